@@ -1,0 +1,5 @@
+//! The program `glass`.
+
+fn main() {
+    println!("glass");
+}

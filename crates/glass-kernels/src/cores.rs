@@ -1,0 +1,38 @@
+//! The processor: an instruction set and the threads that use it.
+
+use crate::isa::Isa;
+use crate::pool::Pool;
+
+/// An instruction set and a resident pool of threads. Every kernel takes one first.
+pub struct Cores {
+    isa: Isa,
+    pool: Pool,
+}
+
+impl Cores {
+    /// The best instruction set of this machine, with `threads` threads (the caller counts as one).
+    pub fn new(threads: usize) -> Self {
+        Self { isa: Isa::best(), pool: Pool::new(threads) }
+    }
+
+    /// A given instruction set, or `None` where this machine lacks it.
+    pub fn with(isa: Isa, threads: usize) -> Option<Self> {
+        isa.available().then(|| Self { isa, pool: Pool::new(threads) })
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The number of threads, the caller included.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// Runs `task(0)`, …, `task(tasks - 1)`, handed out dynamically over the threads.
+    #[allow(dead_code)]
+    pub(crate) fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        self.pool.run(tasks, task);
+    }
+}

@@ -1,0 +1,1 @@
+//! The vector trait, written once for every instruction set.

@@ -1,0 +1,37 @@
+//! The arithmetic of a GPT on a CPU.
+//!
+//! Every word of the model is one file here: slices in, slices out, forward above backward. Matrices are row-major
+//! unless they say otherwise; `rows` of an activation are positions, `cols` its width. Shapes are asserted once, at
+//! the door of each function; nothing here returns an error.
+//!
+//! **Same bits.** Every output element is one chain of multiply-adds in ascending k, whether one row is computed or a
+//! thousand; work is cut by shape, never by the number of threads; partial sums are added in index order.
+
+pub mod activate;
+pub mod adamw;
+pub mod add;
+pub mod attend;
+mod cores;
+pub mod dropout;
+pub mod embed;
+pub mod format;
+mod isa;
+mod lanes;
+pub mod linear;
+pub mod loss;
+#[cfg(not(target_family = "wasm"))]
+pub mod map;
+pub mod norm;
+mod pool;
+
+pub use cores::Cores;
+pub use isa::Isa;
+
+/// Whether a result replaces what the output holds, or is added to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Write {
+    /// Replace.
+    Set,
+    /// Add to what is there.
+    Add,
+}

@@ -1,0 +1,78 @@
+//! The one error type: a sentence that names the file, the field or the tensor, what was found, and what to do.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The library's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong.
+#[derive(Debug)]
+pub enum Error {
+    /// The operating system refused something about a file.
+    Io {
+        /// What was being done, as in "cannot read".
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's own word.
+        source: std::io::Error,
+    },
+    /// A file, field or tensor is not what it should be.
+    Invalid {
+        /// Its path or name.
+        what: String,
+        /// What was found, what was expected, what to do.
+        why: String,
+    },
+    /// The caller asked for what cannot be.
+    Asked {
+        /// The option or field.
+        what: String,
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// Memory could not be had.
+    Memory {
+        /// For what.
+        what: String,
+        /// How many bytes.
+        bytes: usize,
+    },
+}
+
+impl Error {
+    /// The operating system's refusal about `path`.
+    pub fn io(doing: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Error::Io { doing, path: path.as_ref().to_path_buf(), source }
+    }
+
+    /// Something named `what` is not as it should be.
+    pub fn invalid(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Error::Invalid { what: what.to_string(), why: why.to_string() }
+    }
+
+    /// The caller asked for what cannot be.
+    pub fn asked(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Error::Asked { what: what.to_string(), why: why.to_string() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Io { doing, path, source } => write!(f, "{doing} {}: {source}", path.display()),
+            Error::Invalid { what, why } | Error::Asked { what, why } => write!(f, "{what}: {why}"),
+            Error::Memory { what, bytes } => write!(f, "{what}: {bytes} bytes of memory could not be had"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

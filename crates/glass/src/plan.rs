@@ -1,0 +1,82 @@
+//! The plan's parameters: names, sizes, and where each one's numbers stand in the arena. No floats.
+
+use std::ops::Range;
+
+/// A handle to a parameter. Tying two uses is copying the handle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Param(u32);
+
+impl Param {
+    /// Its place in [`Plan::specs`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One parameter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Spec {
+    /// As in `block.3.attention.query.weight`.
+    pub name: String,
+    /// Outputs of a matrix, entries of a table, 1 for a vector.
+    pub rows: usize,
+    /// Inputs of a matrix, width of a table, length of a vector.
+    pub cols: usize,
+    /// Its place in the arena, in floats.
+    pub span: Range<usize>,
+    /// Whether weight decay applies.
+    pub decay: bool,
+}
+
+/// All parameters, in the order of the arena.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Plan {
+    /// One per parameter.
+    pub specs: Vec<Spec>,
+    prefix: String,
+    len: usize,
+}
+
+impl Plan {
+    /// Everything that `build` plans is named `part.…`.
+    pub fn within<T>(&mut self, part: &str, build: impl FnOnce(&mut Plan) -> T) -> T {
+        let outer = self.prefix.len();
+        self.prefix.push_str(part);
+        self.prefix.push('.');
+        let built = build(self);
+        self.prefix.truncate(outer);
+        built
+    }
+
+    /// A matrix or table of `rows` × `cols`, decayed.
+    pub fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Param {
+        self.param(name, rows, cols, true)
+    }
+
+    /// A vector (a gain or a bias), not decayed.
+    pub fn vector(&mut self, name: &str, len: usize) -> Param {
+        self.param(name, 1, len, false)
+    }
+
+    fn param(&mut self, name: &str, rows: usize, cols: usize, decay: bool) -> Param {
+        let span = self.len..self.len + rows * cols;
+        self.len = span.end;
+        self.specs.push(Spec { name: format!("{}{name}", self.prefix), rows, cols, span, decay });
+        Param(self.specs.len() as u32 - 1)
+    }
+
+    /// Floats in the arena: the number of weights as stored.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is planned.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The spec behind a handle.
+    pub fn spec(&self, param: Param) -> &Spec {
+        &self.specs[param.index()]
+    }
+}

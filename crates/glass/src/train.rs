@@ -1,0 +1,5 @@
+//! Learning.
+
+pub mod checkpoint;
+pub mod data;
+pub mod schedule;
