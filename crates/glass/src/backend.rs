@@ -1,1 +1,244 @@
-//! (to come)
+//! The machine: the words a model is computed with.
+//!
+//! Only functions and the few carriers below are generic over it; the plan is not. Which one is used is chosen once, at
+//! the door.
+
+mod cpu;
+
+use std::ops::Range;
+
+pub use cpu::Cpu;
+pub use glass_kernels::Write;
+pub use glass_kernels::activate::Activation;
+pub use glass_kernels::adamw::AdamW;
+pub use glass_kernels::attend::{Heads, KvShape, Span};
+pub use glass_kernels::dropout::Dropout;
+
+use crate::Result;
+
+/// A matrix of activations: `rows` positions, `cols` wide. Its memory may hold more rows than are in use.
+pub struct Tensor<B: Backend + ?Sized> {
+    /// Rows in use.
+    pub rows: usize,
+    /// Width.
+    pub cols: usize,
+    /// The numbers, row-major.
+    pub data: B::Buffer,
+    capacity: usize,
+}
+
+impl<B: Backend + ?Sized> Tensor<B> {
+    /// Zeros, with memory for `rows` rows.
+    pub fn new(backend: &B, rows: usize, cols: usize) -> Result<Self> {
+        Ok(Tensor { rows, cols, data: backend.zeros(rows * cols)?, capacity: rows })
+    }
+
+    /// Uses the first `rows` rows from now on.
+    pub fn use_rows(&mut self, rows: usize) {
+        assert!(rows <= self.capacity, "{rows} rows in a tensor of {}", self.capacity);
+        self.rows = rows;
+    }
+
+    /// Rows there is memory for.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Floats in use.
+    pub fn len(&self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// Whether no row is in use.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+}
+
+/// A parameter in the trainable arena.
+pub struct Dense<'a, B: Backend + ?Sized> {
+    /// All parameters.
+    pub arena: &'a B::Buffer,
+    /// This one's place.
+    pub span: Range<usize>,
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs.
+    pub cols: usize,
+}
+
+/// A parameter as an operand: dense can be trained, packed can only be run.
+pub enum Weight<'a, B: Backend + ?Sized> {
+    /// In the arena.
+    Dense(Dense<'a, B>),
+    /// In the back end's own layout.
+    Packed(&'a B::Packed),
+}
+
+/// Keys and values of one layer, for every sequence.
+pub struct Kv<B: Backend + ?Sized> {
+    /// Keys, in the back end's own layout.
+    pub keys: B::Buffer,
+    /// Values, in the back end's own layout.
+    pub values: B::Buffer,
+    /// Their shape.
+    pub shape: KvShape,
+}
+
+/// What attention keeps for its backward, and the gradients that flow through it.
+pub struct Attended<'a, B: Backend + ?Sized> {
+    /// Queries, `[rows, query heads × size]`.
+    pub query: &'a Tensor<B>,
+    /// Keys, `[rows, key heads × size]`.
+    pub key: &'a Tensor<B>,
+    /// Values, `[rows, key heads × size]`.
+    pub value: &'a Tensor<B>,
+    /// The heads' mixed values, `[rows, query heads × size]`.
+    pub mixed: &'a Tensor<B>,
+    /// Log-sum-exp of every row's scores, `[rows, query heads]`.
+    pub sums: &'a Tensor<B>,
+}
+
+/// The words. Shapes are the kernels' own; arithmetic cannot fail, memory can.
+pub trait Backend {
+    /// Numbers on the device.
+    type Buffer;
+    /// A parameter in the layout it is run with.
+    type Packed;
+
+    /// `len` zeros.
+    fn zeros(&self, len: usize) -> Result<Self::Buffer>;
+    /// Copies floats from `at` to the host.
+    fn read(&self, from: &Self::Buffer, at: usize, into: &mut [f32]);
+    /// Copies floats from the host to `at`.
+    fn write(&self, into: &mut Self::Buffer, at: usize, from: &[f32]);
+    /// Sets a buffer to zero.
+    fn clear(&self, buffer: &mut Self::Buffer);
+    /// A row-major matrix (or, with one row, a vector) in the layout it is run with.
+    fn pack(&self, values: &[f32], rows: usize, cols: usize) -> Result<Self::Packed>;
+
+    /// `y = x`.
+    fn copy(&self, y: &mut Tensor<Self>, x: &Tensor<Self>);
+    /// `y += x`.
+    fn add(&self, y: &mut Tensor<Self>, x: &Tensor<Self>);
+    /// `y[i] = x[rows[i]]`.
+    fn take(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]);
+    /// `y[rows[i]] = x[i]`.
+    fn put(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]);
+
+    /// `y[r] = table[ids[r]]`, or `+=`.
+    fn embed(&self, y: &mut Tensor<Self>, write: Write, ids: &[u32], table: Weight<'_, Self>);
+    /// `dtable[ids[r]] += dy[r]`.
+    fn embed_backward(&self, grads: &mut Self::Buffer, dtable: Range<usize>, dy: &Tensor<Self>, ids: &[u32]);
+
+    /// Normalised rows, with gain and bias; `stats` keeps mean and 1/std.
+    fn norm(
+        &self,
+        y: &mut Tensor<Self>,
+        stats: &mut Tensor<Self>,
+        x: &Tensor<Self>,
+        gain: Weight<'_, Self>,
+        bias: Option<Weight<'_, Self>>,
+        epsilon: f32,
+    );
+    /// `dx += …`, and the gradients of gain and bias.
+    fn norm_backward(
+        &self,
+        dx: &mut Tensor<Self>,
+        grads: &mut Self::Buffer,
+        dgain: Range<usize>,
+        dbias: Option<Range<usize>>,
+        dy: &Tensor<Self>,
+        x: &Tensor<Self>,
+        stats: &Tensor<Self>,
+        gain: Dense<'_, Self>,
+    );
+
+    /// `y = activation(x Wᵀ + bias)`.
+    fn linear(
+        &self,
+        y: &mut Tensor<Self>,
+        x: &Tensor<Self>,
+        weight: Weight<'_, Self>,
+        bias: Option<Weight<'_, Self>>,
+        activation: Option<Activation>,
+    );
+    /// `dx = dy W` (or `+=`), `dW += dyᵀ x`, `dbias += sum of dy`.
+    fn linear_backward(
+        &self,
+        dx: &mut Tensor<Self>,
+        write: Write,
+        grads: &mut Self::Buffer,
+        dweight: Range<usize>,
+        dbias: Option<Range<usize>>,
+        dy: &Tensor<Self>,
+        x: &Tensor<Self>,
+        weight: Dense<'_, Self>,
+    );
+
+    /// Puts new keys and values behind what each span's slot holds.
+    fn append(&self, kv: &mut Kv<Self>, key: &Tensor<Self>, value: &Tensor<Self>, spans: &[Span]);
+    /// Every head's mixed values, the pattern never held; `sums` is kept for the backward where wanted.
+    fn attend(
+        &self,
+        mixed: &mut Tensor<Self>,
+        sums: Option<&mut Tensor<Self>>,
+        query: &Tensor<Self>,
+        kv: &Kv<Self>,
+        heads: Heads,
+        spans: &[Span],
+        dropout: Option<Dropout>,
+    );
+    /// The visible path, first step: the pattern.
+    fn pattern(
+        &self,
+        pattern: &mut Tensor<Self>,
+        query: &Tensor<Self>,
+        kv: &Kv<Self>,
+        heads: Heads,
+        spans: &[Span],
+    );
+    /// The visible path, second step: the pattern times the values.
+    fn mix(
+        &self,
+        mixed: &mut Tensor<Self>,
+        pattern: &Tensor<Self>,
+        kv: &Kv<Self>,
+        heads: Heads,
+        spans: &[Span],
+    );
+    /// Gradients of queries, keys and values, overwritten.
+    fn attend_backward(
+        &self,
+        dquery: &mut Tensor<Self>,
+        dkey: &mut Tensor<Self>,
+        dvalue: &mut Tensor<Self>,
+        dmixed: &Tensor<Self>,
+        kept: Attended<'_, Self>,
+        heads: Heads,
+        spans: &[Span],
+        dropout: Option<Dropout>,
+    );
+
+    /// `y = f(x)`.
+    fn activate(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation);
+    /// dy becomes dx, in place.
+    fn activate_backward(&self, d: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation);
+    /// Drops and scales in place; on a gradient, its own backward.
+    fn dropout(&self, y: &mut Tensor<Self>, spans: &[Span], dropout: Dropout);
+
+    /// Cross-entropy of every row in nats; with `scale`, logits become their gradient.
+    fn loss(&self, logits: &mut Tensor<Self>, losses: &mut [f32], targets: &[u32], scale: Option<f32>);
+    /// One step of AdamW over a span of the arenas: weights, gradients, both moments.
+    fn adamw(
+        &self,
+        weights: &mut Self::Buffer,
+        grads: &Self::Buffer,
+        first: &mut Self::Buffer,
+        second: &mut Self::Buffer,
+        span: Range<usize>,
+        step: &AdamW,
+    );
+    /// The sum of squares.
+    fn square_sum(&self, buffer: &Self::Buffer) -> f64;
+}

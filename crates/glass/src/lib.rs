@@ -4,19 +4,19 @@
 //! context block by block, and the last one becomes a probability for every next token.
 #![forbid(unsafe_code)]
 
+pub mod backend;
 pub mod config;
-pub mod plan;
-pub mod tokens;
+pub mod error;
+pub mod generate;
+pub mod memory;
 pub mod model;
 pub mod next_token;
-pub mod generate;
-pub mod weights;
-pub mod memory;
-pub mod backend;
+pub mod plan;
 pub mod probe;
+pub mod tokens;
 #[cfg(not(target_family = "wasm"))]
 pub mod train;
-pub mod error;
+pub mod weights;
 
 pub use config::Config;
 pub use error::{Error, Result};

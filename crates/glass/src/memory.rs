@@ -1,1 +1,191 @@
-//! (to come)
+//! Memory is a policy: learning keeps every layer's activations, running keeps keys and values only. The model does not
+//! know which is going on.
+
+use crate::Result;
+use crate::backend::{Backend, Kv, KvShape, Tensor};
+use crate::config::Config;
+
+/// Which activations outlive their layer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keep {
+    /// Every layer's: a backward can follow.
+    All,
+    /// One layer's, used by all in turn.
+    One,
+}
+
+/// Activations of a pass over at most a given number of rows. Also the shape in which their gradients are kept.
+pub struct Memory<B: Backend> {
+    /// The residual stream.
+    pub residual: Tensor<B>,
+    /// What a branch (attention or MLP) adds to it.
+    pub branch: Tensor<B>,
+    /// One per layer, or one for all.
+    pub blocks: Vec<BlockMemory<B>>,
+    /// The residual after the last block, normalised: what the unembedding reads.
+    pub normed: Tensor<B>,
+    /// The last norm's mean and 1/std per row.
+    pub stats: Tensor<B>,
+    /// The rows that want logits, taken out of `normed`.
+    pub wanted: Tensor<B>,
+    /// Their places, as `u32` rows.
+    pub wanted_rows: Vec<u32>,
+    /// Every row's position in its sequence.
+    pub positions: Vec<u32>,
+}
+
+/// One block's activations.
+pub struct BlockMemory<B: Backend> {
+    /// The residual that entered, where a backward will want it.
+    pub input: Option<Tensor<B>>,
+    /// Attention's.
+    pub attention: AttentionMemory<B>,
+    /// The residual between attention and MLP, where a backward will want it.
+    pub middle: Option<Tensor<B>>,
+    /// The MLP's.
+    pub mlp: MlpMemory<B>,
+}
+
+/// Attention's activations, all `[rows, …]`.
+pub struct AttentionMemory<B: Backend> {
+    /// What it reads, normalised.
+    pub normed: Tensor<B>,
+    /// Mean and 1/std per row.
+    pub stats: Tensor<B>,
+    /// Queries.
+    pub query: Tensor<B>,
+    /// Keys.
+    pub key: Tensor<B>,
+    /// Values.
+    pub value: Tensor<B>,
+    /// The heads' mixed values.
+    pub mixed: Tensor<B>,
+    /// Log-sum-exp per row and head, where a backward will want it.
+    pub sums: Option<Tensor<B>>,
+}
+
+/// The MLP's activations, all `[rows, …]`.
+pub struct MlpMemory<B: Backend> {
+    /// Whether `hidden` is kept even where no probe wants it.
+    pub keep: Keep,
+    /// What it reads, normalised.
+    pub normed: Tensor<B>,
+    /// Mean and 1/std per row.
+    pub stats: Tensor<B>,
+    /// The hidden layer before the activation; skipped where neither a backward nor a probe wants it.
+    pub hidden: Tensor<B>,
+    /// The hidden layer after the activation.
+    pub active: Tensor<B>,
+}
+
+impl<B: Backend> Memory<B> {
+    /// For passes of at most `rows` rows, at most `wanted` of which want logits at once.
+    pub fn new(backend: &B, config: &Config, keep: Keep, rows: usize, wanted: usize) -> Result<Self> {
+        let tensor = |cols| Tensor::new(backend, rows, cols);
+        let blocks = if keep == Keep::All { config.layers } else { 1 };
+        Ok(Memory {
+            residual: tensor(config.width)?,
+            branch: tensor(config.width)?,
+            blocks: (0..blocks)
+                .map(|_| BlockMemory::new(backend, config, keep, rows))
+                .collect::<Result<_>>()?,
+            normed: tensor(config.width)?,
+            stats: tensor(2)?,
+            wanted: Tensor::new(backend, wanted, config.width)?,
+            wanted_rows: Vec::with_capacity(wanted),
+            positions: Vec::with_capacity(rows),
+        })
+    }
+
+    /// The block memory of a layer.
+    pub fn at(&self, layer: usize) -> usize {
+        if self.blocks.len() == 1 { 0 } else { layer }
+    }
+
+    /// Uses `rows` rows of everything.
+    pub fn use_rows(&mut self, rows: usize) {
+        for tensor in [&mut self.residual, &mut self.branch, &mut self.normed, &mut self.stats] {
+            tensor.use_rows(rows);
+        }
+        for block in &mut self.blocks {
+            block.use_rows(rows);
+        }
+    }
+}
+
+impl<B: Backend> BlockMemory<B> {
+    fn new(backend: &B, config: &Config, keep: Keep, rows: usize) -> Result<Self> {
+        let tensor = |cols| Tensor::new(backend, rows, cols);
+        let kept = |cols| (keep == Keep::All).then(|| tensor(cols)).transpose();
+        let heads = config.heads;
+        Ok(BlockMemory {
+            input: kept(config.width)?,
+            attention: AttentionMemory {
+                normed: tensor(config.width)?,
+                stats: tensor(2)?,
+                query: tensor(heads.query * heads.size)?,
+                key: tensor(heads.key * heads.size)?,
+                value: tensor(heads.key * heads.size)?,
+                mixed: tensor(heads.query * heads.size)?,
+                sums: kept(heads.query)?,
+            },
+            middle: kept(config.width)?,
+            mlp: MlpMemory {
+                keep,
+                normed: tensor(config.width)?,
+                stats: tensor(2)?,
+                hidden: tensor(config.hidden)?,
+                active: tensor(config.hidden)?,
+            },
+        })
+    }
+
+    fn use_rows(&mut self, rows: usize) {
+        let (a, m) = (&mut self.attention, &mut self.mlp);
+        let always = [
+            &mut a.normed,
+            &mut a.stats,
+            &mut a.query,
+            &mut a.key,
+            &mut a.value,
+            &mut a.mixed,
+            &mut m.normed,
+            &mut m.stats,
+            &mut m.hidden,
+            &mut m.active,
+        ];
+        let kept = [self.input.as_mut(), a.sums.as_mut(), self.middle.as_mut()];
+        for tensor in always.into_iter().chain(kept.into_iter().flatten()) {
+            tensor.use_rows(rows);
+        }
+    }
+}
+
+/// Keys and values: one layer's each, or, where nothing is remembered between passes, one for all layers in turn.
+pub struct Cache<B: Backend> {
+    layers: Vec<Kv<B>>,
+}
+
+impl<B: Backend> Cache<B> {
+    /// For `slots` sequences of at most `positions` positions; [`Keep::One`] for passes that each stand alone.
+    pub fn new(backend: &B, config: &Config, keep: Keep, slots: usize, positions: usize) -> Result<Self> {
+        let shape = KvShape { heads: config.heads.key, size: config.heads.size, slots, positions };
+        let kv = || {
+            let (keys, values) = (backend.zeros(shape.keys_len())?, backend.zeros(shape.values_len())?);
+            Ok(Kv { keys, values, shape })
+        };
+        let layers = if keep == Keep::All { config.layers } else { 1 };
+        Ok(Cache { layers: (0..layers).map(|_| kv()).collect::<Result<_>>()? })
+    }
+
+    /// The keys and values of a layer.
+    pub fn at(&mut self, layer: usize) -> &mut Kv<B> {
+        let at = if self.layers.len() == 1 { 0 } else { layer };
+        &mut self.layers[at]
+    }
+
+    /// Positions a sequence can hold.
+    pub fn positions(&self) -> usize {
+        self.layers[0].shape.positions
+    }
+}

@@ -1,1 +1,173 @@
-//! (to come)
+//! The model: a plan of layers, written once, run forward and then backward.
+//!
+//! ```text
+//! ids ─▶ embedding ─▶ block × layers ─▶ norm ─▶ unembedding ─▶ logits
+//! ```
+
+pub mod block;
+pub mod embedding;
+pub mod linear;
+pub mod norm;
+mod pass;
+pub mod unembedding;
+
+pub use pass::{Back, Chance, Pass};
+
+use block::Block;
+use embedding::Embedding;
+use norm::Norm;
+use unembedding::Unembedding;
+
+use crate::backend::{Backend, Tensor, Write};
+use crate::config::{Config, Mask};
+use crate::memory::{Cache, Memory};
+use crate::plan::Plan;
+use crate::probe::{Probe, Site};
+use crate::{Error, Result};
+
+/// A GPT: layers and handles to named parameters. No numbers, no type parameters; it can be printed, counted and drawn
+/// before anything is allocated.
+#[derive(Clone, Debug)]
+pub struct Gpt {
+    /// Its shape.
+    pub config: Config,
+    embedding: Embedding,
+    blocks: Vec<Block>,
+    norm: Norm,
+    unembedding: Unembedding,
+}
+
+impl Gpt {
+    /// The layers of `config` and the plan of their parameters.
+    pub fn plan(config: &Config) -> (Gpt, Plan) {
+        let mut plan = Plan::default();
+        let p = &mut plan;
+        let embedding = p.within("embedding", |p| Embedding::plan(p, config));
+        let blocks = (0..config.layers)
+            .map(|layer| p.within(&format!("block.{layer}"), |p| Block::plan(p, config, layer)))
+            .collect();
+        let norm = p.within("norm", |p| Norm::plan(p, config));
+        // Tying is copying a handle.
+        let unembedding = match config.tied {
+            true => Unembedding::tied(embedding.token),
+            false => p.within("unembedding", |p| Unembedding::plan(p, config)),
+        };
+        (Gpt { config: config.clone(), embedding, blocks, norm, unembedding }, plan)
+    }
+
+    /// Refuses, by name, a plan that can be counted but not yet run.
+    pub fn can_run(&self) -> Result<()> {
+        match self.config.mask {
+            Mask::Dense => Ok(()),
+            Mask::Alternating { .. } => Err(Error::asked(
+                "attention mask",
+                "layers alternate dense and locally banded attention, and banded attention cannot be run yet; \
+                 such a plan can be counted (weights) but not trained or run",
+            )),
+        }
+    }
+
+    /// Runs `ids` (one per row; the spans say whose and where) through the blocks. What the unembedding reads is left in
+    /// `memory.normed`; keys and values go behind what `cache` holds.
+    pub fn forward<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        ids: &[u32],
+        memory: &mut Memory<B>,
+        cache: &mut Cache<B>,
+    ) {
+        memory.use_rows(ids.len());
+        self.embedding.forward(pass, ids, &mut memory.positions, &mut memory.residual);
+        for (layer, block) in self.blocks.iter().enumerate() {
+            let at = memory.at(layer);
+            block.forward(
+                pass,
+                &mut memory.residual,
+                &mut memory.branch,
+                &mut memory.blocks[at],
+                cache.at(layer),
+            );
+        }
+        pass.at(Site::ResidualLast, &mut memory.residual);
+        self.norm.forward(pass, &mut memory.normed, &mut memory.stats, &memory.residual);
+        pass.at(Site::Norm, &mut memory.normed);
+    }
+
+    /// The logits of the next token of every span.
+    ///
+    /// Block by block, attention has moved into the last vector of a sequence whatever its context says about the word
+    /// to come: the last vector holds all that the next word needs. So of all rows only the last of each span meets the
+    /// unembedding.
+    pub fn next<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        memory: &mut Memory<B>,
+        logits: &mut Tensor<B>,
+    ) {
+        memory.wanted_rows.clear();
+        memory.wanted_rows.extend(pass.spans.iter().map(|span| span.rows.end as u32 - 1));
+        self.wanted(pass, memory, logits);
+    }
+
+    /// The logits after every row of `rows`, for scoring; in chunks, so that they never stand whole.
+    pub fn logits<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        rows: std::ops::Range<usize>,
+        memory: &mut Memory<B>,
+        logits: &mut Tensor<B>,
+    ) {
+        memory.wanted_rows.clear();
+        memory.wanted_rows.extend(rows.map(|row| row as u32));
+        self.wanted(pass, memory, logits);
+    }
+
+    fn wanted<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        memory: &mut Memory<B>,
+        logits: &mut Tensor<B>,
+    ) {
+        memory.wanted.use_rows(memory.wanted_rows.len());
+        logits.use_rows(memory.wanted_rows.len());
+        pass.backend.take(&mut memory.wanted, &memory.normed, &memory.wanted_rows);
+        self.unembedding.forward(pass, logits, &memory.wanted);
+        pass.at(Site::Logits, logits);
+    }
+
+    /// The loss in nats of every counted row of `memory.normed` (a target of [`IGNORE`](glass_kernels::loss::IGNORE) is
+    /// not counted), chunk by chunk, as many rows at once as `logits` holds. With `learn`, every chunk's gradient
+    /// (times `scale`) is taken on the spot and left in `learn.d.normed`.
+    pub fn loss<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        memory: &mut Memory<B>,
+        targets: &[u32],
+        logits: &mut Tensor<B>,
+        learn: Option<(&mut Back<'_, B>, &mut Memory<B>, f32)>,
+    ) -> f64 {
+        self.unembedding.loss(pass, memory, targets, logits, learn)
+    }
+
+    /// From the gradient on `d.normed` down to the embedding. Gradients are added to `back.grads`; `memory` is the
+    /// forward's, with every layer kept.
+    pub fn backward<B: Backend>(
+        &self,
+        back: &mut Back<'_, B>,
+        ids: &[u32],
+        memory: &Memory<B>,
+        d: &mut Memory<B>,
+    ) {
+        back.backend.clear(&mut d.residual.data);
+        self.norm.backward(back, &mut d.residual, &d.normed, &memory.residual, &memory.stats);
+        for (layer, block) in self.blocks.iter().enumerate().rev() {
+            let (kept, d_block) = (&memory.blocks[layer], &mut d.blocks[0]);
+            block.backward(back, &mut d.residual, &mut d.branch, kept, d_block);
+        }
+        self.embedding.backward(back, &mut d.residual, ids, &memory.positions);
+    }
+}
+
+/// How a gradient that several paths share is written: the first sets, the others add.
+const FIRST: Write = Write::Set;
+const THEN: Write = Write::Add;

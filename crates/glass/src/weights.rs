@@ -3,3 +3,69 @@
 pub mod folder;
 pub mod names;
 pub mod safetensors;
+
+use std::sync::Arc;
+
+use crate::Result;
+use crate::backend::{Backend, Dense, Weight};
+use crate::plan::{Param, Plan, Spec};
+
+/// Reads one parameter, row-major, from wherever it is kept.
+pub type Read<'a> = dyn Fn(&Spec, &mut [f32]) -> Result<()> + 'a;
+
+/// Weights that learn: one flat f32 arena with the plan's names.
+pub struct Trainable<B: Backend> {
+    /// Whose numbers these are.
+    pub plan: Arc<Plan>,
+    /// The arena.
+    pub values: B::Buffer,
+}
+
+impl<B: Backend> Trainable<B> {
+    /// All zeros.
+    pub fn zeros(backend: &B, plan: Arc<Plan>) -> Result<Self> {
+        Ok(Trainable { values: backend.zeros(plan.len())?, plan })
+    }
+
+    /// A parameter as an operand.
+    pub fn get(&self, param: Param) -> Dense<'_, B> {
+        let spec = self.plan.spec(param);
+        Dense { arena: &self.values, span: spec.span.clone(), rows: spec.rows, cols: spec.cols }
+    }
+}
+
+/// Weights that run: every parameter in the back end's own layout.
+pub struct Frozen<B: Backend> {
+    params: Vec<B::Packed>,
+}
+
+impl<B: Backend> Frozen<B> {
+    /// Packs every parameter of `plan`, one after another.
+    pub fn load(backend: &B, plan: &Plan, read: &Read<'_>) -> Result<Self> {
+        let mut values = Vec::new();
+        let mut pack = |spec: &Spec| {
+            values.resize(spec.rows * spec.cols, 0.0);
+            read(spec, &mut values)?;
+            backend.pack(&values, spec.rows, spec.cols)
+        };
+        Ok(Frozen { params: plan.specs.iter().map(&mut pack).collect::<Result<_>>()? })
+    }
+}
+
+/// Either kind, as a pass forward takes it.
+pub enum Weights<'a, B: Backend> {
+    /// Learning.
+    Trainable(&'a Trainable<B>),
+    /// Running.
+    Frozen(&'a Frozen<B>),
+}
+
+impl<'a, B: Backend> Weights<'a, B> {
+    /// A parameter as an operand.
+    pub fn get(&self, param: Param) -> Weight<'a, B> {
+        match *self {
+            Weights::Trainable(weights) => Weight::Dense(weights.get(param)),
+            Weights::Frozen(weights) => Weight::Packed(&weights.params[param.index()]),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The CPU: every word is the kernel of the same name.
+
+use std::ops::Range;
+
+use glass_kernels::attend;
+use glass_kernels::linear::{self, Layout, Matrix};
+use glass_kernels::{Cores, activate, adamw, add, dropout, embed, loss, norm};
+
+use super::{Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, Kv, Span, Tensor, Weight, Write};
+use crate::{Error, Result};
+
+/// A CPU with a pool of threads.
+pub struct Cpu {
+    cores: Cores,
+}
+
+impl Cpu {
+    /// With this many threads; the instruction set is the machine's best.
+    pub fn new(threads: usize) -> Self {
+        Self::on(Cores::new(threads))
+    }
+
+    /// With given cores.
+    pub fn on(cores: Cores) -> Self {
+        Cpu { cores }
+    }
+
+    /// As many threads as the machine runs at once.
+    pub fn available_threads() -> usize {
+        std::thread::available_parallelism().map_or(1, |n| n.get())
+    }
+
+    /// The instruction set and the threads.
+    pub fn cores(&self) -> &Cores {
+        &self.cores
+    }
+}
+
+/// A parameter as it is run: matrices in panels, vectors as they are.
+pub struct Packed {
+    values: Vec<f32>,
+    rows: usize,
+    cols: usize,
+    layout: Layout,
+}
+
+fn matrix<'a>(weight: &Weight<'a, Cpu>) -> Matrix<'a> {
+    match weight {
+        Weight::Dense(d) => dense(d),
+        Weight::Packed(p) => Matrix { values: &p.values, rows: p.rows, cols: p.cols, layout: p.layout },
+    }
+}
+
+fn dense<'a>(d: &Dense<'a, Cpu>) -> Matrix<'a> {
+    Matrix { values: &d.arena[d.span.clone()], rows: d.rows, cols: d.cols, layout: Layout::Rows }
+}
+
+fn vector<'a>(weight: &Weight<'a, Cpu>) -> &'a [f32] {
+    matrix(weight).values
+}
+
+fn used(t: &Tensor<Cpu>) -> &[f32] {
+    &t.data[..t.len()]
+}
+
+fn used_mut(t: &mut Tensor<Cpu>) -> &mut [f32] {
+    let len = t.len();
+    &mut t.data[..len]
+}
+
+fn zeros(len: usize) -> Result<Vec<f32>> {
+    // A zeroed allocation that fails ends the program, so ask first in the way that may fail.
+    let refused = Vec::<f32>::new().try_reserve_exact(len).is_err();
+    if refused {
+        return Err(Error::Memory { what: "activations".into(), bytes: len.saturating_mul(4) });
+    }
+    Ok(vec![0.0; len])
+}
+
+/// The gradients of a weight and, where there is one, of its bias.
+fn weight_and_bias(
+    grads: &mut [f32],
+    weight: Range<usize>,
+    bias: Option<Range<usize>>,
+) -> (&mut [f32], Option<&mut [f32]>) {
+    match bias {
+        None => (&mut grads[weight], None),
+        Some(bias) => {
+            let [weight, bias] = grads.get_disjoint_mut([weight, bias]).expect("parameters do not overlap");
+            (weight, Some(bias))
+        }
+    }
+}
+
+fn kv(kv: &Kv<Cpu>) -> attend::Kv<'_> {
+    attend::Kv { keys: &kv.keys, values: &kv.values, shape: kv.shape }
+}
+
+impl Backend for Cpu {
+    type Buffer = Vec<f32>;
+    type Packed = Packed;
+
+    fn zeros(&self, len: usize) -> Result<Vec<f32>> {
+        zeros(len)
+    }
+
+    fn read(&self, from: &Vec<f32>, at: usize, into: &mut [f32]) {
+        into.copy_from_slice(&from[at..at + into.len()]);
+    }
+
+    fn write(&self, into: &mut Vec<f32>, at: usize, from: &[f32]) {
+        into[at..at + from.len()].copy_from_slice(from);
+    }
+
+    fn clear(&self, buffer: &mut Vec<f32>) {
+        buffer.fill(0.0);
+    }
+
+    fn pack(&self, values: &[f32], rows: usize, cols: usize) -> Result<Packed> {
+        if rows == 1 {
+            return Ok(Packed { values: values.to_vec(), rows, cols, layout: Layout::Rows });
+        }
+        let mut panels = zeros(linear::panels_len(rows, cols))?;
+        linear::pack(&self.cores, &mut panels, values, rows, cols);
+        Ok(Packed { values: panels, rows, cols, layout: Layout::Panels })
+    }
+
+    fn copy(&self, y: &mut Tensor<Self>, x: &Tensor<Self>) {
+        used_mut(y).copy_from_slice(used(x));
+    }
+
+    fn add(&self, y: &mut Tensor<Self>, x: &Tensor<Self>) {
+        add::add(&self.cores, used_mut(y), used(x));
+    }
+
+    fn take(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]) {
+        assert_eq!((y.rows, y.cols), (rows.len(), x.cols));
+        for (to, &row) in y.data.chunks_exact_mut(x.cols).zip(rows) {
+            to.copy_from_slice(&x.data[row as usize * x.cols..][..x.cols]);
+        }
+    }
+
+    fn put(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]) {
+        assert_eq!((x.rows, x.cols), (rows.len(), y.cols));
+        for (from, &row) in x.data.chunks_exact(x.cols).zip(rows) {
+            y.data[row as usize * x.cols..][..x.cols].copy_from_slice(from);
+        }
+    }
+
+    fn embed(&self, y: &mut Tensor<Self>, write: Write, ids: &[u32], table: Weight<'_, Self>) {
+        embed::embed(&self.cores, used_mut(y), write, ids, matrix(&table));
+    }
+
+    fn embed_backward(&self, grads: &mut Vec<f32>, dtable: Range<usize>, dy: &Tensor<Self>, ids: &[u32]) {
+        embed::embed_backward(&self.cores, &mut grads[dtable], used(dy), ids, dy.cols);
+    }
+
+    fn norm(
+        &self,
+        y: &mut Tensor<Self>,
+        stats: &mut Tensor<Self>,
+        x: &Tensor<Self>,
+        gain: Weight<'_, Self>,
+        bias: Option<Weight<'_, Self>>,
+        epsilon: f32,
+    ) {
+        let bias = bias.as_ref().map(vector);
+        norm::norm(&self.cores, used_mut(y), used_mut(stats), used(x), vector(&gain), bias, epsilon);
+    }
+
+    fn norm_backward(
+        &self,
+        dx: &mut Tensor<Self>,
+        grads: &mut Vec<f32>,
+        dgain: Range<usize>,
+        dbias: Option<Range<usize>>,
+        dy: &Tensor<Self>,
+        x: &Tensor<Self>,
+        stats: &Tensor<Self>,
+        gain: Dense<'_, Self>,
+    ) {
+        let (dgain, dbias) = weight_and_bias(grads, dgain, dbias);
+        let gain = dense(&gain).values;
+        norm::norm_backward(
+            &self.cores,
+            used_mut(dx),
+            Some(dgain),
+            dbias,
+            used(dy),
+            used(x),
+            used(stats),
+            gain,
+        );
+    }
+
+    fn linear(
+        &self,
+        y: &mut Tensor<Self>,
+        x: &Tensor<Self>,
+        weight: Weight<'_, Self>,
+        bias: Option<Weight<'_, Self>>,
+        activation: Option<Activation>,
+    ) {
+        let bias = bias.as_ref().map(vector);
+        linear::linear(&self.cores, used_mut(y), used(x), matrix(&weight), bias, activation);
+    }
+
+    fn linear_backward(
+        &self,
+        dx: &mut Tensor<Self>,
+        write: Write,
+        grads: &mut Vec<f32>,
+        dweight: Range<usize>,
+        dbias: Option<Range<usize>>,
+        dy: &Tensor<Self>,
+        x: &Tensor<Self>,
+        weight: Dense<'_, Self>,
+    ) {
+        let (dweight, dbias) = weight_and_bias(grads, dweight, dbias);
+        linear::linear_backward_input(&self.cores, used_mut(dx), write, used(dy), dense(&weight));
+        linear::linear_backward_weight(&self.cores, dweight, dbias, used(dy), used(x), dy.rows);
+    }
+
+    fn append(&self, kv: &mut Kv<Self>, key: &Tensor<Self>, value: &Tensor<Self>, spans: &[Span]) {
+        attend::append(&self.cores, &mut kv.keys, &mut kv.values, kv.shape, used(key), used(value), spans);
+    }
+
+    fn attend(
+        &self,
+        mixed: &mut Tensor<Self>,
+        sums: Option<&mut Tensor<Self>>,
+        query: &Tensor<Self>,
+        cache: &Kv<Self>,
+        heads: Heads,
+        spans: &[Span],
+        dropout: Option<Dropout>,
+    ) {
+        let sums = sums.map(used_mut);
+        attend::attend(&self.cores, used_mut(mixed), sums, used(query), kv(cache), heads, spans, dropout);
+    }
+
+    fn pattern(
+        &self,
+        pattern: &mut Tensor<Self>,
+        query: &Tensor<Self>,
+        cache: &Kv<Self>,
+        heads: Heads,
+        spans: &[Span],
+    ) {
+        attend::pattern(&self.cores, used_mut(pattern), used(query), kv(cache), heads, spans);
+    }
+
+    fn mix(
+        &self,
+        mixed: &mut Tensor<Self>,
+        pattern: &Tensor<Self>,
+        cache: &Kv<Self>,
+        heads: Heads,
+        spans: &[Span],
+    ) {
+        attend::mix(&self.cores, used_mut(mixed), used(pattern), kv(cache), heads, spans);
+    }
+
+    fn attend_backward(
+        &self,
+        dquery: &mut Tensor<Self>,
+        dkey: &mut Tensor<Self>,
+        dvalue: &mut Tensor<Self>,
+        dmixed: &Tensor<Self>,
+        kept: Attended<'_, Self>,
+        heads: Heads,
+        spans: &[Span],
+        dropout: Option<Dropout>,
+    ) {
+        attend::attend_backward(
+            &self.cores,
+            used_mut(dquery),
+            used_mut(dkey),
+            used_mut(dvalue),
+            used(dmixed),
+            used(kept.query),
+            used(kept.key),
+            used(kept.value),
+            used(kept.mixed),
+            used(kept.sums),
+            heads,
+            spans,
+            dropout,
+        );
+    }
+
+    fn activate(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation) {
+        activate::activate(&self.cores, used_mut(y), used(x), kind);
+    }
+
+    fn activate_backward(&self, d: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation) {
+        activate::activate_backward(&self.cores, used_mut(d), used(x), kind);
+    }
+
+    fn dropout(&self, y: &mut Tensor<Self>, spans: &[Span], dropout: Dropout) {
+        let cols = y.cols;
+        dropout::dropout(&self.cores, used_mut(y), cols, spans, dropout);
+    }
+
+    fn loss(&self, logits: &mut Tensor<Self>, losses: &mut [f32], targets: &[u32], scale: Option<f32>) {
+        let cols = logits.cols;
+        loss::loss(&self.cores, used_mut(logits), losses, targets, cols, scale);
+    }
+
+    fn adamw(
+        &self,
+        weights: &mut Vec<f32>,
+        grads: &Vec<f32>,
+        first: &mut Vec<f32>,
+        second: &mut Vec<f32>,
+        span: Range<usize>,
+        step: &AdamW,
+    ) {
+        let (w, g) = (&mut weights[span.clone()], &grads[span.clone()]);
+        adamw::adamw(&self.cores, w, g, &mut first[span.clone()], &mut second[span], step);
+    }
+
+    fn square_sum(&self, buffer: &Vec<f32>) -> f64 {
+        adamw::square_sum(&self.cores, buffer)
+    }
+}

@@ -1,0 +1,127 @@
+//! Attention: every position asks (query), every position before it answers (key), and what it has to say (value) is
+//! mixed in by how well the two fit (Vaswani et al. 2017).
+//!
+//! A head's value matrix would be width × width; it is kept as two halves, `value_down` (width → head) for every head
+//! and `value_up` (all heads → width), which others call the output projection.
+
+use super::super::linear::Linear;
+use super::super::norm::Norm;
+use super::super::{Back, FIRST, Pass, THEN};
+use crate::backend::{Attended, Backend, Heads, Kv, Tensor};
+use crate::config::Config;
+use crate::memory::AttentionMemory;
+use crate::plan::Plan;
+use crate::probe::{Probe, Site, Want};
+
+/// Attention's layers.
+#[derive(Clone, Debug)]
+pub struct Attention {
+    layer: usize,
+    heads: Heads,
+    norm: Norm,
+    query: Linear,
+    key: Linear,
+    value_down: Linear,
+    value_up: Linear,
+}
+
+impl Attention {
+    /// Attention of block `layer`.
+    pub fn plan(plan: &mut Plan, config: &Config, layer: usize) -> Self {
+        let (heads, width, bias) = (config.heads, config.width, config.bias);
+        let (queries, keys) = (heads.query * heads.size, heads.key * heads.size);
+        Attention {
+            layer,
+            heads,
+            norm: plan.within("norm", |p| Norm::plan(p, config)),
+            query: plan.within("query", |p| Linear::plan(p, queries, width, bias)),
+            key: plan.within("key", |p| Linear::plan(p, keys, width, bias)),
+            value_down: plan.within("value_down", |p| Linear::plan(p, keys, width, bias)),
+            value_up: plan.within("value_up", |p| Linear::plan(p, width, queries, bias)),
+        }
+    }
+
+    /// residual → `out`, what attention adds to it, `[rows, width]`.
+    pub fn forward<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        out: &mut Tensor<B>,
+        residual: &Tensor<B>,
+        m: &mut AttentionMemory<B>,
+        kv: &mut Kv<B>,
+    ) {
+        self.norm.forward(pass, &mut m.normed, &mut m.stats, residual);
+        pass.at(Site::AttentionNorm(self.layer), &mut m.normed);
+        self.query.forward(pass, &mut m.query, &m.normed, None);
+        pass.at(Site::Query(self.layer), &mut m.query);
+        self.key.forward(pass, &mut m.key, &m.normed, None);
+        pass.at(Site::Key(self.layer), &mut m.key);
+        self.value_down.forward(pass, &mut m.value, &m.normed, None);
+        pass.at(Site::Value(self.layer), &mut m.value);
+        pass.backend.append(kv, &m.key, &m.value, pass.spans);
+
+        let want = pass.wants(Site::Pattern(self.layer));
+        if want != Want::Edit {
+            let dropout = pass.dropout(self.dropout());
+            pass.backend.attend(&mut m.mixed, m.sums.as_mut(), &m.query, kv, self.heads, pass.spans, dropout);
+        }
+        if want != Want::No {
+            self.show_pattern(pass, want, m, kv);
+        }
+        pass.at(Site::Mixed(self.layer), &mut m.mixed);
+        self.value_up.forward(pass, out, &m.mixed, None);
+        pass.at(Site::AttentionOut(self.layer), out);
+    }
+
+    /// The fused word never holds the pattern, so a look computes it beside; an edit goes on from what it left.
+    fn show_pattern<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        want: Want,
+        m: &mut AttentionMemory<B>,
+        kv: &Kv<B>,
+    ) {
+        let len = glass_kernels::attend::pattern_len(self.heads, pass.spans);
+        let mut pattern =
+            Tensor::new(pass.backend, 1, len).expect("memory for a pattern that someone looks at");
+        pass.backend.pattern(&mut pattern, &m.query, kv, self.heads, pass.spans);
+        pass.at(Site::Pattern(self.layer), &mut pattern);
+        if want == Want::Edit {
+            pass.backend.mix(&mut m.mixed, &pattern, kv, self.heads, pass.spans);
+        }
+    }
+
+    /// `dout` flows back through values, pattern, keys and queries and is added to `dresidual`.
+    pub fn backward<B: Backend>(
+        &self,
+        back: &mut Back<'_, B>,
+        dresidual: &mut Tensor<B>,
+        dout: &Tensor<B>,
+        residual: &Tensor<B>,
+        m: &AttentionMemory<B>,
+        d: &mut AttentionMemory<B>,
+    ) {
+        self.value_up.backward(back, &mut d.mixed, FIRST, dout, &m.mixed);
+        let sums = m.sums.as_ref().expect("a backward follows a forward that kept every layer");
+        let kept = Attended { query: &m.query, key: &m.key, value: &m.value, mixed: &m.mixed, sums };
+        let (dq, dk, dv) = (&mut d.query, &mut d.key, &mut d.value);
+        back.backend.attend_backward(
+            dq,
+            dk,
+            dv,
+            &d.mixed,
+            kept,
+            self.heads,
+            back.spans,
+            back.dropout(self.dropout()),
+        );
+        self.query.backward(back, &mut d.normed, FIRST, &d.query, &m.normed);
+        self.key.backward(back, &mut d.normed, THEN, &d.key, &m.normed);
+        self.value_down.backward(back, &mut d.normed, THEN, &d.value, &m.normed);
+        self.norm.backward(back, dresidual, &d.normed, residual, &m.stats);
+    }
+
+    fn dropout(&self) -> u64 {
+        1 + 3 * self.layer as u64
+    }
+}

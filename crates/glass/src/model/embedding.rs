@@ -1,0 +1,76 @@
+//! Embedding: a token's id becomes its vector, and a position's vector is added.
+
+use super::{Back, FIRST, Pass, THEN};
+use crate::backend::{Backend, Tensor};
+use crate::config::{self, Config};
+use crate::plan::{Param, Plan};
+use crate::probe::{Probe, Site};
+
+/// The embedding's parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Embedding {
+    /// One row per token.
+    pub token: Param,
+    positions: Positions,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Positions {
+    Learned(Param),
+}
+
+/// The embedding's place among the sites of dropout.
+const DROPOUT: u64 = 0;
+
+impl Embedding {
+    /// `vocabulary` tokens and `context` positions.
+    pub fn plan(plan: &mut Plan, config: &Config) -> Self {
+        let token = plan.within("token", |p| p.matrix("weight", config.vocabulary, config.width));
+        let positions = match config.positions {
+            config::Positions::Learned => Positions::Learned(
+                plan.within("position", |p| p.matrix("weight", config.context, config.width)),
+            ),
+        };
+        Embedding { token, positions }
+    }
+
+    /// ids → residual `[rows, width]`; `at` keeps every row's position.
+    pub fn forward<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        ids: &[u32],
+        at: &mut Vec<u32>,
+        residual: &mut Tensor<B>,
+    ) {
+        at.clear();
+        at.extend(
+            pass.spans.iter().flat_map(|s| (s.past..s.past + s.rows.len()).map(|position| position as u32)),
+        );
+        assert_eq!(at.len(), ids.len(), "the spans cover every row");
+        pass.backend.embed(residual, FIRST, ids, pass.weight(self.token));
+        match self.positions {
+            Positions::Learned(table) => pass.backend.embed(residual, THEN, at, pass.weight(table)),
+        }
+        pass.at(Site::Embedding, residual);
+        pass.drop(residual, DROPOUT);
+    }
+
+    /// The residual's gradient goes to the rows it was read from.
+    pub fn backward<B: Backend>(
+        &self,
+        back: &mut Back<'_, B>,
+        dresidual: &mut Tensor<B>,
+        ids: &[u32],
+        at: &[u32],
+    ) {
+        back.drop(dresidual, DROPOUT);
+        let (dtoken, dposition) = (
+            back.span(self.token),
+            match self.positions {
+                Positions::Learned(table) => back.span(table),
+            },
+        );
+        back.backend.embed_backward(back.grads, dtoken, dresidual, ids);
+        back.backend.embed_backward(back.grads, dposition, dresidual, at);
+    }
+}

@@ -1,0 +1,47 @@
+//! A linear layer: `y = x Wᵀ + b`.
+
+use super::{Back, Pass};
+use crate::backend::{Activation, Backend, Tensor, Write};
+use crate::plan::{Param, Plan};
+use crate::probe::Probe;
+
+/// A linear layer's parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear {
+    weight: Param,
+    bias: Option<Param>,
+}
+
+impl Linear {
+    /// `outputs` from `inputs`.
+    pub fn plan(plan: &mut Plan, outputs: usize, inputs: usize, bias: bool) -> Self {
+        let weight = plan.matrix("weight", outputs, inputs);
+        Linear { weight, bias: bias.then(|| plan.vector("bias", outputs)) }
+    }
+
+    /// x `[rows, inputs]` → y `[rows, outputs]`, through a non-linearity where one is given.
+    pub fn forward<B: Backend, P: Probe>(
+        &self,
+        pass: &Pass<'_, B, P>,
+        y: &mut Tensor<B>,
+        x: &Tensor<B>,
+        activation: Option<Activation>,
+    ) {
+        let bias = self.bias.map(|b| pass.weight(b));
+        pass.backend.linear(y, x, pass.weight(self.weight), bias, activation);
+    }
+
+    /// dy → dx (set or added to), and the gradients of weight and bias.
+    pub fn backward<B: Backend>(
+        &self,
+        back: &mut Back<'_, B>,
+        dx: &mut Tensor<B>,
+        write: Write,
+        dy: &Tensor<B>,
+        x: &Tensor<B>,
+    ) {
+        let (dweight, dbias) = (back.span(self.weight), self.bias.map(|b| back.span(b)));
+        let weight = back.weight(self.weight);
+        back.backend.linear_backward(dx, write, back.grads, dweight, dbias, dy, x, weight);
+    }
+}

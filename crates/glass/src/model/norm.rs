@@ -1,0 +1,50 @@
+//! A norm: every row is brought to mean 0 and variance 1, then scaled and shifted.
+
+use super::{Back, Pass};
+use crate::backend::{Backend, Tensor};
+use crate::config::{self, Config};
+use crate::plan::{Param, Plan};
+use crate::probe::Probe;
+
+/// A LayerNorm's parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm {
+    gain: Param,
+    bias: Option<Param>,
+    epsilon: f32,
+}
+
+impl Norm {
+    /// Of the residual's width.
+    pub fn plan(plan: &mut Plan, config: &Config) -> Self {
+        let config::Norm::Layer { epsilon } = config.norm;
+        let gain = plan.vector("weight", config.width);
+        Norm { gain, bias: config.bias.then(|| plan.vector("bias", config.width)), epsilon }
+    }
+
+    /// x → y; `stats` keeps mean and 1/std of every row.
+    pub fn forward<B: Backend, P: Probe>(
+        &self,
+        pass: &Pass<'_, B, P>,
+        y: &mut Tensor<B>,
+        stats: &mut Tensor<B>,
+        x: &Tensor<B>,
+    ) {
+        let bias = self.bias.map(|b| pass.weight(b));
+        pass.backend.norm(y, stats, x, pass.weight(self.gain), bias, self.epsilon);
+    }
+
+    /// dy is added, through the norm, to dx.
+    pub fn backward<B: Backend>(
+        &self,
+        back: &mut Back<'_, B>,
+        dx: &mut Tensor<B>,
+        dy: &Tensor<B>,
+        x: &Tensor<B>,
+        stats: &Tensor<B>,
+    ) {
+        let (dgain, dbias) = (back.span(self.gain), self.bias.map(|b| back.span(b)));
+        let gain = back.weight(self.gain);
+        back.backend.norm_backward(dx, back.grads, dgain, dbias, dy, x, stats, gain);
+    }
+}

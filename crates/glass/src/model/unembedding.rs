@@ -1,0 +1,87 @@
+//! Unembedding: a vector becomes a number for every token, its logit; and the loss those logits have.
+
+use glass_kernels::loss::IGNORE;
+
+use super::{Back, FIRST, Pass};
+use crate::backend::{Backend, Tensor};
+use crate::config::Config;
+use crate::memory::Memory;
+use crate::plan::{Param, Plan};
+use crate::probe::Probe;
+
+/// The unembedding's parameter: its own, or the embedding's.
+#[derive(Clone, Copy, Debug)]
+pub struct Unembedding {
+    weight: Param,
+}
+
+impl Unembedding {
+    /// An unembedding of its own.
+    pub fn plan(plan: &mut Plan, config: &Config) -> Self {
+        Unembedding { weight: plan.matrix("weight", config.vocabulary, config.width) }
+    }
+
+    /// The token embedding, used the other way round (Press & Wolf 2017).
+    pub fn tied(token: Param) -> Self {
+        Unembedding { weight: token }
+    }
+
+    /// x `[rows, width]` → logits `[rows, vocabulary]`.
+    pub fn forward<B: Backend, P: Probe>(
+        &self,
+        pass: &Pass<'_, B, P>,
+        logits: &mut Tensor<B>,
+        x: &Tensor<B>,
+    ) {
+        pass.backend.linear(logits, x, pass.weight(self.weight), None, None);
+    }
+
+    /// Summed nats of the counted rows, and with `learn` their gradient: see [`Gpt::loss`](super::Gpt::loss).
+    pub fn loss<B: Backend, P: Probe>(
+        &self,
+        pass: &Pass<'_, B, P>,
+        memory: &mut Memory<B>,
+        targets: &[u32],
+        logits: &mut Tensor<B>,
+        mut learn: Option<(&mut Back<'_, B>, &mut Memory<B>, f32)>,
+    ) -> f64 {
+        if let Some((back, d, _)) = &mut learn {
+            d.use_rows(targets.len());
+            back.backend.clear(&mut d.normed.data);
+        }
+        let counted: Vec<u32> =
+            (0..targets.len() as u32).filter(|&r| targets[r as usize] != IGNORE).collect();
+        let chunk = logits.capacity().min(memory.wanted.capacity());
+        let mut losses = vec![0.0; chunk];
+        let mut sum = 0.0;
+        for rows in counted.chunks(chunk) {
+            let targets: Vec<u32> = rows.iter().map(|&row| targets[row as usize]).collect();
+            memory.wanted.use_rows(rows.len());
+            logits.use_rows(rows.len());
+            pass.backend.take(&mut memory.wanted, &memory.normed, rows);
+            self.forward(pass, logits, &memory.wanted);
+            let scale = learn.as_ref().map(|(_, _, scale)| *scale);
+            pass.backend.loss(logits, &mut losses[..rows.len()], &targets, scale);
+            sum += losses[..rows.len()].iter().map(|&loss| loss as f64).sum::<f64>();
+            if let Some((back, d, _)) = &mut learn {
+                self.backward(back, d, logits, &memory.wanted, rows);
+            }
+        }
+        sum
+    }
+
+    /// A chunk's dlogits → its rows of `d.normed`, and the gradient of the weight.
+    fn backward<B: Backend>(
+        &self,
+        back: &mut Back<'_, B>,
+        d: &mut Memory<B>,
+        dlogits: &Tensor<B>,
+        x: &Tensor<B>,
+        rows: &[u32],
+    ) {
+        d.wanted.use_rows(rows.len());
+        let (dweight, weight) = (back.span(self.weight), back.weight(self.weight));
+        back.backend.linear_backward(&mut d.wanted, FIRST, back.grads, dweight, None, dlogits, x, weight);
+        back.backend.put(&mut d.normed, &d.wanted, rows);
+    }
+}
