@@ -4,6 +4,9 @@ use crate::Cores;
 
 /// `y += x`.
 pub fn add(cores: &Cores, y: &mut [f32], x: &[f32]) {
-    let _ = (cores, y, x);
-    todo!()
+    assert_eq!(y.len(), x.len());
+    let _ = cores;
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += x;
+    }
 }

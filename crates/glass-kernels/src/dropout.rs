@@ -17,14 +17,59 @@ pub struct Dropout {
 impl Dropout {
     /// The key of one site in one step.
     pub fn key(seed: u64, step: u64, site: u64) -> u64 {
-        let _ = (seed, step, site);
-        todo!()
+        mix(mix(mix(seed).wrapping_add(step)).wrapping_add(site))
     }
+
+    /// What survivors are multiplied by.
+    pub(crate) fn survivors(&self) -> f32 {
+        1.0 / (1.0 - self.rate)
+    }
+
+    /// Two words that seed one row of the mask: a position of a sample, and a head where there is one.
+    pub(crate) fn row(&self, slot: usize, head: usize, position: usize) -> [u32; 2] {
+        let sample = u64::from(self.first_sample) + slot as u64;
+        let h = mix(mix(mix(self.key ^ sample).wrapping_add(head as u64)).wrapping_add(position as u64));
+        [h as u32, (h >> 32) as u32]
+    }
+
+    /// An element is kept where its hash is at least this.
+    pub(crate) fn threshold(&self) -> u32 {
+        (f64::from(self.rate) * 4_294_967_296.0) as u32
+    }
+}
+
+/// Steele, Lea & Flood's SplitMix64: one step of the counter, then its finaliser.
+fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// The hash of one column in a row of the mask: 32-bit multiplies only, so that lanes can do it. The second word comes in
+/// after the first multiply, so that two rows are never shifts of each other.
+#[inline(always)]
+pub(crate) fn hash(row: [u32; 2], column: u32) -> u32 {
+    let x = column.wrapping_add(row[0]).wrapping_mul(0x9e37_79b1);
+    let x = ((x ^ (x >> 16)) ^ row[1]).wrapping_mul(0x85eb_ca6b);
+    let x = (x ^ (x >> 13)).wrapping_mul(0xc2b2_ae35);
+    x ^ (x >> 16)
 }
 
 /// `y *= mask / (1 − rate)` in place, the mask drawn for sample (`first_sample + slot`), position and column. Its own
 /// backward: the same call on the gradient.
 pub fn dropout(cores: &Cores, y: &mut [f32], cols: usize, spans: &[Span], dropout: Dropout) {
-    let _ = (cores, y, cols, spans, dropout);
-    todo!()
+    if dropout.rate == 0.0 {
+        return;
+    }
+    let _ = cores;
+    let (threshold, survivors) = (dropout.threshold(), dropout.survivors());
+    for span in spans {
+        for (i, r) in span.rows.clone().enumerate() {
+            let row = dropout.row(span.slot, 0, span.past + i);
+            for (j, y) in y[r * cols..][..cols].iter_mut().enumerate() {
+                *y = if hash(row, j as u32) >= threshold { *y * survivors } else { 0.0 };
+            }
+        }
+    }
 }

@@ -43,7 +43,12 @@ pub fn pack(cores: &Cores, panels: &mut [f32], w: &[f32], rows: usize, cols: usi
 /// `y = activation(x Wᵀ + bias)`; x: `[rows, w.cols]`, y: `[rows, w.rows]`. The same bits for one row as for many, for
 /// both layouts, and with the activation applied here or afterwards.
 pub fn linear(
-    cores: &Cores, y: &mut [f32], x: &[f32], w: Matrix<'_>, bias: Option<&[f32]>, activation: Option<Activation>,
+    cores: &Cores,
+    y: &mut [f32],
+    x: &[f32],
+    w: Matrix<'_>,
+    bias: Option<&[f32]>,
+    activation: Option<Activation>,
 ) {
     let _ = (cores, y, x, w, bias, activation);
     todo!()
@@ -57,7 +62,12 @@ pub fn linear_backward_input(cores: &Cores, dx: &mut [f32], write: Write, dy: &[
 
 /// `dw += dyᵀ x` (row-major, `[dy cols, x cols]`) and `dbias += column sums of dy`, summed over rows in row order.
 pub fn linear_backward_weight(
-    cores: &Cores, dw: &mut [f32], dbias: Option<&mut [f32]>, dy: &[f32], x: &[f32], rows: usize,
+    cores: &Cores,
+    dw: &mut [f32],
+    dbias: Option<&mut [f32]>,
+    dy: &[f32],
+    x: &[f32],
+    rows: usize,
 ) {
     let _ = (cores, dw, dbias, dy, x, rows);
     todo!()
