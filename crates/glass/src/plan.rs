@@ -13,6 +13,19 @@ impl Param {
     }
 }
 
+/// How a parameter starts out before it learns (Radford et al. 2019).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// Normal, standard deviation 0.02.
+    Normal,
+    /// Normal, for a matrix that writes to the residual: 0.02 / √(2 × layers), so that the sum does not grow with depth.
+    Residual,
+    /// Ones.
+    One,
+    /// Zeros.
+    Zero,
+}
+
 /// One parameter.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Spec {
@@ -26,6 +39,8 @@ pub struct Spec {
     pub span: Range<usize>,
     /// Whether weight decay applies.
     pub decay: bool,
+    /// How it starts out.
+    pub start: Start,
 }
 
 /// All parameters, in the order of the arena.
@@ -49,19 +64,19 @@ impl Plan {
     }
 
     /// A matrix or table of `rows` × `cols`, decayed.
-    pub fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Param {
-        self.param(name, rows, cols, true)
+    pub fn matrix(&mut self, name: &str, rows: usize, cols: usize, start: Start) -> Param {
+        self.param(name, rows, cols, true, start)
     }
 
     /// A vector (a gain or a bias), not decayed.
-    pub fn vector(&mut self, name: &str, len: usize) -> Param {
-        self.param(name, 1, len, false)
+    pub fn vector(&mut self, name: &str, len: usize, start: Start) -> Param {
+        self.param(name, 1, len, false, start)
     }
 
-    fn param(&mut self, name: &str, rows: usize, cols: usize, decay: bool) -> Param {
+    fn param(&mut self, name: &str, rows: usize, cols: usize, decay: bool, start: Start) -> Param {
         let span = self.len..self.len + rows * cols;
         self.len = span.end;
-        self.specs.push(Spec { name: format!("{}{name}", self.prefix), rows, cols, span, decay });
+        self.specs.push(Spec { name: format!("{}{name}", self.prefix), rows, cols, span, decay, start });
         Param(self.specs.len() as u32 - 1)
     }
 

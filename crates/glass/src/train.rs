@@ -2,4 +2,6 @@
 
 pub mod checkpoint;
 pub mod data;
+pub mod initialise;
+pub mod learner;
 pub mod schedule;

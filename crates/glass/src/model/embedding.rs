@@ -3,7 +3,7 @@
 use super::{Back, FIRST, Pass, THEN};
 use crate::backend::{Backend, Tensor};
 use crate::config::{self, Config};
-use crate::plan::{Param, Plan};
+use crate::plan::{Param, Plan, Start};
 use crate::probe::{Probe, Site};
 
 /// The embedding's parameters.
@@ -25,10 +25,11 @@ const DROPOUT: u64 = 0;
 impl Embedding {
     /// `vocabulary` tokens and `context` positions.
     pub fn plan(plan: &mut Plan, config: &Config) -> Self {
-        let token = plan.within("token", |p| p.matrix("weight", config.vocabulary, config.width));
+        let token =
+            plan.within("token", |p| p.matrix("weight", config.vocabulary, config.width, Start::Normal));
         let positions = match config.positions {
             config::Positions::Learned => Positions::Learned(
-                plan.within("position", |p| p.matrix("weight", config.context, config.width)),
+                plan.within("position", |p| p.matrix("weight", config.context, config.width, Start::Normal)),
             ),
         };
         Embedding { token, positions }

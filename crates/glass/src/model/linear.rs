@@ -2,7 +2,7 @@
 
 use super::{Back, Pass};
 use crate::backend::{Activation, Backend, Tensor, Write};
-use crate::plan::{Param, Plan};
+use crate::plan::{Param, Plan, Start};
 use crate::probe::Probe;
 
 /// A linear layer's parameters.
@@ -14,9 +14,9 @@ pub struct Linear {
 
 impl Linear {
     /// `outputs` from `inputs`.
-    pub fn plan(plan: &mut Plan, outputs: usize, inputs: usize, bias: bool) -> Self {
-        let weight = plan.matrix("weight", outputs, inputs);
-        Linear { weight, bias: bias.then(|| plan.vector("bias", outputs)) }
+    pub fn plan(plan: &mut Plan, outputs: usize, inputs: usize, bias: bool, start: Start) -> Self {
+        let weight = plan.matrix("weight", outputs, inputs, start);
+        Linear { weight, bias: bias.then(|| plan.vector("bias", outputs, Start::Zero)) }
     }
 
     /// x `[rows, inputs]` → y `[rows, outputs]`, through a non-linearity where one is given.

@@ -3,7 +3,7 @@
 use super::{Back, Pass};
 use crate::backend::{Backend, Tensor};
 use crate::config::{self, Config};
-use crate::plan::{Param, Plan};
+use crate::plan::{Param, Plan, Start};
 use crate::probe::Probe;
 
 /// A LayerNorm's parameters.
@@ -18,8 +18,8 @@ impl Norm {
     /// Of the residual's width.
     pub fn plan(plan: &mut Plan, config: &Config) -> Self {
         let config::Norm::Layer { epsilon } = config.norm;
-        let gain = plan.vector("weight", config.width);
-        Norm { gain, bias: config.bias.then(|| plan.vector("bias", config.width)), epsilon }
+        let gain = plan.vector("weight", config.width, Start::One);
+        Norm { gain, bias: config.bias.then(|| plan.vector("bias", config.width, Start::Zero)), epsilon }
     }
 
     /// x → y; `stats` keeps mean and 1/std of every row.

@@ -6,7 +6,7 @@ use super::{Back, FIRST, Pass};
 use crate::backend::{Backend, Tensor};
 use crate::config::Config;
 use crate::memory::Memory;
-use crate::plan::{Param, Plan};
+use crate::plan::{Param, Plan, Start};
 use crate::probe::Probe;
 
 /// The unembedding's parameter: its own, or the embedding's.
@@ -18,7 +18,7 @@ pub struct Unembedding {
 impl Unembedding {
     /// An unembedding of its own.
     pub fn plan(plan: &mut Plan, config: &Config) -> Self {
-        Unembedding { weight: plan.matrix("weight", config.vocabulary, config.width) }
+        Unembedding { weight: plan.matrix("weight", config.vocabulary, config.width, Start::Normal) }
     }
 
     /// The token embedding, used the other way round (Press & Wolf 2017).

@@ -10,7 +10,7 @@ use super::super::{Back, FIRST, Pass, THEN};
 use crate::backend::{Attended, Backend, Heads, Kv, Tensor};
 use crate::config::Config;
 use crate::memory::AttentionMemory;
-use crate::plan::Plan;
+use crate::plan::{Plan, Start};
 use crate::probe::{Probe, Site, Want};
 
 /// Attention's layers.
@@ -34,10 +34,10 @@ impl Attention {
             layer,
             heads,
             norm: plan.within("norm", |p| Norm::plan(p, config)),
-            query: plan.within("query", |p| Linear::plan(p, queries, width, bias)),
-            key: plan.within("key", |p| Linear::plan(p, keys, width, bias)),
-            value_down: plan.within("value_down", |p| Linear::plan(p, keys, width, bias)),
-            value_up: plan.within("value_up", |p| Linear::plan(p, width, queries, bias)),
+            query: plan.within("query", |p| Linear::plan(p, queries, width, bias, Start::Normal)),
+            key: plan.within("key", |p| Linear::plan(p, keys, width, bias, Start::Normal)),
+            value_down: plan.within("value_down", |p| Linear::plan(p, keys, width, bias, Start::Normal)),
+            value_up: plan.within("value_up", |p| Linear::plan(p, width, queries, bias, Start::Residual)),
         }
     }
 

@@ -6,7 +6,7 @@ use super::super::{Back, FIRST, Pass};
 use crate::backend::{Activation, Backend, Tensor};
 use crate::config::Config;
 use crate::memory::{Keep, MlpMemory};
-use crate::plan::Plan;
+use crate::plan::{Plan, Start};
 use crate::probe::{Probe, Site, Want};
 
 /// The MLP's layers.
@@ -27,8 +27,8 @@ impl Mlp {
             layer,
             activation: config.activation,
             norm: plan.within("norm", |p| Norm::plan(p, config)),
-            up: plan.within("up", |p| Linear::plan(p, hidden, width, bias)),
-            down: plan.within("down", |p| Linear::plan(p, width, hidden, bias)),
+            up: plan.within("up", |p| Linear::plan(p, hidden, width, bias, Start::Normal)),
+            down: plan.within("down", |p| Linear::plan(p, width, hidden, bias, Start::Residual)),
         }
     }
 

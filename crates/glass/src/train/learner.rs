@@ -1,0 +1,277 @@
+//! One step of learning: forward, loss, backward, clip, AdamW.
+
+use std::sync::Arc;
+
+use glass_kernels::loss::IGNORE;
+
+use super::initialise::initialise;
+use crate::backend::{AdamW, Backend, Span, Tensor};
+use crate::config::Config;
+use crate::memory::{Cache, Keep, Memory};
+use crate::model::{Back, Chance, Gpt, Pass};
+use crate::plan::{Plan, Spec};
+use crate::weights::{Read, Trainable, Weights};
+use crate::{Error, Result};
+
+/// Most rows whose logits stand at once.
+const LOGIT_ROWS: usize = 256;
+
+/// Samples one after another: sample i has `lengths[i]` rows. Targets hold [`IGNORE`] where nothing is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// A token for every row.
+    pub inputs: Vec<u32>,
+    /// The token that should follow.
+    pub targets: Vec<u32>,
+    /// Rows of each sample.
+    pub lengths: Vec<usize>,
+}
+
+impl Batch {
+    /// Rows whose target is counted.
+    pub fn counted(&self) -> usize {
+        self.targets.iter().filter(|&&target| target != IGNORE).count()
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let mut start = 0;
+        let span = |(slot, &length): (usize, &usize)| {
+            let rows = start..start + length;
+            start = rows.end;
+            Span { rows, slot, past: 0 }
+        };
+        self.lengths.iter().enumerate().map(span).collect()
+    }
+}
+
+/// One step's constants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Learning rate.
+    pub rate: f32,
+    /// AdamW's decay of the first moment.
+    pub beta1: f32,
+    /// AdamW's decay of the second moment.
+    pub beta2: f32,
+    /// AdamW's epsilon.
+    pub epsilon: f32,
+    /// Weight decay, on matrices only.
+    pub decay: f32,
+    /// Largest global norm of the gradients; 0 for no limit.
+    pub clip: f32,
+    /// Share dropped after the embedding, in the pattern and on both branches.
+    pub dropout: f32,
+    /// The run's seed.
+    pub seed: u64,
+    /// Number of the step, from 1.
+    pub step: u64,
+}
+
+/// What a step found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// Mean nats over the counted tokens.
+    pub loss: f64,
+    /// How many were counted.
+    pub counted: usize,
+    /// Global norm of the gradients before clipping.
+    pub norm: f64,
+}
+
+impl Outcome {
+    /// Whether the step was taken: where loss or norm is not finite, weights and moments are left as they were.
+    pub fn finite(&self) -> bool {
+        self.loss.is_finite() && self.norm.is_finite()
+    }
+}
+
+/// Which of the arenas that a run must remember.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arena {
+    /// The weights.
+    Weights,
+    /// AdamW's first moment.
+    First,
+    /// AdamW's second moment.
+    Second,
+}
+
+/// A GPT that learns: its weights, their gradients and moments, and memory for a pass with every layer kept.
+pub struct Learner<B: Backend> {
+    backend: Arc<B>,
+    gpt: Gpt,
+    weights: Trainable<B>,
+    grads: B::Buffer,
+    first: B::Buffer,
+    second: B::Buffer,
+    memory: Memory<B>,
+    d: Memory<B>,
+    cache: Cache<B>,
+    logits: Tensor<B>,
+}
+
+impl<B: Backend> Learner<B> {
+    /// For batches of at most `rows` rows in at most `samples` samples.
+    pub fn new(backend: Arc<B>, config: &Config, rows: usize, samples: usize) -> Result<Self> {
+        let (gpt, plan) = Gpt::plan(config);
+        gpt.can_run()?;
+        let (b, chunk, len) = (&*backend, rows.min(LOGIT_ROWS), plan.len());
+        Ok(Learner {
+            weights: Trainable::zeros(b, Arc::new(plan))?,
+            grads: b.zeros(len)?,
+            first: b.zeros(len)?,
+            second: b.zeros(len)?,
+            memory: Memory::new(b, config, Keep::All, rows, chunk)?,
+            d: Memory::new(b, config, Keep::One, rows, chunk)?,
+            cache: Cache::new(b, config, Keep::One, samples, config.context.min(rows))?,
+            logits: Tensor::new(b, chunk, config.vocabulary)?,
+            gpt,
+            backend,
+        })
+    }
+
+    /// Its shape.
+    pub fn config(&self) -> &Config {
+        &self.gpt.config
+    }
+
+    /// Its parameters.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.weights.plan
+    }
+
+    /// The machine it learns on.
+    pub fn backend(&self) -> &Arc<B> {
+        &self.backend
+    }
+
+    /// Its layers and weights, to run them as they are now.
+    pub fn model(&self) -> (&Gpt, &Trainable<B>) {
+        (&self.gpt, &self.weights)
+    }
+
+    /// Starts anew from a seed, as GPT-2 does.
+    pub fn initialise(&mut self, seed: u64) {
+        let plan = self.weights.plan.clone();
+        for (index, spec) in plan.specs.iter().enumerate() {
+            let mut values = vec![0.0; spec.span.len()];
+            initialise(spec, index, &self.gpt.config, seed, &mut values);
+            self.backend.write(&mut self.weights.values, spec.span.start, &values);
+        }
+    }
+
+    /// Starts from given weights.
+    pub fn load(&mut self, read: &Read<'_>) -> Result<()> {
+        let plan = self.weights.plan.clone();
+        for spec in &plan.specs {
+            let mut values = vec![0.0; spec.span.len()];
+            read(spec, &mut values)?;
+            self.backend.write(&mut self.weights.values, spec.span.start, &values);
+        }
+        Ok(())
+    }
+
+    /// One parameter as it is now.
+    pub fn read(&self, spec: &Spec, into: &mut [f32]) {
+        self.backend.read(&self.weights.values, spec.span.start, into);
+    }
+
+    /// One parameter's gradient, as the last step left it.
+    pub fn read_gradient(&self, spec: &Spec, into: &mut [f32]) {
+        self.backend.read(&self.grads, spec.span.start, into);
+    }
+
+    /// A whole arena, for a checkpoint.
+    pub fn arena(&self, which: Arena) -> Vec<f32> {
+        let mut values = vec![0.0; self.weights.plan.len()];
+        let buffer = match which {
+            Arena::Weights => &self.weights.values,
+            Arena::First => &self.first,
+            Arena::Second => &self.second,
+        };
+        self.backend.read(buffer, 0, &mut values);
+        values
+    }
+
+    /// A whole arena back from a checkpoint.
+    pub fn set_arena(&mut self, which: Arena, values: &[f32]) {
+        assert_eq!(values.len(), self.weights.plan.len());
+        let buffer = match which {
+            Arena::Weights => &mut self.weights.values,
+            Arena::First => &mut self.first,
+            Arena::Second => &mut self.second,
+        };
+        self.backend.write(buffer, 0, values);
+    }
+
+    /// One step over all `parts`: their gradients are added up (accumulation), and the mean is over all counted tokens
+    /// of the step.
+    pub fn step(&mut self, parts: &[Batch], step: &Step) -> Result<Outcome> {
+        let counted: usize = parts.iter().map(Batch::counted).sum();
+        if counted == 0 {
+            return Err(Error::invalid(
+                "batch",
+                "no token is counted; at least one target must be learned from",
+            ));
+        }
+        self.backend.clear(&mut self.grads);
+        let mut sum = 0.0;
+        let mut first_sample = 0;
+        for part in parts {
+            let chance = Chance { rate: step.dropout, seed: step.seed, step: step.step, first_sample };
+            sum += self.gradients(part, chance, 1.0 / counted as f32);
+            first_sample += part.lengths.len() as u32;
+        }
+        let norm = self.backend.square_sum(&self.grads).sqrt();
+        let outcome = Outcome { loss: sum / counted as f64, counted, norm };
+        if outcome.finite() {
+            self.update(step, norm);
+        }
+        Ok(outcome)
+    }
+
+    /// Forward and backward over one part; gradients are added to the arena. The summed loss in nats.
+    fn gradients(&mut self, part: &Batch, chance: Chance, scale: f32) -> f64 {
+        let spans = part.spans();
+        let (backend, gpt) = (&*self.backend, &self.gpt);
+        let (memory, d, logits) = (&mut self.memory, &mut self.d, &mut self.logits);
+        let chance = Some(chance);
+        let weights = Weights::Trainable(&self.weights);
+        let mut pass = Pass { backend, weights, spans: &spans, chance, probe: () };
+        let mut back =
+            Back { backend, weights: &self.weights, grads: &mut self.grads, spans: &spans, chance };
+        gpt.forward(&mut pass, &part.inputs, memory, &mut self.cache);
+        let sum = gpt.loss(&mut pass, memory, &part.targets, logits, Some((&mut back, d, scale)));
+        gpt.backward(&mut back, &part.inputs, memory, d);
+        sum
+    }
+
+    fn update(&mut self, step: &Step, norm: f64) {
+        let clip = step.clip as f64;
+        // PyTorch's clip_grad_norm_: the small number keeps the quotient finite.
+        let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
+        for spec in &self.weights.plan.specs {
+            let step = AdamW {
+                rate: step.rate,
+                beta1: step.beta1,
+                beta2: step.beta2,
+                epsilon: step.epsilon,
+                decay: if spec.decay { step.decay } else { 0.0 },
+                step: step.step,
+                scale: scale as f32,
+            };
+            let (weights, grads) = (&mut self.weights.values, &self.grads);
+            self.backend.adamw(weights, grads, &mut self.first, &mut self.second, spec.span.clone(), &step);
+        }
+    }
+
+    /// Summed nats and number of counted tokens; nothing is learned.
+    pub fn evaluate(&mut self, batch: &Batch) -> (f64, usize) {
+        let spans = batch.spans();
+        let weights = Weights::Trainable(&self.weights);
+        let mut pass = Pass { backend: &*self.backend, weights, spans: &spans, chance: None, probe: () };
+        self.gpt.forward(&mut pass, &batch.inputs, &mut self.memory, &mut self.cache);
+        let sum = self.gpt.loss(&mut pass, &mut self.memory, &batch.targets, &mut self.logits, None);
+        (sum, batch.counted())
+    }
+}
