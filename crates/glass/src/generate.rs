@@ -1,1 +1,5 @@
-//! (to come)
+//! Generating: the next token, and again.
+
+pub mod runner;
+
+pub use runner::Runner;

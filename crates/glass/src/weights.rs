@@ -60,6 +60,14 @@ pub enum Weights<'a, B: Backend> {
     Frozen(&'a Frozen<B>),
 }
 
+impl<B: Backend> Clone for Weights<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Weights<'_, B> {}
+
 impl<'a, B: Backend> Weights<'a, B> {
     /// A parameter as an operand.
     pub fn get(&self, param: Param) -> Weight<'a, B> {

@@ -1,0 +1,226 @@
+//! The whole model: forward against itself in other cuts, backward against differences.
+
+use glass::backend::{Backend, Cpu, Span, Tensor};
+use glass::generate::Runner;
+use glass::memory::{Cache, Keep, Memory};
+use glass::model::{Gpt, Pass};
+use glass::probe::{Did, Probe, Site, Want};
+use glass::train::learner::{Arena, Batch, Learner, Step};
+use glass::weights::Weights;
+
+use crate::tiny;
+
+#[test]
+fn gradients_are_the_slope_of_the_loss() {
+    for (tied, bias, dropout) in [(true, true, 0.0), (false, false, 0.0), (true, true, 0.3)] {
+        let config = glass::Config { tied, bias, ..tiny::config() };
+        let mut learner = tiny::learner(&config, 2, 1);
+        let batch = tiny::batch(&[13, 24, 5], 31, 3);
+        let still = Step { rate: 0.0, decay: 0.0, dropout, ..tiny::step(1) };
+        let start = learner.arena(Arena::Weights);
+        learner.step(std::slice::from_ref(&batch), &still).unwrap();
+        for spec in learner.plan().clone().specs.iter() {
+            let mut slope = vec![0.0; spec.span.len()];
+            learner.read_gradient(spec, &mut slope);
+            let norm = slope.iter().map(|&g| (g as f64).powi(2)).sum::<f64>().sqrt();
+            // A key's bias shifts all scores of a query alike: its gradient is zero but for rounding.
+            if spec.name.ends_with("key.bias") {
+                assert!(norm < 1e-5, "{}: {norm}", spec.name);
+                continue;
+            }
+            let step = 2e-3 / norm.max(1e-3);
+            let mut loss_at = |sign: f64| {
+                let mut moved = start.clone();
+                for (w, g) in moved[spec.span.clone()].iter_mut().zip(&slope) {
+                    *w += (sign * step * *g as f64) as f32;
+                }
+                learner.set_arena(Arena::Weights, &moved);
+                learner.step(std::slice::from_ref(&batch), &still).unwrap().loss
+            };
+            let measured = (loss_at(1.0) - loss_at(-1.0)) / (2.0 * step);
+            let expected = norm * norm;
+            let error = (measured - expected).abs() / expected.max(1e-4);
+            assert!(error < 0.02, "{} (tied {tied}, bias {bias}): {measured} but {expected}", spec.name);
+            learner.set_arena(Arena::Weights, &start);
+        }
+    }
+}
+
+#[test]
+fn learning_is_the_same_bits_for_any_number_of_threads() {
+    let learned = |threads| {
+        let mut learner = tiny::learner(&tiny::config(), threads, 1);
+        for number in 1..=3 {
+            let step = Step { dropout: 0.1, ..tiny::step(number) };
+            learner.step(&[tiny::batch(&[24, 24, 9], 31, number as u32)], &step).unwrap();
+        }
+        learner.arena(Arena::Weights)
+    };
+    let one = learned(1);
+    for threads in 2..=4 {
+        assert!(one == learned(threads), "{threads} threads");
+    }
+}
+
+#[test]
+fn accumulated_parts_learn_what_the_whole_batch_does() {
+    let gradient = |parts: &[Batch]| {
+        let mut learner = tiny::learner(&tiny::config(), 2, 1);
+        let outcome = learner.step(parts, &Step { dropout: 0.2, ..tiny::step(1) }).unwrap();
+        let mut all = vec![];
+        for spec in &learner.plan().clone().specs {
+            let mut g = vec![0.0; spec.span.len()];
+            learner.read_gradient(spec, &mut g);
+            all.extend(g);
+        }
+        (outcome, all)
+    };
+    let whole = tiny::batch(&[10, 12, 8, 7], 31, 5);
+    let part = |samples: std::ops::Range<usize>, rows: std::ops::Range<usize>| Batch {
+        inputs: whole.inputs[rows.clone()].to_vec(),
+        targets: whole.targets[rows].to_vec(),
+        lengths: whole.lengths[samples].to_vec(),
+    };
+    let (a, ga) = gradient(std::slice::from_ref(&whole));
+    let (b, gb) = gradient(&[part(0..1, 0..10), part(1..4, 10..37)]);
+    assert_eq!(a.counted, b.counted);
+    assert!((a.loss - b.loss).abs() < 1e-6);
+    let worst = ga.iter().zip(&gb).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-5, "{worst}");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_leaves_the_weights_alone() {
+    let mut learner = tiny::learner(&tiny::config(), 1, 1);
+    let mut values = learner.arena(Arena::Weights);
+    values[5] = f32::NAN;
+    learner.set_arena(Arena::Weights, &values);
+    let batch = Batch { inputs: vec![0; 8], targets: vec![1; 8], lengths: vec![8] };
+    let outcome = learner.step(&[batch], &tiny::step(1)).unwrap();
+    assert!(!outcome.finite());
+    let after = learner.arena(Arena::Weights);
+    assert!(values.iter().zip(&after).all(|(a, b)| a.to_bits() == b.to_bits()));
+}
+
+#[test]
+fn cached_decoding_is_the_full_pass_bit_for_bit() {
+    let learner = tiny::learner(&tiny::config(), 2, 1);
+    let (gpt, trainable) = learner.model();
+    let frozen = tiny::frozen(&learner);
+    let ids = tiny::ids(24, 31, 9);
+    let backend = &**learner.backend();
+    for weights in [Weights::Trainable(trainable), Weights::Frozen(&frozen)] {
+        let mut all = vec![];
+        let mut runner = Runner::new(backend, gpt, weights).unwrap();
+        runner.feed_each(&ids, &mut |_, logits| all.push(logits.to_vec())).unwrap();
+        let mut runner = Runner::new(backend, gpt, weights).unwrap();
+        for (id, expected) in ids.iter().zip(&all) {
+            runner.feed(&[*id]).unwrap();
+            assert!(runner.logits() == expected, "one by one");
+        }
+        let mut runner = Runner::new(backend, gpt, weights).unwrap();
+        runner.feed(&ids[..7]).unwrap();
+        runner.feed(&ids[7..20]).unwrap();
+        assert!(runner.logits() == all[19], "in two parts");
+        runner.prompt(&ids[..12]).unwrap();
+        assert!(runner.logits() == all[11], "a prefix used again");
+        assert_eq!(runner.ids(), &ids[..12]);
+    }
+}
+
+#[test]
+fn packed_and_dense_weights_give_the_same_bits() {
+    let learner = tiny::learner(&tiny::config(), 2, 1);
+    let frozen = tiny::frozen(&learner);
+    let (gpt, trainable) = learner.model();
+    let logits = |weights| {
+        let mut runner = Runner::new(&**learner.backend(), gpt, weights).unwrap();
+        runner.feed(&tiny::ids(17, 31, 2)).unwrap();
+        runner.logits().to_vec()
+    };
+    assert!(logits(Weights::Trainable(trainable)) == logits(Weights::Frozen(&frozen)));
+}
+
+/// Runs spans of different sequences in one batch; the logits after each span.
+fn batched(learner: &Learner<Cpu>, steps: &[(Vec<u32>, Vec<Span>)]) -> Vec<Vec<f32>> {
+    let (gpt, weights) = learner.model();
+    let backend = &**learner.backend();
+    let mut memory = Memory::new(backend, &gpt.config, Keep::One, 96, 8).unwrap();
+    let mut cache = Cache::new(backend, &gpt.config, Keep::All, 4, 24).unwrap();
+    let mut logits = Tensor::new(backend, 8, 31).unwrap();
+    let mut all = vec![];
+    for (ids, spans) in steps {
+        let mut pass = Pass { backend, weights: Weights::Trainable(weights), spans, chance: None, probe: () };
+        gpt.forward(&mut pass, ids, &mut memory, &mut cache);
+        gpt.next(&mut pass, &mut memory, &mut logits);
+        let mut host = vec![0.0; logits.len()];
+        backend.read(&logits.data, 0, &mut host);
+        all.extend(host.chunks(31).map(<[f32]>::to_vec));
+    }
+    all
+}
+
+#[test]
+fn mixed_spans_are_each_alone_bit_for_bit() {
+    let learner = tiny::learner(&tiny::config(), 2, 1);
+    let (a, b, c) = (tiny::ids(9, 31, 1), tiny::ids(14, 31, 2), tiny::ids(3, 31, 3));
+    let span = |start: usize, len: usize, slot, past| Span { rows: start..start + len, slot, past };
+    let alone = |ids: &[u32]| batched(&learner, &[(ids.to_vec(), vec![span(0, ids.len(), 1, 0)])])[0].clone();
+    // One sequence decodes its last token while another is read from its start and a third goes on in the middle.
+    let first = [&a[..8], &b[..5]].concat();
+    let second = [&a[8..], &c[..], &b[5..]].concat();
+    let mixed = batched(
+        &learner,
+        &[
+            (first, vec![span(0, 8, 0, 0), span(8, 5, 2, 0)]),
+            (second, vec![span(0, 1, 0, 8), span(1, 3, 3, 0), span(4, 9, 2, 5)]),
+        ],
+    );
+    assert!(mixed[2] == alone(&a));
+    assert!(mixed[3] == alone(&c));
+    assert!(mixed[4] == alone(&b));
+}
+
+/// Wants everything in one way and remembers what it saw.
+struct Everything(Want, Vec<(Site, usize, usize)>);
+
+impl Probe for Everything {
+    fn wants(&self, _: Site) -> Want {
+        self.0
+    }
+
+    fn at(&mut self, site: Site, rows: usize, cols: usize, values: &mut [f32]) -> Did {
+        assert!(values.iter().all(|v| v.is_finite()), "{site}");
+        self.1.push((site, rows, cols));
+        Did::Edited
+    }
+}
+
+#[test]
+fn watched_is_unwatched_bit_for_bit() {
+    let learner = tiny::learner(&tiny::config(), 2, 1);
+    let (gpt, weights) = learner.model();
+    let ids = tiny::ids(20, 31, 4);
+    let mut unwatched = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).unwrap();
+    unwatched.feed(&ids).unwrap();
+    let mut look = Everything(Want::Look, vec![]);
+    let mut watched = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).unwrap();
+    watched.feed_watched(&ids, &mut look).unwrap();
+    assert!(unwatched.logits() == watched.logits());
+    assert_eq!(look.1.len(), 1 + 2 * 13 + 3);
+    assert!(look.1.contains(&(Site::Pattern(1), 1, 3 * 20 * 20)));
+    // An edit that changes nothing takes the visible path: the same to rounding.
+    let mut edit = Everything(Want::Edit, vec![]);
+    let mut edited = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).unwrap();
+    edited.feed_watched(&ids, &mut edit).unwrap();
+    for (a, b) in unwatched.logits().iter().zip(edited.logits()) {
+        assert!((a - b).abs() < 1e-4 * a.abs().max(1.0));
+    }
+}
+
+#[test]
+fn what_cannot_be_run_is_refused_by_name() {
+    let config = glass::Config { mask: glass::config::Mask::Alternating { band: 8 }, ..tiny::config() };
+    let (gpt, _) = Gpt::plan(&config);
+    assert!(gpt.can_run().unwrap_err().to_string().contains("banded"));
+}
