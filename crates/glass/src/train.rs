@@ -1,7 +1,19 @@
-//! Learning.
+//! Learning: from files to a model.
+//!
+//! ```text
+//! files ─ data ─▶ documents ─ set ─▶ token ids ─ order ─▶ batches ─ learner ─▶ weights ─ checkpoint ─▶ files
+//! ```
+//!
+//! Everything here is a function of the data, the settings and the step's number: a run that was stopped and resumed
+//! writes the same bytes as one that never stopped.
 
-pub mod checkpoint;
 pub mod data;
+pub mod shards;
+pub mod set;
+pub mod ids;
+pub mod order;
+pub mod schedule;
 pub mod initialise;
 pub mod learner;
-pub mod schedule;
+pub mod checkpoint;
+mod random;

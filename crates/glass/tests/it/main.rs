@@ -2,3 +2,6 @@
 
 mod model;
 mod tiny;
+mod scratch;
+mod train_data;
+mod train_order;

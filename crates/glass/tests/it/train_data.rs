@@ -1,0 +1,172 @@
+//! Files to documents to ids: what is handled, and the sentence that refuses the rest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use glass::train::data::{self, Documents, Reading};
+use glass::train::ids::Ids;
+use glass::train::set::{Samples, Set};
+use glass::train::shards::{self, Width};
+
+use crate::scratch::Scratch;
+
+fn add(name: &str, bytes: &[u8]) -> Result<(Documents, Vec<String>), String> {
+    let mut documents = Documents::default();
+    let remarks = documents
+        .add(Path::new(name), bytes.to_vec(), &Reading::default())
+        .map_err(|error| error.to_string())?;
+    Ok((documents, remarks.iter().map(ToString::to_string).collect()))
+}
+
+fn texts(name: &str, bytes: &[u8]) -> Vec<String> {
+    add(name, bytes).unwrap().0.texts().map(String::from).collect()
+}
+
+#[test]
+fn text_is_cut_at_separators_and_the_line_breaks_beside_them_belong_to_them() {
+    assert_eq!(texts("a.txt", b"one\n<|endoftext|>\n\ntwo<|endoftext|>three\n"), ["one", "two", "three\n"]);
+    assert_eq!(texts("a.txt", b"\n whole \n"), ["\n whole \n"]);
+    assert_eq!(texts("a.txt", b"<|endoftext|>\n<|endoftext|>a<|endoftext|>"), ["a"]);
+    assert_eq!(data::cut("a b", ""), [0..3]);
+}
+
+#[test]
+fn marks_and_line_ends_are_remarked() {
+    let (documents, remarks) = add("a.txt", b"\xef\xbb\xbfone\r\ntwo\rthree\r\n").unwrap();
+    assert_eq!(documents.text(0), "one\ntwo\rthree\n");
+    assert_eq!(
+        remarks,
+        ["a.txt: the byte-order mark at its start is dropped", "a.txt: 2 line ends \\r\\n are read as \\n"]
+    );
+    assert_eq!(add("a.txt", b"").unwrap().1, ["a.txt: empty, skipped"]);
+    assert_eq!(add("a.jsonl", b"\n\n").unwrap().1, ["a.jsonl: empty, skipped"]);
+}
+
+#[test]
+fn what_is_no_text_is_refused_with_its_place() {
+    let refused = |name: &str, bytes: &[u8]| add(name, bytes).unwrap_err();
+    assert_eq!(
+        refused("a.txt", b"abc\xffd"),
+        "a.txt: not UTF-8: byte 0xff at offset 3; it may be in another encoding, or no text at all; convert it to UTF-8 first"
+    );
+    assert!(refused("a.txt", b"\xff\xfea\0").contains("offset 0; it looks like UTF-16"));
+    assert!(refused("a.jsonl", b"{\"text\":\"a\"}\n{\"text\"\n").starts_with("a.jsonl:2: not a JSON object"));
+    assert!(refused("a.jsonl", b"[1]").starts_with("a.jsonl:1: not a JSON object"));
+    let missing = refused("a.jsonl", b"{\"text\":\"a\"}\n\n{\"body\":\"a\",\"id\":1}");
+    assert!(
+        missing.starts_with("a.jsonl:3: no field \"text\" in this line, which has \"body\", \"id\""),
+        "{missing}"
+    );
+    assert!(refused("a.jsonl", b"{\"text\":3}").contains("a.jsonl:1: the field \"text\" is not a string"));
+}
+
+#[test]
+fn json_lines_are_documents_as_they_stand() {
+    let lines = b"\xef\xbb\xbf{\"text\":\"a\\r\\nb<|endoftext|>c\"}\r\n{\"text\":\"\"}\n{\"text\":\"d\"}";
+    assert_eq!(texts("a.jsonl", lines), ["a\r\nb<|endoftext|>c", "d"]);
+}
+
+#[test]
+fn folders_are_read_in_sorted_order() {
+    let folder = Scratch::new("folders");
+    for (name, text) in [("b.txt", "b"), ("a/z.txt", "z"), ("c.md", "c"), (".hidden.txt", "h")] {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let (files, remarks) = data::files(&[folder.path().into()], &["txt", "jsonl"]).unwrap();
+    let names: Vec<_> = files.iter().map(|path| path.strip_prefix(folder.path()).unwrap()).collect();
+    assert_eq!(names, [Path::new("a/z.txt"), Path::new("b.txt")]);
+    assert!(
+        remarks[0].what.starts_with("1 files that do not end in .txt or .jsonl skipped"),
+        "{}",
+        remarks[0]
+    );
+
+    let (kept, remarks) = data::without(files, &[folder.path().join("a/../b.txt")]);
+    assert_eq!((kept.len(), remarks.len()), (1, 1));
+    let (documents, _) = Documents::read(&kept, &Reading::default()).unwrap();
+    assert_eq!(documents.text(0), "z");
+
+    let missing = data::files(&[folder.path().join("none")], &["txt"]).unwrap_err();
+    assert!(missing.to_string().starts_with("cannot read "), "{missing}");
+    let none = data::files(&[folder.path().join("a")], &["bin"]).unwrap_err();
+    assert!(none.to_string().contains("no file in this folder ends in .bin"), "{none}");
+    let device = data::files(&[PathBuf::from("/dev/null")], &["txt"]).unwrap_err();
+    assert!(device.to_string().contains("neither a file nor a folder"), "{device}");
+    fs::write(folder.path().join("empty.txt"), "").unwrap();
+    let empty = Documents::read(&[folder.path().join("empty.txt")], &Reading::default()).unwrap_err();
+    assert!(empty.to_string().contains("no text"), "{empty}");
+}
+
+#[test]
+fn validation_takes_whole_documents_or_a_tail() {
+    let many: String = (0..100).map(|n| format!("document {n:02}<|endoftext|>")).collect();
+    let (train, validation) = add("a.txt", many.as_bytes()).unwrap().0.split(0.1, 7);
+    assert_eq!((train.len(), validation.len()), (90, 10));
+    let mut all: Vec<_> = train.texts().chain(validation.texts()).collect();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 100);
+    let again = add("a.txt", many.as_bytes()).unwrap().0.split(0.1, 7).1;
+    assert!(again.texts().eq(validation.texts()));
+    let other = add("a.txt", many.as_bytes()).unwrap().0.split(0.1, 8).1;
+    assert!(!other.texts().eq(validation.texts()));
+
+    let (train, validation) = add("a.txt", "éé".repeat(25).as_bytes()).unwrap().0.split(0.13, 7);
+    assert_eq!(train.text(0).to_owned() + validation.text(0), "éé".repeat(25));
+    assert_eq!(validation.bytes(), 12, "13 bytes, cut between characters");
+
+    let (train, validation) = add("a.txt", b"one document").unwrap().0.split(0.0, 7);
+    assert_eq!((train.len(), validation.len()), (1, 0));
+}
+
+#[test]
+fn documents_become_one_stream_with_its_ends() {
+    let documents = add("a.txt", b"ab<|endoftext|>c").unwrap().0;
+    let encode = |text: &str| text.bytes().map(u32::from).collect::<Vec<_>>();
+    let set = Set::of_documents(&documents, 300, Some(256), &encode).unwrap();
+    let Samples::Stream(ids) = &set.samples else { panic!() };
+    assert_eq!(ids.iter().collect::<Vec<_>>(), [256, 97, 98, 256, 99, 256]);
+    assert_eq!((set.tokens(), set.learned(), set.bytes, set.documents), (6, 5, Some(3), 2));
+    let other = Set::of_documents(&documents, 300, None, &encode).unwrap();
+    assert_eq!(other.tokens(), 3);
+    assert_ne!(set.fingerprint(), other.fingerprint());
+
+    let unknown = Set::of_documents(&documents, 99, None, &encode).unwrap_err();
+    assert!(unknown.to_string().contains("id 99, but the model's vocabulary has 99 tokens"), "{unknown}");
+    let short = set.check("a.txt", 6).unwrap_err().to_string();
+    assert!(
+        short.starts_with("a.txt: 6 tokens, but one window is 7") && short.ends_with("at most 5"),
+        "{short}"
+    );
+    set.check("a.txt", 5).unwrap();
+}
+
+#[test]
+fn shards_are_ids_as_they_are() {
+    let folder = Scratch::new("shards");
+    let path = folder.path().join("a.bin");
+    let read = |bytes: &[u8], width, vocabulary| {
+        fs::write(&path, bytes).unwrap();
+        shards::read(&[path.clone()], width, vocabulary).map_err(|error| error.to_string())
+    };
+    let (ids, _) = read(&[1, 0, 2, 1], Width::U16, 300).unwrap();
+    assert_eq!(ids, Ids::Short(vec![1, 258]));
+    let (ids, _) = read(&[1, 0, 2, 0], Width::U32, 200_000).unwrap();
+    assert_eq!(ids, Ids::Long(vec![131_073]));
+    let odd = read(&[1, 0, 2], Width::U16, 300).unwrap_err();
+    assert!(odd.contains("a.bin: 3 bytes of ids are no multiple of 2"), "{odd}");
+    let large = read(&[1, 0, 44, 1], Width::U16, 300).unwrap_err();
+    assert!(large.contains("a.bin: id 300 at offset 2, but the vocabulary has 300 tokens"), "{large}");
+    let mut headed = vec![0; 1024];
+    headed[..4].copy_from_slice(&20_240_520u32.to_le_bytes());
+    headed[4] = 1;
+    headed.extend([5, 0]);
+    let (ids, remarks) = read(&headed, Width::U16, 300).unwrap();
+    assert_eq!((ids, remarks.len()), (Ids::Short(vec![5]), 1));
+    let wrong = read(&headed, Width::U32, 300).unwrap_err();
+    assert!(wrong.contains("llm.c"), "{wrong}");
+    let (head, tail) = Set::split_ids(Ids::Short((0..10).collect()), 0.2);
+    assert_eq!((head.len(), tail), (8, Ids::Short(vec![8, 9])));
+}
