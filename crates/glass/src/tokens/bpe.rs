@@ -1,1 +1,185 @@
-//! (to come)
+//! Byte-pair merging: of all neighbours in a word the pair that was learned first is joined, until none is left.
+//!
+//! Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units" (2016), on bytes as in
+//! GPT-2. Equal pairs are joined from the left.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// The most tokens a vocabulary may have: two ids and a rank are packed into 64 bits.
+pub const MOST_TOKENS: usize = 1 << 20;
+/// The most merges: the largest rank means "no merge".
+pub const MOST_MERGES: usize = (1 << 24) - 1;
+
+/// A word up to this many bytes is merged by looking at every pair again; a longer one with a heap.
+const SHORT: usize = 32;
+const NONE: u32 = u32::MAX;
+
+/// What is learned: which pairs of tokens are joined, in which order, to which token.
+#[derive(Clone)]
+pub struct Merges {
+    /// The token of every single byte.
+    bytes: [u32; 256],
+    /// Open addressing by pair: left (20 bits), right (20 bits), rank (24 bits); all ones where empty.
+    slots: Vec<u64>,
+    /// By rank, the joined token.
+    joined: Vec<u32>,
+}
+
+impl Merges {
+    /// From the token of every byte and the merges in the order they were learned: left, right, joined.
+    ///
+    /// Ids are below [`MOST_TOKENS`] and there are at most [`MOST_MERGES`] merges. Of a pair given twice the first
+    /// counts.
+    pub fn new(bytes: [u32; 256], merges: &[[u32; 3]]) -> Merges {
+        let slots = vec![u64::MAX; (merges.len() * 2).next_power_of_two().max(2)];
+        let mut table = Merges { bytes, slots, joined: Vec::with_capacity(merges.len()) };
+        for &[left, right, joined] in merges {
+            let rank = table.joined.len() as u64;
+            let slot = table.slot(left, right);
+            if table.slots[slot] == u64::MAX {
+                table.slots[slot] = key(left, right) << 24 | rank;
+                table.joined.push(joined);
+            }
+        }
+        table
+    }
+
+    /// The token of one byte.
+    pub fn byte(&self, byte: u8) -> u32 {
+        self.bytes[byte as usize]
+    }
+
+    /// Every merge as left, right, joined, in the order they were learned.
+    pub fn in_order(&self) -> Vec<[u32; 3]> {
+        let mut pairs = vec![[0; 3]; self.joined.len()];
+        for slot in self.slots.iter().filter(|slot| **slot != u64::MAX) {
+            let rank = (slot & 0xFF_FFFF) as usize;
+            pairs[rank] = [(slot >> 44) as u32, (slot >> 24) as u32 & 0xF_FFFF, self.joined[rank]];
+        }
+        pairs
+    }
+
+    /// When `left` and `right` are joined: their rank, or `u32::MAX` where they never are.
+    #[inline]
+    fn rank(&self, left: u32, right: u32) -> u32 {
+        let slot = self.slots[self.slot(left, right)];
+        if slot == u64::MAX { NONE } else { (slot & 0xFF_FFFF) as u32 }
+    }
+
+    /// The slot that holds the pair, or the empty one where it would stand. Half of the slots or more are empty.
+    #[inline]
+    fn slot(&self, left: u32, right: u32) -> usize {
+        let (key, mask) = (key(left, right), self.slots.len() - 1);
+        let mut at = (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize & mask;
+        while self.slots[at] != u64::MAX && self.slots[at] >> 24 != key {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    /// Appends the tokens of one word to `ids`.
+    pub fn word(&self, word: &[u8], ids: &mut Vec<u32>) {
+        match word {
+            [byte] => ids.push(self.byte(*byte)),
+            word if word.len() <= SHORT => self.short(word, ids),
+            // Places are 32-bit; nobody's word is longer than this.
+            word => word.chunks(1 << 30).for_each(|part| self.long(part, ids)),
+        }
+    }
+
+    /// The lowest rank is searched again after every merge: at most `SHORT²` steps, all within two small arrays.
+    fn short(&self, word: &[u8], ids: &mut Vec<u32>) {
+        let (mut tokens, mut ranks, mut count) = ([0u32; SHORT], [NONE; SHORT], word.len());
+        for (token, byte) in tokens.iter_mut().zip(word) {
+            *token = self.byte(*byte);
+        }
+        for at in 1..count {
+            ranks[at - 1] = self.rank(tokens[at - 1], tokens[at]);
+        }
+        loop {
+            let (mut at, mut rank) = (0, NONE);
+            for (place, next) in ranks[..count].iter().enumerate() {
+                if *next < rank {
+                    (at, rank) = (place, *next);
+                }
+            }
+            if rank == NONE {
+                break;
+            }
+            tokens.copy_within(at + 2..count, at + 1);
+            ranks.copy_within(at + 1..count, at);
+            count -= 1;
+            tokens[at] = self.joined[rank as usize];
+            ranks[at] = if at + 1 < count { self.rank(tokens[at], tokens[at + 1]) } else { NONE };
+            if at > 0 {
+                ranks[at - 1] = self.rank(tokens[at - 1], tokens[at]);
+            }
+        }
+        ids.extend(&tokens[..count]);
+    }
+
+    /// A heap of pairs over a linked list of tokens: every merge removes a token and adds at most two pairs, so a word
+    /// of n bytes takes at most 3 n turns of the heap.
+    fn long(&self, word: &[u8], ids: &mut Vec<u32>) {
+        let end = word.len() as u32;
+        let mut tokens: Vec<u32> = word.iter().map(|byte| self.byte(*byte)).collect();
+        let mut next: Vec<u32> = (1..=end).collect();
+        let mut before: Vec<u32> = (0..end).map(|at| at.wrapping_sub(1)).collect();
+        let pair = |rank: u32, at: u32| Reverse(u64::from(rank) << 32 | u64::from(at));
+        let first = (1..end).filter_map(|at| match self.rank(tokens[at as usize - 1], tokens[at as usize]) {
+            NONE => None,
+            rank => Some(pair(rank, at - 1)),
+        });
+        let mut pairs: BinaryHeap<Reverse<u64>> = first.collect::<Vec<_>>().into();
+
+        while let Some(Reverse(lowest)) = pairs.pop() {
+            let (rank, at) = ((lowest >> 32) as u32, lowest as u32 as usize);
+            let right = next[at];
+            // A pair counts only while both of its tokens still stand.
+            if tokens[at] == NONE || right == end || self.rank(tokens[at], tokens[right as usize]) != rank {
+                continue;
+            }
+            tokens[at] = self.joined[rank as usize];
+            tokens[right as usize] = NONE;
+            let after = next[right as usize];
+            next[at] = after;
+            if after != end {
+                before[after as usize] = at as u32;
+                match self.rank(tokens[at], tokens[after as usize]) {
+                    NONE => {}
+                    rank => pairs.push(pair(rank, at as u32)),
+                }
+            }
+            if before[at] != NONE {
+                match self.rank(tokens[before[at] as usize], tokens[at]) {
+                    NONE => {}
+                    rank => pairs.push(pair(rank, before[at])),
+                }
+            }
+        }
+        ids.extend(tokens.iter().filter(|token| **token != NONE));
+    }
+
+    /// How a word is put together: its tokens before the first merge, and after each. The work grows with the square of
+    /// the word's length: it is for showing.
+    pub fn steps(&self, word: &[u8]) -> Vec<Vec<u32>> {
+        let mut steps = vec![word.iter().map(|byte| self.byte(*byte)).collect::<Vec<u32>>()];
+        loop {
+            let tokens = &steps[steps.len() - 1];
+            let ranks = tokens.windows(2).map(|pair| self.rank(pair[0], pair[1]));
+            match ranks.enumerate().min_by_key(|(at, rank)| (*rank, *at)) {
+                Some((at, rank)) if rank != NONE => {
+                    let mut joined = tokens.clone();
+                    joined.splice(at..at + 2, [self.joined[rank as usize]]);
+                    steps.push(joined);
+                }
+                _ => return steps,
+            }
+        }
+    }
+}
+
+fn key(left: u32, right: u32) -> u64 {
+    u64::from(left) << 20 | u64::from(right)
+}

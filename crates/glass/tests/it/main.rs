@@ -5,3 +5,4 @@ mod tiny;
 mod scratch;
 mod train_data;
 mod train_order;
+mod tokens;

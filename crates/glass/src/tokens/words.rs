@@ -1,0 +1,131 @@
+//! Words seen before: their tokens are looked up, not merged again.
+//!
+//! Both tables are direct-mapped: a word has one place, and a new one takes it. So memory is bounded without any
+//! book-keeping, and a look-up is one compare.
+
+use std::collections::HashMap;
+
+use super::bpe::Merges;
+use super::split;
+
+/// Places for short words: half a megabyte, so that it stays in the second-level cache.
+const SHORT_BITS: u32 = 14;
+/// Places for longer words, at most 256 bytes each: no more than a few megabytes, usually far less.
+const LONG_BITS: u32 = 11;
+const LONGEST: usize = 256;
+
+/// How a text between added tokens becomes words, and a word tokens, besides merging.
+#[derive(Clone, Default)]
+pub struct Work {
+    /// The whole text is one word (`use_regex: false`).
+    pub unsplit: bool,
+    /// A word that is a token becomes that token, whether or not merging leads there (`ignore_merges`).
+    pub whole: Option<HashMap<Box<[u8]>, u32>>,
+}
+
+impl Work {
+    /// Calls `word` with the start and end of each.
+    #[inline(always)]
+    pub fn each_word(&self, text: &[u8], mut word: impl FnMut(usize, usize)) {
+        let mut start = 0;
+        while start < text.len() {
+            let end = if self.unsplit { text.len() } else { split::word_end(text, start) };
+            word(start, end);
+            start = end;
+        }
+    }
+
+    /// Appends the tokens of one word, worked out anew.
+    fn merge(&self, merges: &Merges, word: &[u8], ids: &mut Vec<u32>) {
+        match self.whole.as_ref().and_then(|whole| whole.get(word)) {
+            Some(id) => ids.push(*id),
+            None => merges.word(word, ids),
+        }
+    }
+}
+
+/// One thread's table of words.
+pub struct Words {
+    /// A word of up to 15 bytes with its length in the last byte, and up to four ids, each one more than it is, so that
+    /// zeros mean nothing.
+    short: Vec<[u128; 2]>,
+    long: Vec<Long>,
+}
+
+#[derive(Clone, Default)]
+struct Long {
+    word: Vec<u8>,
+    ids: Vec<u32>,
+}
+
+impl Default for Words {
+    fn default() -> Words {
+        Words { short: vec![[0; 2]; 1 << SHORT_BITS], long: vec![Long::default(); 1 << LONG_BITS] }
+    }
+}
+
+impl Words {
+    /// Appends the tokens of a text that holds no added token.
+    pub fn encode(&mut self, work: &Work, merges: &Merges, text: &[u8], ids: &mut Vec<u32>) {
+        work.each_word(text, |start, end| match end - start {
+            1..=15 => self.short(work, merges, text, start..end, ids),
+            16..=LONGEST => self.long(work, merges, &text[start..end], ids),
+            _ => work.merge(merges, &text[start..end], ids),
+        });
+    }
+
+    #[inline(always)]
+    fn short(
+        &mut self,
+        work: &Work,
+        merges: &Merges,
+        text: &[u8],
+        word: std::ops::Range<usize>,
+        ids: &mut Vec<u32>,
+    ) {
+        let key = short_key(text, word.start, word.len());
+        let mixed = (key as u64 ^ ((key >> 64) as u64).rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let place = &mut self.short[(mixed >> (64 - SHORT_BITS)) as usize];
+        if place[0] == key {
+            let mut packed = place[1];
+            while packed != 0 {
+                ids.push(packed as u32 - 1);
+                packed >>= 32;
+            }
+            return;
+        }
+        let from = ids.len();
+        work.merge(merges, &text[word], ids);
+        if ids.len() - from <= 4 {
+            let pack = |packed, id: &u32| packed << 32 | u128::from(id + 1);
+            *place = [key, ids[from..].iter().rev().fold(0, pack)];
+        }
+    }
+
+    fn long(&mut self, work: &Work, merges: &Merges, word: &[u8], ids: &mut Vec<u32>) {
+        let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
+        let hash = word.iter().fold(0xCBF2_9CE4_8422_2325, mix).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let place = &mut self.long[(hash >> (64 - LONG_BITS)) as usize];
+        if place.word != word {
+            place.ids.clear();
+            work.merge(merges, word, &mut place.ids);
+            place.word.clear();
+            place.word.extend(word);
+        }
+        ids.extend(&place.ids);
+    }
+}
+
+/// Up to 15 bytes and their length as one number. Reads 16 bytes at once where the text goes on that far.
+#[inline(always)]
+fn short_key(text: &[u8], start: usize, length: usize) -> u128 {
+    let bytes = match text[start..].first_chunk::<16>() {
+        Some(block) => u128::from_le_bytes(*block) & ((1 << (8 * length)) - 1),
+        None => {
+            let mut block = [0; 16];
+            block[..length].copy_from_slice(&text[start..start + length]);
+            u128::from_le_bytes(block)
+        }
+    };
+    bytes | (length as u128) << 120
+}
