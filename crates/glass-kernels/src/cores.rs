@@ -1,7 +1,7 @@
 //! The processor: an instruction set and the threads that use it.
 
 use crate::isa::Isa;
-use crate::pool::Pool;
+use crate::pool::{Parts, Pool};
 
 /// An instruction set and a resident pool of threads. Every kernel takes one first.
 pub struct Cores {
@@ -31,8 +31,18 @@ impl Cores {
     }
 
     /// Runs `task(0)`, …, `task(tasks - 1)`, handed out dynamically over the threads.
-    #[allow(dead_code)]
     pub(crate) fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         self.pool.run(tasks, task);
+    }
+
+    /// Runs `task(i, part)` for every part of `slice`, `size` long (the last may be shorter).
+    #[allow(dead_code)]
+    pub(crate) fn run_parts<T: Send>(&self, slice: &mut [T], size: usize, task: impl Fn(usize, &mut [T]) + Sync) {
+        let len = slice.len();
+        let parts = Parts::new(slice);
+        self.run(len.div_ceil(size), &|i| {
+            // SAFETY: part i is task i's alone.
+            task(i, unsafe { parts.part(i * size..((i + 1) * size).min(len)) });
+        });
     }
 }

@@ -1,1 +1,206 @@
-//! The vector trait, written once for every instruction set.
+//! The vector trait: a kernel is written once over [`Lanes`] and compiled for every instruction set.
+//!
+//! A kernel is a body, generic and `#[inline(always)]`, whose first argument is a vector `v` (zeros): the witness that the
+//! instruction set is there, from which other vectors are made (`v.splat(1.0)`, `v.load(x)`). [`kernel!`] wraps
+//! it in one function per instruction set and chooses between them:
+//!
+//! ```ignore
+//! kernel!(fn scale_row(y: &mut [f32], by: f32) = scale_body);
+//!
+//! #[inline(always)]
+//! fn scale_body<V: Lanes>(v: V, y: &mut [f32], by: f32) {
+//!     let by = v.splat(by);
+//!     let mut chunks = y.chunks_exact_mut(V::LEN);
+//!     for chunk in &mut chunks {
+//!         (v.load(chunk) * by).store(chunk);
+//!     }
+//!     let tail = chunks.into_remainder();
+//!     (v.load_part(tail) * by).store_part(tail);
+//! }
+//!
+//! scale_row(cores, y, 2.0);
+//! ```
+//!
+//! Everything a body calls in its loops must be `#[inline(always)]` too: what is not inlined into the shell is
+//! compiled without its instruction set.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod arm;
+pub(crate) mod plain;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86;
+
+/// A vector of [`Lanes::LEN`] floats. That a value exists shows that the machine has its instructions: only
+/// [`Lanes::new`] makes one from nothing, and it is unsafe.
+pub(crate) trait Lanes:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
+{
+    /// Floats in a vector.
+    const LEN: usize;
+
+    /// Zeros.
+    ///
+    /// # Safety
+    /// The machine has this instruction set.
+    unsafe fn new() -> Self;
+
+    /// `x` in every lane.
+    fn splat(self, x: f32) -> Self;
+
+    /// The first `LEN` floats of `from`; panics if it is shorter.
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> Self {
+        assert!(from.len() >= Self::LEN);
+        // SAFETY: the slice is long enough.
+        unsafe { self.load_at(from.as_ptr()) }
+    }
+
+    /// Into the first `LEN` floats of `to`; panics if it is shorter.
+    #[inline(always)]
+    fn store(self, to: &mut [f32]) {
+        assert!(to.len() >= Self::LEN);
+        // SAFETY: the slice is long enough.
+        unsafe { self.store_at(to.as_mut_ptr()) }
+    }
+
+    /// The first `min(LEN, from.len())` floats, zeros in the other lanes.
+    #[inline(always)]
+    fn load_part(self, from: &[f32]) -> Self {
+        // SAFETY: no more floats than the slice has.
+        unsafe { self.load_part_at(from.as_ptr(), from.len().min(Self::LEN)) }
+    }
+
+    /// Into the first `min(LEN, to.len())` floats.
+    #[inline(always)]
+    fn store_part(self, to: &mut [f32]) {
+        // SAFETY: no more floats than the slice has.
+        unsafe { self.store_part_at(to.as_mut_ptr(), to.len().min(Self::LEN)) }
+    }
+
+    /// `LEN` floats.
+    ///
+    /// # Safety
+    /// They can be read; no alignment is asked for.
+    unsafe fn load_at(self, from: *const f32) -> Self;
+
+    /// `LEN` floats.
+    ///
+    /// # Safety
+    /// They can be written.
+    unsafe fn store_at(self, to: *mut f32);
+
+    /// `count ≤ LEN` floats, zeros in the other lanes.
+    ///
+    /// # Safety
+    /// They can be read.
+    unsafe fn load_part_at(self, from: *const f32, count: usize) -> Self;
+
+    /// `count ≤ LEN` floats.
+    ///
+    /// # Safety
+    /// They can be written.
+    unsafe fn store_part_at(self, to: *mut f32, count: usize);
+
+    /// `self × by + plus`, rounded once (twice in plain Rust).
+    fn mul_add(self, by: Self, plus: Self) -> Self;
+
+    /// The greater, lane by lane; which one where either is NaN is not said.
+    fn max(self, other: Self) -> Self;
+
+    /// The smaller, lane by lane; which one where either is NaN is not said.
+    fn min(self, other: Self) -> Self;
+
+    /// Square root.
+    fn sqrt(self) -> Self;
+
+    /// To the nearest integer, ties to even.
+    fn round(self) -> Self;
+
+    /// `2^self`, for integers from -126 to 127.
+    fn pow2(self) -> Self;
+
+    /// `yes` where `self < than`, else `no` (also where either is NaN).
+    fn if_less(self, than: Self, yes: Self, no: Self) -> Self;
+
+    /// The sum of all lanes, always in the same order: halves onto each other.
+    fn sum(self) -> f32;
+
+    /// The greatest lane.
+    fn largest(self) -> f32;
+}
+
+/// `kernel!(fn name(args) -> result = body);` makes `name(cores, args)`, which runs `body(v, args)` compiled for the
+/// instruction set of `cores`.
+macro_rules! kernel {
+    ($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $body:path) => {
+        $(#[$meta])*
+        fn $name(cores: &$crate::Cores, $($arg: $type),*) $(-> $result)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            fn avx512($($arg: $type),*) $(-> $result)? {
+                // SAFETY: this function has the instruction set.
+                $body(unsafe { <$crate::lanes::x86::Avx512 as $crate::lanes::Lanes>::new() }, $($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) $(-> $result)? {
+                // SAFETY: this function has the instruction set.
+                $body(unsafe { <$crate::lanes::x86::Avx2 as $crate::lanes::Lanes>::new() }, $($arg),*)
+            }
+            #[cfg(target_arch = "aarch64")]
+            fn neon($($arg: $type),*) $(-> $result)? {
+                // SAFETY: every aarch64 machine has it.
+                $body(unsafe { <$crate::lanes::arm::Neon as $crate::lanes::Lanes>::new() }, $($arg),*)
+            }
+            fn plain($($arg: $type),*) $(-> $result)? {
+                // SAFETY: plain Rust runs anywhere.
+                $body(unsafe { <$crate::lanes::plain::Plain as $crate::lanes::Lanes>::new() }, $($arg),*)
+            }
+            match cores.isa() {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: `Cores` holds only an instruction set that this machine has.
+                $crate::Isa::Avx512 => unsafe { avx512($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
+                $crate::Isa::Avx2 => unsafe { avx2($($arg),*) },
+                #[cfg(target_arch = "aarch64")]
+                $crate::Isa::Neon => neon($($arg),*),
+                _ => plain($($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use kernel;
+
+/// The four operators of a vector type, each by one function of two vectors.
+#[allow(unused_macros)]
+macro_rules! operators {
+    ($vector:ident, $add:path, $sub:path, $mul:path, $div:path, $negate:expr) => {
+        operators!(@ $vector, Add, add, $add);
+        operators!(@ $vector, Sub, sub, $sub);
+        operators!(@ $vector, Mul, mul, $mul);
+        operators!(@ $vector, Div, div, $div);
+        impl std::ops::Neg for $vector {
+            type Output = Self;
+            #[inline(always)]
+            fn neg(self) -> Self {
+                $negate(self)
+            }
+        }
+    };
+    (@ $vector:ident, $trait:ident, $method:ident, $function:path) => {
+        impl std::ops::$trait for $vector {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                // SAFETY: a vector exists, so its instructions do.
+                #[allow(unused_unsafe)]
+                unsafe { Self($function(self.0, other.0)) }
+            }
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use operators;

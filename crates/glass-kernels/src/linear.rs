@@ -36,39 +36,74 @@ pub fn panels_len(rows: usize, cols: usize) -> usize {
 
 /// Row-major `w` into panels.
 pub fn pack(cores: &Cores, panels: &mut [f32], w: &[f32], rows: usize, cols: usize) {
-    let _ = (cores, panels, w, rows, cols);
-    todo!()
+    assert_eq!(w.len(), rows * cols);
+    assert_eq!(panels.len(), panels_len(rows, cols));
+    cores.run_parts(panels, (PANEL * cols).max(1), |p, panel| {
+        for (k, line) in panel.chunks_exact_mut(PANEL).enumerate() {
+            for (j, to) in line.iter_mut().enumerate() {
+                let row = p * PANEL + j;
+                *to = if row < rows { w[row * cols + k] } else { 0.0 };
+            }
+        }
+    });
 }
 
 /// `y = activation(x Wᵀ + bias)`; x: `[rows, w.cols]`, y: `[rows, w.rows]`. The same bits for one row as for many, for
 /// both layouts, and with the activation applied here or afterwards.
 pub fn linear(
-    cores: &Cores,
-    y: &mut [f32],
-    x: &[f32],
-    w: Matrix<'_>,
-    bias: Option<&[f32]>,
-    activation: Option<Activation>,
+    cores: &Cores, y: &mut [f32], x: &[f32], w: Matrix<'_>, bias: Option<&[f32]>, activation: Option<Activation>,
 ) {
-    let _ = (cores, y, x, w, bias, activation);
-    todo!()
+    let rows = y.len() / w.rows.max(1);
+    assert_eq!((y.len(), x.len()), (rows * w.rows, rows * w.cols));
+    for (y, x) in y.chunks_exact_mut(w.rows).zip(x.chunks_exact(w.cols)) {
+        for (j, y) in y.iter_mut().enumerate() {
+            let at = |k: usize| match w.layout {
+                Layout::Rows => w.values[j * w.cols + k],
+                Layout::Panels => w.values[((j / PANEL) * w.cols + k) * PANEL + j % PANEL],
+            };
+            let sum = x.iter().enumerate().fold(0.0, |sum: f32, (k, x)| sum + x * at(k));
+            *y = sum + bias.map_or(0.0, |bias| bias[j]);
+        }
+    }
+    if let Some(kind) = activation {
+        let x = y.to_vec();
+        crate::activate::activate(cores, y, &x, kind);
+    }
 }
 
 /// `dx = dy W` (or `+=`); w is row-major.
 pub fn linear_backward_input(cores: &Cores, dx: &mut [f32], write: Write, dy: &[f32], w: Matrix<'_>) {
-    let _ = (cores, dx, write, dy, w);
-    todo!()
+    assert_eq!(w.layout, Layout::Rows);
+    cores.run_parts(dx, w.cols, |r, dx| {
+        let dy = &dy[r * w.rows..][..w.rows];
+        if write == Write::Set {
+            dx.fill(0.0);
+        }
+        for (dy, w) in dy.iter().zip(w.values.chunks_exact(w.cols)) {
+            for (dx, w) in dx.iter_mut().zip(w) {
+                *dx += dy * w;
+            }
+        }
+    });
 }
 
 /// `dw += dyᵀ x` (row-major, `[dy cols, x cols]`) and `dbias += column sums of dy`, summed over rows in row order.
 pub fn linear_backward_weight(
-    cores: &Cores,
-    dw: &mut [f32],
-    dbias: Option<&mut [f32]>,
-    dy: &[f32],
-    x: &[f32],
-    rows: usize,
+    cores: &Cores, dw: &mut [f32], dbias: Option<&mut [f32]>, dy: &[f32], x: &[f32], rows: usize,
 ) {
-    let _ = (cores, dw, dbias, dy, x, rows);
-    todo!()
+    let (outputs, inputs) = (dy.len() / rows, x.len() / rows);
+    cores.run_parts(dw, inputs, |j, dw| {
+        for (dy, x) in dy.chunks_exact(outputs).zip(x.chunks_exact(inputs)) {
+            for (dw, x) in dw.iter_mut().zip(x) {
+                *dw += dy[j] * x;
+            }
+        }
+    });
+    if let Some(dbias) = dbias {
+        for dy in dy.chunks_exact(outputs) {
+            for (db, dy) in dbias.iter_mut().zip(dy) {
+                *db += dy;
+            }
+        }
+    }
 }

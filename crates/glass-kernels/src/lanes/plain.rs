@@ -1,0 +1,125 @@
+//! Four floats in plain Rust, for machines without an instruction set of ours.
+
+use super::Lanes;
+
+/// Four floats.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain([f32; 4]);
+
+impl Plain {
+    #[inline(always)]
+    fn each(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self([0, 1, 2, 3].map(|i| f(self.0[i], other.0[i])))
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $operator:tt) => {
+        impl std::ops::$trait for Plain {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                self.each(other, |a, b| a $operator b)
+            }
+        }
+    };
+}
+operator!(Add, add, +);
+operator!(Sub, sub, -);
+operator!(Mul, mul, *);
+operator!(Div, div, /);
+
+impl std::ops::Neg for Plain {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Self(self.0.map(|x| -x))
+    }
+}
+
+impl Lanes for Plain {
+    const LEN: usize = 4;
+
+    #[inline(always)]
+    unsafe fn new() -> Self {
+        Self([0.0; 4])
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self {
+        Self([x; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn load_at(self, from: *const f32) -> Self {
+        // SAFETY: by contract four floats; arrays of floats need no more alignment than a float.
+        Self(unsafe { *from.cast::<[f32; 4]>() })
+    }
+
+    #[inline(always)]
+    unsafe fn store_at(self, to: *mut f32) {
+        // SAFETY: as for `load_at`.
+        unsafe { *to.cast::<[f32; 4]>() = self.0 }
+    }
+
+    #[inline(always)]
+    unsafe fn load_part_at(self, from: *const f32, count: usize) -> Self {
+        // SAFETY: only the first `count` are touched.
+        Self([0, 1, 2, 3].map(|i| if i < count { unsafe { *from.add(i) } } else { 0.0 }))
+    }
+
+    #[inline(always)]
+    unsafe fn store_part_at(self, to: *mut f32, count: usize) {
+        for (i, x) in self.0.into_iter().enumerate().take(count) {
+            // SAFETY: `i < count`.
+            unsafe { *to.add(i) = x }
+        }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, by: Self, plus: Self) -> Self {
+        self * by + plus
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.each(other, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        self.each(other, |a, b| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Self(self.0.map(f32::sqrt))
+    }
+
+    #[inline(always)]
+    fn round(self) -> Self {
+        Self(self.0.map(f32::round_ties_even))
+    }
+
+    #[inline(always)]
+    fn pow2(self) -> Self {
+        Self(self.0.map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23)))
+    }
+
+    #[inline(always)]
+    fn if_less(self, than: Self, yes: Self, no: Self) -> Self {
+        Self([0, 1, 2, 3].map(|i| if self.0[i] < than.0[i] { yes.0[i] } else { no.0[i] }))
+    }
+
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        let [a, b, c, d] = self.0;
+        (a + c) + (b + d)
+    }
+
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        let [a, b, c, d] = self.0;
+        a.max(c).max(b.max(d))
+    }
+}
