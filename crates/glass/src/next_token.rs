@@ -1,1 +1,185 @@
-//! (to come)
+//! From logits to the next token: the whole vocabulary, always, in one fixed order.
+//!
+//! logit bias → repetition, presence, frequency penalties → temperature → top-k → top-p → min-p → draw.
+//!
+//! - *Logit bias* adds to the logits of the tokens it names.
+//! - The *repetition* penalty divides positive logits and multiplies negative ones, of every token seen, in the prompt or
+//!   generated (Keskar et al. 2019, as in `transformers`). *Presence* subtracts once from every token already generated,
+//!   *frequency* once for each time it was; neither counts the prompt (as OpenAI defines them).
+//! - *Temperature* divides the logits; 0 takes the most probable token.
+//! - *Top-k* keeps the k most probable tokens; *top-p* of these the fewest that together hold at least p (Holtzman et al.
+//!   2019); *min-p* of these the ones at least p times as probable as the most probable one.
+//!
+//! Wherever two tokens are equally probable, the lower id counts as the more probable.
+
+mod probability;
+mod random;
+mod sampling;
+mod select;
+
+pub use probability::{Scored, score};
+pub use random::uniform;
+pub use sampling::Sampling;
+
+use crate::{Error, Result};
+use probability::log_sum_exp;
+use select::{id_of, key, score_of};
+
+/// A token, and the logarithm of its probability (nats) in the raw logits: before any bias, penalty or temperature.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Drawn {
+    /// The token.
+    pub id: u32,
+    /// Its raw log-probability.
+    pub logprob: f32,
+}
+
+/// Draws the tokens of one sequence. All memory is taken in [`Sampler::new`]; drawing takes none.
+///
+/// A draw depends on the logits, the tokens seen, the seed, the sample's number and the position in the sequence, on
+/// nothing else: a sequence alone, in a batch, or taken up again gets the same tokens.
+pub struct Sampler {
+    sampling: Sampling,
+    sample: u64,
+    /// Tokens before the next one.
+    position: u64,
+    /// Of each token: whether it was seen at all, and how often it was generated.
+    seen: Vec<bool>,
+    generated: Vec<u32>,
+    /// The distinct tokens seen, in the order of their first appearance.
+    distinct: Vec<u32>,
+    /// Logits after bias and penalties.
+    scores: Vec<f32>,
+    /// Unnormalised probabilities.
+    weights: Vec<f64>,
+    /// Tokens ordered by score, as `select` packs them.
+    keys: Vec<u64>,
+    likely: Vec<Drawn>,
+}
+
+impl Sampler {
+    /// A sampler for the sequence number `sample` of a request.
+    pub fn new(sampling: &Sampling, vocabulary: usize, sample: u64) -> Result<Sampler> {
+        sampling.check(vocabulary)?;
+        Ok(Sampler {
+            sampling: sampling.clone(),
+            sample,
+            position: 0,
+            seen: vec![false; vocabulary],
+            generated: vec![0; vocabulary],
+            distinct: Vec::with_capacity(vocabulary),
+            scores: vec![0.0; vocabulary],
+            weights: vec![0.0; vocabulary],
+            keys: Vec::with_capacity(2 * vocabulary),
+            likely: Vec::with_capacity(vocabulary),
+        })
+    }
+
+    /// Tokens that stand in the sequence without having been drawn: the prompt. An id outside the vocabulary only counts
+    /// as a position.
+    pub fn see(&mut self, ids: &[u32]) {
+        ids.iter().for_each(|&id| self.note(id));
+    }
+
+    /// Draws the next token and takes it into the sequence. logits: `[vocabulary]`.
+    ///
+    /// # Errors
+    /// Where a logit is NaN or infinitely high, or no token is left possible.
+    pub fn next(&mut self, logits: &[f32]) -> Result<Drawn> {
+        let raw_peak = probability::peak(logits, self.scores.len())?;
+        let raw = self.adjust(logits);
+        let peak = if raw {
+            raw_peak
+        } else {
+            probability::peak(&self.scores, self.scores.len()).map_err(adjusted)?
+        };
+        let (id, sum) = if self.sampling.temperature == 0.0 {
+            let greedy = self.scores.iter().position(|&score| score == peak);
+            (greedy.unwrap_or_default() as u32, log_sum_exp(logits, raw_peak))
+        } else {
+            let inverse = 1.0 / f64::from(self.sampling.temperature);
+            let mass = probability::weigh(&self.scores, peak, inverse, &mut self.weights);
+            let sum = if raw && inverse == 1.0 {
+                f64::from(peak) + mass.ln()
+            } else {
+                log_sum_exp(logits, raw_peak)
+            };
+            (self.draw(mass), sum)
+        };
+        self.note(id);
+        self.generated[id as usize] = self.generated[id as usize].saturating_add(1);
+        Ok(Drawn { id, logprob: (f64::from(logits[id as usize]) - sum) as f32 })
+    }
+
+    /// The `n` most probable tokens by the raw logits, most probable first.
+    pub fn top(&mut self, logits: &[f32], n: usize) -> Result<&[Drawn]> {
+        let peak = probability::peak(logits, self.scores.len())?;
+        let sum = log_sum_exp(logits, peak);
+        select::largest(logits, n, &mut self.keys);
+        self.keys.sort_unstable_by(|a, b| b.cmp(a));
+        self.likely.clear();
+        let drawn = |&key: &u64| Drawn { id: id_of(key), logprob: (f64::from(score_of(key)) - sum) as f32 };
+        self.likely.extend(self.keys.iter().map(drawn));
+        Ok(&self.likely)
+    }
+
+    fn note(&mut self, id: u32) {
+        self.position += 1;
+        if let Some(seen) = self.seen.get_mut(id as usize)
+            && !std::mem::replace(seen, true)
+        {
+            self.distinct.push(id);
+        }
+    }
+
+    /// `scores` = logits after bias and penalties; whether they are still the raw logits.
+    fn adjust(&mut self, logits: &[f32]) -> bool {
+        let Sampling { repetition_penalty, presence_penalty, frequency_penalty, .. } = self.sampling;
+        let penalised = repetition_penalty != 1.0 || presence_penalty != 0.0 || frequency_penalty != 0.0;
+        self.scores.copy_from_slice(logits);
+        for &(id, bias) in &self.sampling.logit_bias {
+            self.scores[id as usize] += bias;
+        }
+        for &id in self.distinct.iter().filter(|_| penalised) {
+            let score = &mut self.scores[id as usize];
+            *score = if *score < 0.0 { *score * repetition_penalty } else { *score / repetition_penalty };
+            let times = self.generated[id as usize];
+            if times > 0 {
+                *score -= presence_penalty + frequency_penalty * times as f32;
+            }
+        }
+        !penalised && self.sampling.logit_bias.is_empty()
+    }
+
+    /// A token drawn by `weights`, which add up to `mass`, from those that top-k, top-p and min-p leave.
+    fn draw(&mut self, mass: f64) -> u32 {
+        let Sampling { seed, top_k, top_p, min_p, .. } = self.sampling;
+        let chance = uniform(seed, self.sample, self.position);
+        let top_k = if top_k == 0 { self.scores.len() } else { top_k.min(self.scores.len()) };
+        if top_k == self.scores.len() && top_p == 1.0 && min_p == 0.0 {
+            return probability::pick(self.weights.iter().copied(), chance * mass) as u32;
+        }
+        let mut mass = mass;
+        if top_k < self.scores.len() {
+            select::largest(&self.scores, top_k, &mut self.keys);
+            self.keys.sort_unstable_by(|a, b| b.cmp(a)); // so that the sum has one order
+            mass = self.keys.iter().map(|&key| self.weights[id_of(key) as usize]).sum();
+        } else {
+            // Together, tokens below this weight hold less than 1 − p: none of them can be among the fewest that hold p.
+            let floor = (1.0 - f64::from(top_p)) * mass / (2 * self.scores.len()) as f64;
+            let floor = floor.max(0.5 * f64::from(min_p));
+            self.keys.clear();
+            let kept =
+                self.weights.iter().zip(&self.scores).zip(0..).filter(|((weight, _), _)| **weight >= floor);
+            self.keys.extend(kept.map(|((_, &score), id)| key(score, id)));
+        }
+        let (kept, mass) =
+            select::nucleus(&mut self.keys, &self.weights, f64::from(top_p) * mass, f64::from(min_p));
+        let weights = self.keys[..kept].iter().map(|&key| self.weights[id_of(key) as usize]);
+        id_of(self.keys[probability::pick(weights, chance * mass)])
+    }
+}
+
+fn adjusted(_: Error) -> Error {
+    Error::invalid("logits", "after bias and penalties no token is left that can be drawn; use milder ones")
+}

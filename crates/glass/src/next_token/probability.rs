@@ -1,0 +1,162 @@
+//! Logits as probabilities, in f64: the exponentials, their sum, and what is read off them.
+
+use crate::{Error, Result};
+
+/// Sums are kept in this many lanes, which a compiler can hold in vector registers; they are joined in order.
+const LANES: usize = 8;
+
+/// How a token stands among all others.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Scored {
+    /// The logarithm of its probability, in nats.
+    pub logprob: f64,
+    /// Its place: 1 is the most probable token. Of equally probable ones the lower id stands first.
+    pub rank: usize,
+}
+
+/// The log-probability and rank of the token `target` in a row of raw logits.
+pub fn score(logits: &[f32], target: u32) -> Result<Scored> {
+    let peak = peak(logits, logits.len())?;
+    let Some(&own) = logits.get(target as usize) else {
+        let why = format!("token {target} is not in the vocabulary of {} tokens", logits.len());
+        return Err(Error::asked("target", why));
+    };
+    let higher = logits.iter().filter(|&&logit| logit > own).count();
+    let ties = logits[..target as usize].iter().filter(|&&logit| logit == own).count();
+    Ok(Scored { logprob: f64::from(own) - log_sum_exp(logits, peak), rank: 1 + higher + ties })
+}
+
+/// The highest logit, which must be finite; a NaN anywhere is refused.
+pub(super) fn peak(logits: &[f32], vocabulary: usize) -> Result<f32> {
+    if logits.len() != vocabulary {
+        return Err(Error::invalid(
+            "logits",
+            format!("{} logits for a vocabulary of {vocabulary}", logits.len()),
+        ));
+    }
+    let (rows, rest) = logits.as_chunks::<LANES>();
+    let mut highest = [f32::NEG_INFINITY; LANES];
+    let mut broken = rest.iter().any(|logit| logit.is_nan());
+    for row in rows {
+        for (highest, &logit) in highest.iter_mut().zip(row) {
+            *highest = if logit > *highest { logit } else { *highest };
+            broken |= logit.is_nan();
+        }
+    }
+    let peak = highest.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    match (broken, peak) {
+        (true, _) => {
+            let at = logits.iter().position(|logit| logit.is_nan()).unwrap_or_default();
+            Err(Error::invalid(
+                "logits",
+                format!("the logit of token {at} is NaN: the model's numbers are broken"),
+            ))
+        }
+        (_, f32::INFINITY) => {
+            Err(Error::invalid("logits", "a logit is infinite: the model's numbers are broken"))
+        }
+        (_, f32::NEG_INFINITY) => Err(Error::invalid("logits", "no token is possible: every logit is -inf")),
+        _ => Ok(peak),
+    }
+}
+
+/// `ln Σ exp(logit)`, given the highest logit.
+pub(super) fn log_sum_exp(logits: &[f32], peak: f32) -> f64 {
+    let (rows, rest) = logits.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for row in rows {
+        for (sum, &logit) in sums.iter_mut().zip(row) {
+            *sum += exp(f64::from(logit) - f64::from(peak));
+        }
+    }
+    let rest: f64 = rest.iter().map(|&logit| exp(f64::from(logit) - f64::from(peak))).sum();
+    f64::from(peak) + (sums.iter().sum::<f64>() + rest).ln()
+}
+
+/// `weights = exp((scores − peak) × inverse)`, and their sum.
+pub(super) fn weigh(scores: &[f32], peak: f32, inverse: f64, weights: &mut [f64]) -> f64 {
+    let weight = |score: f32| exp((f64::from(score) - f64::from(peak)) * inverse);
+    let (rows, rest) = scores.as_chunks::<LANES>();
+    let (weight_rows, weight_rest) = weights.as_chunks_mut::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (row, weights) in rows.iter().zip(weight_rows) {
+        for i in 0..LANES {
+            weights[i] = weight(row[i]);
+            sums[i] += weights[i];
+        }
+    }
+    let mut sum = sums.iter().sum();
+    for (weight_out, &score) in weight_rest.iter_mut().zip(rest) {
+        *weight_out = weight(score);
+        sum += *weight_out;
+    }
+    sum
+}
+
+/// Where the running sum of `weights` passes `mark`; the last one that weighs anything, should rounding leave it short.
+pub(super) fn pick(weights: impl Iterator<Item = f64>, mark: f64) -> usize {
+    let mut sum = 0.0;
+    let mut last = 0;
+    for (i, weight) in weights.enumerate() {
+        sum += weight;
+        if weight > 0.0 {
+            last = i;
+            if sum > mark {
+                break;
+            }
+        }
+    }
+    last
+}
+
+/// `e^x` for `x ≤ 0`, within 1e-14 of its size, as plain arithmetic without branches, so that a loop over it becomes
+/// vector code. Below −700 it is 0.
+///
+/// x = k ln 2 + r with |r| ≤ ln 2 / 2; `e^r` is its Taylor polynomial, and 2^k is put together from its bits.
+#[inline(always)]
+fn exp(x: f64) -> f64 {
+    /// Adding 1.5 × 2⁵² leaves the nearest whole number in the low bits.
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    /// ln 2 in two parts, the first short enough for k × it to be exact.
+    const LN_2: (f64, f64) = (0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10);
+    const INVERSE_FACTORIALS: [f64; 13] = [
+        1.0 / 479_001_600.0,
+        1.0 / 39_916_800.0,
+        1.0 / 3_628_800.0,
+        1.0 / 362_880.0,
+        1.0 / 40_320.0,
+        1.0 / 5_040.0,
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        0.5,
+        1.0,
+        1.0,
+    ];
+    let inside = if x > -700.0 { x } else { -700.0 };
+    let rounded = inside * std::f64::consts::LOG2_E + ROUND;
+    let k = rounded - ROUND;
+    let r = (inside - k * LN_2.0) - k * LN_2.1;
+    let power = f64::from_bits(rounded.to_bits().wrapping_add(1023) << 52);
+    let mut polynomial = INVERSE_FACTORIALS[0];
+    for coefficient in &INVERSE_FACTORIALS[1..] {
+        polynomial = polynomial * r + coefficient;
+    }
+    if x > -700.0 { polynomial * power } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn exp_is_the_exponential() {
+        for i in 0..200_000 {
+            let x = -f64::from(i) * 0.0035;
+            let (ours, exact) = (super::exp(x), if x > -700.0 { x.exp() } else { 0.0 });
+            assert!((ours - exact).abs() <= 1e-14 * exact, "e^{x}: {ours}, not {exact}");
+        }
+        assert_eq!(super::exp(0.0), 1.0);
+        assert_eq!(super::exp(f64::NEG_INFINITY), 0.0);
+        assert_eq!(super::exp(-1e300), 0.0);
+    }
+}

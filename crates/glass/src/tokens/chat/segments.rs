@@ -1,0 +1,60 @@
+//! Which stretches of a conversation's text a model learns from: what the assistant says, and what closes its turn.
+
+use super::{Message, Template, refused};
+use crate::{Error, Result};
+
+/// A stretch of a conversation's text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Segment {
+    /// The text. All segments, one after the other, are the whole rendered text.
+    pub text: String,
+    /// Whether the model learns to say it.
+    pub learned: bool,
+}
+
+impl Template {
+    /// The text of a whole conversation, cut where learning begins and ends: learned is what the assistant says and what
+    /// closes its turn (not the white space behind that), everything else is only read.
+    ///
+    /// The cuts are found by rendering prefixes: the conversation before an answer, up to where the assistant begins to
+    /// speak, and the conversation up to and with the answer. A template in which these do not continue each other (it
+    /// shows earlier turns differently once later ones follow) cannot be learned from, and is refused.
+    pub fn segments(&self, messages: &[Message]) -> Result<Vec<Segment>> {
+        let whole = self.render(messages, false)?;
+        let mut segments = Vec::new();
+        let mut push = |text: &str, learned| {
+            if !text.is_empty() {
+                segments.push(Segment { text: text.to_string(), learned });
+            }
+        };
+        let mut done = 0;
+        for (turn, message) in messages.iter().enumerate().filter(|(_, message)| message.role == "assistant")
+        {
+            let before = self.render(&messages[..turn], true)?;
+            let through = self.render(&messages[..=turn], false)?;
+            let answer = through.strip_prefix(&before).filter(|_| whole.starts_with(&through));
+            let answer =
+                answer.filter(|answer| before.len() >= done && answer.contains(message.content.trim()));
+            let spoken = spoken(answer.ok_or_else(|| inconsistent(turn))?, &message.content);
+            push(&whole[done..before.len()], false);
+            push(spoken, true);
+            done = before.len() + spoken.len();
+        }
+        push(&whole[done..], false);
+        Ok(segments)
+    }
+}
+
+fn inconsistent(turn: usize) -> Error {
+    refused(format!(
+        "the chat template writes message {} differently when other messages follow, or changes what it says, so what \
+         is learned cannot be told from what is read; use another template",
+        turn + 1
+    ))
+}
+
+/// The answer without the white space behind what closes it; all of it where nothing but white space does.
+fn spoken<'a>(answer: &'a str, content: &str) -> &'a str {
+    let closed = answer.trim_end();
+    if closed.ends_with(content.trim_end()) { answer } else { closed }
+}
