@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use crate::{Error, Result};
 use added::{Added, Piece};
 use bpe::Merges;
+pub use learn::{Learn, Progress, learn};
 pub use stream::TextStream;
 use vocabulary::Vocabulary;
 use words::{Words, Work};

@@ -1,6 +1,6 @@
 //! The same tokens by several threads: a long text is cut where no word can notice.
 
-use super::added::Piece;
+use super::added::{Added, Piece};
 use super::{Special, Tokenizer, split};
 
 /// About how much text one thread takes at a time.
@@ -9,7 +9,7 @@ const PART: usize = 1 << 16;
 impl Tokenizer {
     /// The tokens of one long text, worked out by several threads: the same as [`Tokenizer::encode_bytes`] gives.
     pub fn encode_parallel(&self, text: &[u8], special: Special) -> Vec<u32> {
-        let parts = self.parts(text, special);
+        let parts = parts(&self.0.added, self.0.work.unsplit, text, special, PART);
         let encode = |pieces: &Vec<Piece>| {
             let mut ids = Vec::with_capacity(PART / 3);
             self.with_words(|words| self.pieces(pieces.iter().copied(), words, &mut ids));
@@ -22,40 +22,47 @@ impl Tokenizer {
     pub fn encode_all<D: AsRef<[u8]> + Sync>(&self, documents: &[D], special: Special) -> Vec<Vec<u32>> {
         map(documents, |document| self.encode_bytes(document.as_ref(), special))
     }
+}
 
-    /// Groups of pieces, each of about [`PART`] bytes where the text allows it.
-    fn parts<'t>(&self, text: &'t [u8], special: Special) -> Vec<Vec<Piece<'t>>> {
-        let (mut parts, mut part, mut size) = (Vec::new(), Vec::new(), 0);
-        for piece in self.0.added.pieces(text, special) {
-            let mut rest = match piece {
-                Piece::Text(text) => text,
-                Piece::Token(_) => {
-                    part.push(piece);
-                    size += 1;
-                    continue;
-                }
-            };
-            while size + rest.len() > PART && !self.0.work.unsplit {
-                let Some(cut) = split::safe_cut(rest, PART.saturating_sub(size)) else { break };
-                part.push(Piece::Text(&rest[..cut]));
-                parts.push(std::mem::take(&mut part));
-                (rest, size) = (&rest[cut..], 0);
+/// Groups of pieces, each of about `share` bytes where the text allows it.
+pub fn parts<'t>(
+    added: &Added,
+    unsplit: bool,
+    text: &'t [u8],
+    special: Special,
+    share: usize,
+) -> Vec<Vec<Piece<'t>>> {
+    let (mut parts, mut part, mut size) = (Vec::new(), Vec::new(), 0);
+    for piece in added.pieces(text, special) {
+        let mut rest = match piece {
+            Piece::Text(text) => text,
+            Piece::Token(_) => {
+                part.push(piece);
+                continue;
             }
-            part.push(Piece::Text(rest));
-            size += rest.len();
+        };
+        while size + rest.len() > share && !unsplit {
+            let Some(cut) = split::safe_cut(rest, share.saturating_sub(size)) else { break };
+            part.push(Piece::Text(&rest[..cut]));
+            parts.push(std::mem::take(&mut part));
+            (rest, size) = (&rest[cut..], 0);
         }
-        parts.push(part);
-        parts
+        part.push(Piece::Text(rest));
+        size += rest.len();
     }
+    parts.push(part);
+    parts
 }
 
 #[cfg(not(target_family = "wasm"))]
-fn map<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
+/// `work` on each, by several threads where there are any; the results in order.
+pub fn map<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
     use rayon::prelude::*;
     all.par_iter().map(work).collect()
 }
 
 #[cfg(target_family = "wasm")]
-fn map<T, R>(all: &[T], work: impl Fn(&T) -> R) -> Vec<R> {
+/// `work` on each.
+pub fn map<T, R>(all: &[T], work: impl Fn(&T) -> R) -> Vec<R> {
     all.iter().map(work).collect()
 }

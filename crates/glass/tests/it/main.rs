@@ -6,3 +6,4 @@ mod scratch;
 mod train_data;
 mod train_order;
 mod tokens;
+mod tokens_learn;
