@@ -4,19 +4,32 @@
 //! context block by block, and the last one becomes a probability for every next token.
 #![forbid(unsafe_code)]
 
-pub mod backend;
+// The shape of a model, and the names and places of its parameters.
 pub mod config;
-pub mod error;
-pub mod generate;
-pub mod memory;
-pub mod model;
-pub mod next_token;
 pub mod plan;
-pub mod probe;
+
+// Text → tokens.
 pub mod tokens;
+
+// Tokens → vectors → logits, and the gradients back.
+pub mod model;
+
+// Logits → probabilities → the next token, and again; and a conversation.
+pub mod next_token;
+pub mod generate;
+// pub mod conversation;
+
+// What the model stands on: its numbers, its memory, the machine, and who looks.
+pub mod weights;
+pub mod memory;
+pub mod backend;
+pub mod probe;
+
+// How it learns.
 #[cfg(not(target_family = "wasm"))]
 pub mod train;
-pub mod weights;
+
+pub mod error;
 
 pub use config::Config;
 pub use error::{Error, Result};

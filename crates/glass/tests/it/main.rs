@@ -1,5 +1,7 @@
 //! All integration tests of this crate, in one binary.
 
+mod allocations;
+mod house;
 mod model;
 mod tiny;
 mod scratch;

@@ -1,0 +1,108 @@
+//! A conversation that fits in a context: the system prompt stays, the oldest turns go first.
+
+use crate::tokens::Tokenizer;
+use crate::tokens::chat::{Message, Template};
+use crate::{Error, Result};
+
+/// System prompt, questions and answers.
+#[derive(Clone, Debug, Default)]
+pub struct Conversation {
+    system: Option<String>,
+    turns: Vec<Message>,
+    dropped: usize,
+}
+
+/// A conversation as the model reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// The tokens, up to where the answer begins.
+    pub ids: Vec<u32>,
+    /// Messages that no longer fit and were left out, counted from the start.
+    pub dropped: usize,
+}
+
+impl Conversation {
+    /// An empty one, with a system prompt or without.
+    pub fn new(system: Option<&str>) -> Self {
+        Conversation { system: system.map(str::to_string), ..Self::default() }
+    }
+
+    /// The system prompt.
+    pub fn system(&self) -> Option<&str> {
+        self.system.as_deref()
+    }
+
+    /// Another system prompt (or none) from here on.
+    pub fn set_system(&mut self, system: Option<&str>) {
+        self.system = system.map(str::to_string);
+    }
+
+    /// Everything that was said, the system prompt first.
+    pub fn messages(&self) -> Vec<Message> {
+        self.since(0)
+    }
+
+    /// The user speaks.
+    pub fn ask(&mut self, question: &str) {
+        self.turns.push(Message { role: "user".into(), content: question.into() });
+    }
+
+    /// The assistant has spoken.
+    pub fn answered(&mut self, answer: &str) {
+        self.turns.push(Message { role: "assistant".into(), content: answer.into() });
+    }
+
+    /// Takes back the last answer, so that the question before it can be answered anew; false where there is none.
+    pub fn retry(&mut self) -> bool {
+        let answered = self.turns.last().is_some_and(|message| message.role == "assistant");
+        if answered {
+            self.turns.pop();
+        }
+        answered
+    }
+
+    /// Takes back the last question.
+    pub fn take_back(&mut self) {
+        if self.turns.last().is_some_and(|message| message.role == "user") {
+            self.turns.pop();
+        }
+    }
+
+    /// The tokens of the conversation with room for `room` more in `context`. Where they do not fit, the oldest turns
+    /// are left out, here and from now on; a system prompt or a question that is too long by itself is refused.
+    pub fn prompt(
+        &mut self, template: &Template, tokenizer: &Tokenizer, context: usize, room: usize,
+    ) -> Result<Prompt> {
+        loop {
+            let ids = template.prompt(&self.since(self.dropped), tokenizer)?;
+            if ids.len() + room <= context {
+                return Ok(Prompt { ids, dropped: self.dropped });
+            }
+            let Some(next) = self.next_question() else { return Err(self.too_long(template, tokenizer, context, room)) };
+            self.dropped = next;
+        }
+    }
+
+    fn since(&self, first: usize) -> Vec<Message> {
+        let system = self.system.iter().map(|content| Message { role: "system".into(), content: content.clone() });
+        system.chain(self.turns[first.min(self.turns.len())..].iter().cloned()).collect()
+    }
+
+    /// The question after the oldest one that is still there.
+    fn next_question(&self) -> Option<usize> {
+        (self.dropped + 1..self.turns.len()).find(|&turn| self.turns[turn].role == "user")
+    }
+
+    fn too_long(&self, template: &Template, tokenizer: &Tokenizer, context: usize, room: usize) -> Error {
+        let limit = format!("with room for {room} tokens of answer in a context of {context}");
+        if let Some(system) = &self.system {
+            let alone = Message { role: "system".into(), content: system.clone() };
+            let empty = Message { role: "user".into(), content: String::new() };
+            let len = template.prompt(&[alone, empty], tokenizer).map_or(0, |ids| ids.len());
+            if len + room > context {
+                return Error::asked("system prompt", format!("its {len} tokens do not fit {limit}; give a shorter one"));
+            }
+        }
+        Error::asked("question", format!("it does not fit {limit}; ask with fewer words"))
+    }
+}

@@ -1,0 +1,55 @@
+//! Decoding allocates nothing after the first token.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use glass::generate::Runner;
+use glass::next_token::{Sampler, Sampling};
+use glass::weights::Weights;
+
+use crate::tiny;
+
+/// The system's allocator, counting what each thread asks of it.
+struct Counting;
+
+thread_local! {
+    static ASKED: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ASKED.set(ASKED.get() + 1);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn decoding_allocates_nothing_after_the_first_token() {
+    // One thread, so that everything happens on the thread that counts.
+    let learner = tiny::learner(&tiny::config(), 1, 1);
+    let frozen = tiny::frozen(&learner);
+    let (gpt, _) = learner.model();
+    let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Frozen(&frozen)).unwrap();
+    let sampling =
+        Sampling { temperature: 0.8, top_k: 5, top_p: 0.9, repetition_penalty: 1.1, ..Sampling::default() };
+    let mut sampler = Sampler::new(&sampling, 31, 0).unwrap();
+    runner.prompt(&tiny::ids(5, 31, 1)).unwrap();
+    let mut one = || {
+        let before = ASKED.get();
+        let drawn = sampler.next(runner.logits()).unwrap();
+        runner.feed(&[drawn.id]).unwrap();
+        ASKED.get() - before
+    };
+    one();
+    assert_eq!((0..15).map(|_| one()).sum::<usize>(), 0);
+}
