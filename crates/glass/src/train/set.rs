@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::checkpoint::Fingerprint;
 use super::data::Documents;
 use super::ids::Ids;
 use crate::{Error, Result};
@@ -108,23 +109,20 @@ impl Set {
         self.bytes.map(|bytes| bytes as f64 / self.tokens().max(1) as f64)
     }
 
-    /// A number that is another one for other data (FNV-1a, 64 bits): a resumed run must learn from the same.
-    pub fn fingerprint(&self) -> u64 {
-        let mut hash = 0xcbf2_9ce4_8422_2325u64;
-        let mut add = |value: u32| hash = (hash ^ u64::from(value)).wrapping_mul(0x0100_0000_01b3);
+    /// A number, in hexadecimal, that is another one for other data: a resumed run must learn from the same.
+    pub fn fingerprint(&self) -> String {
+        let mut print = Fingerprint::default();
         match &self.samples {
-            Samples::Stream(ids) => ids.iter().for_each(add),
+            Samples::Stream(ids) => ids.iter().for_each(|id| print.add(id)),
             Samples::Chats(chats) => {
                 for chat in chats {
-                    add(chat.ids.len() as u32);
-                    chat.ids
-                        .iter()
-                        .zip(&chat.learned)
-                        .for_each(|(&id, &learned)| add(id << 1 | u32::from(learned)));
+                    print.add(chat.ids.len() as u32);
+                    let words = chat.ids.iter().zip(&chat.learned);
+                    words.for_each(|(&id, &learned)| print.add(id << 1 | u32::from(learned)));
                 }
             }
         }
-        hash
+        print.to_string()
     }
 
     /// Refuses data that fills not even one window of the context, of which `what` says where it came from.

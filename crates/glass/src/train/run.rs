@@ -1,0 +1,362 @@
+//! The loop: steps, evaluations, samples, checkpoints, until it is done or told to stop.
+//!
+//! The model in `DIR` is the best one by validation loss; without validation it is the last one saved. It is replaced
+//! whenever a checkpoint of the one it should hold is saved, so it can be opened while the run goes on.
+//!
+//! Nothing here reads a clock, draws or prints: a [`Watch`] does. To bound a run by time, a watch sets the flag that
+//! [`run`] was given; the run then stops after the step it is in, checkpoint first.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::checkpoint::{Best, Folder, State};
+use super::learner::{Learner, Outcome};
+use super::log::{Line, Log};
+use super::order::{Order, evaluation};
+use super::set::Set;
+use super::settings::{Identity, Settings};
+use crate::backend::Backend;
+use crate::{Error, Result};
+
+/// What a run is made from.
+pub struct Run<'a> {
+    /// What it is asked to do.
+    pub settings: &'a Settings,
+    /// What is learned from.
+    pub train: &'a Set,
+    /// What is validated on.
+    pub validation: Option<&'a Set>,
+    /// Where it writes.
+    pub folder: &'a Path,
+    /// Whether it goes on with the run in the folder.
+    pub resume: bool,
+    /// Stops the run after the current step.
+    pub stop: &'a AtomicBool,
+}
+
+/// What happens in a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event<'a> {
+    /// It begins, or goes on, after step `step`.
+    Started {
+        /// Steps already taken.
+        step: u64,
+        /// Steps in all.
+        steps: u64,
+        /// Whether it goes on.
+        resumed: bool,
+    },
+    /// A step was taken.
+    Step {
+        /// As in the log.
+        line: &'a Line,
+        /// Epochs seen so far.
+        epochs: f64,
+    },
+    /// A loss stands out from the recent ones ([`super::spikes::Spikes`] says how far).
+    Spike {
+        /// At this step.
+        step: u64,
+        /// The loss.
+        loss: f64,
+        /// The median of the recent ones.
+        usual: f64,
+    },
+    /// The validation set was evaluated.
+    Evaluated {
+        /// After this step.
+        step: u64,
+        /// Mean nats per token.
+        loss: f64,
+        /// The same in bits per byte of text, where the bytes are known.
+        bits_per_byte: Option<f64>,
+        /// Whether it is the best so far.
+        best: bool,
+    },
+    /// It is time for a sample of text: the watch's `sample` is called next.
+    Sampling {
+        /// After this step.
+        step: u64,
+    },
+    /// A checkpoint was saved.
+    Saved {
+        /// After this step.
+        step: u64,
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// The run ends.
+    Stopped {
+        /// After this step.
+        step: u64,
+        /// Why.
+        why: Why,
+    },
+}
+
+/// Why a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// All steps are taken.
+    Done,
+    /// It was told to stop, and can be resumed.
+    Asked,
+    /// No better evaluation for as long as `patience` says.
+    Patience,
+}
+
+/// Who watches a run, and does for it what the library does not: time, pictures, text, model files.
+pub trait Watch<B: Backend> {
+    /// Something happened.
+    fn event(&mut self, event: Event<'_>) {
+        let _ = event;
+    }
+
+    /// Seconds since any fixed moment; `None` where there is no clock.
+    fn seconds(&mut self) -> Option<f64> {
+        None
+    }
+
+    /// The share of the machine's arithmetic that this speed uses, where it is known.
+    fn utilisation(&mut self, tokens_per_second: f64) -> Option<f64> {
+        let _ = tokens_per_second;
+        None
+    }
+
+    /// Shows what the model says by now. It must leave the learner's weights and moments as they are.
+    fn sample(&mut self, learner: &mut Learner<B>, step: u64) -> Result<()> {
+        let _ = (learner, step);
+        Ok(())
+    }
+
+    /// Writes the model into an empty folder. What is written depends on the learner only.
+    fn export(&mut self, learner: &Learner<B>, folder: &Path) -> Result<()> {
+        let _ = (learner, folder);
+        Ok(())
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// The last step taken.
+    pub step: u64,
+    /// Tokens seen.
+    pub tokens: u64,
+    /// The best evaluation.
+    pub best: Option<Best>,
+    /// Why it ended.
+    pub why: Why,
+}
+
+/// Learns. `learner` holds the weights to begin with (of a resumed run: any), and memory for a batch.
+///
+/// # Errors
+/// A loss or gradient that is not finite ends the run: the sentence names the step and the last checkpoint. So does a
+/// file that cannot be written; the checkpoints saved before stay whole.
+pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn Watch<B>) -> Result<Summary> {
+    let context = learner.config().context;
+    run.settings.check()?;
+    run.train.check("training data", context)?;
+    let identity = Identity {
+        settings: run.settings.clone(),
+        model: format!("{:?}", learner.config()),
+        data: run.train.fingerprint(),
+        validation: run.validation.map(Set::fingerprint),
+    };
+    let open = if run.resume { Folder::open } else { Folder::create };
+    let folder = open(run.folder, &identity)?;
+    let saved = folder.steps()?.last().copied();
+    let state = saved.map_or(Ok(State::default()), |step| folder.load(learner, step))?;
+    let (log, seconds) = Log::open(&folder.log(), state.step)?;
+    let s = run.settings;
+    let order = Order::new(run.train, context, s.batch, s.accumulate, s.order, s.seed);
+    let mut going = Going { run, folder, log, state, saved, order, seconds, learner, watch };
+    going.all()
+}
+
+/// A run under way.
+struct Going<'a, B: Backend> {
+    run: &'a Run<'a>,
+    folder: Folder,
+    log: Log,
+    state: State,
+    /// The last checkpoint.
+    saved: Option<u64>,
+    order: Order<'a>,
+    /// Seconds that the run took before it was resumed.
+    seconds: f64,
+    learner: &'a mut Learner<B>,
+    watch: &'a mut dyn Watch<B>,
+}
+
+impl<B: Backend> Going<'_, B> {
+    fn all(&mut self) -> Result<Summary> {
+        let settings = self.run.settings;
+        let begun = self.watch.seconds();
+        let (step, steps) = (self.state.step, settings.steps);
+        self.watch.event(Event::Started { step, steps, resumed: self.run.resume });
+        if self.saved.is_some() {
+            // The stop may have come between a checkpoint and what follows it.
+            self.after_saving()?;
+        }
+        let why = loop {
+            if self.state.step >= steps {
+                break Why::Done;
+            }
+            if settings.patience > 0 && self.state.waited >= settings.patience {
+                break Why::Patience;
+            }
+            if self.run.stop.load(Ordering::Relaxed) {
+                break Why::Asked;
+            }
+            self.step(begun)?;
+        };
+        if self.saved != Some(self.state.step) && self.state.step > 0 {
+            self.save()?;
+        }
+        let State { step, tokens, best, .. } = self.state;
+        self.watch.event(Event::Stopped { step, why });
+        Ok(Summary { step, tokens, best, why })
+    }
+
+    fn step(&mut self, begun: Option<f64>) -> Result<()> {
+        let settings = self.run.settings;
+        let step = self.state.step + 1;
+        let constants = settings.step(step);
+        let parts = self.order.parts(if settings.overfit { 1 } else { step });
+        let before = self.watch.seconds();
+        let outcome = self.learner.step(&parts, &constants)?;
+        let after = self.watch.seconds();
+        if !outcome.finite() {
+            return Err(self.not_finite(step, &outcome));
+        }
+        let seen: usize = parts.iter().map(|part| part.inputs.len()).sum();
+        self.state.step = step;
+        self.state.tokens += seen as u64;
+        if let Some(usual) = self.state.spikes.see(outcome.loss) {
+            self.watch.event(Event::Spike { step, loss: outcome.loss, usual });
+        }
+        let is_due = |every: u64| (every > 0 && step.is_multiple_of(every)) || step == settings.steps;
+        let evaluated = match self.run.validation {
+            Some(set) if is_due(settings.eval_every) => Some(self.evaluate(set)?),
+            _ => None,
+        };
+        let taken = after.zip(before).map(|(after, before)| after - before).filter(|taken| *taken > 0.0);
+        let tokens_per_second = taken.map(|taken| seen as f64 / taken);
+        let line = Line {
+            step,
+            loss: outcome.loss,
+            val_loss: evaluated.map(|evaluated| evaluated.loss),
+            bits_per_byte: evaluated.and_then(|evaluated| evaluated.bits_per_byte),
+            lr: constants.rate,
+            grad_norm: outcome.norm,
+            tokens_per_second,
+            mfu: tokens_per_second.and_then(|speed| self.watch.utilisation(speed)),
+            tokens: self.state.tokens,
+            seconds: self.watch.seconds().zip(begun).map(|(now, begun)| self.seconds + now - begun),
+        };
+        self.log.add(&line).map_err(|error| self.not_written(error))?;
+        let epochs = if settings.overfit { 0.0 } else { self.order.epochs(step) };
+        self.watch.event(Event::Step { line: &line, epochs });
+        if let Some(Evaluated { loss, bits_per_byte, best }) = evaluated {
+            self.watch.event(Event::Evaluated { step, loss, bits_per_byte, best });
+        }
+        if settings.sample_every > 0 && step.is_multiple_of(settings.sample_every) {
+            self.watch.event(Event::Sampling { step });
+            self.watch.sample(self.learner, step)?;
+        }
+        if is_due(settings.checkpoint_every) || evaluated.is_some_and(|evaluated| evaluated.best) {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, set: &Set) -> Result<Evaluated> {
+        let settings = self.run.settings;
+        let context = self.learner.config().context;
+        let (mut sum, mut counted) = (0.0, 0);
+        for batch in evaluation(set, context, settings.batch, settings.eval_samples) {
+            let (nats, tokens) = self.learner.evaluate(&batch);
+            sum += nats;
+            counted += tokens;
+        }
+        let step = self.state.step;
+        let loss = sum / counted.max(1) as f64;
+        if !loss.is_finite() {
+            return Err(self.not_finite(step, &Outcome { loss, counted, norm: 0.0 }));
+        }
+        let best = self.state.best.is_none_or(|best| loss < best.loss);
+        if best {
+            self.state.best = Some(Best { step, loss });
+        }
+        self.state.waited = if best { 0 } else { self.state.waited + 1 };
+        Ok(Evaluated { loss, bits_per_byte: bits_per_byte(set, loss), best })
+    }
+
+    fn save(&mut self) -> Result<()> {
+        let step = self.state.step;
+        let saved = self.log.sync().and_then(|()| self.folder.save(self.learner, &self.state));
+        saved.map_err(|error| self.not_written(error))?;
+        self.saved = Some(step);
+        self.watch.event(Event::Saved { step, path: self.folder.at(step) });
+        self.after_saving()
+    }
+
+    /// What follows a checkpoint: the model, if it is this one, and the end of older checkpoints.
+    fn after_saving(&mut self) -> Result<()> {
+        let settings = self.run.settings;
+        if self.state.best.is_none_or(|best| best.step == self.state.step) {
+            let exported = self.folder.export(|folder| self.watch.export(self.learner, folder));
+            exported.map_err(|error| self.not_written(error))?;
+        }
+        let is_due = |step: u64| {
+            (settings.checkpoint_every > 0 && step.is_multiple_of(settings.checkpoint_every))
+                || step == settings.steps
+        };
+        self.folder.prune(&self.state, settings.keep, is_due)
+    }
+
+    fn not_finite(&self, step: u64, outcome: &Outcome) -> Error {
+        let why = format!(
+            "the loss is {} and the gradient's norm {}, which are not both finite, so nothing was learned from it and \
+             the run ends; {}; begin anew with a lower --lr or a longer --warmup",
+            outcome.loss,
+            outcome.norm,
+            self.last()
+        );
+        Error::invalid(format!("step {step}"), why)
+    }
+
+    fn not_written(&self, error: Error) -> Error {
+        match error {
+            Error::Io { doing, path, source } => {
+                let why = format!("{source}; the run ends; {}; make room and add --resume", self.last());
+                Error::invalid(format!("{doing} {}", path.display()), why)
+            }
+            other => other,
+        }
+    }
+
+    fn last(&self) -> String {
+        match self.saved {
+            Some(step) => format!("the last good checkpoint is {}", self.folder.at(step).display()),
+            None => "there is no checkpoint yet".into(),
+        }
+    }
+}
+
+/// What an evaluation gave.
+#[derive(Clone, Copy)]
+struct Evaluated {
+    loss: f64,
+    bits_per_byte: Option<f64>,
+    best: bool,
+}
+
+/// Mean nats per token as bits per byte of text: exact where the whole set was evaluated; of a part of it, with the
+/// whole set's bytes per token. The end-of-text tokens are paid for, but have no bytes.
+pub fn bits_per_byte(set: &Set, loss: f64) -> Option<f64> {
+    let bytes = set.bytes.filter(|bytes| *bytes > 0)?;
+    Some(loss / std::f64::consts::LN_2 * set.learned() as f64 / bytes as f64)
+}
