@@ -74,7 +74,8 @@ impl Folder {
     pub fn create(dir: &Path, identity: &Identity) -> Result<Folder> {
         let folder = Folder::lock(dir)?;
         if folder.train.join("run.json").exists() {
-            let why = "this folder already holds a run; add --resume to go on with it, or choose another --out";
+            let why =
+                "this folder already holds a run; add --resume to go on with it, or choose another --out";
             return Err(Error::asked(dir.display(), why));
         }
         if dir.join("config.json").exists() {
@@ -115,7 +116,8 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => Ok(Folder { train, _lock: lock }),
             Err(TryLockError::WouldBlock) => {
-                let why = "another run is going on in this folder; wait until it ends, or choose another --out";
+                let why =
+                    "another run is going on in this folder; wait until it ends, or choose another --out";
                 Err(Error::asked(dir.display(), why))
             }
             Err(TryLockError::Error(error)) => Err(Error::io("cannot lock", &path, error)),
@@ -178,7 +180,8 @@ impl Folder {
     pub fn load<B: Backend>(&self, learner: &mut Learner<B>, step: u64) -> Result<State> {
         let folder = self.at(step);
         let saved: Saved = read_json(&folder.join("state.json"))?;
-        for ((arena, name), expected) in ARENAS.into_iter().zip([&saved.weights, &saved.first, &saved.second]) {
+        for ((arena, name), expected) in ARENAS.into_iter().zip([&saved.weights, &saved.first, &saved.second])
+        {
             let path = folder.join(name);
             let (values, found) = read_arena(&path, learner.plan().len())?;
             if found != *expected {
@@ -198,10 +201,14 @@ impl Folder {
     /// are regular.
     pub fn prune(&self, state: &State, keep: usize, scheduled: impl Fn(u64) -> bool) -> Result<()> {
         let steps = self.steps()?;
-        let mut kept: Vec<u64> = steps.iter().rev().copied().filter(|&step| scheduled(step)).take(keep).collect();
+        let mut kept: Vec<u64> =
+            steps.iter().rev().copied().filter(|&step| scheduled(step)).take(keep).collect();
         kept.push(state.step);
         kept.extend(state.best.map(|best| best.step));
-        steps.into_iter().filter(|step| !kept.contains(step)).try_for_each(|step| remove_aside(&self.at(step)))
+        steps
+            .into_iter()
+            .filter(|step| !kept.contains(step))
+            .try_for_each(|step| remove_aside(&self.at(step)))
     }
 
     /// Replaces the model in `DIR` by what `write` puts into the folder it is given: whole files, aside and synced,
@@ -227,7 +234,8 @@ impl Folder {
 
 fn write_checkpoint<B: Backend>(folder: &Path, learner: &Learner<B>, state: &State) -> Result<()> {
     fs::create_dir(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
-    let mut prints = ARENAS.iter().map(|(arena, name)| write_arena(&folder.join(name), &learner.arena(*arena)));
+    let mut prints =
+        ARENAS.iter().map(|(arena, name)| write_arena(&folder.join(name), &learner.arena(*arena)));
     let mut next = || prints.next().unwrap_or_else(|| Ok(String::new()));
     let saved = Saved { state: state.clone(), weights: next()?, first: next()?, second: next()? };
     write_json(&folder.join("state.json"), &saved)?;
@@ -261,7 +269,8 @@ fn read_arena(path: &Path, len: usize) -> Result<(Vec<f32>, String)> {
     let mut file = File::open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?.len();
     if found != 4 * len as u64 {
-        let why = format!("{found} bytes, but the model's {len} weights take {}; it is damaged", 4 * len as u64);
+        let why =
+            format!("{found} bytes, but the model's {len} weights take {}; it is damaged", 4 * len as u64);
         return Err(Error::invalid(path.display(), why));
     }
     let mut print = Fingerprint::default();

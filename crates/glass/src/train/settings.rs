@@ -112,7 +112,12 @@ impl Settings {
                 "a number from 0 to --lr is needed",
             ),
             (self.warmup > self.steps, "--warmup", self.warmup.to_string(), "at most --steps can warm up"),
-            (!least(self.weight_decay), "--weight-decay", self.weight_decay.to_string(), "at least 0 is needed"),
+            (
+                !least(self.weight_decay),
+                "--weight-decay",
+                self.weight_decay.to_string(),
+                "at least 0 is needed",
+            ),
             (!share(self.beta1), "--beta1", self.beta1.to_string(), below_1),
             (!share(self.beta2), "--beta2", self.beta2.to_string(), below_1),
             (!positive(self.epsilon), "--epsilon", self.epsilon.to_string(), "a number above 0 is needed"),
@@ -126,7 +131,9 @@ impl Settings {
             ),
         ];
         match wrong.into_iter().find(|(wrong, ..)| *wrong) {
-            Some((_, name, value, needed)) => Err(Error::asked(name, format!("{value} was given, but {needed}"))),
+            Some((_, name, value, needed)) => {
+                Err(Error::asked(name, format!("{value} was given, but {needed}")))
+            }
             None => Ok(()),
         }
     }
@@ -194,7 +201,11 @@ impl Identity {
         if self.validation != asked.validation {
             let (then, now) = (self.validation.clone(), asked.validation.clone());
             let (then, now) = (then.unwrap_or_else(none), now.unwrap_or_else(none));
-            return Err(changed("--val", &format!("{then} validation data"), &format!("{now} validation data")));
+            return Err(changed(
+                "--val",
+                &format!("{then} validation data"),
+                &format!("{now} validation data"),
+            ));
         }
         Ok(())
     }

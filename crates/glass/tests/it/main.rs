@@ -7,5 +7,6 @@ mod tiny;
 mod scratch;
 mod train_data;
 mod train_order;
+mod train_run;
 mod tokens;
 mod tokens_learn;

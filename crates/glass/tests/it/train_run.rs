@@ -1,0 +1,381 @@
+//! The loop and its folder: stopped, killed, damaged, and still the same bytes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use glass::Error;
+use glass::backend::Cpu;
+use glass::train::checkpoint::Folder;
+use glass::train::ids::Ids;
+use glass::train::learner::{Arena, Learner};
+use glass::train::log::Line;
+use glass::train::run::{Event, Run, Summary, Watch, Why, run};
+use glass::train::set::Set;
+use glass::train::settings::Settings;
+use glass::train::spikes::Spikes;
+
+use crate::scratch::Scratch;
+use crate::tiny;
+
+fn set(len: u32, start: u32) -> Set {
+    let ids = (start..start + len).map(|n| (n * n / 7 % 29) as u16).collect();
+    Set::of_ids(Ids::Short(ids), Some(&|_| 2))
+}
+
+fn settings() -> Settings {
+    Settings {
+        steps: 24,
+        batch: 2,
+        accumulate: 2,
+        lr: 3e-3,
+        warmup: 3,
+        dropout: 0.1,
+        eval_every: 4,
+        eval_samples: Some(3),
+        checkpoint_every: 5,
+        keep: 2,
+        ..Settings::default()
+    }
+}
+
+/// Notes what happens; stops after a step, spoils the weights after a step, has no room for the model after a step.
+#[derive(Default)]
+struct Actions {
+    stop_after: Option<u64>,
+    spoil_after: Option<u64>,
+    full_after: Option<u64>,
+    stop: Arc<AtomicBool>,
+    step: u64,
+    seen: Vec<String>,
+}
+
+impl Watch<Cpu> for Actions {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Step { line, .. } => {
+                self.step = line.step;
+                self.stop.store(self.stop_after == Some(line.step), Ordering::Relaxed);
+            }
+            Event::Saved { step, .. } => self.seen.push(format!("saved {step}")),
+            Event::Evaluated { step, best, .. } => self.seen.push(format!("evaluated {step} {best}")),
+            Event::Stopped { step, why } => self.seen.push(format!("stopped {step} {why:?}")),
+            Event::Started { step, .. } => self.seen.push(format!("started {step}")),
+            Event::Spike { .. } | Event::Sampling { .. } => {}
+        }
+    }
+
+    fn sample(&mut self, learner: &mut Learner<Cpu>, step: u64) -> glass::Result<()> {
+        if self.spoil_after == Some(step) {
+            let mut weights = learner.arena(Arena::Weights);
+            weights[3] = f32::NAN;
+            learner.set_arena(Arena::Weights, &weights);
+        }
+        Ok(())
+    }
+
+    fn export(&mut self, learner: &Learner<Cpu>, folder: &Path) -> glass::Result<()> {
+        let weights: Vec<u8> = learner.arena(Arena::Weights).iter().flat_map(|w| w.to_le_bytes()).collect();
+        fs::write(folder.join("config.json"), "{}").unwrap();
+        fs::write(folder.join("model"), weights).unwrap();
+        if self.full_after == Some(self.step) {
+            return Err(Error::io("cannot write", folder, std::io::Error::from_raw_os_error(28)));
+        }
+        Ok(())
+    }
+}
+
+fn go(folder: &Path, settings: &Settings, resume: bool, actions: &mut Actions) -> glass::Result<Summary> {
+    go_threads(folder, settings, resume, actions, 1)
+}
+
+fn go_threads(
+    folder: &Path,
+    settings: &Settings,
+    resume: bool,
+    actions: &mut Actions,
+    threads: usize,
+) -> glass::Result<Summary> {
+    let config = tiny::config();
+    let rows = settings.batch * config.context;
+    let mut learner = Learner::new(Arc::new(Cpu::new(threads)), &config, rows, settings.batch)?;
+    learner.initialise(5);
+    let (train, validation) = (set(400, 0), set(120, 1000));
+    let (stop, validation) = (&*actions.stop.clone(), Some(&validation));
+    run(&mut learner, &Run { settings, train: &train, validation, folder, resume, stop }, actions)
+}
+
+fn stopping(step: u64) -> Actions {
+    Actions { stop_after: Some(step), ..Actions::default() }
+}
+
+/// Every file below a folder, by its name.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            found.extend(files(&path).into_iter().map(|(inner, bytes)| (format!("{name}/{inner}"), bytes)));
+        } else {
+            found.insert(name, fs::read(path).unwrap());
+        }
+    }
+    found
+}
+
+fn assert_same(left: &Path, right: &Path) {
+    let (left, right) = (files(left), files(right));
+    assert_eq!(left.keys().collect::<Vec<_>>(), right.keys().collect::<Vec<_>>());
+    for (name, bytes) in &left {
+        assert!(bytes == &right[name], "{name} differs");
+    }
+}
+
+/// The run that never stopped.
+fn whole() -> (Scratch, Actions) {
+    let folder = Scratch::new("whole");
+    let mut actions = Actions::default();
+    let summary = go(folder.path(), &settings(), false, &mut actions).unwrap();
+    assert_eq!((summary.step, summary.why), (24, Why::Done));
+    (folder, actions)
+}
+
+#[test]
+fn stopped_and_resumed_is_never_stopped() {
+    let (whole, _) = whole();
+    for stops in [&[1, 2, 3][..], &[5], &[4, 13], &[23], &[24]] {
+        let folder = Scratch::new("stopped");
+        for (number, &stop) in stops.iter().enumerate() {
+            let summary = go_threads(folder.path(), &settings(), number > 0, &mut stopping(stop), 2).unwrap();
+            assert_eq!(summary.step, stop);
+        }
+        let mut actions = Actions::default();
+        go(folder.path(), &settings(), true, &mut actions).unwrap();
+        assert_eq!(actions.seen[0], format!("started {}", stops[stops.len() - 1]));
+        assert_same(whole.path(), folder.path());
+    }
+}
+
+#[test]
+fn the_last_and_the_best_are_kept() {
+    let (whole, actions) = whole();
+    let best = actions.seen.iter().rfind(|seen| seen.ends_with("true")).unwrap();
+    let best: u64 = best.split(' ').nth(1).unwrap().parse().unwrap();
+    let mut expected = vec![best, 20, 24];
+    expected.sort_unstable();
+    expected.dedup();
+    let identity = Folder::identity(whole.path()).unwrap();
+    assert_eq!(identity.settings, settings());
+    assert_eq!(Folder::open(whole.path(), &identity).unwrap().steps().unwrap(), expected);
+    let files = files(whole.path());
+    assert!(
+        files["model"] == files[&format!("train/step-{best:08}/weights.f32")],
+        "the model is the best one"
+    );
+
+    let lines: Vec<Line> = String::from_utf8_lossy(&files["train/log.jsonl"])
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.iter().map(|line| line.step).collect::<Vec<_>>(), (1..=24).collect::<Vec<_>>());
+    assert!(lines[23].loss < lines[0].loss - 0.1, "{} to {}", lines[0].loss, lines[23].loss);
+    let (loss, bits) = (lines[23].val_loss.unwrap(), lines[23].bits_per_byte.unwrap());
+    assert!((bits - loss / 2f64.ln() * 119.0 / 240.0).abs() < 1e-12, "{bits} of {loss}");
+    assert!(lines[22].val_loss.is_none() && lines[0].seconds.is_none());
+}
+
+#[test]
+fn leftovers_of_every_stage_are_no_hindrance() {
+    let (whole, _) = whole();
+    let folder = Scratch::new("leftovers");
+    go(folder.path(), &settings(), false, &mut stopping(12)).unwrap();
+    let train = folder.path().join("train");
+    for part in ["step-00000015.part", "step-00000010.gone.part", "model.part"] {
+        fs::create_dir(train.join(part)).unwrap();
+        fs::write(train.join(part).join("weights.f32"), [1, 2, 3]).unwrap();
+    }
+    fs::write(train.join("run.json.part"), "{").unwrap();
+    let log = train.join("log.jsonl");
+    let mut lines = fs::read_to_string(&log).unwrap();
+    let later = lines.lines().last().unwrap().replace("\"step\":12", "\"step\":13");
+    lines.push_str(&later);
+    lines.push_str("\n{\"step\":14,\"lo");
+    fs::write(&log, lines).unwrap();
+    fs::remove_file(folder.path().join("model")).unwrap();
+    go(folder.path(), &settings(), true, &mut Actions::default()).unwrap();
+    assert_same(whole.path(), folder.path());
+}
+
+#[test]
+fn what_may_not_be_resumed_is_refused_by_name() {
+    let folder = Scratch::new("refused");
+    let refused = |settings: &Settings, resume| {
+        let error = go(folder.path(), settings, resume, &mut Actions::default()).unwrap_err();
+        assert!(matches!(error, Error::Asked { .. }), "{error}");
+        error.to_string()
+    };
+    let none = refused(&settings(), true);
+    assert!(none.contains("holds no run to resume"), "{none}");
+    go(folder.path(), &settings(), false, &mut stopping(2)).unwrap();
+    let second = refused(&settings(), false);
+    assert!(second.contains("already holds a run; add --resume"), "{second}");
+    let batch = refused(&Settings { batch: 3, ..settings() }, true);
+    assert!(batch.starts_with("--batch: this run began with 2; 3 would change its result"), "{batch}");
+    let rate = refused(&Settings { min_lr: 1e-5, ..settings() }, true);
+    assert!(rate.starts_with("--min-lr: "), "{rate}");
+    let steps = refused(&Settings { steps: 30, ..settings() }, true);
+    assert!(steps.starts_with("--steps: "), "{steps}");
+
+    let identity = Folder::identity(folder.path()).unwrap();
+    let held = Folder::open(folder.path(), &identity).unwrap();
+    let locked = refused(&settings(), true);
+    assert!(locked.contains("another run is going on in this folder"), "{locked}");
+    drop(held);
+    let mut other = identity.clone();
+    other.data = "0".into();
+    assert!(Folder::open(folder.path(), &other).err().unwrap().to_string().starts_with("--data: "));
+    other = identity.clone();
+    other.model = "another".into();
+    assert!(Folder::open(folder.path(), &other).err().unwrap().to_string().starts_with("model: "));
+
+    go(folder.path(), &Settings { keep: 9, ..settings() }, true, &mut stopping(3)).unwrap();
+    fs::remove_dir_all(folder.path().join("train")).unwrap();
+    let model = refused(&settings(), false);
+    assert!(model.contains("already holds a model"), "{model}");
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused_by_name() {
+    let refused = |change: &dyn Fn(&mut Settings)| {
+        let mut settings = settings();
+        change(&mut settings);
+        settings.check().unwrap_err().to_string()
+    };
+    settings().check().unwrap();
+    assert!(refused(&|s| s.batch = 0).starts_with("--batch: 0 was given"));
+    assert!(refused(&|s| s.warmup = 25).starts_with("--warmup: 25"));
+    assert!(refused(&|s| s.lr = f32::NAN).starts_with("--lr: NaN"));
+    assert!(refused(&|s| s.min_lr = 1.0).starts_with("--min-lr: 1"));
+    assert!(refused(&|s| s.dropout = 1.0).starts_with("--dropout: 1"));
+    assert!(refused(&|s| s.clip = -1.0).starts_with("--clip: -1"));
+    assert!(refused(&|s| s.batch = usize::MAX).starts_with("--batch: "));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_by_name() {
+    let folder = Scratch::new("damaged");
+    go(folder.path(), &settings(), false, &mut stopping(12)).unwrap();
+    let first = folder.path().join("train/step-00000012/first.f32");
+    let mut bytes = fs::read(&first).unwrap();
+    bytes[100] ^= 1;
+    let resume = || go(folder.path(), &settings(), true, &mut Actions::default()).map_err(|e| e.to_string());
+    fs::write(&first, &bytes).unwrap();
+    let flipped = resume().unwrap_err();
+    assert!(
+        flipped.contains("first.f32: its fingerprint is") && flipped.contains("step-00000012"),
+        "{flipped}"
+    );
+    fs::write(&first, &bytes[..99]).unwrap();
+    let short = resume().unwrap_err();
+    assert!(short.contains("first.f32: 99 bytes, but the model's"), "{short}");
+    fs::write(first.with_file_name("state.json"), "{\"step\":").unwrap();
+    let json = resume().unwrap_err();
+    assert!(json.contains("state.json: damaged"), "{json}");
+    fs::remove_dir_all(first.parent().unwrap()).unwrap();
+    resume().unwrap();
+    assert_same(whole().0.path(), folder.path());
+}
+
+#[test]
+fn what_is_not_finite_ends_the_run_and_names_the_step() {
+    let folder = Scratch::new("spoiled");
+    let mut actions = Actions { spoil_after: Some(6), ..Actions::default() };
+    let spoiled = Settings { sample_every: 3, ..settings() };
+    let error = go(folder.path(), &spoiled, false, &mut actions).unwrap_err().to_string();
+    assert!(error.starts_with("step 7: the loss is NaN") && error.contains("step-00000005"), "{error}");
+    go(folder.path(), &spoiled, true, &mut Actions::default()).unwrap();
+}
+
+#[test]
+fn a_full_disk_ends_the_run_and_the_last_checkpoint_stays() {
+    let folder = Scratch::new("full");
+    let mut actions = Actions { full_after: Some(8), ..Actions::default() };
+    let error = go(folder.path(), &settings(), false, &mut actions).unwrap_err().to_string();
+    assert!(error.contains("No space left on device") && error.contains("step-00000008"), "{error}");
+    let model = fs::read(folder.path().join("model")).unwrap();
+    assert!(model == fs::read(folder.path().join("train/step-00000004/weights.f32")).unwrap());
+    go(folder.path(), &settings(), true, &mut Actions::default()).unwrap();
+    assert_same(whole().0.path(), folder.path());
+}
+
+#[test]
+fn patience_ends_a_run_that_gets_no_better() {
+    let folder = Scratch::new("patience");
+    let still = Settings { lr: 1e-30, min_lr: 0.0, weight_decay: 0.0, patience: 2, ..settings() };
+    let mut actions = stopping(9);
+    assert_eq!(go(folder.path(), &still, false, &mut actions).unwrap().why, Why::Asked);
+    let summary = go(folder.path(), &still, true, &mut Actions::default()).unwrap();
+    assert_eq!((summary.step, summary.why, summary.best.unwrap().step), (12, Why::Patience, 4));
+}
+
+#[test]
+fn one_batch_again_and_again_is_learned_by_heart() {
+    let folder = Scratch::new("overfit");
+    let overfit = Settings { overfit: true, steps: 60, lr: 1e-2, dropout: 0.0, ..settings() };
+    go(folder.path(), &overfit, false, &mut Actions::default()).unwrap();
+    let log = fs::read_to_string(folder.path().join("train/log.jsonl")).unwrap();
+    let last: Line = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert!(last.loss < 0.5, "{}", last.loss);
+}
+
+#[test]
+fn spikes_stand_out_from_the_recent_spread() {
+    let mut spikes = Spikes::default();
+    let usual = |n: u64| 3.0 - 0.001 * n as f64 + 0.05 * ((n * 7 % 5) as f64 - 2.0);
+    assert!((0..100).all(|n| spikes.see(usual(n)).is_none()));
+    assert!(spikes.see(4.5).is_some_and(|usual| (usual - 2.93).abs() < 0.1));
+    assert_eq!(spikes.see(usual(100)), None);
+    assert_eq!(Spikes::default().see(1e9), None);
+}
+
+/// Not a test of its own: the process that the next one kills. Without a folder to work in there is nothing to do.
+#[test]
+fn child() {
+    if let Some(folder) = std::env::var_os("GLASS_TEST_RUN") {
+        let folder = Path::new(&folder);
+        let resume = folder.join("train/run.json").exists();
+        go(folder, &settings(), resume, &mut Actions::default()).unwrap();
+    }
+}
+
+#[test]
+fn killed_at_any_moment_it_resumes_to_the_same_bytes() {
+    let (whole, _) = whole();
+    let folder = Scratch::new("killed");
+    let mut kills = 0;
+    loop {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "train_run::child"])
+            .env("GLASS_TEST_RUN", folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Ever later, in uneven steps, so that it comes to an end on a slow machine too.
+        std::thread::sleep(Duration::from_millis(3 + 13 * kills % 17 + 4 * kills));
+        let ended = child.try_wait().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        match ended {
+            Some(status) => break assert!(status.success()),
+            None => kills += 1,
+        }
+    }
+    assert!(kills > 0);
+    assert_same(whole.path(), folder.path());
+}
