@@ -9,6 +9,7 @@
 
 pub mod data;
 pub mod shards;
+pub mod chats;
 pub mod set;
 pub mod ids;
 pub mod order;

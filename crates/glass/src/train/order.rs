@@ -75,7 +75,7 @@ impl<'a> Order<'a> {
     /// The least number of steps that see `epochs` epochs.
     pub fn steps(&mut self, epochs: f64) -> u64 {
         self.enter(0, 0);
-        while self.epoch.number + 1 <= epochs as u64 {
+        while self.epoch.number < epochs as u64 {
             self.enter(self.epoch.number + 1, self.epoch.first + self.epoch.len as u64);
         }
         let samples = self.epoch.first + (epochs.fract() * self.epoch.len as f64).ceil() as u64;

@@ -39,7 +39,7 @@ fn add(ids: &mut Ids, path: &Path, bytes: &[u8], width: Width, vocabulary: usize
     };
     let start = header(path, bytes, width)?;
     let body = &bytes[start..];
-    if body.len() % size != 0 {
+    if !body.len().is_multiple_of(size) {
         let why = format!(
             "{} bytes of ids are no multiple of {size}, which one id takes; is it cut short, or is --bin another width?",
             body.len()

@@ -5,6 +5,7 @@ mod house;
 mod model;
 mod tiny;
 mod scratch;
+mod train_chats;
 mod train_data;
 mod train_order;
 mod train_run;

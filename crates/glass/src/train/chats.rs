@@ -1,0 +1,123 @@
+//! Conversations to samples: lines of `{"messages": [{"role", "content"}, …]}`, of which only what the assistant says
+//! is learned.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::data::{Remark, json_lines, utf8};
+use super::random::Random;
+use super::set::{Chat, Samples, Set};
+use crate::tokens::chat::Message;
+use crate::{Error, Result};
+
+/// A conversation, and where it stands: `file:line`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// For errors.
+    pub place: String,
+    /// Its turns.
+    pub messages: Vec<Message>,
+}
+
+/// Reads files of conversations.
+pub fn read(files: &[PathBuf]) -> Result<(Vec<Conversation>, Vec<Remark>)> {
+    let (mut conversations, mut remarks) = (Vec::new(), Vec::new());
+    for path in files {
+        let bytes = fs::read(path).map_err(|error| Error::io("cannot read", path, error))?;
+        let before = conversations.len();
+        add(&mut conversations, path, bytes)?;
+        if conversations.len() == before {
+            remarks.push(Remark::new(path, "empty, skipped"));
+        }
+    }
+    Ok((conversations, remarks))
+}
+
+fn add(conversations: &mut Vec<Conversation>, path: &Path, bytes: Vec<u8>) -> Result<()> {
+    let text = utf8(path, bytes)?;
+    for (number, object) in json_lines(path, text.trim_start_matches('\u{feff}')) {
+        let (place, mut object) = (format!("{}:{number}", path.display()), object?);
+        let Some(messages) = object.remove("messages") else {
+            let why = "no field \"messages\" in this line; a conversation is {\"messages\":[{\"role\",\"content\"}]}";
+            return Err(Error::invalid(place, why));
+        };
+        let messages: Vec<Message> = serde_json::from_value(messages).map_err(|error| {
+            let why = format!("the field \"messages\" is no list of {{\"role\",\"content\"}}: {error}");
+            Error::invalid(&place, why)
+        })?;
+        conversations.push(Conversation { place, messages });
+    }
+    Ok(())
+}
+
+/// Parts into (training, validation): `fraction` of the conversations, drawn from `seed`, validate. Both parts keep
+/// the order of reading.
+pub fn split(
+    conversations: Vec<Conversation>,
+    fraction: f64,
+    seed: u64,
+) -> (Vec<Conversation>, Vec<Conversation>) {
+    let count = (conversations.len() as f64 * fraction) as usize;
+    let mut validates = vec![false; conversations.len()];
+    for &index in Random::new(seed, "validation", 0).permutation(conversations.len()).iter().take(count) {
+        validates[index] = true;
+    }
+    let mut validates = validates.into_iter();
+    let (validation, training) = conversations.into_iter().partition(|_| validates.next() == Some(true));
+    (training, validation)
+}
+
+/// What became of conversations that are not learned from as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Longer than the context: their ends are cut off.
+    pub shortened: usize,
+    /// Nothing in them, or in what fits into the context, is to be learned: left out.
+    pub left_out: usize,
+}
+
+/// Makes a sample of each conversation, several at once, in order. `encode` gives the ids and which of them are
+/// learned ([`crate::tokens::chat::Template::tokens`]); `length` the bytes of a token's text, where that is known.
+/// What follows the last learned token is left out: nothing is learned from it.
+pub fn set(
+    conversations: &[Conversation],
+    context: usize,
+    encode: &(dyn Fn(&[Message]) -> Result<(Vec<u32>, Vec<bool>)> + Sync),
+    length: Option<&dyn Fn(u32) -> usize>,
+) -> Result<(Set, Cut)> {
+    let encoded: Vec<_> = conversations
+        .par_iter()
+        .map(|conversation| {
+            encode(&conversation.messages).map_err(|error| placed(&conversation.place, error))
+        })
+        .collect::<Result<_>>()?;
+    let mut cut = Cut::default();
+    let mut chats = Vec::new();
+    for (mut ids, mut learned) in encoded {
+        let fits = ids.len().min(context + 1);
+        // The first id has none before it, so it cannot be learned.
+        let last = (1..fits).rev().find(|&index| learned[index]);
+        let Some(last) = last else {
+            cut.left_out += 1;
+            continue;
+        };
+        cut.shortened += usize::from(learned[fits..].contains(&true));
+        ids.truncate(last + 1);
+        learned.truncate(last + 1);
+        chats.push(Chat { ids, learned });
+    }
+    let bytes = length.map(|length| {
+        let learned = |chat: &Chat| -> u64 {
+            let ids = chat.ids.iter().zip(&chat.learned).skip(1).filter(|(_, learned)| **learned);
+            ids.map(|(&id, _)| length(id) as u64).sum()
+        };
+        chats.iter().map(learned).sum()
+    });
+    Ok((Set { documents: chats.len(), samples: Samples::Chats(chats), bytes }, cut))
+}
+
+fn placed(place: &str, error: Error) -> Error {
+    Error::invalid(place, error)
+}

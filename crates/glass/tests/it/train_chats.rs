@@ -1,0 +1,81 @@
+//! Conversations to samples.
+
+use std::fs;
+
+use glass::Error;
+use glass::tokens::chat::Message;
+use glass::train::chats::{self, Conversation, Cut};
+use glass::train::set::{Chat, Samples};
+
+use crate::scratch::Scratch;
+
+fn read(text: &str) -> Result<Vec<Conversation>, String> {
+    let folder = Scratch::new("chats");
+    let path = folder.path().join("c.jsonl");
+    fs::write(&path, text).unwrap();
+    chats::read(&[path]).map(|(conversations, _)| conversations).map_err(|error| error.to_string())
+}
+
+fn line(messages: &[(&str, &str)]) -> String {
+    let messages: Vec<Message> = messages.iter().map(|&turn| Message::from(turn)).collect();
+    format!("{}\n", serde_json::json!({ "messages": messages, "source": "a test" }))
+}
+
+/// A byte is a token; the assistant's are learned.
+fn encode(messages: &[Message]) -> glass::Result<(Vec<u32>, Vec<bool>)> {
+    if messages.is_empty() {
+        return Err(Error::asked("messages", "there are none"));
+    }
+    let bytes = |message: &Message| {
+        let learned = message.role == "assistant";
+        message.content.bytes().map(|byte| (u32::from(byte), learned)).collect::<Vec<_>>()
+    };
+    Ok(messages.iter().flat_map(bytes).unzip())
+}
+
+#[test]
+fn each_conversation_is_a_sample_that_ends_with_what_is_learned() {
+    let text = line(&[("user", "ab"), ("assistant", "cd"), ("user", "ef")])
+        + &line(&[("user", "ab")])
+        + &line(&[("user", "a"), ("assistant", "bcdefgh")])
+        + &line(&[("user", "abcdef"), ("assistant", "g")]);
+    let conversations = read(&text).unwrap();
+    let (set, cut) = chats::set(&conversations, 4, &encode, Some(&|_| 1)).unwrap();
+    assert_eq!(cut, Cut { shortened: 1, left_out: 2 });
+    assert_eq!((set.documents, set.learned(), set.bytes), (2, 6, Some(6)));
+    let Samples::Chats(chats) = &set.samples else { panic!() };
+    let ids = |text: &str| text.bytes().map(u32::from).collect::<Vec<_>>();
+    assert_eq!(chats[0], Chat { ids: ids("abcd"), learned: vec![false, false, true, true] });
+    assert_eq!(chats[1].ids, ids("abcde"));
+    set.check("c.jsonl", 4).unwrap();
+    let (none, _) = chats::set(&conversations[1..2], 4, &encode, None).unwrap();
+    assert!(
+        none.check("c.jsonl", 4).unwrap_err().to_string().contains("no conversation with anything to learn")
+    );
+}
+
+#[test]
+fn what_is_no_conversation_is_refused_with_its_line() {
+    let refused = |bad: &str| read(&(line(&[("user", "a")]) + "\n" + bad)).unwrap_err();
+    assert!(refused("{\"text\":\"a\"}").contains("c.jsonl:3: no field \"messages\""));
+    let list = refused("{\"messages\":[{\"role\":\"user\"}]}");
+    assert!(
+        list.contains("c.jsonl:3: the field \"messages\" is no list") && list.contains("content"),
+        "{list}"
+    );
+    assert!(refused("{").contains("c.jsonl:3: not a JSON object"));
+    let empty = read("{\"messages\":[]}").unwrap();
+    let error = chats::set(&empty, 4, &encode, None).unwrap_err().to_string();
+    assert!(error.ends_with("c.jsonl:1: messages: there are none"), "{error}");
+}
+
+#[test]
+fn conversations_are_split_by_seed() {
+    let text: String = (0..50).map(|n| line(&[("user", &n.to_string())])).collect();
+    let conversations = read(&text).unwrap();
+    let (training, validation) = chats::split(conversations.clone(), 0.1, 3);
+    assert_eq!((training.len(), validation.len()), (45, 5));
+    assert!(validation.iter().all(|one| !training.contains(one)));
+    assert_eq!(chats::split(conversations.clone(), 0.1, 3).1, validation);
+    assert_ne!(chats::split(conversations, 0.1, 4).1, validation);
+}
