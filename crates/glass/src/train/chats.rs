@@ -78,13 +78,16 @@ pub struct Cut {
     pub left_out: usize,
 }
 
-/// Makes a sample of each conversation, several at once, in order. `encode` gives the ids and which of them are
-/// learned ([`crate::tokens::chat::Template::tokens`]); `length` the bytes of a token's text, where that is known.
+/// Gives the ids of a conversation, and which of them are learned.
+pub type Encode<'a> = dyn Fn(&[Message]) -> Result<(Vec<u32>, Vec<bool>)> + Sync + 'a;
+
+/// Makes a sample of each conversation, several at once, in order. `encode` is a template's
+/// `tokens`; `length` gives the bytes of a token's text, where known.
 /// What follows the last learned token is left out: nothing is learned from it.
 pub fn set(
     conversations: &[Conversation],
     context: usize,
-    encode: &(dyn Fn(&[Message]) -> Result<(Vec<u32>, Vec<bool>)> + Sync),
+    encode: &Encode<'_>,
     length: Option<&dyn Fn(u32) -> usize>,
 ) -> Result<(Set, Cut)> {
     let encoded: Vec<_> = conversations

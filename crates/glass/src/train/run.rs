@@ -6,15 +6,17 @@
 //! Nothing here reads a clock, draws or prints: a [`Watch`] does. To bound a run by time, a watch sets the flag that
 //! [`run`] was given; the run then stops after the step it is in, checkpoint first.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::checkpoint::{Best, Folder, State};
+use super::checkpoint::{Best, State};
+use super::folder::Folder;
 use super::learner::{Learner, Outcome};
 use super::log::{Line, Log};
 use super::order::{Order, evaluation};
 use super::set::Set;
 use super::settings::{Identity, Settings};
+use super::watch::{Event, Watch, Why};
 use crate::backend::Backend;
 use crate::{Error, Result};
 
@@ -32,108 +34,6 @@ pub struct Run<'a> {
     pub resume: bool,
     /// Stops the run after the current step.
     pub stop: &'a AtomicBool,
-}
-
-/// What happens in a run.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event<'a> {
-    /// It begins, or goes on, after step `step`.
-    Started {
-        /// Steps already taken.
-        step: u64,
-        /// Steps in all.
-        steps: u64,
-        /// Whether it goes on.
-        resumed: bool,
-    },
-    /// A step was taken.
-    Step {
-        /// As in the log.
-        line: &'a Line,
-        /// Epochs seen so far.
-        epochs: f64,
-    },
-    /// A loss stands out from the recent ones ([`super::spikes::Spikes`] says how far).
-    Spike {
-        /// At this step.
-        step: u64,
-        /// The loss.
-        loss: f64,
-        /// The median of the recent ones.
-        usual: f64,
-    },
-    /// The validation set was evaluated.
-    Evaluated {
-        /// After this step.
-        step: u64,
-        /// Mean nats per token.
-        loss: f64,
-        /// The same in bits per byte of text, where the bytes are known.
-        bits_per_byte: Option<f64>,
-        /// Whether it is the best so far.
-        best: bool,
-    },
-    /// It is time for a sample of text: the watch's `sample` is called next.
-    Sampling {
-        /// After this step.
-        step: u64,
-    },
-    /// A checkpoint was saved.
-    Saved {
-        /// After this step.
-        step: u64,
-        /// Its folder.
-        path: PathBuf,
-    },
-    /// The run ends.
-    Stopped {
-        /// After this step.
-        step: u64,
-        /// Why.
-        why: Why,
-    },
-}
-
-/// Why a run ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// All steps are taken.
-    Done,
-    /// It was told to stop, and can be resumed.
-    Asked,
-    /// No better evaluation for as long as `patience` says.
-    Patience,
-}
-
-/// Who watches a run, and does for it what the library does not: time, pictures, text, model files.
-pub trait Watch<B: Backend> {
-    /// Something happened.
-    fn event(&mut self, event: Event<'_>) {
-        let _ = event;
-    }
-
-    /// Seconds since any fixed moment; `None` where there is no clock.
-    fn seconds(&mut self) -> Option<f64> {
-        None
-    }
-
-    /// The share of the machine's arithmetic that this speed uses, where it is known.
-    fn utilisation(&mut self, tokens_per_second: f64) -> Option<f64> {
-        let _ = tokens_per_second;
-        None
-    }
-
-    /// Shows what the model says by now. It must leave the learner's weights and moments as they are.
-    fn sample(&mut self, learner: &mut Learner<B>, step: u64) -> Result<()> {
-        let _ = (learner, step);
-        Ok(())
-    }
-
-    /// Writes the model into an empty folder. What is written depends on the learner only.
-    fn export(&mut self, learner: &Learner<B>, folder: &Path) -> Result<()> {
-        let _ = (learner, folder);
-        Ok(())
-    }
 }
 
 /// How a run ended.

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::checkpoint::Fingerprint;
 use super::data::Documents;
+use super::fingerprint::Fingerprint;
 use super::ids::Ids;
 use crate::{Error, Result};
 
@@ -40,7 +40,8 @@ pub struct Chat {
 const PORTION: usize = 16 << 20;
 
 impl Set {
-    /// Tokenises documents, several at once, in order. With an end-of-text token the stream is
+    /// Tokenises documents, several at once, in order; `encode` is a tokenizer's
+    /// [`encode_parallel`](crate::tokens::Tokenizer::encode_parallel). With an end-of-text token the stream is
     /// `end document end document end`, so that every document's first token is learned too, and where it ends.
     pub fn of_documents(
         documents: &Documents,

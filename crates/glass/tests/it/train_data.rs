@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use glass::tokens::{Special, Tokenizer};
 use glass::train::data::{self, Documents, Reading};
+use glass::train::files;
 use glass::train::ids::Ids;
 use glass::train::set::{Samples, Set};
 use glass::train::shards::{self, Width};
@@ -74,8 +76,8 @@ fn folders_are_read_in_sorted_order() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let (files, remarks) = data::files(&[folder.path().into()], &["txt", "jsonl"]).unwrap();
-    let names: Vec<_> = files.iter().map(|path| path.strip_prefix(folder.path()).unwrap()).collect();
+    let (found, remarks) = files::find(&[folder.path().into()], &["txt", "jsonl"]).unwrap();
+    let names: Vec<_> = found.iter().map(|path| path.strip_prefix(folder.path()).unwrap()).collect();
     assert_eq!(names, [Path::new("a/z.txt"), Path::new("b.txt")]);
     assert!(
         remarks[0].what.starts_with("1 files that do not end in .txt or .jsonl skipped"),
@@ -83,16 +85,16 @@ fn folders_are_read_in_sorted_order() {
         remarks[0]
     );
 
-    let (kept, remarks) = data::without(files, &[folder.path().join("a/../b.txt")]);
+    let (kept, remarks) = files::without(found, &[folder.path().join("a/../b.txt")]);
     assert_eq!((kept.len(), remarks.len()), (1, 1));
     let (documents, _) = Documents::read(&kept, &Reading::default()).unwrap();
     assert_eq!(documents.text(0), "z");
 
-    let missing = data::files(&[folder.path().join("none")], &["txt"]).unwrap_err();
+    let missing = files::find(&[folder.path().join("none")], &["txt"]).unwrap_err();
     assert!(missing.to_string().starts_with("cannot read "), "{missing}");
-    let none = data::files(&[folder.path().join("a")], &["bin"]).unwrap_err();
+    let none = files::find(&[folder.path().join("a")], &["bin"]).unwrap_err();
     assert!(none.to_string().contains("no file in this folder ends in .bin"), "{none}");
-    let device = data::files(&[PathBuf::from("/dev/null")], &["txt"]).unwrap_err();
+    let device = files::find(&[PathBuf::from("/dev/null")], &["txt"]).unwrap_err();
     assert!(device.to_string().contains("neither a file nor a folder"), "{device}");
     fs::write(folder.path().join("empty.txt"), "").unwrap();
     let empty = Documents::read(&[folder.path().join("empty.txt")], &Reading::default()).unwrap_err();
@@ -169,4 +171,36 @@ fn shards_are_ids_as_they_are() {
     assert!(wrong.contains("llm.c"), "{wrong}");
     let (head, tail) = Set::split_ids(Ids::Short((0..10).collect()), 0.2);
     assert_eq!((head.len(), tail), (8, Ids::Short(vec![8, 9])));
+}
+
+#[test]
+fn real_stories_come_back_from_their_ids() {
+    let data = std::env::var_os("GLASS_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
+    let path = data.join("tinystories/tinystories_10k_lines.txt");
+    if !path.exists() {
+        return println!("skipped: {} is missing", path.display());
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    let (documents, remarks) = Documents::read(&[path], &Reading::default()).unwrap();
+    assert_eq!((documents.len(), remarks), (1728, vec![]));
+    let kept: String = documents.texts().collect();
+    let breaks = |text: &str| text.replace('\n', "");
+    assert!(breaks(&kept) == breaks(&text.replace("<|endoftext|>", "")), "only line breaks are dropped");
+
+    let tokenizer = Tokenizer::gpt2();
+    let encode = |text: &str| tokenizer.encode_parallel(text.as_bytes(), Special::Plain);
+    let end = tokenizer.end_of_text();
+    let set = Set::of_documents(&documents, tokenizer.vocabulary_size(), end, &encode).unwrap();
+    let Samples::Stream(ids) = &set.samples else { panic!() };
+    let ids: Vec<u32> = ids.iter().collect();
+    let stories: Vec<&[u32]> = ids.split(|&id| Some(id) == end).filter(|story| !story.is_empty()).collect();
+    assert_eq!(stories.len(), 1728);
+    assert!(
+        stories
+            .iter()
+            .zip(documents.texts())
+            .all(|(ids, text)| tokenizer.decode(ids).unwrap() == text.as_bytes())
+    );
+    assert!((3.9..4.5).contains(&set.bytes_per_token().unwrap()));
 }

@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use glass::Error;
 use glass::backend::Cpu;
-use glass::train::checkpoint::Folder;
+use glass::train::folder::Folder;
 use glass::train::ids::Ids;
 use glass::train::learner::{Arena, Learner};
 use glass::train::log::Line;
-use glass::train::run::{Event, Run, Summary, Watch, Why, run};
+use glass::train::run::{Run, Summary, run};
 use glass::train::set::Set;
 use glass::train::settings::Settings;
 use glass::train::spikes::Spikes;
+use glass::train::watch::{Event, Watch, Why};
 
 use crate::scratch::Scratch;
 use crate::tiny;
