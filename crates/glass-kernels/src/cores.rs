@@ -37,7 +37,12 @@ impl Cores {
 
     /// Runs `task(i, part)` for every part of `slice`, `size` long (the last may be shorter).
     #[allow(dead_code)]
-    pub(crate) fn run_parts<T: Send>(&self, slice: &mut [T], size: usize, task: impl Fn(usize, &mut [T]) + Sync) {
+    pub(crate) fn run_parts<T: Send>(
+        &self,
+        slice: &mut [T],
+        size: usize,
+        task: impl Fn(usize, &mut [T]) + Sync,
+    ) {
         let len = slice.len();
         let parts = Parts::new(slice);
         self.run(len.div_ceil(size), &|i| {

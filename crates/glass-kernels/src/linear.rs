@@ -51,7 +51,12 @@ pub fn pack(cores: &Cores, panels: &mut [f32], w: &[f32], rows: usize, cols: usi
 /// `y = activation(x Wᵀ + bias)`; x: `[rows, w.cols]`, y: `[rows, w.rows]`. The same bits for one row as for many, for
 /// both layouts, and with the activation applied here or afterwards.
 pub fn linear(
-    cores: &Cores, y: &mut [f32], x: &[f32], w: Matrix<'_>, bias: Option<&[f32]>, activation: Option<Activation>,
+    cores: &Cores,
+    y: &mut [f32],
+    x: &[f32],
+    w: Matrix<'_>,
+    bias: Option<&[f32]>,
+    activation: Option<Activation>,
 ) {
     let rows = y.len() / w.rows.max(1);
     assert_eq!((y.len(), x.len()), (rows * w.rows, rows * w.cols));
@@ -89,8 +94,16 @@ pub fn linear_backward_input(cores: &Cores, dx: &mut [f32], write: Write, dy: &[
 
 /// `dw += dyᵀ x` (row-major, `[dy cols, x cols]`) and `dbias += column sums of dy`, summed over rows in row order.
 pub fn linear_backward_weight(
-    cores: &Cores, dw: &mut [f32], dbias: Option<&mut [f32]>, dy: &[f32], x: &[f32], rows: usize,
+    cores: &Cores,
+    dw: &mut [f32],
+    dbias: Option<&mut [f32]>,
+    dy: &[f32],
+    x: &[f32],
+    rows: usize,
 ) {
+    if rows == 0 {
+        return;
+    }
     let (outputs, inputs) = (dy.len() / rows, x.len() / rows);
     cores.run_parts(dw, inputs, |j, dw| {
         for (dy, x) in dy.chunks_exact(outputs).zip(x.chunks_exact(inputs)) {

@@ -76,7 +76,9 @@ impl Pool {
         let turn = guard(&self.turn);
         // SAFETY: only the lifetime is forgotten; `job` is gone before `task` is, since all tasks finish below.
         let task = unsafe {
-            std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(task)
+            std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(
+                task,
+            )
         };
         let job = Job { task, tasks, unfinished: AtomicUsize::new(tasks), panic: Mutex::new(None) };
         self.shared.job.store((&raw const job).cast_mut(), Release);

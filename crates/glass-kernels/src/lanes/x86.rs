@@ -13,7 +13,9 @@ pub(crate) struct Avx2(__m256);
 pub(crate) struct Avx512(__m512);
 
 operators!(Avx2, _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps, _mm256_div_ps, |x: Avx2| x.splat(-0.0).flip(x));
-operators!(Avx512, _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps, _mm512_div_ps, |x: Avx512| x.splat(-0.0).flip(x));
+operators!(Avx512, _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps, _mm512_div_ps, |x: Avx512| x
+    .splat(-0.0)
+    .flip(x));
 
 /// Ones before zeros: a load at `8 - count` is the mask of the first `count` lanes.
 static FIRST: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];

@@ -1,0 +1,41 @@
+//! What the tests of the kernels share: numbers, comparisons, the machine's instruction sets.
+
+use glass_kernels::{Cores, Isa};
+
+/// Every instruction set of this machine, with one thread.
+pub fn each_isa() -> impl Iterator<Item = Cores> {
+    Isa::ALL.into_iter().filter_map(|isa| Cores::with(isa, 1))
+}
+
+/// `n` numbers between -1 and 1, the same for the same seed.
+pub fn numbers(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..n + 8).map(|_| next()).skip(8).collect()
+}
+
+/// Every element within `bound` of the oracle's.
+#[track_caller]
+pub fn assert_close(what: &str, got: &[f32], expected: &[f64], bound: f64) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {
+        assert!(
+            (f64::from(got) - expected).abs() <= bound,
+            "{what}: element {i} is {got}, expected {expected}"
+        );
+    }
+}
+
+/// The same bits everywhere.
+#[track_caller]
+pub fn assert_same_bits(what: &str, a: &[f32], b: &[f32]) {
+    assert_eq!(a.len(), b.len(), "{what}");
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        assert!(a.to_bits() == b.to_bits(), "{what}: element {i} is {a} and {b}");
+    }
+}
