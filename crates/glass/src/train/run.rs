@@ -58,6 +58,14 @@ pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn 
     let context = learner.config().context;
     run.settings.check()?;
     run.train.check("training data", context)?;
+    known("training data", run.train, learner.config().vocabulary)?;
+    if let Some(validation) = run.validation {
+        known("validation data", validation, learner.config().vocabulary)?;
+        if validation.learned() == 0 {
+            let why = "nothing in it can be predicted; give more of it, or train without (--val-fraction 0)";
+            return Err(Error::invalid("validation data", why));
+        }
+    }
     let identity = Identity {
         settings: run.settings.clone(),
         model: format!("{:?}", learner.config()),
@@ -73,6 +81,17 @@ pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn 
     let order = Order::new(run.train, context, s.batch, s.accumulate, s.order, s.seed);
     let mut going = Going { run, folder, log, state, saved, order, seconds, learner, watch };
     going.all()
+}
+
+fn known(what: &str, set: &Set, vocabulary: usize) -> Result<()> {
+    match set.largest().filter(|&id| id as usize >= vocabulary) {
+        Some(id) => {
+            let why =
+                format!("id {id}, but the model's vocabulary has {vocabulary} tokens; tokenise with its own");
+            Err(Error::invalid(what, why))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A run under way.

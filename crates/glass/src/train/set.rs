@@ -83,7 +83,7 @@ impl Set {
     /// Cuts the last `fraction` of a stream off, for validation. Documents and conversations are split before they
     /// are tokenised.
     pub fn split_ids(mut ids: Ids, fraction: f64) -> (Ids, Ids) {
-        let tail = ids.split_off(ids.len() - (ids.len() as f64 * fraction) as usize);
+        let tail = ids.split_off(ids.len() - (ids.len() as f64 * fraction.clamp(0.0, 1.0)) as usize);
         (ids, tail)
     }
 
@@ -102,6 +102,14 @@ impl Set {
             Samples::Chats(chats) => {
                 chats.iter().flat_map(|chat| chat.learned.iter().skip(1)).filter(|&&learned| learned).count()
             }
+        }
+    }
+
+    /// The largest id in it.
+    pub fn largest(&self) -> Option<u32> {
+        match &self.samples {
+            Samples::Stream(ids) => ids.iter().max(),
+            Samples::Chats(chats) => chats.iter().flat_map(|chat| chat.ids.iter().copied()).max(),
         }
     }
 

@@ -15,7 +15,7 @@ use glass::train::ids::Ids;
 use glass::train::learner::{Arena, Learner};
 use glass::train::log::Line;
 use glass::train::run::{Run, Summary, run};
-use glass::train::set::Set;
+use glass::train::set::{Chat, Samples, Set};
 use glass::train::settings::Settings;
 use glass::train::spikes::Spikes;
 use glass::train::watch::{Event, Watch, Why};
@@ -101,13 +101,24 @@ fn go_threads(
     actions: &mut Actions,
     threads: usize,
 ) -> glass::Result<Summary> {
+    go_on(folder, settings, resume, actions, threads, &set(400, 0), Some(&set(120, 1000)))
+}
+
+fn go_on(
+    folder: &Path,
+    settings: &Settings,
+    resume: bool,
+    actions: &mut Actions,
+    threads: usize,
+    train: &Set,
+    validation: Option<&Set>,
+) -> glass::Result<Summary> {
     let config = tiny::config();
     let rows = settings.batch * config.context;
     let mut learner = Learner::new(Arc::new(Cpu::new(threads)), &config, rows, settings.batch)?;
     learner.initialise(5);
-    let (train, validation) = (set(400, 0), set(120, 1000));
-    let (stop, validation) = (&*actions.stop.clone(), Some(&validation));
-    run(&mut learner, &Run { settings, train: &train, validation, folder, resume, stop }, actions)
+    let stop = &*actions.stop.clone();
+    run(&mut learner, &Run { settings, train, validation, folder, resume, stop }, actions)
 }
 
 fn stopping(step: u64) -> Actions {
@@ -160,6 +171,55 @@ fn stopped_and_resumed_is_never_stopped() {
         assert_eq!(actions.seen[0], format!("started {}", stops[stops.len() - 1]));
         assert_same(whole.path(), folder.path());
     }
+}
+
+#[test]
+fn stopped_before_the_first_step_it_begins_when_resumed() {
+    let folder = Scratch::new("before");
+    let mut actions = Actions::default();
+    actions.stop.store(true, Ordering::Relaxed);
+    assert_eq!(go(folder.path(), &settings(), false, &mut actions).unwrap().step, 0);
+    go(folder.path(), &settings(), true, &mut Actions::default()).unwrap();
+    assert_same(whole().0.path(), folder.path());
+}
+
+#[test]
+fn conversations_without_validation_give_the_last_model() {
+    let chat = |n: u32| {
+        let ids: Vec<u32> = (0..3 + n % 22).map(|place| (n + place) % 31).collect();
+        Chat { learned: (0..ids.len()).map(|place| place > 1).collect(), ids }
+    };
+    let chats = Set { samples: Samples::Chats((0..20).map(chat).collect()), documents: 20, bytes: None };
+    let (whole, stopped) = (Scratch::new("chats"), Scratch::new("chats-stopped"));
+    go_on(whole.path(), &settings(), false, &mut Actions::default(), 1, &chats, None).unwrap();
+    go_on(stopped.path(), &settings(), false, &mut stopping(7), 1, &chats, None).unwrap();
+    go_on(stopped.path(), &settings(), true, &mut Actions::default(), 1, &chats, None).unwrap();
+    assert_same(whole.path(), stopped.path());
+    let files = files(whole.path());
+    assert!(files["model"] == files["train/step-00000024/weights.f32"]);
+    let log = String::from_utf8_lossy(&files["train/log.jsonl"]).into_owned();
+    assert!(log.lines().all(|line| line.contains("\"val_loss\":null")));
+}
+
+#[test]
+fn data_that_does_not_fit_the_model_is_refused() {
+    let folder = Scratch::new("unfit");
+    let refused = |train: &Set, validation: &Set| {
+        let mut actions = Actions::default();
+        let result = go_on(folder.path(), &settings(), false, &mut actions, 1, train, Some(validation));
+        result.unwrap_err().to_string()
+    };
+    let ids = |ids: Vec<u16>| Set::of_ids(Ids::Short(ids), None);
+    let short = refused(&set(20, 0), &set(20, 0));
+    assert!(short.starts_with("training data: 20 tokens, but one window is 25"), "{short}");
+    let unknown = refused(&ids(vec![31; 40]), &set(20, 0));
+    assert!(
+        unknown.starts_with("training data: id 31, but the model's vocabulary has 31 tokens"),
+        "{unknown}"
+    );
+    let single = refused(&set(40, 0), &set(1, 0));
+    assert!(single.starts_with("validation data: nothing in it"), "{single}");
+    assert!(files(folder.path()).is_empty());
 }
 
 #[test]
