@@ -1,5 +1,7 @@
 //! The shape of a GPT: the sizes and the choices a plan is made from.
 
+pub mod preset;
+
 use glass_kernels::attend::Heads;
 
 /// The shape of a GPT. Choices are enums, so that another family is another value, never another model.

@@ -1,6 +1,8 @@
 //! The numbers: where they stand in memory, and the files they come from.
 
+pub mod census;
 pub mod folder;
+pub mod footprint;
 pub mod names;
 pub mod safetensors;
 

@@ -1,6 +1,7 @@
 //! All integration tests of this crate, in one binary.
 
 mod allocations;
+mod census;
 mod house;
 mod model;
 mod tiny;
