@@ -39,6 +39,8 @@ pub(crate) trait Lanes:
 {
     /// Floats in a vector.
     const LEN: usize;
+    /// Whether there are 32 registers of them; else 16.
+    const WIDE: bool;
 
     /// Zeros.
     ///

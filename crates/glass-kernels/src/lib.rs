@@ -12,6 +12,7 @@ pub mod adamw;
 pub mod add;
 pub mod attend;
 mod cores;
+mod exp;
 pub mod dropout;
 pub mod embed;
 pub mod format;

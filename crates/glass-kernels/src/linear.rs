@@ -1,7 +1,12 @@
 //! Linear: `y = x Wᵀ + b`, the matrix product in which a GPT spends its time.
 
+mod product;
+
+use std::cell::RefCell;
+
 use crate::activate::Activation;
 use crate::{Cores, Write};
+use product::{Columns, Product, product, transpose};
 
 /// Output columns in a panel.
 pub const PANEL: usize = 64;
@@ -39,12 +44,7 @@ pub fn pack(cores: &Cores, panels: &mut [f32], w: &[f32], rows: usize, cols: usi
     assert_eq!(w.len(), rows * cols);
     assert_eq!(panels.len(), panels_len(rows, cols));
     cores.run_parts(panels, (PANEL * cols).max(1), |p, panel| {
-        for (k, line) in panel.chunks_exact_mut(PANEL).enumerate() {
-            for (j, to) in line.iter_mut().enumerate() {
-                let row = p * PANEL + j;
-                *to = if row < rows { w[row * cols + k] } else { 0.0 };
-            }
-        }
+        transpose(panel, w, cols, p * PANEL..rows.min((p + 1) * PANEL), 0..cols);
     });
 }
 
@@ -60,36 +60,32 @@ pub fn linear(
 ) {
     let rows = y.len() / w.rows.max(1);
     assert_eq!((y.len(), x.len()), (rows * w.rows, rows * w.cols));
-    for (y, x) in y.chunks_exact_mut(w.rows).zip(x.chunks_exact(w.cols)) {
-        for (j, y) in y.iter_mut().enumerate() {
-            let at = |k: usize| match w.layout {
-                Layout::Rows => w.values[j * w.cols + k],
-                Layout::Panels => w.values[((j / PANEL) * w.cols + k) * PANEL + j % PANEL],
-            };
-            let sum = x.iter().enumerate().fold(0.0, |sum: f32, (k, x)| sum + x * at(k));
-            *y = sum + bias.map_or(0.0, |bias| bias[j]);
-        }
-    }
-    if let Some(kind) = activation {
-        let x = y.to_vec();
-        crate::activate::activate(cores, y, &x, kind);
-    }
+    assert!(bias.is_none_or(|bias| bias.len() == w.rows));
+    let b = match w.layout {
+        Layout::Rows => Columns::Rows(w.values),
+        Layout::Panels => Columns::Panels(w.values),
+    };
+    let (columns, depth) = (w.rows, w.cols);
+    product(
+        cores,
+        y,
+        Product { rows, columns, depth, a: x, stride: depth, b, write: Write::Set, bias, activation },
+    );
 }
 
 /// `dx = dy W` (or `+=`); w is row-major.
 pub fn linear_backward_input(cores: &Cores, dx: &mut [f32], write: Write, dy: &[f32], w: Matrix<'_>) {
     assert_eq!(w.layout, Layout::Rows);
-    cores.run_parts(dx, w.cols, |r, dx| {
-        let dy = &dy[r * w.rows..][..w.rows];
-        if write == Write::Set {
-            dx.fill(0.0);
-        }
-        for (dy, w) in dy.iter().zip(w.values.chunks_exact(w.cols)) {
-            for (dx, w) in dx.iter_mut().zip(w) {
-                *dx += dy * w;
-            }
-        }
-    });
+    let rows = dx.len() / w.cols.max(1);
+    assert_eq!((dx.len(), dy.len()), (rows * w.cols, rows * w.rows));
+    let (columns, depth, b) = (w.cols, w.rows, Columns::Natural(w.values));
+    let p = Product { rows, columns, depth, a: dy, stride: depth, b, write, bias: None, activation: None };
+    product(cores, dx, p);
+}
+
+thread_local! {
+    /// dy transposed, so that what a tile multiplies by lies in a row.
+    static TRANSPOSED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// `dw += dyᵀ x` (row-major, `[dy cols, x cols]`) and `dbias += column sums of dy`, summed over rows in row order.
@@ -105,18 +101,34 @@ pub fn linear_backward_weight(
         return;
     }
     let (outputs, inputs) = (dy.len() / rows, x.len() / rows);
-    cores.run_parts(dw, inputs, |j, dw| {
-        for (dy, x) in dy.chunks_exact(outputs).zip(x.chunks_exact(inputs)) {
-            for (dw, x) in dw.iter_mut().zip(x) {
-                *dw += dy[j] * x;
-            }
-        }
-    });
+    assert_eq!((dy.len(), x.len(), dw.len()), (rows * outputs, rows * inputs, outputs * inputs));
     if let Some(dbias) = dbias {
-        for dy in dy.chunks_exact(outputs) {
-            for (db, dy) in dbias.iter_mut().zip(dy) {
-                *db += dy;
+        assert_eq!(dbias.len(), outputs);
+        cores.run_parts(dbias, PANEL, |part, dbias| {
+            for dy in dy.chunks_exact(outputs) {
+                let dy = &dy[part * PANEL..][..dbias.len()];
+                dbias.iter_mut().zip(dy).for_each(|(db, dy)| *db += dy);
             }
-        }
+        });
     }
+    // A stride that is no multiple of a page keeps the rows of a tile out of each other's cache sets.
+    let stride = rows.next_multiple_of(16) + 16;
+    TRANSPOSED.with_borrow_mut(|transposed| {
+        if transposed.len() < outputs * stride {
+            transposed.resize(outputs * stride, 0.0);
+        }
+        let dyt = &mut transposed[..outputs * stride];
+        cores.run_parts(dyt, 16 * stride, |part, dyt| {
+            for (k, dy) in dy.chunks_exact(outputs).enumerate() {
+                for (row, value) in dyt.chunks_exact_mut(stride).zip(&dy[part * 16..]) {
+                    row[k] = *value;
+                }
+            }
+        });
+        let b = Columns::Natural(x);
+        let (columns, depth, write) = (inputs, rows, Write::Add);
+        let p =
+            Product { rows: outputs, columns, depth, a: dyt, stride, b, write, bias: None, activation: None };
+        product(cores, dw, p);
+    });
 }

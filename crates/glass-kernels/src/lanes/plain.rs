@@ -39,6 +39,7 @@ impl std::ops::Neg for Plain {
 
 impl Lanes for Plain {
     const LEN: usize = 4;
+    const WIDE: bool = false;
 
     #[inline(always)]
     unsafe fn new() -> Self {

@@ -59,6 +59,7 @@ impl Avx512 {
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Lanes for Avx2 {
     const LEN: usize = 8;
+    const WIDE: bool = false;
 
     #[inline(always)]
     unsafe fn new() -> Self {
@@ -150,6 +151,7 @@ impl Lanes for Avx2 {
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Lanes for Avx512 {
     const LEN: usize = 16;
+    const WIDE: bool = true;
 
     #[inline(always)]
     unsafe fn new() -> Self {
