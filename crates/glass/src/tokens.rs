@@ -61,10 +61,11 @@ impl Tokenizer {
     pub fn gpt2() -> Tokenizer {
         static GPT2: OnceLock<Tokenizer> = OnceLock::new();
         let open = || {
-            let (vocabulary, merges) = vocabulary::gpt2();
-            let added = Added::default();
-            let plain = Tokenizer::new(vocabulary, merges, added, Work::default());
-            plain.with_specials(&[END_OF_TEXT]).expect("the built-in vocabulary has room")
+            let (mut vocabulary, merges) = vocabulary::gpt2();
+            let mut added = Added::default();
+            added.insert(vocabulary.len() as u32, END_OF_TEXT, true);
+            vocabulary.push(END_OF_TEXT.as_bytes());
+            Tokenizer::new(vocabulary, merges, added, Work::default())
         };
         GPT2.get_or_init(open).clone()
     }
@@ -91,11 +92,15 @@ impl Tokenizer {
     /// The same with special tokens added after the last id. One that is there already stays as it is.
     pub fn with_specials(self, texts: &[&str]) -> Result<Tokenizer> {
         let (mut vocabulary, mut added) = (self.0.vocabulary.clone(), self.0.added.clone());
-        for text in texts.iter().filter(|text| self.special(text).is_none()) {
+        for text in texts {
+            if added.iter().any(|token| token.special && *token.text == **text) {
+                continue;
+            }
             let id = vocabulary.len() as u32;
             if text.is_empty() || vocabulary.len() == bpe::MOST_TOKENS || !added.insert(id, text, true) {
-                let why =
-                    format!("{text:?} cannot be added: it is empty, an added token already, or one too many");
+                let why = format!(
+                    "{text:?} cannot be added: it is empty, a token that is not special, or one too many"
+                );
                 return Err(Error::asked("special tokens", why));
             }
             vocabulary.push(text.as_bytes());

@@ -84,7 +84,7 @@ impl Merges {
             [byte] => ids.push(self.byte(*byte)),
             word if word.len() <= SHORT => self.short(word, ids),
             // Places are 32-bit; nobody's word is longer than this.
-            word => word.chunks(1 << 30).for_each(|part| self.long(part, ids)),
+            word => word.chunks(1 << 30).for_each(|part| _ = self.long(part, ids)),
         }
     }
 
@@ -120,8 +120,8 @@ impl Merges {
     }
 
     /// A heap of pairs over a linked list of tokens: every merge removes a token and adds at most two pairs, so a word
-    /// of n bytes takes at most 3 n turns of the heap.
-    fn long(&self, word: &[u8], ids: &mut Vec<u32>) {
+    /// of n bytes takes less than 3 n turns of the heap. Gives how many it took.
+    fn long(&self, word: &[u8], ids: &mut Vec<u32>) -> usize {
         let end = word.len() as u32;
         let mut tokens: Vec<u32> = word.iter().map(|byte| self.byte(*byte)).collect();
         let mut next: Vec<u32> = (1..=end).collect();
@@ -133,7 +133,9 @@ impl Merges {
         });
         let mut pairs: BinaryHeap<Reverse<u64>> = first.collect::<Vec<_>>().into();
 
+        let mut turns = 0;
         while let Some(Reverse(lowest)) = pairs.pop() {
+            turns += 1;
             let (rank, at) = ((lowest >> 32) as u32, lowest as u32 as usize);
             let right = next[at];
             // A pair counts only while both of its tokens still stand.
@@ -159,6 +161,7 @@ impl Merges {
             }
         }
         ids.extend(tokens.iter().filter(|token| **token != NONE));
+        turns
     }
 
     /// How a word is put together: its tokens before the first merge, and after each. The work grows with the square of
@@ -182,4 +185,43 @@ impl Merges {
 
 fn key(left: u32, right: u32) -> u64 {
     u64::from(left) << 20 | u64::from(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokens::vocabulary;
+
+    fn ids(work: impl FnOnce(&mut Vec<u32>)) -> Vec<u32> {
+        let mut ids = Vec::new();
+        work(&mut ids);
+        ids
+    }
+
+    #[test]
+    fn short_and_long_and_step_by_step_agree() {
+        let (_, merges) = vocabulary::gpt2();
+        let mut seed = 1u64;
+        for length in (1..=SHORT).cycle().take(3_000) {
+            let letters = b"aaaeinrst 'ABsch\xC3\xA9\xA4 0011=-";
+            let mut letter = || {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                letters[(seed >> 33) as usize % letters.len()]
+            };
+            let word: Vec<u8> = (0..length).map(|_| letter()).collect();
+            let short = ids(|ids| merges.short(&word, ids));
+            assert_eq!(ids(|ids| _ = merges.long(&word, ids)), short, "{word:?}");
+            assert_eq!(merges.steps(&word).last(), Some(&short), "{word:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_word_takes_turns_in_proportion() {
+        let (_, merges) = vocabulary::gpt2();
+        for letters in ["a", "ab", "ACGTTGCAAC", "=", "-_", "\u{e9}"] {
+            let word = letters.repeat(100_000);
+            let turns = merges.long(word.as_bytes(), &mut Vec::new());
+            assert!(turns < 3 * word.len(), "{turns} turns for {} bytes of {letters:?}", word.len());
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What each token stands for: its bytes.
 
+use std::ops::Range;
+
 use super::bpe::Merges;
 
 /// The bytes of every token, one after the other.
@@ -22,11 +24,24 @@ impl Vocabulary {
         self.ends.push(self.bytes.len() as u32);
     }
 
+    /// Gives the next id to a token that is two others, one after the other.
+    fn push_joined(&mut self, left: u32, right: u32) {
+        for half in [left, right] {
+            self.bytes.extend_from_within(self.place(half));
+        }
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// Where the bytes of a token stand.
+    fn place(&self, id: u32) -> Range<usize> {
+        let start = id.checked_sub(1).map_or(0, |before| self.ends[before as usize]);
+        start as usize..self.ends[id as usize] as usize
+    }
+
     /// The bytes of one token.
     pub fn token(&self, id: u32) -> Option<&[u8]> {
-        let end = *self.ends.get(id as usize)? as usize;
-        let start = id.checked_sub(1).map_or(0, |before| self.ends[before as usize] as usize);
-        (start < end).then(|| &self.bytes[start..end])
+        let used = (id as usize) < self.len() && !self.place(id).is_empty();
+        used.then(|| &self.bytes[self.place(id)])
     }
 }
 
@@ -35,7 +50,8 @@ impl Vocabulary {
 pub fn gpt2() -> (Vocabulary, Merges) {
     let (bytes, pairs) = include_bytes!(concat!(env!("OUT_DIR"), "/gpt2.pairs")).split_at(256);
     let mut of_byte = [0; 256];
-    let mut vocabulary = Vocabulary::default();
+    let mut vocabulary =
+        Vocabulary { bytes: Vec::with_capacity(1 << 19), ends: Vec::with_capacity(pairs.len() / 4 + 257) };
     for (id, byte) in bytes.iter().enumerate() {
         of_byte[*byte as usize] = id as u32;
         vocabulary.push(&[*byte]);
@@ -44,9 +60,6 @@ pub fn gpt2() -> (Vocabulary, Merges) {
     let pairs = pairs.as_chunks::<4>().0.iter().zip(256..);
     let merges: Vec<[u32; 3]> =
         pairs.map(|(&[a, b, c, d], joined)| [half(a, b), half(c, d), joined]).collect();
-    for [left, right, _] in &merges {
-        let token = [*left, *right].map(|id| vocabulary.token(id).unwrap_or_default()).concat();
-        vocabulary.push(&token);
-    }
+    merges.iter().for_each(|[left, right, _]| vocabulary.push_joined(*left, *right));
     (vocabulary, Merges::new(of_byte, &merges))
 }

@@ -11,4 +11,6 @@ mod train_data;
 mod train_order;
 mod train_run;
 mod tokens;
+mod tokens_json;
 mod tokens_learn;
+mod tokens_stream;

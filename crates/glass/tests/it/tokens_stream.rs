@@ -1,0 +1,82 @@
+//! Streams of bytes, parts of texts: nothing is lost on the way.
+
+use glass::tokens::{Special, TextStream, Tokenizer};
+
+use crate::tokens::{Dice, odd_text};
+
+#[test]
+fn a_stream_gives_the_text_whatever_the_cuts() {
+    let mut dice = Dice::new(21);
+    for round in 0..2_000 {
+        let mut bytes = odd_text(&mut dice).into_bytes();
+        // Every other text is broken.
+        for _ in 0..(round % 2) * dice.below(5) {
+            let at = dice.below(bytes.len() + 1);
+            bytes.insert(at, dice.below(256) as u8);
+        }
+        let (mut stream, mut text, mut rest) = (TextStream::default(), String::new(), &bytes[..]);
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(1 + dice.below(rest.len().min(3)));
+            text += stream.push(part);
+            assert!(stream.held().len() < 4);
+            // What is given is final, and what is held may still become a character.
+            assert!(
+                std::str::from_utf8(stream.held()).is_err_and(|error| error.error_len().is_none())
+                    || stream.held().is_empty()
+            );
+            rest = after;
+        }
+        text += stream.finish();
+        assert_eq!(text, String::from_utf8_lossy(&bytes), "{bytes:?}");
+    }
+}
+
+#[test]
+fn tokens_that_end_within_a_character() {
+    let gpt2 = Tokenizer::gpt2();
+    let mut stream = TextStream::default();
+    let ids = gpt2.encode("🦙", Special::Plain);
+    let parts: Vec<String> = ids.iter().map(|id| stream.push(gpt2.token(*id).unwrap()).to_string()).collect();
+    assert_eq!(parts, ["", "", "🦙"]);
+    assert_eq!(stream.finish(), "");
+}
+
+#[test]
+fn parts_on_threads_are_the_whole() {
+    let gpt2 = Tokenizer::gpt2();
+    let mut dice = Dice::new(4);
+    let mut text = String::new();
+    while text.len() < 600_000 {
+        match dice.below(40) {
+            0 => text += &"a".repeat(dice.below(90_000)),
+            1 => text += &" ".repeat(dice.below(9_000)),
+            2 => text += "<|endoftext|>",
+            _ => text += &odd_text(&mut dice),
+        }
+    }
+    for special in [Special::Plain, Special::Allowed] {
+        let ids = gpt2.encode(&text, special);
+        assert_eq!(gpt2.encode_parallel(text.as_bytes(), special), ids);
+        assert_eq!(gpt2.encode_all(&[&text, "", &text], special), [ids.clone(), vec![], ids]);
+    }
+}
+
+#[test]
+fn unknown_ids_are_refused() {
+    let gpt2 = Tokenizer::gpt2();
+    let error = gpt2.decode(&[15496, 50_257]).unwrap_err().to_string();
+    assert!(error.contains("50257") && error.contains("50256"), "{error}");
+    assert_eq!(gpt2.token(u32::MAX), None);
+}
+
+#[test]
+fn how_a_word_is_put_together() {
+    let steps = Tokenizer::gpt2().merges(b" hello");
+    let shown: Vec<String> = steps
+        .iter()
+        .map(|step| step.iter().map(|piece| String::from_utf8_lossy(piece)).collect::<Vec<_>>().join("|"))
+        .collect();
+    assert_eq!(shown.first().unwrap(), " |h|e|l|l|o");
+    assert_eq!(shown.last().unwrap(), " hello");
+    assert_eq!(shown.len(), 6);
+}
