@@ -1,5 +1,8 @@
 //! The shape of a GPT: the sizes and the choices a plan is made from.
 
+mod check;
+pub mod json;
+pub(crate) mod object;
 pub mod preset;
 
 use glass_kernels::attend::Heads;

@@ -1,10 +1,19 @@
 //! The numbers: where they stand in memory, and the files they come from.
 
+mod aside;
 pub mod census;
+mod copy;
+pub mod dtype;
+mod fit;
 pub mod folder;
 pub mod footprint;
+pub mod generation;
 pub mod names;
 pub mod safetensors;
+pub mod save;
+pub(crate) mod source;
+mod template;
+pub mod tensors;
 
 use std::sync::Arc;
 

@@ -1,1 +1,140 @@
-//! (to come)
+//! A model's directory in the Hugging Face layout, opened: any GPT-2 checkpoint, or what [`save`](super::save) wrote.
+
+use std::path::Path;
+
+use super::generation::GenerationConfig;
+use super::names::{self, Kind, Place, UNEMBEDDING};
+use super::source::Source;
+use super::tensors::{Found, Tensors};
+use super::{copy, dtype::Dtype, template};
+use crate::config::json;
+use crate::config::object::{Object, short};
+use crate::plan::Spec;
+use crate::tokens::Tokenizer;
+use crate::tokens::chat::Template;
+use crate::{Config, Error, Result};
+
+/// No file of texts in a model's directory is longer.
+pub(super) const LONGEST_TEXT: u64 = 1 << 28;
+
+/// A model's directory. Its files stay mapped, and must not be overwritten in place meanwhile.
+pub struct Folder {
+    pub(super) source: Source,
+    pub(super) config: Config,
+    generation: GenerationConfig,
+    pub(super) tensors: Tensors,
+}
+
+impl Folder {
+    /// Opens a directory. What its files promise is compared with each other before anything is allocated.
+    pub fn open(path: &Path) -> Result<Folder> {
+        match path.is_dir() {
+            true => Folder::from_source(Source::Directory(path.to_path_buf())),
+            false if path.exists() => {
+                Err(Error::invalid(path.display(), "is a file; a model's directory was expected"))
+            }
+            false => Err(Error::invalid(path.display(), "is missing; a model's directory was expected")),
+        }
+    }
+
+    /// Opens a model that the program carries with it.
+    pub fn embedded(name: &str, files: &[(&'static str, &'static [u8])]) -> Result<Folder> {
+        Folder::from_source(Source::Embedded { name: name.to_string(), files: files.to_vec() })
+    }
+
+    fn from_source(source: Source) -> Result<Folder> {
+        let what = source.name("config.json");
+        let text = source.small("config.json", json::LONGEST)?;
+        let text = text.ok_or_else(|| {
+            Error::invalid(&what, "is missing; a model's directory holds config.json and model.safetensors")
+        })?;
+        let config = Config::from_json(&what, &text)?;
+        let generation = match source.small("generation_config.json", json::LONGEST)? {
+            Some(text) => Object::parse(&source.name("generation_config.json"), &text)?,
+            None => Object::parse(&what, &text)?,
+        };
+        let generation = GenerationConfig::from_object(&generation)?;
+        let folder = Folder { tensors: Tensors::open(&source)?, source, config, generation };
+        folder.check_sizes()?;
+        Ok(folder)
+    }
+
+    /// The shape.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the makers advise for generating.
+    pub fn generation(&self) -> &GenerationConfig {
+        &self.generation
+    }
+
+    /// The tokenizer, where there is one.
+    pub fn tokenizer(&self) -> Result<Option<Tokenizer>> {
+        let Some(text) = self.source.small("tokenizer.json", LONGEST_TEXT)? else { return Ok(None) };
+        Tokenizer::from_json(&self.source.name("tokenizer.json"), &text).map(Some)
+    }
+
+    /// The chat template, where there is one, from `chat_template.jinja` or else from `tokenizer_config.json`.
+    pub fn template(&self) -> Result<Option<Template>> {
+        template::open(&self.source)
+    }
+
+    /// How the weights are stored: the widest of the dtypes.
+    pub fn dtype(&self) -> Dtype {
+        let stored = |name: &str| self.tensors.get(name).and_then(|found| found.tensor.dtype.clone().ok());
+        self.tensors
+            .names()
+            .into_iter()
+            .filter(|name| !names::is_mask(name))
+            .filter_map(stored)
+            .reduce(|a, b| if a == b { a } else { Dtype::F32 })
+            .unwrap_or(Dtype::F32)
+    }
+
+    /// One parameter, `[rows, cols]`, whatever its dtype and orientation in the file.
+    pub fn read(&self, spec: &Spec, into: &mut [f32]) -> Result<()> {
+        let place = self.place(&spec.name)?;
+        let (Found { bytes, .. }, dtype) = self.find(&place)?;
+        if into.len() != place.outputs * place.inputs || into.len() != spec.rows * spec.cols {
+            let why = format!("{} × {} numbers were asked for, not {}", spec.rows, spec.cols, into.len());
+            return Err(Error::asked(&spec.name, why));
+        }
+        match place.kind {
+            Kind::Conv1d => copy::turned(into, place.inputs, bytes, dtype, place.first, place.of),
+            Kind::Table | Kind::Vector => {
+                let at = place.first * place.inputs * dtype.bytes();
+                copy::straight(into, &bytes[at..at + into.len() * dtype.bytes()], dtype);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn place(&self, parameter: &str) -> Result<Place> {
+        names::place(&self.config, parameter)
+            .ok_or_else(|| Error::asked(parameter, "is no parameter of a GPT-2; its files have no place for it"))
+    }
+
+    /// A place's tensor, of the right shape and a dtype that can be widened.
+    pub(super) fn find(&self, place: &Place) -> Result<(Found<'_>, Dtype)> {
+        let Some(found) = self.tensors.get(&place.tensor) else {
+            let why = match place.tensor.as_str() {
+                UNEMBEDDING => "is missing, though tie_word_embeddings is false in config.json",
+                _ => "is missing; config.json promises it",
+            };
+            return Err(Error::invalid(self.tensors.file(), format!("tensor {:?} {why}", place.tensor)));
+        };
+        if found.tensor.shape != place.shape() {
+            let (shape, expected) = (short(&format!("{:?}", found.tensor.shape)), place.shape());
+            let why = format!("tensor {:?} has shape {shape}; config.json makes it {expected:?}", place.tensor);
+            return Err(Error::invalid(found.file, why));
+        }
+        match &found.tensor.dtype {
+            Ok(dtype) => Ok((found, *dtype)),
+            Err(name) => {
+                let why = format!("tensor {:?} has dtype {name}; F32, F16 or BF16 was expected", place.tensor);
+                Err(Error::invalid(found.file, why))
+            }
+        }
+    }
+}

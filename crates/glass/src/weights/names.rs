@@ -1,1 +1,113 @@
-//! (to come)
+//! Our names and the file's: which tensor of a `GPT2LMHeadModel` holds a parameter, and how.
+
+use crate::config::Config;
+
+/// How a tensor of the file holds its numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A table, `[entries, width]`, as ours.
+    Table,
+    /// A matrix as `transformers`' `Conv1D` keeps it, `[inputs, outputs]`: ours turned over.
+    Conv1d,
+    /// A vector.
+    Vector,
+}
+
+/// A parameter's place in the file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The tensor, without the prefix `transformer.`.
+    pub tensor: String,
+    /// How it holds its numbers.
+    pub kind: Kind,
+    /// Its inputs (1 for a vector).
+    pub inputs: usize,
+    /// All its outputs.
+    pub of: usize,
+    /// The first of them that is this parameter's: query, key and value stand joined in one tensor.
+    pub first: usize,
+    /// How many are.
+    pub outputs: usize,
+}
+
+impl Place {
+    /// The tensor's shape in the file.
+    pub fn shape(&self) -> Vec<usize> {
+        match self.kind {
+            Kind::Table => vec![self.of, self.inputs],
+            Kind::Conv1d => vec![self.inputs, self.of],
+            Kind::Vector => vec![self.of],
+        }
+    }
+
+    /// The tensor's name as `GPT2LMHeadModel` writes it.
+    pub fn written(&self) -> String {
+        match self.tensor.as_str() {
+            UNEMBEDDING => UNEMBEDDING.to_string(),
+            tensor => format!("{PREFIX}{tensor}"),
+        }
+    }
+}
+
+/// What `GPT2LMHeadModel` puts before the names of `GPT2Model`.
+pub const PREFIX: &str = "transformer.";
+
+/// The unembedding's tensor, absent where it is tied.
+pub const UNEMBEDDING: &str = "lm_head.weight";
+
+/// The token embedding's tensor.
+pub const EMBEDDING: &str = "wte.weight";
+
+/// Where `parameter` stands in the file; `None` for a name that such a model does not have.
+pub fn place(config: &Config, parameter: &str) -> Option<Place> {
+    let parts: Vec<&str> = parameter.split('.').collect();
+    let width = config.width;
+    let table = |tensor: &str, entries| whole(tensor.to_string(), Kind::Table, width, entries);
+    match parts[..] {
+        ["embedding", "token", "weight"] => Some(table(EMBEDDING, config.vocabulary)),
+        ["embedding", "position", "weight"] => Some(table("wpe.weight", config.context)),
+        ["unembedding", "weight"] => Some(table(UNEMBEDDING, config.vocabulary)),
+        ["norm", leaf @ ("weight" | "bias")] => Some(whole(format!("ln_f.{leaf}"), Kind::Vector, 1, width)),
+        ["block", layer, part, layer_name, leaf @ ("weight" | "bias")] => {
+            in_block(config, layer, part, layer_name, leaf)
+        }
+        _ => None,
+    }
+}
+
+fn in_block(config: &Config, layer: &str, part: &str, name: &str, leaf: &str) -> Option<Place> {
+    let (width, hidden) = (config.width, config.hidden);
+    let (queries, keys) = (config.heads.query * config.heads.size, config.heads.key * config.heads.size);
+    let norm = |tensor: &str| whole(format!("h.{layer}.{tensor}.{leaf}"), Kind::Vector, 1, width);
+    let linear = |tensor: &str, inputs, of| {
+        let (kind, inputs) = if leaf == "weight" { (Kind::Conv1d, inputs) } else { (Kind::Vector, 1) };
+        whole(format!("h.{layer}.{tensor}.{leaf}"), kind, inputs, of)
+    };
+    let joined =
+        |first, outputs| Place { first, outputs, ..linear("attn.c_attn", width, queries + 2 * keys) };
+    Some(match (part, name) {
+        ("attention", "norm") => norm("ln_1"),
+        ("attention", "query") => joined(0, queries),
+        ("attention", "key") => joined(queries, keys),
+        ("attention", "value_down") => joined(queries + keys, keys),
+        ("attention", "value_up") => linear("attn.c_proj", queries, width),
+        ("mlp", "norm") => norm("ln_2"),
+        ("mlp", "up") => linear("mlp.c_fc", width, hidden),
+        ("mlp", "down") => linear("mlp.c_proj", hidden, width),
+        _ => return None,
+    })
+}
+
+fn whole(tensor: String, kind: Kind, inputs: usize, of: usize) -> Place {
+    Place { tensor, kind, inputs, of, first: 0, outputs: of }
+}
+
+/// The block a tensor of the file is in.
+pub fn layer(tensor: &str) -> Option<usize> {
+    tensor.strip_prefix("h.")?.split('.').next()?.parse().ok()
+}
+
+/// Whether a tensor is one of the constant masks that older checkpoints carry along.
+pub fn is_mask(tensor: &str) -> bool {
+    tensor.starts_with("h.") && (tensor.ends_with(".attn.bias") || tensor.ends_with(".attn.masked_bias"))
+}

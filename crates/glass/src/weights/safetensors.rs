@@ -1,1 +1,171 @@
-//! (to come)
+//! The header of a safetensors file, every number of it checked before it is used
+//! (<https://github.com/huggingface/safetensors#format>).
+//!
+//! ```text
+//! 8 bytes: length of the header │ header: JSON, every tensor's dtype, shape and place │ the tensors' bytes
+//! ```
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde::{Deserialize, Deserializer};
+
+use crate::config::object::{Member, Unique, short};
+use crate::weights::dtype::Dtype;
+use crate::{Error, Result};
+
+/// Where a tensor stands in its file, and what it is.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// Its dtype: one that can be widened, or the file's name of another.
+    pub dtype: std::result::Result<Dtype, String>,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its bytes within the file.
+    pub bytes: Range<usize>,
+}
+
+/// The reference implementation's limit on a header's length, in bytes.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+/// What the header says of a tensor.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Info {
+    dtype: String,
+    shape: Vec<u64>,
+    data_offsets: [u64; 2],
+}
+
+/// What stands under a key of the header: a tensor, or (under `__metadata__`) texts, which say nothing that is needed.
+enum Entry {
+    Tensor(Info),
+    Metadata,
+}
+
+impl<'de> Member<'de> for Entry {
+    fn read<D: Deserializer<'de>>(key: &str, from: D) -> std::result::Result<Self, D::Error> {
+        match key {
+            "__metadata__" => HashMap::<String, String>::deserialize(from).map(|_| Entry::Metadata),
+            _ => Info::deserialize(from).map(Entry::Tensor),
+        }
+    }
+}
+
+/// The tensors of a file, in the order of their bytes; `what` names the file in errors. Every range lies within the
+/// file, fits the tensor's shape and dtype, and overlaps no other.
+pub fn header(what: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
+    let wrong = |why: String| Error::invalid(what, why);
+    let Some((length, rest)) = file.split_first_chunk::<8>() else {
+        return Err(wrong(format!("has {} bytes, too few for a safetensors file; is it whole?", file.len())));
+    };
+    let length = u64::from_le_bytes(*length);
+    if length > LONGEST_HEADER {
+        let why = format!("gives its header {length} bytes, more than the {LONGEST_HEADER} there can be");
+        return Err(wrong(format!("{why}; it is no safetensors file, or damaged")));
+    }
+    if length > rest.len() as u64 {
+        let why = format!("gives its header {length} bytes, but only {} follow", rest.len());
+        return Err(wrong(format!("{why}; the file is cut short")));
+    }
+    let (text, data) = rest.split_at(length as usize);
+    let Unique(entries) = serde_json::from_slice::<Unique<Entry>>(text)
+        .map_err(|e| wrong(format!("its header is not as expected ({e})")))?;
+    let mut tensors = Vec::with_capacity(entries.len());
+    for (name, entry) in entries {
+        if let Entry::Tensor(info) = entry {
+            let tensor = tensor(&info, 8 + length as usize, data.len())
+                .map_err(|why| wrong(format!("tensor {} {why}", short(&name))))?;
+            tensors.push((name, tensor));
+        }
+    }
+    tensors.sort_by_key(|(_, tensor)| (tensor.bytes.start, tensor.bytes.end));
+    side_by_side(&tensors, 8 + length as usize, file.len()).map_err(wrong)?;
+    Ok(tensors)
+}
+
+/// A tensor whose bytes lie within `len` bytes that begin at `start` of the file.
+fn tensor(info: &Info, start: usize, len: usize) -> std::result::Result<Tensor, String> {
+    let Some((dtype, bits)) = known(&info.dtype) else {
+        return Err(format!("has dtype {}, which is none of the format's", short(&info.dtype)));
+    };
+    let [from, to] = info.data_offsets;
+    if from > to || to > len as u64 {
+        return Err(format!("has the bytes {from} to {to}, but the file has {len} for all tensors; is it whole?"));
+    }
+    let numbers = info.shape.iter().try_fold(1u64, |n, &size| n.checked_mul(size));
+    let expected = numbers.and_then(|n| n.checked_mul(bits)).filter(|bits| bits % 8 == 0).map(|bits| bits / 8);
+    if expected != Some(to - from) {
+        let shape = short(&format!("{:?}", &info.shape[..info.shape.len().min(8)]));
+        let (dtype, found) = (&info.dtype, to - from);
+        return Err(format!("has {found} bytes, which do not make shape {shape} of {dtype}"));
+    }
+    let shape = info.shape.iter().map(|&size| usize::try_from(size)).collect::<std::result::Result<_, _>>();
+    Ok(Tensor {
+        dtype,
+        shape: shape.map_err(|_| "has a size that does not fit this machine".to_string())?,
+        bytes: start + from as usize..start + to as usize,
+    })
+}
+
+/// The dtypes of the format and the bits of each; those that cannot be widened without loss keep their name.
+fn known(name: &str) -> Option<(std::result::Result<Dtype, String>, u64)> {
+    Some(match name {
+        "F32" => (Ok(Dtype::F32), 32),
+        "F16" => (Ok(Dtype::F16), 16),
+        "BF16" => (Ok(Dtype::Bf16), 16),
+        _ => {
+            let text = serde_json::Value::String(name.to_string());
+            let dtype: safetensors::Dtype = serde_json::from_value(text).ok()?;
+            (Err(name.to_string()), dtype.bitsize() as u64)
+        }
+    })
+}
+
+/// Every byte belongs to exactly one tensor.
+fn side_by_side(tensors: &[(String, Tensor)], start: usize, end: usize) -> std::result::Result<(), String> {
+    let mut at = start;
+    for (name, tensor) in tensors {
+        if tensor.bytes.start != at {
+            let how = if tensor.bytes.start < at { "overlaps the tensor" } else { "leaves a gap to the one" };
+            return Err(format!("tensor {} {how} before it; the file is damaged", short(name)));
+        }
+        at = tensor.bytes.end;
+    }
+    match at == end {
+        true => Ok(()),
+        false => Err(format!("{} bytes after the last tensor belong to none", end - at)),
+    }
+}
+
+/// The length and header of a file with these tensors, in the format's order, and the order itself: by dtype (here there
+/// is one), then by name. Byte for byte what the reference implementation writes.
+pub fn write_header(tensors: &[(String, Vec<usize>)], dtype: Dtype) -> Result<Vec<u8>> {
+    debug_assert!(tensors.is_sorted_by(|a, b| a.0 < b.0));
+    let mut at = 0;
+    let infos = tensors.iter().map(|(name, shape)| {
+        let from = at;
+        at += shape.iter().product::<usize>() * dtype.bytes();
+        let info = TensorInfo { dtype: written(dtype), shape: shape.clone(), data_offsets: (from, at) };
+        (name.clone(), info)
+    });
+    let format = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let header = Metadata::new(Some(format), infos.collect())
+        .map_err(|e| Error::invalid("model.safetensors", format!("its header cannot be written: {e}")))?;
+    let mut bytes = vec![0; 8];
+    serde_json::to_writer(&mut bytes, &header)
+        .map_err(|e| Error::invalid("model.safetensors", format!("its header cannot be written: {e}")))?;
+    bytes.resize(bytes.len().next_multiple_of(8), b' ');
+    let length = bytes.len() as u64 - 8;
+    bytes[..8].copy_from_slice(&length.to_le_bytes());
+    Ok(bytes)
+}
+
+fn written(dtype: Dtype) -> safetensors::Dtype {
+    match dtype {
+        Dtype::F32 => safetensors::Dtype::F32,
+        Dtype::F16 => safetensors::Dtype::F16,
+        Dtype::Bf16 => safetensors::Dtype::BF16,
+    }
+}

@@ -1,0 +1,57 @@
+//! Which sizes make a model: each refusal says which one does not.
+
+use super::object::LARGEST;
+use super::{Config, Mask, Norm};
+use crate::{Error, Result};
+
+/// More blocks than any model has; keeps a plan of absurd length from being written down.
+const MOST_LAYERS: usize = 1 << 16;
+
+impl Config {
+    /// Refuses sizes that make no model or whose weights could not be counted. What passes can be planned.
+    pub fn check(&self) -> Result<()> {
+        let heads = self.heads;
+        let sizes = [
+            ("vocabulary", self.vocabulary, LARGEST),
+            ("context", self.context, LARGEST),
+            ("width", self.width, LARGEST),
+            ("layers", self.layers, MOST_LAYERS),
+            ("heads", heads.query, LARGEST),
+            ("key heads", heads.key, LARGEST),
+            ("size of a head", heads.size, LARGEST),
+            ("hidden", self.hidden, LARGEST),
+        ];
+        for (name, size, most) in sizes {
+            if size < 1 || size > most {
+                return Err(Error::asked(name, format!("is {size}; it can be from 1 to {most}")));
+            }
+        }
+        if heads.query % heads.key != 0 {
+            let why = format!("{} do not divide {} query heads into equal groups", heads.key, heads.query);
+            return Err(Error::asked("key heads", why));
+        }
+        let Norm::Layer { epsilon } = self.norm;
+        if !(epsilon.is_finite() && epsilon > 0.0) {
+            return Err(Error::asked("epsilon", format!("is {epsilon}; a small number above 0 was expected")));
+        }
+        if let Mask::Alternating { band: 0 } = self.mask {
+            return Err(Error::asked("band", "is 0; a banded layer has to see at least one position"));
+        }
+        self.check_total()
+    }
+
+    /// All weights, as f32, have to be addressable. The sums cannot overflow: every factor is at most 2³¹.
+    fn check_total(&self) -> Result<()> {
+        let [v, t, w, l] = [self.vocabulary, self.context, self.width, self.layers].map(|n| n as u128);
+        let [q, k, s, h] =
+            [self.heads.query, self.heads.key, self.heads.size, self.hidden].map(|n| n as u128);
+        let block = (2 * q + 2 * k) * s * w + 2 * w * h + (q + 2 * k) * s + 6 * w + h;
+        let unembedding = if self.tied { 0 } else { v * w };
+        let total = (v + t) * w + unembedding + 2 * w + l * block;
+        if total > isize::MAX as u128 / 4 {
+            let why = format!("{total} weights are more than this machine can address; give smaller sizes");
+            return Err(Error::asked("sizes", why));
+        }
+        Ok(())
+    }
+}

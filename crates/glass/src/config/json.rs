@@ -1,0 +1,199 @@
+//! `config.json`, as `transformers`' `GPT2Config` writes it.
+//!
+//! What that class has no field for stands under `"glass"`: `{"bias": false}` for a model without biases (its file then
+//! holds zeros), and, for plans that class cannot express, `key_heads`, `head_size` and `band`. Those are marked with
+//! another `model_type`, so that nobody takes them for a GPT-2.
+
+use std::path::Path;
+
+use glass_kernels::attend::Heads;
+use serde_json::{Map, Value, json};
+
+use super::object::Object;
+use super::{Activation, Config, Mask, Norm, Positions};
+use crate::{Error, Result};
+
+/// No `config.json` is longer.
+pub(crate) const LONGEST: u64 = 1 << 20;
+
+/// How `transformers` calls the tanh form of GELU.
+const GELU_TANH: &str = "gelu_new";
+
+impl Config {
+    /// Reads the `config.json` at `path`.
+    pub fn open(path: &Path) -> Result<Config> {
+        let bytes = crate::weights::source::read(path, LONGEST)?;
+        Config::from_json(&path.display().to_string(), &bytes)
+    }
+
+    /// The shape that a `config.json` gives; `what` names it in errors.
+    pub fn from_json(what: &str, bytes: &[u8]) -> Result<Config> {
+        let object = Object::parse(what, bytes)?;
+        family(&object)?;
+        unchanged(&object)?;
+        let glass = object.object("glass")?;
+        let mut config = Config {
+            vocabulary: object.needed_size("vocab_size")?,
+            context: match object.size("n_positions")? {
+                Some(context) => context,
+                None => object.needed_size("n_ctx")?,
+            },
+            width: object.needed_size("n_embd")?,
+            layers: object.needed_size("n_layer")?,
+            heads: Heads { query: object.needed_size("n_head")?, key: 0, size: 0 },
+            hidden: 0,
+            positions: Positions::Learned,
+            norm: Norm::Layer { epsilon: object.number("layer_norm_epsilon")?.unwrap_or(1e-5) as f32 },
+            activation: activation(&object)?,
+            mask: Mask::Dense,
+            bias: true,
+            tied: object.flag("tie_word_embeddings")?.unwrap_or(true),
+        };
+        config.hidden = object.size("n_inner")?.unwrap_or(4 * config.width);
+        config.heads.key = config.heads.query;
+        config.heads.size = config.width / config.heads.query;
+        match glass {
+            Some(glass) => config.own_fields(&glass)?,
+            None if config.width % config.heads.query != 0 => {
+                let why = format!("n_embd {} cannot be cut into n_head {}", config.width, config.heads.query);
+                return Err(object.error(why + " heads of equal size"));
+            }
+            None => {}
+        }
+        // Here the wrong sizes are the file's, not the caller's.
+        config.check().map_err(|e| object.error(e))?;
+        Ok(config)
+    }
+
+    fn own_fields(&mut self, glass: &Object) -> Result<()> {
+        let known = ["bias", "key_heads", "head_size", "band"];
+        if let Some(name) = glass.names().find(|name| !known.contains(name)) {
+            return Err(glass.error(format!("{name:?} is not known here; a newer Glass may have written it")));
+        }
+        self.bias = glass.flag("bias")?.unwrap_or(true);
+        self.heads.key = glass.size("key_heads")?.unwrap_or(self.heads.key);
+        self.heads.size = glass.size("head_size")?.unwrap_or(self.heads.size);
+        if let Some(band) = glass.size("band")? {
+            self.mask = Mask::Alternating { band };
+        }
+        if glass.get("head_size").is_none() && self.width % self.heads.query != 0 {
+            return Err(glass.error("head_size is missing, and n_embd is not a multiple of n_head"));
+        }
+        Ok(())
+    }
+
+    /// Refuses, by name, what `transformers`' `GPT2LMHeadModel` cannot express.
+    pub fn can_export(&self) -> Result<()> {
+        let why = if self.mask != Mask::Dense {
+            "layers alternate dense and locally banded attention"
+        } else if self.heads.key != self.heads.query {
+            "groups of query heads share keys and values"
+        } else if self.heads.query * self.heads.size != self.width {
+            "the heads together are not as wide as the residual stream"
+        } else {
+            return Ok(());
+        };
+        Err(Error::asked("plan", format!("{why}, which GPT2LMHeadModel cannot express; it cannot be exported")))
+    }
+
+    /// The `config.json` of this shape. `dtype` is the weights' as `transformers` names it, `end_of_text` the token
+    /// that begins and ends a text.
+    pub fn to_json(&self, dtype: &str, end_of_text: Option<u32>) -> String {
+        let Norm::Layer { epsilon } = self.norm;
+        let Activation::GeluTanh = self.activation;
+        let gpt2 = self.can_export().is_ok();
+        let mut all = json!({
+            "activation_function": GELU_TANH,
+            "architectures": [if gpt2 { "GPT2LMHeadModel" } else { "GlassLMHeadModel" }],
+            "attn_pdrop": 0.0,
+            "bos_token_id": end_of_text,
+            "dtype": dtype,
+            "embd_pdrop": 0.0,
+            "eos_token_id": end_of_text,
+        });
+        let own = self.own_json();
+        if !own.is_empty() {
+            all["glass"] = Value::Object(own);
+        }
+        // The shortest decimal of the f32, so that it reads as 1e-5 and not as what the f64 makes of it.
+        let epsilon: f64 = epsilon.to_string().parse().unwrap_or(f64::from(epsilon));
+        let rest = json!({
+            "layer_norm_epsilon": epsilon,
+            "model_type": if gpt2 { "gpt2" } else { "glass" },
+            "n_embd": self.width,
+            "n_head": self.heads.query,
+            "n_inner": if self.hidden == 4 * self.width { Value::Null } else { json!(self.hidden) },
+            "n_layer": self.layers,
+            "n_positions": self.context,
+            "resid_pdrop": 0.0,
+            "tie_word_embeddings": self.tied,
+            "vocab_size": self.vocabulary,
+        });
+        if let (Value::Object(all), Value::Object(rest)) = (&mut all, rest) {
+            all.extend(rest);
+        }
+        format!("{all:#}\n")
+    }
+
+    fn own_json(&self) -> Map<String, Value> {
+        let mut own = Map::new();
+        if !self.bias {
+            own.insert("bias".into(), json!(false));
+        }
+        if self.heads.key != self.heads.query {
+            own.insert("key_heads".into(), json!(self.heads.key));
+        }
+        if self.heads.query * self.heads.size != self.width {
+            own.insert("head_size".into(), json!(self.heads.size));
+        }
+        if let Mask::Alternating { band } = self.mask {
+            own.insert("band".into(), json!(band));
+        }
+        own
+    }
+}
+
+/// Refuses other families by name.
+fn family(object: &Object) -> Result<()> {
+    let Some(kind) = object.text("model_type")? else {
+        return Err(object.error("model_type is missing; \"gpt2\" was expected"));
+    };
+    let expected = match kind {
+        "gpt2" => ["GPT2LMHeadModel", "GPT2Model"].as_slice(),
+        "glass" => &["GlassLMHeadModel"],
+        _ => return Err(object.wrong("model_type", &json!(kind), "\"gpt2\", the only family read here,")),
+    };
+    let Some(architectures) = object.get("architectures") else { return Ok(()) };
+    let one = match architectures.as_array().map(Vec::as_slice) {
+        Some([]) => return Ok(()),
+        Some([Value::String(one)]) => one,
+        _ => return Err(object.wrong("architectures", architectures, "one class in a list")),
+    };
+    match expected.contains(&one.as_str()) {
+        true => Ok(()),
+        false => Err(object.wrong("architectures", architectures, &format!("one of {expected:?}"))),
+    }
+}
+
+/// Refuses fields that change what the layers compute.
+fn unchanged(object: &Object) -> Result<()> {
+    // `reorder_and_upcast_attn` only says in which precision: here attention is f32 anyway.
+    let neutral =
+        [("scale_attn_weights", true), ("scale_attn_by_inverse_layer_idx", false), ("add_cross_attention", false)];
+    for (name, expected) in neutral {
+        if object.flag(name)?.is_some_and(|value| value != expected) {
+            return Err(object.wrong(name, &json!(!expected), &format!("{expected}, all that is computed here,")));
+        }
+    }
+    match object.get("quantization_config") {
+        Some(other) => Err(object.wrong("quantization_config", other, "none (plain f32, f16 or bf16 weights)")),
+        None => Ok(()),
+    }
+}
+
+fn activation(object: &Object) -> Result<Activation> {
+    match object.text("activation_function")? {
+        None | Some(GELU_TANH) => Ok(Activation::GeluTanh),
+        Some(other) => Err(object.wrong("activation_function", &json!(other), &format!("{GELU_TANH:?}"))),
+    }
+}

@@ -1,0 +1,177 @@
+//! A JSON object from a file, read field by field: a key that stands twice, a wrong type or a number out of range is a
+//! sentence that names the file and the field.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+/// The largest size a field may give.
+pub(crate) const LARGEST: usize = 1 << 31;
+
+/// The members of a JSON object, in their order; a key that stands twice is refused.
+pub(crate) struct Unique<T>(pub Vec<(String, T)>);
+
+/// A member's value, whose type may depend on its key.
+pub(crate) trait Member<'de>: Sized {
+    /// The value under `key`.
+    fn read<D: Deserializer<'de>>(key: &str, from: D) -> std::result::Result<Self, D::Error>;
+}
+
+impl<'de> Member<'de> for Value {
+    fn read<D: Deserializer<'de>>(_: &str, from: D) -> std::result::Result<Self, D::Error> {
+        Value::deserialize(from)
+    }
+}
+
+impl<'de, T: Member<'de>> Deserialize<'de> for Unique<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Member<'de>> Visitor<'de> for Members<T> {
+            type Value = Unique<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Unique<T>, A::Error> {
+                let (mut members, mut seen) = (Vec::new(), HashSet::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    if !seen.insert(key.clone()) {
+                        return Err(A::Error::custom(format!("{} stands twice", short(&key))));
+                    }
+                    let value = map
+                        .next_value_seed(Under(&key, PhantomData))
+                        .map_err(|e| A::Error::custom(format!("{}: {e}", short(&key))))?;
+                    members.push((key, value));
+                }
+                Ok(Unique(members))
+            }
+        }
+        from.deserialize_map(Members(PhantomData))
+    }
+}
+
+/// The value under a key.
+struct Under<'k, T>(&'k str, PhantomData<T>);
+
+impl<'de, T: Member<'de>> DeserializeSeed<'de> for Under<'_, T> {
+    type Value = T;
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> std::result::Result<T, D::Error> {
+        T::read(self.0, from)
+    }
+}
+
+/// A name or value from a file, quoted and cut to what fits in a sentence.
+pub(crate) fn short(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// A JSON object and the file it came from.
+pub(crate) struct Object {
+    what: String,
+    members: Vec<(String, Value)>,
+}
+
+impl Object {
+    /// The object in `bytes`; `what` names the file.
+    pub fn parse(what: &str, bytes: &[u8]) -> Result<Object> {
+        let Unique(members) = serde_json::from_slice(bytes)
+            .map_err(|e| Error::invalid(what, format!("is not a JSON object as expected ({e})")))?;
+        Ok(Object { what: what.to_string(), members })
+    }
+
+    /// The object in field `name`, if any.
+    pub fn object(&self, name: &str) -> Result<Option<Object>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Object {
+                what: format!("{}: {name}", self.what),
+                members: map.clone().into_iter().collect(),
+            })),
+            Some(other) => Err(self.wrong(name, other, "an object")),
+        }
+    }
+
+    /// The fields that are there.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// A field; `null` counts as absent.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.members.iter().find(|(n, _)| n == name).map(|(_, value)| value).filter(|value| !value.is_null())
+    }
+
+    /// A size: a whole number from 1 to 2³¹.
+    pub fn size(&self, name: &str) -> Result<Option<usize>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.as_u64() {
+            Some(size) if (1..=LARGEST as u64).contains(&size) => Ok(Some(size as usize)),
+            _ => Err(self.wrong(name, value, &format!("a whole number from 1 to {LARGEST}"))),
+        }
+    }
+
+    /// A size that has to be there.
+    pub fn needed_size(&self, name: &str) -> Result<usize> {
+        self.size(name)?.ok_or_else(|| self.error(format!("{name} is missing; a size was expected")))
+    }
+
+    /// A finite number.
+    pub fn number(&self, name: &str) -> Result<Option<f64>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_f64().filter(|n| n.is_finite()).map(Some).ok_or_else(|| self.wrong(name, value, "a number"))
+    }
+
+    /// A choice between true and false.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or_else(|| self.wrong(name, value, "true or false"))
+    }
+
+    /// A text.
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| self.wrong(name, value, "a text"))
+    }
+
+    /// One token's id.
+    pub fn id(&self, name: &str) -> Result<Option<u32>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        Ok(Some(self.one_id(name, value)?))
+    }
+
+    /// One token's id or a list of them.
+    pub fn ids(&self, name: &str) -> Result<Option<Vec<u32>>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let many = match value {
+            Value::Array(many) => many.iter().map(|one| self.one_id(name, one)).collect::<Result<_>>()?,
+            one => vec![self.one_id(name, one)?],
+        };
+        Ok(Some(many))
+    }
+
+    fn one_id(&self, name: &str, value: &Value) -> Result<u32> {
+        value
+            .as_u64()
+            .and_then(|id| u32::try_from(id).ok())
+            .ok_or_else(|| self.wrong(name, value, "a token's id"))
+    }
+
+    /// Field `name` holds `found`, which is not `expected`.
+    pub fn wrong(&self, name: &str, found: &Value, expected: &str) -> Error {
+        let found = found.to_string();
+        let found = if found.chars().count() > 80 { short(&found) } else { found };
+        self.error(format!("{name} is {found}; {expected} was expected"))
+    }
+
+    /// Something about this object.
+    pub fn error(&self, why: impl fmt::Display) -> Error {
+        Error::invalid(&self.what, why)
+    }
+}

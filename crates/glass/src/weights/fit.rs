@@ -1,0 +1,99 @@
+//! Whether a directory's weights are those of its config, tensor by tensor.
+
+use std::collections::BTreeSet;
+
+use super::folder::Folder;
+use super::names::{self, EMBEDDING, UNEMBEDDING};
+use crate::config::object::short;
+use crate::plan::Plan;
+use crate::{Error, Result};
+
+impl Folder {
+    /// Refuses a file that does not hold exactly the parameters of `plan`: every tensor there, of the right shape, and
+    /// nothing unknown besides.
+    pub fn check(&self, plan: &Plan) -> Result<()> {
+        let mut used = BTreeSet::new();
+        for spec in &plan.specs {
+            let place = self.place(&spec.name)?;
+            self.find(&place)?;
+            used.insert(place.tensor);
+        }
+        for name in self.tensors.names() {
+            if !used.contains(name) {
+                self.check_spare(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Config and tensors agree on every size, so that a plan of this config is no larger than the file.
+    pub(super) fn check_sizes(&self) -> Result<()> {
+        for parameter in ["embedding.token.weight", "embedding.position.weight", "block.0.mlp.up.weight"] {
+            self.find(&self.place(parameter)?)?;
+        }
+        let last = self.tensors.names().into_iter().filter_map(names::layer).max();
+        let found = last.map_or(0, |last| last.saturating_add(1));
+        match found == self.config.layers {
+            true => Ok(()),
+            false => {
+                let why = format!("n_layer is {}, but the weights have {found} blocks", self.config.layers);
+                Err(Error::invalid(self.source.name("config.json"), why))
+            }
+        }
+    }
+
+    /// A tensor that no parameter of the plan is in: a mask, zeros in place of absent biases, or the tied unembedding
+    /// once more.
+    fn check_spare(&self, name: &str) -> Result<()> {
+        let Some(found) = self.tensors.get(name) else { return Ok(()) };
+        let wrong = |why: &str| Err(Error::invalid(found.file, format!("tensor {} {why}", short(name))));
+        if names::is_mask(name) && !self.is_parameter(name) {
+            return Ok(());
+        }
+        if name == UNEMBEDDING && self.config.tied {
+            return match self.same_numbers(EMBEDDING, UNEMBEDDING)? {
+                true => Ok(()),
+                false => wrong(
+                    "differs from wte.weight, though config.json ties them; set tie_word_embeddings to false \
+                     there if it is the unembedding, or remove it",
+                ),
+            };
+        }
+        if !self.config.bias && name.ends_with(".bias") && self.is_parameter(name) {
+            return match found.bytes.iter().all(|&byte| byte == 0) {
+                true => Ok(()),
+                false => wrong("is not zero, though config.json says there are no biases (glass: bias is false)"),
+            };
+        }
+        wrong("is not known in a GPT-2 of this config.json; is the directory mixed up?")
+    }
+
+    /// Whether a tensor is one that such a model may have.
+    fn is_parameter(&self, tensor: &str) -> bool {
+        const IN_BLOCK: [&str; 6] = ["ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"];
+        let Some(module) = tensor.strip_suffix(".weight").or(tensor.strip_suffix(".bias")) else { return false };
+        match module.strip_prefix("h.").and_then(|rest| rest.split_once('.')) {
+            Some((layer, module)) => layer.parse::<usize>().is_ok() && IN_BLOCK.contains(&module),
+            None => module == "ln_f",
+        }
+    }
+
+    fn same_numbers(&self, a: &str, b: &str) -> Result<bool> {
+        let (Some(a), Some(b)) = (self.tensors.get(a), self.tensors.get(b)) else { return Ok(false) };
+        if a.tensor.shape != b.tensor.shape {
+            return Ok(false);
+        }
+        let (Ok(da), Ok(db)) = (&a.tensor.dtype, &b.tensor.dtype) else { return Ok(false) };
+        if da == db {
+            return Ok(a.bytes == b.bytes);
+        }
+        let chunks = a.bytes.chunks(1024 * da.bytes()).zip(b.bytes.chunks(1024 * db.bytes()));
+        let (mut x, mut y) = ([0.0; 1024], [0.0; 1024]);
+        Ok(chunks.into_iter().all(|(a, b)| {
+            let len = a.len() / da.bytes();
+            da.widen(&mut x[..len], a);
+            db.widen(&mut y[..len], b);
+            x[..len].iter().zip(&y[..len]).all(|(x, y)| x.to_bits() == y.to_bits())
+        }))
+    }
+}

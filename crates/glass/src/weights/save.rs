@@ -1,0 +1,130 @@
+//! A model's directory, written: what `transformers` opens as it is (`GPT2LMHeadModel`, `AutoTokenizer`).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::aside::Aside;
+use super::dtype::Dtype;
+use super::generation::GenerationConfig;
+use super::names::{self, Kind, Place};
+use super::{Read, copy, safetensors, tensors};
+use crate::plan::{Plan, Spec};
+use crate::tokens::Tokenizer;
+use crate::{Config, Error, Result};
+
+/// What goes into a directory besides the numbers.
+#[derive(Clone, Copy)]
+pub struct Save<'a> {
+    /// The shape.
+    pub config: &'a Config,
+    /// Its parameters.
+    pub plan: &'a Plan,
+    /// How to store them.
+    pub dtype: Dtype,
+    /// The tokenizer, where there is one.
+    pub tokenizer: Option<&'a Tokenizer>,
+    /// The chat template's source, where there is one.
+    pub template: Option<&'a str>,
+    /// The token that begins and ends a text.
+    pub end_of_text: Option<u32>,
+    /// Advice for generating; without it, texts end at `end_of_text`.
+    pub generation: Option<&'a GenerationConfig>,
+}
+
+/// Writes `what` with the numbers that `weights` gives (the form that [`Folder::read`](super::folder::Folder::read)
+/// has). All files are written aside and synced, then renamed: until then, what stood in `dir` is whole. One tensor
+/// stands in memory at a time.
+pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
+    let mut aside = Aside::new(dir)?;
+    aside.write(tensors::FILE, |put| write_tensors(put, what, weights))?;
+    let mut text = |name: &str, text: String| aside.write(name, |put| put(text.as_bytes()));
+    text("config.json", what.config.to_json(what.dtype.torch_name(), what.end_of_text))?;
+    let advice = GenerationConfig {
+        bos: what.end_of_text,
+        eos: what.end_of_text.into_iter().collect(),
+        ..GenerationConfig::default()
+    };
+    text("generation_config.json", what.generation.unwrap_or(&advice).to_json())?;
+    if let Some(tokenizer) = what.tokenizer {
+        text("tokenizer.json", tokenizer.to_json())?;
+        text("tokenizer_config.json", tokenizer_config(what, tokenizer))?;
+    }
+    if let Some(template) = what.template {
+        text("chat_template.jinja", template.to_string())?;
+    }
+    aside.commit()
+}
+
+/// A tensor of the file and the parameters it joins; none for biases that the model does not have.
+struct Joined<'a> {
+    whole: Place,
+    parts: Vec<(Place, &'a Spec)>,
+}
+
+fn write_tensors(
+    put: &mut dyn FnMut(&[u8]) -> Result<()>,
+    what: &Save<'_>,
+    weights: &Read<'_>,
+) -> Result<()> {
+    let all = tensors_of(what.config, what.plan)?;
+    let shapes: Vec<_> = all.iter().map(|(name, tensor)| (name.clone(), tensor.whole.shape())).collect();
+    put(&safetensors::write_header(&shapes, what.dtype)?)?;
+    let (mut part, mut whole, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    for Joined { whole: place, parts } in all.values() {
+        whole.clear();
+        whole.resize(place.inputs * place.of, 0.0);
+        for (place, spec) in parts {
+            part.resize(spec.rows * spec.cols, 0.0);
+            weights(spec, &mut part)?;
+            match place.kind {
+                Kind::Conv1d => copy::turned_back(&mut whole, place.inputs, &part, place.first, place.of),
+                Kind::Table | Kind::Vector => {
+                    let at = place.first * place.inputs;
+                    whole[at..at + part.len()].copy_from_slice(&part);
+                }
+            }
+        }
+        for some in whole.chunks(1 << 18) {
+            bytes.clear();
+            what.dtype.narrow(&mut bytes, some);
+            put(&bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// The file's tensors in its order, by name.
+fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap<String, Joined<'a>>> {
+    let mut all: BTreeMap<String, Joined<'_>> = BTreeMap::new();
+    let mut join = |name: &str, spec: Option<&'a Spec>| {
+        let place = names::place(config, name)?;
+        let whole = Place { first: 0, outputs: place.of, ..place.clone() };
+        let tensor = all.entry(place.written()).or_insert(Joined { whole, parts: Vec::new() });
+        tensor.parts.extend(spec.map(|spec| (place, spec)));
+        Some(())
+    };
+    for spec in &plan.specs {
+        join(&spec.name, Some(spec))
+            .ok_or_else(|| Error::asked(&spec.name, "has no place in a GPT-2's files; it cannot be saved"))?;
+        // Tables have no bias, and so no place for one.
+        if !config.bias && let Some(layer) = spec.name.strip_suffix(".weight") {
+            let _ = join(&format!("{layer}.bias"), None);
+        }
+    }
+    Ok(all)
+}
+
+fn tokenizer_config(what: &Save<'_>, tokenizer: &Tokenizer) -> String {
+    let mut all = Map::new();
+    all.insert("add_prefix_space".into(), json!(false));
+    let text = what.end_of_text.and_then(|id| tokenizer.token(id)).and_then(|b| std::str::from_utf8(b).ok());
+    for name in ["bos_token", "eos_token", "unk_token"] {
+        all.extend(text.map(|text| (name.to_string(), json!(text))));
+    }
+    all.insert("clean_up_tokenization_spaces".into(), json!(false));
+    all.insert("model_max_length".into(), json!(what.config.context));
+    all.insert("tokenizer_class".into(), json!("PreTrainedTokenizerFast"));
+    format!("{:#}\n", Value::Object(all))
+}

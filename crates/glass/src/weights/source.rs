@@ -1,0 +1,94 @@
+//! Where a model's files are: a directory, or memory that the program carries with it.
+
+use std::io::Read;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// A file's bytes.
+pub(crate) enum Bytes {
+    /// Part of the program.
+    Static(&'static [u8]),
+    /// Read into memory.
+    Owned(Vec<u8>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Static(bytes) => bytes,
+            Bytes::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// Where a model's files are.
+pub(crate) enum Source {
+    /// A directory.
+    Directory(PathBuf),
+    /// Memory.
+    Embedded {
+        /// The model's name, for errors.
+        name: String,
+        /// Files by name.
+        files: Vec<(&'static str, &'static [u8])>,
+    },
+}
+
+impl Source {
+    /// How errors name a file.
+    pub fn name(&self, file: &str) -> String {
+        match self {
+            Source::Directory(path) => path.join(file).display().to_string(),
+            Source::Embedded { name, .. } => format!("{name}/{file}"),
+        }
+    }
+
+    /// A small file, refused where it is longer than `longest` bytes; `None` where it is missing.
+    pub fn small(&self, file: &str, longest: u64) -> Result<Option<Bytes>> {
+        match self {
+            Source::Directory(path) => match path.join(file) {
+                path if !path.exists() => Ok(None),
+                path => Ok(Some(Bytes::Owned(read(&path, longest)?))),
+            },
+            Source::Embedded { .. } => Ok(self.embedded(file)),
+        }
+    }
+
+    /// A large file, mapped; `None` where it is missing.
+    pub fn large(&self, file: &str) -> Result<Option<Bytes>> {
+        match self {
+            Source::Directory(path) => match path.join(file) {
+                path if !path.exists() => Ok(None),
+                path => map(&path).map(Some),
+            },
+            Source::Embedded { .. } => Ok(self.embedded(file)),
+        }
+    }
+
+    fn embedded(&self, file: &str) -> Option<Bytes> {
+        let Source::Embedded { files, .. } = self else { return None };
+        files.iter().find(|(name, _)| *name == file).map(|(_, bytes)| Bytes::Static(bytes))
+    }
+}
+
+fn map(path: &Path) -> Result<Bytes> {
+    if path.is_dir() {
+        return Err(Error::invalid(path.display(), "is a directory; a file was expected"));
+    }
+    std::fs::read(path).map(Bytes::Owned).map_err(|e| Error::io("cannot read", path, e))
+}
+
+/// The bytes of a file that is not longer than `longest`.
+pub(crate) fn read(path: &Path, longest: u64) -> Result<Vec<u8>> {
+    let file = std::fs::File::open(path).map_err(|e| Error::io("cannot open", path, e))?;
+    let mut bytes = Vec::new();
+    file.take(longest + 1).read_to_end(&mut bytes).map_err(|e| Error::io("cannot read", path, e))?;
+    if bytes.len() as u64 > longest {
+        let why = format!("is longer than {longest} bytes, which no such file is; is it the right one?");
+        return Err(Error::invalid(path.display(), why));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,61 @@
+//! The chat template that comes with a model.
+
+use serde_json::Value;
+
+use super::folder::LONGEST_TEXT;
+use super::source::Source;
+use crate::config::object::Object;
+use crate::tokens::chat::Template;
+use crate::{Error, Result};
+
+/// The template of `chat_template.jinja` or, in older checkpoints, of `tokenizer_config.json`, with the tokens that file
+/// names.
+pub(super) fn open(source: &Source) -> Result<Option<Template>> {
+    let config = match source.small("tokenizer_config.json", LONGEST_TEXT)? {
+        Some(text) => Some(Object::parse(&source.name("tokenizer_config.json"), &text)?),
+        None => None,
+    };
+    let (what, text) = match source.small("chat_template.jinja", LONGEST_TEXT)? {
+        Some(text) => {
+            let what = source.name("chat_template.jinja");
+            let text = std::str::from_utf8(&text)
+                .map_err(|e| Error::invalid(&what, format!("is not UTF-8 ({e}); a template is text")))?;
+            (what, text.to_string())
+        }
+        None => match config.as_ref().map(inline).transpose()?.flatten() {
+            Some(text) => (source.name("tokenizer_config.json: chat_template"), text),
+            None => return Ok(None),
+        },
+    };
+    let token = |name| config.as_ref().map(|config| special(config, name)).transpose().map(Option::flatten);
+    let (bos, eos) = (token("bos_token")?, token("eos_token")?);
+    let template = Template::new(&text, bos.as_deref(), eos.as_deref());
+    template.map(Some).map_err(|e| Error::invalid(what, e))
+}
+
+/// `chat_template` is one text, or a list of named ones, of which `default` is meant.
+fn inline(config: &Object) -> Result<Option<String>> {
+    match config.get("chat_template") {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Array(many)) => {
+            let default = many.iter().find(|one| one["name"] == "default");
+            let text = default.and_then(|one| one["template"].as_str());
+            let none = || config.error("chat_template names no template \"default\"");
+            text.map(|text| Some(text.to_string())).ok_or_else(none)
+        }
+        Some(other) => Err(config.wrong("chat_template", other, "a text or a list of named ones")),
+    }
+}
+
+/// A special token is its text, or an object that holds it.
+fn special(config: &Object, name: &str) -> Result<Option<String>> {
+    match config.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(value) => match value["content"].as_str() {
+            Some(text) => Ok(Some(text.to_string())),
+            None => Err(config.wrong(name, value, "a token")),
+        },
+    }
+}

@@ -1,0 +1,156 @@
+//! The tensors of a model, from one safetensors file or from shards with an index.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Component, Path};
+
+use serde::{Deserialize, Deserializer};
+
+use super::names::PREFIX;
+use super::safetensors::{Tensor, header};
+use super::source::{Bytes, Source};
+use crate::config::object::{Member, Unique, short};
+use crate::{Error, Result};
+
+/// The one file.
+pub const FILE: &str = "model.safetensors";
+
+/// The index of shards.
+pub const INDEX: &str = "model.safetensors.index.json";
+
+/// No index is longer.
+const LONGEST_INDEX: u64 = 1 << 26;
+
+/// A model's tensors by their names without the prefix `transformer.`.
+pub(crate) struct Tensors {
+    files: Vec<(String, Bytes)>,
+    tensors: HashMap<String, (usize, Tensor)>,
+}
+
+/// A tensor with its bytes and the file it is in.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'a> {
+    /// The file, for errors.
+    pub file: &'a str,
+    /// What it is.
+    pub tensor: &'a Tensor,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+impl Tensors {
+    /// Those of one file or, where that is missing, of the shards.
+    pub fn open(source: &Source) -> Result<Tensors> {
+        let mut all = Tensors { files: Vec::new(), tensors: HashMap::new() };
+        if let Some(file) = source.large(FILE)? {
+            all.add(source.name(FILE), file)?;
+        } else if let Some(index) = source.small(INDEX, LONGEST_INDEX)? {
+            all.add_shards(source, &index)?;
+        } else {
+            let why = format!("is missing, and so is {INDEX}; a model's directory holds one of them");
+            return Err(Error::invalid(source.name(FILE), why));
+        }
+        Ok(all)
+    }
+
+    /// A tensor by its name without prefix.
+    pub fn get(&self, name: &str) -> Option<Found<'_>> {
+        let (file, tensor) = self.tensors.get(name)?;
+        let (file, bytes) = &self.files[*file];
+        Some(Found { file, tensor, bytes: &bytes[tensor.bytes.clone()] })
+    }
+
+    /// All names, in order.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.tensors.keys().map(String::as_str).collect()
+    }
+
+    /// How errors name the whole.
+    pub fn file(&self) -> &str {
+        self.files.first().map_or(FILE, |(name, _)| name)
+    }
+
+    fn add(&mut self, name: String, bytes: Bytes) -> Result<Vec<String>> {
+        let mut written = Vec::new();
+        for (tensor_name, tensor) in header(&name, &bytes)? {
+            let key = tensor_name.strip_prefix(PREFIX).unwrap_or(&tensor_name).to_string();
+            if let Some((file, _)) = self.tensors.insert(key, (self.files.len(), tensor)) {
+                let first = self.files.get(file).map_or("the same file", |(name, _)| name);
+                let why = format!("tensor {} is there a second time (first in {first})", short(&tensor_name));
+                return Err(Error::invalid(name, why));
+            }
+            written.push(tensor_name);
+        }
+        self.files.push((name, bytes));
+        Ok(written)
+    }
+
+    fn add_shards(&mut self, source: &Source, index: &[u8]) -> Result<()> {
+        let index_name = source.name(INDEX);
+        let wrong = |why: String| Error::invalid(&index_name, why);
+        let shards = shards(index).map_err(wrong)?;
+        for (shard, mut promised) in shards {
+            if Path::new(&shard).components().any(|part| !matches!(part, Component::Normal(_)))
+                || shard.contains(['/', '\\'])
+            {
+                let why = format!("names the shard {}, which is not a file beside it", short(&shard));
+                return Err(wrong(why));
+            }
+            let bytes = source
+                .large(&shard)?
+                .ok_or_else(|| wrong(format!("names the shard {}, which is missing", short(&shard))))?;
+            for tensor in self.add(source.name(&shard), bytes)? {
+                if !promised.remove(&tensor) {
+                    let why = format!("does not name tensor {}, which shard {shard} holds", short(&tensor));
+                    return Err(wrong(why));
+                }
+            }
+            if let Some(tensor) = promised.first() {
+                let why = format!("says that shard {shard} holds tensor {}, which it does not", short(tensor));
+                return Err(wrong(why));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A shard's file name for a tensor.
+struct Shard(String);
+
+impl<'de> Member<'de> for Shard {
+    fn read<D: Deserializer<'de>>(_: &str, from: D) -> std::result::Result<Self, D::Error> {
+        String::deserialize(from).map(Shard)
+    }
+}
+
+/// What the index holds: the tensors' shards, and (as `metadata`) sizes that the shards know better.
+enum Part {
+    Map(Unique<Shard>),
+    Other,
+}
+
+impl<'de> Member<'de> for Part {
+    fn read<D: Deserializer<'de>>(key: &str, from: D) -> std::result::Result<Self, D::Error> {
+        match key {
+            "weight_map" => Unique::deserialize(from).map(Part::Map),
+            _ => serde::de::IgnoredAny::deserialize(from).map(|_| Part::Other),
+        }
+    }
+}
+
+/// Every shard of an index with the tensors it should hold.
+fn shards(index: &[u8]) -> std::result::Result<BTreeMap<String, BTreeSet<String>>, String> {
+    let Unique(parts) =
+        serde_json::from_slice::<Unique<Part>>(index).map_err(|e| format!("is not as expected ({e})"))?;
+    let mut shards: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (_, part) in parts {
+        if let Part::Map(Unique(map)) = part {
+            map.into_iter().for_each(|(tensor, Shard(file))| {
+                shards.entry(file).or_default().insert(tensor);
+            });
+        }
+    }
+    if shards.is_empty() {
+        return Err("weight_map is missing or empty; tensors and their shards were expected".to_string());
+    }
+    Ok(shards)
+}
