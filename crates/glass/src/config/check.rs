@@ -32,7 +32,10 @@ impl Config {
         }
         let Norm::Layer { epsilon } = self.norm;
         if !(epsilon.is_finite() && epsilon > 0.0) {
-            return Err(Error::asked("epsilon", format!("is {epsilon}; a small number above 0 was expected")));
+            return Err(Error::asked(
+                "epsilon",
+                format!("is {epsilon}; a small number above 0 was expected"),
+            ));
         }
         if let Mask::Alternating { band: 0 } = self.mask {
             return Err(Error::asked("band", "is 0; a banded layer has to see at least one position"));

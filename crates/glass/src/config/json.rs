@@ -93,7 +93,10 @@ impl Config {
         } else {
             return Ok(());
         };
-        Err(Error::asked("plan", format!("{why}, which GPT2LMHeadModel cannot express; it cannot be exported")))
+        Err(Error::asked(
+            "plan",
+            format!("{why}, which GPT2LMHeadModel cannot express; it cannot be exported"),
+        ))
     }
 
     /// The `config.json` of this shape. `dtype` is the weights' as `transformers` names it, `end_of_text` the token
@@ -178,15 +181,24 @@ fn family(object: &Object) -> Result<()> {
 /// Refuses fields that change what the layers compute.
 fn unchanged(object: &Object) -> Result<()> {
     // `reorder_and_upcast_attn` only says in which precision: here attention is f32 anyway.
-    let neutral =
-        [("scale_attn_weights", true), ("scale_attn_by_inverse_layer_idx", false), ("add_cross_attention", false)];
+    let neutral = [
+        ("scale_attn_weights", true),
+        ("scale_attn_by_inverse_layer_idx", false),
+        ("add_cross_attention", false),
+    ];
     for (name, expected) in neutral {
         if object.flag(name)?.is_some_and(|value| value != expected) {
-            return Err(object.wrong(name, &json!(!expected), &format!("{expected}, all that is computed here,")));
+            return Err(object.wrong(
+                name,
+                &json!(!expected),
+                &format!("{expected}, all that is computed here,"),
+            ));
         }
     }
     match object.get("quantization_config") {
-        Some(other) => Err(object.wrong("quantization_config", other, "none (plain f32, f16 or bf16 weights)")),
+        Some(other) => {
+            Err(object.wrong("quantization_config", other, "none (plain f32, f16 or bf16 weights)"))
+        }
         None => Ok(()),
     }
 }

@@ -129,7 +129,8 @@ mod tests {
             assert_eq!(f32_to_bf16(middle.next_down()), x);
             assert_eq!(f32_to_bf16(middle.next_up()), x + 1);
         }
-        let known = [(1.0, 0x3c00), (-2.0, 0xc000), (65504.0, 0x7bff), (f32::MAX, 0x7c00), (5.960_464_5e-8, 1)];
+        let known =
+            [(1.0, 0x3c00), (-2.0, 0xc000), (65504.0, 0x7bff), (f32::MAX, 0x7c00), (5.960_464_5e-8, 1)];
         for (x, half) in known {
             assert_eq!(f32_to_f16(x), half);
         }

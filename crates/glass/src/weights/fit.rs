@@ -62,7 +62,9 @@ impl Folder {
         if !self.config.bias && name.ends_with(".bias") && self.is_parameter(name) {
             return match found.bytes.iter().all(|&byte| byte == 0) {
                 true => Ok(()),
-                false => wrong("is not zero, though config.json says there are no biases (glass: bias is false)"),
+                false => {
+                    wrong("is not zero, though config.json says there are no biases (glass: bias is false)")
+                }
             };
         }
         wrong("is not known in a GPT-2 of this config.json; is the directory mixed up?")
@@ -71,7 +73,9 @@ impl Folder {
     /// Whether a tensor is one that such a model may have.
     fn is_parameter(&self, tensor: &str) -> bool {
         const IN_BLOCK: [&str; 6] = ["ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"];
-        let Some(module) = tensor.strip_suffix(".weight").or(tensor.strip_suffix(".bias")) else { return false };
+        let Some(module) = tensor.strip_suffix(".weight").or(tensor.strip_suffix(".bias")) else {
+            return false;
+        };
         match module.strip_prefix("h.").and_then(|rest| rest.split_once('.')) {
             Some((layer, module)) => layer.parse::<usize>().is_ok() && IN_BLOCK.contains(&module),
             None => module == "ln_f",

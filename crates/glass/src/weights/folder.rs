@@ -111,8 +111,9 @@ impl Folder {
     }
 
     pub(super) fn place(&self, parameter: &str) -> Result<Place> {
-        names::place(&self.config, parameter)
-            .ok_or_else(|| Error::asked(parameter, "is no parameter of a GPT-2; its files have no place for it"))
+        names::place(&self.config, parameter).ok_or_else(|| {
+            Error::asked(parameter, "is no parameter of a GPT-2; its files have no place for it")
+        })
     }
 
     /// A place's tensor, of the right shape and a dtype that can be widened.
@@ -126,13 +127,15 @@ impl Folder {
         };
         if found.tensor.shape != place.shape() {
             let (shape, expected) = (short(&format!("{:?}", found.tensor.shape)), place.shape());
-            let why = format!("tensor {:?} has shape {shape}; config.json makes it {expected:?}", place.tensor);
+            let why =
+                format!("tensor {:?} has shape {shape}; config.json makes it {expected:?}", place.tensor);
             return Err(Error::invalid(found.file, why));
         }
         match &found.tensor.dtype {
             Ok(dtype) => Ok((found, *dtype)),
             Err(name) => {
-                let why = format!("tensor {:?} has dtype {name}; F32, F16 or BF16 was expected", place.tensor);
+                let why =
+                    format!("tensor {:?} has dtype {name}; F32, F16 or BF16 was expected", place.tensor);
                 Err(Error::invalid(found.file, why))
             }
         }

@@ -92,10 +92,13 @@ fn tensor(info: &Info, start: usize, len: usize) -> std::result::Result<Tensor, 
     };
     let [from, to] = info.data_offsets;
     if from > to || to > len as u64 {
-        return Err(format!("has the bytes {from} to {to}, but the file has {len} for all tensors; is it whole?"));
+        return Err(format!(
+            "has the bytes {from} to {to}, but the file has {len} for all tensors; is it whole?"
+        ));
     }
     let numbers = info.shape.iter().try_fold(1u64, |n, &size| n.checked_mul(size));
-    let expected = numbers.and_then(|n| n.checked_mul(bits)).filter(|bits| bits % 8 == 0).map(|bits| bits / 8);
+    let expected =
+        numbers.and_then(|n| n.checked_mul(bits)).filter(|bits| bits % 8 == 0).map(|bits| bits / 8);
     if expected != Some(to - from) {
         let shape = short(&format!("{:?}", &info.shape[..info.shape.len().min(8)]));
         let (dtype, found) = (&info.dtype, to - from);

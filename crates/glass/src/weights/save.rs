@@ -109,7 +109,9 @@ fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap<String, Jo
         join(&spec.name, Some(spec))
             .ok_or_else(|| Error::asked(&spec.name, "has no place in a GPT-2's files; it cannot be saved"))?;
         // Tables have no bias, and so no place for one.
-        if !config.bias && let Some(layer) = spec.name.strip_suffix(".weight") {
+        if !config.bias
+            && let Some(layer) = spec.name.strip_suffix(".weight")
+        {
             let _ = join(&format!("{layer}.bias"), None);
         }
     }

@@ -105,7 +105,8 @@ impl Tensors {
                 }
             }
             if let Some(tensor) = promised.first() {
-                let why = format!("says that shard {shard} holds tensor {}, which it does not", short(tensor));
+                let why =
+                    format!("says that shard {shard} holds tensor {}, which it does not", short(tensor));
                 return Err(wrong(why));
             }
         }

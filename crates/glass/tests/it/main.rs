@@ -2,6 +2,8 @@
 
 mod allocations;
 mod census;
+mod files;
+mod files_refused;
 mod house;
 mod model;
 mod tiny;

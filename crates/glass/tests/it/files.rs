@@ -1,0 +1,248 @@
+//! Model files: what `transformers` wrote is read number by number, and written again to the same bytes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use glass::config::Mask;
+use glass::model::Gpt;
+use glass::plan::Plan;
+use glass::tokens::Tokenizer;
+use glass::weights::dtype::Dtype;
+use glass::weights::folder::Folder;
+use glass::weights::save::{Save, save};
+use glass::{Config, Error};
+
+use crate::scratch::Scratch;
+
+/// A model that `tools/transformers.py` had `transformers` write.
+pub fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/files").join(name)
+}
+
+/// A directory with a golden model's files in it.
+pub fn copy_of(model: &str) -> Scratch {
+    let scratch = Scratch::new(model);
+    for file in fs::read_dir(golden(model)).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), scratch.path().join(file.file_name())).unwrap();
+    }
+    scratch
+}
+
+/// Replaces what stands in a text file.
+pub fn edit(scratch: &Scratch, file: &str, from: &str, to: &str) {
+    let path = scratch.path().join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from} is in {file}");
+    fs::write(path, text.replace(from, to)).unwrap();
+}
+
+/// The model is refused with a sentence that names all of `parts`.
+pub fn refused(scratch: &Scratch, parts: &[&str]) {
+    let error = open(scratch.path()).err().expect("refused").to_string();
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}\nnames {parts:?}");
+}
+
+/// Opened, planned, checked, and every number read.
+pub fn open(path: &Path) -> glass::Result<(Folder, Plan, Vec<f32>)> {
+    let folder = Folder::open(path)?;
+    let (_, plan) = Gpt::plan(folder.config());
+    folder.check(&plan)?;
+    let mut arena = vec![0.0; plan.len()];
+    for spec in &plan.specs {
+        folder.read(spec, &mut arena[spec.span.clone()])?;
+    }
+    Ok((folder, plan, arena))
+}
+
+fn what<'a>(config: &'a Config, plan: &'a Plan, dtype: Dtype) -> Save<'a> {
+    let (tokenizer, template, generation) = (None, None, None);
+    Save { config, plan, dtype, tokenizer, template, end_of_text: Some(10), generation }
+}
+
+fn save_arena(to: &Path, what: &Save<'_>, arena: &[f32]) -> glass::Result<()> {
+    save(to, what, &|spec, into| {
+        into.copy_from_slice(&arena[spec.span.clone()]);
+        Ok(())
+    })
+}
+
+/// Reads the golden model and saves it again; gives the new `model.safetensors`.
+fn there_and_back(model: &str) -> Vec<u8> {
+    let (folder, plan, arena) = open(&golden(model)).unwrap();
+    let scratch = Scratch::new(&format!("back-{model}"));
+    save_arena(scratch.path(), &what(folder.config(), &plan, folder.dtype()), &arena).unwrap();
+    let (again, _, same) = open(scratch.path()).unwrap();
+    assert_eq!(again.config(), folder.config());
+    assert_eq!(again.generation().eos, [10]);
+    assert!(arena.iter().zip(&same).all(|(a, b)| a.to_bits() == b.to_bits()));
+    fs::read(scratch.path().join("model.safetensors")).unwrap()
+}
+
+#[test]
+fn there_and_back_gives_identical_bytes() {
+    for model in ["f32", "bf16", "f16", "untied", "inner"] {
+        let original = fs::read(golden(model).join("model.safetensors")).unwrap();
+        assert!(there_and_back(model) == original, "{model}");
+    }
+}
+
+#[test]
+fn other_layouts_hold_the_same_numbers() {
+    let original = fs::read(golden("f32").join("model.safetensors")).unwrap();
+    for model in ["sharded", "bare", "redundant"] {
+        assert!(there_and_back(model) == original, "{model}");
+    }
+}
+
+#[test]
+fn joined_and_turned_matrices_are_read_as_ours() {
+    let (_, plan, arena) = open(&golden("f32")).unwrap();
+    let text = fs::read(golden("parts.json")).unwrap();
+    let parts: std::collections::BTreeMap<String, Vec<f32>> = serde_json::from_slice(&text).unwrap();
+    assert_eq!(parts.len(), 5);
+    for (name, expected) in parts {
+        let spec = plan.specs.iter().find(|spec| spec.name == name).unwrap();
+        assert_eq!(arena[spec.span.clone()], expected, "{name}");
+    }
+}
+
+/// Sizes beyond one tile and one thread's share, neither a multiple of the tile.
+#[test]
+fn large_matrices_are_turned_whole() {
+    let config = Config { hidden: 1237, ..Config::gpt2(300, 7, 75, 2, 5) };
+    let (_, plan) = Gpt::plan(&config);
+    let arena: Vec<f32> = (0..plan.len()).map(|i| i as f32).collect();
+    for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
+        let scratch = Scratch::new(&format!("large-{dtype:?}"));
+        save_arena(scratch.path(), &what(&config, &plan, dtype), &arena).unwrap();
+        let (folder, _, read) = open(scratch.path()).unwrap();
+        assert_eq!(folder.dtype(), dtype);
+        let exact = |x: f32| match dtype {
+            Dtype::F32 => x,
+            _ => {
+                let mut bytes = Vec::new();
+                dtype.narrow(&mut bytes, &[x]);
+                let mut wide = [0.0];
+                dtype.widen(&mut wide, &bytes);
+                wide[0]
+            }
+        };
+        assert!(arena.iter().zip(&read).all(|(&a, &b)| exact(a) == b), "{dtype:?}");
+    }
+}
+
+#[test]
+fn without_biases_zeros_are_written_and_left_out_again() {
+    let config = Config { bias: false, ..Config::gpt2(9, 4, 8, 2, 2) };
+    let (_, plan) = Gpt::plan(&config);
+    let arena: Vec<f32> = (0..plan.len()).map(|i| i as f32 + 1.0).collect();
+    let scratch = Scratch::new("unbiased");
+    save_arena(scratch.path(), &what(&config, &plan, Dtype::F32), &arena).unwrap();
+    let (folder, _, read) = open(scratch.path()).unwrap();
+    assert_eq!((folder.config(), &read), (&config, &arena));
+    // To a reader that does not know the mark it is a model with biases, all zero.
+    edit(&scratch, "config.json", "\"bias\": false", "\"bias\": true");
+    let (_, plan, _) = open(scratch.path()).unwrap();
+    assert!(plan.len() > arena.len());
+    edit(&scratch, "config.json", "\"bias\": true", "\"bias\": false");
+    let file = scratch.path().join("model.safetensors");
+    let mut bytes = fs::read(&file).unwrap();
+    let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[start] = 1; // h.0.attn.c_attn.bias is the first tensor.
+    fs::write(&file, bytes).unwrap();
+    refused(&scratch, &["model.safetensors", "h.0.attn.c_attn.bias", "not zero"]);
+}
+
+#[test]
+fn a_plan_that_gpt2_cannot_express_is_marked_and_comes_back() {
+    let mut config = Config::gpt2(9, 4, 8, 2, 2);
+    assert!(config.can_export().is_ok());
+    config.mask = Mask::Alternating { band: 3 };
+    let json = config.to_json("float32", None);
+    assert!(json.contains("\"model_type\": \"glass\"") && !json.contains("GPT2"), "{json}");
+    assert_eq!(Config::from_json("config.json", json.as_bytes()).unwrap(), config);
+    let error = config.can_export().unwrap_err().to_string();
+    assert!(error.contains("banded") && error.contains("GPT2LMHeadModel"), "{error}");
+    config = Config { heads: glass_kernels::attend::Heads { query: 4, key: 2, size: 3 }, ..config };
+    let json = config.to_json("float32", None);
+    assert_eq!(Config::from_json("config.json", json.as_bytes()).unwrap(), config);
+}
+
+#[test]
+fn a_model_in_memory_is_the_same_model() {
+    let leak = |name: &str| -> &'static [u8] { fs::read(golden("bf16").join(name)).unwrap().leak() };
+    let files = [("config.json", leak("config.json")), ("model.safetensors", leak("model.safetensors"))];
+    let folder = Folder::embedded("built in", &files).unwrap();
+    let (outside, plan, arena) = open(&golden("bf16")).unwrap();
+    assert_eq!(folder.config(), outside.config());
+    for spec in &plan.specs {
+        let mut read = vec![0.0; spec.span.len()];
+        folder.read(spec, &mut read).unwrap();
+        assert_eq!(read, arena[spec.span.clone()]);
+    }
+    let error = Folder::embedded("built in", &files[..1]).err().unwrap().to_string();
+    assert!(error.starts_with("built in/model.safetensors: is missing"), "{error}");
+}
+
+#[test]
+fn a_failed_save_leaves_the_old_model_whole() {
+    let scratch = copy_of("f32");
+    let (folder, plan, arena) = open(scratch.path()).unwrap();
+    let before = fs::read(scratch.path().join("model.safetensors")).unwrap();
+    let names = || fs::read_dir(scratch.path()).unwrap().count();
+    let count = names();
+    let result = save(scratch.path(), &what(folder.config(), &plan, Dtype::Bf16), &|spec, into| {
+        into.fill(1.0);
+        match spec.name.as_str() {
+            "norm.weight" => Err(Error::invalid("norm.weight", "gave up")),
+            _ => Ok(()),
+        }
+    });
+    assert!(result.unwrap_err().to_string().contains("gave up"));
+    assert!(fs::read(scratch.path().join("model.safetensors")).unwrap() == before);
+    assert_eq!(names(), count, "nothing is left aside");
+    assert_eq!(open(scratch.path()).unwrap().2, arena);
+}
+
+/// A disk that is full: every write to this device fails like one.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_said_and_the_old_model_stays() {
+    let scratch = copy_of("f32");
+    let (folder, plan, arena) = open(scratch.path()).unwrap();
+    for file in ["model.safetensors", "generation_config.json"] {
+        let aside = scratch.path().join(format!(".{file}.new"));
+        std::os::unix::fs::symlink("/dev/full", &aside).unwrap();
+        let error =
+            save_arena(scratch.path(), &what(folder.config(), &plan, Dtype::F32), &arena).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, Error::Io { .. }) && text.contains("No space left"), "{text}");
+        assert!(text.contains(file) && text.contains("still whole"), "{text}");
+        assert_eq!(open(scratch.path()).unwrap().2, arena);
+    }
+}
+
+#[test]
+fn the_tokenizer_and_template_come_along() {
+    let tokenizer = Tokenizer::gpt2();
+    let config = Config::gpt2(tokenizer.vocabulary_size(), 4, 4, 1, 1);
+    let (_, plan) = Gpt::plan(&config);
+    let scratch = Scratch::new("talk");
+    let source = "{{ bos_token }}{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}";
+    let save_with = Save {
+        tokenizer: Some(&tokenizer),
+        template: Some(source),
+        end_of_text: tokenizer.end_of_text(),
+        ..what(&config, &plan, Dtype::Bf16)
+    };
+    save_arena(scratch.path(), &save_with, &vec![0.0; plan.len()]).unwrap();
+    let folder = Folder::open(scratch.path()).unwrap();
+    let again = folder.tokenizer().unwrap().unwrap();
+    let text = "Hello, naïve 日本";
+    let ids = |t: &Tokenizer| t.encode(text, glass::tokens::Special::Plain);
+    assert_eq!(ids(&again), ids(&tokenizer));
+    assert_eq!(folder.generation().eos, [50256]);
+    let rendered = folder.template().unwrap().unwrap().render(&[("user", "Hi").into()], false).unwrap();
+    assert_eq!(rendered, "<|endoftext|>user: Hi\n");
+}
