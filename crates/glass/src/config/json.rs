@@ -9,7 +9,7 @@ use std::path::Path;
 use glass_kernels::attend::Heads;
 use serde_json::{Map, Value, json};
 
-use super::object::Object;
+use super::object::{Object, read};
 use super::{Activation, Config, Mask, Norm, Positions};
 use crate::{Error, Result};
 
@@ -22,7 +22,7 @@ const GELU_TANH: &str = "gelu_new";
 impl Config {
     /// Reads the `config.json` at `path`.
     pub fn open(path: &Path) -> Result<Config> {
-        let bytes = crate::weights::source::read(path, LONGEST)?;
+        let bytes = read(path, LONGEST)?;
         Config::from_json(&path.display().to_string(), &bytes)
     }
 

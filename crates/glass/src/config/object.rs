@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::io::Read;
 use std::marker::PhantomData;
+use std::path::Path;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
@@ -174,4 +176,16 @@ impl Object {
     pub fn error(&self, why: impl fmt::Display) -> Error {
         Error::invalid(&self.what, why)
     }
+}
+
+/// The bytes of a file that is not longer than `longest`.
+pub(crate) fn read(path: &Path, longest: u64) -> Result<Vec<u8>> {
+    let file = std::fs::File::open(path).map_err(|e| Error::io("cannot open", path, e))?;
+    let mut bytes = Vec::new();
+    file.take(longest + 1).read_to_end(&mut bytes).map_err(|e| Error::io("cannot read", path, e))?;
+    if bytes.len() as u64 > longest {
+        let why = format!("is longer than {longest} bytes, which no such file is; is it the right one?");
+        return Err(Error::invalid(path.display(), why));
+    }
+    Ok(bytes)
 }

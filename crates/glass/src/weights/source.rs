@@ -1,9 +1,9 @@
 //! Where a model's files are: a directory, or memory that the program carries with it.
 
-use std::io::Read;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use crate::config::object::read;
 use crate::{Error, Result};
 
 /// A file's bytes.
@@ -79,16 +79,4 @@ fn map(path: &Path) -> Result<Bytes> {
         return Err(Error::invalid(path.display(), "is a directory; a file was expected"));
     }
     std::fs::read(path).map(Bytes::Owned).map_err(|e| Error::io("cannot read", path, e))
-}
-
-/// The bytes of a file that is not longer than `longest`.
-pub(crate) fn read(path: &Path, longest: u64) -> Result<Vec<u8>> {
-    let file = std::fs::File::open(path).map_err(|e| Error::io("cannot open", path, e))?;
-    let mut bytes = Vec::new();
-    file.take(longest + 1).read_to_end(&mut bytes).map_err(|e| Error::io("cannot read", path, e))?;
-    if bytes.len() as u64 > longest {
-        let why = format!("is longer than {longest} bytes, which no such file is; is it the right one?");
-        return Err(Error::invalid(path.display(), why));
-    }
-    Ok(bytes)
 }
