@@ -52,6 +52,12 @@ struct Inner {
     words: Mutex<Vec<Words>>,
 }
 
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tokenizer({} tokens)", self.vocabulary_size())
+    }
+}
+
 impl Tokenizer {
     fn new(vocabulary: Vocabulary, merges: Merges, added: Added, work: Work) -> Tokenizer {
         Tokenizer(Arc::new(Inner { vocabulary, merges, added, work, words: Mutex::default() }))

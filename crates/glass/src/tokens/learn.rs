@@ -67,7 +67,7 @@ const LEAST_MEMORY: usize = 1 << 20;
 /// do. A text that cannot be had ends it with that error.
 ///
 /// Where the texts run out of pairs, the vocabulary is smaller than was asked.
-pub fn learn<Text: AsRef<[u8]> + Sync>(
+pub fn learn<Text: AsRef<[u8]>>(
     texts: impl IntoIterator<Item = Result<Text>>,
     settings: &Learn,
     progress: &mut dyn FnMut(Progress),

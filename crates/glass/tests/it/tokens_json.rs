@@ -63,6 +63,10 @@ fn small_vocabularies_as_the_reference() {
     check(&file);
     file["pre_tokenizer"]["use_regex"] = false.into();
     check(&file);
+    assert!(
+        read(&file).unwrap().encode("<|endoftext|>", Special::Plain).len() > 1,
+        "plain text is spelled out"
+    );
     file["added_tokens"]
         .as_array_mut()
         .unwrap()

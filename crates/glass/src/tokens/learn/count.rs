@@ -17,7 +17,7 @@ const BATCH: usize = 1 << 24;
 const SHARES: usize = 16;
 
 /// Counts the words of all texts. When the words are forgotten depends on the texts and on `memory`, not on threads.
-pub fn words<Text: AsRef<[u8]> + Sync>(
+pub fn words<Text: AsRef<[u8]>>(
     texts: impl IntoIterator<Item = Result<Text>>,
     specials: &Added,
     memory: usize,
