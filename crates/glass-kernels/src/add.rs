@@ -1,12 +1,26 @@
 //! Add: what a branch found, onto the residual.
 
 use crate::Cores;
+use crate::lanes::{Lanes, kernel};
+
+/// Elements of one task.
+const PIECE: usize = 32 * 1024;
 
 /// `y += x`.
 pub fn add(cores: &Cores, y: &mut [f32], x: &[f32]) {
     assert_eq!(y.len(), x.len());
-    let _ = cores;
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += x;
+    cores.run_parts(y, PIECE, |i, y| add_to(cores, y, &x[i * PIECE..][..y.len()]));
+}
+
+kernel!(fn add_to(y: &mut [f32], x: &[f32]) = add_body);
+
+#[inline(always)]
+pub(crate) fn add_body<V: Lanes>(v: V, y: &mut [f32], x: &[f32]) {
+    for (y, x) in y.chunks_mut(V::LEN).zip(x.chunks(V::LEN)) {
+        if x.len() == V::LEN {
+            (v.load(y) + v.load(x)).store(y);
+        } else {
+            (v.load_part(y) + v.load_part(x)).store_part(y);
+        }
     }
 }

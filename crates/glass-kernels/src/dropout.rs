@@ -2,6 +2,11 @@
 
 use crate::Cores;
 use crate::attend::Span;
+use crate::lanes::{Lanes, kernel};
+use crate::pool::Parts;
+
+/// Rows of one task.
+const ROWS: usize = 16;
 
 /// One use of dropout in one step.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -56,20 +61,39 @@ pub(crate) fn hash(row: [u32; 2], column: u32) -> u32 {
     x ^ (x >> 16)
 }
 
+/// Sets to zero what is dropped of a row that starts at column `first`, and multiplies the rest by `by`. Plain loops over
+/// integers: inside a kernel the compiler puts them into its lanes.
+#[inline(always)]
+pub(crate) fn drop_row(y: &mut [f32], row: [u32; 2], first: u32, threshold: u32, by: f32) {
+    for (j, y) in y.iter_mut().enumerate() {
+        let kept = hash(row, first.wrapping_add(j as u32)) >= threshold;
+        *y = if kept { *y * by } else { 0.0 };
+    }
+}
+
 /// `y *= mask / (1 − rate)` in place, the mask drawn for sample (`first_sample + slot`), position and column. Its own
 /// backward: the same call on the gradient.
 pub fn dropout(cores: &Cores, y: &mut [f32], cols: usize, spans: &[Span], dropout: Dropout) {
     if dropout.rate == 0.0 {
         return;
     }
-    let _ = cores;
-    let (threshold, survivors) = (dropout.threshold(), dropout.survivors());
+    assert!((0.0..1.0).contains(&dropout.rate), "a dropout rate of {}", dropout.rate);
+    let y = Parts::new(y);
     for span in spans {
-        for (i, r) in span.rows.clone().enumerate() {
-            let row = dropout.row(span.slot, 0, span.past + i);
-            for (j, y) in y[r * cols..][..cols].iter_mut().enumerate() {
-                *y = if hash(row, j as u32) >= threshold { *y * survivors } else { 0.0 };
+        cores.run(span.rows.len().div_ceil(ROWS), &|task| {
+            for i in task * ROWS..span.rows.len().min((task + 1) * ROWS) {
+                let r = span.rows.start + i;
+                // SAFETY: row r is this task's alone.
+                let y = unsafe { y.part(r * cols..(r + 1) * cols) };
+                drop_whole_row(cores, y, dropout.row(span.slot, 0, span.past + i), dropout);
             }
-        }
+        });
     }
+}
+
+kernel!(fn drop_whole_row(y: &mut [f32], row: [u32; 2], dropout: Dropout) = drop_body);
+
+#[inline(always)]
+fn drop_body<V: Lanes>(_: V, y: &mut [f32], row: [u32; 2], dropout: Dropout) {
+    drop_row(y, row, 0, dropout.threshold(), dropout.survivors());
 }

@@ -1,32 +1,50 @@
 //! Embed: a row of a table for every id.
 
 use crate::linear::{Layout, Matrix, PANEL};
+use crate::pool::Parts;
 use crate::{Cores, Write};
 
-/// `y[r] = table[ids[r]]`, or `+=` with [`Write::Add`]. y: `[ids, table.cols]`.
+/// Rows of one task forward.
+const ROWS: usize = 16;
+
+/// Columns of one task backward.
+const STRIP: usize = 64;
+
+/// `y[r] = table[ids[r]]`, or `+=` with [`Write::Add`]. y: `[ids, table.cols]`. Panics on an id outside the table.
 pub fn embed(cores: &Cores, y: &mut [f32], write: Write, ids: &[u32], table: Matrix<'_>) {
-    let cols = table.cols;
-    assert_eq!(y.len(), ids.len() * cols);
-    let _ = cores;
-    for (y, &id) in y.chunks_exact_mut(cols).zip(ids) {
-        let id = id as usize;
-        assert!(id < table.rows, "id {id} is outside a table of {} rows", table.rows);
-        for (k, y) in y.iter_mut().enumerate() {
-            let w = match table.layout {
-                Layout::Rows => table.values[id * cols + k],
-                Layout::Panels => table.values[(id / PANEL * cols + k) * PANEL + id % PANEL],
-            };
-            *y = if write == Write::Add { *y + w } else { w };
+    assert_eq!(y.len(), ids.len() * table.cols);
+    cores.run_parts(y, (ROWS * table.cols).max(1), |task, y| {
+        for (y, &id) in y.chunks_exact_mut(table.cols).zip(&ids[task * ROWS..]) {
+            embed_row(y, write, id as usize, table);
         }
+    });
+}
+
+fn embed_row(y: &mut [f32], write: Write, id: usize, table: Matrix<'_>) {
+    assert!(id < table.rows, "id {id} is outside a table of {} rows", table.rows);
+    let (start, step) = match table.layout {
+        Layout::Rows => (id * table.cols, 1),
+        Layout::Panels => (id / PANEL * table.cols * PANEL + id % PANEL, PANEL),
+    };
+    let row = table.values[start..].iter().step_by(step);
+    match write {
+        Write::Set if step == 1 => y.copy_from_slice(&table.values[start..][..table.cols]),
+        Write::Set => y.iter_mut().zip(row).for_each(|(y, w)| *y = *w),
+        Write::Add => y.iter_mut().zip(row).for_each(|(y, w)| *y += *w),
     }
 }
 
 /// `dtable[ids[r]] += dy[r]`, in row order. dtable is row-major, `cols` wide.
 pub fn embed_backward(cores: &Cores, dtable: &mut [f32], dy: &[f32], ids: &[u32], cols: usize) {
     assert_eq!(dy.len(), ids.len() * cols);
-    let _ = cores;
-    for (dy, &id) in dy.chunks_exact(cols).zip(ids) {
-        let row = &mut dtable[id as usize * cols..][..cols];
-        row.iter_mut().zip(dy).for_each(|(d, dy)| *d += dy);
-    }
+    let dtable = Parts::new(dtable);
+    cores.run(cols.div_ceil(STRIP), &|task| {
+        let (from, to) = (task * STRIP, cols.min((task + 1) * STRIP));
+        for (dy, &id) in dy.chunks_exact(cols).zip(ids) {
+            let row = id as usize * cols;
+            // SAFETY: these columns are this task's alone.
+            let d = unsafe { dtable.part(row + from..row + to) };
+            d.iter_mut().zip(&dy[from..to]).for_each(|(d, dy)| *d += dy);
+        }
+    });
 }

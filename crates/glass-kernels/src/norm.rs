@@ -1,6 +1,14 @@
 //! LayerNorm (Ba et al. 2016).
 
 use crate::Cores;
+use crate::lanes::{Lanes, kernel};
+use crate::pool::Parts;
+
+/// Rows of one task.
+const ROWS: usize = 16;
+
+/// Columns of one task that sums over rows.
+const STRIP: usize = 64;
 
 /// `y = (x - mean) / sqrt(variance + epsilon) * gain + bias`, row by row; `stats` keeps mean and 1/std of every row
 /// (`[rows, 2]`) for the backward. The width is `gain.len()`.
@@ -15,24 +23,106 @@ pub fn norm(
 ) {
     let cols = gain.len();
     assert!(y.len() == x.len() && x.len() % cols == 0 && stats.len() == x.len() / cols * 2);
-    let _ = cores;
-    for ((y, x), stats) in y.chunks_exact_mut(cols).zip(x.chunks_exact(cols)).zip(stats.chunks_exact_mut(2)) {
-        let mean = x.iter().sum::<f32>() / cols as f32;
-        let variance = x.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / cols as f32;
-        let inverse = 1.0 / (variance + epsilon).sqrt();
-        stats.copy_from_slice(&[mean, inverse]);
-        for j in 0..cols {
-            y[j] = (x[j] - mean) * inverse * gain[j] + bias.map_or(0.0, |b| b[j]);
+    assert!(bias.is_none_or(|bias| bias.len() == cols));
+    let stats = Parts::new(stats);
+    cores.run_parts(y, ROWS * cols, |task, y| {
+        let first = task * ROWS;
+        for (i, y) in y.chunks_exact_mut(cols).enumerate() {
+            let r = first + i;
+            // SAFETY: row r is this task's alone.
+            let stats = unsafe { stats.part(2 * r..2 * r + 2) };
+            norm_row(cores, y, stats, &x[r * cols..][..cols], gain, bias, epsilon);
+        }
+    });
+}
+
+kernel!(
+    fn norm_row(y: &mut [f32], stats: &mut [f32], x: &[f32], gain: &[f32], bias: Option<&[f32]>, epsilon: f32)
+        = norm_body
+);
+
+#[inline(always)]
+fn norm_body<V: Lanes>(
+    v: V,
+    y: &mut [f32],
+    stats: &mut [f32],
+    x: &[f32],
+    gain: &[f32],
+    bias: Option<&[f32]>,
+    epsilon: f32,
+) {
+    let cols = x.len();
+    let mean = sum(v, x) / cols as f32;
+    let variance = square_distance(v, x, mean) / cols as f32;
+    let inverse = 1.0 / (variance + epsilon).sqrt();
+    stats.copy_from_slice(&[mean, inverse]);
+    let (mean, inverse) = (v.splat(mean), v.splat(inverse));
+    for at in (0..cols).step_by(V::LEN) {
+        let to = at..cols.min(at + V::LEN);
+        let bias = bias.map_or(v.splat(0.0), |bias| some(v, &bias[to.clone()]));
+        let unit = (some(v, &x[to.clone()]) - mean) * inverse;
+        put(unit.mul_add(some(v, &gain[to.clone()]), bias), &mut y[to]);
+    }
+}
+
+/// `Σ x`, in four vectors side by side.
+#[inline(always)]
+fn sum<V: Lanes>(v: V, x: &[f32]) -> f32 {
+    let mut sums = [v.splat(0.0); 4];
+    let mut chunks = x.chunks_exact(4 * V::LEN);
+    for chunk in &mut chunks {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = *sum + v.load(&chunk[i * V::LEN..]);
         }
     }
+    for chunk in chunks.remainder().chunks(V::LEN) {
+        sums[0] = sums[0] + some(v, chunk);
+    }
+    ((sums[0] + sums[1]) + (sums[2] + sums[3])).sum()
+}
+
+/// `Σ (x - mean)²`, in four vectors side by side.
+#[inline(always)]
+fn square_distance<V: Lanes>(v: V, x: &[f32], mean: f32) -> f32 {
+    let means = v.splat(mean);
+    let mut sums = [v.splat(0.0); 4];
+    let mut chunks = x.chunks_exact(4 * V::LEN);
+    for chunk in &mut chunks {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let distance = v.load(&chunk[i * V::LEN..]) - means;
+            *sum = distance.mul_add(distance, *sum);
+        }
+    }
+    let mut rest = 0.0;
+    for chunk in chunks.remainder().chunks(V::LEN) {
+        if chunk.len() == V::LEN {
+            let distance = v.load(chunk) - means;
+            sums[0] = distance.mul_add(distance, sums[0]);
+        } else {
+            rest = chunk.iter().fold(rest, |rest, x| rest + (x - mean) * (x - mean));
+        }
+    }
+    ((sums[0] + sums[1]) + (sums[2] + sums[3])).sum() + rest
+}
+
+/// A vector, or what is left of one.
+#[inline(always)]
+fn some<V: Lanes>(v: V, x: &[f32]) -> V {
+    if x.len() == V::LEN { v.load(x) } else { v.load_part(x) }
+}
+
+/// The same, back.
+#[inline(always)]
+fn put<V: Lanes>(x: V, to: &mut [f32]) {
+    if to.len() == V::LEN { x.store(to) } else { x.store_part(to) }
 }
 
 /// `dx += …`; `dgain += …`; `dbias += …` (the last two where wanted), summed over rows in row order.
 pub fn norm_backward(
     cores: &Cores,
     dx: &mut [f32],
-    mut dgain: Option<&mut [f32]>,
-    mut dbias: Option<&mut [f32]>,
+    dgain: Option<&mut [f32]>,
+    dbias: Option<&mut [f32]>,
     dy: &[f32],
     x: &[f32],
     stats: &[f32],
@@ -40,25 +130,93 @@ pub fn norm_backward(
 ) {
     let cols = gain.len();
     assert!(dx.len() == x.len() && dy.len() == x.len() && stats.len() == x.len() / cols * 2);
-    let _ = cores;
-    for r in 0..x.len() / cols {
-        let (x, dy, dx) = (&x[r * cols..][..cols], &dy[r * cols..][..cols], &mut dx[r * cols..][..cols]);
-        let (mean, inverse) = (stats[2 * r], stats[2 * r + 1]);
-        let (mut along, mut across) = (0.0, 0.0);
-        for j in 0..cols {
-            let (unit, d) = ((x[j] - mean) * inverse, dy[j] * gain[j]);
-            along += d;
-            across += d * unit;
-            if let Some(dgain) = &mut dgain {
-                dgain[j] += dy[j] * unit;
-            }
-            if let Some(dbias) = &mut dbias {
-                dbias[j] += dy[j];
-            }
+    assert!(dgain.as_deref().is_none_or(|dgain| dgain.len() == cols));
+    assert!(dbias.as_deref().is_none_or(|dbias| dbias.len() == cols));
+    let (dx, dgain, dbias) = (Parts::new(dx), dgain.map(Parts::new), dbias.map(Parts::new));
+    let rows = x.len() / cols;
+    let strips = if dgain.is_some() || dbias.is_some() { cols.div_ceil(STRIP) } else { 0 };
+    cores.run(strips + rows.div_ceil(ROWS), &|task| {
+        if task < strips {
+            let strip = task * STRIP..cols.min((task + 1) * STRIP);
+            // SAFETY: this strip of columns is this task's alone.
+            let dgain = dgain.as_ref().map(|d| unsafe { d.part(strip.clone()) });
+            // SAFETY: as above.
+            let dbias = dbias.as_ref().map(|d| unsafe { d.part(strip.clone()) });
+            return backward_strip(cores, dgain, dbias, dy, x, stats, strip.start, cols);
         }
-        let (along, across) = (along / cols as f32, across / cols as f32);
-        for j in 0..cols {
-            dx[j] += inverse * (dy[j] * gain[j] - along - (x[j] - mean) * inverse * across);
+        let first = (task - strips) * ROWS;
+        for r in first..rows.min(first + ROWS) {
+            let row = r * cols..(r + 1) * cols;
+            // SAFETY: row r is this task's alone.
+            let dx = unsafe { dx.part(row.clone()) };
+            backward_row(cores, dx, &dy[row.clone()], &x[row], &stats[2 * r..], gain);
+        }
+    });
+}
+
+kernel!(fn backward_row(dx: &mut [f32], dy: &[f32], x: &[f32], stats: &[f32], gain: &[f32]) = backward_row_body);
+
+/// `dx += 1/std (d − mean(d) − unit · mean(d · unit))` with `d = dy · gain` and `unit = (x − mean) / std`.
+#[inline(always)]
+fn backward_row_body<V: Lanes>(v: V, dx: &mut [f32], dy: &[f32], x: &[f32], stats: &[f32], gain: &[f32]) {
+    let cols = x.len();
+    let (mean, inverse, zero) = (v.splat(stats[0]), v.splat(stats[1]), v.splat(0.0));
+    let (mut along, mut across) = ([zero; 2], [zero; 2]);
+    for at in (0..cols).step_by(V::LEN) {
+        let to = at..cols.min(at + V::LEN);
+        // Beyond the end of the row d is zero, and so is what it adds.
+        let d = some(v, &dy[to.clone()]) * some(v, &gain[to.clone()]);
+        let unit = (some(v, &x[to]) - mean) * inverse;
+        let lane = at / V::LEN % 2;
+        along[lane] = along[lane] + d;
+        across[lane] = d.mul_add(unit, across[lane]);
+    }
+    let along = v.splat((along[0] + along[1]).sum() / cols as f32);
+    let across = v.splat((across[0] + across[1]).sum() / cols as f32);
+    for at in (0..cols).step_by(V::LEN) {
+        let to = at..cols.min(at + V::LEN);
+        let d = some(v, &dy[to.clone()]) * some(v, &gain[to.clone()]);
+        let unit = (some(v, &x[to.clone()]) - mean) * inverse;
+        let d = (d - along) - unit * across;
+        put(d.mul_add(inverse, some(v, &dx[to.clone()])), &mut dx[to]);
+    }
+}
+
+kernel!(
+    fn backward_strip(
+        dgain: Option<&mut [f32]>, dbias: Option<&mut [f32]>, dy: &[f32], x: &[f32], stats: &[f32], from: usize, cols: usize
+    ) = backward_strip_body
+);
+
+/// Gain and bias, for the columns from `from` on.
+#[inline(always)]
+fn backward_strip_body<V: Lanes>(
+    v: V,
+    mut dgain: Option<&mut [f32]>,
+    mut dbias: Option<&mut [f32]>,
+    dy: &[f32],
+    x: &[f32],
+    stats: &[f32],
+    from: usize,
+    cols: usize,
+) {
+    let width = dgain.as_deref().or(dbias.as_deref()).map_or(0, |d| d.len());
+    for at in (0..width).step_by(V::LEN) {
+        let to = at..width.min(at + V::LEN);
+        let mut gain = dgain.as_deref().map_or(v, |d| some(v, &d[to.clone()]));
+        let mut bias = dbias.as_deref().map_or(v, |d| some(v, &d[to.clone()]));
+        for (r, stats) in stats.chunks_exact(2).enumerate() {
+            let row = r * cols + from + to.start..r * cols + from + to.end;
+            let dy = some(v, &dy[row.clone()]);
+            let unit = (some(v, &x[row]) - v.splat(stats[0])) * v.splat(stats[1]);
+            gain = dy.mul_add(unit, gain);
+            bias = bias + dy;
+        }
+        if let Some(d) = &mut dgain {
+            put(gain, &mut d[to.clone()]);
+        }
+        if let Some(d) = &mut dbias {
+            put(bias, &mut d[to]);
         }
     }
 }

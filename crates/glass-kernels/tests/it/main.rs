@@ -1,5 +1,14 @@
 //! All integration tests of this crate, in one binary.
 
+mod activate;
+mod adamw;
+mod attend;
+mod attend_backward;
 mod close;
+mod dropout;
+mod embed;
 mod linear;
+mod loss;
 mod naive;
+mod norm;
+mod slopes;

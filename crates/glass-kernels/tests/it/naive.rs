@@ -15,3 +15,102 @@ pub fn linear(x: &[f64], w: &[f64], bias: Option<&[f64]>, inputs: usize) -> Vec<
     }
     y
 }
+
+/// LayerNorm of every row.
+pub fn norm(x: &[f64], gain: &[f64], bias: Option<&[f64]>, epsilon: f64) -> Vec<f64> {
+    let cols = gain.len();
+    let mut y = Vec::new();
+    for x in x.chunks(cols) {
+        let mean = x.iter().sum::<f64>() / cols as f64;
+        let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / cols as f64;
+        let unit = x.iter().map(|x| (x - mean) / (variance + epsilon).sqrt());
+        y.extend(unit.enumerate().map(|(j, unit)| unit * gain[j] + bias.map_or(0.0, |b| b[j])));
+    }
+    y
+}
+
+/// GELU in its tanh form.
+pub fn gelu(x: f64) -> f64 {
+    0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+}
+
+/// `-log softmax(logits)[target]` of every row; `None` is not counted.
+pub fn loss(logits: &[f64], targets: &[Option<usize>], cols: usize) -> Vec<f64> {
+    let row = |(x, target): (&[f64], &Option<usize>)| {
+        let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = x.iter().map(|x| (x - max).exp()).sum();
+        target.map_or(0.0, |target| sum.ln() + max - x[target])
+    };
+    logits.chunks(cols).zip(targets).map(row).collect()
+}
+
+/// One sequence for [`attend`].
+#[derive(Clone)]
+pub struct Sequence {
+    /// `[rows][query heads][size]`: the last rows of the sequence.
+    pub q: Vec<f64>,
+    /// `[positions][key heads][size]`.
+    pub k: Vec<f64>,
+    /// `[positions][key heads][size]`.
+    pub v: Vec<f64>,
+    /// Query heads, key heads, size.
+    pub heads: [usize; 3],
+}
+
+impl Sequence {
+    pub fn rows(&self) -> usize {
+        self.q.len() / self.heads[0] / self.heads[2]
+    }
+
+    pub fn positions(&self) -> usize {
+        self.k.len() / self.heads[1] / self.heads[2]
+    }
+
+    /// The pattern of one row of one head, over all positions, and its log-sum-exp.
+    pub fn pattern(&self, row: usize, head: usize) -> (Vec<f64>, f64) {
+        let [queries, keys, size] = self.heads;
+        let q = &self.q[(row * queries + head) * size..][..size];
+        let seen = self.positions() - self.rows() + row + 1;
+        let score = |j: usize| {
+            let k = &self.k[(j * keys + head / (queries / keys)) * size..][..size];
+            q.iter().zip(k).map(|(q, k)| q * k).sum::<f64>() / (size as f64).sqrt()
+        };
+        let mut p: Vec<f64> = (0..seen).map(score).collect();
+        let max = p.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = p.iter().map(|s| (s - max).exp()).sum();
+        p.iter_mut().for_each(|s| *s = (*s - max).exp() / sum);
+        p.resize(self.positions(), 0.0);
+        (p, sum.ln() + max)
+    }
+
+    /// The mixed values of every row, and the log-sum-exps; the pattern is multiplied by `mask(row, head, position)`.
+    pub fn attend(&self, mask: &dyn Fn(usize, usize, usize) -> f64) -> (Vec<f64>, Vec<f64>) {
+        let [queries, keys, size] = self.heads;
+        let (mut z, mut sums) = (Vec::new(), Vec::new());
+        for row in 0..self.rows() {
+            for head in 0..queries {
+                let (p, sum) = self.pattern(row, head);
+                let v = |j: usize, e: usize| self.v[(j * keys + head / (queries / keys)) * size + e];
+                let mixed =
+                    |e| p.iter().enumerate().map(|(j, p)| p * mask(row, head, j) * v(j, e)).sum::<f64>();
+                z.extend((0..size).map(mixed));
+                sums.push(sum);
+            }
+        }
+        (z, sums)
+    }
+}
+
+/// One element's step of AdamW, in the order of its paper's algorithm 2: gives weight and both moments.
+pub fn adamw(
+    w: f64,
+    g: f64,
+    m: f64,
+    v: f64,
+    [rate, beta1, beta2, epsilon, decay]: [f64; 5],
+    step: i32,
+) -> [f64; 3] {
+    let (m, v) = (beta1 * m + (1.0 - beta1) * g, beta2 * v + (1.0 - beta2) * g * g);
+    let (first, second) = (m / (1.0 - beta1.powi(step)), v / (1.0 - beta2.powi(step)));
+    [w - rate * decay * w - rate * first / (second.sqrt() + epsilon), m, v]
+}

@@ -1,0 +1,283 @@
+//! The backward: blocks of keys against tiles of queries, the pattern recomputed (Dao et al. 2022, algorithm 4).
+
+use super::cache::transpose;
+use super::product::{Product, multiply};
+use super::scratch::with_scratch;
+use super::{BLOCK, Heads, Span, padded};
+use crate::dropout::{Dropout, drop_row};
+use crate::exp::exp;
+use crate::lanes::{Lanes, kernel};
+use crate::pool::Parts;
+use crate::{Cores, Write};
+
+/// Query rows of one tile.
+const TILE: usize = 48;
+
+/// Gradients of [`attend`](super::attend) for spans without a past, the pattern recomputed from `sums`; dq, dk, dv are
+/// overwritten (in the rows of the spans).
+pub fn attend_backward(
+    cores: &Cores,
+    dq: &mut [f32],
+    dk: &mut [f32],
+    dv: &mut [f32],
+    dz: &[f32],
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    z: &[f32],
+    sums: &[f32],
+    heads: Heads,
+    spans: &[Span],
+    dropout: Option<Dropout>,
+) {
+    assert!(
+        dq.len() == q.len()
+            && dz.len() == q.len()
+            && z.len() == q.len()
+            && sums.len() * heads.size == q.len()
+    );
+    assert!(dk.len() == k.len() && dv.len() == v.len() && k.len() == v.len());
+    assert!(spans.iter().all(|span| span.past == 0), "the backward of attention is for spans without a past");
+    let (dq, dk, dv) = (&Parts::new(dq), &Parts::new(dk), &Parts::new(dv));
+    let dropout = dropout.filter(|dropout| dropout.rate > 0.0);
+    let call = Call { cores, dq, dk, dv, dz, q, k, v, z, sums, heads, dropout };
+    cores.run(spans.len() * heads.key, &|task| {
+        let (span, key_head) = (&spans[task / heads.key], task % heads.key);
+        for head in key_head * heads.group()..(key_head + 1) * heads.group() {
+            let write = if head % heads.group() == 0 { Write::Set } else { Write::Add };
+            call.head(span, head, key_head, write);
+        }
+    });
+}
+
+/// One call of [`attend_backward`].
+struct Call<'a> {
+    cores: &'a Cores,
+    dq: &'a Parts<'a, f32>,
+    dk: &'a Parts<'a, f32>,
+    dv: &'a Parts<'a, f32>,
+    dz: &'a [f32],
+    q: &'a [f32],
+    k: &'a [f32],
+    v: &'a [f32],
+    z: &'a [f32],
+    sums: &'a [f32],
+    heads: Heads,
+    dropout: Option<Dropout>,
+}
+
+/// One query head's rows side by side, `padded(size)` apart.
+struct Queries<'a> {
+    /// Scaled by 1/√size.
+    q: &'a [f32],
+    dz: &'a [f32],
+    /// Gradient with respect to the scaled score's other factor: to be scaled at the end.
+    dq: &'a mut [f32],
+    /// `Σ dz z` of every row.
+    along: &'a [f32],
+    sums: &'a [f32],
+}
+
+/// One block of keys and values, as rows and as columns, and its gradients.
+struct Keys<'a> {
+    k: &'a mut [f32],
+    k_columns: &'a mut [f32],
+    v_columns: &'a mut [f32],
+    dk: &'a mut [f32],
+    dv: &'a mut [f32],
+}
+
+impl Call<'_> {
+    /// One query head of one span: dq whole, and its part of dk and dv.
+    fn head(&self, span: &Span, head: usize, key_head: usize, write: Write) {
+        let (size, rows) = (self.heads.size, span.rows.len());
+        let width = padded(size);
+        let (all, block, columns, tile) = (rows * width, BLOCK * width, size * BLOCK, TILE * BLOCK);
+        let lens = [all, all, all, rows, rows, block, columns, columns, block, block, tile, tile];
+        with_scratch(lens, |[q, dz, dq, along, sums, k, k_columns, v_columns, dk, dv, p, ds]| {
+            dq.fill(0.0);
+            for (i, row) in span.rows.clone().enumerate() {
+                let at = self.heads.query_at(row, head);
+                put_row(&mut q[i * width..][..width], &self.q[at.clone()], self.heads.scale());
+                put_row(&mut dz[i * width..][..width], &self.dz[at.clone()], 1.0);
+                along[i] = dot(self.cores, &self.dz[at.clone()], &self.z[at]);
+                sums[i] = self.sums[row * self.heads.query + head];
+            }
+            let mut queries = Queries { q, dz, dq, along, sums };
+            let mut keys = Keys { k, k_columns, v_columns, dk, dv };
+            for start in (0..rows).step_by(BLOCK) {
+                let count = BLOCK.min(rows - start);
+                self.load(&mut keys, span.rows.start + start, count, key_head);
+                for first in (start..rows).step_by(TILE) {
+                    let lines = first..rows.min(first + TILE);
+                    let seeds = self.dropout.map(|d| (d, span.slot, head));
+                    self.tile(&mut queries, &mut keys, p, ds, start, count, lines, seeds);
+                }
+                self.store(&keys, span.rows.start + start, count, key_head, write);
+            }
+            for (i, row) in span.rows.clone().enumerate() {
+                // SAFETY: this head of this row is this task's alone.
+                let dq = unsafe { self.dq.part(self.heads.query_at(row, head)) };
+                put_row(dq, &queries.dq[i * width..][..size], self.heads.scale());
+            }
+        });
+    }
+
+    /// Keys and values of the rows from `row` on.
+    fn load(&self, keys: &mut Keys<'_>, row: usize, count: usize, head: usize) {
+        let (size, stride) = (self.heads.size, self.heads.key * self.heads.size);
+        let from = self.heads.key_at(row, head).start;
+        if count < BLOCK {
+            keys.k_columns.fill(0.0);
+            keys.v_columns.fill(0.0);
+        }
+        transpose(keys.k_columns, 0, count, &self.k[from..], stride);
+        transpose(keys.v_columns, 0, count, &self.v[from..], stride);
+        for (i, k) in keys.k.chunks_exact_mut(padded(size)).take(count).enumerate() {
+            put_row(k, &self.k[self.heads.key_at(row + i, head)], 1.0);
+        }
+        keys.dk.fill(0.0);
+        keys.dv.fill(0.0);
+    }
+
+    /// Their gradients into place.
+    fn store(&self, keys: &Keys<'_>, row: usize, count: usize, head: usize, write: Write) {
+        let width = padded(self.heads.size);
+        for i in 0..count {
+            let range = self.heads.key_at(row + i, head);
+            // SAFETY: this key head of this row is this task's alone.
+            let (dk, dv) = unsafe { (self.dk.part(range.clone()), self.dv.part(range)) };
+            for (to, from) in [(dk, &keys.dk[i * width..]), (dv, &keys.dv[i * width..])] {
+                match write {
+                    Write::Set => to.iter_mut().zip(from).for_each(|(to, d)| *to = *d),
+                    Write::Add => to.iter_mut().zip(from).for_each(|(to, d)| *to += *d),
+                }
+            }
+        }
+    }
+
+    /// Query rows `lines` against the `count` keys from position `start` on: five products.
+    fn tile(
+        &self,
+        queries: &mut Queries<'_>,
+        keys: &mut Keys<'_>,
+        p: &mut [f32],
+        ds: &mut [f32],
+        start: usize,
+        count: usize,
+        lines: std::ops::Range<usize>,
+        seeds: Option<(Dropout, usize, usize)>,
+    ) {
+        let (size, width, rows) = (self.heads.size, padded(self.heads.size), lines.len());
+        let seen = count.min(lines.end - start);
+        let cols = seen.next_multiple_of(16);
+        let (q, dz) = (&queries.q[lines.start * width..], &queries.dz[lines.start * width..]);
+        let across = |left, right| Product {
+            rows,
+            cols,
+            depth: size,
+            left,
+            left_row: width,
+            left_step: 1,
+            right,
+            right_row: BLOCK,
+        };
+        multiply(self.cores, p, BLOCK, Write::Set, across(q, keys.k_columns));
+        multiply(self.cores, ds, BLOCK, Write::Set, across(dz, keys.v_columns));
+        for (i, row) in lines.clone().enumerate() {
+            let line = i * BLOCK..i * BLOCK + cols;
+            let (p, ds) = (&mut p[line.clone()], &mut ds[line]);
+            let seen = seen.min(row + 1 - start);
+            let (sum, along) = (queries.sums[row], queries.along[row]);
+            let drop = seeds.map(|(d, slot, head)| Drop {
+                row: d.row(slot, head, row),
+                first: start as u32,
+                threshold: d.threshold(),
+                survivors: d.survivors(),
+            });
+            slopes(self.cores, p, ds, seen, sum, along, drop);
+        }
+        let down = |left, right| Product {
+            rows: seen,
+            cols: width,
+            depth: rows,
+            left,
+            left_row: 1,
+            left_step: BLOCK,
+            right,
+            right_row: width,
+        };
+        multiply(self.cores, keys.dv, width, Write::Add, down(p, dz));
+        multiply(self.cores, keys.dk, width, Write::Add, down(ds, q));
+        let back = Product {
+            rows,
+            cols: width,
+            depth: seen,
+            left: ds,
+            left_row: BLOCK,
+            left_step: 1,
+            right: keys.k,
+            right_row: width,
+        };
+        multiply(self.cores, &mut queries.dq[lines.start * width..], width, Write::Add, back);
+    }
+}
+
+/// `to = from × by`, zeros behind.
+fn put_row(to: &mut [f32], from: &[f32], by: f32) {
+    let (to, padding) = to.split_at_mut(from.len());
+    to.iter_mut().zip(from).for_each(|(to, x)| *to = x * by);
+    padding.fill(0.0);
+}
+
+kernel!(fn dot(a: &[f32], b: &[f32]) -> f32 = dot_body);
+
+#[inline(always)]
+fn dot_body<V: Lanes>(v: V, a: &[f32], b: &[f32]) -> f32 {
+    let mut sum = v.splat(0.0);
+    for (a, b) in a.chunks(V::LEN).zip(b.chunks(V::LEN)) {
+        sum = v.load_part(a).mul_add(v.load_part(b), sum);
+    }
+    sum.sum()
+}
+
+/// What the mask of one line is drawn from.
+#[derive(Clone, Copy)]
+struct Drop {
+    row: [u32; 2],
+    first: u32,
+    threshold: u32,
+    survivors: f32,
+}
+
+kernel!(
+    fn slopes(p: &mut [f32], ds: &mut [f32], seen: usize, sum: f32, along: f32, drop: Option<Drop>) = slopes_body
+);
+
+/// One line: `p` holds scores and becomes the (dropped) pattern; `ds` holds dp and becomes the scores' gradient
+/// `p (mask dp − along)`. Both 0 behind the keys seen.
+#[inline(always)]
+fn slopes_body<V: Lanes>(
+    v: V,
+    p: &mut [f32],
+    ds: &mut [f32],
+    seen: usize,
+    sum: f32,
+    along: f32,
+    drop: Option<Drop>,
+) {
+    let (sum, along) = (v.splat(sum), v.splat(along));
+    if let Some(d) = drop {
+        drop_row(ds, d.row, d.first, d.threshold, d.survivors);
+    }
+    for (p, ds) in p.chunks_exact_mut(V::LEN).zip(ds.chunks_exact_mut(V::LEN)) {
+        let e = exp(v, v.load(p) - sum);
+        e.store(p);
+        (e * (v.load(ds) - along)).store(ds);
+    }
+    p[seen..].fill(0.0);
+    ds[seen..].fill(0.0);
+    if let Some(d) = drop {
+        drop_row(p, d.row, d.first, d.threshold, d.survivors);
+    }
+}

@@ -1,0 +1,251 @@
+//! The fused forward: tiles of queries against blocks of keys.
+
+use super::product::{Product, multiply};
+use super::scratch::with_scratch;
+use super::{BLOCK, Heads, Kv, Span, locate, padded};
+use crate::dropout::{Dropout, drop_row};
+use crate::exp::exp;
+use crate::lanes::{Lanes, kernel};
+use crate::pool::Parts;
+use crate::{Cores, Write};
+
+/// Lines of one task: a line is one query head in one row.
+const TILE: usize = 24;
+
+/// `z = softmax(mask(q kᵀ / √size)) v` for every query head; q and z: `[rows, query heads × size]`. `sums`, where wanted
+/// (`[rows, query heads]`), keeps each row's log-sum-exp for the backward. Dropout falls on the pattern after the
+/// softmax. Keys and values of the spans' own rows are in the cache already; they should be finite.
+pub fn attend(
+    cores: &Cores,
+    z: &mut [f32],
+    sums: Option<&mut [f32]>,
+    q: &[f32],
+    kv: Kv<'_>,
+    heads: Heads,
+    spans: &[Span],
+    dropout: Option<Dropout>,
+) {
+    assert_eq!(z.len(), q.len());
+    assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
+    assert!(sums.as_deref().is_none_or(|sums| sums.len() * heads.size == q.len()));
+    let (z, sums) = (Parts::new(z), sums.map(Parts::new));
+    let dropout = dropout.filter(|dropout| dropout.rate > 0.0);
+    let call = Call { cores, z: &z, sums: sums.as_ref(), q, kv, heads, dropout };
+    let tiles = |span: &Span| (span.rows.len() * heads.group()).div_ceil(TILE);
+    cores.run(spans.iter().map(tiles).sum::<usize>() * heads.key, &|task| {
+        let (span, task) = locate(spans, task, |span| tiles(span) * heads.key);
+        // The last tile of a head first: it sees the most keys.
+        let tile = tiles(span) - 1 - task % tiles(span);
+        call.tile(span, task / tiles(span), tile * TILE);
+    });
+}
+
+/// One call of [`attend`].
+struct Call<'a> {
+    cores: &'a Cores,
+    z: &'a Parts<'a, f32>,
+    sums: Option<&'a Parts<'a, f32>>,
+    q: &'a [f32],
+    kv: Kv<'a>,
+    heads: Heads,
+    dropout: Option<Dropout>,
+}
+
+/// A tile of lines while it goes through the blocks of keys. Rows of `mixed` and `block_mixed` are `width` apart.
+struct Tile<'a> {
+    scores: &'a mut [f32],
+    mixed: &'a mut [f32],
+    block_mixed: &'a mut [f32],
+    width: usize,
+    max: [f32; TILE],
+    sum: [f32; TILE],
+    block_max: [f32; TILE],
+    block_sum: [f32; TILE],
+    /// How many keys of the block each line sees.
+    seen: [usize; TILE],
+}
+
+impl Call<'_> {
+    /// The lines from `first` on of one key head: line `l` is row `l / group`, query head `l % group` of the group.
+    fn tile(&self, span: &Span, head: usize, first: usize) {
+        let (size, group, width) = (self.heads.size, self.heads.group(), padded(self.heads.size));
+        let lines = TILE.min(span.rows.len() * group - first);
+        let position = |line: usize| span.past + (first + line) / group;
+        let place = |line: usize| {
+            self.heads
+                .query_at(span.rows.start + (first + line) / group, head * group + (first + line) % group)
+        };
+        with_scratch(
+            [TILE * size, TILE * BLOCK, TILE * width, TILE * width],
+            |[q, scores, mixed, block_mixed]| {
+                for (line, q) in q.chunks_exact_mut(size).take(lines).enumerate() {
+                    scaled(q, &self.q[place(line)], self.heads.scale());
+                }
+                mixed.fill(0.0);
+                let mut tile = Tile::new(scores, mixed, block_mixed, width);
+                for block in 0..=position(lines - 1) / BLOCK {
+                    let start = block * BLOCK;
+                    let from = (start.saturating_sub(span.past) * group).saturating_sub(first);
+                    for line in from..lines {
+                        tile.seen[line] = (position(line) + 1 - start).min(BLOCK);
+                    }
+                    self.block(&mut tile, &q[from * size..], from..lines, span.slot, head, block);
+                    if let Some(dropout) = self.dropout {
+                        for line in from..lines {
+                            let row =
+                                dropout.row(span.slot, head * group + (first + line) % group, position(line));
+                            let p = &mut tile.scores[line * BLOCK..][..tile.seen[line]];
+                            drop_in(self.cores, p, row, start as u32, dropout.threshold());
+                        }
+                    }
+                    self.mix(&mut tile, from..lines, span.slot, head, start);
+                }
+                let survivors = self.dropout.map_or(1.0, |dropout| dropout.survivors());
+                for line in 0..lines {
+                    let range = place(line);
+                    if let Some(sums) = self.sums {
+                        let at = range.start / size;
+                        // SAFETY: this line is this task's alone.
+                        let sum = unsafe { sums.part(at..at + 1) };
+                        sum[0] = tile.max[line] + tile.sum[line].ln();
+                    }
+                    // SAFETY: this line is this task's alone.
+                    let z = unsafe { self.z.part(range) };
+                    scaled(z, &tile.mixed[line * width..][..size], survivors / tile.sum[line]);
+                }
+            },
+        );
+    }
+
+    /// Scores of one block of keys, and their softmax within the block, not yet divided.
+    fn block(
+        &self,
+        tile: &mut Tile<'_>,
+        q: &[f32],
+        lines: std::ops::Range<usize>,
+        slot: usize,
+        head: usize,
+        block: usize,
+    ) {
+        let cols = tile.seen[lines.end - 1].next_multiple_of(16);
+        let scores = &mut tile.scores[lines.start * BLOCK..lines.end * BLOCK];
+        let (size, right) = (self.heads.size, self.kv.keys(slot, head, block));
+        let product = Product {
+            rows: lines.len(),
+            cols,
+            depth: size,
+            left: q,
+            left_row: size,
+            left_step: 1,
+            right,
+            right_row: BLOCK,
+        };
+        multiply(self.cores, scores, BLOCK, Write::Set, product);
+        let (max, sum) = (&mut tile.block_max[lines.clone()], &mut tile.block_sum[lines.clone()]);
+        powers(self.cores, scores, &tile.seen[lines], cols, max, sum);
+    }
+
+    /// Values of one block, mixed from zero, and joined to what earlier blocks gave.
+    fn mix(
+        &self,
+        tile: &mut Tile<'_>,
+        lines: std::ops::Range<usize>,
+        slot: usize,
+        head: usize,
+        start: usize,
+    ) {
+        let (seen, width) = (tile.seen[lines.end - 1], tile.width);
+        let product = Product {
+            rows: lines.len(),
+            cols: width,
+            depth: seen,
+            left: &tile.scores[lines.start * BLOCK..],
+            left_row: BLOCK,
+            left_step: 1,
+            right: self.kv.values(slot, head, start..start + seen),
+            right_row: width,
+        };
+        multiply(self.cores, &mut tile.block_mixed[lines.start * width..], width, Write::Set, product);
+        join(self.cores, tile, lines);
+    }
+}
+
+impl<'a> Tile<'a> {
+    fn new(scores: &'a mut [f32], mixed: &'a mut [f32], block_mixed: &'a mut [f32], width: usize) -> Self {
+        let (max, zeros) = ([f32::NEG_INFINITY; TILE], [0.0; TILE]);
+        let (sum, block_max, block_sum) = (zeros, zeros, zeros);
+        Self { scores, mixed, block_mixed, width, max, sum, block_max, block_sum, seen: [0; TILE] }
+    }
+}
+
+fn scaled(to: &mut [f32], from: &[f32], by: f32) {
+    to.iter_mut().zip(from).for_each(|(to, x)| *to = x * by);
+}
+
+kernel!(
+    fn powers(scores: &mut [f32], seen: &[usize], cols: usize, max: &mut [f32], sum: &mut [f32]) = powers_body
+);
+
+/// Line by line over `cols` columns: the maximum m of the keys seen, `e^(score − m)` in place (0 where masked), their sum.
+#[inline(always)]
+fn powers_body<V: Lanes>(
+    v: V,
+    scores: &mut [f32],
+    seen: &[usize],
+    cols: usize,
+    max: &mut [f32],
+    sum: &mut [f32],
+) {
+    for (line, scores) in scores.chunks_exact_mut(BLOCK).enumerate() {
+        let scores = &mut scores[..cols];
+        scores[seen[line]..].fill(f32::NEG_INFINITY);
+        let mut most = v.splat(f32::NEG_INFINITY);
+        for part in scores.chunks_exact(V::LEN) {
+            most = most.max(v.load(part));
+        }
+        max[line] = most.largest();
+        let (most, mut total) = (v.splat(max[line]), v.splat(0.0));
+        for part in scores.chunks_exact_mut(V::LEN) {
+            let e = exp(v, v.load(part) - most);
+            e.store(part);
+            total = total + e;
+        }
+        sum[line] = total.sum();
+    }
+}
+
+kernel!(fn drop_in(p: &mut [f32], row: [u32; 2], first: u32, threshold: u32) = drop_body);
+
+/// Dropout in a block's line; survivors are scaled at the end.
+#[inline(always)]
+fn drop_body<V: Lanes>(_: V, p: &mut [f32], row: [u32; 2], first: u32, threshold: u32) {
+    drop_row(p, row, first, threshold, 1.0);
+}
+
+kernel!(fn join(tile: &mut Tile<'_>, lines: std::ops::Range<usize>) = join_body);
+
+/// A block's maxima, sums and mixed values onto those of the blocks before it.
+#[inline(always)]
+fn join_body<V: Lanes>(v: V, tile: &mut Tile<'_>, lines: std::ops::Range<usize>) {
+    let (mut before, mut here) = ([0.0; TILE], [0.0; TILE]);
+    for at in (lines.start..lines.end).step_by(V::LEN) {
+        let to = at..lines.end.min(at + V::LEN);
+        let (old, new) = (v.load_part(&tile.max[to.clone()]), v.load_part(&tile.block_max[to.clone()]));
+        let max = old.max(new);
+        let (a, b) = (exp(v, old - max), exp(v, new - max));
+        let sum = v.load_part(&tile.sum[to.clone()]) * a;
+        let sum = v.load_part(&tile.block_sum[to.clone()]).mul_add(b, sum);
+        max.store_part(&mut tile.max[to.clone()]);
+        sum.store_part(&mut tile.sum[to.clone()]);
+        a.store_part(&mut before[to.clone()]);
+        b.store_part(&mut here[to]);
+    }
+    for line in lines {
+        let row = line * tile.width..(line + 1) * tile.width;
+        let (a, b) = (v.splat(before[line]), v.splat(here[line]));
+        let blocks = tile.block_mixed[row.clone()].chunks_exact(V::LEN);
+        for (mixed, block) in tile.mixed[row].chunks_exact_mut(V::LEN).zip(blocks) {
+            v.load(block).mul_add(b, v.load(mixed) * a).store(mixed);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The small matrix product that attention is made of, forward and backward.
+
+use crate::lanes::{Lanes, kernel};
+use crate::{Cores, Write};
+
+/// `out[r][c] = Σ_k left[r][k] right[k][c]`, k ascending in one chain of multiply-adds: the same bits for any number of
+/// rows and columns.
+#[derive(Clone, Copy)]
+pub(super) struct Product<'a> {
+    /// Rows of the result.
+    pub rows: usize,
+    /// Columns of the result: whole vectors, a multiple of 16.
+    pub cols: usize,
+    /// What is summed over.
+    pub depth: usize,
+    /// Element `[r][k]` stands at `r × left_row + k × left_step`.
+    pub left: &'a [f32],
+    pub left_row: usize,
+    pub left_step: usize,
+    /// Element `[k][c]` stands at `k × right_row + c`.
+    pub right: &'a [f32],
+    pub right_row: usize,
+}
+
+/// Into rows of `out` that are `out_row` apart; [`Write::Add`] continues the chains that stand there.
+pub(super) fn multiply(cores: &Cores, out: &mut [f32], out_row: usize, write: Write, product: Product<'_>) {
+    run(cores, out, out_row, write, product);
+}
+
+kernel!(fn run(out: &mut [f32], out_row: usize, write: Write, product: Product<'_>) = product_body);
+
+#[inline(always)]
+fn product_body<V: Lanes>(v: V, out: &mut [f32], out_row: usize, write: Write, p: Product<'_>) {
+    if p.rows == 0 || p.cols == 0 {
+        return;
+    }
+    assert!(p.cols % V::LEN == 0 && out.len() >= (p.rows - 1) * out_row + p.cols);
+    if p.depth > 0 {
+        assert!(p.left.len() > (p.rows - 1) * p.left_row + (p.depth - 1) * p.left_step);
+        assert!(p.right.len() >= (p.depth - 1) * p.right_row + p.cols);
+    }
+    let mut col = 0;
+    // SAFETY (all five): `columns` stays within `p.cols` columns from `col` on, inside what was asserted.
+    while V::LEN == 16 && p.cols - col >= 4 * V::LEN {
+        unsafe { columns::<V, 4>(v, out, out_row, write, p, col) };
+        col += 4 * V::LEN;
+    }
+    if V::LEN < 16 && p.rows == 1 {
+        while p.cols - col >= 8 * V::LEN {
+            // SAFETY: as above.
+            unsafe { tile::<V, 1, 8>(v, out.as_mut_ptr().add(col), out_row, write, p, 0, col) };
+            col += 8 * V::LEN;
+        }
+    }
+    while p.cols - col >= 2 * V::LEN {
+        unsafe { columns::<V, 2>(v, out, out_row, write, p, col) };
+        col += 2 * V::LEN;
+    }
+    while p.cols > col {
+        unsafe { columns::<V, 1>(v, out, out_row, write, p, col) };
+        col += V::LEN;
+    }
+}
+
+/// All rows of `C` vectors of columns, six rows at a time.
+///
+/// # Safety
+/// The product's operands and `out` hold `p.rows` rows, and `C` vectors from column `col` on.
+#[inline(always)]
+#[allow(clippy::undocumented_unsafe_blocks)] // Each call stays within the rows that this function may touch.
+unsafe fn columns<V: Lanes, const C: usize>(
+    v: V,
+    out: &mut [f32],
+    out_row: usize,
+    write: Write,
+    p: Product<'_>,
+    col: usize,
+) {
+    let mut row = 0;
+    while row < p.rows {
+        let to = unsafe { out.as_mut_ptr().add(row * out_row + col) };
+        row += match p.rows - row {
+            1 => unsafe { tile::<V, 1, C>(v, to, out_row, write, p, row, col) },
+            2 => unsafe { tile::<V, 2, C>(v, to, out_row, write, p, row, col) },
+            3 => unsafe { tile::<V, 3, C>(v, to, out_row, write, p, row, col) },
+            4 | 8 => unsafe { tile::<V, 4, C>(v, to, out_row, write, p, row, col) },
+            5 => unsafe { tile::<V, 5, C>(v, to, out_row, write, p, row, col) },
+            _ => unsafe { tile::<V, 6, C>(v, to, out_row, write, p, row, col) },
+        };
+    }
+}
+
+/// `R` rows by `C` vectors in registers. Gives `R`.
+///
+/// # Safety
+/// As for [`columns`], `to` being where row `row` and column `col` go.
+#[inline(always)]
+unsafe fn tile<V: Lanes, const R: usize, const C: usize>(
+    v: V,
+    to: *mut f32,
+    out_row: usize,
+    write: Write,
+    p: Product<'_>,
+    row: usize,
+    col: usize,
+) -> usize {
+    let mut sums = [[v.splat(0.0); C]; R];
+    // SAFETY: `R` rows from `row` and `C` vectors from `col` are there, by contract.
+    unsafe {
+        if write == Write::Add {
+            for (r, sums) in sums.iter_mut().enumerate() {
+                for (c, sum) in sums.iter_mut().enumerate() {
+                    *sum = v.load_at(to.add(r * out_row + c * V::LEN));
+                }
+            }
+        }
+        let mut left = p.left.as_ptr().add(row * p.left_row);
+        let mut right = p.right.as_ptr().add(col);
+        for _ in 0..p.depth {
+            let mut line = [v; C];
+            for (c, line) in line.iter_mut().enumerate() {
+                *line = v.load_at(right.add(c * V::LEN));
+            }
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let x = v.splat(*left.add(r * p.left_row));
+                for (sum, line) in sums.iter_mut().zip(line) {
+                    *sum = x.mul_add(line, *sum);
+                }
+            }
+            left = left.wrapping_add(p.left_step);
+            right = right.wrapping_add(p.right_row);
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            for (c, sum) in sums.iter().enumerate() {
+                sum.store_at(to.add(r * out_row + c * V::LEN));
+            }
+        }
+    }
+    R
+}

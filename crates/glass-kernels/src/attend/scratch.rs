@@ -1,0 +1,29 @@
+//! Working memory that a thread keeps from call to call, so that decoding allocates nothing.
+
+use std::cell::RefCell;
+
+/// One cache line: what the working memory is aligned to.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+thread_local! {
+    static LINES: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `work` with slices of the given lengths, each at the start of a cache line. What they hold is not said.
+pub(super) fn with_scratch<const N: usize>(lens: [usize; N], work: impl FnOnce([&mut [f32]; N])) {
+    LINES.with_borrow_mut(|lines| {
+        let need = lens.iter().map(|len| len.div_ceil(16)).sum();
+        if lines.len() < need {
+            lines.resize(need, Line([0.0; 16]));
+        }
+        let mut rest = lines.as_mut_slice();
+        work(lens.map(|len| {
+            let (part, others) = std::mem::take(&mut rest).split_at_mut(len.div_ceil(16));
+            rest = others;
+            // SAFETY: a line is sixteen floats, and these are lines of this part alone.
+            unsafe { std::slice::from_raw_parts_mut(part.as_mut_ptr().cast::<f32>(), len) }
+        }));
+    });
+}

@@ -1,0 +1,125 @@
+//! The visible path: the pattern as numbers that can be looked at and edited, and the values mixed by it.
+
+use super::product::{Product, multiply};
+use super::scratch::with_scratch;
+use super::{BLOCK, Heads, Kv, Span, locate, padded};
+use crate::exp::exp;
+use crate::lanes::{Lanes, kernel};
+use crate::pool::Parts;
+use crate::{Cores, Write};
+
+/// Rows of one task.
+const TILE: usize = 24;
+
+/// Floats of the visible pattern of `spans`: for each span `[query heads][rows][past + rows]`, one after another.
+pub fn pattern_len(heads: Heads, spans: &[Span]) -> usize {
+    spans.iter().map(|s| heads.query * s.rows.len() * s.keys()).sum()
+}
+
+/// One tile of rows of one query head.
+struct Tile<'a> {
+    span: &'a Span,
+    head: usize,
+    /// Rows within the span.
+    rows: std::ops::Range<usize>,
+    /// Its rows of the pattern.
+    pattern: std::ops::Range<usize>,
+}
+
+/// Runs `work` for every tile of every head of every span.
+fn tiles(cores: &Cores, heads: Heads, spans: &[Span], work: impl Fn(Tile<'_>) + Sync) {
+    let per_head = |span: &Span| span.rows.len().div_ceil(TILE);
+    let tasks = |span: &Span| per_head(span) * heads.query;
+    cores.run(spans.iter().map(tasks).sum(), &|task| {
+        let (span, task) = locate(spans, task, tasks);
+        let before = spans.iter().take_while(|s| !std::ptr::eq(*s, span));
+        let start: usize = before.map(|s| pattern_len(heads, std::slice::from_ref(s))).sum();
+        let (head, first) = (task / per_head(span), task % per_head(span) * TILE);
+        let rows = first..span.rows.len().min(first + TILE);
+        let line = head * span.rows.len() + rows.start;
+        let pattern = start + line * span.keys()..start + (line + rows.len()) * span.keys();
+        work(Tile { span, head, rows, pattern });
+    });
+}
+
+/// First step: the pattern itself, zero where masked.
+pub fn pattern(cores: &Cores, p: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads, spans: &[Span]) {
+    assert!(p.len() >= pattern_len(heads, spans));
+    assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
+    let (p, size, scale) = (Parts::new(p), heads.size, heads.scale());
+    tiles(cores, heads, spans, |tile| {
+        let (span, keys, key_head) = (tile.span, tile.span.keys(), tile.head / heads.group());
+        // SAFETY: these rows are this task's alone.
+        let p = unsafe { p.part(tile.pattern) };
+        with_scratch([TILE * size, TILE * BLOCK], |[scaled, scores]| {
+            for (scaled, row) in scaled.chunks_exact_mut(size).zip(tile.rows.clone()) {
+                let q = &q[heads.query_at(span.rows.start + row, tile.head)];
+                scaled.iter_mut().zip(q).for_each(|(to, q)| *to = q * scale);
+            }
+            for start in (0..span.past + tile.rows.end).step_by(BLOCK) {
+                let product = Product {
+                    rows: tile.rows.len(),
+                    cols: BLOCK,
+                    depth: size,
+                    left: scaled,
+                    left_row: size,
+                    left_step: 1,
+                    right: kv.keys(span.slot, key_head, start / BLOCK),
+                    right_row: BLOCK,
+                };
+                multiply(cores, scores, BLOCK, Write::Set, product);
+                let count = BLOCK.min(keys - start);
+                for (p, scores) in p.chunks_exact_mut(keys).zip(scores.chunks_exact(BLOCK)) {
+                    p[start..start + count].copy_from_slice(&scores[..count]);
+                }
+            }
+        });
+        for (p, row) in p.chunks_exact_mut(keys).zip(tile.rows) {
+            let (seen, masked) = p.split_at_mut(span.past + row + 1);
+            softmax(cores, seen);
+            masked.fill(0.0);
+        }
+    });
+}
+
+kernel!(fn softmax(row: &mut [f32]) = softmax_body);
+
+#[inline(always)]
+fn softmax_body<V: Lanes>(v: V, row: &mut [f32]) {
+    let max = row.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
+    for part in row.chunks_mut(V::LEN) {
+        exp(v, v.load_part(part) - v.splat(max)).store_part(part);
+    }
+    let sum = v.splat(row.iter().sum());
+    for part in row.chunks_mut(V::LEN) {
+        (v.load_part(part) / sum).store_part(part);
+    }
+}
+
+/// Second step: `z = p v`, over every key of the span.
+pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, spans: &[Span]) {
+    assert!(p.len() >= pattern_len(heads, spans));
+    assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
+    let (z, width) = (Parts::new(z), padded(heads.size));
+    tiles(cores, heads, spans, |tile| {
+        let (span, keys) = (tile.span, tile.span.keys());
+        with_scratch([TILE * width], |[mixed]| {
+            let product = Product {
+                rows: tile.rows.len(),
+                cols: width,
+                depth: keys,
+                left: &p[tile.pattern],
+                left_row: keys,
+                left_step: 1,
+                right: kv.values(span.slot, tile.head / heads.group(), 0..keys),
+                right_row: width,
+            };
+            multiply(cores, mixed, width, Write::Set, product);
+            for (mixed, row) in mixed.chunks_exact(width).zip(tile.rows) {
+                // SAFETY: this head of this row is this task's alone.
+                let z = unsafe { z.part(heads.query_at(span.rows.start + row, tile.head)) };
+                z.copy_from_slice(&mixed[..heads.size]);
+            }
+        });
+    });
+}

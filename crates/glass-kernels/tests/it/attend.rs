@@ -1,0 +1,220 @@
+//! Attention: against the oracle, and the promises about bits.
+
+use glass_kernels::Cores;
+use glass_kernels::attend::*;
+use glass_kernels::dropout::Dropout;
+
+use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
+use crate::naive::{Sequence, wide};
+
+/// Rows, past, query heads, key heads, size.
+pub const SHAPES: [[usize; 5]; 9] = [
+    [1, 0, 1, 1, 4],
+    [2, 1, 2, 1, 7],
+    [5, 60, 2, 2, 8],
+    [70, 0, 2, 2, 16],
+    [64, 64, 1, 1, 33],
+    [130, 3, 4, 2, 24],
+    [1, 200, 6, 2, 64],
+    [3, 125, 3, 1, 80],
+    [200, 0, 3, 3, 64],
+];
+
+/// One sequence, and a cache for it.
+pub struct Case {
+    pub heads: Heads,
+    pub past: usize,
+    pub rows: usize,
+    pub q: Vec<f32>,
+    pub k: Vec<f32>,
+    pub v: Vec<f32>,
+}
+
+/// A cache that starts as NaN: what nobody wrote must not matter.
+pub struct Cache {
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    shape: KvShape,
+}
+
+impl Cache {
+    pub fn new(heads: Heads, slots: usize, positions: usize) -> Self {
+        let shape = KvShape { heads: heads.key, size: heads.size, slots, positions };
+        Self { keys: vec![f32::NAN; shape.keys_len()], values: vec![f32::NAN; shape.values_len()], shape }
+    }
+
+    pub fn append(&mut self, cores: &Cores, k: &[f32], v: &[f32], spans: &[Span]) {
+        append(cores, &mut self.keys, &mut self.values, self.shape, k, v, spans);
+    }
+
+    pub fn kv(&self) -> Kv<'_> {
+        Kv { keys: &self.keys, values: &self.values, shape: self.shape }
+    }
+}
+
+impl Case {
+    pub fn new([rows, past, query, key, size]: [usize; 5], seed: u64) -> Self {
+        let heads = Heads { query, key, size };
+        let keys = (past + rows) * key * size;
+        let sharp = |x: Vec<f32>| x.iter().map(|x| 3.0 * x).collect();
+        let (q, k) = (sharp(numbers(rows * query * size, seed)), numbers(keys, seed + 1));
+        Self { heads, past, rows, q, k, v: numbers(keys, seed + 2) }
+    }
+
+    pub fn oracle(&self) -> Sequence {
+        let heads = [self.heads.query, self.heads.key, self.heads.size];
+        Sequence { q: wide(&self.q), k: wide(&self.k), v: wide(&self.v), heads }
+    }
+
+    fn span(&self) -> Span {
+        Span { rows: 0..self.rows, slot: 0, past: self.past }
+    }
+
+    /// A cache in which the past stands, and the rows themselves.
+    fn cache(&self, cores: &Cores) -> Cache {
+        let mut cache = Cache::new(self.heads, 1, self.past + self.rows + 1);
+        let width = self.heads.key * self.heads.size;
+        let past = Span { rows: 0..self.past, slot: 0, past: 0 };
+        cache.append(cores, &self.k[..self.past * width], &self.v[..self.past * width], &[past]);
+        let (k, v) = (&self.k[self.past * width..], &self.v[self.past * width..]);
+        cache.append(cores, k, v, &[self.span()]);
+        cache
+    }
+
+    pub fn attend(&self, cores: &Cores, dropout: Option<Dropout>) -> (Vec<f32>, Vec<f32>) {
+        let (mut z, mut sums) = (vec![f32::NAN; self.q.len()], vec![f32::NAN; self.rows * self.heads.query]);
+        let cache = self.cache(cores);
+        attend(cores, &mut z, Some(&mut sums), &self.q, cache.kv(), self.heads, &[self.span()], dropout);
+        (z, sums)
+    }
+}
+
+#[test]
+fn attend_is_the_oracle() {
+    for cores in each_isa() {
+        for shape in SHAPES {
+            let case = Case::new(shape, 7);
+            let (z, sums) = case.attend(&cores, None);
+            let (expected, expected_sums) = case.oracle().attend(&|_, _, _| 1.0);
+            assert_close(&format!("z {shape:?} {:?}", cores.isa()), &z, &expected, 2e-6);
+            assert_close(&format!("sums {shape:?} {:?}", cores.isa()), &sums, &expected_sums, 4e-6);
+        }
+    }
+}
+
+#[test]
+fn the_visible_path_is_the_oracle() {
+    for cores in each_isa() {
+        for shape in SHAPES {
+            let (case, what) = (Case::new(shape, 8), format!("{shape:?} {:?}", cores.isa()));
+            let (cache, oracle, spans) = (case.cache(&cores), case.oracle(), [case.span()]);
+            let mut p = vec![f32::NAN; pattern_len(case.heads, &spans)];
+            pattern(&cores, &mut p, &case.q, cache.kv(), case.heads, &spans);
+            let lines = (0..case.heads.query).flat_map(|head| (0..case.rows).map(move |row| (row, head)));
+            let expected: Vec<f64> = lines.flat_map(|(row, head)| oracle.pattern(row, head).0).collect();
+            assert_close(&format!("pattern {what}"), &p, &expected, 1e-6);
+            let mut z = vec![f32::NAN; case.q.len()];
+            mix(&cores, &mut z, &p, cache.kv(), case.heads, &spans);
+            assert_close(&format!("mix {what}"), &z, &oracle.attend(&|_, _, _| 1.0).0, 2e-6);
+        }
+    }
+}
+
+/// Cuts 0..n at random.
+fn cuts(n: usize, seed: u64) -> Vec<usize> {
+    let mut cuts = vec![0];
+    for x in numbers(n, seed) {
+        let last = cuts[cuts.len() - 1];
+        let step = if x < 0.3 { 1 } else { 1 + (x * x * 100.0) as usize };
+        cuts.push(n.min(last + step));
+        if cuts[cuts.len() - 1] == n {
+            break;
+        }
+    }
+    cuts
+}
+
+#[test]
+fn in_pieces_and_at_once_give_the_same_bits() {
+    for cores in each_isa() {
+        for (seed, shape) in (1..).zip([[150, 0, 2, 2, 24], [200, 0, 4, 2, 64], [131, 0, 3, 1, 20]]) {
+            let case = Case::new(shape, seed);
+            let (whole, _) = case.attend(&cores, None);
+            let mut cache = Cache::new(case.heads, 1, case.rows);
+            let (query, key) = (case.heads.query * case.heads.size, case.heads.key * case.heads.size);
+            let mut z = vec![f32::NAN; whole.len()];
+            for cut in cuts(case.rows, seed).windows(2) {
+                let span = Span { rows: 0..cut[1] - cut[0], slot: 0, past: cut[0] };
+                let (q, k) = (cut[0] * query..cut[1] * query, cut[0] * key..cut[1] * key);
+                cache.append(&cores, &case.k[k.clone()], &case.v[k], &[span.clone()]);
+                attend(&cores, &mut z[q.clone()], None, &case.q[q], cache.kv(), case.heads, &[span], None);
+            }
+            assert_same_bits(&format!("{shape:?} {:?}", cores.isa()), &z, &whole);
+            let at_once = case.cache(&cores);
+            let width = case.rows.next_multiple_of(16) - case.rows;
+            assert!(width < 16);
+            let seen = |kv: Kv<'_>| -> u64 {
+                kv.keys.iter().chain(kv.values).filter(|x| !x.is_nan()).map(|x| u64::from(x.to_bits())).sum()
+            };
+            assert_eq!(seen(cache.kv()), seen(at_once.kv()), "{shape:?} what was written");
+        }
+    }
+}
+
+/// Three sequences in one batch: prefill, one step of decoding, a piece in the middle.
+fn mixed_batch(cores: &Cores, dropout: Option<Dropout>) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let heads = Heads { query: 4, key: 2, size: 24 };
+    let shapes = [[100, 0], [1, 77], [30, 50]];
+    let cases: Vec<Case> = shapes
+        .iter()
+        .enumerate()
+        .map(|(i, &[rows, past])| Case::new([rows, past, 4, 2, 24], 90 + i as u64))
+        .collect();
+    let (mut cache, mut q, mut spans) = (Cache::new(heads, 3, 101), Vec::new(), Vec::new());
+    let mut alone = Vec::new();
+    for (slot, case) in cases.iter().enumerate() {
+        let start = q.len() / 96;
+        let all = Span { rows: 0..case.past + case.rows, slot, past: 0 };
+        cache.append(cores, &case.k, &case.v, &[all]);
+        q.extend_from_slice(&case.q);
+        spans.push(Span { rows: start..start + case.rows, slot, past: case.past });
+        let moved = dropout.map(|d| Dropout { first_sample: d.first_sample + slot as u32, ..d });
+        alone.push(case.attend(cores, moved).0);
+    }
+    let mut z = vec![f32::NAN; q.len()];
+    attend(cores, &mut z, None, &q, cache.kv(), heads, &spans, dropout);
+    (z, alone)
+}
+
+#[test]
+fn a_batch_is_each_alone_on_any_number_of_threads() {
+    let dropout = Some(Dropout { rate: 0.25, key: 3, first_sample: 11 });
+    for dropout in [None, dropout] {
+        for cores in each_isa() {
+            let (z, alone) = mixed_batch(&cores, dropout);
+            assert_same_bits("mixed and alone", &z, &alone.concat());
+            for threads in 2..=4 {
+                let more = Cores::with(cores.isa(), threads).expect("it is there");
+                assert_same_bits("threads", &mixed_batch(&more, dropout).0, &z);
+            }
+        }
+    }
+}
+
+#[test]
+fn extreme_scores() {
+    for cores in each_isa() {
+        let mut case = Case::new([70, 0, 1, 1, 8], 5);
+        case.q.iter_mut().for_each(|q| *q *= 1e4);
+        case.k.iter_mut().for_each(|k| *k *= 1e4);
+        let (z, _) = case.attend(&cores, None);
+        let (expected, _) = case.oracle().attend(&|_, _, _| 1.0);
+        assert_close("huge scores", &z, &expected, 1e-3);
+        assert_same_bits("the first row sees itself", &z[..8], &case.v[..8]);
+
+        case.q[3] = f32::NAN;
+        let (z, _) = case.attend(&cores, None);
+        assert!(z[..8].iter().all(|z| z.is_nan()), "NaN surfaces");
+        assert_close("and stays in its row", &z[8..], &expected[8..], 1e-3);
+    }
+}

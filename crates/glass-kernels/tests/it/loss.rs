@@ -1,0 +1,99 @@
+//! The loss and its gradient.
+
+use glass_kernels::Cores;
+use glass_kernels::loss::{IGNORE, loss};
+
+use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
+use crate::naive::{self, wide};
+use crate::slopes::assert_slopes;
+
+const SHAPES: [[usize; 2]; 6] = [[1, 1], [4, 7], [3, 64], [9, 130], [2, 5003], [20, 257]];
+
+fn case([rows, cols]: [usize; 2]) -> (Vec<f32>, Vec<u32>) {
+    let logits = numbers(rows * cols, 31).iter().map(|x| 8.0 * x).collect();
+    let target = |r: usize| if r % 4 == 3 { IGNORE } else { (r * 37 % cols) as u32 };
+    (logits, (0..rows).map(target).collect())
+}
+
+fn run(cores: &Cores, logits: &[f32], targets: &[u32], cols: usize, scale: Option<f32>) -> [Vec<f32>; 2] {
+    let (mut logits, mut losses) = (logits.to_vec(), vec![f32::NAN; targets.len()]);
+    loss(cores, &mut logits, &mut losses, targets, cols, scale);
+    [losses, logits]
+}
+
+fn counted(targets: &[u32]) -> Vec<Option<usize>> {
+    targets.iter().map(|&t| (t != IGNORE).then_some(t as usize)).collect()
+}
+
+#[test]
+fn loss_is_the_oracle_with_and_without_gradient() {
+    for cores in each_isa() {
+        for shape in SHAPES {
+            let (logits, targets) = case(shape);
+            let expected = naive::loss(&wide(&logits), &counted(&targets), shape[1]);
+            let [losses, after] = run(&cores, &logits, &targets, shape[1], None);
+            assert_close(&format!("{shape:?} {:?}", cores.isa()), &losses, &expected, 4e-6);
+            assert_same_bits("logits are left as they are", &after, &logits);
+            assert_same_bits(
+                "with gradient",
+                &run(&cores, &logits, &targets, shape[1], Some(0.5))[0],
+                &losses,
+            );
+        }
+    }
+}
+
+#[test]
+fn its_gradient_is_its_slope() {
+    for cores in each_isa() {
+        for shape in SHAPES {
+            let (logits, targets) = case(shape);
+            let [_, gradient] = run(&cores, &logits, &targets, shape[1], Some(0.5));
+            let f = |x: &[f64]| 0.5 * naive::loss(x, &counted(&targets), shape[1]).iter().sum::<f64>();
+            assert_slopes(&format!("{shape:?} {:?}", cores.isa()), f, &wide(&logits), &gradient, 1e-6);
+            for (row, &target) in gradient.chunks(shape[1]).zip(&targets) {
+                let sum: f32 = row.iter().sum();
+                assert!(sum.abs() < 1e-5, "a gradient sums to zero, not {sum}");
+                assert!(target != IGNORE || row.iter().all(|&x| x == 0.0), "an ignored row has none");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_surfaces() {
+    for cores in each_isa() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            for at in [0, 40, 99] {
+                let mut logits = numbers(100, 3);
+                logits[at] = bad;
+                for scale in [None, Some(1.0)] {
+                    let [losses, _] = run(&cores, &logits, &[7], 100, scale);
+                    assert!(!losses[0].is_finite(), "{bad} at {at} gave {}", losses[0]);
+                }
+            }
+        }
+        let mut logits = vec![-3e38; 50];
+        logits[4] = 3e38;
+        assert_eq!(run(&cores, &logits, &[4], 50, None)[0], [0.0], "huge and certain");
+        assert!(!run(&cores, &logits, &[5], 50, None)[0][0].is_nan(), "huge and wrong");
+    }
+}
+
+#[test]
+#[should_panic(expected = "outside")]
+fn a_target_outside_the_columns_is_refused() {
+    run(&Cores::new(2), &[0.0; 10], &[2, 5], 5, None);
+}
+
+#[test]
+fn threads_change_no_bit() {
+    for cores in each_isa() {
+        let (logits, targets) = case([33, 1001]);
+        let one = run(&cores, &logits, &targets, 1001, Some(0.1)).concat();
+        for threads in 2..=4 {
+            let more = Cores::with(cores.isa(), threads).expect("it is there");
+            assert_same_bits("threads", &run(&more, &logits, &targets, 1001, Some(0.1)).concat(), &one);
+        }
+    }
+}
