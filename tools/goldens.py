@@ -1,7 +1,9 @@
 """Makes the golden files that parity with PyTorch is tested against: logits, loss, every gradient, ten AdamW steps.
 
     python -m venv .venv && .venv/bin/pip install torch transformers safetensors numpy
-    .venv/bin/python tools/goldens.py crates/glass/tests/golden/pytorch
+    .venv/bin/python -P tools/goldens.py crates/glass/tests/golden/pytorch
+
+(`-P`, so that a file beside this one does not stand in for the package of its name.)
 
 Four tiny GPTs (own or shared unembedding, with or without biases) are written as a plain torch module in float64, under
 the names and in the shapes of this repository. Every one is also run through transformers' GPT2LMHeadModel (an absent

@@ -1,0 +1,219 @@
+"""Makes conversations to tune a story teller on, from short stories.
+
+    python tools/conversations.py --held-out tinystories_10k_lines.txt --out conversations.jsonl SLICE.txt…
+
+Every line is `{"messages": [{"role", "content"}, …]}`: perhaps a system prompt, a request for one or two things that do
+occur in the story, the story; then, for about a third, a follow-up that the story answers, a request for another one, or
+thanks. A hero named in a system prompt is the story's hero, a wish for a short or a long story is met by its length.
+"""
+
+import argparse
+import json
+import random
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import phrases
+from stories import stories
+from story_facts import facts, learn
+
+SHORT, LONG = 560, 1000
+USES = 3
+
+
+def bytes_of(messages):
+    return sum(len(message["content"].encode()) for message in messages)
+
+
+def say(role, content):
+    return {"role": role, "content": content}
+
+
+def article(noun_phrase):
+    return ("an " if noun_phrase[0] in "aeio" or noun_phrase.startswith("um") else "a ") + noun_phrase
+
+
+class Teller:
+    """Draws conversations; every story is told at most `USES` times."""
+
+    def __init__(self, told, limit, seed):
+        self.told, self.limit = told, limit
+        self.random = random.Random(seed)
+        self.used = Counter()
+        self.about = defaultdict(list)
+        for index, story in enumerate(told):
+            for noun, _ in story.things:
+                self.about[noun].append(index)
+
+    def chance(self, share):
+        return self.random.random() < share
+
+    def pick(self, lines):
+        return self.random.choice(lines)
+
+    def conversation(self, index):
+        """A conversation about story `index`, or None where it would grow too long."""
+        story = self.told[index]
+        system, named, length = self.system(story)
+        messages = [say("system", system)] if system else []
+        if self.chance(0.04):
+            messages += [say("user", self.pick(phrases.GREETINGS)), say("assistant", self.pick(phrases.GREETED))]
+        request, things = self.request(story, named, length)
+        messages += [say("user", request), say("assistant", story.text)]
+        if bytes_of(messages) > self.limit:
+            return None
+        self.used[index] += 1
+        if self.chance(0.4):
+            self.follow_up(messages, index, things, named, length)
+        return messages
+
+    def system(self, story):
+        """A system prompt that this story obeys; whether it names the hero; the length that it asks for."""
+        kind = self.random.random()
+        plain = self.pick(phrases.SYSTEM) if self.chance(0.5) else ""
+        if kind < 0.25 and len(story.heroes) == 1:
+            rule = self.pick(phrases.SYSTEM_NAME).format(name=story.heroes[0])
+            return f"{plain} {rule}".strip(), True, None
+        length = length_of(story)
+        if 0.25 <= kind < 0.6 and length:
+            return f"{plain} {self.pick(phrases.SYSTEM_LENGTH[length])}".strip(), False, length
+        return (self.pick(phrases.SYSTEM) if kind > 0.75 else ""), False, None
+
+    def request(self, story, named, length):
+        """What the user asks for, and the nouns in it."""
+        subject, nouns = self.subject(story, named)
+        if not subject:
+            return self.pick(phrases.ANY_STORY), nouns
+        size = length_of(story) if length is None and self.chance(0.3) else None
+        if size:
+            return self.pick(phrases.SIZED[size]).format(subject=subject), nouns
+        return self.pick(phrases.REQUESTS).format(subject=subject), nouns
+
+    def subject(self, story, named):
+        """`a dog and a lost ball`, `a girl named Lily and a needle`; nothing for a story without a subject."""
+        parts, nouns = [], []
+        if story.heroes and not named and self.chance(0.3 if story.things else 0.9):
+            heroes = " and ".join(story.heroes)
+            parts.append(f"{story.kind} named {heroes}" if story.kind and self.chance(0.6) else heroes)
+        room = self.pick([1, 1, 2, 2, 2]) - len(parts)
+        kind = story.kind if parts else ""
+        candidates = [thing for thing in story.things if thing[0] not in kind][: 2 if room == 1 else 3]
+        for noun, describing in self.random.sample(candidates, min(max(room, 0), len(candidates))):
+            described = f"{self.pick(describing)} {noun}" if describing and self.chance(0.5) else noun
+            parts.append(article(described))
+            nouns.append(noun)
+        return " and ".join(parts), nouns
+
+    def follow_up(self, messages, index, things, named, length):
+        """One or two turns more, as far as they fit."""
+        another = self.another(index, things, named, length) if self.chance(0.35) else None
+        if another is not None:
+            noun, other = another
+            turns = [self.pick(phrases.ANOTHER).format(subject=article(noun)), self.told[other].text]
+        else:
+            questions = self.questions(self.told[index])
+            turns = self.pick(questions) if questions and self.chance(0.8) else self.thanks()
+        added = [say("user", turns[0]), say("assistant", turns[1])]
+        if bytes_of(messages + added) > self.limit:
+            added = [say(*pair) for pair in zip(("user", "assistant"), self.thanks())]
+        elif another is not None:
+            self.used[another[1]] += 1
+        messages += added
+        if messages[-1]["content"] not in phrases.WELCOME and self.chance(0.15):
+            user, assistant = self.thanks()
+            messages += [say("user", user), say("assistant", assistant)]
+
+    def thanks(self):
+        return self.pick(phrases.THANKS), self.pick(phrases.WELCOME)
+
+    def another(self, index, things, named, length):
+        """A thing of this story, and another story about it that obeys the same system prompt."""
+        first = self.told[index]
+        room = self.limit - len(first.text) - 200
+        for noun in things:
+            others = [
+                other for other in self.about[noun]
+                if other != index and self.used[other] < USES and len(self.told[other].text) < room
+                and (not named or self.told[other].heroes == first.heroes)
+                and (length is None or length_of(self.told[other]) == length)
+            ]
+            if others:
+                return noun, self.pick(others)
+        return None
+
+    def questions(self, story):
+        """Pairs of a question and its answer, from the story alone."""
+        pairs = [(question, answer) for question, answer in story.questions]
+        if story.heroes:
+            names = " and ".join(story.heroes)
+            who = f"{story.kind} named {names}" if story.kind else names
+            pairs.append((self.pick(phrases.WHO), f"The story was about {who}."))
+            if story.kind:
+                pairs.append((f"What was the name of {re.sub('^an? ', 'the ', story.kind)}?", f"{names}."))
+        if story.ending:
+            pairs.append((self.pick(phrases.ENDING), story.ending))
+        if story.moral:
+            pairs += [(self.pick(phrases.MORAL), story.moral)] * 3
+        return pairs
+
+
+def length_of(story):
+    return "short" if len(story.text) < SHORT else "long" if len(story.text) > LONG else None
+
+
+def small_talk(teller):
+    """A question that is not for a story, and what a story teller says."""
+    question, answers = teller.pick(phrases.SMALL_TALK)
+    return [say("user", teller.pick(question)), say("assistant", teller.pick(answers))]
+
+
+def usable(story):
+    return story.isascii() and story.count('"') % 2 == 0
+
+
+def collect(paths, held_out):
+    """The stories of `paths`, each once, without what is held out."""
+    def letters(story):
+        return re.sub(r"\W+", "", story)
+
+    held = {letters(story) for path in held_out for story in stories(path)}
+    kept = {letters(story): story for path in paths for story in stories(path) if usable(story)}
+    return [story for key, story in kept.items() if key not in held]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("slices", nargs="+", type=Path)
+    parser.add_argument("--held-out", nargs="*", type=Path, default=[])
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--bytes", type=int, default=1700, help="longest conversation, all messages together")
+    parser.add_argument("--tell", type=int, default=2, help="conversations begun with each story")
+    asked = parser.parse_args()
+    if {p.name for p in asked.slices} & ({p.name for p in asked.held_out} | {"tinystories_10k_lines.txt"}):
+        parser.error("a held-out slice cannot be trained on")
+    texts = collect(asked.slices, asked.held_out)
+    words = learn(texts)
+    teller = Teller([facts(text, words) for text in texts], asked.bytes, asked.seed)
+    order = [index for index in range(len(texts)) for _ in range(asked.tell)]
+    teller.random.shuffle(order)
+    told = [teller.conversation(index) for index in order if teller.used[index] < USES]
+    made = [messages for messages in told if messages]
+    made += [small_talk(teller) for _ in range(len(made) // 40)]
+    teller.random.shuffle(made)
+    with asked.out.open("w", encoding="utf-8") as out:
+        out.writelines(json.dumps({"messages": messages}) + "\n" for messages in made)
+    count(texts, teller, made)
+
+
+def count(texts, teller, made):
+    turns = Counter(sum(m["role"] == "user" for m in messages) for messages in made)
+    system = sum(messages[0]["role"] == "system" for messages in made)
+    print(f"{len(texts)} stories, {len(teller.used)} of them told, {len(made)} conversations, {system} with a system prompt")
+    print("questions each: " + ", ".join(f"{n} in {count}" for n, count in sorted(turns.items())))
+    print(f"{sum(map(bytes_of, made))} bytes, longest {max(map(bytes_of, made))}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""What a short story is about, by rule: its hero, its things, what can be asked about it.
+
+No tagger and no model: how a word is used in the whole collection tells what it is.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from math import log
+
+WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
+SENTENCE = re.compile(r"""[^.!?\n]+[.!?]+["']*|[^.!?\n]+$""", re.M)
+# A noun phrase ends before a comma, a small word or a verb.
+NOUN_PHRASE_END = (
+    r"(?=[.,!?;]|\s(?:and|in|on|at|to|with|that|who|from|for|near|under|by|because|as|into|up|down|out|so|again|too|"
+    r"was|were|is|are|had|has|have|but|said|saw|ran|went|came|felt|thought|told|found|could|would|can|will|did|took|made|"
+    r"got|knew|flew|swam|sat|gave|heard|fell|[a-z]+ed)\b)"
+)
+NOUN_USE = re.compile(r"\b(?:a|an|the|his|her|their|my)\s(?:([a-z]+)\s)?([a-z]+)" + NOUN_PHRASE_END, re.I)
+A_NOUN = re.compile(r"\b(?:a|an)\s(?:[a-z]+\s)?([a-z]+)" + NOUN_PHRASE_END)
+BEING = re.compile(r"\b(?:was|were|is|so|very|too|felt|looked)\s([a-z]+)(?=[.,!?]|\sand\b|\sbut\b)")
+MIDDLE_NAME = re.compile(r"(?<=[a-z,] )(?<!\. )([A-Z][a-z]+)\b")
+NOT_NAMES = set(
+    "Mom Mommy Mum Mummy Mama Momma Dad Daddy Papa Grandma Grandpa Granny Mr Mrs Ms Miss Sir Christmas Halloween Easter "
+    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday January December The God Yes No But And It He She They "
+    "Once One What You We My This That TV OK Okay Hello Hi Wow Oh".split()
+)
+NOT_THINGS = set(
+    "accident adventure afternoon air anything arm arms baby back bath belly best big bit bite body bottom boy brain "
+    "break breath brother bump camp case cell challenge chance change child choice circle class click collection "
+    "corner creature dad daddy daughter day days deal decision difference discovery distance door dream ear ears edge "
+    "emergency end ending evening event everything experience eye eyes face family father feeling feet fine finger "
+    "first floor foot friend friends front frown fun future game girl goal good great grin ground group gun half hand "
+    "handle hands happy head heart help helper hero hider hold home hug human idea image imagination infant inside "
+    "itch job journey kid kids kind kiss knock land language lap last left leg legs lesson line little look lot loud "
+    "lung mama man mark marriage massage meeting memory mess message middle mind minute mistake mixer mom moment "
+    "mommy morning mother mouth mum mystery name nap nation neck network new next night noise nose nothing object one "
+    "operation other others outside owner pain papa parent parents part patch people person piece pieces pistol player pitch "
+    "place plan port present price problem project puff pupil question reason request rest reward ride right roar "
+    "room row sad same scale school secret shade shape side sigh sight sign sip sister size smell smile solution "
+    "something son sorry sound spirit spot square staff stage stem stomach story stranger structure success sudden "
+    "surprise symbol tap task taste team test thing things throat time tip tongue top touch track trick trip try turn "
+    "universe urge victory view voice waist walk war way weapon week weight while wife wink woman word world wreck "
+    "yard yawn year".split()
+)
+NOT_ADJECTIVES = set(
+    "bad best better big dead different excited favorite few fine first good great happy last late little long many more "
+    "most nearby new next normal only other own real right sad same second special stupid such sure troubled very whole "
+    "wrong".split()
+)
+
+
+@dataclass
+class Words:
+    """How words are used in the whole collection."""
+
+    nouns: set = field(default_factory=set)
+    adjectives: set = field(default_factory=set)
+    names: set = field(default_factory=set)
+    stories_with: Counter = field(default_factory=Counter)
+    stories: int = 0
+
+
+def learn(stories):
+    """A noun mostly ends a phrase that `a` or `the` begins; an adjective stands inside one, or after `was` and its like."""
+    used, noun_use, a_noun, before, being, names = (Counter() for _ in range(6))
+    words = Words(stories=len(stories))
+    for story in stories:
+        here = WORD.findall(story)
+        used.update(here)
+        words.stories_with.update({word.lower() for word in here})
+        being.update(BEING.findall(story))
+        names.update(MIDDLE_NAME.findall(story))
+        a_noun.update(A_NOUN.findall(story))
+        for adjective, noun in NOUN_USE.findall(story):
+            noun_use[noun] += 1
+            before[adjective] += 1
+    countable = (w for w, n in noun_use.items() if n >= 8 and n >= 0.4 * used[w] and a_noun[w] >= 0.06 * used[w])
+    plural = re.compile("[^s]s$")
+    words.nouns = {w for w in countable if len(w) > 2 and not plural.search(w) and being[w] < 0.15 * used[w]} - NOT_THINGS
+    describing = (w for w, n in before.items() if n + being[w] >= 0.35 * used[w] and n >= 8 and being[w] >= 2)
+    words.adjectives = set(describing) - NOT_ADJECTIVES - words.nouns
+    words.names = {w for w, n in names.items() if n >= 2 and n > used[w.lower()]} - NOT_NAMES
+    return words
+
+
+@dataclass
+class Facts:
+    """What is known of one story."""
+
+    text: str
+    heroes: list
+    kind: str
+    things: list
+    questions: list
+    ending: str
+    moral: str
+
+
+def facts(story, words):
+    heroes = find_heroes(story, words)
+    return Facts(
+        text=story,
+        heroes=heroes,
+        kind=find_kind(story, heroes[0]) if len(heroes) == 1 else "",
+        things=find_things(story, words),
+        questions=find_questions(story, heroes),
+        ending=find_ending(story),
+        moral=find_moral(story),
+    )
+
+
+def find_heroes(story, words):
+    """One hero, or two that appear together; met early and named at least three times."""
+    named = re.search(r"\b(?:named|called|name was)\s([A-Z][a-z]+)\b(?!\s[A-Z])", story[:300])
+    count = Counter(word for word in WORD.findall(story) if word in words.names or (named and word == named[1]))
+    early = [name for name, n in count.most_common() if n >= 3 and name in story[:250] and name not in NOT_NAMES]
+    for a, b in re.findall(r"\b([A-Z][a-z]+) and ([A-Z][a-z]+)\b", story[:250]):
+        if a in early and b in early:
+            return [a, b]
+    if named and named[1] in early:
+        return [named[1]]
+    clear = len(early) == 1 or (len(early) > 1 and count[early[0]] >= 2 * count[early[1]])
+    return early[:1] if clear and count[early[0]] >= 4 else []
+
+
+def find_kind(story, hero):
+    """`a little girl`, where the story says so."""
+    said = re.search(rf"\b((?:a|an) (?:[a-z]+ ){{0,2}}[a-z]+),? (?:named|called|whose name was) {hero}\b", story[:300])
+    return said[1] if said else ""
+
+
+def find_things(story, words):
+    """Nouns that stand out in this story against the others, the most telling first, each with what describes it."""
+    count = Counter(word for word in WORD.findall(story) if word in words.nouns)
+    early = set(WORD.findall(story[: 2 * len(story) // 3]))
+    common = [word for word, n in count.items() if n >= 2 and word in early]
+    common.sort(key=lambda word: -count[word] * log(words.stories / words.stories_with[word]))
+    return [(word, describing(story, word, words)) for word in common[:5]]
+
+
+def describing(story, noun, words):
+    pairs = re.findall(rf"\b([a-z]+) {noun}\b", story)
+    return [word for word in dict.fromkeys(pairs) if word in words.adjectives]
+
+
+def find_questions(story, heroes):
+    """Questions that one sentence of the story answers, each with its answer."""
+    if len(heroes) != 1:
+        return []
+    hero, found = heroes[0], []
+    thing = r"((?:a|an|some) (?:[a-z]+ ){0,2}?[a-z]+)(?=[.,!]| in | on | under | near | and | that | with | behind )"
+    patterns = [
+        (rf"\b{hero} (?:\w+ )?found {thing}", f"What did {hero} find?", f"{hero} found {{}}."),
+        (rf"\b{hero} (?:\w+ )?saw {thing}", f"What did {hero} see?", f"{hero} saw {{}}."),
+        (rf"\b{hero} loved to ([a-z ]+?)(?=[.,!])", f"What did {hero} love to do?", f"{hero} loved to {{}}."),
+        (rf"\b{hero} wanted to ([a-z ]+?)(?=[.,!])", f"What did {hero} want to do?", f"{hero} wanted to {{}}."),
+        (rf"\b{hero} went to (the [a-z]+)(?=[.,!]| with | and | to )", f"Where did {hero} go?",
+         f"{hero} went to {{}}."),
+    ]
+    for pattern, question, answer in patterns:
+        said = re.search(pattern, story)
+        if said and not re.search(r"\b(not|never)\b", said[0]):
+            found.append((question, answer.format(said[1])))
+    return found
+
+
+def find_ending(story):
+    """The last sentence, if it can stand alone."""
+    told = [s.strip() for s in SENTENCE.findall(story)]
+    told = [s for s in told if not re.match(r"(?:The|the) [Ee]nd\b", s)]
+    last = told[-1] if told else ""
+    alone = re.match(r"(?!But|And|So)[A-Z][a-z]+ .{15,}\.$", last) and '"' not in last and "moral" not in last
+    return last if alone else ""
+
+
+def find_moral(story):
+    said = re.search(r"The moral of (?:the|this) story is[:,]? [^\n\"']+?\.", story)
+    return said[0] if said else ""
