@@ -18,6 +18,8 @@ use super::set::Set;
 use super::settings::{Identity, Settings};
 use super::watch::{Event, Watch, Why};
 use crate::backend::Backend;
+use crate::plan::Spec;
+use crate::weights::save::{Save, save};
 use crate::{Error, Result};
 
 /// What a run is made from.
@@ -30,6 +32,8 @@ pub struct Run<'a> {
     pub validation: Option<&'a Set>,
     /// Where it writes.
     pub folder: &'a Path,
+    /// What the model's files hold besides the weights.
+    pub model: Save<'a>,
     /// Whether it goes on with the run in the folder.
     pub resume: bool,
     /// Stops the run after the current step.
@@ -226,7 +230,11 @@ impl<B: Backend> Going<'_, B> {
     fn after_saving(&mut self) -> Result<()> {
         let settings = self.run.settings;
         if self.state.best.is_none_or(|best| best.step == self.state.step) {
-            let exported = self.folder.export(|folder| self.watch.export(self.learner, folder));
+            let read = |spec: &Spec, into: &mut [f32]| {
+                self.learner.read(spec, into);
+                Ok(())
+            };
+            let exported = self.folder.export(|folder| save(folder, &self.run.model, &read));
             exported.map_err(|error| self.not_written(error))?;
         }
         let is_due = |step: u64| {

@@ -1,6 +1,6 @@
 //! What happens in a run, and who is told.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::learner::Learner;
 use super::log::Line;
@@ -78,7 +78,7 @@ pub enum Why {
     Patience,
 }
 
-/// Who watches a run, and does for it what the library does not: time, pictures, text, model files.
+/// Who watches a run, and does for it what the library does not: time, pictures, text.
 pub trait Watch<B: Backend> {
     /// Something happened.
     fn event(&mut self, event: Event<'_>) {
@@ -99,12 +99,6 @@ pub trait Watch<B: Backend> {
     /// Shows what the model says by now. It must leave the learner's weights and moments as they are.
     fn sample(&mut self, learner: &mut Learner<B>, step: u64) -> Result<()> {
         let _ = (learner, step);
-        Ok(())
-    }
-
-    /// Writes the model into an empty folder. What is written depends on the learner only.
-    fn export(&mut self, learner: &Learner<B>, folder: &Path) -> Result<()> {
-        let _ = (learner, folder);
         Ok(())
     }
 }

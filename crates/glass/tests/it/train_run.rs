@@ -19,6 +19,9 @@ use glass::train::set::{Chat, Samples, Set};
 use glass::train::settings::Settings;
 use glass::train::spikes::Spikes;
 use glass::train::watch::{Event, Watch, Why};
+use glass::weights;
+use glass::weights::dtype::Dtype;
+use glass::weights::save::Save;
 
 use crate::scratch::Scratch;
 use crate::tiny;
@@ -44,14 +47,12 @@ fn settings() -> Settings {
     }
 }
 
-/// Notes what happens; stops after a step, spoils the weights after a step, has no room for the model after a step.
+/// Notes what happens; stops after a step, spoils the weights after a step.
 #[derive(Default)]
 struct Actions {
     stop_after: Option<u64>,
     spoil_after: Option<u64>,
-    full_after: Option<u64>,
     stop: Arc<AtomicBool>,
-    step: u64,
     seen: Vec<String>,
 }
 
@@ -59,7 +60,6 @@ impl Watch<Cpu> for Actions {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Step { line, .. } => {
-                self.step = line.step;
                 self.stop.store(self.stop_after == Some(line.step), Ordering::Relaxed);
             }
             Event::Saved { step, .. } => self.seen.push(format!("saved {step}")),
@@ -75,16 +75,6 @@ impl Watch<Cpu> for Actions {
             let mut weights = learner.arena(Arena::Weights);
             weights[3] = f32::NAN;
             learner.set_arena(Arena::Weights, &weights);
-        }
-        Ok(())
-    }
-
-    fn export(&mut self, learner: &Learner<Cpu>, folder: &Path) -> glass::Result<()> {
-        let weights: Vec<u8> = learner.arena(Arena::Weights).iter().flat_map(|w| w.to_le_bytes()).collect();
-        fs::write(folder.join("config.json"), "{}").unwrap();
-        fs::write(folder.join("model"), weights).unwrap();
-        if self.full_after == Some(self.step) {
-            return Err(Error::io("cannot write", folder, std::io::Error::from_raw_os_error(28)));
         }
         Ok(())
     }
@@ -117,8 +107,17 @@ fn go_on(
     let rows = settings.batch * config.context;
     let mut learner = Learner::new(Arc::new(Cpu::new(threads)), &config, rows, settings.batch)?;
     learner.initialise(5);
-    let stop = &*actions.stop.clone();
-    run(&mut learner, &Run { settings, train, validation, folder, resume, stop }, actions)
+    let (stop, plan) = (&*actions.stop.clone(), learner.plan().clone());
+    let model = Save {
+        config: &config,
+        plan: &plan,
+        dtype: Dtype::F32,
+        tokenizer: None,
+        template: None,
+        end_of_text: None,
+        generation: None,
+    };
+    run(&mut learner, &Run { settings, train, validation, folder, model, resume, stop }, actions)
 }
 
 fn stopping(step: u64) -> Actions {
@@ -138,6 +137,18 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         }
     }
     found
+}
+
+/// The weights of the model in a folder, as a checkpoint holds them.
+fn weights(folder: &Path) -> Vec<u8> {
+    let model = weights::folder::Folder::open(folder).unwrap();
+    assert_eq!(model.config(), &tiny::config());
+    let (_, plan) = glass::model::Gpt::plan(model.config());
+    let mut values = vec![0.0; plan.len()];
+    for spec in &plan.specs {
+        model.read(spec, &mut values[spec.span.clone()]).unwrap();
+    }
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 fn assert_same(left: &Path, right: &Path) {
@@ -196,7 +207,7 @@ fn conversations_without_validation_give_the_last_model() {
     go_on(stopped.path(), &settings(), true, &mut Actions::default(), 1, &chats, None).unwrap();
     assert_same(whole.path(), stopped.path());
     let files = files(whole.path());
-    assert!(files["model"] == files["train/step-00000024/weights.f32"]);
+    assert!(weights(whole.path()) == files["train/step-00000024/weights.f32"]);
     let log = String::from_utf8_lossy(&files["train/log.jsonl"]).into_owned();
     assert!(log.lines().all(|line| line.contains("\"val_loss\":null")));
 }
@@ -235,7 +246,7 @@ fn the_last_and_the_best_are_kept() {
     assert_eq!(Folder::open(whole.path(), &identity).unwrap().steps().unwrap(), expected);
     let files = files(whole.path());
     assert!(
-        files["model"] == files[&format!("train/step-{best:08}/weights.f32")],
+        weights(whole.path()) == files[&format!("train/step-{best:08}/weights.f32")],
         "the model is the best one"
     );
 
@@ -267,7 +278,7 @@ fn leftovers_of_every_stage_are_no_hindrance() {
     lines.push_str(&later);
     lines.push_str("\n{\"step\":14,\"lo");
     fs::write(&log, lines).unwrap();
-    fs::remove_file(folder.path().join("model")).unwrap();
+    fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     go(folder.path(), &settings(), true, &mut Actions::default()).unwrap();
     assert_same(whole.path(), folder.path());
 }
@@ -363,13 +374,17 @@ fn what_is_not_finite_ends_the_run_and_names_the_step() {
 }
 
 #[test]
-fn a_full_disk_ends_the_run_and_the_last_checkpoint_stays() {
-    let folder = Scratch::new("full");
-    let mut actions = Actions { full_after: Some(8), ..Actions::default() };
-    let error = go(folder.path(), &settings(), false, &mut actions).unwrap_err().to_string();
-    assert!(error.contains("No space left on device") && error.contains("step-00000008"), "{error}");
-    let model = fs::read(folder.path().join("model")).unwrap();
-    assert!(model == fs::read(folder.path().join("train/step-00000004/weights.f32")).unwrap());
+fn what_cannot_be_written_ends_the_run_and_the_last_checkpoint_stays() {
+    let folder = Scratch::new("unwritten");
+    go(folder.path(), &settings(), false, &mut stopping(7)).unwrap();
+    // In the way of the model's file; as root, a file's permissions would not be.
+    let file = folder.path().join("model.safetensors");
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    fs::write(file.join("in the way"), "").unwrap();
+    let error = go(folder.path(), &settings(), true, &mut Actions::default()).unwrap_err().to_string();
+    assert!(error.starts_with("cannot replace ") && error.contains("step-00000008; make room"), "{error}");
+    fs::remove_dir_all(&file).unwrap();
     go(folder.path(), &settings(), true, &mut Actions::default()).unwrap();
     assert_same(whole().0.path(), folder.path());
 }
