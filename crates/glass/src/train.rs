@@ -6,6 +6,59 @@
 //!
 //! Everything here is a function of the data, the settings and the step's number: a run that was stopped and resumed
 //! writes the same bytes as one that never stopped.
+//!
+//! ```no_run
+//! use std::{path::Path, sync::Arc, sync::atomic::AtomicBool};
+//!
+//! use glass::backend::Cpu;
+//! use glass::tokens::{Special, Tokenizer};
+//! use glass::train::{data, files, learner::Learner, run, set::Set, settings::Settings, watch::Watch};
+//! use glass::weights::{dtype::Dtype, save::Save};
+//!
+//! struct Quiet;
+//! impl Watch<Cpu> for Quiet {}
+//!
+//! # fn main() -> glass::Result<()> {
+//! let (files, _remarks) = files::find(&["stories".into()], &["txt", "jsonl"])?;
+//! let (documents, _remarks) = data::Documents::read(&files, &data::Reading::default())?;
+//! let (learned, held_out) = documents.split(0.1, 1);
+//!
+//! let tokenizer = Tokenizer::gpt2();
+//! let (vocabulary, end) = (tokenizer.vocabulary_size(), tokenizer.end_of_text());
+//! let encode = |text: &str| tokenizer.encode_parallel(text.as_bytes(), Special::Plain);
+//! let train = Set::of_documents(&learned, vocabulary, end, &encode)?;
+//! let validation = Set::of_documents(&held_out, vocabulary, end, &encode)?;
+//!
+//! let settings = Settings { steps: 500, ..Settings::default() };
+//! let config = glass::Config::gpt2(vocabulary, 128, 192, 4, 6);
+//! let rows = settings.batch * config.context;
+//! let mut learner = Learner::new(Arc::new(Cpu::new(2)), &config, rows, settings.batch)?;
+//! learner.initialise(settings.seed);
+//!
+//! let plan = learner.plan().clone();
+//! let model = Save {
+//!     config: &config,
+//!     plan: &plan,
+//!     dtype: Dtype::F32,
+//!     tokenizer: Some(&tokenizer),
+//!     template: None,
+//!     end_of_text: end,
+//!     generation: None,
+//! };
+//! let run = run::Run {
+//!     settings: &settings,
+//!     train: &train,
+//!     validation: Some(&validation),
+//!     folder: Path::new("my-model"),
+//!     model,
+//!     resume: false,
+//!     stop: &AtomicBool::new(false),
+//! };
+//! let summary = run::run(&mut learner, &run, &mut Quiet)?;
+//! assert_eq!(summary.step, 500);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod files;
 pub mod data;
