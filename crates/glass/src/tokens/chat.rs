@@ -5,7 +5,9 @@
 //! becomes tokens, so that no message can forge a special token, in `guard`.
 
 mod engine;
+mod guard;
 mod json;
+mod python;
 mod segments;
 
 use crate::{Error, Result};

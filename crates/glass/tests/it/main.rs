@@ -16,3 +16,5 @@ mod tokens;
 mod tokens_json;
 mod tokens_learn;
 mod tokens_stream;
+mod chat;
+mod next_token;

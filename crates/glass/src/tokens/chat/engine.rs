@@ -1,9 +1,8 @@
 //! The Jinja engine, set up to behave as `transformers` sets up Python's: the same whitespace rules, the same extra names.
 
-use super::{json, refused};
+use super::{json, python, refused};
 use crate::Error;
-use minijinja::{Environment, ErrorKind, State, Value, value::from_args};
-use minijinja_contrib::pycompat;
+use minijinja::{Environment, ErrorKind, Value};
 use std::error::Error as _;
 use std::fmt;
 
@@ -24,10 +23,11 @@ pub(super) fn compile(source: &str) -> Result<Environment<'static>, Error> {
     let mut whitespace = environment.syntax().to_builder();
     environment.set_syntax(whitespace.trim_blocks(true).lstrip_blocks(true).build().map_err(sentence)?);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_unknown_method_callback(python_method);
+    environment.set_unknown_method_callback(python::method);
     environment.set_fuel(Some(FUEL));
     environment.add_function("raise_exception", raise_exception);
     environment.add_filter("tojson", json::tojson);
+    environment.add_filter("trim", python::trim);
     let source = without_generation_tags(&source.replace("\r\n", "\n").replace('\r', "\n"));
     environment.add_template_owned(NAME, source).map_err(sentence)?;
     Ok(environment)
@@ -54,34 +54,6 @@ fn without_generation_tags(source: &str) -> String {
     let at = rest.find("{%").unwrap_or(0);
     plain.push_str(&rest[at..]);
     plain
-}
-
-/// Python's methods: most by `minijinja-contrib`, and the few it lacks that templates use.
-fn python_method(
-    state: &mut State,
-    value: &Value,
-    method: &str,
-    args: &[Value],
-) -> Result<Value, minijinja::Error> {
-    match (value.as_str(), method) {
-        (Some(text), "removeprefix") => {
-            let (prefix,): (&str,) = from_args(args)?;
-            Ok(Value::from(text.strip_prefix(prefix).unwrap_or(text)))
-        }
-        (Some(text), "removesuffix") => {
-            let (suffix,): (&str,) = from_args(args)?;
-            Ok(Value::from(text.strip_suffix(suffix).unwrap_or(text)))
-        }
-        (Some(text), "rsplit") => {
-            let (separator, most): (&str, Option<i64>) = from_args(args)?;
-            let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
-            let mut parts: Vec<Value> =
-                text.rsplitn(most.saturating_add(1), separator).map(Value::from).collect();
-            parts.reverse();
-            Ok(Value::from(parts))
-        }
-        _ => pycompat::unknown_method_callback(state, value, method, args),
-    }
 }
 
 /// What a template says when it refuses a conversation.

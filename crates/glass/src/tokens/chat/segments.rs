@@ -21,6 +21,7 @@ impl Template {
     /// shows earlier turns differently once later ones follow) cannot be learned from, and is refused.
     pub fn segments(&self, messages: &[Message]) -> Result<Vec<Segment>> {
         let whole = self.render(messages, false)?;
+        let closed = self.closing().is_ok_and(|closing| !closing.is_empty());
         let mut segments = Vec::new();
         let mut push = |text: &str, learned| {
             if !text.is_empty() {
@@ -35,13 +36,23 @@ impl Template {
             let answer = through.strip_prefix(&before).filter(|_| whole.starts_with(&through));
             let answer =
                 answer.filter(|answer| before.len() >= done && answer.contains(message.content.trim()));
-            let spoken = spoken(answer.ok_or_else(|| inconsistent(turn))?, &message.content);
+            let answer = answer.ok_or_else(|| inconsistent(turn))?;
+            let learned = if closed { answer.trim_end() } else { answer };
             push(&whole[done..before.len()], false);
-            push(spoken, true);
-            done = before.len() + spoken.len();
+            push(learned, true);
+            done = before.len() + learned.len();
         }
         push(&whole[done..], false);
         Ok(segments)
+    }
+
+    /// What closes an answer, as in `<|im_end|>`; empty where the template closes it with nothing but white space. Whoever
+    /// generates an answer stops there.
+    pub fn closing(&self) -> Result<String> {
+        const ANSWER: &str = "What is said is not what closes it.";
+        let conversation = [("user", "What closes an answer?"), ("assistant", ANSWER)].map(Message::from);
+        let whole = self.render(&conversation, false)?;
+        Ok(whole.split_once(ANSWER).map_or("", |(_, closing)| closing.trim()).to_string())
     }
 }
 
@@ -51,10 +62,4 @@ fn inconsistent(turn: usize) -> Error {
          is learned cannot be told from what is read; use another template",
         turn + 1
     ))
-}
-
-/// The answer without the white space behind what closes it; all of it where nothing but white space does.
-fn spoken<'a>(answer: &'a str, content: &str) -> &'a str {
-    let closed = answer.trim_end();
-    if closed.ends_with(content.trim_end()) { answer } else { closed }
 }

@@ -1,0 +1,172 @@
+//! A conversation as tokens, in which only the template writes special tokens: a message that spells one stays text.
+//!
+//! Before rendering, every message is disarmed: one character of whatever could become a special token in it is replaced
+//! by a stand-in, a private-use character that occurs nowhere else. The rendered text is cut at its special tokens, and
+//! the stand-ins are put back into what lies between. Disarmed are special tokens spelled whole, and a message's first
+//! and last character where a special token could reach over its edge (a message that ends in `<`). Most messages hold
+//! nothing of the kind and are left alone, so a template that looks into them sees what it should; if one decides
+//! otherwise because of a stand-in, the conversation is refused.
+
+use super::{Message, Segment, Template, refused};
+use crate::tokens::added::Piece;
+use crate::tokens::{Special, Tokenizer};
+use crate::{Error, Result};
+
+impl Template {
+    /// The tokens of a whole conversation, and which of them are learned; see [`Template::segments`]. The text is cut at
+    /// the special tokens, where learning begins and where it ends, and each piece is tokenised apart, as it is when the
+    /// model answers a prompt.
+    pub fn tokens(&self, messages: &[Message], tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<bool>)> {
+        let guard = Guard::new(self, messages, tokenizer)?;
+        let segments = guard.render(messages, |messages| self.segments(messages))?;
+        let (mut ids, mut learned) = (Vec::new(), Vec::new());
+        for Segment { text, learned: flag } in &segments {
+            guard.encode(text, &mut ids);
+            learned.resize(ids.len(), *flag);
+        }
+        Ok((ids, learned))
+    }
+
+    /// The tokens of a running chat, up to where the assistant begins to speak.
+    pub fn prompt(&self, messages: &[Message], tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+        let guard = Guard::new(self, messages, tokenizer)?;
+        let text = guard.render(messages, |messages| {
+            Ok(vec![Segment { text: self.render(messages, true)?, learned: false }])
+        })?;
+        let mut ids = Vec::new();
+        text.iter().for_each(|segment| guard.encode(&segment.text, &mut ids));
+        Ok(ids)
+    }
+}
+
+/// The stand-ins of one conversation.
+struct Guard<'a> {
+    tokenizer: &'a Tokenizer,
+    /// A character that is replaced, and what stands for it.
+    stand_ins: Vec<(char, char)>,
+    /// The messages as the template gets them.
+    disarmed: Vec<Message>,
+}
+
+impl<'a> Guard<'a> {
+    fn new(template: &Template, messages: &[Message], tokenizer: &'a Tokenizer) -> Result<Self> {
+        let added = || tokenizer.0.added.iter();
+        let specials: Vec<&str> = added().filter(|token| token.special).map(|token| &*token.text).collect();
+        for (turn, message) in messages.iter().enumerate() {
+            check_role(turn, &message.role)?;
+        }
+        let taken = |c: char| {
+            template.source.contains(c)
+                || [&template.bos, &template.eos].into_iter().flatten().any(|token| token.contains(c))
+                || messages.iter().any(|message| message.content.contains(c))
+                || added().any(|token| token.text.contains(c))
+        };
+        let mut free = ('\u{e000}'..='\u{f8ff}').chain('\u{f0000}'..='\u{ffffd}').filter(|&c| !taken(c));
+        let mut guard = Guard { tokenizer, stand_ins: Vec::new(), disarmed: Vec::new() };
+        for message in messages {
+            let mut content = String::with_capacity(message.content.len());
+            let mut places = places(&message.content, &specials).into_iter().peekable();
+            for (at, c) in message.content.char_indices() {
+                let replaced = places.next_if_eq(&at).is_some();
+                content.push(if replaced { guard.stand_in(c, &mut free)? } else { c });
+            }
+            guard.disarmed.push(Message { role: message.role.clone(), content });
+        }
+        Ok(guard)
+    }
+
+    fn stand_in(&mut self, c: char, free: &mut impl Iterator<Item = char>) -> Result<char> {
+        if let Some(&(_, stand_in)) = self.stand_ins.iter().find(|(real, _)| *real == c) {
+            return Ok(stand_in);
+        }
+        let stand_in =
+            free.next().ok_or_else(|| refused("they hold every private-use character there is"))?;
+        self.stand_ins.push((c, stand_in));
+        Ok(stand_in)
+    }
+
+    /// The text with the messages' own characters again.
+    fn restore(&self, text: &str) -> String {
+        let real =
+            |c: char| self.stand_ins.iter().find(|(_, stand_in)| *stand_in == c).map_or(c, |(real, _)| *real);
+        text.chars().map(real).collect()
+    }
+
+    /// What `render` makes of the disarmed messages, which must be what it makes of the messages themselves.
+    fn render(
+        &self,
+        messages: &[Message],
+        render: impl Fn(&[Message]) -> Result<Vec<Segment>>,
+    ) -> Result<Vec<Segment>> {
+        let plain = render(messages)?;
+        if self.stand_ins.is_empty() {
+            return Ok(plain);
+        }
+        let guarded = render(&self.disarmed).map_err(|_| looks_inside())?;
+        let same = |(plain, guarded): (&Segment, &Segment)| {
+            plain.learned == guarded.learned && plain.text == self.restore(&guarded.text)
+        };
+        if plain.len() != guarded.len() || !plain.iter().zip(&guarded).all(same) {
+            return Err(looks_inside());
+        }
+        Ok(guarded)
+    }
+
+    /// Appends the tokens of a guarded text.
+    fn encode(&self, text: &str, ids: &mut Vec<u32>) {
+        for piece in self.tokenizer.0.added.pieces(text.as_bytes(), Special::Allowed) {
+            match piece {
+                Piece::Token(id) => ids.push(id),
+                Piece::Text(text) => {
+                    let text = self.restore(&String::from_utf8_lossy(text));
+                    ids.extend(self.tokenizer.encode(&text, Special::Plain));
+                }
+            }
+        }
+    }
+}
+
+fn looks_inside() -> Error {
+    refused(
+        "a message spells a special token, and the chat template treats such messages in a way of its own, so the two \
+         cannot be told apart; take the special token out of the message",
+    )
+}
+
+/// A role is written by the template around special tokens, so it must not be able to spell one.
+fn check_role(turn: usize, role: &str) -> Result<()> {
+    let letters = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    if !role.is_empty() && role.chars().all(letters) {
+        return Ok(());
+    }
+    let turn = turn + 1;
+    Err(refused(format!(
+        "message {turn} has the role {role:?}; a role is one word of letters, digits, _ and -"
+    )))
+}
+
+/// Where a message is to be disarmed, rising: the first character of every special token spelled in it, and its first or
+/// last character where a special token could begin before it or end behind it.
+fn places(content: &str, specials: &[&str]) -> Vec<usize> {
+    let mut places = Vec::new();
+    let core = content.trim();
+    let start = content.len() - content.trim_start().len();
+    for special in specials {
+        let spelled =
+            content.char_indices().map(|(at, _)| at).filter(|&at| content[at..].starts_with(special));
+        places.extend(spelled);
+        let inside = special.char_indices().map(|(at, _)| at).skip(1);
+        let mut inside = inside.filter(|_| !core.is_empty());
+        if inside.clone().any(|at| core.starts_with(&special[at..]))
+            || special.contains(core) && !core.is_empty()
+        {
+            places.push(start);
+        }
+        if inside.any(|at| core.ends_with(&special[..at])) {
+            places.extend(core.char_indices().next_back().map(|(at, _)| start + at));
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    places
+}
