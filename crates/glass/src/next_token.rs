@@ -86,29 +86,29 @@ impl Sampler {
     /// # Errors
     /// Where a logit is NaN or infinitely high, or no token is left possible.
     pub fn next(&mut self, logits: &[f32]) -> Result<Drawn> {
-        let raw_peak = probability::peak(logits, self.scores.len())?;
-        let raw = self.adjust(logits);
-        let peak = if raw {
-            raw_peak
-        } else {
-            probability::peak(&self.scores, self.scores.len()).map_err(adjusted)?
-        };
-        let (id, sum) = if self.sampling.temperature == 0.0 {
-            let greedy = self.scores.iter().position(|&score| score == peak);
-            (greedy.unwrap_or_default() as u32, log_sum_exp(logits, raw_peak))
-        } else {
-            let inverse = 1.0 / f64::from(self.sampling.temperature);
-            let mass = probability::weigh(&self.scores, peak, inverse, &mut self.weights);
-            let sum = if raw && inverse == 1.0 {
-                f64::from(peak) + mass.ln()
-            } else {
-                log_sum_exp(logits, raw_peak)
-            };
-            (self.draw(mass), sum)
+        let Left { kept, mass, raw_sum } = self.leave(logits)?;
+        let mark = mass * uniform(self.sampling.seed, self.sample, self.position);
+        let id = match kept {
+            None => probability::pick(self.weights.iter().copied(), mark) as u32,
+            Some(kept) => {
+                let weights = self.keys[..kept].iter().map(|&key| self.weights[id_of(key) as usize]);
+                id_of(self.keys[probability::pick(weights, mark)])
+            }
         };
         self.note(id);
         self.generated[id as usize] = self.generated[id as usize].saturating_add(1);
-        Ok(Drawn { id, logprob: (f64::from(logits[id as usize]) - sum) as f32 })
+        Ok(Drawn { id, logprob: (f64::from(logits[id as usize]) - raw_sum) as f32 })
+    }
+
+    /// The tokens that [`Sampler::next`] would draw from, with their probabilities, and draws none.
+    pub fn probabilities(&mut self, logits: &[f32]) -> Result<Vec<(u32, f64)>> {
+        let Left { kept, mass, .. } = self.leave(logits)?;
+        let of = |id: u32| (id, self.weights[id as usize] / mass);
+        let possible = |&(_, probability): &(u32, f64)| probability > 0.0;
+        Ok(match kept {
+            None => (0..self.weights.len() as u32).map(of).filter(possible).collect(),
+            Some(kept) => self.keys[..kept].iter().map(|&key| of(id_of(key))).filter(possible).collect(),
+        })
     }
 
     /// The `n` most probable tokens by the raw logits, most probable first.
@@ -132,6 +132,28 @@ impl Sampler {
         }
     }
 
+    /// The whole order up to the draw: `weights`, and the first of `keys`, from the logits.
+    fn leave(&mut self, logits: &[f32]) -> Result<Left> {
+        let vocabulary = self.scores.len();
+        let raw_peak = probability::peak(logits, vocabulary)?;
+        let raw = self.adjust(logits);
+        let peak =
+            if raw { raw_peak } else { probability::peak(&self.scores, vocabulary).map_err(adjusted)? };
+        if self.sampling.temperature == 0.0 {
+            let id = self.scores.iter().position(|&score| score == peak).unwrap_or_default();
+            self.weights[id] = 1.0;
+            self.keys.clear();
+            self.keys.push(key(peak, id as u32));
+            return Ok(Left { kept: Some(1), mass: 1.0, raw_sum: log_sum_exp(logits, raw_peak) });
+        }
+        let inverse = 1.0 / f64::from(self.sampling.temperature);
+        let all = probability::weigh(&self.scores, peak, inverse, &mut self.weights);
+        let undistorted = raw && inverse == 1.0;
+        let raw_sum = if undistorted { f64::from(peak) + all.ln() } else { log_sum_exp(logits, raw_peak) };
+        let (kept, mass) = self.keep(all);
+        Ok(Left { kept, mass, raw_sum })
+    }
+
     /// `scores` = logits after bias and penalties; whether they are still the raw logits.
     fn adjust(&mut self, logits: &[f32]) -> bool {
         let Sampling { repetition_penalty, presence_penalty, frequency_penalty, .. } = self.sampling;
@@ -151,33 +173,43 @@ impl Sampler {
         !penalised && self.sampling.logit_bias.is_empty()
     }
 
-    /// A token drawn by `weights`, which add up to `mass`, from those that top-k, top-p and min-p leave.
-    fn draw(&mut self, mass: f64) -> u32 {
-        let Sampling { seed, top_k, top_p, min_p, .. } = self.sampling;
-        let chance = uniform(seed, self.sample, self.position);
-        let top_k = if top_k == 0 { self.scores.len() } else { top_k.min(self.scores.len()) };
-        if top_k == self.scores.len() && top_p == 1.0 && min_p == 0.0 {
-            return probability::pick(self.weights.iter().copied(), chance * mass) as u32;
+    /// Top-k, top-p and min-p: how many of `keys` they leave (none where all tokens stay), and what those weigh. `all` is
+    /// the sum of all weights.
+    fn keep(&mut self, all: f64) -> (Option<usize>, f64) {
+        let vocabulary = self.scores.len();
+        let (top_p, min_p) = (f64::from(self.sampling.top_p), f64::from(self.sampling.min_p));
+        let top_k = if self.sampling.top_k == 0 { vocabulary } else { self.sampling.top_k };
+        if top_k >= vocabulary && top_p == 1.0 && min_p == 0.0 {
+            return (None, all);
         }
-        let mut mass = mass;
-        if top_k < self.scores.len() {
+        let mut mass = all;
+        if top_k < vocabulary {
             select::largest(&self.scores, top_k, &mut self.keys);
             self.keys.sort_unstable_by(|a, b| b.cmp(a)); // so that the sum has one order
             mass = self.keys.iter().map(|&key| self.weights[id_of(key) as usize]).sum();
         } else {
-            // Together, tokens below this weight hold less than 1 − p: none of them can be among the fewest that hold p.
-            let floor = (1.0 - f64::from(top_p)) * mass / (2 * self.scores.len()) as f64;
-            let floor = floor.max(0.5 * f64::from(min_p));
-            self.keys.clear();
-            let kept =
+            // Together, tokens below this weight hold less than 1 − p: none of them is among the fewest that hold p. And
+            // the most probable token weighs 1, so none far below min-p stays either.
+            let floor = (0.5 * min_p).max((1.0 - top_p) * all / (2 * vocabulary) as f64);
+            let heavy =
                 self.weights.iter().zip(&self.scores).zip(0..).filter(|((weight, _), _)| **weight >= floor);
-            self.keys.extend(kept.map(|((_, &score), id)| key(score, id)));
+            self.keys.clear();
+            self.keys.extend(heavy.map(|((_, &score), id)| key(score, id)));
         }
-        let (kept, mass) =
-            select::nucleus(&mut self.keys, &self.weights, f64::from(top_p) * mass, f64::from(min_p));
-        let weights = self.keys[..kept].iter().map(|&key| self.weights[id_of(key) as usize]);
-        id_of(self.keys[probability::pick(weights, chance * mass)])
+        let enough = if top_p == 1.0 { f64::INFINITY } else { top_p * mass };
+        let (kept, mass) = select::nucleus(&mut self.keys, &self.weights, enough, min_p);
+        (Some(kept), mass)
     }
+}
+
+/// What the next token is drawn from.
+struct Left {
+    /// How many of the sampler's keys; without a number, the whole vocabulary.
+    kept: Option<usize>,
+    /// The sum of their weights.
+    mass: f64,
+    /// `ln Σ exp(logit)` of the raw logits.
+    raw_sum: f64,
 }
 
 fn adjusted(_: Error) -> Error {
