@@ -1,5 +1,36 @@
-//! The program `glass`.
+//! The program `glass`: the library's door on the command line.
+//!
+//! Results go to standard output, progress and remarks to standard error. Exit status: 0 done, 1 it failed, 2 it was
+//! asked wrongly.
 
-fn main() {
-    println!("glass");
+mod args;
+mod embedded;
+mod fail;
+mod input;
+mod model_arg;
+mod out;
+mod progress;
+mod tokenizer;
+mod tokens;
+mod weights;
+mod welcome;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command, TokenizerCommand};
+use fail::Fail;
+
+fn main() -> ExitCode {
+    fail::say_panics_in_a_sentence();
+    let done = args::parse().and_then(run);
+    fail::status(done)
+}
+
+fn run(cli: Cli) -> Result<(), Fail> {
+    match cli.command {
+        None => welcome::show(),
+        Some(Command::Tokens(args)) => tokens::run(&args),
+        Some(Command::Tokenizer { command: TokenizerCommand::Learn(args) }) => tokenizer::learn(&args),
+        Some(Command::Weights(args)) => weights::run(&args),
+    }
 }

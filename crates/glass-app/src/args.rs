@@ -1,0 +1,85 @@
+//! The command line: what can be asked, and how it is explained.
+
+mod tokenizer;
+mod tokens;
+mod weights;
+
+use clap::error::{ContextKind, ErrorKind};
+use clap::{Parser, Subcommand};
+
+use crate::fail::Fail;
+
+pub use tokenizer::{LearnArgs, TokenizerCommand};
+pub use tokens::TokensArgs;
+pub use weights::WeightsArgs;
+
+/// A GPT you can see through: it tokenises, trains, generates, chats, and shows every number on the way.
+#[derive(Parser, Debug)]
+#[command(name = "glass", version, about, disable_help_subcommand = true, after_help = AFTER)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const AFTER: &str = "\
+Results go to standard output, progress and remarks to standard error. `-` is standard input, byte for byte.
+Exit status: 0 done, 1 it failed, 2 it was asked wrongly. NO_COLOR turns colours off.";
+
+/// The commands, in the order of the flow.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Text to tokens: pieces, ids, bytes; and back
+    Tokens(TokensArgs),
+    /// A vocabulary of your own
+    Tokenizer {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: TokenizerCommand,
+    },
+    /// Every group of weight matrices, the totals, and what a context costs
+    Weights(WeightsArgs),
+}
+
+/// Reads the command line. Help and version are shown here, and end the program.
+pub fn parse() -> Result<Cli, Fail> {
+    Cli::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match error.print() {
+            Ok(()) => Fail::Closed,
+            Err(failed) => Fail::from(failed),
+        },
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => missing(&error),
+        _ => sentence(&error),
+    })
+}
+
+fn missing(error: &clap::Error) -> Fail {
+    let usage = error.to_string();
+    let usage = usage.lines().find_map(|line| line.trim().strip_prefix("Usage: ").map(str::to_string));
+    Fail::asked(format!("a subcommand is missing: {}", usage.unwrap_or_default()))
+}
+
+/// Clap's refusal as one sentence: what it says and its tip, without usage and without line breaks.
+fn sentence(error: &clap::Error) -> Fail {
+    let text = error.to_string();
+    let kept: Vec<&str> = text
+        .split("\n\n")
+        .map(str::trim)
+        .filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more information"))
+        .collect();
+    let said = kept.join("; ");
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    let said: Vec<&str> = said.split_whitespace().collect();
+    let command = match error.get(ContextKind::Usage) {
+        Some(usage) => help_of(&usage.to_string()),
+        None => "glass --help".into(),
+    };
+    Fail::asked(format!("{}; see `{command}`", said.join(" ")))
+}
+
+/// `Usage: glass tokenizer learn [OPTIONS]` → `glass tokenizer learn --help`.
+fn help_of(usage: &str) -> String {
+    let words = usage.trim_start_matches("Usage:").split_whitespace();
+    let command: Vec<&str> = words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase())).collect();
+    format!("{} --help", command.join(" "))
+}

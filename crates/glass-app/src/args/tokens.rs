@@ -1,0 +1,51 @@
+//! `glass tokens`.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+/// Text to tokens: pieces, ids, bytes; and back
+#[derive(Args, Debug)]
+#[command(after_long_help = AFTER)]
+pub struct TokensArgs {
+    /// The text; - is standard input, byte for byte
+    #[arg(required_unless_present = "decode")]
+    pub text: Option<OsString>,
+
+    /// Whose vocabulary: a model's directory; without it, the model inside the program
+    #[arg(long, short, value_name = "MODEL")]
+    pub model: Option<String>,
+
+    /// A vocabulary instead of a model: gpt2, or a tokenizer.json
+    #[arg(long, value_name = "VOCABULARY", conflicts_with = "model")]
+    pub vocab: Option<String>,
+
+    /// The other way: the text of these ids (15496,995); - is standard input
+    #[arg(long, value_name = "IDS", conflicts_with_all = ["text", "merges"])]
+    pub decode: Option<String>,
+
+    /// Show how every word was put together, merge by merge
+    #[arg(long)]
+    pub merges: bool,
+
+    /// Let <|endoftext|> and its like in the text be the special tokens; otherwise they are plain text
+    #[arg(long)]
+    pub special: bool,
+
+    /// One JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+const AFTER: &str = "\
+JSON: {\"tokens\":[{\"id\":15496,\"text\":\"Hello\",\"bytes\":[72,101,108,108,111]}],\"count\":1}
+  text    the token's bytes as characters; where they are not whole characters, with U+FFFD in their place
+  bytes   exactly what the token stands for
+  merges  with --merges: [{\"word\",\"steps\":[[\"H\",\"e\",…],…]}]; the last step holds the word's tokens
+With --decode: {\"text\",\"bytes\",\"count\"}
+
+Examples:
+  glass tokens --vocab gpt2 \"Hello, world\"
+  glass tokens --vocab gpt2 --merges \"unbelievable\"
+  glass tokens --vocab gpt2 --decode 15496,11,995
+  cat book.txt | glass tokens --vocab gpt2 --json -";

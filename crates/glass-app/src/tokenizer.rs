@@ -1,0 +1,133 @@
+//! `glass tokenizer learn`: a vocabulary from text.
+
+mod portions;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use glass::Error;
+use glass::tokens::{Learn, Progress, Tokenizer, learn as learn_merges};
+use glass::train::files;
+use serde_json::json;
+
+use crate::args::LearnArgs;
+use crate::fail::{Fail, say};
+use crate::out::{Out, number};
+use crate::progress::Line;
+
+/// Learns merges and writes `tokenizer.json`.
+pub fn learn(args: &LearnArgs) -> Result<(), Fail> {
+    let file = args.out.join("tokenizer.json");
+    if file.exists() {
+        return Err(Fail::asked(format!(
+            "--out: {} is there already and would be replaced; choose another folder, or remove it first",
+            file.display()
+        )));
+    }
+    let settings = Learn {
+        vocabulary: args.vocab,
+        specials: args.special.clone(),
+        memory: size("--memory", &args.memory)?,
+    };
+    let (found, remarks) = files::find(&args.files, &["txt", "jsonl", "ndjson"])?;
+    remarks.iter().for_each(|remark| say(&remark.to_string()));
+
+    let mut seen = Seen::default();
+    let texts = found.iter().flat_map(|path| portions::of(path, &args.field));
+    let tokenizer = learn_merges(texts, &settings, &mut |progress| seen.note(progress))?;
+    seen.line.end();
+    if seen.bytes == 0 {
+        let first = found.first().map(|path| path.display().to_string()).unwrap_or_default();
+        return Err(Fail::failed(format!(
+            "{first}: there is no text in it; a vocabulary is learned from text"
+        )));
+    }
+    write(&args.out, &file, &tokenizer)?;
+    report(args, &file, &tokenizer, &seen)
+}
+
+fn write(folder: &Path, file: &Path, tokenizer: &Tokenizer) -> Result<(), Fail> {
+    fs::create_dir_all(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
+    let aside = file.with_extension("json.part");
+    let written = fs::write(&aside, tokenizer.to_json()).and_then(|()| fs::rename(&aside, file));
+    Ok(written.map_err(|error| Error::io("cannot write", file, error))?)
+}
+
+fn report(args: &LearnArgs, file: &Path, tokenizer: &Tokenizer, seen: &Seen) -> Result<(), Fail> {
+    let vocabulary = tokenizer.vocabulary_size();
+    let merges = vocabulary - 256 - args.special.len();
+    if vocabulary < args.vocab {
+        say(&format!(
+            "the texts have no more pairs: {vocabulary} tokens instead of {}; give more text for a larger vocabulary",
+            args.vocab
+        ));
+    }
+    let mut out = Out::new();
+    if args.json {
+        out.json(&json!({
+            "file": file, "vocabulary": vocabulary, "merges": merges,
+            "bytes": seen.bytes, "words": seen.words, "forgotten": seen.forgotten,
+        }))?;
+    } else {
+        writeln!(
+            out,
+            "{}: {} tokens, {} merges learned from {} bytes of text",
+            file.display(),
+            number(vocabulary as u64),
+            number(merges as u64),
+            number(seen.bytes)
+        )?;
+    }
+    out.done()
+}
+
+/// What was seen while learning.
+#[derive(Default)]
+struct Seen {
+    bytes: u64,
+    words: usize,
+    forgotten: u64,
+    line: Line,
+}
+
+impl Seen {
+    fn note(&mut self, progress: Progress) {
+        match progress {
+            Progress::Counted { bytes, words } => {
+                (self.bytes, self.words) = (bytes, words);
+                let rate = bytes as f64 / 1e6 / self.line.seconds().max(1e-3);
+                let [bytes, words] = [bytes, words as u64].map(number);
+                self.line.show(&format!("{bytes} bytes read, {words} words, {rate:.1} MB/s"));
+            }
+            Progress::Forgot { words, seen } => {
+                self.forgotten += words as u64;
+                self.line.end();
+                say(&format!(
+                    "the memory is full: {} words seen at most {seen} times are forgotten; --memory gives more",
+                    number(words as u64)
+                ));
+            }
+            Progress::Merged { done, of } => {
+                let part = done as f64 / of.max(1) as f64;
+                self.line
+                    .show_part(&format!("{} of {} merges", number(done as u64), number(of as u64)), part);
+            }
+        }
+    }
+}
+
+/// `512M`, `2G`, or bytes.
+pub fn size(option: &str, text: &str) -> Result<usize, Fail> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match text[digits.len()..].to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
+        "" => Some(1),
+        "k" => Some(1 << 10),
+        "m" => Some(1 << 20),
+        "g" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = digits.parse::<usize>().ok().zip(factor).and_then(|(n, factor)| n.checked_mul(factor));
+    bytes.ok_or_else(|| Fail::asked(format!("{option}: {text:?} is no size; give one such as 512M or 2G")))
+}
