@@ -105,6 +105,24 @@ pub(crate) trait Lanes:
     /// They can be written.
     unsafe fn store_part_at(self, to: *mut f32, count: usize);
 
+    /// A square of `LEN` × `LEN` floats, rows to columns; rows are `from_row` and `to_row` floats apart.
+    ///
+    /// # Safety
+    /// All of them can be read and written.
+    #[inline(always)]
+    unsafe fn transpose_at(self, from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+        for i in 0..Self::LEN {
+            for j in 0..Self::LEN {
+                // SAFETY: by contract.
+                unsafe { *to.add(j * to_row + i) = *from.add(i * from_row + j) };
+            }
+        }
+    }
+
+    /// A hint that this address is read soon; any address will do.
+    #[inline(always)]
+    fn prefetch(self, _at: *const f32) {}
+
     /// `self × by + plus`, rounded once (twice in plain Rust).
     fn mul_add(self, by: Self, plus: Self) -> Self;
 
@@ -136,9 +154,9 @@ pub(crate) trait Lanes:
 /// `kernel!(fn name(args) -> result = body);` makes `name(cores, args)`, which runs `body(v, args)` compiled for the
 /// instruction set of `cores`.
 macro_rules! kernel {
-    ($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $body:path) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $body:path) => {
         $(#[$meta])*
-        fn $name(cores: &$crate::Cores, $($arg: $type),*) $(-> $result)? {
+        $vis fn $name(cores: &$crate::Cores, $($arg: $type),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
             fn avx512($($arg: $type),*) $(-> $result)? {

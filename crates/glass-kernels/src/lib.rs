@@ -24,6 +24,7 @@ pub mod loss;
 pub mod map;
 pub mod norm;
 mod pool;
+pub mod roof;
 
 pub use cores::Cores;
 pub use isa::Isa;

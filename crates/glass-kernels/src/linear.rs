@@ -1,12 +1,16 @@
 //! Linear: `y = x Wᵀ + b`, the matrix product in which a GPT spends its time.
+//!
+//! Forward and both gradients are one [`Product`]; they differ in how its operands lie.
 
+mod pack;
 mod product;
-
-use std::cell::RefCell;
+mod tile;
 
 use crate::activate::Activation;
+use crate::lanes::{Lanes, kernel};
+use crate::pool::Parts;
 use crate::{Cores, Write};
-use product::{Columns, Product, product, transpose};
+use product::{Left, Product, Right, Start};
 
 /// Output columns in a panel.
 pub const PANEL: usize = 64;
@@ -34,6 +38,16 @@ pub struct Matrix<'a> {
     pub layout: Layout,
 }
 
+impl Matrix<'_> {
+    fn assert_whole(&self) {
+        let len = match self.layout {
+            Layout::Rows => self.rows * self.cols,
+            Layout::Panels => panels_len(self.rows, self.cols),
+        };
+        assert_eq!(self.values.len(), len, "values of a {} × {} matrix", self.rows, self.cols);
+    }
+}
+
 /// Floats that the panels of a `rows` × `cols` matrix take.
 pub fn panels_len(rows: usize, cols: usize) -> usize {
     rows.div_ceil(PANEL) * PANEL * cols
@@ -43,13 +57,12 @@ pub fn panels_len(rows: usize, cols: usize) -> usize {
 pub fn pack(cores: &Cores, panels: &mut [f32], w: &[f32], rows: usize, cols: usize) {
     assert_eq!(w.len(), rows * cols);
     assert_eq!(panels.len(), panels_len(rows, cols));
-    cores.run_parts(panels, (PANEL * cols).max(1), |p, panel| {
-        transpose(panel, w, cols, p * PANEL..rows.min((p + 1) * PANEL), 0..cols);
-    });
+    cores.run_parts(panels, (PANEL * cols).max(1), |p, panel| pack::panel(cores, panel, w, cols, p));
 }
 
 /// `y = activation(x Wᵀ + bias)`; x: `[rows, w.cols]`, y: `[rows, w.rows]`. The same bits for one row as for many, for
-/// both layouts, and with the activation applied here or afterwards.
+/// both layouts, and with the activation applied here or afterwards: every output is one chain of multiply-adds that
+/// starts at its bias and runs over the inputs in order.
 pub fn linear(
     cores: &Cores,
     y: &mut [f32],
@@ -60,32 +73,41 @@ pub fn linear(
 ) {
     let rows = y.len() / w.rows.max(1);
     assert_eq!((y.len(), x.len()), (rows * w.rows, rows * w.cols));
+    w.assert_whole();
     assert!(bias.is_none_or(|bias| bias.len() == w.rows));
-    let b = match w.layout {
-        Layout::Rows => Columns::Rows(w.values),
-        Layout::Panels => Columns::Panels(w.values),
-    };
-    let (columns, depth) = (w.rows, w.cols);
-    product(
-        cores,
-        y,
-        Product { rows, columns, depth, a: x, stride: depth, b, write: Write::Set, bias, activation },
-    );
+    Product {
+        a: Left::Natural(x),
+        b: match w.layout {
+            Layout::Rows => Right::Transposed(w.values),
+            Layout::Panels => Right::Panels(w.values),
+        },
+        y: Parts::new(y),
+        rows,
+        depth: w.cols,
+        columns: w.rows,
+        start: bias.map_or(Start::Zero, Start::Bias),
+        activation,
+    }
+    .run(cores);
 }
 
-/// `dx = dy W` (or `+=`); w is row-major.
+/// `dx = dy W` (or `+=`); w is row-major. Each element is one chain over the outputs in order.
 pub fn linear_backward_input(cores: &Cores, dx: &mut [f32], write: Write, dy: &[f32], w: Matrix<'_>) {
-    assert_eq!(w.layout, Layout::Rows);
     let rows = dx.len() / w.cols.max(1);
-    assert_eq!((dx.len(), dy.len()), (rows * w.cols, rows * w.rows));
-    let (columns, depth, b) = (w.cols, w.rows, Columns::Natural(w.values));
-    let p = Product { rows, columns, depth, a: dy, stride: depth, b, write, bias: None, activation: None };
-    product(cores, dx, p);
-}
-
-thread_local! {
-    /// dy transposed, so that what a tile multiplies by lies in a row.
-    static TRANSPOSED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    assert_eq!((dy.len(), dx.len()), (rows * w.rows, rows * w.cols));
+    assert_eq!(w.layout, Layout::Rows);
+    w.assert_whole();
+    Product {
+        a: Left::Natural(dy),
+        b: Right::Natural(w.values),
+        y: Parts::new(dx),
+        rows,
+        depth: w.rows,
+        columns: w.cols,
+        start: if write == Write::Add { Start::Stored } else { Start::Zero },
+        activation: None,
+    }
+    .run(cores);
 }
 
 /// `dw += dyᵀ x` (row-major, `[dy cols, x cols]`) and `dbias += column sums of dy`, summed over rows in row order.
@@ -102,33 +124,33 @@ pub fn linear_backward_weight(
     }
     let (outputs, inputs) = (dy.len() / rows, x.len() / rows);
     assert_eq!((dy.len(), x.len(), dw.len()), (rows * outputs, rows * inputs, outputs * inputs));
+    Product {
+        a: Left::Transposed(dy),
+        b: Right::Natural(x),
+        y: Parts::new(dw),
+        rows: outputs,
+        depth: rows,
+        columns: inputs,
+        start: Start::Stored,
+        activation: None,
+    }
+    .run(cores);
     if let Some(dbias) = dbias {
         assert_eq!(dbias.len(), outputs);
-        cores.run_parts(dbias, PANEL, |part, dbias| {
-            for dy in dy.chunks_exact(outputs) {
-                let dy = &dy[part * PANEL..][..dbias.len()];
-                dbias.iter_mut().zip(dy).for_each(|(db, dy)| *db += dy);
-            }
-        });
+        cores.run_parts(dbias, SUMS, |i, sums| add_columns(cores, sums, dy, outputs, i * SUMS));
     }
-    // A stride that is no multiple of a page keeps the rows of a tile out of each other's cache sets.
-    let stride = rows.next_multiple_of(16) + 16;
-    TRANSPOSED.with_borrow_mut(|transposed| {
-        if transposed.len() < outputs * stride {
-            transposed.resize(outputs * stride, 0.0);
+}
+
+/// Columns that one task sums: a kilobyte of every row.
+const SUMS: usize = 256;
+
+kernel!(fn add_columns(sums: &mut [f32], dy: &[f32], cols: usize, first: usize) = add_columns_body);
+
+#[inline(always)]
+fn add_columns_body<V: Lanes>(_: V, sums: &mut [f32], dy: &[f32], cols: usize, first: usize) {
+    for dy in dy.chunks_exact(cols) {
+        for (sum, dy) in sums.iter_mut().zip(&dy[first..]) {
+            *sum += dy;
         }
-        let dyt = &mut transposed[..outputs * stride];
-        cores.run_parts(dyt, 16 * stride, |part, dyt| {
-            for (k, dy) in dy.chunks_exact(outputs).enumerate() {
-                for (row, value) in dyt.chunks_exact_mut(stride).zip(&dy[part * 16..]) {
-                    row[k] = *value;
-                }
-            }
-        });
-        let b = Columns::Natural(x);
-        let (columns, depth, write) = (inputs, rows, Write::Add);
-        let p =
-            Product { rows: outputs, columns, depth, a: dyt, stride, b, write, bias: None, activation: None };
-        product(cores, dw, p);
-    });
+    }
 }

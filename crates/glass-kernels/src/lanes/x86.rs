@@ -3,6 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::{Lanes, operators};
+use transpose::{transpose_8x8, transpose_16x16};
+
+mod transpose;
 
 /// Eight floats.
 #[derive(Clone, Copy)]
@@ -89,6 +92,16 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn store_part_at(self, to: *mut f32, count: usize) {
         unsafe { _mm256_maskstore_ps(to, self.first(count), self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose_at(self, from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+        unsafe { transpose_8x8(from, from_row, to, to_row) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
 
     #[inline(always)]
@@ -181,6 +194,16 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn store_part_at(self, to: *mut f32, count: usize) {
         unsafe { _mm512_mask_storeu_ps(to, self.first(count), self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose_at(self, from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+        unsafe { transpose_16x16(from, from_row, to, to_row) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
 
     #[inline(always)]

@@ -1,0 +1,122 @@
+//! The inner kernel: a tile of outputs in registers, one chain of multiply-adds each.
+
+use super::PANEL;
+use crate::lanes::Lanes;
+
+/// Rows of a tile: with four vectors of columns, 24 accumulators; the left operand's values are broadcast from memory.
+const TILE: usize = 6;
+
+/// `rows` × one panel of outputs, over a block of k. Element (i, k) of a is at `i × a_row + k × a_step`, of b at
+/// `k × PANEL + j`, of y at `i × y_row + j`.
+pub(super) struct Strip {
+    pub a: *const f32,
+    pub a_row: usize,
+    pub a_step: usize,
+    pub b: *const f32,
+    pub depth: usize,
+    pub y: *mut f32,
+    pub y_row: usize,
+    pub rows: usize,
+    /// At most PANEL.
+    pub columns: usize,
+    /// What the chains start from; what y holds, if `None`.
+    pub start: Option<[f32; PANEL]>,
+}
+
+impl Strip {
+    /// # Safety
+    /// All elements of a, b (whole panels) and y that the sizes name are there, and nobody else uses those of y.
+    #[inline(always)]
+    pub(super) unsafe fn run<V: Lanes>(&self, v: V) {
+        // SAFETY: by contract.
+        unsafe {
+            match (self.rows, V::LEN, V::WIDE) {
+                // One row reads the panel once, all columns side by side, at the speed of memory.
+                (1, 16, _) => self.tile::<V, 1, 4>(v, 0, 0),
+                (1, 8, _) => self.tile::<V, 1, 8>(v, 0, 0),
+                (1, _, _) => self.tile::<V, 1, 16>(v, 0, 0),
+                (_, _, true) => self.tiles::<V, 4>(v),
+                (_, _, false) => self.tiles::<V, 2>(v),
+            }
+        }
+    }
+
+    /// Columns in steps of `C` vectors; rows in tiles as equal as can be.
+    #[inline(always)]
+    unsafe fn tiles<V: Lanes, const C: usize>(&self, v: V) {
+        let tiles = self.rows.div_ceil(TILE);
+        for column in (0..self.columns).step_by(C * V::LEN) {
+            for t in 0..tiles {
+                let (row, end) = (self.rows * t / tiles, self.rows * (t + 1) / tiles);
+                // SAFETY: by contract of `run`.
+                unsafe {
+                    match end - row {
+                        6 => self.tile::<V, 6, C>(v, row, column),
+                        5 => self.tile::<V, 5, C>(v, row, column),
+                        4 => self.tile::<V, 4, C>(v, row, column),
+                        3 => self.tile::<V, 3, C>(v, row, column),
+                        2 => self.tile::<V, 2, C>(v, row, column),
+                        _ => self.tile::<V, 1, C>(v, row, column),
+                    }
+                }
+            }
+        }
+    }
+
+    /// `R` rows × `C` vectors of columns.
+    #[inline(always)]
+    unsafe fn tile<V: Lanes, const R: usize, const C: usize>(&self, v: V, row: usize, column: usize) {
+        let mut sums = [[v; C]; R];
+        let y = self.y.wrapping_add(row * self.y_row + column);
+        // SAFETY: by contract of `run`; columns beyond the last are neither read nor written.
+        unsafe {
+            self.each::<V, R, C>(column, |i, c, count| {
+                sums[i][c] = match &self.start {
+                    Some(start) => v.load_at(start.as_ptr().add(column + c * V::LEN)),
+                    None if count == V::LEN => v.load_at(y.wrapping_add(i * self.y_row + c * V::LEN)),
+                    None => v.load_part_at(y.wrapping_add(i * self.y_row + c * V::LEN), count),
+                }
+            });
+            let mut a = self.a.wrapping_add(row * self.a_row);
+            let mut b = self.b.wrapping_add(column);
+            for _ in 0..self.depth {
+                let mut line = [v; C];
+                for c in 0..C {
+                    line[c] = v.load_at(b.add(c * V::LEN));
+                    if R == 1 && (c * V::LEN) % 16 == 0 {
+                        v.prefetch(b.wrapping_add(AHEAD + c * V::LEN));
+                    }
+                }
+                for i in 0..R {
+                    let a = v.splat(*a.add(i * self.a_row));
+                    for c in 0..C {
+                        sums[i][c] = a.mul_add(line[c], sums[i][c]);
+                    }
+                }
+                a = a.wrapping_add(self.a_step);
+                b = b.wrapping_add(PANEL);
+            }
+            self.each::<V, R, C>(column, |i, c, count| {
+                let y = y.wrapping_add(i * self.y_row + c * V::LEN);
+                if count == V::LEN { sums[i][c].store_at(y) } else { sums[i][c].store_part_at(y, count) }
+            });
+        }
+    }
+
+    /// `f(row, vector, columns of it that are there)` for every vector of a tile.
+    #[inline(always)]
+    unsafe fn each<V: Lanes, const R: usize, const C: usize>(
+        &self,
+        column: usize,
+        mut f: impl FnMut(usize, usize, usize),
+    ) {
+        for i in 0..R {
+            for c in 0..C {
+                f(i, c, self.columns.saturating_sub(column + c * V::LEN).min(V::LEN));
+            }
+        }
+    }
+}
+
+/// Floats that a single row prefetches ahead: 2 KiB.
+const AHEAD: usize = 512;

@@ -1,0 +1,70 @@
+//! What the machine can do at most: work without a purpose, for whoever measures kernels against it.
+
+use std::hint::black_box;
+
+use crate::Cores;
+use crate::lanes::{Lanes, kernel};
+
+/// Multiply-adds in registers only, on all threads; returns how many floating-point operations that were.
+pub fn multiply_add(cores: &Cores, rounds: usize) -> f64 {
+    // Two tasks per thread, so that none waits long for a thread that was late.
+    let tasks = 2 * cores.threads();
+    let lanes = tasks as f64 * rounds as f64 * lanes(cores) as f64;
+    cores.run(tasks, &|_| chains(cores, rounds));
+    lanes * CHAINS as f64 * 2.0
+}
+
+/// Reads all of `x` from memory, on all threads; returns something that depends on it.
+pub fn read(cores: &Cores, x: &[f32]) -> f32 {
+    const PIECE: usize = 256 * 1024;
+    let mut sums = vec![0.0; x.len().div_ceil(PIECE)];
+    cores.run_parts(&mut sums, 1, |i, sum| {
+        sum[0] = add_up(cores, &x[i * PIECE..x.len().min((i + 1) * PIECE)])
+    });
+    sums.iter().sum()
+}
+
+/// Enough to hide the latency of a multiply-add, few enough for sixteen registers.
+const CHAINS: usize = 12;
+
+kernel!(fn lanes() -> usize = lanes_body);
+kernel!(fn chains(rounds: usize) = chains_body);
+kernel!(fn add_up(x: &[f32]) -> f32 = add_up_body);
+
+#[inline(always)]
+fn lanes_body<V: Lanes>(_: V) -> usize {
+    V::LEN
+}
+
+#[inline(always)]
+fn chains_body<V: Lanes>(v: V, rounds: usize) {
+    let (by, plus) = (v.splat(black_box(0.5)), v.splat(black_box(1.0)));
+    let mut sums = [v; CHAINS];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = sum.mul_add(by, plus);
+        }
+    }
+    let mut total = v;
+    for sum in sums {
+        total = total + sum;
+    }
+    black_box(total.sum());
+}
+
+#[inline(always)]
+fn add_up_body<V: Lanes>(v: V, x: &[f32]) -> f32 {
+    let mut sums = [v; 8];
+    let mut chunks = x.chunks_exact(8 * V::LEN);
+    for chunk in &mut chunks {
+        v.prefetch(chunk.as_ptr().wrapping_add(2048));
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = *sum + v.load(&chunk[i * V::LEN..]);
+        }
+    }
+    let mut total = v;
+    for sum in sums {
+        total = total + sum;
+    }
+    total.sum() + chunks.remainder().iter().sum::<f32>()
+}
