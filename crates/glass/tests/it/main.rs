@@ -6,6 +6,7 @@ mod files;
 mod files_refused;
 mod house;
 mod model;
+mod pytorch;
 mod tiny;
 mod scratch;
 mod train_chats;

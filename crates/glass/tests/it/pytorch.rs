@@ -1,0 +1,135 @@
+//! The model held to PyTorch's numbers: logits, loss, every gradient, ten steps of AdamW.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use glass::Config;
+use glass::backend::Cpu;
+use glass::generate::Runner;
+use glass::plan::Spec;
+use glass::train::learner::{Batch, Learner, Step};
+use glass::weights::Weights;
+use glass_kernels::loss::IGNORE;
+use safetensors::SafeTensors;
+
+/// A golden file: every tensor as f64, integers too.
+struct Golden(HashMap<String, Vec<f64>>);
+
+impl Golden {
+    fn open(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pytorch");
+        let bytes = std::fs::read(folder.join(format!("{name}.safetensors"))).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let numbers = |view: safetensors::tensor::TensorView<'_>| {
+            let words = view.data().chunks_exact(4).map(|bytes| bytes.try_into().unwrap());
+            match view.dtype() {
+                safetensors::Dtype::I32 => words.map(|w| i32::from_le_bytes(w) as f64).collect::<Vec<_>>(),
+                _ => words.map(|w| f32::from_le_bytes(w) as f64).collect(),
+            }
+        };
+        Golden(tensors.iter().map(|(name, view)| (name.to_string(), numbers(view))).collect())
+    }
+
+    fn get(&self, name: &str) -> &[f64] {
+        self.0.get(name).unwrap_or_else(|| panic!("{name} is missing"))
+    }
+
+    fn batch(&self, prefix: &str) -> Batch {
+        let ids = |name: &str| -> Vec<u32> {
+            let counted = |&id: &f64| if id < 0.0 { IGNORE } else { id as u32 };
+            self.get(&format!("{prefix}{name}")).iter().map(counted).collect()
+        };
+        Batch { inputs: ids("inputs"), targets: ids("targets"), lengths: vec![13; 3] }
+    }
+
+    /// Holds ours to theirs, relative to the tensor's largest number.
+    fn hold(&self, name: &str, ours: impl IntoIterator<Item = f64>, tolerance: f64) {
+        let theirs = self.get(name);
+        let largest = theirs.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+        let mut count = 0;
+        for (i, (ours, theirs)) in ours.into_iter().zip(theirs).enumerate() {
+            let error = (ours - theirs).abs() / largest;
+            assert!(error <= tolerance, "{name}[{i}]: {ours}, PyTorch {theirs}: {error:.1e} of the largest");
+            count += 1;
+        }
+        assert_eq!(count, theirs.len(), "{name}");
+    }
+}
+
+fn each(learner: &Learner<Cpu>, mut f: impl FnMut(&Spec)) {
+    learner.plan().specs.iter().for_each(&mut f);
+}
+
+#[test]
+fn logits_loss_gradients_and_ten_steps_are_pytorchs() {
+    for (tied, bias) in [(true, true), (true, false), (false, true), (false, false)] {
+        let golden = Golden::open(&format!(
+            "{}_{}",
+            if tied { "tied" } else { "untied" },
+            if bias { "bias" } else { "nobias" }
+        ));
+        let config = Config { tied, bias, ..Config::gpt2(61, 16, 24, 2, 3) };
+        let mut learner = Learner::new(Arc::new(Cpu::new(2)), &config, 39, 3).unwrap();
+        let read = |spec: &Spec, into: &mut [f32]| {
+            for (to, from) in into.iter_mut().zip(golden.get(&spec.name)) {
+                *to = *from as f32;
+            }
+            Ok(())
+        };
+        learner.load(&read).unwrap();
+
+        let first = golden.batch("");
+        let (gpt, weights) = learner.model();
+        let mut logits = vec![];
+        for sample in first.inputs.chunks(13) {
+            let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).unwrap();
+            let mut keep = |_: usize, row: &[f32]| logits.extend(row.iter().map(|&x| x as f64));
+            runner.feed_each(sample, &mut keep).unwrap();
+        }
+        golden.hold("logits", logits, 1e-5);
+
+        let batches = [first, golden.batch("second.")];
+        let (mut losses, mut norms) = (vec![], vec![]);
+        for number in 0..10 {
+            let step = Step {
+                rate: 1e-2,
+                beta1: 0.9,
+                beta2: 0.95,
+                epsilon: 1e-8,
+                decay: 0.1,
+                clip: 1.0,
+                dropout: 0.0,
+                seed: 0,
+                step: number + 1,
+            };
+            let batch = &batches[number as usize % 2];
+            let outcome = learner.step(std::slice::from_ref(batch), &step).unwrap();
+            losses.push(outcome.loss);
+            norms.push(outcome.norm);
+            if number == 0 {
+                golden.hold("loss", [outcome.loss], 1e-5);
+                each(&learner, |spec| {
+                    let mut ours = vec![0.0; spec.span.len()];
+                    learner.read_gradient(spec, &mut ours);
+                    let ours = ours.into_iter().map(|x| x as f64);
+                    // A key's bias shifts all scores of a query alike, which the softmax does not see.
+                    if spec.name.ends_with("key.bias") {
+                        ours.for_each(|x| assert!(x.abs() < 1e-5, "{}: {x}", spec.name));
+                    } else {
+                        golden.hold(&format!("grad.{}", spec.name), ours, 2e-5);
+                    }
+                });
+            }
+        }
+        golden.hold("losses", losses, 1e-5);
+        golden.hold("norms", norms, 1e-4);
+        each(&learner, |spec| {
+            let mut ours = vec![0.0; spec.span.len()];
+            learner.read(spec, &mut ours);
+            if !spec.name.ends_with("key.bias") {
+                golden.hold(&format!("after.{}", spec.name), ours.into_iter().map(|x| x as f64), 1e-4);
+            }
+        });
+    }
+}
