@@ -41,10 +41,16 @@ pub(crate) fn activated<V: Lanes>(v: V, x: V, kind: Activation) -> V {
     }
 }
 
+/// `2 √(2/π)`.
+const TWICE_FIRST: f32 = 1.595_769_2;
+
+/// `2 √(2/π) × 0.044715`.
+const TWICE_THIRD: f32 = 0.071_354_814;
+
 /// The exponent of `0.5 (1 + tanh u) = 1 / (1 + e^-2u)`: `-2u = -2 √(2/π) (x + 0.044715 x³)`.
 #[inline(always)]
 fn twice_negated<V: Lanes>(v: V, square: V, x: V) -> V {
-    let (first, third) = (-1.595_769_1, -0.071_354_81);
+    let (first, third) = (-TWICE_FIRST, -TWICE_THIRD);
     square.mul_add(v.splat(third), v.splat(first)) * x
 }
 
@@ -78,7 +84,7 @@ fn slope<V: Lanes>(v: V, x: V, kind: Activation) -> V {
             let square = x * x;
             let e = exp(v, twice_negated(v, square, x));
             let s = one / (one + e);
-            let twice_du = square.mul_add(v.splat(3.0 * 0.071_354_81), v.splat(1.595_769_1));
+            let twice_du = square.mul_add(v.splat(3.0 * TWICE_THIRD), v.splat(TWICE_FIRST));
             (x * twice_du).mul_add(s * (e * s), s)
         }
     }

@@ -88,12 +88,16 @@ fn update_body<V: Lanes>(
         let (w, m, v) = (&mut w[to.clone()], &mut m[to.clone()], &mut v[to.clone()]);
         let (a, b, c) =
             updated(lanes, lanes.load(w), lanes.load(&g[to]), lanes.load(m), lanes.load(v), constants);
-        (a.store(w), b.store(m), c.store(v));
+        a.store(w);
+        b.store(m);
+        c.store(v);
     }
     let (w, g, m, v) = (&mut w[whole..], &g[whole..], &mut m[whole..], &mut v[whole..]);
     let part = |x: &[f32]| lanes.load_part(x);
     let (a, b, c) = updated(lanes, part(w), part(g), part(m), part(v), constants);
-    (a.store_part(w), b.store_part(m), c.store_part(v));
+    a.store_part(w);
+    b.store_part(m);
+    c.store_part(v);
 }
 
 /// New weights and moments of one vector.

@@ -36,7 +36,7 @@ pub struct Heads {
 impl Heads {
     /// Query heads that share one key head.
     fn group(self) -> usize {
-        assert!(self.key > 0 && self.query % self.key == 0, "{self:?} do not divide");
+        assert!(self.key > 0 && self.query.is_multiple_of(self.key), "{self:?} do not divide");
         self.query / self.key
     }
 
@@ -56,7 +56,8 @@ impl Heads {
     }
 }
 
-/// Which rows of the matrix are one sequence's, and how many keys it already has.
+/// Which rows of the matrix are one sequence's, and how many keys it already has. The spans of a batch stand in the order of
+/// their rows, each in a slot of its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Span {
     /// Rows of the batch.
@@ -72,6 +73,12 @@ impl Span {
     fn keys(&self) -> usize {
         self.past + self.rows.len()
     }
+}
+
+/// Tasks write the rows of different spans at the same time.
+fn assert_in_order(spans: &[Span]) {
+    let ordered = spans.windows(2).all(|pair| pair[0].rows.end <= pair[1].rows.start);
+    assert!(ordered, "the spans of a batch do not stand in the order of their rows");
 }
 
 /// The width of a head in working memory: whole vectors of every instruction set, zeros behind `size`.

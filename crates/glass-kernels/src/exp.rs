@@ -22,3 +22,53 @@ pub(crate) fn exp<V: Lanes>(v: V, x: V) -> V {
     let e = (q * r).mul_add(r, r) + v.splat(1.0);
     x.if_less(v.splat(LOWEST), v.splat(0.0), e * n.pow2())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::exp;
+    use crate::lanes::{Lanes, kernel};
+    use crate::{Cores, Isa};
+
+    kernel!(fn all(x: &mut [f32]) = all_body);
+
+    #[inline(always)]
+    fn all_body<V: Lanes>(v: V, x: &mut [f32]) {
+        for x in x.chunks_mut(V::LEN) {
+            exp(v, v.load_part(x)).store_part(x);
+        }
+    }
+
+    /// The error in units of the last place of the true value.
+    fn ulps(got: f32, x: f32) -> f64 {
+        let true_value = f64::from(x).exp();
+        let place = (true_value as f32).to_bits() & 0x7f80_0000;
+        (f64::from(got) - true_value).abs() / (f64::from(f32::from_bits(place)) * 2f64.powi(-23))
+    }
+
+    #[test]
+    fn within_the_stated_error_over_the_whole_range() {
+        for isa in Isa::ALL {
+            let Some(cores) = Cores::with(isa, 1) else { continue };
+            let x: Vec<f32> = (0..0x42b0_0000)
+                .step_by(997)
+                .map(f32::from_bits)
+                .flat_map(|x| [x, -x])
+                .filter(|&x| x > -87.33)
+                .collect();
+            let mut y = x.clone();
+            all(&cores, &mut y);
+            let worst = x.iter().zip(&y).map(|(&x, &y)| ulps(y, x)).fold(0.0, f64::max);
+            assert!(worst <= if isa == Isa::Plain { 1.6 } else { 1.1 }, "{worst} ULP on {isa:?}");
+        }
+    }
+
+    #[test]
+    fn at_the_edges() {
+        for cores in Isa::ALL.into_iter().filter_map(|isa| Cores::with(isa, 1)) {
+            let mut x = [0.0, -0.0, -88.0, -1e30, f32::NEG_INFINITY, 1e30, f32::INFINITY, f32::NAN];
+            all(&cores, &mut x);
+            assert_eq!(x[..7], [1.0, 1.0, 0.0, 0.0, 0.0, f32::INFINITY, f32::INFINITY]);
+            assert!(x[7].is_nan());
+        }
+    }
+}

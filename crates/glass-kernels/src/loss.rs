@@ -123,7 +123,7 @@ impl<V: Lanes> Sum<V> {
     fn add(&mut self, x: V) {
         self.section = self.section + x;
         self.terms += 1;
-        if self.terms % 64 == 0 {
+        if self.terms.is_multiple_of(64) {
             self.total = self.total + self.section;
             self.section = self.section.splat(0.0);
         }

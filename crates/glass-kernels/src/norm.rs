@@ -22,7 +22,7 @@ pub fn norm(
     epsilon: f32,
 ) {
     let cols = gain.len();
-    assert!(y.len() == x.len() && x.len() % cols == 0 && stats.len() == x.len() / cols * 2);
+    assert!(y.len() == x.len() && x.len().is_multiple_of(cols) && stats.len() == x.len() / cols * 2);
     assert!(bias.is_none_or(|bias| bias.len() == cols));
     let stats = Parts::new(stats);
     cores.run_parts(y, ROWS * cols, |task, y| {

@@ -3,7 +3,7 @@
 use super::cache::transpose;
 use super::product::{Product, multiply};
 use super::scratch::with_scratch;
-use super::{BLOCK, Heads, Span, padded};
+use super::{BLOCK, Heads, Span, assert_in_order, padded};
 use crate::dropout::{Dropout, drop_row};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
@@ -37,6 +37,7 @@ pub fn attend_backward(
             && sums.len() * heads.size == q.len()
     );
     assert!(dk.len() == k.len() && dv.len() == v.len() && k.len() == v.len());
+    assert_in_order(spans);
     assert!(spans.iter().all(|span| span.past == 0), "the backward of attention is for spans without a past");
     let (dq, dk, dv) = (&Parts::new(dq), &Parts::new(dk), &Parts::new(dv));
     let dropout = dropout.filter(|dropout| dropout.rate > 0.0);

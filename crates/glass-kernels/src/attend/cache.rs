@@ -81,7 +81,8 @@ pub fn append(
     spans: &[Span],
 ) {
     assert_eq!((keys.len(), values.len()), (shape.keys_len(), shape.values_len()));
-    for span in spans {
+    for (i, span) in spans.iter().enumerate() {
+        assert!(spans[..i].iter().all(|other| other.slot != span.slot), "slot {} is in two spans", span.slot);
         let (slot, has) = (span.slot, shape.positions);
         assert!(slot < shape.slots, "slot {slot} is outside a cache of {}", shape.slots);
         assert!(span.keys() <= has, "position {} is outside a cache of {has}", span.keys());

@@ -2,7 +2,7 @@
 
 use super::product::{Product, multiply};
 use super::scratch::with_scratch;
-use super::{BLOCK, Heads, Kv, Span, locate, padded};
+use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, padded};
 use crate::dropout::{Dropout, drop_row};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
@@ -26,6 +26,7 @@ pub fn attend(
     dropout: Option<Dropout>,
 ) {
     assert_eq!(z.len(), q.len());
+    assert_in_order(spans);
     assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
     assert!(sums.as_deref().is_none_or(|sums| sums.len() * heads.size == q.len()));
     let (z, sums) = (Parts::new(z), sums.map(Parts::new));

@@ -30,24 +30,23 @@ pub(super) fn multiply(cores: &Cores, out: &mut [f32], out_row: usize, write: Wr
 kernel!(fn run(out: &mut [f32], out_row: usize, write: Write, product: Product<'_>) = product_body);
 
 #[inline(always)]
+#[allow(clippy::undocumented_unsafe_blocks)] // Every call stays within `p.cols` columns, inside what is asserted.
 fn product_body<V: Lanes>(v: V, out: &mut [f32], out_row: usize, write: Write, p: Product<'_>) {
     if p.rows == 0 || p.cols == 0 {
         return;
     }
-    assert!(p.cols % V::LEN == 0 && out.len() >= (p.rows - 1) * out_row + p.cols);
+    assert!(p.cols.is_multiple_of(V::LEN) && out.len() >= (p.rows - 1) * out_row + p.cols);
     if p.depth > 0 {
         assert!(p.left.len() > (p.rows - 1) * p.left_row + (p.depth - 1) * p.left_step);
         assert!(p.right.len() >= (p.depth - 1) * p.right_row + p.cols);
     }
     let mut col = 0;
-    // SAFETY (all five): `columns` stays within `p.cols` columns from `col` on, inside what was asserted.
     while V::LEN == 16 && p.cols - col >= 4 * V::LEN {
         unsafe { columns::<V, 4>(v, out, out_row, write, p, col) };
         col += 4 * V::LEN;
     }
     if V::LEN < 16 && p.rows == 1 {
         while p.cols - col >= 8 * V::LEN {
-            // SAFETY: as above.
             unsafe { tile::<V, 1, 8>(v, out.as_mut_ptr().add(col), out_row, write, p, 0, col) };
             col += 8 * V::LEN;
         }

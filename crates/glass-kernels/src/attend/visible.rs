@@ -2,7 +2,7 @@
 
 use super::product::{Product, multiply};
 use super::scratch::with_scratch;
-use super::{BLOCK, Heads, Kv, Span, locate, padded};
+use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, padded};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
@@ -28,6 +28,7 @@ struct Tile<'a> {
 
 /// Runs `work` for every tile of every head of every span.
 fn tiles(cores: &Cores, heads: Heads, spans: &[Span], work: impl Fn(Tile<'_>) + Sync) {
+    assert_in_order(spans);
     let per_head = |span: &Span| span.rows.len().div_ceil(TILE);
     let tasks = |span: &Span| per_head(span) * heads.query;
     cores.run(spans.iter().map(tasks).sum(), &|task| {

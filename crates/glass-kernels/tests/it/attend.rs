@@ -146,13 +146,11 @@ fn in_pieces_and_at_once_give_the_same_bits() {
             for cut in cuts(case.rows, seed).windows(2) {
                 let span = Span { rows: 0..cut[1] - cut[0], slot: 0, past: cut[0] };
                 let (q, k) = (cut[0] * query..cut[1] * query, cut[0] * key..cut[1] * key);
-                cache.append(&cores, &case.k[k.clone()], &case.v[k], &[span.clone()]);
+                cache.append(&cores, &case.k[k.clone()], &case.v[k], std::slice::from_ref(&span));
                 attend(&cores, &mut z[q.clone()], None, &case.q[q], cache.kv(), case.heads, &[span], None);
             }
             assert_same_bits(&format!("{shape:?} {:?}", cores.isa()), &z, &whole);
             let at_once = case.cache(&cores);
-            let width = case.rows.next_multiple_of(16) - case.rows;
-            assert!(width < 16);
             let seen = |kv: Kv<'_>| -> u64 {
                 kv.keys.iter().chain(kv.values).filter(|x| !x.is_nan()).map(|x| u64::from(x.to_bits())).sum()
             };
@@ -217,4 +215,21 @@ fn extreme_scores() {
         assert!(z[..8].iter().all(|z| z.is_nan()), "NaN surfaces");
         assert_close("and stays in its row", &z[8..], &expected[8..], 1e-3);
     }
+}
+
+#[test]
+#[should_panic(expected = "in two spans")]
+fn a_slot_in_two_spans_is_refused() {
+    let case = Case::new([4, 0, 1, 1, 4], 1);
+    let spans = [0..2, 2..4].map(|rows| Span { rows, slot: 1, past: 0 });
+    Cache::new(case.heads, 2, 4).append(&Cores::new(1), &case.k, &case.v, &spans);
+}
+
+#[test]
+#[should_panic(expected = "order of their rows")]
+fn spans_that_overlap_are_refused() {
+    let (case, cores) = (Case::new([4, 0, 1, 1, 4], 1), Cores::new(1));
+    let spans = [0..3, 2..4].map(|rows| Span { rows, slot: 0, past: 0 });
+    let mut z = vec![0.0; case.q.len()];
+    attend(&cores, &mut z, None, &case.q, case.cache(&cores).kv(), case.heads, &spans, None);
 }

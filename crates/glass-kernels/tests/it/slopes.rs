@@ -1,11 +1,11 @@
 //! Gradients against finite differences of an oracle.
 
-/// `dx` against the slopes of `f` at `x`, at about fifty elements spread over it (all, where there are fewer).
+/// `dx` against the slopes of `f` at `x`, at about thirty elements spread over it (all, where there are fewer).
 #[track_caller]
 pub fn assert_slopes(what: &str, f: impl Fn(&[f64]) -> f64, x: &[f64], dx: &[f32], bound: f64) {
     assert_eq!(x.len(), dx.len(), "{what}");
     let mut x = x.to_vec();
-    for i in (0..x.len()).step_by(x.len() / 50 + 1) {
+    for i in (0..x.len()).step_by(x.len() / 30 + 1) {
         let (at, h) = (x[i], 1e-4);
         x[i] = at + h;
         let above = f(&x);
