@@ -82,7 +82,7 @@ pub struct Cut {
 pub type Encode<'a> = dyn Fn(&[Message]) -> Result<(Vec<u32>, Vec<bool>)> + Sync + 'a;
 
 /// Makes a sample of each conversation, several at once, in order. `encode` is a template's
-/// `tokens`; `length` gives the bytes of a token's text, where known.
+/// [`tokens`](crate::tokens::chat::Template::tokens); `length` gives the bytes of a token's text, where known.
 /// What follows the last learned token is left out: nothing is learned from it.
 pub fn set(
     conversations: &[Conversation],

@@ -3,7 +3,8 @@
 use std::fs;
 
 use glass::Error;
-use glass::tokens::chat::Message;
+use glass::tokens::Tokenizer;
+use glass::tokens::chat::{self, Message, Template};
 use glass::train::chats::{self, Conversation, Cut};
 use glass::train::set::{Chat, Samples};
 
@@ -78,4 +79,19 @@ fn conversations_are_split_by_seed() {
     assert!(validation.iter().all(|one| !training.contains(one)));
     assert_eq!(chats::split(conversations.clone(), 0.1, 3).1, validation);
     assert_ne!(chats::split(conversations, 0.1, 4).1, validation);
+}
+
+#[test]
+fn the_default_template_teaches_answers_and_their_ends() {
+    let tokenizer = Tokenizer::gpt2().with_specials(&chat::DEFAULT_SPECIALS).unwrap();
+    let template = Template::new(chat::default_template(), None, None).unwrap();
+    let text = line(&[("system", "Be kind."), ("user", "Hello?"), ("assistant", "Hello!"), ("user", "Bye.")]);
+    let encode = |messages: &[Message]| template.tokens(messages, &tokenizer);
+    let (set, cut) = chats::set(&read(&text).unwrap(), 100, &encode, None).unwrap();
+    assert_eq!(cut, Cut::default());
+    let Samples::Chats(samples) = &set.samples else { panic!() };
+    let sample = samples[0].ids.iter().zip(&samples[0].learned);
+    let learned: Vec<u32> = sample.filter(|(_, learned)| **learned).map(|(&id, _)| id).collect();
+    assert_eq!(tokenizer.decode(&learned).unwrap(), b"Hello!<|im_end|>");
+    assert_eq!(samples[0].ids.last(), tokenizer.special("<|im_end|>").as_ref());
 }
