@@ -4,6 +4,7 @@ mod allocations;
 mod census;
 mod files;
 mod files_refused;
+mod mutated;
 mod house;
 mod model;
 mod pytorch;
