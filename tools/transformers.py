@@ -66,6 +66,11 @@ def fixtures():
         json.dump({"block.1.attention.query.weight": query, "block.1.attention.key.weight": key,
                    "block.1.attention.value_down.weight": value, "block.1.mlp.up.weight": up,
                    "block.1.attention.key.bias": state["transformer.h.1.attn.c_attn.bias"][8:16].tolist()}, f)
+    ids = [3, 1, 4, 1, 5, 9]
+    with torch.no_grad():
+        last = {name: logits(at(name))[1](torch.tensor([ids])).logits[0, -1].tolist() for name in ("f32", "untied", "inner")}
+    with open(at("logits.json"), "w") as f:
+        json.dump({"ids": ids, **last}, f)
 
 
 def logits(directory):

@@ -3,13 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use glass::backend::Cpu;
 use glass::config::Mask;
+use glass::generate::Runner;
 use glass::model::Gpt;
 use glass::plan::Plan;
 use glass::tokens::Tokenizer;
 use glass::weights::dtype::Dtype;
 use glass::weights::folder::Folder;
 use glass::weights::save::{Save, save};
+use glass::weights::{Frozen, Weights};
 use glass::{Config, Error};
 
 use crate::scratch::Scratch;
@@ -245,4 +248,22 @@ fn the_tokenizer_and_template_come_along() {
     assert_eq!(folder.generation().eos, [50256]);
     let rendered = folder.template().unwrap().unwrap().render(&[("user", "Hi").into()], false).unwrap();
     assert_eq!(rendered, "<|endoftext|>user: Hi\n");
+}
+
+#[test]
+fn a_checkpoint_of_transformers_gives_its_logits() {
+    let text = fs::read(golden("logits.json")).unwrap();
+    let logits: std::collections::BTreeMap<String, Vec<f32>> = serde_json::from_slice(&text).unwrap();
+    let ids: Vec<u32> = logits["ids"].iter().map(|&id| id as u32).collect();
+    for model in ["f32", "untied", "inner"] {
+        let folder = Folder::open(&golden(model)).unwrap();
+        let (gpt, plan) = Gpt::plan(folder.config());
+        let cpu = Cpu::new(1);
+        let weights = Frozen::load(&cpu, &plan, &|spec, into| folder.read(spec, into)).unwrap();
+        let mut runner = Runner::new(&cpu, &gpt, Weights::Frozen(&weights)).unwrap();
+        runner.prompt(&ids).unwrap();
+        for (ours, theirs) in runner.logits().iter().zip(&logits[model]) {
+            assert!((ours - theirs).abs() <= 1e-4 * theirs.abs().max(1.0), "{model}: {ours}, not {theirs}");
+        }
+    }
 }
