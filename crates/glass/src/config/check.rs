@@ -26,7 +26,7 @@ impl Config {
                 return Err(Error::asked(name, format!("is {size}; it can be from 1 to {most}")));
             }
         }
-        if heads.query % heads.key != 0 {
+        if !heads.query.is_multiple_of(heads.key) {
             let why = format!("{} do not divide {} query heads into equal groups", heads.key, heads.query);
             return Err(Error::asked("key heads", why));
         }

@@ -49,12 +49,12 @@ impl Config {
             bias: true,
             tied: object.flag("tie_word_embeddings")?.unwrap_or(true),
         };
-        config.hidden = object.size("n_inner")?.unwrap_or(4 * config.width);
+        config.hidden = object.size("n_inner")?.unwrap_or(config.width.saturating_mul(4));
         config.heads.key = config.heads.query;
         config.heads.size = config.width / config.heads.query;
         match glass {
             Some(glass) => config.own_fields(&glass)?,
-            None if config.width % config.heads.query != 0 => {
+            None if !config.width.is_multiple_of(config.heads.query) => {
                 let why = format!("n_embd {} cannot be cut into n_head {}", config.width, config.heads.query);
                 return Err(object.error(why + " heads of equal size"));
             }
@@ -76,7 +76,7 @@ impl Config {
         if let Some(band) = glass.size("band")? {
             self.mask = Mask::Alternating { band };
         }
-        if glass.get("head_size").is_none() && self.width % self.heads.query != 0 {
+        if glass.get("head_size").is_none() && !self.width.is_multiple_of(self.heads.query) {
             return Err(glass.error("head_size is missing, and n_embd is not a multiple of n_head"));
         }
         Ok(())
@@ -88,7 +88,7 @@ impl Config {
             "layers alternate dense and locally banded attention"
         } else if self.heads.key != self.heads.query {
             "groups of query heads share keys and values"
-        } else if self.heads.query * self.heads.size != self.width {
+        } else if self.heads.query.checked_mul(self.heads.size) != Some(self.width) {
             "the heads together are not as wide as the residual stream"
         } else {
             return Ok(());
@@ -146,7 +146,7 @@ impl Config {
         if self.heads.key != self.heads.query {
             own.insert("key_heads".into(), json!(self.heads.key));
         }
-        if self.heads.query * self.heads.size != self.width {
+        if self.heads.query.checked_mul(self.heads.size) != Some(self.width) {
             own.insert("head_size".into(), json!(self.heads.size));
         }
         if let Mask::Alternating { band } = self.mask {

@@ -10,7 +10,7 @@ const TILE: usize = 32;
 /// (`transformers`' `Conv1D`). `into` is `[outputs, inputs]`.
 pub(crate) fn turned(into: &mut [f32], inputs: usize, from: &[u8], dtype: Dtype, first: usize, of: usize) {
     assert_eq!(from.len(), inputs * of * dtype.bytes());
-    assert!(into.len() % inputs == 0 && first + into.len() / inputs <= of);
+    assert!(into.len().is_multiple_of(inputs) && first + into.len() / inputs <= of);
     each_band(into, inputs * TILE, |band, into| {
         turn_band(into, inputs, from, dtype, first + band * TILE, of);
     });
