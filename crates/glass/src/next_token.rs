@@ -89,7 +89,7 @@ impl Sampler {
         let Left { kept, mass, raw_sum } = self.leave(logits)?;
         let mark = mass * uniform(self.sampling.seed, self.sample, self.position);
         let id = match kept {
-            None => probability::pick(self.weights.iter().copied(), mark) as u32,
+            None => probability::pick_of_all(&self.weights, mark) as u32,
             Some(kept) => {
                 let weights = self.keys[..kept].iter().map(|&key| self.weights[id_of(key) as usize]);
                 id_of(self.keys[probability::pick(weights, mark)])
