@@ -2,7 +2,10 @@
 //!
 //! `cargo bench -p glass-kernels -- [FILTER] [--isa plain|avx2|avx512|neon] [--threads N] [--rounds N]`
 //!
-//! A new word is a line in [`subjects`].
+//! A new word is a line in [`subjects`], or in `words/others.rs`.
+
+#[path = "words/others.rs"]
+mod others;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -117,6 +120,7 @@ fn subjects(cores: &Cores, wanted: &dyn Fn(&str) -> bool) -> Vec<Subject> {
             });
         }
     }
+    others::subjects(cores, &mut add);
     all
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{BLOCK, Span, padded};
 use crate::Cores;
+use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 
 /// The shape of a cache of keys and values.
@@ -97,12 +98,13 @@ pub fn append(
         let keys = unsafe { keys.part(at * keys_len..(at + 1) * keys_len) };
         // SAFETY: as above.
         let values = unsafe { values.part(at * values_len..(at + 1) * values_len) };
-        append_head(keys, values, shape, k, v, span, head);
+        append_head(cores, keys, values, shape, k, v, span, head);
     };
     if k.len() < ALONE { (0..tasks).for_each(write) } else { cores.run(tasks, &write) }
 }
 
 fn append_head(
+    cores: &Cores,
     keys: &mut [f32],
     values: &mut [f32],
     shape: KvShape,
@@ -117,7 +119,7 @@ fn append_head(
         let (block, first) = (position / BLOCK, position % BLOCK);
         let count = (BLOCK - first).min(span.keys() - position);
         let from = (span.rows.start + position - span.past) * stride + head * size;
-        transpose(&mut keys[block * size * BLOCK..][..size * BLOCK], first, count, &k[from..], stride);
+        transpose(cores, &mut keys[block * size * BLOCK..][..size * BLOCK], first, count, &k[from..], stride);
         for i in 0..count {
             let (value, padding) = values[(position + i) * width..][..width].split_at_mut(size);
             value.copy_from_slice(&v[from + i * stride..][..size]);
@@ -127,10 +129,40 @@ fn append_head(
     }
 }
 
+kernel!(
+    fn transpose_in(to: &mut [f32], first: usize, count: usize, from: &[f32], stride: usize) = transpose_body
+);
+
 /// `to[e][first + i] = from[i × stride + e]` for `count` rows: rows become columns of a block.
-pub(super) fn transpose(to: &mut [f32], first: usize, count: usize, from: &[f32], stride: usize) {
+pub(super) fn transpose(
+    cores: &Cores,
+    to: &mut [f32],
+    first: usize,
+    count: usize,
+    from: &[f32],
+    stride: usize,
+) {
+    transpose_in(cores, to, first, count, from, stride);
+}
+
+#[inline(always)]
+fn transpose_body<V: Lanes>(v: V, to: &mut [f32], first: usize, count: usize, from: &[f32], stride: usize) {
+    let size = to.len() / BLOCK;
+    assert!(count == 0 || first + count <= BLOCK && from.len() >= (count - 1) * stride + size);
+    let (rows, columns) = (count / V::LEN * V::LEN, size / V::LEN * V::LEN);
+    for i in (0..rows).step_by(V::LEN) {
+        for e in (0..columns).step_by(V::LEN) {
+            // SAFETY: a square of `LEN` rows and columns, inside what is asserted on both sides.
+            unsafe {
+                let (from, to) =
+                    (from.as_ptr().add(i * stride + e), to.as_mut_ptr().add(e * BLOCK + first + i));
+                v.transpose_at(from, stride, to, BLOCK);
+            }
+        }
+    }
     for (e, line) in to.chunks_exact_mut(BLOCK).enumerate() {
-        for (i, to) in line[first..first + count].iter_mut().enumerate() {
+        let done = if e < columns { rows } else { 0 };
+        for (i, to) in line[first..first + count].iter_mut().enumerate().skip(done) {
             *to = from[i * stride + e];
         }
     }
