@@ -32,6 +32,9 @@ pub(crate) mod plain;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
 
+#[cfg(test)]
+mod tests;
+
 /// A vector of [`Lanes::LEN`] floats. That a value exists shows that the machine has its instructions: only
 /// [`Lanes::new`] makes one from nothing, and it is unsafe.
 pub(crate) trait Lanes:

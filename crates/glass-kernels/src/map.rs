@@ -1,1 +1,42 @@
-//! Files mapped into memory.
+//! Files mapped into memory: opened at once, read when touched.
+
+use std::fs::File;
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+
+/// A file's bytes, mapped for reading. An empty file is an empty slice.
+///
+/// The map keeps the file open, also when it is replaced by renaming another over it or removed. A file that another
+/// program shortens in place while it is mapped ends this one at the next touch of what is gone; files of ours are
+/// only ever replaced.
+#[derive(Debug)]
+pub struct Map(Option<memmap2::Mmap>);
+
+impl Map {
+    /// Maps a whole file.
+    ///
+    /// # Errors
+    /// Where it cannot be opened or mapped (a folder, a pipe, no such file).
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let about = file.metadata()?;
+        if !about.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        if about.len() == 0 {
+            return Ok(Self(None));
+        }
+        // SAFETY: the map is private to us and only read; that nobody writes into or shortens the file meanwhile is
+        // what every mapped file asks of its neighbours, and is documented above.
+        Ok(Self(Some(unsafe { memmap2::Mmap::map(&file)? })))
+    }
+}
+
+impl Deref for Map {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, yield_now};
 
+#[cfg(test)]
+mod tests;
+
 /// How often an idle thread looks for work before it sleeps: some tens of microseconds.
 const SPINS: usize = 2_000;
 

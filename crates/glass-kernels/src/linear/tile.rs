@@ -64,6 +64,7 @@ impl Strip {
     }
 
     /// `R` rows × `C` vectors of columns.
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn tile<V: Lanes, const R: usize, const C: usize>(&self, v: V, row: usize, column: usize) {
         let mut sums = [[v; C]; R];
