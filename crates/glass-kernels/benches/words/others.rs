@@ -19,8 +19,11 @@ const HEADS: Heads = Heads { query: 12, key: 12, size: 64 };
 const ROWS: usize = 1024;
 const DROP: Dropout = Dropout { rate: 0.1, key: 7, first_sample: 0 };
 
+/// Makes the subject of a name.
+type Make<'a> = &'a dyn Fn(&str) -> Subject;
+
 /// Every subject's name, and what makes it.
-pub fn subjects(cores: &Cores, add: &mut dyn FnMut(String, &dyn Fn(&str) -> Subject)) {
+pub fn subjects(cores: &Cores, add: &mut dyn FnMut(String, Make<'_>)) {
     for context in [256, 1024] {
         add(format!("append {ROWS} in contexts of {context}"), &|name| appending(name, context));
         for rate in [0.0, 0.1] {
