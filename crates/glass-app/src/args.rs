@@ -1,5 +1,10 @@
 //! The command line: what can be asked, and how it is explained.
 
+mod chat;
+mod generate;
+mod machine;
+mod sampling;
+mod score;
 mod tokenizer;
 mod tokens;
 mod weights;
@@ -9,6 +14,11 @@ use clap::{Parser, Subcommand};
 
 use crate::fail::Fail;
 
+pub use chat::ChatArgs;
+pub use generate::GenerateArgs;
+pub use machine::MachineArgs;
+pub use sampling::SamplingArgs;
+pub use score::ScoreArgs;
 pub use tokenizer::{LearnArgs, TokenizerCommand};
 pub use tokens::TokensArgs;
 pub use weights::WeightsArgs;
@@ -39,6 +49,12 @@ pub enum Command {
     },
     /// Every group of weight matrices, the totals, and what a context costs
     Weights(WeightsArgs),
+    /// Continue a text
+    Generate(GenerateArgs),
+    /// Talk to a model
+    Chat(ChatArgs),
+    /// How probable a model finds a text
+    Score(ScoreArgs),
 }
 
 /// Reads the command line. Help and version are shown here, and end the program.

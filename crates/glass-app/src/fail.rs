@@ -77,3 +77,12 @@ pub fn say_panics_in_a_sentence() {
         std::process::exit(1);
     }));
 }
+
+impl std::fmt::Display for Fail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fail::Asked(sentence) | Fail::Failed(sentence) => f.write_str(sentence),
+            Fail::Closed => f.write_str("nobody reads the result"),
+        }
+    }
+}

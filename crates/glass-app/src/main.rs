@@ -4,12 +4,16 @@
 //! asked wrongly.
 
 mod args;
+mod chat;
 mod embedded;
 mod fail;
+mod generate;
 mod input;
 mod model_arg;
 mod out;
 mod progress;
+mod score;
+mod stream;
 mod tokenizer;
 mod tokens;
 mod weights;
@@ -32,5 +36,8 @@ fn run(cli: Cli) -> Result<(), Fail> {
         Some(Command::Tokens(args)) => tokens::run(&args),
         Some(Command::Tokenizer { command: TokenizerCommand::Learn(args) }) => tokenizer::learn(&args),
         Some(Command::Weights(args)) => weights::run(&args),
+        Some(Command::Generate(args)) => generate::run(&args),
+        Some(Command::Chat(args)) => chat::run(&args),
+        Some(Command::Score(args)) => score::run(&args),
     }
 }

@@ -17,6 +17,7 @@ pub mod model;
 // Logits → probabilities → the next token, and again; and a conversation.
 pub mod next_token;
 pub mod generate;
+pub mod score;
 pub mod conversation;
 
 // What the model stands on: its numbers, its memory, the machine, and who looks.

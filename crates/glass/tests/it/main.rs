@@ -6,6 +6,7 @@ mod files;
 mod files_refused;
 mod mutated;
 mod house;
+mod score;
 mod model;
 mod pytorch;
 mod tiny;

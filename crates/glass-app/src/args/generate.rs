@@ -1,0 +1,72 @@
+//! `glass generate`.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use super::{MachineArgs, SamplingArgs};
+
+/// Continue a text
+#[derive(Args, Debug)]
+#[command(after_long_help = AFTER)]
+pub struct GenerateArgs {
+    /// The text; - is standard input, byte for byte. Without it, the model begins a text of its own
+    pub text: Option<OsString>,
+
+    /// Token ids instead of a text (15496,995), for models without a tokenizer too; - is standard input
+    #[arg(long, value_name = "IDS", conflicts_with = "text")]
+    pub ids: Option<String>,
+
+    /// A model's directory; without it, the model inside the program
+    #[arg(long, short, value_name = "MODEL")]
+    pub model: Option<String>,
+
+    /// At most so many tokens
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub tokens: usize,
+
+    /// Stop before this text; may be given several times
+    #[arg(long, value_name = "S")]
+    pub stop: Vec<String>,
+
+    /// Go on after the end-of-text token
+    #[arg(long)]
+    pub ignore_end: bool,
+
+    /// Let <|endoftext|> and its like in the text be the special tokens; otherwise they are plain text
+    #[arg(long)]
+    pub special: bool,
+
+    /// So many continuations, each drawn on its own from the same seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub samples: u64,
+
+    /// Show each token with its probability and the runners-up
+    #[arg(long)]
+    pub show: bool,
+
+    /// One line of JSON for every sample
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub sampling: SamplingArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub machine: MachineArgs,
+}
+
+const AFTER: &str = "\
+The text and its continuation are written as they come. Where the context is full, generation stops, and it is said.
+
+JSON: {\"text\",\"ids\",\"finish\",\"seed\",\"sample\"}, of the continuation only
+  finish  length (as many tokens as asked, or the context is full), stop (a stop text), end (the end-of-text token)
+  tokens  with --show: [{\"id\",\"text\",\"logprob\",\"top\":[{\"id\",\"text\",\"logprob\"}]}]; logarithms (nats) of the raw
+          probabilities, before any bias, penalty or temperature
+
+Examples:
+  glass generate \"Once upon a time\"
+  glass generate -m mine --temperature 0.8 --top-k 40 --seed 1 --tokens 100 \"The\"
+  glass generate -m mine --show --temperature 0 \"To be or\"";

@@ -1,0 +1,88 @@
+//! How the next token is drawn; the same options everywhere.
+
+use clap::Args;
+use glass::next_token::Sampling;
+use glass::weights::generation::GenerationConfig;
+
+/// Applied in this order: logit bias, penalties, temperature, top-k, top-p, min-p, draw.
+#[derive(Args, Debug)]
+#[command(
+    next_help_heading = "Sampling (where nothing is given, as the model's generation_config.json advises)"
+)]
+pub struct SamplingArgs {
+    /// 0 always takes the most probable token, 1 draws from the model's own probabilities; at most 2
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    pub temperature: Option<f32>,
+
+    /// Draw from the K most probable tokens only; 0 is off
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<usize>,
+
+    /// Draw from the fewest tokens that together hold this probability; 1 is off
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub top_p: Option<f32>,
+
+    /// Draw from tokens at least P times as probable as the most probable one; 0 is off
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub min_p: Option<f32>,
+
+    /// Above 1 makes tokens that were seen less probable; 1 is off
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub repetition_penalty: Option<f32>,
+
+    /// Subtracted once from the logit of a token already generated
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub presence_penalty: Option<f32>,
+
+    /// Subtracted from a token's logit each time it was generated
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub frequency_penalty: Option<f32>,
+
+    /// Adds B to the logit of token ID; may be given several times
+    #[arg(long, value_name = "ID=B", value_parser = bias)]
+    pub logit_bias: Vec<(u32, f32)>,
+
+    /// The same seed gives the same tokens; another one every time where it is left out
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Allow temperatures above 2
+    #[arg(long)]
+    pub hot: bool,
+}
+
+impl SamplingArgs {
+    /// What was asked, and for the rest what the model's makers advise.
+    pub fn sampling(&self, advice: &GenerationConfig) -> Sampling {
+        let off = Sampling::default();
+        let greedy = (advice.do_sample == Some(false)).then_some(0.0);
+        let advised_k = advice.top_k.map(|k| k as usize);
+        Sampling {
+            temperature: self.temperature.or(greedy).or(advice.temperature).unwrap_or(off.temperature),
+            top_k: self.top_k.or(advised_k).unwrap_or(off.top_k),
+            top_p: self.top_p.or(advice.top_p).unwrap_or(off.top_p),
+            min_p: self.min_p.or(advice.min_p).unwrap_or(off.min_p),
+            repetition_penalty: self
+                .repetition_penalty
+                .or(advice.repetition_penalty)
+                .unwrap_or(off.repetition_penalty),
+            presence_penalty: self.presence_penalty.unwrap_or(off.presence_penalty),
+            frequency_penalty: self.frequency_penalty.unwrap_or(off.frequency_penalty),
+            logit_bias: self.logit_bias.clone(),
+            seed: self.seed.unwrap_or_else(any_seed),
+            hot: self.hot,
+        }
+    }
+}
+
+/// `198=-100` → (198, -100).
+fn bias(text: &str) -> Result<(u32, f32), String> {
+    let parts = text.split_once('=').and_then(|(id, bias)| Some((id.parse().ok()?, bias.parse().ok()?)));
+    parts.ok_or_else(|| "a token's id and a number are needed, as in 198=-100".into())
+}
+
+/// Small enough to be typed again.
+fn any_seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    (now.as_nanos() ^ u128::from(std::process::id())) as u64 % 1_000_000
+}

@@ -1,0 +1,154 @@
+//! One conversation with one model.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use glass::backend::Cpu;
+use glass::conversation::Conversation;
+use glass::generate::{Finish, Generated, Runner, Token, Wish, generate};
+use glass::next_token::Sampling;
+use glass::tokens::Tokenizer;
+use glass::tokens::chat::Template;
+
+use crate::args::ChatArgs;
+use crate::fail::Fail;
+use crate::model_arg::Model;
+use crate::stream::Stream;
+
+/// Who talks, what was said, and how the next answer is drawn.
+pub struct Talk<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// What was said.
+    pub conversation: Conversation,
+    /// How answers are drawn.
+    pub sampling: Sampling,
+    runner: Runner<'a, Cpu>,
+    tokenizer: &'a Tokenizer,
+    template: Template,
+    /// Tokens that an answer may have.
+    room: usize,
+    stops: Vec<String>,
+    ends: Vec<u32>,
+    /// Answers so far: each draws its own tokens.
+    answers: u64,
+    dropped: usize,
+    stop: Arc<AtomicBool>,
+}
+
+/// An answer.
+pub struct Heard {
+    /// What was said.
+    pub done: Generated,
+    /// What was not written yet.
+    pub stream: Stream,
+    /// Tokens that the model read before.
+    pub prompt: usize,
+    /// Messages that were left out for the first time.
+    pub dropped: usize,
+}
+
+/// Hears every token of an answer.
+pub type Each<'e> = dyn FnMut(&Token<'_>, &mut Stream) -> Result<(), Fail> + 'e;
+
+impl<'a> Talk<'a> {
+    /// A conversation that has not begun. A system prompt that is too long is refused.
+    pub fn new(model: &'a Model, args: &ChatArgs, stop: Arc<AtomicBool>) -> Result<Talk<'a>, Fail> {
+        let tokenizer = model.tokenizer()?;
+        let template = model.folder.template()?.ok_or_else(|| {
+            Fail::asked(format!(
+                "{}: it has no chat template, so it was not made to chat; use glass generate, or tune it with \
+                 glass train --from {0} --chat",
+                model.name
+            ))
+        })?;
+        let sampling = args.sampling.sampling(model.folder.generation());
+        sampling.check(model.config().vocabulary)?;
+        let room = args.tokens.unwrap_or(model.config().context / 4).max(1);
+        let closing = template.closing()?;
+        let mut ends = model.ends();
+        let closes = tokenizer.special(&closing);
+        ends.extend(closes);
+        let stops = (closes.is_none() && !closing.is_empty()).then_some(closing).into_iter().collect();
+        let conversation = Conversation::new(args.system.as_deref());
+        let runner = model.runner()?;
+        let (answers, dropped) = (0, 0);
+        let talk = Talk {
+            model,
+            conversation,
+            sampling,
+            runner,
+            tokenizer,
+            template,
+            room,
+            stops,
+            ends,
+            answers,
+            dropped,
+            stop,
+        };
+        talk.fits(args.system.as_deref())?;
+        Ok(talk)
+    }
+
+    /// Refuses a system prompt that leaves no room for a question and its answer.
+    pub fn fits(&self, system: Option<&str>) -> Result<(), Fail> {
+        let mut first = Conversation::new(system);
+        first.ask("");
+        first.prompt(&self.template, self.tokenizer, self.model.config().context, self.room)?;
+        Ok(())
+    }
+
+    /// Asks. What cannot be asked is taken back.
+    pub fn ask(&mut self, question: &str, each: &mut Each<'_>) -> Result<Heard, Fail> {
+        self.conversation.ask(question);
+        self.answer(each).inspect_err(|_| self.conversation.take_back())
+    }
+
+    /// Answers the question that stands last.
+    pub fn answer(&mut self, each: &mut Each<'_>) -> Result<Heard, Fail> {
+        let context = self.model.config().context;
+        let prompt = self.conversation.prompt(&self.template, self.tokenizer, context, self.room)?;
+        let dropped = prompt.dropped - self.dropped.min(prompt.dropped);
+        self.dropped = prompt.dropped;
+        self.runner.prompt(&prompt.ids)?;
+        let wish = Wish {
+            tokens: self.room,
+            sampling: self.sampling.clone(),
+            stop: self.stops.clone(),
+            ends: self.ends.clone(),
+        };
+        let (mut stream, mut failed) = (Stream::new(false), None);
+        self.stop.store(false, Ordering::Relaxed);
+        let stop = &self.stop;
+        let mut hear = |token: &Token<'_>| {
+            failed = each(token, &mut stream).err();
+            let end = failed.is_some() || stop.load(Ordering::Relaxed);
+            if end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let done = generate(&mut self.runner, Some(self.tokenizer), &wish, self.answers, &mut hear)?;
+        // From here on Ctrl-C ends the program.
+        self.stop.store(true, Ordering::Relaxed);
+        self.answers += 1;
+        if let Some(failed) = failed {
+            return Err(failed);
+        }
+        self.conversation.answered(done.text.trim());
+        Ok(Heard { done, stream, prompt: prompt.ids.len(), dropped })
+    }
+}
+
+impl Heard {
+    /// Why the answer is cut short, if it is.
+    pub fn cut(&self, talk: &Talk<'_>) -> Option<String> {
+        match self.done.finish {
+            Finish::Length => {
+                Some(format!("the answer was cut at {} tokens; --tokens gives more", talk.room))
+            }
+            Finish::Context => Some("the answer was cut: the context is full".into()),
+            Finish::Left => Some("the answer was cut by Ctrl-C".into()),
+            Finish::Stop | Finish::End => None,
+        }
+    }
+}

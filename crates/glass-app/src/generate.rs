@@ -1,0 +1,167 @@
+//! `glass generate`: a text and how it goes on, token by token.
+
+use std::io::Write as _;
+use std::ops::ControlFlow;
+
+use glass::backend::Cpu;
+use glass::generate::{Finish, Generated, Runner, Token, Wish, generate};
+use glass::next_token::{Sampler, Sampling};
+use glass::tokens::Special;
+use serde_json::{Value, json};
+
+use crate::args::GenerateArgs;
+use crate::fail::{Fail, say};
+use crate::input;
+use crate::model_arg::Model;
+use crate::out::Out;
+use crate::stream::Stream;
+use crate::tokens::{lossy, quoted};
+
+/// Runners-up that are shown.
+const TOP: usize = 5;
+
+/// Continues a text, as often as was asked.
+pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
+    let model = Model::open(args.model.as_deref(), &args.machine)?;
+    let (ids, text) = prompt(args, &model)?;
+    let sampling = args.sampling.sampling(model.folder.generation());
+    sampling.check(model.config().vocabulary)?;
+    if args.tokens == 0 || args.samples == 0 {
+        return Err(Fail::asked("--tokens and --samples: 0 was given; ask for at least 1"));
+    }
+    let ends = if args.ignore_end { Vec::new() } else { model.ends() };
+    let wish = Wish { tokens: args.tokens, sampling, stop: args.stop.clone(), ends };
+    let mut runner = model.runner()?;
+    let mut out = Out::new();
+    for sample in 0..args.samples {
+        runner.prompt(&ids)?;
+        if args.samples > 1 && !args.json {
+            let heading = format!("sample {}", sample + 1);
+            writeln!(out, "{}", out.bold(&heading))?;
+        }
+        let done = one(&mut out, args, &model, &mut runner, &wish, sample, &text)?;
+        if done.finish == Finish::Context {
+            let context = model.config().context;
+            say(&format!(
+                "the context of {context} tokens is full, so the text ends after {} new ones",
+                done.ids.len()
+            ));
+        }
+    }
+    out.done()
+}
+
+/// The prompt's ids, and its text as far as there is one.
+fn prompt(args: &GenerateArgs, model: &Model) -> Result<(Vec<u32>, Vec<u8>), Fail> {
+    let (ids, text) = match (&args.ids, &args.text) {
+        (Some(ids), _) => {
+            let ids = input::ids("--ids", ids)?;
+            let text = ids.iter().flat_map(|&id| model.bytes(id).to_vec()).collect();
+            (ids, text)
+        }
+        (None, Some(text)) => {
+            let text = input::text(text)?;
+            let special = if args.special { Special::Allowed } else { Special::Plain };
+            (model.tokenizer()?.encode_parallel(&text, special), text)
+        }
+        (None, None) => Default::default(),
+    };
+    if !ids.is_empty() {
+        return Ok((ids, text));
+    }
+    let start = model.start().ok_or_else(|| {
+        Fail::asked("TEXT: it is empty, and this model has no end-of-text token to begin with; give a text")
+    })?;
+    Ok((vec![start], Vec::new()))
+}
+
+fn one(
+    out: &mut Out,
+    args: &GenerateArgs,
+    model: &Model,
+    runner: &mut Runner<'_, Cpu>,
+    wish: &Wish,
+    sample: u64,
+    text: &[u8],
+) -> Result<Generated, Fail> {
+    let mut show = Show { sampler: Sampler::new(&Sampling::default(), model.config().vocabulary, 0)?, model };
+    let mut stream = Stream::new(model.tokenizer.is_none());
+    let (streams, mut tokens, mut failed) = (!args.json && !args.show, Vec::new(), None);
+    if streams {
+        let text = out.dim(&lossy(text));
+        write!(out, "{text}")?;
+        out.show()?;
+    }
+    let mut each = |token: &Token<'_>| {
+        let shown = match (args.json, args.show) {
+            (true, false) => Ok(()),
+            (true, true) => show.json(token).map(|token| tokens.push(token)),
+            (false, true) => show.line(out, token),
+            (false, false) => stream.token(out, token),
+        };
+        failed = shown.err();
+        if failed.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let done = generate(runner, model.tokenizer.as_ref(), wish, sample, &mut each)?;
+    if let Some(failed) = failed {
+        return Err(failed);
+    }
+    if streams {
+        stream.end(out, &done)?;
+    }
+    if args.json {
+        let mut document = json!({"text": done.text, "ids": done.ids, "finish": finish(done.finish),
+                                  "seed": wish.sampling.seed, "sample": sample});
+        if args.show {
+            document["tokens"] = Value::Array(tokens);
+        }
+        out.json(&document)?;
+    }
+    out.show()?;
+    Ok(done)
+}
+
+/// As the JSON names it.
+pub fn finish(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Length | Finish::Context | Finish::Left => "length",
+        Finish::Stop => "stop",
+        Finish::End => "end",
+    }
+}
+
+/// Each token with its probability and the runners-up.
+struct Show<'a> {
+    sampler: Sampler,
+    model: &'a Model,
+}
+
+impl Show<'_> {
+    fn line(&mut self, out: &mut Out, token: &Token<'_>) -> Result<(), Fail> {
+        let model = self.model;
+        let piece = |id: u32| match &model.tokenizer {
+            Some(_) => quoted(model.bytes(id)),
+            None => id.to_string(),
+        };
+        let percent = |logprob: f32| format!("{:.1} %", 100.0 * f64::from(logprob).exp());
+        let top = self.sampler.top(token.logits, TOP)?;
+        let others = top.iter().filter(|drawn| drawn.id != token.id);
+        let others: Vec<String> =
+            others.map(|drawn| format!("{} {}", piece(drawn.id), percent(drawn.logprob))).collect();
+        let own = format!("{:<20}{:>8}", piece(token.id), percent(token.logprob));
+        let others = out.dim(&others.join("  "));
+        writeln!(out, "{own}   {others}")?;
+        out.show()
+    }
+
+    fn json(&mut self, token: &Token<'_>) -> Result<Value, Fail> {
+        let model = self.model;
+        let entry =
+            |id: u32, logprob: f32| json!({"id": id, "text": lossy(model.bytes(id)), "logprob": logprob});
+        let top = self.sampler.top(token.logits, TOP)?;
+        let top: Vec<Value> = top.iter().map(|drawn| entry(drawn.id, drawn.logprob)).collect();
+        let mut own = entry(token.id, token.logprob);
+        own["top"] = Value::Array(top);
+        Ok(own)
+    }
+}

@@ -1,0 +1,117 @@
+//! `glass score`: how probable a model finds a text.
+
+mod documents;
+mod tasks;
+
+use std::io::Write as _;
+
+use glass::next_token::Scored;
+use glass::score::{Total, score};
+use glass::tokens::Special;
+use serde_json::{Value, json};
+
+use crate::args::ScoreArgs;
+use crate::fail::Fail;
+use crate::input;
+use crate::model_arg::Model;
+use crate::out::{Out, number};
+use crate::tokens::{lossy, quoted};
+
+/// Scores what was given.
+pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
+    let model = Model::open(args.model.as_deref(), &args.machine)?;
+    if let Some(file) = &args.file {
+        return documents::run(args, &model, file);
+    }
+    if let Some(file) = &args.tasks {
+        return tasks::run(args, &model, file);
+    }
+    let ids = match (&args.ids, &args.text) {
+        (Some(ids), _) => input::ids("--ids", ids)?,
+        (None, text) => {
+            let text = input::text(text.as_deref().unwrap_or_default())?;
+            let special = if args.special { Special::Allowed } else { Special::Plain };
+            model.tokenizer()?.encode_parallel(&text, special)
+        }
+    };
+    if ids.is_empty() {
+        return Err(Fail::asked("TEXT: it is empty; there is nothing to score"));
+    }
+    let mut report = Report::new(args, &model, true);
+    // Nothing stands before the first token.
+    report.token(ids[0], None)?;
+    // A last id outside the vocabulary is never read, only looked up.
+    let mut runner = model.runner()?;
+    let mut scores = Vec::with_capacity(ids.len());
+    score(&mut runner, &ids, &mut |at, scored| scores.push((ids[at], scored)))?;
+    scores.into_iter().try_for_each(|(id, scored)| report.token(id, Some(scored)))?;
+    report.end(None)
+}
+
+/// Scores, token by token, and their sum.
+struct Report<'a> {
+    out: Out,
+    model: &'a Model,
+    json: bool,
+    each: bool,
+    tokens: Vec<Value>,
+    total: Total,
+}
+
+impl<'a> Report<'a> {
+    fn new(args: &ScoreArgs, model: &'a Model, each: bool) -> Report<'a> {
+        Report { out: Out::new(), model, json: args.json, each, tokens: Vec::new(), total: Total::default() }
+    }
+
+    fn token(&mut self, id: u32, scored: Option<Scored>) -> Result<(), Fail> {
+        let bytes = self.model.bytes(id);
+        if let Some(scored) = scored {
+            self.total.add(scored.logprob, bytes.len());
+        }
+        let (logprob, rank) = (scored.map(|s| s.logprob), scored.map(|s| s.rank));
+        if self.each && self.json {
+            self.tokens.push(json!({"id": id, "text": lossy(bytes), "logprob": logprob, "rank": rank}));
+        } else if self.each {
+            let piece = if bytes.is_empty() { id.to_string() } else { quoted(bytes) };
+            match scored {
+                Some(Scored { logprob, rank }) => {
+                    let percent = 100.0 * logprob.exp();
+                    writeln!(self.out, "{piece:<20}{logprob:>9.3}{percent:>9.2} %  rank {rank}")?
+                }
+                None => writeln!(self.out, "{piece:<20}{:>9}", "–")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn end(mut self, documents: Option<usize>) -> Result<(), Fail> {
+        let total = self.total;
+        if self.json {
+            let mut document = json!({
+                "loss": total.loss(), "perplexity": total.perplexity(), "bits_per_byte": total.bits_per_byte(),
+                "scored": total.tokens, "bytes": total.bytes,
+            });
+            if self.each {
+                document["tokens"] = Value::Array(self.tokens);
+            }
+            if let Some(documents) = documents {
+                document["documents"] = json!(documents);
+            }
+            self.out.json(&document)?;
+            return self.out.done();
+        }
+        let scored = number(total.tokens);
+        write!(self.out, "{scored} tokens scored")?;
+        if let Some(documents) = documents {
+            write!(self.out, " in {} documents", number(documents as u64))?;
+        }
+        if let (Some(loss), Some(perplexity)) = (total.loss(), total.perplexity()) {
+            write!(self.out, ", loss {loss:.4} nats per token, perplexity {perplexity:.2}")?;
+        }
+        if let Some(bits) = total.bits_per_byte() {
+            write!(self.out, ", {bits:.4} bits per byte")?;
+        }
+        writeln!(self.out)?;
+        self.out.done()
+    }
+}

@@ -1,0 +1,62 @@
+//! A file's documents, each scored from an end-of-text token.
+
+use std::fs;
+use std::path::Path;
+
+use glass::Error;
+use glass::score::score;
+use glass::tokens::Special;
+use glass::train::data::{Documents, Reading};
+
+use super::Report;
+use crate::args::ScoreArgs;
+use crate::fail::{Fail, say};
+use crate::input;
+use crate::model_arg::Model;
+use crate::out::number;
+use crate::progress::Line;
+
+/// Scores every token of every document once.
+pub fn run(args: &ScoreArgs, model: &Model, file: &Path) -> Result<(), Fail> {
+    let tokenizer = model.tokenizer()?;
+    let start = model.start().ok_or_else(|| {
+        Fail::asked(format!(
+            "{}: the model has no end-of-text token for a document to begin with",
+            model.name
+        ))
+    })?;
+    let documents = read(args, file)?;
+    let mut runner = model.runner()?;
+    let mut report = Report::new(args, model, args.each);
+    let mut line = Line::default();
+    let mut bytes = 0;
+    for text in documents.texts() {
+        let mut ids = vec![start];
+        ids.extend(tokenizer.encode(text, Special::Plain));
+        let mut scores = Vec::with_capacity(ids.len());
+        score(&mut runner, &ids, &mut |at, scored| scores.push((ids[at], scored)))?;
+        scores.into_iter().try_for_each(|(id, scored)| report.token(id, Some(scored)))?;
+        bytes += text.len();
+        let tokens = report.total.tokens;
+        let rate = tokens as f64 / line.seconds().max(1e-3);
+        let said = format!("{} tokens scored, {rate:.0} tokens/s", number(tokens));
+        line.show_part(&said, bytes as f64 / documents.bytes() as f64);
+    }
+    line.end();
+    report.end(Some(documents.len()))
+}
+
+fn read(args: &ScoreArgs, file: &Path) -> Result<Documents, Fail> {
+    let reading = Reading { separator: args.separator.clone(), field: args.field.clone() };
+    let bytes = match file.as_os_str() {
+        name if name == "-" => input::text(name)?,
+        _ => fs::read(file).map_err(|error| Error::io("cannot read", file, error))?,
+    };
+    let mut documents = Documents::default();
+    let remarks = documents.add(file, bytes, &reading)?;
+    if documents.is_empty() {
+        return Err(Fail::failed(format!("{}: it is empty; there is nothing to score", file.display())));
+    }
+    remarks.iter().for_each(|remark| say(&remark.to_string()));
+    Ok(documents)
+}
