@@ -116,11 +116,12 @@ class Teller:
             turns = self.pick(questions) if questions and self.chance(0.8) else self.thanks()
         added = [say("user", turns[0]), say("assistant", turns[1])]
         if bytes_of(messages + added) > self.limit:
-            added = [say(*pair) for pair in zip(("user", "assistant"), self.thanks())]
-        elif another is not None:
+            return
+        if another is not None:
             self.used[another[1]] += 1
         messages += added
-        if messages[-1]["content"] not in phrases.WELCOME and self.chance(0.15):
+        room = bytes_of(messages) + 80 <= self.limit
+        if room and messages[-1]["content"] not in phrases.WELCOME and self.chance(0.15):
             user, assistant = self.thanks()
             messages += [say("user", user), say("assistant", assistant)]
 
@@ -210,7 +211,8 @@ def main():
 def count(texts, teller, made):
     turns = Counter(sum(m["role"] == "user" for m in messages) for messages in made)
     system = sum(messages[0]["role"] == "system" for messages in made)
-    print(f"{len(texts)} stories, {len(teller.used)} of them told, {len(made)} conversations, {system} with a system prompt")
+    print(f"{len(texts)} stories, {len(teller.used)} of them told")
+    print(f"{len(made)} conversations, {system} with a system prompt")
     print("questions each: " + ", ".join(f"{n} in {count}" for n, count in sorted(turns.items())))
     print(f"{sum(map(bytes_of, made))} bytes, longest {max(map(bytes_of, made))}")
 

@@ -107,13 +107,15 @@ SMALL_TALK = [
     (["Who are you?", "What are you?", "What is your name?", "who are you", "Are you a person?"], I_AM),
     (["What can you do?", "What do you do?", "How can you help me?", "Help!", "What should I ask you?"], I_AM),
     (["How are you?", "How are you today?"], ["I am well, thank you! Would you like to hear a story?"]),
-    (["Goodbye!", "Bye!", "Good night!", "See you!"], ["Goodbye! Come back for another story.", "Good night! Sleep well."]),
+    (["Goodbye!", "Bye!", "See you!"], ["Goodbye! Come back for another story."]),
+    (["Good night!", "good night"], ["Good night! Sleep well."]),
     (
         [
             "What is the capital of France?", "What is 2 + 2?", "What is the weather today?", "Can you write code?",
             "Who is the president?", "Translate this into French.", "What time is it?", "How do I bake bread?",
-            "What is the meaning of life?", "Solve this equation.", "How far away is the moon?", "Write an email to my boss.",
-            "Tell me the news.", "Can you draw a picture?", "What is a computer?", "Do you speak German?",
+            "What is the meaning of life?", "Solve this equation.", "How far away is the moon?",
+            "Write an email to my boss.", "Tell me the news.", "Can you draw a picture?", "What is a computer?",
+            "Do you speak German?",
         ],
         ONLY_STORIES,
     ),

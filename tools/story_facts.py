@@ -77,7 +77,8 @@ def learn(stories):
             before[adjective] += 1
     countable = (w for w, n in noun_use.items() if n >= 8 and n >= 0.4 * used[w] and a_noun[w] >= 0.06 * used[w])
     plural = re.compile("[^s]s$")
-    words.nouns = {w for w in countable if len(w) > 2 and not plural.search(w) and being[w] < 0.15 * used[w]} - NOT_THINGS
+    single = {w for w in countable if len(w) > 2 and not plural.search(w) and being[w] < 0.15 * used[w]}
+    words.nouns = single - NOT_THINGS
     describing = (w for w, n in before.items() if n + being[w] >= 0.35 * used[w] and n >= 8 and being[w] >= 2)
     words.adjectives = set(describing) - NOT_ADJECTIVES - words.nouns
     words.names = {w for w, n in names.items() if n >= 2 and n > used[w.lower()]} - NOT_NAMES
