@@ -67,8 +67,7 @@ fn step(number: u64) -> Step {
 
 fn decode(learner: &Learner<Cpu>, tokens: usize) {
     let (gpt, weights) = learner.model();
-    let mut runner =
-        Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).expect("memory");
+    let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).expect("memory");
     each_turn(|| {
         runner.truncate(0);
         for place in 0..tokens {
