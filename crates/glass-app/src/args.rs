@@ -7,6 +7,7 @@ mod sampling;
 mod score;
 mod tokenizer;
 mod tokens;
+mod train;
 mod weights;
 
 use clap::error::{ContextKind, ErrorKind};
@@ -21,6 +22,7 @@ pub use sampling::SamplingArgs;
 pub use score::ScoreArgs;
 pub use tokenizer::{LearnArgs, TokenizerCommand};
 pub use tokens::TokensArgs;
+pub use train::{DataArgs, RunArgs, ShapeArgs, TrainArgs, Width};
 pub use weights::WeightsArgs;
 
 /// A GPT you can see through: it tokenises, trains, generates, chats, and shows every number on the way.
@@ -49,6 +51,8 @@ pub enum Command {
     },
     /// Every group of weight matrices, the totals, and what a context costs
     Weights(WeightsArgs),
+    /// Learn from text
+    Train(TrainArgs),
     /// Continue a text
     Generate(GenerateArgs),
     /// Talk to a model

@@ -16,6 +16,7 @@ mod score;
 mod stream;
 mod tokenizer;
 mod tokens;
+mod train;
 mod weights;
 mod welcome;
 
@@ -36,6 +37,7 @@ fn run(cli: Cli) -> Result<(), Fail> {
         Some(Command::Tokens(args)) => tokens::run(&args),
         Some(Command::Tokenizer { command: TokenizerCommand::Learn(args) }) => tokenizer::learn(&args),
         Some(Command::Weights(args)) => weights::run(&args),
+        Some(Command::Train(args)) => train::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Chat(args)) => chat::run(&args),
         Some(Command::Score(args)) => score::run(&args),

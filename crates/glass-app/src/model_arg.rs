@@ -44,11 +44,15 @@ pub fn folder(model: Option<&str>) -> Result<Folder, Fail> {
             "MODEL: {name} is a preset, a plan without weights; name the directory of a model"
         )));
     }
+    Err(unknown("MODEL", name))
+}
+
+/// Neither a directory nor a preset.
+pub fn unknown(option: &str, name: &str) -> Fail {
     let presets: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
     let presets = presets.join(", ");
-    Err(Fail::asked(format!(
-        "MODEL: {name:?} is neither a directory nor a preset; the presets are {presets}"
-    )))
+    let what = if option == "MODEL" { "neither a directory nor a preset" } else { "no preset" };
+    Fail::asked(format!("{option}: {name:?} is {what}; the presets are {presets}"))
 }
 
 /// A model's tokenizer; the two presets' family has its vocabulary built in.
@@ -64,14 +68,14 @@ fn no_tokenizer(name: &str) -> Fail {
 }
 
 /// A vocabulary: `gpt2`, a `tokenizer.json`, or a folder with one.
-pub fn vocabulary(name: &str) -> Result<Tokenizer, Fail> {
+pub fn vocabulary(option: &str, name: &str) -> Result<Tokenizer, Fail> {
     let path = Path::new(name);
     match (name, path.is_dir()) {
         (_, true) => Ok(Tokenizer::open(&path.join("tokenizer.json"))?),
         ("gpt2", _) => Ok(Tokenizer::gpt2()),
         _ if path.exists() => Ok(Tokenizer::open(path)?),
         _ => Err(Fail::asked(format!(
-            "--vocab: {name:?} is not there; give gpt2, a tokenizer.json, or a folder with one"
+            "{option}: {name:?} is not there; give gpt2, a tokenizer.json, or a folder with one"
         ))),
     }
 }

@@ -13,7 +13,7 @@ use crate::{input, model_arg};
 /// Cuts, or joins, and shows.
 pub fn run(args: &TokensArgs) -> Result<(), Fail> {
     let tokenizer = match &args.vocab {
-        Some(vocabulary) => model_arg::vocabulary(vocabulary)?,
+        Some(vocabulary) => model_arg::vocabulary("--vocab", vocabulary)?,
         None => model_arg::tokenizer(args.model.as_deref())?,
     };
     let mut out = Out::new();

@@ -24,8 +24,10 @@ pub struct Footprint {
     pub activation_bytes: u64,
     /// Multiplications and additions of one token's forward behind a full context: 2 for every weight of a matrix
     /// (looking up the embedding is free), and 4 × what it sees × heads × head size in every layer's attention.
-    /// Learning takes three times as many.
     pub flops_per_token: u64,
+    /// The same for learning one token, the mean over all positions, which see half of the context: forward, and twice
+    /// as much backward.
+    pub flops_to_learn: u64,
 }
 
 impl Footprint {
@@ -38,13 +40,15 @@ impl Footprint {
         // Per norm a mean and a deviation; per head the logarithm of a sum.
         let layer = 4 * width + 2 * queries + 2 * keys + 2 * hidden + 4 + heads;
         let last = 2 * width + 2;
+        let (multiply, attend) = (2 * multiplied(config), 4 * seen(config, t) * queries);
         Footprint {
             tokens: t,
             pattern: t * t,
             patterns: layers * heads,
             kv_cache_bytes: 2 * layers * t * keys * NUMBER,
             activation_bytes: t * (layers * layer + last) * NUMBER,
-            flops_per_token: 2 * multiplied(config) + 4 * seen(config, t) * queries,
+            flops_per_token: multiply + attend,
+            flops_to_learn: 3 * (multiply + attend / 2),
         }
     }
 }

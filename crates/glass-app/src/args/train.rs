@@ -1,0 +1,333 @@
+//! `glass train`.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, ValueEnum};
+use glass::train::order::Arrangement;
+use glass::train::schedule::Schedule;
+use glass::train::settings::Settings;
+use glass::weights::dtype::Dtype;
+
+use super::MachineArgs;
+
+/// Learn from text
+#[derive(Args, Debug)]
+#[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).args(["data", "chat"]))]
+pub struct TrainArgs {
+    /// Where the model and the run are written
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub data: DataArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub shape: ShapeArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub run: RunArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub machine: MachineArgs,
+}
+
+/// What is learned from.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Text (.txt), JSON lines (.jsonl), folders of them, or with --bin shards of token ids (.bin)
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub data: Vec<PathBuf>,
+
+    /// Conversations, {"messages":[{"role","content"}]} a line; only what the assistant says is learned
+    #[arg(long, value_name = "FILE.jsonl", num_args = 1..)]
+    pub chat: Vec<PathBuf>,
+
+    /// Stands between the documents of a text file
+    #[arg(long, value_name = "TEXT", default_value = "<|endoftext|>")]
+    pub separator: String,
+
+    /// The field of a JSON line that holds the document
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    pub field: String,
+
+    /// The data are token ids of this width, taken as they are
+    #[arg(long, value_enum, value_name = "WIDTH", conflicts_with = "chat")]
+    pub bin: Option<Width>,
+
+    /// Data to validate on, of the same kind
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "val_fraction")]
+    pub val: Vec<PathBuf>,
+
+    /// Without --val: the share of the documents that validates; 0 for none
+    #[arg(long, value_name = "F", default_value_t = 0.1, allow_negative_numbers = true)]
+    pub val_fraction: f64,
+}
+
+/// Bytes of an id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Width {
+    /// Two bytes
+    U16,
+    /// Four bytes
+    U32,
+}
+
+/// What learns.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Model")]
+pub struct ShapeArgs {
+    /// A shape by name: gpt2, gpt2-medium, …
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["layers", "heads", "width", "from"])]
+    pub preset: Option<String>,
+
+    /// Blocks
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    pub layers: usize,
+
+    /// Attention heads of a block
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    pub heads: usize,
+
+    /// Width of the residual stream, a multiple of the heads
+    #[arg(long, value_name = "N", default_value_t = 384)]
+    pub width: usize,
+
+    /// Positions in the context; 256, or the preset's own
+    #[arg(long, value_name = "N")]
+    pub context: Option<usize>,
+
+    /// Tokens in the vocabulary: so many are learned from the data (4,096 where it is left out), or, with --tokenizer or
+    /// --bin, so many rows has the embedding
+    #[arg(long, value_name = "N")]
+    pub vocab: Option<usize>,
+
+    /// The vocabulary of another model: a directory, a tokenizer.json, or gpt2. Without it, one is learned from the
+    /// data; a preset takes gpt2's
+    #[arg(long, value_name = "MODEL")]
+    pub tokenizer: Option<String>,
+
+    /// Go on from this model's weights, with its shape and vocabulary
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["layers", "heads", "width", "context", "vocab", "tokenizer"])]
+    pub from: Option<String>,
+
+    /// How the model's weights are stored
+    #[arg(long, value_enum, value_name = "DTYPE", default_value_t = Stored::F32)]
+    pub dtype: Stored,
+}
+
+/// How a weight is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Stored {
+    /// 32 bits
+    F32,
+    /// IEEE half precision
+    F16,
+    /// The upper half of an f32
+    Bf16,
+}
+
+impl Stored {
+    /// As the library calls it.
+    pub fn dtype(self) -> Dtype {
+        match self {
+            Stored::F32 => Dtype::F32,
+            Stored::F16 => Dtype::F16,
+            Stored::Bf16 => Dtype::Bf16,
+        }
+    }
+}
+
+/// How it learns.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Run")]
+pub struct RunArgs {
+    /// Steps in all; 1,000 where neither --epochs nor --minutes is given
+    #[arg(long, value_name = "N", conflicts_with = "epochs")]
+    pub steps: Option<u64>,
+
+    /// So many times over the data
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub epochs: Option<f64>,
+
+    /// At most so long; without --steps and --epochs, as many steps as a few timed ones promise
+    #[arg(long, value_name = "M", allow_negative_numbers = true)]
+    pub minutes: Option<f64>,
+
+    /// Samples of one batch, each as long as the context
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub batch: usize,
+
+    /// Batches of one step
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub accumulate: usize,
+
+    /// The highest learning rate
+    #[arg(long, value_name = "R", default_value_t = 1e-3, allow_negative_numbers = true)]
+    pub lr: f32,
+
+    /// The rate that the schedule falls to; a tenth of --lr where it is left out
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub min_lr: Option<f32>,
+
+    /// Warm-up steps; a tenth of all, at most 100, where it is left out
+    #[arg(long, value_name = "N")]
+    pub warmup: Option<u64>,
+
+    /// How the rate moves after warm-up
+    #[arg(long, value_enum, default_value_t = Curve::Cosine)]
+    pub schedule: Curve,
+
+    /// Decoupled weight decay, of matrices only
+    #[arg(long, value_name = "R", default_value_t = 0.1, allow_negative_numbers = true)]
+    pub weight_decay: f32,
+
+    /// AdamW's decay of the first moment
+    #[arg(long, value_name = "R", default_value_t = 0.9, allow_negative_numbers = true)]
+    pub beta1: f32,
+
+    /// AdamW's decay of the second moment
+    #[arg(long, value_name = "R", default_value_t = 0.95, allow_negative_numbers = true)]
+    pub beta2: f32,
+
+    /// The gradient's norm is held to this; 0 for no limit
+    #[arg(long, value_name = "R", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub clip: f32,
+
+    /// Share of activations dropped after the embedding, in attention and on the residuals
+    #[arg(long, value_name = "R", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub dropout: f32,
+
+    /// The order of samples; sequential takes consecutive windows
+    #[arg(long, value_enum, default_value_t = Deal::Shuffled)]
+    pub order: Deal,
+
+    /// Seed of weights, order, split and dropout
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Evaluate every N steps, and at the end
+    #[arg(long, value_name = "N", default_value_t = 250)]
+    pub eval_every: u64,
+
+    /// Evaluate on so many samples, spread evenly over the validation data; all where it is left out
+    #[arg(long, value_name = "N")]
+    pub eval_samples: Option<usize>,
+
+    /// Show what the model says every N steps; 0 for never
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub sample_every: u64,
+
+    /// Save every N steps, and at the end
+    #[arg(long, value_name = "N", default_value_t = 250)]
+    pub checkpoint_every: u64,
+
+    /// So many of the last checkpoints stay, and the best
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub keep: usize,
+
+    /// Stop after N evaluations without a better one; 0 for never
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub patience: u64,
+
+    /// Learn the first batch again and again, to see that it can be learned
+    #[arg(long)]
+    pub overfit: bool,
+
+    /// Go on with the run in --out; give all other options as before
+    #[arg(long)]
+    pub resume: bool,
+
+    /// Say what the run would take (memory, FLOPs, time), and stop
+    #[arg(long)]
+    pub plan: bool,
+
+    /// JSON: a line for every step as in log.jsonl, and one at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How the rate moves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Curve {
+    /// Half a cosine down
+    Cosine,
+    /// Stays, and falls over the last fifth
+    Wsd,
+    /// A straight line down
+    Linear,
+    /// Stays
+    Constant,
+}
+
+/// The order of samples.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Deal {
+    /// Every epoch its own order
+    Shuffled,
+    /// As the data stands
+    Sequential,
+}
+
+impl RunArgs {
+    /// The settings of a run of `steps` steps.
+    pub fn settings(&self, steps: u64) -> Settings {
+        Settings {
+            seed: self.seed,
+            steps,
+            batch: self.batch,
+            accumulate: self.accumulate,
+            lr: self.lr,
+            min_lr: self.min_lr.unwrap_or(self.lr / 10.0),
+            warmup: self.warmup.unwrap_or(100.min(steps / 10)),
+            schedule: match self.schedule {
+                Curve::Cosine => Schedule::Cosine,
+                Curve::Wsd => Schedule::Wsd,
+                Curve::Linear => Schedule::Linear,
+                Curve::Constant => Schedule::Constant,
+            },
+            weight_decay: self.weight_decay,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            clip: self.clip,
+            dropout: self.dropout,
+            order: match self.order {
+                Deal::Shuffled => Arrangement::Shuffled,
+                Deal::Sequential => Arrangement::Sequential,
+            },
+            overfit: self.overfit,
+            eval_every: self.eval_every,
+            eval_samples: self.eval_samples,
+            sample_every: self.sample_every,
+            checkpoint_every: self.checkpoint_every,
+            keep: self.keep,
+            patience: self.patience,
+            ..Settings::default()
+        }
+    }
+}
+
+const AFTER: &str = "\
+DIR becomes a MODEL that glass and transformers open, at any time while the run goes on: the best by validation loss, or
+without validation the last one saved. DIR/train holds the checkpoints and log.jsonl. Ctrl-C stops after the step under
+way and saves first; a run killed at any moment resumes from its last checkpoint, with the same bytes as one that never
+stopped. A folder that already holds a run is refused without --resume.
+
+The progress line tells the loss (nats per token), tokens per second, GFLOP/s reached and which share that is of the
+multiply-adds this machine does in registers, measured at the start (mfu), and the time left.
+
+JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\"lr\",\"grad_norm\",\"tokens_per_second\",
+\"mfu\",\"tokens\",\"seconds\"}, null where nothing was measured; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
+\"why\"}, why one of done, asked, patience. With --plan: {\"weights\",\"memory_bytes\":{\"weights\",\"gradients\",\"moments\",
+\"activations\",\"logits\",\"total\"},\"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",
+\"seconds_at_roof\"}
+
+Examples:
+  glass train --data book.txt --out mine
+  glass train --data stories --layers 4 --width 256 --heads 4 --minutes 10 --out mine
+  glass train --from mine --chat talk.jsonl --epochs 2 --lr 2e-4 --out tuned
+  glass train --data book.txt --out mine --resume";

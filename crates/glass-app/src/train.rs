@@ -1,0 +1,206 @@
+//! `glass train`: from text to a model.
+
+mod data;
+mod plan;
+mod subject;
+mod watch;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use glass::Error;
+use glass::backend::Cpu;
+use glass::model::Gpt;
+use glass::train::folder::Folder;
+use glass::train::learner::Learner;
+use glass::train::order::Order;
+use glass::train::run::{Run, Summary, run as learn};
+use glass::train::settings::Settings;
+use glass::train::watch::Why;
+use serde_json::json;
+
+use crate::args::TrainArgs;
+use crate::fail::{Fail, say};
+use crate::model_arg;
+use crate::out::{Out, number};
+use data::Sets;
+use plan::Budget;
+use subject::Subject;
+use watch::Progress;
+
+/// Learns.
+pub fn run(args: &TrainArgs) -> Result<(), Fail> {
+    check(args)?;
+    let (subject, sets) = Subject::and_data(args)?;
+    Gpt::plan(&subject.config).0.can_run()?;
+    sets.train.check("training data", subject.config.context)?;
+    let cpu = Arc::new(model_arg::cpu(&args.machine));
+    let roof = plan::roof(&cpu);
+    let budget = Budget::of(&subject.config, &args.run);
+    if !args.run.plan {
+        budget.fits()?;
+    }
+    let settings = settings(args, &subject, &sets, &cpu)?;
+    settings.check()?;
+    if args.run.plan {
+        return plan::show(args, &budget, &settings, roof);
+    }
+    say(&format!(
+        "{} weights; {} tokens to learn from, {} to validate on; {} steps of {} tokens",
+        number(budget.weights),
+        number(sets.train.tokens() as u64),
+        number(sets.validation.as_ref().map_or(0, |set| set.tokens() as u64)),
+        number(settings.steps),
+        number(budget.tokens_per_step)
+    ));
+    let mut learner = learner(&subject, &settings, &cpu)?;
+    let plan = learner.plan().clone();
+    let stop = Arc::new(AtomicBool::new(false));
+    on_interrupt(stop.clone());
+    let mut progress =
+        Progress::new(args, &subject, settings.steps, budget.flops_to_learn, roof, stop.clone());
+    let run = Run {
+        settings: &settings,
+        train: &sets.train,
+        validation: sets.validation.as_ref().filter(|_| !settings.overfit),
+        folder: &args.out,
+        model: subject.save(&plan, args.shape.dtype.dtype()),
+        resume: args.run.resume,
+        stop: &stop,
+    };
+    let done = learn(&mut learner, &run, &mut progress);
+    progress.end()?;
+    report(args, &done?)
+}
+
+/// What can be refused before anything is read.
+fn check(args: &TrainArgs) -> Result<(), Fail> {
+    let holds_a_run = args.out.join("train").join("run.json").exists();
+    if !args.run.plan && !args.run.resume && holds_a_run {
+        let out = args.out.display();
+        return Err(Fail::asked(format!(
+            "{out}: this folder already holds a run; add --resume to go on with it, or choose another --out"
+        )));
+    }
+    if args.run.resume {
+        Folder::identity(&args.out)?;
+    }
+    args.run.settings(args.run.steps.unwrap_or(1000).max(1)).check()?;
+    for (option, value) in [("--epochs", args.run.epochs), ("--minutes", args.run.minutes)] {
+        if value.is_some_and(|value| !(value > 0.0 && value.is_finite())) {
+            let value = value.unwrap_or_default();
+            return Err(Fail::asked(format!("{option}: {value} was given, but a number above 0 is needed")));
+        }
+    }
+    Ok(())
+}
+
+fn learner(subject: &Subject, settings: &Settings, cpu: &Arc<Cpu>) -> Result<Learner<Cpu>, Fail> {
+    let rows = settings.batch * subject.config.context;
+    let mut learner = Learner::new(cpu.clone(), &subject.config, rows, settings.batch)?;
+    match &subject.from {
+        Some(folder) => {
+            folder.check(learner.plan())?;
+            learner.load(&|spec, into| folder.read(spec, into))?;
+        }
+        None => learner.initialise(settings.seed),
+    }
+    Ok(learner)
+}
+
+/// The settings, with the steps that were asked for in whichever way.
+fn settings(args: &TrainArgs, subject: &Subject, sets: &Sets, cpu: &Arc<Cpu>) -> Result<Settings, Fail> {
+    let (run, context) = (&args.run, subject.config.context);
+    let draft = run.settings(run.steps.unwrap_or(1000));
+    let steps = match (run.steps, run.epochs, run.minutes) {
+        (Some(steps), ..) => steps,
+        (None, Some(epochs), _) => {
+            let (s, train) = (&draft, &sets.train);
+            Order::new(train, context, s.batch, s.accumulate, s.order, s.seed).steps(epochs)
+        }
+        // A resumed run keeps the steps that were found when it began.
+        (None, None, Some(_)) if run.resume => Folder::identity(&args.out)?.settings.steps,
+        (None, None, Some(minutes)) if !run.plan => {
+            let seconds = seconds_per_step(subject, sets, &draft, cpu)?;
+            // Evaluations and checkpoints take a share too.
+            ((minutes * 60.0 * 0.95 / seconds) as u64).max(1)
+        }
+        _ => 1000,
+    };
+    Ok(run.settings(steps))
+}
+
+/// Times a few steps of a learner that is then thrown away.
+fn seconds_per_step(
+    subject: &Subject,
+    sets: &Sets,
+    settings: &Settings,
+    cpu: &Arc<Cpu>,
+) -> Result<f64, Fail> {
+    let mut learner = learner(subject, settings, cpu)?;
+    let s = settings;
+    let mut order = Order::new(&sets.train, subject.config.context, s.batch, s.accumulate, s.order, s.seed);
+    learner.step(&order.parts(1), &settings.step(1))?;
+    let begun = Instant::now();
+    let mut steps = 0;
+    while steps < 3 || (begun.elapsed().as_secs_f64() < 2.0 && steps < 20) {
+        steps += 1;
+        learner.step(&order.parts(steps), &settings.step(steps))?;
+    }
+    Ok(begun.elapsed().as_secs_f64() / steps as f64)
+}
+
+/// Ctrl-C stops the run after its step, checkpoint first; a second one ends the program at once.
+fn on_interrupt(stop: Arc<AtomicBool>) {
+    let handler = move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        say("stopping after this step, checkpoint first; Ctrl-C again stops at once");
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        say(&format!("Ctrl-C will stop the run without a checkpoint: {error}"));
+    }
+}
+
+fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
+    let mut out = Out::new();
+    let dir = args.out.display();
+    let why = match summary.why {
+        Why::Done => "done",
+        Why::Asked => "asked",
+        Why::Patience => "patience",
+    };
+    if args.run.json {
+        let best = summary.best.map(|best| json!({"step": best.step, "loss": best.loss}));
+        out.json(&json!({"out": args.out, "step": summary.step, "tokens": summary.tokens, "best": best, "why": why}))?;
+        return out.done();
+    }
+    write!(out, "{dir}: {} steps, {} tokens seen", number(summary.step), number(summary.tokens))?;
+    if let Some(best) = summary.best {
+        write!(out, ", best validation loss {:.4} at step {}", best.loss, best.step)?;
+    }
+    writeln!(out)?;
+    match summary.why {
+        Why::Asked => writeln!(out, "stopped when asked; the same command with --resume goes on")?,
+        Why::Patience => writeln!(out, "stopped early: no better evaluation came")?,
+        Why::Done => {}
+    }
+    if has_tokenizer(&args.out) {
+        writeln!(out, "type next: glass generate -m {dir} \"Once\"")?;
+    }
+    out.done()
+}
+
+fn has_tokenizer(dir: &Path) -> bool {
+    dir.join("tokenizer.json").exists()
+}
+
+/// The system's refusal about a file.
+fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    let path = path.to_path_buf();
+    move |error| Error::io("cannot read", &path, error)
+}

@@ -1,0 +1,188 @@
+//! What is learned from: files, read, parted, tokenised.
+
+use std::path::PathBuf;
+
+use glass::tokens::{Special, Tokenizer};
+use glass::train::chats::{self, Conversation};
+use glass::train::data::{Documents, Reading, Remark};
+use glass::train::set::Set;
+use glass::train::{files, shards};
+
+use super::subject::Subject;
+use super::unreadable;
+use crate::args::{DataArgs, TrainArgs, Width};
+use crate::fail::{Fail, say};
+
+/// The sets of a run.
+pub struct Sets {
+    /// What is learned from.
+    pub train: Set,
+    /// What is validated on.
+    pub validation: Option<Set>,
+}
+
+/// Data as it was read, parted into training and validation; not yet tokens.
+pub enum Raw {
+    /// Documents.
+    Documents {
+        /// To learn from.
+        train: Documents,
+        /// To validate on.
+        validation: Documents,
+    },
+    /// Conversations.
+    Chats {
+        /// To learn from.
+        train: Vec<Conversation>,
+        /// To validate on.
+        validation: Vec<Conversation>,
+    },
+    /// Files of ids, read when the vocabulary is known.
+    Shards {
+        /// To learn from.
+        train: Vec<PathBuf>,
+        /// To validate on.
+        validation: Vec<PathBuf>,
+        /// Bytes of an id.
+        width: shards::Width,
+    },
+}
+
+impl Raw {
+    /// Reads what was named.
+    pub fn read(args: &TrainArgs) -> Result<Raw, Fail> {
+        let data = &args.data;
+        let fraction = data.val_fraction;
+        if !(0.0..1.0).contains(&fraction) {
+            return Err(Fail::asked(format!(
+                "--val-fraction: {fraction} was given, but a number of at least 0 and below 1 is needed"
+            )));
+        }
+        let width = data.bin.map(|width| match width {
+            Width::U16 => shards::Width::U16,
+            Width::U32 => shards::Width::U32,
+        });
+        let endings: &[&str] = match (data.chat.is_empty(), width) {
+            (false, _) => &["jsonl", "ndjson"],
+            (true, Some(_)) => &["bin"],
+            (true, None) => &["txt", "jsonl", "ndjson"],
+        };
+        let (train, validation) = find(data, endings)?;
+        let seed = args.run.seed;
+        if let Some(width) = width {
+            return Ok(Raw::Shards { train, validation, width });
+        }
+        if !data.chat.is_empty() {
+            let all = told(chats::read(&train)?);
+            let (train, validation) = match validation.is_empty() {
+                true => chats::split(all, fraction, seed),
+                false => (all, told(chats::read(&validation)?)),
+            };
+            return Ok(Raw::Chats { train, validation });
+        }
+        let reading = Reading { separator: data.separator.clone(), field: data.field.clone() };
+        let all = told(Documents::read(&train, &reading)?);
+        let (train, validation) = match validation.is_empty() {
+            true => all.split(fraction, seed),
+            false => (all, told(Documents::read(&validation, &reading)?)),
+        };
+        Ok(Raw::Documents { train, validation })
+    }
+
+    /// Tokenises.
+    pub fn sets(self, args: &TrainArgs, subject: &Subject) -> Result<Sets, Fail> {
+        let (train, validation) = match self {
+            Raw::Documents { train, validation } => {
+                (documents(&train, subject)?, documents(&validation, subject)?)
+            }
+            Raw::Chats { train, validation } => {
+                (conversations(&train, subject)?, conversations(&validation, subject)?)
+            }
+            Raw::Shards { train, validation, width } => {
+                shard_sets(args, subject, &train, &validation, width)?
+            }
+        };
+        let validation = Some(validation).filter(|set| set.learned() > 0);
+        if validation.is_none() && (args.data.val_fraction > 0.0 || !args.data.val.is_empty()) {
+            say("nothing validates: the data is too little for a share of it");
+        }
+        Ok(Sets { train, validation })
+    }
+}
+
+/// Files to learn from and to validate on; what validates is not learned.
+fn find(data: &DataArgs, endings: &[&str]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Fail> {
+    let named = if data.chat.is_empty() { &data.data } else { &data.chat };
+    // Said here, with its place, because a run begins with it.
+    for path in named.iter().chain(&data.val) {
+        std::fs::metadata(path).map_err(unreadable(path))?;
+    }
+    let train = told(files::find(named, endings)?);
+    let validation = told(files::find(&data.val, endings)?);
+    let train = told(files::without(train, &validation));
+    Ok((train, validation))
+}
+
+/// Says the remarks.
+fn told<T>((found, remarks): (T, Vec<Remark>)) -> T {
+    remarks.iter().for_each(|remark| say(&remark.to_string()));
+    found
+}
+
+/// What everybody says in conversations.
+pub fn said(conversations: &[Conversation]) -> Vec<&str> {
+    conversations.iter().flat_map(|one| one.messages.iter().map(|message| message.content.as_str())).collect()
+}
+
+fn tokenizer(subject: &Subject) -> Result<&Tokenizer, Fail> {
+    subject.tokenizer.as_ref().ok_or_else(|| {
+        Fail::asked(
+            "--from: the model has no tokenizer.json, so it cannot learn from text; give ids with --bin",
+        )
+    })
+}
+
+fn documents(documents: &Documents, subject: &Subject) -> Result<Set, Fail> {
+    let tokenizer = tokenizer(subject)?;
+    let encode = |text: &str| tokenizer.encode(text, Special::Plain);
+    Ok(Set::of_documents(documents, subject.config.vocabulary, tokenizer.end_of_text(), &encode)?)
+}
+
+fn conversations(conversations: &[Conversation], subject: &Subject) -> Result<Set, Fail> {
+    let tokenizer = tokenizer(subject)?;
+    let template =
+        subject.template.as_ref().ok_or_else(|| Fail::asked("--chat: there is no chat template"))?;
+    let encode = |messages: &[_]| template.tokens(messages, tokenizer);
+    let length = |id: u32| tokenizer.token(id).map_or(0, <[u8]>::len);
+    let (set, cut) = chats::set(conversations, subject.config.context, &encode, Some(&length))?;
+    if cut.shortened > 0 {
+        say(&format!("{} conversations are longer than the context; their ends are cut off", cut.shortened));
+    }
+    if cut.left_out > 0 {
+        say(&format!(
+            "{} conversations hold nothing to learn within the context and are left out",
+            cut.left_out
+        ));
+    }
+    Ok(set)
+}
+
+fn shard_sets(
+    args: &TrainArgs,
+    subject: &Subject,
+    train: &[PathBuf],
+    validation: &[PathBuf],
+    width: shards::Width,
+) -> Result<(Set, Set), Fail> {
+    let vocabulary = subject.config.vocabulary;
+    let ids = told(shards::read(train, width, vocabulary)?);
+    let (ids, others) = match validation.is_empty() {
+        true => Set::split_ids(ids, args.data.val_fraction),
+        false => (ids, told(shards::read(validation, width, vocabulary)?)),
+    };
+    let length = subject.tokenizer.as_ref().map(|tokenizer| {
+        move |id: u32| if tokenizer.is_special(id) { 0 } else { tokenizer.token(id).map_or(0, <[u8]>::len) }
+    });
+    let length = length.as_ref().map(|length| length as &dyn Fn(u32) -> usize);
+    Ok((Set::of_ids(ids, length), Set::of_ids(others, length)))
+}

@@ -1,0 +1,124 @@
+//! What a run takes: memory, arithmetic, time at best.
+
+use std::io::Write as _;
+use std::time::Instant;
+
+use glass::Config;
+use glass::backend::Cpu;
+use glass::train::settings::Settings;
+use glass::weights::census::Census;
+use glass::weights::footprint::Footprint;
+use glass_kernels::roof;
+use serde_json::json;
+
+use crate::args::{RunArgs, TrainArgs};
+use crate::fail::Fail;
+use crate::out::{Out, bytes, duration, number};
+
+/// Rows whose logits stand at once.
+const LOGIT_ROWS: u64 = 256;
+
+/// A run's needs.
+pub struct Budget {
+    /// Weights.
+    pub weights: u64,
+    /// Tokens of one step.
+    pub tokens_per_step: u64,
+    /// Floating-point operations to learn one token.
+    pub flops_to_learn: u64,
+    activations: u64,
+    logits: u64,
+}
+
+impl Budget {
+    /// From the plan; nothing is allocated.
+    pub fn of(config: &Config, run: &RunArgs) -> Budget {
+        let footprint = Footprint::of(config, config.context);
+        let (batch, accumulate) = (run.batch as u64, run.accumulate as u64);
+        Budget {
+            weights: Census::of(config).stored,
+            tokens_per_step: batch.saturating_mul(accumulate).saturating_mul(config.context as u64),
+            flops_to_learn: footprint.flops_to_learn,
+            activations: footprint.activation_bytes.saturating_mul(batch),
+            logits: 4 * LOGIT_ROWS * config.vocabulary as u64,
+        }
+    }
+
+    /// Bytes: weights, gradients and two moments, activations, logits.
+    fn total(&self) -> u64 {
+        (16 * self.weights).saturating_add(self.activations).saturating_add(self.logits)
+    }
+
+    /// Refuses what this machine cannot hold, before it is tried.
+    pub fn fits(&self) -> Result<(), Fail> {
+        match memory() {
+            Some(has) if self.total() > has => Err(Fail::asked(format!(
+                "memory: this run takes {} and the machine has {}; give a smaller --batch (with --accumulate), a smaller \
+                 --context or a smaller model",
+                bytes(self.total()),
+                bytes(has)
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The machine's memory, where it tells.
+fn memory() -> Option<u64> {
+    let told = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// Multiply-adds in registers on all threads, in FLOP/s: the median of a few bursts of some milliseconds.
+pub fn roof(cpu: &Cpu) -> f64 {
+    let burst = || {
+        let begun = Instant::now();
+        let flops = roof::multiply_add(cpu.cores(), 2_000_000);
+        flops / begun.elapsed().as_secs_f64().max(1e-9)
+    };
+    let mut bursts: [f64; 7] = std::array::from_fn(|_| burst());
+    bursts.sort_by(f64::total_cmp);
+    bursts[3]
+}
+
+/// Shows it.
+pub fn show(args: &TrainArgs, budget: &Budget, settings: &Settings, roof: f64) -> Result<(), Fail> {
+    let step = budget.flops_to_learn as f64 * budget.tokens_per_step as f64;
+    let (tokens, flops) =
+        (budget.tokens_per_step.saturating_mul(settings.steps), step * settings.steps as f64);
+    let mut out = Out::new();
+    let weights = 4 * budget.weights;
+    if args.run.json {
+        out.json(&json!({
+            "weights": budget.weights,
+            "memory_bytes": {"weights": weights, "gradients": weights, "moments": 2 * weights,
+                             "activations": budget.activations, "logits": budget.logits, "total": budget.total()},
+            "tokens_per_step": budget.tokens_per_step, "steps": settings.steps, "tokens": tokens,
+            "flops_per_step": step, "flops": flops, "roof_flops": roof, "seconds_at_roof": flops / roof,
+        }))?;
+        return out.done();
+    }
+    writeln!(out, "{}", out.bold(&format!("{} weights", number(budget.weights))))?;
+    let rows = [
+        ("weights", weights),
+        ("gradients", weights),
+        ("two moments", 2 * weights),
+        ("activations of a batch", budget.activations),
+        ("logits of a chunk", budget.logits),
+        ("memory in all", budget.total()),
+    ];
+    for (what, value) in rows {
+        writeln!(out, "  {what:<24}{:>12}", bytes(value))?;
+    }
+    writeln!(out, "{} steps of {} tokens", number(settings.steps), number(budget.tokens_per_step))?;
+    writeln!(out, "  {:<24}{:>12.3e} FLOPs, {:.1} GFLOPs a step", "arithmetic in all", flops, step / 1e9)?;
+    let best = duration(flops / roof);
+    writeln!(
+        out,
+        "  {:<24}{best:>12} at this machine's {:.0} GFLOP/s; expect one and a half to three times as long",
+        "time at best",
+        roof / 1e9
+    )?;
+    out.done()
+}

@@ -1,0 +1,198 @@
+//! Who learns: a shape, a vocabulary, and perhaps weights to begin with.
+
+use glass::Config;
+use glass::config::preset::Preset;
+use glass::plan::Plan;
+use glass::tokens::chat::{DEFAULT_SPECIALS, Template, default_template};
+use glass::tokens::{END_OF_TEXT, Learn, Progress, Tokenizer, learn};
+use glass::train::data::Documents;
+use glass::weights::dtype::Dtype;
+use glass::weights::folder::Folder;
+use glass::weights::generation::GenerationConfig;
+use glass::weights::save::Save;
+
+use super::data::{self, Raw, Sets};
+use crate::args::{ShapeArgs, TrainArgs};
+use crate::fail::{Fail, say};
+use crate::model_arg;
+use crate::out::number;
+use crate::progress::Line;
+
+/// Tokens that are learned where nobody says how many.
+const VOCABULARY: usize = 4096;
+
+/// Larger sizes are a slip of the hand: option, value, most.
+type Limit = (&'static str, usize, usize);
+
+/// Who learns.
+pub struct Subject {
+    /// The shape.
+    pub config: Config,
+    /// The vocabulary, where there is one.
+    pub tokenizer: Option<Tokenizer>,
+    /// The chat template, where conversations are learned or the model had one.
+    pub template: Option<Template>,
+    /// The weights to begin with.
+    pub from: Option<Folder>,
+    /// What generating is advised.
+    pub generation: Option<GenerationConfig>,
+}
+
+impl Subject {
+    /// Reads the data, and finds or learns a vocabulary for it.
+    pub fn and_data(args: &TrainArgs) -> Result<(Subject, Sets), Fail> {
+        let shape = &args.shape;
+        sizes(shape)?;
+        let from = shape.from.as_deref().map(|name| model_arg::folder(Some(name))).transpose()?;
+        let mut tokenizer = match (&from, &shape.tokenizer) {
+            (Some(folder), _) => folder.tokenizer()?,
+            (None, Some(name)) => Some(model_arg::vocabulary("--tokenizer", name)?),
+            (None, None) if shape.preset.is_some() && shape.vocab.is_none() => Some(Tokenizer::gpt2()),
+            (None, None) => None,
+        };
+        let raw = Raw::read(args)?;
+        if tokenizer.is_none() && from.is_none() && args.data.bin.is_none() {
+            tokenizer = Some(vocabulary(shape, &raw.texts())?);
+        }
+        let chats = !args.data.chat.is_empty();
+        if chats && from.is_none() {
+            tokenizer = tokenizer.map(|tokenizer| tokenizer.with_specials(&DEFAULT_SPECIALS)).transpose()?;
+        }
+        let config = match &from {
+            Some(folder) => folder.config().clone(),
+            None => config(shape, tokenizer.as_ref())?,
+        };
+        let own = from.as_ref().map(Folder::template).transpose()?.flatten();
+        let template = match own {
+            None if chats => Some(default(tokenizer.as_ref())?),
+            own => own,
+        };
+        let generation = from.as_ref().map(|folder| folder.generation().clone());
+        let subject = Subject { config, tokenizer, template, from, generation };
+        subject.fits()?;
+        let sets = raw.sets(args, &subject)?;
+        Ok((subject, sets))
+    }
+
+    /// The token between documents.
+    pub fn end_of_text(&self) -> Option<u32> {
+        self.tokenizer.as_ref().and_then(Tokenizer::end_of_text)
+    }
+
+    /// What the model's files hold besides the weights.
+    pub fn save<'a>(&'a self, plan: &'a Plan, dtype: Dtype) -> Save<'a> {
+        Save {
+            config: &self.config,
+            plan,
+            dtype,
+            tokenizer: self.tokenizer.as_ref(),
+            template: self.template.as_ref().map(Template::source),
+            end_of_text: self.end_of_text(),
+            generation: self.generation.as_ref(),
+        }
+    }
+
+    fn fits(&self) -> Result<(), Fail> {
+        let tokens = self.tokenizer.as_ref().map_or(0, Tokenizer::vocabulary_size);
+        if tokens <= self.config.vocabulary {
+            return Ok(());
+        }
+        Err(Fail::asked(format!(
+            "vocabulary: {} rows are too small for the tokenizer's {tokens} tokens; give --vocab {tokens} or more, or a \
+             tokenizer that belongs to the model",
+            self.config.vocabulary
+        )))
+    }
+}
+
+/// ChatML, for a vocabulary that has its marks.
+fn default(tokenizer: Option<&Tokenizer>) -> Result<Template, Fail> {
+    let has = |text: &str| tokenizer.is_some_and(|tokenizer| tokenizer.special(text).is_some());
+    if let Some(missing) = DEFAULT_SPECIALS.into_iter().find(|special| !has(special)) {
+        return Err(Fail::asked(format!(
+            "--from: the model has neither a chat template nor the token {missing}; train one from text with this \
+             program first, its vocabulary has room for conversations"
+        )));
+    }
+    let end = has(END_OF_TEXT).then_some(END_OF_TEXT);
+    Ok(Template::new(default_template(), end, end)?)
+}
+
+fn sizes(shape: &ShapeArgs) -> Result<(), Fail> {
+    let limits: [Limit; 5] = [
+        ("--layers", shape.layers, 1024),
+        ("--heads", shape.heads, 1024),
+        ("--width", shape.width, 65_536),
+        ("--context", shape.context.unwrap_or(256), 1 << 20),
+        ("--vocab", shape.vocab.unwrap_or(256), 1 << 22),
+    ];
+    for (option, value, most) in limits {
+        if value == 0 || value > most {
+            let most = number(most as u64);
+            return Err(Fail::asked(format!("{option}: {value} was given, but 1 to {most} is possible")));
+        }
+    }
+    if shape.width % shape.heads != 0 {
+        let (width, heads) = (shape.width, shape.heads);
+        return Err(Fail::asked(format!(
+            "--heads: a width of {width} cannot be divided by {heads} heads; choose numbers that divide"
+        )));
+    }
+    Ok(())
+}
+
+fn config(shape: &ShapeArgs, tokenizer: Option<&Tokenizer>) -> Result<Config, Fail> {
+    let vocabulary = match (shape.vocab, tokenizer) {
+        (Some(rows), Some(tokenizer)) if shape.tokenizer.is_none() => rows.max(tokenizer.vocabulary_size()),
+        (Some(rows), _) => rows,
+        (None, Some(tokenizer)) => tokenizer.vocabulary_size(),
+        (None, None) => {
+            return Err(Fail::asked(
+                "--vocab: how many tokens the shards' ids belong to must be said, or --tokenizer",
+            ));
+        }
+    };
+    let Some(name) = &shape.preset else {
+        let context = shape.context.unwrap_or(256);
+        return Ok(Config::gpt2(vocabulary, context, shape.width, shape.layers, shape.heads));
+    };
+    let preset = Preset::named(name).ok_or_else(|| model_arg::unknown("--preset", name))?;
+    let config = preset.config();
+    Ok(Config { vocabulary, context: shape.context.unwrap_or(config.context), ..config })
+}
+
+/// Learns merges from the texts. The marks of conversations have their place from the start, so that the model can be
+/// tuned to chat later.
+fn vocabulary(shape: &ShapeArgs, texts: &[&str]) -> Result<Tokenizer, Fail> {
+    let specials = std::iter::once(END_OF_TEXT).chain(DEFAULT_SPECIALS).map(String::from).collect();
+    let settings = Learn { vocabulary: shape.vocab.unwrap_or(VOCABULARY), specials, ..Learn::default() };
+    let mut line = Line::default();
+    let tokenizer = learn(texts.iter().map(|text| Ok(text.as_bytes())), &settings, &mut |progress| {
+        if let Progress::Merged { done, of } = progress {
+            line.show_part(
+                &format!("learning a vocabulary: {done} of {of} merges"),
+                done as f64 / of.max(1) as f64,
+            );
+        }
+    });
+    line.end();
+    let tokenizer = tokenizer?;
+    let (asked, found) = (settings.vocabulary, tokenizer.vocabulary_size());
+    if found < asked {
+        say(&format!(
+            "the data has pairs for {found} tokens only, not {asked}; the vocabulary is that small"
+        ));
+    }
+    Ok(tokenizer)
+}
+
+impl Raw {
+    /// What a vocabulary is learned from.
+    fn texts(&self) -> Vec<&str> {
+        match self {
+            Raw::Documents { train, .. } => Documents::texts(train).collect(),
+            Raw::Chats { train, .. } => data::said(train),
+            Raw::Shards { .. } => Vec::new(),
+        }
+    }
+}
