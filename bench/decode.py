@@ -114,7 +114,7 @@ def main():
     result["glass/llama.cpp"] = ratio(result, "glass", "llama.cpp")
     about = machine(["llama-cpp-python", "gguf"]) | {"threads": asked.threads, "rounds": asked.rounds}
     what = f"decoding {asked.tokens} tokens from an empty context, tokens per second"
-    record("decode", about | {"what": what}, {"124m-f32": result})
+    record(f"decode-{asked.threads}", about | {"what": what}, {"124m-f32": result})
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def main():
             ours.close()
         show(name, results[name])
         results[name]["glass/pytorch"] = ratio(results[name], "glass", "pytorch")
-    record("train", about | {"what": "training, tokens per second"}, results)
+    record(f"train-{asked.threads}", about | {"what": "training, tokens per second"}, results)
 
 
 if __name__ == "__main__":

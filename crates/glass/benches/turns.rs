@@ -11,8 +11,9 @@ use std::time::Instant;
 use glass::Config;
 use glass::backend::Cpu;
 use glass::generate::Runner;
+use glass::plan::Spec;
 use glass::train::learner::{Batch, Learner, Step};
-use glass::weights::Weights;
+use glass::weights::{Frozen, Weights};
 
 const USAGE: &str = "usage: train|decode LAYERS HEADS WIDTH VOCABULARY CONTEXT COUNT THREADS";
 
@@ -66,8 +67,13 @@ fn step(number: u64) -> Step {
 }
 
 fn decode(learner: &Learner<Cpu>, tokens: usize) {
-    let (gpt, weights) = learner.model();
-    let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).expect("memory");
+    let gpt = learner.model().0;
+    let read = |spec: &Spec, into: &mut [f32]| {
+        learner.read(spec, into);
+        Ok(())
+    };
+    let frozen = Frozen::load(&**learner.backend(), learner.plan(), &read).expect("memory");
+    let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Frozen(&frozen)).expect("memory");
     each_turn(|| {
         runner.truncate(0);
         for place in 0..tokens {
