@@ -70,7 +70,8 @@ def machine(packages):
     """What the figures depend on."""
     cpuinfo = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+    describe = ["git", "describe", "--always", "--dirty"]
+    commit = subprocess.run(describe, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
     return {
         "cpu": names[0] if names else platform.machine(), "cores": os.cpu_count(),
         "load": [round(load, 1) for load in os.getloadavg()],
