@@ -71,20 +71,27 @@ impl Conversation {
     /// The tokens of the conversation with room for `room` more in `context`. Where they do not fit, the oldest turns
     /// are left out, here and from now on; a system prompt or a question that is too long by itself is refused.
     pub fn prompt(
-        &mut self, template: &Template, tokenizer: &Tokenizer, context: usize, room: usize,
+        &mut self,
+        template: &Template,
+        tokenizer: &Tokenizer,
+        context: usize,
+        room: usize,
     ) -> Result<Prompt> {
         loop {
             let ids = template.prompt(&self.since(self.dropped), tokenizer)?;
             if ids.len() + room <= context {
                 return Ok(Prompt { ids, dropped: self.dropped });
             }
-            let Some(next) = self.next_question() else { return Err(self.too_long(template, tokenizer, context, room)) };
+            let Some(next) = self.next_question() else {
+                return Err(self.too_long(template, tokenizer, context, room));
+            };
             self.dropped = next;
         }
     }
 
     fn since(&self, first: usize) -> Vec<Message> {
-        let system = self.system.iter().map(|content| Message { role: "system".into(), content: content.clone() });
+        let system =
+            self.system.iter().map(|content| Message { role: "system".into(), content: content.clone() });
         system.chain(self.turns[first.min(self.turns.len())..].iter().cloned()).collect()
     }
 
@@ -100,7 +107,10 @@ impl Conversation {
             let empty = Message { role: "user".into(), content: String::new() };
             let len = template.prompt(&[alone, empty], tokenizer).map_or(0, |ids| ids.len());
             if len + room > context {
-                return Error::asked("system prompt", format!("its {len} tokens do not fit {limit}; give a shorter one"));
+                return Error::asked(
+                    "system prompt",
+                    format!("its {len} tokens do not fit {limit}; give a shorter one"),
+                );
             }
         }
         Error::asked("question", format!("it does not fit {limit}; ask with fewer words"))

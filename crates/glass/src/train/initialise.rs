@@ -1,5 +1,6 @@
 //! How weights start out: GPT-2's initialisation, the same numbers for the same seed.
 
+use super::random::mix;
 use crate::config::Config;
 use crate::plan::{Spec, Start};
 
@@ -24,11 +25,4 @@ pub fn initialise(spec: &Spec, index: usize, config: &Config, seed: u64, into: &
             *value = (deviation * normal) as f32;
         }
     }
-}
-
-/// SplitMix64's finaliser (Steele et al. 2014).
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

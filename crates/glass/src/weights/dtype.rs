@@ -1,5 +1,7 @@
 //! How a weight is stored: f32, or one of two 16-bit floats.
 
+use glass_kernels::format::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
+
 /// How a weight is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dtype {
@@ -56,51 +58,6 @@ fn each<const N: usize>(into: &mut [f32], bytes: &[u8], number: impl Fn([u8; N])
     }
 }
 
-fn bf16_to_f32(x: u16) -> f32 {
-    f32::from_bits(u32::from(x) << 16)
-}
-
-fn f32_to_bf16(x: f32) -> u16 {
-    let bits = x.to_bits();
-    if x.is_nan() {
-        // A fraction that the cut makes zero would turn it into an infinity.
-        let cut = (bits >> 16) as u16;
-        return if cut & 0x7f == 0 { cut | 0x40 } else { cut };
-    }
-    ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
-}
-
-fn f16_to_f32(x: u16) -> f32 {
-    const EXPONENT: u32 = 0x7c00 << 13;
-    let sign = u32::from(x & 0x8000) << 16;
-    let rest = u32::from(x & 0x7fff) << 13;
-    let bits = match rest & EXPONENT {
-        // Infinities and NaNs keep the largest exponent, and their fraction.
-        EXPONENT => rest + (224 << 23),
-        // Subnormal: below the smallest normal one, 2⁻¹⁴, as many steps of 2⁻²⁴ as the fraction says.
-        0 => (f32::from_bits(rest + (113 << 23)) - f32::from_bits(113 << 23)).to_bits(),
-        _ => rest + (112 << 23),
-    };
-    f32::from_bits(sign | bits)
-}
-
-fn f32_to_f16(x: f32) -> u16 {
-    let bits = x.to_bits();
-    let (sign, rest) = ((bits >> 16 & 0x8000) as u16, bits & 0x7fff_ffff);
-    let magnitude = if x.is_nan() {
-        let fraction = (rest >> 13 & 0x3ff) as u16;
-        0x7c00 | if fraction == 0 { 0x200 } else { fraction }
-    } else if rest < 113 << 23 {
-        // Below 2⁻¹⁴: adding a half puts the last bit at 2⁻²⁴, and the addition rounds.
-        ((f32::from_bits(rest) + 0.5).to_bits() - 0.5f32.to_bits()) as u16
-    } else {
-        // Rounding may carry into the exponent, up to infinity.
-        let rounded = rest + 0xfff + (rest >> 13 & 1) - (112 << 23);
-        (rounded >> 13).min(0x7c00) as u16
-    };
-    sign | magnitude
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,29 +67,6 @@ mod tests {
         for x in 0..=u16::MAX {
             assert_eq!(f32_to_f16(f16_to_f32(x)), x, "f16 {x:#06x}");
             assert_eq!(f32_to_bf16(bf16_to_f32(x)), x, "bf16 {x:#06x}");
-        }
-    }
-
-    #[test]
-    fn rounds_to_the_nearest_ties_to_even() {
-        for x in 0..0x7c00u16 {
-            // Halfway to the next float, and a hair to either side of it.
-            let (low, high) = (f16_to_f32(x), f16_to_f32(x + 1));
-            let middle = if x == 0x7bff { 65520.0 } else { (low + high) / 2.0 };
-            assert_eq!(f32_to_f16(middle), x + (x & 1), "{middle}");
-            assert_eq!(f32_to_f16(middle.next_down()), x);
-            assert_eq!(f32_to_f16(middle.next_up()), x + 1);
-        }
-        for x in 0..0x7f7fu16 {
-            let middle = f32::from_bits((u32::from(x) << 16) + 0x8000);
-            assert_eq!(f32_to_bf16(middle), x + (x & 1));
-            assert_eq!(f32_to_bf16(middle.next_down()), x);
-            assert_eq!(f32_to_bf16(middle.next_up()), x + 1);
-        }
-        let known =
-            [(1.0, 0x3c00), (-2.0, 0xc000), (65504.0, 0x7bff), (f32::MAX, 0x7c00), (5.960_464_5e-8, 1)];
-        for (x, half) in known {
-            assert_eq!(f32_to_f16(x), half);
         }
     }
 }

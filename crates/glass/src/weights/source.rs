@@ -12,6 +12,9 @@ pub(crate) enum Bytes {
     Static(&'static [u8]),
     /// Read into memory.
     Owned(Vec<u8>),
+    /// Mapped: read when touched.
+    #[cfg(not(target_family = "wasm"))]
+    Mapped(glass_kernels::map::Map),
 }
 
 impl Deref for Bytes {
@@ -20,6 +23,8 @@ impl Deref for Bytes {
         match self {
             Bytes::Static(bytes) => bytes,
             Bytes::Owned(bytes) => bytes,
+            #[cfg(not(target_family = "wasm"))]
+            Bytes::Mapped(map) => map,
         }
     }
 }
@@ -78,5 +83,9 @@ fn map(path: &Path) -> Result<Bytes> {
     if path.is_dir() {
         return Err(Error::invalid(path.display(), "is a directory; a file was expected"));
     }
-    std::fs::read(path).map(Bytes::Owned).map_err(|e| Error::io("cannot read", path, e))
+    #[cfg(not(target_family = "wasm"))]
+    let bytes = glass_kernels::map::Map::open(path).map(Bytes::Mapped);
+    #[cfg(target_family = "wasm")]
+    let bytes = std::fs::read(path).map(Bytes::Owned);
+    bytes.map_err(|error| Error::io("cannot read", path, error))
 }
