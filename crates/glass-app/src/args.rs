@@ -10,8 +10,8 @@ mod tokens;
 mod train;
 mod weights;
 
-use clap::error::{ContextKind, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::fail::Fail;
 
@@ -52,7 +52,7 @@ pub enum Command {
     /// Every group of weight matrices, the totals, and what a context costs
     Weights(WeightsArgs),
     /// Learn from text
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     /// Continue a text
     Generate(GenerateArgs),
     /// Talk to a model
@@ -90,16 +90,17 @@ fn sentence(error: &clap::Error) -> Fail {
     let said = kept.join("; ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
     let said: Vec<&str> = said.split_whitespace().collect();
-    let command = match error.get(ContextKind::Usage) {
-        Some(usage) => help_of(&usage.to_string()),
-        None => "glass --help".into(),
-    };
-    Fail::asked(format!("{}; see `{command}`", said.join(" ")))
+    Fail::asked(format!("{}; see `{} --help`", said.join(" "), command()))
 }
 
-/// `Usage: glass tokenizer learn [OPTIONS]` → `glass tokenizer learn --help`.
-fn help_of(usage: &str) -> String {
-    let words = usage.trim_start_matches("Usage:").split_whitespace();
-    let command: Vec<&str> = words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase())).collect();
-    format!("{} --help", command.join(" "))
+/// The command that was asked for, as far as it is known: `glass tokenizer learn`.
+fn command() -> String {
+    let mut known = &mut Cli::command();
+    let mut names = vec!["glass".to_string()];
+    for word in std::env::args().skip(1) {
+        let Some(next) = known.find_subcommand_mut(&word) else { break };
+        names.push(next.get_name().to_string());
+        known = next;
+    }
+    names.join(" ")
 }

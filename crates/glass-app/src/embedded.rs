@@ -4,8 +4,8 @@ use glass::weights::folder::Folder;
 
 use crate::fail::Fail;
 
-/// The files of `models/`, by name. (None are there yet.)
-const FILES: &[(&str, &[u8])] = &[];
+/// The files of `models/` at build time, by name.
+const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
 /// What it is called.
 pub const NAME: &str = "the model inside";

@@ -24,8 +24,7 @@ const TOP: usize = 5;
 pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     let model = Model::open(args.model.as_deref(), &args.machine)?;
     let (ids, text) = prompt(args, &model)?;
-    let sampling = args.sampling.sampling(model.folder.generation());
-    sampling.check(model.config().vocabulary)?;
+    let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
     if args.tokens == 0 || args.samples == 0 {
         return Err(Fail::asked("--tokens and --samples: 0 was given; ask for at least 1"));
     }

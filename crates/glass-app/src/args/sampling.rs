@@ -1,8 +1,11 @@
 //! How the next token is drawn; the same options everywhere.
 
 use clap::Args;
+use glass::Error;
 use glass::next_token::Sampling;
 use glass::weights::generation::GenerationConfig;
+
+use crate::fail::Fail;
 
 /// Applied in this order: logit bias, penalties, temperature, top-k, top-p, min-p, draw.
 #[derive(Args, Debug)]
@@ -52,8 +55,14 @@ pub struct SamplingArgs {
 }
 
 impl SamplingArgs {
-    /// What was asked, and for the rest what the model's makers advise.
-    pub fn sampling(&self, advice: &GenerationConfig) -> Sampling {
+    /// What was asked, and for the rest what the model's makers advise. What cannot be is refused by the option's name.
+    pub fn sampling(&self, advice: &GenerationConfig, vocabulary: usize) -> Result<Sampling, Fail> {
+        let sampling = self.or_advised(advice);
+        sampling.check(vocabulary).map_err(refused)?;
+        Ok(sampling)
+    }
+
+    fn or_advised(&self, advice: &GenerationConfig) -> Sampling {
         let off = Sampling::default();
         let greedy = (advice.do_sample == Some(false)).then_some(0.0);
         let advised_k = advice.top_k.map(|k| k as usize);
@@ -72,6 +81,17 @@ impl SamplingArgs {
             seed: self.seed.unwrap_or_else(any_seed),
             hot: self.hot,
         }
+    }
+}
+
+/// The library's field as the option that sets it.
+fn refused(error: Error) -> Fail {
+    match error {
+        Error::Asked { what, why } => {
+            let (option, why) = (what.replace('_', "-"), why.replace("allow `hot`", "give --hot"));
+            Fail::asked(format!("--{option}: {why}"))
+        }
+        other => other.into(),
     }
 }
 

@@ -81,7 +81,7 @@ pub enum Width {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Model")]
 pub struct ShapeArgs {
-    /// A shape by name: gpt2, gpt2-medium, …
+    /// A shape by name: gpt2, gpt2-medium, … (glass weights --help lists them, and says where they differ from the paper)
     #[arg(long, value_name = "NAME", conflicts_with_all = ["layers", "heads", "width", "from"])]
     pub preset: Option<String>,
 

@@ -1,6 +1,7 @@
 //! What begins with a slash.
 
 use std::fs;
+use std::io::Write as _;
 
 use serde_json::json;
 
@@ -19,20 +20,21 @@ pub enum Then {
     Quit,
 }
 
-const HELP: &str = "\
-  /system TEXT      another system prompt from here on; alone, it shows the one there is
-  /temperature T    how daring answers are: 0 takes the most probable token, 1 draws from the model's probabilities
-  /retry            another answer to the last question
-  /save FILE        writes the conversation as a line of JSON that glass train --chat reads
-  /help             this
-  /quit             ends; so does Ctrl-D. Ctrl-C ends an answer";
+const HELP: [&str; 6] = [
+    "  /system TEXT      another system prompt from here on; alone, it shows the one there is",
+    "  /temperature T    how daring answers are: 0 takes the most probable token, 1 draws from the model's probabilities",
+    "  /retry            another answer to the last question",
+    "  /save FILE        writes the conversation as a line of JSON that glass train --chat reads",
+    "  /help             this",
+    "  /quit             ends; so does Ctrl-D. Ctrl-C ends an answer",
+];
 
 /// Obeys a line such as `/temperature 0.5`.
 pub fn obey(talk: &mut Talk<'_>, line: &str) -> Then {
     let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
     match command {
-        "/help" => eprint(HELP),
+        "/help" => help(),
         "/system" => system(talk, rest),
         "/temperature" => temperature(talk, rest),
         "/save" => save(talk, rest),
@@ -44,9 +46,8 @@ pub fn obey(talk: &mut Talk<'_>, line: &str) -> Then {
     Then::Nothing
 }
 
-fn eprint(text: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{text}");
+fn help() {
+    let _ = writeln!(std::io::stderr(), "{}", HELP.join("\n"));
 }
 
 fn system(talk: &mut Talk<'_>, text: &str) {

@@ -63,8 +63,7 @@ impl<'a> Talk<'a> {
                 model.name
             ))
         })?;
-        let sampling = args.sampling.sampling(model.folder.generation());
-        sampling.check(model.config().vocabulary)?;
+        let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
         let room = args.tokens.unwrap_or(model.config().context / 4).max(1);
         let closing = template.closing()?;
         let mut ends = model.ends();

@@ -132,7 +132,7 @@ fn sizes(shape: &ShapeArgs) -> Result<(), Fail> {
             return Err(Fail::asked(format!("{option}: {value} was given, but 1 to {most} is possible")));
         }
     }
-    if shape.width % shape.heads != 0 {
+    if !shape.width.is_multiple_of(shape.heads) {
         let (width, heads) = (shape.width, shape.heads);
         return Err(Fail::asked(format!(
             "--heads: a width of {width} cannot be divided by {heads} heads; choose numbers that divide"

@@ -1,0 +1,253 @@
+//! The gallery of bad input: what is asked, and the status it ends with.
+
+use std::fs;
+use std::path::Path;
+
+use crate::program::{TALK, book, put_model};
+
+/// One bad request.
+pub struct Case {
+    pub what: &'static str,
+    pub arguments: &'static [&'static str],
+    pub stdin: &'static str,
+    pub status: i32,
+}
+
+const fn case(what: &'static str, arguments: &'static [&'static str], status: i32) -> Case {
+    Case { what, arguments, stdin: "", status }
+}
+
+/// Asked wrongly: status 2. Failed: status 1.
+pub const CASES: &[(&str, &[Case])] = &[
+    (
+        "The command line",
+        &[
+            case("an unknown option", &["weights", "gpt2", "--jsn"], 2),
+            case("an unknown command", &["wieghts"], 2),
+            case("a missing subcommand", &["tokenizer"], 2),
+            case("missing arguments", &["tokenizer", "learn"], 2),
+            case("a word where a number belongs", &["weights", "gpt2", "--context", "many"], 2),
+            case("no threads", &["generate", "-m", "m", "--threads", "0", "The"], 2),
+        ],
+    ),
+    (
+        "Tokens",
+        &[
+            case("an id outside the vocabulary", &["tokens", "--vocab", "gpt2", "--decode", "50257"], 2),
+            case("no id", &["tokens", "--vocab", "gpt2", "--decode", "12,x"], 2),
+            case("no such vocabulary", &["tokens", "--vocab", "gpt9", "Hello"], 2),
+            case("a vocabulary that is no JSON", &["tokens", "--vocab", "book.txt", "Hello"], 1),
+            case("a vocabulary of another kind", &["tokens", "--vocab", "wordpiece.json", "Hello"], 1),
+            case(
+                "a vocabulary too small to learn",
+                &["tokenizer", "learn", "--vocab", "100", "--out", "t", "book.txt"],
+                2,
+            ),
+            case(
+                "too little memory",
+                &["tokenizer", "learn", "--vocab", "300", "--memory", "1k", "--out", "t", "book.txt"],
+                2,
+            ),
+            case(
+                "no size",
+                &["tokenizer", "learn", "--vocab", "300", "--memory", "much", "--out", "t", "book.txt"],
+                2,
+            ),
+            case("a missing file", &["tokenizer", "learn", "--vocab", "300", "--out", "t", "none.txt"], 1),
+            case("an empty file", &["tokenizer", "learn", "--vocab", "300", "--out", "t", "empty.txt"], 1),
+            case(
+                "a folder without text",
+                &["tokenizer", "learn", "--vocab", "300", "--out", "t", "folder"],
+                1,
+            ),
+            case(
+                "a result that is there already",
+                &["tokenizer", "learn", "--vocab", "300", "--out", "m", "book.txt"],
+                2,
+            ),
+            case("a full disk", &["tokenizer", "learn", "--vocab", "300", "--out", "full", "book.txt"], 1),
+        ],
+    ),
+    (
+        "Models",
+        &[
+            case("no such model", &["weights", "gpt5"], 2),
+            case("a context longer than the model's", &["weights", "gpt2", "--context", "4096"], 2),
+            case("a preset where weights are needed", &["generate", "-m", "gpt2", "The"], 2),
+            case("a file instead of a directory", &["weights", "book.txt"], 1),
+            case("an empty directory", &["weights", "folder"], 1),
+            case("a truncated checkpoint", &["generate", "-m", "truncated", "The"], 1),
+            case("an empty checkpoint", &["generate", "-m", "hollow", "The"], 1),
+            case("wrong shapes", &["generate", "-m", "misshapen", "The"], 1),
+            case("a missing block", &["generate", "-m", "shortened", "The"], 1),
+            case("another architecture", &["weights", "llama"], 1),
+            case("a config that is no JSON", &["weights", "scribbled"], 1),
+            case("a tokenizer that does not belong", &["generate", "-m", "mismatched", "The"], 1),
+            case("a text for a model without tokenizer", &["generate", "-m", "mute", "The"], 2),
+        ],
+    ),
+    (
+        "Generating",
+        &[
+            case("temperature -1", &["generate", "-m", "m", "--temperature", "-1", "The"], 2),
+            case("temperature NaN", &["generate", "-m", "m", "--temperature", "NaN", "The"], 2),
+            case("temperature 3", &["generate", "-m", "m", "--temperature", "3", "The"], 2),
+            case("top-p 1.5", &["generate", "-m", "m", "--top-p", "1.5", "The"], 2),
+            case("a bias without a number", &["generate", "-m", "m", "--logit-bias", "5", "The"], 2),
+            case(
+                "a bias outside the vocabulary",
+                &["generate", "-m", "m", "--logit-bias", "5000=1", "The"],
+                2,
+            ),
+            case("no tokens", &["generate", "-m", "m", "--tokens", "0", "The"], 2),
+            case("a prompt longer than the context", &["generate", "-m", "m", LONG], 2),
+            case("an id outside the vocabulary", &["generate", "-m", "m", "--ids", "5,300"], 2),
+        ],
+    ),
+    (
+        "Chatting",
+        &[
+            case(
+                "a system prompt longer than the context",
+                &["chat", "-m", "m", "--system", LONG, "--once", "Hi"],
+                2,
+            ),
+            case("a question longer than the context", &["chat", "-m", "m", "--once", LONG], 2),
+            case("an empty question", &["chat", "-m", "m", "--once", ""], 2),
+            case("a model without a chat template", &["chat", "-m", "untuned", "--once", "Hi"], 2),
+        ],
+    ),
+    (
+        "Scoring",
+        &[
+            case("nothing", &["score", "-m", "m"], 2),
+            case("an empty text", &["score", "-m", "m", ""], 2),
+            case("a missing file", &["score", "-m", "m", "--file", "none.txt"], 1),
+            case("an empty file", &["score", "-m", "m", "--file", "empty.txt"], 1),
+            case("a folder instead of a file", &["score", "-m", "m", "--file", "folder"], 1),
+            case("text that is not UTF-8", &["score", "-m", "m", "--file", "latin1.txt"], 1),
+            case("a line that is no task", &["score", "-m", "m", "--tasks", "talk.jsonl"], 1),
+        ],
+    ),
+    (
+        "Training",
+        &[
+            case("no data", &["train", "--out", "r"], 2),
+            case("a missing file", &["train", "--data", "none.txt", "--out", "r"], 1),
+            case("an empty file", &["train", "--data", "empty.txt", "--out", "r"], 1),
+            case(
+                "a text shorter than one window",
+                &["train", "--data", "short.txt", "--context", "1024", "--out", "r"],
+                1,
+            ),
+            case("text that is not UTF-8", &["train", "--data", "latin1.txt", "--out", "r"], 1),
+            case(
+                "a vocabulary too small",
+                &["train", "--data", "book.txt", "--vocab", "200", "--out", "r"],
+                2,
+            ),
+            case(
+                "a vocabulary smaller than the tokenizer",
+                &["train", "--data", "book.txt", "--tokenizer", "gpt2", "--vocab", "1000", "--out", "r"],
+                2,
+            ),
+            case(
+                "heads that do not divide the width",
+                &["train", "--data", "book.txt", "--width", "100", "--heads", "3", "--out", "r"],
+                2,
+            ),
+            case("a learning rate of 0", &["train", "--data", "book.txt", "--lr", "0", "--out", "r"], 2),
+            case("dropout of 1", &["train", "--data", "book.txt", "--dropout", "1", "--out", "r"], 2),
+            case(
+                "more warm-up than steps",
+                &[
+                    "train", "--data", "book.txt", "--steps", "5", "--warmup", "10", "--vocab", "300",
+                    "--out", "r",
+                ],
+                2,
+            ),
+            case("an absurd size", &["train", "--data", "book.txt", "--layers", "1000000", "--out", "r"], 2),
+            case("JSON without the field", &["train", "--data", "talk.jsonl", "--out", "r"], 1),
+            case("a broken line of JSON", &["train", "--data", "broken.jsonl", "--out", "r"], 1),
+            case("a text instead of conversations", &["train", "--chat", "book.txt", "--out", "r"], 1),
+            case(
+                "shards of half an id",
+                &["train", "--data", "odd.bin", "--bin", "u16", "--vocab", "300", "--out", "r"],
+                1,
+            ),
+            case(
+                "an id outside the vocabulary",
+                &["train", "--data", "even.bin", "--bin", "u16", "--vocab", "300", "--out", "r"],
+                1,
+            ),
+            case(
+                "shards of an unknown vocabulary",
+                &["train", "--data", "even.bin", "--bin", "u16", "--out", "r"],
+                2,
+            ),
+            case(
+                "a folder that holds a model",
+                &["train", "--data", "book.txt", "--vocab", "300", "--out", "m"],
+                2,
+            ),
+            case("nothing to resume", &["train", "--data", "book.txt", "--resume", "--out", "r"], 2),
+            case(
+                "attention that cannot be run yet",
+                &["train", "--data", "book.txt", "--preset", "gpt3-small", "--out", "r"],
+                2,
+            ),
+            case("no such preset", &["train", "--data", "book.txt", "--preset", "gpt5", "--out", "r"], 2),
+        ],
+    ),
+];
+
+/// Longer than 48 tokens of any vocabulary of 300.
+pub const LONG: &str =
+    "Zq1 Zq2 Zq3 Zq4 Zq5 Zq6 Zq7 Zq8 Zq9 Xw1 Xw2 Xw3 Xw4 Xw5 Xw6 Xw7 Xw8 Xw9 Yv1 Yv2 Yv3 Yv4 Yv5";
+
+/// The files that the cases name.
+pub fn put_files(folder: &Path) {
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).unwrap();
+    write("book.txt", book().as_bytes());
+    write("short.txt", b"Too short.");
+    write("empty.txt", b"");
+    write("latin1.txt", b"Caf\xe9 is not UTF-8.\n");
+    write("talk.jsonl", TALK.as_bytes());
+    write("broken.jsonl", b"{\"text\":\"fine\"}\n{\"text\":\n");
+    write("odd.bin", &[1, 0, 2]);
+    write("even.bin", &[1, 0, 255, 255]);
+    write("wordpiece.json", br###"{"model":{"type":"WordPiece","vocab":{"[UNK]":0},"unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":100}}"###);
+    fs::create_dir(folder.join("folder")).unwrap();
+    fs::create_dir(folder.join("full")).unwrap();
+    #[cfg(target_os = "linux")]
+    std::os::unix::fs::symlink("/dev/full", folder.join("full/tokenizer.json.part")).unwrap();
+    put_models(folder);
+}
+
+/// The tiny model, and what can be wrong with one.
+fn put_models(folder: &Path) {
+    put_model(folder, "m");
+    let weights = |name: &str| put_model(folder, name).join("model.safetensors");
+    let file = weights("truncated");
+    let bytes = fs::read(&file).unwrap();
+    fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+    fs::write(weights("hollow"), b"").unwrap();
+    let replace = |name: &str, from: &str, to: &str| {
+        let file = put_model(folder, name).join("config.json");
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(file, text.replace(from, to)).unwrap();
+    };
+    replace("misshapen", "\"n_positions\": 48", "\"n_positions\": 64");
+    replace("shortened", "\"n_layer\": 1", "\"n_layer\": 2");
+    replace("llama", "\"model_type\": \"gpt2\"", "\"model_type\": \"llama\"");
+    fs::write(put_model(folder, "scribbled").join("config.json"), b"{n_layer: 1}").unwrap();
+    fs::remove_file(put_model(folder, "mute").join("tokenizer.json")).unwrap();
+    fs::remove_file(put_model(folder, "untuned").join("chat_template.jinja")).unwrap();
+    let file = put_model(folder, "mismatched").join("tokenizer.json");
+    let mut tokenizer: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let mut more = tokenizer["added_tokens"][0].clone();
+    (more["id"], more["content"]) = (5000.into(), "<|more|>".into());
+    tokenizer["added_tokens"].as_array_mut().unwrap().push(more);
+    fs::write(file, tokenizer.to_string()).unwrap();
+}

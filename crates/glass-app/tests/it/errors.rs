@@ -1,0 +1,75 @@
+//! Every bad request gets its status and one sentence, and `docs/errors.md` shows them as they are.
+
+use std::path::Path;
+
+use crate::cases::{CASES, Case, LONG, put_files};
+use crate::program::{Ended, Scratch, glass};
+
+const PREFACE: &str = "\
+# What glass says when something is wrong
+
+Status 2: it was asked wrongly. Status 1: it failed. One sentence each, on standard error. This page is made from real
+runs by `GLASS_BLESS=1 cargo test -p glass-app`, and a test holds it against them.
+";
+
+#[test]
+fn every_bad_request_gets_one_sentence() {
+    let scratch = Scratch::new("errors");
+    put_files(&scratch.0);
+    let mut page = String::from(PREFACE);
+    for (chapter, cases) in CASES {
+        page.push_str(&format!("\n## {chapter}\n"));
+        for case in *cases {
+            // The file that is always full is Linux's.
+            if case.what == "a full disk" && !cfg!(target_os = "linux") {
+                continue;
+            }
+            let ended = glass(&scratch.0, case.arguments, case.stdin.as_bytes());
+            check(case, &ended);
+            page.push_str(&entry(case, &ended));
+        }
+    }
+    // Other systems have other words for a missing file.
+    if cfg!(target_os = "linux") {
+        compare(&page);
+    }
+}
+
+fn check(case: &Case, ended: &Ended) {
+    let Case { what, arguments, status, .. } = case;
+    let stderr = &ended.stderr;
+    assert_eq!(ended.status, *status, "{what}: glass {arguments:?}\n{stderr}");
+    assert_eq!(ended.stdout, "", "{what}: nothing is a result");
+    let last = stderr.lines().last().unwrap_or_default();
+    assert!(last.starts_with("glass: "), "{what}: {stderr}");
+    assert!(stderr.lines().all(|line| line.starts_with("glass: ")), "{what}: {stderr}");
+    assert!(!stderr.contains("panicked") && !stderr.contains("a fault in this program"), "{what}: {stderr}");
+}
+
+fn entry(case: &Case, ended: &Ended) -> String {
+    let arguments: Vec<String> = case
+        .arguments
+        .iter()
+        .map(|&argument| match argument {
+            LONG => "\"Zq1 Zq2 …\"".into(),
+            _ if argument.is_empty() || argument.contains(' ') => format!("\"{argument}\""),
+            _ => argument.to_string(),
+        })
+        .collect();
+    let (arguments, said) = (arguments.join(" "), ended.stderr.trim_end());
+    format!("\n{} (status {}):\n\n```text\n$ glass {arguments}\n{said}\n```\n", case.what, case.status)
+}
+
+fn compare(page: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors.md");
+    if std::env::var_os("GLASS_BLESS").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, page).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    let differs = page.lines().zip(written.lines()).find(|(now, then)| now != then);
+    assert!(
+        page == written,
+        "docs/errors.md is not what glass says now; look at it, and run GLASS_BLESS=1 cargo test -p glass-app: {differs:?}"
+    );
+}

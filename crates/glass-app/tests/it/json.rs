@@ -1,0 +1,90 @@
+//! What programs read: JSON with the documented fields.
+
+use crate::program::{Scratch, glass, put_model};
+
+#[test]
+fn weights_of_gpt3() {
+    let scratch = Scratch::new("weights");
+    let json = glass(&scratch.0, &["weights", "gpt3-175b", "--json"], b"").json();
+    assert_eq!(json["weights"], 175_181_291_520u64);
+    assert_eq!(json["matrices"], 27_938);
+    assert_eq!(json["stored"], 174_604_259_328u64);
+    assert_eq!(json["groups"].as_array().unwrap().len(), 8);
+    assert_eq!(json["context"]["pattern"], 2048 * 2048);
+    let lines: i64 =
+        json["reconciliation"].as_array().unwrap().iter().map(|l| l["weights"].as_i64().unwrap()).sum();
+    assert_eq!(json["weights"].as_i64().unwrap() + lines, json["stored"].as_i64().unwrap());
+}
+
+#[test]
+fn tokens_and_back() {
+    let scratch = Scratch::new("tokens");
+    let json = glass(&scratch.0, &["tokens", "--vocab", "gpt2", "--json", "Hello"], b"").json();
+    let expected = serde_json::json!({
+        "tokens": [{"id": 15496, "text": "Hello", "bytes": [72, 101, 108, 108, 111]}], "count": 1
+    });
+    assert_eq!(json, expected);
+    let any = b"\xff\x00caf\xc3\xa9 \xe2\x82 end";
+    let json = glass(&scratch.0, &["tokens", "--vocab", "gpt2", "--json", "-"], any).json();
+    let ids: Vec<String> =
+        json["tokens"].as_array().unwrap().iter().map(|token| token["id"].to_string()).collect();
+    let back =
+        glass(&scratch.0, &["tokens", "--vocab", "gpt2", "--json", "--decode", &ids.join(",")], b"").json();
+    let bytes: Vec<u8> =
+        back["bytes"].as_array().unwrap().iter().map(|byte| byte.as_u64().unwrap() as u8).collect();
+    assert_eq!(bytes, any);
+    let plain = glass(&scratch.0, &["tokens", "--vocab", "gpt2", "--json", "<|endoftext|>"], b"").json();
+    let special =
+        glass(&scratch.0, &["tokens", "--vocab", "gpt2", "--json", "--special", "<|endoftext|>"], b"").json();
+    assert!(plain["count"].as_u64().unwrap() > 1);
+    assert_eq!(special["tokens"][0]["id"], 50256);
+}
+
+#[test]
+fn generation_is_the_same_for_the_same_seed_and_any_threads() {
+    let scratch = Scratch::new("generate");
+    put_model(&scratch.0, "m");
+    let arguments = ["generate", "-m", "m", "--seed", "7", "--tokens", "12", "--json", "--show", "The"];
+    let one = glass(&scratch.0, &[&arguments[..], &["--threads", "1"]].concat(), b"");
+    let three = glass(&scratch.0, &[&arguments[..], &["--threads", "3"]].concat(), b"");
+    assert_eq!(one.stdout, three.stdout);
+    let json = one.json();
+    let finish = json["finish"].as_str().unwrap();
+    assert!(["length", "end"].contains(&finish), "{finish}");
+    assert_eq!(json["tokens"].as_array().unwrap().len(), json["ids"].as_array().unwrap().len());
+    let text = glass(&scratch.0, &["generate", "-m", "m", "--seed", "7", "--tokens", "12", "The"], b"");
+    assert_eq!(text.stdout, format!("The{}\n", json["text"].as_str().unwrap()));
+}
+
+#[test]
+fn a_full_context_ends_generation_and_is_said() {
+    let scratch = Scratch::new("full");
+    put_model(&scratch.0, "m");
+    let arguments = ["generate", "-m", "m", "--ids", "1,2,3", "--tokens", "100", "--ignore-end", "--json"];
+    let done = glass(&scratch.0, &arguments, b"");
+    let json = done.json();
+    // The last token drawn is never read, so one more than the context's room fits.
+    assert_eq!(json["ids"].as_array().unwrap().len(), 48 - 3 + 1);
+    assert_eq!(json["finish"], "length");
+    assert!(done.stderr.contains("context of 48 tokens is full"), "{}", done.stderr);
+}
+
+#[test]
+fn a_file_scores_as_its_documents_do() {
+    let scratch = Scratch::new("score");
+    put_model(&scratch.0, "m");
+    let file = "The dog found a ball.\n<|endoftext|>\nIt was glad. ".repeat(3);
+    let file = format!("{file}<|endoftext|>");
+    std::fs::write(scratch.0.join("f.txt"), &file).unwrap();
+    let json = glass(&scratch.0, &["score", "-m", "m", "--file", "f.txt", "--json", "--each"], b"").json();
+    assert_eq!(json["documents"], 4);
+    let sum: f64 =
+        json["tokens"].as_array().unwrap().iter().map(|token| token["logprob"].as_f64().unwrap()).sum();
+    let (loss, scored) = (json["loss"].as_f64().unwrap(), json["scored"].as_f64().unwrap());
+    assert!((loss + sum / scored).abs() < 1e-9);
+    let bits = -sum / std::f64::consts::LN_2 / json["bytes"].as_f64().unwrap();
+    assert!((json["bits_per_byte"].as_f64().unwrap() - bits).abs() < 1e-9);
+    let text = glass(&scratch.0, &["score", "-m", "m", "--json", "The dog found"], b"").json();
+    assert!(text["tokens"][0]["logprob"].is_null());
+    assert!(text["tokens"][1]["rank"].as_u64().unwrap() >= 1);
+}

@@ -1,0 +1,9 @@
+//! All integration tests of the program, in one binary: they run it as a user does.
+
+mod cases;
+mod chats;
+mod errors;
+mod json;
+mod pipes;
+mod program;
+mod trains;

@@ -1,0 +1,98 @@
+//! Runs, stopped and not.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::program::{Ended, Scratch, TINY, book, command, glass};
+
+const RUN: [&str; 10] = [
+    "train",
+    "--data",
+    "book.txt",
+    "--steps",
+    "400",
+    "--checkpoint-every",
+    "5",
+    "--eval-every",
+    "100",
+    "--json",
+];
+
+fn train(folder: &Path, more: &[&str]) -> Ended {
+    glass(folder, &[&RUN[..], &TINY, more].concat(), b"")
+}
+
+#[test]
+fn killed_and_resumed_is_as_never_stopped() {
+    let scratch = Scratch::new("train");
+    let folder = &scratch.0;
+    fs::write(folder.join("book.txt"), book()).unwrap();
+    let whole = train(folder, &["--out", "whole", "--threads", "1"]);
+    assert_eq!(whole.status, 0, "{}", whole.stderr);
+    assert_eq!(whole.stdout.lines().count(), 401);
+
+    let arguments = [&RUN[..], &TINY, &["--out", "killed", "--threads", "2"]].concat();
+    let mut child = command(folder, &arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    let has_checkpoint = || {
+        let steps = fs::read_dir(folder.join("killed/train")).into_iter().flatten().flatten();
+        steps.into_iter().any(|entry| entry.file_name().to_string_lossy().ends_with("5"))
+    };
+    while !has_checkpoint() && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "it was killed before it was done");
+
+    let refused = train(folder, &["--out", "killed"]);
+    assert_eq!(refused.status, 2);
+    assert!(refused.stderr.contains("add --resume"), "{}", refused.stderr);
+    let resumed = train(folder, &["--out", "killed", "--resume", "--threads", "3"]);
+    assert_eq!(resumed.status, 0, "{}", resumed.stderr);
+    for name in ["model.safetensors", "tokenizer.json", "config.json"] {
+        let read = |run: &str| fs::read(folder.join(run).join(name)).unwrap();
+        assert!(read("whole") == read("killed"), "{name} differs");
+    }
+    let last: serde_json::Value = serde_json::from_str(whole.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["why"], &last["step"]), (&"done".into(), &400.into()));
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_saves_first() {
+    let scratch = Scratch::new("interrupt");
+    let folder = &scratch.0;
+    fs::write(folder.join("book.txt"), book()).unwrap();
+    let arguments = [
+        &["train", "--data", "book.txt", "--steps", "1000000", "--checkpoint-every", "0", "--out", "r"][..],
+        &TINY,
+    ];
+    let mut child =
+        command(folder, &arguments.concat()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let log = folder.join("r/train/log.jsonl");
+    let begun = Instant::now();
+    while fs::metadata(&log).map_or(0, |about| about.len()) == 0 && begun.elapsed() < Duration::from_secs(60)
+    {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let interrupted =
+        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let done = child.wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&done.stdout).contains("--resume goes on"));
+    assert!(folder.join("r/model.safetensors").exists());
+}
+
+#[test]
+fn a_plan_writes_nothing() {
+    let scratch = Scratch::new("plan");
+    fs::write(scratch.0.join("book.txt"), book()).unwrap();
+    let json = train(&scratch.0, &["--out", "r", "--plan"]).json();
+    let memory = &json["memory_bytes"];
+    assert_eq!(memory["weights"].as_u64().unwrap(), 4 * json["weights"].as_u64().unwrap());
+    assert_eq!(json["tokens"], 400 * 2 * 48);
+    assert!(!scratch.0.join("r").exists());
+}
