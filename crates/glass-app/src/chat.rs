@@ -22,7 +22,8 @@ use talk::{Heard, Talk};
 /// Talks until nobody asks any more.
 pub fn run(args: &ChatArgs) -> Result<(), Fail> {
     let model = Model::open(args.model.as_deref(), &args.machine)?;
-    let stop = Arc::new(AtomicBool::new(false));
+    // Set: Ctrl-C ends the program. Only while an answer comes it is not.
+    let stop = Arc::new(AtomicBool::new(true));
     let mut talk = Talk::new(&model, args, stop.clone())?;
     if let Some(question) = &args.once {
         return once(args, &mut talk, lossy(&input::text(question)?).trim());
