@@ -1,15 +1,14 @@
 //! The argument MODEL: a directory, or, where only the plan is needed, a preset; without it, the model inside.
 
+use std::ops::Deref;
 use std::path::Path;
 
 use glass::Config;
 use glass::backend::Cpu;
 use glass::config::preset::{PRESETS, Preset};
-use glass::generate::Runner;
-use glass::model::Gpt;
+use glass::engine::Engine;
 use glass::tokens::Tokenizer;
 use glass::weights::folder::Folder;
-use glass::weights::{Frozen, Weights};
 
 use crate::args::MachineArgs;
 use crate::embedded;
@@ -85,69 +84,30 @@ pub fn cpu(machine: &MachineArgs) -> Cpu {
     Cpu::new(machine.threads.map_or_else(Cpu::available_threads, usize::from))
 }
 
-/// A model with its weights, ready to run.
+/// A model that runs, and what it was called.
 pub struct Model {
     /// As it was asked for.
     pub name: String,
-    /// Its directory.
-    pub folder: Folder,
-    /// Its tokenizer, where it has one.
-    pub tokenizer: Option<Tokenizer>,
-    gpt: Gpt,
-    weights: Frozen<Cpu>,
-    cpu: Cpu,
+    engine: Engine<Cpu>,
+}
+
+impl Deref for Model {
+    type Target = Engine<Cpu>;
+
+    fn deref(&self) -> &Engine<Cpu> {
+        &self.engine
+    }
 }
 
 impl Model {
-    /// Opens a model; every file is checked before its weights are loaded.
+    /// Opens a model.
     pub fn open(model: Option<&str>, machine: &MachineArgs) -> Result<Model, Fail> {
-        let (name, folder) = (name(model), folder(model)?);
-        let (gpt, plan) = Gpt::plan(folder.config());
-        gpt.can_run()?;
-        folder.check(&plan)?;
-        let tokenizer = folder.tokenizer()?;
-        let (vocabulary, tokens) =
-            (folder.config().vocabulary, tokenizer.as_ref().map_or(0, Tokenizer::vocabulary_size));
-        if tokens > vocabulary {
-            return Err(Fail::failed(format!(
-                "{name}: tokenizer.json has {tokens} tokens, but the model's vocabulary is too small, {vocabulary}; \
-                 they do not belong together"
-            )));
-        }
-        let cpu = cpu(machine);
-        let weights = Frozen::load(&cpu, &plan, &|spec, into| folder.read(spec, into))?;
-        Ok(Model { name, folder, tokenizer, gpt, weights, cpu })
+        let folder = folder(model)?;
+        Ok(Model { name: name(model), engine: Engine::new(cpu(machine), folder)? })
     }
 
     /// The tokenizer, for commands that need one.
     pub fn tokenizer(&self) -> Result<&Tokenizer, Fail> {
-        self.tokenizer.as_ref().ok_or_else(|| no_tokenizer(&self.name))
-    }
-
-    /// Its shape.
-    pub fn config(&self) -> &Config {
-        &self.gpt.config
-    }
-
-    /// A sequence in front of it.
-    pub fn runner(&self) -> Result<Runner<'_, Cpu>, Fail> {
-        Ok(Runner::new(&self.cpu, &self.gpt, Weights::Frozen(&self.weights))?)
-    }
-
-    /// The token that stands before a text.
-    pub fn start(&self) -> Option<u32> {
-        self.folder.generation().bos.or(self.tokenizer.as_ref().and_then(Tokenizer::end_of_text))
-    }
-
-    /// The tokens that end a text.
-    pub fn ends(&self) -> Vec<u32> {
-        let mut ends = self.folder.generation().eos.clone();
-        ends.extend(self.tokenizer.as_ref().and_then(Tokenizer::end_of_text));
-        ends
-    }
-
-    /// A token's bytes; none where there is no tokenizer.
-    pub fn bytes(&self, id: u32) -> &[u8] {
-        self.tokenizer.as_ref().and_then(|tokenizer| tokenizer.token(id)).unwrap_or_default()
+        self.engine.tokenizer.as_ref().ok_or_else(|| no_tokenizer(&self.name))
     }
 }

@@ -19,6 +19,7 @@ pub mod next_token;
 pub mod generate;
 pub mod score;
 pub mod conversation;
+pub mod engine;
 
 // What the model stands on: its numbers, its memory, the machine, and who looks.
 pub mod weights;

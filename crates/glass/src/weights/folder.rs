@@ -59,6 +59,11 @@ impl Folder {
         Ok(folder)
     }
 
+    /// How errors name one of its files.
+    pub fn name(&self, file: &str) -> String {
+        self.source.name(file)
+    }
+
     /// The shape.
     pub fn config(&self) -> &Config {
         &self.config
