@@ -1,8 +1,8 @@
 """Opens a model folder with transformers as it is, and compares its numbers with ours.
 
-    python -P tools/check_transformers.py DIR --ids 1,2,3                     prints each token's log-probability
-    glass score -m DIR --ids 1,2,3 --json | python -P tools/check_transformers.py DIR --ours -
-    python -P tools/check_transformers.py DIR --ours score.json --tolerance 1e-4
+    python tools/check_transformers.py DIR --ids 1,2,3                     prints each token's log-probability
+    glass score -m DIR --ids 1,2,3 --json | python tools/check_transformers.py DIR --ours -
+    python tools/check_transformers.py DIR --ours score.json --tolerance 1e-4
 
 (`-P`, so that a file beside this one does not stand in for the package of its name.)
 

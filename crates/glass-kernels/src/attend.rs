@@ -9,7 +9,7 @@ mod backward;
 mod cache;
 mod forward;
 mod product;
-mod scratch;
+pub(crate) mod scratch;
 mod visible;
 
 use std::ops::Range;
@@ -77,8 +77,9 @@ impl Span {
 
 /// Tasks write the rows of different spans at the same time.
 fn assert_in_order(spans: &[Span]) {
+    let forward = spans.iter().all(|span| span.rows.start <= span.rows.end);
     let ordered = spans.windows(2).all(|pair| pair[0].rows.end <= pair[1].rows.start);
-    assert!(ordered, "the spans of a batch do not stand in the order of their rows");
+    assert!(forward && ordered, "the spans of a batch do not stand in the order of their rows");
 }
 
 /// The width of a head in working memory: whole vectors of every instruction set, zeros behind `size`.

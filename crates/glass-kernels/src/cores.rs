@@ -1,5 +1,6 @@
 //! The processor: an instruction set and the threads that use it.
 
+use crate::attend::scratch;
 use crate::isa::Isa;
 use crate::pool::{Parts, Pool};
 
@@ -12,12 +13,18 @@ pub struct Cores {
 impl Cores {
     /// The best instruction set of this machine, with `threads` threads (the caller counts as one).
     pub fn new(threads: usize) -> Self {
-        Self { isa: Isa::best(), pool: Pool::new(threads) }
+        Self::on(Isa::best(), threads)
     }
 
     /// A given instruction set, or `None` where this machine lacks it.
     pub fn with(isa: Isa, threads: usize) -> Option<Self> {
-        isa.available().then(|| Self { isa, pool: Pool::new(threads) })
+        isa.available().then(|| Self::on(isa, threads))
+    }
+
+    fn on(isa: Isa, threads: usize) -> Self {
+        let pool = Pool::new(threads);
+        pool.everywhere(&scratch::reserve);
+        Self { isa, pool }
     }
 
     /// The instruction set in use.

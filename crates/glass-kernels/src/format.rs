@@ -1,5 +1,5 @@
 //! 16-bit floats to and from f32: bf16 (the upper half of an f32) and f16 (IEEE 754 binary16). To 16 bits, rounding is
-//! to nearest, ties to even; what is too great becomes infinite; NaN stays NaN and is quiet. Back is exact.
+//! to nearest, ties to even; what is too great becomes infinite; NaN stays NaN, with as much of its payload as there is room for. Back is exact.
 //! Plain loops without branches, which the compiler turns into vectors.
 
 /// bf16 to f32.
@@ -14,8 +14,9 @@ pub fn f32_to_bf16(x: f32) -> u16 {
     let bits = x.to_bits();
     // Half of the last place that stays, less a bit if that place is even: a tie goes up only from an odd one.
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
-    let quiet = bits | 0x0040_0000;
-    (if x.is_nan() { quiet } else { rounded } >> 16) as u16
+    // A NaN whose payload would be cut to nothing, and so to infinity, is made quiet.
+    let payload = bits | if bits & 0x007f_0000 == 0 { 0x0040_0000 } else { 0 };
+    (if x.is_nan() { payload } else { rounded } >> 16) as u16
 }
 
 /// f16 to f32.
@@ -24,8 +25,8 @@ pub fn f16_to_f32(x: u16) -> f32 {
     let (sign, magnitude) = (u32::from(x & 0x8000) << 16, u32::from(x & 0x7fff));
     // The exponent's bias goes from 15 to 127 by a multiplication, which is exact and knows the subnormals too.
     let scaled = f32::from_bits(magnitude << 13) * f32::from_bits((254 - 15) << 23);
-    let beyond = f32::from_bits(magnitude << 13 | 0x7f80_0000 | u32::from(magnitude > 0x7c00) << 22);
-    f32::from_bits(sign | if magnitude >= 0x7c00 { beyond } else { scaled }.to_bits())
+    let beyond = magnitude << 13 | 0x7f80_0000;
+    f32::from_bits(sign | if magnitude >= 0x7c00 { beyond } else { scaled.to_bits() })
 }
 
 /// f32 to f16.
@@ -41,7 +42,9 @@ pub fn f32_to_f16(x: f32) -> u16 {
     let normal = magnitude.wrapping_sub((127 - 15) << 23).wrapping_add(0x0fff + (magnitude >> 13 & 1)) >> 13;
     let finite = if magnitude < (113 << 23) { subnormal } else { normal };
     let result = if infinite { 0x7c00 } else { finite };
-    sign | if x.is_nan() { 0x7e00 | (magnitude >> 13 & 0x3ff) } else { result } as u16
+    let payload = magnitude >> 13 & 0x3ff;
+    let nan = 0x7c00 | if payload == 0 { 0x200 } else { payload };
+    sign | if x.is_nan() { nan } else { result } as u16
 }
 
 macro_rules! slices {

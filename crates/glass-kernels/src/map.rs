@@ -19,11 +19,12 @@ impl Map {
     /// # Errors
     /// Where it cannot be opened or mapped (a folder, a pipe, no such file).
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let about = file.metadata()?;
+        // Asked before it is opened: opening a pipe waits for whoever writes into it.
+        let about = std::fs::metadata(path)?;
         if !about.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
+        let file = File::open(path)?;
         if about.len() == 0 {
             return Ok(Self(None));
         }

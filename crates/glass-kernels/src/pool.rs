@@ -100,6 +100,16 @@ impl Pool {
             resume_unwind(panic);
         }
     }
+
+    /// Runs `work` once on every thread.
+    pub fn everywhere(&self, work: &(dyn Fn() + Sync)) {
+        // Nobody passes before all have come, so nobody takes two tasks.
+        let all = std::sync::Barrier::new(self.threads());
+        self.run(self.threads(), &|_| {
+            work();
+            all.wait();
+        });
+    }
 }
 
 impl Drop for Pool {

@@ -77,15 +77,18 @@ impl Conversation {
         context: usize,
         room: usize,
     ) -> Result<Prompt> {
+        // What is refused changes nothing: turns are dropped only when what is left fits.
+        let mut dropped = self.dropped;
         loop {
-            let ids = template.prompt(&self.since(self.dropped), tokenizer)?;
+            let ids = template.prompt(&self.since(dropped), tokenizer)?;
             if ids.len() + room <= context {
-                return Ok(Prompt { ids, dropped: self.dropped });
+                self.dropped = dropped;
+                return Ok(Prompt { ids, dropped });
             }
-            let Some(next) = self.next_question() else {
+            let Some(next) = self.question_after(dropped) else {
                 return Err(self.too_long(template, tokenizer, context, room));
             };
-            self.dropped = next;
+            dropped = next;
         }
     }
 
@@ -95,9 +98,9 @@ impl Conversation {
         system.chain(self.turns[first.min(self.turns.len())..].iter().cloned()).collect()
     }
 
-    /// The question after the oldest one that is still there.
-    fn next_question(&self) -> Option<usize> {
-        (self.dropped + 1..self.turns.len()).find(|&turn| self.turns[turn].role == "user")
+    /// The next question after turn `turn`.
+    fn question_after(&self, turn: usize) -> Option<usize> {
+        (turn + 1..self.turns.len()).find(|&turn| self.turns[turn].role == "user")
     }
 
     fn too_long(&self, template: &Template, tokenizer: &Tokenizer, context: usize, room: usize) -> Error {

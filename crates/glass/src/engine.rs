@@ -106,14 +106,21 @@ impl<B: Backend> Engine<B> {
 
     /// The token that stands before a text.
     pub fn start(&self) -> Option<u32> {
-        self.folder.generation().bos.or(self.tokenizer.as_ref().and_then(Tokenizer::end_of_text))
+        let advised = self.folder.generation().bos.filter(|&id| self.knows(id));
+        advised.or(self.tokenizer.as_ref().and_then(Tokenizer::end_of_text))
     }
 
     /// The tokens that end a text.
     pub fn ends(&self) -> Vec<u32> {
         let mut ends = self.folder.generation().eos.clone();
+        ends.retain(|&id| self.knows(id));
         ends.extend(self.tokenizer.as_ref().and_then(Tokenizer::end_of_text));
         ends
+    }
+
+    /// Small checkpoints often carry GPT-2's own end of text in their advice, which their vocabulary does not have.
+    fn knows(&self, id: u32) -> bool {
+        (id as usize) < self.config().vocabulary
     }
 
     /// A token's bytes; none where there is no tokenizer.

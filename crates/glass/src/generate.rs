@@ -75,10 +75,10 @@ pub fn generate<B: Backend>(
 ) -> Result<Generated> {
     let mut sampler = Sampler::new(&wish.sampling, runner.gpt().config.vocabulary, sample)?;
     sampler.see(runner.ids());
-    let mut text = Text::new(tokenizer, &wish.stop);
-    let mut ids = Vec::with_capacity(wish.tokens.min(runner.room()));
+    let mut ids = Vec::with_capacity(wish.tokens.min(runner.room() + 1));
+    let mut text = Text::new(tokenizer, &wish.stop, ids.capacity());
     let finish = loop {
-        if ids.len() == wish.tokens {
+        if wish.tokens == 0 {
             break Finish::Length;
         }
         let drawn = sampler.next(runner.logits())?;
@@ -96,16 +96,20 @@ pub fn generate<B: Backend>(
         if left {
             break Finish::Left;
         }
+        if ids.len() == wish.tokens {
+            break Finish::Length;
+        }
         if runner.room() == 0 {
             break Finish::Context;
         }
-        if ids.len() < wish.tokens {
-            runner.feed(&[drawn.id])?;
-        }
+        runner.feed(&[drawn.id])?;
     };
     let text = text.finish();
     Ok(Generated { ids, text, finish })
 }
+
+/// Bytes of text that room is made for with every token: far more than tokens have on average.
+const BYTES: usize = 16;
 
 /// Ids become text as far as it is certain.
 struct Text<'a> {
@@ -116,8 +120,8 @@ struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    fn new(tokenizer: Option<&'a Tokenizer>, stop: &[String]) -> Self {
-        Text { tokenizer, stream: TextStream::default(), stop: StopText::new(stop), shown: 0 }
+    fn new(tokenizer: Option<&'a Tokenizer>, stop: &[String], tokens: usize) -> Self {
+        Text { tokenizer, stream: TextStream::default(), stop: StopText::new(stop, BYTES * tokens), shown: 0 }
     }
 
     /// Whether a stop text is complete.

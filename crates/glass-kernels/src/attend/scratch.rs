@@ -11,6 +11,14 @@ thread_local! {
     static LINES: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Lines that forward takes with heads of up to 128.
+const RESERVED: usize = 24 * (3 * 128 + 64) / 16;
+
+/// Takes this thread's working memory now, so that no later call must.
+pub(crate) fn reserve() {
+    LINES.with_borrow_mut(|lines| lines.resize(lines.len().max(RESERVED), Line([0.0; 16])));
+}
+
 /// Runs `work` with slices of the given lengths, each at the start of a cache line. What they hold is not said.
 pub(super) fn with_scratch<const N: usize>(lens: [usize; N], work: impl FnOnce([&mut [f32]; N])) {
     LINES.with_borrow_mut(|lines| {

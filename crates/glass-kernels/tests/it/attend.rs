@@ -233,3 +233,14 @@ fn spans_that_overlap_are_refused() {
     let mut z = vec![0.0; case.q.len()];
     attend(&cores, &mut z, None, &case.q, case.cache(&cores).kv(), case.heads, &spans, None);
 }
+
+/// A span that runs backward has no rows, and would let the next one begin where an earlier one already is.
+#[test]
+#[should_panic(expected = "order")]
+fn a_span_that_runs_backward_is_refused() {
+    let (case, cores) = (Case::new([4, 0, 1, 1, 4], 1), Cores::new(1));
+    #[allow(clippy::reversed_empty_ranges)]
+    let spans = [0..4, 4..0, 0..4].map(|rows| Span { rows, slot: 0, past: 0 });
+    let mut z = vec![0.0; case.q.len()];
+    attend(&cores, &mut z, None, &case.q, case.cache(&cores).kv(), case.heads, &spans, None);
+}

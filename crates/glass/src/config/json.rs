@@ -205,7 +205,7 @@ fn unchanged(object: &Object) -> Result<()> {
 
 fn activation(object: &Object) -> Result<Activation> {
     match object.text("activation_function")? {
-        None | Some(GELU_TANH) => Ok(Activation::GeluTanh),
+        None | Some(GELU_TANH | "gelu_pytorch_tanh") => Ok(Activation::GeluTanh),
         Some(other) => Err(object.wrong("activation_function", &json!(other), &format!("{GELU_TANH:?}"))),
     }
 }

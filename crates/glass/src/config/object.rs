@@ -180,6 +180,10 @@ impl Object {
 
 /// The bytes of a file that is not longer than `longest`.
 pub(crate) fn read(path: &Path, longest: u64) -> Result<Vec<u8>> {
+    // Asked before it is opened: opening a pipe waits for whoever writes into it.
+    if std::fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+        return Err(Error::invalid(path.display(), "is not a regular file"));
+    }
     let file = std::fs::File::open(path).map_err(|e| Error::io("cannot open", path, e))?;
     let mut bytes = Vec::new();
     file.take(longest + 1).read_to_end(&mut bytes).map_err(|e| Error::io("cannot read", path, e))?;

@@ -9,10 +9,10 @@ pub struct StopText {
 }
 
 impl StopText {
-    /// Empty stop texts are left out: they would end everything at once.
-    pub fn new(stops: &[String]) -> Self {
+    /// With room for `room` bytes. Empty stop texts are left out: they would end everything at once.
+    pub fn new(stops: &[String], room: usize) -> Self {
         let stops = stops.iter().filter(|stop| !stop.is_empty()).cloned().collect();
-        StopText { stops, text: String::new(), certain: 0, stopped: false }
+        StopText { stops, text: String::with_capacity(room), certain: 0, stopped: false }
     }
 
     /// Takes more text; true when a stop text is complete. What comes after it is dropped.
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     fn run(stops: &[&str], pieces: &[&str]) -> (Vec<String>, bool, String) {
-        let mut text = StopText::new(&stops.iter().map(|s| s.to_string()).collect::<Vec<_>>());
+        let mut text = StopText::new(&stops.iter().map(|s| s.to_string()).collect::<Vec<_>>(), 0);
         let mut stopped = false;
         let shown = pieces.iter().map(|piece| {
             stopped = text.push(piece);

@@ -3,8 +3,11 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use glass::generate::Runner;
+use std::ops::ControlFlow;
+
+use glass::generate::{Runner, Wish, generate};
 use glass::next_token::{Sampler, Sampling};
+use glass::tokens::Tokenizer;
 use glass::weights::Weights;
 
 use crate::tiny;
@@ -61,4 +64,25 @@ fn decoding_allocates_nothing_after_the_first_token() {
     };
     one();
     assert_eq!((0..15).map(|_| one()).sum::<usize>(), 0);
+}
+
+#[test]
+fn generating_allocates_nothing_after_the_first_token() {
+    let learner = tiny::learner(&tiny::config(), 1, 1);
+    let frozen = tiny::frozen(&learner);
+    let (gpt, _) = learner.model();
+    let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Frozen(&frozen)).unwrap();
+    runner.prompt(&tiny::ids(4, 31, 1)).unwrap();
+    let tokenizer = Tokenizer::gpt2();
+    let wish = Wish { tokens: 18, stop: vec!["no such text".into()], ..Wish::default() };
+    let mut counts = [0; 18];
+    let mut heard = 0;
+    generate(&mut runner, Some(&tokenizer), &wish, 0, &mut |_| {
+        counts[heard] = ASKED.get();
+        heard += 1;
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(heard, 18);
+    assert_eq!(counts[17], counts[1]);
 }

@@ -17,7 +17,7 @@ use glass::{Config, Error};
 
 use crate::scratch::Scratch;
 
-/// A model that `tools/transformers.py` had `transformers` write.
+/// A model that `tools/model_files.py` had `transformers` write.
 pub fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/files").join(name)
 }

@@ -5,6 +5,8 @@ mod census;
 mod files;
 mod files_refused;
 mod mutated;
+mod conversation;
+mod generate;
 mod house;
 mod score;
 mod model;

@@ -1,8 +1,8 @@
 """Everything that needs `transformers`: the small model files the tests read, and the proof that ours open there.
 
-    python tools/transformers.py fixtures        writes crates/glass/tests/golden/files
-    python tools/transformers.py open DIR        opens a saved model as it is: sizes, logits, tokenizer, chat template
-    python tools/transformers.py same DIR DIR    the logits of two directories agree to 1e-4
+    python tools/model_files.py fixtures        writes crates/glass/tests/golden/files
+    python tools/model_files.py open DIR        opens a saved model as it is: sizes, logits, tokenizer, chat template
+    python tools/model_files.py same DIR DIR    the logits of two directories agree to 1e-4
 
 Needs torch, transformers, tokenizers and safetensors. The tests need none of them: what this writes is committed.
 """
