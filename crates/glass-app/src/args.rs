@@ -11,7 +11,7 @@ mod train;
 mod weights;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::fail::Fail;
 
@@ -27,7 +27,7 @@ pub use weights::WeightsArgs;
 
 /// A GPT you can see through: it tokenises, trains, generates, chats, and shows every number on the way.
 #[derive(Parser, Debug)]
-#[command(name = "glass", version, about, disable_help_subcommand = true, after_help = AFTER)]
+#[command(name = "glass", version, disable_help_subcommand = true, after_help = AFTER)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -63,7 +63,9 @@ pub enum Command {
 
 /// Reads the command line. Help and version are shown here, and end the program.
 pub fn parse() -> Result<Cli, Fail> {
-    Cli::try_parse().map_err(|error| match error.kind() {
+    let parsed = with_negatives(Cli::command()).try_get_matches();
+    let parsed = parsed.and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match error.print() {
             Ok(()) => Fail::Closed,
             Err(failed) => Fail::from(failed),
@@ -71,6 +73,15 @@ pub fn parse() -> Result<Cli, Fail> {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => missing(&error),
         _ => sentence(&error),
     })
+}
+
+/// `-1` is a value, so that where it is none, the refusal names the option and not an unknown `-1`.
+fn with_negatives(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| match argument.get_action().takes_values() {
+        true => argument.allow_negative_numbers(true),
+        false => argument,
+    });
+    command.mut_subcommands(with_negatives)
 }
 
 fn missing(error: &clap::Error) -> Fail {

@@ -48,7 +48,7 @@ pub fn run(args: &ChatArgs) -> Result<(), Fail> {
             Then::Quit => break,
             Then::Nothing => continue,
             Then::Ask(question) => talk.ask(&question, &mut |token, stream| stream.token(&mut out, token)),
-            Then::Retry => talk.answer(&mut |token, stream| stream.token(&mut out, token)),
+            Then::Retry(answer) => talk.retry(&answer, &mut |token, stream| stream.token(&mut out, token)),
         };
         match heard {
             Ok(heard) => {
@@ -90,11 +90,8 @@ fn once(args: &ChatArgs, talk: &mut Talk<'_>, question: &str) -> Result<(), Fail
 /// What the reader should know about an answer.
 fn meter(talk: &Talk<'_>, heard: &Heard) {
     if heard.dropped > 0 {
-        let messages = if heard.dropped == 1 { "message" } else { "messages" };
-        say(&format!(
-            "the context is full; the oldest {} {messages} are left out from here on",
-            heard.dropped
-        ));
+        let left = if heard.dropped == 1 { "message is" } else { "messages are" };
+        say(&format!("the context is full; the oldest {} {left} left out from here on", heard.dropped));
     }
     if let Some(why) = heard.cut(talk) {
         say(&why);

@@ -79,9 +79,12 @@ pub fn vocabulary(option: &str, name: &str) -> Result<Tokenizer, Fail> {
     }
 }
 
-/// What the machine's options ask for.
+/// What the machine's options ask for. Tokenising keeps to as many threads as computing.
 pub fn cpu(machine: &MachineArgs) -> Cpu {
-    Cpu::new(machine.threads.map_or_else(Cpu::available_threads, usize::from))
+    let threads = machine.threads.map_or_else(Cpu::available_threads, usize::from);
+    // A pool that is there already stays.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    Cpu::new(threads)
 }
 
 /// A model that runs, and what it was called.

@@ -83,6 +83,11 @@ pub fn number(value: u64) -> String {
     grouped
 }
 
+/// `1 message`, `2 messages`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Bytes as one reads them: `18.0 GiB`.
 pub fn bytes(value: u64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];

@@ -48,6 +48,7 @@ impl Line {
         self.shown = Some(Instant::now());
         let mut stderr = io::stderr();
         let _ = if self.terminal {
+            let text: String = text.chars().take(columns()).collect();
             let width = text.chars().count();
             let blank = " ".repeat(self.width.saturating_sub(width));
             self.width = width;
@@ -64,4 +65,10 @@ impl Line {
             self.width = 0;
         }
     }
+}
+
+/// Characters of a line that is rewritten: one that wraps cannot be. The last column stays free for the cursor.
+fn columns() -> usize {
+    let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0);
+    usize::from(width).saturating_sub(1)
 }

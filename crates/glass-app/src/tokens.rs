@@ -41,6 +41,9 @@ fn decode(out: &mut Out, args: &TokensArgs, tokenizer: &Tokenizer, ids: &[u32]) 
 
 fn encode(out: &mut Out, args: &TokensArgs, tokenizer: &Tokenizer, text: &[u8]) -> Result<(), Fail> {
     let special = if args.special { Special::Allowed } else { Special::Plain };
+    if args.merges {
+        short(tokenizer, text, special)?;
+    }
     let ids = tokenizer.encode_parallel(text, special);
     let bytes = |id: u32| tokenizer.token(id).unwrap_or_default();
     if args.json {
@@ -78,6 +81,19 @@ fn encode(out: &mut Out, args: &TokensArgs, tokenizer: &Tokenizer, text: &[u8]) 
         false => writeln!(out, ", {:.2} bytes per token", length as f64 / count as f64)?,
     }
     Ok(())
+}
+
+/// Every merge shows all of a word: what is longer would fill the memory.
+const LONGEST: usize = 256;
+
+fn short(tokenizer: &Tokenizer, text: &[u8], special: Special) -> Result<(), Fail> {
+    match tokenizer.words(text, special).into_iter().find(|word| word.len() > LONGEST) {
+        Some(word) => Err(Fail::asked(format!(
+            "--merges: a word of {} bytes is too long to be shown merge by merge; words of at most {LONGEST} bytes can be",
+            number(word.len() as u64)
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// A word's pieces, and after each merge again.

@@ -155,6 +155,7 @@ fn seconds_per_step(
 
 /// Ctrl-C stops the run after its step, checkpoint first; a second one ends the program at once.
 fn on_interrupt(stop: Arc<AtomicBool>) {
+    on_termination(stop.clone());
     let handler = move || {
         if stop.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
@@ -165,6 +166,17 @@ fn on_interrupt(stop: Arc<AtomicBool>) {
         say(&format!("Ctrl-C will stop the run without a checkpoint: {error}"));
     }
 }
+
+/// So does being told to end, as `kill`, a container or a shutdown do. A hang-up stays as it is, for `nohup`.
+#[cfg(unix)]
+fn on_termination(stop: Arc<AtomicBool>) {
+    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGTERM, stop) {
+        say(&format!("SIGTERM will stop the run without a checkpoint: {error}"));
+    }
+}
+
+#[cfg(not(unix))]
+fn on_termination(_: Arc<AtomicBool>) {}
 
 fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
     let mut out = Out::new();

@@ -52,13 +52,10 @@ impl Conversation {
         self.turns.push(Message { role: "assistant".into(), content: answer.into() });
     }
 
-    /// Takes back the last answer, so that the question before it can be answered anew; false where there is none.
-    pub fn retry(&mut self) -> bool {
-        let answered = self.turns.last().is_some_and(|message| message.role == "assistant");
-        if answered {
-            self.turns.pop();
-        }
-        answered
+    /// Takes back the last answer, so that the question before it can be answered anew, and gives it; none where
+    /// there is none.
+    pub fn retry(&mut self) -> Option<Message> {
+        self.turns.pop_if(|message| message.role == "assistant")
     }
 
     /// Takes back the last question.

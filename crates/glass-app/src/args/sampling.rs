@@ -14,7 +14,7 @@ use crate::fail::Fail;
 )]
 pub struct SamplingArgs {
     /// 0 always takes the most probable token, 1 draws from the model's own probabilities; at most 2
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    #[arg(long, value_name = "T")]
     pub temperature: Option<f32>,
 
     /// Draw from the K most probable tokens only; 0 is off
@@ -22,23 +22,23 @@ pub struct SamplingArgs {
     pub top_k: Option<usize>,
 
     /// Draw from the fewest tokens that together hold this probability; 1 is off
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    #[arg(long, value_name = "P")]
     pub top_p: Option<f32>,
 
     /// Draw from tokens at least P times as probable as the most probable one; 0 is off
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    #[arg(long, value_name = "P")]
     pub min_p: Option<f32>,
 
     /// Above 1 makes tokens that were seen less probable; 1 is off
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_name = "R")]
     pub repetition_penalty: Option<f32>,
 
     /// Subtracted once from the logit of a token already generated
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_name = "R")]
     pub presence_penalty: Option<f32>,
 
     /// Subtracted from a token's logit each time it was generated
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_name = "R")]
     pub frequency_penalty: Option<f32>,
 
     /// Adds B to the logit of token ID; may be given several times

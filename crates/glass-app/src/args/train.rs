@@ -64,7 +64,7 @@ pub struct DataArgs {
     pub val: Vec<PathBuf>,
 
     /// Without --val: the share of the documents that validates; 0 for none
-    #[arg(long, value_name = "F", default_value_t = 0.1, allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", default_value_t = 0.1)]
     pub val_fraction: f64,
 }
 
@@ -151,11 +151,11 @@ pub struct RunArgs {
     pub steps: Option<u64>,
 
     /// So many times over the data
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X")]
     pub epochs: Option<f64>,
 
     /// At most so long; without --steps and --epochs, as many steps as a few timed ones promise
-    #[arg(long, value_name = "M", allow_negative_numbers = true)]
+    #[arg(long, value_name = "M")]
     pub minutes: Option<f64>,
 
     /// Samples of one batch, each as long as the context
@@ -167,11 +167,11 @@ pub struct RunArgs {
     pub accumulate: usize,
 
     /// The highest learning rate
-    #[arg(long, value_name = "R", default_value_t = 1e-3, allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", default_value_t = 1e-3)]
     pub lr: f32,
 
     /// The rate that the schedule falls to; a tenth of --lr where it is left out
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_name = "R")]
     pub min_lr: Option<f32>,
 
     /// Warm-up steps; a tenth of all, at most 100, where it is left out
@@ -183,23 +183,23 @@ pub struct RunArgs {
     pub schedule: Curve,
 
     /// Decoupled weight decay, of matrices only
-    #[arg(long, value_name = "R", default_value_t = 0.1, allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", default_value_t = 0.1)]
     pub weight_decay: f32,
 
     /// AdamW's decay of the first moment
-    #[arg(long, value_name = "R", default_value_t = 0.9, allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", default_value_t = 0.9)]
     pub beta1: f32,
 
     /// AdamW's decay of the second moment
-    #[arg(long, value_name = "R", default_value_t = 0.95, allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", default_value_t = 0.95)]
     pub beta2: f32,
 
     /// The gradient's norm is held to this; 0 for no limit
-    #[arg(long, value_name = "R", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", default_value_t = 1.0)]
     pub clip: f32,
 
     /// Share of activations dropped after the embedding, in attention and on the residuals
-    #[arg(long, value_name = "R", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", default_value_t = 0.0)]
     pub dropout: f32,
 
     /// The order of samples; sequential takes consecutive windows

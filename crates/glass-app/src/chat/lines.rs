@@ -10,6 +10,8 @@ use crate::fail::Fail;
 /// Lines, one after another.
 pub struct Lines {
     editor: Option<DefaultEditor>,
+    /// Whether the line before was dropped with Ctrl-C.
+    dropped: bool,
 }
 
 impl Lines {
@@ -19,7 +21,7 @@ impl Lines {
             true => Some(DefaultEditor::new().map_err(unreadable)?),
             false => None,
         };
-        Ok(Lines { editor })
+        Ok(Lines { editor, dropped: false })
     }
 
     /// Whether someone types.
@@ -27,22 +29,25 @@ impl Lines {
         self.editor.is_some()
     }
 
-    /// The next line; none at the end.
+    /// The next line; none at the end. Ctrl-C drops a line, and a second one in a row is the end.
     pub fn next(&mut self) -> Result<Option<String>, Fail> {
         match &mut self.editor {
-            Some(editor) => typed(editor),
+            Some(editor) => typed(editor, &mut self.dropped),
             None => plain(),
         }
     }
 }
 
-fn typed(editor: &mut DefaultEditor) -> Result<Option<String>, Fail> {
-    match editor.readline("> ") {
+fn typed(editor: &mut DefaultEditor, dropped: &mut bool) -> Result<Option<String>, Fail> {
+    let line = editor.readline("> ");
+    let again = std::mem::replace(dropped, matches!(line, Err(ReadlineError::Interrupted)));
+    match line {
         Ok(line) => {
             // A line that is not remembered is still a line.
             let _ = editor.add_history_entry(line.as_str());
             Ok(Some(line))
         }
+        Err(ReadlineError::Interrupted) if !again => Ok(Some(String::new())),
         Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(None),
         Err(error) => Err(unreadable(error)),
     }

@@ -1,12 +1,14 @@
 //! What begins with a slash.
 
-use std::fs;
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 
+use glass::Error;
 use serde_json::json;
 
 use super::talk::Talk;
 use crate::fail::say;
+use crate::out::count;
 
 /// What follows from a line.
 pub enum Then {
@@ -14,8 +16,8 @@ pub enum Then {
     Nothing,
     /// This question.
     Ask(String),
-    /// The last question once more.
-    Retry,
+    /// The last question once more, in place of this answer.
+    Retry(String),
     /// The end.
     Quit,
 }
@@ -26,7 +28,7 @@ const HELP: [&str; 6] = [
     "  /retry            another answer to the last question",
     "  /save FILE        writes the conversation as a line of JSON that glass train --chat reads",
     "  /help             this",
-    "  /quit             ends; so does Ctrl-D. Ctrl-C ends an answer",
+    "  /quit             ends; so does Ctrl-D. Ctrl-C ends an answer, or drops the line",
 ];
 
 /// Obeys a line such as `/temperature 0.5`.
@@ -38,8 +40,10 @@ pub fn obey(talk: &mut Talk<'_>, line: &str) -> Then {
         "/system" => system(talk, rest),
         "/temperature" => temperature(talk, rest),
         "/save" => save(talk, rest),
-        "/retry" if talk.conversation.retry() => return Then::Retry,
-        "/retry" => say("/retry: nothing was answered yet"),
+        "/retry" => match talk.conversation.retry() {
+            Some(answer) => return Then::Retry(answer.content),
+            None => say("/retry: nothing was answered yet"),
+        },
         "/quit" => return Then::Quit,
         other => say(&format!("{other} is no command; /help shows those there are")),
     }
@@ -71,6 +75,9 @@ fn temperature(talk: &mut Talk<'_>, text: &str) {
     }
     match sampling.check(talk.model.config().vocabulary) {
         Ok(()) => talk.sampling = sampling,
+        Err(Error::Asked { why, .. }) => {
+            say(&format!("/temperature: {}", why.replace("allow `hot`", "start with --hot")));
+        }
         Err(error) => say(&error.to_string()),
     }
 }
@@ -86,8 +93,12 @@ fn save(talk: &Talk<'_>, file: &str) {
         .map(|message| json!({"role": message.role, "content": message.content}))
         .collect();
     let line = format!("{}\n", json!({"messages": messages}));
-    match fs::write(file, line) {
-        Ok(()) => say(&format!("{} messages written to {file}", messages.len())),
+    let written = File::create_new(file).and_then(|mut file| file.write_all(line.as_bytes()));
+    match written {
+        Ok(()) => say(&format!("{} written to {file}", count(messages.len(), "message"))),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            say(&format!("/save: {file} is there already and would be replaced; choose another name"));
+        }
         Err(error) => say(&format!("cannot write {file}: {error}")),
     }
 }

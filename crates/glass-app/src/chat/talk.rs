@@ -14,6 +14,7 @@ use glass::tokens::chat::Template;
 use crate::args::ChatArgs;
 use crate::fail::Fail;
 use crate::model_arg::Model;
+use crate::out::count;
 use crate::stream::Stream;
 
 /// Who talks, what was said, and how the next answer is drawn.
@@ -64,7 +65,17 @@ impl<'a> Talk<'a> {
             ))
         })?;
         let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
-        let room = args.tokens.unwrap_or(model.config().context / 4).max(1);
+        let context = model.config().context;
+        let room = args.tokens.unwrap_or((context / 4).max(1));
+        if room == 0 {
+            return Err(Fail::asked("--tokens: 0 was given; ask for at least 1"));
+        }
+        if room >= context {
+            return Err(Fail::asked(format!(
+                "--tokens: an answer of {} leaves no room for a question in a context of {context}; ask for fewer",
+                count(room, "token")
+            )));
+        }
         let closing = template.closing()?;
         let mut ends = model.ends();
         let closes = tokenizer.special(&closing);
@@ -105,8 +116,20 @@ impl<'a> Talk<'a> {
         self.answer(each).inspect_err(|_| self.conversation.take_back())
     }
 
-    /// Answers the question that stands last.
-    pub fn answer(&mut self, each: &mut Each<'_>) -> Result<Heard, Fail> {
+    /// Answers the last question anew. Where that fails, `answer` stands as before.
+    pub fn retry(&mut self, answer: &str, each: &mut Each<'_>) -> Result<Heard, Fail> {
+        self.answer(each).inspect_err(|_| self.conversation.answered(answer))
+    }
+
+    /// Answers the question that stands last. Before and after, Ctrl-C ends the program; meanwhile, the answer.
+    fn answer(&mut self, each: &mut Each<'_>) -> Result<Heard, Fail> {
+        self.stop.store(false, Ordering::Relaxed);
+        let heard = self.hear(each);
+        self.stop.store(true, Ordering::Relaxed);
+        heard
+    }
+
+    fn hear(&mut self, each: &mut Each<'_>) -> Result<Heard, Fail> {
         let context = self.model.config().context;
         let prompt = self.conversation.prompt(&self.template, self.tokenizer, context, self.room)?;
         let dropped = prompt.dropped - self.dropped.min(prompt.dropped);
@@ -119,7 +142,6 @@ impl<'a> Talk<'a> {
             ends: self.ends.clone(),
         };
         let (mut stream, mut failed) = (Stream::new(false), None);
-        self.stop.store(false, Ordering::Relaxed);
         let stop = &self.stop;
         let mut hear = |token: &Token<'_>| {
             failed = each(token, &mut stream).err();
@@ -127,8 +149,6 @@ impl<'a> Talk<'a> {
             if end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let done = generate(&mut self.runner, Some(self.tokenizer), &wish, self.answers, &mut hear)?;
-        // From here on Ctrl-C ends the program.
-        self.stop.store(true, Ordering::Relaxed);
         self.answers += 1;
         if let Some(failed) = failed {
             return Err(failed);
@@ -143,7 +163,7 @@ impl Heard {
     pub fn cut(&self, talk: &Talk<'_>) -> Option<String> {
         match self.done.finish {
             Finish::Length => {
-                Some(format!("the answer was cut at {} tokens; --tokens gives more", talk.room))
+                Some(format!("the answer was cut at {}; --tokens gives more", count(talk.room, "token")))
             }
             Finish::Context => Some("the answer was cut: the context is full".into()),
             Finish::Left => Some("the answer was cut by Ctrl-C".into()),

@@ -113,6 +113,11 @@ impl Raw {
 /// Files to learn from and to validate on; what validates is not learned.
 fn find(data: &DataArgs, endings: &[&str]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Fail> {
     let named = if data.chat.is_empty() { &data.data } else { &data.chat };
+    if named.iter().chain(&data.val).any(|path| path.as_os_str() == "-") {
+        return Err(Fail::asked(
+            "--data: - is standard input, and a run that resumes reads its data again; name a file",
+        ));
+    }
     // Said here, with its place, because a run begins with it.
     for path in named.iter().chain(&data.val) {
         std::fs::metadata(path).map_err(unreadable(path))?;
@@ -153,7 +158,7 @@ fn conversations(conversations: &[Conversation], subject: &Subject) -> Result<Se
     let template =
         subject.template.as_ref().ok_or_else(|| Fail::asked("--chat: there is no chat template"))?;
     let encode = |messages: &[_]| template.tokens(messages, tokenizer);
-    let length = |id: u32| tokenizer.token(id).map_or(0, <[u8]>::len);
+    let length = length(tokenizer);
     let (set, cut) = chats::set(conversations, subject.config.context, &encode, Some(&length))?;
     if cut.shortened > 0 {
         say(&format!("{} conversations are longer than the context; their ends are cut off", cut.shortened));
@@ -165,6 +170,11 @@ fn conversations(conversations: &[Conversation], subject: &Subject) -> Result<Se
         ));
     }
     Ok(set)
+}
+
+/// Bytes of a token's text. A special token stands for none.
+fn length(tokenizer: &Tokenizer) -> impl Fn(u32) -> usize {
+    |id| if tokenizer.is_special(id) { 0 } else { tokenizer.token(id).map_or(0, <[u8]>::len) }
 }
 
 fn shard_sets(
@@ -180,9 +190,7 @@ fn shard_sets(
         true => Set::split_ids(ids, args.data.val_fraction),
         false => (ids, told(shards::read(validation, width, vocabulary)?)),
     };
-    let length = subject.tokenizer.as_ref().map(|tokenizer| {
-        move |id: u32| if tokenizer.is_special(id) { 0 } else { tokenizer.token(id).map_or(0, <[u8]>::len) }
-    });
+    let length = subject.tokenizer.as_ref().map(length);
     let length = length.as_ref().map(|length| length as &dyn Fn(u32) -> usize);
     Ok((Set::of_ids(ids, length), Set::of_ids(others, length)))
 }
