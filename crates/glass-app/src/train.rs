@@ -119,7 +119,7 @@ fn settings(args: &TrainArgs, subject: &Subject, sets: &Sets, cpu: &Arc<Cpu>) ->
         (Some(steps), ..) => steps,
         (None, Some(epochs), _) => {
             let (s, train) = (&draft, &sets.train);
-            Order::new(train, context, s.batch, s.accumulate, s.order, s.seed).steps(epochs)
+            Order::new(train, context, s.batch, s.accumulate, s.order, s.seed).steps(epochs)?
         }
         // A resumed run keeps the steps that were found when it began.
         (None, None, Some(_)) if run.resume => Folder::identity(&args.out)?.settings.steps,

@@ -26,6 +26,7 @@ pub mod weights;
 pub mod memory;
 pub mod backend;
 pub mod probe;
+mod random;
 
 // How it learns.
 #[cfg(not(target_family = "wasm"))]

@@ -17,7 +17,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, State};
-use super::durable::{entries, read_json, remove, rename, sync, write_json};
+use super::durable::{entries, read_json, remove, rename, write_json};
 use super::learner::Learner;
 use super::settings::Identity;
 use crate::backend::Backend;
@@ -58,9 +58,13 @@ impl Folder {
     pub fn open(dir: &Path, identity: &Identity) -> Result<Folder> {
         Folder::identity(dir)?;
         let folder = Folder::lock(dir)?;
-        Folder::identity(dir)?.continues(identity)?;
+        let began = Folder::identity(dir)?;
+        began.continues(identity)?;
         folder.tidy()?;
-        folder.set_identity(identity)?;
+        if folder.steps()?.is_empty() {
+            began.starts(identity)?;
+        }
+        folder.set_identity(&Identity { start: began.start, ..identity.clone() })?;
         Ok(folder)
     }
 
@@ -160,26 +164,6 @@ impl Folder {
             .into_iter()
             .filter(|step| !kept.contains(step))
             .try_for_each(|step| remove_aside(&self.at(step)))
-    }
-
-    /// Replaces the model in `DIR` by what `write` puts into the folder it is given: whole files, aside and synced,
-    /// renamed one by one.
-    pub fn export(&self, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let aside = self.train.join("model.part");
-        remove(&aside)?;
-        fs::create_dir(&aside).map_err(|error| Error::io("cannot make the folder", &aside, error))?;
-        let dir = self.train.parent().unwrap_or(&self.train);
-        let exported = write(&aside).and_then(|()| {
-            let files = entries(&aside)?;
-            files.iter().try_for_each(|path| sync(path))?;
-            files.iter().try_for_each(|path| {
-                let to = dir.join(path.file_name().unwrap_or_default());
-                fs::rename(path, &to).map_err(|error| Error::io("cannot replace", &to, error))
-            })?;
-            sync(dir)
-        });
-        let _ = fs::remove_dir_all(&aside);
-        exported
     }
 }
 

@@ -1,8 +1,8 @@
 //! How weights start out: GPT-2's initialisation, the same numbers for the same seed.
 
-use super::random::mix;
 use crate::config::Config;
 use crate::plan::{Spec, Start};
+use crate::random::{mix, next};
 
 /// Fills `into` with the starting values of parameter number `index`.
 pub fn initialise(spec: &Spec, index: usize, config: &Config, seed: u64, into: &mut [f32]) {
@@ -14,9 +14,8 @@ pub fn initialise(spec: &Spec, index: usize, config: &Config, seed: u64, into: &
     };
     let mut state = mix(seed ^ mix(index as u64 + 1));
     let mut uniform = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         // 53 bits, never zero, so that the logarithm below is finite.
-        ((mix(state) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+        ((next(&mut state) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
     };
     for pair in into.chunks_mut(2) {
         // Box & Muller 1958: two normal numbers from two uniform ones.

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::learner::Batch;
 use super::random::Random;
 use super::set::{Chat, Samples, Set};
+use crate::{Error, Result};
+
+/// No run sees its data more often: the cuts of all its epochs are counted before it begins.
+pub const MOST_EPOCHS: f64 = 1e6;
 
 /// The order of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,14 +76,24 @@ impl<'a> Order<'a> {
         parts
     }
 
-    /// The least number of steps that see `epochs` epochs.
-    pub fn steps(&mut self, epochs: f64) -> u64 {
+    /// The least number of steps that see `epochs` epochs, of which there are at most [`MOST_EPOCHS`].
+    pub fn steps(&mut self, epochs: f64) -> Result<u64> {
+        if !(epochs > 0.0 && epochs <= MOST_EPOCHS) {
+            let why = format!("{epochs} was given, but a number above 0 and at most {MOST_EPOCHS} is needed");
+            return Err(Error::asked("--epochs", why));
+        }
         self.enter(0, 0);
-        while self.epoch.number < epochs as u64 {
-            self.enter(self.epoch.number + 1, self.epoch.first + self.epoch.len as u64);
+        let whole = epochs as u64;
+        if matches!((&self.set.samples, self.arrangement), (Samples::Stream(_), Arrangement::Shuffled)) {
+            // Every epoch is cut elsewhere, some into one window more.
+            while self.epoch.number < whole {
+                self.enter(self.epoch.number + 1, self.epoch.first + self.epoch.len as u64);
+            }
+        } else {
+            self.enter(whole, whole * self.epoch.len as u64);
         }
         let samples = self.epoch.first + (epochs.fract() * self.epoch.len as f64).ceil() as u64;
-        samples.div_ceil((self.batch * self.accumulate) as u64).max(1)
+        Ok(samples.div_ceil((self.batch * self.accumulate) as u64).max(1))
     }
 
     /// Epochs that the steps up to `step` have seen.
@@ -97,15 +111,7 @@ impl<'a> Order<'a> {
             self.epoch.permutation = random.permutation(self.epoch.len);
         }
         let place = self.epoch.permutation.get(within).copied().unwrap_or(within);
-        match &self.set.samples {
-            Samples::Chats(chats) => chat(&chats[place], into),
-            Samples::Stream(ids) => {
-                let (start, len) = window(ids.len() - 1, self.context, self.epoch.offset, place);
-                ids.copy(start..start + len, &mut into.inputs);
-                ids.copy(start + 1..start + len + 1, &mut into.targets);
-                into.lengths.push(len);
-            }
-        }
+        sample(self.set, self.context, self.epoch.offset, place, into);
     }
 
     /// Enters the epoch that sample `index` is in.
@@ -149,20 +155,25 @@ pub fn evaluation(
     let count = most.map_or(all, |most| most.min(all));
     (0..count.div_ceil(batch)).map(move |number| {
         let mut into = Batch::default();
-        for sample in number * batch..((number + 1) * batch).min(count) {
-            let place = (sample as u128 * all as u128 / count as u128) as usize;
-            match &set.samples {
-                Samples::Chats(chats) => chat(&chats[place], &mut into),
-                Samples::Stream(ids) => {
-                    let (start, len) = window(ids.len() - 1, context, 0, place);
-                    ids.copy(start..start + len, &mut into.inputs);
-                    ids.copy(start + 1..start + len + 1, &mut into.targets);
-                    into.lengths.push(len);
-                }
-            }
+        for index in number * batch..((number + 1) * batch).min(count) {
+            let place = (index as u128 * all as u128 / count as u128) as usize;
+            sample(set, context, 0, place, &mut into);
         }
         into
     })
+}
+
+/// Adds the sample at `place`: a conversation, or a window of a stream that is first cut at `offset`.
+fn sample(set: &Set, context: usize, offset: usize, place: usize, into: &mut Batch) {
+    match &set.samples {
+        Samples::Chats(chats) => chat(&chats[place], into),
+        Samples::Stream(ids) => {
+            let (start, len) = window(ids.len() - 1, context, offset, place);
+            ids.copy(start..start + len, &mut into.inputs);
+            ids.copy(start + 1..start + len + 1, &mut into.targets);
+            into.lengths.push(len);
+        }
+    }
 }
 
 /// Windows of `rows` rows, when the first cut is at `offset` and then one every `context` rows.

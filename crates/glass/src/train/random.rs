@@ -1,5 +1,7 @@
 //! Random numbers that a seed and a purpose decide: the same on every machine.
 
+use crate::random::{mix, next};
+
 /// SplitMix64 (Steele, Lea and Flood 2014).
 pub(crate) struct Random(u64);
 
@@ -14,8 +16,7 @@ impl Random {
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
+        next(&mut self.0)
     }
 
     /// A number below `bound`, which is at least 1. (Lemire's multiplication; its bias is below `bound` / 2⁶⁴.)
@@ -31,11 +32,4 @@ impl Random {
         }
         order
     }
-}
-
-/// SplitMix64's finaliser: every bit of the input moves every bit of the output.
-pub(crate) fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }

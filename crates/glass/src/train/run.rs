@@ -4,14 +4,19 @@
 //! whenever a checkpoint of the one it should hold is saved, so it can be opened while the run goes on.
 //!
 //! Nothing here reads a clock, draws or prints: a [`Watch`] does. To bound a run by time, a watch sets the flag that
-//! [`run`] was given; the run then stops after the step it is in, checkpoint first.
+//! [`run`] was given; the run then stops after the step it is in, checkpoint first. It does not evaluate for the stop:
+//! that would count for `best` and `patience`, and the run, resumed, would not be the one that never stopped. The model
+//! in `DIR` is then the best of the evaluations that were due.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::Value;
+
 use super::checkpoint::{Best, State};
+use super::fingerprint::Fingerprint;
 use super::folder::Folder;
-use super::learner::{Learner, Outcome};
+use super::learner::{Arena, Learner, Outcome};
 use super::log::{Line, Log};
 use super::order::{Order, evaluation};
 use super::set::Set;
@@ -20,7 +25,7 @@ use super::watch::{Event, Watch, Why};
 use crate::backend::Backend;
 use crate::plan::Spec;
 use crate::weights::save::{Save, save};
-use crate::{Error, Result};
+use crate::{Config, Error, Result};
 
 /// What a run is made from.
 pub struct Run<'a> {
@@ -53,11 +58,12 @@ pub struct Summary {
     pub why: Why,
 }
 
-/// Learns. `learner` holds the weights to begin with (of a resumed run: any), and memory for a batch.
+/// Learns. `learner` holds the weights to begin with (of a run that is resumed from a checkpoint: any), and memory for a
+/// batch.
 ///
 /// # Errors
-/// A loss or gradient that is not finite ends the run: the sentence names the step and the last checkpoint. So does a
-/// file that cannot be written; the checkpoints saved before stay whole.
+/// A loss or gradient, or at a checkpoint a weight, that is not finite ends the run: the sentence names the step and the
+/// last checkpoint. So does a file that cannot be written; the checkpoints saved before stay whole.
 pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn Watch<B>) -> Result<Summary> {
     let context = learner.config().context;
     run.settings.check()?;
@@ -72,7 +78,8 @@ pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn 
     }
     let identity = Identity {
         settings: run.settings.clone(),
-        model: format!("{:?}", learner.config()),
+        model: shape(learner.config())?,
+        start: start(learner),
         data: run.train.fingerprint(),
         validation: run.validation.map(Set::fingerprint),
     };
@@ -96,6 +103,16 @@ fn known(what: &str, set: &Set, vocabulary: usize) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+fn shape(config: &Config) -> Result<Value> {
+    serde_json::from_str(&config.to_json("float32", None)).map_err(|error| Error::invalid("config", error))
+}
+
+fn start<B: Backend>(learner: &Learner<B>) -> String {
+    let mut print = Fingerprint::default();
+    learner.arena(Arena::Weights).iter().for_each(|weight| print.add(weight.to_bits()));
+    print.to_string()
 }
 
 /// A run under way.
@@ -207,7 +224,9 @@ impl<B: Backend> Going<'_, B> {
         let step = self.state.step;
         let loss = sum / counted.max(1) as f64;
         if !loss.is_finite() {
-            return Err(self.not_finite(step, &Outcome { loss, counted, norm: 0.0 }));
+            let why =
+                format!("the validation loss is {loss}, which is not finite; the run ends; {}", self.anew());
+            return Err(Error::invalid(format!("step {step}"), why));
         }
         let best = self.state.best.is_none_or(|best| loss < best.loss);
         if best {
@@ -219,6 +238,13 @@ impl<B: Backend> Going<'_, B> {
 
     fn save(&mut self) -> Result<()> {
         let step = self.state.step;
+        if let Some(name) = self.spoiled() {
+            let why = format!(
+                "it left {name} with numbers that are not finite, so nothing is saved and the run ends; {}",
+                self.anew()
+            );
+            return Err(Error::invalid(format!("step {step}"), why));
+        }
         let saved = self.log.sync().and_then(|()| self.folder.save(self.learner, &self.state));
         saved.map_err(|error| self.not_written(error))?;
         self.saved = Some(step);
@@ -234,8 +260,7 @@ impl<B: Backend> Going<'_, B> {
                 self.learner.read(spec, into);
                 Ok(())
             };
-            let exported = self.folder.export(|folder| save(folder, &self.run.model, &read));
-            exported.map_err(|error| self.not_written(error))?;
+            save(self.run.folder, &self.run.model, &read).map_err(|error| self.not_written(error))?;
         }
         let is_due = |step: u64| {
             (settings.checkpoint_every > 0 && step.is_multiple_of(settings.checkpoint_every))
@@ -244,13 +269,23 @@ impl<B: Backend> Going<'_, B> {
         self.folder.prune(&self.state, settings.keep, is_due)
     }
 
+    /// The first parameter that is not finite: steps only look at loss and gradient before they change it.
+    fn spoiled(&self) -> Option<String> {
+        let spoiled = |spec: &&Spec| {
+            let mut values = vec![0.0; spec.span.len()];
+            self.learner.read(spec, &mut values);
+            values.iter().any(|value| !value.is_finite())
+        };
+        self.learner.plan().specs.iter().find(spoiled).map(|spec| spec.name.clone())
+    }
+
     fn not_finite(&self, step: u64, outcome: &Outcome) -> Error {
         let why = format!(
             "the loss is {} and the gradient's norm {}, which are not both finite, so nothing was learned from it and \
-             the run ends; {}; begin anew with a lower --lr or a longer --warmup",
+             the run ends; {}",
             outcome.loss,
             outcome.norm,
-            self.last()
+            self.anew()
         );
         Error::invalid(format!("step {step}"), why)
     }
@@ -263,6 +298,10 @@ impl<B: Backend> Going<'_, B> {
             }
             other => other,
         }
+    }
+
+    fn anew(&self) -> String {
+        format!("{}; begin anew with a lower --lr or a longer --warmup", self.last())
     }
 
     fn last(&self) -> String {

@@ -1,6 +1,7 @@
 //! What a run is asked to do. The names are those of the command line's options.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::learner::Step;
 use super::order::Arrangement;
@@ -170,8 +171,10 @@ impl Settings {
 pub struct Identity {
     /// The settings.
     pub settings: Settings,
-    /// The model's shape, in words.
-    pub model: String,
+    /// The model's shape, as its `config.json` has it.
+    pub model: Value,
+    /// Fingerprint of the weights it starts from.
+    pub start: String,
     /// Fingerprint of the training set.
     pub data: String,
     /// Fingerprint of the validation set.
@@ -191,8 +194,8 @@ impl Identity {
                 return Err(changed(&format!("--{name}"), &value.to_string(), &asked));
             }
         }
-        if self.model != asked.model {
-            return Err(changed("model", &self.model, &asked.model));
+        if let Some((name, then, now)) = differing(&self.model, &asked.model) {
+            return Err(changed(&name, &then, &now));
         }
         let none = || "no".to_string();
         if self.data != asked.data {
@@ -209,11 +212,32 @@ impl Identity {
         }
         Ok(())
     }
+
+    /// Refuses to begin anew from other weights than the run `self` began from.
+    pub fn starts(&self, asked: &Identity) -> Result<()> {
+        if self.start != asked.start {
+            let (then, now) = (format!("weights {}", self.start), format!("weights {}", asked.start));
+            return Err(changed("--from", &then, &now));
+        }
+        Ok(())
+    }
 }
 
-fn fields(settings: &Settings) -> serde_json::Map<String, serde_json::Value> {
+/// The first field that two shapes differ in: its name and both values.
+fn differing(then: &Value, now: &Value) -> Option<(String, String, String)> {
+    let none = serde_json::Map::new();
+    let (old, new) = (then.as_object().unwrap_or(&none), now.as_object().unwrap_or(&none));
+    let shown = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
+    let name = old.keys().chain(new.keys()).find(|&name| old.get(name) != new.get(name));
+    match name {
+        Some(name) => Some((format!("model's {name}"), shown(old.get(name)), shown(new.get(name)))),
+        None => (then != now).then(|| ("model".into(), "another one".into(), "this one".into())),
+    }
+}
+
+fn fields(settings: &Settings) -> serde_json::Map<String, Value> {
     match serde_json::to_value(settings) {
-        Ok(serde_json::Value::Object(fields)) => fields,
+        Ok(Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),
     }
 }

@@ -20,7 +20,7 @@ fn shuffled_learns_every_token_once_an_epoch() {
     for len in [9, 17, 100, 101, 1000] {
         let set = stream(len);
         let mut order = Order::new(&set, 8, 1, 1, Arrangement::Shuffled, 3);
-        let ends: Vec<u64> = (1..4).map(|epochs| order.steps(f64::from(epochs))).collect();
+        let ends: Vec<u64> = (1..4).map(|epochs| order.steps(f64::from(epochs)).unwrap()).collect();
         let mut orders = Vec::new();
         for (start, end) in [(0, ends[0]), (ends[0], ends[1]), (ends[1], ends[2])] {
             let batches: Vec<_> = (start + 1..=end).flat_map(|step| order.parts(step)).collect();
@@ -49,7 +49,11 @@ fn a_step_is_a_function_of_its_number() {
 fn sequential_is_consecutive_windows_in_whole_batches() {
     let set = stream(1 + 4 * 7);
     let mut order = Order::new(&set, 4, 2, 1, Arrangement::Sequential, 3);
-    assert_eq!(order.steps(1.0), 3);
+    assert_eq!(order.steps(1.0).unwrap(), 3);
+    assert_eq!(order.steps(1e6).unwrap(), 3_000_000);
+    for wrong in [1e10, 0.0, f64::NAN] {
+        assert!(order.steps(wrong).unwrap_err().to_string().starts_with("--epochs: "), "{wrong}");
+    }
     assert_eq!(order.parts(1)[0].inputs, (0..8).collect::<Vec<_>>());
     assert_eq!(order.parts(1)[0].targets, (1..9).collect::<Vec<_>>());
     assert_eq!(order.parts(3)[0].inputs, (16..24).collect::<Vec<_>>());

@@ -312,8 +312,16 @@ fn what_may_not_be_resumed_is_refused_by_name() {
     other.data = "0".into();
     assert!(Folder::open(folder.path(), &other).err().unwrap().to_string().starts_with("--data: "));
     other = identity.clone();
-    other.model = "another".into();
-    assert!(Folder::open(folder.path(), &other).err().unwrap().to_string().starts_with("model: "));
+    other.model["n_embd"] = 48.into();
+    let shape = Folder::open(folder.path(), &other).err().unwrap().to_string();
+    assert!(shape.starts_with("model's n_embd: this run began with 24; 48 would"), "{shape}");
+    // The weights it started from matter for as long as there is no checkpoint.
+    other = identity.clone();
+    other.start = "0".into();
+    drop(Folder::open(folder.path(), &other).unwrap());
+    assert_eq!(Folder::identity(folder.path()).unwrap(), identity);
+    fs::remove_dir_all(folder.path().join("train/step-00000002")).unwrap();
+    assert!(Folder::open(folder.path(), &other).err().unwrap().to_string().starts_with("--from: "));
 
     go(folder.path(), &Settings { keep: 9, ..settings() }, true, &mut stopping(3)).unwrap();
     fs::remove_dir_all(folder.path().join("train")).unwrap();
@@ -371,6 +379,19 @@ fn what_is_not_finite_ends_the_run_and_names_the_step() {
     let error = go(folder.path(), &spoiled, false, &mut actions).unwrap_err().to_string();
     assert!(error.starts_with("step 7: the loss is NaN") && error.contains("step-00000005"), "{error}");
     go(folder.path(), &spoiled, true, &mut Actions::default()).unwrap();
+}
+
+#[test]
+fn weights_that_are_not_finite_are_not_saved() {
+    let folder = Scratch::new("overflown");
+    // Spoiled after the fifth step, when a checkpoint is due.
+    let mut actions = Actions { spoil_after: Some(5), ..Actions::default() };
+    let spoiled = Settings { sample_every: 5, ..settings() };
+    let error = go(folder.path(), &spoiled, false, &mut actions).unwrap_err().to_string();
+    assert!(error.starts_with("step 5: it left ") && error.contains("step-00000004"), "{error}");
+    assert!(!folder.path().join("train/step-00000005").exists());
+    go(folder.path(), &settings(), true, &mut Actions::default()).unwrap();
+    assert_same(whole().0.path(), folder.path());
 }
 
 #[test]
