@@ -37,10 +37,16 @@ pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
     if ids.is_empty() {
         return Err(Fail::asked("TEXT: it is empty; there is nothing to score"));
     }
+    // The last id is never read, only looked up, so the runner would not refuse it.
+    let vocabulary = model.config().vocabulary;
+    if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
+        return Err(Fail::asked(format!(
+            "ids: {id} is not in the model's vocabulary of {vocabulary} tokens"
+        )));
+    }
     let mut report = Report::new(args, &model, true);
     // Nothing stands before the first token.
     report.token(ids[0], None)?;
-    // A last id outside the vocabulary is never read, only looked up.
     let mut runner = model.runner()?;
     let mut scores = Vec::with_capacity(ids.len());
     score(&mut runner, &ids, &mut |at, scored| scores.push((ids[at], scored)))?;

@@ -7,13 +7,13 @@ use std::io::Write as _;
 use std::path::Path;
 
 use glass::Error;
-use glass::tokens::{Learn, Progress, Tokenizer, learn as learn_merges};
+use glass::tokens::{END_OF_TEXT, Learn, Progress, Tokenizer, learn as learn_merges};
 use glass::train::files;
 use serde_json::json;
 
 use crate::args::LearnArgs;
 use crate::fail::{Fail, say};
-use crate::out::{Out, number};
+use crate::out::{Out, count, number};
 use crate::progress::Line;
 
 /// Learns merges and writes `tokenizer.json`.
@@ -30,7 +30,13 @@ pub fn learn(args: &LearnArgs) -> Result<(), Fail> {
         specials: args.special.clone(),
         memory: size("--memory", &args.memory)?,
     };
-    let (found, remarks) = files::find(&args.files, &["txt", "jsonl", "ndjson"])?;
+    if !args.special.iter().any(|special| special == END_OF_TEXT) {
+        say("without --special \"<|endoftext|>\" a model cannot tell where a text ends");
+    }
+    let (piped, named): (Vec<_>, Vec<_>) =
+        args.files.iter().cloned().partition(|path| path.as_os_str() == "-");
+    let (mut found, remarks) = files::find(&named, &["txt", "jsonl", "ndjson"])?;
+    found.extend(piped.into_iter().take(1));
     remarks.iter().for_each(|remark| say(&remark.to_string()));
 
     let mut seen = Seen::default();
@@ -63,6 +69,13 @@ fn report(args: &LearnArgs, file: &Path, tokenizer: &Tokenizer, seen: &Seen) -> 
             args.vocab
         ));
     }
+    if seen.forgotten > 0 {
+        say(&format!(
+            "the memory was full: words seen at most {} were forgotten, {} in all; --memory gives more",
+            count(seen.rarest as usize, "time"),
+            number(seen.forgotten)
+        ));
+    }
     let mut out = Out::new();
     if args.json {
         out.json(&json!({
@@ -88,6 +101,8 @@ struct Seen {
     bytes: u64,
     words: usize,
     forgotten: u64,
+    /// How often a forgotten word was seen, at most.
+    rarest: u64,
     line: Line,
 }
 
@@ -102,11 +117,7 @@ impl Seen {
             }
             Progress::Forgot { words, seen } => {
                 self.forgotten += words as u64;
-                self.line.end();
-                say(&format!(
-                    "the memory is full: {} words seen at most {seen} times are forgotten; --memory gives more",
-                    number(words as u64)
-                ));
+                self.rarest = self.rarest.max(seen);
             }
             Progress::Merged { done, of } => {
                 let part = done as f64 / of.max(1) as f64;

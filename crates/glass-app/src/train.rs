@@ -40,7 +40,9 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     let cpu = Arc::new(model_arg::cpu(&args.machine));
     let roof = plan::roof(&cpu);
     let budget = Budget::of(&subject.config, &args.run);
-    if !args.run.plan {
+    // A plan in minutes needs the steps that are timed; any other plan allocates nothing.
+    let timed = args.run.minutes.is_some() && args.run.steps.is_none() && args.run.epochs.is_none();
+    if !args.run.plan || timed {
         budget.fits()?;
     }
     let settings = settings(args, &subject, &sets, &cpu)?;
@@ -123,7 +125,7 @@ fn settings(args: &TrainArgs, subject: &Subject, sets: &Sets, cpu: &Arc<Cpu>) ->
         }
         // A resumed run keeps the steps that were found when it began.
         (None, None, Some(_)) if run.resume => Folder::identity(&args.out)?.settings.steps,
-        (None, None, Some(minutes)) if !run.plan => {
+        (None, None, Some(minutes)) => {
             let seconds = seconds_per_step(subject, sets, &draft, cpu)?;
             // Evaluations and checkpoints take a share too.
             ((minutes * 60.0 * 0.95 / seconds) as u64).max(1)

@@ -58,8 +58,27 @@ impl SamplingArgs {
     /// What was asked, and for the rest what the model's makers advise. What cannot be is refused by the option's name.
     pub fn sampling(&self, advice: &GenerationConfig, vocabulary: usize) -> Result<Sampling, Fail> {
         let sampling = self.or_advised(advice);
-        sampling.check(vocabulary).map_err(refused)?;
+        sampling.check(vocabulary).map_err(|error| self.refused(error))?;
         Ok(sampling)
+    }
+
+    /// The library's field as the option that set it, or as the file's where the model's makers did.
+    fn refused(&self, error: Error) -> Fail {
+        let Error::Asked { what, why } = error else { return error.into() };
+        let (option, why) = (what.replace('_', "-"), why.replace("allow `hot`", "give --hot"));
+        let given = match what.as_str() {
+            "temperature" => self.temperature.is_some(),
+            "top_p" => self.top_p.is_some(),
+            "min_p" => self.min_p.is_some(),
+            "repetition_penalty" => self.repetition_penalty.is_some(),
+            _ => true,
+        };
+        match given {
+            true => Fail::asked(format!("--{option}: {why}")),
+            false => Fail::failed(format!(
+                "the model's generation_config.json: {what}: {why}; mend the file, or give --{option}"
+            )),
+        }
     }
 
     fn or_advised(&self, advice: &GenerationConfig) -> Sampling {
@@ -81,17 +100,6 @@ impl SamplingArgs {
             seed: self.seed.unwrap_or_else(any_seed),
             hot: self.hot,
         }
-    }
-}
-
-/// The library's field as the option that sets it.
-fn refused(error: Error) -> Fail {
-    match error {
-        Error::Asked { what, why } => {
-            let (option, why) = (what.replace('_', "-"), why.replace("allow `hot`", "give --hot"));
-            Fail::asked(format!("--{option}: {why}"))
-        }
-        other => other.into(),
     }
 }
 

@@ -15,7 +15,7 @@ pub enum TokenizerCommand {
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct LearnArgs {
-    /// Text files, JSON lines (.jsonl) and folders of them
+    /// Text files, JSON lines (.jsonl) and folders of them; - is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 

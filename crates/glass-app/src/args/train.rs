@@ -323,7 +323,7 @@ multiply-adds this machine does in registers, measured at the start (mfu), and t
 JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\"lr\",\"grad_norm\",\"tokens_per_second\",
 \"mfu\",\"tokens\",\"seconds\"}, null where nothing was measured; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
 \"why\"}, why one of done, asked, patience. With --plan: {\"weights\",\"memory_bytes\":{\"weights\",\"gradients\",\"moments\",
-\"activations\",\"logits\",\"total\"},\"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",
+\"activations\",\"working\",\"checkpoint\",\"logits\",\"total\"},\"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",
 \"seconds_at_roof\"}
 
 Examples:

@@ -30,6 +30,8 @@ pub struct Budget {
     /// Floating-point operations to learn one token.
     pub flops_to_learn: u64,
     activations: u64,
+    /// The gradients of one layer's activations, its keys and values, and one branch.
+    working: u64,
     logits: u64,
 }
 
@@ -43,13 +45,17 @@ impl Budget {
             tokens_per_step: batch.saturating_mul(accumulate).saturating_mul(config.context as u64),
             flops_to_learn: footprint.flops_to_learn,
             activations: footprint.activation_bytes.saturating_mul(batch),
-            logits: 4 * LOGIT_ROWS * config.vocabulary as u64,
+            working: working(config).saturating_mul(batch),
+            logits: 4
+                * LOGIT_ROWS.min(batch.saturating_mul(config.context as u64))
+                * config.vocabulary as u64,
         }
     }
 
-    /// Bytes: weights, gradients and two moments, activations, logits.
+    /// Bytes: weights, gradients, two moments and the copy of one that a checkpoint takes; activations; logits.
     fn total(&self) -> u64 {
-        (16 * self.weights).saturating_add(self.activations).saturating_add(self.logits)
+        let passing = self.activations.saturating_add(self.working).saturating_add(self.logits);
+        (20 * self.weights).saturating_add(passing)
     }
 
     /// Refuses what this machine cannot hold, before it is tried.
@@ -64,6 +70,17 @@ impl Budget {
             _ => Ok(()),
         }
     }
+}
+
+/// Bytes of what one sample's backward works in, besides the activations: the gradients of the residual, one branch and
+/// one layer (normalised twice, query, key, value, mixed, hidden before and after, the norms' two numbers), that layer's
+/// keys and values, and a branch of the forward.
+fn working(config: &Config) -> u64 {
+    let (width, hidden) = (config.width as u64, config.hidden as u64);
+    let (queries, keys) =
+        ((config.heads.query * config.heads.size) as u64, (config.heads.key * config.heads.size) as u64);
+    let gradients = 5 * width + 2 * queries + 2 * keys + 2 * hidden + 6;
+    4 * config.context as u64 * (gradients + 2 * keys + width)
 }
 
 /// The machine's memory, where it tells.
@@ -95,7 +112,7 @@ pub fn show(args: &TrainArgs, budget: &Budget, settings: &Settings, roof: f64) -
         out.json(&json!({
             "weights": budget.weights,
             "memory_bytes": {"weights": weights, "gradients": weights, "moments": 2 * weights,
-                             "activations": budget.activations, "logits": budget.logits, "total": budget.total()},
+                             "activations": budget.activations, "working": budget.working, "checkpoint": weights, "logits": budget.logits, "total": budget.total()},
             "tokens_per_step": budget.tokens_per_step, "steps": settings.steps, "tokens": tokens,
             "flops_per_step": step, "flops": flops, "roof_flops": roof, "seconds_at_roof": flops / roof,
         }))?;
@@ -107,7 +124,9 @@ pub fn show(args: &TrainArgs, budget: &Budget, settings: &Settings, roof: f64) -
         ("gradients", weights),
         ("two moments", 2 * weights),
         ("activations of a batch", budget.activations),
+        ("working memory", budget.working),
         ("logits of a chunk", budget.logits),
+        ("a checkpoint's copy", weights),
         ("memory in all", budget.total()),
     ];
     for (what, value) in rows {

@@ -67,7 +67,7 @@ impl Subject {
             None if chats => Some(default(tokenizer.as_ref())?),
             own => own,
         };
-        let generation = from.as_ref().map(|folder| folder.generation().clone());
+        let generation = generation(from.as_ref(), tokenizer.as_ref(), template.as_ref().filter(|_| chats))?;
         let subject = Subject { config, tokenizer, template, from, generation };
         subject.fits()?;
         let sets = raw.sets(args, &subject)?;
@@ -103,6 +103,24 @@ impl Subject {
             self.config.vocabulary
         )))
     }
+}
+
+/// What generating is advised: as before, and after conversations that an answer ends with the token that closes it.
+fn generation(
+    from: Option<&Folder>,
+    tokenizer: Option<&Tokenizer>,
+    chats: Option<&Template>,
+) -> Result<Option<GenerationConfig>, Fail> {
+    let before = from.map(|folder| folder.generation().clone());
+    let (Some(tokenizer), Some(template)) = (tokenizer, chats) else { return Ok(before) };
+    let end = tokenizer.end_of_text();
+    let mut advice = before.unwrap_or(GenerationConfig { bos: end, ..GenerationConfig::default() });
+    if advice.eos.is_empty() {
+        advice.eos.extend(end);
+    }
+    let closes = tokenizer.special(&template.closing()?);
+    advice.eos.extend(closes.filter(|id| !advice.eos.contains(id)));
+    Ok(Some(advice))
 }
 
 /// ChatML, for a vocabulary that has its marks.

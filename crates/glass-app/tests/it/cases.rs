@@ -17,6 +17,12 @@ const fn case(what: &'static str, arguments: &'static [&'static str], status: i3
     Case { what, arguments, stdin: "", status }
 }
 
+/// A word of 260 bytes.
+const ENDLESS: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+                       aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+                       aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+                       aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
 /// Asked wrongly: status 2. Failed: status 1.
 pub const CASES: &[(&str, &[Case])] = &[
     (
@@ -35,6 +41,7 @@ pub const CASES: &[(&str, &[Case])] = &[
         &[
             case("an id outside the vocabulary", &["tokens", "--vocab", "gpt2", "--decode", "50257"], 2),
             case("no id", &["tokens", "--vocab", "gpt2", "--decode", "12,x"], 2),
+            case("a word too long to be shown", &["tokens", "--vocab", "gpt2", "--merges", ENDLESS], 2),
             case("no such vocabulary", &["tokens", "--vocab", "gpt9", "Hello"], 2),
             case("a vocabulary that is no JSON", &["tokens", "--vocab", "book.txt", "Hello"], 1),
             case("a vocabulary of another kind", &["tokens", "--vocab", "wordpiece.json", "Hello"], 1),
@@ -99,6 +106,7 @@ pub const CASES: &[(&str, &[Case])] = &[
                 &["generate", "-m", "m", "--logit-bias", "5000=1", "The"],
                 2,
             ),
+            case("top-k -1", &["generate", "-m", "m", "--top-k", "-1", "The"], 2),
             case("no tokens", &["generate", "-m", "m", "--tokens", "0", "The"], 2),
             case("a prompt longer than the context", &["generate", "-m", "m", LONG], 2),
             case("an id outside the vocabulary", &["generate", "-m", "m", "--ids", "5,300"], 2),
@@ -113,6 +121,12 @@ pub const CASES: &[(&str, &[Case])] = &[
                 2,
             ),
             case("a question longer than the context", &["chat", "-m", "m", "--once", LONG], 2),
+            case(
+                "an answer longer than the context",
+                &["chat", "-m", "m", "--tokens", "600", "--once", "Hi"],
+                2,
+            ),
+            case("no answer", &["chat", "-m", "m", "--tokens", "0", "--once", "Hi"], 2),
             case("an empty question", &["chat", "-m", "m", "--once", ""], 2),
             case("a model without a chat template", &["chat", "-m", "untuned", "--once", "Hi"], 2),
         ],
@@ -122,6 +136,7 @@ pub const CASES: &[(&str, &[Case])] = &[
         &[
             case("nothing", &["score", "-m", "m"], 2),
             case("an empty text", &["score", "-m", "m", ""], 2),
+            case("an id outside the vocabulary", &["score", "-m", "m", "--ids", "5,300"], 2),
             case("a missing file", &["score", "-m", "m", "--file", "none.txt"], 1),
             case("an empty file", &["score", "-m", "m", "--file", "empty.txt"], 1),
             case("a folder instead of a file", &["score", "-m", "m", "--file", "folder"], 1),
@@ -169,6 +184,8 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("an absurd size", &["train", "--data", "book.txt", "--layers", "1000000", "--out", "r"], 2),
             case("JSON without the field", &["train", "--data", "talk.jsonl", "--out", "r"], 1),
             case("a broken line of JSON", &["train", "--data", "broken.jsonl", "--out", "r"], 1),
+            case("standard input to learn from", &["train", "--data", "-", "--out", "r"], 2),
+            case("a misspelt role", &["train", "--chat", "misspelt.jsonl", "--out", "r"], 1),
             case("a text instead of conversations", &["train", "--chat", "book.txt", "--out", "r"], 1),
             case(
                 "shards of half an id",
@@ -243,6 +260,8 @@ fn put_models(folder: &Path) {
     replace("llama", "\"model_type\": \"gpt2\"", "\"model_type\": \"llama\"");
     fs::write(put_model(folder, "scribbled").join("config.json"), b"{n_layer: 1}").unwrap();
     fs::remove_file(put_model(folder, "mute").join("tokenizer.json")).unwrap();
+    let line = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"asistant\",\"content\":\"Ho\"}]}\n";
+    fs::write(folder.join("misspelt.jsonl"), line).unwrap();
     fs::remove_file(put_model(folder, "untuned").join("chat_template.jinja")).unwrap();
     let file = put_model(folder, "mismatched").join("tokenizer.json");
     let mut tokenizer: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();

@@ -7,15 +7,21 @@ use crate::program::{Scratch, glass, put_model};
 fn slash_commands_do_what_they_say() {
     let scratch = Scratch::new("chat");
     put_model(&scratch.0, "m");
-    let lines = "Hi\n/temperature 9\n/temperature 0.5\n/retry\n/save talk.jsonl\n/what\n/system\n/help\n/quit\nnever\n";
+    let lines = "Hi\n/temperature 9\n/temperature 0.5\n/retry\n/save talk.jsonl\n/save talk.jsonl\n/what\n/system\n/help\n/quit\nnever\n";
     let done = glass(
         &scratch.0,
         &["chat", "-m", "m", "--system", "Be", "--tokens", "4", "--seed", "1"],
         lines.as_bytes(),
     );
     assert_eq!(done.status, 0, "{}", done.stderr);
-    for said in ["temperature: it is 9", "/what is no command", "glass: Be", "/retry ", "3 messages written"]
-    {
+    for said in [
+        "/temperature: it is 9",
+        "/what is no command",
+        "glass: Be",
+        "/retry ",
+        "3 messages written",
+        "talk.jsonl is there already",
+    ] {
         assert!(done.stderr.contains(said), "{said}: {}", done.stderr);
     }
     assert_eq!(done.stderr.matches("of 48 tokens (").count(), 2, "one answer and one retry: {}", done.stderr);

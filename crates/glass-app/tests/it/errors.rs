@@ -52,6 +52,7 @@ fn entry(case: &Case, ended: &Ended) -> String {
         .iter()
         .map(|&argument| match argument {
             LONG => "\"Zq1 Zq2 …\"".into(),
+            _ if argument.len() > 200 => format!("{}…", &argument[..4]),
             _ if argument.is_empty() || argument.contains(' ') => format!("\"{argument}\""),
             _ => argument.to_string(),
         })

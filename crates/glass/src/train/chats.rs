@@ -21,6 +21,9 @@ pub struct Conversation {
     pub messages: Vec<Message>,
 }
 
+/// Who may speak. A misspelt role would be learned as it is spelt, and its words never as an answer.
+const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
+
 /// Reads files of conversations.
 pub fn read(files: &[PathBuf]) -> Result<(Vec<Conversation>, Vec<Remark>)> {
     let (mut conversations, mut remarks) = (Vec::new(), Vec::new());
@@ -47,6 +50,10 @@ fn add(conversations: &mut Vec<Conversation>, path: &Path, bytes: Vec<u8>) -> Re
             let why = format!("the field \"messages\" is no list of {{\"role\",\"content\"}}: {error}");
             Error::invalid(&place, why)
         })?;
+        if let Some(message) = messages.iter().find(|message| !ROLES.contains(&message.role.as_str())) {
+            let why = format!("the role {:?} is unknown; a role is one of {}", message.role, ROLES.join(", "));
+            return Err(Error::invalid(place, why));
+        }
         conversations.push(Conversation { place, messages });
     }
     Ok(())
