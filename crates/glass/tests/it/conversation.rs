@@ -23,7 +23,7 @@ fn the_oldest_turns_go_first_and_the_system_prompt_stays() {
         assert!(prompt.ids.len() + ROOM <= CONTEXT);
         let text = String::from_utf8(tokenizer.decode(&prompt.ids).unwrap()).unwrap();
         assert!(text.contains("You are Ada.") && text.contains(&format!("number {turn}?")), "{text}");
-        assert!(prompt.dropped >= dropped && prompt.dropped % 2 == 0, "whole turns, and never back");
+        assert!(prompt.dropped >= dropped && prompt.dropped.is_multiple_of(2), "whole turns, and never back");
         dropped = prompt.dropped;
         conversation.answered(&format!("Answer number {turn}."));
     }
