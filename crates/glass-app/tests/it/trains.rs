@@ -62,7 +62,18 @@ fn killed_and_resumed_is_as_never_stopped() {
 #[test]
 #[cfg(unix)]
 fn an_interrupt_saves_first() {
-    let scratch = Scratch::new("interrupt");
+    saves_first("-INT");
+}
+
+#[test]
+#[cfg(unix)]
+fn so_does_being_told_to_end() {
+    saves_first("-TERM");
+}
+
+#[cfg(unix)]
+fn saves_first(signal: &str) {
+    let scratch = Scratch::new(&format!("interrupt{signal}"));
     let folder = &scratch.0;
     fs::write(folder.join("book.txt"), book()).unwrap();
     let arguments = [
@@ -78,7 +89,7 @@ fn an_interrupt_saves_first() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let interrupted =
-        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(interrupted.success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let done = child.wait_with_output().unwrap();

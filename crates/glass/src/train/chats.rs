@@ -51,7 +51,8 @@ fn add(conversations: &mut Vec<Conversation>, path: &Path, bytes: Vec<u8>) -> Re
             Error::invalid(&place, why)
         })?;
         if let Some(message) = messages.iter().find(|message| !ROLES.contains(&message.role.as_str())) {
-            let why = format!("the role {:?} is unknown; a role is one of {}", message.role, ROLES.join(", "));
+            let why =
+                format!("the role {:?} is unknown; a role is one of {}", message.role, ROLES.join(", "));
             return Err(Error::invalid(place, why));
         }
         conversations.push(Conversation { place, messages });
