@@ -14,7 +14,7 @@ pub struct Set {
     pub samples: Samples,
     /// Documents or conversations; 0 where that is not known.
     pub documents: usize,
-    /// Bytes of text that the ids stand for; `None` where that is not known.
+    /// Bytes of text that the ids stand for, of conversations those that are learned; `None` where that is not known.
     pub bytes: Option<u64>,
 }
 
@@ -113,9 +113,13 @@ impl Set {
         }
     }
 
-    /// Bytes of text per token, where known.
+    /// Bytes of text per token, where known; of conversations, per token that is learned.
     pub fn bytes_per_token(&self) -> Option<f64> {
-        self.bytes.map(|bytes| bytes as f64 / self.tokens().max(1) as f64)
+        let tokens = match &self.samples {
+            Samples::Stream(ids) => ids.len(),
+            Samples::Chats(_) => self.learned(),
+        };
+        self.bytes.map(|bytes| bytes as f64 / tokens.max(1) as f64)
     }
 
     /// A number, in hexadecimal, that is another one for other data: a resumed run must learn from the same.

@@ -6,6 +6,7 @@ use glass::Error;
 use glass::tokens::Tokenizer;
 use glass::tokens::chat::{self, Message, Template};
 use glass::train::chats::{self, Conversation, Cut};
+use glass::train::run::bits_per_byte;
 use glass::train::set::{Chat, Samples};
 
 use crate::scratch::Scratch;
@@ -49,6 +50,12 @@ fn each_conversation_is_a_sample_that_ends_with_what_is_learned() {
     assert_eq!(chats[0], Chat { ids: ids("abcd"), learned: vec![false, false, true, true] });
     assert_eq!(chats[1].ids, ids("abcde"));
     set.check("c.jsonl", 4).unwrap();
+    // As if "d" were a special token: it is learned, and has no bytes of text.
+    let length = |id| usize::from(id != u32::from(b'd'));
+    let (marked, _) = chats::set(&conversations, 4, &encode, Some(&length)).unwrap();
+    assert_eq!((marked.learned(), marked.bytes, marked.bytes_per_token()), (6, Some(4), Some(4.0 / 6.0)));
+    let bits = bits_per_byte(&marked, std::f64::consts::LN_2).unwrap();
+    assert!((bits - 6.0 / 4.0).abs() < 1e-12, "{bits}");
     let (none, _) = chats::set(&conversations[1..2], 4, &encode, None).unwrap();
     assert!(
         none.check("c.jsonl", 4).unwrap_err().to_string().contains("no conversation with anything to learn")
