@@ -107,3 +107,19 @@ fn a_plan_writes_nothing() {
     assert_eq!(json["tokens"], 400 * 2 * 48);
     assert!(!scratch.0.join("r").exists());
 }
+
+#[test]
+fn a_tuned_model_tells_other_tools_where_an_answer_ends() {
+    let scratch = Scratch::new("tuned");
+    let folder = &scratch.0;
+    let line = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"assistant\",\"content\":\"Ho ho\"}]}\n";
+    fs::write(folder.join("talk.jsonl"), line.repeat(8)).unwrap();
+    let run = ["train", "--chat", "talk.jsonl", "--steps", "1", "--out", "r"];
+    let done = glass(folder, &[&run[..], &TINY].concat(), b"");
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    let tokenizer = ::glass::tokens::Tokenizer::open(&folder.join("r/tokenizer.json")).unwrap();
+    let advice = fs::read_to_string(folder.join("r/generation_config.json")).unwrap();
+    let advice: serde_json::Value = serde_json::from_str(&advice).unwrap();
+    let ends = ["<|endoftext|>", "<|im_end|>"].map(|text| tokenizer.special(text).unwrap());
+    assert_eq!(advice["eos_token_id"], serde_json::json!(ends));
+}
