@@ -22,7 +22,7 @@ pub struct ChatArgs {
     #[arg(long, value_name = "QUESTION")]
     pub once: Option<OsString>,
 
-    /// At most so many tokens of an answer, for which room is kept; a quarter of the context where it is left out
+    /// At most so many tokens of an answer, for which room is kept; half the context where it is left out
     #[arg(long, value_name = "N")]
     pub tokens: Option<usize>,
 

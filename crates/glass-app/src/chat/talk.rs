@@ -66,7 +66,7 @@ impl<'a> Talk<'a> {
         })?;
         let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
         let context = model.config().context;
-        let room = args.tokens.unwrap_or((context / 4).max(1));
+        let room = args.tokens.unwrap_or((context / 2).max(1));
         if room == 0 {
             return Err(Fail::asked("--tokens: 0 was given; ask for at least 1"));
         }
