@@ -1,6 +1,6 @@
 //! Linear: `y = x Wᵀ + b`, the matrix product in which a GPT spends its time.
 //!
-//! Forward and both gradients are one [`Product`]; they differ in how its operands lie.
+//! Forward and both gradients are one product; they differ in how its operands lie.
 
 mod pack;
 mod product;
