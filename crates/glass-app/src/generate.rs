@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use glass::backend::Cpu;
 use glass::generate::{Finish, Generated, Runner, Token, Wish, generate};
 use glass::next_token::{Sampler, Sampling};
-use glass::tokens::Special;
+use glass::tokens::{Special, TextStream};
 use serde_json::{Value, json};
 
 use crate::args::GenerateArgs;
@@ -28,8 +28,11 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     if args.tokens == 0 || args.samples == 0 {
         return Err(Fail::asked("--tokens and --samples: 0 was given; ask for at least 1"));
     }
+    let mut certain = TextStream::default();
+    let text = certain.push(&text).to_string();
+    let before = certain.held().to_vec();
     let ends = if args.ignore_end { Vec::new() } else { model.ends() };
-    let wish = Wish { tokens: args.tokens, sampling, stop: args.stop.clone(), ends };
+    let wish = Wish { tokens: args.tokens, sampling, stop: args.stop.clone(), ends, before };
     let mut runner = model.runner()?;
     let mut out = Out::new();
     for sample in 0..args.samples {
@@ -81,13 +84,13 @@ fn one(
     runner: &mut Runner<'_, Cpu>,
     wish: &Wish,
     sample: u64,
-    text: &[u8],
+    text: &str,
 ) -> Result<Generated, Fail> {
     let mut show = Show { sampler: Sampler::new(&Sampling::default(), model.config().vocabulary, 0)?, model };
     let mut stream = Stream::new(model.tokenizer.is_none());
     let (streams, mut tokens, mut failed) = (!args.json && !args.show, Vec::new(), None);
     if streams {
-        let text = out.dim(&lossy(text));
+        let text = out.dim(text);
         write!(out, "{text}")?;
         out.show()?;
     }

@@ -24,6 +24,8 @@ pub struct Wish {
     pub stop: Vec<String>,
     /// Tokens that end it (end of text, end of turn); they are not part of the result.
     pub ends: Vec<u32>,
+    /// Bytes at the prompt's end that do not form a character yet: the first token may complete it.
+    pub before: Vec<u8>,
 }
 
 /// Why it ended.
@@ -76,7 +78,7 @@ pub fn generate<B: Backend>(
     let mut sampler = Sampler::new(&wish.sampling, runner.gpt().config.vocabulary, sample)?;
     sampler.see(runner.ids());
     let mut ids = Vec::with_capacity(wish.tokens.min(runner.room() + 1));
-    let mut text = Text::new(tokenizer, &wish.stop, ids.capacity());
+    let mut text = Text::new(tokenizer, wish, ids.capacity());
     let finish = loop {
         if wish.tokens == 0 {
             break Finish::Length;
@@ -120,8 +122,11 @@ struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    fn new(tokenizer: Option<&'a Tokenizer>, stop: &[String], tokens: usize) -> Self {
-        Text { tokenizer, stream: TextStream::default(), stop: StopText::new(stop, BYTES * tokens), shown: 0 }
+    fn new(tokenizer: Option<&'a Tokenizer>, wish: &Wish, tokens: usize) -> Self {
+        let mut stream = TextStream::default();
+        let mut stop = StopText::new(&wish.stop, BYTES * tokens);
+        stop.push(stream.push(&wish.before));
+        Text { tokenizer, stream, stop, shown: 0 }
     }
 
     /// Whether a stop text is complete.

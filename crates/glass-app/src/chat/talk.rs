@@ -140,6 +140,7 @@ impl<'a> Talk<'a> {
             sampling: self.sampling.clone(),
             stop: self.stops.clone(),
             ends: self.ends.clone(),
+            ..Wish::default()
         };
         let (mut stream, mut failed) = (Stream::new(false), None);
         let stop = &self.stop;

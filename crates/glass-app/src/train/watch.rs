@@ -147,7 +147,7 @@ impl Watch<Cpu> for Progress<'_> {
         let end = self.subject.end_of_text();
         runner.feed(&[end.unwrap_or(0)])?;
         let sampling = Sampling { temperature: 0.8, seed: step, ..Sampling::default() };
-        let wish = Wish { tokens: SAMPLE, sampling, stop: Vec::new(), ends: end.into_iter().collect() };
+        let wish = Wish { tokens: SAMPLE, sampling, ends: end.into_iter().collect(), ..Wish::default() };
         let tokenizer = self.subject.tokenizer.as_ref();
         let said = generate(&mut runner, tokenizer, &wish, 0, &mut |_| ControlFlow::Continue(()))?;
         self.line.end();

@@ -52,3 +52,19 @@ fn samples_differ_and_a_seed_repeats() {
     assert_ne!(run(&wish(5), 4, 0).ids, run(&wish(5), 4, 1).ids);
     assert_ne!(run(&wish(5), 4, 0).ids, run(&wish(6), 4, 0).ids);
 }
+
+#[test]
+fn a_character_begun_in_the_prompt_is_completed() {
+    // Every single byte is a token below 256.
+    let config = glass::Config { vocabulary: 256, ..tiny::config() };
+    let learner = tiny::learner(&config, 1, 1);
+    let (gpt, weights) = learner.model();
+    let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).unwrap();
+    let gpt2 = Tokenizer::gpt2();
+    let byte = gpt2.encode_bytes(&[0xa9], glass::tokens::Special::Plain)[0];
+    runner.prompt(&gpt2.encode_bytes(&[0xc3], glass::tokens::Special::Plain)).unwrap();
+    let sampling = Sampling { logit_bias: vec![(byte, 100.0)], ..Sampling::default() };
+    let wish = Wish { tokens: 1, sampling, before: vec![0xc3], ..Wish::default() };
+    let done = generate(&mut runner, Some(&gpt2), &wish, 0, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(done.text, "é");
+}
