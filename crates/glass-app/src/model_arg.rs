@@ -54,7 +54,7 @@ pub fn unknown(option: &str, name: &str) -> Fail {
     Fail::asked(format!("{option}: {name:?} is {what}; the presets are {presets}"))
 }
 
-/// A model's tokenizer; the two presets' family has its vocabulary built in.
+/// A model's tokenizer; a preset's is GPT-2's, which is built in.
 pub fn tokenizer(model: Option<&str>) -> Result<Tokenizer, Fail> {
     if model.and_then(preset).is_some() {
         return Ok(Tokenizer::gpt2());

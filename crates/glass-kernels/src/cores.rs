@@ -43,7 +43,6 @@ impl Cores {
     }
 
     /// Runs `task(i, part)` for every part of `slice`, `size` long (the last may be shorter).
-    #[allow(dead_code)]
     pub(crate) fn run_parts<T: Send>(
         &self,
         slice: &mut [T],

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use glass::Config;
 use glass::backend::Cpu;
+use glass::train::learner::LOGIT_ROWS;
 use glass::train::settings::Settings;
 use glass::weights::census::Census;
 use glass::weights::footprint::Footprint;
@@ -14,9 +15,6 @@ use serde_json::json;
 use crate::args::{RunArgs, TrainArgs};
 use crate::fail::Fail;
 use crate::out::{Out, bytes, duration, number};
-
-/// Rows whose logits stand at once.
-const LOGIT_ROWS: u64 = 256;
 
 /// Bursts of which the best counts.
 const BURSTS: usize = 25;
@@ -47,7 +45,7 @@ impl Budget {
             activations: footprint.activation_bytes.saturating_mul(batch),
             working: working(config).saturating_mul(batch),
             logits: 4
-                * LOGIT_ROWS.min(batch.saturating_mul(config.context as u64))
+                * (LOGIT_ROWS as u64).min(batch.saturating_mul(config.context as u64))
                 * config.vocabulary as u64,
         }
     }

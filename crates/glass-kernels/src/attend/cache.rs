@@ -130,20 +130,10 @@ fn append_head(
 }
 
 kernel!(
-    fn transpose_in(to: &mut [f32], first: usize, count: usize, from: &[f32], stride: usize) = transpose_body
+    /// `to[e][first + i] = from[i × stride + e]` for `count` rows: rows become columns of a block.
+    pub(super) fn transpose(to: &mut [f32], first: usize, count: usize, from: &[f32], stride: usize) =
+        transpose_body
 );
-
-/// `to[e][first + i] = from[i × stride + e]` for `count` rows: rows become columns of a block.
-pub(super) fn transpose(
-    cores: &Cores,
-    to: &mut [f32],
-    first: usize,
-    count: usize,
-    from: &[f32],
-    stride: usize,
-) {
-    transpose_in(cores, to, first, count, from, stride);
-}
 
 #[inline(always)]
 fn transpose_body<V: Lanes>(v: V, to: &mut [f32], first: usize, count: usize, from: &[f32], stride: usize) {

@@ -1,7 +1,7 @@
 //! The small matrix product that attention is made of, forward and backward.
 
+use crate::Write;
 use crate::lanes::{Lanes, kernel};
-use crate::{Cores, Write};
 
 /// `out[r][c] = Σ_k left[r][k] right[k][c]`, k ascending in one chain of multiply-adds: the same bits for any number of
 /// rows and columns.
@@ -22,12 +22,10 @@ pub(super) struct Product<'a> {
     pub right_row: usize,
 }
 
-/// Into rows of `out` that are `out_row` apart; [`Write::Add`] continues the chains that stand there.
-pub(super) fn multiply(cores: &Cores, out: &mut [f32], out_row: usize, write: Write, product: Product<'_>) {
-    run(cores, out, out_row, write, product);
-}
-
-kernel!(fn run(out: &mut [f32], out_row: usize, write: Write, product: Product<'_>) = product_body);
+kernel!(
+    /// Into rows of `out` that are `out_row` apart; [`Write::Add`] continues the chains that stand there.
+    pub(super) fn multiply(out: &mut [f32], out_row: usize, write: Write, product: Product<'_>) = product_body
+);
 
 #[inline(always)]
 #[allow(clippy::undocumented_unsafe_blocks)] // Every call stays within `p.cols` columns, inside what is asserted.

@@ -14,7 +14,7 @@ use crate::weights::{Read, Trainable, Weights};
 use crate::{Error, Result};
 
 /// Most rows whose logits stand at once.
-const LOGIT_ROWS: usize = 256;
+pub const LOGIT_ROWS: usize = 256;
 
 /// Samples one after another: sample i has `lengths[i]` rows. Targets hold [`IGNORE`] where nothing is counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
