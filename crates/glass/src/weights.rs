@@ -2,18 +2,23 @@
 
 mod aside;
 pub mod census;
+mod checkpoint;
 mod copy;
 pub mod dtype;
 mod fit;
 pub mod folder;
 pub mod footprint;
 pub mod generation;
+mod llm_c;
 pub mod names;
+mod nanogpt;
+mod pickle;
 pub mod safetensors;
 pub mod save;
 pub(crate) mod source;
 mod template;
 pub mod tensors;
+mod torch;
 
 use std::sync::Arc;
 

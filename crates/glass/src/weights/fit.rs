@@ -37,7 +37,7 @@ impl Folder {
             true => Ok(()),
             false => {
                 let why = format!("n_layer is {}, but the weights have {found} blocks", self.config.layers);
-                Err(Error::invalid(self.source.name("config.json"), why))
+                Err(Error::invalid(self.shape_name(), why))
             }
         }
     }
@@ -62,12 +62,10 @@ impl Folder {
         if !self.config.bias && name.ends_with(".bias") && self.is_parameter(name) {
             return match found.bytes.iter().all(|&byte| byte == 0) {
                 true => Ok(()),
-                false => {
-                    wrong("is not zero, though config.json says there are no biases (glass: bias is false)")
-                }
+                false => wrong(&format!("is not zero, though {} says there are no biases", self.writer.shape())),
             };
         }
-        wrong("is not known in a GPT-2 of this config.json; is the directory mixed up?")
+        wrong(&format!("is not known in a GPT-2 of the shape in {}; are files mixed up?", self.writer.shape()))
     }
 
     /// Whether a tensor is one that such a model may have.

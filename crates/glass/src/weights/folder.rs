@@ -1,7 +1,9 @@
-//! A model's directory in the Hugging Face layout, opened: any GPT-2 checkpoint, or what [`save`](super::save) wrote.
+//! A model's directory in the Hugging Face layout, opened: any GPT-2 checkpoint, or what [`save`](super::save) wrote. Or
+//! a checkpoint of llm.c or nanoGPT, one file, which stands for `config.json` and the weights of the directory it is in.
 
 use std::path::Path;
 
+use super::checkpoint::{self, Writer};
 use super::generation::GenerationConfig;
 use super::names::{self, Kind, Place, UNEMBEDDING};
 use super::source::Source;
@@ -20,20 +22,22 @@ pub(super) const LONGEST_TEXT: u64 = 1 << 28;
 /// A model's directory. Its files stay mapped, and must not be overwritten in place meanwhile.
 pub struct Folder {
     pub(super) source: Source,
+    pub(super) writer: Writer,
     pub(super) config: Config,
     generation: GenerationConfig,
     pub(super) tensors: Tensors,
 }
 
 impl Folder {
-    /// Opens a directory. What its files promise is compared with each other before anything is allocated.
+    /// Opens a directory or a checkpoint. What its files promise is compared with each other before anything is
+    /// allocated.
     pub fn open(path: &Path) -> Result<Folder> {
         match path.is_dir() {
             true => Folder::from_source(Source::Directory(path.to_path_buf())),
-            false if path.exists() => {
-                Err(Error::invalid(path.display(), "is a file; a model's directory was expected"))
+            false if path.exists() => Folder::from_checkpoint(path),
+            false => {
+                Err(Error::invalid(path.display(), "is missing; a model's directory or checkpoint was expected"))
             }
-            false => Err(Error::invalid(path.display(), "is missing; a model's directory was expected")),
         }
     }
 
@@ -54,9 +58,25 @@ impl Folder {
             None => Object::parse(&what, &text)?,
         };
         let generation = GenerationConfig::from_object(&generation)?;
-        let folder = Folder { tensors: Tensors::open(&source)?, source, config, generation };
-        folder.check_sizes()?;
-        Ok(folder)
+        let tensors = Tensors::open(&source)?;
+        Folder { tensors, source, writer: Writer::Folder, config, generation }.checked()
+    }
+
+    /// What may lie beside a checkpoint: a vocabulary, a chat template, advice for generating.
+    fn from_checkpoint(path: &Path) -> Result<Folder> {
+        let (writer, config, tensors) = checkpoint::open(path)?;
+        let source = Source::Directory(path.parent().unwrap_or(Path::new("")).to_path_buf());
+        let generation = match source.small("generation_config.json", json::LONGEST)? {
+            Some(text) => Object::parse(&source.name("generation_config.json"), &text)?,
+            None => Object::parse("", b"{}")?,
+        };
+        let generation = GenerationConfig::from_object(&generation)?;
+        Folder { tensors, source, writer, config, generation }.checked()
+    }
+
+    fn checked(self) -> Result<Folder> {
+        self.check_sizes()?;
+        Ok(self)
     }
 
     /// How errors name one of its files.
@@ -116,24 +136,36 @@ impl Folder {
     }
 
     pub(super) fn place(&self, parameter: &str) -> Result<Place> {
-        names::place(&self.config, parameter).ok_or_else(|| {
+        let place = names::place(&self.config, parameter).ok_or_else(|| {
             Error::asked(parameter, "is no parameter of a GPT-2; its files have no place for it")
+        })?;
+        Ok(match place.kind {
+            Kind::Conv1d if self.writer.as_ours() => Place { kind: Kind::Table, ..place },
+            _ => place,
         })
+    }
+
+    /// How errors name what gives the shape.
+    pub(super) fn shape_name(&self) -> String {
+        match self.writer {
+            Writer::Folder => self.source.name("config.json"),
+            _ => format!("{}: {}", self.tensors.file(), self.writer.shape()),
+        }
     }
 
     /// A place's tensor, of the right shape and a dtype that can be widened.
     pub(super) fn find(&self, place: &Place) -> Result<(Found<'_>, Dtype)> {
         let Some(found) = self.tensors.get(&place.tensor) else {
             let why = match place.tensor.as_str() {
-                UNEMBEDDING => "is missing, though tie_word_embeddings is false in config.json",
-                _ => "is missing; config.json promises it",
+                UNEMBEDDING => "is missing, though tie_word_embeddings is false in config.json".to_string(),
+                _ => format!("is missing; {} promises it", self.writer.shape()),
             };
             return Err(Error::invalid(self.tensors.file(), format!("tensor {:?} {why}", place.tensor)));
         };
         if found.tensor.shape != place.shape() {
             let (shape, expected) = (short(&format!("{:?}", found.tensor.shape)), place.shape());
-            let why =
-                format!("tensor {:?} has shape {shape}; config.json makes it {expected:?}", place.tensor);
+            let said = self.writer.shape();
+            let why = format!("tensor {:?} has shape {shape}; {said} makes it {expected:?}", place.tensor);
             return Err(Error::invalid(found.file, why));
         }
         match &found.tensor.dtype {

@@ -51,6 +51,14 @@ impl Source {
         }
     }
 
+    /// Whether a file is there.
+    pub fn has(&self, file: &str) -> bool {
+        match self {
+            Source::Directory(path) => path.join(file).exists(),
+            Source::Embedded { .. } => self.embedded(file).is_some(),
+        }
+    }
+
     /// A small file, refused where it is longer than `longest` bytes; `None` where it is missing.
     pub fn small(&self, file: &str, longest: u64) -> Result<Option<Bytes>> {
         match self {
@@ -79,7 +87,7 @@ impl Source {
     }
 }
 
-fn map(path: &Path) -> Result<Bytes> {
+pub(super) fn map(path: &Path) -> Result<Bytes> {
     if path.is_dir() {
         return Err(Error::invalid(path.display(), "is a directory; a file was expected"));
     }

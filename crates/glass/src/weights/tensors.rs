@@ -52,6 +52,13 @@ impl Tensors {
         Ok(all)
     }
 
+    /// Those of one file, whose header is read already.
+    pub fn of_file(name: String, bytes: Bytes, tensors: Vec<(String, Tensor)>) -> Result<Tensors> {
+        let mut all = Tensors { files: Vec::new(), tensors: HashMap::new() };
+        all.insert(name, bytes, tensors)?;
+        Ok(all)
+    }
+
     /// A tensor by its name without prefix.
     pub fn get(&self, name: &str) -> Option<Found<'_>> {
         let (file, tensor) = self.tensors.get(name)?;
@@ -70,8 +77,14 @@ impl Tensors {
     }
 
     fn add(&mut self, name: String, bytes: Bytes) -> Result<Vec<String>> {
-        let mut written = Vec::new();
-        for (tensor_name, tensor) in header(&name, &bytes)? {
+        let tensors = header(&name, &bytes)?;
+        self.insert(name, bytes, tensors)
+    }
+
+    /// Adds a file's tensors; gives their names as the file has them.
+    fn insert(&mut self, name: String, bytes: Bytes, tensors: Vec<(String, Tensor)>) -> Result<Vec<String>> {
+        let mut written = Vec::with_capacity(tensors.len());
+        for (tensor_name, tensor) in tensors {
             let key = tensor_name.strip_prefix(PREFIX).unwrap_or(&tensor_name).to_string();
             if let Some((file, _)) = self.tensors.insert(key, (self.files.len(), tensor)) {
                 let first = self.files.get(file).map_or("the same file", |(name, _)| name);

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod census;
+mod checkpoints;
 mod files;
 mod files_refused;
 mod mutated;

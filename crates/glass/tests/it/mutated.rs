@@ -1,13 +1,16 @@
-//! Thousands of damaged model directories: never a panic, never a large allocation, each refusal a sentence that names
+//! Thousands of damaged model directories and checkpoints: never a panic, never a large allocation, each refusal a sentence that names
 //! the file.
 
 use std::fs;
+use std::path::Path;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use glass::weights::folder::Folder;
 
 use crate::allocations::largest_during;
+use crate::checkpoints::checkpoint;
 use crate::files::{copy_of, open};
+use crate::scratch::Scratch;
 
 /// The files of each golden model are this small, so whatever a damaged one asks for has to be, too.
 const LARGEST: usize = 1 << 20;
@@ -144,22 +147,61 @@ fn refusals(model: &str, file: &str, times: usize, seed: u64) -> usize {
         }
         fs::write(&path, &bytes).unwrap();
         let case = || format!("{model}/{file}, damage {time}: {:?}", String::from_utf8_lossy(&bytes));
-        let (opened, largest) = largest_during(|| {
-            catch_unwind(AssertUnwindSafe(|| open(scratch.path()))).unwrap_or_else(|_| panic!("{}", case()))
-        });
-        assert!(largest <= LARGEST, "{largest} bytes at once: {}", case());
-        if let Err(error) = opened {
-            refused += 1;
-            let sentence = error.to_string();
-            assert!(
-                sentence.contains(scratch.path().to_str().unwrap()),
-                "{sentence}\nnames no file: {}",
-                case()
-            );
-            assert!(sentence.len() < 1000, "{sentence}\nis too long: {}", case());
-        }
+        refused += usize::from(is_refused(scratch.path(), &case));
     }
     refused
+}
+
+/// Whether a model is refused, with a sentence that names its file; whatever happens, nothing panics or grows large.
+fn is_refused(path: &Path, case: &dyn Fn() -> String) -> bool {
+    let (opened, largest) = largest_during(|| {
+        catch_unwind(AssertUnwindSafe(|| open(path))).unwrap_or_else(|_| panic!("{}", case()))
+    });
+    assert!(largest <= LARGEST, "{largest} bytes at once: {}", case());
+    if let Err(error) = &opened {
+        let sentence = error.to_string();
+        assert!(sentence.contains(path.to_str().unwrap()), "{sentence}\nnames no file: {}", case());
+        assert!(sentence.len() < 1000, "{sentence}\nis too long: {}", case());
+    }
+    opened.is_err()
+}
+
+/// Damages a checkpoint all over, or within its first `about` bytes or its last, which say what it holds.
+fn checkpoint_refusals(name: &str, about: usize, times: usize, seed: u64) -> usize {
+    let original = fs::read(checkpoint(name)).unwrap();
+    let scratch = Scratch::new("damaged");
+    let path = scratch.path().join(name);
+    let mut random = Random(seed);
+    let damaged = |time: usize| {
+        let mut bytes = original.clone();
+        let word = random.below(8) * 4;
+        match random.below(5) {
+            0 => damage(&mut bytes, &mut random),
+            1 if name.ends_with(".bin") => {
+                let number = 1u32 << random.below(32) | random.below(100) as u32;
+                bytes[word..word + 4].copy_from_slice(&number.to_le_bytes());
+            }
+            n => {
+                let part = if n % 2 == 0 { 0..about } else { bytes.len() - about..bytes.len() };
+                let mut inner = bytes[part.clone()].to_vec();
+                damage(&mut inner, &mut random);
+                bytes.splice(part, inner);
+            }
+        }
+        fs::write(&path, &bytes).unwrap();
+        is_refused(&path, &|| format!("{name}, damage {time}"))
+    };
+    (0..times).map(damaged).filter(|refused| *refused).count()
+}
+
+#[test]
+fn damaged_checkpoints_are_refused_or_harmless() {
+    let refused = checkpoint_refusals("f32.bin", 32, 1000, 19);
+    assert!(refused > 500, "f32.bin: {refused}");
+    for (name, about, seed) in [("trained.pt", 9000, 23), ("unbiased.pt", 3000, 29), ("bf16.pt", 3000, 31)] {
+        let refused = checkpoint_refusals(name, about, 1500, seed);
+        assert!(refused > 700, "{name}: {refused}");
+    }
 }
 
 #[test]

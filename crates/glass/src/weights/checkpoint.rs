@@ -1,0 +1,54 @@
+//! A model in one file of another program, recognised by its first bytes.
+
+use std::path::Path;
+
+use super::tensors::Tensors;
+use super::{llm_c, nanogpt, source, torch};
+use crate::{Config, Error, Result};
+
+/// Who wrote a model's files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Writer {
+    /// A folder of `transformers` or of ours.
+    Folder,
+    /// llm.c, one `.bin`.
+    LlmC,
+    /// nanoGPT, one `.pt`.
+    NanoGpt,
+}
+
+impl Writer {
+    /// Where it says which shape the model has.
+    pub fn shape(self) -> &'static str {
+        match self {
+            Writer::Folder => "config.json",
+            Writer::LlmC => "its header",
+            Writer::NanoGpt => "model_args",
+        }
+    }
+
+    /// Whether its matrices are `[outputs, inputs]`, as ours are.
+    pub fn as_ours(self) -> bool {
+        self != Writer::Folder
+    }
+}
+
+/// Opens a checkpoint; its numbers stay mapped.
+pub(super) fn open(path: &Path) -> Result<(Writer, Config, Tensors)> {
+    let name = path.display().to_string();
+    let file = source::map(path)?;
+    let wrong = |why: &str| Err(Error::invalid(&name, why));
+    let (writer, (config, tensors)) = if llm_c::word(&file, 0) == Some(llm_c::MAGIC) {
+        (Writer::LlmC, llm_c::read(&name, &file)?)
+    } else if torch::is_archive(&file) {
+        (Writer::NanoGpt, nanogpt::read(&name, &file)?)
+    } else if torch::is_bare_pickle(&file) {
+        return wrong("was written by PyTorch before 1.6; open and save it again with a newer one");
+    } else {
+        return wrong(
+            "is a file, but no checkpoint that is known here (llm.c's .bin, nanoGPT's .pt); name one, or a model's \
+             directory",
+        );
+    };
+    Ok((writer, config, Tensors::of_file(name, file, tensors)?))
+}

@@ -1,0 +1,135 @@
+//! What `torch.save` writes since PyTorch 1.6: a zip archive of uncompressed files, `data.pkl` with the objects and
+//! `data/0`, `data/1`, … with the numbers (<https://docs.pytorch.org/docs/stable/notes/serialization.html>).
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use rawzip::{CompressionMethod, ZipArchive};
+
+use super::pickle::{Known, Node, Pickle, Value};
+use super::safetensors::Tensor;
+use crate::config::object::short;
+use crate::{Error, Result};
+
+/// No checkpoint's objects, without their numbers, take more bytes; what reading them takes is bounded by that.
+const LONGEST_PICKLE: usize = 4 << 20;
+
+/// An archive: what its objects are, and where its numbers stand.
+pub struct Archive<'a> {
+    /// The file, for errors.
+    name: &'a str,
+    /// The objects.
+    pub pickle: Pickle<'a>,
+    /// By key, the place of a storage's numbers within the file.
+    storages: HashMap<String, Range<usize>>,
+}
+
+/// Whether a file begins as a zip archive.
+pub fn is_archive(file: &[u8]) -> bool {
+    file.starts_with(b"PK\x03\x04")
+}
+
+/// Whether a file begins as PyTorch wrote before 1.6: a bare pickle of protocol 2.
+pub fn is_bare_pickle(file: &[u8]) -> bool {
+    file.starts_with(&[0x80, 2])
+}
+
+impl<'a> Archive<'a> {
+    /// Opens a file; `name` stands in errors.
+    pub fn open(name: &'a str, file: &'a [u8]) -> Result<Archive<'a>> {
+        let wrong = |why: String| Error::invalid(name, why);
+        let files = files(file).map_err(wrong)?;
+        // All stand in one folder, whose name is the file's when it was written.
+        let objects = files.iter().find_map(|(path, place)| Some((path.strip_suffix("data.pkl")?, place)));
+        let (folder, place) = objects
+            .ok_or_else(|| wrong("is a zip archive without data.pkl; one that torch.save wrote was expected".into()))?;
+        if place.len() > LONGEST_PICKLE {
+            let why = format!("its data.pkl has {} bytes, more than the {LONGEST_PICKLE} there can be", place.len());
+            return Err(wrong(why));
+        }
+        let within = |path: &'_ str| path.strip_prefix(folder).map(str::to_string);
+        let order = files.iter().find(|(path, _)| within(path).is_some_and(|path| path == "byteorder"));
+        if order.is_some_and(|(_, place)| file[place.clone()] != *b"little") {
+            return Err(wrong("holds big-endian numbers; little-endian ones were expected".into()));
+        }
+        let pickle = Pickle::read(&file[place.clone()]).map_err(|why| wrong(format!("its data.pkl {why}")))?;
+        let storages = files.iter().filter_map(|(path, place)| {
+            Some((within(path)?.strip_prefix("data/")?.to_string(), place.clone()))
+        });
+        Ok(Archive { name, pickle, storages: storages.collect() })
+    }
+
+    /// A tensor among the objects, or what is wrong with it. `key` names it in errors.
+    pub fn tensor(&self, key: &str, value: Value<'a>) -> Result<Tensor> {
+        self.place(value).map_err(|why| Error::invalid(self.name, format!("tensor {} {why}", short(key))))
+    }
+
+    fn place(&self, value: Value<'a>) -> std::result::Result<Tensor, String> {
+        let Some(Node::Tensor(view)) = self.pickle.node(value) else { return Err("is no tensor".into()) };
+        let [storage, Value::Int(offset), size, stride] = view[..] else {
+            return Err("is not made as tensors are".into());
+        };
+        let Some(Node::Storage(Known::Storage(dtype, bytes), key, numbers)) = self.pickle.node(storage) else {
+            return Err("is a view of no storage".into());
+        };
+        let (shape, strides) = (self.sizes(size)?, self.sizes(stride)?);
+        let len = contiguous(&shape, &strides)?;
+        let file = self.storages.get(*key).ok_or(format!("stands in data/{}, which is missing", short(key)))?;
+        let held = usize::try_from(*numbers).ok().and_then(|numbers| numbers.checked_mul(*bytes));
+        if held != Some(file.len()) {
+            let found = file.len();
+            return Err(format!("stands in data/{}, which has {found} bytes, not {numbers} numbers", short(key)));
+        }
+        let start = usize::try_from(offset).ok();
+        let end = start.and_then(|start| start.checked_add(len)).and_then(|end| end.checked_mul(*bytes));
+        match (start, end.filter(|end| *end <= file.len())) {
+            (Some(start), Some(end)) => Ok(Tensor {
+                dtype: dtype.map_err(str::to_string),
+                shape,
+                bytes: file.start + start * bytes..file.start + end,
+            }),
+            _ => Err(format!("reaches beyond the {numbers} numbers of its storage")),
+        }
+    }
+
+    fn sizes(&self, value: Value<'a>) -> std::result::Result<Vec<usize>, String> {
+        let Some(Node::List(sizes)) = self.pickle.node(value) else { return Err("has no shape".into()) };
+        let size = |value: &Value<'_>| match value {
+            Value::Int(size) => usize::try_from(*size).ok(),
+            _ => None,
+        };
+        sizes.iter().map(size).collect::<Option<_>>().ok_or("has a size that is none".into())
+    }
+}
+
+/// How many numbers a shape has; refused where they do not stand one after another, row by row.
+fn contiguous(shape: &[usize], strides: &[usize]) -> std::result::Result<usize, String> {
+    let mut numbers = 1usize;
+    let mut in_order = shape.len() == strides.len();
+    for (size, stride) in shape.iter().zip(strides).rev() {
+        // A stride along one entry is never taken.
+        in_order &= *size == 1 || *stride == numbers;
+        numbers = numbers.checked_mul(*size).ok_or("is larger than any file")?;
+    }
+    match in_order {
+        true => Ok(numbers),
+        false => Err("does not stand row by row; save it again after .contiguous()".into()),
+    }
+}
+
+/// The files of an archive and their places in it.
+fn files(file: &[u8]) -> std::result::Result<Vec<(String, Range<usize>)>, String> {
+    let damaged = |error: rawzip::Error| format!("is a zip archive that cannot be read ({error}); is it whole?");
+    let archive = ZipArchive::from_slice(file).map_err(damaged)?;
+    let mut entries = archive.entries();
+    let mut all = Vec::new();
+    while let Some(entry) = entries.next_entry().map_err(damaged)? {
+        let path = std::str::from_utf8(entry.file_path().as_bytes()).map_err(|_| "names a file not in UTF-8")?;
+        if entry.compression_method() != CompressionMethod::STORE {
+            return Err(format!("holds {} compressed; torch.save writes files as they are", short(path)));
+        }
+        let (start, end) = archive.get_entry(entry.wayfinder()).map_err(damaged)?.compressed_data_range();
+        all.push((path.to_string(), start as usize..end as usize));
+    }
+    Ok(all)
+}

@@ -1,0 +1,186 @@
+//! Checkpoints of llm.c and nanoGPT: the same numbers as the same model in safetensors.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use glass::backend::Cpu;
+use glass::engine::Engine;
+use glass::weights::dtype::Dtype;
+use glass::weights::folder::Folder;
+
+use crate::files::{golden, open};
+use crate::scratch::Scratch;
+
+/// A checkpoint that `tools/checkpoint_files.py` wrote.
+pub fn checkpoint(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoints").join(name)
+}
+
+#[test]
+fn the_same_numbers_as_in_safetensors() {
+    for (name, folder, dtype) in [
+        ("f32.bin", "f32", Dtype::F32),
+        ("bf16.bin", "bf16", Dtype::Bf16),
+        ("trained.pt", "f32", Dtype::F32),
+        ("f16.pt", "f16", Dtype::F16),
+        ("bf16.pt", "bf16", Dtype::Bf16),
+        ("untied.pt", "untied", Dtype::F32),
+    ] {
+        let (theirs, plan, arena) = open(&checkpoint(name)).unwrap();
+        let (ours, other, numbers) = open(&golden(folder)).unwrap();
+        assert_eq!((theirs.config(), &plan, theirs.dtype()), (ours.config(), &other, dtype), "{name}");
+        assert_eq!(arena, numbers, "{name}");
+        assert!(theirs.tokenizer().unwrap().is_none() && theirs.template().unwrap().is_none());
+    }
+}
+
+#[test]
+fn logits_as_in_pytorch_without_biases() {
+    let text = fs::read(checkpoint("logits.json")).unwrap();
+    let logits: std::collections::BTreeMap<String, Vec<f32>> = serde_json::from_slice(&text).unwrap();
+    let ids: Vec<u32> = logits["ids"].iter().map(|&id| id as u32).collect();
+    let engine = Engine::open(Cpu::new(1), &checkpoint("unbiased.pt")).unwrap();
+    assert!(!engine.config().bias && engine.config().tied);
+    let mut runner = engine.runner().unwrap();
+    runner.prompt(&ids).unwrap();
+    for (ours, theirs) in runner.logits().iter().zip(&logits["unbiased.pt"]) {
+        assert!((ours - theirs).abs() <= 1e-4 * theirs.abs().max(1.0), "{ours}, not {theirs}");
+    }
+}
+
+/// The file is refused with a sentence that names it and all of `parts`.
+fn refused(path: &Path, parts: &[&str]) {
+    let error = open(path).err().expect("refused").to_string();
+    let name = path.display().to_string();
+    assert!(parts.iter().chain([&name.as_str()]).all(|part| error.contains(part)), "{error}\nnames {parts:?}");
+}
+
+#[test]
+fn other_ways_to_save_are_refused_by_name() {
+    refused(&checkpoint("old.pt"), &["before 1.6"]);
+    refused(&checkpoint("f64.pt"), &["dtype F64"]);
+    refused(&checkpoint("turned.pt"), &["wte.weight", "row by row", "contiguous"]);
+    refused(&checkpoint("logits.json"), &["no checkpoint that is known here"]);
+}
+
+#[test]
+fn a_header_of_llm_c_is_believed_only_where_it_fits() {
+    let original = fs::read(checkpoint("f32.bin")).unwrap();
+    let scratch = Scratch::new("llm-c");
+    let path = scratch.path().join("gpt2.bin");
+    for (place, word, named) in [
+        (1, 1, "version 1;"),
+        (1, 5, "its header makes it"),
+        (2, 0, "context: is 0"),
+        (3, 17, "17 tokens in 16 rows"),
+        (3, -1, "0 tokens in 16 rows"),
+        (4, 3, "is it whole?"),
+        (4, i32::MAX, "layers: is 2147483647"),
+        (5, 3, "3 heads"),
+        (6, i32::MAX, "hidden: is 8589934588"),
+        (7, 0, "vocabulary: is 0"),
+    ] {
+        let mut bytes = original.clone();
+        bytes[4 * place..4 * place + 4].copy_from_slice(&i32::to_le_bytes(word));
+        fs::write(&path, bytes).unwrap();
+        refused(&path, &[named]);
+    }
+    for len in [1023, 1024, original.len() - 1] {
+        fs::write(&path, &original[..len]).unwrap();
+        refused(&path, &[&format!("has {len} bytes")]);
+    }
+}
+
+/// A zip archive of uncompressed files, as `torch.save` lays it out.
+fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, content) in files {
+        let offset = bytes.len() as u32;
+        let [name_len, len] = [name.len(), content.len()].map(|n| n as u32);
+        // Version, flags, method, time and date; checksum; sizes; lengths of name and extra field.
+        let mut about = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        about.extend([len, len, name_len].iter().flat_map(|n| n.to_le_bytes()));
+        bytes.extend([b"PK\x03\x04", &about[..], name.as_bytes(), content].concat());
+        let rest = [&[0; 10][..], &offset.to_le_bytes()].concat();
+        directory.extend([b"PK\x01\x02\x14\0", &about[..], &rest, name.as_bytes()].concat());
+    }
+    let counts = [files.len() as u16; 2].map(u16::to_le_bytes).concat();
+    let places = [directory.len() as u32, bytes.len() as u32].map(u32::to_le_bytes).concat();
+    [&bytes, &directory, &b"PK\x05\x06\0\0\0\0"[..], &counts, &places, &[0, 0]].concat()
+}
+
+#[test]
+fn a_pickle_that_would_run_something_is_refused_by_name() {
+    let scratch = Scratch::new("pickle");
+    let path = scratch.path().join("ckpt.pt");
+    let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+    let system = [b"\x80\x02cos\nsystem\n", &text("echo caught > caught")[..], b"\x85R."].concat();
+    let hidden = [b"\x80\x02}", &text("model")[..], b"cbuiltins\neval\n", &text("1")[..], b"\x85Rs."].concat();
+    for (pickle, named) in [
+        (&system[..], &["\"os.system\"", "not run"][..]),
+        (b"\x80\x02cposix\nsystem\n.", &["\"posix.system\""]),
+        (&hidden, &["\"builtins.eval\""]),
+        (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.", &["not run"]),
+        (b"\x80\x02ctorch\nFloatStorage\n)R.", &["not run"]),
+        (b"\x80\x04\x95", &["protocol 4"]),
+        (b"\x80\x02(i__main__\nX\n.", &["0x69"]),
+        (b"\x80\x02]}b.", &["sets attributes"]),
+        (b"\x80\x02q\x01.", &["is damaged"]),
+        (b"\x80\x02h\x07.", &["never remembered"]),
+        (b"\x80\x02X\xff\xff\xff\xff.", &["ends too early"]),
+        (b"\x80\x02t.", &["mark"]),
+        (b"\x80\x02", &["ends too early"]),
+        (b"\x80\x02}.", &["model_args", "nanoGPT"]),
+        (&[b']'; 100_000], &["ends too early"]),
+        (&[b'('; 100_000], &["ends too early"]),
+        (&vec![b']'; 5 << 20], &["more than the 4194304"]),
+    ] {
+        fs::write(&path, archive(&[("ckpt/data.pkl", pickle)])).unwrap();
+        refused(&path, named);
+    }
+    assert!(!scratch.path().join("caught").exists());
+    fs::write(&path, archive(&[("ckpt/data.txt", b"")])).unwrap();
+    refused(&path, &["without data.pkl"]);
+    fs::write(&path, archive(&[("c/byteorder", b"big"), ("c/data.pkl", b"\x80\x02}.")])).unwrap();
+    refused(&path, &["big-endian"]);
+}
+
+#[test]
+fn arguments_of_another_model_are_refused_by_name() {
+    let original = fs::read(checkpoint("unbiased.pt")).unwrap();
+    let scratch = Scratch::new("arguments");
+    let path = scratch.path().join("ckpt.pt");
+    let change = |from: &str, skip: usize, to: &str| {
+        let at = original.windows(from.len()).position(|window| window == from.as_bytes()).expect(from) + skip;
+        let mut bytes = original.clone();
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        fs::write(&path, bytes).unwrap();
+    };
+    for (from, to, named) in [
+        ("n_head", "n_haed", "\"n_haed\" is not known"),
+        ("lm_head.weight", "lm_hoad.weight", "lm_hoad.weight"),
+        ("ln_f.weight", "ln_f.wieght", "ln_f.weight"),
+    ] {
+        change(from, 0, to);
+        refused(&path, &[named]);
+    }
+    // Behind a name stands where it is remembered, two or five bytes, and then the number's opcode.
+    let skip = original.windows(7).position(|window| window == b"n_layer").unwrap() + 7;
+    let skip = 8 + original[skip..].iter().position(|byte| *byte == b'K').unwrap();
+    for (number, named) in [("\u{3}", "n_layer is 3, but the weights have 2"), ("\0", "n_layer is 0")] {
+        change("n_layer", skip, number);
+        refused(&path, &[named]);
+    }
+}
+
+#[test]
+fn what_lies_beside_a_checkpoint_belongs_to_it() {
+    let scratch = Scratch::new("beside");
+    let path = scratch.path().join("ckpt.pt");
+    fs::copy(checkpoint("trained.pt"), &path).unwrap();
+    fs::write(scratch.path().join("chat_template.jinja"), "{{ messages[0]['content'] }}").unwrap();
+    fs::write(scratch.path().join("generation_config.json"), r#"{"eos_token_id": 7}"#).unwrap();
+    let folder = Folder::open(&path).unwrap();
+    assert_eq!(folder.generation().eos, [7]);
+    assert!(folder.template().unwrap().is_some());
+}
