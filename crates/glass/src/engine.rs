@@ -88,7 +88,7 @@ impl<B: Backend> Engine<B> {
             let why = format!(
                 "has {tokens} tokens, but the model's vocabulary is too small, {vocabulary}; they do not belong together"
             );
-            return Err(Error::invalid(folder.name("tokenizer.json"), why));
+            return Err(Error::invalid(folder.vocabulary_name(), why));
         }
         let weights = Frozen::load(&backend, &plan, &|spec, into| folder.read(spec, into))?;
         Ok(Engine { folder, tokenizer, gpt, weights, backend })

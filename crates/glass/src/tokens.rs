@@ -8,9 +8,11 @@ mod added;
 mod alphabet;
 mod bpe;
 pub mod chat;
+pub(crate) mod files;
 mod json;
 mod learn;
 mod parallel;
+mod ranks;
 mod split;
 mod stream;
 mod vocabulary;
@@ -76,10 +78,11 @@ impl Tokenizer {
         GPT2.get_or_init(open).clone()
     }
 
-    /// Reads a `tokenizer.json`; see [`Tokenizer::from_json`].
+    /// Opens a vocabulary: a `tokenizer.json` (see [`Tokenizer::from_json`]); `vocab.json` with `merges.txt` beside it,
+    /// or `encoder.json` with `vocab.bpe`, as OpenAI published GPT-2's; a folder with any of these; or tiktoken's ranks
+    /// (`.tiktoken`) of a vocabulary whose words are split as GPT-2's are.
     pub fn open(path: &Path) -> Result<Tokenizer> {
-        let bytes = std::fs::read(path).map_err(|error| Error::io("cannot read", path, error))?;
-        Tokenizer::from_json(&path.display().to_string(), &bytes)
+        files::open(path)
     }
 
     /// From the text of a `tokenizer.json`: byte-level BPE with added tokens. `name` stands in errors.

@@ -1,10 +1,13 @@
-//! `tokenizer.json`, the file of Hugging Face's `tokenizers`: byte-level BPE with added tokens.
+//! `tokenizer.json`, the file of Hugging Face's `tokenizers`: byte-level BPE with added tokens; and the older pair, a
+//! vocabulary in JSON and a text of merges.
 
+mod pair;
 mod read;
 mod write;
 
 use serde::{Deserialize, Serialize};
 
+pub use pair::read as read_pair;
 pub use read::read;
 pub use write::write;
 

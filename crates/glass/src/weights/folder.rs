@@ -12,8 +12,8 @@ use super::{copy, dtype::Dtype, template};
 use crate::config::json;
 use crate::config::object::{Object, short};
 use crate::plan::Spec;
-use crate::tokens::Tokenizer;
 use crate::tokens::chat::Template;
+use crate::tokens::{Tokenizer, files};
 use crate::{Config, Error, Result};
 
 /// No file of texts in a model's directory is longer.
@@ -94,10 +94,35 @@ impl Folder {
         &self.generation
     }
 
-    /// The tokenizer, where there is one.
+    /// The tokenizer, where there is one; see [`assumes_gpt2`](Folder::assumes_gpt2).
     pub fn tokenizer(&self) -> Result<Option<Tokenizer>> {
-        let Some(text) = self.source.small("tokenizer.json", LONGEST_TEXT)? else { return Ok(None) };
-        Tokenizer::from_json(&self.source.name("tokenizer.json"), &text).map(Some)
+        if self.assumes_gpt2() {
+            return Ok(Some(Tokenizer::gpt2()));
+        }
+        let Some(names) = self.vocabulary_files() else { return Ok(None) };
+        let mut files = Vec::new();
+        for name in names {
+            files.extend(self.source.small(name, LONGEST_TEXT)?.map(|text| (self.source.name(name), text)));
+        }
+        files::read(&files).map(Some)
+    }
+
+    fn vocabulary_files(&self) -> Option<&'static [&'static str]> {
+        files::in_folder(|name| self.source.has(name))
+    }
+
+    /// Whether the tokenizer is GPT-2's because of its size alone: other programs' checkpoints hold none, and none lies
+    /// beside this one. nanoGPT gives GPT-2's 50,257 tokens 50,304 rows.
+    pub fn assumes_gpt2(&self) -> bool {
+        self.writer != Writer::Folder
+            && matches!(self.config.vocabulary, 50_257 | 50_304)
+            && self.vocabulary_files().is_none()
+    }
+
+    /// How errors name what holds the vocabulary.
+    pub(crate) fn vocabulary_name(&self) -> String {
+        let names = self.vocabulary_files().unwrap_or_default();
+        names.first().map_or_else(|| self.tensors.file().to_string(), |name| self.source.name(name))
     }
 
     /// The chat template, where there is one, from `chat_template.jinja` or else from `tokenizer_config.json`.

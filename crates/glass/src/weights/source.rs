@@ -17,6 +17,12 @@ pub(crate) enum Bytes {
     Mapped(glass_kernels::map::Map),
 }
 
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 impl Deref for Bytes {
     type Target = [u8];
     fn deref(&self) -> &[u8] {

@@ -19,6 +19,7 @@ mod train_data;
 mod train_order;
 mod train_run;
 mod tokens;
+mod tokens_files;
 mod tokens_json;
 mod tokens_learn;
 mod tokens_stream;

@@ -66,7 +66,11 @@ fn known_ids() {
 
 #[test]
 fn published_vectors() {
-    let gpt2 = Tokenizer::gpt2();
+    is_published(&Tokenizer::gpt2());
+}
+
+/// Gives the ids that tiktoken and llama.cpp publish for GPT-2.
+pub fn is_published(gpt2: &Tokenizer) {
     if let Some(file) = data("tokenizer/vectors_tiktoken_gpt2.json") {
         let file: serde_json::Value = serde_json::from_slice(&file).unwrap();
         for (list, special) in [("vectors", Special::Plain), ("with_allowed_special", Special::Allowed)] {

@@ -45,16 +45,20 @@ struct File {
 }
 
 #[derive(Deserialize)]
-struct Model {
-    vocab: HashMap<String, u32>,
-    merges: Vec<Pair>,
+pub struct Model {
+    /// Ids by token, each in the byte-level alphabet.
+    pub vocab: HashMap<String, u32>,
+    /// In the order they were learned.
+    pub merges: Vec<Pair>,
 }
 
 /// A merge: older files join its halves by a space.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Pair {
+pub enum Pair {
+    /// As they are.
     Two(String, String),
+    /// With a space between.
     Joined(String),
 }
 
@@ -64,14 +68,24 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Tokenizer> {
     let frame: Frame = serde_json::from_slice(bytes).map_err(broken)?;
     let unsplit = check(name, &frame)?;
     let File { model } = serde_json::from_slice(bytes).map_err(broken)?;
+    build([name, name], &model, &frame.added_tokens, unsplit, frame.model.ignore_merges)
+}
 
+/// From a model and its added tokens. In errors the first name stands for the vocabulary, the second for the merges.
+pub fn build(
+    [name, merges_name]: [&str; 2],
+    model: &Model,
+    added: &[Token],
+    unsplit: bool,
+    ignore_merges: bool,
+) -> Result<Tokenizer> {
     let alphabet = Alphabet::new();
-    let (tokens, added) = tokens(name, &alphabet, &model.vocab, &frame.added_tokens)?;
-    let merges = merges(name, &alphabet, &model)?;
+    let (tokens, added) = tokens(name, &alphabet, &model.vocab, added)?;
+    let merges = merges(merges_name, &alphabet, model)?;
     // Never an added token: where it is plain text, it is spelled out.
     let ordinary = model.vocab.values().filter(|id| added.iter().all(|token| token.id != **id));
     let word = |id: &u32| (tokens[*id as usize].clone().into_boxed_slice(), *id);
-    let whole = frame.model.ignore_merges.then(|| ordinary.map(word).collect());
+    let whole = ignore_merges.then(|| ordinary.map(word).collect());
     let mut vocabulary = Vocabulary::default();
     tokens.iter().for_each(|token| vocabulary.push(token));
     Ok(Tokenizer::new(vocabulary, merges, added, Work { unsplit, whole }))
@@ -178,7 +192,7 @@ fn tokens(
 fn merges(name: &str, alphabet: &Alphabet, model: &Model) -> Result<Merges> {
     let id = |text: &str, why: &dyn Display| match model.vocab.get(text) {
         Some(id) => Ok(*id),
-        None => Err(Error::invalid(name, format!("model.vocab has no token {text:?}, {why}"))),
+        None => Err(Error::invalid(name, format!("the vocabulary has no token {text:?}, {why}"))),
     };
     let mut bytes = [0; 256];
     for (byte, token) in bytes.iter_mut().enumerate() {
@@ -187,7 +201,7 @@ fn merges(name: &str, alphabet: &Alphabet, model: &Model) -> Result<Merges> {
     }
     if model.merges.len() > MOST_MERGES {
         let why =
-            format!("model.merges has {} entries; at most {MOST_MERGES} can be read", model.merges.len());
+            format!("has {} merges; at most {MOST_MERGES} can be read", model.merges.len());
         return Err(Error::invalid(name, why));
     }
     let by_ids = model.merges.iter().enumerate().map(|(rank, pair)| {
@@ -196,11 +210,11 @@ fn merges(name: &str, alphabet: &Alphabet, model: &Model) -> Result<Merges> {
             Pair::Joined(both) => both.split_once(' ').ok_or_else(|| {
                 Error::invalid(
                     name,
-                    format!("model.merges[{rank}] is {both:?}; two tokens and a space are expected"),
+                    format!("merges[{rank}] is {both:?}; two tokens and a space are expected"),
                 )
             })?,
         };
-        let why = format!("which model.merges[{rank}] needs");
+        let why = format!("which merges[{rank}] needs");
         Ok([id(left, &why)?, id(right, &why)?, id(&format!("{left}{right}"), &why)?])
     });
     Ok(Merges::new(bytes, &by_ids.collect::<Result<Vec<_>>>()?))
