@@ -1,4 +1,5 @@
-//! The argument MODEL: a directory, or, where only the plan is needed, a preset; without it, the model inside.
+//! The argument MODEL: a directory or a checkpoint's file, or, where only the plan is needed, a preset; without it, the
+//! model inside.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -12,13 +13,13 @@ use glass::weights::folder::Folder;
 
 use crate::args::MachineArgs;
 use crate::embedded;
-use crate::fail::Fail;
+use crate::fail::{Fail, say};
 
 /// A model's name and shape.
 pub fn plan(model: Option<&str>) -> Result<(String, Config), Fail> {
     match model.and_then(preset) {
         Some(preset) => Ok((preset.name.into(), preset.config())),
-        None => Ok((name(model), folder(model)?.config().clone())),
+        None => Ok((name(model), open(model)?.config().clone())),
     }
 }
 
@@ -31,8 +32,19 @@ fn name(model: Option<&str>) -> String {
     model.unwrap_or(embedded::NAME).into()
 }
 
-/// A model's directory, or the model inside.
+/// A model's directory or checkpoint, or the model inside. Whose vocabulary it has is said where it does not say it.
 pub fn folder(model: Option<&str>) -> Result<Folder, Fail> {
+    let folder = open(model)?;
+    if folder.assumes_gpt2() {
+        say(&format!(
+            "{}: no vocabulary is in it or beside it; its size is GPT-2's, which is taken",
+            name(model)
+        ));
+    }
+    Ok(folder)
+}
+
+fn open(model: Option<&str>) -> Result<Folder, Fail> {
     let Some(name) = model else { return embedded::open() };
     let path = Path::new(name);
     if path.exists() {
@@ -40,17 +52,17 @@ pub fn folder(model: Option<&str>) -> Result<Folder, Fail> {
     }
     if preset(name).is_some() {
         return Err(Fail::asked(format!(
-            "MODEL: {name} is a preset, a plan without weights; name the directory of a model"
+            "MODEL: {name} is a preset, a plan without weights; name a model's directory or checkpoint"
         )));
     }
     Err(unknown("MODEL", name))
 }
 
-/// Neither a directory nor a preset.
+/// Neither a file nor a preset.
 pub fn unknown(option: &str, name: &str) -> Fail {
     let presets: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
     let presets = presets.join(", ");
-    let what = if option == "MODEL" { "neither a directory nor a preset" } else { "no preset" };
+    let what = if option == "MODEL" { "neither a directory, a checkpoint nor a preset" } else { "no preset" };
     Fail::asked(format!("{option}: {name:?} is {what}; the presets are {presets}"))
 }
 
@@ -63,18 +75,18 @@ pub fn tokenizer(model: Option<&str>) -> Result<Tokenizer, Fail> {
 }
 
 fn no_tokenizer(name: &str) -> Fail {
-    Fail::asked(format!("{name}: there is no tokenizer.json, so it has ids but no text; give --ids instead"))
+    Fail::asked(format!("{name}: there is no vocabulary (tokenizer.json), so it has ids but no text; give --ids instead"))
 }
 
-/// A vocabulary: `gpt2`, a `tokenizer.json`, or a folder with one.
+/// A vocabulary: `gpt2`, or a file or folder that [holds one](Tokenizer::open).
 pub fn vocabulary(option: &str, name: &str) -> Result<Tokenizer, Fail> {
     let path = Path::new(name);
     match (name, path.is_dir()) {
-        (_, true) => Ok(Tokenizer::open(&path.join("tokenizer.json"))?),
-        ("gpt2", _) => Ok(Tokenizer::gpt2()),
+        ("gpt2", false) => Ok(Tokenizer::gpt2()),
         _ if path.exists() => Ok(Tokenizer::open(path)?),
         _ => Err(Fail::asked(format!(
-            "{option}: {name:?} is not there; give gpt2, a tokenizer.json, or a folder with one"
+            "{option}: {name:?} is not there; give gpt2, a vocabulary's file (tokenizer.json, vocab.json, .tiktoken), \
+             or a folder with one"
         ))),
     }
 }

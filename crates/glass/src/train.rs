@@ -63,6 +63,7 @@
 pub mod files;
 pub mod data;
 pub mod shards;
+pub mod llm_c;
 pub mod chats;
 pub mod set;
 pub mod ids;

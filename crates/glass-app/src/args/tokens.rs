@@ -16,7 +16,8 @@ pub struct TokensArgs {
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// A vocabulary instead of a model: gpt2, or a tokenizer.json
+    /// A vocabulary instead of a model: gpt2, a folder, a tokenizer.json, vocab.json (with merges.txt beside it), or
+    /// tiktoken's ranks (.tiktoken)
     #[arg(long, value_name = "VOCABULARY", conflicts_with = "model")]
     pub vocab: Option<String>,
 

@@ -39,7 +39,7 @@ pub struct TrainArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// Text (.txt), JSON lines (.jsonl), folders of them, or with --bin shards of token ids (.bin)
+    /// Text (.txt), JSON lines (.jsonl), folders of them, or shards of token ids (.bin, see --bin)
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
 
@@ -55,7 +55,7 @@ pub struct DataArgs {
     #[arg(long, value_name = "NAME", default_value = "text")]
     pub field: String,
 
-    /// The data are token ids of this width, taken as they are
+    /// The data are token ids of this width, taken as they are; shards with llm.c's header need no --bin
     #[arg(long, value_enum, value_name = "WIDTH", conflicts_with = "chat")]
     pub bin: Option<Width>,
 
@@ -106,7 +106,8 @@ pub struct ShapeArgs {
     #[arg(long, value_name = "N")]
     pub vocab: Option<usize>,
 
-    /// The vocabulary of another model: a directory, a tokenizer.json, or gpt2. Without it, one is learned from the
+    /// The vocabulary of another model: a directory, a tokenizer.json, vocab.json with merges.txt beside it, tiktoken's
+    /// ranks (.tiktoken), or gpt2. Without it, one is learned from the
     /// data; a preset takes gpt2's
     #[arg(long, value_name = "MODEL")]
     pub tokenizer: Option<String>,

@@ -6,7 +6,7 @@ use glass::tokens::{Special, Tokenizer};
 use glass::train::chats::{self, Conversation};
 use glass::train::data::{Documents, Reading, Remark};
 use glass::train::set::Set;
-use glass::train::{files, shards};
+use glass::train::{files, llm_c, shards};
 
 use super::subject::Subject;
 use super::unreadable;
@@ -58,10 +58,7 @@ impl Raw {
                 "--val-fraction: {fraction} was given, but a number of at least 0 and below 1 is needed"
             )));
         }
-        let width = data.bin.map(|width| match width {
-            Width::U16 => shards::Width::U16,
-            Width::U32 => shards::Width::U32,
-        });
+        let width = width(data)?;
         let endings: &[&str] = match (data.chat.is_empty(), width) {
             (false, _) => &["jsonl", "ndjson"],
             (true, Some(_)) => &["bin"],
@@ -89,6 +86,11 @@ impl Raw {
         Ok(Raw::Documents { train, validation })
     }
 
+    /// Whether it is ids already.
+    pub fn is_ids(&self) -> bool {
+        matches!(self, Raw::Shards { .. })
+    }
+
     /// Tokenises.
     pub fn sets(self, args: &TrainArgs, subject: &Subject) -> Result<Sets, Fail> {
         let (train, validation) = match self {
@@ -107,6 +109,23 @@ impl Raw {
             say("nothing validates: the data is too little for a share of it");
         }
         Ok(Sets { train, validation })
+    }
+}
+
+/// Bytes of an id: as was asked, or as the header of a shard that was named says.
+fn width(data: &DataArgs) -> Result<Option<shards::Width>, Fail> {
+    let shard = data.data.iter().find(|path| path.extension().is_some_and(|ending| ending == "bin"));
+    match (data.bin, shard) {
+        (Some(Width::U16), _) => Ok(Some(shards::Width::U16)),
+        (Some(Width::U32), _) => Ok(Some(shards::Width::U32)),
+        (None, None) => Ok(None),
+        (None, Some(path)) => match llm_c::width(path)? {
+            Some(width) => Ok(Some(width)),
+            None => Err(Fail::asked(format!(
+                "--bin: {} has no header of llm.c's, which would tell the width of its ids; give --bin u16 or --bin u32",
+                path.display()
+            ))),
+        },
     }
 }
 

@@ -51,7 +51,7 @@ impl Subject {
             (None, None) => None,
         };
         let raw = Raw::read(args)?;
-        if tokenizer.is_none() && from.is_none() && args.data.bin.is_none() {
+        if tokenizer.is_none() && from.is_none() && !raw.is_ids() {
             tokenizer = Some(vocabulary(shape, &raw.texts())?);
         }
         let chats = !args.data.chat.is_empty();

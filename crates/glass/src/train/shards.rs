@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::data::Remark;
 use super::ids::Ids;
+use super::llm_c::header;
 use crate::{Error, Result};
 
 /// Bytes of an id.
@@ -16,10 +17,6 @@ pub enum Width {
     /// Four.
     U32,
 }
-
-/// llm.c's first word for shards of two-byte and of four-byte ids, and the length of its header.
-const LLM_C: [(u32, Width); 2] = [(20_240_520, Width::U16), (20_240_801, Width::U32)];
-const HEADER: usize = 1024;
 
 /// Reads shards one after another. Every id must be below `vocabulary`.
 pub fn read(files: &[PathBuf], width: Width, vocabulary: usize) -> Result<(Ids, Vec<Remark>)> {
@@ -68,20 +65,4 @@ fn add(ids: &mut Ids, path: &Path, bytes: &[u8], width: Width, vocabulary: usize
         (false, 0) => None,
         (false, _) => Some(Remark::new(path, "its header is llm.c's and is skipped")),
     })
-}
-
-/// Bytes of llm.c's header, 0 where there is none.
-fn header(path: &Path, bytes: &[u8], width: Width) -> Result<usize> {
-    let word =
-        |at: usize| bytes.get(at..at + 4).map(|word| u32::from_le_bytes(word.try_into().unwrap_or_default()));
-    let Some((_, its)) = LLM_C.iter().find(|(magic, _)| word(0) == Some(*magic) && word(4) == Some(1)) else {
-        return Ok(0);
-    };
-    if *its != width || bytes.len() < HEADER {
-        let why = format!(
-            "its header is llm.c's for {its:?} ids, but it was to be read as {width:?}, or it is cut short"
-        );
-        return Err(Error::invalid(path.display(), why.replace('U', "u")));
-    }
-    Ok(HEADER)
 }

@@ -18,6 +18,7 @@ mod train_chats;
 mod train_data;
 mod train_order;
 mod train_run;
+mod train_shards;
 mod tokens;
 mod tokens_files;
 mod tokens_json;

@@ -163,7 +163,7 @@ fn shards_are_ids_as_they_are() {
     assert!(large.contains("a.bin: id 300 at offset 2, but the vocabulary has 300 tokens"), "{large}");
     let mut headed = vec![0; 1024];
     headed[..4].copy_from_slice(&20_240_520u32.to_le_bytes());
-    headed[4] = 1;
+    (headed[4], headed[8]) = (1, 1);
     headed.extend([5, 0]);
     let (ids, remarks) = read(&headed, Width::U16, 300).unwrap();
     assert_eq!((ids, remarks.len()), (Ids::Short(vec![5]), 1));
