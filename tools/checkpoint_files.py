@@ -65,6 +65,13 @@ def optimiser(gpt):
     return {"optimizer": adamw.state_dict()}
 
 
+class Runs:
+    """What no reader of a checkpoint may do."""
+
+    def __reduce__(self):
+        return os.system, ("echo caught > caught",)
+
+
 def unbiased():
     gpt = model()
     with torch.no_grad():
@@ -87,6 +94,7 @@ def main():
     nanogpt("unbiased.pt", unbiased(), bias=False)
     nanogpt("turned.pt", model(), keep=lambda t: t.T.contiguous().T if t.dim() == 2 else t)
     nanogpt("old.pt", model(), _use_new_zipfile_serialization=False)
+    torch.save({"model": Runs()}, os.path.join(GOLDEN, "runs.pt"))
     with torch.no_grad(), open(os.path.join(GOLDEN, "logits.json"), "w") as file:
         last = unbiased()(torch.tensor([IDS])).logits[0, -1].tolist()
         json.dump({"ids": IDS, "unbiased.pt": last}, file)

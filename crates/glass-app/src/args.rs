@@ -20,7 +20,7 @@ pub use generate::GenerateArgs;
 pub use machine::MachineArgs;
 pub use sampling::SamplingArgs;
 pub use score::ScoreArgs;
-pub use tokenizer::{LearnArgs, TokenizerCommand};
+pub use tokenizer::{LearnArgs, ReportArgs, TokenizerCommand};
 pub use tokens::TokensArgs;
 pub use train::{DataArgs, RunArgs, ShapeArgs, TrainArgs, Width};
 pub use weights::WeightsArgs;
@@ -35,6 +35,10 @@ pub struct Cli {
 }
 
 const AFTER: &str = "\
+MODEL is a directory in the Hugging Face layout, or a checkpoint's file: llm.c's (.bin) or nanoGPT's (.pt, read without
+running anything in it). Beside such a file may lie what belongs to it: a vocabulary (tokenizer.json, or vocab.json and
+merges.txt), a chat template, generation_config.json. Where no vocabulary does and its size is GPT-2's, GPT-2's is taken.
+
 Results go to standard output, progress and remarks to standard error. `-` is standard input, byte for byte.
 Exit status: 0 done, 1 it failed, 2 it was asked wrongly. NO_COLOR turns colours off.";
 
@@ -43,7 +47,7 @@ Exit status: 0 done, 1 it failed, 2 it was asked wrongly. NO_COLOR turns colours
 pub enum Command {
     /// Text to tokens: pieces, ids, bytes; and back
     Tokens(TokensArgs),
-    /// A vocabulary of your own
+    /// A vocabulary of your own, and how well one fits a text
     Tokenizer {
         /// What to do with it.
         #[command(subcommand)]

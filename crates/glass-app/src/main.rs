@@ -36,6 +36,7 @@ fn run(cli: Cli) -> Result<(), Fail> {
         None => welcome::show(),
         Some(Command::Tokens(args)) => tokens::run(&args),
         Some(Command::Tokenizer { command: TokenizerCommand::Learn(args) }) => tokenizer::learn(&args),
+        Some(Command::Tokenizer { command: TokenizerCommand::Report(args) }) => tokenizer::report::run(&args),
         Some(Command::Weights(args)) => weights::run(&args),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),

@@ -28,7 +28,8 @@ fn preset(name: &str) -> Option<Preset> {
     Preset::named(name).filter(|_| !Path::new(name).is_dir())
 }
 
-fn name(model: Option<&str>) -> String {
+/// What a model is called.
+pub fn name(model: Option<&str>) -> String {
     model.unwrap_or(embedded::NAME).into()
 }
 
@@ -75,7 +76,9 @@ pub fn tokenizer(model: Option<&str>) -> Result<Tokenizer, Fail> {
 }
 
 fn no_tokenizer(name: &str) -> Fail {
-    Fail::asked(format!("{name}: there is no vocabulary (tokenizer.json), so it has ids but no text; give --ids instead"))
+    Fail::asked(format!(
+        "{name}: there is no vocabulary (tokenizer.json), so it has ids but no text; give --ids instead"
+    ))
 }
 
 /// A vocabulary: `gpt2`, or a file or folder that [holds one](Tokenizer::open).

@@ -1,10 +1,11 @@
-//! `glass tokenizer learn`: a vocabulary from text.
+//! `glass tokenizer learn`: a vocabulary from text; and `report` on one.
 
 mod portions;
+pub mod report;
 
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use glass::Error;
 use glass::tokens::{END_OF_TEXT, Learn, Progress, Tokenizer, learn as learn_merges};
@@ -33,14 +34,8 @@ pub fn learn(args: &LearnArgs) -> Result<(), Fail> {
     if !args.special.iter().any(|special| special == END_OF_TEXT) {
         say("without --special \"<|endoftext|>\" a model cannot tell where a text ends");
     }
-    let (piped, named): (Vec<_>, Vec<_>) =
-        args.files.iter().cloned().partition(|path| path.as_os_str() == "-");
-    let (mut found, remarks) = files::find(&named, &["txt", "jsonl", "ndjson"])?;
-    found.extend(piped.into_iter().take(1));
-    remarks.iter().for_each(|remark| say(&remark.to_string()));
-
     let mut seen = Seen::default();
-    let texts = found.iter().flat_map(|path| portions::of(path, &args.field));
+    let (found, texts) = texts(&args.files, &args.field)?;
     let tokenizer = learn_merges(texts, &settings, &mut |progress| seen.note(progress))?;
     seen.line.end();
     if seen.bytes == 0 {
@@ -51,6 +46,18 @@ pub fn learn(args: &LearnArgs) -> Result<(), Fail> {
     }
     write(&args.out, &file, &tokenizer)?;
     report(args, &file, &tokenizer, &seen)
+}
+
+/// The files that were named, folders opened, and their texts in portions; - is standard input.
+fn texts<'a>(
+    named: &[PathBuf],
+    field: &'a str,
+) -> Result<(Vec<PathBuf>, impl Iterator<Item = glass::Result<Vec<u8>>> + use<'a>), Fail> {
+    let (piped, named): (Vec<_>, Vec<_>) = named.iter().cloned().partition(|path| path.as_os_str() == "-");
+    let (mut found, remarks) = files::find(&named, &["txt", "jsonl", "ndjson"])?;
+    found.extend(piped.into_iter().take(1));
+    remarks.iter().for_each(|remark| say(&remark.to_string()));
+    Ok((found.clone(), found.into_iter().flat_map(move |path| portions::of(&path, field))))
 }
 
 fn write(folder: &Path, file: &Path, tokenizer: &Tokenizer) -> Result<(), Fail> {

@@ -15,6 +15,7 @@ mod parallel;
 mod ranks;
 mod split;
 mod stream;
+pub mod usage;
 mod vocabulary;
 mod words;
 

@@ -17,7 +17,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "IDS", conflicts_with = "text")]
     pub ids: Option<String>,
 
-    /// A model's directory; without it, the model inside the program
+    /// A model: its directory, or a checkpoint's file; without it, the model inside the program
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 

@@ -42,7 +42,7 @@ pub struct ScoreArgs {
     #[arg(long)]
     pub special: bool,
 
-    /// A model's directory; without it, the model inside the program
+    /// A model: its directory, or a checkpoint's file; without it, the model inside the program
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 

@@ -9,6 +9,8 @@ use clap::{Args, Subcommand};
 pub enum TokenizerCommand {
     /// Learn byte-pair merges from text
     Learn(LearnArgs),
+    /// How well a vocabulary fits a text: bytes per token beside GPT-2's, the longest tokens, those never used
+    Report(ReportArgs),
 }
 
 /// Learn byte-pair merges from text
@@ -56,3 +58,49 @@ JSON: {\"file\",\"vocabulary\",\"merges\",\"bytes\",\"words\",\"forgotten\"}
 
 Example:
   glass tokenizer learn --vocab 4096 --out mine stories.txt";
+
+/// How well a vocabulary fits a text: bytes per token beside GPT-2's, the longest tokens, those never used
+#[derive(Args, Debug)]
+#[command(after_long_help = AFTER_REPORT)]
+pub struct ReportArgs {
+    /// Text files, JSON lines (.jsonl) and folders of them; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Whose vocabulary: a model; without it, the model inside the program
+    #[arg(long, short, value_name = "MODEL")]
+    pub model: Option<String>,
+
+    /// A vocabulary instead of a model: gpt2, a folder, a tokenizer.json, vocab.json (with merges.txt beside it), or
+    /// tiktoken's ranks (.tiktoken)
+    #[arg(long, value_name = "VOCABULARY", conflicts_with = "model")]
+    pub vocab: Option<String>,
+
+    /// The field of a JSON line that holds the text
+    #[arg(long, default_value = "text")]
+    pub field: String,
+
+    /// So many tokens are shown of each list
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+
+    /// One JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+const AFTER_REPORT: &str = "\
+Special tokens in the text (<|endoftext|>) count as one token each, in both vocabularies that are compared. A text file is
+read in portions, so a large one needs no more memory than a small one.
+
+JSON: {\"vocabulary\",\"files\",\"bytes\",\"tokens\",\"bytes_per_token\",\"gpt2\":{\"tokens\",\"bytes_per_token\"},
+\"ids\":{\"bytes\":{\"ids\",\"used\",\"tokens\",\"share\"},\"merged\",\"special\"},\"covering\":[{\"share\",\"ids\"}],
+\"most_frequent\":[{\"id\",\"text\",\"bytes\",\"count\",\"share\"}],\"longest\",\"never_used\":{\"ids\",\"examples\"}}
+  covering    how few ids make up half, nine tenths and 99 of 100 of the text's tokens
+  never_used  how many tokens the text never needs; examples, merged ones first
+  share       of the text's tokens, from 0 to 1
+
+Examples:
+  glass tokenizer report stories.txt
+  glass tokenizer report --vocab mine/tokenizer.json --json book.txt
+  cat book.txt | glass tokenizer report --vocab gpt2 -";

@@ -12,7 +12,7 @@ pub struct TokensArgs {
     #[arg(required_unless_present = "decode")]
     pub text: Option<OsString>,
 
-    /// Whose vocabulary: a model's directory; without it, the model inside the program
+    /// Whose vocabulary: a model; without it, the model inside the program
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 

@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct WeightsArgs {
-    /// A preset, or a model's directory; without it, the model inside the program
+    /// A preset, a model's directory, or a checkpoint's file; without it, the model inside the program
     pub model: Option<String>,
 
     /// Tokens of the context that is counted with; the model's own where it is left out

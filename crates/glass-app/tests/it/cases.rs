@@ -44,6 +44,12 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("a word too long to be shown", &["tokens", "--vocab", "gpt2", "--merges", ENDLESS], 2),
             case("no such vocabulary", &["tokens", "--vocab", "gpt9", "Hello"], 2),
             case("a vocabulary that is no JSON", &["tokens", "--vocab", "book.txt", "Hello"], 1),
+            case("a folder without a vocabulary", &["tokens", "--vocab", "folder", "Hello"], 1),
+            case("merges without their tokens", &["tokens", "--vocab", "half/merges.txt", "Hello"], 1),
+            case("ranks that are none", &["tokens", "--vocab", "broken.tiktoken", "Hello"], 1),
+            case("ranks of words split otherwise", &["tokens", "--vocab", "other.tiktoken", "Hello"], 1),
+            case("a report on nothing", &["tokenizer", "report", "empty.txt"], 1),
+            case("a report by no vocabulary", &["tokenizer", "report", "--vocab", "gpt9", "book.txt"], 2),
             case("a vocabulary of another kind", &["tokens", "--vocab", "wordpiece.json", "Hello"], 1),
             case(
                 "a vocabulary too small to learn",
@@ -82,6 +88,10 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("a context longer than the model's", &["weights", "gpt2", "--context", "4096"], 2),
             case("a preset where weights are needed", &["generate", "-m", "gpt2", "The"], 2),
             case("a file instead of a directory", &["weights", "book.txt"], 1),
+            case("a checkpoint that would run something", &["generate", "-m", "runs.pt", "The"], 1),
+            case("a checkpoint of an old PyTorch", &["weights", "old.pt"], 1),
+            case("a checkpoint cut short", &["weights", "short.bin"], 1),
+            case("a text for a checkpoint without vocabulary", &["generate", "-m", "f32.bin", "The"], 2),
             case("an empty directory", &["weights", "folder"], 1),
             case("a truncated checkpoint", &["generate", "-m", "truncated", "The"], 1),
             case("an empty checkpoint", &["generate", "-m", "hollow", "The"], 1),
@@ -203,6 +213,21 @@ pub const CASES: &[(&str, &[Case])] = &[
                 2,
             ),
             case(
+                "shards that do not tell their width",
+                &["train", "--data", "even.bin", "--vocab", "300", "--out", "r"],
+                2,
+            ),
+            case(
+                "shards with less than their header says",
+                &["train", "--data", "less.bin", "--vocab", "300", "--out", "r"],
+                1,
+            ),
+            case(
+                "a checkpoint instead of shards",
+                &["train", "--data", "f32.bin", "--vocab", "300", "--out", "r"],
+                1,
+            ),
+            case(
                 "a folder that holds a model",
                 &["train", "--data", "book.txt", "--vocab", "300", "--out", "m"],
                 2,
@@ -238,7 +263,26 @@ pub fn put_files(folder: &Path) {
     fs::create_dir(folder.join("full")).unwrap();
     #[cfg(target_os = "linux")]
     std::os::unix::fs::symlink("/dev/full", folder.join("full/tokenizer.json.part")).unwrap();
+    let ranks: String =
+        ["Ow==", "Cg==", "OwoK"].iter().zip(0..).map(|(token, rank)| format!("{token} {rank}\n")).collect();
+    write("other.tiktoken", ranks.as_bytes());
+    write("broken.tiktoken", b"Ow== 0\n;\n");
+    fs::create_dir(folder.join("half")).unwrap();
+    write("half/merges.txt", "Ġ t\n".as_bytes());
+    let mut less = [20_240_520u32, 1, 3].map(u32::to_le_bytes).concat();
+    less.resize(1024 + 2, 0);
+    write("less.bin", &less);
+    put_checkpoints(folder);
     put_models(folder);
+}
+
+/// Those that the library's tests read.
+fn put_checkpoints(folder: &Path) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../glass/tests/golden/checkpoints");
+    for name in ["runs.pt", "old.pt", "f32.bin"] {
+        fs::copy(golden.join(name), folder.join(name)).unwrap();
+    }
+    fs::write(folder.join("short.bin"), &fs::read(golden.join("f32.bin")).unwrap()[..5000]).unwrap();
 }
 
 /// The tiny model, and what can be wrong with one.

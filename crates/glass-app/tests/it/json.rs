@@ -41,6 +41,36 @@ fn tokens_and_back() {
 }
 
 #[test]
+fn a_report_counts_every_token_and_id() {
+    let scratch = Scratch::new("report");
+    put_model(&scratch.0, "m");
+    let text = "The dog found a ball.\n<|endoftext|>\nIt was glad. ".repeat(3);
+    std::fs::write(scratch.0.join("f.txt"), &text).unwrap();
+    let arguments = ["tokenizer", "report", "-m", "m", "--json", "--top", "400", "f.txt"];
+    let json = glass(&scratch.0, &arguments, b"").json();
+    let n = |pointer: &str| {
+        json.pointer(pointer).and_then(|value| value.as_u64()).unwrap_or_else(|| panic!("{pointer}"))
+    };
+    let tokens = glass(&scratch.0, &["tokens", "-m", "m", "--special", "--json", &text], b"").json();
+    let gpt2 = glass(&scratch.0, &["tokens", "--vocab", "gpt2", "--special", "--json", &text], b"").json();
+    assert_eq!(json["tokens"], tokens["count"]);
+    assert_eq!(json["gpt2"]["tokens"], gpt2["count"]);
+    assert_eq!((n("/bytes"), n("/files")), (text.len() as u64, 1));
+    assert_eq!((n("/ids/special/used"), n("/ids/special/tokens")), (1, 3));
+    let kinds = ["bytes", "merged", "special"];
+    let sum = |field: &str| kinds.iter().map(|kind| n(&format!("/ids/{kind}/{field}"))).sum::<u64>();
+    assert_eq!((sum("tokens"), sum("ids")), (n("/tokens"), n("/vocabulary")));
+    assert_eq!(sum("ids") - sum("used"), n("/never_used/ids"));
+    let list = |name: &str| json[name].as_array().unwrap().clone();
+    let counted: u64 = list("most_frequent").iter().map(|token| token["count"].as_u64().unwrap()).sum();
+    assert_eq!((counted, list("most_frequent").len() as u64), (n("/tokens"), sum("used")));
+    assert!(list("most_frequent").is_sorted_by_key(|token| std::cmp::Reverse(token["count"].as_u64())));
+    assert!(list("longest").is_sorted_by_key(|token| std::cmp::Reverse(token["bytes"].as_u64())));
+    assert!(list("covering").is_sorted_by_key(|share| share["ids"].as_u64()));
+    assert!(n("/covering/0/ids") >= 1 && n("/covering/2/ids") <= sum("used"));
+}
+
+#[test]
 fn generation_is_the_same_for_the_same_seed_and_any_threads() {
     let scratch = Scratch::new("generate");
     put_model(&scratch.0, "m");

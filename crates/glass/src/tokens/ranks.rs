@@ -44,7 +44,9 @@ pub fn read(name: &str, text: &[u8]) -> Result<Tokenizer> {
         })?;
         if rank as usize >= MOST_TOKENS || token.is_empty() || token.len() > LONGEST {
             let why = format!("line {number} has rank {rank} and {} bytes", token.len());
-            return Err(wrong(format!("{why}; ranks are below {MOST_TOKENS}, and tokens of 1 to {LONGEST} bytes")));
+            return Err(wrong(format!(
+                "{why}; ranks are below {MOST_TOKENS}, and tokens of 1 to {LONGEST} bytes"
+            )));
         }
         if ranks.insert(token.into(), rank).is_some() {
             return Err(wrong(format!("line {number} has a token that was there before")));
@@ -78,7 +80,8 @@ fn by_rank(ranks: &Ranks) -> std::result::Result<Vec<&[u8]>, String> {
 /// Refuses tokens that GPT-2's splitting cuts: they were learned from other words, which the file does not describe.
 /// Parts of characters tell nothing.
 fn other_split(tokens: &[&[u8]]) -> std::result::Result<(), String> {
-    let texts = tokens.iter().filter_map(|token| std::str::from_utf8(token).ok()).filter(|text| !text.is_empty());
+    let texts =
+        tokens.iter().filter_map(|token| std::str::from_utf8(token).ok()).filter(|text| !text.is_empty());
     match texts.into_iter().find(|text| split::word_end(text.as_bytes(), 0) < text.len()) {
         None => Ok(()),
         Some(text) => Err(format!(
@@ -119,12 +122,15 @@ fn halves(ranks: &Ranks, token: &[u8], rank: u32) -> Option<(u32, u32)> {
     // Where the pieces begin, and the end; and of every piece the rank when joined with its right neighbour.
     let mut cuts: Vec<usize> = (0..=token.len()).collect();
     let joined = |cuts: &[usize], at: usize| match cuts.get(at + 2) {
-        Some(end) => ranks.get(&token[cuts[at]..*end]).copied().filter(|joined| *joined < rank).unwrap_or(NONE),
+        Some(end) => {
+            ranks.get(&token[cuts[at]..*end]).copied().filter(|joined| *joined < rank).unwrap_or(NONE)
+        }
         None => NONE,
     };
     let mut lower: Vec<u32> = (0..token.len()).map(|at| joined(&cuts, at)).collect();
     while cuts.len() > 3 {
-        let (at, _) = lower.iter().enumerate().filter(|(_, rank)| **rank != NONE).min_by_key(|(_, rank)| **rank)?;
+        let (at, _) =
+            lower.iter().enumerate().filter(|(_, rank)| **rank != NONE).min_by_key(|(_, rank)| **rank)?;
         cuts.remove(at + 1);
         lower.remove(at + 1);
         lower[at] = joined(&cuts, at);

@@ -44,14 +44,18 @@ pub(super) fn header(path: &Path, bytes: &[u8], width: Width) -> Result<usize> {
     let name = |width| if width == Width::U16 { "u16" } else { "u32" };
     if its != width {
         let (its, asked) = (name(its), name(width));
-        return wrong(format!("its header is llm.c's for {its}, but --bin {asked} was given; give --bin {its}"));
+        return wrong(format!(
+            "its header is llm.c's for {its}, but --bin {asked} was given; give --bin {its}"
+        ));
     }
     let expected = LENGTH as u64 + u64::from(ids) * size(its);
     match bytes.len() as u64 == expected {
         true => Ok(LENGTH),
         false => {
             let (found, its) = (bytes.len(), name(its));
-            wrong(format!("its header is llm.c's for {ids} ids in {its}, {expected} bytes in all, but it has {found}"))
+            wrong(format!(
+                "its header is llm.c's for {ids} ids in {its}, {expected} bytes in all, but it has {found}"
+            ))
         }
     }
 }

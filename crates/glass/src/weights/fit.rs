@@ -62,10 +62,15 @@ impl Folder {
         if !self.config.bias && name.ends_with(".bias") && self.is_parameter(name) {
             return match found.bytes.iter().all(|&byte| byte == 0) {
                 true => Ok(()),
-                false => wrong(&format!("is not zero, though {} says there are no biases", self.writer.shape())),
+                false => {
+                    wrong(&format!("is not zero, though {} says there are no biases", self.writer.shape()))
+                }
             };
         }
-        wrong(&format!("is not known in a GPT-2 of the shape in {}; are files mixed up?", self.writer.shape()))
+        wrong(&format!(
+            "is not known in a GPT-2 of the shape in {}; are files mixed up?",
+            self.writer.shape()
+        ))
     }
 
     /// Whether a tensor is one that such a model may have.

@@ -35,9 +35,10 @@ impl Folder {
         match path.is_dir() {
             true => Folder::from_source(Source::Directory(path.to_path_buf())),
             false if path.exists() => Folder::from_checkpoint(path),
-            false => {
-                Err(Error::invalid(path.display(), "is missing; a model's directory or checkpoint was expected"))
-            }
+            false => Err(Error::invalid(
+                path.display(),
+                "is missing; a model's directory or checkpoint was expected",
+            )),
         }
     }
 

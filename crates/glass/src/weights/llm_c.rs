@@ -49,7 +49,9 @@ pub fn read(name: &str, file: &[u8]) -> Result<(Config, Vec<(String, Tensor)>)> 
     let wrong = |why: String| Error::invalid(name, why);
     if file.len() < HEADER {
         let found = file.len();
-        return Err(wrong(format!("has {found} bytes, but llm.c's header alone has {HEADER}; it is cut short")));
+        return Err(wrong(format!(
+            "has {found} bytes, but llm.c's header alone has {HEADER}; it is cut short"
+        )));
     }
     let dtype = match word(file, 1).unwrap_or_default() {
         3 => Dtype::F32,

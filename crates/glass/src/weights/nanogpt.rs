@@ -54,10 +54,13 @@ fn config(name: &str, archive: &Archive<'_>, arguments: Value<'_>) -> Result<Con
             _ => return Err(wrong("a name is no text".into())),
         }
     }
-    let argument = |key: &str| entries.iter().rev().find(|(k, _)| matches!(k, Value::Text(text) if *text == key));
+    let argument =
+        |key: &str| entries.iter().rev().find(|(k, _)| matches!(k, Value::Text(text) if *text == key));
     let size = |key: &str| match argument(key) {
         Some((_, Value::Int(size))) if (1..=LARGEST as i64).contains(size) => Ok(*size as usize),
-        Some((_, Value::Int(size))) => Err(wrong(format!("{key} is {size}; a size from 1 to {LARGEST} was expected"))),
+        Some((_, Value::Int(size))) => {
+            Err(wrong(format!("{key} is {size}; a size from 1 to {LARGEST} was expected")))
+        }
         Some(_) => Err(wrong(format!("{key} is no whole number"))),
         None => Err(wrong(format!("{key} is missing"))),
     };

@@ -41,10 +41,14 @@ impl<'a> Archive<'a> {
         let files = files(file).map_err(wrong)?;
         // All stand in one folder, whose name is the file's when it was written.
         let objects = files.iter().find_map(|(path, place)| Some((path.strip_suffix("data.pkl")?, place)));
-        let (folder, place) = objects
-            .ok_or_else(|| wrong("is a zip archive without data.pkl; one that torch.save wrote was expected".into()))?;
+        let (folder, place) = objects.ok_or_else(|| {
+            wrong("is a zip archive without data.pkl; one that torch.save wrote was expected".into())
+        })?;
         if place.len() > LONGEST_PICKLE {
-            let why = format!("its data.pkl has {} bytes, more than the {LONGEST_PICKLE} there can be", place.len());
+            let why = format!(
+                "its data.pkl has {} bytes, more than the {LONGEST_PICKLE} there can be",
+                place.len()
+            );
             return Err(wrong(why));
         }
         let within = |path: &'_ str| path.strip_prefix(folder).map(str::to_string);
@@ -52,7 +56,8 @@ impl<'a> Archive<'a> {
         if order.is_some_and(|(_, place)| file[place.clone()] != *b"little") {
             return Err(wrong("holds big-endian numbers; little-endian ones were expected".into()));
         }
-        let pickle = Pickle::read(&file[place.clone()]).map_err(|why| wrong(format!("its data.pkl {why}")))?;
+        let pickle =
+            Pickle::read(&file[place.clone()]).map_err(|why| wrong(format!("its data.pkl {why}")))?;
         let storages = files.iter().filter_map(|(path, place)| {
             Some((within(path)?.strip_prefix("data/")?.to_string(), place.clone()))
         });
@@ -69,16 +74,21 @@ impl<'a> Archive<'a> {
         let [storage, Value::Int(offset), size, stride] = view[..] else {
             return Err("is not made as tensors are".into());
         };
-        let Some(Node::Storage(Known::Storage(dtype, bytes), key, numbers)) = self.pickle.node(storage) else {
+        let Some(Node::Storage(Known::Storage(dtype, bytes), key, numbers)) = self.pickle.node(storage)
+        else {
             return Err("is a view of no storage".into());
         };
         let (shape, strides) = (self.sizes(size)?, self.sizes(stride)?);
         let len = contiguous(&shape, &strides)?;
-        let file = self.storages.get(*key).ok_or(format!("stands in data/{}, which is missing", short(key)))?;
+        let file =
+            self.storages.get(*key).ok_or(format!("stands in data/{}, which is missing", short(key)))?;
         let held = usize::try_from(*numbers).ok().and_then(|numbers| numbers.checked_mul(*bytes));
         if held != Some(file.len()) {
             let found = file.len();
-            return Err(format!("stands in data/{}, which has {found} bytes, not {numbers} numbers", short(key)));
+            return Err(format!(
+                "stands in data/{}, which has {found} bytes, not {numbers} numbers",
+                short(key)
+            ));
         }
         let start = usize::try_from(offset).ok();
         let end = start.and_then(|start| start.checked_add(len)).and_then(|end| end.checked_mul(*bytes));
@@ -119,12 +129,14 @@ fn contiguous(shape: &[usize], strides: &[usize]) -> std::result::Result<usize, 
 
 /// The files of an archive and their places in it.
 fn files(file: &[u8]) -> std::result::Result<Vec<(String, Range<usize>)>, String> {
-    let damaged = |error: rawzip::Error| format!("is a zip archive that cannot be read ({error}); is it whole?");
+    let damaged =
+        |error: rawzip::Error| format!("is a zip archive that cannot be read ({error}); is it whole?");
     let archive = ZipArchive::from_slice(file).map_err(damaged)?;
     let mut entries = archive.entries();
     let mut all = Vec::new();
     while let Some(entry) = entries.next_entry().map_err(damaged)? {
-        let path = std::str::from_utf8(entry.file_path().as_bytes()).map_err(|_| "names a file not in UTF-8")?;
+        let path =
+            std::str::from_utf8(entry.file_path().as_bytes()).map_err(|_| "names a file not in UTF-8")?;
         if entry.compression_method() != CompressionMethod::STORE {
             return Err(format!("holds {} compressed; torch.save writes files as they are", short(path)));
         }

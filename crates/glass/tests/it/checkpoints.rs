@@ -52,7 +52,10 @@ fn logits_as_in_pytorch_without_biases() {
 fn refused(path: &Path, parts: &[&str]) {
     let error = open(path).err().expect("refused").to_string();
     let name = path.display().to_string();
-    assert!(parts.iter().chain([&name.as_str()]).all(|part| error.contains(part)), "{error}\nnames {parts:?}");
+    assert!(
+        parts.iter().chain([&name.as_str()]).all(|part| error.contains(part)),
+        "{error}\nnames {parts:?}"
+    );
 }
 
 #[test]
@@ -60,6 +63,7 @@ fn other_ways_to_save_are_refused_by_name() {
     refused(&checkpoint("old.pt"), &["before 1.6"]);
     refused(&checkpoint("f64.pt"), &["dtype F64"]);
     refused(&checkpoint("turned.pt"), &["wte.weight", "row by row", "contiguous"]);
+    refused(&checkpoint("runs.pt"), &["system", "not run"]);
     refused(&checkpoint("logits.json"), &["no checkpoint that is known here"]);
 }
 
@@ -115,7 +119,8 @@ fn a_pickle_that_would_run_something_is_refused_by_name() {
     let path = scratch.path().join("ckpt.pt");
     let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
     let system = [b"\x80\x02cos\nsystem\n", &text("echo caught > caught")[..], b"\x85R."].concat();
-    let hidden = [b"\x80\x02}", &text("model")[..], b"cbuiltins\neval\n", &text("1")[..], b"\x85Rs."].concat();
+    let hidden =
+        [b"\x80\x02}", &text("model")[..], b"cbuiltins\neval\n", &text("1")[..], b"\x85Rs."].concat();
     for (pickle, named) in [
         (&system[..], &["\"os.system\"", "not run"][..]),
         (b"\x80\x02cposix\nsystem\n.", &["\"posix.system\""]),
@@ -151,7 +156,8 @@ fn arguments_of_another_model_are_refused_by_name() {
     let scratch = Scratch::new("arguments");
     let path = scratch.path().join("ckpt.pt");
     let change = |from: &str, skip: usize, to: &str| {
-        let at = original.windows(from.len()).position(|window| window == from.as_bytes()).expect(from) + skip;
+        let at =
+            original.windows(from.len()).position(|window| window == from.as_bytes()).expect(from) + skip;
         let mut bytes = original.clone();
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
         fs::write(&path, bytes).unwrap();

@@ -2,8 +2,8 @@
 //! the file.
 
 use std::fs;
-use std::path::Path;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use glass::weights::folder::Folder;
 

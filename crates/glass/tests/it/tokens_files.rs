@@ -41,7 +41,8 @@ fn a_pair_of_files_is_the_vocabulary() {
     let file: Value = serde_json::from_str(&gpt2.to_json()).unwrap();
     let merges: Vec<&str> =
         file["model"]["merges"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    for (names, head) in [(["vocab.json", "merges.txt"], ""), (["encoder.json", "vocab.bpe"], "#version: 0.2\n")]
+    for (names, head) in
+        [(["vocab.json", "merges.txt"], ""), (["encoder.json", "vocab.bpe"], "#version: 0.2\n")]
     {
         let scratch = Scratch::new("pair");
         let paths = names.map(|name| scratch.path().join(name));
@@ -77,12 +78,14 @@ fn the_files_that_others_publish() {
 /// A small vocabulary whose words a merge need not lead to, and ranks that leave an id free, as p50k_base does.
 #[test]
 fn ranks_that_merges_do_not_lead_to() {
-    let bytes: String = (0..=255u8).map(|byte| format!("{} {byte}\n", BASE64_STANDARD.encode([byte]))).collect();
+    let bytes: String =
+        (0..=255u8).map(|byte| format!("{} {byte}\n", BASE64_STANDARD.encode([byte]))).collect();
     let with = |tokens: &[(&str, u32)]| {
         let lines = tokens.iter().map(|(token, rank)| format!("{} {rank}\n", BASE64_STANDARD.encode(token)));
         bytes.clone() + &lines.collect::<String>()
     };
-    let tokenizer = open("own.tiktoken", &with(&[("ab", 256), ("zebra", 258), ("cd", 259), ("abcd", 260)])).unwrap();
+    let tokenizer =
+        open("own.tiktoken", &with(&[("ab", 256), ("zebra", 258), ("cd", 259), ("abcd", 260)])).unwrap();
     let ids = |text: &str| tokenizer.encode(text, Special::Allowed);
     assert_eq!(ids("zebra"), [258], "a whole word is looked up");
     assert_eq!(ids("zebras").len(), 6);

@@ -10,8 +10,9 @@ use crate::{Error, Result};
 
 /// Reads both files, the vocabulary first; the names stand in errors. `<|endoftext|>` is special where it is there.
 pub fn read(names: [&str; 2], [vocabulary, merges]: [&[u8]; 2]) -> Result<Tokenizer> {
-    let vocab: HashMap<String, u32> = serde_json::from_slice(vocabulary)
-        .map_err(|error| Error::invalid(names[0], format!("it is no list of tokens with their ids: {error}")))?;
+    let vocab: HashMap<String, u32> = serde_json::from_slice(vocabulary).map_err(|error| {
+        Error::invalid(names[0], format!("it is no list of tokens with their ids: {error}"))
+    })?;
     let merges = std::str::from_utf8(merges)
         .map_err(|error| Error::invalid(names[1], format!("it is no list of merges: {error}")))?;
     // The first line may tell the version.

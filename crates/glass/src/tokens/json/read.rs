@@ -200,8 +200,7 @@ fn merges(name: &str, alphabet: &Alphabet, model: &Model) -> Result<Merges> {
         *token = id(&alphabet.write(&[byte as u8]), &why)?;
     }
     if model.merges.len() > MOST_MERGES {
-        let why =
-            format!("has {} merges; at most {MOST_MERGES} can be read", model.merges.len());
+        let why = format!("has {} merges; at most {MOST_MERGES} can be read", model.merges.len());
         return Err(Error::invalid(name, why));
     }
     let by_ids = model.merges.iter().enumerate().map(|(rank, pair)| {

@@ -225,7 +225,9 @@ impl<'a> Machine<'a> {
             Value::Known(Known::Dictionary) if arguments.is_empty() => Node::Dictionary(Vec::new()),
             // The first four say which tensor; the others, how it learned.
             Value::Known(Known::Tensor) if arguments.len() >= 4 => Node::Tensor(arguments[..4].to_vec()),
-            _ => return Err("calls something that is neither a tensor nor a dictionary; it is not run".into()),
+            _ => {
+                return Err("calls something that is neither a tensor nor a dictionary; it is not run".into());
+            }
         };
         self.push(made);
         Ok(())

@@ -1,0 +1,166 @@
+//! `glass tokenizer report`: how well a vocabulary fits a text.
+
+use std::io::Write as _;
+
+use glass::tokens::Tokenizer;
+use glass::tokens::usage::{Ids, Kind, Usage};
+use serde_json::{Value, json};
+
+use super::texts;
+use crate::args::ReportArgs;
+use crate::fail::Fail;
+use crate::model_arg;
+use crate::out::{Out, count, number};
+use crate::progress::Line;
+use crate::tokens::{lossy, quoted};
+
+/// The kinds of ids that are counted, and what they are called.
+const KINDS: [(Kind, &str, &str); 3] = [
+    (Kind::Byte, "bytes", "single bytes"),
+    (Kind::Merged, "merged", "merged"),
+    (Kind::Special, "special", "special"),
+];
+
+/// Shares of a text, and how they are told.
+const SHARES: [(f64, &str); 3] = [(0.5, "half"), (0.9, "nine tenths"), (0.99, "99 of 100")];
+
+/// Counts, and shows.
+pub fn run(args: &ReportArgs) -> Result<(), Fail> {
+    let (name, tokenizer) = match &args.vocab {
+        Some(vocabulary) => (vocabulary.clone(), model_arg::vocabulary("--vocab", vocabulary)?),
+        None => {
+            let model = args.model.as_deref();
+            (model_arg::name(model), model_arg::tokenizer(model)?)
+        }
+    };
+    let report = Report::count(args, name, tokenizer)?;
+    let mut out = Out::new();
+    match args.json {
+        true => out.json(&report.document())?,
+        false => report.show(&mut out)?,
+    }
+    out.done()
+}
+
+struct Report {
+    name: String,
+    tokenizer: Tokenizer,
+    files: usize,
+    own: Usage,
+    gpt2: Usage,
+    top: usize,
+}
+
+impl Report {
+    fn count(args: &ReportArgs, name: String, tokenizer: Tokenizer) -> Result<Report, Fail> {
+        let (found, texts) = texts(&args.files, &args.field)?;
+        let (mut own, mut gpt2) = (Usage::new(&tokenizer), Usage::new(&Tokenizer::gpt2()));
+        let mut line = Line::default();
+        for text in texts {
+            let text = text?;
+            own.add(&text);
+            gpt2.add(&text);
+            let rate = own.bytes() as f64 / 1e6 / line.seconds().max(1e-3);
+            line.show(&format!("{} bytes read, {rate:.1} MB/s", number(own.bytes())));
+        }
+        line.end();
+        if own.bytes() == 0 {
+            return Err(Fail::failed(format!("{}: there is no text in it to report on", found[0].display())));
+        }
+        Ok(Report { name, tokenizer, files: found.len(), own, gpt2, top: args.top })
+    }
+
+    fn bytes(&self, id: u32) -> &[u8] {
+        self.tokenizer.token(id).unwrap_or_default()
+    }
+
+    fn share(&self, tokens: u64) -> f64 {
+        tokens as f64 / self.own.tokens().max(1) as f64
+    }
+
+    /// Tokens that never occur: merged ones first, which somebody learned for nothing.
+    fn never_used(&self) -> Vec<u32> {
+        let mut never = self.own.never_used();
+        never.sort_by_key(|id| self.own.kind(*id) != Kind::Merged);
+        never
+    }
+
+    fn document(&self) -> Value {
+        let Report { own, gpt2, top, .. } = self;
+        let token = |id: &u32| {
+            let (bytes, count) = (self.bytes(*id), own.count(*id));
+            json!({"id": id, "text": lossy(bytes), "bytes": bytes.len(), "count": count, "share": self.share(count)})
+        };
+        let list = |ids: Vec<u32>| ids.iter().take(*top).map(token).collect::<Vec<_>>();
+        let kinds = KINDS.map(|(kind, name, _)| {
+            let Ids { ids, used, tokens } = own.ids(kind);
+            (
+                name.to_string(),
+                json!({"ids": ids, "used": used, "tokens": tokens, "share": self.share(tokens)}),
+            )
+        });
+        let covering = SHARES.map(|(share, _)| json!({"share": share, "ids": own.covering(share)}));
+        let never = self.never_used();
+        json!({
+            "vocabulary": self.tokenizer.vocabulary_size(), "files": self.files, "bytes": own.bytes(),
+            "tokens": own.tokens(), "bytes_per_token": own.bytes_per_token(),
+            "gpt2": {"tokens": gpt2.tokens(), "bytes_per_token": gpt2.bytes_per_token()},
+            "ids": Value::Object(kinds.into_iter().collect()), "covering": covering,
+            "most_frequent": list(own.most_frequent()), "longest": list(own.longest()),
+            "never_used": {"ids": never.len(), "examples": list(never)},
+        })
+    }
+
+    fn show(&self, out: &mut Out) -> Result<(), Fail> {
+        let (vocabulary, bytes) = (number(self.tokenizer.vocabulary_size() as u64), number(self.own.bytes()));
+        let (name, files) = (out.bold(&self.name), count(self.files, "file"));
+        writeln!(out, "{name}: {vocabulary} tokens, on {bytes} bytes of text from {files}\n")?;
+        self.lengths(out)?;
+        self.kinds(out)?;
+        self.list(out, "the most frequent", &self.own.most_frequent())?;
+        self.list(out, "the longest", &self.own.longest())?;
+        let never = self.never_used();
+        self.list(out, &format!("never used: {}, as", number(never.len() as u64)), &never)
+    }
+
+    /// Beside GPT-2's.
+    fn lengths(&self, out: &mut Out) -> Result<(), Fail> {
+        let heading = format!("{:<20}{:>14}{:>18}{:>14}", "", "tokens", "bytes per token", "of GPT-2's");
+        writeln!(out, "{}", out.bold(&heading))?;
+        let most = self.gpt2.tokens().max(1) as f64;
+        for (name, usage) in [("this vocabulary", &self.own), ("GPT-2's", &self.gpt2)] {
+            let (tokens, length) = (usage.tokens(), usage.bytes_per_token().unwrap_or_default());
+            let part = 100.0 * tokens as f64 / most;
+            writeln!(out, "{name:<20}{:>14}{length:>18.3}{part:>12.1} %", number(tokens))?;
+        }
+        Ok(())
+    }
+
+    fn kinds(&self, out: &mut Out) -> Result<(), Fail> {
+        let heading = format!("\n{:<20}{:>14}{:>18}{:>14}", "ids", "there", "used", "of all tokens");
+        writeln!(out, "{}", out.bold(&heading))?;
+        for (kind, _, name) in KINDS {
+            let Ids { ids, used, tokens } = self.own.ids(kind);
+            let [ids, used] = [ids, used].map(number);
+            writeln!(out, "{name:<20}{ids:>14}{used:>18}{:>12.1} %", 100.0 * self.share(tokens))?;
+        }
+        let covering =
+            SHARES.map(|(share, name)| format!("{name} {}", number(self.own.covering(share) as u64)));
+        writeln!(out, "{:<20}{}", "so many ids make up", covering.join(", "))?;
+        Ok(())
+    }
+
+    fn list(&self, out: &mut Out, heading: &str, ids: &[u32]) -> Result<(), Fail> {
+        if ids.is_empty() || self.top == 0 {
+            return Ok(());
+        }
+        let heading = format!("\n{:<29}{:>9}{:>14}", heading, "bytes", "times");
+        writeln!(out, "{}", out.bold(&heading))?;
+        for &id in ids.iter().take(self.top) {
+            let (bytes, times) = (self.bytes(id), self.own.count(id));
+            let share = out.dim(&format!("{:>6.2} %", 100.0 * self.share(times)));
+            writeln!(out, "{id:>7}  {:<22}{:>7}{:>14} {share}", quoted(bytes), bytes.len(), number(times))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! How a vocabulary's ids are used by a text: which often, which never.
+
+use std::cmp::Reverse;
+
+use super::{Special, Tokenizer};
+
+/// A text's tokens, counted by id.
+#[derive(Clone, Debug)]
+pub struct Usage {
+    tokenizer: Tokenizer,
+    counts: Vec<u64>,
+    bytes: u64,
+}
+
+/// What an id stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// One byte.
+    Byte,
+    /// Several, merged.
+    Merged,
+    /// A special token.
+    Special,
+    /// Nothing: no token has the id.
+    Nothing,
+}
+
+/// The ids of one kind.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Ids {
+    /// How many there are.
+    pub ids: u64,
+    /// How many of them occur.
+    pub used: u64,
+    /// Their tokens in the text.
+    pub tokens: u64,
+}
+
+impl Usage {
+    /// Of a vocabulary, before any text.
+    pub fn new(tokenizer: &Tokenizer) -> Usage {
+        Usage { tokenizer: tokenizer.clone(), counts: vec![0; tokenizer.vocabulary_size()], bytes: 0 }
+    }
+
+    /// Counts the tokens of a text, or of the next part of one. Special tokens in it are what they are.
+    pub fn add(&mut self, text: &[u8]) {
+        self.bytes += text.len() as u64;
+        for id in self.tokenizer.encode_parallel(text, Special::Allowed) {
+            self.counts[id as usize] += 1;
+        }
+    }
+
+    /// Bytes of text.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Tokens of text.
+    pub fn tokens(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Bytes of text for every token of it; none before there is one.
+    pub fn bytes_per_token(&self) -> Option<f64> {
+        Some(self.tokens()).filter(|tokens| *tokens > 0).map(|tokens| self.bytes as f64 / tokens as f64)
+    }
+
+    /// How often a token occurs.
+    pub fn count(&self, id: u32) -> u64 {
+        self.counts.get(id as usize).copied().unwrap_or(0)
+    }
+
+    /// What an id stands for.
+    pub fn kind(&self, id: u32) -> Kind {
+        match self.tokenizer.token(id) {
+            None => Kind::Nothing,
+            Some(_) if self.tokenizer.is_special(id) => Kind::Special,
+            Some([_]) => Kind::Byte,
+            Some(_) => Kind::Merged,
+        }
+    }
+
+    /// The ids of a kind.
+    pub fn ids(&self, kind: Kind) -> Ids {
+        let counts = self.all().filter(|id| self.kind(*id) == kind).map(|id| self.count(id));
+        counts.fold(Ids::default(), |all, count| Ids {
+            ids: all.ids + 1,
+            used: all.used + u64::from(count > 0),
+            tokens: all.tokens + count,
+        })
+    }
+
+    /// The tokens that occur, the most frequent first; of equally frequent ones the lower id.
+    pub fn most_frequent(&self) -> Vec<u32> {
+        let mut used: Vec<u32> = self.all().filter(|id| self.count(*id) > 0).collect();
+        used.sort_by_key(|id| (Reverse(self.count(*id)), *id));
+        used
+    }
+
+    /// All tokens, the longest in bytes first; of equally long ones the lower id.
+    pub fn longest(&self) -> Vec<u32> {
+        let mut all: Vec<u32> = self.all().filter(|id| self.kind(*id) != Kind::Nothing).collect();
+        all.sort_by_key(|id| (Reverse(self.tokenizer.token(*id).map_or(0, <[u8]>::len)), *id));
+        all
+    }
+
+    /// The tokens that never occur, by id.
+    pub fn never_used(&self) -> Vec<u32> {
+        self.all().filter(|id| self.count(*id) == 0 && self.kind(*id) != Kind::Nothing).collect()
+    }
+
+    /// How few ids make up this share (0 to 1) of the text's tokens.
+    pub fn covering(&self, share: f64) -> usize {
+        let (wanted, mut sum) = (share * self.tokens() as f64, 0);
+        let rarer = self.most_frequent().into_iter().skip_while(|id| {
+            let before = sum;
+            sum += self.count(*id);
+            (before as f64) < wanted
+        });
+        self.most_frequent().len() - rarer.count()
+    }
+
+    fn all(&self) -> impl Iterator<Item = u32> + use<> {
+        0..self.counts.len() as u32
+    }
+}
