@@ -43,11 +43,11 @@ impl<'a> Machine<'a> {
                 b'}' => self.push(Node::Dictionary(Vec::new())),
                 b']' | b')' => self.push(Node::List(Vec::new())),
                 0x85..=0x87 => self.tuple(usize::from(code - 0x84))?,
-                b't' => self.to_mark().map(|values| self.push(Node::List(values)))?,
+                b't' => self.above_mark().map(|values| self.push(Node::List(values)))?,
                 b'a' => self.pop().and_then(|value| self.append(vec![value]))?,
-                b'e' => self.to_mark().and_then(|values| self.append(values))?,
+                b'e' => self.above_mark().and_then(|values| self.append(values))?,
                 b's' => self.pop_two().and_then(|pair| self.set(pair.to_vec()))?,
-                b'u' => self.to_mark().and_then(|values| self.set(values))?,
+                b'u' => self.above_mark().and_then(|values| self.set(values))?,
                 b'q' => self.take().and_then(|[n]: [u8; 1]| self.remember(n.into()))?,
                 b'r' => self.take().and_then(|n| self.remember(u32::from_le_bytes(n)))?,
                 b'h' => self.take().and_then(|[n]: [u8; 1]| self.recall(n.into()))?,
@@ -129,7 +129,7 @@ impl<'a> Machine<'a> {
         Ok([self.pop()?, second])
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Value<'a>>> {
+    fn above_mark(&mut self) -> Result<Vec<Value<'a>>> {
         let mark = self.marks.pop().ok_or("is damaged: it goes back to a mark that is not there")?;
         Ok(self.stack.split_off(mark))
     }
