@@ -5,6 +5,7 @@
 
 mod args;
 mod chat;
+mod draw;
 mod embedded;
 mod fail;
 mod generate;

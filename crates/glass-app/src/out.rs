@@ -17,8 +17,7 @@ impl Out {
     /// Standard output, with colours where they are seen and wanted.
     pub fn new() -> Out {
         let terminal = io::stdout().is_terminal();
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || is_dumb();
         Out { to: BufWriter::new(io::stdout().lock()), terminal, colours: terminal && !unwanted }
     }
 
@@ -68,6 +67,11 @@ impl Write for Out {
     fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
     }
+}
+
+/// Whether the terminal says of itself that it can do nothing but lines.
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|value| value == "dumb")
 }
 
 /// 175181291520 as `175,181,291,520`.

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use crate::out::duration;
+use crate::out::{duration, is_dumb};
 
 /// The line. Nothing is shown in the first second: what takes less needs none.
 pub struct Line {
@@ -15,11 +15,17 @@ pub struct Line {
 
 impl Default for Line {
     fn default() -> Line {
-        Line { begun: Instant::now(), shown: None, terminal: io::stderr().is_terminal(), width: 0 }
+        let terminal = io::stderr().is_terminal() && !is_dumb();
+        Line { begun: Instant::now(), shown: None, terminal, width: 0 }
     }
 }
 
 impl Line {
+    /// In plain lines, whatever there is a terminal.
+    pub fn plain() -> Line {
+        Line { terminal: false, ..Line::default() }
+    }
+
     /// Seconds since the beginning.
     pub fn seconds(&self) -> f64 {
         self.begun.elapsed().as_secs_f64()

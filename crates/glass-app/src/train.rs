@@ -1,8 +1,11 @@
 //! `glass train`: from text to a model.
 
 mod data;
+mod display;
 mod plan;
+mod seen;
 mod subject;
+mod tensorboard;
 mod watch;
 
 use std::io::Write as _;
@@ -27,6 +30,7 @@ use crate::fail::{Fail, say};
 use crate::model_arg;
 use crate::out::{Out, number};
 use data::Sets;
+use display::terminal;
 use plan::Budget;
 use subject::Subject;
 use watch::Progress;
@@ -62,12 +66,13 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     let plan = learner.plan().clone();
     let stop = Arc::new(AtomicBool::new(false));
     on_interrupt(stop.clone());
-    let mut progress =
-        Progress::new(args, &subject, settings.steps, budget.flops_to_learn, roof, stop.clone());
+    let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
+    let (validates, flops) = (validation.is_some(), budget.flops_to_learn);
+    let mut progress = Progress::new(args, &subject, &settings, validates, flops, roof, stop.clone());
     let run = Run {
         settings: &settings,
         train: &sets.train,
-        validation: sets.validation.as_ref().filter(|_| !settings.overfit),
+        validation,
         folder: &args.out,
         model: subject.save(&plan, args.shape.dtype.dtype()),
         resume: args.run.resume,
@@ -160,9 +165,13 @@ fn on_interrupt(stop: Arc<AtomicBool>) {
     on_termination(stop.clone());
     let handler = move || {
         if stop.swap(true, Ordering::Relaxed) {
+            terminal::close();
             std::process::exit(130);
         }
-        say("stopping after this step, checkpoint first; Ctrl-C again stops at once");
+        // A display says it itself.
+        if !terminal::is_on() {
+            say("stopping after this step, checkpoint first; Ctrl-C again stops at once");
+        }
     };
     if let Err(error) = ctrlc::set_handler(handler) {
         say(&format!("Ctrl-C will stop the run without a checkpoint: {error}"));

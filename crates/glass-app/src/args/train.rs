@@ -247,6 +247,10 @@ pub struct RunArgs {
     #[arg(long)]
     pub plan: bool,
 
+    /// Plain lines on a terminal too, no display
+    #[arg(long)]
+    pub plain: bool,
+
     /// JSON: a line for every step as in log.jsonl, and one at the end
     #[arg(long)]
     pub json: bool,
@@ -318,8 +322,11 @@ without validation the last one saved. DIR/train holds the checkpoints and log.j
 way and saves first; a run killed at any moment resumes from its last checkpoint, with the same bytes as one that never
 stopped. A folder that already holds a run is refused without --resume.
 
-The progress line tells the loss (nats per token), tokens per second, GFLOP/s reached and which share that is of the
-multiply-adds this machine does in registers, measured at the start (mfu), and the time left.
+On a terminal a display shows the loss (nats per token) over the steps, tokens per second, GFLOP/s reached and which share
+that is of the multiply-adds this machine does in registers, measured at the start (mfu), the time left, the latest sample.
+Elsewhere, with --plain, or with TERM=dumb a line says it now and then. DIR/train/curve.svg, drawn with every checkpoint,
+shows how the run learned so far; DIR/train/events.out.tfevents.* are the same numbers for TensorBoard
+(tensorboard --logdir DIR).
 
 JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\"lr\",\"grad_norm\",\"tokens_per_second\",
 \"mfu\",\"tokens\",\"seconds\"}, null where nothing was measured; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},

@@ -1,83 +1,141 @@
-//! What is seen of a run: a line of progress, and what the model says by now.
+//! What is seen of a run, and where it is shown: on a display or in lines, in `curve.svg`, in TensorBoard's events.
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use glass::Result;
 use glass::backend::Cpu;
 use glass::generate::{Runner, Wish, generate};
 use glass::next_token::Sampling;
 use glass::train::learner::Learner;
+use glass::train::log;
+use glass::train::settings::Settings;
 use glass::train::watch::{Event, Watch};
 use glass::weights::Weights;
 
+use super::display::Display;
+use super::seen::Seen;
 use super::subject::Subject;
+use super::tensorboard::Events;
 use crate::args::TrainArgs;
+use crate::draw::curve;
+use crate::draw::history::History;
 use crate::fail::{Fail, say};
-use crate::out::{Out, duration, number};
+use crate::out::{Out, number};
 use crate::progress::Line;
 
 /// Tokens of a sample.
 const SAMPLE: usize = 80;
+/// Remarks that stay on the terminal when a display ends.
+const REMARKS: usize = 12;
 
 /// Watches a run.
 pub struct Progress<'a> {
     subject: &'a Subject,
-    steps: u64,
+    /// The run's own folder, `DIR/train`.
+    folder: PathBuf,
     flops: u64,
     roof: f64,
-    minutes: Option<f64>,
     stop: Arc<AtomicBool>,
+    seen: Arc<Mutex<Seen>>,
+    display: Option<Display>,
     line: Line,
-    /// Step and second at which this sitting began.
-    begun: (u64, f64),
+    events: Option<Events>,
     json: Option<Out>,
     /// What became of standard output.
     written: std::result::Result<(), Fail>,
 }
 
 impl<'a> Progress<'a> {
-    /// Of a run of `steps` steps, in which learning a token takes `flops`, on a machine with this roof.
+    /// Of a run with these settings, in which learning a token takes `flops`, on a machine with this roof.
     pub fn new(
         args: &TrainArgs,
         subject: &'a Subject,
-        steps: u64,
+        settings: &Settings,
+        validates: bool,
         flops: u64,
         roof: f64,
         stop: Arc<AtomicBool>,
     ) -> Progress<'a> {
+        let seen = Seen::new(args.out.display().to_string(), settings, validates, flops, args.run.minutes);
+        let seen = Arc::new(Mutex::new(seen));
+        let display = Display::is_wanted(&args.run).then(|| Display::start(seen.clone(), stop.clone()));
         Progress {
             subject,
-            steps,
+            folder: args.out.join("train"),
             flops,
             roof,
-            minutes: args.run.minutes,
             stop,
-            line: Line::default(),
-            begun: (0, 0.0),
+            seen,
+            display,
+            line: if args.run.plain { Line::plain() } else { Line::default() },
+            events: None,
             json: args.run.json.then(Out::new),
             written: Ok(()),
         }
     }
 
-    /// The end of the line.
+    /// The display ends, and what it said last stays as lines.
     pub fn end(mut self) -> std::result::Result<(), Fail> {
         self.line.end();
+        if let Some(mut display) = self.display.take() {
+            display.end();
+            let seen = self.seen();
+            let skipped = seen.remarks.len().saturating_sub(REMARKS);
+            seen.remarks.iter().skip(skipped).for_each(|remark| say(remark));
+            if let Some((step, text)) = &seen.sample {
+                let _ = writeln!(std::io::stderr(), "step {step} says: {text}");
+            }
+            let _ = writeln!(std::io::stderr(), "{}", seen.text());
+        }
         self.written
     }
 
-    fn remark(&mut self, text: &str) {
-        self.line.end();
-        say(text);
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn step(&mut self, line: &glass::train::log::Line, epochs: f64) {
-        let seconds = self.line.seconds();
-        if self.minutes.is_some_and(|minutes| seconds >= 60.0 * minutes) {
+    fn remark(&mut self, text: &str) {
+        self.seen().remark(text);
+        if self.display.is_none() {
+            self.line.end();
+            say(text);
+        }
+    }
+
+    fn begin(&mut self, step: u64, resumed: bool) {
+        // The log was cut off at this step already.
+        let history = History::read(&self.folder.join("log.jsonl"));
+        self.seen().begin(step, history);
+        let events = Events::open(&self.folder, step);
+        self.events = self.noted("events for TensorBoard", events);
+        if resumed {
+            self.remark(&format!("going on after step {}", number(step)));
+        }
+    }
+
+    fn step(&mut self, line: &log::Line, epochs: f64) {
+        let (over, text, now) = {
+            let mut seen = self.seen();
+            seen.step(line, epochs);
+            (seen.is_over(), seen.text(), line.step == seen.steps || seen.taken() == 1)
+        };
+        if over {
             self.stop.store(true, Ordering::Relaxed);
         }
+        self.write(line);
+        self.to_events(|events| events.step(line));
+        match (&self.display, now) {
+            (Some(_), _) => {}
+            (None, true) => self.line.now(&text),
+            (None, false) => self.line.show(&text),
+        }
+    }
+
+    fn write(&mut self, line: &log::Line) {
         if let Some(out) = &mut self.json {
             let written = out.json(line).and_then(|()| out.show());
             // Where nobody reads any more, the run stops, checkpoint first.
@@ -87,37 +145,38 @@ impl<'a> Progress<'a> {
                 self.stop.store(true, Ordering::Relaxed);
             }
         }
-        let (first, since) = self.begun;
-        let (done, left) = (line.step - first, self.steps - line.step);
-        let left = (seconds - since) / done.max(1) as f64 * left as f64;
-        let left = self.minutes.map_or(left, |minutes| left.min(60.0 * minutes - seconds));
-        let speed = line.tokens_per_second.unwrap_or_default();
-        let gflops = speed * self.flops as f64 / 1e9;
-        let share = 100.0 * line.mfu.unwrap_or_default();
-        let text = format!(
-            "step {} of {}  epoch {epochs:.2}  loss {:.4}  {} tokens/s  {gflops:.0} GFLOP/s ({share:.0} % of the FMA roof)  {} left",
-            number(line.step),
-            number(self.steps),
-            line.loss,
-            number(speed as u64),
-            duration(left)
-        );
-        match line.step == self.steps || done == 1 {
-            true => self.line.now(&text),
-            false => self.line.show(&text),
+    }
+
+    /// Pictures are drawn where checkpoints are saved.
+    fn saved(&mut self) {
+        self.to_events(|events| events.sync());
+        let history = self.seen().history.clone();
+        let drawn = curve::write(&self.folder.join("curve.svg"), &history);
+        self.noted("curve.svg", drawn);
+    }
+
+    /// Adds to the events, as long as that succeeds.
+    fn to_events(&mut self, add: impl FnOnce(&mut Events) -> std::io::Result<()>) {
+        if let Some(added) = self.events.as_mut().map(add)
+            && self.noted("events for TensorBoard", added).is_none()
+        {
+            self.events = None;
         }
+    }
+
+    /// A run goes on without its pictures.
+    fn noted<T>(&mut self, what: &str, done: std::io::Result<T>) -> Option<T> {
+        let failed = |folder: &Path, error| {
+            format!("{}: the {what} cannot be written: {error}; the run goes on", folder.display())
+        };
+        done.map_err(|error| self.remark(&failed(&self.folder.clone(), error))).ok()
     }
 }
 
 impl Watch<Cpu> for Progress<'_> {
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::Started { step, resumed, .. } => {
-                self.begun = (step, self.line.seconds());
-                if resumed {
-                    self.remark(&format!("going on after step {}", number(step)));
-                }
-            }
+            Event::Started { step, resumed, .. } => self.begin(step, resumed),
             Event::Step { line, epochs } => self.step(line, epochs),
             Event::Spike { step, loss, usual } => {
                 self.remark(&format!("step {step}: the loss is {loss:.4}, where {usual:.4} was usual"));
@@ -128,12 +187,18 @@ impl Watch<Cpu> for Progress<'_> {
                 let best = if best { ", the best so far" } else { "" };
                 self.remark(&format!("step {step}: validation loss {loss:.4}{bits}{best}"));
             }
-            Event::Sampling { .. } | Event::Saved { .. } | Event::Stopped { .. } => {}
+            Event::Saved { step, .. } => {
+                self.saved();
+                if self.display.is_some() {
+                    self.remark(&format!("step {step}: checkpoint saved"));
+                }
+            }
+            Event::Sampling { .. } | Event::Stopped { .. } => {}
         }
     }
 
     fn seconds(&mut self) -> Option<f64> {
-        Some(self.line.seconds())
+        Some(self.seen().seconds())
     }
 
     fn utilisation(&mut self, tokens_per_second: f64) -> Option<f64> {
@@ -150,9 +215,13 @@ impl Watch<Cpu> for Progress<'_> {
         let wish = Wish { tokens: SAMPLE, sampling, ends: end.into_iter().collect(), ..Wish::default() };
         let tokenizer = self.subject.tokenizer.as_ref();
         let said = generate(&mut runner, tokenizer, &wish, 0, &mut |_| ControlFlow::Continue(()))?;
-        self.line.end();
         let text = if tokenizer.is_some() { said.text } else { format!("{:?}", said.ids) };
-        let _ = writeln!(std::io::stderr(), "step {step} says: {text}");
+        self.to_events(|events| events.sample(step, &text));
+        if self.display.is_none() {
+            self.line.end();
+            let _ = writeln!(std::io::stderr(), "step {step} says: {text}");
+        }
+        self.seen().sample = Some((step, text));
         Ok(())
     }
 }

@@ -1,0 +1,6 @@
+//! What is drawn: pictures as SVG, and columns of text.
+
+pub mod columns;
+pub mod curve;
+pub mod history;
+pub mod scale;

@@ -1,0 +1,188 @@
+//! The losses of a run in bounded memory: where there are many, neighbouring steps share a point.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+
+use glass::train::log::Line;
+
+/// Points at most. A picture has fewer columns.
+const MOST: usize = 2048;
+
+/// Some steps in a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// The last of them.
+    pub step: u64,
+    /// Tokens seen by then.
+    pub tokens: u64,
+    /// Their mean loss, nats per token.
+    pub loss: f64,
+    /// Their mean learning rate.
+    pub rate: f64,
+}
+
+/// One evaluation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// After this step.
+    pub step: u64,
+    /// Tokens seen by then.
+    pub tokens: u64,
+    /// Nats per token.
+    pub loss: f64,
+    /// Bits per byte of text, where the bytes are known.
+    pub bits_per_byte: Option<f64>,
+}
+
+/// What is known of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    /// Steps of a point.
+    per: u64,
+    /// Steps of the last point: up to `per`.
+    filled: u64,
+    points: Vec<Point>,
+    evaluations: Vec<Evaluation>,
+}
+
+impl Default for History {
+    fn default() -> History {
+        History { per: 1, filled: 1, points: Vec::new(), evaluations: Vec::new() }
+    }
+}
+
+impl History {
+    /// Of a run that was logged, as far as the log can be read.
+    pub fn read(log: &Path) -> History {
+        let mut history = History::default();
+        if let Ok(file) = File::open(log) {
+            let lines = BufReader::new(file).lines().map_while(Result::ok);
+            lines.map_while(|line| serde_json::from_str(&line).ok()).for_each(|line| history.add(&line));
+        }
+        history
+    }
+
+    /// Adds a step.
+    pub fn add(&mut self, line: &Line) {
+        let next = Point { step: line.step, tokens: line.tokens, loss: line.loss, rate: line.lr.into() };
+        if let Some(loss) = line.val_loss {
+            let Line { step, tokens, bits_per_byte, .. } = *line;
+            self.evaluations.push(Evaluation { step, tokens, loss, bits_per_byte });
+        }
+        if self.filled == self.per && self.points.len() == MOST {
+            self.halve();
+        }
+        match self.points.last_mut() {
+            Some(last) if self.filled < self.per => {
+                self.filled += 1;
+                let share = 1.0 / self.filled as f64;
+                *last = Point {
+                    loss: last.loss + (next.loss - last.loss) * share,
+                    rate: last.rate + (next.rate - last.rate) * share,
+                    ..next
+                };
+            }
+            _ => {
+                self.filled = 1;
+                self.points.push(next);
+            }
+        }
+    }
+
+    /// Two points become one.
+    fn halve(&mut self) {
+        let join = |pair: &[Point]| Point {
+            loss: (pair[0].loss + pair[1].loss) / 2.0,
+            rate: (pair[0].rate + pair[1].rate) / 2.0,
+            ..pair[1]
+        };
+        self.points = self.points.chunks_exact(2).map(join).collect();
+        self.per *= 2;
+        self.filled = self.per;
+    }
+
+    /// The points, in the order of the steps.
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// The evaluations, likewise.
+    pub fn evaluations(&self) -> &[Evaluation] {
+        &self.evaluations
+    }
+
+    /// Bits per byte of a nat per token of the validation text.
+    pub fn bits_per_nat(&self) -> Option<f64> {
+        self.evaluations.last().and_then(|last| Some(last.bits_per_byte? / last.loss))
+    }
+
+    /// The loss of every point as the mean of its surroundings: of as many points on either side, a thirtieth of all
+    /// where the ends are that far, so that it neither lags nor leads.
+    pub fn smooth(&self) -> Vec<f64> {
+        let count = self.points.len();
+        let sums: Vec<f64> = std::iter::once(0.0)
+            .chain(self.points.iter().scan(0.0, |sum, point| {
+                *sum += point.loss;
+                Some(*sum)
+            }))
+            .collect();
+        let mean = |at: usize| {
+            let reach = (count / 30).min(at).min(count - 1 - at);
+            (sums[at + reach + 1] - sums[at - reach]) / (2 * reach + 1) as f64
+        };
+        (0..count).map(mean).collect()
+    }
+
+    /// The losses that a picture shows, from its lower edge to its upper: all of the validation's and of the smooth
+    /// curve but the highest of its beginning, which would press all others flat.
+    pub fn range(&self) -> (f64, f64) {
+        let mut losses = self.smooth();
+        losses.sort_by(f64::total_cmp);
+        let least = losses.first().copied().unwrap_or(0.0);
+        let most = losses.get((losses.len() * 49 / 50).saturating_sub(1)).copied().unwrap_or(1.0);
+        let others = self.evaluations.iter().map(|evaluation| evaluation.loss);
+        let (low, high) = others.fold((least, most), |(low, high), loss| (low.min(loss), high.max(loss)));
+        let margin = ((high - low) * 0.06).max(0.01);
+        ((low - margin).max(0.0), high + margin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(step: u64) -> Line {
+        Line {
+            step,
+            loss: 8.0 / step as f64,
+            val_loss: step.is_multiple_of(1000).then_some(2.0),
+            bits_per_byte: None,
+            lr: 0.5,
+            grad_norm: 1.0,
+            tokens_per_second: None,
+            mfu: None,
+            tokens: 10 * step,
+            seconds: None,
+        }
+    }
+
+    #[test]
+    fn many_steps_share_points_and_keep_their_mean() {
+        let mut history = History::default();
+        (1..=5000).for_each(|step| history.add(&line(step)));
+        let points = history.points();
+        assert_eq!((points.len(), history.per, history.evaluations().len()), (1250, 4, 5));
+        let first: f64 = (1..=4).map(|step| line(step).loss).sum::<f64>() / 4.0;
+        assert!((points[0].loss - first).abs() < 1e-12);
+        assert_eq!((points[1249].step, points[1249].tokens), (5000, 50_000));
+    }
+
+    #[test]
+    fn smoothing_keeps_a_straight_line() {
+        let mut history = History::default();
+        (1..=300).for_each(|step| history.add(&Line { loss: step as f64, ..line(step) }));
+        let smooth = history.smooth();
+        assert!(smooth.iter().zip(1..).all(|(loss, step)| (loss - f64::from(step)).abs() < 1e-9));
+    }
+}

@@ -1,0 +1,75 @@
+//! Axes that can be read: round numbers, and where they stand.
+
+/// An axis: values from `low` to `high` stand at places from `from` to `to`.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// The least value.
+    pub low: f64,
+    /// The greatest.
+    pub high: f64,
+    /// The place of the least.
+    pub from: f64,
+    /// The place of the greatest.
+    pub to: f64,
+}
+
+impl Scale {
+    /// The place of a value, beyond the axis where the value is.
+    pub fn at(&self, value: f64) -> f64 {
+        let span = (self.high - self.low).max(f64::MIN_POSITIVE);
+        self.from + (value - self.low) / span * (self.to - self.from)
+    }
+
+    /// Round values within the axis, at most `most` of them, and how each is written.
+    pub fn ticks(&self, most: usize) -> Vec<(f64, String)> {
+        let step = step(self.high - self.low, most);
+        let first = (self.low / step - 1e-9).ceil();
+        let count = ((self.high / step + 1e-9).floor() - first).max(-1.0) as usize + 1;
+        (0..count)
+            .map(|at| {
+                let value = (first + at as f64) * step;
+                (value, short(value, step))
+            })
+            .collect()
+    }
+}
+
+/// The least of 1, 2 and 5 times a power of ten that leaves at most `most` ticks in a span.
+fn step(span: f64, most: usize) -> f64 {
+    let least = span.max(1e-12) / most.max(1) as f64;
+    let power = 10f64.powf(least.log10().floor());
+    let round = [1.0, 2.0, 5.0, 10.0].map(|times| times * power);
+    round.into_iter().find(|step| *step >= least * (1.0 - 1e-9)).unwrap_or(10.0 * power)
+}
+
+/// `0.25`, `1,500`, `20k`, `1.5M`: with as many digits as tell values a `step` apart.
+fn short(value: f64, step: f64) -> String {
+    let units = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
+    let unit = units.into_iter().find(|(size, _)| value.abs() >= 9.999 * size && step >= size / 10.0);
+    let (size, name) = unit.unwrap_or((1.0, ""));
+    let digits = (-(step / size).log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
+    match size == 1.0 && value >= 1000.0 && digits == 0 {
+        true => crate::out::number(value.round() as u64),
+        false => format!("{:.digits$}{name}", value / size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scale;
+
+    fn ticks(low: f64, high: f64, most: usize) -> String {
+        let scale = Scale { low, high, from: 0.0, to: 1.0 };
+        scale.ticks(most).into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        assert_eq!(ticks(1.83, 8.4, 4), "2 4 6 8");
+        assert_eq!(ticks(0.0, 5000.0, 5), "0 1,000 2,000 3,000 4,000 5,000");
+        assert_eq!(ticks(2.91, 3.02, 3), "2.95 3.00");
+        assert_eq!(ticks(0.0, 6.1e6, 3), "0 2M 4M 6M");
+        assert_eq!(ticks(0.0, 60_000.0, 3), "0 20k 40k 60k");
+        assert_eq!(ticks(3.0, 3.0, 3), "3");
+    }
+}

@@ -1,0 +1,120 @@
+//! The run on a terminal: the curve, the rates, what comes next, the latest sample. Drawn by a thread of its own a few
+//! times a second, from a copy of what has been seen, so that learning never waits for it.
+
+mod chart;
+mod numbers;
+pub mod terminal;
+mod view;
+
+use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, spawn};
+use std::time::{Duration, Instant};
+
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+
+use super::seen::Seen;
+use crate::args::RunArgs;
+use crate::out;
+use terminal::Writer;
+
+/// A look at the terminal (is it still ours, was its size changed?) and the least time between two pictures.
+const LOOK: Duration = Duration::from_millis(100);
+const PICTURE: Duration = Duration::from_millis(300);
+
+/// A display that stands until [`Display::end`].
+pub struct Display {
+    ends: Sender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Display {
+    /// Whether there is a terminal to stand on, and nobody wants plain lines.
+    pub fn is_wanted(args: &RunArgs) -> bool {
+        let lines_between = args.json && std::io::stdout().is_terminal();
+        std::io::stderr().is_terminal() && !args.plain && !out::is_dumb() && !lines_between
+    }
+
+    /// Shows what is seen from now on; `stop` says that the run is to stop.
+    pub fn start(seen: Arc<Mutex<Seen>>, stop: Arc<AtomicBool>) -> Display {
+        close_before_panics();
+        let suspended = Arc::new(AtomicBool::new(false));
+        suspend::register(&suspended);
+        let (ends, ended) = channel();
+        let thread = spawn(move || draw(&seen, &stop, &suspended, &ended));
+        Display { ends, thread: Some(thread) }
+    }
+
+    /// The terminal is as before.
+    pub fn end(&mut self) {
+        let _ = self.ends.send(());
+        let _ = self.thread.take().map(JoinHandle::join);
+        terminal::close();
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Draws until it is told to end.
+fn draw(seen: &Mutex<Seen>, stop: &AtomicBool, suspended: &AtomicBool, ended: &Receiver<()>) {
+    let Ok(mut screen) = Terminal::new(CrosstermBackend::new(Writer::default())) else { return };
+    let mut drawn: Option<Instant> = None;
+    while ended.recv_timeout(LOOK).is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout) {
+        if suspended.swap(false, Ordering::Relaxed) {
+            terminal::leave();
+            suspend::now();
+        }
+        if !terminal::is_ours() {
+            continue;
+        }
+        if terminal::enter() {
+            let _ = screen.clear();
+            drawn = None;
+        }
+        if drawn.is_some_and(|drawn| drawn.elapsed() < PICTURE) {
+            continue;
+        }
+        drawn = Some(Instant::now());
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stopping = stop.load(Ordering::Relaxed);
+        let _ = screen.draw(|frame| view::draw(frame, &seen, stopping));
+    }
+}
+
+/// Whatever is said in a panic is said on the terminal as it was.
+fn close_before_panics() {
+    let says = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        terminal::close();
+        says(panic);
+    }));
+}
+
+/// Ctrl-Z: the terminal is put back before the program stops.
+mod suspend {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    #[cfg(unix)]
+    pub fn register(suspended: &Arc<AtomicBool>) {
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGTSTP, suspended.clone());
+    }
+
+    #[cfg(unix)]
+    pub fn now() {
+        let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
+    }
+
+    #[cfg(not(unix))]
+    pub fn register(_: &Arc<AtomicBool>) {}
+
+    #[cfg(not(unix))]
+    pub fn now() {}
+}

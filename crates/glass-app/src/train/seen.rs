@@ -1,0 +1,173 @@
+//! What has been seen of a run so far: all that a display shows.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use glass::train::log::Line;
+use glass::train::settings::Settings;
+
+use crate::draw::history::History;
+use crate::out::{duration, number};
+
+/// Steps and remarks that are remembered.
+const RECENT: usize = 64;
+
+/// What has been seen.
+#[derive(Clone)]
+pub struct Seen {
+    /// Where the run writes.
+    pub folder: String,
+    /// Steps in all.
+    pub steps: u64,
+    /// Losses since the run began.
+    pub history: History,
+    /// The last steps, up to this one.
+    pub recent: VecDeque<Line>,
+    /// Epochs seen.
+    pub epochs: f64,
+    /// What was remarked last.
+    pub remarks: VecDeque<String>,
+    /// What the model said last, and after which step.
+    pub sample: Option<(u64, String)>,
+    /// Floating-point operations to learn one token.
+    flops: u64,
+    minutes: Option<f64>,
+    /// What happens every so many steps.
+    every: [(&'static str, u64); 3],
+    clock: Instant,
+    /// Step and second at which this sitting began.
+    begun: (u64, f64),
+    /// The second of the last step.
+    at: f64,
+}
+
+impl Seen {
+    /// Nothing yet, of a run with these settings, in which learning a token takes `flops`.
+    pub fn new(folder: String, settings: &Settings, validates: bool, flops: u64, minutes: Option<f64>) -> Seen {
+        Seen {
+            folder,
+            steps: settings.steps,
+            history: History::default(),
+            recent: VecDeque::new(),
+            epochs: 0.0,
+            remarks: VecDeque::new(),
+            sample: None,
+            flops,
+            minutes,
+            every: [
+                ("evaluation", if validates { settings.eval_every } else { 0 }),
+                ("checkpoint", settings.checkpoint_every),
+                ("sample", settings.sample_every),
+            ],
+            clock: Instant::now(),
+            begun: (0, 0.0),
+            at: 0.0,
+        }
+    }
+
+    /// The run begins, or goes on, after `step`.
+    pub fn begin(&mut self, step: u64, history: History) {
+        self.history = history;
+        self.at = self.seconds();
+        self.begun = (step, self.at);
+    }
+
+    /// A step was taken.
+    pub fn step(&mut self, line: &Line, epochs: f64) {
+        self.history.add(line);
+        self.epochs = epochs;
+        self.at = self.seconds();
+        push(&mut self.recent, line.clone());
+    }
+
+    /// Something is worth a remark.
+    pub fn remark(&mut self, text: &str) {
+        push(&mut self.remarks, text.into());
+    }
+
+    /// Seconds since this sitting was started.
+    pub fn seconds(&self) -> f64 {
+        self.clock.elapsed().as_secs_f64()
+    }
+
+    /// Whether its minutes are over.
+    pub fn is_over(&self) -> bool {
+        self.minutes.is_some_and(|minutes| self.seconds() >= 60.0 * minutes)
+    }
+
+    /// The last step.
+    pub fn line(&self) -> Option<&Line> {
+        self.recent.back()
+    }
+
+    /// The number of the last step.
+    pub fn at_step(&self) -> u64 {
+        self.line().map_or(self.begun.0, |line| line.step)
+    }
+
+    /// Steps of this sitting.
+    pub fn taken(&self) -> u64 {
+        self.at_step() - self.begun.0
+    }
+
+    /// Seconds of a step, everything between two steps included.
+    fn pace(&self) -> f64 {
+        (self.at - self.begun.1) / self.taken().max(1) as f64
+    }
+
+    /// Seconds until `steps` more are taken.
+    fn until(&self, steps: u64) -> f64 {
+        (self.pace() * steps as f64 - (self.seconds() - self.at)).max(0.0)
+    }
+
+    /// Seconds until the end.
+    pub fn left(&self) -> f64 {
+        let left = self.until(self.steps.saturating_sub(self.at_step()));
+        self.minutes.map_or(left, |minutes| left.min(60.0 * minutes - self.seconds()).max(0.0))
+    }
+
+    /// What comes next, and in how many seconds; the end is not among it.
+    pub fn next(&self) -> Vec<(&'static str, f64)> {
+        let step = self.at_step();
+        let regular = self.every.iter().filter(|(_, every)| *every > 0);
+        let next = regular.map(|(what, every)| (*what, every - step % every));
+        let before_the_end = next.filter(|(_, steps)| step + steps < self.steps);
+        before_the_end.map(|(what, steps)| (what, self.until(steps))).collect()
+    }
+
+    /// Tokens per second over the last steps.
+    pub fn speed(&self) -> f64 {
+        let speeds = self.recent.iter().rev().take(16).filter_map(|line| line.tokens_per_second);
+        let (count, slowness) = speeds.fold((0.0, 0.0), |(count, sum), speed| (count + 1.0, sum + 1.0 / speed));
+        if count > 0.0 { count / slowness } else { 0.0 }
+    }
+
+    /// GFLOP/s at this speed.
+    pub fn gflops(&self, speed: f64) -> f64 {
+        speed * self.flops as f64 / 1e9
+    }
+
+    /// The last step in a line.
+    pub fn text(&self) -> String {
+        let Some(line) = self.line() else { return String::new() };
+        let speed = line.tokens_per_second.unwrap_or_default();
+        format!(
+            "step {} of {}  epoch {:.2}  loss {:.4}  {} tokens/s  {:.0} GFLOP/s ({:.0} % of the FMA roof)  {} left",
+            number(line.step),
+            number(self.steps),
+            self.epochs,
+            line.loss,
+            number(speed as u64),
+            self.gflops(speed),
+            100.0 * line.mfu.unwrap_or_default(),
+            duration(self.left())
+        )
+    }
+}
+
+fn push<T>(into: &mut VecDeque<T>, next: T) {
+    if into.len() == RECENT {
+        into.pop_front();
+    }
+    into.push_back(next);
+}
