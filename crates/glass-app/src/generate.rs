@@ -1,11 +1,12 @@
 //! `glass generate`: a text and how it goes on, token by token.
 
+mod show;
+
 use std::io::Write as _;
 use std::ops::ControlFlow;
 
 use glass::backend::Cpu;
 use glass::generate::{Finish, Generated, Runner, Token, Wish, generate};
-use glass::next_token::{Sampler, Sampling};
 use glass::tokens::{Special, TextStream};
 use serde_json::{Value, json};
 
@@ -15,10 +16,7 @@ use crate::input;
 use crate::model_arg::Model;
 use crate::out::Out;
 use crate::stream::Stream;
-use crate::tokens::{lossy, quoted};
-
-/// Runners-up that are shown.
-const TOP: usize = 5;
+use show::Show;
 
 /// Continues a text, as often as was asked.
 pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
@@ -86,13 +84,15 @@ fn one(
     sample: u64,
     text: &str,
 ) -> Result<Generated, Fail> {
-    let mut show = Show { sampler: Sampler::new(&Sampling::default(), model.config().vocabulary, 0)?, model };
+    let mut show = Show::new(model, out.columns())?;
     let mut stream = Stream::new(model.tokenizer.is_none());
     let (streams, mut tokens, mut failed) = (!args.json && !args.show, Vec::new(), None);
     if streams {
         let text = out.dim(text);
         write!(out, "{text}")?;
         out.show()?;
+    } else if args.show && !args.json {
+        show.begin(out)?;
     }
     let mut each = |token: &Token<'_>| {
         let shown = match (args.json, args.show) {
@@ -110,6 +110,8 @@ fn one(
     }
     if streams {
         stream.end(out, &done)?;
+    } else if args.show && !args.json {
+        show.end(out, text, &done.text)?;
     }
     if args.json {
         let mut document = json!({"text": done.text, "ids": done.ids, "finish": finish(done.finish),
@@ -129,41 +131,5 @@ pub fn finish(finish: Finish) -> &'static str {
         Finish::Length | Finish::Context | Finish::Left => "length",
         Finish::Stop => "stop",
         Finish::End => "end",
-    }
-}
-
-/// Each token with its probability and the runners-up.
-struct Show<'a> {
-    sampler: Sampler,
-    model: &'a Model,
-}
-
-impl Show<'_> {
-    fn line(&mut self, out: &mut Out, token: &Token<'_>) -> Result<(), Fail> {
-        let model = self.model;
-        let piece = |id: u32| match &model.tokenizer {
-            Some(_) => quoted(model.bytes(id)),
-            None => id.to_string(),
-        };
-        let percent = |logprob: f32| format!("{:.1} %", 100.0 * f64::from(logprob).exp());
-        let top = self.sampler.top(token.logits, TOP)?;
-        let others = top.iter().filter(|drawn| drawn.id != token.id);
-        let others: Vec<String> =
-            others.map(|drawn| format!("{} {}", piece(drawn.id), percent(drawn.logprob))).collect();
-        let own = format!("{:<20}{:>8}", piece(token.id), percent(token.logprob));
-        let others = out.dim(&others.join("  "));
-        writeln!(out, "{own}   {others}")?;
-        out.show()
-    }
-
-    fn json(&mut self, token: &Token<'_>) -> Result<Value, Fail> {
-        let model = self.model;
-        let entry =
-            |id: u32, logprob: f32| json!({"id": id, "text": lossy(model.bytes(id)), "logprob": logprob});
-        let top = self.sampler.top(token.logits, TOP)?;
-        let top: Vec<Value> = top.iter().map(|drawn| entry(drawn.id, drawn.logprob)).collect();
-        let mut own = entry(token.id, token.logprob);
-        own["top"] = Value::Array(top);
-        Ok(own)
     }
 }

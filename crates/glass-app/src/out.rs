@@ -26,6 +26,11 @@ impl Out {
         self.terminal
     }
 
+    /// Whether there are colours.
+    pub fn has_colours(&self) -> bool {
+        self.colours
+    }
+
     /// A heading.
     pub fn bold(&self, text: &str) -> String {
         self.paint("1", text)
@@ -34,6 +39,22 @@ impl Out {
     /// What matters less.
     pub fn dim(&self, text: &str) -> String {
         self.paint("2", text)
+    }
+
+    /// What is as it should be.
+    pub fn green(&self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    /// What stands out.
+    pub fn yellow(&self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    /// Columns of the terminal; of a pipe, a hundred.
+    pub fn columns(&self) -> usize {
+        let size = terminal_size::terminal_size_of(io::stdout()).filter(|_| self.terminal);
+        size.map_or(100, |(width, _)| width.0.into())
     }
 
     fn paint(&self, code: &str, text: &str) -> String {

@@ -1,11 +1,14 @@
 //! `glass tokens`: text to tokens and back.
 
+mod merges;
+
 use std::io::Write as _;
 
 use glass::tokens::{Special, Tokenizer};
 use serde_json::json;
 
 use crate::args::TokensArgs;
+use crate::draw::columns::fit;
 use crate::fail::Fail;
 use crate::out::{Out, number};
 use crate::{input, model_arg};
@@ -42,7 +45,7 @@ fn decode(out: &mut Out, args: &TokensArgs, tokenizer: &Tokenizer, ids: &[u32]) 
 fn encode(out: &mut Out, args: &TokensArgs, tokenizer: &Tokenizer, text: &[u8]) -> Result<(), Fail> {
     let special = if args.special { Special::Allowed } else { Special::Plain };
     if args.merges {
-        short(tokenizer, text, special)?;
+        merges::short(tokenizer, text, special)?;
     }
     let ids = tokenizer.encode_parallel(text, special);
     let bytes = |id: u32| tokenizer.token(id).unwrap_or_default();
@@ -51,28 +54,17 @@ fn encode(out: &mut Out, args: &TokensArgs, tokenizer: &Tokenizer, text: &[u8]) 
             ids.iter().map(|&id| json!({"id": id, "text": lossy(bytes(id)), "bytes": bytes(id)})).collect();
         let mut document = json!({"tokens": tokens, "count": ids.len()});
         if args.merges {
-            let words = words(tokenizer, text, special).map(|(word, steps)| {
-                let steps: Vec<Vec<String>> =
-                    steps.iter().map(|step| step.iter().map(|piece| lossy(piece)).collect()).collect();
-                json!({"word": lossy(word), "steps": steps})
-            });
-            document["merges"] = words.collect();
+            document["merges"] = merges::json(tokenizer, text, special);
         }
         return out.json(&document);
     }
     if args.merges {
-        for (word, steps) in words(tokenizer, text, special) {
-            writeln!(out, "{}", out.bold(&quoted(word)))?;
-            for step in steps {
-                writeln!(out, "  {}", step.iter().map(|piece| visible(piece)).collect::<Vec<_>>().join(" "))?;
-            }
-        }
-        return Ok(());
+        return merges::show(out, tokenizer, text, special);
     }
     writeln!(out, "{}", out.bold(&format!("{:>7}  {:<24} bytes", "id", "piece")))?;
     for &id in &ids {
         let hex: Vec<String> = bytes(id).iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(out, "{id:>7}  {:<24} {}", quoted(bytes(id)), out.dim(&hex.join(" ")))?;
+        writeln!(out, "{id:>7}  {} {}", fit(&quoted(bytes(id)), 24), out.dim(&hex.join(" ")))?;
     }
     let (count, length) = (ids.len() as u64, text.len() as u64);
     write!(out, "{} tokens, {} bytes", number(count), number(length))?;
@@ -81,36 +73,6 @@ fn encode(out: &mut Out, args: &TokensArgs, tokenizer: &Tokenizer, text: &[u8]) 
         false => writeln!(out, ", {:.2} bytes per token", length as f64 / count as f64)?,
     }
     Ok(())
-}
-
-/// Every merge shows all of a word: what is longer would fill the memory.
-const LONGEST: usize = 256;
-
-fn short(tokenizer: &Tokenizer, text: &[u8], special: Special) -> Result<(), Fail> {
-    match tokenizer.words(text, special).into_iter().find(|word| word.len() > LONGEST) {
-        Some(word) => Err(Fail::asked(format!(
-            "--merges: a word of {} bytes is too long to be shown merge by merge; words of at most {LONGEST} bytes can be",
-            number(word.len() as u64)
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// A word's pieces, and after each merge again.
-type Steps = Vec<Vec<Vec<u8>>>;
-
-fn words<'t>(
-    tokenizer: &'t Tokenizer,
-    text: &'t [u8],
-    special: Special,
-) -> impl Iterator<Item = (&'t [u8], Steps)> {
-    tokenizer.words(text, special).into_iter().map(move |word| {
-        let is_special = special == Special::Allowed
-            && std::str::from_utf8(word).is_ok_and(|word| tokenizer.special(word).is_some());
-        // A special token is never put together.
-        let steps = if is_special { vec![vec![word.to_vec()]] } else { tokenizer.merges(word) };
-        (word, steps)
-    })
 }
 
 /// Bytes as characters, where they are some.
@@ -139,7 +101,10 @@ fn escaped(bytes: &[u8]) -> String {
     text
 }
 
-/// A piece of a word without quotes, its spaces visible.
-fn visible(bytes: &[u8]) -> String {
-    escaped(bytes).replace(' ', "␣")
+/// What [`visible`] stands for.
+pub const VISIBLE: &str = "␣ is a space, ↵ a new line, ⇥ a tab, \\xE6 a byte that is no whole character";
+
+/// Bytes without quotes, on one line, their spaces visible: `␣world↵`.
+pub fn visible(bytes: &[u8]) -> String {
+    escaped(bytes).replace("\\n", "↵").replace("\\t", "⇥").replace(' ', "␣")
 }

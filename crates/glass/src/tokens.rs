@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use crate::{Error, Result};
 use added::{Added, Piece};
 use bpe::Merges;
+pub use bpe::Step;
 pub use learn::{Learn, Progress, learn};
 pub use stream::TextStream;
 use vocabulary::Vocabulary;
@@ -211,9 +212,8 @@ impl Tokenizer {
         words
     }
 
-    /// How one word is put together: its pieces as single bytes, and after each merge. The last step holds its tokens.
-    pub fn merges(&self, word: &[u8]) -> Vec<Vec<Vec<u8>>> {
-        let bytes = |id: &u32| self.token(*id).unwrap_or_default().to_vec();
-        self.0.merges.steps(word).iter().map(|step| step.iter().map(bytes).collect()).collect()
+    /// How one word is put together: as single bytes, and after each merge. The last step holds its tokens.
+    pub fn merges(&self, word: &[u8]) -> Vec<Step> {
+        self.0.merges.steps(word)
     }
 }

@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn wide_letters_and_long_texts_keep_the_columns() {
-        for text in ["", "a", "日本語", "e\u{301}tude", "a very long word", "日本語日本語日本語"] {
+        for text in ["", "a", "日本語", "e\u{301}tude", "a very long word", "日本語日本語日本語"]
+        {
             assert!((0..12).all(|columns| width(&fit(text, columns)) == columns), "{text}");
         }
         assert_eq!(fit("日本語", 4), "日… ");

@@ -20,7 +20,7 @@ const BOTTOM: f64 = HEIGHT - 50.0;
 const MOST: usize = 700;
 
 const STYLE: &str = "\
-.paper{fill:#fff}text{fill:#4a4f57}.grid{stroke:#e6e8eb}.rate{fill:#eef0f3}.ink{fill:#4a4f57}\
+.paper{fill:#fff}text{fill:#4a4f57}.grid{stroke:#e6e8eb}.rate{fill:#f3f4f7}.ink{fill:#4a4f57}\
 .train{stroke:#2f6db3;fill:none}.raw{stroke:#2f6db3;fill:none;opacity:.25}.val{stroke:#c8501e;fill:none}.dot{fill:#c8501e}\
 text.train{fill:#2f6db3;stroke:none}text.val{fill:#c8501e;stroke:none}text.faint{fill:#8a919c}\
 @media(prefers-color-scheme:dark){.paper{fill:#15181d}text{fill:#b6bcc6}.grid{stroke:#2b3038}.rate{fill:#20242b}\

@@ -1,5 +1,7 @@
 //! Axes that can be read: round numbers, and where they stand.
 
+use crate::out::number;
+
 /// An axis: values from `low` to `high` stand at places from `from` to `to`.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
@@ -20,17 +22,13 @@ impl Scale {
         self.from + (value - self.low) / span * (self.to - self.from)
     }
 
-    /// Round values within the axis, at most `most` of them, and how each is written.
+    /// Round values within the axis, at most `most` of them and one, and how each is written.
     pub fn ticks(&self, most: usize) -> Vec<(f64, String)> {
         let step = step(self.high - self.low, most);
         let first = (self.low / step - 1e-9).ceil();
         let count = ((self.high / step + 1e-9).floor() - first).max(-1.0) as usize + 1;
-        (0..count)
-            .map(|at| {
-                let value = (first + at as f64) * step;
-                (value, short(value, step))
-            })
-            .collect()
+        let values = (0..count).map(|at| (first + at as f64) * step);
+        values.map(|value| (value, short(value, step, self.high))).collect()
     }
 }
 
@@ -42,15 +40,21 @@ fn step(span: f64, most: usize) -> f64 {
     round.into_iter().find(|step| *step >= least * (1.0 - 1e-9)).unwrap_or(10.0 * power)
 }
 
-/// `0.25`, `1,500`, `20k`, `1.5M`: with as many digits as tell values a `step` apart.
-fn short(value: f64, step: f64) -> String {
-    let units = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
-    let unit = units.into_iter().find(|(size, _)| value.abs() >= 9.999 * size && step >= size / 10.0);
-    let (size, name) = unit.unwrap_or((1.0, ""));
+/// `0.25`, `1,500`, `20k`, `1.5M`: in the unit of an axis that ends at `high`, with as many digits as tell values a
+/// `step` apart.
+fn short(value: f64, step: f64, high: f64) -> String {
+    let (size, name) = match high {
+        1e12.. => (1e12, "T"),
+        1e9.. => (1e9, "G"),
+        1e6.. => (1e6, "M"),
+        1e4.. => (1e3, "k"),
+        _ => (1.0, ""),
+    };
     let digits = (-(step / size).log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
-    match size == 1.0 && value >= 1000.0 && digits == 0 {
-        true => crate::out::number(value.round() as u64),
-        false => format!("{:.digits$}{name}", value / size),
+    match value.abs() {
+        0.0..0.5 if step >= 1.0 => "0".into(),
+        1000.0.. if size == 1.0 && digits == 0 => number(value.round() as u64),
+        _ => format!("{:.digits$}{name}", value / size),
     }
 }
 
@@ -68,8 +72,9 @@ mod tests {
         assert_eq!(ticks(1.83, 8.4, 4), "2 4 6 8");
         assert_eq!(ticks(0.0, 5000.0, 5), "0 1,000 2,000 3,000 4,000 5,000");
         assert_eq!(ticks(2.91, 3.02, 3), "2.95 3.00");
-        assert_eq!(ticks(0.0, 6.1e6, 3), "0 2M 4M 6M");
+        assert_eq!(ticks(0.0, 6.1e6, 3), "0 5M");
         assert_eq!(ticks(0.0, 60_000.0, 3), "0 20k 40k 60k");
-        assert_eq!(ticks(3.0, 3.0, 3), "3");
+        assert_eq!(ticks(0.0, 1.23e6, 4), "0 0.5M 1.0M");
+        assert_eq!(ticks(0.0, 2.0, 2), "0 1 2");
     }
 }

@@ -35,7 +35,8 @@ impl Display {
     /// Whether there is a terminal to stand on, and nobody wants plain lines.
     pub fn is_wanted(args: &RunArgs) -> bool {
         let lines_between = args.json && std::io::stdout().is_terminal();
-        std::io::stderr().is_terminal() && !args.plain && !out::is_dumb() && !lines_between
+        let has_terminal = std::io::stderr().is_terminal() && !out::is_dumb() && terminal::is_ours();
+        has_terminal && !args.plain && !lines_between
     }
 
     /// Shows what is seen from now on; `stop` says that the run is to stop.

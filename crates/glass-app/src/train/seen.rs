@@ -43,7 +43,13 @@ pub struct Seen {
 
 impl Seen {
     /// Nothing yet, of a run with these settings, in which learning a token takes `flops`.
-    pub fn new(folder: String, settings: &Settings, validates: bool, flops: u64, minutes: Option<f64>) -> Seen {
+    pub fn new(
+        folder: String,
+        settings: &Settings,
+        validates: bool,
+        flops: u64,
+        minutes: Option<f64>,
+    ) -> Seen {
         Seen {
             folder,
             steps: settings.steps,
@@ -83,6 +89,15 @@ impl Seen {
     /// Something is worth a remark.
     pub fn remark(&mut self, text: &str) {
         push(&mut self.remarks, text.into());
+    }
+
+    /// A checkpoint was saved, which is said along with what else is said of its step.
+    pub fn saved(&mut self, step: u64) {
+        let of_it = format!("step {step}: ");
+        match self.remarks.back_mut().filter(|remark| remark.starts_with(&of_it)) {
+            Some(remark) => remark.push_str("; checkpoint saved"),
+            None => self.remark(&(of_it + "checkpoint saved")),
+        }
     }
 
     /// Seconds since this sitting was started.
@@ -138,7 +153,8 @@ impl Seen {
     /// Tokens per second over the last steps.
     pub fn speed(&self) -> f64 {
         let speeds = self.recent.iter().rev().take(16).filter_map(|line| line.tokens_per_second);
-        let (count, slowness) = speeds.fold((0.0, 0.0), |(count, sum), speed| (count + 1.0, sum + 1.0 / speed));
+        let (count, slowness) =
+            speeds.fold((0.0, 0.0), |(count, sum), speed| (count + 1.0, sum + 1.0 / speed));
         if count > 0.0 { count / slowness } else { 0.0 }
     }
 

@@ -47,7 +47,9 @@ impl Events {
             ("tokens_per_second", line.tokens_per_second),
             ("mfu", line.mfu),
         ];
-        measured.into_iter().for_each(|(tag, value)| value.into_iter().for_each(|value| event.scalar(tag, value)));
+        measured
+            .into_iter()
+            .for_each(|(tag, value)| value.into_iter().for_each(|value| event.scalar(tag, value)));
         self.add(&event)
     }
 

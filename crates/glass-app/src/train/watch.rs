@@ -127,7 +127,7 @@ impl<'a> Progress<'a> {
             self.stop.store(true, Ordering::Relaxed);
         }
         self.write(line);
-        self.to_events(|events| events.step(line));
+        self.add_event(|events| events.step(line));
         match (&self.display, now) {
             (Some(_), _) => {}
             (None, true) => self.line.now(&text),
@@ -149,14 +149,14 @@ impl<'a> Progress<'a> {
 
     /// Pictures are drawn where checkpoints are saved.
     fn saved(&mut self) {
-        self.to_events(|events| events.sync());
+        self.add_event(|events| events.sync());
         let history = self.seen().history.clone();
         let drawn = curve::write(&self.folder.join("curve.svg"), &history);
         self.noted("curve.svg", drawn);
     }
 
     /// Adds to the events, as long as that succeeds.
-    fn to_events(&mut self, add: impl FnOnce(&mut Events) -> std::io::Result<()>) {
+    fn add_event(&mut self, add: impl FnOnce(&mut Events) -> std::io::Result<()>) {
         if let Some(added) = self.events.as_mut().map(add)
             && self.noted("events for TensorBoard", added).is_none()
         {
@@ -189,9 +189,7 @@ impl Watch<Cpu> for Progress<'_> {
             }
             Event::Saved { step, .. } => {
                 self.saved();
-                if self.display.is_some() {
-                    self.remark(&format!("step {step}: checkpoint saved"));
-                }
+                self.seen().saved(step);
             }
             Event::Sampling { .. } | Event::Stopped { .. } => {}
         }
@@ -216,7 +214,7 @@ impl Watch<Cpu> for Progress<'_> {
         let tokenizer = self.subject.tokenizer.as_ref();
         let said = generate(&mut runner, tokenizer, &wish, 0, &mut |_| ControlFlow::Continue(()))?;
         let text = if tokenizer.is_some() { said.text } else { format!("{:?}", said.ids) };
-        self.to_events(|events| events.sample(step, &text));
+        self.add_event(|events| events.sample(step, &text));
         if self.display.is_none() {
             self.line.end();
             let _ = writeln!(std::io::stderr(), "step {step} says: {text}");

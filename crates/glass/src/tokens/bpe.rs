@@ -164,23 +164,33 @@ impl Merges {
         turns
     }
 
-    /// How a word is put together: its tokens before the first merge, and after each. The work grows with the square of
-    /// the word's length: it is for showing.
-    pub fn steps(&self, word: &[u8]) -> Vec<Vec<u32>> {
-        let mut steps = vec![word.iter().map(|byte| self.byte(*byte)).collect::<Vec<u32>>()];
+    /// How a word is put together: before the first merge, and after each. The work grows with the square of the word's
+    /// length: it is for showing.
+    pub fn steps(&self, word: &[u8]) -> Vec<Step> {
+        let bytes = word.iter().map(|byte| self.byte(*byte)).collect();
+        let mut steps = vec![Step { tokens: bytes, joined: None }];
         loop {
-            let tokens = &steps[steps.len() - 1];
+            let tokens = &steps[steps.len() - 1].tokens;
             let ranks = tokens.windows(2).map(|pair| self.rank(pair[0], pair[1]));
             match ranks.enumerate().min_by_key(|(at, rank)| (*rank, *at)) {
                 Some((at, rank)) if rank != NONE => {
-                    let mut joined = tokens.clone();
-                    joined.splice(at..at + 2, [self.joined[rank as usize]]);
-                    steps.push(joined);
+                    let mut tokens = tokens.clone();
+                    tokens.splice(at..at + 2, [self.joined[rank as usize]]);
+                    steps.push(Step { tokens, joined: Some((at, rank)) });
                 }
                 _ => return steps,
             }
         }
     }
+}
+
+/// A word on the way from bytes to tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its tokens by now.
+    pub tokens: Vec<u32>,
+    /// Which of them was joined last, and how many merges had been learned before this one; `None` before the first.
+    pub joined: Option<(usize, u32)>,
 }
 
 fn key(left: u32, right: u32) -> u64 {
@@ -211,7 +221,7 @@ mod tests {
             let word: Vec<u8> = (0..length).map(|_| letter()).collect();
             let short = ids(|ids| merges.short(&word, ids));
             assert_eq!(ids(|ids| _ = merges.long(&word, ids)), short, "{word:?}");
-            assert_eq!(merges.steps(&word).last(), Some(&short), "{word:?}");
+            assert_eq!(merges.steps(&word).last().unwrap().tokens, short, "{word:?}");
         }
     }
 

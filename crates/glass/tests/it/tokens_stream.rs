@@ -71,12 +71,14 @@ fn unknown_ids_are_refused() {
 
 #[test]
 fn how_a_word_is_put_together() {
-    let steps = Tokenizer::gpt2().merges(b" hello");
-    let shown: Vec<String> = steps
-        .iter()
-        .map(|step| step.iter().map(|piece| String::from_utf8_lossy(piece)).collect::<Vec<_>>().join("|"))
-        .collect();
+    let gpt2 = Tokenizer::gpt2();
+    let steps = gpt2.merges(b" hello");
+    let text = |id: &u32| String::from_utf8_lossy(gpt2.token(*id).unwrap()).into_owned();
+    let shown: Vec<String> =
+        steps.iter().map(|step| step.tokens.iter().map(text).collect::<Vec<_>>().join("|")).collect();
     assert_eq!(shown.first().unwrap(), " |h|e|l|l|o");
     assert_eq!(shown.last().unwrap(), " hello");
     assert_eq!(shown.len(), 6);
+    // The second line of GPT-2's merges is " a", the third "he".
+    assert_eq!((shown[1].as_str(), steps[1].joined), (" |he|l|l|o", Some((1, 2))));
 }

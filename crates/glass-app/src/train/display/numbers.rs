@@ -65,9 +65,14 @@ fn numbers(seen: &Seen) -> Vec<Number<'static>> {
     let norm = format!("{:.3}", line.grad_norm);
     numbers.push(number("gradient norm", norm, Color::Reset, Some(|line| line.grad_norm)));
     let per_second = crate::out::number(speed as u64);
-    numbers.push(number("tokens/s", per_second, Color::Reset, Some(|line| line.tokens_per_second.unwrap_or(0.0))));
+    numbers.push(number(
+        "tokens/s",
+        per_second,
+        Color::Reset,
+        Some(|line| line.tokens_per_second.unwrap_or(0.0)),
+    ));
     numbers.push(plain("GFLOP/s", format!("{:.0}", seen.gflops(speed))));
-    numbers.push(number("of the FMA roof", share, Color::Reset, Some(|line| line.mfu.unwrap_or(0.0))));
+    numbers.push(plain("of the FMA roof", share));
     numbers.push(plain("time so far", duration(line.seconds.unwrap_or(0.0))));
     numbers
 }

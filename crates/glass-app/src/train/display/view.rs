@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, Borders, Paragraph, Wrap};
 
 use super::super::seen::Seen;
 use super::{chart, numbers};
-use crate::draw::columns::{bar, fit, width};
+use crate::draw::columns::{bar, width};
 use crate::out::{duration, number};
 
 /// The colour of what is learned from.
@@ -45,7 +45,7 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     let right = format!("{} tokens seen, epoch {:.2}", number(tokens), seen.epochs);
     let room = usize::from(area.width).saturating_sub(width(&right) + 2);
     let title = format!("glass train {}", seen.folder);
-    let title = if width(&title) <= room { title } else { fit("glass train", room) };
+    let title = if width(&title) <= room { title } else { String::new() };
     let gap = " ".repeat(usize::from(area.width).saturating_sub(width(&title) + width(&right)));
     frame.render_widget(Line::from(vec![title.bold(), gap.into(), right.fg(FAINT)]), area);
 }
@@ -133,7 +133,11 @@ fn footer_line(seen: &Seen, columns: u16, stopping: bool) -> Line<'static> {
     }
     let next = match seen.taken() {
         0 => vec!["the first step is under way".into()],
-        _ => seen.next().into_iter().map(|(what, seconds)| format!("{what} in {}", duration(seconds))).collect(),
+        _ => seen
+            .next()
+            .into_iter()
+            .map(|(what, seconds)| format!("{what} in {}", duration(seconds)))
+            .collect(),
     };
     let (left, right) = (next.join("   "), "Ctrl-C stops, checkpoint first");
     match usize::from(columns).checked_sub(width(&left) + width(right)) {
@@ -151,7 +155,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     fn seen(steps: u64) -> Seen {
-        let settings = Settings { steps: 100, sample_every: 30, ..Settings::default() };
+        let settings = Settings { steps: 100, eval_every: 25, sample_every: 30, ..Settings::default() };
         let mut seen = Seen::new("mine".into(), &settings, true, 1000, None);
         seen.begin(0, Default::default());
         for step in 1..=steps {
@@ -176,10 +180,10 @@ mod tests {
         seen
     }
 
-    fn picture(seen: &Seen, columns: u16, rows: u16) -> String {
+    fn picture(seen: &Seen, columns: u16, rows: u16) -> TestBackend {
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
         terminal.draw(|frame| draw(frame, seen, false)).unwrap();
-        terminal.backend().to_string()
+        terminal.backend().clone()
     }
 
     #[test]
@@ -195,10 +199,20 @@ mod tests {
 
     #[test]
     fn a_usual_terminal_shows_everything() {
-        let picture = picture(&seen(40), 80, 24);
+        let picture = picture(&seen(40), 80, 24).to_string();
         let shown = [
-            "glass train mine", "training", "validation", "2.1500", "1,234", "50 %", "step 40 of 100", "step 30 says",
-            "日本語", "best so far", "evaluation in", "Ctrl-C",
+            "glass train mine",
+            "training",
+            "validation",
+            "2.1500",
+            "1,234",
+            "50 %",
+            "step 40 of 100",
+            "step 30 says",
+            "日本語",
+            "best so far",
+            "evaluation in",
+            "Ctrl-C",
         ];
         shown.iter().for_each(|text| assert!(picture.contains(text), "{text} is missing:\n{picture}"));
     }

@@ -1,0 +1,114 @@
+//! `--show`: each token with its probability and the runners-up.
+
+use std::io::Write as _;
+
+use glass::generate::Token;
+use glass::next_token::{Sampler, Sampling};
+use serde_json::{Value, json};
+
+use crate::draw::columns::{bar, fit};
+use crate::fail::Fail;
+use crate::model_arg::Model;
+use crate::out::{Out, count};
+use crate::tokens::{VISIBLE, lossy, visible};
+
+/// The most probable tokens that are looked at, the drawn one among them or not.
+const TOP: usize = 5;
+/// Columns: of the token, its bar, and a runner-up.
+const PIECE: usize = 18;
+const BAR: usize = 12;
+const OTHER: usize = 12;
+/// Columns before the runners-up, and of one with its probability.
+const BEFORE: usize = PIECE + 9 + BAR + 2;
+const EACH: usize = OTHER + 10;
+
+/// Shows tokens as they are drawn.
+pub struct Show<'a> {
+    sampler: Sampler,
+    model: &'a Model,
+    /// Runners-up that fit on a line.
+    others: usize,
+    /// Tokens so far, and their logarithms of probability.
+    tokens: usize,
+    sum: f64,
+}
+
+impl Show<'_> {
+    /// On lines of so many columns.
+    pub fn new(model: &Model, columns: usize) -> Result<Show<'_>, Fail> {
+        let sampler = Sampler::new(&Sampling::default(), model.config().vocabulary, 0)?;
+        let others = (columns.saturating_sub(BEFORE) / EACH).min(TOP - 1);
+        Ok(Show { sampler, model, others, tokens: 0, sum: 0.0 })
+    }
+
+    /// The heading.
+    pub fn begin(&self, out: &mut Out) -> Result<(), Fail> {
+        let others = if self.others > 0 { "runners-up" } else { "" };
+        let heading = format!("{:<PIECE$}{:<width$}{others}", "token", "probability", width = BEFORE - PIECE);
+        writeln!(out, "{}", out.bold(heading.trim_end()))?;
+        out.show()
+    }
+
+    /// A token.
+    pub fn line(&mut self, out: &mut Out, token: &Token<'_>) -> Result<(), Fail> {
+        self.tokens += 1;
+        self.sum += f64::from(token.logprob);
+        let top = self.sampler.top(token.logits, TOP)?;
+        let share = f64::from(token.logprob).exp();
+        let is_first = top.first().is_none_or(|first| first.logprob <= token.logprob);
+        let bar = bar(share, BAR);
+        let bar = if is_first { out.green(&bar) } else { out.yellow(&bar) };
+        write!(out, "{}{} {bar}  ", fit(&piece(self.model, token.id), PIECE), percent(share))?;
+        let mut line = String::new();
+        for drawn in top.iter().filter(|drawn| drawn.id != token.id).take(self.others) {
+            let share = percent(f64::from(drawn.logprob).exp());
+            let text = format!("{}{share}  ", fit(&piece(self.model, drawn.id), OTHER));
+            // What was more probable and yet not drawn stands out.
+            line.push_str(&if drawn.logprob > token.logprob { text } else { out.dim(&text) });
+        }
+        writeln!(out, "{}", line.trim_end())?;
+        out.show()
+    }
+
+    /// The text as a whole, and how sure the model was.
+    pub fn end(&self, out: &mut Out, before: &str, text: &str) -> Result<(), Fail> {
+        writeln!(out, "\n{}{text}\n", out.dim(before))?;
+        let perplexity = (-self.sum / self.tokens.max(1) as f64).exp();
+        let mean = format!(
+            "{}, perplexity {perplexity:.1}: on average as hard to guess as one of {perplexity:.1} equally probable tokens",
+            count(self.tokens, "token")
+        );
+        let bars = if out.has_colours() {
+            "a green bar: the most probable token was drawn; a yellow one: another; "
+        } else {
+            ""
+        };
+        writeln!(out, "{}\n{}", out.dim(&mean), out.dim(&format!("{bars}{VISIBLE}")))?;
+        out.show()
+    }
+
+    /// A token as JSON.
+    pub fn json(&mut self, token: &Token<'_>) -> Result<Value, Fail> {
+        let model = self.model;
+        let entry =
+            |id: u32, logprob: f32| json!({"id": id, "text": lossy(model.bytes(id)), "logprob": logprob});
+        let top = self.sampler.top(token.logits, TOP)?;
+        let top: Vec<Value> = top.iter().map(|drawn| entry(drawn.id, drawn.logprob)).collect();
+        let mut own = entry(token.id, token.logprob);
+        own["top"] = Value::Array(top);
+        Ok(own)
+    }
+}
+
+/// A token as text, or where a model has no tokenizer, as its id.
+fn piece(model: &Model, id: u32) -> String {
+    match &model.tokenizer {
+        Some(_) => visible(model.bytes(id)),
+        None => id.to_string(),
+    }
+}
+
+/// In seven columns: ` 97.8 %`.
+fn percent(share: f64) -> String {
+    format!("{:5.1} %", 100.0 * share)
+}
