@@ -65,7 +65,7 @@ impl Drop for Display {
 
 /// Draws until it is told to end.
 fn draw(seen: &Mutex<Seen>, stop: &AtomicBool, suspended: &AtomicBool, ended: &Receiver<()>) {
-    let Ok(mut screen) = Terminal::new(CrosstermBackend::new(Writer::default())) else { return };
+    let mut screen = None;
     let mut drawn: Option<Instant> = None;
     while ended.recv_timeout(LOOK).is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout) {
         if suspended.swap(false, Ordering::Relaxed) {
@@ -76,7 +76,9 @@ fn draw(seen: &Mutex<Seen>, stop: &AtomicBool, suspended: &AtomicBool, ended: &R
             continue;
         }
         if terminal::enter() {
-            let _ = screen.clear();
+            // Anew rather than cleared: that would ask the terminal where its cursor is, over a standard output that
+            // results are being written to.
+            screen = Terminal::new(CrosstermBackend::new(Writer::default())).ok();
             drawn = None;
         }
         if drawn.is_some_and(|drawn| drawn.elapsed() < PICTURE) {
@@ -85,7 +87,7 @@ fn draw(seen: &Mutex<Seen>, stop: &AtomicBool, suspended: &AtomicBool, ended: &R
         drawn = Some(Instant::now());
         let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let stopping = stop.load(Ordering::Relaxed);
-        let _ = screen.draw(|frame| view::draw(frame, &seen, stopping));
+        let _ = screen.as_mut().map(|screen| screen.draw(|frame| view::draw(frame, &seen, stopping)));
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
+use ratatui::crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 
 enum Screen {
     /// As it was before.
@@ -37,7 +37,7 @@ pub fn enter() -> bool {
     let enters = matches!(*screen, Screen::Off);
     if enters {
         *screen = Screen::On(keys::hush());
-        let _ = execute!(io::stderr(), EnterAlternateScreen, Hide);
+        let _ = execute!(io::stderr(), EnterAlternateScreen, Clear(ClearType::All), Hide);
     }
     enters
 }
