@@ -62,7 +62,7 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
         number(settings.steps),
         number(budget.tokens_per_step)
     ));
-    let mut learner = learner(&subject, &settings, &cpu)?;
+    let mut learner = learner(args, &subject, &settings, &cpu)?;
     let plan = learner.plan().clone();
     let stop = Arc::new(AtomicBool::new(false));
     on_interrupt(stop.clone());
@@ -105,9 +105,15 @@ fn check(args: &TrainArgs) -> Result<(), Fail> {
     Ok(())
 }
 
-fn learner(subject: &Subject, settings: &Settings, cpu: &Arc<Cpu>) -> Result<Learner<Cpu>, Fail> {
-    let rows = settings.batch * subject.config.context;
-    let mut learner = Learner::new(cpu.clone(), &subject.config, rows, settings.batch)?;
+fn learner(
+    args: &TrainArgs,
+    subject: &Subject,
+    settings: &Settings,
+    cpu: &Arc<Cpu>,
+) -> Result<Learner<Cpu>, Fail> {
+    let (config, batch) = (&subject.config, settings.batch);
+    let mut learner =
+        Learner::keeping(args.run.keep(), cpu.clone(), config, batch * config.context, batch)?;
     match &subject.from {
         Some(folder) => {
             folder.check(learner.plan())?;
@@ -131,7 +137,7 @@ fn settings(args: &TrainArgs, subject: &Subject, sets: &Sets, cpu: &Arc<Cpu>) ->
         // A resumed run keeps the steps that were found when it began.
         (None, None, Some(_)) if run.resume => Folder::identity(&args.out)?.settings.steps,
         (None, None, Some(minutes)) => {
-            let seconds = seconds_per_step(subject, sets, &draft, cpu)?;
+            let seconds = seconds_per_step(args, subject, sets, &draft, cpu)?;
             // Evaluations and checkpoints take a share too.
             ((minutes * 60.0 * 0.95 / seconds) as u64).max(1)
         }
@@ -142,12 +148,13 @@ fn settings(args: &TrainArgs, subject: &Subject, sets: &Sets, cpu: &Arc<Cpu>) ->
 
 /// Times a few steps of a learner that is then thrown away.
 fn seconds_per_step(
+    args: &TrainArgs,
     subject: &Subject,
     sets: &Sets,
     settings: &Settings,
     cpu: &Arc<Cpu>,
 ) -> Result<f64, Fail> {
-    let mut learner = learner(subject, settings, cpu)?;
+    let mut learner = learner(args, subject, settings, cpu)?;
     let s = settings;
     let mut order = Order::new(&sets.train, subject.config.context, s.batch, s.accumulate, s.order, s.seed);
     learner.step(&order.parts(1), &settings.step(1))?;

@@ -1,5 +1,5 @@
-//! Memory is a policy: learning keeps every layer's activations, running keeps keys and values only. The model does not
-//! know which is going on.
+//! Memory is a policy: learning keeps every layer's activations, or only what entered each layer, running keeps keys and
+//! values only. The layers do not know which is going on.
 
 use crate::Result;
 use crate::backend::{Backend, Kv, KvShape, Tensor};
@@ -10,16 +10,23 @@ use crate::config::Config;
 pub enum Keep {
     /// Every layer's: a backward can follow.
     All,
+    /// Every layer's input: a backward can follow, and computes each layer again before it goes back through it (Chen et
+    /// al. 2016). The same bits as with [`Keep::All`].
+    Inputs,
     /// One layer's, used by all in turn.
     One,
 }
 
 /// Activations of a pass over at most a given number of rows. Also the shape in which their gradients are kept.
 pub struct Memory<B: Backend> {
+    /// What outlives its layer.
+    pub keep: Keep,
     /// The residual stream.
     pub residual: Tensor<B>,
-    /// What a branch (attention or MLP) adds to it.
-    pub branch: Tensor<B>,
+    /// What no layer keeps.
+    pub scratch: Scratch<B>,
+    /// The residual that entered each layer, where a backward will want it.
+    pub inputs: Vec<Tensor<B>>,
     /// One per layer, or one for all.
     pub blocks: Vec<BlockMemory<B>>,
     /// The residual after the last block, normalised: what the unembedding reads.
@@ -34,10 +41,21 @@ pub struct Memory<B: Backend> {
     pub positions: Vec<u32>,
 }
 
+/// What every layer computes on its way and none keeps, `[rows, …]`: a backward makes it anew from what is kept, which
+/// costs far less time than the products around it, and saves a third of the memory.
+pub struct Scratch<B: Backend> {
+    /// What a branch (attention or MLP) reads: the residual, normalised.
+    pub normed: Tensor<B>,
+    /// Mean and 1/std per row.
+    pub stats: Tensor<B>,
+    /// The MLP's hidden layer after the activation.
+    pub active: Tensor<B>,
+    /// What a branch adds to the residual.
+    pub branch: Tensor<B>,
+}
+
 /// One block's activations.
 pub struct BlockMemory<B: Backend> {
-    /// The residual that entered, where a backward will want it.
-    pub input: Option<Tensor<B>>,
     /// Attention's.
     pub attention: AttentionMemory<B>,
     /// The residual between attention and MLP, where a backward will want it.
@@ -48,10 +66,6 @@ pub struct BlockMemory<B: Backend> {
 
 /// Attention's activations, all `[rows, …]`.
 pub struct AttentionMemory<B: Backend> {
-    /// What it reads, normalised.
-    pub normed: Tensor<B>,
-    /// Mean and 1/std per row.
-    pub stats: Tensor<B>,
     /// Queries.
     pub query: Tensor<B>,
     /// Keys.
@@ -66,26 +80,28 @@ pub struct AttentionMemory<B: Backend> {
 
 /// The MLP's activations, all `[rows, …]`.
 pub struct MlpMemory<B: Backend> {
-    /// Whether `hidden` is kept even where no probe wants it.
-    pub keep: Keep,
-    /// What it reads, normalised.
-    pub normed: Tensor<B>,
-    /// Mean and 1/std per row.
-    pub stats: Tensor<B>,
+    /// Whether a backward will want `hidden`.
+    pub kept: bool,
     /// The hidden layer before the activation; skipped where neither a backward nor a probe wants it.
     pub hidden: Tensor<B>,
-    /// The hidden layer after the activation.
-    pub active: Tensor<B>,
 }
 
 impl<B: Backend> Memory<B> {
     /// For passes of at most `rows` rows, at most `wanted` of which want logits at once.
     pub fn new(backend: &B, config: &Config, keep: Keep, rows: usize, wanted: usize) -> Result<Self> {
         let tensor = |cols| Tensor::new(backend, rows, cols);
+        let inputs = if keep == Keep::One { 0 } else { config.layers };
         let blocks = if keep == Keep::All { config.layers } else { 1 };
         Ok(Memory {
+            keep,
             residual: tensor(config.width)?,
-            branch: tensor(config.width)?,
+            scratch: Scratch {
+                normed: tensor(config.width)?,
+                stats: tensor(2)?,
+                active: tensor(config.hidden)?,
+                branch: tensor(config.width)?,
+            },
+            inputs: (0..inputs).map(|_| tensor(config.width)).collect::<Result<_>>()?,
             blocks: (0..blocks)
                 .map(|_| BlockMemory::new(backend, config, keep, rows))
                 .collect::<Result<_>>()?,
@@ -104,7 +120,17 @@ impl<B: Backend> Memory<B> {
 
     /// Uses `rows` rows of everything.
     pub fn use_rows(&mut self, rows: usize) {
-        for tensor in [&mut self.residual, &mut self.branch, &mut self.normed, &mut self.stats] {
+        let scratch = &mut self.scratch;
+        let one_each = [
+            &mut self.residual,
+            &mut scratch.normed,
+            &mut scratch.stats,
+            &mut scratch.active,
+            &mut scratch.branch,
+            &mut self.normed,
+            &mut self.stats,
+        ];
+        for tensor in one_each.into_iter().chain(&mut self.inputs) {
             tensor.use_rows(rows);
         }
         for block in &mut self.blocks {
@@ -116,13 +142,10 @@ impl<B: Backend> Memory<B> {
 impl<B: Backend> BlockMemory<B> {
     fn new(backend: &B, config: &Config, keep: Keep, rows: usize) -> Result<Self> {
         let tensor = |cols| Tensor::new(backend, rows, cols);
-        let kept = |cols| (keep == Keep::All).then(|| tensor(cols)).transpose();
+        let kept = |cols| (keep != Keep::One).then(|| tensor(cols)).transpose();
         let heads = config.heads;
         Ok(BlockMemory {
-            input: kept(config.width)?,
             attention: AttentionMemory {
-                normed: tensor(config.width)?,
-                stats: tensor(2)?,
                 query: tensor(heads.query * heads.size)?,
                 key: tensor(heads.key * heads.size)?,
                 value: tensor(heads.key * heads.size)?,
@@ -130,31 +153,14 @@ impl<B: Backend> BlockMemory<B> {
                 sums: kept(heads.query)?,
             },
             middle: kept(config.width)?,
-            mlp: MlpMemory {
-                keep,
-                normed: tensor(config.width)?,
-                stats: tensor(2)?,
-                hidden: tensor(config.hidden)?,
-                active: tensor(config.hidden)?,
-            },
+            mlp: MlpMemory { kept: keep != Keep::One, hidden: tensor(config.hidden)? },
         })
     }
 
     fn use_rows(&mut self, rows: usize) {
         let (a, m) = (&mut self.attention, &mut self.mlp);
-        let always = [
-            &mut a.normed,
-            &mut a.stats,
-            &mut a.query,
-            &mut a.key,
-            &mut a.value,
-            &mut a.mixed,
-            &mut m.normed,
-            &mut m.stats,
-            &mut m.hidden,
-            &mut m.active,
-        ];
-        let kept = [self.input.as_mut(), a.sums.as_mut(), self.middle.as_mut()];
+        let always = [&mut a.query, &mut a.key, &mut a.value, &mut a.mixed, &mut m.hidden];
+        let kept = [a.sums.as_mut(), self.middle.as_mut()];
         for tensor in always.into_iter().chain(kept.into_iter().flatten()) {
             tensor.use_rows(rows);
         }

@@ -20,7 +20,7 @@ use unembedding::Unembedding;
 
 use crate::backend::{Backend, Tensor, Write};
 use crate::config::{Config, Mask};
-use crate::memory::{Cache, Memory};
+use crate::memory::{Cache, Keep, Memory};
 use crate::plan::Plan;
 use crate::probe::{Probe, Site};
 use crate::{Error, Result};
@@ -80,13 +80,12 @@ impl Gpt {
         self.embedding.forward(pass, ids, &mut memory.positions, &mut memory.residual);
         for (layer, block) in self.blocks.iter().enumerate() {
             let at = memory.at(layer);
-            block.forward(
-                pass,
-                &mut memory.residual,
-                &mut memory.branch,
-                &mut memory.blocks[at],
-                cache.at(layer),
-            );
+            let (residual, kept) = (&mut memory.residual, &mut memory.blocks[at]);
+            pass.at(Site::Residual(layer), residual);
+            if let Some(input) = memory.inputs.get_mut(layer) {
+                pass.backend.copy(input, residual);
+            }
+            block.forward(pass, residual, &mut memory.scratch, kept, cache.at(layer));
         }
         pass.at(Site::ResidualLast, &mut memory.residual);
         self.norm.forward(pass, &mut memory.normed, &mut memory.stats, &memory.residual);
@@ -149,20 +148,28 @@ impl Gpt {
         self.unembedding.loss(pass, memory, targets, logits, learn)
     }
 
-    /// From the gradient on `d.normed` down to the embedding. Gradients are added to `back.grads`; `memory` is the
-    /// forward's, with every layer kept.
+    /// From the gradient on `d.normed` down to the embedding. Gradients are added to `back.grads`; `memory` and `cache`
+    /// are the forward's, with every layer, or every layer's input, kept.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
         ids: &[u32],
-        memory: &Memory<B>,
+        memory: &mut Memory<B>,
+        cache: &mut Cache<B>,
         d: &mut Memory<B>,
     ) {
         back.backend.clear(&mut d.residual.data);
         self.norm.backward(back, &mut d.residual, &d.normed, &memory.residual, &memory.stats);
         for (layer, block) in self.blocks.iter().enumerate().rev() {
-            let (kept, d_block) = (&memory.blocks[layer], &mut d.blocks[0]);
-            block.backward(back, &mut d.residual, &mut d.branch, kept, d_block);
+            let at = memory.at(layer);
+            let (input, scratch, kept) =
+                (&memory.inputs[layer], &mut memory.scratch, &mut memory.blocks[at]);
+            if memory.keep == Keep::Inputs {
+                back.backend.copy(&mut memory.residual, input);
+                block.again(&mut back.pass(), &mut memory.residual, scratch, kept, cache.at(layer));
+            }
+            let (d_scratch, d_block) = (&mut d.scratch, &mut d.blocks[0]);
+            block.backward(back, &mut d.residual, d_scratch, d_block, input, scratch, kept);
         }
         self.embedding.backward(back, &mut d.residual, ids, &memory.positions);
     }

@@ -239,6 +239,11 @@ pub struct RunArgs {
     #[arg(long)]
     pub overfit: bool,
 
+    /// Keep only what enters each block and compute the block again on the way back: less memory, more time, the same
+    /// result; may change when a run is resumed
+    #[arg(long)]
+    pub recompute: bool,
+
     /// Go on with the run in --out; give all other options as before
     #[arg(long)]
     pub resume: bool,

@@ -14,7 +14,7 @@ use mlp::Mlp;
 use super::{Back, Pass};
 use crate::backend::{Backend, Kv, Tensor};
 use crate::config::Config;
-use crate::memory::BlockMemory;
+use crate::memory::{BlockMemory, Scratch};
 use crate::plan::Plan;
 use crate::probe::{Probe, Site};
 
@@ -36,51 +36,73 @@ impl Block {
         }
     }
 
-    /// `residual` in, `residual` out; `branch` is scratch.
+    /// `residual` in, `residual` out.
     pub fn forward<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
         residual: &mut Tensor<B>,
-        branch: &mut Tensor<B>,
+        scratch: &mut Scratch<B>,
         memory: &mut BlockMemory<B>,
         kv: &mut Kv<B>,
     ) {
-        pass.at(Site::Residual(self.layer), residual);
-        keep(pass.backend, &mut memory.input, residual);
-        self.attention.forward(pass, branch, residual, &mut memory.attention, kv);
-        pass.drop(branch, self.attention_dropout());
-        pass.backend.add(residual, branch);
-
-        pass.at(Site::ResidualMiddle(self.layer), residual);
-        keep(pass.backend, &mut memory.middle, residual);
-        self.mlp.forward(pass, branch, residual, &mut memory.mlp);
-        pass.drop(branch, self.mlp_dropout());
-        pass.backend.add(residual, branch);
+        self.attend(pass, residual, scratch, memory, kv);
+        self.mlp.forward(pass, scratch, residual, &mut memory.mlp);
+        pass.drop(&mut scratch.branch, self.mlp_dropout());
+        pass.backend.add(residual, &scratch.branch);
     }
 
-    /// `dresidual` in, `dresidual` out: each branch adds what flows back through it; `dbranch` is scratch.
+    /// Fills `memory` once more from the residual that entered: a forward that ends where nothing more is kept.
+    pub fn again<B: Backend>(
+        &self,
+        pass: &mut Pass<'_, B, ()>,
+        residual: &mut Tensor<B>,
+        scratch: &mut Scratch<B>,
+        memory: &mut BlockMemory<B>,
+        kv: &mut Kv<B>,
+    ) {
+        self.attend(pass, residual, scratch, memory, kv);
+        self.mlp.again(pass, scratch, residual, &mut memory.mlp);
+    }
+
+    /// `x += attention(norm x)`
+    fn attend<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        residual: &mut Tensor<B>,
+        scratch: &mut Scratch<B>,
+        memory: &mut BlockMemory<B>,
+        kv: &mut Kv<B>,
+    ) {
+        self.attention.forward(pass, scratch, residual, &mut memory.attention, kv);
+        pass.drop(&mut scratch.branch, self.attention_dropout());
+        pass.backend.add(residual, &scratch.branch);
+        pass.at(Site::ResidualMiddle(self.layer), residual);
+        if let Some(middle) = &mut memory.middle {
+            pass.backend.copy(middle, residual);
+        }
+    }
+
+    /// `dresidual` in, `dresidual` out: each branch adds what flows back through it. `input` is the residual that
+    /// entered, `memory` what the forward kept of it.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
         dresidual: &mut Tensor<B>,
-        dbranch: &mut Tensor<B>,
-        memory: &BlockMemory<B>,
+        dscratch: &mut Scratch<B>,
         d: &mut BlockMemory<B>,
+        input: &Tensor<B>,
+        scratch: &mut Scratch<B>,
+        memory: &BlockMemory<B>,
     ) {
-        back.backend.copy(dbranch, dresidual);
-        back.drop(dbranch, self.mlp_dropout());
-        self.mlp.backward(back, dresidual, dbranch, kept(&memory.middle), &memory.mlp, &mut d.mlp);
+        let middle = memory.middle.as_ref().expect("a backward follows a forward that kept its activations");
+        back.backend.copy(&mut dscratch.branch, dresidual);
+        back.drop(&mut dscratch.branch, self.mlp_dropout());
+        self.mlp.backward(back, dresidual, dscratch, middle, scratch, &memory.mlp);
 
-        back.backend.copy(dbranch, dresidual);
-        back.drop(dbranch, self.attention_dropout());
-        self.attention.backward(
-            back,
-            dresidual,
-            dbranch,
-            kept(&memory.input),
-            &memory.attention,
-            &mut d.attention,
-        );
+        back.backend.copy(&mut dscratch.branch, dresidual);
+        back.drop(&mut dscratch.branch, self.attention_dropout());
+        let (kept, d) = (&memory.attention, &mut d.attention);
+        self.attention.backward(back, dresidual, dscratch, d, input, scratch, kept);
     }
 
     // Dropout sites: 0 is the embedding's, then three to a block, the pattern's first.
@@ -91,14 +113,4 @@ impl Block {
     fn mlp_dropout(&self) -> u64 {
         3 + 3 * self.layer as u64
     }
-}
-
-fn keep<B: Backend>(backend: &B, kept: &mut Option<Tensor<B>>, x: &Tensor<B>) {
-    if let Some(kept) = kept {
-        backend.copy(kept, x);
-    }
-}
-
-fn kept<B: Backend>(kept: &Option<Tensor<B>>) -> &Tensor<B> {
-    kept.as_ref().expect("a backward follows a forward that kept every layer")
 }

@@ -98,6 +98,12 @@ pub struct Back<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Back<'a, B> {
+    /// A pass forward over the same rows, with the same weights and dropout: what was not kept is made anew.
+    pub fn pass(&self) -> Pass<'a, B, ()> {
+        let (backend, weights) = (self.backend, Weights::Trainable(self.weights));
+        Pass { backend, weights, spans: self.spans, chance: self.chance, probe: () }
+    }
+
     /// A parameter's numbers.
     pub fn weight(&self, param: Param) -> Dense<'a, B> {
         self.weights.get(param)

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::durable::{read_json, sync, write_json};
 use super::fingerprint::Fingerprint;
-use super::learner::{Arena, Learner};
+use super::learner::{Arena, Learner, PART};
 use super::spikes::Spikes;
 use crate::backend::Backend;
 use crate::{Error, Result};
@@ -55,19 +55,19 @@ const ARENAS: [(Arena, &str); 3] =
 pub fn write<B: Backend>(folder: &Path, learner: &Learner<B>, state: &State) -> Result<()> {
     fs::create_dir(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
     let mut prints =
-        ARENAS.iter().map(|(arena, name)| write_arena(&folder.join(name), &learner.arena(*arena)));
+        ARENAS.iter().map(|(arena, name)| write_arena(&folder.join(name), learner, *arena));
     let mut next = || prints.next().unwrap_or_else(|| Ok(String::new()));
     let saved = Saved { state: state.clone(), weights: next()?, first: next()?, second: next()? };
     write_json(&folder.join("state.json"), &saved)?;
     sync(folder)
 }
 
-/// Puts the checkpoint in `folder` into `learner`. Where the run stood.
+/// Puts the checkpoint in `folder` into `learner`, which after an error holds a part of it. Where the run stood.
 pub fn read<B: Backend>(folder: &Path, learner: &mut Learner<B>) -> Result<State> {
     let saved: Saved = read_json(&folder.join("state.json"))?;
     for ((arena, name), expected) in ARENAS.into_iter().zip([&saved.weights, &saved.first, &saved.second]) {
         let path = folder.join(name);
-        let (values, found) = read_arena(&path, learner.plan().len())?;
+        let found = read_arena(&path, learner, arena)?;
         if found != *expected {
             let why = format!(
                 "its fingerprint is {found}, but {expected} was saved: it is damaged; remove the folder {} to resume \
@@ -76,34 +76,31 @@ pub fn read<B: Backend>(folder: &Path, learner: &mut Learner<B>) -> Result<State
             );
             return Err(Error::invalid(path.display(), why));
         }
-        learner.set_arena(arena, &values);
     }
     Ok(saved.state)
 }
 
-/// Floats that are turned into bytes at once.
-const CHUNK: usize = 1 << 16;
-
 /// Writes an arena and syncs it. Its fingerprint.
-fn write_arena(path: &Path, values: &[f32]) -> Result<String> {
+fn write_arena<B: Backend>(path: &Path, learner: &Learner<B>, arena: Arena) -> Result<String> {
     let failed = |error| Error::io("cannot write", path, error);
     let mut file = File::create(path).map_err(failed)?;
     let mut print = Fingerprint::default();
-    let mut bytes = Vec::with_capacity(4 * CHUNK);
-    for chunk in values.chunks(CHUNK) {
+    let mut bytes = Vec::with_capacity(4 * PART);
+    learner.arena_parts(arena, &mut |part| {
         bytes.clear();
-        for value in chunk {
+        for value in part {
             print.add(value.to_bits());
             bytes.extend_from_slice(&value.to_le_bytes());
         }
-        file.write_all(&bytes).map_err(failed)?;
-    }
+        file.write_all(&bytes).map_err(failed)
+    })?;
     file.sync_all().map_err(failed)?;
     Ok(print.to_string())
 }
 
-/// Reads an arena of `len` floats, and its fingerprint.
-fn read_arena(path: &Path, len: usize) -> Result<(Vec<f32>, String)> {
+/// Reads an arena. Its fingerprint.
+fn read_arena<B: Backend>(path: &Path, learner: &mut Learner<B>, arena: Arena) -> Result<String> {
+    let len = learner.plan().len();
     let failed = |error| Error::io("cannot read", path, error);
     let mut file = File::open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?.len();
@@ -113,16 +110,18 @@ fn read_arena(path: &Path, len: usize) -> Result<(Vec<f32>, String)> {
         return Err(Error::invalid(path.display(), why));
     }
     let mut print = Fingerprint::default();
-    let mut values = Vec::with_capacity(len);
-    let mut bytes = vec![0; 4 * CHUNK];
-    while values.len() < len {
-        let part = &mut bytes[..4 * CHUNK.min(len - values.len())];
+    let mut values = Vec::with_capacity(PART);
+    let mut bytes = vec![0; 4 * PART];
+    for at in (0..len).step_by(PART) {
+        let part = &mut bytes[..4 * PART.min(len - at)];
         file.read_exact(part).map_err(failed)?;
+        values.clear();
         for word in part.chunks_exact(4) {
             let bits = word.iter().rev().fold(0, |bits, &byte| bits << 8 | u32::from(byte));
             print.add(bits);
             values.push(f32::from_bits(bits));
         }
+        learner.write_arena(arena, at, &values);
     }
-    Ok((values, print.to_string()))
+    Ok(print.to_string())
 }

@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// Most rows whose logits stand at once.
 pub const LOGIT_ROWS: usize = 256;
 
+/// Floats of an arena that are copied at once.
+pub(crate) const PART: usize = 1 << 16;
+
 /// Samples one after another: sample i has `lengths[i]` rows. Targets hold [`IGNORE`] where nothing is counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -96,7 +99,7 @@ pub enum Arena {
     Second,
 }
 
-/// A GPT that learns: its weights, their gradients and moments, and memory for a pass with every layer kept.
+/// A GPT that learns: its weights, their gradients and moments, and memory for a pass and its backward.
 pub struct Learner<B: Backend> {
     backend: Arc<B>,
     gpt: Gpt,
@@ -111,8 +114,20 @@ pub struct Learner<B: Backend> {
 }
 
 impl<B: Backend> Learner<B> {
-    /// For batches of at most `rows` rows in at most `samples` samples.
+    /// For batches of at most `rows` rows in at most `samples` samples, with every layer's activations kept.
     pub fn new(backend: Arc<B>, config: &Config, rows: usize, samples: usize) -> Result<Self> {
+        Self::keeping(Keep::All, backend, config, rows, samples)
+    }
+
+    /// The same, with a choice of what is kept for the backward: [`Keep::Inputs`] takes less memory and more time, and
+    /// learns the same bits.
+    pub fn keeping(
+        keep: Keep,
+        backend: Arc<B>,
+        config: &Config,
+        rows: usize,
+        samples: usize,
+    ) -> Result<Self> {
         let (gpt, plan) = Gpt::plan(config);
         gpt.can_run()?;
         let (b, chunk, len) = (&*backend, rows.min(LOGIT_ROWS), plan.len());
@@ -121,7 +136,7 @@ impl<B: Backend> Learner<B> {
             grads: b.zeros(len)?,
             first: b.zeros(len)?,
             second: b.zeros(len)?,
-            memory: Memory::new(b, config, Keep::All, rows, chunk)?,
+            memory: Memory::new(b, config, keep, rows, chunk)?,
             d: Memory::new(b, config, Keep::One, rows, chunk)?,
             cache: Cache::new(b, config, Keep::One, samples, config.context.min(rows))?,
             logits: Tensor::new(b, chunk, config.vocabulary)?,
@@ -181,27 +196,49 @@ impl<B: Backend> Learner<B> {
         self.backend.read(&self.grads, spec.span.start, into);
     }
 
-    /// A whole arena, for a checkpoint.
-    pub fn arena(&self, which: Arena) -> Vec<f32> {
-        let mut values = vec![0.0; self.weights.plan.len()];
+    /// A part of an arena, from float `at` on, for a checkpoint.
+    pub fn read_arena(&self, which: Arena, at: usize, into: &mut [f32]) {
         let buffer = match which {
             Arena::Weights => &self.weights.values,
             Arena::First => &self.first,
             Arena::Second => &self.second,
         };
-        self.backend.read(buffer, 0, &mut values);
-        values
+        self.backend.read(buffer, at, into);
     }
 
-    /// A whole arena back from a checkpoint.
-    pub fn set_arena(&mut self, which: Arena, values: &[f32]) {
-        assert_eq!(values.len(), self.weights.plan.len());
+    /// A part of an arena back from a checkpoint.
+    pub fn write_arena(&mut self, which: Arena, at: usize, from: &[f32]) {
         let buffer = match which {
             Arena::Weights => &mut self.weights.values,
             Arena::First => &mut self.first,
             Arena::Second => &mut self.second,
         };
-        self.backend.write(buffer, 0, values);
+        self.backend.write(buffer, at, from);
+    }
+
+    /// An arena in parts that follow each other, so that it never stands in memory twice.
+    pub fn arena_parts(&self, which: Arena, see: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        let len = self.weights.plan.len();
+        let mut part = vec![0.0; PART.min(len)];
+        for at in (0..len).step_by(PART) {
+            let part = &mut part[..PART.min(len - at)];
+            self.read_arena(which, at, part);
+            see(part)?;
+        }
+        Ok(())
+    }
+
+    /// A copy of a whole arena.
+    pub fn arena(&self, which: Arena) -> Vec<f32> {
+        let mut values = vec![0.0; self.weights.plan.len()];
+        self.read_arena(which, 0, &mut values);
+        values
+    }
+
+    /// A whole arena back from its copy.
+    pub fn set_arena(&mut self, which: Arena, values: &[f32]) {
+        assert_eq!(values.len(), self.weights.plan.len());
+        self.write_arena(which, 0, values);
     }
 
     /// One step over all `parts`: their gradients are added up (accumulation), and the mean is over all counted tokens
@@ -242,7 +279,7 @@ impl<B: Backend> Learner<B> {
             Back { backend, weights: &self.weights, grads: &mut self.grads, spans: &spans, chance };
         gpt.forward(&mut pass, &part.inputs, memory, &mut self.cache);
         let sum = gpt.loss(&mut pass, memory, &part.targets, logits, Some((&mut back, d, scale)));
-        gpt.backward(&mut back, &part.inputs, memory, d);
+        gpt.backward(&mut back, &part.inputs, memory, &mut self.cache, d);
         sum
     }
 

@@ -79,7 +79,7 @@ pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn 
     let identity = Identity {
         settings: run.settings.clone(),
         model: shape(learner.config())?,
-        start: start(learner),
+        start: start(learner)?,
         data: run.train.fingerprint(),
         validation: run.validation.map(Set::fingerprint),
     };
@@ -109,10 +109,13 @@ fn shape(config: &Config) -> Result<Value> {
     serde_json::from_str(&config.to_json("float32", None)).map_err(|error| Error::invalid("config", error))
 }
 
-fn start<B: Backend>(learner: &Learner<B>) -> String {
+fn start<B: Backend>(learner: &Learner<B>) -> Result<String> {
     let mut print = Fingerprint::default();
-    learner.arena(Arena::Weights).iter().for_each(|weight| print.add(weight.to_bits()));
-    print.to_string()
+    learner.arena_parts(Arena::Weights, &mut |part| {
+        part.iter().for_each(|weight| print.add(weight.to_bits()));
+        Ok(())
+    })?;
+    Ok(print.to_string())
 }
 
 /// A run under way.
@@ -271,12 +274,16 @@ impl<B: Backend> Going<'_, B> {
 
     /// The first parameter that is not finite: steps only look at loss and gradient before they change it.
     fn spoiled(&self) -> Option<String> {
-        let spoiled = |spec: &&Spec| {
-            let mut values = vec![0.0; spec.span.len()];
-            self.learner.read(spec, &mut values);
-            values.iter().any(|value| !value.is_finite())
-        };
-        self.learner.plan().specs.iter().find(spoiled).map(|spec| spec.name.clone())
+        let (mut at, mut found) = (0, None);
+        let _ = self.learner.arena_parts(Arena::Weights, &mut |part| {
+            let inside = part.iter().position(|value| !value.is_finite()).map(|place| at + place);
+            found = found.or(inside);
+            at += part.len();
+            Ok(())
+        });
+        let place = found?;
+        let spec = self.learner.plan().specs.iter().find(|spec| spec.span.contains(&place))?;
+        Some(spec.name.clone())
     }
 
     fn not_finite(&self, step: u64, outcome: &Outcome) -> Error {

@@ -76,13 +76,16 @@ fn write_tensors(
         whole.clear();
         whole.resize(place.inputs * place.of, 0.0);
         for (place, spec) in parts {
-            part.resize(spec.rows * spec.cols, 0.0);
-            weights(spec, &mut part)?;
             match place.kind {
-                Kind::Conv1d => copy::turned_back(&mut whole, place.inputs, &part, place.first, place.of),
+                Kind::Conv1d => {
+                    part.resize(spec.rows * spec.cols, 0.0);
+                    weights(spec, &mut part)?;
+                    copy::turned_back(&mut whole, place.inputs, &part, place.first, place.of);
+                }
+                // As it lies: a vocabulary's table is the largest of all, and stands here once.
                 Kind::Table | Kind::Vector => {
                     let at = place.first * place.inputs;
-                    whole[at..at + part.len()].copy_from_slice(&part);
+                    weights(spec, &mut whole[at..at + spec.rows * spec.cols])?;
                 }
             }
         }

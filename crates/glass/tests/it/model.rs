@@ -72,6 +72,36 @@ fn learning_is_the_same_bits_for_any_number_of_threads() {
 }
 
 #[test]
+fn recomputed_is_kept_bit_for_bit() {
+    for (tied, bias, dropout) in [(true, true, 0.0), (false, false, 0.2), (true, true, 0.2)] {
+        let config = glass::Config { tied, bias, layers: 3, ..tiny::config() };
+        let learned = |keep| {
+            let mut learner = tiny::keeping(keep, &config, 2, 1);
+            let mut all = vec![];
+            for number in 1..=3 {
+                let part = |seed| tiny::batch(&[24, 9, 17], 31, seed);
+                let step = Step { dropout, ..tiny::step(number) };
+                let outcome = learner.step(&[part(number as u32), part(7)], &step).unwrap();
+                all.push(outcome.loss.to_bits());
+                all.push(outcome.norm.to_bits());
+                for spec in &learner.plan().clone().specs {
+                    let mut gradient = vec![0.0; spec.span.len()];
+                    learner.read_gradient(spec, &mut gradient);
+                    all.extend(gradient.iter().map(|g| u64::from(g.to_bits())));
+                }
+                let (nats, counted) = learner.evaluate(&part(8));
+                all.extend([nats.to_bits(), counted as u64]);
+            }
+            for arena in [Arena::Weights, Arena::First, Arena::Second] {
+                all.extend(learner.arena(arena).iter().map(|x| u64::from(x.to_bits())));
+            }
+            all
+        };
+        assert!(learned(Keep::All) == learned(Keep::Inputs), "tied {tied}, dropout {dropout}");
+    }
+}
+
+#[test]
 fn accumulated_parts_learn_what_the_whole_batch_does() {
     let gradient = |parts: &[Batch]| {
         let mut learner = tiny::learner(&tiny::config(), 2, 1);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use glass::Config;
 use glass::backend::Cpu;
+use glass::memory::Keep;
 use glass::train::learner::{Batch, Learner, Step};
 use glass::weights::Frozen;
 
@@ -13,7 +14,11 @@ pub fn config() -> Config {
 }
 
 pub fn learner(config: &Config, threads: usize, seed: u64) -> Learner<Cpu> {
-    let mut learner = Learner::new(Arc::new(Cpu::new(threads)), config, 96, 8).unwrap();
+    keeping(Keep::All, config, threads, seed)
+}
+
+pub fn keeping(keep: Keep, config: &Config, threads: usize, seed: u64) -> Learner<Cpu> {
+    let mut learner = Learner::keeping(keep, Arc::new(Cpu::new(threads)), config, 96, 8).unwrap();
     learner.initialise(seed);
     // Far larger weights than a fresh GPT's, so that attention has something to choose between.
     let plan = learner.plan().clone();

@@ -9,7 +9,7 @@ use super::super::norm::Norm;
 use super::super::{Back, FIRST, Pass, THEN};
 use crate::backend::{Attended, Backend, Heads, Kv, Tensor};
 use crate::config::Config;
-use crate::memory::AttentionMemory;
+use crate::memory::{AttentionMemory, Scratch};
 use crate::plan::{Plan, Start};
 use crate::probe::{Probe, Site, Want};
 
@@ -41,22 +41,23 @@ impl Attention {
         }
     }
 
-    /// residual → `out`, what attention adds to it, `[rows, width]`.
+    /// residual → `scratch.branch`, what attention adds to it, `[rows, width]`.
     pub fn forward<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
-        out: &mut Tensor<B>,
+        scratch: &mut Scratch<B>,
         residual: &Tensor<B>,
         m: &mut AttentionMemory<B>,
         kv: &mut Kv<B>,
     ) {
-        self.norm.forward(pass, &mut m.normed, &mut m.stats, residual);
-        pass.at(Site::AttentionNorm(self.layer), &mut m.normed);
-        self.query.forward(pass, &mut m.query, &m.normed, None);
+        let Scratch { normed, stats, branch, .. } = scratch;
+        self.norm.forward(pass, normed, stats, residual);
+        pass.at(Site::AttentionNorm(self.layer), normed);
+        self.query.forward(pass, &mut m.query, normed, None);
         pass.at(Site::Query(self.layer), &mut m.query);
-        self.key.forward(pass, &mut m.key, &m.normed, None);
+        self.key.forward(pass, &mut m.key, normed, None);
         pass.at(Site::Key(self.layer), &mut m.key);
-        self.value_down.forward(pass, &mut m.value, &m.normed, None);
+        self.value_down.forward(pass, &mut m.value, normed, None);
         pass.at(Site::Value(self.layer), &mut m.value);
         pass.backend.append(kv, &m.key, &m.value, pass.spans);
 
@@ -69,8 +70,8 @@ impl Attention {
             self.show_pattern(pass, want, m, kv);
         }
         pass.at(Site::Mixed(self.layer), &mut m.mixed);
-        self.value_up.forward(pass, out, &m.mixed, None);
-        pass.at(Site::AttentionOut(self.layer), out);
+        self.value_up.forward(pass, branch, &m.mixed, None);
+        pass.at(Site::AttentionOut(self.layer), branch);
     }
 
     /// The fused word never holds the pattern, so a look computes it beside; an edit goes on from what it left.
@@ -91,18 +92,21 @@ impl Attention {
         }
     }
 
-    /// `dout` flows back through values, pattern, keys and queries and is added to `dresidual`.
+    /// `dscratch.branch` flows back through values, pattern, keys and queries and is added to `dresidual`.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
         dresidual: &mut Tensor<B>,
-        dout: &Tensor<B>,
-        residual: &Tensor<B>,
-        m: &AttentionMemory<B>,
+        dscratch: &mut Scratch<B>,
         d: &mut AttentionMemory<B>,
+        residual: &Tensor<B>,
+        scratch: &mut Scratch<B>,
+        m: &AttentionMemory<B>,
     ) {
-        self.value_up.backward(back, &mut d.mixed, FIRST, dout, &m.mixed);
-        let sums = m.sums.as_ref().expect("a backward follows a forward that kept every layer");
+        let Scratch { normed, stats, .. } = scratch;
+        let Scratch { normed: dnormed, branch: dbranch, .. } = dscratch;
+        self.value_up.backward(back, &mut d.mixed, FIRST, dbranch, &m.mixed);
+        let sums = m.sums.as_ref().expect("a backward follows a forward that kept its activations");
         let kept = Attended { query: &m.query, key: &m.key, value: &m.value, mixed: &m.mixed, sums };
         let (dq, dk, dv) = (&mut d.query, &mut d.key, &mut d.value);
         back.backend.attend_backward(
@@ -115,10 +119,11 @@ impl Attention {
             back.spans,
             back.dropout(self.dropout()),
         );
-        self.query.backward(back, &mut d.normed, FIRST, &d.query, &m.normed);
-        self.key.backward(back, &mut d.normed, THEN, &d.key, &m.normed);
-        self.value_down.backward(back, &mut d.normed, THEN, &d.value, &m.normed);
-        self.norm.backward(back, dresidual, &d.normed, residual, &m.stats);
+        self.norm.forward(&back.pass(), normed, stats, residual);
+        self.query.backward(back, dnormed, FIRST, &d.query, normed);
+        self.key.backward(back, dnormed, THEN, &d.key, normed);
+        self.value_down.backward(back, dnormed, THEN, &d.value, normed);
+        self.norm.backward(back, dresidual, dnormed, residual, stats);
     }
 
     fn dropout(&self) -> u64 {

@@ -5,7 +5,7 @@ use super::super::norm::Norm;
 use super::super::{Back, FIRST, Pass};
 use crate::backend::{Activation, Backend, Tensor};
 use crate::config::Config;
-use crate::memory::{Keep, MlpMemory};
+use crate::memory::{MlpMemory, Scratch};
 use crate::plan::{Plan, Start};
 use crate::probe::{Probe, Site, Want};
 
@@ -32,42 +32,59 @@ impl Mlp {
         }
     }
 
-    /// residual → `out`, what the MLP adds to it, `[rows, width]`.
+    /// residual → `scratch.branch`, what the MLP adds to it, `[rows, width]`.
     pub fn forward<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
-        out: &mut Tensor<B>,
+        scratch: &mut Scratch<B>,
         residual: &Tensor<B>,
         m: &mut MlpMemory<B>,
     ) {
-        self.norm.forward(pass, &mut m.normed, &mut m.stats, residual);
-        pass.at(Site::MlpNorm(self.layer), &mut m.normed);
+        let Scratch { normed, stats, active, branch } = scratch;
+        self.norm.forward(pass, normed, stats, residual);
+        pass.at(Site::MlpNorm(self.layer), normed);
         // Fused where nobody wants the hidden layer as it was before the activation: the same bits either way.
-        if m.keep == Keep::All || pass.wants(Site::MlpHidden(self.layer)) != Want::No {
-            self.up.forward(pass, &mut m.hidden, &m.normed, None);
+        if m.kept || pass.wants(Site::MlpHidden(self.layer)) != Want::No {
+            self.up.forward(pass, &mut m.hidden, normed, None);
             pass.at(Site::MlpHidden(self.layer), &mut m.hidden);
-            pass.backend.activate(&mut m.active, &m.hidden, self.activation);
+            pass.backend.activate(active, &m.hidden, self.activation);
         } else {
-            self.up.forward(pass, &mut m.active, &m.normed, Some(self.activation));
+            self.up.forward(pass, active, normed, Some(self.activation));
         }
-        pass.at(Site::MlpActive(self.layer), &mut m.active);
-        self.down.forward(pass, out, &m.active, None);
-        pass.at(Site::MlpOut(self.layer), out);
+        pass.at(Site::MlpActive(self.layer), active);
+        self.down.forward(pass, branch, active, None);
+        pass.at(Site::MlpOut(self.layer), branch);
     }
 
-    /// `dout` flows back through the hidden layer and is added to `dresidual`.
+    /// The hidden layer once more: all that `backward` reads.
+    pub fn again<B: Backend>(
+        &self,
+        pass: &Pass<'_, B, ()>,
+        scratch: &mut Scratch<B>,
+        residual: &Tensor<B>,
+        m: &mut MlpMemory<B>,
+    ) {
+        self.norm.forward(pass, &mut scratch.normed, &mut scratch.stats, residual);
+        self.up.forward(pass, &mut m.hidden, &scratch.normed, None);
+    }
+
+    /// `dscratch.branch` flows back through the hidden layer and is added to `dresidual`.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
         dresidual: &mut Tensor<B>,
-        dout: &Tensor<B>,
+        dscratch: &mut Scratch<B>,
         residual: &Tensor<B>,
+        scratch: &mut Scratch<B>,
         m: &MlpMemory<B>,
-        d: &mut MlpMemory<B>,
     ) {
-        self.down.backward(back, &mut d.active, FIRST, dout, &m.active);
-        back.backend.activate_backward(&mut d.active, &m.hidden, self.activation);
-        self.up.backward(back, &mut d.normed, FIRST, &d.active, &m.normed);
-        self.norm.backward(back, dresidual, &d.normed, residual, &m.stats);
+        let Scratch { normed, stats, active, .. } = scratch;
+        let Scratch { normed: dnormed, active: dactive, branch: dbranch, .. } = dscratch;
+        back.backend.activate(active, &m.hidden, self.activation);
+        self.down.backward(back, dactive, FIRST, dbranch, active);
+        back.backend.activate_backward(dactive, &m.hidden, self.activation);
+        self.norm.forward(&back.pass(), normed, stats, residual);
+        self.up.backward(back, dnormed, FIRST, dactive, normed);
+        self.norm.backward(back, dresidual, dnormed, residual, stats);
     }
 }
