@@ -80,10 +80,8 @@ pub struct AttentionMemory<B: Backend> {
 
 /// The MLP's activations, all `[rows, …]`.
 pub struct MlpMemory<B: Backend> {
-    /// Whether a backward will want `hidden`.
-    pub kept: bool,
-    /// The hidden layer before the activation; skipped where neither a backward nor a probe wants it.
-    pub hidden: Tensor<B>,
+    /// The hidden layer before the activation, where a backward will want it.
+    pub hidden: Option<Tensor<B>>,
 }
 
 impl<B: Backend> Memory<B> {
@@ -111,6 +109,20 @@ impl<B: Backend> Memory<B> {
             wanted_rows: Vec::with_capacity(wanted),
             positions: Vec::with_capacity(rows),
         })
+    }
+
+    /// Floats that [`Memory::new`] asks for: for every row, and for every row that wants logits.
+    pub fn floats(config: &Config, keep: Keep) -> (u64, u64) {
+        let (width, hidden) = (config.width as u64, config.hidden as u64);
+        let heads = config.heads;
+        let (queries, keys) = ((heads.query * heads.size) as u64, (heads.key * heads.size) as u64);
+        let kept = if keep == Keep::One { 0 } else { heads.query as u64 + width + hidden };
+        let block = 2 * queries + 2 * keys + kept;
+        let scratch = 2 * width + 2 + hidden;
+        let layers = config.layers as u64;
+        let inputs = if keep == Keep::One { 0 } else { layers * width };
+        let blocks = if keep == Keep::All { layers * block } else { block };
+        (2 * width + 2 + scratch + inputs + blocks, width)
     }
 
     /// The block memory of a layer.
@@ -153,14 +165,14 @@ impl<B: Backend> BlockMemory<B> {
                 sums: kept(heads.query)?,
             },
             middle: kept(config.width)?,
-            mlp: MlpMemory { kept: keep != Keep::One, hidden: tensor(config.hidden)? },
+            mlp: MlpMemory { hidden: kept(config.hidden)? },
         })
     }
 
     fn use_rows(&mut self, rows: usize) {
-        let (a, m) = (&mut self.attention, &mut self.mlp);
-        let always = [&mut a.query, &mut a.key, &mut a.value, &mut a.mixed, &mut m.hidden];
-        let kept = [a.sums.as_mut(), self.middle.as_mut()];
+        let a = &mut self.attention;
+        let always = [&mut a.query, &mut a.key, &mut a.value, &mut a.mixed];
+        let kept = [a.sums.as_mut(), self.middle.as_mut(), self.mlp.hidden.as_mut()];
         for tensor in always.into_iter().chain(kept.into_iter().flatten()) {
             tensor.use_rows(rows);
         }
@@ -175,13 +187,20 @@ pub struct Cache<B: Backend> {
 impl<B: Backend> Cache<B> {
     /// For `slots` sequences of at most `positions` positions; [`Keep::One`] for passes that each stand alone.
     pub fn new(backend: &B, config: &Config, keep: Keep, slots: usize, positions: usize) -> Result<Self> {
-        let shape = KvShape { heads: config.heads.key, size: config.heads.size, slots, positions };
+        let shape = kv_shape(config, slots, positions);
         let kv = || {
             let (keys, values) = (backend.zeros(shape.keys_len())?, backend.zeros(shape.values_len())?);
             Ok(Kv { keys, values, shape })
         };
         let layers = if keep == Keep::All { config.layers } else { 1 };
         Ok(Cache { layers: (0..layers).map(|_| kv()).collect::<Result<_>>()? })
+    }
+
+    /// Floats that [`Cache::new`] asks for, for each layer that remembers.
+    pub fn floats(config: &Config, slots: usize, positions: usize) -> u64 {
+        // Slots are equal, and there may be more of them than any machine holds.
+        let one = kv_shape(config, 1, positions);
+        (slots as u64).saturating_mul((one.keys_len() + one.values_len()) as u64)
     }
 
     /// The keys and values of a layer.
@@ -194,4 +213,8 @@ impl<B: Backend> Cache<B> {
     pub fn positions(&self) -> usize {
         self.layers[0].shape.positions
     }
+}
+
+fn kv_shape(config: &Config, slots: usize, positions: usize) -> KvShape {
+    KvShape { heads: config.heads.key, size: config.heads.size, slots, positions }
 }

@@ -72,6 +72,7 @@ pub mod settings;
 pub mod schedule;
 pub mod initialise;
 pub mod learner;
+pub mod needs;
 pub mod run;
 pub mod watch;
 pub mod spikes;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
+use glass::memory::Keep;
 use glass::train::order::Arrangement;
 use glass::train::schedule::Schedule;
 use glass::train::settings::Settings;
@@ -284,6 +285,11 @@ pub enum Deal {
 }
 
 impl RunArgs {
+    /// What a backward finds.
+    pub fn keep(&self) -> Keep {
+        if self.recompute { Keep::Inputs } else { Keep::All }
+    }
+
     /// The settings of a run of `steps` steps.
     pub fn settings(&self, steps: u64) -> Settings {
         Settings {

@@ -35,7 +35,7 @@ A context of T tokens, f32 (4 bytes a number):
   pattern           T², for every head of every layer
   kv_cache_bytes    2 × layers × T × heads × head size × 4
   activation_bytes  what learning from one sequence keeps for the way back:
-                    T × (layers × (8 width + 2 MLP width + heads + 4) + 2 width + 2) × 4
+                    T × (layers × (6 width + MLP width + heads) + 2 width + 2) × 4
                     (where keys are shared by groups of heads, less)
   flops_per_token   one token forward behind a full context: 2 × weights of all matrices but the embedding
                     + 4 × positions seen × width, summed over layers; learning takes three times as many

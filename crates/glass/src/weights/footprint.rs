@@ -19,8 +19,8 @@ pub struct Footprint {
     /// Keys and values of every layer: 2 × layers × T × key heads × head size × 4 bytes.
     pub kv_cache_bytes: u64,
     /// What a forward keeps for its backward: for every token and layer, the residual before attention and before the
-    /// MLP, both once more normalised, query, key, value, mixed values and the hidden layer before and after its
-    /// activation; the pattern is not kept, only one sum per head. 4 bytes each.
+    /// MLP, query, key, value, mixed values and the hidden layer before its activation; the pattern is not kept, only one
+    /// sum per head. 4 bytes each.
     pub activation_bytes: u64,
     /// Multiplications and additions of one token's forward behind a full context: 2 for every weight of a matrix
     /// (looking up the embedding is free), and 4 × what it sees × heads × head size in every layer's attention.
@@ -37,8 +37,8 @@ impl Footprint {
         let (layers, width, hidden) = (config.layers as u64, config.width as u64, config.hidden as u64);
         let (heads, size) = (config.heads.query as u64, config.heads.size as u64);
         let (queries, keys) = (heads * size, config.heads.key as u64 * size);
-        // Per norm a mean and a deviation; per head the logarithm of a sum.
-        let layer = 4 * width + 2 * queries + 2 * keys + 2 * hidden + 4 + heads;
+        // Per head the logarithm of a sum; of the last norm a mean and a deviation.
+        let layer = 2 * width + 2 * queries + 2 * keys + hidden + heads;
         let last = 2 * width + 2;
         let (multiply, attend) = (2 * multiplied(config), 4 * seen(config, t) * queries);
         Footprint {

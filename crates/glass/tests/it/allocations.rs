@@ -4,10 +4,16 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use glass::Config;
+use glass::backend::{Cpu, Heads};
 use glass::generate::{Runner, Wish, generate};
+use glass::memory::Keep;
 use glass::next_token::{Sampler, Sampling};
 use glass::tokens::Tokenizer;
+use glass::train::learner::Learner;
+use glass::train::needs::Needs;
 use glass::weights::Weights;
 
 use crate::tiny;
@@ -18,6 +24,7 @@ struct Counting;
 thread_local! {
     static ASKED: Cell<usize> = const { Cell::new(0) };
     static LARGEST: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
 // SAFETY: every call goes to the system's allocator as it is.
@@ -25,6 +32,7 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ASKED.set(ASKED.get() + 1);
         LARGEST.set(LARGEST.get().max(layout.size()));
+        BYTES.set(BYTES.get() + layout.size());
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
@@ -43,6 +51,23 @@ pub fn largest_during<T>(work: impl FnOnce() -> T) -> (T, usize) {
     LARGEST.set(0);
     let done = work();
     (done, LARGEST.get())
+}
+
+#[test]
+fn a_learner_takes_what_was_counted() {
+    let odd = Heads { query: 6, key: 2, size: 8 };
+    let shapes = [Config::gpt2(3000, 40, 48, 3, 6), Config { heads: odd, ..Config::gpt2(300, 70, 48, 2, 6) }];
+    for (config, keep) in shapes.iter().flat_map(|config| [(config, Keep::All), (config, Keep::Inputs)]) {
+        let (cpu, samples) = (Arc::new(Cpu::new(1)), 7);
+        let before = BYTES.get();
+        let learner = Learner::keeping(keep, cpu, config, samples * config.context, samples).unwrap();
+        let taken = (BYTES.get() - before) as u64;
+        let needs = Needs::of::<Cpu>(config, keep, samples);
+        let counted = needs.total() - needs.saving;
+        // Besides: the plan's names, positions, places of rows.
+        assert!(taken >= counted && taken < counted + 40_000, "{keep:?}: {taken}, but {counted} were counted");
+        drop(learner);
+    }
 }
 
 #[test]

@@ -44,10 +44,18 @@ impl Mlp {
         self.norm.forward(pass, normed, stats, residual);
         pass.at(Site::MlpNorm(self.layer), normed);
         // Fused where nobody wants the hidden layer as it was before the activation: the same bits either way.
-        if m.kept || pass.wants(Site::MlpHidden(self.layer)) != Want::No {
-            self.up.forward(pass, &mut m.hidden, normed, None);
-            pass.at(Site::MlpHidden(self.layer), &mut m.hidden);
-            pass.backend.activate(active, &m.hidden, self.activation);
+        let mut looked_at = None;
+        let hidden = match &mut m.hidden {
+            None if pass.wants(Site::MlpHidden(self.layer)) != Want::No => {
+                let hidden = Tensor::new(pass.backend, active.rows, active.cols);
+                Some(looked_at.insert(hidden.expect("memory for a hidden layer that someone looks at")))
+            }
+            kept => kept.as_mut(),
+        };
+        if let Some(hidden) = hidden {
+            self.up.forward(pass, hidden, normed, None);
+            pass.at(Site::MlpHidden(self.layer), hidden);
+            pass.backend.activate(active, hidden, self.activation);
         } else {
             self.up.forward(pass, active, normed, Some(self.activation));
         }
@@ -65,7 +73,9 @@ impl Mlp {
         m: &mut MlpMemory<B>,
     ) {
         self.norm.forward(pass, &mut scratch.normed, &mut scratch.stats, residual);
-        self.up.forward(pass, &mut m.hidden, &scratch.normed, None);
+        if let Some(hidden) = &mut m.hidden {
+            self.up.forward(pass, hidden, &scratch.normed, None);
+        }
     }
 
     /// `dscratch.branch` flows back through the hidden layer and is added to `dresidual`.
@@ -80,9 +90,10 @@ impl Mlp {
     ) {
         let Scratch { normed, stats, active, .. } = scratch;
         let Scratch { normed: dnormed, active: dactive, branch: dbranch, .. } = dscratch;
-        back.backend.activate(active, &m.hidden, self.activation);
+        let hidden = m.hidden.as_ref().expect("a backward follows a forward that kept its activations");
+        back.backend.activate(active, hidden, self.activation);
         self.down.backward(back, dactive, FIRST, dbranch, active);
-        back.backend.activate_backward(dactive, &m.hidden, self.activation);
+        back.backend.activate_backward(dactive, hidden, self.activation);
         self.norm.forward(&back.pass(), normed, stats, residual);
         self.up.backward(back, dnormed, FIRST, dactive, normed);
         self.norm.backward(back, dresidual, dnormed, residual, stats);
