@@ -1,9 +1,12 @@
 //! `glass train`: from text to a model.
 
+mod budget;
 mod data;
 mod display;
 mod plan;
+mod room;
 mod seen;
+mod speed;
 mod subject;
 mod tensorboard;
 mod watch;
@@ -29,9 +32,10 @@ use crate::args::TrainArgs;
 use crate::fail::{Fail, say};
 use crate::model_arg;
 use crate::out::{Out, number};
+use budget::Budget;
 use data::Sets;
 use display::terminal;
-use plan::Budget;
+use speed::Speed;
 use subject::Subject;
 use watch::Progress;
 
@@ -43,24 +47,24 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     sets.train.check("training data", subject.config.context)?;
     let cpu = Arc::new(model_arg::cpu(&args.machine));
     let roof = plan::roof(&cpu);
-    let budget = Budget::of(&subject.config, &args.run);
-    // A plan in minutes needs the steps that are timed; any other plan allocates nothing.
-    let timed = args.run.minutes.is_some() && args.run.steps.is_none() && args.run.epochs.is_none();
-    if !args.run.plan || timed {
-        budget.fits()?;
-    }
-    let settings = settings(args, &subject, &sets, &cpu)?;
-    settings.check()?;
+    let budget = Budget::of(&subject.config, args, cpu.cores().threads());
     if args.run.plan {
-        return plan::show(args, &budget, &settings, roof);
+        let speed = Speed::measured(&budget.asked, &args.run.settings(1), &cpu, roof, &args.out)?;
+        let settings = settings(args, &subject, &sets, &|_| Ok(speed.step))?;
+        settings.check()?;
+        return plan::show(args, &budget, &settings, sets.validation.as_ref(), roof, &speed);
     }
+    budget.fits()?;
+    let timed = |draft: &Settings| seconds_per_step(args, &subject, &sets, draft, &cpu);
+    let settings = settings(args, &subject, &sets, &timed)?;
+    settings.check()?;
     say(&format!(
         "{} weights; {} tokens to learn from, {} to validate on; {} steps of {} tokens",
         number(budget.weights),
         number(sets.train.tokens() as u64),
         number(sets.validation.as_ref().map_or(0, |set| set.tokens() as u64)),
         number(settings.steps),
-        number(budget.tokens_per_step)
+        number(budget.asked.tokens_per_step())
     ));
     let mut learner = learner(args, &subject, &settings, &cpu)?;
     let plan = learner.plan().clone();
@@ -125,7 +129,12 @@ fn learner(
 }
 
 /// The settings, with the steps that were asked for in whichever way.
-fn settings(args: &TrainArgs, subject: &Subject, sets: &Sets, cpu: &Arc<Cpu>) -> Result<Settings, Fail> {
+fn settings(
+    args: &TrainArgs,
+    subject: &Subject,
+    sets: &Sets,
+    seconds_per_step: &dyn Fn(&Settings) -> Result<f64, Fail>,
+) -> Result<Settings, Fail> {
     let (run, context) = (&args.run, subject.config.context);
     let draft = run.settings(run.steps.unwrap_or(1000));
     let steps = match (run.steps, run.epochs, run.minutes) {
@@ -137,7 +146,7 @@ fn settings(args: &TrainArgs, subject: &Subject, sets: &Sets, cpu: &Arc<Cpu>) ->
         // A resumed run keeps the steps that were found when it began.
         (None, None, Some(_)) if run.resume => Folder::identity(&args.out)?.settings.steps,
         (None, None, Some(minutes)) => {
-            let seconds = seconds_per_step(args, subject, sets, &draft, cpu)?;
+            let seconds = seconds_per_step(&draft)?;
             // Evaluations and checkpoints take a share too.
             ((minutes * 60.0 * 0.95 / seconds) as u64).max(1)
         }

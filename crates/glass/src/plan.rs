@@ -43,6 +43,14 @@ pub struct Spec {
     pub start: Start,
 }
 
+impl Spec {
+    /// Some of its rows, as a parameter of their own: where the whole would be too much at once.
+    pub fn some(&self, rows: Range<usize>) -> Spec {
+        let start = self.span.start + rows.start * self.cols;
+        Spec { rows: rows.len(), span: start..start + rows.len() * self.cols, ..self.clone() }
+    }
+}
+
 /// All parameters, in the order of the arena.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Plan {

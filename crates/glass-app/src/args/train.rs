@@ -341,9 +341,11 @@ shows how the run learned so far; DIR/train/events.out.tfevents.* are the same n
 
 JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\"lr\",\"grad_norm\",\"tokens_per_second\",
 \"mfu\",\"tokens\",\"seconds\"}, null where nothing was measured; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
-\"why\"}, why one of done, asked, patience. With --plan: {\"weights\",\"memory_bytes\":{\"weights\",\"gradients\",\"moments\",
-\"activations\",\"working\",\"checkpoint\",\"logits\",\"total\"},\"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",
-\"seconds_at_roof\"}
+\"why\"}, why one of done, asked, patience. With --plan: {\"weights\",\"memory_bytes\":{\"present\",\"weights\",\"gradients\",
+\"moments\",\"activations\",\"working\",\"logits\",\"besides\",\"saving\",\"total\"},\"memory_limit\",\"fits\",\"instead\",
+\"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",\"seconds_at_roof\",\"seconds_per_step\",
+\"tokens_per_second\",\"evaluations\",\"seconds_evaluating\",\"checkpoints\",\"seconds_saving\",\"seconds\"}, null where nothing
+tells. A plan measures a few steps of a smaller model (fewer layers, fewer samples), and saves it once beside --out.
 
 Examples:
   glass train --data book.txt --out mine

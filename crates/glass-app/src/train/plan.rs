@@ -1,92 +1,23 @@
-//! What a run takes: memory, arithmetic, time at best.
+//! What a run takes: memory, arithmetic, time.
 
 use std::io::Write as _;
 use std::time::Instant;
 
-use glass::Config;
 use glass::backend::Cpu;
-use glass::train::learner::LOGIT_ROWS;
+use glass::train::set::{Samples, Set};
 use glass::train::settings::Settings;
-use glass::weights::census::Census;
-use glass::weights::footprint::Footprint;
 use glass_kernels::roof;
 use serde_json::json;
 
-use crate::args::{RunArgs, TrainArgs};
+use super::budget::Budget;
+use super::room;
+use super::speed::Speed;
+use crate::args::TrainArgs;
 use crate::fail::Fail;
 use crate::out::{Out, bytes, duration, number};
 
 /// Bursts of which the best counts.
 const BURSTS: usize = 25;
-
-/// A run's needs.
-pub struct Budget {
-    /// Weights.
-    pub weights: u64,
-    /// Tokens of one step.
-    pub tokens_per_step: u64,
-    /// Floating-point operations to learn one token.
-    pub flops_to_learn: u64,
-    activations: u64,
-    /// The gradients of one layer's activations, its keys and values, and one branch.
-    working: u64,
-    logits: u64,
-}
-
-impl Budget {
-    /// From the plan; nothing is allocated.
-    pub fn of(config: &Config, run: &RunArgs) -> Budget {
-        let footprint = Footprint::of(config, config.context);
-        let (batch, accumulate) = (run.batch as u64, run.accumulate as u64);
-        Budget {
-            weights: Census::of(config).stored,
-            tokens_per_step: batch.saturating_mul(accumulate).saturating_mul(config.context as u64),
-            flops_to_learn: footprint.flops_to_learn,
-            activations: footprint.activation_bytes.saturating_mul(batch),
-            working: working(config).saturating_mul(batch),
-            logits: 4
-                * (LOGIT_ROWS as u64).min(batch.saturating_mul(config.context as u64))
-                * config.vocabulary as u64,
-        }
-    }
-
-    /// Bytes: weights, gradients, two moments and the copy of one that a checkpoint takes; activations; logits.
-    fn total(&self) -> u64 {
-        let passing = self.activations.saturating_add(self.working).saturating_add(self.logits);
-        (20 * self.weights).saturating_add(passing)
-    }
-
-    /// Refuses what this machine cannot hold, before it is tried.
-    pub fn fits(&self) -> Result<(), Fail> {
-        match memory() {
-            Some(has) if self.total() > has => Err(Fail::asked(format!(
-                "memory: this run takes {} and the machine has {}; give a smaller --batch (with --accumulate), a smaller \
-                 --context or a smaller model",
-                bytes(self.total()),
-                bytes(has)
-            ))),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Bytes of what one sample's backward works in, besides the activations: the gradients of the residual, one branch and
-/// one layer (normalised twice, query, key, value, mixed, hidden before and after, the norms' two numbers), that layer's
-/// keys and values, and a branch of the forward.
-fn working(config: &Config) -> u64 {
-    let (width, hidden) = (config.width as u64, config.hidden as u64);
-    let (queries, keys) =
-        ((config.heads.query * config.heads.size) as u64, (config.heads.key * config.heads.size) as u64);
-    let gradients = 5 * width + 2 * queries + 2 * keys + 2 * hidden + 6;
-    4 * config.context as u64 * (gradients + 2 * keys + width)
-}
-
-/// The machine's memory, where it tells.
-fn memory() -> Option<u64> {
-    let told = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = told.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
-}
 
 /// Multiply-adds in registers on all threads, in FLOP/s: the best of several bursts of some milliseconds. A busy machine
 /// makes a burst slower, never faster.
@@ -99,45 +30,131 @@ pub fn roof(cpu: &Cpu) -> f64 {
     (0..BURSTS).map(|_| burst()).fold(0.0, f64::max)
 }
 
+/// How long a run will take, in seconds.
+struct Time {
+    steps: f64,
+    evaluations: u64,
+    evaluating: f64,
+    /// Every evaluation may be the best so far, and is then saved.
+    checkpoints: u64,
+    /// `None` where no checkpoint could be written to measure it.
+    saving: Option<f64>,
+}
+
+impl Time {
+    fn of(args: &TrainArgs, settings: &Settings, validation: Option<&Set>, speed: &Speed) -> Time {
+        let every = |every: u64| settings.steps.checked_div(every).unwrap_or(0);
+        let due = |every: u64| every > 0 && settings.steps.is_multiple_of(every);
+        let validation = validation.filter(|_| !settings.overfit);
+        let (eval, save) = (settings.eval_every, settings.checkpoint_every);
+        let evaluations = validation.map_or(0, |_| every(eval) + u64::from(!due(eval)));
+        let both = if evaluations > 0 && eval > 0 && save > 0 { every(lcm(eval, save)) } else { 0 };
+        let regular = if evaluations > 0 { every(eval) } else { 0 };
+        let checkpoints = every(save) + regular - both + u64::from(!due(save) && !(regular > 0 && due(eval)));
+        let tokens = validation.map_or(0.0, |set| {
+            let (tokens, most) = (set.tokens() as f64, settings.eval_samples.unwrap_or(usize::MAX) as f64);
+            match &set.samples {
+                Samples::Stream(_) => tokens.min(most * speed.context as f64),
+                Samples::Chats(chats) => tokens * (most / chats.len() as f64).min(1.0),
+            }
+        });
+        // A checkpoint is three arenas; the model's own files come besides.
+        let files = 1.0 + args.shape.dtype.dtype().bytes() as f64 / 12.0;
+        Time {
+            steps: speed.step * settings.steps as f64,
+            evaluations,
+            evaluating: speed.evaluate * tokens * evaluations as f64,
+            checkpoints,
+            saving: speed.save.map(|one| one * files * checkpoints as f64),
+        }
+    }
+
+    fn total(&self) -> f64 {
+        self.steps + self.evaluating + self.saving.unwrap_or(0.0)
+    }
+}
+
+fn lcm(a: u64, b: u64) -> u64 {
+    let (mut x, mut y) = (a, b);
+    while y > 0 {
+        (x, y) = (y, x % y);
+    }
+    (a / x).saturating_mul(b)
+}
+
 /// Shows it.
-pub fn show(args: &TrainArgs, budget: &Budget, settings: &Settings, roof: f64) -> Result<(), Fail> {
-    let step = budget.flops_to_learn as f64 * budget.tokens_per_step as f64;
-    let (tokens, flops) =
-        (budget.tokens_per_step.saturating_mul(settings.steps), step * settings.steps as f64);
+pub fn show(
+    args: &TrainArgs,
+    budget: &Budget,
+    settings: &Settings,
+    validation: Option<&Set>,
+    roof: f64,
+    speed: &Speed,
+) -> Result<(), Fail> {
+    let per_step = budget.asked.tokens_per_step();
+    let step = budget.flops_to_learn as f64 * per_step as f64;
+    let (tokens, flops) = (per_step.saturating_mul(settings.steps), step * settings.steps as f64);
+    let time = Time::of(args, settings, validation, speed);
+    let (needs, most) = (budget.asked.needs(), room::most());
+    let instead = most.and_then(|most| budget.instead(most));
     let mut out = Out::new();
-    let weights = 4 * budget.weights;
     if args.run.json {
         out.json(&json!({
             "weights": budget.weights,
-            "memory_bytes": {"weights": weights, "gradients": weights, "moments": 2 * weights,
-                             "activations": budget.activations, "working": budget.working, "checkpoint": weights, "logits": budget.logits, "total": budget.total()},
-            "tokens_per_step": budget.tokens_per_step, "steps": settings.steps, "tokens": tokens,
+            "memory_bytes": {"present": budget.present, "weights": needs.weights, "gradients": needs.gradients,
+                             "moments": needs.moments, "activations": needs.activations, "working": needs.working,
+                             "logits": needs.logits, "besides": budget.asked.besides(), "saving": needs.saving,
+                             "total": budget.total()},
+            "memory_limit": most, "fits": instead.is_none(), "instead": instead,
+            "tokens_per_step": per_step, "steps": settings.steps, "tokens": tokens,
             "flops_per_step": step, "flops": flops, "roof_flops": roof, "seconds_at_roof": flops / roof,
+            "seconds_per_step": speed.step, "tokens_per_second": per_step as f64 / speed.step,
+            "evaluations": time.evaluations, "seconds_evaluating": time.evaluating,
+            "checkpoints": time.checkpoints, "seconds_saving": time.saving, "seconds": time.total(),
         }))?;
         return out.done();
     }
     writeln!(out, "{}", out.bold(&format!("{} weights", number(budget.weights))))?;
     let rows = [
-        ("weights", weights),
-        ("gradients", weights),
-        ("two moments", 2 * weights),
-        ("activations of a batch", budget.activations),
-        ("working memory", budget.working),
-        ("logits of a chunk", budget.logits),
-        ("a checkpoint's copy", weights),
+        ("program and data", budget.present),
+        ("weights", needs.weights),
+        ("gradients", needs.gradients),
+        ("two moments", needs.moments),
+        ("activations", needs.activations),
+        ("their gradients", needs.working),
+        ("logits of a chunk", needs.logits),
+        ("ids, threads, samples", budget.asked.besides()),
+        ("while saving", needs.saving),
         ("memory in all", budget.total()),
     ];
     for (what, value) in rows {
         writeln!(out, "  {what:<24}{:>12}", bytes(value))?;
     }
-    writeln!(out, "{} steps of {} tokens", number(settings.steps), number(budget.tokens_per_step))?;
+    if let Some(most) = most {
+        writeln!(out, "  {:<24}{:>12}", "to be had here", bytes(most))?;
+    }
+    if let Some(instead) = instead {
+        writeln!(out, "  it does not fit: {instead}")?;
+    }
+    writeln!(out, "{}", out.bold(&format!("{} steps of {} tokens", number(settings.steps), number(per_step))))?;
     writeln!(out, "  {:<24}{:>12.3e} FLOPs, {:.1} GFLOPs a step", "arithmetic in all", flops, step / 1e9)?;
-    let best = duration(flops / roof);
+    let line = |what: &str, seconds: f64| format!("  {what:<24}{:>12}", duration(seconds));
+    let (reached, speed_of) = (step / speed.step, per_step as f64 / speed.step);
     writeln!(
         out,
-        "  {:<24}{best:>12} at this machine's {:.0} GFLOP/s of multiply-adds, which no run reaches",
-        "time at best",
-        roof / 1e9
+        "{}   {:.3} s a step, {} tokens/s, {:.0} GFLOP/s ({:.0} % of the FMA roof)",
+        line("steps", time.steps),
+        speed.step,
+        number(speed_of as u64),
+        reached / 1e9,
+        100.0 * reached / roof
     )?;
+    writeln!(out, "{}", line(&format!("{} evaluations", number(time.evaluations)), time.evaluating))?;
+    let checkpoints = format!("{} checkpoints at most", number(time.checkpoints));
+    match time.saving {
+        Some(saving) => writeln!(out, "{}", line(&checkpoints, saving))?,
+        None => writeln!(out, "  {checkpoints:<24}     unknown: none could be written to measure it")?,
+    }
+    writeln!(out, "{}   measured on {}", line("time in all", time.total()), speed.measured_on(&budget.asked))?;
     out.done()
 }

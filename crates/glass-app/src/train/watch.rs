@@ -28,7 +28,7 @@ use crate::out::{Out, number};
 use crate::progress::Line;
 
 /// Tokens of a sample.
-const SAMPLE: usize = 80;
+pub const SAMPLE: usize = 80;
 /// Remarks that stay on the terminal when a display ends.
 const REMARKS: usize = 12;
 

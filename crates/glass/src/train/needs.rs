@@ -25,7 +25,7 @@ pub struct Needs {
     pub working: u64,
     /// The logits of a chunk.
     pub logits: u64,
-    /// The tensors that stand in memory while a model is saved.
+    /// The matrices that stand in memory while a model is saved.
     pub saving: u64,
 }
 
@@ -61,9 +61,9 @@ impl Needs {
     }
 }
 
-/// Floats of the largest tensor of a model's file, and of the largest matrix that is turned for it.
+/// Floats of the largest matrix of a model's file, and of the largest one that is turned for it. Tables are written some
+/// rows at a time.
 fn saving(config: &Config) -> u64 {
     let (width, hidden) = (config.width as u64, config.hidden as u64);
-    let table = config.vocabulary.max(config.context) as u64 * width;
-    table.max(3 * width * width).max(hidden * width) + hidden * width
+    width * (3 * width).max(hidden) + width * hidden
 }

@@ -34,8 +34,8 @@ pub struct Save<'a> {
 }
 
 /// Writes `what` with the numbers that `weights` gives (the form that [`Folder::read`](super::folder::Folder::read)
-/// has). All files are written aside and synced, then renamed: until then, what stood in `dir` is whole. One tensor
-/// stands in memory at a time.
+/// has; of tables it is asked for [some](Spec::some) rows at a time). All files are written aside and synced, then
+/// renamed: until then, what stood in `dir` is whole. One matrix stands in memory at a time.
 pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
     let mut aside = Aside::new(dir)?;
     aside.write(tensors::FILE, |put| write_tensors(put, what, weights))?;
@@ -57,6 +57,9 @@ pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
     aside.commit()
 }
 
+/// Floats that are turned into bytes at once.
+const PORTION: usize = 1 << 18;
+
 /// A tensor of the file and the parameters it joins; none for biases that the model does not have.
 struct Joined<'a> {
     whole: Place,
@@ -72,28 +75,37 @@ fn write_tensors(
     let shapes: Vec<_> = all.iter().map(|(name, tensor)| (name.clone(), tensor.whole.shape())).collect();
     put(&safetensors::write_header(&shapes, what.dtype)?)?;
     let (mut part, mut whole, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut narrow = |values: &[f32]| {
+        bytes.clear();
+        what.dtype.narrow(&mut bytes, values);
+        put(&bytes)
+    };
     for Joined { whole: place, parts } in all.values() {
+        if let [(Place { kind: Kind::Table, .. }, spec)] = parts[..] {
+            // As it lies: a vocabulary's table is the largest of all.
+            let rows = (PORTION / spec.cols).max(1);
+            for first in (0..spec.rows).step_by(rows) {
+                let some = spec.some(first..spec.rows.min(first + rows));
+                part.resize(some.span.len(), 0.0);
+                weights(&some, &mut part)?;
+                narrow(&part)?;
+            }
+            continue;
+        }
         whole.clear();
         whole.resize(place.inputs * place.of, 0.0);
         for (place, spec) in parts {
+            part.resize(spec.rows * spec.cols, 0.0);
+            weights(spec, &mut part)?;
             match place.kind {
-                Kind::Conv1d => {
-                    part.resize(spec.rows * spec.cols, 0.0);
-                    weights(spec, &mut part)?;
-                    copy::turned_back(&mut whole, place.inputs, &part, place.first, place.of);
-                }
-                // As it lies: a vocabulary's table is the largest of all, and stands here once.
+                Kind::Conv1d => copy::turned_back(&mut whole, place.inputs, &part, place.first, place.of),
                 Kind::Table | Kind::Vector => {
                     let at = place.first * place.inputs;
-                    weights(spec, &mut whole[at..at + spec.rows * spec.cols])?;
+                    whole[at..at + part.len()].copy_from_slice(&part);
                 }
             }
         }
-        for some in whole.chunks(1 << 18) {
-            bytes.clear();
-            what.dtype.narrow(&mut bytes, some);
-            put(&bytes)?;
-        }
+        whole.chunks(PORTION).try_for_each(&mut narrow)?;
     }
     Ok(())
 }

@@ -1,0 +1,215 @@
+//! The memory that a run takes, whether it can be had, and what would fit.
+
+use glass::Config;
+use glass::backend::Cpu;
+use glass::memory::Keep;
+use glass::train::needs::Needs;
+use glass::weights::census::Census;
+use glass::weights::footprint::Footprint;
+
+use super::room;
+use super::watch::SAMPLE;
+use crate::args::TrainArgs;
+use crate::fail::{Fail, say};
+use crate::out::{bytes, number};
+
+/// What the program holds, where the system does not tell.
+const PROGRAM: u64 = 32 << 20;
+
+/// What a run is asked to hold at once.
+#[derive(Clone)]
+pub struct Asked {
+    pub config: Config,
+    pub keep: Keep,
+    pub batch: usize,
+    pub accumulate: usize,
+    pub threads: usize,
+    /// Whether the model says something now and then.
+    pub samples: bool,
+}
+
+impl Asked {
+    /// The learner's.
+    pub fn needs(&self) -> Needs {
+        Needs::of::<Cpu>(&self.config, self.keep, self.batch)
+    }
+
+    /// Tokens of one step.
+    pub fn tokens_per_step(&self) -> u64 {
+        let samples = (self.batch as u64).saturating_mul(self.accumulate as u64);
+        samples.saturating_mul(self.config.context as u64)
+    }
+
+    /// Bytes besides the learner: the ids of a step and their targets; what each thread packs and attends in; the logits,
+    /// keys and values of a sample.
+    pub fn besides(&self) -> u64 {
+        let Config { vocabulary, context, layers, heads, .. } = self.config;
+        let threads = (self.threads * (300 * 1024 + 16 * context * (heads.size + 16))) as u64;
+        let positions = context.min(SAMPLE + 1);
+        let sample = 16 * vocabulary + 8 * layers * positions * heads.key * heads.size;
+        let samples = if self.samples { sample as u64 } else { 0 };
+        self.tokens_per_step().saturating_mul(8).saturating_add(threads + samples)
+    }
+
+    fn run(&self) -> u64 {
+        self.needs().total().saturating_add(self.besides())
+    }
+
+    /// As many tokens a step in more and smaller batches, so that the run takes at most `most`.
+    fn smaller(&self, most: u64) -> Option<Asked> {
+        let samples = self.batch.checked_mul(self.accumulate)?;
+        let roots = (1..).take_while(|n| n * n <= samples).filter(|n| samples.is_multiple_of(*n));
+        let divisors = roots.flat_map(|n| [n, samples / n]).filter(|&batch| batch < self.batch);
+        let with = |batch| Asked { batch, accumulate: samples / batch, ..self.clone() };
+        divisors.map(with).filter(|asked| asked.run() <= most).max_by_key(|asked| asked.batch)
+    }
+
+    /// One sample at a time, as short as it must be.
+    fn shorter(&self, most: u64) -> Option<Asked> {
+        let with = |context| Asked {
+            batch: 1,
+            accumulate: 1,
+            config: Config { context, ..self.config.clone() },
+            ..self.clone()
+        };
+        let contexts = (16..self.config.context).step_by(16).collect::<Vec<_>>();
+        let fitting = contexts.partition_point(|&context| with(context).run() <= most);
+        contexts[..fitting].last().map(|&context| with(context))
+    }
+
+    /// The options that say this, and what it takes.
+    fn options(&self, besides: u64) -> String {
+        let recompute = if self.keep == Keep::Inputs { " --recompute" } else { "" };
+        let (batch, accumulate) = (self.batch, self.accumulate);
+        let takes = bytes(self.run().saturating_add(besides));
+        format!("--batch {batch} --accumulate {accumulate}{recompute} (takes {takes})")
+    }
+}
+
+/// A run's memory.
+pub struct Budget {
+    pub asked: Asked,
+    /// Weights.
+    pub weights: u64,
+    /// Floating-point operations to learn one token.
+    pub flops_to_learn: u64,
+    /// The program, its vocabulary and its data, as they stand in memory now.
+    pub present: u64,
+    /// The most they took so far.
+    pub peak: u64,
+}
+
+impl Budget {
+    /// Before anything is allocated for the run, and after its data was read.
+    pub fn of(config: &Config, args: &TrainArgs, threads: usize) -> Budget {
+        let run = &args.run;
+        let (present, peak) = room::held().unwrap_or((PROGRAM, PROGRAM));
+        Budget {
+            asked: Asked {
+                config: config.clone(),
+                keep: run.keep(),
+                batch: run.batch,
+                accumulate: run.accumulate,
+                threads,
+                samples: run.sample_every > 0,
+            },
+            weights: Census::of(config).stored,
+            flops_to_learn: Footprint::of(config, config.context).flops_to_learn,
+            present,
+            peak,
+        }
+    }
+
+    /// Bytes of the whole process at its peak.
+    pub fn total(&self) -> u64 {
+        self.asked.run().saturating_add(self.present).max(self.peak)
+    }
+
+    /// Refuses what cannot be had, before it is tried.
+    pub fn fits(&self) -> Result<(), Fail> {
+        let Some(most) = room::most() else { return Ok(()) };
+        if let Some(instead) = self.instead(most) {
+            return Err(Fail::asked(format!(
+                "memory: this run takes {}, and {} can be had here; {instead}",
+                bytes(self.total()),
+                bytes(most)
+            )));
+        }
+        if let Some(free) = room::free().filter(|free| self.asked.run() > *free) {
+            let (takes, free) = (bytes(self.asked.run()), bytes(free));
+            say(&format!("the run will take {takes} more, and other programs leave {free} free; it may be slow, or be ended"));
+        }
+        Ok(())
+    }
+
+    /// What would take at most `most`, where this does not.
+    pub fn instead(&self, most: u64) -> Option<String> {
+        if self.total() <= most {
+            return None;
+        }
+        let (asked, room) = (&self.asked, most.saturating_sub(self.present));
+        let recomputed = Asked { keep: Keep::Inputs, ..asked.clone() };
+        let smaller = asked.smaller(room);
+        let same = Some(&recomputed).filter(|asked| asked.run() <= room);
+        let both = recomputed.smaller(room);
+        let options = |asked: &Asked| asked.options(self.present);
+        Some(match (smaller.as_ref().map(options), same.map(options), both.as_ref().map(options)) {
+            (Some(one), Some(other), _) => format!("give {one} or {other} for as many tokens a step"),
+            (Some(one), ..) | (_, Some(one), _) | (_, _, Some(one)) => {
+                format!("give {one} for as many tokens a step")
+            }
+            _ => match recomputed.shorter(room) {
+                Some(short) => format!("give --context {} {}", short.config.context, options(&short)),
+                None => format!(
+                    "weights, gradients and moments alone take {}; {} can be had for a model of at most {} weights",
+                    bytes(self.weights.saturating_mul(16)),
+                    bytes(room),
+                    number(room / 16)
+                ),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(batch: usize, accumulate: usize) -> Budget {
+        let config = Config::gpt2(50_257, 256, 768, 12, 12);
+        let asked = Asked { keep: Keep::All, batch, accumulate, threads: 2, samples: false, config };
+        let weights = Census::of(&asked.config).stored;
+        Budget { asked, weights, flops_to_learn: 1, present: 20 << 20, peak: 20 << 20 }
+    }
+
+    #[test]
+    fn what_fits_instead_does_fit() {
+        let wide = budget(32, 1);
+        assert_eq!(wide.instead(wide.total()), None);
+        let cases = [
+            (4 << 30, "--batch 16 --accumulate 2 (takes 3."),
+            (4 << 30, " or --batch 32 --accumulate 1 --recompute (takes 3."),
+            (2400 << 20, "give --batch 4 --accumulate 8 --recompute (takes 2.2"),
+            (2 << 30, "weights, gradients and moments alone take 1.8 GiB"),
+            (2200 << 20, "give --context "),
+        ];
+        for (most, expected) in cases {
+            let said = wide.instead(most).unwrap();
+            assert!(said.contains(expected), "{most}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_step_keeps_its_samples() {
+        let asked = budget(12, 5).asked;
+        let less = asked.smaller(asked.run() - 1).unwrap();
+        assert_eq!((less.batch, less.accumulate), (10, 6));
+    }
+
+    #[test]
+    fn numbers_beyond_all_machines_are_refused_too() {
+        let mut huge = budget(1 << 30, 1);
+        huge.asked.config.context = 1 << 20;
+        assert!(huge.instead(64 << 30).is_some());
+    }
+}
