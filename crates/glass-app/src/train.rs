@@ -116,8 +116,7 @@ fn learner(
     cpu: &Arc<Cpu>,
 ) -> Result<Learner<Cpu>, Fail> {
     let (config, batch) = (&subject.config, settings.batch);
-    let mut learner =
-        Learner::keeping(args.run.keep(), cpu.clone(), config, batch * config.context, batch)?;
+    let mut learner = Learner::keeping(args.run.keep(), cpu.clone(), config, batch * config.context, batch)?;
     match &subject.from {
         Some(folder) => {
             folder.check(learner.plan())?;

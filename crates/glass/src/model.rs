@@ -162,8 +162,7 @@ impl Gpt {
         self.norm.backward(back, &mut d.residual, &d.normed, &memory.residual, &memory.stats);
         for (layer, block) in self.blocks.iter().enumerate().rev() {
             let at = memory.at(layer);
-            let (input, scratch, kept) =
-                (&memory.inputs[layer], &mut memory.scratch, &mut memory.blocks[at]);
+            let (input, scratch, kept) = (&memory.inputs[layer], &mut memory.scratch, &mut memory.blocks[at]);
             if memory.keep == Keep::Inputs {
                 back.backend.copy(&mut memory.residual, input);
                 block.again(&mut back.pass(), &mut memory.residual, scratch, kept, cache.at(layer));

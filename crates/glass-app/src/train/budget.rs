@@ -137,7 +137,9 @@ impl Budget {
         }
         if let Some(free) = room::free().filter(|free| self.asked.run() > *free) {
             let (takes, free) = (bytes(self.asked.run()), bytes(free));
-            say(&format!("the run will take {takes} more, and other programs leave {free} free; it may be slow, or be ended"));
+            say(&format!(
+                "the run will take {takes} more, and other programs leave {free} free; it may be slow, or be ended"
+            ));
         }
         Ok(())
     }

@@ -136,7 +136,11 @@ pub fn show(
     if let Some(instead) = instead {
         writeln!(out, "  it does not fit: {instead}")?;
     }
-    writeln!(out, "{}", out.bold(&format!("{} steps of {} tokens", number(settings.steps), number(per_step))))?;
+    writeln!(
+        out,
+        "{}",
+        out.bold(&format!("{} steps of {} tokens", number(settings.steps), number(per_step)))
+    )?;
     writeln!(out, "  {:<24}{:>12.3e} FLOPs, {:.1} GFLOPs a step", "arithmetic in all", flops, step / 1e9)?;
     let line = |what: &str, seconds: f64| format!("  {what:<24}{:>12}", duration(seconds));
     let (reached, speed_of) = (step / speed.step, per_step as f64 / speed.step);
@@ -155,6 +159,11 @@ pub fn show(
         Some(saving) => writeln!(out, "{}", line(&checkpoints, saving))?,
         None => writeln!(out, "  {checkpoints:<24}     unknown: none could be written to measure it")?,
     }
-    writeln!(out, "{}   measured on {}", line("time in all", time.total()), speed.measured_on(&budget.asked))?;
+    writeln!(
+        out,
+        "{}   measured on {}",
+        line("time in all", time.total()),
+        speed.measured_on(&budget.asked)
+    )?;
     out.done()
 }

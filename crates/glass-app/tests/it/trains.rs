@@ -24,6 +24,11 @@ fn train(folder: &Path, more: &[&str]) -> Ended {
     glass(folder, &[&RUN[..], &TINY, more].concat(), b"")
 }
 
+/// What is written for people.
+fn train_text(folder: &Path, more: &[&str]) -> String {
+    glass(folder, &[&RUN[..RUN.len() - 1], &TINY, more].concat(), b"").stdout
+}
+
 #[test]
 fn killed_and_resumed_is_as_never_stopped() {
     let scratch = Scratch::new("train");
@@ -105,7 +110,45 @@ fn a_plan_writes_nothing() {
     let memory = &json["memory_bytes"];
     assert_eq!(memory["weights"].as_u64().unwrap(), 4 * json["weights"].as_u64().unwrap());
     assert_eq!(json["tokens"], 400 * 2 * 48);
+    assert_eq!((&json["evaluations"], &json["checkpoints"]), (&4.into(), &80.into()));
+    assert!(json["seconds"].as_f64().unwrap() >= 400.0 * json["seconds_per_step"].as_f64().unwrap());
+    assert_eq!(json["fits"], true);
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "only the book is there");
+    let text = train_text(&scratch.0, &["--out", "r", "--plan"]);
+    assert!(text.contains("memory in all") && text.contains("time in all"), "{text}");
+}
+
+#[test]
+fn what_no_machine_holds_is_refused_with_what_would_fit() {
+    let scratch = Scratch::new("holds");
+    fs::write(scratch.0.join("book.txt"), book()).unwrap();
+    let mut asked = [&["train", "--data", "book.txt", "--out", "r"], &TINY[..]].concat();
+    *asked.last_mut().unwrap() = "1000000000";
+    let ended = glass(&scratch.0, &asked, b"");
+    assert_eq!(ended.status, 2, "{}", ended.stderr);
+    let expected = if cfg!(target_os = "linux") { "give --batch " } else { "memory" };
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
     assert!(!scratch.0.join("r").exists());
+}
+
+#[test]
+fn recomputing_may_begin_when_a_run_is_resumed() {
+    let scratch = Scratch::new("recompute");
+    let folder = &scratch.0;
+    fs::write(folder.join("book.txt"), book()).unwrap();
+    let run = |more: &[&str]| {
+        let asked =
+            ["train", "--data", "book.txt", "--schedule", "constant", "--warmup", "2", "--dropout", "0.1"];
+        let ended = glass(folder, &[&asked[..], &TINY, more].concat(), b"");
+        assert_eq!(ended.status, 0, "{}", ended.stderr);
+    };
+    run(&["--steps", "6", "--out", "kept"]);
+    run(&["--steps", "3", "--out", "recomputed"]);
+    run(&["--steps", "6", "--out", "recomputed", "--resume", "--recompute"]);
+    for name in ["weights.f32", "first.f32", "second.f32"] {
+        let read = |run: &str| fs::read(folder.join(run).join("train/step-00000006").join(name)).unwrap();
+        assert!(read("kept") == read("recomputed"), "{name} differs");
+    }
 }
 
 #[test]

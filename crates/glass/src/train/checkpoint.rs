@@ -54,8 +54,7 @@ const ARENAS: [(Arena, &str); 3] =
 /// Writes a checkpoint into `folder`, which is made, and syncs every file and the folder.
 pub fn write<B: Backend>(folder: &Path, learner: &Learner<B>, state: &State) -> Result<()> {
     fs::create_dir(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
-    let mut prints =
-        ARENAS.iter().map(|(arena, name)| write_arena(&folder.join(name), learner, *arena));
+    let mut prints = ARENAS.iter().map(|(arena, name)| write_arena(&folder.join(name), learner, *arena));
     let mut next = || prints.next().unwrap_or_else(|| Ok(String::new()));
     let saved = Saved { state: state.clone(), weights: next()?, first: next()?, second: next()? };
     write_json(&folder.join("state.json"), &saved)?;

@@ -65,7 +65,10 @@ fn a_learner_takes_what_was_counted() {
         let needs = Needs::of::<Cpu>(config, keep, samples);
         let counted = needs.total() - needs.saving;
         // Besides: the plan's names, positions, places of rows.
-        assert!(taken >= counted && taken < counted + 40_000, "{keep:?}: {taken}, but {counted} were counted");
+        assert!(
+            taken >= counted && taken < counted + 40_000,
+            "{keep:?}: {taken}, but {counted} were counted"
+        );
         drop(learner);
     }
 }
