@@ -64,6 +64,17 @@ impl Asked {
         divisors.map(with).filter(|asked| asked.run() <= most).max_by_key(|asked| asked.batch)
     }
 
+    /// One batch a step, as large as can be.
+    fn fewer(&self, most: u64) -> Option<Asked> {
+        let with = |batch| Asked { batch, accumulate: 1, ..self.clone() };
+        let (mut fits, mut too_many) = (0, self.batch);
+        while too_many - fits > 1 {
+            let middle = fits + (too_many - fits) / 2;
+            *(if with(middle).run() <= most { &mut fits } else { &mut too_many }) = middle;
+        }
+        Some(with(fits)).filter(|_| fits > 0)
+    }
+
     /// One sample at a time, as short as it must be.
     fn shorter(&self, most: u64) -> Option<Asked> {
         let with = |context| Asked {
@@ -160,7 +171,10 @@ impl Budget {
             (Some(one), ..) | (_, Some(one), _) | (_, _, Some(one)) => {
                 format!("give {one} for as many tokens a step")
             }
-            _ => match recomputed.shorter(room) {
+            _ => match asked.fewer(room).or_else(|| recomputed.shorter(room)) {
+                Some(short) if short.config.context == asked.config.context => {
+                    format!("give {}, which is fewer tokens a step", options(&short))
+                }
                 Some(short) => format!("give --context {} {}", short.config.context, options(&short)),
                 None => format!(
                     "weights, gradients and moments alone take {}; {} can be had for a model of at most {} weights",
@@ -189,11 +203,12 @@ mod tests {
         let wide = budget(32, 1);
         assert_eq!(wide.instead(wide.total()), None);
         let cases = [
-            (4 << 30, "--batch 16 --accumulate 2 (takes 3."),
-            (4 << 30, " or --batch 32 --accumulate 1 --recompute (takes 3."),
-            (2400 << 20, "give --batch 4 --accumulate 8 --recompute (takes 2.2"),
-            (2 << 30, "weights, gradients and moments alone take 1.8 GiB"),
-            (2200 << 20, "give --context "),
+            (4 << 30, "give --batch 16 --accumulate 2 (takes 3.6 GiB)"),
+            (4 << 30, " or --batch 32 --accumulate 1 --recompute (takes 2.9 GiB)"),
+            (2400 << 20, "give --batch 2 --accumulate 16 (takes 2.1 GiB)"),
+            (2050 << 20, "give --batch 2 --accumulate 16 --recompute (takes 2.0 GiB)"),
+            (2000 << 20, "give --context "),
+            (1800 << 20, "weights, gradients and moments alone take 1.8 GiB"),
         ];
         for (most, expected) in cases {
             let said = wide.instead(most).unwrap();

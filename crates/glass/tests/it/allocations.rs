@@ -24,7 +24,7 @@ struct Counting;
 thread_local! {
     static ASKED: Cell<usize> = const { Cell::new(0) };
     static LARGEST: Cell<usize> = const { Cell::new(0) };
-    static BYTES: Cell<usize> = const { Cell::new(0) };
+    static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
 // SAFETY: every call goes to the system's allocator as it is.
@@ -32,12 +32,13 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ASKED.set(ASKED.get() + 1);
         LARGEST.set(LARGEST.get().max(layout.size()));
-        BYTES.set(BYTES.get() + layout.size());
+        HELD.set(HELD.get() + layout.size() as isize);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.set(HELD.get() - layout.size() as isize);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -59,9 +60,9 @@ fn a_learner_takes_what_was_counted() {
     let shapes = [Config::gpt2(3000, 40, 48, 3, 6), Config { heads: odd, ..Config::gpt2(300, 70, 48, 2, 6) }];
     for (config, keep) in shapes.iter().flat_map(|config| [(config, Keep::All), (config, Keep::Inputs)]) {
         let (cpu, samples) = (Arc::new(Cpu::new(1)), 7);
-        let before = BYTES.get();
+        let before = HELD.get();
         let learner = Learner::keeping(keep, cpu, config, samples * config.context, samples).unwrap();
-        let taken = (BYTES.get() - before) as u64;
+        let taken = (HELD.get() - before) as u64;
         let needs = Needs::of::<Cpu>(config, keep, samples);
         let counted = needs.total() - needs.saving;
         // Besides: the plan's names, positions, places of rows.
