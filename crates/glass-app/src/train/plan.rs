@@ -50,7 +50,7 @@ impl Time {
         let evaluations = validation.map_or(0, |_| every(eval) + u64::from(!due(eval)));
         let both = if evaluations > 0 && eval > 0 && save > 0 { every(lcm(eval, save)) } else { 0 };
         let regular = if evaluations > 0 { every(eval) } else { 0 };
-        let checkpoints = every(save) + regular - both + u64::from(!due(save) && !(regular > 0 && due(eval)));
+        let checkpoints = every(save) + regular - both + u64::from(!(due(save) || regular > 0 && due(eval)));
         let tokens = validation.map_or(0.0, |set| {
             let (tokens, most) = (set.tokens() as f64, settings.eval_samples.unwrap_or(usize::MAX) as f64);
             match &set.samples {
