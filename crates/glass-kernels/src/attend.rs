@@ -8,7 +8,7 @@
 mod backward;
 mod cache;
 mod forward;
-mod product;
+pub(crate) mod product;
 pub(crate) mod scratch;
 mod visible;
 
@@ -85,6 +85,15 @@ fn assert_in_order(spans: &[Span]) {
 /// The width of a head in working memory: whole vectors of every instruction set, zeros behind `size`.
 fn padded(size: usize) -> usize {
     size.next_multiple_of(16)
+}
+
+/// Rows of a strip: as many as [`product`] holds in registers.
+const STRIP: usize = 6;
+
+/// Rows of a tile, in strips where the mask cuts through them, so that little is computed of what is masked.
+fn strips(rows: Range<usize>, cut: bool) -> impl Iterator<Item = Range<usize>> {
+    let step = if cut { STRIP } else { rows.len().max(1) };
+    rows.clone().step_by(step).map(move |row| row..rows.end.min(row + step))
 }
 
 /// Finds task number `task` where every span has its own number of tasks: the span and the number within it.

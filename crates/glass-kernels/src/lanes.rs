@@ -138,11 +138,8 @@ pub(crate) trait Lanes:
     /// Square root.
     fn sqrt(self) -> Self;
 
-    /// To the nearest integer, ties to even.
-    fn round(self) -> Self;
-
-    /// `2^self`, for integers from -126 to 127.
-    fn pow2(self) -> Self;
+    /// The lowest bits of each lane as the exponent of a power of two: `bits << 23`.
+    fn bits_to_exponent(self) -> Self;
 
     /// `yes` where `self < than`, else `no` (also where either is NaN).
     fn if_less(self, than: Self, yes: Self, no: Self) -> Self;

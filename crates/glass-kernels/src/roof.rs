@@ -2,8 +2,9 @@
 
 use std::hint::black_box;
 
-use crate::Cores;
+use crate::attend::product::{Product, multiply};
 use crate::lanes::{Lanes, kernel};
+use crate::{Cores, Write};
 
 /// Multiply-adds in registers only, on all threads; returns how many floating-point operations that were. In plain Rust
 /// it is what the compiler makes of it, which may be less than what it makes of a product.
@@ -17,7 +18,6 @@ pub fn multiply_add(cores: &Cores, rounds: usize) -> f64 {
 
 /// Reads all of `x` from memory, on all threads; returns something that depends on it.
 pub fn read(cores: &Cores, x: &[f32]) -> f32 {
-    const PIECE: usize = 256 * 1024;
     let mut sums = vec![0.0; x.len().div_ceil(PIECE)];
     cores.run_parts(&mut sums, 1, |i, sum| {
         sum[0] = add_up(cores, &x[i * PIECE..x.len().min((i + 1) * PIECE)])
@@ -25,11 +25,52 @@ pub fn read(cores: &Cores, x: &[f32]) -> f32 {
     sums.iter().sum()
 }
 
+/// `y = x`, on all threads. A machine reads what it then overwrites, so that this moves half as much again as is asked for.
+pub fn copy(cores: &Cores, y: &mut [f32], x: &[f32]) {
+    assert_eq!(y.len(), x.len());
+    cores.run_parts(y, PIECE, |i, y| y.copy_from_slice(&x[i * PIECE..][..y.len()]));
+}
+
+/// `y = −y` in place, on all threads: what is read and written without reading more than is asked for.
+pub fn update(cores: &Cores, y: &mut [f32]) {
+    cores.run_parts(y, PIECE, |_, y| negate(cores, y));
+}
+
+/// A product of 24 × 64 and 64 × 64 whose operands stay in the first-level cache, on all threads; returns how many
+/// floating-point operations that were.
+pub fn small_product(cores: &Cores, rounds: usize) -> f64 {
+    const ROWS: usize = 24;
+    const SIDE: usize = 64;
+    let tasks = 2 * cores.threads();
+    cores.run(tasks, &|_| {
+        let (left, right, mut out) = ([0.5; ROWS * SIDE], [0.5; SIDE * SIDE], [0.0; ROWS * SIDE]);
+        for _ in 0..rounds {
+            let product = Product {
+                rows: ROWS,
+                cols: SIDE,
+                depth: SIDE,
+                left: black_box(&left),
+                left_row: SIDE,
+                left_step: 1,
+                right: &right,
+                right_row: SIDE,
+            };
+            multiply(cores, &mut out, SIDE, Write::Set, product);
+        }
+        black_box(out);
+    });
+    tasks as f64 * rounds as f64 * (ROWS * SIDE * SIDE) as f64 * 2.0
+}
+
+/// Floats of one task that goes through memory.
+const PIECE: usize = 256 * 1024;
+
 /// Enough to hide the latency of a multiply-add, few enough for sixteen registers.
 const CHAINS: usize = 10;
 
 kernel!(fn lanes() -> usize = lanes_body);
 kernel!(fn chains(rounds: usize) = chains_body);
+kernel!(fn negate(y: &mut [f32]) = negate_body);
 kernel!(fn add_up(x: &[f32]) -> f32 = add_up_body);
 
 #[inline(always)]
@@ -68,4 +109,11 @@ fn add_up_body<V: Lanes>(v: V, x: &[f32]) -> f32 {
         total = total + sum;
     }
     total.sum() + chunks.remainder().iter().sum::<f32>()
+}
+
+#[inline(always)]
+fn negate_body<V: Lanes>(v: V, y: &mut [f32]) {
+    for y in y.chunks_exact_mut(V::LEN) {
+        (-v.load(y)).store(y);
+    }
 }

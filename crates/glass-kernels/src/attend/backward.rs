@@ -1,9 +1,11 @@
 //! The backward: blocks of keys against tiles of queries, the pattern recomputed (Dao et al. 2022, algorithm 4).
 
+use std::ops::Range;
+
 use super::cache::transpose;
 use super::product::{Product, multiply};
 use super::scratch::with_scratch;
-use super::{BLOCK, Heads, Span, assert_in_order, padded};
+use super::{BLOCK, Heads, Span, assert_in_order, padded, strips};
 use crate::dropout::{Dropout, drop_row};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
@@ -111,8 +113,8 @@ impl Call<'_> {
                 self.load(&mut keys, span.rows.start + start, count, key_head);
                 for first in (start..rows).step_by(TILE) {
                     let lines = first..rows.min(first + TILE);
-                    let seeds = self.dropout.map(|d| (d, span.slot, head));
-                    self.tile(&mut queries, &mut keys, p, ds, start, count, lines, seeds);
+                    let drop = self.dropout.map(|dropout| (dropout, span.slot, head));
+                    self.tile(&mut queries, &mut keys, p, ds, start, count, lines, drop);
                 }
                 self.store(&keys, span.rows.start + start, count, key_head, write);
             }
@@ -166,61 +168,62 @@ impl Call<'_> {
         ds: &mut [f32],
         start: usize,
         count: usize,
-        lines: std::ops::Range<usize>,
-        seeds: Option<(Dropout, usize, usize)>,
+        lines: Range<usize>,
+        drop: Option<Drop>,
     ) {
-        let (size, width, rows) = (self.heads.size, padded(self.heads.size), lines.len());
-        let seen = count.min(lines.end - start);
-        let cols = seen.next_multiple_of(16);
+        let (size, width) = (self.heads.size, padded(self.heads.size));
         let (q, dz) = (&queries.q[lines.start * width..], &queries.dz[lines.start * width..]);
-        let across = |left, right| Product {
-            rows,
-            cols,
-            depth: size,
-            left,
-            left_row: width,
-            left_step: 1,
-            right,
-            right_row: BLOCK,
-        };
-        multiply(self.cores, p, BLOCK, Write::Set, across(q, keys.k_columns));
-        multiply(self.cores, ds, BLOCK, Write::Set, across(dz, keys.v_columns));
-        for (i, row) in lines.clone().enumerate() {
-            let line = i * BLOCK..i * BLOCK + cols;
-            let (p, ds) = (&mut p[line.clone()], &mut ds[line]);
-            let seen = seen.min(row + 1 - start);
-            let (sum, along) = (queries.sums[row], queries.along[row]);
-            let drop = seeds.map(|(d, slot, head)| Drop {
-                row: d.row(slot, head, row),
-                first: start as u32,
-                threshold: d.threshold(),
-                survivors: d.survivors(),
-            });
-            slopes(self.cores, p, ds, seen, sum, along, drop);
+        // Lines and keys from here on count from the tile's and the block's first.
+        let ahead = lines.start - start;
+        let cut = ahead + 1 < count;
+        for strip in strips(0..lines.len(), cut) {
+            let seen = count.min(ahead + strip.end);
+            let at = strip.start * BLOCK..strip.end * BLOCK;
+            let (p, ds) = (&mut p[at.clone()], &mut ds[at]);
+            let across = |left, right| Product {
+                rows: strip.len(),
+                cols: seen.next_multiple_of(16),
+                depth: size,
+                left,
+                left_row: width,
+                left_step: 1,
+                right,
+                right_row: BLOCK,
+            };
+            multiply(self.cores, p, BLOCK, Write::Set, across(&q[strip.start * width..], keys.k_columns));
+            multiply(self.cores, ds, BLOCK, Write::Set, across(&dz[strip.start * width..], keys.v_columns));
+            let rows = lines.start + strip.start..lines.start + strip.end;
+            let (sums, along) = (&queries.sums[rows.clone()], &queries.along[rows.clone()]);
+            slopes(self.cores, p, ds, rows.start, start..start + count, sums, along, drop);
+            let back = Product {
+                rows: strip.len(),
+                cols: width,
+                depth: seen,
+                left: ds,
+                left_row: BLOCK,
+                left_step: 1,
+                right: keys.k,
+                right_row: width,
+            };
+            multiply(self.cores, &mut queries.dq[rows.start * width..], width, Write::Add, back);
         }
-        let down = |left, right| Product {
-            rows: seen,
-            cols: width,
-            depth: rows,
-            left,
-            left_row: 1,
-            left_step: BLOCK,
-            right,
-            right_row: width,
-        };
-        multiply(self.cores, keys.dv, width, Write::Add, down(p, dz));
-        multiply(self.cores, keys.dk, width, Write::Add, down(ds, q));
-        let back = Product {
-            rows,
-            cols: width,
-            depth: seen,
-            left: ds,
-            left_row: BLOCK,
-            left_step: 1,
-            right: keys.k,
-            right_row: width,
-        };
-        multiply(self.cores, &mut queries.dq[lines.start * width..], width, Write::Add, back);
+        for strip in strips(0..count.min(ahead + lines.len()), cut) {
+            // The first line that sees the first of these keys.
+            let first = strip.start.saturating_sub(ahead);
+            let down = |left, right| Product {
+                rows: strip.len(),
+                cols: width,
+                depth: lines.len() - first,
+                left,
+                left_row: 1,
+                left_step: BLOCK,
+                right,
+                right_row: width,
+            };
+            let (corner, from, to) = (first * BLOCK + strip.start, first * width, strip.start * width);
+            multiply(self.cores, &mut keys.dv[to..], width, Write::Add, down(&p[corner..], &dz[from..]));
+            multiply(self.cores, &mut keys.dk[to..], width, Write::Add, down(&ds[corner..], &q[from..]));
+        }
     }
 }
 
@@ -242,43 +245,52 @@ fn dot_body<V: Lanes>(v: V, a: &[f32], b: &[f32]) -> f32 {
     sum.sum()
 }
 
-/// What the mask of one line is drawn from.
-#[derive(Clone, Copy)]
-struct Drop {
-    row: [u32; 2],
-    first: u32,
-    threshold: u32,
-    survivors: f32,
-}
+/// What the mask of a head is drawn from: the dropout, the slot and the head.
+type Drop = (Dropout, usize, usize);
 
 kernel!(
-    fn slopes(p: &mut [f32], ds: &mut [f32], seen: usize, sum: f32, along: f32, drop: Option<Drop>) = slopes_body
+    fn slopes(
+        p: &mut [f32],
+        ds: &mut [f32],
+        row: usize,
+        keys: Range<usize>,
+        sums: &[f32],
+        along: &[f32],
+        drop: Option<Drop>,
+    ) = slopes_body
 );
 
-/// One line: `p` holds scores and becomes the (dropped) pattern; `ds` holds dp and becomes the scores' gradient
-/// `p (mask dp − along)`. Both 0 behind the keys seen.
+/// Lines of [`BLOCK`] keys, the first of position `row`: `p` holds scores and becomes the (dropped) pattern; `ds` holds
+/// dp and becomes the scores' gradient `p (mask dp − along)`. Both 0 behind the keys seen.
 #[inline(always)]
 fn slopes_body<V: Lanes>(
     v: V,
     p: &mut [f32],
     ds: &mut [f32],
-    seen: usize,
-    sum: f32,
-    along: f32,
+    row: usize,
+    keys: Range<usize>,
+    sums: &[f32],
+    along: &[f32],
     drop: Option<Drop>,
 ) {
-    let (sum, along) = (v.splat(sum), v.splat(along));
-    if let Some(d) = drop {
-        drop_row(ds, d.row, d.first, d.threshold, d.survivors);
-    }
-    for (p, ds) in p.chunks_exact_mut(V::LEN).zip(ds.chunks_exact_mut(V::LEN)) {
-        let e = exp(v, v.load(p) - sum);
-        e.store(p);
-        (e * (v.load(ds) - along)).store(ds);
-    }
-    p[seen..].fill(0.0);
-    ds[seen..].fill(0.0);
-    if let Some(d) = drop {
-        drop_row(p, d.row, d.first, d.threshold, d.survivors);
+    let lines = p.chunks_exact_mut(BLOCK).zip(ds.chunks_exact_mut(BLOCK));
+    for ((row, (p, ds)), (&sum, &along)) in (row..).zip(lines).zip(sums.iter().zip(along)) {
+        let seen = keys.len().min(row + 1 - keys.start);
+        let drop = |x: &mut [f32]| {
+            if let Some((dropout, slot, head)) = drop {
+                let seeds = dropout.row(slot, head, row);
+                drop_row(x, seeds, keys.start as u32, dropout.threshold(), dropout.survivors());
+            }
+        };
+        drop(&mut ds[..seen]);
+        let cols = seen.next_multiple_of(V::LEN);
+        for (p, ds) in p[..cols].chunks_exact_mut(V::LEN).zip(ds[..cols].chunks_exact_mut(V::LEN)) {
+            let e = exp(v, v.load(p) - v.splat(sum));
+            e.store(p);
+            (e * (v.load(ds) - v.splat(along))).store(ds);
+        }
+        drop(&mut p[..seen]);
+        p[seen..].fill(0.0);
+        ds[seen..].fill(0.0);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::product::{Product, multiply};
 use super::scratch::with_scratch;
-use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, padded};
+use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, padded, strips};
 use crate::dropout::{Dropout, drop_row};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
@@ -82,7 +82,6 @@ impl Call<'_> {
                 for (line, q) in q.chunks_exact_mut(size).take(lines).enumerate() {
                     scaled(q, &self.q[place(line)], self.heads.scale());
                 }
-                mixed.fill(0.0);
                 let mut tile = Tile::new(scores, mixed, block_mixed, width);
                 for block in 0..=position(lines - 1) / BLOCK {
                     let start = block * BLOCK;
@@ -90,16 +89,25 @@ impl Call<'_> {
                     for line in from..lines {
                         tile.seen[line] = (position(line) + 1 - start).min(BLOCK);
                     }
-                    self.block(&mut tile, &q[from * size..], from..lines, span.slot, head, block);
-                    if let Some(dropout) = self.dropout {
-                        for line in from..lines {
-                            let row =
-                                dropout.row(span.slot, head * group + (first + line) % group, position(line));
-                            let p = &mut tile.scores[line * BLOCK..][..tile.seen[line]];
-                            drop_in(self.cores, p, row, start as u32, dropout.threshold());
+                    for lines in strips(from..lines, tile.seen[from] < tile.seen[lines - 1]) {
+                        self.block(
+                            &mut tile,
+                            &q[lines.start * size..],
+                            lines.clone(),
+                            span.slot,
+                            head,
+                            block,
+                        );
+                        if let Some(dropout) = self.dropout {
+                            for line in lines.clone() {
+                                let head = head * group + (first + line) % group;
+                                let row = dropout.row(span.slot, head, position(line));
+                                let p = &mut tile.scores[line * BLOCK..][..tile.seen[line]];
+                                drop_in(self.cores, p, row, start as u32, dropout.threshold());
+                            }
                         }
+                        self.mix(&mut tile, lines, span.slot, head, start);
                     }
-                    self.mix(&mut tile, from..lines, span.slot, head, start);
                 }
                 let survivors = self.dropout.map_or(1.0, |dropout| dropout.survivors());
                 for line in 0..lines {
@@ -146,7 +154,7 @@ impl Call<'_> {
         powers(self.cores, scores, &tile.seen[lines], cols, max, sum);
     }
 
-    /// Values of one block, mixed from zero, and joined to what earlier blocks gave.
+    /// Values of one block, mixed from zero, and joined to what earlier blocks gave: the first is that itself.
     fn mix(
         &self,
         tile: &mut Tile<'_>,
@@ -166,8 +174,15 @@ impl Call<'_> {
             right: self.kv.values(slot, head, start..start + seen),
             right_row: width,
         };
-        multiply(self.cores, &mut tile.block_mixed[lines.start * width..], width, Write::Set, product);
-        join(self.cores, tile, lines);
+        let at = lines.start * width;
+        if start == 0 {
+            multiply(self.cores, &mut tile.mixed[at..], width, Write::Set, product);
+            tile.max[lines.clone()].copy_from_slice(&tile.block_max[lines.clone()]);
+            tile.sum[lines.clone()].copy_from_slice(&tile.block_sum[lines]);
+        } else {
+            multiply(self.cores, &mut tile.block_mixed[at..], width, Write::Set, product);
+            join(self.cores, tile, lines);
+        }
     }
 }
 
@@ -197,21 +212,27 @@ fn powers_body<V: Lanes>(
     max: &mut [f32],
     sum: &mut [f32],
 ) {
-    for (line, scores) in scores.chunks_exact_mut(BLOCK).enumerate() {
-        let scores = &mut scores[..cols];
-        scores[seen[line]..].fill(f32::NEG_INFINITY);
+    // Line after line in each of three loops, so that no line waits for the one before it.
+    for (scores, &seen) in scores.chunks_exact_mut(BLOCK).zip(seen) {
+        if seen < cols {
+            scores[seen..cols].fill(f32::NEG_INFINITY);
+        }
+    }
+    for (scores, max) in scores.chunks_exact(BLOCK).zip(&mut *max) {
         let mut most = v.splat(f32::NEG_INFINITY);
-        for part in scores.chunks_exact(V::LEN) {
+        for part in scores[..cols].chunks_exact(V::LEN) {
             most = most.max(v.load(part));
         }
-        max[line] = most.largest();
-        let (most, mut total) = (v.splat(max[line]), v.splat(0.0));
-        for part in scores.chunks_exact_mut(V::LEN) {
+        *max = most.largest();
+    }
+    for ((scores, max), sum) in scores.chunks_exact_mut(BLOCK).zip(max).zip(sum) {
+        let (most, mut total) = (v.splat(*max), v.splat(0.0));
+        for part in scores[..cols].chunks_exact_mut(V::LEN) {
             let e = exp(v, v.load(part) - most);
             e.store(part);
             total = total + e;
         }
-        sum[line] = total.sum();
+        *sum = total.sum();
     }
 }
 

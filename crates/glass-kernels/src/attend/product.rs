@@ -6,7 +6,7 @@ use crate::lanes::{Lanes, kernel};
 /// `out[r][c] = Σ_k left[r][k] right[k][c]`, k ascending in one chain of multiply-adds: the same bits for any number of
 /// rows and columns.
 #[derive(Clone, Copy)]
-pub(super) struct Product<'a> {
+pub(crate) struct Product<'a> {
     /// Rows of the result.
     pub rows: usize,
     /// Columns of the result: whole vectors, a multiple of 16.
@@ -24,7 +24,7 @@ pub(super) struct Product<'a> {
 
 kernel!(
     /// Into rows of `out` that are `out_row` apart; [`Write::Add`] continues the chains that stand there.
-    pub(super) fn multiply(out: &mut [f32], out_row: usize, write: Write, product: Product<'_>) = product_body
+    pub(crate) fn multiply(out: &mut [f32], out_row: usize, write: Write, product: Product<'_>) = product_body
 );
 
 #[inline(always)]
@@ -39,27 +39,23 @@ fn product_body<V: Lanes>(v: V, out: &mut [f32], out_row: usize, write: Write, p
         assert!(p.right.len() >= (p.depth - 1) * p.right_row + p.cols);
     }
     let mut col = 0;
-    while V::LEN == 16 && p.cols - col >= 4 * V::LEN {
-        unsafe { columns::<V, 4>(v, out, out_row, write, p, col) };
-        col += 4 * V::LEN;
-    }
-    if V::LEN < 16 && p.rows == 1 {
-        while p.cols - col >= 8 * V::LEN {
-            unsafe { tile::<V, 1, 8>(v, out.as_mut_ptr().add(col), out_row, write, p, 0, col) };
-            col += 8 * V::LEN;
-        }
-    }
-    while p.cols - col >= 2 * V::LEN {
-        unsafe { columns::<V, 2>(v, out, out_row, write, p, col) };
-        col += 2 * V::LEN;
-    }
     while p.cols > col {
-        unsafe { columns::<V, 1>(v, out, out_row, write, p, col) };
-        col += V::LEN;
+        let vectors = (p.cols - col) / V::LEN;
+        col += V::LEN
+            * match (V::WIDE, vectors) {
+                // One row alone has no others to keep the multiplier busy.
+                (false, 8..) if p.rows == 1 => unsafe {
+                    8 * tile::<V, 1, 8>(v, out.as_mut_ptr().add(col), out_row, write, p, 0, col)
+                },
+                (true, 4..) => unsafe { columns::<V, 4>(v, out, out_row, write, p, col) },
+                (true, 3) => unsafe { columns::<V, 3>(v, out, out_row, write, p, col) },
+                (_, 2..) => unsafe { columns::<V, 2>(v, out, out_row, write, p, col) },
+                _ => unsafe { columns::<V, 1>(v, out, out_row, write, p, col) },
+            };
     }
 }
 
-/// All rows of `C` vectors of columns, six rows at a time.
+/// All rows of `C` vectors of columns, six rows at a time. Gives `C`.
 ///
 /// # Safety
 /// The product's operands and `out` hold `p.rows` rows, and `C` vectors from column `col` on.
@@ -72,7 +68,7 @@ unsafe fn columns<V: Lanes, const C: usize>(
     write: Write,
     p: Product<'_>,
     col: usize,
-) {
+) -> usize {
     let mut row = 0;
     while row < p.rows {
         let to = unsafe { out.as_mut_ptr().add(row * out_row + col) };
@@ -85,6 +81,7 @@ unsafe fn columns<V: Lanes, const C: usize>(
             _ => unsafe { tile::<V, 6, C>(v, to, out_row, write, p, row, col) },
         };
     }
+    C
 }
 
 /// `R` rows by `C` vectors in registers. Gives `R`.

@@ -86,16 +86,8 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
-    fn round(self) -> Self {
-        unsafe { Self(vrndnq_f32(self.0)) }
-    }
-
-    #[inline(always)]
-    fn pow2(self) -> Self {
-        unsafe {
-            let exponent = vaddq_s32(vcvtnq_s32_f32(self.0), vdupq_n_s32(127));
-            Self(vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23)))
-        }
+    fn bits_to_exponent(self) -> Self {
+        unsafe { Self(vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(self.0), 23))) }
     }
 
     #[inline(always)]

@@ -98,13 +98,8 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
-    fn round(self) -> Self {
-        Self(self.0.map(f32::round_ties_even))
-    }
-
-    #[inline(always)]
-    fn pow2(self) -> Self {
-        Self(self.0.map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23)))
+    fn bits_to_exponent(self) -> Self {
+        Self(self.0.map(|x| f32::from_bits(x.to_bits() << 23)))
     }
 
     #[inline(always)]

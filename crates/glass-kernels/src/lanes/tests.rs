@@ -8,7 +8,7 @@ const X: [f32; 16] =
 const Y: [f32; 16] = [2.0, 3.0, -1.5, 0.25, 2.5, 1.0, 5.0, -3.7, 9.0, 1e-3, 1e3, 7.5, -1.0, 0.1, -1.0, -33.3];
 
 /// `out[n]`: what operation n makes of 16 numbers.
-type Results = [[f32; 16]; 13];
+type Results = [[f32; 16]; 12];
 
 kernel!(fn all(x: &[f32; 16], y: &[f32; 16], out: &mut Results) = all_body);
 kernel!(fn folds(x: &[f32; 16], sums: &mut Vec<f32>, largest: &mut Vec<f32>) = folds_body);
@@ -30,8 +30,7 @@ fn all_body<V: Lanes>(v: V, x: &[f32; 16], y: &[f32; 16], out: &mut Results) {
             a.max(b),
             a.min(b),
             (a * a).sqrt(),
-            a.round(),
-            a.max(v.splat(-126.0)).min(v.splat(127.0)).round().pow2(),
+            a.bits_to_exponent(),
             a.if_less(b, yes, no),
             v,
         ];
@@ -76,11 +75,10 @@ fn each_isa() -> impl Iterator<Item = Cores> {
 #[test]
 fn lane_by_lane() {
     for cores in each_isa() {
-        let mut out = [[9.0; 16]; 13];
+        let mut out = [[9.0; 16]; 12];
         all(&cores, &X, &Y, &mut out);
         for (i, (a, b)) in X.into_iter().zip(Y).enumerate() {
             let fused = if cores.isa() == Isa::Plain { a * b + 1.0 } else { a.mul_add(b, 1.0) };
-            let power = 2f32.powi(a.clamp(-126.0, 127.0).round_ties_even() as i32);
             let less = if a < b { 1.0 } else { 2.0 };
             let expected = [
                 a + b,
@@ -92,8 +90,7 @@ fn lane_by_lane() {
                 a.max(b),
                 a.min(b),
                 (a * a).sqrt(),
-                a.round_ties_even(),
-                power,
+                f32::from_bits(a.to_bits() << 23),
                 less,
                 0.0,
             ];
@@ -110,11 +107,11 @@ fn lane_by_lane() {
 #[test]
 fn not_a_number_is_not_less() {
     for cores in each_isa() {
-        let mut out = [[9.0; 16]; 13];
+        let mut out = [[9.0; 16]; 12];
         all(&cores, &[f32::NAN; 16], &Y, &mut out);
-        assert_eq!(out[11], [2.0; 16]);
+        assert_eq!(out[10], [2.0; 16]);
         all(&cores, &X, &[f32::NAN; 16], &mut out);
-        assert_eq!(out[11], [2.0; 16]);
+        assert_eq!(out[10], [2.0; 16]);
     }
 }
 

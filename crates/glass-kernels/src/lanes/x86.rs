@@ -125,16 +125,8 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn round(self) -> Self {
-        unsafe { Self(_mm256_round_ps(self.0, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)) }
-    }
-
-    #[inline(always)]
-    fn pow2(self) -> Self {
-        unsafe {
-            let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(self.0), _mm256_set1_epi32(127));
-            Self(_mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)))
-        }
+    fn bits_to_exponent(self) -> Self {
+        unsafe { Self(_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(self.0), 23))) }
     }
 
     #[inline(always)]
@@ -227,16 +219,8 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    fn round(self) -> Self {
-        unsafe { Self(_mm512_roundscale_ps(self.0, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)) }
-    }
-
-    #[inline(always)]
-    fn pow2(self) -> Self {
-        unsafe {
-            let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(self.0), _mm512_set1_epi32(127));
-            Self(_mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23)))
-        }
+    fn bits_to_exponent(self) -> Self {
+        unsafe { Self(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(self.0), 23))) }
     }
 
     #[inline(always)]
