@@ -7,9 +7,6 @@ use crate::pool::Parts;
 /// Rows of one task.
 const ROWS: usize = 16;
 
-/// Columns of one task that sums over rows.
-const STRIP: usize = 64;
-
 /// `y = (x - mean) / sqrt(variance + epsilon) * gain + bias`, row by row; `stats` keeps mean and 1/std of every row
 /// (`[rows, 2]`) for the backward. The width is `gain.len()`.
 pub fn norm(
@@ -117,7 +114,10 @@ fn put<V: Lanes>(x: V, to: &mut [f32]) {
     if to.len() == V::LEN { x.store(to) } else { x.store_part(to) }
 }
 
-/// `dx += …`; `dgain += …`; `dbias += …` (the last two where wanted), summed over rows in row order.
+/// Rows of one task backward. Their gain and bias gradients are summed apart, then added in order.
+const BLOCK: usize = 32;
+
+/// `dx += …`; `dgain += …`; `dbias += …` (the last two where wanted), summed in blocks of 32 rows that are added in order.
 pub fn norm_backward(
     cores: &Cores,
     dx: &mut [f32],
@@ -132,91 +132,66 @@ pub fn norm_backward(
     assert!(dx.len() == x.len() && dy.len() == x.len() && stats.len() == x.len() / cols * 2);
     assert!(dgain.as_deref().is_none_or(|dgain| dgain.len() == cols));
     assert!(dbias.as_deref().is_none_or(|dbias| dbias.len() == cols));
-    let (dx, dgain, dbias) = (Parts::new(dx), dgain.map(Parts::new), dbias.map(Parts::new));
-    let rows = x.len() / cols;
-    let strips = if dgain.is_some() || dbias.is_some() { cols.div_ceil(STRIP) } else { 0 };
-    cores.run(strips + rows.div_ceil(ROWS), &|task| {
-        if task < strips {
-            let strip = task * STRIP..cols.min((task + 1) * STRIP);
-            // SAFETY: this strip of columns is this task's alone.
-            let dgain = dgain.as_ref().map(|d| unsafe { d.part(strip.clone()) });
-            // SAFETY: as above.
-            let dbias = dbias.as_ref().map(|d| unsafe { d.part(strip.clone()) });
-            return backward_strip(cores, dgain, dbias, dy, x, stats, strip.start, cols);
-        }
-        let first = (task - strips) * ROWS;
-        for r in first..rows.min(first + ROWS) {
-            let row = r * cols..(r + 1) * cols;
-            // SAFETY: row r is this task's alone.
-            let dx = unsafe { dx.part(row.clone()) };
-            backward_row(cores, dx, &dy[row.clone()], &x[row], &stats[2 * r..], gain);
-        }
+    let size = BLOCK * cols;
+    let mut sums = vec![0.0; x.len().div_ceil(size) * 2 * cols];
+    let dx = Parts::new(dx);
+    cores.run_parts(&mut sums, 2 * cols, |block, sums| {
+        let rows = block * size..x.len().min((block + 1) * size);
+        // SAFETY: these rows are this task's alone.
+        let dx = unsafe { dx.part(rows.clone()) };
+        backward_rows(cores, dx, sums, &dy[rows.clone()], &x[rows], &stats[block * BLOCK * 2..], gain);
     });
-}
-
-kernel!(fn backward_row(dx: &mut [f32], dy: &[f32], x: &[f32], stats: &[f32], gain: &[f32]) = backward_row_body);
-
-/// `dx += 1/std (d − mean(d) − unit · mean(d · unit))` with `d = dy · gain` and `unit = (x − mean) / std`.
-#[inline(always)]
-fn backward_row_body<V: Lanes>(v: V, dx: &mut [f32], dy: &[f32], x: &[f32], stats: &[f32], gain: &[f32]) {
-    let cols = x.len();
-    let (mean, inverse, zero) = (v.splat(stats[0]), v.splat(stats[1]), v.splat(0.0));
-    let (mut along, mut across) = ([zero; 2], [zero; 2]);
-    for at in (0..cols).step_by(V::LEN) {
-        let to = at..cols.min(at + V::LEN);
-        // Beyond the end of the row d is zero, and so is what it adds.
-        let d = some(v, &dy[to.clone()]) * some(v, &gain[to.clone()]);
-        let unit = (some(v, &x[to]) - mean) * inverse;
-        let lane = at / V::LEN % 2;
-        along[lane] = along[lane] + d;
-        across[lane] = d.mul_add(unit, across[lane]);
-    }
-    let along = v.splat((along[0] + along[1]).sum() / cols as f32);
-    let across = v.splat((across[0] + across[1]).sum() / cols as f32);
-    for at in (0..cols).step_by(V::LEN) {
-        let to = at..cols.min(at + V::LEN);
-        let d = some(v, &dy[to.clone()]) * some(v, &gain[to.clone()]);
-        let unit = (some(v, &x[to.clone()]) - mean) * inverse;
-        let d = (d - along) - unit * across;
-        put(d.mul_add(inverse, some(v, &dx[to.clone()])), &mut dx[to]);
+    for (d, first) in [(dgain, 0), (dbias, cols)] {
+        let Some(d) = d else { continue };
+        for sums in sums.chunks_exact(2 * cols) {
+            d.iter_mut().zip(&sums[first..]).for_each(|(d, sum)| *d += sum);
+        }
     }
 }
 
 kernel!(
-    fn backward_strip(
-        dgain: Option<&mut [f32]>, dbias: Option<&mut [f32]>, dy: &[f32], x: &[f32], stats: &[f32], from: usize, cols: usize
-    ) = backward_strip_body
+    fn backward_rows(dx: &mut [f32], sums: &mut [f32], dy: &[f32], x: &[f32], stats: &[f32], gain: &[f32])
+        = backward_rows_body
 );
 
-/// Gain and bias, for the columns from `from` on.
+/// `dx += 1/std (d − mean(d) − unit · mean(d · unit))` with `d = dy · gain` and `unit = (x − mean) / std`, row by row;
+/// `sums += [dy · unit, dy]`.
 #[inline(always)]
-fn backward_strip_body<V: Lanes>(
+fn backward_rows_body<V: Lanes>(
     v: V,
-    mut dgain: Option<&mut [f32]>,
-    mut dbias: Option<&mut [f32]>,
+    dx: &mut [f32],
+    sums: &mut [f32],
     dy: &[f32],
     x: &[f32],
     stats: &[f32],
-    from: usize,
-    cols: usize,
+    gain: &[f32],
 ) {
-    let width = dgain.as_deref().or(dbias.as_deref()).map_or(0, |d| d.len());
-    for at in (0..width).step_by(V::LEN) {
-        let to = at..width.min(at + V::LEN);
-        let mut gain = dgain.as_deref().map_or(v, |d| some(v, &d[to.clone()]));
-        let mut bias = dbias.as_deref().map_or(v, |d| some(v, &d[to.clone()]));
-        for (r, stats) in stats.chunks_exact(2).enumerate() {
-            let row = r * cols + from + to.start..r * cols + from + to.end;
-            let dy = some(v, &dy[row.clone()]);
-            let unit = (some(v, &x[row]) - v.splat(stats[0])) * v.splat(stats[1]);
-            gain = dy.mul_add(unit, gain);
-            bias = bias + dy;
+    let cols = gain.len();
+    let (gains, biases) = sums.split_at_mut(cols);
+    let rows = dx.chunks_exact_mut(cols).zip(dy.chunks_exact(cols)).zip(x.chunks_exact(cols));
+    for (((dx, dy), x), stats) in rows.zip(stats.chunks_exact(2)) {
+        let (mean, inverse) = (v.splat(stats[0]), v.splat(stats[1]));
+        let (mut along, mut across) = ([v.splat(0.0); 2], [v.splat(0.0); 2]);
+        for at in (0..cols).step_by(V::LEN) {
+            let to = at..cols.min(at + V::LEN);
+            // Beyond the end of the row dy is zero, and so is what it adds.
+            let dy = some(v, &dy[to.clone()]);
+            let d = dy * some(v, &gain[to.clone()]);
+            let unit = (some(v, &x[to.clone()]) - mean) * inverse;
+            let lane = at / V::LEN % 2;
+            along[lane] = along[lane] + d;
+            across[lane] = d.mul_add(unit, across[lane]);
+            put(dy.mul_add(unit, some(v, &gains[to.clone()])), &mut gains[to.clone()]);
+            put(dy + some(v, &biases[to.clone()]), &mut biases[to]);
         }
-        if let Some(d) = &mut dgain {
-            put(gain, &mut d[to.clone()]);
-        }
-        if let Some(d) = &mut dbias {
-            put(bias, &mut d[to]);
+        let along = v.splat((along[0] + along[1]).sum() / cols as f32);
+        let across = v.splat((across[0] + across[1]).sum() / cols as f32);
+        for at in (0..cols).step_by(V::LEN) {
+            let to = at..cols.min(at + V::LEN);
+            let d = some(v, &dy[to.clone()]) * some(v, &gain[to.clone()]);
+            let unit = (some(v, &x[to.clone()]) - mean) * inverse;
+            let d = (d - along) - unit * across;
+            put(d.mul_add(inverse, some(v, &dx[to.clone()])), &mut dx[to]);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use crate::attend::product::{Product, multiply};
+use crate::attend::scratch::with_scratch;
 use crate::lanes::{Lanes, kernel};
 use crate::{Cores, Write};
 
@@ -43,21 +44,17 @@ pub fn small_product(cores: &Cores, rounds: usize) -> f64 {
     const SIDE: usize = 64;
     let tasks = 2 * cores.threads();
     cores.run(tasks, &|_| {
-        let (left, right, mut out) = ([0.5; ROWS * SIDE], [0.5; SIDE * SIDE], [0.0; ROWS * SIDE]);
-        for _ in 0..rounds {
-            let product = Product {
-                rows: ROWS,
-                cols: SIDE,
-                depth: SIDE,
-                left: black_box(&left),
-                left_row: SIDE,
-                left_step: 1,
-                right: &right,
-                right_row: SIDE,
-            };
-            multiply(cores, &mut out, SIDE, Write::Set, product);
-        }
-        black_box(out);
+        with_scratch([ROWS * SIDE, SIDE * SIDE, ROWS * SIDE], |[left, right, out]| {
+            left.fill(0.5);
+            right.fill(0.5);
+            for _ in 0..rounds {
+                let (left, right) = (black_box(&*left), black_box(&*right));
+                let (left_row, right_row, left_step) = (SIDE, SIDE, 1);
+                let (rows, cols, depth) = (ROWS, SIDE, SIDE);
+                let product = Product { rows, cols, depth, left, left_row, left_step, right, right_row };
+                multiply(cores, out, SIDE, Write::Set, product);
+            }
+        });
     });
     tasks as f64 * rounds as f64 * (ROWS * SIDE * SIDE) as f64 * 2.0
 }

@@ -20,7 +20,7 @@ pub(crate) fn reserve() {
 }
 
 /// Runs `work` with slices of the given lengths, each at the start of a cache line. What they hold is not said.
-pub(super) fn with_scratch<const N: usize>(lens: [usize; N], work: impl FnOnce([&mut [f32]; N])) {
+pub(crate) fn with_scratch<const N: usize>(lens: [usize; N], work: impl FnOnce([&mut [f32]; N])) {
     LINES.with_borrow_mut(|lines| {
         let need = lens.iter().map(|len| len.div_ceil(16)).sum();
         if lines.len() < need {

@@ -1,0 +1,67 @@
+//! Matrix products at GPT-2 124M's shapes.
+
+use glass_kernels::linear::{
+    Layout, Matrix, linear, linear_backward_input, linear_backward_weight, pack, panels_len,
+};
+use glass_kernels::{Cores, Write};
+
+use super::{Add, Roof, Subject, VOCABULARY, WIDTH, bytes, numbers};
+
+pub fn subjects(cores: &Cores, add: Add<'_>) {
+    let products = [(WIDTH, 4 * WIDTH), (4 * WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, VOCABULARY)];
+    for (inputs, outputs) in products {
+        let shape = format!("{inputs} → {outputs}");
+        for rows in [1, 256, 1024] {
+            let forward = |layout| move |name| forward(cores, name, layout, [rows, inputs, outputs]);
+            add(format!("linear {rows} × {shape} panels"), &forward(Layout::Panels));
+            if rows > 1 {
+                add(format!("linear {rows} × {shape} rows"), &forward(Layout::Rows));
+                add(format!("linear_backward_input {rows} × {shape}"), &|name| {
+                    backward_input(name, [rows, inputs, outputs])
+                });
+                add(format!("linear_backward_weight {rows} × {shape}"), &|name| {
+                    backward_weight(name, [rows, inputs, outputs])
+                });
+            }
+        }
+    }
+}
+
+fn forward(cores: &Cores, name: String, layout: Layout, [rows, inputs, outputs]: [usize; 3]) -> Subject {
+    let (x, bias, mut y) = (numbers(rows * inputs), numbers(outputs), vec![0.0; rows * outputs]);
+    let mut values = numbers(outputs * inputs);
+    if layout == Layout::Panels {
+        let mut panels = vec![0.0; panels_len(outputs, inputs)];
+        pack(cores, &mut panels, &values, outputs, inputs);
+        values = panels;
+    }
+    // One row is repeated over other weights in between, as in decoding: what was read is no longer in the caches.
+    let (roof, work) = match rows {
+        1 => (Roof::Reading, bytes(values.len())),
+        _ => (Roof::Multiplying, product([rows, inputs, outputs])),
+    };
+    Subject::new(name, roof, work, move |cores| {
+        let w = Matrix { values: &values, rows: outputs, cols: inputs, layout };
+        linear(cores, &mut y, &x, w, Some(&bias), None);
+    })
+}
+
+fn backward_input(name: String, [rows, inputs, outputs]: [usize; 3]) -> Subject {
+    let (dy, w, mut dx) = (numbers(rows * outputs), numbers(outputs * inputs), vec![0.0; rows * inputs]);
+    Subject::new(name, Roof::Multiplying, product([rows, inputs, outputs]), move |cores| {
+        let w = Matrix { values: &w, rows: outputs, cols: inputs, layout: Layout::Rows };
+        linear_backward_input(cores, &mut dx, Write::Set, &dy, w);
+    })
+}
+
+fn backward_weight(name: String, [rows, inputs, outputs]: [usize; 3]) -> Subject {
+    let (dy, x) = (numbers(rows * outputs), numbers(rows * inputs));
+    let (mut dw, mut dbias) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
+    Subject::new(name, Roof::Multiplying, product([rows, inputs, outputs]), move |cores| {
+        linear_backward_weight(cores, &mut dw, Some(&mut dbias), &dy, &x, rows);
+    })
+}
+
+fn product([rows, inputs, outputs]: [usize; 3]) -> f64 {
+    2.0 * rows as f64 * inputs as f64 * outputs as f64
+}
