@@ -12,7 +12,7 @@ pub fn add(cores: &Cores, y: &mut [f32], x: &[f32]) {
     cores.run_parts(y, PIECE, |i, y| add_to(cores, y, &x[i * PIECE..][..y.len()]));
 }
 
-kernel!(fn add_to(y: &mut [f32], x: &[f32]) = add_body);
+kernel!(pub(crate) fn add_to(y: &mut [f32], x: &[f32]) = add_body);
 
 #[inline(always)]
 pub(crate) fn add_body<V: Lanes>(v: V, y: &mut [f32], x: &[f32]) {

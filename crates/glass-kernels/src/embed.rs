@@ -1,5 +1,6 @@
 //! Embed: a row of a table for every id.
 
+use crate::add::add_to;
 use crate::linear::{Layout, Matrix, PANEL};
 use crate::pool::Parts;
 use crate::{Cores, Write};
@@ -7,8 +8,8 @@ use crate::{Cores, Write};
 /// Rows of one task forward.
 const ROWS: usize = 16;
 
-/// Columns of one task backward.
-const STRIP: usize = 64;
+/// Tasks backward: each takes the ids that leave the same remainder.
+const SHARES: usize = 16;
 
 /// `y[r] = table[ids[r]]`, or `+=` with [`Write::Add`]. y: `[ids, table.cols]`. Panics on an id outside the table.
 pub fn embed(cores: &Cores, y: &mut [f32], write: Write, ids: &[u32], table: Matrix<'_>) {
@@ -38,13 +39,13 @@ fn embed_row(y: &mut [f32], write: Write, id: usize, table: Matrix<'_>) {
 pub fn embed_backward(cores: &Cores, dtable: &mut [f32], dy: &[f32], ids: &[u32], cols: usize) {
     assert_eq!(dy.len(), ids.len() * cols);
     let dtable = Parts::new(dtable);
-    cores.run(cols.div_ceil(STRIP), &|task| {
-        let (from, to) = (task * STRIP, cols.min((task + 1) * STRIP));
+    cores.run(SHARES, &|share| {
         for (dy, &id) in dy.chunks_exact(cols).zip(ids) {
-            let row = id as usize * cols;
-            // SAFETY: these columns are this task's alone.
-            let d = unsafe { dtable.part(row + from..row + to) };
-            d.iter_mut().zip(&dy[from..to]).for_each(|(d, dy)| *d += dy);
+            if id as usize % SHARES == share {
+                let row = id as usize * cols;
+                // SAFETY: ids of this share are this task's alone.
+                add_to(cores, unsafe { dtable.part(row..row + cols) }, dy);
+            }
         }
     });
 }

@@ -1,6 +1,7 @@
 //! Loss: softmax with cross-entropy, and its gradient.
 
 use crate::Cores;
+use crate::attend::scratch::with_scratch;
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
@@ -38,121 +39,80 @@ fn row_loss(cores: &Cores, row: &mut [f32], target: u32, scale: Option<f32>) -> 
     }
     let (target, cols) = (target as usize, row.len());
     assert!(target < cols, "target {target} is outside {cols} logits");
-    let max = greatest(cores, row);
-    let ahead = row[target] - max;
-    let sum = match scale {
-        None => sum_of_powers(cores, row, max),
-        Some(scale) => {
-            let sum = powers(cores, row, max);
-            scale_row(cores, row, scale / sum);
+    let own = row[target];
+    with_scratch([cols.div_ceil(CHUNK)], |[maxima]| {
+        let (max, sum) = powers(cores, row, maxima, scale.is_some());
+        if let Some(scale) = scale {
+            rescale(cores, row, maxima, max, scale / sum);
             row[target] -= scale;
-            sum
         }
-    };
-    sum.ln() - ahead
+        sum.ln() - (own - max)
+    })
 }
 
-kernel!(fn greatest(row: &[f32]) -> f32 = greatest_body);
+/// Logits that stay in the first-level cache between their maximum and their powers.
+const CHUNK: usize = 2048;
 
-/// The greatest element. Which, where some are NaN, is not said: the sum that follows is NaN all the same.
+kernel!(fn powers(row: &mut [f32], maxima: &mut [f32], keep: bool) -> (f32, f32) = powers_body);
+
+/// The maximum m of a row and `Σ e^(x − m)`, the row read once: chunk by chunk, the sum so far rescaled whenever the
+/// maximum grows (Milakov & Gimelshein 2018). `maxima` keeps the maximum up to and with each chunk; with `keep`, the
+/// chunk becomes its `e^(x − that)`.
 #[inline(always)]
-fn greatest_body<V: Lanes>(v: V, row: &[f32]) -> f32 {
-    let least = v.splat(f32::NEG_INFINITY);
-    let mut most = [least; 4];
-    let mut chunks = row.chunks_exact(4 * V::LEN);
-    for chunk in &mut chunks {
-        for (i, most) in most.iter_mut().enumerate() {
-            *most = most.max(v.load(&chunk[i * V::LEN..]));
+fn powers_body<V: Lanes>(v: V, row: &mut [f32], maxima: &mut [f32], keep: bool) -> (f32, f32) {
+    // Not −∞, so that a chunk of nothing else is one of zeros.
+    let (mut max, mut sum) = (f32::MIN, 0.0);
+    for (chunk, maximum) in row.chunks_mut(CHUNK).zip(maxima) {
+        let mut most = [v.splat(max); 2];
+        for (i, part) in chunk.chunks(V::LEN).enumerate() {
+            most[i % 2] = most[i % 2].max(some(v, part));
         }
+        *maximum = most[0].max(most[1]).largest();
+        let (most, mut total) = (v.splat(*maximum), v.splat(0.0));
+        for part in chunk.chunks_mut(V::LEN) {
+            v.prefetch(part.as_ptr().wrapping_add(CHUNK));
+            let e = exp(v, some(v, part) - most);
+            total = total + e;
+            if keep {
+                if part.len() == V::LEN { e.store(part) } else { e.store_part(part) }
+            }
+        }
+        sum = sum * power(v, max - *maximum) + total.sum();
+        max = *maximum;
     }
-    let most = most[0].max(most[1]).max(most[2].max(most[3])).largest();
-    chunks.remainder().iter().fold(most, |most, &x| most.max(x))
+    (max, sum)
 }
 
-kernel!(fn sum_of_powers(row: &[f32], max: f32) -> f32 = sum_of_powers_body);
-kernel!(fn powers(row: &mut [f32], max: f32) -> f32 = powers_body);
-
-/// `Σ e^(x - max)`.
+/// A vector, or what is left of one with −∞ behind.
 #[inline(always)]
-fn sum_of_powers_body<V: Lanes>(v: V, row: &[f32], max: f32) -> f32 {
-    let max = v.splat(max);
-    let mut sum = Sum::new(v);
-    for chunk in row.chunks(V::LEN) {
-        if chunk.len() == V::LEN {
-            sum.add(exp(v, v.load(chunk) - max));
-        } else {
-            sum.add_part(v, exp(v, v.load_part(chunk) - max), chunk.len());
-        }
+fn some<V: Lanes>(v: V, part: &[f32]) -> V {
+    if part.len() == V::LEN {
+        return v.load(part);
     }
-    sum.total()
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    lanes[..part.len()].copy_from_slice(part);
+    v.load(&lanes)
 }
 
-/// `x = e^(x - max)` in place, and the sum: the same bits as above.
+/// `e^x` of one number.
 #[inline(always)]
-fn powers_body<V: Lanes>(v: V, row: &mut [f32], max: f32) -> f32 {
-    let max = v.splat(max);
-    let mut sum = Sum::new(v);
-    for chunk in row.chunks_mut(V::LEN) {
-        if chunk.len() == V::LEN {
-            let e = exp(v, v.load(chunk) - max);
-            e.store(chunk);
-            sum.add(e);
-        } else {
-            let e = exp(v, v.load_part(chunk) - max);
-            e.store_part(chunk);
-            sum.add_part(v, e, chunk.len());
-        }
-    }
-    sum.total()
+fn power<V: Lanes>(v: V, x: f32) -> f32 {
+    exp(v, v.splat(x)).largest()
 }
 
-/// A long sum: lanes are summed in sections, so that a vocabulary of terms loses no more digits than a few hundred.
-struct Sum<V> {
-    total: V,
-    section: V,
-    terms: usize,
-}
+kernel!(fn rescale(row: &mut [f32], maxima: &[f32], max: f32, by: f32) = rescale_body);
 
-impl<V: Lanes> Sum<V> {
-    #[inline(always)]
-    fn new(v: V) -> Self {
-        Self { total: v.splat(0.0), section: v.splat(0.0), terms: 0 }
-    }
-
-    #[inline(always)]
-    fn add(&mut self, x: V) {
-        self.section = self.section + x;
-        self.terms += 1;
-        if self.terms.is_multiple_of(64) {
-            self.total = self.total + self.section;
-            self.section = self.section.splat(0.0);
-        }
-    }
-
-    /// The last, of which only `count` lanes are meant.
-    #[inline(always)]
-    fn add_part(&mut self, v: V, x: V, count: usize) {
-        let mut lanes = [0.0; 16];
-        x.store_part(&mut lanes[..count]);
-        self.add(v.load(&lanes));
-    }
-
-    #[inline(always)]
-    fn total(self) -> f32 {
-        (self.total + self.section).sum()
-    }
-}
-
-kernel!(fn scale_row(row: &mut [f32], by: f32) = scale_body);
-
+/// Powers over the maxima of their chunks become powers over the row's, times `by`.
 #[inline(always)]
-fn scale_body<V: Lanes>(v: V, row: &mut [f32], by: f32) {
-    let by = v.splat(by);
-    for chunk in row.chunks_mut(V::LEN) {
-        if chunk.len() == V::LEN {
-            (v.load(chunk) * by).store(chunk);
-        } else {
-            (v.load_part(chunk) * by).store_part(chunk);
+fn rescale_body<V: Lanes>(v: V, row: &mut [f32], maxima: &[f32], max: f32, by: f32) {
+    for (chunk, maximum) in row.chunks_mut(CHUNK).zip(maxima) {
+        let by = v.splat(by * power(v, maximum - max));
+        for part in chunk.chunks_mut(V::LEN) {
+            if part.len() == V::LEN {
+                (v.load(part) * by).store(part);
+            } else {
+                (v.load_part(part) * by).store_part(part);
+            }
         }
     }
 }

@@ -174,6 +174,7 @@ fn backward_rows_body<V: Lanes>(
         let (mut along, mut across) = ([v.splat(0.0); 2], [v.splat(0.0); 2]);
         for at in (0..cols).step_by(V::LEN) {
             let to = at..cols.min(at + V::LEN);
+            v.prefetch(dx[at..].as_ptr());
             // Beyond the end of the row dy is zero, and so is what it adds.
             let dy = some(v, &dy[to.clone()]);
             let d = dy * some(v, &gain[to.clone()]);

@@ -20,7 +20,10 @@ pub(crate) fn reserve() {
 }
 
 /// Runs `work` with slices of the given lengths, each at the start of a cache line. What they hold is not said.
-pub(crate) fn with_scratch<const N: usize>(lens: [usize; N], work: impl FnOnce([&mut [f32]; N])) {
+pub(crate) fn with_scratch<const N: usize, R>(
+    lens: [usize; N],
+    work: impl FnOnce([&mut [f32]; N]) -> R,
+) -> R {
     LINES.with_borrow_mut(|lines| {
         let need = lens.iter().map(|len| len.div_ceil(16)).sum();
         if lines.len() < need {
@@ -32,6 +35,6 @@ pub(crate) fn with_scratch<const N: usize>(lens: [usize; N], work: impl FnOnce([
             rest = others;
             // SAFETY: a line is sixteen floats, and these are lines of this part alone.
             unsafe { std::slice::from_raw_parts_mut(part.as_mut_ptr().cast::<f32>(), len) }
-        }));
-    });
+        }))
+    })
 }
