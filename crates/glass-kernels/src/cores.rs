@@ -1,12 +1,14 @@
-//! The processor: an instruction set and the threads that use it.
+//! The processor: an instruction set, the precision of its matrix products, and the threads.
 
 use crate::attend::scratch;
 use crate::isa::Isa;
 use crate::pool::{Parts, Pool};
+use crate::precision::Precision;
 
-/// An instruction set and a resident pool of threads. Every kernel takes one first.
+/// An instruction set, a precision and a resident pool of threads. Every kernel takes one first.
 pub struct Cores {
     isa: Isa,
+    precision: Precision,
     pool: Pool,
 }
 
@@ -24,7 +26,17 @@ impl Cores {
     fn on(isa: Isa, threads: usize) -> Self {
         let pool = Pool::new(threads);
         pool.everywhere(&scratch::reserve);
-        Self { isa, pool }
+        Self { isa, precision: Precision::F32, pool }
+    }
+
+    /// The same, with products of this precision; [`Precision::gains`] says whether that is of use.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// The precision of matrix products.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The instruction set in use.

@@ -24,10 +24,12 @@ pub mod loss;
 pub mod map;
 pub mod norm;
 mod pool;
+mod precision;
 pub mod roof;
 
 pub use cores::Cores;
 pub use isa::Isa;
+pub use precision::Precision;
 
 /// Whether a result replaces what the output holds, or is added to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

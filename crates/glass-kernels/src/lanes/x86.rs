@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 use super::{Lanes, operators};
 use transpose::{transpose_8x8, transpose_16x16};
 
+mod bf16;
 mod transpose;
 
 /// Eight floats.

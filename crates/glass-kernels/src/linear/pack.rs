@@ -1,9 +1,11 @@
-//! Blocks of a matrix in the order in which the inner kernel reads them, one line after another.
+//! Blocks of a matrix in the order in which the inner kernel reads them, one line after another. A step is a lane's: of as
+//! many k as a lane holds [`Factors`]; where the last has only one of two, zero is the other.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::PANEL;
+use super::factors::{Factors, Singles};
 use crate::lanes::{Lanes, kernel};
 
 kernel!(
@@ -16,36 +18,35 @@ fn panel_body<V: Lanes>(v: V, panel: &mut [f32], w: &[f32], cols: usize, p: usiz
     let lines = p * PANEL..(w.len() / cols).min((p + 1) * PANEL);
     assert_eq!(panel.len(), cols * PANEL);
     // SAFETY: the panel has room for all its steps.
-    unsafe { transpose_to(v, panel.as_mut_ptr(), w, cols, 0..cols, lines) };
+    unsafe { transpose_to::<V, Singles>(v, panel.as_mut_ptr(), w, cols, 0..cols, lines) };
 }
 
-/// `to[k × step + j] = from[k, j]` for the given k and j; zeros after them to a whole vector, or in a panel to its end.
-/// `from` is `width` wide. Returns where they are.
+/// `to[s × step + j] = from[k, j]` for the k of every step s and the given j; zeros after them to a whole vector, or in a
+/// panel to its end. `from` is `width` wide. Returns where they are.
 ///
 /// # Safety
 /// There is room for all steps, each `step` long.
 #[inline(always)]
-pub(super) unsafe fn copy<V: Lanes, const N: usize>(
+pub(super) unsafe fn copy<V: Lanes, F: Factors<V>, const N: usize>(
     v: V,
     room: &mut MaybeUninit<[f32; N]>,
     step: usize,
     from: &[f32],
     width: usize,
-    steps: Range<usize>,
+    k: Range<usize>,
     columns: Range<usize>,
 ) -> *const f32 {
     let mut to = room.as_mut_ptr().cast::<f32>();
     let end = if step == PANEL { PANEL } else { columns.len() };
-    for k in steps {
-        let line = &from[k * width..][columns.clone()];
+    for first in k.clone().step_by(F::COUNT) {
+        let line = &from[first * width..][columns.clone()];
+        let second = if first + 1 < k.end { &from[(first + 1) * width..][columns.clone()] } else { &[] };
         for j in (0..end).step_by(V::LEN) {
             // SAFETY: by contract.
             unsafe {
-                if j + V::LEN <= line.len() {
-                    v.load_at(line.as_ptr().add(j)).store_at(to.add(j));
-                } else {
-                    v.load_part(&line[j.min(line.len())..]).store_at(to.add(j));
-                }
+                let first = load(v, line, j);
+                let second = if F::COUNT == 2 { load(v, second, j) } else { v };
+                F::stacked(first, second).store_at(to.add(j));
             }
         }
         to = to.wrapping_add(step);
@@ -53,52 +54,119 @@ pub(super) unsafe fn copy<V: Lanes, const N: usize>(
     room.as_ptr().cast()
 }
 
-/// `to[k × PANEL + j] = from[j, k]` for the given k and j, zeros up to PANEL; `from` is `depth` wide. Returns where they are.
+/// A vector of `line` from j on; zeros behind its end.
+#[inline(always)]
+fn load<V: Lanes>(v: V, line: &[f32], j: usize) -> V {
+    if j + V::LEN <= line.len() {
+        // SAFETY: they are there.
+        unsafe { v.load_at(line.as_ptr().add(j)) }
+    } else {
+        v.load_part(&line[j.min(line.len())..])
+    }
+}
+
+/// `to[i × row + s] = from[i, k]` for the given i and the k of every step s; `from` is `depth` wide. Returns where they are.
+///
+/// # Safety
+/// There is room for all rows, each `row` long, which is a vector more than its steps.
+#[inline(always)]
+pub(super) unsafe fn shorten<V: Lanes, F: Factors<V>, const N: usize>(
+    v: V,
+    room: &mut MaybeUninit<[f32; N]>,
+    row: usize,
+    from: &[f32],
+    depth: usize,
+    k: Range<usize>,
+    rows: Range<usize>,
+) -> *const f32 {
+    let mut to = room.as_mut_ptr().cast::<f32>();
+    let whole = k.len() - k.len() % (F::COUNT * V::LEN);
+    for i in rows {
+        let line = &from[i * depth..][k.clone()];
+        for s in (0..whole / F::COUNT).step_by(V::LEN) {
+            // SAFETY: a vector's factors are there; room by contract.
+            unsafe { F::lanes_at(v, line.as_ptr().add(s * F::COUNT)).store_at(to.add(s)) };
+        }
+        for (s, pair) in line[whole..].chunks(F::COUNT).enumerate() {
+            // SAFETY: room by contract.
+            unsafe { *to.add(whole / F::COUNT + s) = F::lane(pair[0], pair.get(1).copied().unwrap_or(0.0)) };
+        }
+        to = to.wrapping_add(row);
+    }
+    room.as_ptr().cast()
+}
+
+/// `to[s × PANEL + j] = from[j, k]` for the k of every step s and the given j, zeros up to PANEL; `from` is `depth` wide.
+/// Returns where they are.
 ///
 /// # Safety
 /// There is room for all steps.
 #[inline(always)]
-pub(super) unsafe fn transpose<V: Lanes, const N: usize>(
+pub(super) unsafe fn transpose<V: Lanes, F: Factors<V>, const N: usize>(
     v: V,
     room: &mut MaybeUninit<[f32; N]>,
     from: &[f32],
     depth: usize,
-    steps: Range<usize>,
+    k: Range<usize>,
     lines: Range<usize>,
 ) -> *const f32 {
     // SAFETY: by contract.
-    unsafe { transpose_to(v, room.as_mut_ptr().cast(), from, depth, steps, lines) };
+    unsafe { transpose_to::<V, F>(v, room.as_mut_ptr().cast(), from, depth, k, lines) };
     room.as_ptr().cast()
 }
 
 /// # Safety
 /// `to` has room for all steps.
 #[inline(always)]
-unsafe fn transpose_to<V: Lanes>(
+unsafe fn transpose_to<V: Lanes, F: Factors<V>>(
     v: V,
     to: *mut f32,
     from: &[f32],
     depth: usize,
-    steps: Range<usize>,
+    k: Range<usize>,
     lines: Range<usize>,
 ) {
     let whole = lines.len() - lines.len() % V::LEN;
-    let square = steps.len() - steps.len() % V::LEN;
-    assert!(lines.is_empty() || from.len() >= (lines.end - 1) * depth + steps.end);
-    let from = from.as_ptr().wrapping_add(lines.start * depth + steps.start);
+    let (steps, square) = (k.len().div_ceil(F::COUNT), k.len() / (F::COUNT * V::LEN) * V::LEN);
+    assert!(lines.is_empty() || from.len() >= (lines.end - 1) * depth + k.end);
+    let from = from.as_ptr().wrapping_add(lines.start * depth + k.start);
     for j in (0..PANEL).step_by(V::LEN) {
         let square = if j < whole { square } else { 0 };
-        for k in (0..square).step_by(V::LEN) {
-            // SAFETY: LEN lines from j on and LEN steps from k on are there.
-            unsafe { v.transpose_at(from.add(j * depth + k), depth, to.add(k * PANEL + j), PANEL) };
-        }
-        for k in square..steps.len() {
-            for j in j..j + V::LEN {
-                // SAFETY: only lines that are there are read.
-                unsafe {
-                    *to.add(k * PANEL + j) = if j < lines.len() { *from.add(j * depth + k) } else { 0.0 }
-                };
+        for s in (0..square).step_by(V::LEN) {
+            // SAFETY: LEN lines from j on and LEN steps from s on are there.
+            unsafe {
+                transpose_square::<V, F>(v, to.add(s * PANEL + j), from.add(j * depth + s * F::COUNT), depth);
             }
         }
+        for s in square..steps {
+            for j in j..j + V::LEN {
+                let factor = |at: usize| {
+                    // SAFETY: only what is there is read.
+                    if j < lines.len() && at < k.len() { unsafe { *from.add(j * depth + at) } } else { 0.0 }
+                };
+                // SAFETY: room by contract.
+                unsafe { *to.add(s * PANEL + j) = F::lane(factor(s * F::COUNT), factor(s * F::COUNT + 1)) };
+            }
+        }
+    }
+}
+
+/// LEN lines of LEN steps.
+///
+/// # Safety
+/// They can be read and written.
+#[inline(always)]
+unsafe fn transpose_square<V: Lanes, F: Factors<V>>(v: V, to: *mut f32, from: *const f32, depth: usize) {
+    // SAFETY: by contract.
+    unsafe {
+        if F::COUNT == 1 {
+            return v.transpose_at(from, depth, to, PANEL);
+        }
+        let mut lanes = MaybeUninit::<[f32; 16 * 16]>::uninit();
+        let lines = lanes.as_mut_ptr().cast::<f32>();
+        for j in 0..V::LEN {
+            F::lanes_at(v, from.add(j * depth)).store_at(lines.add(j * V::LEN));
+        }
+        v.transpose_at(lines, V::LEN, to, PANEL);
     }
 }

@@ -3,26 +3,35 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+#[cfg(target_arch = "x86_64")]
+use super::factors::MachinePairs;
+use super::factors::{Factors, Pairs, Singles};
 use super::tile::Strip;
 use super::{PANEL, pack};
-use crate::Cores;
 use crate::activate::{Activation, activated};
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::x86::Avx512;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
+use crate::{Cores, Isa, Precision};
 
 /// Rows of a task, at most: enough that packing a panel for them hardly counts.
 const ROWS: usize = 264;
 
-/// The same where the left operand is packed too; then it is used for [`GROUP`] panels.
+/// The same where the left operand is transposed, and so packed too; then it is used for [`GROUP`] panels.
 const FEWER_ROWS: usize = 132;
 
-/// Panels of a task that packs its left operand.
+/// Panels of a task that packs its left operand, at most.
 const GROUP: usize = 4;
 
-/// Floats from one step of a packed left operand to the next.
+/// Floats from one step of a packed left operand to the next, where it was transposed.
 const PACKED_STEP: usize = 144;
 
-/// Steps of k that are done for all rows of a task before the next ones: the block of the panel (64 KiB) stays in
+/// Floats from one row of a packed left operand to the next, where it was not: no power of two, by which all rows of a
+/// tile would meet in a few sets of the cache.
+const PACKED_ROW: usize = DEPTH + 16;
+
+/// Steps of k (lanes, each of one or two factors) that are done for all rows of a task before the next ones: the block of the panel (64 KiB) stays in
 /// the second-level cache. Accumulators go on through memory, so a chain is never cut.
 pub(super) const DEPTH: usize = 256;
 
@@ -72,21 +81,31 @@ pub(super) enum Start<'a> {
 #[repr(align(64))]
 struct Room {
     b: MaybeUninit<[f32; DEPTH * PANEL]>,
-    a: MaybeUninit<[f32; DEPTH * PACKED_STEP]>,
+    a: MaybeUninit<[f32; ROWS * PACKED_ROW]>,
 }
 
 impl Product<'_> {
     /// Tasks: a block of rows × one panel of columns, or a group of them.
     pub(super) fn run(&self, cores: &Cores) {
-        let (rows, group) = match self.a {
-            Left::Natural(_) => (ROWS, 1),
-            Left::Transposed(_) => (FEWER_ROWS, GROUP),
+        let panels = self.columns.div_ceil(PANEL);
+        let (rows, group) = match (self.a, cores.precision()) {
+            (Left::Natural(_), Precision::F32) => (ROWS, 1),
+            // Enough tasks for some threads, then few enough that packing the left operand hardly counts.
+            (Left::Natural(_), Precision::Mixed) => (ROWS, (panels / 6).clamp(1, GROUP)),
+            (Left::Transposed(_), _) => (FEWER_ROWS, GROUP),
         };
-        let (blocks, panels) = (self.rows.div_ceil(rows), self.columns.div_ceil(PANEL));
+        let blocks = self.rows.div_ceil(rows);
         cores.run(blocks * panels.div_ceil(group), &|task| {
             let (first, block) = (task / blocks * group, task % blocks);
             let rows = self.rows * block / blocks..self.rows * (block + 1) / blocks;
-            part(cores, self, rows, first..panels.min(first + group));
+            let panels = first..panels.min(first + group);
+            match (cores.precision(), cores.isa()) {
+                (Precision::F32, _) => part(cores, self, rows, panels),
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: `Cores` holds only an instruction set that this machine has.
+                (Precision::Mixed, Isa::Avx512Bf16) => unsafe { part_of_machine_pairs(self, rows, panels) },
+                (Precision::Mixed, _) => part_of_pairs(cores, self, rows, panels),
+            }
         });
     }
 
@@ -106,71 +125,100 @@ impl Product<'_> {
         Some(start)
     }
 
-    /// Where some rows of a begin at step k, and how far apart rows and steps are.
+    /// Where some rows of a begin at k, and how far apart rows and steps are.
     #[inline(always)]
-    fn left<V: Lanes>(
+    fn left<V: Lanes, F: Factors<V>>(
         &self,
         v: V,
-        room: &mut MaybeUninit<[f32; DEPTH * PACKED_STEP]>,
+        room: &mut MaybeUninit<[f32; ROWS * PACKED_ROW]>,
         rows: Range<usize>,
-        steps: Range<usize>,
+        k: Range<usize>,
     ) -> (*const f32, usize, usize) {
         match self.a {
-            Left::Natural(a) => (a[rows.start * self.depth + steps.start..].as_ptr(), self.depth, 1),
+            Left::Natural(a) if F::COUNT == 1 => {
+                (a[rows.start * self.depth + k.start..].as_ptr(), self.depth, 1)
+            }
+            Left::Natural(a) => {
+                // SAFETY: there is room for ROWS rows of DEPTH steps and a vector more.
+                (
+                    unsafe { pack::shorten::<V, F, _>(v, room, PACKED_ROW, a, self.depth, k, rows) },
+                    PACKED_ROW,
+                    1,
+                )
+            }
             Left::Transposed(a) => {
                 // SAFETY: there is room for DEPTH steps of FEWER_ROWS rows and a vector more.
-                (unsafe { pack::copy(v, room, PACKED_STEP, a, self.rows, steps, rows) }, 1, PACKED_STEP)
+                (
+                    unsafe { pack::copy::<V, F, _>(v, room, PACKED_STEP, a, self.rows, k, rows) },
+                    1,
+                    PACKED_STEP,
+                )
             }
         }
     }
 
-    /// Where a panel of b begins at step k.
+    /// Where a panel of b begins at k.
     #[inline(always)]
-    fn right<V: Lanes>(
+    fn right<V: Lanes, F: Factors<V>>(
         &self,
         v: V,
         room: &mut MaybeUninit<[f32; DEPTH * PANEL]>,
         panel: usize,
-        steps: Range<usize>,
+        k: Range<usize>,
     ) -> *const f32 {
         let columns = self.columns_of(panel);
         match self.b {
             Right::Panels(b) => {
-                b[(panel * self.depth + steps.start) * PANEL..][..steps.len() * PANEL].as_ptr()
+                let panel = &b[panel * self.depth * PANEL..][..self.depth * PANEL];
+                match F::COUNT {
+                    1 => panel[k.start * PANEL..].as_ptr(),
+                    // SAFETY: there is room for DEPTH steps of PANEL columns.
+                    _ => unsafe { pack::copy::<V, F, _>(v, room, PANEL, panel, PANEL, k, 0..PANEL) },
+                }
             }
-            // SAFETY: there is room for DEPTH steps of PANEL columns.
-            Right::Natural(b) => unsafe { pack::copy(v, room, PANEL, b, self.columns, steps, columns) },
             // SAFETY: as above.
-            Right::Transposed(b) => unsafe { pack::transpose(v, room, b, self.depth, steps, columns) },
+            Right::Natural(b) => unsafe {
+                pack::copy::<V, F, _>(v, room, PANEL, b, self.columns, k, columns)
+            },
+            // SAFETY: as above.
+            Right::Transposed(b) => unsafe { pack::transpose::<V, F, _>(v, room, b, self.depth, k, columns) },
         }
     }
 }
 
-kernel!(fn part(product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) = part_body);
+kernel!(fn part(product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) = part_body::<_, Singles>);
+kernel!(fn part_of_pairs(product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) = part_body::<_, Pairs>);
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn part_of_machine_pairs(product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: this function has the instruction set.
+    part_body::<_, MachinePairs>(unsafe { Avx512::new() }, product, rows, panels)
+}
 
 #[inline(always)]
-fn part_body<V: Lanes>(v: V, product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) {
+fn part_body<V: Lanes, F: Factors<V>>(v: V, product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) {
     let mut room = Room { b: MaybeUninit::uninit(), a: MaybeUninit::uninit() };
-    for k in (0..product.depth.max(1)).step_by(DEPTH) {
-        let steps = k..(k + DEPTH).min(product.depth);
-        let (a, a_row, a_step) = product.left(v, &mut room.a, rows.clone(), steps.clone());
+    for first in (0..product.depth.max(1)).step_by(DEPTH * F::COUNT) {
+        let k = first..(first + DEPTH * F::COUNT).min(product.depth);
+        let (a, a_row, a_step) = product.left::<V, F>(v, &mut room.a, rows.clone(), k.clone());
         for panel in panels.clone() {
             let columns = product.columns_of(panel);
             let strip = Strip {
                 a,
                 a_row,
                 a_step,
-                b: product.right(v, &mut room.b, panel, steps.clone()),
-                depth: steps.len(),
+                b: product.right::<V, F>(v, &mut room.b, panel, k.clone()),
+                depth: k.len().div_ceil(F::COUNT),
                 y: product.y.start().wrapping_add(rows.start * product.columns + columns.start),
                 y_row: product.columns,
                 rows: rows.len(),
                 columns: columns.len(),
-                start: if k == 0 { product.start_of(columns) } else { None },
+                start: if first == 0 { product.start_of(columns) } else { None },
             };
             // SAFETY: shapes were asserted at the door: a and b hold these rows, steps and columns, and so does y, where
             // they are this task's alone.
-            unsafe { strip.run(v) };
+            unsafe { strip.run::<V, F>(v) };
         }
     }
     if let Some(kind) = product.activation {

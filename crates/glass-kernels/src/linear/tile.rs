@@ -1,18 +1,20 @@
 //! The inner kernel: a tile of outputs in registers, one chain of multiply-adds each.
 
 use super::PANEL;
+use super::factors::Factors;
 use crate::lanes::Lanes;
 
 /// Rows of a tile: with four vectors of columns, 24 accumulators; the left operand's values are broadcast from memory.
 const TILE: usize = 6;
 
-/// `rows` × one panel of outputs, over a block of k. Element (i, k) of a is at `i × a_row + k × a_step`, of b at
+/// `rows` × one panel of outputs, over a block of k. Lane (i, k) of a is at `i × a_row + k × a_step`, of b at
 /// `k × PANEL + j`, of y at `i × y_row + j`.
 pub(super) struct Strip {
     pub a: *const f32,
     pub a_row: usize,
     pub a_step: usize,
     pub b: *const f32,
+    /// Steps of k: lanes, each of as many as it holds factors.
     pub depth: usize,
     pub y: *mut f32,
     pub y_row: usize,
@@ -27,23 +29,23 @@ impl Strip {
     /// # Safety
     /// All elements of a, b (whole panels) and y that the sizes name are there, and nobody else uses those of y.
     #[inline(always)]
-    pub(super) unsafe fn run<V: Lanes>(&self, v: V) {
+    pub(super) unsafe fn run<V: Lanes, F: Factors<V>>(&self, v: V) {
         // SAFETY: by contract.
         unsafe {
             match (self.rows, V::LEN, V::WIDE) {
                 // One row reads the panel once, all columns side by side, at the speed of memory.
-                (1, 16, _) => self.tile::<V, 1, 4>(v, 0, 0),
-                (1, 8, _) => self.tile::<V, 1, 8>(v, 0, 0),
-                (1, _, _) => self.tile::<V, 1, 16>(v, 0, 0),
-                (_, _, true) => self.tiles::<V, 4>(v),
-                (_, _, false) => self.tiles::<V, 2>(v),
+                (1, 16, _) => self.tile::<V, F, 1, 4>(v, 0, 0),
+                (1, 8, _) => self.tile::<V, F, 1, 8>(v, 0, 0),
+                (1, _, _) => self.tile::<V, F, 1, 16>(v, 0, 0),
+                (_, _, true) => self.tiles::<V, F, 4>(v),
+                (_, _, false) => self.tiles::<V, F, 2>(v),
             }
         }
     }
 
     /// Columns in steps of `C` vectors; rows in tiles as equal as can be.
     #[inline(always)]
-    unsafe fn tiles<V: Lanes, const C: usize>(&self, v: V) {
+    unsafe fn tiles<V: Lanes, F: Factors<V>, const C: usize>(&self, v: V) {
         let tiles = self.rows.div_ceil(TILE);
         for column in (0..self.columns).step_by(C * V::LEN) {
             for t in 0..tiles {
@@ -51,12 +53,12 @@ impl Strip {
                 // SAFETY: by contract of `run`.
                 unsafe {
                     match end - row {
-                        6 => self.tile::<V, 6, C>(v, row, column),
-                        5 => self.tile::<V, 5, C>(v, row, column),
-                        4 => self.tile::<V, 4, C>(v, row, column),
-                        3 => self.tile::<V, 3, C>(v, row, column),
-                        2 => self.tile::<V, 2, C>(v, row, column),
-                        _ => self.tile::<V, 1, C>(v, row, column),
+                        6 => self.tile::<V, F, 6, C>(v, row, column),
+                        5 => self.tile::<V, F, 5, C>(v, row, column),
+                        4 => self.tile::<V, F, 4, C>(v, row, column),
+                        3 => self.tile::<V, F, 3, C>(v, row, column),
+                        2 => self.tile::<V, F, 2, C>(v, row, column),
+                        _ => self.tile::<V, F, 1, C>(v, row, column),
                     }
                 }
             }
@@ -66,7 +68,12 @@ impl Strip {
     /// `R` rows × `C` vectors of columns.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    unsafe fn tile<V: Lanes, const R: usize, const C: usize>(&self, v: V, row: usize, column: usize) {
+    unsafe fn tile<V: Lanes, F: Factors<V>, const R: usize, const C: usize>(
+        &self,
+        v: V,
+        row: usize,
+        column: usize,
+    ) {
         let mut sums = [[v; C]; R];
         let y = self.y.wrapping_add(row * self.y_row + column);
         // SAFETY: by contract of `run`; columns beyond the last are neither read nor written.
@@ -91,7 +98,7 @@ impl Strip {
                 for i in 0..R {
                     let a = v.splat(*a.add(i * self.a_row));
                     for c in 0..C {
-                        sums[i][c] = a.mul_add(line[c], sums[i][c]);
+                        sums[i][c] = F::mul_add(a, line[c], sums[i][c]);
                     }
                 }
                 a = a.wrapping_add(self.a_step);

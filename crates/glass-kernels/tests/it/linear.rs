@@ -1,11 +1,29 @@
 //! Linear and its backward: against the oracle, and the promises about bits.
 
 use glass_kernels::activate::{Activation, activate};
+use glass_kernels::format::{bf16_to_f32, f32_to_bf16};
 use glass_kernels::linear::*;
-use glass_kernels::{Cores, Isa, Write};
+use glass_kernels::{Cores, Isa, Precision, Write};
 
 use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
 use crate::naive::{self, wide};
+
+/// Every instruction set of this machine in both precisions, with one thread.
+fn each() -> impl Iterator<Item = Cores> {
+    each_isa().chain(each_isa().map(|cores| cores.with_precision(Precision::Mixed)))
+}
+
+/// What the factors of a product are to the oracle.
+fn factors(precision: Precision, x: &[f32]) -> Vec<f64> {
+    match precision {
+        Precision::F32 => wide(x),
+        Precision::Mixed => x.iter().map(|&x| f64::from(bf16_to_f32(f32_to_bf16(x)))).collect(),
+    }
+}
+
+fn name(cores: &Cores) -> String {
+    format!("{:?} {:?}", cores.isa(), cores.precision())
+}
 
 /// Rows, inputs, outputs: small, odd, across tiles and panels.
 const SHAPES: [[usize; 3]; 12] = [
@@ -73,6 +91,27 @@ impl Case {
         linear_backward_weight(cores, &mut dw, Some(&mut dbias), &self.dy, &self.x, self.rows);
         [dx, dw, dbias]
     }
+
+    /// Finite differences of `Σ y dy` by x, w and bias. In products all factors are rounded; the bias is none, and its
+    /// gradient is a sum of dy as it is.
+    fn gradients(&self, precision: Precision) -> [Vec<f64>; 3] {
+        let operands = [factors(precision, &self.x), factors(precision, &self.w), wide(&self.bias)];
+        let dy = factors(precision, &self.dy);
+        std::array::from_fn(|which| {
+            let (mut o, dy) = (operands.clone(), if which == 2 { &wide(&self.dy) } else { &dy });
+            let slope = |i: usize| {
+                let mut moved = |by| {
+                    o[which][i] = operands[which][i] + by;
+                    let y = naive::linear(&o[0], &o[1], Some(&o[2]), self.inputs);
+                    y.iter().zip(dy).map(|(y, dy)| y * dy).sum::<f64>()
+                };
+                let difference = (moved(1.0) - moved(-1.0)) / 2.0;
+                moved(0.0);
+                difference
+            };
+            (0..operands[which].len()).map(slope).collect()
+        })
+    }
 }
 
 /// A sum of k products of numbers below one, each step rounded.
@@ -82,20 +121,20 @@ fn bound(k: usize) -> f64 {
 
 #[test]
 fn forward_is_the_textbook_loop() {
-    for cores in each_isa() {
+    for cores in each() {
         for shape in SHAPES {
             let case = Case::new(shape);
-            let expected =
-                naive::linear(&wide(&case.x), &wide(&case.w), Some(&wide(&case.bias)), case.inputs);
+            let [x, w] = [&case.x, &case.w].map(|x| factors(cores.precision(), x));
+            let expected = naive::linear(&x, &w, Some(&wide(&case.bias)), case.inputs);
             let y = case.forward(&cores, Layout::Rows, None);
-            assert_close(&format!("{:?} {shape:?}", cores.isa()), &y, &expected, bound(case.inputs));
+            assert_close(&format!("{} {shape:?}", name(&cores)), &y, &expected, bound(case.inputs));
         }
     }
 }
 
 #[test]
 fn no_bias_is_a_bias_of_zeros() {
-    for cores in each_isa() {
+    for cores in each() {
         let mut case = Case::new([9, 40, 100]);
         let mut y = vec![f32::NAN; case.rows * case.outputs];
         linear(&cores, &mut y, &case.x, case.matrix(), None, None);
@@ -110,35 +149,16 @@ fn no_bias_is_a_bias_of_zeros() {
 fn backward_is_the_finite_difference() {
     for shape in SHAPES.into_iter().filter(|s| s.iter().product::<usize>() < 20_000) {
         let case = Case::new(shape);
-        let operands = [wide(&case.x), wide(&case.w), wide(&case.bias)];
-        let loss = |o: &[Vec<f64>; 3]| {
-            let y = naive::linear(&o[0], &o[1], Some(&o[2]), case.inputs);
-            y.iter().zip(&case.dy).map(|(y, &dy)| y * f64::from(dy)).sum::<f64>()
-        };
-        let gradients: [Vec<f64>; 3] = std::array::from_fn(|which| {
-            let mut o = operands.clone();
-            (0..o[which].len())
-                .map(|i| {
-                    let mut moved = |by| {
-                        o[which][i] = operands[which][i] + by;
-                        loss(&o)
-                    };
-                    let difference = (moved(1.0) - moved(-1.0)) / 2.0;
-                    moved(0.0);
-                    difference
-                })
-                .collect()
-        });
-        for cores in each_isa() {
-            let what = format!("{:?} {shape:?}", cores.isa());
+        let gradients = [Precision::F32, Precision::Mixed].map(|precision| case.gradients(precision));
+        let starts = [wide(&case.x), wide(&case.w), wide(&case.bias)];
+        for cores in each() {
+            let (what, gradients) =
+                (format!("{} {shape:?}", name(&cores)), &gradients[cores.precision() as usize]);
             let [dx, ..] = case.backward(&cores, Write::Set);
             assert_close(&format!("dx {what}"), &dx, &gradients[0], bound(case.outputs));
             for (which, got) in case.backward(&cores, Write::Add).iter().enumerate() {
-                let expected: Vec<f64> = gradients[which]
-                    .iter()
-                    .zip(&operands[which])
-                    .map(|(gradient, start)| start + gradient)
-                    .collect();
+                let both = gradients[which].iter().zip(&starts[which]);
+                let expected: Vec<f64> = both.map(|(gradient, start)| start + gradient).collect();
                 let name = format!("{} += {what}", ["dx", "dw", "dbias"][which]);
                 assert_close(&name, got, &expected, bound(case.rows.max(case.outputs)));
             }
@@ -148,7 +168,7 @@ fn backward_is_the_finite_difference() {
 
 #[test]
 fn one_row_is_many_rows_bit_for_bit() {
-    for cores in each_isa() {
+    for cores in each() {
         for shape in SHAPES {
             let case = Case::new(shape);
             for layout in [Layout::Rows, Layout::Panels] {
@@ -158,7 +178,7 @@ fn one_row_is_many_rows_bit_for_bit() {
                     let (w, bias, dy) = (case.w.clone(), case.bias.clone(), Vec::new());
                     let alone = Case { x, w, bias, dy, rows: 1, ..case };
                     let alone = alone.forward(&cores, layout, Some(Activation::GeluTanh));
-                    assert_same_bits(&format!("{:?} {shape:?} {layout:?} row {r}", cores.isa()), y, &alone);
+                    assert_same_bits(&format!("{} {shape:?} {layout:?} row {r}", name(&cores)), y, &alone);
                 }
             }
         }
@@ -167,37 +187,37 @@ fn one_row_is_many_rows_bit_for_bit() {
 
 #[test]
 fn both_layouts_bit_for_bit() {
-    for cores in each_isa() {
+    for cores in each() {
         for shape in SHAPES {
             let case = Case::new(shape);
             let rows = case.forward(&cores, Layout::Rows, None);
             let panels = case.forward(&cores, Layout::Panels, None);
-            assert_same_bits(&format!("{:?} {shape:?}", cores.isa()), &rows, &panels);
+            assert_same_bits(&format!("{} {shape:?}", name(&cores)), &rows, &panels);
         }
     }
 }
 
 #[test]
 fn fused_activation_is_the_activation_afterwards() {
-    for cores in each_isa() {
+    for cores in each() {
         for shape in SHAPES {
             let case = Case::new(shape);
             let fused = case.forward(&cores, Layout::Rows, Some(Activation::GeluTanh));
             let plain = case.forward(&cores, Layout::Rows, None);
             let mut after = vec![0.0; plain.len()];
             activate(&cores, &mut after, &plain, Activation::GeluTanh);
-            assert_same_bits(&format!("{:?} {shape:?}", cores.isa()), &fused, &after);
+            assert_same_bits(&format!("{} {shape:?}", name(&cores)), &fused, &after);
         }
     }
 }
 
 #[test]
 fn any_number_of_threads_bit_for_bit() {
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+    for first in each() {
         for shape in SHAPES.into_iter().chain([[150, 90, 400]]) {
             let case = Case::new(shape);
             let run = |threads| {
-                let cores = Cores::with(isa, threads).unwrap();
+                let cores = Cores::with(first.isa(), threads).unwrap().with_precision(first.precision());
                 let [dx, dw, dbias] = case.backward(&cores, Write::Add);
                 let [rows, panels] = [Layout::Rows, Layout::Panels].map(|l| case.forward(&cores, l, None));
                 [rows, panels, dx, dw, dbias]
@@ -205,7 +225,7 @@ fn any_number_of_threads_bit_for_bit() {
             let one = run(1);
             for threads in 2..=4 {
                 for (a, b) in one.iter().zip(run(threads)) {
-                    assert_same_bits(&format!("{isa:?} {shape:?} {threads} threads"), a, &b);
+                    assert_same_bits(&format!("{} {shape:?} {threads} threads", name(&first)), a, &b);
                 }
             }
         }
@@ -214,7 +234,7 @@ fn any_number_of_threads_bit_for_bit() {
 
 #[test]
 fn no_rows_no_work() {
-    for cores in each_isa() {
+    for cores in each() {
         let case = Case::new([0, 5, 9]);
         assert!(case.forward(&cores, Layout::Panels, None).is_empty());
         let [dx, dw, dbias] = case.backward(&cores, Write::Add);
@@ -222,4 +242,34 @@ fn no_rows_no_work() {
         assert_same_bits("dw", &dw, &case.w);
         assert_same_bits("dbias", &dbias, &case.bias);
     }
+}
+
+/// Products of two bf16 are exact, so it does not matter whether a machine fuses.
+#[test]
+fn mixed_products_are_the_same_on_every_instruction_set() {
+    for shape in SHAPES.into_iter().chain([[20, 1100, 90]]) {
+        let case = Case::new(shape);
+        let run = |cores: &Cores| {
+            let [dx, dw, dbias] = case.backward(cores, Write::Add);
+            [case.forward(cores, Layout::Rows, None), dx, dw, dbias]
+        };
+        let plain = run(&Cores::with(Isa::Plain, 1).unwrap().with_precision(Precision::Mixed));
+        for cores in each().filter(|cores| cores.precision() == Precision::Mixed) {
+            for (a, b) in plain.iter().zip(run(&cores)) {
+                assert_same_bits(&format!("{} {shape:?}", name(&cores)), a, &b);
+            }
+        }
+    }
+}
+
+/// What mixed precision loses: a factor is wrong by at most one part in 256, and errors of either sign cancel in part.
+#[test]
+fn mixed_products_are_close_to_f32() {
+    let case = Case::new([64, 768, 96]);
+    let [f32, mixed] = [Precision::F32, Precision::Mixed]
+        .map(|precision| case.forward(&Cores::new(1).with_precision(precision), Layout::Rows, None));
+    let length = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let error: Vec<f32> = f32.iter().zip(&mixed).map(|(a, b)| a - b).collect();
+    let relative = length(&error) / length(&f32);
+    assert!((1e-4..4e-3).contains(&relative), "{relative}");
 }

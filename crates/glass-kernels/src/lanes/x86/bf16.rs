@@ -1,0 +1,60 @@
+//! AVX512-BF16: lanes of two 16-bit numbers.
+
+use std::arch::x86_64::*;
+use std::mem::transmute;
+
+use super::Avx512;
+
+/// Of two vectors of 16 numbers of 16 bits, one behind the other: number i of the first, number i of the second, for
+/// every i.
+static BY_TURNS: [u16; 32] = {
+    let mut order = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        order[i] = (i / 2 + i % 2 * 16) as u16;
+        i += 1;
+    }
+    order
+};
+
+// In all that follows: the machine has the instruction set by contract.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Avx512 {
+    /// Both rounded to nearest even: a lane holds this one's lane in its lower half, the other's in the upper.
+    ///
+    /// # Safety
+    /// The machine has AVX512-BF16.
+    #[inline(always)]
+    pub(crate) unsafe fn pair(self, upper: Self) -> Self {
+        unsafe {
+            let order = _mm512_loadu_si512(BY_TURNS.as_ptr().cast());
+            let by_turns = _mm512_permutexvar_epi16(order, transmute(self.beside(upper).0));
+            Self(_mm512_castsi512_ps(by_turns))
+        }
+    }
+
+    /// Both rounded to nearest even, one behind the other: the lower lanes hold the pairs of this one's lanes.
+    ///
+    /// # Safety
+    /// The machine has AVX512-BF16.
+    #[inline(always)]
+    pub(crate) unsafe fn beside(self, next: Self) -> Self {
+        unsafe { Self(transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(next.0, self.0))) }
+    }
+
+    /// `self + a b`, lane by lane: first the upper halves' product is added, then the lower's, each rounded once;
+    /// subnormal numbers are taken for zero.
+    ///
+    /// # Safety
+    /// The machine has AVX512-BF16.
+    #[inline(always)]
+    pub(crate) unsafe fn add_products(self, a: Self, b: Self) -> Self {
+        unsafe {
+            Self(_mm512_dpbf16_ps(
+                self.0,
+                transmute::<__m512, __m512bh>(a.0),
+                transmute::<__m512, __m512bh>(b.0),
+            ))
+        }
+    }
+}

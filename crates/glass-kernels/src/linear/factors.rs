@@ -1,0 +1,143 @@
+//! What a lane of a packed operand holds: one factor, or two that are neighbours along k.
+
+use crate::format::{bf16_to_f32, f32_to_bf16};
+use crate::lanes::Lanes;
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::x86::Avx512;
+
+/// How factors lie in the lanes of a `V` and are multiplied.
+pub(super) trait Factors<V: Lanes> {
+    /// Factors in a lane, at most two: so many steps of k.
+    const COUNT: usize;
+
+    /// A lane from factors that follow each other along k.
+    fn lane(first: f32, second: f32) -> f32;
+
+    /// Lanes from two steps of k (of which only the first counts where lanes hold one).
+    fn stacked(first: V, second: V) -> V;
+
+    /// Lanes from `COUNT × LEN` floats that follow each other along k.
+    ///
+    /// # Safety
+    /// They can be read.
+    unsafe fn lanes_at(v: V, from: *const f32) -> V;
+
+    /// `sum + a b`, factor by factor.
+    fn mul_add(a: V, b: V, sum: V) -> V;
+}
+
+/// One f32.
+pub(super) struct Singles;
+
+impl<V: Lanes> Factors<V> for Singles {
+    const COUNT: usize = 1;
+
+    #[inline(always)]
+    fn lane(first: f32, _: f32) -> f32 {
+        first
+    }
+
+    #[inline(always)]
+    fn stacked(first: V, _: V) -> V {
+        first
+    }
+
+    #[inline(always)]
+    unsafe fn lanes_at(v: V, from: *const f32) -> V {
+        // SAFETY: by contract.
+        unsafe { v.load_at(from) }
+    }
+
+    #[inline(always)]
+    fn mul_add(a: V, b: V, sum: V) -> V {
+        a.mul_add(b, sum)
+    }
+}
+
+/// Two bf16, the first in the lower half; of a pair the second is added first, as the machines do that have an
+/// instruction for it. This is any machine's way: lane by lane.
+pub(super) struct Pairs;
+
+impl<V: Lanes> Factors<V> for Pairs {
+    const COUNT: usize = 2;
+
+    #[inline(always)]
+    fn lane(first: f32, second: f32) -> f32 {
+        f32::from_bits(u32::from(f32_to_bf16(first)) | u32::from(f32_to_bf16(second)) << 16)
+    }
+
+    #[inline(always)]
+    fn stacked(first: V, second: V) -> V {
+        let (a, b) = (array(first), array(second));
+        lanes(first, std::array::from_fn(|i| <Self as Factors<V>>::lane(a[i], b[i])))
+    }
+
+    #[inline(always)]
+    unsafe fn lanes_at(v: V, from: *const f32) -> V {
+        let mut pairs = [0.0; MOST];
+        for (i, pair) in pairs.iter_mut().enumerate().take(V::LEN) {
+            // SAFETY: by contract.
+            *pair = unsafe { <Self as Factors<V>>::lane(*from.add(2 * i), *from.add(2 * i + 1)) };
+        }
+        lanes(v, pairs)
+    }
+
+    #[inline(always)]
+    fn mul_add(a: V, b: V, sum: V) -> V {
+        let (a, b, sum_of) = (array(a).map(pair), array(b).map(pair), array(sum));
+        lanes(sum, std::array::from_fn(|i| sum_of[i] + a[i].1 * b[i].1 + a[i].0 * b[i].0))
+    }
+}
+
+/// Lanes of the widest vector.
+const MOST: usize = 16;
+
+#[inline(always)]
+fn array<V: Lanes>(v: V) -> [f32; MOST] {
+    let mut array = [0.0; MOST];
+    v.store(&mut array);
+    array
+}
+
+#[inline(always)]
+fn lanes<V: Lanes>(v: V, array: [f32; MOST]) -> V {
+    v.load(&array)
+}
+
+#[inline(always)]
+fn pair(lane: f32) -> (f32, f32) {
+    let bits = lane.to_bits();
+    (bf16_to_f32(bits as u16), bf16_to_f32((bits >> 16) as u16))
+}
+
+/// Two bf16, where the machine multiplies them in pairs: the same bits as [`Pairs`], but that subnormal numbers are
+/// taken for zero.
+#[cfg(target_arch = "x86_64")]
+pub(super) struct MachinePairs;
+
+// In all that follows: only the shell that is compiled for AVX512-BF16 uses it.
+#[cfg(target_arch = "x86_64")]
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Factors<Avx512> for MachinePairs {
+    const COUNT: usize = 2;
+
+    #[inline(always)]
+    fn lane(first: f32, second: f32) -> f32 {
+        <Pairs as Factors<Avx512>>::lane(first, second)
+    }
+
+    #[inline(always)]
+    fn stacked(first: Avx512, second: Avx512) -> Avx512 {
+        unsafe { first.pair(second) }
+    }
+
+    #[inline(always)]
+    unsafe fn lanes_at(v: Avx512, from: *const f32) -> Avx512 {
+        unsafe { v.load_at(from).beside(v.load_at(from.add(Avx512::LEN))) }
+    }
+
+    #[inline(always)]
+    fn mul_add(a: Avx512, b: Avx512, sum: Avx512) -> Avx512 {
+        unsafe { sum.add_products(a, b) }
+    }
+}

@@ -1,0 +1,23 @@
+//! The precision of matrix products.
+
+use crate::Isa;
+
+/// What the factors of a matrix product are rounded to. Sums, and all that is not a matrix product of
+/// [`linear`](crate::linear), attention included, are f32 in either case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Precision {
+    /// Not at all.
+    #[default]
+    F32,
+    /// To bf16 (to nearest, ties to even), two to a lane, which doubles the rate where the machine multiplies pairs. The
+    /// products of two such factors are exact in f32. Subnormal factors and results are taken for zero where the machine
+    /// multiplies pairs; elsewhere, at a fraction of the speed, they are not, and all else is equal bit for bit.
+    Mixed,
+}
+
+impl Precision {
+    /// Whether a machine with this instruction set computes the faster for it.
+    pub fn gains(self, isa: Isa) -> bool {
+        self == Precision::F32 || isa == Isa::Avx512Bf16
+    }
+}
