@@ -45,8 +45,8 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     let (subject, sets) = Subject::and_data(args)?;
     Gpt::plan(&subject.config).0.can_run()?;
     sets.train.check("training data", subject.config.context)?;
-    let cpu = Arc::new(model_arg::cpu(&args.machine));
-    let roof = plan::roof(&cpu);
+    let (cpu, roof) = plan::at(model_arg::cpu(&args.machine), args.run.precision.precision())?;
+    let cpu = Arc::new(cpu);
     let budget = Budget::of(&subject.config, args, cpu.cores().threads());
     if args.run.plan {
         let speed = Speed::measured(&budget.asked, &args.run.settings(1), &cpu, roof, &args.out)?;

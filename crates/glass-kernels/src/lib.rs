@@ -15,6 +15,7 @@ mod cores;
 pub mod dropout;
 pub mod embed;
 mod exp;
+mod factors;
 pub mod format;
 mod isa;
 mod lanes;

@@ -16,6 +16,14 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// As it is asked for and written down.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Mixed => "mixed",
+        }
+    }
+
     /// Whether a machine with this instruction set computes the faster for it.
     pub fn gains(self, isa: Isa) -> bool {
         self == Precision::F32 || isa == Isa::Avx512Bf16

@@ -4,17 +4,22 @@ use std::hint::black_box;
 
 use crate::attend::product::{Product, multiply};
 use crate::attend::scratch::with_scratch;
+use crate::factors::{Factors, kernel_of_factors};
 use crate::lanes::{Lanes, kernel};
-use crate::{Cores, Write};
+use crate::{Cores, Precision, Write};
 
-/// Multiply-adds in registers only, on all threads; returns how many floating-point operations that were. In plain Rust
-/// it is what the compiler makes of it, which may be less than what it makes of a product.
+/// Multiply-adds in registers only, on all threads, of factors as the products of `cores` have them; returns how many
+/// floating-point operations that were. In plain Rust it is what the compiler makes of it, which may be less than what it makes of a product.
 pub fn multiply_add(cores: &Cores, rounds: usize) -> f64 {
     // Two tasks per thread, so that none waits long for a thread that was late.
     let tasks = 2 * cores.threads();
     let lanes = tasks as f64 * rounds as f64 * lanes(cores) as f64;
     cores.run(tasks, &|_| chains(cores, rounds));
-    lanes * CHAINS as f64 * 2.0
+    let factors = match cores.precision() {
+        Precision::F32 => 1.0,
+        Precision::Mixed => 2.0,
+    };
+    lanes * factors * CHAINS as f64 * 2.0
 }
 
 /// Reads all of `x` from memory, on all threads; returns something that depends on it.
@@ -66,7 +71,7 @@ const PIECE: usize = 256 * 1024;
 const CHAINS: usize = 10;
 
 kernel!(fn lanes() -> usize = lanes_body);
-kernel!(fn chains(rounds: usize) = chains_body);
+kernel_of_factors!(fn chains(rounds: usize) = chains_body);
 kernel!(fn negate(y: &mut [f32]) = negate_body);
 kernel!(fn add_up(x: &[f32]) -> f32 = add_up_body);
 
@@ -76,12 +81,12 @@ fn lanes_body<V: Lanes>(_: V) -> usize {
 }
 
 #[inline(always)]
-fn chains_body<V: Lanes>(v: V, rounds: usize) {
+fn chains_body<V: Lanes, F: Factors<V>>(v: V, rounds: usize) {
     let (by, plus) = (v.splat(black_box(0.5)), v.splat(black_box(1.0)));
     let mut sums = [v; CHAINS];
     for _ in 0..rounds {
         for sum in &mut sums {
-            *sum = sum.mul_add(by, plus);
+            *sum = F::mul_add(*sum, by, plus);
         }
     }
     let mut total = v;

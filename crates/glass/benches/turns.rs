@@ -1,7 +1,8 @@
 //! One step of learning, or some decoded tokens, for every line on standard input; answers with the seconds it took.
 //! `bench/` takes turns with other programs this way, so that a busy moment of the machine meets all of them.
 //!
-//! `cargo bench -p glass --bench turns -- train|decode LAYERS HEADS WIDTH VOCABULARY CONTEXT COUNT THREADS`: COUNT is the
+//! `cargo bench -p glass --bench turns -- train|decode LAYERS HEADS WIDTH VOCABULARY CONTEXT COUNT THREADS
+//! [mixed]`: COUNT is the
 //! samples of a batch, each as long as the context, or the tokens decoded from an empty one.
 
 use std::io::{BufRead, stdin};
@@ -9,25 +10,30 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use glass::Config;
-use glass::backend::Cpu;
+use glass::backend::{Cpu, Precision};
 use glass::generate::Runner;
 use glass::plan::Spec;
 use glass::train::learner::{Batch, Learner, Step};
 use glass::weights::{Frozen, Weights};
 
-const USAGE: &str = "usage: train|decode LAYERS HEADS WIDTH VOCABULARY CONTEXT COUNT THREADS";
+const USAGE: &str = "usage: train|decode LAYERS HEADS WIDTH VOCABULARY CONTEXT COUNT THREADS [mixed]";
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     if arguments.is_empty() {
         return println!("{USAGE}");
     }
+    let precision = match arguments.pop_if(|last| last == "mixed") {
+        Some(_) => Precision::Mixed,
+        None => Precision::F32,
+    };
+    let cpu = |threads| Cpu::new(threads).with_precision(precision).expect("a machine that gains by it");
     let sizes: Vec<usize> = arguments[1..].iter().map(|a| a.parse().expect(USAGE)).collect();
     let [layers, heads, width, vocabulary, context, count, threads] = sizes[..] else { panic!("{USAGE}") };
     let config = Config::gpt2(vocabulary, context, width, layers, heads);
     let rows = if arguments[0] == "train" { count * context } else { 1 };
     let mut learner =
-        Learner::new(Arc::new(Cpu::new(threads)), &config, rows, rows.div_ceil(context)).expect("memory");
+        Learner::new(Arc::new(cpu(threads)), &config, rows, rows.div_ceil(context)).expect("memory");
     learner.initialise(1);
     match arguments[0].as_str() {
         "train" => train(learner, count),

@@ -8,6 +8,7 @@ mod cpu;
 use std::ops::Range;
 
 pub use cpu::Cpu;
+pub use glass_kernels::Precision;
 pub use glass_kernels::Write;
 pub use glass_kernels::activate::Activation;
 pub use glass_kernels::adamw::AdamW;
@@ -106,6 +107,8 @@ pub trait Backend {
     /// A parameter in the layout it is run with.
     type Packed;
 
+    /// The precision of its matrix products: besides arguments, what decides a result.
+    fn precision(&self) -> Precision;
     /// `len` zeros.
     fn zeros(&self, len: usize) -> Result<Self::Buffer>;
     /// Copies floats from `at` to the host.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
+use glass::backend::Precision;
 use glass::memory::Keep;
 use glass::train::order::Arrangement;
 use glass::train::schedule::Schedule;
@@ -208,6 +209,11 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = Deal::Shuffled)]
     pub order: Deal,
 
+    /// What the factors of matrix products are rounded to: not at all, or to 16 bits (bf16) on processors that are
+    /// the faster for it. Weights, gradients and sums are f32 in either case
+    #[arg(long, value_enum, default_value_t = Rounding::F32)]
+    pub precision: Rounding,
+
     /// Seed of weights, order, split and dropout
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -282,6 +288,25 @@ pub enum Deal {
     Shuffled,
     /// As the data stands
     Sequential,
+}
+
+/// The precision of matrix products.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Rounding {
+    /// 32 bits
+    F32,
+    /// 16 bits that are multiplied, 32 that are added
+    Mixed,
+}
+
+impl Rounding {
+    /// As the library calls it.
+    pub fn precision(self) -> Precision {
+        match self {
+            Rounding::F32 => Precision::F32,
+            Rounding::Mixed => Precision::Mixed,
+        }
+    }
 }
 
 impl RunArgs {

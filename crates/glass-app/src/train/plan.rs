@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Instant;
 
-use glass::backend::Cpu;
+use glass::backend::{Cpu, Precision};
 use glass::train::set::{Samples, Set};
 use glass::train::settings::Settings;
 use glass_kernels::roof;
@@ -19,15 +19,37 @@ use crate::out::{Out, bytes, duration, number};
 /// Bursts of which the best counts.
 const BURSTS: usize = 25;
 
-/// Multiply-adds in registers on all threads, in FLOP/s: the best of several bursts of some milliseconds. A busy machine
-/// makes a burst slower, never faster.
-pub fn roof(cpu: &Cpu) -> f64 {
+/// The roof of mixed precision over that of f32 below which it is refused. Machines have half or twice.
+const LEAST_GAIN: f64 = 1.2;
+
+/// Multiply-adds in registers on all threads, in FLOP/s, at the CPU's precision: the best of several bursts of some
+/// milliseconds. A busy machine makes a burst slower, never faster.
+fn roof(cpu: &Cpu) -> f64 {
     let burst = || {
         let begun = Instant::now();
         let flops = roof::multiply_add(cpu.cores(), 2_000_000);
         flops / begun.elapsed().as_secs_f64().max(1e-9)
     };
     (0..BURSTS).map(|_| burst()).fold(0.0, f64::max)
+}
+
+/// The same CPU at the precision that was asked for, and its roof there.
+pub fn at(cpu: Cpu, precision: Precision) -> Result<(Cpu, f64), Fail> {
+    let before = roof(&cpu);
+    if precision == Precision::F32 {
+        return Ok((cpu, before));
+    }
+    let cpu = cpu.with_precision(precision)?;
+    let roof = roof(&cpu);
+    if roof < LEAST_GAIN * before {
+        return Err(Fail::asked(format!(
+            "--precision: mixed was given, but this processor multiplies 16-bit numbers at {:.0} GFLOP/s and 32-bit ones at \
+             {:.0}, so nothing would be gained; leave it at f32",
+            roof / 1e9,
+            before / 1e9
+        )));
+    }
+    Ok((cpu, roof))
 }
 
 /// How long a run will take, in seconds.

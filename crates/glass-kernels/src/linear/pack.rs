@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::PANEL;
-use super::factors::{Factors, Singles};
+use crate::factors::{Factors, Singles};
 use crate::lanes::{Lanes, kernel};
 
 kernel!(

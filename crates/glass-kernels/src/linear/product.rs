@@ -3,17 +3,13 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-#[cfg(target_arch = "x86_64")]
-use super::factors::MachinePairs;
-use super::factors::{Factors, Pairs, Singles};
 use super::tile::Strip;
 use super::{PANEL, pack};
 use crate::activate::{Activation, activated};
-#[cfg(target_arch = "x86_64")]
-use crate::lanes::x86::Avx512;
-use crate::lanes::{Lanes, kernel};
+use crate::factors::{Factors, kernel_of_factors};
+use crate::lanes::Lanes;
 use crate::pool::Parts;
-use crate::{Cores, Isa, Precision};
+use crate::{Cores, Precision};
 
 /// Rows of a task, at most: enough that packing a panel for them hardly counts.
 const ROWS: usize = 264;
@@ -98,14 +94,7 @@ impl Product<'_> {
         cores.run(blocks * panels.div_ceil(group), &|task| {
             let (first, block) = (task / blocks * group, task % blocks);
             let rows = self.rows * block / blocks..self.rows * (block + 1) / blocks;
-            let panels = first..panels.min(first + group);
-            match (cores.precision(), cores.isa()) {
-                (Precision::F32, _) => part(cores, self, rows, panels),
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: `Cores` holds only an instruction set that this machine has.
-                (Precision::Mixed, Isa::Avx512Bf16) => unsafe { part_of_machine_pairs(self, rows, panels) },
-                (Precision::Mixed, _) => part_of_pairs(cores, self, rows, panels),
-            }
+            part(cores, self, rows, first..panels.min(first + group));
         });
     }
 
@@ -186,15 +175,7 @@ impl Product<'_> {
     }
 }
 
-kernel!(fn part(product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) = part_body::<_, Singles>);
-kernel!(fn part_of_pairs(product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) = part_body::<_, Pairs>);
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn part_of_machine_pairs(product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) {
-    // SAFETY: this function has the instruction set.
-    part_body::<_, MachinePairs>(unsafe { Avx512::new() }, product, rows, panels)
-}
+kernel_of_factors!(fn part(product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) = part_body);
 
 #[inline(always)]
 fn part_body<V: Lanes, F: Factors<V>>(v: V, product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) {

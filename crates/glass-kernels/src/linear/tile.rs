@@ -1,7 +1,7 @@
 //! The inner kernel: a tile of outputs in registers, one chain of multiply-adds each.
 
 use super::PANEL;
-use super::factors::Factors;
+use crate::factors::Factors;
 use crate::lanes::Lanes;
 
 /// Rows of a tile: with four vectors of columns, 24 accumulators; the left operand's values are broadcast from memory.

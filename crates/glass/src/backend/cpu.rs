@@ -6,7 +6,9 @@ use glass_kernels::attend;
 use glass_kernels::linear::{self, Layout, Matrix};
 use glass_kernels::{Cores, activate, adamw, add, dropout, embed, loss, norm};
 
-use super::{Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, Kv, Span, Tensor, Weight, Write};
+use super::{
+    Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, Kv, Precision, Span, Tensor, Weight, Write,
+};
 use crate::{Error, Result};
 
 /// A CPU with a pool of threads.
@@ -18,6 +20,24 @@ impl Cpu {
     /// With this many threads; the instruction set is the machine's best.
     pub fn new(threads: usize) -> Self {
         Self::on(Cores::new(threads))
+    }
+
+    /// The same, with matrix products of this precision.
+    ///
+    /// # Errors
+    /// This machine would not gain by it.
+    pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        match precision.gains(self.cores.isa()) {
+            true => Ok(Self::on(self.cores.with_precision(precision))),
+            false => Err(Error::asked(
+                "--precision",
+                format!(
+                    "mixed was given, but this processor has no AVX512-BF16, the instructions that multiply pairs of 16-bit \
+                     numbers (the best found is {:?}), and without them it would be slower; leave it at f32",
+                    self.cores.isa()
+                ),
+            )),
+        }
     }
 
     /// With given cores.
@@ -99,6 +119,10 @@ fn kv(kv: &Kv<Cpu>) -> attend::Kv<'_> {
 impl Backend for Cpu {
     type Buffer = Vec<f32>;
     type Packed = Packed;
+
+    fn precision(&self) -> Precision {
+        self.cores.precision()
+    }
 
     fn zeros(&self, len: usize) -> Result<Vec<f32>> {
         zeros(len)

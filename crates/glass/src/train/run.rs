@@ -78,6 +78,7 @@ pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn 
     }
     let identity = Identity {
         settings: run.settings.clone(),
+        precision: learner.backend().precision().name().into(),
         model: shape(learner.config())?,
         start: start(learner)?,
         data: run.train.fingerprint(),

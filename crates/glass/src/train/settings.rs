@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::learner::Step;
 use super::order::Arrangement;
 use super::schedule::{Rates, Schedule};
+use crate::backend::Precision;
 use crate::{Error, Result};
 
 /// A run's settings. A number "every" is in steps; 0 is never.
@@ -171,6 +172,9 @@ impl Settings {
 pub struct Identity {
     /// The settings.
     pub settings: Settings,
+    /// The precision of its matrix products, by name.
+    #[serde(default = "f32")]
+    pub precision: String,
     /// The model's shape, as its `config.json` has it.
     pub model: Value,
     /// Fingerprint of the weights it starts from.
@@ -193,6 +197,9 @@ impl Identity {
                 let asked = now.get(name).map(ToString::to_string).unwrap_or_default();
                 return Err(changed(&format!("--{name}"), &value.to_string(), &asked));
             }
+        }
+        if self.precision != asked.precision {
+            return Err(changed("--precision", &self.precision, &asked.precision));
         }
         if let Some((name, then, now)) = differing(&self.model, &asked.model) {
             return Err(changed(&name, &then, &now));
@@ -221,6 +228,11 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+/// The precision of runs from before there was a choice.
+fn f32() -> String {
+    Precision::F32.name().into()
 }
 
 /// The first field that two shapes differ in: its name and both values.

@@ -1,4 +1,5 @@
-//! What a lane of a packed operand holds: one factor, or two that are neighbours along k.
+//! What a lane of a packed operand holds: one factor, or two that are neighbours along k. A kernel whose body is generic
+//! over that too, after the vector, is made by [`kernel_of_factors!`] and chosen by the precision of `cores` as well.
 
 use crate::format::{bf16_to_f32, f32_to_bf16};
 use crate::lanes::Lanes;
@@ -6,7 +7,7 @@ use crate::lanes::Lanes;
 use crate::lanes::x86::Avx512;
 
 /// How factors lie in the lanes of a `V` and are multiplied.
-pub(super) trait Factors<V: Lanes> {
+pub(crate) trait Factors<V: Lanes> {
     /// Factors in a lane, at most two: so many steps of k.
     const COUNT: usize;
 
@@ -27,7 +28,7 @@ pub(super) trait Factors<V: Lanes> {
 }
 
 /// One f32.
-pub(super) struct Singles;
+pub(crate) struct Singles;
 
 impl<V: Lanes> Factors<V> for Singles {
     const COUNT: usize = 1;
@@ -56,7 +57,7 @@ impl<V: Lanes> Factors<V> for Singles {
 
 /// Two bf16, the first in the lower half; of a pair the second is added first, as the machines do that have an
 /// instruction for it. This is any machine's way: lane by lane.
-pub(super) struct Pairs;
+pub(crate) struct Pairs;
 
 impl<V: Lanes> Factors<V> for Pairs {
     const COUNT: usize = 2;
@@ -113,7 +114,7 @@ fn pair(lane: f32) -> (f32, f32) {
 /// Two bf16, where the machine multiplies them in pairs: the same bits as [`Pairs`], but that subnormal numbers are
 /// taken for zero.
 #[cfg(target_arch = "x86_64")]
-pub(super) struct MachinePairs;
+pub(crate) struct MachinePairs;
 
 // In all that follows: only the shell that is compiled for AVX512-BF16 uses it.
 #[cfg(target_arch = "x86_64")]
@@ -141,3 +142,29 @@ impl Factors<Avx512> for MachinePairs {
         unsafe { sum.add_products(a, b) }
     }
 }
+
+/// `kernel_of_factors!(fn name(args) = body);` makes `name(cores, args)`, which runs `body::<V, F>(v, args)` compiled for
+/// the instruction set and the precision of `cores`.
+macro_rules! kernel_of_factors {
+    (fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $body:ident) => {
+        fn $name(cores: &$crate::Cores, $($arg: $type),*) {
+            $crate::lanes::kernel!(fn singles($($arg: $type),*) = $body::<_, $crate::factors::Singles>);
+            $crate::lanes::kernel!(fn pairs($($arg: $type),*) = $body::<_, $crate::factors::Pairs>);
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            fn machine_pairs($($arg: $type),*) {
+                // SAFETY: this function has the instruction set.
+                let v = unsafe { <$crate::lanes::x86::Avx512 as $crate::lanes::Lanes>::new() };
+                $body::<_, $crate::factors::MachinePairs>(v, $($arg),*)
+            }
+            match (cores.precision(), cores.isa()) {
+                ($crate::Precision::F32, _) => singles(cores, $($arg),*),
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: `Cores` holds only an instruction set that this machine has.
+                ($crate::Precision::Mixed, $crate::Isa::Avx512Bf16) => unsafe { machine_pairs($($arg),*) },
+                ($crate::Precision::Mixed, _) => pairs(cores, $($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use kernel_of_factors;
