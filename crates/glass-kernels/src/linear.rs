@@ -2,6 +2,7 @@
 //!
 //! Forward and both gradients are one product; they differ in how its operands lie.
 
+mod ahead;
 mod pack;
 mod product;
 mod tile;

@@ -10,6 +10,7 @@ mod conversation;
 mod generate;
 mod house;
 mod score;
+mod mixed;
 mod model;
 mod pytorch;
 mod tiny;

@@ -315,6 +315,10 @@ fn what_may_not_be_resumed_is_refused_by_name() {
     other.model["n_embd"] = 48.into();
     let shape = Folder::open(folder.path(), &other).err().unwrap().to_string();
     assert!(shape.starts_with("model's n_embd: this run began with 24; 48 would"), "{shape}");
+    other = identity.clone();
+    other.precision = "mixed".into();
+    let precision = Folder::open(folder.path(), &other).err().unwrap().to_string();
+    assert!(precision.starts_with("--precision: this run began with f32; mixed would"), "{precision}");
     // The weights it started from matter for as long as there is no checkpoint.
     other = identity.clone();
     other.start = "0".into();
