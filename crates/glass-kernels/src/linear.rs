@@ -2,7 +2,6 @@
 //!
 //! Forward and both gradients are one product; they differ in how its operands lie.
 
-mod ahead;
 mod pack;
 mod product;
 mod tile;

@@ -3,7 +3,6 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::ahead::Ahead;
 use super::tile::Strip;
 use super::{PANEL, pack};
 use crate::activate::{Activation, activated};
@@ -92,13 +91,10 @@ impl Product<'_> {
             (Left::Transposed(_), _) => (FEWER_ROWS, GROUP),
         };
         let blocks = self.rows.div_ceil(rows);
-        let tasks = blocks * panels.div_ceil(group);
-        cores.run(tasks, &|task| {
+        cores.run(blocks * panels.div_ceil(group), &|task| {
             let (first, block) = (task / blocks * group, task % blocks);
             let rows = self.rows * block / blocks..self.rows * (block + 1) / blocks;
-            // What this thread is likely to do next; if it does not, only hints were for nothing.
-            let next = (task + cores.threads()).min(tasks - 1) / blocks * group;
-            part(cores, self, rows, first..panels.min(first + group), next);
+            part(cores, self, rows, first..panels.min(first + group));
         });
     }
 
@@ -177,41 +173,15 @@ impl Product<'_> {
             Right::Transposed(b) => unsafe { pack::transpose::<V, F, _>(v, room, b, self.depth, k, columns) },
         }
     }
-
-    /// The same block of b, as it lies in memory.
-    fn ahead(&self, panel: usize, k: Range<usize>) -> Ahead {
-        let columns = self.columns_of(panel);
-        let at = |b: &[f32], row: usize, column: usize, width: usize| {
-            b.as_ptr().wrapping_add(row * width + column)
-        };
-        match self.b {
-            Right::Natural(b) => {
-                Ahead::of(at(b, k.start, columns.start, self.columns), self.columns, k.len(), columns.len())
-            }
-            Right::Transposed(b) => {
-                Ahead::of(at(b, columns.start, k.start, self.depth), self.depth, columns.len(), k.len())
-            }
-            Right::Panels(b) => {
-                Ahead::of(at(b, panel * self.depth + k.start, 0, PANEL), PANEL, k.len(), PANEL)
-            }
-        }
-    }
 }
 
-kernel_of_factors!(fn part(product: &Product<'_>, rows: Range<usize>, panels: Range<usize>, next: usize) = part_body);
+kernel_of_factors!(fn part(product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) = part_body);
 
 #[inline(always)]
-fn part_body<V: Lanes, F: Factors<V>>(
-    v: V,
-    product: &Product<'_>,
-    rows: Range<usize>,
-    panels: Range<usize>,
-    next: usize,
-) {
+fn part_body<V: Lanes, F: Factors<V>>(v: V, product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) {
     let mut room = Room { b: MaybeUninit::uninit(), a: MaybeUninit::uninit() };
-    let from = |k: usize| k..(k + DEPTH * F::COUNT).min(product.depth);
     for first in (0..product.depth.max(1)).step_by(DEPTH * F::COUNT) {
-        let k = from(first);
+        let k = first..(first + DEPTH * F::COUNT).min(product.depth);
         let (a, a_row, a_step) = product.left::<V, F>(v, &mut room.a, rows.clone(), k.clone());
         for panel in panels.clone() {
             let columns = product.columns_of(panel);
@@ -227,14 +197,9 @@ fn part_body<V: Lanes, F: Factors<V>>(
                 columns: columns.len(),
                 start: if first == 0 { product.start_of(columns) } else { None },
             };
-            let ahead = match (panel + 1 < panels.end, k.end < product.depth) {
-                (true, _) => product.ahead(panel + 1, k.clone()),
-                (false, true) => product.ahead(panels.start, from(k.end)),
-                (false, false) => product.ahead(next, from(0)),
-            };
             // SAFETY: shapes were asserted at the door: a and b hold these rows, steps and columns, and so does y, where
             // they are this task's alone.
-            unsafe { strip.run::<V, F>(v, ahead) };
+            unsafe { strip.run::<V, F>(v) };
         }
     }
     if let Some(kind) = product.activation {

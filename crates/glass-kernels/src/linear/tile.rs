@@ -1,7 +1,6 @@
 //! The inner kernel: a tile of outputs in registers, one chain of multiply-adds each.
 
 use super::PANEL;
-use super::ahead::Ahead;
 use crate::factors::Factors;
 use crate::lanes::Lanes;
 
@@ -27,12 +26,10 @@ pub(super) struct Strip {
 }
 
 impl Strip {
-    /// `ahead` is fetched along the way.
-    ///
     /// # Safety
     /// All elements of a, b (whole panels) and y that the sizes name are there, and nobody else uses those of y.
     #[inline(always)]
-    pub(super) unsafe fn run<V: Lanes, F: Factors<V>>(&self, v: V, mut ahead: Ahead) {
+    pub(super) unsafe fn run<V: Lanes, F: Factors<V>>(&self, v: V) {
         // SAFETY: by contract.
         unsafe {
             match (self.rows, V::LEN, V::WIDE) {
@@ -40,22 +37,19 @@ impl Strip {
                 (1, 16, _) => self.tile::<V, F, 1, 4>(v, 0, 0),
                 (1, 8, _) => self.tile::<V, F, 1, 8>(v, 0, 0),
                 (1, _, _) => self.tile::<V, F, 1, 16>(v, 0, 0),
-                (_, _, true) => self.tiles::<V, F, 4>(v, &mut ahead),
-                (_, _, false) => self.tiles::<V, F, 2>(v, &mut ahead),
+                (_, _, true) => self.tiles::<V, F, 4>(v),
+                (_, _, false) => self.tiles::<V, F, 2>(v),
             }
         }
     }
 
     /// Columns in steps of `C` vectors; rows in tiles as equal as can be.
     #[inline(always)]
-    unsafe fn tiles<V: Lanes, F: Factors<V>, const C: usize>(&self, v: V, ahead: &mut Ahead) {
+    unsafe fn tiles<V: Lanes, F: Factors<V>, const C: usize>(&self, v: V) {
         let tiles = self.rows.div_ceil(TILE);
-        let share = ahead.lines().div_ceil((tiles * self.columns.div_ceil(C * V::LEN)).max(1));
         for column in (0..self.columns).step_by(C * V::LEN) {
             for t in 0..tiles {
                 let (row, end) = (self.rows * t / tiles, self.rows * (t + 1) / tiles);
-                ahead.fetch(v, share);
-                self.next_tile(end, column, C * V::LEN).fetch(v, usize::MAX);
                 // SAFETY: by contract of `run`.
                 unsafe {
                     match end - row {
@@ -69,13 +63,6 @@ impl Strip {
                 }
             }
         }
-    }
-
-    /// What y holds of the tile that begins at `row`.
-    #[inline(always)]
-    fn next_tile(&self, row: usize, column: usize, columns: usize) -> Ahead {
-        let y = self.y.wrapping_add(row * self.y_row + column);
-        Ahead::of(y, self.y_row, TILE.min(self.rows - row), columns.min(self.columns - column))
     }
 
     /// `R` rows × `C` vectors of columns.
