@@ -22,7 +22,7 @@ pub use sampling::SamplingArgs;
 pub use score::ScoreArgs;
 pub use tokenizer::{LearnArgs, ReportArgs, TokenizerCommand};
 pub use tokens::TokensArgs;
-pub use train::{DataArgs, ShapeArgs, TrainArgs, Width};
+pub use train::{DataArgs, RunArgs, ShapeArgs, TrainArgs, Width};
 pub use weights::WeightsArgs;
 
 /// A GPT you can see through: it tokenises, trains, generates, chats, and shows every number on the way.
