@@ -161,6 +161,11 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("a missing file", &["train", "--data", "none.txt", "--out", "r"], 1),
             case("an empty file", &["train", "--data", "empty.txt", "--out", "r"], 1),
             case(
+                "a precision that is none",
+                &["train", "--data", "book.txt", "--precision", "half", "--out", "r"],
+                2,
+            ),
+            case(
                 "a text shorter than one window",
                 &["train", "--data", "short.txt", "--context", "1024", "--out", "r"],
                 1,
