@@ -3,6 +3,7 @@
 mod data;
 mod plan;
 mod subject;
+mod text;
 mod watch;
 
 use std::io::Write as _;
@@ -34,10 +35,10 @@ use watch::Progress;
 /// Learns.
 pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     check(args)?;
+    let cpu = Arc::new(model_arg::cpu(&args.machine));
     let (subject, sets) = Subject::and_data(args)?;
     Gpt::plan(&subject.config).0.can_run()?;
     sets.train.check("training data", subject.config.context)?;
-    let cpu = Arc::new(model_arg::cpu(&args.machine));
     let roof = plan::roof(&cpu);
     let budget = Budget::of(&subject.config, &args.run);
     // A plan in minutes needs the steps that are timed; any other plan allocates nothing.
@@ -48,17 +49,19 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     let settings = settings(args, &subject, &sets, &cpu)?;
     settings.check()?;
     if args.run.plan {
-        return plan::show(args, &budget, &settings, roof);
+        return plan::show(args, &budget, &settings, roof, &sets.card);
     }
+    say(&data::describe(&sets.card));
     say(&format!(
-        "{} weights; {} tokens to learn from, {} to validate on; {} steps of {} tokens",
+        "{} weights; {} steps of {} tokens",
         number(budget.weights),
-        number(sets.train.tokens() as u64),
-        number(sets.validation.as_ref().map_or(0, |set| set.tokens() as u64)),
         number(settings.steps),
         number(budget.tokens_per_step)
     ));
     let mut learner = learner(&subject, &settings, &cpu)?;
+    if !args.run.resume {
+        sets.card.write(&args.out)?;
+    }
     let plan = learner.plan().clone();
     let stop = Arc::new(AtomicBool::new(false));
     on_interrupt(stop.clone());
@@ -80,12 +83,8 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
 
 /// What can be refused before anything is read.
 fn check(args: &TrainArgs) -> Result<(), Fail> {
-    let holds_a_run = args.out.join("train").join("run.json").exists();
-    if !args.run.plan && !args.run.resume && holds_a_run {
-        let out = args.out.display();
-        return Err(Fail::asked(format!(
-            "{out}: this folder already holds a run; add --resume to go on with it, or choose another --out"
-        )));
+    if !args.run.plan && !args.run.resume {
+        Folder::is_free(&args.out)?;
     }
     if args.run.resume {
         Folder::identity(&args.out)?;

@@ -23,6 +23,7 @@ use crate::{Error, Result};
 use added::{Added, Piece};
 use bpe::Merges;
 pub use learn::{Learn, Progress, learn};
+pub use parallel::word_cut;
 pub use stream::TextStream;
 use vocabulary::Vocabulary;
 use words::{Words, Work};

@@ -59,7 +59,17 @@ pub struct DataArgs {
     #[arg(long, value_enum, value_name = "WIDTH", conflicts_with = "chat")]
     pub bin: Option<Width>,
 
-    /// Data to validate on, of the same kind
+    /// Where token shards of the text are kept, so that runs can share them: they are used again wherever the files, the
+    /// vocabulary and the split are the same. Without it a run keeps its own in OUT/train/data, where there is a lot of
+    /// text
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["chat", "bin"])]
+    pub shards: Option<PathBuf>,
+
+    /// Learn documents as often as they stand; without it one that stood before, byte for byte, is dropped
+    #[arg(long, conflicts_with_all = ["chat", "bin"])]
+    pub keep_duplicates: bool,
+
+    /// Data to validate on, of the same kind; what validates is never learned
     #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "val_fraction")]
     pub val: Vec<PathBuf>,
 
@@ -317,6 +327,11 @@ without validation the last one saved. DIR/train holds the checkpoints and log.j
 way and saves first; a run killed at any moment resumes from its last checkpoint, with the same bytes as one that never
 stopped. A folder that already holds a run is refused without --resume.
 
+Text is read in portions and never held whole. Documents that stand twice are dropped and counted. From 64 MB of text on (and
+with --shards) it is tokenised into shards (.bin, as --bin reads them), also by --plan; a preparation that was stopped goes
+on after its last shard, and one that is done is used again. DIR/train/data.json is the data card: hash, files, documents,
+bytes, tokens, bytes per token, what was dropped, the split.
+
 The progress line tells the loss (nats per token), tokens per second, GFLOP/s reached and which share that is of the
 multiply-adds this machine does in registers, measured at the start (mfu), and the time left.
 
@@ -324,7 +339,7 @@ JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\
 \"mfu\",\"tokens\",\"seconds\"}, null where nothing was measured; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
 \"why\"}, why one of done, asked, patience. With --plan: {\"weights\",\"memory_bytes\":{\"weights\",\"gradients\",\"moments\",
 \"activations\",\"working\",\"checkpoint\",\"logits\",\"total\"},\"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",
-\"seconds_at_roof\"}
+\"seconds_at_roof\",\"data\"}, data being the data card
 
 Examples:
   glass train --data book.txt --out mine

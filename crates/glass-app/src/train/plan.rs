@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use glass::Config;
 use glass::backend::Cpu;
+use glass::train::card::Card;
 use glass::train::learner::LOGIT_ROWS;
 use glass::train::settings::Settings;
 use glass::weights::census::Census;
@@ -12,6 +13,7 @@ use glass::weights::footprint::Footprint;
 use glass_kernels::roof;
 use serde_json::json;
 
+use super::data::describe;
 use crate::args::{RunArgs, TrainArgs};
 use crate::fail::Fail;
 use crate::out::{Out, bytes, duration, number};
@@ -100,7 +102,13 @@ pub fn roof(cpu: &Cpu) -> f64 {
 }
 
 /// Shows it.
-pub fn show(args: &TrainArgs, budget: &Budget, settings: &Settings, roof: f64) -> Result<(), Fail> {
+pub fn show(
+    args: &TrainArgs,
+    budget: &Budget,
+    settings: &Settings,
+    roof: f64,
+    card: &Card,
+) -> Result<(), Fail> {
     let step = budget.flops_to_learn as f64 * budget.tokens_per_step as f64;
     let (tokens, flops) =
         (budget.tokens_per_step.saturating_mul(settings.steps), step * settings.steps as f64);
@@ -113,9 +121,11 @@ pub fn show(args: &TrainArgs, budget: &Budget, settings: &Settings, roof: f64) -
                              "activations": budget.activations, "working": budget.working, "checkpoint": weights, "logits": budget.logits, "total": budget.total()},
             "tokens_per_step": budget.tokens_per_step, "steps": settings.steps, "tokens": tokens,
             "flops_per_step": step, "flops": flops, "roof_flops": roof, "seconds_at_roof": flops / roof,
+            "data": card,
         }))?;
         return out.done();
     }
+    writeln!(out, "{}", describe(card))?;
     writeln!(out, "{}", out.bold(&format!("{} weights", number(budget.weights))))?;
     let rows = [
         ("weights", weights),

@@ -16,6 +16,7 @@ mod scratch;
 mod train_chats;
 mod train_data;
 mod train_order;
+mod train_prepare;
 mod train_run;
 mod tokens;
 mod tokens_json;
