@@ -37,7 +37,7 @@ pub struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Sizes { portion: 8 << 20, piece: 1 << 16 }
+        Sizes { portion: 1 << 20, piece: 1 << 16 }
     }
 }
 
