@@ -1,17 +1,17 @@
 //! Files to documents, in pieces: neither a file nor a long document is ever held whole.
 
-use std::collections::VecDeque;
+mod lines;
+mod texts;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use memchr::memmem;
-use rayon::prelude::*;
-
-use super::data::{Reading, Remark, document};
+use super::data::{Reading, Remark};
 use super::portions::Portions;
-use crate::tokens::word_cut;
 use crate::{Error, Result};
+use lines::Lines;
+use texts::Texts;
 
 /// A stretch of a document. It ends where the document does, or before a space where no word can notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,174 +169,4 @@ struct Stretch {
     offset: u64,
     text: Vec<u8>,
     ends: bool,
-}
-
-/// A text file: documents stand between separators, without the line breaks beside them.
-struct Texts<'a> {
-    portions: Portions<'a>,
-    separator: memmem::Finder<'a>,
-    piece: usize,
-    /// Read and not yet given: from `start` on; no separator begins before `searched`.
-    text: Vec<u8>,
-    start: usize,
-    searched: usize,
-    /// Bytes of the document under way that were given.
-    given: u64,
-    /// A separator stood before it.
-    separated: bool,
-    over: bool,
-    empty: u64,
-}
-
-impl<'a> Texts<'a> {
-    fn new(portions: Portions<'a>, separator: &'a str, piece: usize) -> Texts<'a> {
-        Texts {
-            portions,
-            separator: memmem::Finder::new(separator),
-            piece: piece.max(1),
-            text: Vec::new(),
-            start: 0,
-            searched: 0,
-            given: 0,
-            separated: false,
-            over: false,
-            empty: 0,
-        }
-    }
-
-    fn next(&mut self) -> Result<Option<Stretch>> {
-        loop {
-            let (found, until) = self.search();
-            if self.given == 0 && self.separated {
-                let breaks = self.text[self.start..until].iter().take_while(|byte| is_break(byte)).count();
-                self.start += breaks;
-            }
-            let mut rest = &self.text[self.start..until];
-            if found {
-                let breaks = rest.iter().rev().take_while(|byte| is_break(byte)).count();
-                rest = &rest[..rest.len() - breaks];
-            }
-            let ends = found || self.over;
-            match word_cut(rest, self.piece) {
-                Some(cut) => return Ok(Some(self.give(cut, false))),
-                None if ends && (self.given > 0 || !rest.is_empty()) => {
-                    let stretch = self.give(rest.len(), true);
-                    self.after(found, until);
-                    return Ok(Some(stretch));
-                }
-                None if ends => {
-                    self.empty += u64::from(found && self.separated);
-                    if !found {
-                        return Ok(None);
-                    }
-                    self.after(found, until);
-                }
-                None => {
-                    self.text.drain(..self.start);
-                    self.searched -= self.start;
-                    self.start = 0;
-                    self.over = !self.portions.more(&mut self.text)?;
-                }
-            }
-        }
-    }
-
-    /// Whether a separator is there, and up to where nothing belongs to one.
-    fn search(&mut self) -> (bool, usize) {
-        let needle = self.separator.needle();
-        let from = self.searched.max(self.start);
-        let found = match needle.is_empty() {
-            true => None,
-            false => self.separator.find(&self.text[from..]),
-        };
-        self.searched = match found {
-            Some(at) => from + at,
-            None if self.over => self.text.len(),
-            None => self.text.len().saturating_sub(needle.len().saturating_sub(1)).max(from),
-        };
-        (found.is_some(), self.searched)
-    }
-
-    fn give(&mut self, length: usize, ends: bool) -> Stretch {
-        let text = self.text[self.start..self.start + length].to_vec();
-        let offset = self.given;
-        self.start += length;
-        self.given += length as u64;
-        Stretch { offset, text, ends }
-    }
-
-    /// Goes to the next document.
-    fn after(&mut self, found: bool, until: usize) {
-        self.start = until + if found { self.separator.needle().len() } else { 0 };
-        (self.given, self.separated) = (0, true);
-    }
-}
-
-fn is_break(byte: &&u8) -> bool {
-    matches!(byte, b'\n' | b'\r')
-}
-
-/// A file of JSON lines, each a document as it stands.
-struct Lines<'a> {
-    path: PathBuf,
-    portions: Portions<'a>,
-    reading: &'a Reading,
-    piece: usize,
-    text: Vec<u8>,
-    /// Lines before `text`.
-    number: usize,
-    ready: VecDeque<Stretch>,
-    over: bool,
-    empty: u64,
-}
-
-impl<'a> Lines<'a> {
-    fn new(path: &Path, portions: Portions<'a>, reading: &'a Reading, piece: usize) -> Lines<'a> {
-        Lines {
-            path: path.into(),
-            portions,
-            reading,
-            piece: piece.max(1),
-            text: Vec::new(),
-            number: 0,
-            ready: VecDeque::new(),
-            over: false,
-            empty: 0,
-        }
-    }
-
-    fn next(&mut self) -> Result<Option<Stretch>> {
-        while self.ready.is_empty() && !self.over {
-            self.over = !self.portions.more(&mut self.text)?;
-            let whole = match self.over {
-                true => self.text.len(),
-                false => memchr::memrchr(b'\n', &self.text).map_or(0, |at| at + 1),
-            };
-            self.parse(whole)?;
-            self.text.drain(..whole);
-        }
-        Ok(self.ready.pop_front())
-    }
-
-    /// Reads the documents out of the first `whole` bytes, several lines at once.
-    fn parse(&mut self, whole: usize) -> Result<()> {
-        let lines: Vec<&[u8]> = self.text[..whole].split_inclusive(|byte| *byte == b'\n').collect();
-        let read = |(index, line): (usize, &&[u8])| {
-            document(&self.path, self.number + index + 1, line, &self.reading.field)
-        };
-        let documents: Vec<Option<String>> = lines.par_iter().enumerate().map(read).collect::<Result<_>>()?;
-        self.number += lines.len();
-        for text in documents.into_iter().flatten() {
-            self.empty += u64::from(text.is_empty());
-            let (mut rest, mut offset) = (text.as_bytes(), 0);
-            while let Some(cut) = word_cut(rest, self.piece) {
-                self.ready.push_back(Stretch { offset, text: rest[..cut].to_vec(), ends: false });
-                (rest, offset) = (&rest[cut..], offset + cut as u64);
-            }
-            if !text.is_empty() {
-                self.ready.push_back(Stretch { offset, text: rest.to_vec(), ends: true });
-            }
-        }
-        Ok(())
-    }
 }
