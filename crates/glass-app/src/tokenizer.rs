@@ -1,15 +1,16 @@
 //! `glass tokenizer learn`: a vocabulary from text; and `report` on one.
 
-mod portions;
 pub mod report;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use glass::Error;
 use glass::tokens::{END_OF_TEXT, Learn, Progress, Tokenizer, learn as learn_merges};
+use glass::train::data::Reading;
 use glass::train::files;
+use glass::train::pieces::{Pieces, Sizes};
 use serde_json::json;
 
 use crate::args::LearnArgs;
@@ -34,33 +35,66 @@ pub fn learn(args: &LearnArgs) -> Result<(), Fail> {
     if !args.special.iter().any(|special| special == END_OF_TEXT) {
         say("without --special \"<|endoftext|>\" a model cannot tell where a text ends");
     }
-    let mut seen = Seen::default();
-    let (found, texts) = texts(&args.files, &args.field)?;
-    let tokenizer = learn_merges(texts, &settings, &mut |progress| seen.note(progress))?;
-    seen.line.end();
+    let reading = whole(&args.field);
+    let (found, texts) = texts(&args.files, &reading)?;
+    let (tokenizer, seen) = watched(texts, &settings)?;
     if seen.bytes == 0 {
         let first = found.first().map(|path| path.display().to_string()).unwrap_or_default();
         return Err(Fail::failed(format!(
             "{first}: there is no text in it; a vocabulary is learned from text"
         )));
     }
-    write(&args.out, &file, &tokenizer)?;
+    write(&file, &tokenizer)?;
     report(args, &file, &tokenizer, &seen)
 }
 
-/// The files that were named, folders opened, and their texts in portions; - is standard input.
+/// The files that were named, folders opened, and their texts in pieces; - is standard input.
 fn texts<'a>(
     named: &[PathBuf],
-    field: &'a str,
+    reading: &'a Reading,
 ) -> Result<(Vec<PathBuf>, impl Iterator<Item = glass::Result<Vec<u8>>> + use<'a>), Fail> {
     let (piped, named): (Vec<_>, Vec<_>) = named.iter().cloned().partition(|path| path.as_os_str() == "-");
     let (mut found, remarks) = files::find(&named, &["txt", "jsonl", "ndjson"])?;
     found.extend(piped.into_iter().take(1));
     remarks.iter().for_each(|remark| say(&remark.to_string()));
-    Ok((found.clone(), found.into_iter().flat_map(move |path| portions::of(&path, field))))
+    let texts = found.clone().into_iter().flat_map(move |path| pieces(&path, reading));
+    Ok((found, texts.map(|piece| Ok(piece?.text))))
 }
 
-fn write(folder: &Path, file: &Path, tokenizer: &Tokenizer) -> Result<(), Fail> {
+/// Files as they are: separators are text like any other, and so are bytes that are no text.
+fn whole(field: &str) -> Reading {
+    Reading { separator: String::new(), field: field.into(), any_bytes: true }
+}
+
+/// A file in pieces, so that a large one is never held whole; - is standard input, as a text file.
+fn pieces<'a>(path: &Path, reading: &'a Reading) -> Pieces<'a> {
+    match path.as_os_str() == "-" {
+        true => Pieces::of(path, io::stdin(), reading, Sizes::default()),
+        false => Pieces::of_files(&[path.into()], reading, Sizes::default()),
+    }
+}
+
+/// Learns merges with a line of progress, and says if words were forgotten.
+pub fn watched(
+    texts: impl Iterator<Item = glass::Result<Vec<u8>>>,
+    settings: &Learn,
+) -> Result<(Tokenizer, Seen), Fail> {
+    let mut seen = Seen::default();
+    let tokenizer = learn_merges(texts, settings, &mut |progress| seen.note(progress))?;
+    seen.line.end();
+    if seen.forgotten > 0 {
+        say(&format!(
+            "the memory was full: words seen at most {} were forgotten, {} in all",
+            count(seen.rarest as usize, "time"),
+            number(seen.forgotten)
+        ));
+    }
+    Ok((tokenizer, seen))
+}
+
+/// Writes a vocabulary, whole or not at all.
+pub fn write(file: &Path, tokenizer: &Tokenizer) -> Result<(), Fail> {
+    let folder = file.parent().unwrap_or(file);
     fs::create_dir_all(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
     let aside = file.with_extension("json.part");
     let written = fs::write(&aside, tokenizer.to_json()).and_then(|()| fs::rename(&aside, file));
@@ -77,11 +111,7 @@ fn report(args: &LearnArgs, file: &Path, tokenizer: &Tokenizer, seen: &Seen) -> 
         ));
     }
     if seen.forgotten > 0 {
-        say(&format!(
-            "the memory was full: words seen at most {} were forgotten, {} in all; --memory gives more",
-            count(seen.rarest as usize, "time"),
-            number(seen.forgotten)
-        ));
+        say("--memory gives more");
     }
     let mut out = Out::new();
     if args.json {
@@ -104,7 +134,7 @@ fn report(args: &LearnArgs, file: &Path, tokenizer: &Tokenizer, seen: &Seen) -> 
 
 /// What was seen while learning.
 #[derive(Default)]
-struct Seen {
+pub struct Seen {
     bytes: u64,
     words: usize,
     forgotten: u64,

@@ -9,6 +9,7 @@ mod seen;
 mod speed;
 mod subject;
 mod tensorboard;
+mod text;
 mod watch;
 
 use std::io::Write as _;
@@ -42,31 +43,34 @@ use watch::Progress;
 /// Learns.
 pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     check(args)?;
+    let cpu = model_arg::cpu(&args.machine);
     let (subject, sets) = Subject::and_data(args)?;
     Gpt::plan(&subject.config).0.can_run()?;
     sets.train.check("training data", subject.config.context)?;
-    let (cpu, roof) = plan::at(model_arg::cpu(&args.machine), args.run.precision.precision())?;
+    let (cpu, roof) = plan::at(cpu, args.run.precision.precision())?;
     let cpu = Arc::new(cpu);
     let budget = Budget::of(&subject.config, args, cpu.cores().threads());
     if args.run.plan {
         let speed = Speed::measured(&budget.asked, &args.run.settings(1), &cpu, roof, &args.out)?;
         let settings = settings(args, &subject, &sets, &|_| Ok(speed.step))?;
         settings.check()?;
-        return plan::show(args, &budget, &settings, sets.validation.as_ref(), roof, &speed);
+        return plan::show(args, &budget, &settings, &sets, roof, &speed);
     }
     budget.fits()?;
     let timed = |draft: &Settings| seconds_per_step(args, &subject, &sets, draft, &cpu);
     let settings = settings(args, &subject, &sets, &timed)?;
     settings.check()?;
+    say(&data::describe(&sets.card));
     say(&format!(
-        "{} weights; {} tokens to learn from, {} to validate on; {} steps of {} tokens",
+        "{} weights; {} steps of {} tokens",
         number(budget.weights),
-        number(sets.train.tokens() as u64),
-        number(sets.validation.as_ref().map_or(0, |set| set.tokens() as u64)),
         number(settings.steps),
         number(budget.asked.tokens_per_step())
     ));
     let mut learner = learner(args, &subject, &settings, &cpu)?;
+    if !args.run.resume {
+        sets.card.write(&args.out)?;
+    }
     let plan = learner.plan().clone();
     let stop = Arc::new(AtomicBool::new(false));
     on_interrupt(stop.clone());
@@ -89,12 +93,8 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
 
 /// What can be refused before anything is read.
 fn check(args: &TrainArgs) -> Result<(), Fail> {
-    let holds_a_run = args.out.join("train").join("run.json").exists();
-    if !args.run.plan && !args.run.resume && holds_a_run {
-        let out = args.out.display();
-        return Err(Fail::asked(format!(
-            "{out}: this folder already holds a run; add --resume to go on with it, or choose another --out"
-        )));
+    if !args.run.plan && !args.run.resume {
+        Folder::is_free(&args.out)?;
     }
     if args.run.resume {
         Folder::identity(&args.out)?;

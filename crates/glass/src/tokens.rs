@@ -27,6 +27,7 @@ use added::{Added, Piece};
 use bpe::Merges;
 pub use bpe::Step;
 pub use learn::{Learn, Progress, learn};
+pub use parallel::word_cut;
 pub use stream::TextStream;
 use vocabulary::Vocabulary;
 use words::{Words, Work};

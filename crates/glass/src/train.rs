@@ -1,7 +1,7 @@
 //! Learning: from files to a model.
 //!
 //! ```text
-//! files ─ data ─▶ documents ─ set ─▶ token ids ─ order ─▶ batches ─ learner ─▶ weights ─ folder ─▶ checkpoints, model
+//! files ─ data ─▶ documents ─ corpus ─▶ parts ─ prepare ─▶ token ids ─ order ─▶ batches ─ learner ─▶ weights ─ folder ─▶ checkpoints, model
 //! ```
 //!
 //! Everything here is a function of the data, the settings and the step's number: a run that was stopped and resumed
@@ -11,8 +11,8 @@
 //! use std::{path::Path, sync::Arc, sync::atomic::AtomicBool};
 //!
 //! use glass::backend::Cpu;
-//! use glass::tokens::{Special, Tokenizer};
-//! use glass::train::{data, files, learner::Learner, run, set::Set, settings::Settings, watch::Watch};
+//! use glass::tokens::Tokenizer;
+//! use glass::train::{corpus, files, learner::Learner, prepare, run, settings::Settings, watch::Watch};
 //! use glass::weights::{dtype::Dtype, save::Save};
 //!
 //! struct Quiet;
@@ -20,14 +20,13 @@
 //!
 //! # fn main() -> glass::Result<()> {
 //! let (files, _remarks) = files::find(&["stories".into()], &["txt", "jsonl"])?;
-//! let (documents, _remarks) = data::Documents::read(&files, &data::Reading::default())?;
-//! let (learned, held_out) = documents.split(0.1, 1);
+//! let corpus = corpus::Corpus::open(corpus::Source { fraction: 0.1, ..corpus::Source::of(files) })?;
+//! let parts = corpus.parts(&mut |_progress| {})?;
 //!
 //! let tokenizer = Tokenizer::gpt2();
 //! let (vocabulary, end) = (tokenizer.vocabulary_size(), tokenizer.end_of_text());
-//! let encode = |text: &str| tokenizer.encode_parallel(text.as_bytes(), Special::Plain);
-//! let train = Set::of_documents(&learned, vocabulary, end, &encode)?;
-//! let validation = Set::of_documents(&held_out, vocabulary, end, &encode)?;
+//! let by = prepare::Encoding { tokenizer: &tokenizer, vocabulary };
+//! let prepared = prepare::in_memory(&corpus, &parts, by, &mut |_progress| {})?;
 //!
 //! let settings = Settings { steps: 500, ..Settings::default() };
 //! let config = glass::Config::gpt2(vocabulary, 128, 192, 4, 6);
@@ -47,8 +46,8 @@
 //! };
 //! let run = run::Run {
 //!     settings: &settings,
-//!     train: &train,
-//!     validation: Some(&validation),
+//!     train: &prepared.train,
+//!     validation: Some(&prepared.validation),
 //!     folder: Path::new("my-model"),
 //!     model,
 //!     resume: false,
@@ -62,6 +61,10 @@
 
 pub mod files;
 pub mod data;
+pub mod pieces;
+pub mod corpus;
+pub mod prepare;
+pub mod card;
 pub mod shards;
 pub mod llm_c;
 pub mod chats;
@@ -81,4 +84,5 @@ pub mod folder;
 pub mod checkpoint;
 mod durable;
 mod fingerprint;
+mod portions;
 mod random;

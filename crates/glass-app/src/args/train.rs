@@ -61,7 +61,17 @@ pub struct DataArgs {
     #[arg(long, value_enum, value_name = "WIDTH", conflicts_with = "chat")]
     pub bin: Option<Width>,
 
-    /// Data to validate on, of the same kind
+    /// Where token shards of the text are kept, so that runs can share them: they are used again wherever the files, the
+    /// vocabulary and the split are the same. Without it a run keeps its own in OUT/train/data, where there is a lot of
+    /// text
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["chat", "bin"])]
+    pub shards: Option<PathBuf>,
+
+    /// Learn documents as often as they stand; without it one that stood before, byte for byte, is dropped
+    #[arg(long, conflicts_with_all = ["chat", "bin"])]
+    pub keep_duplicates: bool,
+
+    /// Data to validate on, of the same kind; what validates is never learned
     #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "val_fraction")]
     pub val: Vec<PathBuf>,
 
@@ -358,6 +368,11 @@ without validation the last one saved. DIR/train holds the checkpoints and log.j
 way and saves first; a run killed at any moment resumes from its last checkpoint, with the same bytes as one that never
 stopped. A folder that already holds a run is refused without --resume.
 
+Text is read in portions and never held whole. Documents that stand twice are dropped and counted. From 64 MB of text on (and
+with --shards) it is tokenised into shards (.bin, as --bin reads them), also by --plan; a preparation that was stopped goes
+on after its last shard, and one that is done is used again. DIR/train/data.json is the data card: hash, files, documents,
+bytes, tokens, bytes per token, what was dropped, the split.
+
 On a terminal a display shows the loss (nats per token) over the steps, tokens per second, GFLOP/s reached and which share
 that is of the multiply-adds this machine does in registers, measured at the start (mfu), the time left, the latest sample.
 Elsewhere, with --plain, or with TERM=dumb a line says it now and then. DIR/train/curve.svg, drawn with every checkpoint,
@@ -369,8 +384,8 @@ JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\
 \"why\"}, why one of done, asked, patience. With --plan: {\"weights\",\"memory_bytes\":{\"present\",\"weights\",\"gradients\",
 \"moments\",\"activations\",\"working\",\"logits\",\"besides\",\"saving\",\"total\"},\"memory_limit\",\"fits\",\"instead\",
 \"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",\"seconds_at_roof\",\"seconds_per_step\",
-\"tokens_per_second\",\"evaluations\",\"seconds_evaluating\",\"checkpoints\",\"seconds_saving\",\"seconds\"}, null where nothing
-tells. A plan measures a few steps of a smaller model (fewer layers, fewer samples), and saves it once beside --out.
+\"tokens_per_second\",\"evaluations\",\"seconds_evaluating\",\"checkpoints\",\"seconds_saving\",\"seconds\",\"data\"}, null where nothing
+tells; data is the data card. A plan measures a few steps of a smaller model (fewer layers, fewer samples), and saves it once beside --out.
 
 Examples:
   glass train --data book.txt --out mine

@@ -47,7 +47,8 @@ pub fn run(args: &ScoreArgs, model: &Model, file: &Path) -> Result<(), Fail> {
 }
 
 fn read(args: &ScoreArgs, file: &Path) -> Result<Documents, Fail> {
-    let reading = Reading { separator: args.separator.clone(), field: args.field.clone() };
+    let reading =
+        Reading { separator: args.separator.clone(), field: args.field.clone(), ..Reading::default() };
     let bytes = match file.as_os_str() {
         name if name == "-" => input::text(name)?,
         _ => fs::read(file).map_err(|error| Error::io("cannot read", file, error))?,

@@ -6,7 +6,7 @@ use glass::tokens::Tokenizer;
 use glass::tokens::usage::{Ids, Kind, Usage};
 use serde_json::{Value, json};
 
-use super::texts;
+use super::{texts, whole};
 use crate::args::ReportArgs;
 use crate::fail::Fail;
 use crate::model_arg;
@@ -53,7 +53,8 @@ struct Report {
 
 impl Report {
     fn count(args: &ReportArgs, name: String, tokenizer: Tokenizer) -> Result<Report, Fail> {
-        let (found, texts) = texts(&args.files, &args.field)?;
+        let reading = whole(&args.field);
+        let (found, texts) = texts(&args.files, &reading)?;
         let (mut own, mut gpt2) = (Usage::new(&tokenizer), Usage::new(&Tokenizer::gpt2()));
         let mut line = Line::default();
         for text in texts {

@@ -2,16 +2,22 @@
 
 use std::path::PathBuf;
 
-use glass::tokens::{Special, Tokenizer};
+use glass::tokens::{Learn, Tokenizer};
+use glass::train::card::{Card, Share, Split};
 use glass::train::chats::{self, Conversation};
-use glass::train::data::{Documents, Reading, Remark};
+use glass::train::corpus::{Dropped, Source};
+use glass::train::data::{Reading, Remark};
+use glass::train::prepare::{Encoding, Prepared};
 use glass::train::set::Set;
 use glass::train::{files, llm_c, shards};
 
 use super::subject::Subject;
+use super::text::Text;
 use super::unreadable;
 use crate::args::{DataArgs, TrainArgs, Width};
 use crate::fail::{Fail, say};
+use crate::out::{count, number};
+use crate::tokenizer;
 
 /// The sets of a run.
 pub struct Sets {
@@ -19,23 +25,22 @@ pub struct Sets {
     pub train: Set,
     /// What is validated on.
     pub validation: Option<Set>,
+    /// Both in numbers.
+    pub card: Card,
 }
 
 /// Data as it was read, parted into training and validation; not yet tokens.
 pub enum Raw {
     /// Documents.
-    Documents {
-        /// To learn from.
-        train: Documents,
-        /// To validate on.
-        validation: Documents,
-    },
+    Text(Text),
     /// Conversations.
     Chats {
         /// To learn from.
         train: Vec<Conversation>,
         /// To validate on.
         validation: Vec<Conversation>,
+        /// Files they stand in.
+        files: usize,
     },
     /// Files of ids, read when the vocabulary is known.
     Shards {
@@ -70,20 +75,39 @@ impl Raw {
             return Ok(Raw::Shards { train, validation, width });
         }
         if !data.chat.is_empty() {
+            let files = train.len() + validation.len();
             let all = told(chats::read(&train)?);
             let (train, validation) = match validation.is_empty() {
                 true => chats::split(all, fraction, seed),
                 false => (all, told(chats::read(&validation)?)),
             };
-            return Ok(Raw::Chats { train, validation });
+            return Ok(Raw::Chats { train, validation, files });
         }
-        let reading = Reading { separator: data.separator.clone(), field: data.field.clone() };
-        let all = told(Documents::read(&train, &reading)?);
-        let (train, validation) = match validation.is_empty() {
-            true => all.split(fraction, seed),
-            false => (all, told(Documents::read(&validation, &reading)?)),
+        let source = Source {
+            validation,
+            reading: Reading {
+                separator: data.separator.clone(),
+                field: data.field.clone(),
+                any_bytes: false,
+            },
+            fraction,
+            seed,
+            keep_duplicates: data.keep_duplicates,
+            ..Source::of(train)
         };
-        Ok(Raw::Documents { train, validation })
+        Ok(Raw::Text(Text::open(source, data.shards.clone(), args.out.join("train").join("data"))?))
+    }
+
+    /// A vocabulary learned from what is learned from.
+    pub fn vocabulary(&mut self, settings: Learn) -> Result<Tokenizer, Fail> {
+        match self {
+            Raw::Text(text) => text.vocabulary(settings),
+            Raw::Chats { train, .. } => {
+                let texts = said(train).map(|text| Ok(text.as_bytes().to_vec()));
+                Ok(tokenizer::watched(texts, &settings)?.0)
+            }
+            Raw::Shards { .. } => Err(Fail::asked("--bin: ids are no text to learn a vocabulary from")),
+        }
     }
 
     /// Whether it is ids already.
@@ -93,22 +117,33 @@ impl Raw {
 
     /// Tokenises.
     pub fn sets(self, args: &TrainArgs, subject: &Subject) -> Result<Sets, Fail> {
-        let (train, validation) = match self {
-            Raw::Documents { train, validation } => {
-                (documents(&train, subject)?, documents(&validation, subject)?)
+        let split = Split { fraction: args.data.val_fraction, seed: args.run.seed };
+        let split = args.data.val.is_empty().then_some(split);
+        let card = |files, dropped, train: &Set, validation: &Set| {
+            Card::new(train.fingerprint(), files, dropped, split, train, validation)
+        };
+        let Prepared { train, validation, card } = match self {
+            Raw::Text(text) => {
+                let (tokenizer, vocabulary) = (known(subject)?, subject.config.vocabulary);
+                text.prepare(Encoding { tokenizer, vocabulary })?
             }
-            Raw::Chats { train, validation } => {
-                (conversations(&train, subject)?, conversations(&validation, subject)?)
+            Raw::Chats { train, validation, files } => {
+                let ((train, left_out), (validation, more)) =
+                    (conversations(&train, subject)?, conversations(&validation, subject)?);
+                let dropped = Dropped { empty: (left_out + more) as u64, ..Dropped::default() };
+                Prepared { card: card(files, dropped, &train, &validation), train, validation }
             }
             Raw::Shards { train, validation, width } => {
-                shard_sets(args, subject, &train, &validation, width)?
+                let files = train.len() + validation.len();
+                let (train, validation) = shard_sets(args, subject, &train, &validation, width)?;
+                Prepared { card: card(files, Dropped::default(), &train, &validation), train, validation }
             }
         };
         let validation = Some(validation).filter(|set| set.learned() > 0);
         if validation.is_none() && (args.data.val_fraction > 0.0 || !args.data.val.is_empty()) {
             say("nothing validates: the data is too little for a share of it");
         }
-        Ok(Sets { train, validation })
+        Ok(Sets { train, validation, card })
     }
 }
 
@@ -127,6 +162,27 @@ fn width(data: &DataArgs) -> Result<Option<shards::Width>, Fail> {
             ))),
         },
     }
+}
+
+/// The data card in a few words.
+pub fn describe(card: &Card) -> String {
+    let share = |share: &Share| {
+        let documents = share.documents.map(|documents| count(documents as usize, "document") + ", ");
+        format!("{}{} tokens", documents.unwrap_or_default(), number(share.tokens))
+    };
+    let mut said = format!("{}: {}", count(card.files, "file"), share(&card.train));
+    said += &format!(" to learn from; {} to validate on", share(&card.validation));
+    if let Some(bytes) = card.bytes_per_token {
+        said += &format!("; {bytes:.2} bytes a token");
+    }
+    let Dropped { duplicates, validating, empty } = card.dropped;
+    let kinds = [(duplicates, "duplicates"), (validating, "that validate"), (empty, "empty")];
+    let dropped = kinds.iter().filter(|(number, _)| *number > 0);
+    let dropped: Vec<_> = dropped.map(|(documents, kind)| format!("{} {kind}", number(*documents))).collect();
+    if !dropped.is_empty() {
+        said += &format!("; dropped: {}", dropped.join(", "));
+    }
+    said
 }
 
 /// Files to learn from and to validate on; what validates is not learned.
@@ -154,11 +210,11 @@ fn told<T>((found, remarks): (T, Vec<Remark>)) -> T {
 }
 
 /// What everybody says in conversations.
-pub fn said(conversations: &[Conversation]) -> Vec<&str> {
-    conversations.iter().flat_map(|one| one.messages.iter().map(|message| message.content.as_str())).collect()
+fn said(conversations: &[Conversation]) -> impl Iterator<Item = &str> {
+    conversations.iter().flat_map(|one| one.messages.iter().map(|message| message.content.as_str()))
 }
 
-fn tokenizer(subject: &Subject) -> Result<&Tokenizer, Fail> {
+fn known(subject: &Subject) -> Result<&Tokenizer, Fail> {
     subject.tokenizer.as_ref().ok_or_else(|| {
         Fail::asked(
             "--from: the model has no tokenizer.json, so it cannot learn from text; give ids with --bin",
@@ -166,14 +222,9 @@ fn tokenizer(subject: &Subject) -> Result<&Tokenizer, Fail> {
     })
 }
 
-fn documents(documents: &Documents, subject: &Subject) -> Result<Set, Fail> {
-    let tokenizer = tokenizer(subject)?;
-    let encode = |text: &str| tokenizer.encode(text, Special::Plain);
-    Ok(Set::of_documents(documents, subject.config.vocabulary, tokenizer.end_of_text(), &encode)?)
-}
-
-fn conversations(conversations: &[Conversation], subject: &Subject) -> Result<Set, Fail> {
-    let tokenizer = tokenizer(subject)?;
+/// Conversations as a set, and how many are left out.
+fn conversations(conversations: &[Conversation], subject: &Subject) -> Result<(Set, usize), Fail> {
+    let tokenizer = known(subject)?;
     let template =
         subject.template.as_ref().ok_or_else(|| Fail::asked("--chat: there is no chat template"))?;
     let encode = |messages: &[_]| template.tokens(messages, tokenizer);
@@ -188,7 +239,7 @@ fn conversations(conversations: &[Conversation], subject: &Subject) -> Result<Se
             cut.left_out
         ));
     }
-    Ok(set)
+    Ok((set, cut.left_out))
 }
 
 /// Bytes of a token's text. A special token stands for none.

@@ -10,6 +10,7 @@ use glass_kernels::roof;
 use serde_json::json;
 
 use super::budget::Budget;
+use super::data::{Sets, describe};
 use super::room;
 use super::speed::Speed;
 use crate::args::TrainArgs;
@@ -109,14 +110,14 @@ pub fn show(
     args: &TrainArgs,
     budget: &Budget,
     settings: &Settings,
-    validation: Option<&Set>,
+    sets: &Sets,
     roof: f64,
     speed: &Speed,
 ) -> Result<(), Fail> {
     let per_step = budget.asked.tokens_per_step();
     let step = budget.flops_to_learn as f64 * per_step as f64;
     let (tokens, flops) = (per_step.saturating_mul(settings.steps), step * settings.steps as f64);
-    let time = Time::of(args, settings, validation, speed);
+    let time = Time::of(args, settings, sets.validation.as_ref(), speed);
     let (needs, most) = (budget.asked.needs(), room::most());
     let instead = most.and_then(|most| budget.instead(most));
     let mut out = Out::new();
@@ -133,9 +134,11 @@ pub fn show(
             "seconds_per_step": speed.step, "tokens_per_second": per_step as f64 / speed.step,
             "evaluations": time.evaluations, "seconds_evaluating": time.evaluating,
             "checkpoints": time.checkpoints, "seconds_saving": time.saving, "seconds": time.total(),
+            "data": sets.card,
         }))?;
         return out.done();
     }
+    writeln!(out, "{}", describe(&sets.card))?;
     writeln!(out, "{}", out.bold(&format!("{} weights", number(budget.weights))))?;
     let rows = [
         ("program and data", budget.present),

@@ -4,19 +4,17 @@ use glass::Config;
 use glass::config::preset::Preset;
 use glass::plan::Plan;
 use glass::tokens::chat::{DEFAULT_SPECIALS, Template, default_template};
-use glass::tokens::{END_OF_TEXT, Learn, Progress, Tokenizer, learn};
-use glass::train::data::Documents;
+use glass::tokens::{END_OF_TEXT, Learn, Tokenizer};
 use glass::weights::dtype::Dtype;
 use glass::weights::folder::Folder;
 use glass::weights::generation::GenerationConfig;
 use glass::weights::save::Save;
 
-use super::data::{self, Raw, Sets};
+use super::data::{Raw, Sets};
 use crate::args::{ShapeArgs, TrainArgs};
 use crate::fail::{Fail, say};
 use crate::model_arg;
 use crate::out::number;
-use crate::progress::Line;
 
 /// Tokens that are learned where nobody says how many.
 const VOCABULARY: usize = 4096;
@@ -50,9 +48,9 @@ impl Subject {
             (None, None) if shape.preset.is_some() && shape.vocab.is_none() => Some(Tokenizer::gpt2()),
             (None, None) => None,
         };
-        let raw = Raw::read(args)?;
+        let mut raw = Raw::read(args)?;
         if tokenizer.is_none() && from.is_none() && !raw.is_ids() {
-            tokenizer = Some(vocabulary(shape, &raw.texts())?);
+            tokenizer = Some(vocabulary(shape, &mut raw)?);
         }
         let chats = !args.data.chat.is_empty();
         if chats && from.is_none() {
@@ -181,36 +179,16 @@ fn config(shape: &ShapeArgs, tokenizer: Option<&Tokenizer>) -> Result<Config, Fa
 
 /// Learns merges from the texts. The marks of conversations have their place from the start, so that the model can be
 /// tuned to chat later.
-fn vocabulary(shape: &ShapeArgs, texts: &[&str]) -> Result<Tokenizer, Fail> {
+fn vocabulary(shape: &ShapeArgs, raw: &mut Raw) -> Result<Tokenizer, Fail> {
     let specials = std::iter::once(END_OF_TEXT).chain(DEFAULT_SPECIALS).map(String::from).collect();
     let settings = Learn { vocabulary: shape.vocab.unwrap_or(VOCABULARY), specials, ..Learn::default() };
-    let mut line = Line::default();
-    let tokenizer = learn(texts.iter().map(|text| Ok(text.as_bytes())), &settings, &mut |progress| {
-        if let Progress::Merged { done, of } = progress {
-            line.show_part(
-                &format!("learning a vocabulary: {done} of {of} merges"),
-                done as f64 / of.max(1) as f64,
-            );
-        }
-    });
-    line.end();
-    let tokenizer = tokenizer?;
-    let (asked, found) = (settings.vocabulary, tokenizer.vocabulary_size());
+    let asked = settings.vocabulary;
+    let tokenizer = raw.vocabulary(settings)?;
+    let found = tokenizer.vocabulary_size();
     if found < asked {
         say(&format!(
             "the data has pairs for {found} tokens only, not {asked}; the vocabulary is that small"
         ));
     }
     Ok(tokenizer)
-}
-
-impl Raw {
-    /// What a vocabulary is learned from.
-    fn texts(&self) -> Vec<&str> {
-        match self {
-            Raw::Documents { train, .. } => Documents::texts(train).collect(),
-            Raw::Chats { train, .. } => data::said(train),
-            Raw::Shards { .. } => Vec::new(),
-        }
-    }
 }

@@ -197,6 +197,16 @@ pub const CASES: &[(&str, &[Case])] = &[
                 2,
             ),
             case("an absurd size", &["train", "--data", "book.txt", "--layers", "1000000", "--out", "r"], 2),
+            case(
+                "data of which all validate",
+                &["train", "--data", "book.txt", "--val", "copy.txt", "--vocab", "300", "--out", "r"],
+                1,
+            ),
+            case(
+                "shards of conversations",
+                &["train", "--chat", "talk.jsonl", "--shards", "s", "--out", "r"],
+                2,
+            ),
             case("JSON without the field", &["train", "--data", "talk.jsonl", "--out", "r"], 1),
             case("a broken line of JSON", &["train", "--data", "broken.jsonl", "--out", "r"], 1),
             case("standard input to learn from", &["train", "--data", "-", "--out", "r"], 2),
@@ -256,6 +266,7 @@ pub const LONG: &str =
 pub fn put_files(folder: &Path) {
     let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).unwrap();
     write("book.txt", book().as_bytes());
+    write("copy.txt", book().as_bytes());
     write("short.txt", b"Too short.");
     write("empty.txt", b"");
     write("latin1.txt", b"Caf\xe9 is not UTF-8.\n");

@@ -166,3 +166,39 @@ fn a_tuned_model_tells_other_tools_where_an_answer_ends() {
     let ends = ["<|endoftext|>", "<|im_end|>"].map(|text| tokenizer.special(text).unwrap());
     assert_eq!(advice["eos_token_id"], serde_json::json!(ends));
 }
+
+#[test]
+fn shards_are_made_once_and_the_card_says_what_was_learned_from() {
+    let scratch = Scratch::new("shards");
+    let folder = &scratch.0;
+    fs::create_dir(folder.join("texts")).unwrap();
+    for (name, text) in [("a.txt", book()), ("b.txt", book()), ("c.txt", book() + "The end")] {
+        fs::write(folder.join("texts").join(name), text).unwrap();
+    }
+    let run = |out: &str, more: &[&str]| {
+        let run = ["train", "--data", "texts", "--steps", "3", "--json", "--out", out];
+        let done = glass(folder, &[&run[..], &TINY, more].concat(), b"");
+        assert_eq!(done.status, 0, "{}", done.stderr);
+        done
+    };
+    let card = |out: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(folder.join(out).join("train/data.json")).unwrap()).unwrap()
+    };
+    let plan = run("p", &["--plan", "--shards", "kept"]).json();
+    assert!(!folder.join("p").exists() && folder.join("kept").exists());
+    let shared = run("a", &["--shards", "kept"]);
+    assert!(
+        shared.stderr.contains("kept: token shards of these data are there already"),
+        "{}",
+        shared.stderr
+    );
+    assert!(shared.stderr.contains("dropped: 1 duplicates"), "{}", shared.stderr);
+    run("b", &[]);
+    assert_eq!(plan["data"], card("a"));
+    assert_eq!(card("a"), card("b"));
+    assert_eq!((&card("a")["files"], &card("a")["dropped"]["duplicates"]), (&3.into(), &1.into()));
+    let weights = |out: &str| fs::read(folder.join(out).join("model.safetensors")).unwrap();
+    assert!(weights("a") == weights("b"), "from shards or from memory, the same bits");
+    run("c", &["--keep-duplicates"]);
+    assert_eq!(card("c")["dropped"]["duplicates"], 0);
+}

@@ -1,7 +1,7 @@
 //! The same tokens by several threads: a long text is cut where no word can notice.
 
 use super::added::{Added, Piece};
-use super::{Special, Tokenizer, split};
+use super::{Inner, Special, Tokenizer, split};
 
 /// About how much text one thread takes at a time.
 const PART: usize = 1 << 16;
@@ -18,10 +18,22 @@ impl Tokenizer {
         map(&parts, encode).concat()
     }
 
+    /// Whether no token of this vocabulary reaches over a [`word_cut`].
+    pub fn cuts_at_words(&self) -> bool {
+        let Inner { added, work, .. } = &*self.0;
+        !work.unsplit && !added.iter().any(|token| token.text.contains(char::is_whitespace))
+    }
+
     /// The tokens of many documents, worked out by several threads.
     pub fn encode_all<D: AsRef<[u8]> + Sync>(&self, documents: &[D], special: Special) -> Vec<Vec<u32>> {
         map(documents, |document| self.encode_bytes(document.as_ref(), special))
     }
+}
+
+/// The first place after `at` where a text can be cut so that both parts have the tokens they have together: between an
+/// ASCII character that is no space and an ASCII space. Only for vocabularies that [cut there](Tokenizer::cuts_at_words).
+pub fn word_cut(text: &[u8], at: usize) -> Option<usize> {
+    split::safe_cut(text, at)
 }
 
 /// Groups of pieces, each of about `share` bytes where the text allows it.

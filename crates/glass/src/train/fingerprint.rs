@@ -1,5 +1,9 @@
 //! Telling whether two long rows of numbers are the same by one number each.
 
+use std::io::Read;
+
+use xxhash_rust::xxh3::Xxh3;
+
 /// A number that is another one for other words: FNV-1a over 32 bits at a time.
 pub(crate) struct Fingerprint(u64);
 
@@ -18,5 +22,31 @@ impl Fingerprint {
 impl std::fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+/// 128 bits of content: two texts that differ share them by no accident that ever happens. XXH3 (Collet,
+/// `xxhash.com`, doc/xxhash_spec.md).
+#[derive(Clone, Default)]
+pub(crate) struct Content(Xxh3);
+
+impl Content {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn end(&self) -> u128 {
+        self.0.digest128()
+    }
+
+    /// The content of what `file` gives.
+    pub(crate) fn of(mut file: impl Read) -> std::io::Result<u128> {
+        let (mut content, mut bytes) = (Content::default(), vec![0; 1 << 20]);
+        loop {
+            match file.read(&mut bytes)? {
+                0 => return Ok(content.end()),
+                read => content.add(&bytes[..read]),
+            }
+        }
     }
 }

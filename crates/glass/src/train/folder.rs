@@ -5,6 +5,8 @@
 //! DIR/train/lock            held while a run is going on
 //! DIR/train/run.json        settings, model and data: what a resumed run must agree with
 //! DIR/train/log.jsonl       one line per step
+//! DIR/train/data.json       the data card
+//! DIR/train/data/           token shards of the run's own text, where it is a lot (see `prepare`)
 //! DIR/train/step-00000120/  state.json and the arenas weights.f32, first.f32, second.f32: little-endian, in the
 //!                           plan's order
 //! ```
@@ -41,7 +43,8 @@ impl Folder {
         Ok(folder)
     }
 
-    fn is_free(dir: &Path) -> Result<()> {
+    /// Refuses a folder that holds a run, or a model that a run would replace.
+    pub fn is_free(dir: &Path) -> Result<()> {
         if dir.join("train").join("run.json").exists() {
             let why =
                 "this folder already holds a run; add --resume to go on with it, or choose another --out";

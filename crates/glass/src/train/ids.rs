@@ -1,20 +1,31 @@
-//! Token ids, many of them: two bytes each where the vocabulary allows it.
+//! Token ids, many of them: two bytes each where the vocabulary allows it, in memory or in mapped files.
 
+use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::Arc;
+
+use glass_kernels::map::Map;
+
+use super::shards::Width;
 
 /// A sequence of token ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Ids {
     /// For vocabularies of up to 65,536 tokens.
     Short(Vec<u16>),
     /// For larger ones.
     Long(Vec<u32>),
+    /// In files, read when they are touched: there can be more than fit into memory.
+    Mapped(Mapped),
 }
 
 impl Ids {
     /// None yet, of a vocabulary of this size.
     pub fn new(vocabulary: usize) -> Self {
-        if vocabulary <= 1 << 16 { Ids::Short(Vec::new()) } else { Ids::Long(Vec::new()) }
+        match Width::of(vocabulary) {
+            Width::U16 => Ids::Short(Vec::new()),
+            Width::U32 => Ids::Long(Vec::new()),
+        }
     }
 
     /// How many.
@@ -22,6 +33,7 @@ impl Ids {
         match self {
             Ids::Short(ids) => ids.len(),
             Ids::Long(ids) => ids.len(),
+            Ids::Mapped(ids) => ids.range.len(),
         }
     }
 
@@ -31,10 +43,14 @@ impl Ids {
     }
 
     /// Appends ids, which are below the vocabulary's size.
+    ///
+    /// # Panics
+    /// What is mapped stays as it is.
     pub fn extend(&mut self, more: &[u32]) {
         match self {
             Ids::Short(ids) => ids.extend(more.iter().map(|&id| id as u16)),
             Ids::Long(ids) => ids.extend_from_slice(more),
+            Ids::Mapped(_) => panic!("mapped ids are only read"),
         }
     }
 
@@ -43,15 +59,24 @@ impl Ids {
         match self {
             Ids::Short(ids) => into.extend(ids[range].iter().map(|&id| u32::from(id))),
             Ids::Long(ids) => into.extend_from_slice(&ids[range]),
+            Ids::Mapped(ids) => ids.copy(range, into),
         }
     }
 
-    /// All of them.
-    pub fn iter(&self) -> Box<dyn Iterator<Item = u32> + '_> {
+    /// Shows all of them, in order.
+    pub fn each(&self, mut see: impl FnMut(u32)) {
         match self {
-            Ids::Short(ids) => Box::new(ids.iter().map(|&id| u32::from(id))),
-            Ids::Long(ids) => Box::new(ids.iter().copied()),
+            Ids::Short(ids) => ids.iter().for_each(|&id| see(u32::from(id))),
+            Ids::Long(ids) => ids.iter().for_each(|&id| see(id)),
+            Ids::Mapped(ids) => ids.each(see),
         }
+    }
+
+    /// A copy of all of them.
+    pub fn to_vec(&self) -> Vec<u32> {
+        let mut all = Vec::with_capacity(self.len());
+        self.copy(0..self.len(), &mut all);
+        all
     }
 
     /// Keeps the first `at`, returns the rest.
@@ -59,6 +84,115 @@ impl Ids {
         match self {
             Ids::Short(ids) => Ids::Short(ids.split_off(at)),
             Ids::Long(ids) => Ids::Long(ids.split_off(at)),
+            Ids::Mapped(ids) => Ids::Mapped(ids.split_off(at)),
         }
+    }
+
+    /// Writes them as a shard without header: little-endian, two or four bytes each.
+    pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        match self {
+            Ids::Short(ids) => ids.iter().try_for_each(|id| to.write_all(&id.to_le_bytes())),
+            Ids::Long(ids) => ids.iter().try_for_each(|id| to.write_all(&id.to_le_bytes())),
+            Ids::Mapped(ids) => {
+                let mut written = Ok(());
+                let width = ids.width;
+                ids.each(|id| {
+                    if written.is_ok() {
+                        written = to.write_all(&id.to_le_bytes()[..width.bytes()]);
+                    }
+                });
+                written
+            }
+        }
+    }
+}
+
+/// The same ids in the same order, wherever they are held.
+impl PartialEq for Ids {
+    fn eq(&self, other: &Ids) -> bool {
+        self.len() == other.len() && self.to_vec() == other.to_vec()
+    }
+}
+
+impl Eq for Ids {}
+
+/// Ids in mapped files, one after another.
+#[derive(Clone, Debug)]
+pub struct Mapped {
+    shards: Arc<[Shard]>,
+    width: Width,
+    /// Of all ids in the files, these.
+    range: Range<usize>,
+}
+
+/// A mapped file, of which the ids begin after `header` bytes and are all those that follow.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub map: Map,
+    pub header: usize,
+    /// Ids in the files before it.
+    pub first: usize,
+}
+
+impl Mapped {
+    /// The ids behind the headers of files, each a whole number of them.
+    pub(super) fn new(files: Vec<(Map, usize)>, width: Width) -> Mapped {
+        let mut first = 0;
+        let shard = |(map, header): (Map, usize)| {
+            let shard = Shard { map, header, first };
+            first += shard.ids().len() / width.bytes();
+            shard
+        };
+        let shards: Arc<[Shard]> = files.into_iter().map(shard).collect();
+        Mapped { shards, width, range: 0..first }
+    }
+
+    fn copy(&self, range: Range<usize>, into: &mut Vec<u32>) {
+        assert!(range.end <= self.range.len(), "{range:?} of {} ids", self.range.len());
+        self.spans(self.range.start + range.start..self.range.start + range.end, |bytes| {
+            decode(bytes, self.width, |id| into.push(id));
+        });
+    }
+
+    fn each(&self, mut see: impl FnMut(u32)) {
+        self.spans(self.range.clone(), |bytes| decode(bytes, self.width, &mut see));
+    }
+
+    /// Shows the bytes of a range, file by file.
+    fn spans(&self, mut range: Range<usize>, mut see: impl FnMut(&[u8])) {
+        let size = self.width.bytes();
+        let place = self.shards.partition_point(|shard| shard.first <= range.start);
+        for shard in &self.shards[place.saturating_sub(1)..] {
+            let ids = shard.ids();
+            let within = range.start - shard.first..(ids.len() / size).min(range.end - shard.first);
+            if within.start < within.end {
+                see(&ids[size * within.start..size * within.end]);
+                range.start = shard.first + within.end;
+            }
+            if range.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn split_off(&mut self, at: usize) -> Mapped {
+        let middle = self.range.start + at;
+        let rest = Mapped { range: middle..self.range.end, ..self.clone() };
+        self.range.end = middle;
+        rest
+    }
+}
+
+impl Shard {
+    fn ids(&self) -> &[u8] {
+        &self.map[self.header..]
+    }
+}
+
+/// Shows the ids in `bytes`.
+pub(super) fn decode(bytes: &[u8], width: Width, mut see: impl FnMut(u32)) {
+    match width {
+        Width::U16 => bytes.as_chunks().0.iter().for_each(|&id| see(u32::from(u16::from_le_bytes(id)))),
+        Width::U32 => bytes.as_chunks().0.iter().for_each(|&id| see(u32::from_le_bytes(id))),
     }
 }

@@ -1,8 +1,5 @@
 //! Documents to what is learned from: a stream of ids, or conversations.
 
-use rayon::prelude::*;
-
-use super::data::Documents;
 use super::fingerprint::Fingerprint;
 use super::ids::Ids;
 use crate::{Error, Result};
@@ -36,47 +33,15 @@ pub struct Chat {
     pub learned: Vec<bool>,
 }
 
-/// Text is tokenised this much at a time, so that the ids in four bytes never stand whole.
-const PORTION: usize = 16 << 20;
-
 impl Set {
-    /// Tokenises documents, several at once, in order; `encode` is a tokenizer's
-    /// [`encode_parallel`](crate::tokens::Tokenizer::encode_parallel). With an end-of-text token the stream is
-    /// `end document end document end`, so that every document's first token is learned too, and where it ends.
-    pub fn of_documents(
-        documents: &Documents,
-        vocabulary: usize,
-        end: Option<u32>,
-        encode: &(dyn Fn(&str) -> Vec<u32> + Sync),
-    ) -> Result<Set> {
-        let mut ids = Ids::new(vocabulary);
-        ids.extend(end.as_slice());
-        let mut first = 0;
-        while first < documents.len() {
-            let (mut last, mut bytes) = (first, 0);
-            while last < documents.len() && (last == first || bytes < PORTION) {
-                bytes += documents.text(last).len();
-                last += 1;
-            }
-            let encoded: Vec<Vec<u32>> =
-                (first..last).into_par_iter().map(|index| encode(documents.text(index))).collect();
-            for document in &encoded {
-                known(document, vocabulary)?;
-                ids.extend(document);
-                ids.extend(end.as_slice());
-            }
-            first = last;
-        }
-        Ok(Set {
-            samples: Samples::Stream(ids),
-            documents: documents.len(),
-            bytes: Some(documents.bytes() as u64),
-        })
-    }
-
     /// A set of ids as they are. `length` gives the bytes of a token, where that is known.
     pub fn of_ids(ids: Ids, length: Option<&dyn Fn(u32) -> usize>) -> Set {
-        let bytes = length.map(|length| ids.iter().map(|id| length(id) as u64).sum());
+        let bytes = length.map(|length| {
+            let lengths: Vec<u64> = (0..=largest(&ids).unwrap_or(0)).map(|id| length(id) as u64).collect();
+            let mut bytes = 0;
+            ids.each(|id| bytes += lengths[id as usize]);
+            bytes
+        });
         Set { samples: Samples::Stream(ids), documents: 0, bytes }
     }
 
@@ -108,7 +73,7 @@ impl Set {
     /// The largest id in it.
     pub fn largest(&self) -> Option<u32> {
         match &self.samples {
-            Samples::Stream(ids) => ids.iter().max(),
+            Samples::Stream(ids) => largest(ids),
             Samples::Chats(chats) => chats.iter().flat_map(|chat| chat.ids.iter().copied()).max(),
         }
     }
@@ -126,7 +91,7 @@ impl Set {
     pub fn fingerprint(&self) -> String {
         let mut print = Fingerprint::default();
         match &self.samples {
-            Samples::Stream(ids) => ids.iter().for_each(|id| print.add(id)),
+            Samples::Stream(ids) => ids.each(|id| print.add(id)),
             Samples::Chats(chats) => {
                 for chat in chats {
                     print.add(chat.ids.len() as u32);
@@ -161,14 +126,8 @@ impl Set {
     }
 }
 
-fn known(ids: &[u32], vocabulary: usize) -> Result<()> {
-    match ids.iter().find(|&&id| id as usize >= vocabulary) {
-        None => Ok(()),
-        Some(id) => Err(Error::invalid(
-            "tokenizer",
-            format!(
-                "it gives id {id}, but the model's vocabulary has {vocabulary} tokens; use the model's own tokenizer"
-            ),
-        )),
-    }
+fn largest(ids: &Ids) -> Option<u32> {
+    let mut largest = None;
+    ids.each(|id| largest = largest.max(Some(id)));
+    largest
 }

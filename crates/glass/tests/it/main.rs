@@ -18,6 +18,7 @@ mod scratch;
 mod train_chats;
 mod train_data;
 mod train_order;
+mod train_prepare;
 mod train_run;
 mod train_shards;
 mod tokens;

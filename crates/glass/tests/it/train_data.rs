@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use glass::tokens::{Special, Tokenizer};
-use glass::train::data::{self, Documents, Reading};
+use glass::tokens::Tokenizer;
+use glass::train::corpus::{Corpus, Source};
+use glass::train::data::{Documents, Reading};
 use glass::train::files;
 use glass::train::ids::Ids;
+use glass::train::prepare::{Encoding, in_memory};
 use glass::train::set::{Samples, Set};
 use glass::train::shards::{self, Width};
 
@@ -29,13 +31,12 @@ fn text_is_cut_at_separators_and_the_line_breaks_beside_them_belong_to_them() {
     assert_eq!(texts("a.txt", b"one\n<|endoftext|>\n\ntwo<|endoftext|>three\n"), ["one", "two", "three\n"]);
     assert_eq!(texts("a.txt", b"\n whole \n"), ["\n whole \n"]);
     assert_eq!(texts("a.txt", b"<|endoftext|>\n<|endoftext|>a<|endoftext|>"), ["a"]);
-    assert_eq!(data::cut("a b", "").len(), 1);
 }
 
 #[test]
 fn marks_and_line_ends_are_remarked() {
     let (documents, remarks) = add("a.txt", b"\xef\xbb\xbfone\r\ntwo\rthree\r\n").unwrap();
-    assert_eq!(documents.text(0), "one\ntwo\rthree\n");
+    assert_eq!(documents.texts().next().unwrap(), "one\ntwo\rthree\n");
     assert_eq!(
         remarks,
         ["a.txt: the byte-order mark at its start is dropped", "a.txt: 2 line ends \\r\\n are read as \\n"]
@@ -87,8 +88,7 @@ fn folders_are_read_in_sorted_order() {
 
     let (kept, remarks) = files::without(found, &[folder.path().join("a/../b.txt")]);
     assert_eq!((kept.len(), remarks.len()), (1, 1));
-    let (documents, _) = Documents::read(&kept, &Reading::default()).unwrap();
-    assert_eq!(documents.text(0), "z");
+    assert_eq!(fs::read_to_string(&kept[0]).unwrap(), "z");
 
     let missing = files::find(&[folder.path().join("none")], &["txt"]).unwrap_err();
     assert!(missing.to_string().starts_with("cannot read "), "{missing}");
@@ -97,52 +97,9 @@ fn folders_are_read_in_sorted_order() {
     let device = files::find(&[PathBuf::from("/dev/null")], &["txt"]).unwrap_err();
     assert!(device.to_string().contains("neither a file nor a folder"), "{device}");
     fs::write(folder.path().join("empty.txt"), "").unwrap();
-    let empty = Documents::read(&[folder.path().join("empty.txt")], &Reading::default()).unwrap_err();
+    let empty = Corpus::open(Source::of(vec![folder.path().join("empty.txt")])).unwrap();
+    let empty = empty.parts(&mut |_| {}).err().unwrap();
     assert!(empty.to_string().contains("no text"), "{empty}");
-}
-
-#[test]
-fn validation_takes_whole_documents_or_a_tail() {
-    let many: String = (0..100).map(|n| format!("document {n:02}<|endoftext|>")).collect();
-    let (train, validation) = add("a.txt", many.as_bytes()).unwrap().0.split(0.1, 7);
-    assert_eq!((train.len(), validation.len()), (90, 10));
-    let mut all: Vec<_> = train.texts().chain(validation.texts()).collect();
-    all.sort_unstable();
-    all.dedup();
-    assert_eq!(all.len(), 100);
-    let again = add("a.txt", many.as_bytes()).unwrap().0.split(0.1, 7).1;
-    assert!(again.texts().eq(validation.texts()));
-    let other = add("a.txt", many.as_bytes()).unwrap().0.split(0.1, 8).1;
-    assert!(!other.texts().eq(validation.texts()));
-
-    let (train, validation) = add("a.txt", "éé".repeat(25).as_bytes()).unwrap().0.split(0.13, 7);
-    assert_eq!(train.text(0).to_owned() + validation.text(0), "éé".repeat(25));
-    assert_eq!(validation.bytes(), 12, "13 bytes, cut between characters");
-
-    let (train, validation) = add("a.txt", b"one document").unwrap().0.split(0.0, 7);
-    assert_eq!((train.len(), validation.len()), (1, 0));
-}
-
-#[test]
-fn documents_become_one_stream_with_its_ends() {
-    let documents = add("a.txt", b"ab<|endoftext|>c").unwrap().0;
-    let encode = |text: &str| text.bytes().map(u32::from).collect::<Vec<_>>();
-    let set = Set::of_documents(&documents, 300, Some(256), &encode).unwrap();
-    let Samples::Stream(ids) = &set.samples else { panic!() };
-    assert_eq!(ids.iter().collect::<Vec<_>>(), [256, 97, 98, 256, 99, 256]);
-    assert_eq!((set.tokens(), set.learned(), set.bytes, set.documents), (6, 5, Some(3), 2));
-    let other = Set::of_documents(&documents, 300, None, &encode).unwrap();
-    assert_eq!(other.tokens(), 3);
-    assert_ne!(set.fingerprint(), other.fingerprint());
-
-    let unknown = Set::of_documents(&documents, 99, None, &encode).unwrap_err();
-    assert!(unknown.to_string().contains("id 99, but the model's vocabulary has 99 tokens"), "{unknown}");
-    let short = set.check("a.txt", 6).unwrap_err().to_string();
-    assert!(
-        short.starts_with("a.txt: 6 tokens, but one window is 7") && short.ends_with("at most 5"),
-        "{short}"
-    );
-    set.check("a.txt", 5).unwrap();
 }
 
 #[test]
@@ -182,18 +139,24 @@ fn real_stories_come_back_from_their_ids() {
         return println!("skipped: {} is missing", path.display());
     }
     let text = fs::read_to_string(&path).unwrap();
-    let (documents, remarks) = Documents::read(&[path], &Reading::default()).unwrap();
+    let (documents, remarks) = {
+        let mut documents = Documents::default();
+        let remarks = documents.add(&path, text.clone().into_bytes(), &Reading::default()).unwrap();
+        (documents, remarks)
+    };
     assert_eq!((documents.len(), remarks), (1728, vec![]));
     let kept: String = documents.texts().collect();
     let breaks = |text: &str| text.replace('\n', "");
     assert!(breaks(&kept) == breaks(&text.replace("<|endoftext|>", "")), "only line breaks are dropped");
 
     let tokenizer = Tokenizer::gpt2();
-    let encode = |text: &str| tokenizer.encode_parallel(text.as_bytes(), Special::Plain);
     let end = tokenizer.end_of_text();
-    let set = Set::of_documents(&documents, tokenizer.vocabulary_size(), end, &encode).unwrap();
+    let corpus = Corpus::open(Source { keep_duplicates: true, ..Source::of(vec![path]) }).unwrap();
+    let parts = corpus.parts(&mut |_| {}).unwrap();
+    let by = Encoding { tokenizer: &tokenizer, vocabulary: tokenizer.vocabulary_size() };
+    let set = in_memory(&corpus, &parts, by, &mut |_| {}).unwrap().train;
     let Samples::Stream(ids) = &set.samples else { panic!() };
-    let ids: Vec<u32> = ids.iter().collect();
+    let ids = ids.to_vec();
     let stories: Vec<&[u32]> = ids.split(|&id| Some(id) == end).filter(|story| !story.is_empty()).collect();
     assert_eq!(stories.len(), 1728);
     assert!(
