@@ -24,6 +24,7 @@ pub mod loss;
 #[cfg(not(target_family = "wasm"))]
 pub mod map;
 pub mod norm;
+pub mod muon;
 mod pool;
 mod precision;
 pub mod roof;

@@ -14,6 +14,7 @@ use glass::backend::{Cpu, Precision};
 use glass::generate::Runner;
 use glass::plan::Spec;
 use glass::train::learner::{Batch, Learner, Step};
+use glass::train::optimiser::Optimiser;
 use glass::weights::{Frozen, Weights};
 
 const USAGE: &str = "usage: train|decode LAYERS HEADS WIDTH VOCABULARY CONTEXT COUNT THREADS [mixed]";
@@ -60,6 +61,7 @@ fn train(mut learner: Learner<Cpu>, samples: usize) {
 
 fn step(number: u64) -> Step {
     Step {
+        optimiser: Optimiser::AdamW,
         rate: 3e-4,
         beta1: 0.9,
         beta2: 0.95,

@@ -14,6 +14,7 @@ pub use glass_kernels::activate::Activation;
 pub use glass_kernels::adamw::AdamW;
 pub use glass_kernels::attend::{Heads, KvShape, Span};
 pub use glass_kernels::dropout::Dropout;
+pub use glass_kernels::muon::Muon;
 
 use crate::Result;
 
@@ -241,6 +242,16 @@ pub trait Backend {
         second: &mut Self::Buffer,
         span: Range<usize>,
         step: &AdamW,
+    );
+    /// One step of Muon over the matrix of `shape` at a span of the arenas: weights, gradients, momentum.
+    fn muon(
+        &self,
+        weights: &mut Self::Buffer,
+        grads: &Self::Buffer,
+        momentum: &mut Self::Buffer,
+        span: Range<usize>,
+        shape: [usize; 2],
+        step: &Muon,
     );
     /// The sum of squares.
     fn square_sum(&self, buffer: &Self::Buffer) -> f64;

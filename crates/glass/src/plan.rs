@@ -39,6 +39,8 @@ pub struct Spec {
     pub span: Range<usize>,
     /// Whether weight decay applies.
     pub decay: bool,
+    /// Whether it is a matrix from one hidden vector to another, which Muon steps; a table is looked up by token or position.
+    pub hidden: bool,
     /// How it starts out.
     pub start: Start,
 }
@@ -71,20 +73,33 @@ impl Plan {
         built
     }
 
-    /// A matrix or table of `rows` × `cols`, decayed.
+    /// A matrix of `rows` × `cols` between hidden vectors, decayed.
     pub fn matrix(&mut self, name: &str, rows: usize, cols: usize, start: Start) -> Param {
-        self.param(name, rows, cols, true, start)
+        self.param(name, [rows, cols], true, true, start)
+    }
+
+    /// A table with a row for every token or position, decayed.
+    pub fn table(&mut self, name: &str, rows: usize, cols: usize, start: Start) -> Param {
+        self.param(name, [rows, cols], true, false, start)
     }
 
     /// A vector (a gain or a bias), not decayed.
     pub fn vector(&mut self, name: &str, len: usize, start: Start) -> Param {
-        self.param(name, 1, len, false, start)
+        self.param(name, [1, len], false, false, start)
     }
 
-    fn param(&mut self, name: &str, rows: usize, cols: usize, decay: bool, start: Start) -> Param {
+    fn param(
+        &mut self,
+        name: &str,
+        [rows, cols]: [usize; 2],
+        decay: bool,
+        hidden: bool,
+        start: Start,
+    ) -> Param {
         let span = self.len..self.len + rows * cols;
         self.len = span.end;
-        self.specs.push(Spec { name: format!("{}{name}", self.prefix), rows, cols, span, decay, start });
+        let name = format!("{}{name}", self.prefix);
+        self.specs.push(Spec { name, rows, cols, span, decay, hidden, start });
         Param(self.specs.len() as u32 - 1)
     }
 

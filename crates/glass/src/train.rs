@@ -73,6 +73,7 @@ pub mod ids;
 pub mod order;
 pub mod settings;
 pub mod schedule;
+pub mod optimiser;
 pub mod initialise;
 pub mod learner;
 pub mod needs;

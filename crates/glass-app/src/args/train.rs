@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueEnum};
 use glass::backend::Precision;
 use glass::memory::Keep;
+use glass::train::optimiser::Optimiser;
 use glass::train::order::Arrangement;
 use glass::train::schedule::Schedule;
 use glass::train::settings::Settings;
@@ -179,6 +180,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub accumulate: usize,
 
+    /// What steps the matrices of the blocks; all else is stepped by AdamW
+    #[arg(long, value_enum, default_value_t = Rule::Adamw)]
+    pub optimiser: Rule,
+
     /// The highest learning rate
     #[arg(long, value_name = "R", default_value_t = 1e-3)]
     pub lr: f32,
@@ -278,6 +283,15 @@ pub struct RunArgs {
     pub json: bool,
 }
 
+/// What steps the matrices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Rule {
+    /// By running moments of every single weight
+    Adamw,
+    /// By the momentum of a matrix, made orthogonal: more arithmetic, fewer steps
+    Muon,
+}
+
 /// How the rate moves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Curve {
@@ -332,6 +346,10 @@ impl RunArgs {
             steps,
             batch: self.batch,
             accumulate: self.accumulate,
+            optimiser: match self.optimiser {
+                Rule::Adamw => Optimiser::AdamW,
+                Rule::Muon => Optimiser::Muon,
+            },
             lr: self.lr,
             min_lr: self.min_lr.unwrap_or(self.lr / 10.0),
             warmup: self.warmup.unwrap_or(100.min(steps / 10)),

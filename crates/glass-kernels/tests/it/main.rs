@@ -11,6 +11,7 @@ mod format;
 mod linear;
 mod loss;
 mod map;
+mod muon;
 mod naive;
 mod norm;
 mod slopes;

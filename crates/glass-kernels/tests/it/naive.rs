@@ -114,3 +114,28 @@ pub fn adamw(
     let (first, second) = (m / (1.0 - beta1.powi(step)), v / (1.0 - beta2.powi(step)));
     [w - rate * decay * w - rate * first / (second.sqrt() + epsilon), m, v]
 }
+
+/// Five times Newton and Schulz's quintic iteration on a `rows` × `cols` matrix of norm 1.
+pub fn orthogonalise(x: &[f64], rows: usize, cols: usize, [a, b, c]: [f64; 3]) -> Vec<f64> {
+    let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt() + 1e-7;
+    let mut x: Vec<f64> = x.iter().map(|x| x / norm).collect();
+    for _ in 0..5 {
+        let gram = product(&x, &transposed(&x, rows, cols), rows, cols, rows);
+        let fourth = product(&gram, &gram, rows, rows, rows);
+        let factor: Vec<f64> =
+            gram.iter().zip(&fourth).map(|(second, fourth)| b * second + c * fourth).collect();
+        let turned = product(&factor, &x, rows, rows, cols);
+        x.iter_mut().zip(turned).for_each(|(x, turned)| *x = a * *x + turned);
+    }
+    x
+}
+
+fn transposed(x: &[f64], rows: usize, cols: usize) -> Vec<f64> {
+    (0..cols * rows).map(|i| x[i % rows * cols + i / rows]).collect()
+}
+
+/// `[rows, depth]` times `[depth, cols]`.
+fn product(x: &[f64], y: &[f64], rows: usize, depth: usize, cols: usize) -> Vec<f64> {
+    let at = |i: usize| (0..depth).map(|k| x[i / cols * depth + k] * y[k * cols + i % cols]).sum();
+    (0..rows * cols).map(at).collect()
+}

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use glass_kernels::attend;
 use glass_kernels::linear::{self, Layout, Matrix};
-use glass_kernels::{Cores, activate, adamw, add, dropout, embed, loss, norm};
+use glass_kernels::{Cores, activate, adamw, add, dropout, embed, loss, muon, norm};
 
 use super::{
-    Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, Kv, Precision, Span, Tensor, Weight, Write,
+    Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, Kv, Muon, Precision, Span, Tensor, Weight,
+    Write,
 };
 use crate::{Error, Result};
 
@@ -342,6 +343,19 @@ impl Backend for Cpu {
     ) {
         let (w, g) = (&mut weights[span.clone()], &grads[span.clone()]);
         adamw::adamw(&self.cores, w, g, &mut first[span.clone()], &mut second[span], step);
+    }
+
+    fn muon(
+        &self,
+        weights: &mut Vec<f32>,
+        grads: &Vec<f32>,
+        momentum: &mut Vec<f32>,
+        span: Range<usize>,
+        shape: [usize; 2],
+        step: &Muon,
+    ) {
+        let (w, g) = (&mut weights[span.clone()], &grads[span.clone()]);
+        muon::muon(&self.cores, w, g, &mut momentum[span], shape, step);
     }
 
     fn square_sum(&self, buffer: &Vec<f32>) -> f64 {

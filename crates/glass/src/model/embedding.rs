@@ -26,10 +26,10 @@ impl Embedding {
     /// `vocabulary` tokens and `context` positions.
     pub fn plan(plan: &mut Plan, config: &Config) -> Self {
         let token =
-            plan.within("token", |p| p.matrix("weight", config.vocabulary, config.width, Start::Normal));
+            plan.within("token", |p| p.table("weight", config.vocabulary, config.width, Start::Normal));
         let positions = match config.positions {
             config::Positions::Learned => Positions::Learned(
-                plan.within("position", |p| p.matrix("weight", config.context, config.width, Start::Normal)),
+                plan.within("position", |p| p.table("weight", config.context, config.width, Start::Normal)),
             ),
         };
         Embedding { token, positions }

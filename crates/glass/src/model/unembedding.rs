@@ -18,7 +18,7 @@ pub struct Unembedding {
 impl Unembedding {
     /// An unembedding of its own.
     pub fn plan(plan: &mut Plan, config: &Config) -> Self {
-        Unembedding { weight: plan.matrix("weight", config.vocabulary, config.width, Start::Normal) }
+        Unembedding { weight: plan.table("weight", config.vocabulary, config.width, Start::Normal) }
     }
 
     /// The token embedding, used the other way round (Press & Wolf 2017).

@@ -1,11 +1,12 @@
-//! One step of learning: forward, loss, backward, clip, AdamW.
+//! One step of learning: forward, loss, backward, clip, and the optimiser's step.
 
 use std::sync::Arc;
 
 use glass_kernels::loss::IGNORE;
 
 use super::initialise::initialise;
-use crate::backend::{AdamW, Backend, Span, Tensor};
+use super::optimiser::{MOMENTUM, Optimiser};
+use crate::backend::{AdamW, Backend, Muon, Span, Tensor};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Back, Chance, Gpt, Pass};
@@ -50,6 +51,8 @@ impl Batch {
 /// One step's constants.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
+    /// What steps the matrices of the blocks.
+    pub optimiser: Optimiser,
     /// Learning rate.
     pub rate: f32,
     /// AdamW's decay of the first moment.
@@ -93,7 +96,7 @@ impl Outcome {
 pub enum Arena {
     /// The weights.
     Weights,
-    /// AdamW's first moment.
+    /// AdamW's first moment, or Muon's momentum.
     First,
     /// AdamW's second moment.
     Second,
@@ -288,17 +291,23 @@ impl<B: Backend> Learner<B> {
         // PyTorch's clip_grad_norm_: the small number keeps the quotient finite.
         let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
         for spec in &self.weights.plan.specs {
+            let (weights, grads, span) = (&mut self.weights.values, &self.grads, spec.span.clone());
+            let decay = if spec.decay { step.decay } else { 0.0 };
+            if step.optimiser == Optimiser::Muon && spec.hidden {
+                let step = Muon { rate: step.rate, momentum: MOMENTUM, decay };
+                self.backend.muon(weights, grads, &mut self.first, span, [spec.rows, spec.cols], &step);
+                continue;
+            }
             let step = AdamW {
                 rate: step.rate,
                 beta1: step.beta1,
                 beta2: step.beta2,
                 epsilon: step.epsilon,
-                decay: if spec.decay { step.decay } else { 0.0 },
+                decay,
                 step: step.step,
                 scale: scale as f32,
             };
-            let (weights, grads) = (&mut self.weights.values, &self.grads);
-            self.backend.adamw(weights, grads, &mut self.first, &mut self.second, spec.span.clone(), &step);
+            self.backend.adamw(weights, grads, &mut self.first, &mut self.second, span, &step);
         }
     }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::learner::Step;
+use super::optimiser::Optimiser;
 use super::order::Arrangement;
 use super::schedule::{Rates, Schedule};
 use crate::backend::Precision;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub batch: usize,
     /// Batches of one step.
     pub accumulate: usize,
+    /// What steps the matrices of the blocks.
+    pub optimiser: Optimiser,
     /// The highest learning rate.
     pub lr: f32,
     /// The rate that the schedule falls to.
@@ -70,6 +73,7 @@ impl Default for Settings {
             steps: 1000,
             batch: 12,
             accumulate: 1,
+            optimiser: Optimiser::AdamW,
             lr: 1e-3,
             min_lr: 1e-4,
             warmup: 100,
@@ -154,6 +158,7 @@ impl Settings {
     /// The constants of step `step`.
     pub fn step(&self, step: u64) -> Step {
         Step {
+            optimiser: self.optimiser,
             rate: self.rates().at(step),
             beta1: self.beta1,
             beta2: self.beta2,

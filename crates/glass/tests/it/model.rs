@@ -6,6 +6,7 @@ use glass::memory::{Cache, Keep, Memory};
 use glass::model::{Gpt, Pass};
 use glass::probe::{Did, Probe, Site, Want};
 use glass::train::learner::{Arena, Batch, Learner, Step};
+use glass::train::optimiser::Optimiser;
 use glass::weights::Weights;
 
 use crate::tiny;
@@ -57,17 +58,39 @@ fn signs(len: usize, seed: u32) -> Vec<f64> {
 
 #[test]
 fn learning_is_the_same_bits_for_any_number_of_threads() {
-    let learned = |threads| {
+    let learned = |optimiser, threads| {
         let mut learner = tiny::learner(&tiny::config(), threads, 1);
         for number in 1..=3 {
-            let step = Step { dropout: 0.1, ..tiny::step(number) };
+            let step = Step { optimiser, dropout: 0.1, ..tiny::step(number) };
             learner.step(&[tiny::batch(&[24, 24, 9], 31, number as u32)], &step).unwrap();
         }
         learner.arena(Arena::Weights)
     };
-    let one = learned(1);
-    for threads in 2..=4 {
-        assert!(one == learned(threads), "{threads} threads");
+    for optimiser in [Optimiser::AdamW, Optimiser::Muon] {
+        let one = learned(optimiser, 1);
+        for threads in 2..=4 {
+            assert!(one == learned(optimiser, threads), "{optimiser:?}, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn muon_steps_the_matrices_of_the_blocks_and_nothing_else() {
+    let learned = |optimiser| {
+        let mut learner = tiny::learner(&tiny::config(), 1, 1);
+        let step = Step { optimiser, ..tiny::step(1) };
+        learner.step(&[tiny::batch(&[24], 31, 1)], &step).unwrap();
+        learner
+    };
+    let (adamw, muon) = (learned(Optimiser::AdamW), learned(Optimiser::Muon));
+    for spec in &adamw.plan().specs {
+        let read = |learner: &Learner<Cpu>| {
+            let mut values = vec![0.0; spec.span.len()];
+            learner.read(spec, &mut values);
+            values
+        };
+        let stepped_by_muon = spec.name.starts_with("block.") && spec.rows > 1;
+        assert_eq!(read(&adamw) != read(&muon), stepped_by_muon, "{}", spec.name);
     }
 }
 

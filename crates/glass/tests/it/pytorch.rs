@@ -9,6 +9,7 @@ use glass::backend::Cpu;
 use glass::generate::Runner;
 use glass::plan::Spec;
 use glass::train::learner::{Batch, Learner, Step};
+use glass::train::optimiser::Optimiser;
 use glass::weights::Weights;
 use glass_kernels::loss::IGNORE;
 use safetensors::SafeTensors;
@@ -93,6 +94,7 @@ fn logits_loss_gradients_and_ten_steps_are_pytorchs() {
         let (mut losses, mut norms) = (vec![], vec![]);
         for number in 0..10 {
             let step = Step {
+                optimiser: Optimiser::AdamW,
                 rate: 1e-2,
                 beta1: 0.9,
                 beta2: 0.95,

@@ -6,6 +6,7 @@ use glass::Config;
 use glass::backend::Cpu;
 use glass::memory::Keep;
 use glass::train::learner::{Batch, Learner, Step};
+use glass::train::optimiser::Optimiser;
 use glass::weights::Frozen;
 
 /// 31 tokens, 24 positions, 2 blocks of 3 heads, width 24.
@@ -57,6 +58,7 @@ pub fn batch(lengths: &[usize], vocabulary: usize, seed: u32) -> Batch {
 
 pub fn step(number: u64) -> Step {
     Step {
+        optimiser: Optimiser::AdamW,
         rate: 1e-3,
         beta1: 0.9,
         beta2: 0.95,
