@@ -1,4 +1,4 @@
-"""What the comparisons share: our program as a process that takes turns, medians, records."""
+"""What the comparisons share: programs as processes that take turns, medians, records."""
 
 import datetime
 import json
@@ -6,64 +6,83 @@ import os
 import platform
 import re
 import subprocess
+import time
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
+# Before a turn: long enough for the threads of whoever was last to stop spinning.
+PAUSE = 0.05
 
 
-class Ours:
-    """`crates/glass/benches/turns.rs`, one turn per line."""
+class Side:
+    """A process that does so many units of work for a line and answers with the seconds they took."""
 
-    def __init__(self, kind, layers, heads, width, vocabulary, context, count, threads):
-        built = subprocess.run(
-            ["cargo", "bench", "-q", "-p", "glass", "--bench", "turns", "--no-run", "--message-format", "json"],
-            cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
-        ).stdout
-        program = re.findall(r'"executable":"([^"]*turns-[^"]*)"', built)[-1]
-        sizes = [layers, heads, width, vocabulary, context, count, threads]
+    def __init__(self, command, **environment):
         self.process = subprocess.Popen(
-            [program, kind, *map(str, sizes)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*map(str, command)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | environment,
         )
 
-    def turn(self):
+    def turn(self, times=1):
         """Seconds of one turn."""
-        self.process.stdin.write("\n")
+        self.process.stdin.write(f"{times}\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{' '.join(self.process.args)}: it ended with status {self.process.wait()}")
+        return float(answer)
+
+    def peak(self):
+        """The most memory it has held so far, in GB (Linux)."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        if status.exists():
+            return round(int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1]) * 1024 / 1e9, 2)
+        return None
+
+    def cpu(self):
+        """Seconds that its threads have computed (Linux)."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        if stat.exists():
+            user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+            return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return 0.0
 
     def close(self):
         self.process.stdin.close()
         self.process.wait()
 
 
-def interleave(sides, rounds, tokens):
-    """Seconds of every side's turns, taken in turns after one that is not counted, as tokens per second."""
-    seconds = {name: [] for name in sides}
-    for turn in sides.values():
-        turn()
-    for _ in range(rounds):
-        for name, turn in sides.items():
-            seconds[name].append(turn())
-    return {name: figures(tokens, taken) for name, taken in seconds.items()}
+def ours(kind, *arguments):
+    """`crates/glass/benches/turns.rs`."""
+    built = subprocess.run(
+        ["cargo", "bench", "-q", "-p", "glass", "--bench", "turns", "--no-run", "--message-format", "json"],
+        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+    ).stdout
+    return Side([re.findall(r'"executable":"([^"]*turns-[^"]*)"', built)[-1], kind, *arguments])
 
 
-def figures(tokens, seconds):
-    rates = sorted(tokens / taken for taken in seconds)
+def interleave(sides, rounds, times=1, warm_up=1):
+    """Seconds of every side's turns, taken one after the other and again, after some that are not counted; and how many
+    cores were busy with those who waited."""
+    seconds, idle = {name: [] for name in sides}, 0.0
+    for number in range(warm_up + rounds):
+        for name, side in sides.items():
+            time.sleep(PAUSE)
+            others = [other for other in sides.values() if other is not side]
+            before = sum(other.cpu() for other in others)
+            taken = side.turn(times)
+            if number >= warm_up:
+                seconds[name].append(taken)
+                idle += sum(other.cpu() for other in others) - before
+    return seconds, round(idle / sum(map(sum, seconds.values())), 4)
+
+
+def figures(work, seconds):
+    """Median and range of the rate at which `work` was done in each of these times."""
+    rates = sorted(work / taken for taken in seconds)
     return {"median": round(median(rates), 2), "least": round(rates[0], 2), "most": round(rates[-1], 2)}
-
-
-def ratio(sides, ours, theirs):
-    if ours in sides and theirs in sides:
-        return round(sides[ours]["median"] / sides[theirs]["median"], 3)
-    return None
-
-
-def show(what, sides):
-    for name, rate in sides.items():
-        range_ = f"{rate['least']:.1f} to {rate['most']:.1f}"
-        print(f"{what:20} {name:10} {rate['median']:9.1f} tokens/s ({range_})", flush=True)
 
 
 def machine(packages):
@@ -85,3 +104,4 @@ def record(name, about, results):
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(about | {"results": results}, indent=2) + "\n")
     print(f"written: {path.relative_to(ROOT)}")
+    return path

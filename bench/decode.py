@@ -16,7 +16,7 @@ import gguf
 import llama_cpp
 import numpy as np
 
-from common import Ours, interleave, machine, ratio, record, show
+from common import figures, interleave, machine, ours, record
 
 LAYERS, HEADS, WIDTH, VOCABULARY, CONTEXT = 12, 12, 768, 50257, 1024
 
@@ -82,7 +82,7 @@ class LlamaCpp:
         assert self.model and self.context, "llama.cpp did not open the model"
         self.tokens = tokens
 
-    def turn(self):
+    def turn(self, _times):
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.context), True)
         token = (llama_cpp.llama_token * 1)()
         start = time.perf_counter()
@@ -91,6 +91,9 @@ class LlamaCpp:
             assert llama_cpp.llama_decode(self.context, llama_cpp.llama_batch_get_one(token, 1)) == 0
             llama_cpp.llama_synchronize(self.context)
         return time.perf_counter() - start
+
+    def cpu(self):
+        return time.process_time()
 
 
 def main():
@@ -103,15 +106,16 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gpt2-124m-f32.gguf"
         write_gguf(path)
-        sides, ours = {"llama.cpp": LlamaCpp(path, asked.tokens, asked.threads).turn}, None
+        sides = {"llama.cpp": LlamaCpp(path, asked.tokens, asked.threads)}
         if not asked.peers_only:
-            ours = Ours("decode", LAYERS, HEADS, WIDTH, VOCABULARY, CONTEXT, asked.tokens, asked.threads)
-            sides["glass"] = ours.turn
-        result = interleave(sides, asked.rounds, asked.tokens)
-        if ours:
-            ours.close()
-    show("124m f32 decode", result)
-    result["glass/llama.cpp"] = ratio(result, "glass", "llama.cpp")
+            sides["glass"] = ours("decode", LAYERS, HEADS, WIDTH, VOCABULARY, CONTEXT, asked.tokens, asked.threads)
+        seconds, _ = interleave(sides, asked.rounds)
+    result = {name: figures(asked.tokens, taken) for name, taken in seconds.items()}
+    for name, rate in result.items():
+        print(f"{name:10} {rate['median']:9.1f} tokens/s ({rate['least']:.1f} to {rate['most']:.1f})")
+    if not asked.peers_only:
+        sides["glass"].close()
+        result["glass/llama.cpp"] = round(result["glass"]["median"] / result["llama.cpp"]["median"], 3)
     about = machine(["llama-cpp-python", "gguf"]) | {"threads": asked.threads, "rounds": asked.rounds}
     what = f"decoding {asked.tokens} tokens from an empty context, tokens per second"
     record(f"decode-{asked.threads}", about | {"what": what}, {"124m-f32": result})

@@ -1,80 +1,106 @@
 """A step of learning (forward, backward, clip, AdamW), ours and PyTorch's in turns.
 
-    .venv/bin/python bench/train.py [--shapes 124m-4x64,…] [--rounds 7] [--threads 2] [--peers-only]
+    .venv/bin/python bench/train.py [--shapes 124m-4x64,…] [--rounds 7] [--threads 2] [--mixed]
 
-PyTorch as it is installed: eager, float32, fused AdamW, `scaled_dot_product_attention`, no dropout.
+PyTorch as it is installed and with glibc's malloc told to keep memory, each eager and compiled, in float32 and with
+autocast to bfloat16; fused AdamW, `scaled_dot_product_attention`, no dropout. Every side is a process of its own. All
+sides of one kind of malloc take turns, and so do we and the roof; ratios are taken among those. Compiling takes a C++
+compiler (`g++` or `clang++`, or what CXX names); without one, the compiled sides are left out.
 """
 
 import argparse
-import time
+import os
+import shutil
+import sys
 
-import torch
-from torch import nn
-from torch.nn import functional as F
+from chart import chart
+from common import ROOT, Side, figures, interleave, machine, ours, record
 
-from common import Ours, interleave, machine, ratio, record, show
-
-# layers, heads, width, vocabulary, context, samples
+# layers, heads, width, vocabulary, context, samples; steps of a turn
 SHAPES = {
-    "124m-4x64": (12, 12, 768, 50257, 64, 4),
-    "124m-4x256": (12, 12, 768, 50257, 256, 4),
-    "6x384-12x256": (6, 6, 384, 65, 256, 12),
+    "124m-4x64": ((12, 12, 768, 50257, 64, 4), 1),
+    "124m-4x256": ((12, 12, 768, 50257, 256, 4), 1),
+    "6x384-12x256": ((6, 6, 384, 65, 256, 12), 1),
+    "4x128-12x64": ((4, 4, 128, 65, 64, 12), 20),
 }
+MALLOCS = {
+    "installed": {},
+    "tuned": {
+        "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "8000000000", "MALLOC_TOP_PAD_": "268435456",
+    },
+}
+OURS = {"f32": "glass f32", "mixed": "glass mixed"}
+ROOF_GFLOP = 60
+WARM_UP = 2
 
 
-class Block(nn.Module):
-    def __init__(self, width, heads):
-        super().__init__()
-        self.heads = heads
-        self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.query_key_value, self.value_up = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(self, x):
-        samples, rows, width = x.shape
-        parts = self.query_key_value(self.attention_norm(x)).chunk(3, -1)
-        query, key, value = (part.view(samples, rows, self.heads, -1).transpose(1, 2) for part in parts)
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        x = x + self.value_up(mixed.transpose(1, 2).reshape(samples, rows, width))
-        return x + self.down(F.gelu(self.up(self.mlp_norm(x)), approximate="tanh"))
+def flop(layers, heads, width, vocabulary, context, samples):
+    """Operations of a step: 6 for every weight of a matrix and every token, and the causal half of attention."""
+    weights = 12 * layers * width**2 + vocabulary * width
+    return samples * context * (6 * weights + 6 * layers * context * width)
 
 
-class Gpt(nn.Module):
-    def __init__(self, layers, heads, width, vocabulary, context):
-        super().__init__()
-        self.token, self.position = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
-        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(layers)))
-        self.norm = nn.LayerNorm(width)
-        for parameter in self.parameters():
-            if parameter.dim() == 2:
-                nn.init.normal_(parameter, std=0.02)
-
-    def forward(self, ids):
-        x = self.token(ids) + self.position.weight[: ids.shape[1]]
-        return F.linear(self.norm(self.blocks(x)), self.token.weight)
+def peers(shape, threads, malloc):
+    """PyTorch's processes."""
+    compiler = shutil.which(os.environ.get("CXX", "")) or shutil.which("g++") or shutil.which("clang++")
+    hows = ["eager", "compiled"] if compiler else ["eager"]
+    return {
+        f"{how} {precision}": Side(
+            [sys.executable, ROOT / "bench" / "torch_turns.py", how, precision, *shape, threads], **MALLOCS[malloc]
+        )
+        for precision in ["f32", "bf16"]
+        for how in hows
+    }
 
 
-def pytorch(layers, heads, width, vocabulary, context, samples):
-    """A function that takes one step and says how long it took."""
-    torch.manual_seed(1)
-    gpt = Gpt(layers, heads, width, vocabulary, context)
-    groups = [
-        {"params": [p for p in gpt.parameters() if p.dim() == 2], "weight_decay": 0.1},
-        {"params": [p for p in gpt.parameters() if p.dim() != 2], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=3e-4, betas=(0.9, 0.95), fused=True)
-    ids = torch.randint(vocabulary, (samples, context + 1))
+def together(shape, steps, malloc, precisions, asked):
+    """All sides that fit in memory together, in turns: tokens per second and memory of each, the roof, what waiting cost."""
+    sides = {OURS[precision]: ours("train", *shape, asked.threads, precision) for precision in precisions}
+    sides |= peers(shape, asked.threads, malloc)
+    sides["roof"] = ours("roof", ROOF_GFLOP // steps, asked.threads)
+    seconds, idle = interleave(sides, asked.rounds, steps, WARM_UP)
+    samples, context = shape[-1], shape[-2]
+    found = {"idle cores": idle, "roof GFLOP/s": figures(ROOF_GFLOP, seconds.pop("roof"))}
+    found["sides"] = {
+        name: figures(steps * samples * context, taken) | {"peak GB": sides[name].peak()}
+        for name, taken in seconds.items()
+    }
+    for side in sides.values():
+        side.close()
+    return found
 
-    def step():
-        start = time.perf_counter()
-        logits = gpt(ids[:, :-1])
-        F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).backward()
-        torch.nn.utils.clip_grad_norm_(gpt.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        return time.perf_counter() - start
 
-    return step
+def ratios(groups):
+    """Ours by the best of PyTorch's: of the same precision and of all, malloc as installed and the worst of both."""
+
+    def ratio(group, our_kinds, their_kind):
+        rates = {name: side["median"] for name, side in group["sides"].items()}
+        us = [rates[OURS[kind]] for kind in our_kinds if OURS[kind] in rates]
+        them = [rate for name, rate in rates.items() if not name.startswith("glass") and name.endswith(their_kind)]
+        return round(max(us) / max(them), 3) if us else None
+
+    kinds = {"f32 / f32": (["f32"], "f32"), "mixed / bf16": (["mixed"], "bf16"), "f32 / all": (["f32"], ""), "best / all": (list(OURS), "")}
+    found = {}
+    for name, (our_kinds, their_kind) in kinds.items():
+        by_malloc = {malloc: ratio(group, our_kinds, their_kind) for malloc, group in groups.items()}
+        if by_malloc["installed"]:
+            found[name] = {"installed": by_malloc["installed"], "with tuned": min(by_malloc.values())}
+    return found
+
+
+def show(name, result):
+    print(f"\n{name}")
+    for malloc, group in result["malloc"].items():
+        roof = group["roof GFLOP/s"]
+        print(f"  malloc {malloc}; roof {roof['median']:.0f} GFLOP/s ({roof['least']:.0f} to {roof['most']:.0f}); "
+              f"waiting sides took {100 * group['idle cores']:.1f} % of a core")
+        for side, rate in group["sides"].items():
+            share = rate["median"] * result["GFLOP per token"] / roof["median"]
+            range_ = f"({rate['least']:.1f} to {rate['most']:.1f})"
+            memory = f"{rate['peak GB']:.2f} GB" if rate["peak GB"] else ""
+            print(f"    {side:14} {rate['median']:10.1f} tokens/s {range_:22} {100 * share:4.0f} % of the roof  {memory}")
+    for kind, ratio in result["ratios"].items():
+        print(f"  ours / PyTorch's best, {kind:14} {ratio['installed']:5.2f} as installed, {ratio['with tuned']:5.2f} with tuned malloc")
 
 
 def main():
@@ -82,22 +108,18 @@ def main():
     parser.add_argument("--shapes", default=",".join(SHAPES))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--peers-only", action="store_true")
+    parser.add_argument("--mixed", action="store_true", help="our mixed precision too")
     asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
+    precisions = ["f32", "mixed"] if asked.mixed else ["f32"]
     about, results = machine(["torch"]) | {"threads": asked.threads, "rounds": asked.rounds}, {}
     for name in asked.shapes.split(","):
-        layers, heads, width, vocabulary, context, samples = SHAPES[name]
-        sides, ours = {"pytorch": pytorch(*SHAPES[name])}, None
-        if not asked.peers_only:
-            ours = Ours("train", layers, heads, width, vocabulary, context, samples, asked.threads)
-            sides["glass"] = ours.turn
-        results[name] = interleave(sides, asked.rounds, samples * context)
-        if ours:
-            ours.close()
+        shape, steps = SHAPES[name]
+        groups = {malloc: together(shape, steps, malloc, precisions, asked) for malloc in MALLOCS}
+        per_token = flop(*shape) / (shape[-1] * shape[-2]) / 1e9
+        results[name] = {"GFLOP per token": round(per_token, 4), "malloc": groups, "ratios": ratios(groups)}
         show(name, results[name])
-        results[name]["glass/pytorch"] = ratio(results[name], "glass", "pytorch")
-    record(f"train-{asked.threads}", about | {"what": "training, tokens per second"}, results)
+    path = record(f"train-{asked.threads}", about | {"what": "training, tokens per second"}, results)
+    chart(path)
 
 
 if __name__ == "__main__":

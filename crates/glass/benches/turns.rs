@@ -1,10 +1,14 @@
-//! One step of learning, or some decoded tokens, for every line on standard input; answers with the seconds it took.
-//! `bench/` takes turns with other programs this way, so that a busy moment of the machine meets all of them.
+//! Steps of learning, or some decoded tokens, for every line on standard input; answers with the seconds they took.
+//! `bench/` takes turns with other programs this way, so that a busy moment of the machine meets all of them. A line may
+//! say how often: `10` is ten steps in a row.
 //!
-//! `cargo bench -p glass --bench turns -- train|decode LAYERS HEADS WIDTH VOCABULARY CONTEXT COUNT THREADS
-//! [mixed]`: COUNT is the
-//! samples of a batch, each as long as the context, or the tokens decoded from an empty one.
+//! `cargo bench -p glass --bench turns -- train|decode LAYERS HEADS WIDTH VOCABULARY CONTEXT COUNT THREADS [PRECISION]`:
+//! COUNT is the samples of a batch, each as long as the context, or the tokens decoded from an empty one; PRECISION is f32
+//! or mixed.
+//!
+//! `… -- roof GFLOP THREADS`: so many billion floating-point operations in registers only, what the machine can do at most.
 
+use std::hint::black_box;
 use std::io::{BufRead, stdin};
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,31 +20,49 @@ use glass::plan::Spec;
 use glass::train::learner::{Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
 use glass::weights::{Frozen, Weights};
+use glass_kernels::{Cores, roof};
 
-const USAGE: &str = "usage: train|decode LAYERS HEADS WIDTH VOCABULARY CONTEXT COUNT THREADS [mixed]";
+const USAGE: &str = "usage: train|decode LAYERS HEADS WIDTH VOCABULARY CONTEXT COUNT THREADS [PRECISION], or roof GFLOP THREADS";
 
 fn main() {
-    let mut arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    if arguments.is_empty() {
-        return println!("{USAGE}");
-    }
-    let precision = match arguments.pop_if(|last| last == "mixed") {
-        Some(_) => Precision::Mixed,
-        None => Precision::F32,
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let Some((kind, rest)) = arguments.split_first() else { return println!("{USAGE}") };
+    let (sizes, precision) = match rest.split_last() {
+        Some((last, sizes)) if last.parse::<usize>().is_err() => (sizes, last.as_str()),
+        _ => (rest, "f32"),
     };
-    let cpu = |threads| Cpu::new(threads).with_precision(precision).expect("a machine that gains by it");
-    let sizes: Vec<usize> = arguments[1..].iter().map(|a| a.parse().expect(USAGE)).collect();
-    let [layers, heads, width, vocabulary, context, count, threads] = sizes[..] else { panic!("{USAGE}") };
-    let config = Config::gpt2(vocabulary, context, width, layers, heads);
-    let rows = if arguments[0] == "train" { count * context } else { 1 };
-    let mut learner =
-        Learner::new(Arc::new(cpu(threads)), &config, rows, rows.div_ceil(context)).expect("memory");
-    learner.initialise(1);
-    match arguments[0].as_str() {
-        "train" => train(learner, count),
-        "decode" => decode(&learner, count),
-        other => panic!("{other}: {USAGE}"),
+    let sizes: Vec<usize> = sizes.iter().map(|a| a.parse().expect(USAGE)).collect();
+    match (kind.as_str(), &sizes[..]) {
+        ("roof", &[gflop, threads]) => multiply_add(&Cores::new(threads), gflop),
+        ("train", &[.., context, samples, _]) => {
+            train(learner(&sizes, samples * context, precision), samples)
+        }
+        ("decode", &[.., tokens, _]) => decode(&learner(&sizes, 1, precision), tokens),
+        _ => panic!("{USAGE}"),
     }
+}
+
+fn learner(sizes: &[usize], rows: usize, precision: &str) -> Learner<Cpu> {
+    let &[layers, heads, width, vocabulary, context, _, threads] = sizes else { panic!("{USAGE}") };
+    let precision = match precision {
+        "f32" => Precision::F32,
+        "mixed" => Precision::Mixed,
+        other => panic!("{other}: {USAGE}"),
+    };
+    let config = Config::gpt2(vocabulary, context, width, layers, heads);
+    let samples = rows.div_ceil(context);
+    let cpu = Cpu::new(threads).with_precision(precision).expect("a machine that gains by it");
+    let mut learner = Learner::new(Arc::new(cpu), &config, rows, samples).expect("memory");
+    learner.initialise(1);
+    learner
+}
+
+/// The roof: so many billion floating-point operations, in registers only.
+fn multiply_add(cores: &Cores, gflop: usize) {
+    let rounds = gflop as f64 * 1e9 / roof::multiply_add(cores, 1);
+    each_turn(|| {
+        black_box(roof::multiply_add(cores, rounds as usize));
+    });
 }
 
 fn train(mut learner: Learner<Cpu>, samples: usize) {
@@ -92,9 +114,9 @@ fn decode(learner: &Learner<Cpu>, tokens: usize) {
 
 fn each_turn(mut work: impl FnMut()) {
     for line in stdin().lock().lines() {
-        line.expect("a line");
+        let times = line.expect("a line").parse().unwrap_or(1);
         let start = Instant::now();
-        work();
+        (0..times).for_each(|_| work());
         println!("{}", start.elapsed().as_secs_f64());
     }
 }

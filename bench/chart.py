@@ -1,0 +1,70 @@
+"""A record of `train.py` as a picture: `.venv/bin/python bench/chart.py bench/records/DATE-train-2.json`.
+
+A row for every shape, a column for every kind of malloc; bars are medians, their whiskers the range over the rounds, the
+dashed line is what float32 could reach on this machine if every operation were a multiply-add in registers.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+LABELS, COLUMN, GAP, BAR, TOP = 100, 360, 30, 17, 64
+OURS, THEIRS, INK, ROOF = "#b5482f", "#9fb4c7", "#333", "#777"
+
+
+def column(left, top, group, most, roof):
+    """Bars of all sides from (left, top) downwards, `most` tokens per second wide, and the roof's line."""
+    def x(rate):
+        return left + (COLUMN - 60) * rate / most
+
+    for row, (name, rate) in enumerate(group["sides"].items()):
+        y = top + row * BAR
+        middle = y + BAR / 2 - 1
+        colour = OURS if name.startswith("glass") else THEIRS
+        yield f'<rect x="{left}" y="{y}" width="{x(rate["median"]) - left:.1f}" height="{BAR - 4}" fill="{colour}"/>'
+        yield f'<path d="M{x(rate["least"]):.1f} {middle}H{x(rate["most"]):.1f}" stroke="{INK}"/>'
+        yield f'<text x="{x(rate["most"]) + 5:.1f}" y="{y + 11}">{rate["median"]:,.0f}</text>'
+    bottom = top + len(group["sides"]) * BAR
+    yield f'<path d="M{x(roof):.1f} {top - 4}V{bottom}" stroke="{ROOF}" stroke-dasharray="3 3"/>'
+
+
+def panels(record):
+    """The whole picture's parts, and its height."""
+    parts, top = [], TOP
+    for shape, result in record["results"].items():
+        groups = result["malloc"]
+        roofs = [group["roof GFLOP/s"]["median"] / result["GFLOP per token"] for group in groups.values()]
+        rates = [side["most"] for group in groups.values() for side in group["sides"].values()]
+        parts.append(f'<text x="10" y="{top}" font-weight="bold">{shape}</text>')
+        names = list(next(iter(groups.values()))["sides"])
+        for row, name in enumerate(names):
+            parts.append(f'<text x="{LABELS}" y="{top + 19 + row * BAR}" text-anchor="end">{name}</text>')
+        for index, (group, roof) in enumerate(zip(groups.values(), roofs)):
+            left = LABELS + 8 + index * (COLUMN + GAP)
+            parts += column(left, top + 8, group, max(rates + roofs), roof)
+        top += 44 + len(names) * BAR
+    for index, malloc in enumerate(groups):
+        left = LABELS + 8 + index * (COLUMN + GAP)
+        parts.append(f'<text x="{left}" y="40">malloc {malloc}</text>')
+    return parts, top
+
+
+def chart(path):
+    """Writes the picture beside its record."""
+    path = Path(path)
+    record = json.loads(path.read_text())
+    parts, height = panels(record)
+    width = LABELS + 2 * (COLUMN + GAP)
+    torch, cpu = record["packages"]["torch"].partition("+")[0], record["cpu"]
+    title = f"Training, tokens per second: Glass and PyTorch {torch}, {record['threads']} threads, {cpu}; dashed: the f32 roof"
+    body = "\n".join(parts)
+    path.with_suffix(".svg").write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        f'font-size="12" fill="{INK}">\n<rect width="{width}" height="{height}" fill="#fff"/>\n'
+        f'<text x="10" y="20" font-size="14">{title}</text>\n{body}\n</svg>\n'
+    )
+    print(f"written: {path.with_suffix('.svg').name}")
+
+
+if __name__ == "__main__":
+    chart(sys.argv[1])

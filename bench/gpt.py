@@ -1,0 +1,58 @@
+"""GPT-2 as one writes it in PyTorch: the model and its optimiser, for the comparisons."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Block(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query_key_value, self.value_up = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        samples, rows, width = x.shape
+        parts = self.query_key_value(self.attention_norm(x)).chunk(3, -1)
+        query, key, value = (part.view(samples, rows, self.heads, -1).transpose(1, 2) for part in parts)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.value_up(mixed.transpose(1, 2).reshape(samples, rows, width))
+        return x + self.down(F.gelu(self.up(self.mlp_norm(x)), approximate="tanh"))
+
+
+class Gpt(nn.Module):
+    def __init__(self, layers, heads, width, vocabulary, context):
+        super().__init__()
+        self.token, self.position = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(layers)))
+        self.norm = nn.LayerNorm(width)
+        for parameter in self.parameters():
+            if parameter.dim() == 2:
+                nn.init.normal_(parameter, std=0.02)
+
+    def forward(self, inputs, targets):
+        """The loss, so that a compiled model has all of it to compile."""
+        x = self.token(inputs) + self.position.weight[: inputs.shape[1]]
+        logits = F.linear(self.norm(self.blocks(x)), self.token.weight)
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def adamw(gpt, rate):
+    """Fused AdamW that decays matrices only."""
+    matrices = [p for p in gpt.parameters() if p.dim() == 2]
+    vectors = [p for p in gpt.parameters() if p.dim() != 2]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), eps=1e-8, fused=True)
+
+
+def step(gpt, optimiser, inputs, targets, precision="f32"):
+    """Forward, backward, clip, AdamW; returns the loss."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        loss = gpt(inputs, targets)
+    loss.backward()
+    nn.utils.clip_grad_norm_(gpt.parameters(), 1.0)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return loss
