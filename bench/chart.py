@@ -46,7 +46,7 @@ def panels(record):
     for index, malloc in enumerate(groups):
         left = LABELS + 8 + index * (COLUMN + GAP)
         parts.append(f'<text x="{left}" y="40">malloc {malloc}</text>')
-    return parts, top
+    return parts, top - 20
 
 
 def chart(path):

@@ -63,17 +63,17 @@ def ours(kind, *arguments):
     return Side([re.findall(r'"executable":"([^"]*turns-[^"]*)"', built)[-1], kind, *arguments])
 
 
-def interleave(sides, rounds, times=1, warm_up=1):
-    """Seconds of every side's turns, taken one after the other and again, after some that are not counted; and how many
-    cores were busy with those who waited."""
+def interleave(sides, rounds, times=1):
+    """Seconds of every side's turns, taken one after the other and again, after one that is not counted (memory is
+    touched, models are compiled); and how many cores were busy with those who waited."""
     seconds, idle = {name: [] for name in sides}, 0.0
-    for number in range(warm_up + rounds):
+    for number in range(1 + rounds):
         for name, side in sides.items():
             time.sleep(PAUSE)
             others = [other for other in sides.values() if other is not side]
             before = sum(other.cpu() for other in others)
             taken = side.turn(times)
-            if number >= warm_up:
+            if number > 0:
                 seconds[name].append(taken)
                 idle += sum(other.cpu() for other in others) - before
     return seconds, round(idle / sum(map(sum, seconds.values())), 4)

@@ -1,6 +1,6 @@
 """A step of learning (forward, backward, clip, AdamW), ours and PyTorch's in turns.
 
-    .venv/bin/python bench/train.py [--shapes 124m-4x64,…] [--rounds 7] [--threads 2] [--mixed]
+    .venv/bin/python bench/train.py [--shapes 124m-4x64,…] [--rounds 5] [--threads 2] [--mixed]
 
 PyTorch as it is installed and with glibc's malloc told to keep memory, each eager and compiled, in float32 and with
 autocast to bfloat16; fused AdamW, `scaled_dot_product_attention`, no dropout. Every side is a process of its own. All
@@ -31,7 +31,6 @@ MALLOCS = {
 }
 OURS = {"f32": "glass f32", "mixed": "glass mixed"}
 ROOF_GFLOP = 60
-WARM_UP = 2
 
 
 def flop(layers, heads, width, vocabulary, context, samples):
@@ -58,7 +57,7 @@ def together(shape, steps, malloc, precisions, asked):
     sides = {OURS[precision]: ours("train", *shape, asked.threads, precision) for precision in precisions}
     sides |= peers(shape, asked.threads, malloc)
     sides["roof"] = ours("roof", ROOF_GFLOP // steps, asked.threads)
-    seconds, idle = interleave(sides, asked.rounds, steps, WARM_UP)
+    seconds, idle = interleave(sides, asked.rounds, steps)
     samples, context = shape[-1], shape[-2]
     found = {"idle cores": idle, "roof GFLOP/s": figures(ROOF_GFLOP, seconds.pop("roof"))}
     found["sides"] = {
@@ -106,7 +105,7 @@ def show(name, result):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", default=",".join(SHAPES))
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--mixed", action="store_true", help="our mixed precision too")
     asked = parser.parse_args()

@@ -34,7 +34,7 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "NAME", default_value = "text")]
     pub field: String,
 
-    /// Every token of a file too, not only the totals
+    /// Every token of a file, or every task, too, not only the totals
     #[arg(long)]
     pub each: bool,
 
@@ -64,14 +64,21 @@ documents at --separator, without the line breaks beside it; each document is sc
 token once; separators are not counted. What is longer than the context is read in windows of the context's length that
 move on by half of it.
 
-Tasks: {\"query\",\"choices\":[…],\"gold\"} (right where the gold choice is the most probable; acc_norm: by bytes),
-{\"context_options\":[…],\"continuation\",\"gold\"}, {\"context\",\"continuation\"} (right where every token of the
-continuation is the most probable one).
+Tasks: {\"query\",\"choices\":[…],\"gold\"} (right where the gold choice, counted from 0, is the most probable one; by
+length: per character), {\"context_options\":[…],\"continuation\",\"gold\"} (right where the continuation is the most
+probable behind the gold context), {\"context\",\"continuation\"} (right where every token of the continuation is the
+most probable one; perplexity: e to the nats of a continuation, on average). One space joins the two parts. ± is one
+standard error. All of it as in EleutherAI's lm-evaluation-harness: no end-of-text token stands in front, and what is
+longer than the context loses its beginning.
 
 JSON: {\"tokens\":[{\"id\",\"text\",\"logprob\",\"rank\"}],\"loss\",\"perplexity\",\"bits_per_byte\",\"scored\",\"bytes\",
 \"documents\"}; of a file, tokens only with --each. bits_per_byte is null where a model has no tokenizer.
-Tasks: {\"choice\":{\"items\",\"acc\",\"acc_norm\"},\"last_word\":{\"items\",\"acc\",\"perplexity\"}}
+Tasks: {\"choice\":{\"items\",\"acc\",\"acc_stderr\",\"acc_norm\",\"acc_norm_stderr\"},\"context\":{\"items\",\"acc\",\"acc_stderr\"},
+\"last_word\":{\"items\",\"acc\",\"acc_stderr\",\"perplexity\",\"perplexity_stderr\"},\"cut\"}; with --each a line for every task
+before: {\"line\",\"logprobs\":[…],\"gold\",\"right\",\"right_by_length\"} or {\"line\",\"logprob\",\"right\"}. cut: texts that lost
+their beginning.
 
 Examples:
   glass score -m mine \"To be or not to be\"
-  glass score -m mine --file held_out.txt --json";
+  glass score -m mine --file held_out.txt --json
+  glass score -m mine --tasks hellaswag.jsonl";

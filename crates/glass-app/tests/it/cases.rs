@@ -152,6 +152,18 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("a folder instead of a file", &["score", "-m", "m", "--file", "folder"], 1),
             case("text that is not UTF-8", &["score", "-m", "m", "--file", "latin1.txt"], 1),
             case("a line that is no task", &["score", "-m", "m", "--tasks", "talk.jsonl"], 1),
+            case("no tasks", &["score", "-m", "m", "--tasks", "empty.txt"], 1),
+            case("a folder instead of tasks", &["score", "-m", "m", "--tasks", "folder"], 1),
+            case(
+                "an answer that is not among the choices",
+                &["score", "-m", "m", "--tasks", "gold.jsonl"],
+                1,
+            ),
+            case(
+                "a continuation longer than the context",
+                &["score", "-m", "m", "--tasks", "endless.jsonl"],
+                1,
+            ),
         ],
     ),
     (
@@ -272,6 +284,9 @@ pub fn put_files(folder: &Path) {
     write("latin1.txt", b"Caf\xe9 is not UTF-8.\n");
     write("talk.jsonl", TALK.as_bytes());
     write("broken.jsonl", b"{\"text\":\"fine\"}\n{\"text\":\n");
+    write("gold.jsonl", b"{\"query\":\"The\",\"choices\":[\"dog\",\"ball\"],\"gold\":2}\n");
+    let endless = format!("{{\"context\":\"The\",\"continuation\":\"{LONG}\"}}\n");
+    write("endless.jsonl", endless.as_bytes());
     write("odd.bin", &[1, 0, 2]);
     write("even.bin", &[1, 0, 255, 255]);
     write("wordpiece.json", br###"{"model":{"type":"WordPiece","vocab":{"[UNK]":0},"unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":100}}"###);

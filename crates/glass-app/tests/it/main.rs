@@ -6,4 +6,5 @@ mod errors;
 mod json;
 mod pipes;
 mod program;
+mod scores_tasks;
 mod trains;

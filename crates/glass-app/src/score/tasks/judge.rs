@@ -1,0 +1,150 @@
+//! What a model makes of a task.
+
+use std::iter;
+
+use glass::backend::Cpu;
+use glass::generate::Runner;
+use glass::next_token;
+use glass::tokens::{Special, Tokenizer};
+use glass::{Error, Result};
+
+use super::read::Task;
+use crate::fail::Fail;
+use crate::model_arg::Model;
+
+/// How a task went. Log-probabilities are sums over a continuation's tokens.
+pub enum Verdict {
+    /// Several to choose from.
+    Choice {
+        /// Of every choice.
+        logprobs: Vec<f64>,
+        /// Which of them is right.
+        gold: usize,
+        /// Whether that is the most probable one; of equal ones the first counts.
+        right: bool,
+        /// The same of log-probabilities per character of the choice; `None` where the choices are contexts, since what
+        /// is then scored is equally long.
+        right_by_length: Option<bool>,
+    },
+    /// A last word.
+    LastWord {
+        /// Of the word.
+        logprob: f64,
+        /// Whether its every token was the most probable one.
+        right: bool,
+    },
+}
+
+/// A model at work on tasks.
+pub struct Judge<'a> {
+    model: &'a Model,
+    tokenizer: &'a Tokenizer,
+    runner: Runner<'a, Cpu>,
+    /// Texts that were longer than the model's context and lost their beginning.
+    pub cut: usize,
+}
+
+impl<'a> Judge<'a> {
+    pub fn new(model: &'a Model) -> std::result::Result<Judge<'a>, Fail> {
+        Ok(Judge { model, tokenizer: model.tokenizer()?, runner: model.runner()?, cut: 0 })
+    }
+
+    pub fn judge(&mut self, task: &Task) -> Result<Verdict> {
+        match task {
+            Task::Choices { query, choices, gold } => {
+                let logprobs = self.each(choices.iter().map(|choice| (query, choice)))?;
+                let length = |choice: &String| choice.trim_start().chars().count().max(1) as f64;
+                let by_length = iter::zip(&logprobs, choices).map(|(sum, choice)| sum / length(choice));
+                let right_by_length = Some(first_most(by_length) == Some(*gold));
+                let right = first_most(logprobs.iter().copied()) == Some(*gold);
+                Ok(Verdict::Choice { logprobs, gold: *gold, right, right_by_length })
+            }
+            Task::Contexts { context_options, continuation, gold } => {
+                let logprobs = self.each(context_options.iter().map(|context| (context, continuation)))?;
+                let right = first_most(logprobs.iter().copied()) == Some(*gold);
+                Ok(Verdict::Choice { logprobs, gold: *gold, right, right_by_length: None })
+            }
+            Task::LastWord { context, continuation } => {
+                let (logprob, right) = self.continuation(context, continuation)?;
+                Ok(Verdict::LastWord { logprob, right })
+            }
+        }
+    }
+
+    fn each<'t>(&mut self, pairs: impl Iterator<Item = (&'t String, &'t String)>) -> Result<Vec<f64>> {
+        pairs.map(|(context, continuation)| Ok(self.continuation(context, continuation)?.0)).collect()
+    }
+
+    /// The continuation's log-probability behind its context, and whether its every token was the most probable one.
+    /// What the context shares with the one before is not computed again.
+    fn continuation(&mut self, context: &str, continuation: &str) -> Result<(f64, bool)> {
+        let (ids, first) = self.encode(context, continuation)?;
+        // The last id is never read, only looked up.
+        let inputs = &ids[..ids.len() - 1];
+        let cut = inputs.len().saturating_sub(self.model.config().context);
+        self.cut += usize::from(cut > 0);
+        if cut >= first {
+            let (tokens, context) = (ids.len() - first, self.model.config().context);
+            let why =
+                format!("its {tokens} tokens leave no room in the model's context of {context}; shorten it");
+            return Err(Error::invalid("continuation", why));
+        }
+        let (mut sum, mut greedy) = (0.0, true);
+        let mut add = |logits: &[f32], id: u32| {
+            let scored = next_token::score(logits, id)?;
+            sum += scored.logprob;
+            greedy &= scored.rank == 1;
+            Ok::<_, Error>(())
+        };
+        self.runner.prompt(&ids[cut..first])?;
+        add(self.runner.logits(), ids[first])?;
+        if first < inputs.len() {
+            let mut done = Ok(());
+            self.runner.feed_each(&inputs[first..], &mut |row, logits| {
+                if done.is_ok() {
+                    done = add(logits, ids[first + row + 1]);
+                }
+            })?;
+            done?;
+        }
+        Ok((sum, greedy))
+    }
+
+    /// The ids of both, and where the continuation's begin. One space joins them; white space at the context's end goes
+    /// to the continuation, for it is with the word behind it that a token begins. An empty context is the token that
+    /// stands before a text; otherwise that token is left out, as in the harness.
+    fn encode(&self, context: &str, continuation: &str) -> Result<(Vec<u32>, usize)> {
+        let text = format!("{context} {}", continuation.trim_start());
+        let context = context.trim_end();
+        let (mut ids, rest) = match context.is_empty() {
+            true => (self.model.start().into_iter().collect(), self.tokenizer.encode(&text, Special::Plain)),
+            false => {
+                let ids = self.tokenizer.encode(context, Special::Plain);
+                let both = self.tokenizer.encode(&text, Special::Plain);
+                let rest = both.get(ids.len()..).unwrap_or_default().to_vec();
+                (ids, rest)
+            }
+        };
+        if ids.is_empty() {
+            return Err(Error::invalid(
+                "context",
+                "it is empty, and the model has no token that stands before a text",
+            ));
+        }
+        if rest.is_empty() {
+            return Err(Error::invalid("continuation", "it has no token of its own; give a longer one"));
+        }
+        let first = ids.len();
+        ids.extend(rest);
+        Ok((ids, first))
+    }
+}
+
+/// Which is the most; of equal ones the first.
+fn first_most(values: impl Iterator<Item = f64>) -> Option<usize> {
+    let better = |best: Option<(usize, f64)>, (at, value): (usize, f64)| match best {
+        Some((_, most)) if most >= value => best,
+        _ => Some((at, value)),
+    };
+    values.enumerate().fold(None, better).map(|(at, _)| at)
+}
