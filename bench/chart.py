@@ -1,7 +1,7 @@
 """A record of `train.py` as a picture: `.venv/bin/python bench/chart.py bench/records/DATE-train-2.json`.
 
-A row for every shape, a column for every kind of malloc; bars are medians, their whiskers the range over the rounds, the
-dashed line is what float32 could reach on this machine if every operation were a multiply-add in registers.
+A row for every shape, a column for every kind of malloc. Bars are medians, whiskers the range over the rounds; the
+dashed line is where every operation would be a multiply-add of float32 in registers.
 """
 
 import json
@@ -56,7 +56,7 @@ def chart(path):
     parts, height = panels(record)
     width = LABELS + 2 * (COLUMN + GAP)
     torch, cpu = record["packages"]["torch"].partition("+")[0], record["cpu"]
-    title = f"Training, tokens per second: Glass and PyTorch {torch}, {record['threads']} threads, {cpu}; dashed: the f32 roof"
+    title = f"Training, tokens/s: Glass and PyTorch {torch}, {record['threads']} threads, {cpu}; dashed: the f32 roof"
     body = "\n".join(parts)
     path.with_suffix(".svg").write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '

@@ -1,7 +1,8 @@
-"""Glass and PyTorch learn from the same weights on the same batches: both loss curves, and their difference, as a picture.
+"""Glass and PyTorch learn from the same weights on the same batches: both loss curves, and their difference, drawn.
 
-    .venv/bin/python bench/curves.py TEXT [--steps 300] [--layers 4] [--width 128] [--glass PROGRAM] [--out docs/same.svg]
+    .venv/bin/python bench/curves.py TEXT [--steps 300] [--layers 4] [--width 128] [--glass PROGRAM]
 
+writes `docs/same.svg` and a record.
 The text's bytes are the tokens, read one batch after the other. The weights are drawn by PyTorch and saved as a model
 folder that Glass begins from; the model is the one of `train.py`. No dropout; warm-up, then half a cosine, as Glass
 logs it. Status 1 if the curves are more than a hundredth of a nat apart.
@@ -80,7 +81,8 @@ def draw(path, ours, theirs, title):
     """Both curves above, ours minus theirs below."""
     apart = [our - their for our, their in zip(ours, theirs)]
     power = 10 ** math.ceil(math.log10(max(map(abs, apart)) or 1e-9))
-    curves = Plot("loss, nats per token", 0, math.ceil(max(ours)), [("PyTorch", PYTORCH, 5, theirs), ("Glass", GLASS, 1.2, ours)])
+    both = [("PyTorch", PYTORCH, 5, theirs), ("Glass", GLASS, 1.2, ours)]
+    curves = Plot("loss, nats per token", 0, math.ceil(max(ours)), both)
     below = Plot("Glass minus PyTorch", -power, power, [("", GLASS, 1.2, apart)])
     path.write_text(picture(title, "step", [(curves, 260), (below, 130)]))
 

@@ -45,9 +45,9 @@ def picture(title, across, plots):
         top += height + GAP
     steps = len(plots[0][0].curves[0][3])
     for quarter in range(5):
-        x = LEFT + (WIDTH - LEFT - RIGHT) * quarter / 4
-        label = max(1, steps * quarter // 4)
-        parts.append(f'<text x="{x:.1f}" y="{top - GAP + 18}" text-anchor="middle">{label}</text>')
+        step = max(1, steps * quarter // 4)
+        x = LEFT + (WIDTH - LEFT - RIGHT) * (step - 1) / max(steps - 1, 1)
+        parts.append(f'<text x="{x:.1f}" y="{top - GAP + 18}" text-anchor="middle">{step}</text>')
     parts.append(f'<text x="{(WIDTH + LEFT) / 2}" y="{top - GAP + 34}" text-anchor="middle">{across}</text>')
     body = "\n".join(parts)
     return (

@@ -4,15 +4,18 @@
 
 MODEL is a folder that both can open; of each file its first items are taken. The harness runs its Hugging Face back end
 in float32 on tasks made from the same lines, without a network. Compared are the totals, and item by item what was
-right and the log-probability of every choice. Status 1 if they differ by more than rounding.
+right and the log-probability of every choice. Status 1 if they differ by more than rounding. (Of perplexity the harness
+draws the standard error at random, by bootstrapping; Glass computes it.)
 """
 
 import argparse
 import json
+import logging
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from common import ROOT, machine, record
@@ -58,7 +61,7 @@ def harness_task(name, items):
 
 def harness(model, name, items):
     """Totals, and of every item its log-probabilities and what was right."""
-    found = lm_eval.simple_evaluate(model, tasks=[harness_task(name, items)], bootstrap_iters=1000, verbosity="ERROR")
+    found = lm_eval.simple_evaluate(model, tasks=[harness_task(name, items)], bootstrap_iters=1000)
     totals = {key.partition(",")[0]: value for key, value in found["results"][name].items() if ",none" in key}
     each = []
     for sample in sorted(found["samples"][name], key=lambda sample: sample["doc_id"]):
@@ -79,13 +82,15 @@ def glass(program, model, path):
 
 def compare(ours, theirs):
     """The largest difference between log-probabilities, and how many items differ in what was right."""
-    apart = max(abs(a - b) for our, their in zip(ours, theirs, strict=True) for a, b in zip(our[0], their[0], strict=True))
-    return {"logprobs apart": apart, "items that differ": sum(our[1:] != their[1:] for our, their in zip(ours, theirs))}
+    pairs = list(zip(ours, theirs, strict=True))
+    apart = max(abs(a - b) for our, their in pairs for a, b in zip(our[0], their[0], strict=True))
+    return {"logprobs apart": apart, "items that differ": sum(our[1:] != their[1:] for our, their in pairs)}
 
 
 def show(name, ours, theirs, difference):
-    print(f"{name} ({ours['items']} items): log-probabilities at most {difference['logprobs apart']:.1e} apart, "
-          f"{difference['items that differ']} items differ")
+    apart, differ, seconds = difference.values()
+    print(f"{name} ({ours['items']} items): log-probabilities at most {apart:.1e} apart, {differ} items differ; "
+          f"{seconds['glass']} s and {seconds['lm-eval']} s")
     for key in ("acc", "acc_norm", "perplexity"):
         if key in ours:
             sides = [f"{side[key]:.4f} ± {side[key + '_stderr']:.4f}" for side in (ours, theirs)]
@@ -99,6 +104,7 @@ def main():
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--glass", help="the program; without it, it is built")
     asked = parser.parse_args()
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     program = asked.glass
     if not program:
         subprocess.run(["cargo", "build", "-q", "--release", "-p", "glass-app"], cwd=ROOT, check=True)
@@ -111,9 +117,14 @@ def main():
         with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as part:
             part.write("\n".join(lines) + "\n")
             part.flush()
+            start = time.perf_counter()
             our_totals, our_items = glass(program, asked.model, part.name)
+        between = time.perf_counter()
         their_totals, their_items = harness(model, file.stem, [json.loads(line) for line in lines])
-        difference = compare(our_items, their_items)
+        end = time.perf_counter()
+        difference = compare(our_items, their_items) | {
+            "seconds": {"glass": round(between - start, 1), "lm-eval": round(end - between, 1)}
+        }
         show(file.stem, our_totals, their_totals, difference)
         results[file.stem] = {"glass": our_totals, "lm-eval": their_totals} | difference
         same &= difference["logprobs apart"] < CLOSE and difference["items that differ"] == 0

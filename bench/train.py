@@ -53,7 +53,7 @@ def peers(shape, threads, malloc):
 
 
 def together(shape, steps, malloc, precisions, asked):
-    """All sides that fit in memory together, in turns: tokens per second and memory of each, the roof, what waiting cost."""
+    """All sides with this malloc in turns: tokens per second and memory of each, the roof, what waiting cost."""
     sides = {OURS[precision]: ours("train", *shape, asked.threads, precision) for precision in precisions}
     sides |= peers(shape, asked.threads, malloc)
     sides["roof"] = ours("roof", ROOF_GFLOP // steps, asked.threads)
@@ -78,7 +78,10 @@ def ratios(groups):
         them = [rate for name, rate in rates.items() if not name.startswith("glass") and name.endswith(their_kind)]
         return round(max(us) / max(them), 3) if us else None
 
-    kinds = {"f32 / f32": (["f32"], "f32"), "mixed / bf16": (["mixed"], "bf16"), "f32 / all": (["f32"], ""), "best / all": (list(OURS), "")}
+    kinds = {
+        "f32 / f32": (["f32"], "f32"), "mixed / bf16": (["mixed"], "bf16"), "f32 / all": (["f32"], ""),
+        "best / all": (list(OURS), ""),
+    }
     found = {}
     for name, (our_kinds, their_kind) in kinds.items():
         by_malloc = {malloc: ratio(group, our_kinds, their_kind) for malloc, group in groups.items()}
@@ -94,12 +97,13 @@ def show(name, result):
         print(f"  malloc {malloc}; roof {roof['median']:.0f} GFLOP/s ({roof['least']:.0f} to {roof['most']:.0f}); "
               f"waiting sides took {100 * group['idle cores']:.1f} % of a core")
         for side, rate in group["sides"].items():
-            share = rate["median"] * result["GFLOP per token"] / roof["median"]
+            share = f"{100 * rate['median'] * result['GFLOP per token'] / roof['median']:.0f} %"
             range_ = f"({rate['least']:.1f} to {rate['most']:.1f})"
             memory = f"{rate['peak GB']:.2f} GB" if rate["peak GB"] else ""
-            print(f"    {side:14} {rate['median']:10.1f} tokens/s {range_:22} {100 * share:4.0f} % of the roof  {memory}")
+            print(f"    {side:14} {rate['median']:10.1f} tokens/s {range_:22} {share:>5} of the roof  {memory}")
     for kind, ratio in result["ratios"].items():
-        print(f"  ours / PyTorch's best, {kind:14} {ratio['installed']:5.2f} as installed, {ratio['with tuned']:5.2f} with tuned malloc")
+        installed, tuned = ratio.values()
+        print(f"  ours / PyTorch's best, {kind:14} {installed:5.2f} as installed, {tuned:5.2f} with tuned malloc")
 
 
 def main():
@@ -109,6 +113,8 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--mixed", action="store_true", help="our mixed precision too")
     asked = parser.parse_args()
+    if unknown := [name for name in asked.shapes.split(",") if name not in SHAPES]:
+        parser.error(f"--shapes: there is no {unknown[0]}; there are {', '.join(SHAPES)}")
     precisions = ["f32", "mixed"] if asked.mixed else ["f32"]
     about, results = machine(["torch"]) | {"threads": asked.threads, "rounds": asked.rounds}, {}
     for name in asked.shapes.split(","):
