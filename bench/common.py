@@ -102,6 +102,9 @@ def record(name, about, results):
     """Writes `bench/records/DATE-name.json`; a later run on the same day replaces it."""
     path = ROOT / "bench" / "records" / f"{datetime.date.today()}-{name}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(about | {"results": results}, indent=2) + "\n")
+    text = json.dumps(about | {"results": results}, indent=2)
+    # Lists of numbers on one line.
+    text = re.sub(r"\[([^][{}]*)\]", lambda numbers: f"[{' '.join(numbers[1].split())}]", text)
+    path.write_text(text + "\n")
     print(f"written: {path.relative_to(ROOT)}")
     return path

@@ -116,26 +116,19 @@ impl<'a> Judge<'a> {
     fn encode(&self, context: &str, continuation: &str) -> Result<(Vec<u32>, usize)> {
         let text = format!("{context} {}", continuation.trim_start());
         let context = context.trim_end();
-        let (mut ids, rest) = match context.is_empty() {
-            true => (self.model.start().into_iter().collect(), self.tokenizer.encode(&text, Special::Plain)),
-            false => {
-                let ids = self.tokenizer.encode(context, Special::Plain);
-                let both = self.tokenizer.encode(&text, Special::Plain);
-                let rest = both.get(ids.len()..).unwrap_or_default().to_vec();
-                (ids, rest)
-            }
+        let mut ids: Vec<u32> = match context.is_empty() {
+            true => self.model.start().into_iter().collect(),
+            false => self.tokenizer.encode(context, Special::Plain),
         };
-        if ids.is_empty() {
-            return Err(Error::invalid(
-                "context",
-                "it is empty, and the model has no token that stands before a text",
-            ));
+        let (first, before) = (ids.len(), if context.is_empty() { 0 } else { ids.len() });
+        ids.extend(self.tokenizer.encode(&text, Special::Plain).iter().skip(before));
+        if first == 0 {
+            let why = "it is empty, and the model has no token that stands before a text";
+            return Err(Error::invalid("context", why));
         }
-        if rest.is_empty() {
+        if ids.len() == first {
             return Err(Error::invalid("continuation", "it has no token of its own; give a longer one"));
         }
-        let first = ids.len();
-        ids.extend(rest);
         Ok((ids, first))
     }
 }

@@ -12,22 +12,25 @@ use crate::out::{Out, number};
 #[derive(Default)]
 struct Mean {
     items: u64,
-    mean: f64,
-    /// Sum of squared distances from the mean, kept up to date as in Welford, 1962.
+    sum: f64,
     squares: f64,
 }
 
 impl Mean {
     fn add(&mut self, value: f64) {
         self.items += 1;
-        let off = value - self.mean;
-        self.mean += off / self.items as f64;
-        self.squares += off * (value - self.mean);
+        self.sum += value;
+        self.squares += value * value;
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.items as f64
     }
 
     fn error(&self) -> Option<f64> {
         let items = self.items as f64;
-        (self.items > 1).then(|| (self.squares / (items - 1.0) / items).sqrt())
+        let variance = (self.squares - self.sum * self.mean()).max(0.0) / (items - 1.0);
+        (self.items > 1).then(|| (variance / items).sqrt())
     }
 }
 
@@ -62,20 +65,20 @@ impl Tally {
     pub fn report(&self, out: &mut Out, json: bool, cut: usize) -> Result<(), Fail> {
         let Tally { choice, choice_by_length, context, last_word, nats } = self;
         // Perplexity is e to the mean; its error is the mean's times the slope there, which is e to the mean again.
-        let perplexity = nats.mean.exp();
+        let perplexity = nats.mean().exp();
         let perplexity_error = nats.error().map(|error| error * perplexity);
         if json {
             let some = |mean: &Mean, value: Value| if mean.items > 0 { value } else { Value::Null };
             return out.json(&json!({
                 "choice": some(choice, json!({
-                    "items": choice.items, "acc": choice.mean, "acc_stderr": choice.error(),
-                    "acc_norm": choice_by_length.mean, "acc_norm_stderr": choice_by_length.error(),
+                    "items": choice.items, "acc": choice.mean(), "acc_stderr": choice.error(),
+                    "acc_norm": choice_by_length.mean(), "acc_norm_stderr": choice_by_length.error(),
                 })),
                 "context": some(context, json!({
-                    "items": context.items, "acc": context.mean, "acc_stderr": context.error(),
+                    "items": context.items, "acc": context.mean(), "acc_stderr": context.error(),
                 })),
                 "last_word": some(last_word, json!({
-                    "items": last_word.items, "acc": last_word.mean, "acc_stderr": last_word.error(),
+                    "items": last_word.items, "acc": last_word.mean(), "acc_stderr": last_word.error(),
                     "perplexity": perplexity, "perplexity_stderr": perplexity_error,
                 })),
                 "cut": cut,
@@ -101,7 +104,7 @@ impl Tally {
 /// `31.2 % (± 1.5)`.
 fn percent(mean: &Mean) -> String {
     let error = mean.error().map(|error| format!(" (± {:.1})", 100.0 * error)).unwrap_or_default();
-    format!("{:.1} %{error}", 100.0 * mean.mean)
+    format!("{:.1} %{error}", 100.0 * mean.mean())
 }
 
 #[cfg(test)]
@@ -113,7 +116,7 @@ mod tests {
         let mut mean = Mean::default();
         assert_eq!(mean.error(), None);
         (0..10).for_each(|item| mean.add(f64::from(item % 5 == 0)));
-        assert!((mean.mean - 0.2).abs() < 1e-12);
+        assert!((mean.mean() - 0.2).abs() < 1e-12);
         assert!((mean.error().unwrap() - (0.2f64 * 0.8 / 9.0).sqrt()).abs() < 1e-12);
     }
 }
