@@ -28,7 +28,7 @@ impl Avx512 {
     pub(crate) unsafe fn pair(self, upper: Self) -> Self {
         unsafe {
             let order = _mm512_loadu_si512(BY_TURNS.as_ptr().cast());
-            let by_turns = _mm512_permutexvar_epi16(order, transmute(self.beside(upper).0));
+            let by_turns = _mm512_permutexvar_epi16(order, _mm512_castps_si512(self.beside(upper).0));
             Self(_mm512_castsi512_ps(by_turns))
         }
     }
