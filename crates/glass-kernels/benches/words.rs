@@ -1,7 +1,7 @@
 //! Every word, on every instruction set this machine has, beside the machine's roofs: medians of rounds in which all take
-//! turns.
+//! turns. Mixed precision has a column of its own, for products of matrices.
 //!
-//! `cargo bench -p glass-kernels --bench words -- [FILTER…] [--isa plain|avx2|avx512|neon] [--threads N] [--rounds N]
+//! `cargo bench -p glass-kernels --bench words -- [FILTER…] [--isa plain|avx2|avx512|avx512bf16|neon] [--threads N] [--rounds N]
 //! [--json FILE]`
 //!
 //! A new word is a line in `words/{attention,linear,memory}.rs`.
@@ -21,7 +21,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use arguments::{Arguments, fail};
-use glass_kernels::{Cores, Isa, roof};
+use glass_kernels::{Cores, Isa, Precision, roof};
 
 /// The roof that a subject is held against.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -61,6 +61,11 @@ impl Subject {
         Self { name: name.into(), roof, work: None, run: Box::new(run), rates: Vec::new() }
     }
 
+    /// Whether precision changes what it does.
+    fn is_mixed(&self) -> bool {
+        self.name.starts_with("linear") || self.name == MULTIPLYING
+    }
+
     fn take_turn(&mut self, column: usize, cores: &Cores) {
         let start = Instant::now();
         let work = (self.run)(cores);
@@ -76,6 +81,9 @@ impl Subject {
     }
 }
 
+/// The first roof.
+const MULTIPLYING: &str = "roof: multiply-adds in registers";
+
 /// Plain Rust takes every third turn, and none where a run has more operations than this.
 const PLAIN_TURNS: usize = 3;
 const PLAIN_MOST: f64 = 6e9;
@@ -83,8 +91,9 @@ const PLAIN_MOST: f64 = 6e9;
 fn main() {
     let arguments = Arguments::read();
     let sets = Isa::ALL.into_iter().filter(|isa| arguments.isa.is_none_or(|wanted| wanted == *isa));
-    let columns: Vec<Cores> = sets.filter_map(|isa| Cores::with(isa, arguments.threads)).collect();
-    let widest = columns.last().unwrap_or_else(|| fail("this machine lacks that instruction set"));
+    let columns: Vec<Cores> = sets.filter_map(|isa| column(isa, arguments.threads)).collect();
+    let widest = columns.iter().rfind(|cores| cores.precision() == Precision::F32).or(columns.last());
+    let widest = widest.unwrap_or_else(|| fail("this machine lacks that instruction set"));
 
     let mut subjects = roofs();
     let mut add = |name: String, make: &dyn Fn(String) -> Subject| {
@@ -103,7 +112,8 @@ fn main() {
                 continue;
             }
             for subject in &mut subjects {
-                if !plain || subject.work.is_none_or(|work| work <= PLAIN_MOST) {
+                let wanted = !plain || subject.work.is_none_or(|work| work <= PLAIN_MOST);
+                if wanted && (cores.precision() == Precision::F32 || subject.is_mixed()) {
                     subject.take_turn(column, cores);
                 }
             }
@@ -115,15 +125,19 @@ fn main() {
     }
 }
 
+/// An instruction set as it is measured: AVX-512 with BF16 differs from AVX-512 in mixed precision alone.
+fn column(isa: Isa, threads: usize) -> Option<Cores> {
+    let cores = Cores::with(isa, threads)?;
+    Some(if isa == Isa::Avx512Bf16 { cores.with_precision(Precision::Mixed) } else { cores })
+}
+
 /// The roofs; those that something is held against stand in the order of [`Roof`].
 fn roofs() -> Vec<Subject> {
     const FLOATS: usize = 1 << 28;
     let gigabyte = vec![1.0f32; FLOATS];
     let (x, mut y, mut z) = (vec![1.0f32; FLOATS / 2], vec![0.0f32; FLOATS / 2], vec![1.0f32; FLOATS / 2]);
     vec![
-        Subject::counted("roof: multiply-adds in registers", Roof::Multiplying, |cores| {
-            roof::multiply_add(cores, 500_000)
-        }),
+        Subject::counted(MULTIPLYING, Roof::Multiplying, |cores| roof::multiply_add(cores, 500_000)),
         Subject::new("roof: reading 1 GiB".into(), Roof::Reading, bytes(FLOATS), move |cores| {
             black_box(roof::read(cores, &gigabyte));
         }),

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use glass_kernels::Cores;
+use glass_kernels::{Cores, Precision};
 
 use super::arguments::{Arguments, fail};
 use super::{PLAIN_MOST, PLAIN_TURNS, Subject};
@@ -73,7 +73,10 @@ pub fn write(file: &str, arguments: &Arguments, columns: &[Cores], subjects: &[S
 }
 
 fn name(cores: &Cores) -> String {
-    format!("{:?}", cores.isa()).to_lowercase()
+    match cores.precision() {
+        Precision::F32 => format!("{:?}", cores.isa()).to_lowercase(),
+        Precision::Mixed => "mixed".into(),
+    }
 }
 
 /// The processor's name.
