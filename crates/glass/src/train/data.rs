@@ -85,7 +85,8 @@ impl Documents {
 
 /// The document in a line of JSON; none in a blank line.
 pub(super) fn document(path: &Path, number: usize, line: &[u8], field: &str) -> Result<Option<String>> {
-    if line.trim_ascii().is_empty() {
+    let line = line.trim_ascii_end();
+    if line.is_empty() {
         return Ok(None);
     }
     let why = match object(path, number, line)?.remove(field) {
