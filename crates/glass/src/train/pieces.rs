@@ -3,6 +3,7 @@
 mod lines;
 mod texts;
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,7 @@ impl Default for Sizes {
 
 /// The pieces of all documents of some files, in order.
 pub struct Pieces<'a> {
-    files: std::vec::IntoIter<PathBuf>,
+    files: VecDeque<PathBuf>,
     reading: &'a Reading,
     sizes: Sizes,
     source: Option<Source<'a>>,
@@ -60,15 +61,15 @@ pub struct Pieces<'a> {
 }
 
 enum Source<'a> {
-    Text(Texts<'a>),
-    Lines(Lines<'a>),
+    Text(Box<Texts<'a>>),
+    Lines(Box<Lines<'a>>),
 }
 
 impl<'a> Pieces<'a> {
     /// Of text files and files of JSON lines (`.jsonl`, `.ndjson`).
     pub fn of_files(files: &[PathBuf], reading: &'a Reading, sizes: Sizes) -> Pieces<'a> {
         Pieces {
-            files: files.to_vec().into_iter(),
+            files: files.iter().cloned().collect(),
             reading,
             sizes,
             source: None,
@@ -98,8 +99,14 @@ impl<'a> Pieces<'a> {
         let checked = is_lines || !self.reading.any_bytes;
         let portions = Portions::new(&path, file, self.sizes.portion, !is_lines, checked);
         self.source = Some(match is_lines {
-            true => Source::Lines(Lines::new(&path, portions, self.reading, self.sizes.piece)),
-            false => Source::Text(Texts::new(portions, &self.reading.separator, self.sizes.piece)),
+            true => {
+                let lines = Lines::new(&path, portions, self.reading, self.sizes.piece);
+                Source::Lines(Box::new(lines))
+            }
+            false => {
+                let texts = Texts::new(portions, &self.reading.separator, self.sizes.piece);
+                Source::Text(Box::new(texts))
+            }
         });
         (self.path, self.before) = (path, self.documents);
     }
@@ -120,7 +127,7 @@ impl<'a> Pieces<'a> {
             let found = match &mut self.source {
                 Some(Source::Text(texts)) => texts.next()?,
                 Some(Source::Lines(lines)) => lines.next()?,
-                None => match self.files.next() {
+                None => match self.files.pop_front() {
                     None => return Ok(None),
                     Some(path) => {
                         let file =

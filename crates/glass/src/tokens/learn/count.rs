@@ -13,7 +13,7 @@ use crate::tokens::words::Work;
 pub type Counts = HashMap<Box<[u8]>, u64>;
 
 /// Text is counted in batches of at most so many bytes, each cut into shares for the threads.
-const BATCH: usize = 1 << 22;
+const BATCH: usize = 1 << 21;
 const SHARES: usize = 16;
 
 /// Counts the words of all texts. When the words are forgotten depends on the texts and on `memory`, not on threads.

@@ -44,12 +44,12 @@ impl<'a> Texts<'a> {
         loop {
             let (found, until) = self.search();
             if self.given == 0 && self.separated {
-                let breaks = self.text[self.start..until].iter().take_while(|byte| is_break(byte)).count();
+                let breaks = self.text[self.start..until].iter().take_while(is_break).count();
                 self.start += breaks;
             }
             let mut rest = &self.text[self.start..until];
             if found {
-                let breaks = rest.iter().rev().take_while(|byte| is_break(byte)).count();
+                let breaks = rest.iter().rev().take_while(is_break).count();
                 rest = &rest[..rest.len() - breaks];
             }
             let ends = found || self.over;
