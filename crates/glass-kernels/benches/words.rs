@@ -32,7 +32,7 @@ enum Roof {
     Reading,
     /// Bytes read and bytes written elsewhere, against copying.
     Copying,
-    /// Bytes read and written in place, against negating in place.
+    /// Bytes read, and written where they were, against negating in place.
     Updating,
 }
 
@@ -144,9 +144,14 @@ fn roofs() -> Vec<Subject> {
         Subject::new("roof: copying 512 MiB".into(), Roof::Copying, bytes(FLOATS), move |cores| {
             roof::copy(cores, &mut y, &x);
         }),
-        Subject::new("roof: negating 512 MiB in place".into(), Roof::Updating, bytes(FLOATS), move |cores| {
-            roof::update(cores, &mut z);
-        }),
+        Subject::new(
+            "roof: negating 512 MiB in place".into(),
+            Roof::Updating,
+            bytes(FLOATS / 2),
+            move |cores| {
+                roof::update(cores, &mut z);
+            },
+        ),
         Subject::counted("roof: a product that stays in L1", Roof::Multiplying, |cores| {
             roof::small_product(cores, 1_000)
         }),
