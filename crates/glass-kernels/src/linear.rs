@@ -104,22 +104,26 @@ pub fn linear_backward_input(cores: &Cores, dx: &mut [f32], write: Write, dy: &[
         rows,
         depth: w.rows,
         columns: w.cols,
-        start: if write == Write::Add { Start::Stored } else { Start::Zero },
+        start: Start::of(write),
         activation: None,
     }
     .run(cores);
 }
 
-/// `dw += dyᵀ x` (row-major, `[dy cols, x cols]`) and `dbias += column sums of dy`, summed over rows in row order.
+/// `dw = dyᵀ x` (or `+=`; row-major, `[dy cols, x cols]`) and `dbias += column sums of dy`, summed over rows in row order.
 pub fn linear_backward_weight(
     cores: &Cores,
     dw: &mut [f32],
+    write: Write,
     dbias: Option<&mut [f32]>,
     dy: &[f32],
     x: &[f32],
     rows: usize,
 ) {
     if rows == 0 {
+        if write == Write::Set {
+            dw.fill(0.0);
+        }
         return;
     }
     let (outputs, inputs) = (dy.len() / rows, x.len() / rows);
@@ -131,7 +135,7 @@ pub fn linear_backward_weight(
         rows: outputs,
         depth: rows,
         columns: inputs,
-        start: Start::Stored,
+        start: Start::of(write),
         activation: None,
     }
     .run(cores);

@@ -54,8 +54,7 @@ pub fn orthogonalise(cores: &Cores, x: &mut [f32], rows: usize, cols: usize) {
         if rows <= cols {
             linear(cores, &mut gram, x, matrix(x, rows, cols), None, None);
         } else {
-            gram.fill(0.0);
-            linear_backward_weight(cores, &mut gram, None, x, x, rows);
+            linear_backward_weight(cores, &mut gram, Write::Set, None, x, x, rows);
         }
         // A is symmetric to the bit, so A² = A Aᵀ.
         linear(cores, &mut next, &gram, matrix(&gram, side, side), None, None);

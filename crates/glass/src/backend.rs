@@ -116,8 +116,8 @@ pub trait Backend {
     fn read(&self, from: &Self::Buffer, at: usize, into: &mut [f32]);
     /// Copies floats from the host to `at`.
     fn write(&self, into: &mut Self::Buffer, at: usize, from: &[f32]);
-    /// Sets a buffer to zero.
-    fn clear(&self, buffer: &mut Self::Buffer);
+    /// Sets a part of a buffer to zero.
+    fn clear(&self, buffer: &mut Self::Buffer, span: Range<usize>);
     /// A row-major matrix (or, with one row, a vector) in the layout it is run with.
     fn pack(&self, values: &[f32], rows: usize, cols: usize) -> Result<Self::Packed>;
 
@@ -167,11 +167,11 @@ pub trait Backend {
         bias: Option<Weight<'_, Self>>,
         activation: Option<Activation>,
     );
-    /// `dx = dy W` (or `+=`), `dW += dyᵀ x`, `dbias += sum of dy`.
+    /// `dx = dy W` (or `+=`), `dW = dyᵀ x` (or `+=`), `dbias += sum of dy`; the first of `writes` is for dx, the second for dW.
     fn linear_backward(
         &self,
         dx: &mut Tensor<Self>,
-        write: Write,
+        writes: [Write; 2],
         grads: &mut Self::Buffer,
         dweight: Range<usize>,
         dbias: Option<Range<usize>>,

@@ -158,7 +158,8 @@ impl Gpt {
         cache: &mut Cache<B>,
         d: &mut Memory<B>,
     ) {
-        back.backend.clear(&mut d.residual.data);
+        let len = d.residual.len();
+        back.backend.clear(&mut d.residual.data, 0..len);
         self.norm.backward(back, &mut d.residual, &d.normed, &memory.residual, &memory.stats);
         for (layer, block) in self.blocks.iter().enumerate().rev() {
             let at = memory.at(layer);

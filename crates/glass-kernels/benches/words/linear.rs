@@ -58,7 +58,7 @@ fn backward_weight(name: String, [rows, inputs, outputs]: [usize; 3]) -> Subject
     let (dy, x) = (numbers(rows * outputs), numbers(rows * inputs));
     let (mut dw, mut dbias) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
     Subject::new(name, Roof::Multiplying, product([rows, inputs, outputs]), move |cores| {
-        linear_backward_weight(cores, &mut dw, Some(&mut dbias), &dy, &x, rows);
+        linear_backward_weight(cores, &mut dw, Write::Set, Some(&mut dbias), &dy, &x, rows);
     })
 }
 

@@ -9,7 +9,7 @@ use crate::activate::{Activation, activated};
 use crate::factors::{Factors, kernel_of_factors};
 use crate::lanes::Lanes;
 use crate::pool::Parts;
-use crate::{Cores, Precision};
+use crate::{Cores, Precision, Write};
 
 /// Rows of a task, at most: enough that packing a panel for them hardly counts.
 const ROWS: usize = 264;
@@ -71,6 +71,16 @@ pub(super) enum Start<'a> {
     Bias(&'a [f32]),
     /// What y holds.
     Stored,
+}
+
+impl Start<'_> {
+    /// Of a product that replaces what y holds, or is added to it.
+    pub(super) fn of(write: Write) -> Self {
+        match write {
+            Write::Set => Start::Zero,
+            Write::Add => Start::Stored,
+        }
+    }
 }
 
 /// Room for packed operands, on the stack of whoever packs them.

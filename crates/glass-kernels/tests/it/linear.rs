@@ -86,9 +86,13 @@ impl Case {
             Write::Set => vec![f32::NAN; self.x.len()],
             Write::Add => self.x.clone(),
         };
-        let (mut dw, mut dbias) = (self.w.clone(), self.bias.clone());
+        let mut dw = match write {
+            Write::Set => vec![f32::NAN; self.w.len()],
+            Write::Add => self.w.clone(),
+        };
+        let mut dbias = self.bias.clone();
         linear_backward_input(cores, &mut dx, write, &self.dy, self.matrix());
-        linear_backward_weight(cores, &mut dw, Some(&mut dbias), &self.dy, &self.x, self.rows);
+        linear_backward_weight(cores, &mut dw, write, Some(&mut dbias), &self.dy, &self.x, self.rows);
         [dx, dw, dbias]
     }
 
@@ -154,8 +158,9 @@ fn backward_is_the_finite_difference() {
         for cores in each() {
             let (what, gradients) =
                 (format!("{} {shape:?}", name(&cores)), &gradients[cores.precision() as usize]);
-            let [dx, ..] = case.backward(&cores, Write::Set);
+            let [dx, dw, _] = case.backward(&cores, Write::Set);
             assert_close(&format!("dx {what}"), &dx, &gradients[0], bound(case.outputs));
+            assert_close(&format!("dw {what}"), &dw, &gradients[1], bound(case.rows));
             for (which, got) in case.backward(&cores, Write::Add).iter().enumerate() {
                 let both = gradients[which].iter().zip(&starts[which]);
                 let expected: Vec<f64> = both.map(|(gradient, start)| start + gradient).collect();

@@ -4,6 +4,7 @@ mod activate;
 mod adamw;
 mod attend;
 mod attend_backward;
+mod clear;
 mod close;
 mod dropout;
 mod embed;

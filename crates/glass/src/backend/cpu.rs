@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use glass_kernels::attend;
 use glass_kernels::linear::{self, Layout, Matrix};
-use glass_kernels::{Cores, activate, adamw, add, dropout, embed, loss, muon, norm};
+use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
 
 use super::{
     Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, Kv, Muon, Precision, Span, Tensor, Weight,
@@ -137,8 +137,8 @@ impl Backend for Cpu {
         into[at..at + from.len()].copy_from_slice(from);
     }
 
-    fn clear(&self, buffer: &mut Vec<f32>) {
-        buffer.fill(0.0);
+    fn clear(&self, buffer: &mut Vec<f32>, span: Range<usize>) {
+        clear::clear(&self.cores, &mut buffer[span]);
     }
 
     fn pack(&self, values: &[f32], rows: usize, cols: usize) -> Result<Packed> {
@@ -233,7 +233,7 @@ impl Backend for Cpu {
     fn linear_backward(
         &self,
         dx: &mut Tensor<Self>,
-        write: Write,
+        [write, gradient]: [Write; 2],
         grads: &mut Vec<f32>,
         dweight: Range<usize>,
         dbias: Option<Range<usize>>,
@@ -243,7 +243,7 @@ impl Backend for Cpu {
     ) {
         let (dweight, dbias) = weight_and_bias(grads, dweight, dbias);
         linear::linear_backward_input(&self.cores, used_mut(dx), write, used(dy), dense(&weight));
-        linear::linear_backward_weight(&self.cores, dweight, dbias, used(dy), used(x), dy.rows);
+        linear::linear_backward_weight(&self.cores, dweight, gradient, dbias, used(dy), used(x), dy.rows);
     }
 
     fn append(&self, kv: &mut Kv<Self>, key: &Tensor<Self>, value: &Tensor<Self>, spans: &[Span]) {

@@ -42,6 +42,6 @@ impl Linear {
     ) {
         let (dweight, dbias) = (back.span(self.weight), self.bias.map(|b| back.span(b)));
         let weight = back.weight(self.weight);
-        back.backend.linear_backward(dx, write, back.grads, dweight, dbias, dy, x, weight);
+        back.backend.linear_backward(dx, [write, back.gradient], back.grads, dweight, dbias, dy, x, weight);
     }
 }

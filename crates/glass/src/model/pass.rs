@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::backend::{Backend, Dense, Dropout, Span, Tensor, Weight};
+use crate::backend::{Backend, Dense, Dropout, Span, Tensor, Weight, Write};
 use crate::plan::Param;
 use crate::probe::{Did, Probe, Site, Want};
 use crate::weights::{Trainable, Weights};
@@ -89,8 +89,11 @@ pub struct Back<'a, B: Backend> {
     pub backend: &'a B,
     /// The weights the forward used.
     pub weights: &'a Trainable<B>,
-    /// Their gradients, added to.
+    /// Their gradients.
     pub grads: &'a mut B::Buffer,
+    /// Whether the gradients of hidden matrices replace what is there, as in the first part of a step; all others are
+    /// added to it.
+    pub gradient: Write,
     /// Which rows are whose.
     pub spans: &'a [Span],
     /// The forward's dropout.

@@ -3,7 +3,7 @@
 use glass_kernels::loss::IGNORE;
 
 use super::{Back, FIRST, Pass};
-use crate::backend::{Backend, Tensor};
+use crate::backend::{Backend, Tensor, Write};
 use crate::config::Config;
 use crate::memory::Memory;
 use crate::plan::{Param, Plan, Start};
@@ -47,7 +47,8 @@ impl Unembedding {
     ) -> f64 {
         if let Some((back, d, _)) = &mut learn {
             d.use_rows(targets.len());
-            back.backend.clear(&mut d.normed.data);
+            let len = d.normed.len();
+            back.backend.clear(&mut d.normed.data, 0..len);
         }
         let counted: Vec<u32> =
             (0..targets.len() as u32).filter(|&r| targets[r as usize] != IGNORE).collect();
@@ -81,7 +82,9 @@ impl Unembedding {
     ) {
         d.wanted.use_rows(rows.len());
         let (dweight, weight) = (back.span(self.weight), back.weight(self.weight));
-        back.backend.linear_backward(&mut d.wanted, FIRST, back.grads, dweight, None, dlogits, x, weight);
+        // Chunks of rows, and a tied embedding, add up.
+        let writes = [FIRST, Write::Add];
+        back.backend.linear_backward(&mut d.wanted, writes, back.grads, dweight, None, dlogits, x, weight);
         back.backend.put(&mut d.normed, &d.wanted, rows);
     }
 }

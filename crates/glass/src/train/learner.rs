@@ -6,7 +6,7 @@ use glass_kernels::loss::IGNORE;
 
 use super::initialise::initialise;
 use super::optimiser::{MOMENTUM, Optimiser};
-use crate::backend::{AdamW, Backend, Muon, Span, Tensor};
+use crate::backend::{AdamW, Backend, Muon, Span, Tensor, Write};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Back, Chance, Gpt, Pass};
@@ -254,12 +254,17 @@ impl<B: Backend> Learner<B> {
                 "no token is counted; at least one target must be learned from",
             ));
         }
-        self.backend.clear(&mut self.grads);
+        // What hidden matrices have from the step before is replaced by the first part.
+        for spec in self.weights.plan.specs.iter().filter(|spec| !spec.hidden) {
+            self.backend.clear(&mut self.grads, spec.span.clone());
+        }
+        let mut gradient = Write::Set;
         let mut sum = 0.0;
         let mut first_sample = 0;
         for part in parts {
             let chance = Chance { rate: step.dropout, seed: step.seed, step: step.step, first_sample };
-            sum += self.gradients(part, chance, 1.0 / counted as f32);
+            sum += self.gradients(part, chance, gradient, 1.0 / counted as f32);
+            gradient = Write::Add;
             first_sample += part.lengths.len() as u32;
         }
         let norm = self.backend.square_sum(&self.grads).sqrt();
@@ -270,8 +275,8 @@ impl<B: Backend> Learner<B> {
         Ok(outcome)
     }
 
-    /// Forward and backward over one part; gradients are added to the arena. The summed loss in nats.
-    fn gradients(&mut self, part: &Batch, chance: Chance, scale: f32) -> f64 {
+    /// Forward and backward over one part; gradients go to the arena. The summed loss in nats.
+    fn gradients(&mut self, part: &Batch, chance: Chance, gradient: Write, scale: f32) -> f64 {
         let spans = part.spans();
         let (backend, gpt) = (&*self.backend, &self.gpt);
         let (memory, d, logits) = (&mut self.memory, &mut self.d, &mut self.logits);
@@ -279,7 +284,7 @@ impl<B: Backend> Learner<B> {
         let weights = Weights::Trainable(&self.weights);
         let mut pass = Pass { backend, weights, spans: &spans, chance, probe: () };
         let mut back =
-            Back { backend, weights: &self.weights, grads: &mut self.grads, spans: &spans, chance };
+            Back { backend, weights: &self.weights, grads: &mut self.grads, gradient, spans: &spans, chance };
         gpt.forward(&mut pass, &part.inputs, memory, &mut self.cache);
         let sum = gpt.loss(&mut pass, memory, &part.targets, logits, Some((&mut back, d, scale)));
         gpt.backward(&mut back, &part.inputs, memory, &mut self.cache, d);
