@@ -9,7 +9,7 @@ use glass::train::corpus::{Dropped, Source};
 use glass::train::data::{Reading, Remark};
 use glass::train::prepare::{Encoding, Prepared};
 use glass::train::set::Set;
-use glass::train::{files, llm_c, shards};
+use glass::train::{files, ids, llm_c, shards};
 
 use super::subject::Subject;
 use super::text::Text;
@@ -49,7 +49,7 @@ pub enum Raw {
         /// To validate on.
         validation: Vec<PathBuf>,
         /// Bytes of an id.
-        width: shards::Width,
+        width: ids::Width,
     },
 }
 
@@ -148,11 +148,11 @@ impl Raw {
 }
 
 /// Bytes of an id: as was asked, or as the header of a shard that was named says.
-fn width(data: &DataArgs) -> Result<Option<shards::Width>, Fail> {
+fn width(data: &DataArgs) -> Result<Option<ids::Width>, Fail> {
     let shard = data.data.iter().find(|path| path.extension().is_some_and(|ending| ending == "bin"));
     match (data.bin, shard) {
-        (Some(Width::U16), _) => Ok(Some(shards::Width::U16)),
-        (Some(Width::U32), _) => Ok(Some(shards::Width::U32)),
+        (Some(Width::U16), _) => Ok(Some(ids::Width::U16)),
+        (Some(Width::U32), _) => Ok(Some(ids::Width::U32)),
         (None, None) => Ok(None),
         (None, Some(path)) => match llm_c::width(path)? {
             Some(width) => Ok(Some(width)),
@@ -252,7 +252,7 @@ fn shard_sets(
     subject: &Subject,
     train: &[PathBuf],
     validation: &[PathBuf],
-    width: shards::Width,
+    width: ids::Width,
 ) -> Result<(Set, Set), Fail> {
     let vocabulary = subject.config.vocabulary;
     let ids = told(shards::read(train, width, vocabulary)?);

@@ -2,6 +2,7 @@
 //! times a second, from a copy of what has been seen, so that learning never waits for it.
 
 mod chart;
+mod look;
 mod numbers;
 pub mod terminal;
 mod view;

@@ -6,7 +6,29 @@ use std::sync::Arc;
 
 use glass_kernels::map::Map;
 
-use super::shards::Width;
+/// Bytes of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// Two.
+    U16,
+    /// Four.
+    U32,
+}
+
+impl Width {
+    /// The least that holds every id of a vocabulary.
+    pub fn of(vocabulary: usize) -> Width {
+        if vocabulary <= 1 << 16 { Width::U16 } else { Width::U32 }
+    }
+
+    /// How many bytes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Width::U16 => 2,
+            Width::U32 => 4,
+        }
+    }
+}
 
 /// A sequence of token ids.
 #[derive(Clone, Debug)]

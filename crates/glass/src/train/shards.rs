@@ -7,33 +7,9 @@ use glass_kernels::map::Map;
 use rayon::prelude::*;
 
 use super::data::Remark;
-use super::ids::{Ids, Mapped, decode};
+use super::ids::{Ids, Mapped, Width, decode};
 use super::llm_c::header;
 use crate::{Error, Result};
-
-/// Bytes of an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
-    /// Two.
-    U16,
-    /// Four.
-    U32,
-}
-
-impl Width {
-    /// The least that holds every id of a vocabulary.
-    pub fn of(vocabulary: usize) -> Width {
-        if vocabulary <= 1 << 16 { Width::U16 } else { Width::U32 }
-    }
-
-    /// How many bytes.
-    pub fn bytes(self) -> usize {
-        match self {
-            Width::U16 => 2,
-            Width::U32 => 4,
-        }
-    }
-}
 
 /// Maps shards, one after another. Every id must be below `vocabulary`.
 pub fn read(files: &[PathBuf], width: Width, vocabulary: usize) -> Result<(Ids, Vec<Remark>)> {

@@ -7,10 +7,10 @@ use glass::tokens::Tokenizer;
 use glass::train::corpus::{Corpus, Source};
 use glass::train::data::{Documents, Reading};
 use glass::train::files;
-use glass::train::ids::Ids;
+use glass::train::ids::{Ids, Width};
 use glass::train::prepare::{Encoding, in_memory};
 use glass::train::set::{Samples, Set};
-use glass::train::shards::{self, Width};
+use glass::train::shards;
 
 use crate::scratch::Scratch;
 

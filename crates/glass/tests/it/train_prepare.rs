@@ -379,7 +379,7 @@ fn mapped_ids_are_read_as_one_row() {
         let bytes: Vec<u8> = range.flat_map(u16::to_le_bytes).collect();
         fs::write(file, bytes).unwrap();
     }
-    let (mut ids, _) = glass::train::shards::read(&files, glass::train::shards::Width::U16, 60).unwrap();
+    let (mut ids, _) = glass::train::shards::read(&files, glass::train::ids::Width::U16, 60).unwrap();
     assert_eq!(ids.to_vec(), all);
     for start in 0..60 {
         for end in start..=60 {

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use glass::train::ids::Width;
 use glass::train::llm_c;
-use glass::train::shards::{self, Width};
+use glass::train::shards;
 
 use crate::scratch::Scratch;
 

@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::canvas::{self, Canvas, Points};
 
 use super::super::seen::Seen;
-use super::view::{FAINT, HELD_OUT, LEARNED, titled};
+use super::look::{FAINT, HELD_OUT, LEARNED, titled};
 use crate::draw::columns::width;
 use crate::draw::scale::Scale;
 

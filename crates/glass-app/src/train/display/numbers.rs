@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span, Text};
 use glass::train::log;
 
 use super::super::seen::Seen;
-use super::view::{FAINT, HELD_OUT, LEARNED, titled};
+use super::look::{FAINT, HELD_OUT, LEARNED, titled};
 use crate::draw::columns::{fit, spark, width};
 use crate::out::{duration, number};
 

@@ -2,21 +2,15 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Color, Style, Stylize as _};
+use ratatui::style::{Color, Stylize as _};
 use ratatui::text::{Line, Span, Text};
-use ratatui::widgets::{Block, Borders, Paragraph, Wrap};
+use ratatui::widgets::{Paragraph, Wrap};
 
 use super::super::seen::Seen;
+use super::look::{FAINT, HELD_OUT, titled};
 use super::{chart, numbers};
 use crate::draw::columns::{bar, width};
 use crate::out::{duration, number};
-
-/// The colour of what is learned from.
-pub const LEARNED: Color = Color::Blue;
-/// The colour of what is validated on.
-pub const HELD_OUT: Color = Color::Yellow;
-/// The colour of what matters less.
-pub const FAINT: Color = Color::DarkGray;
 
 /// Draws.
 pub fn draw(frame: &mut Frame<'_>, seen: &Seen, stopping: bool) {
@@ -101,12 +95,6 @@ fn fold(text: &str, columns: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-/// A title on a line.
-pub fn titled<'a>(title: String) -> Block<'a> {
-    let style = Style::new().fg(FAINT);
-    Block::new().borders(Borders::TOP).border_style(style).title(Span::from(format!("{title} ")).bold())
 }
 
 fn progress_line(seen: &Seen, columns: u16) -> Line<'static> {

@@ -21,8 +21,9 @@ use crate::train::card::Card;
 use crate::train::corpus::{Corpus, Doing, Part, Parts, Progress, Report, hash};
 use crate::train::durable::{read_json, rename, write_json};
 use crate::train::fingerprint::Content;
+use crate::train::ids::Width;
 use crate::train::set::{Samples, Set};
-use crate::train::shards::{self, Width};
+use crate::train::shards;
 use crate::{Error, Result};
 
 /// A shard is full with so many ids.
