@@ -1,4 +1,5 @@
 //! Muon (Jordan et al. 2024): a matrix steps along its momentum made orthogonal, so that every direction moves alike.
+//! Its products have the precision of the cores, as all products do.
 
 use crate::adamw::square_sum;
 use crate::lanes::{Lanes, kernel};

@@ -57,8 +57,10 @@ fn backward_input(name: String, [rows, inputs, outputs]: [usize; 3]) -> Subject 
 fn backward_weight(name: String, [rows, inputs, outputs]: [usize; 3]) -> Subject {
     let (dy, x) = (numbers(rows * outputs), numbers(rows * inputs));
     let (mut dw, mut dbias) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
+    // As in learning: the first part of a step writes a hidden matrix's gradient, chunks of logits add to the unembedding's.
+    let write = if outputs == VOCABULARY { Write::Add } else { Write::Set };
     Subject::new(name, Roof::Multiplying, product([rows, inputs, outputs]), move |cores| {
-        linear_backward_weight(cores, &mut dw, Write::Set, Some(&mut dbias), &dy, &x, rows);
+        linear_backward_weight(cores, &mut dw, write, Some(&mut dbias), &dy, &x, rows);
     })
 }
 

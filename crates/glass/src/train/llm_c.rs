@@ -40,7 +40,6 @@ pub(super) fn header(path: &Path, bytes: &[u8], width: Width) -> Result<usize> {
         None => return Ok(0),
         Some(found) => found,
     };
-    let size = |width| if width == Width::U16 { 2 } else { 4 };
     let name = |width| if width == Width::U16 { "u16" } else { "u32" };
     if its != width {
         let (its, asked) = (name(its), name(width));
@@ -48,7 +47,7 @@ pub(super) fn header(path: &Path, bytes: &[u8], width: Width) -> Result<usize> {
             "its header is llm.c's for {its}, but --bin {asked} was given; give --bin {its}"
         ));
     }
-    let expected = LENGTH as u64 + u64::from(ids) * size(its);
+    let expected = LENGTH as u64 + u64::from(ids) * its.bytes() as u64;
     match bytes.len() as u64 == expected {
         true => Ok(LENGTH),
         false => {
