@@ -9,7 +9,6 @@ mod backward;
 mod cache;
 mod forward;
 pub(crate) mod product;
-pub(crate) mod scratch;
 mod visible;
 
 use std::ops::Range;

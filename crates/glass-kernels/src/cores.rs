@@ -1,9 +1,9 @@
 //! The processor: an instruction set, the precision of its matrix products, and the threads.
 
-use crate::attend::scratch;
 use crate::isa::Isa;
 use crate::pool::{Parts, Pool};
 use crate::precision::Precision;
+use crate::scratch;
 
 /// An instruction set, a precision and a resident pool of threads. Every kernel takes one first.
 pub struct Cores {

@@ -24,11 +24,12 @@ pub mod linear;
 pub mod loss;
 #[cfg(not(target_family = "wasm"))]
 pub mod map;
-pub mod norm;
 pub mod muon;
+pub mod norm;
 mod pool;
 mod precision;
 pub mod roof;
+mod scratch;
 
 pub use cores::Cores;
 pub use isa::Isa;

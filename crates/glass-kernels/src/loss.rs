@@ -1,10 +1,10 @@
 //! Loss: softmax with cross-entropy, and its gradient.
 
 use crate::Cores;
-use crate::attend::scratch::with_scratch;
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
+use crate::scratch::with_scratch;
 
 /// A target that is not counted: its loss and its gradient are zero.
 pub const IGNORE: u32 = u32::MAX;

@@ -24,6 +24,14 @@ impl Precision {
         }
     }
 
+    /// Factors that a lane of a packed operand holds.
+    pub(crate) fn factors(self) -> usize {
+        match self {
+            Precision::F32 => 1,
+            Precision::Mixed => 2,
+        }
+    }
+
     /// Whether a machine with this instruction set computes the faster for it.
     pub fn gains(self, isa: Isa) -> bool {
         self == Precision::F32 || isa == Isa::Avx512Bf16

@@ -3,9 +3,9 @@
 use std::hint::black_box;
 
 use crate::attend::product::{Product, multiply};
-use crate::attend::scratch::with_scratch;
 use crate::factors::{Factors, kernel_of_factors};
 use crate::lanes::{Lanes, kernel};
+use crate::scratch::with_scratch;
 use crate::{Cores, Precision, Write};
 
 /// Multiply-adds in registers only, on all threads, of factors as the products of `cores` have them; returns how many

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use super::cache::transpose;
 use super::product::{Product, multiply};
-use super::scratch::with_scratch;
 use super::{BLOCK, Heads, Span, assert_in_order, padded, strips};
 use crate::dropout::{Dropout, drop_row};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
+use crate::scratch::with_scratch;
 use crate::{Cores, Write};
 
 /// Query rows of one tile.

@@ -1,12 +1,12 @@
 //! The fused forward: tiles of queries against blocks of keys.
 
 use super::product::{Product, multiply};
-use super::scratch::with_scratch;
 use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, padded, strips};
 use crate::dropout::{Dropout, drop_row};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
+use crate::scratch::with_scratch;
 use crate::{Cores, Write};
 
 /// Lines of one task: a line is one query head in one row.

@@ -1,11 +1,11 @@
 //! The visible path: the pattern as numbers that can be looked at and edited, and the values mixed by it.
 
 use super::product::{Product, multiply};
-use super::scratch::with_scratch;
 use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, padded};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
+use crate::scratch::with_scratch;
 use crate::{Cores, Write};
 
 /// Rows of one task.

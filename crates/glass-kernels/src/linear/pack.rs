@@ -18,25 +18,24 @@ fn panel_body<V: Lanes>(v: V, panel: &mut [f32], w: &[f32], cols: usize, p: usiz
     let lines = p * PANEL..(w.len() / cols).min((p + 1) * PANEL);
     assert_eq!(panel.len(), cols * PANEL);
     // SAFETY: the panel has room for all its steps.
-    unsafe { transpose_to::<V, Singles>(v, panel.as_mut_ptr(), w, cols, 0..cols, lines) };
+    unsafe { transpose::<V, Singles>(v, panel.as_mut_ptr(), w, cols, 0..cols, lines) };
 }
 
 /// `to[s × step + j] = from[k, j]` for the k of every step s and the given j; zeros after them to a whole vector, or in a
-/// panel to its end. `from` is `width` wide. Returns where they are.
+/// panel to its end. `from` is `width` wide.
 ///
 /// # Safety
 /// There is room for all steps, each `step` long.
 #[inline(always)]
-pub(super) unsafe fn copy<V: Lanes, F: Factors<V>, const N: usize>(
+pub(super) unsafe fn copy<V: Lanes, F: Factors<V>>(
     v: V,
-    room: &mut MaybeUninit<[f32; N]>,
+    mut to: *mut f32,
     step: usize,
     from: &[f32],
     width: usize,
     k: Range<usize>,
     columns: Range<usize>,
-) -> *const f32 {
-    let mut to = room.as_mut_ptr().cast::<f32>();
+) {
     let end = if step == PANEL { PANEL } else { columns.len() };
     for first in k.clone().step_by(F::COUNT) {
         let line = &from[first * width..][columns.clone()];
@@ -51,7 +50,6 @@ pub(super) unsafe fn copy<V: Lanes, F: Factors<V>, const N: usize>(
         }
         to = to.wrapping_add(step);
     }
-    room.as_ptr().cast()
 }
 
 /// A vector of `line` from j on; zeros behind its end.
@@ -65,21 +63,20 @@ fn load<V: Lanes>(v: V, line: &[f32], j: usize) -> V {
     }
 }
 
-/// `to[i × row + s] = from[i, k]` for the given i and the k of every step s; `from` is `depth` wide. Returns where they are.
+/// `to[i × row + s] = from[i, k]` for the given i and the k of every step s; `from` is `depth` wide.
 ///
 /// # Safety
 /// There is room for all rows, each `row` long, which is a vector more than its steps.
 #[inline(always)]
-pub(super) unsafe fn shorten<V: Lanes, F: Factors<V>, const N: usize>(
+pub(super) unsafe fn shorten<V: Lanes, F: Factors<V>>(
     v: V,
-    room: &mut MaybeUninit<[f32; N]>,
+    mut to: *mut f32,
     row: usize,
     from: &[f32],
     depth: usize,
     k: Range<usize>,
     rows: Range<usize>,
-) -> *const f32 {
-    let mut to = room.as_mut_ptr().cast::<f32>();
+) {
     let whole = k.len() - k.len() % (F::COUNT * V::LEN);
     for i in rows {
         let line = &from[i * depth..][k.clone()];
@@ -93,32 +90,14 @@ pub(super) unsafe fn shorten<V: Lanes, F: Factors<V>, const N: usize>(
         }
         to = to.wrapping_add(row);
     }
-    room.as_ptr().cast()
 }
 
 /// `to[s × PANEL + j] = from[j, k]` for the k of every step s and the given j, zeros up to PANEL; `from` is `depth` wide.
-/// Returns where they are.
 ///
 /// # Safety
 /// There is room for all steps.
 #[inline(always)]
-pub(super) unsafe fn transpose<V: Lanes, F: Factors<V>, const N: usize>(
-    v: V,
-    room: &mut MaybeUninit<[f32; N]>,
-    from: &[f32],
-    depth: usize,
-    k: Range<usize>,
-    lines: Range<usize>,
-) -> *const f32 {
-    // SAFETY: by contract.
-    unsafe { transpose_to::<V, F>(v, room.as_mut_ptr().cast(), from, depth, k, lines) };
-    room.as_ptr().cast()
-}
-
-/// # Safety
-/// `to` has room for all steps.
-#[inline(always)]
-unsafe fn transpose_to<V: Lanes, F: Factors<V>>(
+pub(super) unsafe fn transpose<V: Lanes, F: Factors<V>>(
     v: V,
     to: *mut f32,
     from: &[f32],

@@ -1,6 +1,5 @@
-//! A matrix product, cut into tasks by its shape alone.
+//! A matrix product, cut into blocks and tasks by its shape alone.
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::tile::Strip;
@@ -9,27 +8,30 @@ use crate::activate::{Activation, activated};
 use crate::factors::{Factors, kernel_of_factors};
 use crate::lanes::Lanes;
 use crate::pool::Parts;
-use crate::{Cores, Precision, Write};
+use crate::scratch::with_scratch;
+use crate::{Cores, Write};
 
-/// Rows of a task, at most: enough that packing a panel for them hardly counts.
+/// Rows of a task, at most: enough that a panel packed for them hardly counts.
 const ROWS: usize = 264;
 
-/// The same where the left operand is transposed, and so packed too; then it is used for [`GROUP`] panels.
+/// The same where the left operand is transposed: rows whose steps lie side by side.
 const FEWER_ROWS: usize = 132;
-
-/// Panels of a task that packs its left operand, at most.
-const GROUP: usize = 4;
 
 /// Floats from one step of a packed left operand to the next, where it was transposed.
 const PACKED_STEP: usize = 144;
 
-/// Floats from one row of a packed left operand to the next, where it was not: no power of two, by which all rows of a
-/// tile would meet in a few sets of the cache.
-const PACKED_ROW: usize = DEPTH + 16;
+/// Floats behind a row of a packed left operand, where it was not: a vector's room, and no power of two from row to row,
+/// by which all rows of a tile would meet in a few sets of the cache.
+const BEHIND: usize = 16;
 
-/// Steps of k (lanes, each of one or two factors) that are done for all rows of a task before the next ones: the block of the panel (64 KiB) stays in
-/// the second-level cache. Accumulators go on through memory, so a chain is never cut.
-pub(super) const DEPTH: usize = 256;
+/// Steps of k (lanes, each of one or two factors) that are done for all rows of a task before the next ones: the block of
+/// the panel (64 KiB) stays in the second-level cache. Accumulators go on through memory, so a chain is never cut.
+const DEPTH: usize = 256;
+
+/// What is packed at once, at most: 17 MB of each operand.
+const MOST_STEPS: usize = 4 * DEPTH;
+const MOST_ROWS: usize = 16 * ROWS;
+const MOST_PANELS: usize = 64;
 
 /// `y[i, j] = start + Σ_k a[i, k] b[k, j]`, k ascending; y: `[rows, columns]`.
 pub(super) struct Product<'a> {
@@ -83,29 +85,52 @@ impl Start<'_> {
     }
 }
 
-/// Room for packed operands, on the stack of whoever packs them.
-#[repr(align(64))]
-struct Room {
-    b: MaybeUninit<[f32; DEPTH * PANEL]>,
-    a: MaybeUninit<[f32; ROWS * PACKED_ROW]>,
-}
-
 impl Product<'_> {
-    /// Tasks: a block of rows × one panel of columns, or a group of them.
+    /// Block by block. What must be packed is packed once, for all tasks of a block; a task is some rows × one panel.
     pub(super) fn run(&self, cores: &Cores) {
-        let panels = self.columns.div_ceil(PANEL);
-        let (rows, group) = match (self.a, cores.precision()) {
-            (Left::Natural(_), Precision::F32) => (ROWS, 1),
-            // Enough tasks for some threads, then few enough that packing the left operand hardly counts.
-            (Left::Natural(_), Precision::Mixed) => (ROWS, (panels / 6).clamp(1, GROUP)),
-            (Left::Transposed(_), _) => (FEWER_ROWS, GROUP),
+        let factors = cores.precision().factors();
+        let (packs_left, size) = match self.a {
+            Left::Natural(_) => (factors > 1, ROWS),
+            Left::Transposed(_) => (true, FEWER_ROWS),
         };
-        let blocks = self.rows.div_ceil(rows);
-        cores.run(blocks * panels.div_ceil(group), &|task| {
-            let (first, block) = (task / blocks * group, task % blocks);
-            let rows = self.rows * block / blocks..self.rows * (block + 1) / blocks;
-            part(cores, self, rows, first..panels.min(first + group));
-        });
+        let packs_right = factors > 1 || !matches!(self.b, Right::Panels(_));
+        let most = |packs: bool, most: usize| if packs { most } else { usize::MAX };
+        for rows in pieces(0..self.rows, most(packs_left, MOST_ROWS)) {
+            for k in pieces(0..self.depth, most(packs_left || packs_right, MOST_STEPS * factors)) {
+                let (blocks, steps) = (rows.len().div_ceil(size), k.len().div_ceil(factors));
+                let left = match self.a {
+                    Left::Natural(_) => rows.len() * (steps + BEHIND),
+                    Left::Transposed(_) => blocks * steps * PACKED_STEP,
+                };
+                let panels = 0..self.columns.div_ceil(PANEL);
+                let most_panels = most(packs_right, MOST_PANELS);
+                let right = panels.len().min(most_panels) * steps * PANEL;
+                let lens = [if packs_left { left } else { 0 }, if packs_right { right } else { 0 }];
+                with_scratch(lens, |[a, b]| {
+                    let packed = (Parts::new(a), Parts::new(b));
+                    let mut block =
+                        Block { product: self, rows: rows.clone(), blocks, k, steps, panels: 0..0, packed };
+                    if packs_left {
+                        cores.run(blocks, &|i| pack_left(cores, &block, i));
+                    }
+                    for panels in pieces(panels, most_panels) {
+                        block.panels = panels;
+                        // A panel that one task alone reads is packed by it, and still in its cache when it reads it.
+                        let beforehand = packs_right && blocks > 1;
+                        if beforehand {
+                            cores.run(block.panels.len(), &|panel| pack_right(cores, &block, panel));
+                        }
+                        cores.run(blocks * block.panels.len(), &|task| {
+                            let (panel, i) = (task / blocks, task % blocks);
+                            if packs_right && !beforehand {
+                                pack_right(cores, &block, panel);
+                            }
+                            part(cores, &block, i, panel);
+                        });
+                    }
+                });
+            }
+        }
     }
 
     /// The columns of a panel.
@@ -123,98 +148,130 @@ impl Product<'_> {
         }
         Some(start)
     }
+}
 
-    /// Where some rows of a begin at k, and how far apart rows and steps are.
-    #[inline(always)]
-    fn left<V: Lanes, F: Factors<V>>(
-        &self,
-        v: V,
-        room: &mut MaybeUninit<[f32; ROWS * PACKED_ROW]>,
-        rows: Range<usize>,
-        k: Range<usize>,
-    ) -> (*const f32, usize, usize) {
-        match self.a {
-            Left::Natural(a) if F::COUNT == 1 => {
-                (a[rows.start * self.depth + k.start..].as_ptr(), self.depth, 1)
+/// `range` in pieces of `size`; one that is empty, where it is.
+fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut next = Some(range.start);
+    std::iter::from_fn(move || {
+        let start = next?;
+        let end = range.end.min(start.saturating_add(size));
+        next = (end < range.end).then_some(end);
+        Some(start..end)
+    })
+}
+
+/// Some rows × some panels × some k of a product, and its operands as far as they had to be packed.
+struct Block<'a> {
+    product: &'a Product<'a>,
+    rows: Range<usize>,
+    /// Blocks of rows, one for each task of a panel.
+    blocks: usize,
+    k: Range<usize>,
+    /// Lanes that hold the factors of k.
+    steps: usize,
+    panels: Range<usize>,
+    packed: (Parts<'a, f32>, Parts<'a, f32>),
+}
+
+impl Block<'_> {
+    fn rows_of(&self, i: usize) -> Range<usize> {
+        let row = |i| self.rows.start + self.rows.len() * i / self.blocks;
+        row(i)..row(i + 1)
+    }
+
+    /// Where block of rows `i` lies packed, and how far apart rows and steps are.
+    fn left(&self, i: usize) -> (*mut f32, usize, usize) {
+        let start = self.packed.0.start();
+        match self.product.a {
+            Left::Natural(_) => {
+                let row = self.steps + BEHIND;
+                (start.wrapping_add((self.rows_of(i).start - self.rows.start) * row), row, 1)
             }
-            Left::Natural(a) => {
-                // SAFETY: there is room for ROWS rows of DEPTH steps and a vector more.
-                (
-                    unsafe { pack::shorten::<V, F, _>(v, room, PACKED_ROW, a, self.depth, k, rows) },
-                    PACKED_ROW,
-                    1,
-                )
-            }
-            Left::Transposed(a) => {
-                // SAFETY: there is room for DEPTH steps of FEWER_ROWS rows and a vector more.
-                (
-                    unsafe { pack::copy::<V, F, _>(v, room, PACKED_STEP, a, self.rows, k, rows) },
-                    1,
-                    PACKED_STEP,
-                )
-            }
+            Left::Transposed(_) => (start.wrapping_add(i * self.steps * PACKED_STEP), 1, PACKED_STEP),
         }
     }
 
-    /// Where a panel of b begins at k.
-    #[inline(always)]
-    fn right<V: Lanes, F: Factors<V>>(
-        &self,
-        v: V,
-        room: &mut MaybeUninit<[f32; DEPTH * PANEL]>,
-        panel: usize,
-        k: Range<usize>,
-    ) -> *const f32 {
-        let columns = self.columns_of(panel);
-        match self.b {
-            Right::Panels(b) => {
-                let panel = &b[panel * self.depth * PANEL..][..self.depth * PANEL];
-                match F::COUNT {
-                    1 => panel[k.start * PANEL..].as_ptr(),
-                    // SAFETY: there is room for DEPTH steps of PANEL columns.
-                    _ => unsafe { pack::copy::<V, F, _>(v, room, PANEL, panel, PANEL, k, 0..PANEL) },
-                }
-            }
-            // SAFETY: as above.
-            Right::Natural(b) => unsafe {
-                pack::copy::<V, F, _>(v, room, PANEL, b, self.columns, k, columns)
-            },
-            // SAFETY: as above.
-            Right::Transposed(b) => unsafe { pack::transpose::<V, F, _>(v, room, b, self.depth, k, columns) },
+    /// Where a panel lies packed.
+    fn right(&self, panel: usize) -> *mut f32 {
+        self.packed.1.start().wrapping_add(panel * self.steps * PANEL)
+    }
+}
+
+kernel_of_factors!(fn pack_left(block: &Block<'_>, i: usize) = pack_left_body);
+
+#[inline(always)]
+fn pack_left_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, i: usize) {
+    let ((to, row, step), rows, k) = (block.left(i), block.rows_of(i), block.k.clone());
+    // SAFETY: `run` made room for all steps of these rows, and a vector more behind each.
+    unsafe {
+        match block.product.a {
+            Left::Natural(a) => pack::shorten::<V, F>(v, to, row, a, block.product.depth, k, rows),
+            Left::Transposed(a) => pack::copy::<V, F>(v, to, step, a, block.product.rows, k, rows),
         }
     }
 }
 
-kernel_of_factors!(fn part(product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) = part_body);
+kernel_of_factors!(fn pack_right(block: &Block<'_>, panel: usize) = pack_right_body);
 
 #[inline(always)]
-fn part_body<V: Lanes, F: Factors<V>>(v: V, product: &Product<'_>, rows: Range<usize>, panels: Range<usize>) {
-    let mut room = Room { b: MaybeUninit::uninit(), a: MaybeUninit::uninit() };
-    for first in (0..product.depth.max(1)).step_by(DEPTH * F::COUNT) {
-        let k = first..(first + DEPTH * F::COUNT).min(product.depth);
-        let (a, a_row, a_step) = product.left::<V, F>(v, &mut room.a, rows.clone(), k.clone());
-        for panel in panels.clone() {
-            let columns = product.columns_of(panel);
-            let strip = Strip {
-                a,
-                a_row,
-                a_step,
-                b: product.right::<V, F>(v, &mut room.b, panel, k.clone()),
-                depth: k.len().div_ceil(F::COUNT),
-                y: product.y.start().wrapping_add(rows.start * product.columns + columns.start),
-                y_row: product.columns,
-                rows: rows.len(),
-                columns: columns.len(),
-                start: if first == 0 { product.start_of(columns) } else { None },
-            };
-            // SAFETY: shapes were asserted at the door: a and b hold these rows, steps and columns, and so does y, where
-            // they are this task's alone.
-            unsafe { strip.run::<V, F>(v) };
+fn pack_right_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, panel: usize) {
+    let (product, to, k) = (block.product, block.right(panel), block.k.clone());
+    let panel = block.panels.start + panel;
+    let columns = product.columns_of(panel);
+    // SAFETY: `run` made room for all steps of this panel.
+    unsafe {
+        match product.b {
+            Right::Panels(b) => {
+                let b = &b[panel * product.depth * PANEL..][..product.depth * PANEL];
+                pack::copy::<V, F>(v, to, PANEL, b, PANEL, k, 0..PANEL);
+            }
+            Right::Natural(b) => pack::copy::<V, F>(v, to, PANEL, b, product.columns, k, columns),
+            Right::Transposed(b) => pack::transpose::<V, F>(v, to, b, product.depth, k, columns),
         }
     }
-    if let Some(kind) = product.activation {
-        for (row, panel) in rows.flat_map(|row| panels.clone().map(move |panel| (row, panel))) {
-            let columns = product.columns_of(panel);
+}
+
+kernel_of_factors!(fn part(block: &Block<'_>, i: usize, panel: usize) = part_body);
+
+#[inline(always)]
+fn part_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, i: usize, panel: usize) {
+    let (product, rows, k) = (block.product, block.rows_of(i), block.k.clone());
+    let (a, a_row, a_step) = match product.a {
+        Left::Natural(a) if F::COUNT == 1 => {
+            (a[rows.start * product.depth + k.start..].as_ptr(), product.depth, 1)
+        }
+        _ => {
+            let (a, row, step) = block.left(i);
+            (a.cast_const(), row, step)
+        }
+    };
+    let columns = product.columns_of(block.panels.start + panel);
+    let b = match product.b {
+        Right::Panels(b) if F::COUNT == 1 => {
+            b[((block.panels.start + panel) * product.depth + k.start) * PANEL..].as_ptr()
+        }
+        _ => block.right(panel).cast_const(),
+    };
+    for first in (0..block.steps.max(1)).step_by(DEPTH) {
+        let strip = Strip {
+            a: a.wrapping_add(first * a_step),
+            a_row,
+            a_step,
+            b: b.wrapping_add(first * PANEL),
+            depth: block.steps.min(first + DEPTH) - first,
+            y: product.y.start().wrapping_add(rows.start * product.columns + columns.start),
+            y_row: product.columns,
+            rows: rows.len(),
+            columns: columns.len(),
+            start: if k.start + first == 0 { product.start_of(columns.clone()) } else { None },
+        };
+        // SAFETY: shapes were asserted at the door: a and b hold these rows, steps and columns, and so does y, where
+        // they are this task's alone.
+        unsafe { strip.run::<V, F>(v) };
+    }
+    if let Some(kind) = product.activation.filter(|_| k.end == product.depth) {
+        for row in rows {
             let start = row * product.columns + columns.start;
             // SAFETY: these columns of this row are this task's alone.
             let y = unsafe { product.y.part(start..start + columns.len()) };

@@ -171,6 +171,41 @@ fn backward_is_the_finite_difference() {
     }
 }
 
+/// Longer, wider and deeper than what is packed at once.
+#[test]
+fn products_go_on_from_block_to_block() {
+    for shape in [[3, 2100, 5], [300, 2100, 66], [300, 5, 4200], [2100, 3, 4300], [4300, 3, 70]] {
+        let case = Case::new(shape);
+        let Case { rows, inputs, outputs, .. } = case;
+        for cores in each() {
+            let what = format!("{} {shape:?}", name(&cores));
+            let [x, w, dy] = [&case.x, &case.w, &case.dy].map(|x| factors(cores.precision(), x));
+            let y = naive::linear(&x, &w, Some(&wide(&case.bias)), inputs);
+            assert_close(&what, &case.forward(&cores, Layout::Rows, None), &y, bound(inputs));
+            assert_same_bits(
+                &what,
+                &case.forward(&cores, Layout::Rows, Some(Activation::GeluTanh)),
+                &activated(&cores, &case.forward(&cores, Layout::Panels, None)),
+            );
+            let [dx, dw, _] = case.backward(&cores, Write::Set);
+            let expected = naive::linear(&dy, &transposed(&w, inputs), None, outputs);
+            assert_close(&format!("dx {what}"), &dx, &expected, bound(outputs));
+            let expected = naive::linear(&transposed(&dy, outputs), &transposed(&x, inputs), None, rows);
+            assert_close(&format!("dw {what}"), &dw, &expected, bound(rows));
+        }
+    }
+}
+
+fn transposed(x: &[f64], cols: usize) -> Vec<f64> {
+    (0..cols).flat_map(|j| x.iter().skip(j).step_by(cols).copied()).collect()
+}
+
+fn activated(cores: &Cores, x: &[f32]) -> Vec<f32> {
+    let mut y = vec![0.0; x.len()];
+    activate(cores, &mut y, x, Activation::GeluTanh);
+    y
+}
+
 #[test]
 fn one_row_is_many_rows_bit_for_bit() {
     for cores in each() {
@@ -208,9 +243,7 @@ fn fused_activation_is_the_activation_afterwards() {
         for shape in SHAPES {
             let case = Case::new(shape);
             let fused = case.forward(&cores, Layout::Rows, Some(Activation::GeluTanh));
-            let plain = case.forward(&cores, Layout::Rows, None);
-            let mut after = vec![0.0; plain.len()];
-            activate(&cores, &mut after, &plain, Activation::GeluTanh);
+            let after = activated(&cores, &case.forward(&cores, Layout::Rows, None));
             assert_same_bits(&format!("{} {shape:?}", name(&cores)), &fused, &after);
         }
     }
