@@ -73,7 +73,7 @@ class Runs:
 
 
 def unbiased():
-    gpt = model()
+    gpt = model(activation_function="gelu")
     with torch.no_grad():
         for name, parameter in gpt.named_parameters():
             if name.endswith(".bias"):

@@ -5,6 +5,7 @@
 Every line is `{"messages": [{"role", "content"}, …]}`: perhaps a system prompt, a request for one or two things that do
 occur in the story, the story; then, for about a third, a follow-up that the story answers, a request for another one, or
 thanks. A hero named in a system prompt is the story's hero, a wish for a short or a long story is met by its length.
+Where a name is asked for, the people of the story mostly bear other names than in the slice.
 """
 
 import argparse
@@ -15,11 +16,12 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import phrases
+from names import Names, rename
 from stories import stories
 from story_facts import facts, learn
 
 SHORT, LONG = 560, 1000
-USES = 3
+RENAMED = 0.75
 
 
 def bytes_of(messages):
@@ -35,14 +37,17 @@ def article(noun_phrase):
 
 
 class Teller:
-    """Draws conversations; every story is told at most `USES` times."""
+    """Draws conversations; every story is told at most `uses` times."""
 
-    def __init__(self, told, limit, seed):
-        self.told, self.limit = told, limit
+    def __init__(self, texts, limit, uses, seed):
+        self.words = learn(texts)
+        self.names = Names(texts, self.words)
+        self.told = [facts(text, self.words) for text in texts]
+        self.limit, self.uses = limit, uses
         self.random = random.Random(seed)
         self.used = Counter()
         self.about = defaultdict(list)
-        for index, story in enumerate(told):
+        for index, story in enumerate(self.told):
             for noun, _ in story.things:
                 self.about[noun].append(index)
 
@@ -54,19 +59,24 @@ class Teller:
 
     def conversation(self, index):
         """A conversation about story `index`, or None where it would grow too long."""
-        story = self.told[index]
+        story = self.renamed(self.told[index]) if self.chance(RENAMED) else self.told[index]
         system, named, length = self.system(story)
         messages = [say("system", system)] if system else []
         if self.chance(0.04):
             messages += [say("user", self.pick(phrases.GREETINGS)), say("assistant", self.pick(phrases.GREETED))]
         request, things = self.request(story, named, length)
+        if not named and not any(hero in request for hero in story.heroes):
+            story = self.told[index]
         messages += [say("user", request), say("assistant", story.text)]
         if bytes_of(messages) > self.limit:
             return None
         self.used[index] += 1
         if self.chance(0.4):
-            self.follow_up(messages, index, things, named, length)
+            self.follow_up(messages, index, story, things, named, length)
         return messages
+
+    def renamed(self, story):
+        return facts(rename(story.text, self.names.others(story.text, self.random, as_told=False)), self.words)
 
     def system(self, story):
         """A system prompt that this story obeys; whether it names the hero; the length that it asks for."""
@@ -96,7 +106,7 @@ class Teller:
         if story.heroes and not named and self.chance(0.3 if story.things else 0.9):
             heroes = " and ".join(story.heroes)
             parts.append(f"{story.kind} named {heroes}" if story.kind and self.chance(0.6) else heroes)
-        room = self.pick([1, 1, 2, 2, 2]) - len(parts)
+        room = self.pick([1, 2, 2, 2]) - len(parts)
         kind = story.kind if parts else ""
         candidates = [thing for thing in story.things if thing[0] not in kind][: 2 if room == 1 else 3]
         for noun, describing in self.random.sample(candidates, min(max(room, 0), len(candidates))):
@@ -105,20 +115,20 @@ class Teller:
             nouns.append(noun)
         return " and ".join(parts), nouns
 
-    def follow_up(self, messages, index, things, named, length):
+    def follow_up(self, messages, index, story, things, named, length):
         """One or two turns more, as far as they fit."""
-        another = self.another(index, things, named, length) if self.chance(0.35) else None
+        another = self.another(index, story, things, named, length) if self.chance(0.35) else None
         if another is not None:
-            noun, other = another
-            turns = [self.pick(phrases.ANOTHER).format(subject=article(noun)), self.told[other].text]
+            noun, other, text = another
+            turns = [self.pick(phrases.ANOTHER).format(subject=article(noun)), text]
         else:
-            questions = self.questions(self.told[index])
+            questions = self.questions(story)
             turns = self.pick(questions) if questions and self.chance(0.8) else self.thanks()
         added = [say("user", turns[0]), say("assistant", turns[1])]
         if bytes_of(messages + added) > self.limit:
             return
         if another is not None:
-            self.used[another[1]] += 1
+            self.used[other] += 1
         messages += added
         room = bytes_of(messages) + 80 <= self.limit
         if room and messages[-1]["content"] not in phrases.WELCOME and self.chance(0.15):
@@ -128,20 +138,26 @@ class Teller:
     def thanks(self):
         return self.pick(phrases.THANKS), self.pick(phrases.WELCOME)
 
-    def another(self, index, things, named, length):
-        """A thing of this story, and another story about it that obeys the same system prompt."""
-        first = self.told[index]
+    def another(self, index, first, things, named, length):
+        """A thing of the first story, and another story about it that obeys the same system prompt."""
         room = self.limit - len(first.text) - 200
         for noun in things:
             others = [
                 other for other in self.about[noun]
-                if other != index and self.used[other] < USES and len(self.told[other].text) < room
-                and (not named or self.told[other].heroes == first.heroes)
+                if other != index and self.used[other] < self.uses and len(self.told[other].text) < room
+                and (not named or self.can_be_about(self.told[other], first.heroes[0]))
                 and (length is None or length_of(self.told[other]) == length)
             ]
             if others:
-                return noun, self.pick(others)
+                other = self.pick(others)
+                text = self.told[other].text
+                return noun, other, rename(text, {self.told[other].heroes[0]: first.heroes[0]} if named else {})
         return None
+
+    def can_be_about(self, story, hero):
+        """Whether the one hero of `story` may bear the name `hero`."""
+        one = len(story.heroes) == 1 and hero not in story.text
+        return one and self.names.of.get(story.heroes[0], 1) == self.names.of.get(hero, 2)
 
     def questions(self, story):
         """Pairs of a question and its answer, from the story alone."""
@@ -190,16 +206,15 @@ def main():
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bytes", type=int, default=1700, help="longest conversation, all messages together")
-    parser.add_argument("--tell", type=int, default=2, help="conversations begun with each story")
+    parser.add_argument("--tell", type=int, default=4, help="conversations begun with each story")
     asked = parser.parse_args()
     if {p.name for p in asked.slices} & ({p.name for p in asked.held_out} | {"tinystories_10k_lines.txt"}):
         parser.error("a held-out slice cannot be trained on")
     texts = collect(asked.slices, asked.held_out)
-    words = learn(texts)
-    teller = Teller([facts(text, words) for text in texts], asked.bytes, asked.seed)
+    teller = Teller(texts, asked.bytes, asked.tell + asked.tell // 2, asked.seed)
     order = [index for index in range(len(texts)) for _ in range(asked.tell)]
     teller.random.shuffle(order)
-    told = [teller.conversation(index) for index in order if teller.used[index] < USES]
+    told = [teller.conversation(index) for index in order if teller.used[index] < teller.uses]
     made = [messages for messages in told if messages]
     made += [small_talk(teller) for _ in range(len(made) // 40)]
     teller.random.shuffle(made)

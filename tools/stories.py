@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """One clean training text out of slices of TinyStories.
 
-    tools/stories.py OUT.txt --held-out HELD.txt SLICE.txt...
+    tools/stories.py OUT.txt --held-out HELD.txt [--as-is] SLICE.txt...
 
-Typographic quotes and dashes become ASCII, broken stories at the ends of a slice and exact duplicates are dropped, and
-so is any story that also stands in the held-out text. Stories are separated by <|endoftext|>.
+Typographic quotes and dashes become ASCII and lines are trimmed, without --as-is; broken stories at the ends of a slice
+and exact duplicates are dropped, and so is any story that also stands in the held-out text. Stories are separated by
+<|endoftext|>.
 """
 
 import argparse
@@ -18,13 +19,18 @@ PLAIN = str.maketrans({"“": '"', "”": '"', "«": '"', "»": '"', "‘": "'",
 
 def stories(path):
     """The whole stories of a slice, cleaned."""
-    for text in Path(path).read_text(encoding="utf-8").split(SEPARATOR):
-        text = text.translate(PLAIN)
+    return (text for _, text in told_and_clean(path))
+
+
+def told_and_clean(path):
+    """The whole stories of a slice, as they stand and cleaned."""
+    for told in Path(path).read_text(encoding="utf-8").split(SEPARATOR):
+        text = told.translate(PLAIN)
         text = re.sub(r"[ \t]+", " ", text)
         text = re.sub(r" ?\n\s*", "\n", text).strip()
         whole = text[:1].isupper() or text[:1] == '"'
         if whole and text[-1:] in '.!?"' and len(text) > 80:
-            yield text
+            yield told.strip(), text
 
 
 def main():
@@ -32,17 +38,18 @@ def main():
     arguments.add_argument("out")
     arguments.add_argument("slices", nargs="+")
     arguments.add_argument("--held-out", required=True)
+    arguments.add_argument("--as-is", action="store_true")
     asked = arguments.parse_args()
     held = {re.sub(r"\W+", "", story) for story in stories(asked.held_out)}
     seen, kept, dropped = set(), [], 0
     for path in asked.slices:
-        for story in stories(path):
+        for told, story in told_and_clean(path):
             key = re.sub(r"\W+", "", story)
             if key in held or key in seen:
                 dropped += 1
                 continue
             seen.add(key)
-            kept.append(story)
+            kept.append(told if asked.as_is else story)
     Path(asked.out).write_text(f"\n{SEPARATOR}\n".join(kept) + "\n", encoding="utf-8")
     print(f"{len(kept)} stories kept, {dropped} duplicates or held out", file=sys.stderr)
 

@@ -150,7 +150,7 @@ def find_questions(story, heroes):
     if len(heroes) != 1:
         return []
     hero, found = heroes[0], []
-    thing = r"((?:a|an|some) (?:[a-z]+ ){0,2}?[a-z]+)(?=[.,!]| in | on | under | near | and | that | with | behind )"
+    thing = r"((?:a|an|some) (?:[a-z]+ ){0,2}?[a-z]+)(?=[.!]| in | on | under | near | and | that | with | behind )"
     patterns = [
         (rf"\b{hero} (?:\w+ )?found {thing}", f"What did {hero} find?", f"{hero} found {{}}."),
         (rf"\b{hero} (?:\w+ )?saw {thing}", f"What did {hero} see?", f"{hero} saw {{}}."),

@@ -1,6 +1,7 @@
 //! Embed: a row of a table for every id.
 
 use crate::add::add_to;
+use crate::lanes::{Lanes, kernel};
 use crate::linear::{Layout, Matrix, PANEL};
 use crate::pool::Parts;
 use crate::{Cores, Write};
@@ -40,12 +41,28 @@ pub fn embed_backward(cores: &Cores, dtable: &mut [f32], dy: &[f32], ids: &[u32]
     assert_eq!(dy.len(), ids.len() * cols);
     let dtable = Parts::new(dtable);
     cores.run(SHARES, &|share| {
-        for (dy, &id) in dy.chunks_exact(cols).zip(ids) {
-            if id as usize % SHARES == share {
-                let row = id as usize * cols;
+        let mut mine = (0..ids.len()).filter(|&r| ids[r] as usize % SHARES == share).peekable();
+        while let Some(r) = mine.next() {
+            let row = |r: usize| ids[r] as usize * cols;
+            if let Some(&next) = mine.peek() {
+                fetch(cores, &dy[next * cols..][..cols]);
                 // SAFETY: ids of this share are this task's alone.
-                add_to(cores, unsafe { dtable.part(row..row + cols) }, dy);
+                fetch(cores, unsafe { dtable.part(row(next)..row(next) + cols) });
             }
+            // SAFETY: as above.
+            add_to(cores, unsafe { dtable.part(row(r)..row(r) + cols) }, &dy[r * cols..][..cols]);
         }
     });
+}
+
+kernel!(
+    /// Asks for a row to be brought nearer while another one is at work: the machine cannot tell which comes next.
+    fn fetch(row: &[f32]) = fetch_body
+);
+
+#[inline(always)]
+fn fetch_body<V: Lanes>(v: V, row: &[f32]) {
+    for line in row.chunks(16) {
+        v.prefetch(line.as_ptr());
+    }
 }

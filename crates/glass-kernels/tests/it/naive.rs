@@ -29,8 +29,21 @@ pub fn norm(x: &[f64], gain: &[f64], bias: Option<&[f64]>, epsilon: f64) -> Vec<
     y
 }
 
-/// GELU in its tanh form.
+/// GELU: `x (1 + erf(x / √2)) / 2`, erf by a series of positive terms.
 pub fn gelu(x: f64) -> f64 {
+    let z = x.abs() / 2f64.sqrt();
+    let mut term = z;
+    let mut sum = 0.0;
+    for n in 1..400 {
+        sum += term;
+        term *= 2.0 * z * z / f64::from(2 * n + 1);
+    }
+    let erf = if z > 6.0 { 1.0 } else { 2.0 / std::f64::consts::PI.sqrt() * (-z * z).exp() * sum };
+    0.5 * x * (1.0 + erf.copysign(x))
+}
+
+/// GELU in its tanh form.
+pub fn gelu_tanh(x: f64) -> f64 {
     0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
 }
 

@@ -16,7 +16,8 @@ use crate::{Error, Result};
 /// No `config.json` is longer.
 pub(crate) const LONGEST: u64 = 1 << 20;
 
-/// How `transformers` calls the tanh form of GELU.
+/// How `transformers` calls GELU, and its tanh form.
+const GELU: &str = "gelu";
 const GELU_TANH: &str = "gelu_new";
 
 impl Config {
@@ -103,10 +104,12 @@ impl Config {
     /// that begins and ends a text.
     pub fn to_json(&self, dtype: &str, end_of_text: Option<u32>) -> String {
         let Norm::Layer { epsilon } = self.norm;
-        let Activation::GeluTanh = self.activation;
         let gpt2 = self.can_export().is_ok();
         let mut all = json!({
-            "activation_function": GELU_TANH,
+            "activation_function": match self.activation {
+                Activation::Gelu => GELU,
+                Activation::GeluTanh => GELU_TANH,
+            },
             "architectures": [if gpt2 { "GPT2LMHeadModel" } else { "GlassLMHeadModel" }],
             "attn_pdrop": 0.0,
             "bos_token_id": end_of_text,
@@ -206,6 +209,9 @@ fn unchanged(object: &Object) -> Result<()> {
 fn activation(object: &Object) -> Result<Activation> {
     match object.text("activation_function")? {
         None | Some(GELU_TANH | "gelu_pytorch_tanh") => Ok(Activation::GeluTanh),
-        Some(other) => Err(object.wrong("activation_function", &json!(other), &format!("{GELU_TANH:?}"))),
+        Some(GELU) => Ok(Activation::Gelu),
+        Some(other) => {
+            Err(object.wrong("activation_function", &json!(other), &format!("{GELU:?} or {GELU_TANH:?}")))
+        }
     }
 }

@@ -1,14 +1,15 @@
 //! nanoGPT's checkpoints (`ckpt.pt`), as its `train.py` saves them (<https://github.com/karpathy/nanoGPT>): a dictionary
 //! with the shape under `model_args` and the tensors under `model`; the optimiser and the run's settings are not read.
 //!
-//! Matrices are `[outputs, inputs]`. The file does not say which form of GELU the model learned with; it is run in the
-//! tanh form, as GPT-2 is. nanoGPT's own code has computed the exact form since 2023, which differs by less than 0.0005.
+//! Matrices are `[outputs, inputs]`. The file does not say which form of GELU the model learned with. nanoGPT's first
+//! versions, which knew no `bias`, computed the tanh form; today's compute the exact one, and so it is taken.
 
 use super::names::{EMBEDDING, PREFIX, UNEMBEDDING};
 use super::pickle::Value;
 use super::safetensors::Tensor;
 use super::torch::Archive;
 use crate::config::object::{LARGEST, short};
+use crate::config::Activation;
 use crate::{Config, Error, Result};
 
 /// What `torch.compile` puts before every name.
@@ -69,13 +70,12 @@ fn config(name: &str, archive: &Archive<'_>, arguments: Value<'_>) -> Result<Con
         return Err(wrong(format!("n_embd {width} cannot be cut into n_head {heads} heads of equal size")));
     }
     let sizes = Config::gpt2(size("vocab_size")?, size("block_size")?, width, size("n_layer")?, heads);
-    let bias = match argument("bias") {
-        Some((_, Value::Bool(bias))) => *bias,
+    let config = match argument("bias") {
+        Some((_, Value::Bool(bias))) => Config { bias: *bias, activation: Activation::Gelu, ..sizes },
         Some(_) => return Err(wrong("bias is neither true nor false".into())),
         // The first versions had no choice.
-        None => true,
+        None => sizes,
     };
-    let config = Config { bias, ..sizes };
     config.check().map_err(|error| wrong(error.to_string()))?;
     Ok(config)
 }

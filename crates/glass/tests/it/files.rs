@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use glass::backend::Cpu;
-use glass::config::Mask;
+use glass::config::{Activation, Mask};
 use glass::generate::Runner;
 use glass::model::Gpt;
 use glass::plan::Plan;
@@ -170,6 +170,16 @@ fn a_plan_that_gpt2_cannot_express_is_marked_and_comes_back() {
     config = Config { heads: glass_kernels::attend::Heads { query: 4, key: 2, size: 3 }, ..config };
     let json = config.to_json("float32", None);
     assert_eq!(Config::from_json("config.json", json.as_bytes()).unwrap(), config);
+}
+
+#[test]
+fn either_gelu_comes_back() {
+    for (activation, name) in [(Activation::Gelu, "\"gelu\""), (Activation::GeluTanh, "\"gelu_new\"")] {
+        let config = Config { activation, ..Config::gpt2(9, 4, 8, 2, 2) };
+        let json = config.to_json("float32", None);
+        assert!(json.contains(name) && config.can_export().is_ok(), "{json}");
+        assert_eq!(Config::from_json("config.json", json.as_bytes()).unwrap(), config);
+    }
 }
 
 #[test]

@@ -28,7 +28,6 @@ fn configs_that_are_something_else_are_refused_by_name() {
         ("\"gpt2\"", "\"llama\"", "model_type is \"llama\""),
         ("GPT2LMHeadModel", "GPT2ForSequenceClassification", "GPT2ForSequenceClassification"),
         ("gelu_new", "relu", "activation_function is \"relu\""),
-        ("gelu_new", "gelu", "activation_function is \"gelu\""),
         ("\"scale_attn_weights\": true", "\"scale_attn_weights\": false", "scale_attn_weights is false"),
         ("layer_idx\": false", "layer_idx\": true", "scale_attn_by_inverse_layer_idx is true"),
         ("\"add_cross_attention\": false", "\"add_cross_attention\": true", "add_cross_attention is true"),
