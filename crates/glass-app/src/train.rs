@@ -51,7 +51,8 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     let cpu = Arc::new(cpu);
     let budget = Budget::of(&subject.config, args, cpu.cores().threads());
     if args.run.plan {
-        let speed = Speed::measured(&budget.asked, &args.run.settings(1), &cpu, roof, &args.out)?;
+        let tokens = plan::tokens_per_step(&budget.asked, &sets.train);
+        let speed = Speed::measured(&budget.asked, tokens, &args.run.settings(1), &cpu, roof, &args.out)?;
         let settings = settings(args, &subject, &sets, &|_| Ok(speed.step))?;
         settings.check()?;
         return plan::show(args, &budget, &settings, &sets, roof, &speed);
@@ -119,8 +120,9 @@ fn learner(
     let mut learner = Learner::keeping(args.run.keep(), cpu.clone(), config, batch * config.context, batch)?;
     match &subject.from {
         Some(folder) => {
-            folder.check(learner.plan())?;
-            learner.load(&|spec, into| folder.read(spec, into))?;
+            let (_, known) = Gpt::plan(folder.config());
+            folder.check(&known)?;
+            learner.load(&|spec, into| subject::read(folder, &known, spec, into))?;
         }
         None => learner.initialise(settings.seed),
     }

@@ -9,7 +9,7 @@ use glass::train::settings::Settings;
 use glass_kernels::roof;
 use serde_json::json;
 
-use super::budget::Budget;
+use super::budget::{Asked, Budget};
 use super::data::{Sets, describe};
 use super::room;
 use super::speed::Speed;
@@ -105,6 +105,18 @@ fn lcm(a: u64, b: u64) -> u64 {
     (a / x).saturating_mul(b)
 }
 
+/// Tokens of a step: of windows that are full, or of conversations as long as they are on average.
+pub fn tokens_per_step(asked: &Asked, set: &Set) -> u64 {
+    let full = asked.tokens_per_step();
+    match &set.samples {
+        Samples::Stream(_) => full,
+        Samples::Chats(chats) => {
+            let positions = (chats.len() * asked.config.context).max(1);
+            (full as f64 * (set.tokens() - chats.len()) as f64 / positions as f64) as u64
+        }
+    }
+}
+
 /// Shows it.
 pub fn show(
     args: &TrainArgs,
@@ -114,7 +126,7 @@ pub fn show(
     roof: f64,
     speed: &Speed,
 ) -> Result<(), Fail> {
-    let per_step = budget.asked.tokens_per_step();
+    let per_step = tokens_per_step(&budget.asked, &sets.train);
     let step = budget.flops_to_learn as f64 * per_step as f64;
     let (tokens, flops) = (per_step.saturating_mul(settings.steps), step * settings.steps as f64);
     let time = Time::of(args, settings, sets.validation.as_ref(), speed);

@@ -87,9 +87,10 @@ pub struct Speed {
 }
 
 impl Speed {
-    /// Measures; checkpoints in the folder nearest to `out`, where nothing stays.
+    /// Measures, for steps of `tokens` tokens; checkpoints in the folder nearest to `out`, where nothing stays.
     pub fn measured(
         asked: &Asked,
+        tokens: u64,
         settings: &Settings,
         cpu: &Arc<Cpu>,
         roof: f64,
@@ -122,7 +123,7 @@ impl Speed {
         let larger = Census::of(&asked.config).stored as f64 / Census::of(config).stored as f64;
         let per_token = more / rows as f64;
         Ok(Speed {
-            step: pass * per_token * asked.tokens_per_step() as f64 + (single - pass) * larger,
+            step: pass * per_token * tokens as f64 + (single - pass) * larger,
             evaluate: evaluate * per_token,
             save: save.map(|seconds| seconds * larger),
             context: asked.config.context,

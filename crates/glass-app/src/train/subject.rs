@@ -2,7 +2,7 @@
 
 use glass::Config;
 use glass::config::preset::Preset;
-use glass::plan::Plan;
+use glass::plan::{Plan, Spec};
 use glass::tokens::chat::{DEFAULT_SPECIALS, Template, default_template};
 use glass::tokens::{END_OF_TEXT, Learn, Tokenizer};
 use glass::weights::dtype::Dtype;
@@ -53,14 +53,15 @@ impl Subject {
             tokenizer = Some(vocabulary(shape, &mut raw)?);
         }
         let chats = !args.data.chat.is_empty();
-        if chats && from.is_none() {
+        let own = from.as_ref().map(Folder::template).transpose()?.flatten();
+        if chats && own.is_none() {
             tokenizer = tokenizer.map(|tokenizer| tokenizer.with_specials(&DEFAULT_SPECIALS)).transpose()?;
         }
-        let config = match &from {
-            Some(folder) => folder.config().clone(),
-            None => config(shape, tokenizer.as_ref())?,
+        let config = match (&from, &tokenizer) {
+            (Some(folder), Some(tokenizer)) if chats => grown(folder.config(), tokenizer),
+            (Some(folder), _) => folder.config().clone(),
+            (None, tokenizer) => config(shape, tokenizer.as_ref())?,
         };
-        let own = from.as_ref().map(Folder::template).transpose()?.flatten();
         let template = match own {
             None if chats => Some(default(tokenizer.as_ref())?),
             own => own,
@@ -121,16 +122,42 @@ fn generation(
     Ok(Some(advice))
 }
 
+/// The shape with room for the marks of conversations, where the model's rows are too few for them.
+fn grown(config: &Config, tokenizer: &Tokenizer) -> Config {
+    let (rows, tokens) = (config.vocabulary, tokenizer.vocabulary_size());
+    if tokens > rows {
+        let new = tokens - rows;
+        say(&format!(
+            "the model knows no marks of conversations: {new} tokens are added to its vocabulary of {}",
+            number(rows as u64)
+        ));
+    }
+    Config { vocabulary: rows.max(tokens), ..config.clone() }
+}
+
+/// A parameter of the model to begin with, whose own plan is `known`. Rows for tokens that it does not know become the mean of all others, so that
+/// at first they are neither probable nor impossible (Hewitt 2021, "Initializing New Word Embeddings").
+pub fn read(folder: &Folder, known: &Plan, spec: &Spec, into: &mut [f32]) -> glass::Result<()> {
+    let of_file = known.specs.iter().find(|known| known.name == spec.name).unwrap_or(spec);
+    let (old, new) = into.split_at_mut(of_file.rows * of_file.cols);
+    folder.read(of_file, old)?;
+    for row in new.chunks_mut(spec.cols) {
+        for (j, value) in row.iter_mut().enumerate() {
+            let column = old.iter().skip(j).step_by(spec.cols);
+            *value = (column.map(|&x| f64::from(x)).sum::<f64>() / of_file.rows as f64) as f32;
+        }
+    }
+    Ok(())
+}
+
 /// ChatML, for a vocabulary that has its marks.
 fn default(tokenizer: Option<&Tokenizer>) -> Result<Template, Fail> {
-    let has = |text: &str| tokenizer.is_some_and(|tokenizer| tokenizer.special(text).is_some());
-    if let Some(missing) = DEFAULT_SPECIALS.into_iter().find(|special| !has(special)) {
-        return Err(Fail::asked(format!(
-            "--from: the model has neither a chat template nor the token {missing}; train one from text with this \
-             program first, its vocabulary has room for conversations"
-        )));
-    }
-    let end = has(END_OF_TEXT).then_some(END_OF_TEXT);
+    let Some(tokenizer) = tokenizer else {
+        return Err(Fail::asked(
+            "--from: the model has no vocabulary, and conversations are text; put its tokenizer.json beside it",
+        ));
+    };
+    let end = tokenizer.end_of_text().map(|_| END_OF_TEXT);
     Ok(Template::new(default_template(), end, end)?)
 }
 

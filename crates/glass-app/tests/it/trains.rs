@@ -168,6 +168,57 @@ fn a_tuned_model_tells_other_tools_where_an_answer_ends() {
 }
 
 #[test]
+fn a_model_without_marks_of_conversations_is_given_them() {
+    let scratch = Scratch::new("grown");
+    let folder = &scratch.0;
+    fs::write(folder.join("book.txt"), book()).unwrap();
+    let line = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"assistant\",\"content\":\"Ho ho\"}]}\n";
+    fs::write(folder.join("talk.jsonl"), line.repeat(8)).unwrap();
+    let run = |arguments: &[&str]| {
+        let done = glass(folder, arguments, b"");
+        assert_eq!(done.status, 0, "{}", done.stderr);
+        done
+    };
+    run(&["tokenizer", "learn", "--vocab", "300", "--out", "plain", "book.txt"]);
+    let tiny = &TINY[..];
+    run(&[&["train", "--data", "book.txt", "--tokenizer", "plain", "--steps", "2", "--out", "m"], tiny]
+        .concat());
+    let tuned = run(&[
+        "train",
+        "--from",
+        "m",
+        "--chat",
+        "talk.jsonl",
+        "--steps",
+        "1",
+        "--lr",
+        "1e-9",
+        "--val-fraction",
+        "0",
+        "--out",
+        "t",
+    ]);
+    assert!(tuned.stderr.contains("2 tokens are added to its vocabulary of 300"), "{}", tuned.stderr);
+
+    let open = |name: &str| {
+        let model = ::glass::weights::folder::Folder::open(&folder.join(name)).unwrap();
+        let (_, plan) = ::glass::model::Gpt::plan(model.config());
+        let table = plan.specs.iter().find(|spec| spec.name == "embedding.token.weight").unwrap();
+        let mut rows = vec![0.0; table.rows * table.cols];
+        model.read(table, &mut rows).unwrap();
+        (rows, table.cols)
+    };
+    let ((before, width), (after, _)) = (open("m"), open("t"));
+    assert_eq!(after.len(), before.len() + 2 * width);
+    for (i, &got) in after.iter().enumerate() {
+        let mean = || before.iter().skip(i % width).step_by(width).sum::<f32>() / 300.0;
+        let expected = before.get(i).copied().unwrap_or_else(mean);
+        assert!((got - expected).abs() < 1e-5, "number {i} is {got}, expected {expected}");
+    }
+    run(&["chat", "-m", "t", "--once", "Hi", "--tokens", "2"]);
+}
+
+#[test]
 fn shards_are_made_once_and_the_card_says_what_was_learned_from() {
     let scratch = Scratch::new("shards");
     let folder = &scratch.0;

@@ -55,7 +55,8 @@ fn backward_is_the_slope() {
                 let flat = if wide > 0.0 { 1.0 } else { 0.0 };
                 let difference = (oracle(wide + h) - oracle(wide - h)) / (2.0 * h);
                 let expected = if wide.abs() > 12.0 { flat } else { difference };
-                let what = format!("slope of {kind:?} at {x} is {d}, expected {expected} ({:?})", cores.isa());
+                let what =
+                    format!("slope of {kind:?} at {x} is {d}, expected {expected} ({:?})", cores.isa());
                 assert!((d - expected).abs() <= 2e-6, "{what}");
             }
         }

@@ -8,8 +8,8 @@ use super::names::{EMBEDDING, PREFIX, UNEMBEDDING};
 use super::pickle::Value;
 use super::safetensors::Tensor;
 use super::torch::Archive;
-use crate::config::object::{LARGEST, short};
 use crate::config::Activation;
+use crate::config::object::{LARGEST, short};
 use crate::{Config, Error, Result};
 
 /// What `torch.compile` puts before every name.
