@@ -69,7 +69,7 @@ fn normal<V: Lanes>(v: V, x: V) -> (V, V) {
     let e = exp(v, x * x * v.splat(-0.5));
     let t = one / x.max(zero - x).mul_add(v.splat(0.231_641_9), one);
     let q = v.splat(0.530_702_7).mul_add(t, v.splat(-0.726_576));
-    let q = q.mul_add(t, v.splat(0.710_706_87));
+    let q = q.mul_add(t, v.splat(0.710_706_9));
     let q = q.mul_add(t, v.splat(-0.142_248_37));
     let q = q.mul_add(t, v.splat(0.127_414_8));
     let tail = q * t * e;
