@@ -8,7 +8,9 @@ use crate::close::{assert_same_bits, each_isa};
 use crate::naive::{gelu, gelu_tanh};
 
 /// Every non-linearity with its oracle, and its error in 2⁻²⁴ × |x|.
-const KINDS: [(Activation, fn(f64) -> f64, f64); 2] = [(Gelu, gelu, 8.0), (GeluTanh, gelu_tanh, 4.0)];
+const KINDS: [(Activation, Oracle, f64); 2] = [(Gelu, gelu, 8.0), (GeluTanh, gelu_tanh, 4.0)];
+
+type Oracle = fn(f64) -> f64;
 
 /// Every magnitude there is, both signs, densest between -20 and 20.
 fn everywhere() -> Vec<f32> {
