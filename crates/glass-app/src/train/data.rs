@@ -67,7 +67,7 @@ impl Raw {
         let endings: &[&str] = match (data.chat.is_empty(), width) {
             (false, _) => &["jsonl", "ndjson"],
             (true, Some(_)) => &["bin"],
-            (true, None) => &["txt", "jsonl", "ndjson"],
+            (true, None) => &TEXT,
         };
         let (train, validation) = find(data, endings)?;
         let seed = args.run.seed;
@@ -147,14 +147,28 @@ impl Raw {
     }
 }
 
+/// How files of text end.
+const TEXT: [&str; 3] = ["txt", "jsonl", "ndjson"];
+
+/// The first shard that a path names: itself, or one in a folder without text.
+fn shard(path: &PathBuf) -> Option<PathBuf> {
+    if !path.is_dir() {
+        return path.extension().is_some_and(|ending| ending == "bin").then(|| path.clone());
+    }
+    let holds = |endings| files::find(std::slice::from_ref(path), endings).ok().map(|(files, _)| files);
+    match holds(&TEXT) {
+        Some(_) => None,
+        None => holds(&["bin"])?.into_iter().next(),
+    }
+}
+
 /// Bytes of an id: as was asked, or as the header of a shard that was named says.
 fn width(data: &DataArgs) -> Result<Option<ids::Width>, Fail> {
-    let shard = data.data.iter().find(|path| path.extension().is_some_and(|ending| ending == "bin"));
-    match (data.bin, shard) {
+    match (data.bin, data.data.iter().find_map(shard)) {
         (Some(Width::U16), _) => Ok(Some(ids::Width::U16)),
         (Some(Width::U32), _) => Ok(Some(ids::Width::U32)),
         (None, None) => Ok(None),
-        (None, Some(path)) => match llm_c::width(path)? {
+        (None, Some(path)) => match llm_c::width(&path)? {
             Some(width) => Ok(Some(width)),
             None => Err(Fail::asked(format!(
                 "--bin: {} has no header of llm.c's, which would tell the width of its ids; give --bin u16 or --bin u32",

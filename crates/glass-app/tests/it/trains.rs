@@ -168,6 +168,24 @@ fn a_tuned_model_tells_other_tools_where_an_answer_ends() {
 }
 
 #[test]
+fn a_folder_of_llm_c_shards_needs_no_width() {
+    let scratch = Scratch::new("llm_c");
+    let folder = &scratch.0;
+    fs::create_dir(folder.join("shards")).unwrap();
+    for part in 0..2 {
+        let mut file = [20_240_520u32, 1, 500].map(u32::to_le_bytes).concat();
+        file.resize(1024, 0);
+        file.extend((0..500u16).flat_map(|i| (i * 7 % 300 + part).to_le_bytes()));
+        fs::write(folder.join(format!("shards/{part}.bin")), file).unwrap();
+    }
+    let run = ["train", "--data", "shards", "--steps", "2", "--out", "m", "--json"];
+    let tiny = TINY.map(|argument| if argument == "300" { "302" } else { argument });
+    let done = glass(folder, &[&run[..], &tiny].concat(), b"");
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("2 files: 900 tokens to learn from"), "{}", done.stderr);
+}
+
+#[test]
 fn a_model_without_marks_of_conversations_is_given_them() {
     let scratch = Scratch::new("grown");
     let folder = &scratch.0;
