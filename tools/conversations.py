@@ -5,7 +5,9 @@
 Every line is `{"messages": [{"role", "content"}, …]}`: perhaps a system prompt, a request for one or two things that do
 occur in the story, the story; then, for about a third, a follow-up that the story answers, a request for another one, or
 thanks. A hero named in a system prompt is the story's hero, a wish for a short or a long story is met by its length.
-Where a name is asked for, the people of the story mostly bear other names than in the slice.
+Where a name is asked for, the people of the story mostly bear other names than in the slice, and many a thing that is
+asked for is exchanged for one of its kind, so that a request must be read. With --plain N, every story stands N times
+among them as a plain text, {"text"}, as it is.
 """
 
 import argparse
@@ -16,12 +18,14 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import phrases
+from kin import Kin, exchange
 from names import Names, rename
-from stories import stories
+from stories import stories, told_and_clean
 from story_facts import facts, learn
 
 SHORT, LONG = 560, 1000
 RENAMED = 0.75
+EXCHANGED = 0.4
 
 
 def bytes_of(messages):
@@ -42,6 +46,7 @@ class Teller:
     def __init__(self, texts, limit, uses, seed):
         self.words = learn(texts)
         self.names = Names(texts, self.words)
+        self.kin = Kin(texts, self.words)
         self.told = [facts(text, self.words) for text in texts]
         self.limit, self.uses = limit, uses
         self.random = random.Random(seed)
@@ -67,6 +72,7 @@ class Teller:
         request, things = self.request(story, named, length)
         if not named and not any(hero in request for hero in story.heroes):
             story = self.told[index]
+        request, story, things = self.exchanged(request, story, things)
         messages += [say("user", request), say("assistant", story.text)]
         if bytes_of(messages) > self.limit:
             return None
@@ -77,6 +83,18 @@ class Teller:
 
     def renamed(self, story):
         return facts(rename(story.text, self.names.others(story.text, self.random, as_told=False)), self.words)
+
+    def exchanged(self, request, story, things):
+        """The same with some of the things exchanged, and the things that are left as they were."""
+        left = []
+        for noun in things:
+            other = self.kin.other(noun, request + story.text, self.random) if self.chance(EXCHANGED) else None
+            if other is None:
+                left.append(noun)
+            else:
+                request = exchange(request, noun, other)
+                story = facts(exchange(story.text, noun, other), self.words)
+        return request, story, left
 
     def system(self, story):
         """A system prompt that this story obeys; whether it names the hero; the length that it asks for."""
@@ -189,11 +207,19 @@ def usable(story):
     return story.isascii() and story.count('"') % 2 == 0
 
 
-def collect(paths, held_out):
-    """The stories of `paths`, each once, without what is held out."""
-    def letters(story):
-        return re.sub(r"\W+", "", story)
+def letters(story):
+    return re.sub(r"\W+", "", story)
 
+
+def as_they_are(paths, held_out):
+    """All stories of `paths`, not cleaned, each once, without what is held out."""
+    held = {letters(story) for path in held_out for story in stories(path)}
+    kept = {letters(story): told for path in paths for told, story in told_and_clean(path)}
+    return [told for key, told in kept.items() if key not in held]
+
+
+def collect(paths, held_out):
+    """The stories of `paths` that can be talked about, cleaned, each once, without what is held out."""
     held = {letters(story) for path in held_out for story in stories(path)}
     kept = {letters(story): story for path in paths for story in stories(path) if usable(story)}
     return [story for key, story in kept.items() if key not in held]
@@ -207,6 +233,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bytes", type=int, default=1700, help="longest conversation, all messages together")
     parser.add_argument("--tell", type=int, default=4, help="conversations begun with each story")
+    parser.add_argument("--plain", type=int, default=0, help="how often each story stands as a plain text too")
     asked = parser.parse_args()
     if {p.name for p in asked.slices} & ({p.name for p in asked.held_out} | {"tinystories_10k_lines.txt"}):
         parser.error("a held-out slice cannot be trained on")
@@ -217,9 +244,11 @@ def main():
     told = [teller.conversation(index) for index in order if teller.used[index] < teller.uses]
     made = [messages for messages in told if messages]
     made += [small_talk(teller) for _ in range(len(made) // 40)]
-    teller.random.shuffle(made)
+    lines = [{"messages": messages} for messages in made]
+    lines += [{"text": text} for text in as_they_are(asked.slices, asked.held_out)] * asked.plain
+    teller.random.shuffle(lines)
     with asked.out.open("w", encoding="utf-8") as out:
-        out.writelines(json.dumps({"messages": messages}) + "\n" for messages in made)
+        out.writelines(json.dumps(line) + "\n" for line in lines)
     count(texts, teller, made)
 
 

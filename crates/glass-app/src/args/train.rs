@@ -46,7 +46,8 @@ pub struct DataArgs {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
 
-    /// Conversations, {"messages":[{"role","content"}]} a line; only what the assistant says is learned
+    /// Conversations, {"messages":[{"role","content"}]} a line; only what the assistant says is learned. Lines {"text"}
+    /// among them are learned whole, so that a model keeps what it knew
     #[arg(long, value_name = "FILE.jsonl", num_args = 1..)]
     pub chat: Vec<PathBuf>,
 

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use glass::tokens::{Learn, Tokenizer};
+use glass::tokens::{Learn, Special, Tokenizer};
 use glass::train::card::{Card, Share, Split};
-use glass::train::chats::{self, Conversation};
+use glass::train::chats::{self, Line, Told};
 use glass::train::corpus::{Dropped, Source};
 use glass::train::data::{Reading, Remark};
 use glass::train::prepare::{Encoding, Prepared};
@@ -36,9 +36,9 @@ pub enum Raw {
     /// Conversations.
     Chats {
         /// To learn from.
-        train: Vec<Conversation>,
+        train: Vec<Line>,
         /// To validate on.
-        validation: Vec<Conversation>,
+        validation: Vec<Line>,
         /// Files they stand in.
         files: usize,
     },
@@ -224,8 +224,8 @@ fn told<T>((found, remarks): (T, Vec<Remark>)) -> T {
 }
 
 /// What everybody says in conversations.
-fn said(conversations: &[Conversation]) -> impl Iterator<Item = &str> {
-    conversations.iter().flat_map(|one| one.messages.iter().map(|message| message.content.as_str()))
+fn said(conversations: &[Line]) -> impl Iterator<Item = &str> {
+    conversations.iter().flat_map(|line| line.told.texts())
 }
 
 fn known(subject: &Subject) -> Result<&Tokenizer, Fail> {
@@ -237,11 +237,20 @@ fn known(subject: &Subject) -> Result<&Tokenizer, Fail> {
 }
 
 /// Conversations as a set, and how many are left out.
-fn conversations(conversations: &[Conversation], subject: &Subject) -> Result<(Set, usize), Fail> {
+fn conversations(conversations: &[Line], subject: &Subject) -> Result<(Set, usize), Fail> {
     let tokenizer = known(subject)?;
     let template =
         subject.template.as_ref().ok_or_else(|| Fail::asked("--chat: there is no chat template"))?;
-    let encode = |messages: &[_]| template.tokens(messages, tokenizer);
+    let encode = |told: &Told| match told {
+        Told::Conversation(messages) => template.tokens(messages, tokenizer),
+        Told::Text(text) => {
+            let end = || subject.end_of_text();
+            let text = tokenizer.encode(text, Special::Plain);
+            let ids: Vec<u32> = end().into_iter().chain(text).chain(end()).collect();
+            let learned = vec![true; ids.len()];
+            Ok((ids, learned))
+        }
+    };
     let length = length(tokenizer);
     let (set, cut) = chats::set(conversations, subject.config.context, &encode, Some(&length))?;
     if cut.shortened > 0 {

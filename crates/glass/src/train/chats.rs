@@ -1,10 +1,11 @@
 //! Conversations to samples: lines of `{"messages": [{"role", "content"}, …]}`, of which only what the assistant says
-//! is learned.
+//! is learned; and among them plain texts, `{"text"}`, learned whole, so that a model does not forget what it knew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde_json::Value;
 
 use super::data::{Remark, json_lines, utf8};
 use super::random::Random;
@@ -12,20 +13,40 @@ use super::set::{Chat, Samples, Set};
 use crate::tokens::chat::Message;
 use crate::{Error, Result};
 
-/// A conversation, and where it stands: `file:line`.
+/// A line, and where it stands: `file:line`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conversation {
+pub struct Line {
     /// For errors.
     pub place: String,
-    /// Its turns.
-    pub messages: Vec<Message>,
+    /// What it holds.
+    pub told: Told,
+}
+
+/// What a line holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A conversation's turns.
+    Conversation(Vec<Message>),
+    /// A plain text.
+    Text(String),
+}
+
+impl Told {
+    /// Its texts, one after another.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let (messages, text) = match self {
+            Told::Conversation(messages) => (messages.as_slice(), None),
+            Told::Text(text) => (&[][..], Some(text.as_str())),
+        };
+        messages.iter().map(|message| message.content.as_str()).chain(text)
+    }
 }
 
 /// Who may speak. A misspelt role would be learned as it is spelt, and its words never as an answer.
 const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 
 /// Reads files of conversations.
-pub fn read(files: &[PathBuf]) -> Result<(Vec<Conversation>, Vec<Remark>)> {
+pub fn read(files: &[PathBuf]) -> Result<(Vec<Line>, Vec<Remark>)> {
     let (mut conversations, mut remarks) = (Vec::new(), Vec::new());
     for path in files {
         let bytes = fs::read(path).map_err(|error| Error::io("cannot read", path, error))?;
@@ -38,13 +59,17 @@ pub fn read(files: &[PathBuf]) -> Result<(Vec<Conversation>, Vec<Remark>)> {
     Ok((conversations, remarks))
 }
 
-fn add(conversations: &mut Vec<Conversation>, path: &Path, bytes: Vec<u8>) -> Result<()> {
+fn add(conversations: &mut Vec<Line>, path: &Path, bytes: Vec<u8>) -> Result<()> {
     let text = utf8(path, bytes)?;
     for (number, object) in json_lines(path, text.trim_start_matches('\u{feff}')) {
         let (place, mut object) = (format!("{}:{number}", path.display()), object?);
         let Some(messages) = object.remove("messages") else {
-            let why = "no field \"messages\" in this line; a conversation is {\"messages\":[{\"role\",\"content\"}]}";
-            return Err(Error::invalid(place, why));
+            let Some(Value::String(text)) = object.remove("text") else {
+                let why = "no field \"messages\" in this line; a conversation is {\"messages\":[{\"role\",\"content\"}]}";
+                return Err(Error::invalid(place, why));
+            };
+            conversations.push(Line { place, told: Told::Text(text) });
+            continue;
         };
         let messages: Vec<Message> = serde_json::from_value(messages).map_err(|error| {
             let why = format!("the field \"messages\" is no list of {{\"role\",\"content\"}}: {error}");
@@ -55,18 +80,14 @@ fn add(conversations: &mut Vec<Conversation>, path: &Path, bytes: Vec<u8>) -> Re
                 format!("the role {:?} is unknown; a role is one of {}", message.role, ROLES.join(", "));
             return Err(Error::invalid(place, why));
         }
-        conversations.push(Conversation { place, messages });
+        conversations.push(Line { place, told: Told::Conversation(messages) });
     }
     Ok(())
 }
 
 /// Parts into (training, validation): `fraction` of the conversations, drawn from `seed`, validate. Both parts keep
 /// the order of reading.
-pub fn split(
-    conversations: Vec<Conversation>,
-    fraction: f64,
-    seed: u64,
-) -> (Vec<Conversation>, Vec<Conversation>) {
+pub fn split(conversations: Vec<Line>, fraction: f64, seed: u64) -> (Vec<Line>, Vec<Line>) {
     let count = (conversations.len() as f64 * fraction) as usize;
     let mut validates = vec![false; conversations.len()];
     for &index in Random::new(seed, "validation", 0).permutation(conversations.len()).iter().take(count) {
@@ -87,22 +108,20 @@ pub struct Cut {
 }
 
 /// Gives the ids of a conversation, and which of them are learned.
-pub type Encode<'a> = dyn Fn(&[Message]) -> Result<(Vec<u32>, Vec<bool>)> + Sync + 'a;
+pub type Encode<'a> = dyn Fn(&Told) -> Result<(Vec<u32>, Vec<bool>)> + Sync + 'a;
 
-/// Makes a sample of each conversation, several at once, in order. `encode` is a template's
+/// Makes a sample of each line, several at once, in order. `encode` is of conversations a template's
 /// [`tokens`](crate::tokens::chat::Template::tokens); `length` gives the bytes of a token's text, where known.
 /// What follows the last learned token is left out: nothing is learned from it.
 pub fn set(
-    conversations: &[Conversation],
+    conversations: &[Line],
     context: usize,
     encode: &Encode<'_>,
     length: Option<&dyn Fn(u32) -> usize>,
 ) -> Result<(Set, Cut)> {
     let encoded: Vec<_> = conversations
         .par_iter()
-        .map(|conversation| {
-            encode(&conversation.messages).map_err(|error| placed(&conversation.place, error))
-        })
+        .map(|conversation| encode(&conversation.told).map_err(|error| placed(&conversation.place, error)))
         .collect::<Result<_>>()?;
     let mut cut = Cut::default();
     let mut chats = Vec::new();

@@ -5,13 +5,13 @@ use std::fs;
 use glass::Error;
 use glass::tokens::Tokenizer;
 use glass::tokens::chat::{self, Message, Template};
-use glass::train::chats::{self, Conversation, Cut};
+use glass::train::chats::{self, Cut, Line, Told};
 use glass::train::run::bits_per_byte;
 use glass::train::set::{Chat, Samples};
 
 use crate::scratch::Scratch;
 
-fn read(text: &str) -> Result<Vec<Conversation>, String> {
+fn read(text: &str) -> Result<Vec<Line>, String> {
     let folder = Scratch::new("chats");
     let path = folder.path().join("c.jsonl");
     fs::write(&path, text).unwrap();
@@ -23,8 +23,12 @@ fn line(messages: &[(&str, &str)]) -> String {
     format!("{}\n", serde_json::json!({ "messages": messages, "source": "a test" }))
 }
 
-/// A byte is a token; the assistant's are learned.
-fn encode(messages: &[Message]) -> glass::Result<(Vec<u32>, Vec<bool>)> {
+/// A byte is a token; the assistant's are learned, and those of a plain text.
+fn encode(told: &Told) -> glass::Result<(Vec<u32>, Vec<bool>)> {
+    let messages = match told {
+        Told::Conversation(messages) => messages,
+        Told::Text(text) => return Ok(text.bytes().map(|byte| (u32::from(byte), true)).unzip()),
+    };
     if messages.is_empty() {
         return Err(Error::asked("messages", "there are none"));
     }
@@ -40,22 +44,24 @@ fn each_conversation_is_a_sample_that_ends_with_what_is_learned() {
     let text = line(&[("user", "ab"), ("assistant", "cd"), ("user", "ef")])
         + &line(&[("user", "ab")])
         + &line(&[("user", "a"), ("assistant", "bcdefgh")])
-        + &line(&[("user", "abcdef"), ("assistant", "g")]);
+        + &line(&[("user", "abcdef"), ("assistant", "g")])
+        + "{\"text\":\"abc\"}\n";
     let conversations = read(&text).unwrap();
     let (set, cut) = chats::set(&conversations, 4, &encode, Some(&|_| 1)).unwrap();
     assert_eq!(cut, Cut { shortened: 1, left_out: 2 });
-    assert_eq!((set.documents, set.learned(), set.bytes), (2, 6, Some(6)));
+    assert_eq!((set.documents, set.learned(), set.bytes), (3, 8, Some(8)));
     let Samples::Chats(chats) = &set.samples else { panic!() };
     let ids = |text: &str| text.bytes().map(u32::from).collect::<Vec<_>>();
     assert_eq!(chats[0], Chat { ids: ids("abcd"), learned: vec![false, false, true, true] });
     assert_eq!(chats[1].ids, ids("abcde"));
+    assert_eq!(chats[2], Chat { ids: ids("abc"), learned: vec![true; 3] });
     set.check("c.jsonl", 4).unwrap();
     // As if "d" were a special token: it is learned, and has no bytes of text.
     let length = |id| usize::from(id != u32::from(b'd'));
     let (marked, _) = chats::set(&conversations, 4, &encode, Some(&length)).unwrap();
-    assert_eq!((marked.learned(), marked.bytes, marked.bytes_per_token()), (6, Some(4), Some(4.0 / 6.0)));
+    assert_eq!((marked.learned(), marked.bytes, marked.bytes_per_token()), (8, Some(6), Some(6.0 / 8.0)));
     let bits = bits_per_byte(&marked, std::f64::consts::LN_2).unwrap();
-    assert!((bits - 6.0 / 4.0).abs() < 1e-12, "{bits}");
+    assert!((bits - 8.0 / 6.0).abs() < 1e-12, "{bits}");
     let (none, _) = chats::set(&conversations[1..2], 4, &encode, None).unwrap();
     assert!(
         none.check("c.jsonl", 4).unwrap_err().to_string().contains("no conversation with anything to learn")
@@ -65,7 +71,7 @@ fn each_conversation_is_a_sample_that_ends_with_what_is_learned() {
 #[test]
 fn what_is_no_conversation_is_refused_with_its_line() {
     let refused = |bad: &str| read(&(line(&[("user", "a")]) + "\n" + bad)).unwrap_err();
-    assert!(refused("{\"text\":\"a\"}").contains("c.jsonl:3: no field \"messages\""));
+    assert!(refused("{\"texts\":\"a\"}").contains("c.jsonl:3: no field \"messages\""));
     let list = refused("{\"messages\":[{\"role\":\"user\"}]}");
     assert!(
         list.contains("c.jsonl:3: the field \"messages\" is no list") && list.contains("content"),
@@ -93,7 +99,10 @@ fn the_default_template_teaches_answers_and_their_ends() {
     let tokenizer = Tokenizer::gpt2().with_specials(&chat::DEFAULT_SPECIALS).unwrap();
     let template = Template::new(chat::default_template(), None, None).unwrap();
     let text = line(&[("system", "Be kind."), ("user", "Hello?"), ("assistant", "Hello!"), ("user", "Bye.")]);
-    let encode = |messages: &[Message]| template.tokens(messages, &tokenizer);
+    let encode = |told: &Told| match told {
+        Told::Conversation(messages) => template.tokens(messages, &tokenizer),
+        Told::Text(_) => unreachable!("there is none"),
+    };
     let (set, cut) = chats::set(&read(&text).unwrap(), 100, &encode, None).unwrap();
     assert_eq!(cut, Cut::default());
     let Samples::Chats(samples) = &set.samples else { panic!() };
