@@ -16,12 +16,13 @@ import sys
 from chart import chart
 from common import ROOT, Side, figures, interleave, machine, ours, record
 
-# layers, heads, width, vocabulary, context, samples; steps of a turn
+# layers, heads, width, vocabulary, context, samples; steps of a turn: some seconds, since whoever has waited begins with
+# cold memory and sleeping threads, which learning never does
 SHAPES = {
-    "124m-4x64": ((12, 12, 768, 50257, 64, 4), 2),
-    "124m-4x256": ((12, 12, 768, 50257, 256, 4), 1),
-    "6x384-12x256": ((6, 6, 384, 65, 256, 12), 1),
-    "4x128-12x64": ((4, 4, 128, 65, 64, 12), 20),
+    "124m-4x64": ((12, 12, 768, 50257, 64, 4), 6),
+    "124m-4x256": ((12, 12, 768, 50257, 256, 4), 2),
+    "6x384-12x256": ((6, 6, 384, 65, 256, 12), 5),
+    "4x128-12x64": ((4, 4, 128, 65, 64, 12), 150),
 }
 MALLOCS = {
     "installed": {},
