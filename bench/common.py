@@ -63,19 +63,22 @@ def ours(kind, *arguments):
     return Side([re.findall(r'"executable":"([^"]*turns-[^"]*)"', built)[-1], kind, *arguments])
 
 
-def interleave(sides, rounds, times=1):
+def interleave(sides, rounds, times=1, before=0):
     """Seconds of every side's turns, taken one after the other and again, after one that is not counted (memory is
-    touched, models are compiled); and how many cores were busy with those who waited."""
+    touched, models are compiled); and how many cores were busy with those who waited. `before` each turn the same work is
+    done so many times without being counted: a processor that has idled can take a second to be at full speed again."""
     seconds, idle = {name: [] for name in sides}, 0.0
     for number in range(1 + rounds):
         for name, side in sides.items():
             time.sleep(PAUSE)
             others = [other for other in sides.values() if other is not side]
-            before = sum(other.cpu() for other in others)
+            if before:
+                side.turn(before)
+            waited = sum(other.cpu() for other in others)
             taken = side.turn(times)
             if number > 0:
                 seconds[name].append(taken)
-                idle += sum(other.cpu() for other in others) - before
+                idle += sum(other.cpu() for other in others) - waited
     return seconds, round(idle / sum(map(sum, seconds.values())), 4)
 
 

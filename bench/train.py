@@ -16,13 +16,13 @@ import sys
 from chart import chart
 from common import ROOT, Side, figures, interleave, machine, ours, record
 
-# layers, heads, width, vocabulary, context, samples; steps of a turn: some seconds, since whoever has waited begins with
-# cold memory and sleeping threads, which learning never does
+# layers, heads, width, vocabulary, context, samples; steps of a turn, before which as many are not counted: whoever has
+# waited begins on a slow processor with cold memory, which learning never does
 SHAPES = {
-    "124m-4x64": ((12, 12, 768, 50257, 64, 4), 6),
-    "124m-4x256": ((12, 12, 768, 50257, 256, 4), 2),
-    "6x384-12x256": ((6, 6, 384, 65, 256, 12), 5),
-    "4x128-12x64": ((4, 4, 128, 65, 64, 12), 150),
+    "124m-4x64": ((12, 12, 768, 50257, 64, 4), 3),
+    "124m-4x256": ((12, 12, 768, 50257, 256, 4), 1),
+    "6x384-12x256": ((6, 6, 384, 65, 256, 12), 3),
+    "4x128-12x64": ((4, 4, 128, 65, 64, 12), 60),
 }
 MALLOCS = {
     "installed": {},
@@ -58,7 +58,7 @@ def together(shape, steps, malloc, precisions, asked):
     sides = {OURS[precision]: ours("train", *shape, asked.threads, precision) for precision in precisions}
     sides |= peers(shape, asked.threads, malloc)
     sides["roof"] = ours("roof", ROOF_GFLOP // steps, asked.threads)
-    seconds, idle = interleave(sides, asked.rounds, steps)
+    seconds, idle = interleave(sides, asked.rounds, steps, steps)
     samples, context = shape[-1], shape[-2]
     found = {"idle cores": idle, "roof GFLOP/s": figures(ROOF_GFLOP, seconds.pop("roof"))}
     found["sides"] = {
