@@ -20,7 +20,7 @@ from pathlib import Path
 import phrases
 from kin import Kin, exchange
 from names import Names, rename
-from stories import stories, told_and_clean
+from stories import distinct
 from story_facts import facts, learn
 
 SHORT, LONG = 560, 1000
@@ -82,7 +82,7 @@ class Teller:
         return messages
 
     def renamed(self, story):
-        return facts(rename(story.text, self.names.others(story.text, self.random, as_told=False)), self.words)
+        return facts(rename(story.text, self.names.others(story.text, self.random)), self.words)
 
     def exchanged(self, request, story, things):
         """The same with some of the things exchanged, and the things that are left as they were."""
@@ -207,24 +207,6 @@ def usable(story):
     return story.isascii() and story.count('"') % 2 == 0
 
 
-def letters(story):
-    return re.sub(r"\W+", "", story)
-
-
-def as_they_are(paths, held_out):
-    """All stories of `paths`, not cleaned, each once, without what is held out."""
-    held = {letters(story) for path in held_out for story in stories(path)}
-    kept = {letters(story): told for path in paths for told, story in told_and_clean(path)}
-    return [told for key, told in kept.items() if key not in held]
-
-
-def collect(paths, held_out):
-    """The stories of `paths` that can be talked about, cleaned, each once, without what is held out."""
-    held = {letters(story) for path in held_out for story in stories(path)}
-    kept = {letters(story): story for path in paths for story in stories(path) if usable(story)}
-    return [story for key, story in kept.items() if key not in held]
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("slices", nargs="+", type=Path)
@@ -237,15 +219,16 @@ def main():
     asked = parser.parse_args()
     if {p.name for p in asked.slices} & ({p.name for p in asked.held_out} | {"tinystories_10k_lines.txt"}):
         parser.error("a held-out slice cannot be trained on")
-    texts = collect(asked.slices, asked.held_out)
+    told = list(distinct(asked.slices, asked.held_out))
+    texts = [story for _, story in told if usable(story)]
     teller = Teller(texts, asked.bytes, asked.tell + asked.tell // 2, asked.seed)
     order = [index for index in range(len(texts)) for _ in range(asked.tell)]
     teller.random.shuffle(order)
-    told = [teller.conversation(index) for index in order if teller.used[index] < teller.uses]
-    made = [messages for messages in told if messages]
+    made = [teller.conversation(index) for index in order if teller.used[index] < teller.uses]
+    made = [messages for messages in made if messages]
     made += [small_talk(teller) for _ in range(len(made) // 40)]
     lines = [{"messages": messages} for messages in made]
-    lines += [{"text": text} for text in as_they_are(asked.slices, asked.held_out)] * asked.plain
+    lines += [{"text": text} for text, _ in told] * asked.plain
     teller.random.shuffle(lines)
     with asked.out.open("w", encoding="utf-8") as out:
         out.writelines(json.dumps(line) + "\n" for line in lines)

@@ -10,34 +10,33 @@ NOT_ONLY_NAMES = NOT_NAMES | set("May Will Rose Daisy Grace Joy Hope Faith Ruby 
 
 
 class Names:
-    """The names of a collection of stories: whether a name is a `he` or a `she`, and how often it is a hero's."""
+    """The names of heroes in a collection of stories, and whether each is a `he` or a `she`."""
 
     def __init__(self, texts, words):
-        self.told, he, she = Counter(), Counter(), Counter()
+        told, he, she = Counter(), Counter(), Counter()
         for text in texts:
             heroes = find_heroes(text, words)
-            self.told.update(heroes)
+            told.update(heroes)
             if len(heroes) == 1:
                 here = Counter(word.lower() for word in WORD.findall(text))
                 male, female = here["he"] + here["him"] + here["his"], here["she"] + here["her"]
                 he[heroes[0]] += male > 2 * female
                 she[heroes[0]] += female > 2 * male
         self.pool, self.of = {"he": [], "she": []}, {}
-        for name in self.told:
+        for name in told:
             for said, here, other in (("he", he, she), ("she", she, he)):
                 if name not in NOT_ONLY_NAMES and here[name] >= 2 and here[name] >= 4 * other[name]:
                     self.pool[said].append(name)
                     self.of[name] = said
 
-    def others(self, text, random, as_told):
-        """New names for those in `text`: drawn as often as they are told of, or each as often as any other."""
+    def others(self, text, random):
+        """New names for those in `text`, each as often as any other."""
         here = [name for name in dict.fromkeys(WORD.findall(text)) if name in self.of]
         new, taken = {}, set(here)
         for name in here:
             free = [other for other in self.pool[self.of[name]] if other not in taken]
             if free:
-                weights = [self.told[other] for other in free] if as_told else None
-                new[name] = random.choices(free, weights)[0]
+                new[name] = random.choice(free)
                 taken.add(new[name])
         return new
 

@@ -41,7 +41,7 @@ TWO_THINGS = [
     ("Write a story in which a girl loses her shoe.", "girl", "shoe"),
     ("Tell me about a squirrel and a nut.", "squirrel", "nut"),
     ("A bedtime story about a star and a child, please.", "star", "child"),
-    ("Tell me a story about a grandmother and her garden.", "grandm", "garden"),
+    ("Tell me a story about a grandmother and her garden.", "grandmother|grandma|granny", "garden"),
     ("Tell me a story about a train and a bridge.", "train", "bridge"),
     ("I want to hear a story about a pig and some mud.", "pig", "mud"),
     ("Tell me a story about a bee and some honey.", "bee", "honey"),
@@ -50,7 +50,7 @@ TWO_THINGS = [
     ("Do you know a story about a king and a crown?", "king", "crown"),
     ("Tell me a story about a boy who plants a seed.", "boy", "seed"),
     ("Please tell a story about an elephant and a drum.", "elephant", "drum"),
-    ("Tell me a story about a puppy and a bone.", "pup", "bone"),
+    ("Tell me a story about a puppy and a bone.", "puppy|pup", "bone"),
     ("Write a story about a spider and a fly.", "spider", "fly"),
     ("Tell me a story about a bunny and a basket.", "bunny", "basket"),
     ("I would like a story about a rocket and a star.", "rocket", "star"),
@@ -60,12 +60,12 @@ TWO_THINGS = [
     ("Can you tell me about a pirate and his treasure?", "pirate", "treasure"),
     ("Tell me a story about a girl and a piano.", "girl", "piano"),
     ("Write a story about a doctor and a cookie.", "doctor", "cookie"),
-    ("Tell me a story about a wolf and a cave.", "wol", "cave"),
+    ("Tell me a story about a wolf and a cave.", "wolf|wolve", "cave"),
     ("A story about a baby and a blanket.", "baby", "blanket"),
     ("Tell me a story about a chicken and an egg.", "chicken", "egg"),
     ("Please write a story about a bus and a hill.", "bus", "hill"),
     ("Tell me a story about a boy and a magic stone.", "boy", "stone"),
-    ("Tell me a story about a fairy and a castle.", "fair", "castle"),
+    ("Tell me a story about a fairy and a castle.", "fairy", "castle"),
     ("I want a story about a crab and a shell.", "crab", "shell"),
     ("Tell me a story about a family and a picnic.", "family", "picnic"),
 ]
@@ -87,12 +87,10 @@ SAMPLES = [
     ("You tell stories for small children. Always name the hero Nina.", ["A story about a train.", "Who was it about?"]),
     (None, ["Tell me a short story about the moon.", "Thank you!"]),
 ]
-# A plural or another ending of the same word: dogs, dog's, boxes, puppy and puppies by their stem.
-MENTION = r"\b{}(?:s|es|'s|py|pies|mother|ma|y|ies|f|ves)?\b"
-
-
 def mentions(story, thing):
-    return re.search(MENTION.format(thing), story, re.IGNORECASE) is not None
+    """Whether a word for it stands there, singular or plural."""
+    words = thing + "".join("|" + word[:-1] + "ie" for word in thing.split("|") if word.endswith("y"))
+    return re.search(rf"\b(?:{words})(?:s|es)?\b", story, re.IGNORECASE) is not None
 
 
 def answer(asked, question, seed, system=None):

@@ -33,6 +33,21 @@ def told_and_clean(path):
             yield told.strip(), text
 
 
+def letters(story):
+    """What makes two stories the same."""
+    return re.sub(r"\W+", "", story)
+
+
+def distinct(paths, held_out):
+    """The whole stories of `paths`, as they stand and cleaned, each once, without those of `held_out`."""
+    seen = {letters(story) for path in held_out for story in stories(path)}
+    for path in paths:
+        for told, story in told_and_clean(path):
+            if letters(story) not in seen:
+                seen.add(letters(story))
+                yield told, story
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("out")
@@ -40,18 +55,10 @@ def main():
     arguments.add_argument("--held-out", required=True)
     arguments.add_argument("--as-is", action="store_true")
     asked = arguments.parse_args()
-    held = {re.sub(r"\W+", "", story) for story in stories(asked.held_out)}
-    seen, kept, dropped = set(), [], 0
-    for path in asked.slices:
-        for told, story in told_and_clean(path):
-            key = re.sub(r"\W+", "", story)
-            if key in held or key in seen:
-                dropped += 1
-                continue
-            seen.add(key)
-            kept.append(told if asked.as_is else story)
+    kept = [told if asked.as_is else story for told, story in distinct(asked.slices, [asked.held_out])]
+    every = sum(1 for path in asked.slices for _ in stories(path))
     Path(asked.out).write_text(f"\n{SEPARATOR}\n".join(kept) + "\n", encoding="utf-8")
-    print(f"{len(kept)} stories kept, {dropped} duplicates or held out", file=sys.stderr)
+    print(f"{len(kept)} stories kept, {every - len(kept)} duplicates or held out", file=sys.stderr)
 
 
 if __name__ == "__main__":
