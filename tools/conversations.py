@@ -15,6 +15,7 @@ import json
 import random
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import phrases
@@ -25,7 +26,7 @@ from story_facts import facts, learn
 
 SHORT, LONG = 560, 1000
 RENAMED = 0.75
-EXCHANGED = 0.4
+EXCHANGED = 0.6
 
 
 def bytes_of(messages):
@@ -93,7 +94,7 @@ class Teller:
                 left.append(noun)
             else:
                 request = exchange(request, noun, other)
-                story = facts(exchange(story.text, noun, other), self.words)
+                story = replace(facts(exchange(story.text, noun, other), self.words), heroes=story.heroes)
         return request, story, left
 
     def system(self, story):
@@ -123,15 +124,16 @@ class Teller:
         parts, nouns = [], []
         if story.heroes and not named and self.chance(0.3 if story.things else 0.9):
             heroes = " and ".join(story.heroes)
-            parts.append(f"{story.kind} named {heroes}" if story.kind and self.chance(0.6) else heroes)
+            of_kind = [f"{story.kind} named {heroes}", f"{story.kind} named {heroes}", story.kind] if story.kind else []
+            parts.append(self.pick(of_kind + [heroes]))
         room = self.pick([1, 2, 2, 2]) - len(parts)
         kind = story.kind if parts else ""
         candidates = [thing for thing in story.things if thing[0] not in kind][: 2 if room == 1 else 3]
         for noun, describing in self.random.sample(candidates, min(max(room, 0), len(candidates))):
             described = f"{self.pick(describing)} {noun}" if describing and self.chance(0.5) else noun
-            parts.append(article(described))
+            parts.append(f"some {described}" if noun in self.words.masses else article(described))
             nouns.append(noun)
-        return " and ".join(parts), nouns
+        return self.pick([" and "] * 7 + [" with "]).join(parts), nouns
 
     def follow_up(self, messages, index, story, things, named, length):
         """One or two turns more, as far as they fit."""

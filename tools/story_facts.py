@@ -18,6 +18,7 @@ NOUN_PHRASE_END = (
 )
 NOUN_USE = re.compile(r"\b(?:a|an|the|his|her|their|my)\s(?:([a-z]+)\s)?([a-z]+)" + NOUN_PHRASE_END, re.I)
 A_NOUN = re.compile(r"\b(?:a|an)\s(?:[a-z]+\s)?([a-z]+)" + NOUN_PHRASE_END)
+SOME_NOUN = re.compile(r"\bsome\s(?:[a-z]+\s)?([a-z]+)" + NOUN_PHRASE_END)
 BEING = re.compile(r"\b(?:was|were|is|so|very|too|felt|looked)\s([a-z]+)(?=[.,!?]|\sand\b|\sbut\b)")
 MIDDLE_NAME = re.compile(r"(?<=[a-z,] )(?<!\. )([A-Z][a-z]+)\b")
 NOT_NAMES = set(
@@ -26,13 +27,13 @@ NOT_NAMES = set(
     "Once One What You We My This That TV OK Okay Hello Hi Wow Oh".split()
 )
 NOT_THINGS = set(
-    "accident adventure afternoon air anything arm arms baby back bath belly best big bit bite body bottom boy brain "
-    "break breath brother bump camp case cell challenge chance change child choice circle class click collection "
+    "accident adventure afternoon air anything arm arms back bath belly best big bit bite body bottom boy brain "
+    "break breath brother bump camp case cell challenge chance change choice circle class click collection "
     "corner creature dad daddy daughter day days deal decision difference discovery distance door dream ear ears edge "
-    "emergency end ending evening event everything experience eye eyes face family father feeling feet fine finger "
+    "emergency end ending evening event everything experience eye eyes face father feeling feet fine finger "
     "first floor foot friend friends front frown fun future game girl goal good great grin ground group gun half hand "
     "handle hands happy head heart help helper hero hider hold home hug human idea image imagination infant inside "
-    "itch job journey kid kids kind kiss knock land language lap last left leg legs lesson line little look lot loud "
+    "itch job journey kid kids kind kiss knock land language lap last later left leg legs lesson line little look lot loud "
     "lung mama man mark marriage massage meeting memory mess message middle mind minute mistake mixer mom moment "
     "mommy morning mother mouth mum mystery name nap nation neck network new next night noise nose nothing object one "
     "operation other others outside owner pain papa parent parents part patch people person piece pieces pistol player pitch "
@@ -55,6 +56,7 @@ class Words:
     """How words are used in the whole collection."""
 
     nouns: set = field(default_factory=set)
+    masses: set = field(default_factory=set)
     adjectives: set = field(default_factory=set)
     names: set = field(default_factory=set)
     stories_with: Counter = field(default_factory=Counter)
@@ -62,8 +64,9 @@ class Words:
 
 
 def learn(stories):
-    """A noun mostly ends a phrase that `a` or `the` begins; an adjective stands inside one, or after `was` and its like."""
-    used, noun_use, a_noun, before, being, names = (Counter() for _ in range(6))
+    """A noun mostly ends a phrase that `a` or `the` begins, and what is never one but often some is a mass (`some milk`);
+    an adjective stands inside such a phrase, or after `was` and its like."""
+    used, noun_use, a_noun, some_noun, before, being, names = (Counter() for _ in range(7))
     words = Words(stories=len(stories))
     for story in stories:
         here = WORD.findall(story)
@@ -72,6 +75,7 @@ def learn(stories):
         being.update(BEING.findall(story))
         names.update(MIDDLE_NAME.findall(story))
         a_noun.update(A_NOUN.findall(story))
+        some_noun.update(SOME_NOUN.findall(story))
         for adjective, noun in NOUN_USE.findall(story):
             noun_use[noun] += 1
             before[adjective] += 1
@@ -81,6 +85,8 @@ def learn(stories):
     words.nouns = single - NOT_THINGS
     describing = (w for w, n in before.items() if n + being[w] >= 0.35 * used[w] and n >= 8 and being[w] >= 2)
     words.adjectives = set(describing) - NOT_ADJECTIVES - words.nouns
+    often_some = {w for w, n in some_noun.items() if n >= 4 and n >= 0.015 * used[w] and a_noun[w] < 0.03 * used[w]}
+    words.masses = {w for w in often_some if not plural.search(w)} - words.nouns - words.adjectives - NOT_THINGS
     words.names = {w for w, n in names.items() if n >= 2 and n > used[w.lower()]} - NOT_NAMES
     return words
 
@@ -133,7 +139,7 @@ def find_kind(story, hero):
 
 def find_things(story, words):
     """Nouns that stand out in this story against the others, the most telling first, each with what describes it."""
-    count = Counter(word for word in WORD.findall(story) if word in words.nouns)
+    count = Counter(word for word in WORD.findall(story) if word in words.nouns | words.masses)
     early = set(WORD.findall(story[: 2 * len(story) // 3]))
     common = [word for word, n in count.items() if n >= 2 and word in early]
     common.sort(key=lambda word: -count[word] * log(words.stories / words.stories_with[word]))
