@@ -3,6 +3,7 @@
 mod chat;
 mod generate;
 mod machine;
+mod quantise;
 mod sampling;
 mod score;
 mod tokenizer;
@@ -18,6 +19,7 @@ use crate::fail::Fail;
 pub use chat::ChatArgs;
 pub use generate::GenerateArgs;
 pub use machine::MachineArgs;
+pub use quantise::QuantiseArgs;
 pub use sampling::SamplingArgs;
 pub use score::ScoreArgs;
 pub use tokenizer::{LearnArgs, ReportArgs, TokenizerCommand};
@@ -63,6 +65,8 @@ pub enum Command {
     Chat(ChatArgs),
     /// How probable a model finds a text
     Score(ScoreArgs),
+    /// Pack a model's weights in fewer bits
+    Quantise(QuantiseArgs),
 }
 
 /// Reads the command line. Help and version are shown here, and end the program.

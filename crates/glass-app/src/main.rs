@@ -13,6 +13,7 @@ mod input;
 mod model_arg;
 mod out;
 mod progress;
+mod quantise;
 mod score;
 mod stream;
 mod tokenizer;
@@ -43,5 +44,6 @@ fn run(cli: Cli) -> Result<(), Fail> {
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Chat(args)) => chat::run(&args),
         Some(Command::Score(args)) => score::run(&args),
+        Some(Command::Quantise(args)) => quantise::run(&args),
     }
 }

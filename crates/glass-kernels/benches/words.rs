@@ -34,6 +34,8 @@ enum Roof {
     Copying,
     /// Bytes read, and written where they were, against negating in place.
     Updating,
+    /// Operations on 8-bit numbers, against multiply-adds of quads of them in registers.
+    MultiplyingQuads,
 }
 
 /// What is measured.
@@ -63,7 +65,7 @@ impl Subject {
 
     /// Whether precision changes what it does.
     fn is_mixed(&self) -> bool {
-        self.name.starts_with("linear") || self.name == MULTIPLYING
+        self.name.starts_with("linear") || self.name.starts_with("roof")
     }
 
     fn take_turn(&mut self, column: usize, cores: &Cores) {
@@ -125,10 +127,12 @@ fn main() {
     }
 }
 
-/// An instruction set as it is measured: AVX-512 with BF16 differs from AVX-512 in mixed precision alone.
+/// An instruction set as it is measured: AVX-512 with BF16 differs from AVX-512 in mixed precision and, as that with VNNI
+/// alone, in quantised weights.
 fn column(isa: Isa, threads: usize) -> Option<Cores> {
     let cores = Cores::with(isa, threads)?;
-    Some(if isa == Isa::Avx512Bf16 { cores.with_precision(Precision::Mixed) } else { cores })
+    let twice = isa == Isa::Avx512Vnni && Isa::Avx512Bf16.available();
+    (!twice).then(|| if isa == Isa::Avx512Bf16 { cores.with_precision(Precision::Mixed) } else { cores })
 }
 
 /// The roofs; those that something is held against stand in the order of [`Roof`].
@@ -152,6 +156,9 @@ fn roofs() -> Vec<Subject> {
                 roof::update(cores, &mut z);
             },
         ),
+        Subject::counted("roof: multiply-adds of quads in registers", Roof::MultiplyingQuads, |cores| {
+            roof::multiply_add_quads(cores, 500_000)
+        }),
         Subject::counted("roof: a product that stays in L1", Roof::Multiplying, |cores| {
             roof::small_product(cores, 1_000)
         }),

@@ -2,7 +2,8 @@
 
 use crate::add::add_to;
 use crate::lanes::{Lanes, kernel};
-use crate::linear::{Layout, Matrix, PANEL};
+use crate::linear::{Layout, Matrix};
+use crate::packing::read_row;
 use crate::pool::Parts;
 use crate::{Cores, Write};
 
@@ -24,15 +25,13 @@ pub fn embed(cores: &Cores, y: &mut [f32], write: Write, ids: &[u32], table: Mat
 
 fn embed_row(y: &mut [f32], write: Write, id: usize, table: Matrix<'_>) {
     assert!(id < table.rows, "id {id} is outside a table of {} rows", table.rows);
-    let (start, step) = match table.layout {
-        Layout::Rows => (id * table.cols, 1),
-        Layout::Panels => (id / PANEL * table.cols * PANEL + id % PANEL, PANEL),
-    };
-    let row = table.values[start..].iter().step_by(step);
-    match write {
-        Write::Set if step == 1 => y.copy_from_slice(&table.values[start..][..table.cols]),
-        Write::Set => y.iter_mut().zip(row).for_each(|(y, w)| *y = *w),
-        Write::Add => y.iter_mut().zip(row).for_each(|(y, w)| *y += *w),
+    match (table.layout, write) {
+        (Layout::Rows, Write::Set) => y.copy_from_slice(&table.values[id * table.cols..][..table.cols]),
+        (Layout::Rows, Write::Add) => {
+            y.iter_mut().zip(&table.values[id * table.cols..]).for_each(|(y, w)| *y += w)
+        }
+        (Layout::Panels(packing), Write::Set) => read_row(table.values, packing, id, y, |y, w| *y = w),
+        (Layout::Panels(packing), Write::Add) => read_row(table.values, packing, id, y, |y, w| *y += w),
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a lane of a packed operand holds: one factor, or two that are neighbours along k. A kernel whose body is generic
-//! over that too, after the vector, is made by [`kernel_of_factors!`] and chosen by the precision of `cores` as well.
+//! over that too, after the vector, is made by [`kernel_of_factors!`] and chosen by a precision as well.
 
-use crate::format::{bf16_to_f32, f32_to_bf16};
+use crate::format::f32_to_bf16;
 use crate::lanes::Lanes;
+use crate::lanes::integers::Integers;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::x86::Avx512;
 
@@ -56,10 +57,10 @@ impl<V: Lanes> Factors<V> for Singles {
 }
 
 /// Two bf16, the first in the lower half; of a pair the second is added first, as the machines do that have an
-/// instruction for it. This is any machine's way: lane by lane.
+/// instruction for it. This is any machine's way: two multiply-adds.
 pub(crate) struct Pairs;
 
-impl<V: Lanes> Factors<V> for Pairs {
+impl<V: Integers> Factors<V> for Pairs {
     const COUNT: usize = 2;
 
     #[inline(always)]
@@ -85,8 +86,8 @@ impl<V: Lanes> Factors<V> for Pairs {
 
     #[inline(always)]
     fn mul_add(a: V, b: V, sum: V) -> V {
-        let (a, b, sum_of) = (array(a).map(pair), array(b).map(pair), array(sum));
-        lanes(sum, std::array::from_fn(|i| sum_of[i] + a[i].1 * b[i].1 + a[i].0 * b[i].0))
+        let sum = a.upper_bf16().mul_add(b.upper_bf16(), sum);
+        a.lower_bf16().mul_add(b.lower_bf16(), sum)
     }
 }
 
@@ -103,12 +104,6 @@ fn array<V: Lanes>(v: V) -> [f32; MOST] {
 #[inline(always)]
 fn lanes<V: Lanes>(v: V, array: [f32; MOST]) -> V {
     v.load(&array)
-}
-
-#[inline(always)]
-fn pair(lane: f32) -> (f32, f32) {
-    let bits = lane.to_bits();
-    (bf16_to_f32(bits as u16), bf16_to_f32((bits >> 16) as u16))
 }
 
 /// Two bf16, where the machine multiplies them in pairs: the same bits as [`Pairs`], but that subnormal numbers are
@@ -143,21 +138,21 @@ impl Factors<Avx512> for MachinePairs {
     }
 }
 
-/// `kernel_of_factors!(fn name(args) = body);` makes `name(cores, args)`, which runs `body::<V, F>(v, args)` compiled for
-/// the instruction set and the precision of `cores`.
+/// `kernel_of_factors!(fn name(args) = body);` makes `name(cores, precision, args)`, which runs `body::<V, F>(v, args)`
+/// compiled for the instruction set of `cores` and the factors of `precision`.
 macro_rules! kernel_of_factors {
     (fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $body:ident) => {
-        fn $name(cores: &$crate::Cores, $($arg: $type),*) {
+        fn $name(cores: &$crate::Cores, precision: $crate::Precision, $($arg: $type),*) {
             $crate::lanes::kernel!(fn singles($($arg: $type),*) = $body::<_, $crate::factors::Singles>);
             $crate::lanes::kernel!(fn pairs($($arg: $type),*) = $body::<_, $crate::factors::Pairs>);
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            #[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             fn machine_pairs($($arg: $type),*) {
                 // SAFETY: this function has the instruction set.
                 let v = unsafe { <$crate::lanes::x86::Avx512 as $crate::lanes::Lanes>::new() };
                 $body::<_, $crate::factors::MachinePairs>(v, $($arg),*)
             }
-            match (cores.precision(), cores.isa()) {
+            match (precision, cores.isa()) {
                 ($crate::Precision::F32, _) => singles(cores, $($arg),*),
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: `Cores` holds only an instruction set that this machine has.

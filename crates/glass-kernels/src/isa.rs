@@ -5,12 +5,14 @@
 pub enum Isa {
     /// Plain Rust, any machine; multiply and add are rounded separately.
     Plain,
-    /// x86-64 with AVX2 and FMA: 8 lanes.
+    /// x86-64 with AVX2, FMA and F16C: 8 lanes.
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL: 16 lanes.
     Avx512,
-    /// The same with AVX512-BF16, which multiplies pairs of 16-bit numbers: mixed precision gains by it, all else is as
-    /// on [`Isa::Avx512`].
+    /// The same with AVX512-VNNI, which multiplies 8-bit numbers: quantised weights gain by it, to the same bits; all else
+    /// is as on [`Isa::Avx512`].
+    Avx512Vnni,
+    /// The same with AVX512-BF16, which multiplies pairs of 16-bit numbers: mixed precision gains by it.
     Avx512Bf16,
     /// aarch64: 4 lanes.
     Neon,
@@ -18,23 +20,31 @@ pub enum Isa {
 
 impl Isa {
     /// All of them, slowest first.
-    pub const ALL: [Isa; 5] = [Isa::Plain, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16, Isa::Neon];
+    pub const ALL: [Isa; 6] =
+        [Isa::Plain, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16, Isa::Neon];
 
     /// Whether this machine can run it.
     pub fn available(self) -> bool {
         match self {
             Isa::Plain => true,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Isa::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
+            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => {
-                is_x86_feature_detected!("avx512f")
+                Isa::Avx2.available()
+                    && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
             }
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Bf16 => Isa::Avx512.available() && is_x86_feature_detected!("avx512bf16"),
+            Isa::Avx512Vnni => Isa::Avx512.available() && is_x86_feature_detected!("avx512vnni"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => Isa::Avx512Vnni.available() && is_x86_feature_detected!("avx512bf16"),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => true,
             #[allow(unreachable_patterns)]

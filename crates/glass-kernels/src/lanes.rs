@@ -28,6 +28,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod arm;
+pub(crate) mod integers;
 pub(crate) mod plain;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
@@ -158,13 +159,13 @@ macro_rules! kernel {
         $(#[$meta])*
         $vis fn $name(cores: &$crate::Cores, $($arg: $type),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             fn avx512($($arg: $type),*) $(-> $result)? {
                 // SAFETY: this function has the instruction set.
                 $body(unsafe { <$crate::lanes::x86::Avx512 as $crate::lanes::Lanes>::new() }, $($arg),*)
             }
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = "avx2,fma,f16c")]
             fn avx2($($arg: $type),*) $(-> $result)? {
                 // SAFETY: this function has the instruction set.
                 $body(unsafe { <$crate::lanes::x86::Avx2 as $crate::lanes::Lanes>::new() }, $($arg),*)
@@ -181,7 +182,7 @@ macro_rules! kernel {
             match cores.isa() {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: `Cores` holds only an instruction set that this machine has.
-                $crate::Isa::Avx512 | $crate::Isa::Avx512Bf16 => unsafe { avx512($($arg),*) },
+                $crate::Isa::Avx512 | $crate::Isa::Avx512Vnni | $crate::Isa::Avx512Bf16 => unsafe { avx512($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.
                 $crate::Isa::Avx2 => unsafe { avx2($($arg),*) },

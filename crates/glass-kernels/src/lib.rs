@@ -26,6 +26,7 @@ pub mod loss;
 pub mod map;
 pub mod muon;
 pub mod norm;
+pub mod packing;
 mod pool;
 mod precision;
 pub mod roof;

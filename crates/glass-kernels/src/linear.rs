@@ -4,31 +4,39 @@
 
 mod pack;
 mod product;
+mod quantised;
 mod tile;
 
 use crate::activate::Activation;
 use crate::lanes::{Lanes, kernel};
+use crate::packing::{PANEL, Packing, pack_panel};
 use crate::pool::Parts;
-use crate::{Cores, Write};
+use crate::{Cores, Precision, Write};
 use product::{Left, Product, Right, Start};
-
-/// Output columns in a panel.
-pub const PANEL: usize = 64;
 
 /// How the values of a weight matrix lie in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Layout {
     /// Row-major, `[rows, cols]`: what is trained.
     Rows,
-    /// Panels of [`PANEL`] output rows, k running inside: `[rows / PANEL rounded up][cols][PANEL]`, padded with zeros:
-    /// what is run.
-    Panels,
+    /// Panels of 64 output rows, k running inside, padded with zeros: what is run.
+    Panels(Packing),
+}
+
+impl Layout {
+    /// Lanes of 32 bits that a `rows` × `cols` matrix takes.
+    pub fn len(self, rows: usize, cols: usize) -> usize {
+        match self {
+            Layout::Rows => rows * cols,
+            Layout::Panels(packing) => packing.len(rows, cols),
+        }
+    }
 }
 
 /// A weight matrix: `rows` outputs by `cols` inputs.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
-    /// The numbers, in `layout`.
+    /// The numbers, in `layout`; in panels, lanes of 32 bits.
     pub values: &'a [f32],
     /// Outputs.
     pub rows: usize,
@@ -40,29 +48,25 @@ pub struct Matrix<'a> {
 
 impl Matrix<'_> {
     fn assert_whole(&self) {
-        let len = match self.layout {
-            Layout::Rows => self.rows * self.cols,
-            Layout::Panels => panels_len(self.rows, self.cols),
-        };
+        let len = self.layout.len(self.rows, self.cols);
         assert_eq!(self.values.len(), len, "values of a {} × {} matrix", self.rows, self.cols);
     }
 }
 
-/// Floats that the panels of a `rows` × `cols` matrix take.
-pub fn panels_len(rows: usize, cols: usize) -> usize {
-    rows.div_ceil(PANEL) * PANEL * cols
-}
-
-/// Row-major `w` into panels.
-pub fn pack(cores: &Cores, panels: &mut [f32], w: &[f32], rows: usize, cols: usize) {
+/// Row-major `w` into panels, `packing.len(rows, cols)` lanes.
+pub fn pack(cores: &Cores, panels: &mut [f32], packing: Packing, w: &[f32], rows: usize, cols: usize) {
     assert_eq!(w.len(), rows * cols);
-    assert_eq!(panels.len(), panels_len(rows, cols));
-    cores.run_parts(panels, (PANEL * cols).max(1), |p, panel| pack::panel(cores, panel, w, cols, p));
+    assert_eq!(panels.len(), packing.len(rows, cols));
+    cores.run_parts(panels, packing.panel_len(cols).max(1), |p, panel| match packing {
+        Packing::F32 => pack::panel(cores, panel, w, cols, p),
+        _ => pack_panel(panel, packing, w, cols, p),
+    });
 }
 
 /// `y = activation(x Wᵀ + bias)`; x: `[rows, w.cols]`, y: `[rows, w.rows]`. The same bits for one row as for many, for
-/// both layouts, and with the activation applied here or afterwards: every output is one chain of multiply-adds that
-/// starts at its bias and runs over the inputs in order.
+/// rows and panels of f32, and with the activation applied here or afterwards: every output is one chain of multiply-adds
+/// that starts at its bias and runs over the inputs in order; with quantised weights, over blocks of 32 inputs, each
+/// block's sum being exact.
 pub fn linear(
     cores: &Cores,
     y: &mut [f32],
@@ -75,20 +79,19 @@ pub fn linear(
     assert_eq!((y.len(), x.len()), (rows * w.rows, rows * w.cols));
     w.assert_whole();
     assert!(bias.is_none_or(|bias| bias.len() == w.rows));
-    Product {
-        a: Left::Natural(x),
-        b: match w.layout {
-            Layout::Rows => Right::Transposed(w.values),
-            Layout::Panels => Right::Panels(w.values),
-        },
-        y: Parts::new(y),
-        rows,
-        depth: w.cols,
-        columns: w.rows,
-        start: bias.map_or(Start::Zero, Start::Bias),
-        activation,
-    }
-    .run(cores);
+    let (y, depth, columns) = (Parts::new(y), w.cols, w.rows);
+    let (b, precision) = match w.layout {
+        Layout::Rows => (Right::Transposed(w.values), cores.precision()),
+        Layout::Panels(Packing::F32) => (Right::Panels(w.values, Precision::F32), cores.precision()),
+        Layout::Panels(Packing::Bf16) => (Right::Panels(w.values, Precision::Mixed), Precision::Mixed),
+        Layout::Panels(packing) => {
+            let panels = w.values;
+            return quantised::Product { x, panels, packing, y, rows, depth, columns, bias, activation }
+                .run(cores);
+        }
+    };
+    let (a, start) = (Left::Natural(x), bias.map_or(Start::Zero, Start::Bias));
+    Product { a, b, y, rows, depth, columns, start, activation, precision }.run(cores);
 }
 
 /// `dx = dy W` (or `+=`); w is row-major. Each element is one chain over the outputs in order.
@@ -106,6 +109,7 @@ pub fn linear_backward_input(cores: &Cores, dx: &mut [f32], write: Write, dy: &[
         columns: w.cols,
         start: Start::of(write),
         activation: None,
+        precision: cores.precision(),
     }
     .run(cores);
 }
@@ -137,6 +141,7 @@ pub fn linear_backward_weight(
         columns: inputs,
         start: Start::of(write),
         activation: None,
+        precision: cores.precision(),
     }
     .run(cores);
     if let Some(dbias) = dbias {

@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use crate::attend::product::{Product, multiply};
 use crate::factors::{Factors, kernel_of_factors};
+use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
 use crate::lanes::{Lanes, kernel};
 use crate::scratch::with_scratch;
 use crate::{Cores, Precision, Write};
@@ -14,12 +15,19 @@ pub fn multiply_add(cores: &Cores, rounds: usize) -> f64 {
     // Two tasks per thread, so that none waits long for a thread that was late.
     let tasks = 2 * cores.threads();
     let lanes = tasks as f64 * rounds as f64 * lanes(cores) as f64;
-    cores.run(tasks, &|_| chains(cores, rounds));
+    cores.run(tasks, &|_| chains(cores, cores.precision(), rounds));
     let factors = match cores.precision() {
         Precision::F32 => 1.0,
         Precision::Mixed => 2.0,
     };
     lanes * factors * CHAINS as f64 * 2.0
+}
+
+/// The same of bytes, four to a lane, as the products with quantised weights have them.
+pub fn multiply_add_quads(cores: &Cores, rounds: usize) -> f64 {
+    let tasks = 2 * cores.threads();
+    cores.run(tasks, &|_| chains_of_quads(cores, rounds));
+    (tasks * rounds * lanes(cores) * CHAINS) as f64 * 4.0 * 2.0
 }
 
 /// Reads all of `x` from memory, on all threads; returns something that depends on it.
@@ -72,6 +80,7 @@ const CHAINS: usize = 10;
 
 kernel!(fn lanes() -> usize = lanes_body);
 kernel_of_factors!(fn chains(rounds: usize) = chains_body);
+kernel_of_adds!(fn chains_of_quads(rounds: usize) = chains_of_quads_body);
 kernel!(fn negate(y: &mut [f32]) = negate_body);
 kernel!(fn add_up(x: &[f32]) -> f32 = add_up_body);
 
@@ -93,6 +102,19 @@ fn chains_body<V: Lanes, F: Factors<V>>(v: V, rounds: usize) {
     for sum in sums {
         total = total + sum;
     }
+    black_box(total.sum());
+}
+
+#[inline(always)]
+fn chains_of_quads_body<V: Integers, A: Adds<V>>(v: V, rounds: usize) {
+    let (unsigned, signed) = (v.splat(black_box(0.5)), v.splat(black_box(1.0)));
+    let mut sums = [v; CHAINS];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = A::add_quads(*sum, unsigned, signed);
+        }
+    }
+    let total = sums.into_iter().fold(v, |total, sum| total + sum.to_floats());
     black_box(total.sum());
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use glass::Config;
-use glass::backend::{Cpu, Precision};
+use glass::backend::{Cpu, Packing, Precision};
 use glass::generate::Runner;
 use glass::plan::Spec;
 use glass::train::learner::{Batch, Learner, Step};
@@ -102,7 +102,7 @@ fn decode(learner: &Learner<Cpu>, tokens: usize) {
         learner.read(spec, into);
         Ok(())
     };
-    let frozen = Frozen::load(&**learner.backend(), learner.plan(), &read).expect("memory");
+    let frozen = Frozen::load(&**learner.backend(), learner.plan(), Packing::F32, &read).expect("memory");
     let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Frozen(&frozen)).expect("memory");
     each_turn(|| {
         runner.truncate(0);

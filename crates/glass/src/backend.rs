@@ -14,9 +14,12 @@ pub use glass_kernels::activate::Activation;
 pub use glass_kernels::adamw::AdamW;
 pub use glass_kernels::attend::{Heads, KvShape, Span};
 pub use glass_kernels::dropout::Dropout;
+pub use glass_kernels::linear::Layout;
 pub use glass_kernels::muon::Muon;
+pub use glass_kernels::packing::Packing;
 
 use crate::Result;
+use crate::stored::Stored;
 
 /// A matrix of activations: `rows` positions, `cols` wide. Its memory may hold more rows than are in use.
 pub struct Tensor<B: Backend + ?Sized> {
@@ -119,7 +122,11 @@ pub trait Backend {
     /// Sets a part of a buffer to zero.
     fn clear(&self, buffer: &mut Self::Buffer, span: Range<usize>);
     /// A row-major matrix (or, with one row, a vector) in the layout it is run with.
-    fn pack(&self, values: &[f32], rows: usize, cols: usize) -> Result<Self::Packed>;
+    fn pack(&self, values: &[f32], rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
+    /// One that stands packed in a file: used where it lies, if it can be.
+    fn adopt(&self, stored: Stored, rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
+    /// The bytes of a parameter as a file keeps it.
+    fn bytes<'a>(&self, packed: &'a Self::Packed) -> &'a [u8];
 
     /// `y = x`.
     fn copy(&self, y: &mut Tensor<Self>, x: &Tensor<Self>);

@@ -27,6 +27,7 @@ pub mod memory;
 pub mod backend;
 pub mod probe;
 mod random;
+pub mod stored;
 
 // How it learns.
 #[cfg(not(target_family = "wasm"))]

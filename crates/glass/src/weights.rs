@@ -12,6 +12,7 @@ pub mod generation;
 mod llm_c;
 pub mod names;
 mod nanogpt;
+pub mod packed;
 mod pickle;
 pub mod safetensors;
 pub mod save;
@@ -23,8 +24,9 @@ mod torch;
 use std::sync::Arc;
 
 use crate::Result;
-use crate::backend::{Backend, Dense, Weight};
+use crate::backend::{Backend, Dense, Packing, Weight};
 use crate::plan::{Param, Plan, Spec};
+use folder::Folder;
 
 /// Reads one parameter, row-major, from wherever it is kept.
 pub type Read<'a> = dyn Fn(&Spec, &mut [f32]) -> Result<()> + 'a;
@@ -57,14 +59,27 @@ pub struct Frozen<B: Backend> {
 
 impl<B: Backend> Frozen<B> {
     /// Packs every parameter of `plan`, one after another.
-    pub fn load(backend: &B, plan: &Plan, read: &Read<'_>) -> Result<Self> {
+    pub fn load(backend: &B, plan: &Plan, packing: Packing, read: &Read<'_>) -> Result<Self> {
         let mut values = Vec::new();
         let mut pack = |spec: &Spec| {
             values.resize(spec.rows * spec.cols, 0.0);
             read(spec, &mut values)?;
-            backend.pack(&values, spec.rows, spec.cols)
+            backend.pack(&values, spec.rows, spec.cols, packed::layout(spec, packing))
         };
         Ok(Frozen { params: plan.specs.iter().map(&mut pack).collect::<Result<_>>()? })
+    }
+
+    /// A packed model's parameters, as they stand in its file; `folder` was checked against `plan`.
+    pub fn adopt(backend: &B, plan: &Plan, packing: Packing, folder: &Folder) -> Result<Self> {
+        let adopt = |spec: &Spec| {
+            backend.adopt(folder.stored(spec)?, spec.rows, spec.cols, packed::layout(spec, packing))
+        };
+        Ok(Frozen { params: plan.specs.iter().map(adopt).collect::<Result<_>>()? })
+    }
+
+    /// A parameter in its layout.
+    pub fn get(&self, index: usize) -> &B::Packed {
+        &self.params[index]
     }
 }
 
@@ -89,7 +104,7 @@ impl<'a, B: Backend> Weights<'a, B> {
     pub fn get(&self, param: Param) -> Weight<'a, B> {
         match *self {
             Weights::Trainable(weights) => Weight::Dense(weights.get(param)),
-            Weights::Frozen(weights) => Weight::Packed(&weights.params[param.index()]),
+            Weights::Frozen(weights) => Weight::Packed(weights.get(param.index())),
         }
     }
 }

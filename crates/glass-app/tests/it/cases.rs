@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::program::{TALK, book, put_model};
+use crate::program::{TALK, book, glass, put_model};
 
 /// One bad request.
 pub struct Case {
@@ -164,6 +164,17 @@ pub const CASES: &[(&str, &[Case])] = &[
                 &["score", "-m", "m", "--tasks", "endless.jsonl"],
                 1,
             ),
+        ],
+    ),
+    (
+        "Packing",
+        &[
+            case("no bits", &["quantise", "m", "--out", "p"], 2),
+            case("bits that are none", &["quantise", "m", "--to", "q5", "--out", "p"], 2),
+            case("a preset", &["quantise", "gpt2", "--to", "q8", "--out", "p"], 2),
+            case("over a model", &["quantise", "m", "--to", "q8", "--out", "m"], 2),
+            case("what is packed already", &["quantise", "packed", "--to", "q4", "--out", "p"], 2),
+            case("packed weights of another shape", &["generate", "-m", "mispacked", "The"], 1),
         ],
     ),
     (
@@ -330,6 +341,13 @@ fn put_models(folder: &Path) {
         assert!(text.contains(from), "{text}");
         fs::write(file, text.replace(from, to)).unwrap();
     };
+    for name in ["packed", "mispacked"] {
+        let packed = glass(folder, &["quantise", "m", "--to", "q8", "--out", name], b"");
+        assert_eq!(packed.status, 0, "{}", packed.stderr);
+    }
+    let file = folder.join("mispacked/config.json");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(file, text.replace("\"packing\": \"q8\"", "\"packing\": \"q4\"")).unwrap();
     replace("misshapen", "\"n_positions\": 48", "\"n_positions\": 64");
     replace("shortened", "\"n_layer\": 1", "\"n_layer\": 2");
     replace("llama", "\"model_type\": \"gpt2\"", "\"model_type\": \"llama\"");

@@ -1,8 +1,7 @@
 //! Matrix products at GPT-2 124M's shapes.
 
-use glass_kernels::linear::{
-    Layout, Matrix, linear, linear_backward_input, linear_backward_weight, pack, panels_len,
-};
+use glass_kernels::linear::{Layout, Matrix, linear, linear_backward_input, linear_backward_weight, pack};
+use glass_kernels::packing::Packing;
 use glass_kernels::{Cores, Write};
 
 use super::{Add, Roof, Subject, VOCABULARY, WIDTH, bytes, numbers};
@@ -11,10 +10,13 @@ pub fn subjects(cores: &Cores, add: Add<'_>) {
     let products = [(WIDTH, 4 * WIDTH), (4 * WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, VOCABULARY)];
     for (inputs, outputs) in products {
         let shape = format!("{inputs} → {outputs}");
-        for rows in [1, 256, 1024] {
+        for rows in [1, 16, 256, 1024] {
             let forward = |layout| move |name| forward(cores, name, layout, [rows, inputs, outputs]);
-            add(format!("linear {rows} × {shape} panels"), &forward(Layout::Panels));
-            if rows > 1 {
+            for packing in Packing::ALL {
+                let name = format!("linear {rows} × {shape} {}", packing.name());
+                add(name, &forward(Layout::Panels(packing)));
+            }
+            if rows > 16 {
                 add(format!("linear {rows} × {shape} rows"), &forward(Layout::Rows));
                 add(format!("linear_backward_input {rows} × {shape}"), &|name| {
                     backward_input(name, [rows, inputs, outputs])
@@ -30,14 +32,17 @@ pub fn subjects(cores: &Cores, add: Add<'_>) {
 fn forward(cores: &Cores, name: String, layout: Layout, [rows, inputs, outputs]: [usize; 3]) -> Subject {
     let (x, bias, mut y) = (numbers(rows * inputs), numbers(outputs), vec![0.0; rows * outputs]);
     let mut values = numbers(outputs * inputs);
-    if layout == Layout::Panels {
-        let mut panels = vec![0.0; panels_len(outputs, inputs)];
-        pack(cores, &mut panels, &values, outputs, inputs);
+    if let Layout::Panels(packing) = layout {
+        let mut panels = vec![0.0; packing.len(outputs, inputs)];
+        pack(cores, &mut panels, packing, &values, outputs, inputs);
         values = panels;
     }
     // One row is repeated over other weights in between, as in decoding: what was read is no longer in the caches.
-    let (roof, work) = match rows {
-        1 => (Roof::Reading, bytes(values.len())),
+    let (roof, work) = match (rows, layout) {
+        (1, _) => (Roof::Reading, bytes(values.len())),
+        (_, Layout::Panels(Packing::Q8 | Packing::Q4)) => {
+            (Roof::MultiplyingQuads, product([rows, inputs, outputs]))
+        }
         _ => (Roof::Multiplying, product([rows, inputs, outputs])),
     };
     Subject::new(name, roof, work, move |cores| {

@@ -2,6 +2,7 @@
 
 use std::arch::aarch64::*;
 
+use super::integers::Integers;
 use super::{Lanes, operators};
 
 /// Four floats.
@@ -106,5 +107,61 @@ impl Lanes for Neon {
     #[inline(always)]
     fn largest(self) -> f32 {
         unsafe { vmaxvq_f32(self.0) }
+    }
+}
+
+// As above.
+#[allow(clippy::undocumented_unsafe_blocks, unused_unsafe)]
+impl Integers for Neon {
+    #[inline(always)]
+    fn to_floats(self) -> Self {
+        unsafe { Self(vcvtq_f32_s32(vreinterpretq_s32_f32(self.0))) }
+    }
+
+    #[inline(always)]
+    fn to_integers(self) -> Self {
+        unsafe { Self(vreinterpretq_f32_s32(vcvtnq_s32_f32(self.0))) }
+    }
+
+    /// Bytes are widened to 16 bits, products to 32, and neighbours added twice.
+    #[inline(always)]
+    fn add_quads(self, unsigned: Self, signed: Self) -> Self {
+        unsafe {
+            let (a, b) = (vreinterpretq_u8_f32(unsigned.0), vreinterpretq_s8_f32(signed.0));
+            let widened = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(a)));
+            let (a_low, b_low) = (widened, vmovl_s8(vget_low_s8(b)));
+            let widened = vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(a)));
+            let (a_high, b_high) = (widened, vmovl_s8(vget_high_s8(b)));
+            let pairs = |a, b| {
+                vpaddq_s32(
+                    vmull_s16(vget_low_s16(a), vget_low_s16(b)),
+                    vmull_s16(vget_high_s16(a), vget_high_s16(b)),
+                )
+            };
+            let quads = vpaddq_s32(pairs(a_low, b_low), pairs(a_high, b_high));
+            Self(vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(self.0), quads)))
+        }
+    }
+
+    #[inline(always)]
+    fn lower_nibbles(self) -> Self {
+        unsafe { Self(vreinterpretq_f32_u8(vandq_u8(vreinterpretq_u8_f32(self.0), vdupq_n_u8(0x0f)))) }
+    }
+
+    #[inline(always)]
+    fn upper_nibbles(self) -> Self {
+        unsafe { Self(vreinterpretq_f32_u8(vshrq_n_u8::<4>(vreinterpretq_u8_f32(self.0)))) }
+    }
+
+    #[inline(always)]
+    fn lower_bf16(self) -> Self {
+        unsafe { Self(vreinterpretq_f32_u32(vshlq_n_u32::<16>(vreinterpretq_u32_f32(self.0)))) }
+    }
+
+    #[inline(always)]
+    fn upper_bf16(self) -> Self {
+        unsafe {
+            Self(vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(self.0), vdupq_n_u32(0xffff_0000))))
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Four floats in plain Rust, for machines without an instruction set of ours.
 
 use super::Lanes;
+use super::integers::Integers;
 
 /// Four floats.
 #[derive(Clone, Copy)]
@@ -119,3 +120,5 @@ impl Lanes for Plain {
         a.max(c).max(b.max(d))
     }
 }
+
+impl Integers for Plain {}

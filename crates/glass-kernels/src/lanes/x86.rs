@@ -6,6 +6,7 @@ use super::{Lanes, operators};
 use transpose::{transpose_8x8, transpose_16x16};
 
 mod bf16;
+mod integers;
 mod transpose;
 
 /// Eight floats.

@@ -9,7 +9,7 @@ use crate::factors::{Factors, kernel_of_factors};
 use crate::lanes::Lanes;
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
-use crate::{Cores, Write};
+use crate::{Cores, Precision, Write};
 
 /// Rows of a task, at most: enough that a panel packed for them hardly counts.
 const ROWS: usize = 264;
@@ -43,6 +43,8 @@ pub(super) struct Product<'a> {
     pub columns: usize,
     pub start: Start<'a>,
     pub activation: Option<Activation>,
+    /// What the factors are rounded to.
+    pub precision: Precision,
 }
 
 /// The left operand.
@@ -61,8 +63,8 @@ pub(super) enum Right<'a> {
     Natural(&'a [f32]),
     /// `[columns, depth]`.
     Transposed(&'a [f32]),
-    /// `[columns / PANEL][depth][PANEL]`.
-    Panels(&'a [f32]),
+    /// `[columns / PANEL][steps][PANEL]`, in lanes of as many factors as this precision has.
+    Panels(&'a [f32], Precision),
 }
 
 /// What a chain starts from.
@@ -88,15 +90,16 @@ impl Start<'_> {
 impl Product<'_> {
     /// Block by block. What must be packed is packed once, for all tasks of a block; a task is some rows × one panel.
     pub(super) fn run(&self, cores: &Cores) {
-        let factors = cores.precision().factors();
+        let factors = self.precision.factors();
         let (packs_left, size) = match self.a {
             Left::Natural(_) => (factors > 1, ROWS),
             Left::Transposed(_) => (true, FEWER_ROWS),
         };
-        let packs_right = factors > 1 || !matches!(self.b, Right::Panels(_));
+        let packs_right = !matches!(self.b, Right::Panels(_, precision) if precision == self.precision);
         let most = |packs: bool, most: usize| if packs { most } else { usize::MAX };
         for rows in pieces(0..self.rows, most(packs_left, MOST_ROWS)) {
-            for k in pieces(0..self.depth, most(packs_left || packs_right, MOST_STEPS * factors)) {
+            let deep = packs_right || packs_left && rows.len() > ROWS;
+            for k in pieces(0..self.depth, most(deep, MOST_STEPS * factors)) {
                 let (blocks, steps) = (rows.len().div_ceil(size), k.len().div_ceil(factors));
                 let left = match self.a {
                     Left::Natural(_) => rows.len() * (steps + BEHIND),
@@ -111,21 +114,23 @@ impl Product<'_> {
                     let mut block =
                         Block { product: self, rows: rows.clone(), blocks, k, steps, panels: 0..0, packed };
                     if packs_left {
-                        cores.run(blocks, &|i| pack_left(cores, &block, i));
+                        cores.run(blocks, &|i| pack_left(cores, self.precision, &block, i));
                     }
                     for panels in pieces(panels, most_panels) {
                         block.panels = panels;
                         // A panel that one task alone reads is packed by it, and still in its cache when it reads it.
                         let beforehand = packs_right && blocks > 1;
                         if beforehand {
-                            cores.run(block.panels.len(), &|panel| pack_right(cores, &block, panel));
+                            cores.run(block.panels.len(), &|panel| {
+                                pack_right(cores, self.precision, &block, panel)
+                            });
                         }
                         cores.run(blocks * block.panels.len(), &|task| {
                             let (panel, i) = (task / blocks, task % blocks);
                             if packs_right && !beforehand {
-                                pack_right(cores, &block, panel);
+                                pack_right(cores, self.precision, &block, panel);
                             }
-                            part(cores, &block, i, panel);
+                            part(cores, self.precision, &block, i, panel);
                         });
                     }
                 });
@@ -151,7 +156,7 @@ impl Product<'_> {
 }
 
 /// `range` in pieces of `size`; one that is empty, where it is.
-fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
     let mut next = Some(range.start);
     std::iter::from_fn(move || {
         let start = next?;
@@ -222,7 +227,8 @@ fn pack_right_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, panel: usiz
     // SAFETY: `run` made room for all steps of this panel.
     unsafe {
         match product.b {
-            Right::Panels(b) => {
+            // Only what lies in single floats is packed.
+            Right::Panels(b, _) => {
                 let b = &b[panel * product.depth * PANEL..][..product.depth * PANEL];
                 pack::copy::<V, F>(v, to, PANEL, b, PANEL, k, 0..PANEL);
             }
@@ -248,8 +254,9 @@ fn part_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, i: usize, panel: 
     };
     let columns = product.columns_of(block.panels.start + panel);
     let b = match product.b {
-        Right::Panels(b) if F::COUNT == 1 => {
-            b[((block.panels.start + panel) * product.depth + k.start) * PANEL..].as_ptr()
+        Right::Panels(b, precision) if precision == product.precision => {
+            let steps = product.depth.div_ceil(F::COUNT);
+            b[((block.panels.start + panel) * steps + k.start / F::COUNT) * PANEL..].as_ptr()
         }
         _ => block.right(panel).cast_const(),
     };

@@ -2,10 +2,12 @@
 
 use glass_kernels::add::add;
 use glass_kernels::embed::{embed, embed_backward};
-use glass_kernels::linear::{Layout, Matrix, pack, panels_len};
+use glass_kernels::linear::{Layout, Matrix, pack};
+use glass_kernels::packing::Packing;
 use glass_kernels::{Cores, Write};
 
 use crate::close::{assert_same_bits, each_isa, numbers};
+use crate::packed::as_packed;
 
 const IDS: [u32; 40] = {
     let mut ids = [0; 40];
@@ -18,27 +20,32 @@ const IDS: [u32; 40] = {
 };
 
 #[test]
-fn rows_come_out_of_both_layouts() {
+fn rows_come_out_of_every_layout() {
     for cores in each_isa() {
         for cols in [1, 5, 64, 130] {
             let table = numbers(131 * cols, 1);
-            let mut panels = vec![f32::NAN; panels_len(131, cols)];
-            pack(&cores, &mut panels, &table, 131, cols);
-            let start = numbers(40 * cols, 2);
-            let rows: Vec<f32> =
-                IDS.iter().flat_map(|&id| table[id as usize * cols..][..cols].to_vec()).collect();
-            let sums: Vec<f32> = rows.iter().zip(&start).map(|(a, b)| a + b).collect();
-            for (values, layout) in [(&table, Layout::Rows), (&panels, Layout::Panels)] {
-                let table = Matrix { values, rows: 131, cols, layout };
-                let mut y = vec![f32::NAN; 40 * cols];
-                embed(&cores, &mut y, Write::Set, &IDS, table);
-                assert_same_bits("set", &y, &rows);
-                let mut y = start.clone();
-                embed(&cores, &mut y, Write::Add, &IDS, table);
-                assert_same_bits("added", &y, &sums);
+            come_out(&cores, &table, &table, Layout::Rows);
+            for packing in Packing::ALL {
+                let mut panels = vec![f32::NAN; packing.len(131, cols)];
+                pack(&cores, &mut panels, packing, &table, 131, cols);
+                come_out(&cores, &panels, &as_packed(packing, &table, cols), Layout::Panels(packing));
             }
         }
     }
+}
+
+fn come_out(cores: &Cores, values: &[f32], table: &[f32], layout: Layout) {
+    let cols = table.len() / 131;
+    let start = numbers(40 * cols, 2);
+    let rows: Vec<f32> = IDS.iter().flat_map(|&id| table[id as usize * cols..][..cols].to_vec()).collect();
+    let sums: Vec<f32> = rows.iter().zip(&start).map(|(a, b)| a + b).collect();
+    let table = Matrix { values, rows: 131, cols, layout };
+    let mut y = vec![f32::NAN; 40 * cols];
+    embed(cores, &mut y, Write::Set, &IDS, table);
+    assert_same_bits("set", &y, &rows);
+    let mut y = start;
+    embed(cores, &mut y, Write::Add, &IDS, table);
+    assert_same_bits("added", &y, &sums);
 }
 
 #[test]
@@ -62,7 +69,7 @@ fn gradients_go_back_in_row_order_on_any_number_of_threads() {
 #[test]
 #[should_panic(expected = "outside")]
 fn an_id_outside_the_table_is_refused() {
-    let table = Matrix { values: &[0.0; 64], rows: 3, cols: 1, layout: Layout::Panels };
+    let table = Matrix { values: &[0.0; 64], rows: 3, cols: 1, layout: Layout::Panels(Packing::F32) };
     embed(&Cores::new(1), &mut [0.0], Write::Set, &[3], table);
 }
 

@@ -3,6 +3,7 @@
 use glass_kernels::activate::{Activation, activate};
 use glass_kernels::format::{bf16_to_f32, f32_to_bf16};
 use glass_kernels::linear::*;
+use glass_kernels::packing::Packing;
 use glass_kernels::{Cores, Isa, Precision, Write};
 
 use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
@@ -70,10 +71,11 @@ impl Case {
     }
 
     fn forward(&self, cores: &Cores, layout: Layout, activation: Option<Activation>) -> Vec<f32> {
-        let mut panels = vec![f32::NAN; panels_len(self.outputs, self.inputs)];
+        let mut panels = Vec::new();
         let mut w = self.matrix();
-        if layout == Layout::Panels {
-            pack(cores, &mut panels, &self.w, self.outputs, self.inputs);
+        if let Layout::Panels(packing) = layout {
+            panels.resize(packing.len(self.outputs, self.inputs), f32::NAN);
+            pack(cores, &mut panels, packing, &self.w, self.outputs, self.inputs);
             w = Matrix { values: &panels, layout, ..w };
         }
         let mut y = vec![f32::NAN; self.rows * self.outputs];
@@ -185,7 +187,7 @@ fn products_go_on_from_block_to_block() {
             assert_same_bits(
                 &what,
                 &case.forward(&cores, Layout::Rows, Some(Activation::GeluTanh)),
-                &activated(&cores, &case.forward(&cores, Layout::Panels, None)),
+                &activated(&cores, &case.forward(&cores, Layout::Panels(Packing::F32), None)),
             );
             let [dx, dw, _] = case.backward(&cores, Write::Set);
             let expected = naive::linear(&dy, &transposed(&w, inputs), None, outputs);
@@ -211,7 +213,7 @@ fn one_row_is_many_rows_bit_for_bit() {
     for cores in each() {
         for shape in SHAPES {
             let case = Case::new(shape);
-            for layout in [Layout::Rows, Layout::Panels] {
+            for layout in [Layout::Rows, Layout::Panels(Packing::F32)] {
                 let together = case.forward(&cores, layout, Some(Activation::GeluTanh));
                 for (r, y) in together.chunks(case.outputs).enumerate() {
                     let x = case.x[r * case.inputs..][..case.inputs].to_vec();
@@ -231,7 +233,7 @@ fn both_layouts_bit_for_bit() {
         for shape in SHAPES {
             let case = Case::new(shape);
             let rows = case.forward(&cores, Layout::Rows, None);
-            let panels = case.forward(&cores, Layout::Panels, None);
+            let panels = case.forward(&cores, Layout::Panels(Packing::F32), None);
             assert_same_bits(&format!("{} {shape:?}", name(&cores)), &rows, &panels);
         }
     }
@@ -257,7 +259,8 @@ fn any_number_of_threads_bit_for_bit() {
             let run = |threads| {
                 let cores = Cores::with(first.isa(), threads).unwrap().with_precision(first.precision());
                 let [dx, dw, dbias] = case.backward(&cores, Write::Add);
-                let [rows, panels] = [Layout::Rows, Layout::Panels].map(|l| case.forward(&cores, l, None));
+                let [rows, panels] =
+                    [Layout::Rows, Layout::Panels(Packing::F32)].map(|l| case.forward(&cores, l, None));
                 [rows, panels, dx, dw, dbias]
             };
             let one = run(1);
@@ -274,7 +277,7 @@ fn any_number_of_threads_bit_for_bit() {
 fn no_rows_no_work() {
     for cores in each() {
         let case = Case::new([0, 5, 9]);
-        assert!(case.forward(&cores, Layout::Panels, None).is_empty());
+        assert!(case.forward(&cores, Layout::Panels(Packing::F32), None).is_empty());
         let [dx, dw, dbias] = case.backward(&cores, Write::Add);
         assert!(dx.is_empty());
         assert_same_bits("dw", &dw, &case.w);

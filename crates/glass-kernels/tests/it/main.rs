@@ -15,4 +15,5 @@ mod map;
 mod muon;
 mod naive;
 mod norm;
+mod packed;
 mod slopes;

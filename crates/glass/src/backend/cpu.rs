@@ -3,13 +3,15 @@
 use std::ops::Range;
 
 use glass_kernels::attend;
-use glass_kernels::linear::{self, Layout, Matrix};
+use glass_kernels::linear::{self, Matrix};
+use glass_kernels::packing;
 use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
 
 use super::{
-    Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, Kv, Muon, Precision, Span, Tensor, Weight,
-    Write,
+    Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, Kv, Layout, Muon, Precision, Span, Tensor,
+    Weight, Write,
 };
+use crate::stored::Stored;
 use crate::{Error, Result};
 
 /// A CPU with a pool of threads.
@@ -59,16 +61,31 @@ impl Cpu {
 
 /// A parameter as it is run: matrices in panels, vectors as they are.
 pub struct Packed {
-    values: Vec<f32>,
+    values: Values,
     rows: usize,
     cols: usize,
     layout: Layout,
 }
 
+enum Values {
+    Owned(Vec<f32>),
+    /// In a file, mapped; its bytes stand where floats can be read.
+    Stored(Stored),
+}
+
+impl Packed {
+    fn values(&self) -> &[f32] {
+        match &self.values {
+            Values::Owned(values) => values,
+            Values::Stored(stored) => packing::lanes(stored).expect("asked when it was adopted"),
+        }
+    }
+}
+
 fn matrix<'a>(weight: &Weight<'a, Cpu>) -> Matrix<'a> {
     match weight {
         Weight::Dense(d) => dense(d),
-        Weight::Packed(p) => Matrix { values: &p.values, rows: p.rows, cols: p.cols, layout: p.layout },
+        Weight::Packed(p) => Matrix { values: p.values(), rows: p.rows, cols: p.cols, layout: p.layout },
     }
 }
 
@@ -141,13 +158,34 @@ impl Backend for Cpu {
         clear::clear(&self.cores, &mut buffer[span]);
     }
 
-    fn pack(&self, values: &[f32], rows: usize, cols: usize) -> Result<Packed> {
-        if rows == 1 {
-            return Ok(Packed { values: values.to_vec(), rows, cols, layout: Layout::Rows });
-        }
-        let mut panels = zeros(linear::panels_len(rows, cols))?;
-        linear::pack(&self.cores, &mut panels, values, rows, cols);
-        Ok(Packed { values: panels, rows, cols, layout: Layout::Panels })
+    fn pack(&self, values: &[f32], rows: usize, cols: usize, layout: Layout) -> Result<Packed> {
+        let values = match layout {
+            Layout::Rows => values.to_vec(),
+            Layout::Panels(packing) => {
+                let mut panels = zeros(packing.len(rows, cols))?;
+                linear::pack(&self.cores, &mut panels, packing, values, rows, cols);
+                panels
+            }
+        };
+        Ok(Packed { values: Values::Owned(values), rows, cols, layout })
+    }
+
+    fn adopt(&self, stored: Stored, rows: usize, cols: usize, layout: Layout) -> Result<Packed> {
+        assert_eq!(stored.len(), 4 * layout.len(rows, cols));
+        let values = match packing::lanes(&stored) {
+            Some(_) => Values::Stored(stored),
+            // Bytes of a program stand anywhere.
+            None => {
+                let mut lanes = zeros(layout.len(rows, cols))?;
+                packing::copy_lanes(&mut lanes, &stored);
+                Values::Owned(lanes)
+            }
+        };
+        Ok(Packed { values, rows, cols, layout })
+    }
+
+    fn bytes<'a>(&self, packed: &'a Packed) -> &'a [u8] {
+        packing::bytes(packed.values())
     }
 
     fn copy(&self, y: &mut Tensor<Self>, x: &Tensor<Self>) {

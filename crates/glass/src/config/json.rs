@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use glass_kernels::attend::Heads;
+use glass_kernels::packing::Packing;
 use serde_json::{Map, Value, json};
 
 use super::object::{Object, read};
@@ -103,6 +104,11 @@ impl Config {
     /// The `config.json` of this shape. `dtype` is the weights' as `transformers` names it, `end_of_text` the token
     /// that begins and ends a text.
     pub fn to_json(&self, dtype: &str, end_of_text: Option<u32>) -> String {
+        format!("{:#}\n", Value::Object(self.to_object(dtype, end_of_text)))
+    }
+
+    /// The same, to be added to.
+    pub(crate) fn to_object(&self, dtype: &str, end_of_text: Option<u32>) -> Map<String, Value> {
         let Norm::Layer { epsilon } = self.norm;
         let gpt2 = self.can_export().is_ok();
         let mut all = json!({
@@ -135,10 +141,11 @@ impl Config {
             "tie_word_embeddings": self.tied,
             "vocab_size": self.vocabulary,
         });
-        if let (Value::Object(all), Value::Object(rest)) = (&mut all, rest) {
-            all.extend(rest);
-        }
-        format!("{all:#}\n")
+        let (Value::Object(mut all), Value::Object(rest)) = (all, rest) else {
+            unreachable!("both are written above")
+        };
+        all.extend(rest);
+        all
     }
 
     fn own_json(&self) -> Map<String, Value> {
@@ -198,11 +205,24 @@ fn unchanged(object: &Object) -> Result<()> {
             ));
         }
     }
-    match object.get("quantization_config") {
-        Some(other) => {
-            Err(object.wrong("quantization_config", other, "none (plain f32, f16 or bf16 weights)"))
+    packing(object).map(|_| ())
+}
+
+/// What `quantization_config` of a `config.json` says, if it is ours.
+pub(crate) fn packing(config: &Object) -> Result<Option<Packing>> {
+    let Some(quantised) = config.object("quantization_config")? else { return Ok(None) };
+    let names = Packing::ALL.map(Packing::name);
+    match (quantised.text("quant_method")?, quantised.text("packing")?) {
+        (Some("glass"), Some(name)) => {
+            match Packing::ALL.into_iter().find(|packing| packing.name() == name) {
+                Some(packing) => Ok(Some(packing)),
+                None => Err(quantised.wrong("packing", &json!(name), &format!("one of {names:?}"))),
+            }
         }
-        None => Ok(()),
+        (method, _) => {
+            let why = "plain f32, f16 or bf16 weights, or those of `glass quantise`,";
+            Err(quantised.wrong("quant_method", &json!(method), why))
+        }
     }
 }
 

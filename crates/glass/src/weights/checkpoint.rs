@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::tensors::Tensors;
 use super::{llm_c, nanogpt, source, torch};
+use crate::backend::Packing;
 use crate::{Config, Error, Result};
 
 /// Who wrote a model's files.
@@ -11,6 +12,8 @@ use crate::{Config, Error, Result};
 pub(super) enum Writer {
     /// A folder of `transformers` or of ours.
     Folder,
+    /// A folder of ours, packed.
+    Packed(Packing),
     /// llm.c, one `.bin`.
     LlmC,
     /// nanoGPT, one `.pt`.
@@ -21,7 +24,7 @@ impl Writer {
     /// Where it says which shape the model has.
     pub fn shape(self) -> &'static str {
         match self {
-            Writer::Folder => "config.json",
+            Writer::Folder | Writer::Packed(_) => "config.json",
             Writer::LlmC => "its header",
             Writer::NanoGpt => "model_args",
         }

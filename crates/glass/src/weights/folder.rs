@@ -9,6 +9,7 @@ use super::names::{self, Kind, Place, UNEMBEDDING};
 use super::source::Source;
 use super::tensors::{Found, Tensors};
 use super::{copy, dtype::Dtype, template};
+use crate::backend::Packing;
 use crate::config::json;
 use crate::config::object::{Object, short};
 use crate::plan::Spec;
@@ -60,7 +61,9 @@ impl Folder {
         };
         let generation = GenerationConfig::from_object(&generation)?;
         let tensors = Tensors::open(&source)?;
-        Folder { tensors, source, writer: Writer::Folder, config, generation }.checked()
+        let packing = json::packing(&Object::parse(&what, &text)?)?;
+        let writer = packing.map_or(Writer::Folder, Writer::Packed);
+        Folder { tensors, source, writer, config, generation }.checked()
     }
 
     /// What may lie beside a checkpoint: a vocabulary, a chat template, advice for generating.
@@ -76,8 +79,19 @@ impl Folder {
     }
 
     fn checked(self) -> Result<Folder> {
-        self.check_sizes()?;
+        match self.writer {
+            Writer::Packed(packing) => self.check_packed(packing)?,
+            _ => self.check_sizes()?,
+        }
         Ok(self)
+    }
+
+    /// How the matrices are packed, where they are.
+    pub fn packing(&self) -> Option<Packing> {
+        match self.writer {
+            Writer::Packed(packing) => Some(packing),
+            _ => None,
+        }
     }
 
     /// How errors name one of its files.
@@ -115,7 +129,7 @@ impl Folder {
     /// Whether the tokenizer is GPT-2's because of its size alone: other programs' checkpoints hold none, and none lies
     /// beside this one. nanoGPT gives GPT-2's 50,257 tokens 50,304 rows.
     pub fn assumes_gpt2(&self) -> bool {
-        self.writer != Writer::Folder
+        !matches!(self.writer, Writer::Folder | Writer::Packed(_))
             && matches!(self.config.vocabulary, 50_257 | 50_304)
             && self.vocabulary_files().is_none()
     }
@@ -145,6 +159,9 @@ impl Folder {
 
     /// One parameter, `[rows, cols]`, whatever its dtype and orientation in the file.
     pub fn read(&self, spec: &Spec, into: &mut [f32]) -> Result<()> {
+        if let Writer::Packed(packing) = self.writer {
+            return self.read_packed(spec, packing, into);
+        }
         let place = self.place(&spec.name)?;
         let (Found { bytes, .. }, dtype) = self.find(&place)?;
         if into.len() != place.outputs * place.inputs || into.len() != spec.rows * spec.cols {
@@ -174,7 +191,7 @@ impl Folder {
     /// How errors name what gives the shape.
     pub(super) fn shape_name(&self) -> String {
         match self.writer {
-            Writer::Folder => self.source.name("config.json"),
+            Writer::Folder | Writer::Packed(_) => self.source.name("config.json"),
             _ => format!("{}: {}", self.tensors.file(), self.writer.shape()),
         }
     }

@@ -26,6 +26,18 @@ pub struct Tensor {
     pub bytes: Range<usize>,
 }
 
+impl Tensor {
+    /// The file's name of its dtype.
+    pub fn dtype_name(&self) -> &str {
+        match &self.dtype {
+            Ok(Dtype::F32) => "F32",
+            Ok(Dtype::F16) => "F16",
+            Ok(Dtype::Bf16) => "BF16",
+            Err(name) => name,
+        }
+    }
+}
+
 /// The reference implementation's limit on a header's length, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
 
@@ -142,24 +154,33 @@ fn side_by_side(tensors: &[(String, Tensor)], start: usize, end: usize) -> std::
     }
 }
 
-/// The length and header of a file with these tensors, in the format's order, and the order itself: by dtype (here there
-/// is one), then by name. Byte for byte what the reference implementation writes.
+/// The length and header of a file with these tensors, in the format's order: by dtype (here there is one), then by name.
+/// Byte for byte what the reference implementation writes.
 pub fn write_header(tensors: &[(String, Vec<usize>)], dtype: Dtype) -> Result<Vec<u8>> {
     debug_assert!(tensors.is_sorted_by(|a, b| a.0 < b.0));
+    let infos = tensors.iter().map(|(name, shape)| (name.clone(), shape.clone(), written(dtype)));
+    header_of(&infos.collect::<Vec<_>>(), "pt", 8)
+}
+
+/// The length and header of a file with these tensors, one behind the other, the first at a multiple of `align` bytes.
+pub(super) fn header_of(
+    tensors: &[(String, Vec<usize>, safetensors::Dtype)],
+    format: &str,
+    align: usize,
+) -> Result<Vec<u8>> {
     let mut at = 0;
-    let infos = tensors.iter().map(|(name, shape)| {
+    let infos = tensors.iter().map(|(name, shape, dtype)| {
         let from = at;
-        at += shape.iter().product::<usize>() * dtype.bytes();
-        let info = TensorInfo { dtype: written(dtype), shape: shape.clone(), data_offsets: (from, at) };
-        (name.clone(), info)
+        at += shape.iter().product::<usize>() * dtype.bitsize() / 8;
+        (name.clone(), TensorInfo { dtype: *dtype, shape: shape.clone(), data_offsets: (from, at) })
     });
-    let format = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let format = HashMap::from([("format".to_string(), format.to_string())]);
     let header = Metadata::new(Some(format), infos.collect())
         .map_err(|e| Error::invalid("model.safetensors", format!("its header cannot be written: {e}")))?;
     let mut bytes = vec![0; 8];
     serde_json::to_writer(&mut bytes, &header)
         .map_err(|e| Error::invalid("model.safetensors", format!("its header cannot be written: {e}")))?;
-    bytes.resize(bytes.len().next_multiple_of(8), b' ');
+    bytes.resize(bytes.len().next_multiple_of(align), b' ');
     let length = bytes.len() as u64 - 8;
     bytes[..8].copy_from_slice(&length.to_le_bytes());
     Ok(bytes)

@@ -39,8 +39,16 @@ pub struct Save<'a> {
 pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
     let mut aside = Aside::new(dir)?;
     aside.write(tensors::FILE, |put| write_tensors(put, what, weights))?;
+    write_texts(&mut aside, what, None)?;
+    aside.commit()
+}
+
+/// All files but the weights; `quantised` says how those are packed, where they are.
+pub(super) fn write_texts(aside: &mut Aside, what: &Save<'_>, quantised: Option<Value>) -> Result<()> {
     let mut text = |name: &str, text: String| aside.write(name, |put| put(text.as_bytes()));
-    text("config.json", what.config.to_json(what.dtype.torch_name(), what.end_of_text))?;
+    let mut config = what.config.to_object(what.dtype.torch_name(), what.end_of_text);
+    config.extend(quantised.map(|quantised| ("quantization_config".to_string(), quantised)));
+    text("config.json", format!("{:#}\n", Value::Object(config)))?;
     let advice = GenerationConfig {
         bos: what.end_of_text,
         eos: what.end_of_text.into_iter().collect(),
@@ -54,7 +62,7 @@ pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
     if let Some(template) = what.template {
         text("chat_template.jinja", template.to_string())?;
     }
-    aside.commit()
+    Ok(())
 }
 
 /// Floats that are turned into bytes at once.

@@ -1,39 +1,10 @@
 //! Where a model's files are: a directory, or memory that the program carries with it.
 
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use crate::config::object::read;
+use crate::stored::Bytes;
 use crate::{Error, Result};
-
-/// A file's bytes.
-pub(crate) enum Bytes {
-    /// Part of the program.
-    Static(&'static [u8]),
-    /// Read into memory.
-    Owned(Vec<u8>),
-    /// Mapped: read when touched.
-    #[cfg(not(target_family = "wasm"))]
-    Mapped(glass_kernels::map::Map),
-}
-
-impl AsRef<[u8]> for Bytes {
-    fn as_ref(&self) -> &[u8] {
-        self
-    }
-}
-
-impl Deref for Bytes {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        match self {
-            Bytes::Static(bytes) => bytes,
-            Bytes::Owned(bytes) => bytes,
-            #[cfg(not(target_family = "wasm"))]
-            Bytes::Mapped(map) => map,
-        }
-    }
-}
 
 /// Where a model's files are.
 pub(crate) enum Source {

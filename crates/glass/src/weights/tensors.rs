@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 
 use super::names::PREFIX;
 use super::safetensors::{Tensor, header};
-use super::source::{Bytes, Source};
+use super::source::Source;
 use crate::config::object::{Member, Unique, short};
+use crate::stored::{Bytes, Stored};
 use crate::{Error, Result};
 
 /// The one file.
@@ -22,7 +24,7 @@ const LONGEST_INDEX: u64 = 1 << 26;
 
 /// A model's tensors by their names without the prefix `transformer.`.
 pub(crate) struct Tensors {
-    files: Vec<(String, Bytes)>,
+    files: Vec<(String, Arc<Bytes>)>,
     tensors: HashMap<String, (usize, Tensor)>,
 }
 
@@ -66,6 +68,12 @@ impl Tensors {
         Some(Found { file, tensor, bytes: &bytes[tensor.bytes.clone()] })
     }
 
+    /// A tensor's bytes, to be kept.
+    pub fn stored(&self, name: &str) -> Option<Stored> {
+        let (file, tensor) = self.tensors.get(name)?;
+        Some(Stored { file: self.files[*file].1.clone(), range: tensor.bytes.clone() })
+    }
+
     /// All names, in order.
     pub fn names(&self) -> BTreeSet<&str> {
         self.tensors.keys().map(String::as_str).collect()
@@ -93,7 +101,7 @@ impl Tensors {
             }
             written.push(tensor_name);
         }
-        self.files.push((name, bytes));
+        self.files.push((name, Arc::new(bytes)));
         Ok(written)
     }
 

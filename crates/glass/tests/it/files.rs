@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use glass::backend::Cpu;
+use glass::backend::{Cpu, Packing};
 use glass::config::{Activation, Mask};
 use glass::generate::Runner;
 use glass::model::Gpt;
@@ -269,7 +269,7 @@ fn a_checkpoint_of_transformers_gives_its_logits() {
         let folder = Folder::open(&golden(model)).unwrap();
         let (gpt, plan) = Gpt::plan(folder.config());
         let cpu = Cpu::new(1);
-        let weights = Frozen::load(&cpu, &plan, &|spec, into| folder.read(spec, into)).unwrap();
+        let weights = Frozen::load(&cpu, &plan, Packing::F32, &|spec, into| folder.read(spec, into)).unwrap();
         let mut runner = Runner::new(&cpu, &gpt, Weights::Frozen(&weights)).unwrap();
         runner.prompt(&ids).unwrap();
         for (ours, theirs) in runner.logits().iter().zip(&logits[model]) {

@@ -28,3 +28,4 @@ mod tokens_learn;
 mod tokens_stream;
 mod chat;
 mod next_token;
+mod packed;

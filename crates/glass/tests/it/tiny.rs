@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use glass::Config;
-use glass::backend::Cpu;
+use glass::backend::{Cpu, Packing};
 use glass::memory::Keep;
 use glass::train::learner::{Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
@@ -36,7 +36,7 @@ pub fn frozen(learner: &Learner<Cpu>) -> Frozen<Cpu> {
         learner.read(spec, into);
         Ok(())
     };
-    Frozen::load(&**learner.backend(), learner.plan(), &read).unwrap()
+    Frozen::load(&**learner.backend(), learner.plan(), Packing::F32, &read).unwrap()
 }
 
 /// Ids that look random and are always the same.

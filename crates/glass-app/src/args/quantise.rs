@@ -1,0 +1,68 @@
+//! `glass quantise`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use glass::backend::Packing;
+
+use super::MachineArgs;
+
+/// Pack a model's weights in fewer bits
+#[derive(Args, Debug)]
+#[command(after_long_help = AFTER)]
+pub struct QuantiseArgs {
+    /// A model's directory or checkpoint; without it, the model inside the program
+    pub model: Option<String>,
+
+    /// How many bits
+    #[arg(long, value_enum, value_name = "BITS")]
+    pub to: Bits,
+
+    /// Where the packed model is written: a new folder
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// One JSON document
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// What weights are packed to.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Bits {
+    /// 16 bits, the upper half of an f32
+    Bf16,
+    /// 8 bits, and a scale for every 32 weights: 8.5 bits a weight
+    Q8,
+    /// 4 bits, and a scale for every 32 weights: 4.5 bits a weight, the table of tokens 8.5
+    Q4,
+}
+
+impl Bits {
+    /// As the library calls it.
+    pub fn packing(self) -> Packing {
+        match self {
+            Bits::Bf16 => Packing::Bf16,
+            Bits::Q8 => Packing::Q8,
+            Bits::Q4 => Packing::Q4,
+        }
+    }
+}
+
+const AFTER: &str = "\
+A packed model is a folder like any other and runs everywhere a model does (-m DIR). Its matrices stand in the file as they
+are computed with: the file is mapped, and nothing is converted at the start. Vectors and positions stay f32. Packing
+cannot be undone; keep the model it was made from, which alone can be trained on.
+
+Compare what it costs on a text of yours:
+  glass score -m MODEL --file TEXT
+  glass score -m DIR --file TEXT
+
+JSON: {\"out\",\"packing\",\"weights\",\"bytes\",\"bits_per_weight\",\"from_bytes\"}
+  bytes, from_bytes   of the weights in the file, packed and before
+
+Example:
+  glass quantise my-model --to q8 --out my-model-q8";

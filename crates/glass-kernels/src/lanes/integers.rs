@@ -1,0 +1,147 @@
+//! Lanes as whole numbers: what products of 8-bit and 4-bit numbers take. A vector stays one of floats whose bits are meant.
+
+use super::Lanes;
+#[cfg(target_arch = "x86_64")]
+use super::x86::Avx512;
+use crate::format::f16_to_f32;
+
+/// What a vector can do with its bits. Every result is exact, and the same on every instruction set.
+pub(crate) trait Integers: Lanes {
+    /// i32 to f32, lane by lane, rounded to nearest even.
+    #[inline(always)]
+    fn to_floats(self) -> Self {
+        each(self, |lane| (lane as i32 as f32).to_bits())
+    }
+
+    /// f32 to i32, lane by lane, rounded to nearest even; what does not fit becomes any number.
+    #[inline(always)]
+    fn to_integers(self) -> Self {
+        each(self, |lane| f32::from_bits(lane).round_ties_even() as i32 as u32)
+    }
+
+    /// Lane by lane, an i32 and the sum of four products: bytes of `unsigned`, at most 255, by bytes of `signed`, at least
+    /// −127.
+    #[inline(always)]
+    fn add_quads(self, unsigned: Self, signed: Self) -> Self {
+        let (sums, unsigned, signed) = (lanes(self), lanes(unsigned), lanes(signed));
+        let dot = |i: usize| {
+            let product = |byte: u32| {
+                i32::from((unsigned[i] >> byte) as u8) * i32::from((signed[i] >> byte) as u8 as i8)
+            };
+            (sums[i] as i32 + product(0) + product(8) + product(16) + product(24)) as u32
+        };
+        vector(self, std::array::from_fn(dot))
+    }
+
+    /// The lower half of every byte.
+    #[inline(always)]
+    fn lower_nibbles(self) -> Self {
+        each(self, |lane| lane & 0x0f0f_0f0f)
+    }
+
+    /// The upper half of every byte.
+    #[inline(always)]
+    fn upper_nibbles(self) -> Self {
+        each(self, |lane| lane >> 4 & 0x0f0f_0f0f)
+    }
+
+    /// The bf16 in the lower half of every lane, as f32.
+    #[inline(always)]
+    fn lower_bf16(self) -> Self {
+        each(self, |lane| lane << 16)
+    }
+
+    /// The bf16 in the upper half of every lane, as f32.
+    #[inline(always)]
+    fn upper_bf16(self) -> Self {
+        each(self, |lane| lane & 0xffff_0000)
+    }
+
+    /// `LEN` f16, as f32.
+    ///
+    /// # Safety
+    /// They can be read; no alignment is asked for.
+    #[inline(always)]
+    unsafe fn load_f16_at(self, from: *const u16) -> Self {
+        let mut floats = [0.0; MOST];
+        for (i, x) in floats.iter_mut().enumerate().take(Self::LEN) {
+            // SAFETY: by contract.
+            *x = f16_to_f32(unsafe { from.add(i).read_unaligned() });
+        }
+        self.load(&floats)
+    }
+}
+
+/// Lanes of the widest vector.
+const MOST: usize = 16;
+
+#[inline(always)]
+fn lanes<V: Lanes>(v: V) -> [u32; MOST] {
+    let mut lanes = [0.0; MOST];
+    v.store(&mut lanes);
+    lanes.map(f32::to_bits)
+}
+
+#[inline(always)]
+fn vector<V: Lanes>(v: V, lanes: [u32; MOST]) -> V {
+    v.load(&lanes.map(f32::from_bits))
+}
+
+#[inline(always)]
+fn each<V: Lanes>(v: V, f: impl Fn(u32) -> u32) -> V {
+    vector(v, lanes(v).map(f))
+}
+
+/// How quads are multiplied and added. A kernel whose body is generic over that too, after the vector, is made by
+/// [`kernel_of_adds!`]; the bits are the same.
+pub(crate) trait Adds<V: Integers> {
+    /// As [`Integers::add_quads`].
+    fn add_quads(sum: V, unsigned: V, signed: V) -> V;
+}
+
+/// As the vector can.
+pub(crate) struct AnyAdds;
+
+impl<V: Integers> Adds<V> for AnyAdds {
+    #[inline(always)]
+    fn add_quads(sum: V, unsigned: V, signed: V) -> V {
+        sum.add_quads(unsigned, signed)
+    }
+}
+
+/// In one instruction.
+#[cfg(target_arch = "x86_64")]
+pub(crate) struct VnniAdds;
+
+#[cfg(target_arch = "x86_64")]
+impl Adds<Avx512> for VnniAdds {
+    #[inline(always)]
+    fn add_quads(sum: Avx512, unsigned: Avx512, signed: Avx512) -> Avx512 {
+        // SAFETY: only the shell that is compiled for AVX512-VNNI uses it.
+        unsafe { sum.add_quads_vnni(unsigned, signed) }
+    }
+}
+
+/// `kernel_of_adds!(fn name(args) = body);` makes `name(cores, args)`, which runs `body::<V, A>(v, args)` compiled for the
+/// instruction set of `cores`.
+macro_rules! kernel_of_adds {
+    (fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $body:ident) => {
+        fn $name(cores: &$crate::Cores, $($arg: $type),*) {
+            $crate::lanes::kernel!(fn any($($arg: $type),*) = $body::<_, $crate::lanes::integers::AnyAdds>);
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+            fn vnni($($arg: $type),*) {
+                // SAFETY: this function has the instruction set.
+                let v = unsafe { <$crate::lanes::x86::Avx512 as $crate::lanes::Lanes>::new() };
+                $body::<_, $crate::lanes::integers::VnniAdds>(v, $($arg),*)
+            }
+            match cores.isa() {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: `Cores` holds only an instruction set that this machine has.
+                $crate::Isa::Avx512Vnni | $crate::Isa::Avx512Bf16 => unsafe { vnni($($arg),*) },
+                _ => any(cores, $($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use kernel_of_adds;

@@ -1,0 +1,271 @@
+//! How a matrix that runs is kept: in panels of [`PANEL`] outputs (rows of the matrix), in lanes of 32 bits, inputs running
+//! inside. A panel is a row of *lines*, each of some inputs:
+//!
+//! | | inputs of a line | a line, lane by lane | bits a weight |
+//! |---|---|---|---|
+//! | f32 | 1 | 64 floats | 32 |
+//! | bf16 | 2 | 64 pairs, the first input in the lower half | 16 |
+//! | q8 | 32 | 8 × 64 quads of bytes `q + 128`, then 64 scales as f16 | 8.5 |
+//! | q4 | 32 | 4 × 64 octets of nibbles `q + 8`, inputs 0 to 3 below 4 to 7, then 64 scales as f16 | 4.5 |
+//!
+//! A quantised weight is `q × scale`, one scale for [`BLOCK`] inputs of an output; with the same values as llama.cpp's
+//! `Q8_0` and `Q4_0`, so that either can be written as the other.
+
+use crate::format::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
+
+/// Outputs in a panel.
+pub const PANEL: usize = 64;
+
+/// Inputs that share a scale.
+pub const BLOCK: usize = 32;
+
+/// How the numbers of a panel are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Packing {
+    /// As they are.
+    #[default]
+    F32,
+    /// As bf16; the inputs they are multiplied by are rounded to bf16 too.
+    Bf16,
+    /// 8 bits and a scale; the inputs are rounded to 8 bits in blocks too.
+    Q8,
+    /// 4 bits and a scale; the inputs are rounded to 8 bits in blocks.
+    Q4,
+}
+
+impl Packing {
+    /// All of them, widest first.
+    pub const ALL: [Packing; 4] = [Packing::F32, Packing::Bf16, Packing::Q8, Packing::Q4];
+
+    /// As it is asked for and written down.
+    pub fn name(self) -> &'static str {
+        match self {
+            Packing::F32 => "f32",
+            Packing::Bf16 => "bf16",
+            Packing::Q8 => "q8",
+            Packing::Q4 => "q4",
+        }
+    }
+
+    /// Inputs of a line.
+    fn inputs(self) -> usize {
+        match self {
+            Packing::F32 => 1,
+            Packing::Bf16 => 2,
+            Packing::Q8 | Packing::Q4 => BLOCK,
+        }
+    }
+
+    /// Lanes of a line.
+    pub(crate) fn line(self) -> usize {
+        match self {
+            Packing::F32 | Packing::Bf16 => PANEL,
+            Packing::Q8 | Packing::Q4 => self.quants() + PANEL / 2,
+        }
+    }
+
+    /// Lanes of a line that hold quantised weights; the others hold scales.
+    fn quants(self) -> usize {
+        let per_lane = if self == Packing::Q8 { 4 } else { 8 };
+        PANEL * BLOCK / per_lane
+    }
+
+    /// What is added to a quantised weight to store it.
+    pub(crate) fn offset(self) -> i32 {
+        if self == Packing::Q8 { 128 } else { 8 }
+    }
+
+    /// Panels, lines of a panel and lanes of a line of a `rows` × `cols` matrix.
+    pub fn shape(self, rows: usize, cols: usize) -> [usize; 3] {
+        [rows.div_ceil(PANEL), cols.div_ceil(self.inputs()), self.line()]
+    }
+
+    /// Lanes of a panel with `cols` inputs.
+    pub fn panel_len(self, cols: usize) -> usize {
+        let [_, lines, line] = self.shape(0, cols);
+        lines * line
+    }
+
+    /// Lanes of the panels of a `rows` × `cols` matrix.
+    pub fn len(self, rows: usize, cols: usize) -> usize {
+        rows.div_ceil(PANEL) * self.panel_len(cols)
+    }
+}
+
+/// Some inputs of one output, quantised: weight `i` is `q[i] × scale`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quants {
+    /// As f16.
+    pub scale: u16,
+    /// From −128 to 127, in 4 bits from −8 to 7.
+    pub q: [i8; BLOCK],
+}
+
+impl Quants {
+    /// The nearest that 8 or 4 bits come to `weights`, at most [`BLOCK`] of them.
+    ///
+    /// With 8 bits the greatest weight is 127 or −127. With 4 bits that would waste the −8, and a scale that cuts the
+    /// greatest weight a little is often nearer to all: the best of some scales is taken, by the sum of squared errors.
+    pub fn of(packing: Packing, weights: &[f32]) -> Quants {
+        let greatest = weights.iter().fold(0.0f32, |most, &w| if w.abs() > most.abs() { w } else { most });
+        if packing == Packing::Q8 {
+            return Quants::at(packing, greatest.abs() / 127.0, weights);
+        }
+        let tried = (0..SCALES).flat_map(|i| {
+            let end = 6.5 + i as f32 * (9.0 - 6.5) / (SCALES - 1) as f32;
+            [greatest / end, -greatest / end].map(|scale| Quants::at(packing, scale, weights))
+        });
+        let (_, best) = tried
+            .map(|quants| (quants.error(weights), quants))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .expect("some scales are tried");
+        best
+    }
+
+    /// With this scale, rounded to f16; zeros where that is zero or not finite.
+    fn at(packing: Packing, scale: f32, weights: &[f32]) -> Quants {
+        let least = -(packing.offset() as f32);
+        let scale = f32_to_f16(scale);
+        let by = 1.0 / f16_to_f32(scale);
+        let mut q = [0; BLOCK];
+        if by.is_finite() {
+            for (q, w) in q.iter_mut().zip(weights) {
+                *q = (w * by).round_ties_even().clamp(least, -least - 1.0) as i8;
+            }
+        }
+        Quants { scale, q }
+    }
+
+    fn error(&self, weights: &[f32]) -> f32 {
+        let scale = f16_to_f32(self.scale);
+        self.q.iter().zip(weights).map(|(&q, w)| (f32::from(q) * scale - w).powi(2)).sum()
+    }
+
+    /// Into the panels of a matrix with `cols` inputs, as block `block` of output `row`.
+    pub fn put(&self, panels: &mut [f32], packing: Packing, cols: usize, row: usize, block: usize) {
+        let line = line_mut(panels, packing, cols, row, block);
+        let (offset, column) = (packing.offset(), row % PANEL);
+        let stored = |i: usize| (i32::from(self.q[i]) + offset) as u32;
+        match packing {
+            Packing::Q8 => {
+                for (number, at) in (column..).step_by(PANEL).take(BLOCK / 4).enumerate() {
+                    line[at] = quad(|byte| stored(4 * number + byte));
+                }
+            }
+            _ => {
+                for (octet, at) in (column..).step_by(PANEL).take(BLOCK / 8).enumerate() {
+                    line[at] = quad(|byte| stored(8 * octet + byte) | stored(8 * octet + 4 + byte) << 4);
+                }
+            }
+        }
+        let scales = &mut line[packing.quants() + column / 2];
+        let (other, shift) = (scales.to_bits() & !(0xffff << (16 * (column % 2))), 16 * (column % 2));
+        *scales = f32::from_bits(other | u32::from(self.scale) << shift);
+    }
+
+    /// Block `block` of output `row`, out of the panels of a matrix with `cols` inputs.
+    pub fn get(panels: &[f32], packing: Packing, cols: usize, row: usize, block: usize) -> Quants {
+        let line = line(panels, packing, cols, row, block);
+        let column = row % PANEL;
+        let lane = |i: usize| line[i * PANEL + column].to_bits();
+        let stored = |i: usize| match packing {
+            Packing::Q8 => lane(i / 4) >> (8 * (i % 4)) & 0xff,
+            _ => lane(i / 8) >> (8 * (i % 4) + i / 4 % 2 * 4) & 0xf,
+        };
+        let scales = line[packing.quants() + column / 2].to_bits();
+        Quants {
+            scale: (scales >> (16 * (column % 2))) as u16,
+            q: std::array::from_fn(|i| (stored(i) as i32 - packing.offset()) as i8),
+        }
+    }
+}
+
+/// Scales tried for 4 bits, of either sign.
+const SCALES: usize = 16;
+
+/// A lane of four bytes.
+fn quad(byte: impl Fn(usize) -> u32) -> f32 {
+    f32::from_bits((0..4).fold(0, |lane, i| lane | byte(i) << (8 * i)))
+}
+
+/// A file's bytes as lanes, where they stand so that floats can be read; a lane is little-endian there.
+pub fn lanes(bytes: &[u8]) -> Option<&[f32]> {
+    // SAFETY: any four bytes are an f32.
+    let (before, lanes, behind) = unsafe { bytes.align_to::<f32>() };
+    (before.is_empty() && behind.is_empty() && cfg!(target_endian = "little")).then_some(lanes)
+}
+
+/// `lanes = bytes`, wherever they stand.
+pub fn copy_lanes(lanes: &mut [f32], bytes: &[u8]) {
+    let (quads, _) = bytes.as_chunks();
+    assert_eq!(lanes.len(), quads.len());
+    lanes.iter_mut().zip(quads).for_each(|(lane, quad)| *lane = f32::from_le_bytes(*quad));
+}
+
+/// Lanes as a file's bytes.
+pub fn bytes(lanes: &[f32]) -> &[u8] {
+    const { assert!(cfg!(target_endian = "little"), "files are little-endian") };
+    // SAFETY: an f32 is four bytes.
+    unsafe { lanes.align_to::<u8>().1 }
+}
+
+/// A matrix in panels as rows: `to[row, col]`.
+pub fn unpack(to: &mut [f32], panels: &[f32], packing: Packing, cols: usize) {
+    assert_eq!(panels.len(), packing.len(to.len() / cols.max(1), cols));
+    for (row, to) in to.chunks_exact_mut(cols.max(1)).enumerate() {
+        read_row(panels, packing, row, to, |to, w| *to = w);
+    }
+}
+
+fn line(panels: &[f32], packing: Packing, cols: usize, row: usize, line: usize) -> &[f32] {
+    &panels[row / PANEL * packing.panel_len(cols) + line * packing.line()..][..packing.line()]
+}
+
+fn line_mut(panels: &mut [f32], packing: Packing, cols: usize, row: usize, line: usize) -> &mut [f32] {
+    &mut panels[row / PANEL * packing.panel_len(cols) + line * packing.line()..][..packing.line()]
+}
+
+/// Output `row` of a matrix in panels, into `to`, with `each(to, weight)`; as long as the matrix has inputs.
+pub(crate) fn read_row(
+    panels: &[f32],
+    packing: Packing,
+    row: usize,
+    to: &mut [f32],
+    each: impl Fn(&mut f32, f32),
+) {
+    let cols = to.len();
+    for (at, to) in to.chunks_mut(packing.inputs()).enumerate() {
+        match packing {
+            Packing::F32 => each(&mut to[0], line(panels, packing, cols, row, at)[row % PANEL]),
+            Packing::Bf16 => {
+                let pair = line(panels, packing, cols, row, at)[row % PANEL].to_bits();
+                for (to, half) in to.iter_mut().zip([pair as u16, (pair >> 16) as u16]) {
+                    each(to, bf16_to_f32(half));
+                }
+            }
+            Packing::Q8 | Packing::Q4 => {
+                let Quants { scale, q } = Quants::get(panels, packing, cols, row, at);
+                for (to, q) in to.iter_mut().zip(q) {
+                    each(to, f32::from(q) * f16_to_f32(scale));
+                }
+            }
+        }
+    }
+}
+
+/// Panel `p` of a row-major matrix, `cols` wide, in 16 bits or fewer.
+pub(crate) fn pack_panel(panel: &mut [f32], packing: Packing, w: &[f32], cols: usize, p: usize) {
+    panel.fill(0.0);
+    for (column, w) in w.chunks_exact(cols).skip(p * PANEL).take(PANEL).enumerate() {
+        for (at, w) in w.chunks(packing.inputs()).enumerate() {
+            match packing {
+                Packing::F32 => panel[at * PANEL + column] = w[0],
+                Packing::Bf16 => {
+                    let pair = [w[0], w.get(1).copied().unwrap_or(0.0)].map(|w| u32::from(f32_to_bf16(w)));
+                    panel[at * PANEL + column] = f32::from_bits(pair[0] | pair[1] << 16);
+                }
+                Packing::Q8 | Packing::Q4 => Quants::of(packing, w).put(panel, packing, cols, column, at),
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Matrices in fewer bits: what they hold, and products with them against the oracle.
+
+use glass_kernels::activate::{Activation, activate};
+use glass_kernels::format::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
+use glass_kernels::linear::*;
+use glass_kernels::packing::{BLOCK, Packing, Quants};
+use glass_kernels::{Cores, Isa};
+
+use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
+use crate::naive::{self, wide};
+
+/// What packing leaves of the weights of a matrix.
+pub fn as_packed(packing: Packing, w: &[f32], cols: usize) -> Vec<f32> {
+    match packing {
+        Packing::F32 => w.to_vec(),
+        Packing::Bf16 => w.iter().map(|&w| bf16_to_f32(f32_to_bf16(w))).collect(),
+        Packing::Q8 | Packing::Q4 => {
+            let blocks = w.chunks(cols).flat_map(|row| row.chunks(BLOCK));
+            let of = |block: &[f32]| {
+                let Quants { scale, q } = Quants::of(packing, block);
+                q.map(|q| f32::from(q) * f16_to_f32(scale)).into_iter().take(block.len()).collect::<Vec<_>>()
+            };
+            blocks.flat_map(of).collect()
+        }
+    }
+}
+
+/// What the inputs of a product with such weights are rounded to.
+fn inputs(packing: Packing, x: &[f32], cols: usize) -> Vec<f32> {
+    match packing {
+        Packing::F32 | Packing::Bf16 => as_packed(packing, x, cols),
+        Packing::Q8 | Packing::Q4 => {
+            let rounded = |block: &[f32]| {
+                let most = block.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+                let by = if most > 0.0 { 127.0 / most } else { 0.0 };
+                let (by, scale) = (by, most / 127.0);
+                block.iter().map(|x| (x * by).round_ties_even() * scale).collect::<Vec<_>>()
+            };
+            x.chunks(cols).flat_map(|row| row.chunks(BLOCK)).flat_map(rounded).collect()
+        }
+    }
+}
+
+/// Rows, inputs, outputs: small, odd, across tiles, blocks and panels.
+const SHAPES: [[usize; 3]; 10] = [
+    [1, 1, 1],
+    [1, 32, 63],
+    [1, 300, 130],
+    [2, 64, 64],
+    [3, 31, 65],
+    [5, 33, 129],
+    [7, 130, 20],
+    [13, 256, 64],
+    [64, 70, 3],
+    [300, 96, 97],
+];
+
+struct Case {
+    x: Vec<f32>,
+    w: Vec<f32>,
+    bias: Vec<f32>,
+    shape: [usize; 3],
+}
+
+impl Case {
+    fn new(shape: [usize; 3]) -> Self {
+        let [rows, inputs, outputs] = shape;
+        let seed = (rows * 1000 + inputs * 10 + outputs) as u64;
+        let (x, w) = (numbers(rows * inputs, seed), numbers(outputs * inputs, seed + 1));
+        Self { x, w, bias: numbers(outputs, seed + 2), shape }
+    }
+
+    fn forward(&self, cores: &Cores, packing: Packing, activation: Option<Activation>) -> Vec<f32> {
+        let [_, cols, outputs] = self.shape;
+        let mut panels = vec![f32::NAN; packing.len(outputs, cols)];
+        pack(cores, &mut panels, packing, &self.w, outputs, cols);
+        let w = Matrix { values: &panels, rows: outputs, cols, layout: Layout::Panels(packing) };
+        let mut y = vec![f32::NAN; self.x.len() / cols * outputs];
+        linear(cores, &mut y, &self.x, w, Some(&self.bias), activation);
+        y
+    }
+}
+
+#[test]
+fn products_are_the_textbook_loop_over_what_was_packed() {
+    for shape in SHAPES {
+        let case = Case::new(shape);
+        for packing in Packing::ALL {
+            let x = wide(&inputs(packing, &case.x, shape[1]));
+            let w = wide(&as_packed(packing, &case.w, shape[1]));
+            let expected = naive::linear(&x, &w, Some(&wide(&case.bias)), shape[1]);
+            for cores in each_isa() {
+                let what = format!("{:?} {packing:?} {shape:?}", cores.isa());
+                let bound = f64::from(f32::EPSILON) * (shape[1] as f64 + 2.0);
+                assert_close(&what, &case.forward(&cores, packing, None), &expected, bound);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_row_is_many_rows_bit_for_bit() {
+    for cores in each_isa() {
+        for (shape, packing) in SHAPES.iter().flat_map(|&s| Packing::ALL.map(|packing| (s, packing))) {
+            let case = Case::new(shape);
+            let gelu = Some(Activation::GeluTanh);
+            let together = case.forward(&cores, packing, gelu);
+            let alone: Vec<f32> = case
+                .x
+                .chunks(shape[1])
+                .take(20)
+                .flat_map(|x| {
+                    let (x, w, bias) = (x.to_vec(), case.w.clone(), case.bias.clone());
+                    Case { x, w, bias, shape }.forward(&cores, packing, gelu)
+                })
+                .collect();
+            let what = format!("{:?} {packing:?} {shape:?}", cores.isa());
+            assert_same_bits(&what, &together[..alone.len()], &alone);
+        }
+    }
+}
+
+#[test]
+fn threads_and_activation_change_no_bit() {
+    for first in each_isa() {
+        for packing in Packing::ALL {
+            let case = Case::new([300, 96, 97]);
+            let plain = case.forward(&first, packing, None);
+            let mut after = vec![0.0; plain.len()];
+            activate(&first, &mut after, &plain, Activation::GeluTanh);
+            for threads in 1..=4 {
+                let cores = Cores::with(first.isa(), threads).unwrap();
+                let what = format!("{:?} {packing:?} {threads} threads", first.isa());
+                assert_same_bits(&what, &case.forward(&cores, packing, None), &plain);
+                assert_same_bits(&what, &case.forward(&cores, packing, Some(Activation::GeluTanh)), &after);
+            }
+        }
+    }
+}
+
+/// Whole numbers are multiplied without error, whatever multiplies them.
+#[test]
+fn vnni_changes_no_bit() {
+    let each = [Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16].map(|isa| Cores::with(isa, 1));
+    for (shape, packing) in
+        SHAPES.iter().flat_map(|&s| [Packing::Q8, Packing::Q4].map(|packing| (s, packing)))
+    {
+        let case = Case::new(shape);
+        let results: Vec<_> = each.iter().flatten().map(|cores| case.forward(cores, packing, None)).collect();
+        for y in results.iter().skip(1) {
+            assert_same_bits(&format!("{packing:?} {shape:?}"), y, &results[0]);
+        }
+    }
+}
+
+#[test]
+fn quants_come_back_from_their_panels() {
+    let (rows, cols) = (70, 100);
+    let w = numbers(rows * cols, 5);
+    for packing in [Packing::Q8, Packing::Q4] {
+        let mut panels = vec![0.0; packing.len(rows, cols)];
+        pack(&Cores::new(1), &mut panels, packing, &w, rows, cols);
+        for (row, w) in w.chunks(cols).enumerate() {
+            for (block, w) in w.chunks(BLOCK).enumerate() {
+                assert_eq!(Quants::get(&panels, packing, cols, row, block), Quants::of(packing, w));
+            }
+        }
+    }
+}
+
+#[test]
+fn quantised_weights_are_the_nearest() {
+    for (i, block) in numbers(100 * BLOCK, 6).chunks(BLOCK).enumerate() {
+        let errors = |packing| {
+            let packed = as_packed(packing, block, BLOCK);
+            packed.iter().zip(block).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
+        };
+        let greatest = block.iter().fold(0.0f32, |most, &w| if w.abs() > most.abs() { w } else { most });
+        // Half a step of 8 bits, and what f16 does to the scale.
+        let packed = as_packed(Packing::Q8, block, BLOCK);
+        let worst = packed.iter().zip(block).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= greatest.abs() / 127.0 * 0.57, "block {i}: off by {worst} of {greatest}");
+        // No worse than the usual way: the greatest weight is −8.
+        let scale = f16_to_f32(f32_to_f16(greatest / -8.0));
+        let usual = block.iter().map(|w| (w / scale).round().clamp(-8.0, 7.0) * scale - w);
+        let usual: f64 = usual.map(|error| f64::from(error).powi(2)).sum();
+        assert!(errors(Packing::Q4) <= usual * 1.0001, "block {i}: {} for {usual}", errors(Packing::Q4));
+    }
+}
+
+#[test]
+fn what_has_no_scale_is_zero() {
+    for packing in [Packing::Q8, Packing::Q4] {
+        for weights in [[0.0; BLOCK], [1e-30; BLOCK], [f32::INFINITY; BLOCK], [f32::NAN; BLOCK]] {
+            assert_eq!(Quants::of(packing, &weights).q, [0; BLOCK], "{packing:?} {}", weights[0]);
+        }
+    }
+    for cores in each_isa() {
+        let mut case = Case::new([2, 40, 3]);
+        case.x.fill(0.0);
+        let y = case.forward(&cores, Packing::Q8, None);
+        assert_same_bits("no input", &y, &case.bias.repeat(2));
+        // A number that is none is not hidden.
+        case.x[0] = f32::INFINITY;
+        assert!(case.forward(&cores, Packing::Q8, None)[..3].iter().all(|y| y.is_nan()));
+    }
+}

@@ -1,0 +1,47 @@
+//! Bytes of files: part of the program, read, or mapped.
+
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+/// A file's bytes.
+pub(crate) enum Bytes {
+    /// Part of the program.
+    Static(&'static [u8]),
+    /// Read into memory.
+    Owned(Vec<u8>),
+    /// Mapped: read when touched.
+    #[cfg(not(target_family = "wasm"))]
+    Mapped(glass_kernels::map::Map),
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Static(bytes) => bytes,
+            Bytes::Owned(bytes) => bytes,
+            #[cfg(not(target_family = "wasm"))]
+            Bytes::Mapped(map) => map,
+        }
+    }
+}
+
+/// Some bytes of a file, which stays open as long as they are held.
+#[derive(Clone)]
+pub struct Stored {
+    pub(crate) file: Arc<Bytes>,
+    pub(crate) range: Range<usize>,
+}
+
+impl Deref for Stored {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.file[self.range.clone()]
+    }
+}

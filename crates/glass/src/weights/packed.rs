@@ -1,0 +1,136 @@
+//! A packed model's directory: the same files, but that `model.safetensors` holds every matrix in the panels it is computed
+//! with, under its own name (`block.3.attention.query.weight`), as `U32` of shape `[panels, lines, lanes]`
+//! ([`glass_kernels::packing`] tells what they are). It is mapped and run as it lies: nothing is read at the start.
+//!
+//! Vectors and the positions, of which a pass reads a few rows, stay `F32`. `config.json` says how matrices are packed:
+//! `"quantization_config": {"quant_method": "glass", "packing": "q8"}`, which also keeps others from taking it for plain
+//! weights.
+
+use std::path::Path;
+
+use glass_kernels::packing;
+use serde_json::json;
+
+use super::aside::Aside;
+use super::folder::Folder;
+use super::save::{self, Save};
+use super::{Frozen, safetensors, tensors};
+use crate::backend::{Backend, Layout, Packing};
+use crate::config::object::short;
+use crate::model::Gpt;
+use crate::plan::Spec;
+use crate::stored::Stored;
+use crate::{Error, Result};
+
+/// How a parameter lies in a model of this packing. With 4 bits, the table of tokens has 8: it is read row by row as well
+/// as multiplied by, and errs in every word.
+pub fn layout(spec: &Spec, packing: Packing) -> Layout {
+    let is_looked_up = |table: &str| spec.name == format!("{table}.weight");
+    if spec.rows == 1 || is_looked_up("embedding.position") {
+        return Layout::Rows;
+    }
+    match (packing, spec.hidden) {
+        (Packing::Q4, false) => Layout::Panels(Packing::Q8),
+        _ => Layout::Panels(packing),
+    }
+}
+
+/// Writes a packed model's directory, as [`save::save`] a dense one's.
+pub fn save<B: Backend>(
+    dir: &Path,
+    what: &Save<'_>,
+    packing: Packing,
+    backend: &B,
+    weights: &Frozen<B>,
+) -> Result<()> {
+    let mut aside = Aside::new(dir)?;
+    aside.write(tensors::FILE, |put| {
+        // Panels first: they start and end with whole cache lines.
+        let mut order: Vec<usize> = (0..what.plan.specs.len()).collect();
+        order.sort_by_key(|&i| layout(&what.plan.specs[i], packing) == Layout::Rows);
+        let infos = order.iter().map(|&i| {
+            let spec = &what.plan.specs[i];
+            let layout = layout(spec, packing);
+            (spec.name.clone(), shape(spec, layout), dtype(layout))
+        });
+        put(&safetensors::header_of(&infos.collect::<Vec<_>>(), "glass", 64)?)?;
+        order.iter().try_for_each(|&i| put(backend.bytes(weights.get(i))))
+    })?;
+    let quantised = json!({"quant_method": "glass", "packing": packing.name()});
+    save::write_texts(&mut aside, what, Some(quantised))?;
+    aside.commit()
+}
+
+/// A parameter's shape in the file.
+fn shape(spec: &Spec, layout: Layout) -> Vec<usize> {
+    match layout {
+        Layout::Rows if spec.rows == 1 => vec![spec.cols],
+        Layout::Rows => vec![spec.rows, spec.cols],
+        Layout::Panels(packing) => packing.shape(spec.rows, spec.cols).to_vec(),
+    }
+}
+
+/// What a parameter's numbers are in the file.
+fn dtype(layout: Layout) -> ::safetensors::Dtype {
+    match layout {
+        Layout::Rows => ::safetensors::Dtype::F32,
+        Layout::Panels(_) => ::safetensors::Dtype::U32,
+    }
+}
+
+impl Folder {
+    /// Refuses a file that does not hold exactly the parameters that config.json promises, packed.
+    pub(super) fn check_packed(&self, packing: Packing) -> Result<()> {
+        let layer = |name: &str| name.strip_prefix("block.")?.split('.').next()?.parse::<usize>().ok();
+        let layers = self.tensors.names().into_iter().filter_map(layer).max().map_or(0, |last| last + 1);
+        if layers != self.config.layers {
+            let why = format!("n_layer is {}, but the weights have {layers} blocks", self.config.layers);
+            return Err(Error::invalid(self.shape_name(), why));
+        }
+        let (_, plan) = Gpt::plan(&self.config);
+        for spec in &plan.specs {
+            let layout = layout(spec, packing);
+            let wrong = |why: String| Err(Error::invalid(self.tensors.file(), why));
+            let Some(found) = self.tensors.get(&spec.name) else {
+                return wrong(format!("tensor {:?} is missing; config.json promises it", spec.name));
+            };
+            let (expected, dtype) = (shape(spec, layout), dtype(layout).to_string());
+            if found.tensor.shape != expected {
+                let shape = short(&format!("{:?}", found.tensor.shape));
+                let why = format!("tensor {:?} has shape {shape}; config.json makes it", spec.name);
+                return wrong(format!("{why} {expected:?}"));
+            }
+            if found.tensor.dtype_name() != dtype {
+                let has = found.tensor.dtype_name();
+                return wrong(format!("tensor {:?} has dtype {has}; {dtype} was expected", spec.name));
+            }
+        }
+        let known = |name: &&str| plan.specs.iter().any(|spec| spec.name == **name);
+        match self.tensors.names().into_iter().find(|name| !known(name)) {
+            Some(name) => {
+                let why = format!("tensor {} is not known in a model of this shape", short(name));
+                Err(Error::invalid(self.tensors.file(), why + "; are files mixed up?"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A packed model's parameter as it stands.
+    pub(super) fn stored(&self, spec: &Spec) -> Result<Stored> {
+        self.tensors
+            .stored(&spec.name)
+            .ok_or_else(|| Error::invalid(self.tensors.file(), format!("tensor {:?} is missing", spec.name)))
+    }
+
+    /// A packed model's parameter as rows of floats.
+    pub(super) fn read_packed(&self, spec: &Spec, packing: Packing, into: &mut [f32]) -> Result<()> {
+        let (stored, layout) = (self.stored(spec)?, layout(spec, packing));
+        let mut lanes = vec![0.0; layout.len(spec.rows, spec.cols)];
+        packing::copy_lanes(&mut lanes, &stored);
+        match layout {
+            Layout::Rows => into.copy_from_slice(&lanes),
+            Layout::Panels(packing) => packing::unpack(into, &lanes, packing, spec.cols),
+        }
+        Ok(())
+    }
+}
