@@ -26,7 +26,7 @@ from story_facts import facts, learn
 
 SHORT, LONG = 560, 1000
 RENAMED = 0.75
-EXCHANGED = 0.6
+EXCHANGED = 0.3
 
 
 def bytes_of(messages):
@@ -129,7 +129,10 @@ class Teller:
         room = self.pick([1, 2, 2, 2]) - len(parts)
         kind = story.kind if parts else ""
         candidates = [thing for thing in story.things if thing[0] not in kind][: 2 if room == 1 else 3]
-        for noun, describing in self.random.sample(candidates, min(max(room, 0), len(candidates))):
+        chosen = self.random.sample(candidates, min(max(room, 0), len(candidates)))
+        if self.chance(0.8):
+            chosen.sort(key=lambda thing: story.text.lower().find(thing[0]))
+        for noun, describing in chosen:
             described = f"{self.pick(describing)} {noun}" if describing and self.chance(0.5) else noun
             parts.append(f"some {described}" if noun in self.words.masses else article(described))
             nouns.append(noun)

@@ -19,7 +19,7 @@ use crate::fail::Fail;
 pub use chat::ChatArgs;
 pub use generate::GenerateArgs;
 pub use machine::MachineArgs;
-pub use quantise::QuantiseArgs;
+pub use quantise::{ConvertArgs, QuantiseArgs};
 pub use sampling::SamplingArgs;
 pub use score::ScoreArgs;
 pub use tokenizer::{LearnArgs, ReportArgs, TokenizerCommand};
@@ -37,8 +37,8 @@ pub struct Cli {
 }
 
 const AFTER: &str = "\
-MODEL is a directory in the Hugging Face layout, or a checkpoint's file: llm.c's (.bin) or nanoGPT's (.pt, read without
-running anything in it). Beside such a file may lie what belongs to it: a vocabulary (tokenizer.json, or vocab.json and
+MODEL is a directory in the Hugging Face layout, a .gguf, or a checkpoint's file: llm.c's (.bin) or nanoGPT's (.pt, read
+without running anything in it). Beside such a file may lie what belongs to it: a vocabulary (tokenizer.json, or vocab.json and
 merges.txt), a chat template, generation_config.json. Where no vocabulary does and its size is GPT-2's, GPT-2's is taken.
 
 Results go to standard output, progress and remarks to standard error. `-` is standard input, byte for byte.
@@ -67,6 +67,8 @@ pub enum Command {
     Score(ScoreArgs),
     /// Pack a model's weights in fewer bits
     Quantise(QuantiseArgs),
+    /// Between a model's folder and GGUF, loss-free
+    Convert(ConvertArgs),
 }
 
 /// Reads the command line. Help and version are shown here, and end the program.

@@ -45,5 +45,6 @@ fn run(cli: Cli) -> Result<(), Fail> {
         Some(Command::Chat(args)) => chat::run(&args),
         Some(Command::Score(args)) => score::run(&args),
         Some(Command::Quantise(args)) => quantise::run(&args),
+        Some(Command::Convert(args)) => quantise::convert(&args),
     }
 }

@@ -9,7 +9,7 @@ mod tile;
 
 use crate::activate::Activation;
 use crate::lanes::{Lanes, kernel};
-use crate::packing::{PANEL, Packing, pack_panel};
+use crate::packing::{BLOCK, PANEL, Packing, Quants, pack_panel};
 use crate::pool::Parts;
 use crate::{Cores, Precision, Write};
 use product::{Left, Product, Right, Start};
@@ -60,6 +60,26 @@ pub fn pack(cores: &Cores, panels: &mut [f32], packing: Packing, w: &[f32], rows
     cores.run_parts(panels, packing.panel_len(cols).max(1), |p, panel| match packing {
         Packing::F32 => pack::panel(cores, panel, w, cols, p),
         _ => pack_panel(panel, packing, w, cols, p),
+    });
+}
+
+/// Panels from blocks of 32 weights of a row, `quants(row, block)`.
+pub fn pack_quants(
+    cores: &Cores,
+    panels: &mut [f32],
+    packing: Packing,
+    quants: &(dyn Fn(usize, usize) -> Quants + Sync),
+    rows: usize,
+    cols: usize,
+) {
+    assert_eq!(panels.len(), packing.len(rows, cols));
+    cores.run_parts(panels, packing.panel_len(cols).max(1), |p, panel| {
+        panel.fill(0.0);
+        for (column, row) in (p * PANEL..rows.min((p + 1) * PANEL)).enumerate() {
+            for block in 0..cols.div_ceil(BLOCK) {
+                quants(row, block).put(panel, packing, cols, column, block);
+            }
+        }
     });
 }
 

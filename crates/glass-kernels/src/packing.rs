@@ -209,11 +209,10 @@ pub fn bytes(lanes: &[f32]) -> &[u8] {
     unsafe { lanes.align_to::<u8>().1 }
 }
 
-/// A matrix in panels as rows: `to[row, col]`.
-pub fn unpack(to: &mut [f32], panels: &[f32], packing: Packing, cols: usize) {
-    assert_eq!(panels.len(), packing.len(to.len() / cols.max(1), cols));
+/// Rows of a matrix in panels, from row `first` on: `to[row, col]`.
+pub fn unpack(to: &mut [f32], panels: &[f32], packing: Packing, cols: usize, first: usize) {
     for (row, to) in to.chunks_exact_mut(cols.max(1)).enumerate() {
-        read_row(panels, packing, row, to, |to, w| *to = w);
+        read_row(panels, packing, first + row, to, |to, w| *to = w);
     }
 }
 

@@ -16,7 +16,7 @@ pub use glass_kernels::attend::{Heads, KvShape, Span};
 pub use glass_kernels::dropout::Dropout;
 pub use glass_kernels::linear::Layout;
 pub use glass_kernels::muon::Muon;
-pub use glass_kernels::packing::Packing;
+pub use glass_kernels::packing::{Packing, Quants};
 
 use crate::Result;
 use crate::stored::Stored;
@@ -123,6 +123,14 @@ pub trait Backend {
     fn clear(&self, buffer: &mut Self::Buffer, span: Range<usize>);
     /// A row-major matrix (or, with one row, a vector) in the layout it is run with.
     fn pack(&self, values: &[f32], rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
+    /// A matrix in panels, from blocks of 32 weights of a row: `quants(row, block)`.
+    fn pack_quants(
+        &self,
+        quants: &(dyn Fn(usize, usize) -> Quants + Sync),
+        rows: usize,
+        cols: usize,
+        packing: Packing,
+    ) -> Result<Self::Packed>;
     /// One that stands packed in a file: used where it lies, if it can be.
     fn adopt(&self, stored: Stored, rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
     /// The bytes of a parameter as a file keeps it.

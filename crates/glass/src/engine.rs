@@ -51,7 +51,7 @@
 
 use std::path::Path;
 
-use crate::backend::{Backend, Packing};
+use crate::backend::Backend;
 use crate::generate::Runner;
 use crate::model::Gpt;
 use crate::tokens::Tokenizer;
@@ -90,10 +90,7 @@ impl<B: Backend> Engine<B> {
             );
             return Err(Error::invalid(folder.vocabulary_name(), why));
         }
-        let weights = match folder.packing() {
-            Some(packing) => Frozen::adopt(&backend, &plan, packing, &folder)?,
-            None => Frozen::load(&backend, &plan, Packing::F32, &|spec, into| folder.read(spec, into))?,
-        };
+        let weights = Frozen::open(&backend, &plan, &folder)?;
         Ok(Engine { folder, tokenizer, gpt, weights, backend })
     }
 

@@ -35,6 +35,8 @@ pub struct Spec {
     pub rows: usize,
     /// Inputs of a matrix, width of a table, length of a vector.
     pub cols: usize,
+    /// The first of its rows within the whole parameter: 0, but for [some](Spec::some) rows.
+    pub first: usize,
     /// Its place in the arena, in floats.
     pub span: Range<usize>,
     /// Whether weight decay applies.
@@ -46,10 +48,20 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Whether it is a gain or a bias: all that decay spares.
+    pub fn is_vector(&self) -> bool {
+        !self.decay
+    }
+
     /// Some of its rows, as a parameter of their own: where the whole would be too much at once.
     pub fn some(&self, rows: Range<usize>) -> Spec {
         let start = self.span.start + rows.start * self.cols;
-        Spec { rows: rows.len(), span: start..start + rows.len() * self.cols, ..self.clone() }
+        Spec {
+            rows: rows.len(),
+            first: self.first + rows.start,
+            span: start..start + rows.len() * self.cols,
+            ..self.clone()
+        }
     }
 }
 
@@ -99,7 +111,7 @@ impl Plan {
         let span = self.len..self.len + rows * cols;
         self.len = span.end;
         let name = format!("{}{name}", self.prefix);
-        self.specs.push(Spec { name, rows, cols, span, decay, hidden, start });
+        self.specs.push(Spec { name, rows, cols, first: 0, span, decay, hidden, start });
         Param(self.specs.len() as u32 - 1)
     }
 

@@ -101,6 +101,21 @@ impl Tokenizer {
         json::write(&self.0)
     }
 
+    /// From lists, as a GGUF file keeps a vocabulary.
+    pub(crate) fn from_lists(
+        name: &str,
+        tokens: &[Option<&str>],
+        merges: &[&str],
+        added: &[(u32, &str, bool)],
+    ) -> Result<Tokenizer> {
+        json::from_lists(name, tokens, merges, added)
+    }
+
+    /// As lists.
+    pub(crate) fn lists(&self) -> json::Lists {
+        json::lists(&self.0)
+    }
+
     /// The same with special tokens added after the last id. One that is there already stays as it is.
     pub fn with_specials(self, texts: &[&str]) -> Result<Tokenizer> {
         let (mut vocabulary, mut added) = (self.0.vocabulary.clone(), self.0.added.clone());

@@ -9,6 +9,7 @@ mod fit;
 pub mod folder;
 pub mod footprint;
 pub mod generation;
+pub mod gguf;
 mod llm_c;
 pub mod names;
 mod nanogpt;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use crate::Result;
 use crate::backend::{Backend, Dense, Packing, Weight};
 use crate::plan::{Param, Plan, Spec};
-use folder::Folder;
+use folder::{Folder, Form};
 
 /// Reads one parameter, row-major, from wherever it is kept.
 pub type Read<'a> = dyn Fn(&Spec, &mut [f32]) -> Result<()> + 'a;
@@ -69,12 +70,21 @@ impl<B: Backend> Frozen<B> {
         Ok(Frozen { params: plan.specs.iter().map(&mut pack).collect::<Result<_>>()? })
     }
 
-    /// A packed model's parameters, as they stand in its file; `folder` was checked against `plan`.
-    pub fn adopt(backend: &B, plan: &Plan, packing: Packing, folder: &Folder) -> Result<Self> {
-        let adopt = |spec: &Spec| {
-            backend.adopt(folder.stored(spec)?, spec.rows, spec.cols, packed::layout(spec, packing))
+    /// A model's parameters, in as many bits as its files have; `folder` was checked against `plan`.
+    pub fn open(backend: &B, plan: &Plan, folder: &Folder) -> Result<Self> {
+        let mut values = Vec::new();
+        let mut open = |spec: &Spec| match folder.form(spec)? {
+            Form::Stored(layout) => backend.adopt(folder.stored(spec)?, spec.rows, spec.cols, layout),
+            Form::Quants(packing) => {
+                backend.pack_quants(&folder.quants(spec)?, spec.rows, spec.cols, packing)
+            }
+            Form::Floats(layout) => {
+                values.resize(spec.rows * spec.cols, 0.0);
+                folder.read(spec, &mut values)?;
+                backend.pack(&values, spec.rows, spec.cols, layout)
+            }
         };
-        Ok(Frozen { params: plan.specs.iter().map(adopt).collect::<Result<_>>()? })
+        Ok(Frozen { params: plan.specs.iter().map(&mut open).collect::<Result<_>>()? })
     }
 
     /// A parameter in its layout.

@@ -1,4 +1,4 @@
-//! `glass quantise`.
+//! `glass quantise` and `glass convert`.
 
 use std::path::PathBuf;
 
@@ -18,8 +18,8 @@ pub struct QuantiseArgs {
     #[arg(long, value_enum, value_name = "BITS")]
     pub to: Bits,
 
-    /// Where the packed model is written: a new folder
-    #[arg(long, value_name = "DIR")]
+    /// Where the packed model is written: a new folder, or a file for llama.cpp (.gguf)
+    #[arg(long, value_name = "PATH")]
     pub out: PathBuf,
 
     /// One JSON document
@@ -29,6 +29,31 @@ pub struct QuantiseArgs {
     #[command(flatten)]
     pub machine: MachineArgs,
 }
+
+/// Between a model's folder and GGUF, loss-free
+#[derive(Args, Debug)]
+#[command(after_long_help = CONVERT)]
+pub struct ConvertArgs {
+    /// A model's directory, checkpoint or .gguf
+    pub model: String,
+
+    /// A new folder in the Hugging Face layout, or a .gguf
+    pub out: PathBuf,
+
+    /// One JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+const CONVERT: &str = "\
+Weights are written as they are stored, f32, f16 or bf16; quantised ones, and a mixture, as f32. The vocabulary, the chat template
+and where texts end come along.
+
+JSON: {\"out\",\"weights\",\"dtype\"}
+
+Examples:
+  glass convert my-model my-model.gguf
+  glass convert gpt2.gguf gpt2";
 
 /// What weights are packed to.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -56,6 +81,9 @@ const AFTER: &str = "\
 A packed model is a folder like any other and runs everywhere a model does (-m DIR). Its matrices stand in the file as they
 are computed with: the file is mapped, and nothing is converted at the start. Vectors and positions stay f32. Packing
 cannot be undone; keep the model it was made from, which alone can be trained on.
+
+A .gguf holds the same weights in llama.cpp's order (bf16, Q8_0; Q4_0 with Q8_0 for the table of tokens), the vocabulary and the
+chat template; it is packed anew when it is opened.
 
 Compare what it costs on a text of yours:
   glass score -m MODEL --file TEXT

@@ -8,8 +8,8 @@ use glass_kernels::packing;
 use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
 
 use super::{
-    Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, Kv, Layout, Muon, Precision, Span, Tensor,
-    Weight, Write,
+    Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, Kv, Layout, Muon, Packing, Precision,
+    Quants, Span, Tensor, Weight, Write,
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
@@ -168,6 +168,18 @@ impl Backend for Cpu {
             }
         };
         Ok(Packed { values: Values::Owned(values), rows, cols, layout })
+    }
+
+    fn pack_quants(
+        &self,
+        quants: &(dyn Fn(usize, usize) -> Quants + Sync),
+        rows: usize,
+        cols: usize,
+        packing: Packing,
+    ) -> Result<Packed> {
+        let mut panels = zeros(packing.len(rows, cols))?;
+        linear::pack_quants(&self.cores, &mut panels, packing, quants, rows, cols);
+        Ok(Packed { values: Values::Owned(panels), rows, cols, layout: Layout::Panels(packing) })
     }
 
     fn adopt(&self, stored: Stored, rows: usize, cols: usize, layout: Layout) -> Result<Packed> {

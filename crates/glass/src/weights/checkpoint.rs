@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::tensors::Tensors;
-use super::{llm_c, nanogpt, source, torch};
+use super::{gguf, llm_c, nanogpt, source, torch};
 use crate::backend::Packing;
 use crate::{Config, Error, Result};
 
@@ -18,6 +18,8 @@ pub(super) enum Writer {
     LlmC,
     /// nanoGPT, one `.pt`.
     NanoGpt,
+    /// llama.cpp, one `.gguf`.
+    Gguf,
 }
 
 impl Writer {
@@ -27,6 +29,7 @@ impl Writer {
             Writer::Folder | Writer::Packed(_) => "config.json",
             Writer::LlmC => "its header",
             Writer::NanoGpt => "model_args",
+            Writer::Gguf => "its fields",
         }
     }
 
@@ -37,10 +40,14 @@ impl Writer {
 }
 
 /// Opens a checkpoint; its numbers stay mapped.
-pub(super) fn open(path: &Path) -> Result<(Writer, Config, Tensors)> {
+pub(super) fn open(path: &Path) -> Result<(Writer, Config, Tensors, Option<gguf::Own>)> {
     let name = path.display().to_string();
     let file = source::map(path)?;
     let wrong = |why: &str| Err(Error::invalid(&name, why));
+    if gguf::is_gguf(&file) {
+        let gguf::Contents { config, tensors, own } = gguf::read(&name, &file)?;
+        return Ok((Writer::Gguf, config, Tensors::of_file(name, file, tensors)?, Some(own)));
+    }
     let (writer, (config, tensors)) = if llm_c::word(&file, 0) == Some(llm_c::MAGIC) {
         (Writer::LlmC, llm_c::read(&name, &file)?)
     } else if torch::is_archive(&file) {
@@ -49,9 +56,9 @@ pub(super) fn open(path: &Path) -> Result<(Writer, Config, Tensors)> {
         return wrong("was written by PyTorch before 1.6; open and save it again with a newer one");
     } else {
         return wrong(
-            "is a file, but no checkpoint that is known here (llm.c's .bin, nanoGPT's .pt); name one, or a model's \
+            "is a file, but no checkpoint that is known here (llama.cpp's .gguf, llm.c's .bin, nanoGPT's .pt); name one, or a model's \
              directory",
         );
     };
-    Ok((writer, config, Tensors::of_file(name, file, tensors)?))
+    Ok((writer, config, Tensors::of_file(name, file, tensors)?, None))
 }

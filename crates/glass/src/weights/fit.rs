@@ -18,7 +18,7 @@ impl Folder {
         let mut used = BTreeSet::new();
         for spec in &plan.specs {
             let place = self.place(&spec.name)?;
-            self.find(&place)?;
+            self.expect(&place)?;
             used.insert(place.tensor);
         }
         for name in self.tensors.names() {
@@ -32,7 +32,7 @@ impl Folder {
     /// Config and tensors agree on every size, so that a plan of this config is no larger than the file.
     pub(super) fn check_sizes(&self) -> Result<()> {
         for parameter in ["embedding.token.weight", "embedding.position.weight", "block.0.mlp.up.weight"] {
-            self.find(&self.place(parameter)?)?;
+            self.expect(&self.place(parameter)?)?;
         }
         let last = self.tensors.names().into_iter().filter_map(names::layer).max();
         let found = last.map_or(0, |last| last.saturating_add(1));

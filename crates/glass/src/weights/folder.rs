@@ -3,13 +3,16 @@
 
 use std::path::Path;
 
+use glass_kernels::packing::{BLOCK, Quants};
+
 use super::checkpoint::{self, Writer};
 use super::generation::GenerationConfig;
+use super::gguf::{self, Blocks};
 use super::names::{self, Kind, Place, UNEMBEDDING};
 use super::source::Source;
 use super::tensors::{Found, Tensors};
-use super::{copy, dtype::Dtype, template};
-use crate::backend::Packing;
+use super::{copy, dtype::Dtype, packed, template};
+use crate::backend::{Layout, Packing};
 use crate::config::json;
 use crate::config::object::{Object, short};
 use crate::plan::Spec;
@@ -20,6 +23,16 @@ use crate::{Config, Error, Result};
 /// No file of texts in a model's directory is longer.
 pub(super) const LONGEST_TEXT: u64 = 1 << 28;
 
+/// How a parameter comes into memory.
+pub(super) enum Form {
+    /// As it stands in the file.
+    Stored(Layout),
+    /// Block by block of 32 weights.
+    Quants(Packing),
+    /// As floats, which are packed.
+    Floats(Layout),
+}
+
 /// A model's directory. Its files stay mapped, and must not be overwritten in place meanwhile.
 pub struct Folder {
     pub(super) source: Source,
@@ -27,6 +40,8 @@ pub struct Folder {
     pub(super) config: Config,
     generation: GenerationConfig,
     pub(super) tensors: Tensors,
+    /// What a file that holds everything holds besides.
+    own: Option<gguf::Own>,
 }
 
 impl Folder {
@@ -63,19 +78,23 @@ impl Folder {
         let tensors = Tensors::open(&source)?;
         let packing = json::packing(&Object::parse(&what, &text)?)?;
         let writer = packing.map_or(Writer::Folder, Writer::Packed);
-        Folder { tensors, source, writer, config, generation }.checked()
+        Folder { tensors, source, writer, config, generation, own: None }.checked()
     }
 
     /// What may lie beside a checkpoint: a vocabulary, a chat template, advice for generating.
     fn from_checkpoint(path: &Path) -> Result<Folder> {
-        let (writer, config, tensors) = checkpoint::open(path)?;
+        let (writer, config, tensors, own) = checkpoint::open(path)?;
         let source = Source::Directory(path.parent().unwrap_or(Path::new("")).to_path_buf());
-        let generation = match source.small("generation_config.json", json::LONGEST)? {
-            Some(text) => Object::parse(&source.name("generation_config.json"), &text)?,
-            None => Object::parse("", b"{}")?,
+        let advice = source.small("generation_config.json", json::LONGEST)?;
+        let generation = match (&own, advice) {
+            (Some(own), _) => own.generation.clone(),
+            (None, Some(text)) => {
+                let advice = Object::parse(&source.name("generation_config.json"), &text)?;
+                GenerationConfig::from_object(&advice)?
+            }
+            (None, None) => GenerationConfig::default(),
         };
-        let generation = GenerationConfig::from_object(&generation)?;
-        Folder { tensors, source, writer, config, generation }.checked()
+        Folder { tensors, source, writer, config, generation, own }.checked()
     }
 
     fn checked(self) -> Result<Folder> {
@@ -92,6 +111,13 @@ impl Folder {
             Writer::Packed(packing) => Some(packing),
             _ => None,
         }
+    }
+
+    /// Whether matrices are kept in fewer bits than a float has.
+    pub fn is_quantised(&self) -> bool {
+        let in_blocks = |name: &str| self.tensors.get(name).is_some_and(|found| found.tensor.dtype.is_err());
+        self.packing().is_some()
+            || self.writer == Writer::Gguf && self.tensors.names().into_iter().any(in_blocks)
     }
 
     /// How errors name one of its files.
@@ -111,6 +137,9 @@ impl Folder {
 
     /// The tokenizer, where there is one; see [`assumes_gpt2`](Folder::assumes_gpt2).
     pub fn tokenizer(&self) -> Result<Option<Tokenizer>> {
+        if let Some(own) = &self.own {
+            return Ok(own.tokenizer.clone());
+        }
         if self.assumes_gpt2() {
             return Ok(Some(Tokenizer::gpt2()));
         }
@@ -129,20 +158,23 @@ impl Folder {
     /// Whether the tokenizer is GPT-2's because of its size alone: other programs' checkpoints hold none, and none lies
     /// beside this one. nanoGPT gives GPT-2's 50,257 tokens 50,304 rows.
     pub fn assumes_gpt2(&self) -> bool {
-        !matches!(self.writer, Writer::Folder | Writer::Packed(_))
+        matches!(self.writer, Writer::LlmC | Writer::NanoGpt)
             && matches!(self.config.vocabulary, 50_257 | 50_304)
             && self.vocabulary_files().is_none()
     }
 
     /// How errors name what holds the vocabulary.
     pub(crate) fn vocabulary_name(&self) -> String {
-        let names = self.vocabulary_files().unwrap_or_default();
+        let names = self.vocabulary_files().filter(|_| self.own.is_none()).unwrap_or_default();
         names.first().map_or_else(|| self.tensors.file().to_string(), |name| self.source.name(name))
     }
 
     /// The chat template, where there is one, from `chat_template.jinja` or else from `tokenizer_config.json`.
     pub fn template(&self) -> Result<Option<Template>> {
-        template::open(&self.source)
+        match &self.own {
+            Some(own) => gguf::template(self.tensors.file(), own),
+            None => template::open(&self.source),
+        }
     }
 
     /// How the weights are stored: the widest of the dtypes.
@@ -157,25 +189,75 @@ impl Folder {
             .unwrap_or(Dtype::F32)
     }
 
-    /// One parameter, `[rows, cols]`, whatever its dtype and orientation in the file.
+    /// One parameter, or some of its rows, `[rows, cols]`, whatever its dtype and orientation in the file.
     pub fn read(&self, spec: &Spec, into: &mut [f32]) -> Result<()> {
         if let Writer::Packed(packing) = self.writer {
             return self.read_packed(spec, packing, into);
         }
         let place = self.place(&spec.name)?;
-        let (Found { bytes, .. }, dtype) = self.find(&place)?;
-        if into.len() != place.outputs * place.inputs || into.len() != spec.rows * spec.cols {
-            let why = format!("{} × {} numbers were asked for, not {}", spec.rows, spec.cols, into.len());
-            return Err(Error::asked(&spec.name, why));
+        if let Some(blocks) = self.blocks(&place) {
+            return self.read_blocks(spec, &place, blocks, into);
         }
+        let (Found { bytes, .. }, dtype) = self.find(&place)?;
+        within(spec, &place, into)?;
+        let first = place.first + spec.first;
         match place.kind {
-            Kind::Conv1d => copy::turned(into, place.inputs, bytes, dtype, place.first, place.of),
+            Kind::Conv1d => copy::turned(into, place.inputs, bytes, dtype, first, place.of),
             Kind::Table | Kind::Vector => {
-                let at = place.first * place.inputs * dtype.bytes();
+                let at = first * place.inputs * dtype.bytes();
                 copy::straight(into, &bytes[at..at + into.len() * dtype.bytes()], dtype);
             }
         }
         Ok(())
+    }
+
+    /// The blocks that a parameter is quantised in, where it is.
+    fn blocks(&self, place: &Place) -> Option<Blocks> {
+        let found = self.tensors.get(&place.tensor)?;
+        Blocks::named(found.tensor.dtype.as_ref().err()?).filter(|_| self.writer == Writer::Gguf)
+    }
+
+    fn read_blocks(&self, spec: &Spec, place: &Place, blocks: Blocks, into: &mut [f32]) -> Result<()> {
+        let found = self.shaped(place)?;
+        within(spec, place, into)?;
+        let row = place.inputs / blocks.len() * blocks.bytes();
+        blocks.widen(into, &found.bytes[(place.first + spec.first) * row..][..spec.rows * row]);
+        Ok(())
+    }
+
+    /// How a parameter comes into memory.
+    pub(super) fn form(&self, spec: &Spec) -> Result<Form> {
+        if let Writer::Packed(packing) = self.writer {
+            return Ok(Form::Stored(packed::layout(spec, packing)));
+        }
+        let floats = |packing| Form::Floats(packed::layout(spec, packing));
+        if self.writer != Writer::Gguf {
+            return Ok(floats(Packing::F32));
+        }
+        let place = self.place(&spec.name)?;
+        let dtype = self.tensors.get(&place.tensor).and_then(|found| found.tensor.dtype.as_ref().ok());
+        Ok(match (self.blocks(&place), dtype) {
+            _ if packed::layout(spec, Packing::F32) == Layout::Rows => Form::Floats(Layout::Rows),
+            (Some(Blocks::Q8_0), _) => Form::Quants(Packing::Q8),
+            (Some(Blocks::Q4_0), _) => Form::Quants(Packing::Q4),
+            // Their scales are of other kinds; 8 bits hold what they hold.
+            (Some(Blocks::Q4K | Blocks::Q6K), _) => Form::Floats(Layout::Panels(Packing::Q8)),
+            (None, Some(Dtype::Bf16)) => Form::Floats(Layout::Panels(Packing::Bf16)),
+            _ => Form::Floats(Layout::Panels(Packing::F32)),
+        })
+    }
+
+    /// Block `block` of row `row` of a parameter that is quantised in blocks of 32.
+    pub(super) fn quants(&self, spec: &Spec) -> Result<impl Fn(usize, usize) -> Quants + Sync> {
+        let place = self.place(&spec.name)?;
+        let found = self.shaped(&place)?;
+        let blocks = self.blocks(&place).filter(|blocks| blocks.len() == BLOCK);
+        let blocks = blocks.ok_or_else(|| Error::asked(&spec.name, "is not quantised in blocks of 32"))?;
+        let (row, size) = (place.inputs / BLOCK * blocks.bytes(), blocks.bytes());
+        Ok(move |r: usize, block: usize| {
+            let at = (place.first + r) * row + block * size;
+            blocks.quants(&found.bytes[at..at + size]).expect("blocks of 32")
+        })
     }
 
     pub(super) fn place(&self, parameter: &str) -> Result<Place> {
@@ -196,8 +278,8 @@ impl Folder {
         }
     }
 
-    /// A place's tensor, of the right shape and a dtype that can be widened.
-    pub(super) fn find(&self, place: &Place) -> Result<(Found<'_>, Dtype)> {
+    /// A place's tensor, of the right shape.
+    pub(super) fn shaped(&self, place: &Place) -> Result<Found<'_>> {
         let Some(found) = self.tensors.get(&place.tensor) else {
             let why = match place.tensor.as_str() {
                 UNEMBEDDING => "is missing, though tie_word_embeddings is false in config.json".to_string(),
@@ -211,6 +293,20 @@ impl Folder {
             let why = format!("tensor {:?} has shape {shape}; {said} makes it {expected:?}", place.tensor);
             return Err(Error::invalid(found.file, why));
         }
+        Ok(found)
+    }
+
+    /// Refuses a place without a tensor of its shape that can be read.
+    pub(super) fn expect(&self, place: &Place) -> Result<()> {
+        match self.blocks(place) {
+            Some(_) => self.shaped(place).map(|_| ()),
+            None => self.find(place).map(|_| ()),
+        }
+    }
+
+    /// A place's tensor, of the right shape and a dtype that can be widened.
+    pub(super) fn find(&self, place: &Place) -> Result<(Found<'_>, Dtype)> {
+        let found = self.shaped(place)?;
         match &found.tensor.dtype {
             Ok(dtype) => Ok((found, *dtype)),
             Err(name) => {
@@ -218,6 +314,18 @@ impl Folder {
                     format!("tensor {:?} has dtype {name}; F32, F16 or BF16 was expected", place.tensor);
                 Err(Error::invalid(found.file, why))
             }
+        }
+    }
+}
+
+/// Refuses to read what a place does not hold, or into memory of another size.
+fn within(spec: &Spec, place: &Place, into: &[f32]) -> Result<()> {
+    let (numbers, asked) = (place.outputs * place.inputs, spec.rows * spec.cols);
+    match into.len() == asked && spec.first * spec.cols + asked <= numbers {
+        true => Ok(()),
+        false => {
+            let why = format!("{} × {} numbers were asked for, not {}", spec.rows, spec.cols, into.len());
+            Err(Error::asked(&spec.name, why))
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::{Error, Result};
 /// as multiplied by, and errs in every word.
 pub fn layout(spec: &Spec, packing: Packing) -> Layout {
     let is_looked_up = |table: &str| spec.name == format!("{table}.weight");
-    if spec.rows == 1 || is_looked_up("embedding.position") {
+    if spec.is_vector() || is_looked_up("embedding.position") {
         return Layout::Rows;
     }
     match (packing, spec.hidden) {
@@ -64,7 +64,7 @@ pub fn save<B: Backend>(
 /// A parameter's shape in the file.
 fn shape(spec: &Spec, layout: Layout) -> Vec<usize> {
     match layout {
-        Layout::Rows if spec.rows == 1 => vec![spec.cols],
+        Layout::Rows if spec.is_vector() => vec![spec.cols],
         Layout::Rows => vec![spec.rows, spec.cols],
         Layout::Panels(packing) => packing.shape(spec.rows, spec.cols).to_vec(),
     }
@@ -122,14 +122,17 @@ impl Folder {
             .ok_or_else(|| Error::invalid(self.tensors.file(), format!("tensor {:?} is missing", spec.name)))
     }
 
-    /// A packed model's parameter as rows of floats.
+    /// A packed model's parameter, or some of its rows, as floats.
     pub(super) fn read_packed(&self, spec: &Spec, packing: Packing, into: &mut [f32]) -> Result<()> {
-        let (stored, layout) = (self.stored(spec)?, layout(spec, packing));
-        let mut lanes = vec![0.0; layout.len(spec.rows, spec.cols)];
-        packing::copy_lanes(&mut lanes, &stored);
-        match layout {
-            Layout::Rows => into.copy_from_slice(&lanes),
-            Layout::Panels(packing) => packing::unpack(into, &lanes, packing, spec.cols),
+        let (stored, mut copy) = (self.stored(spec)?, Vec::new());
+        let lanes = packing::lanes(&stored).unwrap_or_else(|| {
+            copy.resize(stored.len() / 4, 0.0);
+            packing::copy_lanes(&mut copy, &stored);
+            &copy
+        });
+        match layout(spec, packing) {
+            Layout::Rows => into.copy_from_slice(&lanes[spec.first * spec.cols..][..into.len()]),
+            Layout::Panels(packing) => packing::unpack(into, lanes, packing, spec.cols, spec.first),
         }
         Ok(())
     }

@@ -69,9 +69,9 @@ pub(super) fn write_texts(aside: &mut Aside, what: &Save<'_>, quantised: Option<
 const PORTION: usize = 1 << 18;
 
 /// A tensor of the file and the parameters it joins; none for biases that the model does not have.
-struct Joined<'a> {
-    whole: Place,
-    parts: Vec<(Place, &'a Spec)>,
+pub(super) struct Joined<'a> {
+    pub whole: Place,
+    pub parts: Vec<(Place, &'a Spec)>,
 }
 
 fn write_tensors(
@@ -119,7 +119,7 @@ fn write_tensors(
 }
 
 /// The file's tensors in its order, by name.
-fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap<String, Joined<'a>>> {
+pub(super) fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap<String, Joined<'a>>> {
     let mut all: BTreeMap<String, Joined<'_>> = BTreeMap::new();
     let mut join = |name: &str, spec: Option<&'a Spec>| {
         let place = names::place(config, name)?;

@@ -8,6 +8,7 @@ mod files_refused;
 mod mutated;
 mod conversation;
 mod generate;
+mod gguf;
 mod house;
 mod score;
 mod mixed;

@@ -1,0 +1,283 @@
+//! Writing, so that llama.cpp and the `gguf` package read it.
+
+use std::path::Path;
+
+use glass_kernels::packing::{BLOCK, Quants};
+
+use super::container::{ALIGNMENT, BOOL, F32, I32, LIST, MAGIC, TEXT, U32, VERSION, number};
+use super::{Blocks, CONTROL, NO_VOCABULARY, NORMAL, UNUSED, USER_DEFINED, written_name};
+use crate::backend::Packing;
+use crate::config::{Activation, Norm};
+use crate::tokens::Tokenizer;
+use crate::weights::Read;
+use crate::weights::aside::Aside;
+use crate::weights::dtype::Dtype;
+use crate::weights::names::{Kind, PREFIX};
+use crate::weights::save::{Joined, Save, tensors_of};
+use crate::{Config, Error, Result};
+
+/// How matrices are written. Vectors and positions are f32 in any case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Numbers {
+    /// Every number in this type.
+    Dense(Dtype),
+    /// `Q8_0`.
+    Q8,
+    /// `Q4_0`, the table of tokens `Q8_0`.
+    Q4,
+}
+
+impl Numbers {
+    /// For weights of this packing.
+    pub fn of(packing: Packing) -> Numbers {
+        match packing {
+            Packing::F32 => Numbers::Dense(Dtype::F32),
+            Packing::Bf16 => Numbers::Dense(Dtype::Bf16),
+            Packing::Q8 => Numbers::Q8,
+            Packing::Q4 => Numbers::Q4,
+        }
+    }
+
+    /// llama.cpp's number for a file of this kind.
+    fn file_type(self) -> u32 {
+        match self {
+            Numbers::Dense(Dtype::F32) => 0,
+            Numbers::Dense(Dtype::F16) => 1,
+            Numbers::Dense(Dtype::Bf16) => 32,
+            Numbers::Q4 => 2,
+            Numbers::Q8 => 7,
+        }
+    }
+
+    /// How one tensor is written.
+    fn written(self, tensor: &Joined<'_>) -> Form {
+        match (self, tensor.whole.kind) {
+            (_, Kind::Vector) => Form::Dense(Dtype::F32),
+            _ if tensor.whole.tensor == "wpe.weight" => Form::Dense(Dtype::F32),
+            (Numbers::Dense(dtype), _) => Form::Dense(dtype),
+            (Numbers::Q4, Kind::Conv1d) => Form::Blocks(Blocks::Q4_0, Packing::Q4),
+            (Numbers::Q8 | Numbers::Q4, _) => Form::Blocks(Blocks::Q8_0, Packing::Q8),
+        }
+    }
+}
+
+/// How the numbers of one tensor are written.
+#[derive(Clone, Copy)]
+enum Form {
+    Dense(Dtype),
+    Blocks(Blocks, Packing),
+}
+
+impl Form {
+    fn number(self) -> u32 {
+        match self {
+            Form::Dense(dtype) => number(dtype),
+            Form::Blocks(blocks, _) => blocks.number(),
+        }
+    }
+
+    /// Bytes of so many weights.
+    fn bytes(self, weights: usize) -> usize {
+        match self {
+            Form::Dense(dtype) => weights * dtype.bytes(),
+            Form::Blocks(blocks, _) => weights / blocks.len() * blocks.bytes(),
+        }
+    }
+
+    fn narrow(self, to: &mut Vec<u8>, weights: &[f32]) {
+        match self {
+            Form::Dense(dtype) => dtype.narrow(to, weights),
+            Form::Blocks(blocks, packing) => {
+                weights.chunks_exact(BLOCK).for_each(|block| blocks.put(to, &Quants::of(packing, block)));
+            }
+        }
+    }
+}
+
+/// Writes a model with its vocabulary into one file; `weights` as for [`save`](crate::weights::save::save).
+///
+/// # Errors
+/// What llama.cpp's gpt2 cannot express, and the system's.
+pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) -> Result<()> {
+    can_write(what.config, numbers)?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = name.ok_or_else(|| Error::asked("--out", "a file's name was expected"))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let tensors = tensors_of(what.config, what.plan)?;
+    let mut aside = Aside::new(folder)?;
+    aside.write(&name, |put| {
+        let mut head = Head::default();
+        fields(&mut head, what, numbers);
+        let mut at = 0;
+        for (name, tensor) in &tensors {
+            let form = numbers.written(tensor);
+            head.tensor(name, tensor, form, at);
+            at = (at + form.bytes(tensor.whole.inputs * tensor.whole.of)).next_multiple_of(ALIGNMENT);
+        }
+        put(&head.done(tensors.len()))?;
+        tensors.values().try_for_each(|tensor| write_tensor(put, tensor, numbers.written(tensor), weights))
+    })?;
+    aside.commit()
+}
+
+fn can_write(config: &Config, numbers: Numbers) -> Result<()> {
+    config.can_export()?;
+    if config.activation != Activation::GeluTanh {
+        let why = "its activation is GELU in the exact form, and llama.cpp's gpt2 computes the tanh form";
+        return Err(Error::asked("model", format!("{why}; it cannot be written as GGUF")));
+    }
+    let odd = [config.width, config.hidden].into_iter().find(|size| !size.is_multiple_of(BLOCK));
+    match (numbers, odd) {
+        (Numbers::Q8 | Numbers::Q4, Some(size)) => Err(Error::asked(
+            "model",
+            format!(
+                "GGUF packs blocks of {BLOCK} inputs, and {size} is no multiple of that; take bf16, or a folder"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The numbers of one tensor, outputs by inputs, and what fills it up.
+fn write_tensor(
+    put: &mut dyn FnMut(&[u8]) -> Result<()>,
+    tensor: &Joined<'_>,
+    form: Form,
+    weights: &Read<'_>,
+) -> Result<()> {
+    const PORTION: usize = 1 << 18;
+    let (mut values, mut bytes, mut written) = (Vec::new(), Vec::new(), 0);
+    for (place, spec) in &tensor.parts {
+        // Of tables some rows at a time: a vocabulary's is the largest tensor of all.
+        let rows = if place.kind == Kind::Table { (PORTION / spec.cols).max(1) } else { spec.rows };
+        for first in (0..spec.rows).step_by(rows) {
+            let some = spec.some(first..spec.rows.min(first + rows));
+            values.resize(some.span.len(), 0.0);
+            weights(if some.rows == spec.rows { spec } else { &some }, &mut values)?;
+            bytes.clear();
+            form.narrow(&mut bytes, &values);
+            put(&bytes)?;
+            written += bytes.len();
+        }
+    }
+    if tensor.parts.is_empty() {
+        // A bias that the model does not have.
+        let zeros = vec![0; form.bytes(tensor.whole.of)];
+        put(&zeros)?;
+        written += zeros.len();
+    }
+    put(&vec![0; written.next_multiple_of(ALIGNMENT) - written])
+}
+
+fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers) {
+    let Config { context, width, hidden, layers, heads, .. } = what.config;
+    let Norm::Layer { epsilon } = what.config.norm;
+    head.text("general.architecture", "gpt2");
+    head.u32("general.file_type", numbers.file_type());
+    if !matches!(numbers, Numbers::Dense(_)) {
+        head.u32("general.quantization_version", 2);
+    }
+    head.u32("gpt2.context_length", *context as u32);
+    head.u32("gpt2.embedding_length", *width as u32);
+    head.u32("gpt2.feed_forward_length", *hidden as u32);
+    head.u32("gpt2.block_count", *layers as u32);
+    head.u32("gpt2.attention.head_count", heads.query as u32);
+    head.field("gpt2.attention.layer_norm_epsilon", F32, &epsilon.to_le_bytes());
+    let Some(tokenizer) = what.tokenizer else {
+        return head.text("tokenizer.ggml.model", NO_VOCABULARY);
+    };
+    vocabulary(head, tokenizer, what.config.vocabulary);
+    let eos = what.generation.map_or(&[][..], |generation| &generation.eos);
+    let end = what.end_of_text.or(eos.first().copied());
+    for field in ["tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id"] {
+        end.into_iter().for_each(|id| head.u32(field, id));
+    }
+    if let Some(turn) = eos.iter().find(|id| Some(**id) != end) {
+        head.u32("tokenizer.ggml.eot_token_id", *turn);
+    }
+    head.field("tokenizer.ggml.add_bos_token", BOOL, &[0]);
+    if let Some(template) = what.template {
+        head.text("tokenizer.chat_template", template);
+    }
+}
+
+/// A token for every row of the embedding; rows that no token has get a name that is unused.
+fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, rows: usize) {
+    let lists = tokenizer.lists();
+    let token = |id: usize| lists.tokens.get(id).cloned().flatten();
+    let tokens: Vec<String> = (0..rows).map(|id| token(id).unwrap_or(format!("[UNUSED{id}]"))).collect();
+    let kind = |id: usize| match lists.added.iter().find(|(added, _)| *added == id as u32) {
+        Some((_, true)) => CONTROL,
+        Some((_, false)) => USER_DEFINED,
+        None if token(id).is_some() => NORMAL,
+        None => UNUSED,
+    };
+    head.text("tokenizer.ggml.model", "gpt2");
+    head.text("tokenizer.ggml.pre", "gpt-2");
+    head.texts("tokenizer.ggml.tokens", &tokens);
+    let kinds: Vec<u8> = (0..rows).flat_map(|id| (kind(id) as i32).to_le_bytes()).collect();
+    head.list("tokenizer.ggml.token_type", I32, rows, &kinds);
+    head.texts("tokenizer.ggml.merges", &lists.merges);
+}
+
+/// The head of a file while it is written.
+#[derive(Default)]
+struct Head {
+    fields: Vec<u8>,
+    count: u64,
+    tensors: Vec<u8>,
+}
+
+impl Head {
+    fn field(&mut self, name: &str, kind: u32, value: &[u8]) {
+        self.count += 1;
+        put_text(&mut self.fields, name);
+        self.fields.extend(kind.to_le_bytes());
+        self.fields.extend(value);
+    }
+
+    fn u32(&mut self, name: &str, value: u32) {
+        self.field(name, U32, &value.to_le_bytes());
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        let mut value = Vec::new();
+        put_text(&mut value, text);
+        self.field(name, TEXT, &value);
+    }
+
+    fn texts(&mut self, name: &str, texts: &[String]) {
+        let mut values = Vec::new();
+        texts.iter().for_each(|text| put_text(&mut values, text));
+        self.list(name, TEXT, texts.len(), &values);
+    }
+
+    fn list(&mut self, name: &str, kind: u32, count: usize, values: &[u8]) {
+        let head = [&kind.to_le_bytes()[..], &(count as u64).to_le_bytes(), values].concat();
+        self.field(name, LIST, &head);
+    }
+
+    /// Sizes stand innermost first.
+    fn tensor(&mut self, name: &str, tensor: &Joined<'_>, form: Form, at: usize) {
+        let name = name.strip_prefix(PREFIX).unwrap_or(name);
+        put_text(&mut self.tensors, &written_name(name).expect("a GPT-2's tensors all have a name"));
+        let (of, inputs) = (tensor.whole.of as u64, tensor.whole.inputs as u64);
+        let sizes = if tensor.whole.kind == Kind::Vector { vec![of] } else { vec![inputs, of] };
+        self.tensors.extend((sizes.len() as u32).to_le_bytes());
+        sizes.iter().for_each(|size| self.tensors.extend(size.to_le_bytes()));
+        self.tensors.extend(form.number().to_le_bytes());
+        self.tensors.extend((at as u64).to_le_bytes());
+    }
+
+    fn done(self, tensors: usize) -> Vec<u8> {
+        let (version, counts) = (VERSION.to_le_bytes(), [tensors as u64, self.count].map(u64::to_le_bytes));
+        let mut all = [MAGIC, &version, &counts.concat(), &self.fields, &self.tensors].concat();
+        all.resize(all.len().next_multiple_of(ALIGNMENT), 0);
+        all
+    }
+}
+
+fn put_text(to: &mut Vec<u8>, text: &str) {
+    to.extend((text.len() as u64).to_le_bytes());
+    to.extend(text.as_bytes());
+}

@@ -1,0 +1,35 @@
+"""Makes crates/glass/tests/golden/gguf_blocks.json: blocks of random bytes, and the weights that the `gguf` package reads
+out of them.
+
+    python tools/gguf_goldens.py        # pip install gguf
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from gguf import GGMLQuantizationType as Type
+from gguf.constants import GGML_QUANT_SIZES
+from gguf.quants import dequantize
+
+OUT = Path(__file__).parent.parent / "crates/glass/tests/golden/gguf_blocks.json"
+BLOCKS = 3
+# Where a block's f16 scales stand: random bytes could be no number.
+SCALES = {Type.Q8_0: [0], Type.Q4_0: [0], Type.Q4_K: [0, 2], Type.Q6_K: [208]}
+
+
+def main():
+    random = np.random.default_rng(7)
+    golden = {}
+    for kind, scales in SCALES.items():
+        _, size = GGML_QUANT_SIZES[kind]
+        blocks = random.integers(0, 256, (BLOCKS, size), dtype=np.uint8)
+        for at in scales:
+            blocks[:, at : at + 2] = random.normal(0, 0.02, (BLOCKS, 1)).astype(np.float16).view(np.uint8)
+        weights = dequantize(blocks, kind).astype(np.float32).ravel()
+        golden[kind.name] = {"bytes": blocks.tobytes().hex(), "weights": [float(w) for w in weights]}
+    OUT.write_text(json.dumps(golden) + "\n")
+
+
+if __name__ == "__main__":
+    main()
