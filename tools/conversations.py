@@ -22,7 +22,7 @@ import phrases
 from kin import Kin, exchange
 from names import Names, rename
 from stories import distinct
-from story_facts import facts, learn
+from story_facts import describing, facts, learn
 
 SHORT, LONG = 560, 1000
 RENAMED = 0.75
@@ -122,21 +122,29 @@ class Teller:
     def subject(self, story, named):
         """`a dog and a lost ball`, `a girl named Lily and a needle`; nothing for a story without a subject."""
         parts, nouns = [], []
-        if story.heroes and not named and self.chance(0.3 if story.things else 0.9):
+        if story.heroes and not named and self.chance(0.2 if story.things else 0.9):
             heroes = " and ".join(story.heroes)
             of_kind = [f"{story.kind} named {heroes}", f"{story.kind} named {heroes}", story.kind] if story.kind else []
             parts.append(self.pick(of_kind + [heroes]))
-        room = self.pick([1, 2, 2, 2]) - len(parts)
-        kind = story.kind if parts else ""
-        candidates = [thing for thing in story.things if thing[0] not in kind][: 2 if room == 1 else 3]
+        elif story.protagonist and self.chance(0.75):
+            parts.append(self.described(story.protagonist, describing(story.text, story.protagonist, self.words)))
+            nouns.append(story.protagonist)
+        room = self.pick([1, 2, 2, 2, 2, 2]) - len(parts)
+        taken = [story.kind if parts else "", *nouns]
+        candidates = [thing for thing in story.things if not any(thing[0] in words for words in taken)]
+        candidates = candidates[: 2 if room == 1 else 3]
         chosen = self.random.sample(candidates, min(max(room, 0), len(candidates)))
         if self.chance(0.8):
             chosen.sort(key=lambda thing: story.text.lower().find(thing[0]))
-        for noun, describing in chosen:
-            described = f"{self.pick(describing)} {noun}" if describing and self.chance(0.5) else noun
-            parts.append(f"some {described}" if noun in self.words.masses else article(described))
+        for noun, adjectives in chosen:
+            parts.append(self.described(noun, adjectives))
             nouns.append(noun)
         return self.pick([" and "] * 7 + [" with "]).join(parts), nouns
+
+    def described(self, noun, adjectives):
+        """`a red ball`, `some milk`."""
+        described = f"{self.pick(adjectives)} {noun}" if adjectives and self.chance(0.5) else noun
+        return f"some {described}" if noun in self.words.masses else article(described)
 
     def follow_up(self, messages, index, story, things, named, length):
         """One or two turns more, as far as they fit."""

@@ -51,6 +51,14 @@ NOT_ADJECTIVES = set(
 )
 
 
+# Who a story is about stands where it begins, and is met, named or described there.
+PROTAGONIST = re.compile(
+    r"\b(?:there (?:was|lived)|lived|was|had|met|saw) (?:a|an) (?:[a-z]+,? ){0,3}?([a-z]+)"
+    r"(?=,? (?:named|called|who|that|whose|in|with|and|on|living)\b|[.,!])"
+)
+PEOPLE = set("girl boy man woman lady mommy daddy grandma grandpa".split())
+
+
 @dataclass
 class Words:
     """How words are used in the whole collection."""
@@ -98,6 +106,7 @@ class Facts:
     text: str
     heroes: list
     kind: str
+    protagonist: str
     things: list
     questions: list
     ending: str
@@ -110,6 +119,7 @@ def facts(story, words):
         text=story,
         heroes=heroes,
         kind=find_kind(story, heroes[0]) if len(heroes) == 1 else "",
+        protagonist=find_protagonist(story, words),
         things=find_things(story, words),
         questions=find_questions(story, heroes),
         ending=find_ending(story),
@@ -137,6 +147,12 @@ def find_kind(story, hero):
     return said[1] if said else ""
 
 
+def find_protagonist(story, words):
+    """`dog`, where the story begins with one."""
+    found = PROTAGONIST.search(story[:220])
+    return found[1] if found and (found[1] in PEOPLE or found[1] in words.nouns) else ""
+
+
 # A small model learns to begin with what it is asked for; how stories go on it knows by heart.
 BEGINNING = 260
 
@@ -146,7 +162,7 @@ def find_things(story, words):
     describes it."""
     count = Counter(word for word in WORD.findall(story) if word in words.nouns | words.masses)
     early = set(WORD.findall(story[:BEGINNING]))
-    common = [word for word, n in count.items() if n >= 2 and word in early]
+    common = [word for word in count if word in early]
     common.sort(key=lambda word: -count[word] * log(words.stories / words.stories_with[word]))
     return [(word, describing(story, word, words)) for word in common[:5]]
 

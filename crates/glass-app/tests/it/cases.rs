@@ -175,6 +175,9 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("over a model", &["quantise", "m", "--to", "q8", "--out", "m"], 2),
             case("what is packed already", &["quantise", "packed", "--to", "q4", "--out", "p"], 2),
             case("packed weights of another shape", &["generate", "-m", "mispacked", "The"], 1),
+            case("sizes that GGUF cannot pack", &["quantise", "m", "--to", "q8", "--out", "p.gguf"], 2),
+            case("over a file", &["convert", "m", "book.txt"], 2),
+            case("a GGUF that is cut short", &["generate", "-m", "short.gguf", "The"], 1),
         ],
     ),
     (
@@ -341,6 +344,10 @@ fn put_models(folder: &Path) {
         assert!(text.contains(from), "{text}");
         fs::write(file, text.replace(from, to)).unwrap();
     };
+    let whole = glass(folder, &["convert", "m", "whole.gguf"], b"");
+    assert_eq!(whole.status, 0, "{}", whole.stderr);
+    let bytes = fs::read(folder.join("whole.gguf")).unwrap();
+    fs::write(folder.join("short.gguf"), &bytes[..bytes.len() / 2]).unwrap();
     for name in ["packed", "mispacked"] {
         let packed = glass(folder, &["quantise", "m", "--to", "q8", "--out", name], b"");
         assert_eq!(packed.status, 0, "{}", packed.stderr);
