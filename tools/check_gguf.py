@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter
 from gguf.quants import dequantize, quantize
-from safetensors.numpy import load_file
 
 PROMPTS = ["Once upon a time", "The little dog", "One day, Tom and", "She was very sad because", "\"Look!\" said"]
 GREEDY = ["--temperature", "0", "--ignore-end"]

@@ -1,7 +1,5 @@
 //! `glass quantise`: a model's weights in fewer bits; `glass convert`: the same weights in another layout.
 
-//! `glass quantise`: a model's weights in fewer bits.
-
 use std::io::Write as _;
 use std::path::Path;
 
@@ -31,13 +29,13 @@ pub fn run(args: &QuantiseArgs) -> Result<(), Fail> {
     }
     let source = Source::of(&folder)?;
     free("--out", &args.out)?;
-    let cpu = model_arg::cpu(&args.machine);
     let size = if is_gguf(&args.out) {
         gguf::save(&args.out, &source.what(&folder), Numbers::of(packing), &|spec, into| {
             folder.read(spec, into)
         })?;
         std::fs::metadata(&args.out).map_or(0, |file| file.len())
     } else {
+        let cpu = model_arg::cpu(&args.machine);
         let weights = Frozen::load(&cpu, &source.plan, packing, &|spec, into| folder.read(spec, into))?;
         packed::save(&args.out, &source.what(&folder), packing, &cpu, &weights)?;
         let lanes = |spec: &Spec| packed::layout(spec, packing).len(spec.rows, spec.cols);

@@ -80,7 +80,7 @@ impl Bits {
 const AFTER: &str = "\
 A packed model is a folder like any other and runs everywhere a model does (-m DIR). Its matrices stand in the file as they
 are computed with: the file is mapped, and nothing is converted at the start. Vectors and positions stay f32. Packing
-cannot be undone; keep the model it was made from, which alone can be trained on.
+cannot be undone; keep the model it was made from.
 
 A .gguf holds the same weights in llama.cpp's order (bf16, Q8_0; Q4_0 with Q8_0 for the table of tokens), the vocabulary and the
 chat template; it is packed anew when it is opened.

@@ -25,8 +25,7 @@ use crate::{Error, Result};
 /// How a parameter lies in a model of this packing. With 4 bits, the table of tokens has 8: it is read row by row as well
 /// as multiplied by, and errs in every word.
 pub fn layout(spec: &Spec, packing: Packing) -> Layout {
-    let is_looked_up = |table: &str| spec.name == format!("{table}.weight");
-    if spec.is_vector() || is_looked_up("embedding.position") {
+    if spec.is_vector() || spec.name == "embedding.position.weight" {
         return Layout::Rows;
     }
     match (packing, spec.hidden) {
@@ -82,7 +81,8 @@ impl Folder {
     /// Refuses a file that does not hold exactly the parameters that config.json promises, packed.
     pub(super) fn check_packed(&self, packing: Packing) -> Result<()> {
         let layer = |name: &str| name.strip_prefix("block.")?.split('.').next()?.parse::<usize>().ok();
-        let layers = self.tensors.names().into_iter().filter_map(layer).max().map_or(0, |last| last + 1);
+        let layers =
+            self.tensors.names().into_iter().filter_map(layer).max().map_or(0, |last| last.saturating_add(1));
         if layers != self.config.layers {
             let why = format!("n_layer is {}, but the weights have {layers} blocks", self.config.layers);
             return Err(Error::invalid(self.shape_name(), why));

@@ -58,7 +58,8 @@ pub fn open(path: &Path) -> glass::Result<(Folder, Plan, Vec<f32>)> {
     Ok((folder, plan, arena))
 }
 
-fn what<'a>(config: &'a Config, plan: &'a Plan, dtype: Dtype) -> Save<'a> {
+/// A directory without words.
+pub fn what<'a>(config: &'a Config, plan: &'a Plan, dtype: Dtype) -> Save<'a> {
     let (tokenizer, template, generation) = (None, None, None);
     Save { config, plan, dtype, tokenizer, template, end_of_text: Some(10), generation }
 }

@@ -16,7 +16,7 @@ use glass::weights::gguf::{Numbers, save};
 use glass::weights::save::Save;
 use glass::weights::{Frozen, Weights};
 
-use crate::files::{golden, open};
+use crate::files::{golden, open, what};
 use crate::scratch::Scratch;
 use crate::tiny;
 
@@ -29,13 +29,11 @@ fn write(
 ) {
     let (_, plan) = Gpt::plan(folder.config());
     let what = Save {
-        config: folder.config(),
-        plan: &plan,
-        dtype: folder.dtype(),
         tokenizer,
         template,
         end_of_text: tokenizer.and_then(Tokenizer::end_of_text),
         generation: Some(folder.generation()),
+        ..what(folder.config(), &plan, folder.dtype())
     };
     save(path, &what, numbers, &|spec, into| folder.read(spec, into)).unwrap();
 }
@@ -58,15 +56,7 @@ fn blocks(scratch: &Scratch) -> Folder {
     let config = Config::gpt2(300, 16, 64, 2, 2);
     let (_, plan) = Gpt::plan(&config);
     let learner = tiny::learner(&config, 1, 5);
-    let what = Save {
-        config: &config,
-        plan: &plan,
-        dtype: Dtype::F32,
-        tokenizer: None,
-        template: None,
-        end_of_text: None,
-        generation: None,
-    };
+    let what = Save { end_of_text: None, ..what(&config, &plan, Dtype::F32) };
     let read = |spec: &glass::plan::Spec, into: &mut [f32]| {
         learner.read(spec, into);
         Ok(())
@@ -131,15 +121,7 @@ fn long_tables_are_written_in_parts() {
         into.iter_mut().zip(spec.span.clone()).for_each(|(w, at)| *w = (at % 251) as f32 / 8.0 - 9.0);
         Ok(())
     };
-    let what = Save {
-        config: &config,
-        plan: &plan,
-        dtype: Dtype::F32,
-        tokenizer: None,
-        template: None,
-        end_of_text: None,
-        generation: None,
-    };
+    let what = what(&config, &plan, Dtype::F32);
     let cpu = Cpu::new(1);
     let dense = scratch.path().join("dense");
     glass::weights::save::save(&dense, &what, &numbers).unwrap();

@@ -7,10 +7,9 @@ use glass::engine::Engine;
 use glass::generate::Runner;
 use glass::model::Gpt;
 use glass::weights::folder::Folder;
-use glass::weights::save::Save;
 use glass::weights::{Frozen, Weights, packed};
 
-use crate::files::{edit, golden, refused};
+use crate::files::{edit, golden, refused, what};
 use crate::scratch::Scratch;
 use crate::tiny;
 
@@ -21,15 +20,7 @@ fn pack(model: &str, packing: Packing) -> Scratch {
     let cpu = Cpu::new(1);
     let weights = Frozen::load(&cpu, &plan, packing, &|spec, into| folder.read(spec, into)).unwrap();
     let scratch = Scratch::new(&format!("packed-{model}-{}", packing.name()));
-    let what = Save {
-        config: folder.config(),
-        plan: &plan,
-        dtype: folder.dtype(),
-        tokenizer: None,
-        template: None,
-        end_of_text: None,
-        generation: Some(folder.generation()),
-    };
+    let what = what(folder.config(), &plan, folder.dtype());
     packed::save(scratch.path(), &what, packing, &cpu, &weights).unwrap();
     scratch
 }
