@@ -1,4 +1,4 @@
-"""A record of `train.py` as a picture: `.venv/bin/python bench/chart.py bench/records/DATE-train-2.json`.
+"""Records as pictures. `train.py`'s: `.venv/bin/python bench/chart.py bench/records/DATE-train-2.json`.
 
 A row for every shape, a column for every kind of malloc. Bars are medians, whiskers the range over the rounds; the
 dashed line is where every operation would be a multiply-add of float32 in registers.
@@ -64,6 +64,30 @@ def chart(path):
         f'<text x="10" y="20" font-size="14">{title}</text>\n{body}\n</svg>\n'
     )
     print(f"written: {path.with_suffix('.svg').name}")
+
+
+def bars(path, title, rows):
+    """Ours and the best of theirs, row by row: (what, our rate, their rate, their name). Every row has its own scale, on
+    which theirs is equally long."""
+    label, unit, row, top = 200, 110, 40, 40
+    most = max(ours / theirs for _, ours, theirs, _ in rows)
+    parts = []
+    for index, (what, ours, theirs, name) in enumerate(rows):
+        y = top + index * row
+        parts.append(f'<text x="{label - 8}" y="{y + 20}" text-anchor="end">{what}</text>')
+        for offset, colour, length, said in [
+            (0, OURS, ours / theirs, f"{ours:,.0f} · {ours / theirs:.2f} ×"), (BAR, THEIRS, 1, f"{theirs:,.0f} {name}"),
+        ]:
+            parts.append(f'<rect x="{label}" y="{y + offset}" width="{unit * length:.1f}" height="{BAR - 3}" fill="{colour}"/>')
+            parts.append(f'<text x="{label + unit * length + 6:.1f}" y="{y + offset + 11}">{said}</text>')
+    width, height = label + unit * max(most, 1) + 230, top + len(rows) * row
+    body = "\n".join(parts)
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" font-family="sans-serif" '
+        f'font-size="12" fill="{INK}">\n<rect width="{width:.0f}" height="{height}" fill="#fff"/>\n'
+        f'<text x="10" y="22" font-size="14">{title}</text>\n{body}\n</svg>\n'
+    )
+    print(f"written: {path.name}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Curves over the steps as an SVG, one plot below the other."""
 
+import math
 from dataclasses import dataclass
 
 WIDTH, LEFT, RIGHT, TOP, GAP, BOTTOM = 760, 70, 16, 34, 34, 40
@@ -53,4 +54,69 @@ def picture(title, across, plots):
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top - GAP + BOTTOM}" font-family="sans-serif" '
         f'font-size="12" fill="{INK}">\n<rect width="100%" height="100%" fill="#fff"/>\n{body}\n</svg>\n'
+    )
+
+
+@dataclass
+class Panel:
+    """Curves over a few named places: name, colour, a value for every place. With `log`, a tenfold is as far everywhere;
+    else the axis begins at 0."""
+
+    name: str
+    places: list
+    across: str
+    curves: list
+    log: bool = False
+
+
+def ticks(panel):
+    """Values with a line of their own: powers of ten, or quarters."""
+    values = [value for _, _, curve in panel.curves for value in curve]
+    if not panel.log:
+        return [max(values) * 1.05 * line / 4 for line in range(5)]
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return [10.0**power for power in range(low, max(high, low + 1) + 1)]
+
+
+def panel_parts(panel, left, top, width, height):
+    """The parts of one panel."""
+    scale = math.log10 if panel.log else float
+    lines = ticks(panel)
+    low, high = scale(lines[0]), scale(lines[-1])
+
+    def y(value):
+        return top + height * (1 - (scale(value) - low) / (high - low))
+
+    def x(place):
+        return left + width * (place + 0.5) / len(panel.places)
+
+    yield f'<text x="{left - 40}" y="{top - 12}" font-weight="bold">{panel.name}</text>'
+    for value in lines:
+        yield f'<path d="M{left} {y(value):.1f}h{width}" stroke="{GRID}"/>'
+        yield f'<text x="{left - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:,.4g}</text>'
+    for index, place in enumerate(panel.places):
+        yield f'<text x="{x(index):.1f}" y="{top + height + 16}" text-anchor="middle">{place}</text>'
+    yield f'<text x="{left + width / 2}" y="{top + height + 31}" text-anchor="middle">{panel.across}</text>'
+    for number, (name, colour, values) in enumerate(panel.curves):
+        points = " ".join(f"{x(index):.1f},{y(value):.1f}" for index, value in enumerate(values))
+        yield f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        for index, value in enumerate(values):
+            yield f'<circle cx="{x(index):.1f}" cy="{y(value):.1f}" r="2.5" fill="{colour}"/>'
+        if len(panel.curves) > 1:
+            at = left + width - 4 - 40 * number
+            yield f'<text x="{at}" y="{top + 4}" text-anchor="end" fill="{colour}" font-weight="bold">{name}</text>'
+
+
+def grid(title, panels, columns=2):
+    """Panels beside and below each other."""
+    width, height, step, row = 330, 150, 420, 230
+    parts = [f'<text x="14" y="22" font-size="14">{title}</text>']
+    for index, panel in enumerate(panels):
+        left, top = 60 + index % columns * step, 66 + index // columns * row
+        parts += panel_parts(panel, left, top, width, height)
+    total = columns * step, 66 + -(-len(panels) // columns) * row - 20
+    body = "\n".join(parts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total[0]} {total[1]}" font-family="sans-serif" '
+        f'font-size="11" fill="{INK}">\n<rect width="100%" height="100%" fill="#fff"/>\n{body}\n</svg>\n'
     )

@@ -1,14 +1,17 @@
 //! The command line: what can be asked, and how it is explained.
 
+mod bench;
 mod chat;
 mod generate;
 mod machine;
 mod quantise;
+mod running;
 mod sampling;
 mod score;
 mod tokenizer;
 mod tokens;
 mod train;
+mod verify;
 mod weights;
 
 use clap::error::ErrorKind;
@@ -16,15 +19,18 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::fail::Fail;
 
+pub use bench::BenchArgs;
 pub use chat::ChatArgs;
 pub use generate::GenerateArgs;
 pub use machine::MachineArgs;
-pub use quantise::{ConvertArgs, QuantiseArgs};
+pub use quantise::{ConvertArgs, Packings, QuantiseArgs};
+pub use running::{CacheArgs, LookupArgs};
 pub use sampling::SamplingArgs;
 pub use score::ScoreArgs;
 pub use tokenizer::{LearnArgs, ReportArgs, TokenizerCommand};
 pub use tokens::TokensArgs;
 pub use train::{DataArgs, RunArgs, ShapeArgs, TrainArgs, Width};
+pub use verify::VerifyArgs;
 pub use weights::WeightsArgs;
 
 /// A GPT you can see through: it tokenises, trains, generates, chats, and shows every number on the way.
@@ -69,6 +75,10 @@ pub enum Command {
     Quantise(QuantiseArgs),
     /// Between a model's folder and GGUF, loss-free
     Convert(ConvertArgs),
+    /// Prove on this machine that the same seed gives the same bytes
+    Verify(VerifyArgs),
+    /// How fast a model runs here, against what this machine can do at most
+    Bench(BenchArgs),
 }
 
 /// Reads the command line. Help and version are shown here, and end the program.

@@ -21,7 +21,7 @@ use talk::{Heard, Talk};
 
 /// Talks until nobody asks any more.
 pub fn run(args: &ChatArgs) -> Result<(), Fail> {
-    let model = Model::open(args.model.as_deref(), &args.machine)?;
+    let model = Model::open(args.model.as_deref(), &args.machine, &args.cache)?;
     // Set: Ctrl-C ends the program. Only while an answer comes it is not.
     let stop = Arc::new(AtomicBool::new(true));
     let mut talk = Talk::new(&model, args, stop.clone())?;

@@ -15,5 +15,10 @@ pub fn open() -> Result<Folder, Fail> {
     if FILES.is_empty() {
         return Err(Fail::asked("no MODEL was given, and this build has no model inside; name a directory"));
     }
-    Ok(Folder::embedded(NAME, FILES)?)
+    Ok(folder()?)
+}
+
+/// The same, where it was opened before.
+pub fn folder() -> glass::Result<Folder> {
+    Folder::embedded(NAME, FILES)
 }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::ops::ControlFlow;
 
 use glass::backend::Cpu;
-use glass::generate::{Finish, Generated, Runner, Token, Wish, generate};
+use glass::generate::{Finish, Generated, Runner, Token, Wish, generate, generate_together};
 use glass::tokens::{Special, TextStream};
 use serde_json::{Value, json};
 
@@ -20,17 +20,21 @@ use show::Show;
 
 /// Continues a text, as often as was asked.
 pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
-    let model = Model::open(args.model.as_deref(), &args.machine)?;
+    let model = Model::open(args.model.as_deref(), &args.machine, &args.cache)?;
     let (ids, text) = prompt(args, &model)?;
     let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
-    if args.tokens == 0 || args.samples == 0 {
-        return Err(Fail::asked("--tokens and --samples: 0 was given; ask for at least 1"));
+    if args.tokens == 0 || args.samples == 0 || args.batch == 0 {
+        return Err(Fail::asked("--tokens, --samples and --batch: 0 was given; ask for at least 1"));
     }
     let mut certain = TextStream::default();
     let text = certain.push(&text).to_string();
     let before = certain.held().to_vec();
+    let lookup = args.lookup.lookup.into();
     let ends = if args.ignore_end { Vec::new() } else { model.ends() };
-    let wish = Wish { tokens: args.tokens, sampling, stop: args.stop.clone(), ends, before };
+    let wish = Wish { tokens: args.tokens, sampling, stop: args.stop.clone(), ends, before, lookup };
+    if args.batch > 1 {
+        return together(args, &model, &wish, &ids, &text);
+    }
     let mut runner = model.runner()?;
     let mut out = Out::new();
     for sample in 0..args.samples {
@@ -40,15 +44,53 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
             writeln!(out, "{}", out.bold(&heading))?;
         }
         let done = one(&mut out, args, &model, &mut runner, &wish, sample, &text)?;
-        if done.finish == Finish::Context {
-            let context = model.config().context;
-            say(&format!(
-                "the context of {context} tokens is full, so the text ends after {} new ones",
-                done.ids.len()
-            ));
+        remark(&model, &done);
+    }
+    out.done()
+}
+
+/// Some samples at a time, a token of each in one pass.
+fn together(args: &GenerateArgs, model: &Model, wish: &Wish, ids: &[u32], text: &str) -> Result<(), Fail> {
+    let most = args.samples.min(args.batch as u64);
+    let mut batch = model.batch(most as usize)?;
+    let mut out = Out::new();
+    for first in (0..args.samples).step_by(most as usize) {
+        let samples = first..args.samples.min(first + most);
+        let prompts = vec![ids; (samples.end - samples.start) as usize];
+        let mut each = |_: usize, _: &Token<'_>| ControlFlow::Continue(());
+        let tokenizer = model.tokenizer.as_ref();
+        let all = generate_together(&mut batch, tokenizer, wish, first, &prompts, &mut each)?;
+        for (sample, done) in samples.zip(&all) {
+            if args.json {
+                out.json(&document(wish, sample, done))?;
+            } else {
+                let (heading, text) = (out.bold(&format!("sample {}", sample + 1)), out.dim(text));
+                write!(out, "{heading}\n{text}")?;
+                let mut stream = Stream::new(model.tokenizer.is_none());
+                if model.tokenizer.is_none() {
+                    done.ids.iter().try_for_each(|id| stream.id(&mut out, *id))?;
+                }
+                stream.end(&mut out, done)?;
+            }
+            remark(model, done);
         }
     }
     out.done()
+}
+
+fn remark(model: &Model, done: &Generated) {
+    if done.finish == Finish::Context {
+        let context = model.config().context;
+        say(&format!(
+            "the context of {context} tokens is full, so the text ends after {} new ones",
+            done.ids.len()
+        ));
+    }
+}
+
+/// One sample, as the JSON has it.
+fn document(wish: &Wish, sample: u64, done: &Generated) -> Value {
+    json!({"text": done.text, "ids": done.ids, "finish": finish(done.finish), "seed": wish.sampling.seed, "sample": sample})
 }
 
 /// The prompt's ids, and its text as far as there is one.
@@ -114,8 +156,7 @@ fn one(
         show.end(out, text, &done.text)?;
     }
     if args.json {
-        let mut document = json!({"text": done.text, "ids": done.ids, "finish": finish(done.finish),
-                                  "seed": wish.sampling.seed, "sample": sample});
+        let mut document = document(wish, sample, &done);
         if args.show {
             document["tokens"] = Value::Array(tokens);
         }

@@ -4,6 +4,7 @@
 //! asked wrongly.
 
 mod args;
+mod bench;
 mod chat;
 mod draw;
 mod embedded;
@@ -19,6 +20,7 @@ mod stream;
 mod tokenizer;
 mod tokens;
 mod train;
+mod verify;
 mod weights;
 mod welcome;
 
@@ -46,5 +48,7 @@ fn run(cli: Cli) -> Result<(), Fail> {
         Some(Command::Score(args)) => score::run(&args),
         Some(Command::Quantise(args)) => quantise::run(&args),
         Some(Command::Convert(args)) => quantise::convert(&args),
+        Some(Command::Verify(args)) => verify::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args),
     }
 }

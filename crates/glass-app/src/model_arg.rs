@@ -5,13 +5,14 @@ use std::ops::Deref;
 use std::path::Path;
 
 use glass::Config;
-use glass::backend::Cpu;
+use glass::backend::{Cpu, Packing};
 use glass::config::preset::{PRESETS, Preset};
 use glass::engine::Engine;
+use glass::loaded::Loaded;
 use glass::tokens::Tokenizer;
 use glass::weights::folder::Folder;
 
-use crate::args::MachineArgs;
+use crate::args::{CacheArgs, MachineArgs, Packings};
 use crate::embedded;
 use crate::fail::{Fail, say};
 
@@ -20,6 +21,55 @@ pub fn plan(model: Option<&str>) -> Result<(String, Config), Fail> {
     match model.and_then(preset) {
         Some(preset) => Ok((preset.name.into(), preset.config())),
         None => Ok((name(model), open(model)?.config().clone())),
+    }
+}
+
+/// A model that is loaded more than once: a folder's, or a preset's with random weights.
+pub struct Subject<'a> {
+    /// What it is called.
+    pub name: String,
+    /// Its shape.
+    pub config: Config,
+    /// Whether its files hold it in fewer bits already.
+    pub quantised: bool,
+    model: Option<&'a str>,
+}
+
+impl<'a> Subject<'a> {
+    /// Looks at what is there.
+    pub fn open(model: Option<&'a str>) -> Result<Self, Fail> {
+        let (name, config) = plan(model)?;
+        let quantised = model.and_then(preset).is_none() && open(model)?.is_quantised();
+        Ok(Subject { name, config, quantised, model })
+    }
+
+    /// In how many bits it can be run; of a packed model that is its own affair.
+    pub fn packings(&self, asked: &Packings) -> Result<Vec<Option<Packing>>, Fail> {
+        match (self.quantised, asked.asked.is_empty()) {
+            (true, true) => Ok(vec![None]),
+            (true, false) => Err(Fail::asked(format!(
+                "--packing: {} is packed already and runs as it is; leave --packing out",
+                self.name
+            ))),
+            (false, _) => Ok(asked.of().into_iter().map(Some).collect()),
+        }
+    }
+
+    /// Loads it.
+    pub fn load(&self, threads: usize, packing: Option<Packing>) -> glass::Result<Loaded<Cpu>> {
+        let cpu = Cpu::new(threads);
+        if let Some(preset) = self.model.and_then(preset) {
+            return Loaded::random(cpu, &preset.config(), packing.unwrap_or_default(), 1);
+        }
+        let folder = match self.model {
+            Some(path) => Folder::open(Path::new(path))?,
+            None => embedded::folder()?,
+        };
+        let engine = match packing {
+            Some(packing) => Engine::packed(cpu, folder, packing)?,
+            None => Engine::new(cpu, folder)?,
+        };
+        Ok(engine.into_loaded())
     }
 }
 
@@ -119,9 +169,10 @@ impl Deref for Model {
 
 impl Model {
     /// Opens a model.
-    pub fn open(model: Option<&str>, machine: &MachineArgs) -> Result<Model, Fail> {
-        let folder = folder(model)?;
-        Ok(Model { name: name(model), engine: Engine::new(cpu(machine), folder)? })
+    pub fn open(model: Option<&str>, machine: &MachineArgs, cache: &CacheArgs) -> Result<Model, Fail> {
+        let mut engine = Engine::new(cpu(machine), folder(model)?)?;
+        engine.cache = cache.kind().unwrap_or(engine.cache);
+        Ok(Model { name: name(model), engine })
     }
 
     /// The tokenizer, for commands that need one.

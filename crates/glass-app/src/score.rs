@@ -19,7 +19,7 @@ use crate::tokens::{lossy, quoted};
 
 /// Scores what was given.
 pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
-    let model = Model::open(args.model.as_deref(), &args.machine)?;
+    let model = Model::open(args.model.as_deref(), &args.machine, &args.cache)?;
     if let Some(file) = &args.file {
         return documents::run(args, &model, file);
     }

@@ -23,11 +23,16 @@ impl Stream {
     /// Writes what a token made certain.
     pub fn token(&mut self, out: &mut Out, token: &Token<'_>) -> Result<(), Fail> {
         match self.ids {
-            true => write!(out, "{} ", token.id)?,
+            true => self.id(out, token.id)?,
             false => write!(out, "{}", token.text)?,
         }
         self.told += token.text.len();
         out.show()
+    }
+
+    /// Writes an id, where there is no text.
+    pub fn id(&mut self, out: &mut Out, id: u32) -> Result<(), Fail> {
+        Ok(write!(out, "{id} ")?)
     }
 
     /// Writes what was held back in case it began a stop text, and ends the line.

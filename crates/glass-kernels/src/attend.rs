@@ -14,7 +14,7 @@ mod visible;
 use std::ops::Range;
 
 pub use backward::attend_backward;
-pub use cache::{Kv, KvShape, append};
+pub use cache::{CacheType, Kv, KvShape, append};
 pub use forward::attend;
 pub use visible::{mix, pattern, pattern_len};
 

@@ -9,7 +9,7 @@ pub fn bf16_to_f32(x: u16) -> f32 {
 }
 
 /// f32 to bf16.
-#[inline]
+#[inline(always)]
 pub fn f32_to_bf16(x: f32) -> u16 {
     let bits = x.to_bits();
     // Half of the last place that stays, less a bit if that place is even: a tie goes up only from an odd one.

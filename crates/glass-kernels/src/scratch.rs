@@ -11,8 +11,8 @@ thread_local! {
     static LINES: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lines that forward takes with heads of up to 128.
-const RESERVED: usize = 24 * (3 * 128 + 64) / 16;
+/// Lines that attention's forward takes with heads of up to 128.
+const RESERVED: usize = (24 * (3 * 128 + 64) + 64 * 128) / 16;
 
 /// Takes this thread's working memory now, so that no later call must.
 pub(crate) fn reserve() {

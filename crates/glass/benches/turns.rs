@@ -1,10 +1,13 @@
-//! Steps of learning, or some decoded tokens, for every line on standard input; answers with the seconds they took.
-//! `bench/` takes turns with other programs this way, so that a busy moment of the machine meets all of them. A line may
-//! say how often: `10` is ten steps in a row.
+//! Steps of learning, or a model at work, for every line on standard input; answers with the seconds they took.
+//! `bench/` takes turns with other programs this way, so that a busy moment of the machine meets all of them.
 //!
-//! `cargo bench -p glass --bench turns -- train|decode LAYERS HEADS WIDTH VOCABULARY CONTEXT COUNT THREADS [PRECISION]`:
-//! COUNT is the samples of a batch, each as long as the context, or the tokens decoded from an empty one; PRECISION is f32
-//! or mixed.
+//! `cargo bench -p glass --bench turns -- train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION]`: steps of
+//! learning, as many as a line says; PRECISION is f32 or mixed.
+//!
+//! `… -- run MODEL THREADS [PACKING]`: a model's folder or file as it is, or LAYERSxHEADSxWIDTHxVOCABULARYxCONTEXT with random
+//! weights kept as PACKING says (f32, bf16, q8, q4); a line says what is done:
+//! `prefill N` reads a prompt of N tokens in one pass, `decode N BEHIND` N tokens one after another behind a context of BEHIND,
+//! which is read before the clock starts, `together N SLOTS` N tokens of each of SLOTS sequences from empty contexts.
 //!
 //! `… -- roof GFLOP THREADS`: so many billion floating-point operations in registers only, what the machine can do at most.
 
@@ -15,31 +18,48 @@ use std::time::Instant;
 
 use glass::Config;
 use glass::backend::{Cpu, Packing, Precision};
-use glass::generate::Runner;
-use glass::plan::Spec;
+use glass::engine::Engine;
+use glass::generate::{Batch as Sequences, Runner};
+use glass::loaded::Loaded;
 use glass::train::learner::{Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
-use glass::weights::{Frozen, Weights};
 use glass_kernels::{Cores, roof};
 
-const USAGE: &str = "usage: train|decode LAYERS HEADS WIDTH VOCABULARY CONTEXT COUNT THREADS [PRECISION], or roof GFLOP THREADS";
+const USAGE: &str = "usage: train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION], run MODEL THREADS [PACKING], \
+                     or roof GFLOP THREADS";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let Some((kind, rest)) = arguments.split_first() else { return println!("{USAGE}") };
-    let (sizes, precision) = match rest.split_last() {
-        Some((last, sizes)) if last.parse::<usize>().is_err() => (sizes, last.as_str()),
-        _ => (rest, "f32"),
-    };
-    let sizes: Vec<usize> = sizes.iter().map(|a| a.parse().expect(USAGE)).collect();
-    match (kind.as_str(), &sizes[..]) {
-        ("roof", &[gflop, threads]) => multiply_add(&Cores::new(threads), gflop),
-        ("train", &[.., context, samples, _]) => {
-            train(learner(&sizes, samples * context, precision), samples)
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [] => println!("{USAGE}"),
+        ["roof", gflop, threads] => multiply_add(&Cores::new(size(threads)), size(gflop)),
+        ["run", model, threads] => {
+            let engine = Engine::open(Cpu::new(size(threads)), model.as_ref()).expect("a model");
+            run(&engine);
         }
-        ("decode", &[.., tokens, _]) => decode(&learner(&sizes, 1, precision), tokens),
+        ["run", shape, threads, packing] => {
+            let sizes: Vec<usize> = shape.split('x').map(size).collect();
+            let [layers, heads, width, vocabulary, context] = sizes[..] else { panic!("{shape}: {USAGE}") };
+            let config = Config::gpt2(vocabulary, context, width, layers, heads);
+            let packing = Packing::ALL.into_iter().find(|known| known.name() == packing).expect(USAGE);
+            run(&Loaded::random(Cpu::new(size(threads)), &config, packing, 1).expect("memory"));
+        }
+        ["train", ref sizes @ ..] => {
+            let (sizes, precision) = match sizes {
+                [sizes @ .., last] if last.parse::<usize>().is_err() => (sizes, *last),
+                _ => (*sizes, "f32"),
+            };
+            let sizes: Vec<usize> = sizes.iter().map(|a| size(a)).collect();
+            let [.., context, samples, _] = sizes[..] else { panic!("{USAGE}") };
+            train(learner(&sizes, samples * context, precision), samples);
+        }
         _ => panic!("{USAGE}"),
     }
+}
+
+fn size(argument: &str) -> usize {
+    argument.parse().expect(USAGE)
 }
 
 fn learner(sizes: &[usize], rows: usize, precision: &str) -> Learner<Cpu> {
@@ -96,20 +116,58 @@ fn step(number: u64) -> Step {
     }
 }
 
-fn decode(learner: &Learner<Cpu>, tokens: usize) {
-    let gpt = learner.model().0;
-    let read = |spec: &Spec, into: &mut [f32]| {
-        learner.read(spec, into);
-        Ok(())
-    };
-    let frozen = Frozen::load(&**learner.backend(), learner.plan(), Packing::F32, &read).expect("memory");
-    let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Frozen(&frozen)).expect("memory");
-    each_turn(|| {
+/// A model at work, as every line says.
+fn run(model: &Loaded<Cpu>) {
+    let config = model.config();
+    let mut runner = model.runner().expect("memory");
+    let mut together: Option<Sequences<'_, Cpu>> = None;
+    let ids: Vec<u32> = (0..config.context).map(|place| (place * 7919 % config.vocabulary) as u32).collect();
+    for line in stdin().lock().lines() {
+        let line = line.expect("a line");
+        let words: Vec<&str> = line.split(' ').collect();
+        let seconds = match words[..] {
+            ["prefill", tokens] => {
+                runner.truncate(0);
+                timed(|| runner.feed(&ids[..size(tokens)]).expect("a prompt"))
+            }
+            ["decode", tokens, behind] => decode(&mut runner, &ids, size(tokens), size(behind)),
+            ["together", tokens, slots] => {
+                let slots = size(slots);
+                if together.as_ref().is_none_or(|batch| batch.slots() != slots) {
+                    together = Some(model.batch(slots).expect("memory"));
+                }
+                decode_together(together.as_mut().expect("made above"), &ids, size(tokens))
+            }
+            _ => panic!("{line}: {USAGE}"),
+        };
+        println!("{seconds}");
+    }
+}
+
+fn decode(runner: &mut Runner<'_, Cpu>, ids: &[u32], tokens: usize, behind: usize) -> f64 {
+    if behind == 0 {
         runner.truncate(0);
+    } else {
+        runner.prompt(&ids[..behind]).expect("a context");
+    }
+    timed(|| ids[behind..behind + tokens].iter().for_each(|&id| runner.feed(&[id]).expect("a token")))
+}
+
+fn decode_together(batch: &mut Sequences<'_, Cpu>, ids: &[u32], tokens: usize) -> f64 {
+    let slots = 0..batch.slots();
+    slots.clone().for_each(|slot| batch.truncate(slot, 0));
+    timed(|| {
         for place in 0..tokens {
-            runner.feed(&[(place % gpt.config.vocabulary) as u32]).expect("a token");
+            let parts: Vec<(usize, &[u32])> = slots.clone().map(|slot| (slot, &ids[place..=place])).collect();
+            batch.feed(&parts, ()).expect("a token of each");
         }
-    });
+    })
+}
+
+fn timed(work: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    work();
+    start.elapsed().as_secs_f64()
 }
 
 fn each_turn(mut work: impl FnMut()) {

@@ -12,7 +12,7 @@ pub use glass_kernels::Precision;
 pub use glass_kernels::Write;
 pub use glass_kernels::activate::Activation;
 pub use glass_kernels::adamw::AdamW;
-pub use glass_kernels::attend::{Heads, KvShape, Span};
+pub use glass_kernels::attend::{CacheType, Heads, KvShape, Span};
 pub use glass_kernels::dropout::Dropout;
 pub use glass_kernels::linear::Layout;
 pub use glass_kernels::muon::Muon;

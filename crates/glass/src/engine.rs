@@ -49,25 +49,39 @@
 //! # }
 //! ```
 
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
-use crate::backend::Backend;
-use crate::generate::Runner;
+use crate::backend::{Backend, CacheType, Packing};
+use crate::loaded::{Loaded, cache_for};
 use crate::model::Gpt;
+use crate::plan::Spec;
 use crate::tokens::Tokenizer;
+use crate::weights::Frozen;
 use crate::weights::folder::Folder;
-use crate::weights::{Frozen, Weights};
-use crate::{Config, Error, Result};
+use crate::{Error, Result};
 
-/// A model on a machine.
+/// A model on a machine, and what its folder says about it.
 pub struct Engine<B: Backend> {
     /// Its folder.
     pub folder: Folder,
     /// Its tokenizer, where it has one.
     pub tokenizer: Option<Tokenizer>,
-    gpt: Gpt,
-    weights: Frozen<B>,
-    backend: B,
+    loaded: Loaded<B>,
+}
+
+impl<B: Backend> Deref for Engine<B> {
+    type Target = Loaded<B>;
+
+    fn deref(&self) -> &Loaded<B> {
+        &self.loaded
+    }
+}
+
+impl<B: Backend> DerefMut for Engine<B> {
+    fn deref_mut(&mut self) -> &mut Loaded<B> {
+        &mut self.loaded
+    }
 }
 
 impl<B: Backend> Engine<B> {
@@ -76,8 +90,18 @@ impl<B: Backend> Engine<B> {
         Engine::new(backend, Folder::open(path)?)
     }
 
-    /// Packs an opened model; its files are checked against each other before its weights are loaded.
+    /// Packs an opened model, in as many bits as its files have; they are checked against each other before its weights
+    /// are loaded. Where that is fewer than a float has, keys and values are kept in 16 bits too.
     pub fn new(backend: B, folder: Folder) -> Result<Self> {
+        Engine::of(backend, folder, None)
+    }
+
+    /// The same with `packing`, whatever the files have.
+    pub fn packed(backend: B, folder: Folder, packing: Packing) -> Result<Self> {
+        Engine::of(backend, folder, Some(packing))
+    }
+
+    fn of(backend: B, folder: Folder, packing: Option<Packing>) -> Result<Self> {
         let (gpt, plan) = Gpt::plan(folder.config());
         gpt.can_run()?;
         folder.check(&plan)?;
@@ -90,18 +114,20 @@ impl<B: Backend> Engine<B> {
             );
             return Err(Error::invalid(folder.vocabulary_name(), why));
         }
-        let weights = Frozen::open(&backend, &plan, &folder)?;
-        Ok(Engine { folder, tokenizer, gpt, weights, backend })
+        let (weights, cache) = match packing {
+            None if folder.is_packed(&plan)? => (Frozen::open(&backend, &plan, &folder)?, CacheType::Bf16),
+            None => (Frozen::open(&backend, &plan, &folder)?, CacheType::F32),
+            Some(packing) => {
+                let read = |spec: &Spec, into: &mut [f32]| folder.read(spec, into);
+                (Frozen::load(&backend, &plan, packing, &read)?, cache_for(packing))
+            }
+        };
+        Ok(Engine { folder, tokenizer, loaded: Loaded::new(backend, gpt, weights, cache) })
     }
 
-    /// Its shape.
-    pub fn config(&self) -> &Config {
-        &self.gpt.config
-    }
-
-    /// A sequence in front of it.
-    pub fn runner(&self) -> Result<Runner<'_, B>> {
-        Runner::new(&self.backend, &self.gpt, Weights::Frozen(&self.weights))
+    /// Only what running needs.
+    pub fn into_loaded(self) -> Loaded<B> {
+        self.loaded
     }
 
     /// The token that stands before a text.

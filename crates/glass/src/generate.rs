@@ -1,15 +1,20 @@
 //! Generating: the next token, and again.
 
+pub mod batch;
+pub mod lookup;
 pub mod runner;
 pub mod stop;
 
 use std::ops::ControlFlow;
 
+pub use batch::Batch;
+use lookup::Lookup;
 pub use runner::Runner;
 use stop::StopText;
 
 use crate::Result;
 use crate::backend::Backend;
+use crate::model::Gpt;
 use crate::next_token::{Sampler, Sampling};
 use crate::tokens::{TextStream, Tokenizer};
 
@@ -26,6 +31,9 @@ pub struct Wish {
     pub ends: Vec<u32>,
     /// Bytes at the prompt's end that do not form a character yet: the first token may complete it.
     pub before: Vec<u8>,
+    /// At most so many tokens are [guessed](lookup) ahead at a time: the same result, in fewer passes where the text
+    /// repeats itself. 0 is off, 63 the most.
+    pub lookup: usize,
 }
 
 /// Why it ended.
@@ -75,39 +83,151 @@ pub fn generate<B: Backend>(
     sample: u64,
     each: &mut dyn FnMut(&Token<'_>) -> ControlFlow<()>,
 ) -> Result<Generated> {
-    let mut sampler = Sampler::new(&wish.sampling, runner.gpt().config.vocabulary, sample)?;
-    sampler.see(runner.ids());
-    let mut ids = Vec::with_capacity(wish.tokens.min(runner.room() + 1));
-    let mut text = Text::new(tokenizer, wish, ids.capacity());
+    let context = runner.gpt().config.context;
+    let room = runner.room();
+    let mut going = Going::new(runner.gpt(), tokenizer, wish, sample, runner.ids())?;
+    let mut lookup = Lookup::new(wish.lookup.min(MOST_AHEAD));
+    // What was read: all that is certain, then a guess, of which `right` tokens turned out right so far.
+    let mut all = Vec::with_capacity(context + 1);
+    all.extend_from_slice(runner.ids());
+    let (mut guessed, mut right) = (0, 0);
     let finish = loop {
-        if wish.tokens == 0 {
-            break Finish::Length;
+        if let ControlFlow::Break(finish) = going.draw(runner.logits(), room, each)? {
+            break finish;
         }
-        let drawn = sampler.next(runner.logits())?;
-        if wish.ends.contains(&drawn.id) {
-            break Finish::End;
+        let drawn = *going.ids.last().expect("one was drawn");
+        let read = all.len();
+        all.push(drawn);
+        if right < guessed && runner.ids()[read] == drawn {
+            right += 1;
+            runner.logits_after(right);
+            continue;
         }
-        ids.push(drawn.id);
-        let stopped = text.push(drawn.id);
-        let token =
-            Token { id: drawn.id, logprob: drawn.logprob, text: text.fresh(), logits: runner.logits() };
-        let left = each(&token).is_break();
-        if stopped {
-            break Finish::Stop;
+        runner.truncate(read);
+        lookup.learn(guessed, right);
+        let guess = lookup.guess(&all, context - all.len());
+        (guessed, right) = (guess.len(), 0);
+        match guess {
+            [] => runner.feed(&[drawn])?,
+            _ => {
+                let mut ahead = [drawn; MOST_AHEAD + 1];
+                ahead[1..=guessed].copy_from_slice(guess);
+                runner.feed_every(&ahead[..=guessed])?;
+            }
         }
-        if left {
-            break Finish::Left;
-        }
-        if ids.len() == wish.tokens {
-            break Finish::Length;
-        }
-        if runner.room() == 0 {
-            break Finish::Context;
-        }
-        runner.feed(&[drawn.id])?;
     };
-    let text = text.finish();
-    Ok(Generated { ids, text, finish })
+    runner.truncate(all.len());
+    going.finish(finish)
+}
+
+/// Goes on from `prompts` in the first slots of `batch`, all together, one pass for a token of each: slot `i` draws as
+/// sample `first + i` would alone, and gets the same tokens. Slots that have ended are left out. What a prompt shares with what
+/// its slot has read is not computed again.
+///
+/// # Errors
+/// A prompt that the model cannot read.
+pub fn generate_together<B: Backend>(
+    batch: &mut Batch<'_, B>,
+    tokenizer: Option<&Tokenizer>,
+    wish: &Wish,
+    first: u64,
+    prompts: &[&[u32]],
+    each: &mut dyn FnMut(usize, &Token<'_>) -> ControlFlow<()>,
+) -> Result<Vec<Generated>> {
+    let gpt = batch.gpt();
+    let mut next = vec![0.0; gpt.config.vocabulary];
+    let mut going = Vec::with_capacity(prompts.len());
+    let mut ended = Vec::with_capacity(prompts.len());
+    for (slot, prompt) in prompts.iter().enumerate() {
+        batch.prompt(slot, prompt)?;
+        batch.logits(0, &mut next);
+        let mut one = Going::new(gpt, tokenizer, wish, first + slot as u64, prompt)?;
+        let room = batch.room(slot);
+        let flow = one.draw(&next, room, &mut |token| each(slot, token))?;
+        going.push((one, room));
+        ended.push(flow.break_value());
+    }
+    loop {
+        let drawn: Vec<(usize, [u32; 1])> = (going.iter().enumerate())
+            .filter(|(slot, _)| ended[*slot].is_none())
+            .map(|(slot, (one, _))| (slot, [*one.ids.last().expect("one was drawn")]))
+            .collect();
+        if drawn.is_empty() {
+            break;
+        }
+        let parts: Vec<(usize, &[u32])> = drawn.iter().map(|(slot, id)| (*slot, id.as_slice())).collect();
+        batch.feed(&parts, ())?;
+        for (row, &(slot, _)) in drawn.iter().enumerate() {
+            batch.logits(row, &mut next);
+            let (one, room) = &mut going[slot];
+            ended[slot] = one.draw(&next, *room, &mut |token| each(slot, token))?.break_value();
+        }
+    }
+    let ended = ended.into_iter().map(|finish| finish.expect("all have ended"));
+    going.into_iter().zip(ended).map(|((one, _), finish)| one.finish(finish)).collect()
+}
+
+/// Tokens that are guessed ahead at most: with the one before them, as many as have logits at once.
+const MOST_AHEAD: usize = 63;
+
+/// A text that goes on.
+struct Going<'a> {
+    wish: &'a Wish,
+    sampler: Sampler,
+    ids: Vec<u32>,
+    text: Text<'a>,
+}
+
+impl<'a> Going<'a> {
+    fn new(
+        gpt: &Gpt,
+        tokenizer: Option<&'a Tokenizer>,
+        wish: &'a Wish,
+        sample: u64,
+        read: &[u32],
+    ) -> Result<Self> {
+        let mut sampler = Sampler::new(&wish.sampling, gpt.config.vocabulary, sample)?;
+        sampler.see(read);
+        let ids = Vec::with_capacity(wish.tokens.min(gpt.config.context + 1));
+        let text = Text::new(tokenizer, wish, ids.capacity());
+        Ok(Going { wish, sampler, ids, text })
+    }
+
+    /// Draws the next token, and says why it is the last, if it is. `room`: positions that were left before the first.
+    fn draw(
+        &mut self,
+        logits: &[f32],
+        room: usize,
+        each: &mut dyn FnMut(&Token<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<Finish>> {
+        if self.wish.tokens == 0 {
+            return Ok(ControlFlow::Break(Finish::Length));
+        }
+        let drawn = self.sampler.next(logits)?;
+        if self.wish.ends.contains(&drawn.id) {
+            return Ok(ControlFlow::Break(Finish::End));
+        }
+        self.ids.push(drawn.id);
+        let stopped = self.text.push(drawn.id);
+        let token = Token { id: drawn.id, logprob: drawn.logprob, text: self.text.fresh(), logits };
+        let left = each(&token).is_break();
+        let finish = if stopped {
+            Finish::Stop
+        } else if left {
+            Finish::Left
+        } else if self.ids.len() == self.wish.tokens {
+            Finish::Length
+        } else if self.ids.len() > room {
+            Finish::Context
+        } else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        Ok(ControlFlow::Break(finish))
+    }
+
+    fn finish(self, finish: Finish) -> Result<Generated> {
+        Ok(Generated { text: self.text.finish(), ids: self.ids, finish })
+    }
 }
 
 /// Bytes of text that room is made for with every token: far more than tokens have on average.

@@ -19,7 +19,9 @@ pub mod next_token;
 pub mod generate;
 pub mod score;
 pub mod conversation;
+pub mod loaded;
 pub mod engine;
+pub mod verify;
 
 // What the model stands on: its numbers, its memory, the machine, and who looks.
 pub mod weights;

@@ -2,7 +2,7 @@
 //! values only. The layers do not know which is going on.
 
 use crate::Result;
-use crate::backend::{Backend, Kv, KvShape, Tensor};
+use crate::backend::{Backend, CacheType, Kv, KvShape, Tensor};
 use crate::config::Config;
 
 /// Which activations outlive their layer.
@@ -186,8 +186,15 @@ pub struct Cache<B: Backend> {
 
 impl<B: Backend> Cache<B> {
     /// For `slots` sequences of at most `positions` positions; [`Keep::One`] for passes that each stand alone.
-    pub fn new(backend: &B, config: &Config, keep: Keep, slots: usize, positions: usize) -> Result<Self> {
-        let shape = kv_shape(config, slots, positions);
+    pub fn new(
+        backend: &B,
+        config: &Config,
+        keep: Keep,
+        kind: CacheType,
+        slots: usize,
+        positions: usize,
+    ) -> Result<Self> {
+        let shape = kv_shape(config, kind, slots, positions);
         let kv = || {
             let (keys, values) = (backend.zeros(shape.keys_len())?, backend.zeros(shape.values_len())?);
             Ok(Kv { keys, values, shape })
@@ -196,10 +203,10 @@ impl<B: Backend> Cache<B> {
         Ok(Cache { layers: (0..layers).map(|_| kv()).collect::<Result<_>>()? })
     }
 
-    /// Floats that [`Cache::new`] asks for, for each layer that remembers.
-    pub fn floats(config: &Config, slots: usize, positions: usize) -> u64 {
+    /// Lanes of 32 bits that [`Cache::new`] asks for, for each layer that remembers.
+    pub fn floats(config: &Config, kind: CacheType, slots: usize, positions: usize) -> u64 {
         // Slots are equal, and there may be more of them than any machine holds.
-        let one = kv_shape(config, 1, positions);
+        let one = kv_shape(config, kind, 1, positions);
         (slots as u64).saturating_mul((one.keys_len() + one.values_len()) as u64)
     }
 
@@ -215,6 +222,6 @@ impl<B: Backend> Cache<B> {
     }
 }
 
-fn kv_shape(config: &Config, slots: usize, positions: usize) -> KvShape {
-    KvShape { heads: config.heads.key, size: config.heads.size, slots, positions }
+fn kv_shape(config: &Config, kind: CacheType, slots: usize, positions: usize) -> KvShape {
+    KvShape { heads: config.heads.key, size: config.heads.size, slots, positions, kind }
 }

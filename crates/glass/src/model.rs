@@ -21,7 +21,7 @@ use unembedding::Unembedding;
 use crate::backend::{Backend, Tensor, Write};
 use crate::config::{Config, Mask};
 use crate::memory::{Cache, Keep, Memory};
-use crate::plan::Plan;
+use crate::plan::{Param, Plan};
 use crate::probe::{Probe, Site};
 use crate::{Error, Result};
 
@@ -53,6 +53,12 @@ impl Gpt {
             false => p.within("unembedding", |p| Unembedding::plan(p, config)),
         };
         (Gpt { config: config.clone(), embedding, blocks, norm, unembedding }, plan)
+    }
+
+    /// The tables out of which a token reads rows, and nothing more: positions, and tokens where they are not tied.
+    pub fn tables(&self) -> impl Iterator<Item = Param> {
+        let token = Some(self.embedding.token).filter(|_| !self.config.tied);
+        token.into_iter().chain(self.embedding.position())
     }
 
     /// Refuses, by name, a plan that can be counted but not yet run.

@@ -74,7 +74,6 @@ pub mod order;
 pub mod settings;
 pub mod schedule;
 pub mod optimiser;
-pub mod initialise;
 pub mod learner;
 pub mod needs;
 pub mod run;

@@ -10,6 +10,7 @@ pub mod folder;
 pub mod footprint;
 pub mod generation;
 pub mod gguf;
+pub mod initialise;
 mod llm_c;
 pub mod names;
 mod nanogpt;
@@ -85,6 +86,16 @@ impl<B: Backend> Frozen<B> {
             }
         };
         Ok(Frozen { params: plan.specs.iter().map(&mut open).collect::<Result<_>>()? })
+    }
+
+    /// Parameters.
+    pub fn len(&self) -> usize {
+        self.params.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.params.is_empty()
     }
 
     /// A parameter in its layout.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{MachineArgs, SamplingArgs};
+use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs};
 
 /// Talk to a model
 #[derive(Args, Debug)]
@@ -33,6 +33,14 @@ pub struct ChatArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub sampling: SamplingArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub cache: CacheArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub lookup: LookupArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]

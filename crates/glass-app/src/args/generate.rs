@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{MachineArgs, SamplingArgs};
+use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs};
 
 /// Continue a text
 #[derive(Args, Debug)]
@@ -41,6 +41,10 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub samples: u64,
 
+    /// Draw so many of the samples together, a token of each in one pass: the same texts, shown when they are done
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["show", "lookup"])]
+    pub batch: usize,
+
     /// Show each token with its probability and the runners-up
     #[arg(long)]
     pub show: bool,
@@ -52,6 +56,14 @@ pub struct GenerateArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub sampling: SamplingArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub cache: CacheArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub lookup: LookupArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -77,6 +77,40 @@ impl Bits {
     }
 }
 
+/// In how many bits a model's weights are run.
+#[derive(Args, Debug)]
+pub struct Packings {
+    /// In how many bits the weights are run, several behind commas; all where it is left out. A packed model has its own
+    #[arg(long = "packing", value_enum, value_name = "BITS", value_delimiter = ',')]
+    pub asked: Vec<Width>,
+}
+
+/// As they are, or packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Width {
+    /// As they are computed with in training
+    F32,
+    /// 16 bits
+    Bf16,
+    /// 8 bits
+    Q8,
+    /// 4 bits
+    Q4,
+}
+
+impl Packings {
+    /// As the library calls them.
+    pub fn of(&self) -> Vec<Packing> {
+        let named = |packing: &Packing| {
+            let named = |width: &Width| {
+                width.to_possible_value().expect("none is hidden").get_name() == packing.name()
+            };
+            self.asked.iter().any(named)
+        };
+        Packing::ALL.into_iter().filter(|packing| self.asked.is_empty() || named(packing)).collect()
+    }
+}
+
 const AFTER: &str = "\
 A packed model is a folder like any other and runs everywhere a model does (-m DIR). Its matrices stand in the file as they
 are computed with: the file is mapped, and nothing is converted at the start. Vectors and positions stay f32. Packing

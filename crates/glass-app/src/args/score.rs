@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use super::MachineArgs;
+use super::{CacheArgs, MachineArgs};
 
 /// How probable a model finds a text: log-probability and rank of every token, loss, perplexity, bits per byte
 #[derive(Args, Debug)]
@@ -49,6 +49,10 @@ pub struct ScoreArgs {
     /// One JSON document
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub cache: CacheArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -30,6 +30,7 @@ pub struct Talk<'a> {
     template: Template,
     /// Tokens that an answer may have.
     room: usize,
+    lookup: usize,
     stops: Vec<String>,
     ends: Vec<u32>,
     /// Answers so far: each draws its own tokens.
@@ -92,6 +93,7 @@ impl<'a> Talk<'a> {
             tokenizer,
             template,
             room,
+            lookup: args.lookup.lookup.into(),
             stops,
             ends,
             answers,
@@ -140,6 +142,7 @@ impl<'a> Talk<'a> {
             sampling: self.sampling.clone(),
             stop: self.stops.clone(),
             ends: self.ends.clone(),
+            lookup: self.lookup,
             ..Wish::default()
         };
         let (mut stream, mut failed) = (Stream::new(false), None);

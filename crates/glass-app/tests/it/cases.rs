@@ -178,6 +178,12 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("sizes that GGUF cannot pack", &["quantise", "m", "--to", "q8", "--out", "p.gguf"], 2),
             case("over a file", &["convert", "m", "book.txt"], 2),
             case("a GGUF that is cut short", &["generate", "-m", "short.gguf", "The"], 1),
+            case("a packing of what is packed", &["verify", "packed", "--packing", "q4"], 2),
+            case("a model that is not there", &["verify", "nowhere"], 2),
+            case("a plan that cannot be run", &["verify", "gpt3-small"], 2),
+            case("no prompt to measure", &["bench", "m", "--tokens", "0"], 2),
+            case("samples none at a time", &["generate", "-m", "m", "--batch", "0", "The"], 2),
+            case("guesses too far ahead", &["generate", "-m", "m", "--lookup", "64", "The"], 2),
         ],
     ),
     (

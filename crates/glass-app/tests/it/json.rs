@@ -118,3 +118,51 @@ fn a_file_scores_as_its_documents_do() {
     assert!(text["tokens"][0]["logprob"].is_null());
     assert!(text["tokens"][1]["rank"].as_u64().unwrap() >= 1);
 }
+
+#[test]
+fn a_model_is_verified_in_every_packing() {
+    let scratch = Scratch::new("verify");
+    put_model(&scratch.0, "m");
+    let json = glass(&scratch.0, &["verify", "m", "--json"], b"").json();
+    assert_eq!(json["same"], true);
+    let packings = json["packings"].as_array().unwrap();
+    let names: Vec<_> = packings.iter().map(|packing| packing["packing"].as_str().unwrap()).collect();
+    assert_eq!(names, ["f32", "bf16", "q8", "q4"]);
+    for way in packings.iter().flat_map(|packing| packing["ways"].as_array().unwrap()) {
+        assert!(way["numbers"].as_u64().unwrap() > 0 && way["differs"].is_null(), "{way}");
+    }
+    let told = glass(&scratch.0, &["verify", "m", "--packing", "q8"], b"");
+    assert!(told.status == 0 && told.stdout.contains("Same bits"), "{}", told.stdout);
+}
+
+#[test]
+fn a_model_is_measured() {
+    let scratch = Scratch::new("bench");
+    put_model(&scratch.0, "m");
+    let json = glass(&scratch.0, &["bench", "m", "--packing", "q8", "--json", "--threads", "1"], b"").json();
+    let found = &json["packings"][0];
+    for rate in [&json["roof"]["f32"], &json["roof"]["read"], &found["prefill"], &found["decode_behind"]] {
+        assert!(rate.as_f64().unwrap() > 0.0, "{json}");
+    }
+    assert_eq!(found["batches"].as_array().unwrap().len(), 4);
+    assert!(found["products"].as_array().unwrap().len() >= 9);
+}
+
+#[test]
+fn samples_drawn_together_and_guessed_ahead_are_those_drawn_alone() {
+    let scratch = Scratch::new("together");
+    put_model(&scratch.0, "m");
+    let run = |more: &[&str]| {
+        let arguments =
+            [&["generate", "-m", "m", "--tokens", "12", "--samples", "5", "--json", "The dog"], more];
+        let done = glass(&scratch.0, &arguments.concat(), b"");
+        assert_eq!(done.status, 0, "{}", done.stderr);
+        done.stdout
+    };
+    let alone = run(&[]);
+    assert_eq!(alone.lines().count(), 5);
+    assert_eq!(run(&["--batch", "3"]), alone);
+    assert_eq!(run(&["--batch", "16"]), alone);
+    assert_eq!(run(&["--lookup", "5"]), alone);
+    assert_eq!(run(&["--cache", "f32"]), alone);
+}

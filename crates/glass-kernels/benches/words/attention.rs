@@ -77,7 +77,8 @@ impl Batch {
 
     fn empty(&self) -> Cache {
         let Heads { key: heads, size, .. } = self.heads;
-        let shape = KvShape { heads, size, slots: self.sequences, positions: self.context };
+        let shape =
+            KvShape { heads, size, slots: self.sequences, positions: self.context, kind: CacheType::F32 };
         Cache { keys: vec![0.0; shape.keys_len()], values: vec![0.0; shape.values_len()], shape }
     }
 

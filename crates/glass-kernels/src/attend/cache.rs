@@ -1,11 +1,45 @@
 //! The cache of keys and values: keys in blocks of columns, so that lanes run over keys; values in rows.
+//!
+//! In 16 bits a row's first half stands in the lower halves of its lanes, the other in the upper. Whoever reads a block
+//! makes floats of it first, where they stay near, and goes on as if it had been floats: rounding happens once, on the
+//! way in, and prefill sees the rounded numbers as decoding does.
 
 use std::ops::Range;
 
 use super::{BLOCK, Span, padded};
 use crate::Cores;
+use crate::format::f32_to_bf16;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
+use crate::scratch::with_scratch;
+
+/// How keys and values are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CacheType {
+    /// As they are.
+    #[default]
+    F32,
+    /// Rounded to bf16: half the memory, and half of what a step of decoding reads of it.
+    Bf16,
+}
+
+impl CacheType {
+    /// As it is asked for and written down.
+    pub fn name(self) -> &'static str {
+        match self {
+            CacheType::F32 => "f32",
+            CacheType::Bf16 => "bf16",
+        }
+    }
+
+    /// Numbers in a lane of 32 bits.
+    fn per_lane(self) -> usize {
+        match self {
+            CacheType::F32 => 1,
+            CacheType::Bf16 => 2,
+        }
+    }
+}
 
 /// The shape of a cache of keys and values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,27 +52,47 @@ pub struct KvShape {
     pub slots: usize,
     /// Positions a sequence can hold.
     pub positions: usize,
+    /// How they are kept.
+    pub kind: CacheType,
 }
 
 impl KvShape {
-    /// Floats for the keys: `[slots][heads][blocks of 64 positions][size][64]`.
+    /// Lanes for the keys: `[slots][heads][blocks of 64 positions][size][64]`.
     pub fn keys_len(self) -> usize {
         self.slots * self.heads * self.head_keys()
     }
 
-    /// Floats for the values: `[slots][heads][positions][size rounded up to 16]`.
+    /// Lanes for the values: `[slots][heads][positions][width]`.
     pub fn values_len(self) -> usize {
         self.slots * self.heads * self.head_values()
     }
 
     /// Keys of one head.
     fn head_keys(self) -> usize {
-        self.positions.div_ceil(BLOCK) * self.size * BLOCK
+        self.positions.div_ceil(BLOCK) * self.block_keys()
+    }
+
+    /// Keys of one block.
+    fn block_keys(self) -> usize {
+        self.size * BLOCK / self.kind.per_lane()
     }
 
     /// Values of one head.
     fn head_values(self) -> usize {
-        self.positions * padded(self.size)
+        self.positions * self.width() / self.kind.per_lane()
+    }
+
+    /// Floats of a row of values: whole vectors, in either half of its lanes.
+    pub(super) fn width(self) -> usize {
+        padded(self.size).next_multiple_of(16 * self.kind.per_lane())
+    }
+
+    /// Floats that a block of keys or values is widened into; none where it can be read as it lies.
+    pub(super) fn room(self, positions: usize) -> usize {
+        match self.kind {
+            CacheType::F32 => 0,
+            CacheType::Bf16 => positions * self.width(),
+        }
     }
 }
 
@@ -53,18 +107,85 @@ pub struct Kv<'a> {
     pub shape: KvShape,
 }
 
-impl<'a> Kv<'a> {
-    /// Block `block` of a head's keys, `[size][64]`.
-    pub(super) fn keys(&self, slot: usize, head: usize, block: usize) -> &'a [f32] {
-        let (each, size) = (self.shape.head_keys(), self.shape.size * BLOCK);
-        &self.keys[(slot * self.shape.heads + head) * each + block * size..][..size]
+impl Kv<'_> {
+    /// Block `block` of a head's keys, `[size][64]`; through `room` where they are kept in 16 bits.
+    pub(super) fn keys<'s>(
+        &'s self,
+        cores: &Cores,
+        room: &'s mut [f32],
+        slot: usize,
+        head: usize,
+        block: usize,
+    ) -> &'s [f32] {
+        let (each, lanes) = (self.shape.head_keys(), self.shape.block_keys());
+        let kept = &self.keys[(slot * self.shape.heads + head) * each + block * lanes..][..lanes];
+        self.floats(cores, room, kept, BLOCK)
     }
 
-    /// A head's values at some positions, rows of `padded(size)`.
-    pub(super) fn values(&self, slot: usize, head: usize, positions: Range<usize>) -> &'a [f32] {
-        let (each, width) = (self.shape.head_values(), padded(self.shape.size));
+    /// A head's values at some positions, rows of [`KvShape::width`]; through `room` where they are kept in 16 bits.
+    pub(super) fn values<'s>(
+        &'s self,
+        cores: &Cores,
+        room: &'s mut [f32],
+        slot: usize,
+        head: usize,
+        positions: Range<usize>,
+    ) -> &'s [f32] {
+        let (each, width) = (self.shape.head_values(), self.shape.width());
+        let row = width / self.shape.kind.per_lane();
         let head = &self.values[(slot * self.shape.heads + head) * each..][..each];
-        &head[positions.start * width..positions.end * width]
+        self.floats(cores, room, &head[positions.start * row..positions.end * row], width)
+    }
+
+    fn floats<'s>(&'s self, cores: &Cores, room: &'s mut [f32], kept: &'s [f32], row: usize) -> &'s [f32] {
+        match self.shape.kind {
+            CacheType::F32 => kept,
+            CacheType::Bf16 => {
+                let room = &mut room[..2 * kept.len()];
+                widen(cores, room, kept, row);
+                room
+            }
+        }
+    }
+}
+
+kernel!(
+    /// Rows of `row` floats from rows of half as many lanes.
+    fn widen(to: &mut [f32], from: &[f32], row: usize) = widen_body
+);
+
+#[inline(always)]
+fn widen_body<V: Lanes>(_: V, to: &mut [f32], from: &[f32], row: usize) {
+    for (to, from) in to.chunks_exact_mut(row).zip(from.chunks_exact(row / 2)) {
+        let (low, high) = to.split_at_mut(row / 2);
+        for ((low, high), lane) in low.iter_mut().zip(high).zip(from) {
+            *low = f32::from_bits(lane.to_bits() << 16);
+            *high = f32::from_bits(lane.to_bits() & 0xffff_0000);
+        }
+    }
+}
+
+kernel!(
+    /// Columns `first..first + count` of rows of `row` floats, rounded, into rows of half as many lanes.
+    fn narrow(to: &mut [f32], from: &[f32], row: usize, first: usize, count: usize) = narrow_body
+);
+
+#[inline(always)]
+fn narrow_body<V: Lanes>(_: V, to: &mut [f32], from: &[f32], row: usize, first: usize, count: usize) {
+    let half = row / 2;
+    for (to, from) in to.chunks_exact_mut(half).zip(from.chunks_exact(row)) {
+        if count == row {
+            let (low, high) = from.split_at(half);
+            for ((to, low), high) in to.iter_mut().zip(low).zip(high) {
+                *to = f32::from_bits(u32::from(f32_to_bf16(*low)) | u32::from(f32_to_bf16(*high)) << 16);
+            }
+        } else {
+            for (column, from) in from.iter().enumerate().skip(first).take(count) {
+                let (lane, shift) = (&mut to[column % half], 16 * (column / half));
+                let other = lane.to_bits() & !(0xffff << shift);
+                *lane = f32::from_bits(other | u32::from(f32_to_bf16(*from)) << shift);
+            }
+        }
     }
 }
 
@@ -113,17 +234,34 @@ fn append_head(
     span: &Span,
     head: usize,
 ) {
-    let (size, stride, width) = (shape.size, shape.heads * shape.size, padded(shape.size));
+    let (size, stride, width) = (shape.size, shape.heads * shape.size, shape.width());
+    let (lanes, row) = (shape.block_keys(), width / shape.kind.per_lane());
+    let copy = |row: &mut [f32], from: usize| {
+        let (value, padding) = row.split_at_mut(size);
+        value.copy_from_slice(&v[from..][..size]);
+        padding.fill(0.0);
+    };
     let mut position = span.past;
     while position < span.keys() {
         let (block, first) = (position / BLOCK, position % BLOCK);
         let count = (BLOCK - first).min(span.keys() - position);
         let from = (span.rows.start + position - span.past) * stride + head * size;
-        transpose(cores, &mut keys[block * size * BLOCK..][..size * BLOCK], first, count, &k[from..], stride);
-        for i in 0..count {
-            let (value, padding) = values[(position + i) * width..][..width].split_at_mut(size);
-            value.copy_from_slice(&v[from + i * stride..][..size]);
-            padding.fill(0.0);
+        let keys = &mut keys[block * lanes..][..lanes];
+        let rows = values[position * row..][..count * row].chunks_exact_mut(row);
+        let rows = rows.enumerate().map(|(i, row)| (row, from + i * stride));
+        match shape.kind {
+            CacheType::F32 => {
+                transpose(cores, keys, first, count, &k[from..], stride);
+                rows.for_each(|(row, from)| copy(row, from));
+            }
+            CacheType::Bf16 => with_scratch([size * BLOCK, width], |[block, value]| {
+                transpose(cores, block, first, count, &k[from..], stride);
+                narrow(cores, keys, block, BLOCK, first, count);
+                rows.for_each(|(row, from)| {
+                    copy(value, from);
+                    narrow(cores, row, value, width, 0, width);
+                });
+            }),
         }
         position += count;
     }

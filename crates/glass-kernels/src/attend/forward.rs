@@ -1,7 +1,7 @@
 //! The fused forward: tiles of queries against blocks of keys.
 
 use super::product::{Product, multiply};
-use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, padded, strips};
+use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, strips};
 use crate::dropout::{Dropout, drop_row};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
@@ -69,7 +69,7 @@ struct Tile<'a> {
 impl Call<'_> {
     /// The lines from `first` on of one key head: line `l` is row `l / group`, query head `l % group` of the group.
     fn tile(&self, span: &Span, head: usize, first: usize) {
-        let (size, group, width) = (self.heads.size, self.heads.group(), padded(self.heads.size));
+        let (size, group, width) = (self.heads.size, self.heads.group(), self.kv.shape.width());
         let lines = TILE.min(span.rows.len() * group - first);
         let position = |line: usize| span.past + (first + line) / group;
         let place = |line: usize| {
@@ -77,8 +77,8 @@ impl Call<'_> {
                 .query_at(span.rows.start + (first + line) / group, head * group + (first + line) % group)
         };
         with_scratch(
-            [TILE * size, TILE * BLOCK, TILE * width, TILE * width],
-            |[q, scores, mixed, block_mixed]| {
+            [TILE * size, TILE * BLOCK, TILE * width, TILE * width, self.kv.shape.room(BLOCK)],
+            |[q, scores, mixed, block_mixed, room]| {
                 for (line, q) in q.chunks_exact_mut(size).take(lines).enumerate() {
                     scaled(q, &self.q[place(line)], self.heads.scale());
                 }
@@ -92,6 +92,7 @@ impl Call<'_> {
                     for lines in strips(from..lines, tile.seen[from] < tile.seen[lines - 1]) {
                         self.block(
                             &mut tile,
+                            room,
                             &q[lines.start * size..],
                             lines.clone(),
                             span.slot,
@@ -106,7 +107,7 @@ impl Call<'_> {
                                 drop_in(self.cores, p, row, start as u32, dropout.threshold());
                             }
                         }
-                        self.mix(&mut tile, lines, span.slot, head, start);
+                        self.mix(&mut tile, room, lines, span.slot, head, start);
                     }
                 }
                 let survivors = self.dropout.map_or(1.0, |dropout| dropout.survivors());
@@ -130,6 +131,7 @@ impl Call<'_> {
     fn block(
         &self,
         tile: &mut Tile<'_>,
+        room: &mut [f32],
         q: &[f32],
         lines: std::ops::Range<usize>,
         slot: usize,
@@ -138,7 +140,7 @@ impl Call<'_> {
     ) {
         let cols = tile.seen[lines.end - 1].next_multiple_of(16);
         let scores = &mut tile.scores[lines.start * BLOCK..lines.end * BLOCK];
-        let (size, right) = (self.heads.size, self.kv.keys(slot, head, block));
+        let (size, right) = (self.heads.size, self.kv.keys(self.cores, room, slot, head, block));
         let product = Product {
             rows: lines.len(),
             cols,
@@ -158,6 +160,7 @@ impl Call<'_> {
     fn mix(
         &self,
         tile: &mut Tile<'_>,
+        room: &mut [f32],
         lines: std::ops::Range<usize>,
         slot: usize,
         head: usize,
@@ -171,7 +174,7 @@ impl Call<'_> {
             left: &tile.scores[lines.start * BLOCK..],
             left_row: BLOCK,
             left_step: 1,
-            right: self.kv.values(slot, head, start..start + seen),
+            right: self.kv.values(self.cores, room, slot, head, start..start + seen),
             right_row: width,
         };
         let at = lines.start * width;

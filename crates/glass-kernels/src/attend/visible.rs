@@ -1,7 +1,7 @@
 //! The visible path: the pattern as numbers that can be looked at and edited, and the values mixed by it.
 
 use super::product::{Product, multiply};
-use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, padded};
+use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
@@ -52,7 +52,7 @@ pub fn pattern(cores: &Cores, p: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads
         let (span, keys, key_head) = (tile.span, tile.span.keys(), tile.head / heads.group());
         // SAFETY: these rows are this task's alone.
         let p = unsafe { p.part(tile.pattern) };
-        with_scratch([TILE * size, TILE * BLOCK], |[scaled, scores]| {
+        with_scratch([TILE * size, TILE * BLOCK, kv.shape.room(BLOCK)], |[scaled, scores, room]| {
             for (scaled, row) in scaled.chunks_exact_mut(size).zip(tile.rows.clone()) {
                 let q = &q[heads.query_at(span.rows.start + row, tile.head)];
                 scaled.iter_mut().zip(q).for_each(|(to, q)| *to = q * scale);
@@ -65,7 +65,7 @@ pub fn pattern(cores: &Cores, p: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads
                     left: scaled,
                     left_row: size,
                     left_step: 1,
-                    right: kv.keys(span.slot, key_head, start / BLOCK),
+                    right: kv.keys(cores, room, span.slot, key_head, start / BLOCK),
                     right_row: BLOCK,
                 };
                 multiply(cores, scores, BLOCK, Write::Set, product);
@@ -101,10 +101,10 @@ fn softmax_body<V: Lanes>(v: V, row: &mut [f32]) {
 pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, spans: &[Span]) {
     assert!(p.len() >= pattern_len(heads, spans));
     assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
-    let (z, width) = (Parts::new(z), padded(heads.size));
+    let (z, width) = (Parts::new(z), kv.shape.width());
     tiles(cores, heads, spans, |tile| {
         let (span, keys) = (tile.span, tile.span.keys());
-        with_scratch([TILE * width], |[mixed]| {
+        with_scratch([TILE * width, kv.shape.room(keys)], |[mixed, room]| {
             let product = Product {
                 rows: tile.rows.len(),
                 cols: width,
@@ -112,7 +112,7 @@ pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, sp
                 left: &p[tile.pattern],
                 left_row: keys,
                 left_step: 1,
-                right: kv.values(span.slot, tile.head / heads.group(), 0..keys),
+                right: kv.values(cores, room, span.slot, tile.head / heads.group(), 0..keys),
                 right_row: width,
             };
             multiply(cores, mixed, width, Write::Set, product);

@@ -158,6 +158,19 @@ fn strip_body<V: Integers, Q: Quads<V>, A: Adds<V>>(v: V, strip: &Strip<'_>, row
     }
 }
 
+/// Where a tile lies.
+struct Place {
+    row: usize,
+    column: usize,
+    /// Of the panel, at most 64.
+    columns: usize,
+    lines: Range<usize>,
+}
+
+/// Lines of a panel that rows go through before the next: with the inputs of a tile they stay in the first-level cache, and
+/// sums go to y and back between them.
+const LINES: usize = 16;
+
 /// Rows of a tile: with two vectors of columns, twelve whole sums and twelve in f32.
 const TILE: usize = 6;
 
@@ -167,40 +180,52 @@ impl Strip<'_> {
     unsafe fn tiles<V: Integers, Q: Quads<V>, A: Adds<V>, const C: usize>(&self, v: V, rows: Range<usize>) {
         let tiles = rows.len().div_ceil(TILE);
         let columns = PANEL.min(self.product.columns - self.panel * PANEL);
+        let at_once = if tiles == 1 { self.inputs.blocks } else { LINES };
         for column in (0..columns).step_by(C * V::LEN) {
-            for t in 0..tiles {
-                let at = |t: usize| rows.start + rows.len() * t / tiles;
-                let (row, end) = (at(t), at(t + 1));
-                // SAFETY: by contract of the caller.
-                unsafe {
-                    match end - row {
-                        6 => self.tile::<V, Q, A, 6, C>(v, row, column, columns),
-                        5 => self.tile::<V, Q, A, 5, C>(v, row, column, columns),
-                        4 => self.tile::<V, Q, A, 4, C>(v, row, column, columns),
-                        3 => self.tile::<V, Q, A, 3, C>(v, row, column, columns),
-                        2 => self.tile::<V, Q, A, 2, C>(v, row, column, columns),
-                        _ => self.tile::<V, Q, A, 1, C>(v, row, column, columns),
+            for lines in pieces(0..self.inputs.blocks, at_once) {
+                for t in 0..tiles {
+                    let at = |t: usize| rows.start + rows.len() * t / tiles;
+                    let (row, end) = (at(t), at(t + 1));
+                    let place = Place { row, column, columns, lines: lines.clone() };
+                    // SAFETY: by contract of the caller.
+                    unsafe {
+                        match end - row {
+                            6 => self.tile::<V, Q, A, 6, C>(v, place),
+                            5 => self.tile::<V, Q, A, 5, C>(v, place),
+                            4 => self.tile::<V, Q, A, 4, C>(v, place),
+                            3 => self.tile::<V, Q, A, 3, C>(v, place),
+                            2 => self.tile::<V, Q, A, 2, C>(v, place),
+                            _ => self.tile::<V, Q, A, 1, C>(v, place),
+                        }
                     }
                 }
             }
         }
     }
 
-    /// `R` rows × `C` vectors of columns, over all inputs.
+    /// `R` rows × `C` vectors of columns, over some lines: sums start from the bias, or go on from y.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn tile<V: Integers, Q: Quads<V>, A: Adds<V>, const R: usize, const C: usize>(
         &self,
         v: V,
-        row: usize,
-        column: usize,
-        columns: usize,
+        place: Place,
     ) {
         let Self { product, inputs, .. } = self;
+        let Place { row, column, columns, lines } = place;
         let (line, quants) = (product.packing.line(), QUADS / Q::IN_LANE * PANEL);
         let mut sums = [[v; C]; R];
         let first = self.panel * PANEL + column;
-        if let Some(bias) = product.bias {
+        let y = |i: usize| product.y.start().wrapping_add((self.first + row + i) * product.columns + first);
+        let count = |c: usize| columns.saturating_sub(column + c * V::LEN).min(V::LEN);
+        if lines.start > 0 {
+            for i in 0..R {
+                for c in 0..C {
+                    // SAFETY: this task wrote them.
+                    sums[i][c] = unsafe { v.load_part_at(y(i).wrapping_add(c * V::LEN), count(c)) };
+                }
+            }
+        } else if let Some(bias) = product.bias {
             for c in 0..C {
                 let start = v.load_part(&bias[product.columns.min(first + c * V::LEN)..]);
                 for sums in &mut sums {
@@ -210,10 +235,11 @@ impl Strip<'_> {
         }
         // SAFETY: the panel has a line for every block, the inputs have quads, a scale and a start.
         unsafe {
-            let mut panel = product.panels.as_ptr().add(self.panel * inputs.blocks * line + column);
-            let mut quads = inputs.quads.as_ptr().add(row * inputs.row);
-            for block in row * inputs.blocks..(row + 1) * inputs.blocks {
-                let at = |i: usize| block + i * inputs.blocks;
+            let mut panel =
+                product.panels.as_ptr().add((self.panel * inputs.blocks + lines.start) * line + column);
+            let mut quads = inputs.quads.as_ptr().add(row * inputs.row + lines.start * QUADS);
+            for block in lines.clone() {
+                let at = |i: usize| block + (row + i) * inputs.blocks;
                 let mut whole = [[v; C]; R];
                 for i in 0..R {
                     whole[i] = [v.splat(*inputs.starts.as_ptr().add(at(i))); C];
@@ -252,18 +278,17 @@ impl Strip<'_> {
                 panel = panel.add(line);
                 quads = quads.add(QUADS);
             }
+            let activation = product.activation.filter(|_| lines.end == inputs.blocks);
             for i in 0..R {
-                let y = product.y.start().add((self.first + row + i) * product.columns + first);
                 for c in 0..C {
-                    let count = columns.saturating_sub(column + c * V::LEN).min(V::LEN);
-                    let sum = match product.activation {
+                    let sum = match activation {
                         Some(kind) => activated(v, sums[i][c], kind),
                         None => sums[i][c],
                     };
-                    if count == V::LEN {
-                        sum.store_at(y.add(c * V::LEN));
+                    if count(c) == V::LEN {
+                        sum.store_at(y(i).add(c * V::LEN));
                     } else {
-                        sum.store_part_at(y.wrapping_add(c * V::LEN), count);
+                        sum.store_part_at(y(i).wrapping_add(c * V::LEN), count(c));
                     }
                 }
             }

@@ -3,6 +3,7 @@
 use glass_kernels::Cores;
 use glass_kernels::attend::*;
 use glass_kernels::dropout::Dropout;
+use glass_kernels::format::{bf16_to_f32, f32_to_bf16};
 
 use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
 use crate::naive::{Sequence, wide};
@@ -28,6 +29,7 @@ pub struct Case {
     pub q: Vec<f32>,
     pub k: Vec<f32>,
     pub v: Vec<f32>,
+    pub kind: CacheType,
 }
 
 /// A cache that starts as NaN: what nobody wrote must not matter.
@@ -38,8 +40,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    pub fn new(heads: Heads, slots: usize, positions: usize) -> Self {
-        let shape = KvShape { heads: heads.key, size: heads.size, slots, positions };
+    pub fn new(heads: Heads, slots: usize, positions: usize, kind: CacheType) -> Self {
+        let shape = KvShape { heads: heads.key, size: heads.size, slots, positions, kind };
         Self { keys: vec![f32::NAN; shape.keys_len()], values: vec![f32::NAN; shape.values_len()], shape }
     }
 
@@ -58,7 +60,7 @@ impl Case {
         let keys = (past + rows) * key * size;
         let sharp = |x: Vec<f32>| x.iter().map(|x| 3.0 * x).collect();
         let (q, k) = (sharp(numbers(rows * query * size, seed)), numbers(keys, seed + 1));
-        Self { heads, past, rows, q, k, v: numbers(keys, seed + 2) }
+        Self { heads, past, rows, q, k, v: numbers(keys, seed + 2), kind: CacheType::F32 }
     }
 
     pub fn oracle(&self) -> Sequence {
@@ -72,7 +74,7 @@ impl Case {
 
     /// A cache in which the past stands, and the rows themselves.
     fn cache(&self, cores: &Cores) -> Cache {
-        let mut cache = Cache::new(self.heads, 1, self.past + self.rows + 1);
+        let mut cache = Cache::new(self.heads, 1, self.past + self.rows + 1, self.kind);
         let width = self.heads.key * self.heads.size;
         let past = Span { rows: 0..self.past, slot: 0, past: 0 };
         cache.append(cores, &self.k[..self.past * width], &self.v[..self.past * width], &[past]);
@@ -137,10 +139,14 @@ fn cuts(n: usize, seed: u64) -> Vec<usize> {
 #[test]
 fn in_pieces_and_at_once_give_the_same_bits() {
     for cores in each_isa() {
-        for (seed, shape) in (1..).zip([[150, 0, 2, 2, 24], [200, 0, 4, 2, 64], [131, 0, 3, 1, 20]]) {
-            let case = Case::new(shape, seed);
+        let shapes = [[150, 0, 2, 2, 24], [200, 0, 4, 2, 64], [131, 0, 3, 1, 20]];
+        let kinds = [CacheType::F32, CacheType::Bf16];
+        for (seed, (shape, kind)) in
+            (1..).zip(shapes.into_iter().flat_map(|shape| kinds.map(|kind| (shape, kind))))
+        {
+            let case = Case { kind, ..Case::new(shape, seed) };
             let (whole, _) = case.attend(&cores, None);
-            let mut cache = Cache::new(case.heads, 1, case.rows);
+            let mut cache = Cache::new(case.heads, 1, case.rows, case.kind);
             let (query, key) = (case.heads.query * case.heads.size, case.heads.key * case.heads.size);
             let mut z = vec![f32::NAN; whole.len()];
             for cut in cuts(case.rows, seed).windows(2) {
@@ -159,6 +165,37 @@ fn in_pieces_and_at_once_give_the_same_bits() {
     }
 }
 
+/// Rounded on the way in, and from then on what a cache of the rounded numbers is, to the bit.
+#[test]
+fn a_cache_in_16_bits_is_one_of_rounded_numbers() {
+    for cores in each_isa() {
+        for shape in SHAPES {
+            let mut case = Case::new(shape, 15);
+            case.kind = CacheType::Bf16;
+            let (z, sums) = case.attend(&cores, None);
+            let pattern = visible(&case, &cores);
+            case.kind = CacheType::F32;
+            let round = |x: &mut f32| *x = bf16_to_f32(f32_to_bf16(*x));
+            case.k.iter_mut().chain(&mut case.v).for_each(round);
+            let what = format!("{shape:?} {:?}", cores.isa());
+            assert_same_bits(&what, &z, &case.attend(&cores, None).0);
+            assert_same_bits(&what, &sums, &case.attend(&cores, None).1);
+            assert_same_bits(&what, &pattern, &visible(&case, &cores));
+        }
+    }
+}
+
+/// The visible path's pattern, and its mixed values behind it.
+fn visible(case: &Case, cores: &Cores) -> Vec<f32> {
+    let (cache, spans) = (case.cache(cores), [case.span()]);
+    let mut p = vec![f32::NAN; pattern_len(case.heads, &spans)];
+    pattern(cores, &mut p, &case.q, cache.kv(), case.heads, &spans);
+    let mut z = vec![f32::NAN; case.q.len()];
+    mix(cores, &mut z, &p, cache.kv(), case.heads, &spans);
+    p.extend(z);
+    p
+}
+
 /// Three sequences in one batch: prefill, one step of decoding, a piece in the middle.
 fn mixed_batch(cores: &Cores, dropout: Option<Dropout>) -> (Vec<f32>, Vec<Vec<f32>>) {
     let heads = Heads { query: 4, key: 2, size: 24 };
@@ -168,7 +205,7 @@ fn mixed_batch(cores: &Cores, dropout: Option<Dropout>) -> (Vec<f32>, Vec<Vec<f3
         .enumerate()
         .map(|(i, &[rows, past])| Case::new([rows, past, 4, 2, 24], 90 + i as u64))
         .collect();
-    let (mut cache, mut q, mut spans) = (Cache::new(heads, 3, 101), Vec::new(), Vec::new());
+    let (mut cache, mut q, mut spans) = (Cache::new(heads, 3, 101, CacheType::F32), Vec::new(), Vec::new());
     let mut alone = Vec::new();
     for (slot, case) in cases.iter().enumerate() {
         let start = q.len() / 96;
@@ -222,7 +259,7 @@ fn extreme_scores() {
 fn a_slot_in_two_spans_is_refused() {
     let case = Case::new([4, 0, 1, 1, 4], 1);
     let spans = [0..2, 2..4].map(|rows| Span { rows, slot: 1, past: 0 });
-    Cache::new(case.heads, 2, 4).append(&Cores::new(1), &case.k, &case.v, &spans);
+    Cache::new(case.heads, 2, 4, case.kind).append(&Cores::new(1), &case.k, &case.v, &spans);
 }
 
 #[test]

@@ -35,6 +35,12 @@ impl Embedding {
         Embedding { token, positions }
     }
 
+    /// One row per position, where positions are learned.
+    pub fn position(&self) -> Option<Param> {
+        let Positions::Learned(table) = self.positions;
+        Some(table)
+    }
+
     /// ids → residual `[rows, width]`; `at` keeps every row's position.
     pub fn forward<B: Backend, P: Probe>(
         &self,

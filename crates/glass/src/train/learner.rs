@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use glass_kernels::loss::IGNORE;
 
-use super::initialise::initialise;
 use super::optimiser::{MOMENTUM, Optimiser};
-use crate::backend::{AdamW, Backend, Muon, Span, Tensor, Write};
+use crate::backend::{AdamW, Backend, CacheType, Muon, Span, Tensor, Write};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Back, Chance, Gpt, Pass};
 use crate::plan::{Plan, Spec};
+use crate::weights::initialise::initialise;
 use crate::weights::{Read, Trainable, Weights};
 use crate::{Error, Result};
 
@@ -141,7 +141,7 @@ impl<B: Backend> Learner<B> {
             second: b.zeros(len)?,
             memory: Memory::new(b, config, keep, rows, chunk)?,
             d: Memory::new(b, config, Keep::One, rows, chunk)?,
-            cache: Cache::new(b, config, Keep::One, samples, config.context.min(rows))?,
+            cache: Cache::new(b, config, Keep::One, CacheType::F32, samples, config.context.min(rows))?,
             logits: Tensor::new(b, chunk, config.vocabulary)?,
             gpt,
             backend,

@@ -1,7 +1,7 @@
 //! What a learner takes of a machine's memory: counted, not tried.
 
 use super::learner::LOGIT_ROWS;
-use crate::backend::Backend;
+use crate::backend::{Backend, CacheType};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::weights::census::Census;
@@ -39,7 +39,7 @@ impl Needs {
             let (row, wanted) = Memory::<B>::floats(config, keep);
             row.saturating_mul(rows).saturating_add(wanted * chunk)
         };
-        let cache = Cache::<B>::floats(config, samples, config.context);
+        let cache = Cache::<B>::floats(config, CacheType::F32, samples, config.context);
         let arena = bytes(Census::of(config).stored);
         Needs {
             weights: arena,

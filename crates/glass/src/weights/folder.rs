@@ -15,7 +15,7 @@ use super::{copy, dtype::Dtype, packed, template};
 use crate::backend::{Layout, Packing};
 use crate::config::json;
 use crate::config::object::{Object, short};
-use crate::plan::Spec;
+use crate::plan::{Plan, Spec};
 use crate::tokens::chat::Template;
 use crate::tokens::{Tokenizer, files};
 use crate::{Config, Error, Result};
@@ -245,6 +245,13 @@ impl Folder {
             (None, Some(Dtype::Bf16)) => Form::Floats(Layout::Panels(Packing::Bf16)),
             _ => Form::Floats(Layout::Panels(Packing::F32)),
         })
+    }
+
+    /// Whether its weights are run in fewer bits than a float has.
+    pub fn is_packed(&self, plan: &Plan) -> Result<bool> {
+        let dense = |form: Form| matches!(form, Form::Floats(layout) | Form::Stored(layout) if matches!(layout, Layout::Rows | Layout::Panels(Packing::F32)));
+        let forms = plan.specs.iter().map(|spec| self.form(spec).map(|form| !dense(form)));
+        forms.collect::<Result<Vec<_>>>().map(|packed| packed.contains(&true))
     }
 
     /// Block `block` of row `row` of a parameter that is quantised in blocks of 32.

@@ -1,8 +1,10 @@
 //! Generating: why it ends, and that samples of one prompt differ but repeat.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use glass::generate::{Finish, Generated, Runner, Wish, generate};
+use glass::backend::CacheType;
+use glass::generate::{Batch, Finish, Generated, Runner, Token, Wish, generate, generate_together};
 use glass::next_token::Sampling;
 use glass::tokens::Tokenizer;
 use glass::weights::Weights;
@@ -67,4 +69,69 @@ fn a_character_begun_in_the_prompt_is_completed() {
     let wish = Wish { tokens: 1, sampling, before: vec![0xc3], ..Wish::default() };
     let done = generate(&mut runner, Some(&gpt2), &wish, 0, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(done.text, "é");
+}
+
+/// Sixteen that end at different places, and each by itself.
+#[test]
+fn together_and_alone_give_the_same_texts() {
+    let learner = tiny::learner(&tiny::config(), 1, 1);
+    let (gpt, weights) = learner.model();
+    let gpt2 = Tokenizer::gpt2();
+    let prompts: Vec<Vec<u32>> = (0..16).map(|slot| tiny::ids(1 + slot, 31, slot as u32)).collect();
+    let wish = Wish { tokens: 14, ends: vec![7], stop: vec!["*".into()], ..Wish::default() };
+    let mut batch =
+        Batch::new(&**learner.backend(), gpt, Weights::Trainable(weights), 16, CacheType::F32).unwrap();
+    let parts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+    let mut heard = vec![Vec::new(); 16];
+    let mut each = |slot: usize, token: &Token<'_>| {
+        heard[slot].push(token.id);
+        ControlFlow::Continue(())
+    };
+    let together = generate_together(&mut batch, Some(&gpt2), &wish, 0, &parts, &mut each).unwrap();
+    let mut ends = HashSet::new();
+    for (slot, (prompt, together)) in prompts.iter().zip(&together).enumerate() {
+        let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).unwrap();
+        runner.prompt(prompt).unwrap();
+        let alone =
+            generate(&mut runner, Some(&gpt2), &wish, slot as u64, &mut |_| ControlFlow::Continue(()))
+                .unwrap();
+        assert_eq!(*together, alone, "slot {slot}");
+        assert_eq!(heard[slot], alone.ids);
+        ends.insert(format!("{:?}", alone.finish));
+    }
+    assert!(ends.len() >= 3, "{ends:?}");
+    assert!(batch.feed(&[(0, &[1]), (3, &[])], ()).is_err());
+    let before = batch.ids(0).len();
+    assert!(batch.feed(&[(0, &[1]), (3, &[31])], ()).is_err());
+    assert_eq!(batch.ids(0).len(), before, "nothing is read where one cannot be");
+}
+
+#[test]
+fn guessing_ahead_changes_no_bit() {
+    let learner = tiny::learner(&tiny::config(), 1, 1);
+    let (gpt, weights) = learner.model();
+    let run = |lookup: usize, temperature: f32, sample: u64| {
+        let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).unwrap();
+        runner.prompt(&[1, 2, 3, 1, 2, 3, 1, 2]).unwrap();
+        let sampling = Sampling { temperature, frequency_penalty: 0.1, ..Sampling::default() };
+        let wish = Wish { tokens: 40, sampling, lookup, ..Wish::default() };
+        let mut heard = Vec::new();
+        let mut each = |token: &Token<'_>| {
+            heard.push((token.id, token.logprob.to_bits(), token.logits.to_vec()));
+            ControlFlow::Continue(())
+        };
+        let done = generate(&mut runner, None, &wish, sample, &mut each).unwrap();
+        assert_eq!(runner.ids().len(), 24, "what was guessed wrong is forgotten");
+        (done, heard)
+    };
+    for lookup in [1, 3, 8, 63, 1000] {
+        for (temperature, samples) in [(0.0, 1), (0.5, 8), (1.0, 8)] {
+            for sample in 0..samples {
+                assert!(
+                    run(lookup, temperature, sample) == run(0, temperature, sample),
+                    "{lookup} {temperature}"
+                );
+            }
+        }
+    }
 }

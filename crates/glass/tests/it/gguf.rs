@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use glass::Config;
-use glass::backend::{Cpu, Packing};
+use glass::backend::{CacheType, Cpu, Packing};
 use glass::engine::Engine;
 use glass::generate::Runner;
 use glass::model::Gpt;
@@ -76,7 +76,7 @@ fn quantised_weights_run_as_if_packed_here() {
         write(&path, &folder, Numbers::of(packing), None, None);
         assert_eq!(Folder::open(&path).unwrap().is_quantised(), packing != Packing::Bf16);
         let packed = Frozen::load(&cpu, &plan, packing, &|spec, into| folder.read(spec, into)).unwrap();
-        let mut here = Runner::new(&cpu, &gpt, Weights::Frozen(&packed)).unwrap();
+        let mut here = Runner::with_cache(&cpu, &gpt, Weights::Frozen(&packed), CacheType::Bf16).unwrap();
         here.feed(&ids).unwrap();
         let engine = Engine::open(Cpu::new(1), &path).unwrap();
         let mut there = engine.runner().unwrap();

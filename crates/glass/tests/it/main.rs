@@ -30,3 +30,4 @@ mod tokens_stream;
 mod chat;
 mod next_token;
 mod packed;
+mod verify;

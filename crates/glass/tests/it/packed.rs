@@ -5,6 +5,7 @@ use std::fs;
 use glass::backend::{Cpu, Packing};
 use glass::engine::Engine;
 use glass::generate::Runner;
+use glass::loaded::cache_for;
 use glass::model::Gpt;
 use glass::weights::folder::Folder;
 use glass::weights::{Frozen, Weights, packed};
@@ -26,8 +27,9 @@ fn pack(model: &str, packing: Packing) -> Scratch {
 }
 
 /// The logits after each id, in one pass.
-fn logits(cpu: &Cpu, gpt: &Gpt, weights: &Frozen<Cpu>, ids: &[u32]) -> Vec<Vec<f32>> {
-    let mut runner = Runner::new(cpu, gpt, Weights::Frozen(weights)).unwrap();
+fn logits(cpu: &Cpu, gpt: &Gpt, weights: &Frozen<Cpu>, packing: Packing, ids: &[u32]) -> Vec<Vec<f32>> {
+    let weights = Weights::Frozen(weights);
+    let mut runner = Runner::with_cache(cpu, gpt, weights, cache_for(packing)).unwrap();
     let mut all = Vec::new();
     runner.feed_each(ids, &mut |_, logits| all.push(logits.to_vec())).unwrap();
     all
@@ -42,7 +44,7 @@ fn a_packed_file_runs_as_what_was_packed() {
         let cpu = Cpu::new(2);
         let weights = Frozen::load(&cpu, &plan, packing, &|spec, into| dense.read(spec, into)).unwrap();
         let ids = tiny::ids(gpt.config.context.min(12), gpt.config.vocabulary, 3);
-        let expected = logits(&cpu, &gpt, &weights, &ids);
+        let expected = logits(&cpu, &gpt, &weights, packing, &ids);
         let scratch = pack(model, packing);
         let engine = Engine::open(Cpu::new(1), scratch.path()).unwrap();
         let mut runner = engine.runner().unwrap();
@@ -68,7 +70,7 @@ fn fewer_bits_are_close() {
         let of = |folder: &Folder| {
             let read =
                 Frozen::load(&cpu, &plan, Packing::F32, &|spec, into| folder.read(spec, into)).unwrap();
-            logits(&cpu, &gpt, &read, &ids).concat()
+            logits(&cpu, &gpt, &read, Packing::F32, &ids).concat()
         };
         let (packed, dense) = (of(&folder), of(&dense));
         let length = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();

@@ -1,0 +1,211 @@
+"""Running GPT-2 124M: prefill, decoding, sequences together, start and memory, ours and others' in turns.
+
+    .venv/bin/python bench/run.py [--rounds 7] [--threads 2] [--only prefill,decode,…] [--keep FOLDER]
+
+Random weights; every side of a width reads the same numbers. Ours and llama.cpp open the same GGUF files, written here
+(F32, BF16, Q8_0, Q4_0); llama.cpp also its own F16 and Q4_K_M, made by it from the same weights, and runs with flash
+attention and without. `transformers` reads the folder they were made from (prefill only). No sampling on any side; every
+side is a process of its own with the same number of threads. Ratios are ours by the best of theirs. llama.cpp caches keys
+and values in 16 bits; so do we beside packed weights, and in 32 beside f32.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from chart import bars
+from common import ROOT, Side, figures, interleave, machine, ours, record
+
+BENCH = ROOT / "bench"
+# Our packing: theirs to compare with.
+WIDTHS = {"f32": ["F32"], "bf16": ["BF16", "F16"], "q8": ["Q8_0"], "q4": ["Q4_0", "Q4_K_M"]}
+# What is done: a line for a turn, and tokens of it.
+WORK = {
+    "prefill": ("prefill 512", 512),
+    "decode": ("decode 64 0", 64),
+    "decode behind 512": ("decode 32 512", 32),
+    "16 together": ("together 16 16", 256),
+}
+ROOF_GFLOP = 20
+
+
+def prepare(folder, program):
+    """The folder, and every file made of it."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    if not (folder / "hf" / "config.json").exists():
+        torch.manual_seed(1)
+        GPT2LMHeadModel(GPT2Config()).save_pretrained(folder / "hf")
+    files = {"hf": folder / "hf"}
+    made = {"F32": [], "BF16": ["--to", "bf16"], "Q8_0": ["--to", "q8"], "Q4_0": ["--to", "q4"]}
+    for name, bits in made.items():
+        files[name] = folder / f"{name}.gguf"
+        if not files[name].exists():
+            command = ["quantise", files["hf"], *bits, "--out", files[name]] if bits else ["convert", files["hf"], files[name]]
+            subprocess.run([program, *map(str, command)], check=True, stdout=subprocess.DEVNULL)
+    for name, to in [("F16", "LLAMA_FTYPE_MOSTLY_F16"), ("Q4_K_M", "LLAMA_FTYPE_MOSTLY_Q4_K_M")]:
+        files[name] = folder / f"{name}.gguf"
+        if not files[name].exists():
+            quantise = (
+                "import sys, llama_cpp as lib; params = lib.llama_model_quantize_default_params(); "
+                f"params.ftype = lib.{to}; "
+                "sys.exit(lib.llama_model_quantize(sys.argv[1].encode(), sys.argv[2].encode(), params))"
+            )
+            command = [sys.executable, "-c", quantise, files["F32"], files[name]]
+            subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    files["packed"] = folder / "packed-q8"
+    if not files["packed"].exists():
+        command = ["quantise", files["hf"], "--to", "q8", "--out", files["packed"]]
+        subprocess.run([program, *map(str, command)], check=True, stdout=subprocess.DEVNULL)
+    return files
+
+
+class Work:
+    """A side, doing one thing."""
+
+    def __init__(self, side, line):
+        self.side, self.line = side, line
+
+    def turn(self, _times):
+        return self.side.turn(self.line)
+
+    def cpu(self):
+        return self.side.cpu()
+
+
+def rates(width, files, asked):
+    """Every work of one width: rates of all sides, in turns with the roof."""
+    llama = [sys.executable, BENCH / "llama_turns.py"]
+    sides = {"glass": ours("run", files[WIDTHS[width][0]], asked.threads)}
+    for name in WIDTHS[width]:
+        for how in ["flash", "plain"]:
+            sides[f"llama.cpp {name} {how}"] = Side([*llama, files[name], asked.threads, how])
+    if width in ("f32", "bf16"):
+        dtype = {"f32": "float32", "bf16": "bfloat16"}[width]
+        sides[f"transformers {dtype}"] = Side(
+            [sys.executable, BENCH / "transformers_turns.py", files["hf"], asked.threads, dtype]
+        )
+    roof = ours("roof", ROOF_GFLOP, asked.threads)
+    found = {}
+    for what, (line, tokens) in WORK.items():
+        if what not in asked.only:
+            continue
+        here = {name: side for name, side in sides.items() if what == "prefill" or "transformers" not in name}
+        turns = {name: Work(side, line) for name, side in here.items()} | {"roof": roof}
+        seconds, idle = interleave(turns, asked.rounds)
+        roof_rate = figures(ROOF_GFLOP, seconds.pop("roof"))
+        found[what] = {"roof GFLOP/s": roof_rate, "idle cores": idle}
+        found[what] |= {name: figures(tokens, taken) for name, taken in seconds.items()}
+    for side in [*sides.values(), roof]:
+        side.close()
+    return found
+
+
+def best(found):
+    """The best of the others, and our rate by it."""
+    rates = {name: side["median"] for name, side in found.items() if isinstance(side, dict)}
+    others = {name: rate for name, rate in rates.items() if name.startswith(("llama.cpp", "transformers"))}
+    name = max(others, key=others.get)
+    return name, round(rates["glass"] / others[name], 2)
+
+
+def dense(results):
+    """Prefill with dense weights: the best of both widths on either side."""
+    sides = {}
+    for width in ("f32", "bf16"):
+        for name, side in results[width].get("prefill", {}).items():
+            if isinstance(side, dict) and "roof" not in name:
+                sides[f"glass {width}" if name == "glass" else name] = side["median"]
+    us = max((name for name in sides if name.startswith("glass")), key=sides.get)
+    them = max((name for name in sides if not name.startswith("glass")), key=sides.get)
+    return {"ours": us, "theirs": them, "ratio": round(sides[us] / sides[them], 2)}
+
+
+def starts(files, program, asked):
+    """Seconds from nothing to the first token: ours the whole process, theirs without Python's own start."""
+    ids, seconds = "1", {"glass": [], "llama.cpp": []}
+    for number in range(1 + 3 * asked.rounds):
+        start = time.perf_counter()
+        command = [program, "generate", "-m", files["packed"], "--ids", ids, "--tokens", "1", "--threads", asked.threads]
+        subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        taken = {"glass": time.perf_counter() - start}
+        command = [sys.executable, BENCH / "llama_turns.py", files["Q8_0"], asked.threads, "start"]
+        taken["llama.cpp"] = float(subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE).stdout)
+        if number:
+            for name in seconds:
+                seconds[name].append(taken[name])
+    return {
+        name: {"median": round(median(taken), 4), "least": round(min(taken), 4), "most": round(max(taken), 4)}
+        for name, taken in seconds.items()
+    }
+
+
+def memory(width, files, program, asked):
+    """Most bytes held while 128 tokens are decoded: ours the whole process, theirs what was added to Python's."""
+    path = files["packed"] if width == "q8" else files[WIDTHS[width][0]]
+    command = [program, "generate", "-m", path, "--ids", "1", "--tokens", "128", "--ignore-end", "--threads", asked.threads]
+    child = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(child.pid, 0)
+    assert status == 0, "glass generate failed"
+    command = [sys.executable, BENCH / "llama_turns.py", files[WIDTHS[width][0]], asked.threads, "memory", "128"]
+    theirs = int(subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE).stdout)
+    return {"glass MB": round(used.ru_maxrss * 1024 / 1e6), "llama.cpp MB": round(theirs / 1e6)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", default=",".join([*WORK, "start", "memory"]))
+    parser.add_argument("--widths", default=",".join(WIDTHS))
+    parser.add_argument("--keep", type=Path, help="a folder for the files, 1.6 GB, used again by the next run")
+    asked = parser.parse_args()
+    asked.only, widths = asked.only.split(","), asked.widths.split(",")
+    subprocess.run(["cargo", "build", "-q", "--release"], cwd=ROOT, check=True)
+    program = ROOT / "target" / "release" / "glass"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = asked.keep or Path(temporary)
+        folder.mkdir(exist_ok=True)
+        files = prepare(folder, program)
+        results = {width: rates(width, files, asked) for width in widths}
+        for width, found in results.items():
+            for what, sides in found.items():
+                name, ratio = best(sides)
+                sides["ratio"] = ratio
+                print(f"{width:5} {what:18} {sides['glass']['median']:9.1f}  {sides[name]['median']:9.1f} {name:28} {ratio:5.2f} x")
+        if "prefill" in asked.only and {"f32", "bf16"} <= set(widths):
+            results["dense prefill"] = dense(results)
+            print(f"dense prefill: {json.dumps(results['dense prefill'])}")
+        if "start" in asked.only:
+            results["start s"] = starts(files, program, asked)
+            print(f"start: {json.dumps(results['start s'])}")
+        if "memory" in asked.only:
+            results["memory"] = {width: memory(width, files, program, asked) for width in widths}
+            print(f"memory: {json.dumps(results['memory'])}")
+    about = machine(["llama-cpp-python", "gguf", "torch", "transformers"]) | {"threads": asked.threads, "rounds": asked.rounds}
+    about["what"] = "GPT-2 124M at work, tokens per second"
+    path = record(f"run-{asked.threads}", about, results)
+    bars(path.with_suffix(".svg"), "GPT-2 124M, tokens per second", ratios_by_work(results))
+
+
+def ratios_by_work(results):
+    """For the chart: by work and width, our rate and the best of theirs."""
+    rows = []
+    for what in WORK:
+        for width in WIDTHS:
+            sides = results.get(width, {}).get(what)
+            if sides:
+                name, _ = best(sides)
+                rows.append((f"{what}, {width}", sides["glass"]["median"], sides[name]["median"], name))
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+//! `glass bench`: how fast a model runs here, against what this machine can do at most.
+
+mod products;
+mod roof;
+mod running;
+mod timing;
+mod training;
+
+use std::io::Write as _;
+
+use glass::backend::{Cpu, Packing};
+use glass::weights::census::Census;
+use glass::weights::footprint::Footprint;
+use serde_json::{Value, json};
+
+use crate::args::BenchArgs;
+use crate::fail::Fail;
+use crate::model_arg::Subject;
+use crate::out::{Out, bytes, number};
+use products::Product;
+use roof::Roof;
+use running::Running;
+
+/// Positions that are left behind a prompt, for what is decoded.
+const BEHIND: usize = 32;
+
+/// Measures, and shows.
+pub fn run(args: &BenchArgs) -> Result<(), Fail> {
+    let subject = Subject::open(args.model.as_deref())?;
+    let packings = subject.packings(&args.packings)?;
+    let most = subject.config.context.saturating_sub(BEHIND);
+    if args.tokens == 0 || most == 0 {
+        return Err(Fail::asked(format!(
+            "--tokens: {} was given for a context of {}; a prompt has at least 1 token and {BEHIND} positions behind it",
+            args.tokens, subject.config.context
+        )));
+    }
+    let tokens = args.tokens.min(most);
+    let threads = args.machine.threads.map_or_else(Cpu::available_threads, usize::from);
+    let (cpu, mut out) = (Cpu::new(threads), Out::new());
+    let roof = Roof::measured(&cpu);
+    if !args.json {
+        about(&mut out, &subject, &cpu, &roof, tokens)?;
+    }
+    let mut documents = Vec::new();
+    for packing in packings {
+        let running = Running::measured(&subject.load(threads, packing)?, tokens)?;
+        let products = match packing {
+            Some(packing) => products::measured(&cpu, &subject.config, packing, tokens)?,
+            None => Vec::new(),
+        };
+        if args.json {
+            documents.push(document(packing, &running, &products, &roof));
+        } else {
+            show(&mut out, &subject, packing, &running, &roof, tokens)?;
+            words(&mut out, &products, &roof)?;
+            out.show()?;
+        }
+    }
+    let train = if args.train { Some(training::measured(&subject.config, threads)?) } else { None };
+    match (&train, args.json) {
+        (_, true) => out.json(&json!({
+            "model": subject.name, "threads": threads, "isa": format!("{:?}", cpu.cores().isa()),
+            "roof": {"f32": roof.f32, "bf16": roof.bf16, "bytes": roof.bytes, "read": roof.read},
+            "tokens": tokens, "packings": documents, "train": train.as_ref().map(|train| train.rate),
+        }))?,
+        (Some(train), false) => {
+            let share =
+                train.rate * Footprint::of(&subject.config, train.context).flops_to_learn as f64 / roof.f32;
+            writeln!(
+                out,
+                "\ntraining, {} x {} tokens, f32: {:.0} tokens/s ({})",
+                train.samples,
+                train.context,
+                train.rate,
+                percent(share)
+            )?;
+        }
+        (None, false) => {}
+    }
+    out.done()
+}
+
+fn about(out: &mut Out, subject: &Subject<'_>, cpu: &Cpu, roof: &Roof, tokens: usize) -> Result<(), Fail> {
+    let (weights, threads) = (number(Census::of(&subject.config).stored), cpu.cores().threads());
+    writeln!(
+        out,
+        "{}: {weights} weights, {threads} threads, {:?}",
+        out.bold(&subject.name),
+        cpu.cores().isa()
+    )?;
+    let pairs = roof.bf16.map_or(String::new(), |rate| format!(" · {:.0} in pairs of bf16", rate / 1e9));
+    writeln!(
+        out,
+        "at most: {:.0} GFLOP/s in f32{pairs} · {:.0} Gop/s in bytes · reading {:.1} GB/s",
+        roof.f32 / 1e9,
+        roof.bytes / 1e9,
+        roof.read / 1e9
+    )?;
+    writeln!(
+        out,
+        "tokens per second, and the share of what the machine can do at most; prompt of {tokens} tokens"
+    )?;
+    out.show()
+}
+
+fn show(
+    out: &mut Out,
+    subject: &Subject<'_>,
+    packing: Option<Packing>,
+    running: &Running,
+    roof: &Roof,
+    tokens: usize,
+) -> Result<(), Fail> {
+    let name = packing.map_or("packed", Packing::name);
+    writeln!(out, "\n{}, {}", out.bold(name), bytes(running.bytes as u64))?;
+    let operations = Footprint::of(&subject.config, tokens).flops_per_token as f64;
+    let prefill = packing.map(|packing| percent(running.prefill * operations / roof.operations(packing)));
+    let read = |rate: f64, cache: usize| percent(rate * (running.bytes + cache) as f64 / roof.read);
+    let behind = format!("decode behind {tokens}");
+    let mut lines = vec![
+        ("prefill".to_string(), running.prefill, prefill.unwrap_or_default()),
+        ("decode".to_string(), running.decode, read(running.decode, 0)),
+        (behind, running.decode_behind, read(running.decode_behind, running.cache)),
+    ];
+    for &(sequences, rate) in &running.batches {
+        lines.push((format!("{sequences} together"), rate, String::new()));
+    }
+    for (what, rate, share) in lines {
+        writeln!(out, "  {what:<20} {:>12} {share:>6}", decimals(rate))?;
+    }
+    Ok(())
+}
+
+fn words(out: &mut Out, products: &[Product], roof: &Roof) -> Result<(), Fail> {
+    for product in products {
+        let Product { inputs, outputs, rows, .. } = product;
+        let what = format!("[{inputs} → {outputs}] × {rows}");
+        let rate = match rows {
+            1 => format!("{:.1} GB/s", product.read() / 1e9),
+            _ => format!("{:.0} G/s", product.operations() / 1e9),
+        };
+        writeln!(out, "  {what:<24} {rate:>12} {:>6}", percent(product.share(roof)))?;
+    }
+    Ok(())
+}
+
+fn document(packing: Option<Packing>, running: &Running, products: &[Product], roof: &Roof) -> Value {
+    let batches =
+        running.batches.iter().map(|(sequences, rate)| json!({"sequences": sequences, "rate": rate}));
+    let products = products.iter().map(|product| {
+        json!({"inputs": product.inputs, "outputs": product.outputs, "rows": product.rows,
+               "rate": product.operations(), "share": product.share(roof)})
+    });
+    json!({"packing": packing.map(Packing::name), "bytes": running.bytes, "prefill": running.prefill,
+           "decode": running.decode, "decode_behind": running.decode_behind,
+           "batches": batches.collect::<Vec<_>>(), "products": products.collect::<Vec<_>>()})
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
+}
+
+fn decimals(rate: f64) -> String {
+    if rate < 100.0 { format!("{rate:.1}") } else { number(rate.round() as u64) }
+}

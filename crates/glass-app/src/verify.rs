@@ -1,0 +1,102 @@
+//! `glass verify`: the same seed, the same bytes, proved on this machine.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::rc::Rc;
+use std::time::Instant;
+
+use glass::backend::{Cpu, Packing};
+use glass::loaded::Loaded;
+use glass::verify::{Compared, Way, verify};
+use serde_json::json;
+
+use crate::args::VerifyArgs;
+use crate::fail::Fail;
+use crate::model_arg::Subject;
+use crate::out::{Out, number};
+
+/// Compares, and says what came of it.
+pub fn run(args: &VerifyArgs) -> Result<(), Fail> {
+    let subject = Subject::open(args.model.as_deref())?;
+    let packings = subject.packings(&args.packings)?;
+    let (begun, mut out) = (Instant::now(), Out::new());
+    let (mut all, mut documents) = (Vec::new(), Vec::new());
+    for packing in packings {
+        let name = packing.map_or("as it is packed", Packing::name);
+        if !args.json {
+            let heading = format!("{}, {name}", subject.name);
+            writeln!(out, "{}", out.bold(&heading))?;
+            out.show()?;
+        }
+        let compared = one(&mut out, args, &subject, packing)?;
+        let ways = compared
+            .iter()
+            .map(|c| json!({"way": c.way.to_string(), "numbers": c.numbers, "differs": c.differs}));
+        documents.push(json!({"packing": packing.map(Packing::name), "ways": ways.collect::<Vec<_>>()}));
+        all.extend(compared);
+    }
+    let (seconds, numbers) = (begun.elapsed().as_secs_f64(), all.iter().map(|c| c.numbers).sum());
+    let apart = all.iter().filter(|c| c.differs.is_some()).count();
+    if args.json {
+        out.json(
+            &json!({"model": subject.name, "same": apart == 0, "seconds": seconds, "packings": documents}),
+        )?;
+    } else if apart == 0 {
+        let same = out.green("Same bits");
+        writeln!(out, "{same}: {} numbers compared in {seconds:.1} s", number(numbers))?;
+    }
+    out.done()?;
+    match apart {
+        0 => Ok(()),
+        _ => Err(Fail::failed(format!(
+            "{}: {apart} of {} comparisons found other bits; please report it, with the output of --json",
+            subject.name,
+            all.len()
+        ))),
+    }
+}
+
+/// One packing, in all ways.
+fn one(
+    out: &mut Out,
+    args: &VerifyArgs,
+    subject: &Subject<'_>,
+    packing: Option<Packing>,
+) -> Result<Vec<Compared>, Fail> {
+    // A way that does not speak of threads runs on as many as there are.
+    let mut loaded: HashMap<usize, Rc<Loaded<Cpu>>> = HashMap::new();
+    let all = Cpu::available_threads();
+    let mut open = |way: Way| {
+        let threads = if let Way::Threads(threads) = way { threads } else { all };
+        // One model beside the first at a time.
+        loaded.retain(|&kept, _| kept == all || kept == threads);
+        if let Some(found) = loaded.get(&threads) {
+            return Ok(found.clone());
+        }
+        let new = Rc::new(subject.load(threads, packing)?);
+        loaded.insert(threads, new.clone());
+        Ok(new)
+    };
+    let (mut compared, mut failed) = (Vec::new(), Ok(()));
+    let mut each = |found: Compared| {
+        if !args.json && failed.is_ok() {
+            failed = line(out, &found);
+        }
+        compared.push(found);
+    };
+    verify(&mut open, &mut each)?;
+    failed.map(|()| compared)
+}
+
+fn line(out: &mut Out, found: &Compared) -> Result<(), Fail> {
+    let what = if matches!(found.way, Way::Together | Way::Guessed) { "tokens" } else { "logits" };
+    let said = match &found.differs {
+        None => out.green("same"),
+        Some(_) => out.yellow("differs"),
+    };
+    writeln!(out, "  {said}  {:<46} {:>12} {what}", found.way.to_string(), number(found.numbers))?;
+    if let Some(differs) = &found.differs {
+        writeln!(out, "    {differs}")?;
+    }
+    out.show()
+}

@@ -1,0 +1,199 @@
+//! A model at work on some sequences together: one pass reads on in each of them, and weights are fetched once for all.
+
+use crate::backend::{Backend, CacheType, Span, Tensor};
+use crate::memory::{Cache, Keep, Memory};
+use crate::model::{Gpt, Pass};
+use crate::probe::Probe;
+use crate::weights::Weights;
+use crate::{Error, Result};
+
+/// Most rows whose logits stand at once while every row is scored.
+const LOGIT_ROWS: usize = 64;
+
+/// Sequences in front of a model, each in a slot of its own; any may be read on in, alone or with others. What a sequence
+/// gets is the same, bit for bit, whoever is beside it. All memory is taken at the start; reading takes none.
+pub struct Batch<'a, B: Backend> {
+    backend: &'a B,
+    gpt: &'a Gpt,
+    weights: Weights<'a, B>,
+    memory: Memory<B>,
+    cache: Cache<B>,
+    logits: Tensor<B>,
+    /// By slot: what it has read.
+    ids: Vec<Vec<u32>>,
+    spans: Vec<Span>,
+    /// Of one pass: the ids of all its spans.
+    rows: Vec<u32>,
+}
+
+impl<'a, B: Backend> Batch<'a, B> {
+    /// So many sequences, each of which may fill the model's whole context.
+    pub fn new(
+        backend: &'a B,
+        gpt: &'a Gpt,
+        weights: Weights<'a, B>,
+        slots: usize,
+        cache: CacheType,
+    ) -> Result<Self> {
+        gpt.can_run()?;
+        let config = &gpt.config;
+        let context = config.context;
+        let rows = context.max(slots);
+        let wanted = slots.max(LOGIT_ROWS.min(context));
+        Ok(Batch {
+            backend,
+            gpt,
+            weights,
+            memory: Memory::new(backend, config, Keep::One, rows, wanted)?,
+            cache: Cache::new(backend, config, Keep::All, cache, slots, context)?,
+            logits: Tensor::new(backend, wanted, config.vocabulary)?,
+            ids: (0..slots).map(|_| Vec::with_capacity(context)).collect(),
+            spans: Vec::with_capacity(slots),
+            rows: Vec::with_capacity(rows),
+        })
+    }
+
+    /// The model's plan.
+    pub fn gpt(&self) -> &'a Gpt {
+        self.gpt
+    }
+
+    /// Sequences there is memory for.
+    pub fn slots(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// What a slot's sequence has read.
+    pub fn ids(&self, slot: usize) -> &[u32] {
+        &self.ids[slot]
+    }
+
+    /// Positions left in a slot's context.
+    pub fn room(&self, slot: usize) -> usize {
+        self.gpt.config.context - self.ids[slot].len()
+    }
+
+    /// Rows that one pass can read.
+    pub fn rows(&self) -> usize {
+        self.memory.residual.capacity()
+    }
+
+    /// A slot forgets everything after its first `len` ids.
+    pub fn truncate(&mut self, slot: usize, len: usize) {
+        self.ids[slot].truncate(len);
+    }
+
+    /// A slot reads a prompt from its start. What it shares with what was read before is not computed again; the result
+    /// is the same, bit for bit.
+    pub fn prompt(&mut self, slot: usize, ids: &[u32]) -> Result<()> {
+        let shared = ids.iter().zip(&self.ids[slot]).take_while(|(a, b)| a == b).count();
+        // The last id is always computed: its vector holds the next token.
+        self.truncate(slot, shared.min(ids.len().saturating_sub(1)));
+        let read = self.ids[slot].len();
+        self.feed(&[(slot, &ids[read..])], ())
+    }
+
+    /// Reads on in some slots, in one pass: `(slot, ids)` each, at most [`rows`](Self::rows) ids together. Afterwards
+    /// [`logits`](Self::logits) tells the next token of each, in the order given here.
+    ///
+    /// # Errors
+    /// The model cannot read one of them: nothing is read then.
+    pub fn feed<P: Probe>(&mut self, parts: &[(usize, &[u32])], probe: P) -> Result<()> {
+        self.admit(parts)?;
+        self.forward(probe, &mut |gpt, pass, memory, logits| gpt.next(pass, memory, logits));
+        Ok(())
+    }
+
+    /// Reads on in one slot, at most 64 ids; afterwards [`logits`](Self::logits) tells what follows each of them.
+    ///
+    /// # Errors
+    /// As for [`feed`](Self::feed).
+    pub fn feed_every(&mut self, slot: usize, ids: &[u32]) -> Result<()> {
+        assert!(ids.len() <= LOGIT_ROWS, "{} rows of logits", ids.len());
+        self.admit(&[(slot, ids)])?;
+        self.forward((), &mut |gpt, pass, memory, logits| gpt.logits(pass, 0..ids.len(), memory, logits));
+        Ok(())
+    }
+
+    /// Reads on in one slot and shows the logits after every one of `ids`: `each(i, logits)`, in order.
+    ///
+    /// # Errors
+    /// As for [`feed`](Self::feed).
+    pub fn feed_each(
+        &mut self,
+        slot: usize,
+        ids: &[u32],
+        next: &mut [f32],
+        each: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<()> {
+        self.admit(&[(slot, ids)])?;
+        let backend = self.backend;
+        self.forward((), &mut |gpt, pass, memory, logits| {
+            for start in (0..ids.len()).step_by(LOGIT_ROWS) {
+                let rows = start..ids.len().min(start + LOGIT_ROWS);
+                gpt.logits(pass, rows.clone(), memory, logits);
+                for (at, row) in rows.enumerate() {
+                    backend.read(&logits.data, at * next.len(), next);
+                    each(row, next);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// The logits in row `row` of the last pass, `[vocabulary]`.
+    pub fn logits(&self, row: usize, into: &mut [f32]) {
+        assert!(row < self.logits.rows, "row {row} of {}", self.logits.rows);
+        self.backend.read(&self.logits.data, row * self.logits.cols, into);
+    }
+
+    /// What `parts` are, if the model can read all of them: `spans` and `rows`.
+    fn admit(&mut self, parts: &[(usize, &[u32])]) -> Result<()> {
+        let (vocabulary, context) = (self.gpt.config.vocabulary, self.gpt.config.context);
+        self.spans.clear();
+        self.rows.clear();
+        for &(slot, ids) in parts {
+            if ids.is_empty() {
+                return Err(Error::asked(
+                    "prompt",
+                    "it is empty; a model needs at least one token to go on from",
+                ));
+            }
+            if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
+                return Err(Error::asked(
+                    "ids",
+                    format!("{id} is not in the model's vocabulary of {vocabulary} tokens"),
+                ));
+            }
+            if ids.len() > self.room(slot) {
+                let all = self.ids[slot].len() + ids.len();
+                return Err(Error::asked(
+                    "context",
+                    format!(
+                        "{all} tokens do not fit in the model's context of {context}; give a shorter text"
+                    ),
+                ));
+            }
+            let start = self.rows.len();
+            self.rows.extend_from_slice(ids);
+            self.spans.push(Span { rows: start..self.rows.len(), slot, past: self.ids[slot].len() });
+        }
+        assert!(self.rows.len() <= self.rows(), "{} ids in a pass of {}", self.rows.len(), self.rows());
+        Ok(())
+    }
+
+    /// One pass over what was admitted, then `end`.
+    fn forward<P: Probe>(
+        &mut self,
+        probe: P,
+        end: &mut dyn FnMut(&Gpt, &mut Pass<'_, B, P>, &mut Memory<B>, &mut Tensor<B>),
+    ) {
+        let (backend, weights, spans) = (self.backend, self.weights, self.spans.as_slice());
+        let mut pass = Pass { backend, weights, spans, chance: None, probe };
+        self.gpt.forward(&mut pass, &self.rows, &mut self.memory, &mut self.cache);
+        end(self.gpt, &mut pass, &mut self.memory, &mut self.logits);
+        for span in &self.spans {
+            self.ids[span.slot].extend_from_slice(&self.rows[span.rows.clone()]);
+        }
+    }
+}
