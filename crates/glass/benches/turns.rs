@@ -46,9 +46,9 @@ fn main() {
             run(&Loaded::random(Cpu::new(size(threads)), &config, packing, 1).expect("memory"));
         }
         ["train", ref sizes @ ..] => {
-            let (sizes, precision) = match sizes {
-                [sizes @ .., last] if last.parse::<usize>().is_err() => (sizes, *last),
-                _ => (*sizes, "f32"),
+            let (sizes, precision) = match *sizes {
+                [ref sizes @ .., last] if last.parse::<usize>().is_err() => (sizes, last),
+                ref sizes => (sizes, "f32"),
             };
             let sizes: Vec<usize> = sizes.iter().map(|a| size(a)).collect();
             let [.., context, samples, _] = sizes[..] else { panic!("{USAGE}") };

@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::{BLOCK, Span, padded};
 use crate::Cores;
 use crate::format::f32_to_bf16;
+use crate::lanes::integers::Integers;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
@@ -155,12 +156,15 @@ kernel!(
 );
 
 #[inline(always)]
-fn widen_body<V: Lanes>(_: V, to: &mut [f32], from: &[f32], row: usize) {
+fn widen_body<V: Integers>(v: V, to: &mut [f32], from: &[f32], row: usize) {
     for (to, from) in to.chunks_exact_mut(row).zip(from.chunks_exact(row / 2)) {
         let (low, high) = to.split_at_mut(row / 2);
-        for ((low, high), lane) in low.iter_mut().zip(high).zip(from) {
-            *low = f32::from_bits(lane.to_bits() << 16);
-            *high = f32::from_bits(lane.to_bits() & 0xffff_0000);
+        // Half a row is whole vectors.
+        let halves = low.chunks_exact_mut(V::LEN).zip(high.chunks_exact_mut(V::LEN));
+        for ((low, high), from) in halves.zip(from.chunks_exact(V::LEN)) {
+            let lanes = v.load(from);
+            lanes.lower_bf16().store(low);
+            lanes.upper_bf16().store(high);
         }
     }
 }

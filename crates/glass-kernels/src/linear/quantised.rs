@@ -165,11 +165,13 @@ struct Place {
     /// Of the panel, at most 64.
     columns: usize,
     lines: Range<usize>,
+    /// Of these, those at which what stands as far behind all of them as they are long is fetched: the next ones.
+    fetches: Range<usize>,
 }
 
-/// Lines of a panel that rows go through before the next: with the inputs of a tile they stay in the first-level cache, and
+/// Lines of a panel that all rows go through before the next: with the inputs of a tile they stay in the first-level cache, and
 /// sums go to y and back between them.
-const LINES: usize = 16;
+const LINES: usize = 8;
 
 /// Rows of a tile: with two vectors of columns, twelve whole sums and twelve in f32.
 const TILE: usize = 6;
@@ -180,13 +182,17 @@ impl Strip<'_> {
     unsafe fn tiles<V: Integers, Q: Quads<V>, A: Adds<V>, const C: usize>(&self, v: V, rows: Range<usize>) {
         let tiles = rows.len().div_ceil(TILE);
         let columns = PANEL.min(self.product.columns - self.panel * PANEL);
-        let at_once = if tiles == 1 { self.inputs.blocks } else { LINES };
-        for column in (0..columns).step_by(C * V::LEN) {
-            for lines in pieces(0..self.inputs.blocks, at_once) {
+        let at_once = if rows.len() == 1 { self.inputs.blocks } else { LINES };
+        for lines in pieces(0..self.inputs.blocks, at_once) {
+            for (step, column) in (0..columns).step_by(C * V::LEN).enumerate() {
                 for t in 0..tiles {
                     let at = |t: usize| rows.start + rows.len() * t / tiles;
                     let (row, end) = (at(t), at(t + 1));
-                    let place = Place { row, column, columns, lines: lines.clone() };
+                    // What comes next is fetched in equal parts.
+                    let (pass, passes) = (step * tiles + t, tiles * columns.div_ceil(C * V::LEN));
+                    let part = |pass: usize| (lines.len() * pass).div_ceil(passes);
+                    let fetches = lines.start + part(pass)..lines.start + part(pass + 1);
+                    let place = Place { row, column, columns, lines: lines.clone(), fetches };
                     // SAFETY: by contract of the caller.
                     unsafe {
                         match end - row {
@@ -212,7 +218,7 @@ impl Strip<'_> {
         place: Place,
     ) {
         let Self { product, inputs, .. } = self;
-        let Place { row, column, columns, lines } = place;
+        let Place { row, column, columns, lines, fetches } = place;
         let (line, quants) = (product.packing.line(), QUADS / Q::IN_LANE * PANEL);
         let mut sums = [[v; C]; R];
         let first = self.panel * PANEL + column;
@@ -240,6 +246,10 @@ impl Strip<'_> {
             let mut quads = inputs.quads.as_ptr().add(row * inputs.row + lines.start * QUADS);
             for block in lines.clone() {
                 let at = |i: usize| block + (row + i) * inputs.blocks;
+                if R > 1 && fetches.contains(&block) {
+                    let next = panel.wrapping_sub(column).wrapping_add(lines.len() * line);
+                    (0..line).step_by(16).for_each(|lane| v.prefetch(next.wrapping_add(lane)));
+                }
                 let mut whole = [[v; C]; R];
                 for i in 0..R {
                     whole[i] = [v.splat(*inputs.starts.as_ptr().add(at(i))); C];

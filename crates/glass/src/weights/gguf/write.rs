@@ -184,6 +184,8 @@ fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers) {
     head.u32("gpt2.attention.head_count", heads.query as u32);
     head.field("gpt2.attention.layer_norm_epsilon", F32, &epsilon.to_le_bytes());
     let Some(tokenizer) = what.tokenizer else {
+        // Where there are no words, their number must stand somewhere.
+        head.u32("gpt2.vocab_size", what.config.vocabulary as u32);
         return head.text("tokenizer.ggml.model", NO_VOCABULARY);
     };
     vocabulary(head, tokenizer, what.config.vocabulary);
