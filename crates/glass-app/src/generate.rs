@@ -35,7 +35,7 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     if args.batch > 1 {
         return together(args, &model, &wish, &ids, &text);
     }
-    let mut runner = model.runner()?;
+    let mut runner = model.runner_within(ids.len() + args.tokens)?;
     let mut out = Out::new();
     for sample in 0..args.samples {
         runner.prompt(&ids)?;
@@ -52,7 +52,7 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
 /// Some samples at a time, a token of each in one pass.
 fn together(args: &GenerateArgs, model: &Model, wish: &Wish, ids: &[u32], text: &str) -> Result<(), Fail> {
     let most = args.samples.min(args.batch as u64);
-    let mut batch = model.batch(most as usize)?;
+    let mut batch = model.batch(most as usize, ids.len() + args.tokens)?;
     let mut out = Out::new();
     for first in (0..args.samples).step_by(most as usize) {
         let samples = first..args.samples.min(first + most);

@@ -134,7 +134,7 @@ fn run(model: &Loaded<Cpu>) {
             ["together", tokens, slots] => {
                 let slots = size(slots);
                 if together.as_ref().is_none_or(|batch| batch.slots() != slots) {
-                    together = Some(model.batch(slots).expect("memory"));
+                    together = Some(model.batch(slots, config.context).expect("memory"));
                 }
                 decode_together(together.as_mut().expect("made above"), &ids, size(tokens))
             }

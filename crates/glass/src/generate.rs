@@ -7,7 +7,7 @@ pub mod stop;
 
 use std::ops::ControlFlow;
 
-pub use batch::Batch;
+pub use batch::{Batch, Room};
 use lookup::Lookup;
 pub use runner::Runner;
 use stop::StopText;
@@ -83,12 +83,12 @@ pub fn generate<B: Backend>(
     sample: u64,
     each: &mut dyn FnMut(&Token<'_>) -> ControlFlow<()>,
 ) -> Result<Generated> {
-    let context = runner.gpt().config.context;
     let room = runner.room();
+    let positions = runner.ids().len() + room;
     let mut going = Going::new(runner.gpt(), tokenizer, wish, sample, runner.ids())?;
     let mut lookup = Lookup::new(wish.lookup.min(MOST_AHEAD));
     // What was read: all that is certain, then a guess, of which `right` tokens turned out right so far.
-    let mut all = Vec::with_capacity(context + 1);
+    let mut all = Vec::with_capacity(positions + 1);
     all.extend_from_slice(runner.ids());
     let (mut guessed, mut right) = (0, 0);
     let finish = loop {
@@ -105,7 +105,7 @@ pub fn generate<B: Backend>(
         }
         runner.truncate(read);
         lookup.learn(guessed, right);
-        let guess = lookup.guess(&all, context - all.len());
+        let guess = lookup.guess(&all, positions - all.len());
         (guessed, right) = (guess.len(), 0);
         match guess {
             [] => runner.feed(&[drawn])?,

@@ -1,7 +1,7 @@
 //! A model loaded: its plan, and its weights packed for a machine. All that running needs.
 
 use crate::backend::{Backend, CacheType, Packing};
-use crate::generate::{Batch, Runner};
+use crate::generate::{Batch, Room, Runner};
 use crate::model::Gpt;
 use crate::weights::initialise::initialise;
 use crate::weights::{Frozen, Weights};
@@ -45,12 +45,18 @@ impl<B: Backend> Loaded<B> {
 
     /// A sequence in front of it.
     pub fn runner(&self) -> Result<Runner<'_, B>> {
-        Runner::with_cache(&self.backend, &self.gpt, Weights::Frozen(&self.weights), self.cache)
+        self.runner_within(self.config().context)
     }
 
-    /// So many sequences in front of it.
-    pub fn batch(&self, slots: usize) -> Result<Batch<'_, B>> {
-        Batch::new(&self.backend, &self.gpt, Weights::Frozen(&self.weights), slots, self.cache)
+    /// A sequence of at most so many positions: less memory, and sooner ready.
+    pub fn runner_within(&self, positions: usize) -> Result<Runner<'_, B>> {
+        Runner::within(&self.backend, &self.gpt, Weights::Frozen(&self.weights), self.cache, positions)
+    }
+
+    /// So many sequences in front of it, of at most so many positions each.
+    pub fn batch(&self, slots: usize, positions: usize) -> Result<Batch<'_, B>> {
+        let room = Room { slots, positions, cache: self.cache };
+        Batch::new(&self.backend, &self.gpt, Weights::Frozen(&self.weights), room)
     }
 
     /// Bytes of weights that a token reads: all but those of which it reads a row.

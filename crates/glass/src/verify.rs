@@ -206,7 +206,7 @@ impl Comparison<'_> {
                     self.row(ids.len() - 1, runner.logits());
                 }
             }
-            Way::Among => self.among(loaded.batch(TOGETHER)?, ids)?,
+            Way::Among => self.among(loaded.batch(TOGETHER, loaded.config().context)?, ids)?,
             _ => runner.feed_each(ids, &mut |row, logits| self.row(row, logits))?,
         }
         Ok(())
@@ -247,7 +247,7 @@ impl Comparison<'_> {
         let drawn = match self.way {
             Way::Guessed => draws(&mut loaded.runner()?, text, 8)?,
             _ => {
-                let mut batch = loaded.batch(TOGETHER)?;
+                let mut batch = loaded.batch(TOGETHER, loaded.config().context)?;
                 let prompts = [text.prompt(); TOGETHER];
                 let mut all = Vec::with_capacity(2 * TOGETHER);
                 for sharp in [false, true] {

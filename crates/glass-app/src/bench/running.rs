@@ -61,7 +61,7 @@ impl Running {
 }
 
 fn batches(loaded: &Loaded<Cpu>, ids: &[u32]) -> glass::Result<Vec<(usize, f64)>> {
-    let mut batch = loaded.batch(TOGETHER[TOGETHER.len() - 1])?;
+    let mut batch = loaded.batch(TOGETHER[TOGETHER.len() - 1], READ + BEHIND)?;
     let (read, steps) = (READ.min(ids.len() - BEHIND), BEHIND / 2);
     let mut rates = Vec::new();
     for sequences in TOGETHER {

@@ -180,8 +180,13 @@ fn narrow_body<V: Lanes>(_: V, to: &mut [f32], from: &[f32], row: usize, first: 
     for (to, from) in to.chunks_exact_mut(half).zip(from.chunks_exact(row)) {
         if count == row {
             let (low, high) = from.split_at(half);
-            for ((to, low), high) in to.iter_mut().zip(low).zip(high) {
-                *to = f32::from_bits(u32::from(f32_to_bf16(*low)) | u32::from(f32_to_bf16(*high)) << 16);
+            // Half a row is whole vectors, and a loop as long as one becomes one.
+            let halves = low.as_chunks::<16>().0.iter().zip(high.as_chunks::<16>().0);
+            for (to, (low, high)) in to.as_chunks_mut::<16>().0.iter_mut().zip(halves) {
+                for i in 0..16 {
+                    let pair: [u32; 2] = [low[i], high[i]].map(|x| f32_to_bf16(x).into());
+                    to[i] = f32::from_bits(pair[0] | pair[1] << 16);
+                }
             }
         } else {
             for (column, from) in from.iter().enumerate().skip(first).take(count) {

@@ -33,6 +33,12 @@ pub(crate) trait Integers: Lanes {
         vector(self, std::array::from_fn(dot))
     }
 
+    /// The lowest byte of every lane into the first `LEN` of `to`; panics if it is shorter.
+    #[inline(always)]
+    fn store_bytes(self, to: &mut [u8]) {
+        to[..Self::LEN].iter_mut().zip(lanes(self)).for_each(|(to, lane)| *to = lane as u8);
+    }
+
     /// The lower half of every byte.
     #[inline(always)]
     fn lower_nibbles(self) -> Self {

@@ -44,10 +44,12 @@ struct Inputs<'a> {
     quads: &'a [f32],
     /// Lanes from row to row of `quads`.
     row: usize,
+    /// `[blocks][rows]`, so that those of a tile are neighbours.
     scales: &'a [f32],
-    /// What the whole sum of a block starts from: it takes back what the weights' offset adds. Bits of an i32.
+    /// What the whole sum of a block starts from: it takes back what the weights' offset adds. Bits of an i32; as `scales`.
     starts: &'a [f32],
     blocks: usize,
+    rows: usize,
 }
 
 impl Product<'_> {
@@ -61,13 +63,18 @@ impl Product<'_> {
                 cores.run(rows.len(), &|r| {
                     let x = &self.x[(rows.start + r) * self.depth..][..self.depth];
                     // SAFETY: these rows are this task's alone.
-                    let (quads, scales, starts) = unsafe {
-                        let each = r * blocks..(r + 1) * blocks;
-                        (to.0.part(r * row..(r + 1) * row), to.1.part(each.clone()), to.2.part(each))
+                    let quads = unsafe { to.0.part(r * row..(r + 1) * row) };
+                    let mut each = |block: usize, scale: f32, start: i32| {
+                        let at = block * rows.len() + r;
+                        // SAFETY: as above, and every block comes once.
+                        unsafe {
+                            to.1.part(at..at + 1)[0] = scale;
+                            to.2.part(at..at + 1)[0] = f32::from_bits(start as u32);
+                        }
                     };
-                    quantise(cores, quads, scales, starts, x, self.packing.offset());
+                    quantise(cores, quads, x, self.packing.offset(), &mut each);
                 });
-                let inputs = Inputs { quads, row, scales, starts, blocks };
+                let inputs = Inputs { quads, row, scales, starts, blocks, rows: rows.len() };
                 let tasks = rows.len().div_ceil(ROWS);
                 cores.run(tasks * self.columns.div_ceil(PANEL), &|task| {
                     let (panel, i) = (task / tasks, task % tasks);
@@ -164,14 +171,9 @@ struct Place {
     column: usize,
     /// Of the panel, at most 64.
     columns: usize,
-    lines: Range<usize>,
-    /// Of these, those at which what stands as far behind all of them as they are long is fetched: the next ones.
+    /// The lines of the panel at which the same lines of the next are fetched.
     fetches: Range<usize>,
 }
-
-/// Lines of a panel that all rows go through before the next: with the inputs of a tile they stay in the first-level cache, and
-/// sums go to y and back between them.
-const LINES: usize = 8;
 
 /// Rows of a tile: with two vectors of columns, twelve whole sums and twelve in f32.
 const TILE: usize = 6;
@@ -182,34 +184,30 @@ impl Strip<'_> {
     unsafe fn tiles<V: Integers, Q: Quads<V>, A: Adds<V>, const C: usize>(&self, v: V, rows: Range<usize>) {
         let tiles = rows.len().div_ceil(TILE);
         let columns = PANEL.min(self.product.columns - self.panel * PANEL);
-        let at_once = if rows.len() == 1 { self.inputs.blocks } else { LINES };
-        for lines in pieces(0..self.inputs.blocks, at_once) {
-            for (step, column) in (0..columns).step_by(C * V::LEN).enumerate() {
-                for t in 0..tiles {
-                    let at = |t: usize| rows.start + rows.len() * t / tiles;
-                    let (row, end) = (at(t), at(t + 1));
-                    // What comes next is fetched in equal parts.
-                    let (pass, passes) = (step * tiles + t, tiles * columns.div_ceil(C * V::LEN));
-                    let part = |pass: usize| (lines.len() * pass).div_ceil(passes);
-                    let fetches = lines.start + part(pass)..lines.start + part(pass + 1);
-                    let place = Place { row, column, columns, lines: lines.clone(), fetches };
-                    // SAFETY: by contract of the caller.
-                    unsafe {
-                        match end - row {
-                            6 => self.tile::<V, Q, A, 6, C>(v, place),
-                            5 => self.tile::<V, Q, A, 5, C>(v, place),
-                            4 => self.tile::<V, Q, A, 4, C>(v, place),
-                            3 => self.tile::<V, Q, A, 3, C>(v, place),
-                            2 => self.tile::<V, Q, A, 2, C>(v, place),
-                            _ => self.tile::<V, Q, A, 1, C>(v, place),
-                        }
+        for (step, column) in (0..columns).step_by(C * V::LEN).enumerate() {
+            for t in 0..tiles {
+                let at = |t: usize| rows.start + rows.len() * t / tiles;
+                let (row, end) = (at(t), at(t + 1));
+                // The next panel is fetched in equal parts.
+                let (pass, passes) = (step * tiles + t, tiles * columns.div_ceil(C * V::LEN));
+                let part = |pass: usize| (self.inputs.blocks * pass).div_ceil(passes);
+                let place = Place { row, column, columns, fetches: part(pass)..part(pass + 1) };
+                // SAFETY: by contract of the caller.
+                unsafe {
+                    match end - row {
+                        6 => self.tile::<V, Q, A, 6, C>(v, place),
+                        5 => self.tile::<V, Q, A, 5, C>(v, place),
+                        4 => self.tile::<V, Q, A, 4, C>(v, place),
+                        3 => self.tile::<V, Q, A, 3, C>(v, place),
+                        2 => self.tile::<V, Q, A, 2, C>(v, place),
+                        _ => self.tile::<V, Q, A, 1, C>(v, place),
                     }
                 }
             }
         }
     }
 
-    /// `R` rows × `C` vectors of columns, over some lines: sums start from the bias, or go on from y.
+    /// `R` rows × `C` vectors of columns, over all inputs.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn tile<V: Integers, Q: Quads<V>, A: Adds<V>, const R: usize, const C: usize>(
@@ -218,20 +216,13 @@ impl Strip<'_> {
         place: Place,
     ) {
         let Self { product, inputs, .. } = self;
-        let Place { row, column, columns, lines, fetches } = place;
+        let Place { row, column, columns, fetches } = place;
         let (line, quants) = (product.packing.line(), QUADS / Q::IN_LANE * PANEL);
         let mut sums = [[v; C]; R];
         let first = self.panel * PANEL + column;
         let y = |i: usize| product.y.start().wrapping_add((self.first + row + i) * product.columns + first);
         let count = |c: usize| columns.saturating_sub(column + c * V::LEN).min(V::LEN);
-        if lines.start > 0 {
-            for i in 0..R {
-                for c in 0..C {
-                    // SAFETY: this task wrote them.
-                    sums[i][c] = unsafe { v.load_part_at(y(i).wrapping_add(c * V::LEN), count(c)) };
-                }
-            }
-        } else if let Some(bias) = product.bias {
+        if let Some(bias) = product.bias {
             for c in 0..C {
                 let start = v.load_part(&bias[product.columns.min(first + c * V::LEN)..]);
                 for sums in &mut sums {
@@ -241,13 +232,12 @@ impl Strip<'_> {
         }
         // SAFETY: the panel has a line for every block, the inputs have quads, a scale and a start.
         unsafe {
-            let mut panel =
-                product.panels.as_ptr().add((self.panel * inputs.blocks + lines.start) * line + column);
-            let mut quads = inputs.quads.as_ptr().add(row * inputs.row + lines.start * QUADS);
-            for block in lines.clone() {
-                let at = |i: usize| block + (row + i) * inputs.blocks;
+            let mut panel = product.panels.as_ptr().add(self.panel * inputs.blocks * line + column);
+            let mut quads = inputs.quads.as_ptr().add(row * inputs.row);
+            for block in 0..inputs.blocks {
+                let at = |i: usize| block * inputs.rows + row + i;
                 if R > 1 && fetches.contains(&block) {
-                    let next = panel.wrapping_sub(column).wrapping_add(lines.len() * line);
+                    let next = panel.wrapping_sub(column).wrapping_add(inputs.blocks * line);
                     (0..line).step_by(16).for_each(|lane| v.prefetch(next.wrapping_add(lane)));
                 }
                 let mut whole = [[v; C]; R];
@@ -288,10 +278,9 @@ impl Strip<'_> {
                 panel = panel.add(line);
                 quads = quads.add(QUADS);
             }
-            let activation = product.activation.filter(|_| lines.end == inputs.blocks);
             for i in 0..R {
                 for c in 0..C {
-                    let sum = match activation {
+                    let sum = match product.activation {
                         Some(kind) => activated(v, sums[i][c], kind),
                         None => sums[i][c],
                     };
@@ -310,39 +299,37 @@ impl Strip<'_> {
 const AHEAD: usize = 512;
 
 kernel!(
-    fn quantise(quads: &mut [f32], scales: &mut [f32], starts: &mut [f32], x: &[f32], offset: i32) =
+    fn quantise(quads: &mut [f32], x: &[f32], offset: i32, each: &mut dyn FnMut(usize, f32, i32)) =
         quantise_body
 );
 
-/// A row of inputs in blocks: the greatest becomes 127 or −127.
+/// A row of inputs in blocks: the greatest becomes 127 or −127. `each(block, scale, start)`.
 #[inline(always)]
 fn quantise_body<V: Integers>(
     v: V,
     quads: &mut [f32],
-    scales: &mut [f32],
-    starts: &mut [f32],
     x: &[f32],
     offset: i32,
+    each: &mut dyn FnMut(usize, f32, i32),
 ) {
-    let to = quads.chunks_exact_mut(QUADS).zip(scales).zip(starts);
-    for (x, ((quads, scale), start)) in x.chunks(BLOCK).zip(to) {
+    for (block, (x, quads)) in x.chunks(BLOCK).zip(quads.chunks_exact_mut(QUADS)).enumerate() {
         let mut most = v.splat(0.0);
         for x in x.chunks(V::LEN) {
             let x = v.load_part(x);
             most = most.max(x).max(-x);
         }
         let most = most.largest();
-        *scale = most / 127.0;
         let by = v.splat(if most > 0.0 { 127.0 / most } else { 0.0 });
-        let mut whole = [0.0; BLOCK];
-        for (to, x) in whole.chunks_exact_mut(V::LEN).zip(x.chunks(V::LEN)) {
-            (v.load_part(x) * by).to_integers().store(to);
+        // Small whole numbers: their sum is exact in floats too.
+        let (mut bytes, mut sum) = ([0; BLOCK], v.splat(0.0));
+        for (to, x) in bytes.chunks_exact_mut(V::LEN).zip(x.chunks(V::LEN)) {
+            let whole = (v.load_part(x) * by).to_integers();
+            sum = sum + whole.to_floats();
+            whole.store_bytes(to);
         }
-        let whole = whole.map(|q| q.to_bits() as i8);
-        let sum: i32 = whole.iter().map(|&q| i32::from(q)).sum();
-        *start = f32::from_bits((-offset * sum) as u32);
-        for (quad, q) in quads.iter_mut().zip(whole.as_chunks().0) {
-            *quad = f32::from_bits(u32::from_le_bytes(q.map(|q| q as u8)));
+        each(block, most / 127.0, -offset * sum.sum() as i32);
+        for (quad, bytes) in quads.iter_mut().zip(bytes.as_chunks().0) {
+            *quad = f32::from_bits(u32::from_le_bytes(*bytes));
         }
     }
 }

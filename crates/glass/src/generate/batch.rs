@@ -10,6 +10,17 @@ use crate::{Error, Result};
 /// Most rows whose logits stand at once while every row is scored.
 const LOGIT_ROWS: usize = 64;
 
+/// What memory is taken for.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Sequences.
+    pub slots: usize,
+    /// Positions of each; at most the model's context counts.
+    pub positions: usize,
+    /// How keys and values are kept.
+    pub cache: CacheType,
+}
+
 /// Sequences in front of a model, each in a slot of its own; any may be read on in, alone or with others. What a sequence
 /// gets is the same, bit for bit, whoever is beside it. All memory is taken at the start; reading takes none.
 pub struct Batch<'a, B: Backend> {
@@ -27,27 +38,22 @@ pub struct Batch<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Batch<'a, B> {
-    /// So many sequences, each of which may fill the model's whole context.
-    pub fn new(
-        backend: &'a B,
-        gpt: &'a Gpt,
-        weights: Weights<'a, B>,
-        slots: usize,
-        cache: CacheType,
-    ) -> Result<Self> {
+    /// As much as `room` says.
+    pub fn new(backend: &'a B, gpt: &'a Gpt, weights: Weights<'a, B>, room: Room) -> Result<Self> {
         gpt.can_run()?;
         let config = &gpt.config;
-        let context = config.context;
-        let rows = context.max(slots);
-        let wanted = slots.max(LOGIT_ROWS.min(context));
+        let Room { slots, cache, .. } = room;
+        let positions = room.positions.min(config.context);
+        let rows = positions.max(slots);
+        let wanted = slots.max(LOGIT_ROWS.min(positions));
         Ok(Batch {
             backend,
             gpt,
             weights,
             memory: Memory::new(backend, config, Keep::One, rows, wanted)?,
-            cache: Cache::new(backend, config, Keep::All, cache, slots, context)?,
+            cache: Cache::new(backend, config, Keep::All, cache, slots, positions)?,
             logits: Tensor::new(backend, wanted, config.vocabulary)?,
-            ids: (0..slots).map(|_| Vec::with_capacity(context)).collect(),
+            ids: (0..slots).map(|_| Vec::with_capacity(positions)).collect(),
             spans: Vec::with_capacity(slots),
             rows: Vec::with_capacity(rows),
         })
@@ -70,7 +76,12 @@ impl<'a, B: Backend> Batch<'a, B> {
 
     /// Positions left in a slot's context.
     pub fn room(&self, slot: usize) -> usize {
-        self.gpt.config.context - self.ids[slot].len()
+        self.positions() - self.ids[slot].len()
+    }
+
+    /// Positions that a sequence can have.
+    pub fn positions(&self) -> usize {
+        self.cache.positions()
     }
 
     /// Rows that one pass can read.
@@ -149,7 +160,7 @@ impl<'a, B: Backend> Batch<'a, B> {
 
     /// What `parts` are, if the model can read all of them: `spans` and `rows`.
     fn admit(&mut self, parts: &[(usize, &[u32])]) -> Result<()> {
-        let (vocabulary, context) = (self.gpt.config.vocabulary, self.gpt.config.context);
+        let (vocabulary, context) = (self.gpt.config.vocabulary, self.positions());
         self.spans.clear();
         self.rows.clear();
         for &(slot, ids) in parts {

@@ -1,6 +1,6 @@
 //! A model at work on one sequence: ids go in, logits come out, keys and values are remembered.
 
-use super::Batch;
+use super::{Batch, Room};
 use crate::Result;
 use crate::backend::{Backend, CacheType};
 use crate::model::Gpt;
@@ -19,17 +19,19 @@ pub struct Runner<'a, B: Backend> {
 impl<'a, B: Backend> Runner<'a, B> {
     /// A sequence that may fill the model's whole context; keys and values are kept as they are.
     pub fn new(backend: &'a B, gpt: &'a Gpt, weights: Weights<'a, B>) -> Result<Self> {
-        Runner::with_cache(backend, gpt, weights, CacheType::F32)
+        let positions = gpt.config.context;
+        Runner::within(backend, gpt, weights, CacheType::F32, positions)
     }
 
-    /// The same; keys and values are kept as `cache` says.
-    pub fn with_cache(
+    /// A sequence of at most so many positions; keys and values are kept as `cache` says.
+    pub fn within(
         backend: &'a B,
         gpt: &'a Gpt,
         weights: Weights<'a, B>,
         cache: CacheType,
+        positions: usize,
     ) -> Result<Self> {
-        let batch = Batch::new(backend, gpt, weights, 1, cache)?;
+        let batch = Batch::new(backend, gpt, weights, Room { slots: 1, positions, cache })?;
         Ok(Runner { batch, next: vec![0.0; gpt.config.vocabulary] })
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use glass::backend::CacheType;
-use glass::generate::{Batch, Finish, Generated, Runner, Token, Wish, generate, generate_together};
+use glass::generate::{Batch, Finish, Generated, Room, Runner, Token, Wish, generate, generate_together};
 use glass::next_token::Sampling;
 use glass::tokens::Tokenizer;
 use glass::weights::Weights;
@@ -79,8 +79,13 @@ fn together_and_alone_give_the_same_texts() {
     let gpt2 = Tokenizer::gpt2();
     let prompts: Vec<Vec<u32>> = (0..16).map(|slot| tiny::ids(1 + slot, 31, slot as u32)).collect();
     let wish = Wish { tokens: 14, ends: vec![7], stop: vec!["*".into()], ..Wish::default() };
-    let mut batch =
-        Batch::new(&**learner.backend(), gpt, Weights::Trainable(weights), 16, CacheType::F32).unwrap();
+    let mut batch = Batch::new(
+        &**learner.backend(),
+        gpt,
+        Weights::Trainable(weights),
+        Room { slots: 16, positions: 24, cache: CacheType::F32 },
+    )
+    .unwrap();
     let parts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
     let mut heard = vec![Vec::new(); 16];
     let mut each = |slot: usize, token: &Token<'_>| {

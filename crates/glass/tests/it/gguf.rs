@@ -76,7 +76,9 @@ fn quantised_weights_run_as_if_packed_here() {
         write(&path, &folder, Numbers::of(packing), None, None);
         assert_eq!(Folder::open(&path).unwrap().is_quantised(), packing != Packing::Bf16);
         let packed = Frozen::load(&cpu, &plan, packing, &|spec, into| folder.read(spec, into)).unwrap();
-        let mut here = Runner::with_cache(&cpu, &gpt, Weights::Frozen(&packed), CacheType::Bf16).unwrap();
+        let mut here =
+            Runner::within(&cpu, &gpt, Weights::Frozen(&packed), CacheType::Bf16, gpt.config.context)
+                .unwrap();
         here.feed(&ids).unwrap();
         let engine = Engine::open(Cpu::new(1), &path).unwrap();
         let mut there = engine.runner().unwrap();

@@ -29,7 +29,7 @@ fn pack(model: &str, packing: Packing) -> Scratch {
 /// The logits after each id, in one pass.
 fn logits(cpu: &Cpu, gpt: &Gpt, weights: &Frozen<Cpu>, packing: Packing, ids: &[u32]) -> Vec<Vec<f32>> {
     let weights = Weights::Frozen(weights);
-    let mut runner = Runner::with_cache(cpu, gpt, weights, cache_for(packing)).unwrap();
+    let mut runner = Runner::within(cpu, gpt, weights, cache_for(packing), gpt.config.context).unwrap();
     let mut all = Vec::new();
     runner.feed_each(ids, &mut |_, logits| all.push(logits.to_vec())).unwrap();
     all

@@ -91,6 +91,12 @@ impl Integers for Avx512 {
     }
 
     #[inline(always)]
+    fn store_bytes(self, to: &mut [u8]) {
+        let (to, _) = to.split_first_chunk_mut::<16>().expect("a byte for every lane");
+        unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(self.bits())) }
+    }
+
+    #[inline(always)]
     fn lower_nibbles(self) -> Self {
         unsafe { Self::of_bits(_mm512_and_si512(self.bits(), _mm512_set1_epi32(LOWER_NIBBLES))) }
     }
