@@ -199,7 +199,7 @@ fn narrow_body<V: Lanes>(_: V, to: &mut [f32], from: &[f32], row: usize, first: 
 }
 
 /// Fewer floats than this are written by the caller alone.
-const ALONE: usize = 16 * 1024;
+const ALONE: usize = 4 * 1024;
 
 /// Writes rows of k and v (`[rows, key heads × size]`) behind what each span's slot holds.
 pub fn append(

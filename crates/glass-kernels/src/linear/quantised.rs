@@ -320,14 +320,12 @@ fn quantise_body<V: Integers>(
         }
         let most = most.largest();
         let by = v.splat(if most > 0.0 { 127.0 / most } else { 0.0 });
-        // Small whole numbers: their sum is exact in floats too.
-        let (mut bytes, mut sum) = ([0; BLOCK], v.splat(0.0));
+        let mut bytes = [0; BLOCK];
         for (to, x) in bytes.chunks_exact_mut(V::LEN).zip(x.chunks(V::LEN)) {
-            let whole = (v.load_part(x) * by).to_integers();
-            sum = sum + whole.to_floats();
-            whole.store_bytes(to);
+            (v.load_part(x) * by).to_integers().store_bytes(to);
         }
-        each(block, most / 127.0, -offset * sum.sum() as i32);
+        let sum: i32 = bytes.iter().map(|&byte| i32::from(byte as i8)).sum();
+        each(block, most / 127.0, -offset * sum);
         for (quad, bytes) in quads.iter_mut().zip(bytes.as_chunks().0) {
             *quad = f32::from_bits(u32::from_le_bytes(*bytes));
         }
