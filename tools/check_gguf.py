@@ -18,7 +18,7 @@ from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter
 from gguf.quants import dequantize, quantize
 
 PROMPTS = ["Once upon a time", "The little dog", "One day, Tom and", "She was very sad because", "\"Look!\" said"]
-GREEDY = ["--temperature", "0", "--ignore-end"]
+GREEDY = ["--temperature", "0", "--ignore-end", "--cache", "f32"]
 
 
 def glass(asked, *arguments):
@@ -40,7 +40,8 @@ def ours(asked, model, prompt):
 def theirs(path):
     from llama_cpp import Llama
 
-    return Llama(str(path), n_ctx=0, logits_all=False, verbose=False, n_threads=1)
+    # Keys and values in f32, as ours are told to be.
+    return Llama(str(path), n_ctx=0, logits_all=False, verbose=False, n_threads=1, type_k=0, type_v=0, flash_attn=False)
 
 
 def llama_greedy(llama, ids, tokens, expected):
@@ -138,6 +139,7 @@ def main():
         # In f32, so that the package can quantise it.
         glass(asked, "convert", dense, f32)
         glass(asked, "convert", f32, folder / "f32.gguf")
+        files["f32"] = folder / "f32.gguf"
         for kind in [GGMLQuantizationType.Q8_0, GGMLQuantizationType.Q4_0]:
             files[f"{kind.name} of the package"] = to = folder / f"{kind.name}.gguf"
             rewrite_by_the_package(folder / "f32.gguf", to, kind)

@@ -1,12 +1,10 @@
 //! `glass verify`: the same seed, the same bytes, proved on this machine.
 
-use std::collections::HashMap;
 use std::io::Write as _;
 use std::rc::Rc;
 use std::time::Instant;
 
 use glass::backend::{Cpu, Packing};
-use glass::loaded::Loaded;
 use glass::verify::{Compared, Way, verify};
 use serde_json::json;
 
@@ -22,12 +20,6 @@ pub fn run(args: &VerifyArgs) -> Result<(), Fail> {
     let (begun, mut out) = (Instant::now(), Out::new());
     let (mut all, mut documents) = (Vec::new(), Vec::new());
     for packing in packings {
-        let name = packing.map_or("as it is packed", Packing::name);
-        if !args.json {
-            let heading = format!("{}, {name}", subject.name);
-            writeln!(out, "{}", out.bold(&heading))?;
-            out.show()?;
-        }
         let compared = one(&mut out, args, &subject, packing)?;
         let ways = compared
             .iter()
@@ -64,18 +56,18 @@ fn one(
     packing: Option<Packing>,
 ) -> Result<Vec<Compared>, Fail> {
     // A way that does not speak of threads runs on as many as there are.
-    let mut loaded: HashMap<usize, Rc<Loaded<Cpu>>> = HashMap::new();
-    let all = Cpu::available_threads();
+    let loaded = Rc::new(subject.load(Cpu::available_threads(), packing)?);
+    let name = packing.map_or("as it is packed", Packing::name);
+    if !args.json {
+        let heading = format!("{}, {name}", subject.name);
+        writeln!(out, "{}", out.bold(&heading))?;
+        out.show()?;
+    }
     let mut open = |way: Way| {
-        let threads = if let Way::Threads(threads) = way { threads } else { all };
-        // One model beside the first at a time.
-        loaded.retain(|&kept, _| kept == all || kept == threads);
-        if let Some(found) = loaded.get(&threads) {
-            return Ok(found.clone());
-        }
-        let new = Rc::new(subject.load(threads, packing)?);
-        loaded.insert(threads, new.clone());
-        Ok(new)
+        Ok(match way {
+            Way::Threads(threads) => Rc::new(loaded.on(Cpu::new(threads))),
+            _ => loaded.clone(),
+        })
     };
     let (mut compared, mut failed) = (Vec::new(), Ok(()));
     let mut each = |found: Compared| {

@@ -1,5 +1,7 @@
 //! A model loaded: its plan, and its weights packed for a machine. All that running needs.
 
+use std::sync::Arc;
+
 use crate::backend::{Backend, CacheType, Packing};
 use crate::generate::{Batch, Room, Runner};
 use crate::model::Gpt;
@@ -12,13 +14,19 @@ pub struct Loaded<B: Backend> {
     /// How its runners keep keys and values.
     pub cache: CacheType,
     gpt: Gpt,
-    weights: Frozen<B>,
+    weights: Arc<Frozen<B>>,
     backend: B,
 }
 
 impl<B: Backend> Loaded<B> {
     /// Weights that belong to a plan.
     pub fn new(backend: B, gpt: Gpt, weights: Frozen<B>, cache: CacheType) -> Self {
+        Loaded { cache, gpt, weights: Arc::new(weights), backend }
+    }
+
+    /// The same weights on a machine that can use them where they are: the same processor with another number of threads.
+    pub fn on(&self, backend: B) -> Self {
+        let (cache, gpt, weights) = (self.cache, self.gpt.clone(), self.weights.clone());
         Loaded { cache, gpt, weights, backend }
     }
 

@@ -19,7 +19,7 @@ const TOKENS: usize = 150;
 const TOGETHER: usize = 16;
 
 /// Tokens that each of them draws.
-const DRAWN: usize = 24;
+const DRAWN: usize = 8;
 
 /// A way to read a text, or to go on from it, that must not matter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,7 +134,7 @@ impl Text {
         let mut ids: Vec<u32> = (0..len).map(id).collect();
         let half = len / 2;
         // What is drawn goes on behind a prompt that repeats itself, so that there is something to guess.
-        let prompt = half.min(40).max(1);
+        let prompt = half.clamp(1, 40);
         ids.copy_within(0..prompt / 2, prompt - prompt / 2);
         Text { ids, prompt }
     }

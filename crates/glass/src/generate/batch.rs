@@ -111,7 +111,7 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// The model cannot read one of them: nothing is read then.
     pub fn feed<P: Probe>(&mut self, parts: &[(usize, &[u32])], probe: P) -> Result<()> {
         self.admit(parts)?;
-        self.forward(probe, &mut |gpt, pass, memory, logits| gpt.next(pass, memory, logits));
+        self.forward(probe, |gpt, pass, memory, logits| gpt.next(pass, memory, logits));
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl<'a, B: Backend> Batch<'a, B> {
     pub fn feed_every(&mut self, slot: usize, ids: &[u32]) -> Result<()> {
         assert!(ids.len() <= LOGIT_ROWS, "{} rows of logits", ids.len());
         self.admit(&[(slot, ids)])?;
-        self.forward((), &mut |gpt, pass, memory, logits| gpt.logits(pass, 0..ids.len(), memory, logits));
+        self.forward((), |gpt, pass, memory, logits| gpt.logits(pass, 0..ids.len(), memory, logits));
         Ok(())
     }
 
@@ -139,7 +139,7 @@ impl<'a, B: Backend> Batch<'a, B> {
     ) -> Result<()> {
         self.admit(&[(slot, ids)])?;
         let backend = self.backend;
-        self.forward((), &mut |gpt, pass, memory, logits| {
+        self.forward((), |gpt, pass, memory, logits| {
             for start in (0..ids.len()).step_by(LOGIT_ROWS) {
                 let rows = start..ids.len().min(start + LOGIT_ROWS);
                 gpt.logits(pass, rows.clone(), memory, logits);
@@ -197,7 +197,7 @@ impl<'a, B: Backend> Batch<'a, B> {
     fn forward<P: Probe>(
         &mut self,
         probe: P,
-        end: &mut dyn FnMut(&Gpt, &mut Pass<'_, B, P>, &mut Memory<B>, &mut Tensor<B>),
+        end: impl FnOnce(&Gpt, &mut Pass<'_, B, P>, &mut Memory<B>, &mut Tensor<B>),
     ) {
         let (backend, weights, spans) = (self.backend, self.weights, self.spans.as_slice());
         let mut pass = Pass { backend, weights, spans, chance: None, probe };
