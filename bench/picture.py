@@ -73,7 +73,11 @@ def ticks(panel):
     """Values with a line of their own: powers of ten, or quarters."""
     values = [value for _, _, curve in panel.curves for value in curve]
     if not panel.log:
-        return [max(values) * 1.05 * line / 4 for line in range(5)]
+        # The smallest round step of which four reach the top.
+        most = max(values)
+        tenth = 10.0 ** math.floor(math.log10(most / 4))
+        step = next(round * tenth for round in (1, 2, 2.5, 5, 10) if 4 * round * tenth >= most)
+        return [step * line for line in range(5)]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     return [10.0**power for power in range(low, max(high, low + 1) + 1)]
 
@@ -93,7 +97,7 @@ def panel_parts(panel, left, top, width, height):
     yield f'<text x="{left - 40}" y="{top - 12}" font-weight="bold">{panel.name}</text>'
     for value in lines:
         yield f'<path d="M{left} {y(value):.1f}h{width}" stroke="{GRID}"/>'
-        yield f'<text x="{left - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:,.4g}</text>'
+        yield f'<text x="{left - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{f"{value:,.0f}" if value >= 100 else f"{value:.3g}"}</text>'
     for index, place in enumerate(panel.places):
         yield f'<text x="{x(index):.1f}" y="{top + height + 16}" text-anchor="middle">{place}</text>'
     yield f'<text x="{left + width / 2}" y="{top + height + 31}" text-anchor="middle">{panel.across}</text>'
