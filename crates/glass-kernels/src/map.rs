@@ -32,6 +32,16 @@ impl Map {
         // what every mapped file asks of its neighbours, and is documented above.
         Ok(Self(Some(unsafe { memmap2::Mmap::map(&file)? })))
     }
+
+    /// Gives back the memory of what was read so far; what is touched again is read again.
+    pub fn forget(&self) {
+        #[cfg(unix)]
+        if let Some(map) = &self.0 {
+            // SAFETY: nobody writes into the map, so that what is forgotten is what the file holds. Where the system
+            // refuses, nothing has changed.
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
+    }
 }
 
 impl Deref for Map {

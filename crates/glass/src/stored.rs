@@ -14,6 +14,16 @@ pub(crate) enum Bytes {
     Mapped(glass_kernels::map::Map),
 }
 
+impl Bytes {
+    /// Gives back the memory of a mapped file, as far as it was read.
+    pub(crate) fn forget(&self) {
+        #[cfg(not(target_family = "wasm"))]
+        if let Bytes::Mapped(map) = self {
+            map.forget();
+        }
+    }
+}
+
 impl AsRef<[u8]> for Bytes {
     fn as_ref(&self) -> &[u8] {
         self

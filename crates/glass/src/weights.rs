@@ -54,6 +54,9 @@ impl<B: Backend> Trainable<B> {
     }
 }
 
+/// Weights that are read from a mapped file before its memory is given back.
+const FORGET: usize = 8 << 20;
+
 /// Weights that run: every parameter in the back end's own layout.
 pub struct Frozen<B: Backend> {
     params: Vec<B::Packed>,
@@ -73,17 +76,29 @@ impl<B: Backend> Frozen<B> {
 
     /// A model's parameters, in as many bits as its files have; `folder` was checked against `plan`.
     pub fn open(backend: &B, plan: &Plan, folder: &Folder) -> Result<Self> {
-        let mut values = Vec::new();
-        let mut open = |spec: &Spec| match folder.form(spec)? {
-            Form::Stored(layout) => backend.adopt(folder.stored(spec)?, spec.rows, spec.cols, layout),
-            Form::Quants(packing) => {
-                backend.pack_quants(&folder.quants(spec)?, spec.rows, spec.cols, packing)
+        let (mut values, mut read) = (Vec::new(), 0);
+        let mut open = |spec: &Spec| {
+            let form = folder.form(spec)?;
+            if let Form::Stored(layout) = form {
+                return backend.adopt(folder.stored(spec)?, spec.rows, spec.cols, layout);
             }
-            Form::Floats(layout) => {
-                values.resize(spec.rows * spec.cols, 0.0);
-                folder.read(spec, &mut values)?;
-                backend.pack(&values, spec.rows, spec.cols, layout)
+            let packed = match form {
+                Form::Quants(packing) => {
+                    backend.pack_quants(&folder.quants(spec)?, spec.rows, spec.cols, packing)
+                }
+                Form::Floats(layout) | Form::Stored(layout) => {
+                    values.resize(spec.rows * spec.cols, 0.0);
+                    folder.read(spec, &mut values)?;
+                    backend.pack(&values, spec.rows, spec.cols, layout)
+                }
+            };
+            // A mapped file would stand in memory twice.
+            read += spec.rows * spec.cols;
+            if read >= FORGET {
+                folder.forget();
+                (values, read) = (Vec::new(), 0);
             }
+            packed
         };
         Ok(Frozen { params: plan.specs.iter().map(&mut open).collect::<Result<_>>()? })
     }

@@ -211,6 +211,11 @@ impl Folder {
         Ok(())
     }
 
+    /// What was read of its files has been made into something else: its memory may go.
+    pub(super) fn forget(&self) {
+        self.tensors.forget();
+    }
+
     /// The blocks that a parameter is quantised in, where it is.
     fn blocks(&self, place: &Place) -> Option<Blocks> {
         let found = self.tensors.get(&place.tensor)?;

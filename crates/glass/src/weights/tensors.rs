@@ -54,6 +54,11 @@ impl Tensors {
         Ok(all)
     }
 
+    /// Gives back the memory of mapped files, as far as they were read.
+    pub fn forget(&self) {
+        self.files.iter().for_each(|(_, bytes)| bytes.forget());
+    }
+
     /// Those of one file, whose header is read already.
     pub fn of_file(name: String, bytes: Bytes, tensors: Vec<(String, Tensor)>) -> Result<Tensors> {
         let mut all = Tensors { files: Vec::new(), tensors: HashMap::new() };
