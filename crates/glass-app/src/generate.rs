@@ -23,8 +23,8 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     let model = Model::open(args.model.as_deref(), &args.machine, &args.cache)?;
     let (ids, text) = prompt(args, &model)?;
     let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
-    if args.tokens == 0 || args.samples == 0 || args.batch == 0 {
-        return Err(Fail::asked("--tokens, --samples and --batch: 0 was given; ask for at least 1"));
+    if args.tokens == 0 || args.samples == 0 {
+        return Err(Fail::asked("--tokens and --samples: 0 was given; ask for at least 1"));
     }
     let mut certain = TextStream::default();
     let text = certain.push(&text).to_string();
@@ -35,7 +35,7 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     if args.batch > 1 {
         return together(args, &model, &wish, &ids, &text);
     }
-    let mut runner = model.runner_within(ids.len() + args.tokens)?;
+    let mut runner = model.runner_within(ids.len().saturating_add(args.tokens))?;
     let mut out = Out::new();
     for sample in 0..args.samples {
         runner.prompt(&ids)?;
@@ -51,8 +51,8 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
 
 /// Some samples at a time, a token of each in one pass.
 fn together(args: &GenerateArgs, model: &Model, wish: &Wish, ids: &[u32], text: &str) -> Result<(), Fail> {
-    let most = args.samples.min(args.batch as u64);
-    let mut batch = model.batch(most as usize, ids.len() + args.tokens)?;
+    let most = args.samples.min(args.batch.into());
+    let mut batch = model.batch(most as usize, ids.len().saturating_add(args.tokens))?;
     let mut out = Out::new();
     for first in (0..args.samples).step_by(most as usize) {
         let samples = first..args.samples.min(first + most);

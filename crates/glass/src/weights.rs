@@ -78,15 +78,14 @@ impl<B: Backend> Frozen<B> {
     pub fn open(backend: &B, plan: &Plan, folder: &Folder) -> Result<Self> {
         let (mut values, mut read) = (Vec::new(), 0);
         let mut open = |spec: &Spec| {
-            let form = folder.form(spec)?;
-            if let Form::Stored(layout) = form {
-                return backend.adopt(folder.stored(spec)?, spec.rows, spec.cols, layout);
-            }
-            let packed = match form {
+            let packed = match folder.form(spec)? {
+                Form::Stored(layout) => {
+                    return backend.adopt(folder.stored(spec)?, spec.rows, spec.cols, layout);
+                }
                 Form::Quants(packing) => {
                     backend.pack_quants(&folder.quants(spec)?, spec.rows, spec.cols, packing)
                 }
-                Form::Floats(layout) | Form::Stored(layout) => {
+                Form::Floats(layout) => {
                     values.resize(spec.rows * spec.cols, 0.0);
                     folder.read(spec, &mut values)?;
                     backend.pack(&values, spec.rows, spec.cols, layout)

@@ -42,8 +42,9 @@ pub struct GenerateArgs {
     pub samples: u64,
 
     /// Draw so many of the samples together, a token of each in one pass: the same texts, shown when they are done
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["show", "lookup"])]
-    pub batch: usize,
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["show", "lookup"],
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub batch: u16,
 
     /// Show each token with its probability and the runners-up
     #[arg(long)]

@@ -167,4 +167,7 @@ fn samples_drawn_together_and_guessed_ahead_are_those_drawn_alone() {
     assert_eq!(run(&["--batch", "16"]), alone);
     assert_eq!(run(&["--lookup", "5"]), alone);
     assert_eq!(run(&["--cache", "f32"]), alone);
+    let endless =
+        ["generate", "-m", "m", "--tokens", "18446744073709551615", "--seed", "1", "--json", "The dog"];
+    assert_eq!(glass(&scratch.0, &endless, b"").json()["finish"], "length", "as long as the context");
 }

@@ -104,7 +104,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.feed(&[(slot, &ids[read..])], ())
     }
 
-    /// Reads on in some slots, in one pass: `(slot, ids)` each, at most [`rows`](Self::rows) ids together. Afterwards
+    /// Reads on in some slots, in one pass: `(slot, ids)` each, no slot twice, at most [`rows`](Self::rows) ids together. Afterwards
     /// [`logits`](Self::logits) tells the next token of each, in the order given here.
     ///
     /// # Errors
