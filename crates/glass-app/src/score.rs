@@ -5,8 +5,10 @@ mod tasks;
 
 use std::io::Write as _;
 
+use glass::backend::Cpu;
+use glass::generate::Runner;
 use glass::next_token::Scored;
-use glass::score::{Total, score};
+use glass::score::{Total, compare, score};
 use glass::tokens::Special;
 use serde_json::{Value, json};
 
@@ -20,8 +22,11 @@ use crate::tokens::{lossy, quoted};
 /// Scores what was given.
 pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
     let model = Model::open(args.model.as_deref(), &args.machine, &args.cache)?;
+    let beside =
+        args.against.as_deref().map(|beside| Model::open(Some(beside), &args.machine, &args.cache)).transpose()?;
+    let beside = beside.as_ref();
     if let Some(file) = &args.file {
-        return documents::run(args, &model, file);
+        return documents::run(args, &model, beside, file);
     }
     if let Some(file) = &args.tasks {
         return tasks::run(args, &model, file);
@@ -44,13 +49,11 @@ pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
             "ids: {id} is not in the model's vocabulary of {vocabulary} tokens"
         )));
     }
-    let mut report = Report::new(args, &model, true);
+    let mut report = Report::new(args, &model, beside.is_none());
     // Nothing stands before the first token.
     report.token(ids[0], None)?;
-    let mut runner = model.runner()?;
-    let mut scores = Vec::with_capacity(ids.len());
-    score(&mut runner, &ids, &mut |at, scored| scores.push((ids[at], scored)))?;
-    scores.into_iter().try_for_each(|(id, scored)| report.token(id, Some(scored)))?;
+    let mut beside = beside.map(|beside| beside.runner()).transpose()?;
+    report.text(&mut model.runner()?, beside.as_mut(), &ids)?;
     report.end(None)
 }
 
@@ -62,11 +65,43 @@ struct Report<'a> {
     each: bool,
     tokens: Vec<Value>,
     total: Total,
+    against: Option<Against>,
+}
+
+/// Beside another model.
+#[derive(Default)]
+struct Against {
+    total: Total,
+    same_top: u64,
+    divergence: f64,
 }
 
 impl<'a> Report<'a> {
     fn new(args: &ScoreArgs, model: &'a Model, each: bool) -> Report<'a> {
-        Report { out: Out::new(), model, json: args.json, each, tokens: Vec::new(), total: Total::default() }
+        let against = args.against.as_ref().map(|_| Against::default());
+        Report { out: Out::new(), model, json: args.json, each, tokens: Vec::new(), total: Total::default(), against }
+    }
+
+    /// Every id but the first.
+    fn text(
+        &mut self,
+        runner: &mut Runner<'_, Cpu>,
+        beside: Option<&mut Runner<'_, Cpu>>,
+        ids: &[u32],
+    ) -> Result<(), Fail> {
+        let mut scores = Vec::with_capacity(ids.len());
+        let (Some(beside), Some(against)) = (beside, &mut self.against) else {
+            score(runner, ids, &mut |at, scored| scores.push((ids[at], scored)))?;
+            return scores.into_iter().try_for_each(|(id, scored)| self.token(id, Some(scored)));
+        };
+        compare(beside, runner, ids, &mut |at, compared| {
+            let bytes = self.model.bytes(ids[at]).len();
+            self.total.add(compared.second.logprob, bytes);
+            against.total.add(compared.first.logprob, bytes);
+            against.same_top += u64::from(compared.same_top);
+            against.divergence += compared.divergence;
+        })?;
+        Ok(())
     }
 
     fn token(&mut self, id: u32, scored: Option<Scored>) -> Result<(), Fail> {
@@ -103,6 +138,14 @@ impl<'a> Report<'a> {
             if let Some(documents) = documents {
                 document["documents"] = json!(documents);
             }
+            if let Some(against) = self.against {
+                let part = |sum: f64| (total.tokens > 0).then(|| sum / total.tokens as f64);
+                document["against"] = json!({
+                    "loss": against.total.loss(), "perplexity": against.total.perplexity(),
+                    "bits_per_byte": against.total.bits_per_byte(),
+                    "same_top": part(against.same_top as f64), "divergence": part(against.divergence),
+                });
+            }
             self.out.json(&document)?;
             return self.out.done();
         }
@@ -118,6 +161,18 @@ impl<'a> Report<'a> {
             write!(self.out, ", {bits:.4} bits per byte")?;
         }
         writeln!(self.out)?;
+        if let Some(Against { total: other, same_top, divergence }) = self.against
+            && let (Some(ours), Some(theirs)) = (total.perplexity(), other.perplexity())
+        {
+            let tokens = total.tokens as f64;
+            writeln!(
+                self.out,
+                "against perplexity {theirs:.4}: {:+.2} %, the most probable token is the same at {:.2} %, divergence {:.5} nats",
+                100.0 * (ours / theirs - 1.0),
+                100.0 * same_top as f64 / tokens,
+                divergence / tokens
+            )?;
+        }
         self.out.done()
     }
 }

@@ -9,10 +9,15 @@
 //! `prefill N` reads a prompt of N tokens in one pass, `decode N BEHIND` N tokens one after another behind a context of BEHIND,
 //! which is read before the clock starts, `together N SLOTS` N tokens of each of SLOTS sequences from empty contexts.
 //!
+//! `… -- encode TEXT FOLDER`: GPT-2's tokenizer.json and the text's ids (`ids.u32`) are written to FOLDER, for the others; a line
+//! says into how long documents the file TEXT is cut, in bytes, 0 for one; on one thread.
+//!
 //! `… -- roof GFLOP THREADS`: so many billion floating-point operations in registers only, what the machine can do at most.
 
+use std::fs;
 use std::hint::black_box;
 use std::io::{BufRead, stdin};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,12 +26,13 @@ use glass::backend::{Cpu, Packing, Precision};
 use glass::engine::Engine;
 use glass::generate::{Batch as Sequences, Runner};
 use glass::loaded::Loaded;
+use glass::tokens::{Special, Tokenizer};
 use glass::train::learner::{Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
 use glass_kernels::{Cores, roof};
 
 const USAGE: &str = "usage: train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION], run MODEL THREADS [PACKING], \
-                     or roof GFLOP THREADS";
+                     encode TEXT FOLDER, or roof GFLOP THREADS";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -45,6 +51,7 @@ fn main() {
             let packing = Packing::ALL.into_iter().find(|known| known.name() == packing).expect(USAGE);
             run(&Loaded::random(Cpu::new(size(threads)), &config, packing, 1).expect("memory"));
         }
+        ["encode", text, folder] => encode(text.as_ref(), folder.as_ref()),
         ["train", ref sizes @ ..] => {
             let (sizes, precision) = match *sizes {
                 [ref sizes @ .., last] if last.parse::<usize>().is_err() => (sizes, last),
@@ -162,6 +169,19 @@ fn decode_together(batch: &mut Sequences<'_, Cpu>, ids: &[u32], tokens: usize) -
             batch.feed(&parts, ()).expect("a token of each");
         }
     })
+}
+
+fn encode(text: &Path, folder: &Path) {
+    let text = fs::read(text).expect("a text");
+    let gpt2 = Tokenizer::gpt2();
+    fs::write(folder.join("tokenizer.json"), gpt2.to_json()).expect("a folder");
+    let ids: Vec<u8> = gpt2.encode_bytes(&text, Special::Plain).iter().flat_map(|id| id.to_le_bytes()).collect();
+    fs::write(folder.join("ids.u32"), ids).expect("a folder");
+    for line in stdin().lock().lines() {
+        let length = Some(size(&line.expect("a line"))).filter(|&length| length > 0).unwrap_or(text.len());
+        let all = || text.chunks(length).for_each(|text| _ = black_box(gpt2.encode_bytes(text, Special::Plain)));
+        println!("{}", timed(all));
+    }
 }
 
 fn timed(work: impl FnOnce()) -> f64 {

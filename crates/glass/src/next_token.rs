@@ -17,7 +17,7 @@ mod random;
 mod sampling;
 mod select;
 
-pub use probability::{Scored, score};
+pub use probability::{Scored, divergence, most_probable, score};
 pub use random::uniform;
 pub use sampling::Sampling;
 

@@ -40,26 +40,89 @@ pub fn score<B: Backend>(
     each: &mut dyn FnMut(usize, Scored),
 ) -> Result<()> {
     let Some((_, inputs)) = ids.split_last() else { return Ok(()) };
-    let context = runner.gpt().config.context;
-    for Window { rows, counted } in windows(inputs.len(), context) {
-        runner.truncate(0);
-        let mut failed: Option<Error> = None;
-        runner.feed_each(&inputs[rows.clone()], &mut |row, logits| {
-            let row = rows.start + row;
-            if row < counted || failed.is_some() {
-                return;
-            }
-            // Row i is what the model makes of everything up to id i: the probabilities of id i + 1.
-            match next_token::score(logits, ids[row + 1]) {
-                Ok(scored) => each(row + 1, scored),
-                Err(error) => failed = Some(error),
-            }
+    for window in windows(inputs.len(), runner.gpt().config.context) {
+        read(runner, inputs, &window, &mut |row, logits| {
+            each(row + 1, next_token::score(logits, ids[row + 1])?);
+            Ok(())
         })?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
     }
     Ok(())
+}
+
+/// What two models find of a token, and how far their probabilities of all tokens in its place lie apart.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Compared {
+    /// By the first, which the second is measured by.
+    pub first: Scored,
+    /// By the second.
+    pub second: Scored,
+    /// Whether the most probable token is the same.
+    pub same_top: bool,
+    /// `Σ p ln(p / q)`, nats: the Kullback–Leibler divergence of the second's probabilities q from the first's p.
+    pub divergence: f64,
+}
+
+/// Scores every id but the first by two models with the same vocabulary, in the same windows. Half a context of the first's
+/// logits are held.
+///
+/// # Errors
+/// Where the vocabularies or the contexts are not of the same size.
+pub fn compare<B: Backend>(
+    first: &mut Runner<'_, B>,
+    second: &mut Runner<'_, B>,
+    ids: &[u32],
+    each: &mut dyn FnMut(usize, Compared),
+) -> Result<()> {
+    let [one, other] = [first.gpt(), second.gpt()].map(|gpt| [gpt.config.vocabulary, gpt.config.context]);
+    if one != other {
+        let why = format!(
+            "one has {} tokens and a context of {}, the other {} and {}; only models of the same vocabulary and context can be \
+             compared token by token",
+            one[0], one[1], other[0], other[1]
+        );
+        return Err(Error::asked("models", why));
+    }
+    let Some((_, inputs)) = ids.split_last() else { return Ok(()) };
+    let [vocabulary, context] = one;
+    let mut held = Vec::new();
+    for window in windows(inputs.len(), context) {
+        held.clear();
+        read(first, inputs, &window, &mut |_, logits| {
+            held.extend_from_slice(logits);
+            Ok(())
+        })?;
+        let mut rows = held.chunks_exact(vocabulary);
+        read(second, inputs, &window, &mut |row, logits| {
+            let held = rows.next().expect("as many rows");
+            let target = ids[row + 1];
+            let [first, second] = [next_token::score(held, target)?, next_token::score(logits, target)?];
+            let same_top = next_token::most_probable(held) == next_token::most_probable(logits);
+            let divergence = next_token::divergence(held, logits)?;
+            each(row + 1, Compared { first, second, same_top, divergence });
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Reads one window: `each(row, logits)` of the rows that it counts.
+fn read<B: Backend>(
+    runner: &mut Runner<'_, B>,
+    inputs: &[u32],
+    window: &Window,
+    each: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+) -> Result<()> {
+    let Window { rows, counted } = window;
+    runner.truncate(0);
+    let mut done: Result<()> = Ok(());
+    runner.feed_each(&inputs[rows.clone()], &mut |row, logits| {
+        let row = rows.start + row;
+        if row >= *counted && done.is_ok() {
+            // Row i is what the model makes of everything up to id i: the probabilities of id i + 1.
+            done = each(row, logits);
+        }
+    })?;
+    done
 }
 
 /// The sum over all tokens scored.

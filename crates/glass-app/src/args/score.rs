@@ -34,6 +34,10 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "NAME", default_value = "text")]
     pub field: String,
 
+    /// A model to measure this one by, token by token: the dense one beside a packed one
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["tasks", "each"])]
+    pub against: Option<String>,
+
     /// Every token of a file, or every task, too, not only the totals
     #[arg(long)]
     pub each: bool,
@@ -68,6 +72,11 @@ documents at --separator, without the line breaks beside it; each document is sc
 token once; separators are not counted. What is longer than the context is read in windows of the context's length that
 move on by half of it.
 
+--against: the same of the other model, how much higher this one's perplexity is, at how many tokens the most probable
+one is the same, and the mean divergence: the sum over all tokens of p ln(p / q), p the other model's probabilities, q
+this one's. JSON: {\"loss\",\"perplexity\",\"bits_per_byte\",\"scored\",\"bytes\",\"documents\",\"against\":{\"loss\",\"perplexity\",
+\"bits_per_byte\",\"same_top\",\"divergence\"}}.
+
 Tasks: {\"query\",\"choices\":[…],\"gold\"} (right where the gold choice, counted from 0, is the most probable one; by
 length: per character), {\"context_options\":[…],\"continuation\",\"gold\"} (right where the continuation is the most
 probable behind the gold context), {\"context\",\"continuation\"} (right where every token of the continuation is the
@@ -85,4 +94,5 @@ their beginning.
 Examples:
   glass score -m mine \"To be or not to be\"
   glass score -m mine --file held_out.txt --json
+  glass score -m mine-q4 --against mine --file held_out.txt
   glass score -m mine --tasks hellaswag.jsonl";

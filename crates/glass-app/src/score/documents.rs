@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use glass::Error;
-use glass::score::score;
 use glass::tokens::Special;
 use glass::train::data::{Documents, Reading};
 
@@ -17,7 +16,7 @@ use crate::out::number;
 use crate::progress::Line;
 
 /// Scores every token of every document once.
-pub fn run(args: &ScoreArgs, model: &Model, file: &Path) -> Result<(), Fail> {
+pub fn run(args: &ScoreArgs, model: &Model, beside: Option<&Model>, file: &Path) -> Result<(), Fail> {
     let tokenizer = model.tokenizer()?;
     let start = model.start().ok_or_else(|| {
         Fail::asked(format!(
@@ -27,15 +26,14 @@ pub fn run(args: &ScoreArgs, model: &Model, file: &Path) -> Result<(), Fail> {
     })?;
     let documents = read(args, file)?;
     let mut runner = model.runner()?;
+    let mut beside = beside.map(|beside| beside.runner()).transpose()?;
     let mut report = Report::new(args, model, args.each);
     let mut line = Line::default();
     let mut bytes = 0;
     for text in documents.texts() {
         let mut ids = vec![start];
         ids.extend(tokenizer.encode(text, Special::Plain));
-        let mut scores = Vec::with_capacity(ids.len());
-        score(&mut runner, &ids, &mut |at, scored| scores.push((ids[at], scored)))?;
-        scores.into_iter().try_for_each(|(id, scored)| report.token(id, Some(scored)))?;
+        report.text(&mut runner, beside.as_mut(), &ids)?;
         bytes += text.len();
         let tokens = report.total.tokens;
         let rate = tokens as f64 / line.seconds().max(1e-3);

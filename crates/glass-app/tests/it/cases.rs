@@ -151,6 +151,7 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("an empty file", &["score", "-m", "m", "--file", "empty.txt"], 1),
             case("a folder instead of a file", &["score", "-m", "m", "--file", "folder"], 1),
             case("text that is not UTF-8", &["score", "-m", "m", "--file", "latin1.txt"], 1),
+            case("a model with another vocabulary to measure by", &["score", "--against", "m", "The dog"], 2),
             case("a line that is no task", &["score", "-m", "m", "--tasks", "talk.jsonl"], 1),
             case("no tasks", &["score", "-m", "m", "--tasks", "empty.txt"], 1),
             case("a folder instead of tasks", &["score", "-m", "m", "--tasks", "folder"], 1),

@@ -114,6 +114,11 @@ fn a_file_scores_as_its_documents_do() {
     assert!((loss + sum / scored).abs() < 1e-9);
     let bits = -sum / std::f64::consts::LN_2 / json["bytes"].as_f64().unwrap();
     assert!((json["bits_per_byte"].as_f64().unwrap() - bits).abs() < 1e-9);
+    let against = ["score", "-m", "m", "--against", "m", "--file", "f.txt", "--json"];
+    let against = glass(&scratch.0, &against, b"").json();
+    assert_eq!(against["loss"], json["loss"]);
+    assert_eq!(against["against"]["loss"], json["loss"]);
+    assert_eq!((&against["against"]["same_top"], &against["against"]["divergence"]), (&1.0.into(), &0.0.into()));
     let text = glass(&scratch.0, &["score", "-m", "m", "--json", "The dog found"], b"").json();
     assert!(text["tokens"][0]["logprob"].is_null());
     assert!(text["tokens"][1]["rank"].as_u64().unwrap() >= 1);

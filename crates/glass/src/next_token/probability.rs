@@ -26,6 +26,24 @@ pub fn score(logits: &[f32], target: u32) -> Result<Scored> {
     Ok(Scored { logprob: f64::from(own) - log_sum_exp(logits, peak), rank: 1 + higher + ties })
 }
 
+/// The most probable token; of equally probable ones the lowest id.
+pub fn most_probable(logits: &[f32]) -> u32 {
+    let higher = |best: usize, id: usize| if logits[id] > logits[best] { id } else { best };
+    (0..logits.len()).fold(0, higher) as u32
+}
+
+/// `Σ p ln(p / q)` in nats, over the probabilities p and q that two rows of raw logits stand for.
+pub fn divergence(p: &[f32], q: &[f32]) -> Result<f64> {
+    let sums = [log_sum_exp(p, peak(p, p.len())?), log_sum_exp(q, peak(q, p.len())?)];
+    let terms = p.iter().zip(q).map(|(&p, &q)| {
+        let [p, q] = [f64::from(p) - sums[0], f64::from(q) - sums[1]];
+        let probability = exp(p);
+        // A token that cannot come adds nothing.
+        if probability > 0.0 { probability * (p - q) } else { 0.0 }
+    });
+    Ok(terms.sum())
+}
+
 /// The highest logit, which must be finite; a NaN anywhere is refused.
 pub(super) fn peak(logits: &[f32], vocabulary: usize) -> Result<f32> {
     if logits.len() != vocabulary {

@@ -2,7 +2,7 @@
 
 use glass::generate::Runner;
 use glass::next_token;
-use glass::score::{Total, Window, score, windows};
+use glass::score::{Compared, Total, Window, compare, score, windows};
 use glass::weights::Weights;
 
 use crate::tiny;
@@ -49,6 +49,51 @@ fn a_score_is_the_next_tokens_logprob_in_its_window() {
             assert_eq!(next_token::score(runner.logits(), ids[row + 1]).unwrap(), scores[row], "row {row}");
         }
     }
+}
+
+#[test]
+fn two_models_are_compared_token_by_token() {
+    let config = tiny::config();
+    let [one, other] = [3, 4].map(|seed| tiny::learner(&config, 2, seed));
+    let [frozen, others] = [&one, &other].map(tiny::frozen);
+    let (gpt, _) = one.model();
+    let mut first = Runner::new(&**one.backend(), gpt, Weights::Frozen(&frozen)).unwrap();
+    let mut second = Runner::new(&**one.backend(), gpt, Weights::Frozen(&others)).unwrap();
+    let ids = tiny::ids(60, config.vocabulary, 9);
+    let mut scores = [vec![], vec![]];
+    score(&mut first, &ids, &mut |_, scored| scores[0].push(scored)).unwrap();
+    score(&mut second, &ids, &mut |_, scored| scores[1].push(scored)).unwrap();
+    let mut compared: Vec<Compared> = Vec::new();
+    compare(&mut first, &mut second, &ids, &mut |at, found| {
+        assert_eq!(at, compared.len() + 1);
+        compared.push(found);
+    })
+    .unwrap();
+    assert_eq!(compared.iter().map(|found| found.first).collect::<Vec<_>>(), scores[0]);
+    assert_eq!(compared.iter().map(|found| found.second).collect::<Vec<_>>(), scores[1]);
+    // The first window again, by the textbook.
+    for runner in [&mut first, &mut second] {
+        runner.truncate(0);
+    }
+    for (row, found) in compared.iter().enumerate().take(config.context) {
+        let probabilities = [&mut first, &mut second].map(|runner| {
+            runner.feed(&ids[row..=row]).unwrap();
+            let exp: Vec<f64> = runner.logits().iter().map(|&logit| f64::from(logit).exp()).collect();
+            let sum: f64 = exp.iter().sum();
+            exp.into_iter().map(|exp| exp / sum).collect::<Vec<f64>>()
+        });
+        let [p, q] = &probabilities;
+        let divergence: f64 = p.iter().zip(q).map(|(p, q)| p * (p / q).ln()).sum();
+        assert!((found.divergence - divergence).abs() < 1e-6 * divergence.max(1.0), "row {row}");
+        let top = |p: &[f64]| (0..p.len()).max_by(|&a, &b| p[a].total_cmp(&p[b])).unwrap();
+        assert_eq!(found.same_top, top(p) == top(q), "row {row}");
+    }
+    assert!(compared.iter().any(|found| found.same_top) && compared.iter().any(|found| !found.same_top));
+    let mut again = Runner::new(&**one.backend(), gpt, Weights::Frozen(&frozen)).unwrap();
+    compare(&mut first, &mut again, &ids, &mut |_, found| {
+        assert!(found.same_top && found.divergence == 0.0 && found.first == found.second);
+    })
+    .unwrap();
 }
 
 #[test]

@@ -1,0 +1,67 @@
+"""Text to GPT-2's tokens on one thread: ours, `tokenizers` and `tiktoken`, in turns.
+
+    .venv/bin/python bench/encode.py [--rounds 5] [TEXT…]
+
+The first 10 MB of the files, by default of the novels in `$GLASS_DATA`, as one text and in documents of 10 kB. The ids are
+compared first. Every side is a process of its own; the others are called through their Python packages, whose lists of ids
+are part of their time.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from common import ROOT, Side, figures, interleave, machine, ours, record
+
+BYTES = 10_000_000
+OTHERS = ["tokenizers", "tiktoken"]
+# What is done: the length of a document, 0 for the whole text.
+WORK = {"one text": 0, "documents of 10 kB": 10_000}
+
+
+def text(files):
+    """What is encoded: whole characters, ASCII alone, so that it may be cut anywhere."""
+    if not files:
+        data = Path(os.environ.get("GLASS_DATA", ROOT.parent / "shared" / "data"))
+        files = sorted((data / "text" / "novels").glob("*.txt"))
+    joined = "".join(file.read_text() for file in files).encode("ascii", "ignore")[:BYTES]
+    if not joined:
+        raise SystemExit("no text: name a file, or a folder with text/novels by GLASS_DATA")
+    return joined
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("texts", nargs="*", type=Path)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "text.txt"
+        source.write_bytes(text(asked.texts))
+        size = source.stat().st_size
+        sides = {"glass": ours("encode", source, folder)}
+        # It has written what the others read and compare with once it answers.
+        sides["glass"].turn(0)
+        for name in OTHERS:
+            command = [sys.executable, ROOT / "bench" / "encode_turns.py", name, folder, source]
+            sides[name] = Side(command, RAYON_NUM_THREADS="1")
+        results = {}
+        for what, length in WORK.items():
+            seconds, idle = interleave(sides, asked.rounds, times=length)
+            rates = {name: figures(size / 1e6, taken) for name, taken in seconds.items()}
+            for name in OTHERS:
+                rates[name]["ratio"] = round(rates["glass"]["median"] / rates[name]["median"], 1)
+            results[what] = rates | {"idle cores": idle}
+            print(f"{what:20} {json.dumps(rates)}")
+        for side in sides.values():
+            side.close()
+    about = machine(OTHERS) | {"rounds": asked.rounds, "bytes": size}
+    about["what"] = "encoding with GPT-2's vocabulary on one thread, MB/s"
+    record("encode", about, results)
+
+
+if __name__ == "__main__":
+    main()
