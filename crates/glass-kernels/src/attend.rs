@@ -16,7 +16,7 @@ use std::ops::Range;
 pub use backward::attend_backward;
 pub use cache::{CacheType, Kv, KvShape, append};
 pub use forward::attend;
-pub use visible::{mix, pattern, pattern_len};
+pub use visible::{mask, mix, pattern, pattern_len, scores, softmax};
 
 /// Keys in a block.
 const BLOCK: usize = 64;

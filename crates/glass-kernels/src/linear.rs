@@ -3,6 +3,7 @@
 //! Forward and both gradients are one product; they differ in how its operands lie.
 
 mod pack;
+mod parts;
 mod product;
 mod quantised;
 mod tile;
@@ -12,6 +13,7 @@ use crate::lanes::{Lanes, kernel};
 use crate::packing::{BLOCK, PANEL, Packing, Quants, pack_panel};
 use crate::pool::Parts;
 use crate::{Cores, Precision, Write};
+pub use parts::linear_in_parts;
 use product::{Left, Product, Right, Start};
 
 /// How the values of a weight matrix lie in memory.

@@ -5,6 +5,7 @@
 
 mod cpu;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 pub use cpu::Cpu;
@@ -117,6 +118,8 @@ pub trait Backend {
     fn zeros(&self, len: usize) -> Result<Self::Buffer>;
     /// Copies floats from `at` to the host.
     fn read(&self, from: &Self::Buffer, at: usize, into: &mut [f32]);
+    /// Floats to look at: where they stand, or a copy of them.
+    fn view<'a>(&self, buffer: &'a Self::Buffer, span: Range<usize>) -> Cow<'a, [f32]>;
     /// Copies floats from the host to `at`.
     fn write(&self, into: &mut Self::Buffer, at: usize, from: &[f32]);
     /// Sets a part of a buffer to zero.
@@ -182,6 +185,8 @@ pub trait Backend {
         bias: Option<Weight<'_, Self>>,
         activation: Option<Activation>,
     );
+    /// What each of `parts` equal parts of the inputs adds: y `[rows, parts × outputs]`.
+    fn linear_in_parts(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, weight: Weight<'_, Self>, parts: usize);
     /// `dx = dy W` (or `+=`), `dW = dyᵀ x` (or `+=`), `dbias += sum of dy`; the first of `writes` is for dx, the second for dW.
     fn linear_backward(
         &self,
@@ -208,16 +213,20 @@ pub trait Backend {
         spans: &[Span],
         dropout: Option<Dropout>,
     );
-    /// The visible path, first step: the pattern.
-    fn pattern(
+    /// The visible path, first step: every query by every key, of the same spans as [`append`](Self::append) was given.
+    fn scores(
         &self,
-        pattern: &mut Tensor<Self>,
+        scores: &mut Tensor<Self>,
         query: &Tensor<Self>,
         kv: &Kv<Self>,
         heads: Heads,
         spans: &[Span],
     );
-    /// The visible path, second step: the pattern times the values.
+    /// Second step: scaled, and −∞ for a key after its query.
+    fn mask(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]);
+    /// Third step: scores become the pattern.
+    fn softmax(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]);
+    /// Fourth step: the pattern times the values, into the rows of `spans`.
     fn mix(
         &self,
         mixed: &mut Tensor<Self>,

@@ -28,6 +28,7 @@ pub mod weights;
 pub mod memory;
 pub mod backend;
 pub mod probe;
+pub mod inspect;
 mod random;
 pub mod stored;
 

@@ -74,6 +74,16 @@ impl<B: Backend> Loaded<B> {
         (0..self.weights.len()).map(bytes).sum::<usize>() - rows
     }
 
+    /// Its layers.
+    pub(crate) fn gpt(&self) -> &Gpt {
+        &self.gpt
+    }
+
+    /// Its numbers.
+    pub(crate) fn weights(&self) -> &Frozen<B> {
+        &self.weights
+    }
+
     /// The machine.
     pub fn backend(&self) -> &B {
         &self.backend

@@ -22,7 +22,7 @@ use crate::backend::{Backend, Tensor, Write};
 use crate::config::{Config, Mask};
 use crate::memory::{Cache, Keep, Memory};
 use crate::plan::{Param, Plan};
-use crate::probe::{Probe, Site};
+use crate::probe::{Part, Probe, Site};
 use crate::{Error, Result};
 
 /// A GPT: layers and handles to named parameters. No numbers, no type parameters; it can be printed, counted and drawn
@@ -84,16 +84,28 @@ impl Gpt {
     ) {
         memory.use_rows(ids.len());
         self.embedding.forward(pass, ids, &mut memory.positions, &mut memory.residual);
-        for (layer, block) in self.blocks.iter().enumerate() {
+        self.forward_from(pass, 0, memory, cache);
+    }
+
+    /// Runs the blocks from number `first` on over the residual that stands in `memory` and would enter it, and the last norm.
+    /// With `first` = layers, only the norm.
+    pub fn forward_from<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        first: usize,
+        memory: &mut Memory<B>,
+        cache: &mut Cache<B>,
+    ) {
+        for (layer, block) in self.blocks.iter().enumerate().skip(first) {
             let at = memory.at(layer);
             let (residual, kept) = (&mut memory.residual, &mut memory.blocks[at]);
-            pass.at(Site::Residual(layer), residual);
+            pass.at(Site::Block(layer, Part::Residual), residual);
             if let Some(input) = memory.inputs.get_mut(layer) {
                 pass.backend.copy(input, residual);
             }
             block.forward(pass, residual, &mut memory.scratch, kept, cache.at(layer));
         }
-        pass.at(Site::ResidualLast, &mut memory.residual);
+        pass.at(Site::Residual, &mut memory.residual);
         self.norm.forward(pass, &mut memory.normed, &mut memory.stats, &memory.residual);
         pass.at(Site::Norm, &mut memory.normed);
     }
@@ -137,7 +149,7 @@ impl Gpt {
         logits.use_rows(memory.wanted_rows.len());
         pass.backend.take(&mut memory.wanted, &memory.normed, &memory.wanted_rows);
         self.unembedding.forward(pass, logits, &memory.wanted);
-        pass.at(Site::Logits, logits);
+        pass.at_rows(Site::Logits, logits, &memory.wanted_rows);
     }
 
     /// The loss in nats of every counted row of `memory.normed` (a target of [`IGNORE`](glass_kernels::loss::IGNORE) is

@@ -1,68 +1,30 @@
-//! Looking inside: a probe is called with the numbers of every site it wants, on any pass.
+//! Looking inside: a probe is shown the numbers of every site it wants, on any pass, of any sequence.
 //!
 //! `()` is the probe that is not there; with it the lines in the model compile away.
 
-/// A place in the pass where numbers can be seen. Names as in `block.3.attention.query`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Site {
-    /// Token and position, added: what enters the first block.
-    Embedding,
-    /// The residual stream before a block.
-    Residual(usize),
-    /// The residual stream between attention and MLP.
-    ResidualMiddle(usize),
-    /// What attention reads.
-    AttentionNorm(usize),
-    /// Queries of all heads.
-    Query(usize),
-    /// Keys of all heads.
-    Key(usize),
-    /// Values of all heads (through the value-down half).
-    Value(usize),
-    /// The attention pattern: for each sequence `[heads][queries][keys]`.
-    Pattern(usize),
-    /// Each head's mixed values.
-    Mixed(usize),
-    /// What attention adds to the residual.
-    AttentionOut(usize),
-    /// What the MLP reads.
-    MlpNorm(usize),
-    /// The MLP's hidden layer before the activation.
-    MlpHidden(usize),
-    /// The MLP's hidden layer after the activation.
-    MlpActive(usize),
-    /// What the MLP adds to the residual.
-    MlpOut(usize),
-    /// The residual stream after the last block.
-    ResidualLast,
-    /// After the last norm.
-    Norm,
-    /// The logits.
-    Logits,
+mod site;
+
+pub use site::{Part, Site};
+
+/// Whose numbers a probe is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct View {
+    /// Where in the pass.
+    pub site: Site,
+    /// The sequence's slot.
+    pub slot: usize,
+    /// The position of the first row; of a [square](Site::is_square) site, of the first query.
+    pub position: usize,
+    /// Positions; of a square site, heads × queries.
+    pub rows: usize,
+    /// Numbers of a row; of a square site, keys.
+    pub cols: usize,
 }
 
-impl std::fmt::Display for Site {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        use Site::*;
-        match self {
-            Embedding => write!(f, "embedding"),
-            Residual(l) => write!(f, "block.{l}.residual"),
-            ResidualMiddle(l) => write!(f, "block.{l}.residual_middle"),
-            AttentionNorm(l) => write!(f, "block.{l}.attention.norm"),
-            Query(l) => write!(f, "block.{l}.attention.query"),
-            Key(l) => write!(f, "block.{l}.attention.key"),
-            Value(l) => write!(f, "block.{l}.attention.value"),
-            Pattern(l) => write!(f, "block.{l}.attention.pattern"),
-            Mixed(l) => write!(f, "block.{l}.attention.mixed"),
-            AttentionOut(l) => write!(f, "block.{l}.attention.out"),
-            MlpNorm(l) => write!(f, "block.{l}.mlp.norm"),
-            MlpHidden(l) => write!(f, "block.{l}.mlp.hidden"),
-            MlpActive(l) => write!(f, "block.{l}.mlp.active"),
-            MlpOut(l) => write!(f, "block.{l}.mlp.out"),
-            ResidualLast => write!(f, "residual"),
-            Norm => write!(f, "norm"),
-            Logits => write!(f, "logits"),
-        }
+impl View {
+    /// Positions, at a square site too: its rows are those of every head.
+    pub fn queries(&self) -> usize {
+        if self.site.is_square() { self.cols - self.position } else { self.rows }
     }
 }
 
@@ -77,10 +39,10 @@ pub enum Want {
     Edit,
 }
 
-/// What a probe did with the numbers it was shown.
+/// What a probe did with numbers that it may change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Did {
-    /// They are as they were.
+    /// They are as they were, and so is the result, to the bit.
     Looked,
     /// They were changed and count from here on.
     Edited,
@@ -91,33 +53,82 @@ pub trait Probe {
     /// False only for a probe that is never called.
     const ACTIVE: bool = true;
 
-    /// Whether the site is wanted; asked once per site and pass.
-    fn wants(&self, site: Site) -> Want;
+    /// What is wanted of a site of the sequence in a slot. Asked more than once, and always answered alike.
+    fn wants(&self, site: Site, slot: usize) -> Want;
 
-    /// The numbers of a wanted site, `rows` × `cols`, row-major.
-    fn at(&mut self, site: Site, rows: usize, cols: usize, values: &mut [f32]) -> Did;
+    /// The numbers of a site that it wants to [look](Want::Look) at, row-major.
+    fn look(&mut self, view: View, values: &[f32]);
+
+    /// The numbers of a site that it wants to [edit](Want::Edit), row-major.
+    fn edit(&mut self, view: View, values: &mut [f32]) -> Did {
+        self.look(view, values);
+        Did::Looked
+    }
 }
 
 impl Probe for () {
     const ACTIVE: bool = false;
 
-    fn wants(&self, _: Site) -> Want {
+    fn wants(&self, _: Site, _: usize) -> Want {
         Want::No
     }
 
-    fn at(&mut self, _: Site, _: usize, _: usize, _: &mut [f32]) -> Did {
-        Did::Looked
-    }
+    fn look(&mut self, _: View, _: &[f32]) {}
 }
 
 impl<P: Probe + ?Sized> Probe for &mut P {
     const ACTIVE: bool = true;
 
-    fn wants(&self, site: Site) -> Want {
-        (**self).wants(site)
+    fn wants(&self, site: Site, slot: usize) -> Want {
+        (**self).wants(site, slot)
     }
 
-    fn at(&mut self, site: Site, rows: usize, cols: usize, values: &mut [f32]) -> Did {
-        (**self).at(site, rows, cols, values)
+    fn look(&mut self, view: View, values: &[f32]) {
+        (**self).look(view, values);
+    }
+
+    fn edit(&mut self, view: View, values: &mut [f32]) -> Did {
+        (**self).edit(view, values)
+    }
+}
+
+/// One after the other: what the first edits, the second sees.
+impl<P: Probe, Q: Probe> Probe for (P, Q) {
+    const ACTIVE: bool = P::ACTIVE || Q::ACTIVE;
+
+    fn wants(&self, site: Site, slot: usize) -> Want {
+        match (self.0.wants(site, slot), self.1.wants(site, slot)) {
+            (Want::Edit, _) | (_, Want::Edit) => Want::Edit,
+            (Want::No, Want::No) => Want::No,
+            _ => Want::Look,
+        }
+    }
+
+    fn look(&mut self, view: View, values: &[f32]) {
+        for_each(&mut self.0, view, &mut |probe| probe.look(view, values));
+        for_each(&mut self.1, view, &mut |probe| probe.look(view, values));
+    }
+
+    fn edit(&mut self, view: View, values: &mut [f32]) -> Did {
+        let first = edited(&mut self.0, view, values);
+        let second = edited(&mut self.1, view, values);
+        if first == Did::Edited { first } else { second }
+    }
+}
+
+fn for_each<P: Probe>(probe: &mut P, view: View, call: &mut dyn FnMut(&mut P)) {
+    if probe.wants(view.site, view.slot) != Want::No {
+        call(probe);
+    }
+}
+
+fn edited<P: Probe>(probe: &mut P, view: View, values: &mut [f32]) -> Did {
+    match probe.wants(view.site, view.slot) {
+        Want::No => Did::Looked,
+        Want::Look => {
+            probe.look(view, values);
+            Did::Looked
+        }
+        Want::Edit => probe.edit(view, values),
     }
 }

@@ -1,4 +1,5 @@
-//! The visible path: the pattern as numbers that can be looked at and edited, and the values mixed by it.
+//! The visible path: attention step by step, each step's numbers standing whole, to be looked at and edited:
+//! scores → mask → softmax → mix.
 
 use super::product::{Product, multiply};
 use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate};
@@ -11,7 +12,7 @@ use crate::{Cores, Write};
 /// Rows of one task.
 const TILE: usize = 24;
 
-/// Floats of the visible pattern of `spans`: for each span `[query heads][rows][past + rows]`, one after another.
+/// Floats of the pattern of `spans`, or of its scores: for each span `[query heads][rows][past + rows]`, one after another.
 pub fn pattern_len(heads: Heads, spans: &[Span]) -> usize {
     spans.iter().map(|s| heads.query * s.rows.len() * s.keys()).sum()
 }
@@ -43,51 +44,78 @@ fn tiles(cores: &Cores, heads: Heads, spans: &[Span], work: impl Fn(Tile<'_>) + 
     });
 }
 
-/// First step: the pattern itself, zero where masked.
-pub fn pattern(cores: &Cores, p: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads, spans: &[Span]) {
-    assert!(p.len() >= pattern_len(heads, spans));
+/// First step: `s = q kᵀ`, not scaled, of every key that its span has so far, those after the query included.
+pub fn scores(cores: &Cores, s: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads, spans: &[Span]) {
+    assert!(s.len() >= pattern_len(heads, spans));
     assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
-    let (p, size, scale) = (Parts::new(p), heads.size, heads.scale());
+    let (s, size) = (Parts::new(s), heads.size);
     tiles(cores, heads, spans, |tile| {
         let (span, keys, key_head) = (tile.span, tile.span.keys(), tile.head / heads.group());
         // SAFETY: these rows are this task's alone.
-        let p = unsafe { p.part(tile.pattern) };
-        with_scratch([TILE * size, TILE * BLOCK, kv.shape.room(BLOCK)], |[scaled, scores, room]| {
-            for (scaled, row) in scaled.chunks_exact_mut(size).zip(tile.rows.clone()) {
-                let q = &q[heads.query_at(span.rows.start + row, tile.head)];
-                scaled.iter_mut().zip(q).for_each(|(to, q)| *to = q * scale);
-            }
-            for start in (0..span.past + tile.rows.end).step_by(BLOCK) {
+        let s = unsafe { s.part(tile.pattern) };
+        with_scratch([TILE * BLOCK, kv.shape.room(BLOCK)], |[scores, room]| {
+            for start in (0..keys).step_by(BLOCK) {
                 let product = Product {
                     rows: tile.rows.len(),
                     cols: BLOCK,
                     depth: size,
-                    left: scaled,
-                    left_row: size,
+                    left: &q[heads.query_at(span.rows.start + tile.rows.start, tile.head).start..],
+                    left_row: heads.query * size,
                     left_step: 1,
                     right: kv.keys(cores, room, span.slot, key_head, start / BLOCK),
                     right_row: BLOCK,
                 };
                 multiply(cores, scores, BLOCK, Write::Set, product);
                 let count = BLOCK.min(keys - start);
-                for (p, scores) in p.chunks_exact_mut(keys).zip(scores.chunks_exact(BLOCK)) {
-                    p[start..start + count].copy_from_slice(&scores[..count]);
+                for (s, scores) in s.chunks_exact_mut(keys).zip(scores.chunks_exact(BLOCK)) {
+                    s[start..start + count].copy_from_slice(&scores[..count]);
                 }
             }
         });
-        for (p, row) in p.chunks_exact_mut(keys).zip(tile.rows) {
-            let (seen, masked) = p.split_at_mut(span.past + row + 1);
-            softmax(cores, seen);
-            masked.fill(0.0);
+    });
+}
+
+/// Second step: scores by 1 / √size, and −∞ for a key after its query.
+pub fn mask(cores: &Cores, s: &mut [f32], heads: Heads, spans: &[Span]) {
+    assert!(s.len() >= pattern_len(heads, spans));
+    let (s, scale) = (Parts::new(s), heads.scale());
+    tiles(cores, heads, spans, |tile| {
+        // SAFETY: these rows are this task's alone.
+        let s = unsafe { s.part(tile.pattern) };
+        for (s, row) in s.chunks_exact_mut(tile.span.keys()).zip(tile.rows) {
+            let (seen, masked) = s.split_at_mut(tile.span.past + row + 1);
+            seen.iter_mut().for_each(|s| *s *= scale);
+            masked.fill(f32::NEG_INFINITY);
         }
     });
 }
 
-kernel!(fn softmax(row: &mut [f32]) = softmax_body);
+/// Third step: every query's scores become its pattern, which is 0 where a score is −∞; all of it, where all are.
+pub fn softmax(cores: &Cores, p: &mut [f32], heads: Heads, spans: &[Span]) {
+    assert!(p.len() >= pattern_len(heads, spans));
+    let p = Parts::new(p);
+    tiles(cores, heads, spans, |tile| {
+        // SAFETY: these rows are this task's alone.
+        let p = unsafe { p.part(tile.pattern) };
+        p.chunks_exact_mut(tile.span.keys()).for_each(|row| softmax_of_row(cores, row));
+    });
+}
+
+/// The first three steps.
+pub fn pattern(cores: &Cores, p: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads, spans: &[Span]) {
+    scores(cores, p, q, kv, heads, spans);
+    mask(cores, p, heads, spans);
+    softmax(cores, p, heads, spans);
+}
+
+kernel!(fn softmax_of_row(row: &mut [f32]) = softmax_body);
 
 #[inline(always)]
 fn softmax_body<V: Lanes>(v: V, row: &mut [f32]) {
     let max = row.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
+    if max == f32::NEG_INFINITY {
+        return row.fill(0.0);
+    }
     for part in row.chunks_mut(V::LEN) {
         exp(v, v.load_part(part) - v.splat(max)).store_part(part);
     }
@@ -97,7 +125,7 @@ fn softmax_body<V: Lanes>(v: V, row: &mut [f32]) {
     }
 }
 
-/// Second step: `z = p v`, over every key of the span.
+/// Fourth step: `z = p v`, over every key of the span.
 pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, spans: &[Span]) {
     assert!(p.len() >= pattern_len(heads, spans));
     assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));

@@ -111,7 +111,21 @@ fn the_visible_path_is_the_oracle() {
             let (case, what) = (Case::new(shape, 8), format!("{shape:?} {:?}", cores.isa()));
             let (cache, oracle, spans) = (case.cache(&cores), case.oracle(), [case.span()]);
             let mut p = vec![f32::NAN; pattern_len(case.heads, &spans)];
-            pattern(&cores, &mut p, &case.q, cache.kv(), case.heads, &spans);
+            scores(&cores, &mut p, &case.q, cache.kv(), case.heads, &spans);
+            let expected: Vec<f64> = (0..case.heads.query)
+                .flat_map(|head| (0..case.rows).map(move |row| (row, head)))
+                .flat_map(|(row, head)| oracle.scores(row, head))
+                .collect();
+            assert_close(&format!("scores {what}"), &p, &expected, 2e-5);
+            mask(&cores, &mut p, case.heads, &spans);
+            let scale = (case.heads.size as f64).sqrt();
+            let keys = case.past + case.rows;
+            for (i, (masked, score)) in p.iter().zip(&expected).enumerate() {
+                let seen = i % keys <= case.past + i / keys % case.rows;
+                assert!(!seen || (f64::from(*masked) - score / scale).abs() < 1e-5, "mask {what}");
+                assert!(seen || *masked == f32::NEG_INFINITY, "mask {what}");
+            }
+            softmax(&cores, &mut p, case.heads, &spans);
             let lines = (0..case.heads.query).flat_map(|head| (0..case.rows).map(move |row| (row, head)));
             let expected: Vec<f64> = lines.flat_map(|(row, head)| oracle.pattern(row, head).0).collect();
             assert_close(&format!("pattern {what}"), &p, &expected, 1e-6);
@@ -119,6 +133,20 @@ fn the_visible_path_is_the_oracle() {
             mix(&cores, &mut z, &p, cache.kv(), case.heads, &spans);
             assert_close(&format!("mix {what}"), &z, &oracle.attend(&|_, _, _| 1.0).0, 2e-6);
         }
+    }
+}
+
+#[test]
+fn a_query_that_sees_nothing_has_no_pattern() {
+    for cores in each_isa() {
+        let (heads, spans) = (Heads { query: 1, key: 1, size: 4 }, [Span { rows: 0..1, slot: 0, past: 18 }]);
+        let mut p = vec![f32::NEG_INFINITY; 19];
+        softmax(&cores, &mut p, heads, &spans);
+        assert_eq!(p, [0.0; 19]);
+        let mut p = vec![f32::NEG_INFINITY; 19];
+        p[17] = -3.0;
+        softmax(&cores, &mut p, heads, &spans);
+        assert_eq!((p[17], p.iter().sum::<f32>()), (1.0, 1.0));
     }
 }
 

@@ -79,16 +79,19 @@ impl Sequence {
         self.k.len() / self.heads[1] / self.heads[2]
     }
 
-    /// The pattern of one row of one head, over all positions, and its log-sum-exp.
-    pub fn pattern(&self, row: usize, head: usize) -> (Vec<f64>, f64) {
+    /// The scores of one row of one head: a query by every key, before scaling and mask.
+    pub fn scores(&self, row: usize, head: usize) -> Vec<f64> {
         let [queries, keys, size] = self.heads;
         let q = &self.q[(row * queries + head) * size..][..size];
+        let key = |j: usize| &self.k[(j * keys + head / (queries / keys)) * size..][..size];
+        (0..self.positions()).map(|j| q.iter().zip(key(j)).map(|(q, k)| q * k).sum()).collect()
+    }
+
+    /// The pattern of one row of one head, over all positions, and its log-sum-exp.
+    pub fn pattern(&self, row: usize, head: usize) -> (Vec<f64>, f64) {
         let seen = self.positions() - self.rows() + row + 1;
-        let score = |j: usize| {
-            let k = &self.k[(j * keys + head / (queries / keys)) * size..][..size];
-            q.iter().zip(k).map(|(q, k)| q * k).sum::<f64>() / (size as f64).sqrt()
-        };
-        let mut p: Vec<f64> = (0..seen).map(score).collect();
+        let scale = (self.heads[2] as f64).sqrt();
+        let mut p: Vec<f64> = self.scores(row, head)[..seen].iter().map(|score| score / scale).collect();
         let max = p.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = p.iter().map(|s| (s - max).exp()).sum();
         p.iter_mut().for_each(|s| *s = (*s - max).exp() / sum);

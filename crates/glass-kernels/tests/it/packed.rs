@@ -205,3 +205,34 @@ fn what_has_no_scale_is_zero() {
         assert!(case.forward(&cores, Packing::Q8, None)[..3].iter().all(|y| y.is_nan()));
     }
 }
+
+#[test]
+fn a_product_in_parts_is_the_oracle_part_by_part() {
+    for cores in each_isa() {
+        for (seed, [rows, inputs, outputs, parts]) in
+            [[1, 1, 1, 1], [3, 64, 65, 2], [30, 96, 130, 3], [5, 36, 20, 6]].into_iter().enumerate()
+        {
+            let (x, w) = (numbers(rows * inputs, seed as u64), numbers(outputs * inputs, 50 + seed as u64));
+            let mut cases = vec![(Layout::Rows, w.clone(), w.clone())];
+            for packing in Packing::ALL {
+                let mut panels = vec![0.0; packing.len(outputs, inputs)];
+                pack(&cores, &mut panels, packing, &w, outputs, inputs);
+                cases.push((Layout::Panels(packing), panels, as_packed(packing, &w, inputs)));
+            }
+            for (layout, values, w) in cases {
+                let mut y = vec![f32::NAN; rows * parts * outputs];
+                let matrix = Matrix { values: &values, rows: outputs, cols: inputs, layout };
+                linear_in_parts(&cores, &mut y, &x, matrix, parts);
+                let depth = inputs / parts;
+                let expected: Vec<f64> = (0..rows * parts * outputs)
+                    .map(|i| {
+                        let (row, part, output) = (i / outputs / parts, i / outputs % parts, i % outputs);
+                        let k = part * depth..(part + 1) * depth;
+                        k.map(|k| f64::from(x[row * inputs + k]) * f64::from(w[output * inputs + k])).sum()
+                    })
+                    .collect();
+                assert_close(&format!("{layout:?} {inputs} {:?}", cores.isa()), &y, &expected, 1e-5);
+            }
+        }
+    }
+}

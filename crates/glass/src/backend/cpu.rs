@@ -1,5 +1,6 @@
 //! The CPU: every word is the kernel of the same name.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use glass_kernels::attend;
@@ -150,6 +151,10 @@ impl Backend for Cpu {
         into.copy_from_slice(&from[at..at + into.len()]);
     }
 
+    fn view<'a>(&self, buffer: &'a Vec<f32>, span: Range<usize>) -> Cow<'a, [f32]> {
+        Cow::Borrowed(&buffer[span])
+    }
+
     fn write(&self, into: &mut Vec<f32>, at: usize, from: &[f32]) {
         into[at..at + from.len()].copy_from_slice(from);
     }
@@ -280,6 +285,10 @@ impl Backend for Cpu {
         linear::linear(&self.cores, used_mut(y), used(x), matrix(&weight), bias, activation);
     }
 
+    fn linear_in_parts(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, weight: Weight<'_, Self>, parts: usize) {
+        linear::linear_in_parts(&self.cores, used_mut(y), used(x), matrix(&weight), parts);
+    }
+
     fn linear_backward(
         &self,
         dx: &mut Tensor<Self>,
@@ -314,15 +323,23 @@ impl Backend for Cpu {
         attend::attend(&self.cores, used_mut(mixed), sums, used(query), kv(cache), heads, spans, dropout);
     }
 
-    fn pattern(
+    fn scores(
         &self,
-        pattern: &mut Tensor<Self>,
+        scores: &mut Tensor<Self>,
         query: &Tensor<Self>,
         cache: &Kv<Self>,
         heads: Heads,
         spans: &[Span],
     ) {
-        attend::pattern(&self.cores, used_mut(pattern), used(query), kv(cache), heads, spans);
+        attend::scores(&self.cores, used_mut(scores), used(query), kv(cache), heads, spans);
+    }
+
+    fn mask(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]) {
+        attend::mask(&self.cores, used_mut(scores), heads, spans);
+    }
+
+    fn softmax(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]) {
+        attend::softmax(&self.cores, used_mut(scores), heads, spans);
     }
 
     fn mix(

@@ -16,7 +16,7 @@ use crate::backend::{Backend, Kv, Tensor};
 use crate::config::Config;
 use crate::memory::{BlockMemory, Scratch};
 use crate::plan::Plan;
-use crate::probe::{Probe, Site};
+use crate::probe::{Part, Probe, Site};
 
 /// One block's layers.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl Block {
         self.attention.forward(pass, scratch, residual, &mut memory.attention, kv);
         pass.drop(&mut scratch.branch, self.attention_dropout());
         pass.backend.add(residual, &scratch.branch);
-        pass.at(Site::ResidualMiddle(self.layer), residual);
+        pass.at(Site::Block(self.layer, Part::ResidualMiddle), residual);
         if let Some(middle) = &mut memory.middle {
             pass.backend.copy(middle, residual);
         }

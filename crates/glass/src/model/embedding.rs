@@ -4,7 +4,7 @@ use super::{Back, FIRST, Pass, THEN};
 use crate::backend::{Backend, Tensor};
 use crate::config::{self, Config};
 use crate::plan::{Param, Plan, Start};
-use crate::probe::{Probe, Site};
+use crate::probe::{Probe, Site, Want};
 
 /// The embedding's parameters.
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +55,17 @@ impl Embedding {
         );
         assert_eq!(at.len(), ids.len(), "the spans cover every row");
         pass.backend.embed(residual, FIRST, ids, pass.weight(self.token));
-        match self.positions {
-            Positions::Learned(table) => pass.backend.embed(residual, THEN, at, pass.weight(table)),
+        pass.at(Site::Token, residual);
+        let Positions::Learned(table) = self.positions;
+        match pass.wants(Site::Position) {
+            Want::No => pass.backend.embed(residual, THEN, at, pass.weight(table)),
+            _ => {
+                let position = Tensor::new(pass.backend, residual.rows, residual.cols);
+                let mut position = position.expect("memory for positions that someone looks at");
+                pass.backend.embed(&mut position, FIRST, at, pass.weight(table));
+                pass.at(Site::Position, &mut position);
+                pass.backend.add(residual, &position);
+            }
         }
         pass.at(Site::Embedding, residual);
         pass.drop(residual, DROPOUT);

@@ -31,6 +31,18 @@ impl Linear {
         pass.backend.linear(y, x, pass.weight(self.weight), bias, activation);
     }
 
+    /// What each of `parts` equal parts of the inputs adds to the outputs: x `[rows, inputs]` → y `[rows, parts × outputs]`, without
+    /// the bias.
+    pub fn forward_in_parts<B: Backend, P: Probe>(
+        &self,
+        pass: &Pass<'_, B, P>,
+        y: &mut Tensor<B>,
+        x: &Tensor<B>,
+        parts: usize,
+    ) {
+        pass.backend.linear_in_parts(y, x, pass.weight(self.weight), parts);
+    }
+
     /// dy → dx (set or added to), and the gradients of weight and bias.
     pub fn backward<B: Backend>(
         &self,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::backend::{Backend, Dense, Dropout, Span, Tensor, Weight, Write};
 use crate::plan::Param;
-use crate::probe::{Did, Probe, Site, Want};
+use crate::probe::{Did, Probe, Site, View, Want};
 use crate::weights::{Trainable, Weights};
 
 /// Dropout in one step: every site draws its own masks from it.
@@ -47,26 +47,71 @@ impl<'a, B: Backend, P: Probe> Pass<'a, B, P> {
         self.weights.get(param)
     }
 
-    /// What the probe wants of a site.
+    /// The most that the probe wants of a site, of any sequence.
     #[inline(always)]
     pub fn wants(&self, site: Site) -> Want {
-        if P::ACTIVE { self.probe.wants(site) } else { Want::No }
+        if P::ACTIVE { self.most_wanted(site) } else { Want::No }
     }
 
-    /// Shows a site to the probe, where it wants it.
+    fn most_wanted(&self, site: Site) -> Want {
+        let wants = |span: &Span| self.probe.wants(site, span.slot);
+        let most = |most: Want, want: Want| match (most, want) {
+            (Want::Edit, _) | (_, Want::No) => most,
+            _ => want,
+        };
+        self.spans.iter().map(wants).fold(Want::No, most)
+    }
+
+    /// Shows the rows of a site to the probe, where it wants them.
     #[inline(always)]
     pub fn at(&mut self, site: Site, tensor: &mut Tensor<B>) {
         if self.wants(site) != Want::No {
-            self.show(site, tensor);
+            for span in self.spans {
+                self.show(site, tensor, span.slot, span.past, span.rows.clone());
+            }
         }
     }
 
-    fn show(&mut self, site: Site, tensor: &mut Tensor<B>) {
-        let mut host = vec![0.0; tensor.len()];
-        self.backend.read(&tensor.data, 0, &mut host);
-        let did = self.probe.at(site, tensor.rows, tensor.cols, &mut host);
-        if did == Did::Edited && self.wants(site) == Want::Edit {
-            self.backend.write(&mut tensor.data, 0, &host);
+    /// Shows rows of logits, each `row` of the pass.
+    #[inline(always)]
+    pub fn at_rows(&mut self, site: Site, tensor: &mut Tensor<B>, rows: &[u32]) {
+        if self.wants(site) != Want::No {
+            let mut at = 0;
+            for span in self.spans {
+                let inside = |row: &&u32| span.rows.contains(&(**row as usize));
+                let count = rows[at..].iter().take_while(inside).count();
+                if count > 0 {
+                    let position = span.past + rows[at] as usize - span.rows.start;
+                    self.show(site, tensor, span.slot, position, at..at + count);
+                }
+                at += count;
+            }
+        }
+    }
+
+    /// Rows of one sequence. Whether they were changed.
+    fn show(&mut self, site: Site, tensor: &mut Tensor<B>, slot: usize, position: usize, rows: Range<usize>) {
+        let view = View { site, slot, position, rows: rows.len(), cols: tensor.cols };
+        let span = rows.start * tensor.cols..rows.end * tensor.cols;
+        self.show_values(view, &mut tensor.data, span);
+    }
+
+    /// Numbers of one sequence, wherever they stand. Whether they were changed.
+    pub fn show_values(&mut self, view: View, buffer: &mut B::Buffer, span: Range<usize>) -> Did {
+        match self.probe.wants(view.site, view.slot) {
+            Want::No => Did::Looked,
+            Want::Look => {
+                self.probe.look(view, &self.backend.view(buffer, span));
+                Did::Looked
+            }
+            Want::Edit => {
+                let mut values = self.backend.view(buffer, span.clone()).into_owned();
+                let did = self.probe.edit(view, &mut values);
+                if did == Did::Edited {
+                    self.backend.write(buffer, span.start, &values);
+                }
+                did
+            }
         }
     }
 

@@ -163,7 +163,7 @@ pub fn write_header(tensors: &[(String, Vec<usize>)], dtype: Dtype) -> Result<Ve
 }
 
 /// The length and header of a file with these tensors, one behind the other, the first at a multiple of `align` bytes.
-pub(super) fn header_of(
+pub(crate) fn header_of(
     tensors: &[(String, Vec<usize>, safetensors::Dtype)],
     format: &str,
     align: usize,

@@ -10,6 +10,7 @@ mod conversation;
 mod generate;
 mod gguf;
 mod house;
+mod inspect;
 mod score;
 mod mixed;
 mod model;

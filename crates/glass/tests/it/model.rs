@@ -4,7 +4,6 @@ use glass::backend::{Backend, CacheType, Cpu, Span, Tensor};
 use glass::generate::Runner;
 use glass::memory::{Cache, Keep, Memory};
 use glass::model::{Gpt, Pass};
-use glass::probe::{Did, Probe, Site, Want};
 use glass::train::learner::{Arena, Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
 use glass::weights::Weights;
@@ -241,43 +240,6 @@ fn mixed_spans_are_each_alone_bit_for_bit() {
     assert!(mixed[2] == alone(&a));
     assert!(mixed[3] == alone(&c));
     assert!(mixed[4] == alone(&b));
-}
-
-/// Wants everything in one way and remembers what it saw.
-struct Everything(Want, Vec<(Site, usize, usize)>);
-
-impl Probe for Everything {
-    fn wants(&self, _: Site) -> Want {
-        self.0
-    }
-
-    fn at(&mut self, site: Site, rows: usize, cols: usize, values: &mut [f32]) -> Did {
-        assert!(values.iter().all(|v| v.is_finite()), "{site}");
-        self.1.push((site, rows, cols));
-        Did::Edited
-    }
-}
-
-#[test]
-fn watched_is_unwatched_bit_for_bit() {
-    let learner = tiny::learner(&tiny::config(), 2, 1);
-    let (gpt, weights) = learner.model();
-    let ids = tiny::ids(20, 31, 4);
-    let mut unwatched = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).unwrap();
-    unwatched.feed(&ids).unwrap();
-    let mut look = Everything(Want::Look, vec![]);
-    let mut watched = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).unwrap();
-    watched.feed_watched(&ids, &mut look).unwrap();
-    assert!(unwatched.logits() == watched.logits());
-    assert_eq!(look.1.len(), 1 + 2 * 13 + 3);
-    assert!(look.1.contains(&(Site::Pattern(1), 1, 3 * 20 * 20)));
-    // An edit that changes nothing takes the visible path: the same to rounding.
-    let mut edit = Everything(Want::Edit, vec![]);
-    let mut edited = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).unwrap();
-    edited.feed_watched(&ids, &mut edit).unwrap();
-    for (a, b) in unwatched.logits().iter().zip(edited.logits()) {
-        assert!((a - b).abs() < 1e-4 * a.abs().max(1.0));
-    }
 }
 
 #[test]

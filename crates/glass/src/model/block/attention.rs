@@ -4,14 +4,19 @@
 //! A head's value matrix would be width × width; it is kept as two halves, `value_down` (width → head) for every head
 //! and `value_up` (all heads → width), which others call the output projection.
 
+use glass_kernels::attend::pattern_len;
+
 use super::super::linear::Linear;
 use super::super::norm::Norm;
 use super::super::{Back, FIRST, Pass, THEN};
-use crate::backend::{Attended, Backend, Heads, Kv, Tensor};
+use crate::backend::{Attended, Backend, Heads, Kv, Span, Tensor};
 use crate::config::Config;
 use crate::memory::{AttentionMemory, Scratch};
 use crate::plan::{Plan, Start};
-use crate::probe::{Probe, Site, Want};
+use crate::probe::{Did, Part, Probe, Site, View, Want};
+
+/// The steps from queries and keys to the pattern, a square for every head.
+const SQUARES: [Part; 3] = [Part::Scores, Part::Masked, Part::Pattern];
 
 /// Attention's layers.
 #[derive(Clone, Debug)]
@@ -52,43 +57,82 @@ impl Attention {
     ) {
         let Scratch { normed, stats, branch, .. } = scratch;
         self.norm.forward(pass, normed, stats, residual);
-        pass.at(Site::AttentionNorm(self.layer), normed);
+        pass.at(self.site(Part::AttentionNorm), normed);
         self.query.forward(pass, &mut m.query, normed, None);
-        pass.at(Site::Query(self.layer), &mut m.query);
+        pass.at(self.site(Part::Query), &mut m.query);
         self.key.forward(pass, &mut m.key, normed, None);
-        pass.at(Site::Key(self.layer), &mut m.key);
+        pass.at(self.site(Part::Key), &mut m.key);
         self.value_down.forward(pass, &mut m.value, normed, None);
-        pass.at(Site::Value(self.layer), &mut m.value);
+        pass.at(self.site(Part::Value), &mut m.value);
         pass.backend.append(kv, &m.key, &m.value, pass.spans);
 
-        let want = pass.wants(Site::Pattern(self.layer));
-        if want != Want::Edit {
-            let dropout = pass.dropout(self.dropout());
-            pass.backend.attend(&mut m.mixed, m.sums.as_mut(), &m.query, kv, self.heads, pass.spans, dropout);
+        let dropout = pass.dropout(self.dropout());
+        pass.backend.attend(&mut m.mixed, m.sums.as_mut(), &m.query, kv, self.heads, pass.spans, dropout);
+        if SQUARES.iter().any(|&square| pass.wants(self.site(square)) != Want::No) {
+            pass.spans.iter().for_each(|span| self.show_squares(pass, span, m, kv));
         }
-        if want != Want::No {
-            self.show_pattern(pass, want, m, kv);
+        pass.at(self.site(Part::Mixed), &mut m.mixed);
+        if pass.wants(self.site(Part::Contribution)) != Want::No {
+            self.show_contributions(pass, &m.mixed, branch.cols);
         }
-        pass.at(Site::Mixed(self.layer), &mut m.mixed);
         self.value_up.forward(pass, branch, &m.mixed, None);
-        pass.at(Site::AttentionOut(self.layer), branch);
+        pass.at(self.site(Part::AttentionOut), branch);
     }
 
-    /// The fused word never holds the pattern, so a look computes it beside; an edit goes on from what it left.
-    fn show_pattern<B: Backend, P: Probe>(
+    fn site(&self, part: Part) -> Site {
+        Site::Block(self.layer, part)
+    }
+
+    /// The fused word never holds the pattern, so a look computes it beside, step by step; where a step was edited, the
+    /// sequence goes on from what the edit left.
+    fn show_squares<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
-        want: Want,
+        span: &Span,
         m: &mut AttentionMemory<B>,
         kv: &Kv<B>,
     ) {
-        let len = glass_kernels::attend::pattern_len(self.heads, pass.spans);
-        let mut pattern =
-            Tensor::new(pass.backend, 1, len).expect("memory for a pattern that someone looks at");
-        pass.backend.pattern(&mut pattern, &m.query, kv, self.heads, pass.spans);
-        pass.at(Site::Pattern(self.layer), &mut pattern);
-        if want == Want::Edit {
-            pass.backend.mix(&mut m.mixed, &pattern, kv, self.heads, pass.spans);
+        if SQUARES.iter().all(|&square| pass.probe.wants(self.site(square), span.slot) == Want::No) {
+            return;
+        }
+        let (backend, spans) = (pass.backend, std::slice::from_ref(span));
+        let len = pattern_len(self.heads, spans);
+        let rows = self.heads.query * span.rows.len();
+        let mut square = Tensor::new(backend, 1, len).expect("memory for a pattern that someone looks at");
+        let mut edited = false;
+        for part in SQUARES {
+            match part {
+                Part::Scores => backend.scores(&mut square, &m.query, kv, self.heads, spans),
+                Part::Masked => backend.mask(&mut square, self.heads, spans),
+                _ => backend.softmax(&mut square, self.heads, spans),
+            }
+            let (site, position) = (self.site(part), span.past);
+            let view = View { site, slot: span.slot, position, rows, cols: len / rows.max(1) };
+            edited |= pass.show_values(view, &mut square.data, 0..len) == Did::Edited;
+        }
+        if edited {
+            backend.mix(&mut m.mixed, &square, kv, self.heads, spans);
+        }
+    }
+
+    /// What each head adds: computed beside, since the product of all heads does not take them apart.
+    fn show_contributions<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        mixed: &Tensor<B>,
+        width: usize,
+    ) {
+        let contribution = Tensor::new(pass.backend, mixed.rows, self.heads.query * width);
+        let mut contribution = contribution.expect("memory for contributions that someone looks at");
+        self.value_up.forward_in_parts(pass, &mut contribution, mixed, self.heads.query);
+        for span in pass.spans {
+            let cols = contribution.cols;
+            let (site, rows) = (self.site(Part::Contribution), span.rows.clone());
+            let view = View { site, slot: span.slot, position: span.past, rows: rows.len(), cols };
+            if pass.probe.wants(site, span.slot) != Want::No {
+                let values = pass.backend.view(&contribution.data, rows.start * cols..rows.end * cols);
+                pass.probe.look(view, &values);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use crate::backend::{Activation, Backend, Tensor};
 use crate::config::Config;
 use crate::memory::{MlpMemory, Scratch};
 use crate::plan::{Plan, Start};
-use crate::probe::{Probe, Site, Want};
+use crate::probe::{Part, Probe, Site, Want};
 
 /// The MLP's layers.
 #[derive(Clone, Debug)]
@@ -42,11 +42,11 @@ impl Mlp {
     ) {
         let Scratch { normed, stats, active, branch } = scratch;
         self.norm.forward(pass, normed, stats, residual);
-        pass.at(Site::MlpNorm(self.layer), normed);
+        pass.at(Site::Block(self.layer, Part::MlpNorm), normed);
         // Fused where nobody wants the hidden layer as it was before the activation: the same bits either way.
         let mut looked_at = None;
         let hidden = match &mut m.hidden {
-            None if pass.wants(Site::MlpHidden(self.layer)) != Want::No => {
+            None if pass.wants(Site::Block(self.layer, Part::Hidden)) != Want::No => {
                 let hidden = Tensor::new(pass.backend, active.rows, active.cols);
                 Some(looked_at.insert(hidden.expect("memory for a hidden layer that someone looks at")))
             }
@@ -54,14 +54,14 @@ impl Mlp {
         };
         if let Some(hidden) = hidden {
             self.up.forward(pass, hidden, normed, None);
-            pass.at(Site::MlpHidden(self.layer), hidden);
+            pass.at(Site::Block(self.layer, Part::Hidden), hidden);
             pass.backend.activate(active, hidden, self.activation);
         } else {
             self.up.forward(pass, active, normed, Some(self.activation));
         }
-        pass.at(Site::MlpActive(self.layer), active);
+        pass.at(Site::Block(self.layer, Part::Active), active);
         self.down.forward(pass, branch, active, None);
-        pass.at(Site::MlpOut(self.layer), branch);
+        pass.at(Site::Block(self.layer, Part::MlpOut), branch);
     }
 
     /// The hidden layer once more: all that `backward` reads.

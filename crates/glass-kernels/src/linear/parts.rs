@@ -1,0 +1,73 @@
+//! What each part of the inputs adds to the outputs: a product taken apart.
+
+use super::{Layout, Matrix, PANEL};
+use crate::attend::product::{Product, multiply};
+use crate::packing::{Packing, unpack};
+use crate::pool::Parts;
+use crate::scratch::with_scratch;
+use crate::{Cores, Write};
+
+/// Rows of a task.
+const TILE: usize = 24;
+
+/// `y[r][p] = x[r, part p of the inputs] Wᵀ`, the inputs cut into `parts` of equal length; x: `[rows, w.cols]`, y:
+/// `[rows, parts, w.rows]`. Together the parts are what [`linear`](super::linear) gives without a bias, but for rounding;
+/// inputs and sums are in f32 whatever the weights are kept in.
+pub fn linear_in_parts(cores: &Cores, y: &mut [f32], x: &[f32], w: Matrix<'_>, parts: usize) {
+    let rows = x.len() / w.cols.max(1);
+    assert!(parts > 0 && w.cols.is_multiple_of(parts), "{} inputs in {parts} parts", w.cols);
+    assert_eq!((x.len(), y.len()), (rows * w.cols, rows * parts * w.rows));
+    w.assert_whole();
+    let (y, depth) = (Parts::new(y), w.cols / parts);
+    cores.run(w.rows.div_ceil(PANEL), &|panel| {
+        let columns = panel * PANEL..w.rows.min((panel + 1) * PANEL);
+        with_scratch([w.cols * PANEL, w.cols * PANEL, TILE * PANEL], |[lines, unpacked, sums]| {
+            let lines = lines_of(lines, unpacked, w, columns.clone());
+            for first in (0..rows).step_by(TILE) {
+                let tile = first..rows.min(first + TILE);
+                for part in 0..parts {
+                    let product = Product {
+                        rows: tile.len(),
+                        cols: PANEL,
+                        depth,
+                        left: &x[first * w.cols + part * depth..],
+                        left_row: w.cols,
+                        left_step: 1,
+                        right: &lines[part * depth * PANEL..],
+                        right_row: PANEL,
+                    };
+                    multiply(cores, sums, PANEL, Write::Set, product);
+                    for (row, sums) in tile.clone().zip(sums.chunks_exact(PANEL)) {
+                        let line = (row * parts + part) * w.rows;
+                        // SAFETY: these columns are this task's alone.
+                        let y = unsafe { y.part(line + columns.start..line + columns.end) };
+                        y.copy_from_slice(&sums[..columns.len()]);
+                    }
+                }
+            }
+        });
+    });
+}
+
+/// Some outputs of a matrix as floats, `[inputs, PANEL]`: where they lie, or else copied into `lines`.
+fn lines_of<'a>(
+    lines: &'a mut [f32],
+    unpacked: &mut [f32],
+    w: Matrix<'a>,
+    columns: std::ops::Range<usize>,
+) -> &'a [f32] {
+    let rows = match w.layout {
+        Layout::Panels(Packing::F32) => return &w.values[columns.start * w.cols..][..w.cols * PANEL],
+        Layout::Rows => &w.values[columns.start * w.cols..columns.end * w.cols],
+        Layout::Panels(packing) => {
+            let rows = &mut unpacked[..columns.len() * w.cols];
+            unpack(rows, w.values, packing, w.cols, columns.start);
+            rows
+        }
+    };
+    lines.fill(0.0);
+    for (column, row) in rows.chunks_exact(w.cols).enumerate() {
+        lines[column..].iter_mut().step_by(PANEL).zip(row).for_each(|(to, w)| *to = *w);
+    }
+    lines
+}
