@@ -26,7 +26,6 @@ from story_facts import describing, facts, learn
 
 SHORT, LONG = 560, 1000
 RENAMED = 0.75
-EXCHANGED = 0.3
 
 
 def bytes_of(messages):
@@ -44,12 +43,12 @@ def article(noun_phrase):
 class Teller:
     """Draws conversations; every story is told at most `uses` times."""
 
-    def __init__(self, texts, limit, uses, seed):
+    def __init__(self, texts, limit, uses, exchanged, seed):
         self.words = learn(texts)
         self.names = Names(texts, self.words)
         self.kin = Kin(texts, self.words)
         self.told = [facts(text, self.words) for text in texts]
-        self.limit, self.uses = limit, uses
+        self.limit, self.uses, self.share = limit, uses, exchanged
         self.random = random.Random(seed)
         self.used = Counter()
         self.about = defaultdict(list)
@@ -89,7 +88,7 @@ class Teller:
         """The same with some of the things exchanged, and the things that are left as they were."""
         left = []
         for noun in things:
-            other = self.kin.other(noun, request + story.text, self.random) if self.chance(EXCHANGED) else None
+            other = self.kin.other(noun, request + story.text, self.random) if self.chance(self.share) else None
             if other is None:
                 left.append(noun)
             else:
@@ -228,13 +227,14 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bytes", type=int, default=1700, help="longest conversation, all messages together")
     parser.add_argument("--tell", type=int, default=4, help="conversations begun with each story")
+    parser.add_argument("--exchanged", type=float, default=0.3, help="share of the things asked for that are exchanged")
     parser.add_argument("--plain", type=int, default=0, help="how often each story stands as a plain text too")
     asked = parser.parse_args()
     if {p.name for p in asked.slices} & ({p.name for p in asked.held_out} | {"tinystories_10k_lines.txt"}):
         parser.error("a held-out slice cannot be trained on")
     told = list(distinct(asked.slices, asked.held_out))
     texts = [story for _, story in told if usable(story)]
-    teller = Teller(texts, asked.bytes, asked.tell + asked.tell // 2, asked.seed)
+    teller = Teller(texts, asked.bytes, asked.tell + asked.tell // 2, asked.exchanged, asked.seed)
     order = [index for index in range(len(texts)) for _ in range(asked.tell)]
     teller.random.shuffle(order)
     made = [teller.conversation(index) for index in order if teller.used[index] < teller.uses]

@@ -3,6 +3,7 @@
 mod bench;
 mod chat;
 mod generate;
+mod look;
 mod machine;
 mod quantise;
 mod running;
@@ -22,6 +23,7 @@ use crate::fail::Fail;
 pub use bench::BenchArgs;
 pub use chat::ChatArgs;
 pub use generate::GenerateArgs;
+pub use look::LookArgs;
 pub use machine::MachineArgs;
 pub use quantise::{ConvertArgs, Packings, QuantiseArgs};
 pub use running::{CacheArgs, LookupArgs};
@@ -69,6 +71,8 @@ pub enum Command {
     Generate(GenerateArgs),
     /// Talk to a model
     Chat(ChatArgs),
+    /// What happened inside, from the words to the next word
+    Look(Box<LookArgs>),
     /// How probable a model finds a text
     Score(ScoreArgs),
     /// Pack a model's weights in fewer bits

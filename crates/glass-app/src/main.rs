@@ -11,6 +11,7 @@ mod embedded;
 mod fail;
 mod generate;
 mod input;
+mod look;
 mod model_arg;
 mod out;
 mod progress;
@@ -45,6 +46,7 @@ fn run(cli: Cli) -> Result<(), Fail> {
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Chat(args)) => chat::run(&args),
+        Some(Command::Look(args)) => look::run(&args),
         Some(Command::Score(args)) => score::run(&args),
         Some(Command::Quantise(args)) => quantise::run(&args),
         Some(Command::Convert(args)) => quantise::convert(&args),

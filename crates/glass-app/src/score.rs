@@ -22,8 +22,11 @@ use crate::tokens::{lossy, quoted};
 /// Scores what was given.
 pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
     let model = Model::open(args.model.as_deref(), &args.machine, &args.cache)?;
-    let beside =
-        args.against.as_deref().map(|beside| Model::open(Some(beside), &args.machine, &args.cache)).transpose()?;
+    let beside = args
+        .against
+        .as_deref()
+        .map(|beside| Model::open(Some(beside), &args.machine, &args.cache))
+        .transpose()?;
     let beside = beside.as_ref();
     if let Some(file) = &args.file {
         return documents::run(args, &model, beside, file);
@@ -79,7 +82,15 @@ struct Against {
 impl<'a> Report<'a> {
     fn new(args: &ScoreArgs, model: &'a Model, each: bool) -> Report<'a> {
         let against = args.against.as_ref().map(|_| Against::default());
-        Report { out: Out::new(), model, json: args.json, each, tokens: Vec::new(), total: Total::default(), against }
+        Report {
+            out: Out::new(),
+            model,
+            json: args.json,
+            each,
+            tokens: Vec::new(),
+            total: Total::default(),
+            against,
+        }
     }
 
     /// Every id but the first.

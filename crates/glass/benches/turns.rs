@@ -175,11 +175,13 @@ fn encode(text: &Path, folder: &Path) {
     let text = fs::read(text).expect("a text");
     let gpt2 = Tokenizer::gpt2();
     fs::write(folder.join("tokenizer.json"), gpt2.to_json()).expect("a folder");
-    let ids: Vec<u8> = gpt2.encode_bytes(&text, Special::Plain).iter().flat_map(|id| id.to_le_bytes()).collect();
+    let ids: Vec<u8> =
+        gpt2.encode_bytes(&text, Special::Plain).iter().flat_map(|id| id.to_le_bytes()).collect();
     fs::write(folder.join("ids.u32"), ids).expect("a folder");
     for line in stdin().lock().lines() {
         let length = Some(size(&line.expect("a line"))).filter(|&length| length > 0).unwrap_or(text.len());
-        let all = || text.chunks(length).for_each(|text| _ = black_box(gpt2.encode_bytes(text, Special::Plain)));
+        let all =
+            || text.chunks(length).for_each(|text| _ = black_box(gpt2.encode_bytes(text, Special::Plain)));
         println!("{}", timed(all));
     }
 }

@@ -86,7 +86,8 @@ impl<'a, B: Backend> Inspector<'a, B> {
     /// The model cannot read one of them.
     pub fn run<P: Probe>(&mut self, sequences: &[&[u32]], probe: P) -> Result<()> {
         let config = self.model.config();
-        if let Some(id) = sequences.iter().flat_map(|ids| *ids).find(|&&id| id as usize >= config.vocabulary) {
+        if let Some(id) = sequences.iter().flat_map(|ids| *ids).find(|&&id| id as usize >= config.vocabulary)
+        {
             let why = format!("{id} is not in the model's vocabulary of {} tokens", config.vocabulary);
             return Err(Error::asked("ids", why));
         }
@@ -120,7 +121,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
     }
 
     /// The logits after the last position of every sequence of the last pass, `[sequences, vocabulary]`.
-    pub fn next(&mut self) -> Vec<f32> {
+    pub fn next_logits(&mut self) -> Vec<f32> {
         let (gpt, mut pass) = pass(self.model, &self.spans, ());
         gpt.next(&mut pass, &mut self.memory, &mut self.logits);
         pass.backend.view(&self.logits.data, 0..self.logits.len()).into_owned()

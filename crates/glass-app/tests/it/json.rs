@@ -118,7 +118,10 @@ fn a_file_scores_as_its_documents_do() {
     let against = glass(&scratch.0, &against, b"").json();
     assert_eq!(against["loss"], json["loss"]);
     assert_eq!(against["against"]["loss"], json["loss"]);
-    assert_eq!((&against["against"]["same_top"], &against["against"]["divergence"]), (&1.0.into(), &0.0.into()));
+    assert_eq!(
+        (&against["against"]["same_top"], &against["against"]["divergence"]),
+        (&1.0.into(), &0.0.into())
+    );
     let text = glass(&scratch.0, &["score", "-m", "m", "--json", "The dog found"], b"").json();
     assert!(text["tokens"][0]["logprob"].is_null());
     assert!(text["tokens"][1]["rank"].as_u64().unwrap() >= 1);

@@ -285,7 +285,13 @@ impl Backend for Cpu {
         linear::linear(&self.cores, used_mut(y), used(x), matrix(&weight), bias, activation);
     }
 
-    fn linear_in_parts(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, weight: Weight<'_, Self>, parts: usize) {
+    fn linear_in_parts(
+        &self,
+        y: &mut Tensor<Self>,
+        x: &Tensor<Self>,
+        weight: Weight<'_, Self>,
+        parts: usize,
+    ) {
         linear::linear_in_parts(&self.cores, used_mut(y), used(x), matrix(&weight), parts);
     }
 

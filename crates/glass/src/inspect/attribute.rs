@@ -4,7 +4,7 @@
 
 use super::{Inspector, Matrix, Record};
 use crate::backend::Backend;
-use crate::config::{Config, Norm};
+use crate::config::Norm;
 use crate::probe::{Part, Site};
 use crate::{Error, Result};
 
@@ -65,7 +65,8 @@ impl Attribution {
 
 /// What is recorded to be attributed.
 pub fn sites(layers: usize) -> Vec<Site> {
-    let parts = [Part::Value, Part::Pattern, Part::Contribution, Part::AttentionOut, Part::Active, Part::MlpOut];
+    let parts =
+        [Part::Value, Part::Pattern, Part::Contribution, Part::AttentionOut, Part::Active, Part::MlpOut];
     let blocks = (0..layers).flat_map(|layer| parts.map(|part| Site::Block(layer, part)));
     [Site::Token, Site::Position, Site::Residual].into_iter().chain(blocks).collect()
 }
@@ -80,13 +81,28 @@ pub fn of_logit<B: Backend>(
     token: u32,
     against: Option<u32>,
 ) -> Result<Attribution> {
-    let config = inspector.model().config().clone();
-    if let Some(id) = [Some(token), against].into_iter().flatten().find(|&id| id as usize >= config.vocabulary) {
+    let mut record = Record::of(sites(inspector.model().config().layers));
+    inspector.run(&[ids], &mut record)?;
+    trace(inspector, &record, ids.len() - 1, token, against)
+}
+
+/// The same behind a position, of a pass that was recorded at all [`sites`], changed on its way or not.
+///
+/// # Errors
+/// The model has no such token.
+pub fn trace<B: Backend>(
+    inspector: &Inspector<'_, B>,
+    record: &Record,
+    position: usize,
+    token: u32,
+    against: Option<u32>,
+) -> Result<Attribution> {
+    let config = inspector.model().config();
+    let outside = |id: &u32| *id as usize >= config.vocabulary;
+    if let Some(id) = [Some(token), against].into_iter().flatten().find(outside) {
         let why = format!("{id} is not in the model's vocabulary of {} tokens", config.vocabulary);
         return Err(Error::asked("token", why));
     }
-    let mut record = Record::of(sites(config.layers));
-    inspector.run(&[ids], &mut record)?;
     let table = if config.tied { "embedding.token.weight" } else { "unembedding.weight" };
     let mut reads = inspector.rows(table, &[token])?.values;
     if let Some(against) = against {
@@ -94,14 +110,14 @@ pub fn of_logit<B: Backend>(
         reads.iter_mut().zip(other).for_each(|(read, other)| *read -= other);
     }
     // logit = Σ read × (gain × (x − mean) / deviation + bias): a direction, once the deviation is known.
-    let last = record[Site::Residual].row(ids.len() - 1);
+    let last = record[Site::Residual].row(position);
     let gain = inspector.parameter("norm.weight")?.values;
     let mut direction: Vec<f64> =
         reads.iter().zip(&gain).map(|(read, gain)| f64::from(*read) * f64::from(*gain)).collect();
     let mean = direction.iter().sum::<f64>() / direction.len() as f64;
     let deviation = deviation(last, config.norm);
     direction.iter_mut().for_each(|along| *along = (*along - mean) / deviation);
-    let mut found = along(inspector, &record, ids.len() - 1, &direction)?;
+    let mut found = along(inspector, record, position, &direction)?;
     if config.bias {
         let bias = inspector.parameter("norm.bias")?.values;
         let bias = bias.iter().zip(&reads).map(|(bias, read)| f64::from(*bias) * f64::from(*read)).sum();
@@ -195,9 +211,4 @@ impl std::fmt::Display for Component {
             Component::NormBias => write!(f, "norm.bias"),
         }
     }
-}
-
-/// Components of a model, in the order of the flow.
-pub fn components(config: &Config) -> usize {
-    2 + config.layers * (config.heads.query + 1 + usize::from(config.bias)) + usize::from(config.bias)
 }

@@ -25,6 +25,8 @@ pub enum Change {
     Silence,
     /// They become these: one row for all positions, or a row for each.
     Replace(Vec<f32>),
+    /// All that stands there becomes these, in the order in which a [record](super::Record) keeps them.
+    ReplaceAll(Vec<f32>),
     /// These are added: one row for all positions, or a row for each.
     Add(Vec<f32>),
     /// At the masked scores: nothing flows from this key; the others share its part.
@@ -105,6 +107,10 @@ impl Edit {
 
     /// Changes what is there; whether anything is another number now.
     fn apply(&self, view: View, values: &mut [f32]) -> Did {
+        if let Change::ReplaceAll(given) = &self.change {
+            values.copy_from_slice(given);
+            return Did::Edited;
+        }
         let mut did = Did::Looked;
         let mut set = |to: &mut f32, value: f32| {
             if to.to_bits() != value.to_bits() {
@@ -144,7 +150,7 @@ impl Edit {
                     }
                 }
                 // A key that is not there yet.
-                Change::Cut(_) | Change::Force(_) => {}
+                Change::Cut(_) | Change::Force(_) | Change::ReplaceAll(_) => {}
             }
         }
         did

@@ -32,8 +32,11 @@ pub fn lens<B: Backend>(
     sites.iter().map(|&site| read(inspector, &record[site].values, ids, top)).collect()
 }
 
-/// What residual streams, `[rows, width]`, say at the positions of `ids`.
-fn read<B: Backend>(
+/// What residual streams, `[rows, width]`, say behind the tokens of `ids`.
+///
+/// # Errors
+/// As for [`lens`].
+pub fn read<B: Backend>(
     inspector: &mut Inspector<'_, B>,
     residual: &[f32],
     ids: &[u32],

@@ -12,13 +12,19 @@ const ROWS: usize = 1024;
 ///
 /// # Errors
 /// There is too little memory.
-pub fn nearest<B: Backend>(inspector: &Inspector<'_, B>, vector: &[f32], n: usize) -> Result<Vec<(u32, f64)>> {
+pub fn nearest<B: Backend>(
+    inspector: &Inspector<'_, B>,
+    vector: &[f32],
+    n: usize,
+) -> Result<Vec<(u32, f64)>> {
     let vocabulary = inspector.model().config().vocabulary as u32;
     let mut found: Vec<(u32, f64)> = Vec::new();
     for first in (0..vocabulary).step_by(ROWS) {
         let ids: Vec<u32> = (first..vocabulary.min(first + ROWS as u32)).collect();
         let table = inspector.rows("embedding.token.weight", &ids)?;
-        found.extend(ids.iter().zip(table.values.chunks_exact(table.cols)).map(|(&id, row)| (id, cosine(row, vector))));
+        found.extend(
+            ids.iter().zip(table.values.chunks_exact(table.cols)).map(|(&id, row)| (id, cosine(row, vector))),
+        );
         found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         found.truncate(n);
     }

@@ -86,7 +86,7 @@ pub fn hide_positions<B: Backend>(
 ) -> Result<(f64, Vec<f64>)> {
     let layers = inspector.model().config().layers;
     inspector.run(&[ids], ())?;
-    let before = metric(&inspector.next());
+    let before = metric(&inspector.next_logits());
     let hidden = |position: usize| -> Vec<Edit> {
         (0..layers).map(|layer| Edit::cut(layer, position + 1..ids.len(), position)).collect()
     };
@@ -96,7 +96,7 @@ pub fn hide_positions<B: Backend>(
             hidden(place).into_iter().map(move |edit| (slot, edit)).collect::<Vec<_>>()
         });
         inspector.run(&vec![ids; places.len()], &mut Edits(edits.collect()))?;
-        after.extend(inspector.next().chunks_exact(inspector.model().config().vocabulary).map(metric));
+        after.extend(inspector.next_logits().chunks_exact(inspector.model().config().vocabulary).map(metric));
     }
     Ok((before, after))
 }
@@ -133,10 +133,11 @@ impl<'s, 'a, B: Backend> Sweeper<'s, 'a, B> {
         };
         let mut from = Record::of(sites(parts));
         inspector.run(&[clean], &mut from)?;
-        let clean_metric = metric(&inspector.next());
+        let clean_metric = metric(&inspector.next_logits());
         let mut to = Record::of(sites(&[Part::Residual]));
         inspector.run(&[corrupted], &mut to)?;
-        let sweep = Sweep { before: metric(&inspector.next()), clean: clean_metric, after: Vec::new() };
+        let sweep =
+            Sweep { before: metric(&inspector.next_logits()), clean: clean_metric, after: Vec::new() };
         Ok(Sweeper { inspector, clean: from, corrupted: to, len: clean.len(), metric, sweep })
     }
 
@@ -151,7 +152,7 @@ impl<'s, 'a, B: Backend> Sweeper<'s, 'a, B> {
             let edits = edits.flat_map(|(edits, slot)| edits.iter().map(move |edit| (slot, edit.clone())));
             let mut edits = Edits(edits.collect());
             self.inspector.resume(layer, &residual.repeat(places.len()), &lengths, &mut edits)?;
-            after.extend(self.inspector.next().chunks_exact(vocabulary).map(self.metric));
+            after.extend(self.inspector.next_logits().chunks_exact(vocabulary).map(self.metric));
         }
         self.sweep.after.push(after);
         Ok(())

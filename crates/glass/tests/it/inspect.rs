@@ -34,7 +34,10 @@ impl Probe for Everything {
 
     fn look(&mut self, view: View, values: &[f32]) {
         assert_eq!(values.len(), view.rows * view.cols, "{view:?}");
-        assert!(values.iter().all(|v| v.is_finite() || view.site.to_string().ends_with("masked")), "{view:?}");
+        assert!(
+            values.iter().all(|v| v.is_finite() || view.site.to_string().ends_with("masked")),
+            "{view:?}"
+        );
         self.3.push(view);
     }
 
@@ -75,8 +78,12 @@ fn watched_is_unwatched_bit_for_bit_alone_and_among_others() {
         ] {
             let mut probe = Everything(want, whom, did, vec![]);
             assert!(together(&model, sequences, &mut probe) == unwatched, "{want:?}");
-            let seen: Vec<Site> =
-                probe.3.iter().filter(|view| view.slot == 0 && view.position == 0).map(|view| view.site).collect();
+            let seen: Vec<Site> = probe
+                .3
+                .iter()
+                .filter(|view| view.slot == 0 && view.position == 0)
+                .map(|view| view.site)
+                .collect();
             // The logits of a first half are those of its last position.
             let expected: Vec<Site> = everything().into_iter().filter(|site| *site != Site::Logits).collect();
             let seen: Vec<Site> = seen.into_iter().filter(|site| *site != Site::Logits).collect();
@@ -165,7 +172,10 @@ fn what_is_recorded_is_what_the_weights_make() {
     inspector.run(&[&ids], &mut record).unwrap();
     let parameter = |name: &str| inspector.parameter(name).unwrap();
     let close = |what: &str, got: f32, expected: f64| {
-        assert!((f64::from(got) - expected).abs() < 2e-4 * expected.abs().max(1.0), "{what}: {got}, {expected}");
+        assert!(
+            (f64::from(got) - expected).abs() < 2e-4 * expected.abs().max(1.0),
+            "{what}: {got}, {expected}"
+        );
     };
     let linear = |from: Site, to: Site, name: &str| {
         let (weight, bias) = (parameter(&format!("{name}.weight")), parameter(&format!("{name}.bias")));
@@ -219,15 +229,15 @@ fn what_is_recorded_is_what_the_weights_make() {
                 let scaled: Vec<f64> = (0..=query).map(|key| dot(key) / (size as f64).sqrt()).collect();
                 let peak = scaled.iter().copied().fold(f64::MIN, f64::max);
                 let all: f64 = scaled.iter().map(|s| (s - peak).exp()).sum();
-                for key in 0..9 {
+                for key in 0..9usize {
                     let row = |part| record[at(part)].row(line)[key];
                     close("scores", row(Part::Scores), dot(key));
-                    if key > query {
+                    let Some(scaled) = scaled.get(key) else {
                         assert_eq!((row(Part::Masked), row(Part::Pattern)), (f32::NEG_INFINITY, 0.0));
-                    } else {
-                        close("masked", row(Part::Masked), scaled[key]);
-                        close("pattern", row(Part::Pattern), (scaled[key] - peak).exp() / all);
-                    }
+                        continue;
+                    };
+                    close("masked", row(Part::Masked), *scaled);
+                    close("pattern", row(Part::Pattern), (scaled - peak).exp() / all);
                 }
                 for col in 0..size {
                     let pattern = record[at(Part::Pattern)].row(line);
@@ -260,7 +270,7 @@ fn a_logit_is_the_sum_of_its_parts() {
         let ids = tiny::ids(11, 31, seed as u32);
         let mut inspector = Inspector::new(&model, 11, 1).unwrap();
         inspector.run(&[&ids], ()).unwrap();
-        let logits = inspector.next();
+        let logits = inspector.next_logits();
         for (token, against) in [(7, None), (3, Some(30))] {
             let found = of_logit(&mut inspector, &ids, token, against).unwrap();
             let logit = logits[token as usize] - against.map_or(0.0, |against| logits[against as usize]);
@@ -309,7 +319,7 @@ fn a_sweep_is_every_place_alone() {
     one.run(&[&clean], &mut record).unwrap();
     let mut alone = |edit: Edit| {
         one.run(&[&corrupted], &mut Edits::new([edit])).unwrap();
-        metric(&one.next())
+        metric(&one.next_logits())
     };
     // Room for two sequences and a half: places in pairs.
     let mut some = Inspector::new(&model, 23, 4).unwrap();
@@ -372,7 +382,8 @@ fn a_head_is_scored_by_where_it_looks() {
     assert_eq!((induction.induction, induction.duplicate), (1.0, 0.0));
     let duplicate = to([0, 1, 0, 1]);
     assert_eq!((duplicate.duplicate, duplicate.first), (1.0, 1.0 / 3.0));
-    let even: Vec<f32> = (0..16).map(|at| if at % 4 <= at / 4 { 1.0 / (at / 4 + 1) as f32 } else { 0.0 }).collect();
+    let even: Vec<f32> =
+        (0..16).map(|at| if at % 4 <= at / 4 { 1.0 / (at / 4 + 1) as f32 } else { 0.0 }).collect();
     let nats: f64 = (1..=4).map(|n| f64::from(n).ln()).sum::<f64>() / 4.0;
     assert!((head(&even, &ids).entropy - nats).abs() < 1e-6);
     let twice = repeated(20, 31, 1);

@@ -1,0 +1,98 @@
+//! `glass look`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::MachineArgs;
+
+/// What happened inside: from the words to the next word
+#[derive(Args, Debug)]
+#[command(after_long_help = AFTER)]
+pub struct LookArgs {
+    /// The text; - is standard input, byte for byte
+    #[arg(required_unless_present = "ids")]
+    pub text: Option<OsString>,
+
+    /// Token ids instead of a text (15496,995), for models without a tokenizer too; - is standard input
+    #[arg(long, value_name = "IDS", conflicts_with = "text")]
+    pub ids: Option<String>,
+
+    /// A model: its directory, or a checkpoint's file; without it, the model inside the program
+    #[arg(long, short, value_name = "MODEL")]
+    pub model: Option<String>,
+
+    /// Let <|endoftext|> and its like in TEXT be the special tokens; otherwise they are plain text
+    #[arg(long)]
+    pub special: bool,
+
+    /// The next token that is traced back; without it, the most probable one
+    #[arg(long, value_name = "TEXT")]
+    pub next: Option<String>,
+
+    /// A token that --next is measured against: the difference of the two logits is traced
+    #[arg(long, value_name = "TEXT", requires = "next")]
+    pub against: Option<String>,
+
+    /// Lines of every list
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub top: u16,
+
+    /// Silence a part: block.3.attention, block.3.attention.head.5, block.3.mlp, block.3.mlp.neuron.17; with @4 or @4-7 at these
+    /// positions only
+    #[arg(long, value_name = "PART", help_heading = "Change")]
+    pub ablate: Vec<String>,
+
+    /// Cut the way from a position to later ones: KEY or KEY:QUERY, in all blocks, or block.3@KEY:QUERY in one
+    #[arg(long, value_name = "EDGE", help_heading = "Change")]
+    pub cut: Vec<String>,
+
+    /// Add a direction to the residual stream: BLOCK:STRENGTH:TEXT, the unit vector that enters the block behind TEXT
+    #[arg(long, value_name = "STEER", help_heading = "Change")]
+    pub steer: Vec<String>,
+
+    /// Take what stands at a site, as in block.3.attention.mixed or block.3.residual@7, from the text of --from
+    #[arg(long, value_name = "SITE", requires = "from", help_heading = "Change")]
+    pub patch: Vec<String>,
+
+    /// Where --patch takes it: a text of as many tokens
+    #[arg(long, value_name = "TEXT", requires = "patch", help_heading = "Change")]
+    pub from: Option<String>,
+
+    /// Record sites, as in block.3.attention.pattern; * stands for any part: block.*.mlp.*
+    #[arg(long, value_name = "SITE", requires = "out", num_args = 1.., help_heading = "Results")]
+    pub record: Vec<String>,
+
+    /// The safetensors file that is recorded to
+    #[arg(long, value_name = "F.safetensors", requires = "record", help_heading = "Results")]
+    pub out: Option<PathBuf>,
+
+    /// One JSON document
+    #[arg(long, help_heading = "Results")]
+    pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub machine: MachineArgs,
+}
+
+const AFTER: &str = "\
+Without more, a tour: the tokens; where attention goes from the last position, the strongest links first; what every layer would
+say if it were the last (the logit lens); the next tokens at three temperatures; and what decided for the first of them: the
+logit is a sum, so each part of the model and each word has its share of it.
+
+Sites are embedding.token, embedding.position, embedding, residual, norm, logits, and in every block (block.N.…) residual,
+attention.norm, .query, .key, .value, .scores (before the scaling), .masked (after the mask), .pattern (after the softmax),
+.mixed (each head's mixed values), .contribution (what each head adds), .out; residual_middle; mlp.norm, .hidden (before the
+activation), .active, .out. A recorded tensor is positions × numbers; scores, masked and pattern are heads × queries × keys.
+Positions count from 0.
+
+JSON: {\"tokens\":[{\"id\",\"text\"}],\"attention\":[{\"layer\",\"head\",\"position\",\"share\"}],\"lens\":[[{\"id\",\"text\",\"logprob\"}]],
+\"next\":[{\"id\",\"text\",\"logprob\"}],\"traced\":{\"id\",\"text\",\"against\",\"logit\",\"parts\":[{\"name\",\"value\"}],\"positions\":[…]},
+\"before\":[…]}; lens is of the last position, layer by layer; before, where something was changed, is next without it.
+
+Examples:
+  glass look \"The dog lost the ball. The sad\"
+  glass look --ablate block.3.attention.head.2 \"The dog lost the ball. The sad\"
+  glass look --record 'block.*.attention.pattern' --out patterns.safetensors \"The dog lost the ball.\"";

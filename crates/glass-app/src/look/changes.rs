@@ -1,0 +1,181 @@
+//! What is changed on the way, as it was asked for.
+
+use std::ops::Range;
+
+use glass::backend::Cpu;
+use glass::inspect::edit::Change;
+use glass::inspect::{Edit, Edits, Inspector, Record};
+use glass::probe::Site;
+use glass::tokens::Special;
+
+use crate::args::LookArgs;
+use crate::fail::Fail;
+use crate::model_arg::Model;
+
+/// Every change that the arguments name.
+pub fn parse(
+    args: &LookArgs,
+    model: &Model,
+    inspector: &mut Inspector<'_, Cpu>,
+    ids: &[u32],
+) -> Result<Edits, Fail> {
+    let mut edits = Vec::new();
+    for part in &args.ablate {
+        edits.push(silence(part, model, ids.len())?);
+    }
+    for edge in &args.cut {
+        edits.extend(cut(edge, model.config().layers, ids.len())?);
+    }
+    for asked in &args.steer {
+        edits.push(steer(asked, model)?);
+    }
+    if let Some(from) = &args.from {
+        let other = model.tokenizer()?.encode(from, Special::Plain);
+        if other.len() != ids.len() {
+            return Err(Fail::asked(format!(
+                "--from: it has {} tokens, TEXT has {}; what is patched stands at the same position in both",
+                other.len(),
+                ids.len()
+            )));
+        }
+        for site in &args.patch {
+            edits.push(patch(site, inspector, &other)?);
+        }
+    }
+    Ok(Edits::new(edits))
+}
+
+/// `block.3.attention.head.5@4-7`
+fn silence(asked: &str, model: &Model, len: usize) -> Result<Edit, Fail> {
+    let wrong = || {
+        Fail::asked(format!(
+            "--ablate: {asked:?} is no part; name block.3.attention, block.3.attention.head.5, block.3.mlp or \
+             block.3.mlp.neuron.17, with @4 or @4-7 behind it for some positions"
+        ))
+    };
+    let config = model.config();
+    let (part, positions) = positions("--ablate", asked, len)?;
+    let words: Vec<&str> = part.split('.').collect();
+    let number = |word: &str, what: &str, count: usize| match word.parse::<usize>() {
+        Ok(number) if number < count => Ok(number),
+        Ok(number) => Err(Fail::asked(format!(
+            "--ablate: {asked:?} names {what} {number}; there are {count}, counted from 0"
+        ))),
+        Err(_) => Err(wrong()),
+    };
+    let ["block", layer, rest @ ..] = &words[..] else { return Err(wrong()) };
+    let layer = number(layer, "block", config.layers)?;
+    let edit = match rest {
+        ["attention"] => Edit::silence_attention(layer),
+        ["attention", "head", head] => {
+            Edit::silence_head(config, layer, number(head, "head", config.heads.query)?)
+        }
+        ["mlp"] => Edit::silence_mlp(layer),
+        ["mlp", "neuron", neuron] => Edit::silence_neuron(layer, number(neuron, "neuron", config.hidden)?),
+        _ => return Err(wrong()),
+    };
+    Ok(match positions {
+        Some(positions) => edit.at(positions),
+        None => edit,
+    })
+}
+
+/// `4:7`, `4`, `block.3@4:7`
+fn cut(asked: &str, layers: usize, len: usize) -> Result<Vec<Edit>, Fail> {
+    let wrong = || {
+        Fail::asked(format!(
+            "--cut: {asked:?} is no edge; give KEY:QUERY, as in 2:7 (position 7 does not see 2), 2 (nothing behind sees 2), or \
+             block.3@2:7; TEXT has the positions 0 to {}",
+            len - 1
+        ))
+    };
+    let (layers, edge) = match asked.split_once('@') {
+        None => (0..layers, asked),
+        Some((block, edge)) => {
+            let layer =
+                block.strip_prefix("block.").and_then(|layer| layer.parse().ok()).ok_or_else(wrong)?;
+            if layer >= layers {
+                return Err(Fail::asked(format!(
+                    "--cut: {asked:?} names block {layer}; there are {layers}, counted from 0"
+                )));
+            }
+            (layer..layer + 1, edge)
+        }
+    };
+    let (key, query) = edge.split_once(':').map_or((edge, None), |(key, query)| (key, Some(query)));
+    let key: usize = key.parse().map_err(|_| wrong())?;
+    let queries = match query {
+        None => key + 1..len,
+        Some(query) => {
+            let query: usize = query.parse().map_err(|_| wrong())?;
+            query..query + 1
+        }
+    };
+    // A position always sees itself: with nothing left to look at there would be no pattern.
+    if key >= len || queries.start <= key || queries.end > len {
+        return Err(wrong());
+    }
+    Ok(layers.map(|layer| Edit::cut(layer, queries.clone(), key)).collect())
+}
+
+/// `3:4.5: happy`
+fn steer(asked: &str, model: &Model) -> Result<Edit, Fail> {
+    let wrong = || Fail::asked(format!("--steer: {asked:?} is not BLOCK:STRENGTH:TEXT, as in 3:4.5:happy"));
+    let mut parts = asked.splitn(3, ':');
+    let (Some(layer), Some(strength), Some(text)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(wrong());
+    };
+    let layer: usize = layer.parse().map_err(|_| wrong())?;
+    let strength: f32 = strength.parse().map_err(|_| wrong())?;
+    let ids = model.tokenizer()?.encode(text, Special::Plain);
+    let layers = model.config().layers;
+    if layer >= layers || ids.is_empty() || !strength.is_finite() {
+        return Err(Fail::asked(format!(
+            "--steer: {asked:?} needs a block from 0 to {}, a finite strength, and a text",
+            layers - 1
+        )));
+    }
+    let site = Site::residual(layer, layers);
+    let mut record = Record::of([site]);
+    Inspector::new(model, ids.len(), 1)?.run(&[&ids], &mut record)?;
+    let vector = record[site].row(ids.len() - 1);
+    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    Ok(Edit::steer(layer, vector.iter().map(|x| x * strength / length).collect()))
+}
+
+/// `block.3.attention.mixed@4-7`
+fn patch(asked: &str, inspector: &mut Inspector<'_, Cpu>, other: &[u32]) -> Result<Edit, Fail> {
+    let (name, positions) = positions("--patch", asked, other.len())?;
+    let site: Site = name.parse()?;
+    if site.is_square() && positions.is_some() || name.ends_with("contribution") {
+        return Err(Fail::asked(format!(
+            "--patch: {asked:?} cannot be patched so; squares are patched whole, and heads by attention.mixed"
+        )));
+    }
+    let mut record = Record::of([site]);
+    inspector.run(&[other], &mut record)?;
+    let Some(matrix) = record.get(site) else {
+        let layers = inspector.model().config().layers;
+        return Err(Fail::asked(format!("--patch: {site} is not there; the model has {layers} blocks")));
+    };
+    Ok(match positions {
+        None => Edit::of(site, Change::ReplaceAll(matrix.values.clone())),
+        Some(positions) => {
+            let rows = positions.start * matrix.cols..positions.end * matrix.cols;
+            Edit::replace(site, matrix.values[rows].to_vec()).at(positions)
+        }
+    })
+}
+
+/// What stands before an `@`, and the positions behind it.
+fn positions<'a>(option: &str, asked: &'a str, len: usize) -> Result<(&'a str, Option<Range<usize>>), Fail> {
+    let Some((part, positions)) = asked.split_once('@') else { return Ok((asked, None)) };
+    let (first, last) = positions.split_once('-').unwrap_or((positions, positions));
+    match (first.parse::<usize>(), last.parse::<usize>()) {
+        (Ok(first), Ok(last)) if first <= last && last < len => Ok((part, Some(first..last + 1))),
+        _ => Err(Fail::asked(format!(
+            "{option}: {asked:?} names positions that are not there; TEXT has 0 to {}",
+            len - 1
+        ))),
+    }
+}

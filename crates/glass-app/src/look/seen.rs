@@ -1,0 +1,113 @@
+//! Everything that a look at a text shows, gathered once for the terminal, for JSON and for pictures.
+
+use glass::backend::Cpu;
+use glass::inspect::attribute::{Attribution, sites, trace};
+use glass::inspect::lens::{Reading, read};
+use glass::inspect::{Edits, Inspector, Record};
+use glass::next_token::{Drawn, Sampler, Sampling};
+use glass::probe::{Part, Site};
+use glass::tokens::Special;
+
+use crate::args::LookArgs;
+use crate::fail::Fail;
+use crate::model_arg::Model;
+
+/// Attention from the last position to another.
+pub struct Link {
+    /// The head's block.
+    pub layer: usize,
+    /// Its number in the block.
+    pub head: usize,
+    /// Where it looks.
+    pub position: usize,
+    /// How much of its attention goes there.
+    pub share: f64,
+}
+
+/// A text that was looked at.
+pub struct Seen<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// The text.
+    pub ids: &'a [u32],
+    /// Lines of every list.
+    pub top: usize,
+    /// The strongest links from the last position.
+    pub links: Vec<Link>,
+    /// What every layer says behind the last position.
+    pub lens: Vec<Reading>,
+    /// The logits behind the last position.
+    pub logits: Vec<f32>,
+    /// The most probable next tokens.
+    pub next: Vec<Drawn>,
+    /// The same before anything was changed, where something was.
+    pub before: Option<Vec<Drawn>>,
+    /// The token that is traced, and the one that it is measured against.
+    pub traced: (u32, Option<u32>),
+    /// Where its logit comes from.
+    pub attribution: Attribution,
+}
+
+impl<'a> Seen<'a> {
+    /// Looks.
+    pub fn look(
+        args: &LookArgs,
+        model: &'a Model,
+        inspector: &mut Inspector<'_, Cpu>,
+        ids: &'a [u32],
+        changes: Edits,
+    ) -> Result<Seen<'a>, Fail> {
+        let config = model.config();
+        let (layers, last, top) = (config.layers, ids.len() - 1, args.top.into());
+        let mut sampler = Sampler::new(&Sampling::default(), config.vocabulary, 0)?;
+        let mut most_probable = |logits: &[f32]| sampler.top(logits, top).map(<[Drawn]>::to_vec);
+        let before = if changes.0.is_empty() {
+            None
+        } else {
+            inspector.run(&[ids], ())?;
+            Some(most_probable(&inspector.next_logits())?)
+        };
+        let residuals = (0..=layers).map(|layer| Site::residual(layer, layers));
+        let mut record = Record::of(sites(layers).into_iter().chain(residuals.clone()));
+        inspector.run(&[ids], (changes, &mut record))?;
+        let logits = inspector.next_logits();
+        let next = most_probable(&logits)?;
+        let mut links = Vec::new();
+        for layer in 0..layers {
+            let pattern = &record[Site::Block(layer, Part::Pattern)];
+            for head in 0..config.heads.query {
+                let row = pattern.row(head * ids.len() + last);
+                links.extend(row.iter().enumerate().map(|(position, share)| Link {
+                    layer,
+                    head,
+                    position,
+                    share: f64::from(*share),
+                }));
+            }
+        }
+        links.sort_by(|a, b| b.share.total_cmp(&a.share));
+        links.truncate(top);
+        let token = |option: &str, text: &str| token(model, option, text);
+        let traced = args.next.as_deref().map(|text| token("--next", text)).transpose()?;
+        let traced = (
+            traced.unwrap_or(next[0].id),
+            args.against.as_deref().map(|text| token("--against", text)).transpose()?,
+        );
+        let attribution = trace(inspector, &record, last, traced.0, traced.1)?;
+        let lens = residuals
+            .map(|site| Ok(read(inspector, record[site].row(last), &ids[last..], top)?.remove(0)))
+            .collect::<Result<Vec<_>, Fail>>()?;
+        Ok(Seen { model, ids, top, links, lens, logits, next, before, traced, attribution })
+    }
+}
+
+/// The one token of a text.
+fn token(model: &Model, option: &str, text: &str) -> Result<u32, Fail> {
+    match model.tokenizer()?.encode(text, Special::Plain)[..] {
+        [id] => Ok(id),
+        ref ids => Err(Fail::asked(format!(
+            "{option}: {text:?} is {} tokens; give one, with its space, as in \" ball\"",
+            ids.len()
+        ))),
+    }
+}
