@@ -23,7 +23,7 @@ use crate::fail::Fail;
 pub use bench::BenchArgs;
 pub use chat::ChatArgs;
 pub use generate::GenerateArgs;
-pub use look::LookArgs;
+pub use look::{LookArgs, SweepKind};
 pub use machine::MachineArgs;
 pub use quantise::{ConvertArgs, Packings, QuantiseArgs};
 pub use running::{CacheArgs, LookupArgs};

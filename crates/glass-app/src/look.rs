@@ -3,8 +3,10 @@
 mod changes;
 mod json;
 mod seen;
+mod sweep;
 mod tour;
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use glass::backend::Cpu;
@@ -23,6 +25,9 @@ use seen::Seen;
 pub fn run(args: &LookArgs) -> Result<(), Fail> {
     let model = Model::open(args.model.as_deref(), &args.machine, &CacheArgs { cache: None })?;
     let ids = ids(args, &model)?;
+    if let Some(kind) = args.sweep {
+        return sweep::run(args, &model, &ids, kind);
+    }
     let mut inspector = Inspector::new(&model, ids.len(), 1)?;
     let changes = changes::parse(args, &model, &mut inspector, &ids)?;
     if let Some(file) = &args.out {
@@ -38,10 +43,16 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
 }
 
 fn ids(args: &LookArgs, model: &Model) -> Result<Vec<u32>, Fail> {
-    let ids = match (&args.ids, &args.text) {
-        (Some(ids), _) => input::ids("--ids", ids)?,
-        (None, text) => {
-            let text = input::text(text.as_deref().unwrap_or_default())?;
+    let text = args.ids.as_deref().map(OsStr::new).or(args.text.as_deref());
+    ids_of(args, model, text.unwrap_or_default())
+}
+
+/// The ids of a text; where --ids is given, a text is ids too.
+fn ids_of(args: &LookArgs, model: &Model, text: &OsStr) -> Result<Vec<u32>, Fail> {
+    let ids = match args.ids {
+        Some(_) => input::ids("--ids", &text.to_string_lossy())?,
+        None => {
+            let text = input::text(text)?;
             let special = if args.special { Special::Allowed } else { Special::Plain };
             model.tokenizer()?.encode_parallel(&text, special)
         }

@@ -34,7 +34,7 @@ use crate::loaded::Loaded;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Gpt, Pass};
 use crate::plan::Plan;
-use crate::probe::Probe;
+use crate::probe::{Probe, Site, Want};
 use crate::weights::Weights;
 use crate::{Error, Result};
 
@@ -95,6 +95,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
         let ids = sequences.concat();
         let (gpt, mut pass) = pass(self.model, &self.spans, probe);
         gpt.forward(&mut pass, &ids, &mut self.memory, &mut self.cache);
+        show_logits(gpt, &mut pass, &mut self.memory, &mut self.logits);
         Ok(())
     }
 
@@ -117,6 +118,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
         let (gpt, mut pass) = pass(self.model, &self.spans, probe);
         pass.backend.write(&mut self.memory.residual.data, 0, residual);
         gpt.forward_from(&mut pass, layer, &mut self.memory, &mut self.cache);
+        show_logits(gpt, &mut pass, &mut self.memory, &mut self.logits);
         Ok(())
     }
 
@@ -187,6 +189,21 @@ impl<'a, B: Backend> Inspector<'a, B> {
             start += len;
         }
         Ok(())
+    }
+}
+
+/// Logits are computed where they are asked for; where a probe wants to see them, those of all rows, in chunks.
+fn show_logits<B: Backend, P: Probe>(
+    gpt: &Gpt,
+    pass: &mut Pass<'_, B, P>,
+    memory: &mut Memory<B>,
+    logits: &mut Tensor<B>,
+) {
+    if pass.wants(Site::Logits) != Want::No {
+        let rows = memory.normed.rows;
+        for start in (0..rows).step_by(LOGIT_ROWS) {
+            gpt.logits(pass, start..rows.min(start + LOGIT_ROWS), memory, logits);
+        }
     }
 }
 

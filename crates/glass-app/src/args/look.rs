@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::MachineArgs;
 
@@ -56,9 +56,15 @@ pub struct LookArgs {
     #[arg(long, value_name = "SITE", requires = "from", help_heading = "Change")]
     pub patch: Vec<String>,
 
-    /// Where --patch takes it: a text of as many tokens
-    #[arg(long, value_name = "TEXT", requires = "patch", help_heading = "Change")]
+    /// Where --patch and --sweep take it: a text of as many tokens (ids, where TEXT is --ids)
+    #[arg(long, value_name = "TEXT", help_heading = "Change")]
     pub from: Option<String>,
+
+    /// Try a change in every place: patch each head, or the residual stream before each block at each position, from the text of
+    /// --from; or hide each word from those behind it
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["ablate", "cut", "steer", "patch", "record"],
+          help_heading = "Change")]
+    pub sweep: Option<SweepKind>,
 
     /// Record sites, as in block.3.attention.pattern; * stands for any part: block.*.mlp.*
     #[arg(long, value_name = "SITE", requires = "out", num_args = 1.., help_heading = "Results")]
@@ -77,6 +83,17 @@ pub struct LookArgs {
     pub machine: MachineArgs,
 }
 
+/// What a sweep changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum SweepKind {
+    /// What each head says, at all positions
+    Heads,
+    /// The residual stream that enters each block, at one position after another
+    Residual,
+    /// Each word, hidden from those behind it
+    Words,
+}
+
 const AFTER: &str = "\
 Without more, a tour: the tokens; where attention goes from the last position, the strongest links first; what every layer would
 say if it were the last (the logit lens); the next tokens at three temperatures; and what decided for the first of them: the
@@ -90,9 +107,10 @@ Positions count from 0.
 
 JSON: {\"tokens\":[{\"id\",\"text\"}],\"attention\":[{\"layer\",\"head\",\"position\",\"share\"}],\"lens\":[[{\"id\",\"text\",\"logprob\"}]],
 \"next\":[{\"id\",\"text\",\"logprob\"}],\"traced\":{\"id\",\"text\",\"against\",\"logit\",\"parts\":[{\"name\",\"value\"}],\"positions\":[…]},
-\"before\":[…]}; lens is of the last position, layer by layer; before, where something was changed, is next without it.
+\"before\":[…]}; with --sweep {\"before\",\"clean\",\"after\":[[…]]}, block by block; lens is of the last position, layer by layer; before, where something was changed, is next without it.
 
 Examples:
   glass look \"The dog lost the ball. The sad\"
   glass look --ablate block.3.attention.head.2 \"The dog lost the ball. The sad\"
+  glass look --sweep words \"The dog lost the ball. The sad\"
   glass look --record 'block.*.attention.pattern' --out patterns.safetensors \"The dog lost the ball.\"";

@@ -8,6 +8,7 @@ use glass::inspect::{Edit, Edits, Inspector, Record};
 use glass::probe::Site;
 use glass::tokens::Special;
 
+use super::ids_of;
 use crate::args::LookArgs;
 use crate::fail::Fail;
 use crate::model_arg::Model;
@@ -30,7 +31,7 @@ pub fn parse(
         edits.push(steer(asked, model)?);
     }
     if let Some(from) = &args.from {
-        let other = model.tokenizer()?.encode(from, Special::Plain);
+        let other = ids_of(args, model, from.as_ref())?;
         if other.len() != ids.len() {
             return Err(Fail::asked(format!(
                 "--from: it has {} tokens, TEXT has {}; what is patched stands at the same position in both",

@@ -87,18 +87,22 @@ impl<'a> Seen<'a> {
         }
         links.sort_by(|a, b| b.share.total_cmp(&a.share));
         links.truncate(top);
-        let token = |option: &str, text: &str| token(model, option, text);
-        let traced = args.next.as_deref().map(|text| token("--next", text)).transpose()?;
-        let traced = (
-            traced.unwrap_or(next[0].id),
-            args.against.as_deref().map(|text| token("--against", text)).transpose()?,
-        );
+        let (token, against) = asked(args, model)?;
+        let traced = (token.unwrap_or(next[0].id), against);
         let attribution = trace(inspector, &record, last, traced.0, traced.1)?;
         let lens = residuals
             .map(|site| Ok(read(inspector, record[site].row(last), &ids[last..], top)?.remove(0)))
             .collect::<Result<Vec<_>, Fail>>()?;
         Ok(Seen { model, ids, top, links, lens, logits, next, before, traced, attribution })
     }
+}
+
+/// The tokens that --next and --against name.
+pub fn asked(args: &LookArgs, model: &Model) -> Result<(Option<u32>, Option<u32>), Fail> {
+    let named = |option: &str, text: &Option<String>| {
+        text.as_deref().map(|text| token(model, option, text)).transpose()
+    };
+    Ok((named("--next", &args.next)?, named("--against", &args.against)?))
 }
 
 /// The one token of a text.

@@ -1,0 +1,105 @@
+//! The same change tried in every place: which of them brings the answer of another text back, or loses the own one.
+
+use std::io::Write as _;
+
+use glass::backend::Cpu;
+use glass::inspect::Inspector;
+use glass::inspect::sweep::{hide_positions, patch_heads, patch_residual};
+use glass::next_token::{most_probable, score};
+use serde_json::json;
+
+use super::{ids_of, seen};
+use crate::args::{LookArgs, SweepKind};
+use crate::draw::columns::{bar, fit};
+use crate::fail::Fail;
+use crate::model_arg::Model;
+use crate::out::Out;
+use crate::tokens::visible;
+
+/// Positions of a pass: so many places are tried together.
+const ROWS: usize = 2048;
+
+/// Tries every place, and shows what each did.
+pub fn run(args: &LookArgs, model: &Model, ids: &[u32], kind: SweepKind) -> Result<(), Fail> {
+    let sequences = (ROWS / ids.len()).max(1);
+    let mut inspector = Inspector::new(model, sequences * ids.len(), sequences)?;
+    let clean = match (&args.from, kind) {
+        (_, SweepKind::Words) => None,
+        (Some(from), _) => Some(ids_of(args, model, from.as_ref())?),
+        (None, _) => {
+            return Err(Fail::asked(
+                "--sweep: heads and residual are patched from another text; give one of as many tokens by --from",
+            ));
+        }
+    };
+    let (token, against) = asked(args, model, &mut inspector, clean.as_deref().unwrap_or(ids))?;
+    let metric = |logits: &[f32]| match against {
+        Some(against) => f64::from(logits[token as usize]) - f64::from(logits[against as usize]),
+        None => score(logits, token).map_or(f64::NAN, |scored| scored.logprob),
+    };
+    let (before, clean, after) = match (kind, &clean) {
+        (SweepKind::Heads, Some(clean)) => {
+            let sweep = patch_heads(&mut inspector, clean, ids, &metric)?;
+            (sweep.before, Some(sweep.clean), sweep.after)
+        }
+        (SweepKind::Residual, Some(clean)) => {
+            let sweep = patch_residual(&mut inspector, clean, ids, &metric)?;
+            (sweep.before, Some(sweep.clean), sweep.after)
+        }
+        _ => {
+            let (before, after) = hide_positions(&mut inspector, ids, &metric)?;
+            (before, None, vec![after])
+        }
+    };
+    let mut out = Out::new();
+    if args.json {
+        out.json(&json!({"before": before, "clean": clean, "after": after}))?;
+        return out.done();
+    }
+    let name = |token: u32| visible(model.bytes(token));
+    let what = match against {
+        Some(against) => format!("the logit of {} above that of {}", name(token), name(against)),
+        None => format!("the logarithm of the probability of {}", name(token)),
+    };
+    let from = clean.map_or(String::new(), |clean| format!("; of --from, {clean:.3}"));
+    writeln!(
+        out,
+        "{}  {}",
+        out.bold(&format!("{before:.3}")),
+        out.dim(&format!("{what}, with nothing changed{from}"))
+    )?;
+    let mut places: Vec<(usize, usize, f64)> = Vec::new();
+    for (layer, row) in after.iter().enumerate() {
+        places.extend(row.iter().enumerate().map(|(place, value)| (layer, place, value - before)));
+    }
+    places.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
+    let most = places.first().map_or(1.0, |place| place.2.abs()).max(f64::MIN_POSITIVE);
+    for (layer, place, change) in places.into_iter().take(args.top.into()) {
+        let word = || format!("{place} {}", name(ids[place]));
+        let place = match kind {
+            SweepKind::Heads => format!("block.{layer}.attention.head.{place}"),
+            SweepKind::Residual => format!("block.{layer}.residual@{}", word()),
+            SweepKind::Words => format!("without {}", word()),
+        };
+        let line = format!("{}{change:+8.3}  {}", fit(&place, 32), bar(change.abs() / most, 24));
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    out.done()
+}
+
+/// The token that is asked for, by default what the text makes the most probable; and what it is measured against.
+fn asked(
+    args: &LookArgs,
+    model: &Model,
+    inspector: &mut Inspector<'_, Cpu>,
+    ids: &[u32],
+) -> Result<(u32, Option<u32>), Fail> {
+    let named = seen::asked(args, model)?;
+    match named {
+        (Some(token), against) => Ok((token, against)),
+        (None, against) => {
+            inspector.run(&[ids], ())?;
+            Ok((most_probable(&inspector.next_logits()), against))
+        }
+    }
+}
