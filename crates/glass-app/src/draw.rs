@@ -4,3 +4,4 @@ pub mod columns;
 pub mod curve;
 pub mod history;
 pub mod scale;
+pub mod svg;

@@ -2,9 +2,12 @@
 
 mod changes;
 mod json;
+mod page;
+mod pictures;
 mod seen;
 mod sweep;
 mod tour;
+mod word;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -28,12 +31,24 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
     if let Some(kind) = args.sweep {
         return sweep::run(args, &model, &ids, kind);
     }
+    if let Some(other) = &args.beside {
+        return word::beside(args, &model, &ids, other);
+    }
+    if !args.of.is_empty() {
+        return word::taken_in(args, &model, &ids);
+    }
+    if args.word.is_some() {
+        return Err(Fail::asked("--word: say what to look at, with --beside TEXT or --of WORD"));
+    }
     let mut inspector = Inspector::new(&model, ids.len(), 1)?;
     let changes = changes::parse(args, &model, &mut inspector, &ids)?;
     if let Some(file) = &args.out {
         return record(args, &mut inspector, &ids, changes, file);
     }
     let seen = Seen::look(args, &model, &mut inspector, &ids, changes)?;
+    if args.svg.is_some() || args.html.is_some() {
+        return page::write(args, &seen);
+    }
     let mut out = Out::new();
     match args.json {
         true => out.json(&json::document(&seen))?,

@@ -9,6 +9,9 @@
 //! `prefill N` reads a prompt of N tokens in one pass, `decode N BEHIND` N tokens one after another behind a context of BEHIND,
 //! which is read before the clock starts, `together N SLOTS` N tokens of each of SLOTS sequences from empty contexts.
 //!
+//! `… -- look MODEL THREADS`: `plain N` reads N tokens with all their logits, nobody looking; `record N` the same with every site of a
+//! pass recorded, but for what each head contributes; `heads N` patches every head from another text, one by one.
+//!
 //! `… -- encode TEXT FOLDER`: GPT-2's tokenizer.json and the text's ids (`ids.u32`) are written to FOLDER, for the others; a line
 //! says into how long documents the file TEXT is cut, in bytes, 0 for one; on one thread.
 //!
@@ -25,14 +28,17 @@ use glass::Config;
 use glass::backend::{Cpu, Packing, Precision};
 use glass::engine::Engine;
 use glass::generate::{Batch as Sequences, Runner};
+use glass::inspect::sweep::patch_heads;
+use glass::inspect::{Inspector, Record};
 use glass::loaded::Loaded;
+use glass::probe::{Part, Site};
 use glass::tokens::{Special, Tokenizer};
 use glass::train::learner::{Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
 use glass_kernels::{Cores, roof};
 
 const USAGE: &str = "usage: train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION], run MODEL THREADS [PACKING], \
-                     encode TEXT FOLDER, or roof GFLOP THREADS";
+                     look MODEL THREADS, encode TEXT FOLDER, or roof GFLOP THREADS";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -50,6 +56,9 @@ fn main() {
             let config = Config::gpt2(vocabulary, context, width, layers, heads);
             let packing = Packing::ALL.into_iter().find(|known| known.name() == packing).expect(USAGE);
             run(&Loaded::random(Cpu::new(size(threads)), &config, packing, 1).expect("memory"));
+        }
+        ["look", model, threads] => {
+            look(&Engine::open(Cpu::new(size(threads)), model.as_ref()).expect("a model"));
         }
         ["encode", text, folder] => encode(text.as_ref(), folder.as_ref()),
         ["train", ref sizes @ ..] => {
@@ -169,6 +178,44 @@ fn decode_together(batch: &mut Sequences<'_, Cpu>, ids: &[u32], tokens: usize) -
             batch.feed(&parts, ()).expect("a token of each");
         }
     })
+}
+
+fn look(model: &Loaded<Cpu>) {
+    let config = model.config();
+    let id = |place: usize| (place * 7919 % config.vocabulary) as u32;
+    let mut inspector: Option<(usize, Inspector<'_, Cpu>)> = None;
+    for line in stdin().lock().lines() {
+        let line = line.expect("a line");
+        let Some((what, tokens)) = line.split_once(' ') else { panic!("{line}: {USAGE}") };
+        let tokens = size(tokens);
+        let [clean, corrupted] = [0, 1].map(|from| (0..tokens).map(|at| id(at + from)).collect::<Vec<u32>>());
+        // Memory for what is asked, and no more: a sweep reads a text for every head of a block.
+        let sequences = if what == "heads" { config.heads.query } else { 1 };
+        if inspector.as_ref().is_none_or(|(room, _)| *room < sequences * tokens) {
+            drop(inspector.take());
+            let new = Inspector::new(model, sequences * tokens, sequences).expect("memory");
+            inspector = Some((sequences * tokens, new));
+        }
+        let (_, inspector) = inspector.as_mut().expect("made above");
+        let seconds = match what {
+            "plain" => timed(|| {
+                inspector.run(&[&clean], ()).expect("a text");
+                inspector.logits(&mut |_, logits| _ = black_box(logits[0]));
+            }),
+            "record" => timed(|| {
+                let beside = |site: &Site| !matches!(site, Site::Block(_, Part::Contribution));
+                let mut record = Record::of(Site::all(config.layers).into_iter().filter(beside));
+                inspector.run(&[&clean], &mut record).expect("a text");
+                black_box(record.sites().count());
+            }),
+            "heads" => timed(|| {
+                let metric = |logits: &[f32]| f64::from(logits[1]) - f64::from(logits[2]);
+                black_box(patch_heads(inspector, &clean, &corrupted, &metric).expect("texts"));
+            }),
+            _ => panic!("{line}: {USAGE}"),
+        };
+        println!("{seconds}");
+    }
 }
 
 fn encode(text: &Path, folder: &Path) {

@@ -39,6 +39,25 @@ pub struct LookArgs {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub top: u16,
 
+    /// A word of TEXT whose vector is looked at, with --beside or --of: its last occurrence
+    #[arg(long, value_name = "WORD", help_heading = "A word's vector")]
+    pub word: Option<String>,
+
+    /// Another text with the same word: how far its two vectors drift apart, and what moved them
+    #[arg(long, value_name = "TEXT", requires = "word", conflicts_with_all = ["of", "sweep"],
+          help_heading = "A word's vector")]
+    pub beside: Option<String>,
+
+    /// A word before it: which heads carry it into WORD, and what WORD is without it. May be given several times
+    #[arg(
+        long,
+        value_name = "WORD",
+        requires = "word",
+        conflicts_with = "sweep",
+        help_heading = "A word's vector"
+    )]
+    pub of: Vec<String>,
+
     /// Silence a part: block.3.attention, block.3.attention.head.5, block.3.mlp, block.3.mlp.neuron.17; with @4 or @4-7 at these
     /// positions only
     #[arg(long, value_name = "PART", help_heading = "Change")]
@@ -65,6 +84,22 @@ pub struct LookArgs {
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["ablate", "cut", "steer", "patch", "record"],
           help_heading = "Change")]
     pub sweep: Option<SweepKind>,
+
+    /// Draw it: all heads of a block, one head's steps, what it adds to the last word, the lens, the answer
+    #[arg(long, value_name = "F.svg", help_heading = "Results")]
+    pub svg: Option<PathBuf>,
+
+    /// The same, explained, as one page that needs nothing beside it
+    #[arg(long, value_name = "F.html", help_heading = "Results")]
+    pub html: Option<PathBuf>,
+
+    /// The head that is drawn, as in 3.5; without it, the one with the strongest link from the last position to another
+    #[arg(long, value_name = "BLOCK.HEAD", help_heading = "Results")]
+    pub head: Option<String>,
+
+    /// Draw patterns with keys as rows
+    #[arg(long, help_heading = "Results")]
+    pub transpose: bool,
 
     /// Record sites, as in block.3.attention.pattern; * stands for any part: block.*.mlp.*
     #[arg(long, value_name = "SITE", requires = "out", num_args = 1.., help_heading = "Results")]
@@ -107,10 +142,15 @@ Positions count from 0.
 
 JSON: {\"tokens\":[{\"id\",\"text\"}],\"attention\":[{\"layer\",\"head\",\"position\",\"share\"}],\"lens\":[[{\"id\",\"text\",\"logprob\"}]],
 \"next\":[{\"id\",\"text\",\"logprob\"}],\"traced\":{\"id\",\"text\",\"against\",\"logit\",\"parts\":[{\"name\",\"value\"}],\"positions\":[…]},
-\"before\":[…]}; with --sweep {\"before\",\"clean\",\"after\":[[…]]}, block by block; lens is of the last position, layer by layer; before, where something was changed, is next without it.
+\"before\":[…]}; with --sweep {\"before\",\"clean\",\"after\":[[…]]}, block by block;
+with --beside {\"positions\",\"cosine\":[…],\"distance\",\"first\":{\"parts\",\"positions\"},\"second\"}; with --of {\"position\",\"carried\":
+[{\"layer\",\"head\",\"from\",\"share\",\"length\",\"part\"}],\"cosine_without\":[…]}; lens is of the last position, layer by layer; before, where something was changed, is next without it.
 
 Examples:
   glass look \"The dog lost the ball. The sad\"
   glass look --ablate block.3.attention.head.2 \"The dog lost the ball. The sad\"
+  glass look --word model --beside \"a fashion model\" \"a machine learning model\"
+  glass look --word creature --of fluffy --of blue \"a fluffy blue creature\"
   glass look --sweep words \"The dog lost the ball. The sad\"
+  glass look --html inside.html \"The dog lost the ball. The sad\"
   glass look --record 'block.*.attention.pattern' --out patterns.safetensors \"The dog lost the ball.\"";

@@ -31,7 +31,7 @@ pub fn document(seen: &Seen<'_>) -> Value {
     let mut document = json!({
         "tokens": seen.ids.iter().map(|&id| token(id)).collect::<Vec<_>>(),
         "attention": links.collect::<Vec<_>>(),
-        "lens": seen.lens.iter().map(|reading| list(&reading.top)).collect::<Vec<_>>(),
+        "lens": seen.lens().map(|reading| list(&reading.top)).collect::<Vec<_>>(),
         "next": list(&seen.next),
         "traced": traced,
     });

@@ -3,11 +3,12 @@
 use glass::backend::Cpu;
 use glass::inspect::attribute::{Attribution, sites, trace};
 use glass::inspect::lens::{Reading, read};
-use glass::inspect::{Edits, Inspector, Record};
+use glass::inspect::{Edits, Inspector, Matrix, Record};
 use glass::next_token::{Drawn, Sampler, Sampling};
 use glass::probe::{Part, Site};
 use glass::tokens::Special;
 
+use super::pictures;
 use crate::args::LookArgs;
 use crate::fail::Fail;
 use crate::model_arg::Model;
@@ -34,8 +35,12 @@ pub struct Seen<'a> {
     pub top: usize,
     /// The strongest links from the last position.
     pub links: Vec<Link>,
-    /// What every layer says behind the last position.
-    pub lens: Vec<Reading>,
+    /// What every layer says behind every position, `[layers + 1][positions]`.
+    pub everywhere: Vec<Vec<Reading>>,
+    /// The unembedding's rows of the most probable next tokens.
+    pub unembedding: Matrix,
+    /// The pass.
+    pub record: Record,
     /// The logits behind the last position.
     pub logits: Vec<f32>,
     /// The most probable next tokens.
@@ -68,7 +73,8 @@ impl<'a> Seen<'a> {
             Some(most_probable(&inspector.next_logits())?)
         };
         let residuals = (0..=layers).map(|layer| Site::residual(layer, layers));
-        let mut record = Record::of(sites(layers).into_iter().chain(residuals.clone()));
+        let pictured = pictures::sites(layers);
+        let mut record = Record::of(sites(layers).into_iter().chain(residuals.clone()).chain(pictured));
         inspector.run(&[ids], (changes, &mut record))?;
         let logits = inspector.next_logits();
         let next = most_probable(&logits)?;
@@ -90,10 +96,30 @@ impl<'a> Seen<'a> {
         let (token, against) = asked(args, model)?;
         let traced = (token.unwrap_or(next[0].id), against);
         let attribution = trace(inspector, &record, last, traced.0, traced.1)?;
-        let lens = residuals
-            .map(|site| Ok(read(inspector, record[site].row(last), &ids[last..], top)?.remove(0)))
+        let everywhere = residuals
+            .map(|site| Ok(read(inspector, &record[site].values, ids, top)?))
             .collect::<Result<Vec<_>, Fail>>()?;
-        Ok(Seen { model, ids, top, links, lens, logits, next, before, traced, attribution })
+        let table = if config.tied { "embedding.token.weight" } else { "unembedding.weight" };
+        let unembedding = inspector.rows(table, &next.iter().map(|drawn| drawn.id).collect::<Vec<_>>())?;
+        Ok(Seen {
+            model,
+            ids,
+            top,
+            links,
+            everywhere,
+            unembedding,
+            record,
+            logits,
+            next,
+            before,
+            traced,
+            attribution,
+        })
+    }
+
+    /// What every layer says behind the last position.
+    pub fn lens(&self) -> impl Iterator<Item = &Reading> {
+        self.everywhere.iter().filter_map(|layer| layer.last())
     }
 }
 

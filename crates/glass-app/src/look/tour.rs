@@ -78,7 +78,7 @@ fn attention(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
 fn lens(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     heading(out, "lens", "what the last vector would say if the model ended there")?;
     let room = out.columns().saturating_sub(PIECE + 2) / (PIECE + 8);
-    for (layer, reading) in seen.lens.iter().enumerate() {
+    for (layer, reading) in seen.lens().enumerate() {
         let name = match layer {
             0 => "embedding".into(),
             _ => format!("after block {}", layer - 1),

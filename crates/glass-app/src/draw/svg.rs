@@ -1,0 +1,172 @@
+//! A picture in SVG: shapes and texts, in colours that suit light and dark paper.
+
+use std::fmt::Write as _;
+
+/// Weights are square and blue, data round and orange, everywhere; what is negative is grey-violet.
+const STYLE: &str = "\
+.paper{fill:#fff}text{fill:#3b4048}.faint{fill:#8a919c}.grid{stroke:#e3e6ea;fill:none}.axis{stroke:#c3c8d0;fill:none}\
+.data{fill:#d8631f}.minus{fill:#7a6fae}.weight{fill:#2f6db3}.frame{fill:none;stroke:#d8631f}.square{fill:none;stroke:#2f6db3}\
+.head{font-weight:600}\
+@media(prefers-color-scheme:dark){.paper{fill:#15181d}text{fill:#c3c9d2}.grid{stroke:#2b3038}.axis{stroke:#454c57}\
+.data{fill:#f0824f}.minus{fill:#a79ce0}.weight{fill:#6aa5e8}.frame{stroke:#f0824f}.square{stroke:#6aa5e8}}";
+
+/// How much of a label stands at most, in letters.
+const LABEL: usize = 12;
+
+/// Where a text begins.
+#[derive(Clone, Copy)]
+pub enum Anchor {
+    /// It begins there.
+    Start,
+    /// It ends there.
+    End,
+}
+
+/// A picture that is being drawn.
+#[derive(Default)]
+pub struct Svg {
+    /// How wide and how high it is.
+    pub size: (f64, f64),
+    body: String,
+}
+
+impl Svg {
+    /// An empty one.
+    pub fn new(width: f64, height: f64) -> Svg {
+        Svg { size: (width, height), body: String::new() }
+    }
+
+    /// A text of a class.
+    pub fn text(&mut self, x: f64, y: f64, class: &str, anchor: Anchor, text: &str) {
+        let anchor = match anchor {
+            Anchor::Start => "start",
+            Anchor::End => "end",
+        };
+        let text = escaped(text);
+        let _ = writeln!(
+            self.body,
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\" text-anchor=\"{anchor}\">{text}</text>"
+        );
+    }
+
+    /// A label that runs upwards from a point.
+    pub fn upwards(&mut self, x: f64, y: f64, text: &str) {
+        let text = escaped(&label(text));
+        let _ = writeln!(self.body, "<text transform=\"translate({x:.1} {y:.1}) rotate(-60)\">{text}</text>");
+    }
+
+    /// A number that flows: a disc whose area is its share of a disc of radius `most`.
+    pub fn data(&mut self, x: f64, y: f64, most: f64, share: f64) {
+        let radius = most * share.abs().min(1.0).sqrt();
+        if radius >= 0.05 {
+            let class = if share < 0.0 { "minus" } else { "data" };
+            let _ = writeln!(
+                self.body,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.2}\" class=\"{class}\"/>"
+            );
+        }
+    }
+
+    /// A number that was learned: a square whose area is its share of a square of half width `most`.
+    pub fn weight(&mut self, x: f64, y: f64, most: f64, share: f64) {
+        let half = most * share.abs().min(1.0).sqrt();
+        if half >= 0.05 {
+            let class = if share < 0.0 { "minus" } else { "weight" };
+            let (x, y, side) = (x - half, y - half, 2.0 * half);
+            let _ = writeln!(
+                self.body,
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{side:.2}\" height=\"{side:.2}\" class=\"{class}\"/>"
+            );
+        }
+    }
+
+    /// A vector from left to right: discs of data or squares of weights; where they would be too small, bars up and down from the
+    /// middle. `most` is the greatest that a number can be.
+    pub fn vector(&mut self, [x, y, width]: [f64; 3], values: &[f32], most: f32, learned: bool) {
+        let step = width / values.len().max(1) as f64;
+        for (at, value) in values.iter().enumerate() {
+            let (share, left) = (f64::from(value / most), x + at as f64 * step);
+            let middle = left + 0.5 * step;
+            match (step < 6.0, learned) {
+                (true, _) => self.bar(left, y, 0.85 * step, 8.0 * share, learned),
+                (false, true) => self.weight(middle, y, (0.5 * step).min(7.0), share),
+                (false, false) => self.data(middle, y, (0.5 * step).min(7.0), share),
+            }
+        }
+    }
+
+    fn bar(&mut self, x: f64, y: f64, width: f64, height: f64, learned: bool) {
+        let class = if height < 0.0 {
+            "minus"
+        } else if learned {
+            "weight"
+        } else {
+            "data"
+        };
+        let (top, height, radius) =
+            (y - height.max(0.0), height.abs(), if learned { 0.0 } else { 0.5 * width });
+        if height >= 0.05 {
+            let _ = writeln!(
+                self.body,
+                "<rect x=\"{x:.2}\" y=\"{top:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" rx=\"{radius:.2}\" class=\"{class}\"/>"
+            );
+        }
+    }
+
+    /// A box of a class; `round` as data is, or square as weights are.
+    pub fn frame(&mut self, [x, y, width, height]: [f64; 4], class: &str, round: bool) {
+        let radius = if round { 4 } else { 0 };
+        let _ = writeln!(
+            self.body,
+            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{radius}\" class=\"{class}\"/>"
+        );
+    }
+
+    /// A path of a class.
+    pub fn path(&mut self, class: &str, path: &str) {
+        let _ = writeln!(self.body, "<path class=\"{class}\" d=\"{path}\"/>");
+    }
+
+    /// A whole picture below what is there.
+    pub fn below(&mut self, other: &Svg, gap: f64) {
+        let y = if self.size.1 > 0.0 { self.size.1 + gap } else { 0.0 };
+        let _ = writeln!(self.body, "<g transform=\"translate(0 {y:.1})\">\n{}</g>", other.body);
+        self.size = (self.size.0.max(other.size.0), y + other.size.1);
+    }
+
+    /// The file.
+    pub fn finish(&self, title: &str) -> String {
+        let (width, height) = self.size;
+        let title = escaped(title);
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
+             font-family=\"system-ui, sans-serif\" font-size=\"11\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
+             <rect class=\"paper\" width=\"{width:.0}\" height=\"{height:.0}\"/>\n{}</svg>\n",
+            self.body
+        )
+    }
+}
+
+/// As much of a text as a label has room for.
+pub fn label(text: &str) -> String {
+    match text.char_indices().nth(LABEL) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into(),
+    }
+}
+
+/// A text between tags. What XML cannot hold becomes U+FFFD.
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
