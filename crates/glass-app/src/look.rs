@@ -1,6 +1,7 @@
 //! `glass look`: what happened inside, from the words to the next word.
 
 mod changes;
+mod grown;
 mod json;
 mod page;
 mod pictures;
@@ -26,6 +27,9 @@ use seen::Seen;
 
 /// Looks, and shows what was asked for.
 pub fn run(args: &LookArgs) -> Result<(), Fail> {
+    if let Some(dir) = &args.train {
+        return grown::run(args, dir);
+    }
     let model = Model::open(args.model.as_deref(), &args.machine, &CacheArgs { cache: None })?;
     let ids = ids(args, &model)?;
     if let Some(kind) = args.sweep {

@@ -20,6 +20,7 @@
 pub mod attribute;
 pub mod drift;
 pub mod edit;
+pub mod growth;
 pub mod heads;
 pub mod lens;
 pub mod nearest;

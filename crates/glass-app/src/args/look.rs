@@ -12,7 +12,7 @@ use super::MachineArgs;
 #[command(after_long_help = AFTER)]
 pub struct LookArgs {
     /// The text; - is standard input, byte for byte
-    #[arg(required_unless_present = "ids")]
+    #[arg(required_unless_present_any = ["ids", "train"])]
     pub text: Option<OsString>,
 
     /// Token ids instead of a text (15496,995), for models without a tokenizer too; - is standard input
@@ -57,6 +57,12 @@ pub struct LookArgs {
         help_heading = "A word's vector"
     )]
     pub of: Vec<String>,
+
+    /// How the model of a run grew: every checkpoint in DIR, the loss of each layer's lens on TEXT, and what heads do on random
+    /// tokens that stand twice
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "sweep", "word", "ablate", "cut", "steer", "patch", "record"],
+          help_heading = "A run")]
+    pub train: Option<PathBuf>,
 
     /// Silence a part: block.3.attention, block.3.attention.head.5, block.3.mlp, block.3.mlp.neuron.17; with @4 or @4-7 at these
     /// positions only
@@ -144,7 +150,8 @@ JSON: {\"tokens\":[{\"id\",\"text\"}],\"attention\":[{\"layer\",\"head\",\"posit
 \"next\":[{\"id\",\"text\",\"logprob\"}],\"traced\":{\"id\",\"text\",\"against\",\"logit\",\"parts\":[{\"name\",\"value\"}],\"positions\":[…]},
 \"before\":[…]}; with --sweep {\"before\",\"clean\",\"after\":[[…]]}, block by block;
 with --beside {\"positions\",\"cosine\":[…],\"distance\",\"first\":{\"parts\",\"positions\"},\"second\"}; with --of {\"position\",\"carried\":
-[{\"layer\",\"head\",\"from\",\"share\",\"length\",\"part\"}],\"cosine_without\":[…]}; lens is of the last position, layer by layer; before, where something was changed, is next without it.
+[{\"layer\",\"head\",\"from\",\"share\",\"length\",\"part\"}],\"cosine_without\":[…]}; with --train a line for every checkpoint: {\"step\",\"lens\":[…],\"norms\":[…],\"first\",\"again\",
+\"heads\":[[{\"previous\",\"first\",\"duplicate\",\"induction\",\"entropy\"}]]}; lens is of the last position, layer by layer; before, where something was changed, is next without it.
 
 Examples:
   glass look \"The dog lost the ball. The sad\"
@@ -152,5 +159,6 @@ Examples:
   glass look --word model --beside \"a fashion model\" \"a machine learning model\"
   glass look --word creature --of fluffy --of blue \"a fluffy blue creature\"
   glass look --sweep words \"The dog lost the ball. The sad\"
+  glass look --train mine --svg growth.svg \"The dog lost the ball. The sad dog\"
   glass look --html inside.html \"The dog lost the ball. The sad\"
   glass look --record 'block.*.attention.pattern' --out patterns.safetensors \"The dog lost the ball.\"";

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 const STYLE: &str = "\
 .paper{fill:#fff}text{fill:#3b4048}.faint{fill:#8a919c}.grid{stroke:#e3e6ea;fill:none}.axis{stroke:#c3c8d0;fill:none}\
 .data{fill:#d8631f}.minus{fill:#7a6fae}.weight{fill:#2f6db3}.frame{fill:none;stroke:#d8631f}.square{fill:none;stroke:#2f6db3}\
-.head{font-weight:600}\
+.head{font-weight:600}.data-line{stroke:#d8631f;fill:none;stroke-width:1.8}.weight-line{stroke:#2f6db3;fill:none;stroke-width:1.8}\
+.minus-line{stroke:#7a6fae;fill:none;stroke-width:1.8}.faint-line{stroke:#b4bac4;fill:none;stroke-width:1.2}\
 @media(prefers-color-scheme:dark){.paper{fill:#15181d}text{fill:#c3c9d2}.grid{stroke:#2b3038}.axis{stroke:#454c57}\
 .data{fill:#f0824f}.minus{fill:#a79ce0}.weight{fill:#6aa5e8}.frame{stroke:#f0824f}.square{stroke:#6aa5e8}}";
 

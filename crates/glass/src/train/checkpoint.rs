@@ -11,8 +11,11 @@ use super::durable::{read_json, sync, write_json};
 use super::fingerprint::Fingerprint;
 use super::learner::{Arena, Learner, PART};
 use super::spikes::Spikes;
-use crate::backend::Backend;
-use crate::{Error, Result};
+use crate::backend::{Backend, CacheType, Packing};
+use crate::loaded::Loaded;
+use crate::model::Gpt;
+use crate::weights::Frozen;
+use crate::{Config, Error, Result};
 
 /// Where a run stands besides its arenas: all that the next step depends on, or that is decided by what went before.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -77,6 +80,41 @@ pub fn read<B: Backend>(folder: &Path, learner: &mut Learner<B>) -> Result<State
         }
     }
     Ok(saved.state)
+}
+
+/// The weights of the checkpoint in `folder`, of a model of this shape, packed to run.
+///
+/// # Errors
+/// It is no checkpoint of this model, or damaged.
+pub fn open<B: Backend>(backend: B, config: &Config, folder: &Path) -> Result<Loaded<B>> {
+    let saved: Saved = read_json(&folder.join("state.json"))?;
+    let (gpt, plan) = Gpt::plan(config);
+    gpt.can_run()?;
+    let path = folder.join(ARENAS[0].1);
+    let bytes = fs::read(&path).map_err(|error| Error::io("cannot read", &path, error))?;
+    let mut print = Fingerprint::default();
+    let words = bytes
+        .chunks_exact(4)
+        .map(|word| word.iter().rev().fold(0, |bits, &byte| bits << 8 | u32::from(byte)));
+    let values: Vec<f32> = words
+        .map(|bits| {
+            print.add(bits);
+            f32::from_bits(bits)
+        })
+        .collect();
+    if bytes.len() != 4 * plan.len() || print.to_string() != saved.weights {
+        let why = format!(
+            "{} bytes that are not the {} weights that were saved: it is damaged",
+            bytes.len(),
+            plan.len()
+        );
+        return Err(Error::invalid(path.display(), why));
+    }
+    let weights = Frozen::load(&backend, &plan, Packing::F32, &|spec, into| {
+        into.copy_from_slice(&values[spec.span.clone()]);
+        Ok(())
+    })?;
+    Ok(Loaded::new(backend, gpt, weights, CacheType::F32))
 }
 
 /// Writes an arena and syncs it. Its fingerprint.

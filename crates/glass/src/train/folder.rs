@@ -127,12 +127,7 @@ impl Folder {
 
     /// The steps after which there is a checkpoint, ascending.
     pub fn steps(&self) -> Result<Vec<u64>> {
-        let mut steps: Vec<u64> = entries(&self.train)?
-            .iter()
-            .filter_map(|path| path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok())
-            .collect();
-        steps.sort_unstable();
-        Ok(steps)
+        steps_in(&self.train)
     }
 
     /// Saves a checkpoint. Where that fails (a full disk), what was begun is removed and all others stay as they are.
@@ -168,6 +163,27 @@ impl Folder {
             .filter(|step| !kept.contains(step))
             .try_for_each(|step| remove_aside(&self.at(step)))
     }
+}
+
+/// The checkpoints of the run in `dir`, whoever writes it meanwhile: step and folder, ascending.
+///
+/// # Errors
+/// The folder cannot be read, or holds no run.
+pub fn checkpoints(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let train = dir.join("train");
+    if !train.join("run.json").exists() {
+        return Err(Error::asked(dir.display(), "this folder holds no run; name the --out of a training"));
+    }
+    Ok(steps_in(&train)?.into_iter().map(|step| (step, train.join(format!("step-{step:08}")))).collect())
+}
+
+fn steps_in(train: &Path) -> Result<Vec<u64>> {
+    let mut steps: Vec<u64> = entries(train)?
+        .iter()
+        .filter_map(|path| path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok())
+        .collect();
+    steps.sort_unstable();
+    Ok(steps)
 }
 
 /// Removes a checkpoint so that it never stands there in part.

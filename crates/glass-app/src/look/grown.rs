@@ -1,0 +1,227 @@
+//! How the model of a run grew, checkpoint by checkpoint.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use glass::backend::Cpu;
+use glass::inspect::Inspector;
+use glass::inspect::growth::{Growth, measure, twice};
+use glass::inspect::heads::Head;
+use glass::tokens::Special;
+use glass::train::{checkpoint, folder};
+use glass::weights::folder::Folder;
+use glass::{Config, Error};
+use serde_json::{Value, json};
+
+use crate::args::LookArgs;
+use crate::draw::columns::fit;
+use crate::draw::scale::Scale;
+use crate::draw::svg::{Anchor, Svg};
+use crate::fail::{Fail, say};
+use crate::out::Out;
+use crate::{input, model_arg};
+
+/// A step, and what the model was like.
+type Grown = (u64, Growth);
+
+/// Measures every checkpoint.
+pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
+    let checkpoints = folder::checkpoints(dir)?;
+    if checkpoints.is_empty() {
+        return Err(Fail::failed(format!("{}: no checkpoint stands there yet", dir.display())));
+    }
+    let model = Folder::open(dir)?;
+    let config = model.config().clone();
+    let text = match (&args.ids, &args.text) {
+        (Some(ids), _) => Some(input::ids("--ids", ids)?),
+        (None, Some(text)) => {
+            let tokenizer = model.tokenizer()?.ok_or_else(|| {
+                Fail::asked(format!(
+                    "{}: there is no vocabulary, so give --ids instead of a text",
+                    dir.display()
+                ))
+            })?;
+            Some(tokenizer.encode_bytes(&input::text(text)?, Special::Plain))
+        }
+        (None, None) => None,
+    };
+    if let Some(len) = text.as_ref().map(Vec::len).filter(|len| !(2..=config.context).contains(len)) {
+        return Err(Fail::asked(format!("TEXT: it has {len} tokens; give 2 to {}", config.context)));
+    }
+    let rows = twice(config.vocabulary, config.context).len().max(text.as_ref().map_or(0, Vec::len));
+    let mut out = Out::new();
+    let mut grown: Vec<Grown> = Vec::new();
+    if !args.json {
+        let heading = format!(
+            "{:>7}{:>12}{:>12}   {:<26}{:<26}",
+            "step", "first", "again", "induction", "previous token"
+        );
+        writeln!(out, "{}", out.bold(&heading))?;
+    }
+    for (step, folder) in checkpoints {
+        let threads = args.machine.threads.map_or_else(Cpu::available_threads, usize::from);
+        let loaded = checkpoint::open(Cpu::new(threads), &config, &folder)?;
+        let found = measure(&mut Inspector::new(&loaded, rows, 1)?, text.as_deref())?;
+        match args.json {
+            true => out.json(&document(step, &found))?,
+            false => line(&mut out, step, &found)?,
+        }
+        out.show()?;
+        grown.push((step, found));
+    }
+    if !args.json {
+        let explained = "first, again: the loss in nats where random tokens stand for the first time and for the second; induction, \
+                         previous token: the head that does it most, and its share of attention";
+        writeln!(out, "{}", out.dim(explained))?;
+    }
+    if let Some(path) = &args.svg {
+        let title = format!("How {} grew", model_arg::name(dir.to_str()));
+        fs::write(path, picture(&grown, &config, &title))
+            .map_err(|error| Error::io("cannot write", path, error))?;
+        say(&format!("{}: {} checkpoints", path.display(), grown.len()));
+    }
+    out.done()
+}
+
+fn document(step: u64, found: &Growth) -> Value {
+    let head = |head: &Head| {
+        json!({"previous": head.previous, "first": head.first, "duplicate": head.duplicate, "induction": head.induction,
+               "entropy": head.entropy})
+    };
+    let heads: Vec<Vec<Value>> = found.heads.iter().map(|layer| layer.iter().map(head).collect()).collect();
+    json!({"step": step, "lens": found.lens, "norms": found.norms, "first": found.first, "again": found.again, "heads": heads})
+}
+
+fn line(out: &mut Out, step: u64, found: &Growth) -> Result<(), Fail> {
+    let most = |of: &dyn Fn(&Head) -> f64| {
+        let (layer, head, share) = strongest(found, of);
+        fit(&format!("block {layer} head {head} {:5.1} %", 100.0 * share), 26)
+    };
+    let (induction, previous) = (most(&|head| head.induction), most(&|head| head.previous));
+    let line = format!("{step:>7}{:>12.3}{:>12.3}   {induction}{previous}", found.first, found.again);
+    Ok(writeln!(out, "{}", line.trim_end())?)
+}
+
+/// The head with the most of something: its block, its number, its share.
+fn strongest(found: &Growth, of: &dyn Fn(&Head) -> f64) -> (usize, usize, f64) {
+    let all = found.heads.iter().enumerate().flat_map(|(layer, heads)| {
+        heads.iter().enumerate().map(move |(head, scores)| (layer, head, of(scores)))
+    });
+    all.max_by(|a, b| a.2.total_cmp(&b.2)).unwrap_or_default()
+}
+
+const WIDTH: f64 = 800.0;
+const HEIGHT: f64 = 150.0;
+const LEFT: f64 = 60.0;
+const RIGHT: f64 = WIDTH - 150.0;
+
+/// A name, its values at every checkpoint, whether it is drawn as data or as a weight is.
+type Series<'a> = (String, Vec<f64>, &'static str);
+
+fn picture(grown: &[Grown], config: &Config, title: &str) -> String {
+    let of =
+        |value: &dyn Fn(&Growth) -> f64| grown.iter().map(|(_, found)| value(found)).collect::<Vec<f64>>();
+    let last = &grown[grown.len() - 1].1;
+    let (layer, head, _) = strongest(last, &|head| head.induction);
+    let (layer_p, head_p, _) = strongest(last, &|head| head.previous);
+    let mut panels: Vec<(&str, Vec<Series<'_>>)> = vec![
+        (
+            "loss on random tokens that stand twice, nats",
+            vec![
+                ("first".into(), of(&|found| found.first), "minus-line"),
+                ("again".into(), of(&|found| found.again), "data-line"),
+            ],
+        ),
+        (
+            "share of attention",
+            vec![
+                (
+                    format!("induction, block {layer} head {head}"),
+                    of(&|found| found.heads[layer][head].induction),
+                    "data-line",
+                ),
+                (
+                    format!("previous, block {layer_p} head {head_p}"),
+                    of(&|found| found.heads[layer_p][head_p].previous),
+                    "weight-line",
+                ),
+            ],
+        ),
+        (
+            "entropy of the pattern, nats, mean of a block's heads",
+            by_layer(
+                config.layers,
+                &|layer| {
+                    let mean = |found: &Growth| {
+                        found.heads[layer].iter().map(|head| head.entropy).sum::<f64>()
+                            / found.heads[layer].len() as f64
+                    };
+                    of(&mean)
+                },
+                "block",
+            ),
+        ),
+        (
+            "length of the residual stream",
+            by_layer(config.layers + 1, &|layer| of(&|found| found.norms[layer]), "into"),
+        ),
+    ];
+    if !last.lens.is_empty() {
+        panels.push((
+            "loss of each layer's lens, nats",
+            by_layer(config.layers + 1, &|layer| of(&|found| found.lens[layer]), "into"),
+        ));
+    }
+    let mut whole = Svg::default();
+    for (name, series) in panels {
+        whole.below(&panel(grown, name, &series), 22.0);
+    }
+    whole.finish(title)
+}
+
+fn by_layer<'a>(layers: usize, of: &dyn Fn(usize) -> Vec<f64>, name: &str) -> Vec<Series<'a>> {
+    let class = |layer: usize| if layer + 1 == layers { "data-line" } else { "faint-line" };
+    let name = |layer: usize| {
+        if layer + 1 == layers && name == "into" { "the last".into() } else { format!("{name} {layer}") }
+    };
+    (0..layers).map(|layer| (name(layer), of(layer), class(layer))).collect()
+}
+
+fn panel(grown: &[Grown], name: &str, series: &[Series<'_>]) -> Svg {
+    let mut svg = Svg::new(WIDTH, HEIGHT + 44.0);
+    let high = series
+        .iter()
+        .flat_map(|(_, values, _)| values)
+        .fold(f64::MIN_POSITIVE, |high, value| high.max(*value));
+    let steps = grown.last().map_or(1, |(step, _)| (*step).max(1)) as f64;
+    let across = Scale { low: 0.0, high: steps, from: LEFT, to: RIGHT };
+    let up = Scale { low: 0.0, high, from: HEIGHT + 18.0, to: 22.0 };
+    svg.text(LEFT, 12.0, "head", Anchor::Start, name);
+    for (value, text) in up.ticks(4) {
+        let y = up.at(value);
+        svg.path("grid", &format!("M{LEFT:.1} {y:.1}H{RIGHT:.1}"));
+        svg.text(LEFT - 6.0, y + 4.0, "", Anchor::End, &text);
+    }
+    for (value, text) in across.ticks(6) {
+        svg.text(across.at(value), HEIGHT + 34.0, "", Anchor::End, &text);
+    }
+    svg.text(RIGHT + 8.0, HEIGHT + 34.0, "faint", Anchor::Start, "steps");
+    // Names side by side where the lines end near each other.
+    let mut taken: Vec<f64> = Vec::new();
+    for (name, values, class) in series {
+        let mut line = String::new();
+        for ((step, _), value) in grown.iter().zip(values) {
+            let letter = if line.is_empty() { 'M' } else { 'L' };
+            line.push_str(&format!("{letter}{:.1} {:.1}", across.at(*step as f64), up.at(*value)));
+        }
+        svg.path(class, &line);
+        let mut y = values.last().map_or(0.0, |value| up.at(*value)) + 4.0;
+        while taken.iter().any(|other| (other - y).abs() < 11.0) {
+            y -= 11.0;
+        }
+        taken.push(y);
+        svg.text(RIGHT + 8.0, y, "", Anchor::Start, name);
+    }
+    svg
+}
