@@ -4,6 +4,7 @@ mod cases;
 mod chats;
 mod errors;
 mod json;
+mod looks;
 mod pipes;
 mod program;
 mod scores_tasks;
