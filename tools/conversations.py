@@ -125,16 +125,18 @@ class Teller:
             heroes = " and ".join(story.heroes)
             of_kind = [f"{story.kind} named {heroes}", f"{story.kind} named {heroes}", story.kind] if story.kind else []
             parts.append(self.pick(of_kind + [heroes]))
-        elif story.protagonist and self.chance(0.75):
+        elif story.protagonist and self.chance(0.85):
             parts.append(self.described(story.protagonist, describing(story.text, story.protagonist, self.words)))
             nouns.append(story.protagonist)
-        room = self.pick([1, 2, 2, 2, 2, 2]) - len(parts)
+        room = self.pick([1] + [2] * 9) - len(parts)
         taken = [story.kind if parts else "", *nouns]
         candidates = [thing for thing in story.things if not any(thing[0] in words for words in taken)]
-        candidates = candidates[: 2 if room == 1 else 3]
-        chosen = self.random.sample(candidates, min(max(room, 0), len(candidates)))
+        # Mostly what comes first: where a story brings in its thing, it should be the one that was asked for.
+        place = lambda thing: story.text.lower().find(thing[0])
+        candidates = sorted(candidates, key=place) if self.chance(0.75) else self.random.sample(candidates, len(candidates))
+        chosen = candidates[: max(room, 0)]
         if self.chance(0.8):
-            chosen.sort(key=lambda thing: story.text.lower().find(thing[0]))
+            chosen.sort(key=place)
         for noun, adjectives in chosen:
             parts.append(self.described(noun, adjectives))
             nouns.append(noun)

@@ -4,6 +4,7 @@ mod changes;
 mod grown;
 mod json;
 mod page;
+mod parts;
 mod pictures;
 mod seen;
 mod sweep;
@@ -31,7 +32,16 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
         return grown::run(args, dir);
     }
     let model = Model::open(args.model.as_deref(), &args.machine, &CacheArgs { cache: None })?;
+    if let Some(head) = &args.circuits {
+        return parts::circuits(args, &model, head);
+    }
+    if let (Some(neuron), Some(data)) = (&args.neuron, &args.data) {
+        return parts::neuron(args, &model, neuron, data);
+    }
     let ids = ids(args, &model)?;
+    if args.heads {
+        return parts::heads(args, &model, &ids);
+    }
     if let Some(kind) = args.sweep {
         return sweep::run(args, &model, &ids, kind);
     }

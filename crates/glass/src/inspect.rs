@@ -18,12 +18,15 @@
 //! ```
 
 pub mod attribute;
+pub mod circuits;
 pub mod drift;
 pub mod edit;
+pub mod gradient;
 pub mod growth;
 pub mod heads;
 pub mod lens;
 pub mod nearest;
+pub mod neurons;
 mod record;
 pub mod sweep;
 

@@ -25,6 +25,9 @@ use crate::plan::{Param, Plan};
 use crate::probe::{Part, Probe, Site};
 use crate::{Error, Result};
 
+/// Who watches a backward: the layer, the gradient of what enters it, and what entered it.
+pub type Watch<'a, B> = dyn FnMut(usize, &Tensor<B>, &Tensor<B>) + 'a;
+
 /// A GPT: layers and handles to named parameters. No numbers, no type parameters; it can be printed, counted and drawn
 /// before anything is allocated.
 #[derive(Clone, Debug)]
@@ -176,9 +179,24 @@ impl Gpt {
         cache: &mut Cache<B>,
         d: &mut Memory<B>,
     ) {
+        self.backward_watched(back, ids, memory, cache, d, &mut |_, _, _| {});
+    }
+
+    /// The same, watched: `each(layer, gradient, residual)` of what leaves the last block (layer = layers), and of what enters each
+    /// block, from the last to the first.
+    pub fn backward_watched<B: Backend>(
+        &self,
+        back: &mut Back<'_, B>,
+        ids: &[u32],
+        memory: &mut Memory<B>,
+        cache: &mut Cache<B>,
+        d: &mut Memory<B>,
+        each: &mut Watch<'_, B>,
+    ) {
         let len = d.residual.len();
         back.backend.clear(&mut d.residual.data, 0..len);
         self.norm.backward(back, &mut d.residual, &d.normed, &memory.residual, &memory.stats);
+        each(self.blocks.len(), &d.residual, &memory.residual);
         for (layer, block) in self.blocks.iter().enumerate().rev() {
             let at = memory.at(layer);
             let (input, scratch, kept) = (&memory.inputs[layer], &mut memory.scratch, &mut memory.blocks[at]);
@@ -188,6 +206,7 @@ impl Gpt {
             }
             let (d_scratch, d_block) = (&mut d.scratch, &mut d.blocks[0]);
             block.backward(back, &mut d.residual, d_scratch, d_block, input, scratch, kept);
+            each(layer, &d.residual, &memory.inputs[layer]);
         }
         self.embedding.backward(back, &mut d.residual, ids, &memory.positions);
     }

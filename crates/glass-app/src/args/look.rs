@@ -12,7 +12,7 @@ use super::MachineArgs;
 #[command(after_long_help = AFTER)]
 pub struct LookArgs {
     /// The text; - is standard input, byte for byte
-    #[arg(required_unless_present_any = ["ids", "train"])]
+    #[arg(required_unless_present_any = ["ids", "train", "circuits", "neuron"])]
     pub text: Option<OsString>,
 
     /// Token ids instead of a text (15496,995), for models without a tokenizer too; - is standard input
@@ -57,6 +57,23 @@ pub struct LookArgs {
         help_heading = "A word's vector"
     )]
     pub of: Vec<String>,
+
+    /// What every head does on TEXT: shares of its attention to the position before, to the first, to the same token before, and to
+    /// what came behind it; and how widely it looks
+    #[arg(long, conflicts_with_all = ["sweep", "word", "ablate", "cut", "steer", "patch", "record"], help_heading = "Parts")]
+    pub heads: bool,
+
+    /// What a head is made to do, from its weights alone: the tokens that it joins most strongly
+    #[arg(long, value_name = "BLOCK.HEAD", conflicts_with_all = ["text", "ids"], help_heading = "Parts")]
+    pub circuits: Option<String>,
+
+    /// Where a neuron fires the most, in the texts of --data
+    #[arg(long, value_name = "BLOCK.NEURON", requires = "data", conflicts_with_all = ["text", "ids"], help_heading = "Parts")]
+    pub neuron: Option<String>,
+
+    /// Texts: a .txt, cut into documents at <|endoftext|>, or .jsonl with "text"; however long, they are read piece by piece
+    #[arg(long, value_name = "F", requires = "neuron", help_heading = "Parts")]
+    pub data: Option<PathBuf>,
 
     /// How the model of a run grew: every checkpoint in DIR, the loss of each layer's lens on TEXT, and what heads do on random
     /// tokens that stand twice
@@ -151,13 +168,16 @@ JSON: {\"tokens\":[{\"id\",\"text\"}],\"attention\":[{\"layer\",\"head\",\"posit
 \"before\":[…]}; with --sweep {\"before\",\"clean\",\"after\":[[…]]}, block by block;
 with --beside {\"positions\",\"cosine\":[…],\"distance\",\"first\":{\"parts\",\"positions\"},\"second\"}; with --of {\"position\",\"carried\":
 [{\"layer\",\"head\",\"from\",\"share\",\"length\",\"part\"}],\"cosine_without\":[…]}; with --train a line for every checkpoint: {\"step\",\"lens\":[…],\"norms\":[…],\"first\",\"again\",
-\"heads\":[[{\"previous\",\"first\",\"duplicate\",\"induction\",\"entropy\"}]]}; lens is of the last position, layer by layer; before, where something was changed, is next without it.
+\"heads\":[[{\"previous\",\"first\",\"duplicate\",\"induction\",\"entropy\"}]]}; with --heads only those heads;
+with --circuits {\"looks\":[{\"from\",\"to\",\"strength\"}],\"says\"}; with --neuron [{\"value\",\"text\",\"position\",\"before\",\"token\"}]; lens is of the last position, layer by layer; before, where something was changed, is next without it.
 
 Examples:
   glass look \"The dog lost the ball. The sad\"
   glass look --ablate block.3.attention.head.2 \"The dog lost the ball. The sad\"
   glass look --word model --beside \"a fashion model\" \"a machine learning model\"
   glass look --word creature --of fluffy --of blue \"a fluffy blue creature\"
+  glass look --circuits 3.1
+  glass look --neuron 3.17 --data stories.txt
   glass look --sweep words \"The dog lost the ball. The sad\"
   glass look --train mine --svg growth.svg \"The dog lost the ball. The sad dog\"
   glass look --html inside.html \"The dog lost the ball. The sad\"

@@ -85,12 +85,17 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
 }
 
 fn document(step: u64, found: &Growth) -> Value {
+    json!({"step": step, "lens": found.lens, "norms": found.norms, "first": found.first, "again": found.again,
+           "heads": heads(&found.heads)})
+}
+
+/// What heads do, block by block.
+pub fn heads(found: &[Vec<Head>]) -> Vec<Vec<Value>> {
     let head = |head: &Head| {
         json!({"previous": head.previous, "first": head.first, "duplicate": head.duplicate, "induction": head.induction,
                "entropy": head.entropy})
     };
-    let heads: Vec<Vec<Value>> = found.heads.iter().map(|layer| layer.iter().map(head).collect()).collect();
-    json!({"step": step, "lens": found.lens, "norms": found.norms, "first": found.first, "again": found.again, "heads": heads})
+    found.iter().map(|layer| layer.iter().map(head).collect()).collect()
 }
 
 fn line(out: &mut Out, step: u64, found: &Growth) -> Result<(), Fail> {

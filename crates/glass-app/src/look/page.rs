@@ -6,6 +6,7 @@ use std::path::Path;
 
 use glass::Error;
 
+use super::parts::two_numbers;
 use super::pictures::Pictures;
 use super::seen::Seen;
 use super::tour::piece;
@@ -66,15 +67,7 @@ fn head(args: &LookArgs, seen: &Seen<'_>) -> Result<(usize, usize), Fail> {
         let strongest = seen.links.iter().find(|link| elsewhere(link.position));
         return Ok(strongest.or(seen.links.first()).map_or((0, 0), |link| (link.layer, link.head)));
     };
-    let parsed =
-        asked.split_once('.').and_then(|(layer, head)| Some((layer.parse().ok()?, head.parse().ok()?)));
-    parsed.filter(|&(layer, head)| layer < config.layers && head < config.heads.query).ok_or_else(|| {
-        Fail::asked(format!(
-            "--head: {asked:?} is none; give BLOCK.HEAD, from 0.0 to {}.{}",
-            config.layers - 1,
-            config.heads.query - 1
-        ))
-    })
+    two_numbers("--head", asked, "BLOCK.HEAD", [config.layers, config.heads.query])
 }
 
 fn page(seen: &Seen<'_>, pictures: &[(String, &'static str, Svg)]) -> String {

@@ -191,6 +191,8 @@ pub const CASES: &[(&str, &[Case])] = &[
                 &["look", "-m", "m", "The dog", "--word", "The", "--of", "dog"],
                 2,
             ),
+            case("no such circuit", &["look", "-m", "m", "--circuits", "0.9"], 2),
+            case("a neuron without texts", &["look", "-m", "m", "--neuron", "0.1"], 2),
             case("a folder without a run", &["look", "--train", "folder"], 2),
         ],
     ),

@@ -98,17 +98,7 @@ pub fn trace<B: Backend>(
     against: Option<u32>,
 ) -> Result<Attribution> {
     let config = inspector.model().config();
-    let outside = |id: &u32| *id as usize >= config.vocabulary;
-    if let Some(id) = [Some(token), against].into_iter().flatten().find(outside) {
-        let why = format!("{id} is not in the model's vocabulary of {} tokens", config.vocabulary);
-        return Err(Error::asked("token", why));
-    }
-    let table = if config.tied { "embedding.token.weight" } else { "unembedding.weight" };
-    let mut reads = inspector.rows(table, &[token])?.values;
-    if let Some(against) = against {
-        let other = inspector.rows(table, &[against])?.values;
-        reads.iter_mut().zip(other).for_each(|(read, other)| *read -= other);
-    }
+    let reads = answer(inspector, token, against)?;
     // logit = Σ read × (gain × (x − mean) / deviation + bias): a direction, once the deviation is known.
     let last = record[Site::Residual].row(position);
     let gain = inspector.parameter("norm.weight")?.values;
@@ -125,6 +115,30 @@ pub fn trace<B: Backend>(
         found.whole += bias;
     }
     Ok(found)
+}
+
+/// What a normalised vector is multiplied by to give the logit of `token`, less that of `against`: rows of the unembedding.
+///
+/// # Errors
+/// The model has no such token.
+pub(super) fn answer<B: Backend>(
+    inspector: &Inspector<'_, B>,
+    token: u32,
+    against: Option<u32>,
+) -> Result<Vec<f32>> {
+    let config = inspector.model().config();
+    let outside = |id: &u32| *id as usize >= config.vocabulary;
+    if let Some(id) = [Some(token), against].into_iter().flatten().find(outside) {
+        let why = format!("{id} is not in the model's vocabulary of {} tokens", config.vocabulary);
+        return Err(Error::asked("token", why));
+    }
+    let table = if config.tied { "embedding.token.weight" } else { "unembedding.weight" };
+    let mut reads = inspector.rows(table, &[token])?.values;
+    if let Some(against) = against {
+        let other = inspector.rows(table, &[against])?.values;
+        reads.iter_mut().zip(other).for_each(|(read, other)| *read -= other);
+    }
+    Ok(reads)
 }
 
 /// What moved the residual stream behind the last block, at a position, along a direction; of a pass that was recorded at all

@@ -2,9 +2,12 @@
 
 use glass::backend::{Cpu, Packing};
 use glass::inspect::attribute::{Component, of_logit, sites};
+use glass::inspect::circuits::{Pair, circuits};
 use glass::inspect::drift::{Word, drift};
 use glass::inspect::edit::Change;
+use glass::inspect::gradient::gradient_by_activation;
 use glass::inspect::heads::{head, repeated};
+use glass::inspect::neurons::Firings;
 use glass::inspect::sweep::{hide_positions, patch_heads, patch_residual};
 use glass::inspect::{Edit, Edits, Inspector, Record, lens, nearest};
 use glass::loaded::{Loaded, cache_for};
@@ -398,4 +401,102 @@ fn sites_have_names() {
     assert_eq!("block.3.attention.pattern".parse::<Site>().unwrap(), Site::Block(3, Part::Pattern));
     let error = "block.3.attention.patern".parse::<Site>().unwrap_err().to_string();
     assert!(error.contains("attention.pattern"), "{error}");
+}
+
+/// To first order, a logit falls by gradient × activation; so a small step along the stream moves it by as much.
+#[test]
+fn gradient_by_activation_is_the_slope_along_the_stream() {
+    let model = model(8);
+    let (ids, width, step) = (tiny::ids(7, 31, 5), 24, 1e-3f32);
+    let mut inspector = Inspector::new(&model, 7, 1).unwrap();
+    let found = gradient_by_activation(&mut inspector, &ids, 3, Some(9)).unwrap();
+    let mut record = Record::of((0..=2).map(|layer| Site::residual(layer, 2)));
+    inspector.run(&[&ids], &mut record).unwrap();
+    for (layer, found) in found.iter().enumerate() {
+        for (position, &found) in found.iter().enumerate() {
+            let mut logit = |by: f32| {
+                let mut stream = record[Site::residual(layer, 2)].values.clone();
+                stream[position * width..(position + 1) * width].iter_mut().for_each(|x| *x *= 1.0 + by);
+                inspector.resume(layer, &stream, &[7], ()).unwrap();
+                let logits = inspector.next_logits();
+                f64::from(logits[3]) - f64::from(logits[9])
+            };
+            let slope = (logit(step) - logit(-step)) / f64::from(2.0 * step);
+            assert!(
+                (slope - found).abs() < 0.02 * slope.abs().max(1.0),
+                "{layer} {position}: {slope} {found}"
+            );
+        }
+    }
+}
+
+#[test]
+fn circuits_are_what_a_head_does_with_two_tokens() {
+    let model = model(9);
+    let mut inspector = Inspector::new(&model, 2, 1).unwrap();
+    let found = circuits(&mut inspector, 0, 1, 31 * 31).unwrap();
+    assert_eq!((found.looks.len(), found.says.len()), (31 * 31, 31 * 31));
+    assert!(found.looks.is_sorted_by(|a, b| a.strength >= b.strength));
+    // Without positions the first block's scores are exactly these.
+    let no_position = || Edit::of(Site::Position, Change::Silence);
+    let (gain, table) = (
+        inspector.parameter("norm.weight").unwrap().values,
+        inspector.parameter("embedding.token.weight").unwrap(),
+    );
+    for [from, to] in [[3, 17], [30, 2], [5, 5]] {
+        let scores = Site::Block(0, Part::Masked);
+        let contribution = Site::Block(0, Part::Contribution);
+        let mut record = Record::of([scores, contribution]);
+        inspector.run(&[&[to, from]], (Edits::new([no_position()]), &mut record)).unwrap();
+        let of = |pairs: &[Pair]| {
+            pairs
+                .iter()
+                .find(|pair| (pair.from, pair.to) == (from, to))
+                .expect("every pair is there")
+                .strength
+        };
+        let score = record[scores].row(2 + 1)[0];
+        assert!(
+            (of(&found.looks) - score).abs() < 1e-3 * score.abs().max(1.0),
+            "{} {score}",
+            of(&found.looks)
+        );
+        // A single token looks at itself alone, so its head says what it says of that token.
+        let mut alone = Record::of([contribution]);
+        inspector.run(&[&[from]], (Edits::new([no_position()]), &mut alone)).unwrap();
+        let said: f32 = alone[contribution].row(0)[24..48]
+            .iter()
+            .zip(&gain)
+            .zip(table.row(to as usize))
+            .map(|((said, gain), read)| said * gain * read)
+            .sum();
+        assert!((of(&found.says) - said).abs() < 1e-3 * said.abs().max(1.0), "{} {said}", of(&found.says));
+    }
+    assert!(circuits(&mut inspector, 0, 3, 1).is_err());
+}
+
+#[test]
+fn a_neuron_fires_where_its_record_is_highest() {
+    let model = model(10);
+    let mut inspector = Inspector::new(&model, 8, 1).unwrap();
+    let texts: Vec<Vec<u32>> = (0..9).map(|n| tiny::ids(5 + 2 * n, 31, n as u32)).collect();
+    let mut firings = Firings::new(1, 6, 3);
+    let mut highest = Vec::new();
+    for text in &texts {
+        firings.read(&mut inspector, text).unwrap();
+        let mut values = Vec::new();
+        for part in text.chunks(8) {
+            let mut record = Record::of([Site::Block(1, Part::Active)]);
+            inspector.run(&[part], &mut record).unwrap();
+            let active = &record[Site::Block(1, Part::Active)];
+            values.extend((0..part.len()).map(|row| active.row(row)[6]));
+        }
+        highest.push(values.iter().copied().fold(f32::MIN, f32::max));
+    }
+    highest.sort_by(|a, b| b.total_cmp(a));
+    let found: Vec<f32> = firings.strongest().iter().map(|firing| firing.value).collect();
+    assert_eq!(found, highest[..3]);
+    for firing in firings.strongest() {
+        assert_eq!(firing.ids.last(), Some(&texts[firing.text][firing.position]));
+    }
 }

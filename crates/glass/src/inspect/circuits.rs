@@ -1,0 +1,161 @@
+//! What a head is made to do, from its weights alone: which tokens it looks for (queries by keys), and what it says of what it
+//! finds (values through the unembedding). The products of two halves are never multiplied out (Elhage et al. 2021).
+
+use super::Inspector;
+use crate::backend::{Backend, Dense, Tensor, Weight};
+use crate::{Error, Result};
+
+/// Rows of a product that stand at once.
+const ROWS: usize = 256;
+
+/// Two tokens, and how strongly a head joins them.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Pair {
+    /// The query's token; of what is said, the token that is found.
+    pub from: u32,
+    /// The key's token; of what is said, the token that becomes more probable.
+    pub to: u32,
+    /// The score before the softmax; of what is said, what is added to the logit, before the last norm.
+    pub strength: f32,
+}
+
+/// A head's strongest pairs.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Circuits {
+    /// Query and key, scaled: who looks at whom, positions left aside.
+    pub looks: Vec<Pair>,
+    /// Found and said.
+    pub says: Vec<Pair>,
+}
+
+/// The `n` strongest pairs of a head, over all tokens. A token is taken as the block's norm makes it of the token's vector alone,
+/// without a position and without what other blocks would add: exact in the first block, an idea of it in others.
+///
+/// # Errors
+/// The model has no such head, or there is too little memory.
+pub fn circuits<B: Backend>(
+    inspector: &mut Inspector<'_, B>,
+    layer: usize,
+    head: usize,
+    n: usize,
+) -> Result<Circuits> {
+    let (backend, config) = (inspector.model().backend(), inspector.model().config().clone());
+    if layer >= config.layers || head >= config.heads.query {
+        let why = format!(
+            "block {layer} head {head} is none of {} blocks of {} heads",
+            config.layers, config.heads.query
+        );
+        return Err(Error::asked("head", why));
+    }
+    let (size, group) = (config.heads.size, config.heads.query / config.heads.key);
+    let name = |part: &str| format!("block.{layer}.attention.{part}");
+    let table = inspector.parameter("embedding.token.weight")?;
+    // Every token, as the head reads it.
+    let mut tokens = Tensor::new(backend, table.rows, table.cols)?;
+    let [gain, bias] = ["norm.weight", "norm.bias"].map(|part| inspector.parameter(&name(part)));
+    let (gain, bias) = (gain?.values, if config.bias { bias?.values } else { vec![0.0; config.width] });
+    let mut normal = table.values.clone();
+    for row in normal.chunks_exact_mut(config.width) {
+        let mean = row.iter().sum::<f32>() / row.len() as f32;
+        let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / row.len() as f32;
+        let crate::config::Norm::Layer { epsilon } = config.norm;
+        for ((x, gain), bias) in row.iter_mut().zip(&gain).zip(&bias) {
+            *x = (*x - mean) / (variance + epsilon).sqrt() * gain + bias;
+        }
+    }
+    backend.write(&mut tokens.data, 0, &normal);
+    // Some outputs of a linear layer, for every token.
+    let part = |part: &str, from: usize| -> Result<Tensor<B>> {
+        let rows: Vec<u32> = (from..from + size).map(|row| row as u32).collect();
+        let weight = inspector.rows(&name(&format!("{part}.weight")), &rows)?.values;
+        let bias = match config.bias {
+            true => inspector.parameter(&name(&format!("{part}.bias")))?.values[from..from + size].to_vec(),
+            false => vec![0.0; size],
+        };
+        let mut y = Tensor::new(backend, tokens.rows, size)?;
+        let (weight, bias) = (Operand::new(backend, &weight, size)?, Operand::new(backend, &bias, 1)?);
+        backend.linear(&mut y, &tokens, weight.get(), Some(bias.get()), None);
+        Ok(y)
+    };
+    let (query, key) = (part("query", head * size)?, part("key", head / group * size)?);
+    let mut looks = Strongest::new(n);
+    let scale = (1.0 / (size as f64).sqrt()) as f32;
+    looks.products(backend, &query, &key, scale)?;
+
+    let value = part("value_down", head / group * size)?;
+    let up = inspector.parameter(&name("value_up.weight"))?;
+    let columns = up.values.chunks_exact(up.cols).flat_map(|row| &row[head * size..(head + 1) * size]);
+    let up = Operand::new(backend, &columns.copied().collect::<Vec<_>>(), config.width)?;
+    let mut said = Tensor::new(backend, value.rows, config.width)?;
+    backend.linear(&mut said, &value, up.get(), None, None);
+    let unembedding = match config.tied {
+        true => table,
+        false => inspector.parameter("unembedding.weight")?,
+    };
+    let gain = inspector.parameter("norm.weight")?.values;
+    let mut reads = Tensor::new(backend, unembedding.rows, unembedding.cols)?;
+    let rows = unembedding.values.chunks_exact(config.width);
+    let read = rows.flat_map(|row| row.iter().zip(&gain).map(|(x, gain)| x * gain));
+    backend.write(&mut reads.data, 0, &read.collect::<Vec<_>>());
+    let mut says = Strongest::new(n);
+    says.products(backend, &said, &reads, 1.0)?;
+    Ok(Circuits { looks: looks.0, says: says.0 })
+}
+
+/// A matrix that a product is made with and that is no parameter.
+struct Operand<B: Backend> {
+    values: B::Buffer,
+    rows: usize,
+    cols: usize,
+}
+
+impl<B: Backend> Operand<B> {
+    fn new(backend: &B, values: &[f32], rows: usize) -> Result<Self> {
+        let mut buffer = backend.zeros(values.len())?;
+        backend.write(&mut buffer, 0, values);
+        Ok(Operand { values: buffer, rows, cols: values.len() / rows })
+    }
+
+    fn get(&self) -> Weight<'_, B> {
+        let span = 0..self.rows * self.cols;
+        Weight::Dense(Dense { arena: &self.values, span, rows: self.rows, cols: self.cols })
+    }
+}
+
+/// The strongest pairs so far, strongest first.
+struct Strongest(Vec<Pair>, usize);
+
+impl Strongest {
+    fn new(n: usize) -> Self {
+        Strongest(Vec::with_capacity(n + 1), n)
+    }
+
+    /// Every row of `a` by every row of `b`, some rows at a time.
+    fn products<B: Backend>(&mut self, backend: &B, a: &Tensor<B>, b: &Tensor<B>, scale: f32) -> Result<()> {
+        let right = || Dense { arena: &b.data, span: 0..b.len(), rows: b.rows, cols: b.cols };
+        for first in (0..a.rows).step_by(ROWS) {
+            let rows: Vec<u32> = (first as u32..a.rows.min(first + ROWS) as u32).collect();
+            let (mut x, mut y) =
+                (Tensor::new(backend, rows.len(), a.cols)?, Tensor::new(backend, rows.len(), b.rows)?);
+            backend.take(&mut x, a, &rows);
+            backend.linear(&mut y, &x, Weight::Dense(right()), None, None);
+            let products = backend.view(&y.data, 0..y.len());
+            for (&from, row) in rows.iter().zip(products.chunks_exact(b.rows)) {
+                for (to, product) in row.iter().enumerate() {
+                    self.offer(Pair { from, to: to as u32, strength: product * scale });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn offer(&mut self, pair: Pair) {
+        let full = self.0.len() == self.1;
+        if self.1 == 0 || full && self.0.last().is_some_and(|last| last.strength >= pair.strength) {
+            return;
+        }
+        let at = self.0.partition_point(|other| other.strength >= pair.strength);
+        self.0.insert(at, pair);
+        self.0.truncate(self.1);
+    }
+}

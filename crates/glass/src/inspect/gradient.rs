@@ -1,0 +1,63 @@
+//! Gradient × activation: how much a logit would change, to first order, if a vector of the residual stream were not there
+//! (Simonyan et al. 2013; Shrikumar et al. 2016).
+
+use std::sync::Arc;
+
+use super::Inspector;
+use super::attribute::answer;
+use crate::Result;
+use crate::backend::{Backend, CacheType, Span, Tensor, Write};
+use crate::memory::{Cache, Keep, Memory};
+use crate::model::{Back, Gpt, Pass};
+use crate::weights::{Trainable, Weights};
+
+/// The logit of `token` behind the last of `ids` (with `against`, how far it is above that token's): the product of its gradient and
+/// of the residual stream at every layer and position, `[layers + 1][positions]`. The weights are taken as floats, with as much
+/// again for the gradients that are not asked for.
+///
+/// # Errors
+/// The model cannot read `ids`, has no such token, or there is too little memory.
+pub fn gradient_by_activation<B: Backend>(
+    inspector: &mut Inspector<'_, B>,
+    ids: &[u32],
+    token: u32,
+    against: Option<u32>,
+) -> Result<Vec<Vec<f64>>> {
+    // Refuses what cannot be read.
+    inspector.run(&[ids], ())?;
+    let answer = answer(inspector, token, against)?;
+    let model = inspector.model();
+    let (backend, config) = (model.backend(), model.config());
+    let (gpt, plan) = Gpt::plan(config);
+    let plan = Arc::new(plan);
+    let mut weights = Trainable::zeros(backend, plan.clone())?;
+    for spec in &plan.specs {
+        let values = inspector.parameter(&spec.name)?.values;
+        backend.write(&mut weights.values, spec.span.start, &values);
+    }
+    let rows = ids.len();
+    let mut memory = Memory::new(backend, config, Keep::All, rows, 1)?;
+    let mut d = Memory::new(backend, config, Keep::One, rows, 1)?;
+    let mut cache = Cache::new(backend, config, Keep::One, CacheType::F32, 1, rows)?;
+    let mut grads = backend.zeros(plan.len())?;
+    let spans = [Span { rows: 0..rows, slot: 0, past: 0 }];
+    let (chance, probe) = (None, ());
+    let mut pass = Pass { backend, weights: Weights::Trainable(&weights), spans: &spans, chance, probe };
+    gpt.forward(&mut pass, ids, &mut memory, &mut cache);
+    let mut back =
+        Back { backend, weights: &weights, grads: &mut grads, gradient: Write::Set, spans: &spans, chance };
+    d.use_rows(rows);
+    let last = (rows - 1) * config.width;
+    backend.clear(&mut d.normed.data, 0..last);
+    backend.write(&mut d.normed.data, last, &answer);
+    let mut products = vec![Vec::new(); config.layers + 1];
+    let mut each = |layer: usize, gradient: &Tensor<B>, stream: &Tensor<B>| {
+        let [gradient, stream] = [gradient, stream].map(|t| backend.view(&t.data, 0..t.len()));
+        let rows = gradient.chunks_exact(config.width).zip(stream.chunks_exact(config.width));
+        let product =
+            |(g, x): (&[f32], &[f32])| g.iter().zip(x).map(|(g, x)| f64::from(*g) * f64::from(*x)).sum();
+        products[layer] = rows.map(product).collect();
+    };
+    gpt.backward_watched(&mut back, ids, &mut memory, &mut cache, &mut d, &mut each);
+    Ok(products)
+}

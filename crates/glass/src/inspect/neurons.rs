@@ -1,0 +1,71 @@
+//! The texts that fire a neuron the most, out of as many as one likes, in bounded memory.
+
+use super::{Inspector, Record};
+use crate::Result;
+use crate::backend::Backend;
+use crate::probe::{Part, Site};
+
+/// Ids before a place that are kept with it.
+const BEFORE: usize = 24;
+
+/// A place where a neuron fired.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Firing {
+    /// How much: the neuron after its activation.
+    pub value: f32,
+    /// The text's number.
+    pub text: usize,
+    /// The position in its text.
+    pub position: usize,
+    /// The last ids up to there.
+    pub ids: Vec<u32>,
+}
+
+/// The places where a neuron of a block's MLP fires the most, at most one of each text.
+pub struct Firings {
+    layer: usize,
+    neuron: usize,
+    most: usize,
+    texts: usize,
+    found: Vec<Firing>,
+}
+
+impl Firings {
+    /// Of no text yet.
+    pub fn new(layer: usize, neuron: usize, most: usize) -> Firings {
+        Firings { layer, neuron, most, texts: 0, found: Vec::new() }
+    }
+
+    /// Reads a text, in windows of the inspector's room; each stands alone.
+    ///
+    /// # Errors
+    /// The model cannot read it.
+    pub fn read<B: Backend>(&mut self, inspector: &mut Inspector<'_, B>, ids: &[u32]) -> Result<()> {
+        let site = Site::Block(self.layer, Part::Active);
+        let window = inspector.room().0.min(inspector.model().config().context);
+        let mut best: Option<Firing> = None;
+        for (number, part) in ids.chunks(window).enumerate() {
+            let mut record = Record::of([site]);
+            inspector.run(&[part], &mut record)?;
+            for row in 0..part.len() {
+                let value = record[site].row(row)[self.neuron];
+                if best.as_ref().is_none_or(|best| value > best.value) {
+                    let ids = part[(row + 1).saturating_sub(BEFORE)..=row].to_vec();
+                    best = Some(Firing { value, text: self.texts, position: number * window + row, ids });
+                }
+            }
+        }
+        self.texts += 1;
+        if let Some(best) = best {
+            let at = self.found.partition_point(|other| other.value >= best.value);
+            self.found.insert(at, best);
+            self.found.truncate(self.most);
+        }
+        Ok(())
+    }
+
+    /// The strongest first.
+    pub fn strongest(&self) -> &[Firing] {
+        &self.found
+    }
+}
