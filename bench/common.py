@@ -54,11 +54,11 @@ class Side:
         self.process.wait()
 
 
-def ours(kind, *arguments):
-    """`crates/glass/benches/turns.rs`."""
+def ours(kind, *arguments, root=ROOT):
+    """`crates/glass/benches/turns.rs`, of this repository or of a copy."""
     built = subprocess.run(
         ["cargo", "bench", "-q", "-p", "glass", "--bench", "turns", "--no-run", "--message-format", "json"],
-        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+        cwd=root, check=True, stdout=subprocess.PIPE, text=True,
     ).stdout
     return Side([re.findall(r'"executable":"([^"]*turns-[^"]*)"', built)[-1], kind, *arguments])
 
