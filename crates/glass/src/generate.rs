@@ -7,6 +7,7 @@ pub mod stop;
 
 use std::ops::ControlFlow;
 
+pub(crate) use batch::ends;
 pub use batch::{Batch, Room};
 use lookup::Lookup;
 pub use runner::Runner;

@@ -34,6 +34,7 @@ pub use edit::{Edit, Edits};
 pub use record::{Matrix, Record};
 
 use crate::backend::{Backend, CacheType, Span, Tensor, Weight, Write};
+use crate::generate::ends;
 use crate::loaded::Loaded;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Gpt, Pass};
@@ -52,6 +53,7 @@ pub struct Inspector<'a, B: Backend> {
     memory: Memory<B>,
     cache: Cache<B>,
     logits: Tensor<B>,
+    /// Of the last pass: what its vectors behind the last block belong to.
     spans: Vec<Span>,
 }
 
@@ -81,7 +83,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
 
     /// Positions that one pass can have, and sequences.
     pub fn room(&self) -> (usize, usize) {
-        (self.memory.residual.capacity(), self.spans.capacity())
+        (self.memory.residual.capacity(), self.cache.slots())
     }
 
     /// Reads sequences, number by number in slot 0, 1, …; every probe sees all of them.
@@ -116,14 +118,40 @@ impl<'a, B: Backend> Inspector<'a, B> {
         probe: P,
     ) -> Result<()> {
         self.lay_out(lengths)?;
-        let rows = self.spans.last().map_or(0, |span| span.rows.end);
-        assert_eq!(residual.len(), rows * self.model.config().width, "a residual for every row");
-        self.memory.use_rows(rows);
+        self.enter(residual);
         let (gpt, mut pass) = pass(self.model, &self.spans, probe);
-        pass.backend.write(&mut self.memory.residual.data, 0, residual);
         gpt.forward_from(&mut pass, layer, &mut self.memory, &mut self.cache);
         show_logits(gpt, &mut pass, &mut self.memory, &mut self.logits);
         Ok(())
+    }
+
+    /// The same where only [`next_logits`](Self::next_logits) is asked for afterwards: of the last block, little more than keys and
+    /// values is computed of the other positions.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn resume_to_ends<P: Probe>(
+        &mut self,
+        layer: usize,
+        residual: &[f32],
+        lengths: &[usize],
+        probe: P,
+    ) -> Result<()> {
+        self.lay_out(lengths)?;
+        self.enter(residual);
+        let ends: Vec<Span> = ends(&self.spans).collect();
+        let (gpt, mut pass) = pass(self.model, &self.spans, probe);
+        pass.ends = Some(&ends);
+        gpt.forward_from(&mut pass, layer, &mut self.memory, &mut self.cache);
+        self.spans = ends;
+        Ok(())
+    }
+
+    fn enter(&mut self, residual: &[f32]) {
+        let rows = self.spans.last().map_or(0, |span| span.rows.end);
+        assert_eq!(residual.len(), rows * self.model.config().width, "a residual for every row");
+        self.memory.use_rows(rows);
+        self.model.backend().write(&mut self.memory.residual.data, 0, residual);
     }
 
     /// The logits after the last position of every sequence of the last pass, `[sequences, vocabulary]`.
@@ -217,5 +245,5 @@ fn pass<'a, B: Backend, P: Probe>(
     probe: P,
 ) -> (&'a Gpt, Pass<'a, B, P>) {
     let weights = Weights::Frozen(model.weights());
-    (model.gpt(), Pass { backend: model.backend(), weights, spans, chance: None, probe })
+    (model.gpt(), Pass { backend: model.backend(), weights, spans, ends: None, chance: None, probe })
 }

@@ -132,22 +132,30 @@ impl<B: Backend> Memory<B> {
 
     /// Uses `rows` rows of everything.
     pub fn use_rows(&mut self, rows: usize) {
-        let scratch = &mut self.scratch;
-        let one_each = [
-            &mut self.residual,
-            &mut scratch.normed,
-            &mut scratch.stats,
-            &mut scratch.active,
-            &mut scratch.branch,
-            &mut self.normed,
-            &mut self.stats,
-        ];
+        self.scratch.use_rows(rows);
+        let one_each = [&mut self.residual, &mut self.normed, &mut self.stats];
         for tensor in one_each.into_iter().chain(&mut self.inputs) {
             tensor.use_rows(rows);
         }
         for block in &mut self.blocks {
             block.use_rows(rows);
         }
+    }
+}
+
+impl<B: Backend> Scratch<B> {
+    /// Uses `rows` rows of everything.
+    pub fn use_rows(&mut self, rows: usize) {
+        let all = [&mut self.normed, &mut self.stats, &mut self.active, &mut self.branch];
+        all.into_iter().for_each(|tensor| tensor.use_rows(rows));
+    }
+}
+
+impl<B: Backend> AttentionMemory<B> {
+    /// Uses `rows` rows of everything.
+    pub fn use_rows(&mut self, rows: usize) {
+        let always = [&mut self.query, &mut self.key, &mut self.value, &mut self.mixed];
+        always.into_iter().chain(&mut self.sums).for_each(|tensor| tensor.use_rows(rows));
     }
 }
 
@@ -170,12 +178,8 @@ impl<B: Backend> BlockMemory<B> {
     }
 
     fn use_rows(&mut self, rows: usize) {
-        let a = &mut self.attention;
-        let always = [&mut a.query, &mut a.key, &mut a.value, &mut a.mixed];
-        let kept = [a.sums.as_mut(), self.middle.as_mut(), self.mlp.hidden.as_mut()];
-        for tensor in always.into_iter().chain(kept.into_iter().flatten()) {
-            tensor.use_rows(rows);
-        }
+        self.attention.use_rows(rows);
+        self.middle.iter_mut().chain(&mut self.mlp.hidden).for_each(|tensor| tensor.use_rows(rows));
     }
 }
 
@@ -214,6 +218,11 @@ impl<B: Backend> Cache<B> {
     pub fn at(&mut self, layer: usize) -> &mut Kv<B> {
         let at = if self.layers.len() == 1 { 0 } else { layer };
         &mut self.layers[at]
+    }
+
+    /// Sequences.
+    pub fn slots(&self) -> usize {
+        self.layers[0].shape.slots
     }
 
     /// Positions a sequence can hold.

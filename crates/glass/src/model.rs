@@ -106,8 +106,12 @@ impl Gpt {
             if let Some(input) = memory.inputs.get_mut(layer) {
                 pass.backend.copy(input, residual);
             }
-            block.forward(pass, residual, &mut memory.scratch, kept, cache.at(layer));
+            let ends = pass.ends.filter(|_| layer + 1 == self.blocks.len());
+            block.forward(pass, residual, &mut memory.scratch, kept, cache.at(layer), ends);
         }
+        let rows = memory.residual.rows;
+        memory.normed.use_rows(rows);
+        memory.stats.use_rows(rows);
         pass.at(Site::Residual, &mut memory.residual);
         self.norm.forward(pass, &mut memory.normed, &mut memory.stats, &memory.residual);
         pass.at(Site::Norm, &mut memory.normed);

@@ -220,6 +220,15 @@ impl Backend for Cpu {
         }
     }
 
+    fn keep_ends(&self, x: &mut Tensor<Self>, spans: &[Span]) {
+        // Spans stand in the order of their rows, so nothing is overwritten that is still wanted.
+        for (to, span) in spans.iter().enumerate() {
+            let row = (span.rows.end - 1) * x.cols;
+            x.data.copy_within(row..row + x.cols, to * x.cols);
+        }
+        x.use_rows(spans.len());
+    }
+
     fn put(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]) {
         assert_eq!((x.rows, x.cols), (rows.len(), y.cols));
         for (from, &row) in x.data.chunks_exact(x.cols).zip(rows) {

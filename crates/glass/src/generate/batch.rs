@@ -33,6 +33,8 @@ pub struct Batch<'a, B: Backend> {
     /// By slot: what it has read.
     ids: Vec<Vec<u32>>,
     spans: Vec<Span>,
+    /// Of one pass: the last row of each span.
+    ends: Vec<Span>,
     /// Of one pass: the ids of all its spans.
     rows: Vec<u32>,
 }
@@ -55,6 +57,7 @@ impl<'a, B: Backend> Batch<'a, B> {
             logits: Tensor::new(backend, wanted, config.vocabulary)?,
             ids: (0..slots).map(|_| Vec::with_capacity(positions)).collect(),
             spans: Vec::with_capacity(slots),
+            ends: Vec::with_capacity(slots),
             rows: Vec::with_capacity(rows),
         })
     }
@@ -111,7 +114,9 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// The model cannot read one of them: nothing is read then.
     pub fn feed<P: Probe>(&mut self, parts: &[(usize, &[u32])], probe: P) -> Result<()> {
         self.admit(parts)?;
-        self.forward(probe, |gpt, pass, memory, logits| gpt.next(pass, memory, logits));
+        // Whoever looks sees all rows of the last block too.
+        let only_ends = !P::ACTIVE;
+        self.forward(probe, only_ends, |gpt, pass, memory, logits| gpt.next(pass, memory, logits));
         Ok(())
     }
 
@@ -122,7 +127,7 @@ impl<'a, B: Backend> Batch<'a, B> {
     pub fn feed_every(&mut self, slot: usize, ids: &[u32]) -> Result<()> {
         assert!(ids.len() <= LOGIT_ROWS, "{} rows of logits", ids.len());
         self.admit(&[(slot, ids)])?;
-        self.forward((), |gpt, pass, memory, logits| gpt.logits(pass, 0..ids.len(), memory, logits));
+        self.forward((), false, |gpt, pass, memory, logits| gpt.logits(pass, 0..ids.len(), memory, logits));
         Ok(())
     }
 
@@ -139,7 +144,7 @@ impl<'a, B: Backend> Batch<'a, B> {
     ) -> Result<()> {
         self.admit(&[(slot, ids)])?;
         let backend = self.backend;
-        self.forward((), |gpt, pass, memory, logits| {
+        self.forward((), false, |gpt, pass, memory, logits| {
             for start in (0..ids.len()).step_by(LOGIT_ROWS) {
                 let rows = start..ids.len().min(start + LOGIT_ROWS);
                 gpt.logits(pass, rows.clone(), memory, logits);
@@ -193,18 +198,33 @@ impl<'a, B: Backend> Batch<'a, B> {
         Ok(())
     }
 
-    /// One pass over what was admitted, then `end`.
+    /// One pass over what was admitted, behind the last block only of the last rows where no more is wanted; then `end`.
     fn forward<P: Probe>(
         &mut self,
         probe: P,
+        only_ends: bool,
         end: impl FnOnce(&Gpt, &mut Pass<'_, B, P>, &mut Memory<B>, &mut Tensor<B>),
     ) {
         let (backend, weights, spans) = (self.backend, self.weights, self.spans.as_slice());
-        let mut pass = Pass { backend, weights, spans, chance: None, probe };
+        self.ends.clear();
+        self.ends.extend(ends(&self.spans));
+        // A token of each is all of it already.
+        let ends = Some(self.ends.as_slice()).filter(|ends| only_ends && self.rows.len() > ends.len());
+        let mut pass = Pass { backend, weights, spans, ends, chance: None, probe };
         self.gpt.forward(&mut pass, &self.rows, &mut self.memory, &mut self.cache);
         end(self.gpt, &mut pass, &mut self.memory, &mut self.logits);
         for span in &self.spans {
             self.ids[span.slot].extend_from_slice(&self.rows[span.rows.clone()]);
         }
     }
+}
+
+/// The last row of each span, numbered anew.
+pub(crate) fn ends(spans: &[Span]) -> impl Iterator<Item = Span> {
+    let end = |(row, span): (usize, &Span)| Span {
+        rows: row..row + 1,
+        slot: span.slot,
+        past: span.past + span.rows.len() - 1,
+    };
+    spans.iter().enumerate().map(end)
 }

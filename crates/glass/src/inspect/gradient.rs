@@ -42,7 +42,8 @@ pub fn gradient_by_activation<B: Backend>(
     let mut grads = backend.zeros(plan.len())?;
     let spans = [Span { rows: 0..rows, slot: 0, past: 0 }];
     let (chance, probe) = (None, ());
-    let mut pass = Pass { backend, weights: Weights::Trainable(&weights), spans: &spans, chance, probe };
+    let mut pass =
+        Pass { backend, weights: Weights::Trainable(&weights), spans: &spans, ends: None, chance, probe };
     gpt.forward(&mut pass, ids, &mut memory, &mut cache);
     let mut back =
         Back { backend, weights: &weights, grads: &mut grads, gradient: Write::Set, spans: &spans, chance };

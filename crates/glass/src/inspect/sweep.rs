@@ -151,7 +151,7 @@ impl<'s, 'a, B: Backend> Sweeper<'s, 'a, B> {
             let edits = edits[places.clone()].iter().zip(0..);
             let edits = edits.flat_map(|(edits, slot)| edits.iter().map(move |edit| (slot, edit.clone())));
             let mut edits = Edits(edits.collect());
-            self.inspector.resume(layer, &residual.repeat(places.len()), &lengths, &mut edits)?;
+            self.inspector.resume_to_ends(layer, &residual.repeat(places.len()), &lengths, &mut edits)?;
             after.extend(self.inspector.next_logits().chunks_exact(vocabulary).map(self.metric));
         }
         self.sweep.after.push(after);

@@ -12,7 +12,7 @@ use attention::Attention;
 use mlp::Mlp;
 
 use super::{Back, Pass};
-use crate::backend::{Backend, Kv, Tensor};
+use crate::backend::{Backend, Kv, Span, Tensor};
 use crate::config::Config;
 use crate::memory::{BlockMemory, Scratch};
 use crate::plan::Plan;
@@ -36,16 +36,17 @@ impl Block {
         }
     }
 
-    /// `residual` in, `residual` out.
-    pub fn forward<B: Backend, P: Probe>(
+    /// `residual` in, `residual` out; with `ends`, only their rows come out ([`Pass::ends`]).
+    pub fn forward<'a, B: Backend, P: Probe>(
         &self,
-        pass: &mut Pass<'_, B, P>,
+        pass: &mut Pass<'a, B, P>,
         residual: &mut Tensor<B>,
         scratch: &mut Scratch<B>,
         memory: &mut BlockMemory<B>,
         kv: &mut Kv<B>,
+        ends: Option<&'a [Span]>,
     ) {
-        self.attend(pass, residual, scratch, memory, kv);
+        self.attend(pass, residual, scratch, memory, kv, ends);
         self.mlp.forward(pass, scratch, residual, &mut memory.mlp);
         pass.drop(&mut scratch.branch, self.mlp_dropout());
         pass.backend.add(residual, &scratch.branch);
@@ -60,20 +61,21 @@ impl Block {
         memory: &mut BlockMemory<B>,
         kv: &mut Kv<B>,
     ) {
-        self.attend(pass, residual, scratch, memory, kv);
+        self.attend(pass, residual, scratch, memory, kv, None);
         self.mlp.again(pass, scratch, residual, &mut memory.mlp);
     }
 
     /// `x += attention(norm x)`
-    fn attend<B: Backend, P: Probe>(
+    fn attend<'a, B: Backend, P: Probe>(
         &self,
-        pass: &mut Pass<'_, B, P>,
+        pass: &mut Pass<'a, B, P>,
         residual: &mut Tensor<B>,
         scratch: &mut Scratch<B>,
         memory: &mut BlockMemory<B>,
         kv: &mut Kv<B>,
+        ends: Option<&'a [Span]>,
     ) {
-        self.attention.forward(pass, scratch, residual, &mut memory.attention, kv);
+        self.attention.forward(pass, scratch, residual, &mut memory.attention, kv, ends);
         pass.drop(&mut scratch.branch, self.attention_dropout());
         pass.backend.add(residual, &scratch.branch);
         pass.at(Site::Block(self.layer, Part::ResidualMiddle), residual);

@@ -35,6 +35,9 @@ pub struct Pass<'a, B: Backend, P> {
     pub weights: Weights<'a, B>,
     /// Which rows are whose.
     pub spans: &'a [Span],
+    /// Where only what follows the last row of each span is wanted: those rows alone, as spans of one row each. Behind the last
+    /// block's keys and values nothing is computed of the others, and the pass goes on with these as its spans.
+    pub ends: Option<&'a [Span]>,
     /// Dropout, while learning.
     pub chance: Option<Chance>,
     /// Who looks; `()` for nobody.
@@ -149,7 +152,7 @@ impl<'a, B: Backend> Back<'a, B> {
     /// A pass forward over the same rows, with the same weights and dropout: what was not kept is made anew.
     pub fn pass(&self) -> Pass<'a, B, ()> {
         let (backend, weights) = (self.backend, Weights::Trainable(self.weights));
-        Pass { backend, weights, spans: self.spans, chance: self.chance, probe: () }
+        Pass { backend, weights, spans: self.spans, ends: None, chance: self.chance, probe: () }
     }
 
     /// A parameter's numbers.

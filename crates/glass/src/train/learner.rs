@@ -282,7 +282,7 @@ impl<B: Backend> Learner<B> {
         let (memory, d, logits) = (&mut self.memory, &mut self.d, &mut self.logits);
         let chance = Some(chance);
         let weights = Weights::Trainable(&self.weights);
-        let mut pass = Pass { backend, weights, spans: &spans, chance, probe: () };
+        let mut pass = Pass { backend, weights, spans: &spans, ends: None, chance, probe: () };
         let mut back =
             Back { backend, weights: &self.weights, grads: &mut self.grads, gradient, spans: &spans, chance };
         gpt.forward(&mut pass, &part.inputs, memory, &mut self.cache);
@@ -320,7 +320,8 @@ impl<B: Backend> Learner<B> {
     pub fn evaluate(&mut self, batch: &Batch) -> (f64, usize) {
         let spans = batch.spans();
         let weights = Weights::Trainable(&self.weights);
-        let mut pass = Pass { backend: &*self.backend, weights, spans: &spans, chance: None, probe: () };
+        let mut pass =
+            Pass { backend: &*self.backend, weights, spans: &spans, ends: None, chance: None, probe: () };
         self.gpt.forward(&mut pass, &batch.inputs, &mut self.memory, &mut self.cache);
         let sum = self.gpt.loss(&mut pass, &mut self.memory, &batch.targets, &mut self.logits, None);
         (sum, batch.counted())

@@ -211,7 +211,14 @@ fn batched(learner: &Learner<Cpu>, steps: &[(Vec<u32>, Vec<Span>)]) -> Vec<Vec<f
     let mut logits = Tensor::new(backend, 8, 31).unwrap();
     let mut all = vec![];
     for (ids, spans) in steps {
-        let mut pass = Pass { backend, weights: Weights::Trainable(weights), spans, chance: None, probe: () };
+        let mut pass = Pass {
+            backend,
+            weights: Weights::Trainable(weights),
+            spans,
+            ends: None,
+            chance: None,
+            probe: (),
+        };
         gpt.forward(&mut pass, ids, &mut memory, &mut cache);
         gpt.next(&mut pass, &mut memory, &mut logits);
         let mut host = vec![0.0; logits.len()];

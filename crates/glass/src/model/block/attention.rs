@@ -46,25 +46,34 @@ impl Attention {
         }
     }
 
-    /// residual → `scratch.branch`, what attention adds to it, `[rows, width]`.
-    pub fn forward<B: Backend, P: Probe>(
+    /// residual → `scratch.branch`, what attention adds to it, `[rows, width]`; with `ends`, of their rows alone, which then
+    /// are all that is left of the residual.
+    pub fn forward<'a, B: Backend, P: Probe>(
         &self,
-        pass: &mut Pass<'_, B, P>,
+        pass: &mut Pass<'a, B, P>,
         scratch: &mut Scratch<B>,
-        residual: &Tensor<B>,
+        residual: &mut Tensor<B>,
         m: &mut AttentionMemory<B>,
         kv: &mut Kv<B>,
+        ends: Option<&'a [Span]>,
     ) {
-        let Scratch { normed, stats, branch, .. } = scratch;
-        self.norm.forward(pass, normed, stats, residual);
+        self.norm.forward(pass, &mut scratch.normed, &mut scratch.stats, residual);
+        let normed = &mut scratch.normed;
         pass.at(self.site(Part::AttentionNorm), normed);
-        self.query.forward(pass, &mut m.query, normed, None);
-        pass.at(self.site(Part::Query), &mut m.query);
         self.key.forward(pass, &mut m.key, normed, None);
         pass.at(self.site(Part::Key), &mut m.key);
         self.value_down.forward(pass, &mut m.value, normed, None);
         pass.at(self.site(Part::Value), &mut m.value);
         pass.backend.append(kv, &m.key, &m.value, pass.spans);
+        if let Some(ends) = ends {
+            [&mut scratch.normed, residual].into_iter().for_each(|x| pass.backend.keep_ends(x, pass.spans));
+            scratch.use_rows(ends.len());
+            m.use_rows(ends.len());
+            pass.spans = ends;
+        }
+        let Scratch { normed, branch, .. } = scratch;
+        self.query.forward(pass, &mut m.query, normed, None);
+        pass.at(self.site(Part::Query), &mut m.query);
 
         let dropout = pass.dropout(self.dropout());
         pass.backend.attend(&mut m.mixed, m.sums.as_mut(), &m.query, kv, self.heads, pass.spans, dropout);
