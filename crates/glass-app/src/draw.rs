@@ -3,5 +3,6 @@
 pub mod columns;
 pub mod curve;
 pub mod history;
+pub mod png;
 pub mod scale;
 pub mod svg;

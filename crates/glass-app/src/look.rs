@@ -60,7 +60,7 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
         return record(args, &mut inspector, &ids, changes, file);
     }
     let seen = Seen::look(args, &model, &mut inspector, &ids, changes)?;
-    if args.svg.is_some() || args.html.is_some() {
+    if args.svg.is_some() || args.png.is_some() || args.html.is_some() {
         return page::write(args, &seen);
     }
     let mut out = Out::new();

@@ -112,6 +112,10 @@ pub struct LookArgs {
     #[arg(long, value_name = "F.svg", help_heading = "Results")]
     pub svg: Option<PathBuf>,
 
+    /// The same as PNG, twice as large
+    #[arg(long, value_name = "F.png", help_heading = "Results")]
+    pub png: Option<PathBuf>,
+
     /// The same, explained, as one page that needs nothing beside it
     #[arg(long, value_name = "F.html", help_heading = "Results")]
     pub html: Option<PathBuf>,

@@ -11,6 +11,7 @@ use super::pictures::Pictures;
 use super::seen::Seen;
 use super::tour::piece;
 use crate::args::LookArgs;
+use crate::draw::png::png;
 use crate::draw::svg::{Svg, escaped};
 use crate::fail::{Fail, say};
 
@@ -34,7 +35,7 @@ pub fn write(args: &LookArgs, seen: &Seen<'_>) -> Result<(), Fail> {
     }
     let (layer, head) = head(args, seen)?;
     let pictures = Pictures { seen, layer, head, transposed: args.transpose }.all()?;
-    if let Some(path) = &args.svg {
+    if args.svg.is_some() || args.png.is_some() {
         let mut whole = Svg::default();
         for (heading, explained, picture) in &pictures {
             let mut titled = Svg::new(picture.size.0, 34.0);
@@ -43,17 +44,23 @@ pub fn write(args: &LookArgs, seen: &Seen<'_>) -> Result<(), Fail> {
             whole.below(&titled, 26.0);
             whole.below(picture, 8.0);
         }
-        put(path, &whole.finish("What happened inside"))?;
+        let svg = whole.finish("What happened inside");
+        if let Some(path) = &args.svg {
+            put(path, svg.as_bytes())?;
+        }
+        if let Some(path) = &args.png {
+            put(path, &png(&svg)?)?;
+        }
     }
     if let Some(path) = &args.html {
-        put(path, &page(seen, &pictures))?;
+        put(path, page(seen, &pictures).as_bytes())?;
     }
     Ok(())
 }
 
-fn put(path: &Path, text: &str) -> Result<(), Fail> {
-    fs::write(path, text).map_err(|error| Error::io("cannot write", path, error))?;
-    say(&format!("{}: {} kB", path.display(), text.len().div_ceil(1000)));
+fn put(path: &Path, bytes: &[u8]) -> Result<(), Fail> {
+    fs::write(path, bytes).map_err(|error| Error::io("cannot write", path, error))?;
+    say(&format!("{}: {} kB", path.display(), bytes.len().div_ceil(1000)));
     Ok(())
 }
 
@@ -82,7 +89,7 @@ fn page(seen: &Seen<'_>, pictures: &[(String, &'static str, Svg)]) -> String {
         config.layers, config.heads.query, config.width, config.vocabulary
     );
     for (position, &id) in seen.ids.iter().enumerate() {
-        let token = escaped(&piece(seen, id));
+        let token = escaped(&piece(seen, id).replace('␣', "·"));
         let _ = write!(body, "<span class=\"token\"><small>{position}</small> {token}</span>");
     }
     body.push_str("</p>\n");

@@ -63,7 +63,12 @@ impl Pictures<'_> {
     }
 
     fn token(&self, position: usize) -> String {
-        label(&piece(self.seen, self.seen.ids[position]))
+        self.piece(self.seen.ids[position])
+    }
+
+    /// A token as a label; its space as a dot, which every font has.
+    fn piece(&self, id: u32) -> String {
+        label(&piece(self.seen, id).replace('␣', "·"))
     }
 
     /// A square of numbers, each a share of `most`, with its labels.
@@ -229,11 +234,11 @@ impl Pictures<'_> {
                 let x = LEFT + cell * at as f64;
                 svg.path("grid", &format!("M{x:.1} {y:.1}h{:.1}", cell - 3.0));
                 svg.data(x + 8.0, y + 8.0, 6.5, share);
-                svg.text(x + 18.0, y + 12.0, "", Anchor::Start, &label(&piece(self.seen, top.id)));
+                svg.text(x + 18.0, y + 12.0, "", Anchor::Start, &self.piece(top.id));
             }
         }
         let y = svg.size.1 - 6.0;
-        let note = "columns: positions; what is read there, and what each layer would put behind it; a disc's area is how sure";
+        let note = "columns: positions; what is read there, and what each layer would put behind it; a disc's area is how sure; · is a space";
         svg.text(LEFT, y, "faint", Anchor::Start, note);
         svg
     }
@@ -263,7 +268,7 @@ impl Pictures<'_> {
         let high = seen.next.first().map_or(1.0, |drawn| seen.logits[drawn.id as usize]);
         for (at, drawn) in seen.next.iter().enumerate() {
             let y = heading + ROW * (at as f64 + 0.8);
-            svg.text(LEFT - 6.0, y + 4.0, "", Anchor::End, &label(&piece(seen, drawn.id)));
+            svg.text(LEFT - 6.0, y + 4.0, "", Anchor::End, &self.piece(drawn.id));
             let row = rows.row(at);
             let most = row.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
             svg.vector([LEFT, y, strip], row, most, true);

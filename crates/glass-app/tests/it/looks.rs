@@ -43,9 +43,10 @@ fn files_of_a_look_are_whole() {
     let scratch = Scratch::new("look-files");
     put_model(&scratch.0, "m");
     let file = |name: &str| std::fs::read_to_string(scratch.0.join(name)).unwrap();
-    let drawn =
-        glass(&scratch.0, &["look", "-m", "m", "--svg", "a.svg", "--html", "a.html", "a < b & \u{1}c"], b"");
+    let files = ["--svg", "a.svg", "--html", "a.html", "--png", "a.png"];
+    let drawn = glass(&scratch.0, &[&["look", "-m", "m", "a < b & \u{1}c"], &files[..]].concat(), b"");
     assert_eq!(drawn.status, 0, "{}", drawn.stderr);
+    assert!(std::fs::read(scratch.0.join("a.png")).unwrap().starts_with(b"\x89PNG"));
     let (svg, html) = (file("a.svg"), file("a.html"));
     assert!(
         svg.starts_with("<svg")
