@@ -1,5 +1,8 @@
 //! `glass weights`: the census of a plan as a table.
 
+mod picture;
+
+use std::fs;
 use std::io::Write as _;
 
 use glass::Config;
@@ -25,6 +28,10 @@ pub fn run(args: &WeightsArgs) -> Result<(), Fail> {
     }
     let census = Census::of(&config);
     let footprint = Footprint::of(&config, tokens);
+    if let Some(path) = &args.svg {
+        let drawn = picture::svg(&name, &config, &census, tokens);
+        fs::write(path, drawn).map_err(|error| glass::Error::io("cannot write", path, error))?;
+    }
     let mut out = Out::new();
     if args.json {
         out.json(&document(&name, &census, &footprint))?;

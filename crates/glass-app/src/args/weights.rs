@@ -1,5 +1,7 @@
 //! `glass weights`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 /// Every group of weight matrices, the totals, and what a context costs
@@ -12,6 +14,10 @@ pub struct WeightsArgs {
     /// Tokens of the context that is counted with; the model's own where it is left out
     #[arg(long, value_name = "T")]
     pub context: Option<usize>,
+
+    /// Draw the groups, and T² over the context
+    #[arg(long, value_name = "F.svg")]
+    pub svg: Option<PathBuf>,
 
     /// One JSON document
     #[arg(long)]
