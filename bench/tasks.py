@@ -100,7 +100,7 @@ def show(name, ours, theirs, difference):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--model", default=str(ROOT / "models"))
+    parser.add_argument("--model", help="without it, the model inside, as floats")
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--glass", help="the program; without it, it is built")
     asked = parser.parse_args()
@@ -109,8 +109,19 @@ def main():
     if not program:
         subprocess.run(["cargo", "build", "-q", "--release", "-p", "glass-app"], cwd=ROOT, check=True)
         program = ROOT / "target" / "release" / "glass"
+    name = os.path.relpath(asked.model, ROOT) if asked.model else "models"
+    with tempfile.TemporaryDirectory() as temporary:
+        if not asked.model:
+            # Packed, as it comes, only we can open it.
+            asked.model = str(Path(temporary) / "dense")
+            subprocess.run([program, "convert", ROOT / "models", asked.model], check=True, stdout=subprocess.DEVNULL)
+        sys.exit(0 if scored(asked, program, name) else 1)
+
+
+def scored(asked, program, name):
+    """Every file by both; whether all is the same."""
     model = HFLM(pretrained=asked.model, device="cpu", dtype="float32", batch_size=8)
-    about = machine(["lm_eval", "transformers", "torch"]) | {"model": os.path.relpath(asked.model, ROOT)}
+    about = machine(["lm_eval", "transformers", "torch"]) | {"model": name}
     results, same = {}, True
     for file in asked.files:
         lines = [line for line in file.read_text().splitlines() if line.strip()][: asked.items]
@@ -129,7 +140,7 @@ def main():
         results[file.stem] = {"glass": our_totals, "lm-eval": their_totals} | difference
         same &= difference["logprobs apart"] < CLOSE and difference["items that differ"] == 0
     record("tasks", about | {"what": "tasks scored by both", "items of each, at most": asked.items}, results)
-    sys.exit(0 if same else 1)
+    return same
 
 
 if __name__ == "__main__":

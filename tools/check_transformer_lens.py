@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compares what `glass look` shows with TransformerLens: every cache entry, the lens, the attribution, patched heads.
 
-    .venv/bin/python tools/check_transformer_lens.py target/release/glass models [MODEL…]
+    target/release/glass convert models dense      # the model inside, as floats
+    .venv/bin/python tools/check_transformer_lens.py target/release/glass dense [MODEL…]
 
 Each MODEL is a folder in the Hugging Face layout, of GPT-2's shape, with dense weights; beside them a model with random weights is
 made. No weights are processed on either side.
