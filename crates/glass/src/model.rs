@@ -174,21 +174,9 @@ impl Gpt {
     }
 
     /// From the gradient on `d.normed` down to the embedding. Gradients are added to `back.grads`; `memory` and `cache`
-    /// are the forward's, with every layer, or every layer's input, kept.
+    /// are the forward's, with every layer, or every layer's input, kept. `each` sees what leaves the last block (layer = layers),
+    /// and what enters each block, from the last to the first.
     pub fn backward<B: Backend>(
-        &self,
-        back: &mut Back<'_, B>,
-        ids: &[u32],
-        memory: &mut Memory<B>,
-        cache: &mut Cache<B>,
-        d: &mut Memory<B>,
-    ) {
-        self.backward_watched(back, ids, memory, cache, d, &mut |_, _, _| {});
-    }
-
-    /// The same, watched: `each(layer, gradient, residual)` of what leaves the last block (layer = layers), and of what enters each
-    /// block, from the last to the first.
-    pub fn backward_watched<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
         ids: &[u32],

@@ -59,6 +59,6 @@ pub fn gradient_by_activation<B: Backend>(
             |(g, x): (&[f32], &[f32])| g.iter().zip(x).map(|(g, x)| f64::from(*g) * f64::from(*x)).sum();
         products[layer] = rows.map(product).collect();
     };
-    gpt.backward_watched(&mut back, ids, &mut memory, &mut cache, &mut d, &mut each);
+    gpt.backward(&mut back, ids, &mut memory, &mut cache, &mut d, &mut each);
     Ok(products)
 }
