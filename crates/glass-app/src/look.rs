@@ -1,7 +1,8 @@
 //! `glass look`: what happened inside, from the words to the next word.
 
 mod changes;
-mod grown;
+mod charts;
+pub mod grown;
 mod json;
 mod page;
 mod parts;
@@ -32,6 +33,15 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
         return grown::run(args, dir);
     }
     let model = Model::open(args.model.as_deref(), &args.machine, &CacheArgs { cache: None })?;
+    let lists = [
+        ("--heads", args.heads),
+        ("--circuits", args.circuits.is_some()),
+        ("--neuron", args.neuron.is_some()),
+    ];
+    if let Some((option, _)) = lists.iter().find(|(_, asked)| *asked && page::is_wanted(args)) {
+        let why = "it is a list, without a picture; leave --svg, --png and --html out";
+        return Err(Fail::asked(format!("{option}: {why}")));
+    }
     if let Some(head) = &args.circuits {
         return parts::circuits(args, &model, head);
     }
@@ -60,7 +70,7 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
         return record(args, &mut inspector, &ids, changes, file);
     }
     let seen = Seen::look(args, &model, &mut inspector, &ids, changes)?;
-    if args.svg.is_some() || args.png.is_some() || args.html.is_some() {
+    if page::is_wanted(args) {
         return page::write(args, &seen);
     }
     let mut out = Out::new();

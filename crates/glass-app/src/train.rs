@@ -3,6 +3,7 @@
 mod budget;
 mod data;
 mod display;
+mod looks;
 mod plan;
 mod room;
 mod seen;
@@ -36,6 +37,7 @@ use crate::out::{Out, number};
 use budget::Budget;
 use data::Sets;
 use display::terminal;
+use looks::Looks;
 use speed::Speed;
 use subject::Subject;
 use watch::Progress;
@@ -78,6 +80,9 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
     let (validates, flops) = (validation.is_some(), budget.flops_to_learn);
     let mut progress = Progress::new(args, &subject, &settings, validates, flops, roof, stop.clone());
+    if args.run.look {
+        progress.look(Looks::new(args, &subject.config, validation.unwrap_or(&sets.train)));
+    }
     let run = Run {
         settings: &settings,
         train: &sets.train,

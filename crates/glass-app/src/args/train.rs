@@ -254,6 +254,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub keep: usize,
 
+    /// Look at every checkpoint: the loss of each layer's lens, what heads do, the norms; DIR/train/look.jsonl and look.svg
+    #[arg(long)]
+    pub look: bool,
+
     /// Stop after N evaluations without a better one; 0 for never
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub patience: u64,
@@ -396,7 +400,8 @@ On a terminal a display shows the loss (nats per token) over the steps, tokens p
 that is of the multiply-adds this machine does in registers, measured at the start (mfu), the time left, the latest sample.
 Elsewhere, with --plain, or with TERM=dumb a line says it now and then. DIR/train/curve.svg, drawn with every checkpoint,
 shows how the run learned so far; DIR/train/events.out.tfevents.* are the same numbers for TensorBoard
-(tensorboard --logdir DIR).
+(tensorboard --logdir DIR). With --look every checkpoint is looked at as glass look --train does, and a line of it stays
+where the checkpoint goes; DIR/train/look.svg shows how the model grew.
 
 JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\"lr\",\"grad_norm\",\"tokens_per_second\",
 \"mfu\",\"tokens\",\"seconds\"}, null where nothing was measured; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},

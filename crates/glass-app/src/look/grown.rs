@@ -1,9 +1,11 @@
 //! How the model of a run grew, checkpoint by checkpoint.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use glass::Config;
 use glass::backend::Cpu;
 use glass::inspect::Inspector;
 use glass::inspect::growth::{Growth, measure, twice};
@@ -11,23 +13,64 @@ use glass::inspect::heads::Head;
 use glass::tokens::Special;
 use glass::train::{checkpoint, folder};
 use glass::weights::folder::Folder;
-use glass::{Config, Error};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
+use super::page::{self, Page};
+use super::pictures::Picture;
 use crate::args::LookArgs;
 use crate::draw::columns::fit;
 use crate::draw::scale::Scale;
 use crate::draw::svg::{Anchor, Svg};
-use crate::fail::{Fail, say};
+use crate::fail::Fail;
 use crate::out::Out;
 use crate::{input, model_arg};
 
-/// A step, and what the model was like.
-type Grown = (u64, Growth);
+/// Where a run that looks at its checkpoints writes what it sees, beside them: a line for each.
+pub const LINES: &str = "look.jsonl";
 
-/// Measures every checkpoint.
+/// A step, and what the model was like.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Grown {
+    /// After this step.
+    pub step: u64,
+    /// What was measured.
+    #[serde(flatten)]
+    pub found: Growth,
+}
+
+impl Grown {
+    /// Measures a checkpoint, on a text too where there is one.
+    ///
+    /// # Errors
+    /// It is no checkpoint of this model, or the model cannot read the text.
+    pub fn measure(
+        cpu: Cpu,
+        config: &Config,
+        (step, folder): (u64, &Path),
+        text: Option<&[u32]>,
+    ) -> glass::Result<Grown> {
+        let rows = twice(config.vocabulary, config.context).len().max(text.map_or(0, <[u32]>::len));
+        let loaded = checkpoint::open(cpu, config, folder)?;
+        Ok(Grown { step, found: measure(&mut Inspector::new(&loaded, rows, 1)?, text)? })
+    }
+}
+
+/// The lines that a run of this model wrote, up to a step.
+pub fn written(file: &Path, config: &Config, up_to: u64) -> Vec<Grown> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Grown>(line).ok());
+    let fits = |Growth { lens, norms, heads, .. }: &Growth| {
+        let streams = config.layers + 1;
+        (heads.len(), norms.len()) == (config.layers, streams)
+            && (lens.is_empty() || lens.len() == streams)
+            && heads.iter().all(|heads| heads.len() == config.heads.query)
+    };
+    lines.filter(|grown| grown.step <= up_to && fits(&grown.found)).collect()
+}
+
+/// Shows what a run wrote of its checkpoints, and measures those of which it wrote nothing; with a text, all that are there.
 pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
-    let checkpoints = folder::checkpoints(dir)?;
+    let checkpoints: BTreeMap<u64, PathBuf> = folder::checkpoints(dir)?.into_iter().collect();
     if checkpoints.is_empty() {
         return Err(Fail::failed(format!("{}: no checkpoint stands there yet", dir.display())));
     }
@@ -49,7 +92,12 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
     if let Some(len) = text.as_ref().map(Vec::len).filter(|len| !(2..=config.context).contains(len)) {
         return Err(Fail::asked(format!("TEXT: it has {len} tokens; give 2 to {}", config.context)));
     }
-    let rows = twice(config.vocabulary, config.context).len().max(text.as_ref().map_or(0, Vec::len));
+    let known = match text {
+        Some(_) => Vec::new(),
+        None => written(&dir.join("train").join(LINES), &config, u64::MAX),
+    };
+    let mut steps: BTreeMap<u64, Option<Grown>> = checkpoints.keys().map(|&step| (step, None)).collect();
+    steps.extend(known.into_iter().map(|grown| (grown.step, Some(grown))));
     let mut out = Out::new();
     let mut grown: Vec<Grown> = Vec::new();
     if !args.json {
@@ -59,46 +107,34 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
         );
         writeln!(out, "{}", out.bold(&heading))?;
     }
-    for (step, folder) in checkpoints {
-        let threads = args.machine.threads.map_or_else(Cpu::available_threads, usize::from);
-        let loaded = checkpoint::open(Cpu::new(threads), &config, &folder)?;
-        let found = measure(&mut Inspector::new(&loaded, rows, 1)?, text.as_deref())?;
+    for (step, known) in steps {
+        let found = match known {
+            Some(known) => known,
+            None => {
+                let threads = args.machine.threads.map_or_else(Cpu::available_threads, usize::from);
+                Grown::measure(Cpu::new(threads), &config, (step, &checkpoints[&step]), text.as_deref())?
+            }
+        };
         match args.json {
-            true => out.json(&document(step, &found))?,
-            false => line(&mut out, step, &found)?,
+            true => out.json(&found)?,
+            false => line(&mut out, &found)?,
         }
         out.show()?;
-        grown.push((step, found));
+        grown.push(found);
     }
     if !args.json {
         let explained = "first, again: the loss in nats where random tokens stand for the first time and for the second; induction, \
                          previous token: the head that does it most, and its share of attention";
         writeln!(out, "{}", out.dim(explained))?;
     }
-    if let Some(path) = &args.svg {
+    if page::is_wanted(args) {
         let title = format!("How {} grew", model_arg::name(dir.to_str()));
-        fs::write(path, picture(&grown, &config, &title))
-            .map_err(|error| Error::io("cannot write", path, error))?;
-        say(&format!("{}: {} checkpoints", path.display(), grown.len()));
+        drawn(&grown, &config, title).write(args)?;
     }
     out.done()
 }
 
-fn document(step: u64, found: &Growth) -> Value {
-    json!({"step": step, "lens": found.lens, "norms": found.norms, "first": found.first, "again": found.again,
-           "heads": heads(&found.heads)})
-}
-
-/// What heads do, block by block.
-pub fn heads(found: &[Vec<Head>]) -> Vec<Vec<Value>> {
-    let head = |head: &Head| {
-        json!({"previous": head.previous, "first": head.first, "duplicate": head.duplicate, "induction": head.induction,
-               "entropy": head.entropy})
-    };
-    found.iter().map(|layer| layer.iter().map(head).collect()).collect()
-}
-
-fn line(out: &mut Out, step: u64, found: &Growth) -> Result<(), Fail> {
+fn line(out: &mut Out, Grown { step, found }: &Grown) -> Result<(), Fail> {
     let most = |of: &dyn Fn(&Head) -> f64| {
         let (layer, head, share) = strongest(found, of);
         fit(&format!("block {layer} head {head} {:5.1} %", 100.0 * share), 26)
@@ -124,10 +160,11 @@ const RIGHT: f64 = WIDTH - 150.0;
 /// A name, its values at every checkpoint, whether it is drawn as data or as a weight is.
 type Series<'a> = (String, Vec<f64>, &'static str);
 
-fn picture(grown: &[Grown], config: &Config, title: &str) -> String {
+/// All of it drawn over the steps.
+pub fn drawn(grown: &[Grown], config: &Config, title: String) -> Page {
     let of =
-        |value: &dyn Fn(&Growth) -> f64| grown.iter().map(|(_, found)| value(found)).collect::<Vec<f64>>();
-    let last = &grown[grown.len() - 1].1;
+        |value: &dyn Fn(&Growth) -> f64| grown.iter().map(|grown| value(&grown.found)).collect::<Vec<f64>>();
+    let last = &grown[grown.len() - 1].found;
     let (layer, head, _) = strongest(last, &|head| head.induction);
     let (layer_p, head_p, _) = strongest(last, &|head| head.previous);
     let mut panels: Vec<(&str, Vec<Series<'_>>)> = vec![
@@ -142,12 +179,12 @@ fn picture(grown: &[Grown], config: &Config, title: &str) -> String {
             "share of attention",
             vec![
                 (
-                    format!("induction, block {layer} head {head}"),
+                    format!("induction, head {layer}.{head}"),
                     of(&|found| found.heads[layer][head].induction),
                     "data-line",
                 ),
                 (
-                    format!("previous, block {layer_p} head {head_p}"),
+                    format!("previous, head {layer_p}.{head_p}"),
                     of(&|found| found.heads[layer_p][head_p].previous),
                     "weight-line",
                 ),
@@ -172,17 +209,15 @@ fn picture(grown: &[Grown], config: &Config, title: &str) -> String {
             by_layer(config.layers + 1, &|layer| of(&|found| found.norms[layer]), "into"),
         ),
     ];
-    if !last.lens.is_empty() {
+    if grown.iter().all(|grown| !grown.found.lens.is_empty()) {
         panels.push((
             "loss of each layer's lens, nats",
             by_layer(config.layers + 1, &|layer| of(&|found| found.lens[layer]), "into"),
         ));
     }
-    let mut whole = Svg::default();
-    for (name, series) in panels {
-        whole.below(&panel(grown, name, &series), 22.0);
-    }
-    whole.finish(title)
+    let picture = |(name, series): (&str, Vec<Series<'_>>)| Picture::new(name, "", panel(grown, &series));
+    let pictures = panels.into_iter().map(picture).collect();
+    Page { title, before: String::new(), pictures, after: String::new() }
 }
 
 fn by_layer<'a>(layers: usize, of: &dyn Fn(usize) -> Vec<f64>, name: &str) -> Vec<Series<'a>> {
@@ -193,30 +228,29 @@ fn by_layer<'a>(layers: usize, of: &dyn Fn(usize) -> Vec<f64>, name: &str) -> Ve
     (0..layers).map(|layer| (name(layer), of(layer), class(layer))).collect()
 }
 
-fn panel(grown: &[Grown], name: &str, series: &[Series<'_>]) -> Svg {
-    let mut svg = Svg::new(WIDTH, HEIGHT + 44.0);
+fn panel(grown: &[Grown], series: &[Series<'_>]) -> Svg {
+    let mut svg = Svg::new(WIDTH, HEIGHT + 28.0);
     let high = series
         .iter()
         .flat_map(|(_, values, _)| values)
         .fold(f64::MIN_POSITIVE, |high, value| high.max(*value));
-    let steps = grown.last().map_or(1, |(step, _)| (*step).max(1)) as f64;
+    let steps = grown.last().map_or(1, |grown| grown.step.max(1)) as f64;
     let across = Scale { low: 0.0, high: steps, from: LEFT, to: RIGHT };
-    let up = Scale { low: 0.0, high, from: HEIGHT + 18.0, to: 22.0 };
-    svg.text(LEFT, 12.0, "head", Anchor::Start, name);
+    let up = Scale { low: 0.0, high, from: HEIGHT + 2.0, to: 6.0 };
     for (value, text) in up.ticks(4) {
         let y = up.at(value);
         svg.path("grid", &format!("M{LEFT:.1} {y:.1}H{RIGHT:.1}"));
         svg.text(LEFT - 6.0, y + 4.0, "", Anchor::End, &text);
     }
     for (value, text) in across.ticks(6) {
-        svg.text(across.at(value), HEIGHT + 34.0, "", Anchor::End, &text);
+        svg.text(across.at(value), HEIGHT + 18.0, "", Anchor::End, &text);
     }
-    svg.text(RIGHT + 8.0, HEIGHT + 34.0, "faint", Anchor::Start, "steps");
+    svg.text(RIGHT + 8.0, HEIGHT + 18.0, "faint", Anchor::Start, "steps");
     // Names side by side where the lines end near each other.
     let mut taken: Vec<f64> = Vec::new();
     for (name, values, class) in series {
         let mut line = String::new();
-        for ((step, _), value) in grown.iter().zip(values) {
+        for (Grown { step, .. }, value) in grown.iter().zip(values) {
             let letter = if line.is_empty() { 'M' } else { 'L' };
             line.push_str(&format!("{letter}{:.1} {:.1}", across.at(*step as f64), up.at(*value)));
         }

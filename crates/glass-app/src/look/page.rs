@@ -7,13 +7,13 @@ use std::path::Path;
 use glass::Error;
 
 use super::parts::two_numbers;
-use super::pictures::Pictures;
+use super::pictures::{Picture, Pictures, token};
 use super::seen::Seen;
-use super::tour::piece;
 use crate::args::LookArgs;
 use crate::draw::png::png;
-use crate::draw::svg::{Svg, escaped};
+use crate::draw::svg::{Anchor, Svg, escaped};
 use crate::fail::{Fail, say};
+use crate::model_arg::Model;
 
 /// Most positions of a picture: more would be too small to see.
 const MOST: usize = 64;
@@ -25,37 +25,89 @@ svg{max-width:100%;height:auto}.token{display:inline-block;border:1px solid #d86
 .token small{opacity:.6}table{border-collapse:collapse}td{padding:.1em 1em .1em 0;font-variant-numeric:tabular-nums}\
 .note{opacity:.7}";
 
-/// Writes what was asked for.
+/// Whether pictures are asked for.
+pub fn is_wanted(args: &LookArgs) -> bool {
+    args.svg.is_some() || args.png.is_some() || args.html.is_some()
+}
+
+/// Draws what was seen.
 pub fn write(args: &LookArgs, seen: &Seen<'_>) -> Result<(), Fail> {
-    if seen.ids.len() > MOST {
-        return Err(Fail::asked(format!(
-            "TEXT: it has {} tokens; a picture shows {MOST} at most, so look at a part of it",
-            seen.ids.len()
-        )));
-    }
+    few(seen.ids.len(), "TEXT")?;
     let (layer, head) = head(args, seen)?;
     let pictures = Pictures { seen, layer, head, transposed: args.transpose }.all()?;
-    if args.svg.is_some() || args.png.is_some() {
+    let title = "What happened inside".into();
+    let page = Page { title, before: introduction(seen), pictures, after: decided(seen) };
+    page.write(args)
+}
+
+/// Refuses a text that would be too small to see.
+pub fn few(tokens: usize, what: &str) -> Result<(), Fail> {
+    match tokens {
+        0..=MOST => Ok(()),
+        _ => Err(Fail::asked(format!(
+            "{what}: it has {tokens} tokens; a picture shows {MOST} at most, so look at a part of it"
+        ))),
+    }
+}
+
+/// Pictures, and what a page says around them, in HTML.
+pub struct Page {
+    /// The title.
+    pub title: String,
+    /// What stands above the pictures.
+    pub before: String,
+    /// The pictures.
+    pub pictures: Vec<Picture>,
+    /// What stands below.
+    pub after: String,
+}
+
+impl Page {
+    /// Writes it as what was asked for.
+    pub fn write(&self, args: &LookArgs) -> Result<(), Fail> {
+        if args.svg.is_some() || args.png.is_some() {
+            let svg = self.svg();
+            if let Some(path) = &args.svg {
+                put(path, svg.as_bytes())?;
+            }
+            if let Some(path) = &args.png {
+                put(path, &png(&svg)?)?;
+            }
+        }
+        match &args.html {
+            Some(path) => put(path, self.html().as_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    /// The pictures, one below the other.
+    pub fn svg(&self) -> String {
         let mut whole = Svg::default();
-        for (heading, explained, picture) in &pictures {
-            let mut titled = Svg::new(picture.size.0, 34.0);
-            titled.text(8.0, 14.0, "head", crate::draw::svg::Anchor::Start, heading);
-            titled.text(8.0, 29.0, "faint", crate::draw::svg::Anchor::Start, explained);
+        for Picture { heading, explained, svg } in &self.pictures {
+            let mut titled = Svg::new(svg.size.0, if explained.is_empty() { 18.0 } else { 34.0 });
+            titled.text(8.0, 14.0, "head", Anchor::Start, heading);
+            titled.text(8.0, 29.0, "faint", Anchor::Start, explained);
             whole.below(&titled, 26.0);
-            whole.below(picture, 8.0);
+            whole.below(svg, 8.0);
         }
-        let svg = whole.finish("What happened inside");
-        if let Some(path) = &args.svg {
-            put(path, svg.as_bytes())?;
-        }
-        if let Some(path) = &args.png {
-            put(path, &png(&svg)?)?;
-        }
+        whole.finish(&self.title)
     }
-    if let Some(path) = &args.html {
-        put(path, page(seen, &pictures).as_bytes())?;
+
+    fn html(&self) -> String {
+        let title = escaped(&self.title);
+        let mut body = format!("<h1>{title}</h1>\n{}", self.before);
+        for Picture { heading, explained, svg } in &self.pictures {
+            let svg = svg.finish(heading);
+            let (heading, explained) = (escaped(heading), escaped(explained));
+            let _ = writeln!(body, "<h2>{heading}</h2>\n<p class=\"note\">{explained}</p>\n{svg}");
+        }
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+             content=\"width=device-width\"><title>{title}</title>\n<style>{STYLE}</style></head>\n<body>\n{body}{}</body>\n\
+             </html>\n",
+            self.after
+        )
     }
-    Ok(())
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<(), Fail> {
@@ -77,41 +129,41 @@ fn head(args: &LookArgs, seen: &Seen<'_>) -> Result<(usize, usize), Fail> {
     two_numbers("--head", asked, "BLOCK.HEAD", [config.layers, config.heads.query])
 }
 
-fn page(seen: &Seen<'_>, pictures: &[(String, &'static str, Svg)]) -> String {
-    let mut body = String::new();
-    let name = escaped(&seen.model.name);
+fn introduction(seen: &Seen<'_>) -> String {
     let config = seen.model.config();
-    let _ = writeln!(
-        body,
-        "<h1>What happened inside</h1>\n<p>{name}: {} blocks of {} heads, width {}, {} tokens known. Every number here was computed \
-         by the model on this text. Discs are data, which flows and differs from text to text; squares are weights, which were \
-         learned and stay.</p>\n<p>",
-        config.layers, config.heads.query, config.width, config.vocabulary
-    );
-    for (position, &id) in seen.ids.iter().enumerate() {
-        let token = escaped(&piece(seen, id).replace('␣', "·"));
-        let _ = write!(body, "<span class=\"token\"><small>{position}</small> {token}</span>");
+    format!(
+        "<p>{}: {} blocks of {} heads, width {}, {} tokens known. Every number here was computed by the model on this text. Discs \
+         are data, which flows and differs from text to text; squares are weights, which were learned and stay.</p>\n{}",
+        escaped(&seen.model.name),
+        config.layers,
+        config.heads.query,
+        config.width,
+        config.vocabulary,
+        tokens(seen.model, seen.ids)
+    )
+}
+
+/// The tokens of a text, each in its frame.
+pub fn tokens(model: &Model, ids: &[u32]) -> String {
+    let mut line = String::from("<p>");
+    for (position, &id) in ids.iter().enumerate() {
+        let token = escaped(&token(model, id));
+        let _ = write!(line, "<span class=\"token\"><small>{position}</small> {token}</span>");
     }
-    body.push_str("</p>\n");
-    for (heading, explained, picture) in pictures {
-        let (heading, svg) = (escaped(heading), picture.finish(heading));
-        let _ = writeln!(body, "<h2>{heading}</h2>\n<p class=\"note\">{explained}</p>\n{svg}");
-    }
+    line + "</p>\n"
+}
+
+fn decided(seen: &Seen<'_>) -> String {
     let found = &seen.attribution;
-    let _ = writeln!(
-        body,
+    let mut table = format!(
         "<h2>What decided</h2>\n<p class=\"note\">The logit {:.2} of {} is the sum of what every part of the model adds.</p>\n<table>",
         found.whole,
-        escaped(&piece(seen, seen.traced.0))
+        escaped(&token(seen.model, seen.traced.0))
     );
     let mut parts = found.parts.clone();
     parts.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
     for (component, value) in parts {
-        let _ = writeln!(body, "<tr><td>{component}</td><td>{value:+.2}</td></tr>");
+        let _ = writeln!(table, "<tr><td>{component}</td><td>{value:+.2}</td></tr>");
     }
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width\"><title>What happened inside</title>\n<style>{STYLE}</style></head>\n<body>\n{body}</table>\n\
-         </body>\n</html>\n"
-    )
+    table + "</table>\n"
 }

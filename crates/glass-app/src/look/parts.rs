@@ -12,7 +12,6 @@ use glass::train::data::Reading;
 use glass::train::pieces::{Pieces, Sizes};
 use serde_json::json;
 
-use super::grown;
 use crate::args::LookArgs;
 use crate::draw::columns::{bar, fit};
 use crate::fail::Fail;
@@ -30,7 +29,7 @@ pub fn heads(args: &LookArgs, model: &Model, ids: &[u32]) -> Result<(), Fail> {
     let found = heads::heads(&mut Inspector::new(model, ids.len(), 1)?, ids)?;
     let mut out = Out::new();
     if args.json {
-        out.json(&json!({"heads": grown::heads(&found)}))?;
+        out.json(&json!({"heads": found}))?;
         return out.done();
     }
     let columns = ["previous", "first", "same token", "induction", "entropy"];

@@ -8,6 +8,7 @@ use super::seen::Seen;
 use super::tour::piece;
 use crate::draw::svg::{Anchor, Svg, label};
 use crate::fail::Fail;
+use crate::model_arg::Model;
 
 /// Room for labels on the left, and above.
 const LEFT: f64 = 92.0;
@@ -16,6 +17,23 @@ const ABOVE: f64 = 84.0;
 const WIDTH: f64 = 1000.0;
 /// A row of a list.
 const ROW: f64 = 17.0;
+
+/// A picture, and what it shows.
+pub struct Picture {
+    /// What it is of.
+    pub heading: String,
+    /// How it is read.
+    pub explained: String,
+    /// It itself.
+    pub svg: Svg,
+}
+
+impl Picture {
+    /// One.
+    pub fn new(heading: impl Into<String>, explained: impl Into<String>, svg: Svg) -> Picture {
+        Picture { heading: heading.into(), explained: explained.into(), svg }
+    }
+}
 
 /// What is drawn, and what of.
 pub struct Pictures<'a> {
@@ -30,32 +48,32 @@ pub struct Pictures<'a> {
 }
 
 impl Pictures<'_> {
-    /// All of them: a heading, what it shows, the picture.
-    pub fn all(&self) -> Result<Vec<(String, &'static str, Svg)>, Fail> {
+    /// All of them.
+    pub fn all(&self) -> Result<Vec<Picture>, Fail> {
         let (layer, head) = (self.layer, self.head);
         Ok(vec![
-            (
+            Picture::new(
                 format!("Block {layer}: where every head looks"),
                 "A disc's area is the share of a row's attention that goes to a column. Rows sum to one.",
                 self.heads(),
             ),
-            (
+            Picture::new(
                 format!("Block {layer}, head {head}: from products to the pattern"),
                 "Left, every query times every key. Middle, scaled, and what comes later masked. Right, after the softmax.",
                 self.steps(),
             ),
-            (
+            Picture::new(
                 format!("Block {layer}, head {head}: what the last word takes in"),
                 "Each word's value, weighed by the pattern; their sum goes through the value-up half and is added to the vector.",
                 self.update(),
             ),
-            (
-                "The lens: what each layer would say".into(),
+            Picture::new(
+                "The lens: what each layer would say",
                 "The residual stream of each layer through the last norm and the unembedding: the most probable token, its disc larger where surer.",
                 self.lens(),
             ),
-            (
-                "From the last vector to the next token".into(),
+            Picture::new(
+                "From the last vector to the next token",
                 "The last vector times every token's row of the unembedding is its logit; the softmax makes probabilities of them.",
                 self.answer()?,
             ),
@@ -66,9 +84,8 @@ impl Pictures<'_> {
         self.piece(self.seen.ids[position])
     }
 
-    /// A token as a label; its space as a dot, which every font has.
     fn piece(&self, id: u32) -> String {
-        label(&piece(self.seen, id).replace('␣', "·"))
+        label(&token(self.seen.model, id))
     }
 
     /// A square of numbers, each a share of `most`, with its labels.
@@ -291,6 +308,11 @@ impl Pictures<'_> {
         );
         Ok(svg)
     }
+}
+
+/// A token's text with its space as a dot, which every font has.
+pub fn token(model: &Model, id: u32) -> String {
+    piece(model, id).replace('␣', "·")
 }
 
 /// What pictures need beside what is attributed.

@@ -8,13 +8,16 @@ use glass::inspect::sweep::{hide_positions, patch_heads, patch_residual};
 use glass::next_token::{most_probable, score};
 use serde_json::json;
 
-use super::{ids_of, seen};
+use super::page::{self, Page, tokens};
+use super::pictures::{Picture, token};
+use super::tour::piece;
+use super::{charts, ids_of, seen};
 use crate::args::{LookArgs, SweepKind};
 use crate::draw::columns::{bar, fit};
+use crate::draw::svg::label;
 use crate::fail::Fail;
 use crate::model_arg::Model;
 use crate::out::Out;
-use crate::tokens::visible;
 
 /// Positions of a pass: so many places are tried together.
 const ROWS: usize = 2048;
@@ -51,12 +54,15 @@ pub fn run(args: &LookArgs, model: &Model, ids: &[u32], kind: SweepKind) -> Resu
             (before, None, vec![after])
         }
     };
+    if page::is_wanted(args) {
+        return drawn(args, model, ids, kind, before, &after);
+    }
     let mut out = Out::new();
     if args.json {
         out.json(&json!({"before": before, "clean": clean, "after": after}))?;
         return out.done();
     }
-    let name = |token: u32| visible(model.bytes(token));
+    let name = |token: u32| piece(model, token);
     let what = match against {
         Some(against) => format!("the logit of {} above that of {}", name(token), name(against)),
         None => format!("the logarithm of the probability of {}", name(token)),
@@ -85,6 +91,39 @@ pub fn run(args: &LookArgs, model: &Model, ids: &[u32], kind: SweepKind) -> Resu
         writeln!(out, "{}", line.trim_end())?;
     }
     out.done()
+}
+
+/// Every place as a disc, or every word as a bar.
+fn drawn(
+    args: &LookArgs,
+    model: &Model,
+    ids: &[u32],
+    kind: SweepKind,
+    before: f64,
+    after: &[Vec<f64>],
+) -> Result<(), Fail> {
+    let words: Vec<String> = ids.iter().map(|&id| label(&token(model, id))).collect();
+    let changes: Vec<Vec<f64>> =
+        after.iter().map(|row| row.iter().map(|value| value - before).collect()).collect();
+    let blocks: Vec<String> = (0..changes.len()).map(|layer| format!("block {layer}")).collect();
+    let explained = format!("How far the answer's measure moves from {before:.3}; violet is down.");
+    let picture = match kind {
+        SweepKind::Words => {
+            let rows: Vec<(String, f64)> = words.into_iter().zip(changes[0].iter().copied()).collect();
+            Picture::new("Each word hidden from those behind it", explained, charts::bars(&rows))
+        }
+        SweepKind::Heads => {
+            let heads: Vec<String> = (0..changes[0].len()).map(|head| format!("head {head}")).collect();
+            let svg = charts::grid(&blocks, &heads, &changes);
+            Picture::new("Each head patched from the other text", explained, svg)
+        }
+        SweepKind::Residual => {
+            let svg = charts::grid(&blocks, &words, &changes);
+            Picture::new("What enters each block, patched at each word", explained, svg)
+        }
+    };
+    let title = "The same change in every place".into();
+    Page { title, before: tokens(model, ids), pictures: vec![picture], after: String::new() }.write(args)
 }
 
 /// The token that is asked for, by default what the text makes the most probable; and what it is measured against.

@@ -5,18 +5,20 @@ use std::ops::Range;
 
 use glass::backend::Cpu;
 use glass::inspect::attribute::{Attribution, Component};
-use glass::inspect::drift::{Drift, Word, carried, cosine, drift};
+use glass::inspect::drift::{Carried, Drift, Word, carried, cosine, drift};
 use glass::inspect::{Edit, Edits, Inspector, Record};
 use glass::probe::Site;
 use serde_json::json;
 
-use super::ids_of;
+use super::page::{self, Page, tokens};
+use super::pictures::{Picture, token};
+use super::tour::piece;
+use super::{charts, ids_of};
 use crate::args::LookArgs;
 use crate::draw::columns::{bar, fit};
 use crate::fail::Fail;
 use crate::model_arg::Model;
 use crate::out::Out;
-use crate::tokens::visible;
 
 /// Columns of a name, and of a bar.
 const NAME: usize = 30;
@@ -30,6 +32,9 @@ pub fn beside(args: &LookArgs, model: &Model, ids: &[u32], other: &str) -> Resul
     let mut inspector = Inspector::new(model, ids.len().max(others.len()), 1)?;
     let (first, second) = (Word { ids, position: first }, Word { ids: &others, position: second });
     let found = drift(&mut inspector, first, second)?;
+    if page::is_wanted(args) {
+        return drawn_drift(args, model, word, &found, [first, second]);
+    }
     let mut out = Out::new();
     if args.json {
         let parts = |found: &Attribution| {
@@ -56,20 +61,15 @@ fn show_drift(
 ) -> Result<(), Fail> {
     let explained = format!("the cosine between the two vectors of {word:?}, layer by layer");
     writeln!(out, "{}  {}", out.bold("drift"), out.dim(&explained))?;
-    for (layer, cosine) in found.cosine.iter().enumerate() {
-        let name = if layer == 0 { "embedding".into() } else { format!("after block {}", layer - 1) };
-        writeln!(out, "{}{cosine:6.3}  {}", fit(&name, NAME), bar(*cosine, BAR).trim_end())?;
+    for (name, cosine) in by_layer(found) {
+        writeln!(out, "{}{cosine:6.3}  {}", fit(&name, NAME), bar(cosine, BAR).trim_end())?;
     }
     let explained = format!(
         "what parts the two in the end, {:.2} apart: every part's share, in the first text and in the second",
         found.distance
     );
     writeln!(out, "\n{}  {}", out.bold("what moved them"), out.dim(&explained))?;
-    let mut parts: Vec<(Component, f64, f64)> = Vec::new();
-    for ((component, first), (_, second)) in found.first.parts.iter().zip(&found.second.parts) {
-        parts.push((*component, *first, -second));
-    }
-    parts.sort_by(|a, b| (b.1 + b.2).abs().total_cmp(&(a.1 + a.2).abs()));
+    let parts = moved(found);
     let most = parts.first().map_or(1.0, |(_, first, second)| (first + second).abs());
     for (component, first, second) in parts.iter().take(args.top.into()) {
         let both = first + second;
@@ -78,21 +78,79 @@ fn show_drift(
     }
     let explained = "what heads brought straight from each word of either text";
     writeln!(out, "\n{}  {}", out.bold("by word"), out.dim(explained))?;
-    let mut sources: Vec<(String, f64)> = Vec::new();
-    for ((word, found), sign) in words.into_iter().zip([&found.first, &found.second]).zip([1.0, -1.0]) {
-        let text = if sign > 0.0 { "TEXT" } else { "--beside" };
-        for (position, value) in found.by_position().into_iter().enumerate() {
-            let name = format!("{text}: {position} {}", visible(model.bytes(word.ids[position])));
-            sources.push((name, sign * value));
-        }
-    }
-    sources.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    let sources = by_word(model, found, words);
     let most = sources.first().map_or(1.0, |source| source.1.abs());
     for (name, value) in sources.iter().take(args.top.into()) {
         let line = format!("{}{value:+7.2}  {}", fit(name, NAME), bar(value.abs() / most, BAR));
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+fn by_layer(found: &Drift) -> Vec<(String, f64)> {
+    let name =
+        |layer: usize| if layer == 0 { "embedding".into() } else { format!("after block {}", layer - 1) };
+    found.cosine.iter().enumerate().map(|(layer, cosine)| (name(layer), *cosine)).collect()
+}
+
+/// Every part's share in the first text and in the second, the greatest together first.
+fn moved(found: &Drift) -> Vec<(Component, f64, f64)> {
+    let both = found.first.parts.iter().zip(&found.second.parts);
+    let mut parts: Vec<_> =
+        both.map(|((component, first), (_, second))| (*component, *first, -second)).collect();
+    parts.sort_by(|a, b| (b.1 + b.2).abs().total_cmp(&(a.1 + a.2).abs()));
+    parts
+}
+
+/// What came straight from each word of either text, the most first.
+fn by_word(model: &Model, found: &Drift, words: [Word<'_>; 2]) -> Vec<(String, f64)> {
+    let mut sources = Vec::new();
+    for ((word, found), sign) in words.into_iter().zip([&found.first, &found.second]).zip([1.0, -1.0]) {
+        let text = if sign > 0.0 { "TEXT" } else { "--beside" };
+        for (position, value) in found.by_position().into_iter().enumerate() {
+            sources.push((format!("{text}: {position} {}", piece(model, word.ids[position])), sign * value));
+        }
+    }
+    sources.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    sources
+}
+
+fn drawn_drift(
+    args: &LookArgs,
+    model: &Model,
+    word: &str,
+    found: &Drift,
+    words: [Word<'_>; 2],
+) -> Result<(), Fail> {
+    let spaced = |name: String| name.replace('␣', "·");
+    let parts =
+        moved(found).into_iter().map(|(component, first, second)| (component.to_string(), first + second));
+    let sources = by_word(model, found, words).into_iter().map(|(name, value)| (spaced(name), value));
+    let top = args.top.into();
+    let texts = words.map(|word| tokens(model, word.ids));
+    let page = Page {
+        title: "How a word drifts".into(),
+        before: format!("<p>TEXT, then --beside.</p>\n{}{}", texts[0], texts[1]),
+        pictures: vec![
+            Picture::new(
+                format!("{word}: the cosine between its two vectors"),
+                "One where they point the same way, layer by layer: both begin as the same embedding, but for their positions.",
+                charts::layers(&by_layer(found)),
+            ),
+            Picture::new(
+                format!("What moved them {:.2} apart", found.distance),
+                "Every part's share of the distance behind the last block, in both texts together; violet holds them together.",
+                charts::bars(&parts.take(top).collect::<Vec<_>>()),
+            ),
+            Picture::new(
+                "From which word",
+                "What heads brought straight from each word of either text.",
+                charts::bars(&sources.take(top).collect::<Vec<_>>()),
+            ),
+        ],
+        after: String::new(),
+    };
+    page.write(args)
 }
 
 /// What heads carry from the words of --of into the word of --word, and what becomes of it without them.
@@ -119,6 +177,9 @@ pub fn taken_in(args: &LookArgs, model: &Model, ids: &[u32]) -> Result<(), Fail>
         let cuts = (0..layers).map(|layer| Edit::cut(layer, to..to + 1, position));
         without.push(cosine(&whole, &vector(&mut inspector, ids, to, Edits::new(cuts))?));
     }
+    if page::is_wanted(args) {
+        return drawn_taken_in(args, model, ids, to, &found, &without);
+    }
     let mut out = Out::new();
     if args.json {
         let carried = found.iter().map(|c| {
@@ -129,7 +190,7 @@ pub fn taken_in(args: &LookArgs, model: &Model, ids: &[u32]) -> Result<(), Fail>
         )?;
         return out.done();
     }
-    let piece = |position: usize| visible(model.bytes(ids[position]));
+    let piece = |position: usize| piece(model, ids[position]);
     let explained = format!("what heads carry into {}, by the length of what they add", piece(to));
     writeln!(out, "{}  {}", out.bold("taken in"), out.dim(&explained))?;
     let most = found.first().map_or(1.0, |carried| carried.length);
@@ -150,6 +211,42 @@ pub fn taken_in(args: &LookArgs, model: &Model, ids: &[u32]) -> Result<(), Fail>
         writeln!(out, "{}", line.trim_end())?;
     }
     out.done()
+}
+
+fn drawn_taken_in(
+    args: &LookArgs,
+    model: &Model,
+    ids: &[u32],
+    to: usize,
+    found: &[Carried],
+    without: &[f64],
+) -> Result<(), Fail> {
+    let piece = |position: usize| token(model, ids[position]);
+    let carried = found.iter().take(args.top.into()).map(|carried| {
+        let Carried { layer, head, from, share, length, .. } = carried;
+        let from = format!("{from} {}, {:.1} %", piece(*from), 100.0 * share);
+        (format!("block.{layer}.attention.head.{head} from {from}"), *length)
+    });
+    let without = without.iter().enumerate();
+    let without = without.map(|(position, cosine)| (format!("{position} {}", piece(position)), 1.0 - cosine));
+    let page = Page {
+        title: "What a word takes in".into(),
+        before: tokens(model, ids),
+        pictures: vec![
+            Picture::new(
+                format!("What heads carry into {}", piece(to)),
+                "The length of what each adds to its vector, and the share of the head's attention that it takes.",
+                charts::bars(&carried.collect::<Vec<_>>()),
+            ),
+            Picture::new(
+                format!("{} without a word", piece(to)),
+                "How far its last vector turns where it does not see a word: one less the cosine with itself.",
+                charts::bars(&without.collect::<Vec<_>>()),
+            ),
+        ],
+        after: String::new(),
+    };
+    page.write(args)
 }
 
 /// The vector that leaves the last block at a position.

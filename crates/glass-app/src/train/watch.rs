@@ -17,6 +17,7 @@ use glass::train::watch::{Event, Watch};
 use glass::weights::Weights;
 
 use super::display::Display;
+use super::looks::Looks;
 use super::seen::Seen;
 use super::subject::Subject;
 use super::tensorboard::Events;
@@ -44,6 +45,7 @@ pub struct Progress<'a> {
     display: Option<Display>,
     line: Line,
     events: Option<Events>,
+    looks: Option<Looks>,
     json: Option<Out>,
     /// What became of standard output.
     written: std::result::Result<(), Fail>,
@@ -73,9 +75,15 @@ impl<'a> Progress<'a> {
             display,
             line: if args.run.plain { Line::plain() } else { Line::default() },
             events: None,
+            looks: None,
             json: args.run.json.then(Out::new),
             written: Ok(()),
         }
+    }
+
+    /// Looks at every checkpoint too.
+    pub fn look(&mut self, looks: Looks) {
+        self.looks = Some(looks);
     }
 
     /// The display ends, and what it said last stays as lines.
@@ -112,6 +120,7 @@ impl<'a> Progress<'a> {
         self.seen().begin(step, history);
         let events = Events::open(&self.folder, step);
         self.events = self.noted("events for TensorBoard", events);
+        self.look_with(|looks| looks.begin(step));
         if resumed {
             self.remark(&format!("going on after step {}", number(step)));
         }
@@ -155,6 +164,14 @@ impl<'a> Progress<'a> {
         self.noted("curve.svg", drawn);
     }
 
+    /// Looks, as long as that succeeds.
+    fn look_with(&mut self, look: impl FnOnce(&mut Looks) -> std::result::Result<(), Fail>) {
+        if let Some(Err(fail)) = self.looks.as_mut().map(look) {
+            self.looks = None;
+            self.remark(&format!("{fail}; the run goes on, and looks no more"));
+        }
+    }
+
     /// Adds to the events, as long as that succeeds.
     fn add_event(&mut self, add: impl FnOnce(&mut Events) -> std::io::Result<()>) {
         if let Some(added) = self.events.as_mut().map(add)
@@ -187,8 +204,9 @@ impl Watch<Cpu> for Progress<'_> {
                 let best = if best { ", the best so far" } else { "" };
                 self.remark(&format!("step {step}: validation loss {loss:.4}{bits}{best}"));
             }
-            Event::Saved { step, .. } => {
+            Event::Saved { step, path } => {
                 self.saved();
+                self.look_with(|looks| looks.look(step, &path));
                 self.seen().saved(step);
             }
             Event::Sampling { .. } | Event::Stopped { .. } => {}

@@ -55,6 +55,23 @@ fn files_of_a_look_are_whole() {
             && !svg.contains('\u{1}')
     );
     assert!(html.contains("<svg") && html.ends_with("</html>\n") && !html.contains("http://localhost"));
+    let other = "The cat found a ball near house";
+    let words: [&[&str]; 5] = [
+        &["--word", "ball", "--beside", other],
+        &["--word", "house", "--of", "dog"],
+        &["--sweep", "words"],
+        &["--sweep", "heads", "--from", other],
+        &["--sweep", "residual", "--from", other],
+    ];
+    for more in words {
+        let drawn = glass(&scratch.0, &[&["look", "-m", "m", TEXT], &files[..], more].concat(), b"");
+        assert_eq!((drawn.status, &drawn.stdout[..]), (0, ""), "{}", drawn.stderr);
+        let (svg, html) = (file("a.svg"), file("a.html"));
+        assert!(
+            svg.ends_with("</svg>\n") && !svg.contains("NaN") && html.contains("class=\"token\""),
+            "{more:?}"
+        );
+    }
     let record = ["look", "-m", "m", "--record", "block.*.mlp.*", "logits", "--out", "r.safetensors", TEXT];
     let recorded = glass(&scratch.0, &record, b"");
     assert_eq!(recorded.status, 0, "{}", recorded.stderr);
@@ -77,4 +94,17 @@ fn a_run_is_looked_at_checkpoint_by_checkpoint() {
         grown.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((steps.len(), &steps[0]["step"], &steps[1]["step"]), (2, &2.into(), &4.into()));
     assert_eq!(steps[0]["lens"].as_array().unwrap().len(), 2);
+    // What a run saw of checkpoints stays where they go, and what came behind where it goes on is forgotten.
+    let looked =
+        ["train", "--data", "b.txt", "--out", "n", "--steps", "4", "--checkpoint-every", "1", "--look"];
+    let done = glass(&scratch.0, &[&looked[..], &["--keep", "1"], &crate::program::TINY].concat(), b"");
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    let seen = || std::fs::read_to_string(scratch.0.join("n/train/look.jsonl")).unwrap();
+    let (lines, told) = (seen(), glass(&scratch.0, &["look", "--train", "n", "--json"], b"").stdout);
+    assert_eq!((lines.lines().count(), &lines), (4, &told));
+    std::fs::remove_dir_all(scratch.0.join("n/train/step-00000004")).unwrap();
+    let again =
+        glass(&scratch.0, &[&looked[..], &["--keep", "1", "--resume"], &crate::program::TINY].concat(), b"");
+    assert_eq!((again.status, seen()), (0, lines), "{}", again.stderr);
+    assert!(std::fs::read_to_string(scratch.0.join("n/train/look.svg")).unwrap().ends_with("</svg>\n"));
 }

@@ -1,5 +1,7 @@
 //! How a model grew: the same few numbers of every checkpoint of a run.
 
+use serde::{Deserialize, Serialize};
+
 use super::heads::{Head, heads, repeated};
 use super::lens::{Reading, lens};
 use super::{Inspector, Record};
@@ -11,7 +13,7 @@ use crate::probe::Site;
 const REPEATED: usize = 48;
 
 /// What a checkpoint is like.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Growth {
     /// Of a text, the loss of what each layer would say, nats per token, `[layers + 1]`; empty without a text.
     pub lens: Vec<f64>,

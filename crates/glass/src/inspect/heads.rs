@@ -1,5 +1,7 @@
 //! What a head does, in a few numbers: where its pattern goes on a text (Olsson et al. 2022).
 
+use serde::{Deserialize, Serialize};
+
 use super::{Inspector, Record};
 use crate::Result;
 use crate::backend::Backend;
@@ -7,7 +9,7 @@ use crate::next_token::uniform;
 use crate::probe::{Part, Site};
 
 /// A head on a text: shares of its attention, averaged over the positions where there is such a place to look.
-#[derive(Clone, Copy, PartialEq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub struct Head {
     /// To the position before.
     pub previous: f64,

@@ -1,7 +1,5 @@
 //! The model held to PyTorch's numbers: logits, loss, every gradient, ten steps of AdamW.
 
-use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use glass::Config;
@@ -12,50 +10,15 @@ use glass::train::learner::{Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
 use glass::weights::Weights;
 use glass_kernels::loss::IGNORE;
-use safetensors::SafeTensors;
 
-/// A golden file: every tensor as f64, integers too.
-struct Golden(HashMap<String, Vec<f64>>);
+use crate::golden::Golden;
 
-impl Golden {
-    fn open(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pytorch");
-        let bytes = std::fs::read(folder.join(format!("{name}.safetensors"))).unwrap();
-        let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let numbers = |view: safetensors::tensor::TensorView<'_>| {
-            let words = view.data().chunks_exact(4).map(|bytes| bytes.try_into().unwrap());
-            match view.dtype() {
-                safetensors::Dtype::I32 => words.map(|w| i32::from_le_bytes(w) as f64).collect::<Vec<_>>(),
-                _ => words.map(|w| f32::from_le_bytes(w) as f64).collect(),
-            }
-        };
-        Golden(tensors.iter().map(|(name, view)| (name.to_string(), numbers(view))).collect())
-    }
-
-    fn get(&self, name: &str) -> &[f64] {
-        self.0.get(name).unwrap_or_else(|| panic!("{name} is missing"))
-    }
-
-    fn batch(&self, prefix: &str) -> Batch {
-        let ids = |name: &str| -> Vec<u32> {
-            let counted = |&id: &f64| if id < 0.0 { IGNORE } else { id as u32 };
-            self.get(&format!("{prefix}{name}")).iter().map(counted).collect()
-        };
-        Batch { inputs: ids("inputs"), targets: ids("targets"), lengths: vec![13; 3] }
-    }
-
-    /// Holds ours to theirs, relative to the tensor's largest number.
-    fn hold(&self, name: &str, ours: impl IntoIterator<Item = f64>, tolerance: f64) {
-        let theirs = self.get(name);
-        let largest = theirs.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
-        let mut count = 0;
-        for (i, (ours, theirs)) in ours.into_iter().zip(theirs).enumerate() {
-            let error = (ours - theirs).abs() / largest;
-            assert!(error <= tolerance, "{name}[{i}]: {ours}, PyTorch {theirs}: {error:.1e} of the largest");
-            count += 1;
-        }
-        assert_eq!(count, theirs.len(), "{name}");
-    }
+fn batch(golden: &Golden, prefix: &str) -> Batch {
+    let ids = |name: &str| -> Vec<u32> {
+        let counted = |&id: &f64| if id < 0.0 { IGNORE } else { id as u32 };
+        golden.get(&format!("{prefix}{name}")).iter().map(counted).collect()
+    };
+    Batch { inputs: ids("inputs"), targets: ids("targets"), lengths: vec![13; 3] }
 }
 
 fn each(learner: &Learner<Cpu>, mut f: impl FnMut(&Spec)) {
@@ -66,7 +29,7 @@ fn each(learner: &Learner<Cpu>, mut f: impl FnMut(&Spec)) {
 fn logits_loss_gradients_and_ten_steps_are_pytorchs() {
     for (tied, bias) in [(true, true), (true, false), (false, true), (false, false)] {
         let golden = Golden::open(&format!(
-            "{}_{}",
+            "pytorch/{}_{}",
             if tied { "tied" } else { "untied" },
             if bias { "bias" } else { "nobias" }
         ));
@@ -80,7 +43,7 @@ fn logits_loss_gradients_and_ten_steps_are_pytorchs() {
         };
         learner.load(&read).unwrap();
 
-        let first = golden.batch("");
+        let first = batch(&golden, "");
         let (gpt, weights) = learner.model();
         let mut logits = vec![];
         for sample in first.inputs.chunks(13) {
@@ -90,7 +53,7 @@ fn logits_loss_gradients_and_ten_steps_are_pytorchs() {
         }
         golden.hold("logits", logits, 1e-5);
 
-        let batches = [first, golden.batch("second.")];
+        let batches = [first, batch(&golden, "second.")];
         let (mut losses, mut norms) = (vec![], vec![]);
         for number in 0..10 {
             let step = Step {
