@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Grows an induction head in two layers, finds it by its score, and silences heads to see which one it was.
 
-    tools/induction.py target/release/glass DIR        # 7 minutes on two cores
+    tools/induction.py target/release/glass DIR        # some minutes on two cores
 
 DIR gets the data, the run and `growth.svg`. A text is random tokens that stand again and again: what comes next can only be known by
 finding the token's last place and reading on (Olsson et al. 2022). Needs nothing but Python.
@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-VOCABULARY, CONTEXT, TEXTS, ASKED = 64, 64, 300_000, 60
+VOCABULARY, CONTEXT, TOKENS, ASKED = 64, 64, 16_000_000, 60
 RUN = (
     f"--bin u16 --vocab {VOCABULARY} --layers 2 --heads 4 --width 128 --context {CONTEXT} --batch 64 --lr 1e-3 --weight-decay 0.01 "
     "--checkpoint-every 50 --eval-every 1000 --eval-samples 40 --look"
@@ -24,11 +24,11 @@ RUN = (
 
 
 def texts(file):
-    """Texts of `CONTEXT` tokens, each of 6 to 32 drawn ones again and again."""
+    """6 to 32 drawn tokens again and again, 48 to 192 of them, and then others: a window begins anywhere in it."""
     draw, ids = random.Random(5), array.array("H")
-    for _ in range(TEXTS):
-        once = draw.choices(range(VOCABULARY), k=draw.randint(6, 32))
-        ids.extend((once * (CONTEXT // len(once) + 1))[:CONTEXT])
+    while len(ids) < TOKENS:
+        once, length = draw.choices(range(VOCABULARY), k=draw.randint(6, 32)), draw.randint(48, 192)
+        ids.extend((once * (length // len(once) + 1))[:length])
     if sys.byteorder == "big":
         ids.byteswap()
     file.write_bytes(ids.tobytes())
@@ -54,7 +54,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("glass")
     parser.add_argument("dir", type=Path)
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=3000)
     args = parser.parse_args()
     args.dir.mkdir(parents=True, exist_ok=True)
     data, model = args.dir / "texts.bin", args.dir / "run"

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::ops::ControlFlow;
 
 use glass::backend::Cpu;
-use glass::generate::{Finish, Generated, Runner, Token, Wish, generate, generate_together};
+use glass::generate::{Finish, Generated, Guesses, Runner, Token, Wish, generate, generate_together};
 use glass::tokens::{Special, TextStream};
 use serde_json::{Value, json};
 
@@ -79,6 +79,10 @@ fn together(args: &GenerateArgs, model: &Model, wish: &Wish, ids: &[u32], text: 
 }
 
 fn remark(model: &Model, done: &Generated) {
+    let Guesses { all, right } = done.guesses;
+    if all > 0 {
+        say(&format!("{right} of {all} tokens guessed ahead were right, each a pass less"));
+    }
     if done.finish == Finish::Context {
         let context = model.config().context;
         say(&format!(

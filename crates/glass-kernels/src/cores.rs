@@ -5,6 +5,9 @@ use crate::pool::{Parts, Pool};
 use crate::precision::Precision;
 use crate::scratch;
 
+/// Runs of neighbouring tasks for a thread: enough that all end together.
+const RUNS: usize = 4;
+
 /// An instruction set, a precision and a resident pool of threads. Every kernel takes one first.
 pub struct Cores {
     isa: Isa,
@@ -52,6 +55,12 @@ impl Cores {
     /// Runs `task(0)`, …, `task(tasks - 1)`, handed out dynamically over the threads.
     pub(crate) fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         self.pool.run(tasks, task);
+    }
+
+    /// The same in runs of neighbours: a thread reads on where it has read, and what it fetches ahead is its own next.
+    pub(crate) fn run_neighbours(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        let run = tasks.div_ceil(RUNS * self.threads()).max(1);
+        self.run(tasks.div_ceil(run), &|i| (i * run..tasks.min((i + 1) * run)).for_each(task));
     }
 
     /// Runs `task(i, part)` for every part of `slice`, `size` long (the last may be shorter).

@@ -61,6 +61,17 @@ pub struct Generated {
     pub text: String,
     /// Why it ended.
     pub finish: Finish,
+    /// Tokens that were guessed ahead, and how many of them were right: so many passes fewer.
+    pub guesses: Guesses,
+}
+
+/// How guessing ahead went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guesses {
+    /// Tokens that were guessed.
+    pub all: usize,
+    /// Of them, those that were drawn.
+    pub right: usize,
 }
 
 /// One token as it comes.
@@ -101,6 +112,7 @@ pub fn generate<B: Backend>(
         all.push(drawn);
         if right < guessed && runner.ids()[read] == drawn {
             right += 1;
+            going.guesses.right += 1;
             runner.logits_after(right);
             continue;
         }
@@ -108,6 +120,7 @@ pub fn generate<B: Backend>(
         lookup.learn(guessed, right);
         let guess = lookup.guess(&all, positions - all.len());
         (guessed, right) = (guess.len(), 0);
+        going.guesses.all += guessed;
         match guess {
             [] => runner.feed(&[drawn])?,
             _ => {
@@ -177,6 +190,7 @@ struct Going<'a> {
     sampler: Sampler,
     ids: Vec<u32>,
     text: Text<'a>,
+    guesses: Guesses,
 }
 
 impl<'a> Going<'a> {
@@ -191,7 +205,7 @@ impl<'a> Going<'a> {
         sampler.see(read);
         let ids = Vec::with_capacity(wish.tokens.min(gpt.config.context + 1));
         let text = Text::new(tokenizer, wish, ids.capacity());
-        Ok(Going { wish, sampler, ids, text })
+        Ok(Going { wish, sampler, ids, text, guesses: Guesses::default() })
     }
 
     /// Draws the next token, and says why it is the last, if it is. `room`: positions that were left before the first.
@@ -227,7 +241,7 @@ impl<'a> Going<'a> {
     }
 
     fn finish(self, finish: Finish) -> Result<Generated> {
-        Ok(Generated { text: self.text.finish(), ids: self.ids, finish })
+        Ok(Generated { text: self.text.finish(), ids: self.ids, finish, guesses: self.guesses })
     }
 }
 

@@ -43,8 +43,8 @@ pub struct LookArgs {
     #[arg(long, value_name = "WORD", help_heading = "A word's vector")]
     pub word: Option<String>,
 
-    /// Another text with the same word: how far its two vectors drift apart, and what moved them
-    #[arg(long, value_name = "TEXT", requires = "word", conflicts_with_all = ["of", "sweep"],
+    /// Another text with the same word: how far its two vectors drift apart, and what moved them; with a change, in both texts
+    #[arg(long, value_name = "TEXT", requires = "word", conflicts_with_all = ["of", "sweep", "cut", "patch"],
           help_heading = "A word's vector")]
     pub beside: Option<String>,
 
@@ -53,7 +53,7 @@ pub struct LookArgs {
         long,
         value_name = "WORD",
         requires = "word",
-        conflicts_with = "sweep",
+        conflicts_with_all = ["sweep", "ablate", "cut", "steer", "patch"],
         help_heading = "A word's vector"
     )]
     pub of: Vec<String>,

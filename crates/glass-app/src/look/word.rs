@@ -13,7 +13,7 @@ use serde_json::json;
 use super::page::{self, Page, tokens};
 use super::pictures::{Picture, token};
 use super::tour::piece;
-use super::{charts, ids_of};
+use super::{changes, charts, ids_of};
 use crate::args::LookArgs;
 use crate::draw::columns::{bar, fit};
 use crate::fail::Fail;
@@ -31,7 +31,9 @@ pub fn beside(args: &LookArgs, model: &Model, ids: &[u32], other: &str) -> Resul
     let (first, second) = (place(model, ids, word, "--word")?, place(model, &others, word, "--word")?);
     let mut inspector = Inspector::new(model, ids.len().max(others.len()), 1)?;
     let (first, second) = (Word { ids, position: first }, Word { ids: &others, position: second });
-    let found = drift(&mut inspector, first, second)?;
+    let shorter = if others.len() < ids.len() { &others } else { ids };
+    let changes = changes::parse(args, model, &mut inspector, shorter)?;
+    let found = drift(&mut inspector, first, second, &changes)?;
     if page::is_wanted(args) {
         return drawn_drift(args, model, word, &found, [first, second]);
     }

@@ -76,7 +76,7 @@ impl Product<'_> {
                 });
                 let inputs = Inputs { quads, row, scales, starts, blocks, rows: rows.len() };
                 let tasks = rows.len().div_ceil(ROWS);
-                cores.run(tasks * self.columns.div_ceil(PANEL), &|task| {
+                cores.run_neighbours(tasks * self.columns.div_ceil(PANEL), &|task| {
                     let (panel, i) = (task / tasks, task % tasks);
                     let at = |i: usize| rows.len() * i / tasks;
                     let strip = Strip { product: self, inputs, first: rows.start, panel };

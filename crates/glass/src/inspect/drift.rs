@@ -1,7 +1,7 @@
 //! How a word's vector takes in its context: the same word in two texts, layer by layer, and what moved it.
 
 use super::attribute::{Attribution, along, dot, sites};
-use super::{Inspector, Record};
+use super::{Edits, Inspector, Record};
 use crate::Result;
 use crate::backend::Backend;
 use crate::probe::{Part, Site};
@@ -29,7 +29,7 @@ pub struct Drift {
     pub second: Attribution,
 }
 
-/// Where the two vectors of a word part.
+/// Where the two vectors of a word part, both texts read with the same changes.
 ///
 /// # Errors
 /// The model cannot read one of the texts.
@@ -37,13 +37,14 @@ pub fn drift<B: Backend>(
     inspector: &mut Inspector<'_, B>,
     first: Word<'_>,
     second: Word<'_>,
+    changes: &Edits,
 ) -> Result<Drift> {
     let layers = inspector.model().config().layers;
     let mut records = Vec::new();
     for word in [first, second] {
         let residuals = (0..=layers).map(|layer| Site::residual(layer, layers));
         let mut record = Record::of(sites(layers).into_iter().chain(residuals));
-        inspector.run(&[word.ids], &mut record)?;
+        inspector.run(&[word.ids], (changes.clone(), &mut record))?;
         records.push(record);
     }
     let vector = |of: usize, layer: usize| {

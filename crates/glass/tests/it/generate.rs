@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use glass::backend::CacheType;
-use glass::generate::{Batch, Finish, Generated, Room, Runner, Token, Wish, generate, generate_together};
+use glass::generate::{
+    Batch, Finish, Generated, Guesses, Room, Runner, Token, Wish, generate, generate_together,
+};
 use glass::next_token::Sampling;
 use glass::tokens::Tokenizer;
 use glass::weights::Weights;
@@ -127,16 +129,20 @@ fn guessing_ahead_changes_no_bit() {
         };
         let done = generate(&mut runner, None, &wish, sample, &mut each).unwrap();
         assert_eq!(runner.ids().len(), 24, "what was guessed wrong is forgotten");
-        (done, heard)
+        let guesses = done.guesses;
+        ((Generated { guesses: Guesses::default(), ..done }, heard), guesses)
     };
+    let mut right = 0;
     for lookup in [1, 3, 8, 63, 1000] {
         for (temperature, samples) in [(0.0, 1), (0.5, 8), (1.0, 8)] {
             for sample in 0..samples {
-                assert!(
-                    run(lookup, temperature, sample) == run(0, temperature, sample),
-                    "{lookup} {temperature}"
-                );
+                let ((ahead, guesses), (plain, none)) =
+                    (run(lookup, temperature, sample), run(0, temperature, sample));
+                assert!(ahead == plain, "{lookup} {temperature}");
+                assert!(guesses.right <= guesses.all.min(40) && none == Guesses::default(), "{guesses:?}");
+                right += guesses.right;
             }
         }
     }
+    assert!(right > 0, "nothing was ever guessed right");
 }

@@ -359,12 +359,12 @@ fn a_words_parts_add_up_to_how_far_it_drifted() {
     (a[7], b[7]) = (9, 9);
     let mut inspector = Inspector::new(&model, 12, 1).unwrap();
     let words = [Word { ids: &a, position: 7 }, Word { ids: &b, position: 7 }];
-    let found = drift(&mut inspector, words[0], words[1]).unwrap();
+    let found = drift(&mut inspector, words[0], words[1], &Edits::default()).unwrap();
     assert!((found.cosine[0] - 1.0).abs() < 1e-6, "the same token at the same position");
     assert!(found.cosine[2] < 0.999);
     let sum = found.first.sum() - found.second.sum();
     assert!((sum - found.distance).abs() < 1e-3, "{sum} {}", found.distance);
-    let same = drift(&mut inspector, words[0], words[0]).unwrap();
+    let same = drift(&mut inspector, words[0], words[0], &Edits::default()).unwrap();
     assert!(same.distance == 0.0 && same.cosine.iter().all(|cosine| (cosine - 1.0).abs() < 1e-6));
     let table = inspector.parameter("embedding.token.weight").unwrap();
     let near = nearest::nearest(&inspector, table.row(9), 3).unwrap();
