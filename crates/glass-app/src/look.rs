@@ -56,10 +56,10 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
         return sweep::run(args, &model, &ids, kind);
     }
     if let Some(other) = &args.beside {
-        return word::beside(args, &model, &ids, other);
+        return word::drift::run(args, &model, &ids, other);
     }
     if !args.of.is_empty() {
-        return word::taken_in(args, &model, &ids);
+        return word::taken_in::run(args, &model, &ids);
     }
     if args.word.is_some() {
         return Err(Fail::asked("--word: say what to look at, with --beside TEXT or --of WORD"));

@@ -15,6 +15,7 @@ use glass::weights::folder::Folder;
 use crate::args::{CacheArgs, MachineArgs, Packings};
 use crate::embedded;
 use crate::fail::{Fail, say};
+use crate::tokens::visible;
 
 /// A model's name and shape.
 pub fn plan(model: Option<&str>) -> Result<(String, Config), Fail> {
@@ -178,5 +179,13 @@ impl Model {
     /// The tokenizer, for commands that need one.
     pub fn tokenizer(&self) -> Result<&Tokenizer, Fail> {
         self.engine.tokenizer.as_ref().ok_or_else(|| no_tokenizer(&self.name))
+    }
+
+    /// A token's text, made visible; without a tokenizer, its id.
+    pub fn piece(&self, id: u32) -> String {
+        match &self.engine.tokenizer {
+            Some(_) => visible(self.engine.bytes(id)),
+            None => id.to_string(),
+        }
     }
 }

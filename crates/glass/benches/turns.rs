@@ -10,7 +10,7 @@
 //! which is read before the clock starts, `together N SLOTS` N tokens of each of SLOTS sequences from empty contexts.
 //!
 //! `… -- look MODEL THREADS`: `plain N` reads N tokens with all their logits, nobody looking; `record N` the same with every site of a
-//! pass recorded, but for what each head contributes; `heads N` patches every head from another text, one by one.
+//! pass recorded, but for what each head contributes; `again N` that with the record of the turn before; `heads N` patches every head from another text, one by one.
 //!
 //! `… -- encode TEXT FOLDER`: GPT-2's tokenizer.json and the text's ids (`ids.u32`) are written to FOLDER, for the others; a line
 //! says into how long documents the file TEXT is cut, in bytes, 0 for one; on one thread.
@@ -184,6 +184,11 @@ fn look(model: &Loaded<Cpu>) {
     let config = model.config();
     let id = |place: usize| (place * 7919 % config.vocabulary) as u32;
     let mut inspector: Option<(usize, Inspector<'_, Cpu>)> = None;
+    let everything = || {
+        let beside = |site: &Site| !matches!(site, Site::Block(_, Part::Contribution));
+        Record::of(Site::all(config.layers).into_iter().filter(beside))
+    };
+    let mut kept = everything();
     for line in stdin().lock().lines() {
         let line = line.expect("a line");
         let Some((what, tokens)) = line.split_once(' ') else { panic!("{line}: {USAGE}") };
@@ -203,10 +208,13 @@ fn look(model: &Loaded<Cpu>) {
                 inspector.logits(&mut |_, logits| _ = black_box(logits[0]));
             }),
             "record" => timed(|| {
-                let beside = |site: &Site| !matches!(site, Site::Block(_, Part::Contribution));
-                let mut record = Record::of(Site::all(config.layers).into_iter().filter(beside));
+                let mut record = everything();
                 inspector.run(&[&clean], &mut record).expect("a text");
                 black_box(record.sites().count());
+            }),
+            "again" => timed(|| {
+                inspector.run(&[&clean], &mut kept).expect("a text");
+                black_box(kept.sites().count());
             }),
             "heads" => timed(|| {
                 let metric = |logits: &[f32]| f64::from(logits[1]) - f64::from(logits[2]);

@@ -5,7 +5,6 @@ use glass::next_token::{Sampler, Sampling};
 use glass::probe::{Part, Site};
 
 use super::seen::Seen;
-use super::tour::piece;
 use crate::draw::svg::{Anchor, Svg, label};
 use crate::fail::Fail;
 use crate::model_arg::Model;
@@ -312,12 +311,5 @@ impl Pictures<'_> {
 
 /// A token's text with its space as a dot, which every font has.
 pub fn token(model: &Model, id: u32) -> String {
-    piece(model, id).replace('␣', "·")
-}
-
-/// What pictures need beside what is attributed.
-pub fn sites(layers: usize) -> Vec<Site> {
-    let parts = [Part::Scores, Part::Masked, Part::Mixed];
-    let blocks = (0..layers).flat_map(|layer| parts.map(|part| Site::Block(layer, part)));
-    blocks.chain([Site::Norm]).collect()
+    model.piece(id).replace('␣', "·")
 }

@@ -8,7 +8,6 @@ use glass::next_token::{Drawn, Sampler, Sampling};
 use glass::probe::{Part, Site};
 use glass::tokens::Special;
 
-use super::pictures;
 use crate::args::LookArgs;
 use crate::fail::Fail;
 use crate::model_arg::Model;
@@ -73,7 +72,7 @@ impl<'a> Seen<'a> {
             Some(most_probable(&inspector.next_logits())?)
         };
         let residuals = (0..=layers).map(|layer| Site::residual(layer, layers));
-        let pictured = pictures::sites(layers);
+        let pictured = pictured(layers);
         let mut record = Record::of(sites(layers).into_iter().chain(residuals.clone()).chain(pictured));
         inspector.run(&[ids], (changes, &mut record))?;
         let logits = inspector.next_logits();
@@ -121,6 +120,13 @@ impl<'a> Seen<'a> {
     pub fn lens(&self) -> impl Iterator<Item = &Reading> {
         self.everywhere.iter().filter_map(|layer| layer.last())
     }
+}
+
+/// What pictures need beside what is attributed.
+fn pictured(layers: usize) -> Vec<Site> {
+    let parts = [Part::Scores, Part::Masked, Part::Mixed];
+    let blocks = (0..layers).flat_map(|layer| parts.map(|part| Site::Block(layer, part)));
+    blocks.chain([Site::Norm]).collect()
 }
 
 /// The tokens that --next and --against name.

@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::page::{self, Page, tokens};
 use super::pictures::{Picture, token};
-use super::tour::piece;
 use super::{charts, ids_of, seen};
 use crate::args::{LookArgs, SweepKind};
 use crate::draw::columns::{bar, fit};
@@ -62,7 +61,7 @@ pub fn run(args: &LookArgs, model: &Model, ids: &[u32], kind: SweepKind) -> Resu
         out.json(&json!({"before": before, "clean": clean, "after": after}))?;
         return out.done();
     }
-    let name = |token: u32| piece(model, token);
+    let name = |token: u32| model.piece(token);
     let what = match against {
         Some(against) => format!("the logit of {} above that of {}", name(token), name(against)),
         None => format!("the logarithm of the probability of {}", name(token)),

@@ -8,9 +8,8 @@ use glass::next_token::{Drawn, Sampler, Sampling};
 use super::seen::{Link, Seen};
 use crate::draw::columns::{bar, fit, width};
 use crate::fail::Fail;
-use crate::model_arg::Model;
 use crate::out::{Out, count};
-use crate::tokens::{VISIBLE, visible};
+use crate::tokens::VISIBLE;
 
 /// Columns of a token, and of a bar.
 const PIECE: usize = 16;
@@ -32,14 +31,6 @@ pub fn show(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     Ok(())
 }
 
-/// A token's text, or its id.
-pub fn piece(model: &Model, id: u32) -> String {
-    match &model.tokenizer {
-        Some(_) => visible(model.bytes(id)),
-        None => id.to_string(),
-    }
-}
-
 fn heading(out: &mut Out, title: &str, explained: &str) -> Result<(), Fail> {
     let (title, explained) = (out.bold(title), out.dim(explained));
     Ok(writeln!(out, "\n{title}  {explained}")?)
@@ -51,7 +42,7 @@ fn tokens(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     let columns = out.columns();
     let mut line = String::new();
     for (position, &id) in seen.ids.iter().enumerate() {
-        let token = format!("{position} {}   ", piece(seen.model, id));
+        let token = format!("{position} {}   ", seen.model.piece(id));
         if width(&line) + width(&token) > columns && !line.is_empty() {
             writeln!(out, "{}", line.trim_end())?;
             line.clear();
@@ -62,14 +53,14 @@ fn tokens(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
 }
 
 fn attention(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
-    let last = piece(seen.model, seen.ids[seen.ids.len() - 1]);
+    let last = seen.model.piece(seen.ids[seen.ids.len() - 1]);
     heading(
         out,
         "attention",
         &format!("where {last} looks: the strongest links, of all heads of all blocks"),
     )?;
     for Link { layer, head, position, share } in &seen.links {
-        let to = fit(&format!("{position} {}", piece(seen.model, seen.ids[*position])), PIECE);
+        let to = fit(&format!("{position} {}", seen.model.piece(seen.ids[*position])), PIECE);
         let head = fit(&format!("block {layer} head {head}"), PIECE + 2);
         writeln!(out, "{head}{to} {:5.1} %  {}", 100.0 * share, bar(*share, BAR).trim_end())?;
     }
@@ -86,7 +77,7 @@ fn lens(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
         };
         let said = reading.top.iter().take(room.clamp(1, 4));
         let said: String = said
-            .map(|drawn| format!("{}{}  ", fit(&piece(seen.model, drawn.id), PIECE - 2), percent(drawn)))
+            .map(|drawn| format!("{}{}  ", fit(&seen.model.piece(drawn.id), PIECE - 2), percent(drawn)))
             .collect();
         writeln!(out, "{}{}", fit(&name, PIECE + 2), said.trim_end())?;
     }
@@ -101,7 +92,7 @@ fn changed(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     heading(out, "changed", "the next token before, and after what was changed")?;
     let before = seen.before.as_deref().unwrap_or_default();
     for (was, is) in before.iter().zip(&seen.next) {
-        let side = |drawn: &Drawn| format!("{}{}", fit(&piece(seen.model, drawn.id), PIECE), percent(drawn));
+        let side = |drawn: &Drawn| format!("{}{}", fit(&seen.model.piece(drawn.id), PIECE), percent(drawn));
         writeln!(out, "{}      {}", side(was), side(is))?;
     }
     Ok(())
@@ -128,7 +119,7 @@ fn next(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
             .map(|column| format!("{:5.1} % {}", 100.0 * share(column), bar(share(column), BAR / 2)))
             .collect();
         let line =
-            format!("{}logit {logit:6.2}   {}", fit(&piece(seen.model, drawn.id), PIECE), shares.join("  "));
+            format!("{}logit {logit:6.2}   {}", fit(&seen.model.piece(drawn.id), PIECE), shares.join("  "));
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
@@ -138,13 +129,13 @@ fn decided(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     let (token, against) = seen.traced;
     let found = &seen.attribution;
     let name = match against {
-        None => format!("the logit {:.2} of {}", found.whole, piece(seen.model, token)),
+        None => format!("the logit {:.2} of {}", found.whole, seen.model.piece(token)),
         Some(other) => {
             format!(
                 "{:.2}, the logit of {} above that of {}",
                 found.whole,
-                piece(seen.model, token),
-                piece(seen.model, other)
+                seen.model.piece(token),
+                seen.model.piece(other)
             )
         }
     };
@@ -176,7 +167,7 @@ fn decided(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     words.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
     let most = words.first().map_or(1.0, |(_, value)| value.abs());
     for (position, value) in words.into_iter().take(seen.top) {
-        let word = fit(&format!("{position} {}", piece(seen.model, seen.ids[position])), PIECE + 12);
+        let word = fit(&format!("{position} {}", seen.model.piece(seen.ids[position])), PIECE + 12);
         writeln!(out, "{}", format!("{word}{value:+7.2}  {}", bar(value.abs() / most, BAR)).trim_end())?;
     }
     Ok(())
@@ -188,6 +179,6 @@ fn looked_at(seen: &Seen<'_>, component: Component) -> String {
     let sources = &seen.attribution.sources[layer * seen.model.config().heads.query + head];
     let most = (0..sources.len()).max_by(|&a, &b| sources[a].abs().total_cmp(&sources[b].abs()));
     most.map_or(String::new(), |most| {
-        format!("   {:+.2} from {most} {}", sources[most], piece(seen.model, seen.ids[most]))
+        format!("   {:+.2} from {most} {}", sources[most], seen.model.piece(seen.ids[most]))
     })
 }

@@ -27,7 +27,7 @@ impl Matrix {
 }
 
 /// What was seen of one sequence, by site. Of a sequence that is read in parts, as in decoding, rows are put behind rows; squares,
-/// whose keys grow, are those of the last part.
+/// whose keys grow, are those of the last part. A record that sees another pass holds that one, in the memory that it has.
 #[derive(Clone, Default, Debug)]
 pub struct Record {
     slot: usize,
@@ -94,7 +94,9 @@ impl Probe for Record {
     fn look(&mut self, view: View, values: &[f32]) {
         let matrix = self.seen.entry(view.site).or_default();
         if view.position == 0 || view.site.is_square() {
-            *matrix = Matrix::default();
+            // The memory stays: fresh pages would take longer than the numbers.
+            matrix.rows = 0;
+            matrix.values.clear();
         }
         matrix.cols = view.cols;
         matrix.rows += view.rows;

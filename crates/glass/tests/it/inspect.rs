@@ -124,6 +124,20 @@ fn an_edit_is_felt_by_its_own_sequence_alone() {
 }
 
 #[test]
+fn a_record_that_is_used_again_holds_the_last_pass() {
+    let model = model(1);
+    let mut inspector = Inspector::new(&model, 24, 1).unwrap();
+    let mut again = Record::of(everything());
+    for len in [20, 7, 13] {
+        let ids = tiny::ids(len, 31, len as u32);
+        let mut fresh = Record::of(everything());
+        inspector.run(&[&ids], &mut fresh).unwrap();
+        inspector.run(&[&ids], &mut again).unwrap();
+        assert!(fresh.sites().eq(again.sites()), "{len}");
+    }
+}
+
+#[test]
 fn silence_is_what_the_rest_of_the_model_says() {
     let model = model(3);
     let (ids, width) = (tiny::ids(10, 31, 2), 24);
