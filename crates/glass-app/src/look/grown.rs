@@ -111,8 +111,8 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
         let found = match known {
             Some(known) => known,
             None => {
-                let threads = args.machine.threads.map_or_else(Cpu::available_threads, usize::from);
-                Grown::measure(Cpu::new(threads), &config, (step, &checkpoints[&step]), text.as_deref())?
+                let cpu = model_arg::cpu(&args.machine);
+                Grown::measure(cpu, &config, (step, &checkpoints[&step]), text.as_deref())?
             }
         };
         match args.json {

@@ -32,7 +32,7 @@ pub fn is_wanted(args: &LookArgs) -> bool {
 
 /// Draws what was seen.
 pub fn write(args: &LookArgs, seen: &Seen<'_>) -> Result<(), Fail> {
-    few(seen.ids.len(), "TEXT")?;
+    few(seen.ids.len())?;
     let (layer, head) = head(args, seen)?;
     let pictures = Pictures { seen, layer, head, transposed: args.transpose }.all()?;
     let title = "What happened inside".into();
@@ -41,11 +41,11 @@ pub fn write(args: &LookArgs, seen: &Seen<'_>) -> Result<(), Fail> {
 }
 
 /// Refuses a text that would be too small to see.
-pub fn few(tokens: usize, what: &str) -> Result<(), Fail> {
+pub fn few(tokens: usize) -> Result<(), Fail> {
     match tokens {
         0..=MOST => Ok(()),
         _ => Err(Fail::asked(format!(
-            "{what}: it has {tokens} tokens; a picture shows {MOST} at most, so look at a part of it"
+            "TEXT: it has {tokens} tokens; a picture shows {MOST} at most, so look at a part of it"
         ))),
     }
 }

@@ -23,6 +23,9 @@ const ROWS: usize = 2048;
 
 /// Tries every place, and shows what each did.
 pub fn run(args: &LookArgs, model: &Model, ids: &[u32], kind: SweepKind) -> Result<(), Fail> {
+    if page::is_wanted(args) {
+        page::few(ids.len())?;
+    }
     let sequences = (ROWS / ids.len()).max(1);
     let mut inspector = Inspector::new(model, sequences * ids.len(), sequences)?;
     let clean = match (&args.from, kind) {
