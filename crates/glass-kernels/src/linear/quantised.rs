@@ -19,11 +19,14 @@ const ROWS: usize = 264;
 /// Rows that are quantised at once, at most.
 const MOST_ROWS: usize = 16 * ROWS;
 
-/// Lanes of a block of inputs: four bytes each.
+/// Lanes of a block of inputs that hold its quads: four bytes each.
 const QUADS: usize = BLOCK / 4;
 
-/// Floats behind a row of quantised inputs, so that rows do not meet in the same sets of the cache.
-const BEHIND: usize = 16;
+/// Behind them: what the whole sum of the block starts from (it takes back what the weights' offset adds; the bits of an
+/// i32), and the block's scale.
+const START: usize = QUADS;
+const SCALE: usize = QUADS + 1;
+const LANES: usize = QUADS + 2;
 
 /// `y = activation(x Wᵀ + bias)`; see [`linear`](super::linear).
 pub(super) struct Product<'a> {
@@ -38,43 +41,30 @@ pub(super) struct Product<'a> {
     pub activation: Option<Activation>,
 }
 
-/// Quantised rows: input `k` is `q[k] × scales[k / BLOCK]`.
+/// Quantised rows: input `k` is `q[k]` times the scale of its block.
 #[derive(Clone, Copy)]
 struct Inputs<'a> {
-    quads: &'a [f32],
-    /// Lanes from row to row of `quads`.
+    /// Blocks of [`LANES`] lanes.
+    lanes: &'a [f32],
+    /// Lanes from row to row.
     row: usize,
-    /// `[blocks][rows]`, so that those of a tile are neighbours.
-    scales: &'a [f32],
-    /// What the whole sum of a block starts from: it takes back what the weights' offset adds. Bits of an i32; as `scales`.
-    starts: &'a [f32],
     blocks: usize,
-    rows: usize,
 }
 
 impl Product<'_> {
     pub(super) fn run(&self, cores: &Cores) {
         let blocks = self.depth.div_ceil(BLOCK);
-        let row = blocks * QUADS + BEHIND;
+        // An odd number of cache lines, so that rows do not meet in the same sets of the cache.
+        let row = 16 * ((blocks * LANES).div_ceil(16) | 1);
         for rows in pieces(0..self.rows, MOST_ROWS) {
-            let lens = [rows.len() * row, rows.len() * blocks, rows.len() * blocks];
-            with_scratch(lens, |[quads, scales, starts]| {
-                let to = (Parts::new(quads), Parts::new(scales), Parts::new(starts));
-                cores.run(rows.len(), &|r| {
+            with_scratch([rows.len() * row], |[lanes]| {
+                let to = Parts::new(lanes);
+                cores.run_neighbours(rows.len(), &|r| {
                     let x = &self.x[(rows.start + r) * self.depth..][..self.depth];
                     // SAFETY: these rows are this task's alone.
-                    let quads = unsafe { to.0.part(r * row..(r + 1) * row) };
-                    let mut each = |block: usize, scale: f32, start: i32| {
-                        let at = block * rows.len() + r;
-                        // SAFETY: as above, and every block comes once.
-                        unsafe {
-                            to.1.part(at..at + 1)[0] = scale;
-                            to.2.part(at..at + 1)[0] = f32::from_bits(start as u32);
-                        }
-                    };
-                    quantise(cores, quads, x, self.packing.offset(), &mut each);
+                    quantise(cores, unsafe { to.part(r * row..(r + 1) * row) }, x, self.packing.offset());
                 });
-                let inputs = Inputs { quads, row, scales, starts, blocks, rows: rows.len() };
+                let inputs = Inputs { lanes, row, blocks };
                 let tasks = rows.len().div_ceil(ROWS);
                 cores.run_neighbours(tasks * self.columns.div_ceil(PANEL), &|task| {
                     let (panel, i) = (task / tasks, task % tasks);
@@ -171,8 +161,9 @@ struct Place {
     column: usize,
     /// Of the panel, at most 64.
     columns: usize,
-    /// The lines of the panel at which the same lines of the next are fetched.
-    fetches: Range<usize>,
+    /// Lanes of the next panel that are fetched while a block is computed, and where the first of this tile stand.
+    fetch: usize,
+    fetched: usize,
 }
 
 /// Rows of a tile: with two vectors of columns, twelve whole sums and twelve in f32.
@@ -184,14 +175,15 @@ impl Strip<'_> {
     unsafe fn tiles<V: Integers, Q: Quads<V>, A: Adds<V>, const C: usize>(&self, v: V, rows: Range<usize>) {
         let tiles = rows.len().div_ceil(TILE);
         let columns = PANEL.min(self.product.columns - self.panel * PANEL);
+        // The next panel is fetched in equal parts, one for each block of each tile.
+        let passes = tiles * columns.div_ceil(C * V::LEN);
+        let fetch = self.product.packing.line().div_ceil(passes).next_multiple_of(16);
         for (step, column) in (0..columns).step_by(C * V::LEN).enumerate() {
             for t in 0..tiles {
                 let at = |t: usize| rows.start + rows.len() * t / tiles;
                 let (row, end) = (at(t), at(t + 1));
-                // The next panel is fetched in equal parts.
-                let (pass, passes) = (step * tiles + t, tiles * columns.div_ceil(C * V::LEN));
-                let part = |pass: usize| (self.inputs.blocks * pass).div_ceil(passes);
-                let place = Place { row, column, columns, fetches: part(pass)..part(pass + 1) };
+                let fetched = (step * tiles + t) * self.inputs.blocks * fetch;
+                let place = Place { row, column, columns, fetch, fetched };
                 // SAFETY: by contract of the caller.
                 unsafe {
                     match end - row {
@@ -216,7 +208,7 @@ impl Strip<'_> {
         place: Place,
     ) {
         let Self { product, inputs, .. } = self;
-        let Place { row, column, columns, fetches } = place;
+        let Place { row, column, columns, fetch, mut fetched } = place;
         let (line, quants) = (product.packing.line(), QUADS / Q::IN_LANE * PANEL);
         let mut sums = [[v; C]; R];
         let first = self.panel * PANEL + column;
@@ -230,21 +222,28 @@ impl Strip<'_> {
                 }
             }
         }
+        // What is written at the end is fetched meanwhile: a store that waits for its line holds up those behind it.
+        if R > 1 {
+            for i in 0..R {
+                (0..C * V::LEN).step_by(16).for_each(|lane| v.prefetch(y(i).wrapping_add(lane)));
+            }
+        }
         // SAFETY: the panel has a line for every block, the inputs have quads, a scale and a start.
         unsafe {
             let mut panel = product.panels.as_ptr().add(self.panel * inputs.blocks * line + column);
-            let mut quads = inputs.quads.as_ptr().add(row * inputs.row);
-            for block in 0..inputs.blocks {
-                let at = |i: usize| block * inputs.rows + row + i;
-                if R > 1 && fetches.contains(&block) {
-                    let next = panel.wrapping_sub(column).wrapping_add(inputs.blocks * line);
-                    (0..line).step_by(16).for_each(|lane| v.prefetch(next.wrapping_add(lane)));
+            let mut x = inputs.lanes.as_ptr().add(row * inputs.row);
+            let (next, len) = (panel.wrapping_sub(column).wrapping_add(inputs.blocks * line), inputs.blocks * line);
+            let lanes = std::hint::black_box(QUADS / Q::IN_LANE);
+            for _ in 0..inputs.blocks {
+                if R > 1 && fetched < len {
+                    (0..fetch).step_by(16).for_each(|lane| v.prefetch(next.wrapping_add(fetched + lane)));
+                    fetched += fetch;
                 }
                 let mut whole = [[v; C]; R];
                 for i in 0..R {
-                    whole[i] = [v.splat(*inputs.starts.as_ptr().add(at(i))); C];
+                    whole[i] = [v.splat(*x.add(i * inputs.row + START)); C];
                 }
-                for lane in 0..QUADS / Q::IN_LANE {
+                for lane in 0..lanes {
                     let mut weights = [v; C];
                     for c in 0..C {
                         let from = panel.add(lane * PANEL + c * V::LEN);
@@ -259,7 +258,7 @@ impl Strip<'_> {
                             quad[c] = Q::quad(weights[c], part);
                         }
                         for i in 0..R {
-                            let x = v.splat(*quads.add(i * inputs.row + lane * Q::IN_LANE + part));
+                            let x = v.splat(*x.add(i * inputs.row + lane * Q::IN_LANE + part));
                             for c in 0..C {
                                 whole[i][c] = A::add_quads(whole[i][c], quad[c], x);
                             }
@@ -271,12 +270,12 @@ impl Strip<'_> {
                 for c in 0..C {
                     let scale = v.load_f16_at(scales.add(c * V::LEN));
                     for i in 0..R {
-                        let scale = scale * v.splat(*inputs.scales.as_ptr().add(at(i)));
+                        let scale = scale * v.splat(*x.add(i * inputs.row + SCALE));
                         sums[i][c] = whole[i][c].to_floats().mul_add(scale, sums[i][c]);
                     }
                 }
                 panel = panel.add(line);
-                quads = quads.add(QUADS);
+                x = x.add(LANES);
             }
             for i in 0..R {
                 for c in 0..C {
@@ -298,36 +297,42 @@ impl Strip<'_> {
 /// Lanes that a single row prefetches ahead: 2 KiB.
 const AHEAD: usize = 512;
 
-kernel!(
-    fn quantise(quads: &mut [f32], x: &[f32], offset: i32, each: &mut dyn FnMut(usize, f32, i32)) =
-        quantise_body
-);
+kernel!(fn quantise(lanes: &mut [f32], x: &[f32], offset: i32) = quantise_body);
 
-/// A row of inputs in blocks: the greatest becomes 127 or −127. `each(block, scale, start)`.
+/// A row of inputs in blocks: the greatest becomes 127 or −127.
 #[inline(always)]
-fn quantise_body<V: Integers>(
-    v: V,
-    quads: &mut [f32],
-    x: &[f32],
-    offset: i32,
-    each: &mut dyn FnMut(usize, f32, i32),
-) {
-    for (block, (x, quads)) in x.chunks(BLOCK).zip(quads.chunks_exact_mut(QUADS)).enumerate() {
-        let mut most = v.splat(0.0);
-        for x in x.chunks(V::LEN) {
-            let x = v.load_part(x);
-            most = most.max(x).max(-x);
-        }
-        let most = most.largest();
-        let by = v.splat(if most > 0.0 { 127.0 / most } else { 0.0 });
-        let mut bytes = [0; BLOCK];
-        for (to, x) in bytes.chunks_exact_mut(V::LEN).zip(x.chunks(V::LEN)) {
-            (v.load_part(x) * by).to_integers().store_bytes(to);
-        }
-        let sum: i32 = bytes.iter().map(|&byte| i32::from(byte as i8)).sum();
-        each(block, most / 127.0, -offset * sum);
-        for (quad, bytes) in quads.iter_mut().zip(bytes.as_chunks().0) {
-            *quad = f32::from_bits(u32::from_le_bytes(*bytes));
-        }
+fn quantise_body<V: Integers>(v: V, lanes: &mut [f32], x: &[f32], offset: i32) {
+    let mut lanes = lanes.chunks_exact_mut(LANES);
+    let (whole, rest) = x.as_chunks();
+    for (x, lanes) in whole.iter().zip(&mut lanes) {
+        quantise_block(v, lanes, x, offset);
     }
+    if let (false, Some(lanes)) = (rest.is_empty(), lanes.next()) {
+        let mut x = [0.0; BLOCK];
+        x[..rest.len()].copy_from_slice(rest);
+        quantise_block(v, lanes, &x, offset);
+    }
+}
+
+#[inline(always)]
+fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset: i32) {
+    let mut most = v;
+    for x in x.chunks_exact(V::LEN) {
+        let x = v.load(x);
+        most = most.max(x).max(-x);
+    }
+    let most = most.largest();
+    let by = v.splat(if most > 0.0 { 127.0 / most } else { 0.0 });
+    let (mut bytes, mut sum) = ([0; BLOCK], v);
+    for (to, x) in bytes.chunks_exact_mut(V::LEN).zip(x.chunks_exact(V::LEN)) {
+        let whole = (v.load(x) * by).to_integers();
+        whole.store_bytes(to);
+        sum = sum + whole.to_floats();
+    }
+    for (quad, bytes) in lanes.iter_mut().zip(bytes.as_chunks().0) {
+        *quad = f32::from_bits(u32::from_le_bytes(*bytes));
+    }
+    // At most 32 × 127, which floats count without error.
+    lanes[START] = f32::from_bits((sum.sum() as i32).wrapping_mul(-offset) as u32);
+    lanes[SCALE] = most / 127.0;
 }
