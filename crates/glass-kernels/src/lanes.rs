@@ -123,7 +123,8 @@ pub(crate) trait Lanes:
         }
     }
 
-    /// A hint that this address is read soon; any address will do.
+    /// A hint that this address is read soon; any address will do. It comes as near as the second-level cache: the few
+    /// misses that the first level can wait for at a time are left to what is read now.
     #[inline(always)]
     fn prefetch(self, _at: *const f32) {}
 

@@ -103,7 +103,7 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn prefetch(self, at: *const f32) {
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 
     #[inline(always)]
@@ -197,7 +197,7 @@ impl Lanes for Avx512 {
 
     #[inline(always)]
     fn prefetch(self, at: *const f32) {
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 
     #[inline(always)]

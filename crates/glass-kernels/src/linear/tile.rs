@@ -1,5 +1,7 @@
 //! The inner kernel: a tile of outputs in registers, one chain of multiply-adds each.
 
+use std::ops::Range;
+
 use super::PANEL;
 use crate::factors::Factors;
 use crate::lanes::Lanes;
@@ -34,9 +36,9 @@ impl Strip {
         unsafe {
             match (self.rows, V::LEN, V::WIDE) {
                 // One row reads the panel once, all columns side by side, at the speed of memory.
-                (1, 16, _) => self.tile::<V, F, 1, 4>(v, 0, 0),
-                (1, 8, _) => self.tile::<V, F, 1, 8>(v, 0, 0),
-                (1, _, _) => self.tile::<V, F, 1, 16>(v, 0, 0),
+                (1, 16, _) => self.tile::<V, F, 1, 4>(v, 0, 0, 0..0),
+                (1, 8, _) => self.tile::<V, F, 1, 8>(v, 0, 0, 0..0),
+                (1, _, _) => self.tile::<V, F, 1, 16>(v, 0, 0, 0..0),
                 (_, _, true) => self.tiles::<V, F, 4>(v),
                 (_, _, false) => self.tiles::<V, F, 2>(v),
             }
@@ -47,25 +49,30 @@ impl Strip {
     #[inline(always)]
     unsafe fn tiles<V: Lanes, F: Factors<V>, const C: usize>(&self, v: V) {
         let tiles = self.rows.div_ceil(TILE);
-        for column in (0..self.columns).step_by(C * V::LEN) {
+        // What stands behind this block of the panel is fetched while it is computed: by each pass over it some columns.
+        let passes = tiles * self.columns.div_ceil(C * V::LEN);
+        let fetch = (PANEL / 16).div_ceil(passes) * 16;
+        for (step, column) in (0..self.columns).step_by(C * V::LEN).enumerate() {
             for t in 0..tiles {
                 let (row, end) = (self.rows * t / tiles, self.rows * (t + 1) / tiles);
+                let from = PANEL.min((step * tiles + t) * fetch);
+                let fetch = from..PANEL.min(from + fetch);
                 // SAFETY: by contract of `run`.
                 unsafe {
                     match end - row {
-                        6 => self.tile::<V, F, 6, C>(v, row, column),
-                        5 => self.tile::<V, F, 5, C>(v, row, column),
-                        4 => self.tile::<V, F, 4, C>(v, row, column),
-                        3 => self.tile::<V, F, 3, C>(v, row, column),
-                        2 => self.tile::<V, F, 2, C>(v, row, column),
-                        _ => self.tile::<V, F, 1, C>(v, row, column),
+                        6 => self.tile::<V, F, 6, C>(v, row, column, fetch),
+                        5 => self.tile::<V, F, 5, C>(v, row, column, fetch),
+                        4 => self.tile::<V, F, 4, C>(v, row, column, fetch),
+                        3 => self.tile::<V, F, 3, C>(v, row, column, fetch),
+                        2 => self.tile::<V, F, 2, C>(v, row, column, fetch),
+                        _ => self.tile::<V, F, 1, C>(v, row, column, fetch),
                     }
                 }
             }
         }
     }
 
-    /// `R` rows × `C` vectors of columns.
+    /// `R` rows × `C` vectors of columns; of each line behind this block, `fetch` is fetched.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn tile<V: Lanes, F: Factors<V>, const R: usize, const C: usize>(
@@ -73,9 +80,18 @@ impl Strip {
         v: V,
         row: usize,
         column: usize,
+        fetch: Range<usize>,
     ) {
         let mut sums = [[v; C]; R];
         let y = self.y.wrapping_add(row * self.y_row + column);
+        // What is written at the end is fetched meanwhile: a store that waits for its line holds up those behind it.
+        if R > 1 && self.start.is_some() {
+            for i in 0..R {
+                (0..C * V::LEN)
+                    .step_by(16)
+                    .for_each(|lane| v.prefetch(y.wrapping_add(i * self.y_row + lane)));
+            }
+        }
         // SAFETY: by contract of `run`; columns beyond the last are neither read nor written.
         unsafe {
             self.each::<V, R, C>(column, |i, c, count| {
@@ -87,7 +103,11 @@ impl Strip {
             });
             let mut a = self.a.wrapping_add(row * self.a_row);
             let mut b = self.b.wrapping_add(column);
-            for _ in 0..self.depth {
+            let ahead = self.b.wrapping_add(self.depth * PANEL);
+            for k in 0..self.depth {
+                for lane in fetch.clone().step_by(16) {
+                    v.prefetch(ahead.wrapping_add(k * PANEL + lane));
+                }
                 let mut line = [v; C];
                 for c in 0..C {
                     line[c] = v.load_at(b.add(c * V::LEN));
