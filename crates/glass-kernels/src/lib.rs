@@ -11,6 +11,7 @@ pub mod activate;
 pub mod adamw;
 pub mod add;
 pub mod attend;
+pub mod chunks;
 pub mod clear;
 mod cores;
 pub mod dropout;

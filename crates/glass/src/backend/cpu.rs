@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use glass_kernels::attend;
+use glass_kernels::chunks::{Chunks, Piece};
 use glass_kernels::linear::{self, Matrix};
 use glass_kernels::packing;
 use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
@@ -18,6 +20,8 @@ use crate::{Error, Result};
 /// A CPU with a pool of threads.
 pub struct Cpu {
     cores: Cores,
+    /// Where packed weights stand.
+    weights: Mutex<Chunks>,
 }
 
 impl Cpu {
@@ -46,7 +50,7 @@ impl Cpu {
 
     /// With given cores.
     pub fn on(cores: Cores) -> Self {
-        Cpu { cores }
+        Cpu { cores, weights: Mutex::default() }
     }
 
     /// As many threads as the machine runs at once.
@@ -57,6 +61,12 @@ impl Cpu {
     /// The instruction set and the threads.
     pub fn cores(&self) -> &Cores {
         &self.cores
+    }
+
+    /// Room for a packed weight.
+    fn weight(&self, len: usize) -> Result<Piece> {
+        let mut chunks = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        chunks.zeros(len).ok_or_else(|| memory("weights", len))
     }
 }
 
@@ -69,7 +79,7 @@ pub struct Packed {
 }
 
 enum Values {
-    Owned(Vec<f32>),
+    Owned(Piece),
     /// In a file, mapped; its bytes stand where floats can be read.
     Stored(Stored),
 }
@@ -111,9 +121,13 @@ fn zeros(len: usize) -> Result<Vec<f32>> {
     // A zeroed allocation that fails ends the program, so ask first in the way that may fail.
     let refused = Vec::<f32>::new().try_reserve_exact(len).is_err();
     if refused {
-        return Err(Error::Memory { what: "activations".into(), bytes: len.saturating_mul(4) });
+        return Err(memory("activations", len));
     }
     Ok(vec![0.0; len])
+}
+
+fn memory(what: &str, len: usize) -> Error {
+    Error::Memory { what: what.into(), bytes: len.saturating_mul(4) }
 }
 
 /// The gradients of a weight and, where there is one, of its bias.
@@ -164,15 +178,12 @@ impl Backend for Cpu {
     }
 
     fn pack(&self, values: &[f32], rows: usize, cols: usize, layout: Layout) -> Result<Packed> {
-        let values = match layout {
-            Layout::Rows => values.to_vec(),
-            Layout::Panels(packing) => {
-                let mut panels = zeros(packing.len(rows, cols))?;
-                linear::pack(&self.cores, &mut panels, packing, values, rows, cols);
-                panels
-            }
-        };
-        Ok(Packed { values: Values::Owned(values), rows, cols, layout })
+        let mut piece = self.weight(layout.len(rows, cols))?;
+        match layout {
+            Layout::Rows => piece.copy_from_slice(values),
+            Layout::Panels(packing) => linear::pack(&self.cores, &mut piece, packing, values, rows, cols),
+        }
+        Ok(Packed { values: Values::Owned(piece), rows, cols, layout })
     }
 
     fn pack_quants(
@@ -182,7 +193,7 @@ impl Backend for Cpu {
         cols: usize,
         packing: Packing,
     ) -> Result<Packed> {
-        let mut panels = zeros(packing.len(rows, cols))?;
+        let mut panels = self.weight(packing.len(rows, cols))?;
         linear::pack_quants(&self.cores, &mut panels, packing, quants, rows, cols);
         Ok(Packed { values: Values::Owned(panels), rows, cols, layout: Layout::Panels(packing) })
     }
@@ -193,7 +204,7 @@ impl Backend for Cpu {
             Some(_) => Values::Stored(stored),
             // Bytes of a program stand anywhere.
             None => {
-                let mut lanes = zeros(layout.len(rows, cols))?;
+                let mut lanes = self.weight(layout.len(rows, cols))?;
                 packing::copy_lanes(&mut lanes, &stored);
                 Values::Owned(lanes)
             }
