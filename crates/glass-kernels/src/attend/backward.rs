@@ -134,8 +134,8 @@ impl Call<'_> {
             keys.k_columns.fill(0.0);
             keys.v_columns.fill(0.0);
         }
-        transpose(self.cores, keys.k_columns, 0, count, &self.k[from..], stride);
-        transpose(self.cores, keys.v_columns, 0, count, &self.v[from..], stride);
+        transpose(self.cores, keys.k_columns, BLOCK, 0, count, &self.k[from..], stride);
+        transpose(self.cores, keys.v_columns, BLOCK, 0, count, &self.v[from..], stride);
         for (i, k) in keys.k.chunks_exact_mut(padded(size)).take(count).enumerate() {
             put_row(k, &self.k[self.heads.key_at(row + i, head)], 1.0);
         }

@@ -1,8 +1,8 @@
 //! The cache of keys and values: keys in blocks of columns, so that lanes run over keys; values in rows.
 //!
-//! In 16 bits a row's first half stands in the lower halves of its lanes, the other in the upper. Whoever reads a block
-//! makes floats of it first, where they stay near, and goes on as if it had been floats: rounding happens once, on the
-//! way in, and prefill sees the rounded numbers as decoding does.
+//! In 16 bits a row's first half stands in the lower halves of its lanes, the other in the upper; a row of keys is half a
+//! block, which fills a cache line. Whoever reads a block makes floats of it first, where they stay near, and goes on as if
+//! it had been floats: rounding happens once, on the way in, and prefill sees the rounded numbers as decoding does.
 
 use std::ops::Range;
 
@@ -58,7 +58,7 @@ pub struct KvShape {
 }
 
 impl KvShape {
-    /// Lanes for the keys: `[slots][heads][blocks of 64 positions][size][64]`.
+    /// Lanes for the keys: `[slots][heads][blocks of 64 positions][size][64]`, in 16 bits `[…][2][size][32]`.
     pub fn keys_len(self) -> usize {
         self.slots * self.heads * self.head_keys()
     }
@@ -76,6 +76,11 @@ impl KvShape {
     /// Keys of one block.
     fn block_keys(self) -> usize {
         self.size * BLOCK / self.kind.per_lane()
+    }
+
+    /// Positions whose keys stand side by side.
+    fn abreast(self) -> usize {
+        BLOCK / self.kind.per_lane()
     }
 
     /// Values of one head.
@@ -109,7 +114,8 @@ pub struct Kv<'a> {
 }
 
 impl Kv<'_> {
-    /// Block `block` of a head's keys, `[size][64]`; through `room` where they are kept in 16 bits.
+    /// Block `block` of a head's keys, `[size][64]`, of which `seen` are wanted; through `room` where they are kept in 16
+    /// bits.
     pub(super) fn keys<'s>(
         &'s self,
         cores: &Cores,
@@ -117,10 +123,25 @@ impl Kv<'_> {
         slot: usize,
         head: usize,
         block: usize,
+        seen: usize,
     ) -> &'s [f32] {
+        let kept = self.block(slot, head, block);
+        match self.shape.kind {
+            CacheType::F32 => kept,
+            CacheType::Bf16 => {
+                let abreast = self.shape.abreast();
+                let halves = kept.chunks_exact(kept.len() / 2).take(seen.div_ceil(abreast));
+                for (half, kept) in halves.enumerate() {
+                    widen(cores, &mut room[half * abreast..], BLOCK, kept, abreast);
+                }
+                &room[..self.shape.size * BLOCK]
+            }
+        }
+    }
+
+    fn block(&self, slot: usize, head: usize, block: usize) -> &[f32] {
         let (each, lanes) = (self.shape.head_keys(), self.shape.block_keys());
-        let kept = &self.keys[(slot * self.shape.heads + head) * each + block * lanes..][..lanes];
-        self.floats(cores, room, kept, BLOCK)
+        &self.keys[(slot * self.shape.heads + head) * each + block * lanes..][..lanes]
     }
 
     /// A head's values at some positions, rows of [`KvShape::width`]; through `room` where they are kept in 16 bits.
@@ -132,33 +153,55 @@ impl Kv<'_> {
         head: usize,
         positions: Range<usize>,
     ) -> &'s [f32] {
-        let (each, width) = (self.shape.head_values(), self.shape.width());
-        let row = width / self.shape.kind.per_lane();
-        let head = &self.values[(slot * self.shape.heads + head) * each..][..each];
-        self.floats(cores, room, &head[positions.start * row..positions.end * row], width)
-    }
-
-    fn floats<'s>(&'s self, cores: &Cores, room: &'s mut [f32], kept: &'s [f32], row: usize) -> &'s [f32] {
+        let (kept, width) = (self.rows(slot, head, positions), self.shape.width());
         match self.shape.kind {
             CacheType::F32 => kept,
             CacheType::Bf16 => {
-                let room = &mut room[..2 * kept.len()];
-                widen(cores, room, kept, row);
-                room
+                widen(cores, room, width, kept, width);
+                &room[..2 * kept.len()]
             }
         }
+    }
+
+    fn rows(&self, slot: usize, head: usize, positions: Range<usize>) -> &[f32] {
+        let each = self.shape.head_values();
+        let row = self.shape.width() / self.shape.kind.per_lane();
+        let head = &self.values[(slot * self.shape.heads + head) * each..][..each];
+        &head[positions.start * row..positions.end * row]
+    }
+
+    /// Asks for a head's first block, of `seen` keys and values, which are read soon.
+    pub(super) fn fetch(&self, cores: &Cores, slot: usize, head: usize, seen: usize) {
+        let (block, seen) = (self.block(slot, head, 0), seen.min(BLOCK));
+        let row = self.shape.abreast() / self.shape.kind.per_lane();
+        let rows = seen.div_ceil(self.shape.abreast()) * self.shape.size;
+        fetch(cores, block.as_ptr(), rows, row, row.min(seen));
+        let values = self.rows(slot, head, 0..seen);
+        fetch(cores, values.as_ptr(), 1, 0, values.len());
     }
 }
 
 kernel!(
-    /// Rows of `row` floats from rows of half as many lanes.
-    fn widen(to: &mut [f32], from: &[f32], row: usize) = widen_body
+    /// Asks for the first `part` lanes of some rows, `row` lanes apart; any address will do.
+    fn fetch(from: *const f32, rows: usize, row: usize, part: usize) = fetch_body
 );
 
 #[inline(always)]
-fn widen_body<V: Integers>(v: V, to: &mut [f32], from: &[f32], row: usize) {
-    for (to, from) in to.chunks_exact_mut(row).zip(from.chunks_exact(row / 2)) {
-        let (low, high) = to.split_at_mut(row / 2);
+fn fetch_body<V: Lanes>(v: V, from: *const f32, rows: usize, row: usize, part: usize) {
+    for i in 0..rows {
+        (0..part).step_by(16).for_each(|lane| v.prefetch(from.wrapping_add(i * row + lane)));
+    }
+}
+
+kernel!(
+    /// Rows of `row` floats, `to_row` apart, from rows of half as many lanes.
+    fn widen(to: &mut [f32], to_row: usize, from: &[f32], row: usize) = widen_body
+);
+
+#[inline(always)]
+fn widen_body<V: Integers>(v: V, to: &mut [f32], to_row: usize, from: &[f32], row: usize) {
+    for (to, from) in to.chunks_mut(to_row).zip(from.chunks_exact(row / 2)) {
+        let (low, high) = to[..row].split_at_mut(row / 2);
         // Half a row is whole vectors.
         let halves = low.chunks_exact_mut(V::LEN).zip(high.chunks_exact_mut(V::LEN));
         for ((low, high), from) in halves.zip(from.chunks_exact(V::LEN)) {
@@ -228,9 +271,15 @@ pub fn append(
         let keys = unsafe { keys.part(at * keys_len..(at + 1) * keys_len) };
         // SAFETY: as above.
         let values = unsafe { values.part(at * values_len..(at + 1) * values_len) };
+        if span.rows.len() == 1 {
+            // Its neighbour's key goes into as many cache lines as a head is wide.
+            let (row, lane) = (shape.abreast() / shape.kind.per_lane(), span.past % BLOCK);
+            let block = span.past / shape.abreast() * row * shape.size;
+            fetch(cores, keys.as_ptr().wrapping_add(keys_len + block + lane % row), shape.size, row, 1);
+        }
         append_head(cores, keys, values, shape, k, v, span, head);
     };
-    if k.len() < ALONE { (0..tasks).for_each(write) } else { cores.run(tasks, &write) }
+    if k.len() < ALONE { (0..tasks).for_each(write) } else { cores.run_neighbours(tasks, &write) }
 }
 
 fn append_head(
@@ -244,7 +293,8 @@ fn append_head(
     head: usize,
 ) {
     let (size, stride, width) = (shape.size, shape.heads * shape.size, shape.width());
-    let (lanes, row) = (shape.block_keys(), width / shape.kind.per_lane());
+    let (abreast, row) = (shape.abreast(), width / shape.kind.per_lane());
+    let lanes = size * abreast / shape.kind.per_lane();
     let copy = |row: &mut [f32], from: usize| {
         let (value, padding) = row.split_at_mut(size);
         value.copy_from_slice(&v[from..][..size]);
@@ -252,20 +302,20 @@ fn append_head(
     };
     let mut position = span.past;
     while position < span.keys() {
-        let (block, first) = (position / BLOCK, position % BLOCK);
-        let count = (BLOCK - first).min(span.keys() - position);
+        let (block, first) = (position / abreast, position % abreast);
+        let count = (abreast - first).min(span.keys() - position);
         let from = (span.rows.start + position - span.past) * stride + head * size;
         let keys = &mut keys[block * lanes..][..lanes];
         let rows = values[position * row..][..count * row].chunks_exact_mut(row);
         let rows = rows.enumerate().map(|(i, row)| (row, from + i * stride));
         match shape.kind {
             CacheType::F32 => {
-                transpose(cores, keys, first, count, &k[from..], stride);
+                transpose(cores, keys, abreast, first, count, &k[from..], stride);
                 rows.for_each(|(row, from)| copy(row, from));
             }
-            CacheType::Bf16 => with_scratch([size * BLOCK, width], |[block, value]| {
-                transpose(cores, block, first, count, &k[from..], stride);
-                narrow(cores, keys, block, BLOCK, first, count);
+            CacheType::Bf16 => with_scratch([size * abreast, width], |[columns, value]| {
+                transpose(cores, columns, abreast, first, count, &k[from..], stride);
+                narrow(cores, keys, columns, abreast, first, count);
                 rows.for_each(|(row, from)| {
                     copy(value, from);
                     narrow(cores, row, value, width, 0, width);
@@ -277,27 +327,41 @@ fn append_head(
 }
 
 kernel!(
-    /// `to[e][first + i] = from[i × stride + e]` for `count` rows: rows become columns of a block.
-    pub(super) fn transpose(to: &mut [f32], first: usize, count: usize, from: &[f32], stride: usize) =
-        transpose_body
+    /// `to[e][first + i] = from[i × stride + e]` for `count` rows: rows become columns, of which `to` has `row`.
+    pub(super) fn transpose(
+        to: &mut [f32],
+        row: usize,
+        first: usize,
+        count: usize,
+        from: &[f32],
+        stride: usize,
+    ) = transpose_body
 );
 
 #[inline(always)]
-fn transpose_body<V: Lanes>(v: V, to: &mut [f32], first: usize, count: usize, from: &[f32], stride: usize) {
-    let size = to.len() / BLOCK;
-    assert!(count == 0 || first + count <= BLOCK && from.len() >= (count - 1) * stride + size);
+fn transpose_body<V: Lanes>(
+    v: V,
+    to: &mut [f32],
+    row: usize,
+    first: usize,
+    count: usize,
+    from: &[f32],
+    stride: usize,
+) {
+    let size = to.len() / row;
+    assert!(count == 0 || first + count <= row && from.len() >= (count - 1) * stride + size);
     let (rows, columns) = (count / V::LEN * V::LEN, size / V::LEN * V::LEN);
     for i in (0..rows).step_by(V::LEN) {
         for e in (0..columns).step_by(V::LEN) {
             // SAFETY: a square of `LEN` rows and columns, inside what is asserted on both sides.
             unsafe {
                 let (from, to) =
-                    (from.as_ptr().add(i * stride + e), to.as_mut_ptr().add(e * BLOCK + first + i));
-                v.transpose_at(from, stride, to, BLOCK);
+                    (from.as_ptr().add(i * stride + e), to.as_mut_ptr().add(e * row + first + i));
+                v.transpose_at(from, stride, to, row);
             }
         }
     }
-    for (e, line) in to.chunks_exact_mut(BLOCK).enumerate() {
+    for (e, line) in to.chunks_exact_mut(row).enumerate() {
         let done = if e < columns { rows } else { 0 };
         for (i, to) in line[first..first + count].iter_mut().enumerate().skip(done) {
             *to = from[i * stride + e];

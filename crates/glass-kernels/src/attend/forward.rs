@@ -33,11 +33,20 @@ pub fn attend(
     let dropout = dropout.filter(|dropout| dropout.rate > 0.0);
     let call = Call { cores, z: &z, sums: sums.as_ref(), q, kv, heads, dropout };
     let tiles = |span: &Span| (span.rows.len() * heads.group()).div_ceil(TILE);
-    cores.run(spans.iter().map(tiles).sum::<usize>() * heads.key, &|task| {
+    let tasks = spans.iter().map(tiles).sum::<usize>() * heads.key;
+    // In a step of decoding memory is what takes time: heads that are neighbours there go to one thread, which asks for the
+    // next one beforehand.
+    let decoding = spans.iter().all(|span| span.rows.len() == 1);
+    let run = if decoding { Cores::run_neighbours } else { Cores::run };
+    run(cores, tasks, &|task| {
         let (span, task) = locate(spans, task, |span| tiles(span) * heads.key);
+        let head = task / tiles(span);
+        if decoding && head + 1 < heads.key {
+            kv.fetch(cores, span.slot, head + 1, span.keys());
+        }
         // The last tile of a head first: it sees the most keys.
         let tile = tiles(span) - 1 - task % tiles(span);
-        call.tile(span, task / tiles(span), tile * TILE);
+        call.tile(span, head, tile * TILE);
     });
 }
 
@@ -138,9 +147,10 @@ impl Call<'_> {
         head: usize,
         block: usize,
     ) {
-        let cols = tile.seen[lines.end - 1].next_multiple_of(16);
+        let seen = tile.seen[lines.end - 1];
+        let cols = seen.next_multiple_of(16);
         let scores = &mut tile.scores[lines.start * BLOCK..lines.end * BLOCK];
-        let (size, right) = (self.heads.size, self.kv.keys(self.cores, room, slot, head, block));
+        let (size, right) = (self.heads.size, self.kv.keys(self.cores, room, slot, head, block, seen));
         let product = Product {
             rows: lines.len(),
             cols,

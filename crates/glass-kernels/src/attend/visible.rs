@@ -55,6 +55,7 @@ pub fn scores(cores: &Cores, s: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads,
         let s = unsafe { s.part(tile.pattern) };
         with_scratch([TILE * BLOCK, kv.shape.room(BLOCK)], |[scores, room]| {
             for start in (0..keys).step_by(BLOCK) {
+                let count = BLOCK.min(keys - start);
                 let product = Product {
                     rows: tile.rows.len(),
                     cols: BLOCK,
@@ -62,11 +63,10 @@ pub fn scores(cores: &Cores, s: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads,
                     left: &q[heads.query_at(span.rows.start + tile.rows.start, tile.head).start..],
                     left_row: heads.query * size,
                     left_step: 1,
-                    right: kv.keys(cores, room, span.slot, key_head, start / BLOCK),
+                    right: kv.keys(cores, room, span.slot, key_head, start / BLOCK, count),
                     right_row: BLOCK,
                 };
                 multiply(cores, scores, BLOCK, Write::Set, product);
-                let count = BLOCK.min(keys - start);
                 for (s, scores) in s.chunks_exact_mut(keys).zip(scores.chunks_exact(BLOCK)) {
                     s[start..start + count].copy_from_slice(&scores[..count]);
                 }
