@@ -170,13 +170,13 @@ impl Kv<'_> {
         &head[positions.start * row..positions.end * row]
     }
 
-    /// Asks for a head's first block, of `seen` keys and values, which are read soon.
-    pub(super) fn fetch(&self, cores: &Cores, slot: usize, head: usize, seen: usize) {
-        let (block, seen) = (self.block(slot, head, 0), seen.min(BLOCK));
+    /// Asks for a block of a head, of which `seen` keys and values are read soon.
+    pub(super) fn fetch(&self, cores: &Cores, slot: usize, head: usize, block: usize, seen: usize) {
+        let (start, seen) = (block * BLOCK, seen.min(BLOCK));
         let row = self.shape.abreast() / self.shape.kind.per_lane();
         let rows = seen.div_ceil(self.shape.abreast()) * self.shape.size;
-        fetch(cores, block.as_ptr(), rows, row, row.min(seen));
-        let values = self.rows(slot, head, 0..seen);
+        fetch(cores, self.block(slot, head, block).as_ptr(), rows, row, row.min(seen));
+        let values = self.rows(slot, head, start..start + seen);
         fetch(cores, values.as_ptr(), 1, 0, values.len());
     }
 }

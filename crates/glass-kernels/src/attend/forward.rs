@@ -42,7 +42,7 @@ pub fn attend(
         let (span, task) = locate(spans, task, |span| tiles(span) * heads.key);
         let head = task / tiles(span);
         if decoding && head + 1 < heads.key {
-            kv.fetch(cores, span.slot, head + 1, span.keys());
+            kv.fetch(cores, span.slot, head + 1, 0, span.keys());
         }
         // The last tile of a head first: it sees the most keys.
         let tile = tiles(span) - 1 - task % tiles(span);
@@ -94,6 +94,10 @@ impl Call<'_> {
                 let mut tile = Tile::new(scores, mixed, block_mixed, width);
                 for block in 0..=position(lines - 1) / BLOCK {
                     let start = block * BLOCK;
+                    if lines == group && position(0) >= start + BLOCK {
+                        let seen = position(0) + 1 - start - BLOCK;
+                        self.kv.fetch(self.cores, span.slot, head, block + 1, seen);
+                    }
                     let from = (start.saturating_sub(span.past) * group).saturating_sub(first);
                     for line in from..lines {
                         tile.seen[line] = (position(line) + 1 - start).min(BLOCK);
