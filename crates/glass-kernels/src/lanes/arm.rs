@@ -144,6 +144,14 @@ impl Integers for Neon {
     }
 
     #[inline(always)]
+    fn shift(self, by: Self) -> Self {
+        unsafe {
+            let (lanes, by) = (vreinterpretq_u32_f32(self.0), vreinterpretq_s32_f32(by.0));
+            Self(vreinterpretq_f32_u32(vshlq_u32(lanes, by)))
+        }
+    }
+
+    #[inline(always)]
     fn lower_nibbles(self) -> Self {
         unsafe { Self(vreinterpretq_f32_u8(vandq_u8(vreinterpretq_u8_f32(self.0), vdupq_n_u8(0x0f)))) }
     }

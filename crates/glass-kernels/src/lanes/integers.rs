@@ -33,6 +33,13 @@ pub(crate) trait Integers: Lanes {
         vector(self, std::array::from_fn(dot))
     }
 
+    /// i32 shifted left by as many bits, at most 31, as a lane of `by` says.
+    #[inline(always)]
+    fn shift(self, by: Self) -> Self {
+        let (lanes, by) = (lanes(self), lanes(by));
+        vector(self, std::array::from_fn(|i| lanes[i] << (by[i] & 31)))
+    }
+
     /// The lowest byte of every lane into the first `LEN` of `to`; panics if it is shorter.
     #[inline(always)]
     fn store_bytes(self, to: &mut [u8]) {

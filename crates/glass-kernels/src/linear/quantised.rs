@@ -1,5 +1,8 @@
 //! The product with quantised weights: inputs are rounded to 8 bits as they come, blocks of 32 are multiplied in whole
-//! numbers, without error, and what a block gives, times both scales, is added to the f32 sum of an output.
+//! numbers, without error, and what a block gives, times the weights' scale, is added to the f32 sum of an output.
+//!
+//! The inputs' scales are one for a row times a power of two for a block. Such a power shifts a whole number, which takes
+//! no turn of the multiplier; the row's scale is multiplied in once, at the end.
 
 use std::ops::Range;
 
@@ -8,7 +11,7 @@ use super::product::pieces;
 use crate::Cores;
 use crate::activate::{Activation, activated};
 use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
-use crate::lanes::kernel;
+use crate::lanes::{Lanes, kernel};
 use crate::packing::{BLOCK, Packing};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
@@ -22,11 +25,14 @@ const MOST_ROWS: usize = 16 * ROWS;
 /// Lanes of a block of inputs that hold its quads: four bytes each.
 const QUADS: usize = BLOCK / 4;
 
-/// Behind them: what the whole sum of the block starts from (it takes back what the weights' offset adds; the bits of an
-/// i32), and the block's scale.
+/// Behind them: what the whole sum of the block starts from (it takes back what the weights' offset adds), and how far its
+/// sum is shifted; the bits of an i32 each.
 const START: usize = QUADS;
-const SCALE: usize = QUADS + 1;
+const SHIFT: usize = QUADS + 1;
 const LANES: usize = QUADS + 2;
+
+/// Shift of a block with the greatest inputs of a row: 32 products of 128 and 127 still fit 31 bits.
+const MOST_SHIFT: i32 = 12;
 
 /// `y = activation(x Wᵀ + bias)`; see [`linear`](super::linear).
 pub(super) struct Product<'a> {
@@ -41,10 +47,10 @@ pub(super) struct Product<'a> {
     pub activation: Option<Activation>,
 }
 
-/// Quantised rows: input `k` is `q[k]` times the scale of its block.
+/// Quantised rows: input `k` is `q[k] << shift` of its block, times the scale of its row.
 #[derive(Clone, Copy)]
 struct Inputs<'a> {
-    /// Blocks of [`LANES`] lanes.
+    /// Blocks of [`LANES`] lanes, and behind them the row's scale.
     lanes: &'a [f32],
     /// Lanes from row to row.
     row: usize,
@@ -55,7 +61,7 @@ impl Product<'_> {
     pub(super) fn run(&self, cores: &Cores) {
         let blocks = self.depth.div_ceil(BLOCK);
         // An odd number of cache lines, so that rows do not meet in the same sets of the cache.
-        let row = 16 * ((blocks * LANES).div_ceil(16) | 1);
+        let row = 16 * ((blocks * LANES + 1).div_ceil(16) | 1);
         for rows in pieces(0..self.rows, MOST_ROWS) {
             with_scratch([rows.len() * row], |[lanes]| {
                 let to = Parts::new(lanes);
@@ -214,14 +220,6 @@ impl Strip<'_> {
         let first = self.panel * PANEL + column;
         let y = |i: usize| product.y.start().wrapping_add((self.first + row + i) * product.columns + first);
         let count = |c: usize| columns.saturating_sub(column + c * V::LEN).min(V::LEN);
-        if let Some(bias) = product.bias {
-            for c in 0..C {
-                let start = v.load_part(&bias[product.columns.min(first + c * V::LEN)..]);
-                for sums in &mut sums {
-                    sums[c] = start;
-                }
-            }
-        }
         // What is written at the end is fetched meanwhile: a store that waits for its line holds up those behind it.
         if R > 1 {
             for i in 0..R {
@@ -271,18 +269,22 @@ impl Strip<'_> {
                 for c in 0..C {
                     let scale = v.load_f16_at(scales.add(c * V::LEN));
                     for i in 0..R {
-                        let scale = scale * v.splat(*x.add(i * inputs.row + SCALE));
-                        sums[i][c] = whole[i][c].to_floats().mul_add(scale, sums[i][c]);
+                        let shift = v.splat(*x.add(i * inputs.row + SHIFT));
+                        sums[i][c] = whole[i][c].shift(shift).to_floats().mul_add(scale, sums[i][c]);
                     }
                 }
                 panel = panel.add(line);
                 x = x.add(LANES);
             }
-            for i in 0..R {
-                for c in 0..C {
+            for c in 0..C {
+                let bias = product
+                    .bias
+                    .map_or(v, |bias| v.load_part(&bias[product.columns.min(first + c * V::LEN)..]));
+                for i in 0..R {
+                    let sum = sums[i][c].mul_add(v.splat(*x.add(i * inputs.row)), bias);
                     let sum = match product.activation {
-                        Some(kind) => activated(v, sums[i][c], kind),
-                        None => sums[i][c],
+                        Some(kind) => activated(v, sum, kind),
+                        None => sum,
                     };
                     if count(c) == V::LEN {
                         sum.store_at(y(i).add(c * V::LEN));
@@ -300,30 +302,44 @@ const AHEAD: usize = 512;
 
 kernel!(fn quantise(lanes: &mut [f32], x: &[f32], offset: i32) = quantise_body);
 
-/// A row of inputs in blocks: the greatest becomes 127 or −127.
+/// A row of inputs in blocks. The greatest of the row becomes 127 or −127, that of another block at least 64, as far as
+/// shifts reach.
 #[inline(always)]
 fn quantise_body<V: Integers>(v: V, lanes: &mut [f32], x: &[f32], offset: i32) {
-    let mut lanes = lanes.chunks_exact_mut(LANES);
+    let (blocks, scale) = lanes.split_at_mut(x.len().div_ceil(BLOCK) * LANES);
     let (whole, rest) = x.as_chunks();
-    for (x, lanes) in whole.iter().zip(&mut lanes) {
-        quantise_block(v, lanes, x, offset);
+    let mut last = [0.0; BLOCK];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut most = 0.0f32;
+    for (x, block) in whole.iter().chain([&last]).zip(blocks.chunks_exact_mut(LANES)) {
+        // Kept where the shift will stand.
+        block[SHIFT] = greatest(v, x);
+        most = most.max(block[SHIFT]);
     }
-    if let (false, Some(lanes)) = (rest.is_empty(), lanes.next()) {
-        let mut x = [0.0; BLOCK];
-        x[..rest.len()].copy_from_slice(rest);
-        quantise_block(v, lanes, &x, offset);
+    scale[0] = most / 127.0 / (1 << MOST_SHIFT) as f32;
+    let by = if most > 0.0 { 127.0 / most } else { 0.0 };
+    for (x, block) in whole.iter().chain([&last]).zip(blocks.chunks_exact_mut(LANES)) {
+        quantise_block(v, block, x, most, by, offset);
     }
 }
 
+/// The greatest, without its sign.
 #[inline(always)]
-fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset: i32) {
+fn greatest<V: Lanes>(v: V, x: &[f32; BLOCK]) -> f32 {
     let mut most = v;
     for x in x.chunks_exact(V::LEN) {
         let x = v.load(x);
         most = most.max(x).max(-x);
     }
-    let most = most.largest();
-    let by = v.splat(if most > 0.0 { 127.0 / most } else { 0.0 });
+    most.largest()
+}
+
+#[inline(always)]
+fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], most: f32, by: f32, offset: i32) {
+    // As often as the block's greatest can be doubled: the exponent of how often it is contained in the row's.
+    let doubled = ((most / lanes[SHIFT]).to_bits() >> 23) as i32 - 127;
+    let doubled = doubled.clamp(0, MOST_SHIFT);
+    let by = v.splat(by * (1 << doubled) as f32);
     let (mut bytes, mut sum) = ([0; BLOCK], v);
     for (to, x) in bytes.chunks_exact_mut(V::LEN).zip(x.chunks_exact(V::LEN)) {
         let whole = (v.load(x) * by).to_integers();
@@ -335,5 +351,5 @@ fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset
     }
     // At most 32 × 127, which floats count without error.
     lanes[START] = f32::from_bits((sum.sum() as i32).wrapping_mul(-offset) as u32);
-    lanes[SCALE] = most / 127.0;
+    lanes[SHIFT] = f32::from_bits((MOST_SHIFT - doubled) as u32);
 }

@@ -30,13 +30,22 @@ fn inputs(packing: Packing, x: &[f32], cols: usize) -> Vec<f32> {
     match packing {
         Packing::F32 | Packing::Bf16 => as_packed(packing, x, cols),
         Packing::Q8 | Packing::Q4 => {
-            let rounded = |block: &[f32]| {
-                let most = block.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+            let greatest = |x: &[f32]| x.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+            // A block is doubled, at most twelve times, as long as it stays within the row's greatest.
+            let rounded = |row: &[f32], block: &[f32]| {
+                let (most, mut doubled) = (greatest(row), greatest(block));
+                let mut power = 1.0;
+                while 2.0 * doubled <= most && power < 4096.0 {
+                    (doubled, power) = (2.0 * doubled, 2.0 * power);
+                }
                 let by = if most > 0.0 { 127.0 / most } else { 0.0 };
-                let (by, scale) = (by, most / 127.0);
-                block.iter().map(|x| (x * by).round_ties_even() * scale).collect::<Vec<_>>()
+                let scale = f64::from(most) / 127.0 / f64::from(power);
+                let round = |x: &f32| (f64::from((x * (by * power)).round_ties_even()) * scale) as f32;
+                block.iter().map(round).collect::<Vec<_>>()
             };
-            x.chunks(cols).flat_map(|row| row.chunks(BLOCK)).flat_map(rounded).collect()
+            let of_row =
+                |row: &[f32]| row.chunks(BLOCK).flat_map(|block| rounded(row, block)).collect::<Vec<_>>();
+            x.chunks(cols).flat_map(of_row).collect()
         }
     }
 }
@@ -94,6 +103,27 @@ fn products_are_the_textbook_loop_over_what_was_packed() {
                 let bound = f64::from(f32::EPSILON) * (shape[1] as f64 + 2.0);
                 assert_close(&what, &case.forward(&cores, packing, None), &expected, bound);
             }
+        }
+    }
+}
+
+#[test]
+fn blocks_of_inputs_may_differ_by_any_power() {
+    let [rows, cols, outputs] = [7, 40 * BLOCK, 65];
+    let mut case = Case::new([rows, cols, outputs]);
+    for (i, x) in case.x.iter_mut().enumerate() {
+        let block = i % cols / BLOCK;
+        *x *= if block % 7 == 3 { 0.0 } else { 0.5f32.powi(block as i32) };
+    }
+    case.x[cols..2 * cols].fill(0.0);
+    for packing in [Packing::Q8, Packing::Q4] {
+        let (x, w) = (wide(&inputs(packing, &case.x, cols)), wide(&as_packed(packing, &case.w, cols)));
+        let expected = naive::linear(&x, &w, Some(&wide(&case.bias)), cols);
+        for cores in each_isa() {
+            let y = case.forward(&cores, packing, None);
+            let what = format!("{:?} {packing:?}", cores.isa());
+            assert_same_bits(&what, &y[outputs..2 * outputs], &case.bias);
+            assert_close(&what, &y, &expected, f64::from(f32::EPSILON) * cols as f64);
         }
     }
 }

@@ -39,6 +39,11 @@ impl Integers for Avx2 {
     }
 
     #[inline(always)]
+    fn shift(self, by: Self) -> Self {
+        unsafe { Self::of_bits(_mm256_sllv_epi32(self.bits(), by.bits())) }
+    }
+
+    #[inline(always)]
     fn lower_nibbles(self) -> Self {
         unsafe { Self::of_bits(_mm256_and_si256(self.bits(), _mm256_set1_epi32(LOWER_NIBBLES))) }
     }
@@ -94,6 +99,11 @@ impl Integers for Avx512 {
     fn store_bytes(self, to: &mut [u8]) {
         let (to, _) = to.split_first_chunk_mut::<16>().expect("a byte for every lane");
         unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(self.bits())) }
+    }
+
+    #[inline(always)]
+    fn shift(self, by: Self) -> Self {
+        unsafe { Self::of_bits(_mm512_sllv_epi32(self.bits(), by.bits())) }
     }
 
     #[inline(always)]
