@@ -141,8 +141,9 @@ impl Factors<Avx512> for MachinePairs {
 /// `kernel_of_factors!(fn name(args) = body);` makes `name(cores, precision, args)`, which runs `body::<V, F>(v, args)`
 /// compiled for the instruction set of `cores` and the factors of `precision`.
 macro_rules! kernel_of_factors {
-    (fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $body:ident) => {
-        fn $name(cores: &$crate::Cores, precision: $crate::Precision, $($arg: $type),*) {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $body:ident) => {
+        $(#[$meta])*
+        $vis fn $name(cores: &$crate::Cores, precision: $crate::Precision, $($arg: $type),*) {
             $crate::lanes::kernel!(fn singles($($arg: $type),*) = $body::<_, $crate::factors::Singles>);
             $crate::lanes::kernel!(fn pairs($($arg: $type),*) = $body::<_, $crate::factors::Pairs>);
             #[cfg(target_arch = "x86_64")]

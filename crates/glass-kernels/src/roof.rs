@@ -64,8 +64,18 @@ pub fn small_product(cores: &Cores, rounds: usize) -> f64 {
                 let (left, right) = (black_box(&*left), black_box(&*right));
                 let (left_row, right_row, left_step) = (SIDE, SIDE, 1);
                 let (rows, cols, depth) = (ROWS, SIDE, SIDE);
-                let product = Product { rows, cols, depth, left, left_row, left_step, right, right_row };
-                multiply(cores, out, SIDE, Write::Set, product);
+                let product = Product {
+                    rows,
+                    cols,
+                    depth,
+                    left,
+                    left_row,
+                    left_step,
+                    right,
+                    right_row,
+                    right_step: 16,
+                };
+                multiply(cores, Precision::F32, out, SIDE, Write::Set, product);
             }
         });
     });

@@ -12,7 +12,7 @@ thread_local! {
 }
 
 /// Lines that attention's forward takes with heads of up to 128.
-const RESERVED: usize = (24 * (3 * 128 + 64) + 64 * 128) / 16;
+const RESERVED: usize = 24 * (3 * 128 + 64 + (128 + 64) / 2) / 16;
 
 /// Takes this thread's working memory now, so that no later call must.
 pub(crate) fn reserve() {

@@ -10,7 +10,7 @@ use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
-use crate::{Cores, Write};
+use crate::{Cores, Precision, Write};
 
 /// Query rows of one tile.
 const TILE: usize = 48;
@@ -189,9 +189,24 @@ impl Call<'_> {
                 left_step: 1,
                 right,
                 right_row: BLOCK,
+                right_step: 16,
             };
-            multiply(self.cores, p, BLOCK, Write::Set, across(&q[strip.start * width..], keys.k_columns));
-            multiply(self.cores, ds, BLOCK, Write::Set, across(&dz[strip.start * width..], keys.v_columns));
+            multiply(
+                self.cores,
+                Precision::F32,
+                p,
+                BLOCK,
+                Write::Set,
+                across(&q[strip.start * width..], keys.k_columns),
+            );
+            multiply(
+                self.cores,
+                Precision::F32,
+                ds,
+                BLOCK,
+                Write::Set,
+                across(&dz[strip.start * width..], keys.v_columns),
+            );
             let rows = lines.start + strip.start..lines.start + strip.end;
             let (sums, along) = (&queries.sums[rows.clone()], &queries.along[rows.clone()]);
             slopes(self.cores, p, ds, rows.start, start..start + count, sums, along, drop);
@@ -204,8 +219,16 @@ impl Call<'_> {
                 left_step: 1,
                 right: keys.k,
                 right_row: width,
+                right_step: 16,
             };
-            multiply(self.cores, &mut queries.dq[rows.start * width..], width, Write::Add, back);
+            multiply(
+                self.cores,
+                Precision::F32,
+                &mut queries.dq[rows.start * width..],
+                width,
+                Write::Add,
+                back,
+            );
         }
         for strip in strips(0..count.min(ahead + lines.len()), cut) {
             // The first line that sees the first of these keys.
@@ -219,10 +242,25 @@ impl Call<'_> {
                 left_step: BLOCK,
                 right,
                 right_row: width,
+                right_step: 16,
             };
             let (corner, from, to) = (first * BLOCK + strip.start, first * width, strip.start * width);
-            multiply(self.cores, &mut keys.dv[to..], width, Write::Add, down(&p[corner..], &dz[from..]));
-            multiply(self.cores, &mut keys.dk[to..], width, Write::Add, down(&ds[corner..], &q[from..]));
+            multiply(
+                self.cores,
+                Precision::F32,
+                &mut keys.dv[to..],
+                width,
+                Write::Add,
+                down(&p[corner..], &dz[from..]),
+            );
+            multiply(
+                self.cores,
+                Precision::F32,
+                &mut keys.dk[to..],
+                width,
+                Write::Add,
+                down(&ds[corner..], &q[from..]),
+            );
         }
     }
 }

@@ -1,18 +1,20 @@
-//! The cache of keys and values: keys in blocks of columns, so that lanes run over keys; values in rows.
+//! The cache of keys and values: keys in columns, so that lanes run over positions; values in rows.
 //!
-//! In 16 bits a row's first half stands in the lower halves of its lanes, the other in the upper; a row of keys is half a
-//! block, which fills a cache line. Whoever reads a block makes floats of it first, where they stay near, and goes on as if
-//! it had been floats: rounding happens once, on the way in, and prefill sees the rounded numbers as decoding does.
+//! In 16 bits a lane holds two numbers that follow each other along what is summed over: two elements of a key, the values
+//! of two positions. Attention multiplies such pairs as they lie, by queries and patterns that it rounds to 16 bits too; so
+//! prefill sees the rounded numbers as decoding does.
 
 use std::ops::Range;
 
 use super::{BLOCK, Span, padded};
-use crate::Cores;
-use crate::format::f32_to_bf16;
+use crate::factors::{Factors, kernel_of_factors};
 use crate::lanes::integers::Integers;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
+use crate::{Cores, Precision};
+
+use super::product::shorten;
 
 /// How keys and values are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -33,12 +35,17 @@ impl CacheType {
         }
     }
 
-    /// Numbers in a lane of 32 bits.
-    fn per_lane(self) -> usize {
+    /// The precision of products with what is kept.
+    pub(super) fn precision(self) -> Precision {
         match self {
-            CacheType::F32 => 1,
-            CacheType::Bf16 => 2,
+            CacheType::F32 => Precision::F32,
+            CacheType::Bf16 => Precision::Mixed,
         }
+    }
+
+    /// Numbers in a lane of 32 bits.
+    pub(super) fn factors(self) -> usize {
+        self.precision().factors()
     }
 }
 
@@ -58,47 +65,59 @@ pub struct KvShape {
 }
 
 impl KvShape {
-    /// Lanes for the keys: `[slots][heads][blocks of 64 positions][size][64]`, in 16 bits `[…][2][size][32]`.
+    /// Lanes for the keys: `[slots][heads][blocks of 64 positions][size][64]`, in 16 bits
+    /// `[slots][heads][groups of 16 positions][size / 2][16]`.
     pub fn keys_len(self) -> usize {
         self.slots * self.heads * self.head_keys()
     }
 
-    /// Lanes for the values: `[slots][heads][positions][width]`.
+    /// Lanes for the values: `[slots][heads][positions][width]`, in 16 bits half as many positions.
     pub fn values_len(self) -> usize {
         self.slots * self.heads * self.head_values()
     }
 
-    /// Keys of one head.
+    /// Lanes of a head's keys.
     fn head_keys(self) -> usize {
         self.positions.div_ceil(BLOCK) * self.block_keys()
     }
 
-    /// Keys of one block.
+    /// Lanes of a block's keys.
     fn block_keys(self) -> usize {
-        self.size * BLOCK / self.kind.per_lane()
+        self.key() * BLOCK
     }
 
-    /// Positions whose keys stand side by side.
+    /// Lanes of a key.
+    pub(super) fn key(self) -> usize {
+        self.size.div_ceil(self.kind.factors())
+    }
+
+    /// Positions whose keys stand side by side: all of a block, so that a row is read at once, or a cache line of them, so
+    /// that a short block is read as far as it goes.
     fn abreast(self) -> usize {
-        BLOCK / self.kind.per_lane()
-    }
-
-    /// Values of one head.
-    fn head_values(self) -> usize {
-        self.positions * self.width() / self.kind.per_lane()
-    }
-
-    /// Floats of a row of values: whole vectors, in either half of its lanes.
-    pub(super) fn width(self) -> usize {
-        padded(self.size).next_multiple_of(16 * self.kind.per_lane())
-    }
-
-    /// Floats that a block of keys or values is widened into; none where it can be read as it lies.
-    pub(super) fn room(self, positions: usize) -> usize {
         match self.kind {
-            CacheType::F32 => 0,
-            CacheType::Bf16 => positions * self.width(),
+            CacheType::F32 => BLOCK,
+            CacheType::Bf16 => 16,
         }
+    }
+
+    /// Lanes from 16 positions of a block's keys to the next.
+    pub(super) fn key_step(self) -> usize {
+        if self.abreast() == BLOCK { 16 } else { self.key() * self.abreast() }
+    }
+
+    /// Lanes from row to row of a block's keys.
+    pub(super) fn key_row(self) -> usize {
+        self.abreast()
+    }
+
+    /// Lanes of a head's values.
+    fn head_values(self) -> usize {
+        self.positions.div_ceil(self.kind.factors()) * self.width()
+    }
+
+    /// Lanes of a row of values: whole vectors.
+    pub(super) fn width(self) -> usize {
+        padded(self.size)
     }
 }
 
@@ -114,69 +133,26 @@ pub struct Kv<'a> {
 }
 
 impl Kv<'_> {
-    /// Block `block` of a head's keys, `[size][64]`, of which `seen` are wanted; through `room` where they are kept in 16
-    /// bits.
-    pub(super) fn keys<'s>(
-        &'s self,
-        cores: &Cores,
-        room: &'s mut [f32],
-        slot: usize,
-        head: usize,
-        block: usize,
-        seen: usize,
-    ) -> &'s [f32] {
-        let kept = self.block(slot, head, block);
-        match self.shape.kind {
-            CacheType::F32 => kept,
-            CacheType::Bf16 => {
-                let abreast = self.shape.abreast();
-                let halves = kept.chunks_exact(kept.len() / 2).take(seen.div_ceil(abreast));
-                for (half, kept) in halves.enumerate() {
-                    widen(cores, &mut room[half * abreast..], BLOCK, kept, abreast);
-                }
-                &room[..self.shape.size * BLOCK]
-            }
-        }
-    }
-
-    fn block(&self, slot: usize, head: usize, block: usize) -> &[f32] {
+    /// Block `block` of a head's keys.
+    pub(super) fn keys(&self, slot: usize, head: usize, block: usize) -> &[f32] {
         let (each, lanes) = (self.shape.head_keys(), self.shape.block_keys());
         &self.keys[(slot * self.shape.heads + head) * each + block * lanes..][..lanes]
     }
 
-    /// A head's values at some positions, rows of [`KvShape::width`]; through `room` where they are kept in 16 bits.
-    pub(super) fn values<'s>(
-        &'s self,
-        cores: &Cores,
-        room: &'s mut [f32],
-        slot: usize,
-        head: usize,
-        positions: Range<usize>,
-    ) -> &'s [f32] {
-        let (kept, width) = (self.rows(slot, head, positions), self.shape.width());
-        match self.shape.kind {
-            CacheType::F32 => kept,
-            CacheType::Bf16 => {
-                widen(cores, room, width, kept, width);
-                &room[..2 * kept.len()]
-            }
-        }
-    }
-
-    fn rows(&self, slot: usize, head: usize, positions: Range<usize>) -> &[f32] {
-        let each = self.shape.head_values();
-        let row = self.shape.width() / self.shape.kind.per_lane();
+    /// A head's values from the start of a block on, at some positions.
+    pub(super) fn values(&self, slot: usize, head: usize, positions: Range<usize>) -> &[f32] {
+        let (each, width, factors) =
+            (self.shape.head_values(), self.shape.width(), self.shape.kind.factors());
         let head = &self.values[(slot * self.shape.heads + head) * each..][..each];
-        &head[positions.start * row..positions.end * row]
+        &head[positions.start / factors * width..positions.end.div_ceil(factors) * width]
     }
 
     /// Asks for a block of a head, of which `seen` keys and values are read soon.
     pub(super) fn fetch(&self, cores: &Cores, slot: usize, head: usize, block: usize, seen: usize) {
         let (start, seen) = (block * BLOCK, seen.min(BLOCK));
-        let row = self.shape.abreast() / self.shape.kind.per_lane();
-        let rows = seen.div_ceil(self.shape.abreast()) * self.shape.size;
-        fetch(cores, self.block(slot, head, block).as_ptr(), rows, row, row.min(seen));
-        let values = self.rows(slot, head, start..start + seen);
+        let (row, key, keys) = (self.shape.key_row(), self.shape.key(), self.keys(slot, head, block));
+        fetch(cores, keys.as_ptr(), seen.div_ceil(row) * key, row, row.min(seen));
+        let values = self.values(slot, head, start..start + seen);
         fetch(cores, values.as_ptr(), 1, 0, values.len());
     }
 }
@@ -190,54 +166,6 @@ kernel!(
 fn fetch_body<V: Lanes>(v: V, from: *const f32, rows: usize, row: usize, part: usize) {
     for i in 0..rows {
         (0..part).step_by(16).for_each(|lane| v.prefetch(from.wrapping_add(i * row + lane)));
-    }
-}
-
-kernel!(
-    /// Rows of `row` floats, `to_row` apart, from rows of half as many lanes.
-    fn widen(to: &mut [f32], to_row: usize, from: &[f32], row: usize) = widen_body
-);
-
-#[inline(always)]
-fn widen_body<V: Integers>(v: V, to: &mut [f32], to_row: usize, from: &[f32], row: usize) {
-    for (to, from) in to.chunks_mut(to_row).zip(from.chunks_exact(row / 2)) {
-        let (low, high) = to[..row].split_at_mut(row / 2);
-        // Half a row is whole vectors.
-        let halves = low.chunks_exact_mut(V::LEN).zip(high.chunks_exact_mut(V::LEN));
-        for ((low, high), from) in halves.zip(from.chunks_exact(V::LEN)) {
-            let lanes = v.load(from);
-            lanes.lower_bf16().store(low);
-            lanes.upper_bf16().store(high);
-        }
-    }
-}
-
-kernel!(
-    /// Columns `first..first + count` of rows of `row` floats, rounded, into rows of half as many lanes.
-    fn narrow(to: &mut [f32], from: &[f32], row: usize, first: usize, count: usize) = narrow_body
-);
-
-#[inline(always)]
-fn narrow_body<V: Lanes>(_: V, to: &mut [f32], from: &[f32], row: usize, first: usize, count: usize) {
-    let half = row / 2;
-    for (to, from) in to.chunks_exact_mut(half).zip(from.chunks_exact(row)) {
-        if count == row {
-            let (low, high) = from.split_at(half);
-            // Half a row is whole vectors, and a loop as long as one becomes one.
-            let halves = low.as_chunks::<16>().0.iter().zip(high.as_chunks::<16>().0);
-            for (to, (low, high)) in to.as_chunks_mut::<16>().0.iter_mut().zip(halves) {
-                for i in 0..16 {
-                    let pair: [u32; 2] = [low[i], high[i]].map(|x| f32_to_bf16(x).into());
-                    to[i] = f32::from_bits(pair[0] | pair[1] << 16);
-                }
-            }
-        } else {
-            for (column, from) in from.iter().enumerate().skip(first).take(count) {
-                let (lane, shift) = (&mut to[column % half], 16 * (column / half));
-                let other = lane.to_bits() & !(0xffff << shift);
-                *lane = f32::from_bits(other | u32::from(f32_to_bf16(*from)) << shift);
-            }
-        }
     }
 }
 
@@ -273,9 +201,9 @@ pub fn append(
         let values = unsafe { values.part(at * values_len..(at + 1) * values_len) };
         if span.rows.len() == 1 {
             // Its neighbour's key goes into as many cache lines as a head is wide.
-            let (row, lane) = (shape.abreast() / shape.kind.per_lane(), span.past % BLOCK);
-            let block = span.past / shape.abreast() * row * shape.size;
-            fetch(cores, keys.as_ptr().wrapping_add(keys_len + block + lane % row), shape.size, row, 1);
+            let (row, key) = (shape.key_row(), shape.key());
+            let place = span.past / row * row * key + span.past % row;
+            fetch(cores, keys.as_ptr().wrapping_add(keys_len + place), key, row, 1);
         }
         append_head(cores, keys, values, shape, k, v, span, head);
     };
@@ -292,37 +220,50 @@ fn append_head(
     span: &Span,
     head: usize,
 ) {
-    let (size, stride, width) = (shape.size, shape.heads * shape.size, shape.width());
-    let (abreast, row) = (shape.abreast(), width / shape.kind.per_lane());
-    let lanes = size * abreast / shape.kind.per_lane();
-    let copy = |row: &mut [f32], from: usize| {
-        let (value, padding) = row.split_at_mut(size);
-        value.copy_from_slice(&v[from..][..size]);
-        padding.fill(0.0);
-    };
+    let (size, stride) = (shape.size, shape.heads * shape.size);
+    let row = |position: usize| (span.rows.start + position - span.past) * stride + head * size;
+    let (abreast, lanes, precision) =
+        (shape.abreast(), shape.key() * shape.abreast(), shape.kind.precision());
     let mut position = span.past;
     while position < span.keys() {
-        let (block, first) = (position / abreast, position % abreast);
+        let (group, first) = (position / abreast, position % abreast);
         let count = (abreast - first).min(span.keys() - position);
-        let from = (span.rows.start + position - span.past) * stride + head * size;
-        let keys = &mut keys[block * lanes..][..lanes];
-        let rows = values[position * row..][..count * row].chunks_exact_mut(row);
-        let rows = rows.enumerate().map(|(i, row)| (row, from + i * stride));
+        let (keys, k) = (&mut keys[group * lanes..][..lanes], &k[row(position)..]);
         match shape.kind {
-            CacheType::F32 => {
-                transpose(cores, keys, abreast, first, count, &k[from..], stride);
-                rows.for_each(|(row, from)| copy(row, from));
-            }
-            CacheType::Bf16 => with_scratch([size * abreast, width], |[columns, value]| {
-                transpose(cores, columns, abreast, first, count, &k[from..], stride);
-                narrow(cores, keys, columns, abreast, first, count);
-                rows.for_each(|(row, from)| {
-                    copy(value, from);
-                    narrow(cores, row, value, width, 0, width);
-                });
+            CacheType::F32 => transpose(cores, keys, abreast, first, count, k, stride),
+            CacheType::Bf16 => with_scratch([count * shape.key()], |[pairs]| {
+                shorten(cores, precision, pairs, k, size, stride);
+                transpose(cores, keys, abreast, first, count, pairs, shape.key());
             }),
         }
         position += count;
+    }
+    let factors = shape.kind.factors();
+    let mut position = span.past;
+    while position < span.keys() {
+        let to = &mut values[position / factors * shape.width()..][..shape.width()];
+        let (place, end) = (position % factors, span.keys().min((position / factors + 1) * factors));
+        let [first, second] =
+            [position, position + 1].map(|i| if i < end { &v[row(i)..][..size] } else { &[] });
+        stack(cores, precision, to, place, first, second);
+        position = end;
+    }
+}
+
+kernel_of_factors!(
+    /// Values of one or two positions into a row of lanes: from its first position on, or into the second place.
+    fn stack(to: &mut [f32], place: usize, first: &[f32], second: &[f32]) = stack_body
+);
+
+#[inline(always)]
+fn stack_body<V: Integers, F: Factors<V>>(v: V, to: &mut [f32], place: usize, first: &[f32], second: &[f32]) {
+    for (i, to) in to.chunks_exact_mut(V::LEN).enumerate() {
+        let part = |x: &[f32]| v.load_part(&x[x.len().min(i * V::LEN)..]);
+        let lanes = match place {
+            0 => F::stacked(part(first), part(second)),
+            _ => F::stacked(v.load(to).lower_bf16(), part(first)),
+        };
+        lanes.store(to);
     }
 }
 

@@ -1,13 +1,13 @@
 //! The fused forward: tiles of queries against blocks of keys.
 
-use super::product::{Product, multiply};
-use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, strips};
+use super::product::{Product, multiply, shorten};
+use super::{BLOCK, CacheType, Heads, Kv, Span, assert_in_order, locate, strips};
 use crate::dropout::{Dropout, drop_row};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
-use crate::{Cores, Write};
+use crate::{Cores, Precision, Write};
 
 /// Lines of one task: a line is one query head in one row.
 const TILE: usize = 24;
@@ -64,6 +64,8 @@ struct Call<'a> {
 /// A tile of lines while it goes through the blocks of keys. Rows of `mixed` and `block_mixed` are `width` apart.
 struct Tile<'a> {
     scores: &'a mut [f32],
+    /// The block's pattern in lanes of two factors, where values are kept so.
+    short: &'a mut [f32],
     mixed: &'a mut [f32],
     block_mixed: &'a mut [f32],
     width: usize,
@@ -76,9 +78,14 @@ struct Tile<'a> {
 }
 
 impl Call<'_> {
+    fn precision(&self) -> Precision {
+        self.kv.shape.kind.precision()
+    }
+
     /// The lines from `first` on of one key head: line `l` is row `l / group`, query head `l % group` of the group.
     fn tile(&self, span: &Span, head: usize, first: usize) {
         let (size, group, width) = (self.heads.size, self.heads.group(), self.kv.shape.width());
+        let (key, factors) = (self.kv.shape.key(), self.kv.shape.kind.factors());
         let lines = TILE.min(span.rows.len() * group - first);
         let position = |line: usize| span.past + (first + line) / group;
         let place = |line: usize| {
@@ -86,12 +93,19 @@ impl Call<'_> {
                 .query_at(span.rows.start + (first + line) / group, head * group + (first + line) % group)
         };
         with_scratch(
-            [TILE * size, TILE * BLOCK, TILE * width, TILE * width, self.kv.shape.room(BLOCK)],
-            |[q, scores, mixed, block_mixed, room]| {
+            [TILE * size, TILE * key, TILE * BLOCK, TILE * BLOCK / factors, TILE * width, TILE * width],
+            |[q, q_short, scores, short, mixed, block_mixed]| {
                 for (line, q) in q.chunks_exact_mut(size).take(lines).enumerate() {
                     scaled(q, &self.q[place(line)], self.heads.scale());
                 }
-                let mut tile = Tile::new(scores, mixed, block_mixed, width);
+                let q = match self.kv.shape.kind {
+                    CacheType::F32 => q,
+                    CacheType::Bf16 => {
+                        shorten(self.cores, self.precision(), q_short, &q[..lines * size], size, size);
+                        q_short
+                    }
+                };
+                let mut tile = Tile::new(scores, short, mixed, block_mixed, width);
                 for block in 0..=position(lines - 1) / BLOCK {
                     let start = block * BLOCK;
                     if lines == group && position(0) >= start + BLOCK {
@@ -103,15 +117,7 @@ impl Call<'_> {
                         tile.seen[line] = (position(line) + 1 - start).min(BLOCK);
                     }
                     for lines in strips(from..lines, tile.seen[from] < tile.seen[lines - 1]) {
-                        self.block(
-                            &mut tile,
-                            room,
-                            &q[lines.start * size..],
-                            lines.clone(),
-                            span.slot,
-                            head,
-                            block,
-                        );
+                        self.block(&mut tile, &q[lines.start * key..], lines.clone(), span.slot, head, block);
                         if let Some(dropout) = self.dropout {
                             for line in lines.clone() {
                                 let head = head * group + (first + line) % group;
@@ -120,7 +126,7 @@ impl Call<'_> {
                                 drop_in(self.cores, p, row, start as u32, dropout.threshold());
                             }
                         }
-                        self.mix(&mut tile, room, lines, span.slot, head, start);
+                        self.mix(&mut tile, lines, span.slot, head, start);
                     }
                 }
                 let survivors = self.dropout.map_or(1.0, |dropout| dropout.survivors());
@@ -144,7 +150,6 @@ impl Call<'_> {
     fn block(
         &self,
         tile: &mut Tile<'_>,
-        room: &mut [f32],
         q: &[f32],
         lines: std::ops::Range<usize>,
         slot: usize,
@@ -154,18 +159,19 @@ impl Call<'_> {
         let seen = tile.seen[lines.end - 1];
         let cols = seen.next_multiple_of(16);
         let scores = &mut tile.scores[lines.start * BLOCK..lines.end * BLOCK];
-        let (size, right) = (self.heads.size, self.kv.keys(self.cores, room, slot, head, block, seen));
+        let shape = self.kv.shape;
         let product = Product {
             rows: lines.len(),
             cols,
-            depth: size,
+            depth: shape.key(),
             left: q,
-            left_row: size,
+            left_row: shape.key(),
             left_step: 1,
-            right,
-            right_row: BLOCK,
+            right: self.kv.keys(slot, head, block),
+            right_row: shape.key_row(),
+            right_step: shape.key_step(),
         };
-        multiply(self.cores, scores, BLOCK, Write::Set, product);
+        multiply(self.cores, self.precision(), scores, BLOCK, Write::Set, product);
         let (max, sum) = (&mut tile.block_max[lines.clone()], &mut tile.block_sum[lines.clone()]);
         powers(self.cores, scores, &tile.seen[lines], cols, max, sum);
     }
@@ -174,40 +180,54 @@ impl Call<'_> {
     fn mix(
         &self,
         tile: &mut Tile<'_>,
-        room: &mut [f32],
         lines: std::ops::Range<usize>,
         slot: usize,
         head: usize,
         start: usize,
     ) {
-        let (seen, width) = (tile.seen[lines.end - 1], tile.width);
+        let (seen, width, precision) = (tile.seen[lines.end - 1], tile.width, self.precision());
+        let pattern = &tile.scores[lines.start * BLOCK..lines.end * BLOCK];
+        let (left, factors) = match self.kv.shape.kind {
+            CacheType::F32 => (pattern, 1),
+            CacheType::Bf16 => {
+                shorten(self.cores, precision, tile.short, pattern, BLOCK, BLOCK);
+                (&*tile.short, precision.factors())
+            }
+        };
         let product = Product {
             rows: lines.len(),
             cols: width,
-            depth: seen,
-            left: &tile.scores[lines.start * BLOCK..],
-            left_row: BLOCK,
+            depth: seen.div_ceil(factors),
+            left,
+            left_row: BLOCK / factors,
             left_step: 1,
-            right: self.kv.values(self.cores, room, slot, head, start..start + seen),
+            right: self.kv.values(slot, head, start..start + seen),
             right_row: width,
+            right_step: 16,
         };
         let at = lines.start * width;
         if start == 0 {
-            multiply(self.cores, &mut tile.mixed[at..], width, Write::Set, product);
+            multiply(self.cores, precision, &mut tile.mixed[at..], width, Write::Set, product);
             tile.max[lines.clone()].copy_from_slice(&tile.block_max[lines.clone()]);
             tile.sum[lines.clone()].copy_from_slice(&tile.block_sum[lines]);
         } else {
-            multiply(self.cores, &mut tile.block_mixed[at..], width, Write::Set, product);
+            multiply(self.cores, precision, &mut tile.block_mixed[at..], width, Write::Set, product);
             join(self.cores, tile, lines);
         }
     }
 }
 
 impl<'a> Tile<'a> {
-    fn new(scores: &'a mut [f32], mixed: &'a mut [f32], block_mixed: &'a mut [f32], width: usize) -> Self {
+    fn new(
+        scores: &'a mut [f32],
+        short: &'a mut [f32],
+        mixed: &'a mut [f32],
+        block_mixed: &'a mut [f32],
+        width: usize,
+    ) -> Self {
         let (max, zeros) = ([f32::NEG_INFINITY; TILE], [0.0; TILE]);
         let (sum, block_max, block_sum) = (zeros, zeros, zeros);
-        Self { scores, mixed, block_mixed, width, max, sum, block_max, block_sum, seen: [0; TILE] }
+        Self { scores, short, mixed, block_mixed, width, max, sum, block_max, block_sum, seen: [0; TILE] }
     }
 }
 

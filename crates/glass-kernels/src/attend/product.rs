@@ -1,10 +1,11 @@
-//! The small matrix product that attention is made of, forward and backward.
+//! The small matrix product that attention is made of, forward and backward, and how its left operand is shortened.
 
 use crate::Write;
-use crate::lanes::{Lanes, kernel};
+use crate::factors::{Factors, kernel_of_factors};
+use crate::lanes::Lanes;
 
 /// `out[r][c] = Σ_k left[r][k] right[k][c]`, k ascending in one chain of multiply-adds: the same bits for any number of
-/// rows and columns.
+/// rows and columns. A step of k is a lane, of one factor or of two, as the precision says.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
     /// Rows of the result.
@@ -17,26 +18,33 @@ pub(crate) struct Product<'a> {
     pub left: &'a [f32],
     pub left_row: usize,
     pub left_step: usize,
-    /// Element `[k][c]` stands at `k × right_row + c`.
+    /// Element `[k][c]` stands at `k × right_row + c / 16 × right_step + c % 16`.
     pub right: &'a [f32],
     pub right_row: usize,
+    pub right_step: usize,
 }
 
-kernel!(
+kernel_of_factors!(
     /// Into rows of `out` that are `out_row` apart; [`Write::Add`] continues the chains that stand there.
     pub(crate) fn multiply(out: &mut [f32], out_row: usize, write: Write, product: Product<'_>) = product_body
 );
 
 #[inline(always)]
 #[allow(clippy::undocumented_unsafe_blocks)] // Every call stays within `p.cols` columns, inside what is asserted.
-fn product_body<V: Lanes>(v: V, out: &mut [f32], out_row: usize, write: Write, p: Product<'_>) {
+fn product_body<V: Lanes, F: Factors<V>>(
+    v: V,
+    out: &mut [f32],
+    out_row: usize,
+    write: Write,
+    p: Product<'_>,
+) {
     if p.rows == 0 || p.cols == 0 {
         return;
     }
-    assert!(p.cols.is_multiple_of(V::LEN) && out.len() >= (p.rows - 1) * out_row + p.cols);
+    assert!(p.cols.is_multiple_of(16) && out.len() >= (p.rows - 1) * out_row + p.cols);
     if p.depth > 0 {
         assert!(p.left.len() > (p.rows - 1) * p.left_row + (p.depth - 1) * p.left_step);
-        assert!(p.right.len() >= (p.depth - 1) * p.right_row + p.cols);
+        assert!(p.right.len() >= (p.depth - 1) * p.right_row + (p.cols / 16 - 1) * p.right_step + 16);
     }
     let mut col = 0;
     while p.cols > col {
@@ -45,12 +53,12 @@ fn product_body<V: Lanes>(v: V, out: &mut [f32], out_row: usize, write: Write, p
             * match (V::WIDE, vectors) {
                 // One row alone has no others to keep the multiplier busy.
                 (false, 8..) if p.rows == 1 => unsafe {
-                    8 * tile::<V, 1, 8>(v, out.as_mut_ptr().add(col), out_row, write, p, 0, col)
+                    8 * tile::<V, F, 1, 8>(v, out.as_mut_ptr().add(col), out_row, write, p, 0, col)
                 },
-                (true, 4..) => unsafe { columns::<V, 4>(v, out, out_row, write, p, col) },
-                (true, 3) => unsafe { columns::<V, 3>(v, out, out_row, write, p, col) },
-                (_, 2..) => unsafe { columns::<V, 2>(v, out, out_row, write, p, col) },
-                _ => unsafe { columns::<V, 1>(v, out, out_row, write, p, col) },
+                (true, 4..) => unsafe { columns::<V, F, 4>(v, out, out_row, write, p, col) },
+                (true, 3) => unsafe { columns::<V, F, 3>(v, out, out_row, write, p, col) },
+                (_, 2..) => unsafe { columns::<V, F, 2>(v, out, out_row, write, p, col) },
+                _ => unsafe { columns::<V, F, 1>(v, out, out_row, write, p, col) },
             };
     }
 }
@@ -61,7 +69,7 @@ fn product_body<V: Lanes>(v: V, out: &mut [f32], out_row: usize, write: Write, p
 /// The product's operands and `out` hold `p.rows` rows, and `C` vectors from column `col` on.
 #[inline(always)]
 #[allow(clippy::undocumented_unsafe_blocks)] // Each call stays within the rows that this function may touch.
-unsafe fn columns<V: Lanes, const C: usize>(
+unsafe fn columns<V: Lanes, F: Factors<V>, const C: usize>(
     v: V,
     out: &mut [f32],
     out_row: usize,
@@ -73,12 +81,12 @@ unsafe fn columns<V: Lanes, const C: usize>(
     while row < p.rows {
         let to = unsafe { out.as_mut_ptr().add(row * out_row + col) };
         row += match p.rows - row {
-            1 => unsafe { tile::<V, 1, C>(v, to, out_row, write, p, row, col) },
-            2 => unsafe { tile::<V, 2, C>(v, to, out_row, write, p, row, col) },
-            3 => unsafe { tile::<V, 3, C>(v, to, out_row, write, p, row, col) },
-            4 | 8 => unsafe { tile::<V, 4, C>(v, to, out_row, write, p, row, col) },
-            5 => unsafe { tile::<V, 5, C>(v, to, out_row, write, p, row, col) },
-            _ => unsafe { tile::<V, 6, C>(v, to, out_row, write, p, row, col) },
+            1 => unsafe { tile::<V, F, 1, C>(v, to, out_row, write, p, row, col) },
+            2 => unsafe { tile::<V, F, 2, C>(v, to, out_row, write, p, row, col) },
+            3 => unsafe { tile::<V, F, 3, C>(v, to, out_row, write, p, row, col) },
+            4 | 8 => unsafe { tile::<V, F, 4, C>(v, to, out_row, write, p, row, col) },
+            5 => unsafe { tile::<V, F, 5, C>(v, to, out_row, write, p, row, col) },
+            _ => unsafe { tile::<V, F, 6, C>(v, to, out_row, write, p, row, col) },
         };
     }
     C
@@ -89,7 +97,7 @@ unsafe fn columns<V: Lanes, const C: usize>(
 /// # Safety
 /// As for [`columns`], `to` being where row `row` and column `col` go.
 #[inline(always)]
-unsafe fn tile<V: Lanes, const R: usize, const C: usize>(
+unsafe fn tile<V: Lanes, F: Factors<V>, const R: usize, const C: usize>(
     v: V,
     to: *mut f32,
     out_row: usize,
@@ -99,6 +107,10 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize>(
     col: usize,
 ) -> usize {
     let mut sums = [[v.splat(0.0); C]; R];
+    let at: [usize; C] = std::array::from_fn(|c| {
+        let col = col + c * V::LEN;
+        col / 16 * p.right_step + col % 16
+    });
     // SAFETY: `R` rows from `row` and `C` vectors from `col` are there, by contract.
     unsafe {
         if write == Write::Add {
@@ -109,16 +121,16 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize>(
             }
         }
         let mut left = p.left.as_ptr().add(row * p.left_row);
-        let mut right = p.right.as_ptr().add(col);
+        let mut right = p.right.as_ptr();
         for _ in 0..p.depth {
             let mut line = [v; C];
-            for (c, line) in line.iter_mut().enumerate() {
-                *line = v.load_at(right.add(c * V::LEN));
+            for (line, at) in line.iter_mut().zip(at) {
+                *line = v.load_at(right.add(at));
             }
             for (r, sums) in sums.iter_mut().enumerate() {
                 let x = v.splat(*left.add(r * p.left_row));
                 for (sum, line) in sums.iter_mut().zip(line) {
-                    *sum = x.mul_add(line, *sum);
+                    *sum = F::mul_add(x, line, *sum);
                 }
             }
             left = left.wrapping_add(p.left_step);
@@ -131,4 +143,24 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize>(
         }
     }
     R
+}
+
+kernel_of_factors!(
+    /// Rows of `size` floats, `stride` apart, as rows of lanes that follow each other.
+    pub(crate) fn shorten(to: &mut [f32], from: &[f32], size: usize, stride: usize) = shorten_body
+);
+
+#[inline(always)]
+fn shorten_body<V: Lanes, F: Factors<V>>(v: V, to: &mut [f32], from: &[f32], size: usize, stride: usize) {
+    for (to, from) in to.chunks_exact_mut(size.div_ceil(F::COUNT)).zip(from.chunks(stride)) {
+        let from = &from[..size];
+        let whole = size / (F::COUNT * V::LEN) * V::LEN;
+        for at in (0..whole).step_by(V::LEN) {
+            // SAFETY: so many floats follow, whole vectors of lanes.
+            unsafe { F::lanes_at(v, from.as_ptr().add(at * F::COUNT)) }.store(&mut to[at..]);
+        }
+        for (lane, factors) in to[whole..].iter_mut().zip(from[whole * F::COUNT..].chunks(F::COUNT)) {
+            *lane = F::lane(factors[0], factors.get(1).copied().unwrap_or(0.0));
+        }
+    }
 }

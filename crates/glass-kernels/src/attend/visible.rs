@@ -1,7 +1,7 @@
 //! The visible path: attention step by step, each step's numbers standing whole, to be looked at and edited:
 //! scores → mask → softmax → mix.
 
-use super::product::{Product, multiply};
+use super::product::{Product, multiply, shorten};
 use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
@@ -48,25 +48,28 @@ fn tiles(cores: &Cores, heads: Heads, spans: &[Span], work: impl Fn(Tile<'_>) + 
 pub fn scores(cores: &Cores, s: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads, spans: &[Span]) {
     assert!(s.len() >= pattern_len(heads, spans));
     assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
-    let (s, size) = (Parts::new(s), heads.size);
+    let (s, size, precision) = (Parts::new(s), heads.size, kv.shape.kind.precision());
     tiles(cores, heads, spans, |tile| {
         let (span, keys, key_head) = (tile.span, tile.span.keys(), tile.head / heads.group());
         // SAFETY: these rows are this task's alone.
         let s = unsafe { s.part(tile.pattern) };
-        with_scratch([TILE * BLOCK, kv.shape.room(BLOCK)], |[scores, room]| {
+        with_scratch([TILE * BLOCK, tile.rows.len() * kv.shape.key()], |[scores, short]| {
+            let left = &q[heads.query_at(span.rows.start + tile.rows.start, tile.head).start..];
+            shorten(cores, precision, short, left, size, heads.query * size);
             for start in (0..keys).step_by(BLOCK) {
                 let count = BLOCK.min(keys - start);
                 let product = Product {
                     rows: tile.rows.len(),
                     cols: BLOCK,
-                    depth: size,
-                    left: &q[heads.query_at(span.rows.start + tile.rows.start, tile.head).start..],
-                    left_row: heads.query * size,
+                    depth: kv.shape.key(),
+                    left: short,
+                    left_row: kv.shape.key(),
                     left_step: 1,
-                    right: kv.keys(cores, room, span.slot, key_head, start / BLOCK, count),
-                    right_row: BLOCK,
+                    right: kv.keys(span.slot, key_head, start / BLOCK),
+                    right_row: kv.shape.key_row(),
+                    right_step: kv.shape.key_step(),
                 };
-                multiply(cores, scores, BLOCK, Write::Set, product);
+                multiply(cores, precision, scores, BLOCK, Write::Set, product);
                 for (s, scores) in s.chunks_exact_mut(keys).zip(scores.chunks_exact(BLOCK)) {
                     s[start..start + count].copy_from_slice(&scores[..count]);
                 }
@@ -129,21 +132,24 @@ fn softmax_body<V: Lanes>(v: V, row: &mut [f32]) {
 pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, spans: &[Span]) {
     assert!(p.len() >= pattern_len(heads, spans));
     assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
-    let (z, width) = (Parts::new(z), kv.shape.width());
+    let (z, width, precision) = (Parts::new(z), kv.shape.width(), kv.shape.kind.precision());
     tiles(cores, heads, spans, |tile| {
         let (span, keys) = (tile.span, tile.span.keys());
-        with_scratch([TILE * width, kv.shape.room(keys)], |[mixed, room]| {
+        let lanes = keys.div_ceil(kv.shape.kind.factors());
+        with_scratch([TILE * width, tile.rows.len() * lanes], |[mixed, short]| {
+            shorten(cores, precision, short, &p[tile.pattern], keys, keys);
             let product = Product {
                 rows: tile.rows.len(),
                 cols: width,
-                depth: keys,
-                left: &p[tile.pattern],
-                left_row: keys,
+                depth: lanes,
+                left: short,
+                left_row: lanes,
                 left_step: 1,
-                right: kv.values(cores, room, span.slot, tile.head / heads.group(), 0..keys),
+                right: kv.values(span.slot, tile.head / heads.group(), 0..keys),
                 right_row: width,
+                right_step: 16,
             };
-            multiply(cores, mixed, width, Write::Set, product);
+            multiply(cores, precision, mixed, width, Write::Set, product);
             for (mixed, row) in mixed.chunks_exact(width).zip(tile.rows) {
                 // SAFETY: this head of this row is this task's alone.
                 let z = unsafe { z.part(heads.query_at(span.rows.start + row, tile.head)) };

@@ -5,7 +5,7 @@ use crate::attend::product::{Product, multiply};
 use crate::packing::{Packing, unpack};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
-use crate::{Cores, Write};
+use crate::{Cores, Precision, Write};
 
 /// Rows of a task.
 const TILE: usize = 24;
@@ -35,8 +35,9 @@ pub fn linear_in_parts(cores: &Cores, y: &mut [f32], x: &[f32], w: Matrix<'_>, p
                         left_step: 1,
                         right: &lines[part * depth * PANEL..],
                         right_row: PANEL,
+                        right_step: 16,
                     };
-                    multiply(cores, sums, PANEL, Write::Set, product);
+                    multiply(cores, Precision::F32, sums, PANEL, Write::Set, product);
                     for (row, sums) in tile.clone().zip(sums.chunks_exact(PANEL)) {
                         let line = (row * parts + part) * w.rows;
                         // SAFETY: these columns are this task's alone.
