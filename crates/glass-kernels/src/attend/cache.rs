@@ -207,7 +207,7 @@ pub fn append(
         }
         append_head(cores, keys, values, shape, k, v, span, head);
     };
-    if k.len() < ALONE { (0..tasks).for_each(write) } else { cores.run_neighbours(tasks, &write) }
+    if k.len() < ALONE { (0..tasks).for_each(write) } else { cores.run(tasks, &write) }
 }
 
 fn append_head(

@@ -34,11 +34,9 @@ pub fn attend(
     let call = Call { cores, z: &z, sums: sums.as_ref(), q, kv, heads, dropout };
     let tiles = |span: &Span| (span.rows.len() * heads.group()).div_ceil(TILE);
     let tasks = spans.iter().map(tiles).sum::<usize>() * heads.key;
-    // In a step of decoding memory is what takes time: heads that are neighbours there go to one thread, which asks for the
-    // next one beforehand.
+    // In a step of decoding memory is what takes time: a thread asks for its next head's beforehand.
     let decoding = spans.iter().all(|span| span.rows.len() == 1);
-    let run = if decoding { Cores::run_neighbours } else { Cores::run };
-    run(cores, tasks, &|task| {
+    cores.run(tasks, &|task| {
         let (span, task) = locate(spans, task, |span| tiles(span) * heads.key);
         let head = task / tiles(span);
         if decoding && head + 1 < heads.key {

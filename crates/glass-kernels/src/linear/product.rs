@@ -125,7 +125,7 @@ impl Product<'_> {
                                 pack_right(cores, self.precision, &block, panel)
                             });
                         }
-                        cores.run_neighbours(blocks * block.panels.len(), &|task| {
+                        cores.run(blocks * block.panels.len(), &|task| {
                             let (panel, i) = (task / blocks, task % blocks);
                             if packs_right && !beforehand {
                                 pack_right(cores, self.precision, &block, panel);

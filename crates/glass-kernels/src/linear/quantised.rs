@@ -65,14 +65,14 @@ impl Product<'_> {
         for rows in pieces(0..self.rows, MOST_ROWS) {
             with_scratch([rows.len() * row], |[lanes]| {
                 let to = Parts::new(lanes);
-                cores.run_neighbours(rows.len(), &|r| {
+                cores.run(rows.len(), &|r| {
                     let x = &self.x[(rows.start + r) * self.depth..][..self.depth];
                     // SAFETY: these rows are this task's alone.
                     quantise(cores, unsafe { to.part(r * row..(r + 1) * row) }, x, self.packing.offset());
                 });
                 let inputs = Inputs { lanes, row, blocks };
                 let tasks = rows.len().div_ceil(ROWS);
-                cores.run_neighbours(tasks * self.columns.div_ceil(PANEL), &|task| {
+                cores.run(tasks * self.columns.div_ceil(PANEL), &|task| {
                     let (panel, i) = (task / tasks, task % tasks);
                     let at = |i: usize| rows.len() * i / tasks;
                     let strip = Strip { product: self, inputs, first: rows.start, panel };
