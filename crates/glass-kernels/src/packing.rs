@@ -107,38 +107,45 @@ impl Quants {
     /// With 8 bits the greatest weight is 127 or −127. With 4 bits that would waste the −8, and a scale that cuts the
     /// greatest weight a little is often nearer to all: the best of some scales is taken, by the sum of squared errors.
     pub fn of(packing: Packing, weights: &[f32]) -> Quants {
+        let mut block = [0.0; BLOCK];
+        block[..weights.len()].copy_from_slice(weights);
         let greatest = weights.iter().fold(0.0f32, |most, &w| if w.abs() > most.abs() { w } else { most });
         if packing == Packing::Q8 {
-            return Quants::at(packing, greatest.abs() / 127.0, weights);
+            return Quants::at(packing, greatest.abs() / 127.0, &block);
         }
         let tried = (0..SCALES).flat_map(|i| {
             let end = 6.5 + i as f32 * (9.0 - 6.5) / (SCALES - 1) as f32;
-            [greatest / end, -greatest / end].map(|scale| Quants::at(packing, scale, weights))
+            [greatest / end, -greatest / end].map(|scale| Quants::at(packing, scale, &block))
         });
         let (_, best) = tried
-            .map(|quants| (quants.error(weights), quants))
+            .map(|quants| (quants.error(&block), quants))
             .min_by(|a, b| a.0.total_cmp(&b.0))
             .expect("some scales are tried");
         best
     }
 
     /// With this scale, rounded to f16; zeros where that is zero or not finite.
-    fn at(packing: Packing, scale: f32, weights: &[f32]) -> Quants {
+    fn at(packing: Packing, scale: f32, weights: &[f32; BLOCK]) -> Quants {
         let least = -(packing.offset() as f32);
         let scale = f32_to_f16(scale);
         let by = 1.0 / f16_to_f32(scale);
-        let mut q = [0; BLOCK];
-        if by.is_finite() {
-            for (q, w) in q.iter_mut().zip(weights) {
-                *q = (w * by).round_ties_even().clamp(least, -least - 1.0) as i8;
-            }
-        }
+        // Behind this number floats are whole, so that adding it rounds to nearest even, and the lowest byte is what was added.
+        const WHOLE: f32 = 1.5 * (1 << 23) as f32;
+        let q = match by.is_finite() {
+            true => weights.map(|w| ((w * by).clamp(least, -least - 1.0) + WHOLE).to_bits() as i8),
+            false => [0; BLOCK],
+        };
         Quants { scale, q }
     }
 
-    fn error(&self, weights: &[f32]) -> f32 {
-        let scale = f16_to_f32(self.scale);
-        self.q.iter().zip(weights).map(|(&q, w)| (f32::from(q) * scale - w).powi(2)).sum()
+    fn error(&self, weights: &[f32; BLOCK]) -> f32 {
+        let (scale, mut errors) = (f16_to_f32(self.scale), [0.0f32; 8]);
+        for (q, w) in self.q.chunks_exact(8).zip(weights.chunks_exact(8)) {
+            for (error, (&q, w)) in errors.iter_mut().zip(q.iter().zip(w)) {
+                *error += (f32::from(q) * scale - w).powi(2);
+            }
+        }
+        errors.iter().sum()
     }
 
     /// Into the panels of a matrix with `cols` inputs, as block `block` of output `row`.
