@@ -8,6 +8,7 @@ mod training;
 
 use std::io::Write as _;
 
+use glass::Config;
 use glass::backend::{Cpu, Packing};
 use glass::weights::census::Census;
 use glass::weights::footprint::Footprint;
@@ -114,7 +115,7 @@ fn show(
 ) -> Result<(), Fail> {
     let name = packing.map_or("packed", Packing::name);
     writeln!(out, "\n{}, {}", out.bold(name), bytes(running.bytes as u64))?;
-    let operations = Footprint::of(&subject.config, tokens).flops_per_token as f64;
+    let operations = to_read(&subject.config, tokens);
     let prefill = packing.map(|packing| percent(running.prefill * operations / roof.operations(packing)));
     let read = |rate: f64, cache: usize| percent(rate * (running.bytes + cache) as f64 / roof.read);
     let behind = format!("decode behind {tokens}");
@@ -130,6 +131,13 @@ fn show(
         writeln!(out, "  {what:<20} {:>12} {share:>6}", decimals(rate))?;
     }
     Ok(())
+}
+
+/// Operations of a token of a prompt, on average: each sees half of them, and the last alone is turned into logits.
+fn to_read(config: &Config, tokens: usize) -> f64 {
+    let all = Footprint::of(config, tokens).flops_to_learn as f64 / 3.0;
+    let logits = 2.0 * (config.width * config.vocabulary) as f64;
+    all - logits * (tokens - 1) as f64 / tokens as f64
 }
 
 fn words(out: &mut Out, products: &[Product], roof: &Roof) -> Result<(), Fail> {
