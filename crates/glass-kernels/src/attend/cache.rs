@@ -200,10 +200,12 @@ pub fn append(
         // SAFETY: as above.
         let values = unsafe { values.part(at * values_len..(at + 1) * values_len) };
         if span.rows.len() == 1 {
-            // Its neighbour's key goes into as many cache lines as a head is wide.
+            // Its neighbour's key goes into a cache line for every lane of it.
             let (row, key) = (shape.key_row(), shape.key());
             let place = span.past / row * row * key + span.past % row;
             fetch(cores, keys.as_ptr().wrapping_add(keys_len + place), key, row, 1);
+            let value = span.past / shape.kind.factors() * shape.width();
+            fetch(cores, values.as_ptr().wrapping_add(values_len + value), 1, 0, shape.width());
         }
         append_head(cores, keys, values, shape, k, v, span, head);
     };
