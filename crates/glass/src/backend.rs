@@ -105,6 +105,9 @@ pub struct Attended<'a, B: Backend + ?Sized> {
     pub sums: &'a Tensor<B>,
 }
 
+/// Reads some rows of a matrix, row-major.
+pub type ReadRows<'a> = dyn Fn(Range<usize>, &mut [f32]) -> Result<()> + 'a;
+
 /// The words. Shapes are the kernels' own; arithmetic cannot fail, memory can.
 pub trait Backend {
     /// Numbers on the device.
@@ -124,8 +127,8 @@ pub trait Backend {
     fn write(&self, into: &mut Self::Buffer, at: usize, from: &[f32]);
     /// Sets a part of a buffer to zero.
     fn clear(&self, buffer: &mut Self::Buffer, span: Range<usize>);
-    /// A row-major matrix (or, with one row, a vector) in the layout it is run with.
-    fn pack(&self, values: &[f32], rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
+    /// A row-major matrix (or, with one row, a vector) in the layout it is run with; `read` gives some rows after others.
+    fn pack(&self, read: &ReadRows<'_>, rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
     /// A matrix in panels, from blocks of 32 weights of a row: `quants(row, block)`.
     fn pack_quants(
         &self,

@@ -1,10 +1,18 @@
 //! Chance that a number decides: SplitMix64 (Steele, Lea and Flood 2014, in Vigna's constants), the same on every
 //! machine.
 
+/// What the state moves on by.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The next number: the state moves on by an odd constant and is scrambled.
 pub(crate) fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    *state = skipped(*state, 1);
     mix(*state)
+}
+
+/// The state so many numbers on.
+pub(crate) fn skipped(state: u64, numbers: u64) -> u64 {
+    state.wrapping_add(STEP.wrapping_mul(numbers))
 }
 
 /// The finaliser: every bit of the input moves every bit of the output.

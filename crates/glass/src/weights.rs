@@ -23,6 +23,7 @@ mod template;
 pub mod tensors;
 mod torch;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::Result;
@@ -30,7 +31,7 @@ use crate::backend::{Backend, Dense, Packing, Weight};
 use crate::plan::{Param, Plan, Spec};
 use folder::{Folder, Form};
 
-/// Reads one parameter, row-major, from wherever it is kept.
+/// Reads one parameter, or [some](Spec::some) rows of one, row-major, from wherever it is kept.
 pub type Read<'a> = dyn Fn(&Spec, &mut [f32]) -> Result<()> + 'a;
 
 /// Weights that learn: one flat f32 arena with the plan's names.
@@ -55,7 +56,7 @@ impl<B: Backend> Trainable<B> {
 }
 
 /// Weights that are read from a mapped file before its memory is given back.
-const FORGET: usize = 8 << 20;
+const FORGET: usize = 2 << 20;
 
 /// Weights that run: every parameter in the back end's own layout.
 pub struct Frozen<B: Backend> {
@@ -65,18 +66,16 @@ pub struct Frozen<B: Backend> {
 impl<B: Backend> Frozen<B> {
     /// Packs every parameter of `plan`, one after another.
     pub fn load(backend: &B, plan: &Plan, packing: Packing, read: &Read<'_>) -> Result<Self> {
-        let mut values = Vec::new();
-        let mut pack = |spec: &Spec| {
-            values.resize(spec.rows * spec.cols, 0.0);
-            read(spec, &mut values)?;
-            backend.pack(&values, spec.rows, spec.cols, packed::layout(spec, packing))
+        let pack = |spec: &Spec| {
+            let read = |rows: Range<usize>, into: &mut [f32]| read(&spec.some(rows), into);
+            backend.pack(&read, spec.rows, spec.cols, packed::layout(spec, packing))
         };
-        Ok(Frozen { params: plan.specs.iter().map(&mut pack).collect::<Result<_>>()? })
+        Ok(Frozen { params: plan.specs.iter().map(pack).collect::<Result<_>>()? })
     }
 
     /// A model's parameters, in as many bits as its files have; `folder` was checked against `plan`.
     pub fn open(backend: &B, plan: &Plan, folder: &Folder) -> Result<Self> {
-        let (mut values, mut read) = (Vec::new(), 0);
+        let mut read = 0;
         let mut open = |spec: &Spec| {
             let packed = match folder.form(spec)? {
                 Form::Stored(layout) => {
@@ -86,16 +85,15 @@ impl<B: Backend> Frozen<B> {
                     backend.pack_quants(&folder.quants(spec)?, spec.rows, spec.cols, packing)
                 }
                 Form::Floats(layout) => {
-                    values.resize(spec.rows * spec.cols, 0.0);
-                    folder.read(spec, &mut values)?;
-                    backend.pack(&values, spec.rows, spec.cols, layout)
+                    let read = |rows: Range<usize>, into: &mut [f32]| folder.read(&spec.some(rows), into);
+                    backend.pack(&read, spec.rows, spec.cols, layout)
                 }
             };
             // A mapped file would stand in memory twice.
             read += spec.rows * spec.cols;
             if read >= FORGET {
                 folder.forget();
-                (values, read) = (Vec::new(), 0);
+                read = 0;
             }
             packed
         };

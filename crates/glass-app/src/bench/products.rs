@@ -1,5 +1,7 @@
 //! The products of a model's shapes, one by one.
 
+use std::ops::Range;
+
 use glass::Config;
 use glass::backend::{Backend, Cpu, Layout, Packing, Quants, Tensor, Weight};
 use glass_kernels::packing::BLOCK;
@@ -78,7 +80,11 @@ fn weight(
 ) -> glass::Result<<Cpu as Backend>::Packed> {
     match packing {
         Packing::F32 | Packing::Bf16 => {
-            cpu.pack(&vec![0.25; inputs * outputs], outputs, inputs, Layout::Panels(packing))
+            let quarters = |_: Range<usize>, into: &mut [f32]| {
+                into.fill(0.25);
+                Ok(())
+            };
+            cpu.pack(&quarters, outputs, inputs, Layout::Panels(packing))
         }
         Packing::Q8 | Packing::Q4 => {
             // One as f16, and weights that four bits hold.

@@ -12,7 +12,7 @@ use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, mu
 
 use super::{
     Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, Kv, Layout, Muon, Packing, Precision,
-    Quants, Span, Tensor, Weight, Write,
+    Quants, ReadRows, Span, Tensor, Weight, Write,
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
@@ -92,6 +92,9 @@ impl Packed {
         }
     }
 }
+
+/// Weights that stand as floats while they are packed.
+const PORTION: usize = 1 << 20;
 
 fn matrix<'a>(weight: &Weight<'a, Cpu>) -> Matrix<'a> {
     match weight {
@@ -177,11 +180,21 @@ impl Backend for Cpu {
         clear::clear(&self.cores, &mut buffer[span]);
     }
 
-    fn pack(&self, values: &[f32], rows: usize, cols: usize, layout: Layout) -> Result<Packed> {
+    fn pack(&self, read: &ReadRows<'_>, rows: usize, cols: usize, layout: Layout) -> Result<Packed> {
         let mut piece = self.weight(layout.len(rows, cols))?;
         match layout {
-            Layout::Rows => piece.copy_from_slice(values),
-            Layout::Panels(packing) => linear::pack(&self.cores, &mut piece, packing, values, rows, cols),
+            Layout::Rows => read(0..rows, &mut piece)?,
+            Layout::Panels(packing) => {
+                let most = (PORTION / cols.max(1)).next_multiple_of(packing::PANEL);
+                let mut values = zeros(rows.min(most) * cols)?;
+                let panels = piece.chunks_mut(packing.len(most, cols).max(1));
+                for (panels, first) in panels.zip((0..rows).step_by(most)) {
+                    let some = first..rows.min(first + most);
+                    let (values, rows) = (&mut values[..some.len() * cols], some.len());
+                    read(some, values)?;
+                    linear::pack(&self.cores, panels, packing, values, rows, cols);
+                }
+            }
         }
         Ok(Packed { values: Values::Owned(piece), rows, cols, layout })
     }

@@ -2,9 +2,10 @@
 
 use crate::config::Config;
 use crate::plan::{Spec, Start};
-use crate::random::{mix, next};
+use crate::random::{mix, next, skipped};
 
-/// Fills `into` with the starting values of parameter number `index`.
+/// Fills `into` with the starting values of parameter number `index`, or of some rows of it, before which stand an even
+/// number of values.
 pub fn initialise(spec: &Spec, index: usize, config: &Config, seed: u64, into: &mut [f32]) {
     let deviation = match spec.start {
         Start::One => return into.fill(1.0),
@@ -12,7 +13,7 @@ pub fn initialise(spec: &Spec, index: usize, config: &Config, seed: u64, into: &
         Start::Normal => 0.02,
         Start::Residual => 0.02 / (2.0 * config.layers as f64).sqrt(),
     };
-    let mut state = mix(seed ^ mix(index as u64 + 1));
+    let mut state = skipped(mix(seed ^ mix(index as u64 + 1)), (spec.first * spec.cols) as u64);
     let mut uniform = || {
         // 53 bits, never zero, so that the logarithm below is finite.
         ((next(&mut state) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
@@ -22,6 +23,28 @@ pub fn initialise(spec: &Spec, index: usize, config: &Config, seed: u64, into: &
         let (radius, angle) = ((-2.0 * uniform().ln()).sqrt(), std::f64::consts::TAU * uniform());
         for (value, normal) in pair.iter_mut().zip([radius * angle.cos(), radius * angle.sin()]) {
             *value = (deviation * normal) as f32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Gpt;
+
+    #[test]
+    fn some_rows_start_as_the_whole_does() {
+        let config = Config::gpt2(50, 8, 12, 1, 2);
+        let plan = Gpt::plan(&config).1;
+        for (index, spec) in plan.specs.iter().enumerate().filter(|(_, spec)| spec.rows > 1) {
+            let mut whole = vec![0.0; spec.rows * spec.cols];
+            initialise(spec, index, &config, 7, &mut whole);
+            let cut = spec.rows / 2 & !1;
+            let mut parts = vec![0.0; whole.len()];
+            let (first, second) = parts.split_at_mut(cut * spec.cols);
+            initialise(&spec.some(0..cut), index, &config, 7, first);
+            initialise(&spec.some(cut..spec.rows), index, &config, 7, second);
+            assert_eq!(parts, whole, "{}", spec.name);
         }
     }
 }
