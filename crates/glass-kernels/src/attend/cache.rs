@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::product::shorten;
 use super::{BLOCK, Span, padded};
 use crate::factors::{Factors, kernel_of_factors};
 use crate::lanes::integers::Integers;
@@ -13,8 +14,6 @@ use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
 use crate::{Cores, Precision};
-
-use super::product::shorten;
 
 /// How keys and values are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -91,23 +90,18 @@ impl KvShape {
         self.size.div_ceil(self.kind.factors())
     }
 
-    /// Positions whose keys stand side by side: all of a block, so that a row is read at once, or a cache line of them, so
-    /// that a short block is read as far as it goes.
-    fn abreast(self) -> usize {
+    /// Lanes from 16 positions of a block's keys to the next.
+    pub(super) fn key_step(self) -> usize {
+        if self.key_row() == BLOCK { 16 } else { self.key() * 16 }
+    }
+
+    /// Positions whose keys stand side by side, and so lanes from row to row: all of a block, or a cache line of them, so
+    /// that a short block is read only as far as it goes.
+    pub(super) fn key_row(self) -> usize {
         match self.kind {
             CacheType::F32 => BLOCK,
             CacheType::Bf16 => 16,
         }
-    }
-
-    /// Lanes from 16 positions of a block's keys to the next.
-    pub(super) fn key_step(self) -> usize {
-        if self.abreast() == BLOCK { 16 } else { self.key() * self.abreast() }
-    }
-
-    /// Lanes from row to row of a block's keys.
-    pub(super) fn key_row(self) -> usize {
-        self.abreast()
     }
 
     /// Lanes of a head's values.
@@ -224,8 +218,8 @@ fn append_head(
 ) {
     let (size, stride) = (shape.size, shape.heads * shape.size);
     let row = |position: usize| (span.rows.start + position - span.past) * stride + head * size;
-    let (abreast, lanes, precision) =
-        (shape.abreast(), shape.key() * shape.abreast(), shape.kind.precision());
+    let (abreast, precision) = (shape.key_row(), shape.kind.precision());
+    let lanes = shape.key() * abreast;
     let mut position = span.past;
     while position < span.keys() {
         let (group, first) = (position / abreast, position % abreast);

@@ -230,8 +230,9 @@ impl Strip<'_> {
         unsafe {
             let mut panel = product.panels.as_ptr().add(self.panel * inputs.blocks * line + column);
             let mut x = inputs.lanes.as_ptr().add(row * inputs.row);
-            let (next, len) =
-                (panel.wrapping_sub(column).wrapping_add(inputs.blocks * line), inputs.blocks * line);
+            let len = inputs.blocks * line;
+            let next = panel.wrapping_sub(column).wrapping_add(len);
+            // Not known to the compiler: unrolled, it loads all weights of a block first, and sums have to leave registers.
             let lanes = std::hint::black_box(QUADS / Q::IN_LANE);
             for _ in 0..inputs.blocks {
                 if R > 1 && fetched < len {
