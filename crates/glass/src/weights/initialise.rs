@@ -39,7 +39,7 @@ mod tests {
         for (index, spec) in plan.specs.iter().enumerate().filter(|(_, spec)| spec.rows > 1) {
             let mut whole = vec![0.0; spec.rows * spec.cols];
             initialise(spec, index, &config, 7, &mut whole);
-            let cut = spec.rows / 2 & !1;
+            let cut = (spec.rows / 2) & !1;
             let mut parts = vec![0.0; whole.len()];
             let (first, second) = parts.split_at_mut(cut * spec.cols);
             initialise(&spec.some(0..cut), index, &config, 7, first);
