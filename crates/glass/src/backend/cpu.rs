@@ -1,5 +1,7 @@
 //! The CPU: every word is the kernel of the same name.
 
+mod packed;
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 use glass_kernels::attend;
 use glass_kernels::chunks::{Chunks, Piece};
 use glass_kernels::linear::{self, Matrix};
-use glass_kernels::packing;
 use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
 
 use super::{
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
+pub use packed::Packed;
 
 /// A CPU with a pool of threads.
 pub struct Cpu {
@@ -70,36 +72,10 @@ impl Cpu {
     }
 }
 
-/// A parameter as it is run: matrices in panels, vectors as they are.
-pub struct Packed {
-    values: Values,
-    rows: usize,
-    cols: usize,
-    layout: Layout,
-}
-
-enum Values {
-    Owned(Piece),
-    /// In a file, mapped; its bytes stand where floats can be read.
-    Stored(Stored),
-}
-
-impl Packed {
-    fn values(&self) -> &[f32] {
-        match &self.values {
-            Values::Owned(values) => values,
-            Values::Stored(stored) => packing::lanes(stored).expect("asked when it was adopted"),
-        }
-    }
-}
-
-/// Weights that stand as floats while they are packed.
-const PORTION: usize = 1 << 20;
-
 fn matrix<'a>(weight: &Weight<'a, Cpu>) -> Matrix<'a> {
     match weight {
         Weight::Dense(d) => dense(d),
-        Weight::Packed(p) => Matrix { values: p.values(), rows: p.rows, cols: p.cols, layout: p.layout },
+        Weight::Packed(p) => p.matrix(),
     }
 }
 
@@ -181,22 +157,7 @@ impl Backend for Cpu {
     }
 
     fn pack(&self, read: &ReadRows<'_>, rows: usize, cols: usize, layout: Layout) -> Result<Packed> {
-        let mut piece = self.weight(layout.len(rows, cols))?;
-        match layout {
-            Layout::Rows => read(0..rows, &mut piece)?,
-            Layout::Panels(packing) => {
-                let most = (PORTION / cols.max(1)).next_multiple_of(packing::PANEL);
-                let mut values = zeros(rows.min(most) * cols)?;
-                let panels = piece.chunks_mut(packing.len(most, cols).max(1));
-                for (panels, first) in panels.zip((0..rows).step_by(most)) {
-                    let some = first..rows.min(first + most);
-                    let (values, rows) = (&mut values[..some.len() * cols], some.len());
-                    read(some, values)?;
-                    linear::pack(&self.cores, panels, packing, values, rows, cols);
-                }
-            }
-        }
-        Ok(Packed { values: Values::Owned(piece), rows, cols, layout })
+        Packed::from_floats(self, read, rows, cols, layout)
     }
 
     fn pack_quants(
@@ -206,27 +167,15 @@ impl Backend for Cpu {
         cols: usize,
         packing: Packing,
     ) -> Result<Packed> {
-        let mut panels = self.weight(packing.len(rows, cols))?;
-        linear::pack_quants(&self.cores, &mut panels, packing, quants, rows, cols);
-        Ok(Packed { values: Values::Owned(panels), rows, cols, layout: Layout::Panels(packing) })
+        Packed::from_quants(self, quants, rows, cols, packing)
     }
 
     fn adopt(&self, stored: Stored, rows: usize, cols: usize, layout: Layout) -> Result<Packed> {
-        assert_eq!(stored.len(), 4 * layout.len(rows, cols));
-        let values = match packing::lanes(&stored) {
-            Some(_) => Values::Stored(stored),
-            // Bytes of a program stand anywhere.
-            None => {
-                let mut lanes = self.weight(layout.len(rows, cols))?;
-                packing::copy_lanes(&mut lanes, &stored);
-                Values::Owned(lanes)
-            }
-        };
-        Ok(Packed { values, rows, cols, layout })
+        Packed::adopted(self, stored, rows, cols, layout)
     }
 
     fn bytes<'a>(&self, packed: &'a Packed) -> &'a [u8] {
-        packing::bytes(packed.values())
+        packed.bytes()
     }
 
     fn copy(&self, y: &mut Tensor<Self>, x: &Tensor<Self>) {
