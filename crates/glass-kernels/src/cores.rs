@@ -60,6 +60,9 @@ impl Cores {
     /// what that one still has.
     pub(crate) fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         let threads = self.threads().min(tasks).min(MOST_THREADS);
+        if threads <= 1 {
+            return (0..tasks).for_each(task);
+        }
         let at = |thread: usize| if thread < threads { tasks * thread / threads } else { tasks };
         let rests: [Rest; MOST_THREADS] = std::array::from_fn(|i| Rest::new(at(i), at(i + 1)));
         self.pool.run(threads, &|own| {
