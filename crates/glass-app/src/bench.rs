@@ -59,9 +59,11 @@ pub fn run(args: &BenchArgs) -> Result<(), Fail> {
         }
     }
     let train = if args.train { Some(training::measured(&subject.config, threads)?) } else { None };
+    let room = cpu.cores().room();
     match (&train, args.json) {
         (_, true) => out.json(&json!({
             "model": subject.name, "threads": threads, "isa": format!("{:?}", cpu.cores().isa()),
+            "cache": room.cache(), "block": [room.block().rows, room.block().depth],
             "roof": {"f32": roof.f32, "bf16": roof.bf16, "bytes": roof.bytes, "read": roof.read},
             "tokens": tokens, "packings": documents, "train": train.as_ref().map(|train| train.rate),
         }))?,
@@ -84,12 +86,10 @@ pub fn run(args: &BenchArgs) -> Result<(), Fail> {
 
 fn about(out: &mut Out, subject: &Subject<'_>, cpu: &Cpu, roof: &Roof, tokens: usize) -> Result<(), Fail> {
     let (weights, threads) = (number(Census::of(&subject.config).stored), cpu.cores().threads());
-    writeln!(
-        out,
-        "{}: {weights} weights, {threads} threads, {:?}",
-        out.bold(&subject.name),
-        cpu.cores().isa()
-    )?;
+    let (isa, room) = (cpu.cores().isa(), cpu.cores().room());
+    writeln!(out, "{}: {weights} weights, {threads} threads, {isa:?}", out.bold(&subject.name))?;
+    let (cache, block) = (bytes(room.cache() as u64), room.block());
+    writeln!(out, "blocks of {} rows x {} in {cache} of second-level cache", block.rows, block.depth)?;
     let pairs = roof.bf16.map_or(String::new(), |rate| format!(" · {:.0} in pairs of bf16", rate / 1e9));
     writeln!(
         out,

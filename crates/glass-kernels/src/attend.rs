@@ -13,6 +13,8 @@ mod visible;
 
 use std::ops::Range;
 
+use crate::tiles::STRIP;
+
 pub use backward::attend_backward;
 pub use cache::{CacheType, Kv, KvShape, append};
 pub use forward::attend;
@@ -85,9 +87,6 @@ fn assert_in_order(spans: &[Span]) {
 fn padded(size: usize) -> usize {
     size.next_multiple_of(16)
 }
-
-/// Rows of a strip: as many as [`product`] holds in registers.
-const STRIP: usize = 6;
 
 /// Rows of a tile, in strips where the mask cuts through them, so that little is computed of what is masked.
 fn strips(rows: Range<usize>, cut: bool) -> impl Iterator<Item = Range<usize>> {

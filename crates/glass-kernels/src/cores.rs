@@ -1,4 +1,4 @@
-//! The processor: an instruction set, the precision of its matrix products, and the threads.
+//! The processor: an instruction set, the precision of its matrix products, the room in its caches, and the threads.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,6 +7,7 @@ use crate::isa::Isa;
 use crate::pool::{Parts, Pool};
 use crate::precision::Precision;
 use crate::scratch;
+use crate::tiles::Room;
 
 /// Threads that are given neighbouring tasks, at most.
 const MOST_THREADS: usize = 256;
@@ -15,6 +16,7 @@ const MOST_THREADS: usize = 256;
 pub struct Cores {
     isa: Isa,
     precision: Precision,
+    room: Room,
     pool: Pool,
 }
 
@@ -32,12 +34,22 @@ impl Cores {
     fn on(isa: Isa, threads: usize) -> Self {
         let pool = Pool::new(threads);
         pool.everywhere(&scratch::reserve);
-        Self { isa, precision: Precision::F32, pool }
+        Self { isa, precision: Precision::F32, room: Room::here(), pool }
     }
 
     /// The same, with products of this precision; [`Precision::gains`] says whether that is of use.
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
+    }
+
+    /// The same, with blocks for another room than this machine's.
+    pub fn with_room(self, room: Room) -> Self {
+        Self { room, ..self }
+    }
+
+    /// What a task may keep in the second-level cache.
+    pub fn room(&self) -> Room {
+        self.room
     }
 
     /// The precision of matrix products.

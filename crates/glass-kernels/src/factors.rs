@@ -6,11 +6,14 @@ use crate::lanes::Lanes;
 use crate::lanes::integers::Integers;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::x86::Avx512;
+use crate::tiles::Inner;
 
 /// How factors lie in the lanes of a `V` and are multiplied.
 pub(crate) trait Factors<V: Lanes> {
     /// Factors in a lane, at most two: so many steps of k.
     const COUNT: usize;
+    /// Vectors that a multiply-add takes beside its sum and what is held of the right operand.
+    const BETWEEN: usize;
 
     /// A lane from factors that follow each other along k.
     fn lane(first: f32, second: f32) -> f32;
@@ -28,11 +31,17 @@ pub(crate) trait Factors<V: Lanes> {
     fn mul_add(a: V, b: V, sum: V) -> V;
 }
 
+/// What a step of a product keeps in registers.
+pub(crate) const fn inner<V: Lanes, F: Factors<V>>() -> Inner {
+    Inner { registers: V::REGISTERS, sums: 1, right: 1, between: F::BETWEEN }
+}
+
 /// One f32.
 pub(crate) struct Singles;
 
 impl<V: Lanes> Factors<V> for Singles {
     const COUNT: usize = 1;
+    const BETWEEN: usize = 1;
 
     #[inline(always)]
     fn lane(first: f32, _: f32) -> f32 {
@@ -62,6 +71,7 @@ pub(crate) struct Pairs;
 
 impl<V: Integers> Factors<V> for Pairs {
     const COUNT: usize = 2;
+    const BETWEEN: usize = 4;
 
     #[inline(always)]
     fn lane(first: f32, second: f32) -> f32 {
@@ -116,6 +126,7 @@ pub(crate) struct MachinePairs;
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Factors<Avx512> for MachinePairs {
     const COUNT: usize = 2;
+    const BETWEEN: usize = 1;
 
     #[inline(always)]
     fn lane(first: f32, second: f32) -> f32 {

@@ -43,8 +43,8 @@ pub(crate) trait Lanes:
 {
     /// Floats in a vector.
     const LEN: usize;
-    /// Whether there are 32 registers of them; else 16.
-    const WIDE: bool;
+    /// Vectors that there are registers for.
+    const REGISTERS: usize;
 
     /// Zeros.
     ///

@@ -32,10 +32,12 @@ mod pool;
 mod precision;
 pub mod roof;
 mod scratch;
+mod tiles;
 
 pub use cores::Cores;
 pub use isa::Isa;
 pub use precision::Precision;
+pub use tiles::{Block, Room};
 
 /// Whether a result replaces what the output holds, or is added to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use crate::tiles::MOST_LINES;
+
 /// One cache line: what the working memory is aligned to.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -12,7 +14,7 @@ thread_local! {
 }
 
 /// Lines that attention's forward takes with heads of up to 128.
-const RESERVED: usize = 24 * (3 * 128 + 64 + (128 + 64) / 2) / 16;
+const RESERVED: usize = MOST_LINES * (3 * 128 + 64 + (128 + 64) / 2) / 16;
 
 /// Takes this thread's working memory now, so that no later call must.
 pub(crate) fn reserve() {

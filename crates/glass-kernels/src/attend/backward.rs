@@ -12,9 +12,6 @@ use crate::pool::Parts;
 use crate::scratch::with_scratch;
 use crate::{Cores, Precision, Write};
 
-/// Query rows of one tile.
-const TILE: usize = 48;
-
 /// Gradients of [`attend`](super::attend) for spans without a past, the pattern recomputed from `sums`; dq, dk, dv are
 /// overwritten (in the rows of the spans).
 pub fn attend_backward(
@@ -95,7 +92,9 @@ impl Call<'_> {
     fn head(&self, span: &Span, head: usize, key_head: usize, write: Write) {
         let (size, rows) = (self.heads.size, span.rows.len());
         let width = padded(size);
-        let (all, block, columns, tile) = (rows * width, BLOCK * width, size * BLOCK, TILE * BLOCK);
+        // Of a row: query, gradients of output and query; pattern and its gradient.
+        let most = self.cores.room().lines(3 * width + 2 * BLOCK);
+        let (all, block, columns, tile) = (rows * width, BLOCK * width, size * BLOCK, most * BLOCK);
         let lens = [all, all, all, rows, rows, block, columns, columns, block, block, tile, tile];
         with_scratch(lens, |[q, dz, dq, along, sums, k, k_columns, v_columns, dk, dv, p, ds]| {
             dq.fill(0.0);
@@ -111,8 +110,8 @@ impl Call<'_> {
             for start in (0..rows).step_by(BLOCK) {
                 let count = BLOCK.min(rows - start);
                 self.load(&mut keys, span.rows.start + start, count, key_head);
-                for first in (start..rows).step_by(TILE) {
-                    let lines = first..rows.min(first + TILE);
+                for first in (start..rows).step_by(most) {
+                    let lines = first..rows.min(first + most);
                     let drop = self.dropout.map(|dropout| (dropout, span.slot, head));
                     self.tile(&mut queries, &mut keys, p, ds, start, count, lines, drop);
                 }

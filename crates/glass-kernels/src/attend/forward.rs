@@ -7,10 +7,8 @@ use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
+use crate::tiles::MOST_LINES;
 use crate::{Cores, Precision, Write};
-
-/// Lines of one task: a line is one query head in one row.
-const TILE: usize = 24;
 
 /// `z = softmax(mask(q kᵀ / √size)) v` for every query head; q and z: `[rows, query heads × size]`. `sums`, where wanted
 /// (`[rows, query heads]`), keeps each row's log-sum-exp for the backward. Dropout falls on the pattern after the
@@ -31,8 +29,9 @@ pub fn attend(
     assert!(sums.as_deref().is_none_or(|sums| sums.len() * heads.size == q.len()));
     let (z, sums) = (Parts::new(z), sums.map(Parts::new));
     let dropout = dropout.filter(|dropout| dropout.rate > 0.0);
-    let call = Call { cores, z: &z, sums: sums.as_ref(), q, kv, heads, dropout };
-    let tiles = |span: &Span| (span.rows.len() * heads.group()).div_ceil(TILE);
+    let most = cores.room().lines(Tile::lens(heads, kv, 1).iter().sum());
+    let call = Call { cores, z: &z, sums: sums.as_ref(), q, kv, heads, dropout, most };
+    let tiles = |span: &Span| (span.rows.len() * heads.group()).div_ceil(call.most);
     let tasks = spans.iter().map(tiles).sum::<usize>() * heads.key;
     // In a step of decoding memory is what takes time: a thread asks for its next head's beforehand.
     let decoding = spans.iter().all(|span| span.rows.len() == 1);
@@ -44,7 +43,7 @@ pub fn attend(
         }
         // The last tile of a head first: it sees the most keys.
         let tile = tiles(span) - 1 - task % tiles(span);
-        call.tile(span, head, tile * TILE);
+        call.tile(span, head, tile * most);
     });
 }
 
@@ -57,6 +56,8 @@ struct Call<'a> {
     kv: Kv<'a>,
     heads: Heads,
     dropout: Option<Dropout>,
+    /// Lines of one task: a line is one query head in one row.
+    most: usize,
 }
 
 /// A tile of lines while it goes through the blocks of keys. Rows of `mixed` and `block_mixed` are `width` apart.
@@ -67,12 +68,12 @@ struct Tile<'a> {
     mixed: &'a mut [f32],
     block_mixed: &'a mut [f32],
     width: usize,
-    max: [f32; TILE],
-    sum: [f32; TILE],
-    block_max: [f32; TILE],
-    block_sum: [f32; TILE],
+    max: [f32; MOST_LINES],
+    sum: [f32; MOST_LINES],
+    block_max: [f32; MOST_LINES],
+    block_sum: [f32; MOST_LINES],
     /// How many keys of the block each line sees.
-    seen: [usize; TILE],
+    seen: [usize; MOST_LINES],
 }
 
 impl Call<'_> {
@@ -83,15 +84,15 @@ impl Call<'_> {
     /// The lines from `first` on of one key head: line `l` is row `l / group`, query head `l % group` of the group.
     fn tile(&self, span: &Span, head: usize, first: usize) {
         let (size, group, width) = (self.heads.size, self.heads.group(), self.kv.shape.width());
-        let (key, factors) = (self.kv.shape.key(), self.kv.shape.kind.factors());
-        let lines = TILE.min(span.rows.len() * group - first);
+        let key = self.kv.shape.key();
+        let lines = self.most.min(span.rows.len() * group - first);
         let position = |line: usize| span.past + (first + line) / group;
         let place = |line: usize| {
             self.heads
                 .query_at(span.rows.start + (first + line) / group, head * group + (first + line) % group)
         };
         with_scratch(
-            [TILE * size, TILE * key, TILE * BLOCK, TILE * BLOCK / factors, TILE * width, TILE * width],
+            Tile::lens(self.heads, self.kv, lines),
             |[q, q_short, scores, short, mixed, block_mixed]| {
                 for (line, q) in q.chunks_exact_mut(size).take(lines).enumerate() {
                     scaled(q, &self.q[place(line)], self.heads.scale());
@@ -216,6 +217,13 @@ impl Call<'_> {
 }
 
 impl<'a> Tile<'a> {
+    /// Floats that so many lines take: their queries, those in lanes of two factors, their scores, those in such lanes, what
+    /// is mixed, and what a block mixes.
+    fn lens(heads: Heads, kv: Kv<'_>, lines: usize) -> [usize; 6] {
+        let (key, width) = (kv.shape.key(), kv.shape.width());
+        [heads.size, key, BLOCK, BLOCK / kv.shape.kind.factors(), width, width].map(|len| lines * len)
+    }
+
     fn new(
         scores: &'a mut [f32],
         short: &'a mut [f32],
@@ -223,9 +231,20 @@ impl<'a> Tile<'a> {
         block_mixed: &'a mut [f32],
         width: usize,
     ) -> Self {
-        let (max, zeros) = ([f32::NEG_INFINITY; TILE], [0.0; TILE]);
+        let (max, zeros) = ([f32::NEG_INFINITY; MOST_LINES], [0.0; MOST_LINES]);
         let (sum, block_max, block_sum) = (zeros, zeros, zeros);
-        Self { scores, short, mixed, block_mixed, width, max, sum, block_max, block_sum, seen: [0; TILE] }
+        Self {
+            scores,
+            short,
+            mixed,
+            block_mixed,
+            width,
+            max,
+            sum,
+            block_max,
+            block_sum,
+            seen: [0; MOST_LINES],
+        }
     }
 }
 
@@ -284,7 +303,7 @@ kernel!(fn join(tile: &mut Tile<'_>, lines: std::ops::Range<usize>) = join_body)
 /// A block's maxima, sums and mixed values onto those of the blocks before it.
 #[inline(always)]
 fn join_body<V: Lanes>(v: V, tile: &mut Tile<'_>, lines: std::ops::Range<usize>) {
-    let (mut before, mut here) = ([0.0; TILE], [0.0; TILE]);
+    let (mut before, mut here) = ([0.0; MOST_LINES], [0.0; MOST_LINES]);
     for at in (lines.start..lines.end).step_by(V::LEN) {
         let to = at..lines.end.min(at + V::LEN);
         let (old, new) = (v.load_part(&tile.max[to.clone()]), v.load_part(&tile.block_max[to.clone()]));

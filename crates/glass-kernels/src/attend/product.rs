@@ -1,8 +1,9 @@
 //! The small matrix product that attention is made of, forward and backward, and how its left operand is shortened.
 
 use crate::Write;
-use crate::factors::{Factors, kernel_of_factors};
+use crate::factors::{Factors, inner, kernel_of_factors};
 use crate::lanes::Lanes;
+use crate::tiles::with_rows;
 
 /// `out[r][c] = Σ_k left[r][k] right[k][c]`, k ascending in one chain of multiply-adds: the same bits for any number of
 /// rows and columns. A step of k is a lane, of one factor or of two, as the precision says.
@@ -46,24 +47,25 @@ fn product_body<V: Lanes, F: Factors<V>>(
         assert!(p.left.len() > (p.rows - 1) * p.left_row + (p.depth - 1) * p.left_step);
         assert!(p.right.len() >= (p.depth - 1) * p.right_row + (p.cols / 16 - 1) * p.right_step + 16);
     }
+    let (row, tile) = const { (inner::<V, F>().row(V::LEN), inner::<V, F>().tile(V::LEN)) };
+    // One row alone has no others to keep the multiplier busy.
+    let most = if p.rows == 1 { row } else { tile.vectors };
     let mut col = 0;
     while p.cols > col {
-        let vectors = (p.cols - col) / V::LEN;
+        let vectors = ((p.cols - col) / V::LEN).min(most);
         col += V::LEN
-            * match (V::WIDE, vectors) {
-                // One row alone has no others to keep the multiplier busy.
-                (false, 8..) if p.rows == 1 => unsafe {
-                    8 * tile::<V, F, 1, 8>(v, out.as_mut_ptr().add(col), out_row, write, p, 0, col)
-                },
-                (true, 4..) => unsafe { columns::<V, F, 4>(v, out, out_row, write, p, col) },
-                (true, 3) => unsafe { columns::<V, F, 3>(v, out, out_row, write, p, col) },
-                (_, 2..) => unsafe { columns::<V, F, 2>(v, out, out_row, write, p, col) },
+            * match vectors {
+                16.. => unsafe { columns::<V, F, 16>(v, out, out_row, write, p, col) },
+                8.. => unsafe { columns::<V, F, 8>(v, out, out_row, write, p, col) },
+                4.. => unsafe { columns::<V, F, 4>(v, out, out_row, write, p, col) },
+                3 => unsafe { columns::<V, F, 3>(v, out, out_row, write, p, col) },
+                2 => unsafe { columns::<V, F, 2>(v, out, out_row, write, p, col) },
                 _ => unsafe { columns::<V, F, 1>(v, out, out_row, write, p, col) },
             };
     }
 }
 
-/// All rows of `C` vectors of columns, six rows at a time. Gives `C`.
+/// All rows of `C` vectors of columns, in tiles as equal as can be. Gives `C`.
 ///
 /// # Safety
 /// The product's operands and `out` hold `p.rows` rows, and `C` vectors from column `col` on.
@@ -77,22 +79,21 @@ unsafe fn columns<V: Lanes, F: Factors<V>, const C: usize>(
     p: Product<'_>,
     col: usize,
 ) -> usize {
-    let mut row = 0;
-    while row < p.rows {
-        let to = unsafe { out.as_mut_ptr().add(row * out_row + col) };
-        row += match p.rows - row {
-            1 => unsafe { tile::<V, F, 1, C>(v, to, out_row, write, p, row, col) },
-            2 => unsafe { tile::<V, F, 2, C>(v, to, out_row, write, p, row, col) },
-            3 => unsafe { tile::<V, F, 3, C>(v, to, out_row, write, p, row, col) },
-            4 | 8 => unsafe { tile::<V, F, 4, C>(v, to, out_row, write, p, row, col) },
-            5 => unsafe { tile::<V, F, 5, C>(v, to, out_row, write, p, row, col) },
-            _ => unsafe { tile::<V, F, 6, C>(v, to, out_row, write, p, row, col) },
-        };
+    // More vectors than a tile has are of one row alone.
+    let tile = const { inner::<V, F>().tile(V::LEN) };
+    let most = if C > tile.vectors { 1 } else { tile.rows };
+    let tiles = p.rows.div_ceil(most);
+    for t in 0..tiles {
+        let (row, end) = (p.rows * t / tiles, p.rows * (t + 1) / tiles);
+        unsafe {
+            let to = out.as_mut_ptr().add(row * out_row + col);
+            with_rows!(R = end - row, at most most, self::tile::<V, F, R, C>(v, to, out_row, write, p, row, col));
+        }
     }
     C
 }
 
-/// `R` rows by `C` vectors in registers. Gives `R`.
+/// `R` rows by `C` vectors in registers.
 ///
 /// # Safety
 /// As for [`columns`], `to` being where row `row` and column `col` go.
@@ -105,7 +106,7 @@ unsafe fn tile<V: Lanes, F: Factors<V>, const R: usize, const C: usize>(
     p: Product<'_>,
     row: usize,
     col: usize,
-) -> usize {
+) {
     let mut sums = [[v.splat(0.0); C]; R];
     let at: [usize; C] = std::array::from_fn(|c| {
         let col = col + c * V::LEN;
@@ -142,7 +143,6 @@ unsafe fn tile<V: Lanes, F: Factors<V>, const R: usize, const C: usize>(
             }
         }
     }
-    R
 }
 
 kernel_of_factors!(

@@ -9,9 +9,6 @@ use crate::pool::Parts;
 use crate::scratch::with_scratch;
 use crate::{Cores, Write};
 
-/// Rows of one task.
-const TILE: usize = 24;
-
 /// Floats of the pattern of `spans`, or of its scores: for each span `[query heads][rows][past + rows]`, one after another.
 pub fn pattern_len(heads: Heads, spans: &[Span]) -> usize {
     spans.iter().map(|s| heads.query * s.rows.len() * s.keys()).sum()
@@ -30,14 +27,15 @@ struct Tile<'a> {
 /// Runs `work` for every tile of every head of every span.
 fn tiles(cores: &Cores, heads: Heads, spans: &[Span], work: impl Fn(Tile<'_>) + Sync) {
     assert_in_order(spans);
-    let per_head = |span: &Span| span.rows.len().div_ceil(TILE);
+    let most = cores.room().lines(heads.size + BLOCK);
+    let per_head = |span: &Span| span.rows.len().div_ceil(most);
     let tasks = |span: &Span| per_head(span) * heads.query;
     cores.run(spans.iter().map(tasks).sum(), &|task| {
         let (span, task) = locate(spans, task, tasks);
         let before = spans.iter().take_while(|s| !std::ptr::eq(*s, span));
         let start: usize = before.map(|s| pattern_len(heads, std::slice::from_ref(s))).sum();
-        let (head, first) = (task / per_head(span), task % per_head(span) * TILE);
-        let rows = first..span.rows.len().min(first + TILE);
+        let (head, first) = (task / per_head(span), task % per_head(span) * most);
+        let rows = first..span.rows.len().min(first + most);
         let line = head * span.rows.len() + rows.start;
         let pattern = start + line * span.keys()..start + (line + rows.len()) * span.keys();
         work(Tile { span, head, rows, pattern });
@@ -53,7 +51,7 @@ pub fn scores(cores: &Cores, s: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads,
         let (span, keys, key_head) = (tile.span, tile.span.keys(), tile.head / heads.group());
         // SAFETY: these rows are this task's alone.
         let s = unsafe { s.part(tile.pattern) };
-        with_scratch([TILE * BLOCK, tile.rows.len() * kv.shape.key()], |[scores, short]| {
+        with_scratch([tile.rows.len() * BLOCK, tile.rows.len() * kv.shape.key()], |[scores, short]| {
             let left = &q[heads.query_at(span.rows.start + tile.rows.start, tile.head).start..];
             shorten(cores, precision, short, left, size, heads.query * size);
             for start in (0..keys).step_by(BLOCK) {
@@ -136,7 +134,7 @@ pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, sp
     tiles(cores, heads, spans, |tile| {
         let (span, keys) = (tile.span, tile.span.keys());
         let lanes = keys.div_ceil(kv.shape.kind.factors());
-        with_scratch([TILE * width, tile.rows.len() * lanes], |[mixed, short]| {
+        with_scratch([tile.rows.len() * width, tile.rows.len() * lanes], |[mixed, short]| {
             shorten(cores, precision, short, &p[tile.pattern], keys, keys);
             let product = Product {
                 rows: tile.rows.len(),

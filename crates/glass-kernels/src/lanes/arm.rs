@@ -26,7 +26,7 @@ impl Neon {
 #[allow(clippy::undocumented_unsafe_blocks, unused_unsafe)]
 impl Lanes for Neon {
     const LEN: usize = 4;
-    const WIDE: bool = true;
+    const REGISTERS: usize = 32;
 
     #[inline(always)]
     unsafe fn new() -> Self {

@@ -108,6 +108,9 @@ fn each<V: Lanes>(v: V, f: impl Fn(u32) -> u32) -> V {
 /// How quads are multiplied and added. A kernel whose body is generic over that too, after the vector, is made by
 /// [`kernel_of_adds!`]; the bits are the same.
 pub(crate) trait Adds<V: Integers> {
+    /// Vectors that this takes beside the sum and `unsigned`.
+    const BETWEEN: usize;
+
     /// As [`Integers::add_quads`].
     fn add_quads(sum: V, unsigned: V, signed: V) -> V;
 }
@@ -116,6 +119,8 @@ pub(crate) trait Adds<V: Integers> {
 pub(crate) struct AnyAdds;
 
 impl<V: Integers> Adds<V> for AnyAdds {
+    const BETWEEN: usize = 3;
+
     #[inline(always)]
     fn add_quads(sum: V, unsigned: V, signed: V) -> V {
         sum.add_quads(unsigned, signed)
@@ -128,6 +133,8 @@ pub(crate) struct VnniAdds;
 
 #[cfg(target_arch = "x86_64")]
 impl Adds<Avx512> for VnniAdds {
+    const BETWEEN: usize = 1;
+
     #[inline(always)]
     fn add_quads(sum: Avx512, unsigned: Avx512, signed: Avx512) -> Avx512 {
         // SAFETY: only the shell that is compiled for AVX512-VNNI uses it.

@@ -40,7 +40,7 @@ impl std::ops::Neg for Plain {
 
 impl Lanes for Plain {
     const LEN: usize = 4;
-    const WIDE: bool = false;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn new() -> Self {

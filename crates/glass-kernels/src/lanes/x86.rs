@@ -64,7 +64,7 @@ impl Avx512 {
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Lanes for Avx2 {
     const LEN: usize = 8;
-    const WIDE: bool = false;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn new() -> Self {
@@ -158,7 +158,7 @@ impl Lanes for Avx2 {
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Lanes for Avx512 {
     const LEN: usize = 16;
-    const WIDE: bool = true;
+    const REGISTERS: usize = 32;
 
     #[inline(always)]
     unsafe fn new() -> Self {

@@ -7,9 +7,6 @@ use crate::pool::Parts;
 use crate::scratch::with_scratch;
 use crate::{Cores, Precision, Write};
 
-/// Rows of a task.
-const TILE: usize = 24;
-
 /// `y[r][p] = x[r, part p of the inputs] Wᵀ`, the inputs cut into `parts` of equal length; x: `[rows, w.cols]`, y:
 /// `[rows, parts, w.rows]`. Together the parts are what [`linear`](super::linear) gives without a bias, but for rounding;
 /// inputs and sums are in f32 whatever the weights are kept in.
@@ -19,12 +16,13 @@ pub fn linear_in_parts(cores: &Cores, y: &mut [f32], x: &[f32], w: Matrix<'_>, p
     assert_eq!((x.len(), y.len()), (rows * w.cols, rows * parts * w.rows));
     w.assert_whole();
     let (y, depth) = (Parts::new(y), w.cols / parts);
+    let most = cores.room().lines(w.cols + PANEL);
     cores.run(w.rows.div_ceil(PANEL), &|panel| {
         let columns = panel * PANEL..w.rows.min((panel + 1) * PANEL);
-        with_scratch([w.cols * PANEL, w.cols * PANEL, TILE * PANEL], |[lines, unpacked, sums]| {
+        with_scratch([w.cols * PANEL, w.cols * PANEL, most * PANEL], |[lines, unpacked, sums]| {
             let lines = lines_of(lines, unpacked, w, columns.clone());
-            for first in (0..rows).step_by(TILE) {
-                let tile = first..rows.min(first + TILE);
+            for first in (0..rows).step_by(most) {
+                let tile = first..rows.min(first + most);
                 for part in 0..parts {
                     let product = Product {
                         rows: tile.len(),

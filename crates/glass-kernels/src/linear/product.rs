@@ -9,28 +9,16 @@ use crate::factors::{Factors, kernel_of_factors};
 use crate::lanes::Lanes;
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
+use crate::tiles::tasks;
 use crate::{Cores, Precision, Write};
-
-/// Rows of a task, at most: enough that a panel packed for them hardly counts.
-const ROWS: usize = 264;
-
-/// The same where the left operand is transposed: rows whose steps lie side by side.
-const FEWER_ROWS: usize = 132;
-
-/// Floats from one step of a packed left operand to the next, where it was transposed.
-const PACKED_STEP: usize = 144;
 
 /// Floats behind a row of a packed left operand, where it was not: a vector's room, and no power of two from row to row,
 /// by which all rows of a tile would meet in a few sets of the cache.
 const BEHIND: usize = 16;
 
-/// Steps of k (lanes, each of one or two factors) that are done for all rows of a task before the next ones: the block of
-/// the panel (64 KiB) stays in the second-level cache. Accumulators go on through memory, so a chain is never cut.
-const DEPTH: usize = 256;
-
-/// What is packed at once, at most: 17 MB of each operand.
-const MOST_STEPS: usize = 4 * DEPTH;
-const MOST_ROWS: usize = 16 * ROWS;
+/// What is packed at once, at most: 16 MiB of each operand. Steps are lanes, each of one or two factors.
+const MOST_STEPS: usize = 1024;
+const MOST_ROWS: usize = 4096;
 const MOST_PANELS: usize = 64;
 
 /// `y[i, j] = start + Σ_k a[i, k] b[k, j]`, k ascending; y: `[rows, columns]`.
@@ -91,32 +79,42 @@ impl Product<'_> {
     /// Block by block. What must be packed is packed once, for all tasks of a block; a task is some rows × one panel.
     pub(super) fn run(&self, cores: &Cores) {
         let factors = self.precision.factors();
-        let (packs_left, size) = match self.a {
-            Left::Natural(_) => (factors > 1, ROWS),
-            Left::Transposed(_) => (true, FEWER_ROWS),
-        };
+        let packs_left = factors > 1 || matches!(self.a, Left::Transposed(_));
+        let (size, panels) = (cores.room().block(), 0..self.columns.div_ceil(PANEL));
         let packs_right = !matches!(self.b, Right::Panels(_, precision) if precision == self.precision);
         let most = |packs: bool, most: usize| if packs { most } else { usize::MAX };
         for rows in pieces(0..self.rows, most(packs_left, MOST_ROWS)) {
-            let deep = packs_right || packs_left && rows.len() > ROWS;
+            let deep = packs_right || packs_left && rows.len() > size.rows;
             for k in pieces(0..self.depth, most(deep, MOST_STEPS * factors)) {
-                let (blocks, steps) = (rows.len().div_ceil(size), k.len().div_ceil(factors));
+                let blocks = tasks(rows.len(), size.rows, panels.len(), cores.threads());
+                let steps = k.len().div_ceil(factors);
+                let left_step = odd_lines(rows.len().div_ceil(blocks.max(1)));
                 let left = match self.a {
                     Left::Natural(_) => rows.len() * (steps + BEHIND),
-                    Left::Transposed(_) => blocks * steps * PACKED_STEP,
+                    Left::Transposed(_) => blocks * steps * left_step,
                 };
-                let panels = 0..self.columns.div_ceil(PANEL);
                 let most_panels = most(packs_right, MOST_PANELS);
                 let right = panels.len().min(most_panels) * steps * PANEL;
                 let lens = [if packs_left { left } else { 0 }, if packs_right { right } else { 0 }];
                 with_scratch(lens, |[a, b]| {
                     let packed = (Parts::new(a), Parts::new(b));
-                    let mut block =
-                        Block { product: self, rows: rows.clone(), blocks, k, steps, panels: 0..0, packed };
+                    let (rows, panels_of) = (rows.clone(), panels.clone());
+                    let depth = steps.div_ceil(steps.div_ceil(size.depth).max(1));
+                    let mut block = Block {
+                        product: self,
+                        rows,
+                        blocks,
+                        k,
+                        steps,
+                        depth,
+                        left_step,
+                        panels: 0..0,
+                        packed,
+                    };
                     if packs_left {
                         cores.run(blocks, &|i| pack_left(cores, self.precision, &block, i));
                     }
-                    for panels in pieces(panels, most_panels) {
+                    for panels in pieces(panels_of, most_panels) {
                         block.panels = panels;
                         // A panel that one task alone reads is packed by it, and still in its cache when it reads it.
                         let beforehand = packs_right && blocks > 1;
@@ -155,6 +153,12 @@ impl Product<'_> {
     }
 }
 
+/// Floats of an odd number of cache lines, at least `count`: no power of two, by which lines would meet in a few sets of the
+/// cache.
+pub(super) fn odd_lines(count: usize) -> usize {
+    16 * (count.div_ceil(16) | 1)
+}
+
 /// `range` in pieces of `size`; one that is empty, where it is.
 pub(super) fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
     let mut next = Some(range.start);
@@ -175,6 +179,10 @@ struct Block<'a> {
     k: Range<usize>,
     /// Lanes that hold the factors of k.
     steps: usize,
+    /// Steps that are done for all rows of a task before the next ones.
+    depth: usize,
+    /// Floats from one step of a packed left operand to the next, where it was transposed.
+    left_step: usize,
     panels: Range<usize>,
     packed: (Parts<'a, f32>, Parts<'a, f32>),
 }
@@ -193,7 +201,7 @@ impl Block<'_> {
                 let row = self.steps + BEHIND;
                 (start.wrapping_add((self.rows_of(i).start - self.rows.start) * row), row, 1)
             }
-            Left::Transposed(_) => (start.wrapping_add(i * self.steps * PACKED_STEP), 1, PACKED_STEP),
+            Left::Transposed(_) => (start.wrapping_add(i * self.steps * self.left_step), 1, self.left_step),
         }
     }
 
@@ -260,13 +268,13 @@ fn part_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, i: usize, panel: 
         }
         _ => block.right(panel).cast_const(),
     };
-    for first in (0..block.steps.max(1)).step_by(DEPTH) {
+    for first in (0..block.steps.max(1)).step_by(block.depth.max(1)) {
         let strip = Strip {
             a: a.wrapping_add(first * a_step),
             a_row,
             a_step,
             b: b.wrapping_add(first * PANEL),
-            depth: block.steps.min(first + DEPTH) - first,
+            depth: block.steps.min(first + block.depth) - first,
             y: product.y.start().wrapping_add(rows.start * product.columns + columns.start),
             y_row: product.columns,
             rows: rows.len(),

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::PANEL;
-use super::product::pieces;
+use super::product::{odd_lines, pieces};
 use crate::Cores;
 use crate::activate::{Activation, activated};
 use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
@@ -15,12 +15,10 @@ use crate::lanes::{Lanes, kernel};
 use crate::packing::{BLOCK, Packing};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
-
-/// Rows of a task, at most.
-const ROWS: usize = 264;
+use crate::tiles::{Inner, tasks, with_rows};
 
 /// Rows that are quantised at once, at most.
-const MOST_ROWS: usize = 16 * ROWS;
+const MOST_ROWS: usize = 4096;
 
 /// Lanes of a block of inputs that hold its quads: four bytes each.
 const QUADS: usize = BLOCK / 4;
@@ -60,8 +58,7 @@ struct Inputs<'a> {
 impl Product<'_> {
     pub(super) fn run(&self, cores: &Cores) {
         let blocks = self.depth.div_ceil(BLOCK);
-        // An odd number of cache lines, so that rows do not meet in the same sets of the cache.
-        let row = 16 * ((blocks * LANES + 1).div_ceil(16) | 1);
+        let row = odd_lines(blocks * LANES + 1);
         for rows in pieces(0..self.rows, MOST_ROWS) {
             with_scratch([rows.len() * row], |[lanes]| {
                 let to = Parts::new(lanes);
@@ -71,8 +68,9 @@ impl Product<'_> {
                     quantise(cores, unsafe { to.part(r * row..(r + 1) * row) }, x, self.packing.offset());
                 });
                 let inputs = Inputs { lanes, row, blocks };
-                let tasks = rows.len().div_ceil(ROWS);
-                cores.run(tasks * self.columns.div_ceil(PANEL), &|task| {
+                let panels = self.columns.div_ceil(PANEL);
+                let tasks = tasks(rows.len(), cores.room().block().rows, panels, cores.threads());
+                cores.run(tasks * panels, &|task| {
                     let (panel, i) = (task / tasks, task % tasks);
                     let at = |i: usize| rows.len() * i / tasks;
                     let strip = Strip { product: self, inputs, first: rows.start, panel };
@@ -151,11 +149,16 @@ fn nibbles_body<V: Integers, A: Adds<V>>(v: V, strip: &Strip<'_>, rows: Range<us
 fn strip_body<V: Integers, Q: Quads<V>, A: Adds<V>>(v: V, strip: &Strip<'_>, rows: Range<usize>) {
     // SAFETY: shapes were asserted at the door, and these rows × this panel of y are this task's alone.
     unsafe {
-        match (rows.len(), V::LEN) {
-            (1, 16) => strip.tiles::<V, Q, A, 4>(v, rows),
-            (1, 8) => strip.tiles::<V, Q, A, 4>(v, rows),
-            (1, _) => strip.tiles::<V, Q, A, 8>(v, rows),
-            (_, 16) => strip.tiles::<V, Q, A, 2>(v, rows),
+        if rows.len() == 1 {
+            return match const { inner::<V, Q, A>().row(V::LEN) } {
+                8.. => strip.tiles::<V, Q, A, 8>(v, rows),
+                4.. => strip.tiles::<V, Q, A, 4>(v, rows),
+                _ => strip.tiles::<V, Q, A, 2>(v, rows),
+            };
+        }
+        match const { inner::<V, Q, A>().tile(V::LEN).vectors } {
+            4.. => strip.tiles::<V, Q, A, 4>(v, rows),
+            2.. => strip.tiles::<V, Q, A, 2>(v, rows),
             _ => strip.tiles::<V, Q, A, 1>(v, rows),
         }
     }
@@ -172,14 +175,19 @@ struct Place {
     fetched: usize,
 }
 
-/// Rows of a tile: with two vectors of columns, twelve whole sums and twelve in f32.
-const TILE: usize = 6;
+/// What a block keeps in registers: of an output the whole sum of the block and the f32 sum of those before it.
+const fn inner<V: Integers, Q: Quads<V>, A: Adds<V>>() -> Inner {
+    Inner { registers: V::REGISTERS, sums: 2, right: Q::IN_LANE, between: A::BETWEEN }
+}
 
 impl Strip<'_> {
     /// Columns in steps of `C` vectors; rows in tiles as equal as can be.
     #[inline(always)]
     unsafe fn tiles<V: Integers, Q: Quads<V>, A: Adds<V>, const C: usize>(&self, v: V, rows: Range<usize>) {
-        let tiles = rows.len().div_ceil(TILE);
+        let tile = const { inner::<V, Q, A>().tile(V::LEN) };
+        // More vectors than a tile has are of one row alone.
+        let most = if C > tile.vectors { 1 } else { tile.rows };
+        let tiles = rows.len().div_ceil(most);
         let columns = PANEL.min(self.product.columns - self.panel * PANEL);
         // The next panel is fetched in equal parts, one for each block of each tile.
         let passes = tiles * columns.div_ceil(C * V::LEN);
@@ -192,14 +200,7 @@ impl Strip<'_> {
                 let place = Place { row, column, columns, fetch, fetched };
                 // SAFETY: by contract of the caller.
                 unsafe {
-                    match end - row {
-                        6 => self.tile::<V, Q, A, 6, C>(v, place),
-                        5 => self.tile::<V, Q, A, 5, C>(v, place),
-                        4 => self.tile::<V, Q, A, 4, C>(v, place),
-                        3 => self.tile::<V, Q, A, 3, C>(v, place),
-                        2 => self.tile::<V, Q, A, 2, C>(v, place),
-                        _ => self.tile::<V, Q, A, 1, C>(v, place),
-                    }
+                    with_rows!(R = end - row, at most most, self.tile::<V, Q, A, R, C>(v, place));
                 }
             }
         }

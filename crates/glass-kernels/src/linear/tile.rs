@@ -3,11 +3,9 @@
 use std::ops::Range;
 
 use super::PANEL;
-use crate::factors::Factors;
+use crate::factors::{Factors, inner};
 use crate::lanes::Lanes;
-
-/// Rows of a tile: with four vectors of columns, 24 accumulators; the left operand's values are broadcast from memory.
-const TILE: usize = 6;
+use crate::tiles::with_rows;
 
 /// `rows` × one panel of outputs, over a block of k. Lane (i, k) of a is at `i × a_row + k × a_step`, of b at
 /// `k × PANEL + j`, of y at `i × y_row + j`.
@@ -34,21 +32,35 @@ impl Strip {
     pub(super) unsafe fn run<V: Lanes, F: Factors<V>>(&self, v: V) {
         // SAFETY: by contract.
         unsafe {
-            match (self.rows, V::LEN, V::WIDE) {
-                // One row reads the panel once, all columns side by side, at the speed of memory.
-                (1, 16, _) => self.tile::<V, F, 1, 4>(v, 0, 0, 0..0),
-                (1, 8, _) => self.tile::<V, F, 1, 8>(v, 0, 0, 0..0),
-                (1, _, _) => self.tile::<V, F, 1, 16>(v, 0, 0, 0..0),
-                (_, _, true) => self.tiles::<V, F, 4>(v),
-                (_, _, false) => self.tiles::<V, F, 2>(v),
+            if self.rows == 1 {
+                return match const { inner::<V, F>().row(V::LEN) } {
+                    16 => self.row::<V, F, 16>(v),
+                    8 => self.row::<V, F, 8>(v),
+                    _ => self.row::<V, F, 4>(v),
+                };
             }
+            match const { inner::<V, F>().tile(V::LEN).vectors } {
+                4.. => self.tiles::<V, F, 4>(v),
+                2.. => self.tiles::<V, F, 2>(v),
+                _ => self.tiles::<V, F, 1>(v),
+            }
+        }
+    }
+
+    /// One row reads the panel once, at the speed of memory.
+    #[inline(always)]
+    unsafe fn row<V: Lanes, F: Factors<V>, const C: usize>(&self, v: V) {
+        for column in (0..self.columns).step_by(C * V::LEN) {
+            // SAFETY: by contract of `run`.
+            unsafe { self.tile::<V, F, 1, C>(v, 0, column, 0..0) };
         }
     }
 
     /// Columns in steps of `C` vectors; rows in tiles as equal as can be.
     #[inline(always)]
     unsafe fn tiles<V: Lanes, F: Factors<V>, const C: usize>(&self, v: V) {
-        let tiles = self.rows.div_ceil(TILE);
+        let most = const { inner::<V, F>().tile(V::LEN).rows };
+        let tiles = self.rows.div_ceil(most);
         // What stands behind this block of the panel is fetched while it is computed: by each pass over it some columns.
         let passes = tiles * self.columns.div_ceil(C * V::LEN);
         let fetch = (PANEL / 16).div_ceil(passes) * 16;
@@ -59,14 +71,7 @@ impl Strip {
                 let fetch = from..PANEL.min(from + fetch);
                 // SAFETY: by contract of `run`.
                 unsafe {
-                    match end - row {
-                        6 => self.tile::<V, F, 6, C>(v, row, column, fetch),
-                        5 => self.tile::<V, F, 5, C>(v, row, column, fetch),
-                        4 => self.tile::<V, F, 4, C>(v, row, column, fetch),
-                        3 => self.tile::<V, F, 3, C>(v, row, column, fetch),
-                        2 => self.tile::<V, F, 2, C>(v, row, column, fetch),
-                        _ => self.tile::<V, F, 1, C>(v, row, column, fetch),
-                    }
+                    with_rows!(R = end - row, at most most, self.tile::<V, F, R, C>(v, row, column, fetch));
                 }
             }
         }

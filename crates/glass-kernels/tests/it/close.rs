@@ -1,10 +1,23 @@
 //! What the tests of the kernels share: numbers, comparisons, the machine's instruction sets.
 
-use glass_kernels::{Cores, Isa};
+use glass_kernels::{Cores, Isa, Room};
 
 /// Every instruction set of this machine, with one thread.
 pub fn each_isa() -> impl Iterator<Item = Cores> {
     Isa::ALL.into_iter().filter_map(|isa| Cores::with(isa, 1))
+}
+
+/// The same processor with other numbers of threads and caches of other sizes: work is cut otherwise, and no result may
+/// differ by a bit.
+pub fn each_cut(cores: &Cores) -> impl Iterator<Item = (String, Cores)> {
+    let (isa, precision) = (cores.isa(), cores.precision());
+    [(1, 0), (2, 64 << 10), (3, 1 << 20), (4, 256 << 10), (1, 64 << 20)].into_iter().map(
+        move |(threads, bytes)| {
+            let cores = Cores::with(isa, threads).expect("it is there").with_precision(precision);
+            let what = format!("{isa:?} {precision:?}, {threads} threads, caches of {bytes} bytes");
+            (what, cores.with_room(Room::in_cache_of(bytes)))
+        },
+    )
 }
 
 /// `n` numbers between -1 and 1, the same for the same seed.

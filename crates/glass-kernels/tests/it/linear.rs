@@ -6,7 +6,7 @@ use glass_kernels::linear::*;
 use glass_kernels::packing::Packing;
 use glass_kernels::{Cores, Isa, Precision, Write};
 
-use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
+use crate::close::{assert_close, assert_same_bits, each_cut, each_isa, numbers};
 use crate::naive::{self, wide};
 
 /// Every instruction set of this machine in both precisions, with one thread.
@@ -252,21 +252,20 @@ fn fused_activation_is_the_activation_afterwards() {
 }
 
 #[test]
-fn any_number_of_threads_bit_for_bit() {
+fn however_it_is_cut_bit_for_bit() {
     for first in each() {
-        for shape in SHAPES.into_iter().chain([[150, 90, 400]]) {
+        for shape in SHAPES.into_iter().chain([[150, 90, 400], [70, 300, 130]]) {
             let case = Case::new(shape);
-            let run = |threads| {
-                let cores = Cores::with(first.isa(), threads).unwrap().with_precision(first.precision());
-                let [dx, dw, dbias] = case.backward(&cores, Write::Add);
-                let [rows, panels] =
-                    [Layout::Rows, Layout::Panels(Packing::F32)].map(|l| case.forward(&cores, l, None));
-                [rows, panels, dx, dw, dbias]
+            let run = |cores: &Cores| {
+                let [dx, dw, dbias] = case.backward(cores, Write::Add);
+                let forward = |layout| case.forward(cores, layout, None);
+                let panels = Packing::ALL.map(|packing| forward(Layout::Panels(packing)));
+                [vec![forward(Layout::Rows), dx, dw, dbias], panels.to_vec()].concat()
             };
-            let one = run(1);
-            for threads in 2..=4 {
-                for (a, b) in one.iter().zip(run(threads)) {
-                    assert_same_bits(&format!("{} {shape:?} {threads} threads", name(&first)), a, &b);
+            let one = run(&first);
+            for (what, cores) in each_cut(&first) {
+                for (a, b) in one.iter().zip(run(&cores)) {
+                    assert_same_bits(&format!("{what}, {shape:?}"), a, &b);
                 }
             }
         }
