@@ -27,21 +27,14 @@ def text(files):
     if not files:
         data = Path(os.environ.get("GLASS_DATA", ROOT.parent / "shared" / "data"))
         files = sorted((data / "text" / "novels").glob("*.txt"))
-    joined = "".join(file.read_text() for file in files).encode("ascii", "ignore")[:BYTES]
-    if not joined:
-        raise SystemExit("no text: name a file, or a folder with text/novels by GLASS_DATA")
-    return joined
+    return "".join(file.read_text() for file in files).encode("ascii", "ignore")[:BYTES]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("texts", nargs="*", type=Path)
-    asked = parser.parse_args()
+def measured(content, rounds):
+    """Rates of all sides by the length of documents."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "text.txt"
-        source.write_bytes(text(asked.texts))
-        size = source.stat().st_size
+        source.write_bytes(content)
         sides = {"glass": ours("encode", source, folder)}
         # It has written what the others read and compare with once it answers.
         sides["glass"].turn(0)
@@ -50,15 +43,27 @@ def main():
             sides[name] = Side(command, RAYON_NUM_THREADS="1")
         results = {}
         for what, length in WORK.items():
-            seconds, idle = interleave(sides, asked.rounds, times=length)
-            rates = {name: figures(size / 1e6, taken) for name, taken in seconds.items()}
+            seconds, idle = interleave(sides, rounds, times=length)
+            rates = {name: figures(len(content) / 1e6, taken) for name, taken in seconds.items()}
             for name in OTHERS:
                 rates[name]["ratio"] = round(rates["glass"]["median"] / rates[name]["median"], 1)
             results[what] = rates | {"idle cores": idle}
             print(f"{what:20} {json.dumps(rates)}")
         for side in sides.values():
             side.close()
-    about = machine(OTHERS) | {"rounds": asked.rounds, "bytes": size}
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("texts", nargs="*", type=Path)
+    asked = parser.parse_args()
+    content = text(asked.texts)
+    if not content:
+        raise SystemExit("no text: name a file, or a folder with text/novels by GLASS_DATA")
+    results = measured(content, asked.rounds)
+    about = machine(OTHERS) | {"rounds": asked.rounds, "bytes": len(content)}
     about["what"] = "encoding with GPT-2's vocabulary on one thread, MB/s"
     record("encode", about, results)
 

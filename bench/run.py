@@ -1,12 +1,12 @@
-"""Running GPT-2 124M: prefill, decoding, sequences together, start and memory, ours and others' in turns.
+"""Running GPT-2 124M: prefill, decoding, sequences together, start, memory and encoding, ours and others' in turns.
 
-    .venv/bin/python bench/run.py [--rounds 7] [--threads 2] [--only prefill,decode,…] [--keep FOLDER]
+    .venv/bin/python bench/run.py [--rounds 7] [--threads 2] [--only prefill,decode,…] [--keep FOLDER] [--text FILE…]
 
 Random weights; every side of a width reads the same numbers. Ours and llama.cpp open the same GGUF files, written here
 (F32, BF16, Q8_0, Q4_0); llama.cpp also its own F16 and Q4_K_M, made by it from the same weights, and runs with flash
 attention and without. `transformers` reads the folder they were made from (prefill only). No sampling on any side; every
 side is a process of its own with the same number of threads. Ratios are ours by the best of theirs. llama.cpp caches keys
-and values in 16 bits; so do we beside packed weights, and in 32 beside f32.
+and values in 16 bits; so do we beside packed weights, and in 32 beside f32. Encoding is `encode.py`'s.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+import encode
 from chart import bars
 from common import ROOT, Side, figures, interleave, machine, ours, record
 
@@ -167,11 +168,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", default=",".join([*WORK, "start", "memory"]))
+    parser.add_argument("--only", default=",".join([*WORK, "start", "memory", "encode"]))
     parser.add_argument("--widths", default=",".join(WIDTHS))
     parser.add_argument("--keep", type=Path, help="a folder for the files, 1.6 GB, used again by the next run")
+    parser.add_argument("--text", type=Path, nargs="*", default=[], help="what is encoded, as for encode.py")
     asked = parser.parse_args()
     asked.only, widths = asked.only.split(","), asked.widths.split(",")
+    content = encode.text(asked.text) if "encode" in asked.only else b""
+    if "encode" in asked.only and not content:
+        print("no text to encode: left out; name a file by --text")
     subprocess.run(["cargo", "build", "-q", "--release"], cwd=ROOT, check=True)
     program = ROOT / "target" / "release" / "glass"
     with tempfile.TemporaryDirectory() as temporary:
@@ -193,7 +198,9 @@ def main():
         if "memory" in asked.only:
             results["memory"] = {width: memory(width, files, program, asked) for width in widths}
             print(f"memory: {json.dumps(results['memory'])}")
-    about = machine(["llama-cpp-python", "gguf", "torch", "transformers"]) | {"threads": asked.threads, "rounds": asked.rounds}
+    if content:
+        results["encode MB/s"] = encode.measured(content, asked.rounds)
+    about = machine(["llama-cpp-python", "gguf", "torch", "transformers", *encode.OTHERS]) | {"threads": asked.threads, "rounds": asked.rounds}
     about["what"] = "GPT-2 124M at work, tokens per second"
     path = record(f"run-{asked.threads}", about, results)
     bars(path.with_suffix(".svg"), "GPT-2 124M, tokens per second", ratios_by_work(results))
