@@ -14,6 +14,9 @@ const STYLE: &str = "\
 /// How much of a label stands at most, in letters.
 const LABEL: usize = 12;
 
+/// How far a label that runs upwards reaches to the right.
+pub const SLANT: f64 = 44.0;
+
 /// Where a text begins.
 #[derive(Clone, Copy)]
 pub enum Anchor {

@@ -1,7 +1,7 @@
 //! Charts of what is a list elsewhere: bars, a line over the layers, a grid of places.
 
 use crate::draw::scale::Scale;
-use crate::draw::svg::{Anchor, Svg, label};
+use crate::draw::svg::{Anchor, SLANT, Svg, label};
 
 const WIDTH: f64 = 1000.0;
 /// Room for names and numbers on the left.
@@ -55,10 +55,10 @@ pub fn layers(values: &[(String, f64)]) -> Svg {
 pub fn grid(rows: &[String], columns: &[String], values: &[Vec<f64>]) -> Svg {
     const NAMES: f64 = 92.0;
     const ABOVE: f64 = 84.0;
-    let cell = ((WIDTH - NAMES) / columns.len().max(1) as f64).clamp(6.0, 44.0);
+    let cell = ((WIDTH - NAMES - SLANT) / columns.len().max(1) as f64).clamp(6.0, 44.0);
     let size = (cell * columns.len() as f64, cell * rows.len() as f64);
     let most = most(values.iter().flatten().copied());
-    let mut svg = Svg::new((NAMES + size.0 + 60.0).min(WIDTH), ABOVE + size.1 + 6.0);
+    let mut svg = Svg::new(NAMES + size.0 + SLANT, ABOVE + size.1 + 6.0);
     svg.frame([NAMES, ABOVE, size.0, size.1], "axis", true);
     for (at, name) in columns.iter().enumerate() {
         svg.upwards(NAMES + (at as f64 + 0.6) * cell, ABOVE - 5.0, name);

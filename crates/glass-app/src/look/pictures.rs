@@ -5,7 +5,7 @@ use glass::next_token::{Sampler, Sampling};
 use glass::probe::{Part, Site};
 
 use super::seen::Seen;
-use crate::draw::svg::{Anchor, Svg, label};
+use crate::draw::svg::{Anchor, SLANT, Svg, label};
 use crate::fail::Fail;
 use crate::model_arg::Model;
 
@@ -126,10 +126,11 @@ impl Pictures<'_> {
         let (len, heads) = (self.seen.ids.len(), self.seen.model.config().heads.query);
         let pattern = &self.seen.record[Site::Block(self.layer, Part::Pattern)];
         let across = heads.clamp(1, 4);
-        let room = (WIDTH - LEFT) / across as f64;
+        let room = (WIDTH - LEFT - SLANT) / across as f64;
         let cell = ((room - 14.0) / len as f64).clamp(3.0, 26.0);
         let each = (cell * len as f64 + 14.0, cell * len as f64 + ABOVE);
-        let mut svg = Svg::new(LEFT + each.0 * across as f64, each.1 * heads.div_ceil(across) as f64 + 18.0);
+        let mut svg =
+            Svg::new(LEFT + each.0 * across as f64 + SLANT, each.1 * heads.div_ceil(across) as f64 + 18.0);
         for head in 0..heads {
             let (x, y) = (LEFT + each.0 * (head % across) as f64, each.1 * (head / across) as f64);
             svg.text(x, y + 12.0, "head", Anchor::Start, &format!("head {head}"));
@@ -143,9 +144,9 @@ impl Pictures<'_> {
 
     fn steps(&self) -> Svg {
         let (len, head) = (self.seen.ids.len(), self.head);
-        let cell = ((WIDTH - LEFT) / 3.0 - 20.0).min(26.0 * len as f64) / len as f64;
+        let cell = ((WIDTH - LEFT - SLANT) / 3.0 - 20.0).min(26.0 * len as f64) / len as f64;
         let side = cell * len as f64;
-        let mut svg = Svg::new(LEFT + 3.0 * (side + 20.0), side + ABOVE + 20.0);
+        let mut svg = Svg::new(LEFT + 3.0 * (side + 20.0) + SLANT, side + ABOVE + 20.0);
         for (at, (part, name)) in [
             (Part::Scores, "query · key"),
             (Part::Masked, "scaled and masked"),
