@@ -18,6 +18,7 @@ pub mod dropout;
 pub mod embed;
 mod exp;
 mod factors;
+pub mod floats;
 pub mod format;
 mod isa;
 mod lanes;

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use glass_kernels::attend;
 use glass_kernels::chunks::{Chunks, Piece};
+use glass_kernels::floats::Floats;
 use glass_kernels::linear::{self, Matrix};
 use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
 
@@ -96,13 +97,8 @@ fn used_mut(t: &mut Tensor<Cpu>) -> &mut [f32] {
     &mut t.data[..len]
 }
 
-fn zeros(len: usize) -> Result<Vec<f32>> {
-    // A zeroed allocation that fails ends the program, so ask first in the way that may fail.
-    let refused = Vec::<f32>::new().try_reserve_exact(len).is_err();
-    if refused {
-        return Err(memory("activations", len));
-    }
-    Ok(vec![0.0; len])
+fn zeros(len: usize) -> Result<Floats> {
+    Floats::zeros(len).ok_or_else(|| memory("activations", len))
 }
 
 fn memory(what: &str, len: usize) -> Error {
@@ -129,30 +125,30 @@ fn kv(kv: &Kv<Cpu>) -> attend::Kv<'_> {
 }
 
 impl Backend for Cpu {
-    type Buffer = Vec<f32>;
+    type Buffer = Floats;
     type Packed = Packed;
 
     fn precision(&self) -> Precision {
         self.cores.precision()
     }
 
-    fn zeros(&self, len: usize) -> Result<Vec<f32>> {
+    fn zeros(&self, len: usize) -> Result<Floats> {
         zeros(len)
     }
 
-    fn read(&self, from: &Vec<f32>, at: usize, into: &mut [f32]) {
+    fn read(&self, from: &Floats, at: usize, into: &mut [f32]) {
         into.copy_from_slice(&from[at..at + into.len()]);
     }
 
-    fn view<'a>(&self, buffer: &'a Vec<f32>, span: Range<usize>) -> Cow<'a, [f32]> {
+    fn view<'a>(&self, buffer: &'a Floats, span: Range<usize>) -> Cow<'a, [f32]> {
         Cow::Borrowed(&buffer[span])
     }
 
-    fn write(&self, into: &mut Vec<f32>, at: usize, from: &[f32]) {
+    fn write(&self, into: &mut Floats, at: usize, from: &[f32]) {
         into[at..at + from.len()].copy_from_slice(from);
     }
 
-    fn clear(&self, buffer: &mut Vec<f32>, span: Range<usize>) {
+    fn clear(&self, buffer: &mut Floats, span: Range<usize>) {
         clear::clear(&self.cores, &mut buffer[span]);
     }
 
@@ -213,7 +209,7 @@ impl Backend for Cpu {
         embed::embed(&self.cores, used_mut(y), write, ids, matrix(&table));
     }
 
-    fn embed_backward(&self, grads: &mut Vec<f32>, dtable: Range<usize>, dy: &Tensor<Self>, ids: &[u32]) {
+    fn embed_backward(&self, grads: &mut Floats, dtable: Range<usize>, dy: &Tensor<Self>, ids: &[u32]) {
         embed::embed_backward(&self.cores, &mut grads[dtable], used(dy), ids, dy.cols);
     }
 
@@ -233,7 +229,7 @@ impl Backend for Cpu {
     fn norm_backward(
         &self,
         dx: &mut Tensor<Self>,
-        grads: &mut Vec<f32>,
+        grads: &mut Floats,
         dgain: Range<usize>,
         dbias: Option<Range<usize>>,
         dy: &Tensor<Self>,
@@ -281,7 +277,7 @@ impl Backend for Cpu {
         &self,
         dx: &mut Tensor<Self>,
         [write, gradient]: [Write; 2],
-        grads: &mut Vec<f32>,
+        grads: &mut Floats,
         dweight: Range<usize>,
         dbias: Option<Range<usize>>,
         dy: &Tensor<Self>,
@@ -389,10 +385,10 @@ impl Backend for Cpu {
 
     fn adamw(
         &self,
-        weights: &mut Vec<f32>,
-        grads: &Vec<f32>,
-        first: &mut Vec<f32>,
-        second: &mut Vec<f32>,
+        weights: &mut Floats,
+        grads: &Floats,
+        first: &mut Floats,
+        second: &mut Floats,
         span: Range<usize>,
         step: &AdamW,
     ) {
@@ -402,9 +398,9 @@ impl Backend for Cpu {
 
     fn muon(
         &self,
-        weights: &mut Vec<f32>,
-        grads: &Vec<f32>,
-        momentum: &mut Vec<f32>,
+        weights: &mut Floats,
+        grads: &Floats,
+        momentum: &mut Floats,
         span: Range<usize>,
         shape: [usize; 2],
         step: &Muon,
@@ -413,7 +409,7 @@ impl Backend for Cpu {
         muon::muon(&self.cores, w, g, &mut momentum[span], shape, step);
     }
 
-    fn square_sum(&self, buffer: &Vec<f32>) -> f64 {
+    fn square_sum(&self, buffer: &Floats) -> f64 {
         adamw::square_sum(&self.cores, buffer)
     }
 }
