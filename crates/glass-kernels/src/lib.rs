@@ -5,7 +5,7 @@
 //! the door of each function; nothing here returns an error.
 //!
 //! **Same bits.** Every output element is one chain of multiply-adds in ascending k, whether one row is computed or a
-//! thousand; work is cut by shape, never by the number of threads; partial sums are added in index order.
+//! thousand; what is summed is cut by shape, never by threads or caches, and partial sums are added in index order.
 
 pub mod activate;
 pub mod adamw;
@@ -33,6 +33,7 @@ mod pool;
 mod precision;
 pub mod roof;
 mod scratch;
+mod second_level;
 mod tiles;
 
 pub use cores::Cores;

@@ -13,7 +13,7 @@ thread_local! {
     static LINES: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lines that attention's forward takes with heads of up to 128.
+/// Cache lines that attention's forward takes, at most, with heads of up to 128.
 const RESERVED: usize = MOST_LINES * (3 * 128 + 64 + (128 + 64) / 2) / 16;
 
 /// Takes this thread's working memory now, so that no later call must.

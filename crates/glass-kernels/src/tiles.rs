@@ -4,6 +4,7 @@
 //! count the same way). No size changes a bit of any result: chains go on through memory where a block ends.
 
 use crate::packing::PANEL;
+use crate::second_level;
 
 /// What the inner loop of a product keeps in registers.
 pub(crate) struct Inner {
@@ -28,6 +29,8 @@ pub(crate) struct Tile {
 /// Rows of a tile, at most. Where they stand a power of two apart they meet in one set of the first-level cache, which holds
 /// eight lines or more.
 const MOST_ROWS: usize = 8;
+
+const _: () = assert!(MOST_ROWS <= 8, "with_rows! knows no more");
 
 impl Inner {
     /// The tile with the fewest loads, of its rows and its vectors, for `rows × vectors` multiply-adds. A panel is whole tiles
@@ -94,13 +97,6 @@ macro_rules! with_rows {
 }
 pub(crate) use with_rows;
 
-/// What a task may keep in the second-level cache: half of it, since what is fetched ahead takes the other.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Room {
-    /// Of 32 bits.
-    lanes: usize,
-}
-
 /// Some rows × some k of the left operand, which are multiplied with as much k of a panel before others are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Block {
@@ -110,28 +106,32 @@ pub struct Block {
     pub depth: usize,
 }
 
-/// Tasks for each thread, at least, where that many can be had: so that none waits long for the last.
-const TASKS: usize = 8;
-
-/// Rows of a task, at least, and lanes: with fewer, panels would be read too often, and outputs.
+/// Rows and depth of a block, at least: with fewer, panels would be read too often, and outputs.
 const LEAST_ROWS: usize = 32;
 const LEAST_DEPTH: usize = 64;
+
+/// Tasks for each thread, at least, where rows suffice: so that none waits long for the last.
+const TASKS: usize = 8;
 
 /// Lines of queries that attention works on at once, at most; a few numbers of each stand on the stack.
 pub(crate) const MOST_LINES: usize = 48;
 
-/// Of these, lines that are worked on at once where the mask cuts through them: the rows of a tile of floats.
+/// Of these, lines that are worked on at once where the mask cuts through them: the rows of a tile of f32.
 pub(crate) const STRIP: usize = 6;
+
+/// What a task may keep in the second-level cache: half of it, since what is fetched ahead takes the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// Of 32 bits.
+    lanes: usize,
+    block: Block,
+}
 
 impl Room {
     /// In a cache of so many bytes that one thread has to itself.
     pub fn in_cache_of(bytes: usize) -> Self {
-        Self { lanes: bytes / 2 / size_of::<f32>() }
-    }
-
-    /// Bytes of that cache.
-    pub fn cache(self) -> usize {
-        self.lanes * size_of::<f32>() * 2
+        let lanes = bytes / 2 / size_of::<f32>();
+        Self { lanes, block: best_block(lanes) }
     }
 
     /// In this machine's; in a small one, where that does not say how large it is.
@@ -140,87 +140,39 @@ impl Room {
         *HERE.get_or_init(|| Self::in_cache_of(second_level::bytes().unwrap_or(256 << 10)))
     }
 
-    /// The block with the fewest lanes moved: for `rows × PANEL × depth` multiply-adds its part of the panel is loaded once, and
-    /// its outputs are loaded and stored. Rows, panel and outputs together stay in the cache.
-    pub fn block(self) -> Block {
-        let rows = |depth: usize| self.lanes.saturating_sub(PANEL * depth) / (depth + PANEL);
-        let moved = |block: &Block| 1.0 / block.rows as f64 + 2.0 / block.depth as f64;
-        let blocks =
-            (LEAST_DEPTH..=4096).step_by(LEAST_DEPTH).map(|depth| Block { rows: rows(depth), depth });
-        let best =
-            blocks.filter(|block| block.rows >= LEAST_ROWS).min_by(|a, b| moved(a).total_cmp(&moved(b)));
-        best.unwrap_or(Block { rows: LEAST_ROWS, depth: LEAST_DEPTH })
+    /// Bytes of that cache.
+    pub fn cache(self) -> usize {
+        self.lanes * size_of::<f32>() * 2
     }
 
-    /// Lines of queries that a tile of attention has: as many as stay in the second level, of `lanes` floats each.
-    pub(crate) fn lines(self, lanes: usize) -> usize {
-        let lines = (self.lanes / lanes.max(1)).clamp(STRIP, MOST_LINES);
+    /// The block of a product of floats.
+    pub fn block(self) -> Block {
+        self.block
+    }
+
+    /// Lines that a task of attention has, of `lanes` each: as many as stay in the cache, and leave tasks to all `threads` of
+    /// the `all` lines that there are.
+    pub(crate) fn lines(self, lanes: usize, all: usize, threads: usize) -> usize {
+        let busy = if threads > 1 { all / (TASKS * threads) } else { all };
+        let lines = (self.lanes / lanes.max(1)).min(busy).clamp(STRIP, MOST_LINES);
         lines - lines % STRIP
     }
+}
+
+/// The block with the fewest lanes moved: for `rows × PANEL × depth` multiply-adds its part of the panel is loaded once, and its
+/// outputs are loaded and stored. Rows, panel and outputs together are no more than `lanes`.
+fn best_block(lanes: usize) -> Block {
+    let rows = |depth: usize| lanes.saturating_sub(PANEL * depth) / (depth + PANEL);
+    let moved = |block: &Block| 1.0 / block.rows as f64 + 2.0 / block.depth as f64;
+    let blocks = (LEAST_DEPTH..=4096).step_by(LEAST_DEPTH).map(|depth| Block { rows: rows(depth), depth });
+    let best = blocks.filter(|block| block.rows >= LEAST_ROWS).min_by(|a, b| moved(a).total_cmp(&moved(b)));
+    best.unwrap_or(Block { rows: LEAST_ROWS, depth: LEAST_DEPTH })
 }
 
 /// In how many tasks the rows of a product are cut, each of at most `most` rows × one of `panels`.
 pub(crate) fn tasks(rows: usize, most: usize, panels: usize, threads: usize) -> usize {
     let busy = if threads > 1 { (TASKS * threads).div_ceil(panels.max(1)) } else { 1 };
     rows.div_ceil(most).max(busy.min(rows / LEAST_ROWS))
-}
-
-/// What the processor says of itself (Intel, "Software Developer's Manual" volume 2A, CPUID, leaf 4; AMD's leaf 8000001D has
-/// the same form).
-#[cfg(target_arch = "x86_64")]
-mod second_level {
-    use std::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
-
-    const INTEL: u32 = 4;
-    const AMD: u32 = 0x8000_001d;
-
-    /// The part of one thread, where several share one.
-    pub(super) fn bytes() -> Option<usize> {
-        let known = |leaf: &u32| __cpuid(leaf & 0x8000_0000).eax >= *leaf;
-        let caches = |leaf| (0..16).map(move |i| __cpuid_count(leaf, i)).take_while(|cache| kind(cache) != 0);
-        let mut caches = [INTEL, AMD].into_iter().filter(known).flat_map(caches);
-        caches
-            .find(|cache| level(cache) == 2 && kind(cache) != 2)
-            .map(|cache| size(&cache))
-            .filter(|&bytes| bytes > 0)
-    }
-
-    /// 0: there are no more; 2: of instructions.
-    fn kind(cache: &CpuidResult) -> u32 {
-        cache.eax & 31
-    }
-
-    fn level(cache: &CpuidResult) -> u32 {
-        cache.eax >> 5 & 7
-    }
-
-    fn size(cache: &CpuidResult) -> usize {
-        let field = |from: u32, first: u32, bits: u32| (from >> first & ((1 << bits) - 1)) as usize + 1;
-        let (line, partitions) = (field(cache.ebx, 0, 12), field(cache.ebx, 12, 10));
-        let (ways, sharing) = (field(cache.ebx, 22, 10), field(cache.eax, 14, 12));
-        line * partitions * ways * (cache.ecx as usize + 1) / sharing
-    }
-}
-
-/// What Linux says, where it runs.
-#[cfg(not(target_arch = "x86_64"))]
-mod second_level {
-    /// The part of one thread, where several share one.
-    pub(super) fn bytes() -> Option<usize> {
-        let said = |i: usize, what: &str| {
-            let file = format!("/sys/devices/system/cpu/cpu0/cache/index{i}/{what}");
-            std::fs::read_to_string(file).ok().map(|text| text.trim().to_string())
-        };
-        let is_second = |&i: &usize| said(i, "level").as_deref() == Some("2");
-        let i = (0..16).filter(is_second).find(|&i| said(i, "type").as_deref() != Some("Instruction"))?;
-        let kibibytes: usize = said(i, "size")?.strip_suffix('K')?.parse().ok()?;
-        let sharing: u32 = said(i, "shared_cpu_map")?
-            .chars()
-            .filter_map(|digit| digit.to_digit(16))
-            .map(u32::count_ones)
-            .sum();
-        Some((kibibytes << 10) / sharing.max(1) as usize).filter(|&bytes| bytes > 0)
-    }
 }
 
 #[cfg(test)]
@@ -280,8 +232,21 @@ mod tests {
     }
 
     #[test]
+    fn lines_stay_in_the_cache_and_leave_tasks_to_all() {
+        let room = Room::in_cache_of(1 << 20);
+        assert_eq!(
+            [room.lines(320, 6144, 1), room.lines(320, 6144, 2), room.lines(320, 6144, 16)],
+            [48, 48, 48]
+        );
+        assert_eq!(
+            [room.lines(320, 192, 2), room.lines(320, 12, 2), room.lines(1 << 20, 6144, 2)],
+            [12, 6, 6]
+        );
+    }
+
+    #[test]
     fn this_machine_has_room() {
-        let Room { lanes } = Room::here();
+        let Room { lanes, .. } = Room::here();
         assert!((1 << 10..1 << 28).contains(&lanes), "{lanes}");
     }
 }

@@ -93,7 +93,7 @@ impl Call<'_> {
         let (size, rows) = (self.heads.size, span.rows.len());
         let width = padded(size);
         // Of a row: query, gradients of output and query; pattern and its gradient.
-        let most = self.cores.room().lines(3 * width + 2 * BLOCK);
+        let most = self.cores.room().lines(3 * width + 2 * BLOCK, rows, 1);
         let (all, block, columns, tile) = (rows * width, BLOCK * width, size * BLOCK, most * BLOCK);
         let lens = [all, all, all, rows, rows, block, columns, columns, block, block, tile, tile];
         with_scratch(lens, |[q, dz, dq, along, sums, k, k_columns, v_columns, dk, dv, p, ds]| {

@@ -29,7 +29,8 @@ pub fn attend(
     assert!(sums.as_deref().is_none_or(|sums| sums.len() * heads.size == q.len()));
     let (z, sums) = (Parts::new(z), sums.map(Parts::new));
     let dropout = dropout.filter(|dropout| dropout.rate > 0.0);
-    let most = cores.room().lines(Tile::lens(heads, kv, 1).iter().sum());
+    let all = spans.iter().map(|span| span.rows.len()).sum::<usize>() * heads.query;
+    let most = cores.room().lines(Tile::lens(heads, kv, 1).iter().sum(), all, cores.threads());
     let call = Call { cores, z: &z, sums: sums.as_ref(), q, kv, heads, dropout, most };
     let tiles = |span: &Span| (span.rows.len() * heads.group()).div_ceil(call.most);
     let tasks = spans.iter().map(tiles).sum::<usize>() * heads.key;
@@ -220,8 +221,11 @@ impl<'a> Tile<'a> {
     /// Floats that so many lines take: their queries, those in lanes of two factors, their scores, those in such lanes, what
     /// is mixed, and what a block mixes.
     fn lens(heads: Heads, kv: Kv<'_>, lines: usize) -> [usize; 6] {
-        let (key, width) = (kv.shape.key(), kv.shape.width());
-        [heads.size, key, BLOCK, BLOCK / kv.shape.kind.factors(), width, width].map(|len| lines * len)
+        let (key, short, width) = match kv.shape.kind {
+            CacheType::F32 => (0, 0, kv.shape.width()),
+            CacheType::Bf16 => (kv.shape.key(), BLOCK / kv.shape.kind.factors(), kv.shape.width()),
+        };
+        [heads.size, key, BLOCK, short, width, width].map(|len| lines * len)
     }
 
     fn new(

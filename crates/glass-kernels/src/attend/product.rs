@@ -50,22 +50,25 @@ fn product_body<V: Lanes, F: Factors<V>>(
     let (row, tile) = const { (inner::<V, F>().row(V::LEN), inner::<V, F>().tile(V::LEN)) };
     // One row alone has no others to keep the multiplier busy.
     let most = if p.rows == 1 { row } else { tile.vectors };
-    let mut col = 0;
+    let (mut col, to) = (0, out.as_mut_ptr());
     while p.cols > col {
-        let vectors = ((p.cols - col) / V::LEN).min(most);
-        col += V::LEN
-            * match vectors {
-                16.. => unsafe { columns::<V, F, 16>(v, out, out_row, write, p, col) },
-                8.. => unsafe { columns::<V, F, 8>(v, out, out_row, write, p, col) },
-                4.. => unsafe { columns::<V, F, 4>(v, out, out_row, write, p, col) },
-                3 => unsafe { columns::<V, F, 3>(v, out, out_row, write, p, col) },
-                2 => unsafe { columns::<V, F, 2>(v, out, out_row, write, p, col) },
-                _ => unsafe { columns::<V, F, 1>(v, out, out_row, write, p, col) },
-            };
+        let vectors = match ((p.cols - col) / V::LEN).min(most) {
+            3 => 3,
+            fewer => 1 << fewer.ilog2(),
+        };
+        match vectors {
+            16 => unsafe { self::tile::<V, F, 1, 16>(v, to.add(col), out_row, write, p, 0, col) },
+            8 => unsafe { self::tile::<V, F, 1, 8>(v, to.add(col), out_row, write, p, 0, col) },
+            4 => unsafe { columns::<V, F, 4>(v, to, out_row, write, p, col) },
+            3 => unsafe { columns::<V, F, 3>(v, to, out_row, write, p, col) },
+            2 => unsafe { columns::<V, F, 2>(v, to, out_row, write, p, col) },
+            _ => unsafe { columns::<V, F, 1>(v, to, out_row, write, p, col) },
+        }
+        col += vectors * V::LEN;
     }
 }
 
-/// All rows of `C` vectors of columns, in tiles as equal as can be. Gives `C`.
+/// All rows of `C` vectors of columns, in tiles as equal as can be.
 ///
 /// # Safety
 /// The product's operands and `out` hold `p.rows` rows, and `C` vectors from column `col` on.
@@ -73,12 +76,12 @@ fn product_body<V: Lanes, F: Factors<V>>(
 #[allow(clippy::undocumented_unsafe_blocks)] // Each call stays within the rows that this function may touch.
 unsafe fn columns<V: Lanes, F: Factors<V>, const C: usize>(
     v: V,
-    out: &mut [f32],
+    out: *mut f32,
     out_row: usize,
     write: Write,
     p: Product<'_>,
     col: usize,
-) -> usize {
+) {
     // More vectors than a tile has are of one row alone.
     let tile = const { inner::<V, F>().tile(V::LEN) };
     let most = if C > tile.vectors { 1 } else { tile.rows };
@@ -86,11 +89,10 @@ unsafe fn columns<V: Lanes, F: Factors<V>, const C: usize>(
     for t in 0..tiles {
         let (row, end) = (p.rows * t / tiles, p.rows * (t + 1) / tiles);
         unsafe {
-            let to = out.as_mut_ptr().add(row * out_row + col);
+            let to = out.add(row * out_row + col);
             with_rows!(R = end - row, at most most, self::tile::<V, F, R, C>(v, to, out_row, write, p, row, col));
         }
     }
-    C
 }
 
 /// `R` rows by `C` vectors in registers.

@@ -27,7 +27,9 @@ struct Tile<'a> {
 /// Runs `work` for every tile of every head of every span.
 fn tiles(cores: &Cores, heads: Heads, spans: &[Span], work: impl Fn(Tile<'_>) + Sync) {
     assert_in_order(spans);
-    let most = cores.room().lines(heads.size + BLOCK);
+    let all = spans.iter().map(|span| span.rows.len()).sum::<usize>() * heads.query;
+    // A row of the pattern is read once; what is used again is the queries and a block's scores.
+    let most = cores.room().lines(heads.size + BLOCK, all, cores.threads());
     let per_head = |span: &Span| span.rows.len().div_ceil(most);
     let tasks = |span: &Span| per_head(span) * heads.query;
     cores.run(spans.iter().map(tasks).sum(), &|task| {

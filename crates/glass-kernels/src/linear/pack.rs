@@ -66,7 +66,7 @@ fn load<V: Lanes>(v: V, line: &[f32], j: usize) -> V {
 /// `to[i × row + s] = from[i, k]` for the given i and the k of every step s; `from` is `depth` wide.
 ///
 /// # Safety
-/// There is room for all rows, each `row` long, which is a vector more than its steps.
+/// There is room for all rows, each `row` long.
 #[inline(always)]
 pub(super) unsafe fn shorten<V: Lanes, F: Factors<V>>(
     v: V,

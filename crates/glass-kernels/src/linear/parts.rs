@@ -5,6 +5,7 @@ use crate::attend::product::{Product, multiply};
 use crate::packing::{Packing, unpack};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
+use crate::tiles::MOST_LINES;
 use crate::{Cores, Precision, Write};
 
 /// `y[r][p] = x[r, part p of the inputs] Wᵀ`, the inputs cut into `parts` of equal length; x: `[rows, w.cols]`, y:
@@ -16,13 +17,12 @@ pub fn linear_in_parts(cores: &Cores, y: &mut [f32], x: &[f32], w: Matrix<'_>, p
     assert_eq!((x.len(), y.len()), (rows * w.cols, rows * parts * w.rows));
     w.assert_whole();
     let (y, depth) = (Parts::new(y), w.cols / parts);
-    let most = cores.room().lines(w.cols + PANEL);
     cores.run(w.rows.div_ceil(PANEL), &|panel| {
         let columns = panel * PANEL..w.rows.min((panel + 1) * PANEL);
-        with_scratch([w.cols * PANEL, w.cols * PANEL, most * PANEL], |[lines, unpacked, sums]| {
+        with_scratch([w.cols * PANEL, w.cols * PANEL, MOST_LINES * PANEL], |[lines, unpacked, sums]| {
             let lines = lines_of(lines, unpacked, w, columns.clone());
-            for first in (0..rows).step_by(most) {
-                let tile = first..rows.min(first + most);
+            for first in (0..rows).step_by(MOST_LINES) {
+                let tile = first..rows.min(first + MOST_LINES);
                 for part in 0..parts {
                     let product = Product {
                         rows: tile.len(),

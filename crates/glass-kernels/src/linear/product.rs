@@ -1,4 +1,4 @@
-//! A matrix product, cut into blocks and tasks by its shape alone.
+//! A matrix product, cut into blocks and tasks by its shape, the cache and the threads; its sums are never cut.
 
 use std::ops::Range;
 
@@ -12,11 +12,7 @@ use crate::scratch::with_scratch;
 use crate::tiles::tasks;
 use crate::{Cores, Precision, Write};
 
-/// Floats behind a row of a packed left operand, where it was not: a vector's room, and no power of two from row to row,
-/// by which all rows of a tile would meet in a few sets of the cache.
-const BEHIND: usize = 16;
-
-/// What is packed at once, at most: 16 MiB of each operand. Steps are lanes, each of one or two factors.
+/// What is packed at once, at most: some 16 MiB of each operand. Steps are lanes, each of one or two factors.
 const MOST_STEPS: usize = 1024;
 const MOST_ROWS: usize = 4096;
 const MOST_PANELS: usize = 64;
@@ -86,14 +82,14 @@ impl Product<'_> {
         for rows in pieces(0..self.rows, most(packs_left, MOST_ROWS)) {
             let deep = packs_right || packs_left && rows.len() > size.rows;
             for k in pieces(0..self.depth, most(deep, MOST_STEPS * factors)) {
-                let blocks = tasks(rows.len(), size.rows, panels.len(), cores.threads());
+                let most_panels = most(packs_right, MOST_PANELS);
+                let blocks = tasks(rows.len(), size.rows, panels.len().min(most_panels), cores.threads());
                 let steps = k.len().div_ceil(factors);
                 let left_step = odd_lines(rows.len().div_ceil(blocks.max(1)));
                 let left = match self.a {
-                    Left::Natural(_) => rows.len() * (steps + BEHIND),
+                    Left::Natural(_) => rows.len() * odd_lines(steps),
                     Left::Transposed(_) => blocks * steps * left_step,
                 };
-                let most_panels = most(packs_right, MOST_PANELS);
                 let right = panels.len().min(most_panels) * steps * PANEL;
                 let lens = [if packs_left { left } else { 0 }, if packs_right { right } else { 0 }];
                 with_scratch(lens, |[a, b]| {
@@ -198,7 +194,7 @@ impl Block<'_> {
         let start = self.packed.0.start();
         match self.product.a {
             Left::Natural(_) => {
-                let row = self.steps + BEHIND;
+                let row = odd_lines(self.steps);
                 (start.wrapping_add((self.rows_of(i).start - self.rows.start) * row), row, 1)
             }
             Left::Transposed(_) => (start.wrapping_add(i * self.steps * self.left_step), 1, self.left_step),
@@ -216,7 +212,7 @@ kernel_of_factors!(fn pack_left(block: &Block<'_>, i: usize) = pack_left_body);
 #[inline(always)]
 fn pack_left_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, i: usize) {
     let ((to, row, step), rows, k) = (block.left(i), block.rows_of(i), block.k.clone());
-    // SAFETY: `run` made room for all steps of these rows, and a vector more behind each.
+    // SAFETY: `run` made room for all steps of these rows, and in a step for whole vectors of them.
     unsafe {
         match block.product.a {
             Left::Natural(a) => pack::shorten::<V, F>(v, to, row, a, block.product.depth, k, rows),

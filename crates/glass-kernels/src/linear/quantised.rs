@@ -69,6 +69,7 @@ impl Product<'_> {
                 });
                 let inputs = Inputs { lanes, row, blocks };
                 let panels = self.columns.div_ceil(PANEL);
+                // The rows of a block of floats; inputs are not cut, and rows of many are read anew for every panel.
                 let tasks = tasks(rows.len(), cores.room().block().rows, panels, cores.threads());
                 cores.run(tasks * panels, &|task| {
                     let (panel, i) = (task / tasks, task % tasks);

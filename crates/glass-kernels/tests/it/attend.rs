@@ -236,15 +236,15 @@ fn visible(case: &Case, cores: &Cores) -> Vec<f32> {
 }
 
 /// Three sequences in one batch: prefill, one step of decoding, a piece in the middle.
-fn mixed_batch(cores: &Cores, dropout: Option<Dropout>) -> (Vec<f32>, Vec<Vec<f32>>) {
+fn mixed_batch(cores: &Cores, kind: CacheType, dropout: Option<Dropout>) -> (Vec<f32>, Vec<Vec<f32>>) {
     let heads = Heads { query: 4, key: 2, size: 24 };
     let shapes = [[100, 0], [1, 77], [30, 50]];
     let cases: Vec<Case> = shapes
         .iter()
         .enumerate()
-        .map(|(i, &[rows, past])| Case::new([rows, past, 4, 2, 24], 90 + i as u64))
+        .map(|(i, &[rows, past])| Case { kind, ..Case::new([rows, past, 4, 2, 24], 90 + i as u64) })
         .collect();
-    let (mut cache, mut q, mut spans) = (Cache::new(heads, 3, 101, CacheType::F32), Vec::new(), Vec::new());
+    let (mut cache, mut q, mut spans) = (Cache::new(heads, 3, 101, kind), Vec::new(), Vec::new());
     let mut alone = Vec::new();
     for (slot, case) in cases.iter().enumerate() {
         let start = q.len() / 96;
@@ -263,12 +263,25 @@ fn mixed_batch(cores: &Cores, dropout: Option<Dropout>) -> (Vec<f32>, Vec<Vec<f3
 #[test]
 fn a_batch_is_each_alone_however_it_is_cut() {
     let dropout = Some(Dropout { rate: 0.25, key: 3, first_sample: 11 });
-    for dropout in [None, dropout] {
+    for (kind, dropout) in [(CacheType::F32, None), (CacheType::F32, dropout), (CacheType::Bf16, None)] {
         for cores in each_isa() {
-            let (z, alone) = mixed_batch(&cores, dropout);
+            let (z, alone) = mixed_batch(&cores, kind, dropout);
             assert_same_bits("mixed and alone", &z, &alone.concat());
             for (what, cores) in each_cut(&cores) {
-                assert_same_bits(&what, &mixed_batch(&cores, dropout).0, &z);
+                assert_same_bits(&what, &mixed_batch(&cores, kind, dropout).0, &z);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_visible_path_however_it_is_cut() {
+    for kind in [CacheType::F32, CacheType::Bf16] {
+        let case = Case { kind, ..Case::new([130, 3, 4, 2, 24], 7) };
+        for cores in each_isa() {
+            let one = visible(&case, &cores);
+            for (what, cores) in each_cut(&cores) {
+                assert_same_bits(&what, &visible(&case, &cores), &one);
             }
         }
     }
