@@ -13,6 +13,7 @@ mod visible;
 
 use std::ops::Range;
 
+use crate::Cores;
 use crate::tiles::STRIP;
 
 pub use backward::attend_backward;
@@ -86,6 +87,12 @@ fn assert_in_order(spans: &[Span]) {
 /// The width of a head in working memory: whole vectors of every instruction set, zeros behind `size`.
 fn padded(size: usize) -> usize {
     size.next_multiple_of(16)
+}
+
+/// Lines of queries in a task, of `lanes` floats each.
+fn most_lines(cores: &Cores, lanes: usize, heads: Heads, spans: &[Span]) -> usize {
+    let rows: usize = spans.iter().map(|span| span.rows.len()).sum();
+    cores.room().lines(lanes, rows * heads.query, cores.threads())
 }
 
 /// Rows of a tile, in strips where the mask cuts through them, so that little is computed of what is masked.

@@ -8,14 +8,15 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 
+#[cfg(target_family = "wasm")]
+use crate::floats::Floats;
+use crate::floats::LINE;
+
 /// Floats in a large page: 2 MiB.
 const PAGE: usize = 1 << 19;
 
 /// Floats of a chunk: 32 MiB, of which only what is touched takes memory.
 const CHUNK: usize = 16 * PAGE;
-
-/// Floats in a cache line, at whose start a piece begins.
-const LINE: usize = 16;
 
 /// Hands out pieces of one chunk after another. A chunk is given back with the last of its pieces.
 #[derive(Default)]
@@ -75,7 +76,7 @@ struct Chunk {
     #[cfg(not(target_family = "wasm"))]
     _map: memmap2::MmapMut,
     #[cfg(target_family = "wasm")]
-    _lines: Vec<f32>,
+    _floats: Floats,
 }
 
 // SAFETY: a chunk is memory that pieces share out among them; it reads and writes none of it.
@@ -102,10 +103,8 @@ impl Chunk {
 #[cfg(target_family = "wasm")]
 impl Chunk {
     fn zeros(len: usize) -> Option<Self> {
-        let mut lines = Vec::new();
-        lines.try_reserve_exact(len).ok()?;
-        lines.resize(len, 0.0);
-        Some(Self { start: NonNull::new(lines.as_mut_ptr())?, len, _lines: lines })
+        let mut floats = Floats::zeros(len)?;
+        Some(Self { start: NonNull::new(floats.as_mut_ptr())?, len, _floats: floats })
     }
 }
 

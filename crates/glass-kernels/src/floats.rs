@@ -4,7 +4,7 @@ use std::alloc::{Layout, alloc_zeroed};
 use std::ops::{Deref, DerefMut};
 
 /// Floats in a cache line.
-const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
 /// Floats that begin with a cache line. Until they are written they are zeros, and take no memory where the system gives it
 /// page by page.
@@ -17,12 +17,12 @@ pub struct Floats {
 impl Floats {
     /// `len` zeros; none where the system has no memory left.
     pub fn zeros(len: usize) -> Option<Self> {
-        let layout = Layout::array::<f32>(len.checked_add(LINE)?).ok()?;
-        let floats = layout.size() / size_of::<f32>();
+        let room = len.checked_add(LINE)?;
+        let layout = Layout::array::<f32>(room).ok()?;
         // SAFETY: the layout is not empty; a vector is memory of this layout, and zero bits are zeros.
         let memory = unsafe {
             let start = alloc_zeroed(layout).cast::<f32>();
-            (!start.is_null()).then(|| Vec::from_raw_parts(start, floats, floats))?
+            (!start.is_null()).then(|| Vec::from_raw_parts(start, room, room))?
         };
         let first = memory.as_ptr().align_offset(LINE * size_of::<f32>());
         Some(Self { memory, first, len })

@@ -1,7 +1,7 @@
 //! The fused forward: tiles of queries against blocks of keys.
 
 use super::product::{Product, multiply, shorten};
-use super::{BLOCK, CacheType, Heads, Kv, Span, assert_in_order, locate, strips};
+use super::{BLOCK, CacheType, Heads, Kv, Span, assert_in_order, locate, most_lines, strips};
 use crate::dropout::{Dropout, drop_row};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
@@ -29,8 +29,7 @@ pub fn attend(
     assert!(sums.as_deref().is_none_or(|sums| sums.len() * heads.size == q.len()));
     let (z, sums) = (Parts::new(z), sums.map(Parts::new));
     let dropout = dropout.filter(|dropout| dropout.rate > 0.0);
-    let all = spans.iter().map(|span| span.rows.len()).sum::<usize>() * heads.query;
-    let most = cores.room().lines(Tile::lens(heads, kv, 1).iter().sum(), all, cores.threads());
+    let most = most_lines(cores, Tile::lens(heads, kv, 1).iter().sum(), heads, spans);
     let call = Call { cores, z: &z, sums: sums.as_ref(), q, kv, heads, dropout, most };
     let tiles = |span: &Span| (span.rows.len() * heads.group()).div_ceil(call.most);
     let tasks = spans.iter().map(tiles).sum::<usize>() * heads.key;

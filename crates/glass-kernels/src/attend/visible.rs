@@ -2,7 +2,7 @@
 //! scores → mask → softmax → mix.
 
 use super::product::{Product, multiply, shorten};
-use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate};
+use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, most_lines};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
@@ -27,9 +27,8 @@ struct Tile<'a> {
 /// Runs `work` for every tile of every head of every span.
 fn tiles(cores: &Cores, heads: Heads, spans: &[Span], work: impl Fn(Tile<'_>) + Sync) {
     assert_in_order(spans);
-    let all = spans.iter().map(|span| span.rows.len()).sum::<usize>() * heads.query;
     // A row of the pattern is read once; what is used again is the queries and a block's scores.
-    let most = cores.room().lines(heads.size + BLOCK, all, cores.threads());
+    let most = most_lines(cores, heads.size + BLOCK, heads, spans);
     let per_head = |span: &Span| span.rows.len().div_ceil(most);
     let tasks = |span: &Span| per_head(span) * heads.query;
     cores.run(spans.iter().map(tasks).sum(), &|task| {

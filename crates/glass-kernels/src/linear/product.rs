@@ -14,7 +14,7 @@ use crate::{Cores, Precision, Write};
 
 /// What is packed at once, at most: some 16 MiB of each operand. Steps are lanes, each of one or two factors.
 const MOST_STEPS: usize = 1024;
-const MOST_ROWS: usize = 4096;
+pub(super) const MOST_ROWS: usize = 4096;
 const MOST_PANELS: usize = 64;
 
 /// `y[i, j] = start + Σ_k a[i, k] b[k, j]`, k ascending; y: `[rows, columns]`.
@@ -76,25 +76,25 @@ impl Product<'_> {
     pub(super) fn run(&self, cores: &Cores) {
         let factors = self.precision.factors();
         let packs_left = factors > 1 || matches!(self.a, Left::Transposed(_));
-        let (size, panels) = (cores.room().block(), 0..self.columns.div_ceil(PANEL));
+        let (size, panels) = (cores.room().block(), self.columns.div_ceil(PANEL));
         let packs_right = !matches!(self.b, Right::Panels(_, precision) if precision == self.precision);
         let most = |packs: bool, most: usize| if packs { most } else { usize::MAX };
         for rows in pieces(0..self.rows, most(packs_left, MOST_ROWS)) {
             let deep = packs_right || packs_left && rows.len() > size.rows;
             for k in pieces(0..self.depth, most(deep, MOST_STEPS * factors)) {
-                let most_panels = most(packs_right, MOST_PANELS);
-                let blocks = tasks(rows.len(), size.rows, panels.len().min(most_panels), cores.threads());
+                let most_panels = panels.min(most(packs_right, MOST_PANELS));
+                let blocks = tasks(rows.len(), size.rows, most_panels, cores.threads());
                 let steps = k.len().div_ceil(factors);
                 let left_step = odd_lines(rows.len().div_ceil(blocks.max(1)));
                 let left = match self.a {
                     Left::Natural(_) => rows.len() * odd_lines(steps),
                     Left::Transposed(_) => blocks * steps * left_step,
                 };
-                let right = panels.len().min(most_panels) * steps * PANEL;
+                let right = most_panels * steps * PANEL;
                 let lens = [if packs_left { left } else { 0 }, if packs_right { right } else { 0 }];
                 with_scratch(lens, |[a, b]| {
                     let packed = (Parts::new(a), Parts::new(b));
-                    let (rows, panels_of) = (rows.clone(), panels.clone());
+                    let rows = rows.clone();
                     let depth = steps.div_ceil(steps.div_ceil(size.depth).max(1));
                     let mut block = Block {
                         product: self,
@@ -110,7 +110,7 @@ impl Product<'_> {
                     if packs_left {
                         cores.run(blocks, &|i| pack_left(cores, self.precision, &block, i));
                     }
-                    for panels in pieces(panels_of, most_panels) {
+                    for panels in pieces(0..panels, most_panels) {
                         block.panels = panels;
                         // A panel that one task alone reads is packed by it, and still in its cache when it reads it.
                         let beforehand = packs_right && blocks > 1;

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::PANEL;
-use super::product::{odd_lines, pieces};
+use super::product::{MOST_ROWS, odd_lines, pieces};
 use crate::Cores;
 use crate::activate::{Activation, activated};
 use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
@@ -16,9 +16,6 @@ use crate::packing::{BLOCK, Packing};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
 use crate::tiles::{Inner, tasks, with_rows};
-
-/// Rows that are quantised at once, at most.
-const MOST_ROWS: usize = 4096;
 
 /// Lanes of a block of inputs that hold its quads: four bytes each.
 const QUADS: usize = BLOCK / 4;
