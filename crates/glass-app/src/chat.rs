@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::args::ChatArgs;
 use crate::fail::{Fail, say};
 use crate::input;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::Out;
 use crate::tokens::lossy;
 use lines::Lines;
@@ -21,7 +21,7 @@ use talk::{Heard, Talk};
 
 /// Talks until nobody asks any more.
 pub fn run(args: &ChatArgs) -> Result<(), Fail> {
-    let model = Model::open(args.model.as_deref(), &args.machine, &args.cache)?;
+    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?;
     // Set: Ctrl-C ends the program. Only while an answer comes it is not.
     let stop = Arc::new(AtomicBool::new(true));
     let mut talk = Talk::new(&model, args, stop.clone())?;

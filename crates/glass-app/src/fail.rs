@@ -29,7 +29,7 @@ impl Fail {
 impl From<glass::Error> for Fail {
     fn from(error: glass::Error) -> Fail {
         match error {
-            glass::Error::Asked { .. } => Fail::Asked(error.to_string()),
+            glass::Error::InvalidArgument { .. } => Fail::Asked(error.to_string()),
             other => Fail::Failed(other.to_string()),
         }
     }

@@ -23,7 +23,7 @@ use glass::tokens::Special;
 use crate::args::{CacheArgs, LookArgs};
 use crate::fail::{Fail, say};
 use crate::input;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::Out;
 use seen::Seen;
 
@@ -32,7 +32,7 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
     if let Some(dir) = &args.train {
         return grown::run(args, dir);
     }
-    let model = Model::open(args.model.as_deref(), &args.machine, &CacheArgs { cache: None })?;
+    let model = NamedModel::open(args.model.as_deref(), &args.machine, &CacheArgs { cache: None })?;
     let lists = [
         ("--heads", args.heads),
         ("--circuits", args.circuits.is_some()),
@@ -81,13 +81,13 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
     out.done()
 }
 
-fn ids(args: &LookArgs, model: &Model) -> Result<Vec<u32>, Fail> {
+fn ids(args: &LookArgs, model: &NamedModel) -> Result<Vec<u32>, Fail> {
     let text = args.ids.as_deref().map(OsStr::new).or(args.text.as_deref());
     ids_of(args, model, text.unwrap_or_default())
 }
 
 /// The ids of a text; where --ids is given, a text is ids too.
-fn ids_of(args: &LookArgs, model: &Model, text: &OsStr) -> Result<Vec<u32>, Fail> {
+fn ids_of(args: &LookArgs, model: &NamedModel, text: &OsStr) -> Result<Vec<u32>, Fail> {
     let ids = match args.ids {
         Some(_) => input::ids("--ids", &text.to_string_lossy())?,
         None => {

@@ -7,8 +7,8 @@ use std::path::Path;
 use glass::Config;
 use glass::backend::{Cpu, Packing};
 use glass::config::preset::{PRESETS, Preset};
-use glass::engine::Engine;
-use glass::loaded::Loaded;
+use glass::runtime::Model;
+use glass::text_model::TextModel;
 use glass::tokens::Tokenizer;
 use glass::weights::folder::Folder;
 
@@ -57,20 +57,20 @@ impl<'a> Subject<'a> {
     }
 
     /// Loads it.
-    pub fn load(&self, threads: usize, packing: Option<Packing>) -> glass::Result<Loaded<Cpu>> {
+    pub fn load(&self, threads: usize, packing: Option<Packing>) -> glass::Result<Model<Cpu>> {
         let cpu = Cpu::new(threads);
         if let Some(preset) = self.model.and_then(preset) {
-            return Loaded::random(cpu, &preset.config(), packing.unwrap_or_default(), 1);
+            return Model::random(cpu, &preset.config(), packing.unwrap_or_default(), 1);
         }
         let folder = match self.model {
             Some(path) => Folder::open(Path::new(path))?,
             None => embedded::folder()?,
         };
         let engine = match packing {
-            Some(packing) => Engine::packed(cpu, folder, packing)?,
-            None => Engine::new(cpu, folder)?,
+            Some(packing) => TextModel::packed(cpu, folder, packing)?,
+            None => TextModel::new(cpu, folder)?,
         };
-        Ok(engine.into_loaded())
+        Ok(engine.into_model())
     }
 }
 
@@ -154,26 +154,26 @@ pub fn cpu(machine: &MachineArgs) -> Cpu {
 }
 
 /// A model that runs, and what it was called.
-pub struct Model {
+pub struct NamedModel {
     /// As it was asked for.
     pub name: String,
-    engine: Engine<Cpu>,
+    engine: TextModel<Cpu>,
 }
 
-impl Deref for Model {
-    type Target = Engine<Cpu>;
+impl Deref for NamedModel {
+    type Target = TextModel<Cpu>;
 
-    fn deref(&self) -> &Engine<Cpu> {
+    fn deref(&self) -> &TextModel<Cpu> {
         &self.engine
     }
 }
 
-impl Model {
+impl NamedModel {
     /// Opens a model.
-    pub fn open(model: Option<&str>, machine: &MachineArgs, cache: &CacheArgs) -> Result<Model, Fail> {
-        let mut engine = Engine::new(cpu(machine), folder(model)?)?;
+    pub fn open(model: Option<&str>, machine: &MachineArgs, cache: &CacheArgs) -> Result<NamedModel, Fail> {
+        let mut engine = TextModel::new(cpu(machine), folder(model)?)?;
         engine.cache = cache.kind().unwrap_or(engine.cache);
-        Ok(Model { name: name(model), engine })
+        Ok(NamedModel { name: name(model), engine })
     }
 
     /// The tokenizer, for commands that need one.

@@ -15,17 +15,17 @@ use serde_json::{Value, json};
 use crate::args::ScoreArgs;
 use crate::fail::Fail;
 use crate::input;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::{Out, number};
 use crate::tokens::{lossy, quoted};
 
 /// Scores what was given.
 pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
-    let model = Model::open(args.model.as_deref(), &args.machine, &args.cache)?;
+    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?;
     let beside = args
         .against
         .as_deref()
-        .map(|beside| Model::open(Some(beside), &args.machine, &args.cache))
+        .map(|beside| NamedModel::open(Some(beside), &args.machine, &args.cache))
         .transpose()?;
     let beside = beside.as_ref();
     if let Some(file) = &args.file {
@@ -63,7 +63,7 @@ pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
 /// Scores, token by token, and their sum.
 struct Report<'a> {
     out: Out,
-    model: &'a Model,
+    model: &'a NamedModel,
     json: bool,
     each: bool,
     tokens: Vec<Value>,
@@ -80,7 +80,7 @@ struct Against {
 }
 
 impl<'a> Report<'a> {
-    fn new(args: &ScoreArgs, model: &'a Model, each: bool) -> Report<'a> {
+    fn new(args: &ScoreArgs, model: &'a NamedModel, each: bool) -> Report<'a> {
         let against = args.against.as_ref().map(|_| Against::default());
         Report {
             out: Out::new(),

@@ -49,15 +49,15 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     let (subject, sets) = Subject::and_data(args)?;
     Gpt::plan(&subject.config).0.can_run()?;
     sets.train.check("training data", subject.config.context)?;
-    let (cpu, roof) = plan::at(cpu, args.run.precision.precision())?;
+    let (cpu, peak) = plan::at(cpu, args.run.precision.precision())?;
     let cpu = Arc::new(cpu);
     let budget = Budget::of(&subject.config, args, cpu.cores().threads());
     if args.run.plan {
         let tokens = plan::tokens_per_step(&budget.asked, &sets.train);
-        let speed = Speed::measured(&budget.asked, tokens, &args.run.settings(1), &cpu, roof, &args.out)?;
+        let speed = Speed::measured(&budget.asked, tokens, &args.run.settings(1), &cpu, peak, &args.out)?;
         let settings = settings(args, &subject, &sets, &|_| Ok(speed.step))?;
         settings.check()?;
-        return plan::show(args, &budget, &settings, &sets, roof, &speed);
+        return plan::show(args, &budget, &settings, &sets, peak, &speed);
     }
     budget.fits()?;
     let timed = |draft: &Settings| seconds_per_step(args, &subject, &sets, draft, &cpu);
@@ -79,7 +79,7 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     on_interrupt(stop.clone());
     let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
     let (validates, flops) = (validation.is_some(), budget.flops_to_learn);
-    let mut progress = Progress::new(args, &subject, &settings, validates, flops, roof, stop.clone());
+    let mut progress = Progress::new(args, &subject, &settings, validates, flops, peak, stop.clone());
     if args.run.look {
         progress.look(Looks::new(args, &subject.config, validation.unwrap_or(&sets.train)));
     }

@@ -1,4 +1,4 @@
-//! `glass weights`: the census of a plan as a table.
+//! `glass weights`: the parameter count of a plan as a table.
 
 mod picture;
 
@@ -7,8 +7,8 @@ use std::io::Write as _;
 
 use glass::Config;
 use glass::config::Mask;
-use glass::weights::census::{Census, Value};
 use glass::weights::footprint::Footprint;
+use glass::weights::parameter_count::{ParameterCount, Value};
 use serde_json::json;
 
 use crate::args::WeightsArgs;
@@ -26,51 +26,51 @@ pub fn run(args: &WeightsArgs) -> Result<(), Fail> {
             "--context: {tokens} tokens were asked for, but {name} has positions for 1 to {most}; ask for at most {most}"
         )));
     }
-    let census = Census::of(&config);
+    let parameter_count = ParameterCount::of(&config);
     let footprint = Footprint::of(&config, tokens);
     if let Some(path) = &args.svg {
-        let drawn = picture::svg(&name, &config, &census, tokens);
+        let drawn = picture::svg(&name, &config, &parameter_count, tokens);
         fs::write(path, drawn).map_err(|error| glass::Error::io("cannot write", path, error))?;
     }
     let mut out = Out::new();
     if args.json {
-        out.json(&document(&name, &census, &footprint))?;
+        out.json(&document(&name, &parameter_count, &footprint))?;
     } else {
         shape(&mut out, &name, &config)?;
-        groups(&mut out, &census)?;
-        reconciliation(&mut out, &census)?;
-        value(&mut out, census.value)?;
+        groups(&mut out, &parameter_count)?;
+        reconciliation(&mut out, &parameter_count)?;
+        value(&mut out, parameter_count.value)?;
         context(&mut out, &config, &footprint)?;
     }
     out.done()
 }
 
-fn document(name: &str, census: &Census, footprint: &Footprint) -> serde_json::Value {
-    let groups: Vec<_> = census
+fn document(name: &str, parameter_count: &ParameterCount, footprint: &Footprint) -> serde_json::Value {
+    let groups: Vec<_> = parameter_count
         .groups
         .iter()
         .map(|group| {
             json!({"name": group.name, "rows": group.rows, "cols": group.cols, "matrices": group.matrices,
-                   "weights": group.weights, "share": census.share(group.weights)})
+                   "weights": group.weights, "share": parameter_count.share(group.weights)})
         })
         .collect();
-    let reconciliation: Vec<_> = census
+    let reconciliation: Vec<_> = parameter_count
         .reconciliation
         .iter()
         .map(|line| json!({"what": line.what, "weights": line.weights}))
         .collect();
-    let Value { width, head } = census.value;
-    let half = census.value.half();
+    let Value { width, head } = parameter_count.value;
+    let half = parameter_count.value.half();
     let f = footprint;
     json!({
         "model": name,
         "groups": groups,
-        "matrices": census.matrices,
-        "weights": census.weights,
-        "attention": {"weights": census.attention(), "share": census.share(census.attention())},
+        "matrices": parameter_count.matrices,
+        "weights": parameter_count.weights,
+        "attention": {"weights": parameter_count.attention(), "share": parameter_count.share(parameter_count.attention())},
         "reconciliation": reconciliation,
-        "stored": census.stored,
-        "value_matrix": {"rows": width, "cols": width, "weights": census.value.whole(), "halves": [
+        "stored": parameter_count.stored,
+        "value_matrix": {"rows": width, "cols": width, "weights": parameter_count.value.whole(), "halves": [
             {"name": "value_down", "rows": width, "cols": head, "weights": half},
             {"name": "value_up", "rows": head, "cols": width, "weights": half},
         ]},
@@ -90,7 +90,7 @@ fn shape(out: &mut Out, name: &str, config: &Config) -> Result<(), Fail> {
         n(config.width),
         config.heads.query,
         config.heads.size,
-        n(config.hidden),
+        n(config.mlp_width),
         n(config.context),
         n(config.vocabulary),
         match config.mask {
@@ -101,34 +101,34 @@ fn shape(out: &mut Out, name: &str, config: &Config) -> Result<(), Fail> {
     Ok(())
 }
 
-fn groups(out: &mut Out, census: &Census) -> Result<(), Fail> {
+fn groups(out: &mut Out, parameter_count: &ParameterCount) -> Result<(), Fail> {
     let heading = format!(
         "{:<12}{:>10}   {:>8}{:>12}{:>19}{:>9}",
         "group", "rows", "cols", "matrices", "weights", "share"
     );
     writeln!(out, "{}", out.bold(&heading))?;
-    for group in &census.groups {
-        let share = 100.0 * census.share(group.weights);
+    for group in &parameter_count.groups {
+        let share = 100.0 * parameter_count.share(group.weights);
         let [rows, cols, matrices, weights] =
             [group.rows, group.cols, group.matrices, group.weights].map(number);
         writeln!(out, "{:<12}{rows:>10} × {cols:>8}{matrices:>12}{weights:>19}{share:>7.1} %", group.name)?;
     }
-    let total = number(census.weights);
-    writeln!(out, "{:<12}{:>33}{total:>19}{:>7.1} %", "total", number(census.matrices), 100.0)?;
-    let attention = census.attention();
-    let share = 100.0 * census.share(attention);
+    let total = number(parameter_count.weights);
+    writeln!(out, "{:<12}{:>33}{total:>19}{:>7.1} %", "total", number(parameter_count.matrices), 100.0)?;
+    let attention = parameter_count.attention();
+    let share = 100.0 * parameter_count.share(attention);
     writeln!(out, "{:<45}{:>19}{share:>7.1} %\n", "  of which attention", number(attention))?;
     Ok(())
 }
 
-fn reconciliation(out: &mut Out, census: &Census) -> Result<(), Fail> {
+fn reconciliation(out: &mut Out, parameter_count: &ParameterCount) -> Result<(), Fail> {
     writeln!(out, "{}", out.bold("from this count to what a file stores"))?;
-    writeln!(out, "  {:<43}{:>19}", "every matrix of the table", number(census.weights))?;
-    for line in &census.reconciliation {
+    writeln!(out, "  {:<43}{:>19}", "every matrix of the table", number(parameter_count.weights))?;
+    for line in &parameter_count.reconciliation {
         let sign = if line.weights < 0 { '−' } else { '+' };
         writeln!(out, "{sign} {:<43}{:>19}", line.what, number(line.weights.unsigned_abs()))?;
     }
-    writeln!(out, "= {:<43}{:>19}\n", "as stored", number(census.stored))?;
+    writeln!(out, "= {:<43}{:>19}\n", "as stored", number(parameter_count.stored))?;
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 //! What is counted is loads to a multiply-add (Low et al. 2016, "Analytical modeling is enough for high-performance BLIS",
 //! count the same way). No size changes a bit of any result: chains go on through memory where a block ends.
 
+use crate::l2_cache;
 use crate::packing::PANEL;
-use crate::second_level;
 
 /// What the inner loop of a product keeps in registers.
 pub(crate) struct Inner {
@@ -137,7 +137,7 @@ impl Room {
     /// In this machine's; in a small one, where that does not say how large it is.
     pub fn here() -> Self {
         static HERE: std::sync::OnceLock<Room> = std::sync::OnceLock::new();
-        *HERE.get_or_init(|| Self::in_cache_of(second_level::bytes().unwrap_or(256 << 10)))
+        *HERE.get_or_init(|| Self::in_cache_of(l2_cache::bytes().unwrap_or(256 << 10)))
     }
 
     /// Bytes of that cache.

@@ -100,7 +100,7 @@ pub struct Attended<'a, B: Backend + ?Sized> {
     /// Values, `[rows, key heads × size]`.
     pub value: &'a Tensor<B>,
     /// The heads' mixed values, `[rows, query heads × size]`.
-    pub mixed: &'a Tensor<B>,
+    pub z: &'a Tensor<B>,
     /// Log-sum-exp of every row's scores, `[rows, query heads]`.
     pub sums: &'a Tensor<B>,
 }
@@ -210,7 +210,7 @@ pub trait Backend {
     /// Every head's mixed values, the pattern never held; `sums` is kept for the backward where wanted.
     fn attend(
         &self,
-        mixed: &mut Tensor<Self>,
+        z: &mut Tensor<Self>,
         sums: Option<&mut Tensor<Self>>,
         query: &Tensor<Self>,
         kv: &Kv<Self>,
@@ -232,14 +232,7 @@ pub trait Backend {
     /// Third step: scores become the pattern.
     fn softmax(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]);
     /// Fourth step: the pattern times the values, into the rows of `spans`.
-    fn mix(
-        &self,
-        mixed: &mut Tensor<Self>,
-        pattern: &Tensor<Self>,
-        kv: &Kv<Self>,
-        heads: Heads,
-        spans: &[Span],
-    );
+    fn mix(&self, z: &mut Tensor<Self>, pattern: &Tensor<Self>, kv: &Kv<Self>, heads: Heads, spans: &[Span]);
     /// Gradients of queries, keys and values, overwritten.
     fn attend_backward(
         &self,

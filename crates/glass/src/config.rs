@@ -21,7 +21,7 @@ pub struct Config {
     /// Attention heads of every block.
     pub heads: Heads,
     /// Width of the MLP's hidden layer.
-    pub hidden: usize,
+    pub mlp_width: usize,
     /// How a position enters.
     pub positions: Positions,
     /// Which norm.
@@ -77,7 +77,7 @@ impl Config {
             width,
             layers,
             heads: Heads { query: heads, key: heads, size: width / heads.max(1) },
-            hidden: 4 * width,
+            mlp_width: 4 * width,
             positions: Positions::Learned,
             norm: Norm::Layer { epsilon: 1e-5 },
             activation: Activation::GeluTanh,

@@ -107,12 +107,12 @@ impl Conversation {
             let empty = Message { role: "user".into(), content: String::new() };
             let len = template.prompt(&[alone, empty], tokenizer).map_or(0, |ids| ids.len());
             if len + room > context {
-                return Error::asked(
+                return Error::invalid_argument(
                     "system prompt",
                     format!("its {len} tokens do not fit {limit}; give a shorter one"),
                 );
             }
         }
-        Error::asked("question", format!("it does not fit {limit}; ask with fewer words"))
+        Error::invalid_argument("question", format!("it does not fit {limit}; ask with fewer words"))
     }
 }

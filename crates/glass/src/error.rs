@@ -26,7 +26,7 @@ pub enum Error {
         why: String,
     },
     /// The caller asked for what cannot be.
-    Asked {
+    InvalidArgument {
         /// The option or field.
         what: String,
         /// Why not, and what to do.
@@ -53,8 +53,8 @@ impl Error {
     }
 
     /// The caller asked for what cannot be.
-    pub fn asked(what: impl fmt::Display, why: impl fmt::Display) -> Self {
-        Error::Asked { what: what.to_string(), why: why.to_string() }
+    pub fn invalid_argument(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Error::InvalidArgument { what: what.to_string(), why: why.to_string() }
     }
 }
 
@@ -62,7 +62,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Io { doing, path, source } => write!(f, "{doing} {}: {source}", path.display()),
-            Error::Invalid { what, why } | Error::Asked { what, why } => write!(f, "{what}: {why}"),
+            Error::Invalid { what, why } | Error::InvalidArgument { what, why } => write!(f, "{what}: {why}"),
             Error::Memory { what, bytes } => write!(f, "{what}: {bytes} bytes of memory could not be had"),
         }
     }

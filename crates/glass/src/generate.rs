@@ -21,7 +21,7 @@ use crate::tokens::{TextStream, Tokenizer};
 
 /// What to generate, and when to end.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct GenerateOptions {
     /// At most so many tokens.
     pub tokens: usize,
     /// How the next token is drawn.
@@ -91,14 +91,14 @@ pub struct Token<'a> {
 pub fn generate<B: Backend>(
     runner: &mut Runner<'_, B>,
     tokenizer: Option<&Tokenizer>,
-    wish: &Wish,
+    options: &GenerateOptions,
     sample: u64,
     each: &mut dyn FnMut(&Token<'_>) -> ControlFlow<()>,
 ) -> Result<Generated> {
     let room = runner.room();
     let positions = runner.ids().len() + room;
-    let mut going = Going::new(runner.gpt(), tokenizer, wish, sample, runner.ids())?;
-    let mut lookup = Lookup::new(wish.lookup.min(MOST_AHEAD));
+    let mut going = Going::new(runner.gpt(), tokenizer, options, sample, runner.ids())?;
+    let mut lookup = Lookup::new(options.lookup.min(MOST_AHEAD));
     // What was read: all that is certain, then a guess, of which `right` tokens turned out right so far.
     let mut all = Vec::with_capacity(positions + 1);
     all.extend_from_slice(runner.ids());
@@ -143,7 +143,7 @@ pub fn generate<B: Backend>(
 pub fn generate_together<B: Backend>(
     batch: &mut Batch<'_, B>,
     tokenizer: Option<&Tokenizer>,
-    wish: &Wish,
+    options: &GenerateOptions,
     first: u64,
     prompts: &[&[u32]],
     each: &mut dyn FnMut(usize, &Token<'_>) -> ControlFlow<()>,
@@ -155,7 +155,7 @@ pub fn generate_together<B: Backend>(
     for (slot, prompt) in prompts.iter().enumerate() {
         batch.prompt(slot, prompt)?;
         batch.logits(0, &mut next);
-        let mut one = Going::new(gpt, tokenizer, wish, first + slot as u64, prompt)?;
+        let mut one = Going::new(gpt, tokenizer, options, first + slot as u64, prompt)?;
         let room = batch.room(slot);
         let flow = one.draw(&next, room, &mut |token| each(slot, token))?;
         going.push((one, room));
@@ -186,7 +186,7 @@ const MOST_AHEAD: usize = 63;
 
 /// A text that goes on.
 struct Going<'a> {
-    wish: &'a Wish,
+    options: &'a GenerateOptions,
     sampler: Sampler,
     ids: Vec<u32>,
     text: Text<'a>,
@@ -197,15 +197,15 @@ impl<'a> Going<'a> {
     fn new(
         gpt: &Gpt,
         tokenizer: Option<&'a Tokenizer>,
-        wish: &'a Wish,
+        options: &'a GenerateOptions,
         sample: u64,
         read: &[u32],
     ) -> Result<Self> {
-        let mut sampler = Sampler::new(&wish.sampling, gpt.config.vocabulary, sample)?;
+        let mut sampler = Sampler::new(&options.sampling, gpt.config.vocabulary, sample)?;
         sampler.see(read);
-        let ids = Vec::with_capacity(wish.tokens.min(gpt.config.context + 1));
-        let text = Text::new(tokenizer, wish, ids.capacity());
-        Ok(Going { wish, sampler, ids, text, guesses: Guesses::default() })
+        let ids = Vec::with_capacity(options.tokens.min(gpt.config.context + 1));
+        let text = Text::new(tokenizer, options, ids.capacity());
+        Ok(Going { options, sampler, ids, text, guesses: Guesses::default() })
     }
 
     /// Draws the next token, and says why it is the last, if it is. `room`: positions that were left before the first.
@@ -215,11 +215,11 @@ impl<'a> Going<'a> {
         room: usize,
         each: &mut dyn FnMut(&Token<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<Finish>> {
-        if self.wish.tokens == 0 {
+        if self.options.tokens == 0 {
             return Ok(ControlFlow::Break(Finish::Length));
         }
         let drawn = self.sampler.next(logits)?;
-        if self.wish.ends.contains(&drawn.id) {
+        if self.options.ends.contains(&drawn.id) {
             return Ok(ControlFlow::Break(Finish::End));
         }
         self.ids.push(drawn.id);
@@ -230,7 +230,7 @@ impl<'a> Going<'a> {
             Finish::Stop
         } else if left {
             Finish::Left
-        } else if self.ids.len() == self.wish.tokens {
+        } else if self.ids.len() == self.options.tokens {
             Finish::Length
         } else if self.ids.len() > room {
             Finish::Context
@@ -257,10 +257,10 @@ struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    fn new(tokenizer: Option<&'a Tokenizer>, wish: &Wish, tokens: usize) -> Self {
+    fn new(tokenizer: Option<&'a Tokenizer>, options: &GenerateOptions, tokens: usize) -> Self {
         let mut stream = TextStream::default();
-        let mut stop = StopText::new(&wish.stop, BYTES * tokens);
-        stop.push(stream.push(&wish.before));
+        let mut stop = StopText::new(&options.stop, BYTES * tokens);
+        stop.push(stream.push(&options.before));
         Text { tokenizer, stream, stop, shown: 0 }
     }
 

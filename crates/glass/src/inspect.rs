@@ -1,12 +1,12 @@
 //! Looking inside: passes over whole sequences, recorded, edited, and taken apart. Every number is the engine's own.
 //!
 //! ```no_run
-//! # use glass::{backend::Cpu, engine::Engine};
+//! # use glass::{backend::Cpu, engine::TextModel};
 //! use glass::inspect::{Inspector, Record};
 //! use glass::probe::Site;
 //!
 //! # fn main() -> glass::Result<()> {
-//! # let engine = Engine::open(Cpu::new(2), "my-model".as_ref())?;
+//! # let engine = TextModel::open(Cpu::new(2), "my-model".as_ref())?;
 //! let ids = engine.tokenizer.as_ref().expect("a tokenizer").encode("The ball is", glass::tokens::Special::Plain);
 //! let mut inspector = Inspector::new(&engine, 64, 1)?;
 //! let mut record = Record::of(["block.0.attention.pattern".parse()?]);
@@ -35,11 +35,11 @@ pub use record::{Matrix, Record};
 
 use crate::backend::{Backend, CacheType, Span, Tensor, Weight, Write};
 use crate::generate::ends;
-use crate::loaded::Loaded;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Gpt, Pass};
 use crate::plan::Plan;
 use crate::probe::{Probe, Site, Want};
+use crate::runtime::Model;
 use crate::weights::Weights;
 use crate::{Error, Result};
 
@@ -48,7 +48,7 @@ const LOGIT_ROWS: usize = 64;
 
 /// A model to look into: passes over sequences that each stand alone, all of a pass together.
 pub struct Inspector<'a, B: Backend> {
-    model: &'a Loaded<B>,
+    model: &'a Model<B>,
     plan: Plan,
     memory: Memory<B>,
     cache: Cache<B>,
@@ -62,7 +62,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
     ///
     /// # Errors
     /// There is too little memory.
-    pub fn new(model: &'a Loaded<B>, rows: usize, sequences: usize) -> Result<Self> {
+    pub fn new(model: &'a Model<B>, rows: usize, sequences: usize) -> Result<Self> {
         let (backend, config) = (model.backend(), model.config());
         let wanted = sequences.max(LOGIT_ROWS.min(rows));
         let positions = rows.min(config.context);
@@ -77,7 +77,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
     }
 
     /// The model.
-    pub fn model(&self) -> &'a Loaded<B> {
+    pub fn model(&self) -> &'a Model<B> {
         self.model
     }
 
@@ -95,7 +95,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
         if let Some(id) = sequences.iter().flat_map(|ids| *ids).find(|&&id| id as usize >= config.vocabulary)
         {
             let why = format!("{id} is not in the model's vocabulary of {} tokens", config.vocabulary);
-            return Err(Error::asked("ids", why));
+            return Err(Error::invalid_argument("ids", why));
         }
         self.lay_out(&sequences.iter().map(|ids| ids.len()).collect::<Vec<_>>())?;
         let ids = sequences.concat();
@@ -141,7 +141,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
         self.enter(residual);
         let ends: Vec<Span> = ends(&self.spans).collect();
         let (gpt, mut pass) = pass(self.model, &self.spans, probe);
-        pass.ends = Some(&ends);
+        pass.output_rows = Some(&ends);
         gpt.forward_from(&mut pass, layer, &mut self.memory, &mut self.cache);
         self.spans = ends;
         Ok(())
@@ -188,7 +188,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
     /// As for [`parameter`](Self::parameter).
     pub fn rows(&self, name: &str, rows: &[u32]) -> Result<Matrix> {
         let Some(index) = self.plan.specs.iter().position(|spec| spec.name == name) else {
-            return Err(Error::asked("parameter", format!("{name:?} is none of this model's")));
+            return Err(Error::invalid_argument("parameter", format!("{name:?} is none of this model's")));
         };
         let (backend, cols) = (self.model.backend(), self.plan.specs[index].cols);
         let mut values = Tensor::new(backend, rows.len(), cols)?;
@@ -205,14 +205,14 @@ impl<'a, B: Backend> Inspector<'a, B> {
         let rows = lengths.iter().sum::<usize>();
         if let Some(&len) = lengths.iter().find(|&&len| len == 0 || len > context) {
             let why = format!("{len} tokens: one to {context} can be looked at");
-            return Err(Error::asked("sequence", why));
+            return Err(Error::invalid_argument("sequence", why));
         }
         if rows > room || lengths.len() > slots || lengths.is_empty() {
             let why = format!(
                 "{rows} positions of {} sequences; memory was taken for {room} of {slots}",
                 lengths.len()
             );
-            return Err(Error::asked("sequences", why));
+            return Err(Error::invalid_argument("sequences", why));
         }
         self.spans.clear();
         let mut start = 0;
@@ -240,10 +240,10 @@ fn show_logits<B: Backend, P: Probe>(
 }
 
 fn pass<'a, B: Backend, P: Probe>(
-    model: &'a Loaded<B>,
+    model: &'a Model<B>,
     spans: &'a [Span],
     probe: P,
 ) -> (&'a Gpt, Pass<'a, B, P>) {
     let weights = Weights::Frozen(model.weights());
-    (model.gpt(), Pass { backend: model.backend(), weights, spans, ends: None, chance: None, probe })
+    (model.gpt(), Pass { backend: model.backend(), weights, spans, output_rows: None, dropout: None, probe })
 }

@@ -19,8 +19,8 @@ pub mod next_token;
 pub mod generate;
 pub mod score;
 pub mod conversation;
-pub mod loaded;
-pub mod engine;
+pub mod runtime;
+pub mod text_model;
 pub mod verify;
 
 // What the model stands on: its numbers, its memory, the machine, and who looks.

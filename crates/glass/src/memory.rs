@@ -72,8 +72,8 @@ pub struct AttentionMemory<B: Backend> {
     pub key: Tensor<B>,
     /// Values.
     pub value: Tensor<B>,
-    /// The heads' mixed values.
-    pub mixed: Tensor<B>,
+    /// The heads' outputs, before `value_up`.
+    pub z: Tensor<B>,
     /// Log-sum-exp per row and head, where a backward will want it.
     pub sums: Option<Tensor<B>>,
 }
@@ -96,7 +96,7 @@ impl<B: Backend> Memory<B> {
             scratch: Scratch {
                 normed: tensor(config.width)?,
                 stats: tensor(2)?,
-                active: tensor(config.hidden)?,
+                active: tensor(config.mlp_width)?,
                 branch: tensor(config.width)?,
             },
             inputs: (0..inputs).map(|_| tensor(config.width)).collect::<Result<_>>()?,
@@ -113,7 +113,7 @@ impl<B: Backend> Memory<B> {
 
     /// Floats that [`Memory::new`] asks for: for every row, and for every row that wants logits.
     pub fn floats(config: &Config, keep: Keep) -> (u64, u64) {
-        let (width, hidden) = (config.width as u64, config.hidden as u64);
+        let (width, hidden) = (config.width as u64, config.mlp_width as u64);
         let heads = config.heads;
         let (queries, keys) = ((heads.query * heads.size) as u64, (heads.key * heads.size) as u64);
         let kept = if keep == Keep::One { 0 } else { heads.query as u64 + width + hidden };
@@ -154,7 +154,7 @@ impl<B: Backend> Scratch<B> {
 impl<B: Backend> AttentionMemory<B> {
     /// Uses `rows` rows of everything.
     pub fn use_rows(&mut self, rows: usize) {
-        let always = [&mut self.query, &mut self.key, &mut self.value, &mut self.mixed];
+        let always = [&mut self.query, &mut self.key, &mut self.value, &mut self.z];
         always.into_iter().chain(&mut self.sums).for_each(|tensor| tensor.use_rows(rows));
     }
 }
@@ -169,11 +169,11 @@ impl<B: Backend> BlockMemory<B> {
                 query: tensor(heads.query * heads.size)?,
                 key: tensor(heads.key * heads.size)?,
                 value: tensor(heads.key * heads.size)?,
-                mixed: tensor(heads.query * heads.size)?,
+                z: tensor(heads.query * heads.size)?,
                 sums: kept(heads.query)?,
             },
             middle: kept(config.width)?,
-            mlp: MlpMemory { hidden: kept(config.hidden)? },
+            mlp: MlpMemory { hidden: kept(config.mlp_width)? },
         })
     }
 

@@ -11,7 +11,7 @@ pub mod norm;
 mod pass;
 pub mod unembedding;
 
-pub use pass::{Back, Chance, Pass};
+pub use pass::{Back, DropoutState, Pass};
 
 use block::Block;
 use embedding::Embedding;
@@ -68,7 +68,7 @@ impl Gpt {
     pub fn can_run(&self) -> Result<()> {
         match self.config.mask {
             Mask::Dense => Ok(()),
-            Mask::Alternating { .. } => Err(Error::asked(
+            Mask::Alternating { .. } => Err(Error::invalid_argument(
                 "attention mask",
                 "layers alternate dense and locally banded attention, and banded attention cannot be run yet; \
                  such a plan can be counted (weights) but not trained or run",
@@ -106,8 +106,8 @@ impl Gpt {
             if let Some(input) = memory.inputs.get_mut(layer) {
                 pass.backend.copy(input, residual);
             }
-            let ends = pass.ends.filter(|_| layer + 1 == self.blocks.len());
-            block.forward(pass, residual, &mut memory.scratch, kept, cache.at(layer), ends);
+            let output_rows = pass.output_rows.filter(|_| layer + 1 == self.blocks.len());
+            block.forward(pass, residual, &mut memory.scratch, kept, cache.at(layer), output_rows);
         }
         let rows = memory.residual.rows;
         memory.normed.use_rows(rows);
@@ -194,7 +194,7 @@ impl Gpt {
             let (input, scratch, kept) = (&memory.inputs[layer], &mut memory.scratch, &mut memory.blocks[at]);
             if memory.keep == Keep::Inputs {
                 back.backend.copy(&mut memory.residual, input);
-                block.again(&mut back.pass(), &mut memory.residual, scratch, kept, cache.at(layer));
+                block.recompute(&mut back.pass(), &mut memory.residual, scratch, kept, cache.at(layer));
             }
             let (d_scratch, d_block) = (&mut d.scratch, &mut d.blocks[0]);
             block.backward(back, &mut d.residual, d_scratch, d_block, input, scratch, kept);

@@ -42,7 +42,7 @@ pub struct Spec {
     /// Whether weight decay applies.
     pub decay: bool,
     /// Whether it is a matrix from one hidden vector to another, which Muon steps; a table is looked up by token or position.
-    pub hidden: bool,
+    pub is_hidden_matrix: bool,
     /// How it starts out.
     pub start: Start,
 }
@@ -105,13 +105,13 @@ impl Plan {
         name: &str,
         [rows, cols]: [usize; 2],
         decay: bool,
-        hidden: bool,
+        is_hidden_matrix: bool,
         start: Start,
     ) -> Param {
         let span = self.len..self.len + rows * cols;
         self.len = span.end;
         let name = format!("{}{name}", self.prefix);
-        self.specs.push(Spec { name, rows, cols, first: 0, span, decay, hidden, start });
+        self.specs.push(Spec { name, rows, cols, first: 0, span, decay, is_hidden_matrix, start });
         Param(self.specs.len() as u32 - 1)
     }
 

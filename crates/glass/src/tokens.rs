@@ -128,7 +128,7 @@ impl Tokenizer {
                 let why = format!(
                     "{text:?} cannot be added: it is empty, a token that is not special, or one too many"
                 );
-                return Err(Error::asked("special tokens", why));
+                return Err(Error::invalid_argument("special tokens", why));
             }
             vocabulary.push(text.as_bytes());
         }
@@ -179,7 +179,7 @@ impl Tokenizer {
         for id in ids {
             bytes.extend(self.token(*id).ok_or_else(|| {
                 let size = self.vocabulary_size();
-                Error::asked(
+                Error::invalid_argument(
                     "token ids",
                     format!("{id} is no token of this vocabulary, whose ids end at {}", size - 1),
                 )

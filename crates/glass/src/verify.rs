@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use crate::backend::Backend;
-use crate::generate::{Batch, Runner, Token, Wish, generate, generate_together};
-use crate::loaded::Loaded;
+use crate::generate::{Batch, GenerateOptions, Runner, Token, generate, generate_together};
 use crate::next_token::Sampling;
 use crate::random::mix;
+use crate::runtime::Model;
 use crate::{Error, Result};
 
 /// Tokens that are read, where the context is as long: more than two blocks of attention.
@@ -96,14 +96,14 @@ pub struct Compared {
 /// # Errors
 /// The model cannot be opened or run. That something differs is no error: [`Compared`] says it.
 pub fn verify<B: Backend>(
-    open: &mut dyn FnMut(Way) -> Result<Rc<Loaded<B>>>,
+    open: &mut dyn FnMut(Way) -> Result<Rc<Model<B>>>,
     each: &mut dyn FnMut(Compared),
 ) -> Result<()> {
     let loaded = open(Way::AtOnce)?;
     let config = loaded.config();
     if config.context < 4 {
         let why = format!("it is {}, too short for a text to be read in several ways", config.context);
-        return Err(Error::asked("context", why));
+        return Err(Error::invalid_argument("context", why));
     }
     let text = Text::new(config.vocabulary, config.context, 0);
     let mut expected = Vec::with_capacity(text.ids.len());
@@ -144,14 +144,14 @@ impl Text {
     }
 }
 
-fn wish(sharp: bool, lookup: usize) -> Wish {
+fn options(sharp: bool, lookup: usize) -> GenerateOptions {
     // Sharp draws repeat themselves, and so are guessed; others go apart.
     let temperature = if sharp { 0.2 } else { 1.0 };
-    Wish {
+    GenerateOptions {
         tokens: DRAWN,
         sampling: Sampling { temperature, ..Sampling::default() },
         lookup,
-        ..Wish::default()
+        ..GenerateOptions::default()
     }
 }
 
@@ -162,7 +162,7 @@ fn draws<B: Backend>(runner: &mut Runner<'_, B>, text: &Text, lookup: usize) -> 
         for sample in 0..TOGETHER as u64 {
             runner.prompt(text.prompt())?;
             let mut each = |_: &Token<'_>| ControlFlow::Continue(());
-            all.push(generate(runner, None, &wish(sharp, lookup), sample, &mut each)?.ids);
+            all.push(generate(runner, None, &options(sharp, lookup), sample, &mut each)?.ids);
         }
     }
     Ok(all)
@@ -176,7 +176,7 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    fn reads<B: Backend>(&mut self, loaded: &Loaded<B>, text: &Text) -> Result<()> {
+    fn reads<B: Backend>(&mut self, loaded: &Model<B>, text: &Text) -> Result<()> {
         let (ids, mut runner) = (&text.ids, loaded.runner()?);
         match self.way {
             Way::OneByOne => {
@@ -243,7 +243,7 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    fn draws<B: Backend>(&mut self, loaded: &Loaded<B>, text: &Text, alone: &[Vec<u32>]) -> Result<()> {
+    fn draws<B: Backend>(&mut self, loaded: &Model<B>, text: &Text, alone: &[Vec<u32>]) -> Result<()> {
         let drawn = match self.way {
             Way::Guessed => draws(&mut loaded.runner()?, text, 8)?,
             _ => {
@@ -252,7 +252,8 @@ impl Comparison<'_> {
                 let mut all = Vec::with_capacity(2 * TOGETHER);
                 for sharp in [false, true] {
                     let mut each = |_: usize, _: &Token<'_>| ControlFlow::Continue(());
-                    let drawn = generate_together(&mut batch, None, &wish(sharp, 0), 0, &prompts, &mut each)?;
+                    let drawn =
+                        generate_together(&mut batch, None, &options(sharp, 0), 0, &prompts, &mut each)?;
                     all.extend(drawn.into_iter().map(|one| one.ids));
                 }
                 all

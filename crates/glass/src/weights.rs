@@ -1,7 +1,7 @@
 //! The numbers: where they stand in memory, and the files they come from.
 
-mod aside;
-pub mod census;
+mod atomic_write;
+pub mod parameter_count;
 mod checkpoint;
 mod copy;
 pub mod dtype;

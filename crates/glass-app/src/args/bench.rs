@@ -40,9 +40,9 @@ decode, where weights and cache count as read once a token. Weights that stay in
 
 Products: the model's own shapes, [inputs → outputs], by rows; one row is compared with reading, many with multiply-adds.
 
-JSON: {\"model\",\"threads\",\"isa\",\"roof\":{\"f32\",\"bf16\",\"bytes\",\"read\"},\"packings\":[{\"packing\",\"bytes\",\"prefill\",\"decode\",
+JSON: {\"model\",\"threads\",\"isa\",\"peak\":{\"f32\",\"bf16\",\"bytes\",\"read\"},\"packings\":[{\"packing\",\"bytes\",\"prefill\",\"decode\",
 \"decode_behind\",\"batches\":[{\"sequences\",\"rate\"}],\"products\":[{\"inputs\",\"outputs\",\"rows\",\"rate\",\"share\"}]}],\"train\"}
-  roof   operations per second (two to a multiply-add), of f32, of pairs of bf16 (null where there are none) and of quads of
+  peak   operations per second (two to a multiply-add), of f32, of pairs of bf16 (null where there are none) and of quads of
          bytes; read: bytes per second
   rate   tokens per second; of products, operations per second
 

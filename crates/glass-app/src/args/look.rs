@@ -94,7 +94,7 @@ pub struct LookArgs {
     #[arg(long, value_name = "STEER", help_heading = "Change")]
     pub steer: Vec<String>,
 
-    /// Take what stands at a site, as in block.3.attention.mixed or block.3.residual@7, from the text of --from
+    /// Take what stands at a site, as in block.3.attention.z or block.3.residual@7, from the text of --from
     #[arg(long, value_name = "SITE", requires = "from", help_heading = "Change")]
     pub patch: Vec<String>,
 
@@ -163,7 +163,7 @@ logit is a sum, so each part of the model and each word has its share of it.
 
 Sites are embedding.token, embedding.position, embedding, residual, norm, logits, and in every block (block.N.…) residual,
 attention.norm, .query, .key, .value, .scores (before the scaling), .masked (after the mask), .pattern (after the softmax),
-.mixed (each head's mixed values), .contribution (what each head adds), .out; residual_middle; mlp.norm, .hidden (before the
+.z (each head's output, before value_up), .contribution (what each head adds), .out; residual_middle; mlp.norm, .hidden (before the
 activation), .active, .out. A recorded tensor is positions × numbers; scores, masked and pattern are heads × queries × keys.
 Positions count from 0.
 

@@ -64,7 +64,7 @@ impl SamplingArgs {
 
     /// The library's field as the option that set it, or as the file's where the model's makers did.
     fn refused(&self, error: Error) -> Fail {
-        let Error::Asked { what, why } = error else { return error.into() };
+        let Error::InvalidArgument { what, why } = error else { return error.into() };
         let (option, why) = (what.replace('_', "-"), why.replace("allow `hot`", "give --hot"));
         let given = match what.as_str() {
             "temperature" => self.temperature.is_some(),

@@ -6,7 +6,7 @@ use glass::Config;
 use glass::backend::{Backend, Cpu, Layout, Packing, Quants, Tensor, Weight};
 use glass_kernels::packing::BLOCK;
 
-use super::roof::Roof;
+use super::peak::Peak;
 use super::timing::seconds;
 
 /// Most rows that meet the unembedding, as few do in a pass.
@@ -36,10 +36,10 @@ impl Product {
     }
 
     /// One row is compared with reading, many with multiply-adds.
-    pub fn share(&self, roof: &Roof) -> f64 {
+    pub fn share(&self, peak: &Peak) -> f64 {
         match self.rows {
-            1 => self.read() / roof.read,
-            _ => self.operations() / roof.operations(self.packing),
+            1 => self.read() / peak.read,
+            _ => self.operations() / peak.operations(self.packing),
         }
     }
 }
@@ -49,8 +49,8 @@ pub fn measured(cpu: &Cpu, config: &Config, packing: Packing, tokens: usize) -> 
     let queries = config.heads.query * config.heads.size;
     let mut shapes = vec![
         (config.width, queries),
-        (config.width, config.hidden),
-        (config.hidden, config.width),
+        (config.width, config.mlp_width),
+        (config.mlp_width, config.width),
         (config.width, config.vocabulary),
     ];
     shapes.dedup();

@@ -1,7 +1,7 @@
 //! A model at work: prompts, tokens one after another, sequences together.
 
 use glass::backend::Cpu;
-use glass::loaded::Loaded;
+use glass::runtime::Model;
 
 use super::BEHIND;
 use super::timing::seconds;
@@ -30,7 +30,7 @@ pub struct Running {
 
 impl Running {
     /// With a prompt of `tokens`.
-    pub fn measured(loaded: &Loaded<Cpu>, tokens: usize) -> glass::Result<Running> {
+    pub fn measured(loaded: &Model<Cpu>, tokens: usize) -> glass::Result<Running> {
         let config = loaded.config();
         let id = |place: usize| (place * 7919 % config.vocabulary) as u32;
         let ids: Vec<u32> = (0..tokens + BEHIND).map(id).collect();
@@ -60,7 +60,7 @@ impl Running {
     }
 }
 
-fn batches(loaded: &Loaded<Cpu>, ids: &[u32]) -> glass::Result<Vec<(usize, f64)>> {
+fn batches(loaded: &Model<Cpu>, ids: &[u32]) -> glass::Result<Vec<(usize, f64)>> {
     let mut batch = loaded.batch(TOGETHER[TOGETHER.len() - 1], READ + BEHIND)?;
     let (read, steps) = (READ.min(ids.len() - BEHIND), BEHIND / 2);
     let mut rates = Vec::new();

@@ -75,7 +75,7 @@ fn temperature(talk: &mut Talk<'_>, text: &str) {
     }
     match sampling.check(talk.model.config().vocabulary) {
         Ok(()) => talk.sampling = sampling,
-        Err(Error::Asked { why, .. }) => {
+        Err(Error::InvalidArgument { why, .. }) => {
             say(&format!("/temperature: {}", why.replace("allow `hot`", "start with --hot")));
         }
         Err(error) => say(&error.to_string()),

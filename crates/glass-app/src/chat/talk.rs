@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use glass::backend::Cpu;
 use glass::conversation::Conversation;
-use glass::generate::{Finish, Generated, Runner, Token, Wish, generate};
+use glass::generate::{Finish, GenerateOptions, Generated, Runner, Token, generate};
 use glass::next_token::Sampling;
 use glass::tokens::Tokenizer;
 use glass::tokens::chat::Template;
 
 use crate::args::ChatArgs;
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::count;
 use crate::stream::Stream;
 
 /// Who talks, what was said, and how the next answer is drawn.
 pub struct Talk<'a> {
     /// The model.
-    pub model: &'a Model,
+    pub model: &'a NamedModel,
     /// What was said.
     pub conversation: Conversation,
     /// How answers are drawn.
@@ -56,7 +56,7 @@ pub type Each<'e> = dyn FnMut(&Token<'_>, &mut Stream) -> Result<(), Fail> + 'e;
 
 impl<'a> Talk<'a> {
     /// A conversation that has not begun. A system prompt that is too long is refused.
-    pub fn new(model: &'a Model, args: &ChatArgs, stop: Arc<AtomicBool>) -> Result<Talk<'a>, Fail> {
+    pub fn new(model: &'a NamedModel, args: &ChatArgs, stop: Arc<AtomicBool>) -> Result<Talk<'a>, Fail> {
         let tokenizer = model.tokenizer()?;
         let template = model.folder.template()?.ok_or_else(|| {
             Fail::asked(format!(
@@ -78,7 +78,7 @@ impl<'a> Talk<'a> {
             )));
         }
         let closing = template.closing()?;
-        let mut ends = model.ends();
+        let mut ends = model.end_tokens();
         let closes = tokenizer.special(&closing);
         ends.extend(closes);
         let stops = (closes.is_none() && !closing.is_empty()).then_some(closing).into_iter().collect();
@@ -137,13 +137,13 @@ impl<'a> Talk<'a> {
         let dropped = prompt.dropped - self.dropped.min(prompt.dropped);
         self.dropped = prompt.dropped;
         self.runner.prompt(&prompt.ids)?;
-        let wish = Wish {
+        let options = GenerateOptions {
             tokens: self.room,
             sampling: self.sampling.clone(),
             stop: self.stops.clone(),
             ends: self.ends.clone(),
             lookup: self.lookup,
-            ..Wish::default()
+            ..GenerateOptions::default()
         };
         let (mut stream, mut failed) = (Stream::new(false), None);
         let stop = &self.stop;
@@ -152,7 +152,7 @@ impl<'a> Talk<'a> {
             let end = failed.is_some() || stop.load(Ordering::Relaxed);
             if end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let done = generate(&mut self.runner, Some(self.tokenizer), &wish, self.answers, &mut hear)?;
+        let done = generate(&mut self.runner, Some(self.tokenizer), &options, self.answers, &mut hear)?;
         self.answers += 1;
         if let Some(failed) = failed {
             return Err(failed);

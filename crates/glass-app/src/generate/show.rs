@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::draw::columns::{bar, fit};
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::{Out, count};
 use crate::tokens::{VISIBLE, lossy, visible};
 
@@ -25,7 +25,7 @@ const EACH: usize = OTHER + 10;
 /// Shows tokens as they are drawn.
 pub struct Show<'a> {
     sampler: Sampler,
-    model: &'a Model,
+    model: &'a NamedModel,
     /// Runners-up that fit on a line.
     others: usize,
     /// Tokens so far, and their logarithms of probability.
@@ -35,7 +35,7 @@ pub struct Show<'a> {
 
 impl Show<'_> {
     /// On lines of so many columns.
-    pub fn new(model: &Model, columns: usize) -> Result<Show<'_>, Fail> {
+    pub fn new(model: &NamedModel, columns: usize) -> Result<Show<'_>, Fail> {
         let sampler = Sampler::new(&Sampling::default(), model.config().vocabulary, 0)?;
         let others = (columns.saturating_sub(BEFORE) / EACH).min(TOP - 1);
         Ok(Show { sampler, model, others, tokens: 0, sum: 0.0 })
@@ -101,7 +101,7 @@ impl Show<'_> {
 }
 
 /// A token as text, or where a model has no tokenizer, as its id.
-fn piece(model: &Model, id: u32) -> String {
+fn piece(model: &NamedModel, id: u32) -> String {
     match &model.tokenizer {
         Some(_) => visible(model.bytes(id)),
         None => id.to_string(),

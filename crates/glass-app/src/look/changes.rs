@@ -11,12 +11,12 @@ use glass::tokens::Special;
 use super::ids_of;
 use crate::args::LookArgs;
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 
 /// Every change that the arguments name.
 pub fn parse(
     args: &LookArgs,
-    model: &Model,
+    model: &NamedModel,
     inspector: &mut Inspector<'_, Cpu>,
     ids: &[u32],
 ) -> Result<Edits, Fail> {
@@ -47,7 +47,7 @@ pub fn parse(
 }
 
 /// `block.3.attention.head.5@4-7`
-fn silence(asked: &str, model: &Model, len: usize) -> Result<Edit, Fail> {
+fn silence(asked: &str, model: &NamedModel, len: usize) -> Result<Edit, Fail> {
     let wrong = || {
         Fail::asked(format!(
             "--ablate: {asked:?} is no part; name block.3.attention, block.3.attention.head.5, block.3.mlp or \
@@ -72,7 +72,7 @@ fn silence(asked: &str, model: &Model, len: usize) -> Result<Edit, Fail> {
             Edit::silence_head(config, layer, number(head, "head", config.heads.query)?)
         }
         ["mlp"] => Edit::silence_mlp(layer),
-        ["mlp", "neuron", neuron] => Edit::silence_neuron(layer, number(neuron, "neuron", config.hidden)?),
+        ["mlp", "neuron", neuron] => Edit::silence_neuron(layer, number(neuron, "neuron", config.mlp_width)?),
         _ => return Err(wrong()),
     };
     Ok(match positions {
@@ -120,7 +120,7 @@ fn cut(asked: &str, layers: usize, len: usize) -> Result<Vec<Edit>, Fail> {
 }
 
 /// `3:4.5: happy`
-fn steer(asked: &str, model: &Model) -> Result<Edit, Fail> {
+fn steer(asked: &str, model: &NamedModel) -> Result<Edit, Fail> {
     let wrong = || Fail::asked(format!("--steer: {asked:?} is not BLOCK:STRENGTH:TEXT, as in 3:4.5:happy"));
     let mut parts = asked.splitn(3, ':');
     let (Some(layer), Some(strength), Some(text)) = (parts.next(), parts.next(), parts.next()) else {
@@ -144,13 +144,13 @@ fn steer(asked: &str, model: &Model) -> Result<Edit, Fail> {
     Ok(Edit::steer(layer, vector.iter().map(|x| x * strength / length).collect()))
 }
 
-/// `block.3.attention.mixed@4-7`
+/// `block.3.attention.z@4-7`
 fn patch(asked: &str, inspector: &mut Inspector<'_, Cpu>, other: &[u32]) -> Result<Edit, Fail> {
     let (name, positions) = positions("--patch", asked, other.len())?;
     let site: Site = name.parse()?;
     if site.is_square() && positions.is_some() || name.ends_with("contribution") {
         return Err(Fail::asked(format!(
-            "--patch: {asked:?} cannot be patched so; squares are patched whole, and heads by attention.mixed"
+            "--patch: {asked:?} cannot be patched so; squares are patched whole, and heads by attention.z"
         )));
     }
     let mut record = Record::of([site]);

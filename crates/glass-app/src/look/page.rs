@@ -13,7 +13,7 @@ use crate::args::LookArgs;
 use crate::draw::png::png;
 use crate::draw::svg::{Anchor, Svg, escaped};
 use crate::fail::{Fail, say};
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 
 /// Most positions of a picture: more would be too small to see.
 const MOST: usize = 64;
@@ -144,7 +144,7 @@ fn introduction(seen: &Seen<'_>) -> String {
 }
 
 /// The tokens of a text, each in its frame.
-pub fn tokens(model: &Model, ids: &[u32]) -> String {
+pub fn tokens(model: &NamedModel, ids: &[u32]) -> String {
     let mut line = String::from("<p>");
     for (position, &id) in ids.iter().enumerate() {
         let token = escaped(&token(model, id));

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::args::LookArgs;
 use crate::draw::columns::{bar, fit};
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::{Out, number};
 use crate::progress::Line;
 use crate::tokens::{lossy, visible};
@@ -25,7 +25,7 @@ const PIECE: usize = 18;
 const BAR: usize = 20;
 
 /// What every head does on a text.
-pub fn heads(args: &LookArgs, model: &Model, ids: &[u32]) -> Result<(), Fail> {
+pub fn heads(args: &LookArgs, model: &NamedModel, ids: &[u32]) -> Result<(), Fail> {
     let found = heads::heads(&mut Inspector::new(model, ids.len(), 1)?, ids)?;
     let mut out = Out::new();
     if args.json {
@@ -49,7 +49,7 @@ pub fn heads(args: &LookArgs, model: &Model, ids: &[u32]) -> Result<(), Fail> {
 }
 
 /// What a head is made to do.
-pub fn circuits(args: &LookArgs, model: &Model, head: &str) -> Result<(), Fail> {
+pub fn circuits(args: &LookArgs, model: &NamedModel, head: &str) -> Result<(), Fail> {
     let config = model.config();
     let (layer, head) = two_numbers("--circuits", head, "BLOCK.HEAD", [config.layers, config.heads.query])?;
     let found = circuits::circuits(&mut Inspector::new(model, 1, 1)?, layer, head, args.top.into())?;
@@ -88,9 +88,9 @@ pub fn circuits(args: &LookArgs, model: &Model, head: &str) -> Result<(), Fail> 
 }
 
 /// Where a neuron fires the most.
-pub fn neuron(args: &LookArgs, model: &Model, neuron: &str, data: &Path) -> Result<(), Fail> {
+pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) -> Result<(), Fail> {
     let config = model.config();
-    let (layer, neuron) = two_numbers("--neuron", neuron, "BLOCK.NEURON", [config.layers, config.hidden])?;
+    let (layer, neuron) = two_numbers("--neuron", neuron, "BLOCK.NEURON", [config.layers, config.mlp_width])?;
     let tokenizer = model.tokenizer()?;
     let mut inspector = Inspector::new(model, config.context.min(512), 1)?;
     let mut firings = Firings::new(layer, neuron, args.top.into());

@@ -7,7 +7,7 @@ use glass::probe::{Part, Site};
 use super::seen::Seen;
 use crate::draw::svg::{Anchor, SLANT, Svg, label};
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 
 /// Room for labels on the left, and above.
 const LEFT: f64 = 92.0;
@@ -182,7 +182,7 @@ impl Pictures<'_> {
         let value = |position: usize| {
             &self.seen.record[Site::Block(self.layer, Part::Value)].row(position)[values..values + size]
         };
-        let mixed = &self.seen.record[Site::Block(self.layer, Part::Mixed)].row(last)
+        let mixed = &self.seen.record[Site::Block(self.layer, Part::Z)].row(last)
             [self.head * size..(self.head + 1) * size];
         let added = &self.seen.record[Site::Block(self.layer, Part::Contribution)].row(last)
             [self.head * config.width..(self.head + 1) * config.width];
@@ -311,6 +311,6 @@ impl Pictures<'_> {
 }
 
 /// A token's text with its space as a dot, which every font has.
-pub fn token(model: &Model, id: u32) -> String {
+pub fn token(model: &NamedModel, id: u32) -> String {
     model.piece(id).replace('␣', "·")
 }

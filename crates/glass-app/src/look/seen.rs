@@ -10,7 +10,7 @@ use glass::tokens::Special;
 
 use crate::args::LookArgs;
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 
 /// Attention from the last position to another.
 pub struct Link {
@@ -27,7 +27,7 @@ pub struct Link {
 /// A text that was looked at.
 pub struct Seen<'a> {
     /// The model.
-    pub model: &'a Model,
+    pub model: &'a NamedModel,
     /// The text.
     pub ids: &'a [u32],
     /// Lines of every list.
@@ -56,7 +56,7 @@ impl<'a> Seen<'a> {
     /// Looks.
     pub fn look(
         args: &LookArgs,
-        model: &'a Model,
+        model: &'a NamedModel,
         inspector: &mut Inspector<'_, Cpu>,
         ids: &'a [u32],
         changes: Edits,
@@ -124,13 +124,13 @@ impl<'a> Seen<'a> {
 
 /// What pictures need beside what is attributed.
 fn pictured(layers: usize) -> Vec<Site> {
-    let parts = [Part::Scores, Part::Masked, Part::Mixed];
+    let parts = [Part::Scores, Part::Masked, Part::Z];
     let blocks = (0..layers).flat_map(|layer| parts.map(|part| Site::Block(layer, part)));
     blocks.chain([Site::Norm]).collect()
 }
 
 /// The tokens that --next and --against name.
-pub fn asked(args: &LookArgs, model: &Model) -> Result<(Option<u32>, Option<u32>), Fail> {
+pub fn asked(args: &LookArgs, model: &NamedModel) -> Result<(Option<u32>, Option<u32>), Fail> {
     let named = |option: &str, text: &Option<String>| {
         text.as_deref().map(|text| token(model, option, text)).transpose()
     };
@@ -138,7 +138,7 @@ pub fn asked(args: &LookArgs, model: &Model) -> Result<(Option<u32>, Option<u32>
 }
 
 /// The one token of a text.
-fn token(model: &Model, option: &str, text: &str) -> Result<u32, Fail> {
+fn token(model: &NamedModel, option: &str, text: &str) -> Result<u32, Fail> {
     match model.tokenizer()?.encode(text, Special::Plain)[..] {
         [id] => Ok(id),
         ref ids => Err(Fail::asked(format!(

@@ -15,14 +15,14 @@ use crate::args::{LookArgs, SweepKind};
 use crate::draw::columns::{bar, fit};
 use crate::draw::svg::label;
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::Out;
 
 /// Positions of a pass: so many places are tried together.
 const ROWS: usize = 2048;
 
 /// Tries every place, and shows what each did.
-pub fn run(args: &LookArgs, model: &Model, ids: &[u32], kind: SweepKind) -> Result<(), Fail> {
+pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) -> Result<(), Fail> {
     if page::is_wanted(args) {
         page::few(ids.len())?;
     }
@@ -98,7 +98,7 @@ pub fn run(args: &LookArgs, model: &Model, ids: &[u32], kind: SweepKind) -> Resu
 /// Every place as a disc, or every word as a bar.
 fn drawn(
     args: &LookArgs,
-    model: &Model,
+    model: &NamedModel,
     ids: &[u32],
     kind: SweepKind,
     before: f64,
@@ -131,7 +131,7 @@ fn drawn(
 /// The token that is asked for, by default what the text makes the most probable; and what it is measured against.
 fn asked(
     args: &LookArgs,
-    model: &Model,
+    model: &NamedModel,
     inspector: &mut Inspector<'_, Cpu>,
     ids: &[u32],
 ) -> Result<(u32, Option<u32>), Fail> {

@@ -6,19 +6,19 @@ pub mod taken_in;
 use std::ops::Range;
 
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 
 /// Columns of a name, and of a bar.
 const NAME: usize = 30;
 const BAR: usize = 24;
 
 /// The position of a word's last token.
-fn place(model: &Model, ids: &[u32], word: &str, option: &str) -> Result<usize, Fail> {
+fn place(model: &NamedModel, ids: &[u32], word: &str, option: &str) -> Result<usize, Fail> {
     Ok(places(model, ids, word, option)?.end - 1)
 }
 
 /// The positions of a word's tokens: of its last occurrence.
-fn places(model: &Model, ids: &[u32], word: &str, option: &str) -> Result<Range<usize>, Fail> {
+fn places(model: &NamedModel, ids: &[u32], word: &str, option: &str) -> Result<Range<usize>, Fail> {
     let mut text = Vec::new();
     let ends: Vec<usize> = ids
         .iter()

@@ -11,12 +11,17 @@ use super::Report;
 use crate::args::ScoreArgs;
 use crate::fail::{Fail, say};
 use crate::input;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::number;
 use crate::progress::Line;
 
 /// Scores every token of every document once.
-pub fn run(args: &ScoreArgs, model: &Model, beside: Option<&Model>, file: &Path) -> Result<(), Fail> {
+pub fn run(
+    args: &ScoreArgs,
+    model: &NamedModel,
+    beside: Option<&NamedModel>,
+    file: &Path,
+) -> Result<(), Fail> {
     let tokenizer = model.tokenizer()?;
     let start = model.start().ok_or_else(|| {
         Fail::asked(format!(

@@ -17,12 +17,12 @@ use self::read::tasks;
 use self::tally::Tally;
 use crate::args::ScoreArgs;
 use crate::fail::{Fail, say};
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::{Out, count, number};
 use crate::progress::Line;
 
 /// Does the tasks one by one and reports how many were right.
-pub fn run(args: &ScoreArgs, model: &Model, file: &Path) -> Result<(), Fail> {
+pub fn run(args: &ScoreArgs, model: &NamedModel, file: &Path) -> Result<(), Fail> {
     // Read twice: a broken line is found before the work begins, and no more than one task is ever held.
     let items = tasks(file)?.try_fold(0, |items, task| task.map(|_| items + 1))?;
     if items == 0 {

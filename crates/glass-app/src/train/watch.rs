@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use glass::Result;
 use glass::backend::Cpu;
-use glass::generate::{Runner, Wish, generate};
+use glass::generate::{GenerateOptions, Runner, generate};
 use glass::next_token::Sampling;
 use glass::train::learner::Learner;
 use glass::train::log;
@@ -39,7 +39,7 @@ pub struct Progress<'a> {
     /// The run's own folder, `DIR/train`.
     folder: PathBuf,
     flops: u64,
-    roof: f64,
+    peak: f64,
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
     display: Option<Display>,
@@ -52,14 +52,14 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// Of a run with these settings, in which learning a token takes `flops`, on a machine with this roof.
+    /// Of a run with these settings, in which learning a token takes `flops`, on a machine with this peak.
     pub fn new(
         args: &TrainArgs,
         subject: &'a Subject,
         settings: &Settings,
         validates: bool,
         flops: u64,
-        roof: f64,
+        peak: f64,
         stop: Arc<AtomicBool>,
     ) -> Progress<'a> {
         let seen = Seen::new(args.out.display().to_string(), settings, validates, flops, args.run.minutes);
@@ -69,7 +69,7 @@ impl<'a> Progress<'a> {
             subject,
             folder: args.out.join("train"),
             flops,
-            roof,
+            peak,
             stop,
             seen,
             display,
@@ -218,7 +218,7 @@ impl Watch<Cpu> for Progress<'_> {
     }
 
     fn utilisation(&mut self, tokens_per_second: f64) -> Option<f64> {
-        Some(tokens_per_second * self.flops as f64 / self.roof)
+        Some(tokens_per_second * self.flops as f64 / self.peak)
     }
 
     fn sample(&mut self, learner: &mut Learner<Cpu>, step: u64) -> Result<()> {
@@ -228,9 +228,14 @@ impl Watch<Cpu> for Progress<'_> {
         let end = self.subject.end_of_text();
         runner.feed(&[end.unwrap_or(0)])?;
         let sampling = Sampling { temperature: 0.8, seed: step, ..Sampling::default() };
-        let wish = Wish { tokens: SAMPLE, sampling, ends: end.into_iter().collect(), ..Wish::default() };
+        let options = GenerateOptions {
+            tokens: SAMPLE,
+            sampling,
+            ends: end.into_iter().collect(),
+            ..GenerateOptions::default()
+        };
         let tokenizer = self.subject.tokenizer.as_ref();
-        let said = generate(&mut runner, tokenizer, &wish, 0, &mut |_| ControlFlow::Continue(()))?;
+        let said = generate(&mut runner, tokenizer, &options, 0, &mut |_| ControlFlow::Continue(()))?;
         let text = if tokenizer.is_some() { said.text } else { format!("{:?}", said.ids) };
         self.add_event(|events| events.sample(step, &text));
         if self.display.is_none() {

@@ -1,8 +1,8 @@
 //! Where the weights are, and how a pattern grows with its context, drawn.
 
 use glass::Config;
-use glass::weights::census::Census;
 use glass::weights::footprint::Footprint;
+use glass::weights::parameter_count::ParameterCount;
 
 use crate::draw::scale::Scale;
 use crate::draw::svg::{Anchor, Svg};
@@ -17,25 +17,28 @@ const RIGHT: f64 = 700.0;
 const HEIGHT: f64 = 220.0;
 
 /// Both, one below the other.
-pub fn svg(name: &str, config: &Config, census: &Census, tokens: usize) -> String {
+pub fn svg(name: &str, config: &Config, parameter_count: &ParameterCount, tokens: usize) -> String {
     let mut whole = Svg::default();
-    whole.below(&groups(name, census), 0.0);
+    whole.below(&groups(name, parameter_count), 0.0);
     whole.below(&square(config, tokens), 26.0);
     whole.finish(&format!("The weights of {name}"))
 }
 
 /// Every group as a square, whose area is its share of all weights.
-fn groups(name: &str, census: &Census) -> Svg {
-    let count = census.groups.len() as f64;
+fn groups(name: &str, parameter_count: &ParameterCount) -> Svg {
+    let count = parameter_count.groups.len() as f64;
     let mut svg = Svg::new(WIDTH, 40.0 + ROW * count + 50.0);
-    let heading =
-        format!("{name}: {} weights in {} matrices", number(census.weights), number(census.matrices));
+    let heading = format!(
+        "{name}: {} weights in {} matrices",
+        number(parameter_count.weights),
+        number(parameter_count.matrices)
+    );
     svg.text(8.0, 16.0, "head", Anchor::Start, &heading);
     let areas = "a square's area is a group's share of all weights, which are the large one";
     svg.text(8.0, 32.0, "faint", Anchor::Start, areas);
     svg.frame([RIGHT - 20.0, 46.0, WHOLE, WHOLE], "square", false);
-    for (row, group) in census.groups.iter().enumerate() {
-        let (y, share) = (44.0 + ROW * (row as f64 + 0.5), census.share(group.weights));
+    for (row, group) in parameter_count.groups.iter().enumerate() {
+        let (y, share) = (44.0 + ROW * (row as f64 + 0.5), parameter_count.share(group.weights));
         svg.text(LEFT - 8.0, y + 4.0, "", Anchor::End, group.name);
         svg.weight(LEFT + 36.0, y, 0.5 * WHOLE, share);
         let [rows, cols, matrices, weights] =
@@ -47,7 +50,7 @@ fn groups(name: &str, census: &Census) -> Svg {
     let y = 44.0 + ROW * count + 16.0;
     let stored = format!(
         "stored: {} (a tied unembedding once; positions, biases and norms besides)",
-        number(census.stored)
+        number(parameter_count.stored)
     );
     svg.text(LEFT, y, "faint", Anchor::Start, &stored);
     svg

@@ -26,7 +26,7 @@ fn a_look_as_json_adds_up() {
     assert_eq!(silent["before"], json["next"]);
     assert_eq!(silent["next"][0]["id"], json["lens"][0][0]["id"]);
     // From the text itself nothing is patched.
-    let same = look(&["--patch", "block.0.attention.mixed", "--from", TEXT]).json();
+    let same = look(&["--patch", "block.0.attention.z", "--from", TEXT]).json();
     assert_eq!(same["next"], json["next"]);
     let words = look(&["--sweep", "words"]).json();
     assert_eq!(numbers(&words["after"][0]).len(), tokens - 1);

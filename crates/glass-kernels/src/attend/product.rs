@@ -1,8 +1,8 @@
 //! The small matrix product that attention is made of, forward and backward, and how its left operand is shortened.
 
 use crate::Write;
-use crate::factors::{Factors, inner, kernel_of_factors};
 use crate::lanes::Lanes;
+use crate::operands::{Operands, inner, kernel_of_operands};
 use crate::tiles::with_rows;
 
 /// `out[r][c] = Σ_k left[r][k] right[k][c]`, k ascending in one chain of multiply-adds: the same bits for any number of
@@ -25,14 +25,14 @@ pub(crate) struct Product<'a> {
     pub right_step: usize,
 }
 
-kernel_of_factors!(
+kernel_of_operands!(
     /// Into rows of `out` that are `out_row` apart; [`Write::Add`] continues the chains that stand there.
     pub(crate) fn multiply(out: &mut [f32], out_row: usize, write: Write, product: Product<'_>) = product_body
 );
 
 #[inline(always)]
 #[allow(clippy::undocumented_unsafe_blocks)] // Every call stays within `p.cols` columns, inside what is asserted.
-fn product_body<V: Lanes, F: Factors<V>>(
+fn product_body<V: Lanes, F: Operands<V>>(
     v: V,
     out: &mut [f32],
     out_row: usize,
@@ -74,7 +74,7 @@ fn product_body<V: Lanes, F: Factors<V>>(
 /// The product's operands and `out` hold `p.rows` rows, and `C` vectors from column `col` on.
 #[inline(always)]
 #[allow(clippy::undocumented_unsafe_blocks)] // Each call stays within the rows that this function may touch.
-unsafe fn columns<V: Lanes, F: Factors<V>, const C: usize>(
+unsafe fn columns<V: Lanes, F: Operands<V>, const C: usize>(
     v: V,
     out: *mut f32,
     out_row: usize,
@@ -100,7 +100,7 @@ unsafe fn columns<V: Lanes, F: Factors<V>, const C: usize>(
 /// # Safety
 /// As for [`columns`], `to` being where row `row` and column `col` go.
 #[inline(always)]
-unsafe fn tile<V: Lanes, F: Factors<V>, const R: usize, const C: usize>(
+unsafe fn tile<V: Lanes, F: Operands<V>, const R: usize, const C: usize>(
     v: V,
     to: *mut f32,
     out_row: usize,
@@ -147,13 +147,13 @@ unsafe fn tile<V: Lanes, F: Factors<V>, const R: usize, const C: usize>(
     }
 }
 
-kernel_of_factors!(
+kernel_of_operands!(
     /// Rows of `size` floats, `stride` apart, as rows of lanes that follow each other.
     pub(crate) fn shorten(to: &mut [f32], from: &[f32], size: usize, stride: usize) = shorten_body
 );
 
 #[inline(always)]
-fn shorten_body<V: Lanes, F: Factors<V>>(v: V, to: &mut [f32], from: &[f32], size: usize, stride: usize) {
+fn shorten_body<V: Lanes, F: Operands<V>>(v: V, to: &mut [f32], from: &[f32], size: usize, stride: usize) {
     for (to, from) in to.chunks_exact_mut(size.div_ceil(F::COUNT)).zip(from.chunks(stride)) {
         let from = &from[..size];
         let whole = size / (F::COUNT * V::LEN) * V::LEN;

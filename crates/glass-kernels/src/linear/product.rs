@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::tile::Strip;
 use super::{PANEL, pack};
 use crate::activate::{Activation, activated};
-use crate::factors::{Factors, kernel_of_factors};
 use crate::lanes::Lanes;
+use crate::operands::{Operands, kernel_of_operands};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
 use crate::tiles::tasks;
@@ -207,10 +207,10 @@ impl Block<'_> {
     }
 }
 
-kernel_of_factors!(fn pack_left(block: &Block<'_>, i: usize) = pack_left_body);
+kernel_of_operands!(fn pack_left(block: &Block<'_>, i: usize) = pack_left_body);
 
 #[inline(always)]
-fn pack_left_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, i: usize) {
+fn pack_left_body<V: Lanes, F: Operands<V>>(v: V, block: &Block<'_>, i: usize) {
     let ((to, row, step), rows, k) = (block.left(i), block.rows_of(i), block.k.clone());
     // SAFETY: `run` made room for all steps of these rows, and in a step for whole vectors of them.
     unsafe {
@@ -221,10 +221,10 @@ fn pack_left_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, i: usize) {
     }
 }
 
-kernel_of_factors!(fn pack_right(block: &Block<'_>, panel: usize) = pack_right_body);
+kernel_of_operands!(fn pack_right(block: &Block<'_>, panel: usize) = pack_right_body);
 
 #[inline(always)]
-fn pack_right_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, panel: usize) {
+fn pack_right_body<V: Lanes, F: Operands<V>>(v: V, block: &Block<'_>, panel: usize) {
     let (product, to, k) = (block.product, block.right(panel), block.k.clone());
     let panel = block.panels.start + panel;
     let columns = product.columns_of(panel);
@@ -242,10 +242,10 @@ fn pack_right_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, panel: usiz
     }
 }
 
-kernel_of_factors!(fn part(block: &Block<'_>, i: usize, panel: usize) = part_body);
+kernel_of_operands!(fn part(block: &Block<'_>, i: usize, panel: usize) = part_body);
 
 #[inline(always)]
-fn part_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, i: usize, panel: usize) {
+fn part_body<V: Lanes, F: Operands<V>>(v: V, block: &Block<'_>, i: usize, panel: usize) {
     let (product, rows, k) = (block.product, block.rows_of(i), block.k.clone());
     let (a, a_row, a_step) = match product.a {
         Left::Natural(a) if F::COUNT == 1 => {

@@ -43,7 +43,7 @@ impl Config {
             width: object.needed_size("n_embd")?,
             layers: object.needed_size("n_layer")?,
             heads: Heads { query: object.needed_size("n_head")?, key: 0, size: 0 },
-            hidden: 0,
+            mlp_width: 0,
             positions: Positions::Learned,
             norm: Norm::Layer { epsilon: object.number("layer_norm_epsilon")?.unwrap_or(1e-5) as f32 },
             activation: activation(&object)?,
@@ -51,7 +51,7 @@ impl Config {
             bias: true,
             tied: object.flag("tie_word_embeddings")?.unwrap_or(true),
         };
-        config.hidden = object.size("n_inner")?.unwrap_or(config.width.saturating_mul(4));
+        config.mlp_width = object.size("n_inner")?.unwrap_or(config.width.saturating_mul(4));
         config.heads.key = config.heads.query;
         config.heads.size = config.width / config.heads.query;
         match glass {
@@ -95,7 +95,7 @@ impl Config {
         } else {
             return Ok(());
         };
-        Err(Error::asked(
+        Err(Error::invalid_argument(
             "plan",
             format!("{why}, which GPT2LMHeadModel cannot express; it cannot be exported"),
         ))
@@ -134,7 +134,7 @@ impl Config {
             "model_type": if gpt2 { "gpt2" } else { "glass" },
             "n_embd": self.width,
             "n_head": self.heads.query,
-            "n_inner": if self.hidden == 4 * self.width { Value::Null } else { json!(self.hidden) },
+            "n_inner": if self.mlp_width == 4 * self.width { Value::Null } else { json!(self.mlp_width) },
             "n_layer": self.layers,
             "n_positions": self.context,
             "resid_pdrop": 0.0,

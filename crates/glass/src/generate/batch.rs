@@ -170,20 +170,20 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.rows.clear();
         for &(slot, ids) in parts {
             if ids.is_empty() {
-                return Err(Error::asked(
+                return Err(Error::invalid_argument(
                     "prompt",
                     "it is empty; a model needs at least one token to go on from",
                 ));
             }
             if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
-                return Err(Error::asked(
+                return Err(Error::invalid_argument(
                     "ids",
                     format!("{id} is not in the model's vocabulary of {vocabulary} tokens"),
                 ));
             }
             if ids.len() > self.room(slot) {
                 let all = self.ids[slot].len() + ids.len();
-                return Err(Error::asked(
+                return Err(Error::invalid_argument(
                     "context",
                     format!(
                         "{all} tokens do not fit in the model's context of {context}; give a shorter text"
@@ -210,7 +210,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.ends.extend(ends(&self.spans));
         // A token of each is all of it already.
         let ends = Some(self.ends.as_slice()).filter(|ends| only_ends && self.rows.len() > ends.len());
-        let mut pass = Pass { backend, weights, spans, ends, chance: None, probe };
+        let mut pass = Pass { backend, weights, spans, output_rows: ends, dropout: None, probe };
         self.gpt.forward(&mut pass, &self.rows, &mut self.memory, &mut self.cache);
         end(self.gpt, &mut pass, &mut self.memory, &mut self.logits);
         for span in &self.spans {

@@ -130,7 +130,7 @@ pub(super) fn answer<B: Backend>(
     let outside = |id: &u32| *id as usize >= config.vocabulary;
     if let Some(id) = [Some(token), against].into_iter().flatten().find(outside) {
         let why = format!("{id} is not in the model's vocabulary of {} tokens", config.vocabulary);
-        return Err(Error::asked("token", why));
+        return Err(Error::invalid_argument("token", why));
     }
     let table = if config.tied { "embedding.token.weight" } else { "unembedding.weight" };
     let mut reads = inspector.rows(table, &[token])?.values;

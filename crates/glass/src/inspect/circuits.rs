@@ -45,7 +45,7 @@ pub fn circuits<B: Backend>(
             "block {layer} head {head} is none of {} blocks of {} heads",
             config.layers, config.heads.query
         );
-        return Err(Error::asked("head", why));
+        return Err(Error::invalid_argument("head", why));
     }
     let (size, group) = (config.heads.size, config.heads.query / config.heads.key);
     let name = |part: &str| format!("block.{layer}.attention.{part}");

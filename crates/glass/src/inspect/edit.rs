@@ -38,7 +38,7 @@ pub enum Change {
 impl Edit {
     /// A head says nothing.
     pub fn silence_head(config: &Config, layer: usize, head: usize) -> Edit {
-        Edit::of(Site::Block(layer, Part::Mixed), Change::Silence).columns(head_columns(config, head))
+        Edit::of(Site::Block(layer, Part::Z), Change::Silence).columns(head_columns(config, head))
     }
 
     /// A neuron of the MLP does not fire.

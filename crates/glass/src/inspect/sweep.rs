@@ -34,9 +34,9 @@ pub fn patch_heads<B: Backend>(
     metric: &Metric<'_>,
 ) -> Result<Sweep> {
     let config = inspector.model().config().clone();
-    let mut sweep = Sweeper::new(inspector, clean, corrupted, &[Part::Mixed], metric)?;
+    let mut sweep = Sweeper::new(inspector, clean, corrupted, &[Part::Z], metric)?;
     for layer in 0..config.layers {
-        let site = Site::Block(layer, Part::Mixed);
+        let site = Site::Block(layer, Part::Z);
         let edit = |head: usize| {
             let columns = head_columns(&config, head);
             let rows = sweep.clean[site].values.chunks_exact(sweep.clean[site].cols);
@@ -125,7 +125,7 @@ impl<'s, 'a, B: Backend> Sweeper<'s, 'a, B> {
                 clean.len(),
                 corrupted.len()
             );
-            return Err(Error::asked("texts", why));
+            return Err(Error::invalid_argument("texts", why));
         }
         let layers = inspector.model().config().layers;
         let sites = |parts: &[Part]| -> Vec<Site> {
@@ -172,7 +172,7 @@ fn chunks(
     let together = slots.min(rows / len.max(1));
     if together == 0 {
         let why = format!("{len} tokens; memory was taken for {rows} positions of {slots} sequences");
-        return Err(Error::asked("sequence", why));
+        return Err(Error::invalid_argument("sequence", why));
     }
     Ok(places.clone().step_by(together).map(move |first| first..places.end.min(first + together)))
 }

@@ -36,7 +36,7 @@ impl Block {
         }
     }
 
-    /// `residual` in, `residual` out; with `ends`, only their rows come out ([`Pass::ends`]).
+    /// `residual` in, `residual` out; with `output_rows`, only their rows come out ([`Pass::output_rows`]).
     pub fn forward<'a, B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'a, B, P>,
@@ -44,16 +44,16 @@ impl Block {
         scratch: &mut Scratch<B>,
         memory: &mut BlockMemory<B>,
         kv: &mut Kv<B>,
-        ends: Option<&'a [Span]>,
+        output_rows: Option<&'a [Span]>,
     ) {
-        self.attend(pass, residual, scratch, memory, kv, ends);
+        self.attend(pass, residual, scratch, memory, kv, output_rows);
         self.mlp.forward(pass, scratch, residual, &mut memory.mlp);
         pass.drop(&mut scratch.branch, self.mlp_dropout());
         pass.backend.add(residual, &scratch.branch);
     }
 
     /// Fills `memory` once more from the residual that entered: a forward that ends where nothing more is kept.
-    pub fn again<B: Backend>(
+    pub fn recompute<B: Backend>(
         &self,
         pass: &mut Pass<'_, B, ()>,
         residual: &mut Tensor<B>,
@@ -62,7 +62,7 @@ impl Block {
         kv: &mut Kv<B>,
     ) {
         self.attend(pass, residual, scratch, memory, kv, None);
-        self.mlp.again(pass, scratch, residual, &mut memory.mlp);
+        self.mlp.recompute(pass, scratch, residual, &mut memory.mlp);
     }
 
     /// `x += attention(norm x)`
@@ -73,9 +73,9 @@ impl Block {
         scratch: &mut Scratch<B>,
         memory: &mut BlockMemory<B>,
         kv: &mut Kv<B>,
-        ends: Option<&'a [Span]>,
+        output_rows: Option<&'a [Span]>,
     ) {
-        self.attention.forward(pass, scratch, residual, &mut memory.attention, kv, ends);
+        self.attention.forward(pass, scratch, residual, &mut memory.attention, kv, output_rows);
         pass.drop(&mut scratch.branch, self.attention_dropout());
         pass.backend.add(residual, &scratch.branch);
         pass.at(Site::Block(self.layer, Part::ResidualMiddle), residual);

@@ -9,7 +9,7 @@ use crate::weights::{Trainable, Weights};
 
 /// Dropout in one step: every site draws its own masks from it.
 #[derive(Clone, Copy, Debug)]
-pub struct Chance {
+pub struct DropoutState {
     /// The share that is dropped.
     pub rate: f32,
     /// The run's seed.
@@ -20,9 +20,9 @@ pub struct Chance {
     pub first_sample: u32,
 }
 
-impl Chance {
-    fn at(chance: Option<Chance>, site: u64) -> Option<Dropout> {
-        let c = chance.filter(|c| c.rate > 0.0)?;
+impl DropoutState {
+    fn at(dropout: Option<DropoutState>, site: u64) -> Option<Dropout> {
+        let c = dropout.filter(|c| c.rate > 0.0)?;
         Some(Dropout { rate: c.rate, key: Dropout::key(c.seed, c.step, site), first_sample: c.first_sample })
     }
 }
@@ -37,9 +37,9 @@ pub struct Pass<'a, B: Backend, P> {
     pub spans: &'a [Span],
     /// Where only what follows the last row of each span is wanted: those rows alone, as spans of one row each. Behind the last
     /// block's keys and values nothing is computed of the others, and the pass goes on with these as its spans.
-    pub ends: Option<&'a [Span]>,
+    pub output_rows: Option<&'a [Span]>,
     /// Dropout, while learning.
-    pub chance: Option<Chance>,
+    pub dropout: Option<DropoutState>,
     /// Who looks; `()` for nobody.
     pub probe: P,
 }
@@ -120,7 +120,7 @@ impl<'a, B: Backend, P: Probe> Pass<'a, B, P> {
 
     /// The dropout of a site, while learning.
     pub fn dropout(&self, site: u64) -> Option<Dropout> {
-        Chance::at(self.chance, site)
+        DropoutState::at(self.dropout, site)
     }
 
     /// Drops entries of a branch, while learning.
@@ -145,14 +145,14 @@ pub struct Back<'a, B: Backend> {
     /// Which rows are whose.
     pub spans: &'a [Span],
     /// The forward's dropout.
-    pub chance: Option<Chance>,
+    pub dropout: Option<DropoutState>,
 }
 
 impl<'a, B: Backend> Back<'a, B> {
     /// A pass forward over the same rows, with the same weights and dropout: what was not kept is made anew.
     pub fn pass(&self) -> Pass<'a, B, ()> {
         let (backend, weights) = (self.backend, Weights::Trainable(self.weights));
-        Pass { backend, weights, spans: self.spans, ends: None, chance: self.chance, probe: () }
+        Pass { backend, weights, spans: self.spans, output_rows: None, dropout: self.dropout, probe: () }
     }
 
     /// A parameter's numbers.
@@ -167,7 +167,7 @@ impl<'a, B: Backend> Back<'a, B> {
 
     /// The forward's dropout at a site.
     pub fn dropout(&self, site: u64) -> Option<Dropout> {
-        Chance::at(self.chance, site)
+        DropoutState::at(self.dropout, site)
     }
 
     /// Drops the entries of a gradient that the forward dropped.

@@ -19,7 +19,7 @@ pub fn score(logits: &[f32], target: u32) -> Result<Scored> {
     let peak = peak(logits, logits.len())?;
     let Some(&own) = logits.get(target as usize) else {
         let why = format!("token {target} is not in the vocabulary of {} tokens", logits.len());
-        return Err(Error::asked("target", why));
+        return Err(Error::invalid_argument("target", why));
     };
     let higher = logits.iter().filter(|&&logit| logit > own).count();
     let ties = logits[..target as usize].iter().filter(|&&logit| logit == own).count();

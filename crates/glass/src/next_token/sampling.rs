@@ -53,7 +53,7 @@ impl Sampling {
             let why = format!(
                 "it is {temperature}, and above 2 a model mostly babbles; to go there anyway, allow `hot`"
             );
-            return Err(Error::asked("temperature", why));
+            return Err(Error::invalid_argument("temperature", why));
         }
         within("top_p", self.top_p, 0.0, 1.0, "a number from 0 to 1 (off)")?;
         within("min_p", self.min_p, 0.0, 1.0, "a number from 0 (off) to 1")?;
@@ -65,7 +65,7 @@ impl Sampling {
     }
 
     fn check_bias(&self, vocabulary: usize) -> Result<()> {
-        let refused = |why: String| Err(Error::asked("logit_bias", why));
+        let refused = |why: String| Err(Error::invalid_argument("logit_bias", why));
         for &(id, bias) in &self.logit_bias {
             if id as usize >= vocabulary {
                 return refused(format!(
@@ -92,5 +92,5 @@ fn within(name: &str, value: f32, least: f32, most: f32, expected: &str) -> Resu
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(Error::asked(name, format!("it is {value}, and should be {expected}")))
+    Err(Error::invalid_argument(name, format!("it is {value}, and should be {expected}")))
 }

@@ -43,10 +43,10 @@ pub enum Part {
     Masked,
     /// The attention pattern: what the softmax makes of them.
     Pattern,
-    /// Each head's mixed values.
-    Mixed,
-    /// What each head adds to the residual (its mixed values through the value-up half, without its bias), `[rows][heads × width]`.
-    /// It is computed beside and can only be looked at; to change it, edit the mixed values.
+    /// Each head's output (`z`): values weighted by its pattern, before `value_up`.
+    Z,
+    /// What each head adds to the residual (its output `z` through the value-up half, without its bias), `[rows][heads × width]`.
+    /// It is computed beside and can only be looked at; to change it, edit `z`.
     Contribution,
     /// What attention adds to the residual.
     AttentionOut,
@@ -73,7 +73,7 @@ impl Part {
         Part::Scores,
         Part::Masked,
         Part::Pattern,
-        Part::Mixed,
+        Part::Z,
         Part::Contribution,
         Part::AttentionOut,
         Part::ResidualMiddle,
@@ -94,7 +94,7 @@ impl Part {
             Part::Scores => "attention.scores",
             Part::Masked => "attention.masked",
             Part::Pattern => "attention.pattern",
-            Part::Mixed => "attention.mixed",
+            Part::Z => "attention.z",
             Part::Contribution => "attention.contribution",
             Part::AttentionOut => "attention.out",
             Part::ResidualMiddle => "residual_middle",
@@ -164,7 +164,7 @@ impl FromStr for Site {
                 around.join(", "),
                 parts.join(", ")
             );
-            Error::asked("site", why)
+            Error::invalid_argument("site", why)
         })
     }
 }

@@ -85,5 +85,5 @@ pub const DEFAULT_SPECIALS: [&str; 2] = ["<|im_start|>", "<|im_end|>"];
 
 /// The caller's conversation is refused.
 fn refused(why: impl std::fmt::Display) -> Error {
-    Error::asked("messages", why)
+    Error::invalid_argument("messages", why)
 }

@@ -23,7 +23,7 @@ pub(crate) fn read(files: &[(String, impl AsRef<[u8]>)]) -> Result<Tokenizer> {
         [(vocabulary, ids), (merges, pairs)] => {
             json::read_pair([vocabulary, merges], [ids.as_ref(), pairs.as_ref()])
         }
-        _ => Err(Error::asked("vocabulary", "is kept in one file or two")),
+        _ => Err(Error::invalid_argument("vocabulary", "is kept in one file or two")),
     }
 }
 

@@ -12,8 +12,8 @@ use super::fingerprint::Fingerprint;
 use super::learner::{Arena, Learner, PART};
 use super::spikes::Spikes;
 use crate::backend::{Backend, CacheType, Packing};
-use crate::loaded::Loaded;
 use crate::model::Gpt;
+use crate::runtime::Model;
 use crate::weights::Frozen;
 use crate::{Config, Error, Result};
 
@@ -86,7 +86,7 @@ pub fn read<B: Backend>(folder: &Path, learner: &mut Learner<B>) -> Result<State
 ///
 /// # Errors
 /// It is no checkpoint of this model, or damaged.
-pub fn open<B: Backend>(backend: B, config: &Config, folder: &Path) -> Result<Loaded<B>> {
+pub fn open<B: Backend>(backend: B, config: &Config, folder: &Path) -> Result<Model<B>> {
     let saved: Saved = read_json(&folder.join("state.json"))?;
     let (gpt, plan) = Gpt::plan(config);
     gpt.can_run()?;
@@ -114,7 +114,7 @@ pub fn open<B: Backend>(backend: B, config: &Config, folder: &Path) -> Result<Lo
         into.copy_from_slice(&values[spec.span.clone()]);
         Ok(())
     })?;
-    Ok(Loaded::new(backend, gpt, weights, CacheType::F32))
+    Ok(Model::new(backend, gpt, weights, CacheType::F32))
 }
 
 /// Writes an arena and syncs it. Its fingerprint.

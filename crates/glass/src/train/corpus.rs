@@ -162,25 +162,25 @@ impl Corpus {
     /// document, and no text.
     pub fn parts(&self, report: Report<'_>) -> Result<Parts> {
         let mut before = 0;
-        let mut census = |files: &[PathBuf]| {
-            let all = Census::of(files, &self.source, &mut |bytes| {
+        let mut parameter_count = |files: &[PathBuf]| {
+            let all = ParameterCount::of(files, &self.source, &mut |bytes| {
                 report(Progress { doing: Doing::Comparing, bytes: before + bytes, of: self.bytes });
             })?;
             before += all.read;
             Ok::<_, Error>(all)
         };
         let held_out = match self.source.validation.is_empty() {
-            true => Census::default(),
-            false => census(&self.source.validation)?,
+            true => ParameterCount::default(),
+            false => parameter_count(&self.source.validation)?,
         };
-        let all = census(&self.source.files)?;
+        let all = parameter_count(&self.source.files)?;
         Parts::decide(&self.source, all, held_out)
     }
 }
 
 impl Parts {
     /// Documents are dropped before they are parted, so no document stands in both parts.
-    fn decide(source: &Arc<Source>, all: Census, held_out: Census) -> Result<Parts> {
+    fn decide(source: &Arc<Source>, all: ParameterCount, held_out: ParameterCount) -> Result<Parts> {
         let mut seen = HashSet::new();
         let mut once = |content: &u128, kept: Fate| match seen.insert(*content) || source.keep_duplicates {
             true => kept,
@@ -316,7 +316,7 @@ fn named(files: &[PathBuf]) -> String {
 
 /// Every document's content and length.
 #[derive(Default)]
-struct Census {
+struct ParameterCount {
     contents: Vec<u128>,
     lengths: Vec<u64>,
     empty: u64,
@@ -324,28 +324,28 @@ struct Census {
     read: u64,
 }
 
-impl Census {
-    fn of(files: &[PathBuf], source: &Source, report: &mut dyn FnMut(u64)) -> Result<Census> {
-        let mut census = Census::default();
+impl ParameterCount {
+    fn of(files: &[PathBuf], source: &Source, report: &mut dyn FnMut(u64)) -> Result<ParameterCount> {
+        let mut parameter_count = ParameterCount::default();
         let mut pieces = Pieces::of_files(files, &source.reading, source.sizes);
         let mut content = Content::default();
         while let Some(piece) = pieces.next().transpose()? {
             content.add(&piece.text);
             if piece.ends {
-                census.contents.push(std::mem::take(&mut content).end());
-                census.lengths.push(piece.offset + piece.text.len() as u64);
+                parameter_count.contents.push(std::mem::take(&mut content).end());
+                parameter_count.lengths.push(piece.offset + piece.text.len() as u64);
                 report(pieces.read());
             }
         }
-        if census.lengths.is_empty() {
+        if parameter_count.lengths.is_empty() {
             return Err(Error::invalid(
                 named(files),
                 "no text in what was given; name files with text in them",
             ));
         }
-        census.read = pieces.read();
-        (census.remarks, census.empty) = (pieces.remarks, pieces.empty);
-        Ok(census)
+        parameter_count.read = pieces.read();
+        (parameter_count.remarks, parameter_count.empty) = (pieces.remarks, pieces.empty);
+        Ok(parameter_count)
     }
 }
 

@@ -48,11 +48,11 @@ impl Folder {
         if dir.join("train").join("run.json").exists() {
             let why =
                 "this folder already holds a run; add --resume to go on with it, or choose another --out";
-            return Err(Error::asked(dir.display(), why));
+            return Err(Error::invalid_argument(dir.display(), why));
         }
         if dir.join("config.json").exists() {
             let why = "this folder already holds a model, which the run would replace; choose another --out";
-            return Err(Error::asked(dir.display(), why));
+            return Err(Error::invalid_argument(dir.display(), why));
         }
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Folder {
         let path = dir.join("train").join("run.json");
         if !path.exists() {
             let why = "this folder holds no run to resume; leave --resume out to begin one";
-            return Err(Error::asked(dir.display(), why));
+            return Err(Error::invalid_argument(dir.display(), why));
         }
         read_json(&path)
     }
@@ -92,7 +92,7 @@ impl Folder {
             Err(TryLockError::WouldBlock) => {
                 let why =
                     "another run is going on in this folder; wait until it ends, or choose another --out";
-                Err(Error::asked(dir.display(), why))
+                Err(Error::invalid_argument(dir.display(), why))
             }
             Err(TryLockError::Error(error)) => Err(Error::io("cannot lock", &path, error)),
         }
@@ -172,7 +172,10 @@ impl Folder {
 pub fn checkpoints(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let train = dir.join("train");
     if !train.join("run.json").exists() {
-        return Err(Error::asked(dir.display(), "this folder holds no run; name the --out of a training"));
+        return Err(Error::invalid_argument(
+            dir.display(),
+            "this folder holds no run; name the --out of a training",
+        ));
     }
     Ok(steps_in(&train)?.into_iter().map(|step| (step, train.join(format!("step-{step:08}")))).collect())
 }

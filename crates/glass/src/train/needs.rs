@@ -4,7 +4,7 @@ use super::learner::LOGIT_ROWS;
 use crate::backend::{Backend, CacheType};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
-use crate::weights::census::Census;
+use crate::weights::parameter_count::ParameterCount;
 
 /// Bytes of a number: everything a learner holds is f32.
 const NUMBER: u64 = 4;
@@ -40,7 +40,7 @@ impl Needs {
             row.saturating_mul(rows).saturating_add(wanted * chunk)
         };
         let cache = Cache::<B>::floats(config, CacheType::F32, samples, config.context);
-        let arena = bytes(Census::of(config).stored);
+        let arena = bytes(ParameterCount::of(config).stored);
         Needs {
             weights: arena,
             gradients: arena,
@@ -64,6 +64,6 @@ impl Needs {
 /// Floats of the largest matrix of a model's file, and of the largest one that is turned for it. Tables are written some
 /// rows at a time.
 fn saving(config: &Config) -> u64 {
-    let (width, hidden) = (config.width as u64, config.hidden as u64);
+    let (width, hidden) = (config.width as u64, config.mlp_width as u64);
     width * (3 * width).max(hidden) + width * hidden
 }

@@ -80,7 +80,7 @@ impl<'a> Order<'a> {
     pub fn steps(&mut self, epochs: f64) -> Result<u64> {
         if !(epochs > 0.0 && epochs <= MOST_EPOCHS) {
             let why = format!("{epochs} was given, but a number above 0 and at most {MOST_EPOCHS} is needed");
-            return Err(Error::asked("--epochs", why));
+            return Err(Error::invalid_argument("--epochs", why));
         }
         self.enter(0, 0);
         let whole = epochs as u64;

@@ -138,7 +138,7 @@ impl Settings {
         ];
         match wrong.into_iter().find(|(wrong, ..)| *wrong) {
             Some((_, name, value, needed)) => {
-                Err(Error::asked(name, format!("{value} was given, but {needed}")))
+                Err(Error::invalid_argument(name, format!("{value} was given, but {needed}")))
             }
             None => Ok(()),
         }
@@ -263,5 +263,5 @@ fn changed(name: &str, then: &str, now: &str) -> Error {
     let why = format!(
         "this run began with {then}; {now} would change its result; leave it as it was, or begin a new run in another folder"
     );
-    Error::asked(name, why)
+    Error::invalid_argument(name, why)
 }

@@ -264,7 +264,8 @@ impl Folder {
         let place = self.place(&spec.name)?;
         let found = self.shaped(&place)?;
         let blocks = self.blocks(&place).filter(|blocks| blocks.len() == BLOCK);
-        let blocks = blocks.ok_or_else(|| Error::asked(&spec.name, "is not quantised in blocks of 32"))?;
+        let blocks =
+            blocks.ok_or_else(|| Error::invalid_argument(&spec.name, "is not quantised in blocks of 32"))?;
         let (row, size) = (place.inputs / BLOCK * blocks.bytes(), blocks.bytes());
         Ok(move |r: usize, block: usize| {
             let at = (place.first + r) * row + block * size;
@@ -274,7 +275,7 @@ impl Folder {
 
     pub(super) fn place(&self, parameter: &str) -> Result<Place> {
         let place = names::place(&self.config, parameter).ok_or_else(|| {
-            Error::asked(parameter, "is no parameter of a GPT-2; its files have no place for it")
+            Error::invalid_argument(parameter, "is no parameter of a GPT-2; its files have no place for it")
         })?;
         Ok(match place.kind {
             Kind::Conv1d if self.writer.as_ours() => Place { kind: Kind::Table, ..place },
@@ -337,7 +338,7 @@ fn within(spec: &Spec, place: &Place, into: &[f32]) -> Result<()> {
         true => Ok(()),
         false => {
             let why = format!("{} × {} numbers were asked for, not {}", spec.rows, spec.cols, into.len());
-            Err(Error::asked(&spec.name, why))
+            Err(Error::invalid_argument(&spec.name, why))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a context of T tokens costs: the pattern's square, the cache, the activations, the arithmetic. From the plan;
 //! nothing is allocated.
 
-use super::census::Census;
+use super::parameter_count::ParameterCount;
 use crate::config::{Config, Mask};
 
 /// Bytes of a number: activations, keys and values are f32.
@@ -34,7 +34,7 @@ impl Footprint {
     /// What `tokens` tokens of `config` cost.
     pub fn of(config: &Config, tokens: usize) -> Footprint {
         let t = tokens as u64;
-        let (layers, width, hidden) = (config.layers as u64, config.width as u64, config.hidden as u64);
+        let (layers, width, hidden) = (config.layers as u64, config.width as u64, config.mlp_width as u64);
         let (heads, size) = (config.heads.query as u64, config.heads.size as u64);
         let (queries, keys) = (heads * size, config.heads.key as u64 * size);
         // Per head the logarithm of a sum; of the last norm a mean and a deviation.
@@ -55,8 +55,8 @@ impl Footprint {
 
 /// Weights that a token is multiplied with: all that are counted but the embedding's.
 fn multiplied(config: &Config) -> u64 {
-    let census = Census::of(config);
-    census.groups.iter().filter(|group| group.name != "embedding").map(|group| group.weights).sum()
+    let parameter_count = ParameterCount::of(config);
+    parameter_count.groups.iter().filter(|group| group.name != "embedding").map(|group| group.weights).sum()
 }
 
 /// Positions that the last token sees, over all layers.

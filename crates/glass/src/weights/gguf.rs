@@ -175,7 +175,7 @@ fn config(fields: &Fields<'_>, tensors: &[(String, Tensor)]) -> Result<Config> {
         fields.size("gpt2.block_count")?,
         fields.size("gpt2.attention.head_count")?,
     );
-    config.hidden = fields.size("gpt2.feed_forward_length")?;
+    config.mlp_width = fields.size("gpt2.feed_forward_length")?;
     config.norm =
         Norm::Layer { epsilon: fields.number("gpt2.attention.layer_norm_epsilon")?.unwrap_or(1e-5) as f32 };
     config.activation = Activation::GeluTanh;

@@ -76,7 +76,7 @@ pub fn place(config: &Config, parameter: &str) -> Option<Place> {
 }
 
 fn in_block(config: &Config, layer: &str, part: &str, name: &str, leaf: &str) -> Option<Place> {
-    let (width, hidden) = (config.width, config.hidden);
+    let (width, hidden) = (config.width, config.mlp_width);
     let (queries, keys) = (config.heads.query * config.heads.size, config.heads.key * config.heads.size);
     let norm = |tensor: &str| whole(format!("h.{layer}.{tensor}.{leaf}"), Kind::Vector, 1, width);
     let linear = |tensor: &str, inputs, of| {

@@ -11,7 +11,7 @@ use std::path::Path;
 use glass_kernels::packing;
 use serde_json::json;
 
-use super::aside::Aside;
+use super::atomic_write::AtomicWrite;
 use super::folder::Folder;
 use super::save::{self, Save};
 use super::{Frozen, safetensors, tensors};
@@ -28,7 +28,7 @@ pub fn layout(spec: &Spec, packing: Packing) -> Layout {
     if spec.is_vector() || spec.name == "embedding.position.weight" {
         return Layout::Rows;
     }
-    match (packing, spec.hidden) {
+    match (packing, spec.is_hidden_matrix) {
         (Packing::Q4, false) => Layout::Panels(Packing::Q8),
         _ => Layout::Panels(packing),
     }
@@ -42,7 +42,7 @@ pub fn save<B: Backend>(
     backend: &B,
     weights: &Frozen<B>,
 ) -> Result<()> {
-    let mut aside = Aside::new(dir)?;
+    let mut aside = AtomicWrite::new(dir)?;
     aside.write(tensors::FILE, |put| {
         // Panels first: they start and end with whole cache lines.
         let mut order: Vec<usize> = (0..what.plan.specs.len()).collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::aside::Aside;
+use super::atomic_write::AtomicWrite;
 use super::dtype::Dtype;
 use super::generation::GenerationConfig;
 use super::names::{self, Kind, Place};
@@ -37,14 +37,14 @@ pub struct Save<'a> {
 /// has; of tables it is asked for [some](Spec::some) rows at a time). All files are written aside and synced, then
 /// renamed: until then, what stood in `dir` is whole. One matrix stands in memory at a time.
 pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
-    let mut aside = Aside::new(dir)?;
+    let mut aside = AtomicWrite::new(dir)?;
     aside.write(tensors::FILE, |put| write_tensors(put, what, weights))?;
     write_texts(&mut aside, what, None)?;
     aside.commit()
 }
 
 /// All files but the weights; `quantised` says how those are packed, where they are.
-pub(super) fn write_texts(aside: &mut Aside, what: &Save<'_>, quantised: Option<Value>) -> Result<()> {
+pub(super) fn write_texts(aside: &mut AtomicWrite, what: &Save<'_>, quantised: Option<Value>) -> Result<()> {
     let mut text = |name: &str, text: String| aside.write(name, |put| put(text.as_bytes()));
     let mut config = what.config.to_object(what.dtype.torch_name(), what.end_of_text);
     config.extend(quantised.map(|quantised| ("quantization_config".to_string(), quantised)));
@@ -129,8 +129,9 @@ pub(super) fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap
         Some(())
     };
     for spec in &plan.specs {
-        join(&spec.name, Some(spec))
-            .ok_or_else(|| Error::asked(&spec.name, "has no place in a GPT-2's files; it cannot be saved"))?;
+        join(&spec.name, Some(spec)).ok_or_else(|| {
+            Error::invalid_argument(&spec.name, "has no place in a GPT-2's files; it cannot be saved")
+        })?;
         // Tables have no bias, and so no place for one.
         if !config.bias
             && let Some(layer) = spec.name.strip_suffix(".weight")

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use glass::Config;
 use glass::backend::{Cpu, Heads};
-use glass::generate::{Runner, Wish, generate};
+use glass::generate::{GenerateOptions, Runner, generate};
 use glass::memory::Keep;
 use glass::next_token::{Sampler, Sampling};
 use glass::tokens::Tokenizer;
@@ -103,10 +103,11 @@ fn generating_allocates_nothing_after_the_first_token() {
     let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Frozen(&frozen)).unwrap();
     runner.prompt(&tiny::ids(4, 31, 1)).unwrap();
     let tokenizer = Tokenizer::gpt2();
-    let wish = Wish { tokens: 18, stop: vec!["no such text".into()], ..Wish::default() };
+    let options =
+        GenerateOptions { tokens: 18, stop: vec!["no such text".into()], ..GenerateOptions::default() };
     let mut counts = [0; 18];
     let mut heard = 0;
-    generate(&mut runner, Some(&tokenizer), &wish, 0, &mut |_| {
+    generate(&mut runner, Some(&tokenizer), &options, 0, &mut |_| {
         counts[heard] = ASKED.get();
         heard += 1;
         ControlFlow::Continue(())

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use glass::backend::{Activation, Cpu};
-use glass::engine::Engine;
+use glass::text_model::TextModel;
 use glass::weights::dtype::Dtype;
 use glass::weights::folder::Folder;
 
@@ -43,7 +43,7 @@ fn logits_as_in_pytorch_without_biases() {
     let text = fs::read(checkpoint("logits.json")).unwrap();
     let logits: std::collections::BTreeMap<String, Vec<f32>> = serde_json::from_slice(&text).unwrap();
     let ids: Vec<u32> = logits["ids"].iter().map(|&id| id as u32).collect();
-    let engine = Engine::open(Cpu::new(1), &checkpoint("unbiased.pt")).unwrap();
+    let engine = TextModel::open(Cpu::new(1), &checkpoint("unbiased.pt")).unwrap();
     assert!(!engine.config().bias && engine.config().tied);
     let mut runner = engine.runner().unwrap();
     runner.prompt(&ids).unwrap();

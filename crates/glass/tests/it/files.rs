@@ -114,7 +114,7 @@ fn joined_and_turned_matrices_are_read_as_ours() {
 /// Sizes beyond one tile and one thread's share, neither a multiple of the tile.
 #[test]
 fn large_matrices_are_turned_whole() {
-    let config = Config { hidden: 1237, ..Config::gpt2(300, 7, 75, 2, 5) };
+    let config = Config { mlp_width: 1237, ..Config::gpt2(300, 7, 75, 2, 5) };
     let (_, plan) = Gpt::plan(&config);
     let arena: Vec<f32> = (0..plan.len()).map(|i| i as f32).collect();
     for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use glass::Config;
 use glass::backend::{CacheType, Cpu, Packing};
-use glass::engine::Engine;
 use glass::generate::Runner;
 use glass::model::Gpt;
+use glass::text_model::TextModel;
 use glass::tokens::{Special, Tokenizer};
 use glass::weights::dtype::Dtype;
 use glass::weights::folder::Folder;
@@ -80,7 +80,7 @@ fn quantised_weights_run_as_if_packed_here() {
             Runner::within(&cpu, &gpt, Weights::Frozen(&packed), CacheType::Bf16, gpt.config.context)
                 .unwrap();
         here.feed(&ids).unwrap();
-        let engine = Engine::open(Cpu::new(1), &path).unwrap();
+        let engine = TextModel::open(Cpu::new(1), &path).unwrap();
         let mut there = engine.runner().unwrap();
         there.feed(&ids).unwrap();
         assert!(here.logits() == there.logits(), "{packing:?}");

@@ -10,17 +10,17 @@ use glass::inspect::heads::{head, repeated};
 use glass::inspect::neurons::Firings;
 use glass::inspect::sweep::{hide_positions, patch_heads, patch_residual};
 use glass::inspect::{Edit, Edits, Inspector, Record, lens, nearest};
-use glass::loaded::{Loaded, cache_for};
 use glass::model::Gpt;
 use glass::next_token;
 use glass::probe::{Did, Part, Probe, Site, View, Want};
+use glass::runtime::{Model, cache_for};
 
 use crate::tiny;
 
-fn model(seed: u64) -> Loaded<Cpu> {
+fn model(seed: u64) -> Model<Cpu> {
     let learner = tiny::learner(&tiny::config(), 2, seed);
     let (gpt, _) = Gpt::plan(&tiny::config());
-    Loaded::new(Cpu::new(2), gpt, tiny::frozen(&learner), cache_for(Packing::F32))
+    Model::new(Cpu::new(2), gpt, tiny::frozen(&learner), cache_for(Packing::F32))
 }
 
 fn everything() -> Vec<Site> {
@@ -51,7 +51,7 @@ impl Probe for Everything {
 }
 
 /// The logits behind sequences that are each read alone but for their last token, which they read together.
-fn together<P: Probe>(model: &Loaded<Cpu>, sequences: &[Vec<u32>], probe: &mut P) -> Vec<Vec<f32>> {
+fn together<P: Probe>(model: &Model<Cpu>, sequences: &[Vec<u32>], probe: &mut P) -> Vec<Vec<f32>> {
     let mut batch = model.batch(sequences.len(), 24).unwrap();
     let mut last: Vec<(usize, &[u32])> = Vec::new();
     for (slot, ids) in sequences.iter().enumerate() {
@@ -262,11 +262,11 @@ fn what_is_recorded_is_what_the_weights_make() {
                     let mixed: f64 = (0..9)
                         .map(|key| f64::from(pattern[key]) * f64::from(of(Part::Value, key)[col]))
                         .sum();
-                    close("mixed", of(Part::Mixed, query)[col], mixed);
+                    close("mixed", of(Part::Z, query)[col], mixed);
                 }
             }
         }
-        linear(at(Part::Mixed), at(Part::AttentionOut), &name("attention.value_up"));
+        linear(at(Part::Z), at(Part::AttentionOut), &name("attention.value_up"));
         sum(at(Part::Residual), at(Part::AttentionOut), at(Part::ResidualMiddle));
         norm(at(Part::ResidualMiddle), at(Part::MlpNorm), &name("mlp.norm"));
         linear(at(Part::MlpNorm), at(Part::Hidden), &name("mlp.up"));
@@ -344,11 +344,11 @@ fn a_sweep_is_every_place_alone() {
     let heads = patch_heads(&mut some, &clean, &corrupted, &metric).unwrap();
     let residual = patch_residual(&mut some, &clean, &corrupted, &metric).unwrap();
     for layer in 0..2 {
-        let mixed = &record[Site::Block(layer, Part::Mixed)];
+        let mixed = &record[Site::Block(layer, Part::Z)];
         for head in 0..3 {
             let columns = 8 * head..8 * head + 8;
             let said = mixed.values.chunks_exact(24).flat_map(|row| row[columns.clone()].to_vec()).collect();
-            let edit = Edit::replace(Site::Block(layer, Part::Mixed), said).columns(columns);
+            let edit = Edit::replace(Site::Block(layer, Part::Z), said).columns(columns);
             assert_eq!(heads.after[layer][head], alone(edit.at(0..9)), "block {layer}, head {head}");
         }
         for position in 0..9 {

@@ -1,7 +1,7 @@
 //! All integration tests of this crate, in one binary.
 
 mod allocations;
-mod census;
+mod parameter_count;
 mod checkpoints;
 mod files;
 mod files_refused;

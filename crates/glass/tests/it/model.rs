@@ -50,7 +50,7 @@ fn gradients_are_the_slope_of_the_loss() {
     }
 }
 
-/// Plus and minus one, by chance that a seed decides.
+/// Plus and minus one, by dropout that a seed decides.
 fn signs(len: usize, seed: u32) -> Vec<f64> {
     tiny::ids(len, 1 << 16, 100 + seed).iter().map(|&id| if id < 1 << 15 { 1.0 } else { -1.0 }).collect()
 }
@@ -215,8 +215,8 @@ fn batched(learner: &Learner<Cpu>, steps: &[(Vec<u32>, Vec<Span>)]) -> Vec<Vec<f
             backend,
             weights: Weights::Trainable(weights),
             spans,
-            ends: None,
-            chance: None,
+            output_rows: None,
+            dropout: None,
             probe: (),
         };
         gpt.forward(&mut pass, ids, &mut memory, &mut cache);

@@ -314,5 +314,5 @@ fn refusals() {
     assert!(bias(vec![(10, 1.0)]).starts_with("logit_bias: token 10 is not in the vocabulary"));
     assert!(bias(vec![(3, nan)]).starts_with("logit_bias: the bias of token 3 is NaN"));
     assert!(bias(vec![(3, 1.0), (4, 1.0), (3, 2.0)]).starts_with("logit_bias: token 3 is given twice"));
-    assert!(matches!(Sampling { top_p: 7.0, ..off() }.check(10), Err(glass::Error::Asked { .. })));
+    assert!(matches!(Sampling { top_p: 7.0, ..off() }.check(10), Err(glass::Error::InvalidArgument { .. })));
 }

@@ -3,10 +3,10 @@
 use std::fs;
 
 use glass::backend::{Cpu, Packing};
-use glass::engine::Engine;
 use glass::generate::Runner;
-use glass::loaded::cache_for;
 use glass::model::Gpt;
+use glass::runtime::cache_for;
+use glass::text_model::TextModel;
 use glass::weights::folder::Folder;
 use glass::weights::{Frozen, Weights, packed};
 
@@ -46,7 +46,7 @@ fn a_packed_file_runs_as_what_was_packed() {
         let ids = tiny::ids(gpt.config.context.min(12), gpt.config.vocabulary, 3);
         let expected = logits(&cpu, &gpt, &weights, packing, &ids);
         let scratch = pack(model, packing);
-        let engine = Engine::open(Cpu::new(1), scratch.path()).unwrap();
+        let engine = TextModel::open(Cpu::new(1), scratch.path()).unwrap();
         let mut runner = engine.runner().unwrap();
         for (at, (&id, expected)) in ids.iter().zip(&expected).enumerate() {
             runner.feed(&[id]).unwrap();

@@ -30,7 +30,7 @@ fn encode(told: &Told) -> glass::Result<(Vec<u32>, Vec<bool>)> {
         Told::Text(text) => return Ok(text.bytes().map(|byte| (u32::from(byte), true)).unzip()),
     };
     if messages.is_empty() {
-        return Err(Error::asked("messages", "there are none"));
+        return Err(Error::invalid_argument("messages", "there are none"));
     }
     let bytes = |message: &Message| {
         let learned = message.role == "assistant";

@@ -288,7 +288,7 @@ fn what_may_not_be_resumed_is_refused_by_name() {
     let folder = Scratch::new("refused");
     let refused = |settings: &Settings, resume| {
         let error = go(folder.path(), settings, resume, &mut Actions::default()).unwrap_err();
-        assert!(matches!(error, Error::Asked { .. }), "{error}");
+        assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
         error.to_string()
     };
     let none = refused(&settings(), true);

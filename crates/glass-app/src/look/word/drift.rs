@@ -14,11 +14,11 @@ use crate::fail::Fail;
 use crate::look::page::{self, Page, tokens};
 use crate::look::pictures::Picture;
 use crate::look::{changes, charts, ids_of};
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::Out;
 
 /// The word of --word in two texts.
-pub fn run(args: &LookArgs, model: &Model, ids: &[u32], other: &str) -> Result<(), Fail> {
+pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], other: &str) -> Result<(), Fail> {
     let word = args.word.as_deref().unwrap_or_default();
     let others = ids_of(args, model, other.as_ref())?;
     let (first, second) = (place(model, ids, word, "--word")?, place(model, &others, word, "--word")?);
@@ -49,7 +49,7 @@ pub fn run(args: &LookArgs, model: &Model, ids: &[u32], other: &str) -> Result<(
 fn show_drift(
     out: &mut Out,
     args: &LookArgs,
-    model: &Model,
+    model: &NamedModel,
     word: &str,
     found: &Drift,
     words: [Word<'_>; 2],
@@ -98,7 +98,7 @@ fn moved(found: &Drift) -> Vec<(Component, f64, f64)> {
 }
 
 /// What came straight from each word of either text, the most first.
-fn by_word(model: &Model, found: &Drift, words: [Word<'_>; 2]) -> Vec<(String, f64)> {
+fn by_word(model: &NamedModel, found: &Drift, words: [Word<'_>; 2]) -> Vec<(String, f64)> {
     let mut sources = Vec::new();
     for ((word, found), sign) in words.into_iter().zip([&found.first, &found.second]).zip([1.0, -1.0]) {
         let text = if sign > 0.0 { "TEXT" } else { "--beside" };
@@ -112,7 +112,7 @@ fn by_word(model: &Model, found: &Drift, words: [Word<'_>; 2]) -> Vec<(String, f
 
 fn drawn_drift(
     args: &LookArgs,
-    model: &Model,
+    model: &NamedModel,
     word: &str,
     found: &Drift,
     words: [Word<'_>; 2],

@@ -15,11 +15,11 @@ use crate::fail::Fail;
 use crate::look::charts;
 use crate::look::page::{self, Page, tokens};
 use crate::look::pictures::{Picture, token};
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::Out;
 
 /// What heads carry from the words of --of into the word of --word, and what becomes of it without them.
-pub fn run(args: &LookArgs, model: &Model, ids: &[u32]) -> Result<(), Fail> {
+pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32]) -> Result<(), Fail> {
     let word = args.word.as_deref().unwrap_or_default();
     let to = place(model, ids, word, "--word")?;
     let mut from = Vec::new();
@@ -80,7 +80,7 @@ pub fn run(args: &LookArgs, model: &Model, ids: &[u32]) -> Result<(), Fail> {
 
 fn drawn_taken_in(
     args: &LookArgs,
-    model: &Model,
+    model: &NamedModel,
     ids: &[u32],
     to: usize,
     found: &[Carried],

@@ -10,7 +10,7 @@ use glass::{Error, Result};
 
 use super::read::Task;
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 
 /// How a task went. Log-probabilities are sums over a continuation's tokens.
 pub enum Verdict {
@@ -37,7 +37,7 @@ pub enum Verdict {
 
 /// A model at work on tasks.
 pub struct Judge<'a> {
-    model: &'a Model,
+    model: &'a NamedModel,
     tokenizer: &'a Tokenizer,
     runner: Runner<'a, Cpu>,
     /// Texts that were longer than the model's context and lost their beginning.
@@ -45,7 +45,7 @@ pub struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    pub fn new(model: &'a Model) -> std::result::Result<Judge<'a>, Fail> {
+    pub fn new(model: &'a NamedModel) -> std::result::Result<Judge<'a>, Fail> {
         Ok(Judge { model, tokenizer: model.tokenizer()?, runner: model.runner()?, cut: 0 })
     }
 

@@ -1,6 +1,6 @@
 //! Parameters as they run.
 
-use glass_kernels::chunks::Piece;
+use glass_kernels::huge_pages::Piece;
 use glass_kernels::linear::{self, Matrix};
 use glass_kernels::packing;
 

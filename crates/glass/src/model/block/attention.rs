@@ -46,7 +46,7 @@ impl Attention {
         }
     }
 
-    /// residual → `scratch.branch`, what attention adds to it, `[rows, width]`; with `ends`, of their rows alone, which then
+    /// residual → `scratch.branch`, what attention adds to it, `[rows, width]`; with `output_rows`, of their rows alone, which then
     /// are all that is left of the residual.
     pub fn forward<'a, B: Backend, P: Probe>(
         &self,
@@ -55,7 +55,7 @@ impl Attention {
         residual: &mut Tensor<B>,
         m: &mut AttentionMemory<B>,
         kv: &mut Kv<B>,
-        ends: Option<&'a [Span]>,
+        output_rows: Option<&'a [Span]>,
     ) {
         self.norm.forward(pass, &mut scratch.normed, &mut scratch.stats, residual);
         let normed = &mut scratch.normed;
@@ -65,26 +65,26 @@ impl Attention {
         self.value_down.forward(pass, &mut m.value, normed, None);
         pass.at(self.site(Part::Value), &mut m.value);
         pass.backend.append(kv, &m.key, &m.value, pass.spans);
-        if let Some(ends) = ends {
+        if let Some(output_rows) = output_rows {
             [&mut scratch.normed, residual].into_iter().for_each(|x| pass.backend.keep_ends(x, pass.spans));
-            scratch.use_rows(ends.len());
-            m.use_rows(ends.len());
-            pass.spans = ends;
+            scratch.use_rows(output_rows.len());
+            m.use_rows(output_rows.len());
+            pass.spans = output_rows;
         }
         let Scratch { normed, branch, .. } = scratch;
         self.query.forward(pass, &mut m.query, normed, None);
         pass.at(self.site(Part::Query), &mut m.query);
 
         let dropout = pass.dropout(self.dropout());
-        pass.backend.attend(&mut m.mixed, m.sums.as_mut(), &m.query, kv, self.heads, pass.spans, dropout);
+        pass.backend.attend(&mut m.z, m.sums.as_mut(), &m.query, kv, self.heads, pass.spans, dropout);
         if SQUARES.iter().any(|&square| pass.wants(self.site(square)) != Want::No) {
             pass.spans.iter().for_each(|span| self.show_squares(pass, span, m, kv));
         }
-        pass.at(self.site(Part::Mixed), &mut m.mixed);
+        pass.at(self.site(Part::Z), &mut m.z);
         if pass.wants(self.site(Part::Contribution)) != Want::No {
-            self.show_contributions(pass, &m.mixed, branch.cols);
+            self.show_contributions(pass, &m.z, branch.cols);
         }
-        self.value_up.forward(pass, branch, &m.mixed, None);
+        self.value_up.forward(pass, branch, &m.z, None);
         pass.at(self.site(Part::AttentionOut), branch);
     }
 
@@ -120,7 +120,7 @@ impl Attention {
             edited |= pass.show_values(view, &mut square.data, 0..len) == Did::Edited;
         }
         if edited {
-            backend.mix(&mut m.mixed, &square, kv, self.heads, spans);
+            backend.mix(&mut m.z, &square, kv, self.heads, spans);
         }
     }
 
@@ -128,12 +128,12 @@ impl Attention {
     fn show_contributions<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
-        mixed: &Tensor<B>,
+        z: &Tensor<B>,
         width: usize,
     ) {
-        let contribution = Tensor::new(pass.backend, mixed.rows, self.heads.query * width);
+        let contribution = Tensor::new(pass.backend, z.rows, self.heads.query * width);
         let mut contribution = contribution.expect("memory for contributions that someone looks at");
-        self.value_up.forward_in_parts(pass, &mut contribution, mixed, self.heads.query);
+        self.value_up.forward_in_parts(pass, &mut contribution, z, self.heads.query);
         for span in pass.spans {
             let cols = contribution.cols;
             let (site, rows) = (self.site(Part::Contribution), span.rows.clone());
@@ -158,15 +158,15 @@ impl Attention {
     ) {
         let Scratch { normed, stats, .. } = scratch;
         let Scratch { normed: dnormed, branch: dbranch, .. } = dscratch;
-        self.value_up.backward(back, &mut d.mixed, FIRST, dbranch, &m.mixed);
+        self.value_up.backward(back, &mut d.z, FIRST, dbranch, &m.z);
         let sums = m.sums.as_ref().expect("a backward follows a forward that kept its activations");
-        let kept = Attended { query: &m.query, key: &m.key, value: &m.value, mixed: &m.mixed, sums };
+        let kept = Attended { query: &m.query, key: &m.key, value: &m.value, z: &m.z, sums };
         let (dq, dk, dv) = (&mut d.query, &mut d.key, &mut d.value);
         back.backend.attend_backward(
             dq,
             dk,
             dv,
-            &d.mixed,
+            &d.z,
             kept,
             self.heads,
             back.spans,

@@ -22,7 +22,7 @@ pub struct Mlp {
 impl Mlp {
     /// The MLP of block `layer`.
     pub fn plan(plan: &mut Plan, config: &Config, layer: usize) -> Self {
-        let (width, hidden, bias) = (config.width, config.hidden, config.bias);
+        let (width, hidden, bias) = (config.width, config.mlp_width, config.bias);
         Mlp {
             layer,
             activation: config.activation,
@@ -65,7 +65,7 @@ impl Mlp {
     }
 
     /// The hidden layer once more: all that `backward` reads.
-    pub fn again<B: Backend>(
+    pub fn recompute<B: Backend>(
         &self,
         pass: &Pass<'_, B, ()>,
         scratch: &mut Scratch<B>,

@@ -10,7 +10,7 @@ use crate::backend::Packing;
 use crate::config::{Activation, Norm};
 use crate::tokens::Tokenizer;
 use crate::weights::Read;
-use crate::weights::aside::Aside;
+use crate::weights::atomic_write::AtomicWrite;
 use crate::weights::dtype::Dtype;
 use crate::weights::names::{Kind, PREFIX};
 use crate::weights::save::{Joined, Save, tensors_of};
@@ -101,10 +101,10 @@ impl Form {
 pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) -> Result<()> {
     can_write(what.config, numbers)?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let name = name.ok_or_else(|| Error::asked("--out", "a file's name was expected"))?;
+    let name = name.ok_or_else(|| Error::invalid_argument("--out", "a file's name was expected"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let tensors = tensors_of(what.config, what.plan)?;
-    let mut aside = Aside::new(folder)?;
+    let mut aside = AtomicWrite::new(folder)?;
     aside.write(&name, |put| {
         let mut head = Head::default();
         fields(&mut head, what, numbers);
@@ -124,11 +124,11 @@ fn can_write(config: &Config, numbers: Numbers) -> Result<()> {
     config.can_export()?;
     if config.activation != Activation::GeluTanh {
         let why = "its activation is GELU in the exact form, and llama.cpp's gpt2 computes the tanh form";
-        return Err(Error::asked("model", format!("{why}; it cannot be written as GGUF")));
+        return Err(Error::invalid_argument("model", format!("{why}; it cannot be written as GGUF")));
     }
-    let odd = [config.width, config.hidden].into_iter().find(|size| !size.is_multiple_of(BLOCK));
+    let odd = [config.width, config.mlp_width].into_iter().find(|size| !size.is_multiple_of(BLOCK));
     match (numbers, odd) {
-        (Numbers::Q8 | Numbers::Q4, Some(size)) => Err(Error::asked(
+        (Numbers::Q8 | Numbers::Q4, Some(size)) => Err(Error::invalid_argument(
             "model",
             format!(
                 "GGUF packs blocks of {BLOCK} inputs, and {size} is no multiple of that; take bf16, or a folder"
@@ -170,7 +170,7 @@ fn write_tensor(
 }
 
 fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers) {
-    let Config { context, width, hidden, layers, heads, .. } = what.config;
+    let Config { context, width, mlp_width, layers, heads, .. } = what.config;
     let Norm::Layer { epsilon } = what.config.norm;
     head.text("general.architecture", "gpt2");
     head.u32("general.file_type", numbers.file_type());
@@ -179,7 +179,7 @@ fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers) {
     }
     head.u32("gpt2.context_length", *context as u32);
     head.u32("gpt2.embedding_length", *width as u32);
-    head.u32("gpt2.feed_forward_length", *hidden as u32);
+    head.u32("gpt2.feed_forward_length", *mlp_width as u32);
     head.u32("gpt2.block_count", *layers as u32);
     head.u32("gpt2.attention.head_count", heads.query as u32);
     head.field("gpt2.attention.layer_norm_epsilon", F32, &epsilon.to_le_bytes());

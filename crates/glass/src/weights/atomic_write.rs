@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use crate::{Error, Result};
 
 /// Files of one directory, written aside.
-pub(crate) struct Aside {
+pub(crate) struct AtomicWrite {
     dir: PathBuf,
     /// Names that still stand aside.
     waiting: Vec<String>,
 }
 
-impl Aside {
+impl AtomicWrite {
     /// In `dir`, which is made where it is missing.
-    pub fn new(dir: &Path) -> Result<Aside> {
+    pub fn new(dir: &Path) -> Result<AtomicWrite> {
         fs::create_dir_all(dir).map_err(|e| Error::io("cannot create the directory", dir, e))?;
-        Ok(Aside { dir: dir.to_path_buf(), waiting: Vec::new() })
+        Ok(AtomicWrite { dir: dir.to_path_buf(), waiting: Vec::new() })
     }
 
     /// Writes `name` aside.
@@ -55,7 +55,7 @@ impl Aside {
     }
 }
 
-impl Drop for Aside {
+impl Drop for AtomicWrite {
     fn drop(&mut self) {
         for name in &self.waiting {
             let _ = fs::remove_file(self.aside(name));

@@ -4,7 +4,7 @@ use glass_kernels::Cores;
 use glass_kernels::attend::*;
 use glass_kernels::dropout::Dropout;
 
-use super::{Add, Roof, Subject, bytes, numbers};
+use super::{Add, Peak, Subject, bytes, numbers};
 
 /// A batch of sequences.
 #[derive(Clone, Copy)]
@@ -88,14 +88,14 @@ impl Batch {
 
     fn append(self, name: String) -> Subject {
         let (mut cache, x) = (self.empty(), numbers(self.rows() * self.width()));
-        Subject::new(name, Roof::Copying, bytes(4 * x.len()), move |cores| self.fill(cores, &mut cache, &x))
+        Subject::new(name, Peak::Copying, bytes(4 * x.len()), move |cores| self.fill(cores, &mut cache, &x))
     }
 
     fn forward(self, cores: &Cores, name: String) -> Subject {
         let (q, spans, mut cache) = (numbers(self.rows() * self.width()), self.spans(), self.empty());
         self.fill(cores, &mut cache, &q);
         let (mut z, mut sums) = (q.clone(), vec![0.0; self.rows() * self.heads.query]);
-        Subject::new(name, Roof::Multiplying, self.operations(4), move |cores| {
+        Subject::new(name, Peak::Multiplying, self.operations(4), move |cores| {
             attend(cores, &mut z, Some(&mut sums), &q, cache.kv(), self.heads, &spans, self.dropout);
         })
     }
@@ -106,7 +106,7 @@ impl Batch {
         let (mut z, mut sums) = (q.clone(), vec![0.0; self.rows() * self.heads.query]);
         attend(cores, &mut z, Some(&mut sums), &q, cache.kv(), self.heads, &spans, self.dropout);
         let (mut dq, mut dk, mut dv, dz) = (q.clone(), q.clone(), q.clone(), q.clone());
-        Subject::new(name, Roof::Multiplying, self.operations(10), move |cores| {
+        Subject::new(name, Peak::Multiplying, self.operations(10), move |cores| {
             let (dq, dk, dv) = (&mut dq, &mut dk, &mut dv);
             let (heads, drop) = (self.heads, self.dropout);
             attend_backward(cores, dq, dk, dv, &dz, &q, &q, &q, &z, &sums, heads, &spans, drop);
@@ -123,7 +123,7 @@ fn decoding(cores: &Cores, name: String, positions: usize) -> Subject {
     let mut layers: Vec<Cache> = (0..LAYERS).map(|_| batch.empty()).collect();
     layers.iter_mut().for_each(|cache| batch.fill(cores, cache, &x));
     let mut z = vec![0.0; width];
-    Subject::new(name, Roof::Reading, bytes(LAYERS * 2 * positions * width), move |cores| {
+    Subject::new(name, Peak::Reading, bytes(LAYERS * 2 * positions * width), move |cores| {
         let span = [Span { rows: 0..1, slot: 0, past: positions - 1 }];
         for cache in &layers {
             attend(cores, &mut z, None, &x[..width], cache.kv(), heads, &span, None);

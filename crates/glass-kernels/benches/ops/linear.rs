@@ -4,7 +4,7 @@ use glass_kernels::linear::{Layout, Matrix, linear, linear_backward_input, linea
 use glass_kernels::packing::Packing;
 use glass_kernels::{Cores, Write};
 
-use super::{Add, Roof, Subject, VOCABULARY, WIDTH, bytes, numbers};
+use super::{Add, Peak, Subject, VOCABULARY, WIDTH, bytes, numbers};
 
 pub fn subjects(cores: &Cores, add: Add<'_>) {
     let products = [(WIDTH, 4 * WIDTH), (4 * WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, VOCABULARY)];
@@ -38,14 +38,14 @@ fn forward(cores: &Cores, name: String, layout: Layout, [rows, inputs, outputs]:
         values = panels;
     }
     // One row is repeated over other weights in between, as in decoding: what was read is no longer in the caches.
-    let (roof, work) = match (rows, layout) {
-        (1, _) => (Roof::Reading, bytes(values.len())),
+    let (peak, work) = match (rows, layout) {
+        (1, _) => (Peak::Reading, bytes(values.len())),
         (_, Layout::Panels(Packing::Q8 | Packing::Q4)) => {
-            (Roof::MultiplyingQuads, product([rows, inputs, outputs]))
+            (Peak::MultiplyingQuads, product([rows, inputs, outputs]))
         }
-        _ => (Roof::Multiplying, product([rows, inputs, outputs])),
+        _ => (Peak::Multiplying, product([rows, inputs, outputs])),
     };
-    Subject::new(name, roof, work, move |cores| {
+    Subject::new(name, peak, work, move |cores| {
         let w = Matrix { values: &values, rows: outputs, cols: inputs, layout };
         linear(cores, &mut y, &x, w, Some(&bias), None);
     })
@@ -53,7 +53,7 @@ fn forward(cores: &Cores, name: String, layout: Layout, [rows, inputs, outputs]:
 
 fn backward_input(name: String, [rows, inputs, outputs]: [usize; 3]) -> Subject {
     let (dy, w, mut dx) = (numbers(rows * outputs), numbers(outputs * inputs), vec![0.0; rows * inputs]);
-    Subject::new(name, Roof::Multiplying, product([rows, inputs, outputs]), move |cores| {
+    Subject::new(name, Peak::Multiplying, product([rows, inputs, outputs]), move |cores| {
         let w = Matrix { values: &w, rows: outputs, cols: inputs, layout: Layout::Rows };
         linear_backward_input(cores, &mut dx, Write::Set, &dy, w);
     })
@@ -64,7 +64,7 @@ fn backward_weight(name: String, [rows, inputs, outputs]: [usize; 3]) -> Subject
     let (mut dw, mut dbias) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
     // As in learning: the first part of a step writes a hidden matrix's gradient, chunks of logits add to the unembedding's.
     let write = if outputs == VOCABULARY { Write::Add } else { Write::Set };
-    Subject::new(name, Roof::Multiplying, product([rows, inputs, outputs]), move |cores| {
+    Subject::new(name, Peak::Multiplying, product([rows, inputs, outputs]), move |cores| {
         linear_backward_weight(cores, &mut dw, write, Some(&mut dbias), &dy, &x, rows);
     })
 }

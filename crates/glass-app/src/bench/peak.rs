@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use glass::backend::{Cpu, Packing, Precision};
-use glass_kernels::{Cores, roof};
+use glass_kernels::{Cores, peak};
 
 /// Rounds of multiply-adds in a turn: some milliseconds.
 const ROUNDS: usize = 1 << 19;
@@ -13,7 +13,7 @@ const ROUNDS: usize = 1 << 19;
 const FLOATS: usize = 64 << 20;
 
 /// Operations per second (two to a multiply-add), and bytes per second.
-pub struct Roof {
+pub struct Peak {
     /// Of f32.
     pub f32: f64,
     /// Of pairs of bf16, where the machine has them.
@@ -24,20 +24,20 @@ pub struct Roof {
     pub read: f64,
 }
 
-impl Roof {
+impl Peak {
     /// Some turns of each.
-    pub fn measured(cpu: &Cpu) -> Roof {
+    pub fn measured(cpu: &Cpu) -> Peak {
         let cores = cpu.cores();
         let pairs =
             Cores::with(cores.isa(), cores.threads()).filter(|cores| Precision::Mixed.gains(cores.isa()));
         let pairs = pairs.map(|cores| cores.with_precision(Precision::Mixed));
         let floats = vec![1.0f32; FLOATS];
-        Roof {
-            f32: best(|| roof::multiply_add(cores, ROUNDS)),
-            bf16: pairs.map(|cores| best(|| roof::multiply_add(&cores, ROUNDS))),
-            bytes: best(|| roof::multiply_add_quads(cores, ROUNDS)),
+        Peak {
+            f32: best(|| peak::multiply_add(cores, ROUNDS)),
+            bf16: pairs.map(|cores| best(|| peak::multiply_add(&cores, ROUNDS))),
+            bytes: best(|| peak::multiply_add_quads(cores, ROUNDS)),
             read: best(|| {
-                black_box(roof::read(cores, &floats));
+                black_box(peak::read(cores, &floats));
                 4.0 * FLOATS as f64
             }),
         }

@@ -7,11 +7,11 @@ use glass_kernels::{Cores, Precision};
 use super::arguments::{Arguments, fail};
 use super::{PLAIN_MOST, PLAIN_TURNS, Subject};
 
-/// One cell: milliseconds, billions of operations or bytes per second, and percent of the roof.
+/// One cell: milliseconds, billions of operations or bytes per second, and percent of the peak.
 fn cell(subject: &Subject, column: usize, subjects: &[Subject]) -> Option<[f64; 3]> {
-    let (rate, roof) = (subject.rate(column)?, subjects[subject.roof as usize].rate(column)?);
+    let (rate, peak) = (subject.rate(column)?, subjects[subject.peak as usize].rate(column)?);
     let time = subject.work.map_or(f64::NAN, |work| work / rate * 1e3);
-    Some([time, rate / 1e9, 100.0 * rate / roof])
+    Some([time, rate / 1e9, 100.0 * rate / peak])
 }
 
 pub fn print(arguments: &Arguments, columns: &[Cores], subjects: &[Subject]) {
@@ -27,10 +27,10 @@ pub fn print(arguments: &Arguments, columns: &[Cores], subjects: &[Subject]) {
         PLAIN_MOST / 1e9
     );
     print!("\n{:44} {:11}", "", "against");
-    columns.iter().for_each(|cores| print!(" {:>9}{:>8}{:>7}", name(cores), "G/s", "roof"));
+    columns.iter().for_each(|cores| print!(" {:>9}{:>8}{:>7}", name(cores), "G/s", "peak"));
     println!();
     for subject in subjects {
-        print!("{:44} {:11}", subject.name, format!("{:?}", subject.roof).to_lowercase());
+        print!("{:44} {:11}", subject.name, format!("{:?}", subject.peak).to_lowercase());
         for column in 0..columns.len() {
             match cell(subject, column, subjects) {
                 Some([time, rate, share]) if time.is_nan() => print!(" {:9}{rate:8.1}{share:5.0} %", ""),
@@ -45,7 +45,7 @@ pub fn print(arguments: &Arguments, columns: &[Cores], subjects: &[Subject]) {
 /// Writes what was printed as JSON, with what it depends on.
 pub fn write(file: &str, arguments: &Arguments, columns: &[Cores], subjects: &[Subject]) {
     let about = [
-        ("what", quoted("the words of glass-kernels against the roofs of the same run")),
+        ("what", quoted("the words of glass-kernels against the peaks of the same run")),
         ("date", quoted(&said(Command::new("date").arg("+%F")))),
         ("cpu", quoted(&cpu())),
         ("load", quoted(&std::fs::read_to_string("/proc/loadavg").unwrap_or_default())),
@@ -57,8 +57,8 @@ pub fn write(file: &str, arguments: &Arguments, columns: &[Cores], subjects: &[S
     let mut json = String::from("{\n");
     about.iter().for_each(|(key, value)| json += &format!("  \"{key}\": {value},\n"));
     let row = |subject: &Subject| {
-        let roof = quoted(&format!("{:?}", subject.roof).to_lowercase());
-        let mut row = format!("    {{\"word\": {}, \"against\": {roof}", quoted(&subject.name));
+        let peak = quoted(&format!("{:?}", subject.peak).to_lowercase());
+        let mut row = format!("    {{\"word\": {}, \"against\": {peak}", quoted(&subject.name));
         for (column, cores) in columns.iter().enumerate() {
             if let Some([_, rate, share]) = cell(subject, column, subjects) {
                 row += &format!(", \"{}\": {{\"rate\": {rate:.1}, \"percent\": {share:.1}}}", name(cores));

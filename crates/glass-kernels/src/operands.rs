@@ -1,5 +1,5 @@
 //! What a lane of a packed operand holds: one factor, or two that are neighbours along k. A kernel whose body is generic
-//! over that too, after the vector, is made by [`kernel_of_factors!`] and chosen by a precision as well.
+//! over that too, after the vector, is made by [`kernel_of_operands!`] and chosen by a precision as well.
 
 use crate::format::f32_to_bf16;
 use crate::lanes::Lanes;
@@ -9,8 +9,8 @@ use crate::lanes::x86::Avx512;
 use crate::tiles::Inner;
 
 /// How factors lie in the lanes of a `V` and are multiplied.
-pub(crate) trait Factors<V: Lanes> {
-    /// Factors in a lane, at most two: so many steps of k.
+pub(crate) trait Operands<V: Lanes> {
+    /// Operands in a lane, at most two: so many steps of k.
     const COUNT: usize;
     /// Vectors that a multiply-add takes beside its sum and what is held of the right operand.
     const BETWEEN: usize;
@@ -32,14 +32,14 @@ pub(crate) trait Factors<V: Lanes> {
 }
 
 /// What a step of a product keeps in registers.
-pub(crate) const fn inner<V: Lanes, F: Factors<V>>() -> Inner {
+pub(crate) const fn inner<V: Lanes, F: Operands<V>>() -> Inner {
     Inner { registers: V::REGISTERS, sums: 1, right: 1, between: F::BETWEEN }
 }
 
 /// One f32.
 pub(crate) struct Singles;
 
-impl<V: Lanes> Factors<V> for Singles {
+impl<V: Lanes> Operands<V> for Singles {
     const COUNT: usize = 1;
     const BETWEEN: usize = 1;
 
@@ -69,7 +69,7 @@ impl<V: Lanes> Factors<V> for Singles {
 /// instruction for it. This is any machine's way: two multiply-adds.
 pub(crate) struct Pairs;
 
-impl<V: Integers> Factors<V> for Pairs {
+impl<V: Integers> Operands<V> for Pairs {
     const COUNT: usize = 2;
     const BETWEEN: usize = 4;
 
@@ -81,7 +81,7 @@ impl<V: Integers> Factors<V> for Pairs {
     #[inline(always)]
     fn stacked(first: V, second: V) -> V {
         let (a, b) = (array(first), array(second));
-        lanes(first, std::array::from_fn(|i| <Self as Factors<V>>::lane(a[i], b[i])))
+        lanes(first, std::array::from_fn(|i| <Self as Operands<V>>::lane(a[i], b[i])))
     }
 
     #[inline(always)]
@@ -89,7 +89,7 @@ impl<V: Integers> Factors<V> for Pairs {
         let mut pairs = [0.0; MOST];
         for (i, pair) in pairs.iter_mut().enumerate().take(V::LEN) {
             // SAFETY: by contract.
-            *pair = unsafe { <Self as Factors<V>>::lane(*from.add(2 * i), *from.add(2 * i + 1)) };
+            *pair = unsafe { <Self as Operands<V>>::lane(*from.add(2 * i), *from.add(2 * i + 1)) };
         }
         lanes(v, pairs)
     }
@@ -124,13 +124,13 @@ pub(crate) struct MachinePairs;
 // In all that follows: only the shell that is compiled for AVX512-BF16 uses it.
 #[cfg(target_arch = "x86_64")]
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl Factors<Avx512> for MachinePairs {
+impl Operands<Avx512> for MachinePairs {
     const COUNT: usize = 2;
     const BETWEEN: usize = 1;
 
     #[inline(always)]
     fn lane(first: f32, second: f32) -> f32 {
-        <Pairs as Factors<Avx512>>::lane(first, second)
+        <Pairs as Operands<Avx512>>::lane(first, second)
     }
 
     #[inline(always)]
@@ -149,20 +149,20 @@ impl Factors<Avx512> for MachinePairs {
     }
 }
 
-/// `kernel_of_factors!(fn name(args) = body);` makes `name(cores, precision, args)`, which runs `body::<V, F>(v, args)`
+/// `kernel_of_operands!(fn name(args) = body);` makes `name(cores, precision, args)`, which runs `body::<V, F>(v, args)`
 /// compiled for the instruction set of `cores` and the factors of `precision`.
-macro_rules! kernel_of_factors {
+macro_rules! kernel_of_operands {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $body:ident) => {
         $(#[$meta])*
         $vis fn $name(cores: &$crate::Cores, precision: $crate::Precision, $($arg: $type),*) {
-            $crate::lanes::kernel!(fn singles($($arg: $type),*) = $body::<_, $crate::factors::Singles>);
-            $crate::lanes::kernel!(fn pairs($($arg: $type),*) = $body::<_, $crate::factors::Pairs>);
+            $crate::lanes::kernel!(fn singles($($arg: $type),*) = $body::<_, $crate::operands::Singles>);
+            $crate::lanes::kernel!(fn pairs($($arg: $type),*) = $body::<_, $crate::operands::Pairs>);
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             fn machine_pairs($($arg: $type),*) {
                 // SAFETY: this function has the instruction set.
                 let v = unsafe { <$crate::lanes::x86::Avx512 as $crate::lanes::Lanes>::new() };
-                $body::<_, $crate::factors::MachinePairs>(v, $($arg),*)
+                $body::<_, $crate::operands::MachinePairs>(v, $($arg),*)
             }
             match (precision, cores.isa()) {
                 ($crate::Precision::F32, _) => singles(cores, $($arg),*),
@@ -174,4 +174,4 @@ macro_rules! kernel_of_factors {
         }
     };
 }
-pub(crate) use kernel_of_factors;
+pub(crate) use kernel_of_operands;

@@ -9,8 +9,8 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 
 #[cfg(target_family = "wasm")]
-use crate::floats::Floats;
-use crate::floats::LINE;
+use crate::aligned::AlignedBuffer;
+use crate::aligned::LINE;
 
 /// Floats in a large page: 2 MiB.
 const PAGE: usize = 1 << 19;
@@ -20,13 +20,13 @@ const CHUNK: usize = 16 * PAGE;
 
 /// Hands out pieces of one chunk after another. A chunk is given back with the last of its pieces.
 #[derive(Default)]
-pub struct Chunks {
+pub struct HugePages {
     last: Weak<Chunk>,
     /// Floats of it that were handed out.
     taken: usize,
 }
 
-impl Chunks {
+impl HugePages {
     /// `len` zeros; none where the system has no memory left.
     pub fn zeros(&mut self, len: usize) -> Option<Piece> {
         let whole = len.checked_next_multiple_of(LINE)?;
@@ -76,7 +76,7 @@ struct Chunk {
     #[cfg(not(target_family = "wasm"))]
     _map: memmap2::MmapMut,
     #[cfg(target_family = "wasm")]
-    _floats: Floats,
+    _floats: AlignedBuffer,
 }
 
 // SAFETY: a chunk is memory that pieces share out among them; it reads and writes none of it.
@@ -103,7 +103,7 @@ impl Chunk {
 #[cfg(target_family = "wasm")]
 impl Chunk {
     fn zeros(len: usize) -> Option<Self> {
-        let mut floats = Floats::zeros(len)?;
+        let mut floats = AlignedBuffer::zeros(len)?;
         Some(Self { start: NonNull::new(floats.as_mut_ptr())?, len, _floats: floats })
     }
 }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn pieces_are_zeros_of_their_own_on_whole_lines() {
-        let mut chunks = Chunks::default();
+        let mut chunks = HugePages::default();
         let lens = [0, 1, LINE, 3 * LINE + 5, CHUNK - 7, 9, 2 * CHUNK + 1, 33];
         let mut pieces = lens.map(|len| chunks.zeros(len).expect("there is memory"));
         for (number, piece) in pieces.iter_mut().enumerate() {
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_no_machine_has_is_refused() {
-        assert!(Chunks::default().zeros(usize::MAX / 8).is_none());
-        assert!(Chunks::default().zeros(usize::MAX).is_none());
+        assert!(HugePages::default().zeros(usize::MAX / 8).is_none());
+        assert!(HugePages::default().zeros(usize::MAX).is_none());
     }
 }

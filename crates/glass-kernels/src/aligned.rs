@@ -8,13 +8,13 @@ pub(crate) const LINE: usize = 16;
 
 /// Floats that begin with a cache line. Until they are written they are zeros, and take no memory where the system gives it
 /// page by page.
-pub struct Floats {
+pub struct AlignedBuffer {
     memory: Vec<f32>,
     first: usize,
     len: usize,
 }
 
-impl Floats {
+impl AlignedBuffer {
     /// `len` zeros; none where the system has no memory left.
     pub fn zeros(len: usize) -> Option<Self> {
         let room = len.checked_add(LINE)?;
@@ -29,7 +29,7 @@ impl Floats {
     }
 }
 
-impl Deref for Floats {
+impl Deref for AlignedBuffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
@@ -37,7 +37,7 @@ impl Deref for Floats {
     }
 }
 
-impl DerefMut for Floats {
+impl DerefMut for AlignedBuffer {
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.memory[self.first..self.first + self.len]
     }
@@ -52,16 +52,16 @@ mod tests {
     #[test]
     fn zeros_on_whole_lines() {
         for len in [0, 1, LINE, 1000, 1 << 20] {
-            let mut floats = Floats::zeros(len).expect("there is memory");
-            assert_eq!((floats.len(), floats.as_ptr().align_offset(64)), (len, 0));
-            assert!(floats.iter().all(|x| x.to_bits() == 0));
-            floats.fill(1.0);
+            let mut buffer = AlignedBuffer::zeros(len).expect("there is memory");
+            assert_eq!((buffer.len(), buffer.as_ptr().align_offset(64)), (len, 0));
+            assert!(buffer.iter().all(|x| x.to_bits() == 0));
+            buffer.fill(1.0);
         }
     }
 
     #[test]
     fn what_no_machine_has_is_refused() {
-        assert!(black_box(Floats::zeros(usize::MAX)).is_none());
-        assert!(black_box(Floats::zeros(black_box(usize::MAX / 16))).is_none());
+        assert!(black_box(AlignedBuffer::zeros(usize::MAX)).is_none());
+        assert!(black_box(AlignedBuffer::zeros(black_box(usize::MAX / 16))).is_none());
     }
 }

@@ -3,9 +3,9 @@
 use std::hint::black_box;
 
 use crate::attend::product::{Product, multiply};
-use crate::factors::{Factors, kernel_of_factors};
 use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
 use crate::lanes::{Lanes, kernel};
+use crate::operands::{Operands, kernel_of_operands};
 use crate::scratch::with_scratch;
 use crate::{Cores, Precision, Write};
 
@@ -89,7 +89,7 @@ const PIECE: usize = 256 * 1024;
 const CHAINS: usize = 10;
 
 kernel!(fn lanes() -> usize = lanes_body);
-kernel_of_factors!(fn chains(rounds: usize) = chains_body);
+kernel_of_operands!(fn chains(rounds: usize) = chains_body);
 kernel_of_adds!(fn chains_of_quads(rounds: usize) = chains_of_quads_body);
 kernel!(fn negate(y: &mut [f32]) = negate_body);
 kernel!(fn add_up(x: &[f32]) -> f32 = add_up_body);
@@ -100,7 +100,7 @@ fn lanes_body<V: Lanes>(_: V) -> usize {
 }
 
 #[inline(always)]
-fn chains_body<V: Lanes, F: Factors<V>>(v: V, rounds: usize) {
+fn chains_body<V: Lanes, F: Operands<V>>(v: V, rounds: usize) {
     let (by, plus) = (v.splat(black_box(0.5)), v.splat(black_box(1.0)));
     let mut sums = [v; CHAINS];
     for _ in 0..rounds {

@@ -1,4 +1,4 @@
-//! The census of weights: every group of matrices, how many there are, and why a file stores another number.
+//! The parameter count: every group of matrices, how many there are, and why a file stores another number.
 //!
 //! Matrices are counted the way one explains them: a query, key and value_down matrix for every head, a value_up and two
 //! MLP matrices for every layer, the embedding and the unembedding both. A file stores a tied unembedding once, and
@@ -55,7 +55,7 @@ pub struct Value {
 
 /// Every weight of a plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Census {
+pub struct ParameterCount {
     /// In the order of the flow.
     pub groups: Vec<Group>,
     /// Matrices in all groups.
@@ -82,15 +82,15 @@ impl Value {
     }
 }
 
-impl Census {
+impl ParameterCount {
     /// Counts the weights of `config`'s plan.
-    pub fn of(config: &Config) -> Census {
+    pub fn of(config: &Config) -> ParameterCount {
         let (_, plan) = Gpt::plan(config);
         let groups: Vec<Group> =
             GROUPS.iter().filter_map(|&(name, ending)| group(name, ending, config, &plan)).collect();
         let weights = groups.iter().map(|group| group.weights).sum();
         let value = Value { width: config.width as u64, head: config.heads.size as u64 };
-        Census {
+        ParameterCount {
             matrices: groups.iter().map(|group| group.matrices).sum(),
             weights,
             reconciliation: reconciliation(config, &plan),

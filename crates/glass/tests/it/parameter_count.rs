@@ -2,21 +2,21 @@
 
 use glass::Config;
 use glass::config::preset::{PRESETS, Preset};
-use glass::weights::census::{Census, Group};
 use glass::weights::footprint::Footprint;
+use glass::weights::parameter_count::{Group, ParameterCount};
 
 fn preset(name: &str) -> Config {
     Preset::named(name).expect("a preset").config()
 }
 
-fn group<'a>(census: &'a Census, name: &str) -> &'a Group {
-    census.groups.iter().find(|group| group.name == name).expect("a group")
+fn group<'a>(parameter_count: &'a ParameterCount, name: &str) -> &'a Group {
+    parameter_count.groups.iter().find(|group| group.name == name).expect("a group")
 }
 
 #[test]
 fn gpt3_in_27938_matrices() {
-    let census = Census::of(&preset("gpt3-175b"));
-    assert_eq!((census.weights, census.matrices), (175_181_291_520, 27_938));
+    let parameter_count = ParameterCount::of(&preset("gpt3-175b"));
+    assert_eq!((parameter_count.weights, parameter_count.matrices), (175_181_291_520, 27_938));
     let per_head = (12_288, 128, 9_216, 14_495_514_624);
     for (name, (rows, cols, matrices, weights)) in [
         ("embedding", (50_257, 12_288, 1, 617_558_016)),
@@ -29,34 +29,39 @@ fn gpt3_in_27938_matrices() {
         ("unembedding", (12_288, 50_257, 1, 617_558_016)),
     ] {
         assert_eq!(
-            *group(&census, name),
-            Group { name: group(&census, name).name, rows, cols, matrices, weights }
+            *group(&parameter_count, name),
+            Group { name: group(&parameter_count, name).name, rows, cols, matrices, weights }
         );
         assert_eq!(rows * cols * matrices, weights, "{name}");
     }
-    assert_eq!(census.attention(), 57_982_058_496);
-    assert_eq!(format!("{:.1}", 100.0 * census.share(census.attention())), "33.1");
+    assert_eq!(parameter_count.attention(), 57_982_058_496);
+    assert_eq!(format!("{:.1}", 100.0 * parameter_count.share(parameter_count.attention())), "33.1");
 }
 
 #[test]
 fn both_counts_are_reconciled() {
     for preset in PRESETS {
         for (tied, bias) in [(true, true), (false, true), (true, false)] {
-            let census = Census::of(&Config { tied, bias, ..preset.config() });
-            let lines: i64 = census.reconciliation.iter().map(|line| line.weights).sum();
-            assert_eq!(census.weights as i64 + lines, census.stored as i64, "{}", preset.name);
+            let parameter_count = ParameterCount::of(&Config { tied, bias, ..preset.config() });
+            let lines: i64 = parameter_count.reconciliation.iter().map(|line| line.weights).sum();
+            assert_eq!(
+                parameter_count.weights as i64 + lines,
+                parameter_count.stored as i64,
+                "{}",
+                preset.name
+            );
         }
     }
-    let census = Census::of(&preset("gpt3-175b"));
-    assert_eq!(census.stored, 174_604_259_328);
-    let lines: Vec<i64> = census.reconciliation.iter().map(|line| line.weights).collect();
+    let parameter_count = ParameterCount::of(&preset("gpt3-175b"));
+    assert_eq!(parameter_count.stored, 174_604_259_328);
+    let lines: Vec<i64> = parameter_count.reconciliation.iter().map(|line| line.weights).collect();
     // 9 × width biases and 4 × width norms in each layer, and the last norm.
     assert_eq!(lines, [-617_558_016, 2048 * 12_288, 96 * 9 * 12_288, (96 * 4 + 2) * 12_288]);
 }
 
 #[test]
 fn the_four_gpt2s_as_stored() {
-    let stored = |name| Census::of(&preset(name)).stored;
+    let stored = |name| ParameterCount::of(&preset(name)).stored;
     assert_eq!(stored("gpt2"), 124_439_808);
     assert_eq!(stored("gpt2-medium"), 354_823_168);
     assert_eq!(stored("gpt2-large"), 774_030_080);
@@ -72,7 +77,7 @@ fn every_preset_divides() {
 
 #[test]
 fn a_value_matrix_is_two_halves() {
-    let value = Census::of(&preset("gpt3-175b")).value;
+    let value = ParameterCount::of(&preset("gpt3-175b")).value;
     assert_eq!((value.whole(), value.half()), (150_994_944, 1_572_864));
 }
 

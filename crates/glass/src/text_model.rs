@@ -6,17 +6,17 @@
 //! use std::ops::ControlFlow;
 //!
 //! use glass::backend::Cpu;
-//! use glass::engine::Engine;
-//! use glass::generate::{Wish, generate};
+//! use glass::text_model::TextModel;
+//! use glass::generate::{GenerateOptions, generate};
 //! use glass::tokens::Special;
 //!
 //! # fn main() -> glass::Result<()> {
-//! let engine = Engine::open(Cpu::new(2), "my-model".as_ref())?;
+//! let engine = TextModel::open(Cpu::new(2), "my-model".as_ref())?;
 //! let tokenizer = engine.tokenizer.as_ref().expect("a model with a tokenizer");
 //! let mut runner = engine.runner()?;
 //! runner.prompt(&tokenizer.encode("Once upon a time", Special::Plain))?;
-//! let wish = Wish { tokens: 100, ends: engine.ends(), ..Wish::default() };
-//! let story = generate(&mut runner, Some(tokenizer), &wish, 0, &mut |token| {
+//! let options = GenerateOptions { tokens: 100, ends: engine.end_tokens(), ..GenerateOptions::default() };
+//! let story = generate(&mut runner, Some(tokenizer), &options, 0, &mut |token| {
 //!     print!("{}", token.text);
 //!     ControlFlow::Continue(())
 //! })?;
@@ -29,11 +29,11 @@
 //!
 //! ```no_run
 //! # use std::ops::ControlFlow;
-//! # use glass::{backend::Cpu, engine::Engine, generate::{Wish, generate}};
+//! # use glass::{backend::Cpu, engine::TextModel, generate::{GenerateOptions, generate}};
 //! use glass::conversation::Conversation;
 //!
 //! # fn main() -> glass::Result<()> {
-//! # let engine = Engine::open(Cpu::new(2), "my-model".as_ref())?;
+//! # let engine = TextModel::open(Cpu::new(2), "my-model".as_ref())?;
 //! # let tokenizer = engine.tokenizer.as_ref().expect("a model with a tokenizer");
 //! # let mut runner = engine.runner()?;
 //! let template = engine.folder.template()?.expect("a model that was made to chat");
@@ -42,8 +42,8 @@
 //! // Room for 200 tokens of answer; where the context is full, the oldest turns go first.
 //! let prompt = conversation.prompt(&template, tokenizer, engine.config().context, 200)?;
 //! runner.prompt(&prompt.ids)?;
-//! let wish = Wish { tokens: 200, ends: engine.ends(), stop: vec![template.closing()?], ..Wish::default() };
-//! let answer = generate(&mut runner, Some(tokenizer), &wish, 0, &mut |_| ControlFlow::Continue(()))?;
+//! let options = GenerateOptions { tokens: 200, ends: engine.end_tokens(), stop: vec![template.closing()?], ..GenerateOptions::default() };
+//! let answer = generate(&mut runner, Some(tokenizer), &options, 0, &mut |_| ControlFlow::Continue(()))?;
 //! conversation.answered(&answer.text);
 //! # Ok(())
 //! # }
@@ -53,52 +53,52 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use crate::backend::{Backend, CacheType, Packing};
-use crate::loaded::{Loaded, cache_for};
 use crate::model::Gpt;
 use crate::plan::Spec;
+use crate::runtime::{Model, cache_for};
 use crate::tokens::Tokenizer;
 use crate::weights::Frozen;
 use crate::weights::folder::Folder;
 use crate::{Error, Result};
 
 /// A model on a machine, and what its folder says about it.
-pub struct Engine<B: Backend> {
+pub struct TextModel<B: Backend> {
     /// Its folder.
     pub folder: Folder,
     /// Its tokenizer, where it has one.
     pub tokenizer: Option<Tokenizer>,
-    loaded: Loaded<B>,
+    loaded: Model<B>,
 }
 
-impl<B: Backend> Deref for Engine<B> {
-    type Target = Loaded<B>;
+impl<B: Backend> Deref for TextModel<B> {
+    type Target = Model<B>;
 
-    fn deref(&self) -> &Loaded<B> {
+    fn deref(&self) -> &Model<B> {
         &self.loaded
     }
 }
 
-impl<B: Backend> DerefMut for Engine<B> {
-    fn deref_mut(&mut self) -> &mut Loaded<B> {
+impl<B: Backend> DerefMut for TextModel<B> {
+    fn deref_mut(&mut self) -> &mut Model<B> {
         &mut self.loaded
     }
 }
 
-impl<B: Backend> Engine<B> {
+impl<B: Backend> TextModel<B> {
     /// Opens a model's folder.
     pub fn open(backend: B, path: &Path) -> Result<Self> {
-        Engine::new(backend, Folder::open(path)?)
+        TextModel::new(backend, Folder::open(path)?)
     }
 
     /// Packs an opened model, in as many bits as its files have; they are checked against each other before its weights
     /// are loaded. Where that is fewer than a float has, keys and values are kept in 16 bits too.
     pub fn new(backend: B, folder: Folder) -> Result<Self> {
-        Engine::of(backend, folder, None)
+        TextModel::of(backend, folder, None)
     }
 
     /// The same with `packing`, whatever the files have.
     pub fn packed(backend: B, folder: Folder, packing: Packing) -> Result<Self> {
-        Engine::of(backend, folder, Some(packing))
+        TextModel::of(backend, folder, Some(packing))
     }
 
     fn of(backend: B, folder: Folder, packing: Option<Packing>) -> Result<Self> {
@@ -122,11 +122,11 @@ impl<B: Backend> Engine<B> {
                 (Frozen::load(&backend, &plan, packing, &read)?, cache_for(packing))
             }
         };
-        Ok(Engine { folder, tokenizer, loaded: Loaded::new(backend, gpt, weights, cache) })
+        Ok(TextModel { folder, tokenizer, loaded: Model::new(backend, gpt, weights, cache) })
     }
 
     /// Only what running needs.
-    pub fn into_loaded(self) -> Loaded<B> {
+    pub fn into_model(self) -> Model<B> {
         self.loaded
     }
 
@@ -137,7 +137,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// The tokens that end a text.
-    pub fn ends(&self) -> Vec<u32> {
+    pub fn end_tokens(&self) -> Vec<u32> {
         let mut ends = self.folder.generation().eos.clone();
         ends.retain(|&id| self.knows(id));
         ends.extend(self.tokenizer.as_ref().and_then(Tokenizer::end_of_text));

@@ -10,7 +10,7 @@ use crate::weights::{Frozen, Weights};
 use crate::{Config, Result};
 
 /// A model on a machine.
-pub struct Loaded<B: Backend> {
+pub struct Model<B: Backend> {
     /// How its runners keep keys and values.
     pub cache: CacheType,
     gpt: Gpt,
@@ -18,16 +18,16 @@ pub struct Loaded<B: Backend> {
     backend: B,
 }
 
-impl<B: Backend> Loaded<B> {
+impl<B: Backend> Model<B> {
     /// Weights that belong to a plan.
     pub fn new(backend: B, gpt: Gpt, weights: Frozen<B>, cache: CacheType) -> Self {
-        Loaded { cache, gpt, weights: Arc::new(weights), backend }
+        Model { cache, gpt, weights: Arc::new(weights), backend }
     }
 
     /// The same weights on a machine that can use them where they are: the same processor with another number of threads.
     pub fn on(&self, backend: B) -> Self {
         let (cache, gpt, weights) = (self.cache, self.gpt.clone(), self.weights.clone());
-        Loaded { cache, gpt, weights, backend }
+        Model { cache, gpt, weights, backend }
     }
 
     /// A model of this shape as training would begin with it: to measure and to prove what does not depend on what was
@@ -43,7 +43,7 @@ impl<B: Backend> Loaded<B> {
             initialise(spec, index.expect("a parameter of the plan"), config, seed, into);
             Ok(())
         })?;
-        Ok(Loaded::new(backend, gpt, weights, cache_for(packing)))
+        Ok(Model::new(backend, gpt, weights, cache_for(packing)))
     }
 
     /// Its shape.

@@ -1,4 +1,4 @@
-//! Every word, on every instruction set this machine has, beside the machine's roofs: medians of rounds in which all take
+//! Every word, on every instruction set this machine has, beside the machine's peaks: medians of rounds in which all take
 //! turns. Mixed precision has a column of its own, for products of matrices.
 //!
 //! `cargo bench -p glass-kernels --bench words -- [FILTER…] [--isa plain|avx2|avx512|avx512bf16|neon] [--threads N] [--rounds N]
@@ -6,26 +6,26 @@
 //!
 //! A new word is a line in `words/{attention,linear,memory}.rs`.
 
-#[path = "words/arguments.rs"]
+#[path = "ops/arguments.rs"]
 mod arguments;
-#[path = "words/attention.rs"]
+#[path = "ops/attention.rs"]
 mod attention;
-#[path = "words/linear.rs"]
+#[path = "ops/linear.rs"]
 mod linear;
-#[path = "words/memory.rs"]
+#[path = "ops/memory.rs"]
 mod memory;
-#[path = "words/report.rs"]
+#[path = "ops/report.rs"]
 mod report;
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use arguments::{Arguments, fail};
-use glass_kernels::{Cores, Isa, Precision, roof};
+use glass_kernels::{Cores, Isa, Precision, peak};
 
-/// The roof that a subject is held against.
+/// The peak that a subject is held against.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Roof {
+enum Peak {
     /// Floating-point operations, against multiply-adds in registers.
     Multiplying,
     /// Bytes read, against reading.
@@ -41,7 +41,7 @@ enum Roof {
 /// What is measured.
 struct Subject {
     name: String,
-    roof: Roof,
+    peak: Peak,
     /// Operations or bytes of one run, where known beforehand.
     work: Option<f64>,
     /// Runs it once, and says how many operations or bytes that took.
@@ -51,21 +51,21 @@ struct Subject {
 }
 
 impl Subject {
-    fn new(name: String, roof: Roof, work: f64, mut run: impl FnMut(&Cores) + 'static) -> Self {
+    fn new(name: String, peak: Peak, work: f64, mut run: impl FnMut(&Cores) + 'static) -> Self {
         let run = move |cores: &Cores| {
             run(cores);
             work
         };
-        Self { work: Some(work), ..Self::counted(&name, roof, run) }
+        Self { work: Some(work), ..Self::counted(&name, peak, run) }
     }
 
-    fn counted(name: &str, roof: Roof, run: impl FnMut(&Cores) -> f64 + 'static) -> Self {
-        Self { name: name.into(), roof, work: None, run: Box::new(run), rates: Vec::new() }
+    fn counted(name: &str, peak: Peak, run: impl FnMut(&Cores) -> f64 + 'static) -> Self {
+        Self { name: name.into(), peak, work: None, run: Box::new(run), rates: Vec::new() }
     }
 
     /// Whether precision changes what it does.
     fn is_mixed(&self) -> bool {
-        self.name.starts_with("linear") || self.name.starts_with("roof")
+        self.name.starts_with("linear") || self.name.starts_with("peak")
     }
 
     fn take_turn(&mut self, column: usize, cores: &Cores) {
@@ -83,8 +83,8 @@ impl Subject {
     }
 }
 
-/// The first roof.
-const MULTIPLYING: &str = "roof: multiply-adds in registers";
+/// The first peak.
+const MULTIPLYING: &str = "peak: multiply-adds in registers";
 
 /// Plain Rust takes every third turn, and none where a run has more operations than this.
 const PLAIN_TURNS: usize = 3;
@@ -97,7 +97,7 @@ fn main() {
     let widest = columns.iter().rfind(|cores| cores.precision() == Precision::F32).or(columns.last());
     let widest = widest.unwrap_or_else(|| fail("this machine lacks that instruction set"));
 
-    let mut subjects = roofs();
+    let mut subjects = peaks();
     let mut add = |name: String, make: &dyn Fn(String) -> Subject| {
         if arguments.wants(&name) {
             subjects.push(make(name));
@@ -135,32 +135,32 @@ fn column(isa: Isa, threads: usize) -> Option<Cores> {
     (!twice).then(|| if isa == Isa::Avx512Bf16 { cores.with_precision(Precision::Mixed) } else { cores })
 }
 
-/// The roofs; those that something is held against stand in the order of [`Roof`].
-fn roofs() -> Vec<Subject> {
+/// The peaks; those that something is held against stand in the order of [`Peak`].
+fn peaks() -> Vec<Subject> {
     const FLOATS: usize = 1 << 28;
     let gigabyte = vec![1.0f32; FLOATS];
     let (x, mut y, mut z) = (vec![1.0f32; FLOATS / 2], vec![0.0f32; FLOATS / 2], vec![1.0f32; FLOATS / 2]);
     vec![
-        Subject::counted(MULTIPLYING, Roof::Multiplying, |cores| roof::multiply_add(cores, 500_000)),
-        Subject::new("roof: reading 1 GiB".into(), Roof::Reading, bytes(FLOATS), move |cores| {
-            black_box(roof::read(cores, &gigabyte));
+        Subject::counted(MULTIPLYING, Peak::Multiplying, |cores| peak::multiply_add(cores, 500_000)),
+        Subject::new("peak: reading 1 GiB".into(), Peak::Reading, bytes(FLOATS), move |cores| {
+            black_box(peak::read(cores, &gigabyte));
         }),
-        Subject::new("roof: copying 512 MiB".into(), Roof::Copying, bytes(FLOATS), move |cores| {
-            roof::copy(cores, &mut y, &x);
+        Subject::new("peak: copying 512 MiB".into(), Peak::Copying, bytes(FLOATS), move |cores| {
+            peak::copy(cores, &mut y, &x);
         }),
         Subject::new(
-            "roof: negating 512 MiB in place".into(),
-            Roof::Updating,
+            "peak: negating 512 MiB in place".into(),
+            Peak::Updating,
             bytes(FLOATS / 2),
             move |cores| {
-                roof::update(cores, &mut z);
+                peak::update(cores, &mut z);
             },
         ),
-        Subject::counted("roof: multiply-adds of quads in registers", Roof::MultiplyingQuads, |cores| {
-            roof::multiply_add_quads(cores, 500_000)
+        Subject::counted("peak: multiply-adds of quads in registers", Peak::MultiplyingQuads, |cores| {
+            peak::multiply_add_quads(cores, 500_000)
         }),
-        Subject::counted("roof: a product that stays in L1", Roof::Multiplying, |cores| {
-            roof::small_product(cores, 1_000)
+        Subject::counted("peak: a product that stays in L1", Peak::Multiplying, |cores| {
+            peak::small_product(cores, 1_000)
         }),
     ]
 }
