@@ -85,7 +85,7 @@ fn a_header_of_llm_c_is_believed_only_where_it_fits() {
         (4, 3, "is it whole?"),
         (4, i32::MAX, "layers: is 2147483647"),
         (5, 3, "3 heads"),
-        (6, i32::MAX, "hidden: is 8589934588"),
+        (6, i32::MAX, "mlp width: is 8589934588"),
         (7, 0, "vocabulary: is 0"),
     ] {
         let mut bytes = original.clone();
