@@ -149,7 +149,7 @@ pub trait Backend {
     /// `y[i] = x[rows[i]]`.
     fn take(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]);
     /// `x[i] = x[the last row of spans[i]]`, and no other rows are left.
-    fn keep_ends(&self, x: &mut Tensor<Self>, spans: &[Span]);
+    fn keep_last_rows(&self, x: &mut Tensor<Self>, spans: &[Span]);
     /// `y[rows[i]] = x[i]`.
     fn put(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]);
 

@@ -189,7 +189,7 @@ impl Backend for Cpu {
         }
     }
 
-    fn keep_ends(&self, x: &mut Tensor<Self>, spans: &[Span]) {
+    fn keep_last_rows(&self, x: &mut Tensor<Self>, spans: &[Span]) {
         // Spans stand in the order of their rows, so nothing is overwritten that is still wanted.
         for (to, span) in spans.iter().enumerate() {
             let row = (span.rows.end - 1) * x.cols;

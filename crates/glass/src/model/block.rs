@@ -36,7 +36,7 @@ impl Block {
         }
     }
 
-    /// `residual` in, `residual` out; with `output_rows`, only their rows come out ([`Pass::output_rows`]).
+    /// `residual` in, `residual` out; with `output_rows`, only these rows come out ([`Pass::output_rows`]).
     pub fn forward<'a, B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'a, B, P>,
@@ -65,7 +65,7 @@ impl Block {
         self.mlp.recompute(pass, scratch, residual, &mut memory.mlp);
     }
 
-    /// `x += attention(norm x)`
+    /// `x += attention(norm x)`. Every row gives a key and a value; only the rows that are wanted go on.
     fn attend<'a, B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'a, B, P>,
@@ -75,7 +75,17 @@ impl Block {
         kv: &mut Kv<B>,
         output_rows: Option<&'a [Span]>,
     ) {
-        self.attention.forward(pass, scratch, residual, &mut memory.attention, kv, output_rows);
+        let attention = &mut memory.attention;
+        self.attention.keys_and_values(pass, scratch, residual, attention, kv);
+        if let Some(rows) = output_rows {
+            [&mut scratch.normed, &mut *residual]
+                .into_iter()
+                .for_each(|x| pass.backend.keep_last_rows(x, pass.spans));
+            scratch.use_rows(rows.len());
+            attention.use_rows(rows.len());
+            pass.spans = rows;
+        }
+        self.attention.forward(pass, scratch, attention, kv);
         pass.drop(&mut scratch.branch, self.attention_dropout());
         pass.backend.add(residual, &scratch.branch);
         pass.at(Site::Block(self.layer, Part::ResidualMiddle), residual);

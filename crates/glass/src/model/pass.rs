@@ -35,8 +35,8 @@ pub struct Pass<'a, B: Backend, P> {
     pub weights: Weights<'a, B>,
     /// Which rows are whose.
     pub spans: &'a [Span],
-    /// Where only what follows the last row of each span is wanted: those rows alone, as spans of one row each. Behind the last
-    /// block's keys and values nothing is computed of the others, and the pass goes on with these as its spans.
+    /// Where only the last row of each span is wanted: those rows, as spans of one row each. In the last block all rows
+    /// give keys and values; after that the pass goes on with these rows alone.
     pub output_rows: Option<&'a [Span]>,
     /// Dropout, while learning.
     pub dropout: Option<DropoutState>,

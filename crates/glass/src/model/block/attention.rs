@@ -46,31 +46,34 @@ impl Attention {
         }
     }
 
-    /// residual → `scratch.branch`, what attention adds to it, `[rows, width]`; with `output_rows`, of their rows alone, which then
-    /// are all that is left of the residual.
-    pub fn forward<'a, B: Backend, P: Probe>(
+    /// First half: residual `[rows, width]` → `scratch.normed`, and from it every row's key and value, appended to `kv`.
+    pub fn keys_and_values<B: Backend, P: Probe>(
         &self,
-        pass: &mut Pass<'a, B, P>,
+        pass: &mut Pass<'_, B, P>,
         scratch: &mut Scratch<B>,
-        residual: &mut Tensor<B>,
+        residual: &Tensor<B>,
         m: &mut AttentionMemory<B>,
         kv: &mut Kv<B>,
-        output_rows: Option<&'a [Span]>,
     ) {
-        self.norm.forward(pass, &mut scratch.normed, &mut scratch.stats, residual);
-        let normed = &mut scratch.normed;
+        let Scratch { normed, stats, .. } = scratch;
+        self.norm.forward(pass, normed, stats, residual);
         pass.at(self.site(Part::AttentionNorm), normed);
         self.key.forward(pass, &mut m.key, normed, None);
         pass.at(self.site(Part::Key), &mut m.key);
         self.value_down.forward(pass, &mut m.value, normed, None);
         pass.at(self.site(Part::Value), &mut m.value);
         pass.backend.append(kv, &m.key, &m.value, pass.spans);
-        if let Some(output_rows) = output_rows {
-            [&mut scratch.normed, residual].into_iter().for_each(|x| pass.backend.keep_ends(x, pass.spans));
-            scratch.use_rows(output_rows.len());
-            m.use_rows(output_rows.len());
-            pass.spans = output_rows;
-        }
+    }
+
+    /// Second half: `scratch.normed` → queries, and what they find in `kv` → `scratch.branch`, what attention adds to the
+    /// residual, `[rows, width]`. It may be given fewer rows than the first half.
+    pub fn forward<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        scratch: &mut Scratch<B>,
+        m: &mut AttentionMemory<B>,
+        kv: &Kv<B>,
+    ) {
         let Scratch { normed, branch, .. } = scratch;
         self.query.forward(pass, &mut m.query, normed, None);
         pass.at(self.site(Part::Query), &mut m.query);
