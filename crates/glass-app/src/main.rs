@@ -3,6 +3,8 @@
 //! Results go to standard output, progress and remarks to standard error. Exit status: 0 done, 1 it failed, 2 it was
 //! asked wrongly.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod bench;
 mod chat;

@@ -2,10 +2,15 @@
 
 mod budget;
 mod data;
+#[cfg(feature = "display")]
+mod display;
+#[cfg(not(feature = "display"))]
+#[path = "train/no_display.rs"]
 mod display;
 mod looks;
 mod plan;
 mod room;
+#[cfg_attr(not(feature = "display"), allow(dead_code))]
 mod seen;
 mod speed;
 mod subject;

@@ -35,6 +35,7 @@ pub fn bar(share: f64, columns: usize) -> String {
 }
 
 /// The last `columns` values as a line of blocks, from the least of them to the greatest.
+#[cfg_attr(not(feature = "display"), allow(dead_code))]
 pub fn spark(values: impl ExactSizeIterator<Item = f64> + Clone, columns: usize) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let last = values.clone().skip(values.len().saturating_sub(columns));
