@@ -3,6 +3,9 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use crate::layout::wrap;
+use crate::out::columns_of_errors;
+
 /// Why a command ended before it was done.
 #[derive(Debug)]
 pub enum Fail {
@@ -56,10 +59,12 @@ pub fn status(done: Result<(), Fail>) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// A remark on standard error. That nobody may be listening there is no reason to fail.
+/// A remark on standard error: one line, wrapped at words on a terminal. A closed standard error is no reason to fail.
 pub fn say(sentence: &str) {
     let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
-    let _ = writeln!(io::stderr(), "glass: {sentence}");
+    let line = format!("glass: {sentence}");
+    let line = columns_of_errors().map_or(line.clone(), |columns| wrap(&line, columns, 2));
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// A panic is a fault of the program. It is said in one sentence; `RUST_BACKTRACE=1` shows where.

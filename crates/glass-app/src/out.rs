@@ -51,10 +51,9 @@ impl Out {
         self.paint("33", text)
     }
 
-    /// Columns of the terminal; of a pipe, a hundred.
+    /// Columns of the terminal.
     pub fn columns(&self) -> usize {
-        let size = terminal_size::terminal_size_of(io::stdout()).filter(|_| self.terminal);
-        size.map_or(100, |(width, _)| width.0.into())
+        columns()
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -90,6 +89,19 @@ impl Write for Out {
     }
 }
 
+/// Columns of the terminal on standard output; elsewhere COLUMNS, or 100.
+pub fn columns() -> usize {
+    let terminal = terminal_size::terminal_size_of(io::stdout()).filter(|_| io::stdout().is_terminal());
+    let wanted = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0);
+    terminal.map(|(width, _)| width.0.into()).or_else(wanted).unwrap_or(100)
+}
+
+/// Columns of the terminal on standard error, where there is one.
+pub fn columns_of_errors() -> Option<usize> {
+    let terminal = terminal_size::terminal_size_of(io::stderr()).filter(|_| io::stderr().is_terminal());
+    terminal.map(|(width, _)| width.0.into())
+}
+
 /// Whether the terminal says of itself that it can do nothing but lines.
 pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|value| value == "dumb")
@@ -108,9 +120,23 @@ pub fn number(value: u64) -> String {
     grouped
 }
 
-/// `1 message`, `2 messages`.
-pub fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+/// A share from 0 to 1 in percent, `12.3 %`; never `-0.0 %`.
+pub fn percent(share: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$} %", 100.0 * share);
+    match text.strip_prefix('-') {
+        Some(positive) if !positive.contains(|digit| ('1'..='9').contains(&digit)) => positive.into(),
+        _ => text,
+    }
+}
+
+/// `1 message`, `2,000 messages`.
+pub fn count(value: usize, what: &str) -> String {
+    let plural = match what {
+        _ if value == 1 => what.into(),
+        "matrix" => "matrices".into(),
+        _ => format!("{what}s"),
+    };
+    format!("{} {plural}", number(value as u64))
 }
 
 /// Bytes as one reads them: `18.0 GiB`.
@@ -142,6 +168,14 @@ mod tests {
         for (value, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (175_181_291_520, "175,181,291,520")] {
             assert_eq!(super::number(value), text);
         }
+    }
+
+    #[test]
+    fn nothing_is_minus_nothing() {
+        for (share, text) in [(-0.0, "0.0 %"), (-0.0004, "0.0 %"), (-0.0006, "-0.1 %"), (0.5, "50.0 %")] {
+            assert_eq!(super::percent(share, 1), text);
+        }
+        assert_eq!((super::percent(-0.004, 0), super::count(1, "token")), ("0 %".into(), "1 token".into()));
     }
 
     #[test]

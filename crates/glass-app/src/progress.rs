@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use crate::out::{duration, is_dumb};
+use crate::out::{columns_of_errors, duration, is_dumb};
 
 /// The line. Nothing is shown in the first second: what takes less needs none.
 pub struct Line {
@@ -75,6 +75,5 @@ impl Line {
 
 /// Characters of a line that is rewritten: one that wraps cannot be. The last column stays free for the cursor.
 fn columns() -> usize {
-    let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0);
-    usize::from(width).saturating_sub(1)
+    columns_of_errors().unwrap_or(80).saturating_sub(1)
 }

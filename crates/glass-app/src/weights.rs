@@ -13,8 +13,9 @@ use serde_json::json;
 
 use crate::args::WeightsArgs;
 use crate::fail::Fail;
+use crate::layout::wrap;
 use crate::model_arg;
-use crate::out::{Out, bytes, number};
+use crate::out::{Out, bytes, count, number, percent};
 
 /// Counts, and shows.
 pub fn run(args: &WeightsArgs) -> Result<(), Fail> {
@@ -23,7 +24,7 @@ pub fn run(args: &WeightsArgs) -> Result<(), Fail> {
     if tokens == 0 || tokens > config.context {
         let most = number(config.context as u64);
         return Err(Fail::asked(format!(
-            "--context: {tokens} tokens were asked for, but {name} has positions for 1 to {most}; ask for at most {most}"
+            "--context: {tokens} was given, but {name} has positions for 1 to {most} tokens; give at most {most}"
         )));
     }
     let parameter_count = ParameterCount::of(&config);
@@ -80,80 +81,86 @@ fn document(name: &str, parameter_count: &ParameterCount, footprint: &Footprint)
     })
 }
 
+/// Columns of what a line is about and of its number: together they fit on a terminal of 60.
+const LABEL: usize = 41;
+const NUMBER: usize = 17;
+
 fn shape(out: &mut Out, name: &str, config: &Config) -> Result<(), Fail> {
     let n = |value: usize| number(value as u64);
-    writeln!(
-        out,
-        "{}: {} layers of width {}, {} heads of {}, MLP {}, context {}, vocabulary {}{}\n",
+    let banded = match config.mask {
+        Mask::Dense => String::new(),
+        Mask::Alternating { band } => format!(", alternating dense and banded ({band}) attention"),
+    };
+    let text = format!(
+        "{}: {} of width {}, {} of {}, MLP {}, context {}, vocabulary {}{banded}",
         out.bold(name),
-        config.layers,
+        count(config.layers, "layer"),
         n(config.width),
-        config.heads.query,
+        count(config.heads.query, "head"),
         config.heads.size,
         n(config.mlp_width),
         n(config.context),
         n(config.vocabulary),
-        match config.mask {
-            Mask::Dense => String::new(),
-            Mask::Alternating { band } => format!(", dense and banded ({band}) attention in turn"),
-        }
-    )?;
+    );
+    writeln!(out, "{}\n", wrap(&text, out.columns(), 2))?;
     Ok(())
 }
 
 fn groups(out: &mut Out, parameter_count: &ParameterCount) -> Result<(), Fail> {
     let heading = format!(
-        "{:<12}{:>10}   {:>8}{:>12}{:>19}{:>9}",
+        "{:<11}{:>7}   {:<6}{:>8}{:>NUMBER$}{:>7}",
         "group", "rows", "cols", "matrices", "weights", "share"
     );
     writeln!(out, "{}", out.bold(&heading))?;
     for group in &parameter_count.groups {
-        let share = 100.0 * parameter_count.share(group.weights);
+        let share = percent(parameter_count.share(group.weights), 1);
         let [rows, cols, matrices, weights] =
             [group.rows, group.cols, group.matrices, group.weights].map(number);
-        writeln!(out, "{:<12}{rows:>10} × {cols:>8}{matrices:>12}{weights:>19}{share:>7.1} %", group.name)?;
+        writeln!(out, "{:<11}{rows:>7} × {cols:<6}{matrices:>8}{weights:>NUMBER$}{share:>8}", group.name)?;
     }
-    let total = number(parameter_count.weights);
-    writeln!(out, "{:<12}{:>33}{total:>19}{:>7.1} %", "total", number(parameter_count.matrices), 100.0)?;
+    let (total, whole) = (number(parameter_count.weights), percent(1.0, 1));
+    writeln!(out, "{:<27}{:>8}{total:>NUMBER$}{whole:>8}", "total", number(parameter_count.matrices))?;
     let attention = parameter_count.attention();
-    let share = 100.0 * parameter_count.share(attention);
-    writeln!(out, "{:<45}{:>19}{share:>7.1} %\n", "  of which attention", number(attention))?;
+    let share = percent(parameter_count.share(attention), 1);
+    writeln!(out, "{:<35}{:>NUMBER$}{share:>8}\n", "  of which attention", number(attention))?;
     Ok(())
 }
 
 fn reconciliation(out: &mut Out, parameter_count: &ParameterCount) -> Result<(), Fail> {
     writeln!(out, "{}", out.bold("from this count to what a file stores"))?;
-    writeln!(out, "  {:<43}{:>19}", "every matrix of the table", number(parameter_count.weights))?;
-    for line in &parameter_count.reconciliation {
-        let sign = if line.weights < 0 { '−' } else { '+' };
-        writeln!(out, "{sign} {:<43}{:>19}", line.what, number(line.weights.unsigned_abs()))?;
+    line(out, ' ', "all matrices of the table", number(parameter_count.weights))?;
+    for step in &parameter_count.reconciliation {
+        let sign = if step.weights < 0 { '−' } else { '+' };
+        line(out, sign, step.what, number(step.weights.unsigned_abs()))?;
     }
-    writeln!(out, "= {:<43}{:>19}\n", "as stored", number(parameter_count.stored))?;
-    Ok(())
+    line(out, '=', "as stored", number(parameter_count.stored))?;
+    Ok(writeln!(out)?)
 }
 
 fn value(out: &mut Out, value: Value) -> Result<(), Fail> {
     let (width, head) = (number(value.width), number(value.head));
     writeln!(out, "{}", out.bold("a head's value matrix"))?;
-    let whole = format!("if it were whole: {width} × {width}");
-    writeln!(out, "  {whole:<43}{:>19}", number(value.whole()))?;
-    let halves = format!("as two halves: {width} × {head}, {head} × {width}");
-    writeln!(out, "  {halves:<43}{:>19}\n", format!("2 × {}", number(value.half())))?;
-    Ok(())
+    line(out, ' ', &format!("as one matrix: {width} × {width}"), number(value.whole()))?;
+    let halves = format!("as two: {width} × {head}, {head} × {width}");
+    line(out, ' ', &halves, format!("2 × {}", number(value.half())))?;
+    Ok(writeln!(out)?)
 }
 
 fn context(out: &mut Out, config: &Config, footprint: &Footprint) -> Result<(), Fail> {
     let f = footprint;
-    let heading = format!("a context of {} tokens", number(f.tokens));
+    let heading =
+        format!("a context of {} {}", number(f.tokens), if f.tokens == 1 { "token" } else { "tokens" });
     writeln!(out, "{}", out.bold(&heading))?;
-    let pattern = format!("pattern, T² ({} heads × {} layers)", config.heads.query, config.layers);
-    writeln!(out, "  {pattern:<43}{:>19}", number(f.pattern))?;
+    let (heads, layers) = (count(config.heads.query, "head"), count(config.layers, "layer"));
+    line(out, ' ', &format!("pattern, T² ({heads} × {layers})"), number(f.pattern))?;
     for (what, value) in
-        [("keys and values kept", f.kv_cache_bytes), ("activations kept to learn", f.activation_bytes)]
+        [("keys and values", f.kv_cache_bytes), ("activations for training", f.activation_bytes)]
     {
-        let readable = format!("{what} ({})", bytes(value));
-        writeln!(out, "  {readable:<43}{:>19} bytes", number(value))?;
+        line(out, ' ', &format!("{what}, bytes ({})", bytes(value)), number(value))?;
     }
-    writeln!(out, "  {:<43}{:>19} FLOPs", "one token forward", number(f.flops_per_token))?;
-    Ok(())
+    line(out, ' ', "one token forward, FLOPs", number(f.flops_per_token))
+}
+
+fn line(out: &mut Out, sign: char, what: &str, number: String) -> Result<(), Fail> {
+    Ok(writeln!(out, "{sign} {what:<LABEL$}{number:>NUMBER$}")?)
 }

@@ -139,10 +139,13 @@ pub struct ShapeArgs {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Stored {
     /// 32 bits
+    #[value(aliases = ["fp32", "float32"])]
     F32,
     /// IEEE half precision
+    #[value(aliases = ["fp16", "float16"])]
     F16,
     /// The upper half of an f32
+    #[value(alias = "bfloat16")]
     Bf16,
 }
 
@@ -182,7 +185,7 @@ pub struct RunArgs {
     pub accumulate: usize,
 
     /// What steps the matrices of the blocks; all else is stepped by AdamW
-    #[arg(long, value_enum, default_value_t = Rule::Adamw)]
+    #[arg(long, visible_alias = "optimizer", value_enum, default_value_t = Rule::Adamw)]
     pub optimiser: Rule,
 
     /// The highest learning rate

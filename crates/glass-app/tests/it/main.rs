@@ -3,6 +3,7 @@
 mod cases;
 mod chats;
 mod errors;
+mod help;
 mod json;
 mod looks;
 mod pipes;
