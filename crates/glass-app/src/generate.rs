@@ -16,7 +16,7 @@ use crate::args::GenerateArgs;
 use crate::fail::{Fail, say};
 use crate::input;
 use crate::model_arg::NamedModel;
-use crate::out::Out;
+use crate::out::{Out, count};
 use crate::stream::Stream;
 use show::Show;
 
@@ -90,13 +90,17 @@ fn together(
 fn remark(model: &NamedModel, done: &Generated) {
     let Guesses { all, right } = done.guesses;
     if all > 0 {
-        say(&format!("{right} of {all} tokens guessed ahead were right, each a pass less"));
+        say(&format!(
+            "{right} of {} guessed ahead were right, each a pass less",
+            count(all as usize, "token")
+        ));
     }
     if done.finish == Finish::Context {
         let context = model.config().context;
         say(&format!(
-            "the context of {context} tokens is full, so the text ends after {} new ones",
-            done.ids.len()
+            "the context of {} is full, so the text ends after {}",
+            count(context, "token"),
+            count(done.ids.len(), "new token")
         ));
     }
 }

@@ -24,7 +24,7 @@ use crate::args::{CacheArgs, LookArgs};
 use crate::fail::{Fail, say};
 use crate::input;
 use crate::model_arg::NamedModel;
-use crate::out::Out;
+use crate::out::{Out, count};
 use seen::Seen;
 
 /// Looks, and shows what was asked for.
@@ -125,7 +125,10 @@ fn record(
             .collect();
         if fitting.is_empty() {
             let named = pattern.parse::<Site>().map(|site| {
-                Fail::asked(format!("--record: {site} is not there; the model has {} blocks", config.layers))
+                Fail::asked(format!(
+                    "--record: {site} is not there; the model has {}",
+                    count(config.layers, "block")
+                ))
             });
             return Err(named.unwrap_or_else(Fail::from));
         }
@@ -136,10 +139,10 @@ fn record(
     record.save(file, heads)?;
     let numbers: usize = record.sites().map(|(_, matrix)| matrix.values.len()).sum();
     say(&format!(
-        "{}: {} sites, {} numbers",
+        "{}: {}, {}",
         file.display(),
-        record.sites().count(),
-        crate::out::number(numbers as u64)
+        count(record.sites().count(), "site"),
+        count(numbers, "number")
     ));
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::args::ScoreArgs;
 use crate::fail::Fail;
 use crate::input;
 use crate::model_arg::NamedModel;
-use crate::out::{Out, number};
+use crate::out::{Out, count};
 use crate::tokens::{lossy, quoted};
 
 /// Scores what was given.
@@ -160,10 +160,9 @@ impl<'a> Report<'a> {
             self.out.json(&document)?;
             return self.out.done();
         }
-        let scored = number(total.tokens);
-        write!(self.out, "{scored} tokens scored")?;
+        write!(self.out, "{} scored", count(total.tokens as usize, "token"))?;
         if let Some(documents) = documents {
-            write!(self.out, " in {} documents", number(documents as u64))?;
+            write!(self.out, " in {}", count(documents, "document"))?;
         }
         if let (Some(loss), Some(perplexity)) = (total.loss(), total.perplexity()) {
             write!(self.out, ", loss {loss:.4} nats per token, perplexity {perplexity:.2}")?;

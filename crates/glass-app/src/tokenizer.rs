@@ -122,11 +122,11 @@ fn report(args: &LearnArgs, file: &Path, tokenizer: &Tokenizer, seen: &Seen) -> 
     } else {
         writeln!(
             out,
-            "{}: {} tokens, {} merges learned from {} bytes of text",
+            "{}: {}, {} learned from {} of text",
             file.display(),
-            number(vocabulary as u64),
-            number(merges as u64),
-            number(seen.bytes)
+            count(vocabulary, "token"),
+            count(merges, "merge"),
+            count(seen.bytes as usize, "byte")
         )?;
     }
     out.done()

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::args::TokensArgs;
 use crate::draw::columns::fit;
 use crate::fail::Fail;
-use crate::out::{Out, number};
+use crate::out::{Out, count};
 use crate::{input, model_arg};
 
 /// Cuts, or joins, and shows.
@@ -66,11 +66,10 @@ fn encode(out: &mut Out, args: &TokensArgs, tokenizer: &Tokenizer, text: &[u8]) 
         let hex: Vec<String> = bytes(id).iter().map(|byte| format!("{byte:02x}")).collect();
         writeln!(out, "{id:>7}  {} {}", fit(&quoted(bytes(id)), 24), out.dim(&hex.join(" ")))?;
     }
-    let (count, length) = (ids.len() as u64, text.len() as u64);
-    write!(out, "{} tokens, {} bytes", number(count), number(length))?;
+    write!(out, "{}, {}", count(ids.len(), "token"), count(text.len(), "byte"))?;
     match ids.is_empty() {
         true => writeln!(out)?,
-        false => writeln!(out, ", {:.2} bytes per token", length as f64 / count as f64)?,
+        false => writeln!(out, ", {:.2} bytes per token", text.len() as f64 / ids.len() as f64)?,
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ use serde_json::json;
 use crate::args::TrainArgs;
 use crate::fail::{Fail, say};
 use crate::model_arg;
-use crate::out::{Out, number};
+use crate::out::{Out, count};
 use budget::Budget;
 use data::Sets;
 use display::terminal;
@@ -70,10 +70,10 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     settings.check()?;
     say(&data::describe(&sets.card));
     say(&format!(
-        "{} weights; {} steps of {} tokens",
-        number(budget.weights),
-        number(settings.steps),
-        number(budget.asked.tokens_per_step())
+        "{}; {} of {}",
+        count(budget.weights as usize, "weight"),
+        count(settings.steps as usize, "step"),
+        count(budget.asked.tokens_per_step() as usize, "token")
     ));
     let mut learner = learner(args, &subject, &settings, &cpu)?;
     if !args.run.resume {
@@ -229,7 +229,8 @@ fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
         out.json(&json!({"out": args.out, "step": summary.step, "tokens": summary.tokens, "best": best, "why": why}))?;
         return out.done();
     }
-    write!(out, "{dir}: {} steps, {} tokens seen", number(summary.step), number(summary.tokens))?;
+    let (steps, tokens) = (count(summary.step as usize, "step"), count(summary.tokens as usize, "token"));
+    write!(out, "{dir}: {steps}, {tokens} seen")?;
     if let Some(best) = summary.best {
         write!(out, ", best validation loss {:.4} at step {}", best.loss, best.step)?;
     }

@@ -154,7 +154,7 @@ fn context(out: &mut Out, config: &Config, footprint: &Footprint) -> Result<(), 
     let (heads, layers) = (count(config.heads.query, "head"), count(config.layers, "layer"));
     line(out, ' ', &format!("pattern, T² ({heads} × {layers})"), number(f.pattern))?;
     for (what, value) in
-        [("keys and values", f.kv_cache_bytes), ("activations for training", f.activation_bytes)]
+        [("keys and values", f.kv_cache_bytes), ("activations to train", f.activation_bytes)]
     {
         line(out, ' ', &format!("{what}, bytes ({})", bytes(value)), number(value))?;
     }

@@ -12,6 +12,7 @@ use super::ids_of;
 use crate::args::LookArgs;
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
+use crate::out::count;
 
 /// Every change that the arguments name.
 pub fn parse(
@@ -34,8 +35,8 @@ pub fn parse(
         let other = ids_of(args, model, from.as_ref())?;
         if other.len() != ids.len() {
             return Err(Fail::asked(format!(
-                "--from: it has {} tokens, TEXT has {}; what is patched stands at the same position in both",
-                other.len(),
+                "--from: it has {}, TEXT has {}; what is patched stands at the same position in both",
+                count(other.len(), "token"),
                 ids.len()
             )));
         }
@@ -157,7 +158,10 @@ fn patch(asked: &str, inspector: &mut Inspector<'_, Cpu>, other: &[u32]) -> Resu
     inspector.run(&[other], &mut record)?;
     let Some(matrix) = record.get(site) else {
         let layers = inspector.model().config().layers;
-        return Err(Fail::asked(format!("--patch: {site} is not there; the model has {layers} blocks")));
+        return Err(Fail::asked(format!(
+            "--patch: {site} is not there; the model has {}",
+            count(layers, "block")
+        )));
     };
     Ok(match positions {
         None => Edit::of(site, Change::ReplaceAll(matrix.values.clone())),

@@ -153,11 +153,7 @@ fn decided(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     }
     // What was added on the way is nobody's part.
     let others = found.whole - parts.iter().take(seen.top).map(|(_, value)| value).sum::<f64>();
-    writeln!(
-        out,
-        "{}{others:+7.2}",
-        fit(&format!("{} others", parts.len().saturating_sub(seen.top)), PIECE + 12)
-    )?;
+    writeln!(out, "{}{others:+7.2}", fit(&count(parts.len().saturating_sub(seen.top), "other"), PIECE + 12))?;
     heading(
         out,
         "by word",

@@ -15,7 +15,7 @@ use super::room;
 use super::speed::Speed;
 use crate::args::TrainArgs;
 use crate::fail::Fail;
-use crate::out::{Out, bytes, duration, number};
+use crate::out::{Out, bytes, count, duration, number};
 
 /// Bursts of which the best counts.
 const BURSTS: usize = 25;
@@ -151,7 +151,7 @@ pub fn show(
         return out.done();
     }
     writeln!(out, "{}", describe(&sets.card))?;
-    writeln!(out, "{}", out.bold(&format!("{} weights", number(budget.weights))))?;
+    writeln!(out, "{}", out.bold(&count(budget.weights as usize, "weight")))?;
     let rows = [
         ("program and data", budget.present),
         ("weights", needs.weights),
@@ -168,7 +168,7 @@ pub fn show(
         writeln!(out, "  {what:<24}{:>12}", bytes(value))?;
     }
     if let Some(most) = most {
-        writeln!(out, "  {:<24}{:>12}", "to be had here", bytes(most))?;
+        writeln!(out, "  {:<24}{:>12}", "available", bytes(most))?;
     }
     if let Some(instead) = instead {
         writeln!(out, "  it does not fit: {instead}")?;
@@ -176,7 +176,11 @@ pub fn show(
     writeln!(
         out,
         "{}",
-        out.bold(&format!("{} steps of {} tokens", number(settings.steps), number(per_step)))
+        out.bold(&format!(
+            "{} of {}",
+            count(settings.steps as usize, "step"),
+            count(per_step as usize, "token")
+        ))
     )?;
     writeln!(out, "  {:<24}{:>12.3e} FLOPs, {:.1} GFLOPs a step", "arithmetic in all", flops, step / 1e9)?;
     let line = |what: &str, seconds: f64| format!("  {what:<24}{:>12}", duration(seconds));
@@ -190,8 +194,8 @@ pub fn show(
         reached / 1e9,
         100.0 * reached / peak
     )?;
-    writeln!(out, "{}", line(&format!("{} evaluations", number(time.evaluations)), time.evaluating))?;
-    let checkpoints = format!("{} checkpoints at most", number(time.checkpoints));
+    writeln!(out, "{}", line(&count(time.evaluations as usize, "evaluation"), time.evaluating))?;
+    let checkpoints = format!("{} at most", count(time.checkpoints as usize, "checkpoint"));
     match time.saving {
         Some(saving) => writeln!(out, "{}", line(&checkpoints, saving))?,
         None => writeln!(out, "  {checkpoints:<24}     unknown: none could be written to measure it")?,
