@@ -153,8 +153,7 @@ fn context(out: &mut Out, config: &Config, footprint: &Footprint) -> Result<(), 
     writeln!(out, "{}", out.bold(&heading))?;
     let (heads, layers) = (count(config.heads.query, "head"), count(config.layers, "layer"));
     line(out, ' ', &format!("pattern, T² ({heads} × {layers})"), number(f.pattern))?;
-    for (what, value) in
-        [("keys and values", f.kv_cache_bytes), ("activations to train", f.activation_bytes)]
+    for (what, value) in [("keys and values", f.kv_cache_bytes), ("activations to train", f.activation_bytes)]
     {
         line(out, ' ', &format!("{what}, bytes ({})", bytes(value)), number(value))?;
     }
