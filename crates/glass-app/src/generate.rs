@@ -112,14 +112,14 @@ fn document(options: &GenerateOptions, sample: u64, done: &Generated) -> Value {
 
 /// The prompt's ids, and its text as far as there is one.
 fn prompt(args: &GenerateArgs, model: &NamedModel) -> Result<(Vec<u32>, Vec<u8>), Fail> {
-    let (ids, text) = match (&args.ids, &args.text) {
+    let text = input::text_or_file(args.text.as_deref(), args.file.as_deref())?;
+    let (ids, text) = match (&args.ids, text) {
         (Some(ids), _) => {
             let ids = input::ids("--ids", ids)?;
             let text = ids.iter().flat_map(|&id| model.bytes(id).to_vec()).collect();
             (ids, text)
         }
         (None, Some(text)) => {
-            let text = input::text(text)?;
             let special = if args.special { Special::Allowed } else { Special::Plain };
             (model.tokenizer()?.encode_parallel(&text, special), text)
         }

@@ -82,20 +82,30 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
 }
 
 fn ids(args: &LookArgs, model: &NamedModel) -> Result<Vec<u32>, Fail> {
-    let text = args.ids.as_deref().map(OsStr::new).or(args.text.as_deref());
-    ids_of(args, model, text.unwrap_or_default())
+    match &args.ids {
+        Some(ids) => ids_of(args, model, OsStr::new(ids)),
+        None => {
+            let text = input::text_or_file(args.text.as_deref(), args.file.as_deref())?;
+            encoded(args, model, &text.unwrap_or_default())
+        }
+    }
 }
 
 /// The ids of a text; where --ids is given, a text is ids too.
 fn ids_of(args: &LookArgs, model: &NamedModel, text: &OsStr) -> Result<Vec<u32>, Fail> {
-    let ids = match args.ids {
-        Some(_) => input::ids("--ids", &text.to_string_lossy())?,
-        None => {
-            let text = input::text(text)?;
-            let special = if args.special { Special::Allowed } else { Special::Plain };
-            model.tokenizer()?.encode_parallel(&text, special)
-        }
-    };
+    match args.ids {
+        Some(_) => fitting(model, input::ids("--ids", &text.to_string_lossy())?),
+        None => encoded(args, model, &input::text(text)?),
+    }
+}
+
+fn encoded(args: &LookArgs, model: &NamedModel, text: &[u8]) -> Result<Vec<u32>, Fail> {
+    let special = if args.special { Special::Allowed } else { Special::Plain };
+    fitting(model, model.tokenizer()?.encode_parallel(text, special))
+}
+
+/// Refuses what is empty or longer than the context.
+fn fitting(model: &NamedModel, ids: Vec<u32>) -> Result<Vec<u32>, Fail> {
     let context = model.config().context;
     match ids.len() {
         0 => Err(Fail::asked("TEXT: it is empty; there is nothing to look at")),

@@ -28,7 +28,8 @@ pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
         .map(|beside| NamedModel::open(Some(beside), &args.machine, &args.cache))
         .transpose()?;
     let beside = beside.as_ref();
-    if let Some(file) = &args.file {
+    let meant = args.text.as_deref().map(input::meant_file).transpose()?.flatten();
+    if let Some(file) = args.file.as_deref().or(meant.as_deref()) {
         return documents::run(args, &model, beside, file);
     }
     if let Some(file) = &args.tasks {

@@ -22,9 +22,12 @@ pub fn run(args: &TokensArgs) -> Result<(), Fail> {
     let mut out = Out::new();
     match (&args.decode, &args.text) {
         (Some(ids), _) => decode(&mut out, args, &tokenizer, &input::ids("--decode", ids)?)?,
-        (None, text) => {
-            encode(&mut out, args, &tokenizer, &input::text(text.as_deref().unwrap_or_default())?)?
-        }
+        (None, text) => encode(
+            &mut out,
+            args,
+            &tokenizer,
+            &input::text_or_file(text.as_deref(), args.file.as_deref())?.unwrap_or_default(),
+        )?,
     }
     out.done()
 }

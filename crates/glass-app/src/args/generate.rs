@@ -1,6 +1,7 @@
 //! `glass generate`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -12,6 +13,10 @@ use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs};
 pub struct GenerateArgs {
     /// The text; - is standard input, byte for byte. Without it, the model begins a text of its own
     pub text: Option<OsString>,
+
+    /// Take the text from this file; - is standard input
+    #[arg(long, value_name = "F", conflicts_with_all = ["text", "ids"])]
+    pub file: Option<PathBuf>,
 
     /// Token ids instead of a text (15496,995), for models without a tokenizer too; - is standard input
     #[arg(long, value_name = "IDS", conflicts_with = "text")]

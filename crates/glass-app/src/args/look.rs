@@ -12,8 +12,12 @@ use super::MachineArgs;
 #[command(after_long_help = AFTER)]
 pub struct LookArgs {
     /// The text; - is standard input, byte for byte
-    #[arg(required_unless_present_any = ["ids", "train", "circuits", "neuron"])]
+    #[arg(required_unless_present_any = ["ids", "file", "train", "circuits", "neuron"])]
     pub text: Option<OsString>,
+
+    /// Take the text from this file; - is standard input
+    #[arg(long, value_name = "F", conflicts_with_all = ["text", "ids"])]
+    pub file: Option<PathBuf>,
 
     /// Token ids instead of a text (15496,995), for models without a tokenizer too; - is standard input
     #[arg(long, value_name = "IDS", conflicts_with = "text")]

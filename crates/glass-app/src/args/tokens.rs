@@ -1,6 +1,7 @@
 //! `glass tokens`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -9,8 +10,12 @@ use clap::Args;
 #[command(after_long_help = AFTER)]
 pub struct TokensArgs {
     /// The text; - is standard input, byte for byte
-    #[arg(required_unless_present = "decode")]
+    #[arg(required_unless_present_any = ["decode", "file"])]
     pub text: Option<OsString>,
+
+    /// Take the text from this file; - is standard input
+    #[arg(long, value_name = "F", conflicts_with_all = ["text", "decode"])]
+    pub file: Option<PathBuf>,
 
     /// Whose vocabulary: a model; without it, the model inside the program
     #[arg(long, short, value_name = "MODEL")]

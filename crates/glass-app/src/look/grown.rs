@@ -76,7 +76,8 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
     }
     let model = Folder::open(dir)?;
     let config = model.config().clone();
-    let text = match (&args.ids, &args.text) {
+    let text = input::text_or_file(args.text.as_deref(), args.file.as_deref())?;
+    let text = match (&args.ids, text) {
         (Some(ids), _) => Some(input::ids("--ids", ids)?),
         (None, Some(text)) => {
             let tokenizer = model.tokenizer()?.ok_or_else(|| {
@@ -85,7 +86,7 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
                     dir.display()
                 ))
             })?;
-            Some(tokenizer.encode_bytes(&input::text(text)?, Special::Plain))
+            Some(tokenizer.encode_bytes(&text, Special::Plain))
         }
         (None, None) => None,
     };

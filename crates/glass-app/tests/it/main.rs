@@ -4,6 +4,7 @@ mod cases;
 mod chats;
 mod errors;
 mod help;
+mod inputs;
 mod json;
 mod looks;
 mod pipes;
