@@ -10,8 +10,8 @@ use std::io::Write as _;
 
 use glass::Config;
 use glass::backend::{Cpu, Packing};
-use glass::weights::footprint::Footprint;
-use glass::weights::parameter_count::ParameterCount;
+use glass::model::footprint::Footprint;
+use glass::model::parameter_count::ParameterCount;
 use serde_json::{Value, json};
 
 use crate::args::BenchArgs;

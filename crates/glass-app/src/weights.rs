@@ -7,8 +7,8 @@ use std::io::Write as _;
 
 use glass::Config;
 use glass::config::Mask;
-use glass::weights::footprint::Footprint;
-use glass::weights::parameter_count::{ParameterCount, Value};
+use glass::model::footprint::Footprint;
+use glass::model::parameter_count::{ParameterCount, ValueMatrix};
 use serde_json::json;
 
 use crate::args::WeightsArgs;
@@ -60,7 +60,7 @@ fn document(name: &str, parameter_count: &ParameterCount, footprint: &Footprint)
         .iter()
         .map(|line| json!({"what": line.what, "weights": line.weights}))
         .collect();
-    let Value { width, head } = parameter_count.value;
+    let ValueMatrix { width, head } = parameter_count.value;
     let half = parameter_count.value.half();
     let f = footprint;
     json!({
@@ -137,7 +137,7 @@ fn reconciliation(out: &mut Out, parameter_count: &ParameterCount) -> Result<(),
     Ok(writeln!(out)?)
 }
 
-fn value(out: &mut Out, value: Value) -> Result<(), Fail> {
+fn value(out: &mut Out, value: ValueMatrix) -> Result<(), Fail> {
     let (width, head) = (number(value.width), number(value.head));
     writeln!(out, "{}", out.bold("a head's value matrix"))?;
     line(out, ' ', &format!("as one matrix: {width} × {width}"), number(value.whole()))?;

@@ -6,8 +6,10 @@
 
 pub mod block;
 pub mod embedding;
+pub mod footprint;
 pub mod linear;
 pub mod norm;
+pub mod parameter_count;
 mod pass;
 pub mod unembedding;
 

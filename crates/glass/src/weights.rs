@@ -1,13 +1,11 @@
 //! The numbers: where they stand in memory, and the files they come from.
 
 mod atomic_write;
-pub mod parameter_count;
 mod checkpoint;
 mod copy;
 pub mod dtype;
 mod fit;
 pub mod folder;
-pub mod footprint;
 pub mod generation;
 pub mod gguf;
 pub mod initialise;

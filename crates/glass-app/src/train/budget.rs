@@ -3,9 +3,9 @@
 use glass::Config;
 use glass::backend::Cpu;
 use glass::memory::Keep;
+use glass::model::footprint::Footprint;
+use glass::model::parameter_count::ParameterCount;
 use glass::train::needs::Needs;
-use glass::weights::footprint::Footprint;
-use glass::weights::parameter_count::ParameterCount;
 
 use super::room;
 use super::watch::SAMPLE;

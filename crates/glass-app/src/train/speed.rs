@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use glass::Config;
 use glass::backend::{Cpu, Heads};
+use glass::model::footprint::Footprint;
+use glass::model::parameter_count::ParameterCount;
 use glass::train::checkpoint::{self, State};
 use glass::train::learner::{Batch, Learner};
 use glass::train::settings::Settings;
-use glass::weights::footprint::Footprint;
-use glass::weights::parameter_count::ParameterCount;
 
 use super::budget::Requested;
 use crate::fail::Fail;

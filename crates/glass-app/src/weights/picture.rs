@@ -1,8 +1,8 @@
 //! Where the weights are, and how a pattern grows with its context, drawn.
 
 use glass::Config;
-use glass::weights::footprint::Footprint;
-use glass::weights::parameter_count::ParameterCount;
+use glass::model::footprint::Footprint;
+use glass::model::parameter_count::ParameterCount;
 
 use crate::draw::scale::Scale;
 use crate::draw::svg::{Anchor, Svg};

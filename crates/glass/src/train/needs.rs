@@ -4,7 +4,7 @@ use super::learner::LOGIT_ROWS;
 use crate::backend::{Backend, CacheType};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
-use crate::weights::parameter_count::ParameterCount;
+use crate::model::parameter_count::ParameterCount;
 
 /// Bytes of a number: everything a learner holds is f32.
 const NUMBER: u64 = 4;

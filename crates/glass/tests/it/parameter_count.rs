@@ -1,9 +1,11 @@
 //! The weights table: the figures everybody quotes, from the plan alone.
 
 use glass::Config;
+use glass::backend::Cpu;
 use glass::config::preset::{PRESETS, Preset};
-use glass::weights::footprint::Footprint;
-use glass::weights::parameter_count::{Group, ParameterCount};
+use glass::memory::{Keep, Memory};
+use glass::model::footprint::Footprint;
+use glass::model::parameter_count::{Group, ParameterCount};
 
 fn preset(name: &str) -> Config {
     Preset::named(name).expect("a preset").config()
@@ -93,4 +95,30 @@ fn a_context_costs_what_the_formulas_say() {
     let cost = Footprint::of(&preset("gpt2"), 1024);
     let layer = 2 * 768 + 4 * 768 + 3072 + 12;
     assert_eq!(cost.activation_bytes, 1024 * (12 * layer + 2 * 768 + 2) * 4);
+}
+
+#[test]
+fn what_a_memory_allocates_is_what_is_counted() {
+    let mut config = preset("gpt2");
+    (config.layers, config.width, config.mlp_width) = (3, 12, 40);
+    (config.heads.query, config.heads.key, config.heads.size) = (3, 1, 4);
+    let cpu = Cpu::new(1);
+    for keep in [Keep::All, Keep::Inputs, Keep::One] {
+        let memory = Memory::new(&cpu, &config, keep, 1, 1).unwrap();
+        let scratch = &memory.scratch;
+        let mut all = vec![&memory.residual, &memory.normed, &memory.stats];
+        all.extend([&scratch.normed, &scratch.stats, &scratch.active, &scratch.branch]);
+        all.extend(&memory.inputs);
+        for block in &memory.blocks {
+            let attention = &block.attention;
+            all.extend([&attention.query, &attention.key, &attention.value, &attention.z]);
+            all.extend(attention.sums.iter().chain(&block.middle).chain(&block.mlp.hidden));
+        }
+        let allocated: usize = all.iter().map(|tensor| tensor.cols).sum();
+        assert_eq!(
+            Memory::<Cpu>::floats(&config, keep),
+            (allocated as u64, memory.wanted.cols as u64),
+            "{keep:?}"
+        );
+    }
 }

@@ -1,14 +1,14 @@
-//! The parameter count: every group of matrices, how many there are, and why a file stores another number.
+//! The parameter count: every group of matrices, how many there are, and why a file stores a different number.
 //!
-//! Matrices are counted the way one explains them: a query, key and value_down matrix for every head, a value_up and two
-//! MLP matrices for every layer, the embedding and the unembedding both. A file stores a tied unembedding once, and
-//! positions, biases and norms besides. All of it is read off the plan; nothing is allocated.
+//! Matrices are counted the way a transformer is explained: a query, key and value_down matrix for every head, a value_up
+//! and two MLP matrices for every layer, the embedding and the unembedding. A file stores a tied unembedding once, and it
+//! also stores positions, biases and norms. Everything is computed from the plan; nothing is allocated.
 
+use super::Gpt;
 use crate::config::Config;
-use crate::model::Gpt;
 use crate::plan::{Plan, Spec};
 
-/// The groups in the order of the flow, and how the plan's names of their parameters end.
+/// The groups in the order of the flow, and the endings of their parameters' names in the plan.
 const GROUPS: [(&str, &str); 8] = [
     ("embedding", "embedding.token.weight"),
     ("query", "attention.query.weight"),
@@ -35,18 +35,19 @@ pub struct Group {
     pub weights: u64,
 }
 
-/// A step between the two counts.
+/// A difference between the two counts.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Line {
-    /// What is added or taken away.
+pub struct Difference {
+    /// What is added or subtracted.
     pub what: &'static str,
     /// How many weights.
     pub weights: i64,
 }
 
-/// A head's value matrix takes a vector to what it adds to another: width → width. It is kept as two halves.
+/// A head's value matrix maps a vector to what it adds to another: width → width. It is stored as two factors, `value_down`
+/// (W_V) and `value_up` (W_O).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Value {
+pub struct ValueMatrix {
     /// Width of the residual stream.
     pub width: u64,
     /// Width of the head.
@@ -62,21 +63,21 @@ pub struct ParameterCount {
     pub matrices: u64,
     /// Weights in all groups.
     pub weights: u64,
-    /// From `weights` to `stored`, line by line.
-    pub reconciliation: Vec<Line>,
+    /// From `weights` to `stored`, difference by difference.
+    pub reconciliation: Vec<Difference>,
     /// Weights as a file stores them.
     pub stored: u64,
     /// A head's value matrix.
-    pub value: Value,
+    pub value: ValueMatrix,
 }
 
-impl Value {
-    /// Weights if it were one matrix, width × width.
+impl ValueMatrix {
+    /// Weights if it were a single matrix, width × width.
     pub fn whole(self) -> u64 {
         self.width * self.width
     }
 
-    /// Weights of each of its halves, width × head and head × width.
+    /// Weights of each of its two factors, width × head and head × width.
     pub fn half(self) -> u64 {
         self.width * self.head
     }
@@ -89,7 +90,7 @@ impl ParameterCount {
         let groups: Vec<Group> =
             GROUPS.iter().filter_map(|&(name, ending)| group(name, ending, config, &plan)).collect();
         let weights = groups.iter().map(|group| group.weights).sum();
-        let value = Value { width: config.width as u64, head: config.heads.size as u64 };
+        let value = ValueMatrix { width: config.width as u64, head: config.heads.size as u64 };
         ParameterCount {
             matrices: groups.iter().map(|group| group.matrices).sum(),
             weights,
@@ -106,13 +107,13 @@ impl ParameterCount {
         self.groups.iter().filter(|group| attention.contains(&group.name)).map(|group| group.weights).sum()
     }
 
-    /// A part of all counted weights, from 0 to 1.
+    /// These weights as a share of all counted ones, from 0 to 1.
     pub fn share(&self, weights: u64) -> f64 {
         weights as f64 / self.weights.max(1) as f64
     }
 }
 
-/// A group's matrices as the plan has them, cut into one for every head where heads are counted apart.
+/// A group's matrices as the plan has them, split by head where heads are counted separately.
 fn group(name: &'static str, ending: &str, config: &Config, plan: &Plan) -> Option<Group> {
     let ending = match name {
         "unembedding" if config.tied => "embedding.token.weight",
@@ -135,18 +136,18 @@ fn group(name: &'static str, ending: &str, config: &Config, plan: &Plan) -> Opti
     Some(Group { name, rows: rows as u64, cols: cols as u64, matrices, weights })
 }
 
-/// What stands between the two counts: a tied unembedding is stored once; the rest is no matrix of a group.
-fn reconciliation(config: &Config, plan: &Plan) -> Vec<Line> {
+/// The differences between the two counts: a tied unembedding is stored once; the rest belongs to no group.
+fn reconciliation(config: &Config, plan: &Plan) -> Vec<Difference> {
     let sum = |belongs: &dyn Fn(&str) -> bool| {
         plan.specs.iter().filter(|spec| belongs(&spec.name)).map(|spec| spec.span.len() as i64).sum::<i64>()
     };
     let is_norm = |name: &str| name.starts_with("norm.") || name.contains(".norm.");
     let tied = if config.tied { sum(&|name| name == "embedding.token.weight") } else { 0 };
     let lines = [
-        Line { what: "unembedding, tied: it is the embedding", weights: -tied },
-        Line { what: "positions", weights: sum(&|name| name.contains(".position.")) },
-        Line { what: "biases", weights: sum(&|name| name.ends_with(".bias") && !is_norm(name)) },
-        Line { what: "norms", weights: sum(&is_norm) },
+        Difference { what: "unembedding, tied: it is the embedding", weights: -tied },
+        Difference { what: "positions", weights: sum(&|name| name.contains(".position.")) },
+        Difference { what: "biases", weights: sum(&|name| name.ends_with(".bias") && !is_norm(name)) },
+        Difference { what: "norms", weights: sum(&is_norm) },
     ];
     lines.into_iter().filter(|line| line.weights != 0).collect()
 }
