@@ -23,7 +23,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::fail::Fail;
 use crate::layout;
-use crate::out::{self, Out};
+use crate::out::Out;
+use crate::screen;
 
 pub use bench::BenchArgs;
 pub use chat::ChatArgs;
@@ -109,7 +110,7 @@ pub enum Command {
 
 /// Reads the command line. Help and version are shown here, and end the program.
 pub fn parse() -> Result<Cli, Fail> {
-    let parsed = command(out::columns()).try_get_matches();
+    let parsed = command(screen::columns()).try_get_matches();
     let parsed = parsed.and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match show(&error) {

@@ -14,7 +14,7 @@ use crate::fail::{Fail, say};
 use crate::input;
 use crate::model_arg::NamedModel;
 use crate::out::Out;
-use crate::tokens::lossy;
+use crate::printable::lossy;
 use lines::Lines;
 use slash::Then;
 use talk::{Heard, Talk};

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::layout::wrap;
-use crate::out::columns_of_errors;
+use crate::screen::columns_of_errors;
 
 /// Why a command ended before it was done.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use glass::weights::folder::Folder;
 use crate::args::{CacheArgs, MachineArgs, Packings};
 use crate::embedded;
 use crate::fail::{Fail, say};
-use crate::tokens::visible;
+use crate::printable::visible;
 
 /// A model's name and shape.
 pub fn plan(model: Option<&str>) -> Result<(String, Config), Fail> {

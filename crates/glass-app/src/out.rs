@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use serde::Serialize;
 
 use crate::fail::Fail;
+use crate::screen;
 
 /// Where results go. It is flushed by [`Out::done`], so that a failure to write is never missed.
 pub struct Out {
@@ -17,7 +18,8 @@ impl Out {
     /// Standard output, with colours where they are seen and wanted.
     pub fn new() -> Out {
         let terminal = io::stdout().is_terminal();
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || is_dumb();
+        let unwanted =
+            std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || screen::is_dumb();
         Out { to: BufWriter::new(io::stdout().lock()), terminal, colours: terminal && !unwanted }
     }
 
@@ -53,7 +55,7 @@ impl Out {
 
     /// Columns of the terminal.
     pub fn columns(&self) -> usize {
-        columns()
+        screen::columns()
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -87,24 +89,6 @@ impl Write for Out {
     fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
     }
-}
-
-/// Columns of the terminal on standard output; elsewhere COLUMNS, or 100.
-pub fn columns() -> usize {
-    let terminal = terminal_size::terminal_size_of(io::stdout()).filter(|_| io::stdout().is_terminal());
-    let wanted = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0);
-    terminal.map(|(width, _)| width.0.into()).or_else(wanted).unwrap_or(100)
-}
-
-/// Columns of the terminal on standard error, where there is one.
-pub fn columns_of_errors() -> Option<usize> {
-    let terminal = terminal_size::terminal_size_of(io::stderr()).filter(|_| io::stderr().is_terminal());
-    terminal.map(|(width, _)| width.0.into())
-}
-
-/// Whether the terminal says of itself that it can do nothing but lines.
-pub fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_some_and(|value| value == "dumb")
 }
 
 /// 175181291520 as `175,181,291,520`.

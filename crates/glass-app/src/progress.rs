@@ -3,27 +3,28 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use crate::out::{columns_of_errors, duration, is_dumb};
+use crate::out::duration;
+use crate::screen::{columns_of_errors, is_dumb};
 
 /// The line. Nothing is shown in the first second: what takes less needs none.
-pub struct Line {
+pub struct ProgressLine {
     begun: Instant,
     shown: Option<Instant>,
     terminal: bool,
     width: usize,
 }
 
-impl Default for Line {
-    fn default() -> Line {
+impl Default for ProgressLine {
+    fn default() -> ProgressLine {
         let terminal = io::stderr().is_terminal() && !is_dumb();
-        Line { begun: Instant::now(), shown: None, terminal, width: 0 }
+        ProgressLine { begun: Instant::now(), shown: None, terminal, width: 0 }
     }
 }
 
-impl Line {
+impl ProgressLine {
     /// In plain lines, whatever there is a terminal.
-    pub fn plain() -> Line {
-        Line { terminal: false, ..Line::default() }
+    pub fn plain() -> ProgressLine {
+        ProgressLine { terminal: false, ..ProgressLine::default() }
     }
 
     /// Seconds since the beginning.

@@ -17,7 +17,7 @@ use crate::fail::Fail;
 use crate::input;
 use crate::model_arg::NamedModel;
 use crate::out::{Out, count};
-use crate::tokens::{lossy, quoted};
+use crate::printable::{lossy, quoted};
 
 /// Scores what was given.
 pub fn run(args: &ScoreArgs) -> Result<(), Fail> {

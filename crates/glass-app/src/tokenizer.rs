@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::args::LearnArgs;
 use crate::fail::{Fail, say};
 use crate::out::{Out, count, number};
-use crate::progress::Line;
+use crate::progress::ProgressLine;
 
 /// Learns merges and writes `tokenizer.json`.
 pub fn learn(args: &LearnArgs) -> Result<(), Fail> {
@@ -140,7 +140,7 @@ pub struct Seen {
     forgotten: u64,
     /// How often a forgotten word was seen, at most.
     rarest: u64,
-    line: Line,
+    line: ProgressLine,
 }
 
 impl Seen {

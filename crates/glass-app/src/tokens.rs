@@ -11,6 +11,7 @@ use crate::args::TokensArgs;
 use crate::draw::columns::fit;
 use crate::fail::Fail;
 use crate::out::{Out, count};
+use crate::printable::{lossy, quoted};
 use crate::{input, model_arg};
 
 /// Cuts, or joins, and shows.
@@ -75,38 +76,4 @@ fn encode(out: &mut Out, args: &TokensArgs, tokenizer: &Tokenizer, text: &[u8]) 
         false => writeln!(out, ", {:.2} bytes per token", text.len() as f64 / ids.len() as f64)?,
     }
     Ok(())
-}
-
-/// Bytes as characters, where they are some.
-pub fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Bytes between quotes, on one line: `" world\n"`; what is no character as `\xE2`.
-pub fn quoted(bytes: &[u8]) -> String {
-    format!("\"{}\"", escaped(bytes))
-}
-
-fn escaped(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            // A quote or an accent is shown as it is; what would move the cursor is escaped.
-            match c {
-                '\n' | '\r' | '\t' | '\\' => text.extend(c.escape_default()),
-                c if c.is_control() => text.extend(c.escape_default()),
-                c => text.push(c),
-            }
-        }
-        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02X}")));
-    }
-    text
-}
-
-/// What [`visible`] stands for.
-pub const VISIBLE: &str = "␣ is a space, ↵ a new line, ⇥ a tab, \\xE6 a byte that is no whole character";
-
-/// Bytes without quotes, on one line, their spaces visible: `␣world↵`.
-pub fn visible(bytes: &[u8]) -> String {
-    escaped(bytes).replace("\\n", "↵").replace("\\t", "⇥").replace(' ', "␣")
 }

@@ -10,7 +10,7 @@ use crate::draw::columns::{bar, fit};
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
 use crate::out::{Out, count};
-use crate::tokens::{VISIBLE, lossy, visible};
+use crate::printable::{VISIBLE, lossy, visible};
 
 /// The most probable tokens that are looked at, the drawn one among them or not.
 const TOP: usize = 5;

@@ -4,7 +4,7 @@ use glass::next_token::Drawn;
 use serde_json::{Value, json};
 
 use super::seen::Seen;
-use crate::tokens::lossy;
+use crate::printable::lossy;
 
 /// Everything.
 pub fn document(seen: &Seen<'_>) -> Value {

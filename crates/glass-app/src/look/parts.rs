@@ -17,8 +17,8 @@ use crate::draw::columns::{bar, fit};
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
 use crate::out::{Out, number};
-use crate::progress::Line;
-use crate::tokens::{lossy, visible};
+use crate::printable::{lossy, visible};
+use crate::progress::ProgressLine;
 
 /// Columns of a token, and of a bar.
 const PIECE: usize = 18;
@@ -94,7 +94,7 @@ pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) ->
     let tokenizer = model.tokenizer()?;
     let mut inspector = Inspector::new(model, config.context.min(512), 1)?;
     let mut firings = Firings::new(layer, neuron, args.top.into());
-    let (mut line, mut tokens) = (Line::default(), 0);
+    let (mut line, mut tokens) = (ProgressLine::default(), 0);
     for piece in Pieces::of_files(&[data.into()], &Reading::default(), Sizes::default()) {
         let ids = tokenizer.encode_bytes(&piece?.text, Special::Plain);
         if !ids.is_empty() {

@@ -9,7 +9,7 @@ use super::seen::{Link, Seen};
 use crate::draw::columns::{bar, fit, width};
 use crate::fail::Fail;
 use crate::out::{Out, count};
-use crate::tokens::VISIBLE;
+use crate::printable::VISIBLE;
 
 /// Columns of a token, and of a bar.
 const PIECE: usize = 16;

@@ -13,7 +13,7 @@ use crate::fail::{Fail, say};
 use crate::input;
 use crate::model_arg::NamedModel;
 use crate::out::number;
-use crate::progress::Line;
+use crate::progress::ProgressLine;
 
 /// Scores every token of every document once.
 pub fn run(
@@ -33,7 +33,7 @@ pub fn run(
     let mut runner = model.runner()?;
     let mut beside = beside.map(|beside| beside.runner()).transpose()?;
     let mut report = Report::new(args, model, args.each);
-    let mut line = Line::default();
+    let mut line = ProgressLine::default();
     let mut bytes = 0;
     for text in documents.texts() {
         let mut ids = vec![start];

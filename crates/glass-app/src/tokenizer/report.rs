@@ -11,8 +11,8 @@ use crate::args::ReportArgs;
 use crate::fail::Fail;
 use crate::model_arg;
 use crate::out::{Out, count, number};
-use crate::progress::Line;
-use crate::tokens::{lossy, quoted};
+use crate::printable::{lossy, quoted};
+use crate::progress::ProgressLine;
 
 /// The kinds of ids that are counted, and what they are called.
 const KINDS: [(Kind, &str, &str); 3] = [
@@ -56,7 +56,7 @@ impl Report {
         let reading = whole(&args.field);
         let (found, texts) = texts(&args.files, &reading)?;
         let (mut own, mut gpt2) = (Usage::new(&tokenizer), Usage::new(&Tokenizer::gpt2()));
-        let mut line = Line::default();
+        let mut line = ProgressLine::default();
         for text in texts {
             let text = text?;
             own.add(&text);

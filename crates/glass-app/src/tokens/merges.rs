@@ -5,10 +5,10 @@ use std::io::Write as _;
 use glass::tokens::{Special, Step, Tokenizer};
 use serde_json::{Value, json};
 
-use super::{VISIBLE, lossy, visible};
 use crate::draw::columns::{fit, width};
 use crate::fail::Fail;
 use crate::out::{Out, count, number};
+use crate::printable::{VISIBLE, lossy, visible};
 
 /// Every merge shows all of a word: what is longer would fill the memory.
 const LONGEST: usize = 256;

@@ -8,7 +8,7 @@ use glass::train::prepare::{Encoding, Prepared, Shards, in_memory};
 
 use crate::fail::{Fail, say};
 use crate::out::number;
-use crate::progress::Line;
+use crate::progress::ProgressLine;
 use crate::tokenizer;
 
 /// From so many bytes on, text is tokenised into shards.
@@ -89,7 +89,7 @@ fn compared(corpus: &Corpus, parts: Option<Parts>) -> Result<Parts, Fail> {
 /// A line of progress.
 #[derive(Default)]
 struct Shown {
-    line: Line,
+    line: ProgressLine,
     /// Bytes and tokens that were there when it began.
     before: Option<(u64, u64)>,
 }

@@ -26,7 +26,7 @@ use crate::draw::curve;
 use crate::draw::history::History;
 use crate::fail::{Fail, say};
 use crate::out::{Out, number};
-use crate::progress::Line;
+use crate::progress::ProgressLine;
 
 /// Tokens of a sample.
 pub const SAMPLE: usize = 80;
@@ -43,7 +43,7 @@ pub struct Progress<'a> {
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
     display: Option<Display>,
-    line: Line,
+    line: ProgressLine,
     events: Option<Events>,
     looks: Option<Looks>,
     json: Option<Out>,
@@ -73,7 +73,7 @@ impl<'a> Progress<'a> {
             stop,
             seen,
             display,
-            line: if args.run.plain { Line::plain() } else { Line::default() },
+            line: if args.run.plain { ProgressLine::plain() } else { ProgressLine::default() },
             events: None,
             looks: None,
             json: args.run.json.then(Out::new),
