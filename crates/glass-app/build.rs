@@ -1,5 +1,5 @@
-//! Lists the files of the model that comes inside, for `src/embedded.rs`: all that stand in `models/` and belong to a
-//! model's directory. Where there are none, the program has no model inside.
+//! Lists the files of the built-in model for `src/embedded.rs`: those in `models/` with an ending of a model's folder. If
+//! there are none, the program has no built-in model.
 
 use std::path::Path;
 use std::{env, fs};

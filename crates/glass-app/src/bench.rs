@@ -1,4 +1,4 @@
-//! `glass bench`: how fast a model runs here, against what this machine can do at most.
+//! `glass bench`: how fast a model runs, as a share of this machine's peak.
 
 mod products;
 mod peak;
@@ -17,22 +17,22 @@ use serde_json::{Value, json};
 use crate::args::BenchArgs;
 use crate::fail::Fail;
 use crate::model_arg::Subject;
-use crate::out::{Out, bytes, number};
+use crate::out::{Out, bytes, count, number};
 use peak::Peak;
 use products::Product;
 use running::Running;
 
-/// Positions that are left behind a prompt, for what is decoded.
+/// Positions left after a prompt, for the tokens that are decoded.
 const BEHIND: usize = 32;
 
-/// Measures, and shows.
+/// Runs the command.
 pub fn run(args: &BenchArgs) -> Result<(), Fail> {
     let subject = Subject::open(args.model.as_deref())?;
     let packings = subject.packings(&args.packings)?;
     let most = subject.config.context.saturating_sub(BEHIND);
     if args.tokens == 0 || most == 0 {
         return Err(Fail::asked(format!(
-            "--tokens: {} was given for a context of {}; a prompt has at least 1 token and {BEHIND} positions behind it",
+            "--tokens: {} was given for a context of {}; a prompt has at least 1 token and leaves {BEHIND} positions free",
             args.tokens, subject.config.context
         )));
     }
@@ -54,7 +54,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Fail> {
             documents.push(document(packing, &running, &products, &peak));
         } else {
             show(&mut out, &subject, packing, &running, &peak, tokens)?;
-            words(&mut out, &products, &peak)?;
+            product_lines(&mut out, &products, &peak)?;
             out.show()?;
         }
     }
@@ -87,21 +87,18 @@ pub fn run(args: &BenchArgs) -> Result<(), Fail> {
 fn about(out: &mut Out, subject: &Subject<'_>, cpu: &Cpu, peak: &Peak, tokens: usize) -> Result<(), Fail> {
     let (weights, threads) = (number(ParameterCount::of(&subject.config).stored), cpu.cores().threads());
     let (isa, room) = (cpu.cores().isa(), cpu.cores().room());
-    writeln!(out, "{}: {weights} weights, {threads} threads, {isa:?}", out.bold(&subject.name))?;
+    writeln!(out, "{}: {weights} weights, {}, {isa:?}", out.bold(&subject.name), count(threads, "thread"))?;
     let (cache, block) = (bytes(room.cache() as u64), room.block());
-    writeln!(out, "blocks of {} rows x {} in {cache} of second-level cache", block.rows, block.depth)?;
-    let pairs = peak.bf16.map_or(String::new(), |rate| format!(" · {:.0} in pairs of bf16", rate / 1e9));
+    writeln!(out, "blocks of {} rows x {} in {cache} of L2 cache", block.rows, block.depth)?;
+    let pairs = peak.bf16.map_or(String::new(), |rate| format!(", {:.0} in pairs of bf16", rate / 1e9));
     writeln!(
         out,
-        "at most: {:.0} GFLOP/s in f32{pairs} · {:.0} Gop/s in bytes · reading {:.1} GB/s",
+        "peak: {:.0} GFLOP/s in f32{pairs}, {:.0} Gop/s in bytes, {:.1} GB/s read",
         peak.f32 / 1e9,
         peak.bytes / 1e9,
         peak.read / 1e9
     )?;
-    writeln!(
-        out,
-        "tokens per second, and the share of what the machine can do at most; prompt of {tokens} tokens"
-    )?;
+    writeln!(out, "tokens per second, and the share of the peak; prompt of {}", count(tokens, "token"))?;
     out.show()
 }
 
@@ -118,7 +115,7 @@ fn show(
     let operations = to_read(&subject.config, tokens);
     let prefill = packing.map(|packing| percent(running.prefill * operations / peak.operations(packing)));
     let read = |rate: f64, cache: usize| percent(rate * (running.bytes + cache) as f64 / peak.read);
-    let behind = format!("decode behind {tokens}");
+    let behind = format!("decode after {tokens}");
     let mut lines = vec![
         ("prefill".to_string(), running.prefill, prefill.unwrap_or_default()),
         ("decode".to_string(), running.decode, read(running.decode, 0)),
@@ -133,14 +130,14 @@ fn show(
     Ok(())
 }
 
-/// Operations of a token of a prompt, on average: each sees half of them, and the last alone is turned into logits.
+/// Operations per token of a prompt, on average: a token sees half of the prompt, and only the last one needs logits.
 fn to_read(config: &Config, tokens: usize) -> f64 {
     let all = Footprint::of(config, tokens).flops_to_learn as f64 / 3.0;
     let logits = 2.0 * (config.width * config.vocabulary) as f64;
     all - logits * (tokens - 1) as f64 / tokens as f64
 }
 
-fn words(out: &mut Out, products: &[Product], peak: &Peak) -> Result<(), Fail> {
+fn product_lines(out: &mut Out, products: &[Product], peak: &Peak) -> Result<(), Fail> {
     for product in products {
         let Product { inputs, outputs, rows, .. } = product;
         let what = format!("[{inputs} → {outputs}] × {rows}");

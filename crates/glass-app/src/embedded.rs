@@ -1,4 +1,4 @@
-//! The small model that comes inside the program.
+//! The small model that is built in.
 
 use glass::weights::folder::Folder;
 
@@ -7,18 +7,20 @@ use crate::fail::Fail;
 /// The files of `models/` at build time, by name.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
-/// What it is called.
-pub const NAME: &str = "the model inside";
+/// Its name in messages.
+pub const NAME: &str = "the built-in model";
 
-/// Opens it.
+/// Opens it; an error if the program was built without one.
 pub fn open() -> Result<Folder, Fail> {
     if FILES.is_empty() {
-        return Err(Fail::asked("no MODEL was given, and this build has no model inside; name a directory"));
+        return Err(Fail::asked(
+            "no MODEL was given, and this program was built without a model; name a model's folder",
+        ));
     }
     Ok(folder()?)
 }
 
-/// The same, where it was opened before.
+/// Opens it, where [`open`] has succeeded before.
 pub fn folder() -> glass::Result<Folder> {
     Folder::embedded(NAME, FILES)
 }

@@ -1,4 +1,4 @@
-//! What comes in: a text from the command line, a file or standard input, and lists of ids.
+//! Input: a text from the command line, a file or standard input, and lists of ids.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,5 +1,5 @@
-//! The argument MODEL: a directory or a checkpoint's file, or, where only the plan is needed, a preset; without it, the
-//! model inside.
+//! The argument MODEL: a folder or a checkpoint file, or, where only the shape is needed, a preset; without it, the built-in
+//! model.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::embedded;
 use crate::fail::{Fail, say};
 use crate::printable::visible;
 
-/// A model's name and shape.
+/// The name and shape of a model.
 pub fn plan(model: Option<&str>) -> Result<(String, Config), Fail> {
     match model.and_then(preset) {
         Some(preset) => Ok((preset.name.into(), preset.config())),
@@ -25,31 +25,31 @@ pub fn plan(model: Option<&str>) -> Result<(String, Config), Fail> {
     }
 }
 
-/// A model that is loaded more than once: a folder's, or a preset's with random weights.
+/// A model that is loaded several times: from a folder, or a preset with random weights.
 pub struct Subject<'a> {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Its shape.
     pub config: Config,
-    /// Whether its files hold it in fewer bits already.
+    /// Whether its files are quantised already.
     pub quantised: bool,
     model: Option<&'a str>,
 }
 
 impl<'a> Subject<'a> {
-    /// Looks at what is there.
+    /// Reads its name and shape.
     pub fn open(model: Option<&'a str>) -> Result<Self, Fail> {
         let (name, config) = plan(model)?;
         let quantised = model.and_then(preset).is_none() && open(model)?.is_quantised();
         Ok(Subject { name, config, quantised, model })
     }
 
-    /// In how many bits it can be run; of a packed model that is its own affair.
+    /// The packings it is to be run with; `None` stands for that of a model that is packed already.
     pub fn packings(&self, asked: &Packings) -> Result<Vec<Option<Packing>>, Fail> {
         match (self.quantised, asked.asked.is_empty()) {
             (true, true) => Ok(vec![None]),
             (true, false) => Err(Fail::asked(format!(
-                "--packing: {} is packed already and runs as it is; leave --packing out",
+                "--packing: {} is packed already and can only run as it is; leave --packing out",
                 self.name
             ))),
             (false, _) => Ok(asked.of().into_iter().map(Some).collect()),
@@ -66,30 +66,30 @@ impl<'a> Subject<'a> {
             Some(path) => Folder::open(Path::new(path))?,
             None => embedded::folder()?,
         };
-        let engine = match packing {
+        let model = match packing {
             Some(packing) => TextModel::packed(cpu, folder, packing)?,
             None => TextModel::new(cpu, folder)?,
         };
-        Ok(engine.into_model())
+        Ok(model.into_model())
     }
 }
 
-/// A preset; a directory of that name comes first.
+/// A preset; a folder of that name takes precedence.
 fn preset(name: &str) -> Option<Preset> {
     Preset::named(name).filter(|_| !Path::new(name).is_dir())
 }
 
-/// What a model is called.
+/// The name of a model in messages.
 pub fn name(model: Option<&str>) -> String {
     model.unwrap_or(embedded::NAME).into()
 }
 
-/// A model's directory or checkpoint, or the model inside. Whose vocabulary it has is said where it does not say it.
+/// A model's folder or checkpoint, or the built-in model. A remark says so where its vocabulary is assumed.
 pub fn folder(model: Option<&str>) -> Result<Folder, Fail> {
     let folder = open(model)?;
     if folder.assumes_gpt2() {
         say(&format!(
-            "{}: no vocabulary is in it or beside it; its size is GPT-2's, which is taken",
+            "{}: no vocabulary was found in it or next to it; its size is that of GPT-2's, which is used",
             name(model)
         ));
     }
@@ -104,7 +104,7 @@ fn open(model: Option<&str>) -> Result<Folder, Fail> {
     }
     if preset(name).is_some() {
         return Err(Fail::asked(format!(
-            "MODEL: {name} is a preset, a plan without weights; name a model's directory or checkpoint"
+            "MODEL: {name} is a preset, a shape without weights; name a model's folder or a checkpoint file"
         )));
     }
     Err(unknown("MODEL", name))
@@ -114,11 +114,12 @@ fn open(model: Option<&str>) -> Result<Folder, Fail> {
 pub fn unknown(option: &str, name: &str) -> Fail {
     let presets: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
     let presets = presets.join(", ");
-    let what = if option == "MODEL" { "neither a directory, a checkpoint nor a preset" } else { "no preset" };
+    let what =
+        if option == "MODEL" { "neither a folder, a checkpoint file nor a preset" } else { "not a preset" };
     Fail::asked(format!("{option}: {name:?} is {what}; the presets are {presets}"))
 }
 
-/// A model's tokenizer; a preset's is GPT-2's, which is built in.
+/// A model's tokenizer; presets have GPT-2's, which is built in.
 pub fn tokenizer(model: Option<&str>) -> Result<Tokenizer, Fail> {
     if model.and_then(preset).is_some() {
         return Ok(Tokenizer::gpt2());
@@ -128,7 +129,7 @@ pub fn tokenizer(model: Option<&str>) -> Result<Tokenizer, Fail> {
 
 fn no_tokenizer(name: &str) -> Fail {
     Fail::asked(format!(
-        "{name}: there is no vocabulary (tokenizer.json), so it has ids but no text; give --ids instead"
+        "{name}: it has no vocabulary (tokenizer.json), so it works on ids only; give --ids instead of a text"
     ))
 }
 
@@ -139,52 +140,52 @@ pub fn vocabulary(option: &str, name: &str) -> Result<Tokenizer, Fail> {
         ("gpt2", false) => Ok(Tokenizer::gpt2()),
         _ if path.exists() => Ok(Tokenizer::open(path)?),
         _ => Err(Fail::asked(format!(
-            "{option}: {name:?} is not there; give gpt2, a vocabulary's file (tokenizer.json, vocab.json, .tiktoken), \
-             or a folder with one"
+            "{option}: there is no {name:?}; give gpt2, a vocabulary file (tokenizer.json, vocab.json, .tiktoken), or a \
+             folder with one"
         ))),
     }
 }
 
-/// What the machine's options ask for. Tokenising keeps to as many threads as computing.
+/// The processor as the machine's options ask for it. Tokenising uses the same number of threads.
 pub fn cpu(machine: &MachineArgs) -> Cpu {
     let threads = machine.threads.map_or_else(Cpu::available_threads, usize::from);
-    // A pool that is there already stays.
+    // An error means that the pool exists already, which is fine.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     Cpu::new(threads)
 }
 
-/// A model that runs, and what it was called.
+/// A model that runs, and its name.
 pub struct NamedModel {
-    /// As it was asked for.
+    /// As given on the command line.
     pub name: String,
-    engine: TextModel<Cpu>,
+    model: TextModel<Cpu>,
 }
 
 impl Deref for NamedModel {
     type Target = TextModel<Cpu>;
 
     fn deref(&self) -> &TextModel<Cpu> {
-        &self.engine
+        &self.model
     }
 }
 
 impl NamedModel {
     /// Opens a model.
     pub fn open(model: Option<&str>, machine: &MachineArgs, cache: &CacheArgs) -> Result<NamedModel, Fail> {
-        let mut engine = TextModel::new(cpu(machine), folder(model)?)?;
-        engine.cache = cache.kind().unwrap_or(engine.cache);
-        Ok(NamedModel { name: name(model), engine })
+        let mut opened = TextModel::new(cpu(machine), folder(model)?)?;
+        opened.cache = cache.kind().unwrap_or(opened.cache);
+        Ok(NamedModel { name: name(model), model: opened })
     }
 
     /// The tokenizer, for commands that need one.
     pub fn tokenizer(&self) -> Result<&Tokenizer, Fail> {
-        self.engine.tokenizer.as_ref().ok_or_else(|| no_tokenizer(&self.name))
+        self.model.tokenizer.as_ref().ok_or_else(|| no_tokenizer(&self.name))
     }
 
-    /// A token's text, made visible; without a tokenizer, its id.
+    /// A token's text with visible spaces; its id if there is no tokenizer.
     pub fn piece(&self, id: u32) -> String {
-        match &self.engine.tokenizer {
-            Some(_) => visible(self.engine.bytes(id)),
+        match &self.model.tokenizer {
+            Some(_) => visible(self.model.bytes(id)),
             None => id.to_string(),
         }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::fail::Fail;
 use crate::screen;
 
-/// Where results go. It is flushed by [`Out::done`], so that a failure to write is never missed.
+/// Where results are written. [`Out::done`] flushes it, so that a failure to write is never missed.
 pub struct Out {
     to: BufWriter<StdoutLock<'static>>,
     terminal: bool,
@@ -15,7 +15,7 @@ pub struct Out {
 }
 
 impl Out {
-    /// Standard output, with colours where they are seen and wanted.
+    /// Standard output, in colours on a terminal unless NO_COLOR or TERM says otherwise.
     pub fn new() -> Out {
         let terminal = io::stdout().is_terminal();
         let unwanted =
@@ -23,12 +23,12 @@ impl Out {
         Out { to: BufWriter::new(io::stdout().lock()), terminal, colours: terminal && !unwanted }
     }
 
-    /// Whether someone watches.
+    /// Whether it is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.terminal
     }
 
-    /// Whether there are colours.
+    /// Whether it is in colours.
     pub fn has_colours(&self) -> bool {
         self.colours
     }
@@ -38,17 +38,17 @@ impl Out {
         self.paint("1", text)
     }
 
-    /// What matters less.
+    /// A detail.
     pub fn dim(&self, text: &str) -> String {
         self.paint("2", text)
     }
 
-    /// What is as it should be.
+    /// Success.
     pub fn green(&self, text: &str) -> String {
         self.paint("32", text)
     }
 
-    /// What stands out.
+    /// A warning.
     pub fn yellow(&self, text: &str) -> String {
         self.paint("33", text)
     }
@@ -65,17 +65,17 @@ impl Out {
     /// One JSON document on one line.
     pub fn json(&mut self, document: &impl Serialize) -> Result<(), Fail> {
         let text = serde_json::to_string(document)
-            .map_err(|error| Fail::failed(format!("this result cannot be written as JSON: {error}")))?;
+            .map_err(|error| Fail::failed(format!("cannot write the result as JSON: {error}")))?;
         writeln!(self.to, "{text}")?;
         Ok(())
     }
 
-    /// Shows what was written so far.
+    /// Flushes what was written so far.
     pub fn show(&mut self) -> Result<(), Fail> {
         Ok(self.to.flush()?)
     }
 
-    /// The end.
+    /// Flushes the rest.
     pub fn done(mut self) -> Result<(), Fail> {
         self.show()
     }
@@ -123,7 +123,7 @@ pub fn count(value: usize, what: &str) -> String {
     format!("{} {plural}", number(value as u64))
 }
 
-/// Bytes as one reads them: `18.0 GiB`.
+/// A number of bytes: `18.0 GiB`.
 pub fn bytes(value: u64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut size = value as f64;
@@ -135,7 +135,7 @@ pub fn bytes(value: u64) -> String {
     if unit == 0 { format!("{value} bytes") } else { format!("{size:.1} {}", units[unit]) }
 }
 
-/// Seconds as one reads them: `42 s`, `3 min 20 s`, `2 h 05 min`.
+/// A number of seconds: `42 s`, `3 min 20 s`, `2 h 05 min`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
     match whole {

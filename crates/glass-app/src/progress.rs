@@ -1,4 +1,4 @@
-//! A line of progress on standard error: rewritten in place on a terminal, now and then as a plain line elsewhere.
+//! A line of progress on standard error: rewritten in place on a terminal; elsewhere a plain line every ten seconds.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::out::duration;
 use crate::screen::{columns_of_errors, is_dumb};
 
-/// The line. Nothing is shown in the first second: what takes less needs none.
+/// A line of progress. Nothing is shown in the first second.
 pub struct ProgressLine {
     begun: Instant,
     shown: Option<Instant>,
@@ -22,17 +22,17 @@ impl Default for ProgressLine {
 }
 
 impl ProgressLine {
-    /// In plain lines, whatever there is a terminal.
+    /// In plain lines, even on a terminal.
     pub fn plain() -> ProgressLine {
         ProgressLine { terminal: false, ..ProgressLine::default() }
     }
 
-    /// Seconds since the beginning.
+    /// Seconds since it was created.
     pub fn seconds(&self) -> f64 {
         self.begun.elapsed().as_secs_f64()
     }
 
-    /// Shows `text` if it is time.
+    /// Shows `text`, unless a line was shown a moment ago.
     pub fn show(&mut self, text: &str) {
         let pause = if self.terminal { Duration::from_millis(100) } else { Duration::from_secs(10) };
         let due = match self.shown {
@@ -44,13 +44,13 @@ impl ProgressLine {
         }
     }
 
-    /// The same with the time left, of which `part` (0 to 1) is over.
+    /// The same with an estimate of the time left, where `part` (0 to 1) of the work is done.
     pub fn show_part(&mut self, text: &str, part: f64) {
         let left = self.seconds() * (1.0 - part) / part.max(1e-9);
         self.show(&format!("{text}, {} left", duration(left)));
     }
 
-    /// Shows `text` in any case.
+    /// Shows `text` now.
     pub fn now(&mut self, text: &str) {
         self.shown = Some(Instant::now());
         let mut stderr = io::stderr();
@@ -65,7 +65,7 @@ impl ProgressLine {
         };
     }
 
-    /// Ends the line, so that something else can be written below.
+    /// Ends the line, so that other output can follow below.
     pub fn end(&mut self) {
         if self.terminal && self.width > 0 {
             let _ = writeln!(io::stderr());
@@ -74,7 +74,7 @@ impl ProgressLine {
     }
 }
 
-/// Characters of a line that is rewritten: one that wraps cannot be. The last column stays free for the cursor.
+/// Columns of a line that is rewritten, which must not wrap. The last column stays free for the cursor.
 fn columns() -> usize {
     columns_of_errors().unwrap_or(80).saturating_sub(1)
 }

@@ -1,4 +1,4 @@
-//! Generated text as it comes, a piece with every token.
+//! Generated text, printed token by token.
 
 use std::io::Write as _;
 
@@ -7,7 +7,7 @@ use glass::generate::{Generated, Token};
 use crate::fail::Fail;
 use crate::out::Out;
 
-/// How much was written so far.
+/// How much text was written so far.
 #[derive(Default)]
 pub struct Stream {
     told: usize,
@@ -15,12 +15,12 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// For text, or, where a model has no tokenizer, for ids.
+    /// For text, or for ids if the model has no tokenizer.
     pub fn new(ids: bool) -> Stream {
         Stream { told: 0, ids }
     }
 
-    /// Writes what a token made certain.
+    /// Writes the text that a token completed.
     pub fn token(&mut self, out: &mut Out, token: &Token<'_>) -> Result<(), Fail> {
         match self.ids {
             true => self.id(out, token.id)?,
@@ -30,12 +30,12 @@ impl Stream {
         out.show()
     }
 
-    /// Writes an id, where there is no text.
+    /// Writes an id instead of text.
     pub fn id(&mut self, out: &mut Out, id: u32) -> Result<(), Fail> {
         Ok(write!(out, "{id} ")?)
     }
 
-    /// Writes what was held back in case it began a stop text, and ends the line.
+    /// Writes text that was held back because it might have begun a stop text, and ends the line.
     pub fn end(&self, out: &mut Out, done: &Generated) -> Result<(), Fail> {
         writeln!(out, "{}", done.text.get(self.told..).unwrap_or_default())?;
         out.show()

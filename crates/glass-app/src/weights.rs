@@ -1,4 +1,4 @@
-//! `glass weights`: the parameter count of a plan as a table.
+//! `glass weights`: the parameter count of a model as a table.
 
 mod picture;
 
@@ -17,7 +17,7 @@ use crate::layout::wrap;
 use crate::model_arg;
 use crate::out::{Out, bytes, count, number, percent};
 
-/// Counts, and shows.
+/// Runs the command.
 pub fn run(args: &WeightsArgs) -> Result<(), Fail> {
     let (name, config) = model_arg::plan(args.model.as_deref())?;
     let tokens = args.context.unwrap_or(config.context);
@@ -81,7 +81,7 @@ fn document(name: &str, parameter_count: &ParameterCount, footprint: &Footprint)
     })
 }
 
-/// Columns of what a line is about and of its number: together they fit on a terminal of 60.
+/// Columns of a label and of its number: together they fit on a terminal of 60.
 const LABEL: usize = 41;
 const NUMBER: usize = 17;
 

@@ -10,7 +10,7 @@ use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs};
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct ChatArgs {
-    /// A model with a chat template; without it, the model inside the program
+    /// A model with a chat template; default: the built-in model
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 

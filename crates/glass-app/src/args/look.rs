@@ -23,7 +23,7 @@ pub struct LookArgs {
     #[arg(long, value_name = "IDS", conflicts_with = "text")]
     pub ids: Option<String>,
 
-    /// A model: its directory, or a checkpoint's file; without it, the model inside the program
+    /// A model: its folder or a checkpoint file; default: the built-in model
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 

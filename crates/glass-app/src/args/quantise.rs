@@ -11,7 +11,7 @@ use super::MachineArgs;
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct QuantiseArgs {
-    /// A model's directory or checkpoint; without it, the model inside the program
+    /// A model's folder or checkpoint file; default: the built-in model
     pub model: Option<String>,
 
     /// How many bits

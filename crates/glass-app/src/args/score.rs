@@ -46,7 +46,7 @@ pub struct ScoreArgs {
     #[arg(long)]
     pub special: bool,
 
-    /// A model: its directory, or a checkpoint's file; without it, the model inside the program
+    /// A model: its folder or a checkpoint file; default: the built-in model
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 

@@ -17,7 +17,7 @@ pub struct TokensArgs {
     #[arg(long, value_name = "F", conflicts_with_all = ["text", "decode"])]
     pub file: Option<PathBuf>,
 
-    /// Whose vocabulary: a model; without it, the model inside the program
+    /// The model whose vocabulary is used; default: the built-in model
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 

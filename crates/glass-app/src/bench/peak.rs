@@ -1,4 +1,4 @@
-//! What this machine can do at most.
+//! The peak of this machine, measured.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -6,26 +6,26 @@ use std::time::Instant;
 use glass::backend::{Cpu, Packing, Precision};
 use glass_kernels::{Cores, peak};
 
-/// Rounds of multiply-adds in a turn: some milliseconds.
+/// Rounds of multiply-adds in one run, which takes some milliseconds.
 const ROUNDS: usize = 1 << 19;
 
-/// Floats that are read in a turn: more than a cache holds.
+/// Floats read in one run: more than a cache holds.
 const FLOATS: usize = 64 << 20;
 
-/// Operations per second (two to a multiply-add), and bytes per second.
+/// Operations per second (a multiply-add is two), and bytes per second.
 pub struct Peak {
-    /// Of f32.
+    /// In f32.
     pub f32: f64,
-    /// Of pairs of bf16, where the machine has them.
+    /// In pairs of bf16, if the processor has them.
     pub bf16: Option<f64>,
-    /// Of quads of bytes.
+    /// In quads of bytes.
     pub bytes: f64,
     /// Reading memory.
     pub read: f64,
 }
 
 impl Peak {
-    /// Some turns of each.
+    /// The best of several runs each.
     pub fn measured(cpu: &Cpu) -> Peak {
         let cores = cpu.cores();
         let pairs =
@@ -43,7 +43,7 @@ impl Peak {
         }
     }
 
-    /// Operations per second of products with weights kept so.
+    /// The peak for products with weights of this packing, in operations per second.
     pub fn operations(&self, packing: Packing) -> f64 {
         match packing {
             Packing::F32 => self.f32,
@@ -53,12 +53,12 @@ impl Peak {
     }
 }
 
-/// The most per second that any of some turns did.
-fn best(mut turn: impl FnMut() -> f64) -> f64 {
-    turn();
-    let turns = (0..8).map(|_| {
+/// The highest rate of eight runs.
+fn best(mut run: impl FnMut() -> f64) -> f64 {
+    run();
+    let rates = (0..8).map(|_| {
         let begun = Instant::now();
-        turn() / begun.elapsed().as_secs_f64()
+        run() / begun.elapsed().as_secs_f64()
     });
-    turns.fold(0.0, f64::max)
+    rates.fold(0.0, f64::max)
 }

@@ -1,4 +1,4 @@
-//! The products of a model's shapes, one by one.
+//! The matrix products of a model's shapes, one by one.
 
 use std::ops::Range;
 
@@ -9,16 +9,16 @@ use glass_kernels::packing::BLOCK;
 use super::peak::Peak;
 use super::timing::seconds;
 
-/// Most rows that meet the unembedding, as few do in a pass.
+/// At most this many rows are multiplied by the unembedding: in a pass, few are.
 const LOGIT_ROWS: usize = 64;
 
-/// `rows` vectors through a matrix.
+/// `rows` vectors times a matrix.
 pub struct Product {
-    /// Its inputs.
+    /// Inputs of the matrix.
     pub inputs: usize,
-    /// Its outputs.
+    /// Outputs of the matrix.
     pub outputs: usize,
-    /// Vectors.
+    /// Number of vectors.
     pub rows: usize,
     packing: Packing,
     seconds: f64,
@@ -35,7 +35,7 @@ impl Product {
         4.0 * self.packing.len(self.outputs, self.inputs) as f64 / self.seconds
     }
 
-    /// One row is compared with reading, many with multiply-adds.
+    /// The share of the peak: of reading for one row, of multiply-adds for more.
     pub fn share(&self, peak: &Peak) -> f64 {
         match self.rows {
             1 => self.read() / peak.read,
@@ -44,7 +44,7 @@ impl Product {
     }
 }
 
-/// Those of a block and the unembedding, for one vector, for sixteen and for a prompt of `tokens`.
+/// The products of a block and of the unembedding, for one vector, for 16 and for a prompt of `tokens`.
 pub fn measured(cpu: &Cpu, config: &Config, packing: Packing, tokens: usize) -> glass::Result<Vec<Product>> {
     let queries = config.heads.query * config.heads.size;
     let mut shapes = vec![
@@ -87,7 +87,7 @@ fn weight(
             cpu.pack(&quarters, outputs, inputs, Layout::Panels(packing))
         }
         Packing::Q8 | Packing::Q4 => {
-            // One as f16, and weights that four bits hold.
+            // A scale of one in f16, and weights that fit in four bits.
             let quants = |row: usize, _: usize| Quants { scale: 0x3c00, q: [(row % 8) as i8; BLOCK] };
             cpu.pack_quants(&quants, outputs, inputs, packing)
         }
