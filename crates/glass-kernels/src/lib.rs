@@ -32,6 +32,7 @@ pub mod packing;
 mod pool;
 mod precision;
 pub mod peak;
+pub mod random;
 mod scratch;
 mod l2_cache;
 mod tiles;

@@ -59,30 +59,14 @@
 //! # }
 //! ```
 
-pub mod files;
 pub mod data;
-pub mod pieces;
-pub mod corpus;
-pub mod prepare;
-pub mod card;
-pub mod shards;
-pub mod llm_c;
-pub mod chats;
-pub mod set;
-pub mod ids;
-pub mod order;
-pub mod settings;
-pub mod schedule;
-pub mod optimiser;
 pub mod learner;
-pub mod needs;
-pub mod run;
-pub mod watch;
-pub mod spikes;
-pub mod log;
-pub mod folder;
 pub mod checkpoint;
+pub mod run;
 mod durable;
 mod fingerprint;
-mod portions;
-mod random;
+
+pub use checkpoint::folder;
+pub use data::{card, chats, corpus, files, ids, llm_c, order, pieces, prepare, set, shards};
+pub use learner::{needs, optimiser, schedule, settings, spikes};
+pub use run::{log, watch};

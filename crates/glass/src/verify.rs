@@ -8,9 +8,9 @@ use std::rc::Rc;
 use crate::backend::Backend;
 use crate::generate::{Batch, GenerateOptions, Runner, Token, generate, generate_together};
 use crate::next_token::Sampling;
-use crate::random::mix;
 use crate::runtime::Model;
 use crate::{Error, Result};
+use glass_kernels::random::mix;
 
 /// Tokens that are read, where the context is as long: more than two blocks of attention.
 const TOKENS: usize = 150;

@@ -1,19 +1,21 @@
 //! A checkpoint: a folder with `state.json` and the three arenas, `weights.f32`, `first.f32` and `second.f32`,
 //! little-endian, in the plan's order.
 
+pub mod folder;
+
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::durable::{read_json, sync, write_json};
-use super::fingerprint::Fingerprint;
-use super::learner::{Arena, Learner, PART};
-use super::spikes::Spikes;
 use crate::backend::{Backend, CacheType, Packing};
 use crate::model::Gpt;
 use crate::runtime::Model;
+use crate::train::durable::{read_json, sync, write_json};
+use crate::train::fingerprint::Fingerprint;
+use crate::train::learner::spikes::Spikes;
+use crate::train::learner::{Arena, Learner, PART};
 use crate::weights::Frozen;
 use crate::{Config, Error, Result};
 

@@ -3,10 +3,24 @@
 //! What is read is taken byte for byte, with three exceptions, each of them remarked: a byte-order mark is dropped,
 //! `\r\n` in text files becomes `\n`, and the line breaks directly beside a separator belong to it.
 
+pub mod files;
+pub mod pieces;
+pub mod corpus;
+pub mod prepare;
+pub mod card;
+pub mod shards;
+pub mod llm_c;
+pub mod chats;
+pub mod set;
+pub mod ids;
+pub mod order;
+pub mod batch;
+mod portions;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::pieces::{Pieces, Sizes};
+use crate::train::data::pieces::{Pieces, Sizes};
 use crate::{Error, Result};
 
 /// How files are read.
@@ -36,7 +50,7 @@ pub struct Remark {
 }
 
 impl Remark {
-    pub(super) fn new(path: &Path, what: impl Into<String>) -> Self {
+    pub(crate) fn new(path: &Path, what: impl Into<String>) -> Self {
         Remark { path: path.to_path_buf(), what: what.into() }
     }
 }
@@ -84,7 +98,7 @@ impl Documents {
 }
 
 /// The document in a line of JSON; none in a blank line.
-pub(super) fn document(path: &Path, number: usize, line: &[u8], field: &str) -> Result<Option<String>> {
+pub(crate) fn document(path: &Path, number: usize, line: &[u8], field: &str) -> Result<Option<String>> {
     let line = line.trim_ascii_end();
     if line.is_empty() {
         return Ok(None);
@@ -112,7 +126,7 @@ fn object(path: &Path, number: usize, line: &[u8]) -> Result<serde_json::Map<Str
 }
 
 /// The lines of a JSON-lines file that are not blank, each with its number from 1.
-pub(super) fn json_lines<'a>(
+pub(crate) fn json_lines<'a>(
     path: &'a Path,
     text: &'a str,
 ) -> impl Iterator<Item = (usize, Result<serde_json::Map<String, serde_json::Value>>)> + 'a {
@@ -121,7 +135,7 @@ pub(super) fn json_lines<'a>(
 }
 
 /// The text in `bytes`, or a sentence about the first byte that is none.
-pub(super) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
+pub(crate) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         not_utf8(path, error.as_bytes(), error.as_bytes()[at], at as u64)
@@ -129,7 +143,7 @@ pub(super) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
 }
 
 /// A sentence about a byte at `offset` of a file that begins with `first`.
-pub(super) fn not_utf8(path: &Path, first: &[u8], byte: u8, offset: u64) -> Error {
+pub(crate) fn not_utf8(path: &Path, first: &[u8], byte: u8, offset: u64) -> Error {
     let hint = match first {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it looks like UTF-16",
         [0x1f, 0x8b, ..] => "it looks like a gzip archive",

@@ -1,11 +1,14 @@
 //! One step of learning: forward, loss, backward, clip, and the optimiser's step.
 
+pub mod settings;
+pub mod schedule;
+pub mod optimiser;
+pub mod needs;
+pub mod spikes;
+
 use std::sync::Arc;
 
-use glass_kernels::loss::IGNORE;
-
-use super::optimiser::{MOMENTUM, Optimiser};
-use crate::backend::{AdamW, Backend, CacheType, Muon, Span, Tensor, Write};
+use crate::backend::{AdamW, Backend, CacheType, Muon, Tensor, Write};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Back, DropoutState, Gpt, Pass};
@@ -13,40 +16,15 @@ use crate::plan::{Plan, Spec};
 use crate::weights::initialise::initialise;
 use crate::weights::{Read, Trainable, Weights};
 use crate::{Error, Result};
+use optimiser::{MOMENTUM, Optimiser};
+
+pub use crate::train::data::batch::Batch;
 
 /// Most rows whose logits stand at once.
 pub const LOGIT_ROWS: usize = 256;
 
 /// Floats of an arena that are copied at once.
 pub(crate) const PART: usize = 1 << 16;
-
-/// Samples one after another: sample i has `lengths[i]` rows. Targets hold [`IGNORE`] where nothing is counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// A token for every row.
-    pub inputs: Vec<u32>,
-    /// The token that should follow.
-    pub targets: Vec<u32>,
-    /// Rows of each sample.
-    pub lengths: Vec<usize>,
-}
-
-impl Batch {
-    /// Rows whose target is counted.
-    pub fn counted(&self) -> usize {
-        self.targets.iter().filter(|&&target| target != IGNORE).count()
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        let mut start = 0;
-        let span = |(slot, &length): (usize, &usize)| {
-            let rows = start..start + length;
-            start = rows.end;
-            Span { rows, slot, past: 0 }
-        };
-        self.lengths.iter().enumerate().map(span).collect()
-    }
-}
 
 /// One step's constants.
 #[derive(Clone, Copy, Debug, PartialEq)]

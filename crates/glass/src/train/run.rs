@@ -8,22 +8,25 @@
 //! that would count for `best` and `patience`, and the run, resumed, would not be the one that never stopped. The model
 //! in `DIR` is then the best of the evaluations that were due.
 
+pub mod log;
+pub mod watch;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use super::checkpoint::{Best, State};
-use super::fingerprint::Fingerprint;
-use super::folder::Folder;
-use super::learner::{Arena, Learner, Outcome};
-use super::log::{Line, Log};
-use super::order::{Order, evaluation};
-use super::set::Set;
-use super::settings::{Identity, Settings};
-use super::watch::{Event, Watch, Why};
 use crate::backend::Backend;
 use crate::plan::Spec;
+use crate::train::checkpoint::folder::Folder;
+use crate::train::checkpoint::{Best, State};
+use crate::train::data::order::{Order, evaluation};
+use crate::train::data::set::Set;
+use crate::train::fingerprint::Fingerprint;
+use crate::train::learner::settings::{Identity, Settings};
+use crate::train::learner::{Arena, Learner, Outcome};
+use crate::train::run::log::{Line, Log};
+use crate::train::run::watch::{Event, Watch, Why};
 use crate::weights::save::{Save, save};
 use crate::{Config, Error, Result};
 

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::corpus::Dropped;
-use super::durable::{rename, write_json};
-use super::set::Set;
+use crate::train::data::corpus::Dropped;
+use crate::train::data::set::Set;
+use crate::train::durable::{rename, write_json};
 use crate::{Error, Result};
 
 /// What was learned from and validated on.

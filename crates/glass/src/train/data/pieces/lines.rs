@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::Stretch;
 use crate::Result;
 use crate::tokens::word_cut;
+use crate::train::data::portions::Portions;
 use crate::train::data::{Reading, document};
-use crate::train::portions::Portions;
 
 /// A file of JSON lines, each a document as it stands.
 pub(super) struct Lines<'a> {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::data::{Reading, Remark};
-use super::fingerprint::Content;
-use super::pieces::{Piece, Pieces, Sizes};
-use super::random::Random;
+use crate::random::Random;
+use crate::train::data::pieces::{Piece, Pieces, Sizes};
+use crate::train::data::{Reading, Remark};
+use crate::train::fingerprint::Content;
 use crate::{Error, Result};
 
 /// What a corpus is made from.
@@ -162,25 +162,25 @@ impl Corpus {
     /// document, and no text.
     pub fn parts(&self, report: Report<'_>) -> Result<Parts> {
         let mut before = 0;
-        let mut parameter_count = |files: &[PathBuf]| {
-            let all = ParameterCount::of(files, &self.source, &mut |bytes| {
+        let mut listed = |files: &[PathBuf]| {
+            let all = Contents::of(files, &self.source, &mut |bytes| {
                 report(Progress { doing: Doing::Comparing, bytes: before + bytes, of: self.bytes });
             })?;
             before += all.read;
             Ok::<_, Error>(all)
         };
         let held_out = match self.source.validation.is_empty() {
-            true => ParameterCount::default(),
-            false => parameter_count(&self.source.validation)?,
+            true => Contents::default(),
+            false => listed(&self.source.validation)?,
         };
-        let all = parameter_count(&self.source.files)?;
+        let all = listed(&self.source.files)?;
         Parts::decide(&self.source, all, held_out)
     }
 }
 
 impl Parts {
     /// Documents are dropped before they are parted, so no document stands in both parts.
-    fn decide(source: &Arc<Source>, all: ParameterCount, held_out: ParameterCount) -> Result<Parts> {
+    fn decide(source: &Arc<Source>, all: Contents, held_out: Contents) -> Result<Parts> {
         let mut seen = HashSet::new();
         let mut once = |content: &u128, kept: Fate| match seen.insert(*content) || source.keep_duplicates {
             true => kept,
@@ -267,7 +267,7 @@ fn fate_of(part: Part) -> Fate {
 }
 
 /// A number, in hexadecimal, of several texts.
-pub(super) fn hash(texts: &[&[u8]]) -> String {
+pub(crate) fn hash(texts: &[&[u8]]) -> String {
     let mut content = Content::default();
     for text in texts {
         content.add(&(text.len() as u64).to_le_bytes());
@@ -316,7 +316,7 @@ fn named(files: &[PathBuf]) -> String {
 
 /// Every document's content and length.
 #[derive(Default)]
-struct ParameterCount {
+struct Contents {
     contents: Vec<u128>,
     lengths: Vec<u64>,
     empty: u64,
@@ -324,28 +324,28 @@ struct ParameterCount {
     read: u64,
 }
 
-impl ParameterCount {
-    fn of(files: &[PathBuf], source: &Source, report: &mut dyn FnMut(u64)) -> Result<ParameterCount> {
-        let mut parameter_count = ParameterCount::default();
+impl Contents {
+    fn of(files: &[PathBuf], source: &Source, report: &mut dyn FnMut(u64)) -> Result<Contents> {
+        let mut all = Contents::default();
         let mut pieces = Pieces::of_files(files, &source.reading, source.sizes);
         let mut content = Content::default();
         while let Some(piece) = pieces.next().transpose()? {
             content.add(&piece.text);
             if piece.ends {
-                parameter_count.contents.push(std::mem::take(&mut content).end());
-                parameter_count.lengths.push(piece.offset + piece.text.len() as u64);
+                all.contents.push(std::mem::take(&mut content).end());
+                all.lengths.push(piece.offset + piece.text.len() as u64);
                 report(pieces.read());
             }
         }
-        if parameter_count.lengths.is_empty() {
+        if all.lengths.is_empty() {
             return Err(Error::invalid(
                 named(files),
                 "no text in what was given; name files with text in them",
             ));
         }
-        parameter_count.read = pieces.read();
-        (parameter_count.remarks, parameter_count.empty) = (pieces.remarks, pieces.empty);
-        Ok(parameter_count)
+        all.read = pieces.read();
+        (all.remarks, all.empty) = (pieces.remarks, pieces.empty);
+        Ok(all)
     }
 }
 

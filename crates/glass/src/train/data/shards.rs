@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use glass_kernels::map::Map;
 use rayon::prelude::*;
 
-use super::data::Remark;
-use super::ids::{Ids, Mapped, Width, decode};
-use super::llm_c::header;
+use crate::train::data::Remark;
+use crate::train::data::ids::{Ids, Mapped, Width, decode};
+use crate::train::data::llm_c::header;
 use crate::{Error, Result};
 
 /// Maps shards, one after another. Every id must be below `vocabulary`.

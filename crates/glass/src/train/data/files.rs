@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::data::Remark;
+use crate::train::data::Remark;
 use crate::{Error, Result};
 
 /// The files behind `paths`: a file as it is; of a folder and its folders, in sorted order, those that end in one of

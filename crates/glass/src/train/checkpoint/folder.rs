@@ -18,11 +18,11 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::{self, State};
-use super::durable::{entries, read_json, remove, rename, write_json};
-use super::learner::Learner;
-use super::settings::Identity;
 use crate::backend::Backend;
+use crate::train::checkpoint::{self, State};
+use crate::train::durable::{entries, read_json, remove, rename, write_json};
+use crate::train::learner::Learner;
+use crate::train::learner::settings::Identity;
 use crate::{Error, Result};
 
 /// A run's folder, locked for this run as long as the value lives.

@@ -17,12 +17,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Encoding, Filled, Place, Prepared, Work, card};
-use crate::train::card::Card;
-use crate::train::corpus::{Corpus, Doing, Part, Parts, Progress, Report, hash};
+use crate::train::data::card::Card;
+use crate::train::data::corpus::{Corpus, Doing, Part, Parts, Progress, Report, hash};
+use crate::train::data::ids::Width;
+use crate::train::data::set::{Samples, Set};
 use crate::train::durable::{read_json, rename, write_json};
 use crate::train::fingerprint::Content;
-use crate::train::ids::Width;
-use crate::train::set::{Samples, Set};
 use crate::train::shards;
 use crate::{Error, Result};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 
-use super::data::{Remark, not_utf8};
+use crate::train::data::{Remark, not_utf8};
 use crate::{Error, Result};
 
 /// A file under way.

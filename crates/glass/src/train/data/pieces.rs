@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::data::{Reading, Remark};
-use super::portions::Portions;
+use crate::train::data::portions::Portions;
+use crate::train::data::{Reading, Remark};
 use crate::{Error, Result};
 use lines::Lines;
 use texts::Texts;

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::learner::Step;
-use super::optimiser::Optimiser;
-use super::order::Arrangement;
-use super::schedule::{Rates, Schedule};
 use crate::backend::Precision;
+use crate::train::data::order::Arrangement;
+use crate::train::learner::Step;
+use crate::train::learner::optimiser::Optimiser;
+use crate::train::learner::schedule::{Rates, Schedule};
 use crate::{Error, Result};
 
 /// A run's settings. A number "every" is in steps; 0 is never.

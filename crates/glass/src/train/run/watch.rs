@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::learner::Learner;
-use super::log::Line;
 use crate::Result;
 use crate::backend::Backend;
+use crate::train::learner::Learner;
+use crate::train::run::log::Line;
 
 /// What happens in a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub enum Event<'a> {
         /// Epochs seen so far.
         epochs: f64,
     },
-    /// A loss stands out from the recent ones ([`super::spikes::Spikes`] says how far).
+    /// A loss stands out from the recent ones ([`crate::train::learner::spikes::Spikes`] says how far).
     Spike {
         /// At this step.
         step: u64,

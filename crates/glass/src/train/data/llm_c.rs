@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use super::ids::Width;
+use crate::train::data::ids::Width;
 use crate::{Error, Result};
 
 /// Bytes of the header.

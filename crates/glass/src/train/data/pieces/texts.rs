@@ -5,7 +5,7 @@ use memchr::memmem;
 use super::Stretch;
 use crate::Result;
 use crate::tokens::word_cut;
-use crate::train::portions::Portions;
+use crate::train::data::portions::Portions;
 
 /// A text file: documents stand between separators, without the line breaks beside them.
 pub(super) struct Texts<'a> {

@@ -4,9 +4,9 @@
 use glass_kernels::loss::IGNORE;
 use serde::{Deserialize, Serialize};
 
-use super::learner::Batch;
-use super::random::Random;
-use super::set::{Chat, Samples, Set};
+use crate::random::Random;
+use crate::train::data::batch::Batch;
+use crate::train::data::set::{Chat, Samples, Set};
 use crate::{Error, Result};
 
 /// No run sees its data more often: the cuts of all its epochs are counted before it begins.

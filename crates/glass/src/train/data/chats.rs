@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::data::{Remark, json_lines, utf8};
-use super::random::Random;
-use super::set::{Chat, Samples, Set};
+use crate::random::Random;
 use crate::tokens::chat::Message;
+use crate::train::data::set::{Chat, Samples, Set};
+use crate::train::data::{Remark, json_lines, utf8};
 use crate::{Error, Result};
 
 /// A line, and where it stands: `file:line`.

@@ -1,15 +1,15 @@
 //! What a learner takes of a machine's memory: counted, not tried.
 
-use super::learner::LOGIT_ROWS;
 use crate::backend::{Backend, CacheType};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::parameter_count::ParameterCount;
+use crate::train::learner::LOGIT_ROWS;
 
 /// Bytes of a number: everything a learner holds is f32.
 const NUMBER: u64 = 4;
 
-/// Bytes that [`Learner::keeping`](super::learner::Learner::keeping) asks for, and what its run asks for besides.
+/// Bytes that [`Learner::keeping`](crate::train::learner::Learner::keeping) asks for, and what its run asks for besides.
 /// Numbers too large to count stay the largest there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Needs {

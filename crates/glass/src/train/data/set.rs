@@ -1,7 +1,7 @@
 //! Documents to what is learned from: a stream of ids, or conversations.
 
-use super::fingerprint::Fingerprint;
-use super::ids::Ids;
+use crate::train::data::ids::Ids;
+use crate::train::fingerprint::Fingerprint;
 use crate::{Error, Result};
 
 /// What is learned from, or validated on.

@@ -5,12 +5,12 @@ mod kept;
 
 use rayon::prelude::*;
 
-use super::card::{Card, Split};
-use super::corpus::{Corpus, Doing, Part, Parts, Progress, Report};
-use super::ids::Ids;
-use super::pieces::Piece;
-use super::set::{Samples, Set};
 use crate::tokens::{Special, Tokenizer};
+use crate::train::data::card::{Card, Split};
+use crate::train::data::corpus::{Corpus, Doing, Part, Parts, Progress, Report};
+use crate::train::data::ids::Ids;
+use crate::train::data::pieces::Piece;
+use crate::train::data::set::{Samples, Set};
 use crate::{Error, Result};
 pub use kept::Shards;
 
