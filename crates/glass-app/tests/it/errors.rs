@@ -43,7 +43,7 @@ fn check(case: &Case, ended: &Ended) {
     let last = stderr.lines().last().unwrap_or_default();
     assert!(last.starts_with("glass: "), "{what}: {stderr}");
     assert!(stderr.lines().all(|line| line.starts_with("glass: ")), "{what}: {stderr}");
-    assert!(!stderr.contains("panicked") && !stderr.contains("a fault in this program"), "{what}: {stderr}");
+    assert!(!stderr.contains("panicked") && !stderr.contains("a bug in the program"), "{what}: {stderr}");
 }
 
 fn entry(case: &Case, ended: &Ended) -> String {
