@@ -1,4 +1,4 @@
-//! A model loaded: its plan, and its weights packed for a machine. All that running needs.
+//! A loaded model: its plan, and its weights packed for a back end. This is all that running it needs.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::weights::initialise::initialise;
 use crate::weights::{Frozen, Weights};
 use crate::{Config, Result};
 
-/// A model on a machine.
+/// A loaded model.
 pub struct Model<B: Backend> {
     /// How its runners keep keys and values.
     pub cache: CacheType,
@@ -19,22 +19,22 @@ pub struct Model<B: Backend> {
 }
 
 impl<B: Backend> Model<B> {
-    /// Weights that belong to a plan.
+    /// From weights that belong to a plan.
     pub fn new(backend: B, gpt: Gpt, weights: Frozen<B>, cache: CacheType) -> Self {
         Model { cache, gpt, weights: Arc::new(weights), backend }
     }
 
-    /// The same weights on a machine that can use them where they are: the same processor with another number of threads.
+    /// The same weights, shared, on a back end that can use them: the same processor with another number of threads.
     pub fn on(&self, backend: B) -> Self {
         let (cache, gpt, weights) = (self.cache, self.gpt.clone(), self.weights.clone());
         Model { cache, gpt, weights, backend }
     }
 
-    /// A model of this shape as training would begin with it: to measure and to prove what does not depend on what was
-    /// learned.
+    /// A model of this shape with random weights, as at the start of training: for measurements and checks that do not depend on
+    /// what was learned.
     ///
     /// # Errors
-    /// It cannot be run, or there is too little memory.
+    /// The model cannot be run, or there is too little memory.
     pub fn random(backend: B, config: &Config, packing: Packing, seed: u64) -> Result<Self> {
         let (gpt, plan) = Gpt::plan(config);
         gpt.can_run()?;
@@ -51,23 +51,23 @@ impl<B: Backend> Model<B> {
         &self.gpt.config
     }
 
-    /// A sequence in front of it.
+    /// A runner for one sequence.
     pub fn runner(&self) -> Result<Runner<'_, B>> {
         self.runner_within(self.config().context)
     }
 
-    /// A sequence of at most so many positions: less memory, and sooner ready.
+    /// A runner for one sequence of at most this many positions, which takes less memory.
     pub fn runner_within(&self, positions: usize) -> Result<Runner<'_, B>> {
         Runner::within(&self.backend, &self.gpt, Weights::Frozen(&self.weights), self.cache, positions)
     }
 
-    /// So many sequences in front of it, of at most so many positions each.
+    /// A batch of this many sequences of at most this many positions each.
     pub fn batch(&self, slots: usize, positions: usize) -> Result<Batch<'_, B>> {
         let room = Room { slots, positions, cache: self.cache };
         Batch::new(&self.backend, &self.gpt, Weights::Frozen(&self.weights), room)
     }
 
-    /// Bytes of weights that a token reads: all but those of which it reads a row.
+    /// Bytes of weights read per token: all except tables of which it reads one row.
     pub fn read_bytes(&self) -> usize {
         let bytes = |index: usize| self.backend.bytes(self.weights.get(index)).len();
         let rows = self.gpt.tables().map(|table| bytes(table.index())).sum::<usize>();
@@ -79,18 +79,18 @@ impl<B: Backend> Model<B> {
         &self.gpt
     }
 
-    /// Its numbers.
+    /// Its weights.
     pub(crate) fn weights(&self) -> &Frozen<B> {
         &self.weights
     }
 
-    /// The machine.
+    /// The back end.
     pub fn backend(&self) -> &B {
         &self.backend
     }
 }
 
-/// Keys and values as they are beside weights as they are, else in 16 bits.
+/// The default type of keys and values: f32 if the weights are f32, otherwise 16 bits.
 pub fn cache_for(packing: Packing) -> CacheType {
     if packing == Packing::F32 { CacheType::F32 } else { CacheType::Bf16 }
 }

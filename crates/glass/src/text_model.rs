@@ -1,4 +1,4 @@
-//! An engine: a model's folder, opened, packed for a machine and ready to run.
+//! A model with its folder and its tokenizer, opened and ready to run.
 //!
 //! Generating:
 //!
@@ -11,11 +11,11 @@
 //! use glass::tokens::Special;
 //!
 //! # fn main() -> glass::Result<()> {
-//! let engine = TextModel::open(Cpu::new(2), "my-model".as_ref())?;
-//! let tokenizer = engine.tokenizer.as_ref().expect("a model with a tokenizer");
-//! let mut runner = engine.runner()?;
+//! let model = TextModel::open(Cpu::new(2), "my-model".as_ref())?;
+//! let tokenizer = model.tokenizer.as_ref().expect("a model with a tokenizer");
+//! let mut runner = model.runner()?;
 //! runner.prompt(&tokenizer.encode("Once upon a time", Special::Plain))?;
-//! let options = GenerateOptions { tokens: 100, ends: engine.end_tokens(), ..GenerateOptions::default() };
+//! let options = GenerateOptions { tokens: 100, ends: model.end_tokens(), ..GenerateOptions::default() };
 //! let story = generate(&mut runner, Some(tokenizer), &options, 0, &mut |token| {
 //!     print!("{}", token.text);
 //!     ControlFlow::Continue(())
@@ -29,20 +29,20 @@
 //!
 //! ```no_run
 //! # use std::ops::ControlFlow;
-//! # use glass::{backend::Cpu, engine::TextModel, generate::{GenerateOptions, generate}};
+//! # use glass::{backend::Cpu, text_model::TextModel, generate::{GenerateOptions, generate}};
 //! use glass::conversation::Conversation;
 //!
 //! # fn main() -> glass::Result<()> {
-//! # let engine = TextModel::open(Cpu::new(2), "my-model".as_ref())?;
-//! # let tokenizer = engine.tokenizer.as_ref().expect("a model with a tokenizer");
-//! # let mut runner = engine.runner()?;
-//! let template = engine.folder.template()?.expect("a model that was made to chat");
+//! # let model = TextModel::open(Cpu::new(2), "my-model".as_ref())?;
+//! # let tokenizer = model.tokenizer.as_ref().expect("a model with a tokenizer");
+//! # let mut runner = model.runner()?;
+//! let template = model.folder.template()?.expect("a model that was made to chat");
 //! let mut conversation = Conversation::new(Some("You tell short stories."));
 //! conversation.ask("Tell me a story about a dog and a lost ball.");
 //! // Room for 200 tokens of answer; where the context is full, the oldest turns go first.
-//! let prompt = conversation.prompt(&template, tokenizer, engine.config().context, 200)?;
+//! let prompt = conversation.prompt(&template, tokenizer, model.config().context, 200)?;
 //! runner.prompt(&prompt.ids)?;
-//! let options = GenerateOptions { tokens: 200, ends: engine.end_tokens(), stop: vec![template.closing()?], ..GenerateOptions::default() };
+//! let options = GenerateOptions { tokens: 200, ends: model.end_tokens(), stop: vec![template.closing()?], ..GenerateOptions::default() };
 //! let answer = generate(&mut runner, Some(tokenizer), &options, 0, &mut |_| ControlFlow::Continue(()))?;
 //! conversation.answered(&answer.text);
 //! # Ok(())
@@ -61,11 +61,11 @@ use crate::weights::Frozen;
 use crate::weights::folder::Folder;
 use crate::{Error, Result};
 
-/// A model on a machine, and what its folder says about it.
+/// A loaded model with its folder and its tokenizer.
 pub struct TextModel<B: Backend> {
     /// Its folder.
     pub folder: Folder,
-    /// Its tokenizer, where it has one.
+    /// Its tokenizer, if it has one.
     pub tokenizer: Option<Tokenizer>,
     loaded: Model<B>,
 }
@@ -90,13 +90,13 @@ impl<B: Backend> TextModel<B> {
         TextModel::new(backend, Folder::open(path)?)
     }
 
-    /// Packs an opened model, in as many bits as its files have; they are checked against each other before its weights
-    /// are loaded. Where that is fewer than a float has, keys and values are kept in 16 bits too.
+    /// Loads an opened model with the packing of its files, which are checked against each other first. If the packing has
+    /// fewer bits than f32, keys and values are kept in 16 bits.
     pub fn new(backend: B, folder: Folder) -> Result<Self> {
         TextModel::of(backend, folder, None)
     }
 
-    /// The same with `packing`, whatever the files have.
+    /// The same with `packing`, whatever the packing of the files is.
     pub fn packed(backend: B, folder: Folder, packing: Packing) -> Result<Self> {
         TextModel::of(backend, folder, Some(packing))
     }
@@ -125,12 +125,12 @@ impl<B: Backend> TextModel<B> {
         Ok(TextModel { folder, tokenizer, loaded: Model::new(backend, gpt, weights, cache) })
     }
 
-    /// Only what running needs.
+    /// The loaded model alone.
     pub fn into_model(self) -> Model<B> {
         self.loaded
     }
 
-    /// The token that stands before a text.
+    /// The token that a text begins with.
     pub fn start(&self) -> Option<u32> {
         let advised = self.folder.generation().bos.filter(|&id| self.knows(id));
         advised.or(self.tokenizer.as_ref().and_then(Tokenizer::end_of_text))
@@ -144,12 +144,12 @@ impl<B: Backend> TextModel<B> {
         ends
     }
 
-    /// Small checkpoints often carry GPT-2's own end of text in their advice, which their vocabulary does not have.
+    /// Small checkpoints often name GPT-2's own end-of-text token in generation_config.json, which their vocabulary does not have.
     fn knows(&self, id: u32) -> bool {
         (id as usize) < self.config().vocabulary
     }
 
-    /// A token's bytes; none where there is no tokenizer.
+    /// A token's bytes; none if there is no tokenizer.
     pub fn bytes(&self, id: u32) -> &[u8] {
         self.tokenizer.as_ref().and_then(|tokenizer| tokenizer.token(id)).unwrap_or_default()
     }

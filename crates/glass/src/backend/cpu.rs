@@ -1,4 +1,4 @@
-//! The CPU: every word is the kernel of the same name.
+//! The CPU back end: every operation is the kernel of the same name.
 
 mod packed;
 
@@ -23,20 +23,20 @@ pub use packed::Packed;
 /// A CPU with a pool of threads.
 pub struct Cpu {
     cores: Cores,
-    /// Where packed weights stand.
+    /// Memory for packed weights.
     weights: Mutex<HugePages>,
 }
 
 impl Cpu {
-    /// With this many threads; the instruction set is the machine's best.
+    /// With this many threads and the best instruction set of the machine.
     pub fn new(threads: usize) -> Self {
         Self::on(Cores::new(threads))
     }
 
-    /// The same, with matrix products of this precision.
+    /// The same with matrix products of this precision.
     ///
     /// # Errors
-    /// This machine would not gain by it.
+    /// The precision is not faster on this machine.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
         match precision.gains(self.cores.isa()) {
             true => Ok(Self::on(self.cores.with_precision(precision))),
@@ -56,7 +56,7 @@ impl Cpu {
         Cpu { cores, weights: Mutex::default() }
     }
 
-    /// As many threads as the machine runs at once.
+    /// The number of threads that the machine runs at once.
     pub fn available_threads() -> usize {
         std::thread::available_parallelism().map_or(1, |n| n.get())
     }
@@ -66,7 +66,7 @@ impl Cpu {
         &self.cores
     }
 
-    /// Room for a packed weight.
+    /// Memory for a packed weight.
     fn weight(&self, len: usize) -> Result<Piece> {
         let mut chunks = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
         chunks.zeros(len).ok_or_else(|| memory("weights", len))
@@ -105,7 +105,7 @@ fn memory(what: &str, len: usize) -> Error {
     Error::Memory { what: what.into(), bytes: len.saturating_mul(4) }
 }
 
-/// The gradients of a weight and, where there is one, of its bias.
+/// The gradients of a weight and of its bias, if it has one.
 fn weight_and_bias(
     grads: &mut [f32],
     weight: Range<usize>,
@@ -190,7 +190,7 @@ impl Backend for Cpu {
     }
 
     fn keep_last_rows(&self, x: &mut Tensor<Self>, spans: &[Span]) {
-        // Spans stand in the order of their rows, so nothing is overwritten that is still wanted.
+        // Spans are in the order of their rows, so no row is overwritten that is still needed.
         for (to, span) in spans.iter().enumerate() {
             let row = (span.rows.end - 1) * x.cols;
             x.data.copy_within(row..row + x.cols, to * x.cols);

@@ -1,4 +1,4 @@
-//! A block: the residual stream takes in what attention finds in its context, then what the MLP makes of it.
+//! A block: attention adds information from the context to the residual stream, then the MLP transforms each position.
 //!
 //! ```text
 //! x += attention(norm x)
@@ -36,7 +36,7 @@ impl Block {
         }
     }
 
-    /// `residual` in, `residual` out; with `output_rows`, only these rows come out ([`Pass::output_rows`]).
+    /// Updates `residual`; with `output_rows`, only these rows are left afterwards ([`Pass::output_rows`]).
     pub fn forward<'a, B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'a, B, P>,
@@ -52,7 +52,7 @@ impl Block {
         pass.backend.add(residual, &scratch.branch);
     }
 
-    /// Fills `memory` once more from the residual that entered: a forward that ends where nothing more is kept.
+    /// Recomputes `memory` from the block's input: a forward that stops after the last activation that is kept.
     pub fn recompute<B: Backend>(
         &self,
         pass: &mut Pass<'_, B, ()>,
@@ -65,7 +65,7 @@ impl Block {
         self.mlp.recompute(pass, scratch, residual, &mut memory.mlp);
     }
 
-    /// `x += attention(norm x)`. Every row gives a key and a value; only the rows that are wanted go on.
+    /// `x += attention(norm x)`. Every row has a key and a value; only the wanted rows have a query.
     fn attend<'a, B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'a, B, P>,
@@ -94,8 +94,8 @@ impl Block {
         }
     }
 
-    /// `dresidual` in, `dresidual` out: each branch adds what flows back through it. `input` is the residual that
-    /// entered, `memory` what the forward kept of it.
+    /// Updates `dresidual`: each branch adds the gradient that flows back through it. `input` is the block's input, `memory`
+    /// what the forward kept.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
@@ -117,7 +117,7 @@ impl Block {
         self.attention.backward(back, dresidual, dscratch, d, input, scratch, kept);
     }
 
-    // Dropout sites: 0 is the embedding's, then three to a block, the pattern's first.
+    // Dropout sites: 0 is the embedding, then three for each block: pattern, attention, MLP.
     fn attention_dropout(&self) -> u64 {
         2 + 3 * self.layer as u64
     }

@@ -1,8 +1,8 @@
-//! Attention: every position asks (query), every position before it answers (key), and what it has to say (value) is
-//! mixed in by how well the two fit (Vaswani et al. 2017).
+//! Attention: the query of a position is compared with the keys of the positions up to it, and their values are summed with
+//! weights that say how well query and key match (Vaswani et al. 2017).
 //!
-//! A head's value matrix would be width × width; it is kept as two halves, `value_down` (width → head) for every head
-//! and `value_up` (all heads → width), which others call the output projection.
+//! A head's value matrix would be width × width. It is stored as two factors: `value_down` (W_V, width → head size) for every
+//! head, and `value_up` (W_O, all heads → width), also called the output projection.
 
 use glass_kernels::attend::pattern_len;
 
@@ -46,7 +46,7 @@ impl Attention {
         }
     }
 
-    /// First half: residual `[rows, width]` → `scratch.normed`, and from it every row's key and value, appended to `kv`.
+    /// First half: residual `[rows, width]` → `scratch.normed`, from which keys and values of all rows are appended to `kv`.
     pub fn keys_and_values<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
@@ -65,8 +65,8 @@ impl Attention {
         pass.backend.append(kv, &m.key, &m.value, pass.spans);
     }
 
-    /// Second half: `scratch.normed` → queries, and what they find in `kv` → `scratch.branch`, what attention adds to the
-    /// residual, `[rows, width]`. It may be given fewer rows than the first half.
+    /// Second half: `scratch.normed` → queries, which attend to `kv` → `scratch.branch`, the output that is added to the
+    /// residual, `[rows, width]`. It may have fewer rows than the first half.
     pub fn forward<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
@@ -110,7 +110,7 @@ impl Attention {
         let (backend, spans) = (pass.backend, std::slice::from_ref(span));
         let len = pattern_len(self.heads, spans);
         let rows = self.heads.query * span.rows.len();
-        let mut square = Tensor::new(backend, 1, len).expect("memory for a pattern that someone looks at");
+        let mut square = Tensor::new(backend, 1, len).expect("memory for a pattern that a probe reads");
         let mut edited = false;
         for part in SQUARES {
             match part {
@@ -127,7 +127,7 @@ impl Attention {
         }
     }
 
-    /// What each head adds: computed beside, since the product of all heads does not take them apart.
+    /// The contribution of each head, computed separately, since the product over all heads does not have them.
     fn show_contributions<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
@@ -135,7 +135,7 @@ impl Attention {
         width: usize,
     ) {
         let contribution = Tensor::new(pass.backend, z.rows, self.heads.query * width);
-        let mut contribution = contribution.expect("memory for contributions that someone looks at");
+        let mut contribution = contribution.expect("memory for contributions that a probe reads");
         self.value_up.forward_in_parts(pass, &mut contribution, z, self.heads.query);
         for span in pass.spans {
             let cols = contribution.cols;
@@ -148,7 +148,7 @@ impl Attention {
         }
     }
 
-    /// `dscratch.branch` flows back through values, pattern, keys and queries and is added to `dresidual`.
+    /// The gradient in `dscratch.branch` flows back through values, pattern, keys and queries and is added to `dresidual`.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
