@@ -44,22 +44,22 @@ impl Conversation {
 
     /// Adds a question.
     pub fn ask(&mut self, question: &str) {
-        self.turns.push(Message { role: "user".into(), content: question.into() });
+        self.turns.push(Message::new("user", question));
     }
 
     /// Adds an answer.
     pub fn answered(&mut self, answer: &str) {
-        self.turns.push(Message { role: "assistant".into(), content: answer.into() });
+        self.turns.push(Message::new("assistant", answer));
     }
 
     /// Removes and returns the last answer, so that its question can be answered again; `None` if there is none.
     pub fn retry(&mut self) -> Option<Message> {
-        self.turns.pop_if(|message| message.role == "assistant")
+        self.turns.pop_if(|message| message.role() == "assistant")
     }
 
     /// Removes the last question.
     pub fn take_back(&mut self) {
-        if self.turns.last().is_some_and(|message| message.role == "user") {
+        if self.turns.last().is_some_and(|message| message.role() == "user") {
             self.turns.pop();
         }
     }
@@ -89,21 +89,19 @@ impl Conversation {
     }
 
     fn since(&self, first: usize) -> Vec<Message> {
-        let system =
-            self.system.iter().map(|content| Message { role: "system".into(), content: content.clone() });
+        let system = self.system.iter().map(|content| Message::new("system", content));
         system.chain(self.turns[first.min(self.turns.len())..].iter().cloned()).collect()
     }
 
     /// Index of the next question after turn `turn`.
     fn question_after(&self, turn: usize) -> Option<usize> {
-        (turn + 1..self.turns.len()).find(|&turn| self.turns[turn].role == "user")
+        (turn + 1..self.turns.len()).find(|&turn| self.turns[turn].role() == "user")
     }
 
     fn too_long(&self, template: &Template, tokenizer: &Tokenizer, context: usize, room: usize) -> Error {
         let limit = format!("with room for {room} tokens of answer in a context of {context}");
         if let Some(system) = &self.system {
-            let alone = Message { role: "system".into(), content: system.clone() };
-            let empty = Message { role: "user".into(), content: String::new() };
+            let (alone, empty) = (Message::new("system", system), Message::new("user", ""));
             let len = template.prompt(&[alone, empty], tokenizer).map_or(0, |ids| ids.len());
             if len + room > context {
                 return Error::invalid_argument(

@@ -46,6 +46,11 @@ const fn class_of(code: u32) -> Class {
     }
 }
 
+/// The class of a character.
+pub fn class(c: char) -> Class {
+    class_of(c as u32)
+}
+
 /// The class of the character that begins at `at`, and its length in bytes.
 #[inline(always)]
 fn class_at(text: &[u8], at: usize) -> (Class, usize) {
