@@ -41,7 +41,7 @@ pub fn obey(talk: &mut Talk<'_>, line: &str) -> Then {
         "/temperature" => temperature(talk, rest),
         "/save" => save(talk, rest),
         "/retry" => match talk.conversation.retry() {
-            Some(answer) => return Then::Retry(answer.content),
+            Some(answer) => return Then::Retry(answer.text().to_string()),
             None => say("/retry: nothing was answered yet"),
         },
         "/quit" => return Then::Quit,
@@ -86,12 +86,7 @@ fn save(talk: &Talk<'_>, file: &str) {
     if file.is_empty() {
         return say("/save: a file's name is needed, as in /save talk.jsonl");
     }
-    let messages: Vec<_> = talk
-        .conversation
-        .messages()
-        .iter()
-        .map(|message| json!({"role": message.role, "content": message.content}))
-        .collect();
+    let messages = talk.conversation.messages();
     let line = format!("{}\n", json!({"messages": messages}));
     let written = File::create_new(file).and_then(|mut file| file.write_all(line.as_bytes()));
     match written {

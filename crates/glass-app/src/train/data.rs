@@ -242,7 +242,7 @@ fn conversations(conversations: &[Line], subject: &Subject) -> Result<(Set, usiz
     let template =
         subject.template.as_ref().ok_or_else(|| Fail::asked("--chat: there is no chat template"))?;
     let encode = |told: &Told| match told {
-        Told::Conversation(messages) => template.tokens(messages, tokenizer),
+        Told::Conversation(talk) => talk.tokens(template, tokenizer),
         Told::Text(text) => {
             let end = || subject.end_of_text();
             let text = tokenizer.encode(text, Special::Plain);

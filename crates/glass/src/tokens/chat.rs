@@ -33,7 +33,8 @@ impl Template {
     pub fn new(source: &str, bos: Option<&str>, eos: Option<&str>) -> Result<Template> {
         let program = Arc::new(jinja::Program::compile(source).map_err(sentence)?);
         let tokens = [("bos_token", bos), ("eos_token", eos)];
-        let tokens = tokens.into_iter().filter_map(|(name, token)| Some((name.to_string(), token?.into()))).collect();
+        let tokens =
+            tokens.into_iter().filter_map(|(name, token)| Some((name.to_string(), token?.into()))).collect();
         Ok(Template { program, source: source.into(), tokens, now: None })
     }
 
@@ -106,7 +107,8 @@ fn sentence(fault: Fault) -> Error {
         FaultKind::Syntax(why) => format!("syntax error: {why}"),
         FaultKind::Failed(why) => why,
         FaultKind::Unavailable(what) if what.starts_with("strftime_now without") => {
-            "it asks for today's date (strftime_now), which is not given here; write a date into the template".into()
+            "it asks for today's date (strftime_now), which is not given here; write a date into the template"
+                .into()
         }
         FaultKind::Unavailable(what) => format!("it needs what Glass's chat templates cannot do: {what}"),
         FaultKind::OutOfFuel => "it runs far longer than any conversation needs, and was stopped".into(),

@@ -125,15 +125,6 @@ fn object(path: &Path, number: usize, line: &[u8]) -> Result<serde_json::Map<Str
     })
 }
 
-/// The lines of a JSON-lines file that are not blank, each with its number from 1.
-pub(crate) fn json_lines<'a>(
-    path: &'a Path,
-    text: &'a str,
-) -> impl Iterator<Item = (usize, Result<serde_json::Map<String, serde_json::Value>>)> + 'a {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(move |(index, line)| (index + 1, object(path, index + 1, line.as_bytes())))
-}
-
 /// The text in `bytes`, or a sentence about the first byte that is none.
 pub(crate) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {

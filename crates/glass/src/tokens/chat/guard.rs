@@ -12,15 +12,26 @@ use super::{Message, Segment, Template, refused};
 use crate::tokens::added::Piece;
 use crate::tokens::{Special, Tokenizer};
 use crate::{Error, Result};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 impl Template {
     /// The tokens of a whole conversation, and which of them are learned; see [`Template::segments`]. The text is cut at
     /// the special tokens, where learning begins and where it ends, and each piece is tokenised apart, as it is when the
     /// model answers a prompt.
     pub fn tokens(&self, messages: &[Message], tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<bool>)> {
+        self.tokens_with(messages, &Map::new(), tokenizer)
+    }
+
+    /// The same, with more that the template may read, such as `tools`. Special tokens spelled in them are theirs, as those
+    /// in the template are its own.
+    pub fn tokens_with(
+        &self,
+        messages: &[Message],
+        variables: &Map<String, Json>,
+        tokenizer: &Tokenizer,
+    ) -> Result<(Vec<u32>, Vec<bool>)> {
         let guard = Guard::new(self, messages, tokenizer)?;
-        let segments = guard.render(messages, |messages| self.segments(messages))?;
+        let segments = guard.render(messages, |messages| self.segments_with(messages, variables))?;
         let (mut ids, mut learned) = (Vec::new(), Vec::new());
         for Segment { text, learned: flag } in &segments {
             guard.encode(text, &mut ids);
@@ -57,7 +68,8 @@ impl<'a> Guard<'a> {
         for (turn, message) in messages.iter().enumerate() {
             check_role(turn, message.role())?;
         }
-        let written: Vec<String> = messages.iter().map(|message| Json::from(message.fields().clone()).to_string()).collect();
+        let written: Vec<String> =
+            messages.iter().map(|message| Json::from(message.fields().clone()).to_string()).collect();
         let taken = |c: char| {
             template.source.contains(c)
                 || template.tokens.iter().any(|(_, token)| token.contains(c))

@@ -36,10 +36,10 @@ impl Message {
             return Err(refused(format!("a message is {{\"role\",\"content\"}}, not {}", kind(&message))));
         };
         fields.retain(|_, value| !value.is_null());
+        let weight = fields.shift_remove("weight");
         let Some(Json::String(role)) = fields.get("role") else {
             return Err(refused("a message has no \"role\"; it says who speaks, as in \"user\""));
         };
-        let weight = fields.shift_remove("weight");
         let learned = match weight.as_ref().map(Json::as_f64) {
             None => true,
             Some(Some(0.0)) => false,
@@ -62,7 +62,9 @@ impl Message {
         };
         if !said {
             let found = fields.get("content").map_or("nothing", kind);
-            return Err(refused(format!("a message's \"content\" is a text or a list of parts, not {found}")));
+            return Err(refused(format!(
+                "a message's \"content\" is a text or a list of parts, not {found}"
+            )));
         }
         Ok(Message { fields, learned })
     }
@@ -136,7 +138,9 @@ impl Message {
 fn changed(value: &Json, change: &mut dyn FnMut(&str) -> Result<String>) -> Result<Json> {
     Ok(match value {
         Json::String(text) => Json::String(change(text)?),
-        Json::Array(items) => Json::Array(items.iter().map(|item| changed(item, change)).collect::<Result<_>>()?),
+        Json::Array(items) => {
+            Json::Array(items.iter().map(|item| changed(item, change)).collect::<Result<_>>()?)
+        }
         Json::Object(pairs) => {
             let mut copy = Map::new();
             for (name, value) in pairs {

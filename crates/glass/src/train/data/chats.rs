@@ -1,16 +1,18 @@
-//! Conversations to samples: lines of `{"messages": [{"role", "content"}, …]}`, of which only what the assistant says
-//! is learned; and among them plain texts, `{"text"}`, learned whole, so that a model does not forget what it knew.
+//! Conversations to samples: lines of `{"messages": [{"role", "content"}, …]}`, or of the list alone, of which only what
+//! the assistant says is learned; and among them plain texts, `{"text"}`, learned whole, so that a model does not forget
+//! what it knew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::random::Random;
-use crate::tokens::chat::Message;
+use crate::tokens::Tokenizer;
+use crate::tokens::chat::{Message, Template};
 use crate::train::data::set::{Chat, Samples, Set};
-use crate::train::data::{Remark, json_lines, utf8};
+use crate::train::data::{Remark, utf8};
 use crate::{Error, Result};
 
 /// A line, and where it stands: `file:line`.
@@ -25,25 +27,41 @@ pub struct Line {
 /// What a line holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// A conversation's turns.
-    Conversation(Vec<Message>),
+    /// A conversation.
+    Conversation(Talk),
     /// A plain text.
     Text(String),
+}
+
+/// A conversation's turns, and the tools that its assistant may call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Talk {
+    /// Who said what.
+    pub messages: Vec<Message>,
+    /// `tools`, where the line has them.
+    pub variables: Map<String, Value>,
+}
+
+impl Talk {
+    /// The tokens that a template makes of it, and which of them are learned.
+    pub fn tokens(&self, template: &Template, tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<bool>)> {
+        template.tokens_with(&self.messages, &self.variables, tokenizer)
+    }
 }
 
 impl Told {
     /// Its texts, one after another.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let (messages, text) = match self {
-            Told::Conversation(messages) => (messages.as_slice(), None),
+            Told::Conversation(talk) => (talk.messages.as_slice(), None),
             Told::Text(text) => (&[][..], Some(text.as_str())),
         };
-        messages.iter().map(|message| message.content.as_str()).chain(text)
+        messages.iter().flat_map(Message::texts).chain(text)
     }
 }
 
-/// Who may speak. A misspelt role would be learned as it is spelt, and its words never as an answer.
-const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
+/// Who may speak. A misspelt role would be learned as it is spelt, and what it says never as an answer.
+const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "function"];
 
 /// Reads files of conversations.
 pub fn read(files: &[PathBuf]) -> Result<(Vec<Line>, Vec<Remark>)> {
@@ -61,28 +79,62 @@ pub fn read(files: &[PathBuf]) -> Result<(Vec<Line>, Vec<Remark>)> {
 
 fn add(conversations: &mut Vec<Line>, path: &Path, bytes: Vec<u8>) -> Result<()> {
     let text = utf8(path, bytes)?;
-    for (number, object) in json_lines(path, text.trim_start_matches('\u{feff}')) {
-        let (place, mut object) = (format!("{}:{number}", path.display()), object?);
-        let Some(messages) = object.remove("messages") else {
-            let Some(Value::String(text)) = object.remove("text") else {
-                let why = "no field \"messages\" in this line; a conversation is {\"messages\":[{\"role\",\"content\"}]}";
-                return Err(Error::invalid(place, why));
-            };
-            conversations.push(Line { place, told: Told::Text(text) });
-            continue;
-        };
-        let messages: Vec<Message> = serde_json::from_value(messages).map_err(|error| {
-            let why = format!("the field \"messages\" is no list of {{\"role\",\"content\"}}: {error}");
-            Error::invalid(&place, why)
-        })?;
-        if let Some(message) = messages.iter().find(|message| !ROLES.contains(&message.role.as_str())) {
-            let why =
-                format!("the role {:?} is unknown; a role is one of {}", message.role, ROLES.join(", "));
-            return Err(Error::invalid(place, why));
-        }
-        conversations.push(Line { place, told: Told::Conversation(messages) });
+    let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
+    for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+        let place = format!("{}:{}", path.display(), index + 1);
+        let told = told(line).map_err(|why| Error::invalid(&place, why))?;
+        conversations.push(Line { place, told });
     }
     Ok(())
+}
+
+/// What a line holds, or why it holds nothing.
+fn told(line: &str) -> std::result::Result<Told, String> {
+    let mut variables = Map::new();
+    let messages = match serde_json::from_str(line) {
+        Ok(Value::Array(messages)) => messages,
+        Ok(Value::Object(mut object)) => {
+            match object.remove("tools") {
+                None | Some(Value::Null) => {}
+                Some(Value::Array(tools)) => _ = variables.insert("tools".into(), tools.into()),
+                Some(_) => return Err("the field \"tools\" is not a list".into()),
+            }
+            match (object.remove("messages"), object.remove("text")) {
+                (Some(Value::Array(messages)), _) => messages,
+                (Some(_), _) => {
+                    return Err("the field \"messages\" is not a list of {\"role\",\"content\"}".into());
+                }
+                (None, Some(Value::String(text))) => return Ok(Told::Text(text)),
+                _ => {
+                    return Err("no field \"messages\" in this line; a conversation is \
+                                {\"messages\":[{\"role\",\"content\"}]}"
+                        .into());
+                }
+            }
+        }
+        Ok(_) => return Err("not a JSON object or list; each line must be one conversation".into()),
+        Err(error) => return Err(format!("not JSON: {error}; each line must be one conversation")),
+    };
+    let mut turns = Vec::with_capacity(messages.len());
+    for (index, message) in messages.into_iter().enumerate() {
+        let message = Message::from_json(message).map_err(|error| {
+            let why = match error {
+                Error::InvalidArgument { why, .. } => why,
+                other => other.to_string(),
+            };
+            format!("message {}: {why}", index + 1)
+        })?;
+        if !ROLES.contains(&message.role()) {
+            return Err(format!(
+                "message {}: the role {:?} is unknown; a role is one of {}",
+                index + 1,
+                message.role(),
+                ROLES.join(", ")
+            ));
+        }
+        turns.push(message);
+    }
+    Ok(Told::Conversation(Talk { messages: turns, variables }))
 }
 
 /// Parts into (training, validation): `fraction` of the conversations, drawn from `seed`, validate. Both parts keep
@@ -107,11 +159,11 @@ pub struct Cut {
     pub left_out: usize,
 }
 
-/// Gives the ids of a conversation, and which of them are learned.
+/// Gives the ids of what a line holds, and which of them are learned.
 pub type Encode<'a> = dyn Fn(&Told) -> Result<(Vec<u32>, Vec<bool>)> + Sync + 'a;
 
 /// Makes a sample of each line, several at once, in order. `encode` is of conversations a template's
-/// [`tokens`](crate::tokens::chat::Template::tokens); `length` gives the bytes of a token's text, where known.
+/// [`tokens`](Talk::tokens); `length` gives the bytes of a token's text, where known.
 /// What follows the last learned token is left out: nothing is learned from it.
 pub fn set(
     conversations: &[Line],

@@ -23,7 +23,10 @@ impl Args {
         required: usize,
     ) -> Outcome<[Option<Value>; N]> {
         if self.positional.len() > N {
-            return failed(format!("{function} takes at most {N} arguments, {} were given", self.positional.len()));
+            return failed(format!(
+                "{function} takes at most {N} arguments, {} were given",
+                self.positional.len()
+            ));
         }
         let mut values = [const { None }; N];
         for (place, value) in values.iter_mut().zip(&self.positional) {

@@ -75,14 +75,28 @@ pub enum Expr {
     Concat(Vec<Expr>),
     Compare(Box<Expr>, Vec<(Compare, Expr)>),
     /// `then if test else otherwise`.
-    Choice { test: Box<Expr>, then: Box<Expr>, otherwise: Option<Box<Expr>> },
+    Choice {
+        test: Box<Expr>,
+        then: Box<Expr>,
+        otherwise: Option<Box<Expr>>,
+    },
     Attribute(Box<Expr>, String),
     Item(Box<Expr>, Box<Expr>),
     Slice(Box<Expr>, [Option<Box<Expr>>; 3]),
     Call(Box<Expr>, Arguments, u32),
     /// A filter; without a value it is applied to a block's text.
-    Filter { value: Option<Box<Expr>>, name: String, arguments: Arguments, line: u32 },
-    Test { value: Box<Expr>, name: String, arguments: Arguments, line: u32 },
+    Filter {
+        value: Option<Box<Expr>>,
+        name: String,
+        arguments: Arguments,
+        line: u32,
+    },
+    Test {
+        value: Box<Expr>,
+        name: String,
+        arguments: Arguments,
+        line: u32,
+    },
 }
 
 /// What an assignment writes to.
@@ -106,11 +120,22 @@ pub enum Kind {
     Output(Expr),
     Set(Target, Expr),
     /// `{% set x | filter %} … {% endset %}`.
-    SetBlock { target: Target, filter: Option<Expr>, body: Block },
-    If { test: Expr, body: Vec<Statement>, otherwise: Vec<Statement> },
+    SetBlock {
+        target: Target,
+        filter: Option<Expr>,
+        body: Block,
+    },
+    If {
+        test: Expr,
+        body: Vec<Statement>,
+        otherwise: Vec<Statement>,
+    },
     /// A loop, in [`Program::loops`](super::Program).
     For(usize),
-    With { targets: Vec<(Target, Expr)>, body: Block },
+    With {
+        targets: Vec<(Target, Expr)>,
+        body: Block,
+    },
     /// A macro, in [`Program::macros`](super::Program).
     Macro(usize),
     /// `{% call(arguments) f() %}`: the call, and its body as a macro without a name.

@@ -17,7 +17,9 @@ pub fn attribute(run: &Run<'_>, value: &Value, name: &str) -> Outcome<Value> {
         return Ok(found);
     }
     match value {
-        Value::Dict(pairs) if !is_internal(name) => Ok(pairs.get_text(name).cloned().unwrap_or_else(|| missing(value, name))),
+        Value::Dict(pairs) if !is_internal(name) => {
+            Ok(pairs.get_text(name).cloned().unwrap_or_else(|| missing(value, name)))
+        }
         _ => Ok(missing(value, name)),
     }
 }

@@ -4,17 +4,49 @@ use super::arguments::{Args, int};
 use super::ast::Compare;
 use super::display::display;
 use super::error::{Outcome, failed, unavailable};
+use super::filters;
 use super::operators::{compare, contains};
 use super::run::Run;
 use super::sequences::is_iterable;
 use super::unicode;
 use super::value::{Object, Value};
-use super::filters;
 
 const NAMES: [&str; 35] = [
-    "boolean", "callable", "defined", "divisibleby", "eq", "equalto", "escaped", "even", "false", "filter", "float",
-    "ge", "greaterthan", "gt", "in", "integer", "iterable", "le", "lessthan", "lower", "lt", "mapping", "ne", "none",
-    "number", "odd", "sameas", "sequence", "string", "test", "true", "undefined", "upper", "==", "!=",
+    "boolean",
+    "callable",
+    "defined",
+    "divisibleby",
+    "eq",
+    "equalto",
+    "escaped",
+    "even",
+    "false",
+    "filter",
+    "float",
+    "ge",
+    "greaterthan",
+    "gt",
+    "in",
+    "integer",
+    "iterable",
+    "le",
+    "lessthan",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "sameas",
+    "sequence",
+    "string",
+    "test",
+    "true",
+    "undefined",
+    "upper",
+    "==",
+    "!=",
 ];
 
 /// The tests that have signs for names: `select` takes them as texts.
@@ -91,7 +123,9 @@ fn comparison(name: &str) -> Option<Compare> {
 fn remainder(name: &str, value: &Value, number: i128) -> Outcome<i128> {
     match value {
         Value::Undefined(why) => failed(&**why),
-        Value::Float(value) if value.fract() == 0.0 && value.abs() < 1e15 => Ok((*value as i128).rem_euclid(number)),
+        Value::Float(value) if value.fract() == 0.0 && value.abs() < 1e15 => {
+            Ok((*value as i128).rem_euclid(number))
+        }
         Value::Float(_) => Ok(-1),
         value => Ok(int(name, value)?.rem_euclid(number)),
     }
@@ -115,7 +149,11 @@ fn is_callable(value: &Value) -> bool {
         Value::Object(object) => {
             matches!(
                 &**object,
-                Object::Macro(..) | Object::Method(..) | Object::Function(_) | Object::Joiner(..) | Object::Loop(_)
+                Object::Macro(..)
+                    | Object::Method(..)
+                    | Object::Function(_)
+                    | Object::Joiner(..)
+                    | Object::Loop(_)
             )
         }
         // `jinja2`'s undefined has the method that makes a value callable.

@@ -21,7 +21,17 @@ pub struct LocalTime {
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -76,7 +86,9 @@ impl LocalTime {
                 flag = Some(sign);
                 field = rest.next();
             }
-            let Some(field) = field else { return failed("strftime_now was given a format that ends with %") };
+            let Some(field) = field else {
+                return failed("strftime_now was given a format that ends with %");
+            };
             text.push_str(&self.field(field, flag)?);
         }
         Ok(text)

@@ -52,14 +52,17 @@ pub fn repr(value: &Value, depth: usize) -> Outcome<String> {
                     .collect();
                 format!("{}([{}])", value.type_name(), list(&items)?)
             }
-            Object::Namespace(attributes) => format!("<Namespace {}>", mapping(&attributes.borrow().0, depth)?),
+            Object::Namespace(attributes) => {
+                format!("<Namespace {}>", mapping(&attributes.borrow().0, depth)?)
+            }
             _ => return unavailable(format!("a {} written as text", value.type_name())),
         },
     })
 }
 
 fn mapping(pairs: &[(Value, Value)], depth: usize) -> Outcome<String> {
-    let pair = |(key, value): &(Value, Value)| Ok(format!("{}: {}", repr(key, depth + 1)?, repr(value, depth + 1)?));
+    let pair =
+        |(key, value): &(Value, Value)| Ok(format!("{}: {}", repr(key, depth + 1)?, repr(value, depth + 1)?));
     let pairs: Vec<String> = pairs.iter().map(pair).collect::<Outcome<_>>()?;
     Ok(format!("{{{}}}", pairs.join(", ")))
 }

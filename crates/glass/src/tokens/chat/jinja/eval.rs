@@ -148,14 +148,22 @@ impl Run<'_> {
         Ok(args)
     }
 
-    fn filtered(&self, name: &str, value: &Value, arguments: &Arguments, scope: &Rc<Scope>) -> Outcome<Value> {
+    fn filtered(
+        &self,
+        name: &str,
+        value: &Value,
+        arguments: &Arguments,
+        scope: &Rc<Scope>,
+    ) -> Outcome<Value> {
         let arguments = self.arguments(arguments, scope)?;
         filters::filter(self, name, value, &arguments)
     }
 
     /// The filters of a block, applied to its text: the innermost has no value of its own.
     pub fn filter_text(&self, filter: &Expr, text: Value, scope: &Rc<Scope>) -> Outcome<Value> {
-        let Expr::Filter { value, name, arguments, .. } = filter else { return failed("this is not a filter") };
+        let Expr::Filter { value, name, arguments, .. } = filter else {
+            return failed("this is not a filter");
+        };
         let text = match value {
             Some(inner) => self.filter_text(inner, text, scope)?,
             None => text,
@@ -208,7 +216,9 @@ impl Run<'_> {
 pub fn hashable(key: Value) -> Result<Value, FaultKind> {
     match &key {
         Value::List(_) | Value::Dict(_) => failed(format!("{} cannot be a key", key.type_name())),
-        Value::Tuple(items) => items.iter().try_for_each(|item| hashable(item.clone()).map(|_| ())).map(|()| key.clone()),
+        Value::Tuple(items) => {
+            items.iter().try_for_each(|item| hashable(item.clone()).map(|_| ())).map(|()| key.clone())
+        }
         _ => Ok(key),
     }
 }

@@ -12,14 +12,56 @@ use super::value::Value;
 use super::{attributes, json};
 
 const LISTS: [&str; 25] = [
-    "attr", "batch", "count", "dictsort", "first", "items", "join", "last", "length", "list", "map", "max", "min",
-    "reject", "rejectattr", "reverse", "select", "selectattr", "slice", "sort", "sum", "unique", "groupby", "random",
+    "attr",
+    "batch",
+    "count",
+    "dictsort",
+    "first",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "reverse",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "sum",
+    "unique",
+    "groupby",
+    "random",
     "xmlattr",
 ];
 const TEXTS: [&str; 23] = [
-    "abs", "capitalize", "center", "float", "format", "indent", "int", "lower", "replace", "round", "title", "trim",
-    "truncate", "upper", "urlencode", "wordcount", "filesizeformat", "pprint", "striptags", "urlize", "wordwrap",
-    "string", "tojson",
+    "abs",
+    "capitalize",
+    "center",
+    "float",
+    "format",
+    "indent",
+    "int",
+    "lower",
+    "replace",
+    "round",
+    "title",
+    "trim",
+    "truncate",
+    "upper",
+    "urlencode",
+    "wordcount",
+    "filesizeformat",
+    "pprint",
+    "striptags",
+    "urlize",
+    "wordwrap",
+    "string",
+    "tojson",
 ];
 const OTHERS: [&str; 6] = ["d", "default", "e", "escape", "forceescape", "safe"];
 
@@ -40,7 +82,8 @@ pub fn filter(run: &Run<'_>, name: &str, value: &Value, args: &Args) -> Outcome<
     match name {
         "default" | "d" => {
             let [default, boolean] = args.bind(name, ["default_value", "boolean"], 0)?;
-            let falls_back = value.is_undefined() || boolean.is_some_and(|flag| flag.is_true()) && !value.is_true();
+            let falls_back =
+                value.is_undefined() || boolean.is_some_and(|flag| flag.is_true()) && !value.is_true();
             Ok(if falls_back { default.unwrap_or_else(|| Value::from("")) } else { value.clone() })
         }
         "safe" => {
@@ -61,7 +104,11 @@ pub fn filter(run: &Run<'_>, name: &str, value: &Value, args: &Args) -> Outcome<
         "tojson" => json::tojson(run, value, args),
         "attr" => {
             let [attribute] = args.bind(name, ["name"], 1)?;
-            attributes::static_attribute(run, value, attribute.as_ref().and_then(Value::text).unwrap_or_default())
+            attributes::static_attribute(
+                run,
+                value,
+                attribute.as_ref().and_then(Value::text).unwrap_or_default(),
+            )
         }
         _ if LISTS.contains(&name) => lists::filter(run, name, value, args),
         _ if TEXTS.contains(&name) => texts::filter(run, name, value, args),

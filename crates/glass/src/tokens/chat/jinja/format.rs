@@ -51,7 +51,9 @@ fn conversion<'v>(
     if c == Some('(') {
         let name: String = rest.by_ref().take_while(|&c| c != ')').collect();
         let Some(Value::Dict(pairs)) = mapping else { return failed("%(name) needs a mapping") };
-        let Some(value) = pairs.get_text(&name) else { return failed(format!("% has no value named {name}")) };
+        let Some(value) = pairs.get_text(&name) else {
+            return failed(format!("% has no value named {name}"));
+        };
         named = Some(value.clone());
         c = rest.next();
     }
@@ -95,14 +97,19 @@ fn conversion<'v>(
                 None => text,
             };
             // Zeros fill numbers only.
-            Ok(Style { fill: ' ', align: if style.align == '=' { '>' } else { style.align }, ..style }.pad("", &text))
+            Ok(Style { fill: ' ', align: if style.align == '=' { '>' } else { style.align }, ..style }
+                .pad("", &text))
         }
         'd' | 'i' | 'u' | 'x' | 'X' | 'o' => {
             let whole = match &value {
-                Value::Float(number) if matches!(kind, 'd' | 'i' | 'u') && number.abs() < 1e30 => Some(*number as i128),
+                Value::Float(number) if matches!(kind, 'd' | 'i' | 'u') && number.abs() < 1e30 => {
+                    Some(*number as i128)
+                }
                 value => value.int(),
             };
-            let Some(whole) = whole else { return failed(format!("%{kind} needs a number, not {}", value.type_name())) };
+            let Some(whole) = whole else {
+                return failed(format!("%{kind} needs a number, not {}", value.type_name()));
+            };
             let digits = style.precision.take().unwrap_or(0);
             Ok(int_text(whole, if matches!(kind, 'i' | 'u') { 'd' } else { kind }, digits, &style))
         }

@@ -21,8 +21,8 @@ pub enum Token {
 
 /// Longest first.
 const OPERATORS: [&str; 25] = [
-    "//", "**", "==", "!=", ">=", "<=", "+", "-", "*", "/", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".",
-    ":", "|", ",",
+    "//", "**", "==", "!=", ">=", "<=", "+", "-", "*", "/", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<",
+    "=", ".", ":", "|", ",",
 ];
 
 /// The tokens of a template, each with its line.
@@ -70,7 +70,9 @@ impl<'s> Lexer<'s> {
     /// The data up to the next tag, and the tag.
     fn root(&mut self) -> Result<(), Fault> {
         let rest = self.rest();
-        let tag = rest.match_indices('{').find(|(at, _)| matches!(rest.as_bytes().get(at + 1), Some(b'%' | b'{' | b'#')));
+        let tag = rest
+            .match_indices('{')
+            .find(|(at, _)| matches!(rest.as_bytes().get(at + 1), Some(b'%' | b'{' | b'#')));
         let Some((at, _)) = tag else {
             self.push(Token::Data(rest.to_string()));
             self.advance(rest.len());
@@ -88,9 +90,13 @@ impl<'s> Lexer<'s> {
             }
             b'#' => {
                 let body = &self.rest()[begin..];
-                let end = body.find("#}").ok_or_else(|| Fault::syntax(self.line, "this comment has no end"))?;
+                let end =
+                    body.find("#}").ok_or_else(|| Fault::syntax(self.line, "this comment has no end"))?;
                 let length = begin + end + 2;
-                self.advance(length + after_end(&self.rest()[length..], body[..end].ends_with('-'), signed(&body[..end])));
+                self.advance(
+                    length
+                        + after_end(&self.rest()[length..], body[..end].ends_with('-'), signed(&body[..end])),
+                );
                 Ok(())
             }
             _ => match raw(&self.rest()[begin..], "raw") {

@@ -8,13 +8,10 @@ use super::eval::hashable;
 use super::run::Run;
 use super::value::{Object, Value, View};
 
-/// Methods of texts that Python has and Glass has not.
-const MISSING_OF_TEXTS: [&str; 4] = ["encode", "maketrans", "translate", "format_map"];
-
 /// Whether a dot finds this method.
 pub fn exists(value: &Value, name: &str) -> bool {
     match value {
-        Value::Text(_) | Value::Markup(_) => text::NAMES.contains(&name) || MISSING_OF_TEXTS.contains(&name),
+        Value::Text(_) | Value::Markup(_) => text::NAMES.contains(&name) || text::MISSING.contains(&name),
         Value::Dict(_) => matches!(name, "get" | "items" | "keys" | "values" | "copy" | "fromkeys"),
         Value::List(_) => matches!(name, "count" | "index" | "copy"),
         Value::Tuple(_) | Value::Range(..) => matches!(name, "count" | "index"),
@@ -74,7 +71,8 @@ pub fn call(run: &Run<'_>, value: &Value, name: &str, args: &Args) -> Outcome<Va
             (Object::Loop(state), _) => {
                 let mut last = state.changed.borrow_mut();
                 let same = last.as_ref().is_some_and(|last| {
-                    last.len() == args.positional.len() && last.iter().zip(&args.positional).all(|(a, b)| a.equals(b))
+                    last.len() == args.positional.len()
+                        && last.iter().zip(&args.positional).all(|(a, b)| a.equals(b))
                 });
                 *last = Some(args.positional.clone());
                 Ok(Value::Bool(!same))

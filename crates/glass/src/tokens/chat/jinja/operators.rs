@@ -123,7 +123,13 @@ fn of_ints(operator: &Binary, a: i128, b: i128) -> Outcome<Value> {
 fn of_floats(operator: &Binary, a: f64, b: f64) -> Outcome<Value> {
     let modulo = || {
         let rest = a % b;
-        if rest != 0.0 && (b < 0.0) != (rest < 0.0) { rest + b } else if rest == 0.0 { 0f64.copysign(b) } else { rest }
+        if rest != 0.0 && (b < 0.0) != (rest < 0.0) {
+            rest + b
+        } else if rest == 0.0 {
+            0f64.copysign(b)
+        } else {
+            rest
+        }
     };
     Ok(Value::Float(match operator {
         Binary::Add => a + b,
@@ -134,7 +140,13 @@ fn of_floats(operator: &Binary, a: f64, b: f64) -> Outcome<Value> {
         Binary::Mod => modulo(),
         Binary::FloorDiv => {
             let quotient = (a - modulo()) / b;
-            if quotient == 0.0 { 0f64.copysign(a / b) } else if quotient - quotient.floor() > 0.5 { quotient.floor() + 1.0 } else { quotient.floor() }
+            if quotient == 0.0 {
+                0f64.copysign(a / b)
+            } else if quotient - quotient.floor() > 0.5 {
+                quotient.floor() + 1.0
+            } else {
+                quotient.floor()
+            }
         }
         Binary::Pow if a == 0.0 && b < 0.0 => return failed("a division by zero"),
         Binary::Pow if a < 0.0 && b.fract() != 0.0 => return unavailable("a complex number"),
@@ -221,7 +233,9 @@ pub fn contains(run: &Run<'_>, container: &Value, item: &Value) -> Outcome<bool>
             Ok(items.iter().any(|one| one.equals(item)))
         }
         Value::Dict(pairs) => Ok(pairs.get(&hashable(item.clone())?).is_some()),
-        Value::Range(..) => Ok(container.range_items().unwrap_or_default().iter().any(|&one| Value::Int(one).equals(item))),
+        Value::Range(..) => {
+            Ok(container.range_items().unwrap_or_default().iter().any(|&one| Value::Int(one).equals(item)))
+        }
         Value::Object(object) => match &**object {
             Object::View(View::Keys, pairs) => Ok(pairs.get(&hashable(item.clone())?).is_some()),
             Object::View(view, pairs) => {

@@ -237,7 +237,9 @@ impl Parser {
                 }
                 return Ok(values);
             }
-            "break" | "continue" if !self.in_loop => return self.fail(format!("\"{name}\" outside of a loop")),
+            "break" | "continue" if !self.in_loop => {
+                return self.fail(format!("\"{name}\" outside of a loop"));
+            }
             "break" => Kind::Break,
             "continue" => Kind::Continue,
             "block" | "extends" | "include" | "import" | "from" | "autoescape" => {
@@ -272,7 +274,9 @@ impl Parser {
         let around = std::mem::replace(&mut self.in_loop, true);
         let body = self.until(&["endfor", "else"])?;
         self.in_loop = around;
-        let otherwise = if self.skip_name("else") { self.through("endfor")? } else {
+        let otherwise = if self.skip_name("else") {
+            self.through("endfor")?
+        } else {
             self.at += 1;
             Vec::new()
         };
@@ -341,7 +345,8 @@ impl Parser {
         let body = self.scope(end)?;
         self.in_loop = around;
         let special = ["caller", "kwargs", "varargs"].map(|name| self.name(name));
-        let [caller, kwargs, varargs] = special.map(|name| super::uses::reads(&self.program, &body.body, name));
+        let [caller, kwargs, varargs] =
+            special.map(|name| super::uses::reads(&self.program, &body.body, name));
         if caller && let Some(at) = parameters.iter().position(|&name| name == special[0]) {
             if at + defaults.len() < parameters.len() {
                 return self.fail("the parameter caller needs a default");
@@ -375,7 +380,11 @@ impl Parser {
             }
             many = true;
         }
-        if many { Ok(Target::Tuple(targets)) } else { targets.pop().map_or_else(|| self.expected("a name"), Ok) }
+        if many {
+            Ok(Target::Tuple(targets))
+        } else {
+            targets.pop().map_or_else(|| self.expected("a name"), Ok)
+        }
     }
 
     fn one_target(&mut self, namespace: bool) -> Parsed<Target> {

@@ -3,8 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::ast::{Block, Kind, Loop, Macro, Name, Statement, Target};
 use super::arguments::Args;
+use super::ast::{Block, Kind, Loop, Macro, Name, Statement, Target};
 use super::display::display;
 use super::error::{Fault, FaultKind, Outcome, failed, unavailable};
 use super::functions;
@@ -36,7 +36,11 @@ pub enum Flow {
     Continue,
 }
 
-pub fn render(program: &Program, variables: &[(&str, Value)], now: Option<LocalTime>) -> Result<String, Fault> {
+pub fn render(
+    program: &Program,
+    variables: &[(&str, Value)],
+    now: Option<LocalTime>,
+) -> Result<String, Fault> {
     let (fuel, line, depth) = (Cell::new(FUEL), Cell::new(1), Cell::new(0));
     let run = Run { program, now, variables, fuel, line, depth };
     let mut out = String::new();
@@ -161,7 +165,11 @@ impl Run<'_> {
             Target::Tuple(targets) => {
                 let values = items(self, &value)?;
                 if values.len() != targets.len() {
-                    return failed(format!("{} values cannot be set to {} names", values.len(), targets.len()));
+                    return failed(format!(
+                        "{} values cannot be set to {} names",
+                        values.len(),
+                        targets.len()
+                    ));
                 }
                 for (target, value) in targets.iter().zip(values) {
                     self.assign(target, value, scope)?;
@@ -169,10 +177,16 @@ impl Run<'_> {
             }
             Target::Attribute(name, attribute) => {
                 let Value::Object(object) = self.variable(*name, scope) else {
-                    return failed(format!("{} is not a namespace, so {0}.{attribute} cannot be set", self.name(*name)));
+                    return failed(format!(
+                        "{} is not a namespace, so {0}.{attribute} cannot be set",
+                        self.name(*name)
+                    ));
                 };
                 let Object::Namespace(attributes) = &*object else {
-                    return failed(format!("{} is not a namespace, so {0}.{attribute} cannot be set", self.name(*name)));
+                    return failed(format!(
+                        "{} is not a namespace, so {0}.{attribute} cannot be set",
+                        self.name(*name)
+                    ));
                 };
                 functions::namespace_name(attribute)?;
                 attributes.borrow_mut().set(Value::from(attribute.as_str()), value);
@@ -270,24 +284,33 @@ impl Run<'_> {
         let given = arguments.positional.len();
         let mut values: Vec<Option<Value>> = arguments.positional.into_iter().map(Some).collect();
         let mut named = arguments.named;
-        let mut take = |name: &str| named.iter().position(|(known, _)| known == name).map(|at| named.remove(at).1);
+        let mut take =
+            |name: &str| named.iter().position(|(known, _)| known == name).map(|at| named.remove(at).1);
         for &parameter in &one.parameters[given..] {
             values.push(take(self.name(parameter)));
         }
-        let special = |name: &str| self.program.names.iter().position(|known| known == name).map(|at| at as Name);
+        let special =
+            |name: &str| self.program.names.iter().position(|known| known == name).map(|at| at as Name);
         let explicit = one.parameters.iter().any(|&name| self.name(name) == "caller");
-        if one.uses_caller && !explicit && let Some(name) = special("caller") {
+        if one.uses_caller
+            && !explicit
+            && let Some(name) = special("caller")
+        {
             let caller = take("caller").filter(|caller| !matches!(caller, Value::None));
             scope.set(name, caller.unwrap_or_else(|| Value::undefined("No caller defined")));
         }
-        if one.uses_kwargs && let Some(name) = special("kwargs") {
+        if one.uses_kwargs
+            && let Some(name) = special("kwargs")
+        {
             let pairs = named.drain(..).map(|(name, value)| (Value::from(name), value)).collect();
             scope.set(name, Value::dict(super::value::Dict(pairs)));
         }
         if let Some((name, _)) = named.first() {
             return failed(format!("the macro {title} takes no argument {name}"));
         }
-        if one.uses_varargs && let Some(name) = special("varargs") {
+        if one.uses_varargs
+            && let Some(name) = special("varargs")
+        {
             scope.set(name, Value::tuple(extra));
         } else if !extra.is_empty() {
             return failed(format!("the macro {title} takes not more than {count} arguments"));
@@ -298,7 +321,9 @@ impl Run<'_> {
                 let value = match value {
                     Some(value) => value,
                     None if at >= first_default => self.eval(&one.defaults[at - first_default], &scope)?,
-                    None => Value::undefined(format!("parameter '{}' was not provided", self.name(parameter))),
+                    None => {
+                        Value::undefined(format!("parameter '{}' was not provided", self.name(parameter)))
+                    }
                 };
                 scope.set(parameter, value);
             }

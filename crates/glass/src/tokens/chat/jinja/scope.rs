@@ -31,7 +31,8 @@ impl Scope {
 
     /// The value of a name; `Some(None)` where it is known here and undefined, `None` where no scope knows it.
     pub fn get(&self, name: Name) -> Option<Option<Value>> {
-        let here = self.variables.borrow().iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+        let here =
+            self.variables.borrow().iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
         here.or_else(|| self.parent.as_ref().and_then(|parent| parent.get(name)))
     }
 }
@@ -89,7 +90,8 @@ impl Resolver<'_> {
                 }
                 Kind::For(index) => {
                     let one = &mut self.loops[*index];
-                    let (mut body, mut otherwise) = (std::mem::take(&mut one.body), std::mem::take(&mut one.otherwise));
+                    let (mut body, mut otherwise) =
+                        (std::mem::take(&mut one.body), std::mem::take(&mut one.otherwise));
                     let mut names = Vec::new();
                     names_of(&one.target, &mut names);
                     self.block(&mut body, &names, around);
@@ -185,7 +187,9 @@ pub fn each_part(value: &Expr, each: &mut dyn FnMut(&Expr)) {
     match value {
         Expr::Const(_) | Expr::Name(_) => {}
         Expr::List(items) | Expr::Tuple(items) | Expr::Concat(items) => items.iter().for_each(each),
-        Expr::Dict(pairs) => pairs.iter().for_each(|(key, value)| [key, value].into_iter().for_each(&mut *each)),
+        Expr::Dict(pairs) => {
+            pairs.iter().for_each(|(key, value)| [key, value].into_iter().for_each(&mut *each))
+        }
         Expr::Negative(a) | Expr::Positive(a) | Expr::Not(a) | Expr::Attribute(a, _) => each(a),
         Expr::And(a, b) | Expr::Or(a, b) | Expr::Binary(_, a, b) | Expr::Item(a, b) => {
             [a, b].into_iter().for_each(|part| each(part));

@@ -95,7 +95,8 @@ pub fn at(value: &Value, index: i128) -> Option<Value> {
 
 /// `value[start:stop:step]`; `None` where the value cannot be sliced.
 pub fn slice(run: &Run<'_>, value: &Value, bounds: [Option<i128>; 3]) -> Outcome<Option<Value>> {
-    let (Value::Text(_) | Value::Markup(_) | Value::List(_) | Value::Tuple(_) | Value::Range(..)) = value else {
+    let (Value::Text(_) | Value::Markup(_) | Value::List(_) | Value::Tuple(_) | Value::Range(..)) = value
+    else {
         return Ok(None);
     };
     let step = bounds[2].unwrap_or(1);

@@ -108,7 +108,9 @@ fn statements_known(program: &Program, body: &[Statement], soft: bool) -> Result
     for statement in body {
         match &statement.kind {
             Kind::Text(_) | Kind::Break | Kind::Continue | Kind::Macro(_) => {}
-            Kind::Output(value) | Kind::Set(_, value) | Kind::CallBlock(value, _) => value_known(value, soft)?,
+            Kind::Output(value) | Kind::Set(_, value) | Kind::CallBlock(value, _) => {
+                value_known(value, soft)?
+            }
             Kind::SetBlock { filter, body, .. } => {
                 filter.iter().try_for_each(|filter| value_known(filter, false))?;
                 statements_known(program, &body.body, false)?;

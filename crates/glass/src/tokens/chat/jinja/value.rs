@@ -125,9 +125,9 @@ impl From<&serde_json::Value> for Value {
             },
             Json::String(text) => Value::from(text.as_str()),
             Json::Array(items) => Value::list(items.iter().map(Value::from).collect()),
-            Json::Object(pairs) => {
-                Value::Dict(Rc::new(Dict(pairs.iter().map(|(key, value)| (key.as_str().into(), value.into())).collect())))
-            }
+            Json::Object(pairs) => Value::Dict(Rc::new(Dict(
+                pairs.iter().map(|(key, value)| (key.as_str().into(), value.into())).collect(),
+            ))),
         }
     }
 }

@@ -67,7 +67,8 @@ pub fn filter(run: &Run<'_>, name: &str, value: &Value, args: &Args) -> Outcome<
             Ok(match value {
                 Value::Undefined(_) => Value::iterator(Vec::new(), None),
                 Value::Dict(pairs) => {
-                    let pairs = pairs.0.iter().map(|(key, value)| Value::tuple(vec![key.clone(), value.clone()]));
+                    let pairs =
+                        pairs.0.iter().map(|(key, value)| Value::tuple(vec![key.clone(), value.clone()]));
                     Value::iterator(pairs.collect(), None)
                 }
                 _ => {
@@ -96,7 +97,8 @@ pub fn filter(run: &Run<'_>, name: &str, value: &Value, args: &Args) -> Outcome<
             Ok(Value::iterator(kept, None))
         }
         "sort" => {
-            let [reverse, case, attribute] = args.bind(name, ["reverse", "case_sensitive", "attribute"], 0)?;
+            let [reverse, case, attribute] =
+                args.bind(name, ["reverse", "case_sensitive", "attribute"], 0)?;
             sort(run, items(run, value)?, flag(reverse), flag(case), attribute).map(Value::list)
         }
         "dictsort" => dictsort(run, value, args),
@@ -115,7 +117,10 @@ pub fn filter(run: &Run<'_>, name: &str, value: &Value, args: &Args) -> Outcome<
                     best = Some((key, item));
                 }
             }
-            Ok(best.map_or_else(|| Value::undefined("No aggregated item, sequence was empty."), |(_, item)| item))
+            Ok(best.map_or_else(
+                || Value::undefined("No aggregated item, sequence was empty."),
+                |(_, item)| item,
+            ))
         }
         "sum" => {
             let [attribute, start] = args.bind(name, ["attribute", "start"], 0)?;
@@ -135,8 +140,11 @@ pub fn filter(run: &Run<'_>, name: &str, value: &Value, args: &Args) -> Outcome<
             let Some(count) = usize::try_from(count).ok().filter(|count| *count > 0) else {
                 return failed("batch needs a positive number");
             };
-            let mut batches: Vec<Vec<Value>> = items(run, value)?.chunks(count).map(<[Value]>::to_vec).collect();
-            if let (Some(fill), Some(last)) = (fill.filter(|fill| !matches!(fill, Value::None)), batches.last_mut()) {
+            let mut batches: Vec<Vec<Value>> =
+                items(run, value)?.chunks(count).map(<[Value]>::to_vec).collect();
+            if let (Some(fill), Some(last)) =
+                (fill.filter(|fill| !matches!(fill, Value::None)), batches.last_mut())
+            {
                 run.pay(count as u64 / 8)?;
                 last.resize(count, fill);
             }
@@ -148,9 +156,9 @@ pub fn filter(run: &Run<'_>, name: &str, value: &Value, args: &Args) -> Outcome<
 
 fn no_iterator(name: &str, value: &Value) -> Outcome<()> {
     match value {
-        Value::Object(object) if matches!(**object, Object::Iterator(_)) => {
-            failed(format!("the filter {name} needs a list, not what can only be read once; use the filter list first"))
-        }
+        Value::Object(object) if matches!(**object, Object::Iterator(_)) => failed(format!(
+            "the filter {name} needs a list, not what can only be read once; use the filter list first"
+        )),
         _ => Ok(()),
     }
 }
@@ -179,14 +187,18 @@ fn lazily(run: &Run<'_>, value: &Value, make: &dyn Fn(Value) -> Outcome<Option<V
 }
 
 fn mapped(run: &Run<'_>, item: Value, args: &Args) -> Outcome<Value> {
-    let named = |name: &str| args.named.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    let named =
+        |name: &str| args.named.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     if args.positional.is_empty() && named("attribute").is_some() {
-        if let Some((name, _)) = args.named.iter().find(|(name, _)| name != "attribute" && name != "default") {
+        if let Some((name, _)) = args.named.iter().find(|(name, _)| name != "attribute" && name != "default")
+        {
             return failed(format!("map takes no argument {name}"));
         }
         return Getter::of(named("attribute"), named("default"))?.get(run, item);
     }
-    let Some(name) = args.positional.first().and_then(Value::text) else { return failed("map needs a filter's name") };
+    let Some(name) = args.positional.first().and_then(Value::text) else {
+        return failed("map needs a filter's name");
+    };
     let rest = Args { positional: args.positional[1..].to_vec(), named: args.named.clone() };
     super::filter(run, name, &item, &rest)
 }
@@ -274,11 +286,14 @@ fn sort(
         Some(Value::Text(paths)) => paths.split(',').map(|path| Some(Value::from(path))).collect(),
         other => vec![other.clone()],
     };
-    let getters: Vec<Getter> = attributes.into_iter().map(|path| Getter::of(path, None)).collect::<Outcome<_>>()?;
+    let getters: Vec<Getter> =
+        attributes.into_iter().map(|path| Getter::of(path, None)).collect::<Outcome<_>>()?;
     let mut keyed = Vec::new();
     for item in items {
-        let keys: Vec<Value> =
-            getters.iter().map(|getter| key(run, getter, item.clone(), case_sensitive)).collect::<Outcome<_>>()?;
+        let keys: Vec<Value> = getters
+            .iter()
+            .map(|getter| key(run, getter, item.clone(), case_sensitive))
+            .collect::<Outcome<_>>()?;
         keyed.push((Value::list(keys), item));
     }
     sorted(run, keyed, reverse)

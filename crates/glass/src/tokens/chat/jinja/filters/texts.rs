@@ -39,7 +39,9 @@ pub fn filter(run: &Run<'_>, name: &str, value: &Value, args: &Args) -> Outcome<
             let values = match (args.positional.is_empty(), args.named.is_empty()) {
                 (false, false) => return failed("format takes values with names or without, not both"),
                 (_, true) => Value::tuple(args.positional.clone()),
-                _ => Value::dict(Dict(args.named.iter().map(|(name, value)| (name.as_str().into(), value.clone())).collect())),
+                _ => Value::dict(Dict(
+                    args.named.iter().map(|(name, value)| (name.as_str().into(), value.clone())).collect(),
+                )),
             };
             printf(run, &display(value)?, &values)?.into()
         }
@@ -148,7 +150,9 @@ fn urlencode(value: &Value, args: &Args) -> Outcome<Value> {
         let mut quoted = String::new();
         for byte in display(value)?.bytes() {
             match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => quoted.push(byte.into()),
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => {
+                    quoted.push(byte.into())
+                }
                 b'/' if !query => quoted.push('/'),
                 b' ' if query => quoted.push('+'),
                 byte => quoted.push_str(&format!("%{byte:02X}")),
@@ -158,7 +162,8 @@ fn urlencode(value: &Value, args: &Args) -> Outcome<Value> {
     };
     match value {
         Value::Dict(pairs) => {
-            let pair = |(key, value): &(Value, Value)| Ok(format!("{}={}", quote(key, true)?, quote(value, true)?));
+            let pair =
+                |(key, value): &(Value, Value)| Ok(format!("{}={}", quote(key, true)?, quote(value, true)?));
             Ok(pairs.0.iter().map(pair).collect::<Outcome<Vec<_>>>()?.join("&").into())
         }
         value if value.text().is_some() || value.float().is_some() || matches!(value, Value::None) => {
@@ -205,7 +210,11 @@ fn parse_int(text: &str, base: i128) -> Outcome<Option<i128>> {
     let prefix = prefixes.iter().find(|(prefix, of)| lower.starts_with(prefix) && (base == *of || base == 0));
     let (digits, base) = match prefix {
         Some((_, of)) => (lower[2..].strip_prefix('_').unwrap_or(&lower[2..]), *of),
-        None if base == 0 && lower.len() > 1 && lower.starts_with('0') && lower.bytes().any(|b| !matches!(b, b'0' | b'_')) => {
+        None if base == 0
+            && lower.len() > 1
+            && lower.starts_with('0')
+            && lower.bytes().any(|b| !matches!(b, b'0' | b'_')) =>
+        {
             return Ok(None);
         }
         None => (&*lower, if base == 0 { 10 } else { base }),
@@ -237,18 +246,25 @@ fn parse_float(text: &str) -> Option<f64> {
     }
     let digit = |b: Option<&u8>| b.is_some_and(u8::is_ascii_digit);
     let bytes = bare.as_bytes();
-    let joined = bytes.iter().enumerate().all(|(at, &b)| {
-        b != b'_' || (at > 0 && digit(bytes.get(at - 1)) && digit(bytes.get(at + 1)))
-    });
+    let joined = bytes
+        .iter()
+        .enumerate()
+        .all(|(at, &b)| b != b'_' || (at > 0 && digit(bytes.get(at - 1)) && digit(bytes.get(at + 1))));
     let plain = bare.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'e' | b'+' | b'-' | b'_'));
-    if joined && plain && bare.bytes().any(|b| b.is_ascii_digit()) { text.replace('_', "").parse().ok() } else { None }
+    if joined && plain && bare.bytes().any(|b| b.is_ascii_digit()) {
+        text.replace('_', "").parse().ok()
+    } else {
+        None
+    }
 }
 
 fn round(value: &Value, args: &Args) -> Outcome<Value> {
     let [precision, method] = args.bind("round", ["precision", "method"], 0)?;
     let precision = optional_int("round", precision)?.unwrap_or(0);
     let method = method.map_or(Ok("common".to_string()), |method| text("round", &method))?;
-    let Some(number) = value.float() else { return failed(format!("round needs a number, not {}", value.type_name())) };
+    let Some(number) = value.float() else {
+        return failed(format!("round needs a number, not {}", value.type_name()));
+    };
     let Some(digits) = usize::try_from(precision).ok().filter(|digits| *digits <= 300) else {
         return unavailable("round to a negative precision");
     };

@@ -86,7 +86,11 @@ impl Style {
 }
 
 fn within(number: i128) -> Outcome<usize> {
-    if number > WIDEST { unavailable(format!("a form of over {WIDEST} characters")) } else { Ok(number as usize) }
+    if number > WIDEST {
+        unavailable(format!("a form of over {WIDEST} characters"))
+    } else {
+        Ok(number as usize)
+    }
 }
 
 /// A whole number in decimal (`d`), hexadecimal (`x`, `X`), octal (`o`) or binary (`b`), of `digits` digits at least.
@@ -122,7 +126,11 @@ pub fn float_text(number: f64, kind: char, style: &Style) -> String {
     let text = if kind.is_ascii_uppercase() { text.to_uppercase() } else { text };
     let sign = style.sign(number.is_sign_negative() && !number.is_nan());
     let finite = text.starts_with(|c: char| c.is_ascii_digit());
-    let style = if finite { style.clone() } else { Style { fill: if style.fill == '0' { ' ' } else { style.fill }, ..style.clone() } };
+    let style = if finite {
+        style.clone()
+    } else {
+        Style { fill: if style.fill == '0' { ' ' } else { style.fill }, ..style.clone() }
+    };
     let whole = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     if finite { style.grouped(sign, &text[..whole], &text[whole..], 3) } else { style.pad(sign, &text) }
 }
@@ -151,6 +159,10 @@ fn general(number: f64, precision: usize, alternate: bool) -> String {
     } else {
         (fixed(number, (precision as i32 - 1 - exponent).max(0) as usize, alternate), String::new())
     };
-    let short = if text.contains('.') && !alternate { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let short = if text.contains('.') && !alternate {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
+    };
     format!("{short}{tail}")
 }

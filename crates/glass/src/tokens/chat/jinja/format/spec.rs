@@ -108,15 +108,20 @@ fn lookup(run: &Run<'_>, name: &str, args: &Args, numbering: &mut Numbering) -> 
         Some(index) => args.positional.get(index),
         None => args.named.iter().find(|(known, _)| known == first).map(|(_, value)| value),
     };
-    let Some(mut value) = found.cloned() else { return failed(format!("format was given no value for {{{name}}}")) };
+    let Some(mut value) = found.cloned() else {
+        return failed(format!("format was given no value for {{{name}}}"));
+    };
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix('.') {
             let end = after.find(['.', '[']).unwrap_or(after.len());
             value = attribute(run, &value, &after[..end])?;
             rest = &after[end..];
         } else {
-            let Some((index, after)) = rest[1..].split_once(']') else { return failed("format found a [ without a ]") };
-            let index = index.parse::<u64>().map_or_else(|_| Value::from(index), |index| Value::Int(index.into()));
+            let Some((index, after)) = rest[1..].split_once(']') else {
+                return failed("format found a [ without a ]");
+            };
+            let index =
+                index.parse::<u64>().map_or_else(|_| Value::from(index), |index| Value::Int(index.into()));
             value = item(run, &value, &index)?;
             rest = after;
         }
@@ -148,7 +153,9 @@ fn formatted(value: &Value, spec: &str) -> Outcome<String> {
             }
             (Some(number), _, None | Some('d')) => Ok(int_text(number, 'd', 0, &style)),
             (Some(number), _, Some(kind @ ('x' | 'X' | 'o' | 'b'))) => Ok(int_text(number, kind, 0, &style)),
-            (_, Some(number), Some(kind @ ('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%'))) => Ok(float_text(number, kind, &style)),
+            (_, Some(number), Some(kind @ ('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%'))) => {
+                Ok(float_text(number, kind, &style))
+            }
             (None, Some(number), None) if style.precision.is_none() && style.group.is_none() => {
                 let text = super::super::display::float(number.abs());
                 style.precision = None;
@@ -160,7 +167,9 @@ fn formatted(value: &Value, spec: &str) -> Outcome<String> {
                 };
                 Ok(style.pad(sign, &text))
             }
-            (_, Some(_), kind) => unavailable(format!("the format {spec:?} of kind {:?}", kind.unwrap_or(' '))),
+            (_, Some(_), kind) => {
+                unavailable(format!("the format {spec:?} of kind {:?}", kind.unwrap_or(' ')))
+            }
             _ => failed(format!("the format {spec:?} is not for {}", value.type_name())),
         },
     }

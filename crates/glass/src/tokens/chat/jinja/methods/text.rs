@@ -11,15 +11,59 @@ use super::super::unicode;
 use super::super::value::Value;
 
 pub const NAMES: [&str; 43] = [
-    "capitalize", "casefold", "center", "count", "endswith", "expandtabs", "find", "format", "index", "isalnum",
-    "isalpha", "isascii", "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric", "isprintable", "isspace",
-    "istitle", "isupper", "join", "ljust", "lower", "lstrip", "partition", "removeprefix", "removesuffix", "replace",
-    "rfind", "rindex", "rjust", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip",
-    "swapcase", "title", "upper", "zfill",
+    "capitalize",
+    "casefold",
+    "center",
+    "count",
+    "endswith",
+    "expandtabs",
+    "find",
+    "format",
+    "index",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isdecimal",
+    "isdigit",
+    "isidentifier",
+    "islower",
+    "isnumeric",
+    "isprintable",
+    "isspace",
+    "istitle",
+    "isupper",
+    "join",
+    "ljust",
+    "lower",
+    "lstrip",
+    "partition",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "rfind",
+    "rindex",
+    "rjust",
+    "rpartition",
+    "rsplit",
+    "rstrip",
+    "split",
+    "splitlines",
+    "startswith",
+    "strip",
+    "swapcase",
+    "title",
+    "upper",
+    "zfill",
 ];
+
+/// Methods that Python has and Glass has not.
+pub const MISSING: [&str; 4] = ["encode", "maketrans", "translate", "format_map"];
 
 pub fn call(run: &Run<'_>, value: &str, name: &str, args: &Args) -> Outcome<Value> {
     run.pay_text(value.len())?;
+    if MISSING.contains(&name) {
+        return unavailable(format!("the method {name} of a text"));
+    }
     let result = match name {
         "strip" | "lstrip" | "rstrip" => {
             let [characters] = args.bind(name, [""], 0)?;
@@ -42,7 +86,8 @@ pub fn call(run: &Run<'_>, value: &str, name: &str, args: &Args) -> Outcome<Valu
         "removeprefix" | "removesuffix" => {
             let [part] = args.bind(name, [""], 1)?;
             let part = argument(name, part)?;
-            let rest = if name == "removeprefix" { value.strip_prefix(&*part) } else { value.strip_suffix(&*part) };
+            let rest =
+                if name == "removeprefix" { value.strip_prefix(&*part) } else { value.strip_suffix(&*part) };
             rest.unwrap_or(value).into()
         }
         "join" => {
@@ -98,7 +143,9 @@ fn simple(value: &str, name: &str) -> Outcome<Value> {
         "capitalize" => unicode::capitalize(value).into(),
         "title" => unicode::title_words(value).into(),
         "swapcase" => {
-            let swap = |c: char| if c.is_uppercase() { c.to_lowercase().to_string() } else { c.to_uppercase().to_string() };
+            let swap = |c: char| {
+                if c.is_uppercase() { c.to_lowercase().to_string() } else { c.to_uppercase().to_string() }
+            };
             value.chars().map(swap).collect::<String>().into()
         }
         "isspace" => Value::Bool(all(&is_space)),
@@ -133,7 +180,8 @@ pub fn strip<'t>(name: &str, value: &'t str, characters: Option<Value>) -> Outco
         None | Some(Value::None) => None,
         Some(characters) => Some(text(name, &characters)?),
     };
-    let strips = |c: char| characters.as_ref().map_or_else(|| is_space(c), |characters| characters.contains(c));
+    let strips =
+        |c: char| characters.as_ref().map_or_else(|| is_space(c), |characters| characters.contains(c));
     let value = if name == "rstrip" { value } else { value.trim_start_matches(strips) };
     Ok(if name == "lstrip" { value } else { value.trim_end_matches(strips) })
 }
@@ -163,7 +211,8 @@ fn split(value: &str, name: &str, args: &Args) -> Outcome<Value> {
 
 fn split_at_space(value: &str, most: usize, from_end: bool) -> Vec<&str> {
     let mut parts = Vec::new();
-    let mut rest = if from_end { value.trim_end_matches(is_space) } else { value.trim_start_matches(is_space) };
+    let mut rest =
+        if from_end { value.trim_end_matches(is_space) } else { value.trim_start_matches(is_space) };
     while !rest.trim_matches(is_space).is_empty() {
         // What is not split any more keeps its white space on the far side.
         if parts.len() == most {
@@ -171,7 +220,8 @@ fn split_at_space(value: &str, most: usize, from_end: bool) -> Vec<&str> {
             break;
         }
         if from_end {
-            let at = rest.rfind(is_space).map_or(0, |at| at + rest[at..].chars().next().map_or(0, char::len_utf8));
+            let at =
+                rest.rfind(is_space).map_or(0, |at| at + rest[at..].chars().next().map_or(0, char::len_utf8));
             parts.push(&rest[at..]);
             rest = rest[..at].trim_end_matches(is_space);
         } else {
@@ -192,7 +242,8 @@ fn partition(value: &str, name: &str, args: &Args) -> Outcome<Value> {
     if separator.is_empty() {
         return failed(format!("{name} was given an empty separator"));
     }
-    let parts = if name == "partition" { value.split_once(&*separator) } else { value.rsplit_once(&*separator) };
+    let parts =
+        if name == "partition" { value.split_once(&*separator) } else { value.rsplit_once(&*separator) };
     let parts = match (parts, name) {
         (Some((before, after)), _) => [before, &separator, after],
         (None, "partition") => [value, "", ""],
@@ -203,7 +254,12 @@ fn partition(value: &str, name: &str, args: &Args) -> Outcome<Value> {
 
 /// The part of a text between two places that count characters, from the end where negative; none where the start lies
 /// past the end. With it, the number of characters before it.
-fn window(value: &str, name: &str, start: Option<Value>, stop: Option<Value>) -> Outcome<Option<(usize, String)>> {
+fn window(
+    value: &str,
+    name: &str,
+    start: Option<Value>,
+    stop: Option<Value>,
+) -> Outcome<Option<(usize, String)>> {
     let length = value.chars().count() as i128;
     let place = |bound: i128| (if bound < 0 { bound + length } else { bound }).max(0);
     let start = optional_int(name, start)?.map_or(0, place);
@@ -297,7 +353,8 @@ fn expand_tabs(value: &str, size: i128) -> String {
 
 /// `str.splitlines`, which knows more line ends than most.
 pub fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
-    let is_end = |c: char| matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    let is_end =
+        |c: char| matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
     let mut lines = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {

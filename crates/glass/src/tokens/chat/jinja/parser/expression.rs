@@ -14,7 +14,11 @@ impl Parser {
     /// Counts the parts of a chain such as `a + b + c`: each is one level of the tree.
     fn longer(&self, length: &mut usize) -> Parsed<()> {
         *length += 1;
-        if *length > LONGEST { self.fail(format!("an expression chains over {LONGEST} parts")) } else { Ok(()) }
+        if *length > LONGEST {
+            self.fail(format!("an expression chains over {LONGEST} parts"))
+        } else {
+            Ok(())
+        }
     }
 
     fn choice(&mut self) -> Parsed<Expr> {
@@ -247,7 +251,9 @@ impl Parser {
                     self.at += 1;
                     match token {
                         Token::Name(name) => Expr::Attribute(Box::new(value), name),
-                        Token::Int(index) => Expr::Item(Box::new(value), Box::new(Expr::Const(Const::Int(index)))),
+                        Token::Int(index) => {
+                            Expr::Item(Box::new(value), Box::new(Expr::Const(Const::Int(index))))
+                        }
                         _ => {
                             self.at -= 1;
                             return self.expected("a name or a number after the dot");
@@ -329,7 +335,9 @@ impl Parser {
         let name = self.dotted_name()?;
         let argument = match self.token() {
             Token::Operator("[" | "{") | Token::Text(_) | Token::Int(_) | Token::Float(_) => true,
-            Token::Name(name) if name == "is" => return self.fail("tests with \"is\" cannot follow each other"),
+            Token::Name(name) if name == "is" => {
+                return self.fail("tests with \"is\" cannot follow each other");
+            }
             Token::Name(name) => !matches!(name.as_str(), "else" | "or" | "and"),
             _ => false,
         };
@@ -372,7 +380,8 @@ impl Parser {
                 && *self.look() == Token::Operator("=")
             {
                 let name = name.clone();
-                if arguments.spread_named.is_some() || arguments.named.iter().any(|(known, _)| *known == name) {
+                if arguments.spread_named.is_some() || arguments.named.iter().any(|(known, _)| *known == name)
+                {
                     return self.fail(format!("the argument {name} is given twice, or after **"));
                 }
                 self.at += 2;
