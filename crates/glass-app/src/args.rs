@@ -3,6 +3,7 @@
 mod bench;
 mod chat;
 mod generate;
+mod hints;
 mod look;
 mod machine;
 mod manual;
@@ -18,7 +19,7 @@ mod weights;
 
 use std::io::Write as _;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::fail::Fail;
@@ -172,16 +173,20 @@ fn sentence(error: &clap::Error) -> Fail {
         .map(str::trim)
         .filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more information"))
         .collect();
-    let said = kept.join("; ");
+    let (hint, replaces_tips) = hints::hint(error, &asked_for());
+    let kept = kept.into_iter().filter(|part| {
+        let as_a_value = part.starts_with("tip: to pass '");
+        !part.starts_with("tip: ") || !(replaces_tips || as_a_value)
+    });
+    let said = kept.collect::<Vec<_>>().join("; ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
-    let said: Vec<&str> = said.split_whitespace().collect();
-    let text_alone = match error.get(ContextKind::InvalidSubcommand) {
-        Some(ContextValue::String(word)) if word.contains(' ') => {
-            "; to continue a text: `glass generate TEXT`"
-        }
-        _ => "",
-    };
-    Fail::asked(format!("{}{text_alone}; see `{} --help`", said.join(" "), asked_for()))
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = said
+        .replace("invalid float literal", "a number is expected")
+        .replace("invalid digit found in string", "a whole number of at least 0 is expected")
+        .replace("cannot parse integer from empty string", "a whole number is expected");
+    let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+    Fail::asked(format!("{said}{hint}; see `{} --help`", asked_for()))
 }
 
 /// The command that was asked for, as far as it is known: `glass tokenizer learn`.

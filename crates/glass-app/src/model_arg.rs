@@ -21,7 +21,7 @@ use crate::printable::visible;
 pub fn plan(model: Option<&str>) -> Result<(String, Config), Fail> {
     match model.and_then(preset) {
         Some(preset) => Ok((preset.name.into(), preset.config())),
-        None => Ok((name(model), open(model)?.config().clone())),
+        None => Ok((name(model), open(model, true)?.config().clone())),
     }
 }
 
@@ -40,7 +40,7 @@ impl<'a> Subject<'a> {
     /// Reads its name and shape.
     pub fn open(model: Option<&'a str>) -> Result<Self, Fail> {
         let (name, config) = plan(model)?;
-        let quantised = model.and_then(preset).is_none() && open(model)?.is_quantised();
+        let quantised = model.and_then(preset).is_none() && open(model, true)?.is_quantised();
         Ok(Subject { name, config, quantised, model })
     }
 
@@ -76,7 +76,7 @@ impl<'a> Subject<'a> {
 
 /// A preset; a folder of that name takes precedence.
 fn preset(name: &str) -> Option<Preset> {
-    Preset::named(name).filter(|_| !Path::new(name).is_dir())
+    Preset::named(&name.to_ascii_lowercase()).filter(|_| !Path::new(name).is_dir())
 }
 
 /// The name of a model in messages.
@@ -86,7 +86,7 @@ pub fn name(model: Option<&str>) -> String {
 
 /// A model's folder or checkpoint, or the built-in model. A remark says so where its vocabulary is assumed.
 pub fn folder(model: Option<&str>) -> Result<Folder, Fail> {
-    let folder = open(model)?;
+    let folder = open(model, false)?;
     if folder.assumes_gpt2() {
         say(&format!(
             "{}: no vocabulary was found in it or next to it; its size is that of GPT-2's, which is used",
@@ -96,7 +96,7 @@ pub fn folder(model: Option<&str>) -> Result<Folder, Fail> {
     Ok(folder)
 }
 
-fn open(model: Option<&str>) -> Result<Folder, Fail> {
+fn open(model: Option<&str>, presets: bool) -> Result<Folder, Fail> {
     let Some(name) = model else { return embedded::open() };
     let path = Path::new(name);
     if path.exists() {
@@ -107,16 +107,23 @@ fn open(model: Option<&str>) -> Result<Folder, Fail> {
             "MODEL: {name} is a preset, a shape without weights; name a model's folder or a checkpoint file"
         )));
     }
-    Err(unknown("MODEL", name))
+    Err(match presets {
+        true => unknown("MODEL", name, "not a file, a folder or a preset"),
+        false => Fail::asked(format!(
+            "MODEL: there is no file or folder {name:?}; give a model's folder, a .gguf or another checkpoint file"
+        )),
+    })
 }
 
-/// Neither a file nor a preset.
-pub fn unknown(option: &str, name: &str) -> Fail {
-    let presets: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-    let presets = presets.join(", ");
-    let what =
-        if option == "MODEL" { "neither a folder, a checkpoint file nor a preset" } else { "not a preset" };
-    Fail::asked(format!("{option}: {name:?} is {what}; the presets are {presets}"))
+/// An unknown name of a preset; names that begin alike are suggested, otherwise all.
+pub fn unknown(option: &str, name: &str, what: &str) -> Fail {
+    let plain = |name: &str| name.to_ascii_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
+    let family: String = plain(name).chars().take(4).collect();
+    let begin_alike = |preset: &&str| family.len() == 4 && plain(preset).starts_with(&family);
+    let all = || PRESETS.iter().map(|preset| preset.name);
+    let similar: Vec<&str> = all().filter(begin_alike).collect();
+    let presets = if similar.is_empty() { all().collect() } else { similar };
+    Fail::asked(format!("{option}: {name:?} is {what}; the presets are {}", presets.join(", ")))
 }
 
 /// A model's tokenizer; presets have GPT-2's, which is built in.

@@ -2,7 +2,6 @@
 
 mod picture;
 
-use std::fs;
 use std::io::Write as _;
 
 use glass::Config;
@@ -12,6 +11,7 @@ use glass::model::parameter_count::{ParameterCount, ValueMatrix};
 use serde_json::json;
 
 use crate::args::WeightsArgs;
+use crate::draw::file::{self, Kind};
 use crate::fail::Fail;
 use crate::layout::wrap;
 use crate::model_arg;
@@ -30,8 +30,7 @@ pub fn run(args: &WeightsArgs) -> Result<(), Fail> {
     let parameter_count = ParameterCount::of(&config);
     let footprint = Footprint::of(&config, tokens);
     if let Some(path) = &args.svg {
-        let drawn = picture::svg(&name, &config, &parameter_count, tokens);
-        fs::write(path, drawn).map_err(|error| glass::Error::io("cannot write", path, error))?;
+        file::write(path, &picture::svg(&name, &config, &parameter_count, tokens), Kind::Svg)?;
     }
     let mut out = Out::new();
     if args.json {

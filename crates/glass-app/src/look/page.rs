@@ -10,7 +10,7 @@ use super::parts::two_numbers;
 use super::pictures::{Picture, Pictures, token};
 use super::seen::Seen;
 use crate::args::LookArgs;
-use crate::draw::png::png;
+use crate::draw::file::{self, Kind};
 use crate::draw::svg::{Anchor, Svg, escaped};
 use crate::fail::{Fail, say};
 use crate::model_arg::NamedModel;
@@ -68,10 +68,10 @@ impl Page {
         if args.svg.is_some() || args.png.is_some() {
             let svg = self.svg();
             if let Some(path) = &args.svg {
-                put(path, svg.as_bytes())?;
+                say_size(path, file::write(path, &svg, Kind::Svg)?);
             }
             if let Some(path) = &args.png {
-                put(path, &png(&svg)?)?;
+                say_size(path, file::write(path, &svg, Kind::Png)?);
             }
         }
         match &args.html {
@@ -112,8 +112,12 @@ impl Page {
 
 fn put(path: &Path, bytes: &[u8]) -> Result<(), Fail> {
     fs::write(path, bytes).map_err(|error| Error::io("cannot write", path, error))?;
-    say(&format!("{}: {} kB", path.display(), bytes.len().div_ceil(1000)));
+    say_size(path, bytes.len());
     Ok(())
+}
+
+fn say_size(path: &Path, bytes: usize) {
+    say(&format!("{}: {} kB", path.display(), bytes.div_ceil(1000)));
 }
 
 /// The block and the head that are drawn.

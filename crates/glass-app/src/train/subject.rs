@@ -199,7 +199,7 @@ fn config(shape: &ShapeArgs, tokenizer: Option<&Tokenizer>) -> Result<Config, Fa
         let context = shape.context.unwrap_or(256);
         return Ok(Config::gpt2(vocabulary, context, shape.width, shape.layers, shape.heads));
     };
-    let preset = Preset::named(name).ok_or_else(|| model_arg::unknown("--preset", name))?;
+    let preset = Preset::named(name).ok_or_else(|| model_arg::unknown("--preset", name, "not a preset"))?;
     let config = preset.config();
     Ok(Config { vocabulary, context: shape.context.unwrap_or(config.context), ..config })
 }

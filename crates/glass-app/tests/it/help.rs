@@ -97,3 +97,26 @@ fn every_command_has_a_manual_page() {
     let unknown = glass(&scratch.0, &["man", "trian"], b"");
     assert!(unknown.status == 2 && unknown.stderr.contains("tokenizer learn"), "{}", unknown.stderr);
 }
+
+#[test]
+fn mistakes_of_newcomers_get_a_hint() {
+    let scratch = Scratch::new("hints");
+    for (arguments, hint) in [
+        (&["generate", "Hello", "world"][..], "put it in quotes"),
+        (&["generate", "--max_new_tokens", "5", "Hello"], "here it is --tokens"),
+        (&["generate", "-p", "Hello"], "here it is TEXT without an option"),
+        (&["generate", "Hello", "--temperature", "hot"], "a number is expected"),
+        (&["train", "story.txt", "--out", "r"], "--data story.txt"),
+        (&["train", "--learning-rate", "1", "--out", "r"], "here it is --lr"),
+        (&["chat", "Hello"], "--once"),
+        (&["Once upon a time"], "glass generate TEXT"),
+        (&["version"], "glass --version"),
+        (&["weights", "gpt3"], "the presets are gpt3-small,"),
+        (&["generate", "-m", "nowhere", "Hello"], "there is no file or folder \"nowhere\""),
+    ] {
+        let Ended { status, stderr, .. } = glass(&scratch.0, arguments, b"");
+        assert!(status == 2 && stderr.contains(hint), "{arguments:?}: {stderr}");
+        assert!(!stderr.contains("as a value, use"), "{stderr}");
+    }
+    assert_eq!(glass(&scratch.0, &["weights", "GPT2"], b"").status, 0);
+}
