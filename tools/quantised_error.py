@@ -107,6 +107,11 @@ def theirs(model, texts, cache):
     return np.array(scores)
 
 
+@lib.llama_log_callback
+def silent(*_):
+    pass
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("glass")
@@ -114,6 +119,7 @@ def main():
     parser.add_argument("--texts", type=int, default=4, help=f"of {CONTEXT} random tokens")
     parser.add_argument("--work", type=Path)
     asked = parser.parse_args()
+    lib.llama_log_set(silent, ctypes.c_void_p(0))
     with tempfile.TemporaryDirectory() as folder:
         work = asked.work or Path(folder)
         work.mkdir(exist_ok=True, parents=True)

@@ -131,10 +131,10 @@ pub(crate) trait Lanes:
     /// `self × by + plus`, rounded once (twice in plain Rust).
     fn mul_add(self, by: Self, plus: Self) -> Self;
 
-    /// The greater, lane by lane; which one where either is NaN is not said.
+    /// The greater, lane by lane. NaN where `other` is; which one where only `self` is NaN is not said.
     fn max(self, other: Self) -> Self;
 
-    /// The smaller, lane by lane; which one where either is NaN is not said.
+    /// The smaller, lane by lane. NaN where `other` is; which one where only `self` is NaN is not said.
     fn min(self, other: Self) -> Self;
 
     /// Square root.
@@ -149,7 +149,7 @@ pub(crate) trait Lanes:
     /// The sum of all lanes, always in the same order: halves onto each other.
     fn sum(self) -> f32;
 
-    /// The greatest lane.
+    /// The greatest lane; any number where one is NaN.
     fn largest(self) -> f32;
 }
 

@@ -115,7 +115,8 @@ kernel!(fn softmax_of_row(row: &mut [f32]) = softmax_body);
 #[inline(always)]
 fn softmax_body<V: Lanes>(v: V, row: &mut [f32]) {
     let max = row.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
-    if max == f32::NEG_INFINITY {
+    // A NaN is not among them, though a maximum passes over it.
+    if row.iter().all(|&x| x == f32::NEG_INFINITY) {
         return row.fill(0.0);
     }
     for part in row.chunks_mut(V::LEN) {

@@ -13,14 +13,7 @@ pub(crate) trait Integers: Lanes {
         each(self, |lane| (lane as i32 as f32).to_bits())
     }
 
-    /// f32 to i32, lane by lane, rounded to nearest even; what does not fit becomes any number.
-    #[inline(always)]
-    fn to_integers(self) -> Self {
-        each(self, |lane| f32::from_bits(lane).round_ties_even() as i32 as u32)
-    }
-
-    /// Lane by lane, an i32 and the sum of four products: bytes of `unsigned`, at most 255, by bytes of `signed`, at least
-    /// −127.
+    /// Lane by lane, an i32 and the sum of four products: bytes of `unsigned` by bytes of `signed`.
     #[inline(always)]
     fn add_quads(self, unsigned: Self, signed: Self) -> Self {
         let (sums, unsigned, signed) = (lanes(self), lanes(unsigned), lanes(signed));
@@ -31,13 +24,6 @@ pub(crate) trait Integers: Lanes {
             (sums[i] as i32 + product(0) + product(8) + product(16) + product(24)) as u32
         };
         vector(self, std::array::from_fn(dot))
-    }
-
-    /// i32 shifted left by as many bits, at most 31, as a lane of `by` says.
-    #[inline(always)]
-    fn shift(self, by: Self) -> Self {
-        let (lanes, by) = (lanes(self), lanes(by));
-        vector(self, std::array::from_fn(|i| lanes[i] << (by[i] & 31)))
     }
 
     /// The lowest byte of every lane into the first `LEN` of `to`; panics if it is shorter.

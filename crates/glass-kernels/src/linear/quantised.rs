@@ -12,7 +12,7 @@ use super::product::{MOST_ROWS, odd_lines, pieces};
 use crate::Cores;
 use crate::activate::{Activation, activated};
 use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
-use crate::lanes::{Lanes, kernel};
+use crate::lanes::kernel;
 use crate::packing::{BLOCK, Packing};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
@@ -290,16 +290,20 @@ impl Strip<'_> {
                 panel = panel.wrapping_add(line);
                 x = x.wrapping_add(LANES);
             }
-            for c in 0..C {
-                for i in 0..R {
-                    let sum = match product.activation {
-                        Some(kind) => activated(v, sums[i][c], kind),
-                        None => sums[i][c],
-                    };
+            if let Some(kind) = product.activation {
+                for c in 0..C {
+                    for i in 0..R {
+                        sums[i][c] = activated(v, sums[i][c], kind);
+                    }
+                }
+            }
+            for i in 0..R {
+                for c in 0..C {
+                    let y = y(i).wrapping_add(c * V::LEN);
                     if count(c) == V::LEN {
-                        sum.store_at(y(i).add(c * V::LEN));
+                        sums[i][c].store_at(y);
                     } else {
-                        sum.store_part_at(y(i).wrapping_add(c * V::LEN), count(c));
+                        sums[i][c].store_part_at(y, count(c));
                     }
                 }
             }
@@ -327,12 +331,10 @@ fn quantise_body<V: Integers>(v: V, lanes: &mut [f32], x: &[f32], offset: i32) {
 /// the scale NaN, and with it every output of the row.
 #[inline(always)]
 fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset: i32) {
-    let (mut most, mut least, mut invalid) = (v, v, v);
+    let (mut most, mut least) = (v, v);
     for x in x.chunks_exact(V::LEN) {
         let x = v.load(x);
         (most, least) = (most.max(x), least.min(x));
-        // Zero of finite numbers, NaN of all others.
-        invalid = x.mul_add(v, invalid);
     }
     let (most, least) = (most.largest(), -(-least).largest());
     let scale = if most > -least { most } else { least } / -128.0;
@@ -342,8 +344,8 @@ fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset
     let (rounder, by) = (v.splat(ROUNDER), v.splat(by));
     let (mut bytes, mut sum) = ([0; BLOCK], v);
     for (to, x) in bytes.chunks_exact_mut(V::LEN).zip(x.chunks_exact(V::LEN)) {
-        // Its opposite, where there is one, would be 128.
-        let rounded = (v.load(x) * by).min(v.splat(127.0)) + rounder;
+        // Its opposite, where there is one, would be 128. NaN stays NaN, and infinity times zero is NaN.
+        let rounded = v.splat(127.0).min(v.load(x) * by) + rounder;
         rounded.store_bytes(to);
         sum = sum + (rounded - rounder);
     }
@@ -351,7 +353,8 @@ fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset
         *quad = f32::from_bits(u32::from_le_bytes(*bytes));
     }
     // At most 32 × 128, which floats count without error.
-    let taken = (sum.sum() as i32).wrapping_mul(offset);
+    let sum = sum.sum();
+    let taken = (sum as i32).wrapping_mul(offset);
     lanes[START] = f32::from_bits(ROUNDER.to_bits().wrapping_sub(taken as u32));
-    lanes[SCALE] = scale + invalid.sum();
+    lanes[SCALE] = if sum.is_nan() { f32::NAN } else { scale };
 }

@@ -14,6 +14,7 @@ mod loss;
 mod map;
 mod muon;
 mod naive;
+mod nan;
 mod norm;
 mod packed;
 mod slopes;

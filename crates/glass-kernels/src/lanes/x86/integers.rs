@@ -18,11 +18,6 @@ impl Integers for Avx2 {
         unsafe { Self(_mm256_cvtepi32_ps(self.bits())) }
     }
 
-    #[inline(always)]
-    fn to_integers(self) -> Self {
-        unsafe { Self::of_bits(_mm256_cvtps_epi32(self.0)) }
-    }
-
     /// Bytes are widened to 16 bits, where pairs of products of 255 × 127 are summed to 32 without loss.
     #[inline(always)]
     fn add_quads(self, unsigned: Self, signed: Self) -> Self {
@@ -36,11 +31,6 @@ impl Integers for Avx2 {
             let odds = _mm256_madd_epi16(_mm256_srli_epi16::<8>(a), _mm256_srai_epi16::<8>(b));
             Self::of_bits(_mm256_add_epi32(self.bits(), _mm256_add_epi32(evens, odds)))
         }
-    }
-
-    #[inline(always)]
-    fn shift(self, by: Self) -> Self {
-        unsafe { Self::of_bits(_mm256_sllv_epi32(self.bits(), by.bits())) }
     }
 
     #[inline(always)]
@@ -77,11 +67,6 @@ impl Integers for Avx512 {
     }
 
     #[inline(always)]
-    fn to_integers(self) -> Self {
-        unsafe { Self::of_bits(_mm512_cvtps_epi32(self.0)) }
-    }
-
-    #[inline(always)]
     fn add_quads(self, unsigned: Self, signed: Self) -> Self {
         unsafe {
             let (a, b) = (unsigned.bits(), signed.bits());
@@ -99,11 +84,6 @@ impl Integers for Avx512 {
     fn store_bytes(self, to: &mut [u8]) {
         let (to, _) = to.split_first_chunk_mut::<16>().expect("a byte for every lane");
         unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(self.bits())) }
-    }
-
-    #[inline(always)]
-    fn shift(self, by: Self) -> Self {
-        unsafe { Self::of_bits(_mm512_sllv_epi32(self.bits(), by.bits())) }
     }
 
     #[inline(always)]
