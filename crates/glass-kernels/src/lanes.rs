@@ -196,15 +196,15 @@ macro_rules! kernel {
 }
 pub(crate) use kernel;
 
-/// The four operators of a vector type, each by one function of two vectors.
+/// The four operators of a vector type (`[E]` where it has a constant of its own), each by one function of two vectors.
 #[allow(unused_macros)]
 macro_rules! operators {
-    ($vector:ident, $add:path, $sub:path, $mul:path, $div:path, $negate:expr) => {
-        operators!(@ $vector, Add, add, $add);
-        operators!(@ $vector, Sub, sub, $sub);
-        operators!(@ $vector, Mul, mul, $mul);
-        operators!(@ $vector, Div, div, $div);
-        impl std::ops::Neg for $vector {
+    ($vector:ident $([$extension:ident])?, $add:path, $sub:path, $mul:path, $div:path, $negate:expr) => {
+        operators!(@ $vector $([$extension])?, Add, add, $add);
+        operators!(@ $vector $([$extension])?, Sub, sub, $sub);
+        operators!(@ $vector $([$extension])?, Mul, mul, $mul);
+        operators!(@ $vector $([$extension])?, Div, div, $div);
+        impl$(<const $extension: u8>)? std::ops::Neg for $vector$(<$extension>)? {
             type Output = Self;
             #[inline(always)]
             fn neg(self) -> Self {
@@ -212,8 +212,8 @@ macro_rules! operators {
             }
         }
     };
-    (@ $vector:ident, $trait:ident, $method:ident, $function:path) => {
-        impl std::ops::$trait for $vector {
+    (@ $vector:ident $([$extension:ident])?, $trait:ident, $method:ident, $function:path) => {
+        impl$(<const $extension: u8>)? std::ops::$trait for $vector$(<$extension>)? {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: Self) -> Self {

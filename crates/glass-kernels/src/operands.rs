@@ -5,7 +5,7 @@ use crate::format::f32_to_bf16;
 use crate::lanes::Lanes;
 use crate::lanes::integers::Integers;
 #[cfg(target_arch = "x86_64")]
-use crate::lanes::x86::Avx512;
+use crate::lanes::x86::{Avx512, BF16};
 use crate::tiles::Inner;
 
 /// How factors lie in the lanes of a `V` and are multiplied.
@@ -121,31 +121,30 @@ fn lanes<V: Lanes>(v: V, array: [f32; MOST]) -> V {
 #[cfg(target_arch = "x86_64")]
 pub(crate) struct MachinePairs;
 
-// In all that follows: only the shell that is compiled for AVX512-BF16 uses it.
 #[cfg(target_arch = "x86_64")]
-#[allow(clippy::undocumented_unsafe_blocks)]
-impl Operands<Avx512> for MachinePairs {
+impl Operands<Avx512<BF16>> for MachinePairs {
     const COUNT: usize = 2;
     const BETWEEN: usize = 1;
 
     #[inline(always)]
     fn lane(first: f32, second: f32) -> f32 {
-        <Pairs as Operands<Avx512>>::lane(first, second)
+        <Pairs as Operands<Avx512<BF16>>>::lane(first, second)
     }
 
     #[inline(always)]
-    fn stacked(first: Avx512, second: Avx512) -> Avx512 {
-        unsafe { first.pair(second) }
+    fn stacked(first: Avx512<BF16>, second: Avx512<BF16>) -> Avx512<BF16> {
+        first.pair(second)
     }
 
     #[inline(always)]
-    unsafe fn lanes_at(v: Avx512, from: *const f32) -> Avx512 {
-        unsafe { v.load_at(from).beside(v.load_at(from.add(Avx512::LEN))) }
+    unsafe fn lanes_at(v: Avx512<BF16>, from: *const f32) -> Avx512<BF16> {
+        // SAFETY: by contract.
+        unsafe { v.load_at(from).beside(v.load_at(from.add(Avx512::<BF16>::LEN))) }
     }
 
     #[inline(always)]
-    fn mul_add(a: Avx512, b: Avx512, sum: Avx512) -> Avx512 {
-        unsafe { sum.add_products(a, b) }
+    fn mul_add(a: Avx512<BF16>, b: Avx512<BF16>, sum: Avx512<BF16>) -> Avx512<BF16> {
+        sum.add_products(a, b)
     }
 }
 
@@ -160,8 +159,9 @@ macro_rules! kernel_of_operands {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             fn machine_pairs($($arg: $type),*) {
-                // SAFETY: this function has the instruction set.
-                let v = unsafe { <$crate::lanes::x86::Avx512 as $crate::lanes::Lanes>::new() };
+                use $crate::lanes::x86::{Avx512, BF16};
+                // SAFETY: this function has the instruction set and the extension.
+                let v = unsafe { <Avx512<BF16> as $crate::lanes::Lanes>::new() };
                 $body::<_, $crate::operands::MachinePairs>(v, $($arg),*)
             }
             match (precision, cores.isa()) {

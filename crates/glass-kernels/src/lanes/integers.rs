@@ -2,7 +2,7 @@
 
 use super::Lanes;
 #[cfg(target_arch = "x86_64")]
-use super::x86::Avx512;
+use super::x86::{Avx512, VNNI};
 use crate::format::f16_to_f32;
 
 /// What a vector can do with its bits. Every result is exact, and the same on every instruction set.
@@ -118,13 +118,12 @@ impl<V: Integers> Adds<V> for AnyAdds {
 pub(crate) struct VnniAdds;
 
 #[cfg(target_arch = "x86_64")]
-impl Adds<Avx512> for VnniAdds {
+impl Adds<Avx512<VNNI>> for VnniAdds {
     const BETWEEN: usize = 1;
 
     #[inline(always)]
-    fn add_quads(sum: Avx512, unsigned: Avx512, signed: Avx512) -> Avx512 {
-        // SAFETY: only the shell that is compiled for AVX512-VNNI uses it.
-        unsafe { sum.add_quads_vnni(unsigned, signed) }
+    fn add_quads(sum: Avx512<VNNI>, unsigned: Avx512<VNNI>, signed: Avx512<VNNI>) -> Avx512<VNNI> {
+        sum.add_quads_vnni(unsigned, signed)
     }
 }
 
@@ -137,8 +136,9 @@ macro_rules! kernel_of_adds {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             fn vnni($($arg: $type),*) {
-                // SAFETY: this function has the instruction set.
-                let v = unsafe { <$crate::lanes::x86::Avx512 as $crate::lanes::Lanes>::new() };
+                use $crate::lanes::x86::{Avx512, VNNI};
+                // SAFETY: this function has the instruction set and the extension.
+                let v = unsafe { <Avx512<VNNI> as $crate::lanes::Lanes>::new() };
                 $body::<_, $crate::lanes::integers::VnniAdds>(v, $($arg),*)
             }
             match cores.isa() {

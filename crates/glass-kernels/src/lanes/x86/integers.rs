@@ -1,8 +1,8 @@
-//! Whole numbers in AVX2 and AVX-512.
+//! Integers in AVX2 and AVX-512.
 
 use std::arch::x86_64::*;
 
-use super::{Avx2, Avx512};
+use super::{Avx2, Avx512, VNNI};
 use crate::lanes::integers::Integers;
 
 /// The lower byte of every 16 bits, and the lower nibble of every byte.
@@ -60,7 +60,7 @@ impl Integers for Avx2 {
 }
 
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl Integers for Avx512 {
+impl<const E: u8> Integers for Avx512<E> {
     #[inline(always)]
     fn to_floats(self) -> Self {
         unsafe { Self(_mm512_cvtepi32_ps(self.bits())) }
@@ -127,7 +127,7 @@ impl Avx2 {
 }
 
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl Avx512 {
+impl<const E: u8> Avx512<E> {
     #[inline(always)]
     fn bits(self) -> __m512i {
         unsafe { _mm512_castps_si512(self.0) }
@@ -137,13 +137,13 @@ impl Avx512 {
     fn of_bits(bits: __m512i) -> Self {
         unsafe { Self(_mm512_castsi512_ps(bits)) }
     }
+}
 
+impl Avx512<VNNI> {
     /// As [`Integers::add_quads`], in one instruction.
-    ///
-    /// # Safety
-    /// The machine has AVX512-VNNI.
     #[inline(always)]
-    pub(crate) unsafe fn add_quads_vnni(self, unsigned: Self, signed: Self) -> Self {
+    pub(crate) fn add_quads_vnni(self, unsigned: Self, signed: Self) -> Self {
+        // SAFETY: a vector exists, so its instructions do.
         unsafe { Self::of_bits(_mm512_dpbusd_epi32(self.bits(), unsigned.bits(), signed.bits())) }
     }
 }
