@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use serde::Serialize;
 
 use crate::fail::Fail;
+use crate::layout::wrap;
 use crate::screen;
 
 /// Where results are written. [`Out::done`] flushes it, so that a failure to write is never missed.
@@ -70,6 +71,12 @@ impl Out {
         Ok(())
     }
 
+    /// A sentence, wrapped at words on a terminal, or where COLUMNS asks for it.
+    pub fn prose(&mut self, text: &str) -> Result<(), Fail> {
+        let shown = screen::wanted_columns().map(|columns| wrap(text, columns, 0));
+        Ok(writeln!(self.to, "{}", shown.as_deref().unwrap_or(text))?)
+    }
+
     /// Flushes what was written so far.
     pub fn show(&mut self) -> Result<(), Fail> {
         Ok(self.to.flush()?)
@@ -106,11 +113,18 @@ pub fn number(value: u64) -> String {
 
 /// A share from 0 to 1 in percent, `12.3 %`; never `-0.0 %`.
 pub fn percent(share: f64, decimals: usize) -> String {
-    let text = format!("{:.decimals$} %", 100.0 * share);
-    match text.strip_prefix('-') {
-        Some(positive) if !positive.contains(|digit| ('1'..='9').contains(&digit)) => positive.into(),
-        _ => text,
-    }
+    format!("{:.decimals$} %", without_negative_zero(100.0 * share, decimals))
+}
+
+/// A change in percent with its sign, `+1.20 %`; never `-0.00 %`.
+pub fn change(share: f64, decimals: usize) -> String {
+    format!("{:+.decimals$} %", without_negative_zero(100.0 * share, decimals))
+}
+
+/// 0 instead of a negative number that rounds to it.
+pub fn without_negative_zero(value: f64, decimals: usize) -> f64 {
+    let is_zero = !format!("{value:.decimals$}").contains(|digit| ('1'..='9').contains(&digit));
+    if value.is_finite() && is_zero { 0.0 } else { value }
 }
 
 /// `1 message`, `2,000 messages`.
@@ -159,6 +173,10 @@ mod tests {
         for (share, text) in [(-0.0, "0.0 %"), (-0.0004, "0.0 %"), (-0.0006, "-0.1 %"), (0.5, "50.0 %")] {
             assert_eq!(super::percent(share, 1), text);
         }
+        assert_eq!(
+            (super::change(-0.00001, 2), super::change(0.012, 1)),
+            ("+0.00 %".into(), "+1.2 %".into())
+        );
         assert_eq!((super::percent(-0.004, 0), super::count(1, "token")), ("0 %".into(), "1 token".into()));
     }
 

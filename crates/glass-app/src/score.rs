@@ -16,7 +16,7 @@ use crate::args::ScoreArgs;
 use crate::fail::Fail;
 use crate::input;
 use crate::model_arg::NamedModel;
-use crate::out::{Out, count};
+use crate::out::{Out, change, count, percent};
 use crate::printable::{lossy, quoted};
 
 /// Scores what was given.
@@ -161,28 +161,27 @@ impl<'a> Report<'a> {
             self.out.json(&document)?;
             return self.out.done();
         }
-        write!(self.out, "{} scored", count(total.tokens as usize, "token"))?;
+        let mut said = format!("{} scored", count(total.tokens as usize, "token"));
         if let Some(documents) = documents {
-            write!(self.out, " in {}", count(documents, "document"))?;
+            said += &format!(" in {}", count(documents, "document"));
         }
         if let (Some(loss), Some(perplexity)) = (total.loss(), total.perplexity()) {
-            write!(self.out, ", loss {loss:.4} nats per token, perplexity {perplexity:.2}")?;
+            said += &format!(", loss {loss:.4} nats per token, perplexity {perplexity:.2}");
         }
         if let Some(bits) = total.bits_per_byte() {
-            write!(self.out, ", {bits:.4} bits per byte")?;
+            said += &format!(", {bits:.4} bits per byte");
         }
-        writeln!(self.out)?;
+        self.out.prose(&said)?;
         if let Some(Against { total: other, same_top, divergence }) = self.against
             && let (Some(ours), Some(theirs)) = (total.perplexity(), other.perplexity())
         {
             let tokens = total.tokens as f64;
-            writeln!(
-                self.out,
-                "against perplexity {theirs:.4}: {:+.2} %, the most probable token is the same at {:.2} %, divergence {:.5} nats",
-                100.0 * (ours / theirs - 1.0),
-                100.0 * same_top as f64 / tokens,
+            self.out.prose(&format!(
+                "against perplexity {theirs:.4}: {}, the most probable token is the same at {}, divergence {:.5} nats",
+                change(ours / theirs - 1.0, 2),
+                percent(same_top as f64 / tokens, 2),
                 divergence / tokens
-            )?;
+            ))?;
         }
         self.out.done()
     }

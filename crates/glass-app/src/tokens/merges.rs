@@ -70,10 +70,10 @@ pub fn show(out: &mut Out, tokenizer: &Tokenizer, text: &[u8], special: Special)
         }
         writeln!(out, "{}\n", picture.tokens(out, &steps))?;
     }
-    writeln!(out, "{}, {} bytes, {}", count(of, "word"), number(text.len() as u64), count(into, "token"))?;
-    let how = "merge 3 is the third that was learned; of all that are possible the first learned is made first; ━ is what it made";
-    writeln!(out, "{}\n{}", out.dim(how), out.dim(VISIBLE))?;
-    Ok(())
+    writeln!(out, "{}, {}, {}", count(of, "word"), count(text.len(), "byte"), count(into, "token"))?;
+    let how = "merge 3 is the third that was learned; of all possible merges, the one learned first is applied first; ━ is what it joined";
+    out.prose(&out.dim(how))?;
+    out.prose(&out.dim(VISIBLE))
 }
 
 struct Picture<'a> {
