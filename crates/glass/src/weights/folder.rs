@@ -243,10 +243,11 @@ impl Folder {
         let dtype = self.tensors.get(&place.tensor).and_then(|found| found.tensor.dtype.as_ref().ok());
         Ok(match (self.blocks(&place), dtype) {
             _ if packed::layout(spec, Packing::F32) == Layout::Rows => Form::Floats(Layout::Rows),
-            (Some(Blocks::Q8_0), _) => Form::Quants(Packing::Q8),
-            (Some(Blocks::Q4_0), _) => Form::Quants(Packing::Q4),
-            // Their scales are of other kinds; 8 bits hold what they hold.
-            (Some(Blocks::Q4K | Blocks::Q6K), _) => Form::Floats(Layout::Panels(Packing::Q8)),
+            // Where their scales are of other kinds, 8 bits come nearest.
+            (Some(blocks), _) => match blocks.packing() {
+                Some(packing) => Form::Quants(packing),
+                None => Form::Floats(Layout::Panels(Packing::Q8)),
+            },
             (None, Some(Dtype::Bf16)) => Form::Floats(Layout::Panels(Packing::Bf16)),
             _ => Form::Floats(Layout::Panels(Packing::F32)),
         })
@@ -263,13 +264,14 @@ impl Folder {
     pub(super) fn quants(&self, spec: &Spec) -> Result<impl Fn(usize, usize) -> Quants + Sync> {
         let place = self.place(&spec.name)?;
         let found = self.shaped(&place)?;
-        let blocks = self.blocks(&place).filter(|blocks| blocks.len() == BLOCK);
-        let blocks =
-            blocks.ok_or_else(|| Error::invalid_argument(&spec.name, "is not quantised in blocks of 32"))?;
+        let blocks = self.blocks(&place).filter(|blocks| blocks.packing().is_some());
+        let blocks = blocks.ok_or_else(|| {
+            Error::invalid_argument(&spec.name, "is not quantised in blocks that a packing holds exactly")
+        })?;
         let (row, size) = (place.inputs / BLOCK * blocks.bytes(), blocks.bytes());
         Ok(move |r: usize, block: usize| {
             let at = (place.first + r) * row + block * size;
-            blocks.quants(&found.bytes[at..at + size]).expect("blocks of 32")
+            blocks.quants(&found.bytes[at..at + size]).expect("these have a packing")
         })
     }
 

@@ -25,6 +25,7 @@ thread_local! {
     static ASKED: Cell<usize> = const { Cell::new(0) };
     static LARGEST: Cell<usize> = const { Cell::new(0) };
     static HELD: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
 // SAFETY: every call goes to the system's allocator as it is.
@@ -33,6 +34,7 @@ unsafe impl GlobalAlloc for Counting {
         ASKED.set(ASKED.get() + 1);
         LARGEST.set(LARGEST.get().max(layout.size()));
         HELD.set(HELD.get() + layout.size() as isize);
+        PEAK.set(PEAK.get().max(HELD.get()));
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
@@ -52,6 +54,14 @@ pub fn largest_during<T>(work: impl FnOnce() -> T) -> (T, usize) {
     LARGEST.set(0);
     let done = work();
     (done, LARGEST.get())
+}
+
+/// What `work` gives, and the most bytes that it held on this thread at any time.
+pub fn peak_during<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = HELD.get();
+    PEAK.set(before);
+    let done = work();
+    (done, (PEAK.get() - before) as usize)
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use glass_kernels::packing::{BLOCK, Quants};
 
+use super::advice;
 use super::container::{ALIGNMENT, BOOL, F32, I32, LIST, MAGIC, TEXT, U32, VERSION, number};
 use super::{Blocks, CONTROL, NO_VOCABULARY, NORMAL, UNUSED, USER_DEFINED, written_name};
 use crate::backend::Packing;
@@ -76,7 +77,7 @@ impl Form {
         }
     }
 
-    /// Bytes of so many weights.
+    /// The bytes of this number of weights.
     fn bytes(self, weights: usize) -> usize {
         match self {
             Form::Dense(dtype) => weights * dtype.bytes(),
@@ -182,9 +183,12 @@ fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers) {
     head.u32("gpt2.feed_forward_length", *mlp_width as u32);
     head.u32("gpt2.block_count", *layers as u32);
     head.u32("gpt2.attention.head_count", heads.query as u32);
-    head.field("gpt2.attention.layer_norm_epsilon", F32, &epsilon.to_le_bytes());
+    head.f32("gpt2.attention.layer_norm_epsilon", epsilon);
+    if let Some(generation) = what.generation {
+        advice::write(head, generation, what.tokenizer.is_some());
+    }
     let Some(tokenizer) = what.tokenizer else {
-        // Where there are no words, their number must stand somewhere.
+        // Where there are no tokens, their number is a field of its own.
         head.u32("gpt2.vocab_size", what.config.vocabulary as u32);
         return head.text("tokenizer.ggml.model", NO_VOCABULARY);
     };
@@ -224,7 +228,7 @@ fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, rows: usize) {
 
 /// The head of a file while it is written.
 #[derive(Default)]
-struct Head {
+pub(super) struct Head {
     fields: Vec<u8>,
     count: u64,
     tensors: Vec<u8>,
@@ -242,7 +246,15 @@ impl Head {
         self.field(name, U32, &value.to_le_bytes());
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    pub fn i32(&mut self, name: &str, value: i32) {
+        self.field(name, I32, &value.to_le_bytes());
+    }
+
+    pub fn f32(&mut self, name: &str, value: f32) {
+        self.field(name, F32, &value.to_le_bytes());
+    }
+
+    pub fn text(&mut self, name: &str, text: &str) {
         let mut value = Vec::new();
         put_text(&mut value, text);
         self.field(name, TEXT, &value);
