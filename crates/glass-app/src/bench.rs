@@ -23,16 +23,16 @@ use products::Product;
 use running::Running;
 
 /// Positions left after a prompt, for the tokens that are decoded.
-const BEHIND: usize = 32;
+const DECODED: usize = 32;
 
 /// Runs the command.
 pub fn run(args: &BenchArgs) -> Result<(), Fail> {
     let subject = Subject::open(args.model.as_deref())?;
     let packings = subject.packings(&args.packings)?;
-    let most = subject.config.context.saturating_sub(BEHIND);
+    let most = subject.config.context.saturating_sub(DECODED);
     if args.tokens == 0 || most == 0 {
         return Err(Fail::asked(format!(
-            "--tokens: {} was given for a context of {}; a prompt has at least 1 token and leaves {BEHIND} positions free",
+            "--tokens: {} was given for a context of {}; a prompt has at least 1 token and leaves {DECODED} positions free",
             args.tokens, subject.config.context
         )));
     }
@@ -115,11 +115,11 @@ fn show(
     let operations = to_read(&subject.config, tokens);
     let prefill = packing.map(|packing| percent(running.prefill * operations / peak.operations(packing)));
     let read = |rate: f64, cache: usize| percent(rate * (running.bytes + cache) as f64 / peak.read);
-    let behind = format!("decode after {tokens}");
+    let after = format!("decode after {tokens}");
     let mut lines = vec![
         ("prefill".to_string(), running.prefill, prefill.unwrap_or_default()),
         ("decode".to_string(), running.decode, read(running.decode, 0)),
-        (behind, running.decode_behind, read(running.decode_behind, running.cache)),
+        (after, running.decode_after, read(running.decode_after, running.cache)),
     ];
     for &(sequences, rate) in &running.batches {
         lines.push((format!("{sequences} together"), rate, String::new()));
@@ -158,7 +158,7 @@ fn document(packing: Option<Packing>, running: &Running, products: &[Product], p
                "rate": product.operations(), "share": product.share(peak)})
     });
     json!({"packing": packing.map(Packing::name), "bytes": running.bytes, "prefill": running.prefill,
-           "decode": running.decode, "decode_behind": running.decode_behind,
+           "decode": running.decode, "decode_after": running.decode_after,
            "batches": batches.collect::<Vec<_>>(), "products": products.collect::<Vec<_>>()})
 }
 

@@ -43,7 +43,7 @@ Matrix products: the model's own shapes, [inputs → outputs] × rows. One row i
 with the multiply-adds.
 
 JSON: {\"model\",\"threads\",\"isa\",\"peak\":{\"f32\",\"bf16\",\"bytes\",\"read\"},\"packings\":[{\"packing\",\"bytes\",\"prefill\",\"decode\",
-\"decode_behind\",\"batches\":[{\"sequences\",\"rate\"}],\"products\":[{\"inputs\",\"outputs\",\"rows\",\"rate\",\"share\"}]}],\"train\"}
+\"decode_after\",\"batches\":[{\"sequences\",\"rate\"}],\"products\":[{\"inputs\",\"outputs\",\"rows\",\"rate\",\"share\"}]}],\"train\"}
   peak   operations per second (a multiply-add is two) in f32, in pairs of bf16 (null if the processor has none) and in quads
          of bytes; read: bytes per second
   rate   tokens per second; of products, operations per second

@@ -3,7 +3,7 @@
 use glass::backend::Cpu;
 use glass::runtime::Model;
 
-use super::BEHIND;
+use super::DECODED;
 use super::timing::seconds;
 
 /// Sizes of the batches that are measured.
@@ -23,7 +23,7 @@ pub struct Running {
     /// From an empty context.
     pub decode: f64,
     /// After the prompt.
-    pub decode_behind: f64,
+    pub decode_after: f64,
     /// For each batch size, the rate of all its sequences together.
     pub batches: Vec<(usize, f64)>,
 }
@@ -33,7 +33,7 @@ impl Running {
     pub fn measured(model: &Model<Cpu>, tokens: usize) -> glass::Result<Running> {
         let config = model.config();
         let id = |place: usize| (place * 7919 % config.vocabulary) as u32;
-        let ids: Vec<u32> = (0..tokens + BEHIND).map(id).collect();
+        let ids: Vec<u32> = (0..tokens + DECODED).map(id).collect();
         let mut runner = model.runner()?;
         let prefill = seconds(|| {
             runner.truncate(0);
@@ -42,27 +42,27 @@ impl Running {
         let mut decode = |from: usize| {
             seconds(|| {
                 runner.truncate(from);
-                ids[from..from + BEHIND].iter().try_for_each(|&id| runner.feed(&[id]))
+                ids[from..from + DECODED].iter().try_for_each(|&id| runner.feed(&[id]))
             })
         };
-        let behind = decode(tokens)?;
+        let after = decode(tokens)?;
         let empty = decode(0)?;
         let per_position = 2 * config.layers * config.heads.key * config.heads.size;
         let width = if model.cache == glass::backend::CacheType::F32 { 4 } else { 2 };
         Ok(Running {
             bytes: model.read_bytes(),
-            cache: (tokens + BEHIND / 2) * per_position * width,
+            cache: (tokens + DECODED / 2) * per_position * width,
             prefill: tokens as f64 / prefill,
-            decode: BEHIND as f64 / empty,
-            decode_behind: BEHIND as f64 / behind,
+            decode: DECODED as f64 / empty,
+            decode_after: DECODED as f64 / after,
             batches: batches(model, &ids)?,
         })
     }
 }
 
 fn batches(model: &Model<Cpu>, ids: &[u32]) -> glass::Result<Vec<(usize, f64)>> {
-    let mut batch = model.batch(TOGETHER[TOGETHER.len() - 1], READ + BEHIND)?;
-    let (read, steps) = (READ.min(ids.len() - BEHIND), BEHIND / 2);
+    let mut batch = model.batch(TOGETHER[TOGETHER.len() - 1], READ + DECODED)?;
+    let (read, steps) = (READ.min(ids.len() - DECODED), DECODED / 2);
     let mut rates = Vec::new();
     for sequences in TOGETHER {
         for slot in 0..sequences {

@@ -149,7 +149,7 @@ fn a_model_is_measured() {
     put_model(&scratch.0, "m");
     let json = glass(&scratch.0, &["bench", "m", "--packing", "q8", "--json", "--threads", "1"], b"").json();
     let found = &json["packings"][0];
-    for rate in [&json["peak"]["f32"], &json["peak"]["read"], &found["prefill"], &found["decode_behind"]] {
+    for rate in [&json["peak"]["f32"], &json["peak"]["read"], &found["prefill"], &found["decode_after"]] {
         assert!(rate.as_f64().unwrap() > 0.0, "{json}");
     }
     assert_eq!(found["batches"].as_array().unwrap().len(), 4);

@@ -95,8 +95,8 @@ impl Attention {
         Site::Block(self.layer, part)
     }
 
-    /// The fused word never holds the pattern, so a look computes it beside, step by step; where a step was edited, the
-    /// sequence goes on from what the edit left.
+    /// The fused operation never stores the pattern, so it is computed separately for a probe, step by step. If the probe edited
+    /// a step, the sequence continues with the edited numbers.
     fn show_squares<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
