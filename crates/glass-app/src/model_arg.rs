@@ -87,6 +87,7 @@ pub fn name(model: Option<&str>) -> String {
 /// A model's folder or checkpoint, or the built-in model. A remark says so where its vocabulary is assumed.
 pub fn folder(model: Option<&str>) -> Result<Folder, Fail> {
     let folder = open(model, false)?;
+    folder.remarks().iter().for_each(|remark| say(remark));
     if folder.assumes_gpt2() {
         say(&format!(
             "{}: no vocabulary was found in it or next to it; its size is that of GPT-2's, which is used",

@@ -13,7 +13,7 @@ mod llm_c;
 pub mod names;
 mod nanogpt;
 pub mod packed;
-mod pickle;
+pub(crate) mod pickle;
 pub mod safetensors;
 pub mod save;
 pub(crate) mod source;

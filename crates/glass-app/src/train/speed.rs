@@ -43,7 +43,7 @@ impl Proxy {
     }
 
     fn shrink(&mut self, whole: &Config) -> bool {
-        let Config { context, layers, heads: Heads { query, key, size }, .. } = self.config;
+        let Config { context, layers, heads: Heads { query, key, .. }, .. } = self.config;
         let key = (key / 2).max(1);
         if layers > 1 {
             self.config.layers -= 1;
@@ -53,7 +53,7 @@ impl Proxy {
         } else if context > 64 {
             self.config.context = (context / 2).max(64);
         } else if query.is_multiple_of(2) && (query / 2).is_multiple_of(key) {
-            self.config.heads = Heads { query: query / 2, key, size };
+            (self.config.heads.query, self.config.heads.key) = (query / 2, key);
             self.config.width /= 2;
             self.config.mlp_width /= 2;
         } else {

@@ -27,7 +27,7 @@ pub fn subjects(cores: &Cores, add: Add<'_>) {
         [12, 64, 4, 32],
     ];
     for [sequences, context, heads, size] in shapes {
-        let heads = Heads { query: heads, key: heads, size };
+        let heads = Heads::new(heads, heads, size);
         let plain = Batch { sequences, context, heads, dropout: None };
         let shape = format!("{sequences} × {context}, {} heads of {size}", heads.query);
         add(format!("append {shape}"), &|name| plain.append(name));
@@ -117,7 +117,7 @@ impl Batch {
 /// One row goes through the caches of twelve layers in turn, so that what is read is no longer in the processor's.
 fn decoding(cores: &Cores, name: String, positions: usize) -> Subject {
     const LAYERS: usize = 12;
-    let heads = Heads { query: 12, key: 12, size: 64 };
+    let heads = Heads::new(12, 12, 64);
     let batch = Batch { sequences: 1, context: 1024, heads, dropout: None };
     let (x, width) = (numbers(batch.rows() * batch.width()), batch.width());
     let mut layers: Vec<Cache> = (0..LAYERS).map(|_| batch.empty()).collect();

@@ -79,8 +79,7 @@ pub fn circuits<B: Backend>(
     };
     let (query, key) = (part("query", head * size)?, part("key", head / group * size)?);
     let mut looks = Strongest::new(n);
-    let scale = (1.0 / (size as f64).sqrt()) as f32;
-    looks.products(backend, &query, &key, scale)?;
+    looks.products(backend, &query, &key, config.heads_of(layer).scale())?;
 
     let value = part("value_down", head / group * size)?;
     let up = inspector.parameter(&name("value_up.weight"))?;

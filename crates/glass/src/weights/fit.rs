@@ -45,13 +45,21 @@ impl Folder {
         }
     }
 
-    /// A tensor that no parameter of the plan is in: a mask, zeros in place of absent biases, or the tied unembedding
-    /// once more.
+    /// A tensor that no parameter of the plan is in: a mask, another head, zeros in place of absent biases, or the
+    /// tied unembedding once more.
     fn check_spare(&self, name: &str) -> Result<()> {
         let Some(found) = self.tensors.get(name) else { return Ok(()) };
         let wrong = |why: &str| Err(Error::invalid(found.file, format!("tensor {} {why}", short(name))));
-        if names::is_mask(name) && !self.is_parameter(name) {
+        if names::is_mask(name) && !self.is_parameter(name) || names::is_other_head(name) {
             return Ok(());
+        }
+        if name == "lm_head.bias" {
+            return match found.bytes.iter().all(|&byte| byte == 0) {
+                true => Ok(()),
+                false => {
+                    wrong("is a bias on the logits, which a GPT-2 does not have and is not computed here")
+                }
+            };
         }
         if name == UNEMBEDDING && self.config.tied {
             return match self.same_numbers(EMBEDDING, UNEMBEDDING)? {

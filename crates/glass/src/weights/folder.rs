@@ -97,7 +97,10 @@ impl Folder {
         Folder { tensors, source, writer, config, generation, own }.checked()
     }
 
-    fn checked(self) -> Result<Folder> {
+    fn checked(mut self) -> Result<Folder> {
+        if self.config.tied {
+            self.tensors.tie();
+        }
         match self.writer {
             Writer::Packed(packing) => self.check_packed(packing)?,
             _ => self.check_sizes()?,
@@ -177,7 +180,21 @@ impl Folder {
         }
     }
 
-    /// How the weights are stored: the widest of the dtypes.
+    /// What its files hold that is not used, a sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        let heads: Vec<&str> =
+            self.tensors.names().into_iter().filter(|name| names::is_other_head(name)).collect();
+        match heads[..] {
+            [] => Vec::new(),
+            _ => vec![format!(
+                "{}: not used, since it is another head than the unembedding: {}",
+                self.tensors.file(),
+                heads.join(", ")
+            )],
+        }
+    }
+
+    /// How the weights are stored: the widest of the dtypes, f32 for f64.
     pub fn dtype(&self) -> Dtype {
         let stored = |name: &str| self.tensors.get(name).and_then(|found| found.tensor.dtype.clone().ok());
         self.tensors
@@ -185,6 +202,7 @@ impl Folder {
             .into_iter()
             .filter(|name| !names::is_mask(name))
             .filter_map(stored)
+            .map(|dtype| if dtype == Dtype::F64 { Dtype::F32 } else { dtype })
             .reduce(|a, b| if a == b { a } else { Dtype::F32 })
             .unwrap_or(Dtype::F32)
     }
@@ -280,9 +298,19 @@ impl Folder {
             Error::invalid_argument(parameter, "is no parameter of a GPT-2; its files have no place for it")
         })?;
         Ok(match place.kind {
-            Kind::Conv1d if self.writer.as_ours() => Place { kind: Kind::Table, ..place },
+            Kind::Conv1d if self.writer.as_ours() && !self.is_turned(&place) => {
+                Place { kind: Kind::Table, ..place }
+            }
             _ => place,
         })
+    }
+
+    /// Whether a matrix of PyTorch's is `[inputs, outputs]`, as in a state dictionary of `transformers`' in a `.pt` file.
+    fn is_turned(&self, place: &Place) -> bool {
+        let shape = self.tensors.get("h.0.attn.c_attn.weight").map(|found| &found.tensor.shape[..]);
+        self.writer == Writer::NanoGpt
+            && place.kind == Kind::Conv1d
+            && matches!(shape, Some([rows, cols]) if rows < cols)
     }
 
     /// How errors name what gives the shape.
@@ -326,7 +354,7 @@ impl Folder {
             Ok(dtype) => Ok((found, *dtype)),
             Err(name) => {
                 let why =
-                    format!("tensor {:?} has dtype {name}; F32, F16 or BF16 was expected", place.tensor);
+                    format!("tensor {:?} has dtype {name}; F64, F32, F16 or BF16 was expected", place.tensor);
                 Err(Error::invalid(found.file, why))
             }
         }

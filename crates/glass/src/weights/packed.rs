@@ -3,8 +3,8 @@
 //! ([`glass_kernels::packing`] tells what they are). It is mapped and run as it lies: nothing is read at the start.
 //!
 //! Vectors and the positions, of which a pass reads a few rows, stay `F32`. `config.json` says how matrices are packed:
-//! `"quantization_config": {"quant_method": "glass", "packing": "q8"}`, which also keeps others from taking it for plain
-//! weights.
+//! `"quantization_config": {"packed_by": "glass", "packing": "q8"}`. Since it names no `quant_method`, `transformers` refuses
+//! the folder; with a method that it does not know it would open the model with random weights (5.24).
 
 use std::path::Path;
 
@@ -55,7 +55,7 @@ pub fn save<B: Backend>(
         put(&safetensors::header_of(&infos.collect::<Vec<_>>(), "glass", 64)?)?;
         order.iter().try_for_each(|&i| put(backend.bytes(weights.get(i))))
     })?;
-    let quantised = json!({"quant_method": "glass", "packing": packing.name()});
+    let quantised = json!({"packed_by": "glass", "packing": packing.name()});
     save::write_texts(&mut aside, what, Some(quantised))?;
     aside.commit()
 }

@@ -66,7 +66,7 @@ pub fn peak_during<T>(work: impl FnOnce() -> T) -> (T, usize) {
 
 #[test]
 fn a_learner_takes_what_was_counted() {
-    let odd = Heads { query: 6, key: 2, size: 8 };
+    let odd = Heads::new(6, 2, 8);
     let shapes = [Config::gpt2(3000, 40, 48, 3, 6), Config { heads: odd, ..Config::gpt2(300, 70, 48, 2, 6) }];
     for (config, keep) in shapes.iter().flat_map(|config| [(config, Keep::All), (config, Keep::Inputs)]) {
         let (cpu, samples) = (Arc::new(Cpu::new(1)), 7);

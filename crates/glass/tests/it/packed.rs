@@ -88,8 +88,9 @@ fn a_packed_file_that_is_not_whole_is_refused() {
     edit(&scratch, "config.json", "\"q9\"", "\"q4\"");
     refused(&scratch, &["model.safetensors", "weight", "shape", "config.json makes it"]);
     edit(&scratch, "config.json", "\"q4\"", "\"q8\"");
-    edit(&scratch, "config.json", "\"glass\"", "\"gptq\"");
+    edit(&scratch, "config.json", "\"packed_by\": \"glass\"", "\"quant_method\": \"gptq\"");
     refused(&scratch, &["config.json", "quant_method", "gptq"]);
+    // As the first version of the format had it.
     edit(&scratch, "config.json", "\"gptq\"", "\"glass\"");
     Folder::open(scratch.path()).unwrap();
     let path = scratch.path().join("model.safetensors");

@@ -33,7 +33,7 @@ pub struct Attention {
 impl Attention {
     /// Attention of block `layer`.
     pub fn plan(plan: &mut Plan, config: &Config, layer: usize) -> Self {
-        let (heads, width, bias) = (config.heads, config.width, config.bias);
+        let (heads, width, bias) = (config.heads_of(layer), config.width, config.bias);
         let (queries, keys) = (heads.query * heads.size, heads.key * heads.size);
         Attention {
             layer,

@@ -164,7 +164,8 @@ fn placed(len: usize, data: usize, shape: &[usize], kind: u32, offset: u64) -> R
 
 /// A tensor's type by its number: what it is called, the numbers of a block, its bytes.
 fn known(kind: u32) -> Option<(Result<Dtype, String>, usize, usize)> {
-    let dense = [Dtype::F32, Dtype::F16, Dtype::Bf16].into_iter().find(|dtype| number(*dtype) == kind);
+    let dense =
+        [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::F64].into_iter().find(|dtype| number(*dtype) == kind);
     if let Some(dtype) = dense {
         return Some((Ok(dtype), 1, dtype.bytes()));
     }
@@ -175,6 +176,7 @@ fn known(kind: u32) -> Option<(Result<Dtype, String>, usize, usize)> {
 /// The number of a dense type.
 pub fn number(dtype: Dtype) -> u32 {
     match dtype {
+        Dtype::F64 => 28,
         Dtype::F32 => 0,
         Dtype::F16 => 1,
         Dtype::Bf16 => 30,

@@ -8,7 +8,7 @@ use super::advice;
 use super::container::{ALIGNMENT, BOOL, F32, I32, LIST, MAGIC, TEXT, U32, VERSION, number};
 use super::{Blocks, CONTROL, NO_VOCABULARY, NORMAL, UNUSED, USER_DEFINED, written_name};
 use crate::backend::Packing;
-use crate::config::{Activation, Norm};
+use crate::config::{Activation, Norm, Scores};
 use crate::tokens::Tokenizer;
 use crate::weights::Read;
 use crate::weights::atomic_write::AtomicWrite;
@@ -42,7 +42,7 @@ impl Numbers {
     /// llama.cpp's number for a file of this kind.
     fn file_type(self) -> u32 {
         match self {
-            Numbers::Dense(Dtype::F32) => 0,
+            Numbers::Dense(Dtype::F32 | Dtype::F64) => 0,
             Numbers::Dense(Dtype::F16) => 1,
             Numbers::Dense(Dtype::Bf16) => 32,
             Numbers::Q4 => 2,
@@ -123,8 +123,17 @@ pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) 
 
 fn can_write(config: &Config, numbers: Numbers) -> Result<()> {
     config.can_export()?;
-    if config.activation != Activation::GeluTanh {
-        let why = "its activation is GELU in the exact form, and llama.cpp's gpt2 computes the tanh form";
+    let why = if config.activation != Activation::GeluTanh {
+        Some(format!(
+            "its activation is {:?}, and llama.cpp's gpt2 computes GELU in the tanh form",
+            config.activation
+        ))
+    } else if config.scores != Scores::default() {
+        Some("its attention scores are scaled otherwise than llama.cpp's gpt2 scales them".into())
+    } else {
+        None
+    };
+    if let Some(why) = why {
         return Err(Error::invalid_argument("model", format!("{why}; it cannot be written as GGUF")));
     }
     let odd = [config.width, config.mlp_width].into_iter().find(|size| !size.is_multiple_of(BLOCK));
