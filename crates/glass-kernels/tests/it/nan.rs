@@ -121,7 +121,7 @@ fn gradients() {
 #[test]
 fn attention() {
     let (size, rows) = (20, 70);
-    let heads = Heads { query: 2, key: 2, size };
+    let heads = Heads::new(2, 2, size);
     let width = 2 * size;
     for cores in each_isa() {
         for (kind, at) in [CacheType::F32, CacheType::Bf16]
