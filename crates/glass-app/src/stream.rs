@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use glass::generate::{Generated, Token};
 
+use crate::chat::Wrapped;
 use crate::fail::Fail;
 use crate::out::Out;
 
@@ -12,19 +13,25 @@ use crate::out::Out;
 pub struct Stream {
     told: usize,
     ids: bool,
+    wrapped: Option<Wrapped>,
 }
 
 impl Stream {
     /// For text, or for ids if the model has no tokenizer.
     pub fn new(ids: bool) -> Stream {
-        Stream { told: 0, ids }
+        Stream { ids, ..Stream::default() }
+    }
+
+    /// For text that is wrapped at words, on a terminal of so many columns.
+    pub fn wrapped(columns: usize) -> Stream {
+        Stream { wrapped: Some(Wrapped::new(columns)), ..Stream::default() }
     }
 
     /// Writes the text that a token completed.
     pub fn token(&mut self, out: &mut Out, token: &Token<'_>) -> Result<(), Fail> {
         match self.ids {
             true => self.id(out, token.id)?,
-            false => write!(out, "{}", token.text)?,
+            false => self.text(out, token.text)?,
         }
         self.told += token.text.len();
         out.show()
@@ -35,9 +42,18 @@ impl Stream {
         Ok(write!(out, "{id} ")?)
     }
 
+    fn text(&mut self, out: &mut Out, text: &str) -> Result<(), Fail> {
+        match &mut self.wrapped {
+            Some(wrapped) => Ok(write!(out, "{}", wrapped.push(text))?),
+            None => Ok(write!(out, "{text}")?),
+        }
+    }
+
     /// Writes text that was held back because it might have begun a stop text, and ends the line.
-    pub fn end(&self, out: &mut Out, done: &Generated) -> Result<(), Fail> {
-        writeln!(out, "{}", done.text.get(self.told..).unwrap_or_default())?;
+    pub fn end(&mut self, out: &mut Out, done: &Generated) -> Result<(), Fail> {
+        self.text(out, done.text.get(self.told..).unwrap_or_default())?;
+        let rest = self.wrapped.as_mut().map(Wrapped::finish).unwrap_or_default();
+        writeln!(out, "{rest}")?;
         out.show()
     }
 }

@@ -42,6 +42,11 @@ impl Conversation {
         self.since(0)
     }
 
+    /// The questions and answers, those that no longer fit among them.
+    pub fn turns(&self) -> &[Message] {
+        &self.turns
+    }
+
     /// Adds a question.
     pub fn ask(&mut self, question: &str) {
         self.turns.push(Message::new("user", question));

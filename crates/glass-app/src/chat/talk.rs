@@ -1,5 +1,6 @@
 //! One conversation with one model.
 
+use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,12 +10,14 @@ use glass::conversation::Conversation;
 use glass::generate::{Finish, GenerateOptions, Generated, Runner, Token, generate};
 use glass::next_token::Sampling;
 use glass::tokens::Tokenizer;
-use glass::tokens::chat::Template;
+use glass::tokens::chat::{Message, Template};
 
+use super::clock::local_time;
 use crate::args::ChatArgs;
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
 use crate::out::count;
+use crate::screen;
 use crate::stream::Stream;
 
 /// Who talks, what was said, and how the next answer is drawn.
@@ -48,7 +51,7 @@ pub struct Heard {
     /// Tokens that the model read before.
     pub prompt: usize,
     /// Messages that were left out for the first time.
-    pub dropped: usize,
+    pub dropped: Vec<Message>,
 }
 
 /// Hears every token of an answer.
@@ -65,6 +68,7 @@ impl<'a> Talk<'a> {
                 model.name
             ))
         })?;
+        let template = template.with_time(local_time());
         let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
         let context = model.config().context;
         let room = args.tokens.unwrap_or((context / 2).max(1));
@@ -134,7 +138,8 @@ impl<'a> Talk<'a> {
     fn hear(&mut self, each: &mut Each<'_>) -> Result<Heard, Fail> {
         let context = self.model.config().context;
         let prompt = self.conversation.prompt(&self.template, self.tokenizer, context, self.room)?;
-        let dropped = prompt.dropped - self.dropped.min(prompt.dropped);
+        let turns = self.conversation.turns();
+        let dropped = turns.get(self.dropped..prompt.dropped).unwrap_or_default().to_vec();
         self.dropped = prompt.dropped;
         self.runner.prompt(&prompt.ids)?;
         let options = GenerateOptions {
@@ -145,7 +150,7 @@ impl<'a> Talk<'a> {
             lookup: self.lookup,
             ..GenerateOptions::default()
         };
-        let (mut stream, mut failed) = (Stream::new(false), None);
+        let (mut stream, mut failed) = (stream(), None);
         let stop = &self.stop;
         let mut hear = |token: &Token<'_>| {
             failed = each(token, &mut stream).err();
@@ -160,6 +165,11 @@ impl<'a> Talk<'a> {
         self.conversation.answered(done.text.trim());
         Ok(Heard { done, stream, prompt: prompt.ids.len(), dropped })
     }
+}
+
+/// On a terminal, answers are wrapped at words.
+fn stream() -> Stream {
+    if std::io::stdout().is_terminal() { Stream::wrapped(screen::columns()) } else { Stream::new(false) }
 }
 
 impl Heard {
