@@ -8,13 +8,12 @@
 mod backward;
 mod cache;
 mod forward;
-pub(crate) mod product;
 mod visible;
 
 use std::ops::Range;
 
 use crate::Cores;
-use crate::tiles::STRIP;
+use crate::blocks::STRIP;
 
 pub use backward::attend_backward;
 pub use cache::{CacheType, Kv, KvShape, append};

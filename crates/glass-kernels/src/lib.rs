@@ -11,6 +11,7 @@ pub mod activate;
 pub mod adamw;
 pub mod add;
 pub mod attend;
+mod blocks;
 pub mod huge_pages;
 pub mod clear;
 mod cores;
@@ -34,13 +35,14 @@ mod precision;
 pub mod peak;
 pub mod random;
 mod scratch;
+mod small_product;
 mod l2_cache;
 mod tiles;
 
+pub use blocks::{BlockSize, Room};
 pub use cores::Cores;
 pub use isa::Isa;
 pub use precision::Precision;
-pub use tiles::{Block, Room};
 
 /// Whether a result replaces what the output holds, or is added to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,11 +2,11 @@
 
 use std::hint::black_box;
 
-use crate::attend::product::{Product, multiply};
 use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
 use crate::lanes::{Lanes, kernel};
 use crate::operands::{Operands, kernel_of_operands};
 use crate::scratch::with_scratch;
+use crate::small_product::{SmallProduct, multiply};
 use crate::{Cores, Precision, Write};
 
 /// Multiply-adds in registers only, on all threads, of factors as the products of `cores` have them; returns how many
@@ -64,7 +64,7 @@ pub fn small_product(cores: &Cores, rounds: usize) -> f64 {
                 let (left, right) = (black_box(&*left), black_box(&*right));
                 let (left_row, right_row, left_step) = (SIDE, SIDE, 1);
                 let (rows, cols, depth) = (ROWS, SIDE, SIDE);
-                let product = Product {
+                let product = SmallProduct {
                     rows,
                     cols,
                     depth,

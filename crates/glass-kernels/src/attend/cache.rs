@@ -6,13 +6,13 @@
 
 use std::ops::Range;
 
-use super::product::shorten;
 use super::{BLOCK, Span, padded};
 use crate::lanes::integers::Integers;
 use crate::lanes::{Lanes, kernel};
 use crate::operands::{Operands, kernel_of_operands};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
+use crate::small_product::shorten;
 use crate::{Cores, Precision};
 
 /// How keys and values are kept.

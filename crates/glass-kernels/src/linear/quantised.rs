@@ -11,12 +11,13 @@ use super::PANEL;
 use super::product::{MOST_ROWS, odd_lines, pieces};
 use crate::Cores;
 use crate::activate::{Activation, activated};
+use crate::blocks::tasks;
 use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
 use crate::lanes::kernel;
 use crate::packing::{BLOCK, Packing};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
-use crate::tiles::{Inner, tasks, with_rows};
+use crate::tiles::{Inner, with_rows};
 
 /// Lanes of a block of inputs that hold its quads: four bytes each.
 const QUADS: usize = BLOCK / 4;
@@ -34,7 +35,7 @@ const ROUNDER: f32 = 1.5 * 8_388_608.0;
 const _: () = assert!(BLOCK * 128 * 128 < 1 << 22, "the sum of a block fits");
 
 /// `y = activation(x Wᵀ + bias)`; see [`linear`](super::linear).
-pub(super) struct Product<'a> {
+pub(super) struct QuantisedProduct<'a> {
     pub x: &'a [f32],
     pub panels: &'a [f32],
     pub packing: Packing,
@@ -56,7 +57,7 @@ struct Inputs<'a> {
     blocks: usize,
 }
 
-impl Product<'_> {
+impl QuantisedProduct<'_> {
     pub(super) fn run(&self, cores: &Cores) {
         let blocks = self.depth.div_ceil(BLOCK);
         let row = odd_lines(blocks * LANES);
@@ -75,7 +76,7 @@ impl Product<'_> {
                 cores.run(tasks * panels, &|task| {
                     let (panel, i) = (task / tasks, task % tasks);
                     let at = |i: usize| rows.len() * i / tasks;
-                    let strip = Strip { product: self, inputs, first: rows.start, panel };
+                    let strip = QuantisedStrip { product: self, inputs, first: rows.start, panel };
                     strip.rows(cores, at(i)..at(i + 1));
                 });
             });
@@ -84,15 +85,15 @@ impl Product<'_> {
 }
 
 /// Some rows × one panel.
-struct Strip<'a> {
-    product: &'a Product<'a>,
+struct QuantisedStrip<'a> {
+    product: &'a QuantisedProduct<'a>,
     inputs: Inputs<'a>,
     /// The row of x and y that is row 0 of the inputs.
     first: usize,
     panel: usize,
 }
 
-impl Strip<'_> {
+impl QuantisedStrip<'_> {
     fn rows(&self, cores: &Cores, rows: Range<usize>) {
         match self.product.packing {
             Packing::Q4 => strip_of_nibbles(cores, self, rows),
@@ -134,21 +135,21 @@ impl<V: Integers> Quads<V> for Nibbles {
     }
 }
 
-kernel_of_adds!(fn strip_of_bytes(strip: &Strip<'_>, rows: Range<usize>) = bytes_body);
-kernel_of_adds!(fn strip_of_nibbles(strip: &Strip<'_>, rows: Range<usize>) = nibbles_body);
+kernel_of_adds!(fn strip_of_bytes(strip: &QuantisedStrip<'_>, rows: Range<usize>) = bytes_body);
+kernel_of_adds!(fn strip_of_nibbles(strip: &QuantisedStrip<'_>, rows: Range<usize>) = nibbles_body);
 
 #[inline(always)]
-fn bytes_body<V: Integers, A: Adds<V>>(v: V, strip: &Strip<'_>, rows: Range<usize>) {
+fn bytes_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
     strip_body::<V, Bytes, A>(v, strip, rows);
 }
 
 #[inline(always)]
-fn nibbles_body<V: Integers, A: Adds<V>>(v: V, strip: &Strip<'_>, rows: Range<usize>) {
+fn nibbles_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
     strip_body::<V, Nibbles, A>(v, strip, rows);
 }
 
 #[inline(always)]
-fn strip_body<V: Integers, Q: Quads<V>, A: Adds<V>>(v: V, strip: &Strip<'_>, rows: Range<usize>) {
+fn strip_body<V: Integers, Q: Quads<V>, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
     // SAFETY: shapes were asserted at the door, and these rows × this panel of y are this task's alone.
     unsafe {
         if rows.len() == 1 {
@@ -182,7 +183,7 @@ const fn inner<V: Integers, Q: Quads<V>, A: Adds<V>>() -> Inner {
     Inner { registers: V::REGISTERS, sums: 2, right: Q::IN_LANE, between: A::BETWEEN }
 }
 
-impl Strip<'_> {
+impl QuantisedStrip<'_> {
     /// Columns in steps of `C` vectors; rows in tiles as equal as can be.
     #[inline(always)]
     unsafe fn tiles<V: Integers, Q: Quads<V>, A: Adds<V>, const C: usize>(&self, v: V, rows: Range<usize>) {

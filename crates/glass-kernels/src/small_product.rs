@@ -1,4 +1,5 @@
-//! The small matrix product that attention is made of, forward and backward, and how its left operand is shortened.
+//! The product of small matrices that stay in the caches and are read where they lie: what attention is made of, forward and
+//! backward. Large ones, which are packed and cut into blocks, are [`linear`](crate::linear)'s.
 
 use crate::Write;
 use crate::lanes::Lanes;
@@ -8,7 +9,7 @@ use crate::tiles::with_rows;
 /// `out[r][c] = Σ_k left[r][k] right[k][c]`, k ascending in one chain of multiply-adds: the same bits for any number of
 /// rows and columns. A step of k is a lane, of one factor or of two, as the precision says.
 #[derive(Clone, Copy)]
-pub(crate) struct Product<'a> {
+pub(crate) struct SmallProduct<'a> {
     /// Rows of the result.
     pub rows: usize,
     /// Columns of the result: whole vectors, a multiple of 16.
@@ -27,7 +28,7 @@ pub(crate) struct Product<'a> {
 
 kernel_of_operands!(
     /// Into rows of `out` that are `out_row` apart; [`Write::Add`] continues the chains that stand there.
-    pub(crate) fn multiply(out: &mut [f32], out_row: usize, write: Write, product: Product<'_>) = product_body
+    pub(crate) fn multiply(out: &mut [f32], out_row: usize, write: Write, product: SmallProduct<'_>) = product_body
 );
 
 #[inline(always)]
@@ -37,7 +38,7 @@ fn product_body<V: Lanes, F: Operands<V>>(
     out: &mut [f32],
     out_row: usize,
     write: Write,
-    p: Product<'_>,
+    p: SmallProduct<'_>,
 ) {
     if p.rows == 0 || p.cols == 0 {
         return;
@@ -79,7 +80,7 @@ unsafe fn columns<V: Lanes, F: Operands<V>, const C: usize>(
     out: *mut f32,
     out_row: usize,
     write: Write,
-    p: Product<'_>,
+    p: SmallProduct<'_>,
     col: usize,
 ) {
     // More vectors than a tile has are of one row alone.
@@ -105,7 +106,7 @@ unsafe fn tile<V: Lanes, F: Operands<V>, const R: usize, const C: usize>(
     to: *mut f32,
     out_row: usize,
     write: Write,
-    p: Product<'_>,
+    p: SmallProduct<'_>,
     row: usize,
     col: usize,
 ) {
