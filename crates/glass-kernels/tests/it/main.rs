@@ -18,3 +18,4 @@ mod nan;
 mod norm;
 mod packed;
 mod slopes;
+mod small;

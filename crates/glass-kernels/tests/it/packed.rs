@@ -26,7 +26,7 @@ pub fn as_packed(packing: Packing, w: &[f32], cols: usize) -> Vec<f32> {
 }
 
 /// What the inputs of a product with such weights are rounded to.
-fn inputs(packing: Packing, x: &[f32], cols: usize) -> Vec<f32> {
+pub fn inputs(packing: Packing, x: &[f32], cols: usize) -> Vec<f32> {
     match packing {
         Packing::F32 | Packing::Bf16 => as_packed(packing, x, cols),
         Packing::Q8 | Packing::Q4 => {
