@@ -64,7 +64,7 @@ fn products_and_their_gradients() {
 
 #[test]
 fn attention_both_ways_and_back() {
-    let heads = Heads { query: 2, key: 1, size: 6 };
+    let heads = Heads::new(2, 1, 6);
     let (rows, cores) = (5, plain(2));
     let (q, k, v) = (numbers(rows * 12, 1), numbers(rows * 6, 2), numbers(rows * 6, 3));
     let spans = [Span { rows: 0..2, slot: 1, past: 0 }, Span { rows: 2..5, slot: 0, past: 0 }];
