@@ -2,6 +2,7 @@
 
 mod bench;
 mod chat;
+mod config;
 mod generate;
 mod hints;
 mod look;
@@ -29,6 +30,7 @@ use crate::screen;
 
 pub use bench::BenchArgs;
 pub use chat::ChatArgs;
+pub use config::{Options, SAMPLE, is_sample};
 pub use generate::GenerateArgs;
 pub use look::{LookArgs, SweepKind};
 pub use machine::MachineArgs;
@@ -111,8 +113,15 @@ pub enum Command {
 
 /// Reads the command line. Help and version are shown here, and end the program.
 pub fn parse() -> Result<Cli, Fail> {
-    let parsed = command(screen::columns()).try_get_matches();
-    let parsed = parsed.and_then(|matches| Cli::from_arg_matches(&matches));
+    let typed: Vec<_> = std::env::args_os().collect();
+    let parsed = command(screen::columns()).try_get_matches_from(config::expanded(typed.clone())?);
+    let parsed = parsed.and_then(|matches| {
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        if let (Some(Command::Train(train)), Some((_, of_train))) = (&mut cli.command, matches.subcommand()) {
+            train.options = Options::of(of_train, &typed);
+        }
+        Ok(cli)
+    });
     parsed.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match show(&error) {
             Ok(()) => Fail::Closed,

@@ -31,6 +31,8 @@ pub mod probe;
 pub mod inspect;
 mod random;
 pub mod stored;
+#[cfg(feature = "built-in")]
+pub mod built_in;
 
 // Training.
 #[cfg(not(target_family = "wasm"))]

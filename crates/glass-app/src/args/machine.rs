@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 /// The machine.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
     /// Number of threads; default: one per core. The result does not depend on it

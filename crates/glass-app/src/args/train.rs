@@ -11,15 +11,24 @@ use glass::train::schedule::Schedule;
 use glass::train::settings::Settings;
 use glass::weights::dtype::Dtype;
 
-use super::MachineArgs;
+use super::{MachineArgs, Options};
 
 /// Learn from text
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).args(["data", "chat"]))]
 pub struct TrainArgs {
     /// Where the model and the run are written
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+
+    /// Options from a file in TOML, `steps = 1000`; those on the command line count more. Every run writes its own to
+    /// OUT/train/config.toml
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+
+    /// All options together.
+    #[arg(skip)]
+    pub options: Options,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -39,10 +48,11 @@ pub struct TrainArgs {
 }
 
 /// What is learned from.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// Text (.txt), JSON lines (.jsonl), folders of them, or shards of token ids (.bin, see --bin)
+    /// Text, JSON lines (.jsonl), JSON (.json), CSV or TSV; a folder of text and JSON lines (see --ending); shards of token
+    /// ids (.bin, see --bin); - for standard input; `sample` for stories that come with the program
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
 
@@ -55,7 +65,12 @@ pub struct DataArgs {
     #[arg(long, value_name = "TEXT", default_value = "<|endoftext|>")]
     pub separator: String,
 
-    /// The field of a JSON line that holds the document
+    /// In folders, read the files with these endings, as `rs,md`: as text, or what csv, tsv, json and jsonl say. Without it
+    /// .txt, .jsonl and .ndjson; where there are none, .csv, .tsv and .json
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["chat", "bin"])]
+    pub ending: Vec<String>,
+
+    /// The field of a JSON object, or the column of a table, that holds the document
     #[arg(long, value_name = "NAME", default_value = "text")]
     pub field: String,
 
@@ -92,7 +107,7 @@ pub enum Width {
 }
 
 /// What learns.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub struct ShapeArgs {
     /// A shape by name: gpt2, gpt2-medium, … (glass weights --help lists them, and says where they differ from the paper)
@@ -161,7 +176,7 @@ impl Stored {
 }
 
 /// How it learns.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Run")]
 pub struct RunArgs {
     /// Steps in all; 1,000 where neither --epochs nor --minutes is given
@@ -172,7 +187,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "X")]
     pub epochs: Option<f64>,
 
-    /// At most so long; without --steps and --epochs, as many steps as a few timed ones promise
+    /// At most so long, from now on; without --steps and --epochs, as many steps as a few timed ones promise
     #[arg(long, value_name = "M")]
     pub minutes: Option<f64>,
 
@@ -274,7 +289,8 @@ pub struct RunArgs {
     #[arg(long)]
     pub recompute: bool,
 
-    /// Go on with the run in --out; give all other options as before
+    /// Go on with the run in --out, with its own options; --steps, --epochs, --minutes, --lr, --min-lr, --warmup and --clip
+    /// may be given anew, as may what is only shown and kept
     #[arg(long)]
     pub resume: bool,
 
@@ -418,4 +434,5 @@ Examples:
   glass train --data book.txt --out mine
   glass train --data stories --layers 4 --width 256 --heads 4 --minutes 10 --out mine
   glass train --from mine --chat talk.jsonl --epochs 2 --lr 2e-4 --out tuned
-  glass train --data book.txt --out mine --resume";
+  glass train --out mine --resume --steps 2000
+  glass train --data sample --out first";

@@ -33,6 +33,11 @@ impl Text {
         Ok(Text { corpus, folder, parts: None })
     }
 
+    /// Whether files of their own validate.
+    pub fn has_validation(&self) -> bool {
+        !self.corpus.source().validation.is_empty()
+    }
+
     /// A vocabulary learned from what is learned from; from a lot of text once, and then it is kept beside the shards.
     pub fn vocabulary(&mut self, settings: Learn) -> Result<Tokenizer, Fail> {
         let settings = Learn { memory: MEMORY, ..settings };

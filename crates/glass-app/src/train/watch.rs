@@ -12,7 +12,7 @@ use glass::generate::{GenerateOptions, Runner, generate};
 use glass::next_token::Sampling;
 use glass::train::learner::Learner;
 use glass::train::log;
-use glass::train::settings::Settings;
+use glass::train::settings::{Change, Settings};
 use glass::train::watch::{Event, Watch};
 use glass::weights::Weights;
 
@@ -25,7 +25,7 @@ use crate::args::TrainArgs;
 use crate::draw::curve;
 use crate::draw::history::History;
 use crate::fail::{Fail, say};
-use crate::out::{Out, number};
+use crate::out::{Out, count, number};
 use crate::progress::ProgressLine;
 
 /// Tokens of a sample.
@@ -40,6 +40,8 @@ pub struct Progress<'a> {
     folder: PathBuf,
     flops: u64,
     peak: f64,
+    /// What is written as `config.toml`.
+    options: String,
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
     display: Option<Display>,
@@ -60,6 +62,7 @@ impl<'a> Progress<'a> {
         validates: bool,
         flops: u64,
         peak: f64,
+        options: String,
         stop: Arc<AtomicBool>,
     ) -> Progress<'a> {
         let seen = Seen::new(args.out.display().to_string(), settings, validates, flops, args.run.minutes);
@@ -70,6 +73,7 @@ impl<'a> Progress<'a> {
             folder: args.out.join("train"),
             flops,
             peak,
+            options,
             stop,
             seen,
             display,
@@ -114,16 +118,40 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn begin(&mut self, step: u64, resumed: bool) {
+    fn begin(&mut self, step: u64, steps: u64, resumed: bool) {
+        let written = self.write_options();
+        self.noted("config.toml", written);
         // The log was cut off at this step already.
         let history = History::read(&self.folder.join("log.jsonl"));
         self.seen().begin(step, history);
         let events = Events::open(&self.folder, step);
         self.events = self.noted("events for TensorBoard", events);
         self.look_with(|looks| looks.begin(step));
-        if resumed {
-            self.remark(&format!("going on after step {}", number(step)));
+        match (resumed, step < steps) {
+            (false, _) => {}
+            (true, true) => self.remark(&format!("going on after step {}", number(step))),
+            (true, false) => self.remark(&format!(
+                "this run has taken all its {}; give --steps with more, or --minutes, to go on",
+                count(steps as usize, "step")
+            )),
         }
+    }
+
+    /// Options are written when the run has its folder to itself.
+    fn write_options(&self) -> std::io::Result<()> {
+        let part = self.folder.join("config.toml.part");
+        std::fs::write(&part, &self.options)?;
+        std::fs::rename(&part, self.folder.join("config.toml"))
+    }
+
+    fn changed(&mut self, changes: &[Change], step: u64, then: f32, now: f32) {
+        let one = |change: &Change| format!("--{} {} instead of {}", change.name, change.now, change.then);
+        let all: Vec<String> = changes.iter().map(one).collect();
+        let rate = match then == now {
+            true => format!("the learning rate of step {step} is {now:.2e} as before"),
+            false => format!("the learning rate of step {step} is {now:.2e} instead of {then:.2e}"),
+        };
+        self.remark(&format!("changed from here on: {}; {rate}", all.join(", ")));
     }
 
     fn step(&mut self, line: &log::Line, epochs: f64) {
@@ -193,7 +221,8 @@ impl<'a> Progress<'a> {
 impl Watch<Cpu> for Progress<'_> {
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::Started { step, resumed, .. } => self.begin(step, resumed),
+            Event::Started { step, steps, resumed } => self.begin(step, steps, resumed),
+            Event::Changed { changes, step, then, now } => self.changed(changes, step, then, now),
             Event::Step { line, epochs } => self.step(line, epochs),
             Event::Spike { step, loss, usual } => {
                 self.remark(&format!("step {step}: the loss is {loss:.4}, where {usual:.4} was usual"));

@@ -103,11 +103,20 @@ pub(crate) fn document(path: &Path, number: usize, line: &[u8], field: &str) -> 
     if line.is_empty() {
         return Ok(None);
     }
-    let why = match object(path, number, line)?.remove(field) {
-        Some(serde_json::Value::String(text)) => return Ok(Some(text)),
+    let what = format!("{}:{number}", path.display());
+    text_in(&what, object(path, number, line)?, field).map(Some)
+}
+
+/// The text in a field of an object, which `what` names.
+pub(crate) fn text_in(
+    what: &str,
+    mut object: serde_json::Map<String, serde_json::Value>,
+    field: &str,
+) -> Result<String> {
+    let why = match object.remove(field) {
+        Some(serde_json::Value::String(text)) => return Ok(text),
         Some(_) => format!("the field \"{field}\" is not a string, which a document is"),
         None => {
-            let object = object(path, number, line)?;
             let found: Vec<_> = object.keys().map(|key| format!("\"{key}\"")).collect();
             format!(
                 "no field \"{field}\" in this line, which has {}; name the one that holds the text with --field",
@@ -115,7 +124,7 @@ pub(crate) fn document(path: &Path, number: usize, line: &[u8], field: &str) -> 
             )
         }
     };
-    Err(Error::invalid(format!("{}:{number}", path.display()), why))
+    Err(Error::invalid(what, why))
 }
 
 fn object(path: &Path, number: usize, line: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>> {

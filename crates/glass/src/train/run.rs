@@ -143,6 +143,11 @@ impl<B: Backend> Going<'_, B> {
         let begun = self.watch.seconds();
         let (step, steps) = (self.state.step, settings.steps);
         self.watch.event(Event::Started { step, steps, resumed: self.run.resume });
+        if let Some((changes, before)) = self.folder.changes() {
+            let step = step + 1;
+            let (then, now) = (before.rates().at(step), settings.rates().at(step));
+            self.watch.event(Event::Changed { changes, step, then, now });
+        }
         if self.saved.is_some() {
             // The stop may have come between a checkpoint and what follows it.
             self.after_saving()?;
@@ -312,7 +317,13 @@ impl<B: Backend> Going<'_, B> {
     }
 
     fn anew(&self) -> String {
-        format!("{}; begin anew with a lower --lr or a longer --warmup", self.last())
+        let lower = self.run.settings.lr / 4.0;
+        match self.saved {
+            Some(_) => {
+                format!("{}; add --resume --lr {lower} to go on from there with a lower rate", self.last())
+            }
+            None => format!("{}; add --resume --lr {lower} to begin again with a lower rate", self.last()),
+        }
     }
 
     fn last(&self) -> String {

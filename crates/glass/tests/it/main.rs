@@ -24,6 +24,7 @@ mod train_order;
 mod train_prepare;
 mod train_run;
 mod train_shards;
+mod train_step;
 mod transformer_lens;
 mod tokens;
 mod tokens_files;

@@ -22,12 +22,14 @@ use crate::backend::Backend;
 use crate::train::checkpoint::{self, State};
 use crate::train::durable::{entries, read_json, remove, rename, write_json};
 use crate::train::learner::Learner;
-use crate::train::learner::settings::Identity;
+use crate::train::learner::settings::{Change, Identity, Settings};
 use crate::{Error, Result};
 
 /// A run's folder, locked for this run as long as the value lives.
 pub struct Folder {
     train: PathBuf,
+    changes: Vec<Change>,
+    before: Option<Settings>,
     _lock: File,
 }
 
@@ -60,14 +62,15 @@ impl Folder {
     /// Opens the run in `dir` again, if `identity` may go on with it.
     pub fn open(dir: &Path, identity: &Identity) -> Result<Folder> {
         Folder::identity(dir)?;
-        let folder = Folder::lock(dir)?;
+        let mut folder = Folder::lock(dir)?;
         let began = Folder::identity(dir)?;
-        began.continues(identity)?;
+        folder.changes = began.continues(identity)?;
         folder.tidy()?;
         if folder.steps()?.is_empty() {
             began.starts(identity)?;
         }
         folder.set_identity(&Identity { start: began.start, ..identity.clone() })?;
+        folder.before = Some(began.settings);
         Ok(folder)
     }
 
@@ -88,7 +91,7 @@ impl Folder {
         let lock = File::options().create(true).append(true).open(&path);
         let lock = lock.map_err(|error| Error::io("cannot open", &path, error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Folder { train, _lock: lock }),
+            Ok(()) => Ok(Folder { train, changes: Vec::new(), before: None, _lock: lock }),
             Err(TryLockError::WouldBlock) => {
                 let why =
                     "another run is going on in this folder; wait until it ends, or choose another --out";
@@ -96,6 +99,11 @@ impl Folder {
             }
             Err(TryLockError::Error(error)) => Err(Error::io("cannot lock", &path, error)),
         }
+    }
+
+    /// The settings that are others since the run was opened again, and all as they were before.
+    pub fn changes(&self) -> Option<(&[Change], &Settings)> {
+        self.before.as_ref().filter(|_| !self.changes.is_empty()).map(|before| (&self.changes[..], before))
     }
 
     fn set_identity(&self, identity: &Identity) -> Result<()> {

@@ -1,6 +1,9 @@
 //! Files to documents, in pieces: neither a file nor a long document is ever held whole.
 
+mod array;
 mod lines;
+mod ready;
+mod table;
 mod texts;
 
 use std::collections::VecDeque;
@@ -11,7 +14,9 @@ use std::path::{Path, PathBuf};
 use crate::train::data::portions::Portions;
 use crate::train::data::{Reading, Remark};
 use crate::{Error, Result};
+use array::Array;
 use lines::Lines;
+use table::Table;
 use texts::Texts;
 
 /// A stretch of a document. It ends where the document does, or before a space where no word can notice.
@@ -63,10 +68,13 @@ pub struct Pieces<'a> {
 enum Source<'a> {
     Text(Box<Texts<'a>>),
     Lines(Box<Lines<'a>>),
+    Array(Box<Array<'a>>),
+    Table(Box<Table<'a>>),
 }
 
 impl<'a> Pieces<'a> {
-    /// Of text files and files of JSON lines (`.jsonl`, `.ndjson`).
+    /// Of JSON lines (`.jsonl`, `.ndjson`), JSON (`.json`), comma-separated values (`.csv`, `.tsv`), and of text, which
+    /// every other file is.
     pub fn of_files(files: &[PathBuf], reading: &'a Reading, sizes: Sizes) -> Pieces<'a> {
         Pieces {
             files: files.iter().cloned().collect(),
@@ -95,18 +103,16 @@ impl<'a> Pieces<'a> {
     }
 
     fn enter(&mut self, path: PathBuf, file: impl Read + Send + 'a) {
-        let is_lines = path.extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson");
-        let checked = is_lines || !self.reading.any_bytes;
-        let portions = Portions::new(&path, file, self.sizes.portion, !is_lines, checked);
-        self.source = Some(match is_lines {
-            true => {
-                let lines = Lines::new(&path, portions, self.reading, self.sizes.piece);
-                Source::Lines(Box::new(lines))
-            }
-            false => {
-                let texts = Texts::new(portions, &self.reading.separator, self.sizes.piece);
-                Source::Text(Box::new(texts))
-            }
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let is_text = !["jsonl", "ndjson", "json", "csv", "tsv"].contains(&ending);
+        let checked = !is_text || !self.reading.any_bytes;
+        let portions = Portions::new(&path, file, self.sizes.portion, is_text, checked);
+        let (reading, piece) = (self.reading, self.sizes.piece);
+        self.source = Some(match ending {
+            "jsonl" | "ndjson" => Source::Lines(Box::new(Lines::new(&path, portions, reading, piece))),
+            "json" => Source::Array(Box::new(Array::new(&path, portions, reading, piece))),
+            "csv" | "tsv" => Source::Table(Box::new(Table::new(&path, portions, reading, piece))),
+            _ => Source::Text(Box::new(Texts::new(portions, &reading.separator, piece))),
         });
         (self.path, self.before) = (path, self.documents);
     }
@@ -127,6 +133,8 @@ impl<'a> Pieces<'a> {
             let found = match &mut self.source {
                 Some(Source::Text(texts)) => texts.next()?,
                 Some(Source::Lines(lines)) => lines.next()?,
+                Some(Source::Array(array)) => array.next()?,
+                Some(Source::Table(table)) => table.next()?,
                 None => match self.files.pop_front() {
                     None => return Ok(None),
                     Some(path) => {
@@ -160,13 +168,17 @@ impl Source<'_> {
         match self {
             Source::Text(texts) => &texts.portions,
             Source::Lines(lines) => &lines.portions,
+            Source::Array(array) => &array.portions,
+            Source::Table(table) => table.portions(),
         }
     }
 
     fn empty(&self) -> u64 {
         match self {
             Source::Text(texts) => texts.empty,
-            Source::Lines(lines) => lines.empty,
+            Source::Lines(lines) => lines.ready.empty,
+            Source::Array(array) => array.ready.empty,
+            Source::Table(table) => table.ready.empty,
         }
     }
 }

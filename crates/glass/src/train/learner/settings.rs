@@ -62,8 +62,11 @@ pub struct Settings {
     pub patience: u64,
 }
 
-/// The settings that may change when a run is resumed: they decide what is shown and kept and when it ends early.
+/// The settings that may change silently when a run is resumed: they decide what is shown and kept and when it ends early.
 const FREE: [&str; 4] = ["sample-every", "checkpoint-every", "keep", "patience"];
+
+/// Those that may change too, but then the run becomes another one, which is said.
+const CHANGEABLE: [&str; 5] = ["steps", "lr", "min-lr", "warmup", "clip"];
 
 impl Default for Settings {
     /// GPT-3's AdamW (Brown et al. 2020, appendix B) with a rate for small models.
@@ -172,6 +175,17 @@ impl Settings {
     }
 }
 
+/// A setting that is another one since a run was resumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its name.
+    pub name: String,
+    /// What it was.
+    pub then: String,
+    /// What it is from now on.
+    pub now: String,
+}
+
 /// All that decides what a run writes: its settings, the model's shape, and what it learns from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
@@ -191,17 +205,20 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Refuses to go on with the run `self` as `asked` where that would change what it writes. What comes after the
-    /// last step is no change where the rate does not depend on it: a constant schedule may be prolonged.
-    pub fn continues(&self, asked: &Identity) -> Result<()> {
+    /// Goes on with the run `self` as `asked`: the settings that are others from now on. Refuses what would change what
+    /// was learned until now: the data, the model, the order.
+    pub fn continues(&self, asked: &Identity) -> Result<Vec<Change>> {
         let (then, now) = (fields(&self.settings), fields(&asked.settings));
-        let prolonged = self.settings.schedule == Schedule::Constant;
+        let mut changes = Vec::new();
         for (name, value) in &then {
-            let free = FREE.contains(&name.as_str()) || (name == "steps" && prolonged);
-            if !free && now.get(name) != Some(value) {
-                let asked = now.get(name).map(ToString::to_string).unwrap_or_default();
+            if FREE.contains(&name.as_str()) || now.get(name) == Some(value) {
+                continue;
+            }
+            let asked = now.get(name).map(ToString::to_string).unwrap_or_default();
+            if !CHANGEABLE.contains(&name.as_str()) {
                 return Err(changed(&format!("--{name}"), &value.to_string(), &asked));
             }
+            changes.push(Change { name: name.clone(), then: value.to_string(), now: asked });
         }
         if self.precision != asked.precision {
             return Err(changed("--precision", &self.precision, &asked.precision));
@@ -222,7 +239,7 @@ impl Identity {
                 &format!("{now} validation data"),
             ));
         }
-        Ok(())
+        Ok(changes)
     }
 
     /// Refuses to begin anew from other weights than the run `self` began from.

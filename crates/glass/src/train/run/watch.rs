@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::Result;
 use crate::backend::Backend;
 use crate::train::learner::Learner;
+use crate::train::learner::settings::Change;
 use crate::train::run::log::Line;
 
 /// What happens in a run.
@@ -18,6 +19,17 @@ pub enum Event<'a> {
         steps: u64,
         /// Whether it goes on.
         resumed: bool,
+    },
+    /// The run goes on with other settings than it began with.
+    Changed {
+        /// Those that are others.
+        changes: &'a [Change],
+        /// The next step.
+        step: u64,
+        /// The rate it would have had.
+        then: f32,
+        /// The rate it has.
+        now: f32,
     },
     /// A step was taken.
     Step {

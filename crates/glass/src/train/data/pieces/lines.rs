@@ -1,13 +1,12 @@
 //! Documents of a file of JSON lines.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::Stretch;
+use super::ready::Ready;
 use crate::Result;
-use crate::tokens::word_cut;
 use crate::train::data::portions::Portions;
 use crate::train::data::{Reading, document};
 
@@ -16,13 +15,11 @@ pub(super) struct Lines<'a> {
     path: PathBuf,
     pub portions: Portions<'a>,
     reading: &'a Reading,
-    piece: usize,
     text: Vec<u8>,
     /// Lines before `text`.
     number: usize,
-    ready: VecDeque<Stretch>,
     over: bool,
-    pub empty: u64,
+    pub ready: Ready,
 }
 
 impl<'a> Lines<'a> {
@@ -31,12 +28,10 @@ impl<'a> Lines<'a> {
             path: path.into(),
             portions,
             reading,
-            piece: piece.max(1),
             text: Vec::new(),
             number: 0,
-            ready: VecDeque::new(),
             over: false,
-            empty: 0,
+            ready: Ready::new(piece),
         }
     }
 
@@ -50,7 +45,7 @@ impl<'a> Lines<'a> {
             self.parse(whole)?;
             self.text.drain(..whole);
         }
-        Ok(self.ready.pop_front())
+        Ok(self.ready.pop())
     }
 
     /// Reads the documents out of the first `whole` bytes, several lines at once.
@@ -62,15 +57,7 @@ impl<'a> Lines<'a> {
         let documents: Vec<Option<String>> = lines.par_iter().enumerate().map(read).collect::<Result<_>>()?;
         self.number += lines.len();
         for text in documents.into_iter().flatten() {
-            self.empty += u64::from(text.is_empty());
-            let (mut rest, mut offset) = (text.as_bytes(), 0);
-            while let Some(cut) = word_cut(rest, self.piece) {
-                self.ready.push_back(Stretch { offset, text: rest[..cut].to_vec(), ends: false });
-                (rest, offset) = (&rest[cut..], offset + cut as u64);
-            }
-            if !text.is_empty() {
-                self.ready.push_back(Stretch { offset, text: rest.to_vec(), ends: true });
-            }
+            self.ready.add(&text);
         }
         Ok(())
     }
