@@ -193,6 +193,8 @@ fn sentence(error: &clap::Error) -> Fail {
     let said = said
         .replace("invalid float literal", "a number is expected")
         .replace("invalid digit found in string", "a whole number of at least 0 is expected")
+        .replace(" is not in ", " is not in the range ")
+        .replace("..=", " to ")
         .replace("cannot parse integer from empty string", "a whole number is expected");
     let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
     Fail::asked(format!("{said}{hint}; see `{} --help`", asked_for()))

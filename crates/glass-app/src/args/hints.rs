@@ -59,7 +59,7 @@ pub fn hint(error: &clap::Error, command: &str) -> (Option<String>, bool) {
 fn for_command(word: &str) -> Option<String> {
     match word {
         "version" => Some("the version is `glass --version`".into()),
-        _ if word.contains(' ') => Some("to continue a text, `glass generate TEXT`".into()),
+        _ if word.trim().contains(' ') => Some("to continue a text, `glass generate TEXT`".into()),
         _ => None,
     }
 }
@@ -72,6 +72,9 @@ fn for_argument(word: &str, command: &str) -> Option<String> {
         return is_known.then(|| format!("here it is {here}"));
     }
     match command {
+        _ if word == "help" => {
+            Some(format!("help for it is `glass help{}`", command.strip_prefix("glass").unwrap_or_default()))
+        }
         "glass generate" | "glass look" | "glass score" | "glass tokens" => {
             Some("a text is one argument, so put it in quotes, as in \"Hello world\"".into())
         }

@@ -111,6 +111,8 @@ fn mistakes_of_newcomers_get_a_hint() {
         (&["chat", "Hello"], "--once"),
         (&["Once upon a time"], "glass generate TEXT"),
         (&["version"], "glass --version"),
+        (&["chat", "help"], "`glass help chat`"),
+        (&["generate", "--threads", "0", "Hello"], "0 is not in the range 1 to 1024"),
         (&["weights", "gpt3"], "the presets are gpt3-small,"),
         (&["generate", "-m", "nowhere", "Hello"], "there is no file or folder \"nowhere\""),
     ] {
