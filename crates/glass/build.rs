@@ -72,11 +72,11 @@ fn halves(token: &[u8], id: u32, ids: &HashMap<&[u8], u32>) -> [u32; 2] {
     [ids[&token[cuts[0]..cuts[1]]], ids[&token[cuts[1]..cuts[2]]]]
 }
 
-/// The class of every code point (0 other, 1 letter `\p{L}`, 2 number `\p{N}`, 3 white space `\s`), as a table in two
-/// steps: for each run of 256 code points the number of its block, then the distinct blocks, one byte per class.
+/// The class of every code point (0 other, 1 letter `\p{L}`, 2 number `\p{N}`, 3 white space `\s`, 4 punctuation `\p{P}`), as
+/// a table in two steps: for each run of 256 code points the number of its block, then the distinct blocks, one byte per class.
 fn classes() -> Vec<u8> {
     let mut class = vec![0u8; 0x11_0000];
-    for (pattern, number) in [(r"\p{L}", 1), (r"\p{N}", 2), (r"\s", 3)] {
+    for (pattern, number) in [(r"\p{L}", 1), (r"\p{N}", 2), (r"\s", 3), (r"\p{P}", 4)] {
         let parsed = regex_syntax::parse(pattern).expect("a class");
         let HirKind::Class(Class::Unicode(ranges)) = parsed.kind() else { panic!("{pattern} is a class") };
         for range in ranges.iter() {

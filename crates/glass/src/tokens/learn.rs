@@ -74,7 +74,7 @@ pub fn learn<Text: AsRef<[u8]>>(
 ) -> Result<Tokenizer> {
     let mut specials = Added::default();
     for (id, text) in settings.specials.iter().enumerate() {
-        if text.is_empty() || !specials.insert(id as u32, text, true) {
+        if text.is_empty() || !specials.insert_special(id as u32, text) {
             return Err(Error::invalid_argument(
                 "special tokens",
                 format!("{text:?} is empty or given twice"),
