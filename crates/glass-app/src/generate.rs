@@ -9,7 +9,7 @@ use glass::backend::Cpu;
 use glass::generate::{
     Finish, GenerateOptions, Generated, Guesses, Runner, Token, generate, generate_together,
 };
-use glass::tokens::{Special, TextStream};
+use glass::tokens::TextStream;
 use serde_json::{Value, json};
 
 use crate::args::GenerateArgs;
@@ -22,7 +22,7 @@ use show::Show;
 
 /// Continues a text, as often as was asked.
 pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
-    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?;
+    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?.starting(&args.start)?;
     let (ids, text) = prompt(args, &model)?;
     let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
     if args.tokens == 0 || args.samples == 0 {
@@ -120,8 +120,7 @@ fn prompt(args: &GenerateArgs, model: &NamedModel) -> Result<(Vec<u32>, Vec<u8>)
             (ids, text)
         }
         (None, Some(text)) => {
-            let special = if args.special { Special::Allowed } else { Special::Plain };
-            (model.tokenizer()?.encode_parallel(&text, special), text)
+            (model.ids(&text, args.special)?, text)
         }
         (None, None) => Default::default(),
     };

@@ -18,7 +18,6 @@ use std::path::Path;
 use glass::backend::Cpu;
 use glass::inspect::{Inspector, Record};
 use glass::probe::Site;
-use glass::tokens::Special;
 
 use crate::args::{CacheArgs, LookArgs};
 use crate::fail::{Fail, say};
@@ -33,6 +32,7 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
         return grown::run(args, dir);
     }
     let model = NamedModel::open(args.model.as_deref(), &args.machine, &CacheArgs { cache: None })?;
+    let model = model.starting(&args.start)?;
     let lists = [
         ("--heads", args.heads),
         ("--circuits", args.circuits.is_some()),
@@ -100,8 +100,7 @@ fn ids_of(args: &LookArgs, model: &NamedModel, text: &OsStr) -> Result<Vec<u32>,
 }
 
 fn encoded(args: &LookArgs, model: &NamedModel, text: &[u8]) -> Result<Vec<u32>, Fail> {
-    let special = if args.special { Special::Allowed } else { Special::Plain };
-    fitting(model, model.tokenizer()?.encode_parallel(text, special))
+    fitting(model, model.ids(text, args.special)?)
 }
 
 /// Refuses what is empty or longer than the context.

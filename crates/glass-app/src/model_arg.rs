@@ -9,12 +9,13 @@ use glass::backend::{Cpu, Packing};
 use glass::config::preset::{PRESETS, Preset};
 use glass::runtime::Model;
 use glass::text_model::TextModel;
-use glass::tokens::Tokenizer;
+use glass::tokens::{Special, Tokenizer};
 use glass::weights::folder::Folder;
 
-use crate::args::{CacheArgs, MachineArgs, Packings};
+use crate::args::{CacheArgs, MachineArgs, Packings, StartArgs};
 use crate::embedded;
 use crate::fail::{Fail, say};
+use crate::out::count;
 use crate::printable::visible;
 
 /// The name and shape of a model.
@@ -148,9 +149,18 @@ pub fn vocabulary(option: &str, name: &str) -> Result<Tokenizer, Fail> {
         ("gpt2", false) => Ok(Tokenizer::gpt2()),
         _ if path.exists() => Ok(Tokenizer::open(path)?),
         _ => Err(Fail::asked(format!(
-            "{option}: there is no {name:?}; give gpt2, a vocabulary file (tokenizer.json, vocab.json, .tiktoken), or a \
+            "{option}: there is no {name:?}; give gpt2, a vocabulary file (tokenizer.json, vocab.json, meta.pkl, .tiktoken), or a \
              folder with one"
         ))),
+    }
+}
+
+/// Says how many bytes of a text have no token.
+pub fn unknown_bytes(tokenizer: &Tokenizer, text: &[u8], special: Special) {
+    let unknown = tokenizer.unknown_bytes(text, special);
+    if unknown > 0 {
+        let bytes = count(unknown, "byte");
+        say(&format!("{bytes} of the text have no token in this vocabulary; tokenizers leaves them out, and so it is here"));
     }
 }
 
@@ -167,6 +177,8 @@ pub struct NamedModel {
     /// As given on the command line.
     pub name: String,
     model: TextModel<Cpu>,
+    /// Whether a text gets no start token (--no-start).
+    no_start: bool,
 }
 
 impl Deref for NamedModel {
@@ -182,7 +194,33 @@ impl NamedModel {
     pub fn open(model: Option<&str>, machine: &MachineArgs, cache: &CacheArgs) -> Result<NamedModel, Fail> {
         let mut opened = TextModel::new(cpu(machine), folder(model)?)?;
         opened.cache = cache.kind().unwrap_or(opened.cache);
-        Ok(NamedModel { name: name(model), model: opened })
+        Ok(NamedModel { name: name(model), model: opened, no_start: false })
+    }
+
+    /// The same with --no-start: what the files put before a text is left out.
+    pub fn starting(mut self, start: &StartArgs) -> Result<NamedModel, Fail> {
+        self.no_start = start.no_start;
+        if let Some(tokenizer) = self.model.tokenizer.as_ref().filter(|_| start.no_start) {
+            self.model.tokenizer = Some(tokenizer.with_start(&[])?);
+        }
+        Ok(self)
+    }
+
+    /// The ids of a text that is given to the model: its start token first, where the files ask for one.
+    pub fn ids(&self, text: &[u8], special: bool) -> Result<Vec<u32>, Fail> {
+        let tokenizer = self.tokenizer()?;
+        let special = if special { Special::Allowed } else { Special::Plain };
+        unknown_bytes(tokenizer, text, special);
+        if !tokenizer.end().is_empty() {
+            let end: Vec<String> = tokenizer.end().iter().map(|id| self.piece(*id)).collect();
+            say(&format!("the vocabulary puts {} after a whole text; here it is left out", end.join(" ")));
+        }
+        Ok(tokenizer.encode_prompt(text, special))
+    }
+
+    /// The tokens before a document of which every token is scored; none with --no-start.
+    pub fn document_start(&self) -> Vec<u32> {
+        if self.no_start { Vec::new() } else { self.model.start_tokens() }
     }
 
     /// The tokenizer, for commands that need one.

@@ -9,7 +9,6 @@ use glass::backend::Cpu;
 use glass::generate::Runner;
 use glass::next_token::Scored;
 use glass::score::{Total, compare, score};
-use glass::tokens::Special;
 use serde_json::{Value, json};
 
 use crate::args::ScoreArgs;
@@ -21,7 +20,7 @@ use crate::printable::{lossy, quoted};
 
 /// Scores what was given.
 pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
-    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?;
+    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?.starting(&args.start)?;
     let beside = args
         .against
         .as_deref()
@@ -39,8 +38,7 @@ pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
         (Some(ids), _) => input::ids("--ids", ids)?,
         (None, text) => {
             let text = input::text(text.as_deref().unwrap_or_default())?;
-            let special = if args.special { Special::Allowed } else { Special::Plain };
-            model.tokenizer()?.encode_parallel(&text, special)
+            model.ids(&text, args.special)?
         }
     };
     if ids.is_empty() {

@@ -20,6 +20,7 @@ pub fn run(args: &TokensArgs) -> Result<(), Fail> {
         Some(vocabulary) => model_arg::vocabulary("--vocab", vocabulary)?,
         None => model_arg::tokenizer(args.model.as_deref())?,
     };
+    let tokenizer = if args.start.no_start { tokenizer.with_start(&[])? } else { tokenizer };
     let mut out = Out::new();
     match (&args.decode, &args.text) {
         (Some(ids), _) => decode(&mut out, args, &tokenizer, &input::ids("--decode", ids)?)?,
@@ -51,7 +52,8 @@ fn encode(out: &mut Out, args: &TokensArgs, tokenizer: &Tokenizer, text: &[u8]) 
     if args.merges {
         merges::short(tokenizer, text, special)?;
     }
-    let ids = tokenizer.encode_parallel(text, special);
+    model_arg::unknown_bytes(tokenizer, text, special);
+    let ids = tokenizer.encode_whole(text, special);
     let bytes = |id: u32| tokenizer.token(id).unwrap_or_default();
     if args.json {
         let tokens: Vec<_> =

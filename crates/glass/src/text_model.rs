@@ -14,7 +14,7 @@
 //! let model = TextModel::open(Cpu::new(2), "my-model".as_ref())?;
 //! let tokenizer = model.tokenizer.as_ref().expect("a model with a tokenizer");
 //! let mut runner = model.runner()?;
-//! runner.prompt(&tokenizer.encode("Once upon a time", Special::Plain))?;
+//! runner.prompt(&tokenizer.encode_prompt(b"Once upon a time", Special::Plain))?;
 //! let options = GenerateOptions { tokens: 100, ends: model.end_tokens(), ..GenerateOptions::default() };
 //! let story = generate(&mut runner, Some(tokenizer), &options, 0, &mut |token| {
 //!     print!("{}", token.text);
@@ -59,7 +59,7 @@ use crate::runtime::{Model, cache_for};
 use crate::tokens::Tokenizer;
 use crate::weights::Frozen;
 use crate::weights::folder::Folder;
-use crate::{Error, Result};
+use crate::Result;
 
 /// A loaded model with its folder and its tokenizer.
 pub struct TextModel<B: Backend> {
@@ -106,14 +106,6 @@ impl<B: Backend> TextModel<B> {
         gpt.can_run()?;
         folder.check(&plan)?;
         let tokenizer = folder.tokenizer()?;
-        let tokens = tokenizer.as_ref().map_or(0, Tokenizer::vocabulary_size);
-        let vocabulary = folder.config().vocabulary;
-        if tokens > vocabulary {
-            let why = format!(
-                "has {tokens} tokens, but the model's vocabulary is too small, {vocabulary}; they do not belong together"
-            );
-            return Err(Error::invalid(folder.vocabulary_name(), why));
-        }
         let (weights, cache) = match packing {
             None if folder.is_packed(&plan)? => (Frozen::open(&backend, &plan, &folder)?, CacheType::Bf16),
             None => (Frozen::open(&backend, &plan, &folder)?, CacheType::F32),
@@ -130,23 +122,37 @@ impl<B: Backend> TextModel<B> {
         self.loaded
     }
 
-    /// The token that a text begins with.
+    /// The token at which a text begins where nothing else stands: the last of its [start](Tokenizer::start), or else the
+    /// one that the model's makers advise, or the token between documents.
     pub fn start(&self) -> Option<u32> {
-        let advised = self.folder.generation().bos.filter(|&id| self.knows(id));
-        advised.or(self.tokenizer.as_ref().and_then(Tokenizer::end_of_text))
+        let tokenizer = self.tokenizer.as_ref();
+        let start = tokenizer.and_then(|tokenizer| tokenizer.start().last().copied());
+        let named = || tokenizer.and_then(|tokenizer| tokenizer.role("bos_token").or(tokenizer.end_of_text()));
+        let advised = || self.folder.generation().bos.filter(|&id| self.knows(id));
+        start.or_else(advised).or_else(named).filter(|&id| self.knows(id))
     }
 
     /// The tokens that end a text.
     pub fn end_tokens(&self) -> Vec<u32> {
         let mut ends = self.folder.generation().eos.clone();
         ends.retain(|&id| self.knows(id));
-        ends.extend(self.tokenizer.as_ref().and_then(Tokenizer::end_of_text));
+        let end = self.tokenizer.as_ref().and_then(Tokenizer::end_of_text);
+        ends.extend(end.filter(|&id| self.knows(id)));
         ends
     }
 
     /// Small checkpoints often name GPT-2's own end-of-text token in generation_config.json, which their vocabulary does not have.
     fn knows(&self, id: u32) -> bool {
         (id as usize) < self.config().vocabulary
+    }
+
+    /// The tokens before a text of which every token can be scored: its [start](Tokenizer::start), or else the one token at
+    /// which it can begin.
+    pub fn start_tokens(&self) -> Vec<u32> {
+        match self.tokenizer.as_ref().map(Tokenizer::start) {
+            Some(start) if !start.is_empty() => start.to_vec(),
+            _ => self.start().into_iter().collect(),
+        }
     }
 
     /// A token's bytes; none if there is no tokenizer.

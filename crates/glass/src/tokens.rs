@@ -202,6 +202,11 @@ impl Tokenizer {
         [self.start(), &self.encode_parallel(text, special)].concat()
     }
 
+    /// Whether a text that begins with no space gets one (`add_prefix_space`).
+    pub fn adds_prefix_space(&self) -> bool {
+        self.0.work.steps.contains(&presplit::Step::PrefixSpace)
+    }
+
     /// The token that is named for this use: `bos_token`, `eos_token`, `pad_token` …
     pub fn role(&self, name: &str) -> Option<u32> {
         self.roles().find(|(role, _)| *role == name).map(|(_, id)| id)

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs};
+use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs, StartArgs};
 
 /// Talk to a model
 #[derive(Args, Debug)]
@@ -25,6 +25,10 @@ pub struct ChatArgs {
     /// Longest answer, in tokens; room for it is kept in the context. Default: half the context
     #[arg(long, value_name = "N")]
     pub tokens: Option<usize>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub start: StartArgs,
 
     /// With --once: one JSON document
     #[arg(long, requires = "once")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs};
+use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs, StartArgs};
 
 /// Continue a text
 #[derive(Args, Debug)]
@@ -41,6 +41,10 @@ pub struct GenerateArgs {
     /// Let <|endoftext|> and its like in the text be the special tokens; otherwise they are plain text
     #[arg(long)]
     pub special: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub start: StartArgs,
 
     /// So many continuations, each drawn on its own from the same seed
     #[arg(long, value_name = "N", default_value_t = 1)]

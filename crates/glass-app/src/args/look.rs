@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::MachineArgs;
+use super::{MachineArgs, StartArgs};
 
 /// What happened inside: from the words to the next word
 #[derive(Args, Debug)]
@@ -30,6 +30,10 @@ pub struct LookArgs {
     /// Let <|endoftext|> and its like in TEXT be the special tokens; otherwise they are plain text
     #[arg(long)]
     pub special: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub start: StartArgs,
 
     /// The next token that is traced back; without it, the most probable one
     #[arg(long, value_name = "TEXT")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use super::{CacheArgs, MachineArgs};
+use super::{CacheArgs, MachineArgs, StartArgs};
 
 /// How probable a model finds a text: log-probability and rank of every token, loss, perplexity, bits per byte
 #[derive(Args, Debug)]
@@ -45,6 +45,10 @@ pub struct ScoreArgs {
     /// Let <|endoftext|> and its like in TEXT be the special tokens; otherwise they are plain text
     #[arg(long)]
     pub special: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub start: StartArgs,
 
     /// A model: its folder or a checkpoint file; default: the built-in model
     #[arg(long, short, value_name = "MODEL")]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::StartArgs;
+
 /// Text to tokens: pieces, ids, bytes; and back
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
@@ -37,6 +39,10 @@ pub struct TokensArgs {
     /// Let <|endoftext|> and its like in the text be the special tokens; otherwise they are plain text
     #[arg(long)]
     pub special: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub start: StartArgs,
 
     /// One JSON document
     #[arg(long)]

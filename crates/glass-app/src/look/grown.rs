@@ -86,7 +86,9 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
                     dir.display()
                 ))
             })?;
-            Some(tokenizer.encode_bytes(&text, Special::Plain))
+            let special = if args.special { Special::Allowed } else { Special::Plain };
+            let tokenizer = if args.start.no_start { tokenizer.with_start(&[])? } else { tokenizer };
+            Some(tokenizer.encode_prompt(&text, special))
         }
         (None, None) => None,
     };

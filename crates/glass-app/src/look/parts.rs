@@ -96,7 +96,7 @@ pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) ->
     let mut firings = Firings::new(layer, neuron, args.top.into());
     let (mut line, mut tokens) = (ProgressLine::default(), 0);
     for piece in Pieces::of_files(&[data.into()], &Reading::default(), Sizes::default()) {
-        let ids = tokenizer.encode_bytes(&piece?.text, Special::Plain);
+        let ids = tokenizer.encode_prompt(&piece?.text, Special::Plain);
         if !ids.is_empty() {
             firings.read(&mut inspector, &ids)?;
             tokens += ids.len();

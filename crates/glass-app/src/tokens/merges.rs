@@ -31,13 +31,13 @@ fn words<'t>(
     tokenizer: &'t Tokenizer,
     text: &'t [u8],
     special: Special,
-) -> impl Iterator<Item = (&'t [u8], Vec<Step>)> {
+) -> impl Iterator<Item = (Vec<u8>, Vec<Step>)> + use<'t> {
     tokenizer.words(text, special).into_iter().map(move |word| {
-        let known = std::str::from_utf8(word).ok().filter(|_| special == Special::Allowed);
+        let known = std::str::from_utf8(&word).ok().filter(|_| special == Special::Allowed);
         // A special token is never put together.
         let steps = match known.and_then(|word| tokenizer.special(word)) {
             Some(id) => vec![Step { tokens: vec![id], joined: None }],
-            None => tokenizer.merges(word),
+            None => tokenizer.merges(&word),
         };
         (word, steps)
     })
@@ -49,7 +49,7 @@ pub fn json(tokenizer: &Tokenizer, text: &[u8], special: Special) -> Value {
     let words = words(tokenizer, text, special).map(|(word, steps)| {
         let steps: Vec<Vec<String>> =
             steps.iter().map(|step| step.tokens.iter().map(piece).collect()).collect();
-        json!({"word": lossy(word), "steps": steps})
+        json!({"word": lossy(&word), "steps": steps})
     });
     words.collect()
 }
@@ -61,8 +61,8 @@ pub fn show(out: &mut Out, tokenizer: &Tokenizer, text: &[u8], special: Special)
         let tokens = steps.last().map_or(0, |last| last.tokens.len());
         (of, into) = (of + 1, into + tokens);
         let sizes = format!("{}, {}", count(word.len(), "byte"), count(tokens, "token"));
-        writeln!(out, "{}  {}", out.bold(&visible(word)), out.dim(&sizes))?;
-        let picture = Picture { tokenizer, wide: wide(word) + BEFORE + BEHIND <= out.columns(), word };
+        writeln!(out, "{}  {}", out.bold(&visible(&word)), out.dim(&sizes))?;
+        let picture = Picture { tokenizer, wide: wide(&word) + BEFORE + BEHIND <= out.columns(), word: &word };
         for step in &steps {
             if let Some(line) = picture.line(out, step) {
                 writeln!(out, "{line}")?;

@@ -92,11 +92,6 @@ impl Merges {
         self.complete || self.bytes[byte as usize] != NONE
     }
 
-    /// The token of one byte, where it has one.
-    pub fn known(&self, byte: u8) -> Option<u32> {
-        Some(self.bytes[byte as usize]).filter(|id| *id != NONE)
-    }
-
     /// What becomes of a byte that has no token.
     pub fn unknown(&self) -> Unknown {
         self.unknown

@@ -17,7 +17,7 @@ use crate::config::json;
 use crate::config::object::{Object, short};
 use crate::plan::{Plan, Spec};
 use crate::tokens::chat::Template;
-use crate::tokens::{Tokenizer, files};
+use crate::tokens::{Beside, Tokenizer, files};
 use crate::{Config, Error, Result};
 
 /// No file of texts in a model's directory is longer.
@@ -151,7 +151,10 @@ impl Folder {
         for name in names {
             files.extend(self.source.small(name, LONGEST_TEXT)?.map(|text| (self.source.name(name), text)));
         }
-        files::read(&files).map(Some)
+        let beside = Beside::read(|name| {
+            Ok(self.source.small(name, LONGEST_TEXT)?.map(|text| (self.source.name(name), text)))
+        })?;
+        files::read(&files, &beside).map(Some)
     }
 
     fn vocabulary_files(&self) -> Option<&'static [&'static str]> {
@@ -164,12 +167,6 @@ impl Folder {
         matches!(self.writer, Writer::LlmC | Writer::NanoGpt)
             && matches!(self.config.vocabulary, 50_257 | 50_304)
             && self.vocabulary_files().is_none()
-    }
-
-    /// How errors name what holds the vocabulary.
-    pub(crate) fn vocabulary_name(&self) -> String {
-        let names = self.vocabulary_files().filter(|_| self.own.is_none()).unwrap_or_default();
-        names.first().map_or_else(|| self.tensors.file().to_string(), |name| self.source.name(name))
     }
 
     /// The chat template, where there is one, from `chat_template.jinja` or else from `tokenizer_config.json`.

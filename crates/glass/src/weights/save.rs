@@ -143,11 +143,18 @@ pub(super) fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap
 }
 
 fn tokenizer_config(what: &Save<'_>, tokenizer: &Tokenizer) -> String {
+    let text = |id: u32| tokenizer.token(id).and_then(|bytes| std::str::from_utf8(bytes).ok());
     let mut all = Map::new();
-    all.insert("add_prefix_space".into(), json!(false));
-    let text = what.end_of_text.and_then(|id| tokenizer.token(id)).and_then(|b| std::str::from_utf8(b).ok());
-    for name in ["bos_token", "eos_token", "unk_token"] {
-        all.extend(text.map(|text| (name.to_string(), json!(text))));
+    all.insert("add_bos_token".into(), json!(!tokenizer.start().is_empty()));
+    all.insert("add_eos_token".into(), json!(!tokenizer.end().is_empty()));
+    all.insert("add_prefix_space".into(), json!(tokenizer.adds_prefix_space()));
+    let end = what.end_of_text.or(tokenizer.end_of_text()).and_then(text);
+    let start = tokenizer.start().first().and_then(|id| text(*id)).or(end);
+    for (role, default) in [("bos_token", start), ("eos_token", end), ("unk_token", end)] {
+        all.extend(default.map(|text| (role.to_string(), json!(text))));
+    }
+    for (role, id) in tokenizer.roles() {
+        all.extend(text(id).map(|text| (role.to_string(), json!(text))));
     }
     all.insert("clean_up_tokenization_spaces".into(), json!(false));
     all.insert("model_max_length".into(), json!(what.config.context));

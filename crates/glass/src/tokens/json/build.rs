@@ -120,7 +120,8 @@ struct Tokens {
 fn tokens(from: &Build<'_>, read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Tokens> {
     let Build { names: [name, _], model: Model { vocab, .. }, .. } = from;
     let (mut all, mut raw) = (Vec::<Vec<u8>>::new(), Vec::new());
-    let mut added = Added { overlap: from.overlap, ..Added::default() };
+    let mut added = Added::default();
+    added.overlap = from.overlap;
     let mut place = |text: &str, id: u32, bytes: Vec<u8>| {
         if id as usize >= MOST_TOKENS {
             let why = format!("token {text:?} has id {id}; ids must be below {MOST_TOKENS}");

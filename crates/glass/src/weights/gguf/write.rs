@@ -6,7 +6,7 @@ use glass_kernels::packing::{BLOCK, Quants};
 
 use super::advice;
 use super::container::{ALIGNMENT, BOOL, F32, I32, LIST, MAGIC, TEXT, U32, VERSION, number};
-use super::{Blocks, CONTROL, NO_VOCABULARY, NORMAL, UNUSED, USER_DEFINED, written_name};
+use super::{Blocks, CONTROL, NO_VOCABULARY, NORMAL, ROLES, UNUSED, USER_DEFINED, written_name};
 use crate::backend::Packing;
 use crate::config::{Activation, Norm, Scores};
 use crate::tokens::Tokenizer;
@@ -101,6 +101,7 @@ impl Form {
 /// What llama.cpp's gpt2 cannot express, and the system's.
 pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) -> Result<()> {
     can_write(what.config, numbers)?;
+    let pre = what.tokenizer.map(Tokenizer::gguf_pre).transpose()?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.ok_or_else(|| Error::invalid_argument("--out", "a file's name was expected"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -108,7 +109,7 @@ pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) 
     let mut aside = AtomicWrite::new(folder)?;
     aside.write(&name, |put| {
         let mut head = Head::default();
-        fields(&mut head, what, numbers);
+        fields(&mut head, what, numbers, pre);
         let mut at = 0;
         for (name, tensor) in &tensors {
             let form = numbers.written(tensor);
@@ -179,7 +180,7 @@ fn write_tensor(
     put(&vec![0; written.next_multiple_of(ALIGNMENT) - written])
 }
 
-fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers) {
+fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers, pre: Option<&str>) {
     let Config { context, width, mlp_width, layers, heads, .. } = what.config;
     let Norm::Layer { epsilon } = what.config.norm;
     head.text("general.architecture", "gpt2");
@@ -201,23 +202,32 @@ fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers) {
         head.u32("gpt2.vocab_size", what.config.vocabulary as u32);
         return head.text("tokenizer.ggml.model", NO_VOCABULARY);
     };
-    vocabulary(head, tokenizer, what.config.vocabulary);
+    vocabulary(head, tokenizer, pre.unwrap_or_default(), what.config.vocabulary);
     let eos = what.generation.map_or(&[][..], |generation| &generation.eos);
-    let end = what.end_of_text.or(eos.first().copied());
-    for field in ["tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id"] {
-        end.into_iter().for_each(|id| head.u32(field, id));
+    let named = |role: &str| tokenizer.role(role);
+    let end = named("eos_token").or(what.end_of_text).or(eos.first().copied());
+    let start = tokenizer.start().first().copied().or(named("bos_token")).or(end);
+    for (field, role) in ROLES {
+        let id = match role {
+            "bos_token" => start,
+            "eos_token" => tokenizer.end().first().copied().or(end),
+            role => named(role),
+        };
+        let id = id.filter(|id| (*id as usize) < what.config.vocabulary);
+        id.into_iter().for_each(|id| head.u32(&format!("tokenizer.ggml.{field}_token_id"), id));
     }
     if let Some(turn) = eos.iter().find(|id| Some(**id) != end) {
         head.u32("tokenizer.ggml.eot_token_id", *turn);
     }
-    head.field("tokenizer.ggml.add_bos_token", BOOL, &[0]);
+    head.field("tokenizer.ggml.add_bos_token", BOOL, &[u8::from(!tokenizer.start().is_empty())]);
+    head.field("tokenizer.ggml.add_eos_token", BOOL, &[u8::from(!tokenizer.end().is_empty())]);
     if let Some(template) = what.template {
         head.text("tokenizer.chat_template", template);
     }
 }
 
 /// A token for every row of the embedding; rows that no token has get a name that is unused.
-fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, rows: usize) {
+fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, pre: &str, rows: usize) {
     let lists = tokenizer.lists();
     let token = |id: usize| lists.tokens.get(id).cloned().flatten();
     let tokens: Vec<String> = (0..rows).map(|id| token(id).unwrap_or(format!("[UNUSED{id}]"))).collect();
@@ -228,7 +238,7 @@ fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, rows: usize) {
         None => UNUSED,
     };
     head.text("tokenizer.ggml.model", "gpt2");
-    head.text("tokenizer.ggml.pre", "gpt-2");
+    head.text("tokenizer.ggml.pre", pre);
     head.texts("tokenizer.ggml.tokens", &tokens);
     let kinds: Vec<u8> = (0..rows).flat_map(|id| (kind(id) as i32).to_le_bytes()).collect();
     head.list("tokenizer.ggml.token_type", I32, rows, &kinds);
