@@ -119,9 +119,7 @@ fn prompt(args: &GenerateArgs, model: &NamedModel) -> Result<(Vec<u32>, Vec<u8>)
             let text = ids.iter().flat_map(|&id| model.bytes(id).to_vec()).collect();
             (ids, text)
         }
-        (None, Some(text)) => {
-            (model.ids(&text, args.special)?, text)
-        }
+        (None, Some(text)) => (model.ids(&text, args.special)?, text),
         (None, None) => Default::default(),
     };
     if !ids.is_empty() {

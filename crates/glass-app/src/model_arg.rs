@@ -160,7 +160,9 @@ pub fn unknown_bytes(tokenizer: &Tokenizer, text: &[u8], special: Special) {
     let unknown = tokenizer.unknown_bytes(text, special);
     if unknown > 0 {
         let bytes = count(unknown, "byte");
-        say(&format!("{bytes} of the text have no token in this vocabulary; tokenizers leaves them out, and so it is here"));
+        say(&format!(
+            "{bytes} of the text have no token in this vocabulary; tokenizers leaves them out, and so it is here"
+        ));
     }
 }
 

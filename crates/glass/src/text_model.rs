@@ -52,6 +52,7 @@
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
+use crate::Result;
 use crate::backend::{Backend, CacheType, Packing};
 use crate::model::Gpt;
 use crate::plan::Spec;
@@ -59,7 +60,6 @@ use crate::runtime::{Model, cache_for};
 use crate::tokens::Tokenizer;
 use crate::weights::Frozen;
 use crate::weights::folder::Folder;
-use crate::Result;
 
 /// A loaded model with its folder and its tokenizer.
 pub struct TextModel<B: Backend> {
@@ -127,7 +127,8 @@ impl<B: Backend> TextModel<B> {
     pub fn start(&self) -> Option<u32> {
         let tokenizer = self.tokenizer.as_ref();
         let start = tokenizer.and_then(|tokenizer| tokenizer.start().last().copied());
-        let named = || tokenizer.and_then(|tokenizer| tokenizer.role("bos_token").or(tokenizer.end_of_text()));
+        let named =
+            || tokenizer.and_then(|tokenizer| tokenizer.role("bos_token").or(tokenizer.end_of_text()));
         let advised = || self.folder.generation().bos.filter(|&id| self.knows(id));
         start.or_else(advised).or_else(named).filter(|&id| self.knows(id))
     }

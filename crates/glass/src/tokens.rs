@@ -186,6 +186,12 @@ impl Tokenizer {
         &self.0.frame.start
     }
 
+    /// What begins a document after the token that ended the one before: nothing where that token is the start as well.
+    pub fn document_start(&self) -> &[u32] {
+        let is_end = self.end_of_text().is_some_and(|end| self.start() == [end]);
+        if is_end { &[] } else { self.start() }
+    }
+
     /// The tokens after every whole text, where the files ask for some. A text that is to go on has none.
     pub fn end(&self) -> &[u32] {
         &self.0.frame.end

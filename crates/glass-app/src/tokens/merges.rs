@@ -62,7 +62,8 @@ pub fn show(out: &mut Out, tokenizer: &Tokenizer, text: &[u8], special: Special)
         (of, into) = (of + 1, into + tokens);
         let sizes = format!("{}, {}", count(word.len(), "byte"), count(tokens, "token"));
         writeln!(out, "{}  {}", out.bold(&visible(&word)), out.dim(&sizes))?;
-        let picture = Picture { tokenizer, wide: wide(&word) + BEFORE + BEHIND <= out.columns(), word: &word };
+        let picture =
+            Picture { tokenizer, wide: wide(&word) + BEFORE + BEHIND <= out.columns(), word: &word };
         for step in &steps {
             if let Some(line) = picture.line(out, step) {
                 writeln!(out, "{line}")?;

@@ -270,9 +270,8 @@ fn conversations(conversations: &[Line], subject: &Subject) -> Result<(Set, usiz
     let encode = |told: &Told| match told {
         Told::Conversation(talk) => talk.tokens(template, tokenizer),
         Told::Text(text) => {
-            let end = || subject.end_of_text();
-            let text = tokenizer.encode(text, Special::Plain);
-            let ids: Vec<u32> = end().into_iter().chain(text).chain(end()).collect();
+            let mut ids = tokenizer.encode_prompt(text.as_bytes(), Special::Plain);
+            ids.extend(subject.end_of_text());
             let learned = vec![true; ids.len()];
             Ok((ids, learned))
         }

@@ -10,6 +10,7 @@ use glass::Result;
 use glass::backend::Cpu;
 use glass::generate::{GenerateOptions, Runner, generate};
 use glass::next_token::Sampling;
+use glass::tokens::Tokenizer;
 use glass::train::learner::Learner;
 use glass::train::log;
 use glass::train::settings::{Change, Settings};
@@ -255,7 +256,8 @@ impl Watch<Cpu> for Progress<'_> {
         let (gpt, weights) = learner.model();
         let mut runner = Runner::new(&*backend, gpt, Weights::Trainable(weights))?;
         let end = self.subject.end_of_text();
-        runner.feed(&[end.unwrap_or(0)])?;
+        let start = self.subject.tokenizer.as_ref().map(Tokenizer::start).filter(|start| !start.is_empty());
+        runner.feed(start.unwrap_or(&[end.unwrap_or(0)]))?;
         let sampling = Sampling { temperature: 0.8, seed: step, ..Sampling::default() };
         let options = GenerateOptions {
             tokens: SAMPLE,

@@ -82,7 +82,13 @@ impl Added {
     }
 
     /// Calls `each` with every piece of a text that `normals` change between the turns of the tokens.
-    pub fn each_piece(&self, text: &[u8], special: Special, normals: &[Normal], each: &mut dyn FnMut(Piece<'_>)) {
+    pub fn each_piece(
+        &self,
+        text: &[u8],
+        special: Special,
+        normals: &[Normal],
+        each: &mut dyn FnMut(Piece<'_>),
+    ) {
         if normals.is_empty() {
             return self.pieces(text, special).for_each(each);
         }

@@ -52,7 +52,9 @@ impl Beside {
             let Some((name, bytes)) = read(file)? else { return Ok(None) };
             match bytes.as_ref().len() {
                 0..=LONGEST => Object::parse(&name, bytes.as_ref()).map(Some),
-                long => Err(Error::invalid(name, format!("has {long} bytes; at most {LONGEST} were expected"))),
+                long => {
+                    Err(Error::invalid(name, format!("has {long} bytes; at most {LONGEST} were expected")))
+                }
             }
         };
         Ok(Beside {
@@ -82,7 +84,10 @@ impl Beside {
                     "tokenizer_class is {class:?}, and vocab.json with merges.txt does not say how its texts are split; \
                      save the tokenizer with transformers, which writes tokenizer.json"
                 );
-                return Err(self.config.as_ref().map_or(Error::invalid("tokenizer_config.json", &why), |c| c.error(&why)));
+                return Err(self
+                    .config
+                    .as_ref()
+                    .map_or(Error::invalid("tokenizer_config.json", &why), |c| c.error(&why)));
             }
         }
         let flag = |name: &str| self.config.as_ref().map_or(Ok(None), |config| config.flag(name));
@@ -94,7 +99,8 @@ impl Beside {
                  never holds one here unless it is allowed",
             ));
         }
-        let decoder = self.config.as_ref().map(|config| config.object("added_tokens_decoder")).transpose()?.flatten();
+        let decoder =
+            self.config.as_ref().map(|config| config.object("added_tokens_decoder")).transpose()?.flatten();
         let names = self.names(decoder.is_none(), is_gpt2.then_some(vocab))?;
         let mut list = List { vocab, added };
         match &decoder {
@@ -136,7 +142,10 @@ impl Beside {
             } else if ROLES[..3].contains(&role)
                 && vocab.is_some_and(|vocab| vocab.contains_key(super::END_OF_TEXT))
             {
-                names.push((Some(role.into()), Token { content: super::END_OF_TEXT.into(), special: true, ..Token::default() }));
+                names.push((
+                    Some(role.into()),
+                    Token { content: super::END_OF_TEXT.into(), special: true, ..Token::default() },
+                ));
             }
         }
         // Uses of this tokenizer alone.
@@ -145,7 +154,9 @@ impl Beside {
         own.sort_unstable();
         own.dedup();
         for role in own {
-            if let Some((file, value)) = field(role).filter(|(_, value)| value.is_string() || value.is_object()) {
+            if let Some((file, value)) =
+                field(role).filter(|(_, value)| value.is_string() || value.is_object())
+            {
                 names.push((Some(role.into()), token(file, role, value)?));
             }
         }
@@ -192,7 +203,10 @@ impl List<'_> {
         for token in tokens {
             match self.find(&token.content) {
                 Some(other) if other.id != token.id => {
-                    let why = format!("{:?} has id {} here and {} in tokenizer.json", token.content, token.id, other.id);
+                    let why = format!(
+                        "{:?} has id {} here and {} in tokenizer.json",
+                        token.content, token.id, other.id
+                    );
                     return Err(decoder.error(why));
                 }
                 Some(other) if wins => *other = token,
@@ -209,7 +223,13 @@ impl List<'_> {
         for text in file.names() {
             let id = file.id(text)?.ok_or_else(|| file.error(format!("{text:?} has no id")))?;
             let special = names.iter().any(|(_, token)| token.content == text);
-            tokens.push(Token { id, content: text.into(), special, normalized: !special, ..Token::default() });
+            tokens.push(Token {
+                id,
+                content: text.into(),
+                special,
+                normalized: !special,
+                ..Token::default()
+            });
         }
         tokens.sort_by_key(|token| token.id);
         for token in tokens {

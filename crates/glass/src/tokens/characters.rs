@@ -17,7 +17,9 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Tokenizer> {
     let wrong = |why: String| Error::invalid(name, why);
     let pickle = Pickle::read(bytes).map_err(wrong)?;
     let ids = pickle.get(pickle.root(), "stoi").and_then(|stoi| pickle.entries(stoi));
-    let ids = ids.ok_or_else(|| wrong("holds no \"stoi\", which nanoGPT's meta.pkl has: the id of every character".into()))?;
+    let ids = ids.ok_or_else(|| {
+        wrong("holds no \"stoi\", which nanoGPT's meta.pkl has: the id of every character".into())
+    })?;
     let mut tokens: Vec<Vec<u8>> = Vec::new();
     let mut whole = HashMap::new();
     for entry in ids {
@@ -26,7 +28,9 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Tokenizer> {
         };
         let id = usize::try_from(*id).ok().filter(|id| *id < MOST_TOKENS);
         let (Some(id), 1) = (id, text.chars().count()) else {
-            return Err(wrong(format!("its \"stoi\" has {text:?}; one character and an id below {MOST_TOKENS} were expected")));
+            return Err(wrong(format!(
+                "its \"stoi\" has {text:?}; one character and an id below {MOST_TOKENS} were expected"
+            )));
         };
         tokens.resize(tokens.len().max(id + 1), Vec::new());
         if !tokens[id].is_empty() {

@@ -41,13 +41,15 @@ pub(super) fn open(path: &Path) -> Result<Tokenizer> {
     }
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
     // Either file of a pair stands for both.
-    let is_half = |pair: &&&[&str]| pair.len() == 2 && pair.iter().any(|name| path.file_name() == Some(name.as_ref()));
+    let is_half =
+        |pair: &&&[&str]| pair.len() == 2 && pair.iter().any(|name| path.file_name() == Some(name.as_ref()));
     let pair = NAMES.iter().find(is_half);
     let names = match (path.is_dir(), pair) {
         (false, None) => return read(&[named(path)?], &Beside::default()),
         (false, Some(pair)) => pair,
         (true, _) => in_folder(|name| folder.join(name).exists()).ok_or_else(|| {
-            let why = "holds no vocabulary; tokenizer.json, vocab.json with merges.txt, or meta.pkl was expected";
+            let why =
+                "holds no vocabulary; tokenizer.json, vocab.json with merges.txt, or meta.pkl was expected";
             Error::invalid(path.display(), why)
         })?,
     };

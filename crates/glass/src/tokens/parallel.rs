@@ -15,7 +15,8 @@ impl Tokenizer {
             let share = if self.cuts_at_words() { PART } else { usize::MAX };
             let parts = parts(&Added::default(), true, text, special, share);
             let encode = |part: &Vec<Piece>| -> Vec<u32> {
-                let texts = part.iter().map(|piece| if let Piece::Text(text) = piece { text } else { &[][..] });
+                let texts =
+                    part.iter().map(|piece| if let Piece::Text(text) = piece { text } else { &[][..] });
                 texts.flat_map(|text| self.encode_bytes(text, special)).collect()
             };
             return map(&parts, encode).concat();
@@ -32,9 +33,8 @@ impl Tokenizer {
     /// Whether no token of this vocabulary reaches over a [`word_cut`].
     pub fn cuts_at_words(&self) -> bool {
         let Inner { added, work, .. } = &*self.0;
-        let reaches = |token: &AddedToken| {
-            token.lstrip || token.rstrip || token.text.contains(char::is_whitespace)
-        };
+        let reaches =
+            |token: &AddedToken| token.lstrip || token.rstrip || token.text.contains(char::is_whitespace);
         work.cuts_at_words() && !added.iter().any(reaches)
     }
 

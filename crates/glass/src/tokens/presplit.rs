@@ -55,16 +55,16 @@ pub fn cuts_at_words(steps: &[Step]) -> bool {
 fn end(step: Step, text: &[u8]) -> usize {
     let length = |at: usize| split::class_at(text, at).1;
     let is_number = |at: usize| split::class_at(text, at).0 == Class::Number;
-    let is_punctuation = |at: usize| {
-        b"$+<=>^~|".contains(&text[at]) || split::is_punctuation(&text[at..at + length(at)])
-    };
+    let is_punctuation =
+        |at: usize| b"$+<=>^~|".contains(&text[at]) || split::is_punctuation(&text[at..at + length(at)]);
     match step {
         Step::Words => split::word_end(text, 0),
         Step::Numbers { each: true } if is_number(0) => length(0),
         Step::Numbers { .. } => run(text, is_number),
         Step::Punctuation => run(text, is_punctuation),
         Step::ThreeDigits => {
-            let three = |at: &usize| text[*at..].iter().take(3).filter(|byte| byte.is_ascii_digit()).count() == 3;
+            let three =
+                |at: &usize| text[*at..].iter().take(3).filter(|byte| byte.is_ascii_digit()).count() == 3;
             match (0..text.len()).find(three) {
                 Some(0) => 3,
                 found => found.unwrap_or(text.len()),

@@ -109,14 +109,7 @@ impl Words {
     }
 
     #[inline(always)]
-    fn short(
-        &mut self,
-        work: &Work,
-        merges: &Merges,
-        text: &[u8],
-        word: Range<usize>,
-        ids: &mut Vec<u32>,
-    ) {
+    fn short(&mut self, work: &Work, merges: &Merges, text: &[u8], word: Range<usize>, ids: &mut Vec<u32>) {
         let key = short_key(text, word.start, word.len());
         let mixed = (key as u64 ^ ((key >> 64) as u64).rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let place = &mut self.short[(mixed >> (64 - SHORT_BITS)) as usize];

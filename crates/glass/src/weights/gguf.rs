@@ -19,8 +19,8 @@ use super::names::{EMBEDDING, UNEMBEDDING};
 use super::safetensors::Tensor;
 use crate::config::object::short;
 use crate::config::{Activation, Norm};
-use crate::tokens::{Frame, FromLists, Tokenizer};
 use crate::tokens::chat::Template;
+use crate::tokens::{Frame, FromLists, Tokenizer};
 use crate::{Config, Error, Result};
 use container::{Container, List, Named, Value};
 
@@ -290,7 +290,9 @@ fn tokenizer(fields: &Fields<'_>) -> Result<Option<Tokenizer>> {
     for (field, role) in ROLES {
         let id = fields.number(&format!("tokenizer.ggml.{field}_token_id"))?;
         // llama.cpp leaves one that no token has aside, too.
-        roles.extend(id.filter(|id| (0.0..tokens.len() as f64).contains(id)).map(|id| (role.into(), id as u32)));
+        roles.extend(
+            id.filter(|id| (0.0..tokens.len() as f64).contains(id)).map(|id| (role.into(), id as u32)),
+        );
     }
     let around = |switch: &str, role: &str| {
         let field = format!("tokenizer.ggml.{switch}");
@@ -301,7 +303,8 @@ fn tokenizer(fields: &Fields<'_>) -> Result<Option<Tokenizer>> {
         let missing = || wrong(format!("{field} is true, but the id of {role} is missing"));
         Ok(vec![found.ok_or_else(missing)?.1])
     };
-    let frame = Frame { start: around("add_bos_token", "bos_token")?, end: around("add_eos_token", "eos_token")? };
+    let frame =
+        Frame { start: around("add_bos_token", "bos_token")?, end: around("add_eos_token", "eos_token")? };
     let lists = FromLists {
         tokens: (0..tokens.len()).map(|id| kept(id).then_some(tokens[id])).collect(),
         merges: fields.texts("tokenizer.ggml.merges")?.unwrap_or_default(),

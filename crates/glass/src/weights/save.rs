@@ -156,6 +156,9 @@ fn tokenizer_config(what: &Save<'_>, tokenizer: &Tokenizer) -> String {
     for (role, id) in tokenizer.roles() {
         all.extend(text(id).map(|text| (role.to_string(), json!(text))));
     }
+    if let Some(start) = tokenizer.start().first().and_then(|id| text(*id)) {
+        all.insert("bos_token".into(), json!(start));
+    }
     all.insert("clean_up_tokenization_spaces".into(), json!(false));
     all.insert("model_max_length".into(), json!(what.config.context));
     all.insert("tokenizer_class".into(), json!("PreTrainedTokenizerFast"));

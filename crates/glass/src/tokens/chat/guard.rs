@@ -32,12 +32,14 @@ impl Template {
     ) -> Result<(Vec<u32>, Vec<bool>)> {
         let guard = Guard::new(self, messages, tokenizer)?;
         let segments = guard.render(messages, |messages| self.segments_with(messages, variables))?;
-        let (mut ids, mut learned) = (Vec::new(), Vec::new());
+        let (mut ids, mut learned) = (tokenizer.start().to_vec(), Vec::new());
+        learned.resize(ids.len(), false);
         for Segment { text, learned: flag } in &segments {
             guard.encode(text, &mut ids);
             learned.resize(ids.len(), *flag);
         }
-        Ok((ids, learned))
+        let doubled = doubled_start(&ids, tokenizer);
+        Ok((ids.split_off(doubled), learned.split_off(doubled)))
     }
 
     /// The tokens of a running chat, up to where the assistant begins to speak.
@@ -46,10 +48,16 @@ impl Template {
         let text = guard.render(messages, |messages| {
             Ok(vec![Segment { text: self.render(messages, true)?, learned: false }])
         })?;
-        let mut ids = Vec::new();
+        let mut ids = tokenizer.start().to_vec();
         text.iter().for_each(|segment| guard.encode(&segment.text, &mut ids));
-        Ok(ids)
+        Ok(ids.split_off(doubled_start(&ids, tokenizer)))
     }
+}
+
+/// How many tokens go from the front, where the template itself writes the start token that stands before every text.
+fn doubled_start(ids: &[u32], tokenizer: &Tokenizer) -> usize {
+    let start = tokenizer.start();
+    if ids[start.len()..].starts_with(start) { start.len() } else { 0 }
 }
 
 /// The stand-ins of one conversation.

@@ -100,7 +100,9 @@ pub fn build(from: &Build<'_>) -> Result<Tokenizer> {
     bytes.iter().for_each(|token| vocabulary.push(token));
     let frame = from.frame.clone();
     if let Some(id) = frame.start.iter().chain(&frame.end).find(|id| vocabulary.token(**id).is_none()) {
-        let why = format!("the tokens around a text (post_processor, add_bos_token) name id {id}, which no token has");
+        let why = format!(
+            "the tokens around a text (post_processor, add_bos_token) name id {id}, which no token has"
+        );
         return Err(Error::invalid(*name, why));
     }
     let (normals, roles) = (from.normals.clone(), from.roles.clone());
@@ -140,7 +142,9 @@ fn tokens(from: &Build<'_>, read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<To
     let mut highest = None;
     for Token { id, content, single_word, lstrip, rstrip, normalized, special } in from.added {
         if *single_word {
-            let why = format!("the added token {content:?} is found in a single word only (single_word), which is not supported");
+            let why = format!(
+                "the added token {content:?} is found in a single word only (single_word), which is not supported"
+            );
             return Err(Error::invalid(*name, why));
         }
         let expected = vocab.get(content).copied().unwrap_or(next_id(vocab.len(), highest));
@@ -148,7 +152,11 @@ fn tokens(from: &Build<'_>, read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<To
             let why = format!(
                 "the added token {content:?} has id {id}, but tokenizers and transformers would give it {expected}, {}; \
                  put it into model.vocab with the id that the model was trained with",
-                if vocab.contains_key(content) { "its id in the vocabulary" } else { "the next that is free" }
+                if vocab.contains_key(content) {
+                    "its id in the vocabulary"
+                } else {
+                    "the next that is free"
+                }
             );
             return Err(Error::invalid(*name, why));
         }
@@ -243,7 +251,18 @@ const PRE: [(&str, &[Step]); 6] = [
 
 /// What a name of llama.cpp's stands for.
 fn pre(name: &str) -> Option<&'static [Step]> {
-    let same = ["phi-2", "mpt", "olmo", "jais", "jina-es", "jina-de", "gigachat", "mellum", "modern-bert", "exaone4"];
+    let same = [
+        "phi-2",
+        "mpt",
+        "olmo",
+        "jais",
+        "jina-es",
+        "jina-de",
+        "gigachat",
+        "mellum",
+        "modern-bert",
+        "exaone4",
+    ];
     let name = if same.contains(&name) { "gpt-2" } else { name };
     PRE.iter().find(|(known, _)| *known == name).map(|(_, steps)| *steps)
 }
@@ -258,7 +277,11 @@ pub fn from_lists(name: &str, from: &FromLists<'_>) -> Result<Tokenizer> {
     // llama.cpp has a default where the file does not say.
     let steps = pre(from.pre.unwrap_or("default")).ok_or_else(|| {
         let known: Vec<&str> = PRE.iter().map(|(name, _)| *name).collect();
-        let why = format!("tokenizer.ggml.pre is {:?}; {} are known", from.pre.unwrap_or_default(), known.join(", "));
+        let why = format!(
+            "tokenizer.ggml.pre is {:?}; {} are known",
+            from.pre.unwrap_or_default(),
+            known.join(", ")
+        );
         Error::invalid(name, why)
     })?;
     let ids = from.tokens.iter().zip(0u32..).filter_map(|(text, id)| Some((text.as_ref()?.to_string(), id)));

@@ -30,5 +30,13 @@ pub fn read(names: [&str; 2], [vocabulary, merges]: [&[u8]; 2], beside: &Beside)
     if switches.prefix_space == Some(true) {
         steps.insert(0, Step::PrefixSpace);
     }
-    build(&Build { names, model: &model, added: &added, steps, frame, roles: switches.roles, ..Build::default() })
+    build(&Build {
+        names,
+        model: &model,
+        added: &added,
+        steps,
+        frame,
+        roles: switches.roles,
+        ..Build::default()
+    })
 }

@@ -22,7 +22,10 @@ pub const THREE_DIGITS: &str = "[0-9][0-9][0-9]";
 
 /// Says what a field is and what was expected.
 pub fn refuse<T>(name: &str, field: &str, found: &dyn Display, expected: &str) -> Result<T> {
-    Err(Error::invalid(name, format!("{field} is {found}; {expected} was expected, as byte-level BPE has it")))
+    Err(Error::invalid(
+        name,
+        format!("{field} is {found}; {expected} was expected, as byte-level BPE has it"),
+    ))
 }
 
 /// The `type` of a part, by which it is named.
@@ -55,7 +58,12 @@ pub fn steps(name: &str, splitter: Option<&Value>, prefix_space: Option<bool>) -
     for part in flat(splitter, "pretokenizers") {
         let flag = |field: &str| part.get(field).and_then(Value::as_bool);
         if bytes {
-            return refuse(name, "pre_tokenizer", &format!("{} after ByteLevel", kind(part)), "ByteLevel at the end");
+            return refuse(
+                name,
+                "pre_tokenizer",
+                &format!("{} after ByteLevel", kind(part)),
+                "ByteLevel at the end",
+            );
         }
         match kind(part) {
             "ByteLevel" => {
@@ -66,7 +74,14 @@ pub fn steps(name: &str, splitter: Option<&Value>, prefix_space: Option<bool>) -
             }
             "Digits" => steps.push(Step::Numbers { each: flag("individual_digits") == Some(true) }),
             "Split" => steps.push(split(name, part)?),
-            other => return refuse(name, "pre_tokenizer", &other, "ByteLevel, Digits, or Split by GPT-2's expression"),
+            other => {
+                return refuse(
+                    name,
+                    "pre_tokenizer",
+                    &other,
+                    "ByteLevel, Digits, or Split by GPT-2's expression",
+                );
+            }
         }
     }
     match bytes {
@@ -81,7 +96,9 @@ fn split(name: &str, part: &Value) -> Result<Step> {
     let invert = part.get("invert").and_then(Value::as_bool) == Some(true);
     match (pattern, behavior, invert) {
         // The expression matches all of a text, so nothing is between two matches.
-        (Some(pattern), "Isolated", _) | (Some(pattern), "Removed", true) if WORDS.contains(&pattern) => Ok(Step::Words),
+        (Some(pattern), "Isolated", _) | (Some(pattern), "Removed", true) if WORDS.contains(&pattern) => {
+            Ok(Step::Words)
+        }
         (Some(r"\p{N}"), "Isolated", false) => Ok(Step::Numbers { each: true }),
         (Some(r"\p{N}+"), "Isolated", false) => Ok(Step::Numbers { each: false }),
         (Some(PUNCTUATION), "Isolated", false) => Ok(Step::Punctuation),
@@ -115,7 +132,12 @@ pub fn around(name: &str, processor: Option<&Value>) -> Result<Frame> {
                     let id = part.get(field).and_then(|pair| pair.get(1)).and_then(Value::as_u64);
                     match id.and_then(|id| u32::try_from(id).ok()) {
                         Some(id) => Ok(vec![id]),
-                        None => refuse(name, &format!("post_processor.{field}"), &"not a token", "a token and its id"),
+                        None => refuse(
+                            name,
+                            &format!("post_processor.{field}"),
+                            &"not a token",
+                            "a token and its id",
+                        ),
                     }
                 };
                 Frame { start: id("cls")?, end: id("sep")? }
@@ -136,13 +158,20 @@ fn template(name: &str, part: &Value) -> Result<Frame> {
     };
     let (mut frame, mut texts) = (Frame::default(), 0);
     for piece in single {
-        if let Some(special) = piece.get("SpecialToken").and_then(|token| token.get("id")).and_then(Value::as_str) {
+        if let Some(special) =
+            piece.get("SpecialToken").and_then(|token| token.get("id")).and_then(Value::as_str)
+        {
             let token = part.get("special_tokens").and_then(|all| all.get(special));
             let ids = token.and_then(|token| token.get("ids")).and_then(Value::as_array);
             let ids: Option<Vec<u32>> =
                 ids.and_then(|ids| ids.iter().map(|id| u32::try_from(id.as_u64()?).ok()).collect());
             let Some(ids) = ids else {
-                return refuse(name, field, &format!("{special:?}, of which special_tokens holds no ids"), "a special token");
+                return refuse(
+                    name,
+                    field,
+                    &format!("{special:?}, of which special_tokens holds no ids"),
+                    "a special token",
+                );
             };
             if texts == 0 { &mut frame.start } else { &mut frame.end }.extend(ids);
         } else {

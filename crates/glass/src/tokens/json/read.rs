@@ -47,7 +47,8 @@ struct File {
 
 /// Reads a file; `name` stands in errors, `beside` is what lies beside it.
 pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
-    let broken = |error| Error::invalid(name, format!("it is not a tokenizer.json that can be read: {error}"));
+    let broken =
+        |error| Error::invalid(name, format!("it is not a tokenizer.json that can be read: {error}"));
     let frame: Frame = serde_json::from_slice(bytes).map_err(broken)?;
     check_model(name, &frame.model)?;
     let normals = parts::normals(name, frame.normalizer.as_ref())?;
@@ -66,7 +67,14 @@ pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
         None => Unknown::Dropped,
         Some(text) => match model.vocab.get(text) {
             Some(id) => Unknown::Token { id: *id, fuse: frame.model.fuse_unk },
-            None => return refuse(name, "model.unk_token", &format!("{text:?}, which is not in the vocabulary"), "a token"),
+            None => {
+                return refuse(
+                    name,
+                    "model.unk_token",
+                    &format!("{text:?}, which is not in the vocabulary"),
+                    "a token",
+                );
+            }
         },
     };
     build(&Build {

@@ -71,7 +71,9 @@ pub fn gguf_pre(tokenizer: &Inner) -> Result<&'static str> {
     }
     let ids = 0..vocabulary.len() as u32;
     match &work.steps[..] {
-        [Step::Characters] if ids.clone().all(|id| vocabulary.token(id).is_none_or(|token| token.len() == 1)) => {
+        [Step::Characters]
+            if ids.clone().all(|id| vocabulary.token(id).is_none_or(|token| token.len() == 1)) =>
+        {
             Ok("gpt-2")
         }
         [Step::Characters] => cannot("has characters of several bytes that are one token"),

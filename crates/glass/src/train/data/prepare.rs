@@ -151,7 +151,9 @@ fn batch(pieces: &mut impl Iterator<Item = Result<Piece>>) -> Result<Vec<Piece>>
 impl Encoding<'_> {
     /// The ids of a piece, and where it ends a document, of that end.
     fn encode(&self, piece: &Piece) -> Result<Vec<u32>> {
-        let mut ids = self.tokenizer.encode_bytes(&piece.text, Special::Plain);
+        let start = if piece.offset == 0 { self.tokenizer.document_start() } else { &[] };
+        let mut ids = start.to_vec();
+        ids.extend(self.tokenizer.encode_bytes(&piece.text, Special::Plain));
         if piece.ends {
             ids.extend(self.tokenizer.end_of_text());
         }
