@@ -29,6 +29,8 @@ mod transformer_lens;
 mod tokens;
 mod tokens_files;
 mod tokens_json;
+mod tokens_kinds;
+mod tokens_beside;
 mod tokens_learn;
 mod tokens_stream;
 mod chat;

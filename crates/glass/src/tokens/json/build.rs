@@ -147,6 +147,9 @@ fn tokens(from: &Build<'_>, read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<To
             );
             return Err(Error::invalid(*name, why));
         }
+        if content.is_empty() {
+            return Err(Error::invalid(*name, "an added token is empty"));
+        }
         let expected = vocab.get(content).copied().unwrap_or(next_id(vocab.len(), highest));
         if expected != *id {
             let why = format!(
