@@ -3,7 +3,8 @@
 
     tools/quantised_error.py GLASS [--layers N] [--texts N] [--work FOLDER]    # pip install gguf llama-cpp-python numpy safetensors
 
-A GPT-2 with random weights, 768 wide, is written as Q8_0, Q4_0 and Q4_K_M by llama.cpp. Each file is then dequantised to f32 by the
+A GPT-2 with random weights, 768 wide, is written as Q8_0, Q4_0 and Q4_K_M by llama.cpp, and as q8 and q4 by GLASS (whose q4 keeps
+the table of tokens in 8 bits, where llama.cpp's Q4_0 has Q6_K). Each file is then dequantised to f32 by the
 `gguf` package, and the log-probabilities that `GLASS score` gives with that file are the right ones: what is left is what a program
 does to the inputs of its products, and to weights in a format that it does not run as it is. Printed are the root mean squares of
 the differences in nats, with keys and values in f32 and in 16 bits. With `--work`, the files stay there for the next call.
@@ -24,6 +25,7 @@ from safetensors.numpy import save_file
 
 WIDTH, VOCABULARY, CONTEXT = 768, 50257, 512
 FILES = {"Q8_0": lib.LLAMA_FTYPE_MOSTLY_Q8_0, "Q4_0": lib.LLAMA_FTYPE_MOSTLY_Q4_0, "Q4_K_M": lib.LLAMA_FTYPE_MOSTLY_Q4_K_M}
+OURS = ["q8", "q4"]
 
 
 def random_model(folder, layers):
@@ -83,6 +85,10 @@ def make_files(work, program, layers):
             done = lib.llama_model_quantize(str(work / "f32.gguf").encode(), str(work / f"{name}.gguf").encode(), ctypes.byref(asked))
             assert done == 0, f"llama.cpp did not write {name}"
             dequantised(work / f"{name}.gguf", work / f"{name}-f32.gguf")
+    for name in OURS:
+        if not (work / f"{name}.gguf").exists():
+            subprocess.run([program, "quantise", work / "f32.gguf", "--to", name, "--out", work / f"{name}.gguf"], check=True, capture_output=True)
+            dequantised(work / f"{name}.gguf", work / f"{name}-f32.gguf")
 
 
 def ours(program, model, texts, cache):
@@ -126,7 +132,7 @@ def main():
         make_files(work, asked.glass, asked.layers)
         texts = np.random.default_rng(5).integers(0, VOCABULARY, (asked.texts, CONTEXT)).tolist()
         print(f"| file | glass, f32 cache | llama.cpp, f32 cache | ratio | glass, bf16 cache | llama.cpp, f16 cache | ratio |\n|{'---|' * 7}")
-        for name in FILES:
+        for name in [*FILES, *OURS]:
             right = ours(asked.glass, work / f"{name}-f32.gguf", texts, "f32")
             rms = lambda scores: float(np.sqrt(np.mean((scores - right) ** 2)))
             path, cells = work / f"{name}.gguf", []
