@@ -105,9 +105,9 @@ fn remark(model: &NamedModel, done: &Generated) {
     }
 }
 
-/// One sample, as the JSON has it.
+/// One sample, as the JSON has it; numbered from 1, as in the text.
 fn document(options: &GenerateOptions, sample: u64, done: &Generated) -> Value {
-    json!({"text": done.text, "ids": done.ids, "finish": finish(done.finish), "seed": options.sampling.seed, "sample": sample})
+    json!({"text": done.text, "ids": done.ids, "finish": finish(done.finish), "seed": options.sampling.seed, "sample": sample + 1})
 }
 
 /// The prompt's ids, and its text as far as there is one.

@@ -84,6 +84,7 @@ const AFTER: &str = "\
 The text and its continuation are written as they come. Where the context is full, generation stops, and it is said.
 
 JSON: {\"text\",\"ids\",\"finish\",\"seed\",\"sample\"}, of the continuation only
+  sample  its number, from 1
   finish  length (as many tokens as asked, or the context is full), stop (a stop text), end (the end-of-text token)
   tokens  with --show: [{\"id\",\"text\",\"logprob\",\"top\":[{\"id\",\"text\",\"logprob\"}]}]; logarithms (nats) of the raw
           probabilities, before any bias, penalty or temperature

@@ -171,6 +171,10 @@ fn samples_drawn_together_and_guessed_ahead_are_those_drawn_alone() {
     };
     let alone = run(&[]);
     assert_eq!(alone.lines().count(), 5);
+    for (number, line) in (1..).zip(alone.lines()) {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["sample"], number, "numbered as in the text");
+    }
     assert_eq!(run(&["--batch", "3"]), alone);
     assert_eq!(run(&["--batch", "16"]), alone);
     assert_eq!(run(&["--lookup", "5"]), alone);

@@ -179,6 +179,12 @@ fn exp(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     #[test]
+    fn a_mark_at_a_sum_belongs_to_the_token_after_it() {
+        let pick = |mark| super::pick([0.5, 0.0, 0.25, 0.25].into_iter(), mark);
+        assert_eq!([0.0, 0.49, 0.5, 0.74, 0.75, 1.0].map(pick), [0, 0, 2, 2, 3, 3]);
+    }
+
+    #[test]
     fn a_pick_of_all_is_a_pick() {
         let weights: Vec<f64> = (0..1000).map(|i| if i % 3 == 1 { 0.0 } else { f64::from(i % 7) }).collect();
         let all: f64 = weights.iter().sum();
