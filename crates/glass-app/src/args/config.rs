@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as _, Command};
 use toml::{Table, Value};
 
@@ -162,9 +163,6 @@ impl Given {
 
     /// Whether an option that is given excludes this one, or takes its place.
     fn excludes(&self, command: &Command, arg: &Arg) -> bool {
-        let conflict = |a: &Arg, b: &Arg| {
-            command.get_arg_conflicts_with(a).iter().any(|other| other.get_id() == b.get_id())
-        };
         let name = arg.get_long().unwrap_or_default();
         let in_one_group = |other: &Arg| {
             let mut groups = command.get_groups().filter(|group| group.get_id() == "source");
@@ -177,10 +175,14 @@ impl Given {
         };
         let given = self.names.iter().filter_map(|name| find(command, name));
         (name == "minutes" && (self.has("steps") || self.has("epochs")))
-            || given
-                .into_iter()
-                .any(|other| conflict(arg, other) || conflict(other, arg) || in_one_group(other))
+            || given.into_iter().any(|other| conflict(command, arg, other) || in_one_group(other))
     }
+}
+
+/// Whether two options exclude each other.
+fn conflict(command: &Command, one: &Arg, other: &Arg) -> bool {
+    let names = |a: &Arg, b: &Arg| command.get_arg_conflicts_with(a).iter().any(|c| c.get_id() == b.get_id());
+    names(one, other) || names(other, one)
 }
 
 /// The option of this name, or of one of its other names.
@@ -215,7 +217,16 @@ impl Options {
     pub fn of(matches: &ArgMatches, arguments: &[OsString]) -> Options {
         let command = train();
         let mut all = Vec::new();
+        let known = |arg: &&Arg| matches.try_contains_id(arg.get_id().as_str()).unwrap_or(false);
+        let is_default = |arg: &Arg| {
+            known(&arg) && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::DefaultValue)
+        };
+        let given: Vec<&Arg> = command.get_arguments().filter(known).filter(|arg| !is_default(arg)).collect();
         for arg in command.get_arguments() {
+            // A default value counts only where nothing that is given excludes it.
+            if !known(&arg) || (is_default(arg) && given.iter().any(|other| conflict(&command, arg, other))) {
+                continue;
+            }
             let Some(name) = arg.get_long().filter(|name| !OF_A_CALL.contains(name)) else { continue };
             let id = arg.get_id().as_str();
             let Ok(Some(values)) = matches.try_get_raw(id) else { continue };

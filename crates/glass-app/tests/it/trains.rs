@@ -339,6 +339,25 @@ fn a_run_is_resumed_with_its_own_options_and_says_what_is_changed() {
         other.stderr
     );
 
+    // Defaults that something given excludes are not kept: --val and the share, --from and the sizes.
+    fs::write(folder.join("other.txt"), "Another dog lost the ball.\n".repeat(60)).unwrap();
+    let tuned = [
+        "train",
+        "--data",
+        "book.txt",
+        "--val",
+        "other.txt",
+        "--from",
+        "whole",
+        "--batch",
+        "2",
+        "--epochs",
+        "0.01",
+    ];
+    run(&[&tuned[..], &["--out", "tuned"]].concat());
+    let longer = run(&["train", "--out", "tuned", "--resume", "--steps", "40"]);
+    assert!(longer.stdout.contains("tuned: 40 steps"), "{} {}", longer.stdout, longer.stderr);
+
     // The file beside the run begins it once more, from another folder too.
     let kept = fs::read_to_string(folder.join("whole/train/config.toml")).unwrap();
     for line in ["beta2 = 0.9", "layers = 1", "steps = 6", "separator = \"<|endoftext|>\""] {
