@@ -101,10 +101,7 @@ impl Folder {
         if self.config.tied {
             self.tensors.tie();
         }
-        match self.writer {
-            Writer::Packed(packing) => self.check_packed(packing)?,
-            _ => self.check_sizes()?,
-        }
+        self.check_sizes()?;
         Ok(self)
     }
 

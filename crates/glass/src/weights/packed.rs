@@ -17,8 +17,7 @@ use super::save::{self, Save};
 use super::{Frozen, safetensors, tensors};
 use crate::backend::{Backend, Layout, Packing};
 use crate::config::object::short;
-use crate::model::Gpt;
-use crate::plan::Spec;
+use crate::plan::{Plan, Spec};
 use crate::stored::Stored;
 use crate::{Error, Result};
 
@@ -77,17 +76,14 @@ fn dtype(layout: Layout) -> ::safetensors::Dtype {
     }
 }
 
+/// The block that a packed tensor is in.
+pub(super) fn layer(name: &str) -> Option<usize> {
+    name.strip_prefix("block.")?.split('.').next()?.parse().ok()
+}
+
 impl Folder {
-    /// Refuses a file that does not hold exactly the parameters that config.json promises, packed.
-    pub(super) fn check_packed(&self, packing: Packing) -> Result<()> {
-        let layer = |name: &str| name.strip_prefix("block.")?.split('.').next()?.parse::<usize>().ok();
-        let layers =
-            self.tensors.names().into_iter().filter_map(layer).max().map_or(0, |last| last.saturating_add(1));
-        if layers != self.config.layers {
-            let why = format!("n_layer is {}, but the weights have {layers} blocks", self.config.layers);
-            return Err(Error::invalid(self.shape_name(), why));
-        }
-        let (_, plan) = Gpt::plan(&self.config);
+    /// Refuses a file that does not hold exactly the parameters of `plan`, packed.
+    pub(super) fn check_packed(&self, plan: &Plan, packing: Packing) -> Result<()> {
         for spec in &plan.specs {
             let layout = layout(spec, packing);
             let wrong = |why: String| Err(Error::invalid(self.tensors.file(), why));
