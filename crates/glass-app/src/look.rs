@@ -100,7 +100,8 @@ fn ids_of(args: &LookArgs, model: &NamedModel, text: &OsStr) -> Result<Vec<u32>,
 }
 
 fn encoded(args: &LookArgs, model: &NamedModel, text: &[u8]) -> Result<Vec<u32>, Fail> {
-    fitting(model, model.ids(text, args.special)?)
+    let ids = if text.is_empty() { Vec::new() } else { model.ids(text, args.special)? };
+    fitting(model, ids)
 }
 
 /// Refuses what is empty or longer than the context.

@@ -38,11 +38,14 @@ pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
         (Some(ids), _) => input::ids("--ids", ids)?,
         (None, text) => {
             let text = input::text(text.as_deref().unwrap_or_default())?;
+            if text.is_empty() {
+                return Err(Fail::asked("TEXT: it is empty; there is nothing to score"));
+            }
             model.ids(&text, args.special)?
         }
     };
     if ids.is_empty() {
-        return Err(Fail::asked("TEXT: it is empty; there is nothing to score"));
+        return Err(Fail::asked("--ids: the list is empty; there is nothing to score"));
     }
     // The last id is never read, only looked up, so the runner would not refuse it.
     let vocabulary = model.config().vocabulary;
