@@ -1,4 +1,4 @@
-//! Generating: the next token, and again.
+//! Generating: token after token.
 
 pub mod batch;
 pub mod lookup;
@@ -13,11 +13,11 @@ use lookup::Lookup;
 pub use runner::Runner;
 use stop::StopText;
 
-use crate::Result;
 use crate::backend::Backend;
 use crate::model::Gpt;
 use crate::next_token::{Sampler, Sampling};
 use crate::tokens::{TextStream, Tokenizer};
+use crate::{Error, Result};
 
 /// What to generate, and when to end.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +79,7 @@ pub struct Token<'a> {
     /// Its id.
     pub id: u32,
     /// Its log-probability, before any bias, penalty or temperature.
-    pub logprob: f32,
+    pub logprob: f64,
     /// The text that is certain now: characters that are whole and cannot be part of a stop text.
     pub text: &'a str,
     /// The logits it was drawn from.
@@ -88,6 +88,9 @@ pub struct Token<'a> {
 
 /// Goes on from what `runner` has read: draws a token, reads it, and again. `sample` numbers the continuations of one
 /// prompt, so that each draws its own tokens from the same seed. `each` hears every token and may end it.
+///
+/// # Errors
+/// The runner has read nothing, the options are wrong, or the model's numbers are broken.
 pub fn generate<B: Backend>(
     runner: &mut Runner<'_, B>,
     tokenizer: Option<&Tokenizer>,
@@ -104,7 +107,7 @@ pub fn generate<B: Backend>(
     all.extend_from_slice(runner.ids());
     let (mut guessed, mut right) = (0, 0);
     let finish = loop {
-        if let ControlFlow::Break(finish) = going.draw(runner.logits(), room, each)? {
+        if let ControlFlow::Break(finish) = going.draw(runner.logits()?, room, each)? {
             break finish;
         }
         let drawn = *going.ids.last().expect("one was drawn");
@@ -113,7 +116,7 @@ pub fn generate<B: Backend>(
         if right < guessed && runner.ids()[read] == drawn {
             right += 1;
             going.guesses.right += 1;
-            runner.logits_after(right);
+            runner.logits_after(right)?;
             continue;
         }
         runner.truncate(read);
@@ -139,7 +142,7 @@ pub fn generate<B: Backend>(
 /// its slot has read is not computed again.
 ///
 /// # Errors
-/// A prompt that the model cannot read.
+/// A prompt that the model cannot read, or more of them than slots.
 pub fn generate_together<B: Backend>(
     batch: &mut Batch<'_, B>,
     tokenizer: Option<&Tokenizer>,
@@ -148,13 +151,17 @@ pub fn generate_together<B: Backend>(
     prompts: &[&[u32]],
     each: &mut dyn FnMut(usize, &Token<'_>) -> ControlFlow<()>,
 ) -> Result<Vec<Generated>> {
+    if prompts.len() > batch.slots() {
+        let why = format!("{} of them for {} slots; go on with some at a time", prompts.len(), batch.slots());
+        return Err(Error::invalid_argument("prompts", why));
+    }
     let gpt = batch.gpt();
     let mut next = vec![0.0; gpt.config.vocabulary];
     let mut going = Vec::with_capacity(prompts.len());
     let mut ended = Vec::with_capacity(prompts.len());
     for (slot, prompt) in prompts.iter().enumerate() {
         batch.prompt(slot, prompt)?;
-        batch.logits(0, &mut next);
+        batch.logits(0, &mut next)?;
         let mut one = Going::new(gpt, tokenizer, options, first + slot as u64, prompt)?;
         let room = batch.room(slot);
         let flow = one.draw(&next, room, &mut |token| each(slot, token))?;
@@ -172,7 +179,7 @@ pub fn generate_together<B: Backend>(
         let parts: Vec<(usize, &[u32])> = drawn.iter().map(|(slot, id)| (*slot, id.as_slice())).collect();
         batch.feed(&parts, ())?;
         for (row, &(slot, _)) in drawn.iter().enumerate() {
-            batch.logits(row, &mut next);
+            batch.logits(row, &mut next)?;
             let (one, room) = &mut going[slot];
             ended[slot] = one.draw(&next, *room, &mut |token| each(slot, token))?.break_value();
         }

@@ -30,8 +30,8 @@ use select::{id_of, key, score_of};
 pub struct Drawn {
     /// The token.
     pub id: u32,
-    /// Its raw log-probability.
-    pub logprob: f32,
+    /// Its raw log-probability, the same as [`score`] gives.
+    pub logprob: f64,
 }
 
 /// Draws the tokens of one sequence. All memory is taken in [`Sampler::new`]; drawing takes none.
@@ -97,7 +97,7 @@ impl Sampler {
         };
         self.note(id);
         self.generated[id as usize] = self.generated[id as usize].saturating_add(1);
-        Ok(Drawn { id, logprob: (f64::from(logits[id as usize]) - raw_sum) as f32 })
+        Ok(Drawn { id, logprob: f64::from(logits[id as usize]) - raw_sum })
     }
 
     /// The tokens that [`Sampler::next`] would draw from, with their probabilities, and draws none.
@@ -118,7 +118,7 @@ impl Sampler {
         select::largest(logits, n, &mut self.keys);
         self.keys.sort_unstable_by(|a, b| b.cmp(a));
         self.likely.clear();
-        let drawn = |&key: &u64| Drawn { id: id_of(key), logprob: (f64::from(score_of(key)) - sum) as f32 };
+        let drawn = |&key: &u64| Drawn { id: id_of(key), logprob: f64::from(score_of(key)) - sum };
         self.likely.extend(self.keys.iter().map(drawn));
         Ok(&self.likely)
     }

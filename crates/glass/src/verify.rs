@@ -183,7 +183,7 @@ impl Comparison<'_> {
             Way::OneByOne => {
                 for (row, id) in ids.iter().enumerate() {
                     runner.feed(&[*id])?;
-                    self.row(row, runner.logits());
+                    self.row(row, runner.logits()?);
                 }
             }
             Way::Pieces => {
@@ -195,7 +195,7 @@ impl Comparison<'_> {
                     }
                     runner.feed(piece)?;
                     rest = after;
-                    self.row(runner.ids().len() - 1, runner.logits());
+                    self.row(runner.ids().len() - 1, runner.logits()?);
                 }
             }
             Way::Prefix => {
@@ -204,7 +204,7 @@ impl Comparison<'_> {
                     other.extend(ids[shared..].iter().rev());
                     runner.prompt(&other)?;
                     runner.prompt(ids)?;
-                    self.row(ids.len() - 1, runner.logits());
+                    self.row(ids.len() - 1, runner.logits()?);
                 }
             }
             Way::Among => self.among(model.batch(TOGETHER, model.config().context)?, ids)?,
@@ -238,7 +238,7 @@ impl Comparison<'_> {
                 .collect();
             batch.feed(&parts, ())?;
             let row = parts.iter().position(|&(slot, _)| slot == SLOT).expect("it has not ended");
-            batch.logits(row, &mut logits);
+            batch.logits(row, &mut logits)?;
             self.row(batch.ids(SLOT).len() - 1, &logits);
         }
         Ok(())

@@ -52,16 +52,16 @@ impl Show<'_> {
     /// A token.
     pub fn line(&mut self, out: &mut Out, token: &Token<'_>) -> Result<(), Fail> {
         self.tokens += 1;
-        self.sum += f64::from(token.logprob);
+        self.sum += token.logprob;
         let top = self.sampler.top(token.logits, TOP)?;
-        let share = f64::from(token.logprob).exp();
+        let share = token.logprob.exp();
         let is_first = top.first().is_none_or(|first| first.logprob <= token.logprob);
         let bar = bar(share, BAR);
         let bar = if is_first { out.green(&bar) } else { out.yellow(&bar) };
         write!(out, "{}{} {bar}  ", fit(&piece(self.model, token.id), PIECE), percent(share))?;
         let mut line = String::new();
         for drawn in top.iter().filter(|drawn| drawn.id != token.id).take(self.others) {
-            let share = percent(f64::from(drawn.logprob).exp());
+            let share = percent(drawn.logprob.exp());
             let text = format!("{}{share}  ", fit(&piece(self.model, drawn.id), OTHER));
             // What was more probable and yet not drawn stands out.
             line.push_str(&if drawn.logprob > token.logprob { text } else { out.dim(&text) });
@@ -91,7 +91,7 @@ impl Show<'_> {
     pub fn json(&mut self, token: &Token<'_>) -> Result<Value, Fail> {
         let model = self.model;
         let entry =
-            |id: u32, logprob: f32| json!({"id": id, "text": lossy(model.bytes(id)), "logprob": logprob});
+            |id: u32, logprob: f64| json!({"id": id, "text": lossy(model.bytes(id)), "logprob": logprob});
         let top = self.sampler.top(token.logits, TOP)?;
         let top: Vec<Value> = top.iter().map(|drawn| entry(drawn.id, drawn.logprob)).collect();
         let mut own = entry(token.id, token.logprob);

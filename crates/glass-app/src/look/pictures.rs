@@ -247,7 +247,7 @@ impl Pictures<'_> {
             svg.text(LEFT - 6.0, y + 12.0, "", Anchor::End, &name);
             for (at, reading) in layer[first..].iter().enumerate() {
                 let Some(top) = reading.top.first() else { continue };
-                let share = f64::from(top.logprob).exp();
+                let share = top.logprob.exp();
                 let x = LEFT + cell * at as f64;
                 svg.path("grid", &format!("M{x:.1} {y:.1}h{:.1}", cell - 3.0));
                 svg.data(x + 8.0, y + 8.0, 6.5, share);

@@ -85,7 +85,7 @@ fn lens(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
 }
 
 fn percent(drawn: &Drawn) -> String {
-    format!("{:5.1} %", 100.0 * f64::from(drawn.logprob).exp())
+    format!("{:5.1} %", 100.0 * drawn.logprob.exp())
 }
 
 fn changed(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {

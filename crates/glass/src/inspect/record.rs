@@ -1,10 +1,9 @@
 //! A probe that keeps what it sees.
 
 use std::collections::BTreeMap;
-use std::ops::Index;
 use std::path::Path;
 
-use crate::probe::{Probe, Site, View, Want};
+use crate::probe::{Ahead, Probe, Site, View, Want};
 use crate::weights::safetensors;
 use crate::{Error, Result};
 
@@ -23,6 +22,12 @@ impl Matrix {
     /// A row.
     pub fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.cols..(row + 1) * self.cols]
+    }
+
+    /// No rows. The memory stays: new pages would take longer than the numbers.
+    fn clear(&mut self) {
+        self.rows = 0;
+        self.values.clear();
     }
 }
 
@@ -48,12 +53,20 @@ impl Record {
 
     /// What was seen, in the order of the flow.
     pub fn sites(&self) -> impl Iterator<Item = (Site, &Matrix)> {
-        self.seen.iter().map(|(&site, matrix)| (site, matrix))
+        self.seen.iter().filter(|(_, matrix)| matrix.rows > 0).map(|(&site, matrix)| (site, matrix))
     }
 
-    /// A site, if it was seen.
-    pub fn get(&self, site: Site) -> Option<&Matrix> {
-        self.seen.get(&site)
+    /// What was seen of a site.
+    ///
+    /// # Errors
+    /// It was not recorded.
+    pub fn get(&self, site: Site) -> Result<&Matrix> {
+        self.seen.get(&site).filter(|matrix| matrix.rows > 0).ok_or_else(|| {
+            Error::invalid_argument(
+                site,
+                "it was not recorded; name it where the record is made, and run a pass",
+            )
+        })
     }
 
     /// Writes everything to a safetensors file: rows × numbers, and of squares heads × queries × keys.
@@ -69,24 +82,27 @@ impl Record {
             (site.to_string(), shape, ::safetensors::Dtype::F32)
         };
         let mut bytes = safetensors::header_of(&self.sites().map(info).collect::<Vec<_>>(), "glass", 8)?;
-        for matrix in self.seen.values() {
+        for (_, matrix) in self.sites() {
             bytes.extend(matrix.values.iter().flat_map(|value| value.to_le_bytes()));
         }
         std::fs::write(path, bytes).map_err(|error| Error::io("cannot write", path, error))
     }
 }
 
-impl Index<Site> for Record {
-    type Output = Matrix;
-
-    /// # Panics
-    /// It was not recorded.
-    fn index(&self, site: Site) -> &Matrix {
-        self.get(site).unwrap_or_else(|| panic!("{site} was not recorded"))
-    }
-}
-
 impl Probe for Record {
+    fn begin(&mut self, ahead: &Ahead<'_>) -> Result<()> {
+        self.wanted.iter().try_for_each(|&site| ahead.check(site))?;
+        if ahead.whole && ahead.spans.iter().all(|span| span.slot != self.slot) {
+            let why =
+                format!("sequence {} is recorded; the pass reads {} of them", self.slot, ahead.spans.len());
+            return Err(Error::invalid_argument("record", why));
+        }
+        if ahead.whole {
+            self.seen.values_mut().for_each(Matrix::clear);
+        }
+        Ok(())
+    }
+
     fn wants(&self, site: Site, slot: usize) -> Want {
         if slot == self.slot && self.wanted.contains(&site) { Want::Look } else { Want::No }
     }
@@ -94,9 +110,7 @@ impl Probe for Record {
     fn look(&mut self, view: View, values: &[f32]) {
         let matrix = self.seen.entry(view.site).or_default();
         if view.position == 0 || view.site.is_square() {
-            // The memory stays: fresh pages would take longer than the numbers.
-            matrix.rows = 0;
-            matrix.values.clear();
+            matrix.clear();
         }
         matrix.cols = view.cols;
         matrix.rows += view.rows;

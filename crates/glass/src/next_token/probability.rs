@@ -101,7 +101,8 @@ pub(super) fn weigh(scores: &[f32], peak: f32, inverse: f64, weights: &mut [f64]
     for row in rows {
         sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum += weight);
     }
-    sums.iter().chain(rest).sum()
+    // In the order of `log_sum_exp`, so that a token's probability has the same bits by either.
+    sums.iter().sum::<f64>() + rest.iter().sum::<f64>()
 }
 
 /// Where the running sum of `weights` passes `mark`; the last one that weighs anything, should rounding leave it short.

@@ -97,7 +97,7 @@ fn decoding_allocates_nothing_after_the_first_token() {
     runner.prompt(&tiny::ids(5, 31, 1)).unwrap();
     let mut one = || {
         let before = ASKED.get();
-        let drawn = sampler.next(runner.logits()).unwrap();
+        let drawn = sampler.next(runner.logits().unwrap()).unwrap();
         runner.feed(&[drawn.id]).unwrap();
         ASKED.get() - before
     };

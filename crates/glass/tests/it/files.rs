@@ -285,7 +285,7 @@ pub fn logits(path: &Path, ids: &[u32]) -> Vec<f32> {
     let weights = Frozen::load(&cpu, &plan, Packing::F32, &|spec, into| folder.read(spec, into)).unwrap();
     let mut runner = Runner::new(&cpu, &gpt, Weights::Frozen(&weights)).unwrap();
     runner.prompt(ids).unwrap();
-    runner.logits().to_vec()
+    runner.logits().unwrap().to_vec()
 }
 
 fn assert_logits(what: &str, path: &Path, ids: &[u32], expected: &[f32]) {

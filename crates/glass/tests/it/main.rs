@@ -12,6 +12,7 @@ mod gguf;
 mod golden;
 mod house;
 mod inspect;
+mod inspect_refused;
 mod score;
 mod mixed;
 mod model;

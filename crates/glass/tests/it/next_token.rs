@@ -124,7 +124,7 @@ fn probabilities_are_those_of_the_reference() {
             let drawn = sampler.next(&logits).unwrap();
             assert!(expected.iter().any(|(id, _)| *id == drawn.id), "{what}");
             let raw = score(&logits, drawn.id).unwrap();
-            assert!((f64::from(drawn.logprob) - raw.logprob).abs() < 1e-5, "{what}");
+            assert!((drawn.logprob - raw.logprob).abs() < 1e-5, "{what}");
             generated.push(drawn.id);
         }
     }
@@ -232,7 +232,7 @@ fn the_most_probable_are_shown_with_raw_probabilities() {
         assert_eq!(top.len(), n);
         for (ours, theirs) in top.iter().zip(&expected) {
             assert_eq!(ours.id, theirs.0);
-            assert!((f64::from(ours.logprob) - theirs.1.ln()).abs() < 1e-5);
+            assert!((ours.logprob - theirs.1.ln()).abs() < 1e-5);
         }
     }
     assert_eq!(sampler.top(&logits, 99_999).unwrap().len(), 3000);

@@ -50,7 +50,7 @@ fn a_packed_file_runs_as_what_was_packed() {
         let mut runner = engine.runner().unwrap();
         for (at, (&id, expected)) in ids.iter().zip(&expected).enumerate() {
             runner.feed(&[id]).unwrap();
-            assert!(runner.logits() == expected, "{model} {packing:?}: token {at}, read one by one");
+            assert!(runner.logits().unwrap() == expected, "{model} {packing:?}: token {at}, read one by one");
         }
     }
 }

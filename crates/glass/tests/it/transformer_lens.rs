@@ -52,7 +52,7 @@ fn all_that_is_seen_is_what_transformer_lens_sees() {
     let said = readings.iter().flatten().flat_map(|reading| {
         let mut all = reading.top.clone();
         all.sort_by_key(|drawn| drawn.id);
-        all.into_iter().map(|drawn| f64::from(drawn.logprob))
+        all.into_iter().map(|drawn| drawn.logprob)
     });
     golden.hold("lens", said, 1e-5);
 

@@ -97,7 +97,7 @@ impl<'a> Judge<'a> {
             Ok::<_, Error>(())
         };
         self.runner.prompt(&ids[cut..first])?;
-        add(self.runner.logits(), ids[first])?;
+        add(self.runner.logits()?, ids[first])?;
         if first < inputs.len() {
             let mut done = Ok(());
             self.runner.feed_each(&inputs[first..], &mut |row, logits| {
