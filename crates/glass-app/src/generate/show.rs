@@ -6,7 +6,7 @@ use glass::generate::Token;
 use glass::next_token::{Sampler, Sampling};
 use serde_json::{Value, json};
 
-use crate::draw::columns::{bar, fit};
+use crate::draw::columns::{bar, fit, percent};
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
 use crate::out::{Out, count};
@@ -106,9 +106,4 @@ fn piece(model: &NamedModel, id: u32) -> String {
         Some(_) => visible(model.bytes(id)),
         None => id.to_string(),
     }
-}
-
-/// In seven columns: ` 97.8 %`.
-fn percent(share: f64) -> String {
-    format!("{:5.1} %", 100.0 * share)
 }

@@ -3,7 +3,7 @@
 use super::attribute::{Attribution, along, dot, sites};
 use std::ops::Range;
 
-use super::{Edits, Inspector, Record};
+use super::{Edits, Inspector, Matrix, Record};
 use crate::backend::Backend;
 use crate::probe::{Part, Site};
 use crate::{Error, Result};
@@ -28,8 +28,8 @@ impl Word<'_> {
         Err(Error::invalid_argument("word", why))
     }
 
-    /// The mean of its tokens' vectors.
-    fn vector(&self, stream: &super::Matrix) -> Vec<f32> {
+    /// The mean of its tokens' vectors in a recorded stream.
+    pub fn vector(&self, stream: &Matrix) -> Vec<f32> {
         let mut mean = vec![0.0f32; stream.cols];
         for position in self.positions.clone() {
             mean.iter_mut().zip(stream.row(position)).for_each(|(mean, x)| *mean += x);
