@@ -10,6 +10,7 @@ use glass::generate::{
     Finish, GenerateOptions, Generated, Guesses, Runner, Token, generate, generate_together,
 };
 use glass::tokens::TextStream;
+use glass::weights::generation::GenerationConfig;
 use serde_json::{Value, json};
 
 use crate::args::GenerateArgs;
@@ -25,7 +26,8 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?.starting(&args.start)?;
     let (ids, text) = prompt(args, &model)?;
     let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
-    if args.tokens == 0 || args.samples == 0 {
+    let tokens = args.tokens.unwrap_or_else(|| advised_tokens(model.folder.generation(), ids.len()));
+    if tokens == 0 || args.samples == 0 {
         return Err(Fail::asked("--tokens and --samples: 0 was given; ask for at least 1"));
     }
     let mut certain = TextStream::default();
@@ -33,12 +35,11 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     let before = certain.held().to_vec();
     let lookup = args.lookup.lookup.into();
     let ends = if args.ignore_end { Vec::new() } else { model.end_tokens() };
-    let options =
-        GenerateOptions { tokens: args.tokens, sampling, stop: args.stop.clone(), ends, before, lookup };
+    let options = GenerateOptions { tokens, sampling, stop: args.stop.clone(), ends, before, lookup };
     if args.batch > 1 {
         return together(args, &model, &options, &ids, &text);
     }
-    let mut runner = model.runner_within(ids.len().saturating_add(args.tokens))?;
+    let mut runner = model.runner_within(ids.len().saturating_add(options.tokens))?;
     let mut out = Out::new();
     for sample in 0..args.samples {
         runner.prompt(&ids)?;
@@ -52,6 +53,15 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     out.done()
 }
 
+/// How many tokens at most, where the command does not say.
+fn advised_tokens(advice: &GenerationConfig, prompt: usize) -> usize {
+    let whole = advice.max_length.map(|length| (length as usize).saturating_sub(prompt));
+    // The length of the whole is no bound on a prompt that is as long already.
+    let left = whole.filter(|&left| left > 0);
+    let least = advice.min_new_tokens.unwrap_or(0) as usize;
+    advice.max_new_tokens.map(|most| most as usize).or(left).unwrap_or(200).max(least).max(1)
+}
+
 /// Some samples at a time, a token of each in one pass.
 fn together(
     args: &GenerateArgs,
@@ -61,7 +71,7 @@ fn together(
     text: &str,
 ) -> Result<(), Fail> {
     let most = args.samples.min(args.batch.into());
-    let mut batch = model.batch(most as usize, ids.len().saturating_add(args.tokens))?;
+    let mut batch = model.batch(most as usize, ids.len().saturating_add(options.tokens))?;
     let mut out = Out::new();
     for first in (0..args.samples).step_by(most as usize) {
         let samples = first..args.samples.min(first + most);

@@ -26,9 +26,9 @@ pub struct GenerateArgs {
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// At most so many tokens
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub tokens: usize,
+    /// At most N tokens [default: as the model's generation_config.json advises, otherwise 200]
+    #[arg(long, value_name = "N")]
+    pub tokens: Option<usize>,
 
     /// Stop before this text; may be given several times
     #[arg(long, value_name = "S")]

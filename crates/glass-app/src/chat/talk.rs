@@ -71,7 +71,12 @@ impl<'a> Talk<'a> {
         let template = template.with_time(local_time());
         let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
         let context = model.config().context;
-        let room = args.tokens.unwrap_or((context / 2).max(1));
+        let advised = model
+            .folder
+            .generation()
+            .max_new_tokens
+            .map(|most| (most as usize).min(context.saturating_sub(1)));
+        let room = args.tokens.or(advised).unwrap_or((context / 2).max(1));
         if room == 0 {
             return Err(Fail::asked("--tokens: 0 was given; ask for at least 1"));
         }

@@ -1,5 +1,6 @@
 //! All integration tests of the program, in one binary: they run it as a user does.
 
+mod advice;
 mod cases;
 mod chats;
 mod errors;

@@ -145,6 +145,8 @@ impl Config {
         let rest = json!({
             "layer_norm_epsilon": epsilon,
             "model_type": if gpt2 { "gpt2" } else { "glass" },
+            // llama.cpp's converter reads this one.
+            "n_ctx": self.context,
             "n_embd": self.width,
             "n_head": self.heads.query,
             "n_inner": if self.mlp_width == 4 * self.width { Value::Null } else { json!(self.mlp_width) },

@@ -299,5 +299,8 @@ fn advice_for_sampling_comes_along() {
         let what = Save { generation: Some(&read), ..what };
         glass::weights::save::save(&to, &what, &|spec, into| folder.read(spec, into)).unwrap();
         assert_eq!(*Folder::open(&to).unwrap().generation(), advice);
+        // llama.cpp's converter wants the context under this name.
+        let config = fs::read_to_string(to.join("config.json")).unwrap();
+        assert!(config.contains(&format!("\"n_ctx\": {}", folder.config().context)), "{config}");
     }
 }

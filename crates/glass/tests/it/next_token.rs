@@ -316,3 +316,31 @@ fn refusals() {
     assert!(bias(vec![(3, 1.0), (4, 1.0), (3, 2.0)]).starts_with("logit_bias: token 3 is given twice"));
     assert!(matches!(Sampling { top_p: 7.0, ..off() }.check(10), Err(glass::Error::InvalidArgument { .. })));
 }
+
+#[test]
+fn suppressed_tokens_are_not_drawn() {
+    let logits = [2.0, 1.0, 0.5, 0.0];
+    let suppressed = vec![(0, usize::MAX), (1, 1)];
+    let greedy = Sampling { temperature: 0.0, suppressed: suppressed.clone(), ..Sampling::default() };
+    let mut sampler = Sampler::new(&greedy, 4, 0).unwrap();
+    // Prompts count as nothing: the second is free from the second new token on.
+    sampler.see(&[3, 3, 3]);
+    let drawn: Vec<_> = (0..3).map(|_| sampler.next(&logits).unwrap()).collect();
+    assert_eq!(drawn.iter().map(|drawn| drawn.id).collect::<Vec<_>>(), [2, 1, 1]);
+    let all: f32 = logits.iter().map(|logit: &f32| logit.exp()).sum();
+    assert!((drawn[0].logprob - (0.5 - all.ln())).abs() < 1e-6, "of the raw logits");
+    // No bias and no penalty brings one back; what is left shares all probability.
+    let pushed =
+        Sampling { logit_bias: vec![(0, 100.0)], repetition_penalty: 0.5, suppressed, ..Sampling::default() };
+    let mut sampler = Sampler::new(&pushed, 4, 0).unwrap();
+    let left = sampler.probabilities(&logits).unwrap();
+    let share = 0.5f64.exp() / (0.5f64.exp() + 1.0);
+    assert!(left.len() == 2 && left[0].0 == 2 && (left[0].1 - share).abs() < 1e-9, "{left:?}");
+    let none = Sampling { suppressed: (0..4).map(|id| (id, 1)).collect(), ..Sampling::default() };
+    let mut sampler = Sampler::new(&none, 4, 0).unwrap();
+    assert!(sampler.next(&logits).unwrap_err().to_string().contains("none is left"));
+    let outside = Sampling { suppressed: vec![(4, 1)], ..Sampling::default() };
+    assert!(
+        outside.check(4).unwrap_err().to_string().contains("suppressed: token 4 is not in the vocabulary")
+    );
+}

@@ -15,7 +15,7 @@ use crate::scratch::Scratch;
 use crate::tiny;
 
 /// A golden model, packed into a directory.
-fn pack(model: &str, packing: Packing) -> Scratch {
+pub fn pack(model: &str, packing: Packing) -> Scratch {
     let folder = Folder::open(&golden(model)).unwrap();
     let (_, plan) = Gpt::plan(folder.config());
     let cpu = Cpu::new(1);
