@@ -128,7 +128,7 @@ impl<'a> Judge<'a> {
             }
         } else {
             let ids = self.whole(before);
-            let rest = self.whole(&text).split_off(ids.len());
+            let rest = self.whole(&text).into_iter().skip(ids.len()).collect();
             (ids, rest)
         };
         let first = ids.len();
