@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import chat_template_utils
 
-from chat_features import FEATURES, VARIABLES
+from chat_features import EDGES, FEATURES, VARIABLES
 
 FOLDER = Path(__file__).resolve().parent.parent / "crates/glass/tests/golden/chat"
 BOS, EOS = "<|bos|>", "<|eos|>"
@@ -205,7 +205,7 @@ def feature(template):
 def features():
     chat_template_utils.datetime = Clock
     now = int(Clock.now().replace(tzinfo=timezone.utc).timestamp())
-    cases = [{"name": name, "template": template, **feature(template)} for name, template in FEATURES.items()]
+    cases = [{"name": name, "template": template, **feature(template)} for name, template in [*FEATURES.items(), *zip(EDGES, EDGES)]]
     write("features", {"now": now, "variables": VARIABLES, "cases": cases})
 
 

@@ -22,7 +22,7 @@ impl Stream {
         Stream { ids, ..Stream::default() }
     }
 
-    /// For text that is wrapped at words, on a terminal of so many columns.
+    /// For text that is wrapped at words, on a terminal of `columns` columns.
     pub fn wrapped(columns: usize) -> Stream {
         Stream { wrapped: Some(Wrapped::new(columns)), ..Stream::default() }
     }

@@ -15,7 +15,7 @@ pub struct Wrapped {
 }
 
 impl Wrapped {
-    /// For a terminal of so many columns.
+    /// For a terminal of `columns` columns.
     pub fn new(columns: usize) -> Wrapped {
         Wrapped { columns: columns.max(1), column: 0, spaces: 0, word: String::new() }
     }

@@ -36,7 +36,7 @@ const MONTHS: [&str; 12] = [
 ];
 
 impl LocalTime {
-    /// The time so many seconds after the beginning of 1970.
+    /// The time `seconds` seconds after the beginning of 1970.
     pub fn from_seconds(seconds: i64) -> LocalTime {
         let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
         // The years are counted from March, so that a leap day ends one.

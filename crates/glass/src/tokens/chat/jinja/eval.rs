@@ -73,16 +73,17 @@ impl Run<'_> {
                         None | Some(Value::None) => None,
                         Some(value) => match value.int() {
                             Some(number) => Some(number),
-                            // Python raises a TypeError, and jinja2 makes that undefined.
-                            None => return Ok(Value::undefined("a slice's bounds are not whole numbers")),
+                            None => return failed("a slice's bounds are whole numbers or none"),
                         },
                     };
                 }
                 if let Value::Undefined(why) = &value {
                     return failed(&**why);
                 }
-                let sliced = slice(self, &value, ends)?;
-                sliced.unwrap_or_else(|| Value::undefined(format!("{} cannot be sliced", value.type_name())))
+                match slice(self, &value, ends)? {
+                    Some(sliced) => sliced,
+                    None => return failed(format!("{} cannot be sliced", value.type_name())),
+                }
             }
             Expr::Call(_, _, line) => {
                 let value = self.call_with(expr, None, scope)?;

@@ -14,10 +14,19 @@ const LONGEST_RANGE: usize = 100_000;
 
 /// The function of this name.
 pub fn global(name: &str) -> Option<Value> {
-    let name =
-        ["range", "dict", "namespace", "cycler", "joiner", "lipsum", "raise_exception", "strftime_now"]
-            .into_iter()
-            .find(|known| *known == name)?;
+    let name = [
+        "range",
+        "dict",
+        "namespace",
+        "cycler",
+        "joiner",
+        "lipsum",
+        "raise_exception",
+        "strftime_now",
+        "self",
+    ]
+    .into_iter()
+    .find(|known| *known == name)?;
     Some(Value::function(name))
 }
 
