@@ -530,3 +530,12 @@ fn killed_at_any_moment_it_resumes_to_the_same_bytes() {
     assert!(kills > 0);
     assert_same(whole.path(), folder.path());
 }
+
+#[test]
+fn what_is_usual_is_the_median() {
+    let mut spikes = Spikes::default();
+    for n in 0..41 {
+        assert_eq!(spikes.see(2.0 + 0.001 * f64::from(n)), None);
+    }
+    assert_eq!(spikes.see(9.0), Some(2.0 + 0.001 * 20.0));
+}
