@@ -43,6 +43,7 @@ impl Chance {
             presence_penalty: self.one_of(&[0.0, 0.0, 0.7, -0.5]),
             frequency_penalty: self.one_of(&[0.0, 0.0, 0.4, -0.2]),
             logit_bias: self.one_of(&[&[][..], &[4.5], &[-100.0]]).iter().map(|&by| (bias, by)).collect(),
+            suppressed: Vec::new(),
             seed: self.below(1000) as u64,
             hot: false,
         }
@@ -327,7 +328,7 @@ fn suppressed_tokens_are_not_drawn() {
     sampler.see(&[3, 3, 3]);
     let drawn: Vec<_> = (0..3).map(|_| sampler.next(&logits).unwrap()).collect();
     assert_eq!(drawn.iter().map(|drawn| drawn.id).collect::<Vec<_>>(), [2, 1, 1]);
-    let all: f32 = logits.iter().map(|logit: &f32| logit.exp()).sum();
+    let all: f64 = logits.iter().map(|&logit: &f32| f64::from(logit).exp()).sum();
     assert!((drawn[0].logprob - (0.5 - all.ln())).abs() < 1e-6, "of the raw logits");
     // No bias and no penalty brings one back; what is left shares all probability.
     let pushed =
