@@ -142,12 +142,12 @@ fn no_tokenizer(name: &str) -> Fail {
     ))
 }
 
-/// A vocabulary: `gpt2`, or a file or folder that [holds one](Tokenizer::open).
+/// A vocabulary: `gpt2`, or a file or folder that [holds one](glass::weights::vocabulary::open).
 pub fn vocabulary(option: &str, name: &str) -> Result<Tokenizer, Fail> {
     let path = Path::new(name);
     match (name, path.is_dir()) {
         ("gpt2", false) => Ok(Tokenizer::gpt2()),
-        _ if path.exists() => Ok(Tokenizer::open(path)?),
+        _ if path.exists() => Ok(glass::weights::vocabulary::open(path)?),
         _ => Err(Fail::asked(format!(
             "{option}: there is no {name:?}; give gpt2, a vocabulary file (tokenizer.json, vocab.json, meta.pkl, .tiktoken), or a \
              folder with one"

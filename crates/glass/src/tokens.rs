@@ -129,7 +129,7 @@ impl Tokenizer {
     }
 
     /// Opens a vocabulary: a `tokenizer.json` (see [`Tokenizer::from_json`]); `vocab.json` with `merges.txt` beside it,
-    /// or `encoder.json` with `vocab.bpe`, as OpenAI published GPT-2's; nanoGPT's characters (`meta.pkl`); tiktoken's ranks
+    /// or `encoder.json` with `vocab.bpe`, as OpenAI published GPT-2's; tiktoken's ranks
     /// (`.tiktoken`) of a vocabulary whose words are split as GPT-2's are; or a folder with any of these.
     ///
     /// What lies beside them in a folder counts as it does in `transformers`: `tokenizer_config.json`,

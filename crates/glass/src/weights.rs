@@ -13,13 +13,14 @@ mod llm_c;
 pub mod names;
 mod nanogpt;
 pub mod packed;
-pub(crate) mod pickle;
+mod pickle;
 pub mod safetensors;
 pub mod save;
 pub(crate) mod source;
 mod template;
 pub mod tensors;
 mod torch;
+pub mod vocabulary;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,14 +1,14 @@
-//! The files a vocabulary is kept in: `tokenizer.json`, GPT-2's pair of a vocabulary and its merges, nanoGPT's characters, or
-//! tiktoken's ranks.
+//! The files a vocabulary is kept in: `tokenizer.json`, GPT-2's pair of a vocabulary and its merges, or tiktoken's ranks.
+//! nanoGPT's characters are looked for in the same place, and read where pickles are.
 
 use std::path::Path;
 
 use super::{Beside, Tokenizer};
-use super::{characters, json, ranks};
+use super::{json, ranks};
 use crate::{Error, Result};
 
-/// nanoGPT's characters.
-const CHARACTERS: &str = "meta.pkl";
+/// nanoGPT's characters, a pickle.
+pub(crate) const CHARACTERS: &str = "meta.pkl";
 
 /// Where a folder may keep its vocabulary, in the order it is looked for: one file, or two that belong together. The
 /// third has the names under which OpenAI published GPT-2's.
@@ -23,7 +23,6 @@ pub(crate) fn in_folder(has: impl Fn(&str) -> bool) -> Option<&'static [&'static
 /// The vocabulary in these files, of which [`in_folder`] found the names, and what lies beside them.
 pub(crate) fn read(files: &[(String, impl AsRef<[u8]>)], beside: &Beside) -> Result<Tokenizer> {
     match files {
-        [(name, text)] if name.ends_with(CHARACTERS) => characters::read(name, text.as_ref()),
         [(name, text)] => json::read(name, text.as_ref(), beside),
         [(vocabulary, ids), (merges, pairs)] => {
             json::read_pair([vocabulary, merges], [ids.as_ref(), pairs.as_ref()], beside)
@@ -47,9 +46,8 @@ pub(super) fn open(path: &Path) -> Result<Tokenizer> {
     let names = match (path.is_dir(), pair) {
         (false, None) => return read(&[named(path)?], &Beside::default()),
         (false, Some(pair)) => pair,
-        (true, _) => in_folder(|name| folder.join(name).exists()).ok_or_else(|| {
-            let why =
-                "holds no vocabulary; tokenizer.json, vocab.json with merges.txt, or meta.pkl was expected";
+        (true, _) => in_folder(|name| name != CHARACTERS && folder.join(name).exists()).ok_or_else(|| {
+            let why = "holds no vocabulary; tokenizer.json, or vocab.json with merges.txt, was expected";
             Error::invalid(path.display(), why)
         })?,
     };

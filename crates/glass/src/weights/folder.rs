@@ -11,7 +11,7 @@ use super::gguf::{self, Blocks};
 use super::names::{self, Kind, Place, UNEMBEDDING};
 use super::source::Source;
 use super::tensors::{Found, Tensors};
-use super::{copy, dtype::Dtype, packed, template};
+use super::{copy, dtype::Dtype, packed, template, vocabulary};
 use crate::backend::{Layout, Packing};
 use crate::config::json;
 use crate::config::object::{Object, short};
@@ -151,7 +151,7 @@ impl Folder {
         let beside = Beside::read(|name| {
             Ok(self.source.small(name, LONGEST_TEXT)?.map(|text| (self.source.name(name), text)))
         })?;
-        files::read(&files, &beside).map(Some)
+        vocabulary::read(&files, &beside).map(Some)
     }
 
     fn vocabulary_files(&self) -> Option<&'static [&'static str]> {

@@ -117,3 +117,36 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
         assert!(error.contains(named) && error.contains("tokenizer_config.json"), "{error}");
     }
 }
+
+/// `pickle.dumps({"vocab_size": 3, "itos": {…}, "stoi": {"a": 0, "\n": 1, "é": 2}})` in protocol 2.
+fn meta(stoi: &[(&str, u8)]) -> Vec<u8> {
+    let text = |text: &str| [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let mut bytes = b"\x80\x02}(".to_vec();
+    bytes.extend(text("stoi"));
+    bytes.extend(b"}(");
+    for (character, id) in stoi {
+        bytes.extend(text(character));
+        bytes.extend([b'K', *id]);
+    }
+    bytes.extend(b"uu.");
+    bytes
+}
+
+#[test]
+fn characters_of_nanogpt() {
+    let scratch = Scratch::new("characters");
+    fs::write(scratch.path().join("meta.pkl"), meta(&[("a", 0), ("\n", 1), ("é", 2), ("日", 5)])).unwrap();
+    for path in [scratch.path().to_path_buf(), scratch.path().join("meta.pkl")] {
+        let tokenizer = glass::weights::vocabulary::open(&path).unwrap();
+        assert_eq!(tokenizer.encode("aé\n日a", Special::Plain), [0, 2, 1, 5, 0]);
+        assert_eq!(tokenizer.decode(&[5, 2]).unwrap(), "日é".as_bytes());
+        assert_eq!((tokenizer.vocabulary_size(), tokenizer.token(3)), (6, None));
+        let again = Tokenizer::from_json("again", tokenizer.to_json().as_bytes()).unwrap();
+        assert_eq!(again.encode("aé\n日a", Special::Plain), [0, 2, 1, 5, 0]);
+    }
+    for (stoi, named) in [(&[("ab", 0)][..], "\"ab\""), (&[("a", 0), ("b", 0)], "id 0")] {
+        fs::write(scratch.path().join("meta.pkl"), meta(stoi)).unwrap();
+        let error = glass::weights::vocabulary::open(scratch.path()).err().unwrap().to_string();
+        assert!(error.contains(named) && error.contains("meta.pkl"), "{error}");
+    }
+}

@@ -6,7 +6,7 @@ use tokenizers::Tokenizer as Reference;
 
 use crate::tokens::{Dice, odd_text};
 
-/// A small learned vocabulary as JSON: 300 tokens, `<|endoftext|>` the last.
+/// A small learned vocabulary as JSON, `<|endoftext|>` its last token.
 fn small() -> Value {
     let settings = Learn { vocabulary: 300, ..Learn::default() };
     let texts = "the cat and the hat and the bat 123 ".repeat(9);
@@ -87,6 +87,11 @@ fn as_the_reference(what: &str, file: &Value) {
     }
 }
 
+/// How many tokens it has, which is the next id.
+fn size(file: &Value) -> u32 {
+    file["model"]["vocab"].as_object().unwrap().len() as u32
+}
+
 fn byte_level(space: bool, words: bool) -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": space, "trim_offsets": true, "use_regex": words})
 }
@@ -147,13 +152,14 @@ fn normal_forms() {
 
 #[test]
 fn tokens_around_a_text() {
+    let end_of_text = size(&small()) - 1;
     let special = json!({"SpecialToken": {"id": END_OF_TEXT, "type_id": 0}});
     let of = |name: &str| json!({"Sequence": {"id": name, "type_id": 0}});
     let template = |single: Vec<Value>| {
         json!({"type": "TemplateProcessing", "single": single, "pair": [of("A"), of("B")],
-               "special_tokens": {END_OF_TEXT: {"id": END_OF_TEXT, "ids": [299], "tokens": [END_OF_TEXT]}}})
+               "special_tokens": {END_OF_TEXT: {"id": END_OF_TEXT, "ids": [end_of_text], "tokens": [END_OF_TEXT]}}})
     };
-    let pair = json!([END_OF_TEXT, 299]);
+    let pair = json!([END_OF_TEXT, end_of_text]);
     for (what, processor, start, end) in [
         ("a start token", template(vec![special.clone(), of("A")]), 1, 0),
         ("an empty template", template(vec![of("A")]), 0, 0),
@@ -176,8 +182,12 @@ fn tokens_around_a_text() {
         file["post_processor"] = processor;
         as_the_reference(what, &file);
         let tokenizer = Tokenizer::from_json(what, file.to_string().as_bytes()).unwrap();
-        assert_eq!((tokenizer.start(), tokenizer.end()), (&[299; 2][..start], &[299; 1][..end]), "{what}");
-        assert_eq!(tokenizer.encode_prompt(b"", Special::Plain), &[299; 2][..start], "{what}");
+        assert_eq!(
+            (tokenizer.start(), tokenizer.end()),
+            (&[end_of_text; 2][..start], &[end_of_text; 1][..end]),
+            "{what}"
+        );
+        assert_eq!(tokenizer.encode_prompt(b"", Special::Plain), &[end_of_text; 2][..start], "{what}");
     }
     let mut file = small();
     file["post_processor"] = template(vec![of("A"), of("A")]);
@@ -213,19 +223,20 @@ fn added_tokens_that_overlap_and_take_in_space() {
                "normalized": normalized, "special": false})
     };
     let mut file = small();
+    let next = size(&file);
     let added = file["added_tokens"].as_array_mut().unwrap();
-    added.push(token(300, "qzj", [true, false, false]));
-    added.push(token(301, "zjwv", [false, false, false]));
-    added.push(token(302, "<m>", [false, true, false]));
+    added.push(token(next, "qzj", [true, false, false]));
+    added.push(token(next + 1, "zjwv", [false, false, false]));
+    added.push(token(next + 2, "<m>", [false, true, false]));
     as_the_reference("overlap, and space before", &file);
     let tokenizer = Tokenizer::from_json("overlap", file.to_string().as_bytes()).unwrap();
     // The one that is not normalized is found first.
-    assert_eq!(tokenizer.encode("qzjwv", Special::Plain)[1..], [301]);
-    assert_eq!(tokenizer.encode(" \n\u{2003}<m>", Special::Plain), [302]);
-    file["added_tokens"][3] = token(302, "<m>", [true, true, true]);
+    assert_eq!(tokenizer.encode("qzjwv", Special::Plain)[1..], [next + 1]);
+    assert_eq!(tokenizer.encode(" \n\u{2003}<m>", Special::Plain), [next + 2]);
+    file["added_tokens"][3] = token(next + 2, "<m>", [true, true, true]);
     as_the_reference("space on both sides", &file);
     file["normalizer"] = json!({"type": "Lowercase"});
-    file["added_tokens"][1] = token(300, "QZJ", [true, false, false]);
+    file["added_tokens"][1] = token(next, "QZJ", [true, false, false]);
     as_the_reference("a normalized token", &file);
     assert!(!tokenizer.cuts_at_words(), "space belongs to a token");
 }
