@@ -2,7 +2,6 @@
 
 pub mod columns;
 pub mod curve;
-pub mod file;
 pub mod history;
 pub mod png;
 pub mod scale;

@@ -1,38 +1,37 @@
-//! A line of progress on standard error: rewritten in place on a terminal; elsewhere a plain line every ten seconds.
+//! A line of progress on standard error: rewritten in place on a terminal, now and then as a plain line elsewhere.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use crate::out::duration;
-use crate::screen::{columns_of_errors, is_dumb};
+use crate::out::{duration, is_dumb};
 
-/// A line of progress. Nothing is shown in the first second.
-pub struct ProgressLine {
+/// The line. Nothing is shown in the first second: what takes less needs none.
+pub struct Line {
     begun: Instant,
     shown: Option<Instant>,
     terminal: bool,
     width: usize,
 }
 
-impl Default for ProgressLine {
-    fn default() -> ProgressLine {
+impl Default for Line {
+    fn default() -> Line {
         let terminal = io::stderr().is_terminal() && !is_dumb();
-        ProgressLine { begun: Instant::now(), shown: None, terminal, width: 0 }
+        Line { begun: Instant::now(), shown: None, terminal, width: 0 }
     }
 }
 
-impl ProgressLine {
-    /// In plain lines, even on a terminal.
-    pub fn plain() -> ProgressLine {
-        ProgressLine { terminal: false, ..ProgressLine::default() }
+impl Line {
+    /// In plain lines, whatever there is a terminal.
+    pub fn plain() -> Line {
+        Line { terminal: false, ..Line::default() }
     }
 
-    /// Seconds since it was created.
+    /// Seconds since the beginning.
     pub fn seconds(&self) -> f64 {
         self.begun.elapsed().as_secs_f64()
     }
 
-    /// Shows `text`, unless a line was shown a moment ago.
+    /// Shows `text` if it is time.
     pub fn show(&mut self, text: &str) {
         let pause = if self.terminal { Duration::from_millis(100) } else { Duration::from_secs(10) };
         let due = match self.shown {
@@ -44,13 +43,13 @@ impl ProgressLine {
         }
     }
 
-    /// The same with an estimate of the time left, where `part` (0 to 1) of the work is done.
+    /// The same with the time left, of which `part` (0 to 1) is over.
     pub fn show_part(&mut self, text: &str, part: f64) {
         let left = self.seconds() * (1.0 - part) / part.max(1e-9);
         self.show(&format!("{text}, {} left", duration(left)));
     }
 
-    /// Shows `text` now.
+    /// Shows `text` in any case.
     pub fn now(&mut self, text: &str) {
         self.shown = Some(Instant::now());
         let mut stderr = io::stderr();
@@ -65,7 +64,7 @@ impl ProgressLine {
         };
     }
 
-    /// Ends the line, so that other output can follow below.
+    /// Ends the line, so that something else can be written below.
     pub fn end(&mut self) {
         if self.terminal && self.width > 0 {
             let _ = writeln!(io::stderr());
@@ -74,7 +73,8 @@ impl ProgressLine {
     }
 }
 
-/// Columns of a line that is rewritten, which must not wrap. The last column stays free for the cursor.
+/// Characters of a line that is rewritten: one that wraps cannot be. The last column stays free for the cursor.
 fn columns() -> usize {
-    columns_of_errors().unwrap_or(80).saturating_sub(1)
+    let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0);
+    usize::from(width).saturating_sub(1)
 }

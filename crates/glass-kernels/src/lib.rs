@@ -11,15 +11,14 @@ pub mod activate;
 pub mod adamw;
 pub mod add;
 pub mod attend;
-mod blocks;
-pub mod huge_pages;
+pub mod chunks;
 pub mod clear;
 mod cores;
 pub mod dropout;
 pub mod embed;
 mod exp;
-mod operands;
-pub mod aligned;
+mod factors;
+pub mod floats;
 pub mod format;
 mod isa;
 mod lanes;
@@ -32,17 +31,15 @@ pub mod norm;
 pub mod packing;
 mod pool;
 mod precision;
-pub mod peak;
-pub mod random;
+pub mod roof;
 mod scratch;
-mod small_product;
-mod l2_cache;
+mod second_level;
 mod tiles;
 
-pub use blocks::{BlockSize, Room};
 pub use cores::Cores;
 pub use isa::Isa;
 pub use precision::Precision;
+pub use tiles::{Block, Room};
 
 /// Whether a result replaces what the output holds, or is added to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

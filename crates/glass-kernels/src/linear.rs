@@ -14,8 +14,7 @@ use crate::packing::{BLOCK, PANEL, Packing, Quants, pack_panel};
 use crate::pool::Parts;
 use crate::{Cores, Precision, Write};
 pub use parts::linear_in_parts;
-use product::{LargeProduct, Left, Right, Start};
-use quantised::QuantisedProduct;
+use product::{Left, Product, Right, Start};
 
 /// How the values of a weight matrix lie in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,12 +108,12 @@ pub fn linear(
         Layout::Panels(Packing::Bf16) => (Right::Panels(w.values, Precision::Mixed), Precision::Mixed),
         Layout::Panels(packing) => {
             let panels = w.values;
-            return QuantisedProduct { x, panels, packing, y, rows, depth, columns, bias, activation }
+            return quantised::Product { x, panels, packing, y, rows, depth, columns, bias, activation }
                 .run(cores);
         }
     };
     let (a, start) = (Left::Natural(x), bias.map_or(Start::Zero, Start::Bias));
-    LargeProduct { a, b, y, rows, depth, columns, start, activation, precision }.run(cores);
+    Product { a, b, y, rows, depth, columns, start, activation, precision }.run(cores);
 }
 
 /// `dx = dy W` (or `+=`); w is row-major. Each element is one chain over the outputs in order.
@@ -123,7 +122,7 @@ pub fn linear_backward_input(cores: &Cores, dx: &mut [f32], write: Write, dy: &[
     assert_eq!((dy.len(), dx.len()), (rows * w.rows, rows * w.cols));
     assert_eq!(w.layout, Layout::Rows);
     w.assert_whole();
-    LargeProduct {
+    Product {
         a: Left::Natural(dy),
         b: Right::Natural(w.values),
         y: Parts::new(dx),
@@ -155,7 +154,7 @@ pub fn linear_backward_weight(
     }
     let (outputs, inputs) = (dy.len() / rows, x.len() / rows);
     assert_eq!((dy.len(), x.len(), dw.len()), (rows * outputs, rows * inputs, outputs * inputs));
-    LargeProduct {
+    Product {
         a: Left::Transposed(dy),
         b: Right::Natural(x),
         y: Parts::new(dw),

@@ -24,7 +24,7 @@ impl Precision {
         }
     }
 
-    /// Operands that a lane of a packed operand holds.
+    /// Factors that a lane of a packed operand holds.
     pub(crate) fn factors(self) -> usize {
         match self {
             Precision::F32 => 1,

@@ -1,4 +1,4 @@
-//! A conversation that fits in a context: the system prompt is kept, the oldest turns are dropped first.
+//! A conversation that fits in a context: the system prompt stays, the oldest turns go first.
 
 use crate::tokens::Tokenizer;
 use crate::tokens::chat::{Message, Template};
@@ -12,7 +12,7 @@ pub struct Conversation {
     dropped: usize,
 }
 
-/// A conversation as a prompt.
+/// A conversation as the model reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
     /// The tokens, up to where the answer begins.
@@ -22,7 +22,7 @@ pub struct Prompt {
 }
 
 impl Conversation {
-    /// An empty conversation, with or without a system prompt.
+    /// An empty one, with a system prompt or without.
     pub fn new(system: Option<&str>) -> Self {
         Conversation { system: system.map(str::to_string), ..Self::default() }
     }
@@ -32,45 +32,41 @@ impl Conversation {
         self.system.as_deref()
     }
 
-    /// Changes or removes the system prompt.
+    /// Another system prompt (or none) from here on.
     pub fn set_system(&mut self, system: Option<&str>) {
         self.system = system.map(str::to_string);
     }
 
-    /// All messages, the system prompt first.
+    /// Everything that was said, the system prompt first.
     pub fn messages(&self) -> Vec<Message> {
         self.since(0)
     }
 
-    /// The questions and answers, those that no longer fit among them.
-    pub fn turns(&self) -> &[Message] {
-        &self.turns
-    }
-
-    /// Adds a question.
+    /// The user speaks.
     pub fn ask(&mut self, question: &str) {
-        self.turns.push(Message::new("user", question));
+        self.turns.push(Message { role: "user".into(), content: question.into() });
     }
 
-    /// Adds an answer.
+    /// The assistant has spoken.
     pub fn answered(&mut self, answer: &str) {
-        self.turns.push(Message::new("assistant", answer));
+        self.turns.push(Message { role: "assistant".into(), content: answer.into() });
     }
 
-    /// Removes and returns the last answer, so that its question can be answered again; `None` if there is none.
+    /// Takes back the last answer, so that the question before it can be answered anew, and gives it; none where
+    /// there is none.
     pub fn retry(&mut self) -> Option<Message> {
-        self.turns.pop_if(|message| message.role() == "assistant")
+        self.turns.pop_if(|message| message.role == "assistant")
     }
 
-    /// Removes the last question.
+    /// Takes back the last question.
     pub fn take_back(&mut self) {
-        if self.turns.last().is_some_and(|message| message.role() == "user") {
+        if self.turns.last().is_some_and(|message| message.role == "user") {
             self.turns.pop();
         }
     }
 
-    /// The tokens of the conversation, with room for `room` more in `context`. If they do not fit, the oldest turns are dropped
-    /// for good. A system prompt or a question that is too long on its own is an error.
+    /// The tokens of the conversation with room for `room` more in `context`. Where they do not fit, the oldest turns
+    /// are left out, here and from now on; a system prompt or a question that is too long by itself is refused.
     pub fn prompt(
         &mut self,
         template: &Template,
@@ -78,7 +74,7 @@ impl Conversation {
         context: usize,
         room: usize,
     ) -> Result<Prompt> {
-        // An error changes nothing: turns are dropped only if the rest fits.
+        // What is refused changes nothing: turns are dropped only when what is left fits.
         let mut dropped = self.dropped;
         loop {
             let ids = template.prompt(&self.since(dropped), tokenizer)?;
@@ -94,27 +90,29 @@ impl Conversation {
     }
 
     fn since(&self, first: usize) -> Vec<Message> {
-        let system = self.system.iter().map(|content| Message::new("system", content));
+        let system =
+            self.system.iter().map(|content| Message { role: "system".into(), content: content.clone() });
         system.chain(self.turns[first.min(self.turns.len())..].iter().cloned()).collect()
     }
 
-    /// Index of the next question after turn `turn`.
+    /// The next question after turn `turn`.
     fn question_after(&self, turn: usize) -> Option<usize> {
-        (turn + 1..self.turns.len()).find(|&turn| self.turns[turn].role() == "user")
+        (turn + 1..self.turns.len()).find(|&turn| self.turns[turn].role == "user")
     }
 
     fn too_long(&self, template: &Template, tokenizer: &Tokenizer, context: usize, room: usize) -> Error {
         let limit = format!("with room for {room} tokens of answer in a context of {context}");
         if let Some(system) = &self.system {
-            let (alone, empty) = (Message::new("system", system), Message::new("user", ""));
+            let alone = Message { role: "system".into(), content: system.clone() };
+            let empty = Message { role: "user".into(), content: String::new() };
             let len = template.prompt(&[alone, empty], tokenizer).map_or(0, |ids| ids.len());
             if len + room > context {
-                return Error::invalid_argument(
+                return Error::asked(
                     "system prompt",
                     format!("its {len} tokens do not fit {limit}; give a shorter one"),
                 );
             }
         }
-        Error::invalid_argument("question", format!("it does not fit {limit}; ask with fewer words"))
+        Error::asked("question", format!("it does not fit {limit}; ask with fewer words"))
     }
 }

@@ -1,11 +1,13 @@
 //! The numbers: where they stand in memory, and the files they come from.
 
-mod atomic_write;
+mod aside;
+pub mod census;
 mod checkpoint;
 mod copy;
 pub mod dtype;
 mod fit;
 pub mod folder;
+pub mod footprint;
 pub mod generation;
 pub mod gguf;
 pub mod initialise;
@@ -20,7 +22,6 @@ pub(crate) mod source;
 mod template;
 pub mod tensors;
 mod torch;
-pub mod vocabulary;
 
 use std::ops::Range;
 use std::sync::Arc;

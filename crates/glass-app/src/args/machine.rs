@@ -1,21 +1,21 @@
-//! The machine that a command runs on: the same options for every command.
+//! What a command runs on; the same options everywhere.
 
 use clap::{Args, ValueEnum};
 
 /// The machine.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Debug)]
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
-    /// Number of threads; default: one per core. The result does not depend on it
+    /// Threads; as many as the machine has cores where it is left out. The result is the same for any number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
-    /// Device that computes
+    /// What to compute on
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,
 }
 
-/// The available devices.
+/// Devices that can be computed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Device {
     /// The processor

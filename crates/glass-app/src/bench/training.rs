@@ -1,4 +1,4 @@
-//! The speed of training steps.
+//! Steps of training.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use glass::train::settings::Settings;
 
 use super::timing::seconds;
 
-/// Samples of a batch, and their greatest length.
+/// Samples of a batch, and the longest they are.
 const SAMPLES: usize = 4;
 const LONGEST: usize = 256;
 
-/// A batch and its speed.
+/// How fast, at what.
 pub struct Training {
     /// Samples of a batch.
     pub samples: usize,
-    /// Tokens of each sample.
+    /// Tokens of each.
     pub context: usize,
     /// Tokens per second.
     pub rate: f64,
 }
 
-/// Measures forward, backward and the optimiser's step, in f32.
+/// Forward, backward and the optimiser's step, in f32.
 pub fn measured(config: &Config, threads: usize) -> glass::Result<Training> {
     let context = config.context.min(LONGEST);
     let rows = SAMPLES * context;

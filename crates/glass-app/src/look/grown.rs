@@ -76,8 +76,7 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
     }
     let model = Folder::open(dir)?;
     let config = model.config().clone();
-    let text = input::text_or_file(args.text.as_deref(), args.file.as_deref())?;
-    let text = match (&args.ids, text) {
+    let text = match (&args.ids, &args.text) {
         (Some(ids), _) => Some(input::ids("--ids", ids)?),
         (None, Some(text)) => {
             let tokenizer = model.tokenizer()?.ok_or_else(|| {
@@ -86,9 +85,7 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
                     dir.display()
                 ))
             })?;
-            let special = if args.special { Special::Allowed } else { Special::Plain };
-            let tokenizer = if args.start.no_start { tokenizer.with_start(&[])? } else { tokenizer };
-            Some(tokenizer.encode_prompt(&text, special))
+            Some(tokenizer.encode_bytes(&input::text(text)?, Special::Plain))
         }
         (None, None) => None,
     };

@@ -14,8 +14,6 @@ mod loss;
 mod map;
 mod muon;
 mod naive;
-mod nan;
 mod norm;
 mod packed;
 mod slopes;
-mod small;

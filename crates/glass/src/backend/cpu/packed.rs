@@ -1,6 +1,6 @@
-//! Parameters in the layout they are run with.
+//! Parameters as they run.
 
-use glass_kernels::huge_pages::Piece;
+use glass_kernels::chunks::Piece;
 use glass_kernels::linear::{self, Matrix};
 use glass_kernels::packing;
 
@@ -9,10 +9,10 @@ use crate::Result;
 use crate::backend::{Layout, Packing, Quants, ReadRows};
 use crate::stored::Stored;
 
-/// Number of weights that are held as floats while a matrix is packed.
+/// Weights that stand as floats while they are packed.
 const PORTION: usize = 1 << 20;
 
-/// A parameter in the layout it is run with: matrices in panels, vectors unchanged.
+/// A parameter as it is run: matrices in panels, vectors as they are.
 pub struct Packed {
     values: Values,
     rows: usize,
@@ -22,12 +22,12 @@ pub struct Packed {
 
 enum Values {
     Owned(Piece),
-    /// In a mapped file, aligned so that floats can be read.
+    /// In a file, mapped; its bytes stand where floats can be read.
     Stored(Stored),
 }
 
 impl Packed {
-    /// From rows of floats, read in parts.
+    /// From rows that are read as floats, some after others.
     pub(super) fn from_floats(
         cpu: &Cpu,
         read: &ReadRows<'_>,
@@ -66,7 +66,7 @@ impl Packed {
         Ok(Packed { values: Values::Owned(panels), rows, cols, layout: Layout::Panels(packing) })
     }
 
-    /// From a file in which it is packed already.
+    /// One that stands packed in a file.
     pub(super) fn adopted(
         cpu: &Cpu,
         stored: Stored,
@@ -77,7 +77,7 @@ impl Packed {
         assert_eq!(stored.len(), 4 * layout.len(rows, cols));
         let values = match packing::lanes(&stored) {
             Some(_) => Values::Stored(stored),
-            // Bytes within a program have any alignment.
+            // Bytes of a program stand anywhere.
             None => {
                 let mut lanes = cpu.weight(layout.len(rows, cols))?;
                 packing::copy_lanes(&mut lanes, &stored);
@@ -87,12 +87,12 @@ impl Packed {
         Ok(Packed { values, rows, cols, layout })
     }
 
-    /// As an operand of the kernels.
+    /// As kernels take it.
     pub(super) fn matrix(&self) -> Matrix<'_> {
         Matrix { values: self.values(), rows: self.rows, cols: self.cols, layout: self.layout }
     }
 
-    /// As it is stored in a file.
+    /// As a file keeps it.
     pub(super) fn bytes(&self) -> &[u8] {
         packing::bytes(self.values())
     }

@@ -1,0 +1,69 @@
+//! What a context of T tokens costs: the pattern's square, the cache, the activations, the arithmetic. From the plan;
+//! nothing is allocated.
+
+use super::census::Census;
+use crate::config::{Config, Mask};
+
+/// Bytes of a number: activations, keys and values are f32.
+const NUMBER: u64 = 4;
+
+/// The costs of one sequence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Footprint {
+    /// Its tokens, T.
+    pub tokens: u64,
+    /// Entries of one head's pattern, T².
+    pub pattern: u64,
+    /// Patterns: one for every head of every layer.
+    pub patterns: u64,
+    /// Keys and values of every layer: 2 × layers × T × key heads × head size × 4 bytes.
+    pub kv_cache_bytes: u64,
+    /// What a forward keeps for its backward: for every token and layer, the residual before attention and before the
+    /// MLP, query, key, value, mixed values and the hidden layer before its activation; the pattern is not kept, only one
+    /// sum per head. 4 bytes each.
+    pub activation_bytes: u64,
+    /// Multiplications and additions of one token's forward behind a full context: 2 for every weight of a matrix
+    /// (looking up the embedding is free), and 4 × what it sees × heads × head size in every layer's attention.
+    pub flops_per_token: u64,
+    /// The same for learning one token, the mean over all positions, which see half of the context: forward, and twice
+    /// as much backward.
+    pub flops_to_learn: u64,
+}
+
+impl Footprint {
+    /// What `tokens` tokens of `config` cost.
+    pub fn of(config: &Config, tokens: usize) -> Footprint {
+        let t = tokens as u64;
+        let (layers, width, hidden) = (config.layers as u64, config.width as u64, config.hidden as u64);
+        let (heads, size) = (config.heads.query as u64, config.heads.size as u64);
+        let (queries, keys) = (heads * size, config.heads.key as u64 * size);
+        // Per head the logarithm of a sum; of the last norm a mean and a deviation.
+        let layer = 2 * width + 2 * queries + 2 * keys + hidden + heads;
+        let last = 2 * width + 2;
+        let (multiply, attend) = (2 * multiplied(config), 4 * seen(config, t) * queries);
+        Footprint {
+            tokens: t,
+            pattern: t * t,
+            patterns: layers * heads,
+            kv_cache_bytes: 2 * layers * t * keys * NUMBER,
+            activation_bytes: t * (layers * layer + last) * NUMBER,
+            flops_per_token: multiply + attend,
+            flops_to_learn: 3 * (multiply + attend / 2),
+        }
+    }
+}
+
+/// Weights that a token is multiplied with: all that are counted but the embedding's.
+fn multiplied(config: &Config) -> u64 {
+    let census = Census::of(config);
+    census.groups.iter().filter(|group| group.name != "embedding").map(|group| group.weights).sum()
+}
+
+/// Positions that the last token sees, over all layers.
+fn seen(config: &Config, tokens: u64) -> u64 {
+    let layers = config.layers as u64;
+    match config.mask {
+        Mask::Dense => layers * tokens,
+        Mask::Alternating { band } => layers.div_ceil(2) * tokens + layers / 2 * tokens.min(band as u64),
+    }
+}
