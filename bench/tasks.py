@@ -40,7 +40,7 @@ def harness_task(name, items):
     if "choices" in items[0]:
         config |= {
             "output_type": "multiple_choice", "doc_to_text": lambda item: item["query"],
-            "doc_to_choice": lambda item: [choice.lstrip() for choice in item["choices"]],
+            "doc_to_choice": lambda item: item["choices"],
             "doc_to_target": lambda item: item["gold"], "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
         }
     elif "context_options" in items[0]:
@@ -48,12 +48,12 @@ def harness_task(name, items):
         config |= {
             "output_type": "multiple_choice", "doc_to_text": lambda item: item["gold"],
             "doc_to_choice": lambda item: item["context_options"],
-            "doc_to_target": lambda item: item["continuation"].lstrip(), "metric_list": [{"metric": "acc"}],
+            "doc_to_target": lambda item: item["continuation"], "metric_list": [{"metric": "acc"}],
         }
     else:
         config |= {
             "output_type": "loglikelihood", "doc_to_text": lambda item: item["context"],
-            "doc_to_target": lambda item: " " + item["continuation"].lstrip(),
+            "doc_to_target": lambda item: " " + item["continuation"],
             "metric_list": [{"metric": "acc"}, {"metric": "perplexity"}],
         }
     return ConfigurableTask(config=config)
@@ -100,7 +100,7 @@ def show(name, ours, theirs, difference):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--model", help="without it, the model inside, as floats")
+    parser.add_argument("--model", help="without it, the built-in model, as floats")
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--glass", help="the program; without it, it is built")
     asked = parser.parse_args()

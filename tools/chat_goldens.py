@@ -4,10 +4,14 @@ Needs `transformers` and `tokenizers`; downloads nothing. Run from anywhere: pyt
 """
 
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
+from transformers.utils import chat_template_utils
+
+from chat_features import EDGES, FEATURES, VARIABLES
 
 FOLDER = Path(__file__).resolve().parent.parent / "crates/glass/tests/golden/chat"
 BOS, EOS = "<|bos|>", "<|eos|>"
@@ -181,6 +185,30 @@ def rendered(tokenizer, template, conversation, prompt):
         return {"error": str(error)}
 
 
+class Clock(datetime):
+    """What `strftime_now` sees."""
+
+    @classmethod
+    def now(cls, zone=None):
+        return cls(2026, 3, 5, 7, 8, 9)
+
+
+def feature(template):
+    """What transformers' environment makes of a small template; where it raises, the exception's name."""
+    names = {"tools": None, "documents": None, "add_generation_prompt": False, **VARIABLES}
+    try:
+        return {"text": chat_template_utils._compile_jinja_template(template).render(**names)}
+    except Exception as error:
+        return {"error": type(error).__name__}
+
+
+def features():
+    chat_template_utils.datetime = Clock
+    now = int(Clock.now().replace(tzinfo=timezone.utc).timestamp())
+    cases = [{"name": name, "template": template, **feature(template)} for name, template in [*FEATURES.items(), *zip(EDGES, EDGES)]]
+    write("features", {"now": now, "variables": VARIABLES, "cases": cases})
+
+
 def write(name, golden):
     (FOLDER / f"{name}.json").write_text(json.dumps(golden, ensure_ascii=False, indent=1) + "\n")
 
@@ -198,6 +226,7 @@ def main():
             golden["ids"] = [text and " ".join(map(str, row)) for text, row in zip(plain, ids)]
         write(name, golden)
     write("conversations", CONVERSATIONS)
+    features()
     (FOLDER / "tokenizer.json").write_text(json.dumps(file, ensure_ascii=False) + "\n")
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds our GGUF against the `gguf` package and llama.cpp, on a trained model.
 
-    tools/check_gguf.py GLASS MODEL [--tokens N]        # pip install gguf safetensors numpy llama-cpp-python
+    tools/check_gguf.py GLASS MODEL [--tokens N] [--converter llama.cpp/convert_hf_to_gguf.py]        # pip install gguf safetensors numpy llama-cpp-python
 
 Written here: every tensor as the package reads it, and llama.cpp's greedy tokens beside ours. Written by the package: the same
 greedy tokens here. Where two tokens differ, by how much the two logits do.
@@ -10,6 +10,7 @@ greedy tokens here. Where two tokens differ, by how much the two logits do.
 import argparse
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -120,12 +121,35 @@ def rewrite_by_the_package(source, to, kind):
     writer.close()
 
 
+def converted_by_llama(asked, folder):
+    """A folder that Glass writes, opened by llama.cpp's own converter: the same tensors as in Glass's own GGUF."""
+    # The folder comes from a GGUF, so that everything in it is Glass's.
+    ours, written, theirs = folder / "ours.gguf", folder / "written", folder / "theirs.gguf"
+    glass(asked, "convert", asked.model, ours)
+    glass(asked, "convert", ours, written)
+    command = [sys.executable, asked.converter, written, "--outfile", theirs, "--outtype", "f32"]
+    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+    glass(asked, "convert", written, folder / "same.gguf")
+    read = [{t.name: numbers(t) for t in GGUFReader(path).tensors} for path in (theirs, folder / "same.gguf")]
+    assert read[0].keys() == read[1].keys(), read[0].keys() ^ read[1].keys()
+    for name, tensor in read[0].items():
+        assert np.array_equal(tensor, read[1][name]), name
+    print(f"llama.cpp's converter opens what Glass writes: {len(read[0])} tensors, number by number")
+
+
+def numbers(tensor):
+    if tensor.tensor_type.name in ("F32", "F16"):
+        return np.asarray(tensor.data, dtype=np.float32)
+    return dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("glass")
     parser.add_argument("model")
     parser.add_argument("--tokens", type=int, default=100)
     parser.add_argument("--without-llama", action="store_true", help="only what the gguf package can tell")
+    parser.add_argument("--converter", help="llama.cpp's convert_hf_to_gguf.py, which knows GPT-2's vocabulary only")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -145,6 +169,8 @@ def main():
             rewrite_by_the_package(folder / "f32.gguf", to, kind)
             ours(asked, to, PROMPTS[0])
         print("written by the gguf package: read here")
+        if asked.converter:
+            converted_by_llama(asked, folder)
         if not asked.without_llama:
             for what, path in files.items():
                 compare_with_llama(asked, asked.model, path, what)

@@ -24,7 +24,7 @@ warnings.filterwarnings("ignore")
 INSIDE = {
     "residual": "hook_resid_pre", "attention.norm": "ln1.hook_out", "attention.query": "attn.hook_q",
     "attention.key": "attn.hook_k", "attention.value": "attn.hook_v", "attention.masked": "attn.hook_attn_scores",
-    "attention.pattern": "attn.hook_pattern", "attention.mixed": "attn.hook_z", "attention.contribution": "attn.hook_result",
+    "attention.pattern": "attn.hook_pattern", "attention.z": "attn.hook_z", "attention.contribution": "attn.hook_result",
     "attention.out": "hook_attn_out", "residual_middle": "hook_resid_mid", "mlp.norm": "ln2.hook_out",
     "mlp.hidden": "mlp.hook_pre", "mlp.active": "mlp.hook_post", "mlp.out": "hook_mlp_out",
 }

@@ -90,6 +90,7 @@ def main():
     nanogpt("f16.pt", model(), dtype=torch.float16)
     nanogpt("bf16.pt", model(), dtype=torch.bfloat16)
     nanogpt("f64.pt", model(), dtype=torch.float64)
+    torch.save(model().state_dict(), os.path.join(GOLDEN, "pytorch_model.bin"))
     nanogpt("untied.pt", model(tie_word_embeddings=False), tied=False)
     nanogpt("unbiased.pt", unbiased(), bias=False)
     nanogpt("turned.pt", model(), keep=lambda t: t.T.contiguous().T if t.dim() == 2 else t)

@@ -1,5 +1,5 @@
 """Makes crates/glass/tests/golden/gguf_blocks.json: blocks of random bytes, and the weights that the `gguf` package reads
-out of them.
+out of them as f32, both in hexadecimal.
 
     python tools/gguf_goldens.py        # pip install gguf
 """
@@ -13,9 +13,22 @@ from gguf.constants import GGML_QUANT_SIZES
 from gguf.quants import dequantize
 
 OUT = Path(__file__).parent.parent / "crates/glass/tests/golden/gguf_blocks.json"
-BLOCKS = 3
-# Where a block's f16 scales stand: random bytes could be no number.
-SCALES = {Type.Q8_0: [0], Type.Q4_0: [0], Type.Q4_K: [0, 2], Type.Q6_K: [208]}
+BLOCKS = 2
+# Where a block's f16 scales and minima are: random bytes could be no number.
+SCALES = {
+    Type.Q4_0: [0],
+    Type.Q4_1: [0, 2],
+    Type.Q5_0: [0],
+    Type.Q5_1: [0, 2],
+    Type.Q8_0: [0],
+    Type.Q2_K: [80, 82],
+    Type.Q3_K: [108],
+    Type.Q4_K: [0, 2],
+    Type.Q5_K: [0, 2],
+    Type.Q6_K: [208],
+    Type.IQ4_NL: [0],
+    Type.IQ4_XS: [0],
+}
 
 
 def main():
@@ -27,7 +40,7 @@ def main():
         for at in scales:
             blocks[:, at : at + 2] = random.normal(0, 0.02, (BLOCKS, 1)).astype(np.float16).view(np.uint8)
         weights = dequantize(blocks, kind).astype(np.float32).ravel()
-        golden[kind.name] = {"bytes": blocks.tobytes().hex(), "weights": [float(w) for w in weights]}
+        golden[kind.name] = {"bytes": blocks.tobytes().hex(), "weights": weights.tobytes().hex()}
     OUT.write_text(json.dumps(golden) + "\n")
 
 

@@ -1,6 +1,7 @@
 """Everything that needs `transformers`: the small model files the tests read, and the proof that ours open there.
 
     python tools/model_files.py fixtures        writes crates/glass/tests/golden/files
+    python tools/model_files.py variants        of them variants.json alone
     python tools/model_files.py open DIR        opens a saved model as it is: sizes, logits, tokenizer, chat template
     python tools/model_files.py same DIR DIR    the logits of two directories agree to 1e-4
 
@@ -71,6 +72,30 @@ def fixtures():
         last = {name: logits(at(name))[1](torch.tensor([ids])).logits[0, -1].tolist() for name in ("f32", "untied", "inner")}
     with open(at("logits.json"), "w") as f:
         json.dump({"ids": ids, **last}, f)
+    variants()
+
+
+# What config.json may say otherwise of the same weights, and still be a GPT-2.
+VARIANTS = [
+    *({"activation_function": name} for name in (
+        "gelu", "gelu_fast", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu", "relu2")),
+    {"scale_attn_by_inverse_layer_idx": True},
+    {"scale_attn_weights": False},
+    {"reorder_and_upcast_attn": True},
+]
+
+
+def variants():
+    """The logits of f32's weights under every variant of its config.json, by transformers."""
+    ids, state, found = [3, 1, 4, 1, 5, 9], load_file(os.path.join(GOLDEN, "f32", "model.safetensors")), []
+    for change in VARIANTS:
+        gpt = model(**change)
+        assert not gpt.load_state_dict(state, strict=False).unexpected_keys
+        gpt.tie_weights()
+        with torch.no_grad():
+            found.append({"change": change, "logits": gpt(torch.tensor([ids])).logits[0, -1].tolist()})
+    with open(os.path.join(GOLDEN, "variants.json"), "w") as f:
+        json.dump({"ids": ids, "variants": found}, f)
 
 
 def logits(directory):
@@ -106,7 +131,7 @@ def same(one, other):
 
 
 if __name__ == "__main__":
-    commands = {"fixtures": fixtures, "open": open_, "same": same}
+    commands = {"fixtures": fixtures, "variants": variants, "open": open_, "same": same}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     commands[sys.argv[1]](*sys.argv[2:])

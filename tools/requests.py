@@ -169,7 +169,7 @@ def samples(asked):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("glass", help="the program")
-    parser.add_argument("-m", "--model", help="a model folder; without it, the model inside")
+    parser.add_argument("-m", "--model", help="a model folder; default: the built-in model")
     parser.add_argument("--print", action="store_true", help="every story too")
     parser.add_argument("--samples", action="store_true", help="ten conversations to read, instead")
     asked = parser.parse_args()

@@ -1,5 +1,6 @@
 //! Makes the two tables that the tokeniser embeds, so that neither is a file of the repository:
-//! GPT-2's vocabulary as byte pairs, and the character classes of GPT-2's pre-split.
+//! GPT-2's vocabulary as byte pairs, and the character classes of GPT-2's pre-split. And lists the files of the built-in
+//! model.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,27 @@ fn main() {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     write(&out.join("gpt2.pairs"), &vocabulary());
     write(&out.join("classes.table"), &classes());
+    write(&out.join("built_in.rs"), built_in().as_bytes());
+}
+
+/// The files of `models/` that belong to a model's folder, as a list for `src/built_in.rs`; empty if there are none.
+fn built_in() -> String {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
+    let folder = Path::new(&manifest).join("../../models");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_of_a_model = |path: &PathBuf| {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        ending.is_some_and(|ending| ["json", "jinja", "safetensors"].contains(&ending))
+    };
+    let mut files: Vec<PathBuf> = entries.filter(is_of_a_model).collect();
+    files.sort();
+    let line = |path: &PathBuf| {
+        println!("cargo::rerun-if-changed={}", path.display());
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        format!("    ({name:?}, include_bytes!({:?})),\n", path.display().to_string())
+    };
+    format!("&[\n{}]\n", files.iter().map(line).collect::<String>())
 }
 
 fn write(path: &Path, bytes: &[u8]) {
@@ -50,11 +72,11 @@ fn halves(token: &[u8], id: u32, ids: &HashMap<&[u8], u32>) -> [u32; 2] {
     [ids[&token[cuts[0]..cuts[1]]], ids[&token[cuts[1]..cuts[2]]]]
 }
 
-/// The class of every code point (0 other, 1 letter `\p{L}`, 2 number `\p{N}`, 3 white space `\s`), as a table in two
-/// steps: for each run of 256 code points the number of its block, then the distinct blocks, one byte per class.
+/// The class of every code point (0 other, 1 letter `\p{L}`, 2 number `\p{N}`, 3 white space `\s`, 4 punctuation `\p{P}`), as
+/// a table in two steps: for each run of 256 code points the number of its block, then the distinct blocks, one byte per class.
 fn classes() -> Vec<u8> {
     let mut class = vec![0u8; 0x11_0000];
-    for (pattern, number) in [(r"\p{L}", 1), (r"\p{N}", 2), (r"\s", 3)] {
+    for (pattern, number) in [(r"\p{L}", 1), (r"\p{N}", 2), (r"\s", 3), (r"\p{P}", 4)] {
         let parsed = regex_syntax::parse(pattern).expect("a class");
         let HirKind::Class(Class::Unicode(ranges)) = parsed.kind() else { panic!("{pattern} is a class") };
         for range in ranges.iter() {

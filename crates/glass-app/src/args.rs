@@ -2,33 +2,45 @@
 
 mod bench;
 mod chat;
+mod config;
 mod generate;
+mod hints;
 mod look;
 mod machine;
+mod manual;
 mod quantise;
 mod running;
 mod sampling;
 mod score;
+mod start;
 mod tokenizer;
 mod tokens;
 mod train;
 mod verify;
 mod weights;
 
+use std::io::Write as _;
+
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::fail::Fail;
+use crate::layout;
+use crate::out::Out;
+use crate::screen;
 
 pub use bench::BenchArgs;
 pub use chat::ChatArgs;
+pub use config::{Options, SAMPLE, is_sample};
 pub use generate::GenerateArgs;
 pub use look::{LookArgs, SweepKind};
 pub use machine::MachineArgs;
+pub use manual::{CompletionsArgs, ManArgs};
 pub use quantise::{ConvertArgs, Packings, QuantiseArgs};
 pub use running::{CacheArgs, LookupArgs};
 pub use sampling::SamplingArgs;
 pub use score::ScoreArgs;
+pub use start::StartArgs;
 pub use tokenizer::{LearnArgs, ReportArgs, TokenizerCommand};
 pub use tokens::TokensArgs;
 pub use train::{DataArgs, RunArgs, ShapeArgs, TrainArgs, Width};
@@ -37,7 +49,7 @@ pub use weights::WeightsArgs;
 
 /// A GPT you can see through: it tokenises, trains, generates, chats, and shows every number on the way.
 #[derive(Parser, Debug)]
-#[command(name = "glass", version, disable_help_subcommand = true, after_help = AFTER)]
+#[command(name = "glass", version, after_help = AFTER)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -45,73 +57,123 @@ pub struct Cli {
 }
 
 const AFTER: &str = "\
-MODEL is a directory in the Hugging Face layout, a .gguf, or a checkpoint's file: llm.c's (.bin) or nanoGPT's (.pt, read
-without running anything in it). Beside such a file may lie what belongs to it: a vocabulary (tokenizer.json, or vocab.json and
-merges.txt), a chat template, generation_config.json. Where no vocabulary does and its size is GPT-2's, GPT-2's is taken.
+MODEL is a folder in the Hugging Face layout, a .gguf file, or a checkpoint of llm.c (.bin) or PyTorch (.pt, read without
+running any code in it). Other files are read from the same folder: a vocabulary (tokenizer.json, or vocab.json and
+merges.txt), a chat template, generation_config.json. If there is no vocabulary and the model's size is GPT-2's, GPT-2's is
+used. Without MODEL, commands use the small model that is built in.
 
-Results go to standard output, progress and remarks to standard error. `-` is standard input, byte for byte.
-Exit status: 0 done, 1 it failed, 2 it was asked wrongly. NO_COLOR turns colours off.";
+Results go to standard output, progress and remarks to standard error. `-` means standard input, byte for byte. NO_COLOR
+turns colours off.
+
+Exit status: 0 success, 1 failure, 2 wrong usage.
+
+Start here:
+  glass chat                                     talk to the built-in model
+  glass look \"The dog lost the ball. The sad\"    see what happens inside
+  glass train --data sample --out first          train a model of your own in two minutes
+  glass help train                               everything about a command";
 
 /// The commands, in the order of the flow.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Text to tokens: pieces, ids, bytes; and back
+    /// Split a text into tokens, or join tokens into a text
+    #[command(visible_aliases = ["tokenize", "tokenise"])]
     Tokens(TokensArgs),
-    /// A vocabulary of your own, and how well one fits a text
+    /// Learn a vocabulary, or measure how well one fits a text
+    #[command(alias = "tokeniser")]
     Tokenizer {
-        /// What to do with it.
+        /// What to do.
         #[command(subcommand)]
         command: TokenizerCommand,
     },
-    /// Every group of weight matrices, the totals, and what a context costs
+    /// Count a model's weights, and what a context costs
     Weights(WeightsArgs),
-    /// Learn from text
+    /// Train a model on text
     Train(Box<TrainArgs>),
     /// Continue a text
     Generate(GenerateArgs),
-    /// Talk to a model
+    /// Chat with a model
     Chat(ChatArgs),
-    /// What happened inside, from the words to the next word
+    /// Show what happens inside a model, from a text to the next token
     Look(Box<LookArgs>),
-    /// How probable a model finds a text
+    /// Measure how probable a text is to a model: loss, perplexity, tasks
     Score(ScoreArgs),
-    /// Pack a model's weights in fewer bits
+    /// Store a model's weights in fewer bits
+    #[command(visible_alias = "quantize")]
     Quantise(QuantiseArgs),
-    /// Between a model's folder and GGUF, loss-free
+    /// Convert between a model's folder and GGUF, without loss
     Convert(ConvertArgs),
-    /// Prove on this machine that the same seed gives the same bytes
+    /// Check on this machine that the same seed gives the same bits
     Verify(VerifyArgs),
-    /// How fast a model runs here, against what this machine can do at most
+    /// Measure how fast a model runs, as a share of this machine's peak
     Bench(BenchArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man(ManArgs),
 }
 
 /// Reads the command line. Help and version are shown here, and end the program.
 pub fn parse() -> Result<Cli, Fail> {
-    let parsed = with_negatives(Cli::command()).try_get_matches();
-    let parsed = parsed.and_then(|matches| Cli::from_arg_matches(&matches));
+    let typed: Vec<_> = std::env::args_os().collect();
+    let parsed = command(screen::columns()).try_get_matches_from(config::expanded(typed.clone())?);
+    let parsed = parsed.and_then(|matches| {
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        if let (Some(Command::Train(train)), Some((_, of_train))) = (&mut cli.command, matches.subcommand()) {
+            train.options = Options::of(of_train, &typed);
+        }
+        Ok(cli)
+    });
     parsed.map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match error.print() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match show(&error) {
             Ok(()) => Fail::Closed,
-            Err(failed) => Fail::from(failed),
+            Err(failed) => failed,
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => missing(&error),
         _ => sentence(&error),
     })
 }
 
-/// `-1` is a value, so that where it is none, the refusal names the option and not an unknown `-1`.
-fn with_negatives(command: clap::Command) -> clap::Command {
-    let command = command.mut_args(|argument| match argument.get_action().takes_values() {
-        true => argument.allow_negative_numbers(true),
-        false => argument,
+/// Help, no line wider than the terminal.
+fn show(error: &clap::Error) -> Result<(), Fail> {
+    let mut out = Out::new();
+    let help = error.render();
+    let help = if out.has_colours() { help.ansi().to_string() } else { help.to_string() };
+    writeln!(out, "{}", layout::fit(help.trim_end(), out.columns()))?;
+    out.done()
+}
+
+/// Every command and option, with help that is laid out for a terminal of so many columns.
+pub fn command(columns: usize) -> clap::Command {
+    adapted(Cli::command(), columns)
+}
+
+/// Applies to every command what holds for all. `-1` is a value, so that a refusal names the option and not an unknown
+/// `-1`. Values that are names are accepted in capitals. Help is laid out.
+fn adapted(mut command: clap::Command, columns: usize) -> clap::Command {
+    let laid_out = |text: &clap::builder::StyledStr| layout::lay_out(&text.to_string(), columns);
+    if let Some(text) = command.get_after_long_help().map(laid_out) {
+        command = command.after_long_help(text);
+    }
+    if let Some(text) = command.get_after_help().map(laid_out) {
+        command = command.after_help(text);
+    }
+    let command = command.term_width(columns).mut_args(|argument| {
+        let takes_values = argument.get_action().takes_values();
+        let takes_names = takes_values && !argument.get_possible_values().is_empty();
+        argument.allow_negative_numbers(takes_values).ignore_case(takes_names)
     });
-    command.mut_subcommands(with_negatives)
+    command.mut_subcommands(|command| adapted(command, columns))
 }
 
 fn missing(error: &clap::Error) -> Fail {
     let usage = error.to_string();
     let usage = usage.lines().find_map(|line| line.trim().strip_prefix("Usage: ").map(str::to_string));
-    Fail::asked(format!("a subcommand is missing: {}", usage.unwrap_or_default()))
+    Fail::asked(format!(
+        "a subcommand is missing: {}; see `{} --help`",
+        usage.unwrap_or_default(),
+        asked_for()
+    ))
 }
 
 /// Clap's refusal as one sentence: what it says and its tip, without usage and without line breaks.
@@ -122,17 +184,29 @@ fn sentence(error: &clap::Error) -> Fail {
         .map(str::trim)
         .filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more information"))
         .collect();
-    let said = kept.join("; ");
+    let (hint, replaces_tips) = hints::hint(error, &asked_for());
+    let kept = kept.into_iter().filter(|part| {
+        let as_a_value = part.starts_with("tip: to pass '");
+        !part.starts_with("tip: ") || !(replaces_tips || as_a_value)
+    });
+    let said = kept.collect::<Vec<_>>().join("; ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
-    let said: Vec<&str> = said.split_whitespace().collect();
-    Fail::asked(format!("{}; see `{} --help`", said.join(" "), command()))
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = said
+        .replace("invalid float literal", "a number is expected")
+        .replace("invalid digit found in string", "a whole number of at least 0 is expected")
+        .replace(" is not in ", " is not in the range ")
+        .replace("..=", " to ")
+        .replace("cannot parse integer from empty string", "a whole number is expected");
+    let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+    Fail::asked(format!("{said}{hint}; see `{} --help`", asked_for()))
 }
 
 /// The command that was asked for, as far as it is known: `glass tokenizer learn`.
-fn command() -> String {
+fn asked_for() -> String {
     let mut known = &mut Cli::command();
     let mut names = vec!["glass".to_string()];
-    for word in std::env::args().skip(1) {
+    for word in std::env::args_os().skip(1) {
         let Some(next) = known.find_subcommand_mut(&word) else { break };
         names.push(next.get_name().to_string());
         known = next;

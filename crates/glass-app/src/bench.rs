@@ -1,7 +1,7 @@
-//! `glass bench`: how fast a model runs here, against what this machine can do at most.
+//! `glass bench`: how fast a model runs, as a share of this machine's peak.
 
 mod products;
-mod roof;
+mod peak;
 mod running;
 mod timing;
 mod training;
@@ -10,38 +10,38 @@ use std::io::Write as _;
 
 use glass::Config;
 use glass::backend::{Cpu, Packing};
-use glass::weights::census::Census;
-use glass::weights::footprint::Footprint;
+use glass::model::footprint::Footprint;
+use glass::model::parameter_count::ParameterCount;
 use serde_json::{Value, json};
 
 use crate::args::BenchArgs;
 use crate::fail::Fail;
 use crate::model_arg::Subject;
-use crate::out::{Out, bytes, number};
+use crate::out::{Out, bytes, count, number};
+use peak::Peak;
 use products::Product;
-use roof::Roof;
 use running::Running;
 
-/// Positions that are left behind a prompt, for what is decoded.
-const BEHIND: usize = 32;
+/// Positions left after a prompt, for the tokens that are decoded.
+const DECODED: usize = 32;
 
-/// Measures, and shows.
+/// Runs the command.
 pub fn run(args: &BenchArgs) -> Result<(), Fail> {
     let subject = Subject::open(args.model.as_deref())?;
     let packings = subject.packings(&args.packings)?;
-    let most = subject.config.context.saturating_sub(BEHIND);
+    let most = subject.config.context.saturating_sub(DECODED);
     if args.tokens == 0 || most == 0 {
         return Err(Fail::asked(format!(
-            "--tokens: {} was given for a context of {}; a prompt has at least 1 token and {BEHIND} positions behind it",
+            "--tokens: {} was given for a context of {}; a prompt has at least 1 token and leaves {DECODED} positions free",
             args.tokens, subject.config.context
         )));
     }
     let tokens = args.tokens.min(most);
     let threads = args.machine.threads.map_or_else(Cpu::available_threads, usize::from);
     let (cpu, mut out) = (Cpu::new(threads), Out::new());
-    let roof = Roof::measured(&cpu);
+    let peak = Peak::measured(&cpu);
     if !args.json {
-        about(&mut out, &subject, &cpu, &roof, tokens)?;
+        about(&mut out, &subject, &cpu, &peak, tokens)?;
     }
     let mut documents = Vec::new();
     for packing in packings {
@@ -51,10 +51,10 @@ pub fn run(args: &BenchArgs) -> Result<(), Fail> {
             None => Vec::new(),
         };
         if args.json {
-            documents.push(document(packing, &running, &products, &roof));
+            documents.push(document(packing, &running, &products, &peak));
         } else {
-            show(&mut out, &subject, packing, &running, &roof, tokens)?;
-            words(&mut out, &products, &roof)?;
+            show(&mut out, &subject, packing, &running, &peak, tokens)?;
+            product_lines(&mut out, &products, &peak)?;
             out.show()?;
         }
     }
@@ -64,12 +64,12 @@ pub fn run(args: &BenchArgs) -> Result<(), Fail> {
         (_, true) => out.json(&json!({
             "model": subject.name, "threads": threads, "isa": format!("{:?}", cpu.cores().isa()),
             "cache": room.cache(), "block": [room.block().rows, room.block().depth],
-            "roof": {"f32": roof.f32, "bf16": roof.bf16, "bytes": roof.bytes, "read": roof.read},
+            "peak": {"f32": peak.f32, "bf16": peak.bf16, "bytes": peak.bytes, "read": peak.read},
             "tokens": tokens, "packings": documents, "train": train.as_ref().map(|train| train.rate),
         }))?,
         (Some(train), false) => {
             let share =
-                train.rate * Footprint::of(&subject.config, train.context).flops_to_learn as f64 / roof.f32;
+                train.rate * Footprint::of(&subject.config, train.context).flops_to_learn as f64 / peak.f32;
             writeln!(
                 out,
                 "\ntraining, {} x {} tokens, f32: {:.0} tokens/s ({})",
@@ -84,24 +84,21 @@ pub fn run(args: &BenchArgs) -> Result<(), Fail> {
     out.done()
 }
 
-fn about(out: &mut Out, subject: &Subject<'_>, cpu: &Cpu, roof: &Roof, tokens: usize) -> Result<(), Fail> {
-    let (weights, threads) = (number(Census::of(&subject.config).stored), cpu.cores().threads());
+fn about(out: &mut Out, subject: &Subject<'_>, cpu: &Cpu, peak: &Peak, tokens: usize) -> Result<(), Fail> {
+    let (weights, threads) = (number(ParameterCount::of(&subject.config).stored), cpu.cores().threads());
     let (isa, room) = (cpu.cores().isa(), cpu.cores().room());
-    writeln!(out, "{}: {weights} weights, {threads} threads, {isa:?}", out.bold(&subject.name))?;
+    writeln!(out, "{}: {weights} weights, {}, {isa:?}", out.bold(&subject.name), count(threads, "thread"))?;
     let (cache, block) = (bytes(room.cache() as u64), room.block());
-    writeln!(out, "blocks of {} rows x {} in {cache} of second-level cache", block.rows, block.depth)?;
-    let pairs = roof.bf16.map_or(String::new(), |rate| format!(" · {:.0} in pairs of bf16", rate / 1e9));
+    writeln!(out, "blocks of {} rows x {} in {cache} of L2 cache", block.rows, block.depth)?;
+    let pairs = peak.bf16.map_or(String::new(), |rate| format!(", {:.0} in pairs of bf16", rate / 1e9));
     writeln!(
         out,
-        "at most: {:.0} GFLOP/s in f32{pairs} · {:.0} Gop/s in bytes · reading {:.1} GB/s",
-        roof.f32 / 1e9,
-        roof.bytes / 1e9,
-        roof.read / 1e9
+        "peak: {:.0} GFLOP/s in f32{pairs}, {:.0} Gop/s in bytes, {:.1} GB/s read",
+        peak.f32 / 1e9,
+        peak.bytes / 1e9,
+        peak.read / 1e9
     )?;
-    writeln!(
-        out,
-        "tokens per second, and the share of what the machine can do at most; prompt of {tokens} tokens"
-    )?;
+    writeln!(out, "tokens per second, and the share of the peak; prompt of {}", count(tokens, "token"))?;
     out.show()
 }
 
@@ -110,19 +107,19 @@ fn show(
     subject: &Subject<'_>,
     packing: Option<Packing>,
     running: &Running,
-    roof: &Roof,
+    peak: &Peak,
     tokens: usize,
 ) -> Result<(), Fail> {
     let name = packing.map_or("packed", Packing::name);
     writeln!(out, "\n{}, {}", out.bold(name), bytes(running.bytes as u64))?;
     let operations = to_read(&subject.config, tokens);
-    let prefill = packing.map(|packing| percent(running.prefill * operations / roof.operations(packing)));
-    let read = |rate: f64, cache: usize| percent(rate * (running.bytes + cache) as f64 / roof.read);
-    let behind = format!("decode behind {tokens}");
+    let prefill = packing.map(|packing| percent(running.prefill * operations / peak.operations(packing)));
+    let read = |rate: f64, cache: usize| percent(rate * (running.bytes + cache) as f64 / peak.read);
+    let after = format!("decode after {tokens}");
     let mut lines = vec![
         ("prefill".to_string(), running.prefill, prefill.unwrap_or_default()),
         ("decode".to_string(), running.decode, read(running.decode, 0)),
-        (behind, running.decode_behind, read(running.decode_behind, running.cache)),
+        (after, running.decode_after, read(running.decode_after, running.cache)),
     ];
     for &(sequences, rate) in &running.batches {
         lines.push((format!("{sequences} together"), rate, String::new()));
@@ -133,14 +130,14 @@ fn show(
     Ok(())
 }
 
-/// Operations of a token of a prompt, on average: each sees half of them, and the last alone is turned into logits.
+/// Operations per token of a prompt, on average: a token sees half of the prompt, and only the last one needs logits.
 fn to_read(config: &Config, tokens: usize) -> f64 {
     let all = Footprint::of(config, tokens).flops_to_learn as f64 / 3.0;
     let logits = 2.0 * (config.width * config.vocabulary) as f64;
     all - logits * (tokens - 1) as f64 / tokens as f64
 }
 
-fn words(out: &mut Out, products: &[Product], roof: &Roof) -> Result<(), Fail> {
+fn product_lines(out: &mut Out, products: &[Product], peak: &Peak) -> Result<(), Fail> {
     for product in products {
         let Product { inputs, outputs, rows, .. } = product;
         let what = format!("[{inputs} → {outputs}] × {rows}");
@@ -148,20 +145,20 @@ fn words(out: &mut Out, products: &[Product], roof: &Roof) -> Result<(), Fail> {
             1 => format!("{:.1} GB/s", product.read() / 1e9),
             _ => format!("{:.0} G/s", product.operations() / 1e9),
         };
-        writeln!(out, "  {what:<24} {rate:>12} {:>6}", percent(product.share(roof)))?;
+        writeln!(out, "  {what:<24} {rate:>12} {:>6}", percent(product.share(peak)))?;
     }
     Ok(())
 }
 
-fn document(packing: Option<Packing>, running: &Running, products: &[Product], roof: &Roof) -> Value {
+fn document(packing: Option<Packing>, running: &Running, products: &[Product], peak: &Peak) -> Value {
     let batches =
         running.batches.iter().map(|(sequences, rate)| json!({"sequences": sequences, "rate": rate}));
     let products = products.iter().map(|product| {
         json!({"inputs": product.inputs, "outputs": product.outputs, "rows": product.rows,
-               "rate": product.operations(), "share": product.share(roof)})
+               "rate": product.operations(), "share": product.share(peak)})
     });
     json!({"packing": packing.map(Packing::name), "bytes": running.bytes, "prefill": running.prefill,
-           "decode": running.decode, "decode_behind": running.decode_behind,
+           "decode": running.decode, "decode_after": running.decode_after,
            "batches": batches.collect::<Vec<_>>(), "products": products.collect::<Vec<_>>()})
 }
 

@@ -1,28 +1,33 @@
 //! `glass chat`: a conversation, line by line.
 
+mod clock;
 mod lines;
 mod slash;
 mod talk;
+mod wrapped;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use glass::tokens::chat::Message;
 use serde_json::json;
 
 use crate::args::ChatArgs;
+use crate::draw::columns::{fit, width};
 use crate::fail::{Fail, say};
 use crate::input;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::Out;
-use crate::tokens::lossy;
+use crate::printable::lossy;
 use lines::Lines;
 use slash::Then;
 use talk::{Heard, Talk};
+pub use wrapped::Wrapped;
 
-/// Talks until nobody asks any more.
+/// Answers questions until there are no more.
 pub fn run(args: &ChatArgs) -> Result<(), Fail> {
-    let model = Model::open(args.model.as_deref(), &args.machine, &args.cache)?;
-    // Set: Ctrl-C ends the program. Only while an answer comes it is not.
+    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?.starting(&args.start)?;
+    // While this is set, Ctrl-C ends the program. It is unset during an answer.
     let stop = Arc::new(AtomicBool::new(true));
     let mut talk = Talk::new(&model, args, stop.clone())?;
     if let Some(question) = &args.once {
@@ -32,7 +37,7 @@ pub fn run(args: &ChatArgs) -> Result<(), Fail> {
     let mut lines = Lines::new()?;
     if lines.is_terminal() {
         say(&format!(
-            "{}, context {} tokens; /help shows what can be typed",
+            "{}, context of {} tokens; /help lists the commands",
             model.name,
             model.config().context
         ));
@@ -40,6 +45,7 @@ pub fn run(args: &ChatArgs) -> Result<(), Fail> {
     while let Some(line) = lines.next()? {
         let then = match line.trim() {
             "" => Then::Nothing,
+            line if line.starts_with("//") => Then::Ask(line[1..].into()),
             line if line.starts_with('/') => slash::obey(&mut talk, line),
             question => Then::Ask(question.into()),
         };
@@ -51,11 +57,11 @@ pub fn run(args: &ChatArgs) -> Result<(), Fail> {
             Then::Retry(answer) => talk.retry(&answer, &mut |token, stream| stream.token(&mut out, token)),
         };
         match heard {
-            Ok(heard) => {
+            Ok(mut heard) => {
                 heard.stream.end(&mut out, &heard.done)?;
                 meter(&talk, &heard);
             }
-            // What cannot be asked is no reason to end the conversation.
+            // A refused question does not end the conversation.
             Err(Fail::Asked(sentence)) => say(&sentence),
             Err(other) => return Err(other),
         }
@@ -68,7 +74,7 @@ fn once(args: &ChatArgs, talk: &mut Talk<'_>, question: &str) -> Result<(), Fail
         return Err(Fail::asked("--once: the question is empty; ask something"));
     }
     let mut out = Out::new();
-    let heard = talk.ask(question, &mut |token, stream| match args.json {
+    let mut heard = talk.ask(question, &mut |token, stream| match args.json {
         true => Ok(()),
         false => stream.token(&mut out, token),
     })?;
@@ -87,11 +93,10 @@ fn once(args: &ChatArgs, talk: &mut Talk<'_>, question: &str) -> Result<(), Fail
     out.done()
 }
 
-/// What the reader should know about an answer.
+/// Says what the reader should know about an answer.
 fn meter(talk: &Talk<'_>, heard: &Heard) {
-    if heard.dropped > 0 {
-        let left = if heard.dropped == 1 { "message is" } else { "messages are" };
-        say(&format!("the context is full; the oldest {} {left} left out from here on", heard.dropped));
+    if let Some(sentence) = left_out(&heard.dropped) {
+        say(&sentence);
     }
     if let Some(why) = heard.cut(talk) {
         say(&why);
@@ -100,7 +105,38 @@ fn meter(talk: &Talk<'_>, heard: &Heard) {
     say(&format!("context {used} of {context} tokens ({} %)", 100 * used / context));
 }
 
-/// Ctrl-C ends an answer under way; a second one, or one while nothing is said, ends the program.
+/// That the oldest messages are left out, and with which words their questions begin.
+fn left_out(dropped: &[Message]) -> Option<String> {
+    const SHOWN: usize = 3;
+    let questions: Vec<String> =
+        dropped.iter().filter(|one| one.role() == "user").map(|one| beginning(one.text())).collect();
+    let more = match questions.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let shown = questions[..questions.len().min(SHOWN)].join(", ");
+    let [what, are] = if questions.len() == 1 { ["question", "is"] } else { ["questions", "are"] };
+    let sentence = || {
+        format!(
+            "the context is full; the oldest {what}, with the answers to them, {are} left out from here on: {shown}{more}"
+        )
+    };
+    (!dropped.is_empty())
+        .then(|| sentence().replace("question, with the answers to them,", "question, with its answer,"))
+}
+
+/// The first words of a text, in quotation marks.
+fn beginning(text: &str) -> String {
+    const LONGEST: usize = 30;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if width(&line) <= LONGEST {
+        format!("\"{line}\"")
+    } else {
+        format!("\"{}\"", fit(&line, LONGEST).trim_end())
+    }
+}
+
+/// Ctrl-C ends an answer that is being written; at any other time, or twice, it ends the program.
 fn on_interrupt(stop: Arc<AtomicBool>) {
     let handler = move || {
         if stop.swap(true, Ordering::Relaxed) {
@@ -109,5 +145,27 @@ fn on_interrupt(stop: Arc<AtomicBool>) {
     };
     if let Err(error) = ctrlc::set_handler(handler) {
         say(&format!("Ctrl-C will end the program at once: {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_named() {
+        let talk = |questions: &[&str]| -> Vec<Message> {
+            questions
+                .iter()
+                .flat_map(|&one| [Message::new("user", one), Message::new("assistant", "yes")])
+                .collect()
+        };
+        assert_eq!(left_out(&[]), None);
+        assert_eq!(
+            left_out(&talk(&["Who  is\nit?"])).unwrap(),
+            "the context is full; the oldest question, with its answer, is left out from here on: \"Who is it?\""
+        );
+        let many = left_out(&talk(&["a", "b", "a question of many, many, many words", "d", "e"])).unwrap();
+        assert!(many.ends_with("on: \"a\", \"b\", \"a question of many, many, man…\" and 2 more"), "{many}");
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod columns;
 pub mod curve;
+pub mod file;
 pub mod history;
 pub mod png;
 pub mod scale;

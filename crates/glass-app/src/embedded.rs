@@ -1,24 +1,24 @@
-//! The small model that comes inside the program.
+//! The built-in model.
 
+use glass::built_in;
 use glass::weights::folder::Folder;
 
 use crate::fail::Fail;
 
-/// The files of `models/` at build time, by name.
-const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
-
 /// What it is called.
-pub const NAME: &str = "the model inside";
+pub const NAME: &str = built_in::NAME;
 
 /// Opens it.
 pub fn open() -> Result<Folder, Fail> {
-    if FILES.is_empty() {
-        return Err(Fail::asked("no MODEL was given, and this build has no model inside; name a directory"));
+    match built_in::model() {
+        Some(folder) => Ok(folder?),
+        None => Err(Fail::asked(
+            "no MODEL was given, and this program was built without a built-in model; name a model's folder",
+        )),
     }
-    Ok(folder()?)
 }
 
 /// The same, where it was opened before.
 pub fn folder() -> glass::Result<Folder> {
-    Folder::embedded(NAME, FILES)
+    Folder::embedded(NAME, built_in::FILES)
 }

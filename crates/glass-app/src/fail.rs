@@ -3,24 +3,27 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use crate::layout::wrap;
+use crate::screen::columns_of_errors;
+
 /// Why a command ended before it was done.
 #[derive(Debug)]
 pub enum Fail {
-    /// It was asked wrongly: status 2.
+    /// Wrong usage: status 2.
     Asked(String),
     /// It failed: status 1.
     Failed(String),
-    /// Nobody reads standard output any more (a closed pipe): quietly done.
+    /// Standard output was closed by its reader (a closed pipe): ends quietly with status 0.
     Closed,
 }
 
 impl Fail {
-    /// The caller asked for what cannot be.
+    /// Wrong usage.
     pub fn asked(sentence: impl Into<String>) -> Fail {
         Fail::Asked(sentence.into())
     }
 
-    /// It failed.
+    /// A failure.
     pub fn failed(sentence: impl Into<String>) -> Fail {
         Fail::Failed(sentence.into())
     }
@@ -29,13 +32,13 @@ impl Fail {
 impl From<glass::Error> for Fail {
     fn from(error: glass::Error) -> Fail {
         match error {
-            glass::Error::Asked { .. } => Fail::Asked(error.to_string()),
+            glass::Error::InvalidArgument { .. } => Fail::Asked(error.to_string()),
             other => Fail::Failed(other.to_string()),
         }
     }
 }
 
-/// Only what is written to standard output is handed on as a bare `io::Error`; a file's has its name in it.
+/// A bare `io::Error` comes from standard output only; errors about a file are a `glass::Error` with its name.
 impl From<io::Error> for Fail {
     fn from(error: io::Error) -> Fail {
         match error.kind() {
@@ -45,7 +48,7 @@ impl From<io::Error> for Fail {
     }
 }
 
-/// The program's exit status; what went wrong is said.
+/// The program's exit status; an error is printed.
 pub fn status(done: Result<(), Fail>) -> ExitCode {
     let (status, sentence) = match done {
         Ok(()) | Err(Fail::Closed) => return ExitCode::SUCCESS,
@@ -56,24 +59,24 @@ pub fn status(done: Result<(), Fail>) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// A remark on standard error. That nobody may be listening there is no reason to fail.
+/// A remark on standard error: one line, wrapped at words on a terminal. A closed standard error is no reason to fail.
 pub fn say(sentence: &str) {
     let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
-    let _ = writeln!(io::stderr(), "glass: {sentence}");
+    let line = format!("glass: {sentence}");
+    let line = columns_of_errors().map_or(line.clone(), |columns| wrap(&line, columns, 2));
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// A panic is a fault of the program. It is said in one sentence; `RUST_BACKTRACE=1` shows where.
+/// A panic is a bug in the program. It is reported in one sentence; `RUST_BACKTRACE=1` shows a backtrace instead.
 pub fn say_panics_in_a_sentence() {
     if std::env::var_os("RUST_BACKTRACE").is_some() {
         return;
     }
     std::panic::set_hook(Box::new(|panic| {
-        let what = panic.payload_as_str().unwrap_or("no word of why");
+        let what = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
         let place = place.unwrap_or_default();
-        say(&format!(
-            "a fault in this program, not in what it was asked ({what}, {place}); please report it"
-        ));
+        say(&format!("this is a bug in the program, not in your input ({what}, {place}); please report it"));
         std::process::exit(1);
     }));
 }
@@ -82,7 +85,7 @@ impl std::fmt::Display for Fail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Fail::Asked(sentence) | Fail::Failed(sentence) => f.write_str(sentence),
-            Fail::Closed => f.write_str("nobody reads the result"),
+            Fail::Closed => f.write_str("standard output was closed"),
         }
     }
 }

@@ -6,36 +6,40 @@ use std::io::Write as _;
 use std::ops::ControlFlow;
 
 use glass::backend::Cpu;
-use glass::generate::{Finish, Generated, Guesses, Runner, Token, Wish, generate, generate_together};
-use glass::tokens::{Special, TextStream};
+use glass::generate::{
+    Finish, GenerateOptions, Generated, Guesses, Runner, Token, generate, generate_together,
+};
+use glass::tokens::TextStream;
+use glass::weights::generation::GenerationConfig;
 use serde_json::{Value, json};
 
 use crate::args::GenerateArgs;
 use crate::fail::{Fail, say};
 use crate::input;
-use crate::model_arg::Model;
-use crate::out::Out;
+use crate::model_arg::NamedModel;
+use crate::out::{Out, count};
 use crate::stream::Stream;
 use show::Show;
 
 /// Continues a text, as often as was asked.
 pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
-    let model = Model::open(args.model.as_deref(), &args.machine, &args.cache)?;
+    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?.starting(&args.start)?;
     let (ids, text) = prompt(args, &model)?;
     let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
-    if args.tokens == 0 || args.samples == 0 {
+    let tokens = args.tokens.unwrap_or_else(|| advised_tokens(model.folder.generation(), ids.len()));
+    if tokens == 0 || args.samples == 0 {
         return Err(Fail::asked("--tokens and --samples: 0 was given; ask for at least 1"));
     }
     let mut certain = TextStream::default();
     let text = certain.push(&text).to_string();
     let before = certain.held().to_vec();
     let lookup = args.lookup.lookup.into();
-    let ends = if args.ignore_end { Vec::new() } else { model.ends() };
-    let wish = Wish { tokens: args.tokens, sampling, stop: args.stop.clone(), ends, before, lookup };
+    let ends = if args.ignore_end { Vec::new() } else { model.end_tokens() };
+    let options = GenerateOptions { tokens, sampling, stop: args.stop.clone(), ends, before, lookup };
     if args.batch > 1 {
-        return together(args, &model, &wish, &ids, &text);
+        return together(args, &model, &options, &ids, &text);
     }
-    let mut runner = model.runner_within(ids.len().saturating_add(args.tokens))?;
+    let mut runner = model.runner_within(ids.len().saturating_add(options.tokens))?;
     let mut out = Out::new();
     for sample in 0..args.samples {
         runner.prompt(&ids)?;
@@ -43,26 +47,41 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
             let heading = format!("sample {}", sample + 1);
             writeln!(out, "{}", out.bold(&heading))?;
         }
-        let done = one(&mut out, args, &model, &mut runner, &wish, sample, &text)?;
+        let done = one(&mut out, args, &model, &mut runner, &options, sample, &text)?;
         remark(&model, &done);
     }
     out.done()
 }
 
+/// How many tokens at most, where the command does not say.
+fn advised_tokens(advice: &GenerationConfig, prompt: usize) -> usize {
+    let whole = advice.max_length.map(|length| (length as usize).saturating_sub(prompt));
+    // The length of the whole is no bound on a prompt that is as long already.
+    let left = whole.filter(|&left| left > 0);
+    let least = advice.min_new_tokens.unwrap_or(0) as usize;
+    advice.max_new_tokens.map(|most| most as usize).or(left).unwrap_or(200).max(least).max(1)
+}
+
 /// Some samples at a time, a token of each in one pass.
-fn together(args: &GenerateArgs, model: &Model, wish: &Wish, ids: &[u32], text: &str) -> Result<(), Fail> {
+fn together(
+    args: &GenerateArgs,
+    model: &NamedModel,
+    options: &GenerateOptions,
+    ids: &[u32],
+    text: &str,
+) -> Result<(), Fail> {
     let most = args.samples.min(args.batch.into());
-    let mut batch = model.batch(most as usize, ids.len().saturating_add(args.tokens))?;
+    let mut batch = model.batch(most as usize, ids.len().saturating_add(options.tokens))?;
     let mut out = Out::new();
     for first in (0..args.samples).step_by(most as usize) {
         let samples = first..args.samples.min(first + most);
         let prompts = vec![ids; (samples.end - samples.start) as usize];
         let mut each = |_: usize, _: &Token<'_>| ControlFlow::Continue(());
         let tokenizer = model.tokenizer.as_ref();
-        let all = generate_together(&mut batch, tokenizer, wish, first, &prompts, &mut each)?;
+        let all = generate_together(&mut batch, tokenizer, options, first, &prompts, &mut each)?;
         for (sample, done) in samples.zip(&all) {
             if args.json {
-                out.json(&document(wish, sample, done))?;
+                out.json(&document(options, sample, done))?;
             } else {
                 let (heading, text) = (out.bold(&format!("sample {}", sample + 1)), out.dim(text));
                 write!(out, "{heading}\n{text}")?;
@@ -78,38 +97,39 @@ fn together(args: &GenerateArgs, model: &Model, wish: &Wish, ids: &[u32], text: 
     out.done()
 }
 
-fn remark(model: &Model, done: &Generated) {
+fn remark(model: &NamedModel, done: &Generated) {
     let Guesses { all, right } = done.guesses;
     if all > 0 {
-        say(&format!("{right} of {all} tokens guessed ahead were right, each a pass less"));
+        say(&format!(
+            "{right} of {} guessed ahead were right, each a pass less",
+            count(all as usize, "token")
+        ));
     }
     if done.finish == Finish::Context {
         let context = model.config().context;
         say(&format!(
-            "the context of {context} tokens is full, so the text ends after {} new ones",
-            done.ids.len()
+            "the context of {} is full, so the text ends after {}",
+            count(context, "token"),
+            count(done.ids.len(), "new token")
         ));
     }
 }
 
-/// One sample, as the JSON has it.
-fn document(wish: &Wish, sample: u64, done: &Generated) -> Value {
-    json!({"text": done.text, "ids": done.ids, "finish": finish(done.finish), "seed": wish.sampling.seed, "sample": sample})
+/// One sample, as the JSON has it; numbered from 1, as in the text.
+fn document(options: &GenerateOptions, sample: u64, done: &Generated) -> Value {
+    json!({"text": done.text, "ids": done.ids, "finish": finish(done.finish), "seed": options.sampling.seed, "sample": sample + 1})
 }
 
 /// The prompt's ids, and its text as far as there is one.
-fn prompt(args: &GenerateArgs, model: &Model) -> Result<(Vec<u32>, Vec<u8>), Fail> {
-    let (ids, text) = match (&args.ids, &args.text) {
+fn prompt(args: &GenerateArgs, model: &NamedModel) -> Result<(Vec<u32>, Vec<u8>), Fail> {
+    let text = input::text_or_file(args.text.as_deref(), args.file.as_deref())?;
+    let (ids, text) = match (&args.ids, text) {
         (Some(ids), _) => {
             let ids = input::ids("--ids", ids)?;
             let text = ids.iter().flat_map(|&id| model.bytes(id).to_vec()).collect();
             (ids, text)
         }
-        (None, Some(text)) => {
-            let text = input::text(text)?;
-            let special = if args.special { Special::Allowed } else { Special::Plain };
-            (model.tokenizer()?.encode_parallel(&text, special), text)
-        }
+        (None, Some(text)) => (model.ids(&text, args.special)?, text),
         (None, None) => Default::default(),
     };
     if !ids.is_empty() {
@@ -124,9 +144,9 @@ fn prompt(args: &GenerateArgs, model: &Model) -> Result<(Vec<u32>, Vec<u8>), Fai
 fn one(
     out: &mut Out,
     args: &GenerateArgs,
-    model: &Model,
+    model: &NamedModel,
     runner: &mut Runner<'_, Cpu>,
-    wish: &Wish,
+    options: &GenerateOptions,
     sample: u64,
     text: &str,
 ) -> Result<Generated, Fail> {
@@ -150,7 +170,7 @@ fn one(
         failed = shown.err();
         if failed.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    let done = generate(runner, model.tokenizer.as_ref(), wish, sample, &mut each)?;
+    let done = generate(runner, model.tokenizer.as_ref(), options, sample, &mut each)?;
     if let Some(failed) = failed {
         return Err(failed);
     }
@@ -160,7 +180,7 @@ fn one(
         show.end(out, text, &done.text)?;
     }
     if args.json {
-        let mut document = document(wish, sample, &done);
+        let mut document = document(options, sample, &done);
         if args.show {
             document["tokens"] = Value::Array(tokens);
         }

@@ -1,7 +1,8 @@
-//! The program `glass`: the library's door on the command line.
+//! The program `glass`: the library on the command line.
 //!
-//! Results go to standard output, progress and remarks to standard error. Exit status: 0 done, 1 it failed, 2 it was
-//! asked wrongly.
+//! Results go to standard output, progress and remarks to standard error. Exit status: 0 success, 1 failure, 2 wrong usage.
+
+#![forbid(unsafe_code)]
 
 mod args;
 mod bench;
@@ -11,12 +12,16 @@ mod embedded;
 mod fail;
 mod generate;
 mod input;
+mod layout;
 mod look;
+mod manual;
 mod model_arg;
 mod out;
+mod printable;
 mod progress;
 mod quantise;
 mod score;
+mod screen;
 mod stream;
 mod tokenizer;
 mod tokens;
@@ -52,5 +57,7 @@ fn run(cli: Cli) -> Result<(), Fail> {
         Some(Command::Convert(args)) => quantise::convert(&args),
         Some(Command::Verify(args)) => verify::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Completions(args)) => manual::completions(&args),
+        Some(Command::Man(args)) => manual::man(&args),
     }
 }

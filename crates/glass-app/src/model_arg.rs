@@ -1,5 +1,5 @@
-//! The argument MODEL: a directory or a checkpoint's file, or, where only the plan is needed, a preset; without it, the
-//! model inside.
+//! The argument MODEL: a folder or a checkpoint file, or, where only the shape is needed, a preset; without it, the built-in
+//! model.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -7,49 +7,50 @@ use std::path::Path;
 use glass::Config;
 use glass::backend::{Cpu, Packing};
 use glass::config::preset::{PRESETS, Preset};
-use glass::engine::Engine;
-use glass::loaded::Loaded;
-use glass::tokens::Tokenizer;
+use glass::runtime::Model;
+use glass::text_model::TextModel;
+use glass::tokens::{Special, Tokenizer};
 use glass::weights::folder::Folder;
 
-use crate::args::{CacheArgs, MachineArgs, Packings};
+use crate::args::{CacheArgs, MachineArgs, Packings, StartArgs};
 use crate::embedded;
 use crate::fail::{Fail, say};
-use crate::tokens::visible;
+use crate::out::count;
+use crate::printable::visible;
 
-/// A model's name and shape.
+/// The name and shape of a model.
 pub fn plan(model: Option<&str>) -> Result<(String, Config), Fail> {
     match model.and_then(preset) {
         Some(preset) => Ok((preset.name.into(), preset.config())),
-        None => Ok((name(model), open(model)?.config().clone())),
+        None => Ok((name(model), open(model, true)?.config().clone())),
     }
 }
 
-/// A model that is loaded more than once: a folder's, or a preset's with random weights.
+/// A model that is loaded several times: from a folder, or a preset with random weights.
 pub struct Subject<'a> {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Its shape.
     pub config: Config,
-    /// Whether its files hold it in fewer bits already.
+    /// Whether its files are quantised already.
     pub quantised: bool,
     model: Option<&'a str>,
 }
 
 impl<'a> Subject<'a> {
-    /// Looks at what is there.
+    /// Reads its name and shape.
     pub fn open(model: Option<&'a str>) -> Result<Self, Fail> {
         let (name, config) = plan(model)?;
-        let quantised = model.and_then(preset).is_none() && open(model)?.is_quantised();
+        let quantised = model.and_then(preset).is_none() && open(model, true)?.is_quantised();
         Ok(Subject { name, config, quantised, model })
     }
 
-    /// In how many bits it can be run; of a packed model that is its own affair.
+    /// The packings it is to be run with; `None` stands for that of a model that is packed already.
     pub fn packings(&self, asked: &Packings) -> Result<Vec<Option<Packing>>, Fail> {
         match (self.quantised, asked.asked.is_empty()) {
             (true, true) => Ok(vec![None]),
             (true, false) => Err(Fail::asked(format!(
-                "--packing: {} is packed already and runs as it is; leave --packing out",
+                "--packing: {} is packed already and can only run as it is; leave --packing out",
                 self.name
             ))),
             (false, _) => Ok(asked.of().into_iter().map(Some).collect()),
@@ -57,46 +58,47 @@ impl<'a> Subject<'a> {
     }
 
     /// Loads it.
-    pub fn load(&self, threads: usize, packing: Option<Packing>) -> glass::Result<Loaded<Cpu>> {
+    pub fn load(&self, threads: usize, packing: Option<Packing>) -> glass::Result<Model<Cpu>> {
         let cpu = Cpu::new(threads);
         if let Some(preset) = self.model.and_then(preset) {
-            return Loaded::random(cpu, &preset.config(), packing.unwrap_or_default(), 1);
+            return Model::random(cpu, &preset.config(), packing.unwrap_or_default(), 1);
         }
         let folder = match self.model {
             Some(path) => Folder::open(Path::new(path))?,
             None => embedded::folder()?,
         };
-        let engine = match packing {
-            Some(packing) => Engine::packed(cpu, folder, packing)?,
-            None => Engine::new(cpu, folder)?,
+        let model = match packing {
+            Some(packing) => TextModel::packed(cpu, folder, packing)?,
+            None => TextModel::new(cpu, folder)?,
         };
-        Ok(engine.into_loaded())
+        Ok(model.into_model())
     }
 }
 
-/// A preset; a directory of that name comes first.
+/// A preset; a folder of that name takes precedence.
 fn preset(name: &str) -> Option<Preset> {
-    Preset::named(name).filter(|_| !Path::new(name).is_dir())
+    Preset::named(&name.to_ascii_lowercase()).filter(|_| !Path::new(name).is_dir())
 }
 
-/// What a model is called.
+/// The name of a model in messages.
 pub fn name(model: Option<&str>) -> String {
     model.unwrap_or(embedded::NAME).into()
 }
 
-/// A model's directory or checkpoint, or the model inside. Whose vocabulary it has is said where it does not say it.
+/// A model's folder or checkpoint, or the built-in model. A remark says so where its vocabulary is assumed.
 pub fn folder(model: Option<&str>) -> Result<Folder, Fail> {
-    let folder = open(model)?;
+    let folder = open(model, false)?;
+    folder.remarks().iter().for_each(|remark| say(remark));
     if folder.assumes_gpt2() {
         say(&format!(
-            "{}: no vocabulary is in it or beside it; its size is GPT-2's, which is taken",
+            "{}: no vocabulary was found in it or next to it; its size is that of GPT-2's, which is used",
             name(model)
         ));
     }
     Ok(folder)
 }
 
-fn open(model: Option<&str>) -> Result<Folder, Fail> {
+fn open(model: Option<&str>, presets: bool) -> Result<Folder, Fail> {
     let Some(name) = model else { return embedded::open() };
     let path = Path::new(name);
     if path.exists() {
@@ -104,21 +106,29 @@ fn open(model: Option<&str>) -> Result<Folder, Fail> {
     }
     if preset(name).is_some() {
         return Err(Fail::asked(format!(
-            "MODEL: {name} is a preset, a plan without weights; name a model's directory or checkpoint"
+            "MODEL: {name} is a preset, a shape without weights; name a model's folder or a checkpoint file"
         )));
     }
-    Err(unknown("MODEL", name))
+    Err(match presets {
+        true => unknown("MODEL", name, "not a file, a folder or a preset"),
+        false => Fail::asked(format!(
+            "MODEL: there is no file or folder {name:?}; give a model's folder, a .gguf or another checkpoint file"
+        )),
+    })
 }
 
-/// Neither a file nor a preset.
-pub fn unknown(option: &str, name: &str) -> Fail {
-    let presets: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-    let presets = presets.join(", ");
-    let what = if option == "MODEL" { "neither a directory, a checkpoint nor a preset" } else { "no preset" };
-    Fail::asked(format!("{option}: {name:?} is {what}; the presets are {presets}"))
+/// An unknown name of a preset; names that begin alike are suggested, otherwise all.
+pub fn unknown(option: &str, name: &str, what: &str) -> Fail {
+    let plain = |name: &str| name.to_ascii_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
+    let family: String = plain(name).chars().take(4).collect();
+    let begin_alike = |preset: &&str| family.len() == 4 && plain(preset).starts_with(&family);
+    let all = || PRESETS.iter().map(|preset| preset.name);
+    let similar: Vec<&str> = all().filter(begin_alike).collect();
+    let presets = if similar.is_empty() { all().collect() } else { similar };
+    Fail::asked(format!("{option}: {name:?} is {what}; the presets are {}", presets.join(", ")))
 }
 
-/// A model's tokenizer; a preset's is GPT-2's, which is built in.
+/// A model's tokenizer; presets have GPT-2's, which is built in.
 pub fn tokenizer(model: Option<&str>) -> Result<Tokenizer, Fail> {
     if model.and_then(preset).is_some() {
         return Ok(Tokenizer::gpt2());
@@ -128,63 +138,102 @@ pub fn tokenizer(model: Option<&str>) -> Result<Tokenizer, Fail> {
 
 fn no_tokenizer(name: &str) -> Fail {
     Fail::asked(format!(
-        "{name}: there is no vocabulary (tokenizer.json), so it has ids but no text; give --ids instead"
+        "{name}: it has no vocabulary (tokenizer.json), so it works on ids only; give --ids instead of a text"
     ))
 }
 
-/// A vocabulary: `gpt2`, or a file or folder that [holds one](Tokenizer::open).
+/// A vocabulary: `gpt2`, or a file or folder that [holds one](glass::weights::vocabulary::open).
 pub fn vocabulary(option: &str, name: &str) -> Result<Tokenizer, Fail> {
     let path = Path::new(name);
     match (name, path.is_dir()) {
         ("gpt2", false) => Ok(Tokenizer::gpt2()),
-        _ if path.exists() => Ok(Tokenizer::open(path)?),
+        _ if path.exists() => Ok(glass::weights::vocabulary::open(path)?),
         _ => Err(Fail::asked(format!(
-            "{option}: {name:?} is not there; give gpt2, a vocabulary's file (tokenizer.json, vocab.json, .tiktoken), \
-             or a folder with one"
+            "{option}: there is no {name:?}; give gpt2, a vocabulary file (tokenizer.json, vocab.json, meta.pkl, .tiktoken), or a \
+             folder with one"
         ))),
     }
 }
 
-/// What the machine's options ask for. Tokenising keeps to as many threads as computing.
+/// Says how many bytes of a text have no token.
+pub fn unknown_bytes(tokenizer: &Tokenizer, text: &[u8], special: Special) {
+    let unknown = tokenizer.unknown_bytes(text, special);
+    if unknown > 0 {
+        let bytes = count(unknown, "byte");
+        say(&format!(
+            "{bytes} of the text have no token in this vocabulary; tokenizers leaves them out, and so it is here"
+        ));
+    }
+}
+
+/// The processor as the machine's options ask for it. Tokenising uses the same number of threads.
 pub fn cpu(machine: &MachineArgs) -> Cpu {
     let threads = machine.threads.map_or_else(Cpu::available_threads, usize::from);
-    // A pool that is there already stays.
+    // An error means that the pool exists already, which is fine.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     Cpu::new(threads)
 }
 
-/// A model that runs, and what it was called.
-pub struct Model {
-    /// As it was asked for.
+/// A model that runs, and its name.
+pub struct NamedModel {
+    /// As given on the command line.
     pub name: String,
-    engine: Engine<Cpu>,
+    model: TextModel<Cpu>,
+    /// Whether a text gets no start token (--no-start).
+    no_start: bool,
 }
 
-impl Deref for Model {
-    type Target = Engine<Cpu>;
+impl Deref for NamedModel {
+    type Target = TextModel<Cpu>;
 
-    fn deref(&self) -> &Engine<Cpu> {
-        &self.engine
+    fn deref(&self) -> &TextModel<Cpu> {
+        &self.model
     }
 }
 
-impl Model {
+impl NamedModel {
     /// Opens a model.
-    pub fn open(model: Option<&str>, machine: &MachineArgs, cache: &CacheArgs) -> Result<Model, Fail> {
-        let mut engine = Engine::new(cpu(machine), folder(model)?)?;
-        engine.cache = cache.kind().unwrap_or(engine.cache);
-        Ok(Model { name: name(model), engine })
+    pub fn open(model: Option<&str>, machine: &MachineArgs, cache: &CacheArgs) -> Result<NamedModel, Fail> {
+        let mut opened = TextModel::new(cpu(machine), folder(model)?)?;
+        opened.cache = cache.kind().unwrap_or(opened.cache);
+        Ok(NamedModel { name: name(model), model: opened, no_start: false })
+    }
+
+    /// The same with --no-start: what the files put before a text is left out.
+    pub fn starting(mut self, start: &StartArgs) -> Result<NamedModel, Fail> {
+        self.no_start = start.no_start;
+        if let Some(tokenizer) = self.model.tokenizer.as_ref().filter(|_| start.no_start) {
+            self.model.tokenizer = Some(tokenizer.with_start(&[])?);
+        }
+        Ok(self)
+    }
+
+    /// The ids of a text that is given to the model: its start token first, where the files ask for one.
+    pub fn ids(&self, text: &[u8], special: bool) -> Result<Vec<u32>, Fail> {
+        let tokenizer = self.tokenizer()?;
+        let special = if special { Special::Allowed } else { Special::Plain };
+        unknown_bytes(tokenizer, text, special);
+        if !tokenizer.end().is_empty() {
+            let end: Vec<String> = tokenizer.end().iter().map(|id| self.piece(*id)).collect();
+            say(&format!("the vocabulary puts {} after a whole text; here it is left out", end.join(" ")));
+        }
+        Ok(tokenizer.encode_prompt(text, special))
+    }
+
+    /// The tokens before a document of which every token is scored; none with --no-start.
+    pub fn document_start(&self) -> Vec<u32> {
+        if self.no_start { Vec::new() } else { self.model.start_tokens() }
     }
 
     /// The tokenizer, for commands that need one.
     pub fn tokenizer(&self) -> Result<&Tokenizer, Fail> {
-        self.engine.tokenizer.as_ref().ok_or_else(|| no_tokenizer(&self.name))
+        self.model.tokenizer.as_ref().ok_or_else(|| no_tokenizer(&self.name))
     }
 
-    /// A token's text, made visible; without a tokenizer, its id.
+    /// A token's text with visible spaces; its id if there is no tokenizer.
     pub fn piece(&self, id: u32) -> String {
-        match &self.engine.tokenizer {
-            Some(_) => visible(self.engine.bytes(id)),
+        match &self.model.tokenizer {
+            Some(_) => visible(self.model.bytes(id)),
             None => id.to_string(),
         }
     }

@@ -5,8 +5,10 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use serde::Serialize;
 
 use crate::fail::Fail;
+use crate::layout::wrap;
+use crate::screen;
 
-/// Where results go. It is flushed by [`Out::done`], so that a failure to write is never missed.
+/// Where results are written. [`Out::done`] flushes it, so that a failure to write is never missed.
 pub struct Out {
     to: BufWriter<StdoutLock<'static>>,
     terminal: bool,
@@ -14,19 +16,20 @@ pub struct Out {
 }
 
 impl Out {
-    /// Standard output, with colours where they are seen and wanted.
+    /// Standard output, in colours on a terminal unless NO_COLOR or TERM says otherwise.
     pub fn new() -> Out {
         let terminal = io::stdout().is_terminal();
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || is_dumb();
+        let unwanted =
+            std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || screen::is_dumb();
         Out { to: BufWriter::new(io::stdout().lock()), terminal, colours: terminal && !unwanted }
     }
 
-    /// Whether someone watches.
+    /// Whether it is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.terminal
     }
 
-    /// Whether there are colours.
+    /// Whether it is in colours.
     pub fn has_colours(&self) -> bool {
         self.colours
     }
@@ -36,25 +39,24 @@ impl Out {
         self.paint("1", text)
     }
 
-    /// What matters less.
+    /// A detail.
     pub fn dim(&self, text: &str) -> String {
         self.paint("2", text)
     }
 
-    /// What is as it should be.
+    /// Success.
     pub fn green(&self, text: &str) -> String {
         self.paint("32", text)
     }
 
-    /// What stands out.
+    /// A warning.
     pub fn yellow(&self, text: &str) -> String {
         self.paint("33", text)
     }
 
-    /// Columns of the terminal; of a pipe, a hundred.
+    /// Columns of the terminal.
     pub fn columns(&self) -> usize {
-        let size = terminal_size::terminal_size_of(io::stdout()).filter(|_| self.terminal);
-        size.map_or(100, |(width, _)| width.0.into())
+        screen::columns()
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -64,17 +66,23 @@ impl Out {
     /// One JSON document on one line.
     pub fn json(&mut self, document: &impl Serialize) -> Result<(), Fail> {
         let text = serde_json::to_string(document)
-            .map_err(|error| Fail::failed(format!("this result cannot be written as JSON: {error}")))?;
+            .map_err(|error| Fail::failed(format!("cannot write the result as JSON: {error}")))?;
         writeln!(self.to, "{text}")?;
         Ok(())
     }
 
-    /// Shows what was written so far.
+    /// A sentence, wrapped at words on a terminal, or where COLUMNS asks for it.
+    pub fn prose(&mut self, text: &str) -> Result<(), Fail> {
+        let shown = screen::wanted_columns().map(|columns| wrap(text, columns, 0));
+        Ok(writeln!(self.to, "{}", shown.as_deref().unwrap_or(text))?)
+    }
+
+    /// Flushes what was written so far.
     pub fn show(&mut self) -> Result<(), Fail> {
         Ok(self.to.flush()?)
     }
 
-    /// The end.
+    /// Flushes the rest.
     pub fn done(mut self) -> Result<(), Fail> {
         self.show()
     }
@@ -90,11 +98,6 @@ impl Write for Out {
     }
 }
 
-/// Whether the terminal says of itself that it can do nothing but lines.
-pub fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_some_and(|value| value == "dumb")
-}
-
 /// 175181291520 as `175,181,291,520`.
 pub fn number(value: u64) -> String {
     let digits = value.to_string();
@@ -108,12 +111,33 @@ pub fn number(value: u64) -> String {
     grouped
 }
 
-/// `1 message`, `2 messages`.
-pub fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+/// A share from 0 to 1 in percent, `12.3 %`; never `-0.0 %`.
+pub fn percent(share: f64, decimals: usize) -> String {
+    format!("{:.decimals$} %", without_negative_zero(100.0 * share, decimals))
 }
 
-/// Bytes as one reads them: `18.0 GiB`.
+/// A change in percent with its sign, `+1.20 %`; never `-0.00 %`.
+pub fn change(share: f64, decimals: usize) -> String {
+    format!("{:+.decimals$} %", without_negative_zero(100.0 * share, decimals))
+}
+
+/// 0 instead of a negative number that rounds to it.
+pub fn without_negative_zero(value: f64, decimals: usize) -> f64 {
+    let is_zero = !format!("{value:.decimals$}").contains(|digit| ('1'..='9').contains(&digit));
+    if value.is_finite() && is_zero { 0.0 } else { value }
+}
+
+/// `1 message`, `2,000 messages`.
+pub fn count(value: usize, what: &str) -> String {
+    let plural = match what {
+        _ if value == 1 => what.into(),
+        "matrix" => "matrices".into(),
+        _ => format!("{what}s"),
+    };
+    format!("{} {plural}", number(value as u64))
+}
+
+/// A number of bytes: `18.0 GiB`.
 pub fn bytes(value: u64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut size = value as f64;
@@ -125,7 +149,7 @@ pub fn bytes(value: u64) -> String {
     if unit == 0 { format!("{value} bytes") } else { format!("{size:.1} {}", units[unit]) }
 }
 
-/// Seconds as one reads them: `42 s`, `3 min 20 s`, `2 h 05 min`.
+/// A number of seconds: `42 s`, `3 min 20 s`, `2 h 05 min`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
     match whole {
@@ -142,6 +166,18 @@ mod tests {
         for (value, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (175_181_291_520, "175,181,291,520")] {
             assert_eq!(super::number(value), text);
         }
+    }
+
+    #[test]
+    fn nothing_is_minus_nothing() {
+        for (share, text) in [(-0.0, "0.0 %"), (-0.0004, "0.0 %"), (-0.0006, "-0.1 %"), (0.5, "50.0 %")] {
+            assert_eq!(super::percent(share, 1), text);
+        }
+        assert_eq!(
+            (super::change(-0.00001, 2), super::change(0.012, 1)),
+            ("+0.00 %".into(), "+1.2 %".into())
+        );
+        assert_eq!((super::percent(-0.004, 0), super::count(1, "token")), ("0 %".into(), "1 token".into()));
     }
 
     #[test]

@@ -1,37 +1,38 @@
-//! A line of progress on standard error: rewritten in place on a terminal, now and then as a plain line elsewhere.
+//! A line of progress on standard error: rewritten in place on a terminal; elsewhere a plain line every ten seconds.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use crate::out::{duration, is_dumb};
+use crate::out::duration;
+use crate::screen::{columns_of_errors, is_dumb};
 
-/// The line. Nothing is shown in the first second: what takes less needs none.
-pub struct Line {
+/// A line of progress. Nothing is shown in the first second.
+pub struct ProgressLine {
     begun: Instant,
     shown: Option<Instant>,
     terminal: bool,
     width: usize,
 }
 
-impl Default for Line {
-    fn default() -> Line {
+impl Default for ProgressLine {
+    fn default() -> ProgressLine {
         let terminal = io::stderr().is_terminal() && !is_dumb();
-        Line { begun: Instant::now(), shown: None, terminal, width: 0 }
+        ProgressLine { begun: Instant::now(), shown: None, terminal, width: 0 }
     }
 }
 
-impl Line {
-    /// In plain lines, whatever there is a terminal.
-    pub fn plain() -> Line {
-        Line { terminal: false, ..Line::default() }
+impl ProgressLine {
+    /// In plain lines, even on a terminal.
+    pub fn plain() -> ProgressLine {
+        ProgressLine { terminal: false, ..ProgressLine::default() }
     }
 
-    /// Seconds since the beginning.
+    /// Seconds since it was created.
     pub fn seconds(&self) -> f64 {
         self.begun.elapsed().as_secs_f64()
     }
 
-    /// Shows `text` if it is time.
+    /// Shows `text`, unless a line was shown a moment ago.
     pub fn show(&mut self, text: &str) {
         let pause = if self.terminal { Duration::from_millis(100) } else { Duration::from_secs(10) };
         let due = match self.shown {
@@ -43,13 +44,13 @@ impl Line {
         }
     }
 
-    /// The same with the time left, of which `part` (0 to 1) is over.
+    /// The same with an estimate of the time left, where `part` (0 to 1) of the work is done.
     pub fn show_part(&mut self, text: &str, part: f64) {
         let left = self.seconds() * (1.0 - part) / part.max(1e-9);
         self.show(&format!("{text}, {} left", duration(left)));
     }
 
-    /// Shows `text` in any case.
+    /// Shows `text` now.
     pub fn now(&mut self, text: &str) {
         self.shown = Some(Instant::now());
         let mut stderr = io::stderr();
@@ -64,7 +65,7 @@ impl Line {
         };
     }
 
-    /// Ends the line, so that something else can be written below.
+    /// Ends the line, so that other output can follow below.
     pub fn end(&mut self) {
         if self.terminal && self.width > 0 {
             let _ = writeln!(io::stderr());
@@ -73,8 +74,7 @@ impl Line {
     }
 }
 
-/// Characters of a line that is rewritten: one that wraps cannot be. The last column stays free for the cursor.
+/// Columns of a line that is rewritten, which must not wrap. The last column stays free for the cursor.
 fn columns() -> usize {
-    let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0);
-    usize::from(width).saturating_sub(1)
+    columns_of_errors().unwrap_or(80).saturating_sub(1)
 }

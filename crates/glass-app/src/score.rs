@@ -9,26 +9,26 @@ use glass::backend::Cpu;
 use glass::generate::Runner;
 use glass::next_token::Scored;
 use glass::score::{Total, compare, score};
-use glass::tokens::Special;
 use serde_json::{Value, json};
 
 use crate::args::ScoreArgs;
 use crate::fail::Fail;
 use crate::input;
-use crate::model_arg::Model;
-use crate::out::{Out, number};
-use crate::tokens::{lossy, quoted};
+use crate::model_arg::NamedModel;
+use crate::out::{Out, change, count, percent};
+use crate::printable::{lossy, quoted};
 
 /// Scores what was given.
 pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
-    let model = Model::open(args.model.as_deref(), &args.machine, &args.cache)?;
+    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?.starting(&args.start)?;
     let beside = args
         .against
         .as_deref()
-        .map(|beside| Model::open(Some(beside), &args.machine, &args.cache))
+        .map(|beside| NamedModel::open(Some(beside), &args.machine, &args.cache))
         .transpose()?;
     let beside = beside.as_ref();
-    if let Some(file) = &args.file {
+    let meant = args.text.as_deref().map(input::meant_file).transpose()?.flatten();
+    if let Some(file) = args.file.as_deref().or(meant.as_deref()) {
         return documents::run(args, &model, beside, file);
     }
     if let Some(file) = &args.tasks {
@@ -38,12 +38,14 @@ pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
         (Some(ids), _) => input::ids("--ids", ids)?,
         (None, text) => {
             let text = input::text(text.as_deref().unwrap_or_default())?;
-            let special = if args.special { Special::Allowed } else { Special::Plain };
-            model.tokenizer()?.encode_parallel(&text, special)
+            if text.is_empty() {
+                return Err(Fail::asked("TEXT: it is empty; there is nothing to score"));
+            }
+            model.ids(&text, args.special)?
         }
     };
     if ids.is_empty() {
-        return Err(Fail::asked("TEXT: it is empty; there is nothing to score"));
+        return Err(Fail::asked("--ids: the list is empty; there is nothing to score"));
     }
     // The last id is never read, only looked up, so the runner would not refuse it.
     let vocabulary = model.config().vocabulary;
@@ -63,7 +65,7 @@ pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
 /// Scores, token by token, and their sum.
 struct Report<'a> {
     out: Out,
-    model: &'a Model,
+    model: &'a NamedModel,
     json: bool,
     each: bool,
     tokens: Vec<Value>,
@@ -80,7 +82,7 @@ struct Against {
 }
 
 impl<'a> Report<'a> {
-    fn new(args: &ScoreArgs, model: &'a Model, each: bool) -> Report<'a> {
+    fn new(args: &ScoreArgs, model: &'a NamedModel, each: bool) -> Report<'a> {
         let against = args.against.as_ref().map(|_| Against::default());
         Report {
             out: Out::new(),
@@ -160,29 +162,27 @@ impl<'a> Report<'a> {
             self.out.json(&document)?;
             return self.out.done();
         }
-        let scored = number(total.tokens);
-        write!(self.out, "{scored} tokens scored")?;
+        let mut said = format!("{} scored", count(total.tokens as usize, "token"));
         if let Some(documents) = documents {
-            write!(self.out, " in {} documents", number(documents as u64))?;
+            said += &format!(" in {}", count(documents, "document"));
         }
         if let (Some(loss), Some(perplexity)) = (total.loss(), total.perplexity()) {
-            write!(self.out, ", loss {loss:.4} nats per token, perplexity {perplexity:.2}")?;
+            said += &format!(", loss {loss:.4} nats per token, perplexity {perplexity:.2}");
         }
         if let Some(bits) = total.bits_per_byte() {
-            write!(self.out, ", {bits:.4} bits per byte")?;
+            said += &format!(", {bits:.4} bits per byte");
         }
-        writeln!(self.out)?;
+        self.out.prose(&said)?;
         if let Some(Against { total: other, same_top, divergence }) = self.against
             && let (Some(ours), Some(theirs)) = (total.perplexity(), other.perplexity())
         {
             let tokens = total.tokens as f64;
-            writeln!(
-                self.out,
-                "against perplexity {theirs:.4}: {:+.2} %, the most probable token is the same at {:.2} %, divergence {:.5} nats",
-                100.0 * (ours / theirs - 1.0),
-                100.0 * same_top as f64 / tokens,
+            self.out.prose(&format!(
+                "against perplexity {theirs:.4}: {}, the most probable token is the same at {}, divergence {:.5} nats",
+                change(ours / theirs - 1.0, 2),
+                percent(same_top as f64 / tokens, 2),
                 divergence / tokens
-            )?;
+            ))?;
         }
         self.out.done()
     }

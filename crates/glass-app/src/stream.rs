@@ -1,43 +1,59 @@
-//! Generated text as it comes, a piece with every token.
+//! Generated text, printed token by token.
 
 use std::io::Write as _;
 
 use glass::generate::{Generated, Token};
 
+use crate::chat::Wrapped;
 use crate::fail::Fail;
 use crate::out::Out;
 
-/// How much was written so far.
+/// How much text was written so far.
 #[derive(Default)]
 pub struct Stream {
     told: usize,
     ids: bool,
+    wrapped: Option<Wrapped>,
 }
 
 impl Stream {
-    /// For text, or, where a model has no tokenizer, for ids.
+    /// For text, or for ids if the model has no tokenizer.
     pub fn new(ids: bool) -> Stream {
-        Stream { told: 0, ids }
+        Stream { ids, ..Stream::default() }
     }
 
-    /// Writes what a token made certain.
+    /// For text that is wrapped at words, on a terminal of `columns` columns.
+    pub fn wrapped(columns: usize) -> Stream {
+        Stream { wrapped: Some(Wrapped::new(columns)), ..Stream::default() }
+    }
+
+    /// Writes the text that a token completed.
     pub fn token(&mut self, out: &mut Out, token: &Token<'_>) -> Result<(), Fail> {
         match self.ids {
             true => self.id(out, token.id)?,
-            false => write!(out, "{}", token.text)?,
+            false => self.text(out, token.text)?,
         }
         self.told += token.text.len();
         out.show()
     }
 
-    /// Writes an id, where there is no text.
+    /// Writes an id instead of text.
     pub fn id(&mut self, out: &mut Out, id: u32) -> Result<(), Fail> {
         Ok(write!(out, "{id} ")?)
     }
 
-    /// Writes what was held back in case it began a stop text, and ends the line.
-    pub fn end(&self, out: &mut Out, done: &Generated) -> Result<(), Fail> {
-        writeln!(out, "{}", done.text.get(self.told..).unwrap_or_default())?;
+    fn text(&mut self, out: &mut Out, text: &str) -> Result<(), Fail> {
+        match &mut self.wrapped {
+            Some(wrapped) => Ok(write!(out, "{}", wrapped.push(text))?),
+            None => Ok(write!(out, "{text}")?),
+        }
+    }
+
+    /// Writes text that was held back because it might have begun a stop text, and ends the line.
+    pub fn end(&mut self, out: &mut Out, done: &Generated) -> Result<(), Fail> {
+        self.text(out, done.text.get(self.told..).unwrap_or_default())?;
+        let rest = self.wrapped.as_mut().map(Wrapped::finish).unwrap_or_default();
+        writeln!(out, "{rest}")?;
         out.show()
     }
 }

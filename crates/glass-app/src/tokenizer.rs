@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::args::LearnArgs;
 use crate::fail::{Fail, say};
 use crate::out::{Out, count, number};
-use crate::progress::Line;
+use crate::progress::ProgressLine;
 
 /// Learns merges and writes `tokenizer.json`.
 pub fn learn(args: &LearnArgs) -> Result<(), Fail> {
@@ -122,11 +122,11 @@ fn report(args: &LearnArgs, file: &Path, tokenizer: &Tokenizer, seen: &Seen) -> 
     } else {
         writeln!(
             out,
-            "{}: {} tokens, {} merges learned from {} bytes of text",
+            "{}: {}, {} learned from {} of text",
             file.display(),
-            number(vocabulary as u64),
-            number(merges as u64),
-            number(seen.bytes)
+            count(vocabulary, "token"),
+            count(merges, "merge"),
+            count(seen.bytes as usize, "byte")
         )?;
     }
     out.done()
@@ -140,7 +140,7 @@ pub struct Seen {
     forgotten: u64,
     /// How often a forgotten word was seen, at most.
     rarest: u64,
-    line: Line,
+    line: ProgressLine,
 }
 
 impl Seen {

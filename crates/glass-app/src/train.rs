@@ -2,10 +2,16 @@
 
 mod budget;
 mod data;
+mod kept;
+#[cfg(feature = "display")]
+mod display;
+#[cfg(not(feature = "display"))]
+#[path = "train/no_display.rs"]
 mod display;
 mod looks;
 mod plan;
 mod room;
+#[cfg_attr(not(feature = "display"), allow(dead_code))]
 mod seen;
 mod speed;
 mod subject;
@@ -22,7 +28,7 @@ use std::time::Instant;
 use glass::Error;
 use glass::backend::Cpu;
 use glass::model::Gpt;
-use glass::train::folder::Folder;
+use glass::train::folder::{Folder, checkpoints};
 use glass::train::learner::Learner;
 use glass::train::order::Order;
 use glass::train::run::{Run, Summary, run as learn};
@@ -33,7 +39,7 @@ use serde_json::json;
 use crate::args::TrainArgs;
 use crate::fail::{Fail, say};
 use crate::model_arg;
-use crate::out::{Out, number};
+use crate::out::{Out, count};
 use budget::Budget;
 use data::Sets;
 use display::terminal;
@@ -45,19 +51,22 @@ use watch::Progress;
 /// Learns.
 pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     check(args)?;
+    let mut args = args.clone();
+    let _passing = kept::keep(&mut args)?;
+    let args = &args;
     let cpu = model_arg::cpu(&args.machine);
     let (subject, sets) = Subject::and_data(args)?;
     Gpt::plan(&subject.config).0.can_run()?;
     sets.train.check("training data", subject.config.context)?;
-    let (cpu, roof) = plan::at(cpu, args.run.precision.precision())?;
+    let (cpu, peak) = plan::at(cpu, args.run.precision.precision())?;
     let cpu = Arc::new(cpu);
     let budget = Budget::of(&subject.config, args, cpu.cores().threads());
     if args.run.plan {
         let tokens = plan::tokens_per_step(&budget.asked, &sets.train);
-        let speed = Speed::measured(&budget.asked, tokens, &args.run.settings(1), &cpu, roof, &args.out)?;
+        let speed = Speed::measured(&budget.asked, tokens, &args.run.settings(1), &cpu, peak, &args.out)?;
         let settings = settings(args, &subject, &sets, &|_| Ok(speed.step))?;
         settings.check()?;
-        return plan::show(args, &budget, &settings, &sets, roof, &speed);
+        return plan::show(args, &budget, &settings, &sets, peak, &speed);
     }
     budget.fits()?;
     let timed = |draft: &Settings| seconds_per_step(args, &subject, &sets, draft, &cpu);
@@ -65,10 +74,10 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     settings.check()?;
     say(&data::describe(&sets.card));
     say(&format!(
-        "{} weights; {} steps of {} tokens",
-        number(budget.weights),
-        number(settings.steps),
-        number(budget.asked.tokens_per_step())
+        "{}; {} of {}",
+        count(budget.weights as usize, "weight"),
+        count(settings.steps as usize, "step"),
+        count(budget.asked.tokens_per_step() as usize, "token")
     ));
     let mut learner = learner(args, &subject, &settings, &cpu)?;
     if !args.run.resume {
@@ -79,7 +88,9 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     on_interrupt(stop.clone());
     let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
     let (validates, flops) = (validation.is_some(), budget.flops_to_learn);
-    let mut progress = Progress::new(args, &subject, &settings, validates, flops, roof, stop.clone());
+    let options = options(args, &settings);
+    let mut progress =
+        Progress::new(args, &subject, &settings, validates, flops, peak, options, stop.clone());
     if args.run.look {
         progress.look(Looks::new(args, &subject.config, validation.unwrap_or(&sets.train)));
     }
@@ -95,6 +106,23 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     let done = learn(&mut learner, &run, &mut progress);
     progress.end()?;
     report(args, &done?)
+}
+
+/// The options that begin this run once more, as a file for `--config`.
+fn options(args: &TrainArgs, settings: &Settings) -> String {
+    let mut options = args.options.clone();
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    options.set("steps", whole(settings.steps), &["epochs"]);
+    options.set("warmup", whole(settings.warmup), &[]);
+    for (name, paths) in [("data", &args.data.data), ("chat", &args.data.chat), ("val", &args.data.val)] {
+        let named = |path: &std::path::PathBuf| {
+            std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
+        };
+        if !paths.is_empty() {
+            options.set(name, paths.iter().map(named).collect::<Vec<_>>(), &[]);
+        }
+    }
+    options.to_toml()
 }
 
 /// What can be refused before anything is read.
@@ -143,22 +171,41 @@ fn settings(
 ) -> Result<Settings, Fail> {
     let (run, context) = (&args.run, subject.config.context);
     let draft = run.settings(run.steps.unwrap_or(1000));
-    let steps = match (run.steps, run.epochs, run.minutes) {
+    let steps = run.steps.filter(|_| !is_longer(args).unwrap_or(false));
+    let steps = match (steps, run.epochs, run.minutes) {
         (Some(steps), ..) => steps,
         (None, Some(epochs), _) => {
             let (s, train) = (&draft, &sets.train);
             Order::new(train, context, s.batch, s.accumulate, s.order, s.seed).steps(epochs)?
         }
         // A resumed run keeps the steps that were found when it began.
-        (None, None, Some(_)) if run.resume => Folder::identity(&args.out)?.settings.steps,
+        (None, None, Some(_)) if run.resume && !is_longer(args)? => {
+            Folder::identity(&args.out)?.settings.steps
+        }
         (None, None, Some(minutes)) => {
             let seconds = seconds_per_step(&draft)?;
             // Evaluations and checkpoints take a share too.
-            ((minutes * 60.0 * 0.95 / seconds) as u64).max(1)
+            taken(args)? + ((minutes * 60.0 * 0.95 / seconds) as u64).max(1)
         }
         _ => 1000,
     };
     Ok(run.settings(steps))
+}
+
+/// Whether a run that took all its steps is given minutes to take more.
+fn is_longer(args: &TrainArgs) -> Result<bool, Fail> {
+    let is_timed = args.options.is_typed("minutes")
+        && !args.options.is_typed("steps")
+        && !args.options.is_typed("epochs");
+    Ok(args.run.resume && is_timed && taken(args)? >= Folder::identity(&args.out)?.settings.steps)
+}
+
+/// Steps that a run took before it is resumed.
+fn taken(args: &TrainArgs) -> Result<u64, Fail> {
+    match args.run.resume {
+        true => Ok(checkpoints(&args.out)?.last().map_or(0, |(step, _)| *step)),
+        false => Ok(0),
+    }
 }
 
 /// Times a few steps of a learner that is then thrown away.
@@ -224,13 +271,14 @@ fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
         out.json(&json!({"out": args.out, "step": summary.step, "tokens": summary.tokens, "best": best, "why": why}))?;
         return out.done();
     }
-    write!(out, "{dir}: {} steps, {} tokens seen", number(summary.step), number(summary.tokens))?;
+    let (steps, tokens) = (count(summary.step as usize, "step"), count(summary.tokens as usize, "token"));
+    write!(out, "{dir}: {steps}, {tokens} seen")?;
     if let Some(best) = summary.best {
         write!(out, ", best validation loss {:.4} at step {}", best.loss, best.step)?;
     }
     writeln!(out)?;
     match summary.why {
-        Why::Asked => writeln!(out, "stopped when asked; the same command with --resume goes on")?,
+        Why::Asked => writeln!(out, "stopped when asked; glass train --out {dir} --resume goes on")?,
         Why::Patience => writeln!(out, "stopped early: no better evaluation came")?,
         Why::Done => {}
     }

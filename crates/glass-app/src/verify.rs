@@ -1,4 +1,4 @@
-//! `glass verify`: the same seed, the same bytes, proved on this machine.
+//! `glass verify`: checks that the same seed gives the same bits on this machine.
 
 use std::io::Write as _;
 use std::rc::Rc;
@@ -11,9 +11,9 @@ use serde_json::json;
 use crate::args::VerifyArgs;
 use crate::fail::Fail;
 use crate::model_arg::Subject;
-use crate::out::{Out, number};
+use crate::out::{Out, count, number};
 
-/// Compares, and says what came of it.
+/// Runs the command.
 pub fn run(args: &VerifyArgs) -> Result<(), Fail> {
     let subject = Subject::open(args.model.as_deref())?;
     let packings = subject.packings(&args.packings)?;
@@ -27,7 +27,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Fail> {
         documents.push(json!({"packing": packing.map(Packing::name), "ways": ways.collect::<Vec<_>>()}));
         all.extend(compared);
     }
-    let (seconds, numbers) = (begun.elapsed().as_secs_f64(), all.iter().map(|c| c.numbers).sum());
+    let (seconds, numbers) = (begun.elapsed().as_secs_f64(), all.iter().map(|c| c.numbers).sum::<u64>());
     let apart = all.iter().filter(|c| c.differs.is_some()).count();
     if args.json {
         out.json(
@@ -35,29 +35,29 @@ pub fn run(args: &VerifyArgs) -> Result<(), Fail> {
         )?;
     } else if apart == 0 {
         let same = out.green("Same bits");
-        writeln!(out, "{same}: {} numbers compared in {seconds:.1} s", number(numbers))?;
+        writeln!(out, "{same}: {} compared in {seconds:.1} s", count(numbers as usize, "number"))?;
     }
     out.done()?;
     match apart {
         0 => Ok(()),
         _ => Err(Fail::failed(format!(
-            "{}: {apart} of {} comparisons found other bits; please report it, with the output of --json",
+            "{}: {apart} of {} comparisons found different bits; please report it, with the output of --json",
             subject.name,
             all.len()
         ))),
     }
 }
 
-/// One packing, in all ways.
+/// One packing, read and continued in all ways.
 fn one(
     out: &mut Out,
     args: &VerifyArgs,
     subject: &Subject<'_>,
     packing: Option<Packing>,
 ) -> Result<Vec<Compared>, Fail> {
-    // A way that does not speak of threads runs on as many as there are.
-    let loaded = Rc::new(subject.load(Cpu::available_threads(), packing)?);
-    let name = packing.map_or("as it is packed", Packing::name);
+    // A way that does not name a number of threads uses all of them.
+    let model = Rc::new(subject.load(Cpu::available_threads(), packing)?);
+    let name = packing.map_or("packed", Packing::name);
     if !args.json {
         let heading = format!("{}, {name}", subject.name);
         writeln!(out, "{}", out.bold(&heading))?;
@@ -65,8 +65,8 @@ fn one(
     }
     let mut open = |way: Way| {
         Ok(match way {
-            Way::Threads(threads) => Rc::new(loaded.on(Cpu::new(threads))),
-            _ => loaded.clone(),
+            Way::Threads(threads) => Rc::new(model.on(Cpu::new(threads))),
+            _ => model.clone(),
         })
     };
     let (mut compared, mut failed) = (Vec::new(), Ok(()));
@@ -86,7 +86,7 @@ fn line(out: &mut Out, found: &Compared) -> Result<(), Fail> {
         None => out.green("same"),
         Some(_) => out.yellow("differs"),
     };
-    writeln!(out, "  {said}  {:<46} {:>12} {what}", found.way.to_string(), number(found.numbers))?;
+    writeln!(out, "  {said}  {:<35} {:>11} {what}", found.way.to_string(), number(found.numbers))?;
     if let Some(differs) = &found.differs {
         writeln!(out, "    {differs}")?;
     }

@@ -1,76 +1,76 @@
-//! `glass weights`: the census of a plan as a table.
+//! `glass weights`: the parameter count of a model as a table.
 
 mod picture;
 
-use std::fs;
 use std::io::Write as _;
 
 use glass::Config;
 use glass::config::Mask;
-use glass::weights::census::{Census, Value};
-use glass::weights::footprint::Footprint;
+use glass::model::footprint::Footprint;
+use glass::model::parameter_count::{ParameterCount, ValueMatrix};
 use serde_json::json;
 
 use crate::args::WeightsArgs;
+use crate::draw::file::{self, Kind};
 use crate::fail::Fail;
+use crate::layout::wrap;
 use crate::model_arg;
-use crate::out::{Out, bytes, number};
+use crate::out::{Out, bytes, count, number, percent};
 
-/// Counts, and shows.
+/// Runs the command.
 pub fn run(args: &WeightsArgs) -> Result<(), Fail> {
     let (name, config) = model_arg::plan(args.model.as_deref())?;
     let tokens = args.context.unwrap_or(config.context);
     if tokens == 0 || tokens > config.context {
         let most = number(config.context as u64);
         return Err(Fail::asked(format!(
-            "--context: {tokens} tokens were asked for, but {name} has positions for 1 to {most}; ask for at most {most}"
+            "--context: {tokens} was given, but {name} has positions for 1 to {most} tokens; give at most {most}"
         )));
     }
-    let census = Census::of(&config);
+    let parameter_count = ParameterCount::of(&config);
     let footprint = Footprint::of(&config, tokens);
     if let Some(path) = &args.svg {
-        let drawn = picture::svg(&name, &config, &census, tokens);
-        fs::write(path, drawn).map_err(|error| glass::Error::io("cannot write", path, error))?;
+        file::write(path, &picture::svg(&name, &config, &parameter_count, tokens), Kind::Svg)?;
     }
     let mut out = Out::new();
     if args.json {
-        out.json(&document(&name, &census, &footprint))?;
+        out.json(&document(&name, &parameter_count, &footprint))?;
     } else {
         shape(&mut out, &name, &config)?;
-        groups(&mut out, &census)?;
-        reconciliation(&mut out, &census)?;
-        value(&mut out, census.value)?;
+        groups(&mut out, &parameter_count)?;
+        reconciliation(&mut out, &parameter_count)?;
+        value(&mut out, parameter_count.value)?;
         context(&mut out, &config, &footprint)?;
     }
     out.done()
 }
 
-fn document(name: &str, census: &Census, footprint: &Footprint) -> serde_json::Value {
-    let groups: Vec<_> = census
+fn document(name: &str, parameter_count: &ParameterCount, footprint: &Footprint) -> serde_json::Value {
+    let groups: Vec<_> = parameter_count
         .groups
         .iter()
         .map(|group| {
             json!({"name": group.name, "rows": group.rows, "cols": group.cols, "matrices": group.matrices,
-                   "weights": group.weights, "share": census.share(group.weights)})
+                   "weights": group.weights, "share": parameter_count.share(group.weights)})
         })
         .collect();
-    let reconciliation: Vec<_> = census
+    let reconciliation: Vec<_> = parameter_count
         .reconciliation
         .iter()
         .map(|line| json!({"what": line.what, "weights": line.weights}))
         .collect();
-    let Value { width, head } = census.value;
-    let half = census.value.half();
+    let ValueMatrix { width, head } = parameter_count.value;
+    let half = parameter_count.value.half();
     let f = footprint;
     json!({
         "model": name,
         "groups": groups,
-        "matrices": census.matrices,
-        "weights": census.weights,
-        "attention": {"weights": census.attention(), "share": census.share(census.attention())},
+        "matrices": parameter_count.matrices,
+        "weights": parameter_count.weights,
+        "attention": {"weights": parameter_count.attention(), "share": parameter_count.share(parameter_count.attention())},
         "reconciliation": reconciliation,
-        "stored": census.stored,
-        "value_matrix": {"rows": width, "cols": width, "weights": census.value.whole(), "halves": [
+        "stored": parameter_count.stored,
+        "value_matrix": {"rows": width, "cols": width, "weights": parameter_count.value.whole(), "halves": [
             {"name": "value_down", "rows": width, "cols": head, "weights": half},
             {"name": "value_up", "rows": head, "cols": width, "weights": half},
         ]},
@@ -80,80 +80,85 @@ fn document(name: &str, census: &Census, footprint: &Footprint) -> serde_json::V
     })
 }
 
+/// Columns of a label and of its number: together they fit on a terminal of 60.
+const LABEL: usize = 41;
+const NUMBER: usize = 17;
+
 fn shape(out: &mut Out, name: &str, config: &Config) -> Result<(), Fail> {
     let n = |value: usize| number(value as u64);
-    writeln!(
-        out,
-        "{}: {} layers of width {}, {} heads of {}, MLP {}, context {}, vocabulary {}{}\n",
+    let banded = match config.mask {
+        Mask::Dense => String::new(),
+        Mask::Alternating { band } => format!(", alternating dense and banded ({band}) attention"),
+    };
+    let text = format!(
+        "{}: {} of width {}, {} of {}, MLP {}, context {}, vocabulary {}{banded}",
         out.bold(name),
-        config.layers,
+        count(config.layers, "layer"),
         n(config.width),
-        config.heads.query,
+        count(config.heads.query, "head"),
         config.heads.size,
-        n(config.hidden),
+        n(config.mlp_width),
         n(config.context),
         n(config.vocabulary),
-        match config.mask {
-            Mask::Dense => String::new(),
-            Mask::Alternating { band } => format!(", dense and banded ({band}) attention in turn"),
-        }
-    )?;
+    );
+    writeln!(out, "{}\n", wrap(&text, out.columns(), 2))?;
     Ok(())
 }
 
-fn groups(out: &mut Out, census: &Census) -> Result<(), Fail> {
+fn groups(out: &mut Out, parameter_count: &ParameterCount) -> Result<(), Fail> {
     let heading = format!(
-        "{:<12}{:>10}   {:>8}{:>12}{:>19}{:>9}",
+        "{:<11}{:>7}   {:<6}{:>8}{:>NUMBER$}{:>7}",
         "group", "rows", "cols", "matrices", "weights", "share"
     );
     writeln!(out, "{}", out.bold(&heading))?;
-    for group in &census.groups {
-        let share = 100.0 * census.share(group.weights);
+    for group in &parameter_count.groups {
+        let share = percent(parameter_count.share(group.weights), 1);
         let [rows, cols, matrices, weights] =
             [group.rows, group.cols, group.matrices, group.weights].map(number);
-        writeln!(out, "{:<12}{rows:>10} × {cols:>8}{matrices:>12}{weights:>19}{share:>7.1} %", group.name)?;
+        writeln!(out, "{:<11}{rows:>7} × {cols:<6}{matrices:>8}{weights:>NUMBER$}{share:>8}", group.name)?;
     }
-    let total = number(census.weights);
-    writeln!(out, "{:<12}{:>33}{total:>19}{:>7.1} %", "total", number(census.matrices), 100.0)?;
-    let attention = census.attention();
-    let share = 100.0 * census.share(attention);
-    writeln!(out, "{:<45}{:>19}{share:>7.1} %\n", "  of which attention", number(attention))?;
+    let (total, whole) = (number(parameter_count.weights), percent(1.0, 1));
+    writeln!(out, "{:<27}{:>8}{total:>NUMBER$}{whole:>8}", "total", number(parameter_count.matrices))?;
+    let attention = parameter_count.attention();
+    let share = percent(parameter_count.share(attention), 1);
+    writeln!(out, "{:<35}{:>NUMBER$}{share:>8}\n", "  of which attention", number(attention))?;
     Ok(())
 }
 
-fn reconciliation(out: &mut Out, census: &Census) -> Result<(), Fail> {
+fn reconciliation(out: &mut Out, parameter_count: &ParameterCount) -> Result<(), Fail> {
     writeln!(out, "{}", out.bold("from this count to what a file stores"))?;
-    writeln!(out, "  {:<43}{:>19}", "every matrix of the table", number(census.weights))?;
-    for line in &census.reconciliation {
-        let sign = if line.weights < 0 { '−' } else { '+' };
-        writeln!(out, "{sign} {:<43}{:>19}", line.what, number(line.weights.unsigned_abs()))?;
+    line(out, ' ', "all matrices of the table", number(parameter_count.weights))?;
+    for step in &parameter_count.reconciliation {
+        let sign = if step.weights < 0 { '−' } else { '+' };
+        line(out, sign, step.what, number(step.weights.unsigned_abs()))?;
     }
-    writeln!(out, "= {:<43}{:>19}\n", "as stored", number(census.stored))?;
-    Ok(())
+    line(out, '=', "as stored", number(parameter_count.stored))?;
+    Ok(writeln!(out)?)
 }
 
-fn value(out: &mut Out, value: Value) -> Result<(), Fail> {
+fn value(out: &mut Out, value: ValueMatrix) -> Result<(), Fail> {
     let (width, head) = (number(value.width), number(value.head));
     writeln!(out, "{}", out.bold("a head's value matrix"))?;
-    let whole = format!("if it were whole: {width} × {width}");
-    writeln!(out, "  {whole:<43}{:>19}", number(value.whole()))?;
-    let halves = format!("as two halves: {width} × {head}, {head} × {width}");
-    writeln!(out, "  {halves:<43}{:>19}\n", format!("2 × {}", number(value.half())))?;
-    Ok(())
+    line(out, ' ', &format!("as one matrix: {width} × {width}"), number(value.whole()))?;
+    let halves = format!("as two: {width} × {head}, {head} × {width}");
+    line(out, ' ', &halves, format!("2 × {}", number(value.half())))?;
+    Ok(writeln!(out)?)
 }
 
 fn context(out: &mut Out, config: &Config, footprint: &Footprint) -> Result<(), Fail> {
     let f = footprint;
-    let heading = format!("a context of {} tokens", number(f.tokens));
+    let heading =
+        format!("a context of {} {}", number(f.tokens), if f.tokens == 1 { "token" } else { "tokens" });
     writeln!(out, "{}", out.bold(&heading))?;
-    let pattern = format!("pattern, T² ({} heads × {} layers)", config.heads.query, config.layers);
-    writeln!(out, "  {pattern:<43}{:>19}", number(f.pattern))?;
-    for (what, value) in
-        [("keys and values kept", f.kv_cache_bytes), ("activations kept to learn", f.activation_bytes)]
+    let (heads, layers) = (count(config.heads.query, "head"), count(config.layers, "layer"));
+    line(out, ' ', &format!("pattern, T² ({heads} × {layers})"), number(f.pattern))?;
+    for (what, value) in [("keys and values", f.kv_cache_bytes), ("activations to train", f.activation_bytes)]
     {
-        let readable = format!("{what} ({})", bytes(value));
-        writeln!(out, "  {readable:<43}{:>19} bytes", number(value))?;
+        line(out, ' ', &format!("{what}, bytes ({})", bytes(value)), number(value))?;
     }
-    writeln!(out, "  {:<43}{:>19} FLOPs", "one token forward", number(f.flops_per_token))?;
-    Ok(())
+    line(out, ' ', "one token forward, FLOPs", number(f.flops_per_token))
+}
+
+fn line(out: &mut Out, sign: char, what: &str, number: String) -> Result<(), Fail> {
+    Ok(writeln!(out, "{sign} {what:<LABEL$}{number:>NUMBER$}")?)
 }

@@ -1,4 +1,4 @@
-//! `glass` alone: what this is, how it flows, what to type next.
+//! `glass` alone: what it is, how a text flows through it, and what to type next.
 
 use std::io::Write as _;
 
@@ -12,22 +12,40 @@ const FLOW: [&str; 4] = [
     "                                └────────────────────────────┘",
 ];
 
-const NEXT: [(&str, &str); 5] = [
+/// The same from top to bottom, where the terminal is narrower.
+const FLOW_DOWN: [&str; 6] = [
+    "  text ─▶ tokens ─▶ embedding",
+    "    ┌ block × N ────────────────┐",
+    "  ─▶│ x += attention(norm x)    │",
+    "    │ x += mlp(norm x)          │",
+    "    └───────────────────────────┘",
+    "  ─▶ unembedding ─▶ next token ─▶ text",
+];
+
+const NEXT: [(&str, &str); 6] = [
+    ("glass chat", "talk to the small model that is built in"),
+    ("glass look \"The dog lost the ball. The sad\"", "see what happens inside it"),
+    ("glass train --data sample --out first", "train your own on a text that is built in (2 min)"),
     ("glass tokens --vocab gpt2 \"Hello, world\"", "text as a model sees it"),
     ("glass weights gpt3-175b", "where 175 billion weights are"),
-    ("glass chat", "talk to the small model inside"),
-    ("glass train --data book.txt --out mine", "one of your own"),
-    ("glass --help", "everything else"),
+    ("glass help", "all commands; glass help train: one of them"),
 ];
+
+/// Columns from which command and meaning stand on one line.
+const WIDE: usize = 100;
 
 /// A few lines on standard output.
 pub fn show() -> Result<(), Fail> {
     let mut out = Out::new();
+    let is_wide = out.columns() >= WIDE;
     writeln!(out, "{}: a GPT you can see through.\n", out.bold("glass"))?;
-    writeln!(out, "{}\n", FLOW.join("\n"))?;
-    writeln!(out, "Type next:")?;
-    for (command, what) in NEXT {
-        writeln!(out, "  {:<42} {}", command, out.dim(what))?;
+    let flow: &[&str] = if is_wide { &FLOW } else { &FLOW_DOWN };
+    writeln!(out, "{}\n\nType next:", flow.join("\n"))?;
+    for (command, meaning) in NEXT {
+        match is_wide {
+            true => writeln!(out, "  {command:<45} {}", out.dim(meaning))?,
+            false => writeln!(out, "  {command}\n      {}", out.dim(meaning))?,
+        }
     }
     out.done()
 }

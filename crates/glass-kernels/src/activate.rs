@@ -11,13 +11,33 @@ pub enum Activation {
     Gelu,
     /// GELU in its tanh form (there too), as GPT-2 computes it.
     GeluTanh,
+    /// GELU as `x σ(1.702 x)` (there too).
+    GeluSigmoid,
+    /// `x σ(x)`, also called swish (Elfwing et al. 2018).
+    Silu,
+    /// `max(x, 0)`.
+    Relu,
+    /// `max(x, 0)²` (So et al. 2021).
+    SquaredRelu,
+}
+
+impl Activation {
+    /// All of them.
+    pub const ALL: [Activation; 6] = [
+        Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::GeluSigmoid,
+        Activation::Silu,
+        Activation::Relu,
+        Activation::SquaredRelu,
+    ];
 }
 
 /// Elements of one task.
 const PIECE: usize = 16 * 1024;
 
-/// `y = f(x)`. NaN stays NaN; large `|x|` gives x or 0. GELU is within 8 × 2⁻²⁴ × |x| of the true value,
-/// its tanh form within 4.
+/// `y = f(x)`. NaN stays NaN; large `|x|` gives x or 0 (squared ReLU: x² or 0). GELU is within 8 × 2⁻²⁴ × |x| of the true
+/// value, the others within 4.
 pub fn activate(cores: &Cores, y: &mut [f32], x: &[f32], kind: Activation) {
     assert_eq!(y.len(), x.len());
     cores.run_parts(y, PIECE, |i, y| forward(cores, y, &x[i * PIECE..][..y.len()], kind));
@@ -42,7 +62,21 @@ pub(crate) fn activated<V: Lanes>(v: V, x: V, kind: Activation) -> V {
     match kind {
         Activation::Gelu => x * normal(v, x).0,
         Activation::GeluTanh => x / (v.splat(1.0) + exp(v, twice_negated(v, x * x, x))),
+        Activation::GeluSigmoid => x / (v.splat(1.0) + exp(v, x * v.splat(-SIGMOID))),
+        Activation::Silu => x / (v.splat(1.0) + exp(v, x * v.splat(-1.0))),
+        Activation::Relu => positive(v, x),
+        Activation::SquaredRelu => positive(v, x) * positive(v, x),
     }
+}
+
+/// The factor of GELU's sigmoid form.
+const SIGMOID: f32 = 1.702;
+
+/// x, or 0 where it is less; NaN stays NaN.
+#[inline(always)]
+fn positive<V: Lanes>(v: V, x: V) -> V {
+    let zero = v.splat(0.0);
+    x.if_less(zero, zero, x)
 }
 
 /// `1 / √(2π)`.
@@ -95,23 +129,45 @@ fn backward_body<V: Lanes>(v: V, d: &mut [f32], x: &[f32], kind: Activation) {
     }
 }
 
-/// `f'(x)`. GELU beyond ±9 is a straight line to 30 digits: x is held there, so that nothing overflows.
+/// `f'(x)`; ReLU's is 0 at 0, as PyTorch has it. GELU beyond ±9 is a straight line to 30 digits: x is clamped there, so
+/// that nothing overflows.
 #[inline(always)]
 fn slope<V: Lanes>(v: V, x: V, kind: Activation) -> V {
-    let (low, high, one) = (v.splat(-9.0), v.splat(9.0), v.splat(1.0));
-    let x = x.if_less(low, low, x);
-    let x = high.if_less(x, high, x);
+    let (zero, one) = (v.splat(0.0), v.splat(1.0));
     match kind {
         Activation::Gelu => {
+            let x = clamped(v, x, 9.0);
             let (below, e) = normal(v, x);
             (x * v.splat(DENSITY)).mul_add(e, below)
         }
         Activation::GeluTanh => {
+            let x = clamped(v, x, 9.0);
             let square = x * x;
             let e = exp(v, twice_negated(v, square, x));
             let s = one / (one + e);
             let twice_du = square.mul_add(v.splat(3.0 * TWICE_THIRD), v.splat(TWICE_FIRST));
             (x * twice_du).mul_add(s * (e * s), s)
         }
+        Activation::GeluSigmoid => sigmoid_slope(v, clamped(v, x, 40.0), SIGMOID),
+        Activation::Silu => sigmoid_slope(v, clamped(v, x, 80.0), 1.0),
+        Activation::Relu => x.if_less(zero, zero, zero.if_less(x, one, x * zero)),
+        Activation::SquaredRelu => positive(v, x) * v.splat(2.0),
     }
+}
+
+/// x, or ±`most` beyond it; NaN stays NaN.
+#[inline(always)]
+fn clamped<V: Lanes>(v: V, x: V, most: f32) -> V {
+    let (low, high) = (v.splat(-most), v.splat(most));
+    let x = x.if_less(low, low, x);
+    high.if_less(x, high, x)
+}
+
+/// The derivative of `x σ(c x)`: `s + c x s (1 - s)` with `s = σ(c x)`.
+#[inline(always)]
+fn sigmoid_slope<V: Lanes>(v: V, x: V, c: f32) -> V {
+    let one = v.splat(1.0);
+    let e = exp(v, x * v.splat(-c));
+    let s = one / (one + e);
+    (x * v.splat(c)).mul_add(s * (e * s), s)
 }

@@ -8,13 +8,12 @@
 mod backward;
 mod cache;
 mod forward;
-pub(crate) mod product;
 mod visible;
 
 use std::ops::Range;
 
 use crate::Cores;
-use crate::tiles::STRIP;
+use crate::blocks::STRIP;
 
 pub use backward::attend_backward;
 pub use cache::{CacheType, Kv, KvShape, append};
@@ -33,9 +32,31 @@ pub struct Heads {
     pub key: usize,
     /// Width of one head.
     pub size: usize,
+    /// What scores are multiplied by.
+    pub scale: ScoreScale,
+}
+
+/// What scores, queries times keys, are multiplied by before the softmax.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ScoreScale {
+    /// Whether they are divided by the square root of a head's width (Vaswani et al. 2017).
+    pub by_size: bool,
+    /// What else they are divided by.
+    pub divisor: u32,
+}
+
+impl Default for ScoreScale {
+    fn default() -> Self {
+        ScoreScale { by_size: true, divisor: 1 }
+    }
 }
 
 impl Heads {
+    /// Heads whose scores are divided by the square root of their width.
+    pub fn new(query: usize, key: usize, size: usize) -> Self {
+        Heads { query, key, size, scale: ScoreScale::default() }
+    }
+
     /// Query heads that share one key head.
     fn group(self) -> usize {
         assert!(self.key > 0 && self.query.is_multiple_of(self.key), "{self:?} do not divide");
@@ -43,8 +64,9 @@ impl Heads {
     }
 
     /// What scores are multiplied by.
-    fn scale(self) -> f32 {
-        (1.0 / (self.size as f64).sqrt()) as f32
+    pub fn scale(self) -> f32 {
+        let root = if self.scale.by_size { (self.size as f64).sqrt() } else { 1.0 };
+        (1.0 / (root * f64::from(self.scale.divisor))) as f32
     }
 
     /// Where a query head starts in a matrix of rows.

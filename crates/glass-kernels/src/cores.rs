@@ -3,11 +3,11 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::blocks::Room;
 use crate::isa::Isa;
 use crate::pool::{Parts, Pool};
 use crate::precision::Precision;
 use crate::scratch;
-use crate::tiles::Room;
 
 /// Threads that are given neighbouring tasks, at most.
 const MOST_THREADS: usize = 256;

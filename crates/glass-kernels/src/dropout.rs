@@ -4,6 +4,7 @@ use crate::Cores;
 use crate::attend::Span;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
+use crate::random;
 
 /// Rows of one task.
 const ROWS: usize = 16;
@@ -43,12 +44,9 @@ impl Dropout {
     }
 }
 
-/// Steele, Lea & Flood's SplitMix64: one step of the counter, then its finaliser.
+/// SplitMix64: one step of the counter `x`, then its finaliser.
 fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+    random::next(&mut { x })
 }
 
 /// The hash of one column in a row of the mask: 32-bit multiplies only, so that lanes can do it. The second word comes in

@@ -131,10 +131,10 @@ pub(crate) trait Lanes:
     /// `self × by + plus`, rounded once (twice in plain Rust).
     fn mul_add(self, by: Self, plus: Self) -> Self;
 
-    /// The greater, lane by lane; which one where either is NaN is not said.
+    /// The greater, lane by lane. NaN where `other` is; which one where only `self` is NaN is not said.
     fn max(self, other: Self) -> Self;
 
-    /// The smaller, lane by lane; which one where either is NaN is not said.
+    /// The smaller, lane by lane. NaN where `other` is; which one where only `self` is NaN is not said.
     fn min(self, other: Self) -> Self;
 
     /// Square root.
@@ -149,7 +149,7 @@ pub(crate) trait Lanes:
     /// The sum of all lanes, always in the same order: halves onto each other.
     fn sum(self) -> f32;
 
-    /// The greatest lane.
+    /// The greatest lane; any number where one is NaN.
     fn largest(self) -> f32;
 }
 
@@ -196,15 +196,15 @@ macro_rules! kernel {
 }
 pub(crate) use kernel;
 
-/// The four operators of a vector type, each by one function of two vectors.
+/// The four operators of a vector type (`[E]` where it has a constant of its own), each by one function of two vectors.
 #[allow(unused_macros)]
 macro_rules! operators {
-    ($vector:ident, $add:path, $sub:path, $mul:path, $div:path, $negate:expr) => {
-        operators!(@ $vector, Add, add, $add);
-        operators!(@ $vector, Sub, sub, $sub);
-        operators!(@ $vector, Mul, mul, $mul);
-        operators!(@ $vector, Div, div, $div);
-        impl std::ops::Neg for $vector {
+    ($vector:ident $([$extension:ident])?, $add:path, $sub:path, $mul:path, $div:path, $negate:expr) => {
+        operators!(@ $vector $([$extension])?, Add, add, $add);
+        operators!(@ $vector $([$extension])?, Sub, sub, $sub);
+        operators!(@ $vector $([$extension])?, Mul, mul, $mul);
+        operators!(@ $vector $([$extension])?, Div, div, $div);
+        impl$(<const $extension: u8>)? std::ops::Neg for $vector$(<$extension>)? {
             type Output = Self;
             #[inline(always)]
             fn neg(self) -> Self {
@@ -212,8 +212,8 @@ macro_rules! operators {
             }
         }
     };
-    (@ $vector:ident, $trait:ident, $method:ident, $function:path) => {
-        impl std::ops::$trait for $vector {
+    (@ $vector:ident $([$extension:ident])?, $trait:ident, $method:ident, $function:path) => {
+        impl$(<const $extension: u8>)? std::ops::$trait for $vector$(<$extension>)? {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: Self) -> Self {

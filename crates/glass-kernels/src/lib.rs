@@ -11,14 +11,15 @@ pub mod activate;
 pub mod adamw;
 pub mod add;
 pub mod attend;
-pub mod chunks;
+mod blocks;
+pub mod huge_pages;
 pub mod clear;
 mod cores;
 pub mod dropout;
 pub mod embed;
 mod exp;
-mod factors;
-pub mod floats;
+mod operands;
+pub mod aligned;
 pub mod format;
 mod isa;
 mod lanes;
@@ -31,15 +32,17 @@ pub mod norm;
 pub mod packing;
 mod pool;
 mod precision;
-pub mod roof;
+pub mod peak;
+pub mod random;
 mod scratch;
-mod second_level;
+mod small_product;
+mod l2_cache;
 mod tiles;
 
+pub use blocks::{BlockSize, Room};
 pub use cores::Cores;
 pub use isa::Isa;
 pub use precision::Precision;
-pub use tiles::{Block, Room};
 
 /// Whether a result replaces what the output holds, or is added to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

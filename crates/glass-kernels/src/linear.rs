@@ -14,7 +14,8 @@ use crate::packing::{BLOCK, PANEL, Packing, Quants, pack_panel};
 use crate::pool::Parts;
 use crate::{Cores, Precision, Write};
 pub use parts::linear_in_parts;
-use product::{Left, Product, Right, Start};
+use product::{LargeProduct, Left, Right, Start};
+use quantised::QuantisedProduct;
 
 /// How the values of a weight matrix lie in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,12 +109,12 @@ pub fn linear(
         Layout::Panels(Packing::Bf16) => (Right::Panels(w.values, Precision::Mixed), Precision::Mixed),
         Layout::Panels(packing) => {
             let panels = w.values;
-            return quantised::Product { x, panels, packing, y, rows, depth, columns, bias, activation }
+            return QuantisedProduct { x, panels, packing, y, rows, depth, columns, bias, activation }
                 .run(cores);
         }
     };
     let (a, start) = (Left::Natural(x), bias.map_or(Start::Zero, Start::Bias));
-    Product { a, b, y, rows, depth, columns, start, activation, precision }.run(cores);
+    LargeProduct { a, b, y, rows, depth, columns, start, activation, precision }.run(cores);
 }
 
 /// `dx = dy W` (or `+=`); w is row-major. Each element is one chain over the outputs in order.
@@ -122,7 +123,7 @@ pub fn linear_backward_input(cores: &Cores, dx: &mut [f32], write: Write, dy: &[
     assert_eq!((dy.len(), dx.len()), (rows * w.rows, rows * w.cols));
     assert_eq!(w.layout, Layout::Rows);
     w.assert_whole();
-    Product {
+    LargeProduct {
         a: Left::Natural(dy),
         b: Right::Natural(w.values),
         y: Parts::new(dx),
@@ -154,7 +155,7 @@ pub fn linear_backward_weight(
     }
     let (outputs, inputs) = (dy.len() / rows, x.len() / rows);
     assert_eq!((dy.len(), x.len(), dw.len()), (rows * outputs, rows * inputs, outputs * inputs));
-    Product {
+    LargeProduct {
         a: Left::Transposed(dy),
         b: Right::Natural(x),
         y: Parts::new(dw),

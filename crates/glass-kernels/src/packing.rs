@@ -106,7 +106,12 @@ impl Quants {
     ///
     /// With 8 bits the greatest weight is 127 or −127. With 4 bits that would waste the −8, and a scale that cuts the
     /// greatest weight a little is often nearer to all: the best of some scales is taken, by the sum of squared errors.
+    ///
+    /// Where a weight is NaN or infinite, the scale is NaN, and so is every product with the block.
     pub fn of(packing: Packing, weights: &[f32]) -> Quants {
+        if weights.iter().any(|w| !w.is_finite()) {
+            return Quants { scale: f32_to_f16(f32::NAN), q: [0; BLOCK] };
+        }
         let mut block = [0.0; BLOCK];
         block[..weights.len()].copy_from_slice(weights);
         let greatest = weights.iter().fold(0.0f32, |most, &w| if w.abs() > most.abs() { w } else { most });

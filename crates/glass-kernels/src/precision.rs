@@ -24,7 +24,7 @@ impl Precision {
         }
     }
 
-    /// Factors that a lane of a packed operand holds.
+    /// Operands that a lane of a packed operand holds.
     pub(crate) fn factors(self) -> usize {
         match self {
             Precision::F32 => 1,

@@ -2,15 +2,15 @@
 
 use std::cell::RefCell;
 
-use crate::tiles::MOST_LINES;
+use crate::blocks::MOST_LINES;
 
 /// One cache line: what the working memory is aligned to.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([f32; 16]);
+struct CacheLine([f32; 16]);
 
 thread_local! {
-    static LINES: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+    static LINES: RefCell<Vec<CacheLine>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Cache lines that attention's forward takes, at most, with heads of up to 128.
@@ -18,7 +18,7 @@ const RESERVED: usize = MOST_LINES * (3 * 128 + 64 + (128 + 64) / 2) / 16;
 
 /// Takes this thread's working memory now, so that no later call must.
 pub(crate) fn reserve() {
-    LINES.with_borrow_mut(|lines| lines.resize(lines.len().max(RESERVED), Line([0.0; 16])));
+    LINES.with_borrow_mut(|lines| lines.resize(lines.len().max(RESERVED), CacheLine([0.0; 16])));
 }
 
 /// Runs `work` with slices of the given lengths, each at the start of a cache line. What they hold is not said.
@@ -29,7 +29,7 @@ pub(crate) fn with_scratch<const N: usize, R>(
     LINES.with_borrow_mut(|lines| {
         let need = lens.iter().map(|len| len.div_ceil(16)).sum();
         if lines.len() < need {
-            lines.resize(need, Line([0.0; 16]));
+            lines.resize(need, CacheLine([0.0; 16]));
         }
         let mut rest = lines.as_mut_slice();
         work(lens.map(|len| {

@@ -15,7 +15,7 @@
 //! `… -- encode TEXT FOLDER`: GPT-2's tokenizer.json and the text's ids (`ids.u32`) are written to FOLDER, for the others; a line
 //! says into how long documents the file TEXT is cut, in bytes, 0 for one; on one thread.
 //!
-//! `… -- roof GFLOP THREADS`: so many billion floating-point operations in registers only, what the machine can do at most.
+//! `… -- peak GFLOP THREADS`: so many billion floating-point operations in registers only, what the machine can do at most.
 
 use std::fs;
 use std::hint::black_box;
@@ -26,28 +26,28 @@ use std::time::Instant;
 
 use glass::Config;
 use glass::backend::{Cpu, Packing, Precision};
-use glass::engine::Engine;
 use glass::generate::{Batch as Sequences, Runner};
 use glass::inspect::sweep::patch_heads;
 use glass::inspect::{Inspector, Record};
-use glass::loaded::Loaded;
 use glass::probe::{Part, Site};
+use glass::runtime::Model;
+use glass::text_model::TextModel;
 use glass::tokens::{Special, Tokenizer};
 use glass::train::learner::{Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
-use glass_kernels::{Cores, roof};
+use glass_kernels::{Cores, peak};
 
 const USAGE: &str = "usage: train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION], run MODEL THREADS [PACKING], \
-                     look MODEL THREADS, encode TEXT FOLDER, or roof GFLOP THREADS";
+                     look MODEL THREADS, encode TEXT FOLDER, or peak GFLOP THREADS";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [] => println!("{USAGE}"),
-        ["roof", gflop, threads] => multiply_add(&Cores::new(size(threads)), size(gflop)),
+        ["peak", gflop, threads] => multiply_add(&Cores::new(size(threads)), size(gflop)),
         ["run", model, threads] => {
-            let engine = Engine::open(Cpu::new(size(threads)), model.as_ref()).expect("a model");
+            let engine = TextModel::open(Cpu::new(size(threads)), model.as_ref()).expect("a model");
             run(&engine);
         }
         ["run", shape, threads, packing] => {
@@ -55,10 +55,10 @@ fn main() {
             let [layers, heads, width, vocabulary, context] = sizes[..] else { panic!("{shape}: {USAGE}") };
             let config = Config::gpt2(vocabulary, context, width, layers, heads);
             let packing = Packing::ALL.into_iter().find(|known| known.name() == packing).expect(USAGE);
-            run(&Loaded::random(Cpu::new(size(threads)), &config, packing, 1).expect("memory"));
+            run(&Model::random(Cpu::new(size(threads)), &config, packing, 1).expect("memory"));
         }
         ["look", model, threads] => {
-            look(&Engine::open(Cpu::new(size(threads)), model.as_ref()).expect("a model"));
+            look(&TextModel::open(Cpu::new(size(threads)), model.as_ref()).expect("a model"));
         }
         ["encode", text, folder] => encode(text.as_ref(), folder.as_ref()),
         ["train", ref sizes @ ..] => {
@@ -93,11 +93,11 @@ fn learner(sizes: &[usize], rows: usize, precision: &str) -> Learner<Cpu> {
     learner
 }
 
-/// The roof: so many billion floating-point operations, in registers only.
+/// The peak: so many billion floating-point operations, in registers only.
 fn multiply_add(cores: &Cores, gflop: usize) {
-    let rounds = gflop as f64 * 1e9 / roof::multiply_add(cores, 1);
+    let rounds = gflop as f64 * 1e9 / peak::multiply_add(cores, 1);
     each_turn(|| {
-        black_box(roof::multiply_add(cores, rounds as usize));
+        black_box(peak::multiply_add(cores, rounds as usize));
     });
 }
 
@@ -133,7 +133,7 @@ fn step(number: u64) -> Step {
 }
 
 /// A model at work, as every line says.
-fn run(model: &Loaded<Cpu>) {
+fn run(model: &Model<Cpu>) {
     let config = model.config();
     let mut runner = model.runner().expect("memory");
     let mut together: Option<Sequences<'_, Cpu>> = None;
@@ -180,7 +180,7 @@ fn decode_together(batch: &mut Sequences<'_, Cpu>, ids: &[u32], tokens: usize) -
     })
 }
 
-fn look(model: &Loaded<Cpu>) {
+fn look(model: &Model<Cpu>) {
     let config = model.config();
     let id = |place: usize| (place * 7919 % config.vocabulary) as u32;
     let mut inspector: Option<(usize, Inspector<'_, Cpu>)> = None;

@@ -1,7 +1,7 @@
-//! The machine: the words a model is computed with.
+//! The back end: the operations that a model is computed with.
 //!
-//! Only functions and the few carriers below are generic over it; the plan is not. Which one is used is chosen once, at
-//! the door.
+//! Functions and the few types below are generic over it; the plan is not. Which back end is used is chosen once, by the
+//! program.
 
 mod cpu;
 
@@ -45,7 +45,7 @@ impl<B: Backend + ?Sized> Tensor<B> {
         self.rows = rows;
     }
 
-    /// Rows there is memory for.
+    /// Rows that it has memory for.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
@@ -65,7 +65,7 @@ impl<B: Backend + ?Sized> Tensor<B> {
 pub struct Dense<'a, B: Backend + ?Sized> {
     /// All parameters.
     pub arena: &'a B::Buffer,
-    /// This one's place.
+    /// Its span in the arena.
     pub span: Range<usize>,
     /// Outputs.
     pub rows: usize,
@@ -73,7 +73,7 @@ pub struct Dense<'a, B: Backend + ?Sized> {
     pub cols: usize,
 }
 
-/// A parameter as an operand: dense can be trained, packed can only be run.
+/// A parameter as an operand. Dense ones can be trained, packed ones can only be run.
 pub enum Weight<'a, B: Backend + ?Sized> {
     /// In the arena.
     Dense(Dense<'a, B>),
@@ -91,7 +91,7 @@ pub struct Kv<B: Backend + ?Sized> {
     pub shape: KvShape,
 }
 
-/// What attention keeps for its backward, and the gradients that flow through it.
+/// What attention keeps for its backward.
 pub struct Attended<'a, B: Backend + ?Sized> {
     /// Queries, `[rows, query heads × size]`.
     pub query: &'a Tensor<B>,
@@ -99,8 +99,8 @@ pub struct Attended<'a, B: Backend + ?Sized> {
     pub key: &'a Tensor<B>,
     /// Values, `[rows, key heads × size]`.
     pub value: &'a Tensor<B>,
-    /// The heads' mixed values, `[rows, query heads × size]`.
-    pub mixed: &'a Tensor<B>,
+    /// The heads' outputs, `[rows, query heads × size]`.
+    pub z: &'a Tensor<B>,
     /// Log-sum-exp of every row's scores, `[rows, query heads]`.
     pub sums: &'a Tensor<B>,
 }
@@ -108,28 +108,28 @@ pub struct Attended<'a, B: Backend + ?Sized> {
 /// Reads some rows of a matrix, row-major.
 pub type ReadRows<'a> = dyn Fn(Range<usize>, &mut [f32]) -> Result<()> + 'a;
 
-/// The words. Shapes are the kernels' own; arithmetic cannot fail, memory can.
+/// The operations. Shapes are those of the kernels. Arithmetic cannot fail; allocation can.
 pub trait Backend {
     /// Numbers on the device.
     type Buffer;
     /// A parameter in the layout it is run with.
     type Packed;
 
-    /// The precision of its matrix products: besides arguments, what decides a result.
+    /// The precision of its matrix products, on which results depend.
     fn precision(&self) -> Precision;
     /// `len` zeros.
     fn zeros(&self, len: usize) -> Result<Self::Buffer>;
     /// Copies floats from `at` to the host.
     fn read(&self, from: &Self::Buffer, at: usize, into: &mut [f32]);
-    /// Floats to look at: where they stand, or a copy of them.
+    /// Floats to read: in place, or a copy.
     fn view<'a>(&self, buffer: &'a Self::Buffer, span: Range<usize>) -> Cow<'a, [f32]>;
     /// Copies floats from the host to `at`.
     fn write(&self, into: &mut Self::Buffer, at: usize, from: &[f32]);
-    /// Sets a part of a buffer to zero.
+    /// Sets a span of a buffer to zero.
     fn clear(&self, buffer: &mut Self::Buffer, span: Range<usize>);
-    /// A row-major matrix (or, with one row, a vector) in the layout it is run with; `read` gives some rows after others.
+    /// Packs a row-major matrix (or, with one row, a vector) into the layout it is run with; `read` is called for ranges of rows.
     fn pack(&self, read: &ReadRows<'_>, rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
-    /// A matrix in panels, from blocks of 32 weights of a row: `quants(row, block)`.
+    /// Packs a matrix into panels from blocks of 32 weights of a row: `quants(row, block)`.
     fn pack_quants(
         &self,
         quants: &(dyn Fn(usize, usize) -> Quants + Sync),
@@ -137,9 +137,9 @@ pub trait Backend {
         cols: usize,
         packing: Packing,
     ) -> Result<Self::Packed>;
-    /// One that stands packed in a file: used where it lies, if it can be.
+    /// A matrix that is packed in a file already, used in place if possible.
     fn adopt(&self, stored: Stored, rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
-    /// The bytes of a parameter as a file keeps it.
+    /// The bytes of a parameter as they are stored in a file.
     fn bytes<'a>(&self, packed: &'a Self::Packed) -> &'a [u8];
 
     /// `y = x`.
@@ -148,8 +148,8 @@ pub trait Backend {
     fn add(&self, y: &mut Tensor<Self>, x: &Tensor<Self>);
     /// `y[i] = x[rows[i]]`.
     fn take(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]);
-    /// `x[i] = x[the last row of spans[i]]`, and no other rows are left.
-    fn keep_ends(&self, x: &mut Tensor<Self>, spans: &[Span]);
+    /// `x[i] = x[last row of spans[i]]`; other rows are dropped.
+    fn keep_last_rows(&self, x: &mut Tensor<Self>, spans: &[Span]);
     /// `y[rows[i]] = x[i]`.
     fn put(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]);
 
@@ -158,7 +158,7 @@ pub trait Backend {
     /// `dtable[ids[r]] += dy[r]`.
     fn embed_backward(&self, grads: &mut Self::Buffer, dtable: Range<usize>, dy: &Tensor<Self>, ids: &[u32]);
 
-    /// Normalised rows, with gain and bias; `stats` keeps mean and 1/std.
+    /// Normalised rows, with gain and bias; `stats` receives mean and 1/std.
     fn norm(
         &self,
         y: &mut Tensor<Self>,
@@ -190,7 +190,7 @@ pub trait Backend {
         bias: Option<Weight<'_, Self>>,
         activation: Option<Activation>,
     );
-    /// What each of `parts` equal parts of the inputs adds: y `[rows, parts × outputs]`.
+    /// The contribution of each of `parts` equal parts of the inputs: y `[rows, parts × outputs]`.
     fn linear_in_parts(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, weight: Weight<'_, Self>, parts: usize);
     /// `dx = dy W` (or `+=`), `dW = dyᵀ x` (or `+=`), `dbias += sum of dy`; the first of `writes` is for dx, the second for dW.
     fn linear_backward(
@@ -205,12 +205,12 @@ pub trait Backend {
         weight: Dense<'_, Self>,
     );
 
-    /// Puts new keys and values behind what each span's slot holds.
+    /// Appends keys and values to the slot of each span.
     fn append(&self, kv: &mut Kv<Self>, key: &Tensor<Self>, value: &Tensor<Self>, spans: &[Span]);
-    /// Every head's mixed values, the pattern never held; `sums` is kept for the backward where wanted.
+    /// Every head's output, without storing the pattern; `sums` is written for a backward if given.
     fn attend(
         &self,
-        mixed: &mut Tensor<Self>,
+        z: &mut Tensor<Self>,
         sums: Option<&mut Tensor<Self>>,
         query: &Tensor<Self>,
         kv: &Kv<Self>,
@@ -218,7 +218,8 @@ pub trait Backend {
         spans: &[Span],
         dropout: Option<Dropout>,
     );
-    /// The visible path, first step: every query by every key, of the same spans as [`append`](Self::append) was given.
+    /// First step of attention with a stored pattern: every query times every key, for the spans that [`append`](Self::append) was
+    /// given.
     fn scores(
         &self,
         scores: &mut Tensor<Self>,
@@ -227,26 +228,19 @@ pub trait Backend {
         heads: Heads,
         spans: &[Span],
     );
-    /// Second step: scaled, and −∞ for a key after its query.
+    /// Second step: scales, and sets −∞ where the key comes after the query.
     fn mask(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]);
-    /// Third step: scores become the pattern.
+    /// Third step: turns scores into the pattern.
     fn softmax(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]);
-    /// Fourth step: the pattern times the values, into the rows of `spans`.
-    fn mix(
-        &self,
-        mixed: &mut Tensor<Self>,
-        pattern: &Tensor<Self>,
-        kv: &Kv<Self>,
-        heads: Heads,
-        spans: &[Span],
-    );
-    /// Gradients of queries, keys and values, overwritten.
+    /// Fourth step: multiplies the pattern by the values, into the rows of `spans`.
+    fn mix(&self, z: &mut Tensor<Self>, pattern: &Tensor<Self>, kv: &Kv<Self>, heads: Heads, spans: &[Span]);
+    /// Gradients of queries, keys and values; they are overwritten.
     fn attend_backward(
         &self,
         dquery: &mut Tensor<Self>,
         dkey: &mut Tensor<Self>,
         dvalue: &mut Tensor<Self>,
-        dmixed: &Tensor<Self>,
+        dz: &Tensor<Self>,
         kept: Attended<'_, Self>,
         heads: Heads,
         spans: &[Span],
@@ -255,12 +249,12 @@ pub trait Backend {
 
     /// `y = f(x)`.
     fn activate(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation);
-    /// dy becomes dx, in place.
+    /// Turns dy into dx, in place.
     fn activate_backward(&self, d: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation);
-    /// Drops and scales in place; on a gradient, its own backward.
+    /// Applies dropout in place; applied to a gradient, it is its own backward.
     fn dropout(&self, y: &mut Tensor<Self>, spans: &[Span], dropout: Dropout);
 
-    /// Cross-entropy of every row in nats; with `scale`, logits become their gradient.
+    /// Cross-entropy of every row in nats; with `scale`, logits are replaced by their gradient.
     fn loss(&self, logits: &mut Tensor<Self>, losses: &mut [f32], targets: &[u32], scale: Option<f32>);
     /// One step of AdamW over a span of the arenas: weights, gradients, both moments.
     fn adamw(

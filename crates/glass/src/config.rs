@@ -5,7 +5,7 @@ pub mod json;
 pub(crate) mod object;
 pub mod preset;
 
-use glass_kernels::attend::Heads;
+use glass_kernels::attend::{Heads, ScoreScale};
 
 /// The shape of a GPT. Choices are enums, so that another family is another value, never another model.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Config {
     /// Attention heads of every block.
     pub heads: Heads,
     /// Width of the MLP's hidden layer.
-    pub hidden: usize,
+    pub mlp_width: usize,
     /// How a position enters.
     pub positions: Positions,
     /// Which norm.
@@ -30,6 +30,8 @@ pub struct Config {
     pub activation: Activation,
     /// What a query may see.
     pub mask: Mask,
+    /// What its scores are divided by.
+    pub scores: Scores,
     /// Whether linear layers and norms have biases.
     pub bias: bool,
     /// Whether the unembedding is the embedding.
@@ -68,7 +70,28 @@ pub enum Mask {
     },
 }
 
+/// What the scores of attention are divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scores {
+    /// The square root of a head's width.
+    pub by_size: bool,
+    /// The number of the block, counted from 1 (`scale_attn_by_inverse_layer_idx` of `transformers`).
+    pub by_layer: bool,
+}
+
+impl Default for Scores {
+    fn default() -> Self {
+        Scores { by_size: true, by_layer: false }
+    }
+}
+
 impl Config {
+    /// The attention heads of block `layer`.
+    pub fn heads_of(&self, layer: usize) -> Heads {
+        let divisor = if self.scores.by_layer { layer as u32 + 1 } else { 1 };
+        Heads { scale: ScoreScale { by_size: self.scores.by_size, divisor }, ..self.heads }
+    }
+
     /// A GPT-2 of these sizes: learned positions, LayerNorm, tanh GELU, biases, tied, MLP four times as wide.
     pub fn gpt2(vocabulary: usize, context: usize, width: usize, layers: usize, heads: usize) -> Self {
         Config {
@@ -76,12 +99,13 @@ impl Config {
             context,
             width,
             layers,
-            heads: Heads { query: heads, key: heads, size: width / heads.max(1) },
-            hidden: 4 * width,
+            heads: Heads::new(heads, heads, width / heads.max(1)),
+            mlp_width: 4 * width,
             positions: Positions::Learned,
             norm: Norm::Layer { epsilon: 1e-5 },
             activation: Activation::GeluTanh,
             mask: Mask::Dense,
+            scores: Scores::default(),
             bias: true,
             tied: true,
         }

@@ -1,4 +1,4 @@
-//! A conversation that fits in a context: the system prompt stays, the oldest turns go first.
+//! A conversation that fits in a context: the system prompt is kept, the oldest turns are dropped first.
 
 use crate::tokens::Tokenizer;
 use crate::tokens::chat::{Message, Template};
@@ -12,7 +12,7 @@ pub struct Conversation {
     dropped: usize,
 }
 
-/// A conversation as the model reads it.
+/// A conversation as a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
     /// The tokens, up to where the answer begins.
@@ -22,7 +22,7 @@ pub struct Prompt {
 }
 
 impl Conversation {
-    /// An empty one, with a system prompt or without.
+    /// An empty conversation, with or without a system prompt.
     pub fn new(system: Option<&str>) -> Self {
         Conversation { system: system.map(str::to_string), ..Self::default() }
     }
@@ -32,41 +32,45 @@ impl Conversation {
         self.system.as_deref()
     }
 
-    /// Another system prompt (or none) from here on.
+    /// Changes or removes the system prompt.
     pub fn set_system(&mut self, system: Option<&str>) {
         self.system = system.map(str::to_string);
     }
 
-    /// Everything that was said, the system prompt first.
+    /// All messages, the system prompt first.
     pub fn messages(&self) -> Vec<Message> {
         self.since(0)
     }
 
-    /// The user speaks.
+    /// The questions and answers, those that no longer fit among them.
+    pub fn turns(&self) -> &[Message] {
+        &self.turns
+    }
+
+    /// Adds a question.
     pub fn ask(&mut self, question: &str) {
-        self.turns.push(Message { role: "user".into(), content: question.into() });
+        self.turns.push(Message::new("user", question));
     }
 
-    /// The assistant has spoken.
+    /// Adds an answer.
     pub fn answered(&mut self, answer: &str) {
-        self.turns.push(Message { role: "assistant".into(), content: answer.into() });
+        self.turns.push(Message::new("assistant", answer));
     }
 
-    /// Takes back the last answer, so that the question before it can be answered anew, and gives it; none where
-    /// there is none.
+    /// Removes and returns the last answer, so that its question can be answered again; `None` if there is none.
     pub fn retry(&mut self) -> Option<Message> {
-        self.turns.pop_if(|message| message.role == "assistant")
+        self.turns.pop_if(|message| message.role() == "assistant")
     }
 
-    /// Takes back the last question.
+    /// Removes the last question.
     pub fn take_back(&mut self) {
-        if self.turns.last().is_some_and(|message| message.role == "user") {
+        if self.turns.last().is_some_and(|message| message.role() == "user") {
             self.turns.pop();
         }
     }
 
-    /// The tokens of the conversation with room for `room` more in `context`. Where they do not fit, the oldest turns
-    /// are left out, here and from now on; a system prompt or a question that is too long by itself is refused.
+    /// The tokens of the conversation, with room for `room` more in `context`. If they do not fit, the oldest turns are dropped
+    /// for good. A system prompt or a question that is too long on its own is an error.
     pub fn prompt(
         &mut self,
         template: &Template,
@@ -74,7 +78,7 @@ impl Conversation {
         context: usize,
         room: usize,
     ) -> Result<Prompt> {
-        // What is refused changes nothing: turns are dropped only when what is left fits.
+        // An error changes nothing: turns are dropped only if the rest fits.
         let mut dropped = self.dropped;
         loop {
             let ids = template.prompt(&self.since(dropped), tokenizer)?;
@@ -90,29 +94,27 @@ impl Conversation {
     }
 
     fn since(&self, first: usize) -> Vec<Message> {
-        let system =
-            self.system.iter().map(|content| Message { role: "system".into(), content: content.clone() });
+        let system = self.system.iter().map(|content| Message::new("system", content));
         system.chain(self.turns[first.min(self.turns.len())..].iter().cloned()).collect()
     }
 
-    /// The next question after turn `turn`.
+    /// Index of the next question after turn `turn`.
     fn question_after(&self, turn: usize) -> Option<usize> {
-        (turn + 1..self.turns.len()).find(|&turn| self.turns[turn].role == "user")
+        (turn + 1..self.turns.len()).find(|&turn| self.turns[turn].role() == "user")
     }
 
     fn too_long(&self, template: &Template, tokenizer: &Tokenizer, context: usize, room: usize) -> Error {
         let limit = format!("with room for {room} tokens of answer in a context of {context}");
         if let Some(system) = &self.system {
-            let alone = Message { role: "system".into(), content: system.clone() };
-            let empty = Message { role: "user".into(), content: String::new() };
+            let (alone, empty) = (Message::new("system", system), Message::new("user", ""));
             let len = template.prompt(&[alone, empty], tokenizer).map_or(0, |ids| ids.len());
             if len + room > context {
-                return Error::asked(
+                return Error::invalid_argument(
                     "system prompt",
                     format!("its {len} tokens do not fit {limit}; give a shorter one"),
                 );
             }
         }
-        Error::asked("question", format!("it does not fit {limit}; ask with fewer words"))
+        Error::invalid_argument("question", format!("it does not fit {limit}; ask with fewer words"))
     }
 }

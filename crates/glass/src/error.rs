@@ -1,4 +1,4 @@
-//! The one error type: a sentence that names the file, the field or the tensor, what was found, and what to do.
+//! The library's error type. An error reads as one sentence: which file, field or tensor, what was found, what to do.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The operating system refused something about a file.
     Io {
-        /// What was being done, as in "cannot read".
+        /// The operation that failed, as in "cannot read".
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's own word.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file, field or tensor is not what it should be.
@@ -25,16 +25,16 @@ pub enum Error {
         /// What was found, what was expected, what to do.
         why: String,
     },
-    /// The caller asked for what cannot be.
-    Asked {
-        /// The option or field.
+    /// An argument is not possible.
+    InvalidArgument {
+        /// The argument or field.
         what: String,
-        /// Why not, and what to do.
+        /// Why it is not possible, and what to do.
         why: String,
     },
-    /// Memory could not be had.
+    /// Memory could not be allocated.
     Memory {
-        /// For what.
+        /// What it was for.
         what: String,
         /// How many bytes.
         bytes: usize,
@@ -42,7 +42,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The operating system's refusal about `path`.
+    /// An error of the operating system about `path`.
     pub fn io(doing: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Error::Io { doing, path: path.as_ref().to_path_buf(), source }
     }
@@ -52,9 +52,9 @@ impl Error {
         Error::Invalid { what: what.to_string(), why: why.to_string() }
     }
 
-    /// The caller asked for what cannot be.
-    pub fn asked(what: impl fmt::Display, why: impl fmt::Display) -> Self {
-        Error::Asked { what: what.to_string(), why: why.to_string() }
+    /// An argument is not possible.
+    pub fn invalid_argument(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Error::InvalidArgument { what: what.to_string(), why: why.to_string() }
     }
 }
 
@@ -62,8 +62,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Io { doing, path, source } => write!(f, "{doing} {}: {source}", path.display()),
-            Error::Invalid { what, why } | Error::Asked { what, why } => write!(f, "{what}: {why}"),
-            Error::Memory { what, bytes } => write!(f, "{what}: {bytes} bytes of memory could not be had"),
+            Error::Invalid { what, why } | Error::InvalidArgument { what, why } => write!(f, "{what}: {why}"),
+            Error::Memory { what, bytes } => {
+                write!(f, "{what}: {bytes} bytes of memory could not be allocated")
+            }
         }
     }
 }

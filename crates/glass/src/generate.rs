@@ -1,4 +1,4 @@
-//! Generating: the next token, and again.
+//! Generating: token after token.
 
 pub mod batch;
 pub mod lookup;
@@ -13,15 +13,15 @@ use lookup::Lookup;
 pub use runner::Runner;
 use stop::StopText;
 
-use crate::Result;
 use crate::backend::Backend;
 use crate::model::Gpt;
 use crate::next_token::{Sampler, Sampling};
 use crate::tokens::{TextStream, Tokenizer};
+use crate::{Error, Result};
 
 /// What to generate, and when to end.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct GenerateOptions {
     /// At most so many tokens.
     pub tokens: usize,
     /// How the next token is drawn.
@@ -79,7 +79,7 @@ pub struct Token<'a> {
     /// Its id.
     pub id: u32,
     /// Its log-probability, before any bias, penalty or temperature.
-    pub logprob: f32,
+    pub logprob: f64,
     /// The text that is certain now: characters that are whole and cannot be part of a stop text.
     pub text: &'a str,
     /// The logits it was drawn from.
@@ -88,23 +88,26 @@ pub struct Token<'a> {
 
 /// Goes on from what `runner` has read: draws a token, reads it, and again. `sample` numbers the continuations of one
 /// prompt, so that each draws its own tokens from the same seed. `each` hears every token and may end it.
+///
+/// # Errors
+/// The runner has read nothing, the options are wrong, or the model's numbers are broken.
 pub fn generate<B: Backend>(
     runner: &mut Runner<'_, B>,
     tokenizer: Option<&Tokenizer>,
-    wish: &Wish,
+    options: &GenerateOptions,
     sample: u64,
     each: &mut dyn FnMut(&Token<'_>) -> ControlFlow<()>,
 ) -> Result<Generated> {
     let room = runner.room();
     let positions = runner.ids().len() + room;
-    let mut going = Going::new(runner.gpt(), tokenizer, wish, sample, runner.ids())?;
-    let mut lookup = Lookup::new(wish.lookup.min(MOST_AHEAD));
+    let mut going = Going::new(runner.gpt(), tokenizer, options, sample, runner.ids())?;
+    let mut lookup = Lookup::new(options.lookup.min(MOST_AHEAD));
     // What was read: all that is certain, then a guess, of which `right` tokens turned out right so far.
     let mut all = Vec::with_capacity(positions + 1);
     all.extend_from_slice(runner.ids());
     let (mut guessed, mut right) = (0, 0);
     let finish = loop {
-        if let ControlFlow::Break(finish) = going.draw(runner.logits(), room, each)? {
+        if let ControlFlow::Break(finish) = going.draw(runner.logits()?, room, each)? {
             break finish;
         }
         let drawn = *going.ids.last().expect("one was drawn");
@@ -113,7 +116,7 @@ pub fn generate<B: Backend>(
         if right < guessed && runner.ids()[read] == drawn {
             right += 1;
             going.guesses.right += 1;
-            runner.logits_after(right);
+            runner.logits_after(right)?;
             continue;
         }
         runner.truncate(read);
@@ -139,23 +142,27 @@ pub fn generate<B: Backend>(
 /// its slot has read is not computed again.
 ///
 /// # Errors
-/// A prompt that the model cannot read.
+/// A prompt that the model cannot read, or more of them than slots.
 pub fn generate_together<B: Backend>(
     batch: &mut Batch<'_, B>,
     tokenizer: Option<&Tokenizer>,
-    wish: &Wish,
+    options: &GenerateOptions,
     first: u64,
     prompts: &[&[u32]],
     each: &mut dyn FnMut(usize, &Token<'_>) -> ControlFlow<()>,
 ) -> Result<Vec<Generated>> {
+    if prompts.len() > batch.slots() {
+        let why = format!("{} of them for {} slots; go on with some at a time", prompts.len(), batch.slots());
+        return Err(Error::invalid_argument("prompts", why));
+    }
     let gpt = batch.gpt();
     let mut next = vec![0.0; gpt.config.vocabulary];
     let mut going = Vec::with_capacity(prompts.len());
     let mut ended = Vec::with_capacity(prompts.len());
     for (slot, prompt) in prompts.iter().enumerate() {
         batch.prompt(slot, prompt)?;
-        batch.logits(0, &mut next);
-        let mut one = Going::new(gpt, tokenizer, wish, first + slot as u64, prompt)?;
+        batch.logits(0, &mut next)?;
+        let mut one = Going::new(gpt, tokenizer, options, first + slot as u64, prompt)?;
         let room = batch.room(slot);
         let flow = one.draw(&next, room, &mut |token| each(slot, token))?;
         going.push((one, room));
@@ -172,7 +179,7 @@ pub fn generate_together<B: Backend>(
         let parts: Vec<(usize, &[u32])> = drawn.iter().map(|(slot, id)| (*slot, id.as_slice())).collect();
         batch.feed(&parts, ())?;
         for (row, &(slot, _)) in drawn.iter().enumerate() {
-            batch.logits(row, &mut next);
+            batch.logits(row, &mut next)?;
             let (one, room) = &mut going[slot];
             ended[slot] = one.draw(&next, *room, &mut |token| each(slot, token))?.break_value();
         }
@@ -186,7 +193,7 @@ const MOST_AHEAD: usize = 63;
 
 /// A text that goes on.
 struct Going<'a> {
-    wish: &'a Wish,
+    options: &'a GenerateOptions,
     sampler: Sampler,
     ids: Vec<u32>,
     text: Text<'a>,
@@ -197,15 +204,15 @@ impl<'a> Going<'a> {
     fn new(
         gpt: &Gpt,
         tokenizer: Option<&'a Tokenizer>,
-        wish: &'a Wish,
+        options: &'a GenerateOptions,
         sample: u64,
         read: &[u32],
     ) -> Result<Self> {
-        let mut sampler = Sampler::new(&wish.sampling, gpt.config.vocabulary, sample)?;
+        let mut sampler = Sampler::new(&options.sampling, gpt.config.vocabulary, sample)?;
         sampler.see(read);
-        let ids = Vec::with_capacity(wish.tokens.min(gpt.config.context + 1));
-        let text = Text::new(tokenizer, wish, ids.capacity());
-        Ok(Going { wish, sampler, ids, text, guesses: Guesses::default() })
+        let ids = Vec::with_capacity(options.tokens.min(gpt.config.context + 1));
+        let text = Text::new(tokenizer, options, ids.capacity());
+        Ok(Going { options, sampler, ids, text, guesses: Guesses::default() })
     }
 
     /// Draws the next token, and says why it is the last, if it is. `room`: positions that were left before the first.
@@ -215,11 +222,11 @@ impl<'a> Going<'a> {
         room: usize,
         each: &mut dyn FnMut(&Token<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<Finish>> {
-        if self.wish.tokens == 0 {
+        if self.options.tokens == 0 {
             return Ok(ControlFlow::Break(Finish::Length));
         }
         let drawn = self.sampler.next(logits)?;
-        if self.wish.ends.contains(&drawn.id) {
+        if self.options.ends.contains(&drawn.id) {
             return Ok(ControlFlow::Break(Finish::End));
         }
         self.ids.push(drawn.id);
@@ -230,7 +237,7 @@ impl<'a> Going<'a> {
             Finish::Stop
         } else if left {
             Finish::Left
-        } else if self.ids.len() == self.wish.tokens {
+        } else if self.ids.len() == self.options.tokens {
             Finish::Length
         } else if self.ids.len() > room {
             Finish::Context
@@ -257,10 +264,10 @@ struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    fn new(tokenizer: Option<&'a Tokenizer>, wish: &Wish, tokens: usize) -> Self {
+    fn new(tokenizer: Option<&'a Tokenizer>, options: &GenerateOptions, tokens: usize) -> Self {
         let mut stream = TextStream::default();
-        let mut stop = StopText::new(&wish.stop, BYTES * tokens);
-        stop.push(stream.push(&wish.before));
+        let mut stop = StopText::new(&options.stop, BYTES * tokens);
+        stop.push(stream.push(&options.before));
         Text { tokenizer, stream, stop, shown: 0 }
     }
 

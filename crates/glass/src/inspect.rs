@@ -1,17 +1,18 @@
-//! Looking inside: passes over whole sequences, recorded, edited, and taken apart. Every number is the engine's own.
+//! Looking inside: passes over whole sequences, recorded, edited, and taken apart. Every number is the one that generating and
+//! scoring compute.
 //!
 //! ```no_run
-//! # use glass::{backend::Cpu, engine::Engine};
+//! # use glass::{backend::Cpu, text_model::TextModel};
 //! use glass::inspect::{Inspector, Record};
 //! use glass::probe::Site;
 //!
 //! # fn main() -> glass::Result<()> {
-//! # let engine = Engine::open(Cpu::new(2), "my-model".as_ref())?;
-//! let ids = engine.tokenizer.as_ref().expect("a tokenizer").encode("The ball is", glass::tokens::Special::Plain);
-//! let mut inspector = Inspector::new(&engine, 64, 1)?;
+//! # let model = TextModel::open(Cpu::new(2), "my-model".as_ref())?;
+//! let ids = model.tokenizer.as_ref().expect("a tokenizer").encode("The ball is", glass::tokens::Special::Plain);
+//! let mut inspector = Inspector::new(&model, 64, 1)?;
 //! let mut record = Record::of(["block.0.attention.pattern".parse()?]);
 //! inspector.run(&[&ids], &mut record)?;
-//! let pattern = &record["block.0.attention.pattern".parse::<Site>()?];
+//! let pattern = record.get("block.0.attention.pattern".parse::<Site>()?)?;
 //! println!("the last token looks at the first by {}", pattern.row(pattern.rows - 1)[0]);
 //! # Ok(())
 //! # }
@@ -33,36 +34,39 @@ pub mod sweep;
 pub use edit::{Edit, Edits};
 pub use record::{Matrix, Record};
 
-use crate::backend::{Backend, CacheType, Span, Tensor, Weight, Write};
+use crate::backend::{Backend, Span, Tensor, Weight, Write};
 use crate::generate::ends;
-use crate::loaded::Loaded;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Gpt, Pass};
 use crate::plan::Plan;
-use crate::probe::{Probe, Site, Want};
+use crate::probe::{Ahead, Probe, Site, Want};
+use crate::runtime::Model;
 use crate::weights::Weights;
 use crate::{Error, Result};
 
-/// Most rows whose logits stand at once.
+/// Most rows whose logits are in memory at once.
 const LOGIT_ROWS: usize = 64;
 
 /// A model to look into: passes over sequences that each stand alone, all of a pass together.
 pub struct Inspector<'a, B: Backend> {
-    model: &'a Loaded<B>,
+    model: &'a Model<B>,
     plan: Plan,
     memory: Memory<B>,
     cache: Cache<B>,
     logits: Tensor<B>,
-    /// Of the last pass: what its vectors behind the last block belong to.
+    /// Of the last pass: what its vectors after the last block belong to.
     spans: Vec<Span>,
+    /// Of the last pass, where a probe may have changed the logits: those of all its rows.
+    changed: Option<Vec<f32>>,
 }
 
 impl<'a, B: Backend> Inspector<'a, B> {
-    /// For passes of at most `rows` positions of at most so many sequences together. Keys and values are kept as they are.
+    /// For passes of at most `rows` positions of at most so many sequences together. Keys and values are kept as the model's
+    /// [cache](Model::cache) says, as in generating, so that the numbers are the same.
     ///
     /// # Errors
     /// There is too little memory.
-    pub fn new(model: &'a Loaded<B>, rows: usize, sequences: usize) -> Result<Self> {
+    pub fn new(model: &'a Model<B>, rows: usize, sequences: usize) -> Result<Self> {
         let (backend, config) = (model.backend(), model.config());
         let wanted = sequences.max(LOGIT_ROWS.min(rows));
         let positions = rows.min(config.context);
@@ -70,14 +74,15 @@ impl<'a, B: Backend> Inspector<'a, B> {
             model,
             plan: Gpt::plan(config).1,
             memory: Memory::new(backend, config, Keep::One, rows, wanted)?,
-            cache: Cache::new(backend, config, Keep::One, CacheType::F32, sequences, positions)?,
+            cache: Cache::new(backend, config, Keep::One, model.cache, sequences, positions)?,
             logits: Tensor::new(backend, wanted, config.vocabulary)?,
             spans: Vec::with_capacity(sequences),
+            changed: None,
         })
     }
 
     /// The model.
-    pub fn model(&self) -> &'a Loaded<B> {
+    pub fn model(&self) -> &'a Model<B> {
         self.model
     }
 
@@ -89,27 +94,28 @@ impl<'a, B: Backend> Inspector<'a, B> {
     /// Reads sequences, number by number in slot 0, 1, …; every probe sees all of them.
     ///
     /// # Errors
-    /// The model cannot read one of them.
-    pub fn run<P: Probe>(&mut self, sequences: &[&[u32]], probe: P) -> Result<()> {
+    /// The model cannot read one of them, or the probe wants what is not there.
+    pub fn run<P: Probe>(&mut self, sequences: &[&[u32]], mut probe: P) -> Result<()> {
         let config = self.model.config();
         if let Some(id) = sequences.iter().flat_map(|ids| *ids).find(|&&id| id as usize >= config.vocabulary)
         {
             let why = format!("{id} is not in the model's vocabulary of {} tokens", config.vocabulary);
-            return Err(Error::asked("ids", why));
+            return Err(Error::invalid_argument("ids", why));
         }
-        self.lay_out(&sequences.iter().map(|ids| ids.len()).collect::<Vec<_>>())?;
+        let lengths: Vec<usize> = sequences.iter().map(|ids| ids.len()).collect();
+        self.begin(0, &lengths, false, &mut probe)?;
         let ids = sequences.concat();
-        let (gpt, mut pass) = pass(self.model, &self.spans, probe);
+        let (gpt, mut pass) = pass(self.model, &self.spans, &mut probe);
         gpt.forward(&mut pass, &ids, &mut self.memory, &mut self.cache);
-        show_logits(gpt, &mut pass, &mut self.memory, &mut self.logits);
+        self.show_logits(&mut probe, false);
         Ok(())
     }
 
     /// Goes on from residual streams that enter block `layer`, `[rows, width]`, those of sequences of these lengths one after
-    /// another: only this block and those behind it are computed.
+    /// another: only this block and those after it are computed.
     ///
     /// # Errors
-    /// As for [`run`](Self::run).
+    /// As for [`run`](Self::run); or there is no such block, or not a residual for every row.
     pub fn resume<P: Probe>(
         &mut self,
         layer: usize,
@@ -117,19 +123,14 @@ impl<'a, B: Backend> Inspector<'a, B> {
         lengths: &[usize],
         probe: P,
     ) -> Result<()> {
-        self.lay_out(lengths)?;
-        self.enter(residual);
-        let (gpt, mut pass) = pass(self.model, &self.spans, probe);
-        gpt.forward_from(&mut pass, layer, &mut self.memory, &mut self.cache);
-        show_logits(gpt, &mut pass, &mut self.memory, &mut self.logits);
-        Ok(())
+        self.go_on(layer, residual, lengths, false, probe)
     }
 
     /// The same where only [`next_logits`](Self::next_logits) is asked for afterwards: of the last block, little more than keys and
     /// values is computed of the other positions.
     ///
     /// # Errors
-    /// As for [`run`](Self::run).
+    /// As for [`resume`](Self::resume).
     pub fn resume_to_ends<P: Probe>(
         &mut self,
         layer: usize,
@@ -137,34 +138,105 @@ impl<'a, B: Backend> Inspector<'a, B> {
         lengths: &[usize],
         probe: P,
     ) -> Result<()> {
-        self.lay_out(lengths)?;
-        self.enter(residual);
-        let ends: Vec<Span> = ends(&self.spans).collect();
-        let (gpt, mut pass) = pass(self.model, &self.spans, probe);
-        pass.ends = Some(&ends);
+        self.go_on(layer, residual, lengths, true, probe)
+    }
+
+    fn go_on<P: Probe>(
+        &mut self,
+        layer: usize,
+        residual: &[f32],
+        lengths: &[usize],
+        only_last: bool,
+        mut probe: P,
+    ) -> Result<()> {
+        let config = self.model.config();
+        if layer > config.layers {
+            let why = format!("a pass cannot begin with block {layer} of {}", config.layers);
+            return Err(Error::invalid_argument("layer", why));
+        }
+        let rows = lengths.iter().sum::<usize>();
+        if residual.len() != rows * config.width {
+            let (len, width) = (residual.len(), config.width);
+            let why = format!("{len} numbers for {rows} positions of {width}; give a vector for each");
+            return Err(Error::invalid_argument("residual", why));
+        }
+        self.begin(layer, lengths, only_last, &mut probe)?;
+        self.memory.use_rows(rows);
+        self.model.backend().write(&mut self.memory.residual.data, 0, residual);
+        let last: Vec<Span> = ends(&self.spans).collect();
+        let (gpt, mut pass) = pass(self.model, &self.spans, &mut probe);
+        // Without a block there is none after whose keys and values rows could be left out.
+        let only_last = only_last && layer < gpt.config.layers;
+        pass.output_rows = only_last.then_some(&last);
         gpt.forward_from(&mut pass, layer, &mut self.memory, &mut self.cache);
-        self.spans = ends;
+        if only_last {
+            self.spans = last;
+        }
+        self.show_logits(&mut probe, only_last);
         Ok(())
     }
 
-    fn enter(&mut self, residual: &[f32]) {
-        let rows = self.spans.last().map_or(0, |span| span.rows.end);
-        assert_eq!(residual.len(), rows * self.model.config().width, "a residual for every row");
-        self.memory.use_rows(rows);
-        self.model.backend().write(&mut self.memory.residual.data, 0, residual);
+    /// The spans of sequences of these lengths; the probe hears what comes.
+    fn begin(
+        &mut self,
+        first: usize,
+        lengths: &[usize],
+        only_last: bool,
+        probe: &mut impl Probe,
+    ) -> Result<()> {
+        self.lay_out(lengths)?;
+        self.changed = None;
+        let config = self.model.config();
+        let begun = probe.begin(&Ahead { config, spans: &self.spans, first, whole: true, only_last });
+        if begun.is_err() {
+            // There is no pass whose logits could be asked for.
+            self.spans.clear();
+        }
+        begun
     }
 
-    /// The logits after the last position of every sequence of the last pass, `[sequences, vocabulary]`.
+    /// Logits are computed where they are asked for; where a probe wants to see them, those of all rows, in chunks; where it may
+    /// change them, they are kept, and count.
+    fn show_logits(&mut self, probe: &mut impl Probe, only_last: bool) {
+        let (gpt, mut pass) = pass(self.model, &self.spans, probe);
+        let wants = pass.wants(Site::Logits);
+        if wants == Want::No {
+            return;
+        }
+        let rows = if only_last { self.spans.len() } else { self.memory.normed.rows };
+        let mut kept = (wants == Want::Edit).then(Vec::new);
+        for start in (0..rows).step_by(LOGIT_ROWS) {
+            gpt.logits(&mut pass, start..rows.min(start + LOGIT_ROWS), &mut self.memory, &mut self.logits);
+            if let Some(kept) = &mut kept {
+                kept.extend_from_slice(&pass.backend.view(&self.logits.data, 0..self.logits.len()));
+            }
+        }
+        self.changed = kept;
+    }
+
+    /// The logits after the last position of every sequence of the last pass, `[sequences, vocabulary]`; empty before a pass.
     pub fn next_logits(&mut self) -> Vec<f32> {
+        if self.spans.is_empty() {
+            return Vec::new();
+        }
+        if let Some(changed) = &self.changed {
+            let vocabulary = self.logits.cols;
+            let last = |span: &Span| (span.rows.end - 1) * vocabulary..span.rows.end * vocabulary;
+            return self.spans.iter().flat_map(|span| &changed[last(span)]).copied().collect();
+        }
         let (gpt, mut pass) = pass(self.model, &self.spans, ());
         gpt.next(&mut pass, &mut self.memory, &mut self.logits);
         pass.backend.view(&self.logits.data, 0..self.logits.len()).into_owned()
     }
 
-    /// The logits after every row of the last pass, `each(row, logits)`: in chunks, so that they never stand whole.
+    /// The logits after every row of the last pass, `each(row, logits)`: in chunks, so that they are never all in memory.
     pub fn logits(&mut self, each: &mut dyn FnMut(usize, &[f32])) {
+        if let Some(changed) = &self.changed {
+            changed.chunks_exact(self.logits.cols).enumerate().for_each(|(row, logits)| each(row, logits));
+            return;
+        }
         let (gpt, mut pass) = pass(self.model, &self.spans, ());
-        let rows = self.memory.normed.rows;
+        let rows = self.spans.last().map_or(0, |span| span.rows.end);
         for start in (0..rows).step_by(LOGIT_ROWS) {
             let chunk = start..rows.min(start + LOGIT_ROWS);
             gpt.logits(&mut pass, chunk.clone(), &mut self.memory, &mut self.logits);
@@ -176,7 +248,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
     /// A parameter as floats, row-major, `[rows, cols]`: what it is computed with, whatever it is kept in.
     ///
     /// # Errors
-    /// There is none of this name, or too little memory.
+    /// The model has none of this name, or there is too little memory.
     pub fn parameter(&self, name: &str) -> Result<Matrix> {
         let rows = self.plan.specs.iter().find(|spec| spec.name == name).map_or(0, |spec| spec.rows);
         self.rows(name, &(0..rows as u32).collect::<Vec<_>>())
@@ -188,9 +260,16 @@ impl<'a, B: Backend> Inspector<'a, B> {
     /// As for [`parameter`](Self::parameter).
     pub fn rows(&self, name: &str, rows: &[u32]) -> Result<Matrix> {
         let Some(index) = self.plan.specs.iter().position(|spec| spec.name == name) else {
-            return Err(Error::asked("parameter", format!("{name:?} is none of this model's")));
+            return Err(Error::invalid_argument("parameter", format!("the model has none called {name:?}")));
         };
         let (backend, cols) = (self.model.backend(), self.plan.specs[index].cols);
+        let most = self.plan.specs[index].rows;
+        if let Some(row) = rows.iter().find(|&&row| row as usize >= most) {
+            return Err(Error::invalid_argument(
+                name,
+                format!("row {row} is not among its {most}, counted from 0"),
+            ));
+        }
         let mut values = Tensor::new(backend, rows.len(), cols)?;
         // Reading rows out of a table is what embedding is.
         let table = Weight::Packed(self.model.weights().get(index));
@@ -205,14 +284,14 @@ impl<'a, B: Backend> Inspector<'a, B> {
         let rows = lengths.iter().sum::<usize>();
         if let Some(&len) = lengths.iter().find(|&&len| len == 0 || len > context) {
             let why = format!("{len} tokens: one to {context} can be looked at");
-            return Err(Error::asked("sequence", why));
+            return Err(Error::invalid_argument("sequence", why));
         }
         if rows > room || lengths.len() > slots || lengths.is_empty() {
             let why = format!(
-                "{rows} positions of {} sequences; memory was taken for {room} of {slots}",
+                "{rows} positions of {} sequences; there is room for {room} of {slots}",
                 lengths.len()
             );
-            return Err(Error::asked("sequences", why));
+            return Err(Error::invalid_argument("sequences", why));
         }
         self.spans.clear();
         let mut start = 0;
@@ -224,26 +303,11 @@ impl<'a, B: Backend> Inspector<'a, B> {
     }
 }
 
-/// Logits are computed where they are asked for; where a probe wants to see them, those of all rows, in chunks.
-fn show_logits<B: Backend, P: Probe>(
-    gpt: &Gpt,
-    pass: &mut Pass<'_, B, P>,
-    memory: &mut Memory<B>,
-    logits: &mut Tensor<B>,
-) {
-    if pass.wants(Site::Logits) != Want::No {
-        let rows = memory.normed.rows;
-        for start in (0..rows).step_by(LOGIT_ROWS) {
-            gpt.logits(pass, start..rows.min(start + LOGIT_ROWS), memory, logits);
-        }
-    }
-}
-
 fn pass<'a, B: Backend, P: Probe>(
-    model: &'a Loaded<B>,
+    model: &'a Model<B>,
     spans: &'a [Span],
     probe: P,
 ) -> (&'a Gpt, Pass<'a, B, P>) {
     let weights = Weights::Frozen(model.weights());
-    (model.gpt(), Pass { backend: model.backend(), weights, spans, ends: None, chance: None, probe })
+    (model.gpt(), Pass { backend: model.backend(), weights, spans, output_rows: None, dropout: None, probe })
 }

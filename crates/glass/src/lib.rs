@@ -1,10 +1,10 @@
 //! Glass: a GPT you can see through.
 //!
-//! The modules stand in the order of the flow: text becomes tokens, tokens become vectors, the vectors take in their
-//! context block by block, and the last one becomes a probability for every next token.
+//! The modules are in the order of the data flow: text becomes tokens, tokens become vectors, the vectors take in their
+//! context block by block, and the last vector becomes a probability for every possible next token.
 #![forbid(unsafe_code)]
 
-// The shape of a model, and the names and places of its parameters.
+// The shape of a model, and the names and positions of its parameters.
 pub mod config;
 pub mod plan;
 
@@ -19,11 +19,11 @@ pub mod next_token;
 pub mod generate;
 pub mod score;
 pub mod conversation;
-pub mod loaded;
-pub mod engine;
+pub mod runtime;
+pub mod text_model;
 pub mod verify;
 
-// What the model stands on: its numbers, its memory, the machine, and who looks.
+// What the model uses: weights, memory, the back end, probes.
 pub mod weights;
 pub mod memory;
 pub mod backend;
@@ -31,8 +31,10 @@ pub mod probe;
 pub mod inspect;
 mod random;
 pub mod stored;
+#[cfg(feature = "built-in")]
+pub mod built_in;
 
-// How it learns.
+// Training.
 #[cfg(not(target_family = "wasm"))]
 pub mod train;
 

@@ -1,5 +1,5 @@
-//! Memory is a policy: learning keeps every layer's activations, or only what entered each layer, running keeps keys and
-//! values only. The layers do not know which is going on.
+//! Memory is a policy: training keeps every layer's activations, or only the input of each layer; inference keeps keys and
+//! values only. The layers do not know which policy is in use.
 
 use crate::Result;
 use crate::backend::{Backend, CacheType, Kv, KvShape, Tensor};
@@ -8,24 +8,106 @@ use crate::config::Config;
 /// Which activations outlive their layer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Keep {
-    /// Every layer's: a backward can follow.
+    /// Those of every layer, for a backward.
     All,
-    /// Every layer's input: a backward can follow, and computes each layer again before it goes back through it (Chen et
-    /// al. 2016). The same bits as with [`Keep::All`].
+    /// The input of every layer, for a backward that recomputes each layer before it goes back through it (Chen et al.
+    /// 2016). The bits are the same as with [`Keep::All`].
     Inputs,
-    /// One layer's, used by all in turn.
+    /// Those of one layer, overwritten by the next.
     One,
+}
+
+/// The columns of each activation, in one place: what a [`Memory`] allocates, and what is counted without allocating it.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns {
+    layers: usize,
+    width: usize,
+    queries: usize,
+    keys: usize,
+    heads: usize,
+    hidden: usize,
+}
+
+/// Mean and 1/std of a norm.
+const STATS: usize = 2;
+
+impl Columns {
+    /// Of a model of this shape.
+    pub fn of(config: &Config) -> Columns {
+        let heads = config.heads;
+        Columns {
+            layers: config.layers,
+            width: config.width,
+            queries: heads.query * heads.size,
+            keys: heads.key * heads.size,
+            heads: heads.query,
+            hidden: config.mlp_width,
+        }
+    }
+
+    /// Columns that outlive their layer, of a row: the last norm's, and those that a backward reads.
+    pub fn kept(self, keep: Keep) -> u64 {
+        let (inputs, blocks) = self.repeated(keep);
+        let block = sum(self.block()) + if keep == Keep::One { 0 } else { sum(self.block_for_backward()) };
+        sum(self.ends()) + inputs as u64 * self.width as u64 + blocks as u64 * block
+    }
+
+    /// Residual, last norm, its statistics.
+    fn ends(self) -> [usize; 3] {
+        [self.width, self.width, STATS]
+    }
+
+    /// The fields of [`Scratch`], in their order.
+    fn scratch(self) -> [usize; 4] {
+        [self.width, STATS, self.hidden, self.width]
+    }
+
+    /// Query, key, value and z of a block.
+    fn block(self) -> [usize; 4] {
+        [self.queries, self.keys, self.keys, self.queries]
+    }
+
+    /// What a block also keeps where a backward follows: log-sum-exp, the residual in the middle, the MLP's hidden layer.
+    fn block_for_backward(self) -> [usize; 3] {
+        [self.heads, self.width, self.hidden]
+    }
+
+    /// How many layer inputs, and how many blocks' activations, are kept.
+    fn repeated(self, keep: Keep) -> (usize, usize) {
+        match keep {
+            Keep::All => (self.layers, self.layers),
+            Keep::Inputs => (self.layers, 1),
+            Keep::One => (0, 1),
+        }
+    }
+}
+
+fn sum<const N: usize>(columns: [usize; N]) -> u64 {
+    columns.iter().map(|&columns| columns as u64).sum()
+}
+
+/// A tensor for each of these columns.
+fn each<B: Backend, const N: usize>(backend: &B, rows: usize, columns: [usize; N]) -> Result<[Tensor<B>; N]> {
+    let tensors = columns.map(|columns| Tensor::new(backend, rows, columns));
+    let mut failed = None;
+    let tensors: Vec<Tensor<B>> =
+        tensors.into_iter().filter_map(|tensor| tensor.map_err(|error| failed = Some(error)).ok()).collect();
+    match (failed, tensors.try_into()) {
+        (None, Ok(tensors)) => Ok(tensors),
+        (Some(error), _) => Err(error),
+        (None, Err(_)) => unreachable!("as many tensors as columns"),
+    }
 }
 
 /// Activations of a pass over at most a given number of rows. Also the shape in which their gradients are kept.
 pub struct Memory<B: Backend> {
-    /// What outlives its layer.
+    /// Which activations outlive their layer.
     pub keep: Keep,
     /// The residual stream.
     pub residual: Tensor<B>,
-    /// What no layer keeps.
+    /// Activations that no layer keeps.
     pub scratch: Scratch<B>,
-    /// The residual that entered each layer, where a backward will want it.
+    /// The input of each layer, if a backward follows.
     pub inputs: Vec<Tensor<B>>,
     /// One per layer, or one for all.
     pub blocks: Vec<BlockMemory<B>>,
@@ -33,24 +115,24 @@ pub struct Memory<B: Backend> {
     pub normed: Tensor<B>,
     /// The last norm's mean and 1/std per row.
     pub stats: Tensor<B>,
-    /// The rows that want logits, taken out of `normed`.
+    /// The rows that want logits, copied from `normed`.
     pub wanted: Tensor<B>,
-    /// Their places, as `u32` rows.
+    /// Their row numbers.
     pub wanted_rows: Vec<u32>,
     /// Every row's position in its sequence.
     pub positions: Vec<u32>,
 }
 
-/// What every layer computes on its way and none keeps, `[rows, …]`: a backward makes it anew from what is kept, which
-/// costs far less time than the products around it, and saves a third of the memory.
+/// What every layer computes and none keeps, `[rows, …]`: a backward recomputes it from what is kept, which takes far less
+/// time than the matrix products and saves a third of the memory.
 pub struct Scratch<B: Backend> {
-    /// What a branch (attention or MLP) reads: the residual, normalised.
+    /// The input of a branch (attention or MLP): the normalised residual.
     pub normed: Tensor<B>,
     /// Mean and 1/std per row.
     pub stats: Tensor<B>,
     /// The MLP's hidden layer after the activation.
     pub active: Tensor<B>,
-    /// What a branch adds to the residual.
+    /// The output of a branch, which is added to the residual.
     pub branch: Tensor<B>,
 }
 
@@ -58,7 +140,7 @@ pub struct Scratch<B: Backend> {
 pub struct BlockMemory<B: Backend> {
     /// Attention's.
     pub attention: AttentionMemory<B>,
-    /// The residual between attention and MLP, where a backward will want it.
+    /// The residual between attention and MLP, if a backward follows.
     pub middle: Option<Tensor<B>>,
     /// The MLP's.
     pub mlp: MlpMemory<B>,
@@ -72,57 +154,44 @@ pub struct AttentionMemory<B: Backend> {
     pub key: Tensor<B>,
     /// Values.
     pub value: Tensor<B>,
-    /// The heads' mixed values.
-    pub mixed: Tensor<B>,
-    /// Log-sum-exp per row and head, where a backward will want it.
+    /// The heads' outputs, before `value_up`.
+    pub z: Tensor<B>,
+    /// Log-sum-exp per row and head, if a backward follows.
     pub sums: Option<Tensor<B>>,
 }
 
 /// The MLP's activations, all `[rows, …]`.
 pub struct MlpMemory<B: Backend> {
-    /// The hidden layer before the activation, where a backward will want it.
+    /// The hidden layer before the activation, if a backward follows.
     pub hidden: Option<Tensor<B>>,
 }
 
 impl<B: Backend> Memory<B> {
     /// For passes of at most `rows` rows, at most `wanted` of which want logits at once.
     pub fn new(backend: &B, config: &Config, keep: Keep, rows: usize, wanted: usize) -> Result<Self> {
-        let tensor = |cols| Tensor::new(backend, rows, cols);
-        let inputs = if keep == Keep::One { 0 } else { config.layers };
-        let blocks = if keep == Keep::All { config.layers } else { 1 };
+        let columns = Columns::of(config);
+        let (inputs, blocks) = columns.repeated(keep);
+        let [residual, normed, stats] = each(backend, rows, columns.ends())?;
         Ok(Memory {
             keep,
-            residual: tensor(config.width)?,
-            scratch: Scratch {
-                normed: tensor(config.width)?,
-                stats: tensor(2)?,
-                active: tensor(config.hidden)?,
-                branch: tensor(config.width)?,
-            },
-            inputs: (0..inputs).map(|_| tensor(config.width)).collect::<Result<_>>()?,
+            residual,
+            scratch: Scratch::new(backend, columns, rows)?,
+            inputs: (0..inputs).map(|_| Tensor::new(backend, rows, columns.width)).collect::<Result<_>>()?,
             blocks: (0..blocks)
-                .map(|_| BlockMemory::new(backend, config, keep, rows))
+                .map(|_| BlockMemory::new(backend, columns, keep, rows))
                 .collect::<Result<_>>()?,
-            normed: tensor(config.width)?,
-            stats: tensor(2)?,
-            wanted: Tensor::new(backend, wanted, config.width)?,
+            normed,
+            stats,
+            wanted: Tensor::new(backend, wanted, columns.width)?,
             wanted_rows: Vec::with_capacity(wanted),
             positions: Vec::with_capacity(rows),
         })
     }
 
-    /// Floats that [`Memory::new`] asks for: for every row, and for every row that wants logits.
+    /// Floats that [`Memory::new`] allocates: for every row, and for every row that wants logits.
     pub fn floats(config: &Config, keep: Keep) -> (u64, u64) {
-        let (width, hidden) = (config.width as u64, config.hidden as u64);
-        let heads = config.heads;
-        let (queries, keys) = ((heads.query * heads.size) as u64, (heads.key * heads.size) as u64);
-        let kept = if keep == Keep::One { 0 } else { heads.query as u64 + width + hidden };
-        let block = 2 * queries + 2 * keys + kept;
-        let scratch = 2 * width + 2 + hidden;
-        let layers = config.layers as u64;
-        let inputs = if keep == Keep::One { 0 } else { layers * width };
-        let blocks = if keep == Keep::All { layers * block } else { block };
-        (2 * width + 2 + scratch + inputs + blocks, width)
+        let columns = Columns::of(config);
+        (columns.kept(keep) + sum(columns.scratch()), columns.width as u64)
     }
 
     /// The block memory of a layer.
@@ -144,6 +213,11 @@ impl<B: Backend> Memory<B> {
 }
 
 impl<B: Backend> Scratch<B> {
+    fn new(backend: &B, columns: Columns, rows: usize) -> Result<Self> {
+        let [normed, stats, active, branch] = each(backend, rows, columns.scratch())?;
+        Ok(Scratch { normed, stats, active, branch })
+    }
+
     /// Uses `rows` rows of everything.
     pub fn use_rows(&mut self, rows: usize) {
         let all = [&mut self.normed, &mut self.stats, &mut self.active, &mut self.branch];
@@ -154,26 +228,22 @@ impl<B: Backend> Scratch<B> {
 impl<B: Backend> AttentionMemory<B> {
     /// Uses `rows` rows of everything.
     pub fn use_rows(&mut self, rows: usize) {
-        let always = [&mut self.query, &mut self.key, &mut self.value, &mut self.mixed];
+        let always = [&mut self.query, &mut self.key, &mut self.value, &mut self.z];
         always.into_iter().chain(&mut self.sums).for_each(|tensor| tensor.use_rows(rows));
     }
 }
 
 impl<B: Backend> BlockMemory<B> {
-    fn new(backend: &B, config: &Config, keep: Keep, rows: usize) -> Result<Self> {
-        let tensor = |cols| Tensor::new(backend, rows, cols);
-        let kept = |cols| (keep != Keep::One).then(|| tensor(cols)).transpose();
-        let heads = config.heads;
+    fn new(backend: &B, columns: Columns, keep: Keep, rows: usize) -> Result<Self> {
+        let [query, key, value, z] = each(backend, rows, columns.block())?;
+        let (mut sums, mut middle, mut hidden) = (None, None, None);
+        if keep != Keep::One {
+            [sums, middle, hidden] = each(backend, rows, columns.block_for_backward())?.map(Some);
+        }
         Ok(BlockMemory {
-            attention: AttentionMemory {
-                query: tensor(heads.query * heads.size)?,
-                key: tensor(heads.key * heads.size)?,
-                value: tensor(heads.key * heads.size)?,
-                mixed: tensor(heads.query * heads.size)?,
-                sums: kept(heads.query)?,
-            },
-            middle: kept(config.width)?,
-            mlp: MlpMemory { hidden: kept(config.hidden)? },
+            attention: AttentionMemory { query, key, value, z, sums },
+            middle,
+            mlp: MlpMemory { hidden },
         })
     }
 
@@ -183,13 +253,13 @@ impl<B: Backend> BlockMemory<B> {
     }
 }
 
-/// Keys and values: one layer's each, or, where nothing is remembered between passes, one for all layers in turn.
+/// Keys and values: one for each layer, or, if nothing is kept between passes, one that all layers use in turn.
 pub struct Cache<B: Backend> {
     layers: Vec<Kv<B>>,
 }
 
 impl<B: Backend> Cache<B> {
-    /// For `slots` sequences of at most `positions` positions; [`Keep::One`] for passes that each stand alone.
+    /// For `slots` sequences of at most `positions` positions; [`Keep::One`] for independent passes.
     pub fn new(
         backend: &B,
         config: &Config,
@@ -207,9 +277,9 @@ impl<B: Backend> Cache<B> {
         Ok(Cache { layers: (0..layers).map(|_| kv()).collect::<Result<_>>()? })
     }
 
-    /// Lanes of 32 bits that [`Cache::new`] asks for, for each layer that remembers.
+    /// Lanes of 32 bits that [`Cache::new`] allocates for each layer.
     pub fn floats(config: &Config, kind: CacheType, slots: usize, positions: usize) -> u64 {
-        // Slots are equal, and there may be more of them than any machine holds.
+        // All slots have the same size. There may be more of them than fit in any memory, so the product saturates.
         let one = kv_shape(config, kind, 1, positions);
         (slots as u64).saturating_mul((one.keys_len() + one.values_len()) as u64)
     }

@@ -6,12 +6,14 @@
 
 pub mod block;
 pub mod embedding;
+pub mod footprint;
 pub mod linear;
 pub mod norm;
+pub mod parameter_count;
 mod pass;
 pub mod unembedding;
 
-pub use pass::{Back, Chance, Pass};
+pub use pass::{Back, DropoutState, Pass};
 
 use block::Block;
 use embedding::Embedding;
@@ -25,10 +27,10 @@ use crate::plan::{Param, Plan};
 use crate::probe::{Part, Probe, Site};
 use crate::{Error, Result};
 
-/// Who watches a backward: the layer, the gradient of what enters it, and what entered it.
+/// Observes a backward pass: called with the layer, the gradient of its input, and its input.
 pub type Watch<'a, B> = dyn FnMut(usize, &Tensor<B>, &Tensor<B>) + 'a;
 
-/// A GPT: layers and handles to named parameters. No numbers, no type parameters; it can be printed, counted and drawn
+/// A GPT: layers and handles to named parameters, without numbers or type parameters. It can be printed, counted and drawn
 /// before anything is allocated.
 #[derive(Clone, Debug)]
 pub struct Gpt {
@@ -50,7 +52,7 @@ impl Gpt {
             .map(|layer| p.within(&format!("block.{layer}"), |p| Block::plan(p, config, layer)))
             .collect();
         let norm = p.within("norm", |p| Norm::plan(p, config));
-        // Tying is copying a handle.
+        // Weights are tied by copying the handle.
         let unembedding = match config.tied {
             true => Unembedding::tied(embedding.token),
             false => p.within("unembedding", |p| Unembedding::plan(p, config)),
@@ -58,26 +60,26 @@ impl Gpt {
         (Gpt { config: config.clone(), embedding, blocks, norm, unembedding }, plan)
     }
 
-    /// The tables out of which a token reads rows, and nothing more: positions, and tokens where they are not tied.
+    /// The tables of which a token reads single rows only: positions, and tokens if they are not tied.
     pub fn tables(&self) -> impl Iterator<Item = Param> {
         let token = Some(self.embedding.token).filter(|_| !self.config.tied);
         token.into_iter().chain(self.embedding.position())
     }
 
-    /// Refuses, by name, a plan that can be counted but not yet run.
+    /// An error if the plan can be counted but not run.
     pub fn can_run(&self) -> Result<()> {
         match self.config.mask {
             Mask::Dense => Ok(()),
-            Mask::Alternating { .. } => Err(Error::asked(
+            Mask::Alternating { .. } => Err(Error::invalid_argument(
                 "attention mask",
-                "layers alternate dense and locally banded attention, and banded attention cannot be run yet; \
-                 such a plan can be counted (weights) but not trained or run",
+                "layers alternate dense and locally banded attention, which is not supported; \
+                 such a model can be counted but not trained or run",
             )),
         }
     }
 
-    /// Runs `ids` (one per row; the spans say whose and where) through the blocks. What the unembedding reads is left in
-    /// `memory.normed`; keys and values go behind what `cache` holds.
+    /// Runs `ids` (one per row; the spans say which sequence and position each belongs to) through the blocks. The input of the
+    /// unembedding is left in `memory.normed`; keys and values are appended to `cache`.
     pub fn forward<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
@@ -90,8 +92,8 @@ impl Gpt {
         self.forward_from(pass, 0, memory, cache);
     }
 
-    /// Runs the blocks from number `first` on over the residual that stands in `memory` and would enter it, and the last norm.
-    /// With `first` = layers, only the norm.
+    /// Runs the blocks from number `first` on, and the last norm. The input is the residual in `memory`. With `first` = layers,
+    /// only the norm.
     pub fn forward_from<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
@@ -106,8 +108,8 @@ impl Gpt {
             if let Some(input) = memory.inputs.get_mut(layer) {
                 pass.backend.copy(input, residual);
             }
-            let ends = pass.ends.filter(|_| layer + 1 == self.blocks.len());
-            block.forward(pass, residual, &mut memory.scratch, kept, cache.at(layer), ends);
+            let output_rows = pass.output_rows.filter(|_| layer + 1 == self.blocks.len());
+            block.forward(pass, residual, &mut memory.scratch, kept, cache.at(layer), output_rows);
         }
         let rows = memory.residual.rows;
         memory.normed.use_rows(rows);
@@ -119,9 +121,8 @@ impl Gpt {
 
     /// The logits of the next token of every span.
     ///
-    /// Block by block, attention has moved into the last vector of a sequence whatever its context says about the word
-    /// to come: the last vector holds all that the next word needs. So of all rows only the last of each span meets the
-    /// unembedding.
+    /// Block by block, attention has moved into the last vector of a sequence what its context says about the next token.
+    /// So only the last row of each span is multiplied by the unembedding.
     pub fn next<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
@@ -133,7 +134,8 @@ impl Gpt {
         self.wanted(pass, memory, logits);
     }
 
-    /// The logits after every row of `rows`, for scoring; in chunks, so that they never stand whole.
+    /// The logits after every row of `rows`, for scoring. Callers pass chunks of rows, so that the logits of all rows are never
+    /// in memory at once.
     pub fn logits<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
@@ -159,9 +161,9 @@ impl Gpt {
         pass.at_rows(Site::Logits, logits, &memory.wanted_rows);
     }
 
-    /// The loss in nats of every counted row of `memory.normed` (a target of [`IGNORE`](glass_kernels::loss::IGNORE) is
-    /// not counted), chunk by chunk, as many rows at once as `logits` holds. With `learn`, every chunk's gradient
-    /// (times `scale`) is taken on the spot and left in `learn.d.normed`.
+    /// The summed loss, in nats, of the counted rows of `memory.normed` (rows with the target
+    /// [`IGNORE`](glass_kernels::loss::IGNORE) are not counted). Rows are taken in chunks as large as `logits` allows. With
+    /// `learn`, the gradient of each chunk (times `scale`) is computed with it and left in `learn.d.normed`.
     pub fn loss<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
@@ -173,9 +175,9 @@ impl Gpt {
         self.unembedding.loss(pass, memory, targets, logits, learn)
     }
 
-    /// From the gradient on `d.normed` down to the embedding. Gradients are added to `back.grads`; `memory` and `cache`
-    /// are the forward's, with every layer, or every layer's input, kept. `each` sees what leaves the last block (layer = layers),
-    /// and what enters each block, from the last to the first.
+    /// Goes back from the gradient in `d.normed` to the embedding. Gradients are added to `back.grads`; `memory` and `cache`
+    /// are those of the forward, which kept every layer or the input of every layer. `each` sees the output of the last block
+    /// (layer = layers) and the input of each block, from the last to the first.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
@@ -194,7 +196,7 @@ impl Gpt {
             let (input, scratch, kept) = (&memory.inputs[layer], &mut memory.scratch, &mut memory.blocks[at]);
             if memory.keep == Keep::Inputs {
                 back.backend.copy(&mut memory.residual, input);
-                block.again(&mut back.pass(), &mut memory.residual, scratch, kept, cache.at(layer));
+                block.recompute(&mut back.pass(), &mut memory.residual, scratch, kept, cache.at(layer));
             }
             let (d_scratch, d_block) = (&mut d.scratch, &mut d.blocks[0]);
             block.backward(back, &mut d.residual, d_scratch, d_block, input, scratch, kept);
@@ -204,6 +206,6 @@ impl Gpt {
     }
 }
 
-/// How a gradient that several paths share is written: the first sets, the others add.
+/// How a gradient that several paths contribute to is written: the first path sets it, the others add to it.
 const FIRST: Write = Write::Set;
 const THEN: Write = Write::Add;

@@ -6,6 +6,8 @@
 //! - The *repetition* penalty divides positive logits and multiplies negative ones, of every token seen, in the prompt or
 //!   generated (Keskar et al. 2019, as in `transformers`). *Presence* subtracts once from every token already generated,
 //!   *frequency* once for each time it was; neither counts the prompt (as OpenAI defines them).
+//! - *Suppressed* tokens are not drawn: never, or not among the first tokens that are generated (as `transformers` has
+//!   `suppress_tokens`, `begin_suppress_tokens` and `min_new_tokens`). No bias and no penalty changes that.
 //! - *Temperature* divides the logits; 0 takes the most probable token.
 //! - *Top-k* keeps the k most probable tokens; *top-p* of these the fewest that together hold at least p (Holtzman et al.
 //!   2019); *min-p* of these the ones at least p times as probable as the most probable one.
@@ -30,8 +32,8 @@ use select::{id_of, key, score_of};
 pub struct Drawn {
     /// The token.
     pub id: u32,
-    /// Its raw log-probability.
-    pub logprob: f32,
+    /// Its raw log-probability, the same as [`score`] gives.
+    pub logprob: f64,
 }
 
 /// Draws the tokens of one sequence. All memory is taken in [`Sampler::new`]; drawing takes none.
@@ -46,9 +48,11 @@ pub struct Sampler {
     /// Of each token: whether it was seen at all, and how often it was generated.
     seen: Vec<bool>,
     generated: Vec<u32>,
+    /// How many tokens were generated.
+    drawn: usize,
     /// The distinct tokens seen, in the order of their first appearance.
     distinct: Vec<u32>,
-    /// Logits after bias and penalties.
+    /// Logits after bias, penalties and suppression.
     scores: Vec<f32>,
     /// Unnormalised probabilities.
     weights: Vec<f64>,
@@ -67,6 +71,7 @@ impl Sampler {
             position: 0,
             seen: vec![false; vocabulary],
             generated: vec![0; vocabulary],
+            drawn: 0,
             distinct: Vec::with_capacity(vocabulary),
             scores: vec![0.0; vocabulary],
             weights: vec![0.0; vocabulary],
@@ -96,8 +101,9 @@ impl Sampler {
             }
         };
         self.note(id);
+        self.drawn += 1;
         self.generated[id as usize] = self.generated[id as usize].saturating_add(1);
-        Ok(Drawn { id, logprob: (f64::from(logits[id as usize]) - raw_sum) as f32 })
+        Ok(Drawn { id, logprob: f64::from(logits[id as usize]) - raw_sum })
     }
 
     /// The tokens that [`Sampler::next`] would draw from, with their probabilities, and draws none.
@@ -118,7 +124,7 @@ impl Sampler {
         select::largest(logits, n, &mut self.keys);
         self.keys.sort_unstable_by(|a, b| b.cmp(a));
         self.likely.clear();
-        let drawn = |&key: &u64| Drawn { id: id_of(key), logprob: (f64::from(score_of(key)) - sum) as f32 };
+        let drawn = |&key: &u64| Drawn { id: id_of(key), logprob: f64::from(score_of(key)) - sum };
         self.likely.extend(self.keys.iter().map(drawn));
         Ok(&self.likely)
     }
@@ -154,7 +160,7 @@ impl Sampler {
         Ok(Left { kept, mass, raw_sum })
     }
 
-    /// `scores` = logits after bias and penalties; whether they are still the raw logits.
+    /// `scores` = logits after bias, penalties and suppression; whether they are still the raw logits.
     fn adjust(&mut self, logits: &[f32]) -> bool {
         let Sampling { repetition_penalty, presence_penalty, frequency_penalty, .. } = self.sampling;
         let penalised = repetition_penalty != 1.0 || presence_penalty != 0.0 || frequency_penalty != 0.0;
@@ -170,7 +176,12 @@ impl Sampler {
                 *score -= presence_penalty + frequency_penalty * times as f32;
             }
         }
-        !penalised && self.sampling.logit_bias.is_empty()
+        let mut raw = !penalised && self.sampling.logit_bias.is_empty();
+        for &(id, _) in self.sampling.suppressed.iter().filter(|(_, until)| self.drawn < *until) {
+            self.scores[id as usize] = f32::NEG_INFINITY;
+            raw = false;
+        }
+        raw
     }
 
     /// Top-k, top-p and min-p: how many of `keys` they leave (none where all tokens stay), and what those weigh. `all` is
@@ -213,5 +224,8 @@ struct Left {
 }
 
 fn adjusted(_: Error) -> Error {
-    Error::invalid("logits", "after bias and penalties no token is left that can be drawn; use milder ones")
+    Error::invalid(
+        "logits",
+        "after bias, penalties and suppressed tokens none is left that can be drawn; use milder ones",
+    )
 }

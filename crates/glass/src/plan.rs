@@ -1,19 +1,19 @@
-//! The plan's parameters: names, sizes, and where each one's numbers stand in the arena. No floats.
+//! The parameters of a plan: their names, their sizes, and their places in the arena. No floats.
 
 use std::ops::Range;
 
-/// A handle to a parameter. Tying two uses is copying the handle.
+/// A handle to a parameter. Two uses are tied by copying the handle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Param(u32);
 
 impl Param {
-    /// Its place in [`Plan::specs`].
+    /// Its index in [`Plan::specs`].
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// How a parameter starts out before it learns (Radford et al. 2019).
+/// How a parameter is initialised (Radford et al. 2019).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Start {
     /// Normal, standard deviation 0.02.
@@ -35,25 +35,25 @@ pub struct Spec {
     pub rows: usize,
     /// Inputs of a matrix, width of a table, length of a vector.
     pub cols: usize,
-    /// The first of its rows within the whole parameter: 0, but for [some](Spec::some) rows.
+    /// Index of its first row within the whole parameter: 0, except for a [range of rows](Spec::some).
     pub first: usize,
     /// Its place in the arena, in floats.
     pub span: Range<usize>,
     /// Whether weight decay applies.
     pub decay: bool,
-    /// Whether it is a matrix from one hidden vector to another, which Muon steps; a table is looked up by token or position.
-    pub hidden: bool,
-    /// How it starts out.
+    /// Whether it is a matrix from one hidden vector to another, which Muon updates; a table is looked up by token or position.
+    pub is_hidden_matrix: bool,
+    /// How it is initialised.
     pub start: Start,
 }
 
 impl Spec {
-    /// Whether it is a gain or a bias: all that decay spares.
+    /// Whether it is a gain or a bias, which are not decayed.
     pub fn is_vector(&self) -> bool {
         !self.decay
     }
 
-    /// Some of its rows, as a parameter of their own: where the whole would be too much at once.
+    /// A range of its rows as a parameter of its own, for reading a large one in parts.
     pub fn some(&self, rows: Range<usize>) -> Spec {
         let start = self.span.start + rows.start * self.cols;
         Spec {
@@ -75,7 +75,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Everything that `build` plans is named `part.…`.
+    /// Adds everything that `build` plans, with names that begin with `part.`.
     pub fn within<T>(&mut self, part: &str, build: impl FnOnce(&mut Plan) -> T) -> T {
         let outer = self.prefix.len();
         self.prefix.push_str(part);
@@ -105,13 +105,13 @@ impl Plan {
         name: &str,
         [rows, cols]: [usize; 2],
         decay: bool,
-        hidden: bool,
+        is_hidden_matrix: bool,
         start: Start,
     ) -> Param {
         let span = self.len..self.len + rows * cols;
         self.len = span.end;
         let name = format!("{}{name}", self.prefix);
-        self.specs.push(Spec { name, rows, cols, first: 0, span, decay, hidden, start });
+        self.specs.push(Spec { name, rows, cols, first: 0, span, decay, is_hidden_matrix, start });
         Param(self.specs.len() as u32 - 1)
     }
 
@@ -120,12 +120,12 @@ impl Plan {
         self.len
     }
 
-    /// Whether nothing is planned.
+    /// Whether the plan is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The spec behind a handle.
+    /// The spec of a handle.
     pub fn spec(&self, param: Param) -> &Spec {
         &self.specs[param.index()]
     }

@@ -4,7 +4,49 @@
 
 mod site;
 
-pub use site::{Part, Site};
+pub use site::{Names, Part, Site};
+
+use crate::backend::Span;
+use crate::config::Config;
+use crate::{Error, Result};
+
+/// The pass that a probe is about to see.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead<'a> {
+    /// The model's shape.
+    pub config: &'a Config,
+    /// The sequences that are read, and how many positions of each were read before.
+    pub spans: &'a [Span],
+    /// The first block that is computed; 0 of a whole pass, which begins at the embedding.
+    pub first: usize,
+    /// Whether every sequence is read whole in this pass. Otherwise more may follow, and other sequences may stand in other slots.
+    pub whole: bool,
+    /// Whether only the last row of each sequence is computed after the keys and values of the last block.
+    pub only_last: bool,
+}
+
+impl Ahead<'_> {
+    /// A site that this pass computes.
+    ///
+    /// # Errors
+    /// The model has no such block, or the pass begins after it.
+    pub fn check(&self, site: Site) -> Result<()> {
+        let (layers, first) = (self.config.layers, self.first);
+        let why = match site {
+            Site::Block(layer, _) if layer >= layers => {
+                format!("no such site; the model has {layers} blocks, counted from 0")
+            }
+            Site::Block(layer, _) if layer < first => {
+                format!("it is not computed; this pass begins with block {first}")
+            }
+            Site::Token | Site::Position | Site::Embedding if self.first > 0 => {
+                format!("it is not computed; this pass begins with block {first}")
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::invalid_argument(site, why))
+    }
+}
 
 /// Whose numbers a probe is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +95,14 @@ pub trait Probe {
     /// False only for a probe that is never called.
     const ACTIVE: bool = true;
 
+    /// Called once before a pass that can be refused: what the probe cannot do there is an error, and no number has been computed.
+    ///
+    /// # Errors
+    /// It wants a site, a position or a number that the pass does not have.
+    fn begin(&mut self, _: &Ahead<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// What is wanted of a site of the sequence in a slot. Asked more than once, and always answered alike.
     fn wants(&self, site: Site, slot: usize) -> Want;
 
@@ -79,6 +129,10 @@ impl Probe for () {
 impl<P: Probe + ?Sized> Probe for &mut P {
     const ACTIVE: bool = true;
 
+    fn begin(&mut self, ahead: &Ahead<'_>) -> Result<()> {
+        (**self).begin(ahead)
+    }
+
     fn wants(&self, site: Site, slot: usize) -> Want {
         (**self).wants(site, slot)
     }
@@ -95,6 +149,11 @@ impl<P: Probe + ?Sized> Probe for &mut P {
 /// One after the other: what the first edits, the second sees.
 impl<P: Probe, Q: Probe> Probe for (P, Q) {
     const ACTIVE: bool = P::ACTIVE || Q::ACTIVE;
+
+    fn begin(&mut self, ahead: &Ahead<'_>) -> Result<()> {
+        self.0.begin(ahead)?;
+        self.1.begin(ahead)
+    }
 
     fn wants(&self, site: Site, slot: usize) -> Want {
         match (self.0.wants(site, slot), self.1.wants(site, slot)) {

@@ -1,23 +1,35 @@
-//! Chance that a number decides: SplitMix64 (Steele, Lea and Flood 2014, in Vigna's constants), the same on every
-//! machine.
+//! Random numbers that a seed and a purpose decide: the same on every machine.
 
-/// What the state moves on by.
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+use glass_kernels::random::{mix, next};
 
-/// The next number: the state moves on by an odd constant and is scrambled.
-pub(crate) fn next(state: &mut u64) -> u64 {
-    *state = skipped(*state, 1);
-    mix(*state)
-}
+/// SplitMix64 (Steele, Lea and Flood 2014).
+pub(crate) struct Random(u64);
 
-/// The state so many numbers on.
-pub(crate) fn skipped(state: u64, numbers: u64) -> u64 {
-    state.wrapping_add(STEP.wrapping_mul(numbers))
-}
+impl Random {
+    /// The numbers that belong to `seed`, `purpose` (a word, so that no two uses share their numbers) and `turn`.
+    pub(crate) fn new(seed: u64, purpose: &str, turn: u64) -> Self {
+        let mut state = seed;
+        for byte in purpose.bytes() {
+            state = mix(state ^ u64::from(byte));
+        }
+        Random(mix(state ^ mix(turn)))
+    }
 
-/// The finaliser: every bit of the input moves every bit of the output.
-pub(crate) fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
+    fn next(&mut self) -> u64 {
+        next(&mut self.0)
+    }
+
+    /// A number below `bound`, which is at least 1. (Lemire's multiplication; its bias is below `bound` / 2⁶⁴.)
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    }
+
+    /// The numbers 0 to `len` − 1 in random order (Fisher and Yates).
+    pub(crate) fn permutation(&mut self, len: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..len).collect();
+        for last in (1..len).rev() {
+            order.swap(last, self.below(last + 1));
+        }
+        order
+    }
 }

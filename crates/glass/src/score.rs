@@ -80,7 +80,7 @@ pub fn compare<B: Backend>(
              compared token by token",
             one[0], one[1], other[0], other[1]
         );
-        return Err(Error::asked("models", why));
+        return Err(Error::invalid_argument("models", why));
     }
     let Some((_, inputs)) = ids.split_last() else { return Ok(()) };
     let [vocabulary, context] = one;

@@ -1,4 +1,4 @@
-//! Bytes of files: part of the program, read, or mapped.
+//! The bytes of files: built into the program, read, or mapped.
 
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -9,13 +9,13 @@ pub(crate) enum Bytes {
     Static(&'static [u8]),
     /// Read into memory.
     Owned(Vec<u8>),
-    /// Mapped: read when touched.
+    /// Mapped into memory.
     #[cfg(not(target_family = "wasm"))]
     Mapped(glass_kernels::map::Map),
 }
 
 impl Bytes {
-    /// Gives back the memory of a mapped file, as far as it was read.
+    /// Releases the memory of a mapped file that was read.
     pub(crate) fn forget(&self) {
         #[cfg(not(target_family = "wasm"))]
         if let Bytes::Mapped(map) = self {
@@ -42,7 +42,7 @@ impl Deref for Bytes {
     }
 }
 
-/// Some bytes of a file, which stays open as long as they are held.
+/// A range of a file's bytes, which keeps the file open.
 #[derive(Clone)]
 pub struct Stored {
     pub(crate) file: Arc<Bytes>,

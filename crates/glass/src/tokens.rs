@@ -6,12 +6,16 @@
 
 mod added;
 mod alphabet;
+mod beside;
 mod bpe;
+mod characters;
 pub mod chat;
 pub(crate) mod files;
 mod json;
 mod learn;
+mod normalize;
 mod parallel;
+mod presplit;
 mod ranks;
 mod split;
 mod stream;
@@ -24,9 +28,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::{Error, Result};
 use added::{Added, Piece};
+pub(crate) use beside::Beside;
 use bpe::Merges;
 pub use bpe::Step;
+pub(crate) use json::FromLists;
 pub use learn::{Learn, Progress, learn};
+use normalize::Normal;
 pub use parallel::word_cut;
 pub use stream::TextStream;
 use vocabulary::Vocabulary;
@@ -48,13 +55,53 @@ pub enum Special {
 #[derive(Clone)]
 pub struct Tokenizer(Arc<Inner>);
 
+#[derive(Default)]
 struct Inner {
     vocabulary: Vocabulary,
     merges: Merges,
     added: Added,
+    /// What is done to a text first.
+    normals: Vec<Normal>,
     work: Work,
+    frame: Frame,
+    /// Tokens named by what they are for, as in `tokenizer_config.json`: (`bos_token`, id).
+    roles: Vec<(Box<str>, u32)>,
+    /// Ids of tokens whose texts are not in the byte-level alphabet, so that no text leads to them.
+    raw: Vec<u32>,
     /// Words seen before: one table for every thread that is encoding now, kept for the next.
     words: Mutex<Vec<Words>>,
+}
+
+/// The tokens around every text.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Frame {
+    /// Before it.
+    pub start: Vec<u32>,
+    /// After it.
+    pub end: Vec<u32>,
+}
+
+impl Inner {
+    /// The same, with tables of words of its own.
+    fn copy(&self) -> Inner {
+        Inner {
+            vocabulary: self.vocabulary.clone(),
+            merges: self.merges.clone(),
+            added: self.added.clone(),
+            normals: self.normals.clone(),
+            work: self.work.clone(),
+            frame: self.frame.clone(),
+            roles: self.roles.clone(),
+            raw: self.raw.clone(),
+            words: Mutex::default(),
+        }
+    }
+}
+
+impl From<Inner> for Tokenizer {
+    fn from(inner: Inner) -> Tokenizer {
+        Tokenizer(Arc::new(inner))
+    }
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -65,7 +112,7 @@ impl std::fmt::Debug for Tokenizer {
 
 impl Tokenizer {
     fn new(vocabulary: Vocabulary, merges: Merges, added: Added, work: Work) -> Tokenizer {
-        Tokenizer(Arc::new(Inner { vocabulary, merges, added, work, words: Mutex::default() }))
+        Inner { vocabulary, merges, added, work, ..Inner::default() }.into()
     }
 
     /// The vocabulary of GPT-2 and GPT-3: 50,257 tokens with OpenAI's ids, the last of them `<|endoftext|>`.
@@ -74,7 +121,7 @@ impl Tokenizer {
         let open = || {
             let (mut vocabulary, merges) = vocabulary::gpt2();
             let mut added = Added::default();
-            added.insert(vocabulary.len() as u32, END_OF_TEXT, true);
+            added.insert_special(vocabulary.len() as u32, END_OF_TEXT);
             vocabulary.push(END_OF_TEXT.as_bytes());
             Tokenizer::new(vocabulary, merges, added, Work::default())
         };
@@ -82,18 +129,21 @@ impl Tokenizer {
     }
 
     /// Opens a vocabulary: a `tokenizer.json` (see [`Tokenizer::from_json`]); `vocab.json` with `merges.txt` beside it,
-    /// or `encoder.json` with `vocab.bpe`, as OpenAI published GPT-2's; a folder with any of these; or tiktoken's ranks
-    /// (`.tiktoken`) of a vocabulary whose words are split as GPT-2's are.
+    /// or `encoder.json` with `vocab.bpe`, as OpenAI published GPT-2's; tiktoken's ranks
+    /// (`.tiktoken`) of a vocabulary whose words are split as GPT-2's are; or a folder with any of these.
+    ///
+    /// What lies beside them in a folder counts as it does in `transformers`: `tokenizer_config.json`,
+    /// `special_tokens_map.json` and `added_tokens.json`.
     pub fn open(path: &Path) -> Result<Tokenizer> {
         files::open(path)
     }
 
     /// From the text of a `tokenizer.json`: byte-level BPE with added tokens. `name` stands in errors.
     ///
-    /// Whatever else would change ids (another model, a normaliser, another pre-tokeniser, a template) is refused by
-    /// name. `truncation` and `padding` are settings of a call, not of the vocabulary, and are not read.
+    /// Whatever would give other ids than `tokenizers` does (another model, a pre-tokenizer that is not known here) is
+    /// refused by name. `truncation` and `padding` are settings of a call, not of the vocabulary, and are not read.
     pub fn from_json(name: &str, bytes: &[u8]) -> Result<Tokenizer> {
-        json::read(name, bytes)
+        json::read(name, bytes, &Beside::default())
     }
 
     /// As a `tokenizer.json` that `tokenizers` and `transformers` open.
@@ -102,13 +152,8 @@ impl Tokenizer {
     }
 
     /// From lists, as a GGUF file keeps a vocabulary.
-    pub(crate) fn from_lists(
-        name: &str,
-        tokens: &[Option<&str>],
-        merges: &[&str],
-        added: &[(u32, &str, bool)],
-    ) -> Result<Tokenizer> {
-        json::from_lists(name, tokens, merges, added)
+    pub(crate) fn from_lists(name: &str, lists: &FromLists<'_>) -> Result<Tokenizer> {
+        json::from_lists(name, lists)
     }
 
     /// As lists.
@@ -116,23 +161,102 @@ impl Tokenizer {
         json::lists(&self.0)
     }
 
+    /// As GGUF names the pre-split.
+    ///
+    /// # Errors
+    /// What llama.cpp would do otherwise.
+    pub(crate) fn gguf_pre(&self) -> Result<&'static str> {
+        json::gguf_pre(&self.0)
+    }
+
+    /// The same with these tokens before every text; see [`Tokenizer::start`].
+    ///
+    /// # Errors
+    /// An id that no token has.
+    pub fn with_start(&self, start: &[u32]) -> Result<Tokenizer> {
+        self.decode(start)?;
+        let mut inner = self.0.copy();
+        inner.frame.start = start.to_vec();
+        Ok(inner.into())
+    }
+
+    /// The tokens before every text: where documents began with them in training, the files say so (a
+    /// `TemplateProcessing` in `tokenizer.json`, `add_bos_token` beside `vocab.json` and in GGUF). Mostly one or none.
+    pub fn start(&self) -> &[u32] {
+        &self.0.frame.start
+    }
+
+    /// What begins a document after the token that ended the one before: nothing where that token is the start as well.
+    pub fn document_start(&self) -> &[u32] {
+        let is_end = self.end_of_text().is_some_and(|end| self.start() == [end]);
+        if is_end { &[] } else { self.start() }
+    }
+
+    /// The tokens after every whole text, where the files ask for some. A text that is to go on has none.
+    pub fn end(&self) -> &[u32] {
+        &self.0.frame.end
+    }
+
+    /// The tokens of a whole text, between those of its [start](Tokenizer::start) and [end](Tokenizer::end): what
+    /// `tokenizers` and `transformers` give with `add_special_tokens`.
+    pub fn encode_whole(&self, text: &[u8], special: Special) -> Vec<u32> {
+        [self.start(), &self.encode_parallel(text, special), self.end()].concat()
+    }
+
+    /// The tokens of a text that is to go on: as [`Tokenizer::encode_whole`], without an end.
+    pub fn encode_prompt(&self, text: &[u8], special: Special) -> Vec<u32> {
+        [self.start(), &self.encode_parallel(text, special)].concat()
+    }
+
+    /// Whether a text that begins with no space gets one (`add_prefix_space`).
+    pub fn adds_prefix_space(&self) -> bool {
+        self.0.work.steps.contains(&presplit::Step::PrefixSpace)
+    }
+
+    /// The token that is named for this use: `bos_token`, `eos_token`, `pad_token` …
+    pub fn role(&self, name: &str) -> Option<u32> {
+        self.roles().find(|(role, _)| *role == name).map(|(_, id)| id)
+    }
+
+    /// All tokens that are named for a use.
+    pub fn roles(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.0.roles.iter().map(|(role, id)| (&**role, *id))
+    }
+
+    /// How many bytes of a text have no token and are left out, or become the vocabulary's unknown token. None where the
+    /// vocabulary has all 256 bytes.
+    pub fn unknown_bytes(&self, text: &[u8], special: Special) -> usize {
+        let Inner { merges, work, .. } = &*self.0;
+        let mut unknown = 0;
+        if !merges.is_complete() {
+            self.each_word(text, special, &mut |word, added| {
+                let whole = work.whole.as_ref().is_some_and(|whole| whole.contains_key(word));
+                if !whole && added.is_none() {
+                    unknown += word.iter().filter(|byte| !merges.knows(**byte)).count();
+                }
+            });
+        }
+        unknown
+    }
+
     /// The same with special tokens added after the last id. One that is there already stays as it is.
     pub fn with_specials(self, texts: &[&str]) -> Result<Tokenizer> {
-        let (mut vocabulary, mut added) = (self.0.vocabulary.clone(), self.0.added.clone());
+        let mut inner = self.0.copy();
+        let Inner { vocabulary, added, .. } = &mut inner;
         for text in texts {
             if added.iter().any(|token| token.special && *token.text == **text) {
                 continue;
             }
             let id = vocabulary.len() as u32;
-            if text.is_empty() || vocabulary.len() == bpe::MOST_TOKENS || !added.insert(id, text, true) {
+            if text.is_empty() || vocabulary.len() == bpe::MOST_TOKENS || !added.insert_special(id, text) {
                 let why = format!(
                     "{text:?} cannot be added: it is empty, a token that is not special, or one too many"
                 );
-                return Err(Error::asked("special tokens", why));
+                return Err(Error::invalid_argument("special tokens", why));
             }
             vocabulary.push(text.as_bytes());
         }
-        Ok(Tokenizer::new(vocabulary, self.0.merges.clone(), added, self.0.work.clone()))
+        Ok(inner.into())
     }
 
     /// The highest id and one: how many rows an embedding needs.
@@ -145,21 +269,23 @@ impl Tokenizer {
         self.encode_bytes(text.as_bytes(), special)
     }
 
-    /// The tokens of any bytes; decoding gives exactly these bytes back. Where they are not UTF-8, each stray byte is
-    /// split from its neighbours as punctuation is.
+    /// The tokens of any bytes; decoding gives exactly these bytes back, unless the vocabulary changes texts (a normal
+    /// form, a space before them) or does not have all bytes. Where they are not UTF-8, each stray byte is split from its
+    /// neighbours as punctuation is.
     pub fn encode_bytes(&self, text: &[u8], special: Special) -> Vec<u32> {
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);
-        self.with_words(|words| self.pieces(self.0.added.pieces(text, special), words, &mut ids));
+        let Inner { added, normals, .. } = &*self.0;
+        self.with_words(|words| {
+            added.each_piece(text, special, normals, &mut |piece| self.piece(piece, words, &mut ids));
+        });
         ids
     }
 
-    /// Appends the tokens of each piece.
-    fn pieces<'t>(&self, pieces: impl Iterator<Item = Piece<'t>>, words: &mut Words, ids: &mut Vec<u32>) {
-        for piece in pieces {
-            match piece {
-                Piece::Token(id) => ids.push(id),
-                Piece::Text(text) => words.encode(&self.0.work, &self.0.merges, text, ids),
-            }
+    /// Appends the tokens of a piece.
+    fn piece(&self, piece: Piece<'_>, words: &mut Words, ids: &mut Vec<u32>) {
+        match piece {
+            Piece::Token(id) => ids.push(id),
+            Piece::Text(text) => words.encode(&self.0.work, &self.0.merges, text, ids),
         }
     }
 
@@ -179,7 +305,7 @@ impl Tokenizer {
         for id in ids {
             bytes.extend(self.token(*id).ok_or_else(|| {
                 let size = self.vocabulary_size();
-                Error::asked(
+                Error::invalid_argument(
                     "token ids",
                     format!("{id} is no token of this vocabulary, whose ids end at {}", size - 1),
                 )
@@ -203,29 +329,25 @@ impl Tokenizer {
         self.0.added.iter().find(|token| token.special && *token.text == *text).map(|token| token.id)
     }
 
-    /// `<|endoftext|>`, where the vocabulary has it.
+    /// The token between documents: `<|endoftext|>` where the vocabulary has it, else what its files call `eos_token`.
     pub fn end_of_text(&self) -> Option<u32> {
-        self.special(END_OF_TEXT)
+        self.special(END_OF_TEXT).or_else(|| self.role("eos_token"))
     }
 
     /// The words that a text is cut into before their bytes are merged, added tokens among them.
-    pub fn words<'t>(&self, text: &'t [u8], special: Special) -> Vec<&'t [u8]> {
+    pub fn words(&self, text: &[u8], special: Special) -> Vec<Vec<u8>> {
         let mut words = Vec::new();
-        let mut rest = text;
-        for piece in self.0.added.pieces(text, special) {
-            match piece {
-                Piece::Text(piece) => {
-                    rest = &rest[piece.len()..];
-                    self.0.work.each_word(piece, |start, end| words.push(&piece[start..end]));
-                }
-                Piece::Token(id) => {
-                    let (token, after) = rest.split_at(self.token(id).map_or(0, <[u8]>::len));
-                    words.push(token);
-                    rest = after;
-                }
-            }
-        }
+        self.each_word(text, special, &mut |word, _| words.push(word.to_vec()));
         words
+    }
+
+    /// Calls `each` with every word, and with its id where it is an added token.
+    fn each_word(&self, text: &[u8], special: Special, each: &mut dyn FnMut(&[u8], Option<u32>)) {
+        let Inner { added, normals, work, .. } = &*self.0;
+        added.each_piece(text, special, normals, &mut |piece| match piece {
+            Piece::Text(piece) => work.each_word(piece, |word| each(word, None)),
+            Piece::Token(id) => each(self.token(id).unwrap_or_default(), Some(id)),
+        });
     }
 
     /// How one word is put together: as single bytes, and after each merge. The last step holds its tokens.

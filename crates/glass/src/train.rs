@@ -7,6 +7,16 @@
 //! Everything here is a function of the data, the settings and the step's number: a run that was stopped and resumed
 //! writes the same bytes as one that never stopped.
 //!
+//! In one call, with settings that suit a small text:
+//!
+//! ```no_run
+//! let summary = glass::train::train(&["book.txt".into()], "my-model".as_ref())?;
+//! println!("{:?}", summary.best);
+//! # Ok::<(), glass::Error>(())
+//! ```
+//!
+//! [`Recipe`] has these settings, to change some of them. Step by step:
+//!
 //! ```no_run
 //! use std::{path::Path, sync::Arc, sync::atomic::AtomicBool};
 //!
@@ -59,30 +69,16 @@
 //! # }
 //! ```
 
-pub mod files;
 pub mod data;
-pub mod pieces;
-pub mod corpus;
-pub mod prepare;
-pub mod card;
-pub mod shards;
-pub mod llm_c;
-pub mod chats;
-pub mod set;
-pub mod ids;
-pub mod order;
-pub mod settings;
-pub mod schedule;
-pub mod optimiser;
 pub mod learner;
-pub mod needs;
-pub mod run;
-pub mod watch;
-pub mod spikes;
-pub mod log;
-pub mod folder;
 pub mod checkpoint;
+pub mod run;
+mod recipe;
 mod durable;
 mod fingerprint;
-mod portions;
-mod random;
+
+pub use checkpoint::folder;
+pub use data::{card, chats, corpus, files, ids, llm_c, order, pieces, prepare, set, shards};
+pub use learner::{needs, optimiser, schedule, settings, spikes};
+pub use recipe::{Recipe, train};
+pub use run::{log, watch};

@@ -1,49 +1,49 @@
-//! The promise "same seed, same bytes", proved on the machine at hand: one text is read in every way in which it may be
-//! read, and all logits are compared bit for bit.
+//! Checks on the machine at hand that the same seed gives the same bits: a text is read in every supported way, and all logits
+//! are compared bit for bit.
 
 use std::fmt;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use crate::backend::Backend;
-use crate::generate::{Batch, Runner, Token, Wish, generate, generate_together};
-use crate::loaded::Loaded;
+use crate::generate::{Batch, GenerateOptions, Runner, Token, generate, generate_together};
 use crate::next_token::Sampling;
-use crate::random::mix;
+use crate::runtime::Model;
 use crate::{Error, Result};
+use glass_kernels::random::mix;
 
-/// Tokens that are read, where the context is as long: more than two blocks of attention.
+/// Tokens of the text, if the context is that long: more than two blocks of attention.
 const TOKENS: usize = 150;
 
 /// Sequences in a batch.
 const TOGETHER: usize = 16;
 
-/// Tokens that each of them draws.
+/// Tokens that each of them samples.
 const DRAWN: usize = 8;
 
-/// A way to read a text, or to go on from it, that must not matter.
+/// A way to read a text, or to continue it. The result must not depend on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
-    /// All in one pass: what the others are compared with.
+    /// All in one pass: the reference for the others.
     AtOnce,
-    /// In one pass, on so many threads.
+    /// In one pass, on this many threads.
     Threads(usize),
     /// Token by token.
     OneByOne,
     /// In pieces of several lengths.
     Pieces,
-    /// Behind a part that was read before, for another text.
+    /// After a prefix that was read before, as part of another text.
     Prefix,
-    /// Among fifteen other texts, each somewhere else in its own.
+    /// In a batch with fifteen other texts, each at a different position.
     Among,
-    /// Going on from it by draws, sixteen times: one after the other, and then all together.
+    /// Sixteen samples that continue it: one after the other, and then as a batch.
     Together,
-    /// Going on from it by draws, with tokens guessed ahead.
+    /// Samples that continue it, with tokens guessed ahead.
     Guessed,
 }
 
 impl Way {
-    /// All of them, the one they are compared with first.
+    /// All of them, the reference first.
     pub const ALL: [Way; 11] = [
         Way::AtOnce,
         Way::Threads(1),
@@ -71,57 +71,58 @@ impl fmt::Display for Way {
             Way::Threads(threads) => return write!(f, "on {threads} threads"),
             Way::OneByOne => "token by token",
             Way::Pieces => "in pieces",
-            Way::Prefix => "behind a part read before",
-            Way::Among => "among 15 other texts",
-            Way::Together => "16 drawn together, and each alone",
-            Way::Guessed => "drawn with tokens guessed ahead, and without",
+            Way::Prefix => "after a cached prefix",
+            Way::Among => "in a batch with 15 other texts",
+            Way::Together => "16 samples together, and alone",
+            Way::Guessed => "samples with guessed tokens",
         })
     }
 }
 
-/// What came of one comparison.
+/// The result of one comparison.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Compared {
-    /// How it was read.
+    /// How the text was read.
     pub way: Way,
-    /// Logits, or drawn tokens, that were compared.
+    /// Number of logits or sampled tokens that were compared.
     pub numbers: u64,
-    /// The first that differs, in words; `None` where all are the same.
+    /// Where the first difference is, as a sentence; `None` if all are the same.
     pub differs: Option<String>,
 }
 
-/// Reads one text in [every way](Way::ALL) and tells `each` what came of it. `open` gives the model, on as many threads as the
-/// way asks for.
+/// Reads a text in [every way](Way::ALL) and passes each result to `each`. `open` returns the model, on as many threads as the
+/// way names.
 ///
 /// # Errors
-/// The model cannot be opened or run. That something differs is no error: [`Compared`] says it.
+/// The model cannot be opened or run. A difference is not an error; [`Compared`] reports it.
 pub fn verify<B: Backend>(
-    open: &mut dyn FnMut(Way) -> Result<Rc<Loaded<B>>>,
+    open: &mut dyn FnMut(Way) -> Result<Rc<Model<B>>>,
     each: &mut dyn FnMut(Compared),
 ) -> Result<()> {
-    let loaded = open(Way::AtOnce)?;
-    let config = loaded.config();
+    let model = open(Way::AtOnce)?;
+    let config = model.config();
     if config.context < 4 {
-        let why = format!("it is {}, too short for a text to be read in several ways", config.context);
-        return Err(Error::asked("context", why));
+        let why =
+            format!("it is {}; at least 4 tokens are needed to read a text in several ways", config.context);
+        return Err(Error::invalid_argument("context", why));
     }
     let text = Text::new(config.vocabulary, config.context, 0);
     let mut expected = Vec::with_capacity(text.ids.len());
-    loaded.runner()?.feed_each(&text.ids, &mut |_, logits| expected.push(logits.to_vec()))?;
-    let alone = draws(&mut loaded.runner()?, &text, 0)?;
+    model.runner()?.feed_each(&text.ids, &mut |_, logits| expected.push(logits.to_vec()))?;
+    let alone = draws(&mut model.runner()?, &text, 0)?;
     for way in Way::ALL.into_iter().skip(1) {
         let mut compare = Comparison { way, expected: &expected, numbers: 0, differs: None };
-        let loaded = open(way)?;
+        let model = open(way)?;
         match way.draws() {
-            true => compare.draws(&loaded, &text, &alone)?,
-            false => compare.reads(&loaded, &text)?,
+            true => compare.draws(&model, &text, &alone)?,
+            false => compare.reads(&model, &text)?,
         }
         each(Compared { way, numbers: compare.numbers, differs: compare.differs });
     }
     Ok(())
 }
 
-/// A text of ids that look random, and repeats itself towards its end.
+/// Pseudo-random ids, and a prompt within them that repeats itself.
 struct Text {
     ids: Vec<u32>,
     prompt: usize,
@@ -133,7 +134,7 @@ impl Text {
         let id = |place: usize| (mix(number << 32 | place as u64) % vocabulary as u64) as u32;
         let mut ids: Vec<u32> = (0..len).map(id).collect();
         let half = len / 2;
-        // What is drawn goes on behind a prompt that repeats itself, so that there is something to guess.
+        // The prompt repeats itself, so that there is something to guess.
         let prompt = half.clamp(1, 40);
         ids.copy_within(0..prompt / 2, prompt - prompt / 2);
         Text { ids, prompt }
@@ -144,25 +145,25 @@ impl Text {
     }
 }
 
-fn wish(sharp: bool, lookup: usize) -> Wish {
-    // Sharp draws repeat themselves, and so are guessed; others go apart.
+fn options(sharp: bool, lookup: usize) -> GenerateOptions {
+    // At a low temperature samples repeat themselves and can be guessed; at 1 they diverge.
     let temperature = if sharp { 0.2 } else { 1.0 };
-    Wish {
+    GenerateOptions {
         tokens: DRAWN,
         sampling: Sampling { temperature, ..Sampling::default() },
         lookup,
-        ..Wish::default()
+        ..GenerateOptions::default()
     }
 }
 
-/// What every sample draws by itself: first all of the plain draws, then the sharp ones.
+/// The tokens of every sample on its own: first those at temperature 1, then those at a low temperature.
 fn draws<B: Backend>(runner: &mut Runner<'_, B>, text: &Text, lookup: usize) -> Result<Vec<Vec<u32>>> {
     let mut all = Vec::with_capacity(2 * TOGETHER);
     for sharp in [false, true] {
         for sample in 0..TOGETHER as u64 {
             runner.prompt(text.prompt())?;
             let mut each = |_: &Token<'_>| ControlFlow::Continue(());
-            all.push(generate(runner, None, &wish(sharp, lookup), sample, &mut each)?.ids);
+            all.push(generate(runner, None, &options(sharp, lookup), sample, &mut each)?.ids);
         }
     }
     Ok(all)
@@ -176,25 +177,25 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    fn reads<B: Backend>(&mut self, loaded: &Loaded<B>, text: &Text) -> Result<()> {
-        let (ids, mut runner) = (&text.ids, loaded.runner()?);
+    fn reads<B: Backend>(&mut self, model: &Model<B>, text: &Text) -> Result<()> {
+        let (ids, mut runner) = (&text.ids, model.runner()?);
         match self.way {
             Way::OneByOne => {
                 for (row, id) in ids.iter().enumerate() {
                     runner.feed(&[*id])?;
-                    self.row(row, runner.logits());
+                    self.row(row, runner.logits()?);
                 }
             }
             Way::Pieces => {
                 let mut rest = ids.as_slice();
                 for piece in [1, 2, 3, 5, 6, 7, 12, 31, 64, 63].into_iter().cycle() {
-                    let (piece, behind) = rest.split_at(rest.len().min(piece));
+                    let (piece, after) = rest.split_at(rest.len().min(piece));
                     if piece.is_empty() {
                         break;
                     }
                     runner.feed(piece)?;
-                    rest = behind;
-                    self.row(runner.ids().len() - 1, runner.logits());
+                    rest = after;
+                    self.row(runner.ids().len() - 1, runner.logits()?);
                 }
             }
             Way::Prefix => {
@@ -203,16 +204,16 @@ impl Comparison<'_> {
                     other.extend(ids[shared..].iter().rev());
                     runner.prompt(&other)?;
                     runner.prompt(ids)?;
-                    self.row(ids.len() - 1, runner.logits());
+                    self.row(ids.len() - 1, runner.logits()?);
                 }
             }
-            Way::Among => self.among(loaded.batch(TOGETHER, loaded.config().context)?, ids)?,
+            Way::Among => self.among(model.batch(TOGETHER, model.config().context)?, ids)?,
             _ => runner.feed_each(ids, &mut |row, logits| self.row(row, logits))?,
         }
         Ok(())
     }
 
-    /// Slot 11 reads the text, a piece and then token by token, while the others read texts of their own.
+    /// Slot 11 reads the text, first a piece and then token by token, while the others read other texts.
     fn among<B: Backend>(&mut self, mut batch: Batch<'_, B>, ids: &[u32]) -> Result<()> {
         const SLOT: usize = 11;
         let vocabulary = batch.gpt().config.vocabulary;
@@ -222,7 +223,7 @@ impl Comparison<'_> {
         texts.insert(SLOT, ids);
         let mut logits = vec![0.0; vocabulary];
         let first = (ids.len() / TOGETHER).max(1);
-        // Everybody begins somewhere else.
+        // Every sequence begins at a different position.
         for (slot, text) in texts.iter().enumerate() {
             batch.feed(&[(slot, &text[..(1 + slot % first).min(text.len() - 1)])], ())?;
         }
@@ -237,22 +238,23 @@ impl Comparison<'_> {
                 .collect();
             batch.feed(&parts, ())?;
             let row = parts.iter().position(|&(slot, _)| slot == SLOT).expect("it has not ended");
-            batch.logits(row, &mut logits);
+            batch.logits(row, &mut logits)?;
             self.row(batch.ids(SLOT).len() - 1, &logits);
         }
         Ok(())
     }
 
-    fn draws<B: Backend>(&mut self, loaded: &Loaded<B>, text: &Text, alone: &[Vec<u32>]) -> Result<()> {
+    fn draws<B: Backend>(&mut self, model: &Model<B>, text: &Text, alone: &[Vec<u32>]) -> Result<()> {
         let drawn = match self.way {
-            Way::Guessed => draws(&mut loaded.runner()?, text, 8)?,
+            Way::Guessed => draws(&mut model.runner()?, text, 8)?,
             _ => {
-                let mut batch = loaded.batch(TOGETHER, loaded.config().context)?;
+                let mut batch = model.batch(TOGETHER, model.config().context)?;
                 let prompts = [text.prompt(); TOGETHER];
                 let mut all = Vec::with_capacity(2 * TOGETHER);
                 for sharp in [false, true] {
                     let mut each = |_: usize, _: &Token<'_>| ControlFlow::Continue(());
-                    let drawn = generate_together(&mut batch, None, &wish(sharp, 0), 0, &prompts, &mut each)?;
+                    let drawn =
+                        generate_together(&mut batch, None, &options(sharp, 0), 0, &prompts, &mut each)?;
                     all.extend(drawn.into_iter().map(|one| one.ids));
                 }
                 all
@@ -262,7 +264,7 @@ impl Comparison<'_> {
             self.numbers += expected.len() as u64;
             if expected != drawn && self.differs.is_none() {
                 let at = expected.iter().zip(drawn).take_while(|(a, b)| a == b).count();
-                self.differs = Some(format!("draw {sample} goes apart at its token {at}"));
+                self.differs = Some(format!("sample {sample} differs from its token {at} on"));
             }
         }
         Ok(())
@@ -275,8 +277,10 @@ impl Comparison<'_> {
         if self.differs.is_none()
             && let Some(at) = expected.iter().zip(logits).position(other)
         {
-            self.differs =
-                Some(format!("after token {row}, logit {at} is {:e} and was {:e}", logits[at], expected[at]));
+            self.differs = Some(format!(
+                "after token {row}, logit {at} is {:e}; it was {:e} in one pass",
+                logits[at], expected[at]
+            ));
         }
     }
 }

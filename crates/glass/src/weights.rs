@@ -1,13 +1,11 @@
 //! The numbers: where they stand in memory, and the files they come from.
 
-mod aside;
-pub mod census;
+mod atomic_write;
 mod checkpoint;
 mod copy;
 pub mod dtype;
 mod fit;
 pub mod folder;
-pub mod footprint;
 pub mod generation;
 pub mod gguf;
 pub mod initialise;
@@ -22,6 +20,7 @@ pub(crate) mod source;
 mod template;
 pub mod tensors;
 mod torch;
+pub mod vocabulary;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -4,22 +4,22 @@ use clap::Args;
 
 use super::{MachineArgs, Packings};
 
-/// How fast a model runs here, against what this machine can do at most
+/// Measure how fast a model runs, as a share of this machine's peak
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct BenchArgs {
-    /// A model: its directory, a checkpoint's file, or a preset, which gets random weights; without it, the model inside
+    /// A model: its folder, a checkpoint file, or a preset, which gets random weights; default: the built-in model
     pub model: Option<String>,
 
     #[command(flatten)]
     #[allow(missing_docs)]
     pub packings: Packings,
 
-    /// Tokens of the prompt, and of the context behind which tokens are decoded; at most the model's context less 32
+    /// Tokens of the prompt, which is also the context of the tokens decoded after it; at most the model's context minus 32
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub tokens: usize,
 
-    /// Measure steps of training too: GPT-2 124M takes 2.6 GB for them
+    /// Measure training steps too; for GPT-2 124M they take 2.6 GB
     #[arg(long)]
     pub train: bool,
 
@@ -33,17 +33,19 @@ pub struct BenchArgs {
 }
 
 const AFTER: &str = "\
-Medians of some turns, in tokens per second: prefill (a prompt in one pass), decode (one token after another, from an empty
-context and behind the prompt), batches (so many sequences, a token of each in one pass, behind the prompt where it is short
-enough). % is of what the machine can do at most, measured in the same run: of its multiply-adds for prefill, of reading memory for
-decode, where weights and cache count as read once a token. Weights that stay in a cache can be read faster than memory.
+Each number is the median of several runs, in tokens per second: prefill (a prompt in one pass), decode (one token after
+another, from an empty context and after the prompt), batches (several sequences, one token of each per pass, after a prompt
+of at most 64 tokens). The percentages are shares of the machine's peak, measured in the same run: its multiply-adds for
+prefill; its memory bandwidth for decode, where weights and cache count as read once per token. Weights that stay in the
+processor's cache can be read faster than memory.
 
-Products: the model's own shapes, [inputs → outputs], by rows; one row is compared with reading, many with multiply-adds.
+Matrix products: the model's own shapes, [inputs → outputs] × rows. One row is compared with the memory bandwidth, more rows
+with the multiply-adds.
 
-JSON: {\"model\",\"threads\",\"isa\",\"roof\":{\"f32\",\"bf16\",\"bytes\",\"read\"},\"packings\":[{\"packing\",\"bytes\",\"prefill\",\"decode\",
-\"decode_behind\",\"batches\":[{\"sequences\",\"rate\"}],\"products\":[{\"inputs\",\"outputs\",\"rows\",\"rate\",\"share\"}]}],\"train\"}
-  roof   operations per second (two to a multiply-add), of f32, of pairs of bf16 (null where there are none) and of quads of
-         bytes; read: bytes per second
+JSON: {\"model\",\"threads\",\"isa\",\"peak\":{\"f32\",\"bf16\",\"bytes\",\"read\"},\"packings\":[{\"packing\",\"bytes\",\"prefill\",\"decode\",
+\"decode_after\",\"batches\":[{\"sequences\",\"rate\"}],\"products\":[{\"inputs\",\"outputs\",\"rows\",\"rate\",\"share\"}]}],\"train\"}
+  peak   operations per second (a multiply-add is two) in f32, in pairs of bf16 (null if the processor has none) and in quads
+         of bytes; read: bytes per second
   rate   tokens per second; of products, operations per second
 
 Examples:

@@ -4,27 +4,31 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs};
+use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs, StartArgs};
 
 /// Talk to a model
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct ChatArgs {
-    /// A model with a chat template; without it, the model inside the program
+    /// A model with a chat template; default: the built-in model
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// The system prompt: what the model is told before anything else, and keeps
+    /// The system prompt: instructions that the model reads before every answer
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
 
-    /// Answer this question and end; - is standard input
+    /// Answer this question and exit; - reads it from standard input
     #[arg(long, value_name = "QUESTION")]
     pub once: Option<OsString>,
 
-    /// At most so many tokens of an answer, for which room is kept; half the context where it is left out
+    /// Longest answer, in tokens; room for it is kept in the context. Default: half the context
     #[arg(long, value_name = "N")]
     pub tokens: Option<usize>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub start: StartArgs,
 
     /// With --once: one JSON document
     #[arg(long, requires = "once")]
@@ -48,11 +52,12 @@ pub struct ChatArgs {
 }
 
 const AFTER: &str = "\
-Inside: /help, /system TEXT, /temperature T, /save FILE, /retry, /quit. Ctrl-C ends an answer, Ctrl-D the chat. Where
-standard input is no terminal, every line is a question.
+Commands in the chat: /help, /system TEXT, /temperature T, /retry, /save FILE, /quit. Ctrl-C stops an answer, Ctrl-D ends \
+the chat. If standard input is not a terminal, every line is a question.
 
-When the context is full, the system prompt stays, the oldest turns are left out, and it is said. A system prompt that
-alone is too long is refused. /save writes {\"messages\":[{\"role\",\"content\"}]}, which glass train --chat reads.
+When the context is full, the oldest questions and answers are left out, which is reported; the system prompt stays. A \
+system prompt that does not fit is refused. /save writes {\"messages\":[{\"role\",\"content\"}]}, which glass train --chat \
+reads. Templates that ask for the date are given the local time.
 
 JSON: {\"answer\",\"ids\",\"finish\",\"seed\",\"prompt_tokens\",\"context\"}; finish as in glass generate
 

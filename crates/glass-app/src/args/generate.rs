@@ -1,10 +1,11 @@
 //! `glass generate`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs};
+use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs, StartArgs};
 
 /// Continue a text
 #[derive(Args, Debug)]
@@ -13,17 +14,21 @@ pub struct GenerateArgs {
     /// The text; - is standard input, byte for byte. Without it, the model begins a text of its own
     pub text: Option<OsString>,
 
+    /// Take the text from this file; - is standard input
+    #[arg(long, value_name = "F", conflicts_with_all = ["text", "ids"])]
+    pub file: Option<PathBuf>,
+
     /// Token ids instead of a text (15496,995), for models without a tokenizer too; - is standard input
     #[arg(long, value_name = "IDS", conflicts_with = "text")]
     pub ids: Option<String>,
 
-    /// A model: its directory, or a checkpoint's file; without it, the model inside the program
+    /// A model: its folder or a checkpoint file; default: the built-in model
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// At most so many tokens
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub tokens: usize,
+    /// At most N tokens [default: as the model's generation_config.json advises, otherwise 200]
+    #[arg(long, value_name = "N")]
+    pub tokens: Option<usize>,
 
     /// Stop before this text; may be given several times
     #[arg(long, value_name = "S")]
@@ -36,6 +41,10 @@ pub struct GenerateArgs {
     /// Let <|endoftext|> and its like in the text be the special tokens; otherwise they are plain text
     #[arg(long)]
     pub special: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub start: StartArgs,
 
     /// So many continuations, each drawn on its own from the same seed
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -75,6 +84,7 @@ const AFTER: &str = "\
 The text and its continuation are written as they come. Where the context is full, generation stops, and it is said.
 
 JSON: {\"text\",\"ids\",\"finish\",\"seed\",\"sample\"}, of the continuation only
+  sample  its number, from 1
   finish  length (as many tokens as asked, or the context is full), stop (a stop text), end (the end-of-text token)
   tokens  with --show: [{\"id\",\"text\",\"logprob\",\"top\":[{\"id\",\"text\",\"logprob\"}]}]; logarithms (nats) of the raw
           probabilities, before any bias, penalty or temperature

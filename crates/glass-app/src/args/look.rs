@@ -5,21 +5,25 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::MachineArgs;
+use super::{CacheArgs, MachineArgs, StartArgs};
 
 /// What happened inside: from the words to the next word
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct LookArgs {
     /// The text; - is standard input, byte for byte
-    #[arg(required_unless_present_any = ["ids", "train", "circuits", "neuron"])]
+    #[arg(required_unless_present_any = ["ids", "file", "train", "circuits", "neuron", "record"])]
     pub text: Option<OsString>,
+
+    /// Take the text from this file; - is standard input
+    #[arg(long, value_name = "F", conflicts_with_all = ["text", "ids"])]
+    pub file: Option<PathBuf>,
 
     /// Token ids instead of a text (15496,995), for models without a tokenizer too; - is standard input
     #[arg(long, value_name = "IDS", conflicts_with = "text")]
     pub ids: Option<String>,
 
-    /// A model: its directory, or a checkpoint's file; without it, the model inside the program
+    /// A model: its folder or a checkpoint file; default: the built-in model
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 
@@ -27,11 +31,19 @@ pub struct LookArgs {
     #[arg(long)]
     pub special: bool,
 
-    /// The next token that is traced back; without it, the most probable one
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub start: StartArgs,
+
+    /// What sites and parts are called in results; both are always accepted
+    #[arg(long, value_enum, value_name = "NAMES", default_value_t = SiteNames::Glass)]
+    pub names: SiteNames,
+
+    /// The next token whose logit is taken apart; default: the most probable one
     #[arg(long, value_name = "TEXT")]
     pub next: Option<String>,
 
-    /// A token that --next is measured against: the difference of the two logits is traced
+    /// A token that --next is compared with: the difference of the two logits is taken apart
     #[arg(long, value_name = "TEXT", requires = "next")]
     pub against: Option<String>,
 
@@ -39,16 +51,17 @@ pub struct LookArgs {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub top: u16,
 
-    /// A word of TEXT whose vector is looked at, with --beside or --of: its last occurrence
+    /// A word of TEXT whose vector is looked at, with --beside or --of: the last occurrence that has all of --of before it. A word of
+    /// several tokens is followed whole
     #[arg(long, value_name = "WORD", help_heading = "A word's vector")]
     pub word: Option<String>,
 
-    /// Another text with the same word: how far its two vectors drift apart, and what moved them; with a change, in both texts
+    /// Another text with the same word: how far its two vectors are apart, and what separates them; a change is made in both texts
     #[arg(long, value_name = "TEXT", requires = "word", conflicts_with_all = ["of", "sweep", "cut", "patch"],
           help_heading = "A word's vector")]
     pub beside: Option<String>,
 
-    /// A word before it: which heads carry it into WORD, and what WORD is without it. May be given several times
+    /// A word before it: which heads carry it into WORD, and how WORD changes without it; may be given several times
     #[arg(
         long,
         value_name = "WORD",
@@ -59,15 +72,15 @@ pub struct LookArgs {
     pub of: Vec<String>,
 
     /// What every head does on TEXT: shares of its attention to the position before, to the first, to the same token before, and to
-    /// what came behind it; and how widely it looks
+    /// the token after that one; and how widely it looks
     #[arg(long, conflicts_with_all = ["sweep", "word", "ablate", "cut", "steer", "patch", "record"], help_heading = "Parts")]
     pub heads: bool,
 
-    /// What a head is made to do, from its weights alone: the tokens that it joins most strongly
+    /// What a head does by its weights alone: the pairs of tokens that it links most strongly
     #[arg(long, value_name = "BLOCK.HEAD", conflicts_with_all = ["text", "ids"], help_heading = "Parts")]
     pub circuits: Option<String>,
 
-    /// Where a neuron fires the most, in the texts of --data
+    /// Where a neuron is most active, in the texts of --data
     #[arg(long, value_name = "BLOCK.NEURON", requires = "data", conflicts_with_all = ["text", "ids"], help_heading = "Parts")]
     pub neuron: Option<String>,
 
@@ -75,8 +88,8 @@ pub struct LookArgs {
     #[arg(long, value_name = "F", requires = "neuron", help_heading = "Parts")]
     pub data: Option<PathBuf>,
 
-    /// How the model of a run grew: every checkpoint in DIR, the loss of each layer's lens on TEXT, and what heads do on random
-    /// tokens that stand twice
+    /// How the model of a run grew: for every checkpoint in DIR, the loss of each layer's lens on TEXT, and what heads do on
+    /// repeated random tokens
     #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "sweep", "word", "ablate", "cut", "steer", "patch", "record"],
           help_heading = "A run")]
     pub train: Option<PathBuf>,
@@ -86,29 +99,30 @@ pub struct LookArgs {
     #[arg(long, value_name = "PART", help_heading = "Change")]
     pub ablate: Vec<String>,
 
-    /// Cut the way from a position to later ones: KEY or KEY:QUERY, in all blocks, or block.3@KEY:QUERY in one
+    /// Hide a position from later ones: KEY or KEY:QUERY, in all blocks, or block.3@KEY:QUERY in one
     #[arg(long, value_name = "EDGE", help_heading = "Change")]
     pub cut: Vec<String>,
 
-    /// Add a direction to the residual stream: BLOCK:STRENGTH:TEXT, the unit vector that enters the block behind TEXT
+    /// Add a direction to the residual stream: BLOCK:STRENGTH:TEXT, the unit vector that enters the block after TEXT
     #[arg(long, value_name = "STEER", help_heading = "Change")]
     pub steer: Vec<String>,
 
-    /// Take what stands at a site, as in block.3.attention.mixed or block.3.residual@7, from the text of --from
+    /// Take the numbers of a site, as in block.3.attention.z or block.3.residual@7, from the text of --from
     #[arg(long, value_name = "SITE", requires = "from", help_heading = "Change")]
     pub patch: Vec<String>,
 
-    /// Where --patch and --sweep take it: a text of as many tokens (ids, where TEXT is --ids)
+    /// The text that --patch and --sweep take numbers from, of as many tokens (ids, where TEXT is given as --ids)
     #[arg(long, value_name = "TEXT", help_heading = "Change")]
     pub from: Option<String>,
 
     /// Try a change in every place: patch each head, or the residual stream before each block at each position, from the text of
-    /// --from; or hide each word from those behind it
+    /// --from; or hide each token from those after it
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["ablate", "cut", "steer", "patch", "record"],
           help_heading = "Change")]
     pub sweep: Option<SweepKind>,
 
-    /// Draw it: all heads of a block, one head's steps, what it adds to the last word, the lens, the answer
+    /// Draw the result as SVG; with --json, both are written. Of a text: the attention of all blocks, all heads of a block, one head's
+    /// steps and what it adds at the last token, the lens, the answer and what decided
     #[arg(long, value_name = "F.svg", help_heading = "Results")]
     pub svg: Option<PathBuf>,
 
@@ -120,7 +134,7 @@ pub struct LookArgs {
     #[arg(long, value_name = "F.html", help_heading = "Results")]
     pub html: Option<PathBuf>,
 
-    /// The head that is drawn, as in 3.5; without it, the one with the strongest link from the last position to another
+    /// The head that is drawn, as in 3.5; default: the one with the strongest link from the last position to another
     #[arg(long, value_name = "BLOCK.HEAD", help_heading = "Results")]
     pub head: Option<String>,
 
@@ -128,7 +142,7 @@ pub struct LookArgs {
     #[arg(long, help_heading = "Results")]
     pub transpose: bool,
 
-    /// Record sites, as in block.3.attention.pattern; * stands for any part: block.*.mlp.*
+    /// Record sites, as in block.3.attention.pattern; * stands for anything: block.*.mlp.*
     #[arg(long, value_name = "SITE", requires = "out", num_args = 1.., help_heading = "Results")]
     pub record: Vec<String>,
 
@@ -142,38 +156,64 @@ pub struct LookArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub cache: CacheArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub machine: MachineArgs,
+}
+
+/// Whose names are printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum SiteNames {
+    /// block.3.attention.pattern
+    Glass,
+    /// blocks.3.attn.hook_pattern, as in TransformerLens; recorded shapes are that library's too
+    TransformerLens,
+}
+
+impl From<SiteNames> for glass::probe::Names {
+    fn from(names: SiteNames) -> Self {
+        match names {
+            SiteNames::Glass => Self::Glass,
+            SiteNames::TransformerLens => Self::TransformerLens,
+        }
+    }
 }
 
 /// What a sweep changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum SweepKind {
-    /// What each head says, at all positions
+    /// The output of each head, at all positions
     Heads,
     /// The residual stream that enters each block, at one position after another
     Residual,
-    /// Each word, hidden from those behind it
+    /// Each token, hidden from those after it
     Words,
 }
 
 const AFTER: &str = "\
-Without more, a tour: the tokens; where attention goes from the last position, the strongest links first; what every layer would
-say if it were the last (the logit lens); the next tokens at three temperatures; and what decided for the first of them: the
-logit is a sum, so each part of the model and each word has its share of it.
+Without options, a tour: the tokens; where attention goes from the last position, the strongest links first; what every layer would
+say if it were the last (the logit lens); the next tokens at three temperatures, the one that generate uses among them; and what
+decided for the first of them: the logit is a sum of what the parts of the model add. What is left over is a line of its own
+(rest): rounding, where weights are quantised, and changes after the last block.
 
 Sites are embedding.token, embedding.position, embedding, residual, norm, logits, and in every block (block.N.…) residual,
 attention.norm, .query, .key, .value, .scores (before the scaling), .masked (after the mask), .pattern (after the softmax),
-.mixed (each head's mixed values), .contribution (what each head adds), .out; residual_middle; mlp.norm, .hidden (before the
-activation), .active, .out. A recorded tensor is positions × numbers; scores, masked and pattern are heads × queries × keys.
-Positions count from 0.
+.z (each head's output), .contribution (what each head adds), .out; residual_middle; mlp.norm, .hidden (before the
+activation), .active, .out. TransformerLens's names are accepted too (blocks.N.attn.hook_pattern, L3H5). A recorded tensor is
+positions × numbers; scores, masked and pattern are heads × queries × keys. Positions count from 0.
 
 JSON: {\"tokens\":[{\"id\",\"text\"}],\"attention\":[{\"layer\",\"head\",\"position\",\"share\"}],\"lens\":[[{\"id\",\"text\",\"logprob\"}]],
-\"next\":[{\"id\",\"text\",\"logprob\"}],\"traced\":{\"id\",\"text\",\"against\",\"logit\",\"parts\":[{\"name\",\"value\"}],\"positions\":[…]},
-\"before\":[…]}; with --sweep {\"before\",\"clean\",\"after\":[[…]]}, block by block;
-with --beside {\"positions\",\"cosine\":[…],\"distance\",\"first\":{\"parts\",\"positions\"},\"second\"}; with --of {\"position\",\"carried\":
-[{\"layer\",\"head\",\"from\",\"share\",\"length\",\"part\"}],\"cosine_without\":[…]}; with --train a line for every checkpoint: {\"step\",\"lens\":[…],\"norms\":[…],\"first\",\"again\",
-\"heads\":[[{\"previous\",\"first\",\"duplicate\",\"induction\",\"entropy\"}]]}; with --heads only those heads;
-with --circuits {\"looks\":[{\"from\",\"to\",\"strength\"}],\"says\"}; with --neuron [{\"value\",\"text\",\"position\",\"before\",\"token\"}]; lens is of the last position, layer by layer; before, where something was changed, is next without it.
+\"next\":[{\"id\",\"text\",\"logprob\"}],\"traced\":{\"id\",\"text\",\"against\",\"logit\",\"parts\":[{\"name\",\"value\"}],\"rest\",
+\"positions\":[…]},\"before\":[…],\"recorded\":{\"file\",\"sites\":[{\"name\",\"shape\"}],\"numbers\"}}; lens is of the last position, layer by
+layer; before, where something was changed, is next without it.
+With --sweep {\"before\",\"clean\",\"after\":[[…]]}, block by block; with --beside {\"positions\",\"tokens\",\"cosine\":[…],\"distance\",
+\"first\":{\"parts\",\"rest\",\"positions\"},\"second\"}; with --of {\"position\",\"positions\",\"carried\":[{\"layer\",\"head\",\"from\",\"to\",\"share\",
+\"length\",\"part\"}],\"without\":[{\"word\",\"positions\",\"cosine\"}],\"cosine_without\":[…]}; with --train a line for every checkpoint:
+{\"step\",\"lens\":[…],\"norms\":[…],\"first\",\"again\",\"heads\":[[{\"previous\",\"first\",\"duplicate\",\"induction\",\"entropy\"}]]}; with --heads
+only those heads; with --circuits {\"looks\":[{\"from\",\"to\",\"strength\"}],\"says\"}; with --neuron
+[{\"value\",\"text\",\"position\",\"before\",\"token\"}].
 
 Examples:
   glass look \"The dog lost the ball. The sad\"
@@ -185,4 +225,4 @@ Examples:
   glass look --sweep words \"The dog lost the ball. The sad\"
   glass look --train mine --svg growth.svg \"The dog lost the ball. The sad dog\"
   glass look --html inside.html \"The dog lost the ball. The sad\"
-  glass look --record 'block.*.attention.pattern' --out patterns.safetensors \"The dog lost the ball.\"";
+  glass look --names transformer-lens --record 'blocks.*.attn.hook_pattern' --out patterns.safetensors \"The dog lost the ball.\"";

@@ -1,21 +1,21 @@
-//! What a command runs on; the same options everywhere.
+//! The machine that a command runs on: the same options for every command.
 
 use clap::{Args, ValueEnum};
 
 /// The machine.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
-    /// Threads; as many as the machine has cores where it is left out. The result is the same for any number
+    /// Number of threads; default: one per core. The result does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
-    /// What to compute on
+    /// Device that computes
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,
 }
 
-/// Devices that can be computed on.
+/// The available devices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Device {
     /// The processor

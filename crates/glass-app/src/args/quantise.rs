@@ -11,7 +11,7 @@ use super::MachineArgs;
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct QuantiseArgs {
-    /// A model's directory or checkpoint; without it, the model inside the program
+    /// A model's folder or checkpoint file; default: the built-in model
     pub model: Option<String>,
 
     /// How many bits
@@ -59,10 +59,13 @@ Examples:
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Bits {
     /// 16 bits, the upper half of an f32
+    #[value(alias = "bfloat16")]
     Bf16,
     /// 8 bits, and a scale for every 32 weights: 8.5 bits a weight
+    #[value(aliases = ["q8_0", "int8"])]
     Q8,
     /// 4 bits, and a scale for every 32 weights: 4.5 bits a weight, the table of tokens 8.5
+    #[value(aliases = ["q4_0", "int4"])]
     Q4,
 }
 
@@ -91,10 +94,13 @@ pub enum Width {
     /// As they are computed with in training
     F32,
     /// 16 bits
+    #[value(alias = "bfloat16")]
     Bf16,
     /// 8 bits
+    #[value(aliases = ["q8_0", "int8"])]
     Q8,
     /// 4 bits
+    #[value(aliases = ["q4_0", "int4"])]
     Q4,
 }
 

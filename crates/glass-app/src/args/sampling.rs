@@ -5,9 +5,9 @@ use glass::Error;
 use glass::next_token::Sampling;
 use glass::weights::generation::GenerationConfig;
 
-use crate::fail::Fail;
+use crate::fail::{Fail, say};
 
-/// Applied in this order: logit bias, penalties, temperature, top-k, top-p, min-p, draw.
+/// Applied in this order: logit bias, penalties, suppressed tokens, temperature, top-k, top-p, min-p, draw.
 #[derive(Args, Debug)]
 #[command(
     next_help_heading = "Sampling (where nothing is given, as the model's generation_config.json advises)"
@@ -57,14 +57,22 @@ pub struct SamplingArgs {
 impl SamplingArgs {
     /// What was asked, and for the rest what the model's makers advise. What cannot be is refused by the option's name.
     pub fn sampling(&self, advice: &GenerationConfig, vocabulary: usize) -> Result<Sampling, Fail> {
-        let sampling = self.or_advised(advice);
+        let mut sampling = self.or_advised(advice);
+        sampling.suppressed = self.suppressed(advice, vocabulary);
+        let aside: Vec<&str> = advice.left_aside.keys().map(String::as_str).collect();
+        if !aside.is_empty() {
+            say(&format!(
+                "the model's makers advise {}, which is not followed here; it is left aside",
+                aside.join(", ")
+            ));
+        }
         sampling.check(vocabulary).map_err(|error| self.refused(error))?;
         Ok(sampling)
     }
 
     /// The library's field as the option that set it, or as the file's where the model's makers did.
     fn refused(&self, error: Error) -> Fail {
-        let Error::Asked { what, why } = error else { return error.into() };
+        let Error::InvalidArgument { what, why } = error else { return error.into() };
         let (option, why) = (what.replace('_', "-"), why.replace("allow `hot`", "give --hot"));
         let given = match what.as_str() {
             "temperature" => self.temperature.is_some(),
@@ -79,6 +87,17 @@ impl SamplingArgs {
                 "the model's generation_config.json: {what}: {why}; mend the file, or give --{option}"
             )),
         }
+    }
+
+    /// The tokens that the model's makers keep from being drawn. One that has a bias of its own here is left to it, and
+    /// ids that the vocabulary lacks are no tokens.
+    fn suppressed(&self, advice: &GenerationConfig, vocabulary: usize) -> Vec<(u32, usize)> {
+        let never = advice.suppress_tokens.iter().map(|&id| (id, usize::MAX));
+        let first = advice.begin_suppress_tokens.iter().map(|&id| (id, 1));
+        let least = advice.min_new_tokens.unwrap_or(0) as usize;
+        let ends = advice.eos.iter().filter(|_| least > 0).map(|&id| (id, least));
+        let biased = |id: u32| self.logit_bias.iter().any(|(biased, _)| *biased == id);
+        never.chain(first).chain(ends).filter(|&(id, _)| (id as usize) < vocabulary && !biased(id)).collect()
     }
 
     fn or_advised(&self, advice: &GenerationConfig) -> Sampling {
@@ -97,6 +116,7 @@ impl SamplingArgs {
             presence_penalty: self.presence_penalty.unwrap_or(off.presence_penalty),
             frequency_penalty: self.frequency_penalty.unwrap_or(off.frequency_penalty),
             logit_bias: self.logit_bias.clone(),
+            suppressed: Vec::new(),
             seed: self.seed.unwrap_or_else(any_seed),
             hot: self.hot,
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use super::{CacheArgs, MachineArgs};
+use super::{CacheArgs, MachineArgs, StartArgs};
 
 /// How probable a model finds a text: log-probability and rank of every token, loss, perplexity, bits per byte
 #[derive(Args, Debug)]
@@ -46,7 +46,11 @@ pub struct ScoreArgs {
     #[arg(long)]
     pub special: bool,
 
-    /// A model: its directory, or a checkpoint's file; without it, the model inside the program
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub start: StartArgs,
+
+    /// A model: its folder or a checkpoint file; default: the built-in model
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 
@@ -79,9 +83,10 @@ this one's. JSON: {\"loss\",\"perplexity\",\"bits_per_byte\",\"scored\",\"bytes\
 
 Tasks: {\"query\",\"choices\":[…],\"gold\"} (right where the gold choice, counted from 0, is the most probable one; by
 length: per character), {\"context_options\":[…],\"continuation\",\"gold\"} (right where the continuation is the most
-probable behind the gold context), {\"context\",\"continuation\"} (right where every token of the continuation is the
-most probable one; perplexity: e to the nats of a continuation, on average). One space joins the two parts. ± is one
-standard error. All of it as in EleutherAI's lm-evaluation-harness: no end-of-text token stands in front, and what is
+probable after the gold context), {\"context\",\"continuation\"} (right where every token of the continuation is the
+most probable one; perplexity: e to the nats of a continuation, on average). The two parts are taken as they are and
+joined by one space; <|endoftext|> and its like are the special tokens. ± is one standard error. All of it as in
+EleutherAI's lm-evaluation-harness: a start token stands in front only where the tokenizer puts one there, and what is
 longer than the context loses its beginning.
 
 JSON: {\"tokens\":[{\"id\",\"text\",\"logprob\",\"rank\"}],\"loss\",\"perplexity\",\"bits_per_byte\",\"scored\",\"bytes\",

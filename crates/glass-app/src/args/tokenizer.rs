@@ -67,7 +67,7 @@ pub struct ReportArgs {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Whose vocabulary: a model; without it, the model inside the program
+    /// The model whose vocabulary is used; default: the built-in model
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 

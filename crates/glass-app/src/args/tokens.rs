@@ -1,18 +1,25 @@
 //! `glass tokens`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args;
+
+use super::StartArgs;
 
 /// Text to tokens: pieces, ids, bytes; and back
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct TokensArgs {
     /// The text; - is standard input, byte for byte
-    #[arg(required_unless_present = "decode")]
+    #[arg(required_unless_present_any = ["decode", "file"])]
     pub text: Option<OsString>,
 
-    /// Whose vocabulary: a model; without it, the model inside the program
+    /// Take the text from this file; - is standard input
+    #[arg(long, value_name = "F", conflicts_with_all = ["text", "decode"])]
+    pub file: Option<PathBuf>,
+
+    /// The model whose vocabulary is used; default: the built-in model
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 
@@ -32,6 +39,10 @@ pub struct TokensArgs {
     /// Let <|endoftext|> and its like in the text be the special tokens; otherwise they are plain text
     #[arg(long)]
     pub special: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub start: StartArgs,
 
     /// One JSON document
     #[arg(long)]

@@ -11,15 +11,24 @@ use glass::train::schedule::Schedule;
 use glass::train::settings::Settings;
 use glass::weights::dtype::Dtype;
 
-use super::MachineArgs;
+use super::{MachineArgs, Options};
 
 /// Learn from text
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).args(["data", "chat"]))]
 pub struct TrainArgs {
     /// Where the model and the run are written
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+
+    /// Options from a file in TOML, `steps = 1000`; those on the command line count more. Every run writes its own to
+    /// OUT/train/config.toml
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+
+    /// All options together.
+    #[arg(skip)]
+    pub options: Options,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -39,45 +48,51 @@ pub struct TrainArgs {
 }
 
 /// What is learned from.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// Text (.txt), JSON lines (.jsonl), folders of them, or shards of token ids (.bin, see --bin)
+    /// Text, JSON lines (.jsonl), JSON (.json), CSV or TSV; a folder of text and JSON lines (see --ending); shards of token
+    /// ids (.bin, see --bin); - for standard input; `sample` for stories that come with the program
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
 
-    /// Conversations, {"messages":[{"role","content"}]} a line; only what the assistant says is learned. Lines {"text"}
-    /// among them are learned whole, so that a model keeps what it knew
+    /// Conversations, one {"messages":[{"role","content"}]} per line; only what the assistant says is learned. Lines with
+    /// {"text"} are learned whole, so that a model keeps what it knew
     #[arg(long, value_name = "FILE.jsonl", num_args = 1..)]
     pub chat: Vec<PathBuf>,
 
-    /// Stands between the documents of a text file
+    /// Separator between the documents of a text file
     #[arg(long, value_name = "TEXT", default_value = "<|endoftext|>")]
     pub separator: String,
 
-    /// The field of a JSON line that holds the document
+    /// In folders, read the files with these endings, as `rs,md`: as text, or what csv, tsv, json and jsonl say. Without it
+    /// .txt, .jsonl and .ndjson; where there are none, .csv, .tsv and .json
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["chat", "bin"])]
+    pub ending: Vec<String>,
+
+    /// The field of a JSON object, or the column of a table, that holds the document
     #[arg(long, value_name = "NAME", default_value = "text")]
     pub field: String,
 
-    /// The data are token ids of this width, taken as they are; shards with llm.c's header need no --bin
+    /// The data is token ids of this width, used as they are; shards with llm.c's header need no --bin
     #[arg(long, value_enum, value_name = "WIDTH", conflicts_with = "chat")]
     pub bin: Option<Width>,
 
-    /// Where token shards of the text are kept, so that runs can share them: they are used again wherever the files, the
-    /// vocabulary and the split are the same. Without it a run keeps its own in OUT/train/data, where there is a lot of
-    /// text
+    /// Folder for the text's token shards, so that runs can share them: they are used again if the files, the vocabulary and
+    /// the split are the same. By default, a run with 64 MB of text or more keeps its own in OUT/train/data
     #[arg(long, value_name = "DIR", conflicts_with_all = ["chat", "bin"])]
     pub shards: Option<PathBuf>,
 
-    /// Learn documents as often as they stand; without it one that stood before, byte for byte, is dropped
+    /// Keep documents that occur more than once; by default, exact duplicates are dropped
     #[arg(long, conflicts_with_all = ["chat", "bin"])]
     pub keep_duplicates: bool,
 
-    /// Data to validate on, of the same kind; what validates is never learned
+    /// Data to validate on, of the same kind; it is never learned. By default, files of --data whose names say `val`, `dev`
+    /// or `test` validate
     #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "val_fraction")]
     pub val: Vec<PathBuf>,
 
-    /// Without --val: the share of the documents that validates; 0 for none
+    /// Without files to validate on: the share of the documents that validates; 0 for none
     #[arg(long, value_name = "F", default_value_t = 0.1)]
     pub val_fraction: f64,
 }
@@ -92,7 +107,7 @@ pub enum Width {
 }
 
 /// What learns.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub struct ShapeArgs {
     /// A shape by name: gpt2, gpt2-medium, … (glass weights --help lists them, and says where they differ from the paper)
@@ -111,22 +126,21 @@ pub struct ShapeArgs {
     #[arg(long, value_name = "N", default_value_t = 384)]
     pub width: usize,
 
-    /// Positions in the context; 256, or the preset's own
+    /// Positions in the context; default: 256, or the preset's own
     #[arg(long, value_name = "N")]
     pub context: Option<usize>,
 
-    /// Tokens in the vocabulary: so many are learned from the data (4,096 where it is left out), or, with --tokenizer or
-    /// --bin, so many rows has the embedding
+    /// Size of the vocabulary that is learned from the data (default: 4,096); with --tokenizer or --bin, the number of rows of
+    /// the embedding
     #[arg(long, value_name = "N")]
     pub vocab: Option<usize>,
 
-    /// The vocabulary of another model: a directory, a tokenizer.json, vocab.json with merges.txt beside it, tiktoken's
-    /// ranks (.tiktoken), or gpt2. Without it, one is learned from the
-    /// data; a preset takes gpt2's
+    /// The vocabulary of another model: a folder, a tokenizer.json, a vocab.json with merges.txt beside it, tiktoken's ranks
+    /// (.tiktoken), or gpt2. By default, one is learned from the data; a preset uses gpt2's
     #[arg(long, value_name = "MODEL")]
     pub tokenizer: Option<String>,
 
-    /// Go on from this model's weights, with its shape and vocabulary
+    /// Start from this model's weights, with its shape and vocabulary
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["layers", "heads", "width", "context", "vocab", "tokenizer"])]
     pub from: Option<String>,
 
@@ -139,10 +153,13 @@ pub struct ShapeArgs {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Stored {
     /// 32 bits
+    #[value(aliases = ["fp32", "float32"])]
     F32,
     /// IEEE half precision
+    #[value(aliases = ["fp16", "float16"])]
     F16,
     /// The upper half of an f32
+    #[value(alias = "bfloat16")]
     Bf16,
 }
 
@@ -158,18 +175,19 @@ impl Stored {
 }
 
 /// How it learns.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Run")]
 pub struct RunArgs {
-    /// Steps in all; 1,000 where neither --epochs nor --minutes is given
+    /// Number of steps; default: 1,000, unless --epochs or --minutes is given
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
     pub steps: Option<u64>,
 
-    /// So many times over the data
+    /// Number of passes over the data
     #[arg(long, value_name = "X")]
     pub epochs: Option<f64>,
 
-    /// At most so long; without --steps and --epochs, as many steps as a few timed ones promise
+    /// Stop after this many minutes, counted from now; without --steps and --epochs, the number of steps is estimated from a few
+    /// timed ones
     #[arg(long, value_name = "M")]
     pub minutes: Option<f64>,
 
@@ -181,19 +199,19 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub accumulate: usize,
 
-    /// What steps the matrices of the blocks; all else is stepped by AdamW
-    #[arg(long, value_enum, default_value_t = Rule::Adamw)]
+    /// Optimiser of the matrices in the blocks; AdamW updates everything else
+    #[arg(long, visible_alias = "optimizer", value_enum, default_value_t = Rule::Adamw)]
     pub optimiser: Rule,
 
     /// The highest learning rate
     #[arg(long, value_name = "R", default_value_t = 1e-3)]
     pub lr: f32,
 
-    /// The rate that the schedule falls to; a tenth of --lr where it is left out
+    /// The rate that the schedule falls to; default: a tenth of --lr
     #[arg(long, value_name = "R")]
     pub min_lr: Option<f32>,
 
-    /// Warm-up steps; a tenth of all, at most 100, where it is left out
+    /// Warm-up steps; default: a tenth of all steps, at most 100
     #[arg(long, value_name = "N")]
     pub warmup: Option<u64>,
 
@@ -213,7 +231,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "R", default_value_t = 0.95)]
     pub beta2: f32,
 
-    /// The gradient's norm is held to this; 0 for no limit
+    /// Limit on the gradient's norm; 0 for no limit
     #[arg(long, value_name = "R", default_value_t = 1.0)]
     pub clip: f32,
 
@@ -225,8 +243,8 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = Deal::Shuffled)]
     pub order: Deal,
 
-    /// What the factors of matrix products are rounded to: not at all, or to 16 bits (bf16) on processors that are
-    /// the faster for it. Weights, gradients and sums are f32 in either case
+    /// Precision of the operands of matrix products: f32, or bf16 on processors where that is faster. Weights, gradients and
+    /// sums are f32 in either case
     #[arg(long, value_enum, default_value_t = Rounding::F32)]
     pub precision: Rounding,
 
@@ -238,11 +256,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 250)]
     pub eval_every: u64,
 
-    /// Evaluate on so many samples, spread evenly over the validation data; all where it is left out
+    /// Evaluate on this many samples, spread evenly over the validation data; default: all
     #[arg(long, value_name = "N")]
     pub eval_samples: Option<usize>,
 
-    /// Show what the model says every N steps; 0 for never
+    /// Show a text that the model generates every N steps; 0 for never
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub sample_every: u64,
 
@@ -250,11 +268,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 250)]
     pub checkpoint_every: u64,
 
-    /// So many of the last checkpoints stay, and the best
+    /// Number of recent checkpoints to keep, besides the best
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub keep: usize,
 
-    /// Look at every checkpoint: the loss of each layer's lens, what heads do, the norms; DIR/train/look.jsonl and look.svg
+    /// Look inside at every checkpoint: the loss of each layer's lens, what heads do, the norms; writes DIR/train/look.jsonl
+    /// and look.svg
     #[arg(long)]
     pub look: bool,
 
@@ -262,20 +281,21 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub patience: u64,
 
-    /// Learn the first batch again and again, to see that it can be learned
+    /// Train on the first batch only, again and again, to see that it can be learned
     #[arg(long)]
     pub overfit: bool,
 
-    /// Keep only what enters each block and compute the block again on the way back: less memory, more time, the same
+    /// Keep only the input of each block and compute the block again in the backward pass: less memory, more time, the same
     /// result; may change when a run is resumed
     #[arg(long)]
     pub recompute: bool,
 
-    /// Go on with the run in --out; give all other options as before
+    /// Go on with the run in --out, with its own options; --steps, --epochs, --minutes, --lr, --min-lr, --warmup and --clip
+    /// may be given anew, as may what is only shown and kept
     #[arg(long)]
     pub resume: bool,
 
-    /// Say what the run would take (memory, FLOPs, time), and stop
+    /// Print what the run would take (memory, FLOPs, time), and stop
     #[arg(long)]
     pub plan: bool,
 
@@ -291,9 +311,9 @@ pub struct RunArgs {
 /// What steps the matrices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Rule {
-    /// By running moments of every single weight
+    /// By running moments of each weight
     Adamw,
-    /// By the momentum of a matrix, made orthogonal: more arithmetic, fewer steps
+    /// By the orthogonalised momentum of each matrix: more arithmetic, fewer steps
     Muon,
 }
 
@@ -302,20 +322,20 @@ pub enum Rule {
 pub enum Curve {
     /// Half a cosine down
     Cosine,
-    /// Stays, and falls over the last fifth
+    /// Constant, then falling over the last fifth
     Wsd,
     /// A straight line down
     Linear,
-    /// Stays
+    /// Constant
     Constant,
 }
 
 /// The order of samples.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Deal {
-    /// Every epoch its own order
+    /// A new order in every epoch
     Shuffled,
-    /// As the data stands
+    /// In the order of the data
     Sequential,
 }
 
@@ -324,7 +344,7 @@ pub enum Deal {
 pub enum Rounding {
     /// 32 bits
     F32,
-    /// 16 bits that are multiplied, 32 that are added
+    /// Products of bf16, sums in f32
     Mixed,
 }
 
@@ -386,19 +406,20 @@ impl RunArgs {
 }
 
 const AFTER: &str = "\
-DIR becomes a MODEL that glass and transformers open, at any time while the run goes on: the best by validation loss, or
-without validation the last one saved. DIR/train holds the checkpoints and log.jsonl. Ctrl-C stops after the step under
-way and saves first; a run killed at any moment resumes from its last checkpoint, with the same bytes as one that never
-stopped. A folder that already holds a run is refused without --resume.
+DIR becomes a MODEL that glass and transformers can open at any time during the run: the best by validation loss, or
+without validation the last one saved. DIR/train holds the checkpoints, log.jsonl and config.toml, all options of the run.
+Ctrl-C stops after the current step and saves first; a run that was killed resumes from its last checkpoint, with the same
+bytes as one that never stopped. A folder that already holds a run is refused without --resume.
 
-Text is read in portions and never held whole. Documents that stand twice are dropped and counted. From 64 MB of text on (and
-with --shards) it is tokenised into shards (.bin, as --bin reads them), also by --plan; a preparation that was stopped goes
-on after its last shard, and one that is done is used again. DIR/train/data.json is the data card: hash, files, documents,
+Files and folders named val, valid, validation, dev, eval or test are for validation and never learned; a remark says which.
+Text is read in portions and never held in memory as a whole. Duplicate documents are dropped and counted. From 64 MB of text
+on (and with --shards) it is tokenised into shards (.bin, as --bin reads them), also by --plan; a preparation that was
+stopped continues after its last shard, and a finished one is used again. DIR/train/data.json is the data card: hash, files, documents,
 bytes, tokens, bytes per token, what was dropped, the split.
 
 On a terminal a display shows the loss (nats per token) over the steps, tokens per second, GFLOP/s reached and which share
 that is of the multiply-adds this machine does in registers, measured at the start (mfu), the time left, the latest sample.
-Elsewhere, with --plain, or with TERM=dumb a line says it now and then. DIR/train/curve.svg, drawn with every checkpoint,
+Elsewhere, with --plain, or with TERM=dumb, lines are printed now and then. DIR/train/curve.svg, drawn with every checkpoint,
 shows how the run learned so far; DIR/train/events.out.tfevents.* are the same numbers for TensorBoard
 (tensorboard --logdir DIR). With --look every checkpoint is looked at as glass look --train does, and a line of it stays
 where the checkpoint goes; DIR/train/look.svg shows how the model grew.
@@ -408,11 +429,11 @@ JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\
 \"why\"}, why one of done, asked, patience. With --plan: {\"weights\",\"memory_bytes\":{\"present\",\"weights\",\"gradients\",
 \"moments\",\"activations\",\"working\",\"logits\",\"besides\",\"saving\",\"total\"},\"memory_limit\",\"fits\",\"instead\",
 \"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",\"seconds_at_roof\",\"seconds_per_step\",
-\"tokens_per_second\",\"evaluations\",\"seconds_evaluating\",\"checkpoints\",\"seconds_saving\",\"seconds\",\"data\"}, null where nothing
-tells; data is the data card. A plan measures a few steps of a smaller model (fewer layers, fewer samples), and saves it once beside --out.
+\"tokens_per_second\",\"evaluations\",\"seconds_evaluating\",\"checkpoints\",\"seconds_saving\",\"seconds\",\"data\"}, null if unknown; data is the data card. A plan measures a few steps of a smaller model (fewer layers, fewer samples), and saves it once beside --out.
 
 Examples:
   glass train --data book.txt --out mine
   glass train --data stories --layers 4 --width 256 --heads 4 --minutes 10 --out mine
   glass train --from mine --chat talk.jsonl --epochs 2 --lr 2e-4 --out tuned
-  glass train --data book.txt --out mine --resume";
+  glass train --out mine --resume --steps 2000
+  glass train --data sample --out first";

@@ -4,11 +4,11 @@ use clap::Args;
 
 use super::Packings;
 
-/// Prove on this machine that the same seed gives the same bytes
+/// Check on this machine that the same seed gives the same bits
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct VerifyArgs {
-    /// A model: its directory, a checkpoint's file, or a preset, which gets random weights; without it, the model inside
+    /// A model: its folder, a checkpoint file, or a preset, which gets random weights; default: the built-in model
     pub model: Option<String>,
 
     #[command(flatten)]
@@ -21,14 +21,14 @@ pub struct VerifyArgs {
 }
 
 const AFTER: &str = "\
-One text is read in one pass, and then on 1 to 4 threads, token by token, in pieces, behind a part that was read before, and
-among 15 other texts; it is gone on from by draws, each alone, sixteen together, and with tokens guessed ahead. All logits and
-all tokens are compared, bit for bit. Exit status 1 if one differs.
+A text is read in one pass, and then in other ways: on 1 to 4 threads, token by token, in pieces, after a cached prefix, and
+in a batch with 15 other texts. It is then continued by sampling: each sample alone, sixteen together, and with tokens
+guessed ahead. All logits and all tokens are compared bit for bit. The exit status is 1 if any of them differ.
 
-What is promised is the same bits from the same program on one machine; other instruction sets round differently.
+The same program on the same machine gives the same bits. Other instruction sets round differently.
 
 JSON: {\"model\",\"same\",\"seconds\",\"packings\":[{\"packing\",\"ways\":[{\"way\",\"numbers\",\"differs\"}]}]}
-  differs  null, or where, in words
+  differs  null, or a sentence that says where
 
 Examples:
   glass verify

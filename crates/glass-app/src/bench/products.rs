@@ -1,4 +1,4 @@
-//! The products of a model's shapes, one by one.
+//! The matrix products of a model's shapes, one by one.
 
 use std::ops::Range;
 
@@ -6,19 +6,19 @@ use glass::Config;
 use glass::backend::{Backend, Cpu, Layout, Packing, Quants, Tensor, Weight};
 use glass_kernels::packing::BLOCK;
 
-use super::roof::Roof;
+use super::peak::Peak;
 use super::timing::seconds;
 
-/// Most rows that meet the unembedding, as few do in a pass.
+/// At most this many rows are multiplied by the unembedding: in a pass, few are.
 const LOGIT_ROWS: usize = 64;
 
-/// `rows` vectors through a matrix.
+/// `rows` vectors times a matrix.
 pub struct Product {
-    /// Its inputs.
+    /// Inputs of the matrix.
     pub inputs: usize,
-    /// Its outputs.
+    /// Outputs of the matrix.
     pub outputs: usize,
-    /// Vectors.
+    /// Number of vectors.
     pub rows: usize,
     packing: Packing,
     seconds: f64,
@@ -35,22 +35,22 @@ impl Product {
         4.0 * self.packing.len(self.outputs, self.inputs) as f64 / self.seconds
     }
 
-    /// One row is compared with reading, many with multiply-adds.
-    pub fn share(&self, roof: &Roof) -> f64 {
+    /// The share of the peak: of reading for one row, of multiply-adds for more.
+    pub fn share(&self, peak: &Peak) -> f64 {
         match self.rows {
-            1 => self.read() / roof.read,
-            _ => self.operations() / roof.operations(self.packing),
+            1 => self.read() / peak.read,
+            _ => self.operations() / peak.operations(self.packing),
         }
     }
 }
 
-/// Those of a block and the unembedding, for one vector, for sixteen and for a prompt of `tokens`.
+/// The products of a block and of the unembedding, for one vector, for 16 and for a prompt of `tokens`.
 pub fn measured(cpu: &Cpu, config: &Config, packing: Packing, tokens: usize) -> glass::Result<Vec<Product>> {
     let queries = config.heads.query * config.heads.size;
     let mut shapes = vec![
         (config.width, queries),
-        (config.width, config.hidden),
-        (config.hidden, config.width),
+        (config.width, config.mlp_width),
+        (config.mlp_width, config.width),
         (config.width, config.vocabulary),
     ];
     shapes.dedup();
@@ -87,7 +87,7 @@ fn weight(
             cpu.pack(&quarters, outputs, inputs, Layout::Panels(packing))
         }
         Packing::Q8 | Packing::Q4 => {
-            // One as f16, and weights that four bits hold.
+            // A scale of one in f16, and weights that fit in four bits.
             let quants = |row: usize, _: usize| Quants { scale: 0x3c00, q: [(row % 8) as i8; BLOCK] };
             cpu.pack_quants(&quants, outputs, inputs, packing)
         }

@@ -1,4 +1,4 @@
-//! Steps of training.
+//! The speed of training steps.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use glass::train::settings::Settings;
 
 use super::timing::seconds;
 
-/// Samples of a batch, and the longest they are.
+/// Samples of a batch, and their greatest length.
 const SAMPLES: usize = 4;
 const LONGEST: usize = 256;
 
-/// How fast, at what.
+/// A batch and its speed.
 pub struct Training {
     /// Samples of a batch.
     pub samples: usize,
-    /// Tokens of each.
+    /// Tokens of each sample.
     pub context: usize,
     /// Tokens per second.
     pub rate: f64,
 }
 
-/// Forward, backward and the optimiser's step, in f32.
+/// Measures forward, backward and the optimiser's step, in f32.
 pub fn measured(config: &Config, threads: usize) -> glass::Result<Training> {
     let context = config.context.min(LONGEST);
     let rows = SAMPLES * context;

@@ -1,4 +1,4 @@
-//! What begins with a slash.
+//! Commands: lines that begin with a slash.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
@@ -8,9 +8,11 @@ use serde_json::json;
 
 use super::talk::Talk;
 use crate::fail::say;
+use crate::layout::wrap;
 use crate::out::count;
+use crate::screen;
 
-/// What follows from a line.
+/// What to do after a line.
 pub enum Then {
     /// The next line.
     Nothing,
@@ -22,13 +24,15 @@ pub enum Then {
     Quit,
 }
 
-const HELP: [&str; 6] = [
-    "  /system TEXT      another system prompt from here on; alone, it shows the one there is",
-    "  /temperature T    how daring answers are: 0 takes the most probable token, 1 draws from the model's probabilities",
-    "  /retry            another answer to the last question",
-    "  /save FILE        writes the conversation as a line of JSON that glass train --chat reads",
-    "  /help             this",
-    "  /quit             ends; so does Ctrl-D. Ctrl-C ends an answer, or drops the line",
+/// Commands, and what each does.
+const HELP: [(&str, &str); 7] = [
+    ("/system TEXT", "sets the system prompt from here on; without TEXT, shows it"),
+    ("/temperature T", "0 takes the most probable token, 1 samples from the model's probabilities"),
+    ("/retry", "answers the last question again"),
+    ("/save FILE", "writes the conversation as a line of JSON, which glass train --chat reads"),
+    ("/help", "shows this list"),
+    ("/quit", "ends the chat, as Ctrl-D does; Ctrl-C stops an answer or clears the line"),
+    ("//TEXT", "asks a question that begins with a slash"),
 ];
 
 /// Obeys a line such as `/temperature 0.5`.
@@ -41,17 +45,23 @@ pub fn obey(talk: &mut Talk<'_>, line: &str) -> Then {
         "/temperature" => temperature(talk, rest),
         "/save" => save(talk, rest),
         "/retry" => match talk.conversation.retry() {
-            Some(answer) => return Then::Retry(answer.content),
-            None => say("/retry: nothing was answered yet"),
+            Some(answer) => return Then::Retry(answer.text().to_string()),
+            None => say("/retry: there is no answer yet"),
         },
         "/quit" => return Then::Quit,
-        other => say(&format!("{other} is no command; /help shows those there are")),
+        other => say(&format!(
+            "{other} is not a command; /help lists them, and //{} asks it as a question",
+            &line[1..]
+        )),
     }
     Then::Nothing
 }
 
 fn help() {
-    let _ = writeln!(std::io::stderr(), "{}", HELP.join("\n"));
+    let columns = screen::columns_of_errors().unwrap_or(100);
+    for (command, what) in HELP {
+        let _ = writeln!(std::io::stderr(), "{}", wrap(&format!("  {command:<16} {what}"), columns, 19));
+    }
 }
 
 fn system(talk: &mut Talk<'_>, text: &str) {
@@ -75,7 +85,7 @@ fn temperature(talk: &mut Talk<'_>, text: &str) {
     }
     match sampling.check(talk.model.config().vocabulary) {
         Ok(()) => talk.sampling = sampling,
-        Err(Error::Asked { why, .. }) => {
+        Err(Error::InvalidArgument { why, .. }) => {
             say(&format!("/temperature: {}", why.replace("allow `hot`", "start with --hot")));
         }
         Err(error) => say(&error.to_string()),
@@ -86,18 +96,13 @@ fn save(talk: &Talk<'_>, file: &str) {
     if file.is_empty() {
         return say("/save: a file's name is needed, as in /save talk.jsonl");
     }
-    let messages: Vec<_> = talk
-        .conversation
-        .messages()
-        .iter()
-        .map(|message| json!({"role": message.role, "content": message.content}))
-        .collect();
+    let messages = talk.conversation.messages();
     let line = format!("{}\n", json!({"messages": messages}));
     let written = File::create_new(file).and_then(|mut file| file.write_all(line.as_bytes()));
     match written {
         Ok(()) => say(&format!("{} written to {file}", count(messages.len(), "message"))),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            say(&format!("/save: {file} is there already and would be replaced; choose another name"));
+            say(&format!("/save: {file} exists already and is not replaced; choose another name"));
         }
         Err(error) => say(&format!("cannot write {file}: {error}")),
     }

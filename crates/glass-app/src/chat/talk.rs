@@ -1,26 +1,29 @@
 //! One conversation with one model.
 
+use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use glass::backend::Cpu;
 use glass::conversation::Conversation;
-use glass::generate::{Finish, Generated, Runner, Token, Wish, generate};
+use glass::generate::{Finish, GenerateOptions, Generated, Runner, Token, generate};
 use glass::next_token::Sampling;
 use glass::tokens::Tokenizer;
-use glass::tokens::chat::Template;
+use glass::tokens::chat::{Message, Template};
 
+use super::clock::local_time;
 use crate::args::ChatArgs;
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::count;
+use crate::screen;
 use crate::stream::Stream;
 
 /// Who talks, what was said, and how the next answer is drawn.
 pub struct Talk<'a> {
     /// The model.
-    pub model: &'a Model,
+    pub model: &'a NamedModel,
     /// What was said.
     pub conversation: Conversation,
     /// How answers are drawn.
@@ -48,7 +51,7 @@ pub struct Heard {
     /// Tokens that the model read before.
     pub prompt: usize,
     /// Messages that were left out for the first time.
-    pub dropped: usize,
+    pub dropped: Vec<Message>,
 }
 
 /// Hears every token of an answer.
@@ -56,7 +59,7 @@ pub type Each<'e> = dyn FnMut(&Token<'_>, &mut Stream) -> Result<(), Fail> + 'e;
 
 impl<'a> Talk<'a> {
     /// A conversation that has not begun. A system prompt that is too long is refused.
-    pub fn new(model: &'a Model, args: &ChatArgs, stop: Arc<AtomicBool>) -> Result<Talk<'a>, Fail> {
+    pub fn new(model: &'a NamedModel, args: &ChatArgs, stop: Arc<AtomicBool>) -> Result<Talk<'a>, Fail> {
         let tokenizer = model.tokenizer()?;
         let template = model.folder.template()?.ok_or_else(|| {
             Fail::asked(format!(
@@ -65,9 +68,15 @@ impl<'a> Talk<'a> {
                 model.name
             ))
         })?;
+        let template = template.with_time(local_time());
         let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
         let context = model.config().context;
-        let room = args.tokens.unwrap_or((context / 2).max(1));
+        let advised = model
+            .folder
+            .generation()
+            .max_new_tokens
+            .map(|most| (most as usize).min(context.saturating_sub(1)));
+        let room = args.tokens.or(advised).unwrap_or((context / 2).max(1));
         if room == 0 {
             return Err(Fail::asked("--tokens: 0 was given; ask for at least 1"));
         }
@@ -78,7 +87,7 @@ impl<'a> Talk<'a> {
             )));
         }
         let closing = template.closing()?;
-        let mut ends = model.ends();
+        let mut ends = model.end_tokens();
         let closes = tokenizer.special(&closing);
         ends.extend(closes);
         let stops = (closes.is_none() && !closing.is_empty()).then_some(closing).into_iter().collect();
@@ -134,25 +143,26 @@ impl<'a> Talk<'a> {
     fn hear(&mut self, each: &mut Each<'_>) -> Result<Heard, Fail> {
         let context = self.model.config().context;
         let prompt = self.conversation.prompt(&self.template, self.tokenizer, context, self.room)?;
-        let dropped = prompt.dropped - self.dropped.min(prompt.dropped);
+        let turns = self.conversation.turns();
+        let dropped = turns.get(self.dropped..prompt.dropped).unwrap_or_default().to_vec();
         self.dropped = prompt.dropped;
         self.runner.prompt(&prompt.ids)?;
-        let wish = Wish {
+        let options = GenerateOptions {
             tokens: self.room,
             sampling: self.sampling.clone(),
             stop: self.stops.clone(),
             ends: self.ends.clone(),
             lookup: self.lookup,
-            ..Wish::default()
+            ..GenerateOptions::default()
         };
-        let (mut stream, mut failed) = (Stream::new(false), None);
+        let (mut stream, mut failed) = (stream(), None);
         let stop = &self.stop;
         let mut hear = |token: &Token<'_>| {
             failed = each(token, &mut stream).err();
             let end = failed.is_some() || stop.load(Ordering::Relaxed);
             if end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let done = generate(&mut self.runner, Some(self.tokenizer), &wish, self.answers, &mut hear)?;
+        let done = generate(&mut self.runner, Some(self.tokenizer), &options, self.answers, &mut hear)?;
         self.answers += 1;
         if let Some(failed) = failed {
             return Err(failed);
@@ -160,6 +170,11 @@ impl<'a> Talk<'a> {
         self.conversation.answered(done.text.trim());
         Ok(Heard { done, stream, prompt: prompt.ids.len(), dropped })
     }
+}
+
+/// On a terminal, answers are wrapped at words.
+fn stream() -> Stream {
+    if std::io::stdout().is_terminal() { Stream::wrapped(screen::columns()) } else { Stream::new(false) }
 }
 
 impl Heard {

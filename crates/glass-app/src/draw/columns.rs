@@ -34,7 +34,41 @@ pub fn bar(share: f64, columns: usize) -> String {
     fit(&format!("{}{}", "█".repeat(filled / 8), EIGHTHS[filled % 8]), columns)
 }
 
+/// A bar from a line in the middle: to the right above zero, to the left below.
+pub fn signed_bar(share: f64, columns: usize) -> String {
+    let side = columns.saturating_sub(1) / 2;
+    let halves = (share.abs().min(1.0) * 2.0 * side as f64).round() as usize;
+    let below = format!("{}{}", "▐".repeat(halves % 2), "█".repeat(halves / 2));
+    match share < 0.0 {
+        true => format!("{below:>side$}│{:side$}", ""),
+        false => format!("{:side$}│{}", "", bar(share, side)),
+    }
+}
+
+/// Values as bars, each a share of the greatest: from the left, or where some are below zero, from a line in the middle.
+pub fn bars(values: impl Iterator<Item = f64> + Clone, columns: usize) -> impl Fn(f64) -> String {
+    let most = values.clone().fold(f64::MIN_POSITIVE, |most, value| most.max(value.abs()));
+    let both = values.clone().any(|value| value < 0.0);
+    move |value| if both { signed_bar(value / most, columns) } else { bar(value / most, columns) }
+}
+
+/// `+1.50`, `-0.25`, and what rounds to zero without a sign.
+pub fn signed(value: f64, digits: usize) -> String {
+    let text = format!("{value:+.digits$}");
+    match text.bytes().any(|byte| matches!(byte, b'1'..=b'9') || byte.is_ascii_alphabetic()) {
+        true => text,
+        false => text[1..].into(),
+    }
+}
+
+/// A share in seven columns: ` 97.8 %`.
+pub fn percent(share: f64) -> String {
+    // −0 is 0.
+    format!("{:5.1} %", 100.0 * share.max(0.0))
+}
+
 /// The last `columns` values as a line of blocks, from the least of them to the greatest.
+#[cfg_attr(not(feature = "display"), allow(dead_code))]
 pub fn spark(values: impl ExactSizeIterator<Item = f64> + Clone, columns: usize) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let last = values.clone().skip(values.len().saturating_sub(columns));
@@ -60,6 +94,21 @@ mod tests {
         }
         assert_eq!(fit("日本語", 4), "日… ");
         assert_eq!(fit("abc", 2), "a…");
+    }
+
+    #[test]
+    fn what_is_below_zero_looks_it() {
+        assert_eq!([signed_bar(0.5, 9), signed_bar(-0.5, 9)], ["    │██  ", "  ██│    "]);
+        assert_eq!([signed_bar(-0.125, 9), signed_bar(0.0, 9)], ["   ▐│    ", "    │    "]);
+        let values = [2.0, -1.0];
+        let of = bars(values.into_iter(), 9);
+        assert_eq!(values.map(of), ["    │████", "  ██│    "]);
+        assert_eq!(bars([2.0].into_iter(), 4)(1.0), "██  ");
+        assert_eq!(
+            [signed(1.5, 2), signed(-0.25, 2), signed(-0.001, 2), signed(0.0, 1)],
+            ["+1.50", "-0.25", "0.00", "0.0"]
+        );
+        assert_eq!([percent(-0.0), percent(0.978)], ["  0.0 %", " 97.8 %"]);
     }
 
     #[test]

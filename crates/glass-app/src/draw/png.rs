@@ -1,16 +1,22 @@
 //! A picture as PNG, with a font that comes along, so that it looks the same everywhere.
 
+#[cfg(feature = "png")]
 use std::sync::Arc;
 
-use resvg::tiny_skia::{Pixmap, Transform};
-use resvg::usvg::{Options, Tree, fontdb};
+#[cfg(feature = "png")]
+use resvg::{
+    tiny_skia::{Pixmap, Transform},
+    usvg::{Options, Tree, fontdb},
+};
 
 use crate::fail::Fail;
 
 /// Pixels to a unit of the picture: two, as screens have.
+#[cfg(feature = "png")]
 const SCALE: f32 = 2.0;
 
 /// The bytes of a PNG of an SVG.
+#[cfg(feature = "png")]
 pub fn png(svg: &str) -> Result<Vec<u8>, Fail> {
     let mut fonts = fontdb::Database::new();
     fonts.load_font_data(epaint_default_fonts::HACK_REGULAR.to_vec());
@@ -25,4 +31,12 @@ pub fn png(svg: &str) -> Result<Vec<u8>, Fail> {
     let mut pixels = Pixmap::new(size.width(), size.height()).ok_or_else(|| failed(&"it is too large"))?;
     resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
     pixels.encode_png().map_err(|error| failed(&error))
+}
+
+/// Refuses: the program was built without PNG.
+#[cfg(not(feature = "png"))]
+pub fn png(_: &str) -> Result<Vec<u8>, Fail> {
+    Err(Fail::failed(
+        "--png: this program was built without its feature \"png\"; write --svg instead, or build it with --features png",
+    ))
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::columns::fit;
+
 /// Weights are square and blue, data round and orange, everywhere; what is negative is grey-violet.
 const STYLE: &str = "\
 .paper{fill:#fff}text{fill:#3b4048}.faint{fill:#8a919c}.grid{stroke:#e3e6ea;fill:none}.axis{stroke:#c3c8d0;fill:none}\
@@ -11,8 +13,14 @@ const STYLE: &str = "\
 @media(prefers-color-scheme:dark){.paper{fill:#15181d}text{fill:#c3c9d2}.grid{stroke:#2b3038}.axis{stroke:#454c57}\
 .data{fill:#f0824f}.minus{fill:#a79ce0}.weight{fill:#6aa5e8}.frame{stroke:#f0824f}.square{stroke:#6aa5e8}}";
 
-/// How much of a label stands at most, in letters.
+/// Letters of a label at most.
 const LABEL: usize = 12;
+
+/// The width of a letter in the font of a PNG, whose letters are all equally wide.
+pub const LETTER: f64 = 6.63;
+
+/// How far labels are apart at least: lines from top to bottom, and those that run upwards from left to right.
+const APART: f64 = 12.8;
 
 /// How far a label that runs upwards reaches to the right.
 pub const SLANT: f64 = 44.0;
@@ -24,6 +32,8 @@ pub enum Anchor {
     Start,
     /// It ends there.
     End,
+    /// Its middle is there.
+    Middle,
 }
 
 /// A picture that is being drawn.
@@ -45,6 +55,7 @@ impl Svg {
         let anchor = match anchor {
             Anchor::Start => "start",
             Anchor::End => "end",
+            Anchor::Middle => "middle",
         };
         let text = escaped(text);
         let _ = writeln!(
@@ -138,6 +149,19 @@ impl Svg {
         self.size = (self.size.0.max(other.size.0), y + other.size.1);
     }
 
+    /// A bar of a list from a line at `zero`, so long above zero to the right, below zero to the left.
+    pub fn bar_from(&mut self, zero: f64, y: f64, long: f64) {
+        let (left, class) = if long < 0.0 { (zero + long, "minus") } else { (zero, "data") };
+        if long.abs() >= 0.05 {
+            let wide = long.abs();
+            let _ = writeln!(
+                self.body,
+                "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{wide:.2}\" height=\"11\" rx=\"{:.2}\" class=\"{class}\"/>",
+                (0.5 * wide).min(3.0)
+            );
+        }
+    }
+
     /// The file.
     pub fn finish(&self, title: &str) -> String {
         let (width, height) = self.size;
@@ -156,6 +180,26 @@ pub fn label(text: &str) -> String {
     match text.char_indices().nth(LABEL) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into(),
+    }
+}
+
+/// As much of a text as fits in a width.
+pub fn label_in(text: &str, width: f64) -> String {
+    let columns = (width / LETTER).floor().max(1.0) as usize;
+    fit(text, columns).trim_end().into()
+}
+
+/// Of labels that are so far apart, every which one is written, so that none overlaps another.
+pub fn every(cell: f64) -> usize {
+    (APART / cell.max(0.1)).ceil().max(1.0) as usize
+}
+
+/// What a picture says of labels that it leaves out.
+pub fn named(every: usize, what: &str) -> String {
+    match every {
+        1 => String::new(),
+        2 => format!("; every second {what} is labelled"),
+        _ => format!("; one {what} in {every} is labelled"),
     }
 }
 

@@ -6,11 +6,11 @@ use glass::generate::Token;
 use glass::next_token::{Sampler, Sampling};
 use serde_json::{Value, json};
 
-use crate::draw::columns::{bar, fit};
+use crate::draw::columns::{bar, fit, percent};
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::{Out, count};
-use crate::tokens::{VISIBLE, lossy, visible};
+use crate::printable::{VISIBLE, lossy, visible};
 
 /// The most probable tokens that are looked at, the drawn one among them or not.
 const TOP: usize = 5;
@@ -25,7 +25,7 @@ const EACH: usize = OTHER + 10;
 /// Shows tokens as they are drawn.
 pub struct Show<'a> {
     sampler: Sampler,
-    model: &'a Model,
+    model: &'a NamedModel,
     /// Runners-up that fit on a line.
     others: usize,
     /// Tokens so far, and their logarithms of probability.
@@ -35,7 +35,7 @@ pub struct Show<'a> {
 
 impl Show<'_> {
     /// On lines of so many columns.
-    pub fn new(model: &Model, columns: usize) -> Result<Show<'_>, Fail> {
+    pub fn new(model: &NamedModel, columns: usize) -> Result<Show<'_>, Fail> {
         let sampler = Sampler::new(&Sampling::default(), model.config().vocabulary, 0)?;
         let others = (columns.saturating_sub(BEFORE) / EACH).min(TOP - 1);
         Ok(Show { sampler, model, others, tokens: 0, sum: 0.0 })
@@ -52,16 +52,16 @@ impl Show<'_> {
     /// A token.
     pub fn line(&mut self, out: &mut Out, token: &Token<'_>) -> Result<(), Fail> {
         self.tokens += 1;
-        self.sum += f64::from(token.logprob);
+        self.sum += token.logprob;
         let top = self.sampler.top(token.logits, TOP)?;
-        let share = f64::from(token.logprob).exp();
+        let share = token.logprob.exp();
         let is_first = top.first().is_none_or(|first| first.logprob <= token.logprob);
         let bar = bar(share, BAR);
         let bar = if is_first { out.green(&bar) } else { out.yellow(&bar) };
         write!(out, "{}{} {bar}  ", fit(&piece(self.model, token.id), PIECE), percent(share))?;
         let mut line = String::new();
         for drawn in top.iter().filter(|drawn| drawn.id != token.id).take(self.others) {
-            let share = percent(f64::from(drawn.logprob).exp());
+            let share = percent(drawn.logprob.exp());
             let text = format!("{}{share}  ", fit(&piece(self.model, drawn.id), OTHER));
             // What was more probable and yet not drawn stands out.
             line.push_str(&if drawn.logprob > token.logprob { text } else { out.dim(&text) });
@@ -91,7 +91,7 @@ impl Show<'_> {
     pub fn json(&mut self, token: &Token<'_>) -> Result<Value, Fail> {
         let model = self.model;
         let entry =
-            |id: u32, logprob: f32| json!({"id": id, "text": lossy(model.bytes(id)), "logprob": logprob});
+            |id: u32, logprob: f64| json!({"id": id, "text": lossy(model.bytes(id)), "logprob": logprob});
         let top = self.sampler.top(token.logits, TOP)?;
         let top: Vec<Value> = top.iter().map(|drawn| entry(drawn.id, drawn.logprob)).collect();
         let mut own = entry(token.id, token.logprob);
@@ -101,14 +101,9 @@ impl Show<'_> {
 }
 
 /// A token as text, or where a model has no tokenizer, as its id.
-fn piece(model: &Model, id: u32) -> String {
+fn piece(model: &NamedModel, id: u32) -> String {
     match &model.tokenizer {
         Some(_) => visible(model.bytes(id)),
         None => id.to_string(),
     }
-}
-
-/// In seven columns: ` 97.8 %`.
-fn percent(share: f64) -> String {
-    format!("{:5.1} %", 100.0 * share)
 }

@@ -1,22 +1,23 @@
-//! What is changed on the way, as it was asked for.
+//! What is changed during the pass, as it was asked for.
 
 use std::ops::Range;
 
 use glass::backend::Cpu;
 use glass::inspect::edit::Change;
 use glass::inspect::{Edit, Edits, Inspector, Record};
-use glass::probe::Site;
+use glass::probe::{Part, Site};
 use glass::tokens::Special;
 
 use super::ids_of;
 use crate::args::LookArgs;
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
+use crate::out::count;
 
 /// Every change that the arguments name.
 pub fn parse(
     args: &LookArgs,
-    model: &Model,
+    model: &NamedModel,
     inspector: &mut Inspector<'_, Cpu>,
     ids: &[u32],
 ) -> Result<Edits, Fail> {
@@ -34,8 +35,8 @@ pub fn parse(
         let other = ids_of(args, model, from.as_ref())?;
         if other.len() != ids.len() {
             return Err(Fail::asked(format!(
-                "--from: it has {} tokens, TEXT has {}; what is patched stands at the same position in both",
-                other.len(),
+                "--from: it has {}, TEXT has {}; what is patched is at the same position in both",
+                count(other.len(), "token"),
                 ids.len()
             )));
         }
@@ -47,15 +48,16 @@ pub fn parse(
 }
 
 /// `block.3.attention.head.5@4-7`
-fn silence(asked: &str, model: &Model, len: usize) -> Result<Edit, Fail> {
+fn silence(asked: &str, model: &NamedModel, len: usize) -> Result<Edit, Fail> {
     let wrong = || {
         Fail::asked(format!(
-            "--ablate: {asked:?} is no part; name block.3.attention, block.3.attention.head.5, block.3.mlp or \
-             block.3.mlp.neuron.17, with @4 or @4-7 behind it for some positions"
+            "--ablate: {asked:?} is no part; give block.3.attention, block.3.attention.head.5, block.3.mlp or \
+             block.3.mlp.neuron.17 (or L3H5, blocks.3.hook_attn_out, blocks.3.hook_mlp_out), with @4 or @4-7 after it for some positions"
         ))
     };
     let config = model.config();
     let (part, positions) = positions("--ablate", asked, len)?;
+    let part = ours(part);
     let words: Vec<&str> = part.split('.').collect();
     let number = |word: &str, what: &str, count: usize| match word.parse::<usize>() {
         Ok(number) if number < count => Ok(number),
@@ -72,7 +74,7 @@ fn silence(asked: &str, model: &Model, len: usize) -> Result<Edit, Fail> {
             Edit::silence_head(config, layer, number(head, "head", config.heads.query)?)
         }
         ["mlp"] => Edit::silence_mlp(layer),
-        ["mlp", "neuron", neuron] => Edit::silence_neuron(layer, number(neuron, "neuron", config.hidden)?),
+        ["mlp", "neuron", neuron] => Edit::silence_neuron(layer, number(neuron, "neuron", config.mlp_width)?),
         _ => return Err(wrong()),
     };
     Ok(match positions {
@@ -81,11 +83,25 @@ fn silence(asked: &str, model: &Model, len: usize) -> Result<Edit, Fail> {
     })
 }
 
+/// TransformerLens's names of what can be silenced, as ours.
+fn ours(part: &str) -> String {
+    let head = part.strip_prefix('L').and_then(|rest| rest.split_once('H'));
+    if let Some((layer, head)) = head {
+        return format!("block.{layer}.attention.head.{head}");
+    }
+    let inside = part.strip_prefix("blocks.").and_then(|rest| rest.split_once('.'));
+    match inside {
+        Some((layer, "hook_attn_out" | "attn.hook_out")) => format!("block.{layer}.attention"),
+        Some((layer, "hook_mlp_out" | "mlp.hook_out")) => format!("block.{layer}.mlp"),
+        _ => part.into(),
+    }
+}
+
 /// `4:7`, `4`, `block.3@4:7`
 fn cut(asked: &str, layers: usize, len: usize) -> Result<Vec<Edit>, Fail> {
     let wrong = || {
         Fail::asked(format!(
-            "--cut: {asked:?} is no edge; give KEY:QUERY, as in 2:7 (position 7 does not see 2), 2 (nothing behind sees 2), or \
+            "--cut: {asked:?} is no edge; give KEY:QUERY, as in 2:7 (position 7 does not see 2), 2 (no later position sees 2), or \
              block.3@2:7; TEXT has the positions 0 to {}",
             len - 1
         ))
@@ -112,7 +128,7 @@ fn cut(asked: &str, layers: usize, len: usize) -> Result<Vec<Edit>, Fail> {
             query..query + 1
         }
     };
-    // A position always sees itself: with nothing left to look at there would be no pattern.
+    // A position always sees itself: with nothing to look at there would be no pattern.
     if key >= len || queries.start <= key || queries.end > len {
         return Err(wrong());
     }
@@ -120,7 +136,7 @@ fn cut(asked: &str, layers: usize, len: usize) -> Result<Vec<Edit>, Fail> {
 }
 
 /// `3:4.5: happy`
-fn steer(asked: &str, model: &Model) -> Result<Edit, Fail> {
+fn steer(asked: &str, model: &NamedModel) -> Result<Edit, Fail> {
     let wrong = || Fail::asked(format!("--steer: {asked:?} is not BLOCK:STRENGTH:TEXT, as in 3:4.5:happy"));
     let mut parts = asked.splitn(3, ':');
     let (Some(layer), Some(strength), Some(text)) = (parts.next(), parts.next(), parts.next()) else {
@@ -139,28 +155,27 @@ fn steer(asked: &str, model: &Model) -> Result<Edit, Fail> {
     let site = Site::residual(layer, layers);
     let mut record = Record::of([site]);
     Inspector::new(model, ids.len(), 1)?.run(&[&ids], &mut record)?;
-    let vector = record[site].row(ids.len() - 1);
+    let vector = record.get(site)?.row(ids.len() - 1);
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
     Ok(Edit::steer(layer, vector.iter().map(|x| x * strength / length).collect()))
 }
 
-/// `block.3.attention.mixed@4-7`
+/// `block.3.attention.z@4-7`
 fn patch(asked: &str, inspector: &mut Inspector<'_, Cpu>, other: &[u32]) -> Result<Edit, Fail> {
     let (name, positions) = positions("--patch", asked, other.len())?;
-    let site: Site = name.parse()?;
-    if site.is_square() && positions.is_some() || name.ends_with("contribution") {
+    let site = Site::named(name, inspector.model().config().layers)?;
+    let beside = matches!(site, Site::Block(_, Part::Contribution));
+    if site.is_square() && positions.is_some() || beside {
         return Err(Fail::asked(format!(
-            "--patch: {asked:?} cannot be patched so; squares are patched whole, and heads by attention.mixed"
+            "--patch: {asked:?} cannot be patched; scores and patterns are patched at all positions (leave @ out), what heads add by \
+             attention.z"
         )));
     }
     let mut record = Record::of([site]);
     inspector.run(&[other], &mut record)?;
-    let Some(matrix) = record.get(site) else {
-        let layers = inspector.model().config().layers;
-        return Err(Fail::asked(format!("--patch: {site} is not there; the model has {layers} blocks")));
-    };
+    let matrix = record.get(site)?;
     Ok(match positions {
-        None => Edit::of(site, Change::ReplaceAll(matrix.values.clone())),
+        None => Edit::of(site, Change::ReplaceAll(matrix.values.to_vec())),
         Some(positions) => {
             let rows = positions.start * matrix.cols..positions.end * matrix.cols;
             Edit::replace(site, matrix.values[rows].to_vec()).at(positions)
@@ -168,14 +183,14 @@ fn patch(asked: &str, inspector: &mut Inspector<'_, Cpu>, other: &[u32]) -> Resu
     })
 }
 
-/// What stands before an `@`, and the positions behind it.
+/// What is before an `@`, and the positions after it.
 fn positions<'a>(option: &str, asked: &'a str, len: usize) -> Result<(&'a str, Option<Range<usize>>), Fail> {
     let Some((part, positions)) = asked.split_once('@') else { return Ok((asked, None)) };
     let (first, last) = positions.split_once('-').unwrap_or((positions, positions));
     match (first.parse::<usize>(), last.parse::<usize>()) {
         (Ok(first), Ok(last)) if first <= last && last < len => Ok((part, Some(first..last + 1))),
         _ => Err(Fail::asked(format!(
-            "{option}: {asked:?} names positions that are not there; TEXT has 0 to {}",
+            "{option}: {asked:?} names positions that TEXT does not have; it has 0 to {}",
             len - 1
         ))),
     }

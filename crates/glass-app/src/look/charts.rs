@@ -1,29 +1,101 @@
 //! Charts of what is a list elsewhere: bars, a line over the layers, a grid of places.
 
+use crate::draw::columns::{signed, width};
 use crate::draw::scale::Scale;
-use crate::draw::svg::{Anchor, SLANT, Svg, label};
+use crate::draw::svg::{Anchor, LETTER, SLANT, Svg, every, label, label_in};
+use crate::out::number;
 
 const WIDTH: f64 = 1000.0;
 /// Room for names and numbers on the left.
 const LEFT: f64 = 360.0;
 const ROW: f64 = 17.0;
 
+/// What a list leaves out of all that there is, as a sentence; nothing where it leaves out nothing.
+pub fn left_out(all: usize, shown: usize, what: &str) -> String {
+    match all.saturating_sub(shown) {
+        0 => String::new(),
+        left => format!(" {} left out.", is_or_are(left, what)),
+    }
+}
+
+fn is_or_are(left: usize, what: &str) -> String {
+    let (rest, verb) = if left == 1 { ("", "is") } else { ("s", "are") };
+    format!("{} weaker {what}{rest} {verb}", number(left as u64))
+}
+
 /// Named values as bars from a line: to the right above zero, to the left below.
 pub fn bars(rows: &[(String, f64)]) -> Svg {
     let most = most(rows.iter().map(|(_, value)| *value));
-    let (room, height) = (WIDTH - LEFT - 20.0, ROW * (rows.len() as f64 + 0.5));
     let both = rows.iter().any(|(_, value)| *value < 0.0);
-    let (zero, long) = if both { (LEFT + 0.5 * room, 0.5 * room) } else { (LEFT, room) };
+    // As much room as the longest name takes.
+    let longest = rows.iter().map(|(name, _)| width(name)).max().unwrap_or(0) as f64;
+    let left = (LETTER * longest + 80.0).clamp(160.0, LEFT);
+    let (room, height) = (WIDTH - left - 20.0, ROW * (rows.len() as f64 + 0.5));
+    let (zero, long) = if both { (left + 0.5 * room, 0.5 * room) } else { (left, room) };
     let mut svg = Svg::new(WIDTH, height);
     for (at, (name, value)) in rows.iter().enumerate() {
         let y = ROW * (at as f64 + 0.9);
-        svg.text(8.0, y, "", Anchor::Start, name);
-        svg.text(LEFT - 10.0, y, "faint", Anchor::End, &format!("{value:+.2}"));
-        let wide = long * value.abs() / most;
-        let (left, class) = if *value < 0.0 { (zero - wide, "minus") } else { (zero, "data") };
-        svg.frame([left, y - 9.5, wide, 11.0], class, true);
+        svg.text(8.0, y, "", Anchor::Start, &label_in(name, left - 78.0));
+        let value_text = if both { signed(*value, 2) } else { format!("{:.2}", value + 0.0) };
+        svg.text(left - 10.0, y, "faint", Anchor::End, &value_text);
+        svg.bar_from(zero, y - 9.5, long * value / most);
     }
     svg.path("axis", &format!("M{zero:.1} 0V{height:.1}"));
+    svg
+}
+
+/// Places where a neuron is active: how much, and the text up to there.
+pub fn contexts(rows: &[(f64, String, String)]) -> Svg {
+    const TEXT: f64 = 210.0;
+    let most = most(rows.iter().map(|(value, ..)| *value));
+    let mut svg = Svg::new(WIDTH, ROW * (rows.len() as f64 + 0.5));
+    let both = rows.iter().any(|(value, ..)| *value < 0.0);
+    let (zero, long) = if both { (125.0, 55.0) } else { (70.0, 110.0) };
+    for (at, (value, before, token)) in rows.iter().enumerate() {
+        let y = ROW * (at as f64 + 0.9);
+        svg.text(60.0, y, "faint", Anchor::End, &format!("{:.2}", value + 0.0));
+        svg.bar_from(zero, y - 9.5, long * value / most);
+        // The end of what is before counts the most; the token itself stands last.
+        let room = ((WIDTH - TEXT) / LETTER) as usize - token.chars().count().min(40) - 6;
+        let skipped = before.chars().count().saturating_sub(room);
+        let shown: String = before.chars().skip(skipped).collect();
+        let dots = if skipped > 0 { "…" } else { "" };
+        svg.text(TEXT, y, "", Anchor::Start, &format!("{dots}{shown}[{}]", label_in(token, 40.0 * LETTER)));
+    }
+    svg.path("axis", &format!("M{zero:.1} 0V{:.1}", svg.size.1));
+    svg
+}
+
+/// A share for every head, a panel for each measure: blocks from below upwards, heads from left to right.
+pub fn panels(panels: &[(&str, Vec<Vec<f64>>)]) -> Svg {
+    const NAMES: f64 = 64.0;
+    const ABOVE: f64 = 40.0;
+    let (blocks, heads) = panels.first().map_or((0, 0), |(_, of)| (of.len(), of.first().map_or(0, Vec::len)));
+    // As many panels beside each other as have room for their heads, and for their names.
+    let fits = |across: usize| (WIDTH - NAMES) / across as f64 - 14.0;
+    let across =
+        (1..=panels.len()).rev().find(|&across| fits(across) / heads.max(1) as f64 >= 12.0).unwrap_or(1);
+    let cell = (fits(across) / heads.max(1) as f64).clamp(4.0, 26.0);
+    let each = ((WIDTH - NAMES) / across as f64, cell * blocks as f64 + ABOVE + 22.0);
+    let mut svg = Svg::new(WIDTH, each.1 * panels.len().div_ceil(across) as f64);
+    let every = every(cell);
+    for (at, (name, shares)) in panels.iter().enumerate() {
+        let (x, y) = (NAMES + each.0 * (at % across) as f64, each.1 * (at / across) as f64 + ABOVE);
+        svg.text(x, y - 22.0, "head", Anchor::Start, name);
+        svg.frame([x, y, cell * heads as f64, cell * blocks as f64], "axis", true);
+        for head in (0..heads).step_by(every) {
+            svg.text(x + (head as f64 + 0.5) * cell, y - 6.0, "faint", Anchor::Middle, &head.to_string());
+        }
+        for (row, shares) in shares.iter().rev().enumerate() {
+            let (block, middle) = (blocks - 1 - row, y + (row as f64 + 0.5) * cell);
+            if at % across == 0 && block % every == 0 {
+                svg.text(NAMES - 6.0, middle + 4.0, "", Anchor::End, &format!("block {block}"));
+            }
+            for (head, share) in shares.iter().enumerate() {
+                svg.data(x + (head as f64 + 0.5) * cell, middle, 0.48 * cell, *share);
+            }
+        }
+    }
     svg
 }
 
@@ -39,13 +111,17 @@ pub fn layers(values: &[(String, f64)]) -> Svg {
         svg.path("grid", &format!("M40 {:.1}H{WIDTH:.1}", up.at(value)));
         svg.text(34.0, up.at(value) + 4.0, "", Anchor::End, &text);
     }
+    let wide = values.iter().map(|(name, _)| width(name)).max().unwrap_or(0) as f64 * LETTER + 8.0;
+    let step = (wide * last / (WIDTH - 140.0)).ceil().max(1.0) as usize;
     let mut line = String::new();
     for (at, (name, value)) in values.iter().enumerate() {
         let (x, y) = (across.at(at as f64), up.at(*value));
         line.push_str(&format!("{}{x:.1} {y:.1}", if at == 0 { 'M' } else { 'L' }));
         svg.data(x, y, 4.0, 1.0);
-        svg.text(x - 12.0, y - 9.0, "", Anchor::Start, &format!("{value:.2}"));
-        svg.text(x + 26.0, BOTTOM + 18.0, "faint", Anchor::End, name);
+        if at % step == 0 {
+            svg.text(x, y - 9.0, "", Anchor::Middle, &format!("{:.2}", value + 0.0));
+            svg.text(x, BOTTOM + 18.0, "faint", Anchor::Middle, name);
+        }
     }
     svg.path("data-line", &line);
     svg
@@ -60,12 +136,15 @@ pub fn grid(rows: &[String], columns: &[String], values: &[Vec<f64>]) -> Svg {
     let most = most(values.iter().flatten().copied());
     let mut svg = Svg::new(NAMES + size.0 + SLANT, ABOVE + size.1 + 6.0);
     svg.frame([NAMES, ABOVE, size.0, size.1], "axis", true);
-    for (at, name) in columns.iter().enumerate() {
+    let every = every(cell);
+    for (at, name) in columns.iter().enumerate().step_by(every) {
         svg.upwards(NAMES + (at as f64 + 0.6) * cell, ABOVE - 5.0, name);
     }
     for (at, (name, values)) in rows.iter().zip(values).rev().enumerate() {
         let y = ABOVE + (at as f64 + 0.5) * cell;
-        svg.text(NAMES - 6.0, y + 4.0, "", Anchor::End, &label(name));
+        if at % every == 0 {
+            svg.text(NAMES - 6.0, y + 4.0, "", Anchor::End, &label(name));
+        }
         for (column, value) in values.iter().enumerate() {
             svg.data(NAMES + (column as f64 + 0.5) * cell, y, 0.48 * cell, value / most);
         }

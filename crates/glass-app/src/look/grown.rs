@@ -76,7 +76,8 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
     }
     let model = Folder::open(dir)?;
     let config = model.config().clone();
-    let text = match (&args.ids, &args.text) {
+    let text = input::text_or_file(args.text.as_deref(), args.file.as_deref())?;
+    let text = match (&args.ids, text) {
         (Some(ids), _) => Some(input::ids("--ids", ids)?),
         (None, Some(text)) => {
             let tokenizer = model.tokenizer()?.ok_or_else(|| {
@@ -85,7 +86,9 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
                     dir.display()
                 ))
             })?;
-            Some(tokenizer.encode_bytes(&input::text(text)?, Special::Plain))
+            let special = if args.special { Special::Allowed } else { Special::Plain };
+            let tokenizer = if args.start.no_start { tokenizer.with_start(&[])? } else { tokenizer };
+            Some(tokenizer.encode_prompt(&text, special))
         }
         (None, None) => None,
     };

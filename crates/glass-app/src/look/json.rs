@@ -1,10 +1,12 @@
 //! What was seen, as JSON.
 
+use glass::inspect::attribute::Component;
 use glass::next_token::Drawn;
 use serde_json::{Value, json};
 
+use super::names;
 use super::seen::Seen;
-use crate::tokens::lossy;
+use crate::printable::lossy;
 
 /// Everything.
 pub fn document(seen: &Seen<'_>) -> Value {
@@ -19,14 +21,15 @@ pub fn document(seen: &Seen<'_>) -> Value {
         json!({"layer": link.layer, "head": link.head, "position": link.position, "share": link.share})
     });
     let found = &seen.attribution;
-    let part = |(component, value): &(_, f64)| {
-        let name = glass::inspect::attribute::Component::to_string(component);
+    let part = |(component, value): &(Component, f64)| {
+        let name = names::component(seen.names, *component);
         json!({"name": name, "value": value})
     };
     let mut traced = token(seen.traced.0);
     traced["against"] = seen.traced.1.map_or(Value::Null, token);
     traced["logit"] = json!(found.whole);
     traced["parts"] = found.parts.iter().map(part).collect();
+    traced["rest"] = json!(found.rest());
     traced["positions"] = json!(found.by_position());
     let mut document = json!({
         "tokens": seen.ids.iter().map(|&id| token(id)).collect::<Vec<_>>(),

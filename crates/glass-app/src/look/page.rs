@@ -6,17 +6,23 @@ use std::path::Path;
 
 use glass::Error;
 
+use super::names;
 use super::parts::two_numbers;
 use super::pictures::{Picture, Pictures, token};
 use super::seen::Seen;
 use crate::args::LookArgs;
-use crate::draw::png::png;
-use crate::draw::svg::{Anchor, Svg, escaped};
+use crate::draw::columns::signed;
+use crate::draw::file::{self, Kind};
+use crate::draw::svg::{Anchor, LETTER, Svg, escaped};
 use crate::fail::{Fail, say};
-use crate::model_arg::Model;
+use crate::layout::wrap;
+use crate::model_arg::NamedModel;
 
-/// Most positions of a picture: more would be too small to see.
+/// Most positions of a picture; with more, they would be too small to see.
 const MOST: usize = 64;
+
+/// Letters of a line of explanation.
+const LINE: usize = 140;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:1040px;margin:2em auto;padding:0 1em;\
@@ -28,6 +34,25 @@ svg{max-width:100%;height:auto}.token{display:inline-block;border:1px solid #d86
 /// Whether pictures are asked for.
 pub fn is_wanted(args: &LookArgs) -> bool {
     args.svg.is_some() || args.png.is_some() || args.html.is_some()
+}
+
+/// Refuses a picture that is called a page, and a page that is called a picture. (Of pictures, the name says the kind.)
+pub fn check_endings(args: &LookArgs) -> Result<(), Fail> {
+    let files = [("svg", &args.svg), ("png", &args.png), ("html", &args.html)];
+    for (kind, file) in files {
+        let Some(file) = file else { continue };
+        let ending =
+            file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let ending = if ending == "htm" { "html" } else { &ending };
+        let known = files.iter().any(|(other, _)| *other == ending);
+        if known && (kind == "html") != (ending == "html") {
+            return Err(Fail::asked(format!(
+                "--{kind}: {} ends in .{ending}; give it to --{ending}, or name a file that ends in .{kind}",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Draws what was seen.
@@ -54,11 +79,11 @@ pub fn few(tokens: usize) -> Result<(), Fail> {
 pub struct Page {
     /// The title.
     pub title: String,
-    /// What stands above the pictures.
+    /// What is above the pictures.
     pub before: String,
     /// The pictures.
     pub pictures: Vec<Picture>,
-    /// What stands below.
+    /// What is below.
     pub after: String,
 }
 
@@ -68,10 +93,10 @@ impl Page {
         if args.svg.is_some() || args.png.is_some() {
             let svg = self.svg();
             if let Some(path) = &args.svg {
-                put(path, svg.as_bytes())?;
+                say_size(path, file::write(path, &svg, Kind::Svg)?);
             }
             if let Some(path) = &args.png {
-                put(path, &png(&svg)?)?;
+                say_size(path, file::write(path, &svg, Kind::Png)?);
             }
         }
         match &args.html {
@@ -84,9 +109,15 @@ impl Page {
     pub fn svg(&self) -> String {
         let mut whole = Svg::default();
         for Picture { heading, explained, svg } in &self.pictures {
-            let mut titled = Svg::new(svg.size.0, if explained.is_empty() { 18.0 } else { 34.0 });
+            let lines = wrap(explained, LINE, 0);
+            let lines = lines.lines().filter(|line| !line.is_empty());
+            let longest = lines.clone().map(|line| line.chars().count()).max().unwrap_or(0);
+            let wide = LETTER * longest.max(heading.chars().count()) as f64 + 16.0;
+            let mut titled = Svg::new(svg.size.0.max(wide), 19.0 + 15.0 * lines.clone().count() as f64);
             titled.text(8.0, 14.0, "head", Anchor::Start, heading);
-            titled.text(8.0, 29.0, "faint", Anchor::Start, explained);
+            for (at, line) in lines.enumerate() {
+                titled.text(8.0, 29.0 + 15.0 * at as f64, "faint", Anchor::Start, line);
+            }
             whole.below(&titled, 26.0);
             whole.below(svg, 8.0);
         }
@@ -112,8 +143,12 @@ impl Page {
 
 fn put(path: &Path, bytes: &[u8]) -> Result<(), Fail> {
     fs::write(path, bytes).map_err(|error| Error::io("cannot write", path, error))?;
-    say(&format!("{}: {} kB", path.display(), bytes.len().div_ceil(1000)));
+    say_size(path, bytes.len());
     Ok(())
+}
+
+fn say_size(path: &Path, bytes: usize) {
+    say(&format!("{}: {} kB", path.display(), bytes.div_ceil(1000)));
 }
 
 /// The block and the head that are drawn.
@@ -121,7 +156,7 @@ fn head(args: &LookArgs, seen: &Seen<'_>) -> Result<(usize, usize), Fail> {
     let config = seen.model.config();
     let Some(asked) = &args.head else {
         let last = seen.ids.len() - 1;
-        // The first position is where heads look that have nothing to look for.
+        // Heads that find nothing look at the first position.
         let elsewhere = |position: usize| (1..last).contains(&position);
         let strongest = seen.links.iter().find(|link| elsewhere(link.position));
         return Ok(strongest.or(seen.links.first()).map_or((0, 0), |link| (link.layer, link.head)));
@@ -144,7 +179,7 @@ fn introduction(seen: &Seen<'_>) -> String {
 }
 
 /// The tokens of a text, each in its frame.
-pub fn tokens(model: &Model, ids: &[u32]) -> String {
+pub fn tokens(model: &NamedModel, ids: &[u32]) -> String {
     let mut line = String::from("<p>");
     for (position, &id) in ids.iter().enumerate() {
         let token = escaped(&token(model, id));
@@ -156,14 +191,18 @@ pub fn tokens(model: &Model, ids: &[u32]) -> String {
 fn decided(seen: &Seen<'_>) -> String {
     let found = &seen.attribution;
     let mut table = format!(
-        "<h2>What decided</h2>\n<p class=\"note\">The logit {:.2} of {} is the sum of what every part of the model adds.</p>\n<table>",
+        "<h2>What decided, part by part</h2>\n<p class=\"note\">The logit {:.2} of {} is the sum of these numbers.</p>\n<table>",
         found.whole,
         escaped(&token(seen.model, seen.traced.0))
     );
     let mut parts = found.parts.clone();
     parts.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
     for (component, value) in parts {
-        let _ = writeln!(table, "<tr><td>{component}</td><td>{value:+.2}</td></tr>");
+        let (name, value) = (escaped(&names::component(seen.names, component)), signed(value, 2));
+        let _ = writeln!(table, "<tr><td>{name}</td><td>{value}</td></tr>");
+    }
+    if let Some((why, rest)) = seen.rest() {
+        let _ = writeln!(table, "<tr><td>{why}</td><td>{}</td></tr>", signed(rest, 2));
     }
     table + "</table>\n"
 }

@@ -1,35 +1,43 @@
-//! Parts of a model by themselves: what its heads do, what one is made to do, where a neuron fires.
+//! Parts of a model by themselves: what its heads do, what one does by its weights, where a neuron is active.
 
 use std::io::Write as _;
 use std::path::Path;
 
 use glass::inspect::Inspector;
-use glass::inspect::circuits::{self, Pair};
-use glass::inspect::heads;
+use glass::inspect::circuits::{self, Circuits, Pair};
+use glass::inspect::heads::{self, Head};
 use glass::inspect::neurons::{Firing, Firings};
 use glass::tokens::Special;
 use glass::train::data::Reading;
 use glass::train::pieces::{Pieces, Sizes};
 use serde_json::json;
 
+use super::page::{self, Page};
+use super::pictures::{Picture, token};
+use super::{charts, names};
 use crate::args::LookArgs;
-use crate::draw::columns::{bar, fit};
+use crate::draw::columns::{bars, fit, percent};
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::{Out, number};
-use crate::progress::Line;
-use crate::tokens::{lossy, visible};
+use crate::printable::{lossy, visible};
+use crate::progress::ProgressLine;
 
 /// Columns of a token, and of a bar.
 const PIECE: usize = 18;
 const BAR: usize = 20;
 
 /// What every head does on a text.
-pub fn heads(args: &LookArgs, model: &Model, ids: &[u32]) -> Result<(), Fail> {
+pub fn heads(args: &LookArgs, model: &NamedModel, ids: &[u32]) -> Result<(), Fail> {
     let found = heads::heads(&mut Inspector::new(model, ids.len(), 1)?, ids)?;
+    if page::is_wanted(args) {
+        heads_drawn(args, model, ids, &found)?;
+    }
     let mut out = Out::new();
     if args.json {
         out.json(&json!({"heads": found}))?;
+    }
+    if args.json || page::is_wanted(args) {
         return out.done();
     }
     let columns = ["previous", "first", "same token", "induction", "entropy"];
@@ -38,21 +46,46 @@ pub fn heads(args: &LookArgs, model: &Model, ids: &[u32]) -> Result<(), Fail> {
     for (layer, heads) in found.iter().enumerate() {
         for (number, head) in heads.iter().enumerate() {
             let shares = [head.previous, head.first, head.duplicate, head.induction];
-            let shares: String = shares.iter().map(|share| format!("{:>10.1} %", 100.0 * share)).collect();
-            writeln!(out, "{:<18}{shares}{:>12.2}", format!("block {layer} head {number}"), head.entropy)?;
+            let shares: String = shares.iter().map(|share| format!("{:>12}", percent(*share))).collect();
+            let name = names::head(args.names.into(), layer, number);
+            writeln!(out, "{name:<18}{shares}{:>12.2}", head.entropy)?;
         }
     }
     let explained = "shares of attention, averaged over the positions that have such a place to look at: the position before, the \
-                     first, the same token before, and what came behind it; entropy in nats";
+                     first, the same token before, and the token after that one; entropy in nats";
     writeln!(out, "{}", out.dim(explained))?;
     out.done()
 }
 
-/// What a head is made to do.
-pub fn circuits(args: &LookArgs, model: &Model, head: &str) -> Result<(), Fail> {
+fn heads_drawn(args: &LookArgs, model: &NamedModel, ids: &[u32], found: &[Vec<Head>]) -> Result<(), Fail> {
+    // As wide as a pattern can be: all positions alike.
+    let widest = (1..=ids.len()).map(|keys| (keys as f64).ln()).sum::<f64>() / ids.len() as f64;
+    let of = |share: &dyn Fn(&Head) -> f64| -> Vec<Vec<f64>> {
+        found.iter().map(|heads| heads.iter().map(share).collect()).collect()
+    };
+    let panels = [
+        ("previous", of(&|head| head.previous)),
+        ("first", of(&|head| head.first)),
+        ("same token", of(&|head| head.duplicate)),
+        ("induction", of(&|head| head.induction)),
+        ("entropy", of(&|head| head.entropy / widest.max(f64::MIN_POSITIVE))),
+    ];
+    let explained = "A disc's area is the share of a head's attention, averaged over the positions that have such a place: the position \
+                     before, the first, the same token before, and the token after that one. Entropy: 1 where all are looked at alike.";
+    let picture = Picture::new("What every head does", explained, charts::panels(&panels));
+    let (title, before) = ("What every head does".into(), page::tokens(model, ids));
+    Page { title, before, pictures: vec![picture], after: String::new() }.write(args)
+}
+
+/// What a head does by its weights.
+pub fn circuits(args: &LookArgs, model: &NamedModel, head: &str) -> Result<(), Fail> {
     let config = model.config();
     let (layer, head) = two_numbers("--circuits", head, "BLOCK.HEAD", [config.layers, config.heads.query])?;
     let found = circuits::circuits(&mut Inspector::new(model, 1, 1)?, layer, head, args.top.into())?;
+    let name = names::head(args.names.into(), layer, head);
+    if page::is_wanted(args) {
+        circuits_drawn(args, model, &name, &found)?;
+    }
     let mut out = Out::new();
     if args.json {
         let token = |id: u32| json!({"id": id, "text": lossy(model.bytes(id))});
@@ -60,43 +93,62 @@ pub fn circuits(args: &LookArgs, model: &Model, head: &str) -> Result<(), Fail> 
             |pair: &Pair| json!({"from": token(pair.from), "to": token(pair.to), "strength": pair.strength});
         let list = |pairs: &[Pair]| pairs.iter().map(pair).collect::<Vec<_>>();
         out.json(&json!({"looks": list(&found.looks), "says": list(&found.says)}))?;
+    }
+    if args.json || page::is_wanted(args) {
         return out.done();
     }
-    let name = format!("block {layer} head {head}");
-    let looks =
-        ("looks", "which token looks at which, most strongly, by queries and keys", "looks at", &found.looks);
-    let says = (
-        "says",
-        "and what it says of a token that it finds, by values and the unembedding",
-        "calls for",
-        &found.says,
-    );
+    let looks = ("looks", LOOKS, "looks at", &found.looks);
+    let says = ("says", SAYS, "favours", &found.says);
     for (title, explained, verb, pairs) in [looks, says] {
         writeln!(out, "{}  {}", out.bold(&format!("{name} {title}")), out.dim(explained))?;
-        let most = pairs.first().map_or(1.0, |pair| f64::from(pair.strength));
+        let bar_of = bars(pairs.iter().map(|pair| f64::from(pair.strength)), BAR);
         for Pair { from, to, strength } in pairs {
             let piece = |id: &u32| fit(&visible(model.bytes(*id)), PIECE);
-            let bar = bar(f64::from(*strength) / most, BAR);
+            let bar = bar_of(f64::from(*strength));
             let line = format!("{}{verb}  {}{strength:7.2}  {bar}", piece(from), piece(to));
             writeln!(out, "{}", line.trim_end())?;
         }
     }
-    let explained =
-        "tokens as the block's norm makes them of their vectors alone, without positions and other blocks";
-    writeln!(out, "{}", out.dim(explained))?;
+    writeln!(out, "{}", out.dim(TOKENS_ALONE))?;
     out.done()
 }
 
-/// Where a neuron fires the most.
-pub fn neuron(args: &LookArgs, model: &Model, neuron: &str, data: &Path) -> Result<(), Fail> {
+const LOOKS: &str = "which token looks at which, most strongly, by queries and keys";
+const SAYS: &str = "which token it makes more probable after finding another, by values and the unembedding";
+const TOKENS_ALONE: &str =
+    "tokens as the block's norm makes them of their vectors alone, without positions and other blocks";
+
+fn circuits_drawn(args: &LookArgs, model: &NamedModel, name: &str, found: &Circuits) -> Result<(), Fail> {
+    let rows = |pairs: &[Pair]| -> Vec<(String, f64)> {
+        let pair = |pair: &Pair| {
+            (format!("{} → {}", token(model, pair.from), token(model, pair.to)), f64::from(pair.strength))
+        };
+        pairs.iter().map(pair).collect()
+    };
+    let all = model.config().vocabulary.pow(2);
+    let picture = |title: &str, explained: &str, pairs: &[Pair]| {
+        let left_out = charts::left_out(all, pairs.len(), "pair");
+        Picture::new(
+            format!("{name} {title}"),
+            format!("{explained}; {TOKENS_ALONE}.{left_out}"),
+            charts::bars(&rows(pairs)),
+        )
+    };
+    let pictures = vec![picture("looks", LOOKS, &found.looks), picture("says", SAYS, &found.says)];
+    Page { title: format!("What {name} does"), before: String::new(), pictures, after: String::new() }
+        .write(args)
+}
+
+/// Where a neuron is most active.
+pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) -> Result<(), Fail> {
     let config = model.config();
-    let (layer, neuron) = two_numbers("--neuron", neuron, "BLOCK.NEURON", [config.layers, config.hidden])?;
+    let (layer, neuron) = two_numbers("--neuron", neuron, "BLOCK.NEURON", [config.layers, config.mlp_width])?;
     let tokenizer = model.tokenizer()?;
     let mut inspector = Inspector::new(model, config.context.min(512), 1)?;
     let mut firings = Firings::new(layer, neuron, args.top.into());
-    let (mut line, mut tokens) = (Line::default(), 0);
+    let (mut line, mut tokens) = (ProgressLine::default(), 0);
     for piece in Pieces::of_files(&[data.into()], &Reading::default(), Sizes::default()) {
-        let ids = tokenizer.encode_bytes(&piece?.text, Special::Plain);
+        let ids = tokenizer.encode_prompt(&piece?.text, Special::Plain);
         if !ids.is_empty() {
             firings.read(&mut inspector, &ids)?;
             tokens += ids.len();
@@ -110,6 +162,19 @@ pub fn neuron(args: &LookArgs, model: &Model, neuron: &str, data: &Path) -> Resu
         let (before, last) = firing.ids.split_at(firing.ids.len() - 1);
         (text(before), text(last))
     };
+    let name = format!("block {layer} neuron {neuron}");
+    let line_of = |bytes: &[u8]| visible(bytes).replace('␣', " ");
+    if page::is_wanted(args) {
+        let rows = firings.strongest().iter().map(|firing| {
+            let (before, token) = split(firing);
+            (f64::from(firing.value), line_of(&before), line_of(&token))
+        });
+        let explained = "The neuron after its activation, in the texts where it is most active, at most once a text; the token that it is \
+                         computed at is in brackets.";
+        let svg = charts::contexts(&rows.collect::<Vec<_>>());
+        let pictures = vec![Picture::new(format!("Where {name} is most active"), explained, svg)];
+        Page { title: name.clone(), before: String::new(), pictures, after: String::new() }.write(args)?;
+    }
     let mut out = Out::new();
     if args.json {
         let firing = |firing: &Firing| {
@@ -118,20 +183,16 @@ pub fn neuron(args: &LookArgs, model: &Model, neuron: &str, data: &Path) -> Resu
                    "before": lossy(&before), "token": lossy(&token)})
         };
         out.json(&firings.strongest().iter().map(firing).collect::<Vec<_>>())?;
+    }
+    if args.json || page::is_wanted(args) {
         return out.done();
     }
-    let explained = format!("where block {layer} neuron {neuron} fires the most, at most once a text");
-    writeln!(out, "{}  {}", out.bold("fires"), out.dim(&explained))?;
+    let explained = format!("where {name} is most active, at most once a text");
+    writeln!(out, "{}  {}", out.bold("active"), out.dim(&explained))?;
     for firing in firings.strongest() {
         let (before, token) = split(firing);
-        let line = |bytes: &[u8]| visible(bytes).replace('␣', " ");
-        writeln!(
-            out,
-            "{:7.2}  {}{}",
-            firing.value,
-            out.dim(&line(&before)),
-            out.yellow(&format!("[{}]", line(&token)))
-        )?;
+        let (before, token) = (out.dim(&line_of(&before)), out.yellow(&format!("[{}]", line_of(&token))));
+        writeln!(out, "{:7.2}  {before}{token}", firing.value)?;
     }
     out.done()
 }
@@ -141,6 +202,6 @@ pub fn two_numbers(option: &str, asked: &str, what: &str, most: [usize; 2]) -> R
     let numbers = asked.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
     numbers.filter(|&(first, second)| first < most[0] && second < most[1]).ok_or_else(|| {
         let [first, second] = most.map(|count| count - 1);
-        Fail::asked(format!("{option}: {asked:?} is none; give {what}, from 0.0 to {first}.{second}"))
+        Fail::asked(format!("{option}: {asked:?} does not exist; give {what}, from 0.0 to {first}.{second}"))
     })
 }

@@ -1,19 +1,24 @@
-//! What was seen, drawn. Rows are queries and columns keys, unless that is turned round; discs are numbers that flow,
-//! squares numbers that were learned.
+//! What was seen, drawn. Rows are queries and columns keys, or the reverse with --transpose; discs are data, squares weights.
 
-use glass::next_token::{Sampler, Sampling};
+use glass::next_token::{Drawn, Sampler, Sampling};
 use glass::probe::{Part, Site};
 
+use super::charts;
+use super::names::{self, Names};
 use super::seen::Seen;
-use crate::draw::svg::{Anchor, SLANT, Svg, label};
+use crate::draw::columns::percent;
+use crate::draw::svg::{Anchor, SLANT, Svg, every, label, label_in, named};
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
+use crate::out::count;
 
 /// Room for labels on the left, and above.
 const LEFT: f64 = 92.0;
 const ABOVE: f64 = 84.0;
 /// The width of a picture.
 const WIDTH: f64 = 1000.0;
+/// Positions that the lens is drawn for.
+const LENS: usize = 12;
 /// A row of a list.
 const ROW: f64 = 17.0;
 
@@ -49,34 +54,145 @@ pub struct Pictures<'a> {
 impl Pictures<'_> {
     /// All of them.
     pub fn all(&self) -> Result<Vec<Picture>, Fail> {
-        let (layer, head) = (self.layer, self.head);
+        let layer = self.layer;
+        let (seen, named) = (self.seen, names::head(self.seen.names, self.layer, self.head));
+        let (tokens, vocabulary) = (seen.ids.len(), seen.model.config().vocabulary);
+        let (overview, least) = self.overview()?;
+        let faint = match least > 0.0 {
+            true => format!(" Shares below {:.0} % are left out: too small to see.", 100.0 * least),
+            false => String::new(),
+        };
+        let last = tokens.saturating_sub(LENS);
+        let last = match last {
+            0 => String::new(),
+            left => format!(" The last {LENS} of {tokens} positions; the first {left} are left out."),
+        };
+        let shown = tokens.min(seen.top);
         Ok(vec![
+            Picture::new(
+                "Attention of all blocks",
+                format!(
+                    "Every head's pattern, a row for each block, the last on top. A disc's area is the share of a row's attention.{faint}"
+                ),
+                overview,
+            ),
             Picture::new(
                 format!("Block {layer}: where every head looks"),
                 "A disc's area is the share of a row's attention that goes to a column. Rows sum to one.",
-                self.heads(),
+                self.heads()?,
             ),
             Picture::new(
-                format!("Block {layer}, head {head}: from products to the pattern"),
-                "Left, every query times every key. Middle, scaled, and what comes later masked. Right, after the softmax.",
-                self.steps(),
+                format!("{named}: from products to the pattern"),
+                "First, every query times every key. Second, scaled, and what comes later masked. Third, after the softmax.",
+                self.steps()?,
             ),
             Picture::new(
-                format!("Block {layer}, head {head}: what the last word takes in"),
-                "Each word's value, weighed by the pattern; their sum goes through the value-up half and is added to the vector.",
-                self.update(),
+                format!("{named}: what the last token takes in"),
+                format!(
+                    "Each token's value, times the pattern; their sum (z) goes through the value-up half and is added to the vector.{}",
+                    charts::left_out(tokens, shown, "token")
+                ),
+                self.update()?,
             ),
             Picture::new(
                 "The lens: what each layer would say",
-                "The residual stream of each layer through the last norm and the unembedding: the most probable token, its disc larger where surer.",
+                format!(
+                    "The residual stream of each layer through the last norm and the unembedding: the most probable token, its disc larger \
+                     where surer.{last}"
+                ),
                 self.lens(),
             ),
             Picture::new(
                 "From the last vector to the next token",
-                "The last vector times every token's row of the unembedding is its logit; the softmax makes probabilities of them.",
+                format!(
+                    "The last vector times a token's row of the unembedding is its logit; the softmax makes probabilities of the logits.{}",
+                    charts::left_out(vocabulary, seen.next.len(), "token")
+                ),
                 self.answer()?,
             ),
+            self.decided(),
+            self.by_word(),
         ])
+    }
+
+    /// The parts that a logit is the sum of.
+    fn decided(&self) -> Picture {
+        let (seen, found) = (self.seen, &self.seen.attribution);
+        let mut parts = found.parts.clone();
+        parts.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        let others: f64 = parts.iter().skip(seen.top).map(|(_, value)| value).sum();
+        let named =
+            parts.iter().take(seen.top).map(|(part, value)| (names::component(seen.names, *part), *value));
+        let mut rows: Vec<(String, f64)> = named.collect();
+        if parts.len() > seen.top {
+            rows.push((count(parts.len() - seen.top, "other"), others));
+        }
+        rows.extend(seen.rest().map(|(why, rest)| (why.to_string(), rest)));
+        let (token, against) = seen.traced;
+        let of = match against {
+            None => format!("the logit {:.2} of {}", found.whole, self.piece(token)),
+            Some(other) => {
+                format!(
+                    "{:.2}, the logit of {} above that of {}",
+                    found.whole,
+                    self.piece(token),
+                    self.piece(other)
+                )
+            }
+        };
+        let explained = format!("These numbers add up to {of}; violet is below zero.");
+        Picture::new("What decided: the parts of the model", explained, charts::bars(&rows))
+    }
+
+    fn by_word(&self) -> Picture {
+        let mut words: Vec<(usize, f64)> =
+            self.seen.attribution.by_position().into_iter().enumerate().collect();
+        let all = words.len();
+        words.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        words.truncate(self.seen.top);
+        let left_out = charts::left_out(all, words.len(), "token");
+        let rows: Vec<_> =
+            words.into_iter().map(|(at, value)| (format!("{at} {}", self.token(at)), value)).collect();
+        let explained = format!(
+            "What heads add directly from each position; at the last, its own vectors too; violet is below zero.{left_out}"
+        );
+        Picture::new("What decided: the tokens", explained, charts::bars(&rows))
+    }
+
+    /// Every head of every block, small; and the share that is too small to be drawn.
+    fn overview(&self) -> Result<(Svg, f64), Fail> {
+        const GAP: f64 = 8.0;
+        let (config, len) = (self.seen.model.config(), self.seen.ids.len());
+        let (layers, heads) = (config.layers, config.heads.query);
+        let side = ((WIDTH - LEFT) / heads as f64 - GAP).clamp(24.0, 150.0);
+        let cell = side / len as f64;
+        // A disc of a quarter of a unit is the least that one sees.
+        let least = if cell < 4.0 { (0.25 / (0.48 * cell)).powi(2).clamp(0.05, 0.5) } else { 0.0 };
+        let mut svg = Svg::new(LEFT + (side + GAP) * heads as f64, 24.0 + (side + GAP) * layers as f64);
+        for head in 0..heads {
+            let x = LEFT + (side + GAP) * head as f64 + 0.5 * side;
+            let name = if side < 50.0 { head.to_string() } else { format!("head {head}") };
+            svg.text(x, 14.0, "faint", Anchor::Middle, &name);
+        }
+        for layer in 0..layers {
+            let y = 22.0 + (side + GAP) * (layers - 1 - layer) as f64;
+            svg.text(LEFT - 8.0, y + 0.5 * side + 4.0, "", Anchor::End, &format!("block {layer}"));
+            let pattern = self.seen.record.get(Site::Block(layer, Part::Pattern))?;
+            for head in 0..heads {
+                let x = LEFT + (side + GAP) * head as f64;
+                svg.frame([x, y, side, side], "axis", false);
+                for query in 0..len {
+                    for (key, &share) in pattern.row(head * len + query)[..=query].iter().enumerate() {
+                        let (row, col) = if self.transposed { (key, query) } else { (query, key) };
+                        let (x, y) = (x + (col as f64 + 0.5) * cell, y + (row as f64 + 0.5) * cell);
+                        if f64::from(share) >= least {
+                            svg.data(x, y, 0.48 * cell, share.into());
+                        }
+                    }
+                }
+            }
+        }
+        Ok((svg, least))
     }
 
     fn token(&self, position: usize) -> String {
@@ -100,12 +216,15 @@ impl Pictures<'_> {
         let len = self.seen.ids.len();
         let side = cell * len as f64;
         svg.frame([x, y, side, side], "axis", true);
+        let every = every(cell);
         for row in 0..len {
             let middle = y + (row as f64 + 0.5) * cell;
-            if labels {
-                svg.text(x - 6.0, middle + 3.5, "", Anchor::End, &self.token(row));
+            if row % every == 0 {
+                if labels {
+                    svg.text(x - 6.0, middle + 3.5, "", Anchor::End, &self.token(row));
+                }
+                svg.upwards(x + (row as f64 + 0.6) * cell, y - 5.0, &self.token(row));
             }
-            svg.upwards(x + (row as f64 + 0.6) * cell, y - 5.0, &self.token(row));
             for col in 0..len {
                 let (query, key) = if self.transposed { (col, row) } else { (row, col) };
                 svg.data(x + (col as f64 + 0.5) * cell, middle, 0.48 * cell, square(query, key));
@@ -113,21 +232,23 @@ impl Pictures<'_> {
         }
     }
 
-    /// The axes in words.
-    fn axes(&self, svg: &mut Svg, y: f64) {
-        let (rows, columns) = if self.transposed { ("keys", "queries") } else { ("queries", "keys") };
-        let text = format!("rows: {rows} (who asks); columns: {columns}");
-        let text =
-            if self.transposed { format!("rows: {rows}; columns: {columns} (who asks)") } else { text };
+    /// The axes in words, and what their labels leave out.
+    fn axes(&self, svg: &mut Svg, y: f64, cell: f64) {
+        let text = match self.transposed {
+            false => "rows: queries (the token that looks); columns: keys",
+            true => "rows: keys; columns: queries (the token that looks)",
+        };
+        let text = format!("{text}{}", named(every(cell), "token"));
         svg.text(LEFT, y, "faint", Anchor::Start, &text);
     }
 
-    fn heads(&self) -> Svg {
+    fn heads(&self) -> Result<Svg, Fail> {
         let (len, heads) = (self.seen.ids.len(), self.seen.model.config().heads.query);
-        let pattern = &self.seen.record[Site::Block(self.layer, Part::Pattern)];
-        let across = heads.clamp(1, 4);
-        let room = (WIDTH - LEFT - SLANT) / across as f64;
-        let cell = ((room - 14.0) / len as f64).clamp(3.0, 26.0);
+        let pattern = &self.seen.record.get(Site::Block(self.layer, Part::Pattern))?;
+        // As many beside each other as leave cells that can be seen.
+        let cell = |across: usize| (((WIDTH - LEFT - SLANT) / across as f64 - 14.0) / len as f64).min(26.0);
+        let across = (1..=heads.clamp(1, 4)).rev().find(|&across| cell(across) >= 6.5).unwrap_or(1);
+        let cell = cell(across).max(3.0);
         let each = (cell * len as f64 + 14.0, cell * len as f64 + ABOVE);
         let mut svg =
             Svg::new(LEFT + each.0 * across as f64 + SLANT, each.1 * heads.div_ceil(across) as f64 + 18.0);
@@ -138,15 +259,19 @@ impl Pictures<'_> {
             self.square(&mut svg, x, y + ABOVE - 8.0, cell, &share, head % across == 0);
         }
         let y = svg.size.1 - 4.0;
-        self.axes(&mut svg, y);
-        svg
+        self.axes(&mut svg, y, cell);
+        Ok(svg)
     }
 
-    fn steps(&self) -> Svg {
+    fn steps(&self) -> Result<Svg, Fail> {
         let (len, head) = (self.seen.ids.len(), self.head);
-        let cell = ((WIDTH - LEFT - SLANT) / 3.0 - 20.0).min(26.0 * len as f64) / len as f64;
+        // Beside each other, or where every token would not have its label, below each other.
+        let beside = ((WIDTH - LEFT - SLANT) / 3.0 - 20.0).min(26.0 * len as f64) / len as f64;
+        let below = every(beside) > 1;
+        let cell = if below { ((WIDTH - LEFT - SLANT) / len as f64).min(14.0) } else { beside };
         let side = cell * len as f64;
-        let mut svg = Svg::new(LEFT + 3.0 * (side + 20.0) + SLANT, side + ABOVE + 20.0);
+        let (across, down) = if below { (1.0, 3.0) } else { (3.0, 1.0) };
+        let mut svg = Svg::new(LEFT + across * (side + 20.0) + SLANT, down * (side + ABOVE) + 20.0);
         for (at, (part, name)) in [
             (Part::Scores, "query · key"),
             (Part::Masked, "scaled and masked"),
@@ -155,36 +280,37 @@ impl Pictures<'_> {
         .into_iter()
         .enumerate()
         {
-            let square = &self.seen.record[Site::Block(self.layer, part)];
+            let square = &self.seen.record.get(Site::Block(self.layer, part))?;
             let value = |query: usize, key: usize| square.row(head * len + query)[key];
             let all = (0..len).flat_map(|query| (0..len).map(move |key| (query, key)));
             let finite = all.map(|(query, key)| value(query, key)).filter(|value| value.is_finite());
             let most = finite.fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
-            let x = LEFT + at as f64 * (side + 20.0);
-            svg.text(x, 12.0, "head", Anchor::Start, &format!("{name}, at most {most:.2}"));
+            let at = at as f64;
+            let (x, y) = if below { (LEFT, at * (side + ABOVE)) } else { (LEFT + at * (side + 20.0), 0.0) };
+            svg.text(x, y + 12.0, "head", Anchor::Start, &format!("{name}, at most {most:.2}"));
             let share = |query: usize, key: usize| match value(query, key) {
                 value if value.is_finite() => f64::from(value / most),
                 _ => 0.0,
             };
-            self.square(&mut svg, x, ABOVE - 8.0, cell, &share, at == 0);
+            self.square(&mut svg, x, y + ABOVE - 8.0, cell, &share, below || at == 0.0);
         }
         let y = svg.size.1 - 4.0;
-        self.axes(&mut svg, y);
-        svg
+        self.axes(&mut svg, y, cell);
+        Ok(svg)
     }
 
-    fn update(&self) -> Svg {
+    fn update(&self) -> Result<Svg, Fail> {
         let config = self.seen.model.config();
         let (len, size) = (self.seen.ids.len(), config.heads.size);
         let last = len - 1;
-        let pattern = self.seen.record[Site::Block(self.layer, Part::Pattern)].row(self.head * len + last);
+        let pattern =
+            self.seen.record.get(Site::Block(self.layer, Part::Pattern))?.row(self.head * len + last);
         let values = self.head / (config.heads.query / config.heads.key) * size;
-        let value = |position: usize| {
-            &self.seen.record[Site::Block(self.layer, Part::Value)].row(position)[values..values + size]
-        };
-        let mixed = &self.seen.record[Site::Block(self.layer, Part::Mixed)].row(last)
+        let all = self.seen.record.get(Site::Block(self.layer, Part::Value))?;
+        let value = |position: usize| &all.row(position)[values..values + size];
+        let z = &self.seen.record.get(Site::Block(self.layer, Part::Z))?.row(last)
             [self.head * size..(self.head + 1) * size];
-        let added = &self.seen.record[Site::Block(self.layer, Part::Contribution)].row(last)
+        let added = &self.seen.record.get(Site::Block(self.layer, Part::Contribution))?.row(last)
             [self.head * config.width..(self.head + 1) * config.width];
         let mut strongest: Vec<usize> = (0..len).collect();
         strongest.sort_by(|&a, &b| pattern[b].total_cmp(&pattern[a]));
@@ -200,14 +326,14 @@ impl Pictures<'_> {
             let y = ROW * (row as f64 + 0.7);
             svg.text(LEFT - 6.0, y + 4.0, "", Anchor::End, &self.token(position));
             svg.data(LEFT + 12.0, y, 8.0, f64::from(pattern[position]));
-            let share = format!("{:.1} % ×", 100.0 * pattern[position]);
-            svg.text(LEFT + 78.0, y + 4.0, "", Anchor::End, &share);
+            let share = format!("{} ×", percent(pattern[position].into()).trim_start());
+            svg.text(LEFT + 84.0, y + 4.0, "", Anchor::End, &share);
             svg.vector([LEFT + 90.0, y, strip], value(position), most, false);
         }
         let y = ROW * (strongest.len() as f64 + 0.9);
         svg.path("axis", &format!("M{:.1} {:.1}H{:.1}", LEFT + 90.0, y - 10.0, LEFT + 90.0 + strip));
-        svg.text(LEFT + 78.0, y + 4.0, "head", Anchor::End, "mixed");
-        svg.vector([LEFT + 90.0, y, strip], mixed, most, false);
+        svg.text(LEFT + 78.0, y + 4.0, "head", Anchor::End, "z");
+        svg.vector([LEFT + 90.0, y, strip], z, most, false);
         let y = y + 1.4 * ROW;
         svg.frame([LEFT + 90.0, y - 9.0, strip, 18.0], "square", false);
         let through = format!(
@@ -226,43 +352,46 @@ impl Pictures<'_> {
             Anchor::Start,
             "one mark for every number of a vector: orange above zero, violet below",
         );
-        svg
+        Ok(svg)
     }
 
     fn lens(&self) -> Svg {
         let readings = &self.seen.everywhere;
         let len = self.seen.ids.len();
-        let shown = len.min(12);
+        let shown = len.min(LENS);
         let first = len - shown;
         let cell = (WIDTH - LEFT) / shown as f64;
         let mut svg = Svg::new(WIDTH, ROW * (readings.len() as f64 + 2.6));
         for position in first..len {
             let x = LEFT + cell * (position - first) as f64;
-            svg.text(x + 4.0, 12.0, "head", Anchor::Start, &self.token(position));
+            svg.text(x + 4.0, 12.0, "head", Anchor::Start, &label_in(&self.token(position), cell - 8.0));
         }
         for (row, layer) in readings.iter().rev().enumerate() {
             let y = ROW * (row as f64 + 1.2);
             let number = readings.len() - 1 - row;
-            let name = if number == 0 { "embedding".into() } else { format!("block {}", number - 1) };
+            let name = match self.seen.names {
+                Names::Glass if number > 0 => format!("block {}", number - 1),
+                names => names::stream(names, number, readings.len() - 1),
+            };
             svg.text(LEFT - 6.0, y + 12.0, "", Anchor::End, &name);
             for (at, reading) in layer[first..].iter().enumerate() {
                 let Some(top) = reading.top.first() else { continue };
-                let share = f64::from(top.logprob).exp();
+                let share = top.logprob.exp();
                 let x = LEFT + cell * at as f64;
                 svg.path("grid", &format!("M{x:.1} {y:.1}h{:.1}", cell - 3.0));
                 svg.data(x + 8.0, y + 8.0, 6.5, share);
-                svg.text(x + 18.0, y + 12.0, "", Anchor::Start, &self.piece(top.id));
+                svg.text(x + 18.0, y + 12.0, "", Anchor::Start, &label_in(&self.piece(top.id), cell - 22.0));
             }
         }
         let y = svg.size.1 - 6.0;
-        let note = "columns: positions; what is read there, and what each layer would put behind it; a disc's area is how sure; · is a space";
+        let note = "columns: positions, with the token there, and what each layer would say comes next; · is a space";
         svg.text(LEFT, y, "faint", Anchor::Start, note);
         svg
     }
 
     fn answer(&self) -> Result<Svg, Fail> {
         let seen = self.seen;
-        let normed = self.seen.record[Site::Norm].row(seen.ids.len() - 1);
+        let normed = self.seen.record.get(Site::Norm)?.row(seen.ids.len() - 1);
         let probabilities = |temperature: f32| -> Result<Vec<f64>, Fail> {
             let sampling = Sampling { temperature, ..Sampling::default() };
             let all = Sampler::new(&sampling, seen.logits.len(), 0)?.probabilities(&seen.logits)?;
@@ -281,22 +410,23 @@ impl Pictures<'_> {
         svg.text(LEFT, heading, "faint", Anchor::Start, "× each token's row of the unembedding (weights)");
         svg.text(LEFT + strip + 72.0, heading, "faint", Anchor::End, "logit");
         svg.text(LEFT + strip + 110.0, heading, "faint", Anchor::Start, "softmax");
-        let least = seen.next.last().map_or(0.0, |drawn| seen.logits[drawn.id as usize]).min(0.0);
-        let high = seen.next.first().map_or(1.0, |drawn| seen.logits[drawn.id as usize]);
+        let logit = |drawn: &Drawn| f64::from(seen.logits[drawn.id as usize]);
+        let most_logit = seen.next.iter().map(|drawn| logit(drawn).abs()).fold(f64::MIN_POSITIVE, f64::max);
+        let below = seen.next.iter().any(|drawn| logit(drawn) < 0.0);
+        let (zero, longest) = if below { (LEFT + strip + 90.0, 10.0) } else { (LEFT + strip + 80.0, 20.0) };
         for (at, drawn) in seen.next.iter().enumerate() {
             let y = heading + ROW * (at as f64 + 0.8);
             svg.text(LEFT - 6.0, y + 4.0, "", Anchor::End, &self.piece(drawn.id));
             let row = rows.row(at);
             let most = row.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
             svg.vector([LEFT, y, strip], row, most, true);
-            let logit = seen.logits[drawn.id as usize];
-            svg.text(LEFT + strip + 72.0, y + 4.0, "", Anchor::End, &format!("{logit:.2}"));
-            let long = 20.0 * f64::from((logit - least) / (high - least).max(f32::MIN_POSITIVE));
-            svg.frame([LEFT + strip + 80.0, y - 5.0, long, 10.0], "data", true);
+            let value = logit(drawn);
+            svg.text(LEFT + strip + 72.0, y + 4.0, "", Anchor::End, &format!("{value:.2}"));
+            svg.bar_from(zero, y - 5.5, longest * value / most_logit);
             let wide = 200.0 * shares[at];
-            svg.frame([LEFT + strip + 110.0, y - 5.0, wide, 10.0], "data", true);
-            let said = format!("{:.1} %", 100.0 * shares[at]);
-            svg.text(LEFT + strip + 116.0 + wide, y + 4.0, "", Anchor::Start, &said);
+            svg.bar_from(LEFT + strip + 110.0, y - 5.5, wide);
+            let said = percent(shares[at]);
+            svg.text(LEFT + strip + 116.0 + wide, y + 4.0, "", Anchor::Start, said.trim_start());
         }
         let y = svg.size.1 - 6.0;
         svg.text(
@@ -304,13 +434,13 @@ impl Pictures<'_> {
             y,
             "faint",
             Anchor::Start,
-            "blue was learned and is the same for every text; orange flows and is this text's; violet is below zero",
+            "blue: weights, the same for every text; orange: data, of this text; violet: below zero",
         );
         Ok(svg)
     }
 }
 
 /// A token's text with its space as a dot, which every font has.
-pub fn token(model: &Model, id: u32) -> String {
+pub fn token(model: &NamedModel, id: u32) -> String {
     model.piece(id).replace('␣', "·")
 }

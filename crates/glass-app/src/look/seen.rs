@@ -8,9 +8,10 @@ use glass::next_token::{Drawn, Sampler, Sampling};
 use glass::probe::{Part, Site};
 use glass::tokens::Special;
 
+use super::names::Names;
 use crate::args::LookArgs;
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 
 /// Attention from the last position to another.
 pub struct Link {
@@ -27,20 +28,22 @@ pub struct Link {
 /// A text that was looked at.
 pub struct Seen<'a> {
     /// The model.
-    pub model: &'a Model,
+    pub model: &'a NamedModel,
     /// The text.
     pub ids: &'a [u32],
     /// Lines of every list.
     pub top: usize,
+    /// What parts are called.
+    pub names: Names,
     /// The strongest links from the last position.
     pub links: Vec<Link>,
-    /// What every layer says behind every position, `[layers + 1][positions]`.
+    /// What every layer says after every position, `[layers + 1][positions]`.
     pub everywhere: Vec<Vec<Reading>>,
     /// The unembedding's rows of the most probable next tokens.
     pub unembedding: Matrix,
     /// The pass.
     pub record: Record,
-    /// The logits behind the last position.
+    /// The logits after the last position.
     pub logits: Vec<f32>,
     /// The most probable next tokens.
     pub next: Vec<Drawn>,
@@ -56,7 +59,7 @@ impl<'a> Seen<'a> {
     /// Looks.
     pub fn look(
         args: &LookArgs,
-        model: &'a Model,
+        model: &'a NamedModel,
         inspector: &mut Inspector<'_, Cpu>,
         ids: &'a [u32],
         changes: Edits,
@@ -79,7 +82,7 @@ impl<'a> Seen<'a> {
         let next = most_probable(&logits)?;
         let mut links = Vec::new();
         for layer in 0..layers {
-            let pattern = &record[Site::Block(layer, Part::Pattern)];
+            let pattern = record.get(Site::Block(layer, Part::Pattern))?;
             for head in 0..config.heads.query {
                 let row = pattern.row(head * ids.len() + last);
                 links.extend(row.iter().enumerate().map(|(position, share)| Link {
@@ -94,9 +97,9 @@ impl<'a> Seen<'a> {
         links.truncate(top);
         let (token, against) = asked(args, model)?;
         let traced = (token.unwrap_or(next[0].id), against);
-        let attribution = trace(inspector, &record, last, traced.0, traced.1)?;
+        let attribution = trace(inspector, &record, last, &logits, traced.0, traced.1)?;
         let everywhere = residuals
-            .map(|site| Ok(read(inspector, &record[site].values, ids, top)?))
+            .map(|site| Ok(read(inspector, &record.get(site)?.values, ids, top)?))
             .collect::<Result<Vec<_>, Fail>>()?;
         let table = if config.tied { "embedding.token.weight" } else { "unembedding.weight" };
         let unembedding = inspector.rows(table, &next.iter().map(|drawn| drawn.id).collect::<Vec<_>>())?;
@@ -104,6 +107,7 @@ impl<'a> Seen<'a> {
             model,
             ids,
             top,
+            names: args.names.into(),
             links,
             everywhere,
             unembedding,
@@ -116,7 +120,29 @@ impl<'a> Seen<'a> {
         })
     }
 
-    /// What every layer says behind the last position.
+    /// What the parts leave out of the traced logit, and why that is; none where it rounds to zero.
+    pub fn rest(&self) -> Option<(&'static str, f64)> {
+        let rest = self.attribution.rest();
+        let why = match self.before.is_some() {
+            true => "rest: changes, rounding",
+            false => "rest: rounding",
+        };
+        (rest.abs() >= 0.005).then_some((why, rest))
+    }
+
+    /// Three temperatures, the one that `generate` uses for this model among them, and which of them that is.
+    pub fn temperatures(&self) -> ([f32; 3], usize) {
+        let advice = self.model.folder.generation();
+        let greedy = (advice.do_sample == Some(false)).then_some(0.0);
+        let in_use = greedy.or(advice.temperature).unwrap_or(1.0);
+        match in_use {
+            0.0..1.0 => ([in_use, 1.0, 1.5], 0),
+            1.0 => ([0.5, 1.0, 1.5], 1),
+            _ => ([0.5, 1.0, in_use], 2),
+        }
+    }
+
+    /// What every layer says after the last position.
     pub fn lens(&self) -> impl Iterator<Item = &Reading> {
         self.everywhere.iter().filter_map(|layer| layer.last())
     }
@@ -124,13 +150,13 @@ impl<'a> Seen<'a> {
 
 /// What pictures need beside what is attributed.
 fn pictured(layers: usize) -> Vec<Site> {
-    let parts = [Part::Scores, Part::Masked, Part::Mixed];
+    let parts = [Part::Scores, Part::Masked, Part::Z];
     let blocks = (0..layers).flat_map(|layer| parts.map(|part| Site::Block(layer, part)));
     blocks.chain([Site::Norm]).collect()
 }
 
 /// The tokens that --next and --against name.
-pub fn asked(args: &LookArgs, model: &Model) -> Result<(Option<u32>, Option<u32>), Fail> {
+pub fn asked(args: &LookArgs, model: &NamedModel) -> Result<(Option<u32>, Option<u32>), Fail> {
     let named = |option: &str, text: &Option<String>| {
         text.as_deref().map(|text| token(model, option, text)).transpose()
     };
@@ -138,7 +164,7 @@ pub fn asked(args: &LookArgs, model: &Model) -> Result<(Option<u32>, Option<u32>
 }
 
 /// The one token of a text.
-fn token(model: &Model, option: &str, text: &str) -> Result<u32, Fail> {
+fn token(model: &NamedModel, option: &str, text: &str) -> Result<u32, Fail> {
     match model.tokenizer()?.encode(text, Special::Plain)[..] {
         [id] => Ok(id),
         ref ids => Err(Fail::asked(format!(

@@ -1,4 +1,4 @@
-//! The same change tried in every place: which of them brings the answer of another text back, or loses the own one.
+//! The same change tried in every place: which of them brings back the answer of another text, or loses the text's own.
 
 use std::io::Write as _;
 
@@ -6,23 +6,24 @@ use glass::backend::Cpu;
 use glass::inspect::Inspector;
 use glass::inspect::sweep::{hide_positions, patch_heads, patch_residual};
 use glass::next_token::{most_probable, score};
+use glass::probe::{Part, Site};
 use serde_json::json;
 
 use super::page::{self, Page, tokens};
 use super::pictures::{Picture, token};
-use super::{charts, ids_of, seen};
+use super::{charts, ids_of, names, seen};
 use crate::args::{LookArgs, SweepKind};
-use crate::draw::columns::{bar, fit};
+use crate::draw::columns::{bars, fit, signed};
 use crate::draw::svg::label;
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::Out;
 
 /// Positions of a pass: so many places are tried together.
 const ROWS: usize = 2048;
 
 /// Tries every place, and shows what each did.
-pub fn run(args: &LookArgs, model: &Model, ids: &[u32], kind: SweepKind) -> Result<(), Fail> {
+pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) -> Result<(), Fail> {
     if page::is_wanted(args) {
         page::few(ids.len())?;
     }
@@ -57,11 +58,13 @@ pub fn run(args: &LookArgs, model: &Model, ids: &[u32], kind: SweepKind) -> Resu
         }
     };
     if page::is_wanted(args) {
-        return drawn(args, model, ids, kind, before, &after);
+        drawn(args, model, ids, kind, before, &after)?;
     }
     let mut out = Out::new();
     if args.json {
         out.json(&json!({"before": before, "clean": clean, "after": after}))?;
+    }
+    if args.json || page::is_wanted(args) {
         return out.done();
     }
     let name = |token: u32| model.piece(token);
@@ -81,24 +84,32 @@ pub fn run(args: &LookArgs, model: &Model, ids: &[u32], kind: SweepKind) -> Resu
         places.extend(row.iter().enumerate().map(|(place, value)| (layer, place, value - before)));
     }
     places.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
-    let most = places.first().map_or(1.0, |place| place.2.abs()).max(f64::MIN_POSITIVE);
-    for (layer, place, change) in places.into_iter().take(args.top.into()) {
+    let (all, shown) = (places.len(), usize::from(args.top));
+    places.truncate(shown);
+    let bar_of = bars(places.iter().map(|place| place.2), 24);
+    for (layer, place, change) in places.iter().copied() {
         let word = || format!("{place} {}", name(ids[place]));
         let place = match kind {
-            SweepKind::Heads => format!("block.{layer}.attention.head.{place}"),
-            SweepKind::Residual => format!("block.{layer}.residual@{}", word()),
+            SweepKind::Heads => names::head(args.names.into(), layer, place),
+            SweepKind::Residual => {
+                let site = Site::Block(layer, Part::Residual).name(args.names.into(), after.len());
+                format!("{site}@{}", word())
+            }
             SweepKind::Words => format!("without {}", word()),
         };
-        let line = format!("{}{change:+8.3}  {}", fit(&place, 32), bar(change.abs() / most, 24));
+        let line = format!("{}{:>8}  {}", fit(&place, 32), signed(change, 3), bar_of(change));
         writeln!(out, "{}", line.trim_end())?;
+    }
+    if all > shown {
+        writeln!(out, "{}", out.dim(&format!("{} more, that change less", all - shown)))?;
     }
     out.done()
 }
 
-/// Every place as a disc, or every word as a bar.
+/// Every place as a disc, or every token as a bar.
 fn drawn(
     args: &LookArgs,
-    model: &Model,
+    model: &NamedModel,
     ids: &[u32],
     kind: SweepKind,
     before: f64,
@@ -108,11 +119,13 @@ fn drawn(
     let changes: Vec<Vec<f64>> =
         after.iter().map(|row| row.iter().map(|value| value - before).collect()).collect();
     let blocks: Vec<String> = (0..changes.len()).map(|layer| format!("block {layer}")).collect();
-    let explained = format!("How far the answer's measure moves from {before:.3}; violet is down.");
+    let explained = format!(
+        "How far the measure of the answer moves from {before:.3}: a disc's area, or a bar's length; violet is down."
+    );
     let picture = match kind {
         SweepKind::Words => {
             let rows: Vec<(String, f64)> = words.into_iter().zip(changes[0].iter().copied()).collect();
-            Picture::new("Each word hidden from those behind it", explained, charts::bars(&rows))
+            Picture::new("Each token hidden from those after it", explained, charts::bars(&rows))
         }
         SweepKind::Heads => {
             let heads: Vec<String> = (0..changes[0].len()).map(|head| format!("head {head}")).collect();
@@ -131,7 +144,7 @@ fn drawn(
 /// The token that is asked for, by default what the text makes the most probable; and what it is measured against.
 fn asked(
     args: &LookArgs,
-    model: &Model,
+    model: &NamedModel,
     inspector: &mut Inspector<'_, Cpu>,
     ids: &[u32],
 ) -> Result<(u32, Option<u32>), Fail> {

@@ -5,17 +5,16 @@ use std::io::Write as _;
 use glass::inspect::attribute::Component;
 use glass::next_token::{Drawn, Sampler, Sampling};
 
+use super::names;
 use super::seen::{Link, Seen};
-use crate::draw::columns::{bar, fit, width};
+use crate::draw::columns::{bar, bars, fit, percent, signed, width};
 use crate::fail::Fail;
 use crate::out::{Out, count};
-use crate::tokens::VISIBLE;
+use crate::printable::VISIBLE;
 
 /// Columns of a token, and of a bar.
 const PIECE: usize = 16;
 const BAR: usize = 24;
-/// The temperatures at which the next token is shown.
-const TEMPERATURES: [f32; 3] = [0.5, 1.0, 1.5];
 
 /// All of it, in the order of the flow.
 pub fn show(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
@@ -61,8 +60,8 @@ fn attention(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     )?;
     for Link { layer, head, position, share } in &seen.links {
         let to = fit(&format!("{position} {}", seen.model.piece(seen.ids[*position])), PIECE);
-        let head = fit(&format!("block {layer} head {head}"), PIECE + 2);
-        writeln!(out, "{head}{to} {:5.1} %  {}", 100.0 * share, bar(*share, BAR).trim_end())?;
+        let head = fit(&names::head(seen.names, *layer, *head), PIECE + 2);
+        writeln!(out, "{head}{to} {}  {}", percent(*share), bar(*share, BAR).trim_end())?;
     }
     Ok(())
 }
@@ -71,38 +70,38 @@ fn lens(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     heading(out, "lens", "what the last vector would say if the model ended there")?;
     let room = out.columns().saturating_sub(PIECE + 2) / (PIECE + 8);
     for (layer, reading) in seen.lens().enumerate() {
-        let name = match layer {
-            0 => "embedding".into(),
-            _ => format!("after block {}", layer - 1),
-        };
+        let name = names::stream(seen.names, layer, seen.model.config().layers);
         let said = reading.top.iter().take(room.clamp(1, 4));
         let said: String = said
-            .map(|drawn| format!("{}{}  ", fit(&seen.model.piece(drawn.id), PIECE - 2), percent(drawn)))
+            .map(|drawn| format!("{}{}  ", fit(&seen.model.piece(drawn.id), PIECE - 2), probability(drawn)))
             .collect();
         writeln!(out, "{}{}", fit(&name, PIECE + 2), said.trim_end())?;
     }
     Ok(())
 }
 
-fn percent(drawn: &Drawn) -> String {
-    format!("{:5.1} %", 100.0 * f64::from(drawn.logprob).exp())
+fn probability(drawn: &Drawn) -> String {
+    percent(drawn.logprob.exp())
 }
 
 fn changed(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
-    heading(out, "changed", "the next token before, and after what was changed")?;
+    heading(out, "changed", "the next token without the change, and with it")?;
     let before = seen.before.as_deref().unwrap_or_default();
     for (was, is) in before.iter().zip(&seen.next) {
-        let side = |drawn: &Drawn| format!("{}{}", fit(&seen.model.piece(drawn.id), PIECE), percent(drawn));
+        let side =
+            |drawn: &Drawn| format!("{}{}", fit(&seen.model.piece(drawn.id), PIECE), probability(drawn));
         writeln!(out, "{}      {}", side(was), side(is))?;
     }
     Ok(())
 }
 
 fn next(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
-    let named = TEMPERATURES.map(|temperature| temperature.to_string()).join(", ");
-    heading(out, "next token", &format!("by softmax at the temperatures {named}"))?;
+    let (temperatures, in_use) = seen.temperatures();
+    let named = temperatures.map(|temperature| temperature.to_string()).join(", ");
+    let used = format!("generate uses {}", temperatures[in_use]);
+    heading(out, "next token", &format!("by softmax at the temperatures {named}; {used}"))?;
     let mut columns = Vec::new();
-    for temperature in TEMPERATURES {
+    for temperature in temperatures {
         let sampling = Sampling { temperature, ..Sampling::default() };
         let mut probabilities = Sampler::new(&sampling, seen.logits.len(), 0)?.probabilities(&seen.logits)?;
         probabilities.sort_by_key(|&(id, _)| id);
@@ -116,7 +115,7 @@ fn next(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
         let logit = seen.logits[drawn.id as usize];
         let shares: Vec<String> = columns
             .iter()
-            .map(|column| format!("{:5.1} % {}", 100.0 * share(column), bar(share(column), BAR / 2)))
+            .map(|column| format!("{} {}", percent(share(column)), bar(share(column), BAR / 2)))
             .collect();
         let line =
             format!("{}logit {logit:6.2}   {}", fit(&seen.model.piece(drawn.id), PIECE), shares.join("  "));
@@ -139,46 +138,43 @@ fn decided(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
             )
         }
     };
-    heading(out, "what decided", &format!("{name} is the sum of what every part of the model adds"))?;
+    heading(out, "what decided", &format!("{name} is the sum of what the parts of the model add"))?;
     let mut parts = found.parts.clone();
     parts.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
-    let most = parts.first().map_or(1.0, |(_, value)| value.abs());
-    for (component, value) in parts.iter().take(seen.top) {
-        let line = format!(
-            "{}{value:+7.2}  {}",
-            fit(&component.to_string(), PIECE + 12),
-            bar(value.abs() / most, BAR)
-        );
+    let line = |name: &str, value: f64| format!("{}{:>7}", fit(name, PIECE + 12), signed(value, 2));
+    let shown = &parts[..parts.len().min(seen.top)];
+    let bar_of = bars(shown.iter().map(|(_, value)| *value), BAR);
+    for (component, value) in shown {
+        let line = format!("{}  {}", line(&names::component(seen.names, *component), *value), bar_of(*value));
         writeln!(out, "{}{}", line.trim_end(), looked_at(seen, *component))?;
     }
-    // What was added on the way is nobody's part.
-    let others = found.whole - parts.iter().take(seen.top).map(|(_, value)| value).sum::<f64>();
-    writeln!(
-        out,
-        "{}{others:+7.2}",
-        fit(&format!("{} others", parts.len().saturating_sub(seen.top)), PIECE + 12)
-    )?;
-    heading(
-        out,
-        "by word",
-        "what heads brought straight from each position; at the last, its own vectors too",
-    )?;
+    let others = &parts[shown.len()..];
+    if !others.is_empty() {
+        let sum = others.iter().map(|(_, value)| value).sum();
+        writeln!(out, "{}", line(&count(others.len(), "other"), sum))?;
+    }
+    if let Some((why, rest)) = seen.rest() {
+        writeln!(out, "{}", line(why, rest))?;
+    }
+    heading(out, "by word", "what heads add directly from each position; at the last, its own vectors too")?;
     let mut words: Vec<(usize, f64)> = found.by_position().into_iter().enumerate().collect();
     words.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
-    let most = words.first().map_or(1.0, |(_, value)| value.abs());
-    for (position, value) in words.into_iter().take(seen.top) {
-        let word = fit(&format!("{position} {}", seen.model.piece(seen.ids[position])), PIECE + 12);
-        writeln!(out, "{}", format!("{word}{value:+7.2}  {}", bar(value.abs() / most, BAR)).trim_end())?;
+    words.truncate(seen.top);
+    let bar_of = bars(words.iter().map(|(_, value)| *value), BAR);
+    for (position, value) in words.iter().copied() {
+        let word = format!("{position} {}", seen.model.piece(seen.ids[position]));
+        writeln!(out, "{}", format!("{}  {}", line(&word, value), bar_of(value)).trim_end())?;
     }
     Ok(())
 }
 
-/// Where a head brought the most from.
+/// The position from which a head adds the most.
 fn looked_at(seen: &Seen<'_>, component: Component) -> String {
     let Component::Head { layer, head } = component else { return String::new() };
     let sources = &seen.attribution.sources[layer * seen.model.config().heads.query + head];
     let most = (0..sources.len()).max_by(|&a, &b| sources[a].abs().total_cmp(&sources[b].abs()));
     most.map_or(String::new(), |most| {
-        format!("   {:+.2} from {most} {}", sources[most], seen.model.piece(seen.ids[most]))
+        let piece = seen.model.piece(seen.ids[most]);
+        format!("   {} from {most} {piece}", signed(sources[most], 2))
     })
 }

@@ -11,28 +11,37 @@ use super::Report;
 use crate::args::ScoreArgs;
 use crate::fail::{Fail, say};
 use crate::input;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::number;
-use crate::progress::Line;
+use crate::progress::ProgressLine;
 
 /// Scores every token of every document once.
-pub fn run(args: &ScoreArgs, model: &Model, beside: Option<&Model>, file: &Path) -> Result<(), Fail> {
+pub fn run(
+    args: &ScoreArgs,
+    model: &NamedModel,
+    beside: Option<&NamedModel>,
+    file: &Path,
+) -> Result<(), Fail> {
     let tokenizer = model.tokenizer()?;
-    let start = model.start().ok_or_else(|| {
-        Fail::asked(format!(
-            "{}: the model has no end-of-text token for a document to begin with",
-            model.name
-        ))
-    })?;
+    let start = model.document_start();
+    if start.is_empty() && !args.start.no_start {
+        let name = &model.name;
+        return Err(Fail::asked(format!(
+            "{name}: the model has no token for a document to begin with; with --no-start its first token is not scored"
+        )));
+    }
     let documents = read(args, file)?;
     let mut runner = model.runner()?;
     let mut beside = beside.map(|beside| beside.runner()).transpose()?;
     let mut report = Report::new(args, model, args.each);
-    let mut line = Line::default();
+    let mut line = ProgressLine::default();
     let mut bytes = 0;
     for text in documents.texts() {
-        let mut ids = vec![start];
+        let mut ids = start.clone();
         ids.extend(tokenizer.encode(text, Special::Plain));
+        if ids.is_empty() {
+            continue;
+        }
         report.text(&mut runner, beside.as_mut(), &ids)?;
         bytes += text.len();
         let tokens = report.total.tokens;

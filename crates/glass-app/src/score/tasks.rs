@@ -17,19 +17,19 @@ use self::read::tasks;
 use self::tally::Tally;
 use crate::args::ScoreArgs;
 use crate::fail::{Fail, say};
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::{Out, count, number};
-use crate::progress::Line;
+use crate::progress::ProgressLine;
 
 /// Does the tasks one by one and reports how many were right.
-pub fn run(args: &ScoreArgs, model: &Model, file: &Path) -> Result<(), Fail> {
+pub fn run(args: &ScoreArgs, model: &NamedModel, file: &Path) -> Result<(), Fail> {
     // Read twice: a broken line is found before the work begins, and no more than one task is ever held.
     let items = tasks(file)?.try_fold(0, |items, task| task.map(|_| items + 1))?;
     if items == 0 {
         return Err(Fail::failed(format!("{}: it is empty; there is nothing to score", file.display())));
     }
     let mut judge = Judge::new(model)?;
-    let (mut tally, mut out, mut line) = (Tally::default(), Out::new(), Line::default());
+    let (mut tally, mut out, mut line) = (Tally::default(), Out::new(), ProgressLine::default());
     for (done, numbered) in tasks(file)?.enumerate() {
         let (place, task) = numbered?;
         let verdict = judge.judge(&task).map_err(|error| place.fail(&error.to_string()))?;

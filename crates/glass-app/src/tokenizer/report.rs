@@ -10,9 +10,9 @@ use super::{texts, whole};
 use crate::args::ReportArgs;
 use crate::fail::Fail;
 use crate::model_arg;
-use crate::out::{Out, count, number};
-use crate::progress::Line;
-use crate::tokens::{lossy, quoted};
+use crate::out::{Out, count, number, percent};
+use crate::printable::{lossy, quoted};
+use crate::progress::ProgressLine;
 
 /// The kinds of ids that are counted, and what they are called.
 const KINDS: [(Kind, &str, &str); 3] = [
@@ -22,7 +22,7 @@ const KINDS: [(Kind, &str, &str); 3] = [
 ];
 
 /// Shares of a text, and how they are told.
-const SHARES: [(f64, &str); 3] = [(0.5, "half"), (0.9, "nine tenths"), (0.99, "99 of 100")];
+const SHARES: [f64; 3] = [0.5, 0.9, 0.99];
 
 /// Counts, and shows.
 pub fn run(args: &ReportArgs) -> Result<(), Fail> {
@@ -56,7 +56,7 @@ impl Report {
         let reading = whole(&args.field);
         let (found, texts) = texts(&args.files, &reading)?;
         let (mut own, mut gpt2) = (Usage::new(&tokenizer), Usage::new(&Tokenizer::gpt2()));
-        let mut line = Line::default();
+        let mut line = ProgressLine::default();
         for text in texts {
             let text = text?;
             own.add(&text);
@@ -100,7 +100,7 @@ impl Report {
                 json!({"ids": ids, "used": used, "tokens": tokens, "share": self.share(tokens)}),
             )
         });
-        let covering = SHARES.map(|(share, _)| json!({"share": share, "ids": own.covering(share)}));
+        let covering = SHARES.map(|share| json!({"share": share, "ids": own.covering(share)}));
         let never = self.never_used();
         json!({
             "vocabulary": self.tokenizer.vocabulary_size(), "files": self.files, "bytes": own.bytes(),
@@ -115,7 +115,8 @@ impl Report {
     fn show(&self, out: &mut Out) -> Result<(), Fail> {
         let (vocabulary, bytes) = (number(self.tokenizer.vocabulary_size() as u64), number(self.own.bytes()));
         let (name, files) = (out.bold(&self.name), count(self.files, "file"));
-        writeln!(out, "{name}: {vocabulary} tokens, on {bytes} bytes of text from {files}\n")?;
+        out.prose(&format!("{name}: {vocabulary} tokens, on {bytes} bytes of text from {files}"))?;
+        writeln!(out)?;
         self.lengths(out)?;
         self.kinds(out)?;
         self.list(out, "the most frequent", &self.own.most_frequent())?;
@@ -126,41 +127,40 @@ impl Report {
 
     /// Beside GPT-2's.
     fn lengths(&self, out: &mut Out) -> Result<(), Fail> {
-        let heading = format!("{:<20}{:>14}{:>18}{:>14}", "", "tokens", "bytes per token", "of GPT-2's");
+        let heading = format!("{:<18}{:>12}{:>17}{:>13}", "", "tokens", "bytes per token", "of GPT-2's");
         writeln!(out, "{}", out.bold(&heading))?;
         let most = self.gpt2.tokens().max(1) as f64;
         for (name, usage) in [("this vocabulary", &self.own), ("GPT-2's", &self.gpt2)] {
             let (tokens, length) = (usage.tokens(), usage.bytes_per_token().unwrap_or_default());
-            let part = 100.0 * tokens as f64 / most;
-            writeln!(out, "{name:<20}{:>14}{length:>18.3}{part:>12.1} %", number(tokens))?;
+            let part = percent(tokens as f64 / most, 1);
+            writeln!(out, "{name:<18}{:>12}{length:>17.3}{part:>13}", number(tokens))?;
         }
         Ok(())
     }
 
     fn kinds(&self, out: &mut Out) -> Result<(), Fail> {
-        let heading = format!("\n{:<20}{:>14}{:>18}{:>14}", "ids", "there", "used", "of all tokens");
+        let heading = format!("\n{:<18}{:>12}{:>15}{:>15}", "ids", "there", "used", "of all tokens");
         writeln!(out, "{}", out.bold(&heading))?;
         for (kind, _, name) in KINDS {
             let Ids { ids, used, tokens } = self.own.ids(kind);
             let [ids, used] = [ids, used].map(number);
-            writeln!(out, "{name:<20}{ids:>14}{used:>18}{:>12.1} %", 100.0 * self.share(tokens))?;
+            let share = percent(self.share(tokens), 1);
+            writeln!(out, "{name:<18}{ids:>12}{used:>15}{share:>15}")?;
         }
-        let covering =
-            SHARES.map(|(share, name)| format!("{name} {}", number(self.own.covering(share) as u64)));
-        writeln!(out, "{:<20}{}", "so many ids make up", covering.join(", "))?;
-        Ok(())
+        let covering = SHARES.map(|share| number(self.own.covering(share) as u64));
+        out.prose(&format!("ids that cover 50 %, 90 %, 99 % of the tokens: {}", covering.join(", ")))
     }
 
     fn list(&self, out: &mut Out, heading: &str, ids: &[u32]) -> Result<(), Fail> {
         if ids.is_empty() || self.top == 0 {
             return Ok(());
         }
-        let heading = format!("\n{:<29}{:>9}{:>14}", heading, "bytes", "times");
+        let heading = format!("\n{:<29}{:>9}{:>12}", heading, "bytes", "times");
         writeln!(out, "{}", out.bold(&heading))?;
         for &id in ids.iter().take(self.top) {
             let (bytes, times) = (self.bytes(id), self.own.count(id));
-            let share = out.dim(&format!("{:>6.2} %", 100.0 * self.share(times)));
-            writeln!(out, "{id:>7}  {:<22}{:>7}{:>14} {share}", quoted(bytes), bytes.len(), number(times))?;
+            let share = out.dim(&format!("{:>8}", percent(self.share(times), 2)));
+            writeln!(out, "{id:>7}  {:<22}{:>7}{:>12} {share}", quoted(bytes), bytes.len(), number(times))?;
         }
         Ok(())
     }

@@ -5,10 +5,10 @@ use std::io::Write as _;
 use glass::tokens::{Special, Step, Tokenizer};
 use serde_json::{Value, json};
 
-use super::{VISIBLE, lossy, visible};
 use crate::draw::columns::{fit, width};
 use crate::fail::Fail;
 use crate::out::{Out, count, number};
+use crate::printable::{VISIBLE, lossy, visible};
 
 /// Every merge shows all of a word: what is longer would fill the memory.
 const LONGEST: usize = 256;
@@ -31,13 +31,13 @@ fn words<'t>(
     tokenizer: &'t Tokenizer,
     text: &'t [u8],
     special: Special,
-) -> impl Iterator<Item = (&'t [u8], Vec<Step>)> {
+) -> impl Iterator<Item = (Vec<u8>, Vec<Step>)> + use<'t> {
     tokenizer.words(text, special).into_iter().map(move |word| {
-        let known = std::str::from_utf8(word).ok().filter(|_| special == Special::Allowed);
+        let known = std::str::from_utf8(&word).ok().filter(|_| special == Special::Allowed);
         // A special token is never put together.
         let steps = match known.and_then(|word| tokenizer.special(word)) {
             Some(id) => vec![Step { tokens: vec![id], joined: None }],
-            None => tokenizer.merges(word),
+            None => tokenizer.merges(&word),
         };
         (word, steps)
     })
@@ -49,7 +49,7 @@ pub fn json(tokenizer: &Tokenizer, text: &[u8], special: Special) -> Value {
     let words = words(tokenizer, text, special).map(|(word, steps)| {
         let steps: Vec<Vec<String>> =
             steps.iter().map(|step| step.tokens.iter().map(piece).collect()).collect();
-        json!({"word": lossy(word), "steps": steps})
+        json!({"word": lossy(&word), "steps": steps})
     });
     words.collect()
 }
@@ -61,8 +61,9 @@ pub fn show(out: &mut Out, tokenizer: &Tokenizer, text: &[u8], special: Special)
         let tokens = steps.last().map_or(0, |last| last.tokens.len());
         (of, into) = (of + 1, into + tokens);
         let sizes = format!("{}, {}", count(word.len(), "byte"), count(tokens, "token"));
-        writeln!(out, "{}  {}", out.bold(&visible(word)), out.dim(&sizes))?;
-        let picture = Picture { tokenizer, wide: wide(word) + BEFORE + BEHIND <= out.columns(), word };
+        writeln!(out, "{}  {}", out.bold(&visible(&word)), out.dim(&sizes))?;
+        let picture =
+            Picture { tokenizer, wide: wide(&word) + BEFORE + BEHIND <= out.columns(), word: &word };
         for step in &steps {
             if let Some(line) = picture.line(out, step) {
                 writeln!(out, "{line}")?;
@@ -70,10 +71,10 @@ pub fn show(out: &mut Out, tokenizer: &Tokenizer, text: &[u8], special: Special)
         }
         writeln!(out, "{}\n", picture.tokens(out, &steps))?;
     }
-    writeln!(out, "{}, {} bytes, {}", count(of, "word"), number(text.len() as u64), count(into, "token"))?;
-    let how = "merge 3 is the third that was learned; of all that are possible the first learned is made first; ━ is what it made";
-    writeln!(out, "{}\n{}", out.dim(how), out.dim(VISIBLE))?;
-    Ok(())
+    writeln!(out, "{}, {}, {}", count(of, "word"), count(text.len(), "byte"), count(into, "token"))?;
+    let how = "merge 3 is the third that was learned; of all possible merges, the one learned first is applied first; ━ is what it joined";
+    out.prose(&out.dim(how))?;
+    out.prose(&out.dim(VISIBLE))
 }
 
 struct Picture<'a> {

@@ -3,9 +3,9 @@
 use glass::Config;
 use glass::backend::Cpu;
 use glass::memory::Keep;
+use glass::model::footprint::Footprint;
+use glass::model::parameter_count::ParameterCount;
 use glass::train::needs::Needs;
-use glass::weights::census::Census;
-use glass::weights::footprint::Footprint;
 
 use super::room;
 use super::watch::SAMPLE;
@@ -18,7 +18,7 @@ const PROGRAM: u64 = 32 << 20;
 
 /// What a run is asked to hold at once.
 #[derive(Clone)]
-pub struct Asked {
+pub struct Requested {
     pub config: Config,
     pub keep: Keep,
     pub batch: usize,
@@ -28,7 +28,7 @@ pub struct Asked {
     pub samples: bool,
 }
 
-impl Asked {
+impl Requested {
     /// The learner's.
     pub fn needs(&self) -> Needs {
         Needs::of::<Cpu>(&self.config, self.keep, self.batch)
@@ -56,17 +56,17 @@ impl Asked {
     }
 
     /// As many tokens a step in more and smaller batches, so that the run takes at most `most`.
-    fn smaller(&self, most: u64) -> Option<Asked> {
+    fn smaller(&self, most: u64) -> Option<Requested> {
         let samples = self.batch.checked_mul(self.accumulate)?;
         let roots = (1..).take_while(|n| n * n <= samples).filter(|n| samples.is_multiple_of(*n));
         let divisors = roots.flat_map(|n| [n, samples / n]).filter(|&batch| batch < self.batch);
-        let with = |batch| Asked { batch, accumulate: samples / batch, ..self.clone() };
+        let with = |batch| Requested { batch, accumulate: samples / batch, ..self.clone() };
         divisors.map(with).filter(|asked| asked.run() <= most).max_by_key(|asked| asked.batch)
     }
 
     /// One batch a step, as large as can be.
-    fn fewer(&self, most: u64) -> Option<Asked> {
-        let with = |batch| Asked { batch, accumulate: 1, ..self.clone() };
+    fn fewer(&self, most: u64) -> Option<Requested> {
+        let with = |batch| Requested { batch, accumulate: 1, ..self.clone() };
         let (mut fits, mut too_many) = (0, self.batch);
         while too_many - fits > 1 {
             let middle = fits + (too_many - fits) / 2;
@@ -76,8 +76,8 @@ impl Asked {
     }
 
     /// One sample at a time, as short as it must be.
-    fn shorter(&self, most: u64) -> Option<Asked> {
-        let with = |context| Asked {
+    fn shorter(&self, most: u64) -> Option<Requested> {
+        let with = |context| Requested {
             batch: 1,
             accumulate: 1,
             config: Config { context, ..self.config.clone() },
@@ -99,7 +99,7 @@ impl Asked {
 
 /// A run's memory.
 pub struct Budget {
-    pub asked: Asked,
+    pub asked: Requested,
     /// Weights.
     pub weights: u64,
     /// Floating-point operations to learn one token.
@@ -116,7 +116,7 @@ impl Budget {
         let run = &args.run;
         let (present, peak) = room::held().unwrap_or((PROGRAM, PROGRAM));
         Budget {
-            asked: Asked {
+            asked: Requested {
                 config: config.clone(),
                 keep: run.keep(),
                 batch: run.batch,
@@ -124,7 +124,7 @@ impl Budget {
                 threads,
                 samples: run.sample_every > 0,
             },
-            weights: Census::of(config).stored,
+            weights: ParameterCount::of(config).stored,
             flops_to_learn: Footprint::of(config, config.context).flops_to_learn,
             present,
             peak,
@@ -161,11 +161,11 @@ impl Budget {
             return None;
         }
         let (asked, room) = (&self.asked, most.saturating_sub(self.present));
-        let recomputed = Asked { keep: Keep::Inputs, ..asked.clone() };
+        let recomputed = Requested { keep: Keep::Inputs, ..asked.clone() };
         let smaller = asked.smaller(room);
         let same = Some(&recomputed).filter(|asked| asked.run() <= room);
         let both = recomputed.smaller(room);
-        let options = |asked: &Asked| asked.options(self.present);
+        let options = |asked: &Requested| asked.options(self.present);
         Some(match (smaller.as_ref().map(options), same.map(options), both.as_ref().map(options)) {
             (Some(one), Some(other), _) => format!("give {one} or {other} for as many tokens a step"),
             (Some(one), ..) | (_, Some(one), _) | (_, _, Some(one)) => {
@@ -193,8 +193,8 @@ mod tests {
 
     fn budget(batch: usize, accumulate: usize) -> Budget {
         let config = Config::gpt2(50_257, 256, 768, 12, 12);
-        let asked = Asked { keep: Keep::All, batch, accumulate, threads: 2, samples: false, config };
-        let weights = Census::of(&asked.config).stored;
+        let asked = Requested { keep: Keep::All, batch, accumulate, threads: 2, samples: false, config };
+        let weights = ParameterCount::of(&asked.config).stored;
         Budget { asked, weights, flops_to_learn: 1, present: 20 << 20, peak: 20 << 20 }
     }
 

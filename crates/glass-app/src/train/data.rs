@@ -39,6 +39,8 @@ pub enum Raw {
         train: Vec<Line>,
         /// To validate on.
         validation: Vec<Line>,
+        /// Whether those to validate on were files of their own.
+        own: bool,
         /// Files they stand in.
         files: usize,
     },
@@ -64,9 +66,16 @@ impl Raw {
             )));
         }
         let width = width(data)?;
+        let asked: Vec<&str> = data.ending.iter().map(|ending| ending.trim_start_matches('.')).collect();
         let endings: &[&str] = match (data.chat.is_empty(), width) {
             (false, _) => &["jsonl", "ndjson"],
             (true, Some(_)) => &["bin"],
+            (true, None) if !asked.is_empty() => &asked,
+            (true, None)
+                if files::find(&data.data, &TEXT).is_err() && files::find(&data.data, &TABLES).is_ok() =>
+            {
+                &TABLES
+            }
             (true, None) => &TEXT,
         };
         let (train, validation) = find(data, endings)?;
@@ -76,12 +85,13 @@ impl Raw {
         }
         if !data.chat.is_empty() {
             let files = train.len() + validation.len();
+            let own = !validation.is_empty();
             let all = told(chats::read(&train)?);
             let (train, validation) = match validation.is_empty() {
                 true => chats::split(all, fraction, seed),
                 false => (all, told(chats::read(&validation)?)),
             };
-            return Ok(Raw::Chats { train, validation, files });
+            return Ok(Raw::Chats { train, validation, own, files });
         }
         let source = Source {
             validation,
@@ -110,6 +120,15 @@ impl Raw {
         }
     }
 
+    /// Whether files of their own validate.
+    fn has_validation(&self) -> bool {
+        match self {
+            Raw::Text(text) => text.has_validation(),
+            Raw::Chats { own, .. } => *own,
+            Raw::Shards { validation, .. } => !validation.is_empty(),
+        }
+    }
+
     /// Whether it is ids already.
     pub fn is_ids(&self) -> bool {
         matches!(self, Raw::Shards { .. })
@@ -118,7 +137,7 @@ impl Raw {
     /// Tokenises.
     pub fn sets(self, args: &TrainArgs, subject: &Subject) -> Result<Sets, Fail> {
         let split = Split { fraction: args.data.val_fraction, seed: args.run.seed };
-        let split = args.data.val.is_empty().then_some(split);
+        let split = (!self.has_validation()).then_some(split);
         let card = |files, dropped, train: &Set, validation: &Set| {
             Card::new(train.fingerprint(), files, dropped, split, train, validation)
         };
@@ -127,7 +146,7 @@ impl Raw {
                 let (tokenizer, vocabulary) = (known(subject)?, subject.config.vocabulary);
                 text.prepare(Encoding { tokenizer, vocabulary })?
             }
-            Raw::Chats { train, validation, files } => {
+            Raw::Chats { train, validation, files, .. } => {
                 let ((train, left_out), (validation, more)) =
                     (conversations(&train, subject)?, conversations(&validation, subject)?);
                 let dropped = Dropped { empty: (left_out + more) as u64, ..Dropped::default() };
@@ -150,6 +169,9 @@ impl Raw {
 /// How files of text end.
 const TEXT: [&str; 3] = ["txt", "jsonl", "ndjson"];
 
+/// How files end that hold texts among other things.
+const TABLES: [&str; 3] = ["csv", "tsv", "json"];
+
 /// The first shard that a path names: itself, or one in a folder without text.
 fn shard(path: &PathBuf) -> Option<PathBuf> {
     if !path.is_dir() {
@@ -164,6 +186,7 @@ fn shard(path: &PathBuf) -> Option<PathBuf> {
 
 /// Bytes of an id: as was asked, or as the header of a shard that was named says.
 fn width(data: &DataArgs) -> Result<Option<ids::Width>, Fail> {
+    let shard = |path: &PathBuf| if data.ending.is_empty() { shard(path) } else { None };
     match (data.bin, data.data.iter().find_map(shard)) {
         (Some(Width::U16), _) => Ok(Some(ids::Width::U16)),
         (Some(Width::U32), _) => Ok(Some(ids::Width::U32)),
@@ -202,18 +225,21 @@ pub fn describe(card: &Card) -> String {
 /// Files to learn from and to validate on; what validates is not learned.
 fn find(data: &DataArgs, endings: &[&str]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Fail> {
     let named = if data.chat.is_empty() { &data.data } else { &data.chat };
-    if named.iter().chain(&data.val).any(|path| path.as_os_str() == "-") {
-        return Err(Fail::asked(
-            "--data: - is standard input, and a run that resumes reads its data again; name a file",
-        ));
-    }
     // Said here, with its place, because a run begins with it.
     for path in named.iter().chain(&data.val) {
         std::fs::metadata(path).map_err(unreadable(path))?;
     }
     let train = told(files::find(named, endings)?);
-    let validation = told(files::find(&data.val, endings)?);
-    let train = told(files::without(train, &validation));
+    let mut validation = told(files::find(&data.val, endings)?);
+    let mut train = told(files::without(train, &validation));
+    // Who names the validation data, or wants none, has decided.
+    let others = !data.val.is_empty() || data.val_fraction == 0.0;
+    let roles = files::by_role(named, train, others)?;
+    (train, validation) = match others {
+        true => (roles.train, validation),
+        false => (roles.train, roles.validation),
+    };
+    told(((), roles.remarks));
     Ok((train, validation))
 }
 
@@ -242,11 +268,10 @@ fn conversations(conversations: &[Line], subject: &Subject) -> Result<(Set, usiz
     let template =
         subject.template.as_ref().ok_or_else(|| Fail::asked("--chat: there is no chat template"))?;
     let encode = |told: &Told| match told {
-        Told::Conversation(messages) => template.tokens(messages, tokenizer),
+        Told::Conversation(talk) => talk.tokens(template, tokenizer),
         Told::Text(text) => {
-            let end = || subject.end_of_text();
-            let text = tokenizer.encode(text, Special::Plain);
-            let ids: Vec<u32> = end().into_iter().chain(text).chain(end()).collect();
+            let mut ids = tokenizer.encode_prompt(text.as_bytes(), Special::Plain);
+            ids.extend(subject.end_of_text());
             let learned = vec![true; ids.len()];
             Ok((ids, learned))
         }

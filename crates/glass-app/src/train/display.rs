@@ -19,7 +19,7 @@ use ratatui::backend::CrosstermBackend;
 
 use super::seen::Seen;
 use crate::args::RunArgs;
-use crate::out;
+use crate::screen;
 use terminal::Writer;
 
 /// A look at the terminal (is it still ours, was its size changed?) and the least time between two pictures.
@@ -36,7 +36,7 @@ impl Display {
     /// Whether there is a terminal to stand on, and nobody wants plain lines.
     pub fn is_wanted(args: &RunArgs) -> bool {
         let lines_between = args.json && std::io::stdout().is_terminal();
-        let has_terminal = std::io::stderr().is_terminal() && !out::is_dumb() && terminal::is_ours();
+        let has_terminal = std::io::stderr().is_terminal() && !screen::is_dumb() && terminal::is_ours();
         has_terminal && !args.plain && !lines_between
     }
 

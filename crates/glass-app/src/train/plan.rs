@@ -6,51 +6,51 @@ use std::time::Instant;
 use glass::backend::{Cpu, Precision};
 use glass::train::set::{Samples, Set};
 use glass::train::settings::Settings;
-use glass_kernels::roof;
+use glass_kernels::peak;
 use serde_json::json;
 
-use super::budget::{Asked, Budget};
+use super::budget::{Budget, Requested};
 use super::data::{Sets, describe};
 use super::room;
 use super::speed::Speed;
 use crate::args::TrainArgs;
 use crate::fail::Fail;
-use crate::out::{Out, bytes, duration, number};
+use crate::out::{Out, bytes, count, duration, number};
 
 /// Bursts of which the best counts.
 const BURSTS: usize = 25;
 
-/// The roof of mixed precision over that of f32 below which it is refused. Machines have half or twice.
+/// The peak of mixed precision over that of f32 below which it is refused. Machines have half or twice.
 const LEAST_GAIN: f64 = 1.2;
 
 /// Multiply-adds in registers on all threads, in FLOP/s, at the CPU's precision: the best of several bursts of some
 /// milliseconds. A busy machine makes a burst slower, never faster.
-fn roof(cpu: &Cpu) -> f64 {
+fn peak(cpu: &Cpu) -> f64 {
     let burst = || {
         let begun = Instant::now();
-        let flops = roof::multiply_add(cpu.cores(), 2_000_000);
+        let flops = peak::multiply_add(cpu.cores(), 2_000_000);
         flops / begun.elapsed().as_secs_f64().max(1e-9)
     };
     (0..BURSTS).map(|_| burst()).fold(0.0, f64::max)
 }
 
-/// The same CPU at the precision that was asked for, and its roof there.
+/// The same CPU at the precision that was asked for, and its peak there.
 pub fn at(cpu: Cpu, precision: Precision) -> Result<(Cpu, f64), Fail> {
-    let before = roof(&cpu);
+    let before = peak(&cpu);
     if precision == Precision::F32 {
         return Ok((cpu, before));
     }
     let cpu = cpu.with_precision(precision)?;
-    let roof = roof(&cpu);
-    if roof < LEAST_GAIN * before {
+    let peak = peak(&cpu);
+    if peak < LEAST_GAIN * before {
         return Err(Fail::asked(format!(
             "--precision: mixed was given, but this processor multiplies 16-bit numbers at {:.0} GFLOP/s and 32-bit ones at \
              {:.0}, so nothing would be gained; leave it at f32",
-            roof / 1e9,
+            peak / 1e9,
             before / 1e9
         )));
     }
-    Ok((cpu, roof))
+    Ok((cpu, peak))
 }
 
 /// How long a run will take, in seconds.
@@ -106,7 +106,7 @@ fn lcm(a: u64, b: u64) -> u64 {
 }
 
 /// Tokens of a step: of windows that are full, or of conversations as long as they are on average.
-pub fn tokens_per_step(asked: &Asked, set: &Set) -> u64 {
+pub fn tokens_per_step(asked: &Requested, set: &Set) -> u64 {
     let full = asked.tokens_per_step();
     match &set.samples {
         Samples::Stream(_) => full,
@@ -123,7 +123,7 @@ pub fn show(
     budget: &Budget,
     settings: &Settings,
     sets: &Sets,
-    roof: f64,
+    peak: f64,
     speed: &Speed,
 ) -> Result<(), Fail> {
     let per_step = tokens_per_step(&budget.asked, &sets.train);
@@ -142,7 +142,7 @@ pub fn show(
                              "total": budget.total()},
             "memory_limit": most, "fits": instead.is_none(), "instead": instead,
             "tokens_per_step": per_step, "steps": settings.steps, "tokens": tokens,
-            "flops_per_step": step, "flops": flops, "roof_flops": roof, "seconds_at_roof": flops / roof,
+            "flops_per_step": step, "flops": flops, "roof_flops": peak, "seconds_at_roof": flops / peak,
             "seconds_per_step": speed.step, "tokens_per_second": per_step as f64 / speed.step,
             "evaluations": time.evaluations, "seconds_evaluating": time.evaluating,
             "checkpoints": time.checkpoints, "seconds_saving": time.saving, "seconds": time.total(),
@@ -151,7 +151,7 @@ pub fn show(
         return out.done();
     }
     writeln!(out, "{}", describe(&sets.card))?;
-    writeln!(out, "{}", out.bold(&format!("{} weights", number(budget.weights))))?;
+    writeln!(out, "{}", out.bold(&count(budget.weights as usize, "weight")))?;
     let rows = [
         ("program and data", budget.present),
         ("weights", needs.weights),
@@ -168,7 +168,7 @@ pub fn show(
         writeln!(out, "  {what:<24}{:>12}", bytes(value))?;
     }
     if let Some(most) = most {
-        writeln!(out, "  {:<24}{:>12}", "to be had here", bytes(most))?;
+        writeln!(out, "  {:<24}{:>12}", "available", bytes(most))?;
     }
     if let Some(instead) = instead {
         writeln!(out, "  it does not fit: {instead}")?;
@@ -176,22 +176,26 @@ pub fn show(
     writeln!(
         out,
         "{}",
-        out.bold(&format!("{} steps of {} tokens", number(settings.steps), number(per_step)))
+        out.bold(&format!(
+            "{} of {}",
+            count(settings.steps as usize, "step"),
+            count(per_step as usize, "token")
+        ))
     )?;
     writeln!(out, "  {:<24}{:>12.3e} FLOPs, {:.1} GFLOPs a step", "arithmetic in all", flops, step / 1e9)?;
     let line = |what: &str, seconds: f64| format!("  {what:<24}{:>12}", duration(seconds));
     let (reached, speed_of) = (step / speed.step, per_step as f64 / speed.step);
     writeln!(
         out,
-        "{}   {:.3} s a step, {} tokens/s, {:.0} GFLOP/s ({:.0} % of the FMA roof)",
+        "{}   {:.3} s a step, {} tokens/s, {:.0} GFLOP/s ({:.0} % of the FMA peak)",
         line("steps", time.steps),
         speed.step,
         number(speed_of as u64),
         reached / 1e9,
-        100.0 * reached / roof
+        100.0 * reached / peak
     )?;
-    writeln!(out, "{}", line(&format!("{} evaluations", number(time.evaluations)), time.evaluating))?;
-    let checkpoints = format!("{} checkpoints at most", number(time.checkpoints));
+    writeln!(out, "{}", line(&count(time.evaluations as usize, "evaluation"), time.evaluating))?;
+    let checkpoints = format!("{} at most", count(time.checkpoints as usize, "checkpoint"));
     match time.saving {
         Some(saving) => writeln!(out, "{}", line(&checkpoints, saving))?,
         None => writeln!(out, "  {checkpoints:<24}     unknown: none could be written to measure it")?,

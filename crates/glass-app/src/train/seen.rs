@@ -168,7 +168,7 @@ impl Seen {
         let Some(line) = self.line() else { return String::new() };
         let speed = line.tokens_per_second.unwrap_or_default();
         format!(
-            "step {} of {}  epoch {:.2}  loss {:.4}  {} tokens/s  {:.0} GFLOP/s ({:.0} % of the FMA roof)  {} left",
+            "step {} of {}  epoch {:.2}  loss {:.4}  {} tokens/s  {:.0} GFLOP/s ({:.0} % of the FMA peak)  {} left",
             number(line.step),
             number(self.steps),
             self.epochs,

@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use glass::Config;
 use glass::backend::{Cpu, Heads};
+use glass::model::footprint::Footprint;
+use glass::model::parameter_count::ParameterCount;
 use glass::train::checkpoint::{self, State};
 use glass::train::learner::{Batch, Learner};
 use glass::train::settings::Settings;
-use glass::weights::census::Census;
-use glass::weights::footprint::Footprint;
 
-use super::budget::Asked;
+use super::budget::Requested;
 use crate::fail::Fail;
 
-/// Seconds that a step of the smaller model may take at the roof.
+/// Seconds that a step of the smaller model may take at the peak.
 const STEP: f64 = 0.2;
 
 /// Bytes that its arenas may take.
@@ -32,17 +32,18 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn of(asked: &Asked, roof: f64) -> Proxy {
+    fn of(asked: &Requested, peak: f64) -> Proxy {
         let mut small = Proxy { config: asked.config.clone(), batch: asked.batch };
         let fits = |small: &Proxy| {
-            small.flops() <= STEP * roof && Census::of(&small.config).stored.saturating_mul(16) <= ARENAS
+            small.flops() <= STEP * peak
+                && ParameterCount::of(&small.config).stored.saturating_mul(16) <= ARENAS
         };
         while !fits(&small) && small.shrink(&asked.config) {}
         small
     }
 
     fn shrink(&mut self, whole: &Config) -> bool {
-        let Config { context, layers, heads: Heads { query, key, size }, .. } = self.config;
+        let Config { context, layers, heads: Heads { query, key, .. }, .. } = self.config;
         let key = (key / 2).max(1);
         if layers > 1 {
             self.config.layers -= 1;
@@ -52,9 +53,9 @@ impl Proxy {
         } else if context > 64 {
             self.config.context = (context / 2).max(64);
         } else if query.is_multiple_of(2) && (query / 2).is_multiple_of(key) {
-            self.config.heads = Heads { query: query / 2, key, size };
+            (self.config.heads.query, self.config.heads.key) = (query / 2, key);
             self.config.width /= 2;
-            self.config.hidden /= 2;
+            self.config.mlp_width /= 2;
         } else {
             return false;
         }
@@ -89,14 +90,14 @@ pub struct Speed {
 impl Speed {
     /// Measures, for steps of `tokens` tokens; checkpoints in the folder nearest to `out`, where nothing stays.
     pub fn measured(
-        asked: &Asked,
+        asked: &Requested,
         tokens: u64,
         settings: &Settings,
         cpu: &Arc<Cpu>,
-        roof: f64,
+        peak: f64,
         out: &Path,
     ) -> Result<Speed, Fail> {
-        let proxy = Proxy::of(asked, roof);
+        let proxy = Proxy::of(asked, peak);
         let (config, rows) = (&proxy.config, proxy.batch * proxy.config.context);
         let mut learner = Learner::keeping(asked.keep, cpu.clone(), config, rows, proxy.batch)?;
         learner.initialise(1);
@@ -120,7 +121,8 @@ impl Speed {
         let (single, double) = (median(singles), median(doubles));
         let pass = (double - single).clamp(0.0, single);
         let more = flops(&asked.config) / flops(config);
-        let larger = Census::of(&asked.config).stored as f64 / Census::of(config).stored as f64;
+        let larger =
+            ParameterCount::of(&asked.config).stored as f64 / ParameterCount::of(config).stored as f64;
         let per_token = more / rows as f64;
         Ok(Speed {
             step: pass * per_token * tokens as f64 + (single - pass) * larger,
@@ -132,7 +134,7 @@ impl Speed {
     }
 
     /// What was measured, as one reads it.
-    pub fn measured_on(&self, asked: &Asked) -> String {
+    pub fn measured_on(&self, asked: &Requested) -> String {
         let (small, whole) = (&self.proxy.config, &asked.config);
         if (small, self.proxy.batch) == (whole, asked.batch) {
             return "a few of its steps".into();
@@ -179,7 +181,7 @@ mod tests {
     use super::*;
 
     fn proxy(config: Config, batch: usize) -> Proxy {
-        let asked = Asked { config, keep: Keep::All, batch, accumulate: 1, threads: 2, samples: false };
+        let asked = Requested { config, keep: Keep::All, batch, accumulate: 1, threads: 2, samples: false };
         Proxy::of(&asked, 2e11)
     }
 

@@ -57,6 +57,9 @@ impl Subject {
         if chats && own.is_none() {
             tokenizer = tokenizer.map(|tokenizer| tokenizer.with_specials(&DEFAULT_SPECIALS)).transpose()?;
         }
+        if !raw.is_ids() {
+            tokenizer = tokenizer.map(starting).transpose()?;
+        }
         let config = match (&from, &tokenizer) {
             (Some(folder), Some(tokenizer)) if chats => grown(folder.config(), tokenizer),
             (Some(folder), _) => folder.config().clone(),
@@ -101,6 +104,15 @@ impl Subject {
              tokenizer that belongs to the model",
             self.config.vocabulary
         )))
+    }
+}
+
+/// The tokenizer of a model whose documents begin at a token, as they do here: the one that the vocabulary names for it
+/// (`bos_token`), or else the end of the text before.
+fn starting(tokenizer: Tokenizer) -> glass::Result<Tokenizer> {
+    match tokenizer.role("bos_token").or(tokenizer.end_of_text()) {
+        Some(start) if tokenizer.start().is_empty() => tokenizer.with_start(&[start]),
+        _ => Ok(tokenizer),
     }
 }
 
@@ -199,7 +211,7 @@ fn config(shape: &ShapeArgs, tokenizer: Option<&Tokenizer>) -> Result<Config, Fa
         let context = shape.context.unwrap_or(256);
         return Ok(Config::gpt2(vocabulary, context, shape.width, shape.layers, shape.heads));
     };
-    let preset = Preset::named(name).ok_or_else(|| model_arg::unknown("--preset", name))?;
+    let preset = Preset::named(name).ok_or_else(|| model_arg::unknown("--preset", name, "not a preset"))?;
     let config = preset.config();
     Ok(Config { vocabulary, context: shape.context.unwrap_or(config.context), ..config })
 }

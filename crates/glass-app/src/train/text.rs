@@ -8,7 +8,7 @@ use glass::train::prepare::{Encoding, Prepared, Shards, in_memory};
 
 use crate::fail::{Fail, say};
 use crate::out::number;
-use crate::progress::Line;
+use crate::progress::ProgressLine;
 use crate::tokenizer;
 
 /// From so many bytes on, text is tokenised into shards.
@@ -31,6 +31,11 @@ impl Text {
         let corpus = Corpus::open(source)?;
         let folder = shards.or_else(|| (corpus.bytes() >= LARGE).then_some(own));
         Ok(Text { corpus, folder, parts: None })
+    }
+
+    /// Whether files of their own validate.
+    pub fn has_validation(&self) -> bool {
+        !self.corpus.source().validation.is_empty()
     }
 
     /// A vocabulary learned from what is learned from; from a lot of text once, and then it is kept beside the shards.
@@ -89,7 +94,7 @@ fn compared(corpus: &Corpus, parts: Option<Parts>) -> Result<Parts, Fail> {
 /// A line of progress.
 #[derive(Default)]
 struct Shown {
-    line: Line,
+    line: ProgressLine,
     /// Bytes and tokens that were there when it began.
     before: Option<(u64, u64)>,
 }

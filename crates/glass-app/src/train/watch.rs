@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use glass::Result;
 use glass::backend::Cpu;
-use glass::generate::{Runner, Wish, generate};
+use glass::generate::{GenerateOptions, Runner, generate};
 use glass::next_token::Sampling;
+use glass::tokens::Tokenizer;
 use glass::train::learner::Learner;
 use glass::train::log;
-use glass::train::settings::Settings;
+use glass::train::settings::{Change, Settings};
 use glass::train::watch::{Event, Watch};
 use glass::weights::Weights;
 
@@ -25,8 +26,8 @@ use crate::args::TrainArgs;
 use crate::draw::curve;
 use crate::draw::history::History;
 use crate::fail::{Fail, say};
-use crate::out::{Out, number};
-use crate::progress::Line;
+use crate::out::{Out, count, number};
+use crate::progress::ProgressLine;
 
 /// Tokens of a sample.
 pub const SAMPLE: usize = 80;
@@ -39,11 +40,13 @@ pub struct Progress<'a> {
     /// The run's own folder, `DIR/train`.
     folder: PathBuf,
     flops: u64,
-    roof: f64,
+    peak: f64,
+    /// What is written as `config.toml`.
+    options: String,
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
     display: Option<Display>,
-    line: Line,
+    line: ProgressLine,
     events: Option<Events>,
     looks: Option<Looks>,
     json: Option<Out>,
@@ -52,14 +55,15 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// Of a run with these settings, in which learning a token takes `flops`, on a machine with this roof.
+    /// Of a run with these settings, in which learning a token takes `flops`, on a machine with this peak.
     pub fn new(
         args: &TrainArgs,
         subject: &'a Subject,
         settings: &Settings,
         validates: bool,
         flops: u64,
-        roof: f64,
+        peak: f64,
+        options: String,
         stop: Arc<AtomicBool>,
     ) -> Progress<'a> {
         let seen = Seen::new(args.out.display().to_string(), settings, validates, flops, args.run.minutes);
@@ -69,11 +73,12 @@ impl<'a> Progress<'a> {
             subject,
             folder: args.out.join("train"),
             flops,
-            roof,
+            peak,
+            options,
             stop,
             seen,
             display,
-            line: if args.run.plain { Line::plain() } else { Line::default() },
+            line: if args.run.plain { ProgressLine::plain() } else { ProgressLine::default() },
             events: None,
             looks: None,
             json: args.run.json.then(Out::new),
@@ -114,16 +119,40 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn begin(&mut self, step: u64, resumed: bool) {
+    fn begin(&mut self, step: u64, steps: u64, resumed: bool) {
+        let written = self.write_options();
+        self.noted("config.toml", written);
         // The log was cut off at this step already.
         let history = History::read(&self.folder.join("log.jsonl"));
         self.seen().begin(step, history);
         let events = Events::open(&self.folder, step);
         self.events = self.noted("events for TensorBoard", events);
         self.look_with(|looks| looks.begin(step));
-        if resumed {
-            self.remark(&format!("going on after step {}", number(step)));
+        match (resumed, step < steps) {
+            (false, _) => {}
+            (true, true) => self.remark(&format!("going on after step {}", number(step))),
+            (true, false) => self.remark(&format!(
+                "this run has taken all its {}; give --steps with more, or --minutes, to go on",
+                count(steps as usize, "step")
+            )),
         }
+    }
+
+    /// Options are written when the run has its folder to itself.
+    fn write_options(&self) -> std::io::Result<()> {
+        let part = self.folder.join("config.toml.part");
+        std::fs::write(&part, &self.options)?;
+        std::fs::rename(&part, self.folder.join("config.toml"))
+    }
+
+    fn changed(&mut self, changes: &[Change], step: u64, then: f32, now: f32) {
+        let one = |change: &Change| format!("--{} {} instead of {}", change.name, change.now, change.then);
+        let all: Vec<String> = changes.iter().map(one).collect();
+        let rate = match then == now {
+            true => format!("the learning rate of step {step} is {now:.2e} as before"),
+            false => format!("the learning rate of step {step} is {now:.2e} instead of {then:.2e}"),
+        };
+        self.remark(&format!("changed from here on: {}; {rate}", all.join(", ")));
     }
 
     fn step(&mut self, line: &log::Line, epochs: f64) {
@@ -193,7 +222,8 @@ impl<'a> Progress<'a> {
 impl Watch<Cpu> for Progress<'_> {
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::Started { step, resumed, .. } => self.begin(step, resumed),
+            Event::Started { step, steps, resumed } => self.begin(step, steps, resumed),
+            Event::Changed { changes, step, then, now } => self.changed(changes, step, then, now),
             Event::Step { line, epochs } => self.step(line, epochs),
             Event::Spike { step, loss, usual } => {
                 self.remark(&format!("step {step}: the loss is {loss:.4}, where {usual:.4} was usual"));
@@ -218,7 +248,7 @@ impl Watch<Cpu> for Progress<'_> {
     }
 
     fn utilisation(&mut self, tokens_per_second: f64) -> Option<f64> {
-        Some(tokens_per_second * self.flops as f64 / self.roof)
+        Some(tokens_per_second * self.flops as f64 / self.peak)
     }
 
     fn sample(&mut self, learner: &mut Learner<Cpu>, step: u64) -> Result<()> {
@@ -226,11 +256,17 @@ impl Watch<Cpu> for Progress<'_> {
         let (gpt, weights) = learner.model();
         let mut runner = Runner::new(&*backend, gpt, Weights::Trainable(weights))?;
         let end = self.subject.end_of_text();
-        runner.feed(&[end.unwrap_or(0)])?;
+        let start = self.subject.tokenizer.as_ref().map(Tokenizer::start).filter(|start| !start.is_empty());
+        runner.feed(start.unwrap_or(&[end.unwrap_or(0)]))?;
         let sampling = Sampling { temperature: 0.8, seed: step, ..Sampling::default() };
-        let wish = Wish { tokens: SAMPLE, sampling, ends: end.into_iter().collect(), ..Wish::default() };
+        let options = GenerateOptions {
+            tokens: SAMPLE,
+            sampling,
+            ends: end.into_iter().collect(),
+            ..GenerateOptions::default()
+        };
         let tokenizer = self.subject.tokenizer.as_ref();
-        let said = generate(&mut runner, tokenizer, &wish, 0, &mut |_| ControlFlow::Continue(()))?;
+        let said = generate(&mut runner, tokenizer, &options, 0, &mut |_| ControlFlow::Continue(()))?;
         let text = if tokenizer.is_some() { said.text } else { format!("{:?}", said.ids) };
         self.add_event(|events| events.sample(step, &text));
         if self.display.is_none() {

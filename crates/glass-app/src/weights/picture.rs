@@ -1,59 +1,62 @@
-//! Where the weights are, and how a pattern grows with its context, drawn.
+//! A picture of where the weights are, and of how a pattern grows with its context.
 
 use glass::Config;
-use glass::weights::census::Census;
-use glass::weights::footprint::Footprint;
+use glass::model::footprint::Footprint;
+use glass::model::parameter_count::ParameterCount;
 
 use crate::draw::scale::Scale;
 use crate::draw::svg::{Anchor, Svg};
-use crate::out::number;
+use crate::out::{number, percent};
 
 const WIDTH: f64 = 820.0;
 const ROW: f64 = 34.0;
 const LEFT: f64 = 100.0;
-/// The square of all weights is so wide.
+/// Width of the square that stands for all weights.
 const WHOLE: f64 = 56.0;
 const RIGHT: f64 = 700.0;
 const HEIGHT: f64 = 220.0;
 
-/// Both, one below the other.
-pub fn svg(name: &str, config: &Config, census: &Census, tokens: usize) -> String {
+/// Both pictures, one below the other.
+pub fn svg(name: &str, config: &Config, parameter_count: &ParameterCount, tokens: usize) -> String {
     let mut whole = Svg::default();
-    whole.below(&groups(name, census), 0.0);
+    whole.below(&groups(name, parameter_count), 0.0);
     whole.below(&square(config, tokens), 26.0);
     whole.finish(&format!("The weights of {name}"))
 }
 
 /// Every group as a square, whose area is its share of all weights.
-fn groups(name: &str, census: &Census) -> Svg {
-    let count = census.groups.len() as f64;
+fn groups(name: &str, parameter_count: &ParameterCount) -> Svg {
+    let count = parameter_count.groups.len() as f64;
     let mut svg = Svg::new(WIDTH, 40.0 + ROW * count + 50.0);
-    let heading =
-        format!("{name}: {} weights in {} matrices", number(census.weights), number(census.matrices));
+    let heading = format!(
+        "{name}: {} weights in {} matrices",
+        number(parameter_count.weights),
+        number(parameter_count.matrices)
+    );
     svg.text(8.0, 16.0, "head", Anchor::Start, &heading);
-    let areas = "a square's area is a group's share of all weights, which are the large one";
+    let areas = "the area of a square is the group's share of all weights; the large square is all of them";
     svg.text(8.0, 32.0, "faint", Anchor::Start, areas);
     svg.frame([RIGHT - 20.0, 46.0, WHOLE, WHOLE], "square", false);
-    for (row, group) in census.groups.iter().enumerate() {
-        let (y, share) = (44.0 + ROW * (row as f64 + 0.5), census.share(group.weights));
+    for (row, group) in parameter_count.groups.iter().enumerate() {
+        let (y, share) = (44.0 + ROW * (row as f64 + 0.5), parameter_count.share(group.weights));
         svg.text(LEFT - 8.0, y + 4.0, "", Anchor::End, group.name);
         svg.weight(LEFT + 36.0, y, 0.5 * WHOLE, share);
         let [rows, cols, matrices, weights] =
             [group.rows, group.cols, group.matrices, group.weights].map(number);
         svg.text(LEFT + 250.0, y + 4.0, "", Anchor::End, &format!("{matrices} × ({rows} × {cols})"));
         svg.text(LEFT + 390.0, y + 4.0, "", Anchor::End, &weights);
-        svg.text(LEFT + 450.0, y + 4.0, "", Anchor::End, &format!("{:.1} %", 100.0 * share));
+        svg.text(LEFT + 450.0, y + 4.0, "", Anchor::End, &percent(share, 1));
     }
     let y = 44.0 + ROW * count + 16.0;
     let stored = format!(
-        "stored: {} (a tied unembedding once; positions, biases and norms besides)",
-        number(census.stored)
+        "stored: {} (a tied unembedding once, and positions, biases and norms)",
+        number(parameter_count.stored)
     );
     svg.text(LEFT, y, "faint", Anchor::Start, &stored);
     svg
 }
 
-/// Entries of one head's pattern over the tokens of a context.
+/// Entries of one head's pattern, plotted over the tokens of a context.
 fn square(config: &Config, tokens: usize) -> Svg {
     let mut svg = Svg::new(WIDTH, HEIGHT + 70.0);
     let pattern = |tokens: usize| Footprint::of(config, tokens.max(1)).pattern as f64;

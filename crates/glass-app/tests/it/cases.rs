@@ -1,11 +1,11 @@
-//! The gallery of bad input: what is asked, and the status it ends with.
+//! The gallery of wrong input: commands, and the status that each ends with.
 
 use std::fs;
 use std::path::Path;
 
 use crate::program::{TALK, book, glass, put_model};
 
-/// One bad request.
+/// A command with wrong input.
 pub struct Case {
     pub what: &'static str,
     pub arguments: &'static [&'static str],
@@ -23,7 +23,7 @@ const ENDLESS: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
                        aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
                        aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// Asked wrongly: status 2. Failed: status 1.
+/// Wrong usage: status 2. Failure: status 1.
 pub const CASES: &[(&str, &[Case])] = &[
     (
         "The command line",
@@ -32,7 +32,7 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("an unknown command", &["wieghts"], 2),
             case("a missing subcommand", &["tokenizer"], 2),
             case("missing arguments", &["tokenizer", "learn"], 2),
-            case("a word where a number belongs", &["weights", "gpt2", "--context", "many"], 2),
+            case("a word instead of a number", &["weights", "gpt2", "--context", "many"], 2),
             case("no threads", &["generate", "-m", "m", "--threads", "0", "The"], 2),
         ],
     ),
@@ -40,16 +40,20 @@ pub const CASES: &[(&str, &[Case])] = &[
         "Tokens",
         &[
             case("an id outside the vocabulary", &["tokens", "--vocab", "gpt2", "--decode", "50257"], 2),
-            case("no id", &["tokens", "--vocab", "gpt2", "--decode", "12,x"], 2),
+            case("something that is not an id", &["tokens", "--vocab", "gpt2", "--decode", "12,x"], 2),
             case("a word too long to be shown", &["tokens", "--vocab", "gpt2", "--merges", ENDLESS], 2),
-            case("no such vocabulary", &["tokens", "--vocab", "gpt9", "Hello"], 2),
-            case("a vocabulary that is no JSON", &["tokens", "--vocab", "book.txt", "Hello"], 1),
+            case("a vocabulary that does not exist", &["tokens", "--vocab", "gpt9", "Hello"], 2),
+            case("a vocabulary that is not JSON", &["tokens", "--vocab", "book.txt", "Hello"], 1),
             case("a folder without a vocabulary", &["tokens", "--vocab", "folder", "Hello"], 1),
             case("merges without their tokens", &["tokens", "--vocab", "half/merges.txt", "Hello"], 1),
-            case("ranks that are none", &["tokens", "--vocab", "broken.tiktoken", "Hello"], 1),
-            case("ranks of words split otherwise", &["tokens", "--vocab", "other.tiktoken", "Hello"], 1),
-            case("a report on nothing", &["tokenizer", "report", "empty.txt"], 1),
-            case("a report by no vocabulary", &["tokenizer", "report", "--vocab", "gpt9", "book.txt"], 2),
+            case("a rank file with a wrong line", &["tokens", "--vocab", "broken.tiktoken", "Hello"], 1),
+            case("a rank file of another split", &["tokens", "--vocab", "other.tiktoken", "Hello"], 1),
+            case("a report on an empty file", &["tokenizer", "report", "empty.txt"], 1),
+            case(
+                "a report by a vocabulary that does not exist",
+                &["tokenizer", "report", "--vocab", "gpt9", "book.txt"],
+                2,
+            ),
             case("a vocabulary of another kind", &["tokens", "--vocab", "wordpiece.json", "Hello"], 1),
             case(
                 "a vocabulary too small to learn",
@@ -62,7 +66,7 @@ pub const CASES: &[(&str, &[Case])] = &[
                 2,
             ),
             case(
-                "no size",
+                "something that is not a size",
                 &["tokenizer", "learn", "--vocab", "300", "--memory", "much", "--out", "t", "book.txt"],
                 2,
             ),
@@ -74,7 +78,7 @@ pub const CASES: &[(&str, &[Case])] = &[
                 1,
             ),
             case(
-                "a result that is there already",
+                "a result that exists already",
                 &["tokenizer", "learn", "--vocab", "300", "--out", "m", "book.txt"],
                 2,
             ),
@@ -84,23 +88,23 @@ pub const CASES: &[(&str, &[Case])] = &[
     (
         "Models",
         &[
-            case("no such model", &["weights", "gpt5"], 2),
+            case("a model that does not exist", &["weights", "gpt5"], 2),
             case("a context longer than the model's", &["weights", "gpt2", "--context", "4096"], 2),
             case("a preset where weights are needed", &["generate", "-m", "gpt2", "The"], 2),
-            case("a file instead of a directory", &["weights", "book.txt"], 1),
-            case("a checkpoint that would run something", &["generate", "-m", "runs.pt", "The"], 1),
+            case("a file that is not a checkpoint", &["weights", "book.txt"], 1),
+            case("a checkpoint that would run code", &["generate", "-m", "runs.pt", "The"], 1),
             case("a checkpoint of an old PyTorch", &["weights", "old.pt"], 1),
-            case("a checkpoint cut short", &["weights", "short.bin"], 1),
-            case("a text for a checkpoint without vocabulary", &["generate", "-m", "f32.bin", "The"], 2),
-            case("an empty directory", &["weights", "folder"], 1),
-            case("a truncated checkpoint", &["generate", "-m", "truncated", "The"], 1),
-            case("an empty checkpoint", &["generate", "-m", "hollow", "The"], 1),
+            case("a truncated .bin", &["weights", "short.bin"], 1),
+            case("a text for a checkpoint without a vocabulary", &["generate", "-m", "f32.bin", "The"], 2),
+            case("an empty folder", &["weights", "folder"], 1),
+            case("truncated weights", &["generate", "-m", "truncated", "The"], 1),
+            case("empty weights", &["generate", "-m", "hollow", "The"], 1),
             case("wrong shapes", &["generate", "-m", "misshapen", "The"], 1),
             case("a missing block", &["generate", "-m", "shortened", "The"], 1),
             case("another architecture", &["weights", "llama"], 1),
-            case("a config that is no JSON", &["weights", "scribbled"], 1),
-            case("a tokenizer that does not belong", &["generate", "-m", "mismatched", "The"], 1),
-            case("a text for a model without tokenizer", &["generate", "-m", "mute", "The"], 2),
+            case("a config that is not JSON", &["weights", "scribbled"], 1),
+            case("a tokenizer of another model", &["generate", "-m", "mismatched", "The"], 1),
+            case("a text for a model without a tokenizer", &["generate", "-m", "mute", "The"], 2),
         ],
     ),
     (
@@ -146,14 +150,22 @@ pub const CASES: &[(&str, &[Case])] = &[
         &[
             case("nothing", &["look", "-m", "m"], 2),
             case("an empty text", &["look", "-m", "m", ""], 2),
-            case("a text beyond the context", &["look", "-m", "m", ENDLESS], 2),
-            case("a next token that is two", &["look", "-m", "m", "The dog", "--next", "xyz"], 2),
+            case("a text longer than the context", &["look", "-m", "m", ENDLESS], 2),
+            case("a next token that is several tokens", &["look", "-m", "m", "The dog", "--next", "xyz"], 2),
             case("no such part", &["look", "-m", "m", "The dog", "--ablate", "block.0.head.1"], 2),
             case("no such head", &["look", "-m", "m", "The dog", "--ablate", "block.0.attention.head.7"], 2),
             case("no such position", &["look", "-m", "m", "The dog", "--ablate", "block.0.mlp@90"], 2),
             case("no such edge", &["look", "-m", "m", "The dog", "--cut", "1:0"], 2),
-            case("no such block to cut in", &["look", "-m", "m", "The dog", "--cut", "block.4@0:1"], 2),
-            case("no such direction", &["look", "-m", "m", "The dog", "--steer", "0:happy"], 2),
+            case(
+                "a cut in a block that does not exist",
+                &["look", "-m", "m", "The dog", "--cut", "block.4@0:1"],
+                2,
+            ),
+            case(
+                "a steering argument in a wrong form",
+                &["look", "-m", "m", "The dog", "--steer", "0:happy"],
+                2,
+            ),
             case(
                 "a patch from a longer text",
                 &[
@@ -175,25 +187,25 @@ pub const CASES: &[(&str, &[Case])] = &[
                 2,
             ),
             case(
-                "a head to draw that is not there",
+                "a head to draw that does not exist",
                 &["look", "-m", "m", "The dog", "--svg", "f", "--head", "5"],
                 2,
             ),
-            case("a sweep without another text", &["look", "-m", "m", "The dog", "--sweep", "heads"], 2),
+            case("a sweep without a second text", &["look", "-m", "m", "The dog", "--sweep", "heads"], 2),
             case("a word without a question", &["look", "-m", "m", "The dog", "--word", "dog"], 2),
             case(
-                "a word that is not there",
+                "a word that is not in the text",
                 &["look", "-m", "m", "The dog", "--word", "cat", "--of", "The"],
                 2,
             ),
             case(
-                "a word that comes later",
+                "a word that comes later in the text",
                 &["look", "-m", "m", "The dog", "--word", "The", "--of", "dog"],
                 2,
             ),
             case("no such circuit", &["look", "-m", "m", "--circuits", "0.9"], 2),
             case("a neuron without texts", &["look", "-m", "m", "--neuron", "0.1"], 2),
-            case("a folder without a run", &["look", "--train", "folder"], 2),
+            case("a folder without a training run", &["look", "--train", "folder"], 2),
         ],
     ),
     (
@@ -206,8 +218,12 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("an empty file", &["score", "-m", "m", "--file", "empty.txt"], 1),
             case("a folder instead of a file", &["score", "-m", "m", "--file", "folder"], 1),
             case("text that is not UTF-8", &["score", "-m", "m", "--file", "latin1.txt"], 1),
-            case("a model with another vocabulary to measure by", &["score", "--against", "m", "The dog"], 2),
-            case("a line that is no task", &["score", "-m", "m", "--tasks", "talk.jsonl"], 1),
+            case(
+                "a comparison with a model of another vocabulary",
+                &["score", "--against", "m", "The dog"],
+                2,
+            ),
+            case("a line that is not a task", &["score", "-m", "m", "--tasks", "talk.jsonl"], 1),
             case("no tasks", &["score", "-m", "m", "--tasks", "empty.txt"], 1),
             case("a folder instead of tasks", &["score", "-m", "m", "--tasks", "folder"], 1),
             case(
@@ -225,21 +241,21 @@ pub const CASES: &[(&str, &[Case])] = &[
     (
         "Packing",
         &[
-            case("no bits", &["quantise", "m", "--out", "p"], 2),
-            case("bits that are none", &["quantise", "m", "--to", "q5", "--out", "p"], 2),
+            case("no --to", &["quantise", "m", "--out", "p"], 2),
+            case("an unknown number of bits", &["quantise", "m", "--to", "q5", "--out", "p"], 2),
             case("a preset", &["quantise", "gpt2", "--to", "q8", "--out", "p"], 2),
-            case("over a model", &["quantise", "m", "--to", "q8", "--out", "m"], 2),
-            case("what is packed already", &["quantise", "packed", "--to", "q4", "--out", "p"], 2),
-            case("packed weights of another shape", &["generate", "-m", "mispacked", "The"], 1),
-            case("sizes that GGUF cannot pack", &["quantise", "m", "--to", "q8", "--out", "p.gguf"], 2),
-            case("over a file", &["convert", "m", "book.txt"], 2),
-            case("a GGUF that is cut short", &["generate", "-m", "short.gguf", "The"], 1),
-            case("a packing of what is packed", &["verify", "packed", "--packing", "q4"], 2),
-            case("a model that is not there", &["verify", "nowhere"], 2),
-            case("a plan that cannot be run", &["verify", "gpt3-small"], 2),
-            case("no prompt to measure", &["bench", "m", "--tokens", "0"], 2),
-            case("samples none at a time", &["generate", "-m", "m", "--batch", "0", "The"], 2),
-            case("guesses too far ahead", &["generate", "-m", "m", "--lookup", "64", "The"], 2),
+            case("an output folder that holds a model", &["quantise", "m", "--to", "q8", "--out", "m"], 2),
+            case("a model that is packed already", &["quantise", "packed", "--to", "q4", "--out", "p"], 2),
+            case("packed weights of a wrong shape", &["generate", "-m", "mispacked", "The"], 1),
+            case("a width that GGUF cannot pack", &["quantise", "m", "--to", "q8", "--out", "p.gguf"], 2),
+            case("an output file that exists", &["convert", "m", "book.txt"], 2),
+            case("a truncated .gguf", &["generate", "-m", "short.gguf", "The"], 1),
+            case("a packing for a model that is packed already", &["verify", "packed", "--packing", "q4"], 2),
+            case("a model to verify that does not exist", &["verify", "nowhere"], 2),
+            case("a preset that cannot be run", &["verify", "gpt3-small"], 2),
+            case("a prompt of no tokens", &["bench", "m", "--tokens", "0"], 2),
+            case("a batch of 0", &["generate", "-m", "m", "--batch", "0", "The"], 2),
+            case("too many guessed tokens", &["generate", "-m", "m", "--lookup", "64", "The"], 2),
         ],
     ),
     (
@@ -249,7 +265,7 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("a missing file", &["train", "--data", "none.txt", "--out", "r"], 1),
             case("an empty file", &["train", "--data", "empty.txt", "--out", "r"], 1),
             case(
-                "a precision that is none",
+                "an unknown precision",
                 &["train", "--data", "book.txt", "--precision", "half", "--out", "r"],
                 2,
             ),
@@ -286,7 +302,7 @@ pub const CASES: &[(&str, &[Case])] = &[
             ),
             case("an absurd size", &["train", "--data", "book.txt", "--layers", "1000000", "--out", "r"], 2),
             case(
-                "data of which all validate",
+                "training data that is all in the validation set",
                 &["train", "--data", "book.txt", "--val", "copy.txt", "--vocab", "300", "--out", "r"],
                 1,
             ),
@@ -316,12 +332,12 @@ pub const CASES: &[(&str, &[Case])] = &[
                 2,
             ),
             case(
-                "shards that do not tell their width",
+                "shards without a known width",
                 &["train", "--data", "even.bin", "--vocab", "300", "--out", "r"],
                 2,
             ),
             case(
-                "shards with less than their header says",
+                "shards shorter than their header says",
                 &["train", "--data", "less.bin", "--vocab", "300", "--out", "r"],
                 1,
             ),
@@ -350,7 +366,7 @@ pub const CASES: &[(&str, &[Case])] = &[
 pub const LONG: &str =
     "Zq1 Zq2 Zq3 Zq4 Zq5 Zq6 Zq7 Zq8 Zq9 Xw1 Xw2 Xw3 Xw4 Xw5 Xw6 Xw7 Xw8 Xw9 Yv1 Yv2 Yv3 Yv4 Yv5";
 
-/// The files that the cases name.
+/// Creates the files that the cases name.
 pub fn put_files(folder: &Path) {
     let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).unwrap();
     write("book.txt", book().as_bytes());
@@ -383,7 +399,7 @@ pub fn put_files(folder: &Path) {
     put_models(folder);
 }
 
-/// Those that the library's tests read.
+/// Checkpoints of the library's tests.
 fn put_checkpoints(folder: &Path) {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../glass/tests/golden/checkpoints");
     for name in ["runs.pt", "old.pt", "f32.bin"] {
@@ -392,7 +408,7 @@ fn put_checkpoints(folder: &Path) {
     fs::write(folder.join("short.bin"), &fs::read(golden.join("f32.bin")).unwrap()[..5000]).unwrap();
 }
 
-/// The tiny model, and what can be wrong with one.
+/// The tiny model, and damaged copies of it.
 fn put_models(folder: &Path) {
     put_model(folder, "m");
     let weights = |name: &str| put_model(folder, name).join("model.safetensors");

@@ -1,4 +1,4 @@
-//! Every bad request gets its status and one sentence, and `docs/errors.md` shows them as they are.
+//! Wrong input ends with its status and one sentence, and `docs/errors.md` shows these sentences.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use crate::program::{Ended, Scratch, glass};
 const PREFACE: &str = "\
 # What glass says when something is wrong
 
-Status 2: it was asked wrongly. Status 1: it failed. One sentence each, on standard error. This page is made from real
-runs by `GLASS_BLESS=1 cargo test -p glass-app`, and a test holds it against them.
+Status 2: wrong usage. Status 1: failure. Errors are one sentence each, on standard error. This page is generated from real
+runs by `GLASS_BLESS=1 cargo test -p glass-app`, and a test compares it with them.
 ";
 
 #[test]
@@ -29,7 +29,7 @@ fn every_bad_request_gets_one_sentence() {
             page.push_str(&entry(case, &ended));
         }
     }
-    // Other systems have other words for a missing file.
+    // Other systems word a missing file differently.
     if cfg!(target_os = "linux") {
         compare(&page);
     }
@@ -39,11 +39,11 @@ fn check(case: &Case, ended: &Ended) {
     let Case { what, arguments, status, .. } = case;
     let stderr = &ended.stderr;
     assert_eq!(ended.status, *status, "{what}: glass {arguments:?}\n{stderr}");
-    assert_eq!(ended.stdout, "", "{what}: nothing is a result");
+    assert_eq!(ended.stdout, "", "{what}: there is no result");
     let last = stderr.lines().last().unwrap_or_default();
     assert!(last.starts_with("glass: "), "{what}: {stderr}");
     assert!(stderr.lines().all(|line| line.starts_with("glass: ")), "{what}: {stderr}");
-    assert!(!stderr.contains("panicked") && !stderr.contains("a fault in this program"), "{what}: {stderr}");
+    assert!(!stderr.contains("panicked") && !stderr.contains("a bug in the program"), "{what}: {stderr}");
 }
 
 fn entry(case: &Case, ended: &Ended) -> String {

@@ -128,6 +128,38 @@ fn a_file_scores_as_its_documents_do() {
 }
 
 #[test]
+fn a_text_begins_at_the_start_token_everywhere() {
+    let scratch = Scratch::new("start");
+    put_model(&scratch.0, "m");
+    let text = "The dog found a ball.";
+    std::fs::write(scratch.0.join("f.txt"), text).unwrap();
+    let run = |arguments: &[&str]| glass(&scratch.0, arguments, b"").json();
+    let tokens = |more: &[&str]| -> Vec<u64> {
+        let json = run(&[&["tokens", "-m", "m", "--json", text], more].concat());
+        json["tokens"].as_array().unwrap().iter().map(|token| token["id"].as_u64().unwrap()).collect()
+    };
+    let (whole, bare) = (tokens(&[]), tokens(&["--no-start"]));
+    assert_eq!(whole[1..], bare);
+    let list = |ids: &[u64]| ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+    for (more, ids) in [(&[][..], &whole), (&["--no-start"][..], &bare)] {
+        let score = |what: &[&str]| run(&[&["score", "-m", "m", "--json"], what, more].concat());
+        let (of_text, of_file) = (score(&[text]), score(&["--file", "f.txt"]));
+        assert_eq!(of_text["perplexity"], of_file["perplexity"]);
+        assert_eq!(of_text["scored"], ids.len() - 1);
+        let generate = ["generate", "-m", "m", "--seed", "3", "--tokens", "9", "--json"];
+        let from_text = run(&[&generate[..], &[text], more].concat());
+        let from_ids = run(&[&generate[..], &["--ids", &list(ids)]].concat());
+        assert_eq!(from_text["ids"], from_ids["ids"]);
+    }
+    // The folder says it to others, and a GGUF made from it too.
+    let config = std::fs::read_to_string(scratch.0.join("m/tokenizer_config.json")).unwrap();
+    assert!(config.contains("\"add_bos_token\": true"), "{config}");
+    assert_eq!(glass(&scratch.0, &["convert", "m", "m.gguf"], b"").status, 0);
+    let json = run(&["tokens", "-m", "m.gguf", "--json", text]);
+    assert_eq!(json["tokens"][0]["id"], whole[0]);
+}
+
+#[test]
 fn a_model_is_verified_in_every_packing() {
     let scratch = Scratch::new("verify");
     put_model(&scratch.0, "m");
@@ -149,7 +181,7 @@ fn a_model_is_measured() {
     put_model(&scratch.0, "m");
     let json = glass(&scratch.0, &["bench", "m", "--packing", "q8", "--json", "--threads", "1"], b"").json();
     let found = &json["packings"][0];
-    for rate in [&json["roof"]["f32"], &json["roof"]["read"], &found["prefill"], &found["decode_behind"]] {
+    for rate in [&json["peak"]["f32"], &json["peak"]["read"], &found["prefill"], &found["decode_after"]] {
         assert!(rate.as_f64().unwrap() > 0.0, "{json}");
     }
     assert_eq!(found["batches"].as_array().unwrap().len(), 4);
@@ -171,6 +203,10 @@ fn samples_drawn_together_and_guessed_ahead_are_those_drawn_alone() {
     };
     let alone = run(&[]);
     assert_eq!(alone.lines().count(), 5);
+    for (number, line) in (1..).zip(alone.lines()) {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["sample"], number, "numbered as in the text");
+    }
     assert_eq!(run(&["--batch", "3"]), alone);
     assert_eq!(run(&["--batch", "16"]), alone);
     assert_eq!(run(&["--lookup", "5"]), alone);

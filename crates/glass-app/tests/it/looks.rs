@@ -26,7 +26,7 @@ fn a_look_as_json_adds_up() {
     assert_eq!(silent["before"], json["next"]);
     assert_eq!(silent["next"][0]["id"], json["lens"][0][0]["id"]);
     // From the text itself nothing is patched.
-    let same = look(&["--patch", "block.0.attention.mixed", "--from", TEXT]).json();
+    let same = look(&["--patch", "block.0.attention.z", "--from", TEXT]).json();
     assert_eq!(same["next"], json["next"]);
     let words = look(&["--sweep", "words"]).json();
     assert_eq!(numbers(&words["after"][0]).len(), tokens - 1);
@@ -107,4 +107,188 @@ fn a_run_is_looked_at_checkpoint_by_checkpoint() {
         glass(&scratch.0, &[&looked[..], &["--keep", "1", "--resume"], &crate::program::TINY].concat(), b"");
     assert_eq!((again.status, seen()), (0, lines), "{}", again.stderr);
     assert!(std::fs::read_to_string(scratch.0.join("n/train/look.svg")).unwrap().ends_with("</svg>\n"));
+}
+
+/// The text, and the token that the built-in model finds the most probable after it, by three commands.
+#[test]
+fn one_number_in_look_generate_and_score() {
+    let scratch = Scratch::new("look-one-number");
+    let text = "The dog lost the ball. The sad";
+    let run = |args: &[&str]| glass(&scratch.0, args, b"").json();
+    for cache in [&[][..], &["--cache", "f32"], &["--cache", "bf16"]] {
+        let look = run(&[&["look", "--json", text], cache].concat());
+        let generate = ["generate", "--json", "--show", "--temperature", "0", "--tokens", "1", text];
+        let generated = run(&[&generate[..], cache].concat());
+        let token = &generated["tokens"][0];
+        let whole = format!("{text}{}", token["text"].as_str().unwrap());
+        let scored = run(&[&["score", "--json", &whole], cache].concat());
+        let last = scored["tokens"].as_array().unwrap().last().unwrap().clone();
+        let one = &last["logprob"];
+        assert!(one.is_f64() && last["id"] == token["id"], "{last} {token}");
+        let lens = look["lens"].as_array().unwrap().last().unwrap();
+        let all = [
+            &token["logprob"],
+            &token["top"][0]["logprob"],
+            &look["next"][0]["logprob"],
+            &lens[0]["logprob"],
+        ];
+        assert_eq!(all, [one; 4], "{cache:?}");
+        // The logit is its parts and the rest, which is what 8-bit inputs round.
+        let traced = &look["traced"];
+        let parts: f64 =
+            traced["parts"].as_array().unwrap().iter().map(|part| part["value"].as_f64().unwrap()).sum();
+        let (logit, rest) = (traced["logit"].as_f64().unwrap(), traced["rest"].as_f64().unwrap());
+        assert!((parts + rest - logit).abs() < 1e-6 && rest.abs() < 0.2, "{parts} {rest} {logit}");
+        let told = glass(&scratch.0, &[&["look", text], cache].concat(), b"").stdout;
+        let shown = format!("logit {logit:6.2}");
+        assert!(told.contains(&shown) && told.contains(&format!("the logit {logit:.2}")), "{told}");
+    }
+}
+
+#[test]
+fn a_patched_logit_counts_and_so_does_a_patched_norm() {
+    let scratch = Scratch::new("look-logits");
+    let ids =
+        |seed: usize| (0..70).map(|at| (at * 37 * seed % 900).to_string()).collect::<Vec<_>>().join(",");
+    let (ids, other) = (ids(1), ids(2));
+    let next =
+        |args: &[&str]| glass(&scratch.0, &[&["look", "--json"], args].concat(), b"").json()["next"].clone();
+    let answer = next(&["--ids", &other]);
+    for site in ["logits", "norm", "unembed.hook_out", "residual"] {
+        assert_eq!(next(&["--ids", &ids, "--patch", site, "--from", &other]), answer, "{site}");
+    }
+    assert_ne!(next(&["--ids", &ids]), answer);
+    assert_ne!(next(&["--ids", &ids, "--patch", "logits@5-68", "--from", &other]), answer);
+}
+
+#[test]
+fn words_are_found_where_the_request_is_possible_and_followed_whole() {
+    let scratch = Scratch::new("look-words");
+    let look = |args: &[&str]| glass(&scratch.0, &[&["look"], args].concat(), b"");
+    let positions = |args: &[&str]| {
+        let json = look(&[args, &["--json"]].concat()).json();
+        (json["positions"].clone(), json["without"][0]["positions"].clone())
+    };
+    // The last "dog" has no "ball" before it but the first one; the last "cat" before it is taken.
+    let text = "The ball hit the dog and a cat. The dogs saw a ball";
+    let (to, of) = positions(&["--word", "ball", "--of", "cat", text]);
+    assert_eq!((to.as_array().unwrap().len(), of.as_array().unwrap().len()), (1, 1));
+    assert!(to[0].as_u64() > of[0].as_u64());
+    // A whole word comes before a part of one; and of two, the one with the other before it.
+    let (to, of) = positions(&["--word", "dog", "--of", "ball", text]);
+    assert!(to[0] == 4 && of[0] == 1, "{to} {of}");
+    let (to, of) = positions(&["--word", "dog", "--of", "dog", "A dog met a dog"]);
+    assert!(to[0] == 4 && of[0] == 1, "{to} {of}");
+    let refused = look(&["--word", "hit", "--of", "cat", text]);
+    assert!(
+        refused.status == 2 && refused.stderr.contains("\"cat\" does not occur before \"hit\""),
+        "{}",
+        refused.stderr
+    );
+    // Several tokens.
+    let text = "A xylophonist met another xylophonist";
+    let told = look(&["--word", "xylophonist", "--of", "xylophonist", text]);
+    assert!(told.stdout.contains("followed whole") && told.stdout.contains("tokens)"), "{}", told.stdout);
+    let (to, of) = positions(&["--word", "xylophonist", "--of", "xylophonist", text]);
+    assert!(to.as_array().unwrap().len() > 1 && of.as_array().unwrap().len() > 1, "{to} {of}");
+    let beside = look(&["--word", "xylophonist", "--beside", "The xylophonist", text]);
+    assert!(beside.stdout.contains("the mean of their vectors"), "{}", beside.stdout);
+}
+
+#[test]
+fn arguments_of_a_record_have_no_order_and_results_go_together() {
+    let scratch = Scratch::new("look-record");
+    put_model(&scratch.0, "m");
+    let look = |args: &[&str]| glass(&scratch.0, &[&["look", "-m", "m"], args].concat(), b"");
+    let read = || std::fs::read(scratch.0.join("r.safetensors")).unwrap();
+    let ways: [&[&str]; 4] = [
+        &[TEXT, "--record", "norm", "block.0.attention.z", "--out", "r.safetensors"],
+        &["--record", "norm", "block.0.attention.z", TEXT, "--out", "r.safetensors"],
+        &["--out", "r.safetensors", "--record", TEXT, "norm", "--record", "blocks.0.attn.hook_z"],
+        &["--record", "norm", "--out", "r.safetensors", TEXT, "--record", "block.0.*.z"],
+    ];
+    let mut first = None;
+    for way in ways {
+        let done = look(way);
+        assert_eq!((done.status, &done.stdout[..]), (0, ""), "{way:?}: {}", done.stderr);
+        assert!(first.get_or_insert_with(read) == &read(), "{way:?}");
+    }
+    for wrong in ["block.0.attention.zz", "blocks.0.attn.hook_zz", "block.9.*"] {
+        let done = look(&["--record", "norm", wrong, "--out", "r.safetensors"]);
+        assert!(done.status == 2 && done.stderr.contains(wrong), "{}", done.stderr);
+    }
+    let done = look(&["--record", "norm", "--out", "r.safetensors"]);
+    assert!(done.status == 2 && done.stderr.contains("TEXT"), "{}", done.stderr);
+    // JSON, pictures and a record in one run, by TransformerLens's names and shapes.
+    let more = [
+        "--json",
+        "--svg",
+        "a.svg",
+        "--names",
+        "transformer-lens",
+        "--record",
+        "*",
+        "--out",
+        "r.safetensors",
+        TEXT,
+    ];
+    let json = look(&more).json();
+    assert!(scratch.0.join("a.svg").exists() && json["next"].is_array());
+    let sites = json["recorded"]["sites"].as_array().unwrap();
+    let tokens = json["tokens"].as_array().unwrap().len();
+    let shape = |name: &str| sites.iter().find(|site| site["name"] == name).unwrap()["shape"].clone();
+    assert_eq!(shape("blocks.0.attn.hook_pattern"), serde_json::json!([2, tokens, tokens]));
+    assert_eq!(shape("blocks.0.attn.hook_z")[1], 2);
+    assert_eq!(shape("blocks.0.hook_resid_post").as_array().unwrap().len(), 2);
+    let names: Vec<&str> = json["traced"]["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part["name"].as_str().unwrap())
+        .collect();
+    assert!(names.contains(&"L0H1") && names.contains(&"0_mlp_out") && names.contains(&"embed"), "{names:?}");
+    for args in [["--svg", "x.html"], ["--html", "x.png"], ["--png", "x.htm"]] {
+        let done = look(&[&args[..], &[TEXT]].concat());
+        assert!(done.status == 2 && done.stderr.contains("ends in"), "{args:?}: {}", done.stderr);
+    }
+    assert!(!scratch.0.join("x.png").exists());
+    // Of pictures, the name says the kind.
+    assert_eq!(look(&["--svg", "y.png", TEXT]).status, 0);
+    assert!(std::fs::read(scratch.0.join("y.png")).unwrap().starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn pictures_of_parts_and_of_long_texts() {
+    let scratch = Scratch::new("look-pictures");
+    std::fs::write(scratch.0.join("d.txt"), "The dog ran. The cat sat.").unwrap();
+    let look = |args: &[&str]| {
+        let done = glass(&scratch.0, &[&["look"], args, &["--svg", "a.svg"]].concat(), b"");
+        assert_eq!((done.status, &done.stdout[..]), (0, ""), "{args:?}: {}", done.stderr);
+        std::fs::read_to_string(scratch.0.join("a.svg")).unwrap()
+    };
+    let ids = (0..60).map(|at| (at * 37 % 900).to_string()).collect::<Vec<_>>().join(",");
+    let long = look(&["--ids", &ids]);
+    for said in [
+        "Attention of all blocks",
+        "52 weaker tokens are left out",
+        "the first 48 are left out",
+        "is labelled",
+    ] {
+        assert!(long.contains(said), "{said}");
+    }
+    // Labels that run upwards are as far apart as their lines are high.
+    let places: Vec<(f64, f64)> = long
+        .lines()
+        .filter_map(|line| line.split_once("<text transform=\"translate(")?.1.split_once(')'))
+        .map(|(place, _)| {
+            place.split_once(' ').map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap())).unwrap()
+        })
+        .collect();
+    let near = places.windows(2).find(|pair| pair[0].1 == pair[1].1 && (pair[1].0 - pair[0].0).abs() < 12.5);
+    assert!(places.len() > 100 && near.is_none(), "{near:?}");
+    assert!(look(&["--heads", "The dog saw the dog"]).contains("induction"));
+    assert!(look(&["--circuits", "1.0"]).contains("→"));
+    assert!(look(&["--neuron", "1.3", "--data", "d.txt"]).contains("is most active"));
+    let told = glass(&scratch.0, &["look", "--heads", "Once upon"], b"").stdout;
+    assert!(told.contains(" 0.0 %") && !told.contains("-0.0"), "{told}");
 }

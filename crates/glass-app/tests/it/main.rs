@@ -1,8 +1,11 @@
 //! All integration tests of the program, in one binary: they run it as a user does.
 
+mod advice;
 mod cases;
 mod chats;
 mod errors;
+mod help;
+mod inputs;
 mod json;
 mod looks;
 mod pipes;

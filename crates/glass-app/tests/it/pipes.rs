@@ -12,7 +12,7 @@ fn a_closed_pipe_ends_it_quietly() {
     let input = std::fs::File::open(scratch.0.join("long.txt")).unwrap();
     let mut command = command(&scratch.0, &["tokens", "--vocab", "gpt2", "-"]);
     let mut child = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A reader that has seen enough, as `head` does.
+    // A reader that closes the pipe early, as `head` does.
     let mut first = [0; 10];
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     let done = child.wait_with_output().unwrap();
@@ -22,7 +22,7 @@ fn a_closed_pipe_ends_it_quietly() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_behind_standard_output_is_said() {
+fn a_full_disk_under_standard_output_is_reported() {
     let scratch = Scratch::new("dev-full");
     for arguments in [&["weights", "gpt2"][..], &["weights", "gpt2", "--json"], &[]] {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();

@@ -271,3 +271,210 @@ fn shards_are_made_once_and_the_card_says_what_was_learned_from() {
     run("c", &["--keep-duplicates"]);
     assert_eq!(card("c")["dropped"]["duplicates"], 0);
 }
+
+#[test]
+fn a_folder_of_train_and_val_is_learned_and_validated_by_name() {
+    let scratch = Scratch::new("roles");
+    let folder = &scratch.0;
+    fs::create_dir(folder.join("set")).unwrap();
+    let ids = |id: u16| [id; 2000].iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>();
+    fs::write(folder.join("set/train.bin"), ids(5)).unwrap();
+    fs::write(folder.join("set/val.bin"), ids(9)).unwrap();
+    let run = |out: &str, more: &[&str]| {
+        let run = [
+            "train", "--bin", "u16", "--steps", "60", "--warmup", "1", "--lr", "0.05", "--json", "--out", out,
+        ];
+        let done = glass(folder, &[&run[..], more, &TINY].concat(), b"");
+        assert_eq!(done.status, 0, "{}", done.stderr);
+        done
+    };
+    let done = run("a", &["--data", "set"]);
+    assert!(done.stderr.contains("val.bin: by its name it is for validation"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("2 files: 2,000 tokens to learn from; 2,000 tokens to validate on"),
+        "{}",
+        done.stderr
+    );
+    let last: serde_json::Value =
+        done.stdout.lines().rev().nth(1).map(|line| serde_json::from_str(line).unwrap()).unwrap();
+    assert!(last["loss"].as_f64().unwrap() < 0.1, "5 is learned: {last}");
+    assert!(last["val_loss"].as_f64().unwrap() > 5.0, "9 is not: {last}");
+    let card = fs::read_to_string(folder.join("a/train/data.json")).unwrap();
+    let card: serde_json::Value = serde_json::from_str(&card).unwrap();
+    assert_eq!((&card["validation"]["tokens"], &card["split"]), (&2000.into(), &serde_json::Value::Null));
+    run("b", &["--data", "set/train.bin", "set/val.bin"]);
+    let weights = |run: &str| fs::read(folder.join(run).join("model.safetensors")).unwrap();
+    assert!(weights("a") == weights("b"), "as a shell writes set/*.bin");
+}
+
+#[test]
+fn a_run_is_resumed_with_its_own_options_and_says_what_is_changed() {
+    let scratch = Scratch::new("options");
+    let folder = &scratch.0;
+    fs::write(folder.join("book.txt"), book()).unwrap();
+    let run = |arguments: &[&str]| {
+        let done = glass(folder, arguments, b"");
+        assert_eq!(done.status, 0, "{}", done.stderr);
+        done
+    };
+    let begin = ["train", "--data", "book.txt", "--beta2", "0.9", "--warmup", "2", "--steps", "6", "--out"];
+    run(&[&begin[..], &["whole"], &TINY].concat());
+    run(&[&begin[..], &["a"], &TINY].concat());
+    let finished = run(&["train", "--out", "a", "--resume"]);
+    assert!(
+        finished.stderr.contains("this run has taken all its 6 steps; give --steps with more"),
+        "{}",
+        finished.stderr
+    );
+    let longer = run(&["train", "--out", "a", "--resume", "--steps", "9", "--lr", "5e-4"]);
+    let expected = "changed from here on: --steps 9 instead of 6, --lr 0.0005";
+    assert!(longer.stderr.replace('\n', " ").contains(expected), "{}", longer.stderr);
+    assert!(longer.stderr.contains("going on after step 6"), "{}", longer.stderr);
+    assert!(longer.stdout.contains("a: 9 steps"), "{}", longer.stdout);
+    let other = glass(folder, &["train", "--out", "a", "--resume", "--batch", "3"], b"");
+    assert_eq!(other.status, 2);
+    assert!(
+        other.stderr.contains("--batch: this run began with 2; 3 would change its result"),
+        "{}",
+        other.stderr
+    );
+
+    // Defaults that something given excludes are not kept: --val and the share, --from and the sizes.
+    fs::write(folder.join("other.txt"), "Another dog lost the ball.\n".repeat(60)).unwrap();
+    let tuned = [
+        "train",
+        "--data",
+        "book.txt",
+        "--val",
+        "other.txt",
+        "--from",
+        "whole",
+        "--batch",
+        "2",
+        "--epochs",
+        "0.01",
+    ];
+    run(&[&tuned[..], &["--out", "tuned"]].concat());
+    let longer = run(&["train", "--out", "tuned", "--resume", "--steps", "40"]);
+    assert!(longer.stdout.contains("tuned: 40 steps"), "{} {}", longer.stdout, longer.stderr);
+
+    // The file beside the run begins it once more, from another folder too.
+    let kept = fs::read_to_string(folder.join("whole/train/config.toml")).unwrap();
+    for line in ["beta2 = 0.9", "layers = 1", "steps = 6", "separator = \"<|endoftext|>\""] {
+        assert!(kept.lines().any(|known| known == line), "{line}: {kept}");
+    }
+    fs::create_dir(folder.join("elsewhere")).unwrap();
+    let done = glass(
+        &folder.join("elsewhere"),
+        &["train", "--config", "../whole/train/config.toml", "--out", "again"],
+        b"",
+    );
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    let weights = |run: &str| fs::read(folder.join(run).join("model.safetensors")).unwrap();
+    assert!(weights("whole") == weights("elsewhere/again"));
+}
+
+#[test]
+fn a_file_of_options_counts_less_than_the_command_line_and_is_checked() {
+    let scratch = Scratch::new("config");
+    let folder = &scratch.0;
+    fs::write(folder.join("book.txt"), book()).unwrap();
+    let with = |text: &str, more: &[&str]| {
+        fs::write(folder.join("c.toml"), text).unwrap();
+        let _ = fs::remove_dir_all(folder.join("r"));
+        glass(folder, &[&["train", "--config", "c.toml"][..], more].concat(), b"")
+    };
+    let small = "layers = 1\nheads = 2\nwidth = 8\ncontext = 48\nvocab = 300\nbatch = 2\n";
+    let file =
+        format!("out = \"r\"\ndata = [\"book.txt\"]\nsteps = 7\nmin_lr = 1e-5\noverfit = false\n{small}");
+    let done = with(&file, &[]);
+    assert!(done.stdout.starts_with("r: 7 steps"), "{} {}", done.stdout, done.stderr);
+    let done = with(&file, &["--steps", "3"]);
+    assert!(done.stdout.starts_with("r: 3 steps"), "{} {}", done.stdout, done.stderr);
+    let done = with(&file, &["--epochs", "0.05"]);
+    assert!(
+        done.stdout.starts_with("r: ") && !done.stdout.starts_with("r: 7 steps"),
+        "{} {}",
+        done.stdout,
+        done.stderr
+    );
+    for (text, expected) in [
+        ("layrs = 3", "c.toml: layrs is not an option of glass train"),
+        ("layers = [3]", "c.toml: layers = [3] was found, which is not a value for this option"),
+        ("overfit = 3", "c.toml: overfit = 3 was found"),
+        ("a = \nb = 3", "c.toml:1: "),
+        ("layers = \"many\"", "invalid value 'many' for '--layers <N>'"),
+    ] {
+        let refused = with(text, &["--out", "r", "--data", "book.txt"]);
+        let said = refused.stderr.replace('\n', " ");
+        assert!(refused.status == 2 && said.contains(expected), "{text}: {said}");
+    }
+    let missing = glass(folder, &["train", "--config", "none.toml", "--out", "r"], b"");
+    assert!(
+        missing.status == 2 && missing.stderr.contains("--config: cannot read none.toml"),
+        "{}",
+        missing.stderr
+    );
+}
+
+#[test]
+fn standard_input_and_the_sample_are_kept_for_the_run() {
+    let scratch = Scratch::new("input");
+    let folder = &scratch.0;
+    let run = |arguments: &[&str], input: &str| {
+        let done = glass(folder, &[arguments, &TINY].concat(), input.as_bytes());
+        assert_eq!(done.status, 0, "{}", done.stderr);
+        done
+    };
+    let begin = ["train", "--steps", "2", "--data"];
+    let text = run(&[&begin[..], &["-", "--out", "text"]].concat(), &book());
+    assert!(
+        text.stderr.replace('\n', " ").contains("standard input is read as text and kept as"),
+        "{}",
+        text.stderr
+    );
+    fs::write(folder.join("book.txt"), book()).unwrap();
+    run(&[&begin[..], &["book.txt", "--out", "file"]].concat(), "");
+    let weights = |run: &str| fs::read(folder.join(run).join("model.safetensors")).unwrap();
+    assert!(weights("text") == weights("file"), "as from a file");
+    let longer = glass(folder, &["train", "--out", "text", "--resume", "--steps", "3"], b"");
+    assert!(longer.stdout.contains("text: 3 steps"), "{} {}", longer.stdout, longer.stderr);
+    let lines: String = (0..80).map(|n| format!("{{\"story\":\"Number {n} is a dog.\"}}\n")).collect();
+    let json = run(&[&begin[..], &["-", "--field", "story", "--out", "json"]].concat(), &lines);
+    assert!(json.stderr.contains("read as JSON lines"), "{}", json.stderr);
+    let table: String = (0..80).map(|n| format!("{n},\"Number {n}, a dog.\"\n")).collect();
+    let csv = run(
+        &[&begin[..], &["-", "--field", "story", "--out", "csv"]].concat(),
+        &format!("id,story\n{table}"),
+    );
+    assert!(csv.stderr.contains("read as CSV"), "{}", csv.stderr);
+
+    let sample = run(&[&begin[..], &["sample", "--out", "sample"]].concat(), "");
+    assert!(sample.stderr.contains("documents"), "{}", sample.stderr);
+    assert!(folder.join("sample/train/sample.txt").exists());
+    let kept = fs::read_to_string(folder.join("sample/train/config.toml")).unwrap();
+    assert!(kept.contains("sample-every = 100") && kept.contains("layers = 1"), "{kept}");
+}
+
+#[test]
+fn endings_name_the_files_of_a_folder() {
+    let scratch = Scratch::new("endings");
+    let folder = &scratch.0;
+    fs::create_dir_all(folder.join("code/src")).unwrap();
+    for (name, text) in [("src/a.rs", book()), ("b.md", "A word\n".repeat(90)), ("c.txt", "no".repeat(90))] {
+        fs::write(folder.join("code").join(name), text).unwrap();
+    }
+    let run = |more: &[&str]| {
+        let _ = fs::remove_dir_all(folder.join("r"));
+        let done = glass(folder, &[&["train", "--steps", "1", "--out", "r"][..], more, &TINY].concat(), b"");
+        assert_eq!(done.status, 0, "{}", done.stderr);
+        done.stderr
+    };
+    let said = run(&["--data", "code", "--ending", "rs,md"]);
+    assert!(said.contains("2 files: ") && said.contains("1 file that does not end in .rs or .md"), "{said}");
+    fs::create_dir(folder.join("tables")).unwrap();
+    let rows: String = (0..60).map(|n| format!("{n},Story {n} of a dog.\n")).collect();
+    fs::write(folder.join("tables/a.csv"), format!("id,text\n{rows}")).unwrap();
+    let said = run(&["--data", "tables"]);
+    assert!(said.contains("1 file: "), "{said}");
+}

@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use super::cache::transpose;
-use super::product::{Product, multiply};
 use super::{BLOCK, Heads, Span, assert_in_order, padded, strips};
 use crate::dropout::{Dropout, drop_row};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
+use crate::small_product::{SmallProduct, multiply};
 use crate::{Cores, Precision, Write};
 
 /// Gradients of [`attend`](super::attend) for spans without a past, the pattern recomputed from `sums`; dq, dk, dv are
@@ -179,7 +179,7 @@ impl Call<'_> {
             let seen = count.min(ahead + strip.end);
             let at = strip.start * BLOCK..strip.end * BLOCK;
             let (p, ds) = (&mut p[at.clone()], &mut ds[at]);
-            let across = |left, right| Product {
+            let across = |left, right| SmallProduct {
                 rows: strip.len(),
                 cols: seen.next_multiple_of(16),
                 depth: size,
@@ -209,7 +209,7 @@ impl Call<'_> {
             let rows = lines.start + strip.start..lines.start + strip.end;
             let (sums, along) = (&queries.sums[rows.clone()], &queries.along[rows.clone()]);
             slopes(self.cores, p, ds, rows.start, start..start + count, sums, along, drop);
-            let back = Product {
+            let back = SmallProduct {
                 rows: strip.len(),
                 cols: width,
                 depth: seen,
@@ -232,7 +232,7 @@ impl Call<'_> {
         for strip in strips(0..count.min(ahead + lines.len()), cut) {
             // The first line that sees the first of these keys.
             let first = strip.start.saturating_sub(ahead);
-            let down = |left, right| Product {
+            let down = |left, right| SmallProduct {
                 rows: strip.len(),
                 cols: width,
                 depth: lines.len() - first,

@@ -6,13 +6,13 @@
 
 use std::ops::Range;
 
-use super::product::shorten;
 use super::{BLOCK, Span, padded};
-use crate::factors::{Factors, kernel_of_factors};
 use crate::lanes::integers::Integers;
 use crate::lanes::{Lanes, kernel};
+use crate::operands::{Operands, kernel_of_operands};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
+use crate::small_product::shorten;
 use crate::{Cores, Precision};
 
 /// How keys and values are kept.
@@ -246,13 +246,19 @@ fn append_head(
     }
 }
 
-kernel_of_factors!(
+kernel_of_operands!(
     /// Values of one or two positions into a row of lanes: from its first position on, or into the second place.
     fn stack(to: &mut [f32], place: usize, first: &[f32], second: &[f32]) = stack_body
 );
 
 #[inline(always)]
-fn stack_body<V: Integers, F: Factors<V>>(v: V, to: &mut [f32], place: usize, first: &[f32], second: &[f32]) {
+fn stack_body<V: Integers, F: Operands<V>>(
+    v: V,
+    to: &mut [f32],
+    place: usize,
+    first: &[f32],
+    second: &[f32],
+) {
     for (i, to) in to.chunks_exact_mut(V::LEN).enumerate() {
         let part = |x: &[f32]| v.load_part(&x[x.len().min(i * V::LEN)..]);
         let lanes = match place {

@@ -1,13 +1,13 @@
 //! The fused forward: tiles of queries against blocks of keys.
 
-use super::product::{Product, multiply, shorten};
 use super::{BLOCK, CacheType, Heads, Kv, Span, assert_in_order, locate, most_lines, strips};
+use crate::blocks::MOST_LINES;
 use crate::dropout::{Dropout, drop_row};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
-use crate::tiles::MOST_LINES;
+use crate::small_product::{SmallProduct, multiply, shorten};
 use crate::{Cores, Precision, Write};
 
 /// `z = softmax(mask(q kᵀ / √size)) v` for every query head; q and z: `[rows, query heads × size]`. `sums`, where wanted
@@ -159,7 +159,7 @@ impl Call<'_> {
         let cols = seen.next_multiple_of(16);
         let scores = &mut tile.scores[lines.start * BLOCK..lines.end * BLOCK];
         let shape = self.kv.shape;
-        let product = Product {
+        let product = SmallProduct {
             rows: lines.len(),
             cols,
             depth: shape.key(),
@@ -193,7 +193,7 @@ impl Call<'_> {
                 (&*tile.short, precision.factors())
             }
         };
-        let product = Product {
+        let product = SmallProduct {
             rows: lines.len(),
             cols: width,
             depth: seen.div_ceil(factors),

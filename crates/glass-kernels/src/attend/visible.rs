@@ -1,12 +1,12 @@
 //! The visible path: attention step by step, each step's numbers standing whole, to be looked at and edited:
 //! scores → mask → softmax → mix.
 
-use super::product::{Product, multiply, shorten};
 use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, most_lines};
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
+use crate::small_product::{SmallProduct, multiply, shorten};
 use crate::{Cores, Write};
 
 /// Floats of the pattern of `spans`, or of its scores: for each span `[query heads][rows][past + rows]`, one after another.
@@ -57,7 +57,7 @@ pub fn scores(cores: &Cores, s: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads,
             shorten(cores, precision, short, left, size, heads.query * size);
             for start in (0..keys).step_by(BLOCK) {
                 let count = BLOCK.min(keys - start);
-                let product = Product {
+                let product = SmallProduct {
                     rows: tile.rows.len(),
                     cols: BLOCK,
                     depth: kv.shape.key(),
@@ -115,7 +115,8 @@ kernel!(fn softmax_of_row(row: &mut [f32]) = softmax_body);
 #[inline(always)]
 fn softmax_body<V: Lanes>(v: V, row: &mut [f32]) {
     let max = row.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
-    if max == f32::NEG_INFINITY {
+    // A NaN is not among them, though a maximum passes over it.
+    if row.iter().all(|&x| x == f32::NEG_INFINITY) {
         return row.fill(0.0);
     }
     for part in row.chunks_mut(V::LEN) {
@@ -137,7 +138,7 @@ pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, sp
         let lanes = keys.div_ceil(kv.shape.kind.factors());
         with_scratch([tile.rows.len() * width, tile.rows.len() * lanes], |[mixed, short]| {
             shorten(cores, precision, short, &p[tile.pattern], keys, keys);
-            let product = Product {
+            let product = SmallProduct {
                 rows: tile.rows.len(),
                 cols: width,
                 depth: lanes,

@@ -118,11 +118,6 @@ impl Integers for Neon {
         unsafe { Self(vcvtq_f32_s32(vreinterpretq_s32_f32(self.0))) }
     }
 
-    #[inline(always)]
-    fn to_integers(self) -> Self {
-        unsafe { Self(vreinterpretq_f32_s32(vcvtnq_s32_f32(self.0))) }
-    }
-
     /// Bytes are widened to 16 bits, products to 32, and neighbours added twice.
     #[inline(always)]
     fn add_quads(self, unsigned: Self, signed: Self) -> Self {
@@ -140,14 +135,6 @@ impl Integers for Neon {
             };
             let quads = vpaddq_s32(pairs(a_low, b_low), pairs(a_high, b_high));
             Self(vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(self.0), quads)))
-        }
-    }
-
-    #[inline(always)]
-    fn shift(self, by: Self) -> Self {
-        unsafe {
-            let (lanes, by) = (vreinterpretq_u32_f32(self.0), vreinterpretq_s32_f32(by.0));
-            Self(vreinterpretq_f32_u32(vshlq_u32(lanes, by)))
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Lanes;
 #[cfg(target_arch = "x86_64")]
-use super::x86::Avx512;
+use super::x86::{Avx512, VNNI};
 use crate::format::f16_to_f32;
 
 /// What a vector can do with its bits. Every result is exact, and the same on every instruction set.
@@ -13,14 +13,7 @@ pub(crate) trait Integers: Lanes {
         each(self, |lane| (lane as i32 as f32).to_bits())
     }
 
-    /// f32 to i32, lane by lane, rounded to nearest even; what does not fit becomes any number.
-    #[inline(always)]
-    fn to_integers(self) -> Self {
-        each(self, |lane| f32::from_bits(lane).round_ties_even() as i32 as u32)
-    }
-
-    /// Lane by lane, an i32 and the sum of four products: bytes of `unsigned`, at most 255, by bytes of `signed`, at least
-    /// −127.
+    /// Lane by lane, an i32 and the sum of four products: bytes of `unsigned` by bytes of `signed`.
     #[inline(always)]
     fn add_quads(self, unsigned: Self, signed: Self) -> Self {
         let (sums, unsigned, signed) = (lanes(self), lanes(unsigned), lanes(signed));
@@ -31,13 +24,6 @@ pub(crate) trait Integers: Lanes {
             (sums[i] as i32 + product(0) + product(8) + product(16) + product(24)) as u32
         };
         vector(self, std::array::from_fn(dot))
-    }
-
-    /// i32 shifted left by as many bits, at most 31, as a lane of `by` says.
-    #[inline(always)]
-    fn shift(self, by: Self) -> Self {
-        let (lanes, by) = (lanes(self), lanes(by));
-        vector(self, std::array::from_fn(|i| lanes[i] << (by[i] & 31)))
     }
 
     /// The lowest byte of every lane into the first `LEN` of `to`; panics if it is shorter.
@@ -132,13 +118,12 @@ impl<V: Integers> Adds<V> for AnyAdds {
 pub(crate) struct VnniAdds;
 
 #[cfg(target_arch = "x86_64")]
-impl Adds<Avx512> for VnniAdds {
+impl Adds<Avx512<VNNI>> for VnniAdds {
     const BETWEEN: usize = 1;
 
     #[inline(always)]
-    fn add_quads(sum: Avx512, unsigned: Avx512, signed: Avx512) -> Avx512 {
-        // SAFETY: only the shell that is compiled for AVX512-VNNI uses it.
-        unsafe { sum.add_quads_vnni(unsigned, signed) }
+    fn add_quads(sum: Avx512<VNNI>, unsigned: Avx512<VNNI>, signed: Avx512<VNNI>) -> Avx512<VNNI> {
+        sum.add_quads_vnni(unsigned, signed)
     }
 }
 
@@ -151,8 +136,9 @@ macro_rules! kernel_of_adds {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             fn vnni($($arg: $type),*) {
-                // SAFETY: this function has the instruction set.
-                let v = unsafe { <$crate::lanes::x86::Avx512 as $crate::lanes::Lanes>::new() };
+                use $crate::lanes::x86::{Avx512, VNNI};
+                // SAFETY: this function has the instruction set and the extension.
+                let v = unsafe { <Avx512<VNNI> as $crate::lanes::Lanes>::new() };
                 $body::<_, $crate::lanes::integers::VnniAdds>(v, $($arg),*)
             }
             match cores.isa() {

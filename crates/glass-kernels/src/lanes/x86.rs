@@ -13,12 +13,19 @@ mod transpose;
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(__m256);
 
-/// Sixteen floats.
+/// Sixteen floats, on a machine with AVX-512 and an extension of it: that a value exists shows that the machine has both.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(__m512);
+pub(crate) struct Avx512<const EXTENSION: u8 = NONE>(__m512);
+
+/// No extension.
+pub(crate) const NONE: u8 = 0;
+/// AVX512-VNNI.
+pub(crate) const VNNI: u8 = 1;
+/// AVX512-BF16.
+pub(crate) const BF16: u8 = 2;
 
 operators!(Avx2, _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps, _mm256_div_ps, |x: Avx2| x.splat(-0.0).flip(x));
-operators!(Avx512, _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps, _mm512_div_ps, |x: Avx512| x
+operators!(Avx512[E], _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps, _mm512_div_ps, |x: Self| x
     .splat(-0.0)
     .flip(x));
 
@@ -40,7 +47,7 @@ impl Avx2 {
     }
 }
 
-impl Avx512 {
+impl<const E: u8> Avx512<E> {
     #[inline(always)]
     fn first(self, count: usize) -> __mmask16 {
         ((1u32 << count) - 1) as u16
@@ -156,7 +163,7 @@ impl Lanes for Avx2 {
 }
 
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl Lanes for Avx512 {
+impl<const E: u8> Lanes for Avx512<E> {
     const LEN: usize = 16;
     const REGISTERS: usize = 32;
 

@@ -1,12 +1,12 @@
 //! Blocks of a matrix in the order in which the inner kernel reads them, one line after another. A step is a lane's: of as
-//! many k as a lane holds [`Factors`]; where the last has only one of two, zero is the other.
+//! many k as a lane holds [`Operands`]; where the last has only one of two, zero is the other.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::PANEL;
-use crate::factors::{Factors, Singles};
 use crate::lanes::{Lanes, kernel};
+use crate::operands::{Operands, Singles};
 
 kernel!(
     /// Panel `p` of a row-major matrix, `cols` wide.
@@ -27,7 +27,7 @@ fn panel_body<V: Lanes>(v: V, panel: &mut [f32], w: &[f32], cols: usize, p: usiz
 /// # Safety
 /// There is room for all steps, each `step` long.
 #[inline(always)]
-pub(super) unsafe fn copy<V: Lanes, F: Factors<V>>(
+pub(super) unsafe fn copy<V: Lanes, F: Operands<V>>(
     v: V,
     mut to: *mut f32,
     step: usize,
@@ -68,7 +68,7 @@ fn load<V: Lanes>(v: V, line: &[f32], j: usize) -> V {
 /// # Safety
 /// There is room for all rows, each `row` long.
 #[inline(always)]
-pub(super) unsafe fn shorten<V: Lanes, F: Factors<V>>(
+pub(super) unsafe fn shorten<V: Lanes, F: Operands<V>>(
     v: V,
     mut to: *mut f32,
     row: usize,
@@ -97,7 +97,7 @@ pub(super) unsafe fn shorten<V: Lanes, F: Factors<V>>(
 /// # Safety
 /// There is room for all steps.
 #[inline(always)]
-pub(super) unsafe fn transpose<V: Lanes, F: Factors<V>>(
+pub(super) unsafe fn transpose<V: Lanes, F: Operands<V>>(
     v: V,
     to: *mut f32,
     from: &[f32],
@@ -135,7 +135,7 @@ pub(super) unsafe fn transpose<V: Lanes, F: Factors<V>>(
 /// # Safety
 /// They can be read and written.
 #[inline(always)]
-unsafe fn transpose_square<V: Lanes, F: Factors<V>>(v: V, to: *mut f32, from: *const f32, depth: usize) {
+unsafe fn transpose_square<V: Lanes, F: Operands<V>>(v: V, to: *mut f32, from: *const f32, depth: usize) {
     // SAFETY: by contract.
     unsafe {
         if F::COUNT == 1 {

@@ -1,11 +1,11 @@
 //! What each part of the inputs adds to the outputs: a product taken apart.
 
 use super::{Layout, Matrix, PANEL};
-use crate::attend::product::{Product, multiply};
+use crate::blocks::MOST_LINES;
 use crate::packing::{Packing, unpack};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
-use crate::tiles::MOST_LINES;
+use crate::small_product::{SmallProduct, multiply};
 use crate::{Cores, Precision, Write};
 
 /// `y[r][p] = x[r, part p of the inputs] Wᵀ`, the inputs cut into `parts` of equal length; x: `[rows, w.cols]`, y:
@@ -24,7 +24,7 @@ pub fn linear_in_parts(cores: &Cores, y: &mut [f32], x: &[f32], w: Matrix<'_>, p
             for first in (0..rows).step_by(MOST_LINES) {
                 let tile = first..rows.min(first + MOST_LINES);
                 for part in 0..parts {
-                    let product = Product {
+                    let product = SmallProduct {
                         rows: tile.len(),
                         cols: PANEL,
                         depth,

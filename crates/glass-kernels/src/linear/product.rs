@@ -5,11 +5,11 @@ use std::ops::Range;
 use super::tile::Strip;
 use super::{PANEL, pack};
 use crate::activate::{Activation, activated};
-use crate::factors::{Factors, kernel_of_factors};
+use crate::blocks::tasks;
 use crate::lanes::Lanes;
+use crate::operands::{Operands, kernel_of_operands};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
-use crate::tiles::tasks;
 use crate::{Cores, Precision, Write};
 
 /// What is packed at once, at most: some 16 MiB of each operand. Steps are lanes, each of one or two factors.
@@ -18,7 +18,7 @@ pub(super) const MOST_ROWS: usize = 4096;
 const MOST_PANELS: usize = 64;
 
 /// `y[i, j] = start + Σ_k a[i, k] b[k, j]`, k ascending; y: `[rows, columns]`.
-pub(super) struct Product<'a> {
+pub(super) struct LargeProduct<'a> {
     pub a: Left<'a>,
     pub b: Right<'a>,
     pub y: Parts<'a, f32>,
@@ -71,7 +71,7 @@ impl Start<'_> {
     }
 }
 
-impl Product<'_> {
+impl LargeProduct<'_> {
     /// Block by block. What must be packed is packed once, for all tasks of a block; a task is some rows × one panel.
     pub(super) fn run(&self, cores: &Cores) {
         let factors = self.precision.factors();
@@ -96,7 +96,7 @@ impl Product<'_> {
                     let packed = (Parts::new(a), Parts::new(b));
                     let rows = rows.clone();
                     let depth = steps.div_ceil(steps.div_ceil(size.depth).max(1));
-                    let mut block = Block {
+                    let mut block = PackedBlock {
                         product: self,
                         rows,
                         blocks,
@@ -167,8 +167,8 @@ pub(super) fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = R
 }
 
 /// Some rows × some panels × some k of a product, and its operands as far as they had to be packed.
-struct Block<'a> {
-    product: &'a Product<'a>,
+struct PackedBlock<'a> {
+    product: &'a LargeProduct<'a>,
     rows: Range<usize>,
     /// Blocks of rows, one for each task of a panel.
     blocks: usize,
@@ -183,7 +183,7 @@ struct Block<'a> {
     packed: (Parts<'a, f32>, Parts<'a, f32>),
 }
 
-impl Block<'_> {
+impl PackedBlock<'_> {
     fn rows_of(&self, i: usize) -> Range<usize> {
         let row = |i| self.rows.start + self.rows.len() * i / self.blocks;
         row(i)..row(i + 1)
@@ -207,10 +207,10 @@ impl Block<'_> {
     }
 }
 
-kernel_of_factors!(fn pack_left(block: &Block<'_>, i: usize) = pack_left_body);
+kernel_of_operands!(fn pack_left(block: &PackedBlock<'_>, i: usize) = pack_left_body);
 
 #[inline(always)]
-fn pack_left_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, i: usize) {
+fn pack_left_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize) {
     let ((to, row, step), rows, k) = (block.left(i), block.rows_of(i), block.k.clone());
     // SAFETY: `run` made room for all steps of these rows, and in a step for whole vectors of them.
     unsafe {
@@ -221,10 +221,10 @@ fn pack_left_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, i: usize) {
     }
 }
 
-kernel_of_factors!(fn pack_right(block: &Block<'_>, panel: usize) = pack_right_body);
+kernel_of_operands!(fn pack_right(block: &PackedBlock<'_>, panel: usize) = pack_right_body);
 
 #[inline(always)]
-fn pack_right_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, panel: usize) {
+fn pack_right_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, panel: usize) {
     let (product, to, k) = (block.product, block.right(panel), block.k.clone());
     let panel = block.panels.start + panel;
     let columns = product.columns_of(panel);
@@ -242,10 +242,10 @@ fn pack_right_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, panel: usiz
     }
 }
 
-kernel_of_factors!(fn part(block: &Block<'_>, i: usize, panel: usize) = part_body);
+kernel_of_operands!(fn part(block: &PackedBlock<'_>, i: usize, panel: usize) = part_body);
 
 #[inline(always)]
-fn part_body<V: Lanes, F: Factors<V>>(v: V, block: &Block<'_>, i: usize, panel: usize) {
+fn part_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize, panel: usize) {
     let (product, rows, k) = (block.product, block.rows_of(i), block.k.clone());
     let (a, a_row, a_step) = match product.a {
         Left::Natural(a) if F::COUNT == 1 => {

@@ -1,8 +1,9 @@
-//! The product with quantised weights: inputs are rounded to 8 bits as they come, blocks of 32 are multiplied in whole
-//! numbers, without error, and what a block gives, times the weights' scale, is added to the f32 sum of an output.
+//! The product with quantised weights. Inputs are rounded to 8 bits in blocks of 32, each with its own f32 scale. A block of
+//! inputs and a block of weights are multiplied in integers, without error, and their sum times both scales is added to the
+//! f32 sum of an output.
 //!
-//! The inputs' scales are one for a row times a power of two for a block. Such a power shifts a whole number, which takes
-//! no turn of the multiplier; the row's scale is multiplied in once, at the end.
+//! An integer sum starts from the bits of [`ROUNDER`], so that its bits are a float too: the sum is that float less
+//! [`ROUNDER`], exactly, and no conversion is needed.
 
 use std::ops::Range;
 
@@ -10,27 +11,31 @@ use super::PANEL;
 use super::product::{MOST_ROWS, odd_lines, pieces};
 use crate::Cores;
 use crate::activate::{Activation, activated};
+use crate::blocks::tasks;
 use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
-use crate::lanes::{Lanes, kernel};
+use crate::lanes::kernel;
 use crate::packing::{BLOCK, Packing};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
-use crate::tiles::{Inner, tasks, with_rows};
+use crate::tiles::{Inner, with_rows};
 
 /// Lanes of a block of inputs that hold its quads: four bytes each.
 const QUADS: usize = BLOCK / 4;
 
-/// Behind them: what the whole sum of the block starts from (it takes back what the weights' offset adds), and how far its
-/// sum is shifted; the bits of an i32 each.
+/// After them: the bits that the block's integer sum starts from ([`ROUNDER`] less what the weights' offset adds), and the
+/// scale of its inputs.
 const START: usize = QUADS;
-const SHIFT: usize = QUADS + 1;
+const SCALE: usize = QUADS + 1;
 const LANES: usize = QUADS + 2;
 
-/// Shift of a block with the greatest inputs of a row: 32 products of 128 and 127 still fit 31 bits.
-const MOST_SHIFT: i32 = 12;
+/// Floats from 2²³ to 2²⁴ are the integers, in order: added to a small float, this rounds it to the nearest integer (ties to
+/// even), and an integer below 2²² added to its bits is added to its value.
+const ROUNDER: f32 = 1.5 * 8_388_608.0;
+
+const _: () = assert!(BLOCK * 128 * 128 < 1 << 22, "the sum of a block fits");
 
 /// `y = activation(x Wᵀ + bias)`; see [`linear`](super::linear).
-pub(super) struct Product<'a> {
+pub(super) struct QuantisedProduct<'a> {
     pub x: &'a [f32],
     pub panels: &'a [f32],
     pub packing: Packing,
@@ -42,20 +47,20 @@ pub(super) struct Product<'a> {
     pub activation: Option<Activation>,
 }
 
-/// Quantised rows: input `k` is `q[k] << shift` of its block, times the scale of its row.
+/// Quantised rows: input `k` is `q[k]` times the scale of its block.
 #[derive(Clone, Copy)]
 struct Inputs<'a> {
-    /// Blocks of [`LANES`] lanes, and behind them the row's scale.
+    /// Blocks of [`LANES`] lanes.
     lanes: &'a [f32],
     /// Lanes from row to row.
     row: usize,
     blocks: usize,
 }
 
-impl Product<'_> {
+impl QuantisedProduct<'_> {
     pub(super) fn run(&self, cores: &Cores) {
         let blocks = self.depth.div_ceil(BLOCK);
-        let row = odd_lines(blocks * LANES + 1);
+        let row = odd_lines(blocks * LANES);
         for rows in pieces(0..self.rows, MOST_ROWS) {
             with_scratch([rows.len() * row], |[lanes]| {
                 let to = Parts::new(lanes);
@@ -71,7 +76,7 @@ impl Product<'_> {
                 cores.run(tasks * panels, &|task| {
                     let (panel, i) = (task / tasks, task % tasks);
                     let at = |i: usize| rows.len() * i / tasks;
-                    let strip = Strip { product: self, inputs, first: rows.start, panel };
+                    let strip = QuantisedStrip { product: self, inputs, first: rows.start, panel };
                     strip.rows(cores, at(i)..at(i + 1));
                 });
             });
@@ -80,15 +85,15 @@ impl Product<'_> {
 }
 
 /// Some rows × one panel.
-struct Strip<'a> {
-    product: &'a Product<'a>,
+struct QuantisedStrip<'a> {
+    product: &'a QuantisedProduct<'a>,
     inputs: Inputs<'a>,
     /// The row of x and y that is row 0 of the inputs.
     first: usize,
     panel: usize,
 }
 
-impl Strip<'_> {
+impl QuantisedStrip<'_> {
     fn rows(&self, cores: &Cores, rows: Range<usize>) {
         match self.product.packing {
             Packing::Q4 => strip_of_nibbles(cores, self, rows),
@@ -130,21 +135,21 @@ impl<V: Integers> Quads<V> for Nibbles {
     }
 }
 
-kernel_of_adds!(fn strip_of_bytes(strip: &Strip<'_>, rows: Range<usize>) = bytes_body);
-kernel_of_adds!(fn strip_of_nibbles(strip: &Strip<'_>, rows: Range<usize>) = nibbles_body);
+kernel_of_adds!(fn strip_of_bytes(strip: &QuantisedStrip<'_>, rows: Range<usize>) = bytes_body);
+kernel_of_adds!(fn strip_of_nibbles(strip: &QuantisedStrip<'_>, rows: Range<usize>) = nibbles_body);
 
 #[inline(always)]
-fn bytes_body<V: Integers, A: Adds<V>>(v: V, strip: &Strip<'_>, rows: Range<usize>) {
+fn bytes_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
     strip_body::<V, Bytes, A>(v, strip, rows);
 }
 
 #[inline(always)]
-fn nibbles_body<V: Integers, A: Adds<V>>(v: V, strip: &Strip<'_>, rows: Range<usize>) {
+fn nibbles_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
     strip_body::<V, Nibbles, A>(v, strip, rows);
 }
 
 #[inline(always)]
-fn strip_body<V: Integers, Q: Quads<V>, A: Adds<V>>(v: V, strip: &Strip<'_>, rows: Range<usize>) {
+fn strip_body<V: Integers, Q: Quads<V>, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
     // SAFETY: shapes were asserted at the door, and these rows × this panel of y are this task's alone.
     unsafe {
         if rows.len() == 1 {
@@ -178,7 +183,7 @@ const fn inner<V: Integers, Q: Quads<V>, A: Adds<V>>() -> Inner {
     Inner { registers: V::REGISTERS, sums: 2, right: Q::IN_LANE, between: A::BETWEEN }
 }
 
-impl Strip<'_> {
+impl QuantisedStrip<'_> {
     /// Columns in steps of `C` vectors; rows in tiles as equal as can be.
     #[inline(always)]
     unsafe fn tiles<V: Integers, Q: Quads<V>, A: Adds<V>, const C: usize>(&self, v: V, rows: Range<usize>) {
@@ -215,8 +220,17 @@ impl Strip<'_> {
         let Self { product, inputs, .. } = self;
         let Place { row, column, columns, fetch, mut fetched } = place;
         let (line, quants) = (product.packing.line(), QUADS / Q::IN_LANE * PANEL);
-        let mut sums = [[v; C]; R];
         let first = self.panel * PANEL + column;
+        let mut sums = [[v; C]; R];
+        if let Some(bias) = product.bias {
+            for c in 0..C {
+                let bias = v.load_part(&bias[product.columns.min(first + c * V::LEN)..]);
+                for i in 0..R {
+                    sums[i][c] = bias;
+                }
+            }
+        }
+        let rounder = v.splat(ROUNDER);
         let y = |i: usize| product.y.start().wrapping_add((self.first + row + i) * product.columns + first);
         let count = |c: usize| columns.saturating_sub(column + c * V::LEN).min(V::LEN);
         // What is written at the end is fetched meanwhile: a store that waits for its line holds up those behind it.
@@ -269,27 +283,28 @@ impl Strip<'_> {
                 for c in 0..C {
                     let scale = v.load_f16_at(scales.add(c * V::LEN));
                     for i in 0..R {
-                        let shift = v.splat(*x.add(i * inputs.row + SHIFT));
-                        sums[i][c] = whole[i][c].shift(shift).to_floats().mul_add(scale, sums[i][c]);
+                        let scale = scale * v.splat(*x.add(i * inputs.row + SCALE));
+                        sums[i][c] = (whole[i][c] - rounder).mul_add(scale, sums[i][c]);
                     }
                 }
-                panel = panel.add(line);
-                x = x.add(LANES);
+                // After the last line this is a column past the end of the panel, which is not read.
+                panel = panel.wrapping_add(line);
+                x = x.wrapping_add(LANES);
             }
-            for c in 0..C {
-                let bias = product
-                    .bias
-                    .map_or(v, |bias| v.load_part(&bias[product.columns.min(first + c * V::LEN)..]));
-                for i in 0..R {
-                    let sum = sums[i][c].mul_add(v.splat(*x.add(i * inputs.row)), bias);
-                    let sum = match product.activation {
-                        Some(kind) => activated(v, sum, kind),
-                        None => sum,
-                    };
+            if let Some(kind) = product.activation {
+                for c in 0..C {
+                    for i in 0..R {
+                        sums[i][c] = activated(v, sums[i][c], kind);
+                    }
+                }
+            }
+            for i in 0..R {
+                for c in 0..C {
+                    let y = y(i).wrapping_add(c * V::LEN);
                     if count(c) == V::LEN {
-                        sum.store_at(y(i).add(c * V::LEN));
+                        sums[i][c].store_at(y);
                     } else {
-                        sum.store_part_at(y(i).wrapping_add(c * V::LEN), count(c));
+                        sums[i][c].store_part_at(y, count(c));
                     }
                 }
             }
@@ -302,54 +317,45 @@ const AHEAD: usize = 512;
 
 kernel!(fn quantise(lanes: &mut [f32], x: &[f32], offset: i32) = quantise_body);
 
-/// A row of inputs in blocks. The greatest of the row becomes 127 or −127, that of another block at least 64, as far as
-/// shifts reach.
+/// A row of inputs in blocks.
 #[inline(always)]
 fn quantise_body<V: Integers>(v: V, lanes: &mut [f32], x: &[f32], offset: i32) {
-    let (blocks, scale) = lanes.split_at_mut(x.len().div_ceil(BLOCK) * LANES);
     let (whole, rest) = x.as_chunks();
     let mut last = [0.0; BLOCK];
     last[..rest.len()].copy_from_slice(rest);
-    let mut most = 0.0f32;
-    for (x, block) in whole.iter().chain([&last]).zip(blocks.chunks_exact_mut(LANES)) {
-        // Kept where the shift will stand.
-        block[SHIFT] = greatest(v, x);
-        most = most.max(block[SHIFT]);
-    }
-    scale[0] = most / 127.0 / (1 << MOST_SHIFT) as f32;
-    let by = if most > 0.0 { 127.0 / most } else { 0.0 };
-    for (x, block) in whole.iter().chain([&last]).zip(blocks.chunks_exact_mut(LANES)) {
-        quantise_block(v, block, x, most, by, offset);
+    for (x, block) in whole.iter().chain([&last]).zip(lanes.chunks_exact_mut(LANES)) {
+        quantise_block(v, block, x, offset);
     }
 }
 
-/// The greatest, without its sign.
+/// The input that is greatest in size becomes −128, so that the scale has the other sign. A NaN or an infinite input makes
+/// the scale NaN, and with it every output of the row.
 #[inline(always)]
-fn greatest<V: Lanes>(v: V, x: &[f32; BLOCK]) -> f32 {
-    let mut most = v;
+fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset: i32) {
+    let (mut most, mut least) = (v, v);
     for x in x.chunks_exact(V::LEN) {
         let x = v.load(x);
-        most = most.max(x).max(-x);
+        (most, least) = (most.max(x), least.min(x));
     }
-    most.largest()
-}
-
-#[inline(always)]
-fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], most: f32, by: f32, offset: i32) {
-    // As often as the block's greatest can be doubled: the exponent of how often it is contained in the row's.
-    let doubled = ((most / lanes[SHIFT]).to_bits() >> 23) as i32 - 127;
-    let doubled = doubled.clamp(0, MOST_SHIFT);
-    let by = v.splat(by * (1 << doubled) as f32);
+    let (most, least) = (most.largest(), -(-least).largest());
+    let scale = if most > -least { most } else { least } / -128.0;
+    let by = 1.0 / scale;
+    // Where all inputs are zero, or so small that this has no inverse, all are taken for zero.
+    let (scale, by) = if by.is_finite() { (scale, by) } else { (0.0, 0.0) };
+    let (rounder, by) = (v.splat(ROUNDER), v.splat(by));
     let (mut bytes, mut sum) = ([0; BLOCK], v);
     for (to, x) in bytes.chunks_exact_mut(V::LEN).zip(x.chunks_exact(V::LEN)) {
-        let whole = (v.load(x) * by).to_integers();
-        whole.store_bytes(to);
-        sum = sum + whole.to_floats();
+        // Its opposite, where there is one, would be 128. NaN stays NaN, and infinity times zero is NaN.
+        let rounded = v.splat(127.0).min(v.load(x) * by) + rounder;
+        rounded.store_bytes(to);
+        sum = sum + (rounded - rounder);
     }
     for (quad, bytes) in lanes.iter_mut().zip(bytes.as_chunks().0) {
         *quad = f32::from_bits(u32::from_le_bytes(*bytes));
     }
-    // At most 32 × 127, which floats count without error.
-    lanes[START] = f32::from_bits((sum.sum() as i32).wrapping_mul(-offset) as u32);
-    lanes[SHIFT] = f32::from_bits((MOST_SHIFT - doubled) as u32);
+    // At most 32 × 128, which floats count without error.
+    let sum = sum.sum();
+    let taken = (sum as i32).wrapping_mul(offset);
+    lanes[START] = f32::from_bits(ROUNDER.to_bits().wrapping_sub(taken as u32));
+    lanes[SCALE] = if sum.is_nan() { f32::NAN } else { scale };
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::PANEL;
-use crate::factors::{Factors, inner};
 use crate::lanes::Lanes;
+use crate::operands::{Operands, inner};
 use crate::tiles::with_rows;
 
 /// `rows` × one panel of outputs, over a block of k. Lane (i, k) of a is at `i × a_row + k × a_step`, of b at
@@ -29,7 +29,7 @@ impl Strip {
     /// # Safety
     /// All elements of a, b (whole panels) and y that the sizes name are there, and nobody else uses those of y.
     #[inline(always)]
-    pub(super) unsafe fn run<V: Lanes, F: Factors<V>>(&self, v: V) {
+    pub(super) unsafe fn run<V: Lanes, F: Operands<V>>(&self, v: V) {
         // SAFETY: by contract.
         unsafe {
             if self.rows == 1 {
@@ -49,7 +49,7 @@ impl Strip {
 
     /// One row reads the panel once, at the speed of memory.
     #[inline(always)]
-    unsafe fn row<V: Lanes, F: Factors<V>, const C: usize>(&self, v: V) {
+    unsafe fn row<V: Lanes, F: Operands<V>, const C: usize>(&self, v: V) {
         for column in (0..self.columns).step_by(C * V::LEN) {
             // SAFETY: by contract of `run`.
             unsafe { self.tile::<V, F, 1, C>(v, 0, column, 0..0) };
@@ -58,7 +58,7 @@ impl Strip {
 
     /// Columns in steps of `C` vectors; rows in tiles as equal as can be.
     #[inline(always)]
-    unsafe fn tiles<V: Lanes, F: Factors<V>, const C: usize>(&self, v: V) {
+    unsafe fn tiles<V: Lanes, F: Operands<V>, const C: usize>(&self, v: V) {
         let most = const { inner::<V, F>().tile(V::LEN).rows };
         let tiles = self.rows.div_ceil(most);
         // What stands behind this block of the panel is fetched while it is computed: by each pass over it some columns.
@@ -80,7 +80,7 @@ impl Strip {
     /// `R` rows × `C` vectors of columns; of each line behind this block, `fetch` is fetched.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    unsafe fn tile<V: Lanes, F: Factors<V>, const R: usize, const C: usize>(
+    unsafe fn tile<V: Lanes, F: Operands<V>, const R: usize, const C: usize>(
         &self,
         v: V,
         row: usize,

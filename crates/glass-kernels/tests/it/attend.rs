@@ -56,7 +56,7 @@ impl Cache {
 
 impl Case {
     pub fn new([rows, past, query, key, size]: [usize; 5], seed: u64) -> Self {
-        let heads = Heads { query, key, size };
+        let heads = Heads::new(query, key, size);
         let keys = (past + rows) * key * size;
         let sharp = |x: Vec<f32>| x.iter().map(|x| 3.0 * x).collect();
         let (q, k) = (sharp(numbers(rows * query * size, seed)), numbers(keys, seed + 1));
@@ -139,7 +139,7 @@ fn the_visible_path_is_the_oracle() {
 #[test]
 fn a_query_that_sees_nothing_has_no_pattern() {
     for cores in each_isa() {
-        let (heads, spans) = (Heads { query: 1, key: 1, size: 4 }, [Span { rows: 0..1, slot: 0, past: 18 }]);
+        let (heads, spans) = (Heads::new(1, 1, 4), [Span { rows: 0..1, slot: 0, past: 18 }]);
         let mut p = vec![f32::NEG_INFINITY; 19];
         softmax(&cores, &mut p, heads, &spans);
         assert_eq!(p, [0.0; 19]);
@@ -237,7 +237,7 @@ fn visible(case: &Case, cores: &Cores) -> Vec<f32> {
 
 /// Three sequences in one batch: prefill, one step of decoding, a piece in the middle.
 fn mixed_batch(cores: &Cores, kind: CacheType, dropout: Option<Dropout>) -> (Vec<f32>, Vec<Vec<f32>>) {
-    let heads = Heads { query: 4, key: 2, size: 24 };
+    let heads = Heads::new(4, 2, 24);
     let shapes = [[100, 0], [1, 77], [30, 50]];
     let cases: Vec<Case> = shapes
         .iter()

@@ -82,7 +82,7 @@ fn dropout_falls_on_the_pattern_forward_and_backward() {
 fn batch(cores: &Cores, dropout: Dropout) -> ([Vec<f32>; 3], [Vec<f32>; 3]) {
     let (mut spans, mut all) = (Vec::new(), <[Vec<f32>; 6]>::default());
     let mut alone = <[Vec<f32>; 3]>::default();
-    let heads = Heads { query: 4, key: 2, size: 20 };
+    let heads = Heads::new(4, 2, 20);
     for (slot, rows) in [70, 1, 130].into_iter().enumerate() {
         let case = Case::new([rows, 0, 4, 2, 20], 40 + slot as u64);
         let dz = numbers(case.q.len(), 50 + slot as u64);

@@ -313,3 +313,17 @@ fn mixed_products_are_close_to_f32() {
     let relative = length(&error) / length(&f32);
     assert!((1e-4..4e-3).contains(&relative), "{relative}");
 }
+
+#[test]
+fn every_column_of_a_wide_bias_has_its_own_gradient() {
+    // More outputs than one task sums.
+    let (rows, inputs, outputs) = (3, 2, 600);
+    let (x, dy) = (numbers(rows * inputs, 1), numbers(rows * outputs, 2));
+    let sums: Vec<f64> =
+        (0..outputs).map(|j| (0..rows).map(|row| f64::from(dy[row * outputs + j])).sum()).collect();
+    for cores in each_isa() {
+        let (mut dw, mut dbias) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
+        linear_backward_weight(&cores, &mut dw, Write::Set, Some(&mut dbias), &dy, &x, rows);
+        assert_close(&name(&cores), &dbias, &sums, 1e-6);
+    }
+}

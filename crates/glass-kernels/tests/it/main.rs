@@ -14,6 +14,8 @@ mod loss;
 mod map;
 mod muon;
 mod naive;
+mod nan;
 mod norm;
 mod packed;
 mod slopes;
+mod small;

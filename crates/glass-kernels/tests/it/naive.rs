@@ -47,6 +47,26 @@ pub fn gelu_tanh(x: f64) -> f64 {
     0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
 }
 
+/// GELU as `x σ(1.702 x)`.
+pub fn gelu_sigmoid(x: f64) -> f64 {
+    x / (1.0 + (-1.702 * x).exp())
+}
+
+/// `x σ(x)`.
+pub fn silu(x: f64) -> f64 {
+    x / (1.0 + (-x).exp())
+}
+
+/// `max(x, 0)`.
+pub fn relu(x: f64) -> f64 {
+    x.max(0.0)
+}
+
+/// `max(x, 0)²`.
+pub fn squared_relu(x: f64) -> f64 {
+    x.max(0.0).powi(2)
+}
+
 /// `-log softmax(logits)[target]` of every row; `None` is not counted.
 pub fn loss(logits: &[f64], targets: &[Option<usize>], cols: usize) -> Vec<f64> {
     let row = |(x, target): (&[f64], &Option<usize>)| {

@@ -1,4 +1,4 @@
-//! The CPU: every word is the kernel of the same name.
+//! The CPU back end: every operation is the kernel of the same name.
 
 mod packed;
 
@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use glass_kernels::aligned::AlignedBuffer;
 use glass_kernels::attend;
-use glass_kernels::chunks::{Chunks, Piece};
-use glass_kernels::floats::Floats;
+use glass_kernels::huge_pages::{HugePages, Piece};
 use glass_kernels::linear::{self, Matrix};
 use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
 
@@ -23,24 +23,24 @@ pub use packed::Packed;
 /// A CPU with a pool of threads.
 pub struct Cpu {
     cores: Cores,
-    /// Where packed weights stand.
-    weights: Mutex<Chunks>,
+    /// Memory for packed weights.
+    weights: Mutex<HugePages>,
 }
 
 impl Cpu {
-    /// With this many threads; the instruction set is the machine's best.
+    /// With this many threads and the best instruction set of the machine.
     pub fn new(threads: usize) -> Self {
         Self::on(Cores::new(threads))
     }
 
-    /// The same, with matrix products of this precision.
+    /// The same with matrix products of this precision.
     ///
     /// # Errors
-    /// This machine would not gain by it.
+    /// The precision is not faster on this machine.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
         match precision.gains(self.cores.isa()) {
             true => Ok(Self::on(self.cores.with_precision(precision))),
-            false => Err(Error::asked(
+            false => Err(Error::invalid_argument(
                 "--precision",
                 format!(
                     "mixed was given, but this processor has no AVX512-BF16, the instructions that multiply pairs of 16-bit \
@@ -56,7 +56,7 @@ impl Cpu {
         Cpu { cores, weights: Mutex::default() }
     }
 
-    /// As many threads as the machine runs at once.
+    /// The number of threads that the machine runs at once.
     pub fn available_threads() -> usize {
         std::thread::available_parallelism().map_or(1, |n| n.get())
     }
@@ -66,7 +66,7 @@ impl Cpu {
         &self.cores
     }
 
-    /// Room for a packed weight.
+    /// Memory for a packed weight.
     fn weight(&self, len: usize) -> Result<Piece> {
         let mut chunks = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
         chunks.zeros(len).ok_or_else(|| memory("weights", len))
@@ -97,15 +97,15 @@ fn used_mut(t: &mut Tensor<Cpu>) -> &mut [f32] {
     &mut t.data[..len]
 }
 
-fn zeros(len: usize) -> Result<Floats> {
-    Floats::zeros(len).ok_or_else(|| memory("activations", len))
+fn zeros(len: usize) -> Result<AlignedBuffer> {
+    AlignedBuffer::zeros(len).ok_or_else(|| memory("activations", len))
 }
 
 fn memory(what: &str, len: usize) -> Error {
     Error::Memory { what: what.into(), bytes: len.saturating_mul(4) }
 }
 
-/// The gradients of a weight and, where there is one, of its bias.
+/// The gradients of a weight and of its bias, if it has one.
 fn weight_and_bias(
     grads: &mut [f32],
     weight: Range<usize>,
@@ -125,30 +125,30 @@ fn kv(kv: &Kv<Cpu>) -> attend::Kv<'_> {
 }
 
 impl Backend for Cpu {
-    type Buffer = Floats;
+    type Buffer = AlignedBuffer;
     type Packed = Packed;
 
     fn precision(&self) -> Precision {
         self.cores.precision()
     }
 
-    fn zeros(&self, len: usize) -> Result<Floats> {
+    fn zeros(&self, len: usize) -> Result<AlignedBuffer> {
         zeros(len)
     }
 
-    fn read(&self, from: &Floats, at: usize, into: &mut [f32]) {
+    fn read(&self, from: &AlignedBuffer, at: usize, into: &mut [f32]) {
         into.copy_from_slice(&from[at..at + into.len()]);
     }
 
-    fn view<'a>(&self, buffer: &'a Floats, span: Range<usize>) -> Cow<'a, [f32]> {
+    fn view<'a>(&self, buffer: &'a AlignedBuffer, span: Range<usize>) -> Cow<'a, [f32]> {
         Cow::Borrowed(&buffer[span])
     }
 
-    fn write(&self, into: &mut Floats, at: usize, from: &[f32]) {
+    fn write(&self, into: &mut AlignedBuffer, at: usize, from: &[f32]) {
         into[at..at + from.len()].copy_from_slice(from);
     }
 
-    fn clear(&self, buffer: &mut Floats, span: Range<usize>) {
+    fn clear(&self, buffer: &mut AlignedBuffer, span: Range<usize>) {
         clear::clear(&self.cores, &mut buffer[span]);
     }
 
@@ -189,8 +189,8 @@ impl Backend for Cpu {
         }
     }
 
-    fn keep_ends(&self, x: &mut Tensor<Self>, spans: &[Span]) {
-        // Spans stand in the order of their rows, so nothing is overwritten that is still wanted.
+    fn keep_last_rows(&self, x: &mut Tensor<Self>, spans: &[Span]) {
+        // Spans are in the order of their rows, so no row is overwritten that is still needed.
         for (to, span) in spans.iter().enumerate() {
             let row = (span.rows.end - 1) * x.cols;
             x.data.copy_within(row..row + x.cols, to * x.cols);
@@ -209,7 +209,13 @@ impl Backend for Cpu {
         embed::embed(&self.cores, used_mut(y), write, ids, matrix(&table));
     }
 
-    fn embed_backward(&self, grads: &mut Floats, dtable: Range<usize>, dy: &Tensor<Self>, ids: &[u32]) {
+    fn embed_backward(
+        &self,
+        grads: &mut AlignedBuffer,
+        dtable: Range<usize>,
+        dy: &Tensor<Self>,
+        ids: &[u32],
+    ) {
         embed::embed_backward(&self.cores, &mut grads[dtable], used(dy), ids, dy.cols);
     }
 
@@ -229,7 +235,7 @@ impl Backend for Cpu {
     fn norm_backward(
         &self,
         dx: &mut Tensor<Self>,
-        grads: &mut Floats,
+        grads: &mut AlignedBuffer,
         dgain: Range<usize>,
         dbias: Option<Range<usize>>,
         dy: &Tensor<Self>,
@@ -277,7 +283,7 @@ impl Backend for Cpu {
         &self,
         dx: &mut Tensor<Self>,
         [write, gradient]: [Write; 2],
-        grads: &mut Floats,
+        grads: &mut AlignedBuffer,
         dweight: Range<usize>,
         dbias: Option<Range<usize>>,
         dy: &Tensor<Self>,
@@ -295,7 +301,7 @@ impl Backend for Cpu {
 
     fn attend(
         &self,
-        mixed: &mut Tensor<Self>,
+        z: &mut Tensor<Self>,
         sums: Option<&mut Tensor<Self>>,
         query: &Tensor<Self>,
         cache: &Kv<Self>,
@@ -304,7 +310,7 @@ impl Backend for Cpu {
         dropout: Option<Dropout>,
     ) {
         let sums = sums.map(used_mut);
-        attend::attend(&self.cores, used_mut(mixed), sums, used(query), kv(cache), heads, spans, dropout);
+        attend::attend(&self.cores, used_mut(z), sums, used(query), kv(cache), heads, spans, dropout);
     }
 
     fn scores(
@@ -328,13 +334,13 @@ impl Backend for Cpu {
 
     fn mix(
         &self,
-        mixed: &mut Tensor<Self>,
+        z: &mut Tensor<Self>,
         pattern: &Tensor<Self>,
         cache: &Kv<Self>,
         heads: Heads,
         spans: &[Span],
     ) {
-        attend::mix(&self.cores, used_mut(mixed), used(pattern), kv(cache), heads, spans);
+        attend::mix(&self.cores, used_mut(z), used(pattern), kv(cache), heads, spans);
     }
 
     fn attend_backward(
@@ -357,7 +363,7 @@ impl Backend for Cpu {
             used(kept.query),
             used(kept.key),
             used(kept.value),
-            used(kept.mixed),
+            used(kept.z),
             used(kept.sums),
             heads,
             spans,
@@ -385,10 +391,10 @@ impl Backend for Cpu {
 
     fn adamw(
         &self,
-        weights: &mut Floats,
-        grads: &Floats,
-        first: &mut Floats,
-        second: &mut Floats,
+        weights: &mut AlignedBuffer,
+        grads: &AlignedBuffer,
+        first: &mut AlignedBuffer,
+        second: &mut AlignedBuffer,
         span: Range<usize>,
         step: &AdamW,
     ) {
@@ -398,9 +404,9 @@ impl Backend for Cpu {
 
     fn muon(
         &self,
-        weights: &mut Floats,
-        grads: &Floats,
-        momentum: &mut Floats,
+        weights: &mut AlignedBuffer,
+        grads: &AlignedBuffer,
+        momentum: &mut AlignedBuffer,
         span: Range<usize>,
         shape: [usize; 2],
         step: &Muon,
@@ -409,7 +415,7 @@ impl Backend for Cpu {
         muon::muon(&self.cores, w, g, &mut momentum[span], shape, step);
     }
 
-    fn square_sum(&self, buffer: &Floats) -> f64 {
+    fn square_sum(&self, buffer: &AlignedBuffer) -> f64 {
         adamw::square_sum(&self.cores, buffer)
     }
 }

@@ -19,26 +19,29 @@ impl Config {
             ("heads", heads.query, LARGEST),
             ("key heads", heads.key, LARGEST),
             ("size of a head", heads.size, LARGEST),
-            ("hidden", self.hidden, LARGEST),
+            ("mlp width", self.mlp_width, LARGEST),
         ];
         for (name, size, most) in sizes {
             if size < 1 || size > most {
-                return Err(Error::asked(name, format!("is {size}; it can be from 1 to {most}")));
+                return Err(Error::invalid_argument(name, format!("is {size}; it can be from 1 to {most}")));
             }
         }
         if !heads.query.is_multiple_of(heads.key) {
             let why = format!("{} do not divide {} query heads into equal groups", heads.key, heads.query);
-            return Err(Error::asked("key heads", why));
+            return Err(Error::invalid_argument("key heads", why));
         }
         let Norm::Layer { epsilon } = self.norm;
         if !(epsilon.is_finite() && epsilon > 0.0) {
-            return Err(Error::asked(
+            return Err(Error::invalid_argument(
                 "epsilon",
                 format!("is {epsilon}; a small number above 0 was expected"),
             ));
         }
         if let Mask::Alternating { band: 0 } = self.mask {
-            return Err(Error::asked("band", "is 0; a banded layer has to see at least one position"));
+            return Err(Error::invalid_argument(
+                "band",
+                "is 0; a banded layer has to see at least one position",
+            ));
         }
         self.check_total()
     }
@@ -47,13 +50,13 @@ impl Config {
     fn check_total(&self) -> Result<()> {
         let [v, t, w, l] = [self.vocabulary, self.context, self.width, self.layers].map(|n| n as u128);
         let [q, k, s, h] =
-            [self.heads.query, self.heads.key, self.heads.size, self.hidden].map(|n| n as u128);
+            [self.heads.query, self.heads.key, self.heads.size, self.mlp_width].map(|n| n as u128);
         let block = (2 * q + 2 * k) * s * w + 2 * w * h + (q + 2 * k) * s + 6 * w + h;
         let unembedding = if self.tied { 0 } else { v * w };
         let total = (v + t) * w + unembedding + 2 * w + l * block;
         if total > isize::MAX as u128 / 4 {
             let why = format!("{total} weights are more than this machine can address; give smaller sizes");
-            return Err(Error::asked("sizes", why));
+            return Err(Error::invalid_argument("sizes", why));
         }
         Ok(())
     }

@@ -11,15 +11,24 @@ use glass_kernels::packing::Packing;
 use serde_json::{Map, Value, json};
 
 use super::object::{Object, read};
-use super::{Activation, Config, Mask, Norm, Positions};
+use super::{Activation, Config, Mask, Norm, Positions, Scores};
 use crate::{Error, Result};
 
 /// No `config.json` is longer.
 pub(crate) const LONGEST: u64 = 1 << 20;
 
-/// How `transformers` calls GELU, and its tanh form.
-const GELU: &str = "gelu";
-const GELU_TANH: &str = "gelu_new";
+/// What `transformers` calls the non-linearities (`ACT2FN`); the first name of each is written.
+const ACTIVATIONS: [(Activation, &[&str]); 6] = [
+    (
+        Activation::GeluTanh,
+        &["gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_accurate", "gelu_python_tanh"],
+    ),
+    (Activation::Gelu, &["gelu", "gelu_python"]),
+    (Activation::GeluSigmoid, &["quick_gelu"]),
+    (Activation::Silu, &["silu", "swish"]),
+    (Activation::Relu, &["relu"]),
+    (Activation::SquaredRelu, &["relu2"]),
+];
 
 impl Config {
     /// Reads the `config.json` at `path`.
@@ -36,22 +45,23 @@ impl Config {
         let glass = object.object("glass")?;
         let mut config = Config {
             vocabulary: object.needed_size("vocab_size")?,
-            context: match object.size("n_positions")? {
-                Some(context) => context,
-                None => object.needed_size("n_ctx")?,
-            },
-            width: object.needed_size("n_embd")?,
-            layers: object.needed_size("n_layer")?,
-            heads: Heads { query: object.needed_size("n_head")?, key: 0, size: 0 },
-            hidden: 0,
+            context: size(&object, &["n_positions", "max_position_embeddings", "n_ctx"])?,
+            width: size(&object, &["n_embd", "hidden_size"])?,
+            layers: size(&object, &["n_layer", "num_hidden_layers"])?,
+            heads: Heads::new(size(&object, &["n_head", "num_attention_heads"])?, 0, 0),
+            mlp_width: 0,
             positions: Positions::Learned,
             norm: Norm::Layer { epsilon: object.number("layer_norm_epsilon")?.unwrap_or(1e-5) as f32 },
             activation: activation(&object)?,
             mask: Mask::Dense,
+            scores: Scores {
+                by_size: object.flag("scale_attn_weights")?.unwrap_or(true),
+                by_layer: object.flag("scale_attn_by_inverse_layer_idx")?.unwrap_or(false),
+            },
             bias: true,
             tied: object.flag("tie_word_embeddings")?.unwrap_or(true),
         };
-        config.hidden = object.size("n_inner")?.unwrap_or(config.width.saturating_mul(4));
+        config.mlp_width = object.size("n_inner")?.unwrap_or(config.width.saturating_mul(4));
         config.heads.key = config.heads.query;
         config.heads.size = config.width / config.heads.query;
         match glass {
@@ -95,7 +105,7 @@ impl Config {
         } else {
             return Ok(());
         };
-        Err(Error::asked(
+        Err(Error::invalid_argument(
             "plan",
             format!("{why}, which GPT2LMHeadModel cannot express; it cannot be exported"),
         ))
@@ -112,10 +122,7 @@ impl Config {
         let Norm::Layer { epsilon } = self.norm;
         let gpt2 = self.can_export().is_ok();
         let mut all = json!({
-            "activation_function": match self.activation {
-                Activation::Gelu => GELU,
-                Activation::GeluTanh => GELU_TANH,
-            },
+            "activation_function": name(self.activation),
             "architectures": [if gpt2 { "GPT2LMHeadModel" } else { "GlassLMHeadModel" }],
             "attn_pdrop": 0.0,
             "bos_token_id": end_of_text,
@@ -123,6 +130,12 @@ impl Config {
             "embd_pdrop": 0.0,
             "eos_token_id": end_of_text,
         });
+        if !self.scores.by_size {
+            all["scale_attn_weights"] = json!(false);
+        }
+        if self.scores.by_layer {
+            all["scale_attn_by_inverse_layer_idx"] = json!(true);
+        }
         let own = self.own_json();
         if !own.is_empty() {
             all["glass"] = Value::Object(own);
@@ -132,9 +145,11 @@ impl Config {
         let rest = json!({
             "layer_norm_epsilon": epsilon,
             "model_type": if gpt2 { "gpt2" } else { "glass" },
+            // llama.cpp's converter reads this one.
+            "n_ctx": self.context,
             "n_embd": self.width,
             "n_head": self.heads.query,
-            "n_inner": if self.hidden == 4 * self.width { Value::Null } else { json!(self.hidden) },
+            "n_inner": if self.mlp_width == 4 * self.width { Value::Null } else { json!(self.mlp_width) },
             "n_layer": self.layers,
             "n_positions": self.context,
             "resid_pdrop": 0.0,
@@ -172,7 +187,17 @@ fn family(object: &Object) -> Result<()> {
         return Err(object.error("model_type is missing; \"gpt2\" was expected"));
     };
     let expected = match kind {
-        "gpt2" => ["GPT2LMHeadModel", "GPT2Model"].as_slice(),
+        // All hold the same blocks; a head that is not the unembedding is left aside.
+        "gpt2" => [
+            "GPT2LMHeadModel",
+            "GPT2Model",
+            "AutoModelForCausalLM",
+            "GPT2DoubleHeadsModel",
+            "GPT2ForSequenceClassification",
+            "GPT2ForTokenClassification",
+            "GPT2ForQuestionAnswering",
+        ]
+        .as_slice(),
         "glass" => &["GlassLMHeadModel"],
         _ => return Err(object.wrong("model_type", &json!(kind), "\"gpt2\", the only family read here,")),
     };
@@ -191,19 +216,9 @@ fn family(object: &Object) -> Result<()> {
 /// Refuses fields that change what the layers compute.
 fn unchanged(object: &Object) -> Result<()> {
     // `reorder_and_upcast_attn` only says in which precision: here attention is f32 anyway.
-    let neutral = [
-        ("scale_attn_weights", true),
-        ("scale_attn_by_inverse_layer_idx", false),
-        ("add_cross_attention", false),
-    ];
-    for (name, expected) in neutral {
-        if object.flag(name)?.is_some_and(|value| value != expected) {
-            return Err(object.wrong(
-                name,
-                &json!(!expected),
-                &format!("{expected}, all that is computed here,"),
-            ));
-        }
+    let name = "add_cross_attention";
+    if object.flag(name)? == Some(true) {
+        return Err(object.wrong(name, &json!(true), "false (attention to an encoder is not computed here)"));
     }
     packing(object).map(|_| ())
 }
@@ -212,7 +227,10 @@ fn unchanged(object: &Object) -> Result<()> {
 pub(crate) fn packing(config: &Object) -> Result<Option<Packing>> {
     let Some(quantised) = config.object("quantization_config")? else { return Ok(None) };
     let names = Packing::ALL.map(Packing::name);
-    match (quantised.text("quant_method")?, quantised.text("packing")?) {
+    // Without quant_method transformers refuses the folder. A method it does not know it would skip with a warning, and
+    // open the model with random weights; the first version of this format named one.
+    let ours = quantised.text("packed_by")?.or(quantised.text("quant_method")?);
+    match (ours, quantised.text("packing")?) {
         (Some("glass"), Some(name)) => {
             match Packing::ALL.into_iter().find(|packing| packing.name() == name) {
                 Some(packing) => Ok(Some(packing)),
@@ -227,11 +245,26 @@ pub(crate) fn packing(config: &Object) -> Result<Option<Packing>> {
 }
 
 fn activation(object: &Object) -> Result<Activation> {
-    match object.text("activation_function")? {
-        None | Some(GELU_TANH | "gelu_pytorch_tanh") => Ok(Activation::GeluTanh),
-        Some(GELU) => Ok(Activation::Gelu),
-        Some(other) => {
-            Err(object.wrong("activation_function", &json!(other), &format!("{GELU:?} or {GELU_TANH:?}")))
+    let Some(name) = object.text("activation_function")? else { return Ok(Activation::GeluTanh) };
+    let found = ACTIVATIONS.iter().find(|(_, names)| names.contains(&name));
+    found.map(|(activation, _)| *activation).ok_or_else(|| {
+        let known: Vec<&str> = ACTIVATIONS.iter().flat_map(|(_, names)| *names).copied().collect();
+        object.wrong("activation_function", &json!(name), &format!("one of {}", known.join(", ")))
+    })
+}
+
+fn name(activation: Activation) -> &'static str {
+    let (_, names) =
+        ACTIVATIONS.iter().find(|(one, _)| *one == activation).expect("every activation has a name");
+    names[0]
+}
+
+/// A size that has to be there, under the first of its names; `transformers` takes the others too (`attribute_map`).
+fn size(object: &Object, names: &[&str]) -> Result<usize> {
+    for name in names {
+        if let Some(size) = object.size(name)? {
+            return Ok(size);
         }
     }
+    object.needed_size(names[0])
 }

@@ -100,6 +100,12 @@ impl Object {
         }
     }
 
+    /// Sets a field.
+    pub fn set(&mut self, name: &str, value: Value) {
+        self.members.retain(|(found, _)| found != name);
+        self.members.push((name.to_string(), value));
+    }
+
     /// The fields that are there.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|(name, _)| name.as_str())

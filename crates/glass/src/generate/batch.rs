@@ -1,13 +1,13 @@
-//! A model at work on some sequences together: one pass reads on in each of them, and weights are fetched once for all.
+//! A model that reads several sequences together: one pass reads on in each of them, and weights are fetched once for all.
 
 use crate::backend::{Backend, CacheType, Span, Tensor};
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Gpt, Pass};
-use crate::probe::Probe;
+use crate::probe::{Ahead, Probe};
 use crate::weights::Weights;
 use crate::{Error, Result};
 
-/// Most rows whose logits stand at once while every row is scored.
+/// Most rows whose logits are in memory at once while every row is scored.
 const LOGIT_ROWS: usize = 64;
 
 /// What memory is taken for.
@@ -37,6 +37,8 @@ pub struct Batch<'a, B: Backend> {
     ends: Vec<Span>,
     /// Of one pass: the ids of all its spans.
     rows: Vec<u32>,
+    /// Of the last pass, by row of logits: the slot, and how many of its ids the logits come after.
+    answers: Vec<(usize, usize)>,
 }
 
 impl<'a, B: Backend> Batch<'a, B> {
@@ -59,6 +61,7 @@ impl<'a, B: Backend> Batch<'a, B> {
             spans: Vec::with_capacity(slots),
             ends: Vec::with_capacity(slots),
             rows: Vec::with_capacity(rows),
+            answers: Vec::with_capacity(wanted),
         })
     }
 
@@ -72,14 +75,14 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.ids.len()
     }
 
-    /// What a slot's sequence has read.
+    /// What a slot's sequence has read; nothing where there is no such slot.
     pub fn ids(&self, slot: usize) -> &[u32] {
-        &self.ids[slot]
+        self.ids.get(slot).map_or(&[], Vec::as_slice)
     }
 
-    /// Positions left in a slot's context.
+    /// Positions left in a slot's context; none where there is no such slot.
     pub fn room(&self, slot: usize) -> usize {
-        self.positions() - self.ids[slot].len()
+        self.ids.get(slot).map_or(0, |ids| self.positions() - ids.len())
     }
 
     /// Positions that a sequence can have.
@@ -92,18 +95,23 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.memory.residual.capacity()
     }
 
-    /// A slot forgets everything after its first `len` ids.
+    /// A slot forgets everything after its first `len` ids; a slot that does not exist has read nothing.
     pub fn truncate(&mut self, slot: usize, len: usize) {
-        self.ids[slot].truncate(len);
+        if let Some(ids) = self.ids.get_mut(slot) {
+            ids.truncate(len);
+        }
     }
 
     /// A slot reads a prompt from its start. What it shares with what was read before is not computed again; the result
     /// is the same, bit for bit.
+    ///
+    /// # Errors
+    /// As for [`feed`](Self::feed).
     pub fn prompt(&mut self, slot: usize, ids: &[u32]) -> Result<()> {
-        let shared = ids.iter().zip(&self.ids[slot]).take_while(|(a, b)| a == b).count();
+        let shared = ids.iter().zip(self.ids(slot)).take_while(|(a, b)| a == b).count();
         // The last id is always computed: its vector holds the next token.
         self.truncate(slot, shared.min(ids.len().saturating_sub(1)));
-        let read = self.ids[slot].len();
+        let read = self.ids(slot).len();
         self.feed(&[(slot, &ids[read..])], ())
     }
 
@@ -111,27 +119,48 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// [`logits`](Self::logits) tells the next token of each, in the order given here.
     ///
     /// # Errors
-    /// The model cannot read one of them: nothing is read then.
-    pub fn feed<P: Probe>(&mut self, parts: &[(usize, &[u32])], probe: P) -> Result<()> {
+    /// The model cannot read one of them, or the probe wants what is not there: nothing is read then.
+    pub fn feed<P: Probe>(&mut self, parts: &[(usize, &[u32])], mut probe: P) -> Result<()> {
+        if parts.is_empty() {
+            self.answers.clear();
+            return Ok(());
+        }
         self.admit(parts)?;
+        if P::ACTIVE {
+            let ahead = Ahead {
+                config: &self.gpt.config,
+                spans: &self.spans,
+                first: 0,
+                whole: false,
+                only_last: false,
+            };
+            probe.begin(&ahead)?;
+        }
         // Whoever looks sees all rows of the last block too.
         let only_ends = !P::ACTIVE;
         self.forward(probe, only_ends, |gpt, pass, memory, logits| gpt.next(pass, memory, logits));
+        self.answers.extend(self.spans.iter().map(|span| (span.slot, span.past + span.rows.len())));
         Ok(())
     }
 
     /// Reads on in one slot, at most 64 ids; afterwards [`logits`](Self::logits) tells what follows each of them.
     ///
     /// # Errors
-    /// As for [`feed`](Self::feed).
+    /// As for [`feed`](Self::feed); or there are more ids.
     pub fn feed_every(&mut self, slot: usize, ids: &[u32]) -> Result<()> {
-        assert!(ids.len() <= LOGIT_ROWS, "{} rows of logits", ids.len());
+        if ids.len() > LOGIT_ROWS {
+            let why = format!("{} of them; the logits after at most {LOGIT_ROWS} are kept", ids.len());
+            return Err(Error::invalid_argument("ids", why));
+        }
         self.admit(&[(slot, ids)])?;
+        let past = self.ids[slot].len();
         self.forward((), false, |gpt, pass, memory, logits| gpt.logits(pass, 0..ids.len(), memory, logits));
+        self.answers.extend((1..=ids.len()).map(|read| (slot, past + read)));
         Ok(())
     }
 
-    /// Reads on in one slot and shows the logits after every one of `ids`: `each(i, logits)`, in order.
+    /// Reads on in one slot and shows the logits after every one of `ids`: `each(i, logits)`, in order. `next` holds those after the
+    /// last of them then.
     ///
     /// # Errors
     /// As for [`feed`](Self::feed).
@@ -142,6 +171,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         next: &mut [f32],
         each: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<()> {
+        self.check_logits(next.len())?;
         self.admit(&[(slot, ids)])?;
         let backend = self.backend;
         self.forward((), false, |gpt, pass, memory, logits| {
@@ -158,9 +188,38 @@ impl<'a, B: Backend> Batch<'a, B> {
     }
 
     /// The logits in row `row` of the last pass, `[vocabulary]`.
-    pub fn logits(&self, row: usize, into: &mut [f32]) {
-        assert!(row < self.logits.rows, "row {row} of {}", self.logits.rows);
+    ///
+    /// # Errors
+    /// The last pass left no such row, or its slot has forgotten what it comes after.
+    pub fn logits(&self, row: usize, into: &mut [f32]) -> Result<()> {
+        self.check_logits(into.len())?;
+        let Some(&(slot, read)) = self.answers.get(row) else {
+            let why = match self.answers.len() {
+                0 => "there are none; read a prompt first".to_string(),
+                rows => format!("row {row} is not among the {rows} of the last pass, counted from 0"),
+            };
+            return Err(Error::invalid_argument("logits", why));
+        };
+        if read > self.ids(slot).len() {
+            return Err(forgotten());
+        }
         self.backend.read(&self.logits.data, row * self.logits.cols, into);
+        Ok(())
+    }
+
+    /// How many ids of its slot a row of logits comes after.
+    pub(super) fn answer(&self, row: usize) -> Option<usize> {
+        self.answers.get(row).map(|(_, read)| *read)
+    }
+
+    fn check_logits(&self, len: usize) -> Result<()> {
+        match self.gpt.config.vocabulary {
+            vocabulary if len == vocabulary => Ok(()),
+            vocabulary => {
+                let why = format!("room for {len} of the {vocabulary} tokens was given");
+                Err(Error::invalid_argument("logits", why))
+            }
+        }
     }
 
     /// What `parts` are, if the model can read all of them: `spans` and `rows`.
@@ -169,36 +228,49 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.spans.clear();
         self.rows.clear();
         for &(slot, ids) in parts {
+            if slot >= self.slots() || self.spans.iter().any(|span| span.slot == slot) {
+                let why = match slot >= self.slots() {
+                    true => format!("there are {}, counted from 0", self.slots()),
+                    false => "it is given twice; a pass reads on once in each".to_string(),
+                };
+                return Err(Error::invalid_argument(format!("slot {slot}"), why));
+            }
             if ids.is_empty() {
-                return Err(Error::asked(
+                return Err(Error::invalid_argument(
                     "prompt",
                     "it is empty; a model needs at least one token to go on from",
                 ));
             }
             if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
-                return Err(Error::asked(
+                return Err(Error::invalid_argument(
                     "ids",
                     format!("{id} is not in the model's vocabulary of {vocabulary} tokens"),
                 ));
             }
             if ids.len() > self.room(slot) {
                 let all = self.ids[slot].len() + ids.len();
-                return Err(Error::asked(
+                return Err(Error::invalid_argument(
                     "context",
                     format!(
                         "{all} tokens do not fit in the model's context of {context}; give a shorter text"
                     ),
                 ));
             }
+            // What does not fit is not taken either: the memory for a pass is there already.
             let start = self.rows.len();
+            if start + ids.len() > self.rows() {
+                let all: usize = parts.iter().map(|(_, ids)| ids.len()).sum();
+                let why =
+                    format!("{all} ids; a pass has room for {}, so read some of them first", self.rows());
+                return Err(Error::invalid_argument("parts", why));
+            }
             self.rows.extend_from_slice(ids);
             self.spans.push(Span { rows: start..self.rows.len(), slot, past: self.ids[slot].len() });
         }
-        assert!(self.rows.len() <= self.rows(), "{} ids in a pass of {}", self.rows.len(), self.rows());
         Ok(())
     }
 
-    /// One pass over what was admitted, behind the last block only of the last rows where no more is wanted; then `end`.
+    /// One pass over what was admitted, after the last block only of the last rows where no more is wanted; then `end`.
     fn forward<P: Probe>(
         &mut self,
         probe: P,
@@ -206,17 +278,24 @@ impl<'a, B: Backend> Batch<'a, B> {
         end: impl FnOnce(&Gpt, &mut Pass<'_, B, P>, &mut Memory<B>, &mut Tensor<B>),
     ) {
         let (backend, weights, spans) = (self.backend, self.weights, self.spans.as_slice());
+        self.answers.clear();
         self.ends.clear();
         self.ends.extend(ends(&self.spans));
         // A token of each is all of it already.
         let ends = Some(self.ends.as_slice()).filter(|ends| only_ends && self.rows.len() > ends.len());
-        let mut pass = Pass { backend, weights, spans, ends, chance: None, probe };
+        let mut pass = Pass { backend, weights, spans, output_rows: ends, dropout: None, probe };
         self.gpt.forward(&mut pass, &self.rows, &mut self.memory, &mut self.cache);
         end(self.gpt, &mut pass, &mut self.memory, &mut self.logits);
         for span in &self.spans {
             self.ids[span.slot].extend_from_slice(&self.rows[span.rows.clone()]);
         }
     }
+}
+
+/// What logits come after was truncated since.
+pub(super) fn forgotten() -> Error {
+    let why = "what they come after was truncated; feed the last id again";
+    Error::invalid_argument("logits", why)
 }
 
 /// The last row of each span, numbered anew.

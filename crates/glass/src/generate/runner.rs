@@ -1,11 +1,12 @@
-//! A model at work on one sequence: ids go in, logits come out, keys and values are remembered.
+//! A model that reads one sequence: ids go in, logits come out, keys and values are kept.
 
+use super::batch::forgotten;
 use super::{Batch, Room};
-use crate::Result;
 use crate::backend::{Backend, CacheType};
 use crate::model::Gpt;
 use crate::probe::Probe;
 use crate::weights::Weights;
+use crate::{Error, Result};
 
 /// The only slot.
 const SLOT: usize = 0;
@@ -14,6 +15,8 @@ const SLOT: usize = 0;
 pub struct Runner<'a, B: Backend> {
     batch: Batch<'a, B>,
     next: Vec<f32>,
+    /// Ids that the logits come after; 0 before there are any.
+    read: usize,
 }
 
 impl<'a, B: Backend> Runner<'a, B> {
@@ -32,7 +35,7 @@ impl<'a, B: Backend> Runner<'a, B> {
         positions: usize,
     ) -> Result<Self> {
         let batch = Batch::new(backend, gpt, weights, Room { slots: 1, positions, cache })?;
-        Ok(Runner { batch, next: vec![0.0; gpt.config.vocabulary] })
+        Ok(Runner { batch, next: vec![0.0; gpt.config.vocabulary], read: 0 })
     }
 
     /// The model's plan.
@@ -56,45 +59,79 @@ impl<'a, B: Backend> Runner<'a, B> {
     }
 
     /// The logits of the next token, after the last id that was fed.
-    pub fn logits(&self) -> &[f32] {
-        &self.next
+    ///
+    /// # Errors
+    /// Nothing was fed yet, or the last id was [truncated](Self::truncate).
+    pub fn logits(&self) -> Result<&[f32]> {
+        match self.read {
+            0 => Err(Error::invalid_argument(
+                "prompt",
+                "nothing was read yet; a model needs at least one token to go on from",
+            )),
+            read if read > self.ids().len() => Err(forgotten()),
+            _ => Ok(&self.next),
+        }
     }
 
     /// Reads a prompt from its start. What it shares with what was read before is not computed again; the result is the
     /// same, bit for bit.
+    ///
+    /// # Errors
+    /// The model cannot read it.
     pub fn prompt(&mut self, ids: &[u32]) -> Result<()> {
         self.batch.prompt(SLOT, ids)?;
-        self.batch.logits(0, &mut self.next);
-        Ok(())
+        self.answer(0, self.ids().len())
     }
 
     /// Reads on: all of `ids` in one pass, after which [`logits`](Self::logits) tells the next token.
+    ///
+    /// # Errors
+    /// The model cannot read them.
     pub fn feed(&mut self, ids: &[u32]) -> Result<()> {
         self.feed_watched(ids, ())
     }
 
     /// The same with a probe watching.
+    ///
+    /// # Errors
+    /// The model cannot read them, or the probe wants what is not there.
     pub fn feed_watched<P: Probe>(&mut self, ids: &[u32], probe: P) -> Result<()> {
         self.batch.feed(&[(SLOT, ids)], probe)?;
-        self.batch.logits(0, &mut self.next);
-        Ok(())
+        self.answer(0, self.ids().len())
     }
 
     /// Reads on and shows the logits after every one of `ids`: `each(i, logits)`, in order.
+    ///
+    /// # Errors
+    /// The model cannot read them.
     pub fn feed_each(&mut self, ids: &[u32], each: &mut dyn FnMut(usize, &[f32])) -> Result<()> {
-        self.batch.feed_each(SLOT, ids, &mut self.next, each)
+        self.batch.feed_each(SLOT, ids, &mut self.next, each)?;
+        self.read = self.ids().len();
+        Ok(())
     }
 
     /// Reads on, at most 64 ids; [`logits`](Self::logits) then tells what follows the first of them, and
     /// [`logits_after`](Self::logits_after) what follows the others.
+    ///
+    /// # Errors
+    /// The model cannot read them, or there are more.
     pub fn feed_every(&mut self, ids: &[u32]) -> Result<()> {
         self.batch.feed_every(SLOT, ids)?;
-        self.logits_after(0);
-        Ok(())
+        self.logits_after(0)
     }
 
     /// From now on [`logits`](Self::logits) tells what follows number `row` of the ids that were fed last.
-    pub fn logits_after(&mut self, row: usize) {
-        self.batch.logits(row, &mut self.next);
+    ///
+    /// # Errors
+    /// The last pass did not leave the logits after it, or it was truncated.
+    pub fn logits_after(&mut self, row: usize) -> Result<()> {
+        let read = self.batch.answer(row).unwrap_or(0);
+        self.answer(row, read)
+    }
+
+    fn answer(&mut self, row: usize, read: usize) -> Result<()> {
+        self.batch.logits(row, &mut self.next)?;
+        self.read = read;
+        Ok(())
     }
 }

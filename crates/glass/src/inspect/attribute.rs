@@ -8,7 +8,10 @@ use crate::config::Norm;
 use crate::probe::{Part, Site};
 use crate::{Error, Result};
 
-/// Who adds to the residual stream.
+/// How far attention's output can be from the sum of its heads and bias by rounding, as a share of their length.
+const CHANGED: f64 = 0.1;
+
+/// What adds to the residual stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Component {
     /// The token's own vector.
@@ -22,8 +25,11 @@ pub enum Component {
         /// Its number in the block.
         head: usize,
     },
-    /// The bias of a block's value-up half, which is no head's.
+    /// The bias of a block's value-up half (W_O), which belongs to no head.
     AttentionBias(usize),
+    /// What a change made of a block's attention, beyond what its heads and the bias add: all of it with the sign turned, where the
+    /// attention was silenced.
+    AttentionChange(usize),
     /// A block's MLP, its bias included.
     Mlp(usize),
     /// The bias of the last norm.
@@ -31,20 +37,20 @@ pub enum Component {
 }
 
 /// What was added along a direction.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Default, Debug)]
 pub struct Attribution {
     /// The vector along the direction, as it was computed: of a logit, the logit.
     pub whole: f64,
-    /// By component, in the order of the flow. Together `whole`, but for rounding.
+    /// By component, in the order of the flow. With [`rest`](Attribution::rest), their sum is `whole`.
     pub parts: Vec<(Component, f64)>,
-    /// What heads brought from each position, `[layers × heads][positions]`; of a head, together its part.
+    /// What heads add from each position, `[layers × heads][positions]`; their sum is the head's part, but for rounding.
     pub sources: Vec<Vec<f64>>,
-    /// By neuron, `[layers][hidden]`; with the bias of its MLP, together its part.
+    /// By neuron, `[layers][MLP width]`; with the bias of its MLP, their sum is the MLP's part, but for rounding.
     pub neurons: Vec<Vec<f64>>,
 }
 
 impl Attribution {
-    /// By position: what all heads brought from there, and at the last position what its own vectors are.
+    /// By position: what all heads add from there, and at the last position what its own vectors are.
     pub fn by_position(&self) -> Vec<f64> {
         let positions = self.sources.first().map_or(1, Vec::len);
         let mut sums = vec![0.0; positions];
@@ -57,13 +63,37 @@ impl Attribution {
         sums
     }
 
-    /// The parts together.
+    /// The sum of the parts.
     pub fn sum(&self) -> f64 {
         self.parts.iter().map(|(_, value)| value).sum()
     }
+
+    /// What the parts leave out of `whole`: rounding, which products with quantised weights do to their inputs; and what was changed
+    /// after the last block.
+    pub fn rest(&self) -> f64 {
+        self.whole - self.sum()
+    }
+
+    /// The mean of the same direction's attributions at several positions.
+    pub(super) fn mean(all: &[Attribution]) -> Attribution {
+        let share = 1.0 / all.len().max(1) as f64;
+        let mean = |of: &dyn Fn(&Attribution) -> f64| share * all.iter().map(of).sum::<f64>();
+        let means = |of: &dyn Fn(&Attribution) -> &[f64]| -> Vec<f64> {
+            let long = all.iter().map(|one| of(one).len()).max().unwrap_or(0);
+            (0..long).map(|at| mean(&|one| of(one).get(at).copied().unwrap_or(0.0))).collect()
+        };
+        let Some(first) = all.first() else { return Attribution::default() };
+        let parts = first.parts.iter().enumerate();
+        Attribution {
+            whole: mean(&|one| one.whole),
+            parts: parts.map(|(at, (part, _))| (*part, mean(&|one| one.parts[at].1))).collect(),
+            sources: (0..first.sources.len()).map(|head| means(&|one| &one.sources[head])).collect(),
+            neurons: (0..first.neurons.len()).map(|layer| means(&|one| &one.neurons[layer])).collect(),
+        }
+    }
 }
 
-/// What is recorded to be attributed.
+/// What is recorded for an attribution.
 pub fn sites(layers: usize) -> Vec<Site> {
     let parts =
         [Part::Value, Part::Pattern, Part::Contribution, Part::AttentionOut, Part::Active, Part::MlpOut];
@@ -71,7 +101,7 @@ pub fn sites(layers: usize) -> Vec<Site> {
     [Site::Token, Site::Position, Site::Residual].into_iter().chain(blocks).collect()
 }
 
-/// The logit of `token` behind the last of `ids`; with `against`, how far it is above that token's.
+/// The logit of `token` after the last of `ids`; with `against`, how far it is above that token's.
 ///
 /// # Errors
 /// The model cannot read `ids`, or has no such token.
@@ -83,24 +113,30 @@ pub fn of_logit<B: Backend>(
 ) -> Result<Attribution> {
     let mut record = Record::of(sites(inspector.model().config().layers));
     inspector.run(&[ids], &mut record)?;
-    trace(inspector, &record, ids.len() - 1, token, against)
+    let logits = inspector.next_logits();
+    trace(inspector, &record, ids.len() - 1, &logits, token, against)
 }
 
-/// The same behind a position, of a pass that was recorded at all [`sites`], changed on its way or not.
+/// The same after a position, of a pass that was recorded at all [`sites`], changed or not, and the logits there.
 ///
 /// # Errors
-/// The model has no such token.
+/// The model has no such token, or the record lacks one of the sites or the position.
 pub fn trace<B: Backend>(
     inspector: &Inspector<'_, B>,
     record: &Record,
     position: usize,
+    logits: &[f32],
     token: u32,
     against: Option<u32>,
 ) -> Result<Attribution> {
     let config = inspector.model().config();
     let reads = answer(inspector, token, against)?;
+    if logits.len() != config.vocabulary {
+        let why = format!("{} of them for a vocabulary of {}", logits.len(), config.vocabulary);
+        return Err(Error::invalid_argument("logits", why));
+    }
     // logit = Σ read × (gain × (x − mean) / deviation + bias): a direction, once the deviation is known.
-    let last = record[Site::Residual].row(position);
+    let last = row(record, Site::Residual, position)?;
     let gain = inspector.parameter("norm.weight")?.values;
     let mut direction: Vec<f64> =
         reads.iter().zip(&gain).map(|(read, gain)| f64::from(*read) * f64::from(*gain)).collect();
@@ -112,8 +148,10 @@ pub fn trace<B: Backend>(
         let bias = inspector.parameter("norm.bias")?.values;
         let bias = bias.iter().zip(&reads).map(|(bias, read)| f64::from(*bias) * f64::from(*read)).sum();
         found.parts.push((Component::NormBias, bias));
-        found.whole += bias;
     }
+    // The logit itself, as every other list shows it.
+    let logit = |id: u32| f64::from(logits[id as usize]);
+    found.whole = logit(token) - against.map_or(0.0, logit);
     Ok(found)
 }
 
@@ -130,7 +168,7 @@ pub(super) fn answer<B: Backend>(
     let outside = |id: &u32| *id as usize >= config.vocabulary;
     if let Some(id) = [Some(token), against].into_iter().flatten().find(outside) {
         let why = format!("{id} is not in the model's vocabulary of {} tokens", config.vocabulary);
-        return Err(Error::asked("token", why));
+        return Err(Error::invalid_argument("token", why));
     }
     let table = if config.tied { "embedding.token.weight" } else { "unembedding.weight" };
     let mut reads = inspector.rows(table, &[token])?.values;
@@ -141,11 +179,11 @@ pub(super) fn answer<B: Backend>(
     Ok(reads)
 }
 
-/// What moved the residual stream behind the last block, at a position, along a direction; of a pass that was recorded at all
+/// What moved the residual stream after the last block, at a position, along a direction; of a pass that was recorded at all
 /// [`sites`].
 ///
 /// # Errors
-/// There is too little memory.
+/// The record lacks one of the sites or the position, the direction is not as long as a vector, or there is too little memory.
 pub fn along<B: Backend>(
     inspector: &Inspector<'_, B>,
     record: &Record,
@@ -153,43 +191,67 @@ pub fn along<B: Backend>(
     direction: &[f64],
 ) -> Result<Attribution> {
     let config = inspector.model().config();
-    let dot = |vector: &[f32]| dot(vector, direction);
     let (width, heads) = (config.width, config.heads);
-    let mut parts = vec![
-        (Component::Token, dot(record[Site::Token].row(position))),
-        (Component::Position, dot(record[Site::Position].row(position))),
-    ];
+    if direction.len() != width {
+        let why = format!("{} numbers; the model's vectors have {width}", direction.len());
+        return Err(Error::invalid_argument("direction", why));
+    }
+    let dot = |vector: &[f32]| dot(vector, direction);
+    let here = |site| row(record, site, position);
+    let mut parts =
+        vec![(Component::Token, dot(here(Site::Token)?)), (Component::Position, dot(here(Site::Position)?))];
     let (mut sources, mut neurons) = (Vec::new(), Vec::new());
     for layer in 0..config.layers {
-        let at = |part| &record[Site::Block(layer, part)];
-        let contributions = at(Part::Contribution).row(position);
-        let mut rest = dot(at(Part::AttentionOut).row(position));
+        let site = |part| Site::Block(layer, part);
+        let contributions = here(site(Part::Contribution))?;
+        let (values, squares) = (record.get(site(Part::Value))?, record.get(site(Part::Pattern))?);
         let value_up = inspector.parameter(&format!("block.{layer}.attention.value_up.weight"))?;
         let read = transposed(&value_up, direction);
         for (head, contribution) in contributions.chunks_exact(width).enumerate() {
-            let value = dot(contribution);
-            rest -= value;
-            parts.push((Component::Head { layer, head }, value));
+            parts.push((Component::Head { layer, head }, dot(contribution)));
             let read = &read[head * heads.size..(head + 1) * heads.size];
-            let values = (head / (heads.query / heads.key)) * heads.size;
-            let rows = at(Part::Pattern).rows / heads.query;
-            let pattern = at(Part::Pattern).row(head * rows + position);
+            let at = (head / (heads.query / heads.key)) * heads.size;
+            let pattern = squares.row(head * (squares.rows / heads.query) + position);
             let source = |key: usize| {
-                let value = &at(Part::Value).row(key)[values..values + heads.size];
+                let value = &values.row(key)[at..at + heads.size];
                 f64::from(pattern[key]) * self::dot(value, read)
             };
             sources.push((0..=position).map(source).collect());
         }
-        if config.bias {
-            parts.push((Component::AttentionBias(layer), rest));
+        let mut added: Vec<f32> = here(site(Part::AttentionOut))?.to_vec();
+        let length = |vector: &[f32]| vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
+        for contribution in contributions.chunks_exact(width) {
+            added.iter_mut().zip(contribution).for_each(|(rest, x)| *rest -= x);
         }
-        parts.push((Component::Mlp(layer), dot(at(Part::MlpOut).row(position))));
+        if config.bias {
+            let bias = inspector.parameter(&format!("block.{layer}.attention.value_up.bias"))?.values;
+            added.iter_mut().zip(&bias).for_each(|(rest, x)| *rest -= x);
+            parts.push((Component::AttentionBias(layer), dot(&bias)));
+        }
+        // What is left of it is rounding, or far more where attention was silenced or replaced.
+        if length(&added) > CHANGED * CHANGED * length(contributions) {
+            parts.push((Component::AttentionChange(layer), dot(&added)));
+        }
+        parts.push((Component::Mlp(layer), dot(here(site(Part::MlpOut))?)));
         let down = inspector.parameter(&format!("block.{layer}.mlp.down.weight"))?;
         let read = transposed(&down, direction);
-        let active = at(Part::Active).row(position);
+        let active = here(site(Part::Active))?;
         neurons.push(active.iter().zip(read).map(|(active, read)| f64::from(*active) * read).collect());
     }
-    Ok(Attribution { whole: dot(record[Site::Residual].row(position)), parts, sources, neurons })
+    Ok(Attribution { whole: dot(here(Site::Residual)?), parts, sources, neurons })
+}
+
+/// What a record holds of a site at a position.
+fn row(record: &Record, site: Site, position: usize) -> Result<&[f32]> {
+    let matrix = record.get(site)?;
+    match position < matrix.rows {
+        true => Ok(matrix.row(position)),
+        false => {
+            let why =
+                format!("position {position} is not among the {} recorded, counted from 0", matrix.rows);
+            Err(Error::invalid_argument(site, why))
+        }
+    }
 }
 
 /// What the last norm divides by.
@@ -221,6 +283,7 @@ impl std::fmt::Display for Component {
             Component::Position => write!(f, "embedding.position"),
             Component::Head { layer, head } => write!(f, "block.{layer}.attention.head.{head}"),
             Component::AttentionBias(layer) => write!(f, "block.{layer}.attention.value_up.bias"),
+            Component::AttentionChange(layer) => write!(f, "block.{layer}.attention.changed"),
             Component::Mlp(layer) => write!(f, "block.{layer}.mlp"),
             Component::NormBias => write!(f, "norm.bias"),
         }

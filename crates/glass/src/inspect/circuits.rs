@@ -45,7 +45,7 @@ pub fn circuits<B: Backend>(
             "block {layer} head {head} is none of {} blocks of {} heads",
             config.layers, config.heads.query
         );
-        return Err(Error::asked("head", why));
+        return Err(Error::invalid_argument("head", why));
     }
     let (size, group) = (config.heads.size, config.heads.query / config.heads.key);
     let name = |part: &str| format!("block.{layer}.attention.{part}");
@@ -79,8 +79,7 @@ pub fn circuits<B: Backend>(
     };
     let (query, key) = (part("query", head * size)?, part("key", head / group * size)?);
     let mut looks = Strongest::new(n);
-    let scale = (1.0 / (size as f64).sqrt()) as f32;
-    looks.products(backend, &query, &key, scale)?;
+    looks.products(backend, &query, &key, config.heads_of(layer).scale())?;
 
     let value = part("value_down", head / group * size)?;
     let up = inspector.parameter(&name("value_up.weight"))?;

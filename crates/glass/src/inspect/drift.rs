@@ -1,27 +1,51 @@
 //! How a word's vector takes in its context: the same word in two texts, layer by layer, and what moved it.
 
 use super::attribute::{Attribution, along, dot, sites};
-use super::{Edits, Inspector, Record};
-use crate::Result;
+use std::ops::Range;
+
+use super::{Edits, Inspector, Matrix, Record};
 use crate::backend::Backend;
 use crate::probe::{Part, Site};
+use crate::{Error, Result};
 
-/// A word at a position of a text.
-#[derive(Clone, Copy, Debug)]
+/// A word of a text: one token or more.
+#[derive(Clone, Debug)]
 pub struct Word<'a> {
     /// The text.
     pub ids: &'a [u32],
-    /// The word's position.
-    pub position: usize,
+    /// The positions of the word's tokens. Of several, the word's vector is the mean.
+    pub positions: Range<usize>,
+}
+
+impl Word<'_> {
+    fn check(&self) -> Result<()> {
+        let Range { start, end } = self.positions;
+        if start < end && end <= self.ids.len() {
+            return Ok(());
+        }
+        let why =
+            format!("positions {start}..{end} are not among the text's {}, counted from 0", self.ids.len());
+        Err(Error::invalid_argument("word", why))
+    }
+
+    /// The mean of its tokens' vectors in a recorded stream.
+    pub fn vector(&self, stream: &Matrix) -> Vec<f32> {
+        let mut mean = vec![0.0f32; stream.cols];
+        for position in self.positions.clone() {
+            mean.iter_mut().zip(stream.row(position)).for_each(|(mean, x)| *mean += x);
+        }
+        let share = 1.0 / self.positions.len() as f32;
+        mean.iter_mut().for_each(|mean| *mean *= share);
+        mean
+    }
 }
 
 /// The same word in two texts.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Drift {
-    /// The cosine between its two vectors, `[layers + 1]`: where they enter each block, and behind the last.
+    /// The cosine between its two vectors, `[layers + 1]`: where they enter each block, and after the last.
     pub cosine: Vec<f64>,
-    /// How far apart they are in the end; what every part of either pass added to it, the second's with the sign turned: all
-    /// of both together are the distance.
+    /// How far apart they are in the end. The first text's parts less the second's, and less the two rests, add up to it.
     pub distance: f64,
     /// The first text's parts.
     pub first: Attribution,
@@ -29,7 +53,7 @@ pub struct Drift {
     pub second: Attribution,
 }
 
-/// Where the two vectors of a word part, both texts read with the same changes.
+/// How far the two vectors of a word are apart, both texts read with the same changes.
 ///
 /// # Errors
 /// The model cannot read one of the texts.
@@ -41,23 +65,34 @@ pub fn drift<B: Backend>(
 ) -> Result<Drift> {
     let layers = inspector.model().config().layers;
     let mut records = Vec::new();
-    for word in [first, second] {
+    let words = [first, second];
+    for word in &words {
+        word.check()?;
         let residuals = (0..=layers).map(|layer| Site::residual(layer, layers));
         let mut record = Record::of(sites(layers).into_iter().chain(residuals));
         inspector.run(&[word.ids], (changes.clone(), &mut record))?;
         records.push(record);
     }
-    let vector = |of: usize, layer: usize| {
-        records[of][Site::residual(layer, layers)].row([first, second][of].position)
+    let vectors = |layer: usize| -> Result<[Vec<f32>; 2]> {
+        let site = Site::residual(layer, layers);
+        Ok([words[0].vector(records[0].get(site)?), words[1].vector(records[1].get(site)?)])
     };
-    let cosine = (0..=layers).map(|layer| cosine(vector(0, layer), vector(1, layer))).collect();
-    let apart = vector(0, layers).iter().zip(vector(1, layers)).map(|(a, b)| f64::from(*a) - f64::from(*b));
-    let mut direction: Vec<f64> = apart.collect();
+    let mut angles = Vec::with_capacity(layers + 1);
+    for layer in 0..=layers {
+        let [one, other] = vectors(layer)?;
+        angles.push(cosine(&one, &other));
+    }
+    let [one, other] = vectors(layers)?;
+    let mut direction: Vec<f64> =
+        one.iter().zip(&other).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
     let distance = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
     // Twice the same vector has no direction.
     direction.iter_mut().for_each(|x| *x /= if distance > 0.0 { distance } else { 1.0 });
-    let of = |at: usize, word: Word<'_>| along(inspector, &records[at], word.position, &direction);
-    Ok(Drift { cosine, distance, first: of(0, first)?, second: of(1, second)? })
+    let of = |at: usize| -> Result<Attribution> {
+        let along = |position| along(inspector, &records[at], position, &direction);
+        Ok(Attribution::mean(&words[at].positions.clone().map(along).collect::<Result<Vec<_>>>()?))
+    };
+    Ok(Drift { cosine: angles, distance, first: of(0)?, second: of(1)? })
 }
 
 /// What a head carries from one position to another.
@@ -69,6 +104,8 @@ pub struct Carried {
     pub head: usize,
     /// The position that it is taken from.
     pub from: usize,
+    /// The position that it is added to.
+    pub to: usize,
     /// The share of the head's attention that goes there.
     pub share: f64,
     /// The length of what is added: the value through both halves, times the share.
@@ -77,16 +114,21 @@ pub struct Carried {
     pub part: f64,
 }
 
-/// What heads carry into a position from others, the longest first.
+/// What heads carry into positions from earlier ones, the longest first.
 ///
 /// # Errors
-/// The model cannot read `ids`.
+/// The model cannot read `ids`, or has no such positions.
 pub fn carried<B: Backend>(
     inspector: &mut Inspector<'_, B>,
     ids: &[u32],
     from: &[usize],
-    to: usize,
+    to: Range<usize>,
 ) -> Result<Vec<Carried>> {
+    Word { ids, positions: to.clone() }.check()?;
+    if let Some(position) = from.iter().find(|&&from| from >= ids.len()) {
+        let why = format!("position {position} is not among the text's {}, counted from 0", ids.len());
+        return Err(Error::invalid_argument("from", why));
+    }
     let config = inspector.model().config().clone();
     let parts = [Part::Residual, Part::Value, Part::Pattern];
     let sites = (0..config.layers).flat_map(|layer| parts.map(|part| Site::Block(layer, part)));
@@ -94,20 +136,22 @@ pub fn carried<B: Backend>(
     inspector.run(&[ids], &mut record)?;
     let (heads, mut found) = (config.heads, Vec::new());
     for layer in 0..config.layers {
-        let at = |part| &record[Site::Block(layer, part)];
+        let at = |part| record.get(Site::Block(layer, part));
+        let (streams, patterns, all) = (at(Part::Residual)?, at(Part::Pattern)?, at(Part::Value)?);
         let value_up = inspector.parameter(&format!("block.{layer}.attention.value_up.weight"))?;
-        let stream = length(at(Part::Residual).row(to).iter().map(|&x| f64::from(x)));
-        for head in 0..heads.query {
-            let values = head / (heads.query / heads.key) * heads.size;
-            for &from in from {
-                let share = f64::from(at(Part::Pattern).row(head * ids.len() + to)[from]);
-                let value: Vec<f64> = at(Part::Value).row(from)[values..values + heads.size]
-                    .iter()
-                    .map(|&x| f64::from(x) * share)
-                    .collect();
-                let added = value_up.values.chunks_exact(value_up.cols);
-                let length = length(added.map(|row| dot(&row[head * heads.size..][..heads.size], &value)));
-                found.push(Carried { layer, head, from, share, length, part: length / stream });
+        for to in to.clone() {
+            let stream = length(streams.row(to).iter().map(|&x| f64::from(x)));
+            for head in 0..heads.query {
+                let values = head / (heads.query / heads.key) * heads.size;
+                for &from in from.iter().filter(|&&from| from <= to) {
+                    let share = f64::from(patterns.row(head * ids.len() + to)[from]);
+                    let value = &all.row(from)[values..values + heads.size];
+                    let value: Vec<f64> = value.iter().map(|&x| f64::from(x) * share).collect();
+                    let added = value_up.values.chunks_exact(value_up.cols);
+                    let length =
+                        length(added.map(|row| dot(&row[head * heads.size..][..heads.size], &value)));
+                    found.push(Carried { layer, head, from, to, share, length, part: length / stream });
+                }
             }
         }
     }

@@ -1,9 +1,11 @@
-//! Interventions: what a pass computes is changed on the way, and everything behind it follows.
+//! Interventions: numbers are changed while a pass is computed, and everything after them follows.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::config::Config;
-use crate::probe::{Did, Part, Probe, Site, View, Want};
+use crate::probe::{Ahead, Did, Part, Probe, Site, View, Want};
+use crate::{Error, Result};
 
 /// One change, at one site, of one sequence.
 #[derive(Clone, Debug)]
@@ -38,7 +40,7 @@ pub enum Change {
 impl Edit {
     /// A head says nothing.
     pub fn silence_head(config: &Config, layer: usize, head: usize) -> Edit {
-        Edit::of(Site::Block(layer, Part::Mixed), Change::Silence).columns(head_columns(config, head))
+        Edit::of(Site::Block(layer, Part::Z), Change::Silence).columns(head_columns(config, head))
     }
 
     /// A neuron of the MLP does not fire.
@@ -105,12 +107,76 @@ impl Edit {
         }
     }
 
+    /// Refuses what cannot be changed so in the sequence of a slot.
+    fn check(&self, slot: usize, ahead: &Ahead<'_>) -> Result<()> {
+        let refuse = |why: String| Err(Error::invalid_argument(self.site, why));
+        ahead.check(self.site)?;
+        let (config, square) = (ahead.config, self.site.is_square());
+        let span = ahead.spans.iter().find(|span| span.slot == slot);
+        if ahead.whole && span.is_none() {
+            return refuse(format!(
+                "it is changed in sequence {slot}; the pass reads {} of them",
+                ahead.spans.len()
+            ));
+        }
+        let (past, read) = span.map_or((0, 0), |span| (span.past, span.rows.len()));
+        let positions = if ahead.whole { past + read } else { config.context };
+        let cols = self.site.cols(config, positions);
+        if matches!(self.site, Site::Block(_, Part::Contribution)) {
+            return refuse("it is computed beside the pass and cannot be changed; change attention.z".into());
+        }
+        if let Some(at) = self.positions.as_ref().filter(|at| at.is_empty() || at.end > positions) {
+            return refuse(format!(
+                "positions {}..{} are not among its {positions}, counted from 0",
+                at.start, at.end
+            ));
+        }
+        let (what, most) = if square { ("heads", config.heads.query) } else { ("columns", cols) };
+        if let Some(of) = self.columns.as_ref().filter(|of| of.is_empty() || of.end > most) {
+            return refuse(format!(
+                "{what} {}..{} are not among its {most}, counted from 0",
+                of.start, of.end
+            ));
+        }
+        let row = if square { cols } else { self.columns.as_ref().map_or(cols, ExactSizeIterator::len) };
+        let rows = self.positions.as_ref().map_or(positions, ExactSizeIterator::len);
+        match &self.change {
+            Change::Silence => Ok(()),
+            Change::Cut(key) | Change::Force(key) => match self.site {
+                Site::Block(_, Part::Masked) if *key < positions => Ok(()),
+                Site::Block(_, Part::Masked) => {
+                    refuse(format!("key {key} is not among its {positions} positions, counted from 0"))
+                }
+                _ => refuse("a key can be cut or forced only at attention.masked".into()),
+            },
+            Change::ReplaceAll(_) if past > 0 || !ahead.whole || ahead.only_last && square => {
+                refuse("all of it can be replaced only where a sequence is read whole".into())
+            }
+            Change::ReplaceAll(given) => {
+                let all = if square { config.heads.query * rows * cols } else { positions * cols };
+                match self.positions.is_none() && self.columns.is_none() && given.len() == all {
+                    true => Ok(()),
+                    false => {
+                        refuse(format!("{} numbers replace all of its {all}; give as many", given.len()))
+                    }
+                }
+            }
+            Change::Replace(given) | Change::Add(given) => {
+                match given.len() == row
+                    || given.len() == rows * row && (ahead.whole || self.positions.is_some())
+                {
+                    true => Ok(()),
+                    false => refuse(format!(
+                        "{} numbers do not fit; give {row} for all positions, or {row} for each of {rows}",
+                        given.len()
+                    )),
+                }
+            }
+        }
+    }
+
     /// Changes what is there; whether anything is another number now.
     fn apply(&self, view: View, values: &mut [f32]) -> Did {
-        if let Change::ReplaceAll(given) = &self.change {
-            values.copy_from_slice(given);
-            return Did::Edited;
-        }
         let mut did = Did::Looked;
         let mut set = |to: &mut f32, value: f32| {
             if to.to_bits() != value.to_bits() {
@@ -143,14 +209,20 @@ impl Edit {
                     let values = values[columns.clone()].iter_mut().zip(given);
                     values.for_each(|(value, add)| set(value, *value + add));
                 }
+                Change::ReplaceAll(given) => {
+                    // Of a square, all queries of a head after each other.
+                    let row = if square { head * view.cols + position } else { position };
+                    let given = &given[row * view.cols..][..view.cols];
+                    values.iter_mut().zip(given).for_each(|(value, to)| set(value, *to));
+                }
                 Change::Cut(key) if *key < values.len() => set(&mut values[*key], f32::NEG_INFINITY),
                 Change::Force(key) if *key <= position => {
                     for (at, value) in values.iter_mut().enumerate() {
                         set(value, if at == *key { 0.0 } else { f32::NEG_INFINITY });
                     }
                 }
-                // A key that is not there yet.
-                Change::Cut(_) | Change::Force(_) | Change::ReplaceAll(_) => {}
+                // A key that comes later.
+                Change::Cut(_) | Change::Force(_) => {}
             }
         }
         did
@@ -177,7 +249,41 @@ impl Edits {
     }
 }
 
+impl Edits {
+    /// Refuses a query that is left without any key: there would be no pattern.
+    fn check_cuts(&self) -> Result<()> {
+        let mut cut: BTreeMap<(usize, Site), Vec<(&Edit, usize)>> = BTreeMap::new();
+        for (slot, edit) in &self.0 {
+            if let Change::Cut(key) = edit.change {
+                cut.entry((*slot, edit.site)).or_default().push((edit, key));
+            }
+        }
+        for ((_, site), cuts) in cut {
+            // A query sees itself, so only those whose own key is cut can be left without any.
+            for &(_, query) in &cuts {
+                let hidden: BTreeSet<usize> = (cuts.iter())
+                    .filter(|(edit, key)| {
+                        let here = edit.positions.as_ref().is_none_or(|at| at.contains(&query));
+                        here && edit.columns.is_none() && *key <= query
+                    })
+                    .map(|(_, key)| *key)
+                    .collect();
+                if hidden.len() > query {
+                    let why = format!("every key that position {query} sees is cut; leave one of them");
+                    return Err(Error::invalid_argument(site, why));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Probe for Edits {
+    fn begin(&mut self, ahead: &Ahead<'_>) -> Result<()> {
+        self.0.iter().try_for_each(|(slot, edit)| edit.check(*slot, ahead))?;
+        self.check_cuts()
+    }
+
     fn wants(&self, site: Site, slot: usize) -> Want {
         if self.at(site, slot).next().is_some() { Want::Edit } else { Want::No }
     }

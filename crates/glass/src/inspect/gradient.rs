@@ -41,12 +41,18 @@ pub fn gradient_by_activation<B: Backend>(
     let mut cache = Cache::new(backend, config, Keep::One, CacheType::F32, 1, rows)?;
     let mut grads = backend.zeros(plan.len())?;
     let spans = [Span { rows: 0..rows, slot: 0, past: 0 }];
-    let (chance, probe) = (None, ());
-    let mut pass =
-        Pass { backend, weights: Weights::Trainable(&weights), spans: &spans, ends: None, chance, probe };
+    let (dropout, probe) = (None, ());
+    let mut pass = Pass {
+        backend,
+        weights: Weights::Trainable(&weights),
+        spans: &spans,
+        output_rows: None,
+        dropout,
+        probe,
+    };
     gpt.forward(&mut pass, ids, &mut memory, &mut cache);
     let mut back =
-        Back { backend, weights: &weights, grads: &mut grads, gradient: Write::Set, spans: &spans, chance };
+        Back { backend, weights: &weights, grads: &mut grads, gradient: Write::Set, spans: &spans, dropout };
     d.use_rows(rows);
     let last = (rows - 1) * config.width;
     backend.clear(&mut d.normed.data, 0..last);

@@ -9,7 +9,7 @@ use crate::Result;
 use crate::backend::Backend;
 use crate::probe::Site;
 
-/// Tokens that are drawn at random and stand twice.
+/// Random tokens of the sequence that is repeated.
 const REPEATED: usize = 48;
 
 /// What a checkpoint is like.
@@ -17,17 +17,17 @@ const REPEATED: usize = 48;
 pub struct Growth {
     /// Of a text, the loss of what each layer would say, nats per token, `[layers + 1]`; empty without a text.
     pub lens: Vec<f64>,
-    /// The mean length of the residual stream's vectors, `[layers + 1]`, on tokens that stand twice.
+    /// The mean length of the residual stream's vectors, `[layers + 1]`, on repeated random tokens.
     pub norms: Vec<f64>,
-    /// What heads do on tokens that stand twice, `[layers][heads]`.
+    /// What heads do on repeated random tokens, `[layers][heads]`.
     pub heads: Vec<Vec<Head>>,
-    /// The loss where those tokens stand for the first time, nats per token: nobody can know them.
+    /// The loss on the first occurrence of those tokens, nats per token: they cannot be predicted.
     pub first: f64,
-    /// The loss where they stand again: all can be known from before.
+    /// The loss on their repetition: all of it can be predicted.
     pub again: f64,
 }
 
-/// Tokens that stand twice, as [`measure`] reads them.
+/// Random tokens, repeated once, as [`measure`] reads them.
 pub fn twice(vocabulary: usize, context: usize) -> Vec<u32> {
     repeated(REPEATED.min(context / 2), vocabulary, 1)
 }
@@ -48,12 +48,12 @@ pub fn measure<B: Backend>(inspector: &mut Inspector<'_, B>, text: Option<&[u32]
     let mut record = Record::of(sites.iter().copied());
     inspector.run(&[&twice], &mut record)?;
     let norm = |site: &Site| {
-        let rows = record[*site].values.chunks_exact(config.width);
+        let rows = record.get(*site)?.values.chunks_exact(config.width);
         let length = |row: &[f32]| row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
-        rows.map(length).sum::<f64>() / twice.len() as f64
+        Ok(rows.map(length).sum::<f64>() / twice.len() as f64)
     };
-    let norms = sites.iter().map(norm).collect();
-    let last = super::lens::read(inspector, &record[Site::Residual].values, &twice, 1)?;
+    let norms = sites.iter().map(norm).collect::<Result<_>>()?;
+    let last = super::lens::read(inspector, &record.get(Site::Residual)?.values, &twice, 1)?;
     let (first, again) = last.split_at(twice.len() / 2);
     let lens = match text {
         Some(text) => lens(inspector, text, 1)?.iter().map(|readings| loss(readings)).collect(),

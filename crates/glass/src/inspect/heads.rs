@@ -17,7 +17,7 @@ pub struct Head {
     pub first: f64,
     /// To earlier places of the same token.
     pub duplicate: f64,
-    /// To what came behind earlier places of the same token: the sign of an induction head.
+    /// To the token after earlier places of the same token: the sign of an induction head.
     pub induction: f64,
     /// How widely it looks, in nats.
     pub entropy: f64,
@@ -33,10 +33,11 @@ pub fn heads<B: Backend>(inspector: &mut Inspector<'_, B>, ids: &[u32]) -> Resul
     let mut record = Record::of(sites);
     inspector.run(&[ids], &mut record)?;
     let layer = |layer: usize| {
-        let squares = record[Site::Block(layer, Part::Pattern)].values.chunks_exact(ids.len() * ids.len());
-        squares.map(|square| head(square, ids)).collect()
+        let squares =
+            record.get(Site::Block(layer, Part::Pattern))?.values.chunks_exact(ids.len() * ids.len());
+        Ok(squares.map(|square| head(square, ids)).collect())
     };
-    Ok((0..config.layers).map(layer).collect())
+    (0..config.layers).map(layer).collect()
 }
 
 /// A head by its pattern, `[queries, keys]`.
@@ -48,12 +49,13 @@ pub fn head(pattern: &[f32], ids: &[u32]) -> Head {
         let shares = queries.clone().map(|query| (query, keys(query))).filter(|(_, keys)| !keys.is_empty());
         let shares: Vec<f64> =
             shares.map(|(query, keys)| keys.into_iter().map(|key| at(query, key)).sum()).collect();
-        shares.iter().sum::<f64>() / shares.len().max(1) as f64
+        // The sum of nothing is −0.
+        0.0 + shares.iter().sum::<f64>() / shares.len().max(1) as f64
     };
     let same = |query: usize| (0..query).filter(move |&key| ids[key] == ids[query]);
     let nats = |query: usize| {
         let terms = (0..=query).map(|key| at(query, key)).filter(|&p| p > 0.0).map(|p| -p * p.ln());
-        terms.sum::<f64>()
+        0.0 + terms.sum::<f64>()
     };
     Head {
         previous: mean(&|query| (1..=query).next_back().map(|query| query - 1).into_iter().collect()),
@@ -64,7 +66,7 @@ pub fn head(pattern: &[f32], ids: &[u32]) -> Head {
     }
 }
 
-/// `len` tokens drawn evenly, twice: behind the first of the second time, all can be known from before.
+/// `len` tokens drawn evenly, and then the same again: after the first of the repetition, all can be predicted.
 pub fn repeated(len: usize, vocabulary: usize, seed: u64) -> Vec<u32> {
     let draw = |position: usize| (uniform(seed, 0, position as u64) * vocabulary as f64) as u32;
     let once: Vec<u32> = (0..len).map(draw).collect();

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 pub struct Reading {
     /// The most probable tokens, most probable first.
     pub top: Vec<Drawn>,
-    /// What it finds of the token that did come next; `None` behind the last.
+    /// What it finds of the token that did come next; `None` after the last.
     pub next: Option<Scored>,
 }
 
@@ -29,10 +29,10 @@ pub fn lens<B: Backend>(
     let sites: Vec<Site> = (0..=layers).map(|layer| Site::residual(layer, layers)).collect();
     let mut record = Record::of(sites.iter().copied());
     inspector.run(&[ids], &mut record)?;
-    sites.iter().map(|&site| read(inspector, &record[site].values, ids, top)).collect()
+    sites.iter().map(|&site| read(inspector, &record.get(site)?.values, ids, top)).collect()
 }
 
-/// What residual streams, `[rows, width]`, say behind the tokens of `ids`.
+/// What residual streams, `[rows, width]`, say after the tokens of `ids`.
 ///
 /// # Errors
 /// As for [`lens`].

@@ -1,9 +1,9 @@
-//! The texts that fire a neuron the most, out of as many as one likes, in bounded memory.
+//! The texts in which a neuron is most active, out of any number of them, in bounded memory.
 
 use super::{Inspector, Record};
-use crate::Result;
 use crate::backend::Backend;
 use crate::probe::{Part, Site};
+use crate::{Error, Result};
 
 /// Ids before a place that are kept with it.
 const BEFORE: usize = 24;
@@ -43,12 +43,18 @@ impl Firings {
     pub fn read<B: Backend>(&mut self, inspector: &mut Inspector<'_, B>, ids: &[u32]) -> Result<()> {
         let site = Site::Block(self.layer, Part::Active);
         let window = inspector.room().0.min(inspector.model().config().context);
+        let width = inspector.model().config().mlp_width;
+        if self.neuron >= width {
+            let why = format!("neuron {} is not among the {width} of a block, counted from 0", self.neuron);
+            return Err(Error::invalid_argument("neuron", why));
+        }
         let mut best: Option<Firing> = None;
         for (number, part) in ids.chunks(window).enumerate() {
             let mut record = Record::of([site]);
             inspector.run(&[part], &mut record)?;
+            let active = record.get(site)?;
             for row in 0..part.len() {
-                let value = record[site].row(row)[self.neuron];
+                let value = active.row(row)[self.neuron];
                 if best.as_ref().is_none_or(|best| value > best.value) {
                     let ids = part[(row + 1).saturating_sub(BEFORE)..=row].to_vec();
                     best = Some(Firing { value, text: self.texts, position: number * window + row, ids });

@@ -1,12 +1,17 @@
 //! A probe that keeps what it sees.
 
 use std::collections::BTreeMap;
-use std::ops::Index;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 
-use crate::probe::{Probe, Site, View, Want};
+use crate::config::Config;
+use crate::probe::{Ahead, Names, Part, Probe, Site, View, Want};
 use crate::weights::safetensors;
 use crate::{Error, Result};
+
+/// Numbers that are turned into bytes at once.
+const PART: usize = 1 << 16;
 
 /// Numbers in rows.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -23,6 +28,36 @@ impl Matrix {
     /// A row.
     pub fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.cols..(row + 1) * self.cols]
+    }
+
+    /// Its sizes: rows × numbers, and of a square site heads × queries × keys. By TransformerLens's names the heads of queries, keys,
+    /// values, `z` and what heads add are a size of their own, as in that library.
+    pub fn shape(&self, site: Site, config: &Config, names: Names) -> Vec<usize> {
+        let heads = config.heads;
+        let of_head = match site {
+            _ if site.is_square() => return vec![heads.query, self.rows / heads.query, self.cols],
+            Site::Block(_, Part::Query | Part::Key | Part::Value | Part::Z) => heads.size,
+            Site::Block(_, Part::Contribution) => config.width,
+            _ => self.cols.max(1),
+        };
+        match names {
+            Names::TransformerLens if of_head != self.cols => vec![self.rows, self.cols / of_head, of_head],
+            Names::TransformerLens
+                if matches!(
+                    site,
+                    Site::Block(_, Part::Query | Part::Key | Part::Value | Part::Z | Part::Contribution)
+                ) =>
+            {
+                vec![self.rows, 1, of_head]
+            }
+            _ => vec![self.rows, self.cols],
+        }
+    }
+
+    /// No rows. The memory stays: new pages would take longer than the numbers.
+    fn clear(&mut self) {
+        self.rows = 0;
+        self.values.clear();
     }
 }
 
@@ -48,45 +83,65 @@ impl Record {
 
     /// What was seen, in the order of the flow.
     pub fn sites(&self) -> impl Iterator<Item = (Site, &Matrix)> {
-        self.seen.iter().map(|(&site, matrix)| (site, matrix))
+        self.seen.iter().filter(|(_, matrix)| matrix.rows > 0).map(|(&site, matrix)| (site, matrix))
     }
 
-    /// A site, if it was seen.
-    pub fn get(&self, site: Site) -> Option<&Matrix> {
-        self.seen.get(&site)
+    /// What was seen of a site.
+    ///
+    /// # Errors
+    /// It was not recorded.
+    pub fn get(&self, site: Site) -> Result<&Matrix> {
+        self.seen.get(&site).filter(|matrix| matrix.rows > 0).ok_or_else(|| {
+            Error::invalid_argument(
+                site,
+                "it was not recorded; name it where the record is made, and run a pass",
+            )
+        })
     }
 
-    /// Writes everything to a safetensors file: rows × numbers, and of squares heads × queries × keys.
+    /// Writes everything to a safetensors file, by these names; the shapes are those of [`Matrix::shape`].
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn save(&self, path: &Path, heads: usize) -> Result<()> {
-        let info = |(site, matrix): (Site, &Matrix)| {
-            let shape = match site.is_square() {
-                true => vec![heads, matrix.rows / heads, matrix.cols],
-                false => vec![matrix.rows, matrix.cols],
-            };
-            (site.to_string(), shape, ::safetensors::Dtype::F32)
+    pub fn save(&self, path: &Path, config: &Config, names: Names) -> Result<()> {
+        let mut all: Vec<(String, Site, &Matrix)> =
+            self.sites().map(|(site, matrix)| (site.name(names, config.layers), site, matrix)).collect();
+        // In TransformerLens two of our sites can have one name; they are the same numbers.
+        all.dedup_by(|a, b| a.0 == b.0);
+        let info = |(name, site, matrix): &(String, Site, &Matrix)| {
+            (name.clone(), matrix.shape(*site, config, names), ::safetensors::Dtype::F32)
         };
-        let mut bytes = safetensors::header_of(&self.sites().map(info).collect::<Vec<_>>(), "glass", 8)?;
-        for matrix in self.seen.values() {
-            bytes.extend(matrix.values.iter().flat_map(|value| value.to_le_bytes()));
+        let header = safetensors::header_of(&all.iter().map(info).collect::<Vec<_>>(), "glass", 8)?;
+        let failed = |error| Error::io("cannot write", path, error);
+        let mut file = File::create(path).map_err(failed)?;
+        file.write_all(&header).map_err(failed)?;
+        // A part at a time, so that the numbers are not in memory twice.
+        let mut bytes = Vec::with_capacity(4 * PART);
+        for (_, _, matrix) in &all {
+            for part in matrix.values.chunks(PART) {
+                bytes.clear();
+                bytes.extend(part.iter().flat_map(|value| value.to_le_bytes()));
+                file.write_all(&bytes).map_err(failed)?;
+            }
         }
-        std::fs::write(path, bytes).map_err(|error| Error::io("cannot write", path, error))
-    }
-}
-
-impl Index<Site> for Record {
-    type Output = Matrix;
-
-    /// # Panics
-    /// It was not recorded.
-    fn index(&self, site: Site) -> &Matrix {
-        self.get(site).unwrap_or_else(|| panic!("{site} was not recorded"))
+        Ok(())
     }
 }
 
 impl Probe for Record {
+    fn begin(&mut self, ahead: &Ahead<'_>) -> Result<()> {
+        self.wanted.iter().try_for_each(|&site| ahead.check(site))?;
+        if ahead.whole && ahead.spans.iter().all(|span| span.slot != self.slot) {
+            let why =
+                format!("sequence {} is recorded; the pass reads {} of them", self.slot, ahead.spans.len());
+            return Err(Error::invalid_argument("record", why));
+        }
+        if ahead.whole {
+            self.seen.values_mut().for_each(Matrix::clear);
+        }
+        Ok(())
+    }
+
     fn wants(&self, site: Site, slot: usize) -> Want {
         if slot == self.slot && self.wanted.contains(&site) { Want::Look } else { Want::No }
     }
@@ -94,9 +149,7 @@ impl Probe for Record {
     fn look(&mut self, view: View, values: &[f32]) {
         let matrix = self.seen.entry(view.site).or_default();
         if view.position == 0 || view.site.is_square() {
-            // The memory stays: fresh pages would take longer than the numbers.
-            matrix.rows = 0;
-            matrix.values.clear();
+            matrix.clear();
         }
         matrix.cols = view.cols;
         matrix.rows += view.rows;

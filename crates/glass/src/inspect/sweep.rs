@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use crate::probe::{Part, Site};
 use crate::{Error, Result};
 
-/// What is asked of the logits behind the last position.
+/// What is measured of the logits after the last position.
 pub type Metric<'a> = dyn Fn(&[f32]) -> f64 + 'a;
 
 /// What a change did, place by place.
@@ -34,12 +34,13 @@ pub fn patch_heads<B: Backend>(
     metric: &Metric<'_>,
 ) -> Result<Sweep> {
     let config = inspector.model().config().clone();
-    let mut sweep = Sweeper::new(inspector, clean, corrupted, &[Part::Mixed], metric)?;
+    let mut sweep = Sweeper::new(inspector, clean, corrupted, &[Part::Z], metric)?;
     for layer in 0..config.layers {
-        let site = Site::Block(layer, Part::Mixed);
+        let site = Site::Block(layer, Part::Z);
+        let z = sweep.clean.get(site)?;
         let edit = |head: usize| {
             let columns = head_columns(&config, head);
-            let rows = sweep.clean[site].values.chunks_exact(sweep.clean[site].cols);
+            let rows = z.values.chunks_exact(z.cols);
             let said = rows.flat_map(|row| &row[columns.clone()]).copied().collect();
             vec![Edit::replace(site, said).columns(columns).at(0..clean.len())]
         };
@@ -64,8 +65,9 @@ pub fn patch_residual<B: Backend>(
     let mut sweep = Sweeper::new(inspector, clean, corrupted, &[Part::Residual], metric)?;
     for layer in 0..layers {
         let site = Site::Block(layer, Part::Residual);
+        let stream = sweep.clean.get(site)?;
         let edit = |position: usize| {
-            let was = sweep.clean[site].row(position).to_vec();
+            let was = stream.row(position).to_vec();
             vec![Edit::replace(site, was).at(position..position + 1)]
         };
         let edits: Vec<_> = (0..clean.len()).map(edit).collect();
@@ -74,7 +76,7 @@ pub fn patch_residual<B: Backend>(
     Ok(sweep.done())
 }
 
-/// Every position but the last is hidden from those behind it, in every layer: the metric without it, by position, and
+/// Every position but the last is hidden from those after it, in every layer: the metric without it, by position, and
 /// with nothing hidden. What depends on a word shows by how much the metric falls.
 ///
 /// # Errors
@@ -121,11 +123,11 @@ impl<'s, 'a, B: Backend> Sweeper<'s, 'a, B> {
     ) -> Result<Self> {
         if clean.len() != corrupted.len() {
             let why = format!(
-                "one has {} tokens, the other {}; what is patched stands at the same position in both",
+                "one has {} tokens, the other {}; what is patched is at the same position in both",
                 clean.len(),
                 corrupted.len()
             );
-            return Err(Error::asked("texts", why));
+            return Err(Error::invalid_argument("texts", why));
         }
         let layers = inspector.model().config().layers;
         let sites = |parts: &[Part]| -> Vec<Site> {
@@ -141,10 +143,10 @@ impl<'s, 'a, B: Backend> Sweeper<'s, 'a, B> {
         Ok(Sweeper { inspector, clean: from, corrupted: to, len: clean.len(), metric, sweep })
     }
 
-    /// Tries the edits of every place in one block: only it and those behind it are computed.
+    /// Tries the edits of every place in one block: only it and those after it are computed.
     fn layer(&mut self, layer: usize, edits: Vec<Vec<Edit>>) -> Result<()> {
         let vocabulary = self.inspector.model().config().vocabulary;
-        let residual = &self.corrupted[Site::Block(layer, Part::Residual)].values;
+        let residual = &self.corrupted.get(Site::Block(layer, Part::Residual))?.values;
         let mut after = Vec::with_capacity(edits.len());
         for places in chunks(0..edits.len(), self.len, self.inspector.room())? {
             let lengths = vec![self.len; places.len()];
@@ -171,8 +173,8 @@ fn chunks(
 ) -> Result<impl Iterator<Item = Range<usize>>> {
     let together = slots.min(rows / len.max(1));
     if together == 0 {
-        let why = format!("{len} tokens; memory was taken for {rows} positions of {slots} sequences");
-        return Err(Error::asked("sequence", why));
+        let why = format!("{len} tokens; there is room for {rows} positions of {slots} sequences");
+        return Err(Error::invalid_argument("sequence", why));
     }
     Ok(places.clone().step_by(together).map(move |first| first..places.end.min(first + together)))
 }

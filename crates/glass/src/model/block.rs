@@ -1,4 +1,4 @@
-//! A block: the residual stream takes in what attention finds in its context, then what the MLP makes of it.
+//! A block: attention adds information from the context to the residual stream, then the MLP transforms each position.
 //!
 //! ```text
 //! x += attention(norm x)
@@ -36,7 +36,7 @@ impl Block {
         }
     }
 
-    /// `residual` in, `residual` out; with `ends`, only their rows come out ([`Pass::ends`]).
+    /// Updates `residual`; with `output_rows`, only these rows are left afterwards ([`Pass::output_rows`]).
     pub fn forward<'a, B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'a, B, P>,
@@ -44,16 +44,16 @@ impl Block {
         scratch: &mut Scratch<B>,
         memory: &mut BlockMemory<B>,
         kv: &mut Kv<B>,
-        ends: Option<&'a [Span]>,
+        output_rows: Option<&'a [Span]>,
     ) {
-        self.attend(pass, residual, scratch, memory, kv, ends);
+        self.attend(pass, residual, scratch, memory, kv, output_rows);
         self.mlp.forward(pass, scratch, residual, &mut memory.mlp);
         pass.drop(&mut scratch.branch, self.mlp_dropout());
         pass.backend.add(residual, &scratch.branch);
     }
 
-    /// Fills `memory` once more from the residual that entered: a forward that ends where nothing more is kept.
-    pub fn again<B: Backend>(
+    /// Recomputes `memory` from the block's input: a forward that stops after the last activation that is kept.
+    pub fn recompute<B: Backend>(
         &self,
         pass: &mut Pass<'_, B, ()>,
         residual: &mut Tensor<B>,
@@ -62,10 +62,10 @@ impl Block {
         kv: &mut Kv<B>,
     ) {
         self.attend(pass, residual, scratch, memory, kv, None);
-        self.mlp.again(pass, scratch, residual, &mut memory.mlp);
+        self.mlp.recompute(pass, scratch, residual, &mut memory.mlp);
     }
 
-    /// `x += attention(norm x)`
+    /// `x += attention(norm x)`. Every row has a key and a value; only the wanted rows have a query.
     fn attend<'a, B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'a, B, P>,
@@ -73,9 +73,19 @@ impl Block {
         scratch: &mut Scratch<B>,
         memory: &mut BlockMemory<B>,
         kv: &mut Kv<B>,
-        ends: Option<&'a [Span]>,
+        output_rows: Option<&'a [Span]>,
     ) {
-        self.attention.forward(pass, scratch, residual, &mut memory.attention, kv, ends);
+        let attention = &mut memory.attention;
+        self.attention.keys_and_values(pass, scratch, residual, attention, kv);
+        if let Some(rows) = output_rows {
+            [&mut scratch.normed, &mut *residual]
+                .into_iter()
+                .for_each(|x| pass.backend.keep_last_rows(x, pass.spans));
+            scratch.use_rows(rows.len());
+            attention.use_rows(rows.len());
+            pass.spans = rows;
+        }
+        self.attention.forward(pass, scratch, attention, kv);
         pass.drop(&mut scratch.branch, self.attention_dropout());
         pass.backend.add(residual, &scratch.branch);
         pass.at(Site::Block(self.layer, Part::ResidualMiddle), residual);
@@ -84,8 +94,8 @@ impl Block {
         }
     }
 
-    /// `dresidual` in, `dresidual` out: each branch adds what flows back through it. `input` is the residual that
-    /// entered, `memory` what the forward kept of it.
+    /// Updates `dresidual`: each branch adds the gradient that flows back through it. `input` is the block's input, `memory`
+    /// what the forward kept.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
@@ -107,7 +117,7 @@ impl Block {
         self.attention.backward(back, dresidual, dscratch, d, input, scratch, kept);
     }
 
-    // Dropout sites: 0 is the embedding's, then three to a block, the pattern's first.
+    // Dropout sites: 0 is the embedding, then three for each block: pattern, attention, MLP.
     fn attention_dropout(&self) -> u64 {
         2 + 3 * self.layer as u64
     }

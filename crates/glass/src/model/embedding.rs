@@ -19,7 +19,7 @@ enum Positions {
     Learned(Param),
 }
 
-/// The embedding's place among the sites of dropout.
+/// The embedding's dropout site.
 const DROPOUT: u64 = 0;
 
 impl Embedding {
@@ -35,13 +35,13 @@ impl Embedding {
         Embedding { token, positions }
     }
 
-    /// One row per position, where positions are learned.
+    /// The table of positions, one row each, if they are learned.
     pub fn position(&self) -> Option<Param> {
         let Positions::Learned(table) = self.positions;
         Some(table)
     }
 
-    /// ids → residual `[rows, width]`; `at` keeps every row's position.
+    /// ids → residual `[rows, width]`; `at` receives every row's position.
     pub fn forward<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
@@ -61,7 +61,7 @@ impl Embedding {
             Want::No => pass.backend.embed(residual, THEN, at, pass.weight(table)),
             _ => {
                 let position = Tensor::new(pass.backend, residual.rows, residual.cols);
-                let mut position = position.expect("memory for positions that someone looks at");
+                let mut position = position.expect("memory for positions that a probe reads");
                 pass.backend.embed(&mut position, FIRST, at, pass.weight(table));
                 pass.at(Site::Position, &mut position);
                 pass.backend.add(residual, &position);
@@ -71,7 +71,7 @@ impl Embedding {
         pass.drop(residual, DROPOUT);
     }
 
-    /// The residual's gradient goes to the rows it was read from.
+    /// Adds the residual's gradient to the rows that were read.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,

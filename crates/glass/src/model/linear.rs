@@ -13,13 +13,13 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// `outputs` from `inputs`.
+    /// A layer with this many outputs and inputs.
     pub fn plan(plan: &mut Plan, outputs: usize, inputs: usize, bias: bool, start: Start) -> Self {
         let weight = plan.matrix("weight", outputs, inputs, start);
         Linear { weight, bias: bias.then(|| plan.vector("bias", outputs, Start::Zero)) }
     }
 
-    /// x `[rows, inputs]` → y `[rows, outputs]`, through a non-linearity where one is given.
+    /// x `[rows, inputs]` → y `[rows, outputs]`, with an activation if one is given.
     pub fn forward<B: Backend, P: Probe>(
         &self,
         pass: &Pass<'_, B, P>,
@@ -31,8 +31,8 @@ impl Linear {
         pass.backend.linear(y, x, pass.weight(self.weight), bias, activation);
     }
 
-    /// What each of `parts` equal parts of the inputs adds to the outputs: x `[rows, inputs]` → y `[rows, parts × outputs]`, without
-    /// the bias.
+    /// The contribution of each of `parts` equal parts of the inputs: x `[rows, inputs]` → y `[rows, parts × outputs]`, without the
+    /// bias.
     pub fn forward_in_parts<B: Backend, P: Probe>(
         &self,
         pass: &Pass<'_, B, P>,
@@ -43,7 +43,7 @@ impl Linear {
         pass.backend.linear_in_parts(y, x, pass.weight(self.weight), parts);
     }
 
-    /// dy → dx (set or added to), and the gradients of weight and bias.
+    /// dy → dx (overwritten or added to), and the gradients of weight and bias.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,

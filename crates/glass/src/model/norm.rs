@@ -1,4 +1,4 @@
-//! A norm: every row is brought to mean 0 and variance 1, then scaled and shifted.
+//! A norm: every row is normalised to mean 0 and variance 1, then scaled and shifted.
 
 use super::{Back, Pass};
 use crate::backend::{Backend, Tensor};
@@ -15,14 +15,14 @@ pub struct Norm {
 }
 
 impl Norm {
-    /// Of the residual's width.
+    /// A norm of the residual's width.
     pub fn plan(plan: &mut Plan, config: &Config) -> Self {
         let config::Norm::Layer { epsilon } = config.norm;
         let gain = plan.vector("weight", config.width, Start::One);
         Norm { gain, bias: config.bias.then(|| plan.vector("bias", config.width, Start::Zero)), epsilon }
     }
 
-    /// x → y; `stats` keeps mean and 1/std of every row.
+    /// x → y; `stats` receives mean and 1/std of every row.
     pub fn forward<B: Backend, P: Probe>(
         &self,
         pass: &Pass<'_, B, P>,
@@ -34,7 +34,7 @@ impl Norm {
         pass.backend.norm(y, stats, x, pass.weight(self.gain), bias, self.epsilon);
     }
 
-    /// dy is added, through the norm, to dx.
+    /// Adds the gradient that flows back through the norm to dx.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,

@@ -1,4 +1,4 @@
-//! What a pass forward and a pass backward carry with them.
+//! The context of a forward and of a backward pass.
 
 use std::ops::Range;
 
@@ -7,40 +7,40 @@ use crate::plan::Param;
 use crate::probe::{Did, Probe, Site, View, Want};
 use crate::weights::{Trainable, Weights};
 
-/// Dropout in one step: every site draws its own masks from it.
+/// The state of dropout in one step, from which every site computes its masks.
 #[derive(Clone, Copy, Debug)]
-pub struct Chance {
+pub struct DropoutState {
     /// The share that is dropped.
     pub rate: f32,
     /// The run's seed.
     pub seed: u64,
     /// The step.
     pub step: u64,
-    /// The step's number of the sample in slot 0.
+    /// Index, within the step, of the sample in slot 0.
     pub first_sample: u32,
 }
 
-impl Chance {
-    fn at(chance: Option<Chance>, site: u64) -> Option<Dropout> {
-        let c = chance.filter(|c| c.rate > 0.0)?;
+impl DropoutState {
+    fn at(dropout: Option<DropoutState>, site: u64) -> Option<Dropout> {
+        let c = dropout.filter(|c| c.rate > 0.0)?;
         Some(Dropout { rate: c.rate, key: Dropout::key(c.seed, c.step, site), first_sample: c.first_sample })
     }
 }
 
-/// A pass forward: the machine, the numbers, whose rows they are, and who looks.
+/// A forward pass: the back end, the weights, the sequences that the rows belong to, and the probe.
 pub struct Pass<'a, B: Backend, P> {
-    /// The machine.
+    /// The back end.
     pub backend: &'a B,
-    /// The numbers.
+    /// The weights.
     pub weights: Weights<'a, B>,
-    /// Which rows are whose.
+    /// Which rows belong to which sequence.
     pub spans: &'a [Span],
-    /// Where only what follows the last row of each span is wanted: those rows alone, as spans of one row each. Behind the last
-    /// block's keys and values nothing is computed of the others, and the pass goes on with these as its spans.
-    pub ends: Option<&'a [Span]>,
-    /// Dropout, while learning.
-    pub chance: Option<Chance>,
-    /// Who looks; `()` for nobody.
+    /// If only the last row of each span is wanted: those rows, as spans of one row each. In the last block, keys and values are
+    /// computed for all rows; after that the pass continues with these rows only.
+    pub output_rows: Option<&'a [Span]>,
+    /// Dropout, while training.
+    pub dropout: Option<DropoutState>,
+    /// The probe; `()` for none.
     pub probe: P,
 }
 
@@ -50,7 +50,7 @@ impl<'a, B: Backend, P: Probe> Pass<'a, B, P> {
         self.weights.get(param)
     }
 
-    /// The most that the probe wants of a site, of any sequence.
+    /// The most that the probe wants of a site, over all sequences.
     #[inline(always)]
     pub fn wants(&self, site: Site) -> Want {
         if P::ACTIVE { self.most_wanted(site) } else { Want::No }
@@ -65,7 +65,7 @@ impl<'a, B: Backend, P: Probe> Pass<'a, B, P> {
         self.spans.iter().map(wants).fold(Want::No, most)
     }
 
-    /// Shows the rows of a site to the probe, where it wants them.
+    /// Shows the rows of a site to the probe if it wants them.
     #[inline(always)]
     pub fn at(&mut self, site: Site, tensor: &mut Tensor<B>) {
         if self.wants(site) != Want::No {
@@ -75,7 +75,7 @@ impl<'a, B: Backend, P: Probe> Pass<'a, B, P> {
         }
     }
 
-    /// Shows rows of logits, each `row` of the pass.
+    /// Shows rows of logits; `rows` are their rows in the pass.
     #[inline(always)]
     pub fn at_rows(&mut self, site: Site, tensor: &mut Tensor<B>, rows: &[u32]) {
         if self.wants(site) != Want::No {
@@ -92,14 +92,14 @@ impl<'a, B: Backend, P: Probe> Pass<'a, B, P> {
         }
     }
 
-    /// Rows of one sequence. Whether they were changed.
+    /// Shows rows of one sequence.
     fn show(&mut self, site: Site, tensor: &mut Tensor<B>, slot: usize, position: usize, rows: Range<usize>) {
         let view = View { site, slot, position, rows: rows.len(), cols: tensor.cols };
         let span = rows.start * tensor.cols..rows.end * tensor.cols;
         self.show_values(view, &mut tensor.data, span);
     }
 
-    /// Numbers of one sequence, wherever they stand. Whether they were changed.
+    /// Shows numbers of one sequence in any buffer, and returns whether the probe changed them.
     pub fn show_values(&mut self, view: View, buffer: &mut B::Buffer, span: Range<usize>) -> Did {
         match self.probe.wants(view.site, view.slot) {
             Want::No => Did::Looked,
@@ -118,12 +118,12 @@ impl<'a, B: Backend, P: Probe> Pass<'a, B, P> {
         }
     }
 
-    /// The dropout of a site, while learning.
+    /// The dropout of a site, while training.
     pub fn dropout(&self, site: u64) -> Option<Dropout> {
-        Chance::at(self.chance, site)
+        DropoutState::at(self.dropout, site)
     }
 
-    /// Drops entries of a branch, while learning.
+    /// Applies dropout to a branch, while training.
     pub fn drop(&self, branch: &mut Tensor<B>, site: u64) {
         if let Some(dropout) = self.dropout(site) {
             self.backend.dropout(branch, self.spans, dropout);
@@ -131,28 +131,28 @@ impl<'a, B: Backend, P: Probe> Pass<'a, B, P> {
     }
 }
 
-/// A pass backward: the trainable weights, and where their gradients go.
+/// A backward pass: the trainable weights and their gradients.
 pub struct Back<'a, B: Backend> {
-    /// The machine.
+    /// The back end.
     pub backend: &'a B,
     /// The weights the forward used.
     pub weights: &'a Trainable<B>,
     /// Their gradients.
     pub grads: &'a mut B::Buffer,
-    /// Whether the gradients of hidden matrices replace what is there, as in the first part of a step; all others are
-    /// added to it.
+    /// Whether the gradients of hidden matrices overwrite the buffer, as in the first part of a step. All others are added to
+    /// it.
     pub gradient: Write,
-    /// Which rows are whose.
+    /// Which rows belong to which sequence.
     pub spans: &'a [Span],
     /// The forward's dropout.
-    pub chance: Option<Chance>,
+    pub dropout: Option<DropoutState>,
 }
 
 impl<'a, B: Backend> Back<'a, B> {
-    /// A pass forward over the same rows, with the same weights and dropout: what was not kept is made anew.
+    /// A forward pass over the same rows, with the same weights and dropout, to recompute what was not kept.
     pub fn pass(&self) -> Pass<'a, B, ()> {
         let (backend, weights) = (self.backend, Weights::Trainable(self.weights));
-        Pass { backend, weights, spans: self.spans, ends: None, chance: self.chance, probe: () }
+        Pass { backend, weights, spans: self.spans, output_rows: None, dropout: self.dropout, probe: () }
     }
 
     /// A parameter's numbers.
@@ -160,17 +160,17 @@ impl<'a, B: Backend> Back<'a, B> {
         self.weights.get(param)
     }
 
-    /// A parameter's place in the arenas.
+    /// A parameter's span in the arenas.
     pub fn span(&self, param: Param) -> Range<usize> {
         self.weights.plan.spec(param).span.clone()
     }
 
     /// The forward's dropout at a site.
     pub fn dropout(&self, site: u64) -> Option<Dropout> {
-        Chance::at(self.chance, site)
+        DropoutState::at(self.dropout, site)
     }
 
-    /// Drops the entries of a gradient that the forward dropped.
+    /// Zeroes the entries of a gradient that the forward dropped.
     pub fn drop(&self, d: &mut Tensor<B>, site: u64) {
         if let Some(dropout) = self.dropout(site) {
             self.backend.dropout(d, self.spans, dropout);

@@ -1,4 +1,4 @@
-//! Unembedding: a vector becomes a number for every token, its logit; and the loss those logits have.
+//! Unembedding: a vector becomes one number for every token, its logit; and the loss of these logits.
 
 use glass_kernels::loss::IGNORE;
 
@@ -21,7 +21,7 @@ impl Unembedding {
         Unembedding { weight: plan.table("weight", config.vocabulary, config.width, Start::Normal) }
     }
 
-    /// The token embedding, used the other way round (Press & Wolf 2017).
+    /// The token embedding, used in the other direction (Press & Wolf 2017).
     pub fn tied(token: Param) -> Self {
         Unembedding { weight: token }
     }
@@ -82,7 +82,7 @@ impl Unembedding {
     ) {
         d.wanted.use_rows(rows.len());
         let (dweight, weight) = (back.span(self.weight), back.weight(self.weight));
-        // Chunks of rows, and a tied embedding, add up.
+        // Added: every chunk contributes, and so does a tied embedding.
         let writes = [FIRST, Write::Add];
         back.backend.linear_backward(&mut d.wanted, writes, back.grads, dweight, None, dlogits, x, weight);
         back.backend.put(&mut d.normed, &d.wanted, rows);

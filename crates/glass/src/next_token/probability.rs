@@ -19,7 +19,7 @@ pub fn score(logits: &[f32], target: u32) -> Result<Scored> {
     let peak = peak(logits, logits.len())?;
     let Some(&own) = logits.get(target as usize) else {
         let why = format!("token {target} is not in the vocabulary of {} tokens", logits.len());
-        return Err(Error::asked("target", why));
+        return Err(Error::invalid_argument("target", why));
     };
     let higher = logits.iter().filter(|&&logit| logit > own).count();
     let ties = logits[..target as usize].iter().filter(|&&logit| logit == own).count();
@@ -101,7 +101,8 @@ pub(super) fn weigh(scores: &[f32], peak: f32, inverse: f64, weights: &mut [f64]
     for row in rows {
         sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum += weight);
     }
-    sums.iter().chain(rest).sum()
+    // In the order of `log_sum_exp`, so that a token's probability has the same bits by either.
+    sums.iter().sum::<f64>() + rest.iter().sum::<f64>()
 }
 
 /// Where the running sum of `weights` passes `mark`; the last one that weighs anything, should rounding leave it short.
@@ -178,6 +179,12 @@ fn exp(x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_mark_at_a_sum_belongs_to_the_token_after_it() {
+        let pick = |mark| super::pick([0.5, 0.0, 0.25, 0.25].into_iter(), mark);
+        assert_eq!([0.0, 0.49, 0.5, 0.74, 0.75, 1.0].map(pick), [0, 0, 2, 2, 3, 3]);
+    }
+
     #[test]
     fn a_pick_of_all_is_a_pick() {
         let weights: Vec<f64> = (0..1000).map(|i| if i % 3 == 1 { 0.0 } else { f64::from(i % 7) }).collect();

@@ -1,6 +1,6 @@
 //! Chance from a counter: a draw depends on which draw it is, not on the draws before it.
 
-use crate::random::next;
+use glass_kernels::random::next;
 
 /// A number in `[0, 1)`, a multiple of 2⁻⁵³, for the token at `position` of sequence `sample` of a request with `seed`.
 ///

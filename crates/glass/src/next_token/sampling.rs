@@ -21,6 +21,8 @@ pub struct Sampling {
     pub frequency_penalty: f32,
     /// Added to the logits of the tokens named; each at most once.
     pub logit_bias: Vec<(u32, f32)>,
+    /// Tokens that are not drawn among the first n new ones: `(id, n)`; `usize::MAX` is never.
+    pub suppressed: Vec<(u32, usize)>,
     /// The seed of all draws.
     pub seed: u64,
     /// Allows temperatures above 2.
@@ -38,6 +40,7 @@ impl Default for Sampling {
             presence_penalty: 0.0,
             frequency_penalty: 0.0,
             logit_bias: Vec::new(),
+            suppressed: Vec::new(),
             seed: 0,
             hot: false,
         }
@@ -53,7 +56,7 @@ impl Sampling {
             let why = format!(
                 "it is {temperature}, and above 2 a model mostly babbles; to go there anyway, allow `hot`"
             );
-            return Err(Error::asked("temperature", why));
+            return Err(Error::invalid_argument("temperature", why));
         }
         within("top_p", self.top_p, 0.0, 1.0, "a number from 0 to 1 (off)")?;
         within("min_p", self.min_p, 0.0, 1.0, "a number from 0 (off) to 1")?;
@@ -61,17 +64,17 @@ impl Sampling {
         within("repetition_penalty", self.repetition_penalty, least, f32::MAX, "a number above 0; 1 is off")?;
         within("presence_penalty", self.presence_penalty, -2.0, 2.0, "a number from -2 to 2; 0 is off")?;
         within("frequency_penalty", self.frequency_penalty, -2.0, 2.0, "a number from -2 to 2; 0 is off")?;
+        if let Some((id, _)) = self.suppressed.iter().find(|(id, _)| *id as usize >= vocabulary) {
+            return Err(Error::invalid_argument("suppressed", outside(*id, vocabulary)));
+        }
         self.check_bias(vocabulary)
     }
 
     fn check_bias(&self, vocabulary: usize) -> Result<()> {
-        let refused = |why: String| Err(Error::asked("logit_bias", why));
+        let refused = |why: String| Err(Error::invalid_argument("logit_bias", why));
         for &(id, bias) in &self.logit_bias {
             if id as usize >= vocabulary {
-                return refused(format!(
-                    "token {id} is not in the vocabulary, whose ids end at {}",
-                    vocabulary.max(1) - 1
-                ));
+                return refused(outside(id, vocabulary));
             }
             if !bias.is_finite() {
                 return refused(format!(
@@ -88,9 +91,13 @@ impl Sampling {
     }
 }
 
+fn outside(id: u32, vocabulary: usize) -> String {
+    format!("token {id} is not in the vocabulary, whose ids end at {}", vocabulary.max(1) - 1)
+}
+
 fn within(name: &str, value: f32, least: f32, most: f32, expected: &str) -> Result<()> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(Error::asked(name, format!("it is {value}, and should be {expected}")))
+    Err(Error::invalid_argument(name, format!("it is {value}, and should be {expected}")))
 }

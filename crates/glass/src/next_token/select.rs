@@ -89,6 +89,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn as_few_are_kept_as_hold_exactly_enough() {
+        let weights = [0.5, 0.25, 0.125, 0.125];
+        let kept = |enough, min_p| {
+            let mut keys: Vec<u64> = (0..4).map(|id| key(weights[id as usize] as f32, id)).collect();
+            nucleus(&mut keys, &weights, enough, min_p)
+        };
+        assert_eq!(kept(0.5, 0.0), (1, 0.5));
+        assert_eq!(kept(0.75, 0.0), (2, 0.75));
+        assert_eq!(kept(0.76, 0.0), (3, 0.875));
+        assert_eq!(kept(f64::INFINITY, 0.25), (4, 1.0), "an eighth is a quarter of a half");
+        assert_eq!(kept(f64::INFINITY, 0.5), (2, 0.75));
+    }
+
+    #[test]
     fn keys_order_by_score_then_by_lower_id() {
         let order = [(2.0, 7), (0.5, 0), (0.0, 1), (-0.0, 2), (-1e-30, 0), (-3.0, 4), (f32::NEG_INFINITY, 1)];
         for pair in order.windows(2) {

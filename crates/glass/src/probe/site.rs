@@ -3,6 +3,7 @@
 use std::fmt::{Display, Formatter};
 use std::str::FromStr;
 
+use crate::config::Config;
 use crate::{Error, Result};
 
 /// A place in the pass where numbers can be seen, in the order of the flow. Names as in `block.3.attention.query`.
@@ -43,10 +44,10 @@ pub enum Part {
     Masked,
     /// The attention pattern: what the softmax makes of them.
     Pattern,
-    /// Each head's mixed values.
-    Mixed,
-    /// What each head adds to the residual (its mixed values through the value-up half, without its bias), `[rows][heads × width]`.
-    /// It is computed beside and can only be looked at; to change it, edit the mixed values.
+    /// Each head's output (`z`): values weighted by its pattern, before `value_up`.
+    Z,
+    /// What each head adds to the residual (its output `z` through the value-up half, without its bias), `[rows][heads × width]`.
+    /// It is computed beside and can only be looked at; to change it, edit `z`.
     Contribution,
     /// What attention adds to the residual.
     AttentionOut,
@@ -73,7 +74,7 @@ impl Part {
         Part::Scores,
         Part::Masked,
         Part::Pattern,
-        Part::Mixed,
+        Part::Z,
         Part::Contribution,
         Part::AttentionOut,
         Part::ResidualMiddle,
@@ -83,7 +84,7 @@ impl Part {
         Part::MlpOut,
     ];
 
-    /// Its name behind `block.3.`.
+    /// Its name after `block.3.`.
     pub fn name(self) -> &'static str {
         match self {
             Part::Residual => "residual",
@@ -94,7 +95,7 @@ impl Part {
             Part::Scores => "attention.scores",
             Part::Masked => "attention.masked",
             Part::Pattern => "attention.pattern",
-            Part::Mixed => "attention.mixed",
+            Part::Z => "attention.z",
             Part::Contribution => "attention.contribution",
             Part::AttentionOut => "attention.out",
             Part::ResidualMiddle => "residual_middle",
@@ -106,7 +107,49 @@ impl Part {
     }
 }
 
+/// Whose names sites have.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Names {
+    /// Ours: `block.3.attention.pattern`.
+    #[default]
+    Glass,
+    /// TransformerLens's: `blocks.3.attn.hook_pattern`.
+    TransformerLens,
+}
+
+impl Part {
+    /// Its name in TransformerLens after `blocks.3.`; `None` where that library has no such hook.
+    fn hook(self) -> Option<&'static str> {
+        Some(match self {
+            Part::Residual => "hook_resid_pre",
+            Part::AttentionNorm => "ln1.hook_out",
+            Part::Query => "attn.hook_q",
+            Part::Key => "attn.hook_k",
+            Part::Value => "attn.hook_v",
+            Part::Scores => return None,
+            Part::Masked => "attn.hook_attn_scores",
+            Part::Pattern => "attn.hook_pattern",
+            Part::Z => "attn.hook_z",
+            Part::Contribution => "attn.hook_result",
+            Part::AttentionOut => "hook_attn_out",
+            Part::ResidualMiddle => "hook_resid_mid",
+            Part::MlpNorm => "ln2.hook_out",
+            Part::Hidden => "mlp.hook_pre",
+            Part::Active => "mlp.hook_post",
+            Part::MlpOut => "hook_mlp_out",
+        })
+    }
+}
+
 impl Site {
+    /// Those around the blocks that TransformerLens has, and its names.
+    const HOOKS: [(Site, &'static str); 4] = [
+        (Site::Token, "hook_embed"),
+        (Site::Position, "hook_pos_embed"),
+        (Site::Norm, "ln_final.hook_out"),
+        (Site::Logits, "unembed.hook_out"),
+    ];
+
     /// Before all blocks, and after.
     const AROUND: [(Site, &'static str); 6] = [
         (Site::Token, "embedding.token"),
@@ -125,12 +168,65 @@ impl Site {
         before.iter().map(site).chain(blocks).chain(after.iter().map(site)).collect()
     }
 
+    /// The site of a name in a model with so many blocks: ours or TransformerLens's, where `blocks.N.hook_resid_post` is what enters
+    /// the next block.
+    ///
+    /// # Errors
+    /// There is no such site.
+    pub fn named(name: &str, layers: usize) -> Result<Site> {
+        let site: Site =
+            match name.strip_prefix("blocks.").and_then(|rest| rest.strip_suffix(".hook_resid_post")) {
+                Some(layer) => layer
+                    .parse()
+                    .ok()
+                    .filter(|&layer: &usize| layer < layers)
+                    .map_or_else(|| Err(no_such_site(name)), |layer| Ok(Site::residual(layer + 1, layers)))?,
+                None => name.parse()?,
+            };
+        match site {
+            Site::Block(layer, _) if layer >= layers => {
+                let why =
+                    format!("{name:?} is in block {layer}; the model has {layers} blocks, counted from 0");
+                Err(Error::invalid_argument("site", why))
+            }
+            _ => Ok(site),
+        }
+    }
+
+    /// Its name in a model with so many blocks. What TransformerLens has no hook for keeps our name.
+    pub fn name(self, names: Names, layers: usize) -> String {
+        let hook = match (names, self) {
+            (Names::Glass, _) => None,
+            (_, Site::Block(layer, part)) => part.hook().map(|hook| format!("blocks.{layer}.{hook}")),
+            (_, Site::Residual) if layers > 0 => Some(format!("blocks.{}.hook_resid_post", layers - 1)),
+            _ => Site::HOOKS.iter().find(|(site, _)| *site == self).map(|(_, hook)| (*hook).to_string()),
+        };
+        hook.unwrap_or_else(|| self.to_string())
+    }
+
+    /// Numbers of a row; of a [square](Site::is_square) site, of `keys` positions.
+    pub fn cols(self, config: &Config, keys: usize) -> usize {
+        let heads = config.heads;
+        match self {
+            Site::Logits => config.vocabulary,
+            Site::Block(_, part) => match part {
+                Part::Query | Part::Z => heads.query * heads.size,
+                Part::Key | Part::Value => heads.key * heads.size,
+                Part::Scores | Part::Masked | Part::Pattern => keys,
+                Part::Contribution => heads.query * config.width,
+                Part::Hidden | Part::Active => config.mlp_width,
+                _ => config.width,
+            },
+            _ => config.width,
+        }
+    }
+
     /// Whether its numbers are a square for every head, queries × keys.
     pub fn is_square(self) -> bool {
         matches!(self, Site::Block(_, Part::Scores | Part::Masked | Part::Pattern))
     }
 
-    /// The residual stream that enters block `layer`; behind the last block, what leaves it.
+    /// The residual stream that enters block `layer`; after the last block, what leaves it.
     pub fn residual(layer: usize, layers: usize) -> Site {
         if layer < layers { Site::Block(layer, Part::Residual) } else { Site::Residual }
     }
@@ -155,16 +251,25 @@ impl FromStr for Site {
             let part = Part::ALL.into_iter().find(|known| known.name() == part)?;
             Some(Site::Block(layer.parse().ok()?, part))
         };
-        let around = Site::AROUND.iter().find(|(_, known)| *known == name).map(|(site, _)| *site);
-        around.or_else(|| inside(name)).ok_or_else(|| {
-            let around: Vec<&str> = Site::AROUND.iter().map(|(_, name)| *name).collect();
-            let parts: Vec<&str> = Part::ALL.into_iter().map(Part::name).collect();
-            let why = format!(
-                "{name:?} is none; there are {}, and behind block.N.: {}",
-                around.join(", "),
-                parts.join(", ")
-            );
-            Error::asked("site", why)
-        })
+        let hooked = |name: &str| {
+            let (layer, hook) = name.strip_prefix("blocks.")?.split_once('.')?;
+            let part = Part::ALL.into_iter().find(|known| known.hook() == Some(hook))?;
+            Some(Site::Block(layer.parse().ok()?, part))
+        };
+        let mut around = Site::AROUND.iter().chain(&Site::HOOKS);
+        let around = around.find(|(_, known)| *known == name).map(|(site, _)| *site);
+        around.or_else(|| inside(name)).or_else(|| hooked(name)).ok_or_else(|| no_such_site(name))
     }
+}
+
+fn no_such_site(name: &str) -> Error {
+    let around: Vec<&str> = Site::AROUND.iter().map(|(_, name)| *name).collect();
+    let parts: Vec<&str> = Part::ALL.into_iter().map(Part::name).collect();
+    let why = format!(
+        "{name:?} is no site; the sites are {}, and in every block, after block.N.: {}; TransformerLens's names, as in \
+         blocks.3.attn.hook_pattern, are accepted too",
+        around.join(", "),
+        parts.join(", ")
+    );
+    Error::invalid_argument("site", why)
 }

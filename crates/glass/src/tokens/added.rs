@@ -1,9 +1,11 @@
 //! Added tokens: texts that are one token wherever they stand, found before anything is split.
 
 use super::Special;
+use super::normalize::{Normal, normalize};
+use super::split::{self, Class};
 
 /// One added token.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct AddedToken {
     /// Its id.
     pub id: u32,
@@ -11,11 +13,33 @@ pub struct AddedToken {
     pub text: Box<str>,
     /// A special token counts only where the caller allows it; any other always does.
     pub special: bool,
+    /// It is looked for in the normalized text, after all tokens that are not.
+    pub normalized: bool,
+    /// White space before it is part of it.
+    pub lstrip: bool,
+    /// White space after it is part of it.
+    pub rstrip: bool,
 }
 
-/// All added tokens of a vocabulary, the longest first: of several that begin at one place, the longest is meant.
+/// Which of two tokens is found where they overlap in a text.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Overlap {
+    /// As `tokenizers` has it: tokens that are not normalized before those that are; among them the one that begins
+    /// first, and of those that begin at one place the longest.
+    #[default]
+    First,
+    /// As llama.cpp has it: the longest, wherever it begins.
+    Longest,
+}
+
+/// All added tokens of a vocabulary.
 #[derive(Clone, Default)]
-pub struct Added(Vec<AddedToken>);
+pub struct Added {
+    /// The longest first.
+    tokens: Vec<AddedToken>,
+    /// Which of two is found.
+    pub overlap: Overlap,
+}
 
 /// A stretch of text between added tokens, or one of them.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -27,76 +51,169 @@ pub enum Piece<'t> {
 }
 
 impl Added {
+    /// Adds a special token. False, and nothing changes, where the text is there already.
+    pub fn insert_special(&mut self, id: u32, text: &str) -> bool {
+        self.insert(AddedToken { id, text: text.into(), special: true, ..AddedToken::default() })
+    }
+
     /// Adds a token. False, and nothing changes, where the text is there already.
-    pub fn insert(&mut self, id: u32, text: &str, special: bool) -> bool {
-        if self.0.iter().any(|token| *token.text == *text) {
+    pub fn insert(&mut self, token: AddedToken) -> bool {
+        if self.tokens.iter().any(|other| other.text == token.text) {
             return false;
         }
-        let place = self.0.partition_point(|token| token.text.len() >= text.len());
-        self.0.insert(place, AddedToken { id, text: text.into(), special });
+        let place = self.tokens.partition_point(|other| other.text.len() >= token.text.len());
+        self.tokens.insert(place, token);
         true
     }
 
     /// Every added token, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = &AddedToken> {
-        self.0.iter()
+        self.tokens.iter()
     }
 
-    /// Cuts a text at its added tokens.
-    pub fn pieces<'t>(&self, text: &'t [u8], special: Special) -> Pieces<'_, 't> {
-        let counts = |token: &&AddedToken| !token.special || special == Special::Allowed;
-        let tokens: Vec<&AddedToken> = self.0.iter().filter(counts).collect();
-        let mut begins = [false; 256];
-        tokens.iter().for_each(|token| begins[token.text.as_bytes()[0] as usize] = true);
-        Pieces { tokens, begins, rest: text }
-    }
-}
-
-/// The pieces of a text, one after the other.
-pub struct Pieces<'a, 't> {
-    tokens: Vec<&'a AddedToken>,
-    /// The bytes that one of the tokens begins with.
-    begins: [bool; 256],
-    rest: &'t [u8],
-}
-
-impl Pieces<'_, '_> {
-    /// The token that begins at `at`.
-    fn token_at(&self, at: usize) -> Option<&AddedToken> {
-        let begins = |token: &&&AddedToken| self.rest[at..].starts_with(token.text.as_bytes());
-        self.tokens.iter().find(begins).copied()
+    /// Cuts a text at its added tokens. For a vocabulary that changes texts, see [`Added::each_piece`].
+    pub fn pieces<'t>(&self, text: &'t [u8], special: Special) -> std::vec::IntoIter<Piece<'t>> {
+        let mut pieces = if text.is_empty() { Vec::new() } else { vec![Piece::Text(text)] };
+        let tokens = self.counting(special);
+        for tokens in self.turns(&tokens) {
+            pieces = cut(&pieces, &Search::new(tokens, &[]));
+        }
+        pieces.into_iter()
     }
 
-    /// Where the next token begins, or the text ends.
-    fn next_token(&self) -> usize {
-        let begins = |byte: &u8| self.begins[*byte as usize];
-        let mut from = 0;
-        while !self.tokens.is_empty()
-            && let Some(found) = self.rest[from..].iter().position(begins)
-        {
-            from += found;
-            if self.token_at(from).is_some() {
-                return from;
+    /// Calls `each` with every piece of a text that `normals` change between the turns of the tokens.
+    pub fn each_piece(
+        &self,
+        text: &[u8],
+        special: Special,
+        normals: &[Normal],
+        each: &mut dyn FnMut(Piece<'_>),
+    ) {
+        if normals.is_empty() {
+            return self.pieces(text, special).for_each(each);
+        }
+        let tokens = self.counting(special);
+        let (normalized, raw): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.normalized);
+        let (raw, normalized) = (Search::new(raw, &[]), Search::new(normalized, normals));
+        for piece in cut(&[Piece::Text(text)], &raw) {
+            match piece {
+                Piece::Token(_) => each(piece),
+                Piece::Text(text) => {
+                    let text = normalize(normals, text);
+                    cut(&[Piece::Text(&text)], &normalized).into_iter().for_each(&mut *each);
+                }
             }
-            from += 1;
         }
-        self.rest.len()
+    }
+
+    fn counting(&self, special: Special) -> Vec<&AddedToken> {
+        self.tokens.iter().filter(|token| !token.special || special == Special::Allowed).collect()
+    }
+
+    /// The tokens that are looked for together, turn after turn.
+    fn turns<'a>(&self, tokens: &[&'a AddedToken]) -> Vec<Vec<&'a AddedToken>> {
+        match self.overlap {
+            Overlap::First => {
+                let (normalized, raw): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.normalized);
+                [raw, normalized].into_iter().filter(|turn| !turn.is_empty()).collect()
+            }
+            // Where none can begin within another, one turn finds the same.
+            Overlap::Longest if !tokens.iter().any(|a| tokens.iter().any(|b| overlap(&a.text, &b.text))) => {
+                vec![tokens.to_vec()]
+            }
+            Overlap::Longest => tokens.iter().map(|token| vec![*token]).collect(),
+        }
     }
 }
 
-impl<'t> Iterator for Pieces<'_, 't> {
-    type Item = Piece<'t>;
+/// Whether some end of `a` is a beginning of `b`, and neither is all of it.
+fn overlap(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    (1..a.len().min(b.len())).any(|length| a[a.len() - length..] == b[..length])
+}
 
-    fn next(&mut self) -> Option<Piece<'t>> {
-        let end = self.next_token();
-        if end > 0 {
-            let (text, rest) = self.rest.split_at(end);
-            self.rest = rest;
-            return Some(Piece::Text(text));
+/// Cuts the texts among some pieces.
+fn cut<'t>(pieces: &[Piece<'t>], search: &Search<'_>) -> Vec<Piece<'t>> {
+    let mut all = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        match *piece {
+            Piece::Token(_) => all.push(*piece),
+            Piece::Text(text) => search.cut(text, &mut all),
         }
-        let (id, length) =
-            self.token_at(0).filter(|_| !self.rest.is_empty()).map(|token| (token.id, token.text.len()))?;
-        self.rest = &self.rest[length..];
-        Some(Piece::Token(id))
     }
+    all
+}
+
+/// The tokens of a turn.
+struct Search<'a> {
+    /// With what is looked for.
+    tokens: Vec<(&'a AddedToken, Vec<u8>)>,
+    /// The bytes that one of them begins with.
+    begins: [bool; 256],
+}
+
+impl<'a> Search<'a> {
+    fn new(tokens: Vec<&'a AddedToken>, normals: &[Normal]) -> Search<'a> {
+        let look = |token: &'a AddedToken| (token, normalize(normals, token.text.as_bytes()).into_owned());
+        let mut tokens: Vec<_> = tokens.into_iter().map(look).filter(|(_, text)| !text.is_empty()).collect();
+        tokens.sort_by_key(|(_, text)| std::cmp::Reverse(text.len()));
+        let mut begins = [false; 256];
+        tokens.iter().for_each(|(_, text)| begins[text[0] as usize] = true);
+        Search { tokens, begins }
+    }
+
+    /// The first token in a text from `from` on: where it begins and ends.
+    fn next(&self, text: &[u8], from: usize) -> Option<(&AddedToken, usize, usize)> {
+        let begins = |at: &usize| self.begins[text[*at] as usize];
+        (from..text.len()).filter(begins).find_map(|at| {
+            let (token, found) = self.tokens.iter().find(|(_, found)| text[at..].starts_with(found))?;
+            Some((*token, at, at + found.len()))
+        })
+    }
+
+    fn cut<'t>(&self, text: &'t [u8], pieces: &mut Vec<Piece<'t>>) {
+        let (mut done, mut from) = (0, 0);
+        while !self.tokens.is_empty()
+            && let Some((token, mut start, mut end)) = self.next(text, from)
+        {
+            from = end;
+            if token.lstrip {
+                start = done.max(end_of_text_before_space(&text[..start]));
+            }
+            if token.rstrip {
+                end += space(&text[end..]);
+            }
+            if done < start {
+                pieces.push(Piece::Text(&text[done..start]));
+            }
+            pieces.push(Piece::Token(token.id));
+            done = end;
+            from = from.max(done);
+        }
+        if done < text.len() {
+            pieces.push(Piece::Text(&text[done..]));
+        }
+    }
+}
+
+/// The bytes of white space that a text begins with.
+fn space(text: &[u8]) -> usize {
+    let mut at = 0;
+    while at < text.len()
+        && let (Class::Space, bytes) = split::class_at(text, at)
+    {
+        at += bytes;
+    }
+    at
+}
+
+/// Where the white space begins that a text ends with.
+fn end_of_text_before_space(text: &[u8]) -> usize {
+    let mut end = text.len();
+    while let Some(at) = (end.saturating_sub(4)..end).rev().find(|at| text[*at] & 0xC0 != 0x80)
+        && split::class_at(&text[..end], at) == (Class::Space, end - at)
+    {
+        end = at;
+    }
+    end
 }

@@ -14,16 +14,46 @@ pub const MOST_MERGES: usize = (1 << 24) - 1;
 /// A word up to this many bytes is merged by looking at every pair again; a longer one with a heap.
 const SHORT: usize = 32;
 const NONE: u32 = u32::MAX;
+/// Stands for a byte without a token where neighbours must not meet over it.
+const GAP: u32 = u32::MAX - 1;
+
+/// What becomes of a byte that has no token.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Unknown {
+    /// It is left out, and its neighbours meet, as in `tokenizers`.
+    #[default]
+    Dropped,
+    /// It is left out, and its neighbours do not meet, as in llama.cpp.
+    Gap,
+    /// It becomes this token (`unk_token`).
+    Token {
+        /// The token.
+        id: u32,
+        /// Several in a row become one (`fuse_unk`).
+        fuse: bool,
+    },
+}
 
 /// What is learned: which pairs of tokens are joined, in which order, to which token.
 #[derive(Clone)]
 pub struct Merges {
-    /// The token of every single byte.
+    /// The token of every single byte, `NONE` where it has none.
     bytes: [u32; 256],
+    /// What becomes of those that have none.
+    unknown: Unknown,
+    /// Whether every byte has a token.
+    complete: bool,
     /// Open addressing by pair: left (20 bits), right (20 bits), rank (24 bits); all ones where empty.
     slots: Vec<u64>,
     /// By rank, the joined token.
     joined: Vec<u32>,
+}
+
+impl Default for Merges {
+    /// None, and no tokens.
+    fn default() -> Merges {
+        Merges::partial([None; 256], Unknown::Dropped, &[])
+    }
 }
 
 impl Merges {
@@ -32,8 +62,15 @@ impl Merges {
     /// Ids are below [`MOST_TOKENS`] and there are at most [`MOST_MERGES`] merges. Of a pair given twice the first
     /// counts.
     pub fn new(bytes: [u32; 256], merges: &[[u32; 3]]) -> Merges {
+        Merges::partial(bytes.map(Some), Unknown::Dropped, merges)
+    }
+
+    /// The same for a vocabulary in which some bytes have no token.
+    pub fn partial(bytes: [Option<u32>; 256], unknown: Unknown, merges: &[[u32; 3]]) -> Merges {
         let slots = vec![u64::MAX; (merges.len() * 2).next_power_of_two().max(2)];
-        let mut table = Merges { bytes, slots, joined: Vec::with_capacity(merges.len()) };
+        let (bytes, complete) = (bytes.map(|id| id.unwrap_or(NONE)), bytes.iter().all(Option::is_some));
+        let joined = Vec::with_capacity(merges.len());
+        let mut table = Merges { bytes, unknown, complete, slots, joined };
         for &[left, right, joined] in merges {
             let rank = table.joined.len() as u64;
             let slot = table.slot(left, right);
@@ -45,9 +82,42 @@ impl Merges {
         table
     }
 
-    /// The token of one byte.
-    pub fn byte(&self, byte: u8) -> u32 {
+    /// Whether every byte has a token.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Whether a byte has a token.
+    pub fn knows(&self, byte: u8) -> bool {
+        self.complete || self.bytes[byte as usize] != NONE
+    }
+
+    /// What becomes of a byte that has no token.
+    pub fn unknown(&self) -> Unknown {
+        self.unknown
+    }
+
+    /// The token of one byte, where all have one.
+    fn byte(&self, byte: u8) -> u32 {
         self.bytes[byte as usize]
+    }
+
+    /// The tokens of single bytes.
+    fn bytes(&self, word: &[u8]) -> Vec<u32> {
+        let mut tokens = Vec::with_capacity(word.len());
+        let mut after_unknown = false;
+        for byte in word {
+            let known = self.knows(*byte);
+            match self.unknown {
+                _ if known => tokens.push(self.byte(*byte)),
+                Unknown::Dropped => {}
+                Unknown::Gap => tokens.push(GAP),
+                Unknown::Token { fuse: true, .. } if after_unknown => {}
+                Unknown::Token { id, .. } => tokens.push(id),
+            }
+            after_unknown = !known;
+        }
+        tokens
     }
 
     /// Every merge as left, right, joined, in the order they were learned.
@@ -81,10 +151,12 @@ impl Merges {
     /// Appends the tokens of one word to `ids`.
     pub fn word(&self, word: &[u8], ids: &mut Vec<u32>) {
         match word {
+            word if word.len() > SHORT || !self.complete => {
+                // Places are 32-bit; nobody's word is longer than this.
+                word.chunks(1 << 30).for_each(|part| _ = self.long(part, ids));
+            }
             [byte] => ids.push(self.byte(*byte)),
-            word if word.len() <= SHORT => self.short(word, ids),
-            // Places are 32-bit; nobody's word is longer than this.
-            word => word.chunks(1 << 30).for_each(|part| _ = self.long(part, ids)),
+            word => self.short(word, ids),
         }
     }
 
@@ -122,8 +194,8 @@ impl Merges {
     /// A heap of pairs over a linked list of tokens: every merge removes a token and adds at most two pairs, so a word
     /// of n bytes takes less than 3 n turns of the heap. Gives how many it took.
     fn long(&self, word: &[u8], ids: &mut Vec<u32>) -> usize {
-        let end = word.len() as u32;
-        let mut tokens: Vec<u32> = word.iter().map(|byte| self.byte(*byte)).collect();
+        let mut tokens = self.bytes(word);
+        let end = tokens.len() as u32;
         let mut next: Vec<u32> = (1..=end).collect();
         let mut before: Vec<u32> = (0..end).map(|at| at.wrapping_sub(1)).collect();
         let pair = |rank: u32, at: u32| Reverse(u64::from(rank) << 32 | u64::from(at));
@@ -160,14 +232,16 @@ impl Merges {
                 }
             }
         }
-        ids.extend(tokens.iter().filter(|token| **token != NONE));
+        ids.extend(tokens.iter().filter(|token| ![NONE, GAP].contains(token)));
         turns
     }
 
     /// How a word is put together: before the first merge, and after each. The work grows with the square of the word's
     /// length: it is for showing.
     pub fn steps(&self, word: &[u8]) -> Vec<Step> {
-        let bytes = word.iter().map(|byte| self.byte(*byte)).collect();
+        let mut bytes = self.bytes(word);
+        // A gap is not shown, so what is joined around it is not shown as it is.
+        bytes.retain(|id| *id != GAP);
         let mut steps = vec![Step { tokens: bytes, joined: None }];
         loop {
             let tokens = &steps[steps.len() - 1].tokens;

@@ -1,51 +1,55 @@
 //! Chat templates: a conversation becomes one text, in the form the model was taught.
 //!
 //! A template is Jinja, as in `tokenizer_config.json` or `chat_template.jinja`, and renders to the same text as
-//! `transformers`' `apply_chat_template`. Which stretches of that text are learned from is decided in `segments`; how it
-//! becomes tokens, so that no message can forge a special token, in `guard`.
+//! `transformers`' `apply_chat_template`; `jinja` is the language. Which stretches of that text are learned from is decided
+//! in `segments`; how it becomes tokens, so that no message can forge a special token, in `guard`.
 
-mod engine;
 mod guard;
-mod json;
-mod python;
+mod jinja;
+mod message;
 mod segments;
 
 use crate::{Error, Result};
-use minijinja::{Environment, Value};
-use serde::{Deserialize, Serialize};
+use jinja::error::{Fault, FaultKind};
+use jinja::value::Value;
+use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
+pub use jinja::LocalTime;
+pub use message::Message;
 pub use segments::Segment;
 
-/// One turn of a conversation.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Message {
-    /// Who speaks: `system`, `user`, `assistant`, or another word that the template knows.
-    pub role: String,
-    /// What is said.
-    pub content: String,
-}
-
-impl<R: Into<String>, C: Into<String>> From<(R, C)> for Message {
-    fn from((role, content): (R, C)) -> Self {
-        Message { role: role.into(), content: content.into() }
-    }
-}
-
-/// A compiled chat template, with the two special tokens it may name (`bos_token`, `eos_token`).
+/// A compiled chat template, with the special tokens it may name (`bos_token`, `eos_token` and others).
 #[derive(Clone)]
 pub struct Template {
-    engine: Arc<Environment<'static>>,
+    program: Arc<jinja::Program>,
     source: Arc<str>,
-    bos: Option<Arc<str>>,
-    eos: Option<Arc<str>>,
+    tokens: Vec<(String, Arc<str>)>,
+    now: Option<LocalTime>,
 }
 
 impl Template {
     /// Compiles a template. A syntax error is refused with its line.
     pub fn new(source: &str, bos: Option<&str>, eos: Option<&str>) -> Result<Template> {
-        let engine = Arc::new(engine::compile(source)?);
-        Ok(Template { engine, source: source.into(), bos: bos.map(Arc::from), eos: eos.map(Arc::from) })
+        let program = Arc::new(jinja::Program::compile(source).map_err(sentence)?);
+        let tokens = [("bos_token", bos), ("eos_token", eos)];
+        let tokens =
+            tokens.into_iter().filter_map(|(name, token)| Some((name.to_string(), token?.into()))).collect();
+        Ok(Template { program, source: source.into(), tokens, now: None })
+    }
+
+    /// With one more token that the template may name, such as `pad_token`.
+    pub fn with_token(mut self, name: &str, token: &str) -> Template {
+        self.tokens.retain(|(known, _)| known != name);
+        self.tokens.push((name.to_string(), token.into()));
+        self
+    }
+
+    /// With the time that `strftime_now` shows. The library never reads the clock: without this, a template that asks for
+    /// the date is refused.
+    pub fn with_time(mut self, now: LocalTime) -> Template {
+        self.now = Some(now);
+        self
     }
 
     /// The template as it was given.
@@ -56,22 +60,28 @@ impl Template {
     /// The conversation as one text; with `generation_prompt`, up to where the assistant begins to speak.
     ///
     /// # Errors
-    /// `Asked` where the template itself refuses the conversation (`raise_exception`), `Invalid` where it cannot be run.
+    /// `InvalidArgument` where the template itself refuses the conversation (`raise_exception`), `Invalid` where it cannot
+    /// be run.
     pub fn render(&self, messages: &[Message], generation_prompt: bool) -> Result<String> {
-        let conversation: Vec<Value> = messages
-            .iter()
-            .map(|message| Value::from_pairs([("role", &message.role), ("content", &message.content)]))
-            .collect();
-        let mut names = vec![
-            ("messages", Value::from(conversation)),
-            ("tools", Value::from(())),
-            ("documents", Value::from(())),
-            ("add_generation_prompt", Value::from(generation_prompt)),
+        self.render_with(messages, generation_prompt, &Map::new())
+    }
+
+    /// The same, with more that the template may read: `tools`, `documents`, and switches such as `enable_thinking`.
+    pub fn render_with(
+        &self,
+        messages: &[Message],
+        generation_prompt: bool,
+        variables: &Map<String, Json>,
+    ) -> Result<String> {
+        let conversation = messages.iter().map(Message::as_template_value).collect();
+        let mut names: Vec<(&str, Value)> = vec![
+            ("messages", Value::list(conversation)),
+            ("add_generation_prompt", Value::Bool(generation_prompt)),
         ];
-        names.extend(self.bos.as_deref().map(|token| ("bos_token", Value::from(token))));
-        names.extend(self.eos.as_deref().map(|token| ("eos_token", Value::from(token))));
-        let template = self.engine.get_template(engine::NAME).map_err(engine::sentence)?;
-        template.render(Value::from_pairs(names)).map_err(engine::sentence)
+        names.extend(variables.iter().map(|(name, value)| (name.as_str(), value.into())));
+        names.extend(self.tokens.iter().map(|(name, token)| (name.as_str(), Value::from(&**token))));
+        names.extend(["tools", "documents"].map(|name| (name, Value::None)));
+        self.program.render(&names, self.now).map_err(sentence)
     }
 }
 
@@ -85,5 +95,23 @@ pub const DEFAULT_SPECIALS: [&str; 2] = ["<|im_start|>", "<|im_end|>"];
 
 /// The caller's conversation is refused.
 fn refused(why: impl std::fmt::Display) -> Error {
-    Error::asked("messages", why)
+    Error::invalid_argument("messages", why)
+}
+
+/// A fault as a sentence: the template's own words if it raised them, else the line and what is wrong there.
+fn sentence(fault: Fault) -> Error {
+    let why = match fault.kind {
+        FaultKind::Raised(message) => {
+            return refused(format!("the chat template refuses this conversation: {message}"));
+        }
+        FaultKind::Syntax(why) => format!("syntax error: {why}"),
+        FaultKind::Failed(why) => why,
+        FaultKind::Unavailable(what) if what.starts_with("strftime_now without") => {
+            "it asks for today's date (strftime_now), which is not given here; write a date into the template"
+                .into()
+        }
+        FaultKind::Unavailable(what) => format!("it needs what Glass's chat templates cannot do: {what}"),
+        FaultKind::OutOfFuel => "it runs far longer than any conversation needs, and was stopped".into(),
+    };
+    Error::invalid(format!("chat template, line {}", fault.line), why)
 }

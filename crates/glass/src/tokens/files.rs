@@ -1,33 +1,37 @@
 //! The files a vocabulary is kept in: `tokenizer.json`, GPT-2's pair of a vocabulary and its merges, or tiktoken's ranks.
+//! nanoGPT's characters are looked for in the same place, and read where pickles are.
 
 use std::path::Path;
 
-use super::Tokenizer;
+use super::{Beside, Tokenizer};
 use super::{json, ranks};
 use crate::{Error, Result};
 
+/// nanoGPT's characters, a pickle.
+pub(crate) const CHARACTERS: &str = "meta.pkl";
+
 /// Where a folder may keep its vocabulary, in the order it is looked for: one file, or two that belong together. The
-/// last pair has the names under which OpenAI published GPT-2's.
-const NAMES: [&[&str]; 3] =
-    [&["tokenizer.json"], &["vocab.json", "merges.txt"], &["encoder.json", "vocab.bpe"]];
+/// third has the names under which OpenAI published GPT-2's.
+const NAMES: [&[&str]; 4] =
+    [&["tokenizer.json"], &["vocab.json", "merges.txt"], &["encoder.json", "vocab.bpe"], &[CHARACTERS]];
 
 /// The files that hold a folder's vocabulary; `has` says whether one is there.
 pub(crate) fn in_folder(has: impl Fn(&str) -> bool) -> Option<&'static [&'static str]> {
     NAMES.into_iter().find(|names| names.iter().all(|name| has(name)))
 }
 
-/// The vocabulary in these files, of which [`in_folder`] found the names.
-pub(crate) fn read(files: &[(String, impl AsRef<[u8]>)]) -> Result<Tokenizer> {
+/// The vocabulary in these files, of which [`in_folder`] found the names, and what lies beside them.
+pub(crate) fn read(files: &[(String, impl AsRef<[u8]>)], beside: &Beside) -> Result<Tokenizer> {
     match files {
-        [(name, text)] => json::read(name, text.as_ref()),
+        [(name, text)] => json::read(name, text.as_ref(), beside),
         [(vocabulary, ids), (merges, pairs)] => {
-            json::read_pair([vocabulary, merges], [ids.as_ref(), pairs.as_ref()])
+            json::read_pair([vocabulary, merges], [ids.as_ref(), pairs.as_ref()], beside)
         }
-        _ => Err(Error::asked("vocabulary", "is kept in one file or two")),
+        _ => Err(Error::invalid_argument("vocabulary", "is kept in one file or two")),
     }
 }
 
-/// Opens a file or what a folder holds; see [`Tokenizer::open`].
+/// Opens a file or what a folder holds; see [`Tokenizer::open`]. Of a file that is named, only what it holds itself counts.
 pub(super) fn open(path: &Path) -> Result<Tokenizer> {
     let bytes = |path: &Path| std::fs::read(path).map_err(|error| Error::io("cannot read", path, error));
     let named = |path: &Path| Ok((path.display().to_string(), bytes(path)?));
@@ -36,14 +40,23 @@ pub(super) fn open(path: &Path) -> Result<Tokenizer> {
     }
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
     // Either file of a pair stands for both.
-    let pair = NAMES[1..].iter().find(|pair| pair.iter().any(|name| path.file_name() == Some(name.as_ref())));
+    let is_half =
+        |pair: &&&[&str]| pair.len() == 2 && pair.iter().any(|name| path.file_name() == Some(name.as_ref()));
+    let pair = NAMES.iter().find(is_half);
     let names = match (path.is_dir(), pair) {
-        (false, None) => return read(&[named(path)?]),
+        (false, None) => return read(&[named(path)?], &Beside::default()),
         (false, Some(pair)) => pair,
-        (true, _) => in_folder(|name| folder.join(name).exists()).ok_or_else(|| {
-            let why = "holds no vocabulary; tokenizer.json, or vocab.json and merges.txt, was expected";
+        (true, _) => in_folder(|name| name != CHARACTERS && folder.join(name).exists()).ok_or_else(|| {
+            let why = "holds no vocabulary; tokenizer.json, or vocab.json with merges.txt, was expected";
             Error::invalid(path.display(), why)
         })?,
     };
-    read(&names.iter().map(|name| named(&folder.join(name))).collect::<Result<Vec<_>>>()?)
+    let beside = match path.is_dir() {
+        true => Beside::read(|name| match folder.join(name) {
+            path if path.exists() => named(&path).map(Some),
+            _ => Ok(None),
+        })?,
+        false => Beside::default(),
+    };
+    read(&names.iter().map(|name| named(&folder.join(name))).collect::<Result<Vec<_>>>()?, &beside)
 }

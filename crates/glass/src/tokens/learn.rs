@@ -74,8 +74,11 @@ pub fn learn<Text: AsRef<[u8]>>(
 ) -> Result<Tokenizer> {
     let mut specials = Added::default();
     for (id, text) in settings.specials.iter().enumerate() {
-        if text.is_empty() || !specials.insert(id as u32, text, true) {
-            return Err(Error::asked("special tokens", format!("{text:?} is empty or given twice")));
+        if text.is_empty() || !specials.insert_special(id as u32, text) {
+            return Err(Error::invalid_argument(
+                "special tokens",
+                format!("{text:?} is empty or given twice"),
+            ));
         }
     }
     let least = 256 + settings.specials.len();
@@ -85,11 +88,11 @@ pub fn learn<Text: AsRef<[u8]>>(
              most {MOST_TOKENS} can be had",
             settings.vocabulary
         );
-        return Err(Error::asked("vocabulary", why));
+        return Err(Error::invalid_argument("vocabulary", why));
     }
     if settings.memory < LEAST_MEMORY {
         let why = format!("{} bytes are too few; give at least {LEAST_MEMORY}", settings.memory);
-        return Err(Error::asked("memory", why));
+        return Err(Error::invalid_argument("memory", why));
     }
     let words = count::words(texts, &specials, settings.memory, progress)?;
     let (tokens, merges) = pairs::learn(words, settings.vocabulary - least, progress);

@@ -1,6 +1,6 @@
 //! The same tokens by several threads: a long text is cut where no word can notice.
 
-use super::added::{Added, Piece};
+use super::added::{Added, AddedToken, Piece};
 use super::{Inner, Special, Tokenizer, split};
 
 /// About how much text one thread takes at a time.
@@ -9,10 +9,22 @@ const PART: usize = 1 << 16;
 impl Tokenizer {
     /// The tokens of one long text, worked out by several threads: the same as [`Tokenizer::encode_bytes`] gives.
     pub fn encode_parallel(&self, text: &[u8], special: Special) -> Vec<u32> {
-        let parts = parts(&self.0.added, self.0.work.unsplit, text, special, PART);
+        let Inner { added, work, normals, .. } = &*self.0;
+        if !normals.is_empty() {
+            // What is found depends on the changed text, so it is cut only where no token can notice.
+            let share = if self.cuts_at_words() { PART } else { usize::MAX };
+            let parts = parts(&Added::default(), true, text, special, share);
+            let encode = |part: &Vec<Piece>| -> Vec<u32> {
+                let texts =
+                    part.iter().map(|piece| if let Piece::Text(text) = piece { text } else { &[][..] });
+                texts.flat_map(|text| self.encode_bytes(text, special)).collect()
+            };
+            return map(&parts, encode).concat();
+        }
+        let parts = parts(added, work.cuts_at_words(), text, special, PART);
         let encode = |pieces: &Vec<Piece>| {
             let mut ids = Vec::with_capacity(PART / 3);
-            self.with_words(|words| self.pieces(pieces.iter().copied(), words, &mut ids));
+            self.with_words(|words| pieces.iter().for_each(|piece| self.piece(*piece, words, &mut ids)));
             ids
         };
         map(&parts, encode).concat()
@@ -21,7 +33,9 @@ impl Tokenizer {
     /// Whether no token of this vocabulary reaches over a [`word_cut`].
     pub fn cuts_at_words(&self) -> bool {
         let Inner { added, work, .. } = &*self.0;
-        !work.unsplit && !added.iter().any(|token| token.text.contains(char::is_whitespace))
+        let reaches =
+            |token: &AddedToken| token.lstrip || token.rstrip || token.text.contains(char::is_whitespace);
+        work.cuts_at_words() && !added.iter().any(reaches)
     }
 
     /// The tokens of many documents, worked out by several threads.
@@ -36,10 +50,10 @@ pub fn word_cut(text: &[u8], at: usize) -> Option<usize> {
     split::safe_cut(text, at)
 }
 
-/// Groups of pieces, each of about `share` bytes where the text allows it.
+/// Groups of pieces, each of about `share` bytes where the text allows it and `cuts` says that it may be cut.
 pub fn parts<'t>(
     added: &Added,
-    unsplit: bool,
+    cuts: bool,
     text: &'t [u8],
     special: Special,
     share: usize,
@@ -53,7 +67,7 @@ pub fn parts<'t>(
                 continue;
             }
         };
-        while size + rest.len() > share && !unsplit {
+        while size + rest.len() > share && cuts {
             let Some(cut) = split::safe_cut(rest, share.saturating_sub(size)) else { break };
             part.push(Piece::Text(&rest[..cut]));
             parts.push(std::mem::take(&mut part));

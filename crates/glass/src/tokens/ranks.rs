@@ -112,8 +112,8 @@ fn build(ranks: &Ranks, tokens: &[&[u8]]) -> std::result::Result<Tokenizer, Stri
     let mut vocabulary = Vocabulary::default();
     all.iter().for_each(|token| vocabulary.push(token));
     let mut added = Added::default();
-    added.insert(free as u32, END_OF_TEXT, true);
-    let work = Work { unsplit: false, whole };
+    added.insert_special(free as u32, END_OF_TEXT);
+    let work = Work { whole, ..Work::default() };
     Ok(Tokenizer::new(vocabulary, Merges::new(bytes, &merges), added, work))
 }
 

@@ -24,6 +24,9 @@ pub enum Class {
 static TABLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/classes.table"));
 const BLOCKS: usize = 0x11_0000 / 256;
 
+/// What the table holds for punctuation, which GPT-2's pre-split does not tell from other characters.
+const PUNCTUATION: u8 = 4;
+
 /// The classes of ASCII, apart so that they stay in the first-level cache.
 static ASCII: [Class; 128] = {
     let mut ascii = [Class::Other; 128];
@@ -35,10 +38,15 @@ static ASCII: [Class; 128] = {
     ascii
 };
 
+/// What the table holds for a code point below 0x110000.
+const fn entry(code: u32) -> u8 {
+    let block = TABLE[code as usize / 256] as usize;
+    TABLE[BLOCKS + block * 256 + code as usize % 256]
+}
+
 /// The class of a code point below 0x110000.
 const fn class_of(code: u32) -> Class {
-    let block = TABLE[code as usize / 256] as usize;
-    match TABLE[BLOCKS + block * 256 + code as usize % 256] {
+    match entry(code) {
         1 => Class::Letter,
         2 => Class::Number,
         3 => Class::Space,
@@ -46,9 +54,20 @@ const fn class_of(code: u32) -> Class {
     }
 }
 
+/// The class of a character.
+pub fn class(c: char) -> Class {
+    class_of(c as u32)
+}
+
+/// Whether the character of `bytes` is punctuation, `\p{P}`.
+pub fn is_punctuation(bytes: &[u8]) -> bool {
+    let character = std::str::from_utf8(bytes).ok().and_then(|text| text.chars().next());
+    character.is_some_and(|character| entry(character as u32) == PUNCTUATION)
+}
+
 /// The class of the character that begins at `at`, and its length in bytes.
 #[inline(always)]
-fn class_at(text: &[u8], at: usize) -> (Class, usize) {
+pub fn class_at(text: &[u8], at: usize) -> (Class, usize) {
     match ASCII.get(text[at] as usize) {
         Some(class) => (*class, 1),
         None => wide_class(&text[at..]),

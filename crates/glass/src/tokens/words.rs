@@ -4,8 +4,10 @@
 //! book-keeping, and a look-up is one compare.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::bpe::Merges;
+use super::presplit::{self, Step};
 use super::split;
 
 /// Places for short words: half a megabyte, so that it stays in the second-level cache.
@@ -15,24 +17,34 @@ const LONG_BITS: u32 = 11;
 const LONGEST: usize = 256;
 
 /// How a text between added tokens becomes words, and a word tokens, besides merging.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Work {
-    /// The whole text is one word (`use_regex: false`).
-    pub unsplit: bool,
+    /// The pre-split; without a step the whole text is one word.
+    pub steps: Vec<Step>,
     /// A word that is a token becomes that token, whether or not merging leads there (`ignore_merges`).
     pub whole: Option<HashMap<Box<[u8]>, u32>>,
 }
 
+impl Default for Work {
+    /// GPT-2's.
+    fn default() -> Work {
+        Work { steps: vec![Step::Words], whole: None }
+    }
+}
+
 impl Work {
-    /// Calls `word` with the start and end of each.
+    /// Calls `word` with every word of a text.
     #[inline(always)]
-    pub fn each_word(&self, text: &[u8], mut word: impl FnMut(usize, usize)) {
-        let mut start = 0;
-        while start < text.len() {
-            let end = if self.unsplit { text.len() } else { split::word_end(text, start) };
-            word(start, end);
-            start = end;
+    pub fn each_word(&self, text: &[u8], mut word: impl FnMut(&[u8])) {
+        if self.steps != [Step::Words] {
+            return presplit::each_piece(&self.steps, text, &mut word);
         }
+        each_range(text, |start, end| word(&text[start..end]));
+    }
+
+    /// Whether a text can be cut at a [safe place](split::safe_cut) without changing a word.
+    pub fn cuts_at_words(&self) -> bool {
+        presplit::cuts_at_words(&self.steps)
     }
 
     /// Appends the tokens of one word, worked out anew.
@@ -41,6 +53,17 @@ impl Work {
             Some(id) => ids.push(*id),
             None => merges.word(word, ids),
         }
+    }
+}
+
+/// Calls `word` with the start and end of each of GPT-2's words.
+#[inline(always)]
+pub fn each_range(text: &[u8], mut word: impl FnMut(usize, usize)) {
+    let mut start = 0;
+    while start < text.len() {
+        let end = split::word_end(text, start);
+        word(start, end);
+        start = end;
     }
 }
 
@@ -67,22 +90,26 @@ impl Default for Words {
 impl Words {
     /// Appends the tokens of a text that holds no added token.
     pub fn encode(&mut self, work: &Work, merges: &Merges, text: &[u8], ids: &mut Vec<u32>) {
-        work.each_word(text, |start, end| match end - start {
-            1..=15 => self.short(work, merges, text, start..end, ids),
-            16..=LONGEST => self.long(work, merges, &text[start..end], ids),
-            _ => work.merge(merges, &text[start..end], ids),
-        });
+        match work.steps[..] {
+            [Step::Words] => each_range(text, |start, end| self.word(work, merges, text, start..end, ids)),
+            _ => presplit::each_piece(&work.steps, text, &mut |word| {
+                self.word(work, merges, word, 0..word.len(), ids);
+            }),
+        }
     }
 
     #[inline(always)]
-    fn short(
-        &mut self,
-        work: &Work,
-        merges: &Merges,
-        text: &[u8],
-        word: std::ops::Range<usize>,
-        ids: &mut Vec<u32>,
-    ) {
+    fn word(&mut self, work: &Work, merges: &Merges, text: &[u8], word: Range<usize>, ids: &mut Vec<u32>) {
+        match word.len() {
+            0 => {}
+            1..=15 => self.short(work, merges, text, word, ids),
+            16..=LONGEST => self.long(work, merges, &text[word], ids),
+            _ => work.merge(merges, &text[word], ids),
+        }
+    }
+
+    #[inline(always)]
+    fn short(&mut self, work: &Work, merges: &Merges, text: &[u8], word: Range<usize>, ids: &mut Vec<u32>) {
         let key = short_key(text, word.start, word.len());
         let mixed = (key as u64 ^ ((key >> 64) as u64).rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let place = &mut self.short[(mixed >> (64 - SHORT_BITS)) as usize];

@@ -1,19 +1,21 @@
 //! A checkpoint: a folder with `state.json` and the three arenas, `weights.f32`, `first.f32` and `second.f32`,
 //! little-endian, in the plan's order.
 
+pub mod folder;
+
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::durable::{read_json, sync, write_json};
-use super::fingerprint::Fingerprint;
-use super::learner::{Arena, Learner, PART};
-use super::spikes::Spikes;
 use crate::backend::{Backend, CacheType, Packing};
-use crate::loaded::Loaded;
 use crate::model::Gpt;
+use crate::runtime::Model;
+use crate::train::durable::{read_json, sync, write_json};
+use crate::train::fingerprint::Fingerprint;
+use crate::train::learner::spikes::Spikes;
+use crate::train::learner::{Arena, Learner, PART};
 use crate::weights::Frozen;
 use crate::{Config, Error, Result};
 
@@ -86,7 +88,7 @@ pub fn read<B: Backend>(folder: &Path, learner: &mut Learner<B>) -> Result<State
 ///
 /// # Errors
 /// It is no checkpoint of this model, or damaged.
-pub fn open<B: Backend>(backend: B, config: &Config, folder: &Path) -> Result<Loaded<B>> {
+pub fn open<B: Backend>(backend: B, config: &Config, folder: &Path) -> Result<Model<B>> {
     let saved: Saved = read_json(&folder.join("state.json"))?;
     let (gpt, plan) = Gpt::plan(config);
     gpt.can_run()?;
@@ -114,7 +116,7 @@ pub fn open<B: Backend>(backend: B, config: &Config, folder: &Path) -> Result<Lo
         into.copy_from_slice(&values[spec.span.clone()]);
         Ok(())
     })?;
-    Ok(Loaded::new(backend, gpt, weights, CacheType::F32))
+    Ok(Model::new(backend, gpt, weights, CacheType::F32))
 }
 
 /// Writes an arena and syncs it. Its fingerprint.

@@ -3,10 +3,24 @@
 //! What is read is taken byte for byte, with three exceptions, each of them remarked: a byte-order mark is dropped,
 //! `\r\n` in text files becomes `\n`, and the line breaks directly beside a separator belong to it.
 
+pub mod files;
+pub mod pieces;
+pub mod corpus;
+pub mod prepare;
+pub mod card;
+pub mod shards;
+pub mod llm_c;
+pub mod chats;
+pub mod set;
+pub mod ids;
+pub mod order;
+pub mod batch;
+mod portions;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::pieces::{Pieces, Sizes};
+use crate::train::data::pieces::{Pieces, Sizes};
 use crate::{Error, Result};
 
 /// How files are read.
@@ -36,7 +50,7 @@ pub struct Remark {
 }
 
 impl Remark {
-    pub(super) fn new(path: &Path, what: impl Into<String>) -> Self {
+    pub(crate) fn new(path: &Path, what: impl Into<String>) -> Self {
         Remark { path: path.to_path_buf(), what: what.into() }
     }
 }
@@ -84,16 +98,25 @@ impl Documents {
 }
 
 /// The document in a line of JSON; none in a blank line.
-pub(super) fn document(path: &Path, number: usize, line: &[u8], field: &str) -> Result<Option<String>> {
+pub(crate) fn document(path: &Path, number: usize, line: &[u8], field: &str) -> Result<Option<String>> {
     let line = line.trim_ascii_end();
     if line.is_empty() {
         return Ok(None);
     }
-    let why = match object(path, number, line)?.remove(field) {
-        Some(serde_json::Value::String(text)) => return Ok(Some(text)),
+    let what = format!("{}:{number}", path.display());
+    text_in(&what, object(path, number, line)?, field).map(Some)
+}
+
+/// The text in a field of an object, which `what` names.
+pub(crate) fn text_in(
+    what: &str,
+    mut object: serde_json::Map<String, serde_json::Value>,
+    field: &str,
+) -> Result<String> {
+    let why = match object.remove(field) {
+        Some(serde_json::Value::String(text)) => return Ok(text),
         Some(_) => format!("the field \"{field}\" is not a string, which a document is"),
         None => {
-            let object = object(path, number, line)?;
             let found: Vec<_> = object.keys().map(|key| format!("\"{key}\"")).collect();
             format!(
                 "no field \"{field}\" in this line, which has {}; name the one that holds the text with --field",
@@ -101,7 +124,7 @@ pub(super) fn document(path: &Path, number: usize, line: &[u8], field: &str) -> 
             )
         }
     };
-    Err(Error::invalid(format!("{}:{number}", path.display()), why))
+    Err(Error::invalid(what, why))
 }
 
 fn object(path: &Path, number: usize, line: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>> {
@@ -111,17 +134,8 @@ fn object(path: &Path, number: usize, line: &[u8]) -> Result<serde_json::Map<Str
     })
 }
 
-/// The lines of a JSON-lines file that are not blank, each with its number from 1.
-pub(super) fn json_lines<'a>(
-    path: &'a Path,
-    text: &'a str,
-) -> impl Iterator<Item = (usize, Result<serde_json::Map<String, serde_json::Value>>)> + 'a {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(move |(index, line)| (index + 1, object(path, index + 1, line.as_bytes())))
-}
-
 /// The text in `bytes`, or a sentence about the first byte that is none.
-pub(super) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
+pub(crate) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         not_utf8(path, error.as_bytes(), error.as_bytes()[at], at as u64)
@@ -129,7 +143,7 @@ pub(super) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
 }
 
 /// A sentence about a byte at `offset` of a file that begins with `first`.
-pub(super) fn not_utf8(path: &Path, first: &[u8], byte: u8, offset: u64) -> Error {
+pub(crate) fn not_utf8(path: &Path, first: &[u8], byte: u8, offset: u64) -> Error {
     let hint = match first {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it looks like UTF-16",
         [0x1f, 0x8b, ..] => "it looks like a gzip archive",

@@ -1,52 +1,30 @@
 //! One step of learning: forward, loss, backward, clip, and the optimiser's step.
 
+pub mod settings;
+pub mod schedule;
+pub mod optimiser;
+pub mod needs;
+pub mod spikes;
+
 use std::sync::Arc;
 
-use glass_kernels::loss::IGNORE;
-
-use super::optimiser::{MOMENTUM, Optimiser};
-use crate::backend::{AdamW, Backend, CacheType, Muon, Span, Tensor, Write};
+use crate::backend::{AdamW, Backend, CacheType, Muon, Tensor, Write};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
-use crate::model::{Back, Chance, Gpt, Pass};
+use crate::model::{Back, DropoutState, Gpt, Pass};
 use crate::plan::{Plan, Spec};
 use crate::weights::initialise::initialise;
 use crate::weights::{Read, Trainable, Weights};
 use crate::{Error, Result};
+use optimiser::{MOMENTUM, Optimiser};
+
+pub use crate::train::data::batch::Batch;
 
 /// Most rows whose logits stand at once.
 pub const LOGIT_ROWS: usize = 256;
 
 /// Floats of an arena that are copied at once.
 pub(crate) const PART: usize = 1 << 16;
-
-/// Samples one after another: sample i has `lengths[i]` rows. Targets hold [`IGNORE`] where nothing is counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// A token for every row.
-    pub inputs: Vec<u32>,
-    /// The token that should follow.
-    pub targets: Vec<u32>,
-    /// Rows of each sample.
-    pub lengths: Vec<usize>,
-}
-
-impl Batch {
-    /// Rows whose target is counted.
-    pub fn counted(&self) -> usize {
-        self.targets.iter().filter(|&&target| target != IGNORE).count()
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        let mut start = 0;
-        let span = |(slot, &length): (usize, &usize)| {
-            let rows = start..start + length;
-            start = rows.end;
-            Span { rows, slot, past: 0 }
-        };
-        self.lengths.iter().enumerate().map(span).collect()
-    }
-}
 
 /// One step's constants.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -255,15 +233,15 @@ impl<B: Backend> Learner<B> {
             ));
         }
         // What hidden matrices have from the step before is replaced by the first part.
-        for spec in self.weights.plan.specs.iter().filter(|spec| !spec.hidden) {
+        for spec in self.weights.plan.specs.iter().filter(|spec| !spec.is_hidden_matrix) {
             self.backend.clear(&mut self.grads, spec.span.clone());
         }
         let mut gradient = Write::Set;
         let mut sum = 0.0;
         let mut first_sample = 0;
         for part in parts {
-            let chance = Chance { rate: step.dropout, seed: step.seed, step: step.step, first_sample };
-            sum += self.gradients(part, chance, gradient, 1.0 / counted as f32);
+            let dropout = DropoutState { rate: step.dropout, seed: step.seed, step: step.step, first_sample };
+            sum += self.gradients(part, dropout, gradient, 1.0 / counted as f32);
             gradient = Write::Add;
             first_sample += part.lengths.len() as u32;
         }
@@ -276,15 +254,21 @@ impl<B: Backend> Learner<B> {
     }
 
     /// Forward and backward over one part; gradients go to the arena. The summed loss in nats.
-    fn gradients(&mut self, part: &Batch, chance: Chance, gradient: Write, scale: f32) -> f64 {
+    fn gradients(&mut self, part: &Batch, dropout: DropoutState, gradient: Write, scale: f32) -> f64 {
         let spans = part.spans();
         let (backend, gpt) = (&*self.backend, &self.gpt);
         let (memory, d, logits) = (&mut self.memory, &mut self.d, &mut self.logits);
-        let chance = Some(chance);
+        let dropout = Some(dropout);
         let weights = Weights::Trainable(&self.weights);
-        let mut pass = Pass { backend, weights, spans: &spans, ends: None, chance, probe: () };
-        let mut back =
-            Back { backend, weights: &self.weights, grads: &mut self.grads, gradient, spans: &spans, chance };
+        let mut pass = Pass { backend, weights, spans: &spans, output_rows: None, dropout, probe: () };
+        let mut back = Back {
+            backend,
+            weights: &self.weights,
+            grads: &mut self.grads,
+            gradient,
+            spans: &spans,
+            dropout,
+        };
         gpt.forward(&mut pass, &part.inputs, memory, &mut self.cache);
         let sum = gpt.loss(&mut pass, memory, &part.targets, logits, Some((&mut back, d, scale)));
         gpt.backward(&mut back, &part.inputs, memory, &mut self.cache, d, &mut |_, _, _| {});
@@ -298,7 +282,7 @@ impl<B: Backend> Learner<B> {
         for spec in &self.weights.plan.specs {
             let (weights, grads, span) = (&mut self.weights.values, &self.grads, spec.span.clone());
             let decay = if spec.decay { step.decay } else { 0.0 };
-            if step.optimiser == Optimiser::Muon && spec.hidden {
+            if step.optimiser == Optimiser::Muon && spec.is_hidden_matrix {
                 let step = Muon { rate: step.rate, momentum: MOMENTUM, decay };
                 self.backend.muon(weights, grads, &mut self.first, span, [spec.rows, spec.cols], &step);
                 continue;
@@ -320,8 +304,14 @@ impl<B: Backend> Learner<B> {
     pub fn evaluate(&mut self, batch: &Batch) -> (f64, usize) {
         let spans = batch.spans();
         let weights = Weights::Trainable(&self.weights);
-        let mut pass =
-            Pass { backend: &*self.backend, weights, spans: &spans, ends: None, chance: None, probe: () };
+        let mut pass = Pass {
+            backend: &*self.backend,
+            weights,
+            spans: &spans,
+            output_rows: None,
+            dropout: None,
+            probe: (),
+        };
         self.gpt.forward(&mut pass, &batch.inputs, &mut self.memory, &mut self.cache);
         let sum = self.gpt.loss(&mut pass, &mut self.memory, &batch.targets, &mut self.logits, None);
         (sum, batch.counted())

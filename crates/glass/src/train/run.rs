@@ -8,22 +8,25 @@
 //! that would count for `best` and `patience`, and the run, resumed, would not be the one that never stopped. The model
 //! in `DIR` is then the best of the evaluations that were due.
 
+pub mod log;
+pub mod watch;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use super::checkpoint::{Best, State};
-use super::fingerprint::Fingerprint;
-use super::folder::Folder;
-use super::learner::{Arena, Learner, Outcome};
-use super::log::{Line, Log};
-use super::order::{Order, evaluation};
-use super::set::Set;
-use super::settings::{Identity, Settings};
-use super::watch::{Event, Watch, Why};
 use crate::backend::Backend;
 use crate::plan::Spec;
+use crate::train::checkpoint::folder::Folder;
+use crate::train::checkpoint::{Best, State};
+use crate::train::data::order::{Order, evaluation};
+use crate::train::data::set::Set;
+use crate::train::fingerprint::Fingerprint;
+use crate::train::learner::settings::{Identity, Settings};
+use crate::train::learner::{Arena, Learner, Outcome};
+use crate::train::run::log::{Line, Log};
+use crate::train::run::watch::{Event, Watch, Why};
 use crate::weights::save::{Save, save};
 use crate::{Config, Error, Result};
 
@@ -140,6 +143,11 @@ impl<B: Backend> Going<'_, B> {
         let begun = self.watch.seconds();
         let (step, steps) = (self.state.step, settings.steps);
         self.watch.event(Event::Started { step, steps, resumed: self.run.resume });
+        if let Some((changes, before)) = self.folder.changes() {
+            let step = step + 1;
+            let (then, now) = (before.rates().at(step), settings.rates().at(step));
+            self.watch.event(Event::Changed { changes, step, then, now });
+        }
         if self.saved.is_some() {
             // The stop may have come between a checkpoint and what follows it.
             self.after_saving()?;
@@ -309,7 +317,13 @@ impl<B: Backend> Going<'_, B> {
     }
 
     fn anew(&self) -> String {
-        format!("{}; begin anew with a lower --lr or a longer --warmup", self.last())
+        let lower = self.run.settings.lr / 4.0;
+        match self.saved {
+            Some(_) => {
+                format!("{}; add --resume --lr {lower} to go on from there with a lower rate", self.last())
+            }
+            None => format!("{}; add --resume --lr {lower} to begin again with a lower rate", self.last()),
+        }
     }
 
     fn last(&self) -> String {

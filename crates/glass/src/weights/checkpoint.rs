@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::safetensors::{LFS_ADVICE, LFS_POINTER};
 use super::tensors::Tensors;
 use super::{gguf, llm_c, nanogpt, source, torch};
 use crate::backend::Packing;
@@ -51,9 +52,11 @@ pub(super) fn open(path: &Path) -> Result<(Writer, Config, Tensors, Option<gguf:
     let (writer, (config, tensors)) = if llm_c::word(&file, 0) == Some(llm_c::MAGIC) {
         (Writer::LlmC, llm_c::read(&name, &file)?)
     } else if torch::is_archive(&file) {
-        (Writer::NanoGpt, nanogpt::read(&name, &file)?)
+        (Writer::NanoGpt, nanogpt::read(&name, &file, &|| beside(path))?)
     } else if torch::is_bare_pickle(&file) {
         return wrong("was written by PyTorch before 1.6; open and save it again with a newer one");
+    } else if file.starts_with(LFS_POINTER) {
+        return wrong(LFS_ADVICE);
     } else {
         return wrong(
             "is a file, but no checkpoint that is known here (llama.cpp's .gguf, llm.c's .bin, nanoGPT's .pt); name one, or a model's \
@@ -61,4 +64,10 @@ pub(super) fn open(path: &Path) -> Result<(Writer, Config, Tensors, Option<gguf:
         );
     };
     Ok((writer, config, Tensors::of_file(name, file, tensors)?, None))
+}
+
+/// The shape that a `config.json` in the same folder gives.
+fn beside(path: &Path) -> Result<Option<Config>> {
+    let config = path.with_file_name("config.json");
+    config.exists().then(|| Config::open(&config)).transpose()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::folder::Folder;
 use super::names::{self, EMBEDDING, UNEMBEDDING};
+use super::packed;
 use crate::config::object::short;
 use crate::plan::Plan;
 use crate::{Error, Result};
@@ -12,8 +13,8 @@ impl Folder {
     /// Refuses a file that does not hold exactly the parameters of `plan`: every tensor there, of the right shape, and
     /// nothing unknown besides.
     pub fn check(&self, plan: &Plan) -> Result<()> {
-        if self.packing().is_some() {
-            return Ok(()); // Checked when it was opened.
+        if let Some(packing) = self.packing() {
+            return self.check_packed(plan, packing);
         }
         let mut used = BTreeSet::new();
         for spec in &plan.specs {
@@ -31,10 +32,18 @@ impl Folder {
 
     /// Config and tensors agree on every size, so that a plan of this config is no larger than the file.
     pub(super) fn check_sizes(&self) -> Result<()> {
-        for parameter in ["embedding.token.weight", "embedding.position.weight", "block.0.mlp.up.weight"] {
-            self.expect(&self.place(parameter)?)?;
-        }
-        let last = self.tensors.names().into_iter().filter_map(names::layer).max();
+        let layer = match self.packing() {
+            Some(_) => packed::layer,
+            None => {
+                for parameter in
+                    ["embedding.token.weight", "embedding.position.weight", "block.0.mlp.up.weight"]
+                {
+                    self.expect(&self.place(parameter)?)?;
+                }
+                names::layer
+            }
+        };
+        let last = self.tensors.names().into_iter().filter_map(layer).max();
         let found = last.map_or(0, |last| last.saturating_add(1));
         match found == self.config.layers {
             true => Ok(()),
@@ -45,13 +54,21 @@ impl Folder {
         }
     }
 
-    /// A tensor that no parameter of the plan is in: a mask, zeros in place of absent biases, or the tied unembedding
-    /// once more.
+    /// A tensor that no parameter of the plan is in: a mask, another head, zeros in place of absent biases, or the
+    /// tied unembedding once more.
     fn check_spare(&self, name: &str) -> Result<()> {
         let Some(found) = self.tensors.get(name) else { return Ok(()) };
         let wrong = |why: &str| Err(Error::invalid(found.file, format!("tensor {} {why}", short(name))));
-        if names::is_mask(name) && !self.is_parameter(name) {
+        if names::is_mask(name) && !self.is_parameter(name) || names::is_other_head(name) {
             return Ok(());
+        }
+        if name == "lm_head.bias" {
+            return match found.bytes.iter().all(|&byte| byte == 0) {
+                true => Ok(()),
+                false => {
+                    wrong("is a bias on the logits, which a GPT-2 does not have and is not computed here")
+                }
+            };
         }
         if name == UNEMBEDDING && self.config.tied {
             return match self.same_numbers(EMBEDDING, UNEMBEDDING)? {

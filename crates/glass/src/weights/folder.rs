@@ -11,13 +11,13 @@ use super::gguf::{self, Blocks};
 use super::names::{self, Kind, Place, UNEMBEDDING};
 use super::source::Source;
 use super::tensors::{Found, Tensors};
-use super::{copy, dtype::Dtype, packed, template};
+use super::{copy, dtype::Dtype, packed, template, vocabulary};
 use crate::backend::{Layout, Packing};
 use crate::config::json;
 use crate::config::object::{Object, short};
 use crate::plan::{Plan, Spec};
 use crate::tokens::chat::Template;
-use crate::tokens::{Tokenizer, files};
+use crate::tokens::{Beside, Tokenizer, files};
 use crate::{Config, Error, Result};
 
 /// No file of texts in a model's directory is longer.
@@ -97,11 +97,11 @@ impl Folder {
         Folder { tensors, source, writer, config, generation, own }.checked()
     }
 
-    fn checked(self) -> Result<Folder> {
-        match self.writer {
-            Writer::Packed(packing) => self.check_packed(packing)?,
-            _ => self.check_sizes()?,
+    fn checked(mut self) -> Result<Folder> {
+        if self.config.tied {
+            self.tensors.tie();
         }
+        self.check_sizes()?;
         Ok(self)
     }
 
@@ -148,7 +148,10 @@ impl Folder {
         for name in names {
             files.extend(self.source.small(name, LONGEST_TEXT)?.map(|text| (self.source.name(name), text)));
         }
-        files::read(&files).map(Some)
+        let beside = Beside::read(|name| {
+            Ok(self.source.small(name, LONGEST_TEXT)?.map(|text| (self.source.name(name), text)))
+        })?;
+        vocabulary::read(&files, &beside).map(Some)
     }
 
     fn vocabulary_files(&self) -> Option<&'static [&'static str]> {
@@ -163,12 +166,6 @@ impl Folder {
             && self.vocabulary_files().is_none()
     }
 
-    /// How errors name what holds the vocabulary.
-    pub(crate) fn vocabulary_name(&self) -> String {
-        let names = self.vocabulary_files().filter(|_| self.own.is_none()).unwrap_or_default();
-        names.first().map_or_else(|| self.tensors.file().to_string(), |name| self.source.name(name))
-    }
-
     /// The chat template, where there is one, from `chat_template.jinja` or else from `tokenizer_config.json`.
     pub fn template(&self) -> Result<Option<Template>> {
         match &self.own {
@@ -177,7 +174,21 @@ impl Folder {
         }
     }
 
-    /// How the weights are stored: the widest of the dtypes.
+    /// What its files hold that is not used, a sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        let heads: Vec<&str> =
+            self.tensors.names().into_iter().filter(|name| names::is_other_head(name)).collect();
+        match heads[..] {
+            [] => Vec::new(),
+            _ => vec![format!(
+                "{}: not used, since it is another head than the unembedding: {}",
+                self.tensors.file(),
+                heads.join(", ")
+            )],
+        }
+    }
+
+    /// How the weights are stored: the widest of the dtypes, f32 for f64.
     pub fn dtype(&self) -> Dtype {
         let stored = |name: &str| self.tensors.get(name).and_then(|found| found.tensor.dtype.clone().ok());
         self.tensors
@@ -185,6 +196,7 @@ impl Folder {
             .into_iter()
             .filter(|name| !names::is_mask(name))
             .filter_map(stored)
+            .map(|dtype| if dtype == Dtype::F64 { Dtype::F32 } else { dtype })
             .reduce(|a, b| if a == b { a } else { Dtype::F32 })
             .unwrap_or(Dtype::F32)
     }
@@ -243,10 +255,11 @@ impl Folder {
         let dtype = self.tensors.get(&place.tensor).and_then(|found| found.tensor.dtype.as_ref().ok());
         Ok(match (self.blocks(&place), dtype) {
             _ if packed::layout(spec, Packing::F32) == Layout::Rows => Form::Floats(Layout::Rows),
-            (Some(Blocks::Q8_0), _) => Form::Quants(Packing::Q8),
-            (Some(Blocks::Q4_0), _) => Form::Quants(Packing::Q4),
-            // Their scales are of other kinds; 8 bits hold what they hold.
-            (Some(Blocks::Q4K | Blocks::Q6K), _) => Form::Floats(Layout::Panels(Packing::Q8)),
+            // Where their scales are of other kinds, 8 bits come nearest.
+            (Some(blocks), _) => match blocks.packing() {
+                Some(packing) => Form::Quants(packing),
+                None => Form::Floats(Layout::Panels(Packing::Q8)),
+            },
             (None, Some(Dtype::Bf16)) => Form::Floats(Layout::Panels(Packing::Bf16)),
             _ => Form::Floats(Layout::Panels(Packing::F32)),
         })
@@ -263,23 +276,35 @@ impl Folder {
     pub(super) fn quants(&self, spec: &Spec) -> Result<impl Fn(usize, usize) -> Quants + Sync> {
         let place = self.place(&spec.name)?;
         let found = self.shaped(&place)?;
-        let blocks = self.blocks(&place).filter(|blocks| blocks.len() == BLOCK);
-        let blocks = blocks.ok_or_else(|| Error::asked(&spec.name, "is not quantised in blocks of 32"))?;
+        let blocks = self.blocks(&place).filter(|blocks| blocks.packing().is_some());
+        let blocks = blocks.ok_or_else(|| {
+            Error::invalid_argument(&spec.name, "is not quantised in blocks that a packing holds exactly")
+        })?;
         let (row, size) = (place.inputs / BLOCK * blocks.bytes(), blocks.bytes());
         Ok(move |r: usize, block: usize| {
             let at = (place.first + r) * row + block * size;
-            blocks.quants(&found.bytes[at..at + size]).expect("blocks of 32")
+            blocks.quants(&found.bytes[at..at + size]).expect("these have a packing")
         })
     }
 
     pub(super) fn place(&self, parameter: &str) -> Result<Place> {
         let place = names::place(&self.config, parameter).ok_or_else(|| {
-            Error::asked(parameter, "is no parameter of a GPT-2; its files have no place for it")
+            Error::invalid_argument(parameter, "is no parameter of a GPT-2; its files have no place for it")
         })?;
         Ok(match place.kind {
-            Kind::Conv1d if self.writer.as_ours() => Place { kind: Kind::Table, ..place },
+            Kind::Conv1d if self.writer.as_ours() && !self.is_turned(&place) => {
+                Place { kind: Kind::Table, ..place }
+            }
             _ => place,
         })
+    }
+
+    /// Whether a matrix of PyTorch's is `[inputs, outputs]`, as in a state dictionary of `transformers`' in a `.pt` file.
+    fn is_turned(&self, place: &Place) -> bool {
+        let shape = self.tensors.get("h.0.attn.c_attn.weight").map(|found| &found.tensor.shape[..]);
+        self.writer == Writer::NanoGpt
+            && place.kind == Kind::Conv1d
+            && matches!(shape, Some([rows, cols]) if rows < cols)
     }
 
     /// How errors name what gives the shape.
@@ -323,7 +348,7 @@ impl Folder {
             Ok(dtype) => Ok((found, *dtype)),
             Err(name) => {
                 let why =
-                    format!("tensor {:?} has dtype {name}; F32, F16 or BF16 was expected", place.tensor);
+                    format!("tensor {:?} has dtype {name}; F64, F32, F16 or BF16 was expected", place.tensor);
                 Err(Error::invalid(found.file, why))
             }
         }
@@ -337,7 +362,7 @@ fn within(spec: &Spec, place: &Place, into: &[f32]) -> Result<()> {
         true => Ok(()),
         false => {
             let why = format!("{} × {} numbers were asked for, not {}", spec.rows, spec.cols, into.len());
-            Err(Error::asked(&spec.name, why))
+            Err(Error::invalid_argument(&spec.name, why))
         }
     }
 }

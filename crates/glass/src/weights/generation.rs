@@ -24,15 +24,79 @@ pub struct GenerationConfig {
     pub min_p: Option<f32>,
     /// What repeated tokens' logits are divided by.
     pub repetition_penalty: Option<f32>,
+    /// Tokens that are never drawn.
+    pub suppress_tokens: Vec<u32>,
+    /// Tokens that are not drawn first.
+    pub begin_suppress_tokens: Vec<u32>,
+    /// The fewest tokens after a prompt.
+    pub min_new_tokens: Option<u32>,
+    /// The most tokens after a prompt.
+    pub max_new_tokens: Option<u32>,
+    /// The most tokens, the prompt's counted, where `max_new_tokens` says nothing.
+    pub max_length: Option<u32>,
+    /// Advice that is kept, but not followed here, as the file has it.
+    pub left_aside: Map<String, Value>,
+}
+
+/// Fields that change what is drawn and are not followed here, each with the values that change nothing. `null` never
+/// does. Four of them are llama.cpp's.
+const NOT_FOLLOWED: [(&str, &[f64]); 30] = [
+    ("bad_words_ids", &[]),
+    ("constraints", &[]),
+    ("diversity_penalty", &[0.0]),
+    ("dola_layers", &[]),
+    ("encoder_no_repeat_ngram_size", &[0.0]),
+    ("encoder_repetition_penalty", &[1.0]),
+    ("epsilon_cutoff", &[0.0, 1.0]),
+    ("eta_cutoff", &[0.0, 1.0]),
+    ("exponential_decay_length_penalty", &[]),
+    ("force_words_ids", &[]),
+    ("forced_bos_token_id", &[]),
+    ("forced_eos_token_id", &[]),
+    ("guidance_scale", &[1.0]),
+    ("max_time", &[]),
+    ("min_length", &[0.0]),
+    ("mirostat", &[0.0]),
+    ("no_repeat_ngram_size", &[0.0]),
+    ("num_beam_groups", &[1.0]),
+    ("num_beams", &[1.0]),
+    ("penalty_alpha", &[0.0]),
+    // -1 is the whole text, as here.
+    ("penalty_last_n", &[-1.0]),
+    ("remove_invalid_values", &[]),
+    ("sequence", &[]),
+    ("sequence_bias", &[]),
+    ("stop_strings", &[]),
+    ("token_healing", &[]),
+    ("top_h", &[1.0]),
+    ("typical_p", &[1.0]),
+    ("watermarking_config", &[]),
+    ("xtc_probability", &[0.0]),
+];
+
+/// Whether a value of such a field changes what is drawn.
+fn matters(value: &Value, neutral: &[f64]) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(all) => !all.is_empty(),
+        Value::Object(all) => !all.is_empty(),
+        _ => value.as_f64().is_none_or(|value| !neutral.contains(&value)),
+    }
 }
 
 impl GenerationConfig {
     /// Reads `generation_config.json`, or those of its fields that older checkpoints have in `config.json`.
     pub(crate) fn from_object(object: &Object) -> Result<GenerationConfig> {
         let number = |name| object.number(name).map(|n| n.map(|n| n as f32));
+        let ids = |name| object.ids(name).map(Option::unwrap_or_default);
+        let mut left_aside = Map::new();
+        for (name, neutral) in NOT_FOLLOWED {
+            let value = object.get(name).filter(|value| matters(value, neutral));
+            left_aside.extend(value.map(|value| (name.to_string(), value.clone())));
+        }
         Ok(GenerationConfig {
             bos: object.id("bos_token_id")?,
-            eos: object.ids("eos_token_id")?.unwrap_or_default(),
+            eos: ids("eos_token_id")?,
             do_sample: object.flag("do_sample")?,
             temperature: number("temperature")?,
             // Written as 0 where there is no bound.
@@ -40,31 +104,51 @@ impl GenerationConfig {
             top_p: number("top_p")?,
             min_p: number("min_p")?,
             repetition_penalty: number("repetition_penalty")?,
+            suppress_tokens: ids("suppress_tokens")?,
+            begin_suppress_tokens: ids("begin_suppress_tokens")?,
+            min_new_tokens: object.id("min_new_tokens")?.filter(|&n| n > 0),
+            max_new_tokens: object.id("max_new_tokens")?,
+            max_length: object.id("max_length")?,
+            left_aside,
         })
     }
 
     /// As `generation_config.json`; what is not set is not written.
     pub fn to_json(&self) -> String {
-        let mut all = Map::new();
         let number = |x: f32| x.to_string().parse::<f64>().map_or(Value::Null, |x| json!(x));
+        let id = |id: u32| json!(id);
+        let list = |ids: &[u32]| (!ids.is_empty()).then(|| json!(ids));
+        let eos = match self.eos[..] {
+            [one] => Some(json!(one)),
+            _ => list(&self.eos),
+        };
+        let mut all = self.beyond_sampling();
         let mut put = |name: &str, value: Option<Value>| {
             value.map(|value| all.insert(name.to_string(), value));
         };
-        put("bos_token_id", self.bos.map(|id| json!(id)));
+        put("bos_token_id", self.bos.map(id));
         put("do_sample", self.do_sample.map(|yes| json!(yes)));
-        put(
-            "eos_token_id",
-            match self.eos[..] {
-                [] => None,
-                [one] => Some(json!(one)),
-                _ => Some(json!(self.eos)),
-            },
-        );
+        put("eos_token_id", eos);
         put("min_p", self.min_p.map(number));
         put("repetition_penalty", self.repetition_penalty.map(number));
         put("temperature", self.temperature.map(number));
-        put("top_k", self.top_k.map(|k| json!(k)));
+        put("top_k", self.top_k.map(id));
         put("top_p", self.top_p.map(number));
         format!("{:#}\n", Value::Object(all))
+    }
+
+    /// The fields for which GGUF has no names of its own.
+    pub(super) fn beyond_sampling(&self) -> Map<String, Value> {
+        let mut all = self.left_aside.clone();
+        let list = |ids: &[u32]| (!ids.is_empty()).then(|| json!(ids));
+        let fields = [
+            ("suppress_tokens", list(&self.suppress_tokens)),
+            ("begin_suppress_tokens", list(&self.begin_suppress_tokens)),
+            ("min_new_tokens", self.min_new_tokens.map(|n| json!(n))),
+            ("max_new_tokens", self.max_new_tokens.map(|n| json!(n))),
+            ("max_length", self.max_length.map(|n| json!(n))),
+        ];
+        all.extend(fields.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))));
+        all
     }
 }

@@ -5,11 +5,11 @@
 //! "GGUF", version, counts │ fields: name, type, value │ tensors: name, sizes, type, offset │ padding │ their bytes
 //! ```
 
+mod advice;
 mod blocks;
 mod container;
+mod kinds;
 mod write;
-
-use std::collections::HashMap;
 
 pub(super) use blocks::Blocks;
 pub use write::{Numbers, save};
@@ -17,11 +17,12 @@ pub use write::{Numbers, save};
 use super::generation::GenerationConfig;
 use super::names::{EMBEDDING, UNEMBEDDING};
 use super::safetensors::Tensor;
+use crate::config::object::short;
 use crate::config::{Activation, Norm};
-use crate::tokens::Tokenizer;
 use crate::tokens::chat::Template;
+use crate::tokens::{Frame, FromLists, Tokenizer};
 use crate::{Config, Error, Result};
-use container::{Container, Value};
+use container::{Container, List, Named, Value};
 
 /// What a file holds.
 pub(super) struct Contents {
@@ -39,7 +40,7 @@ pub(super) struct Own {
     pub tokenizer: Option<Tokenizer>,
     /// The chat template's source.
     pub template: Option<String>,
-    /// Where a text begins and ends.
+    /// Where a text begins and ends, and how its makers advise to sample.
     pub generation: GenerationConfig,
 }
 
@@ -48,45 +49,55 @@ pub(super) fn is_gguf(file: &[u8]) -> bool {
     file.starts_with(container::MAGIC)
 }
 
-/// The shape, the tensors and the rest of a file; `name` stands in errors.
+/// The most blocks a model can have, as in llama.cpp.
+const MOST_BLOCKS: usize = 512;
+
+/// The shape, the tensors and the rest of a file; `name` is the file's in errors.
 ///
 /// # Errors
 /// Another architecture, and whatever the format does not allow.
 pub(super) fn read(name: &str, file: &[u8]) -> Result<Contents> {
     let wrong = |why: String| Error::invalid(name, why);
     let container = Container::read(file).map_err(wrong)?;
-    let fields = Fields { name, fields: &container.fields };
+    let fields = Fields { name, container: &container };
     match fields.text("general.architecture")? {
         Some("gpt2") => {}
-        other => {
-            let why =
-                format!("has the architecture {:?}; gpt2 is the only one read here", other.unwrap_or("none"));
+        Some(other) => {
+            let why = format!("has the architecture {}; only gpt2 can be read", short(other));
             return Err(wrong(why));
         }
+        None => return Err(wrong("general.architecture is missing; gpt2 was expected".into())),
     }
-    let mut tensors = Vec::with_capacity(container.tensors.len());
-    for tensor in &container.tensors {
-        let ours = tensor_name(&tensor.name).ok_or_else(|| {
-            wrong(format!("tensor {:?} is not known in a gpt2; are files mixed up?", tensor.name))
+    if fields.number("split.count")?.is_some_and(|parts| parts > 1.0) {
+        let why = "is one of several parts; join them with `llama-gguf-split --merge`";
+        return Err(wrong(why.into()));
+    }
+    let layers = fields.size("gpt2.block_count")?;
+    if layers > MOST_BLOCKS {
+        return Err(wrong(format!("gpt2.block_count is {layers}; at most {MOST_BLOCKS} were expected")));
+    }
+    let most = layers * IN_BLOCK.len() * 2 + OUTSIDE.len() + 1;
+    let mut tensors = Vec::new();
+    for Named { name, tensor } in container.tensors(most).map_err(wrong)? {
+        let ours = tensor_name(name).ok_or_else(|| {
+            wrong(format!("tensor {} is not one of a gpt2; are files mixed up?", short(name)))
         })?;
-        tensors.push((ours, tensor.tensor.clone()));
+        tensors.push((ours, tensor));
     }
-    let config = config(&fields, &tensors)?;
+    let config = config(&fields, layers, &tensors)?;
+    if let Some(tokens) = fields.list("tokenizer.ggml.tokens")?.map(List::len)
+        && tokens != config.vocabulary
+    {
+        let why = format!(
+            "tokenizer.ggml.tokens has {tokens} tokens, but token_embd.weight {} rows",
+            config.vocabulary
+        );
+        return Err(wrong(why));
+    }
     let own = Own {
         tokenizer: tokenizer(&fields)?,
         template: fields.text("tokenizer.chat_template")?.map(str::to_string),
-        generation: GenerationConfig {
-            bos: fields.number("tokenizer.ggml.bos_token_id")?.map(|id| id as u32),
-            eos: [
-                fields.number("tokenizer.ggml.eos_token_id")?,
-                fields.number("tokenizer.ggml.eot_token_id")?,
-            ]
-            .into_iter()
-            .flatten()
-            .map(|id| id as u32)
-            .collect(),
-            ..GenerationConfig::default()
-        },
+        generation: advice::read(&fields)?,
     };
     Ok(Contents { config, tensors, own })
 }
@@ -106,14 +117,14 @@ pub(super) fn template(name: &str, own: &Own) -> Result<Option<Template>> {
 /// The fields of a file by name.
 struct Fields<'a> {
     name: &'a str,
-    fields: &'a HashMap<String, Value>,
+    container: &'a Container<'a>,
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
     fn number(&self, field: &str) -> Result<Option<f64>> {
-        match self.fields.get(field) {
+        match self.container.get(field) {
             None => Ok(None),
-            Some(Value::Number(number)) => Ok(Some(*number)),
+            Some(Value::Number(number)) => Ok(Some(number)),
             Some(_) => Err(self.wrong(field, "a number")),
         }
     }
@@ -129,31 +140,45 @@ impl Fields<'_> {
         }
     }
 
-    fn text(&self, field: &str) -> Result<Option<&str>> {
-        match self.fields.get(field) {
+    fn text(&self, field: &str) -> Result<Option<&'a str>> {
+        match self.container.get(field) {
             None => Ok(None),
             Some(Value::Text(text)) => Ok(Some(text)),
             Some(_) => Err(self.wrong(field, "a text")),
         }
     }
 
-    fn texts(&self, field: &str) -> Result<Option<Vec<&str>>> {
-        let Some(value) = self.fields.get(field) else { return Ok(None) };
-        let Value::List(list) = value else { return Err(self.wrong(field, "a list of texts")) };
-        let texts = list.iter().map(|value| match value {
-            Value::Text(text) => Ok(text.as_str()),
-            _ => Err(self.wrong(field, "a list of texts")),
-        });
-        texts.collect::<Result<_>>().map(Some)
+    fn list(&self, field: &str) -> Result<Option<List<'a>>> {
+        match self.container.get(field) {
+            None => Ok(None),
+            Some(Value::List(list)) => Ok(Some(list)),
+            Some(_) => Err(self.wrong(field, "a list")),
+        }
     }
 
+    fn texts(&self, field: &str) -> Result<Option<Vec<&'a str>>> {
+        let Some(list) = self.list(field)? else { return Ok(None) };
+        let mut texts = Vec::with_capacity(list.len());
+        for value in list.values() {
+            let Value::Text(text) = value else { return Err(self.wrong(field, "a list of texts")) };
+            texts.push(text);
+        }
+        Ok(Some(texts))
+    }
+
+    /// The numbers of a list that has one for every token.
     fn numbers(&self, field: &str) -> Result<Vec<f64>> {
-        let Some(Value::List(list)) = self.fields.get(field) else { return Ok(Vec::new()) };
-        let number = |value: &Value| match value {
-            Value::Number(number) => Ok(*number),
+        let Some(list) = self.list(field)? else { return Ok(Vec::new()) };
+        let tokens = self.list("tokenizer.ggml.tokens")?.map_or(0, List::len);
+        if list.len() != tokens {
+            let why = format!("{field} has {} values for {tokens} tokens", list.len());
+            return Err(Error::invalid(self.name, why));
+        }
+        let number = |value: Value<'_>| match value {
+            Value::Number(number) => Ok(number),
             _ => Err(self.wrong(field, "a list of numbers")),
         };
-        list.iter().map(number).collect()
+        list.values().map(number).collect()
     }
 
     fn wrong(&self, field: &str, expected: &str) -> Error {
@@ -161,21 +186,26 @@ impl Fields<'_> {
     }
 }
 
-fn config(fields: &Fields<'_>, tensors: &[(String, Tensor)]) -> Result<Config> {
+fn config(fields: &Fields<'_>, layers: usize, tensors: &[(String, Tensor)]) -> Result<Config> {
     let shape = |name: &str| tensors.iter().find(|(found, _)| found == name).map(|(_, tensor)| &tensor.shape);
     let vocabulary = match shape(EMBEDDING).map(Vec::as_slice) {
         Some(&[vocabulary, _]) => vocabulary,
-        _ => return Err(Error::invalid(fields.name, "tensor \"token_embd.weight\" is missing or no table")),
+        _ => {
+            return Err(Error::invalid(
+                fields.name,
+                "tensor \"token_embd.weight\" is missing or not a table",
+            ));
+        }
     };
     let width = fields.size("gpt2.embedding_length")?;
     let mut config = Config::gpt2(
         vocabulary,
         fields.size("gpt2.context_length")?,
         width,
-        fields.size("gpt2.block_count")?,
+        layers,
         fields.size("gpt2.attention.head_count")?,
     );
-    config.hidden = fields.size("gpt2.feed_forward_length")?;
+    config.mlp_width = fields.size("gpt2.feed_forward_length")?;
     config.norm =
         Norm::Layer { epsilon: fields.number("gpt2.attention.layer_norm_epsilon")?.unwrap_or(1e-5) as f32 };
     config.activation = Activation::GeluTanh;
@@ -239,32 +269,98 @@ fn translated<'a>(
     Some(format!("{to}{layer}.{found}.{leaf}"))
 }
 
-/// The vocabulary, where there is one; its words are split as GPT-2 splits them.
+/// The vocabulary, where there is one.
 fn tokenizer(fields: &Fields<'_>) -> Result<Option<Tokenizer>> {
     let model = fields.text("tokenizer.ggml.model")?;
     let Some(model) = model.filter(|model| *model != NO_VOCABULARY) else { return Ok(None) };
-    let split = fields.text("tokenizer.ggml.pre")?.unwrap_or("gpt-2");
-    if model != "gpt2" || !["gpt-2", "default"].contains(&split) {
-        let why = format!("its vocabulary is {model:?}, split as {split:?}; only GPT-2's kind is read here");
-        return Err(Error::invalid(fields.name, why));
+    let wrong = |why: String| Error::invalid(fields.name, why);
+    if model != "gpt2" {
+        return Err(wrong(format!("tokenizer.ggml.model is {model:?}; gpt2, byte-level BPE, was expected")));
     }
     let tokens = fields.texts("tokenizer.ggml.tokens")?;
-    let tokens = tokens.ok_or_else(|| Error::invalid(fields.name, "tokenizer.ggml.tokens is missing"))?;
-    let merges = fields.texts("tokenizer.ggml.merges")?.unwrap_or_default();
+    let tokens = tokens.ok_or_else(|| wrong("tokenizer.ggml.tokens is missing".into()))?;
     let types = fields.numbers("tokenizer.ggml.token_type")?;
     let kept = |id: usize| types.get(id).is_none_or(|kind| *kind != UNUSED);
-    let texts: Vec<Option<&str>> = (0..tokens.len()).map(|id| kept(id).then_some(tokens[id])).collect();
-    let is_added = |id: usize| types.get(id).is_some_and(|kind| *kind == CONTROL || *kind == USER_DEFINED);
+    let is_control = |id: usize| CONTROL_TEXTS.contains(&tokens[id]);
+    let is_added = |id: usize| {
+        is_control(id) || types.get(id).is_some_and(|kind| [CONTROL, USER_DEFINED, UNKNOWN].contains(kind))
+    };
     let added = (0..tokens.len()).filter(|&id| is_added(id));
-    let added: Vec<_> = added.map(|id| (id as u32, tokens[id], types[id] == CONTROL)).collect();
-    Tokenizer::from_lists(fields.name, &texts, &merges, &added).map(Some)
+    let mut roles = Vec::new();
+    for (field, role) in ROLES {
+        let id = fields.number(&format!("tokenizer.ggml.{field}_token_id"))?;
+        // llama.cpp leaves one that no token has aside, too.
+        roles.extend(
+            id.filter(|id| (0.0..tokens.len() as f64).contains(id)).map(|id| (role.into(), id as u32)),
+        );
+    }
+    let around = |switch: &str, role: &str| {
+        let field = format!("tokenizer.ggml.{switch}");
+        if fields.number(&field)?.is_none_or(|on| on == 0.0) {
+            return Ok(Vec::new());
+        }
+        let found = roles.iter().find(|(name, _): &&(Box<str>, u32)| **name == *role);
+        let missing = || wrong(format!("{field} is true, but the id of {role} is missing"));
+        Ok(vec![found.ok_or_else(missing)?.1])
+    };
+    let frame =
+        Frame { start: around("add_bos_token", "bos_token")?, end: around("add_eos_token", "eos_token")? };
+    let lists = FromLists {
+        tokens: (0..tokens.len()).map(|id| kept(id).then_some(tokens[id])).collect(),
+        merges: fields.texts("tokenizer.ggml.merges")?.unwrap_or_default(),
+        added: added.map(|id| (id as u32, tokens[id], is_control(id) || types[id] != USER_DEFINED)).collect(),
+        // add_space_prefix changes nothing: llama.cpp reads it of other kinds of vocabularies only.
+        pre: fields.text("tokenizer.ggml.pre")?,
+        frame,
+        roles,
+    };
+    Tokenizer::from_lists(fields.name, &lists).map(Some)
 }
+
+/// Tokens that llama.cpp takes for control tokens whatever the file says of them (`llama-vocab.cpp`).
+const CONTROL_TEXTS: [&str; 24] = [
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "</s>",
+    "<eos>",
+    "[EOS]",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "<PAD>",
+    "[PAD]",
+    "<|fim_prefix|>",
+    "<|fim_suffix|>",
+    "<|fim_middle|>",
+    "<|fim_pad|>",
+    "<fim_prefix>",
+    "<fim_suffix>",
+    "<fim_middle>",
+    "<|repo_name|>",
+    "<|file_sep|>",
+];
+
+/// llama.cpp's names of what special tokens are for, and those of `transformers`.
+const ROLES: [(&str, &str); 6] = [
+    ("bos", "bos_token"),
+    ("eos", "eos_token"),
+    ("unknown", "unk_token"),
+    ("seperator", "sep_token"),
+    ("padding", "pad_token"),
+    ("mask", "mask_token"),
+];
 
 /// What stands where the kind of vocabulary does.
 const NO_VOCABULARY: &str = "none";
 
 /// Kinds of tokens.
 const NORMAL: f64 = 1.0;
+const UNKNOWN: f64 = 2.0;
 const CONTROL: f64 = 3.0;
 const USER_DEFINED: f64 = 4.0;
 const UNUSED: f64 = 5.0;

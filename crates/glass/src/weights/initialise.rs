@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::plan::{Spec, Start};
-use crate::random::{mix, next, skipped};
+use glass_kernels::random::{mix, next, skipped};
 
 /// Fills `into` with the starting values of parameter number `index`, or of some rows of it, before which stand an even
 /// number of values.

@@ -52,6 +52,31 @@ impl Place {
 /// What `GPT2LMHeadModel` puts before the names of `GPT2Model`.
 pub const PREFIX: &str = "transformer.";
 
+/// What `torch.compile`, `DistributedDataParallel` and `trl` put before all names.
+const WRAPPERS: [&str; 3] = ["_orig_mod.", "module.", "pretrained_model."];
+
+/// Modules beside the unembedding that a GPT-2 may be trained with; none of them changes the logits.
+const OTHER_HEADS: [&str; 7] =
+    ["v_head.", "value_head.", "score.", "classifier.", "qa_outputs.", "multiple_choice_head.", "summary."];
+
+/// A tensor's name without what wraps it, and a norm's by its newer names: `gamma` is `weight`, `beta` is `bias`.
+pub fn plain(mut name: &str) -> String {
+    while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
+        name = rest;
+    }
+    let name = name.strip_prefix(PREFIX).unwrap_or(name);
+    match name.rsplit_once('.') {
+        Some((norm, "gamma")) => format!("{norm}.weight"),
+        Some((norm, "beta")) => format!("{norm}.bias"),
+        _ => name.to_string(),
+    }
+}
+
+/// Whether a tensor is another head's, which is not read.
+pub fn is_other_head(tensor: &str) -> bool {
+    OTHER_HEADS.iter().any(|head| tensor.starts_with(head))
+}
+
 /// The unembedding's tensor, absent where it is tied.
 pub const UNEMBEDDING: &str = "lm_head.weight";
 
@@ -76,7 +101,7 @@ pub fn place(config: &Config, parameter: &str) -> Option<Place> {
 }
 
 fn in_block(config: &Config, layer: &str, part: &str, name: &str, leaf: &str) -> Option<Place> {
-    let (width, hidden) = (config.width, config.hidden);
+    let (width, hidden) = (config.width, config.mlp_width);
     let (queries, keys) = (config.heads.query * config.heads.size, config.heads.key * config.heads.size);
     let norm = |tensor: &str| whole(format!("h.{layer}.{tensor}.{leaf}"), Kind::Vector, 1, width);
     let linear = |tensor: &str, inputs, of| {

@@ -1,46 +1,66 @@
 //! nanoGPT's checkpoints (`ckpt.pt`), as its `train.py` saves them (<https://github.com/karpathy/nanoGPT>): a dictionary
 //! with the shape under `model_args` and the tensors under `model`; the optimiser and the run's settings are not read.
+//! build-nanogpt's have a `GPTConfig` under `config` instead, minGPT's are the tensors alone.
 //!
 //! Matrices are `[outputs, inputs]`. The file does not say which form of GELU the model learned with. nanoGPT's first
 //! versions, which knew no `bias`, computed the tanh form; today's compute the exact one, and so it is taken.
 
-use super::names::{EMBEDDING, PREFIX, UNEMBEDDING};
-use super::pickle::Value;
+use super::names::{self, EMBEDDING, UNEMBEDDING};
+use super::pickle::{Node, Value};
 use super::safetensors::Tensor;
 use super::torch::Archive;
 use crate::config::Activation;
 use crate::config::object::{LARGEST, short};
 use crate::{Config, Error, Result};
 
-/// What `torch.compile` puts before every name.
-const COMPILED: &str = "_orig_mod.";
-
-/// The shape and the tensors of a checkpoint; `name` stands in errors.
+/// The shape and the tensors of a checkpoint; `name` is used in errors. `beside` is the shape that a `config.json` in the
+/// same folder gives, for a file with tensors alone (minGPT's), which does not say how many heads there are.
 ///
 /// # Errors
 /// An archive that holds something else, and arguments that make another model.
-pub fn read(name: &str, file: &[u8]) -> Result<(Config, Vec<(String, Tensor)>)> {
+pub fn read(
+    name: &str,
+    file: &[u8],
+    beside: &dyn Fn() -> Result<Option<Config>>,
+) -> Result<(Config, Vec<(String, Tensor)>)> {
     let archive = Archive::open(name, file)?;
-    let part = |key: &str| {
-        archive.pickle.get(archive.pickle.root(), key).ok_or_else(|| {
-            let why = "which a checkpoint of nanoGPT has; of other programs give a folder with config.json";
-            Error::invalid(name, format!("holds no {key:?}, {why} and model.safetensors"))
-        })
+    let root = archive.pickle.root();
+    let part = |key: &str| archive.pickle.get(root, key);
+    // nanoGPT keeps the arguments as a dictionary, build-nanogpt the GPTConfig itself.
+    let arguments = part("model_args").or_else(|| part("config").filter(|_| part("model").is_some()));
+    let (state, arguments) = match (part("model"), arguments) {
+        (Some(model), Some(arguments)) => (model, Some(arguments)),
+        _ => (root, None),
     };
-    let mut config = config(name, &archive, part("model_args")?)?;
-    let state = archive.pickle.entries(part("model")?);
-    let state = state.ok_or_else(|| Error::invalid(name, "its \"model\" is no dictionary of tensors"))?;
-    let mut tensors = Vec::with_capacity(state.len());
-    for (key, value) in state {
-        let Value::Text(key) = key else {
-            return Err(Error::invalid(name, "its \"model\" has a name that is no text"));
-        };
-        let key = key.strip_prefix(COMPILED).unwrap_or(key);
-        let key = key.strip_prefix(PREFIX).unwrap_or(key);
-        tensors.push((key.to_string(), archive.tensor(key, *value)?));
-    }
+    let entries = archive.pickle.entries(state).filter(|entries| is_state(entries));
+    let Some(entries) = entries else {
+        if matches!(part("model").and_then(|model| archive.pickle.node(model)), Some(Node::Object(None))) {
+            let why = "its \"model\" could only be made by code of the checkpoint's, which is not run; save its state_dict()";
+            return Err(Error::invalid(name, why));
+        }
+        let why = "holds neither \"model_args\" and \"model\", as a checkpoint of nanoGPT does, nor the tensors of a GPT by \
+                   themselves; of other programs give a folder with config.json and the weights";
+        return Err(Error::invalid(name, why));
+    };
+    let beside = if arguments.is_none() { beside()? } else { None };
+    let mut config = match (arguments, beside) {
+        (Some(arguments), _) => config(name, &archive, arguments)?,
+        (None, Some(config)) => config,
+        (None, None) => {
+            let why = "holds tensors alone, which do not say how many heads there are; write a config.json beside it \
+                       (model_type \"gpt2\", vocab_size, n_positions, n_embd, n_layer, n_head)";
+            return Err(Error::invalid(name, why));
+        }
+    };
+    let tensors = archive.state(entries)?;
+    let mut tensors: Vec<_> = tensors.into_iter().map(|(key, tensor)| (names::plain(&key), tensor)).collect();
     config.tied = tie(&mut tensors, file);
     Ok((config, tensors))
+}
+
+/// Whether entries are the tensors of a GPT.
+fn is_state(entries: &[(Value<'_>, Value<'_>)]) -> bool {
+    entries.iter().any(|(key, _)| matches!(key, Value::Text(key) if names::plain(key) == EMBEDDING))
 }
 
 /// The arguments of `GPTConfig`. One that is not known may change what the layers compute, and is refused.

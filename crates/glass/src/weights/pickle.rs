@@ -1,9 +1,9 @@
-//! A pickle, read without running anything: a small machine for the opcodes that `torch.save` writes (protocol 2,
-//! described in Python's `pickletools.py`). What would be called is refused by name unless it is one of the few that
-//! make a dictionary or a tensor; those are values here, not calls.
+//! A pickle, read without running anything: a small machine for the opcodes of protocols 2 to 5 (described in Python's
+//! `pickletools.py`). Nothing is ever called. The few functions that make a dictionary or a tensor are values here; what
+//! any other would make is an object without content, which a checkpoint may have where nobody reads it.
 //!
-//! Values are small and copied, what they hold stands in one list: however deep a hostile file nests, nothing recurses.
-//! Memory is bounded by a small multiple of the pickle's length.
+//! Values are small and copied; what they hold is kept in one list, so nothing recurses, however deep a file nests.
+//! Memory is bounded by the greatest number of objects.
 
 mod machine;
 
@@ -16,7 +16,7 @@ type Result<T> = std::result::Result<T, String>;
 /// What stands on the stack.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
-    /// `None`, a float, or an integer beyond 64 bits: nothing that is asked for.
+    /// `None`, a float, bytes, or an integer beyond 64 bits: nothing that is read.
     Other,
     /// True or false.
     Bool(bool),
@@ -30,32 +30,37 @@ pub enum Value<'a> {
     Node(usize),
 }
 
-/// The few names a pickle may use.
+/// A class or function that a pickle names.
 #[derive(Clone, Copy, Debug)]
 pub enum Known {
     /// `collections.OrderedDict`.
     Dictionary,
     /// `torch._utils._rebuild_tensor_v2`.
     Tensor,
+    /// `torch._utils._rebuild_parameter`, with or without state: its first argument, a tensor.
+    Parameter,
+    /// Any other.
+    Other,
     /// `torch.FloatStorage` and its like: a dtype that can be widened or the name of another, and the bytes of a number.
     Storage(std::result::Result<Dtype, &'static str>, usize),
 }
 
 impl Known {
-    fn named(module: &str, name: &str) -> Option<Known> {
-        Some(match (module, name) {
+    fn named(module: &str, name: &str) -> Known {
+        match (module, name) {
             ("collections", "OrderedDict") => Known::Dictionary,
             ("torch._utils", "_rebuild_tensor_v2") => Known::Tensor,
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Known::Parameter,
             ("torch", "FloatStorage") => Known::Storage(Ok(Dtype::F32), 4),
             ("torch", "HalfStorage") => Known::Storage(Ok(Dtype::F16), 2),
             ("torch", "BFloat16Storage") => Known::Storage(Ok(Dtype::Bf16), 2),
-            ("torch", "DoubleStorage") => Known::Storage(Err("F64"), 8),
+            ("torch", "DoubleStorage") => Known::Storage(Ok(Dtype::F64), 8),
             ("torch", "LongStorage") => Known::Storage(Err("I64"), 8),
             ("torch", "IntStorage") => Known::Storage(Err("I32"), 4),
             ("torch", "ByteStorage") => Known::Storage(Err("U8"), 1),
             ("torch", "BoolStorage") => Known::Storage(Err("BOOL"), 1),
-            _ => return None,
-        })
+            _ => Known::Other,
+        }
     }
 }
 
@@ -66,10 +71,12 @@ pub enum Node<'a> {
     List(Vec<Value<'a>>),
     /// A dictionary, in its order.
     Dictionary(Vec<(Value<'a>, Value<'a>)>),
-    /// Numbers that stand elsewhere: a `Storage`, the key of their place, how many.
+    /// Numbers in another file of the archive: a `Storage`, the key of their place, how many.
     Storage(Known, &'a str, i64),
     /// A view of a storage: the storage's place in the list, and (offset, size, stride, …).
     Tensor(Vec<Value<'a>>),
+    /// An object of an unknown class: its attributes, where it has a dictionary of them.
+    Object(Option<Value<'a>>),
 }
 
 /// A pickle's values.
@@ -97,15 +104,19 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// A dictionary's entries.
+    /// The entries of a dictionary, or the attributes of an object.
     pub fn entries(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
         match self.node(value) {
             Some(Node::Dictionary(entries)) => Some(entries),
+            Some(Node::Object(Some(attributes))) => match self.node(*attributes) {
+                Some(Node::Dictionary(entries)) => Some(entries),
+                _ => None,
+            },
             _ => None,
         }
     }
 
-    /// What stands under a key; of several the last, as in Python.
+    /// The value of a key or attribute; of several the last, as in Python.
     pub fn get(&self, value: Value<'a>, key: &str) -> Option<Value<'a>> {
         let is = |entry: &&(Value<'a>, Value<'a>)| matches!(entry.0, Value::Text(text) if text == key);
         self.entries(value)?.iter().rev().find(is).map(|entry| entry.1)

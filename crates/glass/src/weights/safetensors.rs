@@ -30,6 +30,7 @@ impl Tensor {
     /// The file's name of its dtype.
     pub fn dtype_name(&self) -> &str {
         match &self.dtype {
+            Ok(Dtype::F64) => "F64",
             Ok(Dtype::F32) => "F32",
             Ok(Dtype::F16) => "F16",
             Ok(Dtype::Bf16) => "BF16",
@@ -40,6 +41,13 @@ impl Tensor {
 
 /// The reference implementation's limit on a header's length, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
+
+/// How a file begins that Git LFS left in place of the large one (<https://git-lfs.com/spec/v1>).
+pub(crate) const LFS_POINTER: &[u8] = b"version https://git-lfs";
+
+/// What to do about one.
+pub(crate) const LFS_ADVICE: &str =
+    "is a Git LFS pointer, not the weights; fetch them with `git lfs pull`, or download the file itself";
 
 /// What the header says of a tensor.
 #[derive(Deserialize)]
@@ -72,6 +80,9 @@ pub fn header(what: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
     let Some((length, rest)) = file.split_first_chunk::<8>() else {
         return Err(wrong(format!("has {} bytes, too few for a safetensors file; is it whole?", file.len())));
     };
+    if file.starts_with(LFS_POINTER) {
+        return Err(wrong(LFS_ADVICE.into()));
+    }
     let length = u64::from_le_bytes(*length);
     if length > LONGEST_HEADER {
         let why = format!("gives its header {length} bytes, more than the {LONGEST_HEADER} there can be");
@@ -127,6 +138,7 @@ fn tensor(info: &Info, start: usize, len: usize) -> std::result::Result<Tensor, 
 /// The dtypes of the format and the bits of each; those that cannot be widened without loss keep their name.
 fn known(name: &str) -> Option<(std::result::Result<Dtype, String>, u64)> {
     Some(match name {
+        "F64" => (Ok(Dtype::F64), 64),
         "F32" => (Ok(Dtype::F32), 32),
         "F16" => (Ok(Dtype::F16), 16),
         "BF16" => (Ok(Dtype::Bf16), 16),
@@ -188,6 +200,7 @@ pub(crate) fn header_of(
 
 fn written(dtype: Dtype) -> safetensors::Dtype {
     match dtype {
+        Dtype::F64 => safetensors::Dtype::F64,
         Dtype::F32 => safetensors::Dtype::F32,
         Dtype::F16 => safetensors::Dtype::F16,
         Dtype::Bf16 => safetensors::Dtype::BF16,

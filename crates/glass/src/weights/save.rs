@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::aside::Aside;
+use super::atomic_write::AtomicWrite;
 use super::dtype::Dtype;
 use super::generation::GenerationConfig;
 use super::names::{self, Kind, Place};
@@ -37,14 +37,14 @@ pub struct Save<'a> {
 /// has; of tables it is asked for [some](Spec::some) rows at a time). All files are written aside and synced, then
 /// renamed: until then, what stood in `dir` is whole. One matrix stands in memory at a time.
 pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
-    let mut aside = Aside::new(dir)?;
+    let mut aside = AtomicWrite::new(dir)?;
     aside.write(tensors::FILE, |put| write_tensors(put, what, weights))?;
     write_texts(&mut aside, what, None)?;
     aside.commit()
 }
 
 /// All files but the weights; `quantised` says how those are packed, where they are.
-pub(super) fn write_texts(aside: &mut Aside, what: &Save<'_>, quantised: Option<Value>) -> Result<()> {
+pub(super) fn write_texts(aside: &mut AtomicWrite, what: &Save<'_>, quantised: Option<Value>) -> Result<()> {
     let mut text = |name: &str, text: String| aside.write(name, |put| put(text.as_bytes()));
     let mut config = what.config.to_object(what.dtype.torch_name(), what.end_of_text);
     config.extend(quantised.map(|quantised| ("quantization_config".to_string(), quantised)));
@@ -129,8 +129,9 @@ pub(super) fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap
         Some(())
     };
     for spec in &plan.specs {
-        join(&spec.name, Some(spec))
-            .ok_or_else(|| Error::asked(&spec.name, "has no place in a GPT-2's files; it cannot be saved"))?;
+        join(&spec.name, Some(spec)).ok_or_else(|| {
+            Error::invalid_argument(&spec.name, "has no place in a GPT-2's files; it cannot be saved")
+        })?;
         // Tables have no bias, and so no place for one.
         if !config.bias
             && let Some(layer) = spec.name.strip_suffix(".weight")
@@ -142,11 +143,21 @@ pub(super) fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap
 }
 
 fn tokenizer_config(what: &Save<'_>, tokenizer: &Tokenizer) -> String {
+    let text = |id: u32| tokenizer.token(id).and_then(|bytes| std::str::from_utf8(bytes).ok());
     let mut all = Map::new();
-    all.insert("add_prefix_space".into(), json!(false));
-    let text = what.end_of_text.and_then(|id| tokenizer.token(id)).and_then(|b| std::str::from_utf8(b).ok());
-    for name in ["bos_token", "eos_token", "unk_token"] {
-        all.extend(text.map(|text| (name.to_string(), json!(text))));
+    all.insert("add_bos_token".into(), json!(!tokenizer.start().is_empty()));
+    all.insert("add_eos_token".into(), json!(!tokenizer.end().is_empty()));
+    all.insert("add_prefix_space".into(), json!(tokenizer.adds_prefix_space()));
+    let end = what.end_of_text.or(tokenizer.end_of_text()).and_then(text);
+    let start = tokenizer.start().first().and_then(|id| text(*id)).or(end);
+    for (role, default) in [("bos_token", start), ("eos_token", end), ("unk_token", end)] {
+        all.extend(default.map(|text| (role.to_string(), json!(text))));
+    }
+    for (role, id) in tokenizer.roles() {
+        all.extend(text(id).map(|text| (role.to_string(), json!(text))));
+    }
+    if let Some(start) = tokenizer.start().first().and_then(|id| text(*id)) {
+        all.insert("bos_token".into(), json!(start));
     }
     all.insert("clean_up_tokenization_spaces".into(), json!(false));
     all.insert("model_max_length".into(), json!(what.config.context));

@@ -27,11 +27,18 @@ pub(super) fn open(source: &Source) -> Result<Option<Template>> {
             None => return Ok(None),
         },
     };
-    let token = |name| config.as_ref().map(|config| special(config, name)).transpose().map(Option::flatten);
-    let (bos, eos) = (token("bos_token")?, token("eos_token")?);
-    let template = Template::new(&text, bos.as_deref(), eos.as_deref());
-    template.map(Some).map_err(|e| Error::invalid(what, e))
+    let mut template = Template::new(&text, None, None).map_err(|e| Error::invalid(what, e))?;
+    for name in SPECIAL_TOKENS {
+        if let Some(token) = config.as_ref().map(|config| special(config, name)).transpose()?.flatten() {
+            template = template.with_token(name, &token);
+        }
+    }
+    Ok(Some(template))
 }
+
+/// The special tokens that a template may name, as `transformers` names them.
+const SPECIAL_TOKENS: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// `chat_template` is one text, or a list of named ones, of which `default` is meant.
 fn inline(config: &Object) -> Result<Option<String>> {

@@ -1,4 +1,4 @@
-//! The tensors of a model, from one safetensors file or from shards with an index.
+//! The tensors of a model, from one file of safetensors or of PyTorch, or from shards with an index.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Component, Path};
@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 
-use super::names::PREFIX;
+use super::names::{self, EMBEDDING, UNEMBEDDING};
 use super::safetensors::{Tensor, header};
 use super::source::Source;
+use super::torch;
 use crate::config::object::{Member, Unique, short};
 use crate::stored::{Bytes, Stored};
 use crate::{Error, Result};
@@ -16,8 +17,11 @@ use crate::{Error, Result};
 /// The one file.
 pub const FILE: &str = "model.safetensors";
 
-/// The index of shards.
-pub const INDEX: &str = "model.safetensors.index.json";
+/// A model's weights in one file, the first that is there: of safetensors, or of `torch.save`.
+const FILES: [&str; 2] = [FILE, "pytorch_model.bin"];
+
+/// The indexes of shards of each.
+const INDEXES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 
 /// No index is longer.
 const LONGEST_INDEX: u64 = 1 << 26;
@@ -40,18 +44,34 @@ pub(crate) struct Found<'a> {
 }
 
 impl Tensors {
-    /// Those of one file or, where that is missing, of the shards.
+    /// Those of the first of [`FILES`] that is there, or of the shards that the first of the [indexes](INDEXES) names.
     pub fn open(source: &Source) -> Result<Tensors> {
         let mut all = Tensors { files: Vec::new(), tensors: HashMap::new() };
-        if let Some(file) = source.large(FILE)? {
-            all.add(source.name(FILE), file)?;
-        } else if let Some(index) = source.small(INDEX, LONGEST_INDEX)? {
-            all.add_shards(source, &index)?;
-        } else {
-            let why = format!("is missing, and so is {INDEX}; a model's directory holds one of them");
-            return Err(Error::invalid(source.name(FILE), why));
+        for (file, index) in [(FILES[0], INDEXES[0]), (FILES[1], INDEXES[1])] {
+            if let Some(bytes) = source.large(file)? {
+                all.add(source.name(file), bytes)?;
+                return Ok(all);
+            }
+            if let Some(text) = source.small(index, LONGEST_INDEX)? {
+                all.add_shards(source, index, &text)?;
+                return Ok(all);
+            }
         }
-        Ok(all)
+        let why = format!(
+            "is missing, and so are {}, {} and {}; a model's directory holds one of them",
+            INDEXES[0], FILES[1], INDEXES[1]
+        );
+        Err(Error::invalid(source.name(FILE), why))
+    }
+
+    /// Where only the unembedding of a tied model is stored, it is the embedding (`safetensors.torch.save_model` keeps
+    /// the last of two names).
+    pub fn tie(&mut self) {
+        if !self.tensors.contains_key(EMBEDDING)
+            && let Some(tensor) = self.tensors.remove(UNEMBEDDING)
+        {
+            self.tensors.insert(EMBEDDING.into(), tensor);
+        }
     }
 
     /// Gives back the memory of mapped files, as far as they were read.
@@ -90,7 +110,10 @@ impl Tensors {
     }
 
     fn add(&mut self, name: String, bytes: Bytes) -> Result<Vec<String>> {
-        let tensors = header(&name, &bytes)?;
+        let tensors = match torch::is_archive(&bytes) {
+            true => torch::tensors(&name, &bytes)?,
+            false => header(&name, &bytes)?,
+        };
         self.insert(name, bytes, tensors)
     }
 
@@ -98,7 +121,7 @@ impl Tensors {
     fn insert(&mut self, name: String, bytes: Bytes, tensors: Vec<(String, Tensor)>) -> Result<Vec<String>> {
         let mut written = Vec::with_capacity(tensors.len());
         for (tensor_name, tensor) in tensors {
-            let key = tensor_name.strip_prefix(PREFIX).unwrap_or(&tensor_name).to_string();
+            let key = names::plain(&tensor_name);
             if let Some((file, _)) = self.tensors.insert(key, (self.files.len(), tensor)) {
                 let first = self.files.get(file).map_or("the same file", |(name, _)| name);
                 let why = format!("tensor {} is there a second time (first in {first})", short(&tensor_name));
@@ -110,10 +133,10 @@ impl Tensors {
         Ok(written)
     }
 
-    fn add_shards(&mut self, source: &Source, index: &[u8]) -> Result<()> {
-        let index_name = source.name(INDEX);
+    fn add_shards(&mut self, source: &Source, index: &str, text: &[u8]) -> Result<()> {
+        let index_name = source.name(index);
         let wrong = |why: String| Error::invalid(&index_name, why);
-        let shards = shards(index).map_err(wrong)?;
+        let shards = shards(text).map_err(wrong)?;
         for (shard, mut promised) in shards {
             if Path::new(&shard).components().any(|part| !matches!(part, Component::Normal(_)))
                 || shard.contains(['/', '\\'])

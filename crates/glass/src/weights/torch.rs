@@ -69,8 +69,19 @@ impl<'a> Archive<'a> {
         self.place(value).map_err(|why| Error::invalid(self.name, format!("tensor {} {why}", short(key))))
     }
 
+    /// The tensors of a state dictionary.
+    pub fn state(&self, entries: &[(Value<'a>, Value<'a>)]) -> Result<Vec<(String, Tensor)>> {
+        let tensor = |(key, value): &(Value<'a>, Value<'a>)| match key {
+            Value::Text(key) => Ok((key.to_string(), self.tensor(key, *value)?)),
+            _ => Err(Error::invalid(self.name, "has a tensor whose name is no text")),
+        };
+        entries.iter().map(tensor).collect()
+    }
+
     fn place(&self, value: Value<'a>) -> std::result::Result<Tensor, String> {
-        let Some(Node::Tensor(view)) = self.pickle.node(value) else { return Err("is no tensor".into()) };
+        let Some(Node::Tensor(view)) = self.pickle.node(value) else {
+            return Err("is not a tensor that torch.save writes; what would make it is not run".into());
+        };
         let [storage, Value::Int(offset), size, stride] = view[..] else {
             return Err("is not made as tensors are".into());
         };
@@ -110,6 +121,17 @@ impl<'a> Archive<'a> {
         };
         sizes.iter().map(size).collect::<Option<_>>().ok_or("has a size that is none".into())
     }
+}
+
+/// The tensors of a state dictionary in a file (`pytorch_model.bin`), by their names in it; two names may share numbers.
+///
+/// # Errors
+/// An archive that holds something else.
+pub fn tensors(name: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
+    let archive = Archive::open(name, file)?;
+    let state = archive.pickle.entries(archive.pickle.root());
+    let state = state.ok_or_else(|| Error::invalid(name, "holds no dictionary of tensors"))?;
+    archive.state(state)
 }
 
 /// How many numbers a shape has; refused where they do not stand one after another, row by row.

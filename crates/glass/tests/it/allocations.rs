@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use glass::Config;
 use glass::backend::{Cpu, Heads};
-use glass::generate::{Runner, Wish, generate};
+use glass::generate::{GenerateOptions, Runner, generate};
 use glass::memory::Keep;
 use glass::next_token::{Sampler, Sampling};
 use glass::tokens::Tokenizer;
@@ -25,6 +25,7 @@ thread_local! {
     static ASKED: Cell<usize> = const { Cell::new(0) };
     static LARGEST: Cell<usize> = const { Cell::new(0) };
     static HELD: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
 // SAFETY: every call goes to the system's allocator as it is.
@@ -33,6 +34,7 @@ unsafe impl GlobalAlloc for Counting {
         ASKED.set(ASKED.get() + 1);
         LARGEST.set(LARGEST.get().max(layout.size()));
         HELD.set(HELD.get() + layout.size() as isize);
+        PEAK.set(PEAK.get().max(HELD.get()));
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
@@ -54,9 +56,17 @@ pub fn largest_during<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (done, LARGEST.get())
 }
 
+/// What `work` gives, and the most bytes that it held on this thread at any time.
+pub fn peak_during<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = HELD.get();
+    PEAK.set(before);
+    let done = work();
+    (done, (PEAK.get() - before) as usize)
+}
+
 #[test]
 fn a_learner_takes_what_was_counted() {
-    let odd = Heads { query: 6, key: 2, size: 8 };
+    let odd = Heads::new(6, 2, 8);
     let shapes = [Config::gpt2(3000, 40, 48, 3, 6), Config { heads: odd, ..Config::gpt2(300, 70, 48, 2, 6) }];
     for (config, keep) in shapes.iter().flat_map(|config| [(config, Keep::All), (config, Keep::Inputs)]) {
         let (cpu, samples) = (Arc::new(Cpu::new(1)), 7);
@@ -87,7 +97,7 @@ fn decoding_allocates_nothing_after_the_first_token() {
     runner.prompt(&tiny::ids(5, 31, 1)).unwrap();
     let mut one = || {
         let before = ASKED.get();
-        let drawn = sampler.next(runner.logits()).unwrap();
+        let drawn = sampler.next(runner.logits().unwrap()).unwrap();
         runner.feed(&[drawn.id]).unwrap();
         ASKED.get() - before
     };
@@ -103,10 +113,11 @@ fn generating_allocates_nothing_after_the_first_token() {
     let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Frozen(&frozen)).unwrap();
     runner.prompt(&tiny::ids(4, 31, 1)).unwrap();
     let tokenizer = Tokenizer::gpt2();
-    let wish = Wish { tokens: 18, stop: vec!["no such text".into()], ..Wish::default() };
+    let options =
+        GenerateOptions { tokens: 18, stop: vec!["no such text".into()], ..GenerateOptions::default() };
     let mut counts = [0; 18];
     let mut heard = 0;
-    generate(&mut runner, Some(&tokenizer), &wish, 0, &mut |_| {
+    generate(&mut runner, Some(&tokenizer), &options, 0, &mut |_| {
         counts[heard] = ASKED.get();
         heard += 1;
         ControlFlow::Continue(())

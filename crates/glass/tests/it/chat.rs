@@ -1,8 +1,8 @@
 //! Chat templates: the texts and ids of `transformers`, what is learned, and that no message forges a special token.
 
-use glass::tokens::chat::{self, Message, Template};
+use glass::tokens::chat::{self, LocalTime, Message, Template};
 use glass::tokens::{Special, Tokenizer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const TOKENIZER: &str = include_str!("../golden/chat/tokenizer.json");
 const CONVERSATIONS: &str = include_str!("../golden/chat/conversations.json");
@@ -16,6 +16,16 @@ fn template(golden: &Value) -> Template {
     Template::new(text("template"), Some(text("bos")), Some(text("eos"))).unwrap()
 }
 
+fn messages(json: &str) -> Vec<Message> {
+    let messages: Vec<Value> = serde_json::from_str(json).unwrap();
+    messages.into_iter().map(|message| Message::from_json(message).unwrap()).collect()
+}
+
+fn conversations() -> Vec<Vec<Message>> {
+    let all: Vec<Value> = serde_json::from_str(CONVERSATIONS).unwrap();
+    all.iter().map(|one| messages(&one.to_string())).collect()
+}
+
 fn talk(turns: &[(&str, &str)]) -> Vec<Message> {
     turns.iter().map(|&turn| turn.into()).collect()
 }
@@ -23,7 +33,7 @@ fn talk(turns: &[(&str, &str)]) -> Vec<Message> {
 /// Every case of a golden file: the same text, or a refusal where `transformers` refuses.
 fn check(name: &str, golden: &str) {
     let golden: Value = serde_json::from_str(golden).unwrap();
-    let conversations: Vec<Vec<Message>> = serde_json::from_str(CONVERSATIONS).unwrap();
+    let conversations = conversations();
     let template = template(&golden);
     for (field, prompt) in [("whole", false), ("prompt", true)] {
         let cases = golden[field].as_array().unwrap();
@@ -56,10 +66,140 @@ mod golden {
     goldens!(chatml headers instruction brackets json methods control windows);
 }
 
+/// Small templates, each with one thing that jinja2 and Python do: the same text, or an error where they raise one.
+#[test]
+fn features_of_jinja() {
+    let golden: Value = serde_json::from_str(include_str!("../golden/chat/features.json")).unwrap();
+    let now = LocalTime::from_seconds(golden["now"].as_i64().unwrap());
+    let variables = golden["variables"].as_object().unwrap();
+    let mut wrong = Vec::new();
+    for case in golden["cases"].as_array().unwrap() {
+        let source = case["template"].as_str().unwrap();
+        let ours = Template::new(source, None, None)
+            .and_then(|template| template.with_time(now).render_with(&[], false, variables));
+        let same = match (&ours, case["text"].as_str()) {
+            (Ok(ours), Some(theirs)) => ours == theirs,
+            (ours, theirs) => ours.is_err() && theirs.is_none(),
+        };
+        if !same {
+            wrong.push(format!("{}: {ours:?}, not {}", case["name"], case["text"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What jinja2 can do and Glass cannot is named.
+#[test]
+fn what_is_not_available_is_named() {
+    let refused = |source: &str| {
+        let rendered = Template::new(source, None, None).and_then(|template| template.render(&[], false));
+        rendered.unwrap_err().to_string()
+    };
+    for (source, named) in [
+        ("{{ 'a b'|wordwrap }}", "the filter wordwrap"),
+        ("{{ [1]|random }}", "the filter random"),
+        ("{{ lipsum() }}", "the function lipsum"),
+        ("{{ 'a'.encode() }}", "the method encode"),
+        ("{{ 'a'.translate({}) }}", "the method translate"),
+        ("{% include 'x' %}", "{% include %}"),
+        ("{% block x %}{% endblock %}", "{% block %}"),
+        ("{{ '\\N{DASH}' }}", "\\N"),
+        ("{{ 2 ** 200 }}", "whole numbers this large"),
+        ("{{ 'a' is sameas 'a' }}", "the test sameas"),
+        ("{{ [1]|map('string') }}", "a generator written as text"),
+        ("{{ 'a'.upper }}", "a function written as text"),
+        ("{{ ('<'|safe).upper() }}", "marked as safe"),
+        ("{{ '%a' % 1 }}", "%a"),
+        ("{{ '²'.isdigit() }}", "a digit"),
+        ("{{ strftime_now('%Y') }}", "today's date"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "calls itself"),
+    ] {
+        let sentence = refused(source);
+        assert!(sentence.contains(named), "{source}: {sentence}");
+    }
+    let deep = format!("{{{{ {}1{} }}}}", "(".repeat(2000), ")".repeat(2000));
+    assert!(refused(&deep).contains("nested over"), "{}", refused(&deep));
+    let long = format!("{{{{ 1{} }}}}", " + 1".repeat(2000));
+    assert!(refused(&long).contains("chains over"), "{}", refused(&long));
+}
+
+/// As `transformers` prepares messages: null fields are left out, reasoning has two names, other fields stay.
+#[test]
+fn messages_are_what_templates_see() {
+    let conversation = messages(
+        r#"[{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"f","arguments":{"items":1}}}]},
+            {"role":"assistant","content":"4","reasoning":"2 + 2","name":null,"weight":0},
+            {"role":"user","content":[{"type":"text","text":"a"},"b"]}]"#,
+    );
+    let template =
+        Template::new("{% for m in messages %}{{ m | tojson }}\n{% endfor %}", None, None).unwrap();
+    assert_eq!(
+        template.render(&conversation, false).unwrap(),
+        concat!(
+            r#"{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"items": 1}}}]}"#,
+            "\n",
+            r#"{"thinking": "2 + 2", "role": "assistant", "content": "4", "reasoning": "2 + 2", "reasoning_content": "2 + 2"}"#,
+            "\n",
+            r#"{"role": "user", "content": [{"type": "text", "text": "a"}, "b"]}"#,
+            "\n",
+        )
+    );
+    for (bad, why) in [
+        (json!("a"), "not a text"),
+        (json!({"content": "a"}), "no \"role\""),
+        (json!({"role": "user"}), "not nothing"),
+        (json!({"role": "user", "content": 3}), "not a number"),
+        (json!({"role": "assistant", "content": "a", "weight": 0.5}), "is 0 or 1"),
+        (json!({"role": "user", "content": "a", "weight": 1}), "only what the assistant says"),
+    ] {
+        let error = Message::from_json(bad).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+/// The default template writes calls of tools as ChatML's models were taught them, and joins parts.
+#[test]
+fn the_default_template_knows_calls_and_parts() {
+    let template = Template::new(chat::default_template(), None, None).unwrap();
+    let conversation = messages(
+        r#"[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+            {"role":"assistant","content":null,"tool_calls":[
+                {"type":"function","function":{"name":"f","arguments":"{\"x\": 1}"}},
+                {"type":"function","function":{"name":"g","arguments":{"y":"ü"}}}]},
+            {"role":"tool","content":"7"}]"#,
+    );
+    assert_eq!(
+        template.render(&conversation, true).unwrap(),
+        "<|im_start|>user\nab<|im_end|>\n<|im_start|>assistant\n\
+         <tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": 1}}\n</tool_call>\n\
+         <tool_call>\n{\"name\": \"g\", \"arguments\": {\"y\": \"ü\"}}\n</tool_call><|im_end|>\n\
+         <|im_start|>tool\n7<|im_end|>\n<|im_start|>assistant\n"
+    );
+    let segments = template.segments(&conversation).unwrap();
+    let learned: Vec<&str> = segments.iter().filter(|one| one.learned).map(|one| &*one.text).collect();
+    assert!(
+        learned.len() == 1 && learned[0].starts_with("<tool_call>") && learned[0].ends_with("<|im_end|>")
+    );
+}
+
+/// Special tokens spelled in parts and calls stay text too.
+#[test]
+fn a_call_cannot_write_a_special_token() {
+    let template = Template::new(chat::default_template(), None, None).unwrap();
+    let tokenizer = tokenizer();
+    let conversation = messages(
+        r#"[{"role":"user","content":[{"type":"text","text":"<|im_end|>"}]},
+            {"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"<|im_end|>":"<|im_start|>"}}}]}]"#,
+    );
+    let (ids, _) = template.tokens(&conversation, &tokenizer).unwrap();
+    assert_eq!(ids.iter().filter(|&&id| tokenizer.is_special(id)).count(), 4);
+    assert_eq!(tokenizer.decode(&ids).unwrap(), template.render(&conversation, false).unwrap().as_bytes());
+}
+
 #[test]
 fn prompts_have_the_ids_of_transformers() {
     let golden: Value = serde_json::from_str(include_str!("../golden/chat/headers.json")).unwrap();
-    let conversations: Vec<Vec<Message>> = serde_json::from_str(CONVERSATIONS).unwrap();
+    let conversations = conversations();
     let (template, tokenizer) = (template(&golden), tokenizer());
     let mut compared = 0;
     for (messages, ids) in conversations.iter().zip(golden["ids"].as_array().unwrap()) {
@@ -204,12 +344,14 @@ fn refusals() {
     starts(refusal(new("a\n{% if x %}\nb")), "chat template, line 3: syntax error: ");
     starts(refusal(new("a\n{{ x | nonsense( }}")), "chat template, line 2: syntax error: ");
     starts(refusal(new("{% generation")), "chat template, line 1: syntax error: ");
-    starts(render("\n{{ messages[0].role.nothing.more }}"), "chat template, line 2: undefined value");
+    starts(
+        render("\n{{ messages[0].role.nothing.more }}"),
+        "chat template, line 2: 'str' has no attribute 'nothing'",
+    );
     starts(
         render("{{ strftime_now('%Y') }}"),
         "chat template, line 1: it asks for today's date (strftime_now)",
     );
-    assert_eq!(new("{{ strftime_now is defined }}").unwrap().render(&hi, false).unwrap(), "False");
     assert_eq!(
         render("{% macro no() %}{{ raise_exception('No cats.') }}{% endmacro %}{{ no() }}"),
         "messages: the chat template refuses this conversation: No cats."

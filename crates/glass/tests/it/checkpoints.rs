@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use glass::backend::{Activation, Cpu};
-use glass::engine::Engine;
+use glass::text_model::TextModel;
 use glass::weights::dtype::Dtype;
 use glass::weights::folder::Folder;
 
-use crate::files::{golden, open};
+use crate::files::{golden, logits, open};
 use crate::scratch::Scratch;
 
 /// A checkpoint that `tools/checkpoint_files.py` wrote.
@@ -24,6 +24,7 @@ fn the_same_numbers_as_in_safetensors() {
         ("trained.pt", "f32", Dtype::F32),
         ("f16.pt", "f16", Dtype::F16),
         ("bf16.pt", "bf16", Dtype::Bf16),
+        ("f64.pt", "f32", Dtype::F32),
         ("untied.pt", "untied", Dtype::F32),
     ] {
         let (theirs, plan, arena) = open(&checkpoint(name)).unwrap();
@@ -43,11 +44,11 @@ fn logits_as_in_pytorch_without_biases() {
     let text = fs::read(checkpoint("logits.json")).unwrap();
     let logits: std::collections::BTreeMap<String, Vec<f32>> = serde_json::from_slice(&text).unwrap();
     let ids: Vec<u32> = logits["ids"].iter().map(|&id| id as u32).collect();
-    let engine = Engine::open(Cpu::new(1), &checkpoint("unbiased.pt")).unwrap();
+    let engine = TextModel::open(Cpu::new(1), &checkpoint("unbiased.pt")).unwrap();
     assert!(!engine.config().bias && engine.config().tied);
     let mut runner = engine.runner().unwrap();
     runner.prompt(&ids).unwrap();
-    for (ours, theirs) in runner.logits().iter().zip(&logits["unbiased.pt"]) {
+    for (ours, theirs) in runner.logits().unwrap().iter().zip(&logits["unbiased.pt"]) {
         assert!((ours - theirs).abs() <= 1e-4 * theirs.abs().max(1.0), "{ours}, not {theirs}");
     }
 }
@@ -65,9 +66,8 @@ fn refused(path: &Path, parts: &[&str]) {
 #[test]
 fn other_ways_to_save_are_refused_by_name() {
     refused(&checkpoint("old.pt"), &["before 1.6"]);
-    refused(&checkpoint("f64.pt"), &["dtype F64"]);
     refused(&checkpoint("turned.pt"), &["wte.weight", "row by row", "contiguous"]);
-    refused(&checkpoint("runs.pt"), &["system", "not run"]);
+    refused(&checkpoint("runs.pt"), &["not run"]);
     refused(&checkpoint("logits.json"), &["no checkpoint that is known here"]);
 }
 
@@ -85,7 +85,7 @@ fn a_header_of_llm_c_is_believed_only_where_it_fits() {
         (4, 3, "is it whole?"),
         (4, i32::MAX, "layers: is 2147483647"),
         (5, 3, "3 heads"),
-        (6, i32::MAX, "hidden: is 8589934588"),
+        (6, i32::MAX, "mlp width: is 8589934588"),
         (7, 0, "vocabulary: is 0"),
     ] {
         let mut bytes = original.clone();
@@ -118,20 +118,21 @@ fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 #[test]
-fn a_pickle_that_would_run_something_is_refused_by_name() {
+fn nothing_in_a_pickle_is_run() {
     let scratch = Scratch::new("pickle");
     let path = scratch.path().join("ckpt.pt");
-    let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
     let system = [b"\x80\x02cos\nsystem\n", &text("echo caught > caught")[..], b"\x85R."].concat();
     let hidden =
         [b"\x80\x02}", &text("model")[..], b"cbuiltins\neval\n", &text("1")[..], b"\x85Rs."].concat();
     for (pickle, named) in [
-        (&system[..], &["\"os.system\"", "not run"][..]),
-        (b"\x80\x02cposix\nsystem\n.", &["\"posix.system\""]),
-        (&hidden, &["\"builtins.eval\""]),
-        (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.", &["not run"]),
-        (b"\x80\x02ctorch\nFloatStorage\n)R.", &["not run"]),
-        (b"\x80\x04\x95", &["protocol 4"]),
+        (&system[..], &["model_args", "tensors of a GPT"][..]),
+        (b"\x80\x02cposix\nsystem\n.", &["model_args"]),
+        (&hidden, &["not run", "state_dict"]),
+        (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.", &["model_args"]),
+        (b"\x80\x02ctorch\nFloatStorage\n)R.", &["model_args"]),
+        (b"\x80\x07\x95", &["protocol 7"]),
+        (b"\x80\x04\x95", &["ends too early"]),
+        (b"\x80\x02\x8d\xff\xff\xff\xff\xff\xff\xff\xff.", &["ends too early"]),
         (b"\x80\x02(i__main__\nX\n.", &["0x69"]),
         (b"\x80\x02]}b.", &["sets attributes"]),
         (b"\x80\x02q\x01.", &["is damaged"]),
@@ -141,6 +142,7 @@ fn a_pickle_that_would_run_something_is_refused_by_name() {
         (b"\x80\x02", &["ends too early"]),
         (b"\x80\x02}.", &["model_args", "nanoGPT"]),
         (&[b']'; 100_000], &["ends too early"]),
+        (&[b']'; 2 << 20], &["more than 1048576 objects"]),
         (&[b'('; 100_000], &["ends too early"]),
         (&vec![b']'; 5 << 20], &["more than the 4194304"]),
     ] {
@@ -193,4 +195,99 @@ fn what_lies_beside_a_checkpoint_belongs_to_it() {
     let folder = Folder::open(&path).unwrap();
     assert_eq!(folder.generation().eos, [7]);
     assert!(folder.template().unwrap().is_some());
+}
+
+/// An archive's files.
+fn files(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let zip = rawzip::ZipArchive::from_slice(archive).unwrap();
+    let mut entries = zip.entries();
+    let mut all = Vec::new();
+    while let Some(entry) = entries.next_entry().unwrap() {
+        let name = std::str::from_utf8(entry.file_path().as_bytes()).unwrap().to_string();
+        all.push((name, zip.get_entry(entry.wayfinder()).unwrap().data().to_vec()));
+    }
+    all
+}
+
+/// The archive with another pickle.
+fn with_pickle(original: &[u8], change: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
+    let mut all = files(original);
+    let (_, pickle) = all.iter_mut().find(|(name, _)| name.ends_with("data.pkl")).unwrap();
+    *pickle = change(std::mem::take(pickle));
+    archive(&all.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect::<Vec<_>>())
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
+}
+
+/// Objects of unknown classes, calls, bytes, sets, opcodes of protocol 4: nobody reads them, and nothing is run.
+#[test]
+fn what_is_beside_the_weights_is_no_reason_to_refuse() {
+    let original = fs::read(checkpoint("unbiased.pt")).unwrap();
+    let ids = [3, 1, 4, 1, 5, 9];
+    let expected = logits(&checkpoint("unbiased.pt"), &ids);
+    let scratch = Scratch::new("beside-weights");
+    let path = scratch.path().join("ckpt.pt");
+    let object = [b"c__main__\nSettings\n)\x81}", &text("n_head")[..], b"K\x07sb"].concat();
+    let call = [b"cnumpy\nscalar\n", &text("f8")[..], b"C\x02\0\0\x86R"].concat();
+    let named = [&b"\x8c\x08__main__\x8c\x05Model\x93)\x81\x94"[..]].concat();
+    for extra in [object, call, named, b"ctorch\nbfloat16\n".to_vec(), b"\x8f(K\x01\x90".to_vec()] {
+        // When the pickle stops its dictionary is on the stack: one more entry.
+        let more = |pickle: Vec<u8>| {
+            let end = pickle.len() - 1;
+            [&pickle[..end], &text("beside")[..], &extra, b"s."].concat()
+        };
+        fs::write(&path, with_pickle(&original, more)).unwrap();
+        assert_eq!(logits(&path, &ids), expected);
+    }
+}
+
+/// build-nanogpt keeps a `GPTConfig` under `config`, not a dictionary under `model_args`.
+#[test]
+fn arguments_may_be_an_object() {
+    let original = fs::read(checkpoint("unbiased.pt")).unwrap();
+    let ids = [3, 1, 4, 1, 5, 9];
+    let expected = logits(&checkpoint("unbiased.pt"), &ids);
+    let scratch = Scratch::new("object");
+    let path = scratch.path().join("ckpt.pt");
+    let number = |name: &str, n: u8| [&text(name)[..], b"K", &[n], b"s"].concat();
+    let arguments = [
+        &b"c__main__\nGPTConfig\n)\x81}"[..],
+        &number("n_layer", 2),
+        &number("n_head", 2),
+        &number("n_embd", 8),
+        &number("block_size", 6),
+        &number("vocab_size", 11),
+        &text("bias"),
+        b"\x89sb",
+    ]
+    .concat();
+    let changed = with_pickle(&original, |pickle| {
+        let name = b"model_args";
+        let at = pickle.windows(name.len()).position(|window| window == name).unwrap();
+        let mut pickle = pickle;
+        pickle[at..at + name.len()]
+            .copy_from_slice(b"model_args".map(|b| if b == b'_' { b'-' } else { b }).as_ref());
+        let end = pickle.len() - 1;
+        [&pickle[..end], &text("config")[..], &arguments, b"s."].concat()
+    });
+    fs::write(&path, changed).unwrap();
+    assert_eq!(logits(&path, &ids), expected);
+}
+
+/// Tensors alone do not say how many heads there are; a `config.json` beside them does.
+#[test]
+fn a_state_dictionary_is_read_as_a_file_and_in_a_folder() {
+    let ids = [3, 1, 4, 1, 5, 9];
+    let expected = logits(&golden("f32"), &ids);
+    let scratch = Scratch::new("state");
+    for name in ["pytorch_model.bin", "model.pt"] {
+        let _ = fs::remove_file(scratch.path().join("config.json"));
+        fs::copy(checkpoint("pytorch_model.bin"), scratch.path().join(name)).unwrap();
+        refused(&scratch.path().join(name), &["how many heads", "config.json"]);
+        fs::copy(golden("f32").join("config.json"), scratch.path().join("config.json")).unwrap();
+        assert_eq!(logits(&scratch.path().join(name), &ids), expected);
+    }
+    assert_eq!(logits(scratch.path(), &ids), expected);
 }

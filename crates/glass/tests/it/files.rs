@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use glass::backend::{Cpu, Packing};
-use glass::config::{Activation, Mask};
+use glass::config::{Activation, Mask, Scores};
 use glass::generate::Runner;
 use glass::model::Gpt;
 use glass::plan::Plan;
@@ -114,7 +114,7 @@ fn joined_and_turned_matrices_are_read_as_ours() {
 /// Sizes beyond one tile and one thread's share, neither a multiple of the tile.
 #[test]
 fn large_matrices_are_turned_whole() {
-    let config = Config { hidden: 1237, ..Config::gpt2(300, 7, 75, 2, 5) };
+    let config = Config { mlp_width: 1237, ..Config::gpt2(300, 7, 75, 2, 5) };
     let (_, plan) = Gpt::plan(&config);
     let arena: Vec<f32> = (0..plan.len()).map(|i| i as f32).collect();
     for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
@@ -168,15 +168,20 @@ fn a_plan_that_gpt2_cannot_express_is_marked_and_comes_back() {
     assert_eq!(Config::from_json("config.json", json.as_bytes()).unwrap(), config);
     let error = config.can_export().unwrap_err().to_string();
     assert!(error.contains("banded") && error.contains("GPT2LMHeadModel"), "{error}");
-    config = Config { heads: glass_kernels::attend::Heads { query: 4, key: 2, size: 3 }, ..config };
+    config = Config { heads: glass_kernels::attend::Heads::new(4, 2, 3), ..config };
     let json = config.to_json("float32", None);
     assert_eq!(Config::from_json("config.json", json.as_bytes()).unwrap(), config);
 }
 
 #[test]
-fn either_gelu_comes_back() {
-    for (activation, name) in [(Activation::Gelu, "\"gelu\""), (Activation::GeluTanh, "\"gelu_new\"")] {
-        let config = Config { activation, ..Config::gpt2(9, 4, 8, 2, 2) };
+fn every_activation_and_scale_comes_back() {
+    let scores =
+        [(true, false), (false, false), (true, true)].map(|(by_size, by_layer)| Scores { by_size, by_layer });
+    let names = ["\"gelu\"", "\"gelu_new\"", "\"quick_gelu\"", "\"silu\"", "\"relu\"", "\"relu2\""];
+    for ((activation, name), scores) in
+        Activation::ALL.into_iter().zip(names).flat_map(|a| scores.map(|s| (a, s)))
+    {
+        let config = Config { activation, scores, ..Config::gpt2(9, 4, 8, 2, 2) };
         let json = config.to_json("float32", None);
         assert!(json.contains(name) && config.can_export().is_ok(), "{json}");
         assert_eq!(Config::from_json("config.json", json.as_bytes()).unwrap(), config);
@@ -267,14 +272,130 @@ fn a_checkpoint_of_transformers_gives_its_logits() {
     let logits: std::collections::BTreeMap<String, Vec<f32>> = serde_json::from_slice(&text).unwrap();
     let ids: Vec<u32> = logits["ids"].iter().map(|&id| id as u32).collect();
     for model in ["f32", "untied", "inner"] {
-        let folder = Folder::open(&golden(model)).unwrap();
-        let (gpt, plan) = Gpt::plan(folder.config());
-        let cpu = Cpu::new(1);
-        let weights = Frozen::load(&cpu, &plan, Packing::F32, &|spec, into| folder.read(spec, into)).unwrap();
-        let mut runner = Runner::new(&cpu, &gpt, Weights::Frozen(&weights)).unwrap();
-        runner.prompt(&ids).unwrap();
-        for (ours, theirs) in runner.logits().iter().zip(&logits[model]) {
-            assert!((ours - theirs).abs() <= 1e-4 * theirs.abs().max(1.0), "{model}: {ours}, not {theirs}");
+        assert_logits(model, &golden(model), &ids, &logits[model]);
+    }
+}
+
+/// The logits after `ids`.
+pub fn logits(path: &Path, ids: &[u32]) -> Vec<f32> {
+    let folder = Folder::open(path).unwrap();
+    let (gpt, plan) = Gpt::plan(folder.config());
+    folder.check(&plan).unwrap();
+    let cpu = Cpu::new(1);
+    let weights = Frozen::load(&cpu, &plan, Packing::F32, &|spec, into| folder.read(spec, into)).unwrap();
+    let mut runner = Runner::new(&cpu, &gpt, Weights::Frozen(&weights)).unwrap();
+    runner.prompt(ids).unwrap();
+    runner.logits().unwrap().to_vec()
+}
+
+fn assert_logits(what: &str, path: &Path, ids: &[u32], expected: &[f32]) {
+    for (ours, theirs) in logits(path, ids).iter().zip(expected) {
+        assert!((ours - theirs).abs() <= 1e-4 * theirs.abs().max(1.0), "{what}: {ours}, not {theirs}");
+    }
+}
+
+/// Activations and scales of scores: the same weights, as `transformers` computes with them.
+#[test]
+fn every_variant_of_a_gpt2_gives_the_logits_of_transformers() {
+    let text = fs::read(golden("variants.json")).unwrap();
+    let all: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let ids: Vec<u32> = serde_json::from_value(all["ids"].clone()).unwrap();
+    let plain = logits(&golden("f32"), &ids);
+    for variant in all["variants"].as_array().unwrap() {
+        let scratch = copy_of("f32");
+        let path = scratch.path().join("config.json");
+        let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        for (name, value) in variant["change"].as_object().unwrap() {
+            config[name] = value.clone();
+        }
+        fs::write(&path, config.to_string()).unwrap();
+        let expected: Vec<f32> = serde_json::from_value(variant["logits"].clone()).unwrap();
+        assert_logits(&variant["change"].to_string(), scratch.path(), &ids, &expected);
+        let differs = plain.iter().zip(&expected).any(|(a, b)| (a - b).abs() > 1e-2);
+        let same = ["gelu_fast", "gelu_pytorch_tanh", "reorder_and_upcast_attn", "\"gelu\""];
+        assert!(differs || same.iter().any(|name| variant["change"].to_string().contains(name)));
+    }
+}
+
+/// A file of the same tensors under other names, or with more.
+fn renamed(rename: impl Fn(&str) -> Option<String>, more: &[(&str, usize)]) -> Scratch {
+    let scratch = copy_of("f32");
+    let path = scratch.path().join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors: Vec<(String, safetensors::Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (name, tensor) in file.tensors() {
+        if let Some(name) = rename(&name) {
+            tensors.push((name, tensor.dtype(), tensor.shape().to_vec(), tensor.data().to_vec()));
         }
     }
+    for (name, len) in more {
+        tensors.push((name.to_string(), safetensors::Dtype::F32, vec![*len], vec![1; 4 * len]));
+    }
+    let views = tensors.iter().map(|(name, dtype, shape, data)| {
+        (name, safetensors::tensor::TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
+    fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+    scratch
+}
+
+#[test]
+fn tensors_are_found_under_every_name_they_are_saved_by() {
+    let ids = [3, 1, 4, 1, 5, 9];
+    let expected = logits(&golden("f32"), &ids);
+    let names: [&dyn Fn(&str) -> String; 5] = [
+        // safetensors' save_model keeps one of two names of a tied matrix.
+        &|name| name.replace("transformer.wte.weight", "lm_head.weight"),
+        &|name| format!("_orig_mod.{name}"),
+        &|name| format!("module._orig_mod.{name}"),
+        &|name| match name.contains("ln_") {
+            true => name.replace(".weight", ".gamma").replace(".bias", ".beta"),
+            false => name.to_string(),
+        },
+        &|name| name.replace("transformer.", ""),
+    ];
+    for rename in names {
+        let scratch = renamed(|name| Some(rename(name)), &[]);
+        assert_eq!(logits(scratch.path(), &ids), expected);
+    }
+}
+
+#[test]
+fn other_heads_are_left_aside_and_said_but_a_bias_on_the_logits_is_refused() {
+    let ids = [3, 1, 4, 1, 5, 9];
+    for head in ["v_head.summary.weight", "score.weight", "transformer.score.weight"] {
+        let scratch = renamed(|name| Some(name.into()), &[(head, 8)]);
+        assert_eq!(logits(scratch.path(), &ids), logits(&golden("f32"), &ids));
+        let remarks = Folder::open(scratch.path()).unwrap().remarks();
+        assert!(
+            remarks.len() == 1 && remarks[0].contains(head.trim_start_matches("transformer.")),
+            "{remarks:?}"
+        );
+    }
+    assert!(Folder::open(&golden("f32")).unwrap().remarks().is_empty());
+    refused(&renamed(|name| Some(name.into()), &[("lm_head.bias", 11)]), &["lm_head.bias", "logits"]);
+    refused(&renamed(|name| Some(name.into()), &[("h.0.adapter.weight", 8)]), &["h.0.adapter.weight"]);
+}
+
+#[test]
+fn other_fields_of_the_same_meaning_are_read() {
+    let scratch = copy_of("f32");
+    let names = [
+        ("\"n_embd\"", "\"hidden_size\""),
+        ("\"n_head\"", "\"num_attention_heads\""),
+        ("\"n_layer\"", "\"num_hidden_layers\""),
+        ("\"n_positions\"", "\"max_position_embeddings\""),
+        ("GPT2LMHeadModel", "AutoModelForCausalLM"),
+    ];
+    names.iter().for_each(|(from, to)| edit(&scratch, "config.json", from, to));
+    let config = Folder::open(scratch.path()).unwrap().config().clone();
+    assert_eq!(&config, Folder::open(&golden("f32")).unwrap().config());
+}
+
+#[test]
+fn a_pointer_of_git_lfs_is_named_as_one() {
+    let scratch = copy_of("f32");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 548105171\n";
+    fs::write(scratch.path().join("model.safetensors"), pointer).unwrap();
+    refused(&scratch, &["model.safetensors", "Git LFS pointer", "git lfs pull"]);
 }

@@ -55,38 +55,123 @@ fn unsafe_code_stands_in_the_kernels_alone() {
     assert!(!kernels.is_empty(), "the search itself finds nothing");
 }
 
-#[test]
-fn arrows_between_modules_point_downward() {
-    // What stands lower in the house does not know what stands on it.
-    let forbidden = [
-        (
-            "config",
-            &["crate::model", "crate::train", "crate::generate", "crate::memory", "crate::backend"][..],
-        ),
-        ("plan.rs", &["crate::model", "crate::weights", "crate::backend", "crate::train"]),
-        ("backend", &["crate::model", "crate::tokens", "crate::train", "crate::generate", "crate::weights"]),
-        ("tokens", &["crate::model", "crate::train", "crate::generate", "crate::weights", "crate::backend"]),
-        ("model", &["crate::train", "crate::generate", "crate::tokens", "crate::next_token"]),
-        ("next_token", &["crate::model", "crate::train", "crate::generate", "crate::weights"]),
-        ("weights", &["crate::train", "crate::generate"]),
-        ("generate", &["crate::train"]),
-    ];
-    for (module, words) in forbidden {
-        let file = crates().join("glass/src").join(module);
-        for place in [file.with_extension(""), file.with_extension("rs")] {
-            let found = match (place.is_dir(), place.is_file()) {
-                (true, _) => lines_with(&place, words),
-                (_, true) => lines_with(place.parent().unwrap(), words)
-                    .into_iter()
-                    .filter(|line| line.starts_with(&format!("{}:", place.display())))
-                    .collect(),
-                _ => continue,
-            };
-            assert!(found.is_empty(), "{module} must not use {words:?}:\n{}", found.join("\n"));
+/// Every path that a source imports or names, `use` groups expanded: `use a::{b, c::d};` gives `a::b` and `a::c::d`. Tests
+/// within the file are left out.
+fn paths(text: &str) -> Vec<String> {
+    let text = text.split("\n#[cfg(test)]").next().unwrap_or_default();
+    let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+    let code = code.join("\n");
+    let mut found = vec![];
+    for statement in code.split(';') {
+        let words: Vec<&str> = statement.split_whitespace().collect();
+        if let Some(at) = words.iter().rposition(|&word| word == "use") {
+            expand("", &words[at + 1..].concat(), &mut found);
         }
     }
-    let kernels = lines_with(&crates().join("glass-kernels"), &["use glass::"]);
-    assert!(kernels.is_empty(), "{}", kernels.join("\n"));
+    // Paths that are written out where they are needed.
+    for (at, _) in code.match_indices("crate::") {
+        let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+        found.push(code[at..].chars().take_while(|&c| is_path(c)).collect());
+    }
+    found
+}
+
+/// `prefix` before each path of a `use` tree without spaces.
+fn expand(prefix: &str, tree: &str, found: &mut Vec<String>) {
+    let Some((head, group)) = tree.split_once('{') else {
+        return found.push(format!("{prefix}{tree}"));
+    };
+    let group = group.strip_suffix('}').unwrap_or(group);
+    let (mut depth, mut begin) = (0, 0);
+    for (at, c) in group.char_indices().chain([(group.len(), ',')]) {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                if at > begin {
+                    expand(&format!("{prefix}{head}"), &group[begin..at], found);
+                }
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether `path` is `module` or lies within it.
+fn is_within(path: &str, module: &str) -> bool {
+    path.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+#[test]
+fn imports_are_found_however_they_are_written() {
+    let text = "
+        use std::fmt;
+        pub use crate::a::{self, b::{C, d}};
+        pub(crate) use crate::{
+            e::F, // as in crate::no
+            g,
+        };
+        fn f() { let x = crate::h::i(1); }
+        #[cfg(test)]
+        mod tests { use crate::j; }
+    "
+    .replace("\n        ", "\n");
+    let found = paths(&text);
+    for path in
+        ["crate::a::self", "crate::a::b::C", "crate::a::b::d", "crate::e::F", "crate::g", "crate::h::i"]
+    {
+        assert!(found.iter().any(|found| found == path), "{path} in {found:?}");
+    }
+    assert!(
+        !found.iter().any(|path| is_within(path, "crate::j") || is_within(path, "crate::no")),
+        "{found:?}"
+    );
+    assert!(is_within("crate::model::Gpt", "crate::model") && !is_within("crate::models", "crate::model"));
+}
+
+/// Sources of the library that name one of `modules`, of those in `module`.
+fn imports(module: &str, modules: &[&str]) -> Vec<String> {
+    let source = crates().join("glass/src");
+    let of_module = |path: &Path| {
+        let inner = path.strip_prefix(&source).unwrap();
+        inner.starts_with(module) || inner == Path::new(module).with_extension("rs")
+    };
+    let mut found = vec![];
+    for (path, text) in sources(&source).into_iter().filter(|(path, _)| of_module(path)) {
+        let wrong = paths(&text)
+            .into_iter()
+            .filter(|path| modules.iter().any(|module| is_within(path, &format!("crate::{module}"))));
+        found.extend(wrong.map(|wrong| format!("{}: {wrong}", path.display())));
+    }
+    found
+}
+
+#[test]
+fn arrows_between_modules_point_downward() {
+    // A lower module does not know the modules that use it.
+    let forbidden = [
+        ("config", &["model", "train", "generate", "memory", "backend", "weights", "tokens"][..]),
+        ("plan", &["model", "weights", "backend", "train", "memory"]),
+        ("backend", &["model", "tokens", "train", "generate", "weights", "memory"]),
+        ("tokens", &["model", "train", "generate", "weights", "backend", "memory"]),
+        ("memory", &["model", "weights", "tokens", "train", "generate"]),
+        ("probe", &["model", "weights", "tokens", "train", "generate", "inspect"]),
+        ("model", &["train", "generate", "tokens", "next_token", "inspect", "runtime", "text_model"]),
+        ("next_token", &["model", "train", "generate", "weights", "backend"]),
+        ("weights", &["train", "generate", "inspect", "runtime", "text_model"]),
+        ("generate", &["train", "runtime", "text_model", "inspect"]),
+        ("train", &["inspect", "text_model", "verify"]),
+    ];
+    for (module, modules) in forbidden {
+        let found = imports(module, modules);
+        assert!(found.is_empty(), "{module} must not use {modules:?}:\n{}", found.join("\n"));
+    }
+    assert!(!imports("train", &["backend"]).is_empty(), "the search itself finds nothing");
+    for (path, text) in sources(&crates().join("glass-kernels")) {
+        let knows = paths(&text).into_iter().find(|path| is_within(path, "glass"));
+        assert!(knows.is_none(), "{}: {knows:?}", path.display());
+    }
 }
 
 #[test]

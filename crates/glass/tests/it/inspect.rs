@@ -10,17 +10,17 @@ use glass::inspect::heads::{head, repeated};
 use glass::inspect::neurons::Firings;
 use glass::inspect::sweep::{hide_positions, patch_heads, patch_residual};
 use glass::inspect::{Edit, Edits, Inspector, Record, lens, nearest};
-use glass::loaded::{Loaded, cache_for};
 use glass::model::Gpt;
 use glass::next_token;
 use glass::probe::{Did, Part, Probe, Site, View, Want};
+use glass::runtime::{Model, cache_for};
 
 use crate::tiny;
 
-fn model(seed: u64) -> Loaded<Cpu> {
+fn model(seed: u64) -> Model<Cpu> {
     let learner = tiny::learner(&tiny::config(), 2, seed);
     let (gpt, _) = Gpt::plan(&tiny::config());
-    Loaded::new(Cpu::new(2), gpt, tiny::frozen(&learner), cache_for(Packing::F32))
+    Model::new(Cpu::new(2), gpt, tiny::frozen(&learner), cache_for(Packing::F32))
 }
 
 fn everything() -> Vec<Site> {
@@ -51,7 +51,7 @@ impl Probe for Everything {
 }
 
 /// The logits behind sequences that are each read alone but for their last token, which they read together.
-fn together<P: Probe>(model: &Loaded<Cpu>, sequences: &[Vec<u32>], probe: &mut P) -> Vec<Vec<f32>> {
+fn together<P: Probe>(model: &Model<Cpu>, sequences: &[Vec<u32>], probe: &mut P) -> Vec<Vec<f32>> {
     let mut batch = model.batch(sequences.len(), 24).unwrap();
     let mut last: Vec<(usize, &[u32])> = Vec::new();
     for (slot, ids) in sequences.iter().enumerate() {
@@ -61,7 +61,7 @@ fn together<P: Probe>(model: &Loaded<Cpu>, sequences: &[Vec<u32>], probe: &mut P
     }
     batch.feed(&last, probe).unwrap();
     let mut logits = vec![vec![0.0; 31]; sequences.len()];
-    logits.iter_mut().enumerate().for_each(|(row, logits)| batch.logits(row, logits));
+    logits.iter_mut().enumerate().for_each(|(row, logits)| batch.logits(row, logits).unwrap());
     logits
 }
 
@@ -148,7 +148,7 @@ fn silence_is_what_the_rest_of_the_model_says() {
     let mut without = Record::of(everything());
     let silence = Edits::new([Edit::silence_head(model.config(), 1, 1)]);
     inspector.run(&[&ids], (silence, &mut without)).unwrap();
-    let at = |record: &Record, part| record[Site::Block(1, part)].clone();
+    let at = |record: &Record, part| record.get(Site::Block(1, part)).unwrap().clone();
     let (out, contribution) = (at(&record, Part::AttentionOut), at(&record, Part::Contribution));
     for (row, edited) in at(&without, Part::AttentionOut).values.chunks_exact(width).enumerate() {
         let head = &contribution.row(row)[width..2 * width];
@@ -161,10 +161,10 @@ fn silence_is_what_the_rest_of_the_model_says() {
         let mut record = Record::of([Site::Block(0, Part::Pattern)]);
         let mut inspector = Inspector::new(&model, 20, 2).unwrap();
         inspector.run(&[&ids], (Edits::new([edit]), &mut record)).unwrap();
-        record[Site::Block(0, Part::Pattern)].clone()
+        record.get(Site::Block(0, Part::Pattern)).unwrap().clone()
     };
     let (cut, forced) = (pattern(Edit::cut(0, 5..8, 2)), pattern(Edit::force(0, 5..8, 2)));
-    for (line, whole) in at_rows(&record[Site::Block(0, Part::Pattern)].values, 10) {
+    for (line, whole) in at_rows(&record.get(Site::Block(0, Part::Pattern)).unwrap().values, 10) {
         let here = (5..8).contains(&(line % 10));
         for (key, &whole_share) in whole.iter().enumerate() {
             let shared = if key == 2 { 0.0 } else { whole_share / (1.0 - whole[2]) };
@@ -197,38 +197,45 @@ fn what_is_recorded_is_what_the_weights_make() {
     };
     let linear = |from: Site, to: Site, name: &str| {
         let (weight, bias) = (parameter(&format!("{name}.weight")), parameter(&format!("{name}.bias")));
-        for (row, x) in at_rows(&record[from].values, record[from].cols) {
+        for (row, x) in at_rows(&record.get(from).unwrap().values, record.get(from).unwrap().cols) {
             for (output, w) in at_rows(&weight.values, weight.cols) {
                 let sum: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
-                close(name, record[to].row(row)[output], sum + f64::from(bias.values[output]));
+                close(name, record.get(to).unwrap().row(row)[output], sum + f64::from(bias.values[output]));
             }
         }
     };
     let norm = |from: Site, to: Site, name: &str| {
         let (gain, bias) = (parameter(&format!("{name}.weight")), parameter(&format!("{name}.bias")));
-        for (row, x) in at_rows(&record[from].values, width) {
+        for (row, x) in at_rows(&record.get(from).unwrap().values, width) {
             let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / width as f64;
             let variance = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / width as f64;
             for (col, &x) in x.iter().enumerate() {
                 let normal = (f64::from(x) - mean) / (variance + 1e-5).sqrt();
                 let expected = normal * f64::from(gain.values[col]) + f64::from(bias.values[col]);
-                close(name, record[to].row(row)[col], expected);
+                close(name, record.get(to).unwrap().row(row)[col], expected);
             }
         }
     };
     let sum = |a: Site, b: Site, to: Site| {
-        for ((a, b), sum) in record[a].values.iter().zip(&record[b].values).zip(&record[to].values) {
+        for ((a, b), sum) in record
+            .get(a)
+            .unwrap()
+            .values
+            .iter()
+            .zip(&record.get(b).unwrap().values)
+            .zip(&record.get(to).unwrap().values)
+        {
             close("sum", *sum, f64::from(*a) + f64::from(*b));
         }
     };
     let tokens = parameter("embedding.token.weight");
     let places = parameter("embedding.position.weight");
     for (row, &id) in ids.iter().enumerate() {
-        assert_eq!(record[Site::Token].row(row), tokens.row(id as usize));
-        assert_eq!(record[Site::Position].row(row), places.row(row));
+        assert_eq!(record.get(Site::Token).unwrap().row(row), tokens.row(id as usize));
+        assert_eq!(record.get(Site::Position).unwrap().row(row), places.row(row));
     }
     sum(Site::Token, Site::Position, Site::Embedding);
-    assert_eq!(record[Site::Embedding], record[Site::Block(0, Part::Residual)]);
+    assert_eq!(record.get(Site::Embedding).unwrap(), record.get(Site::Block(0, Part::Residual)).unwrap());
     for layer in 0..2 {
         let at = |part| Site::Block(layer, part);
         let name = |part: &str| format!("block.{layer}.{part}");
@@ -237,7 +244,8 @@ fn what_is_recorded_is_what_the_weights_make() {
         linear(at(Part::AttentionNorm), at(Part::Key), &name("attention.key"));
         linear(at(Part::AttentionNorm), at(Part::Value), &name("attention.value_down"));
         for head in 0..3 {
-            let of = |part, row: usize| &record[at(part)].row(row)[head * size..(head + 1) * size];
+            let of =
+                |part, row: usize| &record.get(at(part)).unwrap().row(row)[head * size..(head + 1) * size];
             for query in 0..9 {
                 let line = head * 9 + query;
                 let dot = |key: usize| -> f64 {
@@ -248,7 +256,7 @@ fn what_is_recorded_is_what_the_weights_make() {
                 let peak = scaled.iter().copied().fold(f64::MIN, f64::max);
                 let all: f64 = scaled.iter().map(|s| (s - peak).exp()).sum();
                 for key in 0..9usize {
-                    let row = |part| record[at(part)].row(line)[key];
+                    let row = |part| record.get(at(part)).unwrap().row(line)[key];
                     close("scores", row(Part::Scores), dot(key));
                     let Some(scaled) = scaled.get(key) else {
                         assert_eq!((row(Part::Masked), row(Part::Pattern)), (f32::NEG_INFINITY, 0.0));
@@ -258,19 +266,25 @@ fn what_is_recorded_is_what_the_weights_make() {
                     close("pattern", row(Part::Pattern), (scaled - peak).exp() / all);
                 }
                 for col in 0..size {
-                    let pattern = record[at(Part::Pattern)].row(line);
+                    let pattern = record.get(at(Part::Pattern)).unwrap().row(line);
                     let mixed: f64 = (0..9)
                         .map(|key| f64::from(pattern[key]) * f64::from(of(Part::Value, key)[col]))
                         .sum();
-                    close("mixed", of(Part::Mixed, query)[col], mixed);
+                    close("mixed", of(Part::Z, query)[col], mixed);
                 }
             }
         }
-        linear(at(Part::Mixed), at(Part::AttentionOut), &name("attention.value_up"));
+        linear(at(Part::Z), at(Part::AttentionOut), &name("attention.value_up"));
         sum(at(Part::Residual), at(Part::AttentionOut), at(Part::ResidualMiddle));
         norm(at(Part::ResidualMiddle), at(Part::MlpNorm), &name("mlp.norm"));
         linear(at(Part::MlpNorm), at(Part::Hidden), &name("mlp.up"));
-        for (hidden, active) in record[at(Part::Hidden)].values.iter().zip(&record[at(Part::Active)].values) {
+        for (hidden, active) in record
+            .get(at(Part::Hidden))
+            .unwrap()
+            .values
+            .iter()
+            .zip(&record.get(at(Part::Active)).unwrap().values)
+        {
             let x = f64::from(*hidden);
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
             close("gelu", *active, 0.5 * x * (1.0 + inner.tanh()));
@@ -319,9 +333,9 @@ fn the_lens_of_the_last_layer_is_the_models_answer() {
     let mut runner = model.runner().unwrap();
     for (position, reading) in lens[2].iter().enumerate() {
         runner.feed(&ids[position..=position]).unwrap();
-        let next = ids.get(position + 1).map(|&id| next_token::score(runner.logits(), id).unwrap());
+        let next = ids.get(position + 1).map(|&id| next_token::score(runner.logits().unwrap(), id).unwrap());
         assert_eq!((reading.next, reading.top.len()), (next, 4));
-        assert_eq!(reading.top[0].id, next_token::most_probable(runner.logits()));
+        assert_eq!(reading.top[0].id, next_token::most_probable(runner.logits().unwrap()));
     }
     assert_ne!(lens[0], lens[2]);
 }
@@ -344,16 +358,17 @@ fn a_sweep_is_every_place_alone() {
     let heads = patch_heads(&mut some, &clean, &corrupted, &metric).unwrap();
     let residual = patch_residual(&mut some, &clean, &corrupted, &metric).unwrap();
     for layer in 0..2 {
-        let mixed = &record[Site::Block(layer, Part::Mixed)];
+        let mixed = &record.get(Site::Block(layer, Part::Z)).unwrap();
         for head in 0..3 {
             let columns = 8 * head..8 * head + 8;
             let said = mixed.values.chunks_exact(24).flat_map(|row| row[columns.clone()].to_vec()).collect();
-            let edit = Edit::replace(Site::Block(layer, Part::Mixed), said).columns(columns);
+            let edit = Edit::replace(Site::Block(layer, Part::Z), said).columns(columns);
             assert_eq!(heads.after[layer][head], alone(edit.at(0..9)), "block {layer}, head {head}");
         }
         for position in 0..9 {
             let site = Site::Block(layer, Part::Residual);
-            let edit = Edit::replace(site, record[site].row(position).to_vec()).at(position..position + 1);
+            let edit = Edit::replace(site, record.get(site).unwrap().row(position).to_vec())
+                .at(position..position + 1);
             assert_eq!(residual.after[layer][position], alone(edit), "block {layer}, position {position}");
         }
     }
@@ -372,13 +387,13 @@ fn a_words_parts_add_up_to_how_far_it_drifted() {
     let (mut a, mut b) = (tiny::ids(8, 31, 3), tiny::ids(12, 31, 4));
     (a[7], b[7]) = (9, 9);
     let mut inspector = Inspector::new(&model, 12, 1).unwrap();
-    let words = [Word { ids: &a, position: 7 }, Word { ids: &b, position: 7 }];
-    let found = drift(&mut inspector, words[0], words[1], &Edits::default()).unwrap();
+    let words = [Word { ids: &a, positions: 7..8 }, Word { ids: &b, positions: 7..8 }];
+    let found = drift(&mut inspector, words[0].clone(), words[1].clone(), &Edits::default()).unwrap();
     assert!((found.cosine[0] - 1.0).abs() < 1e-6, "the same token at the same position");
     assert!(found.cosine[2] < 0.999);
     let sum = found.first.sum() - found.second.sum();
     assert!((sum - found.distance).abs() < 1e-3, "{sum} {}", found.distance);
-    let same = drift(&mut inspector, words[0], words[0], &Edits::default()).unwrap();
+    let same = drift(&mut inspector, words[0].clone(), words[0].clone(), &Edits::default()).unwrap();
     assert!(same.distance == 0.0 && same.cosine.iter().all(|cosine| (cosine - 1.0).abs() < 1e-6));
     let table = inspector.parameter("embedding.token.weight").unwrap();
     let near = nearest::nearest(&inspector, table.row(9), 3).unwrap();
@@ -430,7 +445,7 @@ fn gradient_by_activation_is_the_slope_along_the_stream() {
     for (layer, found) in found.iter().enumerate() {
         for (position, &found) in found.iter().enumerate() {
             let mut logit = |by: f32| {
-                let mut stream = record[Site::residual(layer, 2)].values.clone();
+                let mut stream = record.get(Site::residual(layer, 2)).unwrap().values.clone();
                 stream[position * width..(position + 1) * width].iter_mut().for_each(|x| *x *= 1.0 + by);
                 inspector.resume(layer, &stream, &[7], ()).unwrap();
                 let logits = inspector.next_logits();
@@ -470,7 +485,7 @@ fn circuits_are_what_a_head_does_with_two_tokens() {
                 .expect("every pair is there")
                 .strength
         };
-        let score = record[scores].row(2 + 1)[0];
+        let score = record.get(scores).unwrap().row(2 + 1)[0];
         assert!(
             (of(&found.looks) - score).abs() < 1e-3 * score.abs().max(1.0),
             "{} {score}",
@@ -479,7 +494,7 @@ fn circuits_are_what_a_head_does_with_two_tokens() {
         // A single token looks at itself alone, so its head says what it says of that token.
         let mut alone = Record::of([contribution]);
         inspector.run(&[&[from]], (Edits::new([no_position()]), &mut alone)).unwrap();
-        let said: f32 = alone[contribution].row(0)[24..48]
+        let said: f32 = alone.get(contribution).unwrap().row(0)[24..48]
             .iter()
             .zip(&gain)
             .zip(table.row(to as usize))
@@ -503,7 +518,7 @@ fn a_neuron_fires_where_its_record_is_highest() {
         for part in text.chunks(8) {
             let mut record = Record::of([Site::Block(1, Part::Active)]);
             inspector.run(&[part], &mut record).unwrap();
-            let active = &record[Site::Block(1, Part::Active)];
+            let active = &record.get(Site::Block(1, Part::Active)).unwrap();
             values.extend((0..part.len()).map(|row| active.row(row)[6]));
         }
         highest.push(values.iter().copied().fold(f32::MIN, f32::max));

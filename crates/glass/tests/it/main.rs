@@ -1,7 +1,7 @@
 //! All integration tests of this crate, in one binary.
 
 mod allocations;
-mod census;
+mod parameter_count;
 mod checkpoints;
 mod files;
 mod files_refused;
@@ -12,6 +12,7 @@ mod gguf;
 mod golden;
 mod house;
 mod inspect;
+mod inspect_refused;
 mod score;
 mod mixed;
 mod model;
@@ -24,10 +25,13 @@ mod train_order;
 mod train_prepare;
 mod train_run;
 mod train_shards;
+mod train_step;
 mod transformer_lens;
 mod tokens;
 mod tokens_files;
 mod tokens_json;
+mod tokens_kinds;
+mod tokens_beside;
 mod tokens_learn;
 mod tokens_stream;
 mod chat;

@@ -5,11 +5,13 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use glass::backend::Packing;
 use glass::weights::folder::Folder;
 
 use crate::allocations::largest_during;
 use crate::checkpoints::checkpoint;
 use crate::files::{copy_of, open};
+use crate::packed::pack;
 use crate::scratch::Scratch;
 
 /// The files of each golden model are this small, so whatever a damaged one asks for has to be, too.
@@ -214,6 +216,40 @@ fn damaged_weights_are_refused_or_harmless() {
     assert!(refused > 300, "sharded: {refused}");
 }
 
+/// What is left of a damaged packed folder are the same numbers, or nothing.
+#[test]
+fn damaged_packed_folders_are_refused_or_hold_the_same_numbers() {
+    for (seed, packing) in Packing::ALL.into_iter().enumerate() {
+        let scratch = pack("f32", packing);
+        let (_, _, expected) = open(scratch.path()).unwrap();
+        let mut random = Random(41 + seed as u64);
+        for (file, times) in [("model.safetensors", 400), ("config.json", 400)] {
+            let path = scratch.path().join(file);
+            let original = fs::read(&path).unwrap();
+            let mut refused = 0;
+            for time in 0..times {
+                let mut bytes = original.clone();
+                match file {
+                    "config.json" => damage_text(&mut bytes, &mut random),
+                    _ => damage_header(&mut bytes, &mut random),
+                }
+                fs::write(&path, &bytes).unwrap();
+                let case =
+                    || format!("{packing:?} {file}, damage {time}: {:?}", String::from_utf8_lossy(&bytes));
+                if is_refused(scratch.path(), &case) {
+                    refused += 1;
+                    continue;
+                }
+                let (_, _, read) = open(scratch.path()).unwrap();
+                let same = read.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
+                assert!(same && read.len() == expected.len(), "other numbers: {}", case());
+            }
+            assert!(refused > times / 4, "{packing:?} {file}: {refused}");
+            fs::write(&path, &original).unwrap();
+        }
+    }
+}
+
 #[test]
 fn damaged_indexes_and_configs_are_refused_or_harmless() {
     let refused = refusals("sharded", "model.safetensors.index.json", 800, 11);
@@ -236,10 +272,12 @@ fn damaged_tokenizer_files_do_not_keep_the_model_from_opening() {
     }
     let folder = Folder::open(scratch.path()).unwrap();
     let sentence = folder.tokenizer().err().unwrap().to_string();
-    assert!(sentence.contains("tokenizer.json"), "{sentence}");
+    assert!(sentence.contains("tokenizer_config.json"), "{sentence}");
     let sentence = folder.template().err().unwrap().to_string();
     assert!(sentence.contains("tokenizer_config.json"), "{sentence}");
     fs::remove_file(scratch.path().join("tokenizer_config.json")).unwrap();
+    let sentence = folder.tokenizer().err().unwrap().to_string();
+    assert!(sentence.contains("tokenizer.json"), "{sentence}");
     let sentence = folder.template().err().unwrap().to_string();
     assert!(sentence.contains("chat_template.jinja"), "{sentence}");
 }

@@ -43,6 +43,7 @@ impl Chance {
             presence_penalty: self.one_of(&[0.0, 0.0, 0.7, -0.5]),
             frequency_penalty: self.one_of(&[0.0, 0.0, 0.4, -0.2]),
             logit_bias: self.one_of(&[&[][..], &[4.5], &[-100.0]]).iter().map(|&by| (bias, by)).collect(),
+            suppressed: Vec::new(),
             seed: self.below(1000) as u64,
             hot: false,
         }
@@ -124,7 +125,7 @@ fn probabilities_are_those_of_the_reference() {
             let drawn = sampler.next(&logits).unwrap();
             assert!(expected.iter().any(|(id, _)| *id == drawn.id), "{what}");
             let raw = score(&logits, drawn.id).unwrap();
-            assert!((f64::from(drawn.logprob) - raw.logprob).abs() < 1e-5, "{what}");
+            assert!((drawn.logprob - raw.logprob).abs() < 1e-5, "{what}");
             generated.push(drawn.id);
         }
     }
@@ -232,7 +233,7 @@ fn the_most_probable_are_shown_with_raw_probabilities() {
         assert_eq!(top.len(), n);
         for (ours, theirs) in top.iter().zip(&expected) {
             assert_eq!(ours.id, theirs.0);
-            assert!((f64::from(ours.logprob) - theirs.1.ln()).abs() < 1e-5);
+            assert!((ours.logprob - theirs.1.ln()).abs() < 1e-5);
         }
     }
     assert_eq!(sampler.top(&logits, 99_999).unwrap().len(), 3000);
@@ -314,5 +315,33 @@ fn refusals() {
     assert!(bias(vec![(10, 1.0)]).starts_with("logit_bias: token 10 is not in the vocabulary"));
     assert!(bias(vec![(3, nan)]).starts_with("logit_bias: the bias of token 3 is NaN"));
     assert!(bias(vec![(3, 1.0), (4, 1.0), (3, 2.0)]).starts_with("logit_bias: token 3 is given twice"));
-    assert!(matches!(Sampling { top_p: 7.0, ..off() }.check(10), Err(glass::Error::Asked { .. })));
+    assert!(matches!(Sampling { top_p: 7.0, ..off() }.check(10), Err(glass::Error::InvalidArgument { .. })));
+}
+
+#[test]
+fn suppressed_tokens_are_not_drawn() {
+    let logits = [2.0, 1.0, 0.5, 0.0];
+    let suppressed = vec![(0, usize::MAX), (1, 1)];
+    let greedy = Sampling { temperature: 0.0, suppressed: suppressed.clone(), ..Sampling::default() };
+    let mut sampler = Sampler::new(&greedy, 4, 0).unwrap();
+    // Prompts count as nothing: the second is free from the second new token on.
+    sampler.see(&[3, 3, 3]);
+    let drawn: Vec<_> = (0..3).map(|_| sampler.next(&logits).unwrap()).collect();
+    assert_eq!(drawn.iter().map(|drawn| drawn.id).collect::<Vec<_>>(), [2, 1, 1]);
+    let all: f64 = logits.iter().map(|&logit: &f32| f64::from(logit).exp()).sum();
+    assert!((drawn[0].logprob - (0.5 - all.ln())).abs() < 1e-6, "of the raw logits");
+    // No bias and no penalty brings one back; what is left shares all probability.
+    let pushed =
+        Sampling { logit_bias: vec![(0, 100.0)], repetition_penalty: 0.5, suppressed, ..Sampling::default() };
+    let mut sampler = Sampler::new(&pushed, 4, 0).unwrap();
+    let left = sampler.probabilities(&logits).unwrap();
+    let share = 0.5f64.exp() / (0.5f64.exp() + 1.0);
+    assert!(left.len() == 2 && left[0].0 == 2 && (left[0].1 - share).abs() < 1e-9, "{left:?}");
+    let none = Sampling { suppressed: (0..4).map(|id| (id, 1)).collect(), ..Sampling::default() };
+    let mut sampler = Sampler::new(&none, 4, 0).unwrap();
+    assert!(sampler.next(&logits).unwrap_err().to_string().contains("none is left"));
+    let outside = Sampling { suppressed: vec![(4, 1)], ..Sampling::default() };
+    assert!(
+        outside.check(4).unwrap_err().to_string().contains("suppressed: token 4 is not in the vocabulary")
+    );
 }

@@ -3,10 +3,10 @@
 use std::fs;
 
 use glass::backend::{Cpu, Packing};
-use glass::engine::Engine;
 use glass::generate::Runner;
-use glass::loaded::cache_for;
 use glass::model::Gpt;
+use glass::runtime::cache_for;
+use glass::text_model::TextModel;
 use glass::weights::folder::Folder;
 use glass::weights::{Frozen, Weights, packed};
 
@@ -15,7 +15,7 @@ use crate::scratch::Scratch;
 use crate::tiny;
 
 /// A golden model, packed into a directory.
-fn pack(model: &str, packing: Packing) -> Scratch {
+pub fn pack(model: &str, packing: Packing) -> Scratch {
     let folder = Folder::open(&golden(model)).unwrap();
     let (_, plan) = Gpt::plan(folder.config());
     let cpu = Cpu::new(1);
@@ -46,11 +46,11 @@ fn a_packed_file_runs_as_what_was_packed() {
         let ids = tiny::ids(gpt.config.context.min(12), gpt.config.vocabulary, 3);
         let expected = logits(&cpu, &gpt, &weights, packing, &ids);
         let scratch = pack(model, packing);
-        let engine = Engine::open(Cpu::new(1), scratch.path()).unwrap();
+        let engine = TextModel::open(Cpu::new(1), scratch.path()).unwrap();
         let mut runner = engine.runner().unwrap();
         for (at, (&id, expected)) in ids.iter().zip(&expected).enumerate() {
             runner.feed(&[id]).unwrap();
-            assert!(runner.logits() == expected, "{model} {packing:?}: token {at}, read one by one");
+            assert!(runner.logits().unwrap() == expected, "{model} {packing:?}: token {at}, read one by one");
         }
     }
 }
@@ -88,8 +88,9 @@ fn a_packed_file_that_is_not_whole_is_refused() {
     edit(&scratch, "config.json", "\"q9\"", "\"q4\"");
     refused(&scratch, &["model.safetensors", "weight", "shape", "config.json makes it"]);
     edit(&scratch, "config.json", "\"q4\"", "\"q8\"");
-    edit(&scratch, "config.json", "\"glass\"", "\"gptq\"");
+    edit(&scratch, "config.json", "\"packed_by\": \"glass\"", "\"quant_method\": \"gptq\"");
     refused(&scratch, &["config.json", "quant_method", "gptq"]);
+    // As the first version of the format had it.
     edit(&scratch, "config.json", "\"gptq\"", "\"glass\"");
     Folder::open(scratch.path()).unwrap();
     let path = scratch.path().join("model.safetensors");

@@ -46,7 +46,11 @@ fn a_score_is_the_next_tokens_logprob_in_its_window() {
         for row in counted..rows.end {
             runner.truncate(0);
             runner.feed(&ids[rows.start..=row]).unwrap();
-            assert_eq!(next_token::score(runner.logits(), ids[row + 1]).unwrap(), scores[row], "row {row}");
+            assert_eq!(
+                next_token::score(runner.logits().unwrap(), ids[row + 1]).unwrap(),
+                scores[row],
+                "row {row}"
+            );
         }
     }
 }
@@ -78,7 +82,8 @@ fn two_models_are_compared_token_by_token() {
     for (row, found) in compared.iter().enumerate().take(config.context) {
         let probabilities = [&mut first, &mut second].map(|runner| {
             runner.feed(&ids[row..=row]).unwrap();
-            let exp: Vec<f64> = runner.logits().iter().map(|&logit| f64::from(logit).exp()).collect();
+            let exp: Vec<f64> =
+                runner.logits().unwrap().iter().map(|&logit| f64::from(logit).exp()).collect();
             let sum: f64 = exp.iter().sum();
             exp.into_iter().map(|exp| exp / sum).collect::<Vec<f64>>()
         });

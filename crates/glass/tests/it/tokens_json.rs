@@ -33,7 +33,8 @@ fn there_and_back() {
 fn the_file_that_others_publish() {
     let Some(file) = data("tokenizer/gpt2_tokenizer.json") else { return };
     let (theirs, ours) = (Tokenizer::from_json("gpt2", &file).unwrap(), Tokenizer::gpt2());
-    assert_eq!(theirs.to_json(), ours.to_json());
+    // Theirs looks for <|endoftext|> in the normalized text; there is no normalizer.
+    assert_eq!(theirs.to_json().replace("\"normalized\": true", "\"normalized\": false"), ours.to_json());
 }
 
 #[test]
@@ -71,6 +72,11 @@ fn small_vocabularies_as_the_reference() {
         .as_array_mut()
         .unwrap()
         .push(json!({"id": 400, "content": " and", "special": false}));
+    // tokenizers gives the next free id to an added token that is not in the vocabulary, whatever the file says.
+    let next = file["model"]["vocab"].as_object().unwrap().len();
+    let error = read(&file).err().unwrap().to_string();
+    assert!(error.contains("\" and\" has id 400") && error.contains(&format!("give it {next}")), "{error}");
+    file["model"]["vocab"][" and"] = 400.into();
     let tokenizer = read(&file).unwrap();
     assert_eq!(tokenizer.encode("x and", Special::Plain).last(), Some(&400));
     assert_eq!(
@@ -106,15 +112,15 @@ fn another_kind_is_refused_by_name() {
     };
     refused("/model", json!({"type": "Unigram", "vocab": [["a", -1.0]]}), &["model.type", "Unigram"]);
     refused("/model", json!({"type": "WordPiece", "vocab": {}}), &["WordPiece"]);
-    refused("/normalizer", json!({"type": "NFC"}), &["normalizer", "NFC"]);
+    refused("/normalizer", json!({"type": "StripAccents"}), &["normalizer", "StripAccents"]);
     refused("/pre_tokenizer", json!({"type": "Whitespace"}), &["pre_tokenizer", "Whitespace"]);
     refused("/pre_tokenizer", Value::Null, &["pre_tokenizer", "missing"]);
-    refused("/pre_tokenizer/add_prefix_space", true.into(), &["add_prefix_space"]);
-    refused(
-        "/post_processor",
-        json!({"type": "TemplateProcessing"}),
-        &["post_processor", "TemplateProcessing"],
-    );
+    let split =
+        json!({"type": "Split", "pattern": {"Regex": "a|b"}, "behavior": "Isolated", "invert": false});
+    refused("/pre_tokenizer", split, &["pre_tokenizer", "a|b"]);
+    refused("/post_processor", json!({"type": "TemplateProcessing"}), &["post_processor.single", "missing"]);
+    refused("/post_processor", json!({"type": "Other"}), &["post_processor", "Other"]);
+    refused("/model/unk_token", "[UNK]".into(), &["unk_token", "[UNK]"]);
     refused("/decoder", json!({"type": "WordPiece"}), &["decoder"]);
     refused("/model/dropout", 0.1.into(), &["dropout", "0.1"]);
     refused("/model/end_of_word_suffix", "</w>".into(), &["end_of_word_suffix", "</w>"]);
@@ -125,11 +131,8 @@ fn another_kind_is_refused_by_name() {
     refused("/model/vocab/Ġ", 77.into(), &["77"]);
     refused("/model/vocab/Ġ", 4_000_000_000u32.into(), &["4000000000"]);
     refused("/added_tokens/0/id", 12.into(), &["endoftext"]);
-    refused("/added_tokens/0/lstrip", true.into(), &["endoftext", "lstrip"]);
+    refused("/added_tokens/0/single_word", true.into(), &["endoftext", "single_word"]);
     refused("/added_tokens/0/content", "".into(), &["empty"]);
-    let mut file = small();
-    file["model"]["vocab"].as_object_mut().unwrap().shift_remove("q");
-    assert!(read(&file).err().unwrap().to_string().contains("byte 113"));
 }
 
 #[test]

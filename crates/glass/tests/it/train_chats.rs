@@ -5,7 +5,7 @@ use std::fs;
 use glass::Error;
 use glass::tokens::Tokenizer;
 use glass::tokens::chat::{self, Message, Template};
-use glass::train::chats::{self, Cut, Line, Told};
+use glass::train::chats::{self, Cut, Line, Talk, Told};
 use glass::train::run::bits_per_byte;
 use glass::train::set::{Chat, Samples};
 
@@ -26,15 +26,15 @@ fn line(messages: &[(&str, &str)]) -> String {
 /// A byte is a token; the assistant's are learned, and those of a plain text.
 fn encode(told: &Told) -> glass::Result<(Vec<u32>, Vec<bool>)> {
     let messages = match told {
-        Told::Conversation(messages) => messages,
+        Told::Conversation(talk) => &talk.messages,
         Told::Text(text) => return Ok(text.bytes().map(|byte| (u32::from(byte), true)).unzip()),
     };
     if messages.is_empty() {
-        return Err(Error::asked("messages", "there are none"));
+        return Err(Error::invalid_argument("messages", "there are none"));
     }
     let bytes = |message: &Message| {
-        let learned = message.role == "assistant";
-        message.content.bytes().map(|byte| (u32::from(byte), learned)).collect::<Vec<_>>()
+        let learned = message.is_learned();
+        message.text().bytes().map(|byte| (u32::from(byte), learned)).collect::<Vec<_>>()
     };
     Ok(messages.iter().flat_map(bytes).unzip())
 }
@@ -72,12 +72,14 @@ fn each_conversation_is_a_sample_that_ends_with_what_is_learned() {
 fn what_is_no_conversation_is_refused_with_its_line() {
     let refused = |bad: &str| read(&(line(&[("user", "a")]) + "\n" + bad)).unwrap_err();
     assert!(refused("{\"texts\":\"a\"}").contains("c.jsonl:3: no field \"messages\""));
+    assert!(refused("{\"messages\":3}").contains("c.jsonl:3: the field \"messages\" is not a list"));
     let list = refused("{\"messages\":[{\"role\":\"user\"}]}");
-    assert!(
-        list.contains("c.jsonl:3: the field \"messages\" is no list") && list.contains("content"),
-        "{list}"
-    );
-    assert!(refused("{").contains("c.jsonl:3: not a JSON object"));
+    assert!(list.contains("c.jsonl:3: message 1: a message's \"content\" is"), "{list}");
+    let role = refused("[{\"role\":\"usr\",\"content\":\"a\"}]");
+    assert!(role.contains("c.jsonl:3: message 1: the role \"usr\" is unknown"), "{role}");
+    assert!(refused("{\"messages\":[],\"tools\":\"f\"}").contains("the field \"tools\" is not a list"));
+    assert!(refused("{").contains("c.jsonl:3: not JSON"));
+    assert!(refused("3").contains("c.jsonl:3: not a JSON object or list"));
     let empty = read("{\"messages\":[]}").unwrap();
     let error = chats::set(&empty, 4, &encode, None).unwrap_err().to_string();
     assert!(error.ends_with("c.jsonl:1: messages: there are none"), "{error}");
@@ -100,7 +102,7 @@ fn the_default_template_teaches_answers_and_their_ends() {
     let template = Template::new(chat::default_template(), None, None).unwrap();
     let text = line(&[("system", "Be kind."), ("user", "Hello?"), ("assistant", "Hello!"), ("user", "Bye.")]);
     let encode = |told: &Told| match told {
-        Told::Conversation(messages) => template.tokens(messages, &tokenizer),
+        Told::Conversation(talk) => talk.tokens(&template, &tokenizer),
         Told::Text(_) => unreachable!("there is none"),
     };
     let (set, cut) = chats::set(&read(&text).unwrap(), 100, &encode, None).unwrap();
@@ -110,4 +112,57 @@ fn the_default_template_teaches_answers_and_their_ends() {
     let learned: Vec<u32> = sample.filter(|(_, learned)| **learned).map(|(&id, _)| id).collect();
     assert_eq!(tokenizer.decode(&learned).unwrap(), b"Hello!<|im_end|>");
     assert_eq!(samples[0].ids.last(), tokenizer.special("<|im_end|>").as_ref());
+}
+
+/// What other programs write: a list alone, a developer, null beside calls, parts, tools.
+#[test]
+fn conversations_of_other_programs_are_read() {
+    let text = concat!(
+        r#"[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]"#,
+        "\n",
+        r#"{"messages":[{"role":"developer","content":"be brief"},{"role":"user","content":"a"}],"tools":null}"#,
+        "\n",
+        r#"{"messages":[{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}],"#,
+        r#""tools":[{"type":"function","function":{"name":"f"}}]}"#,
+        "\n",
+    );
+    let lines = read(text).unwrap();
+    let talks: Vec<&Talk> = lines
+        .iter()
+        .map(|line| match &line.told {
+            Told::Conversation(talk) => talk,
+            Told::Text(text) => panic!("{text}"),
+        })
+        .collect();
+    assert_eq!(talks[0].messages, [Message::new("user", "a"), Message::new("assistant", "b")]);
+    assert_eq!(talks[1].messages[0].role(), "developer");
+    assert!(talks[2].messages[0].is_learned() && talks[2].messages[0].text().is_empty());
+    let template = Template::new("{{ tools | tojson if tools else 'no tools' }}", None, None).unwrap();
+    let tokenizer = Tokenizer::gpt2();
+    let shown: Vec<String> = talks[1..]
+        .iter()
+        .map(|talk| {
+            let asked = Talk { messages: vec![Message::new("user", "a")], ..Talk::clone(talk) };
+            let (ids, _) = asked.tokens(&template, &tokenizer).unwrap();
+            String::from_utf8(tokenizer.decode(&ids).unwrap()).unwrap()
+        })
+        .collect();
+    assert_eq!(shown, ["no tools", r#"[{"type": "function", "function": {"name": "f"}}]"#]);
+}
+
+#[test]
+fn an_answer_of_weight_0_is_read_and_not_learned() {
+    let tokenizer = Tokenizer::gpt2().with_specials(&chat::DEFAULT_SPECIALS).unwrap();
+    let template = Template::new(chat::default_template(), None, None).unwrap();
+    let text = concat!(
+        r#"[{"role":"user","content":"1 + 1?"},{"role":"assistant","content":"3","weight":0},"#,
+        r#"{"role":"user","content":"No."},{"role":"assistant","content":"2","weight":1}]"#,
+    );
+    let Told::Conversation(talk) = &read(text).unwrap()[0].told else { panic!() };
+    let (ids, learned) = talk.tokens(&template, &tokenizer).unwrap();
+    let learned: Vec<u32> =
+        ids.iter().zip(learned).filter(|(_, learned)| *learned).map(|(&id, _)| id).collect();
+    assert_eq!(tokenizer.decode(&learned).unwrap(), b"2<|im_end|>");
+    let whole = String::from_utf8(tokenizer.decode(&ids).unwrap()).unwrap();
+    assert!(whole.contains("assistant\n3<|im_end|>") && !whole.contains("weight"), "{whole}");
 }

@@ -8,6 +8,7 @@ use glass::train::corpus::{Corpus, Source};
 use glass::train::data::{Documents, Reading};
 use glass::train::files;
 use glass::train::ids::{Ids, Width};
+use glass::train::pieces::{Pieces, Sizes};
 use glass::train::prepare::{Encoding, in_memory};
 use glass::train::set::{Samples, Set};
 use glass::train::shards;
@@ -81,7 +82,7 @@ fn folders_are_read_in_sorted_order() {
     let names: Vec<_> = found.iter().map(|path| path.strip_prefix(folder.path()).unwrap()).collect();
     assert_eq!(names, [Path::new("a/z.txt"), Path::new("b.txt")]);
     assert!(
-        remarks[0].what.starts_with("1 files that do not end in .txt or .jsonl skipped"),
+        remarks[0].what.starts_with("1 file that does not end in .txt or .jsonl is skipped"),
         "{}",
         remarks[0]
     );
@@ -166,4 +167,108 @@ fn real_stories_come_back_from_their_ids() {
             .all(|(ids, text)| tokenizer.decode(ids).unwrap() == text.as_bytes())
     );
     assert!((3.9..4.5).contains(&set.bytes_per_token().unwrap()));
+}
+
+#[test]
+fn files_for_validation_are_known_by_their_names() {
+    let folder = Scratch::new("roles");
+    let make = |names: &[&str]| -> Vec<PathBuf> {
+        let make = |name: &&str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "text").unwrap();
+            path
+        };
+        names.iter().map(make).collect()
+    };
+    let names = |files: &[PathBuf]| -> Vec<String> {
+        let name = |path: &PathBuf| path.strip_prefix(folder.path()).unwrap().display().to_string();
+        files.iter().map(name).collect()
+    };
+    let all = make(&[
+        "a/fineweb_train_000001.bin",
+        "a/fineweb_val_000000.bin",
+        "a/interval.bin",
+        "b/0.txt",
+        "b/Validation-00000-of-00001.txt",
+        "b/contest.txt",
+        "b/dev.txt",
+        "b/my-test.txt",
+        "b/valid/1.txt",
+    ]);
+    let folders = ["a", "b"].map(|name| folder.path().join(name));
+    let roles = files::by_role(&folders, all.clone(), false).unwrap();
+    let learned = ["a/fineweb_train_000001.bin", "a/interval.bin", "b/0.txt", "b/contest.txt"];
+    assert_eq!(names(&roles.train), learned);
+    let validated =
+        ["a/fineweb_val_000000.bin", "b/Validation-00000-of-00001.txt", "b/dev.txt", "b/valid/1.txt"];
+    assert_eq!(names(&roles.validation), validated);
+    let said: Vec<_> = roles.remarks.iter().map(ToString::to_string).collect();
+    assert!(said[0].ends_with("fineweb_val_000000.bin: by its name it is for validation: it is validated on and not learned (and so with 3 more files)"), "{said:?}");
+    assert!(
+        said[1].contains("my-test.txt: by its name it is a test: it is neither learned nor validated on"),
+        "{said:?}"
+    );
+
+    let aside = files::by_role(&folders, all.clone(), true).unwrap();
+    assert_eq!((names(&aside.train), aside.validation.len()), (learned.map(String::from).to_vec(), 0));
+    assert!(aside.remarks[0].what.contains("not validated on either (and so with 4 more files)"));
+
+    // Tests validate where nothing else does.
+    let tests = files::by_role(&folders[1..], vec![all[3].clone(), all[7].clone()], false).unwrap();
+    assert_eq!(
+        (names(&tests.train), names(&tests.validation)),
+        (vec!["b/0.txt".into()], vec!["b/my-test.txt".into()])
+    );
+
+    // Files that were named themselves, as a shell does for *.bin.
+    let both = files::by_role(&all[..2], all[..2].to_vec(), false).unwrap();
+    assert_eq!((both.train.len(), names(&both.validation)), (1, vec!["a/fineweb_val_000000.bin".into()]));
+    let alone = files::by_role(&all[1..3], all[1..3].to_vec(), false).unwrap();
+    assert_eq!((alone.train.len(), alone.validation.len()), (2, 0));
+
+    let nothing = files::by_role(&folders[..1], vec![all[1].clone()], false).unwrap_err();
+    assert!(nothing.to_string().contains("no other file to learn from"), "{nothing}");
+}
+
+#[test]
+fn tables_and_arrays_are_documents_of_a_field() {
+    let with = |name: &str, bytes: &[u8], field: &str, portion: usize| {
+        let reading = Reading { field: field.into(), ..Reading::default() };
+        let sizes = Sizes { portion, piece: 1 << 16 };
+        let pieces = Pieces::of(Path::new(name), bytes, &reading, sizes);
+        pieces
+            .map(|piece| piece.map(|piece| String::from_utf8(piece.text).unwrap()))
+            .collect::<glass::Result<Vec<_>>>()
+    };
+    let table = "\u{feff}id,text\r\n1,\"One, two\r\n\"\"three\"\"\"\r\n2,\r\n3,ü<|endoftext|>\n".as_bytes();
+    let semicolons = b"a;story\n1,5;\"x;y\"\n";
+    let array = r#" [{"id": 1, "text": "a]\"}"}, "b\u00fc", {"text": ""} ,{"text":"c","more":[{"x":"]"}]}]
+"#;
+    for portion in [1, 2, 3, 7, 1 << 20] {
+        let texts = |name, bytes: &[u8], field| with(name, bytes, field, portion).unwrap();
+        assert_eq!(texts("a.csv", table, "text"), ["One, two\r\n\"three\"", "ü<|endoftext|>"], "{portion}");
+        assert_eq!(texts("a.csv", semicolons, "story"), ["x;y"]);
+        assert_eq!(texts("a.tsv", b"story\tb\n1 2\t3\n", "story"), ["1 2"]);
+        assert_eq!(texts("a.json", array.as_bytes(), "text"), ["a]\"}", "bü", "c"]);
+        assert_eq!(texts("a.json", br#"{"text":"alone"}"#, "text"), ["alone"]);
+        assert!(texts("a.csv", b"", "text").is_empty() && texts("a.json", b" [ ] ", "text").is_empty());
+        let refused = |name, bytes: &[u8]| with(name, bytes, "text", portion).unwrap_err().to_string();
+        let column = refused("a.csv", b"a,b\n1,2\n");
+        assert!(
+            column.starts_with("a.csv: no column \"text\" in its first line, which has \"a\", \"b\""),
+            "{column}"
+        );
+        assert!(refused("a.csv", b"a,text\n1\n").contains("a.csv: not comma-separated values"));
+        assert!(refused("a.csv", b"a,text\n1,\xff\n").contains("a.csv: not UTF-8: byte 0xff at offset 9"));
+        assert!(
+            refused("a.json", b"[{\"text\":\"a\"}, 3]")
+                .contains("a.json, element 2: neither a string nor an object")
+        );
+        assert!(refused("a.json", b"[{\"text\":\"a\"").contains("it ends within an element"));
+        assert!(refused("a.json", b"[\"a\"").contains("it ends before its array does"));
+        assert!(refused("a.json", b"{\"text\":\"a\"}{\"text\":\"b\"}").contains("more follows"));
+        assert!(refused("a.json", b"[{\"body\":\"a\"}]").contains("element 1: no field \"text\""));
+        assert!(refused("a.json", b"text").contains("neither an array nor an object"));
+    }
 }

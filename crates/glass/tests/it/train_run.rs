@@ -66,6 +66,10 @@ impl Watch<Cpu> for Actions {
             Event::Evaluated { step, best, .. } => self.seen.push(format!("evaluated {step} {best}")),
             Event::Stopped { step, why } => self.seen.push(format!("stopped {step} {why:?}")),
             Event::Started { step, .. } => self.seen.push(format!("started {step}")),
+            Event::Changed { changes, step, then, now } => {
+                let names: Vec<_> = changes.iter().map(|change| change.name.as_str()).collect();
+                self.seen.push(format!("changed {} at {step}: {then:e} to {now:e}", names.join(",")));
+            }
             Event::Spike { .. } | Event::Sampling { .. } => {}
         }
     }
@@ -288,7 +292,7 @@ fn what_may_not_be_resumed_is_refused_by_name() {
     let folder = Scratch::new("refused");
     let refused = |settings: &Settings, resume| {
         let error = go(folder.path(), settings, resume, &mut Actions::default()).unwrap_err();
-        assert!(matches!(error, Error::Asked { .. }), "{error}");
+        assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
         error.to_string()
     };
     let none = refused(&settings(), true);
@@ -298,10 +302,8 @@ fn what_may_not_be_resumed_is_refused_by_name() {
     assert!(second.contains("already holds a run; add --resume"), "{second}");
     let batch = refused(&Settings { batch: 3, ..settings() }, true);
     assert!(batch.starts_with("--batch: this run began with 2; 3 would change its result"), "{batch}");
-    let rate = refused(&Settings { min_lr: 1e-5, ..settings() }, true);
-    assert!(rate.starts_with("--min-lr: "), "{rate}");
-    let steps = refused(&Settings { steps: 30, ..settings() }, true);
-    assert!(steps.starts_with("--steps: "), "{steps}");
+    let decay = refused(&Settings { weight_decay: 0.2, ..settings() }, true);
+    assert!(decay.starts_with("--weight-decay: "), "{decay}");
 
     let identity = Folder::identity(folder.path()).unwrap();
     let held = Folder::open(folder.path(), &identity).unwrap();
@@ -382,7 +384,55 @@ fn what_is_not_finite_ends_the_run_and_names_the_step() {
     let spoiled = Settings { sample_every: 3, ..settings() };
     let error = go(folder.path(), &spoiled, false, &mut actions).unwrap_err().to_string();
     assert!(error.starts_with("step 7: the loss is NaN") && error.contains("step-00000005"), "{error}");
-    go(folder.path(), &spoiled, true, &mut Actions::default()).unwrap();
+    // The advice, taken.
+    let advice = "step-00000005; add --resume --lr 0.00075 to go on from there with a lower rate";
+    assert!(error.ends_with(advice), "{error}");
+    let mut lower = Actions::default();
+    let then = spoiled.rates().at(6);
+    let lowered = Settings { lr: 0.00075, ..spoiled };
+    let now = lowered.rates().at(6);
+    assert!(now < 0.3 * then);
+    let summary = go(folder.path(), &lowered, true, &mut lower).unwrap();
+    assert_eq!((summary.step, &*lower.seen[0]), (24, "started 5"));
+    assert_eq!(lower.seen[1], format!("changed lr at 6: {then:e} to {now:e}"));
+}
+
+#[test]
+fn a_run_without_a_checkpoint_begins_again_with_another_rate() {
+    let folder = Scratch::new("again");
+    let mut actions = Actions { spoil_after: Some(2), ..Actions::default() };
+    let spoiled = Settings { sample_every: 2, ..settings() };
+    let error = go(folder.path(), &spoiled, false, &mut actions).unwrap_err().to_string();
+    let advice = "there is no checkpoint yet; add --resume --lr 0.00075 to begin again with a lower rate";
+    assert!(error.ends_with(advice), "{error}");
+    let lower = Settings { lr: 0.00075, ..settings() };
+    go(folder.path(), &lower, true, &mut Actions::default()).unwrap();
+    let fresh = Scratch::new("fresh");
+    go(fresh.path(), &lower, false, &mut Actions::default()).unwrap();
+    assert_same(fresh.path(), folder.path());
+}
+
+#[test]
+fn a_finished_run_goes_on_when_it_is_given_more_steps() {
+    let folder = Scratch::new("longer");
+    go(folder.path(), &settings(), false, &mut Actions::default()).unwrap();
+    let mut nothing = Actions::default();
+    assert_eq!(go(folder.path(), &settings(), true, &mut nothing).unwrap().step, 24);
+    assert_eq!(nothing.seen, ["started 24", "stopped 24 Done"]);
+    let longer = Settings { steps: 30, ..settings() };
+    let mut more = Actions::default();
+    let summary = go(folder.path(), &longer, true, &mut more).unwrap();
+    assert_eq!((summary.step, summary.why), (30, Why::Done));
+    let [then, now] = [settings(), longer.clone()].map(|settings| settings.rates().at(25));
+    assert!(now > 2.0 * then);
+    assert_eq!(
+        more.seen[..2],
+        ["started 24".to_string(), format!("changed steps at 25: {then:e} to {now:e}")]
+    );
+    let log = fs::read_to_string(folder.path().join("train/log.jsonl")).unwrap();
+    let rates: Vec<f32> = log.lines().map(|line| serde_json::from_str::<Line>(line).unwrap().lr).collect();
+    assert_eq!((rates.len(), rates[24]), (30, now));
+    assert_eq!(Folder::identity(folder.path()).unwrap().settings, longer);
 }
 
 #[test]
@@ -479,4 +529,13 @@ fn killed_at_any_moment_it_resumes_to_the_same_bytes() {
     }
     assert!(kills > 0);
     assert_same(whole.path(), folder.path());
+}
+
+#[test]
+fn what_is_usual_is_the_median() {
+    let mut spikes = Spikes::default();
+    for n in 0..41 {
+        assert_eq!(spikes.see(2.0 + 0.001 * f64::from(n)), None);
+    }
+    assert_eq!(spikes.see(9.0), Some(2.0 + 0.001 * 20.0));
 }

@@ -5,11 +5,11 @@ use glass::backend::{Cpu, Packing};
 use glass::inspect::attribute::{Component, of_logit};
 use glass::inspect::sweep::patch_heads;
 use glass::inspect::{Inspector, Record, lens};
-use glass::loaded::{Loaded, cache_for};
 use glass::model::Gpt;
 use glass::next_token::score;
 use glass::plan::Spec;
 use glass::probe::Site;
+use glass::runtime::{Model, cache_for};
 use glass::weights::Frozen;
 
 use crate::golden::Golden;
@@ -28,7 +28,7 @@ fn all_that_is_seen_is_what_transformer_lens_sees() {
     };
     let cpu = Cpu::new(2);
     let frozen = Frozen::load(&cpu, &plan, Packing::F32, &read).unwrap();
-    let model = Loaded::new(cpu, gpt, frozen, cache_for(Packing::F32));
+    let model = Model::new(cpu, gpt, frozen, cache_for(Packing::F32));
     let ids = |name: &str| golden.get(name).iter().map(|&id| id as u32).collect::<Vec<_>>();
     let (text, clean, token) = (ids("ids"), ids("clean"), ids("token")[0]);
     let mut inspector = Inspector::new(&model, 13 * 3, 3).unwrap();
@@ -52,7 +52,7 @@ fn all_that_is_seen_is_what_transformer_lens_sees() {
     let said = readings.iter().flatten().flat_map(|reading| {
         let mut all = reading.top.clone();
         all.sort_by_key(|drawn| drawn.id);
-        all.into_iter().map(|drawn| f64::from(drawn.logprob))
+        all.into_iter().map(|drawn| drawn.logprob)
     });
     golden.hold("lens", said, 1e-5);
 

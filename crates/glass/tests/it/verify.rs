@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use glass::Config;
 use glass::backend::{CacheType, Cpu, Packing};
-use glass::loaded::Loaded;
 use glass::model::Gpt;
 use glass::plan::Spec;
+use glass::runtime::Model;
 use glass::train::learner::Arena;
 use glass::verify::{Compared, Way, verify};
 use glass::weights::Frozen;
@@ -29,7 +29,7 @@ enum Changed {
     Weights,
 }
 
-fn loaded(threads: usize, packing: Packing, cache: CacheType, changed: Changed) -> Rc<Loaded<Cpu>> {
+fn loaded(threads: usize, packing: Packing, cache: CacheType, changed: Changed) -> Rc<Model<Cpu>> {
     let seed = if changed == Changed::Weights { 2 } else { 1 };
     let mut learner = tiny::learner(&config(), 1, seed);
     let plan = learner.plan().clone();
@@ -54,7 +54,7 @@ fn loaded(threads: usize, packing: Packing, cache: CacheType, changed: Changed) 
         Ok(())
     };
     let weights = Frozen::load(&cpu, &Arc::new(plan.clone()), packing, &read).unwrap();
-    Rc::new(Loaded::new(cpu, Gpt::plan(&config()).0, weights, cache))
+    Rc::new(Model::new(cpu, Gpt::plan(&config()).0, weights, cache))
 }
 
 /// Everything compared, where the ways of `other` get a changed model.

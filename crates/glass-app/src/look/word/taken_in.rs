@@ -1,127 +1,209 @@
 //! What a word takes in from the words before it, and what it is without them.
 
 use std::io::Write as _;
+use std::ops::Range;
 
 use glass::backend::Cpu;
-use glass::inspect::drift::{Carried, carried, cosine};
+use glass::inspect::drift::{Carried, Word, carried, cosine};
 use glass::inspect::{Edit, Edits, Inspector, Record};
 use glass::probe::Site;
 use serde_json::json;
 
-use super::{BAR, NAME, place, places};
+use super::{BAR, NAME, occurrences, placed};
 use crate::args::LookArgs;
-use crate::draw::columns::{bar, fit};
+use crate::draw::columns::{bar, bars, fit, percent};
 use crate::fail::Fail;
 use crate::look::charts;
+use crate::look::names;
 use crate::look::page::{self, Page, tokens};
 use crate::look::pictures::{Picture, token};
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 use crate::out::Out;
 
+/// A word of --of, and where it is.
+struct Of<'a> {
+    word: &'a str,
+    places: Range<usize>,
+}
+
 /// What heads carry from the words of --of into the word of --word, and what becomes of it without them.
-pub fn run(args: &LookArgs, model: &Model, ids: &[u32]) -> Result<(), Fail> {
-    let word = args.word.as_deref().unwrap_or_default();
-    let to = place(model, ids, word, "--word")?;
-    let mut from = Vec::new();
-    for of in &args.of {
-        let tokens = places(model, ids, of, "--of")?;
-        if tokens.end > to {
-            return Err(Fail::asked(format!(
-                "--of: {of:?} does not stand before {word:?}; a word takes in what stands before it"
-            )));
-        }
-        from.extend(tokens);
-    }
+pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32]) -> Result<(), Fail> {
+    let (to, ofs) = found(args, model, ids)?;
+    let from: Vec<usize> = ofs.iter().flat_map(|of| of.places.clone()).collect();
     let mut inspector = Inspector::new(model, ids.len(), 1)?;
-    let found = carried(&mut inspector, ids, &from, to)?;
-    let whole = vector(&mut inspector, ids, to, Edits::default())?;
+    let found = carried(&mut inspector, ids, &from, to.clone())?;
+    let whole = vector(&mut inspector, ids, &to, Edits::default())?;
     let layers = model.config().layers;
-    // Every word before it in turn, so that what is named can be told from what is not.
-    let mut without = Vec::new();
-    for position in 0..to {
-        let cuts = (0..layers).map(|layer| Edit::cut(layer, to..to + 1, position));
-        without.push(cosine(&whole, &vector(&mut inspector, ids, to, Edits::new(cuts))?));
-    }
-    if page::is_wanted(args) {
-        return drawn_taken_in(args, model, ids, to, &found, &without);
-    }
-    let mut out = Out::new();
-    if args.json {
-        let carried = found.iter().map(|c| {
-            json!({"layer": c.layer, "head": c.head, "from": c.from, "share": c.share, "length": c.length, "part": c.part})
+    let mut without = |hidden: Range<usize>| -> Result<f64, Fail> {
+        let cuts = (0..layers).flat_map(|layer| {
+            let to = to.clone();
+            hidden.clone().map(move |key| Edit::cut(layer, to.clone(), key))
         });
-        out.json(
-            &json!({"position": to, "carried": carried.collect::<Vec<_>>(), "cosine_without": without}),
-        )?;
-        return out.done();
-    }
-    let piece = |position: usize| model.piece(ids[position]);
-    let explained = format!("what heads carry into {}, by the length of what they add", piece(to));
-    writeln!(out, "{}  {}", out.bold("taken in"), out.dim(&explained))?;
-    let most = found.first().map_or(1.0, |carried| carried.length);
-    for carried in found.iter().take(args.top.into()) {
-        let head = format!("block.{}.attention.head.{}", carried.layer, carried.head);
-        let from = fit(&format!("from {} {}", carried.from, piece(carried.from)), 22);
-        let (share, length, part) = (100.0 * carried.share, carried.length, 100.0 * carried.part);
-        let line = format!("{share:5.1} % of its attention, adds {length:6.2} ({part:4.1} % of the vector)");
-        writeln!(out, "{}{from}{line}  {}", fit(&head, NAME), bar(length / most, BAR / 2).trim_end())?;
-    }
-    let explained =
-        format!("the cosine of the last vector of {} with itself, where it does not see a word", piece(to));
-    writeln!(out, "\n{}  {}", out.bold("without"), out.dim(&explained))?;
-    for (position, cosine) in without.iter().enumerate() {
-        let named = if from.contains(&position) { " ←" } else { "" };
-        let name = fit(&format!("{position} {}", piece(position)), NAME);
-        let line = format!("{name}{cosine:6.3}  {}{named}", bar(*cosine, BAR));
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    out.done()
-}
-
-fn drawn_taken_in(
-    args: &LookArgs,
-    model: &Model,
-    ids: &[u32],
-    to: usize,
-    found: &[Carried],
-    without: &[f64],
-) -> Result<(), Fail> {
-    let piece = |position: usize| token(model, ids[position]);
-    let carried = found.iter().take(args.top.into()).map(|carried| {
-        let Carried { layer, head, from, share, length, .. } = carried;
-        let from = format!("{from} {}, {:.1} %", piece(*from), 100.0 * share);
-        (format!("block.{layer}.attention.head.{head} from {from}"), *length)
-    });
-    let without = without.iter().enumerate();
-    let without = without.map(|(position, cosine)| (format!("{position} {}", piece(position)), 1.0 - cosine));
-    let page = Page {
-        title: "What a word takes in".into(),
-        before: tokens(model, ids),
-        pictures: vec![
-            Picture::new(
-                format!("What heads carry into {}", piece(to)),
-                "The length of what each adds to its vector, and the share of the head's attention that it takes.",
-                charts::bars(&carried.collect::<Vec<_>>()),
-            ),
-            Picture::new(
-                format!("{} without a word", piece(to)),
-                "How far its last vector turns where it does not see a word: one less the cosine with itself.",
-                charts::bars(&without.collect::<Vec<_>>()),
-            ),
-        ],
-        after: String::new(),
+        Ok(cosine(&whole, &vector(&mut inspector, ids, &to, Edits::new(cuts))?))
     };
-    page.write(args)
+    let words = ofs.iter().map(|of| without(of.places.clone())).collect::<Result<Vec<_>, _>>()?;
+    // Every token before it in turn, so that what is named can be told from what is not.
+    let tokens = (0..to.start).map(|at| without(at..at + 1)).collect::<Result<Vec<_>, _>>()?;
+    let seen = TakenIn { args, model, ids, to, ofs, found, words, tokens };
+    if page::is_wanted(args) {
+        seen.drawn()?;
+    }
+    match (args.json, page::is_wanted(args)) {
+        (true, _) => seen.json(),
+        (false, true) => Ok(()),
+        (false, false) => seen.show(),
+    }
 }
 
-/// The vector that leaves the last block at a position.
+/// The occurrences that make the request possible: of --word the last that has all words of --of before it, of each of those the
+/// last before it.
+fn found<'a>(
+    args: &'a LookArgs,
+    model: &NamedModel,
+    ids: &[u32],
+) -> Result<(Range<usize>, Vec<Of<'a>>), Fail> {
+    let word = args.word.as_deref().unwrap_or_default();
+    let places: Vec<_> =
+        args.of.iter().map(|of| occurrences(model, ids, of, "--of")).collect::<Result<_, _>>()?;
+    let mut missing = "";
+    for to in occurrences(model, ids, word, "--word")? {
+        let mut ofs = Vec::with_capacity(args.of.len());
+        for (word, places) in args.of.iter().zip(&places) {
+            match places.iter().find(|places| places.end <= to.start) {
+                Some(places) => ofs.push(Of { word, places: places.clone() }),
+                None => missing = word,
+            }
+        }
+        if ofs.len() == args.of.len() {
+            return Ok((to, ofs));
+        }
+    }
+    Err(Fail::asked(format!(
+        "--of: {missing:?} does not occur before {word:?}; a word takes in only what is before it"
+    )))
+}
+
+/// What was found of a word.
+struct TakenIn<'a> {
+    args: &'a LookArgs,
+    model: &'a NamedModel,
+    ids: &'a [u32],
+    to: Range<usize>,
+    ofs: Vec<Of<'a>>,
+    found: Vec<Carried>,
+    /// The cosine of its last vector with itself without each word of --of, and without each token before it.
+    words: Vec<f64>,
+    tokens: Vec<f64>,
+}
+
+impl TakenIn<'_> {
+    fn piece(&self, position: usize) -> String {
+        self.model.piece(self.ids[position])
+    }
+
+    fn json(&self) -> Result<(), Fail> {
+        let mut out = Out::new();
+        let carried = self.found.iter().map(|c| {
+            json!({"layer": c.layer, "head": c.head, "from": c.from, "to": c.to, "share": c.share, "length": c.length,
+                   "part": c.part})
+        });
+        let without = self.ofs.iter().zip(&self.words).map(|(of, cosine)| {
+            json!({"word": of.word, "positions": of.places.clone().collect::<Vec<_>>(), "cosine": cosine})
+        });
+        out.json(&json!({
+            "position": self.to.end - 1, "positions": self.to.clone().collect::<Vec<_>>(),
+            "carried": carried.collect::<Vec<_>>(), "without": without.collect::<Vec<_>>(),
+            "cosine_without": self.tokens,
+        }))?;
+        out.done()
+    }
+
+    fn show(&self) -> Result<(), Fail> {
+        let mut out = Out::new();
+        let word = self.args.word.as_deref().unwrap_or_default();
+        let ofs: Vec<String> = self.ofs.iter().map(|of| placed(of.word, &of.places)).collect();
+        let several = match self.to.len() {
+            1 => "",
+            _ => "; a word of several tokens is followed whole, by the mean of their vectors",
+        };
+        let places = format!("--word: {}; --of: {}{several}", placed(word, &self.to), ofs.join(" and "));
+        writeln!(out, "{}", out.dim(&places))?;
+        let explained = format!("what heads carry into {word:?}, by the length of what they add");
+        writeln!(out, "\n{}  {}", out.bold("taken in"), out.dim(&explained))?;
+        let most = self.found.first().map_or(1.0, |carried| carried.length);
+        for carried in self.found.iter().take(self.args.top.into()) {
+            let head = names::head(self.args.names.into(), carried.layer, carried.head);
+            let into = if self.to.len() > 1 { format!(" to {}", carried.to) } else { String::new() };
+            let from = format!("from {} {}{into}", carried.from, self.piece(carried.from));
+            let (share, length, part) = (percent(carried.share), carried.length, 100.0 * carried.part);
+            let line = format!("{share} of its attention, adds {length:6.2} ({part:4.1} % of the vector)");
+            let bar = bar(length / most, BAR / 2);
+            writeln!(out, "{}{}{line}  {}", fit(&head, 18), fit(&from, 26), bar.trim_end())?;
+        }
+        let explained =
+            format!("the cosine of the last vector of {word:?} with itself, where it does not see a word");
+        writeln!(out, "\n{}  {}", out.bold("without"), out.dim(&explained))?;
+        let bar_of = bars(self.tokens.iter().chain(&self.words).copied().chain([1.0]), BAR);
+        let mut line = |name: &str, cosine: f64, mark: &str| {
+            let line = format!("{}{cosine:6.3}  {}{mark}", fit(name, NAME), bar_of(cosine));
+            writeln!(out, "{}", line.trim_end())
+        };
+        for (of, cosine) in self.ofs.iter().zip(&self.words).filter(|(of, _)| of.places.len() > 1) {
+            line(&format!("{:?}, {} tokens", of.word, of.places.len()), *cosine, " ←")?;
+        }
+        for (position, cosine) in self.tokens.iter().enumerate() {
+            let named = self.ofs.iter().any(|of| of.places.contains(&position));
+            line(&format!("{position} {}", self.piece(position)), *cosine, if named { " ←" } else { "" })?;
+        }
+        out.done()
+    }
+
+    fn drawn(&self) -> Result<(), Fail> {
+        let word = self.args.word.as_deref().unwrap_or_default();
+        let piece = |position: usize| token(self.model, self.ids[position]);
+        let top: usize = self.args.top.into();
+        let carried = self.found.iter().take(top).map(|carried| {
+            let Carried { layer, head, from, share, length, .. } = carried;
+            let from = format!("{from} {}, {}", piece(*from), percent(*share).trim_start());
+            (format!("{} from {from}", names::head(self.args.names.into(), *layer, *head)), *length)
+        });
+        let words = self.ofs.iter().zip(&self.words).filter(|(of, _)| of.places.len() > 1);
+        let words =
+            words.map(|(of, cosine)| (format!("{:?}, {} tokens", of.word, of.places.len()), 1.0 - cosine));
+        let without = self.tokens.iter().enumerate();
+        let without = without.map(|(at, cosine)| (format!("{at} {}", piece(at)), 1.0 - cosine));
+        let left_out = charts::left_out(self.found.len(), top, "link");
+        let page = Page {
+            title: "What a word takes in".into(),
+            before: tokens(self.model, self.ids),
+            pictures: vec![
+                Picture::new(
+                    format!("What heads carry into {word:?}"),
+                    format!(
+                        "The length of what each adds to its vector, and the share of the head's attention that it takes.{left_out}"
+                    ),
+                    charts::bars(&carried.collect::<Vec<_>>()),
+                ),
+                Picture::new(
+                    format!("{word:?} without a word"),
+                    "How far its last vector turns where it does not see a word: one less the cosine with itself.",
+                    charts::bars(&words.chain(without).collect::<Vec<_>>()),
+                ),
+            ],
+            after: String::new(),
+        };
+        page.write(self.args)
+    }
+}
+
+/// The vector that leaves the last block: the mean of some positions'.
 fn vector(
     inspector: &mut Inspector<'_, Cpu>,
     ids: &[u32],
-    position: usize,
+    positions: &Range<usize>,
     edits: Edits,
 ) -> Result<Vec<f32>, Fail> {
     let mut record = Record::of([Site::Residual]);
     inspector.run(&[ids], (edits, &mut record))?;
-    Ok(record[Site::Residual].row(position).to_vec())
+    Ok(Word { ids, positions: positions.clone() }.vector(record.get(Site::Residual)?))
 }

@@ -10,7 +10,7 @@ use glass::{Error, Result};
 
 use super::read::Task;
 use crate::fail::Fail;
-use crate::model_arg::Model;
+use crate::model_arg::NamedModel;
 
 /// How a task went. Log-probabilities are sums over a continuation's tokens.
 pub enum Verdict {
@@ -37,7 +37,7 @@ pub enum Verdict {
 
 /// A model at work on tasks.
 pub struct Judge<'a> {
-    model: &'a Model,
+    model: &'a NamedModel,
     tokenizer: &'a Tokenizer,
     runner: Runner<'a, Cpu>,
     /// Texts that were longer than the model's context and lost their beginning.
@@ -45,7 +45,7 @@ pub struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    pub fn new(model: &'a Model) -> std::result::Result<Judge<'a>, Fail> {
+    pub fn new(model: &'a NamedModel) -> std::result::Result<Judge<'a>, Fail> {
         Ok(Judge { model, tokenizer: model.tokenizer()?, runner: model.runner()?, cut: 0 })
     }
 
@@ -53,7 +53,7 @@ impl<'a> Judge<'a> {
         match task {
             Task::Choices { query, choices, gold } => {
                 let logprobs = self.each(choices.iter().map(|choice| (query, choice)))?;
-                let length = |choice: &String| choice.trim_start().chars().count().max(1) as f64;
+                let length = |choice: &String| choice.chars().count() as f64;
                 let by_length = iter::zip(&logprobs, choices).map(|(sum, choice)| sum / length(choice));
                 let right_by_length = Some(first_most(by_length) == Some(*gold));
                 let right = first_most(logprobs.iter().copied()) == Some(*gold);
@@ -97,7 +97,7 @@ impl<'a> Judge<'a> {
             Ok::<_, Error>(())
         };
         self.runner.prompt(&ids[cut..first])?;
-        add(self.runner.logits(), ids[first])?;
+        add(self.runner.logits()?, ids[first])?;
         if first < inputs.len() {
             let mut done = Ok(());
             self.runner.feed_each(&inputs[first..], &mut |row, logits| {
@@ -110,27 +110,53 @@ impl<'a> Judge<'a> {
         Ok((sum, greedy))
     }
 
-    /// The ids of both, and where the continuation's begin. One space joins them; white space at the context's end goes
-    /// to the continuation, for it is with the word behind it that a token begins. An empty context is the token that
-    /// stands before a text; otherwise that token is left out, as in the harness.
+    /// The ids of both, and where the continuation's begin, as the harness finds them. One space joins the two, which are
+    /// taken as they are; white space at the context's end goes to the continuation, for it is with the word after it that
+    /// a token begins. The texts of special tokens are those tokens. A text begins at its start token where the tokenizer
+    /// puts one, unless it begins with that token's own text; an empty context is the start token.
     fn encode(&self, context: &str, continuation: &str) -> Result<(Vec<u32>, usize)> {
-        let text = format!("{context} {}", continuation.trim_start());
-        let context = context.trim_end();
-        let mut ids: Vec<u32> = match context.is_empty() {
-            true => self.model.start().into_iter().collect(),
-            false => self.tokenizer.encode(context, Special::Plain),
+        let text = format!("{context} {continuation}");
+        let start = self.model.start();
+        let before = context.trim_end_matches(is_space);
+        let (mut ids, rest) = if before.is_empty() {
+            let rest = self.tokenizer.encode(&text, Special::Allowed);
+            match (start, rest.first()) {
+                (Some(start), Some(first)) if start == *first && context.is_empty() => {
+                    (vec![start], rest[1..].to_vec())
+                }
+                _ => (start.into_iter().collect(), rest),
+            }
+        } else {
+            let ids = self.whole(before);
+            let rest = self.whole(&text).into_iter().skip(ids.len()).collect();
+            (ids, rest)
         };
-        let (first, before) = (ids.len(), if context.is_empty() { 0 } else { ids.len() });
-        ids.extend(self.tokenizer.encode(&text, Special::Plain).iter().skip(before));
+        let first = ids.len();
         if first == 0 {
-            let why = "it is empty, and the model has no token that stands before a text";
+            let why = "it is empty, and the model has no token that a text begins with";
             return Err(Error::invalid("context", why));
         }
-        if ids.len() == first {
+        if rest.is_empty() {
             return Err(Error::invalid("continuation", "it has no token of its own; give a longer one"));
         }
+        ids.extend(rest);
         Ok((ids, first))
     }
+
+    /// A text's ids, between the tokens that the tokenizer puts around it, where the text does not begin with the start
+    /// token itself.
+    fn whole(&self, text: &str) -> Vec<u32> {
+        let start = self.model.start().and_then(|id| self.tokenizer.token(id)).unwrap_or_default();
+        match !start.is_empty() && text.as_bytes().starts_with(start) {
+            true => self.tokenizer.encode(text, Special::Allowed),
+            false => self.tokenizer.encode_whole(text.as_bytes(), Special::Allowed),
+        }
+    }
+}
+
+/// White space as Python has it.
+fn is_space(character: char) -> bool {
+    character.is_whitespace() || ('\x1c'..='\x1f').contains(&character)
 }
 
 /// Which is the most; of equal ones the first.

@@ -72,7 +72,7 @@ fn numbers(seen: &Seen) -> Vec<Number<'static>> {
         Some(|line| line.tokens_per_second.unwrap_or(0.0)),
     ));
     numbers.push(plain("GFLOP/s", format!("{:.0}", seen.gflops(speed))));
-    numbers.push(plain("of the FMA roof", share));
+    numbers.push(plain("of the FMA peak", share));
     numbers.push(plain("time so far", duration(line.seconds.unwrap_or(0.0))));
     numbers
 }

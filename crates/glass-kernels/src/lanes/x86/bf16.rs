@@ -3,9 +3,9 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-use super::Avx512;
+use super::{Avx512, BF16};
 
-/// Of two vectors of 16 numbers of 16 bits, one behind the other: number i of the first, number i of the second, for
+/// Of two vectors of 16 numbers of 16 bits, one after the other: number i of the first, number i of the second, for
 /// every i.
 static BY_TURNS: [u16; 32] = {
     let mut order = [0; 32];
@@ -17,15 +17,12 @@ static BY_TURNS: [u16; 32] = {
     order
 };
 
-// In all that follows: the machine has the instruction set by contract.
+// In all that follows: a vector exists, so its instructions do.
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl Avx512 {
+impl Avx512<BF16> {
     /// Both rounded to nearest even: a lane holds this one's lane in its lower half, the other's in the upper.
-    ///
-    /// # Safety
-    /// The machine has AVX512-BF16.
     #[inline(always)]
-    pub(crate) unsafe fn pair(self, upper: Self) -> Self {
+    pub(crate) fn pair(self, upper: Self) -> Self {
         unsafe {
             let order = _mm512_loadu_si512(BY_TURNS.as_ptr().cast());
             let by_turns = _mm512_permutexvar_epi16(order, _mm512_castps_si512(self.beside(upper).0));
@@ -33,22 +30,16 @@ impl Avx512 {
         }
     }
 
-    /// Both rounded to nearest even, one behind the other: the lower lanes hold the pairs of this one's lanes.
-    ///
-    /// # Safety
-    /// The machine has AVX512-BF16.
+    /// Both rounded to nearest even, one after the other: the lower lanes hold the pairs of this one's lanes.
     #[inline(always)]
-    pub(crate) unsafe fn beside(self, next: Self) -> Self {
+    pub(crate) fn beside(self, next: Self) -> Self {
         unsafe { Self(transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(next.0, self.0))) }
     }
 
     /// `self + a b`, lane by lane: first the upper halves' product is added, then the lower's, each rounded once;
     /// subnormal numbers are taken for zero.
-    ///
-    /// # Safety
-    /// The machine has AVX512-BF16.
     #[inline(always)]
-    pub(crate) unsafe fn add_products(self, a: Self, b: Self) -> Self {
+    pub(crate) fn add_products(self, a: Self, b: Self) -> Self {
         unsafe {
             Self(_mm512_dpbf16_ps(
                 self.0,

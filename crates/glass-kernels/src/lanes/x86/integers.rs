@@ -1,8 +1,8 @@
-//! Whole numbers in AVX2 and AVX-512.
+//! Integers in AVX2 and AVX-512.
 
 use std::arch::x86_64::*;
 
-use super::{Avx2, Avx512};
+use super::{Avx2, Avx512, VNNI};
 use crate::lanes::integers::Integers;
 
 /// The lower byte of every 16 bits, and the lower nibble of every byte.
@@ -18,11 +18,6 @@ impl Integers for Avx2 {
         unsafe { Self(_mm256_cvtepi32_ps(self.bits())) }
     }
 
-    #[inline(always)]
-    fn to_integers(self) -> Self {
-        unsafe { Self::of_bits(_mm256_cvtps_epi32(self.0)) }
-    }
-
     /// Bytes are widened to 16 bits, where pairs of products of 255 × 127 are summed to 32 without loss.
     #[inline(always)]
     fn add_quads(self, unsigned: Self, signed: Self) -> Self {
@@ -36,11 +31,6 @@ impl Integers for Avx2 {
             let odds = _mm256_madd_epi16(_mm256_srli_epi16::<8>(a), _mm256_srai_epi16::<8>(b));
             Self::of_bits(_mm256_add_epi32(self.bits(), _mm256_add_epi32(evens, odds)))
         }
-    }
-
-    #[inline(always)]
-    fn shift(self, by: Self) -> Self {
-        unsafe { Self::of_bits(_mm256_sllv_epi32(self.bits(), by.bits())) }
     }
 
     #[inline(always)]
@@ -70,15 +60,10 @@ impl Integers for Avx2 {
 }
 
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl Integers for Avx512 {
+impl<const E: u8> Integers for Avx512<E> {
     #[inline(always)]
     fn to_floats(self) -> Self {
         unsafe { Self(_mm512_cvtepi32_ps(self.bits())) }
-    }
-
-    #[inline(always)]
-    fn to_integers(self) -> Self {
-        unsafe { Self::of_bits(_mm512_cvtps_epi32(self.0)) }
     }
 
     #[inline(always)]
@@ -99,11 +84,6 @@ impl Integers for Avx512 {
     fn store_bytes(self, to: &mut [u8]) {
         let (to, _) = to.split_first_chunk_mut::<16>().expect("a byte for every lane");
         unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(self.bits())) }
-    }
-
-    #[inline(always)]
-    fn shift(self, by: Self) -> Self {
-        unsafe { Self::of_bits(_mm512_sllv_epi32(self.bits(), by.bits())) }
     }
 
     #[inline(always)]
@@ -147,7 +127,7 @@ impl Avx2 {
 }
 
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl Avx512 {
+impl<const E: u8> Avx512<E> {
     #[inline(always)]
     fn bits(self) -> __m512i {
         unsafe { _mm512_castps_si512(self.0) }
@@ -157,13 +137,13 @@ impl Avx512 {
     fn of_bits(bits: __m512i) -> Self {
         unsafe { Self(_mm512_castsi512_ps(bits)) }
     }
+}
 
+impl Avx512<VNNI> {
     /// As [`Integers::add_quads`], in one instruction.
-    ///
-    /// # Safety
-    /// The machine has AVX512-VNNI.
     #[inline(always)]
-    pub(crate) unsafe fn add_quads_vnni(self, unsigned: Self, signed: Self) -> Self {
+    pub(crate) fn add_quads_vnni(self, unsigned: Self, signed: Self) -> Self {
+        // SAFETY: a vector exists, so its instructions do.
         unsafe { Self::of_bits(_mm512_dpbusd_epi32(self.bits(), unsigned.bits(), signed.bits())) }
     }
 }

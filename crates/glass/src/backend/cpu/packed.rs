@@ -1,6 +1,6 @@
-//! Parameters as they run.
+//! Parameters in the layout they are run with.
 
-use glass_kernels::chunks::Piece;
+use glass_kernels::huge_pages::Piece;
 use glass_kernels::linear::{self, Matrix};
 use glass_kernels::packing;
 
@@ -9,10 +9,10 @@ use crate::Result;
 use crate::backend::{Layout, Packing, Quants, ReadRows};
 use crate::stored::Stored;
 
-/// Weights that stand as floats while they are packed.
+/// Number of weights that are held as floats while a matrix is packed.
 const PORTION: usize = 1 << 20;
 
-/// A parameter as it is run: matrices in panels, vectors as they are.
+/// A parameter in the layout it is run with: matrices in panels, vectors unchanged.
 pub struct Packed {
     values: Values,
     rows: usize,
@@ -22,12 +22,12 @@ pub struct Packed {
 
 enum Values {
     Owned(Piece),
-    /// In a file, mapped; its bytes stand where floats can be read.
+    /// In a mapped file, aligned so that floats can be read.
     Stored(Stored),
 }
 
 impl Packed {
-    /// From rows that are read as floats, some after others.
+    /// From rows of floats, read in parts.
     pub(super) fn from_floats(
         cpu: &Cpu,
         read: &ReadRows<'_>,
@@ -66,7 +66,7 @@ impl Packed {
         Ok(Packed { values: Values::Owned(panels), rows, cols, layout: Layout::Panels(packing) })
     }
 
-    /// One that stands packed in a file.
+    /// From a file in which it is packed already.
     pub(super) fn adopted(
         cpu: &Cpu,
         stored: Stored,
@@ -77,7 +77,7 @@ impl Packed {
         assert_eq!(stored.len(), 4 * layout.len(rows, cols));
         let values = match packing::lanes(&stored) {
             Some(_) => Values::Stored(stored),
-            // Bytes of a program stand anywhere.
+            // Bytes within a program have any alignment.
             None => {
                 let mut lanes = cpu.weight(layout.len(rows, cols))?;
                 packing::copy_lanes(&mut lanes, &stored);
@@ -87,12 +87,12 @@ impl Packed {
         Ok(Packed { values, rows, cols, layout })
     }
 
-    /// As kernels take it.
+    /// As an operand of the kernels.
     pub(super) fn matrix(&self) -> Matrix<'_> {
         Matrix { values: self.values(), rows: self.rows, cols: self.cols, layout: self.layout }
     }
 
-    /// As a file keeps it.
+    /// As it is stored in a file.
     pub(super) fn bytes(&self) -> &[u8] {
         packing::bytes(self.values())
     }

@@ -1,8 +1,8 @@
-//! Attention: every position asks (query), every position before it answers (key), and what it has to say (value) is
-//! mixed in by how well the two fit (Vaswani et al. 2017).
+//! Attention: the query of a position is compared with the keys of the positions up to it, and their values are summed with
+//! weights that say how well query and key match (Vaswani et al. 2017).
 //!
-//! A head's value matrix would be width × width; it is kept as two halves, `value_down` (width → head) for every head
-//! and `value_up` (all heads → width), which others call the output projection.
+//! A head's value matrix would be width × width. It is stored as two factors: `value_down` (W_V, width → head size) for every
+//! head, and `value_up` (W_O, all heads → width), also called the output projection.
 
 use glass_kernels::attend::pattern_len;
 
@@ -33,7 +33,7 @@ pub struct Attention {
 impl Attention {
     /// Attention of block `layer`.
     pub fn plan(plan: &mut Plan, config: &Config, layer: usize) -> Self {
-        let (heads, width, bias) = (config.heads, config.width, config.bias);
+        let (heads, width, bias) = (config.heads_of(layer), config.width, config.bias);
         let (queries, keys) = (heads.query * heads.size, heads.key * heads.size);
         Attention {
             layer,
@@ -46,45 +46,48 @@ impl Attention {
         }
     }
 
-    /// residual → `scratch.branch`, what attention adds to it, `[rows, width]`; with `ends`, of their rows alone, which then
-    /// are all that is left of the residual.
-    pub fn forward<'a, B: Backend, P: Probe>(
+    /// First half: residual `[rows, width]` → `scratch.normed`, from which keys and values of all rows are appended to `kv`.
+    pub fn keys_and_values<B: Backend, P: Probe>(
         &self,
-        pass: &mut Pass<'a, B, P>,
+        pass: &mut Pass<'_, B, P>,
         scratch: &mut Scratch<B>,
-        residual: &mut Tensor<B>,
+        residual: &Tensor<B>,
         m: &mut AttentionMemory<B>,
         kv: &mut Kv<B>,
-        ends: Option<&'a [Span]>,
     ) {
-        self.norm.forward(pass, &mut scratch.normed, &mut scratch.stats, residual);
-        let normed = &mut scratch.normed;
+        let Scratch { normed, stats, .. } = scratch;
+        self.norm.forward(pass, normed, stats, residual);
         pass.at(self.site(Part::AttentionNorm), normed);
         self.key.forward(pass, &mut m.key, normed, None);
         pass.at(self.site(Part::Key), &mut m.key);
         self.value_down.forward(pass, &mut m.value, normed, None);
         pass.at(self.site(Part::Value), &mut m.value);
         pass.backend.append(kv, &m.key, &m.value, pass.spans);
-        if let Some(ends) = ends {
-            [&mut scratch.normed, residual].into_iter().for_each(|x| pass.backend.keep_ends(x, pass.spans));
-            scratch.use_rows(ends.len());
-            m.use_rows(ends.len());
-            pass.spans = ends;
-        }
+    }
+
+    /// Second half: `scratch.normed` → queries, which attend to `kv` → `scratch.branch`, the output that is added to the
+    /// residual, `[rows, width]`. It may have fewer rows than the first half.
+    pub fn forward<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        scratch: &mut Scratch<B>,
+        m: &mut AttentionMemory<B>,
+        kv: &Kv<B>,
+    ) {
         let Scratch { normed, branch, .. } = scratch;
         self.query.forward(pass, &mut m.query, normed, None);
         pass.at(self.site(Part::Query), &mut m.query);
 
         let dropout = pass.dropout(self.dropout());
-        pass.backend.attend(&mut m.mixed, m.sums.as_mut(), &m.query, kv, self.heads, pass.spans, dropout);
+        pass.backend.attend(&mut m.z, m.sums.as_mut(), &m.query, kv, self.heads, pass.spans, dropout);
         if SQUARES.iter().any(|&square| pass.wants(self.site(square)) != Want::No) {
             pass.spans.iter().for_each(|span| self.show_squares(pass, span, m, kv));
         }
-        pass.at(self.site(Part::Mixed), &mut m.mixed);
+        pass.at(self.site(Part::Z), &mut m.z);
         if pass.wants(self.site(Part::Contribution)) != Want::No {
-            self.show_contributions(pass, &m.mixed, branch.cols);
+            self.show_contributions(pass, &m.z, branch.cols);
         }
-        self.value_up.forward(pass, branch, &m.mixed, None);
+        self.value_up.forward(pass, branch, &m.z, None);
         pass.at(self.site(Part::AttentionOut), branch);
     }
 
@@ -92,8 +95,8 @@ impl Attention {
         Site::Block(self.layer, part)
     }
 
-    /// The fused word never holds the pattern, so a look computes it beside, step by step; where a step was edited, the
-    /// sequence goes on from what the edit left.
+    /// The fused operation never stores the pattern, so it is computed separately for a probe, step by step. If the probe edited
+    /// a step, the sequence continues with the edited numbers.
     fn show_squares<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
@@ -107,7 +110,7 @@ impl Attention {
         let (backend, spans) = (pass.backend, std::slice::from_ref(span));
         let len = pattern_len(self.heads, spans);
         let rows = self.heads.query * span.rows.len();
-        let mut square = Tensor::new(backend, 1, len).expect("memory for a pattern that someone looks at");
+        let mut square = Tensor::new(backend, 1, len).expect("memory for a pattern that a probe reads");
         let mut edited = false;
         for part in SQUARES {
             match part {
@@ -120,20 +123,20 @@ impl Attention {
             edited |= pass.show_values(view, &mut square.data, 0..len) == Did::Edited;
         }
         if edited {
-            backend.mix(&mut m.mixed, &square, kv, self.heads, spans);
+            backend.mix(&mut m.z, &square, kv, self.heads, spans);
         }
     }
 
-    /// What each head adds: computed beside, since the product of all heads does not take them apart.
+    /// The contribution of each head, computed separately, since the product over all heads does not have them.
     fn show_contributions<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
-        mixed: &Tensor<B>,
+        z: &Tensor<B>,
         width: usize,
     ) {
-        let contribution = Tensor::new(pass.backend, mixed.rows, self.heads.query * width);
-        let mut contribution = contribution.expect("memory for contributions that someone looks at");
-        self.value_up.forward_in_parts(pass, &mut contribution, mixed, self.heads.query);
+        let contribution = Tensor::new(pass.backend, z.rows, self.heads.query * width);
+        let mut contribution = contribution.expect("memory for contributions that a probe reads");
+        self.value_up.forward_in_parts(pass, &mut contribution, z, self.heads.query);
         for span in pass.spans {
             let cols = contribution.cols;
             let (site, rows) = (self.site(Part::Contribution), span.rows.clone());
@@ -145,7 +148,7 @@ impl Attention {
         }
     }
 
-    /// `dscratch.branch` flows back through values, pattern, keys and queries and is added to `dresidual`.
+    /// The gradient in `dscratch.branch` flows back through values, pattern, keys and queries and is added to `dresidual`.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
@@ -158,15 +161,15 @@ impl Attention {
     ) {
         let Scratch { normed, stats, .. } = scratch;
         let Scratch { normed: dnormed, branch: dbranch, .. } = dscratch;
-        self.value_up.backward(back, &mut d.mixed, FIRST, dbranch, &m.mixed);
+        self.value_up.backward(back, &mut d.z, FIRST, dbranch, &m.z);
         let sums = m.sums.as_ref().expect("a backward follows a forward that kept its activations");
-        let kept = Attended { query: &m.query, key: &m.key, value: &m.value, mixed: &m.mixed, sums };
+        let kept = Attended { query: &m.query, key: &m.key, value: &m.value, z: &m.z, sums };
         let (dq, dk, dv) = (&mut d.query, &mut d.key, &mut d.value);
         back.backend.attend_backward(
             dq,
             dk,
             dv,
-            &d.mixed,
+            &d.z,
             kept,
             self.heads,
             back.spans,

@@ -1,4 +1,4 @@
-//! The MLP: each vector by itself is brought to a wider hidden layer, through a non-linearity, and back.
+//! The MLP: each vector is mapped to a wider hidden layer, through a non-linearity, and back.
 
 use super::super::linear::Linear;
 use super::super::norm::Norm;
@@ -22,7 +22,7 @@ pub struct Mlp {
 impl Mlp {
     /// The MLP of block `layer`.
     pub fn plan(plan: &mut Plan, config: &Config, layer: usize) -> Self {
-        let (width, hidden, bias) = (config.width, config.hidden, config.bias);
+        let (width, hidden, bias) = (config.width, config.mlp_width, config.bias);
         Mlp {
             layer,
             activation: config.activation,
@@ -32,7 +32,7 @@ impl Mlp {
         }
     }
 
-    /// residual → `scratch.branch`, what the MLP adds to it, `[rows, width]`.
+    /// residual → `scratch.branch`, the output that is added to it, `[rows, width]`.
     pub fn forward<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
@@ -43,12 +43,12 @@ impl Mlp {
         let Scratch { normed, stats, active, branch } = scratch;
         self.norm.forward(pass, normed, stats, residual);
         pass.at(Site::Block(self.layer, Part::MlpNorm), normed);
-        // Fused where nobody wants the hidden layer as it was before the activation: the same bits either way.
+        // Fused if nothing reads the hidden layer before the activation. The bits are the same either way.
         let mut looked_at = None;
         let hidden = match &mut m.hidden {
             None if pass.wants(Site::Block(self.layer, Part::Hidden)) != Want::No => {
                 let hidden = Tensor::new(pass.backend, active.rows, active.cols);
-                Some(looked_at.insert(hidden.expect("memory for a hidden layer that someone looks at")))
+                Some(looked_at.insert(hidden.expect("memory for a hidden layer that a probe reads")))
             }
             kept => kept.as_mut(),
         };
@@ -64,8 +64,8 @@ impl Mlp {
         pass.at(Site::Block(self.layer, Part::MlpOut), branch);
     }
 
-    /// The hidden layer once more: all that `backward` reads.
-    pub fn again<B: Backend>(
+    /// Recomputes the hidden layer, which is all that `backward` reads.
+    pub fn recompute<B: Backend>(
         &self,
         pass: &Pass<'_, B, ()>,
         scratch: &mut Scratch<B>,
@@ -78,7 +78,7 @@ impl Mlp {
         }
     }
 
-    /// `dscratch.branch` flows back through the hidden layer and is added to `dresidual`.
+    /// The gradient in `dscratch.branch` flows back through the hidden layer and is added to `dresidual`.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,

@@ -3,7 +3,8 @@
 //! Before rendering, every message is disarmed: one character of whatever could become a special token in it is replaced
 //! by a stand-in, a private-use character that occurs nowhere else. The rendered text is cut at its special tokens, and
 //! the stand-ins are put back into what lies between. Disarmed are special tokens spelled whole, and a message's first
-//! and last character where a special token could reach over its edge (a message that ends in `<`). Most messages hold
+//! and last character where a special token could reach over its edge (a message that ends in `<`). So are the texts in a
+//! message's parts, its calls and its other fields. Most messages hold
 //! nothing of the kind and are left alone, so a template that looks into them sees what it should; if one decides
 //! otherwise because of a stand-in, the conversation is refused.
 
@@ -11,20 +12,34 @@ use super::{Message, Segment, Template, refused};
 use crate::tokens::added::Piece;
 use crate::tokens::{Special, Tokenizer};
 use crate::{Error, Result};
+use serde_json::{Map, Value as Json};
 
 impl Template {
     /// The tokens of a whole conversation, and which of them are learned; see [`Template::segments`]. The text is cut at
     /// the special tokens, where learning begins and where it ends, and each piece is tokenised apart, as it is when the
     /// model answers a prompt.
     pub fn tokens(&self, messages: &[Message], tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<bool>)> {
+        self.tokens_with(messages, &Map::new(), tokenizer)
+    }
+
+    /// The same, with more that the template may read, such as `tools`. Special tokens spelled in them are theirs, as those
+    /// in the template are its own.
+    pub fn tokens_with(
+        &self,
+        messages: &[Message],
+        variables: &Map<String, Json>,
+        tokenizer: &Tokenizer,
+    ) -> Result<(Vec<u32>, Vec<bool>)> {
         let guard = Guard::new(self, messages, tokenizer)?;
-        let segments = guard.render(messages, |messages| self.segments(messages))?;
-        let (mut ids, mut learned) = (Vec::new(), Vec::new());
+        let segments = guard.render(messages, |messages| self.segments_with(messages, variables))?;
+        let (mut ids, mut learned) = (tokenizer.start().to_vec(), Vec::new());
+        learned.resize(ids.len(), false);
         for Segment { text, learned: flag } in &segments {
             guard.encode(text, &mut ids);
             learned.resize(ids.len(), *flag);
         }
-        Ok((ids, learned))
+        let doubled = doubled_start(&ids, tokenizer);
+        Ok((ids.split_off(doubled), learned.split_off(doubled)))
     }
 
     /// The tokens of a running chat, up to where the assistant begins to speak.
@@ -33,10 +48,16 @@ impl Template {
         let text = guard.render(messages, |messages| {
             Ok(vec![Segment { text: self.render(messages, true)?, learned: false }])
         })?;
-        let mut ids = Vec::new();
+        let mut ids = tokenizer.start().to_vec();
         text.iter().for_each(|segment| guard.encode(&segment.text, &mut ids));
-        Ok(ids)
+        Ok(ids.split_off(doubled_start(&ids, tokenizer)))
     }
+}
+
+/// How many tokens go from the front, where the template itself writes the start token that stands before every text.
+fn doubled_start(ids: &[u32], tokenizer: &Tokenizer) -> usize {
+    let start = tokenizer.start();
+    if ids[start.len()..].starts_with(start) { start.len() } else { 0 }
 }
 
 /// The stand-ins of one conversation.
@@ -53,26 +74,39 @@ impl<'a> Guard<'a> {
         let added = || tokenizer.0.added.iter();
         let specials: Vec<&str> = added().filter(|token| token.special).map(|token| &*token.text).collect();
         for (turn, message) in messages.iter().enumerate() {
-            check_role(turn, &message.role)?;
+            check_role(turn, message.role())?;
         }
+        let written: Vec<String> =
+            messages.iter().map(|message| Json::from(message.fields().clone()).to_string()).collect();
         let taken = |c: char| {
             template.source.contains(c)
-                || [&template.bos, &template.eos].into_iter().flatten().any(|token| token.contains(c))
-                || messages.iter().any(|message| message.content.contains(c))
+                || template.tokens.iter().any(|(_, token)| token.contains(c))
+                || written.iter().any(|message| message.contains(c))
                 || added().any(|token| token.text.contains(c))
         };
         let mut free = ('\u{e000}'..='\u{f8ff}').chain('\u{f0000}'..='\u{ffffd}').filter(|&c| !taken(c));
         let mut guard = Guard { tokenizer, stand_ins: Vec::new(), disarmed: Vec::new() };
         for message in messages {
-            let mut content = String::with_capacity(message.content.len());
-            let mut places = places(&message.content, &specials).into_iter().peekable();
-            for (at, c) in message.content.char_indices() {
-                let replaced = places.next_if_eq(&at).is_some();
-                content.push(if replaced { guard.stand_in(c, &mut free)? } else { c });
-            }
-            guard.disarmed.push(Message { role: message.role.clone(), content });
+            let message = message.changed(&mut |text| guard.disarmed_text(text, &specials, &mut free))?;
+            guard.disarmed.push(message);
         }
         Ok(guard)
+    }
+
+    /// A text with stand-ins where a special token could come from.
+    fn disarmed_text(
+        &mut self,
+        text: &str,
+        specials: &[&str],
+        free: &mut impl Iterator<Item = char>,
+    ) -> Result<String> {
+        let mut disarmed = String::with_capacity(text.len());
+        let mut places = places(text, specials).into_iter().peekable();
+        for (at, c) in text.char_indices() {
+            let replaced = places.next_if_eq(&at).is_some();
+            disarmed.push(if replaced { self.stand_in(c, free)? } else { c });
+        }
+        Ok(disarmed)
     }
 
     fn stand_in(&mut self, c: char, free: &mut impl Iterator<Item = char>) -> Result<char> {
@@ -146,7 +180,7 @@ fn check_role(turn: usize, role: &str) -> Result<()> {
 }
 
 /// Where a message is to be disarmed, rising: the first character of every special token spelled in it, and its first or
-/// last character where a special token could begin before it or end behind it.
+/// last character where a special token could begin before it or end after it.
 fn places(content: &str, specials: &[&str]) -> Vec<usize> {
     let mut places = Vec::new();
     let core = content.trim();

@@ -2,6 +2,7 @@
 
 use super::{Message, Template, refused};
 use crate::{Error, Result};
+use serde_json::{Map, Value as Json};
 
 /// A stretch of a conversation's text.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,13 +15,18 @@ pub struct Segment {
 
 impl Template {
     /// The text of a whole conversation, cut where learning begins and ends: learned is what the assistant says and what
-    /// closes its turn (not the white space behind that), everything else is only read.
+    /// closes its turn (not the white space that follows), everything else is only read, and so is an answer of weight 0.
     ///
     /// The cuts are found by rendering prefixes: the conversation before an answer, up to where the assistant begins to
     /// speak, and the conversation up to and with the answer. A template in which these do not continue each other (it
     /// shows earlier turns differently once later ones follow) cannot be learned from, and is refused.
     pub fn segments(&self, messages: &[Message]) -> Result<Vec<Segment>> {
-        let whole = self.render(messages, false)?;
+        self.segments_with(messages, &Map::new())
+    }
+
+    /// The same, with more that the template may read, such as `tools`.
+    pub fn segments_with(&self, messages: &[Message], variables: &Map<String, Json>) -> Result<Vec<Segment>> {
+        let whole = self.render_with(messages, false, variables)?;
         let closed = self.closing().is_ok_and(|closing| !closing.is_empty());
         let mut segments = Vec::new();
         let mut push = |text: &str, learned| {
@@ -29,13 +35,14 @@ impl Template {
             }
         };
         let mut done = 0;
-        for (turn, message) in messages.iter().enumerate().filter(|(_, message)| message.role == "assistant")
-        {
-            let before = self.render(&messages[..turn], true)?;
-            let through = self.render(&messages[..=turn], false)?;
+        for (turn, message) in messages.iter().enumerate().filter(|(_, message)| message.is_learned()) {
+            let before = self.render_with(&messages[..turn], true, variables)?;
+            let through = self.render_with(&messages[..=turn], false, variables)?;
             let answer = through.strip_prefix(&before).filter(|_| whole.starts_with(&through));
-            let answer =
-                answer.filter(|answer| before.len() >= done && answer.contains(message.content.trim()));
+            let says = |answer: &&str| {
+                message.texts().chain(message.called()).all(|text| answer.contains(text.trim()))
+            };
+            let answer = answer.filter(|_| before.len() >= done).filter(says);
             let answer = answer.ok_or_else(|| inconsistent(turn))?;
             let learned = if closed { answer.trim_end() } else { answer };
             push(&whole[done..before.len()], false);

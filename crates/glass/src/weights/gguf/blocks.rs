@@ -1,34 +1,83 @@
 //! Quantised tensors of GGUF, block by block
 //! (<https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-common.h>): what their bytes mean.
 
+mod superblocks;
+
 use glass_kernels::format::f16_to_f32;
 use glass_kernels::packing::{BLOCK, Quants};
+
+use crate::backend::Packing;
 
 /// A kind of block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Blocks {
-    /// 32 weights: an f16 scale, bytes.
-    Q8_0,
     /// 32 weights: an f16 scale, nibbles; the first 16 weights are the lower ones.
     Q4_0,
+    /// The same with an f16 minimum.
+    Q4_1,
+    /// 32 weights: an f16 scale, the fifth bits, nibbles.
+    Q5_0,
+    /// The same with an f16 minimum.
+    Q5_1,
+    /// 32 weights: an f16 scale, bytes.
+    Q8_0,
+    /// 256 weights: sixteen pairs of 4-bit scale and minimum, pairs of bits, two f16 scales.
+    Q2K,
+    /// 256 weights: third bits, pairs of bits, sixteen 6-bit scales, an f16 scale.
+    Q3K,
     /// 256 weights: two f16 scales, eight pairs of 6-bit scale and minimum, nibbles.
     Q4K,
+    /// The same with fifth bits before the nibbles.
+    Q5K,
     /// 256 weights: lower nibbles, upper pairs of bits, sixteen 8-bit scales, an f16 scale.
     Q6K,
+    /// 32 weights: an f16 scale, nibbles that number sixteen values.
+    Iq4Nl,
+    /// 256 weights: an f16 scale, eight 6-bit scales, nibbles that number sixteen values.
+    Iq4Xs,
 }
+
+/// The values that the nibbles of `IQ4_NL` and `IQ4_XS` number.
+const IQ4_VALUES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 impl Blocks {
     /// All of them.
-    pub const ALL: [Blocks; 4] = [Blocks::Q8_0, Blocks::Q4_0, Blocks::Q4K, Blocks::Q6K];
+    pub const ALL: [Blocks; 12] = [
+        Blocks::Q4_0,
+        Blocks::Q4_1,
+        Blocks::Q5_0,
+        Blocks::Q5_1,
+        Blocks::Q8_0,
+        Blocks::Q2K,
+        Blocks::Q3K,
+        Blocks::Q4K,
+        Blocks::Q5K,
+        Blocks::Q6K,
+        Blocks::Iq4Nl,
+        Blocks::Iq4Xs,
+    ];
+
+    /// Its name, its number in a file, the weights and the bytes of a block.
+    fn about(self) -> (&'static str, u32, usize, usize) {
+        match self {
+            Blocks::Q4_0 => ("Q4_0", 2, BLOCK, 18),
+            Blocks::Q4_1 => ("Q4_1", 3, BLOCK, 20),
+            Blocks::Q5_0 => ("Q5_0", 6, BLOCK, 22),
+            Blocks::Q5_1 => ("Q5_1", 7, BLOCK, 24),
+            Blocks::Q8_0 => ("Q8_0", 8, BLOCK, 34),
+            Blocks::Q2K => ("Q2_K", 10, 256, 84),
+            Blocks::Q3K => ("Q3_K", 11, 256, 110),
+            Blocks::Q4K => ("Q4_K", 12, 256, 144),
+            Blocks::Q5K => ("Q5_K", 13, 256, 176),
+            Blocks::Q6K => ("Q6_K", 14, 256, 210),
+            Blocks::Iq4Nl => ("IQ4_NL", 20, BLOCK, 18),
+            Blocks::Iq4Xs => ("IQ4_XS", 23, 256, 136),
+        }
+    }
 
     /// As llama.cpp calls it.
     pub fn name(self) -> &'static str {
-        match self {
-            Blocks::Q8_0 => "Q8_0",
-            Blocks::Q4_0 => "Q4_0",
-            Blocks::Q4K => "Q4_K",
-            Blocks::Q6K => "Q6_K",
-        }
+        self.about().0
     }
 
     /// By its name.
@@ -38,45 +87,43 @@ impl Blocks {
 
     /// Its number in a file.
     pub fn number(self) -> u32 {
-        match self {
-            Blocks::Q4_0 => 2,
-            Blocks::Q8_0 => 8,
-            Blocks::Q4K => 12,
-            Blocks::Q6K => 14,
-        }
+        self.about().1
     }
 
     /// Weights of a block.
     pub fn len(self) -> usize {
-        match self {
-            Blocks::Q8_0 | Blocks::Q4_0 => BLOCK,
-            Blocks::Q4K | Blocks::Q6K => 256,
-        }
+        self.about().2
     }
 
     /// Bytes of a block.
     pub fn bytes(self) -> usize {
+        self.about().3
+    }
+
+    /// The packing that holds exactly what these blocks hold; none for blocks of 256 and for those with a minimum.
+    pub fn packing(self) -> Option<Packing> {
         match self {
-            Blocks::Q8_0 => 34,
-            Blocks::Q4_0 => 18,
-            Blocks::Q4K => 144,
-            Blocks::Q6K => 210,
+            Blocks::Q4_0 => Some(Packing::Q4),
+            Blocks::Q5_0 | Blocks::Q8_0 | Blocks::Iq4Nl => Some(Packing::Q8),
+            _ => None,
         }
     }
 
-    /// A block of 32 as it is; none where the format has no such blocks.
+    /// A block as it is packed, where a packing holds exactly that.
     pub fn quants(self, bytes: &[u8]) -> Option<Quants> {
         let scale = u16::from_le_bytes([bytes[0], bytes[1]]);
         let stored = &bytes[2..];
         let q = match self {
             Blocks::Q8_0 => std::array::from_fn(|i| stored[i] as i8),
-            Blocks::Q4_0 => std::array::from_fn(|i| (stored[i % 16] >> (i / 16 * 4) & 15) as i8 - 8),
-            Blocks::Q4K | Blocks::Q6K => return None,
+            Blocks::Q4_0 => std::array::from_fn(|i| nibble(stored, i) as i8 - 8),
+            Blocks::Q5_0 => std::array::from_fn(|i| five_bits(stored, i) as i8 - 16),
+            Blocks::Iq4Nl => std::array::from_fn(|i| IQ4_VALUES[usize::from(nibble(stored, i))]),
+            _ => return None,
         };
         Some(Quants { scale, q })
     }
 
-    /// The other way, for blocks of 32.
+    /// Appends a block of `Q4_0` or `Q8_0`.
     pub fn put(self, to: &mut Vec<u8>, quants: &Quants) {
         to.extend(quants.scale.to_le_bytes());
         match self {
@@ -91,15 +138,25 @@ impl Blocks {
     /// Bytes of whole blocks as floats.
     pub fn widen(self, into: &mut [f32], bytes: &[u8]) {
         assert_eq!(bytes.len(), into.len() / self.len() * self.bytes());
-        for (into, bytes) in into.chunks_exact_mut(self.len()).zip(bytes.chunks_exact(self.bytes())) {
-            match self {
-                Blocks::Q4K => widen_q4_k(into, bytes),
-                Blocks::Q6K => widen_q6_k(into, bytes),
-                _ => {
-                    let Quants { scale, q } = self.quants(bytes).expect("blocks of 32");
+        let widen = match self {
+            Blocks::Q4_1 => q4_1,
+            Blocks::Q5_1 => q5_1,
+            Blocks::Q2K => superblocks::q2_k,
+            Blocks::Q3K => superblocks::q3_k,
+            Blocks::Q4K => superblocks::q4_k,
+            Blocks::Q5K => superblocks::q5_k,
+            Blocks::Q6K => superblocks::q6_k,
+            Blocks::Iq4Xs => superblocks::iq4_xs,
+            Blocks::Q4_0 | Blocks::Q5_0 | Blocks::Q8_0 | Blocks::Iq4Nl => {
+                for (into, bytes) in into.chunks_exact_mut(BLOCK).zip(bytes.chunks_exact(self.bytes())) {
+                    let Quants { scale, q } = self.quants(bytes).expect("these have a packing");
                     into.iter_mut().zip(q).for_each(|(w, q)| *w = f32::from(q) * f16_to_f32(scale));
                 }
+                return;
             }
+        };
+        for (into, bytes) in into.chunks_exact_mut(self.len()).zip(bytes.chunks_exact(self.bytes())) {
+            widen(into, bytes);
         }
     }
 }
@@ -108,35 +165,27 @@ fn half(bytes: &[u8], at: usize) -> f32 {
     f16_to_f32(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
 }
 
-/// Eight groups of 32: `w = scale × q − minimum`, both in 6 bits of a common scale.
-fn widen_q4_k(into: &mut [f32], bytes: &[u8]) {
-    let (scale, minimum, packed, nibbles) = (half(bytes, 0), half(bytes, 2), &bytes[4..16], &bytes[16..]);
-    for (group, into) in into.chunks_exact_mut(32).enumerate() {
-        // Of the last four groups the upper two bits stand above the scales and minima of the first four.
-        let (s, m) = match group {
-            0..4 => (packed[group] & 63, packed[group + 4] & 63),
-            _ => (
-                packed[group + 4] & 15 | packed[group - 4] >> 6 << 4,
-                packed[group + 4] >> 4 | packed[group] >> 6 << 4,
-            ),
-        };
-        let (s, m) = (scale * f32::from(s), minimum * f32::from(m));
-        for (w, byte) in into.iter_mut().zip(&nibbles[group / 2 * 32..]) {
-            *w = s * f32::from(byte >> (group % 2 * 4) & 15) - m;
-        }
+/// Weight `i` of 32 in nibbles.
+fn nibble(nibbles: &[u8], i: usize) -> u8 {
+    nibbles[i % 16] >> (i / 16 * 4) & 15
+}
+
+/// Weight `i` of 32 in fifth bits and nibbles.
+fn five_bits(stored: &[u8], i: usize) -> u8 {
+    nibble(&stored[4..], i) | (stored[i / 8] >> (i % 8) & 1) << 4
+}
+
+fn q4_1(into: &mut [f32], bytes: &[u8]) {
+    let (scale, minimum) = (half(bytes, 0), half(bytes, 2));
+    for (i, w) in into.iter_mut().enumerate() {
+        *w = scale * f32::from(nibble(&bytes[4..], i)) + minimum;
     }
 }
 
-/// Sixteen groups of 16: `w = scale × (q − 32)`.
-fn widen_q6_k(into: &mut [f32], bytes: &[u8]) {
-    let (lower, upper, scales, scale) = (&bytes[..128], &bytes[128..192], &bytes[192..208], half(bytes, 208));
+fn q5_1(into: &mut [f32], bytes: &[u8]) {
+    let (scale, minimum) = (half(bytes, 0), half(bytes, 2));
     for (i, w) in into.iter_mut().enumerate() {
-        // Halves of 128, in each four runs of 32: lower nibbles of two rows of bytes, then upper ones.
-        let (part, run, l) = (i / 128, i % 128 / 32, i % 32);
-        let nibble = lower[part * 64 + run % 2 * 32 + l] >> (run / 2 * 4) & 15;
-        let bits = upper[part * 32 + l] >> (run * 2) & 3;
-        let q = i32::from(nibble | bits << 4) - 32;
-        *w = scale * f32::from(scales[i / 16] as i8) * q as f32;
+        *w = scale * f32::from(five_bits(&bytes[4..], i)) + minimum;
     }
 }
 
@@ -153,16 +202,20 @@ mod tests {
             serde_json::from_str(include_str!("../../../tests/golden/gguf_blocks.json")).unwrap();
         for blocks in Blocks::ALL {
             let golden = &golden[blocks.name()];
-            let hex = golden["bytes"].as_str().unwrap().as_bytes().chunks(2);
-            let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-            let bytes: Vec<u8> = hex.map(byte).collect();
-            let expected: Vec<f32> = serde_json::from_value(golden["weights"].clone()).unwrap();
+            let bytes = hex(&golden["bytes"]);
+            let expected: Vec<f32> =
+                hex(&golden["weights"]).as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
             let mut weights = vec![0.0; expected.len()];
             blocks.widen(&mut weights, &bytes);
             for (ours, theirs) in weights.iter().zip(&expected) {
-                assert!((ours - theirs).abs() <= 1e-6 * theirs.abs(), "{blocks:?}: {ours}, not {theirs}");
+                assert_eq!(ours, theirs, "{blocks:?}");
             }
         }
+    }
+
+    fn hex(text: &Value) -> Vec<u8> {
+        let pairs = text.as_str().unwrap().as_bytes().chunks(2);
+        pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The container: fields and tensors, every number checked before it is used.
-
-use std::collections::HashMap;
+//!
+//! Nothing of the header is copied but the places of its fields, 4 bytes each, so a header of any size takes less
+//! memory than the file: texts and lists are read where they are.
 
 use super::blocks::Blocks;
+use super::kinds;
 use crate::config::object::short;
 use crate::weights::dtype::Dtype;
 use crate::weights::safetensors::Tensor;
@@ -15,24 +17,49 @@ pub const VERSION: u32 = 3;
 pub const ALIGNMENT: usize = 32;
 
 /// A field's value. Numbers are f64: ids and sizes are exact in it.
-pub enum Value {
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
     Number(f64),
-    Text(String),
-    List(Vec<Value>),
+    Text(&'a str),
+    List(List<'a>),
+}
+
+/// Values of one type, as they are in the file.
+#[derive(Clone, Copy)]
+pub struct List<'a> {
+    kind: u32,
+    count: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> List<'a> {
+    /// How many values there are.
+    pub fn len(self) -> usize {
+        self.count
+    }
+
+    /// Its values, which were checked when the header was read.
+    pub fn values(self) -> impl Iterator<Item = Value<'a>> {
+        let mut head = Head { file: self.bytes, at: 0 };
+        (0..self.count).map_while(move |_| head.single(self.kind).ok())
+    }
 }
 
 /// One tensor.
-pub struct Named {
+pub struct Named<'a> {
     /// As llama.cpp calls it.
-    pub name: String,
+    pub name: &'a str,
     /// What and where it is; its shape as ours, outputs first.
     pub tensor: Tensor,
 }
 
-/// A file's fields and tensors.
-pub struct Container {
-    pub fields: HashMap<String, Value>,
-    pub tensors: Vec<Named>,
+/// A file's fields, and where its tensors are described.
+pub struct Container<'a> {
+    file: &'a [u8],
+    /// Where the fields begin, in the order of their names.
+    fields: Vec<u32>,
+    /// How many tensors there are, and where the first is described.
+    tensors: (u64, usize),
 }
 
 /// Types of a field's value, as the file numbers them.
@@ -43,44 +70,87 @@ pub const TEXT: u32 = 8;
 pub const LIST: u32 = 9;
 pub const I32: u32 = 5;
 
-impl Container {
-    /// Reads the head of a file.
-    pub fn read(file: &[u8]) -> Result<Container, String> {
+/// The fewest bytes of a field: the length of its name, its type, a value of one byte.
+const SHORTEST_FIELD: usize = 13;
+
+impl<'a> Container<'a> {
+    /// Reads the fields of a file.
+    pub fn read(file: &'a [u8]) -> Result<Container<'a>, String> {
         let mut head = Head { file, at: MAGIC.len() };
         let version = head.u32()?;
         if !(2..=VERSION).contains(&version) {
             return Err(format!("is GGUF's version {version}; 2 and 3 can be read"));
         }
-        let (tensors, fields) = (head.u64()?, head.u64()?);
-        let mut container = Container { fields: HashMap::new(), tensors: Vec::new() };
-        for _ in 0..fields {
-            let name = head.text()?;
-            let kind = head.u32()?;
-            let value = head.value(kind).map_err(|why| format!("field {}: {why}", short(&name)))?;
-            container.fields.insert(name, value);
+        let (tensors, count) = (head.u64()?, head.u64()?);
+        let most = file.len() / SHORTEST_FIELD;
+        let count = usize::try_from(count).ok().filter(|count| *count <= most).ok_or_else(cut_short)?;
+        let mut fields = Vec::with_capacity(count);
+        for _ in 0..count {
+            fields.push(u32::try_from(head.at).map_err(|_| "has a header of more than 4 GiB")?);
+            let (name, kind) = (head.text()?, head.u32()?);
+            head.value(kind).map_err(|why| format!("field {}: {why}", short(name)))?;
         }
-        let mut places = Vec::new();
-        for _ in 0..tensors {
-            places.push(head.tensor()?);
+        let mut container = Container { file, fields: Vec::new(), tensors: (tensors, head.at) };
+        fields.sort_unstable_by_key(|&at| container.name(at));
+        if let Some(twice) = fields.windows(2).find(|pair| container.name(pair[0]) == container.name(pair[1]))
+        {
+            return Err(format!("has the field {} twice", short(container.name(twice[0]))));
         }
-        let align = match container.fields.get("general.alignment") {
-            None => ALIGNMENT,
-            Some(Value::Number(align)) if *align >= 1.0 && *align <= 65536.0 => *align as usize,
-            Some(_) => return Err("general.alignment is no size".into()),
-        };
-        let data = head.at.next_multiple_of(align);
-        for (name, shape, kind, offset) in places {
-            let tensor = placed(file.len(), data, &shape, kind, offset)
-                .map_err(|why| format!("tensor {} {why}", short(&name)))?;
-            container.tensors.push(Named { name, tensor });
-        }
+        container.fields = fields;
         Ok(container)
+    }
+
+    /// A field's value.
+    pub fn get(&self, field: &str) -> Option<Value<'a>> {
+        let at = self.fields.binary_search_by_key(&field, |&at| self.name(at)).ok()?;
+        let mut head = Head { file: self.file, at: self.fields[at] as usize };
+        head.text().ok()?;
+        let kind = head.u32().ok()?;
+        head.value(kind).ok()
+    }
+
+    /// The name of the field that begins there.
+    fn name(&self, at: u32) -> &'a str {
+        Head { file: self.file, at: at as usize }.text().unwrap_or_default()
+    }
+
+    /// The tensors; more than `most` are refused.
+    pub fn tensors(&self, most: usize) -> Result<Vec<Named<'a>>, String> {
+        let (count, at) = self.tensors;
+        let Some(count) = usize::try_from(count).ok().filter(|count| *count <= most) else {
+            return Err(format!("has {count} tensors; a model of its shape has at most {most}"));
+        };
+        let mut head = Head { file: self.file, at };
+        let places = (0..count).map(|_| head.tensor()).collect::<Result<Vec<_>, _>>()?;
+        let align = match self.get("general.alignment") {
+            None => ALIGNMENT,
+            Some(Value::Number(align)) if (1.0..=65536.0).contains(&align) => align as usize,
+            Some(_) => return Err("general.alignment is not a number from 1 to 65536".into()),
+        };
+        let mut at = head.at.next_multiple_of(align);
+        let data = at;
+        let mut tensors = Vec::with_capacity(count);
+        for (name, shape, kind, offset) in places {
+            let wrong = |why: String| format!("tensor {} {why}", short(name));
+            let tensor = placed(self.file.len(), data, &shape, kind, offset).map_err(wrong)?;
+            if tensor.bytes.start != at {
+                let why = format!("has offset {offset}, but the one before it ends at {}", at - data);
+                return Err(wrong(format!("{why}; the file is damaged")));
+            }
+            at = tensor.bytes.end.next_multiple_of(align);
+            tensors.push(Named { name, tensor });
+        }
+        match self.file.len().saturating_sub(at) {
+            0 => Ok(tensors),
+            rest => Err(format!("{rest} bytes after the last tensor belong to none; the file is damaged")),
+        }
     }
 }
 
-/// Where a tensor stands.
+/// Where a tensor is in the file.
 fn placed(len: usize, data: usize, shape: &[usize], kind: u32, offset: u64) -> Result<Tensor, String> {
-    let (dtype, per_block, bytes) = known(kind).ok_or(format!("has type {kind}, which is not read here"))?;
+    let (dtype, per_block, bytes) = known(kind)
+        .ok_or_else(|| format!("has type {}; {} can be read", kinds::name(kind), kinds::readable()))?;
     let inputs = shape.last().copied().unwrap_or(0);
     let numbers = shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
     let size =
@@ -94,7 +164,8 @@ fn placed(len: usize, data: usize, shape: &[usize], kind: u32, offset: u64) -> R
 
 /// A tensor's type by its number: what it is called, the numbers of a block, its bytes.
 fn known(kind: u32) -> Option<(Result<Dtype, String>, usize, usize)> {
-    let dense = [Dtype::F32, Dtype::F16, Dtype::Bf16].into_iter().find(|dtype| number(*dtype) == kind);
+    let dense =
+        [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::F64].into_iter().find(|dtype| number(*dtype) == kind);
     if let Some(dtype) = dense {
         return Some((Ok(dtype), 1, dtype.bytes()));
     }
@@ -105,10 +176,15 @@ fn known(kind: u32) -> Option<(Result<Dtype, String>, usize, usize)> {
 /// The number of a dense type.
 pub fn number(dtype: Dtype) -> u32 {
     match dtype {
+        Dtype::F64 => 28,
         Dtype::F32 => 0,
         Dtype::F16 => 1,
         Dtype::Bf16 => 30,
     }
+}
+
+fn cut_short() -> String {
+    "ends within its header; it is cut short".to_string()
 }
 
 /// The head of a file while it is read.
@@ -120,14 +196,13 @@ struct Head<'a> {
 impl<'a> Head<'a> {
     fn take(&mut self, len: u64) -> Result<&'a [u8], String> {
         let end = usize::try_from(len).ok().and_then(|len| self.at.checked_add(len));
-        let bytes = end.and_then(|end| self.file.get(self.at..end));
-        let bytes = bytes.ok_or("ends within its header; it is cut short")?;
+        let bytes = end.and_then(|end| self.file.get(self.at..end)).ok_or_else(cut_short)?;
         self.at += bytes.len();
         Ok(bytes)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        Ok(self.take(N as u64)?.try_into().expect("so many were taken"))
+        Ok(self.take(N as u64)?.try_into().expect("N bytes were taken"))
     }
 
     fn u32(&mut self) -> Result<u32, String> {
@@ -138,21 +213,26 @@ impl<'a> Head<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn text(&mut self) -> Result<String, String> {
+    fn text(&mut self) -> Result<&'a str, String> {
         let len = self.u64()?;
-        Ok(String::from_utf8_lossy(self.take(len)?).into_owned())
+        std::str::from_utf8(self.take(len)?).map_err(|_| "a text in its header is not UTF-8".to_string())
     }
 
-    fn value(&mut self, kind: u32) -> Result<Value, String> {
+    fn value(&mut self, kind: u32) -> Result<Value<'a>, String> {
         if kind != LIST {
             return self.single(kind);
         }
         let (kind, count) = (self.u32()?, self.u64()?);
-        // Every value has a byte at least, so that a count beyond the file ends soon.
-        (0..count).map(|_| self.single(kind)).collect::<Result<_, _>>().map(Value::List)
+        let from = self.at;
+        match width(kind) {
+            Some(width) => drop(self.take(count.checked_mul(width).ok_or_else(cut_short)?)?),
+            // Every value has a byte at least, so that a count beyond the file ends soon.
+            None => (0..count).try_for_each(|_| self.single(kind).map(|_| ()))?,
+        }
+        Ok(Value::List(List { kind, count: count as usize, bytes: &self.file[from..self.at] }))
     }
 
-    fn single(&mut self, kind: u32) -> Result<Value, String> {
+    fn single(&mut self, kind: u32) -> Result<Value<'a>, String> {
         Ok(Value::Number(match kind {
             0 | BOOL => self.array::<1>()?[0].into(),
             1 => f64::from(self.array::<1>()?[0] as i8),
@@ -165,15 +245,15 @@ impl<'a> Head<'a> {
             10 => self.u64()? as f64,
             11 => i64::from_le_bytes(self.array()?) as f64,
             12 => f64::from_le_bytes(self.array()?),
-            other => return Err(format!("type {other} is not known")),
+            other => return Err(format!("its values have type {other}, which GGUF does not define")),
         }))
     }
 
     /// Name, shape (outputs first), type, offset.
-    fn tensor(&mut self) -> Result<(String, Vec<usize>, u32, u64), String> {
+    fn tensor(&mut self) -> Result<(&'a str, Vec<usize>, u32, u64), String> {
         let (name, dimensions) = (self.text()?, self.u32()?);
         if dimensions == 0 || dimensions > 4 {
-            return Err(format!("tensor {} has {dimensions} dimensions", short(&name)));
+            return Err(format!("tensor {} has {dimensions} dimensions", short(name)));
         }
         let mut shape = Vec::new();
         for _ in 0..dimensions {
@@ -181,5 +261,16 @@ impl<'a> Head<'a> {
         }
         shape.reverse();
         Ok((name, shape, self.u32()?, self.u64()?))
+    }
+}
+
+/// The bytes of a value, where all of its type have as many.
+fn width(kind: u32) -> Option<u64> {
+    match kind {
+        0 | 1 | BOOL => Some(1),
+        2 | 3 => Some(2),
+        U32 | I32 | F32 => Some(4),
+        10..=12 => Some(8),
+        _ => None,
     }
 }

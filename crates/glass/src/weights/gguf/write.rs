@@ -4,13 +4,14 @@ use std::path::Path;
 
 use glass_kernels::packing::{BLOCK, Quants};
 
+use super::advice;
 use super::container::{ALIGNMENT, BOOL, F32, I32, LIST, MAGIC, TEXT, U32, VERSION, number};
-use super::{Blocks, CONTROL, NO_VOCABULARY, NORMAL, UNUSED, USER_DEFINED, written_name};
+use super::{Blocks, CONTROL, NO_VOCABULARY, NORMAL, ROLES, UNUSED, USER_DEFINED, written_name};
 use crate::backend::Packing;
-use crate::config::{Activation, Norm};
+use crate::config::{Activation, Norm, Scores};
 use crate::tokens::Tokenizer;
 use crate::weights::Read;
-use crate::weights::aside::Aside;
+use crate::weights::atomic_write::AtomicWrite;
 use crate::weights::dtype::Dtype;
 use crate::weights::names::{Kind, PREFIX};
 use crate::weights::save::{Joined, Save, tensors_of};
@@ -41,7 +42,7 @@ impl Numbers {
     /// llama.cpp's number for a file of this kind.
     fn file_type(self) -> u32 {
         match self {
-            Numbers::Dense(Dtype::F32) => 0,
+            Numbers::Dense(Dtype::F32 | Dtype::F64) => 0,
             Numbers::Dense(Dtype::F16) => 1,
             Numbers::Dense(Dtype::Bf16) => 32,
             Numbers::Q4 => 2,
@@ -76,7 +77,7 @@ impl Form {
         }
     }
 
-    /// Bytes of so many weights.
+    /// The bytes of this number of weights.
     fn bytes(self, weights: usize) -> usize {
         match self {
             Form::Dense(dtype) => weights * dtype.bytes(),
@@ -100,14 +101,15 @@ impl Form {
 /// What llama.cpp's gpt2 cannot express, and the system's.
 pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) -> Result<()> {
     can_write(what.config, numbers)?;
+    let pre = what.tokenizer.map(Tokenizer::gguf_pre).transpose()?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let name = name.ok_or_else(|| Error::asked("--out", "a file's name was expected"))?;
+    let name = name.ok_or_else(|| Error::invalid_argument("--out", "a file's name was expected"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let tensors = tensors_of(what.config, what.plan)?;
-    let mut aside = Aside::new(folder)?;
+    let mut aside = AtomicWrite::new(folder)?;
     aside.write(&name, |put| {
         let mut head = Head::default();
-        fields(&mut head, what, numbers);
+        fields(&mut head, what, numbers, pre);
         let mut at = 0;
         for (name, tensor) in &tensors {
             let form = numbers.written(tensor);
@@ -122,13 +124,22 @@ pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) 
 
 fn can_write(config: &Config, numbers: Numbers) -> Result<()> {
     config.can_export()?;
-    if config.activation != Activation::GeluTanh {
-        let why = "its activation is GELU in the exact form, and llama.cpp's gpt2 computes the tanh form";
-        return Err(Error::asked("model", format!("{why}; it cannot be written as GGUF")));
+    let why = if config.activation != Activation::GeluTanh {
+        Some(format!(
+            "its activation is {:?}, and llama.cpp's gpt2 computes GELU in the tanh form",
+            config.activation
+        ))
+    } else if config.scores != Scores::default() {
+        Some("its attention scores are scaled otherwise than llama.cpp's gpt2 scales them".into())
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        return Err(Error::invalid_argument("model", format!("{why}; it cannot be written as GGUF")));
     }
-    let odd = [config.width, config.hidden].into_iter().find(|size| !size.is_multiple_of(BLOCK));
+    let odd = [config.width, config.mlp_width].into_iter().find(|size| !size.is_multiple_of(BLOCK));
     match (numbers, odd) {
-        (Numbers::Q8 | Numbers::Q4, Some(size)) => Err(Error::asked(
+        (Numbers::Q8 | Numbers::Q4, Some(size)) => Err(Error::invalid_argument(
             "model",
             format!(
                 "GGUF packs blocks of {BLOCK} inputs, and {size} is no multiple of that; take bf16, or a folder"
@@ -169,8 +180,8 @@ fn write_tensor(
     put(&vec![0; written.next_multiple_of(ALIGNMENT) - written])
 }
 
-fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers) {
-    let Config { context, width, hidden, layers, heads, .. } = what.config;
+fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers, pre: Option<&str>) {
+    let Config { context, width, mlp_width, layers, heads, .. } = what.config;
     let Norm::Layer { epsilon } = what.config.norm;
     head.text("general.architecture", "gpt2");
     head.u32("general.file_type", numbers.file_type());
@@ -179,32 +190,44 @@ fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers) {
     }
     head.u32("gpt2.context_length", *context as u32);
     head.u32("gpt2.embedding_length", *width as u32);
-    head.u32("gpt2.feed_forward_length", *hidden as u32);
+    head.u32("gpt2.feed_forward_length", *mlp_width as u32);
     head.u32("gpt2.block_count", *layers as u32);
     head.u32("gpt2.attention.head_count", heads.query as u32);
-    head.field("gpt2.attention.layer_norm_epsilon", F32, &epsilon.to_le_bytes());
+    head.f32("gpt2.attention.layer_norm_epsilon", epsilon);
+    if let Some(generation) = what.generation {
+        advice::write(head, generation, what.tokenizer.is_some());
+    }
     let Some(tokenizer) = what.tokenizer else {
-        // Where there are no words, their number must stand somewhere.
+        // Where there are no tokens, their number is a field of its own.
         head.u32("gpt2.vocab_size", what.config.vocabulary as u32);
         return head.text("tokenizer.ggml.model", NO_VOCABULARY);
     };
-    vocabulary(head, tokenizer, what.config.vocabulary);
+    vocabulary(head, tokenizer, pre.unwrap_or_default(), what.config.vocabulary);
     let eos = what.generation.map_or(&[][..], |generation| &generation.eos);
-    let end = what.end_of_text.or(eos.first().copied());
-    for field in ["tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id"] {
-        end.into_iter().for_each(|id| head.u32(field, id));
+    let named = |role: &str| tokenizer.role(role);
+    let end = named("eos_token").or(what.end_of_text).or(eos.first().copied());
+    let start = tokenizer.start().first().copied().or(named("bos_token")).or(end);
+    for (field, role) in ROLES {
+        let id = match role {
+            "bos_token" => start,
+            "eos_token" => tokenizer.end().first().copied().or(end),
+            role => named(role),
+        };
+        let id = id.filter(|id| (*id as usize) < what.config.vocabulary);
+        id.into_iter().for_each(|id| head.u32(&format!("tokenizer.ggml.{field}_token_id"), id));
     }
     if let Some(turn) = eos.iter().find(|id| Some(**id) != end) {
         head.u32("tokenizer.ggml.eot_token_id", *turn);
     }
-    head.field("tokenizer.ggml.add_bos_token", BOOL, &[0]);
+    head.field("tokenizer.ggml.add_bos_token", BOOL, &[u8::from(!tokenizer.start().is_empty())]);
+    head.field("tokenizer.ggml.add_eos_token", BOOL, &[u8::from(!tokenizer.end().is_empty())]);
     if let Some(template) = what.template {
         head.text("tokenizer.chat_template", template);
     }
 }
 
 /// A token for every row of the embedding; rows that no token has get a name that is unused.
-fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, rows: usize) {
+fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, pre: &str, rows: usize) {
     let lists = tokenizer.lists();
     let token = |id: usize| lists.tokens.get(id).cloned().flatten();
     let tokens: Vec<String> = (0..rows).map(|id| token(id).unwrap_or(format!("[UNUSED{id}]"))).collect();
@@ -215,7 +238,7 @@ fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, rows: usize) {
         None => UNUSED,
     };
     head.text("tokenizer.ggml.model", "gpt2");
-    head.text("tokenizer.ggml.pre", "gpt-2");
+    head.text("tokenizer.ggml.pre", pre);
     head.texts("tokenizer.ggml.tokens", &tokens);
     let kinds: Vec<u8> = (0..rows).flat_map(|id| (kind(id) as i32).to_le_bytes()).collect();
     head.list("tokenizer.ggml.token_type", I32, rows, &kinds);
@@ -224,7 +247,7 @@ fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, rows: usize) {
 
 /// The head of a file while it is written.
 #[derive(Default)]
-struct Head {
+pub(super) struct Head {
     fields: Vec<u8>,
     count: u64,
     tensors: Vec<u8>,
@@ -242,7 +265,15 @@ impl Head {
         self.field(name, U32, &value.to_le_bytes());
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    pub fn i32(&mut self, name: &str, value: i32) {
+        self.field(name, I32, &value.to_le_bytes());
+    }
+
+    pub fn f32(&mut self, name: &str, value: f32) {
+        self.field(name, F32, &value.to_le_bytes());
+    }
+
+    pub fn text(&mut self, name: &str, text: &str) {
         let mut value = Vec::new();
         put_text(&mut value, text);
         self.field(name, TEXT, &value);

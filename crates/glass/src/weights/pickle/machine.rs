@@ -4,6 +4,9 @@ use std::collections::HashMap;
 
 use super::{Known, Node, Pickle, Result, Value};
 
+/// No checkpoint has more objects; what a hostile one takes is bounded by it.
+const MOST_OBJECTS: usize = 1 << 20;
+
 /// The machine.
 #[derive(Default)]
 pub struct Machine<'a> {
@@ -33,38 +36,61 @@ impl<'a> Machine<'a> {
                 }
                 b'(' => self.marks.push(self.stack.len()),
                 b'N' => self.stack.push(Value::Other),
+                b'0' => self.pop().map(|_| ())?,
+                b'1' => self.above_mark().map(|_| ())?,
+                b'2' => self.pop().map(|top| self.stack.extend([top, top]))?,
                 0x88 | 0x89 => self.stack.push(Value::Bool(code == 0x88)),
                 b'G' => self.take::<8>().map(|_| self.stack.push(Value::Other))?,
                 b'K' => self.take().map(|[n]: [u8; 1]| self.stack.push(Value::Int(n.into())))?,
                 b'M' => self.take().map(|n| self.stack.push(Value::Int(u16::from_le_bytes(n).into())))?,
                 b'J' => self.take().map(|n| self.stack.push(Value::Int(i32::from_le_bytes(n).into())))?,
                 0x8A => self.long()?,
-                b'X' => self.text()?,
-                b'}' => self.push(Node::Dictionary(Vec::new())),
-                b']' | b')' => self.push(Node::List(Vec::new())),
+                0x8B => self.sized::<4>().map(|_| self.stack.push(Value::Other))?,
+                b'X' => self.sized::<4>().and_then(|text| self.text(text))?,
+                0x8C => self.sized::<1>().and_then(|text| self.text(text))?,
+                0x8D => self.sized::<8>().and_then(|text| self.text(text))?,
+                b'U' | b'C' => self.sized::<1>().map(|_| self.stack.push(Value::Other))?,
+                b'T' | b'B' => self.sized::<4>().map(|_| self.stack.push(Value::Other))?,
+                0x8E | 0x96 => self.sized::<8>().map(|_| self.stack.push(Value::Other))?,
+                b'}' => self.push(Node::Dictionary(Vec::new()))?,
+                b']' | b')' | 0x8F => self.push(Node::List(Vec::new()))?,
                 0x85..=0x87 => self.tuple(usize::from(code - 0x84))?,
-                b't' => self.above_mark().map(|values| self.push(Node::List(values)))?,
+                b't' | b'l' | 0x91 => self.above_mark().and_then(|values| self.push(Node::List(values)))?,
+                b'd' => {
+                    let values = self.above_mark()?;
+                    self.push(Node::Dictionary(Vec::new()))?;
+                    self.set(values)?;
+                }
                 b'a' => self.pop().and_then(|value| self.append(vec![value]))?,
-                b'e' => self.above_mark().and_then(|values| self.append(values))?,
+                b'e' | 0x90 => self.above_mark().and_then(|values| self.append(values))?,
                 b's' => self.pop_two().and_then(|pair| self.set(pair.to_vec()))?,
                 b'u' => self.above_mark().and_then(|values| self.set(values))?,
                 b'q' => self.take().and_then(|[n]: [u8; 1]| self.remember(n.into()))?,
                 b'r' => self.take().and_then(|n| self.remember(u32::from_le_bytes(n)))?,
+                0x94 => self.remember(self.memo.len() as u32)?,
+                0x95 => self.take::<8>().map(|_| ())?,
                 b'h' => self.take().and_then(|[n]: [u8; 1]| self.recall(n.into()))?,
                 b'j' => self.take().and_then(|n| self.recall(u32::from_le_bytes(n)))?,
                 b'c' => self.name()?,
                 b'Q' => self.storage()?,
+                0x93 => self.name_on_stack()?,
                 b'R' => self.call()?,
+                0x81 => self.pop_two().and_then(|_| self.push(Node::Object(None)))?,
+                0x92 => {
+                    self.pop()?;
+                    self.pop_two()?;
+                    self.push(Node::Object(None))?;
+                }
                 b'b' => self.attributes()?,
-                other => return Err(format!("has opcode {other:#04x}, which torch.save does not write")),
+                other => return Err(format!("has opcode {other:#04x}, which is not read here")),
             }
         }
     }
 
     fn protocol(&mut self) -> Result<()> {
         match self.take()? {
-            [2] => Ok(()),
-            [other] => Err(format!("is of protocol {other}; 2, as torch.save writes it, was expected")),
+            [2..=5] => Ok(()),
+            [other] => Err(format!("is of protocol {other}; 2 to 5 were expected")),
         }
     }
 
@@ -103,16 +129,26 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn text(&mut self) -> Result<()> {
-        let len = u32::from_le_bytes(self.take()?);
-        let text = std::str::from_utf8(self.slice(len as usize)?);
+    /// Bytes after a length of `N` bytes.
+    fn sized<const N: usize>(&mut self) -> Result<&'a [u8]> {
+        let mut len = [0; 8];
+        len[..N].copy_from_slice(&self.take::<N>()?);
+        self.slice(usize::try_from(u64::from_le_bytes(len)).map_err(|_| "ends too early")?)
+    }
+
+    fn text(&mut self, bytes: &'a [u8]) -> Result<()> {
+        let text = std::str::from_utf8(bytes);
         self.stack.push(Value::Text(text.map_err(|_| "holds a text that is not UTF-8")?));
         Ok(())
     }
 
-    fn push(&mut self, node: Node<'a>) {
+    fn push(&mut self, node: Node<'a>) -> Result<()> {
+        if self.nodes.len() == MOST_OBJECTS {
+            return Err(format!("holds more than {MOST_OBJECTS} objects, which no checkpoint does"));
+        }
         self.stack.push(Value::Node(self.nodes.len()));
         self.nodes.push(node);
+        Ok(())
     }
 
     /// What stands above the last mark stays.
@@ -137,8 +173,7 @@ impl<'a> Machine<'a> {
     fn tuple(&mut self, len: usize) -> Result<()> {
         let mut values = (0..len).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
         values.reverse();
-        self.push(Node::List(values));
-        Ok(())
+        self.push(Node::List(values))
     }
 
     /// What the topmost value holds.
@@ -154,6 +189,7 @@ impl<'a> Machine<'a> {
     fn append(&mut self, values: Vec<Value<'a>>) -> Result<()> {
         match self.top()? {
             Node::List(list) => list.extend(values),
+            Node::Object(_) => {}
             _ => return Err("is damaged: it appends to what is no list".into()),
         }
         Ok(())
@@ -165,6 +201,7 @@ impl<'a> Machine<'a> {
             Node::Dictionary(entries) if odd.is_empty() => {
                 entries.extend(pairs.iter().map(|[key, value]| (*key, *value)));
             }
+            Node::Object(_) => {}
             _ => return Err("is damaged: it sets keys of what is no dictionary".into()),
         }
         Ok(())
@@ -185,11 +222,15 @@ impl<'a> Machine<'a> {
 
     fn name(&mut self) -> Result<()> {
         let (module, name) = (self.line()?, self.line()?);
-        let known = Known::named(module, name).ok_or_else(|| {
-            let full: String = format!("{module}.{name}").chars().take(80).collect();
-            format!("asks for {full:?}, which is neither a tensor nor a dictionary and is not run")
-        })?;
-        self.stack.push(Value::Known(known));
+        self.stack.push(Value::Known(Known::named(module, name)));
+        Ok(())
+    }
+
+    fn name_on_stack(&mut self) -> Result<()> {
+        let [Value::Text(module), Value::Text(name)] = self.pop_two()? else {
+            return Err("is damaged: it names a class by something that is no text".into());
+        };
+        self.stack.push(Value::Known(Known::named(module, name)));
         Ok(())
     }
 
@@ -210,8 +251,7 @@ impl<'a> Machine<'a> {
             },
             _ => return Err("refers to something that is no storage".into()),
         };
-        self.push(storage);
-        Ok(())
+        self.push(storage)
     }
 
     fn call(&mut self) -> Result<()> {
@@ -225,20 +265,24 @@ impl<'a> Machine<'a> {
             Value::Known(Known::Dictionary) if arguments.is_empty() => Node::Dictionary(Vec::new()),
             // The first four say which tensor; the others, how it learned.
             Value::Known(Known::Tensor) if arguments.len() >= 4 => Node::Tensor(arguments[..4].to_vec()),
-            _ => {
-                return Err("calls something that is neither a tensor nor a dictionary; it is not run".into());
+            Value::Known(Known::Parameter) if !arguments.is_empty() => {
+                self.stack.push(arguments[0]);
+                return Ok(());
             }
+            // Not called: whoever reads it finds no tensor and no number.
+            _ => Node::Object(None),
         };
-        self.push(made);
-        Ok(())
+        self.push(made)
     }
 
-    /// An ordered dictionary's attributes (a module's `_metadata`) say nothing that is needed.
+    /// The attributes of an object. Those of a dictionary (a module's `_metadata`) are not needed.
     fn attributes(&mut self) -> Result<()> {
-        self.pop()?;
+        let state = self.pop()?;
         match self.top()? {
-            Node::Dictionary(_) => Ok(()),
-            _ => Err("sets attributes of something that is no dictionary".into()),
+            Node::Object(attributes) => *attributes = Some(state),
+            Node::Dictionary(_) | Node::Tensor(_) => {}
+            _ => return Err("is damaged: it sets attributes of something that has none".into()),
         }
+        Ok(())
     }
 }

@@ -1,0 +1,282 @@
+//! Options in a file: `--config FILE.toml`, the one that is written beside every run, and those of `--data sample`.
+//!
+//! A file's options stand for options on the command line, which count more: an option that is given on the command line,
+//! or one that excludes it, takes the place of the file's.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args as _, Command};
+use toml::{Table, Value};
+
+use super::TrainArgs;
+use crate::fail::Fail;
+
+/// What a run that is resumed is given to go on with, in its folder.
+pub const KEPT: &str = "train/config.toml";
+
+/// The name of the text that comes with the program.
+pub const SAMPLE: &str = "sample";
+
+/// Options that learn something from the sample in two minutes on two cores.
+const FOR_SAMPLE: &str = include_str!("sample.toml");
+
+/// Options that belong to one call, not to a run.
+const OF_A_CALL: [&str; 7] = ["out", "config", "resume", "plan", "json", "plain", "help"];
+
+/// Options whose value may name a file.
+const PATHS: [&str; 6] = ["data", "chat", "val", "shards", "tokenizer", "from"];
+
+/// The options of a training, to be written, and which of them were typed.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Name and value, in the order of the help.
+    all: Vec<(String, Value)>,
+    /// Those on the command line itself.
+    typed: HashSet<String>,
+}
+
+/// The arguments of the program, with those of the files that they name behind them.
+pub fn expanded(arguments: Vec<OsString>) -> Result<Vec<OsString>, Fail> {
+    if arguments.get(1).is_none_or(|command| command != "train") {
+        return Ok(arguments);
+    }
+    let command = train();
+    let mut given = Given::of(&command, &arguments[2..]);
+    if given.has("help") {
+        return Ok(arguments);
+    }
+    let mut added = Vec::new();
+    if let Some(file) = given.value("config") {
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| Fail::asked(format!("--config: cannot read {}: {error}", file.display())))?;
+        added.extend(given.add(&command, &file.display().to_string(), &text)?);
+    }
+    match given.value("out").filter(|_| given.has("resume")) {
+        Some(out) => {
+            let file = out.join(KEPT);
+            match std::fs::read_to_string(&file) {
+                Ok(text) => added.extend(given.add(&command, &file.display().to_string(), &text)?),
+                Err(_) if out.join("train/run.json").exists() && !given.has("data") && !given.has("chat") => {
+                    return Err(Fail::asked(format!(
+                        "{}: its options are missing, which a run keeps there; give --data and all other options as \
+                         when it began",
+                        file.display()
+                    )));
+                }
+                Err(_) => {}
+            }
+        }
+        None if given.value("data").is_some_and(|data| is_sample(&data)) => {
+            added.extend(given.add(&command, "sample.toml", FOR_SAMPLE)?);
+        }
+        None => {}
+    }
+    Ok(arguments.into_iter().chain(added).collect())
+}
+
+/// Whether this names the text that comes with the program. A file of that name counts more.
+pub fn is_sample(data: &Path) -> bool {
+    data == Path::new(SAMPLE) && !data.exists()
+}
+
+fn train() -> Command {
+    let mut command = TrainArgs::augment_args(Command::new("train"));
+    command.build();
+    command
+}
+
+/// Options that are there already: their names, and the values of a few.
+struct Given {
+    names: HashSet<String>,
+    values: Vec<(String, OsString)>,
+}
+
+impl Given {
+    fn of(command: &Command, arguments: &[OsString]) -> Given {
+        let mut given = Given { names: HashSet::new(), values: Vec::new() };
+        for (at, argument) in arguments.iter().enumerate() {
+            let Some(name) = argument.to_str().and_then(|argument| argument.strip_prefix("--")) else {
+                continue;
+            };
+            let (name, value) = match name.split_once('=') {
+                Some((name, value)) => (name, Some(OsString::from(value))),
+                None => (name, arguments.get(at + 1).cloned()),
+            };
+            if let Some(name) = find(command, name).and_then(Arg::get_long) {
+                given.names.insert(name.into());
+                given.values.extend(value.map(|value| (name.into(), value)));
+            }
+        }
+        given
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    fn value(&self, name: &str) -> Option<PathBuf> {
+        self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value.into())
+    }
+
+    /// The arguments that stand for a file's options, without those that given ones take the place of.
+    fn add(&mut self, command: &Command, file: &str, text: &str) -> Result<Vec<OsString>, Fail> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            Fail::asked(format!(
+                "{file}:{line}: {}; options are written as in TOML: steps = 1000",
+                error.message()
+            ))
+        })?;
+        let (mut arguments, mut names) = (Vec::new(), Vec::new());
+        for (key, value) in &table {
+            let name = key.replace('_', "-");
+            let known = find(command, &name)
+                .filter(|arg| arg.get_long().is_some_and(|name| !["config", "help"].contains(&name)));
+            let Some(arg) = known else {
+                return Err(Fail::asked(format!(
+                    "{file}: {key} is not an option of glass train; glass help train lists all"
+                )));
+            };
+            let name = arg.get_long().unwrap_or_default();
+            if self.has(name) || self.excludes(command, arg) {
+                continue;
+            }
+            names.push(name.to_string());
+            let values = arguments_for(arg, value).ok_or_else(|| {
+                Fail::asked(format!(
+                    "{file}: {key} = {value} was found, which is not a value for this option"
+                ))
+            })?;
+            if let [first, ..] = &values[..]
+                && let Some(value) = first.strip_prefix(&format!("--{name}="))
+            {
+                self.values.push((name.into(), value.into()));
+            }
+            arguments.extend(values.into_iter().map(OsString::from));
+        }
+        self.names.extend(names);
+        Ok(arguments)
+    }
+
+    /// Whether an option that is given excludes this one, or takes its place.
+    fn excludes(&self, command: &Command, arg: &Arg) -> bool {
+        let name = arg.get_long().unwrap_or_default();
+        let in_one_group = |other: &Arg| {
+            let mut groups = command.get_groups().filter(|group| group.get_id() == "source");
+            groups.any(|group| {
+                let mut ids = group.get_args();
+                other.get_id() != arg.get_id()
+                    && ids.any(|id| id == other.get_id())
+                    && group.get_args().any(|id| id == arg.get_id())
+            })
+        };
+        let given = self.names.iter().filter_map(|name| find(command, name));
+        (name == "minutes" && (self.has("steps") || self.has("epochs")))
+            || given.into_iter().any(|other| conflict(command, arg, other) || in_one_group(other))
+    }
+}
+
+/// Whether two options exclude each other.
+fn conflict(command: &Command, one: &Arg, other: &Arg) -> bool {
+    let names = |a: &Arg, b: &Arg| command.get_arg_conflicts_with(a).iter().any(|c| c.get_id() == b.get_id());
+    names(one, other) || names(other, one)
+}
+
+/// The option of this name, or of one of its other names.
+fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
+    let has = |arg: &&Arg| {
+        arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|others| others.contains(&name))
+    };
+    command.get_arguments().find(has)
+}
+
+/// How an option with this value is written on the command line.
+fn arguments_for(arg: &Arg, value: &Value) -> Option<Vec<String>> {
+    let name = arg.get_long()?;
+    if !arg.get_action().takes_values() {
+        return value.as_bool().map(|is_on| is_on.then(|| format!("--{name}")).into_iter().collect());
+    }
+    let one = |value: &Value| match value {
+        Value::String(text) => Some(format!("--{name}={text}")),
+        Value::Integer(_) | Value::Float(_) => Some(format!("--{name}={value}")),
+        _ => None,
+    };
+    match value {
+        Value::Array(values) if matches!(arg.get_action(), clap::ArgAction::Append) => {
+            values.iter().map(one).collect()
+        }
+        value => one(value).map(|one| vec![one]),
+    }
+}
+
+impl Options {
+    /// The options that a call comes to.
+    pub fn of(matches: &ArgMatches, arguments: &[OsString]) -> Options {
+        let command = train();
+        let mut all = Vec::new();
+        let known = |arg: &&Arg| matches.try_contains_id(arg.get_id().as_str()).unwrap_or(false);
+        let is_default = |arg: &Arg| {
+            known(&arg) && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::DefaultValue)
+        };
+        let given: Vec<&Arg> = command.get_arguments().filter(known).filter(|arg| !is_default(arg)).collect();
+        for arg in command.get_arguments() {
+            // A default value counts only where nothing that is given excludes it.
+            if !known(&arg) || (is_default(arg) && given.iter().any(|other| conflict(&command, arg, other))) {
+                continue;
+            }
+            let Some(name) = arg.get_long().filter(|name| !OF_A_CALL.contains(name)) else { continue };
+            let id = arg.get_id().as_str();
+            let Ok(Some(values)) = matches.try_get_raw(id) else { continue };
+            let values: Vec<Value> = values.map(|raw| value(name, raw)).collect();
+            let value = match (arg.get_action(), &values[..]) {
+                (clap::ArgAction::Append, _) => Value::Array(values),
+                (action, [one]) if action.takes_values() => one.clone(),
+                (_, [Value::String(one)]) if one == "true" => Value::Boolean(true),
+                _ => continue,
+            };
+            all.push((name.to_string(), value));
+        }
+        let typed = Given::of(&command, arguments.get(2..).unwrap_or_default()).names;
+        Options { all, typed }
+    }
+
+    /// Whether an option is on the command line itself.
+    pub fn is_typed(&self, name: &str) -> bool {
+        self.typed.contains(name)
+    }
+
+    /// Sets an option to what it came to, in place of others that stood for it.
+    pub fn set(&mut self, name: &str, value: impl Into<Value>, instead_of: &[&str]) {
+        self.all.retain(|(known, _)| !instead_of.contains(&known.as_str()));
+        let value = value.into();
+        match self.all.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = value,
+            None => self.all.push((name.into(), value)),
+        }
+    }
+
+    /// As a file for `--config`.
+    pub fn to_toml(&self) -> String {
+        let lines: String = self.all.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+        format!(
+            "# The options of this run. `glass train --config THIS --out DIR` trains the same once more.\n{lines}"
+        )
+    }
+}
+
+/// A value as it was given. Files are named from the root, so that a run can be resumed from any folder.
+fn value(name: &str, raw: &OsStr) -> Value {
+    let text = raw.to_string_lossy().into_owned();
+    if PATHS.contains(&name) {
+        let whole = Path::new(raw).exists().then(|| std::path::absolute(raw).ok()).flatten();
+        return Value::String(whole.map_or(text, |path| path.display().to_string()));
+    }
+    match (text.parse::<i64>(), text.parse::<f64>()) {
+        (Ok(whole), _) => Value::Integer(whole),
+        (_, Ok(number)) if number.is_finite() => Value::Float(number),
+        _ => Value::String(text),
+    }
+}

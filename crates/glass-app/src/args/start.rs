@@ -1,0 +1,11 @@
+//! Where a text begins; the same option wherever one is read.
+
+use clap::Args;
+
+/// The start of a text.
+#[derive(Args, Debug)]
+pub struct StartArgs {
+    /// Leave out the start token that the model's files put before every text
+    #[arg(long)]
+    pub no_start: bool,
+}

@@ -1,0 +1,96 @@
+//! A loaded model: its plan, and its weights packed for a back end. This is all that running it needs.
+
+use std::sync::Arc;
+
+use crate::backend::{Backend, CacheType, Packing};
+use crate::generate::{Batch, Room, Runner};
+use crate::model::Gpt;
+use crate::weights::initialise::initialise;
+use crate::weights::{Frozen, Weights};
+use crate::{Config, Result};
+
+/// A loaded model.
+pub struct Model<B: Backend> {
+    /// How its runners keep keys and values.
+    pub cache: CacheType,
+    gpt: Gpt,
+    weights: Arc<Frozen<B>>,
+    backend: B,
+}
+
+impl<B: Backend> Model<B> {
+    /// From weights that belong to a plan.
+    pub fn new(backend: B, gpt: Gpt, weights: Frozen<B>, cache: CacheType) -> Self {
+        Model { cache, gpt, weights: Arc::new(weights), backend }
+    }
+
+    /// The same weights, shared, on a back end that can use them: the same processor with another number of threads.
+    pub fn on(&self, backend: B) -> Self {
+        let (cache, gpt, weights) = (self.cache, self.gpt.clone(), self.weights.clone());
+        Model { cache, gpt, weights, backend }
+    }
+
+    /// A model of this shape with random weights, as at the start of training: for measurements and checks that do not depend on
+    /// what was learned.
+    ///
+    /// # Errors
+    /// The model cannot be run, or there is too little memory.
+    pub fn random(backend: B, config: &Config, packing: Packing, seed: u64) -> Result<Self> {
+        let (gpt, plan) = Gpt::plan(config);
+        gpt.can_run()?;
+        let weights = Frozen::load(&backend, &plan, packing, &|spec, into| {
+            let index = plan.specs.iter().position(|other| other.name == spec.name);
+            initialise(spec, index.expect("a parameter of the plan"), config, seed, into);
+            Ok(())
+        })?;
+        Ok(Model::new(backend, gpt, weights, cache_for(packing)))
+    }
+
+    /// Its shape.
+    pub fn config(&self) -> &Config {
+        &self.gpt.config
+    }
+
+    /// A runner for one sequence.
+    pub fn runner(&self) -> Result<Runner<'_, B>> {
+        self.runner_within(self.config().context)
+    }
+
+    /// A runner for one sequence of at most this many positions, which takes less memory.
+    pub fn runner_within(&self, positions: usize) -> Result<Runner<'_, B>> {
+        Runner::within(&self.backend, &self.gpt, Weights::Frozen(&self.weights), self.cache, positions)
+    }
+
+    /// A batch of this many sequences of at most this many positions each.
+    pub fn batch(&self, slots: usize, positions: usize) -> Result<Batch<'_, B>> {
+        let room = Room { slots, positions, cache: self.cache };
+        Batch::new(&self.backend, &self.gpt, Weights::Frozen(&self.weights), room)
+    }
+
+    /// Bytes of weights read per token: all except tables of which it reads one row.
+    pub fn read_bytes(&self) -> usize {
+        let bytes = |index: usize| self.backend.bytes(self.weights.get(index)).len();
+        let rows = self.gpt.tables().map(|table| bytes(table.index())).sum::<usize>();
+        (0..self.weights.len()).map(bytes).sum::<usize>() - rows
+    }
+
+    /// Its layers.
+    pub(crate) fn gpt(&self) -> &Gpt {
+        &self.gpt
+    }
+
+    /// Its weights.
+    pub(crate) fn weights(&self) -> &Frozen<B> {
+        &self.weights
+    }
+
+    /// The back end.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+}
+
+/// The default type of keys and values: f32 if the weights are f32, otherwise 16 bits.
+pub fn cache_for(packing: Packing) -> CacheType {
+    if packing == Packing::F32 { CacheType::F32 } else { CacheType::Bf16 }
+}

@@ -1,0 +1,81 @@
+//! The arguments of a call, and which parameter each is for.
+
+use super::error::{Outcome, failed};
+use super::value::Value;
+
+#[derive(Default, Clone)]
+pub struct Args {
+    pub positional: Vec<Value>,
+    pub named: Vec<(String, Value)>,
+}
+
+impl Args {
+    pub fn positional(positional: Vec<Value>) -> Args {
+        Args { positional, named: Vec::new() }
+    }
+
+    /// The values of a function's parameters, in their order. A parameter whose name is empty can only be given by its
+    /// place; the first `required` must be given.
+    pub fn bind<const N: usize>(
+        &self,
+        function: &str,
+        parameters: [&str; N],
+        required: usize,
+    ) -> Outcome<[Option<Value>; N]> {
+        if self.positional.len() > N {
+            return failed(format!(
+                "{function} takes at most {N} arguments, {} were given",
+                self.positional.len()
+            ));
+        }
+        let mut values = [const { None }; N];
+        for (place, value) in values.iter_mut().zip(&self.positional) {
+            *place = Some(value.clone());
+        }
+        for (name, value) in &self.named {
+            match parameters.iter().position(|parameter| parameter == name && !name.is_empty()) {
+                Some(at) if values[at].is_none() => values[at] = Some(value.clone()),
+                Some(_) => return failed(format!("{function} was given its argument {name} twice")),
+                None => return failed(format!("{function} takes no argument {name}")),
+            }
+        }
+        if let Some(at) = values[..required].iter().position(Option::is_none) {
+            return failed(format!("{function} lacks its argument {}", at + 1));
+        }
+        Ok(values)
+    }
+
+    /// That there are none.
+    pub fn none(&self, function: &str) -> Outcome<()> {
+        self.bind(function, [], 0).map(|_: [_; 0]| ())
+    }
+}
+
+/// A text, and nothing else.
+pub fn text(function: &str, value: &Value) -> Outcome<String> {
+    match value {
+        Value::Text(text) | Value::Markup(text) => Ok(text.to_string()),
+        other => failed(format!("{function} needs a text, not {}", other.type_name())),
+    }
+}
+
+/// A whole number, and nothing else.
+pub fn int(function: &str, value: &Value) -> Outcome<i128> {
+    match value.int() {
+        Some(number) => Ok(number),
+        None => failed(format!("{function} needs a whole number, not {}", value.type_name())),
+    }
+}
+
+/// A whole number or none.
+pub fn optional_int(function: &str, value: Option<Value>) -> Outcome<Option<i128>> {
+    match value {
+        None | Some(Value::None) => Ok(None),
+        Some(value) => int(function, &value).map(Some),
+    }
+}
+
+/// Whether an argument that is false unless given is true.
+pub fn flag(value: Option<Value>) -> bool {
+    value.is_some_and(|value| value.is_true())
+}

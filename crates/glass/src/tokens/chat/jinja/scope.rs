@@ -1,0 +1,221 @@
+//! Which name means what, where. `jinja2` decides this when it compiles: a scope that sets a name before it reads it, and
+//! none of whose outer scopes knows the name, begins with the name undefined, even where the caller passes one of that
+//! name. Here those names are found once ([`Block::unset`]), and the rest is a chain of scopes.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::ast::{Arguments, Block, Expr, Kind, Loop, Macro, Name, Statement, Target};
+use super::value::Value;
+
+/// The variables of one scope, and the scope around it.
+pub struct Scope {
+    variables: RefCell<Vec<(Name, Option<Value>)>>,
+    parent: Option<Rc<Scope>>,
+}
+
+impl Scope {
+    pub fn new(unset: &[Name], parent: Option<Rc<Scope>>) -> Rc<Scope> {
+        let variables = RefCell::new(unset.iter().map(|&name| (name, None)).collect());
+        Rc::new(Scope { variables, parent })
+    }
+
+    pub fn set(&self, name: Name, value: Value) {
+        let mut variables = self.variables.borrow_mut();
+        match variables.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, place)) => *place = Some(value),
+            None => variables.push((name, Some(value))),
+        }
+    }
+
+    /// The value of a name; `Some(None)` where it is known here and undefined, `None` where no scope knows it.
+    pub fn get(&self, name: Name) -> Option<Option<Value>> {
+        let here =
+            self.variables.borrow().iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+        here.or_else(|| self.parent.as_ref().and_then(|parent| parent.get(name)))
+    }
+}
+
+/// What a scope says about names, in the order of its text.
+#[derive(Clone, Default)]
+struct Symbols {
+    /// Names that are read or set.
+    known: HashSet<Name>,
+    /// Names that are set before they are read, by this scope alone.
+    unset: HashSet<Name>,
+}
+
+/// Fills in [`Block::unset`] of a whole template.
+pub fn resolve(root: &mut Block, loops: &mut [Loop], macros: &mut [Macro]) {
+    Resolver { loops, macros }.block(root, &[], &[]);
+}
+
+struct Resolver<'p> {
+    loops: &'p mut [Loop],
+    macros: &'p mut [Macro],
+}
+
+impl Resolver<'_> {
+    /// `around` are the names that the scopes around know.
+    fn block(&mut self, block: &mut Block, parameters: &[Name], around: &[HashSet<Name>]) {
+        let mut symbols = Symbols::default();
+        for &name in parameters {
+            symbols.known.insert(name);
+        }
+        let outer = |name: Name| around.iter().any(|known| known.contains(&name));
+        self.statements(&block.body, &mut symbols, &outer);
+        block.unset = symbols.unset.into_iter().collect();
+        block.unset.sort_unstable();
+        let mut inner = around.to_vec();
+        inner.push(symbols.known);
+        self.inside(&mut block.body, &inner);
+    }
+
+    /// The scopes inside statements.
+    fn inside(&mut self, statements: &mut [Statement], around: &[HashSet<Name>]) {
+        for statement in statements {
+            match &mut statement.kind {
+                Kind::If { body, otherwise, .. } => {
+                    self.inside(body, around);
+                    self.inside(otherwise, around);
+                }
+                Kind::SetBlock { body, .. } | Kind::FilterBlock(_, body) | Kind::Generation(body) => {
+                    self.block(body, &[], around);
+                }
+                Kind::With { targets, body } => {
+                    let mut names = Vec::new();
+                    targets.iter().for_each(|(target, _)| names_of(target, &mut names));
+                    self.block(body, &names, around);
+                }
+                Kind::For(index) => {
+                    let one = &mut self.loops[*index];
+                    let (mut body, mut otherwise) =
+                        (std::mem::take(&mut one.body), std::mem::take(&mut one.otherwise));
+                    let mut names = Vec::new();
+                    names_of(&one.target, &mut names);
+                    self.block(&mut body, &names, around);
+                    self.block(&mut otherwise, &[], around);
+                    (self.loops[*index].body, self.loops[*index].otherwise) = (body, otherwise);
+                }
+                Kind::Macro(index) | Kind::CallBlock(_, index) => {
+                    let mut body = std::mem::take(&mut self.macros[*index].body);
+                    let parameters = self.macros[*index].parameters.clone();
+                    self.block(&mut body, &parameters, around);
+                    self.macros[*index].body = body;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What statements read and set in their own scope; scopes inside are not looked into.
+    fn statements(&self, statements: &[Statement], symbols: &mut Symbols, outer: &dyn Fn(Name) -> bool) {
+        for statement in statements {
+            match &statement.kind {
+                Kind::Output(value) => load(value, symbols),
+                Kind::Set(target, value) => {
+                    load(value, symbols);
+                    store(target, symbols, outer);
+                }
+                Kind::SetBlock { target, .. } => store(target, symbols, outer),
+                Kind::If { test, body, otherwise } => {
+                    load(test, symbols);
+                    let mut branches = [symbols.clone(), symbols.clone()];
+                    self.statements(body, &mut branches[0], outer);
+                    self.statements(otherwise, &mut branches[1], outer);
+                    for branch in branches {
+                        // What only a branch sets is looked up where the other was taken, so it is not unset.
+                        symbols.known.extend(&branch.known);
+                    }
+                }
+                Kind::For(index) => load(&self.loops[*index].iterable, symbols),
+                Kind::With { targets, .. } => targets.iter().for_each(|(_, value)| load(value, symbols)),
+                Kind::Macro(index) => {
+                    self.macros[*index].name.into_iter().for_each(|name| store_name(name, symbols, outer));
+                }
+                Kind::CallBlock(call, _) => load(call, symbols),
+                Kind::FilterBlock(filter, _) => load(filter, symbols),
+                Kind::Text(_) | Kind::Generation(_) | Kind::Break | Kind::Continue => {}
+            }
+        }
+    }
+}
+
+fn store_name(name: Name, symbols: &mut Symbols, outer: &dyn Fn(Name) -> bool) {
+    if symbols.known.insert(name) && !outer(name) {
+        symbols.unset.insert(name);
+    }
+}
+
+fn store(target: &Target, symbols: &mut Symbols, outer: &dyn Fn(Name) -> bool) {
+    match target {
+        Target::Name(name) => store_name(*name, symbols, outer),
+        Target::Tuple(targets) => targets.iter().for_each(|target| store(target, symbols, outer)),
+        Target::Attribute(name, _) => _ = symbols.known.insert(*name),
+    }
+}
+
+fn load(value: &Expr, symbols: &mut Symbols) {
+    each_name(value, &mut |name| _ = symbols.known.insert(name));
+}
+
+/// The names that a target sets.
+pub fn names_of(target: &Target, names: &mut Vec<Name>) {
+    match target {
+        Target::Name(name) => names.push(*name),
+        Target::Tuple(targets) => targets.iter().for_each(|target| names_of(target, names)),
+        Target::Attribute(..) => {}
+    }
+}
+
+/// Every name that an expression reads.
+pub fn each_name(value: &Expr, each: &mut dyn FnMut(Name)) {
+    if let Expr::Name(name) = value {
+        each(*name);
+    }
+    each_part(value, &mut |part| each_name(part, each));
+}
+
+/// The expressions that an expression is made of.
+pub fn each_part(value: &Expr, each: &mut dyn FnMut(&Expr)) {
+    let mut of_arguments = |arguments: &Arguments| {
+        arguments.positional.iter().for_each(&mut *each);
+        arguments.named.iter().for_each(|(_, value)| each(value));
+        arguments.spread.iter().chain(&arguments.spread_named).for_each(|value| each(value));
+    };
+    match value {
+        Expr::Const(_) | Expr::Name(_) => {}
+        Expr::List(items) | Expr::Tuple(items) | Expr::Concat(items) => items.iter().for_each(each),
+        Expr::Dict(pairs) => {
+            pairs.iter().for_each(|(key, value)| [key, value].into_iter().for_each(&mut *each))
+        }
+        Expr::Negative(a) | Expr::Positive(a) | Expr::Not(a) | Expr::Attribute(a, _) => each(a),
+        Expr::And(a, b) | Expr::Or(a, b) | Expr::Binary(_, a, b) | Expr::Item(a, b) => {
+            [a, b].into_iter().for_each(|part| each(part));
+        }
+        Expr::Compare(first, rest) => {
+            each(first);
+            rest.iter().for_each(|(_, part)| each(part));
+        }
+        Expr::Choice { test, then, otherwise } => {
+            [test, then].into_iter().chain(otherwise).for_each(|part| each(part));
+        }
+        Expr::Slice(value, bounds) => {
+            each(value);
+            bounds.iter().flatten().for_each(|bound| each(bound));
+        }
+        Expr::Call(function, arguments, _) => {
+            of_arguments(arguments);
+            each(function);
+        }
+        Expr::Test { value, arguments, .. } => {
+            of_arguments(arguments);
+            each(value);
+        }
+        Expr::Filter { value, arguments, .. } => {
+            of_arguments(arguments);
+            value.iter().for_each(|value| each(value));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What a template's text uses: whether a macro reads `caller`, and names of filters and tests that nobody knows.
+
+use super::Program;
+use super::ast::{Expr, Kind, Name, Statement, Target};
+use super::error::Fault;
+use super::scope::{each_part, names_of};
+use super::{checks, filters};
+
+/// Whether statements read a name before they set it, wherever in them.
+pub fn reads(program: &Program, body: &[Statement], name: Name) -> bool {
+    let mut search = Search { program, name, found: false, set: false };
+    search.statements(body);
+    search.found
+}
+
+struct Search<'p> {
+    program: &'p Program,
+    name: Name,
+    found: bool,
+    set: bool,
+}
+
+impl Search<'_> {
+    fn statements(&mut self, body: &[Statement]) {
+        for statement in body {
+            match &statement.kind {
+                Kind::Text(_) | Kind::Break | Kind::Continue => {}
+                Kind::Output(value) => self.value(value),
+                Kind::Set(target, value) => {
+                    // As jinja2 visits an assignment: its target first.
+                    self.target(target);
+                    self.value(value);
+                }
+                Kind::SetBlock { target, filter, body } => {
+                    self.target(target);
+                    filter.iter().for_each(|filter| self.value(filter));
+                    self.statements(&body.body);
+                }
+                Kind::If { test, body, otherwise } => {
+                    self.value(test);
+                    self.statements(body);
+                    self.statements(otherwise);
+                }
+                Kind::For(index) => {
+                    let one = &self.program.loops[*index];
+                    self.target(&one.target);
+                    self.value(&one.iterable);
+                    self.statements(&one.body.body);
+                    self.statements(&one.otherwise.body);
+                    one.test.iter().for_each(|test| self.value(test));
+                }
+                Kind::With { targets, body } => {
+                    targets.iter().for_each(|(_, value)| self.value(value));
+                    self.statements(&body.body);
+                }
+                Kind::Macro(index) => self.macro_body(*index),
+                Kind::CallBlock(call, index) => {
+                    self.value(call);
+                    self.macro_body(*index);
+                }
+                Kind::FilterBlock(filter, body) => {
+                    self.statements(&body.body);
+                    self.value(filter);
+                }
+                Kind::Generation(body) => self.statements(&body.body),
+            }
+        }
+    }
+
+    fn macro_body(&mut self, index: usize) {
+        let program = self.program;
+        let one = &program.macros[index];
+        one.defaults.iter().for_each(|value| self.value(value));
+        self.statements(&one.body.body);
+    }
+
+    fn target(&mut self, target: &Target) {
+        let mut names = Vec::new();
+        names_of(target, &mut names);
+        self.set |= !self.found && names.contains(&self.name);
+    }
+
+    fn value(&mut self, value: &Expr) {
+        if matches!(value, Expr::Name(name) if *name == self.name) {
+            self.found |= !self.set;
+        }
+        each_part(value, &mut |part| self.value(part));
+    }
+}
+
+/// Refuses a filter or a test of an unknown name as `jinja2` does: at once, except directly inside an `if`, where it is
+/// an error only once it is reached.
+pub fn known(program: &Program) -> Result<(), Fault> {
+    statements_known(program, &program.root.body, false)?;
+    for one in &program.loops {
+        statements_known(program, &one.body.body, false)?;
+        statements_known(program, &one.otherwise.body, false)?;
+        one.test.iter().try_for_each(|test| value_known(test, false))?;
+    }
+    for one in &program.macros {
+        one.defaults.iter().try_for_each(|value| value_known(value, false))?;
+        statements_known(program, &one.body.body, false)?;
+    }
+    Ok(())
+}
+
+fn statements_known(program: &Program, body: &[Statement], soft: bool) -> Result<(), Fault> {
+    for statement in body {
+        match &statement.kind {
+            Kind::Text(_) | Kind::Break | Kind::Continue | Kind::Macro(_) => {}
+            Kind::Output(value) | Kind::Set(_, value) | Kind::CallBlock(value, _) => {
+                value_known(value, soft)?
+            }
+            Kind::SetBlock { filter, body, .. } => {
+                filter.iter().try_for_each(|filter| value_known(filter, false))?;
+                statements_known(program, &body.body, false)?;
+            }
+            Kind::If { test, body, otherwise } => {
+                value_known(test, true)?;
+                statements_known(program, body, true)?;
+                statements_known(program, otherwise, true)?;
+            }
+            Kind::For(index) => value_known(&program.loops[*index].iterable, soft)?,
+            Kind::With { targets, body } => {
+                targets.iter().try_for_each(|(_, value)| value_known(value, soft))?;
+                statements_known(program, &body.body, false)?;
+            }
+            Kind::FilterBlock(filter, body) => {
+                value_known(filter, false)?;
+                statements_known(program, &body.body, false)?;
+            }
+            Kind::Generation(body) => statements_known(program, &body.body, false)?,
+        }
+    }
+    Ok(())
+}
+
+fn value_known(value: &Expr, soft: bool) -> Result<(), Fault> {
+    match value {
+        Expr::Filter { name, line, .. } if !soft && !filters::is_known(name) => {
+            return Err(Fault::syntax(*line, format!("there is no filter {name}")));
+        }
+        Expr::Test { name, line, .. } if !soft && !checks::is_known(name) => {
+            return Err(Fault::syntax(*line, format!("there is no test {name}")));
+        }
+        _ => {}
+    }
+    let soft = soft || matches!(value, Expr::Choice { .. });
+    let mut result = Ok(());
+    each_part(value, &mut |part| {
+        if result.is_ok() {
+            result = value_known(part, soft);
+        }
+    });
+    result
+}

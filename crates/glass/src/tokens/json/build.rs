@@ -1,0 +1,310 @@
+//! A tokenizer from a vocabulary, its merges and its added tokens.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
+
+use serde::Deserialize;
+
+use super::Token;
+use crate::tokens::added::{Added, AddedToken, Overlap};
+use crate::tokens::alphabet::Alphabet;
+use crate::tokens::bpe::{MOST_MERGES, MOST_TOKENS, Merges, Unknown};
+use crate::tokens::normalize::Normal;
+use crate::tokens::presplit::Step;
+use crate::tokens::vocabulary::Vocabulary;
+use crate::tokens::words::Work;
+use crate::tokens::{Frame, Inner, Tokenizer};
+use crate::{Error, Result};
+
+/// A vocabulary and its merges.
+#[derive(Default, Deserialize)]
+pub struct Model {
+    /// Ids by token, each in the byte-level alphabet.
+    pub vocab: HashMap<String, u32>,
+    /// In the order they were learned.
+    pub merges: Vec<Pair>,
+}
+
+/// A merge: older files join its halves by a space.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Pair {
+    /// As they are.
+    Two(String, String),
+    /// With a space between.
+    Joined(String),
+}
+
+/// What makes a tokenizer.
+pub struct Build<'a> {
+    /// In errors the first name stands for the vocabulary, the second for the merges.
+    pub names: [&'a str; 2],
+    /// The vocabulary and its merges.
+    pub model: &'a Model,
+    /// Added tokens.
+    pub added: &'a [Token],
+    /// Which of two added tokens that overlap is found.
+    pub overlap: Overlap,
+    /// What is done to a text first.
+    pub normals: Vec<Normal>,
+    /// The pre-split.
+    pub steps: Vec<Step>,
+    /// The tokens around a text.
+    pub frame: Frame,
+    /// What becomes of bytes without a token.
+    pub unknown: Unknown,
+    /// Whether a word that is a token becomes that token.
+    pub ignore_merges: bool,
+    /// What special tokens are for.
+    pub roles: Vec<(Box<str>, u32)>,
+}
+
+impl Default for Build<'_> {
+    fn default() -> Self {
+        static EMPTY: std::sync::LazyLock<Model> = std::sync::LazyLock::new(Model::default);
+        Build {
+            names: ["", ""],
+            model: &EMPTY,
+            added: &[],
+            overlap: Overlap::First,
+            normals: Vec::new(),
+            steps: vec![Step::Words],
+            frame: Frame::default(),
+            unknown: Unknown::Dropped,
+            ignore_merges: false,
+            roles: Vec::new(),
+        }
+    }
+}
+
+/// Builds it.
+pub fn build(from: &Build<'_>) -> Result<Tokenizer> {
+    let Build { names: [name, merges_name], model, .. } = from;
+    let characters = from.steps == [Step::Characters];
+    let alphabet = Alphabet::new();
+    let Tokens { bytes, added, raw } = tokens(from, |text| match characters {
+        true => Some(text.as_bytes().to_vec()),
+        false => alphabet.read(text),
+    })?;
+    // Never an added token: where it is plain text, it is spelled out.
+    let is_added: HashSet<u32> = added.iter().map(|token| token.id).collect();
+    let whole = (from.ignore_merges || characters).then(|| {
+        let ids = model.vocab.values().filter(|id| !is_added.contains(id) && !raw.contains(id));
+        ids.map(|id| (bytes[*id as usize].clone().into_boxed_slice(), *id)).collect()
+    });
+    let merges = match characters {
+        true => Merges::partial([None; 256], from.unknown, &[]),
+        false => merges(merges_name, &alphabet, model, from.unknown)?,
+    };
+    let mut vocabulary = Vocabulary::default();
+    bytes.iter().for_each(|token| vocabulary.push(token));
+    let frame = from.frame.clone();
+    if let Some(id) = frame.start.iter().chain(&frame.end).find(|id| vocabulary.token(**id).is_none()) {
+        let why = format!(
+            "the tokens around a text (post_processor, add_bos_token) name id {id}, which no token has"
+        );
+        return Err(Error::invalid(*name, why));
+    }
+    let (normals, roles) = (from.normals.clone(), from.roles.clone());
+    let work = Work { steps: from.steps.clone(), whole };
+    Ok(Inner { vocabulary, merges, added, normals, work, frame, roles, raw, ..Inner::default() }.into())
+}
+
+/// What each id stands for.
+struct Tokens {
+    /// By id, the bytes of every token; none where an id is not used.
+    bytes: Vec<Vec<u8>>,
+    added: Added,
+    /// Tokens that no text leads to.
+    raw: Vec<u32>,
+}
+
+fn tokens(from: &Build<'_>, read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Tokens> {
+    let Build { names: [name, _], model: Model { vocab, .. }, .. } = from;
+    let (mut all, mut raw) = (Vec::<Vec<u8>>::new(), Vec::new());
+    let mut added = Added::default();
+    added.overlap = from.overlap;
+    let mut place = |text: &str, id: u32, bytes: Vec<u8>| {
+        if id as usize >= MOST_TOKENS {
+            let why = format!("token {text:?} has id {id}; ids must be below {MOST_TOKENS}");
+            return Err(Error::invalid(*name, why));
+        }
+        all.resize(all.len().max(id as usize + 1), Vec::new());
+        let token = &mut all[id as usize];
+        match token.is_empty() && !bytes.is_empty() {
+            true => *token = bytes,
+            false => {
+                return Err(Error::invalid(*name, format!("token {text:?} is empty or shares its id {id}")));
+            }
+        }
+        Ok(())
+    };
+    let mut highest = None;
+    for Token { id, content, single_word, lstrip, rstrip, normalized, special } in from.added {
+        if *single_word {
+            let why = format!(
+                "the added token {content:?} is found in a single word only (single_word), which is not supported"
+            );
+            return Err(Error::invalid(*name, why));
+        }
+        if content.is_empty() {
+            return Err(Error::invalid(*name, "an added token is empty"));
+        }
+        let expected = vocab.get(content).copied().unwrap_or(next_id(vocab.len(), highest));
+        if expected != *id {
+            let why = format!(
+                "the added token {content:?} has id {id}, but tokenizers and transformers would give it {expected}, {}; \
+                 put it into model.vocab with the id that the model was trained with",
+                if vocab.contains_key(content) {
+                    "its id in the vocabulary"
+                } else {
+                    "the next that is free"
+                }
+            );
+            return Err(Error::invalid(*name, why));
+        }
+        highest = highest.max(Some(*id));
+        place(content, *id, content.as_bytes().to_vec())?;
+        let token = AddedToken {
+            id: *id,
+            text: content.as_str().into(),
+            special: *special,
+            normalized: *normalized,
+            lstrip: *lstrip,
+            rstrip: *rstrip,
+        };
+        if !added.insert(token) {
+            return Err(Error::invalid(*name, format!("the added token {content:?} is listed twice")));
+        }
+    }
+    let is_added: HashSet<&str> = from.added.iter().map(|token| token.content.as_str()).collect();
+    for (text, id) in vocab.iter().filter(|(text, _)| !text.is_empty() && !is_added.contains(text.as_str())) {
+        match read(text) {
+            Some(bytes) => place(text, *id, bytes)?,
+            None => {
+                raw.push(*id);
+                place(text, *id, text.as_bytes().to_vec())?;
+            }
+        }
+    }
+    Ok(Tokens { bytes: all, added, raw })
+}
+
+/// The id that `tokenizers` gives to an added token that is not in a vocabulary of `size` tokens.
+pub fn next_id(size: usize, highest: Option<u32>) -> u32 {
+    match highest {
+        Some(highest) if highest as usize >= size => highest + 1,
+        _ => size as u32,
+    }
+}
+
+/// The merges, by ids; and the token of every byte.
+fn merges(name: &str, alphabet: &Alphabet, model: &Model, unknown: Unknown) -> Result<Merges> {
+    let id = |text: &str, why: &dyn Display| match model.vocab.get(text) {
+        Some(id) => Ok(*id),
+        None => Err(Error::invalid(name, format!("the vocabulary has no token {text:?}, {why}"))),
+    };
+    let bytes = std::array::from_fn(|byte| model.vocab.get(&alphabet.write(&[byte as u8])).copied());
+    if model.merges.len() > MOST_MERGES {
+        let why = format!("has {} merges; at most {MOST_MERGES} can be read", model.merges.len());
+        return Err(Error::invalid(name, why));
+    }
+    let by_ids = model.merges.iter().enumerate().map(|(rank, pair)| {
+        let (left, right) = match pair {
+            Pair::Two(left, right) => (left.as_str(), right.as_str()),
+            Pair::Joined(both) => both.split_once(' ').ok_or_else(|| {
+                Error::invalid(
+                    name,
+                    format!("merges[{rank}] is {both:?}; two tokens and a space are expected"),
+                )
+            })?,
+        };
+        let why = format!("which merges[{rank}] needs");
+        Ok([id(left, &why)?, id(right, &why)?, id(&format!("{left}{right}"), &why)?])
+    });
+    Ok(Merges::partial(bytes, unknown, &by_ids.collect::<Result<Vec<_>>>()?))
+}
+
+/// A vocabulary as a GGUF file keeps it.
+#[derive(Default)]
+pub struct FromLists<'a> {
+    /// By id; none where no token has it.
+    pub tokens: Vec<Option<&'a str>>,
+    /// Both halves with a space between, in the order they were learned.
+    pub merges: Vec<&'a str>,
+    /// Added tokens: id, text, and whether it is special.
+    pub added: Vec<(u32, &'a str, bool)>,
+    /// The pre-split (`tokenizer.ggml.pre`); none where the file does not say.
+    pub pre: Option<&'a str>,
+    /// The tokens around a text.
+    pub frame: Frame,
+    /// What special tokens are for.
+    pub roles: Vec<(Box<str>, u32)>,
+}
+
+/// The pre-splits that are known here, as llama.cpp names them.
+const PRE: [(&str, &[Step]); 6] = [
+    ("gpt-2", &[Step::Words]),
+    ("smollm", &[Step::Numbers { each: true }, Step::Words]),
+    ("starcoder", &[Step::Numbers { each: true }, Step::Words]),
+    ("refact", &[Step::Numbers { each: true }, Step::Words]),
+    ("codeshell", &[Step::Numbers { each: true }, Step::Words]),
+    ("default", &crate::tokens::presplit::LLAMA_CPP_DEFAULT),
+];
+
+/// What a name of llama.cpp's stands for.
+fn pre(name: &str) -> Option<&'static [Step]> {
+    let same = [
+        "phi-2",
+        "mpt",
+        "olmo",
+        "jais",
+        "jina-es",
+        "jina-de",
+        "gigachat",
+        "mellum",
+        "modern-bert",
+        "exaone4",
+    ];
+    let name = if same.contains(&name) { "gpt-2" } else { name };
+    PRE.iter().find(|(known, _)| *known == name).map(|(_, steps)| *steps)
+}
+
+/// llama.cpp's name of a pre-split.
+pub fn pre_name(steps: &[Step]) -> Option<&'static str> {
+    PRE.iter().find(|(_, known)| *known == steps).map(|(name, _)| *name)
+}
+
+/// From lists; `name` stands in errors.
+pub fn from_lists(name: &str, from: &FromLists<'_>) -> Result<Tokenizer> {
+    // llama.cpp has a default where the file does not say.
+    let steps = pre(from.pre.unwrap_or("default")).ok_or_else(|| {
+        let known: Vec<&str> = PRE.iter().map(|(name, _)| *name).collect();
+        let why = format!(
+            "tokenizer.ggml.pre is {:?}; {} are known",
+            from.pre.unwrap_or_default(),
+            known.join(", ")
+        );
+        Error::invalid(name, why)
+    })?;
+    let ids = from.tokens.iter().zip(0u32..).filter_map(|(text, id)| Some((text.as_ref()?.to_string(), id)));
+    let merges = from.merges.iter().map(|pair| Pair::Joined(pair.to_string())).collect();
+    let model = Model { vocab: ids.collect(), merges };
+    let added = from.added.iter().map(|&(id, text, special)| Token {
+        id,
+        content: text.to_string(),
+        special,
+        ..Token::default()
+    });
+    build(&Build {
+        names: [name, name],
+        model: &model,
+        added: &added.collect::<Vec<_>>(),
+        overlap: Overlap::Longest,
+        steps: steps.to_vec(),
+        frame: from.frame.clone(),
+        unknown: Unknown::Gap,
+        roles: from.roles.clone(),
+        ..Build::default()
+    })
+}

@@ -1,0 +1,56 @@
+//! What is done to a text before it is split: Unicode's normal forms, and lower case.
+
+use std::borrow::Cow;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+/// One change of a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Normal {
+    /// Canonical composition.
+    Nfc,
+    /// Canonical decomposition.
+    Nfd,
+    /// Compatibility composition.
+    Nfkc,
+    /// Compatibility decomposition.
+    Nfkd,
+    /// Lower case, character by character.
+    Lowercase,
+}
+
+impl Normal {
+    /// Every kind, with the name it has in a `tokenizer.json`.
+    pub const ALL: [(Normal, &str); 5] = [
+        (Normal::Nfc, "NFC"),
+        (Normal::Nfd, "NFD"),
+        (Normal::Nfkc, "NFKC"),
+        (Normal::Nfkd, "NFKD"),
+        (Normal::Lowercase, "Lowercase"),
+    ];
+
+    fn text(self, text: &str) -> String {
+        match self {
+            Normal::Nfc if is_nfc_quick(text.chars()) == IsNormalized::Yes => text.to_string(),
+            Normal::Nfc => text.nfc().collect(),
+            Normal::Nfd => text.nfd().collect(),
+            Normal::Nfkc => text.nfkc().collect(),
+            Normal::Nfkd => text.nfkd().collect(),
+            Normal::Lowercase => text.chars().flat_map(char::to_lowercase).collect(),
+        }
+    }
+}
+
+/// A text after all changes, in their order. Bytes that are not UTF-8 stay as they are.
+pub fn normalize<'t>(normals: &[Normal], text: &'t [u8]) -> Cow<'t, [u8]> {
+    let mut text = Cow::Borrowed(text);
+    for normal in normals {
+        let mut changed = Vec::with_capacity(text.len());
+        for chunk in text.utf8_chunks() {
+            changed.extend(normal.text(chunk.valid()).into_bytes());
+            changed.extend(chunk.invalid());
+        }
+        text = changed.into();
+    }
+    text
+}

@@ -1,0 +1,85 @@
+//! The pre-split as a list of steps: each cuts the pieces of the step before, and no token crosses a cut.
+//!
+//! GPT-2 has one step, its words. Other byte-level vocabularies put numbers apart first, or a space before the text;
+//! llama.cpp has a default of its own for files that do not say which pre-split theirs is.
+
+use super::split::{self, Class};
+
+/// One step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// GPT-2's words.
+    Words,
+    /// Numbers (`\p{N}`) are pieces of their own: every digit, or every run of them.
+    Numbers {
+        /// Every digit.
+        each: bool,
+    },
+    /// A piece that does not begin with a space gets one (`add_prefix_space`).
+    PrefixSpace,
+    /// Runs of punctuation (`[\p{P}$+<=>^~|]+`) are pieces of their own.
+    Punctuation,
+    /// Three ASCII digits that follow each other are a piece of their own.
+    ThreeDigits,
+    /// Every character is a piece.
+    Characters,
+}
+
+/// What llama.cpp does where `tokenizer.ggml.pre` is missing or says "default" (`llama-vocab.cpp`).
+pub const LLAMA_CPP_DEFAULT: [Step; 4] =
+    [Step::Punctuation, Step::Words, Step::Numbers { each: false }, Step::ThreeDigits];
+
+/// Calls `piece` with every piece that the steps leave of a text, in order.
+pub fn each_piece(steps: &[Step], text: &[u8], piece: &mut dyn FnMut(&[u8])) {
+    let Some((step, later)) = steps.split_first() else { return piece(text) };
+    if *step == Step::PrefixSpace {
+        return match text.first() {
+            Some(b' ') => each_piece(later, text, piece),
+            _ => each_piece(later, &[b" ", text].concat(), piece),
+        };
+    }
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (first, after) = rest.split_at(end(*step, rest));
+        each_piece(later, first, piece);
+        rest = after;
+    }
+}
+
+/// Whether a text can be cut at a [safe place](split::safe_cut) without changing a piece.
+pub fn cuts_at_words(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step, Step::Words | Step::Characters))
+}
+
+/// Where the first piece of a text ends, which is not empty.
+fn end(step: Step, text: &[u8]) -> usize {
+    let length = |at: usize| split::class_at(text, at).1;
+    let is_number = |at: usize| split::class_at(text, at).0 == Class::Number;
+    let is_punctuation =
+        |at: usize| b"$+<=>^~|".contains(&text[at]) || split::is_punctuation(&text[at..at + length(at)]);
+    match step {
+        Step::Words => split::word_end(text, 0),
+        Step::Numbers { each: true } if is_number(0) => length(0),
+        Step::Numbers { .. } => run(text, is_number),
+        Step::Punctuation => run(text, is_punctuation),
+        Step::ThreeDigits => {
+            let three =
+                |at: &usize| text[*at..].iter().take(3).filter(|byte| byte.is_ascii_digit()).count() == 3;
+            match (0..text.len()).find(three) {
+                Some(0) => 3,
+                found => found.unwrap_or(text.len()),
+            }
+        }
+        Step::Characters => length(0),
+        Step::PrefixSpace => text.len(),
+    }
+}
+
+/// Where the characters end that are, or are not, as the first one is.
+fn run(text: &[u8], is: impl Fn(usize) -> bool) -> usize {
+    let (first, mut at) = (is(0), 0);
+    while at < text.len() && is(at) == first {
+        at += split::class_at(text, at).1;
+    }
+    at
+}

@@ -1,0 +1,209 @@
+//! A run's folder, in which every checkpoint is whole or not there.
+//!
+//! ```text
+//! DIR/                      the model, openable at any time
+//! DIR/train/lock            held while a run is going on
+//! DIR/train/run.json        settings, model and data: what a resumed run must agree with
+//! DIR/train/log.jsonl       one line per step
+//! DIR/train/data.json       the data card
+//! DIR/train/data/           token shards of the run's own text, where it is a lot (see `prepare`)
+//! DIR/train/step-00000120/  state.json and the arenas weights.f32, first.f32, second.f32: little-endian, in the
+//!                           plan's order
+//! ```
+//!
+//! A checkpoint is written to `step-….part`, every file synced, the folder synced, renamed, and its parent synced: a
+//! folder without `.part` is whole, whenever the machine stops. One that goes is renamed to `.part` first. Whatever
+//! ends in `.part` is a leftover and removed when the run is opened again.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::backend::Backend;
+use crate::train::checkpoint::{self, State};
+use crate::train::durable::{entries, read_json, remove, rename, write_json};
+use crate::train::learner::Learner;
+use crate::train::learner::settings::{Change, Identity, Settings};
+use crate::{Error, Result};
+
+/// A run's folder, locked for this run as long as the value lives.
+pub struct Folder {
+    train: PathBuf,
+    changes: Vec<Change>,
+    before: Option<Settings>,
+    _lock: File,
+}
+
+impl Folder {
+    /// Begins a run in `dir`, which holds none yet, nor a model that the run would replace.
+    pub fn create(dir: &Path, identity: &Identity) -> Result<Folder> {
+        Folder::is_free(dir)?;
+        let folder = Folder::lock(dir)?;
+        // Once more: another run may have begun, and ended, in between.
+        Folder::is_free(dir)?;
+        folder.tidy()?;
+        folder.set_identity(identity)?;
+        Ok(folder)
+    }
+
+    /// Refuses a folder that holds a run, or a model that a run would replace.
+    pub fn is_free(dir: &Path) -> Result<()> {
+        if dir.join("train").join("run.json").exists() {
+            let why =
+                "this folder already holds a run; add --resume to go on with it, or choose another --out";
+            return Err(Error::invalid_argument(dir.display(), why));
+        }
+        if dir.join("config.json").exists() {
+            let why = "this folder already holds a model, which the run would replace; choose another --out";
+            return Err(Error::invalid_argument(dir.display(), why));
+        }
+        Ok(())
+    }
+
+    /// Opens the run in `dir` again, if `identity` may go on with it.
+    pub fn open(dir: &Path, identity: &Identity) -> Result<Folder> {
+        Folder::identity(dir)?;
+        let mut folder = Folder::lock(dir)?;
+        let began = Folder::identity(dir)?;
+        folder.changes = began.continues(identity)?;
+        folder.tidy()?;
+        if folder.steps()?.is_empty() {
+            began.starts(identity)?;
+        }
+        folder.set_identity(&Identity { start: began.start, ..identity.clone() })?;
+        folder.before = Some(began.settings);
+        Ok(folder)
+    }
+
+    /// What the run in `dir` was asked to do.
+    pub fn identity(dir: &Path) -> Result<Identity> {
+        let path = dir.join("train").join("run.json");
+        if !path.exists() {
+            let why = "this folder holds no run to resume; leave --resume out to begin one";
+            return Err(Error::invalid_argument(dir.display(), why));
+        }
+        read_json(&path)
+    }
+
+    fn lock(dir: &Path) -> Result<Folder> {
+        let train = dir.join("train");
+        fs::create_dir_all(&train).map_err(|error| Error::io("cannot make the folder", &train, error))?;
+        let path = train.join("lock");
+        let lock = File::options().create(true).append(true).open(&path);
+        let lock = lock.map_err(|error| Error::io("cannot open", &path, error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Folder { train, changes: Vec::new(), before: None, _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                let why =
+                    "another run is going on in this folder; wait until it ends, or choose another --out";
+                Err(Error::invalid_argument(dir.display(), why))
+            }
+            Err(TryLockError::Error(error)) => Err(Error::io("cannot lock", &path, error)),
+        }
+    }
+
+    /// The settings that are others since the run was opened again, and all as they were before.
+    pub fn changes(&self) -> Option<(&[Change], &Settings)> {
+        self.before.as_ref().filter(|_| !self.changes.is_empty()).map(|before| (&self.changes[..], before))
+    }
+
+    fn set_identity(&self, identity: &Identity) -> Result<()> {
+        let path = self.train.join("run.json");
+        let aside = self.train.join("run.json.part");
+        write_json(&aside, identity)?;
+        rename(&aside, &path)
+    }
+
+    /// Removes what was left half done.
+    fn tidy(&self) -> Result<()> {
+        for path in entries(&self.train)? {
+            if path.extension().is_some_and(|ending| ending == "part") {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the log is.
+    pub fn log(&self) -> PathBuf {
+        self.train.join("log.jsonl")
+    }
+
+    /// Where the checkpoint after `step` is.
+    pub fn at(&self, step: u64) -> PathBuf {
+        self.train.join(format!("step-{step:08}"))
+    }
+
+    /// The steps after which there is a checkpoint, ascending.
+    pub fn steps(&self) -> Result<Vec<u64>> {
+        steps_in(&self.train)
+    }
+
+    /// Saves a checkpoint. Where that fails (a full disk), what was begun is removed and all others stay as they are.
+    pub fn save<B: Backend>(&self, learner: &Learner<B>, state: &State) -> Result<()> {
+        let path = self.at(state.step);
+        let aside = path.with_extension("part");
+        remove(&aside)?;
+        let written = checkpoint::write(&aside, learner, state).and_then(|()| {
+            remove_aside(&path)?;
+            rename(&aside, &path)
+        });
+        if written.is_err() {
+            let _ = fs::remove_dir_all(&aside);
+        }
+        written
+    }
+
+    /// Puts the checkpoint after `step` into `learner`.
+    pub fn load<B: Backend>(&self, learner: &mut Learner<B>, step: u64) -> Result<State> {
+        checkpoint::read(&self.at(step), learner)
+    }
+
+    /// Removes all checkpoints but the one just saved, the best, and the last `keep` of those that `scheduled` says
+    /// are regular.
+    pub fn prune(&self, state: &State, keep: usize, scheduled: impl Fn(u64) -> bool) -> Result<()> {
+        let steps = self.steps()?;
+        let mut kept: Vec<u64> =
+            steps.iter().rev().copied().filter(|&step| scheduled(step)).take(keep).collect();
+        kept.push(state.step);
+        kept.extend(state.best.map(|best| best.step));
+        steps
+            .into_iter()
+            .filter(|step| !kept.contains(step))
+            .try_for_each(|step| remove_aside(&self.at(step)))
+    }
+}
+
+/// The checkpoints of the run in `dir`, whoever writes it meanwhile: step and folder, ascending.
+///
+/// # Errors
+/// The folder cannot be read, or holds no run.
+pub fn checkpoints(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let train = dir.join("train");
+    if !train.join("run.json").exists() {
+        return Err(Error::invalid_argument(
+            dir.display(),
+            "this folder holds no run; name the --out of a training",
+        ));
+    }
+    Ok(steps_in(&train)?.into_iter().map(|step| (step, train.join(format!("step-{step:08}")))).collect())
+}
+
+fn steps_in(train: &Path) -> Result<Vec<u64>> {
+    let mut steps: Vec<u64> = entries(train)?
+        .iter()
+        .filter_map(|path| path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok())
+        .collect();
+    steps.sort_unstable();
+    Ok(steps)
+}
+
+/// Removes a checkpoint so that it never stands there in part.
+fn remove_aside(path: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let aside = path.with_extension("gone.part");
+    remove(&aside)?;
+    rename(path, &aside)?;
+    remove(&aside)
+}

@@ -1,0 +1,33 @@
+//! What a pass of learning reads at once.
+
+use glass_kernels::loss::IGNORE;
+
+use crate::backend::Span;
+
+/// Samples one after another: sample i has `lengths[i]` rows. Targets hold [`IGNORE`] where nothing is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// A token for every row.
+    pub inputs: Vec<u32>,
+    /// The token that should follow.
+    pub targets: Vec<u32>,
+    /// Rows of each sample.
+    pub lengths: Vec<usize>,
+}
+
+impl Batch {
+    /// Rows whose target is counted.
+    pub fn counted(&self) -> usize {
+        self.targets.iter().filter(|&&target| target != IGNORE).count()
+    }
+
+    pub(crate) fn spans(&self) -> Vec<Span> {
+        let mut start = 0;
+        let span = |(slot, &length): (usize, &usize)| {
+            let rows = start..start + length;
+            start = rows.end;
+            Span { rows, slot, past: 0 }
+        };
+        self.lengths.iter().enumerate().map(span).collect()
+    }
+}

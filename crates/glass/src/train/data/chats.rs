@@ -1,0 +1,205 @@
+//! Conversations to samples: lines of `{"messages": [{"role", "content"}, …]}`, or of the list alone, of which only what
+//! the assistant says is learned; and among them plain texts, `{"text"}`, learned whole, so that a model does not forget
+//! what it knew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde_json::{Map, Value};
+
+use crate::random::Random;
+use crate::tokens::Tokenizer;
+use crate::tokens::chat::{Message, Template};
+use crate::train::data::set::{Chat, Samples, Set};
+use crate::train::data::{Remark, utf8};
+use crate::{Error, Result};
+
+/// A line, and where it stands: `file:line`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// For errors.
+    pub place: String,
+    /// What it holds.
+    pub told: Told,
+}
+
+/// What a line holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A conversation.
+    Conversation(Talk),
+    /// A plain text.
+    Text(String),
+}
+
+/// A conversation's turns, and the tools that its assistant may call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Talk {
+    /// Who said what.
+    pub messages: Vec<Message>,
+    /// `tools`, where the line has them.
+    pub variables: Map<String, Value>,
+}
+
+impl Talk {
+    /// The tokens that a template makes of it, and which of them are learned.
+    pub fn tokens(&self, template: &Template, tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<bool>)> {
+        template.tokens_with(&self.messages, &self.variables, tokenizer)
+    }
+}
+
+impl Told {
+    /// Its texts, one after another.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let (messages, text) = match self {
+            Told::Conversation(talk) => (talk.messages.as_slice(), None),
+            Told::Text(text) => (&[][..], Some(text.as_str())),
+        };
+        messages.iter().flat_map(Message::texts).chain(text)
+    }
+}
+
+/// Who may speak. A misspelt role would be learned as it is spelt, and what it says never as an answer.
+const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "function"];
+
+/// Reads files of conversations.
+pub fn read(files: &[PathBuf]) -> Result<(Vec<Line>, Vec<Remark>)> {
+    let (mut conversations, mut remarks) = (Vec::new(), Vec::new());
+    for path in files {
+        let bytes = fs::read(path).map_err(|error| Error::io("cannot read", path, error))?;
+        let before = conversations.len();
+        add(&mut conversations, path, bytes)?;
+        if conversations.len() == before {
+            remarks.push(Remark::new(path, "empty, skipped"));
+        }
+    }
+    Ok((conversations, remarks))
+}
+
+fn add(conversations: &mut Vec<Line>, path: &Path, bytes: Vec<u8>) -> Result<()> {
+    let text = utf8(path, bytes)?;
+    let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
+    for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+        let place = format!("{}:{}", path.display(), index + 1);
+        let told = told(line).map_err(|why| Error::invalid(&place, why))?;
+        conversations.push(Line { place, told });
+    }
+    Ok(())
+}
+
+/// What a line holds, or why it holds nothing.
+fn told(line: &str) -> std::result::Result<Told, String> {
+    let mut variables = Map::new();
+    let messages = match serde_json::from_str(line) {
+        Ok(Value::Array(messages)) => messages,
+        Ok(Value::Object(mut object)) => {
+            match object.remove("tools") {
+                None | Some(Value::Null) => {}
+                Some(Value::Array(tools)) => _ = variables.insert("tools".into(), tools.into()),
+                Some(_) => return Err("the field \"tools\" is not a list".into()),
+            }
+            match (object.remove("messages"), object.remove("text")) {
+                (Some(Value::Array(messages)), _) => messages,
+                (Some(_), _) => {
+                    return Err("the field \"messages\" is not a list of {\"role\",\"content\"}".into());
+                }
+                (None, Some(Value::String(text))) => return Ok(Told::Text(text)),
+                _ => {
+                    return Err("no field \"messages\" in this line; a conversation is \
+                                {\"messages\":[{\"role\",\"content\"}]}"
+                        .into());
+                }
+            }
+        }
+        Ok(_) => return Err("not a JSON object or list; each line must be one conversation".into()),
+        Err(error) => return Err(format!("not JSON: {error}; each line must be one conversation")),
+    };
+    let mut turns = Vec::with_capacity(messages.len());
+    for (index, message) in messages.into_iter().enumerate() {
+        let message = Message::from_json(message).map_err(|error| {
+            let why = match error {
+                Error::InvalidArgument { why, .. } => why,
+                other => other.to_string(),
+            };
+            format!("message {}: {why}", index + 1)
+        })?;
+        if !ROLES.contains(&message.role()) {
+            return Err(format!(
+                "message {}: the role {:?} is unknown; a role is one of {}",
+                index + 1,
+                message.role(),
+                ROLES.join(", ")
+            ));
+        }
+        turns.push(message);
+    }
+    Ok(Told::Conversation(Talk { messages: turns, variables }))
+}
+
+/// Parts into (training, validation): `fraction` of the conversations, drawn from `seed`, validate. Both parts keep
+/// the order of reading.
+pub fn split(conversations: Vec<Line>, fraction: f64, seed: u64) -> (Vec<Line>, Vec<Line>) {
+    let count = (conversations.len() as f64 * fraction) as usize;
+    let mut validates = vec![false; conversations.len()];
+    for &index in Random::new(seed, "validation", 0).permutation(conversations.len()).iter().take(count) {
+        validates[index] = true;
+    }
+    let mut validates = validates.into_iter();
+    let (validation, training) = conversations.into_iter().partition(|_| validates.next() == Some(true));
+    (training, validation)
+}
+
+/// What became of conversations that are not learned from as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Longer than the context: their ends are cut off.
+    pub shortened: usize,
+    /// Nothing in them, or in what fits into the context, is to be learned: left out.
+    pub left_out: usize,
+}
+
+/// Gives the ids of what a line holds, and which of them are learned.
+pub type Encode<'a> = dyn Fn(&Told) -> Result<(Vec<u32>, Vec<bool>)> + Sync + 'a;
+
+/// Makes a sample of each line, several at once, in order. `encode` is of conversations a template's
+/// [`tokens`](Talk::tokens); `length` gives the bytes of a token's text, where known.
+/// What follows the last learned token is left out: nothing is learned from it.
+pub fn set(
+    conversations: &[Line],
+    context: usize,
+    encode: &Encode<'_>,
+    length: Option<&dyn Fn(u32) -> usize>,
+) -> Result<(Set, Cut)> {
+    let encoded: Vec<_> = conversations
+        .par_iter()
+        .map(|conversation| encode(&conversation.told).map_err(|error| placed(&conversation.place, error)))
+        .collect::<Result<_>>()?;
+    let mut cut = Cut::default();
+    let mut chats = Vec::new();
+    for (mut ids, mut learned) in encoded {
+        let fits = ids.len().min(context + 1);
+        // The first id has none before it, so it cannot be learned.
+        let last = (1..fits).rev().find(|&index| learned[index]);
+        let Some(last) = last else {
+            cut.left_out += 1;
+            continue;
+        };
+        cut.shortened += usize::from(learned[fits..].contains(&true));
+        ids.truncate(last + 1);
+        learned.truncate(last + 1);
+        chats.push(Chat { ids, learned });
+    }
+    let bytes = length.map(|length| {
+        let learned = |chat: &Chat| -> u64 {
+            let ids = chat.ids.iter().zip(&chat.learned).skip(1).filter(|(_, learned)| **learned);
+            ids.map(|(&id, _)| length(id) as u64).sum()
+        };
+        chats.iter().map(learned).sum()
+    });
+    Ok((Set { documents: chats.len(), samples: Samples::Chats(chats), bytes }, cut))
+}
+
+fn placed(place: &str, error: Error) -> Error {
+    Error::invalid(place, error)
+}

@@ -1,0 +1,381 @@
+//! Documents to parts: what is learned from, what validates, and what is dropped.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::random::Random;
+use crate::train::data::pieces::{Piece, Pieces, Sizes};
+use crate::train::data::{Reading, Remark};
+use crate::train::fingerprint::Content;
+use crate::{Error, Result};
+
+/// What a corpus is made from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Files to learn from: text (`.txt`), JSON lines (`.jsonl`, `.ndjson`).
+    pub files: Vec<PathBuf>,
+    /// Files to validate on; where there are none, a share of the documents does.
+    pub validation: Vec<PathBuf>,
+    /// How they are read.
+    pub reading: Reading,
+    /// The share.
+    pub fraction: f64,
+    /// Draws the documents of the share.
+    pub seed: u64,
+    /// Documents that are there already, byte for byte, stay.
+    pub keep_duplicates: bool,
+    /// How much is held at once.
+    pub sizes: Sizes,
+}
+
+impl Source {
+    /// Of files to learn from, of which nothing is held out.
+    pub fn of(files: Vec<PathBuf>) -> Source {
+        let (reading, sizes) = (Reading::default(), Sizes::default());
+        Source { files, validation: vec![], reading, fraction: 0.0, seed: 1, keep_duplicates: false, sizes }
+    }
+}
+
+/// A part of a corpus.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// Learned from.
+    Train,
+    /// Validated on.
+    Validation,
+}
+
+/// How far something is that takes its time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// What is being done.
+    pub doing: Doing,
+    /// Bytes until now.
+    pub bytes: u64,
+    /// Bytes in the end.
+    pub of: u64,
+}
+
+/// What is being done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Doing {
+    /// The documents are counted and compared.
+    Comparing,
+    /// They become tokens, so many by now, of which some may have been there before.
+    Tokenising {
+        /// Tokens.
+        tokens: u64,
+    },
+    /// Another program prepares the same data; this one waits for it.
+    Waiting,
+}
+
+/// Told of progress.
+pub type Report<'a> = &'a mut dyn FnMut(Progress);
+
+/// Files of documents.
+pub struct Corpus {
+    source: Arc<Source>,
+    hash: String,
+    bytes: u64,
+}
+
+/// What became of the documents of a corpus. It holds some ten bytes for each, and no text.
+pub struct Parts {
+    source: Arc<Source>,
+    /// Of the files to learn from, and of those to validate on.
+    each: [Vec<Fate>; 2],
+    /// Their bytes.
+    lengths: [Vec<u64>; 2],
+    /// A document that learns up to some byte and validates from there on.
+    tail: Option<(usize, u64)>,
+    /// What is remarkable about the files.
+    pub remarks: Vec<Remark>,
+    /// Documents that were read and left out.
+    pub dropped: Dropped,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Train,
+    Validation,
+    /// It was there already.
+    Duplicate,
+    /// It is the same as one that validates.
+    Validates,
+}
+
+/// Documents that are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// There already, byte for byte.
+    pub duplicates: u64,
+    /// They validate, so they are not learned from.
+    pub validating: u64,
+    /// Nothing in them.
+    pub empty: u64,
+}
+
+impl Corpus {
+    /// Reads the files for their hash.
+    pub fn open(source: Source) -> Result<Corpus> {
+        let all: Vec<&PathBuf> = source.files.iter().chain(&source.validation).collect();
+        let file = |path: &&PathBuf| {
+            let read = || Ok((Content::of(File::open(path)?)?, path.metadata()?.len()));
+            read().map_err(|error| Error::io("cannot read", path, error))
+        };
+        let contents: Vec<(u128, u64)> = all.par_iter().map(file).collect::<Result<_>>()?;
+        let bytes = contents.iter().map(|(_, bytes)| bytes).sum();
+        let Source { files, validation, reading, fraction, seed, keep_duplicates, .. } = &source;
+        let named = all.iter().zip(&contents).map(|(path, (content, _))| (path.extension(), content));
+        let drawn = validation.is_empty().then_some((fraction, seed));
+        let text = format!(
+            "{:?} {} {reading:?} {drawn:?} {keep_duplicates}",
+            named.collect::<Vec<_>>(),
+            files.len()
+        );
+        Ok(Corpus { hash: hash(&[text.as_bytes()]), source: Arc::new(source), bytes })
+    }
+
+    /// A number, in hexadecimal, that is another one where other documents come out: of the files' bytes, how they are
+    /// read and how they are parted.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// What it was made from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Reads all documents once and decides what becomes of each. Meanwhile it holds up to about 80 bytes for every
+    /// document, and no text.
+    pub fn parts(&self, report: Report<'_>) -> Result<Parts> {
+        let mut before = 0;
+        let mut listed = |files: &[PathBuf]| {
+            let all = Contents::of(files, &self.source, &mut |bytes| {
+                report(Progress { doing: Doing::Comparing, bytes: before + bytes, of: self.bytes });
+            })?;
+            before += all.read;
+            Ok::<_, Error>(all)
+        };
+        let held_out = match self.source.validation.is_empty() {
+            true => Contents::default(),
+            false => listed(&self.source.validation)?,
+        };
+        let all = listed(&self.source.files)?;
+        Parts::decide(&self.source, all, held_out)
+    }
+}
+
+impl Parts {
+    /// Documents are dropped before they are parted, so no document stands in both parts.
+    fn decide(source: &Arc<Source>, all: Contents, held_out: Contents) -> Result<Parts> {
+        let mut seen = HashSet::new();
+        let mut once = |content: &u128, kept: Fate| match seen.insert(*content) || source.keep_duplicates {
+            true => kept,
+            false => Fate::Duplicate,
+        };
+        let validation: Vec<Fate> =
+            held_out.contents.iter().map(|content| once(content, Fate::Validation)).collect();
+        let validates: HashSet<u128> = held_out.contents.into_iter().collect();
+        let fate = |content: &u128| match validates.contains(content) {
+            true => Fate::Validates,
+            false => once(content, Fate::Train),
+        };
+        let mut train: Vec<Fate> = all.contents.iter().map(fate).collect();
+        let mut tail = None;
+        if source.validation.is_empty() {
+            tail = split(&mut train, &all.lengths, source.fraction, source.seed);
+            drop_copies(&mut train, &all.contents, tail.map(|(index, _)| index));
+        }
+        if !train.contains(&Fate::Train) {
+            let why = "every document in it validates, so nothing is left to learn from";
+            return Err(Error::invalid(named(&source.files), why));
+        }
+        let count = |fate| train.iter().chain(&validation).filter(|one| **one == fate).count() as u64;
+        let dropped = Dropped {
+            duplicates: count(Fate::Duplicate),
+            validating: count(Fate::Validates),
+            empty: all.empty + held_out.empty,
+        };
+        let remarks = [all.remarks, held_out.remarks].concat();
+        let lengths = [all.lengths, held_out.lengths];
+        Ok(Parts { source: source.clone(), each: [train, validation], lengths, tail, remarks, dropped })
+    }
+
+    /// Bytes of a part.
+    pub fn bytes(&self, part: Part) -> u64 {
+        let all = self.each.iter().flatten().zip(self.lengths.iter().flatten());
+        let whole: u64 = all.filter(|(fate, _)| **fate == fate_of(part)).map(|(_, length)| length).sum();
+        // The document that is in both stands with those that learn.
+        let rest = self.tail.map_or(0, |(index, at)| self.lengths[0][index] - at);
+        if part == Part::Train { whole - rest } else { whole + rest }
+    }
+
+    /// How much is held at once.
+    pub fn sizes(&self) -> Sizes {
+        self.source.sizes
+    }
+
+    /// The documents of a part, in pieces, in the order of reading.
+    pub fn pieces(&self, part: Part, sizes: Sizes) -> impl Iterator<Item = Result<Piece>> {
+        let list = usize::from(part == Part::Validation && !self.source.validation.is_empty());
+        let files = [&self.source.files, &self.source.validation][list];
+        let mut tail = Tail::default();
+        Pieces::of_files(files, &self.source.reading, sizes).filter_map(move |piece| {
+            let mut piece = match piece.and_then(|piece| self.known(piece, list)) {
+                Ok(piece) => piece,
+                Err(error) => return Some(Err(error)),
+            };
+            let index = piece.document as usize;
+            let is_in = match self.tail.filter(|(tail, _)| list == 0 && *tail == index) {
+                Some((_, at)) => tail.cut(&mut piece, at, part),
+                None => self.each[list][index] == fate_of(part),
+            };
+            is_in.then_some(Ok(piece))
+        })
+    }
+
+    /// Refuses a document that is not as it was when all were compared.
+    fn known(&self, piece: Piece, list: usize) -> Result<Piece> {
+        let length = self.lengths[list].get(piece.document as usize).copied().unwrap_or(0);
+        let end = piece.offset + piece.text.len() as u64;
+        if end > length || (piece.ends && end < length) {
+            let why = "this file or one read with it changed while it was read; start again";
+            return Err(Error::invalid(named(&self.source.files), why));
+        }
+        Ok(piece)
+    }
+}
+
+fn fate_of(part: Part) -> Fate {
+    match part {
+        Part::Train => Fate::Train,
+        Part::Validation => Fate::Validation,
+    }
+}
+
+/// A number, in hexadecimal, of several texts.
+pub(crate) fn hash(texts: &[&[u8]]) -> String {
+    let mut content = Content::default();
+    for text in texts {
+        content.add(&(text.len() as u64).to_le_bytes());
+        content.add(text);
+    }
+    format!("{:016x}", (content.end() >> 64) as u64)
+}
+
+/// Cuts the document that is in both parts.
+#[derive(Default)]
+struct Tail {
+    /// Where it was cut: the first place between characters from which it validates.
+    cut: Option<u64>,
+}
+
+impl Tail {
+    /// Leaves of a piece what is in `part`. False: nothing is.
+    fn cut(&mut self, piece: &mut Piece, at: u64, part: Part) -> bool {
+        let within = at.saturating_sub(piece.offset) as usize;
+        if self.cut.is_none() && within <= piece.text.len() {
+            let goes_on = |byte: &&u8| *byte & 0xC0 == 0x80;
+            let more = piece.text[within..].iter().take_while(goes_on).count();
+            self.cut = Some(piece.offset + (within + more) as u64);
+        }
+        let Some(cut) = self.cut else { return part == Part::Train };
+        let within = cut.saturating_sub(piece.offset).min(piece.text.len() as u64) as usize;
+        match part {
+            Part::Train => {
+                let begins_before = piece.offset < cut;
+                piece.ends |= cut <= piece.offset + piece.text.len() as u64;
+                piece.text.truncate(within);
+                begins_before
+            }
+            Part::Validation => {
+                piece.text.drain(..within);
+                piece.offset += within as u64;
+                !piece.text.is_empty() || (piece.ends && piece.offset > cut)
+            }
+        }
+    }
+}
+
+fn named(files: &[PathBuf]) -> String {
+    files.first().map_or("data".into(), |path| path.display().to_string())
+}
+
+/// Every document's content and length.
+#[derive(Default)]
+struct Contents {
+    contents: Vec<u128>,
+    lengths: Vec<u64>,
+    empty: u64,
+    remarks: Vec<Remark>,
+    read: u64,
+}
+
+impl Contents {
+    fn of(files: &[PathBuf], source: &Source, report: &mut dyn FnMut(u64)) -> Result<Contents> {
+        let mut all = Contents::default();
+        let mut pieces = Pieces::of_files(files, &source.reading, source.sizes);
+        let mut content = Content::default();
+        while let Some(piece) = pieces.next().transpose()? {
+            content.add(&piece.text);
+            if piece.ends {
+                all.contents.push(std::mem::take(&mut content).end());
+                all.lengths.push(piece.offset + piece.text.len() as u64);
+                report(pieces.read());
+            }
+        }
+        if all.lengths.is_empty() {
+            return Err(Error::invalid(
+                named(files),
+                "no text in what was given; name files with text in them",
+            ));
+        }
+        all.read = pieces.read();
+        (all.remarks, all.empty) = (pieces.remarks, pieces.empty);
+        Ok(all)
+    }
+}
+
+/// Of documents that stand several times (where duplicates are kept), none learns if one validates, or a part of it.
+fn drop_copies(fates: &mut [Fate], contents: &[u128], tail: Option<usize>) {
+    let validates = |index: &usize| fates[*index] == Fate::Validation || tail == Some(*index);
+    let validates: HashSet<u128> = (0..fates.len()).filter(validates).map(|index| contents[index]).collect();
+    for (index, fate) in fates.iter_mut().enumerate() {
+        if *fate == Fate::Train && tail != Some(index) && validates.contains(&contents[index]) {
+            *fate = Fate::Validates;
+        }
+    }
+}
+
+/// Documents go to validation in an order drawn from `seed` until they would hold more than `fraction` of the bytes.
+/// If that leaves validation with less than half of its share, since documents are few and long, the tail of the next
+/// one is cut off for it: gives its number, and from where on it validates.
+fn split(fates: &mut [Fate], lengths: &[u64], fraction: f64, seed: u64) -> Option<(usize, u64)> {
+    let kept: Vec<usize> = (0..fates.len()).filter(|index| fates[*index] == Fate::Train).collect();
+    let bytes: u64 = kept.iter().map(|index| lengths[*index]).sum();
+    let wanted = (bytes as f64 * fraction) as u64;
+    let mut held = 0;
+    for place in Random::new(seed, "validation", 0).permutation(kept.len()) {
+        let index = kept[place];
+        if held + lengths[index] > wanted {
+            let rest = wanted - held;
+            return (held < wanted.div_ceil(2)).then(|| (index, lengths[index] - rest));
+        }
+        fates[index] = Fate::Validation;
+        held += lengths[index];
+    }
+    None
+}

@@ -1,0 +1,191 @@
+//! Files to documents, in pieces: neither a file nor a long document is ever held whole.
+
+mod array;
+mod lines;
+mod ready;
+mod table;
+mod texts;
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::train::data::portions::Portions;
+use crate::train::data::{Reading, Remark};
+use crate::{Error, Result};
+use array::Array;
+use lines::Lines;
+use table::Table;
+use texts::Texts;
+
+/// A stretch of a document. It ends where the document does, or before a space where no word can notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Number of the document, from 0, over all files.
+    pub document: u64,
+    /// Bytes of the document before it.
+    pub offset: u64,
+    /// Its bytes. Only the last piece of several can be empty.
+    pub text: Vec<u8>,
+    /// Whether the document ends with it.
+    pub ends: bool,
+}
+
+/// How much is held at once. The documents are the same for any sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Bytes read from a file at a time.
+    pub portion: usize,
+    /// Bytes of a document after which it is cut.
+    pub piece: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Sizes { portion: 1 << 20, piece: 1 << 16 }
+    }
+}
+
+/// The pieces of all documents of some files, in order.
+pub struct Pieces<'a> {
+    files: VecDeque<PathBuf>,
+    reading: &'a Reading,
+    sizes: Sizes,
+    source: Option<Source<'a>>,
+    /// Where it is, and how many documents there were before it.
+    path: PathBuf,
+    before: u64,
+    documents: u64,
+    /// Bytes of files that are over.
+    read: u64,
+    /// What is remarkable about the files that are over.
+    pub remarks: Vec<Remark>,
+    /// Documents that were empty, and are not counted otherwise.
+    pub empty: u64,
+}
+
+enum Source<'a> {
+    Text(Box<Texts<'a>>),
+    Lines(Box<Lines<'a>>),
+    Array(Box<Array<'a>>),
+    Table(Box<Table<'a>>),
+}
+
+impl<'a> Pieces<'a> {
+    /// Of JSON lines (`.jsonl`, `.ndjson`), JSON (`.json`), comma-separated values (`.csv`, `.tsv`), and of text, which
+    /// every other file is.
+    pub fn of_files(files: &[PathBuf], reading: &'a Reading, sizes: Sizes) -> Pieces<'a> {
+        Pieces {
+            files: files.iter().cloned().collect(),
+            reading,
+            sizes,
+            source: None,
+            path: PathBuf::new(),
+            before: 0,
+            documents: 0,
+            read: 0,
+            remarks: Vec::new(),
+            empty: 0,
+        }
+    }
+
+    /// Of one source; `path` names it in errors, and says by its ending what it is.
+    pub fn of(path: &Path, file: impl Read + Send + 'a, reading: &'a Reading, sizes: Sizes) -> Pieces<'a> {
+        let mut pieces = Pieces::of_files(&[], reading, sizes);
+        pieces.enter(path.into(), file);
+        pieces
+    }
+
+    /// Bytes read until now.
+    pub fn read(&self) -> u64 {
+        self.read + self.source.as_ref().map_or(0, |source| source.portions().offset())
+    }
+
+    fn enter(&mut self, path: PathBuf, file: impl Read + Send + 'a) {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let is_text = !["jsonl", "ndjson", "json", "csv", "tsv"].contains(&ending);
+        let checked = !is_text || !self.reading.any_bytes;
+        let portions = Portions::new(&path, file, self.sizes.portion, is_text, checked);
+        let (reading, piece) = (self.reading, self.sizes.piece);
+        self.source = Some(match ending {
+            "jsonl" | "ndjson" => Source::Lines(Box::new(Lines::new(&path, portions, reading, piece))),
+            "json" => Source::Array(Box::new(Array::new(&path, portions, reading, piece))),
+            "csv" | "tsv" => Source::Table(Box::new(Table::new(&path, portions, reading, piece))),
+            _ => Source::Text(Box::new(Texts::new(portions, &reading.separator, piece))),
+        });
+        (self.path, self.before) = (path, self.documents);
+    }
+
+    /// Ends a file.
+    fn leave(&mut self) {
+        let Some(source) = self.source.take() else { return };
+        self.read += source.portions().offset();
+        self.remarks.extend(source.portions().remarks());
+        self.empty += source.empty();
+        if self.documents == self.before {
+            self.remarks.push(Remark::new(&self.path, "empty, skipped"));
+        }
+    }
+
+    fn advance(&mut self) -> Result<Option<Piece>> {
+        loop {
+            let found = match &mut self.source {
+                Some(Source::Text(texts)) => texts.next()?,
+                Some(Source::Lines(lines)) => lines.next()?,
+                Some(Source::Array(array)) => array.next()?,
+                Some(Source::Table(table)) => table.next()?,
+                None => match self.files.pop_front() {
+                    None => return Ok(None),
+                    Some(path) => {
+                        let file =
+                            File::open(&path).map_err(|error| Error::io("cannot read", &path, error))?;
+                        self.enter(path, file);
+                        continue;
+                    }
+                },
+            };
+            if let Some(Stretch { offset, text, ends }) = found {
+                let document = self.documents;
+                self.documents += u64::from(ends);
+                return Ok(Some(Piece { document, offset, text, ends }));
+            }
+            self.leave();
+        }
+    }
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = Result<Piece>;
+
+    fn next(&mut self) -> Option<Result<Piece>> {
+        self.advance().transpose()
+    }
+}
+
+impl Source<'_> {
+    fn portions(&self) -> &Portions<'_> {
+        match self {
+            Source::Text(texts) => &texts.portions,
+            Source::Lines(lines) => &lines.portions,
+            Source::Array(array) => &array.portions,
+            Source::Table(table) => table.portions(),
+        }
+    }
+
+    fn empty(&self) -> u64 {
+        match self {
+            Source::Text(texts) => texts.empty,
+            Source::Lines(lines) => lines.ready.empty,
+            Source::Array(array) => array.ready.empty,
+            Source::Table(table) => table.ready.empty,
+        }
+    }
+}
+
+/// A piece of the document under way.
+struct Stretch {
+    offset: u64,
+    text: Vec<u8>,
+    ends: bool,
+}

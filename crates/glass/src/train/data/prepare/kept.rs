@@ -1,0 +1,189 @@
+//! Shards in a folder.
+//!
+//! ```text
+//! FOLDER/<key>/lock              held while the data are prepared
+//! FOLDER/<key>/train-00000.bin   ids, little-endian, two or four bytes each, as `shards` reads them
+//! FOLDER/<key>/validation-00000.bin
+//! FOLDER/<key>/data.json         which shards are whole, and in the end the data card
+//! ```
+//!
+//! The key is a hash of all that decides the ids: the files' bytes, how they are read and parted, and the vocabulary.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{Encoding, Filled, Place, Prepared, Work, card};
+use crate::train::data::card::Card;
+use crate::train::data::corpus::{Corpus, Doing, Part, Parts, Progress, Report, hash};
+use crate::train::data::ids::Width;
+use crate::train::data::set::{Samples, Set};
+use crate::train::durable::{read_json, rename, write_json};
+use crate::train::fingerprint::Content;
+use crate::train::shards;
+use crate::{Error, Result};
+
+/// A shard is full with so many ids.
+const SHARD: usize = 1 << 24;
+
+/// A folder of shards, held for this program as long as the value lives.
+pub struct Shards<'a> {
+    folder: PathBuf,
+    corpus: &'a Corpus,
+    by: Encoding<'a>,
+    /// Ids of a shard.
+    pub size: usize,
+    state: State,
+    _lock: File,
+}
+
+/// What is there already.
+#[derive(Default, Serialize, Deserialize)]
+struct State {
+    train: Vec<Shard>,
+    validation: Vec<Shard>,
+    /// When all are whole.
+    card: Option<Card>,
+}
+
+/// A shard that is whole.
+#[derive(Serialize, Deserialize)]
+struct Shard {
+    file: String,
+    hash: String,
+    tokens: u64,
+    bytes: u64,
+    documents: u64,
+    until: Place,
+}
+
+impl State {
+    fn shards(&mut self, part: Part) -> &mut Vec<Shard> {
+        match part {
+            Part::Train => &mut self.train,
+            Part::Validation => &mut self.validation,
+        }
+    }
+}
+
+impl<'a> Shards<'a> {
+    /// Those of a corpus and a vocabulary in `folder`, as far as they are whole. Where another program is preparing
+    /// them, it waits.
+    pub fn open(
+        folder: &Path,
+        corpus: &'a Corpus,
+        by: Encoding<'a>,
+        report: Report<'_>,
+    ) -> Result<Shards<'a>> {
+        let width = Width::of(by.vocabulary).bytes() as u8;
+        let key = hash(&[corpus.hash().as_bytes(), by.tokenizer.to_json().as_bytes(), &[width]]);
+        let folder = folder.join(key);
+        fs::create_dir_all(&folder).map_err(|error| Error::io("cannot make the folder", &folder, error))?;
+        let path = folder.join("lock");
+        let lock = File::options().create(true).append(true).open(&path);
+        let lock = lock.map_err(|error| Error::io("cannot open", &path, error))?;
+        if lock.try_lock().is_err() {
+            report(Progress { doing: Doing::Waiting, bytes: 0, of: corpus.bytes() });
+            lock.lock().map_err(|error| Error::io("cannot lock", &path, error))?;
+        }
+        let mut shards = Shards { folder, corpus, by, size: SHARD, state: State::default(), _lock: lock };
+        let path = shards.folder.join("data.json");
+        if path.exists() {
+            shards.state = read_json(&path).unwrap_or_default();
+            shards.believe()?;
+        }
+        Ok(shards)
+    }
+
+    /// Keeps of the state what the files agree with: shards up to the first that is not as it was written.
+    fn believe(&mut self) -> Result<()> {
+        for part in [Part::Train, Part::Validation] {
+            let folder = &self.folder;
+            let is_whole = |shard: &Shard| {
+                let file = File::open(folder.join(&shard.file));
+                file.and_then(Content::of).is_ok_and(|content| text(content) == shard.hash)
+            };
+            let shards = self.state.shards(part);
+            let whole: Vec<bool> = shards.par_iter().map(is_whole).collect();
+            let count = whole.iter().take_while(|whole| **whole).count();
+            if count < shards.len() {
+                shards.truncate(count);
+                self.state.card = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// The sets, where all shards are there.
+    pub fn finished(&mut self) -> Result<Option<Prepared>> {
+        let Some(card) = self.state.card.clone() else { return Ok(None) };
+        let (train, validation) = (self.set(Part::Train)?, self.set(Part::Validation)?);
+        Ok(Some(Prepared { train, validation, card }))
+    }
+
+    /// Tokenises what is not there yet.
+    pub fn finish(mut self, parts: &Parts, report: Report<'_>) -> Result<Prepared> {
+        let mut work = Work::new(parts, self.by, self.size, report);
+        for part in [Part::Train, Part::Validation] {
+            let there = self.state.shards(part);
+            work.bytes += there.iter().map(|shard| shard.bytes).sum::<u64>();
+            work.tokens += there.iter().map(|shard| shard.tokens).sum::<u64>();
+        }
+        for part in [Part::Train, Part::Validation] {
+            let from = self.state.shards(part).last().map(|shard| shard.until);
+            let rest = work.fill(part, from, &mut |filled| self.write(part, filled))?;
+            if !rest.ids.is_empty() {
+                self.write(part, rest)?;
+            }
+        }
+        let (train, validation) = (self.set(Part::Train)?, self.set(Part::Validation)?);
+        let card = card(self.corpus, parts, &train, &validation);
+        self.state.card = Some(card.clone());
+        self.save()?;
+        Ok(Prepared { train, validation, card })
+    }
+
+    /// Writes a shard aside and puts it into its place; only then it is said to be there.
+    fn write(&mut self, part: Part, filled: Filled) -> Result<()> {
+        let name = if part == Part::Train { "train" } else { "validation" };
+        let file = format!("{name}-{:05}.bin", self.state.shards(part).len());
+        let (path, aside) = (self.folder.join(&file), self.folder.join(format!("{file}.part")));
+        let mut bytes = Vec::with_capacity(4 * filled.ids.len());
+        let written = filled.ids.write(&mut bytes).and_then(|()| {
+            let mut to = File::create(&aside)?;
+            to.write_all(&bytes)?;
+            to.sync_all()
+        });
+        written.map_err(|error| Error::io("cannot write", &aside, error))?;
+        rename(&aside, &path)?;
+        let mut content = Content::default();
+        content.add(&bytes);
+        let Filled { ids, bytes, documents, until } = filled;
+        let (hash, tokens) = (text(content.end()), ids.len() as u64);
+        self.state.shards(part).push(Shard { file, hash, tokens, bytes, documents, until });
+        self.save()
+    }
+
+    fn save(&self) -> Result<()> {
+        let aside = self.folder.join("data.json.part");
+        write_json(&aside, &self.state)?;
+        rename(&aside, &self.folder.join("data.json"))
+    }
+
+    fn set(&mut self, part: Part) -> Result<Set> {
+        let (vocabulary, folder) = (self.by.vocabulary, self.folder.clone());
+        let shards = self.state.shards(part);
+        let files: Vec<PathBuf> = shards.iter().map(|shard| folder.join(&shard.file)).collect();
+        let (ids, _) = shards::read(&files, Width::of(vocabulary), vocabulary)?;
+        let documents = shards.iter().map(|shard| shard.documents).sum::<u64>() as usize;
+        let bytes = Some(shards.iter().map(|shard| shard.bytes).sum());
+        Ok(Set { samples: Samples::Stream(ids), documents, bytes })
+    }
+}
+
+fn text(content: u128) -> String {
+    format!("{content:032x}")
+}

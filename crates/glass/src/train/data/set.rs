@@ -1,0 +1,133 @@
+//! Documents to what is learned from: a stream of ids, or conversations.
+
+use crate::train::data::ids::Ids;
+use crate::train::fingerprint::Fingerprint;
+use crate::{Error, Result};
+
+/// What is learned from, or validated on.
+#[derive(Clone, Debug)]
+pub struct Set {
+    /// The samples are cut from these.
+    pub samples: Samples,
+    /// Documents or conversations; 0 where that is not known.
+    pub documents: usize,
+    /// Bytes of text that the ids stand for, of conversations those that are learned; `None` where that is not known.
+    pub bytes: Option<u64>,
+}
+
+/// Where samples come from.
+#[derive(Clone, Debug)]
+pub enum Samples {
+    /// One stream of ids, cut into windows.
+    Stream(Ids),
+    /// Conversations, a sample each.
+    Chats(Vec<Chat>),
+}
+
+/// A conversation: at most one id more than the context has positions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chat {
+    /// Its ids.
+    pub ids: Vec<u32>,
+    /// Which of them are to be learned.
+    pub learned: Vec<bool>,
+}
+
+impl Set {
+    /// A set of ids as they are. `length` gives the bytes of a token, where that is known.
+    pub fn of_ids(ids: Ids, length: Option<&dyn Fn(u32) -> usize>) -> Set {
+        let bytes = length.map(|length| {
+            let lengths: Vec<u64> = (0..=largest(&ids).unwrap_or(0)).map(|id| length(id) as u64).collect();
+            let mut bytes = 0;
+            ids.each(|id| bytes += lengths[id as usize]);
+            bytes
+        });
+        Set { samples: Samples::Stream(ids), documents: 0, bytes }
+    }
+
+    /// Cuts the last `fraction` of a stream off, for validation. Documents and conversations are split before they
+    /// are tokenised.
+    pub fn split_ids(mut ids: Ids, fraction: f64) -> (Ids, Ids) {
+        let tail = ids.split_off(ids.len() - (ids.len() as f64 * fraction.clamp(0.0, 1.0)) as usize);
+        (ids, tail)
+    }
+
+    /// Tokens in all.
+    pub fn tokens(&self) -> usize {
+        match &self.samples {
+            Samples::Stream(ids) => ids.len(),
+            Samples::Chats(chats) => chats.iter().map(|chat| chat.ids.len()).sum(),
+        }
+    }
+
+    /// Tokens that are learned in one epoch: all that have one before them, or those marked in conversations.
+    pub fn learned(&self) -> usize {
+        match &self.samples {
+            Samples::Stream(ids) => ids.len().saturating_sub(1),
+            Samples::Chats(chats) => {
+                chats.iter().flat_map(|chat| chat.learned.iter().skip(1)).filter(|&&learned| learned).count()
+            }
+        }
+    }
+
+    /// The largest id in it.
+    pub fn largest(&self) -> Option<u32> {
+        match &self.samples {
+            Samples::Stream(ids) => largest(ids),
+            Samples::Chats(chats) => chats.iter().flat_map(|chat| chat.ids.iter().copied()).max(),
+        }
+    }
+
+    /// Bytes of text per token, where known; of conversations, per token that is learned.
+    pub fn bytes_per_token(&self) -> Option<f64> {
+        let tokens = match &self.samples {
+            Samples::Stream(ids) => ids.len(),
+            Samples::Chats(_) => self.learned(),
+        };
+        self.bytes.map(|bytes| bytes as f64 / tokens.max(1) as f64)
+    }
+
+    /// A number, in hexadecimal, that is another one for other data: a resumed run must learn from the same.
+    pub fn fingerprint(&self) -> String {
+        let mut print = Fingerprint::default();
+        match &self.samples {
+            Samples::Stream(ids) => ids.each(|id| print.add(id)),
+            Samples::Chats(chats) => {
+                for chat in chats {
+                    print.add(chat.ids.len() as u32);
+                    let words = chat.ids.iter().zip(&chat.learned);
+                    words.for_each(|(&id, &learned)| print.add(id << 1 | u32::from(learned)));
+                }
+            }
+        }
+        print.to_string()
+    }
+
+    /// Refuses data that fills not even one window of the context, of which `what` says where it came from.
+    pub fn check(&self, what: &str, context: usize) -> Result<()> {
+        match &self.samples {
+            Samples::Stream(ids) if ids.len() <= context => {
+                let least = match ids.len() {
+                    0..=1 => "give more text".into(),
+                    len => format!("give more text, or a --context of at most {}", len - 1),
+                };
+                let why = format!(
+                    "{} tokens, but one window is {}: the context of {context} and the token after it; {least}",
+                    ids.len(),
+                    context + 1
+                );
+                Err(Error::invalid(what, why))
+            }
+            Samples::Chats(chats) if chats.is_empty() => {
+                Err(Error::invalid(what, "no conversation with anything to learn in it"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn largest(ids: &Ids) -> Option<u32> {
+    let mut largest = None;
+    ids.each(|id| largest = largest.max(Some(id)));
+    largest
+}

@@ -1,0 +1,69 @@
+//! What a learner takes of a machine's memory: counted, not tried.
+
+use crate::backend::{Backend, CacheType};
+use crate::config::Config;
+use crate::memory::{Cache, Keep, Memory};
+use crate::model::parameter_count::ParameterCount;
+use crate::train::learner::LOGIT_ROWS;
+
+/// Bytes of a number: everything a learner holds is f32.
+const NUMBER: u64 = 4;
+
+/// Bytes that [`Learner::keeping`](crate::train::learner::Learner::keeping) asks for, and what its run asks for besides.
+/// Numbers too large to count stay the largest there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Needs {
+    /// The weights.
+    pub weights: u64,
+    /// Their gradients.
+    pub gradients: u64,
+    /// AdamW's two moments.
+    pub moments: u64,
+    /// What a pass forward works in, and what it keeps for the backward.
+    pub activations: u64,
+    /// The gradients of one layer's activations, its keys and values.
+    pub working: u64,
+    /// The logits of a chunk.
+    pub logits: u64,
+    /// The matrices that stand in memory while a model is saved.
+    pub saving: u64,
+}
+
+impl Needs {
+    /// For batches of `samples` samples as long as the context.
+    pub fn of<B: Backend>(config: &Config, keep: Keep, samples: usize) -> Needs {
+        let rows = (samples as u64).saturating_mul(config.context as u64);
+        let chunk = rows.min(LOGIT_ROWS as u64);
+        let bytes = |floats: u64| floats.saturating_mul(NUMBER);
+        let passing = |keep| {
+            let (row, wanted) = Memory::<B>::floats(config, keep);
+            row.saturating_mul(rows).saturating_add(wanted * chunk)
+        };
+        let cache = Cache::<B>::floats(config, CacheType::F32, samples, config.context);
+        let arena = bytes(ParameterCount::of(config).stored);
+        Needs {
+            weights: arena,
+            gradients: arena,
+            moments: arena.saturating_mul(2),
+            activations: bytes(passing(keep)),
+            working: bytes(passing(Keep::One).saturating_add(cache)),
+            logits: bytes(chunk * config.vocabulary as u64),
+            saving: bytes(saving(config)),
+        }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        let Needs { weights, gradients, moments, activations, working, logits, saving } = *self;
+        [weights, gradients, moments, activations, working, logits, saving]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
+}
+
+/// Floats of the largest matrix of a model's file, and of the largest one that is turned for it. Tables are written some
+/// rows at a time.
+fn saving(config: &Config) -> u64 {
+    let (width, hidden) = (config.width as u64, config.mlp_width as u64);
+    width * (3 * width).max(hidden) + width * hidden
+}

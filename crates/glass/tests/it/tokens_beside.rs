@@ -1,0 +1,152 @@
+//! What lies beside a vocabulary counts as in `transformers` (ids from 5.24).
+
+use std::fs;
+
+use glass::tokens::{Special, Tokenizer};
+use serde_json::{Value, json};
+
+use crate::scratch::Scratch;
+
+/// GPT-2's vocabulary, in its two files or in one, and other files.
+fn folder(pair: bool, files: &[(&str, Value)]) -> Scratch {
+    let scratch = Scratch::new("beside");
+    let whole = Tokenizer::gpt2().to_json();
+    if pair {
+        let file: Value = serde_json::from_str(&whole).unwrap();
+        let merges: Vec<&str> =
+            file["model"]["merges"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        fs::write(scratch.path().join("vocab.json"), file["model"]["vocab"].to_string()).unwrap();
+        fs::write(scratch.path().join("merges.txt"), format!("#version: 0.2\n{}\n", merges.join("\n")))
+            .unwrap();
+    } else {
+        fs::write(scratch.path().join("tokenizer.json"), whole).unwrap();
+    }
+    for (name, value) in files {
+        fs::write(scratch.path().join(name), value.to_string()).unwrap();
+    }
+    scratch
+}
+
+fn open(pair: bool, files: &[(&str, Value)]) -> Tokenizer {
+    Tokenizer::open(folder(pair, files).path()).unwrap()
+}
+
+fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
+    tokenizer.encode_whole(text.as_bytes(), Special::Allowed)
+}
+
+#[test]
+fn added_tokens_in_a_file_of_their_own() {
+    let names = json!({"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|pad|>"});
+    let added = json!({"<|startoftext|>": 50257, "<|pad|>": 50258});
+    let tokenizer = open(true, &[("special_tokens_map.json", names), ("added_tokens.json", added)]);
+    assert_eq!(ids(&tokenizer, "<|startoftext|>Hello world<|pad|>"), [50257, 15496, 995, 50258]);
+    assert!(tokenizer.encode("<|pad|>", Special::Plain).len() > 1, "what is named is special");
+    assert_eq!(tokenizer.role("pad_token"), Some(50258));
+    // What is written holds them all.
+    let again = Tokenizer::from_json("again", tokenizer.to_json().as_bytes()).unwrap();
+    assert_eq!(again.vocabulary_size(), 50_259);
+}
+
+#[test]
+fn added_tokens_by_id() {
+    let token = |content: &str| json!({"content": content, "lstrip": false, "normalized": false, "rstrip": false, "single_word": false, "special": true});
+    let config = json!({"tokenizer_class": "GPT2Tokenizer",
+        "added_tokens_decoder": {"50256": token("<|endoftext|>"), "50257": token("[PAD]")}});
+    // Without it, the other files would count.
+    let files = [("tokenizer_config.json", config), ("added_tokens.json", json!({"[OTHER]": 50257}))];
+    for pair in [true, false] {
+        assert_eq!(ids(&open(pair, &files), "a[PAD]b<|endoftext|>"), [64, 50257, 65, 50256]);
+    }
+    let config = json!({"tokenizer_class": "GPT2Tokenizer", "added_tokens_decoder": {"50300": token("[X]")}});
+    let scratch = folder(true, &[("tokenizer_config.json", config)]);
+    let error = Tokenizer::open(scratch.path()).err().unwrap().to_string();
+    assert!(error.contains("[X]") && error.contains("50300") && error.contains("50257"), "{error}");
+}
+
+#[test]
+fn tokens_that_are_only_named() {
+    let config = json!({"tokenizer_class": "GPT2Tokenizer", "additional_special_tokens": ["<u>", "<a>"], "image_token": "<img>"});
+    assert_eq!(
+        ids(&open(true, &[("tokenizer_config.json", config)]), "a<u><a><img>b"),
+        [64, 50258, 50259, 50257, 65]
+    );
+    let mask = json!({"mask_token": {"content": "<mask>", "lstrip": true, "rstrip": false, "normalized": false, "single_word": false}});
+    assert_eq!(ids(&open(true, &[("special_tokens_map.json", mask)]), "a  <mask> b"), [64, 50257, 275]);
+    // A token of the vocabulary becomes special by its name.
+    let config = json!({"tokenizer_class": "GPT2Tokenizer", "bos_token": "Hello"});
+    let tokenizer = open(true, &[("tokenizer_config.json", config)]);
+    assert_eq!((tokenizer.is_special(15496), tokenizer.is_special(995)), (true, false));
+}
+
+#[test]
+fn a_space_before_a_text() {
+    let config =
+        |class: &str| ("tokenizer_config.json", json!({"tokenizer_class": class, "add_prefix_space": true}));
+    for (pair, class, expected) in [
+        (true, "GPT2Tokenizer", 18435),
+        (false, "GPT2TokenizerFast", 18435),
+        // Another class takes tokenizer.json as it is.
+        (false, "PreTrainedTokenizerFast", 15496),
+    ] {
+        assert_eq!(ids(&open(pair, &[config(class)]), "Hello world"), [expected, 995], "{class}");
+    }
+    let tokenizer = open(true, &[config("GPT2Tokenizer")]);
+    assert_eq!(ids(&tokenizer, "Hello<|endoftext|>world"), [18435, 50256, 995]);
+    assert_eq!(ids(&tokenizer, " Hi"), [15902]);
+}
+
+#[test]
+fn tokens_around_a_text_where_no_tokenizer_json_says_so() {
+    let config = json!({"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true, "add_eos_token": true, "bos_token": "<s>"});
+    let files = [("tokenizer_config.json", config)];
+    assert_eq!(ids(&open(true, &files), "Hello"), [50257, 15496, 50256]);
+    assert_eq!(ids(&open(false, &files), "Hello"), [15496], "tokenizer.json has no template");
+}
+
+#[test]
+fn what_cannot_be_obeyed_is_refused_by_name() {
+    for (config, named) in [
+        (json!({"split_special_tokens": true}), "split_special_tokens"),
+        (json!({"tokenizer_class": "Qwen2Tokenizer"}), "Qwen2Tokenizer"),
+        (json!({"bos_token": 5}), "bos_token"),
+        (json!({"added_tokens_decoder": {"x": {"content": "y"}}}), "\"x\""),
+    ] {
+        let scratch = folder(true, &[("tokenizer_config.json", config)]);
+        let error = Tokenizer::open(scratch.path()).err().unwrap().to_string();
+        assert!(error.contains(named) && error.contains("tokenizer_config.json"), "{error}");
+    }
+}
+
+/// `pickle.dumps({"vocab_size": 3, "itos": {…}, "stoi": {"a": 0, "\n": 1, "é": 2}})` in protocol 2.
+fn meta(stoi: &[(&str, u8)]) -> Vec<u8> {
+    let text = |text: &str| [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let mut bytes = b"\x80\x02}(".to_vec();
+    bytes.extend(text("stoi"));
+    bytes.extend(b"}(");
+    for (character, id) in stoi {
+        bytes.extend(text(character));
+        bytes.extend([b'K', *id]);
+    }
+    bytes.extend(b"uu.");
+    bytes
+}
+
+#[test]
+fn characters_of_nanogpt() {
+    let scratch = Scratch::new("characters");
+    fs::write(scratch.path().join("meta.pkl"), meta(&[("a", 0), ("\n", 1), ("é", 2), ("日", 5)])).unwrap();
+    for path in [scratch.path().to_path_buf(), scratch.path().join("meta.pkl")] {
+        let tokenizer = glass::weights::vocabulary::open(&path).unwrap();
+        assert_eq!(tokenizer.encode("aé\n日a", Special::Plain), [0, 2, 1, 5, 0]);
+        assert_eq!(tokenizer.decode(&[5, 2]).unwrap(), "日é".as_bytes());
+        assert_eq!((tokenizer.vocabulary_size(), tokenizer.token(3)), (6, None));
+        let again = Tokenizer::from_json("again", tokenizer.to_json().as_bytes()).unwrap();
+        assert_eq!(again.encode("aé\n日a", Special::Plain), [0, 2, 1, 5, 0]);
+    }
+    for (stoi, named) in [(&[("ab", 0)][..], "\"ab\""), (&[("a", 0), ("b", 0)], "id 0")] {
+        fs::write(scratch.path().join("meta.pkl"), meta(stoi)).unwrap();
+        let error = glass::weights::vocabulary::open(scratch.path()).err().unwrap().to_string();
+        assert!(error.contains(named) && error.contains("meta.pkl"), "{error}");
+    }
+}
