@@ -100,10 +100,7 @@ fn together(
 fn remark(model: &NamedModel, done: &Generated) {
     let Guesses { all, right } = done.guesses;
     if all > 0 {
-        say(&format!(
-            "{right} of {} guessed ahead were right, each a pass less",
-            count(all as usize, "token")
-        ));
+        say(&format!("{right} of {} guessed ahead were right, each a pass less", count(all, "token")));
     }
     if done.finish == Finish::Context {
         let context = model.config().context;

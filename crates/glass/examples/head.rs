@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut record = Record::of([site]);
     Inspector::new(&model, ids.len(), 1)?.run(&[&ids], &mut record)?;
     // Heads × queries rows; each sums to 1 over the keys that its query may see.
-    let pattern = &record[site];
+    let pattern = record.get(site)?;
     let word = |at: usize| String::from_utf8_lossy(model.bytes(ids[at])).into_owned();
     for query in 0..ids.len() {
         let row = pattern.row(head * ids.len() + query);

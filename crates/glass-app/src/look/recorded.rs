@@ -38,7 +38,7 @@ fn is_meant_as_site(value: &str) -> bool {
     let begins = |start: &&str| value.starts_with(start);
     !value.contains(' ')
         && (value.contains('*')
-            || ["block", "hook_", "embedding.", "attention.", "mlp.", "L"].iter().any(|start| begins(start)))
+            || ["block", "hook_", "embedding.", "attention.", "mlp.", "L"].iter().any(begins))
         && value.contains(['.', '_', '*'])
 }
 

@@ -42,8 +42,9 @@ fn occurrences(model: &NamedModel, ids: &[u32], word: &str, option: &str) -> Res
 fn is_whole(text: &[u8], place: Range<usize>) -> bool {
     let letter = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
     let before = place.start.checked_sub(1).and_then(|at| text.get(at));
-    !(letter(before) && letter(text.get(place.start)))
-        && !(letter(text.get(place.end)) && letter(text.get(place.end - 1)))
+    let cut_before = letter(before) && letter(text.get(place.start));
+    let cut_after = letter(text.get(place.end - 1)) && letter(text.get(place.end));
+    !cut_before && !cut_after
 }
 
 /// Where a word is in a text, as in `ball, at position 4` or `fluffy, at the positions 1 to 3`.

@@ -176,9 +176,9 @@ fn words_are_found_where_the_request_is_possible_and_followed_whole() {
     assert!(to[0].as_u64() > of[0].as_u64());
     // A whole word comes before a part of one; and of two, the one with the other before it.
     let (to, of) = positions(&["--word", "dog", "--of", "ball", text]);
-    assert!(to[0] == 4 && of[0] == 1, "{to} {of}");
+    assert!(to[0] == 5 && of[0] == 2, "{to} {of}");
     let (to, of) = positions(&["--word", "dog", "--of", "dog", "A dog met a dog"]);
-    assert!(to[0] == 4 && of[0] == 1, "{to} {of}");
+    assert!(to[0] == 5 && of[0] == 2, "{to} {of}");
     let refused = look(&["--word", "hit", "--of", "cat", text]);
     assert!(
         refused.status == 2 && refused.stderr.contains("\"cat\" does not occur before \"hit\""),

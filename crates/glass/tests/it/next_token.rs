@@ -273,7 +273,7 @@ fn edges_of_the_logits() {
     assert_eq!(sampler.next(&[0.0; 4]).unwrap_err().to_string(), "logits: 4 logits for a vocabulary of 5");
     let forced = Sampling { logit_bias: vec![(0, f32::MAX)], ..Sampling::default() };
     let beyond = Sampler::new(&forced, 2, 0).unwrap().next(&[f32::MAX, 0.0]).unwrap_err().to_string();
-    assert!(beyond.starts_with("logits: after bias and penalties"), "{beyond}");
+    assert!(beyond.starts_with("logits: after bias, penalties and suppressed tokens"), "{beyond}");
     assert!(
         score(&[0.0, 1.0], 2)
             .unwrap_err()

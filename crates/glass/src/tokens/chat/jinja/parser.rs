@@ -347,10 +347,11 @@ impl Parser {
         let special = ["caller", "kwargs", "varargs"].map(|name| self.name(name));
         let [caller, kwargs, varargs] =
             special.map(|name| super::uses::reads(&self.program, &body.body, name));
-        if caller && let Some(at) = parameters.iter().position(|&name| name == special[0]) {
-            if at + defaults.len() < parameters.len() {
-                return self.fail("the parameter caller needs a default");
-            }
+        if caller
+            && let Some(at) = parameters.iter().position(|&name| name == special[0])
+            && at + defaults.len() < parameters.len()
+        {
+            return self.fail("the parameter caller needs a default");
         }
         self.program.macros.push(Macro {
             name,
