@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use glass::Error;
+use glass::atomic_write::replace;
 use glass::tokens::{END_OF_TEXT, Learn, Progress, Tokenizer, learn as learn_merges};
 use glass::train::data::Reading;
 use glass::train::files;
@@ -96,8 +97,7 @@ pub fn watched(
 pub fn write(file: &Path, tokenizer: &Tokenizer) -> Result<(), Fail> {
     let folder = file.parent().unwrap_or(file);
     fs::create_dir_all(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
-    let aside = file.with_extension("json.part");
-    let written = fs::write(&aside, tokenizer.to_json()).and_then(|()| fs::rename(&aside, file));
+    let written = replace(file, tokenizer.to_json().as_bytes());
     Ok(written.map_err(|error| Error::io("cannot write", file, error))?)
 }
 

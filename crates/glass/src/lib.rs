@@ -29,6 +29,7 @@ pub mod memory;
 pub mod backend;
 pub mod probe;
 pub mod inspect;
+pub mod atomic_write;
 mod random;
 pub mod stored;
 #[cfg(feature = "built-in")]

@@ -74,8 +74,8 @@ pub mod learner;
 pub mod checkpoint;
 pub mod run;
 mod recipe;
-mod durable;
 mod fingerprint;
+mod json;
 
 pub use checkpoint::folder;
 pub use data::{card, chats, corpus, files, ids, llm_c, order, pieces, prepare, set, shards};

@@ -1,6 +1,5 @@
 //! The numbers: where they stand in memory, and the files they come from.
 
-mod atomic_write;
 mod checkpoint;
 mod copy;
 pub mod dtype;

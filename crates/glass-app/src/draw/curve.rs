@@ -2,9 +2,10 @@
 //! per byte on the right; behind it, faint, the learning rate.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io;
 use std::path::Path;
+
+use glass::atomic_write::replace;
 
 use super::history::{Evaluation, History};
 use super::scale::Scale;
@@ -28,9 +29,7 @@ text.train{fill:#2f6db3;stroke:none}text.val{fill:#c8501e;stroke:none}text.faint
 
 /// Writes the picture of a run into `path`, as a whole or not at all.
 pub fn write(path: &Path, history: &History) -> io::Result<()> {
-    let aside = path.with_extension("svg.part");
-    fs::write(&aside, svg(history))?;
-    fs::rename(&aside, path)
+    replace(path, svg(history).as_bytes())
 }
 
 /// The picture of a run.

@@ -1,8 +1,8 @@
 //! What a run sees of its own checkpoints: how the model grows, in `look.jsonl` and `look.svg`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use glass::atomic_write::replace;
 use glass::backend::Cpu;
 use glass::train::order::evaluation;
 use glass::train::set::Set;
@@ -62,7 +62,5 @@ impl Looks {
 
 /// Whoever reads meanwhile finds the old file or the new one.
 fn put(path: &Path, text: &str) -> Result<(), Fail> {
-    let aside = path.with_added_extension("part");
-    let done = fs::write(&aside, text).and_then(|()| fs::rename(&aside, path));
-    Ok(done.map_err(|error| Error::io("cannot write", path, error))?)
+    Ok(replace(path, text.as_bytes()).map_err(|error| Error::io("cannot write", path, error))?)
 }

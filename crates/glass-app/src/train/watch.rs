@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use glass::Result;
+use glass::atomic_write::replace;
 use glass::backend::Cpu;
 use glass::generate::{GenerateOptions, Runner, generate};
 use glass::next_token::Sampling;
@@ -140,9 +141,7 @@ impl<'a> Progress<'a> {
 
     /// Options are written when the run has its folder to itself.
     fn write_options(&self) -> std::io::Result<()> {
-        let part = self.folder.join("config.toml.part");
-        std::fs::write(&part, &self.options)?;
-        std::fs::rename(&part, self.folder.join("config.toml"))
+        replace(&self.folder.join("config.toml"), self.options.as_bytes())
     }
 
     fn changed(&mut self, changes: &[Change], step: u64, then: f32, now: f32) {

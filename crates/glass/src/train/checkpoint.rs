@@ -9,11 +9,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_write::sync;
 use crate::backend::{Backend, CacheType, Packing};
 use crate::model::Gpt;
 use crate::runtime::Model;
-use crate::train::durable::{read_json, sync, write_json};
 use crate::train::fingerprint::Fingerprint;
+use crate::train::json::{read_json, write_json};
 use crate::train::learner::spikes::Spikes;
 use crate::train::learner::{Arena, Learner, PART};
 use crate::weights::Frozen;
@@ -63,7 +64,7 @@ pub fn write<B: Backend>(folder: &Path, learner: &Learner<B>, state: &State) -> 
     let mut next = || prints.next().unwrap_or_else(|| Ok(String::new()));
     let saved = Saved { state: state.clone(), weights: next()?, first: next()?, second: next()? };
     write_json(&folder.join("state.json"), &saved)?;
-    sync(folder)
+    sync(folder).map_err(|error| Error::io("cannot sync", folder, error))
 }
 
 /// Puts the checkpoint in `folder` into `learner`, which after an error holds a part of it. Where the run stood.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::folder::Folder;
 use super::names::{self, EMBEDDING, UNEMBEDDING};
-use super::packed;
 use crate::config::object::short;
 use crate::plan::Plan;
 use crate::{Error, Result};
@@ -13,8 +12,8 @@ impl Folder {
     /// Refuses a file that does not hold exactly the parameters of `plan`: every tensor there, of the right shape, and
     /// nothing unknown besides.
     pub fn check(&self, plan: &Plan) -> Result<()> {
-        if let Some(packing) = self.packing() {
-            return self.check_packed(plan, packing);
+        if self.packing().is_some() {
+            return self.check_packed(plan);
         }
         let mut used = BTreeSet::new();
         for spec in &plan.specs {
@@ -32,18 +31,10 @@ impl Folder {
 
     /// Config and tensors agree on every size, so that a plan of this config is no larger than the file.
     pub(super) fn check_sizes(&self) -> Result<()> {
-        let layer = match self.packing() {
-            Some(_) => packed::layer,
-            None => {
-                for parameter in
-                    ["embedding.token.weight", "embedding.position.weight", "block.0.mlp.up.weight"]
-                {
-                    self.expect(&self.place(parameter)?)?;
-                }
-                names::layer
-            }
-        };
-        let last = self.tensors.names().into_iter().filter_map(layer).max();
+        for parameter in ["embedding.token.weight", "embedding.position.weight", "block.0.mlp.up.weight"] {
+            self.expect(&self.place(parameter)?)?;
+        }
+        let last = self.tensors.names().into_iter().filter_map(names::layer).max();
         let found = last.map_or(0, |last| last.saturating_add(1));
         match found == self.config.layers {
             true => Ok(()),

@@ -30,13 +30,15 @@ pub fn initialise(spec: &Spec, index: usize, config: &Config, seed: u64, into: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Gpt;
+    use crate::plan::Plan;
 
     #[test]
     fn some_rows_start_as_the_whole_does() {
         let config = Config::gpt2(50, 8, 12, 1, 2);
-        let plan = Gpt::plan(&config).1;
-        for (index, spec) in plan.specs.iter().enumerate().filter(|(_, spec)| spec.rows > 1) {
+        let mut plan = Plan::default();
+        plan.table("table", 50, 12, Start::Normal);
+        plan.matrix("matrix", 48, 12, Start::Residual);
+        for (index, spec) in plan.specs.iter().enumerate() {
             let mut whole = vec![0.0; spec.rows * spec.cols];
             initialise(spec, index, &config, 7, &mut whole);
             let cut = (spec.rows / 2) & !1;

@@ -11,15 +11,15 @@ use std::path::Path;
 use glass_kernels::packing;
 use serde_json::json;
 
-use super::atomic_write::AtomicWrite;
 use super::folder::Folder;
 use super::save::{self, Save};
-use super::{Frozen, safetensors, tensors};
+use super::{Frozen, names, safetensors, tensors};
+use crate::atomic_write::AtomicWrite;
 use crate::backend::{Backend, Layout, Packing};
 use crate::config::object::short;
-use crate::plan::{Plan, Spec};
+use crate::plan::{Plan, Spec, Start};
 use crate::stored::Stored;
-use crate::{Error, Result};
+use crate::{Config, Error, Result};
 
 /// How a parameter lies in a model of this packing. With 4 bits, the table of tokens has 8: it is read row by row as well
 /// as multiplied by, and errs in every word.
@@ -49,7 +49,7 @@ pub fn save<B: Backend>(
         let infos = order.iter().map(|&i| {
             let spec = &what.plan.specs[i];
             let layout = layout(spec, packing);
-            (spec.name.clone(), shape(spec, layout), dtype(layout))
+            (spec.name.clone(), shape(spec.is_vector(), [spec.rows, spec.cols], layout), dtype(layout))
         });
         put(&safetensors::header_of(&infos.collect::<Vec<_>>(), "glass", 64)?)?;
         order.iter().try_for_each(|&i| put(backend.bytes(weights.get(i))))
@@ -59,12 +59,12 @@ pub fn save<B: Backend>(
     aside.commit()
 }
 
-/// A parameter's shape in the file.
-fn shape(spec: &Spec, layout: Layout) -> Vec<usize> {
+/// The shape in the file of a parameter of these sizes.
+fn shape(is_vector: bool, [rows, cols]: [usize; 2], layout: Layout) -> Vec<usize> {
     match layout {
-        Layout::Rows if spec.is_vector() => vec![spec.cols],
-        Layout::Rows => vec![spec.rows, spec.cols],
-        Layout::Panels(packing) => packing.shape(spec.rows, spec.cols).to_vec(),
+        Layout::Rows if is_vector => vec![cols],
+        Layout::Rows => vec![rows, cols],
+        Layout::Panels(packing) => packing.shape(rows, cols).to_vec(),
     }
 }
 
@@ -76,31 +76,27 @@ fn dtype(layout: Layout) -> ::safetensors::Dtype {
     }
 }
 
-/// The block that a packed tensor is in.
-pub(super) fn layer(name: &str) -> Option<usize> {
-    name.strip_prefix("block.")?.split('.').next()?.parse().ok()
-}
-
 impl Folder {
-    /// Refuses a file that does not hold exactly the parameters of `plan`, packed.
-    pub(super) fn check_packed(&self, plan: &Plan, packing: Packing) -> Result<()> {
-        for spec in &plan.specs {
-            let layout = layout(spec, packing);
-            let wrong = |why: String| Err(Error::invalid(self.tensors.file(), why));
-            let Some(found) = self.tensors.get(&spec.name) else {
-                return wrong(format!("tensor {:?} is missing; config.json promises it", spec.name));
-            };
-            let (expected, dtype) = (shape(spec, layout), dtype(layout).to_string());
-            if found.tensor.shape != expected {
-                let shape = short(&format!("{:?}", found.tensor.shape));
-                let why = format!("tensor {:?} has shape {shape}; config.json makes it", spec.name);
-                return wrong(format!("{why} {expected:?}"));
-            }
-            if found.tensor.dtype_name() != dtype {
-                let has = found.tensor.dtype_name();
-                return wrong(format!("tensor {:?} has dtype {has}; {dtype} was expected", spec.name));
-            }
+    /// The sizes in config.json are those of the weights, so that a plan of this config is no larger than the file.
+    pub(super) fn check_packed_sizes(&self) -> Result<()> {
+        let layer = |name: &str| name.strip_prefix("block.")?.split('.').next()?.parse::<usize>().ok();
+        let last = self.tensors.names().into_iter().filter_map(layer).max();
+        let found = last.map_or(0, |last| last.saturating_add(1));
+        let Config { layers, vocabulary, context, width, mlp_width, .. } = self.config;
+        if layers != found {
+            let why = format!("n_layer is {layers}, but the weights have {found} blocks");
+            return Err(Error::invalid(self.shape_name(), why));
         }
+        let mut sizes = Plan::default();
+        sizes.table("embedding.token.weight", vocabulary, width, Start::Normal);
+        sizes.table("embedding.position.weight", context, width, Start::Normal);
+        sizes.matrix("block.0.mlp.up.weight", mlp_width, width, Start::Normal);
+        sizes.specs.iter().try_for_each(|spec| self.stored(spec).map(|_| ()))
+    }
+
+    /// Refuses a file that does not hold exactly the parameters of `plan`, packed.
+    pub(super) fn check_packed(&self, plan: &Plan) -> Result<()> {
+        plan.specs.iter().try_for_each(|spec| self.stored(spec).map(|_| ()))?;
         let known = |name: &&str| plan.specs.iter().any(|spec| spec.name == **name);
         match self.tensors.names().into_iter().find(|name| !known(name)) {
             Some(name) => {
@@ -111,11 +107,33 @@ impl Folder {
         }
     }
 
-    /// A packed model's parameter as it stands.
+    /// The tensor that holds a packed model's parameter, of the right shape and dtype.
     pub(super) fn stored(&self, spec: &Spec) -> Result<Stored> {
-        self.tensors
-            .stored(&spec.name)
-            .ok_or_else(|| Error::invalid(self.tensors.file(), format!("tensor {:?} is missing", spec.name)))
+        let wrong = |why: String| Err(Error::invalid(self.tensors.file(), why));
+        let (Some(packing), Some(place)) = (self.packing(), names::place(&self.config, &spec.name)) else {
+            return Err(Error::invalid_argument(&spec.name, "is not a parameter of this packed model"));
+        };
+        let layout = layout(spec, packing);
+        // `spec` may be some of its rows.
+        let sizes = match spec.is_vector() {
+            true => [1, place.outputs],
+            false => [place.outputs, place.inputs],
+        };
+        let expected = shape(spec.is_vector(), sizes, layout);
+        let (Some(found), Some(stored)) = (self.tensors.get(&spec.name), self.tensors.stored(&spec.name))
+        else {
+            return wrong(format!("tensor {:?} is missing; config.json promises it", spec.name));
+        };
+        if found.tensor.shape != expected {
+            let shape = short(&format!("{:?}", found.tensor.shape));
+            let why = format!("tensor {:?} has shape {shape}; config.json makes it {expected:?}", spec.name);
+            return wrong(why);
+        }
+        let (has, dtype) = (found.tensor.dtype_name(), dtype(layout).to_string());
+        if has != dtype {
+            return wrong(format!("tensor {:?} has dtype {has}; {dtype} was expected", spec.name));
+        }
+        Ok(stored)
     }
 
     /// A packed model's parameter, or some of its rows, as floats.

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::atomic_write::AtomicWrite;
 use super::dtype::Dtype;
 use super::generation::GenerationConfig;
 use super::names::{self, Kind, Place};
 use super::{Read, copy, safetensors, tensors};
+use crate::atomic_write::AtomicWrite;
 use crate::plan::{Plan, Spec};
 use crate::tokens::Tokenizer;
 use crate::{Config, Error, Result};

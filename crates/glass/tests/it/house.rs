@@ -159,7 +159,7 @@ fn arrows_between_modules_point_downward() {
         ("probe", &["model", "weights", "tokens", "train", "generate", "inspect"]),
         ("model", &["train", "generate", "tokens", "next_token", "inspect", "runtime", "text_model"]),
         ("next_token", &["model", "train", "generate", "weights", "backend"]),
-        ("weights", &["train", "generate", "inspect", "runtime", "text_model"]),
+        ("weights", &["model", "train", "generate", "inspect", "runtime", "text_model"]),
         ("generate", &["train", "runtime", "text_model", "inspect"]),
         ("train", &["inspect", "text_model", "verify"]),
     ];

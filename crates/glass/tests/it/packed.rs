@@ -100,6 +100,12 @@ fn a_packed_file_that_is_not_whole_is_refused() {
     bytes[at + 10..at + 19].copy_from_slice(b"attenti0n");
     fs::write(&path, &bytes).unwrap();
     refused(&scratch, &["block.0.attention.key.weight", "missing"]);
+    // Reading is refused too, where nobody compared the file with the plan.
+    let folder = Folder::open(scratch.path()).unwrap();
+    let (_, plan) = Gpt::plan(folder.config());
+    let key = plan.specs.iter().find(|spec| spec.name.as_bytes() == name).unwrap();
+    let error = folder.read(key, &mut vec![0.0; key.rows * key.cols]).unwrap_err().to_string();
+    assert!(error.contains("missing"), "{error}");
     let dense = golden("f32").join("model.safetensors");
     fs::copy(dense, &path).unwrap();
     refused(&scratch, &["blocks"]);

@@ -18,9 +18,10 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use crate::atomic_write;
 use crate::backend::Backend;
 use crate::train::checkpoint::{self, State};
-use crate::train::durable::{entries, read_json, remove, rename, write_json};
+use crate::train::json::{read_json, write_json};
 use crate::train::learner::Learner;
 use crate::train::learner::settings::{Change, Identity, Settings};
 use crate::{Error, Result};
@@ -107,10 +108,7 @@ impl Folder {
     }
 
     fn set_identity(&self, identity: &Identity) -> Result<()> {
-        let path = self.train.join("run.json");
-        let aside = self.train.join("run.json.part");
-        write_json(&aside, identity)?;
-        rename(&aside, &path)
+        write_json(&self.train.join("run.json"), identity)
     }
 
     /// Removes what was left half done.
@@ -206,4 +204,28 @@ fn remove_aside(path: &Path) -> Result<()> {
     remove(&aside)?;
     rename(path, &aside)?;
     remove(&aside)
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    atomic_write::rename(from, to).map_err(|error| Error::io("cannot replace", to, error))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("cannot remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is in a folder, sorted by name.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| Error::io("cannot read", folder, error);
+    let entries = fs::read_dir(folder).map_err(failed)?;
+    let mut paths =
+        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
+    paths.sort();
+    Ok(paths)
 }

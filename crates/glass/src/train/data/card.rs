@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::train::data::corpus::Dropped;
 use crate::train::data::set::Set;
-use crate::train::durable::{rename, write_json};
+use crate::train::json::write_json;
 use crate::{Error, Result};
 
 /// What was learned from and validated on.
@@ -91,8 +91,6 @@ impl Card {
         let folder = run.join("train");
         std::fs::create_dir_all(&folder)
             .map_err(|error| Error::io("cannot make the folder", &folder, error))?;
-        let aside = folder.join("data.json.part");
-        write_json(&aside, self)?;
-        rename(&aside, &folder.join("data.json"))
+        write_json(&folder.join("data.json"), self)
     }
 }

@@ -10,19 +10,19 @@
 //! The key is a hash of all that decides the ids: the files' bytes, how they are read and parted, and the vocabulary.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Encoding, Filled, Place, Prepared, Work, card};
+use crate::atomic_write::replace;
 use crate::train::data::card::Card;
 use crate::train::data::corpus::{Corpus, Doing, Part, Parts, Progress, Report, hash};
 use crate::train::data::ids::Width;
 use crate::train::data::set::{Samples, Set};
-use crate::train::durable::{read_json, rename, write_json};
 use crate::train::fingerprint::Content;
+use crate::train::json::{read_json, write_json};
 use crate::train::shards;
 use crate::{Error, Result};
 
@@ -146,19 +146,14 @@ impl<'a> Shards<'a> {
         Ok(Prepared { train, validation, card })
     }
 
-    /// Writes a shard aside and puts it into its place; only then it is said to be there.
+    /// Writes a shard, and records it only when its file is complete.
     fn write(&mut self, part: Part, filled: Filled) -> Result<()> {
         let name = if part == Part::Train { "train" } else { "validation" };
         let file = format!("{name}-{:05}.bin", self.state.shards(part).len());
-        let (path, aside) = (self.folder.join(&file), self.folder.join(format!("{file}.part")));
+        let path = self.folder.join(&file);
         let mut bytes = Vec::with_capacity(4 * filled.ids.len());
-        let written = filled.ids.write(&mut bytes).and_then(|()| {
-            let mut to = File::create(&aside)?;
-            to.write_all(&bytes)?;
-            to.sync_all()
-        });
-        written.map_err(|error| Error::io("cannot write", &aside, error))?;
-        rename(&aside, &path)?;
+        let written = filled.ids.write(&mut bytes).and_then(|()| replace(&path, &bytes));
+        written.map_err(|error| Error::io("cannot write", &path, error))?;
         let mut content = Content::default();
         content.add(&bytes);
         let Filled { ids, bytes, documents, until } = filled;
@@ -168,9 +163,7 @@ impl<'a> Shards<'a> {
     }
 
     fn save(&self) -> Result<()> {
-        let aside = self.folder.join("data.json.part");
-        write_json(&aside, &self.state)?;
-        rename(&aside, &self.folder.join("data.json"))
+        write_json(&self.folder.join("data.json"), &self.state)
     }
 
     fn set(&mut self, part: Part) -> Result<Set> {

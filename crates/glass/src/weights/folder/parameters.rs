@@ -1,0 +1,192 @@
+//! The numbers of a model's directory: where each parameter is in its files, and how it is read.
+
+use glass_kernels::packing::{BLOCK, Quants};
+
+use super::Folder;
+use crate::backend::{Layout, Packing};
+use crate::config::object::short;
+use crate::plan::{Plan, Spec};
+use crate::weights::checkpoint::Writer;
+use crate::weights::dtype::Dtype;
+use crate::weights::gguf::Blocks;
+use crate::weights::names::{self, Kind, Place, UNEMBEDDING};
+use crate::weights::tensors::Found;
+use crate::weights::{copy, packed};
+use crate::{Error, Result};
+
+/// How a parameter comes into memory.
+pub(in crate::weights) enum Form {
+    /// As it stands in the file.
+    Stored(Layout),
+    /// Block by block of 32 weights.
+    Quants(Packing),
+    /// As floats, which are packed.
+    Floats(Layout),
+}
+
+impl Folder {
+    /// One parameter, or some of its rows, `[rows, cols]`, whatever its dtype and orientation in the file.
+    pub fn read(&self, spec: &Spec, into: &mut [f32]) -> Result<()> {
+        if let Writer::Packed(packing) = self.writer {
+            return self.read_packed(spec, packing, into);
+        }
+        let place = self.place(&spec.name)?;
+        if let Some(blocks) = self.blocks(&place) {
+            return self.read_blocks(spec, &place, blocks, into);
+        }
+        let (Found { bytes, .. }, dtype) = self.find(&place)?;
+        within(spec, &place, into)?;
+        let first = place.first + spec.first;
+        match place.kind {
+            Kind::Conv1d => copy::turned(into, place.inputs, bytes, dtype, first, place.of),
+            Kind::Table | Kind::Vector => {
+                let at = first * place.inputs * dtype.bytes();
+                copy::straight(into, &bytes[at..at + into.len() * dtype.bytes()], dtype);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was read of its files has been made into something else: its memory may go.
+    pub(in crate::weights) fn forget(&self) {
+        self.tensors.forget();
+    }
+
+    /// The blocks that a parameter is quantised in, where it is.
+    fn blocks(&self, place: &Place) -> Option<Blocks> {
+        let found = self.tensors.get(&place.tensor)?;
+        Blocks::named(found.tensor.dtype.as_ref().err()?).filter(|_| self.writer == Writer::Gguf)
+    }
+
+    fn read_blocks(&self, spec: &Spec, place: &Place, blocks: Blocks, into: &mut [f32]) -> Result<()> {
+        let found = self.shaped(place)?;
+        within(spec, place, into)?;
+        let row = place.inputs / blocks.len() * blocks.bytes();
+        blocks.widen(into, &found.bytes[(place.first + spec.first) * row..][..spec.rows * row]);
+        Ok(())
+    }
+
+    /// How a parameter comes into memory.
+    pub(in crate::weights) fn form(&self, spec: &Spec) -> Result<Form> {
+        if let Writer::Packed(packing) = self.writer {
+            return Ok(Form::Stored(packed::layout(spec, packing)));
+        }
+        let floats = |packing| Form::Floats(packed::layout(spec, packing));
+        if self.writer != Writer::Gguf {
+            return Ok(floats(Packing::F32));
+        }
+        let place = self.place(&spec.name)?;
+        let dtype = self.tensors.get(&place.tensor).and_then(|found| found.tensor.dtype.as_ref().ok());
+        Ok(match (self.blocks(&place), dtype) {
+            _ if packed::layout(spec, Packing::F32) == Layout::Rows => Form::Floats(Layout::Rows),
+            // Where their scales are of other kinds, 8 bits come nearest.
+            (Some(blocks), _) => match blocks.packing() {
+                Some(packing) => Form::Quants(packing),
+                None => Form::Floats(Layout::Panels(Packing::Q8)),
+            },
+            (None, Some(Dtype::Bf16)) => Form::Floats(Layout::Panels(Packing::Bf16)),
+            _ => Form::Floats(Layout::Panels(Packing::F32)),
+        })
+    }
+
+    /// Whether its weights are run in fewer bits than a float has.
+    pub fn is_packed(&self, plan: &Plan) -> Result<bool> {
+        let dense = |form: Form| matches!(form, Form::Floats(layout) | Form::Stored(layout) if matches!(layout, Layout::Rows | Layout::Panels(Packing::F32)));
+        let forms = plan.specs.iter().map(|spec| self.form(spec).map(|form| !dense(form)));
+        forms.collect::<Result<Vec<_>>>().map(|packed| packed.contains(&true))
+    }
+
+    /// Block `block` of row `row` of a parameter that is quantised in blocks of 32.
+    pub(in crate::weights) fn quants(&self, spec: &Spec) -> Result<impl Fn(usize, usize) -> Quants + Sync> {
+        let place = self.place(&spec.name)?;
+        let found = self.shaped(&place)?;
+        let blocks = self.blocks(&place).filter(|blocks| blocks.packing().is_some());
+        let blocks = blocks.ok_or_else(|| {
+            Error::invalid_argument(&spec.name, "is not quantised in blocks that a packing holds exactly")
+        })?;
+        let (row, size) = (place.inputs / BLOCK * blocks.bytes(), blocks.bytes());
+        Ok(move |r: usize, block: usize| {
+            let at = (place.first + r) * row + block * size;
+            blocks.quants(&found.bytes[at..at + size]).expect("these have a packing")
+        })
+    }
+
+    pub(in crate::weights) fn place(&self, parameter: &str) -> Result<Place> {
+        let place = names::place(&self.config, parameter).ok_or_else(|| {
+            Error::invalid_argument(parameter, "is no parameter of a GPT-2; its files have no place for it")
+        })?;
+        Ok(match place.kind {
+            Kind::Conv1d if self.writer.as_ours() && !self.is_turned(&place) => {
+                Place { kind: Kind::Table, ..place }
+            }
+            _ => place,
+        })
+    }
+
+    /// Whether a matrix of PyTorch's is `[inputs, outputs]`, as in a state dictionary of `transformers`' in a `.pt` file.
+    fn is_turned(&self, place: &Place) -> bool {
+        let shape = self.tensors.get("h.0.attn.c_attn.weight").map(|found| &found.tensor.shape[..]);
+        self.writer == Writer::NanoGpt
+            && place.kind == Kind::Conv1d
+            && matches!(shape, Some([rows, cols]) if rows < cols)
+    }
+
+    /// How errors name what gives the shape.
+    pub(in crate::weights) fn shape_name(&self) -> String {
+        match self.writer {
+            Writer::Folder | Writer::Packed(_) => self.source.name("config.json"),
+            _ => format!("{}: {}", self.tensors.file(), self.writer.shape()),
+        }
+    }
+
+    /// A place's tensor, of the right shape.
+    pub(in crate::weights) fn shaped(&self, place: &Place) -> Result<Found<'_>> {
+        let Some(found) = self.tensors.get(&place.tensor) else {
+            let why = match place.tensor.as_str() {
+                UNEMBEDDING => "is missing, though tie_word_embeddings is false in config.json".to_string(),
+                _ => format!("is missing; {} promises it", self.writer.shape()),
+            };
+            return Err(Error::invalid(self.tensors.file(), format!("tensor {:?} {why}", place.tensor)));
+        };
+        if found.tensor.shape != place.shape() {
+            let (shape, expected) = (short(&format!("{:?}", found.tensor.shape)), place.shape());
+            let said = self.writer.shape();
+            let why = format!("tensor {:?} has shape {shape}; {said} makes it {expected:?}", place.tensor);
+            return Err(Error::invalid(found.file, why));
+        }
+        Ok(found)
+    }
+
+    /// Refuses a place without a tensor of its shape that can be read.
+    pub(in crate::weights) fn expect(&self, place: &Place) -> Result<()> {
+        match self.blocks(place) {
+            Some(_) => self.shaped(place).map(|_| ()),
+            None => self.find(place).map(|_| ()),
+        }
+    }
+
+    /// A place's tensor, of the right shape and a dtype that can be widened.
+    pub(in crate::weights) fn find(&self, place: &Place) -> Result<(Found<'_>, Dtype)> {
+        let found = self.shaped(place)?;
+        match &found.tensor.dtype {
+            Ok(dtype) => Ok((found, *dtype)),
+            Err(name) => {
+                let why =
+                    format!("tensor {:?} has dtype {name}; F64, F32, F16 or BF16 was expected", place.tensor);
+                Err(Error::invalid(found.file, why))
+            }
+        }
+    }
+}
+
+/// Refuses to read what a place does not hold, or into memory of another size.
+fn within(spec: &Spec, place: &Place, into: &[f32]) -> Result<()> {
+    let (numbers, asked) = (place.outputs * place.inputs, spec.rows * spec.cols);
+    match into.len() == asked && spec.first * spec.cols + asked <= numbers {
+        true => Ok(()),
+        false => {
+            let why = format!("{} × {} numbers were asked for, not {}", spec.rows, spec.cols, into.len());
+            Err(Error::invalid_argument(&spec.name, why))
+        }
+    }
+}
