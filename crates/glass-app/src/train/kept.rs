@@ -50,6 +50,11 @@ pub fn keep(args: &mut TrainArgs) -> Result<Passing, Fail> {
     if inputs > 0 {
         let read = std::io::stdin().lock().read_to_end(&mut bytes);
         read.map_err(|error| Error::io("cannot read", Path::new("standard input"), error))?;
+        if bytes.trim_ascii().is_empty() {
+            return Err(Fail::asked(
+                "-: standard input holds no text; send it one, as in: glass train --data - < book.txt",
+            ));
+        }
         let (ending, what) = if is_chat { ("jsonl", "conversations") } else { kind(&bytes, field) };
         named = write(&folder, &format!("input.{ending}"), &bytes)?;
         if !args.run.plan {

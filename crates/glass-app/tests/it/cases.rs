@@ -385,7 +385,7 @@ pub fn put_files(folder: &Path) {
     fs::create_dir(folder.join("folder")).unwrap();
     fs::create_dir(folder.join("full")).unwrap();
     #[cfg(target_os = "linux")]
-    std::os::unix::fs::symlink("/dev/full", folder.join("full/tokenizer.json.part")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", folder.join("full/.tokenizer.json.part")).unwrap();
     let ranks: String =
         ["Ow==", "Cg==", "OwoK"].iter().zip(0..).map(|(token, rank)| format!("{token} {rank}\n")).collect();
     write("other.tiktoken", ranks.as_bytes());

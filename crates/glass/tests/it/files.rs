@@ -231,7 +231,7 @@ fn a_full_disk_is_said_and_the_old_model_stays() {
     let scratch = copy_of("f32");
     let (folder, plan, arena) = open(scratch.path()).unwrap();
     for file in ["model.safetensors", "generation_config.json"] {
-        let aside = scratch.path().join(format!(".{file}.new"));
+        let aside = scratch.path().join(format!(".{file}.part"));
         std::os::unix::fs::symlink("/dev/full", &aside).unwrap();
         let error =
             save_arena(scratch.path(), &what(folder.config(), &plan, Dtype::F32), &arena).unwrap_err();
