@@ -1,8 +1,9 @@
 //! Text to tokens and back: byte-level BPE, with the vocabulary of GPT-2 and GPT-3 built in.
 //!
-//! In the order of the flow: added tokens such as `<|endoftext|>` are found in the text (`added`), what lies between
-//! them is cut into words (`split`), a word seen before is looked up (`words`), a new one is merged (`bpe`). Back, a
-//! token is its bytes (`vocabulary`), and a stream of bytes becomes characters once they are whole (`stream`).
+//! In the order of the flow: added tokens such as `<|endoftext|>` are found in the text (`added`), the text between
+//! them is cut into words (`split`), a word seen before is looked up (`words`), a new one is merged (`bpe`). In the
+//! other direction, a token is decoded to its bytes (`vocabulary`), and a stream of bytes is turned into characters
+//! as soon as they are complete (`stream`).
 
 mod added;
 mod alphabet;
@@ -42,16 +43,17 @@ use words::{Words, Work};
 /// GPT-2's mark between documents.
 pub const END_OF_TEXT: &str = "<|endoftext|>";
 
-/// Whether `<|endoftext|>` and its like in a text are the special tokens, or plain text.
+/// How special tokens such as `<|endoftext|>` that are spelled in a text are read: as special tokens, or as plain
+/// text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Special {
-    /// Plain text, whatever it says: for text from outside.
+    /// As plain text. For text from untrusted sources.
     Plain,
-    /// The special token.
+    /// As the special token.
     Allowed,
 }
 
-/// A vocabulary and the merges that lead to it. Cheap to clone, and shared between threads.
+/// A vocabulary and the merges that produce it. Cheap to clone, and shared between threads.
 #[derive(Clone)]
 pub struct Tokenizer(Arc<Inner>);
 
@@ -60,29 +62,29 @@ struct Inner {
     vocabulary: Vocabulary,
     merges: Merges,
     added: Added,
-    /// What is done to a text first.
+    /// How a text is normalised before it is split.
     normals: Vec<Normal>,
     work: Work,
     frame: Frame,
-    /// Tokens named by what they are for, as in `tokenizer_config.json`: (`bos_token`, id).
+    /// Tokens with a role, as in `tokenizer_config.json`: (`bos_token`, id).
     roles: Vec<(Box<str>, u32)>,
-    /// Ids of tokens whose texts are not in the byte-level alphabet, so that no text leads to them.
+    /// Ids of tokens whose texts are not in the byte-level alphabet, so that no text is ever encoded to them.
     raw: Vec<u32>,
-    /// Words seen before: one table for every thread that is encoding now, kept for the next.
+    /// Words seen before: one table for every thread that is encoding now; tables are reused.
     words: Mutex<Vec<Words>>,
 }
 
-/// The tokens around every text.
+/// The tokens placed around every text.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Frame {
-    /// Before it.
+    /// Before the text.
     pub start: Vec<u32>,
-    /// After it.
+    /// After the text.
     pub end: Vec<u32>,
 }
 
 impl Inner {
-    /// The same, with tables of words of its own.
+    /// A copy with empty tables of words.
     fn copy(&self) -> Inner {
         Inner {
             vocabulary: self.vocabulary.clone(),
@@ -132,47 +134,47 @@ impl Tokenizer {
     /// or `encoder.json` with `vocab.bpe`, as OpenAI published GPT-2's; tiktoken's ranks
     /// (`.tiktoken`) of a vocabulary whose words are split as GPT-2's are; or a folder with any of these.
     ///
-    /// What lies beside them in a folder counts as it does in `transformers`: `tokenizer_config.json`,
-    /// `special_tokens_map.json` and `added_tokens.json`.
+    /// Other files in the folder are used as in `transformers`: `tokenizer_config.json`, `special_tokens_map.json`
+    /// and `added_tokens.json`.
     pub fn open(path: &Path) -> Result<Tokenizer> {
         files::open(path)
     }
 
-    /// From the text of a `tokenizer.json`: byte-level BPE with added tokens. `name` stands in errors.
+    /// Reads the text of a `tokenizer.json`: byte-level BPE with added tokens. `name` is used in error messages.
     ///
-    /// Whatever would give other ids than `tokenizers` does (another model, a pre-tokenizer that is not known here) is
+    /// Anything that would give other ids than `tokenizers` does (another model, an unknown pre-tokenizer) is
     /// refused by name. `truncation` and `padding` are settings of a call, not of the vocabulary, and are not read.
     pub fn from_json(name: &str, bytes: &[u8]) -> Result<Tokenizer> {
         json::read(name, bytes, &Beside::default())
     }
 
-    /// As a `tokenizer.json` that `tokenizers` and `transformers` open.
+    /// Writes a `tokenizer.json` that `tokenizers` and `transformers` can open.
     pub fn to_json(&self) -> String {
         json::write(&self.0)
     }
 
-    /// From lists, as a GGUF file keeps a vocabulary.
+    /// Builds a tokenizer from lists, the form in which a GGUF file stores a vocabulary.
     pub(crate) fn from_lists(name: &str, lists: &FromLists<'_>) -> Result<Tokenizer> {
         json::from_lists(name, lists)
     }
 
-    /// As lists.
+    /// The vocabulary as lists.
     pub(crate) fn lists(&self) -> json::Lists {
         json::lists(&self.0)
     }
 
-    /// As GGUF names the pre-split.
+    /// llama.cpp's name of the pre-split, as stored in GGUF.
     ///
     /// # Errors
-    /// What llama.cpp would do otherwise.
+    /// If llama.cpp would encode texts differently.
     pub(crate) fn gguf_pre(&self) -> Result<&'static str> {
         json::gguf_pre(&self.0)
     }
 
-    /// The same with these tokens before every text; see [`Tokenizer::start`].
+    /// The same tokenizer with these tokens before every text; see [`Tokenizer::start`].
     ///
     /// # Errors
-    /// An id that no token has.
+    /// If an id has no token.
     pub fn with_start(&self, start: &[u32]) -> Result<Tokenizer> {
         self.decode(start)?;
         let mut inner = self.0.copy();
@@ -180,51 +182,53 @@ impl Tokenizer {
         Ok(inner.into())
     }
 
-    /// The tokens before every text: where documents began with them in training, the files say so (a
-    /// `TemplateProcessing` in `tokenizer.json`, `add_bos_token` beside `vocab.json` and in GGUF). Mostly one or none.
+    /// The tokens before every text. The files name them if documents began with them in training (a
+    /// `TemplateProcessing` in `tokenizer.json`, `add_bos_token` in `tokenizer_config.json` and in GGUF). Usually
+    /// one or none.
     pub fn start(&self) -> &[u32] {
         &self.0.frame.start
     }
 
-    /// What begins a document after the token that ended the one before: nothing where that token is the start as well.
+    /// The tokens that begin a document after the token that ended the previous one: empty if that token is also
+    /// the start token.
     pub fn document_start(&self) -> &[u32] {
         let is_end = self.end_of_text().is_some_and(|end| self.start() == [end]);
         if is_end { &[] } else { self.start() }
     }
 
-    /// The tokens after every whole text, where the files ask for some. A text that is to go on has none.
+    /// The tokens after every complete text, if the files ask for some. A text that will be continued gets none.
     pub fn end(&self) -> &[u32] {
         &self.0.frame.end
     }
 
-    /// The tokens of a whole text, between those of its [start](Tokenizer::start) and [end](Tokenizer::end): what
+    /// The tokens of a complete text, with its [start](Tokenizer::start) and [end](Tokenizer::end) tokens: what
     /// `tokenizers` and `transformers` give with `add_special_tokens`.
     pub fn encode_whole(&self, text: &[u8], special: Special) -> Vec<u32> {
         [self.start(), &self.encode_parallel(text, special), self.end()].concat()
     }
 
-    /// The tokens of a text that is to go on: as [`Tokenizer::encode_whole`], without an end.
+    /// The tokens of a text that will be continued: like [`Tokenizer::encode_whole`], without the end tokens.
     pub fn encode_prompt(&self, text: &[u8], special: Special) -> Vec<u32> {
         [self.start(), &self.encode_parallel(text, special)].concat()
     }
 
-    /// Whether a text that begins with no space gets one (`add_prefix_space`).
+    /// Whether a space is put before a text that does not begin with one (`add_prefix_space`).
     pub fn adds_prefix_space(&self) -> bool {
         self.0.work.steps.contains(&presplit::Step::PrefixSpace)
     }
 
-    /// The token that is named for this use: `bos_token`, `eos_token`, `pad_token` …
+    /// The token with this role: `bos_token`, `eos_token`, `pad_token` …
     pub fn role(&self, name: &str) -> Option<u32> {
         self.roles().find(|(role, _)| *role == name).map(|(_, id)| id)
     }
 
-    /// All tokens that are named for a use.
+    /// All tokens that have a role.
     pub fn roles(&self) -> impl Iterator<Item = (&str, u32)> {
         self.0.roles.iter().map(|(role, id)| (&**role, *id))
     }
 
-    /// How many bytes of a text have no token and are left out, or become the vocabulary's unknown token. None where the
-    /// vocabulary has all 256 bytes.
+    /// How many bytes of a text have no token and are left out, or become the vocabulary's unknown token. Always 0
+    /// if the vocabulary has all 256 bytes.
     pub fn unknown_bytes(&self, text: &[u8], special: Special) -> usize {
         let Inner { merges, work, .. } = &*self.0;
         let mut unknown = 0;
@@ -239,7 +243,7 @@ impl Tokenizer {
         unknown
     }
 
-    /// The same with special tokens added after the last id. One that is there already stays as it is.
+    /// Adds special tokens after the last id. A special token that already exists is left unchanged.
     pub fn with_specials(self, texts: &[&str]) -> Result<Tokenizer> {
         let mut inner = self.0.copy();
         let Inner { vocabulary, added, .. } = &mut inner;
@@ -250,7 +254,7 @@ impl Tokenizer {
             let id = vocabulary.len() as u32;
             if text.is_empty() || vocabulary.len() == bpe::MOST_TOKENS || !added.insert_special(id, text) {
                 let why = format!(
-                    "{text:?} cannot be added: it is empty, a token that is not special, or one too many"
+                    "{text:?} cannot be added: it is empty, a token that is not special, or exceeds the largest vocabulary"
                 );
                 return Err(Error::invalid_argument("special tokens", why));
             }
@@ -259,7 +263,7 @@ impl Tokenizer {
         Ok(inner.into())
     }
 
-    /// The highest id and one: how many rows an embedding needs.
+    /// The highest id plus one: the number of rows an embedding needs.
     pub fn vocabulary_size(&self) -> usize {
         self.0.vocabulary.len()
     }
@@ -269,9 +273,9 @@ impl Tokenizer {
         self.encode_bytes(text.as_bytes(), special)
     }
 
-    /// The tokens of any bytes; decoding gives exactly these bytes back, unless the vocabulary changes texts (a normal
-    /// form, a space before them) or does not have all bytes. Where they are not UTF-8, each stray byte is split from its
-    /// neighbours as punctuation is.
+    /// The tokens of any bytes. Decoding gives exactly these bytes back, unless the vocabulary normalises texts (a
+    /// Unicode normal form, a space before them) or does not have all bytes. In text that is not valid UTF-8, each
+    /// stray byte is split from its neighbours as punctuation is.
     pub fn encode_bytes(&self, text: &[u8], special: Special) -> Vec<u32> {
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);
         let Inner { added, normals, .. } = &*self.0;
@@ -298,7 +302,7 @@ impl Tokenizer {
         done
     }
 
-    /// The bytes of tokens, one after the other; they need not be UTF-8 (see [`TextStream`]). An id that no token has
+    /// The bytes of tokens, concatenated; they need not be valid UTF-8 (see [`TextStream`]). An id without a token
     /// is an error.
     pub fn decode(&self, ids: &[u32]) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(ids.len() * 4);
@@ -307,14 +311,14 @@ impl Tokenizer {
                 let size = self.vocabulary_size();
                 Error::invalid_argument(
                     "token ids",
-                    format!("{id} is no token of this vocabulary, whose ids end at {}", size - 1),
+                    format!("this vocabulary has no token {id}; its ids end at {}", size - 1),
                 )
             })?);
         }
         Ok(bytes)
     }
 
-    /// The bytes of one token; of a special token, its text.
+    /// The bytes of one token; for a special token, its text.
     pub fn token(&self, id: u32) -> Option<&[u8]> {
         self.0.vocabulary.token(id)
     }
@@ -329,19 +333,20 @@ impl Tokenizer {
         self.0.added.iter().find(|token| token.special && *token.text == *text).map(|token| token.id)
     }
 
-    /// The token between documents: `<|endoftext|>` where the vocabulary has it, else what its files call `eos_token`.
+    /// The token between documents: `<|endoftext|>` if the vocabulary has it, else the one its files call
+    /// `eos_token`.
     pub fn end_of_text(&self) -> Option<u32> {
         self.special(END_OF_TEXT).or_else(|| self.role("eos_token"))
     }
 
-    /// The words that a text is cut into before their bytes are merged, added tokens among them.
+    /// The words that a text is cut into before bytes are merged, including added tokens.
     pub fn words(&self, text: &[u8], special: Special) -> Vec<Vec<u8>> {
         let mut words = Vec::new();
         self.each_word(text, special, &mut |word, _| words.push(word.to_vec()));
         words
     }
 
-    /// Calls `each` with every word, and with its id where it is an added token.
+    /// Calls `each` with every word, and with its id if it is an added token.
     fn each_word(&self, text: &[u8], special: Special, each: &mut dyn FnMut(&[u8], Option<u32>)) {
         let Inner { added, normals, work, .. } = &*self.0;
         added.each_piece(text, special, normals, &mut |piece| match piece {
@@ -350,7 +355,7 @@ impl Tokenizer {
         });
     }
 
-    /// How one word is put together: as single bytes, and after each merge. The last step holds its tokens.
+    /// How one word is merged: as single bytes, and after each merge. The last step holds its tokens.
     pub fn merges(&self, word: &[u8]) -> Vec<Step> {
         self.0.merges.steps(word)
     }

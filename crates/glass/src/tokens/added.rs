@@ -1,4 +1,4 @@
-//! Added tokens: texts that are one token wherever they stand, found before anything is split.
+//! Added tokens: texts that are one token wherever they occur. They are found before the text is split.
 
 use super::Special;
 use super::normalize::{Normal, normalize};
@@ -13,31 +13,31 @@ pub struct AddedToken {
     pub text: Box<str>,
     /// A special token counts only where the caller allows it; any other always does.
     pub special: bool,
-    /// It is looked for in the normalized text, after all tokens that are not.
+    /// It is searched for in the normalised text, after all tokens that are not normalised.
     pub normalized: bool,
-    /// White space before it is part of it.
+    /// White space before it belongs to it.
     pub lstrip: bool,
-    /// White space after it is part of it.
+    /// White space after it belongs to it.
     pub rstrip: bool,
 }
 
-/// Which of two tokens is found where they overlap in a text.
+/// Which of two overlapping tokens is found in a text.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum Overlap {
-    /// As `tokenizers` has it: tokens that are not normalized before those that are; among them the one that begins
-    /// first, and of those that begin at one place the longest.
+    /// As in `tokenizers`: tokens that are not normalised come first; among them the one that begins first, and of
+    /// those that begin at the same place the longest.
     #[default]
     First,
-    /// As llama.cpp has it: the longest, wherever it begins.
+    /// As in llama.cpp: the longest, wherever it begins.
     Longest,
 }
 
 /// All added tokens of a vocabulary.
 #[derive(Clone, Default)]
 pub struct Added {
-    /// The longest first.
+    /// Longest first.
     tokens: Vec<AddedToken>,
-    /// Which of two is found.
+    /// Which of two overlapping tokens is found.
     pub overlap: Overlap,
 }
 
@@ -51,12 +51,12 @@ pub enum Piece<'t> {
 }
 
 impl Added {
-    /// Adds a special token. False, and nothing changes, where the text is there already.
+    /// Adds a special token. Returns false and changes nothing if the text already exists.
     pub fn insert_special(&mut self, id: u32, text: &str) -> bool {
         self.insert(AddedToken { id, text: text.into(), special: true, ..AddedToken::default() })
     }
 
-    /// Adds a token. False, and nothing changes, where the text is there already.
+    /// Adds a token. Returns false and changes nothing if the text already exists.
     pub fn insert(&mut self, token: AddedToken) -> bool {
         if self.tokens.iter().any(|other| other.text == token.text) {
             return false;
@@ -66,12 +66,12 @@ impl Added {
         true
     }
 
-    /// Every added token, in no order that means anything.
+    /// Every added token, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &AddedToken> {
         self.tokens.iter()
     }
 
-    /// Cuts a text at its added tokens. For a vocabulary that changes texts, see [`Added::each_piece`].
+    /// Cuts a text at its added tokens. For a vocabulary that normalises texts, see [`Added::each_piece`].
     pub fn pieces<'t>(&self, text: &'t [u8], special: Special) -> std::vec::IntoIter<Piece<'t>> {
         let mut pieces = if text.is_empty() { Vec::new() } else { vec![Piece::Text(text)] };
         let tokens = self.counting(special);
@@ -81,7 +81,7 @@ impl Added {
         pieces.into_iter()
     }
 
-    /// Calls `each` with every piece of a text that `normals` change between the turns of the tokens.
+    /// Calls `each` with every piece of a text; `normals` are applied between the rounds of the search.
     pub fn each_piece(
         &self,
         text: &[u8],
@@ -110,14 +110,14 @@ impl Added {
         self.tokens.iter().filter(|token| !token.special || special == Special::Allowed).collect()
     }
 
-    /// The tokens that are looked for together, turn after turn.
+    /// Groups the tokens that are searched for together, one group after another.
     fn turns<'a>(&self, tokens: &[&'a AddedToken]) -> Vec<Vec<&'a AddedToken>> {
         match self.overlap {
             Overlap::First => {
                 let (normalized, raw): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.normalized);
                 [raw, normalized].into_iter().filter(|turn| !turn.is_empty()).collect()
             }
-            // Where none can begin within another, one turn finds the same.
+            // If no token can begin within another, one round finds the same tokens.
             Overlap::Longest if !tokens.iter().any(|a| tokens.iter().any(|b| overlap(&a.text, &b.text))) => {
                 vec![tokens.to_vec()]
             }
@@ -126,7 +126,7 @@ impl Added {
     }
 }
 
-/// Whether some end of `a` is a beginning of `b`, and neither is all of it.
+/// Whether a proper suffix of `a` is a proper prefix of `b`.
 fn overlap(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     (1..a.len().min(b.len())).any(|length| a[a.len() - length..] == b[..length])
@@ -144,11 +144,11 @@ fn cut<'t>(pieces: &[Piece<'t>], search: &Search<'_>) -> Vec<Piece<'t>> {
     all
 }
 
-/// The tokens of a turn.
+/// The tokens of one round of the search.
 struct Search<'a> {
-    /// With what is looked for.
+    /// Each token with the bytes to search for.
     tokens: Vec<(&'a AddedToken, Vec<u8>)>,
-    /// The bytes that one of them begins with.
+    /// The bytes that at least one of them begins with.
     begins: [bool; 256],
 }
 
@@ -162,7 +162,7 @@ impl<'a> Search<'a> {
         Search { tokens, begins }
     }
 
-    /// The first token in a text from `from` on: where it begins and ends.
+    /// The first token in a text from `from` on, and where it begins and ends.
     fn next(&self, text: &[u8], from: usize) -> Option<(&AddedToken, usize, usize)> {
         let begins = |at: &usize| self.begins[text[*at] as usize];
         (from..text.len()).filter(begins).find_map(|at| {
@@ -196,7 +196,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The bytes of white space that a text begins with.
+/// The length of the white space at the beginning of a text.
 fn space(text: &[u8]) -> usize {
     let mut at = 0;
     while at < text.len()
@@ -207,7 +207,7 @@ fn space(text: &[u8]) -> usize {
     at
 }
 
-/// Where the white space begins that a text ends with.
+/// Where the white space at the end of a text begins.
 fn end_of_text_before_space(text: &[u8]) -> usize {
     let mut end = text.len();
     while let Some(at) = (end.saturating_sub(4)..end).rev().find(|at| text[*at] & 0xC0 != 0x80)

@@ -1,9 +1,9 @@
-//! GPT-2's alphabet for bytes: in a `tokenizer.json` every byte of a token stands as one printable character.
+//! GPT-2's alphabet for bytes: `tokenizer.json` writes every byte of a token as one printable character.
 //!
-//! Printable bytes of Latin-1 stand for themselves, the 68 others as the characters from U+0100 on (`bytes_to_unicode`
-//! in OpenAI's `encoder.py`): a space is `Ġ`, a line feed `Ċ`.
+//! Printable bytes of Latin-1 are written as themselves, the 68 others as the characters from U+0100 on
+//! (`bytes_to_unicode` in OpenAI's `encoder.py`): a space is `Ġ`, a line feed `Ċ`.
 
-/// Whether a byte stands for itself.
+/// Whether a byte is written as itself.
 fn printable(byte: u8) -> bool {
     matches!(byte, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF)
 }
@@ -15,7 +15,7 @@ pub struct Alphabet {
 }
 
 impl Alphabet {
-    /// Works it out.
+    /// Builds the alphabet.
     pub fn new() -> Alphabet {
         let (mut characters, mut bytes) = ([' '; 256], [None; 0x144]);
         let mut others = '\u{100}'..;
@@ -30,12 +30,12 @@ impl Alphabet {
         Alphabet { characters, bytes }
     }
 
-    /// Bytes as they are written.
+    /// Writes bytes in this alphabet.
     pub fn write(&self, bytes: &[u8]) -> String {
         bytes.iter().map(|byte| self.characters[*byte as usize]).collect()
     }
 
-    /// What is written as bytes; none where a character is not of the alphabet.
+    /// Reads bytes written in this alphabet; `None` if a character does not belong to it.
     pub fn read(&self, text: &str) -> Option<Vec<u8>> {
         text.chars().map(|character| *self.bytes.get(character as usize)?).collect()
     }

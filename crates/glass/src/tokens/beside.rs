@@ -1,11 +1,11 @@
-//! What lies beside a vocabulary and changes its ids: `tokenizer_config.json`, `special_tokens_map.json`,
-//! `added_tokens.json`. Each counts as `transformers` 5 has it:
+//! Files next to a vocabulary that change its ids: `tokenizer_config.json`, `special_tokens_map.json`,
+//! `added_tokens.json`. Each is used as in `transformers` 5:
 //!
-//! - `added_tokens_decoder` of the first holds added tokens; only without it do the other two files count;
-//! - every special token that is named (`bos_token`, `pad_token`, `additional_special_tokens` …) is an added token, and
-//!   one that the vocabulary does not have gets the next id;
-//! - `add_prefix_space` counts for GPT-2's own class of tokenizer, and `add_bos_token` and `add_eos_token` where there is no
-//!   `tokenizer.json`, which says the same in its own way.
+//! - `added_tokens_decoder` in the first file holds added tokens; the other two files are used only without it;
+//! - every named special token (`bos_token`, `pad_token`, `additional_special_tokens` …) is an added token, and one
+//!   that is not in the vocabulary gets the next id;
+//! - `add_prefix_space` applies to GPT-2's own tokenizer class; `add_bos_token` and `add_eos_token` apply if there is
+//!   no `tokenizer.json`, which expresses the same in its own way.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use super::json::{Token, next_id};
 use crate::config::object::Object;
 use crate::{Error, Result};
 
-/// The most bytes of a file beside a vocabulary.
+/// The largest size of such a file, in bytes.
 const LONGEST: usize = 1 << 26;
 
 /// The files.
@@ -26,27 +26,27 @@ pub(crate) struct Beside {
     model: bool,
 }
 
-/// What they say besides the added tokens.
+/// What they set, apart from added tokens.
 #[derive(Default)]
 pub struct Switches {
-    /// Whether a space is put before a text, where that is for them to say.
+    /// Whether a space is put before a text, if these files decide it.
     pub prefix_space: Option<bool>,
     /// Whether `bos_token` is put before a text.
     pub start: bool,
     /// Whether `eos_token` is put after a text.
     pub end: bool,
-    /// What special tokens are for.
+    /// The roles of special tokens.
     pub roles: Vec<(Box<str>, u32)>,
 }
 
-/// The uses that every tokenizer of `transformers` knows, in the order in which it adds their tokens.
+/// The roles that every tokenizer of `transformers` has, in the order in which their tokens are added.
 const ROLES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-/// Lists of special tokens without a use.
+/// Lists of special tokens without a role.
 const LISTS: [&str; 2] = ["additional_special_tokens", "extra_special_tokens"];
 
 impl Beside {
-    /// Reads the files; `read` gives one's full name and bytes where it is there.
+    /// Reads the files; `read` gives a file's full name and bytes if it exists.
     pub fn read<B: AsRef<[u8]>>(read: impl Fn(&str) -> Result<Option<(String, B)>>) -> Result<Beside> {
         let object = |file: &str| {
             let Some((name, bytes)) = read(file)? else { return Ok(None) };
@@ -65,7 +65,7 @@ impl Beside {
         })
     }
 
-    /// Adds to `added` what the files add to a vocabulary; `pair` says that it is `vocab.json` and `merges.txt`.
+    /// Adds the tokens that the files define to `added`; `pair` is true for `vocab.json` with `merges.txt`.
     pub fn apply(
         &self,
         vocab: &std::collections::HashMap<String, u32>,
@@ -95,8 +95,8 @@ impl Beside {
             && flag("split_special_tokens")? == Some(true)
         {
             return Err(config.error(
-                "split_special_tokens is true, so that no text holds a special token; false was expected, and plain text \
-                 never holds one here unless it is allowed",
+                "split_special_tokens is true, which is not supported; set it to false (plain text \
+                 never yields special tokens unless they are allowed)",
             ));
         }
         let decoder =
@@ -125,14 +125,14 @@ impl Beside {
         })
     }
 
-    /// The named special tokens, with what they are for, in the order in which they are added. Where GPT-2's class opens
-    /// `vocab`, three uses have a default.
+    /// The named special tokens with their roles, in the order in which they are added. If GPT-2's class opens
+    /// `vocab`, three roles have a default.
     fn names(
         &self,
         with_map: bool,
         vocab: Option<&std::collections::HashMap<String, u32>>,
     ) -> Result<Vec<(Option<Box<str>>, Token)>> {
-        // The map comes later, and what it says counts.
+        // The map comes later, so its entries win.
         let files: Vec<&Object> = self.map.iter().filter(|_| with_map).chain(&self.config).collect();
         let field = |name: &str| files.iter().find_map(|file| Some((*file, file.get(name)?)));
         let mut names = Vec::new();
@@ -148,7 +148,7 @@ impl Beside {
                 ));
             }
         }
-        // Uses of this tokenizer alone.
+        // Roles that only this tokenizer has.
         let mut own: Vec<&str> = files.iter().flat_map(|file| file.names()).collect();
         own.retain(|name| name.ends_with("_token") && !ROLES.contains(name) && !name.starts_with("add_"));
         own.sort_unstable();
@@ -180,7 +180,7 @@ impl Beside {
     }
 }
 
-/// The added tokens while they become more.
+/// The list of added tokens while it is built.
 struct List<'a> {
     vocab: &'a std::collections::HashMap<String, u32>,
     added: &'a mut Vec<Token>,
@@ -191,7 +191,8 @@ impl List<'_> {
         self.added.iter_mut().find(|token| token.content == text)
     }
 
-    /// The tokens of `added_tokens_decoder`, by id; where both have one, `wins` says that this is how it is looked for.
+    /// The tokens of `added_tokens_decoder`, by id. If both files define a token, `wins` says whether this
+    /// definition is used.
     fn decoder(&mut self, decoder: &Object, wins: bool) -> Result<()> {
         let mut tokens = Vec::new();
         for id in decoder.names() {
@@ -253,7 +254,7 @@ impl List<'_> {
     }
 }
 
-/// A token is its text, or an object that holds it and how it is looked for. Its id is not told here.
+/// A token is given as its text, or as an object with the text and the search options. Its id is not given here.
 fn token(file: &Object, name: &str, value: &Value) -> Result<Token> {
     if let Some(text) = value.as_str().filter(|text| !text.is_empty()) {
         return Ok(Token { content: text.into(), special: true, ..Token::default() });

@@ -1,4 +1,5 @@
-//! Byte-pair merging: of all neighbours in a word the pair that was learned first is joined, until none is left.
+//! Byte-pair merging: of all neighbouring pairs in a word, the pair that was learned first is joined, until no pair
+//! can be joined.
 //!
 //! Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units" (2016), on bytes as in
 //! GPT-2. Equal pairs are joined from the left.
@@ -11,56 +12,57 @@ pub const MOST_TOKENS: usize = 1 << 20;
 /// The most merges: the largest rank means "no merge".
 pub const MOST_MERGES: usize = (1 << 24) - 1;
 
-/// A word up to this many bytes is merged by looking at every pair again; a longer one with a heap.
+/// A word up to this many bytes is merged by a linear search for each merge; a longer one with a heap.
 const SHORT: usize = 32;
 const NONE: u32 = u32::MAX;
-/// Stands for a byte without a token where neighbours must not meet over it.
+/// Marks a byte without a token whose neighbours must not be joined across it.
 const GAP: u32 = u32::MAX - 1;
 
-/// What becomes of a byte that has no token.
+/// What happens to a byte that has no token.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum Unknown {
-    /// It is left out, and its neighbours meet, as in `tokenizers`.
+    /// It is left out, and its neighbours become adjacent, as in `tokenizers`.
     #[default]
     Dropped,
-    /// It is left out, and its neighbours do not meet, as in llama.cpp.
+    /// It is left out, and its neighbours stay separate, as in llama.cpp.
     Gap,
     /// It becomes this token (`unk_token`).
     Token {
         /// The token.
         id: u32,
-        /// Several in a row become one (`fuse_unk`).
+        /// Consecutive ones become one token (`fuse_unk`).
         fuse: bool,
     },
 }
 
-/// What is learned: which pairs of tokens are joined, in which order, to which token.
+/// The learned merges: which pairs of tokens are joined, in which order, to which token.
 #[derive(Clone)]
 pub struct Merges {
     /// The token of every single byte, `NONE` where it has none.
     bytes: [u32; 256],
-    /// What becomes of those that have none.
+    /// What happens to bytes that have no token.
     unknown: Unknown,
     /// Whether every byte has a token.
     complete: bool,
     /// Open addressing by pair: left (20 bits), right (20 bits), rank (24 bits); all ones where empty.
     slots: Vec<u64>,
-    /// By rank, the joined token.
+    /// The joined token, by rank.
     joined: Vec<u32>,
 }
 
 impl Default for Merges {
-    /// None, and no tokens.
+    /// No merges and no tokens.
     fn default() -> Merges {
         Merges::partial([None; 256], Unknown::Dropped, &[])
     }
 }
 
 impl Merges {
-    /// From the token of every byte and the merges in the order they were learned: left, right, joined.
+    /// Builds the table from the token of every byte and the merges in the order they were learned: left, right,
+    /// joined.
     ///
-    /// Ids are below [`MOST_TOKENS`] and there are at most [`MOST_MERGES`] merges. Of a pair given twice the first
-    /// counts.
+    /// Ids must be below [`MOST_TOKENS`], and there may be at most [`MOST_MERGES`] merges. If a pair is given
+    /// twice, the first one is used.
     pub fn new(bytes: [u32; 256], merges: &[[u32; 3]]) -> Merges {
         Merges::partial(bytes.map(Some), Unknown::Dropped, merges)
     }
@@ -92,12 +94,12 @@ impl Merges {
         self.complete || self.bytes[byte as usize] != NONE
     }
 
-    /// What becomes of a byte that has no token.
+    /// What happens to a byte that has no token.
     pub fn unknown(&self) -> Unknown {
         self.unknown
     }
 
-    /// The token of one byte, where all have one.
+    /// The token of one byte, if all bytes have one.
     fn byte(&self, byte: u8) -> u32 {
         self.bytes[byte as usize]
     }
@@ -130,14 +132,15 @@ impl Merges {
         pairs
     }
 
-    /// When `left` and `right` are joined: their rank, or `u32::MAX` where they never are.
+    /// The rank of the merge of `left` and `right`, or `u32::MAX` if they are never joined.
     #[inline]
     fn rank(&self, left: u32, right: u32) -> u32 {
         let slot = self.slots[self.slot(left, right)];
         if slot == u64::MAX { NONE } else { (slot & 0xFF_FFFF) as u32 }
     }
 
-    /// The slot that holds the pair, or the empty one where it would stand. Half of the slots or more are empty.
+    /// The slot that holds the pair, or the empty slot where it would be inserted. At least half of the slots are
+    /// empty.
     #[inline]
     fn slot(&self, left: u32, right: u32) -> usize {
         let (key, mask) = (key(left, right), self.slots.len() - 1);
@@ -152,7 +155,7 @@ impl Merges {
     pub fn word(&self, word: &[u8], ids: &mut Vec<u32>) {
         match word {
             word if word.len() > SHORT || !self.complete => {
-                // Places are 32-bit; nobody's word is longer than this.
+                // Positions are 32-bit, so a longer word is cut.
                 word.chunks(1 << 30).for_each(|part| _ = self.long(part, ids));
             }
             [byte] => ids.push(self.byte(*byte)),
@@ -160,7 +163,7 @@ impl Merges {
         }
     }
 
-    /// The lowest rank is searched again after every merge: at most `SHORT²` steps, all within two small arrays.
+    /// Searches for the lowest rank again after every merge: at most `SHORT²` steps, within two small arrays.
     fn short(&self, word: &[u8], ids: &mut Vec<u32>) {
         let (mut tokens, mut ranks, mut count) = ([0u32; SHORT], [NONE; SHORT], word.len());
         for (token, byte) in tokens.iter_mut().zip(word) {
@@ -191,8 +194,8 @@ impl Merges {
         ids.extend(&tokens[..count]);
     }
 
-    /// A heap of pairs over a linked list of tokens: every merge removes a token and adds at most two pairs, so a word
-    /// of n bytes takes less than 3 n turns of the heap. Gives how many it took.
+    /// Keeps a heap of pairs over a linked list of tokens: every merge removes a token and adds at most two pairs,
+    /// so a word of n bytes takes less than 3 n heap operations. Returns how many were taken.
     fn long(&self, word: &[u8], ids: &mut Vec<u32>) -> usize {
         let mut tokens = self.bytes(word);
         let end = tokens.len() as u32;
@@ -210,7 +213,7 @@ impl Merges {
             turns += 1;
             let (rank, at) = ((lowest >> 32) as u32, lowest as u32 as usize);
             let right = next[at];
-            // A pair counts only while both of its tokens still stand.
+            // A pair is valid only while both of its tokens still exist.
             if tokens[at] == NONE || right == end || self.rank(tokens[at], tokens[right as usize]) != rank {
                 continue;
             }
@@ -236,11 +239,11 @@ impl Merges {
         turns
     }
 
-    /// How a word is put together: before the first merge, and after each. The work grows with the square of the word's
-    /// length: it is for showing.
+    /// How a word is merged: before the first merge, and after each. The work grows with the square of the word's
+    /// length, so this is only for display.
     pub fn steps(&self, word: &[u8]) -> Vec<Step> {
         let mut bytes = self.bytes(word);
-        // A gap is not shown, so what is joined around it is not shown as it is.
+        // Gaps are not shown.
         bytes.retain(|id| *id != GAP);
         let mut steps = vec![Step { tokens: bytes, joined: None }];
         loop {
@@ -258,12 +261,12 @@ impl Merges {
     }
 }
 
-/// A word on the way from bytes to tokens.
+/// One step of merging a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Its tokens by now.
+    /// The tokens at this step.
     pub tokens: Vec<u32>,
-    /// Which of them was joined last, and how many merges had been learned before this one; `None` before the first.
+    /// Which of them was joined last, and the rank of that merge; `None` before the first merge.
     pub joined: Option<(usize, u32)>,
 }
 

@@ -1,4 +1,4 @@
-//! A vocabulary of characters, as nanoGPT has it: every character has an id, and nothing is merged.
+//! A vocabulary of characters, as nanoGPT writes it: every character has an id, and nothing is merged.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::words::Work;
 use crate::{Error, Result};
 
 impl Tokenizer {
-    /// From characters and their ids; `name` stands in errors.
+    /// Builds a tokenizer from characters and their ids; `name` is used in error messages.
     pub(crate) fn from_characters<'a>(
         name: &str,
         characters: impl Iterator<Item = (&'a str, i64)>,

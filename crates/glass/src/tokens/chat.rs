@@ -1,8 +1,8 @@
-//! Chat templates: a conversation becomes one text, in the form the model was taught.
+//! Chat templates: they turn a conversation into one text, in the form the model was trained on.
 //!
-//! A template is Jinja, as in `tokenizer_config.json` or `chat_template.jinja`, and renders to the same text as
-//! `transformers`' `apply_chat_template`; `jinja` is the language. Which stretches of that text are learned from is decided
-//! in `segments`; how it becomes tokens, so that no message can forge a special token, in `guard`.
+//! A template is written in Jinja, as in `tokenizer_config.json` or `chat_template.jinja`, and renders to the same
+//! text as `transformers`' `apply_chat_template`; `jinja` implements the language. `segments` decides which parts
+//! of that text are learned; `guard` turns it into tokens so that no message can forge a special token.
 
 mod guard;
 mod jinja;
@@ -19,7 +19,7 @@ pub use jinja::LocalTime;
 pub use message::Message;
 pub use segments::Segment;
 
-/// A compiled chat template, with the special tokens it may name (`bos_token`, `eos_token` and others).
+/// A compiled chat template, with the special tokens it may use (`bos_token`, `eos_token` and others).
 #[derive(Clone)]
 pub struct Template {
     program: Arc<jinja::Program>,
@@ -38,15 +38,15 @@ impl Template {
         Ok(Template { program, source: source.into(), tokens, now: None })
     }
 
-    /// With one more token that the template may name, such as `pad_token`.
+    /// Adds one more token that the template may use, such as `pad_token`.
     pub fn with_token(mut self, name: &str, token: &str) -> Template {
         self.tokens.retain(|(known, _)| known != name);
         self.tokens.push((name.to_string(), token.into()));
         self
     }
 
-    /// With the time that `strftime_now` shows. The library never reads the clock: without this, a template that asks for
-    /// the date is refused.
+    /// Sets the time that `strftime_now` shows. The library never reads the clock: without this call, a template
+    /// that asks for the date is refused.
     pub fn with_time(mut self, now: LocalTime) -> Template {
         self.now = Some(now);
         self
@@ -57,16 +57,17 @@ impl Template {
         &self.source
     }
 
-    /// The conversation as one text; with `generation_prompt`, up to where the assistant begins to speak.
+    /// The conversation as one text; with `generation_prompt`, up to the point where the assistant's answer begins.
     ///
     /// # Errors
-    /// `InvalidArgument` where the template itself refuses the conversation (`raise_exception`), `Invalid` where it cannot
-    /// be run.
+    /// `InvalidArgument` if the template itself refuses the conversation (`raise_exception`), `Invalid` if it
+    /// cannot be run.
     pub fn render(&self, messages: &[Message], generation_prompt: bool) -> Result<String> {
         self.render_with(messages, generation_prompt, &Map::new())
     }
 
-    /// The same, with more that the template may read: `tools`, `documents`, and switches such as `enable_thinking`.
+    /// Like [`Template::render`], with more variables for the template: `tools`, `documents`, and switches such as
+    /// `enable_thinking`.
     pub fn render_with(
         &self,
         messages: &[Message],
@@ -85,7 +86,8 @@ impl Template {
     }
 }
 
-/// The template that the models made here ship with: ChatML. It needs the special tokens [`DEFAULT_SPECIALS`].
+/// The template that models trained by Glass are saved with: ChatML. It needs the special tokens
+/// [`DEFAULT_SPECIALS`].
 pub fn default_template() -> &'static str {
     include_str!("chat/default.jinja")
 }
@@ -93,12 +95,12 @@ pub fn default_template() -> &'static str {
 /// The special tokens of [`default_template`]: what opens a turn, and what closes it.
 pub const DEFAULT_SPECIALS: [&str; 2] = ["<|im_start|>", "<|im_end|>"];
 
-/// The caller's conversation is refused.
+/// An error for a conversation that is refused.
 fn refused(why: impl std::fmt::Display) -> Error {
     Error::invalid_argument("messages", why)
 }
 
-/// A fault as a sentence: the template's own words if it raised them, else the line and what is wrong there.
+/// An error message: the template's own message if it raised one, else the line and what is wrong there.
 fn sentence(fault: Fault) -> Error {
     let why = match fault.kind {
         FaultKind::Raised(message) => {

@@ -1,5 +1,5 @@
-//! The files a vocabulary is kept in: `tokenizer.json`, GPT-2's pair of a vocabulary and its merges, or tiktoken's ranks.
-//! nanoGPT's characters are looked for in the same place, and read where pickles are.
+//! The files that hold a vocabulary: `tokenizer.json`, GPT-2's pair of a vocabulary and its merges, or tiktoken's
+//! ranks. nanoGPT's `meta.pkl` is searched for in the same place, and read by the code that reads pickles.
 
 use std::path::Path;
 
@@ -7,20 +7,20 @@ use super::{Beside, Tokenizer};
 use super::{json, ranks};
 use crate::{Error, Result};
 
-/// nanoGPT's characters, a pickle.
+/// nanoGPT's character vocabulary, a pickle.
 pub(crate) const CHARACTERS: &str = "meta.pkl";
 
-/// Where a folder may keep its vocabulary, in the order it is looked for: one file, or two that belong together. The
-/// third has the names under which OpenAI published GPT-2's.
+/// The names of vocabulary files in a folder, in the order of the search: one file, or two that belong together.
+/// The third entry has the names under which OpenAI published GPT-2's.
 const NAMES: [&[&str]; 4] =
     [&["tokenizer.json"], &["vocab.json", "merges.txt"], &["encoder.json", "vocab.bpe"], &[CHARACTERS]];
 
-/// The files that hold a folder's vocabulary; `has` says whether one is there.
+/// The files that hold a folder's vocabulary; `has` says whether a file exists.
 pub(crate) fn in_folder(has: impl Fn(&str) -> bool) -> Option<&'static [&'static str]> {
     NAMES.into_iter().find(|names| names.iter().all(|name| has(name)))
 }
 
-/// The vocabulary in these files, of which [`in_folder`] found the names, and what lies beside them.
+/// Reads the vocabulary from these files, whose names [`in_folder`] found, and the files `beside` them.
 pub(crate) fn read(files: &[(String, impl AsRef<[u8]>)], beside: &Beside) -> Result<Tokenizer> {
     match files {
         [(name, text)] => json::read(name, text.as_ref(), beside),
@@ -31,7 +31,7 @@ pub(crate) fn read(files: &[(String, impl AsRef<[u8]>)], beside: &Beside) -> Res
     }
 }
 
-/// Opens a file or what a folder holds; see [`Tokenizer::open`]. Of a file that is named, only what it holds itself counts.
+/// Opens a file or a folder; see [`Tokenizer::open`]. If a single file is named, only that file is read.
 pub(super) fn open(path: &Path) -> Result<Tokenizer> {
     let bytes = |path: &Path| std::fs::read(path).map_err(|error| Error::io("cannot read", path, error));
     let named = |path: &Path| Ok((path.display().to_string(), bytes(path)?));
@@ -39,7 +39,7 @@ pub(super) fn open(path: &Path) -> Result<Tokenizer> {
         return ranks::read(&path.display().to_string(), &bytes(path)?);
     }
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
-    // Either file of a pair stands for both.
+    // Either file of a pair may be named.
     let is_half =
         |pair: &&&[&str]| pair.len() == 2 && pair.iter().any(|name| path.file_name() == Some(name.as_ref()));
     let pair = NAMES.iter().find(is_half);

@@ -14,7 +14,7 @@ pub use pair::read as read_pair;
 pub use read::read;
 pub use write::{Lists, gguf_pre, lists, write};
 
-/// An added token, as the file has it.
+/// An added token, as in the file.
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Token {
@@ -22,14 +22,14 @@ pub struct Token {
     pub id: u32,
     /// Its text.
     pub content: String,
-    /// Only between characters that are not of a word.
+    /// Only matched as a whole word.
     pub single_word: bool,
-    /// White space before it is part of it.
+    /// White space before it belongs to it.
     pub lstrip: bool,
-    /// White space after it is part of it.
+    /// White space after it belongs to it.
     pub rstrip: bool,
-    /// It is looked for in the normalized text.
+    /// It is searched for in the normalised text.
     pub normalized: bool,
-    /// Plain text may not spell it.
+    /// Plain text cannot spell it.
     pub special: bool,
 }

@@ -1,8 +1,8 @@
-//! Learning a vocabulary from text: the pair of neighbours that occurs most often becomes a token, again and again.
+//! Learns a vocabulary from text: the most frequent pair of neighbours becomes a token, repeatedly.
 //!
-//! The result depends on the texts and the settings alone, never on the number of threads: words are counted first
-//! (`count`), then pairs within words are joined (`pairs`). Of pairs that occur equally often, the one whose bytes are
-//! greater is joined, the left token compared before the right.
+//! The result depends only on the texts and the settings, never on the number of threads: words are counted first
+//! (`count`), then pairs within words are joined (`pairs`). Among equally frequent pairs, the one with the greater
+//! bytes is joined; the left token is compared before the right.
 
 mod count;
 mod pairs;
@@ -14,16 +14,16 @@ use super::words::Work;
 use super::{END_OF_TEXT, Tokenizer};
 use crate::{Error, Result};
 
-/// How to learn.
+/// The settings.
 #[derive(Clone, Debug)]
 pub struct Learn {
     /// How many tokens: 256 bytes, the merges, and the special tokens at the end.
     pub vocabulary: usize,
-    /// Special tokens. Where they stand in the texts, the texts are cut, and nothing is learned from them.
+    /// Special tokens. The texts are cut at them, and nothing is learned from them.
     pub specials: Vec<String>,
-    /// About how many bytes may be held at once, besides the texts that are handed over. When the table of words has
-    /// grown to half of it, the words seen least are forgotten until it is half as large again; every time this happens
-    /// it is reported as [`Progress::Forgot`].
+    /// About how many bytes may be held at once, besides the texts passed in. When the table of words exceeds half
+    /// of this, the least frequent words are dropped until it has half that size; each time, [`Progress::Forgot`]
+    /// is reported.
     pub memory: usize,
 }
 
@@ -37,36 +37,36 @@ impl Default for Learn {
 /// What has happened so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress {
-    /// So much text was read, and holds so many distinct words.
+    /// So much text was read, with so many distinct words.
     Counted {
         /// Bytes of text.
         bytes: u64,
         /// Distinct words held.
         words: usize,
     },
-    /// The memory was full: so many distinct words were forgotten, each seen at most so often until then.
+    /// The memory was full: so many distinct words were dropped, each seen at most this often so far.
     Forgot {
         /// Distinct words.
         words: usize,
         /// Occurrences of each, at most.
         seen: u64,
     },
-    /// So many merges are done.
+    /// So many merges were made.
     Merged {
-        /// Until now.
+        /// So far.
         done: usize,
-        /// In the end.
+        /// In total.
         of: usize,
     },
 }
 
-/// The least memory that can be asked for.
+/// The smallest allowed value of `memory`.
 const LEAST_MEMORY: usize = 1 << 20;
 
-/// Learns a byte-level vocabulary. No word goes from one text into the next, so each is a document, or ends where words
-/// do. A text that cannot be had ends it with that error.
+/// Learns a byte-level vocabulary. No word continues from one text into the next, so each text must be a document,
+/// or end at a word boundary. If a text is an error, that error is returned.
 ///
-/// Where the texts run out of pairs, the vocabulary is smaller than was asked.
+/// If the texts run out of pairs, the vocabulary is smaller than requested.
 pub fn learn<Text: AsRef<[u8]>>(
     texts: impl IntoIterator<Item = Result<Text>>,
     settings: &Learn,

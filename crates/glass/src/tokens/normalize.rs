@@ -1,10 +1,10 @@
-//! What is done to a text before it is split: Unicode's normal forms, and lower case.
+//! Normalises a text before it is split: Unicode's normal forms, and lower case.
 
 use std::borrow::Cow;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-/// One change of a text.
+/// One normalisation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Normal {
     /// Canonical composition.
@@ -41,7 +41,7 @@ impl Normal {
     }
 }
 
-/// A text after all changes, in their order. Bytes that are not UTF-8 stay as they are.
+/// A text after all normalisations, in their order. Bytes that are not valid UTF-8 stay unchanged.
 pub fn normalize<'t>(normals: &[Normal], text: &'t [u8]) -> Cow<'t, [u8]> {
     let mut text = Cow::Borrowed(text);
     for normal in normals {

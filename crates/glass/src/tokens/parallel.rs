@@ -1,4 +1,4 @@
-//! The same tokens by several threads: a long text is cut where no word can notice.
+//! Encodes on several threads, with the same tokens: a long text is cut where no word is affected.
 
 use super::added::{Added, AddedToken, Piece};
 use super::{Inner, Special, Tokenizer, split};
@@ -7,11 +7,11 @@ use super::{Inner, Special, Tokenizer, split};
 const PART: usize = 1 << 16;
 
 impl Tokenizer {
-    /// The tokens of one long text, worked out by several threads: the same as [`Tokenizer::encode_bytes`] gives.
+    /// Encodes one long text on several threads, with the same result as [`Tokenizer::encode_bytes`].
     pub fn encode_parallel(&self, text: &[u8], special: Special) -> Vec<u32> {
         let Inner { added, work, normals, .. } = &*self.0;
         if !normals.is_empty() {
-            // What is found depends on the changed text, so it is cut only where no token can notice.
+            // Which tokens are found depends on the normalised text, so it is cut only where no token is affected.
             let share = if self.cuts_at_words() { PART } else { usize::MAX };
             let parts = parts(&Added::default(), true, text, special, share);
             let encode = |part: &Vec<Piece>| -> Vec<u32> {
@@ -38,19 +38,19 @@ impl Tokenizer {
         work.cuts_at_words() && !added.iter().any(reaches)
     }
 
-    /// The tokens of many documents, worked out by several threads.
+    /// Encodes many documents on several threads.
     pub fn encode_all<D: AsRef<[u8]> + Sync>(&self, documents: &[D], special: Special) -> Vec<Vec<u32>> {
         map(documents, |document| self.encode_bytes(document.as_ref(), special))
     }
 }
 
-/// The first place after `at` where a text can be cut so that both parts have the tokens they have together: between an
-/// ASCII character that is no space and an ASCII space. Only for vocabularies that [cut there](Tokenizer::cuts_at_words).
+/// The first place after `at` where a text can be cut without changing its tokens: between an ASCII character that
+/// is not a space and an ASCII space. Only for vocabularies that [cut there](Tokenizer::cuts_at_words).
 pub fn word_cut(text: &[u8], at: usize) -> Option<usize> {
     split::safe_cut(text, at)
 }
 
-/// Groups of pieces, each of about `share` bytes where the text allows it and `cuts` says that it may be cut.
+/// Groups pieces into parts of about `share` bytes, where the text allows it and `cuts` permits cutting.
 pub fn parts<'t>(
     added: &Added,
     cuts: bool,
@@ -81,14 +81,14 @@ pub fn parts<'t>(
 }
 
 #[cfg(not(target_family = "wasm"))]
-/// `work` on each, by several threads where there are any; the results in order.
+/// Applies `work` to each, on several threads if available; the results are in order.
 pub fn map<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
     use rayon::prelude::*;
     all.par_iter().map(work).collect()
 }
 
 #[cfg(target_family = "wasm")]
-/// `work` on each.
+/// Applies `work` to each.
 pub fn map<T, R>(all: &[T], work: impl Fn(&T) -> R) -> Vec<R> {
     all.iter().map(work).collect()
 }

@@ -1,7 +1,7 @@
-//! The pre-split as a list of steps: each cuts the pieces of the step before, and no token crosses a cut.
+//! The pre-split as a list of steps: each cuts the pieces of the previous step, and no token crosses a cut.
 //!
-//! GPT-2 has one step, its words. Other byte-level vocabularies put numbers apart first, or a space before the text;
-//! llama.cpp has a default of its own for files that do not say which pre-split theirs is.
+//! GPT-2 has one step, its words. Other byte-level vocabularies first separate numbers, or put a space before the
+//! text; llama.cpp has its own default for files that do not name their pre-split.
 
 use super::split::{self, Class};
 
@@ -19,17 +19,17 @@ pub enum Step {
     PrefixSpace,
     /// Runs of punctuation (`[\p{P}$+<=>^~|]+`) are pieces of their own.
     Punctuation,
-    /// Three ASCII digits that follow each other are a piece of their own.
+    /// Every three consecutive ASCII digits are a piece of their own.
     ThreeDigits,
     /// Every character is a piece.
     Characters,
 }
 
-/// What llama.cpp does where `tokenizer.ggml.pre` is missing or says "default" (`llama-vocab.cpp`).
+/// What llama.cpp uses if `tokenizer.ggml.pre` is missing or "default" (`llama-vocab.cpp`).
 pub const LLAMA_CPP_DEFAULT: [Step; 4] =
     [Step::Punctuation, Step::Words, Step::Numbers { each: false }, Step::ThreeDigits];
 
-/// Calls `piece` with every piece that the steps leave of a text, in order.
+/// Calls `piece` with every piece of a text after all steps, in order.
 pub fn each_piece(steps: &[Step], text: &[u8], piece: &mut dyn FnMut(&[u8])) {
     let Some((step, later)) = steps.split_first() else { return piece(text) };
     if *step == Step::PrefixSpace {
@@ -51,7 +51,7 @@ pub fn cuts_at_words(steps: &[Step]) -> bool {
     steps.iter().any(|step| matches!(step, Step::Words | Step::Characters))
 }
 
-/// Where the first piece of a text ends, which is not empty.
+/// Where the first piece of a text ends; the text is not empty.
 fn end(step: Step, text: &[u8]) -> usize {
     let length = |at: usize| split::class_at(text, at).1;
     let is_number = |at: usize| split::class_at(text, at).0 == Class::Number;
@@ -75,7 +75,7 @@ fn end(step: Step, text: &[u8]) -> usize {
     }
 }
 
-/// Where the characters end that are, or are not, as the first one is.
+/// The end of the run of characters for which `is` gives the same answer as for the first one.
 fn run(text: &[u8], is: impl Fn(usize) -> bool) -> usize {
     let (first, mut at) = (is(0), 0);
     while at < text.len() && is(at) == first {

@@ -1,10 +1,10 @@
-//! tiktoken's rank files (`r50k_base.tiktoken`): a line for every token, its bytes in base64 and its rank, which is its
-//! id, too (<https://github.com/openai/tiktoken>, `load.py`).
+//! tiktoken's rank files (`r50k_base.tiktoken`): one line for every token, with its bytes in base64 and its rank,
+//! which is also its id (<https://github.com/openai/tiktoken>, `load.py`).
 //!
-//! tiktoken joins the neighbours whose joined bytes have the lowest rank. The pair that makes a token is found as it
-//! would make it: its bytes are merged by all lower ranks, which leaves the two (`recover_merges` in
-//! <https://github.com/karpathy/minbpe>). No other pair of neighbours ever has those bytes: before they could stand side
-//! by side, every lower rank within them was merged, and that leaves the same two.
+//! tiktoken joins the neighbours whose joined bytes have the lowest rank. To find the pair that makes a token, its
+//! bytes are merged by all lower ranks, which leaves exactly two tokens (`recover_merges` in
+//! <https://github.com/karpathy/minbpe>). No other pair of neighbours ever has those bytes: by the time two tokens
+//! with these bytes are adjacent, every lower rank within them has been merged, and that leaves the same two.
 
 use std::collections::HashMap;
 
@@ -18,19 +18,21 @@ use super::words::Work;
 use super::{END_OF_TEXT, Tokenizer, split};
 use crate::{Error, Result};
 
-/// No token is longer, in bytes: the work to find a pair grows with its square.
+/// The longest token, in bytes: the work to find a pair grows with the square of its length.
 const LONGEST: usize = 512;
-/// No rank, where two neighbours join to no token of a lower one.
+/// No rank: the two neighbours do not join to a token.
 const NONE: u32 = u32::MAX;
 
 /// Ranks by the tokens' bytes.
 type Ranks = HashMap<Box<[u8]>, u32>;
 
-/// Reads a file; `name` stands in errors. Words are split as GPT-2 splits them, which the file does not say, and
-/// `<|endoftext|>`, which it does not hold, gets the first id that is free: 50256 in r50k_base and in p50k_base.
+/// Reads a file; `name` is used in error messages. Words are split as GPT-2 splits them, since the file does not
+/// say how, and `<|endoftext|>`, which the file does not hold, gets the first free id: 50256 in r50k_base and in
+/// p50k_base.
 ///
 /// # Errors
-/// A line that is none, a missing byte, and tokens that GPT-2's splitting never makes (cl100k_base, o200k_base).
+/// If a line is malformed, a byte is missing, or a token is one that GPT-2's pre-split never makes (cl100k_base,
+/// o200k_base).
 pub fn read(name: &str, text: &[u8]) -> Result<Tokenizer> {
     let wrong = |why: String| Error::invalid(name, why);
     let mut ranks = Ranks::new();
@@ -49,7 +51,7 @@ pub fn read(name: &str, text: &[u8]) -> Result<Tokenizer> {
             )));
         }
         if ranks.insert(token.into(), rank).is_some() {
-            return Err(wrong(format!("line {number} has a token that was there before")));
+            return Err(wrong(format!("line {number} repeats a token")));
         }
     }
     let tokens = by_rank(&ranks).map_err(wrong)?;
@@ -63,7 +65,7 @@ fn parse(line: &[u8]) -> Option<(Vec<u8>, u32)> {
     Some((BASE64_STANDARD.decode(&line[..space]).ok()?, rank))
 }
 
-/// The tokens by rank; no bytes where no token has it.
+/// The tokens by rank; empty if a rank has no token.
 fn by_rank(ranks: &Ranks) -> std::result::Result<Vec<&[u8]>, String> {
     let size = ranks.values().max().map_or(0, |rank| *rank as usize + 1);
     let mut tokens: Vec<&[u8]> = vec![&[]; size];
@@ -77,15 +79,15 @@ fn by_rank(ranks: &Ranks) -> std::result::Result<Vec<&[u8]>, String> {
     Ok(tokens)
 }
 
-/// Refuses tokens that GPT-2's splitting cuts: they were learned from other words, which the file does not describe.
-/// Parts of characters tell nothing.
+/// Refuses tokens that GPT-2's pre-split would cut: they were learned with another pre-split, which the file does
+/// not describe. Tokens that are parts of characters are not checked.
 fn other_split(tokens: &[&[u8]]) -> std::result::Result<(), String> {
     let texts =
         tokens.iter().filter_map(|token| std::str::from_utf8(token).ok()).filter(|text| !text.is_empty());
     match texts.into_iter().find(|text| split::word_end(text.as_bytes(), 0) < text.len()) {
         None => Ok(()),
         Some(text) => Err(format!(
-            "token {text:?} is never one word of GPT-2's splitting; vocabularies of another (cl100k_base, o200k_base) \
+            "token {text:?} is never one word of GPT-2's splitting; vocabularies with another pre-split (cl100k_base, o200k_base) \
              cannot be read"
         )),
     }
@@ -103,7 +105,7 @@ fn build(ranks: &Ranks, tokens: &[&[u8]]) -> std::result::Result<Tokenizer, Stri
             None => unreachable = true,
         }
     }
-    // tiktoken looks a whole word up before it merges; that matters only where no merge leads to it.
+    // tiktoken looks up a whole word before merging; that matters only if no merge leads to it.
     let whole = unreachable.then(|| ranks.iter().map(|(token, rank)| (token.clone(), *rank)).collect());
     let mut all = tokens.to_vec();
     let free = tokens.iter().position(|token| token.is_empty()).unwrap_or(tokens.len());
@@ -117,9 +119,9 @@ fn build(ranks: &Ranks, tokens: &[&[u8]]) -> std::result::Result<Tokenizer, Stri
     Ok(Tokenizer::new(vocabulary, Merges::new(bytes, &merges), added, work))
 }
 
-/// The ranks of the two that a token is joined from; none where the lower ranks leave more than two.
+/// The ranks of the two tokens that a token is joined from; `None` if the lower ranks leave more than two.
 fn halves(ranks: &Ranks, token: &[u8], rank: u32) -> Option<(u32, u32)> {
-    // Where the pieces begin, and the end; and of every piece the rank when joined with its right neighbour.
+    // Where the pieces begin, and the end; and for every piece the rank of joining it with its right neighbour.
     let mut cuts: Vec<usize> = (0..=token.len()).collect();
     let joined = |cuts: &[usize], at: usize| match cuts.get(at + 2) {
         Some(end) => {

@@ -1,12 +1,12 @@
 //! GPT-2's pre-split: text is cut into words before bytes are merged, and no token crosses a cut.
 //!
-//! By hand, the cuts of the expression in OpenAI's `encoder.py`, over all of Unicode:
+//! A hand-written version of the regular expression in OpenAI's `encoder.py`, over all of Unicode:
 //! `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
 //!
-//! A byte that is not part of well-formed UTF-8 counts as a character that is neither letter, number nor space, as
-//! U+FFFD, which a lossy reader would put in its place, does.
+//! A byte that is not part of valid UTF-8 is treated as a character that is neither letter, number nor space, like
+//! the U+FFFD that a lossy decoder would put in its place.
 
-/// What the pre-split knows of a character.
+/// The class of a character, as far as the pre-split needs it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Class {
@@ -20,14 +20,14 @@ pub enum Class {
     Space,
 }
 
-/// Two steps: the number of the block for every 256 code points, then the blocks (made by `build.rs`).
+/// A two-level table: the number of the block for every 256 code points, then the blocks (made by `build.rs`).
 static TABLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/classes.table"));
 const BLOCKS: usize = 0x11_0000 / 256;
 
-/// What the table holds for punctuation, which GPT-2's pre-split does not tell from other characters.
+/// The table's value for punctuation, which GPT-2's pre-split does not distinguish from other characters.
 const PUNCTUATION: u8 = 4;
 
-/// The classes of ASCII, apart so that they stay in the first-level cache.
+/// The classes of ASCII, separate so that they stay in the L1 cache.
 static ASCII: [Class; 128] = {
     let mut ascii = [Class::Other; 128];
     let mut at = 0;
@@ -38,7 +38,7 @@ static ASCII: [Class; 128] = {
     ascii
 };
 
-/// What the table holds for a code point below 0x110000.
+/// The table's value for a code point below 0x110000.
 const fn entry(code: u32) -> u8 {
     let block = TABLE[code as usize / 256] as usize;
     TABLE[BLOCKS + block * 256 + code as usize % 256]
@@ -74,7 +74,7 @@ pub fn class_at(text: &[u8], at: usize) -> (Class, usize) {
     }
 }
 
-/// The same for a character of two to four bytes; a byte that begins no well-formed character stands alone.
+/// The same for a character of two to four bytes; a byte that begins no valid character is one by itself.
 fn wide_class(text: &[u8]) -> (Class, usize) {
     let tail =
         |at: usize| text.get(at).filter(|byte| **byte & 0xC0 == 0x80).map(|byte| u32::from(byte & 0x3F));
@@ -89,7 +89,7 @@ fn wide_class(text: &[u8]) -> (Class, usize) {
         _ => None,
     };
     match decoded {
-        // Overlong forms, surrogates and what lies beyond Unicode are no characters.
+        // Overlong forms, surrogates and values beyond Unicode are invalid.
         Some((code, bytes))
             if code >= [0x80, 0x800, 0x1_0000][bytes - 2]
                 && !(0xD800..0xE000).contains(&code)
@@ -101,7 +101,7 @@ fn wide_class(text: &[u8]) -> (Class, usize) {
     }
 }
 
-/// Where the run of `class` that goes on at `at` ends.
+/// Where the run of `class` that contains `at` ends.
 #[inline(always)]
 fn run(text: &[u8], mut at: usize, class: Class) -> usize {
     while at < text.len() {
@@ -114,7 +114,7 @@ fn run(text: &[u8], mut at: usize, class: Class) -> usize {
     at
 }
 
-/// Where the word that begins at `at` ends. `at` must be in the text, and where a word ended before it.
+/// Where the word that begins at `at` ends. `at` must be inside the text and at the end of the previous word.
 #[inline]
 pub fn word_end(text: &[u8], at: usize) -> usize {
     let (class, bytes) = class_at(text, at);
@@ -145,7 +145,7 @@ fn contraction(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// A run of spaces, without its last where a word follows, for that one may belong to the word.
+/// A run of spaces, without the last one if a word follows, since that one may belong to the word.
 fn space_end(text: &[u8], at: usize) -> usize {
     let (mut last, mut end) = (at, at);
     while end < text.len() {
@@ -159,8 +159,8 @@ fn space_end(text: &[u8], at: usize) -> usize {
     end
 }
 
-/// The first place after `at` where text can be cut without changing any word: between an ASCII character that is no
-/// space and an ASCII space. No word goes on past it, and none looks back over it.
+/// The first place after `at` where text can be cut without changing any word: between an ASCII character that is
+/// not a space and an ASCII space. No word continues across it, and none looks back across it.
 pub fn safe_cut(text: &[u8], at: usize) -> Option<usize> {
     let is = |byte: u8, space: bool| {
         ASCII.get(byte as usize).is_some_and(|class| (*class == Class::Space) == space)

@@ -1,6 +1,6 @@
-//! Bytes that arrive piece by piece become text as soon as, and only when, they form characters.
+//! Turns bytes that arrive piece by piece into text as soon as they form complete characters.
 
-/// Holds back the bytes of a character that is not whole yet: a token may end in the middle of one.
+/// Holds back the bytes of an incomplete character: a token may end in the middle of one.
 ///
 /// ```
 /// # use glass::tokens::TextStream;
@@ -16,8 +16,8 @@ pub struct TextStream {
 }
 
 impl TextStream {
-    /// Takes bytes; gives the text that is now certain, which may be empty. Bytes that no later ones can make a
-    /// character are given as U+FFFD, one for each maximal part as the Unicode Standard (3.9) recommends.
+    /// Takes bytes, and returns the text that is now complete, which may be empty. Bytes that can no longer become
+    /// a character are returned as U+FFFD, one for each maximal subpart as the Unicode Standard (3.9) recommends.
     pub fn push(&mut self, bytes: &[u8]) -> &str {
         self.text.clear();
         self.held.extend(bytes);
@@ -32,7 +32,7 @@ impl TextStream {
                 }
                 Err(error) => error,
             };
-            // Valid by what `from_utf8` said: nothing is lost here.
+            // `from_utf8` found these bytes valid, so nothing is lost here.
             self.text.push_str(&String::from_utf8_lossy(&rest[..error.valid_up_to()]));
             done += error.valid_up_to();
             match error.error_len() {
@@ -47,12 +47,12 @@ impl TextStream {
         &self.text
     }
 
-    /// The bytes held back now: at most three.
+    /// The bytes held back: at most three.
     pub fn held(&self) -> &[u8] {
         &self.held
     }
 
-    /// The end: a character that was begun and never came is given as U+FFFD. The stream can be used again.
+    /// Ends the stream: an incomplete character is returned as U+FFFD. The stream can be used again.
     pub fn finish(&mut self) -> &str {
         self.text.clear();
         if !self.held.is_empty() {

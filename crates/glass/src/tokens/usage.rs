@@ -1,4 +1,4 @@
-//! How a vocabulary's ids are used by a text: which often, which never.
+//! How a text uses a vocabulary's ids: how often each occurs, and which never.
 
 use std::cmp::Reverse;
 
@@ -12,37 +12,37 @@ pub struct Usage {
     bytes: u64,
 }
 
-/// What an id stands for.
+/// The kind of an id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// One byte.
+    /// A single byte.
     Byte,
-    /// Several, merged.
+    /// Several bytes, merged.
     Merged,
     /// A special token.
     Special,
-    /// Nothing: no token has the id.
+    /// An id without a token.
     Nothing,
 }
 
-/// The ids of one kind.
+/// Statistics of the ids of one kind.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Ids {
-    /// How many there are.
+    /// How many ids there are.
     pub ids: u64,
     /// How many of them occur.
     pub used: u64,
-    /// Their tokens in the text.
+    /// How many tokens of the text are of this kind.
     pub tokens: u64,
 }
 
 impl Usage {
-    /// Of a vocabulary, before any text.
+    /// Statistics for a vocabulary, before any text.
     pub fn new(tokenizer: &Tokenizer) -> Usage {
         Usage { tokenizer: tokenizer.clone(), counts: vec![0; tokenizer.vocabulary_size()], bytes: 0 }
     }
 
-    /// Counts the tokens of a text, or of the next part of one. Special tokens in it are what they are.
+    /// Counts the tokens of a text, or of the next part of one. Special tokens in it are read as special tokens.
     pub fn add(&mut self, text: &[u8]) {
         self.bytes += text.len() as u64;
         for id in self.tokenizer.encode_parallel(text, Special::Allowed) {
@@ -50,17 +50,17 @@ impl Usage {
         }
     }
 
-    /// Bytes of text.
+    /// The bytes of text.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Tokens of text.
+    /// The tokens of text.
     pub fn tokens(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Bytes of text for every token of it; none before there is one.
+    /// The mean bytes of text per token; `None` if there are no tokens yet.
     pub fn bytes_per_token(&self) -> Option<f64> {
         Some(self.tokens()).filter(|tokens| *tokens > 0).map(|tokens| self.bytes as f64 / tokens as f64)
     }
@@ -70,7 +70,7 @@ impl Usage {
         self.counts.get(id as usize).copied().unwrap_or(0)
     }
 
-    /// What an id stands for.
+    /// The kind of an id.
     pub fn kind(&self, id: u32) -> Kind {
         match self.tokenizer.token(id) {
             None => Kind::Nothing,
@@ -80,7 +80,7 @@ impl Usage {
         }
     }
 
-    /// The ids of a kind.
+    /// Statistics of the ids of a kind.
     pub fn ids(&self, kind: Kind) -> Ids {
         let counts = self.all().filter(|id| self.kind(*id) == kind).map(|id| self.count(id));
         counts.fold(Ids::default(), |all, count| Ids {
@@ -90,14 +90,14 @@ impl Usage {
         })
     }
 
-    /// The tokens that occur, the most frequent first; of equally frequent ones the lower id.
+    /// The tokens that occur, most frequent first; equally frequent ones by id.
     pub fn most_frequent(&self) -> Vec<u32> {
         let mut used: Vec<u32> = self.all().filter(|id| self.count(*id) > 0).collect();
         used.sort_by_key(|id| (Reverse(self.count(*id)), *id));
         used
     }
 
-    /// All tokens, the longest in bytes first; of equally long ones the lower id.
+    /// All tokens, longest first, in bytes; equally long ones by id.
     pub fn longest(&self) -> Vec<u32> {
         let mut all: Vec<u32> = self.all().filter(|id| self.kind(*id) != Kind::Nothing).collect();
         all.sort_by_key(|id| (Reverse(self.tokenizer.token(*id).map_or(0, <[u8]>::len)), *id));
@@ -109,7 +109,7 @@ impl Usage {
         self.all().filter(|id| self.count(*id) == 0 && self.kind(*id) != Kind::Nothing).collect()
     }
 
-    /// How few ids make up this share (0 to 1) of the text's tokens.
+    /// The smallest number of ids that make up this share (0 to 1) of the text's tokens.
     pub fn covering(&self, share: f64) -> usize {
         let (wanted, mut sum) = (share * self.tokens() as f64, 0);
         let rarer = self.most_frequent().into_iter().skip_while(|id| {

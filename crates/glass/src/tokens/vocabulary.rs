@@ -1,30 +1,30 @@
-//! What each token stands for: its bytes.
+//! The bytes of each token.
 
 use std::ops::Range;
 
 use super::bpe::Merges;
 
-/// The bytes of every token, one after the other.
+/// The bytes of every token, concatenated.
 #[derive(Clone, Default)]
 pub struct Vocabulary {
     bytes: Vec<u8>,
-    /// By id, where its bytes end. A token without bytes is an id that is not used.
+    /// Where a token's bytes end, by id. A token without bytes is an unused id.
     ends: Vec<u32>,
 }
 
 impl Vocabulary {
-    /// How many ids there are: the highest and one.
+    /// The number of ids: the highest plus one.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Gives the next id to a token. No bytes: the id is not used.
+    /// Gives the next id to a token. An empty token marks the id as unused.
     pub fn push(&mut self, token: &[u8]) {
         self.bytes.extend(token);
         self.ends.push(self.bytes.len() as u32);
     }
 
-    /// Gives the next id to a token that is two others, one after the other.
+    /// Gives the next id to the concatenation of two tokens.
     fn push_joined(&mut self, left: u32, right: u32) {
         for half in [left, right] {
             self.bytes.extend_from_within(self.place(half));
@@ -32,7 +32,7 @@ impl Vocabulary {
         self.ends.push(self.bytes.len() as u32);
     }
 
-    /// Where the bytes of a token stand.
+    /// Where the bytes of a token are.
     fn place(&self, id: u32) -> Range<usize> {
         let start = id.checked_sub(1).map_or(0, |before| self.ends[before as usize]);
         start as usize..self.ends[id as usize] as usize
@@ -45,8 +45,8 @@ impl Vocabulary {
     }
 }
 
-/// GPT-2's vocabulary without its special token. `build.rs` wrote for every token the two that it joins, so that the
-/// table is a fifth of a megabyte and needs no reading: ids from 256 on are ranks, too.
+/// GPT-2's vocabulary without its special token. `build.rs` stores for every token the two tokens that it joins, so
+/// the table takes a fifth of a megabyte and needs no parsing; ids from 256 on follow the order of ranks.
 pub fn gpt2() -> (Vocabulary, Merges) {
     let (bytes, pairs) = include_bytes!(concat!(env!("OUT_DIR"), "/gpt2.pairs")).split_at(256);
     let mut of_byte = [0; 256];

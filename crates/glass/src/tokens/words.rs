@@ -1,7 +1,7 @@
-//! Words seen before: their tokens are looked up, not merged again.
+//! A cache of words: their tokens are looked up instead of merged again.
 //!
-//! Both tables are direct-mapped: a word has one place, and a new one takes it. So memory is bounded without any
-//! book-keeping, and a look-up is one compare.
+//! Both tables are direct-mapped: a word has one slot, and a new word replaces the old one. This bounds the memory
+//! without book-keeping, and a look-up is one comparison.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,23 +10,23 @@ use super::bpe::Merges;
 use super::presplit::{self, Step};
 use super::split;
 
-/// Places for short words: half a megabyte, so that it stays in the second-level cache.
+/// Slots for short words: half a megabyte, so that it stays in the L2 cache.
 const SHORT_BITS: u32 = 14;
-/// Places for longer words, at most 256 bytes each: no more than a few megabytes, usually far less.
+/// Slots for longer words, at most 256 bytes each: no more than a few megabytes, usually much less.
 const LONG_BITS: u32 = 11;
 const LONGEST: usize = 256;
 
-/// How a text between added tokens becomes words, and a word tokens, besides merging.
+/// How the text between added tokens is cut into words, and a word into tokens, besides merging.
 #[derive(Clone)]
 pub struct Work {
-    /// The pre-split; without a step the whole text is one word.
+    /// The pre-split; without steps the whole text is one word.
     pub steps: Vec<Step>,
-    /// A word that is a token becomes that token, whether or not merging leads there (`ignore_merges`).
+    /// A word that is a token becomes that token, even if merging does not lead to it (`ignore_merges`).
     pub whole: Option<HashMap<Box<[u8]>, u32>>,
 }
 
 impl Default for Work {
-    /// GPT-2's.
+    /// GPT-2's settings.
     fn default() -> Work {
         Work { steps: vec![Step::Words], whole: None }
     }
@@ -47,7 +47,7 @@ impl Work {
         presplit::cuts_at_words(&self.steps)
     }
 
-    /// Appends the tokens of one word, worked out anew.
+    /// Appends the tokens of one word, computed without the cache.
     fn merge(&self, merges: &Merges, word: &[u8], ids: &mut Vec<u32>) {
         match self.whole.as_ref().and_then(|whole| whole.get(word)) {
             Some(id) => ids.push(*id),
@@ -56,7 +56,7 @@ impl Work {
     }
 }
 
-/// Calls `word` with the start and end of each of GPT-2's words.
+/// Calls `word` with the start and end of each word, split as GPT-2 does.
 #[inline(always)]
 pub fn each_range(text: &[u8], mut word: impl FnMut(usize, usize)) {
     let mut start = 0;
@@ -67,10 +67,10 @@ pub fn each_range(text: &[u8], mut word: impl FnMut(usize, usize)) {
     }
 }
 
-/// One thread's table of words.
+/// One thread's cache of words.
 pub struct Words {
-    /// A word of up to 15 bytes with its length in the last byte, and up to four ids, each one more than it is, so that
-    /// zeros mean nothing.
+    /// A word of up to 15 bytes with its length in the last byte, and up to four ids, each stored plus one, so that
+    /// zero means empty.
     short: Vec<[u128; 2]>,
     long: Vec<Long>,
 }
@@ -88,7 +88,7 @@ impl Default for Words {
 }
 
 impl Words {
-    /// Appends the tokens of a text that holds no added token.
+    /// Appends the tokens of a text without added tokens.
     pub fn encode(&mut self, work: &Work, merges: &Merges, text: &[u8], ids: &mut Vec<u32>) {
         match work.steps[..] {
             [Step::Words] => each_range(text, |start, end| self.word(work, merges, text, start..end, ids)),
@@ -143,7 +143,7 @@ impl Words {
     }
 }
 
-/// Up to 15 bytes and their length as one number. Reads 16 bytes at once where the text goes on that far.
+/// Up to 15 bytes and their length as one number. Reads 16 bytes at once if the text is long enough.
 #[inline(always)]
 fn short_key(text: &[u8], start: usize, length: usize) -> u128 {
     let bytes = match text[start..].first_chunk::<16>() {

@@ -1,12 +1,13 @@
-//! A conversation as tokens, in which only the template writes special tokens: a message that spells one stays text.
+//! Turns a conversation into tokens such that only the template writes special tokens: a message that spells one
+//! stays text.
 //!
-//! Before rendering, every message is disarmed: one character of whatever could become a special token in it is replaced
-//! by a stand-in, a private-use character that occurs nowhere else. The rendered text is cut at its special tokens, and
-//! the stand-ins are put back into what lies between. Disarmed are special tokens spelled whole, and a message's first
-//! and last character where a special token could reach over its edge (a message that ends in `<`). So are the texts in a
-//! message's parts, its calls and its other fields. Most messages hold
-//! nothing of the kind and are left alone, so a template that looks into them sees what it should; if one decides
-//! otherwise because of a stand-in, the conversation is refused.
+//! Before rendering, every message is disarmed: in every text that could become a special token, one character is
+//! replaced by a stand-in, a private-use character that occurs nowhere else. The rendered text is cut at its
+//! special tokens, and the stand-ins between them are replaced by the original characters. Two kinds of text are
+//! disarmed: special tokens spelled in full, and a message's first and last character if a special token could
+//! reach across its edge (a message that ends in `<`). The same is done in a message's parts, its calls and its
+//! other fields. Most messages hold nothing of the kind and stay unchanged, so a template that inspects them sees
+//! the original text; if a stand-in would change what the template does, the conversation is refused.
 
 use super::{Message, Segment, Template, refused};
 use crate::tokens::added::Piece;
@@ -15,15 +16,15 @@ use crate::{Error, Result};
 use serde_json::{Map, Value as Json};
 
 impl Template {
-    /// The tokens of a whole conversation, and which of them are learned; see [`Template::segments`]. The text is cut at
-    /// the special tokens, where learning begins and where it ends, and each piece is tokenised apart, as it is when the
-    /// model answers a prompt.
+    /// The tokens of a whole conversation, and which of them are learned; see [`Template::segments`]. The text is
+    /// cut at the special tokens, where learning begins and where it ends. Each piece is tokenised separately, as
+    /// it is when the model answers a prompt.
     pub fn tokens(&self, messages: &[Message], tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<bool>)> {
         self.tokens_with(messages, &Map::new(), tokenizer)
     }
 
-    /// The same, with more that the template may read, such as `tools`. Special tokens spelled in them are theirs, as those
-    /// in the template are its own.
+    /// Like [`Template::tokens`], with more variables for the template, such as `tools`. Special tokens spelled in
+    /// these are allowed, as are those in the template.
     pub fn tokens_with(
         &self,
         messages: &[Message],
@@ -42,7 +43,7 @@ impl Template {
         Ok((ids.split_off(doubled), learned.split_off(doubled)))
     }
 
-    /// The tokens of a running chat, up to where the assistant begins to speak.
+    /// The tokens of a running chat, up to the point where the assistant's answer begins.
     pub fn prompt(&self, messages: &[Message], tokenizer: &Tokenizer) -> Result<Vec<u32>> {
         let guard = Guard::new(self, messages, tokenizer)?;
         let text = guard.render(messages, |messages| {
@@ -54,7 +55,8 @@ impl Template {
     }
 }
 
-/// How many tokens go from the front, where the template itself writes the start token that stands before every text.
+/// How many tokens to drop from the front because the template itself writes the start token that is put before
+/// every text.
 fn doubled_start(ids: &[u32], tokenizer: &Tokenizer) -> usize {
     let start = tokenizer.start();
     if ids[start.len()..].starts_with(start) { start.len() } else { 0 }
@@ -63,9 +65,9 @@ fn doubled_start(ids: &[u32], tokenizer: &Tokenizer) -> usize {
 /// The stand-ins of one conversation.
 struct Guard<'a> {
     tokenizer: &'a Tokenizer,
-    /// A character that is replaced, and what stands for it.
+    /// A character that is replaced, and its stand-in.
     stand_ins: Vec<(char, char)>,
-    /// The messages as the template gets them.
+    /// The messages as they are passed to the template.
     disarmed: Vec<Message>,
 }
 
@@ -93,7 +95,7 @@ impl<'a> Guard<'a> {
         Ok(guard)
     }
 
-    /// A text with stand-ins where a special token could come from.
+    /// A text with stand-ins wherever a special token could be formed.
     fn disarmed_text(
         &mut self,
         text: &str,
@@ -119,14 +121,14 @@ impl<'a> Guard<'a> {
         Ok(stand_in)
     }
 
-    /// The text with the messages' own characters again.
+    /// Puts the original characters back.
     fn restore(&self, text: &str) -> String {
         let real =
             |c: char| self.stand_ins.iter().find(|(_, stand_in)| *stand_in == c).map_or(c, |(real, _)| *real);
         text.chars().map(real).collect()
     }
 
-    /// What `render` makes of the disarmed messages, which must be what it makes of the messages themselves.
+    /// Renders the disarmed messages, and checks that the result is the same as for the original messages.
     fn render(
         &self,
         messages: &[Message],
@@ -146,7 +148,7 @@ impl<'a> Guard<'a> {
         Ok(guarded)
     }
 
-    /// Appends the tokens of a guarded text.
+    /// Appends the tokens of a text that may hold stand-ins.
     fn encode(&self, text: &str, ids: &mut Vec<u32>) {
         for piece in self.tokenizer.0.added.pieces(text.as_bytes(), Special::Allowed) {
             match piece {
@@ -162,12 +164,12 @@ impl<'a> Guard<'a> {
 
 fn looks_inside() -> Error {
     refused(
-        "a message spells a special token, and the chat template treats such messages in a way of its own, so the two \
+        "a message spells a special token, and the chat template handles such messages differently, so the two \
          cannot be told apart; take the special token out of the message",
     )
 }
 
-/// A role is written by the template around special tokens, so it must not be able to spell one.
+/// Checks a role: the template writes it next to special tokens, so it must not be able to spell one.
 fn check_role(turn: usize, role: &str) -> Result<()> {
     let letters = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     if !role.is_empty() && role.chars().all(letters) {
@@ -179,8 +181,8 @@ fn check_role(turn: usize, role: &str) -> Result<()> {
     )))
 }
 
-/// Where a message is to be disarmed, rising: the first character of every special token spelled in it, and its first or
-/// last character where a special token could begin before it or end after it.
+/// Where a message must be disarmed, in ascending order: the first character of every special token spelled in it,
+/// and its first or last character if a special token could begin before it or end after it.
 fn places(content: &str, specials: &[&str]) -> Vec<usize> {
     let mut places = Vec::new();
     let core = content.trim();

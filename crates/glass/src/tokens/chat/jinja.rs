@@ -1,7 +1,8 @@
 //! Jinja, as `transformers` renders chat templates: `jinja2`'s language in its immutable sandbox, with Python's values.
 //!
-//! A template is cut into tokens (`lexer`), read into a tree (`parser`), its names are resolved (`scope`), and the tree
-//! is run (`run`, `eval`). What Python would raise is an error; what `jinja2` can do and this cannot is refused by name.
+//! A template is cut into tokens (`lexer`), parsed into a tree (`parser`), its names are resolved (`scope`), and
+//! the tree is run (`run`, `eval`). Where Python would raise an exception, an error is returned; features of
+//! `jinja2` that are not supported are refused by name.
 
 mod arguments;
 mod ast;
@@ -47,7 +48,7 @@ impl Program {
         Ok(program)
     }
 
-    /// The text that the template makes of `variables`, at the time `now`.
+    /// Renders the template with `variables`, at the time `now`.
     pub fn render(&self, variables: &[(&str, Value)], now: Option<LocalTime>) -> Result<String, Fault> {
         run::render(self, variables, now)
     }

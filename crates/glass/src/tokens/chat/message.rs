@@ -6,15 +6,15 @@ use crate::Result;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
-/// One turn: who speaks (`role`), what is said (`content`), and whatever else a template may read, such as `tool_calls`,
-/// `reasoning_content` or `name`, in the order in which it was given.
+/// One turn: who speaks (`role`), what is said (`content`), and any other fields for the template, such as
+/// `tool_calls`, `reasoning_content` or `name`, in their original order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
     fields: Map<String, Json>,
     learned: bool,
 }
 
-/// The names under which a message's reasoning is known. The first is the one that templates read.
+/// The names of the field that holds a message's reasoning. Templates read the first one.
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
 impl Message {
@@ -25,12 +25,12 @@ impl Message {
         Message { fields, learned: true }
     }
 
-    /// A turn as APIs and data sets write it. Its content is a text, or parts of which the texts are `{"type":"text",
-    /// "text"}`, or is left out beside `tool_calls`; fields that are null count as left out. `"weight": 0` marks an answer
-    /// that is not learned from, and is no part of the message.
+    /// Reads a turn in the form that APIs and data sets use. Its content is a string, or a list of parts of which
+    /// texts are `{"type":"text", "text"}`, or is left out if there are `tool_calls`; fields that are null are
+    /// treated as left out. `"weight": 0` marks an answer that is not learned from, and is not part of the message.
     ///
     /// # Errors
-    /// `InvalidArgument`, where it has no role, or a content or a weight of another kind.
+    /// `InvalidArgument` if it has no role, or a content or a weight of another type.
     pub fn from_json(message: Json) -> Result<Message> {
         let Json::Object(mut fields) = message else {
             return Err(refused(format!("a message is {{\"role\",\"content\"}}, not {}", kind(&message))));
@@ -69,17 +69,17 @@ impl Message {
         Ok(Message { fields, learned })
     }
 
-    /// Who speaks: `system`, `user`, `assistant`, or another word that the template knows.
+    /// Who speaks: `system`, `user`, `assistant`, or another role that the template knows.
     pub fn role(&self) -> &str {
         self.fields.get("role").and_then(Json::as_str).unwrap_or_default()
     }
 
-    /// What is said, where that is one text; otherwise empty.
+    /// The content, if it is one string; otherwise empty.
     pub fn text(&self) -> &str {
         self.fields.get("content").and_then(Json::as_str).unwrap_or_default()
     }
 
-    /// The texts that are said: the content, or its parts.
+    /// All texts of the message: the content, or its parts.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let parts = self.fields.get("content").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
         let of_parts = parts.iter().filter_map(|part| part.as_str().or_else(|| part.get("text")?.as_str()));
@@ -97,13 +97,13 @@ impl Message {
         &self.fields
     }
 
-    /// Whether a model learns to say it: what the assistant says, unless its weight is 0.
+    /// Whether the model learns this message: it is from the assistant, and its weight is not 0.
     pub fn is_learned(&self) -> bool {
         self.learned && self.role() == "assistant"
     }
 
-    /// The same message with every text in it, names of fields of parts and calls included, changed by `change`; the
-    /// message's own field names and its role stay.
+    /// The same message with every text in it changed by `change`, including names of fields in parts and calls;
+    /// the message's own field names and its role stay.
     pub(super) fn changed(&self, change: &mut dyn FnMut(&str) -> Result<String>) -> Result<Message> {
         let mut fields = Map::new();
         for (name, value) in &self.fields {
@@ -113,8 +113,8 @@ impl Message {
         Ok(Message { fields, learned: self.learned })
     }
 
-    /// What a template sees. As in `transformers`, reasoning is there under the names `reasoning_content` and `thinking`
-    /// both, whichever was given.
+    /// The message as the template sees it. As in `transformers`, reasoning is available as both
+    /// `reasoning_content` and `thinking`, whichever was given.
     pub(super) fn as_template_value(&self) -> Value {
         let mut pairs: Vec<(Value, Value)> = Vec::new();
         let reasoning = REASONING.iter().find_map(|name| self.fields.get(*name));
@@ -124,7 +124,7 @@ impl Message {
         pairs.extend(self.fields.iter().map(|(name, value)| (name.as_str().into(), value.into())));
         let mut dict = Dict(pairs);
         if let Some(reasoning) = reasoning {
-            // In Python, `{"thinking": …, **message}` keeps the first place.
+            // In Python, `{"thinking": …, **message}` keeps the position of the first.
             if let Some(at) = dict.0.iter().position(|(name, _)| name.text() == Some("thinking")) {
                 let pair = dict.0.remove(at);
                 dict.0.insert(0, pair);

@@ -1,30 +1,32 @@
-//! Which stretches of a conversation's text a model learns from: what the assistant says, and what closes its turn.
+//! Which parts of a conversation's text a model learns: the assistant's messages, and what closes its turn.
 
 use super::{Message, Template, refused};
 use crate::{Error, Result};
 use serde_json::{Map, Value as Json};
 
-/// A stretch of a conversation's text.
+/// A part of a conversation's text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Segment {
-    /// The text. All segments, one after the other, are the whole rendered text.
+    /// The text. All segments concatenated are the whole rendered text.
     pub text: String,
-    /// Whether the model learns to say it.
+    /// Whether the model learns this text.
     pub learned: bool,
 }
 
 impl Template {
-    /// The text of a whole conversation, cut where learning begins and ends: learned is what the assistant says and what
-    /// closes its turn (not the white space that follows), everything else is only read, and so is an answer of weight 0.
+    /// The text of a whole conversation, cut where learning begins and ends. The assistant's messages and what
+    /// closes its turn (not the white space that follows) are learned; everything else is only read, including an
+    /// answer of weight 0.
     ///
-    /// The cuts are found by rendering prefixes: the conversation before an answer, up to where the assistant begins to
-    /// speak, and the conversation up to and with the answer. A template in which these do not continue each other (it
-    /// shows earlier turns differently once later ones follow) cannot be learned from, and is refused.
+    /// The cuts are found by rendering prefixes: the conversation before an answer, up to the point where the
+    /// answer begins, and the conversation including the answer. If the second does not continue the first (the
+    /// template shows earlier turns differently once later ones follow), the template cannot be learned from and is
+    /// refused.
     pub fn segments(&self, messages: &[Message]) -> Result<Vec<Segment>> {
         self.segments_with(messages, &Map::new())
     }
 
-    /// The same, with more that the template may read, such as `tools`.
+    /// Like [`Template::segments`], with more variables for the template, such as `tools`.
     pub fn segments_with(&self, messages: &[Message], variables: &Map<String, Json>) -> Result<Vec<Segment>> {
         let whole = self.render_with(messages, false, variables)?;
         let closed = self.closing().is_ok_and(|closing| !closing.is_empty());
@@ -53,8 +55,8 @@ impl Template {
         Ok(segments)
     }
 
-    /// What closes an answer, as in `<|im_end|>`; empty where the template closes it with nothing but white space. Whoever
-    /// generates an answer stops there.
+    /// The text that closes an answer, such as `<|im_end|>`; empty if the template closes it with nothing but white
+    /// space. Generating an answer stops there.
     pub fn closing(&self) -> Result<String> {
         const ANSWER: &str = "What is said is not what closes it.";
         let conversation = [("user", "What closes an answer?"), ("assistant", ANSWER)].map(Message::from);

@@ -1,4 +1,4 @@
-//! A tokenizer from a vocabulary, its merges and its added tokens.
+//! Builds a tokenizer from a vocabulary, its merges and its added tokens.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
@@ -19,43 +19,43 @@ use crate::{Error, Result};
 /// A vocabulary and its merges.
 #[derive(Default, Deserialize)]
 pub struct Model {
-    /// Ids by token, each in the byte-level alphabet.
+    /// Ids by token; tokens are written in the byte-level alphabet.
     pub vocab: HashMap<String, u32>,
     /// In the order they were learned.
     pub merges: Vec<Pair>,
 }
 
-/// A merge: older files join its halves by a space.
+/// A merge: older files join its halves with a space.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub enum Pair {
-    /// As they are.
+    /// As two strings.
     Two(String, String),
-    /// With a space between.
+    /// As one string with a space between the halves.
     Joined(String),
 }
 
-/// What makes a tokenizer.
+/// Everything a tokenizer is built from.
 pub struct Build<'a> {
-    /// In errors the first name stands for the vocabulary, the second for the merges.
+    /// The names of the vocabulary and of the merges in error messages.
     pub names: [&'a str; 2],
     /// The vocabulary and its merges.
     pub model: &'a Model,
     /// Added tokens.
     pub added: &'a [Token],
-    /// Which of two added tokens that overlap is found.
+    /// Which of two overlapping added tokens is found.
     pub overlap: Overlap,
-    /// What is done to a text first.
+    /// How a text is normalised first.
     pub normals: Vec<Normal>,
     /// The pre-split.
     pub steps: Vec<Step>,
     /// The tokens around a text.
     pub frame: Frame,
-    /// What becomes of bytes without a token.
+    /// What happens to bytes without a token.
     pub unknown: Unknown,
     /// Whether a word that is a token becomes that token.
     pub ignore_merges: bool,
-    /// What special tokens are for.
+    /// The roles of special tokens.
     pub roles: Vec<(Box<str>, u32)>,
 }
 
@@ -86,7 +86,7 @@ pub fn build(from: &Build<'_>) -> Result<Tokenizer> {
         true => Some(text.as_bytes().to_vec()),
         false => alphabet.read(text),
     })?;
-    // Never an added token: where it is plain text, it is spelled out.
+    // Never an added token: in plain text its characters are encoded one by one.
     let is_added: HashSet<u32> = added.iter().map(|token| token.id).collect();
     let whole = (from.ignore_merges || characters).then(|| {
         let ids = model.vocab.values().filter(|id| !is_added.contains(id) && !raw.contains(id));
@@ -110,12 +110,12 @@ pub fn build(from: &Build<'_>) -> Result<Tokenizer> {
     Ok(Inner { vocabulary, merges, added, normals, work, frame, roles, raw, ..Inner::default() }.into())
 }
 
-/// What each id stands for.
+/// The bytes of each token.
 struct Tokens {
-    /// By id, the bytes of every token; none where an id is not used.
+    /// The bytes of every token, by id; empty if an id is not used.
     bytes: Vec<Vec<u8>>,
     added: Added,
-    /// Tokens that no text leads to.
+    /// Tokens that no text is encoded to.
     raw: Vec<u32>,
 }
 
@@ -190,7 +190,7 @@ fn tokens(from: &Build<'_>, read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<To
     Ok(Tokens { bytes: all, added, raw })
 }
 
-/// The id that `tokenizers` gives to an added token that is not in a vocabulary of `size` tokens.
+/// The id that `tokenizers` gives to an added token that is not in the vocabulary of `size` tokens.
 pub fn next_id(size: usize, highest: Option<u32>) -> u32 {
     match highest {
         Some(highest) if highest as usize >= size => highest + 1,
@@ -198,7 +198,7 @@ pub fn next_id(size: usize, highest: Option<u32>) -> u32 {
     }
 }
 
-/// The merges, by ids; and the token of every byte.
+/// The merges, as ids; and the token of every byte.
 fn merges(name: &str, alphabet: &Alphabet, model: &Model, unknown: Unknown) -> Result<Merges> {
     let id = |text: &str, why: &dyn Display| match model.vocab.get(text) {
         Some(id) => Ok(*id),
@@ -225,24 +225,24 @@ fn merges(name: &str, alphabet: &Alphabet, model: &Model, unknown: Unknown) -> R
     Ok(Merges::partial(bytes, unknown, &by_ids.collect::<Result<Vec<_>>>()?))
 }
 
-/// A vocabulary as a GGUF file keeps it.
+/// A vocabulary as a GGUF file stores it.
 #[derive(Default)]
 pub struct FromLists<'a> {
-    /// By id; none where no token has it.
+    /// By id; `None` if an id has no token.
     pub tokens: Vec<Option<&'a str>>,
-    /// Both halves with a space between, in the order they were learned.
+    /// Both halves with a space between them, in the order they were learned.
     pub merges: Vec<&'a str>,
     /// Added tokens: id, text, and whether it is special.
     pub added: Vec<(u32, &'a str, bool)>,
-    /// The pre-split (`tokenizer.ggml.pre`); none where the file does not say.
+    /// The pre-split (`tokenizer.ggml.pre`); `None` if the file does not name it.
     pub pre: Option<&'a str>,
     /// The tokens around a text.
     pub frame: Frame,
-    /// What special tokens are for.
+    /// The roles of special tokens.
     pub roles: Vec<(Box<str>, u32)>,
 }
 
-/// The pre-splits that are known here, as llama.cpp names them.
+/// The pre-splits that Glass knows, by llama.cpp's names.
 const PRE: [(&str, &[Step]); 6] = [
     ("gpt-2", &[Step::Words]),
     ("smollm", &[Step::Numbers { each: true }, Step::Words]),
@@ -252,7 +252,7 @@ const PRE: [(&str, &[Step]); 6] = [
     ("default", &crate::tokens::presplit::LLAMA_CPP_DEFAULT),
 ];
 
-/// What a name of llama.cpp's stands for.
+/// The pre-split that a name of llama.cpp's refers to.
 fn pre(name: &str) -> Option<&'static [Step]> {
     let same = [
         "phi-2",
@@ -275,9 +275,9 @@ pub fn pre_name(steps: &[Step]) -> Option<&'static str> {
     PRE.iter().find(|(_, known)| *known == steps).map(|(name, _)| *name)
 }
 
-/// From lists; `name` stands in errors.
+/// Builds a tokenizer from lists; `name` is used in error messages.
 pub fn from_lists(name: &str, from: &FromLists<'_>) -> Result<Tokenizer> {
-    // llama.cpp has a default where the file does not say.
+    // llama.cpp uses a default if the file does not name a pre-split.
     let steps = pre(from.pre.unwrap_or("default")).ok_or_else(|| {
         let known: Vec<&str> = PRE.iter().map(|(name, _)| *name).collect();
         let why = format!(

@@ -1,5 +1,5 @@
-//! GPT-2's own pair of files: a vocabulary (`vocab.json`, once `encoder.json`) and its merges (`merges.txt`, once
-//! `vocab.bpe`), a line for each in the order they were learned.
+//! GPT-2's own pair of files: a vocabulary (`vocab.json`, formerly `encoder.json`) and its merges (`merges.txt`,
+//! formerly `vocab.bpe`), one line each in the order they were learned.
 
 use super::build::{Build, Model, Pair, build};
 use super::read::Vocab;
@@ -7,15 +7,15 @@ use crate::tokens::presplit::Step;
 use crate::tokens::{Beside, Frame, Tokenizer};
 use crate::{Error, Result};
 
-/// Reads both files, the vocabulary first; the names stand in errors. `<|endoftext|>` is special where it is there, and so
-/// is what the files `beside` them name.
+/// Reads both files, the vocabulary first; the names are used in error messages. `<|endoftext|>` is special if it
+/// exists, and so are the tokens that the files `beside` them name.
 pub fn read(names: [&str; 2], [vocabulary, merges]: [&[u8]; 2], beside: &Beside) -> Result<Tokenizer> {
     let vocab: Vocab = serde_json::from_slice(vocabulary).map_err(|error| {
-        Error::invalid(names[0], format!("it is not a list of tokens with their ids: {error}"))
+        Error::invalid(names[0], format!("is not a list of tokens with their ids: {error}"))
     })?;
     let merges = std::str::from_utf8(merges)
-        .map_err(|error| Error::invalid(names[1], format!("it is not a list of merges: {error}")))?;
-    // The first line may tell the version.
+        .map_err(|error| Error::invalid(names[1], format!("is not a list of merges: {error}")))?;
+    // The first line may hold the version.
     let lines = merges.lines().enumerate().filter(|(at, line)| *at > 0 || !line.starts_with("#version"));
     let lines = lines.map(|(_, line)| line).filter(|line| !line.is_empty());
     let model = Model { merges: lines.map(|line| Pair::Joined(line.into())).collect(), vocab };

@@ -1,4 +1,4 @@
-//! The parts of a `tokenizer.json` around its model: what each does, however it is spelled.
+//! The parts of a `tokenizer.json` other than its model: each is read by what it does, not by how it is written.
 
 use std::fmt::Display;
 
@@ -9,18 +9,18 @@ use crate::tokens::normalize::Normal;
 use crate::tokens::presplit::Step;
 use crate::{Error, Result};
 
-/// GPT-2's expression, and others that cut in the same places.
+/// GPT-2's regular expression, and others that cut at the same places.
 pub const WORDS: [&str; 3] = [
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
 ];
 
-/// What [`Step::Punctuation`] and [`Step::ThreeDigits`] are as expressions.
+/// [`Step::Punctuation`] and [`Step::ThreeDigits`] as regular expressions.
 pub const PUNCTUATION: &str = r"[\p{P}$+<=>^~|]+";
 pub const THREE_DIGITS: &str = "[0-9][0-9][0-9]";
 
-/// Says what a field is and what was expected.
+/// An error that says what a field is and what was expected.
 pub fn refuse<T>(name: &str, field: &str, found: &dyn Display, expected: &str) -> Result<T> {
     Err(Error::invalid(
         name,
@@ -28,12 +28,12 @@ pub fn refuse<T>(name: &str, field: &str, found: &dyn Display, expected: &str) -
     ))
 }
 
-/// The `type` of a part, by which it is named.
+/// The `type` of a part.
 fn kind(part: &Value) -> &str {
-    part.get("type").and_then(Value::as_str).unwrap_or("of no type")
+    part.get("type").and_then(Value::as_str).unwrap_or("a part without a type")
 }
 
-/// A part as a list: a `Sequence` is what it holds, under `field`.
+/// A part as a list: for a `Sequence`, its elements under `field`.
 fn flat<'a>(part: &'a Value, field: &str) -> Vec<&'a Value> {
     match part.get(field).and_then(Value::as_array).filter(|_| kind(part) == "Sequence") {
         Some(parts) => parts.iter().flat_map(|part| flat(part, field)).collect(),
@@ -41,7 +41,7 @@ fn flat<'a>(part: &'a Value, field: &str) -> Vec<&'a Value> {
     }
 }
 
-/// What is done to a text first.
+/// How a text is normalised first.
 pub fn normals(name: &str, normalizer: Option<&Value>) -> Result<Vec<Normal>> {
     let parts = normalizer.map(|part| flat(part, "normalizers")).unwrap_or_default();
     let normal = |part: &Value| match Normal::ALL.iter().find(|(_, name)| *name == kind(part)) {
@@ -51,7 +51,7 @@ pub fn normals(name: &str, normalizer: Option<&Value>) -> Result<Vec<Normal>> {
     parts.into_iter().map(normal).collect()
 }
 
-/// The pre-split. `prefix_space` is what a file beside it says of `add_prefix_space`, and counts.
+/// The pre-split. `prefix_space` is the value of `add_prefix_space` in a file next to it, which takes precedence.
 pub fn steps(name: &str, splitter: Option<&Value>, prefix_space: Option<bool>) -> Result<Vec<Step>> {
     let Some(splitter) = splitter else { return refuse(name, "pre_tokenizer", &"missing", "ByteLevel") };
     let (mut steps, mut bytes) = (Vec::new(), false);
@@ -95,7 +95,7 @@ fn split(name: &str, part: &Value) -> Result<Step> {
     let behavior = part.get("behavior").and_then(Value::as_str).unwrap_or_default();
     let invert = part.get("invert").and_then(Value::as_bool) == Some(true);
     match (pattern, behavior, invert) {
-        // The expression matches all of a text, so nothing is between two matches.
+        // The expression matches all of a text, so there is nothing between two matches.
         (Some(pattern), "Isolated", _) | (Some(pattern), "Removed", true) if WORDS.contains(&pattern) => {
             Ok(Step::Words)
         }
@@ -110,7 +110,7 @@ fn split(name: &str, part: &Value) -> Result<Step> {
     }
 }
 
-/// Refuses a decoder that changes texts.
+/// Refuses a decoder that would change texts.
 pub fn check_decoder(name: &str, decoder: Option<&Value>) -> Result<()> {
     let parts = decoder.map(|part| flat(part, "decoders")).unwrap_or_default();
     match parts.into_iter().map(kind).find(|kind| !["ByteLevel", "Fuse"].contains(kind)) {
@@ -150,7 +150,7 @@ pub fn around(name: &str, processor: Option<&Value>) -> Result<Frame> {
     Ok(frame)
 }
 
-/// `single` of a `TemplateProcessing`: special tokens around the text, which stands once.
+/// `single` of a `TemplateProcessing`: special tokens around the text, which occurs once.
 fn template(name: &str, part: &Value) -> Result<Frame> {
     let field = "post_processor.single";
     let Some(single) = part.get("single").and_then(Value::as_array) else {

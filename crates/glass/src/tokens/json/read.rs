@@ -1,4 +1,4 @@
-//! Reading a `tokenizer.json`: what is known here is obeyed, anything else is refused by name.
+//! Reads a `tokenizer.json`: every known field is obeyed, anything else is refused by name.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::tokens::presplit::Step;
 use crate::tokens::{Beside, Tokenizer};
 use crate::{Error, Result};
 
-/// What is around the model. The model itself is read once it is known to be of our kind.
+/// Everything around the model. The model itself is read after its type was checked.
 #[derive(Deserialize)]
 struct Frame {
     #[serde(default)]
@@ -45,10 +45,10 @@ struct File {
     model: Model,
 }
 
-/// Reads a file; `name` stands in errors, `beside` is what lies beside it.
+/// Reads a file; `name` is used in error messages, `beside` holds the other files in the folder.
 pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
     let broken =
-        |error| Error::invalid(name, format!("it is not a tokenizer.json that can be read: {error}"));
+        |error| Error::invalid(name, format!("is not a readable tokenizer.json: {error}"));
     let frame: Frame = serde_json::from_slice(bytes).map_err(broken)?;
     check_model(name, &frame.model)?;
     let normals = parts::normals(name, frame.normalizer.as_ref())?;
@@ -91,7 +91,7 @@ pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
     })
 }
 
-/// Whether the vocabulary holds characters as they are, and nothing is merged.
+/// Whether the vocabulary holds plain characters, and nothing is merged.
 fn is_of_characters(model: &Model, added: &[Token]) -> bool {
     let is_added = |text: &str| added.iter().any(|token| token.content == text);
     let mut texts = model.vocab.keys();

@@ -1,4 +1,4 @@
-//! Writing, so that `tokenizers` and `transformers` read it.
+//! Writes a `tokenizer.json` that `tokenizers` and `transformers` can read.
 
 use serde_json::{Map, Value, json};
 
@@ -11,11 +11,11 @@ use crate::tokens::presplit::Step;
 use crate::tokens::{Frame, Inner};
 use crate::{Error, Result};
 
-/// A vocabulary as lists of texts, in the byte-level alphabet.
+/// A vocabulary as lists of strings, in the byte-level alphabet.
 pub struct Lists {
-    /// By id; none where no token has it.
+    /// By id; `None` if an id has no token.
     pub tokens: Vec<Option<String>>,
-    /// Both halves with a space between, in the order they were learned.
+    /// Both halves with a space between them, in the order they were learned.
     pub merges: Vec<String>,
     /// Added tokens, and whether they are special.
     pub added: Vec<(u32, bool)>,
@@ -27,7 +27,7 @@ pub fn lists(tokenizer: &Inner) -> Lists {
     spelled(tokenizer, &|bytes| alphabet.write(bytes))
 }
 
-/// The same, with bytes spelled by `write`.
+/// The same, with bytes written by `write`.
 fn spelled(tokenizer: &Inner, write: &dyn Fn(&[u8]) -> String) -> Lists {
     let Inner { vocabulary, merges, added, raw, .. } = tokenizer;
     let is_added = |id: u32| added.iter().find(|token| token.id == id);
@@ -50,7 +50,7 @@ fn as_is(bytes: &[u8]) -> String {
 /// llama.cpp's name of the pre-split.
 ///
 /// # Errors
-/// What llama.cpp would do otherwise.
+/// If llama.cpp would encode texts differently.
 pub fn gguf_pre(tokenizer: &Inner) -> Result<&'static str> {
     let Inner { normals, work, added, frame, merges, vocabulary, .. } = tokenizer;
     let cannot = |what: &str| {
@@ -85,7 +85,8 @@ pub fn gguf_pre(tokenizer: &Inner) -> Result<&'static str> {
     }
 }
 
-/// Writes a file. Added tokens stand in the vocabulary, too, as in GPT-2's own: so they keep their ids whoever reads it.
+/// Writes the file. Added tokens are also in the vocabulary, as in GPT-2's own file, so every reader gives them the
+/// same ids.
 pub fn write(tokenizer: &Inner) -> String {
     let Inner { added, work, merges, normals, frame, vocabulary, .. } = tokenizer;
     let characters = work.steps == [Step::Characters];
@@ -176,7 +177,7 @@ fn pre_tokenizer(steps: &[Step]) -> Value {
             Step::Numbers { each } => json!({"type": "Digits", "individual_digits": each}),
             Step::Punctuation => regex(super::parts::PUNCTUATION),
             Step::ThreeDigits => regex(super::parts::THREE_DIGITS),
-            // Neither stands before another step.
+            // Neither can follow another step.
             Step::PrefixSpace | Step::Characters => Value::Null,
         })
         .collect();

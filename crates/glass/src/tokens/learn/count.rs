@@ -1,4 +1,4 @@
-//! How often each word occurs, by several threads and within a bound.
+//! Counts how often each word occurs, on several threads and within a memory limit.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,14 @@ use crate::tokens::added::{Added, Piece};
 use crate::tokens::parallel::{map, parts};
 use crate::tokens::words::each_range;
 
-/// Distinct words, each with the number of its occurrences.
+/// Distinct words with their counts.
 pub type Counts = HashMap<Box<[u8]>, u64>;
 
-/// Text is counted in batches of at most so many bytes, each cut into shares for the threads.
+/// Text is counted in batches of at most this many bytes, each divided among the threads.
 const BATCH: usize = 1 << 21;
 const SHARES: usize = 16;
 
-/// Counts the words of all texts. When the words are forgotten depends on the texts and on `memory`, not on threads.
+/// Counts the words of all texts. When words are dropped depends on the texts and on `memory`, not on the threads.
 pub fn words<Text: AsRef<[u8]>>(
     texts: impl IntoIterator<Item = Result<Text>>,
     specials: &Added,
@@ -43,14 +43,14 @@ pub fn words<Text: AsRef<[u8]>>(
 
 struct Table {
     counts: Counts,
-    /// About how many bytes `counts` takes, and may take.
+    /// About how many bytes `counts` takes now, and the limit.
     size: usize,
     most: usize,
     /// How much text was read.
     bytes: u64,
 }
 
-/// About what a word takes, here and when its pairs are counted.
+/// About how much memory a word takes, here and when its pairs are counted.
 fn size(word: &[u8]) -> usize {
     64 + 32 * word.len()
 }
@@ -68,7 +68,7 @@ impl Table {
             texts.iter().flat_map(|text| parts(specials, true, text.as_ref(), Special::Allowed, share));
         let mut parts = parts.peekable();
         while parts.peek().is_some() {
-            // As many parts as make a batch, and as make a share.
+            // How many pieces make a batch, and how many make a thread's share.
             let (mut shares, mut all) = (Vec::new(), 0);
             while all < batch
                 && let Some(part) = parts.next()
@@ -106,7 +106,7 @@ impl Table {
         }
     }
 
-    /// Forgets the words seen least, as many occurrences deep as brings the table to half of what it may take.
+    /// Drops the least frequent words: all those up to the count that reduces the table to half of its limit.
     fn forget(&mut self) -> Progress {
         let mut by_count = std::collections::BTreeMap::<u64, usize>::new();
         for (word, count) in &self.counts {

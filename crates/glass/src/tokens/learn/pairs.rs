@@ -1,4 +1,4 @@
-//! Joining the most frequent pair, again and again, with counts that are kept up to date instead of taken anew.
+//! Joins the most frequent pair repeatedly, with counts that are updated instead of recounted.
 
 use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
@@ -8,10 +8,10 @@ use super::Progress;
 /// Two neighbouring tokens.
 type Pair = (u32, u32);
 
-/// Learned: the bytes of every token by id, and the merges in order (left, right, joined).
+/// The result: the bytes of every token by id, and the merges in order (left, right, joined).
 type Learned = (Vec<Rc<[u8]>>, Vec<[u32; 3]>);
 
-/// How often a pair occurs, and in which words: all that hold it now, perhaps others that did.
+/// How often a pair occurs, and in which words: all that hold it now, and possibly some that did before.
 #[derive(Default)]
 struct Seen {
     count: u64,
@@ -33,7 +33,7 @@ struct Joiner {
     pairs: HashMap<Pair, Seen>,
     queue: BinaryHeap<Candidate>,
     tokens: Vec<Rc<[u8]>>,
-    /// Tokens by their bytes: the same bytes are the same token, whichever pair they were joined from.
+    /// Tokens by their bytes: equal bytes are the same token, whichever pair they were joined from.
     ids: HashMap<Rc<[u8]>, u32>,
 }
 
@@ -46,7 +46,7 @@ pub fn learn(words: Vec<(Box<[u8]>, u64)>, most: usize, progress: &mut dyn FnMut
         && let Some((left, right)) = joiner.most_frequent()
     {
         let joined = joiner.token(left, right);
-        // A pair that was joined before can come again with a token that two pairs lead to; it is one merge.
+        // A joined pair can occur again if two pairs lead to the same token; it is one merge.
         merges.entry((left, right)).or_insert_with(|| order.push([left, right, joined]));
         joiner.join((left, right), joined);
         progress(Progress::Merged { done: joiner.tokens.len() - 256, of: most });
@@ -72,15 +72,15 @@ impl Joiner {
         joiner
     }
 
-    /// A pair as it stands in the queue; none where it no longer occurs.
+    /// The queue entry of a pair; `None` if it no longer occurs.
     fn candidate(&self, pair: Pair) -> Option<Candidate> {
         let count = self.pairs.get(&pair).map(|seen| seen.count).filter(|count| *count > 0)?;
         let [left, right] = [pair.0, pair.1].map(|id| self.tokens[id as usize].clone());
         Some(Candidate { count, left, right, pair })
     }
 
-    /// The pair to join next. The queue may still hold a pair with the higher count that it had once: then it goes back
-    /// in with the one it has. A count that rises is put in at once, so nothing is missed.
+    /// The pair to join next. An entry of the queue may still have an old, higher count: then it is put back with
+    /// its current one. Increased counts are inserted at once, so nothing is missed.
     fn most_frequent(&mut self) -> Option<Pair> {
         while let Some(first) = self.queue.pop() {
             match self.candidate(first.pair) {
@@ -92,7 +92,7 @@ impl Joiner {
         None
     }
 
-    /// The token of two joined ones: a new one, unless one with the same bytes is known.
+    /// The token of two joined ones: a new one, unless a token with the same bytes exists.
     fn token(&mut self, left: u32, right: u32) -> u32 {
         let bytes: Rc<[u8]> = [left, right].map(|id| &*self.tokens[id as usize]).concat().into();
         *self.ids.entry(bytes).or_insert_with_key(|bytes| {
@@ -101,7 +101,7 @@ impl Joiner {
         })
     }
 
-    /// Joins a pair wherever it occurs, and brings the counts of the pairs around it up to date.
+    /// Joins a pair wherever it occurs, and updates the counts of the pairs around it.
     fn join(&mut self, pair: Pair, joined: u32) {
         let places = self.pairs.remove(&pair).unwrap_or_default().words;
         let mut risen = Vec::new();
@@ -123,7 +123,8 @@ impl Joiner {
     }
 }
 
-/// Joins a pair in one word, from the left. `changed` is told of every neighbouring pair, what it was and what it is now.
+/// Joins a pair in one word, from the left. `changed` is called for every changed neighbouring pair, with the old
+/// and the new pair.
 fn join_in_word(word: &mut Vec<u32>, pair: Pair, joined: u32, mut changed: impl FnMut(Pair, Pair)) {
     let (mut read, mut write) = (0, 0);
     while read < word.len() {

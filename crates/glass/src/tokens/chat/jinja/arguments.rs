@@ -1,4 +1,4 @@
-//! The arguments of a call, and which parameter each is for.
+//! Binds the arguments of a call to parameters.
 
 use super::error::{Outcome, failed};
 use super::value::Value;
@@ -14,8 +14,8 @@ impl Args {
         Args { positional, named: Vec::new() }
     }
 
-    /// The values of a function's parameters, in their order. A parameter whose name is empty can only be given by its
-    /// place; the first `required` must be given.
+    /// The values of a function's parameters, in their order. A parameter with an empty name can only be given by
+    /// position; the first `required` ones must be given.
     pub fn bind<const N: usize>(
         &self,
         function: &str,
@@ -40,18 +40,18 @@ impl Args {
             }
         }
         if let Some(at) = values[..required].iter().position(Option::is_none) {
-            return failed(format!("{function} lacks its argument {}", at + 1));
+            return failed(format!("{function} is missing argument {}", at + 1));
         }
         Ok(values)
     }
 
-    /// That there are none.
+    /// Checks that there are no arguments.
     pub fn none(&self, function: &str) -> Outcome<()> {
         self.bind(function, [], 0).map(|_: [_; 0]| ())
     }
 }
 
-/// A text, and nothing else.
+/// The value as a string; any other type is an error.
 pub fn text(function: &str, value: &Value) -> Outcome<String> {
     match value {
         Value::Text(text) | Value::Markup(text) => Ok(text.to_string()),
@@ -59,7 +59,7 @@ pub fn text(function: &str, value: &Value) -> Outcome<String> {
     }
 }
 
-/// A whole number, and nothing else.
+/// The value as a whole number; any other type is an error.
 pub fn int(function: &str, value: &Value) -> Outcome<i128> {
     match value.int() {
         Some(number) => Ok(number),
@@ -67,7 +67,7 @@ pub fn int(function: &str, value: &Value) -> Outcome<i128> {
     }
 }
 
-/// A whole number or none.
+/// A whole number or `None`.
 pub fn optional_int(function: &str, value: Option<Value>) -> Outcome<Option<i128>> {
     match value {
         None | Some(Value::None) => Ok(None),
@@ -75,7 +75,7 @@ pub fn optional_int(function: &str, value: Option<Value>) -> Outcome<Option<i128
     }
 }
 
-/// Whether an argument that is false unless given is true.
+/// An argument read as a boolean, false by default.
 pub fn flag(value: Option<Value>) -> bool {
     value.is_some_and(|value| value.is_true())
 }

@@ -1,8 +1,8 @@
-//! What a template says, as a tree.
+//! The syntax tree of a template.
 
 use super::value::Value;
 
-/// A name, as its place in [`Program::names`](super::Program).
+/// A name, as its index in [`Program::names`](super::Program).
 pub type Name = u32;
 
 /// A constant of a template. Unlike a [`Value`] it may be shared between threads.
@@ -84,7 +84,7 @@ pub enum Expr {
     Item(Box<Expr>, Box<Expr>),
     Slice(Box<Expr>, [Option<Box<Expr>>; 3]),
     Call(Box<Expr>, Arguments, u32),
-    /// A filter; without a value it is applied to a block's text.
+    /// A filter; without a value it is applied to the text of a block.
     Filter {
         value: Option<Box<Expr>>,
         name: String,
@@ -99,7 +99,7 @@ pub enum Expr {
     },
 }
 
-/// What an assignment writes to.
+/// The target of an assignment.
 #[derive(Debug)]
 pub enum Target {
     Name(Name),
@@ -151,8 +151,8 @@ pub enum Kind {
 #[derive(Debug, Default)]
 pub struct Block {
     pub body: Vec<Statement>,
-    /// Names that begin undefined here, whatever the caller passes: the first thing the scope does with them is to set
-    /// them. Filled in by [`scope`](super::scope).
+    /// Names that are undefined at the start of this scope, whatever the caller passes, because the scope sets them
+    /// before it reads them. Filled in by [`scope`](super::scope).
     pub unset: Vec<Name>,
 }
 
@@ -170,7 +170,7 @@ pub struct Loop {
 pub struct Macro {
     pub name: Option<Name>,
     pub parameters: Vec<Name>,
-    /// Of the last parameters.
+    /// The defaults of the last parameters.
     pub defaults: Vec<Expr>,
     pub body: Block,
     pub uses_caller: bool,

@@ -1,5 +1,5 @@
-//! `value.name` and `value[index]`. A dot finds a method first and an item second, brackets the other way round; what
-//! neither finds is undefined.
+//! `value.name` and `value[index]`. A dot looks for a method first and an item second, brackets for an item first;
+//! if neither is found, the result is undefined.
 
 use super::error::{Outcome, failed};
 use super::eval::hashable;
@@ -46,7 +46,7 @@ pub fn item(run: &Run<'_>, value: &Value, index: &Value) -> Outcome<Value> {
     Ok(Value::undefined(format!("{} has no element {what}", value.type_name())))
 }
 
-/// The filter `attr`: `value.name` without a look at the items.
+/// The filter `attr`: `value.name` without looking at items.
 pub fn static_attribute(run: &Run<'_>, value: &Value, name: &str) -> Outcome<Value> {
     match value {
         Value::Undefined(why) => failed(&**why),

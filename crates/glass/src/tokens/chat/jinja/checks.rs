@@ -49,7 +49,7 @@ const NAMES: [&str; 35] = [
     "!=",
 ];
 
-/// The tests that have signs for names: `select` takes them as texts.
+/// The tests whose names are operators: `select` takes them as strings.
 const SIGNS: [&str; 4] = [">", ">=", "<", "<="];
 
 pub fn is_known(name: &str) -> bool {
@@ -67,7 +67,7 @@ pub fn check(run: &Run<'_>, name: &str, value: &Value, args: &Args) -> Outcome<b
             let [number] = args.bind(name, ["num"], 1)?;
             let number = int(name, &number.unwrap_or(Value::None))?;
             if number == 0 {
-                return failed("a division by zero");
+                return failed("division by zero");
             }
             return Ok(remainder(name, value, number)? == 0);
         }
@@ -93,7 +93,7 @@ pub fn check(run: &Run<'_>, name: &str, value: &Value, args: &Args) -> Outcome<b
         "number" => value.float().is_some(),
         "string" => value.text().is_some(),
         "mapping" => matches!(value, Value::Dict(_)),
-        // What has a length and can be indexed: texts, mappings and the undefined too.
+        // Values with a length and an index: strings, mappings, and also the undefined value.
         "sequence" => !matches!(value, Value::Object(_)) && value.len().is_some(),
         "iterable" => is_iterable(value),
         "callable" => is_callable(value),
@@ -131,7 +131,7 @@ fn remainder(name: &str, value: &Value, number: i128) -> Outcome<i128> {
     }
 }
 
-/// Python's `is`: only what has one place in memory whatever one does is compared.
+/// Python's `is`: only values whose identity is certain are compared.
 fn same(value: &Value, other: &Value) -> Outcome<bool> {
     match (value, other) {
         (Value::None, Value::None) => Ok(true),

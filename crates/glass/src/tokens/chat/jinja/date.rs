@@ -2,7 +2,7 @@
 
 use super::error::{Outcome, failed, unavailable};
 
-/// A moment as the clock on the wall shows it.
+/// A local date and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalTime {
     /// The year, as in 2026.
@@ -139,7 +139,7 @@ impl LocalTime {
             'D' | 'x' => self.strftime("%m/%d/%y")?,
             'r' => self.strftime("%I:%M:%S %p")?,
             'c' => self.strftime("%a %b %e %H:%M:%S %Y")?,
-            // A time without a zone has none to show.
+            // The time has no time zone, so nothing is printed.
             'z' | 'Z' => String::new(),
             other => return unavailable(format!("strftime_now with %{other}")),
         })

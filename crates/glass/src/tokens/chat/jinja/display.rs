@@ -1,9 +1,9 @@
-//! Values as text: Python's `str` and `repr`.
+//! Values as strings: Python's `str` and `repr`.
 
 use super::error::{Outcome, unavailable};
 use super::value::{Object, Value, View};
 
-/// Deeper nested values are refused.
+/// Values nested more deeply are refused.
 pub const DEEPEST: usize = 100;
 
 /// Python's `str`.
@@ -67,7 +67,7 @@ fn mapping(pairs: &[(Value, Value)], depth: usize) -> Outcome<String> {
     Ok(format!("{{{}}}", pairs.join(", ")))
 }
 
-/// Python's `repr` of a float: the fewest digits that mean this number.
+/// Python's `repr` of a float: the fewest digits that give this number.
 pub fn float(number: f64) -> String {
     if number.is_nan() {
         return "nan".into();
@@ -109,7 +109,8 @@ pub fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Python's `str.isprintable` of one character: Rust escapes the same categories, once the character does not come first.
+/// Python's `str.isprintable` for one character: Rust escapes the same categories, if the character is not the
+/// first one.
 pub fn is_printable(c: char) -> bool {
     matches!(c, '\'' | '"' | '\\') || format!("a{c}").escape_debug().eq(['a', c])
 }

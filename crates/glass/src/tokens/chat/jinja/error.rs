@@ -1,6 +1,6 @@
 //! Why a template was not compiled or not rendered.
 
-/// What is wrong, and in which line of the template.
+/// What is wrong, and on which line of the template.
 #[derive(Debug, Clone)]
 pub struct Fault {
     pub line: u32,
@@ -9,15 +9,15 @@ pub struct Fault {
 
 #[derive(Debug, Clone)]
 pub enum FaultKind {
-    /// The template itself refuses the conversation, in these words.
+    /// The template itself refuses the conversation, with this message.
     Raised(String),
     /// It cannot be compiled.
     Syntax(String),
     /// Python would raise an exception here.
     Failed(String),
-    /// `jinja2` would do this, Glass does not.
+    /// `jinja2` supports this, Glass does not.
     Unavailable(String),
-    /// It runs far longer than any conversation needs.
+    /// It runs much longer than any conversation needs.
     OutOfFuel,
 }
 

@@ -1,4 +1,4 @@
-//! Expressions, worked out.
+//! Evaluates expressions.
 
 use std::rc::Rc;
 
@@ -87,7 +87,7 @@ impl Run<'_> {
             }
             Expr::Call(_, _, line) => {
                 let value = self.call_with(expr, None, scope)?;
-                // What was called may have changed the line.
+                // The call may have changed the line.
                 self.line.set((*line).max(1));
                 value
             }
@@ -110,7 +110,7 @@ impl Run<'_> {
         values.iter().map(|value| self.eval(value, scope)).collect()
     }
 
-    /// `a < b <= c`, as Python chains it.
+    /// `a < b <= c`, chained as in Python.
     fn comparison(&self, first: &Expr, rest: &[(Compare, Expr)], scope: &Rc<Scope>) -> Outcome<Value> {
         let mut left = self.eval(first, scope)?;
         for (operator, right) in rest {
@@ -160,7 +160,7 @@ impl Run<'_> {
         filters::filter(self, name, value, &arguments)
     }
 
-    /// The filters of a block, applied to its text: the innermost has no value of its own.
+    /// Applies the filters of a block to its text: the innermost filter has no value of its own.
     pub fn filter_text(&self, filter: &Expr, text: Value, scope: &Rc<Scope>) -> Outcome<Value> {
         let Expr::Filter { value, name, arguments, .. } = filter else {
             return failed("this is not a filter");
@@ -172,7 +172,7 @@ impl Run<'_> {
         self.filtered(name, &text, arguments, scope)
     }
 
-    /// Runs a call, with a caller where a call block stands.
+    /// Runs a call, with a `caller` if it comes from a call block.
     pub fn call_with(&self, call: &Expr, caller: Option<Value>, scope: &Rc<Scope>) -> Outcome<Value> {
         let Expr::Call(function, arguments, line) = call else { return failed("this is not a call") };
         let function = self.eval(function, scope)?;
@@ -213,7 +213,7 @@ impl Run<'_> {
     }
 }
 
-/// What can be a key.
+/// Checks that a value can be a key.
 pub fn hashable(key: Value) -> Result<Value, FaultKind> {
     match &key {
         Value::List(_) | Value::Dict(_) => failed(format!("{} cannot be a key", key.type_name())),

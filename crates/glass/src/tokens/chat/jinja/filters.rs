@@ -65,7 +65,7 @@ const TEXTS: [&str; 23] = [
 ];
 const OTHERS: [&str; 6] = ["d", "default", "e", "escape", "forceescape", "safe"];
 
-/// What `jinja2` has and Glass has not.
+/// Filters that `jinja2` has and Glass does not support.
 const MISSING: [&str; 8] =
     ["filesizeformat", "groupby", "pprint", "random", "striptags", "urlize", "wordwrap", "xmlattr"];
 

@@ -1,4 +1,4 @@
-//! Python's two ways to format: `'%d' % value` and `'{:d}'.format(value)`.
+//! Python's two ways of formatting: `'%d' % value` and `'{:d}'.format(value)`.
 
 mod numbers;
 mod spec;
@@ -96,7 +96,7 @@ fn conversion<'v>(
                 Some(precision) => text.chars().take(precision).collect(),
                 None => text,
             };
-            // Zeros fill numbers only.
+            // Zero padding applies to numbers only.
             Ok(Style { fill: ' ', align: if style.align == '=' { '>' } else { style.align }, ..style }
                 .pad("", &text))
         }
@@ -130,7 +130,7 @@ fn conversion<'v>(
     }
 }
 
-/// The digits of a width or a precision, or a star and the value that it stands for.
+/// The digits of a width or a precision, or the value that a star refers to.
 fn number<'v>(
     rest: &mut std::str::Chars<'_>,
     c: &mut Option<char>,

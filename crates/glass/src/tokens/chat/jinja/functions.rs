@@ -9,10 +9,10 @@ use super::run::Run;
 use super::sequences::items;
 use super::value::{Dict, Object, Value};
 
-/// As many items as a range may have in `jinja2`'s sandbox.
+/// The longest range in `jinja2`'s sandbox.
 const LONGEST_RANGE: usize = 100_000;
 
-/// The function of this name.
+/// The function with this name.
 pub fn global(name: &str) -> Option<Value> {
     let name = [
         "range",
@@ -87,7 +87,7 @@ fn range(args: &Args) -> Outcome<Value> {
     }
 }
 
-/// A mapping, a list of pairs, names with values: what Python's `dict` takes.
+/// The arguments of Python's `dict`: a mapping, a list of pairs, or names with values.
 fn pairs(run: &Run<'_>, function: &str, args: &Args) -> Outcome<Dict> {
     let mut dict = Dict::default();
     match &args.positional[..] {
@@ -108,7 +108,7 @@ fn pairs(run: &Run<'_>, function: &str, args: &Args) -> Outcome<Dict> {
     Ok(dict)
 }
 
-/// `transformers` keeps names that begin with an underscore out of namespaces.
+/// `transformers` does not allow names with a leading underscore in namespaces.
 pub fn namespace_name(name: &str) -> Outcome<()> {
     if name.starts_with('_') {
         return failed(format!("a namespace takes no name that begins with an underscore, as {name} does"));

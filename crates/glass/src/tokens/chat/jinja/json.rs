@@ -7,7 +7,7 @@ use super::operators::order;
 use super::run::Run;
 use super::value::Value;
 
-/// How `json.dumps` was asked to write.
+/// The options of `json.dumps`.
 struct Style {
     ascii: bool,
     indent: Option<String>,
@@ -85,7 +85,7 @@ impl Style {
         run.pay_text(out.len() - before)
     }
 
-    /// The items between the two brackets, each on its own line where lines are indented.
+    /// The items between the two brackets, each on its own line if indented.
     fn items(
         &self,
         run: &Run<'_>,
@@ -150,7 +150,7 @@ fn json_float(number: f64) -> String {
     }
 }
 
-/// A key as JSON has it: always a text.
+/// A key as JSON writes it: always a string.
 fn key_text(key: &Value) -> Outcome<String> {
     Ok(match key {
         Value::None => "null".into(),

@@ -1,5 +1,5 @@
-//! A template's text to tokens: data, and what stands between `{{ }}` and `{% %}`. The rules, the order in which they are
-//! tried and the treatment of white space are those of `jinja2.lexer` with `trim_blocks` and `lstrip_blocks`.
+//! Cuts a template's text into tokens: data, and the contents of `{{ }}` and `{% %}`. The rules, their order and
+//! the treatment of white space are those of `jinja2.lexer` with `trim_blocks` and `lstrip_blocks`.
 
 use super::error::Fault;
 use super::literal::{number, unescape};
@@ -116,7 +116,7 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// The data before a tag, without the white space that the tag takes away.
+    /// The data before a tag, without the white space that the tag strips.
     fn data(&mut self, length: usize, sign: Sign, lstrip: bool) {
         let text = &self.rest()[..length];
         let kept = match sign {
@@ -134,7 +134,7 @@ impl<'s> Lexer<'s> {
         self.advance(length);
     }
 
-    /// What stands between `{% raw %}` and `{% endraw %}`.
+    /// The text between `{% raw %}` and `{% endraw %}`.
     fn raw_data(&mut self) -> Result<(), Fault> {
         let rest = self.rest();
         for (at, _) in rest.match_indices("{%") {
@@ -213,7 +213,7 @@ impl<'s> Lexer<'s> {
         Ok(())
     }
 
-    /// The length of a tag's end, with the white space that it takes away, if it stands here.
+    /// The length of a tag's end, including the white space that it strips, if the tag ends here.
     fn tag_end(&self, end: &Token) -> Option<usize> {
         let rest = self.rest();
         let (text, block) = if *end == Token::BlockEnd { ("%}", true) } else { ("}}", false) };
@@ -228,7 +228,7 @@ impl<'s> Lexer<'s> {
     }
 }
 
-/// The sign beside a delimiter.
+/// The sign next to a delimiter.
 #[derive(Clone, Copy, PartialEq)]
 enum Sign {
     None,
@@ -249,13 +249,13 @@ impl Sign {
         usize::from(self != Sign::None)
     }
 
-    /// `+}}` is no end: only blocks and comments know the plus.
+    /// `+}}` does not end a tag: only blocks and comments allow the plus sign.
     fn min_for(self, block: bool) -> Sign {
         if self == Sign::Plus && !block { Sign::None } else { self }
     }
 }
 
-/// The white space that the end of a comment or of `{% endraw %}` takes away.
+/// The white space that the end of a comment or of `{% endraw %}` strips.
 fn after_end(after: &str, strip: bool, signed: bool) -> usize {
     match (strip, signed) {
         (true, _) => after.len() - trim_start(after).len(),

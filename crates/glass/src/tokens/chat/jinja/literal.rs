@@ -2,7 +2,8 @@
 
 use super::lexer::Token;
 
-/// The number at the start of `rest`, and its length. After a dot no fraction follows (`a.0.1` is two indices).
+/// The number at the start of `rest`, and its length. `after_dot` means that no fraction is read (`a.0.1` is two
+/// indices).
 pub fn number(rest: &str, after_dot: bool) -> Result<(Token, usize), String> {
     let bytes = rest.as_bytes();
     if !after_dot && let Some(length) = float_length(bytes) {
@@ -27,7 +28,7 @@ pub fn number(rest: &str, after_dot: bool) -> Result<(Token, usize), String> {
     Ok((Token::Int(value), length))
 }
 
-/// Where a run of digits ends, single underscores between them allowed.
+/// Where a run of digits ends; single underscores are allowed between them.
 fn run(bytes: &[u8], mut at: usize, digit: impl Fn(u8) -> bool) -> usize {
     loop {
         let underscore = usize::from(bytes.get(at) == Some(&b'_'));
@@ -38,7 +39,7 @@ fn run(bytes: &[u8], mut at: usize, digit: impl Fn(u8) -> bool) -> usize {
     }
 }
 
-/// The length of digits that may hold single underscores; none without a digit.
+/// The length of digits that may contain single underscores; `None` if there is no digit.
 fn digits(bytes: &[u8], at: usize) -> Option<usize> {
     bytes.get(at).filter(|b| b.is_ascii_digit()).map(|_| run(bytes, at + 1, |b| b.is_ascii_digit()))
 }
@@ -54,8 +55,8 @@ fn float_length(bytes: &[u8]) -> Option<usize> {
     exponent.flatten().or(fraction)
 }
 
-/// A quoted string's text, as Python's `unicode-escape` decodes it after everything that is not ASCII was written as an
-/// escape. (So a backslash before `é` yields `\xe9`, as there.)
+/// A quoted string's text, as Python's `unicode-escape` decodes it after all non-ASCII characters were escaped. (So
+/// a backslash before `é` yields `\xe9`, as in Python.)
 pub fn unescape(text: &str) -> Result<String, String> {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text.chars();

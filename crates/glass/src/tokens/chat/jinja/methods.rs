@@ -1,4 +1,4 @@
-//! Methods of Python's values. What would change a list or a mapping is not there, as in the sandbox.
+//! Methods of Python's values. Methods that would change a list or a mapping do not exist, as in the sandbox.
 
 pub mod text;
 
@@ -8,7 +8,7 @@ use super::eval::hashable;
 use super::run::Run;
 use super::value::{Object, Value, View};
 
-/// Whether a dot finds this method.
+/// Whether the value has this method.
 pub fn exists(value: &Value, name: &str) -> bool {
     match value {
         Value::Text(_) | Value::Markup(_) => text::NAMES.contains(&name) || text::MISSING.contains(&name),

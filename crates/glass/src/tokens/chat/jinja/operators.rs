@@ -56,7 +56,7 @@ fn add(run: &Run<'_>, left: &Value, right: &Value) -> Outcome<Value> {
             run.pay_text(a.len() + b.len())?;
             Ok(Value::from([&**a, &**b].concat()))
         }
-        // A safe text escapes what is added to it.
+        // Adding to a safe string escapes what is added.
         (Value::Markup(_), _) | (_, Value::Markup(_)) if left.text().is_some() && right.text().is_some() => {
             let escaped = |value: &Value| match value {
                 Value::Markup(text) => text.to_string(),
@@ -104,7 +104,7 @@ fn of_ints(operator: &Binary, a: i128, b: i128) -> Outcome<Value> {
         Binary::Add => a.checked_add(b),
         Binary::Sub => a.checked_sub(b),
         Binary::Mul => a.checked_mul(b),
-        Binary::FloorDiv | Binary::Mod | Binary::Div if b == 0 => return failed("a division by zero"),
+        Binary::FloorDiv | Binary::Mod | Binary::Div if b == 0 => return failed("division by zero"),
         Binary::FloorDiv => Some(a.div_euclid(b) - i128::from(b < 0 && a.rem_euclid(b) != 0)),
         Binary::Mod => Some(a.rem_euclid(b) + if b < 0 && a.rem_euclid(b) != 0 { b } else { 0 }),
         Binary::Div if a.unsigned_abs() < 1 << 53 && b.unsigned_abs() < 1 << 53 => {
@@ -135,7 +135,7 @@ fn of_floats(operator: &Binary, a: f64, b: f64) -> Outcome<Value> {
         Binary::Add => a + b,
         Binary::Sub => a - b,
         Binary::Mul => a * b,
-        Binary::Div | Binary::FloorDiv | Binary::Mod if b == 0.0 => return failed("a division by zero"),
+        Binary::Div | Binary::FloorDiv | Binary::Mod if b == 0.0 => return failed("division by zero"),
         Binary::Div => a / b,
         Binary::Mod => modulo(),
         Binary::FloorDiv => {
@@ -148,7 +148,7 @@ fn of_floats(operator: &Binary, a: f64, b: f64) -> Outcome<Value> {
                 quotient.floor()
             }
         }
-        Binary::Pow if a == 0.0 && b < 0.0 => return failed("a division by zero"),
+        Binary::Pow if a == 0.0 && b < 0.0 => return failed("division by zero"),
         Binary::Pow if a < 0.0 && b.fract() != 0.0 => return unavailable("a complex number"),
         Binary::Pow => a.powf(b),
     }))
@@ -188,7 +188,7 @@ pub fn compare(operator: Compare, left: &Value, right: &Value) -> Outcome<bool> 
     })
 }
 
-/// Which of two values comes first; an error where Python cannot say, and none with NaN.
+/// Which of two values comes first; an error if Python cannot compare them, and `None` with NaN.
 pub fn order(left: &Value, right: &Value) -> Outcome<Option<Ordering>> {
     for side in [left, right] {
         if let Value::Undefined(why) = side {

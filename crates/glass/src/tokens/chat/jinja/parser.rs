@@ -1,5 +1,5 @@
-//! Tokens to statements, by the grammar of `jinja2.parser`, with the loop controls and the `generation` tag that
-//! `transformers` adds.
+//! Parses tokens into statements, by the grammar of `jinja2.parser`, with the loop controls and the `generation`
+//! tag that `transformers` adds.
 
 mod expression;
 
@@ -8,7 +8,7 @@ use super::ast::{Block, Expr, Kind, Loop, Macro, Name, Statement, Target};
 use super::error::Fault;
 use super::lexer::{Token, tokens};
 
-/// How deep statements and expressions may be nested.
+/// The deepest nesting of statements and expressions.
 const DEEPEST: usize = 100;
 
 /// Compiles a template.
@@ -28,7 +28,7 @@ pub(super) struct Parser {
     tokens: Vec<(u32, Token)>,
     at: usize,
     depth: usize,
-    /// Whether `break` and `continue` have a loop.
+    /// Whether `break` and `continue` are inside a loop.
     in_loop: bool,
     program: Program,
 }
@@ -52,7 +52,7 @@ impl Parser {
         Err(Fault::syntax(self.line(), why))
     }
 
-    /// That `expected` is not what stands here.
+    /// An error: `expected` was not found here.
     fn expected<T>(&self, expected: &str) -> Parsed<T> {
         let found = match self.token() {
             Token::Data(_) => "text".into(),
@@ -122,7 +122,7 @@ impl Parser {
         index as Name
     }
 
-    /// One level deeper, within reason.
+    /// Parses one level deeper, up to a limit.
     fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= DEEPEST {
             return self.fail(format!("it is nested over {DEEPEST} deep"));
@@ -133,7 +133,7 @@ impl Parser {
         parsed
     }
 
-    /// Statements up to a tag named in `ends`, or to the end of the template where none is.
+    /// Statements up to a tag named in `ends`, or to the end of the template if `ends` is empty.
     fn body(&mut self, ends: &[&str]) -> Parsed<Vec<Statement>> {
         self.deeper(|parser| parser.statements(ends))
     }
@@ -170,14 +170,14 @@ impl Parser {
         }
     }
 
-    /// The statements between a tag's end and one of `ends`, at which it stops.
+    /// The statements between a tag's end and one of `ends`, where it stops.
     fn until(&mut self, ends: &[&str]) -> Parsed<Vec<Statement>> {
         self.skip_operator(":");
         self.expect(&Token::BlockEnd, "\"%}\"")?;
         self.body(ends)
     }
 
-    /// The same, with the end's name.
+    /// The same, and the name of the end.
     fn through(&mut self, end: &str) -> Parsed<Vec<Statement>> {
         let body = self.until(&[end])?;
         self.at += 1;
@@ -365,7 +365,7 @@ impl Parser {
         Ok(self.program.macros.len() - 1)
     }
 
-    /// What is assigned to: a name, several, or, in `set`, an attribute of a namespace.
+    /// An assignment target: a name, several names, or, in `set`, an attribute of a namespace.
     fn target(&mut self, ends: &[&str], namespace: bool) -> Parsed<Target> {
         let mut targets = Vec::new();
         let mut many = false;

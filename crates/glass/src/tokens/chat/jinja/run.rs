@@ -13,11 +13,11 @@ use super::sequences::items;
 use super::value::{LoopState, Object, Value};
 use super::{LocalTime, Program};
 
-/// What one rendering may cost: a step is one, 64 bytes of text are one. A real conversation needs thousands; a template
-/// that never ends, or doubles a string until memory is gone, stops here.
+/// The limit on the work of one rendering: a step costs one, 64 bytes of text cost one. A real conversation needs
+/// thousands; this stops a template that never ends, or doubles a string until memory is full.
 const FUEL: u64 = 4_000_000;
 
-/// How deep macros and loops may call themselves.
+/// The deepest recursion of macros and loops.
 const DEEPEST_CALL: usize = 60;
 
 /// One rendering.
@@ -52,14 +52,14 @@ pub fn render(
 }
 
 impl Run<'_> {
-    /// Pays for work, or ends the rendering.
+    /// Accounts for work, or ends the rendering if the limit is reached.
     pub fn pay(&self, cost: u64) -> Outcome<()> {
         let left = self.fuel.get().checked_sub(cost).ok_or(FaultKind::OutOfFuel)?;
         self.fuel.set(left);
         Ok(())
     }
 
-    /// Pays for a text that was made.
+    /// Accounts for a string that was made.
     pub fn pay_text(&self, bytes: usize) -> Outcome<()> {
         self.pay(bytes as u64 / 64)
     }
@@ -68,7 +68,7 @@ impl Run<'_> {
         &self.program.names[name as usize]
     }
 
-    /// The value of a name: a variable, what the caller gave, or a function of the environment.
+    /// The value of a name: a variable, a value from the caller, or a function of the environment.
     pub fn variable(&self, name: Name, scope: &Scope) -> Value {
         let text = self.name(name);
         let undefined = || Value::undefined(format!("'{text}' is undefined"));
@@ -151,7 +151,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What a block with its own scope writes.
+    /// The text written by a block with its own scope.
     fn captured(&self, block: &Block, scope: &Rc<Scope>) -> Outcome<String> {
         let mut text = String::new();
         let inner = Scope::new(&block.unset, Some(scope.clone()));
@@ -201,7 +201,7 @@ impl Run<'_> {
         Ok(Flow::Next)
     }
 
-    /// Runs a loop over what `source` holds.
+    /// Runs a loop over the items of `source`.
     pub fn loop_over(
         &self,
         index: usize,
@@ -246,7 +246,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Item `index` of a loop, if there is one. Items are tested as they are needed, so a test may ask for what the body
+    /// Item `index` of a loop, if there is one. Items are tested only when needed, so a test may read what the body
     /// has set.
     pub fn loop_item(&self, state: &LoopState, index: usize) -> Outcome<Option<Value>> {
         let one = &self.program.loops[state.which];
@@ -265,7 +265,7 @@ impl Run<'_> {
         Ok(state.read.borrow().get(index).cloned())
     }
 
-    /// What a loop that was left did not read stays in the iterator.
+    /// Puts the items that an abandoned loop did not read back into the iterator.
     fn put_back(&self, source: &Value, state: &LoopState) {
         if let Value::Object(object) = source
             && let Object::Iterator(pending) = &**object
@@ -313,7 +313,7 @@ impl Run<'_> {
         {
             scope.set(name, Value::tuple(extra));
         } else if !extra.is_empty() {
-            return failed(format!("the macro {title} takes not more than {count} arguments"));
+            return failed(format!("the macro {title} takes at most {count} arguments"));
         }
         self.enter(|| {
             let first_default = count - one.defaults.len();
@@ -335,7 +335,7 @@ impl Run<'_> {
         })
     }
 
-    /// One call deeper, within reason.
+    /// Enters a call, up to a limit of depth.
     pub fn enter<T>(&self, call: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
         if self.depth.get() >= DEEPEST_CALL {
             return unavailable(format!("a macro that calls itself over {DEEPEST_CALL} deep"));

@@ -1,6 +1,6 @@
-//! Which name means what, where. `jinja2` decides this when it compiles: a scope that sets a name before it reads it, and
-//! none of whose outer scopes knows the name, begins with the name undefined, even where the caller passes one of that
-//! name. Here those names are found once ([`Block::unset`]), and the rest is a chain of scopes.
+//! Resolves names. `jinja2` does this when it compiles: if a scope sets a name before it reads it, and no outer
+//! scope knows the name, the name is undefined at first, even if the caller passes a variable with that name. Here
+//! those names are found once ([`Block::unset`]), and the rest is a chain of scopes.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -29,7 +29,7 @@ impl Scope {
         }
     }
 
-    /// The value of a name; `Some(None)` where it is known here and undefined, `None` where no scope knows it.
+    /// The value of a name; `Some(None)` if it is known here but undefined, `None` if no scope knows it.
     pub fn get(&self, name: Name) -> Option<Option<Value>> {
         let here =
             self.variables.borrow().iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
@@ -37,12 +37,12 @@ impl Scope {
     }
 }
 
-/// What a scope says about names, in the order of its text.
+/// How a scope uses names, in the order of its text.
 #[derive(Clone, Default)]
 struct Symbols {
     /// Names that are read or set.
     known: HashSet<Name>,
-    /// Names that are set before they are read, by this scope alone.
+    /// Names that this scope sets before it reads them.
     unset: HashSet<Name>,
 }
 
@@ -57,7 +57,7 @@ struct Resolver<'p> {
 }
 
 impl Resolver<'_> {
-    /// `around` are the names that the scopes around know.
+    /// `around` are the names known to the enclosing scopes.
     fn block(&mut self, block: &mut Block, parameters: &[Name], around: &[HashSet<Name>]) {
         let mut symbols = Symbols::default();
         for &name in parameters {
@@ -72,7 +72,7 @@ impl Resolver<'_> {
         self.inside(&mut block.body, &inner);
     }
 
-    /// The scopes inside statements.
+    /// The scopes within statements.
     fn inside(&mut self, statements: &mut [Statement], around: &[HashSet<Name>]) {
         for statement in statements {
             match &mut statement.kind {
@@ -109,7 +109,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// What statements read and set in their own scope; scopes inside are not looked into.
+    /// The names that statements read and set in their own scope; nested scopes are skipped.
     fn statements(&self, statements: &[Statement], symbols: &mut Symbols, outer: &dyn Fn(Name) -> bool) {
         for statement in statements {
             match &statement.kind {
@@ -125,7 +125,8 @@ impl Resolver<'_> {
                     self.statements(body, &mut branches[0], outer);
                     self.statements(otherwise, &mut branches[1], outer);
                     for branch in branches {
-                        // What only a branch sets is looked up where the other was taken, so it is not unset.
+                        // A name set in only one branch is looked up if the other branch was taken, so it is not
+                        // unset.
                         symbols.known.extend(&branch.known);
                     }
                 }
@@ -177,7 +178,7 @@ pub fn each_name(value: &Expr, each: &mut dyn FnMut(Name)) {
     each_part(value, &mut |part| each_name(part, each));
 }
 
-/// The expressions that an expression is made of.
+/// The direct subexpressions of an expression.
 pub fn each_part(value: &Expr, each: &mut dyn FnMut(&Expr)) {
     let mut of_arguments = |arguments: &Arguments| {
         arguments.positional.iter().for_each(&mut *each);

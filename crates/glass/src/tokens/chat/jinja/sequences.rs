@@ -1,10 +1,10 @@
-//! What can be iterated, indexed and sliced.
+//! Values that can be iterated, indexed and sliced.
 
 use super::error::{FaultKind, Outcome, failed};
 use super::run::Run;
 use super::value::{Object, Value, View};
 
-/// What Python's `iter` yields, if the value can be iterated. An iterator is emptied.
+/// The items that Python's `iter` yields, if the value is iterable. An iterator is emptied.
 pub fn items(run: &Run<'_>, value: &Value) -> Outcome<Vec<Value>> {
     let (items, fault) = partial_items(run, value)?;
     match fault {
@@ -13,7 +13,7 @@ pub fn items(run: &Run<'_>, value: &Value) -> Outcome<Vec<Value>> {
     }
 }
 
-/// The same, with the error that ends them.
+/// The same, with the error that ended the iteration.
 pub fn partial_items(run: &Run<'_>, value: &Value) -> Outcome<(Vec<Value>, Option<FaultKind>)> {
     let mut fault = None;
     let items = match value {
@@ -59,7 +59,7 @@ pub fn is_iterable(value: &Value) -> bool {
     }
 }
 
-/// The first item alone; the rest of an iterator stays.
+/// The first item only; the rest of an iterator stays.
 pub fn first(run: &Run<'_>, value: &Value) -> Outcome<Option<Value>> {
     if let Value::Object(object) = value
         && let Object::Iterator(pending) = &**object

@@ -1,4 +1,4 @@
-//! Python's questions about characters and its changes of case.
+//! Python's character classes and case conversions.
 
 use super::error::{Outcome, unavailable};
 use crate::tokens::split::{Class, class};
@@ -13,8 +13,8 @@ pub fn is_word(c: char) -> bool {
     c == '_' || matches!(class(c), Class::Letter | Class::Number)
 }
 
-/// `str.isdigit`, `isdecimal`, `isnumeric` and `isalnum` of one character. Beyond ASCII the first three differ in ways
-/// that are not known here.
+/// `str.isdigit`, `isdecimal`, `isnumeric` and `isalnum` for one character. Beyond ASCII, the first three differ in
+/// ways that are not implemented here.
 pub fn is_digit(c: char) -> Outcome<bool> {
     match class(c) {
         Class::Number if !c.is_ascii() => unavailable(format!("whether {c:?} is a digit")),
@@ -27,18 +27,18 @@ pub fn is_alphanumeric(c: char) -> bool {
     matches!(class(c), Class::Letter | Class::Number)
 }
 
-/// Whether the text has letters with a case, and all of them satisfy `right`.
+/// Whether the text has cased letters, and all of them satisfy `right`.
 pub fn all_cased(text: &str, right: impl Fn(char) -> bool) -> bool {
     let cased = || text.chars().filter(|c| c.is_lowercase() || c.is_uppercase() || is_title(*c));
     cased().next().is_some() && cased().all(right)
 }
 
-/// The digraphs that have a form between upper and lower case.
+/// The digraphs that have a title-case form.
 fn is_title(c: char) -> bool {
     matches!(c, 'ǅ' | 'ǈ' | 'ǋ' | 'ǲ')
 }
 
-/// The character as a word's first.
+/// The character in title case.
 pub fn title(c: char) -> String {
     match c {
         'Ǆ' | 'ǅ' | 'ǆ' => "ǅ".into(),
@@ -60,7 +60,7 @@ pub fn capitalize(text: &str) -> String {
     rest.next().map_or_else(String::new, title) + &lower_after(text, rest.as_str())
 }
 
-/// The lower case of a text's end: a final sigma asks what stands before it.
+/// The lower case of the rest of a text: a final sigma depends on what precedes it.
 fn lower_after(text: &str, rest: &str) -> String {
     let before = &text[..text.len() - rest.len()];
     let whole = text.to_lowercase();

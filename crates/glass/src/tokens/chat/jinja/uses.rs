@@ -1,4 +1,4 @@
-//! What a template's text uses: whether a macro reads `caller`, and names of filters and tests that nobody knows.
+//! What a template uses: whether a macro reads `caller`, and unknown names of filters and tests.
 
 use super::Program;
 use super::ast::{Expr, Kind, Name, Statement, Target};
@@ -6,7 +6,7 @@ use super::error::Fault;
 use super::scope::{each_part, names_of};
 use super::{checks, filters};
 
-/// Whether statements read a name before they set it, wherever in them.
+/// Whether statements read a name before they set it, at any depth.
 pub fn reads(program: &Program, body: &[Statement], name: Name) -> bool {
     let mut search = Search { program, name, found: false, set: false };
     search.statements(body);
@@ -27,7 +27,7 @@ impl Search<'_> {
                 Kind::Text(_) | Kind::Break | Kind::Continue => {}
                 Kind::Output(value) => self.value(value),
                 Kind::Set(target, value) => {
-                    // As jinja2 visits an assignment: its target first.
+                    // As in jinja2, the target of an assignment is visited first.
                     self.target(target);
                     self.value(value);
                 }
@@ -88,8 +88,8 @@ impl Search<'_> {
     }
 }
 
-/// Refuses a filter or a test of an unknown name as `jinja2` does: at once, except directly inside an `if`, where it is
-/// an error only once it is reached.
+/// Refuses an unknown filter or test as `jinja2` does: at compile time, except directly inside an `if`, where it is
+/// an error only when it is reached.
 pub fn known(program: &Program) -> Result<(), Fault> {
     statements_known(program, &program.root.body, false)?;
     for one in &program.loops {

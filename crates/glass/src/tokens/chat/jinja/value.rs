@@ -1,5 +1,5 @@
-//! What a template computes with: Python's values, as far as a sandboxed template can meet them. Lists and mappings cannot
-//! be changed, as in `ImmutableSandboxedEnvironment`.
+//! The values of a template: Python's values, as far as a sandboxed template can have them. Lists and mappings
+//! cannot be changed, as in `ImmutableSandboxedEnvironment`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -10,14 +10,14 @@ use super::scope::Scope;
 
 #[derive(Clone)]
 pub enum Value {
-    /// Nothing of this name, and what to say where it is used after all.
+    /// An undefined value, and the message if it is used.
     Undefined(Rc<str>),
     None,
     Bool(bool),
     Int(i128),
     Float(f64),
     Text(Rc<str>),
-    /// A text that was marked as safe HTML: added to another text, it escapes that one.
+    /// A string marked as safe HTML: a string added to it is escaped.
     Markup(Rc<str>),
     List(Rc<Vec<Value>>),
     Tuple(Rc<Vec<Value>>),
@@ -27,11 +27,11 @@ pub enum Value {
     Object(Rc<Object>),
 }
 
-/// What has an identity.
+/// Values that have an identity.
 pub enum Object {
     /// `keys()`, `values()` or `items()` of a mapping.
     View(View, Rc<Dict>),
-    /// Values that are gone once they were read.
+    /// Values that can be read once.
     Iterator(RefCell<Pending>),
     Namespace(RefCell<Dict>),
     Cycler(Vec<Value>, Cell<usize>),
@@ -51,7 +51,7 @@ pub enum View {
     Items,
 }
 
-/// What an iterator has left, and the error that it ends with.
+/// The rest of an iterator, and the error at its end.
 pub struct Pending {
     pub items: VecDeque<Value>,
     pub fault: Option<FaultKind>,
@@ -59,14 +59,14 @@ pub struct Pending {
 
 /// The variable `loop`.
 pub struct LoopState {
-    /// Items that were not tested yet.
+    /// Items that have not been tested yet.
     pub waiting: RefCell<VecDeque<Value>>,
-    /// Items that passed the loop's test, from the first on.
+    /// Items that passed the loop's test, from the first one on.
     pub read: RefCell<Vec<Value>>,
     pub index: Cell<usize>,
     pub depth: usize,
     pub changed: RefCell<Option<Vec<Value>>>,
-    /// The loop, in [`Program::loops`](super::Program), and the scope it stands in.
+    /// The loop, in [`Program::loops`](super::Program), and its scope.
     pub which: usize,
     pub scope: Rc<Scope>,
 }
@@ -153,7 +153,7 @@ impl Value {
         Value::Object(Rc::new(object))
     }
 
-    /// Values that are read once.
+    /// Values that can be read once.
     pub fn iterator(items: Vec<Value>, fault: Option<FaultKind>) -> Value {
         Value::object(Object::Iterator(RefCell::new(Pending { items: items.into(), fault })))
     }
@@ -219,7 +219,7 @@ impl Value {
         }
     }
 
-    /// What Python's `bool` makes of it.
+    /// Python's `bool` of it.
     pub fn is_true(&self) -> bool {
         match self {
             Value::Undefined(_) | Value::None => false,
@@ -230,7 +230,7 @@ impl Value {
         }
     }
 
-    /// What Python's `len` makes of it, where it has a length.
+    /// Python's `len` of it, if it has a length.
     pub fn len(&self) -> Option<usize> {
         match self {
             Value::Undefined(_) => Some(0),

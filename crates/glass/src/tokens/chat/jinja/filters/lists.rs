@@ -1,4 +1,4 @@
-//! Filters of what can be iterated.
+//! Filters for iterable values.
 
 use std::cmp::Ordering;
 
@@ -157,14 +157,14 @@ pub fn filter(run: &Run<'_>, name: &str, value: &Value, args: &Args) -> Outcome<
 fn no_iterator(name: &str, value: &Value) -> Outcome<()> {
     match value {
         Value::Object(object) if matches!(**object, Object::Iterator(_)) => failed(format!(
-            "the filter {name} needs a list, not what can only be read once; use the filter list first"
+            "the filter {name} needs a list, not an iterator, which can be read only once; use the filter list first"
         )),
         _ => Ok(()),
     }
 }
 
-/// What a filter makes of the items, up to the first error, which counts once it is reached. What is empty, none and the
-/// undefined give nothing.
+/// Applies a filter lazily to the items, up to the first error, which is raised only if it is reached. An empty
+/// value, `none` and the undefined value give nothing.
 fn lazily(run: &Run<'_>, value: &Value, make: &dyn Fn(Value) -> Outcome<Option<Value>>) -> Value {
     if !value.is_true() {
         return Value::iterator(Vec::new(), None);
@@ -263,7 +263,7 @@ fn part(part: &str) -> Value {
     }
 }
 
-/// What an item is compared by: where case does not count, in lower case.
+/// The key an item is compared by: in lower case if the comparison ignores case.
 fn key(run: &Run<'_>, getter: &Getter, item: Value, case_sensitive: bool) -> Outcome<Value> {
     Ok(fold(getter.get(run, item)?, case_sensitive))
 }

@@ -1,4 +1,4 @@
-//! Filters of texts and numbers.
+//! Filters for strings and numbers.
 
 use super::super::arguments::{Args, flag, int, optional_int, text};
 use super::super::display::display;
@@ -134,7 +134,7 @@ fn truncate(value: &Value, args: &Args) -> Outcome<Value> {
     let end = end.map_or(Ok("...".to_string()), |end| text("truncate", &end))?;
     let kept = length - end.chars().count() as i128;
     if kept < 0 || leeway < 0 {
-        return failed("truncate needs a length at least as long as what ends it, and no negative leeway");
+        return failed("truncate needs a length at least as long as its ending, and no negative leeway");
     }
     if value.chars().count() as i128 <= length + leeway {
         return Ok(value.into());
@@ -173,7 +173,7 @@ fn urlencode(value: &Value, args: &Args) -> Outcome<Value> {
     }
 }
 
-/// `int`: what is no number becomes the default, 0.
+/// `int`: a value that is not a number becomes the default, 0.
 fn to_int(value: &Value, args: &Args) -> Outcome<Value> {
     let [default, base] = args.bind("int", ["default", "base"], 0)?;
     let base = optional_int("int", base)?.unwrap_or(10);

@@ -1,8 +1,8 @@
-//! Numbers as text of a given form, and texts of a given width.
+//! Numbers formatted to a given style, and strings padded to a width.
 
 use super::super::error::{Outcome, unavailable};
 
-/// A form is at most this wide, and has at most as many digits.
+/// The largest width and the largest number of digits.
 const WIDEST: i128 = 10_000;
 
 /// How something is to be formatted.
@@ -11,7 +11,7 @@ pub struct Style {
     pub fill: char,
     /// `<`, `>`, `^`, or `=`: the fill between a sign and its digits.
     pub align: char,
-    /// `+`, a space or `-`: what stands before a number that is not negative.
+    /// `+`, a space or `-`: what is put before a number that is not negative.
     pub sign: char,
     pub alternate: bool,
     pub width: usize,
@@ -50,7 +50,7 @@ impl Style {
         }
     }
 
-    /// A prefix (a sign, `0x`) and a text, as wide as asked for.
+    /// A prefix (a sign, `0x`) and a text, padded to the width.
     pub fn pad(&self, prefix: &str, text: &str) -> String {
         let missing = self.width.saturating_sub(prefix.chars().count() + text.chars().count());
         let fill = |count: usize| std::iter::repeat_n(self.fill, count).collect::<String>();
@@ -62,7 +62,7 @@ impl Style {
         }
     }
 
-    /// Digits with groups, filled with zeros to the width where zeros fill.
+    /// Digits with group separators, filled with zeros to the width if the fill is zero.
     fn grouped(&self, prefix: &str, digits: &str, rest: &str, size: usize) -> String {
         let Some(comma) = self.group else { return self.pad(prefix, &format!("{digits}{rest}")) };
         let mut digits = digits.to_string();
@@ -93,7 +93,8 @@ fn within(number: i128) -> Outcome<usize> {
     }
 }
 
-/// A whole number in decimal (`d`), hexadecimal (`x`, `X`), octal (`o`) or binary (`b`), of `digits` digits at least.
+/// A whole number in decimal (`d`), hexadecimal (`x`, `X`), octal (`o`) or binary (`b`), with at least `digits`
+/// digits.
 pub fn int_text(number: i128, kind: char, digits: usize, style: &Style) -> String {
     let size = number.unsigned_abs();
     let text = match kind {
@@ -111,7 +112,7 @@ pub fn int_text(number: i128, kind: char, digits: usize, style: &Style) -> Strin
     style.grouped(&format!("{}{prefix}", style.sign(number < 0)), &text, "", if kind == 'd' { 3 } else { 4 })
 }
 
-/// A float in the form `e`, `f`, `g` or `%`, in capitals where the letter is one.
+/// A float in the format `e`, `f`, `g` or `%`, in upper case if the letter is in upper case.
 pub fn float_text(number: f64, kind: char, style: &Style) -> String {
     let precision = style.precision.unwrap_or(6);
     let size = number.abs();

@@ -13,7 +13,7 @@ pub fn str_format(run: &Run<'_>, text: &str, args: &Args) -> Outcome<String> {
     fill(run, text, args, &mut Numbering::Unknown, 3)
 }
 
-/// Whether fields are numbered by hand.
+/// How fields are numbered.
 enum Numbering {
     Unknown,
     ByHand,

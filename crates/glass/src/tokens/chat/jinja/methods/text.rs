@@ -1,4 +1,4 @@
-//! Methods of texts: Python's `str`.
+//! Methods of strings: Python's `str`.
 
 use super::super::arguments::{Args, flag, int, optional_int, text};
 use super::super::display::is_printable;
@@ -56,7 +56,7 @@ pub const NAMES: [&str; 43] = [
     "zfill",
 ];
 
-/// Methods that Python has and Glass has not.
+/// Methods that Python has and Glass does not support.
 pub const MISSING: [&str; 4] = ["encode", "maketrans", "translate", "format_map"];
 
 pub fn call(run: &Run<'_>, value: &str, name: &str, args: &Args) -> Outcome<Value> {
@@ -174,7 +174,7 @@ fn simple(value: &str, name: &str) -> Outcome<Value> {
     })
 }
 
-/// `strip`, `lstrip` or `rstrip` of white space or of the characters given.
+/// `strip`, `lstrip` or `rstrip` of white space or of the given characters.
 pub fn strip<'t>(name: &str, value: &'t str, characters: Option<Value>) -> Outcome<&'t str> {
     let characters = match characters {
         None | Some(Value::None) => None,
@@ -214,7 +214,7 @@ fn split_at_space(value: &str, most: usize, from_end: bool) -> Vec<&str> {
     let mut rest =
         if from_end { value.trim_end_matches(is_space) } else { value.trim_start_matches(is_space) };
     while !rest.trim_matches(is_space).is_empty() {
-        // What is not split any more keeps its white space on the far side.
+        // The part that is not split any further keeps its white space on the far side.
         if parts.len() == most {
             parts.push(rest);
             break;
@@ -252,8 +252,8 @@ fn partition(value: &str, name: &str, args: &Args) -> Outcome<Value> {
     Ok(Value::tuple(parts.map(Value::from).into()))
 }
 
-/// The part of a text between two places that count characters, from the end where negative; none where the start lies
-/// past the end. With it, the number of characters before it.
+/// The part of a string between two positions counted in characters, or from the end if negative; `None` if the
+/// start is past the end. Also returns the number of characters before it.
 fn window(
     value: &str,
     name: &str,
@@ -324,7 +324,7 @@ pub fn pad(run: &Run<'_>, value: &str, name: &str, width: i128, fill: char) -> O
     let left = match name {
         "ljust" => 0,
         "rjust" => missing,
-        // Where the halves differ, Python looks at the width.
+        // If the halves differ, Python decides by the width.
         _ => missing / 2 + (missing & width & 1),
     };
     let fills = |count: i128| std::iter::repeat_n(fill, count as usize);
@@ -351,7 +351,7 @@ fn expand_tabs(value: &str, size: i128) -> String {
     expanded
 }
 
-/// `str.splitlines`, which knows more line ends than most.
+/// `str.splitlines`, which recognises more line ends than most.
 pub fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
     let is_end =
         |c: char| matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');

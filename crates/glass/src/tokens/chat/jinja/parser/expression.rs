@@ -1,9 +1,9 @@
-//! Expressions, from what binds least to what binds most.
+//! Expressions, from the lowest precedence to the highest.
 
 use super::super::ast::{Arguments, Binary, Compare, Const, Expr};
 use super::{Parsed, Parser, Token};
 
-/// How long a chain of operators may be.
+/// The longest chain of operators.
 const LONGEST: usize = 300;
 
 impl Parser {
@@ -124,7 +124,7 @@ impl Parser {
         }
     }
 
-    /// From left to right, unlike Python's: so does `jinja2`.
+    /// From left to right, unlike in Python, but as in `jinja2`.
     fn power(&mut self) -> Parsed<Expr> {
         let mut left = self.unary(true)?;
         let mut length = 0;
@@ -182,7 +182,7 @@ impl Parser {
         Ok(Expr::Const(constant))
     }
 
-    /// An expression, or several with commas between them.
+    /// An expression, or several separated by commas.
     pub(super) fn tuple(&mut self, with_choice: bool, ends: &[&str]) -> Parsed<Expr> {
         self.tuple_in(with_choice, ends, false)
     }
@@ -314,7 +314,7 @@ impl Parser {
         }
     }
 
-    /// Filters with a bar before each; `inline`, the first stands without.
+    /// Filters with a bar before each; with `inline`, the first has no bar.
     pub(super) fn filters(&mut self, mut value: Option<Expr>, mut inline: bool) -> Parsed<Option<Expr>> {
         let mut length = 0;
         while inline || self.skip_operator("|") {
