@@ -29,11 +29,61 @@ impl Fail {
     }
 }
 
+/// Fields of the library's settings that are options of the command line, with `-` for `_`.
+const OPTIONS: [&str; 25] = [
+    "accumulate",
+    "batch",
+    "beta1",
+    "beta2",
+    "bin",
+    "clip",
+    "context",
+    "data",
+    "dropout",
+    "epochs",
+    "epsilon",
+    "eval_samples",
+    "field",
+    "from",
+    "keep",
+    "lr",
+    "min_lr",
+    "out",
+    "precision",
+    "resume",
+    "steps",
+    "val",
+    "val_fraction",
+    "warmup",
+    "weight_decay",
+];
+
+/// The option that sets a field, if there is one.
+fn option(field: &str) -> Option<String> {
+    OPTIONS.contains(&field).then(|| format!("--{}", field.replace('_', "-")))
+}
+
+/// A sentence of the library, with options in place of the fields that it names in backquotes.
+fn with_options(sentence: &str) -> String {
+    let parts = sentence.split('`').enumerate().map(|(number, part)| match option(part) {
+        Some(option) if number % 2 == 1 => option,
+        _ if number % 2 == 1 => format!("`{part}`"),
+        _ => part.to_string(),
+    });
+    match sentence.matches('`').count() % 2 {
+        0 => parts.collect(),
+        _ => sentence.to_string(),
+    }
+}
+
 impl From<glass::Error> for Fail {
     fn from(error: glass::Error) -> Fail {
         match error {
-            glass::Error::InvalidArgument { .. } => Fail::Asked(error.to_string()),
-            other => Fail::Failed(other.to_string()),
+            glass::Error::InvalidArgument { what, why } => {
+                let what = option(&what).unwrap_or(what);
+                Fail::Asked(format!("{what}: {}", with_options(&why)))
+            }
+            other => Fail::Failed(with_options(&other.to_string())),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The shape of a GPT: the sizes and the choices a plan is made from.
+//! The configuration of a GPT: the sizes and choices that a plan is made from.
 
 mod check;
 pub mod json;
@@ -7,7 +7,7 @@ pub mod preset;
 
 use glass_kernels::attend::{Heads, ScoreScale};
 
-/// The shape of a GPT. Choices are enums, so that another family is another value, never another model.
+/// The configuration of a GPT. Choices are enums, so that another family is another value, not another model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Tokens in the vocabulary.
@@ -22,15 +22,15 @@ pub struct Config {
     pub heads: Heads,
     /// Width of the MLP's hidden layer.
     pub mlp_width: usize,
-    /// How a position enters.
+    /// How positions are encoded.
     pub positions: Positions,
-    /// Which norm.
+    /// The kind of norm.
     pub norm: Norm,
     /// The MLP's non-linearity.
     pub activation: Activation,
-    /// What a query may see.
+    /// Which positions a query may attend to.
     pub mask: Mask,
-    /// What its scores are divided by.
+    /// What the attention scores are divided by.
     pub scores: Scores,
     /// Whether linear layers and norms have biases.
     pub bias: bool,
@@ -38,14 +38,14 @@ pub struct Config {
     pub tied: bool,
 }
 
-/// How a position enters the model.
+/// How positions are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Positions {
-    /// A learned vector for each, added to the token's.
+    /// A learned vector for each position, added to the token's.
     Learned,
 }
 
-/// Which norm stands before attention, MLP and unembedding.
+/// The norm before attention, MLP and unembedding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Norm {
     /// LayerNorm with this epsilon.
@@ -58,19 +58,19 @@ pub enum Norm {
 /// The MLP's non-linearity.
 pub use glass_kernels::activate::Activation;
 
-/// What a query may see besides the causal mask.
+/// Which positions a query may attend to, besides the causal mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mask {
-    /// Everything before it.
+    /// All earlier positions.
     Dense,
-    /// Dense and locally banded layers in turn (GPT-3, after Child et al. 2019).
+    /// Dense and locally banded layers, alternating (GPT-3, after Child et al. 2019).
     Alternating {
         /// How many positions a banded layer sees.
         band: usize,
     },
 }
 
-/// What the scores of attention are divided by.
+/// What the attention scores are divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scores {
     /// The square root of a head's width.
@@ -92,7 +92,8 @@ impl Config {
         Heads { scale: ScoreScale { by_size: self.scores.by_size, divisor }, ..self.heads }
     }
 
-    /// A GPT-2 of these sizes: learned positions, LayerNorm, tanh GELU, biases, tied, MLP four times as wide.
+    /// A GPT-2 of these sizes: learned positions, LayerNorm, tanh GELU, biases, tied embeddings, MLP four times as
+    /// wide.
     pub fn gpt2(vocabulary: usize, context: usize, width: usize, layers: usize, heads: usize) -> Self {
         Config {
             vocabulary,

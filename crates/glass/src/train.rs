@@ -1,11 +1,11 @@
-//! Learning: from files to a model.
+//! Training: from files to a model.
 //!
 //! ```text
 //! files ─ data ─▶ documents ─ corpus ─▶ parts ─ prepare ─▶ token ids ─ order ─▶ batches ─ learner ─▶ weights ─ folder ─▶ checkpoints, model
 //! ```
 //!
-//! Everything here is a function of the data, the settings and the step's number: a run that was stopped and resumed
-//! writes the same bytes as one that never stopped.
+//! Everything here is a function of the data, the settings and the number of the step: a run that was stopped and
+//! resumed writes the same bytes as one that never stopped.
 //!
 //! In one call, with settings that suit a small text:
 //!
@@ -15,7 +15,7 @@
 //! # Ok::<(), glass::Error>(())
 //! ```
 //!
-//! [`Recipe`] has these settings, to change some of them. Step by step:
+//! [`Recipe`] holds these settings, so that some can be changed. Step by step:
 //!
 //! ```no_run
 //! use std::{path::Path, sync::Arc, sync::atomic::AtomicBool};

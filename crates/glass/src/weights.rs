@@ -1,4 +1,4 @@
-//! The numbers: where they stand in memory, and the files they come from.
+//! The weights in memory, and the files they are read from.
 
 mod checkpoint;
 mod copy;
@@ -29,12 +29,12 @@ use crate::backend::{Backend, Dense, Packing, Weight};
 use crate::plan::{Param, Plan, Spec};
 use folder::{Folder, Form};
 
-/// Reads one parameter, or [some](Spec::some) rows of one, row-major, from wherever it is kept.
+/// Reads one parameter, or [some](Spec::some) rows of one, row-major, from wherever it is stored.
 pub type Read<'a> = dyn Fn(&Spec, &mut [f32]) -> Result<()> + 'a;
 
-/// Weights that learn: one flat f32 arena with the plan's names.
+/// Weights for training: one flat f32 arena with the plan's names.
 pub struct Trainable<B: Backend> {
-    /// Whose numbers these are.
+    /// The plan of these weights.
     pub plan: Arc<Plan>,
     /// The arena.
     pub values: B::Buffer,
@@ -53,10 +53,10 @@ impl<B: Backend> Trainable<B> {
     }
 }
 
-/// Weights that are read from a mapped file before its memory is given back.
+/// How many weights are read from a mapped file before its memory is released.
 const FORGET: usize = 2 << 20;
 
-/// Weights that run: every parameter in the back end's own layout.
+/// Weights for running: every parameter in the back end's own layout.
 pub struct Frozen<B: Backend> {
     params: Vec<B::Packed>,
 }
@@ -71,7 +71,8 @@ impl<B: Backend> Frozen<B> {
         Ok(Frozen { params: plan.specs.iter().map(pack).collect::<Result<_>>()? })
     }
 
-    /// A model's parameters, in as many bits as its files have; `folder` was checked against `plan`.
+    /// Opens a model's parameters with as many bits as its files have; `folder` must have been checked against
+    /// `plan`.
     pub fn open(backend: &B, plan: &Plan, folder: &Folder) -> Result<Self> {
         let mut read = 0;
         let mut open = |spec: &Spec| {
@@ -87,7 +88,7 @@ impl<B: Backend> Frozen<B> {
                     backend.pack(&read, spec.rows, spec.cols, layout)
                 }
             };
-            // A mapped file would stand in memory twice.
+            // Otherwise a mapped file would be in memory twice.
             read += spec.rows * spec.cols;
             if read >= FORGET {
                 folder.forget();
@@ -98,12 +99,12 @@ impl<B: Backend> Frozen<B> {
         Ok(Frozen { params: plan.specs.iter().map(&mut open).collect::<Result<_>>()? })
     }
 
-    /// Parameters.
+    /// The number of parameters.
     pub fn len(&self) -> usize {
         self.params.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.params.is_empty()
     }
@@ -114,11 +115,11 @@ impl<B: Backend> Frozen<B> {
     }
 }
 
-/// Either kind, as a pass forward takes it.
+/// Either kind, as the forward pass takes it.
 pub enum Weights<'a, B: Backend> {
-    /// Learning.
+    /// For training.
     Trainable(&'a Trainable<B>),
-    /// Running.
+    /// For running.
     Frozen(&'a Frozen<B>),
 }
 

@@ -41,7 +41,7 @@ impl Cpu {
         match precision.gains(self.cores.isa()) {
             true => Ok(Self::on(self.cores.with_precision(precision))),
             false => Err(Error::invalid_argument(
-                "--precision",
+                "precision",
                 format!(
                     "mixed was given, but this processor has no AVX512-BF16, the instructions that multiply pairs of 16-bit \
                      numbers (the best found is {:?}), and without them it would be slower; leave it at f32",

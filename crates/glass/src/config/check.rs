@@ -1,14 +1,15 @@
-//! Which sizes make a model: each refusal says which one does not.
+//! Checks the sizes of a configuration; each error says which size is wrong.
 
 use super::object::LARGEST;
 use super::{Config, Mask, Norm};
 use crate::{Error, Result};
 
-/// More blocks than any model has; keeps a plan of absurd length from being written down.
+/// More blocks than any model has; prevents a plan of absurd length from being built.
 const MOST_LAYERS: usize = 1 << 16;
 
 impl Config {
-    /// Refuses sizes that make no model or whose weights could not be counted. What passes can be planned.
+    /// Refuses sizes that are invalid or whose weights could not be counted. A configuration that passes can be
+    /// planned.
     pub fn check(&self) -> Result<()> {
         let heads = self.heads;
         let sizes = [
@@ -23,7 +24,7 @@ impl Config {
         ];
         for (name, size, most) in sizes {
             if size < 1 || size > most {
-                return Err(Error::invalid_argument(name, format!("is {size}; it can be from 1 to {most}")));
+                return Err(Error::invalid_argument(name, format!("is {size}; it must be from 1 to {most}")));
             }
         }
         if !heads.query.is_multiple_of(heads.key) {
@@ -40,13 +41,13 @@ impl Config {
         if let Mask::Alternating { band: 0 } = self.mask {
             return Err(Error::invalid_argument(
                 "band",
-                "is 0; a banded layer has to see at least one position",
+                "is 0; a banded layer must see at least one position",
             ));
         }
         self.check_total()
     }
 
-    /// All weights, as f32, have to be addressable. The sums cannot overflow: every factor is at most 2³¹.
+    /// All weights, as f32, must be addressable. The sums cannot overflow: every factor is at most 2³¹.
     fn check_total(&self) -> Result<()> {
         let [v, t, w, l] = [self.vocabulary, self.context, self.width, self.layers].map(|n| n as u128);
         let [q, k, s, h] =

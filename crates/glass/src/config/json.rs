@@ -1,8 +1,8 @@
 //! `config.json`, as `transformers`' `GPT2Config` writes it.
 //!
-//! What that class has no field for stands under `"glass"`: `{"bias": false}` for a model without biases (its file then
-//! holds zeros), and, for plans that class cannot express, `key_heads`, `head_size` and `band`. Those are marked with
-//! another `model_type`, so that nobody takes them for a GPT-2.
+//! Settings for which that class has no field are stored under `"glass"`: `{"bias": false}` for a model without
+//! biases (its file then holds zeros), and, for plans that the class cannot express, `key_heads`, `head_size` and
+//! `band`. Those models have another `model_type`, so that no program takes them for a GPT-2.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use super::object::{Object, read};
 use super::{Activation, Config, Mask, Norm, Positions, Scores};
 use crate::{Error, Result};
 
-/// No `config.json` is longer.
+/// The largest `config.json`, in bytes.
 pub(crate) const LONGEST: u64 = 1 << 20;
 
-/// What `transformers` calls the non-linearities (`ACT2FN`); the first name of each is written.
+/// The names of the non-linearities in `transformers` (`ACT2FN`); the first one is written.
 const ACTIVATIONS: [(Activation, &[&str]); 6] = [
     (
         Activation::GeluTanh,
@@ -37,7 +37,7 @@ impl Config {
         Config::from_json(&path.display().to_string(), &bytes)
     }
 
-    /// The shape that a `config.json` gives; `what` names it in errors.
+    /// Reads the configuration from a `config.json`; `what` names it in error messages.
     pub fn from_json(what: &str, bytes: &[u8]) -> Result<Config> {
         let object = Object::parse(what, bytes)?;
         family(&object)?;
@@ -72,7 +72,7 @@ impl Config {
             }
             None => {}
         }
-        // Here the wrong sizes are the file's, not the caller's.
+        // Wrong sizes are an error in the file here, not in the caller's argument.
         config.check().map_err(|e| object.error(e))?;
         Ok(config)
     }
@@ -80,7 +80,7 @@ impl Config {
     fn own_fields(&mut self, glass: &Object) -> Result<()> {
         let known = ["bias", "key_heads", "head_size", "band"];
         if let Some(name) = glass.names().find(|name| !known.contains(name)) {
-            return Err(glass.error(format!("{name:?} is not known here; a newer Glass may have written it")));
+            return Err(glass.error(format!("{name:?} is unknown; a newer version of Glass may have written it")));
         }
         self.bias = glass.flag("bias")?.unwrap_or(true);
         self.heads.key = glass.size("key_heads")?.unwrap_or(self.heads.key);
@@ -94,7 +94,7 @@ impl Config {
         Ok(())
     }
 
-    /// Refuses, by name, what `transformers`' `GPT2LMHeadModel` cannot express.
+    /// Refuses, by name, settings that `transformers`' `GPT2LMHeadModel` cannot express.
     pub fn can_export(&self) -> Result<()> {
         let why = if self.mask != Mask::Dense {
             "layers alternate dense and locally banded attention"
@@ -111,13 +111,13 @@ impl Config {
         ))
     }
 
-    /// The `config.json` of this shape. `dtype` is the weights' as `transformers` names it, `end_of_text` the token
-    /// that begins and ends a text.
+    /// The `config.json` of this configuration. `dtype` is `transformers`' name of the weights' dtype,
+    /// `end_of_text` the token that begins and ends a text.
     pub fn to_json(&self, dtype: &str, end_of_text: Option<u32>) -> String {
         format!("{:#}\n", Value::Object(self.to_object(dtype, end_of_text)))
     }
 
-    /// The same, to be added to.
+    /// The same as an object, so that fields can be added.
     pub(crate) fn to_object(&self, dtype: &str, end_of_text: Option<u32>) -> Map<String, Value> {
         let Norm::Layer { epsilon } = self.norm;
         let gpt2 = self.can_export().is_ok();
@@ -140,12 +140,12 @@ impl Config {
         if !own.is_empty() {
             all["glass"] = Value::Object(own);
         }
-        // The shortest decimal of the f32, so that it reads as 1e-5 and not as what the f64 makes of it.
+        // The shortest decimal of the f32, so that it is written as 1e-5 and not with the digits of the f64.
         let epsilon: f64 = epsilon.to_string().parse().unwrap_or(f64::from(epsilon));
         let rest = json!({
             "layer_norm_epsilon": epsilon,
             "model_type": if gpt2 { "gpt2" } else { "glass" },
-            // llama.cpp's converter reads this one.
+            // llama.cpp's converter reads this field.
             "n_ctx": self.context,
             "n_embd": self.width,
             "n_head": self.heads.query,
@@ -187,7 +187,7 @@ fn family(object: &Object) -> Result<()> {
         return Err(object.error("model_type is missing; \"gpt2\" was expected"));
     };
     let expected = match kind {
-        // All hold the same blocks; a head that is not the unembedding is left aside.
+        // All of them hold the same blocks; a head other than the unembedding is ignored.
         "gpt2" => [
             "GPT2LMHeadModel",
             "GPT2Model",
@@ -199,7 +199,7 @@ fn family(object: &Object) -> Result<()> {
         ]
         .as_slice(),
         "glass" => &["GlassLMHeadModel"],
-        _ => return Err(object.wrong("model_type", &json!(kind), "\"gpt2\", the only family read here,")),
+        _ => return Err(object.wrong("model_type", &json!(kind), "\"gpt2\", the only supported family,")),
     };
     let Some(architectures) = object.get("architectures") else { return Ok(()) };
     let one = match architectures.as_array().map(Vec::as_slice) {
@@ -213,22 +213,22 @@ fn family(object: &Object) -> Result<()> {
     }
 }
 
-/// Refuses fields that change what the layers compute.
+/// Refuses fields that change the layers' computation.
 fn unchanged(object: &Object) -> Result<()> {
-    // `reorder_and_upcast_attn` only says in which precision: here attention is f32 anyway.
+    // `reorder_and_upcast_attn` only chooses a precision: attention is always f32 here.
     let name = "add_cross_attention";
     if object.flag(name)? == Some(true) {
-        return Err(object.wrong(name, &json!(true), "false (attention to an encoder is not computed here)"));
+        return Err(object.wrong(name, &json!(true), "false (attention to an encoder is not supported)"));
     }
     packing(object).map(|_| ())
 }
 
-/// What `quantization_config` of a `config.json` says, if it is ours.
+/// The packing given by `quantization_config` in a `config.json`, if Glass wrote it.
 pub(crate) fn packing(config: &Object) -> Result<Option<Packing>> {
     let Some(quantised) = config.object("quantization_config")? else { return Ok(None) };
     let names = Packing::ALL.map(Packing::name);
-    // Without quant_method transformers refuses the folder. A method it does not know it would skip with a warning, and
-    // open the model with random weights; the first version of this format named one.
+    // Without quant_method, transformers refuses the folder. An unknown method would only cause a warning, and the
+    // model would be opened with random weights; the first version of this format named one.
     let ours = quantised.text("packed_by")?.or(quantised.text("quant_method")?);
     match (ours, quantised.text("packing")?) {
         (Some("glass"), Some(name)) => {
@@ -259,7 +259,8 @@ fn name(activation: Activation) -> &'static str {
     names[0]
 }
 
-/// A size that has to be there, under the first of its names; `transformers` takes the others too (`attribute_map`).
+/// A required size, under the first of its names that is present; `transformers` accepts the others too
+/// (`attribute_map`).
 fn size(object: &Object, names: &[&str]) -> Result<usize> {
     for name in names {
         if let Some(size) = object.size(name)? {

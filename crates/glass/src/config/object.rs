@@ -1,5 +1,5 @@
-//! A JSON object from a file, read field by field: a key that stands twice, a wrong type or a number out of range is a
-//! sentence that names the file and the field.
+//! A JSON object from a file, read field by field: for a duplicate key, a wrong type or a number out of range the
+//! error names the file and the field.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// The largest size a field may give.
+/// The largest allowed size in a field.
 pub(crate) const LARGEST: usize = 1 << 31;
 
-/// The members of a JSON object, in their order; a key that stands twice is refused.
+/// The members of a JSON object, in order; a duplicate key is refused.
 pub(crate) struct Unique<T>(pub Vec<(String, T)>);
 
 /// A member's value, whose type may depend on its key.
@@ -42,7 +42,7 @@ impl<'de, T: Member<'de>> Deserialize<'de> for Unique<T> {
                 let (mut members, mut seen) = (Vec::new(), HashSet::new());
                 while let Some(key) = map.next_key::<String>()? {
                     if !seen.insert(key.clone()) {
-                        return Err(A::Error::custom(format!("{} stands twice", short(&key))));
+                        return Err(A::Error::custom(format!("{} is duplicated", short(&key))));
                     }
                     let value = map
                         .next_value_seed(Under(&key, PhantomData))
@@ -56,7 +56,7 @@ impl<'de, T: Member<'de>> Deserialize<'de> for Unique<T> {
     }
 }
 
-/// The value under a key.
+/// Deserialises the value under a key.
 struct Under<'k, T>(&'k str, PhantomData<T>);
 
 impl<'de, T: Member<'de>> DeserializeSeed<'de> for Under<'_, T> {
@@ -66,7 +66,7 @@ impl<'de, T: Member<'de>> DeserializeSeed<'de> for Under<'_, T> {
     }
 }
 
-/// A name or value from a file, quoted and cut to what fits in a sentence.
+/// A name or value from a file, quoted and shortened to fit in a sentence.
 pub(crate) fn short(text: &str) -> String {
     match text.char_indices().nth(80) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
@@ -81,14 +81,14 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    /// The object in `bytes`; `what` names the file.
+    /// Parses the object in `bytes`; `what` names the file.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Object> {
         let Unique(members) = serde_json::from_slice(bytes)
             .map_err(|e| Error::invalid(what, format!("is not a JSON object as expected ({e})")))?;
         Ok(Object { what: what.to_string(), members })
     }
 
-    /// The object in field `name`, if any.
+    /// The object in field `name`, if present.
     pub fn object(&self, name: &str) -> Result<Option<Object>> {
         match self.get(name) {
             None => Ok(None),
@@ -106,12 +106,12 @@ impl Object {
         self.members.push((name.to_string(), value));
     }
 
-    /// The fields that are there.
+    /// The names of all fields.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|(name, _)| name.as_str())
     }
 
-    /// A field; `null` counts as absent.
+    /// A field; `null` is treated as absent.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.members.iter().find(|(n, _)| n == name).map(|(_, value)| value).filter(|value| !value.is_null())
     }
@@ -125,7 +125,7 @@ impl Object {
         }
     }
 
-    /// A size that has to be there.
+    /// A required size.
     pub fn needed_size(&self, name: &str) -> Result<usize> {
         self.size(name)?.ok_or_else(|| self.error(format!("{name} is missing; a size was expected")))
     }
@@ -136,25 +136,25 @@ impl Object {
         value.as_f64().filter(|n| n.is_finite()).map(Some).ok_or_else(|| self.wrong(name, value, "a number"))
     }
 
-    /// A choice between true and false.
+    /// A boolean.
     pub fn flag(&self, name: &str) -> Result<Option<bool>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         value.as_bool().map(Some).ok_or_else(|| self.wrong(name, value, "true or false"))
     }
 
-    /// A text.
+    /// A string.
     pub fn text(&self, name: &str) -> Result<Option<&str>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         value.as_str().map(Some).ok_or_else(|| self.wrong(name, value, "a text"))
     }
 
-    /// One token's id.
+    /// A token id.
     pub fn id(&self, name: &str) -> Result<Option<u32>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         Ok(Some(self.one_id(name, value)?))
     }
 
-    /// One token's id or a list of them.
+    /// A token id or a list of them.
     pub fn ids(&self, name: &str) -> Result<Option<Vec<u32>>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let many = match value {
@@ -171,22 +171,22 @@ impl Object {
             .ok_or_else(|| self.wrong(name, value, "a token's id"))
     }
 
-    /// Field `name` holds `found`, which is not `expected`.
+    /// An error: field `name` holds `found` instead of `expected`.
     pub fn wrong(&self, name: &str, found: &Value, expected: &str) -> Error {
         let found = found.to_string();
         let found = if found.chars().count() > 80 { short(&found) } else { found };
         self.error(format!("{name} is {found}; {expected} was expected"))
     }
 
-    /// Something about this object.
+    /// An error about this object.
     pub fn error(&self, why: impl fmt::Display) -> Error {
         Error::invalid(&self.what, why)
     }
 }
 
-/// The bytes of a file that is not longer than `longest`.
+/// Reads a file of at most `longest` bytes.
 pub(crate) fn read(path: &Path, longest: u64) -> Result<Vec<u8>> {
-    // Asked before it is opened: opening a pipe waits for whoever writes into it.
+    // Checked before the file is opened: opening a pipe would wait for its writer.
     if std::fs::metadata(path).is_ok_and(|about| !about.is_file()) {
         return Err(Error::invalid(path.display(), "is not a regular file"));
     }

@@ -1,19 +1,19 @@
-//! The shapes people call by name: the four GPT-2s (Radford et al. 2019, table 2) and the eight GPT-3s (Brown et al.
-//! 2020, table 2.1).
+//! Configurations with well-known names: the four GPT-2s (Radford et al. 2019, table 2) and the eight GPT-3s (Brown
+//! et al. 2020, table 2.1).
 //!
-//! Two rows of GPT-3's table do not divide: XL is printed with 24 heads of 128 in a width of 2,048, and 13B with a
-//! width of 5,140 under 40 heads of 128. Here XL has 16 heads and 13B a width of 5,120. The paper says that GPT-3's
-//! layers alternate dense and locally banded attention, but not how wide the band is; 256 is taken.
+//! Two rows of GPT-3's table are inconsistent: XL is printed with 24 heads of 128 in a width of 2,048, and 13B with a
+//! width of 5,140 and 40 heads of 128. Here XL has 16 heads and 13B a width of 5,120. The paper says that GPT-3's
+//! layers alternate dense and locally banded attention, but not how wide the band is; Glass uses 256.
 
 use super::{Config, Mask};
 
 /// Tokens in the vocabulary of GPT-2 and GPT-3.
 pub const VOCABULARY: usize = 50_257;
 
-/// What GPT-3's banded layers see, in positions.
+/// How many positions GPT-3's banded layers see.
 pub const BAND: usize = 256;
 
-/// A shape with a name.
+/// A configuration with a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Preset {
     /// As in `gpt3-175b`.

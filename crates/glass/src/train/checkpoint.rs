@@ -20,7 +20,8 @@ use crate::train::learner::{Arena, Learner, PART};
 use crate::weights::Frozen;
 use crate::{Config, Error, Result};
 
-/// Where a run stands besides its arenas: all that the next step depends on, or that is decided by what went before.
+/// The state of a run besides its arenas: everything that the next step depends on, or that depends on earlier
+/// steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// The last step taken.
@@ -29,7 +30,7 @@ pub struct State {
     pub tokens: u64,
     /// The best evaluation so far.
     pub best: Option<Best>,
-    /// Evaluations since.
+    /// Evaluations since the best one.
     pub waited: u64,
     /// The recent losses.
     pub spikes: Spikes,
@@ -38,13 +39,13 @@ pub struct State {
 /// The best evaluation of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
-    /// After which step.
+    /// The step after which it was made.
     pub step: u64,
     /// Mean nats per token.
     pub loss: f64,
 }
 
-/// What `state.json` holds: the state, and the fingerprints of the arenas beside it.
+/// The contents of `state.json`: the state, and the fingerprints of the arenas.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     #[serde(flatten)]
@@ -57,9 +58,9 @@ struct Saved {
 const ARENAS: [(Arena, &str); 3] =
     [(Arena::Weights, "weights.f32"), (Arena::First, "first.f32"), (Arena::Second, "second.f32")];
 
-/// Writes a checkpoint into `folder`, which is made, and syncs every file and the folder.
+/// Writes a checkpoint into `folder`, which is created, and syncs every file and the folder.
 pub fn write<B: Backend>(folder: &Path, learner: &Learner<B>, state: &State) -> Result<()> {
-    fs::create_dir(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
+    fs::create_dir(folder).map_err(|error| Error::io("cannot create the folder", folder, error))?;
     let mut prints = ARENAS.iter().map(|(arena, name)| write_arena(&folder.join(name), learner, *arena));
     let mut next = || prints.next().unwrap_or_else(|| Ok(String::new()));
     let saved = Saved { state: state.clone(), weights: next()?, first: next()?, second: next()? };
@@ -67,7 +68,8 @@ pub fn write<B: Backend>(folder: &Path, learner: &Learner<B>, state: &State) -> 
     sync(folder).map_err(|error| Error::io("cannot sync", folder, error))
 }
 
-/// Puts the checkpoint in `folder` into `learner`, which after an error holds a part of it. Where the run stood.
+/// Loads the checkpoint in `folder` into `learner` and returns the state of the run. After an error, `learner` is
+/// only partly loaded.
 pub fn read<B: Backend>(folder: &Path, learner: &mut Learner<B>) -> Result<State> {
     let saved: Saved = read_json(&folder.join("state.json"))?;
     for ((arena, name), expected) in ARENAS.into_iter().zip([&saved.weights, &saved.first, &saved.second]) {
@@ -76,7 +78,7 @@ pub fn read<B: Backend>(folder: &Path, learner: &mut Learner<B>) -> Result<State
         if found != *expected {
             let why = format!(
                 "its fingerprint is {found}, but {expected} was saved: it is damaged; remove the folder {} to resume \
-                 from the checkpoint before",
+                 from the previous checkpoint",
                 folder.display()
             );
             return Err(Error::invalid(path.display(), why));
@@ -85,10 +87,10 @@ pub fn read<B: Backend>(folder: &Path, learner: &mut Learner<B>) -> Result<State
     Ok(saved.state)
 }
 
-/// The weights of the checkpoint in `folder`, of a model of this shape, packed to run.
+/// The weights of the checkpoint in `folder`, which must be of a model of this configuration, packed for running.
 ///
 /// # Errors
-/// It is no checkpoint of this model, or damaged.
+/// If it is not a checkpoint of this model, or is damaged.
 pub fn open<B: Backend>(backend: B, config: &Config, folder: &Path) -> Result<Model<B>> {
     let saved: Saved = read_json(&folder.join("state.json"))?;
     let (gpt, plan) = Gpt::plan(config);
@@ -120,7 +122,7 @@ pub fn open<B: Backend>(backend: B, config: &Config, folder: &Path) -> Result<Mo
     Ok(Model::new(backend, gpt, weights, CacheType::F32))
 }
 
-/// Writes an arena and syncs it. Its fingerprint.
+/// Writes an arena and syncs it. Returns its fingerprint.
 fn write_arena<B: Backend>(path: &Path, learner: &Learner<B>, arena: Arena) -> Result<String> {
     let failed = |error| Error::io("cannot write", path, error);
     let mut file = File::create(path).map_err(failed)?;
@@ -138,7 +140,7 @@ fn write_arena<B: Backend>(path: &Path, learner: &Learner<B>, arena: Arena) -> R
     Ok(print.to_string())
 }
 
-/// Reads an arena. Its fingerprint.
+/// Reads an arena. Returns its fingerprint.
 fn read_arena<B: Backend>(path: &Path, learner: &mut Learner<B>, arena: Arena) -> Result<String> {
     let len = learner.plan().len();
     let failed = |error| Error::io("cannot read", path, error);

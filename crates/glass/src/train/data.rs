@@ -1,7 +1,7 @@
-//! Files to documents: which characters, where one document ends and the next begins.
+//! Reads documents from files: which characters they hold, and where one document ends and the next begins.
 //!
-//! What is read is taken byte for byte, with three exceptions, each of them remarked: a byte-order mark is dropped,
-//! `\r\n` in text files becomes `\n`, and the line breaks directly beside a separator belong to it.
+//! Files are read byte for byte, with three exceptions, each reported in a remark: a byte-order mark is dropped,
+//! `\r\n` in text files becomes `\n`, and line breaks next to a separator belong to the separator.
 
 pub mod files;
 pub mod pieces;
@@ -26,11 +26,11 @@ use crate::{Error, Result};
 /// How files are read.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// Stands between the documents of a text file; where it is empty, a file is one document.
+    /// The separator between the documents of a text file; if it is empty, a file is one document.
     pub separator: String,
     /// The field of a JSON line that holds the document.
     pub field: String,
-    /// A text file may hold any bytes, not only UTF-8.
+    /// A text file may hold any bytes, not only valid UTF-8.
     pub any_bytes: bool,
 }
 
@@ -40,12 +40,12 @@ impl Default for Reading {
     }
 }
 
-/// Something about a file that its owner may want to know, and that stopped nothing.
+/// Something about a file that its owner may want to know, but that is not an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
     /// The file or folder.
     pub path: PathBuf,
-    /// What was seen, and what was made of it.
+    /// What was found, and how it was handled.
     pub what: String,
 }
 
@@ -61,12 +61,12 @@ impl fmt::Display for Remark {
     }
 }
 
-/// The documents of a text that is held anyway, in the order they were read.
+/// The documents of a text in memory, in the order of reading.
 #[derive(Clone, Debug, Default)]
 pub struct Documents(Vec<String>);
 
 impl Documents {
-    /// Adds one file's content; `path` names it in remarks and errors and says by its ending what it is.
+    /// Adds the contents of one file; `path` names it in remarks and errors, and its extension tells the format.
     pub fn add(&mut self, path: &Path, bytes: Vec<u8>, reading: &Reading) -> Result<Vec<Remark>> {
         let whole = Sizes { portion: bytes.len(), piece: usize::MAX };
         let mut pieces = Pieces::of(path, &*bytes, reading, whole);
@@ -81,12 +81,12 @@ impl Documents {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no documents.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Bytes of all documents.
+    /// The bytes of all documents.
     pub fn bytes(&self) -> usize {
         self.texts().map(str::len).sum()
     }
@@ -97,7 +97,7 @@ impl Documents {
     }
 }
 
-/// The document in a line of JSON; none in a blank line.
+/// The document in a line of JSON; `None` for a blank line.
 pub(crate) fn document(path: &Path, number: usize, line: &[u8], field: &str) -> Result<Option<String>> {
     let line = line.trim_ascii_end();
     if line.is_empty() {
@@ -115,11 +115,11 @@ pub(crate) fn text_in(
 ) -> Result<String> {
     let why = match object.remove(field) {
         Some(serde_json::Value::String(text)) => return Ok(text),
-        Some(_) => format!("the field \"{field}\" is not a string, which a document is"),
+        Some(_) => format!("the field \"{field}\" is not a string, as a document must be"),
         None => {
             let found: Vec<_> = object.keys().map(|key| format!("\"{key}\"")).collect();
             format!(
-                "no field \"{field}\" in this line, which has {}; name the one that holds the text with --field",
+                "no field \"{field}\" in this line, which has {}; set `field` to the one that holds the text",
                 if found.is_empty() { "none".into() } else { found.join(", ") },
             )
         }
@@ -134,7 +134,7 @@ fn object(path: &Path, number: usize, line: &[u8]) -> Result<serde_json::Map<Str
     })
 }
 
-/// The text in `bytes`, or a sentence about the first byte that is none.
+/// The text in `bytes`, or an error about the first byte that is not UTF-8.
 pub(crate) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -142,12 +142,12 @@ pub(crate) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
     })
 }
 
-/// A sentence about a byte at `offset` of a file that begins with `first`.
+/// An error about a byte at `offset` of a file that begins with `first`.
 pub(crate) fn not_utf8(path: &Path, first: &[u8], byte: u8, offset: u64) -> Error {
     let hint = match first {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it looks like UTF-16",
         [0x1f, 0x8b, ..] => "it looks like a gzip archive",
-        _ => "it may be in another encoding, or no text at all",
+        _ => "it may be in another encoding, or not text at all",
     };
     let why = format!("not UTF-8: byte 0x{byte:02x} at offset {offset}; {hint}; convert it to UTF-8 first");
     Error::invalid(path.display(), why)

@@ -1,10 +1,10 @@
-//! Telling whether two long rows of numbers are the same by one number each.
+//! Compares large amounts of data by one number each.
 
 use std::io::Read;
 
 use xxhash_rust::xxh3::Xxh3;
 
-/// A number that is another one for other words: FNV-1a over 32 bits at a time.
+/// A hash of 32-bit numbers: FNV-1a over 32 bits at a time.
 pub(crate) struct Fingerprint(u64);
 
 impl Default for Fingerprint {
@@ -25,7 +25,7 @@ impl std::fmt::Display for Fingerprint {
     }
 }
 
-/// 128 bits of content: two texts that differ share them by no accident that ever happens. XXH3 (Collet,
+/// A 128-bit hash of content, so long that two different texts never share one by accident. XXH3 (Collet,
 /// `xxhash.com`, doc/xxhash_spec.md).
 #[derive(Clone, Default)]
 pub(crate) struct Content(Xxh3);
@@ -39,7 +39,7 @@ impl Content {
         self.0.digest128()
     }
 
-    /// The content of what `file` gives.
+    /// The hash of everything that `file` yields.
     pub(crate) fn of(mut file: impl Read) -> std::io::Result<u128> {
         let (mut content, mut bytes) = (Content::default(), vec![0; 1 << 20]);
         loop {

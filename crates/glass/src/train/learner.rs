@@ -1,4 +1,4 @@
-//! One step of learning: forward, loss, backward, clip, and the optimiser's step.
+//! One training step: forward, loss, backward, clipping, and the optimiser's update.
 
 pub mod settings;
 pub mod schedule;
@@ -20,16 +20,16 @@ use optimiser::{MOMENTUM, Optimiser};
 
 pub use crate::train::data::batch::Batch;
 
-/// Most rows whose logits stand at once.
+/// The largest number of rows whose logits are in memory at once.
 pub const LOGIT_ROWS: usize = 256;
 
-/// Floats of an arena that are copied at once.
+/// How many floats of an arena are copied at once.
 pub(crate) const PART: usize = 1 << 16;
 
-/// One step's constants.
+/// The constants of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// What steps the matrices of the blocks.
+    /// The optimiser for the matrices of the blocks.
     pub optimiser: Optimiser,
     /// Learning rate.
     pub rate: f32,
@@ -43,7 +43,7 @@ pub struct Step {
     pub decay: f32,
     /// Largest global norm of the gradients; 0 for no limit.
     pub clip: f32,
-    /// Share dropped after the embedding, in the pattern and on both branches.
+    /// The share dropped after the embedding, in the pattern and on both branches.
     pub dropout: f32,
     /// The run's seed.
     pub seed: u64,
@@ -51,25 +51,25 @@ pub struct Step {
     pub step: u64,
 }
 
-/// What a step found.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     /// Mean nats over the counted tokens.
     pub loss: f64,
-    /// How many were counted.
+    /// The number of counted tokens.
     pub counted: usize,
     /// Global norm of the gradients before clipping.
     pub norm: f64,
 }
 
 impl Outcome {
-    /// Whether the step was taken: where loss or norm is not finite, weights and moments are left as they were.
+    /// Whether the step was taken: if loss or norm is not finite, weights and moments are left unchanged.
     pub fn finite(&self) -> bool {
         self.loss.is_finite() && self.norm.is_finite()
     }
 }
 
-/// Which of the arenas that a run must remember.
+/// One of the arenas that a checkpoint holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arena {
     /// The weights.
@@ -80,7 +80,7 @@ pub enum Arena {
     Second,
 }
 
-/// A GPT that learns: its weights, their gradients and moments, and memory for a pass and its backward.
+/// A GPT in training: its weights, their gradients and moments, and memory for a forward and a backward pass.
 pub struct Learner<B: Backend> {
     backend: Arc<B>,
     gpt: Gpt,
@@ -95,13 +95,14 @@ pub struct Learner<B: Backend> {
 }
 
 impl<B: Backend> Learner<B> {
-    /// For batches of at most `rows` rows in at most `samples` samples, with every layer's activations kept.
+    /// A learner for batches of at most `rows` rows in at most `samples` samples, which keeps every layer's
+    /// activations.
     pub fn new(backend: Arc<B>, config: &Config, rows: usize, samples: usize) -> Result<Self> {
         Self::keeping(Keep::All, backend, config, rows, samples)
     }
 
-    /// The same, with a choice of what is kept for the backward: [`Keep::Inputs`] takes less memory and more time, and
-    /// learns the same bits.
+    /// The same, with a choice of what is kept for the backward pass: [`Keep::Inputs`] takes less memory and more
+    /// time, and gives the same bits.
     pub fn keeping(
         keep: Keep,
         backend: Arc<B>,
@@ -126,7 +127,7 @@ impl<B: Backend> Learner<B> {
         })
     }
 
-    /// Its shape.
+    /// Its configuration.
     pub fn config(&self) -> &Config {
         &self.gpt.config
     }
@@ -136,17 +137,17 @@ impl<B: Backend> Learner<B> {
         &self.weights.plan
     }
 
-    /// The machine it learns on.
+    /// Its back end.
     pub fn backend(&self) -> &Arc<B> {
         &self.backend
     }
 
-    /// Its layers and weights, to run them as they are now.
+    /// Its layers and current weights, to run the model.
     pub fn model(&self) -> (&Gpt, &Trainable<B>) {
         (&self.gpt, &self.weights)
     }
 
-    /// Starts anew from a seed, as GPT-2 does.
+    /// Initialises the weights from a seed, as GPT-2 does.
     pub fn initialise(&mut self, seed: u64) {
         let plan = self.weights.plan.clone();
         for (index, spec) in plan.specs.iter().enumerate() {
@@ -156,7 +157,7 @@ impl<B: Backend> Learner<B> {
         }
     }
 
-    /// Starts from given weights.
+    /// Loads given weights.
     pub fn load(&mut self, read: &Read<'_>) -> Result<()> {
         let plan = self.weights.plan.clone();
         for spec in &plan.specs {
@@ -167,17 +168,17 @@ impl<B: Backend> Learner<B> {
         Ok(())
     }
 
-    /// One parameter as it is now.
+    /// Copies the current values of one parameter.
     pub fn read(&self, spec: &Spec, into: &mut [f32]) {
         self.backend.read(&self.weights.values, spec.span.start, into);
     }
 
-    /// One parameter's gradient, as the last step left it.
+    /// Copies one parameter's gradient after the last step.
     pub fn read_gradient(&self, spec: &Spec, into: &mut [f32]) {
         self.backend.read(&self.grads, spec.span.start, into);
     }
 
-    /// A part of an arena, from float `at` on, for a checkpoint.
+    /// Copies a part of an arena, from float `at` on, for a checkpoint.
     pub fn read_arena(&self, which: Arena, at: usize, into: &mut [f32]) {
         let buffer = match which {
             Arena::Weights => &self.weights.values,
@@ -187,7 +188,7 @@ impl<B: Backend> Learner<B> {
         self.backend.read(buffer, at, into);
     }
 
-    /// A part of an arena back from a checkpoint.
+    /// Restores a part of an arena from a checkpoint.
     pub fn write_arena(&mut self, which: Arena, at: usize, from: &[f32]) {
         let buffer = match which {
             Arena::Weights => &mut self.weights.values,
@@ -197,7 +198,7 @@ impl<B: Backend> Learner<B> {
         self.backend.write(buffer, at, from);
     }
 
-    /// An arena in parts that follow each other, so that it never stands in memory twice.
+    /// Passes an arena to `see` in consecutive parts, so that it is never in memory twice.
     pub fn arena_parts(&self, which: Arena, see: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
         let len = self.weights.plan.len();
         let mut part = vec![0.0; PART.min(len)];
@@ -216,23 +217,23 @@ impl<B: Backend> Learner<B> {
         values
     }
 
-    /// A whole arena back from its copy.
+    /// Restores a whole arena from its copy.
     pub fn set_arena(&mut self, which: Arena, values: &[f32]) {
         assert_eq!(values.len(), self.weights.plan.len());
         self.write_arena(which, 0, values);
     }
 
-    /// One step over all `parts`: their gradients are added up (accumulation), and the mean is over all counted tokens
-    /// of the step.
+    /// One step over all `parts`: their gradients are summed (accumulation), and the mean is over all counted
+    /// tokens of the step.
     pub fn step(&mut self, parts: &[Batch], step: &Step) -> Result<Outcome> {
         let counted: usize = parts.iter().map(Batch::counted).sum();
         if counted == 0 {
             return Err(Error::invalid(
                 "batch",
-                "no token is counted; at least one target must be learned from",
+                "no token is counted; at least one target must be counted",
             ));
         }
-        // What hidden matrices have from the step before is replaced by the first part.
+        // The gradients of hidden matrices from the previous step are overwritten by the first part.
         for spec in self.weights.plan.specs.iter().filter(|spec| !spec.is_hidden_matrix) {
             self.backend.clear(&mut self.grads, spec.span.clone());
         }
@@ -253,7 +254,7 @@ impl<B: Backend> Learner<B> {
         Ok(outcome)
     }
 
-    /// Forward and backward over one part; gradients go to the arena. The summed loss in nats.
+    /// Forward and backward pass over one part; gradients are added to the arena. Returns the summed loss in nats.
     fn gradients(&mut self, part: &Batch, dropout: DropoutState, gradient: Write, scale: f32) -> f64 {
         let spans = part.spans();
         let (backend, gpt) = (&*self.backend, &self.gpt);
@@ -277,7 +278,7 @@ impl<B: Backend> Learner<B> {
 
     fn update(&mut self, step: &Step, norm: f64) {
         let clip = step.clip as f64;
-        // PyTorch's clip_grad_norm_: the small number keeps the quotient finite.
+        // As in PyTorch's clip_grad_norm_: the small number keeps the quotient finite.
         let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
         for spec in &self.weights.plan.specs {
             let (weights, grads, span) = (&mut self.weights.values, &self.grads, spec.span.clone());
@@ -300,7 +301,7 @@ impl<B: Backend> Learner<B> {
         }
     }
 
-    /// Summed nats and number of counted tokens; nothing is learned.
+    /// The sum of nats and the number of counted tokens; nothing is learned.
     pub fn evaluate(&mut self, batch: &Batch) -> (f64, usize) {
         let spans = batch.spans();
         let weights = Weights::Trainable(&self.weights);

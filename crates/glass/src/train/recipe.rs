@@ -1,4 +1,4 @@
-//! A training in one call, with settings that suit a small text and a small machine.
+//! Training in one call, with settings that suit a small text and a small machine.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::weights::dtype::Dtype;
 use crate::weights::save::Save;
 use crate::{Config, Result};
 
-/// What is trained, and how.
+/// What to train, and how.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// Tokens of the vocabulary, which is learned from the text.
+    /// The size of the vocabulary, which is learned from the text.
     pub vocabulary: usize,
     /// Positions of the context.
     pub context: usize,
@@ -30,11 +30,11 @@ pub struct Recipe {
     pub layers: usize,
     /// Attention heads of a block.
     pub heads: usize,
-    /// Share of the documents that validates, where no files of their own do.
+    /// The fraction of the documents used for validation, if there are no separate files for it.
     pub validation: f64,
     /// The run's settings.
     pub settings: Settings,
-    /// Threads; the result does not depend on it.
+    /// Threads; the result does not depend on their number.
     pub threads: usize,
 }
 
@@ -57,11 +57,11 @@ impl Default for Recipe {
     }
 }
 
-/// Trains a small model on text files, JSON lines or folders of them with the settings of [`Recipe::default`], and writes it
-/// into the folder `out`, where `glass` and `transformers` can open it.
+/// Trains a small model on text files, JSON lines or folders of them with the settings of [`Recipe::default`], and
+/// writes it into the folder `out`, where `glass` and `transformers` can open it.
 ///
 /// # Errors
-/// The text cannot be read or is too short, or `out` holds a run or a model already.
+/// If the text cannot be read or is too short, or `out` already holds a run or a model.
 pub fn train(paths: &[PathBuf], out: &Path) -> Result<Summary> {
     struct Quiet;
     impl Watch<Cpu> for Quiet {}
@@ -69,7 +69,7 @@ pub fn train(paths: &[PathBuf], out: &Path) -> Result<Summary> {
 }
 
 impl Recipe {
-    /// Trains, and tells `watch` of every step.
+    /// Trains, and reports every step to `watch`.
     ///
     /// # Errors
     /// As for [`train`].

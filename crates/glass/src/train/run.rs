@@ -1,12 +1,12 @@
-//! The loop: steps, evaluations, samples, checkpoints, until it is done or told to stop.
+//! The training loop: steps, evaluations, samples and checkpoints, until it is done or told to stop.
 //!
-//! The model in `DIR` is the best one by validation loss; without validation it is the last one saved. It is replaced
-//! whenever a checkpoint of the one it should hold is saved, so it can be opened while the run goes on.
+//! The model in `DIR` is the best one by validation loss; without validation it is the last one saved. It is
+//! replaced whenever a checkpoint of the model it should hold is saved, so it can be opened during the run.
 //!
-//! Nothing here reads a clock, draws or prints: a [`Watch`] does. To bound a run by time, a watch sets the flag that
-//! [`run`] was given; the run then stops after the step it is in, checkpoint first. It does not evaluate for the stop:
-//! that would count for `best` and `patience`, and the run, resumed, would not be the one that never stopped. The model
-//! in `DIR` is then the best of the evaluations that were due.
+//! Nothing here reads a clock, draws or prints: a [`Watch`] does. To limit a run's time, a watch sets the flag that
+//! was passed to [`run`]; the run then saves a checkpoint after the current step and stops. It does not evaluate
+//! because of the stop: that would affect `best` and `patience`, and the resumed run would differ from one that
+//! never stopped. The model in `DIR` is then the best of the evaluations that were due.
 
 pub mod log;
 pub mod watch;
@@ -30,21 +30,21 @@ use crate::train::run::watch::{Event, Watch, Why};
 use crate::weights::save::{Save, save};
 use crate::{Config, Error, Result};
 
-/// What a run is made from.
+/// The parts of a run.
 pub struct Run<'a> {
-    /// What it is asked to do.
+    /// The settings.
     pub settings: &'a Settings,
-    /// What is learned from.
+    /// The training data.
     pub train: &'a Set,
-    /// What is validated on.
+    /// The validation data.
     pub validation: Option<&'a Set>,
-    /// Where it writes.
+    /// The folder it writes to.
     pub folder: &'a Path,
-    /// What the model's files hold besides the weights.
+    /// The contents of the model's files apart from the weights.
     pub model: Save<'a>,
-    /// Whether it goes on with the run in the folder.
+    /// Whether it continues the run in the folder.
     pub resume: bool,
-    /// Stops the run after the current step.
+    /// Stops the run after the current step when set.
     pub stop: &'a AtomicBool,
 }
 
@@ -61,12 +61,12 @@ pub struct Summary {
     pub why: Why,
 }
 
-/// Learns. `learner` holds the weights to begin with (of a run that is resumed from a checkpoint: any), and memory for a
-/// batch.
+/// Runs the training. `learner` holds the initial weights (any weights if the run is resumed from a checkpoint),
+/// and memory for a batch.
 ///
 /// # Errors
-/// A loss or gradient, or at a checkpoint a weight, that is not finite ends the run: the sentence names the step and the
-/// last checkpoint. So does a file that cannot be written; the checkpoints saved before stay whole.
+/// If a loss or gradient, or at a checkpoint a weight, is not finite; the message names the step and the last
+/// checkpoint. If a file cannot be written; the checkpoints saved before stay complete.
 pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn Watch<B>) -> Result<Summary> {
     let context = learner.config().context;
     run.settings.check()?;
@@ -75,7 +75,7 @@ pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn 
     if let Some(validation) = run.validation {
         known("validation data", validation, learner.config().vocabulary)?;
         if validation.learned() == 0 {
-            let why = "nothing in it can be predicted; give more of it, or train without (--val-fraction 0)";
+            let why = "nothing in it can be predicted; give more of it, or set `val_fraction` to 0 to train without it";
             return Err(Error::invalid("validation data", why));
         }
     }
@@ -102,7 +102,7 @@ fn known(what: &str, set: &Set, vocabulary: usize) -> Result<()> {
     match set.largest().filter(|&id| id as usize >= vocabulary) {
         Some(id) => {
             let why =
-                format!("id {id}, but the model's vocabulary has {vocabulary} tokens; tokenise with its own");
+                format!("id {id}, but the model's vocabulary has {vocabulary} tokens; use the model's own tokenizer");
             Err(Error::invalid(what, why))
         }
         None => Ok(()),
@@ -122,7 +122,7 @@ fn start<B: Backend>(learner: &Learner<B>) -> Result<String> {
     Ok(print.to_string())
 }
 
-/// A run under way.
+/// The state of a run.
 struct Going<'a, B: Backend> {
     run: &'a Run<'a>,
     folder: Folder,
@@ -131,7 +131,7 @@ struct Going<'a, B: Backend> {
     /// The last checkpoint.
     saved: Option<u64>,
     order: Order<'a>,
-    /// Seconds that the run took before it was resumed.
+    /// The seconds that the run took before it was resumed.
     seconds: f64,
     learner: &'a mut Learner<B>,
     watch: &'a mut dyn Watch<B>,
@@ -149,7 +149,7 @@ impl<B: Backend> Going<'_, B> {
             self.watch.event(Event::Changed { changes, step, then, now });
         }
         if self.saved.is_some() {
-            // The stop may have come between a checkpoint and what follows it.
+            // The run may have been stopped between a checkpoint and the work after it.
             self.after_saving()?;
         }
         let why = loop {
@@ -264,7 +264,7 @@ impl<B: Backend> Going<'_, B> {
         self.after_saving()
     }
 
-    /// What follows a checkpoint: the model, if it is this one, and the end of older checkpoints.
+    /// The work after a checkpoint: save the model if it is this one, and remove older checkpoints.
     fn after_saving(&mut self) -> Result<()> {
         let settings = self.run.settings;
         if self.state.best.is_none_or(|best| best.step == self.state.step) {
@@ -281,7 +281,7 @@ impl<B: Backend> Going<'_, B> {
         self.folder.prune(&self.state, settings.keep, is_due)
     }
 
-    /// The first parameter that is not finite: steps only look at loss and gradient before they change it.
+    /// The first parameter that is not finite: a step checks only loss and gradient before it updates the weights.
     fn spoiled(&self) -> Option<String> {
         let (mut at, mut found) = (0, None);
         let _ = self.learner.arena_parts(Arena::Weights, &mut |part| {
@@ -297,7 +297,7 @@ impl<B: Backend> Going<'_, B> {
 
     fn not_finite(&self, step: u64, outcome: &Outcome) -> Error {
         let why = format!(
-            "the loss is {} and the gradient's norm {}, which are not both finite, so nothing was learned from it and \
+            "the loss is {} and the gradient's norm {}, which are not both finite, so the step was not taken and \
              the run ends; {}",
             outcome.loss,
             outcome.norm,
@@ -309,7 +309,7 @@ impl<B: Backend> Going<'_, B> {
     fn not_written(&self, error: Error) -> Error {
         match error {
             Error::Io { doing, path, source } => {
-                let why = format!("{source}; the run ends; {}; make room and add --resume", self.last());
+                let why = format!("{source}; the run ends; {}; free some space and continue with `resume`", self.last());
                 Error::invalid(format!("{doing} {}", path.display()), why)
             }
             other => other,
@@ -320,9 +320,9 @@ impl<B: Backend> Going<'_, B> {
         let lower = self.run.settings.lr / 4.0;
         match self.saved {
             Some(_) => {
-                format!("{}; add --resume --lr {lower} to go on from there with a lower rate", self.last())
+                format!("{}; continue from there with `resume` and a lower learning rate (`lr` {lower})", self.last())
             }
-            None => format!("{}; add --resume --lr {lower} to begin again with a lower rate", self.last()),
+            None => format!("{}; start again with `resume` and a lower learning rate (`lr` {lower})", self.last()),
         }
     }
 
@@ -334,7 +334,7 @@ impl<B: Backend> Going<'_, B> {
     }
 }
 
-/// What an evaluation gave.
+/// The result of an evaluation.
 #[derive(Clone, Copy)]
 struct Evaluated {
     loss: f64,
@@ -342,8 +342,8 @@ struct Evaluated {
     best: bool,
 }
 
-/// Mean nats per token as bits per byte of text: exact where the whole set was evaluated; of a part of it, with the
-/// whole set's bytes per token. The end-of-text tokens are paid for, but have no bytes.
+/// Mean nats per token as bits per byte of text: exact if the whole set was evaluated; for a part of it, by the
+/// whole set's bytes per token. End-of-text tokens add to the loss, but have no bytes.
 pub fn bits_per_byte(set: &Set, loss: f64) -> Option<f64> {
     let bytes = set.bytes.filter(|bytes| *bytes > 0)?;
     Some(loss / std::f64::consts::LN_2 * set.learned() as f64 / bytes as f64)

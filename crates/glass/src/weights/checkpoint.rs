@@ -1,4 +1,4 @@
-//! A model in one file of another program, recognised by its first bytes.
+//! A model in a single file of another program, recognised by its first bytes.
 
 use std::path::Path;
 
@@ -8,39 +8,39 @@ use super::{gguf, llm_c, nanogpt, source, torch};
 use crate::backend::Packing;
 use crate::{Config, Error, Result};
 
-/// Who wrote a model's files.
+/// The program that wrote a model's files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Writer {
-    /// A folder of `transformers` or of ours.
+    /// A folder written by `transformers` or Glass.
     Folder,
-    /// A folder of ours, packed.
+    /// A packed folder written by Glass.
     Packed(Packing),
-    /// llm.c, one `.bin`.
+    /// llm.c, one `.bin` file.
     LlmC,
-    /// nanoGPT, one `.pt`.
+    /// nanoGPT, one `.pt` file.
     NanoGpt,
-    /// llama.cpp, one `.gguf`.
+    /// llama.cpp, one `.gguf` file.
     Gguf,
 }
 
 impl Writer {
-    /// Where it says which shape the model has.
+    /// The part of the files that gives the model's sizes, for error messages.
     pub fn shape(self) -> &'static str {
         match self {
             Writer::Folder | Writer::Packed(_) => "config.json",
             Writer::LlmC => "its header",
             Writer::NanoGpt => "model_args",
-            Writer::Gguf => "its fields",
+            Writer::Gguf => "its metadata",
         }
     }
 
-    /// Whether its matrices are `[outputs, inputs]`, as ours are.
+    /// Whether its matrices are `[outputs, inputs]`, as in Glass.
     pub fn as_ours(self) -> bool {
         self != Writer::Folder
     }
 }
 
-/// Opens a checkpoint; its numbers stay mapped.
+/// Opens a checkpoint; its weights stay mapped.
 pub(super) fn open(path: &Path) -> Result<(Writer, Config, Tensors, Option<gguf::Own>)> {
     let name = path.display().to_string();
     let file = source::map(path)?;
@@ -54,19 +54,19 @@ pub(super) fn open(path: &Path) -> Result<(Writer, Config, Tensors, Option<gguf:
     } else if torch::is_archive(&file) {
         (Writer::NanoGpt, nanogpt::read(&name, &file, &|| beside(path))?)
     } else if torch::is_bare_pickle(&file) {
-        return wrong("was written by PyTorch before 1.6; open and save it again with a newer one");
+        return wrong("was written by PyTorch before 1.6; load it and save it again with a newer version");
     } else if file.starts_with(LFS_POINTER) {
         return wrong(LFS_ADVICE);
     } else {
         return wrong(
-            "is a file, but no checkpoint that is known here (llama.cpp's .gguf, llm.c's .bin, nanoGPT's .pt); name one, or a model's \
+            "is a file, but not a known checkpoint (llama.cpp's .gguf, llm.c's .bin, nanoGPT's .pt); name one, or a model's \
              directory",
         );
     };
     Ok((writer, config, Tensors::of_file(name, file, tensors)?, None))
 }
 
-/// The shape that a `config.json` in the same folder gives.
+/// The configuration from a `config.json` in the same folder.
 fn beside(path: &Path) -> Result<Option<Config>> {
     let config = path.with_file_name("config.json");
     config.exists().then(|| Config::open(&config)).transpose()

@@ -1,13 +1,13 @@
-//! From a file's bytes to a matrix `[outputs, inputs]`: widened, and turned over where the file holds it as
-//! `[inputs, outputs]`.
+//! Copies a file's bytes into a matrix `[outputs, inputs]`: converted to f32, and transposed if the file holds it
+//! as `[inputs, outputs]`.
 
 use super::dtype::Dtype;
 
-/// Outputs and inputs of a tile: 4 KiB as f32, so that both sides of a turn stay in the nearest cache.
+/// Outputs and inputs of a tile: 4 KiB as f32, so that both sides of a transposition stay in the L1 cache.
 const TILE: usize = 32;
 
-/// `into[r, c] = from[c, first + r]`: the outputs `first..` of a matrix that the file keeps as `[inputs, of]`
-/// (`transformers`' `Conv1D`). `into` is `[outputs, inputs]`.
+/// `into[r, c] = from[c, first + r]`: the outputs from `first` on of a matrix that the file stores as `[inputs,
+/// of]` (`transformers`' `Conv1D`). `into` is `[outputs, inputs]`.
 pub(crate) fn turned(into: &mut [f32], inputs: usize, from: &[u8], dtype: Dtype, first: usize, of: usize) {
     assert_eq!(from.len(), inputs * of * dtype.bytes());
     assert!(into.len().is_multiple_of(inputs) && first + into.len() / inputs <= of);
@@ -45,7 +45,7 @@ pub(crate) fn straight(into: &mut [f32], from: &[u8], dtype: Dtype) {
     });
 }
 
-/// The way back: `into[c, first + r] = from[r, c]`, `into` being `[inputs, of]`.
+/// The inverse: `into[c, first + r] = from[r, c]`, where `into` is `[inputs, of]`.
 pub(crate) fn turned_back(into: &mut [f32], inputs: usize, from: &[f32], first: usize, of: usize) {
     let outputs = from.len() / inputs;
     for r0 in (0..outputs).step_by(TILE) {

@@ -1,8 +1,8 @@
-//! How a weight is stored: f64, f32, or one of two 16-bit floats.
+//! The dtype of stored weights: f64, f32, or one of two 16-bit floats.
 
 use glass_kernels::format::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 
-/// How a weight is stored.
+/// The dtype of a stored weight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dtype {
     /// 64 bits; rounded to f32 when read.
@@ -25,7 +25,7 @@ impl Dtype {
         }
     }
 
-    /// As `config.json` names it.
+    /// Its name in `config.json`.
     pub fn torch_name(self) -> &'static str {
         match self {
             Dtype::F64 => "float64",
@@ -35,7 +35,7 @@ impl Dtype {
         }
     }
 
-    /// `into = bytes` as f32: exact, but for f64, which is rounded to the nearest.
+    /// `into = bytes` as f32: exact, except that f64 is rounded to nearest.
     pub fn widen(self, into: &mut [f32], bytes: &[u8]) {
         assert_eq!(bytes.len(), into.len() * self.bytes());
         match self {
@@ -46,7 +46,7 @@ impl Dtype {
         }
     }
 
-    /// Appends `values` to `bytes`, each rounded to the nearest, ties to even.
+    /// Appends `values` to `bytes`, each rounded to nearest, ties to even.
     pub fn narrow(self, bytes: &mut Vec<u8>, values: &[f32]) {
         match self {
             Dtype::F64 => bytes.extend(values.iter().flat_map(|&x| f64::from(x).to_le_bytes())),

@@ -1,4 +1,4 @@
-//! Whether a directory's weights are those of its config, tensor by tensor.
+//! Checks that a directory's weights match its configuration, tensor by tensor.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use crate::plan::Plan;
 use crate::{Error, Result};
 
 impl Folder {
-    /// Refuses a file that does not hold exactly the parameters of `plan`: every tensor there, of the right shape, and
-    /// nothing unknown besides.
+    /// Refuses a file that does not hold exactly the parameters of `plan`: every tensor must exist with the right
+    /// shape, and there must be no unknown tensors.
     pub fn check(&self, plan: &Plan) -> Result<()> {
         if self.packing().is_some() {
             return self.check_packed(plan);
@@ -29,7 +29,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Config and tensors agree on every size, so that a plan of this config is no larger than the file.
+    /// Config and tensors agree on every size, so a plan of this configuration is no larger than the file.
     pub(super) fn check_sizes(&self) -> Result<()> {
         for parameter in ["embedding.token.weight", "embedding.position.weight", "block.0.mlp.up.weight"] {
             self.expect(&self.place(parameter)?)?;
@@ -45,8 +45,8 @@ impl Folder {
         }
     }
 
-    /// A tensor that no parameter of the plan is in: a mask, another head, zeros in place of absent biases, or the
-    /// tied unembedding once more.
+    /// Checks a tensor that is not part of any parameter: it may be a mask, another head, zeros in place of absent
+    /// biases, or a copy of the tied unembedding.
     fn check_spare(&self, name: &str) -> Result<()> {
         let Some(found) = self.tensors.get(name) else { return Ok(()) };
         let wrong = |why: &str| Err(Error::invalid(found.file, format!("tensor {} {why}", short(name))));
@@ -57,7 +57,7 @@ impl Folder {
             return match found.bytes.iter().all(|&byte| byte == 0) {
                 true => Ok(()),
                 false => {
-                    wrong("is a bias on the logits, which a GPT-2 does not have and is not computed here")
+                    wrong("is a bias on the logits, which a GPT-2 does not have")
                 }
             };
         }
@@ -84,7 +84,7 @@ impl Folder {
         ))
     }
 
-    /// Whether a tensor is one that such a model may have.
+    /// Whether the model may have a tensor with this name.
     fn is_parameter(&self, tensor: &str) -> bool {
         const IN_BLOCK: [&str; 6] = ["ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"];
         let Some(module) = tensor.strip_suffix(".weight").or(tensor.strip_suffix(".bias")) else {

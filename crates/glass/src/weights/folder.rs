@@ -1,5 +1,6 @@
-//! A model's directory in the Hugging Face layout, opened: any GPT-2 checkpoint, or what [`save`](super::save) wrote. Or
-//! a checkpoint of llm.c or nanoGPT, one file, which stands for `config.json` and the weights of the directory it is in.
+//! Opens a model's directory in the Hugging Face layout: any GPT-2 checkpoint, or the output of
+//! [`save`](super::save). A checkpoint of llm.c or nanoGPT is one file, which takes the place of `config.json` and
+//! the weights in its directory.
 
 mod parameters;
 
@@ -20,22 +21,22 @@ use crate::{Config, Error, Result};
 
 pub(super) use parameters::Form;
 
-/// No file of texts in a model's directory is longer.
+/// The largest text file in a model's directory, in bytes.
 pub(super) const LONGEST_TEXT: u64 = 1 << 28;
 
-/// A model's directory. Its files stay mapped, and must not be overwritten in place meanwhile.
+/// A model's directory. Its files stay mapped and must not be overwritten in place in the meantime.
 pub struct Folder {
     pub(super) source: Source,
     pub(super) writer: Writer,
     pub(super) config: Config,
     generation: GenerationConfig,
     pub(super) tensors: Tensors,
-    /// What a file that holds everything holds besides.
+    /// The other contents of a file that holds everything (GGUF).
     own: Option<gguf::Own>,
 }
 
 impl Folder {
-    /// Opens a directory or a checkpoint. What its files promise is compared with each other before anything is
+    /// Opens a directory or a checkpoint. The sizes in its files are compared with each other before anything is
     /// allocated.
     pub fn open(path: &Path) -> Result<Folder> {
         match path.is_dir() {
@@ -48,7 +49,7 @@ impl Folder {
         }
     }
 
-    /// Opens a model that the program carries with it.
+    /// Opens a model that is compiled into the program.
     pub fn embedded(name: &str, files: &[(&'static str, &'static [u8])]) -> Result<Folder> {
         Folder::from_source(Source::Embedded { name: name.to_string(), files: files.to_vec() })
     }
@@ -71,7 +72,7 @@ impl Folder {
         Folder { tensors, source, writer, config, generation, own: None }.checked()
     }
 
-    /// What may lie beside a checkpoint: a vocabulary, a chat template, advice for generating.
+    /// Reads files next to a checkpoint: a vocabulary, a chat template, sampling advice.
     fn from_checkpoint(path: &Path) -> Result<Folder> {
         let (writer, config, tensors, own) = checkpoint::open(path)?;
         let source = Source::Directory(path.parent().unwrap_or(Path::new("")).to_path_buf());
@@ -98,7 +99,7 @@ impl Folder {
         Ok(self)
     }
 
-    /// How the matrices are packed, where they are.
+    /// How the matrices are packed, if they are.
     pub fn packing(&self) -> Option<Packing> {
         match self.writer {
             Writer::Packed(packing) => Some(packing),
@@ -106,29 +107,29 @@ impl Folder {
         }
     }
 
-    /// Whether matrices are kept in fewer bits than a float has.
+    /// Whether matrices are stored in fewer bits than a float has.
     pub fn is_quantised(&self) -> bool {
         let in_blocks = |name: &str| self.tensors.get(name).is_some_and(|found| found.tensor.dtype.is_err());
         self.packing().is_some()
             || self.writer == Writer::Gguf && self.tensors.names().into_iter().any(in_blocks)
     }
 
-    /// How errors name one of its files.
+    /// The name of one of its files in error messages.
     pub fn name(&self, file: &str) -> String {
         self.source.name(file)
     }
 
-    /// The shape.
+    /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What the makers advise for generating.
+    /// The authors' advice for generating.
     pub fn generation(&self) -> &GenerationConfig {
         &self.generation
     }
 
-    /// The tokenizer, where there is one; see [`assumes_gpt2`](Folder::assumes_gpt2).
+    /// The tokenizer, if there is one; see [`assumes_gpt2`](Folder::assumes_gpt2).
     pub fn tokenizer(&self) -> Result<Option<Tokenizer>> {
         if let Some(own) = &self.own {
             return Ok(own.tokenizer.clone());
@@ -151,15 +152,16 @@ impl Folder {
         files::in_folder(|name| self.source.has(name))
     }
 
-    /// Whether the tokenizer is GPT-2's because of its size alone: other programs' checkpoints hold none, and none lies
-    /// beside this one. nanoGPT gives GPT-2's 50,257 tokens 50,304 rows.
+    /// Whether GPT-2's tokenizer was chosen only because of the vocabulary's size: other programs' checkpoints do
+    /// not contain a tokenizer, and there is none in the same folder. nanoGPT gives GPT-2's 50,257 tokens 50,304
+    /// rows.
     pub fn assumes_gpt2(&self) -> bool {
         matches!(self.writer, Writer::LlmC | Writer::NanoGpt)
             && matches!(self.config.vocabulary, 50_257 | 50_304)
             && self.vocabulary_files().is_none()
     }
 
-    /// The chat template, where there is one, from `chat_template.jinja` or else from `tokenizer_config.json`.
+    /// The chat template, if there is one, from `chat_template.jinja` or else from `tokenizer_config.json`.
     pub fn template(&self) -> Result<Option<Template>> {
         match &self.own {
             Some(own) => gguf::template(self.tensors.file(), own),
@@ -167,21 +169,21 @@ impl Folder {
         }
     }
 
-    /// What its files hold that is not used, a sentence each.
+    /// What its files hold that is not used, one sentence each.
     pub fn remarks(&self) -> Vec<String> {
         let heads: Vec<&str> =
             self.tensors.names().into_iter().filter(|name| names::is_other_head(name)).collect();
         match heads[..] {
             [] => Vec::new(),
             _ => vec![format!(
-                "{}: not used, since it is another head than the unembedding: {}",
+                "{}: not used, since it is a head other than the unembedding: {}",
                 self.tensors.file(),
                 heads.join(", ")
             )],
         }
     }
 
-    /// How the weights are stored: the widest of the dtypes, f32 for f64.
+    /// The dtype of the weights: the widest one found, with f32 for f64.
     pub fn dtype(&self) -> Dtype {
         let stored = |name: &str| self.tensors.get(name).and_then(|found| found.tensor.dtype.clone().ok());
         self.tensors

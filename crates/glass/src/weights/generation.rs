@@ -1,45 +1,45 @@
-//! `generation_config.json`: where a text ends, and how the model's makers advise to sample.
+//! `generation_config.json`: where a text ends, and the sampling settings that the model's authors advise.
 
 use serde_json::{Map, Value, json};
 
 use crate::Result;
 use crate::config::object::Object;
 
-/// What a model's makers advise. Fields that are absent give no advice.
+/// The settings that a model's authors advise. Absent fields give no advice.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GenerationConfig {
-    /// The token a text begins with.
+    /// The token that a text begins with.
     pub bos: Option<u32>,
     /// The tokens that end a text.
     pub eos: Vec<u32>,
-    /// Whether to draw (`false`: always the likeliest token).
+    /// Whether to sample (`false`: always take the most probable token).
     pub do_sample: Option<bool>,
     /// Temperature.
     pub temperature: Option<f32>,
-    /// How many of the likeliest tokens to draw from.
+    /// How many of the most probable tokens to sample from.
     pub top_k: Option<u32>,
-    /// The share of probability to draw from.
+    /// The total probability of the tokens to sample from.
     pub top_p: Option<f32>,
-    /// The least share of the likeliest token's probability.
+    /// The smallest probability, as a share of the most probable token's.
     pub min_p: Option<f32>,
-    /// What repeated tokens' logits are divided by.
+    /// What the logits of repeated tokens are divided by.
     pub repetition_penalty: Option<f32>,
     /// Tokens that are never drawn.
     pub suppress_tokens: Vec<u32>,
-    /// Tokens that are not drawn first.
+    /// Tokens that are never drawn first.
     pub begin_suppress_tokens: Vec<u32>,
-    /// The fewest tokens after a prompt.
+    /// The smallest number of tokens after a prompt.
     pub min_new_tokens: Option<u32>,
-    /// The most tokens after a prompt.
+    /// The largest number of tokens after a prompt.
     pub max_new_tokens: Option<u32>,
-    /// The most tokens, the prompt's counted, where `max_new_tokens` says nothing.
+    /// The largest number of tokens including the prompt, if `max_new_tokens` is absent.
     pub max_length: Option<u32>,
-    /// Advice that is kept, but not followed here, as the file has it.
+    /// Advice that is kept but not followed, as in the file.
     pub left_aside: Map<String, Value>,
 }
 
-/// Fields that change what is drawn and are not followed here, each with the values that change nothing. `null` never
-/// does. Four of them are llama.cpp's.
+/// Fields that would change the sampling and are not followed, each with the values that change nothing. `null`
+/// never changes anything. Four of them are llama.cpp's.
 const NOT_FOLLOWED: [(&str, &[f64]); 30] = [
     ("bad_words_ids", &[]),
     ("constraints", &[]),
@@ -61,7 +61,7 @@ const NOT_FOLLOWED: [(&str, &[f64]); 30] = [
     ("num_beam_groups", &[1.0]),
     ("num_beams", &[1.0]),
     ("penalty_alpha", &[0.0]),
-    // -1 is the whole text, as here.
+    // -1 means the whole text, as in Glass.
     ("penalty_last_n", &[-1.0]),
     ("remove_invalid_values", &[]),
     ("sequence", &[]),
@@ -74,7 +74,7 @@ const NOT_FOLLOWED: [(&str, &[f64]); 30] = [
     ("xtc_probability", &[0.0]),
 ];
 
-/// Whether a value of such a field changes what is drawn.
+/// Whether a value of such a field changes the sampling.
 fn matters(value: &Value, neutral: &[f64]) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
@@ -85,7 +85,7 @@ fn matters(value: &Value, neutral: &[f64]) -> bool {
 }
 
 impl GenerationConfig {
-    /// Reads `generation_config.json`, or those of its fields that older checkpoints have in `config.json`.
+    /// Reads `generation_config.json`, or the same fields from `config.json` in older checkpoints.
     pub(crate) fn from_object(object: &Object) -> Result<GenerationConfig> {
         let number = |name| object.number(name).map(|n| n.map(|n| n as f32));
         let ids = |name| object.ids(name).map(Option::unwrap_or_default);
@@ -99,7 +99,7 @@ impl GenerationConfig {
             eos: ids("eos_token_id")?,
             do_sample: object.flag("do_sample")?,
             temperature: number("temperature")?,
-            // Written as 0 where there is no bound.
+            // 0 means no bound.
             top_k: object.id("top_k")?.filter(|&k| k > 0),
             top_p: number("top_p")?,
             min_p: number("min_p")?,
@@ -113,7 +113,7 @@ impl GenerationConfig {
         })
     }
 
-    /// As `generation_config.json`; what is not set is not written.
+    /// The `generation_config.json`; absent fields are not written.
     pub fn to_json(&self) -> String {
         let number = |x: f32| x.to_string().parse::<f64>().map_or(Value::Null, |x| json!(x));
         let id = |id: u32| json!(id);
@@ -137,7 +137,7 @@ impl GenerationConfig {
         format!("{:#}\n", Value::Object(all))
     }
 
-    /// The fields for which GGUF has no names of its own.
+    /// The fields that have no names of their own in GGUF.
     pub(super) fn beyond_sampling(&self) -> Map<String, Value> {
         let mut all = self.left_aside.clone();
         let list = |ids: &[u32]| (!ids.is_empty()).then(|| json!(ids));

@@ -1,5 +1,5 @@
-//! GGUF, llama.cpp's file of everything (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>): a GPT-2 with its
-//! vocabulary and chat template.
+//! GGUF, llama.cpp's single-file format (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>): a GPT-2 with
+//! its vocabulary and chat template.
 //!
 //! ```text
 //! "GGUF", version, counts │ fields: name, type, value │ tensors: name, sizes, type, offset │ padding │ their bytes
@@ -24,9 +24,9 @@ use crate::tokens::{Frame, FromLists, Tokenizer};
 use crate::{Config, Error, Result};
 use container::{Container, List, Named, Value};
 
-/// What a file holds.
+/// The contents of a file.
 pub(super) struct Contents {
-    /// The shape.
+    /// The configuration.
     pub config: Config,
     /// The weights, by GPT-2's names.
     pub tensors: Vec<(String, Tensor)>,
@@ -34,28 +34,28 @@ pub(super) struct Contents {
     pub own: Own,
 }
 
-/// What a file holds besides the weights.
+/// The contents of a file apart from the weights.
 pub(super) struct Own {
     /// Its vocabulary.
     pub tokenizer: Option<Tokenizer>,
     /// The chat template's source.
     pub template: Option<String>,
-    /// Where a text begins and ends, and how its makers advise to sample.
+    /// The tokens that begin and end a text, and the authors' sampling advice.
     pub generation: GenerationConfig,
 }
 
-/// Whether a file is one, by its first bytes.
+/// Whether a file is GGUF, by its first bytes.
 pub(super) fn is_gguf(file: &[u8]) -> bool {
     file.starts_with(container::MAGIC)
 }
 
-/// The most blocks a model can have, as in llama.cpp.
+/// The largest number of blocks, as in llama.cpp.
 const MOST_BLOCKS: usize = 512;
 
-/// The shape, the tensors and the rest of a file; `name` is the file's in errors.
+/// Reads the configuration, the tensors and the rest of a file; `name` is the file's name in error messages.
 ///
 /// # Errors
-/// Another architecture, and whatever the format does not allow.
+/// If the file has another architecture, or breaks the format.
 pub(super) fn read(name: &str, file: &[u8]) -> Result<Contents> {
     let wrong = |why: String| Error::invalid(name, why);
     let container = Container::read(file).map_err(wrong)?;
@@ -102,7 +102,7 @@ pub(super) fn read(name: &str, file: &[u8]) -> Result<Contents> {
     Ok(Contents { config, tensors, own })
 }
 
-/// The chat template of a file, with the tokens that it may name.
+/// The chat template of a file, with the tokens that it may use.
 pub(super) fn template(name: &str, own: &Own) -> Result<Option<Template>> {
     let Some(source) = &own.template else { return Ok(None) };
     let text = |id: Option<u32>| {
@@ -129,7 +129,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A size that a model must have.
+    /// A required size.
     fn size(&self, field: &str) -> Result<usize> {
         match self.number(field)? {
             Some(size) if size >= 1.0 && size < (1u64 << 31) as f64 && size.fract() == 0.0 => {
@@ -160,13 +160,13 @@ impl<'a> Fields<'a> {
         let Some(list) = self.list(field)? else { return Ok(None) };
         let mut texts = Vec::with_capacity(list.len());
         for value in list.values() {
-            let Value::Text(text) = value else { return Err(self.wrong(field, "a list of texts")) };
+            let Value::Text(text) = value else { return Err(self.wrong(field, "a list of strings")) };
             texts.push(text);
         }
         Ok(Some(texts))
     }
 
-    /// The numbers of a list that has one for every token.
+    /// A list with one number for every token.
     fn numbers(&self, field: &str) -> Result<Vec<f64>> {
         let Some(list) = self.list(field)? else { return Ok(Vec::new()) };
         let tokens = self.list("tokenizer.ggml.tokens")?.map_or(0, List::len);
@@ -212,7 +212,7 @@ fn config(fields: &Fields<'_>, layers: usize, tensors: &[(String, Tensor)]) -> R
     config.tied = shape(UNEMBEDDING).is_none();
     config
         .check()
-        .map_err(|error| Error::invalid(fields.name, format!("its fields make no model ({error})")))?;
+        .map_err(|error| Error::invalid(fields.name, format!("its metadata is not a valid model ({error})")))?;
     match width.is_multiple_of(config.heads.query) {
         true => Ok(config),
         false => {
@@ -232,7 +232,7 @@ const IN_BLOCK: [(&str, &str); 6] = [
     ("ffn_down", "mlp.c_proj"),
 ];
 
-/// The others.
+/// The names outside of blocks.
 const OUTSIDE: [(&str, &str); 4] = [
     ("token_embd.weight", EMBEDDING),
     ("position_embd.weight", "wpe.weight"),
@@ -240,12 +240,12 @@ const OUTSIDE: [(&str, &str); 4] = [
     ("output_norm", "ln_f"),
 ];
 
-/// A tensor's name as GPT-2 has it.
+/// GPT-2's name of a tensor.
 fn tensor_name(name: &str) -> Option<String> {
     translated(name, |(theirs, ours)| (theirs, ours), "blk.", "h.")
 }
 
-/// The other way.
+/// llama.cpp's name of a tensor.
 fn written_name(name: &str) -> Option<String> {
     translated(name, |(theirs, ours)| (ours, theirs), "h.", "blk.")
 }
@@ -269,7 +269,7 @@ fn translated<'a>(
     Some(format!("{to}{layer}.{found}.{leaf}"))
 }
 
-/// The vocabulary, where there is one.
+/// The vocabulary, if there is one.
 fn tokenizer(fields: &Fields<'_>) -> Result<Option<Tokenizer>> {
     let model = fields.text("tokenizer.ggml.model")?;
     let Some(model) = model.filter(|model| *model != NO_VOCABULARY) else { return Ok(None) };
@@ -289,7 +289,7 @@ fn tokenizer(fields: &Fields<'_>) -> Result<Option<Tokenizer>> {
     let mut roles = Vec::new();
     for (field, role) in ROLES {
         let id = fields.number(&format!("tokenizer.ggml.{field}_token_id"))?;
-        // llama.cpp leaves one that no token has aside, too.
+        // llama.cpp also ignores an id that has no token.
         roles.extend(
             id.filter(|id| (0.0..tokens.len() as f64).contains(id)).map(|id| (role.into(), id as u32)),
         );
@@ -309,7 +309,7 @@ fn tokenizer(fields: &Fields<'_>) -> Result<Option<Tokenizer>> {
         tokens: (0..tokens.len()).map(|id| kept(id).then_some(tokens[id])).collect(),
         merges: fields.texts("tokenizer.ggml.merges")?.unwrap_or_default(),
         added: added.map(|id| (id as u32, tokens[id], is_control(id) || types[id] != USER_DEFINED)).collect(),
-        // add_space_prefix changes nothing: llama.cpp reads it of other kinds of vocabularies only.
+        // add_space_prefix has no effect: llama.cpp reads it only for other kinds of vocabularies.
         pre: fields.text("tokenizer.ggml.pre")?,
         frame,
         roles,
@@ -317,7 +317,7 @@ fn tokenizer(fields: &Fields<'_>) -> Result<Option<Tokenizer>> {
     Tokenizer::from_lists(fields.name, &lists).map(Some)
 }
 
-/// Tokens that llama.cpp takes for control tokens whatever the file says of them (`llama-vocab.cpp`).
+/// Tokens that llama.cpp always treats as control tokens (`llama-vocab.cpp`).
 const CONTROL_TEXTS: [&str; 24] = [
     "<|endoftext|>",
     "<|end_of_text|>",
@@ -345,7 +345,7 @@ const CONTROL_TEXTS: [&str; 24] = [
     "<|file_sep|>",
 ];
 
-/// llama.cpp's names of what special tokens are for, and those of `transformers`.
+/// The roles of special tokens in llama.cpp, and in `transformers`.
 const ROLES: [(&str, &str); 6] = [
     ("bos", "bos_token"),
     ("eos", "eos_token"),
@@ -355,7 +355,7 @@ const ROLES: [(&str, &str); 6] = [
     ("mask", "mask_token"),
 ];
 
-/// What stands where the kind of vocabulary does.
+/// The kind of vocabulary in a file without one.
 const NO_VOCABULARY: &str = "none";
 
 /// Kinds of tokens.

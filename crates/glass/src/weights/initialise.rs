@@ -1,11 +1,11 @@
-//! How weights start out: GPT-2's initialisation, the same numbers for the same seed.
+//! The initial weights: GPT-2's initialisation, the same numbers for the same seed.
 
 use crate::config::Config;
 use crate::plan::{Spec, Start};
 use glass_kernels::random::{mix, next, skipped};
 
-/// Fills `into` with the starting values of parameter number `index`, or of some rows of it, before which stand an even
-/// number of values.
+/// Fills `into` with the initial values of parameter number `index`, or of some of its rows, which must be preceded
+/// by an even number of values.
 pub fn initialise(spec: &Spec, index: usize, config: &Config, seed: u64, into: &mut [f32]) {
     let deviation = match spec.start {
         Start::One => return into.fill(1.0),

@@ -5,8 +5,8 @@
 //! 256 × int32: magic, version, context, vocabulary, layers, heads, width, padded vocabulary, zeros │ the tensors
 //! ```
 //!
-//! Version 3 holds f32, version 5 bf16. A tensor stands for all layers one after another, matrices are
-//! `[outputs, inputs]`, and the embedding has rows beyond the vocabulary that belong to no token: they are left out.
+//! Version 3 holds f32, version 5 bf16. Each tensor holds all layers one after another, matrices are `[outputs,
+//! inputs]`, and the embedding has padding rows beyond the vocabulary, which are left out.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub const MAGIC: i32 = 20_240_326;
 /// Bytes of the header.
 const HEADER: usize = 1024;
 
-/// A block's tensors in the order of the file: outputs and inputs in widths, no inputs for a vector.
+/// A block's tensors in the order of the file: outputs and inputs as multiples of the width; 0 inputs for a vector.
 const IN_BLOCK: [(&str, usize, usize); 12] = [
     ("ln_1.weight", 1, 0),
     ("ln_1.bias", 1, 0),
@@ -36,15 +36,15 @@ const IN_BLOCK: [(&str, usize, usize); 12] = [
     ("mlp.c_proj.bias", 1, 0),
 ];
 
-/// The word at a place of the header; none where the file ends before it.
+/// The word at a place in the header; `None` if the file ends before it.
 pub fn word(file: &[u8], place: usize) -> Option<i32> {
     file.as_chunks::<4>().0.get(place).map(|bytes| i32::from_le_bytes(*bytes))
 }
 
-/// The shape and the tensors of a checkpoint; `name` stands in errors.
+/// The configuration and the tensors of a checkpoint; `name` is used in error messages.
 ///
 /// # Errors
-/// Another version, sizes that make no model, and a file that is not exactly as long as its sizes make it.
+/// If the version is unknown, the sizes are invalid, or the file's length does not match its sizes.
 pub fn read(name: &str, file: &[u8]) -> Result<(Config, Vec<(String, Tensor)>)> {
     let wrong = |why: String| Error::invalid(name, why);
     if file.len() < HEADER {
@@ -57,18 +57,18 @@ pub fn read(name: &str, file: &[u8]) -> Result<(Config, Vec<(String, Tensor)>)> 
         3 => Dtype::F32,
         5 => Dtype::Bf16,
         other => {
-            let why = format!("is llm.c's version {other}; 3 (f32) and 5 (bf16) can be read");
+            let why = format!("is llm.c version {other}; 3 (f32) and 5 (bf16) can be read");
             return Err(wrong(why + "; write it again with a newer llm.c"));
         }
     };
     let size = |place| usize::try_from(word(file, place).unwrap_or_default()).unwrap_or(0);
     let [context, vocabulary, layers, heads, width, padded] = [2, 3, 4, 5, 6, 7].map(size);
     let config = Config::gpt2(padded, context, width, layers, heads);
-    config.check().map_err(|error| wrong(format!("its header makes no model ({error})")))?;
+    config.check().map_err(|error| wrong(format!("its header is not a valid model ({error})")))?;
     if vocabulary < 1 || vocabulary > padded || !width.is_multiple_of(heads) {
         return Err(wrong(format!(
             "its header gives {vocabulary} tokens in {padded} rows, and width {width} for {heads} heads; the tokens \
-             have to fit in the rows, and the heads to divide the width"
+             must fit in the rows, and the heads must divide the width"
         )));
     }
     // Checked above to be addressable.
@@ -76,7 +76,7 @@ pub fn read(name: &str, file: &[u8]) -> Result<(Config, Vec<(String, Tensor)>)> 
     let expected = HEADER + numbers * dtype.bytes();
     if file.len() != expected {
         let found = file.len();
-        return Err(wrong(format!("has {found} bytes, but its header makes it {expected}; is it whole?")));
+        return Err(wrong(format!("has {found} bytes, but by its header it should have {expected}; is it complete?")));
     }
     Ok((Config { vocabulary, ..config.clone() }, tensors(&config, vocabulary, dtype)))
 }

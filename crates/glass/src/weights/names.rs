@@ -1,13 +1,13 @@
-//! Our names and the file's: which tensor of a `GPT2LMHeadModel` holds a parameter, and how.
+//! Maps Glass's names to the file's: which tensor of a `GPT2LMHeadModel` holds a parameter, and how.
 
 use crate::config::Config;
 
-/// How a tensor of the file holds its numbers.
+/// How a tensor of the file stores its numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// A table, `[entries, width]`, as ours.
+    /// A table, `[entries, width]`, as in Glass.
     Table,
-    /// A matrix as `transformers`' `Conv1D` keeps it, `[inputs, outputs]`: ours turned over.
+    /// A matrix as `transformers`' `Conv1D` stores it, `[inputs, outputs]`: transposed.
     Conv1d,
     /// A vector.
     Vector,
@@ -18,15 +18,15 @@ pub enum Kind {
 pub struct Place {
     /// The tensor, without the prefix `transformer.`.
     pub tensor: String,
-    /// How it holds its numbers.
+    /// How it stores its numbers.
     pub kind: Kind,
     /// Its inputs (1 for a vector).
     pub inputs: usize,
-    /// All its outputs.
+    /// The number of all its outputs.
     pub of: usize,
-    /// The first of them that is this parameter's: query, key and value stand joined in one tensor.
+    /// The first output of this parameter: query, key and value are joined in one tensor.
     pub first: usize,
-    /// How many are.
+    /// The number of outputs of this parameter.
     pub outputs: usize,
 }
 
@@ -49,17 +49,18 @@ impl Place {
     }
 }
 
-/// What `GPT2LMHeadModel` puts before the names of `GPT2Model`.
+/// The prefix that `GPT2LMHeadModel` adds to the names of `GPT2Model`.
 pub const PREFIX: &str = "transformer.";
 
-/// What `torch.compile`, `DistributedDataParallel` and `trl` put before all names.
+/// Prefixes that `torch.compile`, `DistributedDataParallel` and `trl` add to all names.
 const WRAPPERS: [&str; 3] = ["_orig_mod.", "module.", "pretrained_model."];
 
-/// Modules beside the unembedding that a GPT-2 may be trained with; none of them changes the logits.
+/// Other heads that a GPT-2 may be trained with; none of them changes the logits.
 const OTHER_HEADS: [&str; 7] =
     ["v_head.", "value_head.", "score.", "classifier.", "qa_outputs.", "multiple_choice_head.", "summary."];
 
-/// A tensor's name without what wraps it, and a norm's by its newer names: `gamma` is `weight`, `beta` is `bias`.
+/// A tensor's name without such prefixes, and with the current names of a norm's tensors: `gamma` is `weight`,
+/// `beta` is `bias`.
 pub fn plain(mut name: &str) -> String {
     while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
         name = rest;
@@ -72,18 +73,18 @@ pub fn plain(mut name: &str) -> String {
     }
 }
 
-/// Whether a tensor is another head's, which is not read.
+/// Whether a tensor belongs to another head, which is not read.
 pub fn is_other_head(tensor: &str) -> bool {
     OTHER_HEADS.iter().any(|head| tensor.starts_with(head))
 }
 
-/// The unembedding's tensor, absent where it is tied.
+/// The unembedding's tensor, absent if it is tied.
 pub const UNEMBEDDING: &str = "lm_head.weight";
 
 /// The token embedding's tensor.
 pub const EMBEDDING: &str = "wte.weight";
 
-/// Where `parameter` stands in the file; `None` for a name that such a model does not have.
+/// Where `parameter` is in the file; `None` for a name that such a model does not have.
 pub fn place(config: &Config, parameter: &str) -> Option<Place> {
     let parts: Vec<&str> = parameter.split('.').collect();
     let width = config.width;
@@ -127,12 +128,12 @@ fn whole(tensor: String, kind: Kind, inputs: usize, of: usize) -> Place {
     Place { tensor, kind, inputs, of, first: 0, outputs: of }
 }
 
-/// The block a tensor of the file is in.
+/// The number of a tensor's block.
 pub fn layer(tensor: &str) -> Option<usize> {
     tensor.strip_prefix("h.")?.split('.').next()?.parse().ok()
 }
 
-/// Whether a tensor is one of the constant masks that older checkpoints carry along.
+/// Whether a tensor is one of the constant masks in older checkpoints.
 pub fn is_mask(tensor: &str) -> bool {
     tensor.starts_with("h.") && (tensor.ends_with(".attn.bias") || tensor.ends_with(".attn.masked_bias"))
 }

@@ -1,9 +1,11 @@
-//! nanoGPT's checkpoints (`ckpt.pt`), as its `train.py` saves them (<https://github.com/karpathy/nanoGPT>): a dictionary
-//! with the shape under `model_args` and the tensors under `model`; the optimiser and the run's settings are not read.
-//! build-nanogpt's have a `GPTConfig` under `config` instead, minGPT's are the tensors alone.
+//! nanoGPT's checkpoints (`ckpt.pt`), as its `train.py` saves them (<https://github.com/karpathy/nanoGPT>): a
+//! dictionary with the sizes under `model_args` and the tensors under `model`; the state of the optimiser and the
+//! run's settings are not read. build-nanogpt's checkpoints have a `GPTConfig` under `config` instead; minGPT's
+//! hold only the tensors.
 //!
-//! Matrices are `[outputs, inputs]`. The file does not say which form of GELU the model learned with. nanoGPT's first
-//! versions, which knew no `bias`, computed the tanh form; today's compute the exact one, and so it is taken.
+//! Matrices are `[outputs, inputs]`. The file does not say which form of GELU the model was trained with. The first
+//! versions of nanoGPT, which had no `bias` setting, used the tanh form; current ones use the exact form, so a
+//! checkpoint with `bias` gets the exact form.
 
 use super::names::{self, EMBEDDING, UNEMBEDDING};
 use super::pickle::{Node, Value};
@@ -13,11 +15,12 @@ use crate::config::Activation;
 use crate::config::object::{LARGEST, short};
 use crate::{Config, Error, Result};
 
-/// The shape and the tensors of a checkpoint; `name` is used in errors. `beside` is the shape that a `config.json` in the
-/// same folder gives, for a file with tensors alone (minGPT's), which does not say how many heads there are.
+/// The configuration and the tensors of a checkpoint; `name` is used in error messages. `beside` is the
+/// configuration from a `config.json` in the same folder, for a file that holds only tensors (minGPT's), which do
+/// not give the number of heads.
 ///
 /// # Errors
-/// An archive that holds something else, and arguments that make another model.
+/// If the archive holds something else, or its arguments are not a valid GPT.
 pub fn read(
     name: &str,
     file: &[u8],
@@ -26,7 +29,7 @@ pub fn read(
     let archive = Archive::open(name, file)?;
     let root = archive.pickle.root();
     let part = |key: &str| archive.pickle.get(root, key);
-    // nanoGPT keeps the arguments as a dictionary, build-nanogpt the GPTConfig itself.
+    // nanoGPT stores the arguments as a dictionary, build-nanogpt the GPTConfig itself.
     let arguments = part("model_args").or_else(|| part("config").filter(|_| part("model").is_some()));
     let (state, arguments) = match (part("model"), arguments) {
         (Some(model), Some(arguments)) => (model, Some(arguments)),
@@ -35,11 +38,11 @@ pub fn read(
     let entries = archive.pickle.entries(state).filter(|entries| is_state(entries));
     let Some(entries) = entries else {
         if matches!(part("model").and_then(|model| archive.pickle.node(model)), Some(Node::Object(None))) {
-            let why = "its \"model\" could only be made by code of the checkpoint's, which is not run; save its state_dict()";
+            let why = "its \"model\" can only be made by running code from the checkpoint, which Glass does not do; save its state_dict()";
             return Err(Error::invalid(name, why));
         }
-        let why = "holds neither \"model_args\" and \"model\", as a checkpoint of nanoGPT does, nor the tensors of a GPT by \
-                   themselves; of other programs give a folder with config.json and the weights";
+        let why = "holds neither \"model_args\" and \"model\", as a checkpoint of nanoGPT does, nor only the tensors \
+                   of a GPT; for other programs, give a folder with config.json and the weights";
         return Err(Error::invalid(name, why));
     };
     let beside = if arguments.is_none() { beside()? } else { None };
@@ -47,7 +50,7 @@ pub fn read(
         (Some(arguments), _) => config(name, &archive, arguments)?,
         (None, Some(config)) => config,
         (None, None) => {
-            let why = "holds tensors alone, which do not say how many heads there are; write a config.json beside it \
+            let why = "holds only tensors, which do not give the number of heads; put a config.json in the same folder \
                        (model_type \"gpt2\", vocab_size, n_positions, n_embd, n_layer, n_head)";
             return Err(Error::invalid(name, why));
         }
@@ -63,7 +66,7 @@ fn is_state(entries: &[(Value<'_>, Value<'_>)]) -> bool {
     entries.iter().any(|(key, _)| matches!(key, Value::Text(key) if names::plain(key) == EMBEDDING))
 }
 
-/// The arguments of `GPTConfig`. One that is not known may change what the layers compute, and is refused.
+/// The arguments of `GPTConfig`. An unknown argument may change what the layers compute, so it is refused.
 fn config(name: &str, archive: &Archive<'_>, arguments: Value<'_>) -> Result<Config> {
     let wrong = |why: String| Error::invalid(name, format!("model_args: {why}"));
     let known = ["n_layer", "n_head", "n_embd", "block_size", "bias", "vocab_size", "dropout"];
@@ -71,8 +74,8 @@ fn config(name: &str, archive: &Archive<'_>, arguments: Value<'_>) -> Result<Con
     for (key, _) in entries {
         match key {
             Value::Text(key) if known.contains(key) => {}
-            Value::Text(key) => return Err(wrong(format!("{} is not known in nanoGPT", short(key)))),
-            _ => return Err(wrong("a name is no text".into())),
+            Value::Text(key) => return Err(wrong(format!("{} is unknown to nanoGPT", short(key)))),
+            _ => return Err(wrong("a name is not a string".into())),
         }
     }
     let argument =
@@ -82,7 +85,7 @@ fn config(name: &str, archive: &Archive<'_>, arguments: Value<'_>) -> Result<Con
         Some((_, Value::Int(size))) => {
             Err(wrong(format!("{key} is {size}; a size from 1 to {LARGEST} was expected")))
         }
-        Some(_) => Err(wrong(format!("{key} is no whole number"))),
+        Some(_) => Err(wrong(format!("{key} is not a whole number"))),
         None => Err(wrong(format!("{key} is missing"))),
     };
     let (width, heads) = (size("n_embd")?, size("n_head")?);
@@ -93,14 +96,14 @@ fn config(name: &str, archive: &Archive<'_>, arguments: Value<'_>) -> Result<Con
     let config = match argument("bias") {
         Some((_, Value::Bool(bias))) => Config { bias: *bias, activation: Activation::Gelu, ..sizes },
         Some(_) => return Err(wrong("bias is neither true nor false".into())),
-        // The first versions had no choice.
+        // The first versions had no such setting.
         None => sizes,
     };
     config.check().map_err(|error| wrong(error.to_string()))?;
     Ok(config)
 }
 
-/// Whether the unembedding is the embedding, number by number; then it is left out.
+/// Whether the unembedding equals the embedding, number by number; if so it is left out.
 fn tie(tensors: &mut Vec<(String, Tensor)>, file: &[u8]) -> bool {
     let find = |name| tensors.iter().position(|(key, _)| key == name);
     let (Some(a), Some(b)) = (find(EMBEDDING), find(UNEMBEDDING)) else { return true };

@@ -1,10 +1,10 @@
-//! A packed model's directory: the same files, but that `model.safetensors` holds every matrix in the panels it is computed
-//! with, under its own name (`block.3.attention.query.weight`), as `U32` of shape `[panels, lines, lanes]`
-//! ([`glass_kernels::packing`] tells what they are). It is mapped and run as it lies: nothing is read at the start.
+//! A packed model's directory: the same files, except that `model.safetensors` holds every matrix in the panels
+//! used for computing, under its own name (`block.3.attention.query.weight`), as `U32` of shape `[panels, lines,
+//! lanes]` (see [`glass_kernels::packing`]). It is mapped and used in place: nothing is read at the start.
 //!
-//! Vectors and the positions, of which a pass reads a few rows, stay `F32`. `config.json` says how matrices are packed:
-//! `"quantization_config": {"packed_by": "glass", "packing": "q8"}`. Since it names no `quant_method`, `transformers` refuses
-//! the folder; with a method that it does not know it would open the model with random weights (5.24).
+//! Vectors and positions, of which a pass reads a few rows, stay `F32`. `config.json` says how matrices are packed:
+//! `"quantization_config": {"packed_by": "glass", "packing": "q8"}`. Since it has no `quant_method`, `transformers`
+//! refuses the folder; with an unknown method it would open the model with random weights (5.24).
 
 use std::path::Path;
 
@@ -21,8 +21,8 @@ use crate::plan::{Plan, Spec, Start};
 use crate::stored::Stored;
 use crate::{Config, Error, Result};
 
-/// How a parameter lies in a model of this packing. With 4 bits, the table of tokens has 8: it is read row by row as well
-/// as multiplied by, and errs in every word.
+/// The layout of a parameter in a model of this packing. With 4 bits, the token embedding has 8: it is both read
+/// row by row and multiplied, and its errors affect every token.
 pub fn layout(spec: &Spec, packing: Packing) -> Layout {
     if spec.is_vector() || spec.name == "embedding.position.weight" {
         return Layout::Rows;
@@ -33,7 +33,7 @@ pub fn layout(spec: &Spec, packing: Packing) -> Layout {
     }
 }
 
-/// Writes a packed model's directory, as [`save::save`] a dense one's.
+/// Writes a packed model's directory, as [`save::save`] does for a dense one.
 pub fn save<B: Backend>(
     dir: &Path,
     what: &Save<'_>,
@@ -43,7 +43,7 @@ pub fn save<B: Backend>(
 ) -> Result<()> {
     let mut aside = AtomicWrite::new(dir)?;
     aside.write(tensors::FILE, |put| {
-        // Panels first: they start and end with whole cache lines.
+        // Panels first: they start and end on cache line boundaries.
         let mut order: Vec<usize> = (0..what.plan.specs.len()).collect();
         order.sort_by_key(|&i| layout(&what.plan.specs[i], packing) == Layout::Rows);
         let infos = order.iter().map(|&i| {
@@ -68,7 +68,7 @@ fn shape(is_vector: bool, [rows, cols]: [usize; 2], layout: Layout) -> Vec<usize
     }
 }
 
-/// What a parameter's numbers are in the file.
+/// The dtype of a parameter's numbers in the file.
 fn dtype(layout: Layout) -> ::safetensors::Dtype {
     match layout {
         Layout::Rows => ::safetensors::Dtype::F32,
@@ -77,7 +77,7 @@ fn dtype(layout: Layout) -> ::safetensors::Dtype {
 }
 
 impl Folder {
-    /// The sizes in config.json are those of the weights, so that a plan of this config is no larger than the file.
+    /// The sizes in config.json match the weights, so a plan of this configuration is no larger than the file.
     pub(super) fn check_packed_sizes(&self) -> Result<()> {
         let layer = |name: &str| name.strip_prefix("block.")?.split('.').next()?.parse::<usize>().ok();
         let last = self.tensors.names().into_iter().filter_map(layer).max();
@@ -107,14 +107,14 @@ impl Folder {
         }
     }
 
-    /// The tensor that holds a packed model's parameter, of the right shape and dtype.
+    /// The tensor that holds a packed parameter, checked for shape and dtype.
     pub(super) fn stored(&self, spec: &Spec) -> Result<Stored> {
         let wrong = |why: String| Err(Error::invalid(self.tensors.file(), why));
         let (Some(packing), Some(place)) = (self.packing(), names::place(&self.config, &spec.name)) else {
             return Err(Error::invalid_argument(&spec.name, "is not a parameter of this packed model"));
         };
         let layout = layout(spec, packing);
-        // `spec` may be some of its rows.
+        // `spec` may be only some of its rows.
         let sizes = match spec.is_vector() {
             true => [1, place.outputs],
             false => [place.outputs, place.inputs],
@@ -122,11 +122,11 @@ impl Folder {
         let expected = shape(spec.is_vector(), sizes, layout);
         let (Some(found), Some(stored)) = (self.tensors.get(&spec.name), self.tensors.stored(&spec.name))
         else {
-            return wrong(format!("tensor {:?} is missing; config.json promises it", spec.name));
+            return wrong(format!("tensor {:?} is missing, although config.json requires it", spec.name));
         };
         if found.tensor.shape != expected {
             let shape = short(&format!("{:?}", found.tensor.shape));
-            let why = format!("tensor {:?} has shape {shape}; config.json makes it {expected:?}", spec.name);
+            let why = format!("tensor {:?} has shape {shape}; {expected:?} was expected, by config.json", spec.name);
             return wrong(why);
         }
         let (has, dtype) = (found.tensor.dtype_name(), dtype(layout).to_string());

@@ -1,32 +1,33 @@
-//! A pickle, read without running anything: a small machine for the opcodes of protocols 2 to 5 (described in Python's
-//! `pickletools.py`). Nothing is ever called. The few functions that make a dictionary or a tensor are values here; what
-//! any other would make is an object without content, which a checkpoint may have where nobody reads it.
+//! Reads a pickle without running anything: a small machine for the opcodes of protocols 2 to 5 (described in
+//! Python's `pickletools.py`). Nothing is ever called. The few functions that make a dictionary or a tensor are
+//! represented as values; the result of any other function is an object without content, which is allowed as long
+//! as it is not needed.
 //!
-//! Values are small and copied; what they hold is kept in one list, so nothing recurses, however deep a file nests.
-//! Memory is bounded by the greatest number of objects.
+//! Values are small and copied; their contents are stored in one list, so nothing recurses, however deeply a file
+//! is nested. The memory is bounded by the largest number of objects.
 
 mod machine;
 
 use super::dtype::Dtype;
 use machine::Machine;
 
-/// What went wrong, to be said of the pickle.
+/// The error is a sentence whose subject is the pickle.
 type Result<T> = std::result::Result<T, String>;
 
-/// What stands on the stack.
+/// A value on the stack.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
-    /// `None`, a float, bytes, or an integer beyond 64 bits: nothing that is read.
+    /// `None`, a float, bytes, or an integer beyond 64 bits: nothing that Glass needs.
     Other,
     /// True or false.
     Bool(bool),
     /// An integer.
     Int(i64),
-    /// A text.
+    /// A string.
     Text(&'a str),
-    /// Something known by name.
+    /// A class or function.
     Known(Known),
-    /// The place of a [`Node`].
+    /// The index of a [`Node`].
     Node(usize),
 }
 
@@ -39,9 +40,10 @@ pub enum Known {
     Tensor,
     /// `torch._utils._rebuild_parameter`, with or without state: its first argument, a tensor.
     Parameter,
-    /// Any other.
+    /// Any other class or function.
     Other,
-    /// `torch.FloatStorage` and its like: a dtype that can be widened or the name of another, and the bytes of a number.
+    /// `torch.FloatStorage` and the like: a dtype that can be converted to f32 or the name of another, and the size
+    /// of a number in bytes.
     Storage(std::result::Result<Dtype, &'static str>, usize),
 }
 
@@ -64,18 +66,18 @@ impl Known {
     }
 }
 
-/// What holds other values.
+/// A value that holds other values.
 #[derive(Debug)]
 pub enum Node<'a> {
     /// A tuple or a list.
     List(Vec<Value<'a>>),
     /// A dictionary, in its order.
     Dictionary(Vec<(Value<'a>, Value<'a>)>),
-    /// Numbers in another file of the archive: a `Storage`, the key of their place, how many.
+    /// Numbers in another file of the archive: a `Storage`, the key of the file, how many.
     Storage(Known, &'a str, i64),
-    /// A view of a storage: the storage's place in the list, and (offset, size, stride, …).
+    /// A view of a storage: the storage's index in the list, and (offset, size, stride, …).
     Tensor(Vec<Value<'a>>),
-    /// An object of an unknown class: its attributes, where it has a dictionary of them.
+    /// An object of an unknown class: its attributes, if it has a dictionary of them.
     Object(Option<Value<'a>>),
 }
 
@@ -91,12 +93,12 @@ impl<'a> Pickle<'a> {
         Machine::new(bytes).run()
     }
 
-    /// What the whole is.
+    /// The outermost value.
     pub fn root(&self) -> Value<'a> {
         self.root
     }
 
-    /// What a value holds.
+    /// The contents of a value.
     pub fn node(&self, value: Value<'a>) -> Option<&Node<'a>> {
         match value {
             Value::Node(at) => self.nodes.get(at),
@@ -116,7 +118,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The value of a key or attribute; of several the last, as in Python.
+    /// The value of a key or attribute; if a key is repeated, the last value, as in Python.
     pub fn get(&self, value: Value<'a>, key: &str) -> Option<Value<'a>> {
         let is = |entry: &&(Value<'a>, Value<'a>)| matches!(entry.0, Value::Text(text) if text == key);
         self.entries(value)?.iter().rev().find(is).map(|entry| entry.1)

@@ -1,4 +1,4 @@
-//! The header of a safetensors file, every number of it checked before it is used
+//! Reads the header of a safetensors file; every number is checked before it is used
 //! (<https://github.com/huggingface/safetensors#format>).
 //!
 //! ```text
@@ -15,10 +15,10 @@ use crate::config::object::{Member, Unique, short};
 use crate::weights::dtype::Dtype;
 use crate::{Error, Result};
 
-/// Where a tensor stands in its file, and what it is.
+/// A tensor's dtype, shape and position in its file.
 #[derive(Clone, Debug)]
 pub struct Tensor {
-    /// Its dtype: one that can be widened, or the file's name of another.
+    /// Its dtype: one that can be converted to f32, or the file's name of another.
     pub dtype: std::result::Result<Dtype, String>,
     /// Its shape.
     pub shape: Vec<usize>,
@@ -42,14 +42,14 @@ impl Tensor {
 /// The reference implementation's limit on a header's length, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// How a file begins that Git LFS left in place of the large one (<https://git-lfs.com/spec/v1>).
+/// How a pointer file of Git LFS begins, which takes the place of the large file (<https://git-lfs.com/spec/v1>).
 pub(crate) const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
-/// What to do about one.
+/// The error message for a pointer file.
 pub(crate) const LFS_ADVICE: &str =
     "is a Git LFS pointer, not the weights; fetch them with `git lfs pull`, or download the file itself";
 
-/// What the header says of a tensor.
+/// A tensor's entry in the header.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Info {
@@ -58,7 +58,7 @@ struct Info {
     data_offsets: [u64; 2],
 }
 
-/// What stands under a key of the header: a tensor, or (under `__metadata__`) texts, which say nothing that is needed.
+/// An entry of the header: a tensor, or (under `__metadata__`) strings, which are not needed.
 enum Entry {
     Tensor(Info),
     Metadata,
@@ -73,24 +73,24 @@ impl<'de> Member<'de> for Entry {
     }
 }
 
-/// The tensors of a file, in the order of their bytes; `what` names the file in errors. Every range lies within the
-/// file, fits the tensor's shape and dtype, and overlaps no other.
+/// The tensors of a file, in the order of their bytes; `what` names the file in error messages. Every range is
+/// within the file, fits the tensor's shape and dtype, and overlaps no other.
 pub fn header(what: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
     let wrong = |why: String| Error::invalid(what, why);
     let Some((length, rest)) = file.split_first_chunk::<8>() else {
-        return Err(wrong(format!("has {} bytes, too few for a safetensors file; is it whole?", file.len())));
+        return Err(wrong(format!("has {} bytes, too few for a safetensors file; is it complete?", file.len())));
     };
     if file.starts_with(LFS_POINTER) {
         return Err(wrong(LFS_ADVICE.into()));
     }
     let length = u64::from_le_bytes(*length);
     if length > LONGEST_HEADER {
-        let why = format!("gives its header {length} bytes, more than the {LONGEST_HEADER} there can be");
-        return Err(wrong(format!("{why}; it is no safetensors file, or damaged")));
+        let why = format!("gives its header {length} bytes, more than the limit of {LONGEST_HEADER}");
+        return Err(wrong(format!("{why}; it is not a safetensors file, or it is damaged")));
     }
     if length > rest.len() as u64 {
         let why = format!("gives its header {length} bytes, but only {} follow", rest.len());
-        return Err(wrong(format!("{why}; the file is cut short")));
+        return Err(wrong(format!("{why}; the file is truncated")));
     }
     let (text, data) = rest.split_at(length as usize);
     let Unique(entries) = serde_json::from_slice::<Unique<Entry>>(text)
@@ -108,15 +108,15 @@ pub fn header(what: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
     Ok(tensors)
 }
 
-/// A tensor whose bytes lie within `len` bytes that begin at `start` of the file.
+/// A tensor whose bytes are within the `len` bytes that begin at `start` in the file.
 fn tensor(info: &Info, start: usize, len: usize) -> std::result::Result<Tensor, String> {
     let Some((dtype, bits)) = known(&info.dtype) else {
-        return Err(format!("has dtype {}, which is none of the format's", short(&info.dtype)));
+        return Err(format!("has dtype {}, which the format does not have", short(&info.dtype)));
     };
     let [from, to] = info.data_offsets;
     if from > to || to > len as u64 {
         return Err(format!(
-            "has the bytes {from} to {to}, but the file has {len} for all tensors; is it whole?"
+            "has the bytes {from} to {to}, but the file has {len} for all tensors; is the file complete?"
         ));
     }
     let numbers = info.shape.iter().try_fold(1u64, |n, &size| n.checked_mul(size));
@@ -135,7 +135,7 @@ fn tensor(info: &Info, start: usize, len: usize) -> std::result::Result<Tensor, 
     })
 }
 
-/// The dtypes of the format and the bits of each; those that cannot be widened without loss keep their name.
+/// The dtypes of the format and their bits; those that cannot be converted to f32 without loss keep their name.
 fn known(name: &str) -> Option<(std::result::Result<Dtype, String>, u64)> {
     Some(match name {
         "F64" => (Ok(Dtype::F64), 64),
@@ -150,7 +150,7 @@ fn known(name: &str) -> Option<(std::result::Result<Dtype, String>, u64)> {
     })
 }
 
-/// Every byte belongs to exactly one tensor.
+/// Checks that every byte belongs to exactly one tensor.
 fn side_by_side(tensors: &[(String, Tensor)], start: usize, end: usize) -> std::result::Result<(), String> {
     let mut at = start;
     for (name, tensor) in tensors {
@@ -162,19 +162,19 @@ fn side_by_side(tensors: &[(String, Tensor)], start: usize, end: usize) -> std::
     }
     match at == end {
         true => Ok(()),
-        false => Err(format!("{} bytes after the last tensor belong to none", end - at)),
+        false => Err(format!("{} bytes after the last tensor belong to no tensor", end - at)),
     }
 }
 
-/// The length and header of a file with these tensors, in the format's order: by dtype (here there is one), then by name.
-/// Byte for byte what the reference implementation writes.
+/// The length and header of a file with these tensors, in the format's order: by dtype (all are the same here),
+/// then by name. Byte for byte what the reference implementation writes.
 pub fn write_header(tensors: &[(String, Vec<usize>)], dtype: Dtype) -> Result<Vec<u8>> {
     debug_assert!(tensors.is_sorted_by(|a, b| a.0 < b.0));
     let infos = tensors.iter().map(|(name, shape)| (name.clone(), shape.clone(), written(dtype)));
     header_of(&infos.collect::<Vec<_>>(), "pt", 8)
 }
 
-/// The length and header of a file with these tensors, one behind the other, the first at a multiple of `align` bytes.
+/// The length and header of a file with these tensors, one after another, the first at a multiple of `align` bytes.
 pub(crate) fn header_of(
     tensors: &[(String, Vec<usize>, safetensors::Dtype)],
     format: &str,

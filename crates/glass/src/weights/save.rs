@@ -1,4 +1,4 @@
-//! A model's directory, written: what `transformers` opens as it is (`GPT2LMHeadModel`, `AutoTokenizer`).
+//! Writes a model's directory, which `transformers` can open as it is (`GPT2LMHeadModel`, `AutoTokenizer`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,28 +14,29 @@ use crate::plan::{Plan, Spec};
 use crate::tokens::Tokenizer;
 use crate::{Config, Error, Result};
 
-/// What goes into a directory besides the numbers.
+/// The contents of a directory apart from the weights.
 #[derive(Clone, Copy)]
 pub struct Save<'a> {
-    /// The shape.
+    /// The configuration.
     pub config: &'a Config,
     /// Its parameters.
     pub plan: &'a Plan,
     /// How to store them.
     pub dtype: Dtype,
-    /// The tokenizer, where there is one.
+    /// The tokenizer, if there is one.
     pub tokenizer: Option<&'a Tokenizer>,
-    /// The chat template's source, where there is one.
+    /// The chat template's source, if there is one.
     pub template: Option<&'a str>,
     /// The token that begins and ends a text.
     pub end_of_text: Option<u32>,
-    /// Advice for generating; without it, texts end at `end_of_text`.
+    /// Sampling advice; without it, texts end at `end_of_text`.
     pub generation: Option<&'a GenerationConfig>,
 }
 
-/// Writes `what` with the numbers that `weights` gives (the form that [`Folder::read`](super::folder::Folder::read)
-/// has; of tables it is asked for [some](Spec::some) rows at a time). All files are written aside and synced, then
-/// renamed: until then, what stood in `dir` is whole. One matrix stands in memory at a time.
+/// Writes `what` with the numbers that `weights` gives (a function like
+/// [`Folder::read`](super::folder::Folder::read); tables are requested [some](Spec::some) rows at a time). All
+/// files are written to temporary names and synced, then renamed: until then, the previous contents of `dir` are
+/// intact. One matrix is in memory at a time.
 pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
     let mut aside = AtomicWrite::new(dir)?;
     aside.write(tensors::FILE, |put| write_tensors(put, what, weights))?;
@@ -43,7 +44,7 @@ pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
     aside.commit()
 }
 
-/// All files but the weights; `quantised` says how those are packed, where they are.
+/// Writes all files but the weights; `quantised` says how those are packed, if they are.
 pub(super) fn write_texts(aside: &mut AtomicWrite, what: &Save<'_>, quantised: Option<Value>) -> Result<()> {
     let mut text = |name: &str, text: String| aside.write(name, |put| put(text.as_bytes()));
     let mut config = what.config.to_object(what.dtype.torch_name(), what.end_of_text);
@@ -65,10 +66,10 @@ pub(super) fn write_texts(aside: &mut AtomicWrite, what: &Save<'_>, quantised: O
     Ok(())
 }
 
-/// Floats that are turned into bytes at once.
+/// How many floats are converted to bytes at once.
 const PORTION: usize = 1 << 18;
 
-/// A tensor of the file and the parameters it joins; none for biases that the model does not have.
+/// A tensor of the file and the parameters it joins; no parameters for biases that the model does not have.
 pub(super) struct Joined<'a> {
     pub whole: Place,
     pub parts: Vec<(Place, &'a Spec)>,
@@ -90,7 +91,7 @@ fn write_tensors(
     };
     for Joined { whole: place, parts } in all.values() {
         if let [(Place { kind: Kind::Table, .. }, spec)] = parts[..] {
-            // As it lies: a vocabulary's table is the largest of all.
+            // Tables are read some rows at a time: the token embedding is the largest of all.
             let rows = (PORTION / spec.cols).max(1);
             for first in (0..spec.rows).step_by(rows) {
                 let some = spec.some(first..spec.rows.min(first + rows));
@@ -130,7 +131,7 @@ pub(super) fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap
     };
     for spec in &plan.specs {
         join(&spec.name, Some(spec)).ok_or_else(|| {
-            Error::invalid_argument(&spec.name, "has no place in a GPT-2's files; it cannot be saved")
+            Error::invalid_argument(&spec.name, "has no tensor in a GPT-2's files; it cannot be saved")
         })?;
         // Tables have no bias, and so no place for one.
         if !config.bias

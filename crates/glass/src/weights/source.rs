@@ -1,4 +1,4 @@
-//! Where a model's files are: a directory, or memory that the program carries with it.
+//! Where a model's files are: a directory, or data compiled into the program.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ pub(crate) enum Source {
     Directory(PathBuf),
     /// Memory.
     Embedded {
-        /// The model's name, for errors.
+        /// The model's name, for error messages.
         name: String,
         /// Files by name.
         files: Vec<(&'static str, &'static [u8])>,
@@ -20,7 +20,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// How errors name a file.
+    /// The name of a file in error messages.
     pub fn name(&self, file: &str) -> String {
         match self {
             Source::Directory(path) => path.join(file).display().to_string(),
@@ -28,7 +28,7 @@ impl Source {
         }
     }
 
-    /// Whether a file is there.
+    /// Whether a file exists.
     pub fn has(&self, file: &str) -> bool {
         match self {
             Source::Directory(path) => path.join(file).exists(),
@@ -36,7 +36,7 @@ impl Source {
         }
     }
 
-    /// A small file, refused where it is longer than `longest` bytes; `None` where it is missing.
+    /// Reads a small file; a file longer than `longest` bytes is an error; `None` if it is missing.
     pub fn small(&self, file: &str, longest: u64) -> Result<Option<Bytes>> {
         match self {
             Source::Directory(path) => match path.join(file) {
@@ -47,7 +47,7 @@ impl Source {
         }
     }
 
-    /// A large file, mapped; `None` where it is missing.
+    /// Maps a large file; `None` if it is missing.
     pub fn large(&self, file: &str) -> Result<Option<Bytes>> {
         match self {
             Source::Directory(path) => match path.join(file) {

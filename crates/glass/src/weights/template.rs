@@ -8,8 +8,8 @@ use crate::config::object::Object;
 use crate::tokens::chat::Template;
 use crate::{Error, Result};
 
-/// The template of `chat_template.jinja` or, in older checkpoints, of `tokenizer_config.json`, with the tokens that file
-/// names.
+/// The template in `chat_template.jinja` or, in older checkpoints, in `tokenizer_config.json`, with the tokens that
+/// the latter names.
 pub(super) fn open(source: &Source) -> Result<Option<Template>> {
     let config = match source.small("tokenizer_config.json", LONGEST_TEXT)? {
         Some(text) => Some(Object::parse(&source.name("tokenizer_config.json"), &text)?),
@@ -36,11 +36,11 @@ pub(super) fn open(source: &Source) -> Result<Option<Template>> {
     Ok(Some(template))
 }
 
-/// The special tokens that a template may name, as `transformers` names them.
+/// The special tokens that a template may use, by `transformers`' names.
 const SPECIAL_TOKENS: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// `chat_template` is one text, or a list of named ones, of which `default` is meant.
+/// `chat_template` is a string, or a list of named templates, of which `default` is used.
 fn inline(config: &Object) -> Result<Option<String>> {
     match config.get("chat_template") {
         None => Ok(None),
@@ -48,14 +48,14 @@ fn inline(config: &Object) -> Result<Option<String>> {
         Some(Value::Array(many)) => {
             let default = many.iter().find(|one| one["name"] == "default");
             let text = default.and_then(|one| one["template"].as_str());
-            let none = || config.error("chat_template names no template \"default\"");
+            let none = || config.error("chat_template has no template named \"default\"");
             text.map(|text| Some(text.to_string())).ok_or_else(none)
         }
-        Some(other) => Err(config.wrong("chat_template", other, "a text or a list of named ones")),
+        Some(other) => Err(config.wrong("chat_template", other, "a string or a list of named templates")),
     }
 }
 
-/// A special token is its text, or an object that holds it.
+/// A special token is a string, or an object that holds it.
 fn special(config: &Object, name: &str) -> Result<Option<String>> {
     match config.get(name) {
         None => Ok(None),

@@ -14,16 +14,16 @@ use crate::config::object::{Member, Unique, short};
 use crate::stored::{Bytes, Stored};
 use crate::{Error, Result};
 
-/// The one file.
+/// The single file.
 pub const FILE: &str = "model.safetensors";
 
-/// A model's weights in one file, the first that is there: of safetensors, or of `torch.save`.
+/// A model's weights in a single file: of safetensors, or of `torch.save`. The first that exists is read.
 const FILES: [&str; 2] = [FILE, "pytorch_model.bin"];
 
-/// The indexes of shards of each.
+/// The index of shards for each.
 const INDEXES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 
-/// No index is longer.
+/// The largest index, in bytes.
 const LONGEST_INDEX: u64 = 1 << 26;
 
 /// A model's tensors by their names without the prefix `transformer.`.
@@ -32,19 +32,19 @@ pub(crate) struct Tensors {
     tensors: HashMap<String, (usize, Tensor)>,
 }
 
-/// A tensor with its bytes and the file it is in.
+/// A tensor with its bytes and its file.
 #[derive(Clone, Copy)]
 pub(crate) struct Found<'a> {
-    /// The file, for errors.
+    /// The file, for error messages.
     pub file: &'a str,
-    /// What it is.
+    /// Its dtype, shape and position.
     pub tensor: &'a Tensor,
     /// Its bytes.
     pub bytes: &'a [u8],
 }
 
 impl Tensors {
-    /// Those of the first of [`FILES`] that is there, or of the shards that the first of the [indexes](INDEXES) names.
+    /// Opens the first of [`FILES`] that exists, or the shards that the first of the [indexes](INDEXES) names.
     pub fn open(source: &Source) -> Result<Tensors> {
         let mut all = Tensors { files: Vec::new(), tensors: HashMap::new() };
         for (file, index) in [(FILES[0], INDEXES[0]), (FILES[1], INDEXES[1])] {
@@ -64,8 +64,8 @@ impl Tensors {
         Err(Error::invalid(source.name(FILE), why))
     }
 
-    /// Where only the unembedding of a tied model is stored, it is the embedding (`safetensors.torch.save_model` keeps
-    /// the last of two names).
+    /// If only the unembedding of a tied model is stored, it is used as the embedding
+    /// (`safetensors.torch.save_model` keeps the last of two names).
     pub fn tie(&mut self) {
         if !self.tensors.contains_key(EMBEDDING)
             && let Some(tensor) = self.tensors.remove(UNEMBEDDING)
@@ -74,12 +74,12 @@ impl Tensors {
         }
     }
 
-    /// Gives back the memory of mapped files, as far as they were read.
+    /// Releases the memory of mapped files that was read.
     pub fn forget(&self) {
         self.files.iter().for_each(|(_, bytes)| bytes.forget());
     }
 
-    /// Those of one file, whose header is read already.
+    /// The tensors of one file whose header has been read.
     pub fn of_file(name: String, bytes: Bytes, tensors: Vec<(String, Tensor)>) -> Result<Tensors> {
         let mut all = Tensors { files: Vec::new(), tensors: HashMap::new() };
         all.insert(name, bytes, tensors)?;
@@ -93,7 +93,7 @@ impl Tensors {
         Some(Found { file, tensor, bytes: &bytes[tensor.bytes.clone()] })
     }
 
-    /// A tensor's bytes, to be kept.
+    /// A tensor's bytes, with ownership.
     pub fn stored(&self, name: &str) -> Option<Stored> {
         let (file, tensor) = self.tensors.get(name)?;
         Some(Stored { file: self.files[*file].1.clone(), range: tensor.bytes.clone() })
@@ -104,7 +104,7 @@ impl Tensors {
         self.tensors.keys().map(String::as_str).collect()
     }
 
-    /// How errors name the whole.
+    /// The name of the weights in error messages.
     pub fn file(&self) -> &str {
         self.files.first().map_or(FILE, |(name, _)| name)
     }
@@ -117,14 +117,14 @@ impl Tensors {
         self.insert(name, bytes, tensors)
     }
 
-    /// Adds a file's tensors; gives their names as the file has them.
+    /// Adds a file's tensors; returns their names as in the file.
     fn insert(&mut self, name: String, bytes: Bytes, tensors: Vec<(String, Tensor)>) -> Result<Vec<String>> {
         let mut written = Vec::with_capacity(tensors.len());
         for (tensor_name, tensor) in tensors {
             let key = names::plain(&tensor_name);
             if let Some((file, _)) = self.tensors.insert(key, (self.files.len(), tensor)) {
                 let first = self.files.get(file).map_or("the same file", |(name, _)| name);
-                let why = format!("tensor {} is there a second time (first in {first})", short(&tensor_name));
+                let why = format!("tensor {} is duplicated (first in {first})", short(&tensor_name));
                 return Err(Error::invalid(name, why));
             }
             written.push(tensor_name);
@@ -141,7 +141,7 @@ impl Tensors {
             if Path::new(&shard).components().any(|part| !matches!(part, Component::Normal(_)))
                 || shard.contains(['/', '\\'])
             {
-                let why = format!("names the shard {}, which is not a file beside it", short(&shard));
+                let why = format!("names the shard {}, which is not a file in the same folder", short(&shard));
                 return Err(wrong(why));
             }
             let bytes = source
@@ -163,7 +163,7 @@ impl Tensors {
     }
 }
 
-/// A shard's file name for a tensor.
+/// The file name of the shard that holds a tensor.
 struct Shard(String);
 
 impl<'de> Member<'de> for Shard {
@@ -172,7 +172,7 @@ impl<'de> Member<'de> for Shard {
     }
 }
 
-/// What the index holds: the tensors' shards, and (as `metadata`) sizes that the shards know better.
+/// An entry of the index: the tensors' shards, or (as `metadata`) sizes, which are read from the shards instead.
 enum Part {
     Map(Unique<Shard>),
     Other,
@@ -190,7 +190,7 @@ impl<'de> Member<'de> for Part {
 /// Every shard of an index with the tensors it should hold.
 fn shards(index: &[u8]) -> std::result::Result<BTreeMap<String, BTreeSet<String>>, String> {
     let Unique(parts) =
-        serde_json::from_slice::<Unique<Part>>(index).map_err(|e| format!("is not as expected ({e})"))?;
+        serde_json::from_slice::<Unique<Part>>(index).map_err(|e| format!("is not a valid index ({e})"))?;
     let mut shards: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (_, part) in parts {
         if let Part::Map(Unique(map)) = part {

@@ -1,5 +1,6 @@
-//! What `torch.save` writes since PyTorch 1.6: a zip archive of uncompressed files, `data.pkl` with the objects and
-//! `data/0`, `data/1`, … with the numbers (<https://docs.pytorch.org/docs/stable/notes/serialization.html>).
+//! Reads files that `torch.save` writes since PyTorch 1.6: a zip archive of uncompressed files, `data.pkl` with the
+//! objects and `data/0`, `data/1`, … with the numbers
+//! (<https://docs.pytorch.org/docs/stable/notes/serialization.html>).
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,16 +12,16 @@ use super::safetensors::Tensor;
 use crate::config::object::short;
 use crate::{Error, Result};
 
-/// No checkpoint's objects, without their numbers, take more bytes; what reading them takes is bounded by that.
+/// The largest pickle in a checkpoint, in bytes, which bounds the memory used to read it.
 const LONGEST_PICKLE: usize = 4 << 20;
 
-/// An archive: what its objects are, and where its numbers stand.
+/// An archive: its objects, and where its numbers are.
 pub struct Archive<'a> {
-    /// The file, for errors.
+    /// The file, for error messages.
     name: &'a str,
     /// The objects.
     pub pickle: Pickle<'a>,
-    /// By key, the place of a storage's numbers within the file.
+    /// Where the numbers of each storage are in the file, by key.
     storages: HashMap<String, Range<usize>>,
 }
 
@@ -29,24 +30,24 @@ pub fn is_archive(file: &[u8]) -> bool {
     file.starts_with(b"PK\x03\x04")
 }
 
-/// Whether a file begins as PyTorch wrote before 1.6: a bare pickle of protocol 2.
+/// Whether a file begins like those of PyTorch before 1.6: a bare pickle of protocol 2.
 pub fn is_bare_pickle(file: &[u8]) -> bool {
     file.starts_with(&[0x80, 2])
 }
 
 impl<'a> Archive<'a> {
-    /// Opens a file; `name` stands in errors.
+    /// Opens a file; `name` is used in error messages.
     pub fn open(name: &'a str, file: &'a [u8]) -> Result<Archive<'a>> {
         let wrong = |why: String| Error::invalid(name, why);
         let files = files(file).map_err(wrong)?;
-        // All stand in one folder, whose name is the file's when it was written.
+        // All files are in one folder, which has the name of the archive when it was written.
         let objects = files.iter().find_map(|(path, place)| Some((path.strip_suffix("data.pkl")?, place)));
         let (folder, place) = objects.ok_or_else(|| {
             wrong("is a zip archive without data.pkl; one that torch.save wrote was expected".into())
         })?;
         if place.len() > LONGEST_PICKLE {
             let why = format!(
-                "its data.pkl has {} bytes, more than the {LONGEST_PICKLE} there can be",
+                "its data.pkl has {} bytes, more than the limit of {LONGEST_PICKLE}",
                 place.len()
             );
             return Err(wrong(why));
@@ -64,7 +65,7 @@ impl<'a> Archive<'a> {
         Ok(Archive { name, pickle, storages: storages.collect() })
     }
 
-    /// A tensor among the objects, or what is wrong with it. `key` names it in errors.
+    /// A tensor among the objects. `key` names it in error messages.
     pub fn tensor(&self, key: &str, value: Value<'a>) -> Result<Tensor> {
         self.place(value).map_err(|why| Error::invalid(self.name, format!("tensor {} {why}", short(key))))
     }
@@ -73,31 +74,31 @@ impl<'a> Archive<'a> {
     pub fn state(&self, entries: &[(Value<'a>, Value<'a>)]) -> Result<Vec<(String, Tensor)>> {
         let tensor = |(key, value): &(Value<'a>, Value<'a>)| match key {
             Value::Text(key) => Ok((key.to_string(), self.tensor(key, *value)?)),
-            _ => Err(Error::invalid(self.name, "has a tensor whose name is no text")),
+            _ => Err(Error::invalid(self.name, "has a tensor whose name is not a string")),
         };
         entries.iter().map(tensor).collect()
     }
 
     fn place(&self, value: Value<'a>) -> std::result::Result<Tensor, String> {
         let Some(Node::Tensor(view)) = self.pickle.node(value) else {
-            return Err("is not a tensor that torch.save writes; what would make it is not run".into());
+            return Err("is not a tensor that torch.save writes, and the code that would make it is not run".into());
         };
         let [storage, Value::Int(offset), size, stride] = view[..] else {
-            return Err("is not made as tensors are".into());
+            return Err("is not built like a tensor".into());
         };
         let Some(Node::Storage(Known::Storage(dtype, bytes), key, numbers)) = self.pickle.node(storage)
         else {
-            return Err("is a view of no storage".into());
+            return Err("is not a view of a storage".into());
         };
         let (shape, strides) = (self.sizes(size)?, self.sizes(stride)?);
         let len = contiguous(&shape, &strides)?;
         let file =
-            self.storages.get(*key).ok_or(format!("stands in data/{}, which is missing", short(key)))?;
+            self.storages.get(*key).ok_or(format!("is in data/{}, which is missing", short(key)))?;
         let held = usize::try_from(*numbers).ok().and_then(|numbers| numbers.checked_mul(*bytes));
         if held != Some(file.len()) {
             let found = file.len();
             return Err(format!(
-                "stands in data/{}, which has {found} bytes, not {numbers} numbers",
+                "is in data/{}, which has {found} bytes, not {numbers} numbers",
                 short(key)
             ));
         }
@@ -119,14 +120,14 @@ impl<'a> Archive<'a> {
             Value::Int(size) => usize::try_from(*size).ok(),
             _ => None,
         };
-        sizes.iter().map(size).collect::<Option<_>>().ok_or("has a size that is none".into())
+        sizes.iter().map(size).collect::<Option<_>>().ok_or("has an invalid size".into())
     }
 }
 
-/// The tensors of a state dictionary in a file (`pytorch_model.bin`), by their names in it; two names may share numbers.
+/// The tensors of a state dictionary in a file (`pytorch_model.bin`), by their names in it; two names may share data.
 ///
 /// # Errors
-/// An archive that holds something else.
+/// If the archive holds something else.
 pub fn tensors(name: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
     let archive = Archive::open(name, file)?;
     let state = archive.pickle.entries(archive.pickle.root());
@@ -134,25 +135,25 @@ pub fn tensors(name: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
     archive.state(state)
 }
 
-/// How many numbers a shape has; refused where they do not stand one after another, row by row.
+/// The number of elements of a shape; an error if they are not stored contiguously, row by row.
 fn contiguous(shape: &[usize], strides: &[usize]) -> std::result::Result<usize, String> {
     let mut numbers = 1usize;
     let mut in_order = shape.len() == strides.len();
     for (size, stride) in shape.iter().zip(strides).rev() {
-        // A stride along one entry is never taken.
+        // The stride of a dimension of size 1 does not matter.
         in_order &= *size == 1 || *stride == numbers;
         numbers = numbers.checked_mul(*size).ok_or("is larger than any file")?;
     }
     match in_order {
         true => Ok(numbers),
-        false => Err("does not stand row by row; save it again after .contiguous()".into()),
+        false => Err("is not contiguous; save it again after .contiguous()".into()),
     }
 }
 
-/// The files of an archive and their places in it.
+/// The files of an archive and their positions in it.
 fn files(file: &[u8]) -> std::result::Result<Vec<(String, Range<usize>)>, String> {
     let damaged =
-        |error: rawzip::Error| format!("is a zip archive that cannot be read ({error}); is it whole?");
+        |error: rawzip::Error| format!("is a zip archive that cannot be read ({error}); is it complete?");
     let archive = ZipArchive::from_slice(file).map_err(damaged)?;
     let mut entries = archive.entries();
     let mut all = Vec::new();
@@ -160,7 +161,7 @@ fn files(file: &[u8]) -> std::result::Result<Vec<(String, Range<usize>)>, String
         let path =
             std::str::from_utf8(entry.file_path().as_bytes()).map_err(|_| "names a file not in UTF-8")?;
         if entry.compression_method() != CompressionMethod::STORE {
-            return Err(format!("holds {} compressed; torch.save writes files as they are", short(path)));
+            return Err(format!("holds {} compressed; torch.save writes files uncompressed", short(path)));
         }
         let (start, end) = archive.get_entry(entry.wayfinder()).map_err(damaged)?.compressed_data_range();
         all.push((path.to_string(), start as usize..end as usize));

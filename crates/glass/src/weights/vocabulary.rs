@@ -1,5 +1,5 @@
-//! A vocabulary by its files, nanoGPT's pickle of characters (`meta.pkl`, which its `data/shakespeare_char/prepare.py` writes)
-//! among them.
+//! Opens a vocabulary by its files, including nanoGPT's pickle of characters (`meta.pkl`, which its
+//! `data/shakespeare_char/prepare.py` writes).
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::tokens::files::{self, CHARACTERS};
 use crate::tokens::{Beside, Tokenizer};
 use crate::{Error, Result};
 
-/// Opens what [`Tokenizer::open`] opens, or nanoGPT's `meta.pkl`, or a folder with any of these.
+/// Opens what [`Tokenizer::open`] opens, nanoGPT's `meta.pkl`, or a folder with any of these.
 pub fn open(path: &Path) -> Result<Tokenizer> {
     let in_folder = || files::in_folder(|name| path.join(name).exists());
     let file = match path.is_dir() {
@@ -24,7 +24,7 @@ pub fn open(path: &Path) -> Result<Tokenizer> {
     }
 }
 
-/// The vocabulary in a folder's files, and what lies beside them.
+/// The vocabulary in a folder's files, and the files next to them that change it.
 pub(super) fn read(files: &[(String, impl AsRef<[u8]>)], beside: &Beside) -> Result<Tokenizer> {
     match files {
         [(name, bytes)] if name.ends_with(CHARACTERS) => characters(name, bytes.as_ref()),
@@ -32,7 +32,7 @@ pub(super) fn read(files: &[(String, impl AsRef<[u8]>)], beside: &Beside) -> Res
     }
 }
 
-/// `meta.pkl`; nothing in it is run.
+/// Reads `meta.pkl`; nothing in it is run.
 fn characters(name: &str, bytes: &[u8]) -> Result<Tokenizer> {
     let wrong = |why: String| Error::invalid(name, why);
     let pickle = Pickle::read(bytes).map_err(wrong)?;

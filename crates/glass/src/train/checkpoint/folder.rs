@@ -1,19 +1,19 @@
-//! A run's folder, in which every checkpoint is whole or not there.
+//! A run's folder, in which every checkpoint is either complete or absent.
 //!
 //! ```text
 //! DIR/                      the model, openable at any time
 //! DIR/train/lock            held while a run is going on
-//! DIR/train/run.json        settings, model and data: what a resumed run must agree with
+//! DIR/train/run.json        settings, model and data: which a resumed run must match
 //! DIR/train/log.jsonl       one line per step
 //! DIR/train/data.json       the data card
-//! DIR/train/data/           token shards of the run's own text, where it is a lot (see `prepare`)
+//! DIR/train/data/           token shards of the run's own text, if it is large (see `prepare`)
 //! DIR/train/step-00000120/  state.json and the arenas weights.f32, first.f32, second.f32: little-endian, in the
 //!                           plan's order
 //! ```
 //!
-//! A checkpoint is written to `step-….part`, every file synced, the folder synced, renamed, and its parent synced: a
-//! folder without `.part` is whole, whenever the machine stops. One that goes is renamed to `.part` first. Whatever
-//! ends in `.part` is a leftover and removed when the run is opened again.
+//! A checkpoint is written to `step-….part`, every file is synced, the folder is synced, renamed, and its parent is
+//! synced: a folder without `.part` is complete, whenever the machine stops. A checkpoint to be removed is renamed
+//! to `.part` first. Everything that ends in `.part` is a leftover and is removed when the run is opened again.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use crate::train::learner::Learner;
 use crate::train::learner::settings::{Change, Identity, Settings};
 use crate::{Error, Result};
 
-/// A run's folder, locked for this run as long as the value lives.
+/// A run's folder, locked for this run as long as the value exists.
 pub struct Folder {
     train: PathBuf,
     changes: Vec<Change>,
@@ -35,11 +35,11 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Begins a run in `dir`, which holds none yet, nor a model that the run would replace.
+    /// Begins a run in `dir`, which must not hold a run, nor a model that the run would replace.
     pub fn create(dir: &Path, identity: &Identity) -> Result<Folder> {
         Folder::is_free(dir)?;
         let folder = Folder::lock(dir)?;
-        // Once more: another run may have begun, and ended, in between.
+        // Checked again: another run may have begun and ended in between.
         Folder::is_free(dir)?;
         folder.tidy()?;
         folder.set_identity(identity)?;
@@ -50,17 +50,17 @@ impl Folder {
     pub fn is_free(dir: &Path) -> Result<()> {
         if dir.join("train").join("run.json").exists() {
             let why =
-                "this folder already holds a run; add --resume to go on with it, or choose another --out";
+                "this folder already holds a run; add `resume` to continue it, or choose another `out`";
             return Err(Error::invalid_argument(dir.display(), why));
         }
         if dir.join("config.json").exists() {
-            let why = "this folder already holds a model, which the run would replace; choose another --out";
+            let why = "this folder already holds a model, which the run would replace; choose another `out`";
             return Err(Error::invalid_argument(dir.display(), why));
         }
         Ok(())
     }
 
-    /// Opens the run in `dir` again, if `identity` may go on with it.
+    /// Opens the run in `dir` again, if `identity` is allowed to continue it.
     pub fn open(dir: &Path, identity: &Identity) -> Result<Folder> {
         Folder::identity(dir)?;
         let mut folder = Folder::lock(dir)?;
@@ -75,11 +75,11 @@ impl Folder {
         Ok(folder)
     }
 
-    /// What the run in `dir` was asked to do.
+    /// The identity of the run in `dir`.
     pub fn identity(dir: &Path) -> Result<Identity> {
         let path = dir.join("train").join("run.json");
         if !path.exists() {
-            let why = "this folder holds no run to resume; leave --resume out to begin one";
+            let why = "this folder holds no run to resume; leave out `resume` to begin one";
             return Err(Error::invalid_argument(dir.display(), why));
         }
         read_json(&path)
@@ -87,7 +87,7 @@ impl Folder {
 
     fn lock(dir: &Path) -> Result<Folder> {
         let train = dir.join("train");
-        fs::create_dir_all(&train).map_err(|error| Error::io("cannot make the folder", &train, error))?;
+        fs::create_dir_all(&train).map_err(|error| Error::io("cannot create the folder", &train, error))?;
         let path = train.join("lock");
         let lock = File::options().create(true).append(true).open(&path);
         let lock = lock.map_err(|error| Error::io("cannot open", &path, error))?;
@@ -95,14 +95,14 @@ impl Folder {
             Ok(()) => Ok(Folder { train, changes: Vec::new(), before: None, _lock: lock }),
             Err(TryLockError::WouldBlock) => {
                 let why =
-                    "another run is going on in this folder; wait until it ends, or choose another --out";
+                    "another run is using this folder; wait until it ends, or choose another `out`";
                 Err(Error::invalid_argument(dir.display(), why))
             }
             Err(TryLockError::Error(error)) => Err(Error::io("cannot lock", &path, error)),
         }
     }
 
-    /// The settings that are others since the run was opened again, and all as they were before.
+    /// The settings that changed when the run was resumed, and all settings as they were before.
     pub fn changes(&self) -> Option<(&[Change], &Settings)> {
         self.before.as_ref().filter(|_| !self.changes.is_empty()).map(|before| (&self.changes[..], before))
     }
@@ -111,7 +111,7 @@ impl Folder {
         write_json(&self.train.join("run.json"), identity)
     }
 
-    /// Removes what was left half done.
+    /// Removes incomplete leftovers.
     fn tidy(&self) -> Result<()> {
         for path in entries(&self.train)? {
             if path.extension().is_some_and(|ending| ending == "part") {
@@ -136,7 +136,8 @@ impl Folder {
         steps_in(&self.train)
     }
 
-    /// Saves a checkpoint. Where that fails (a full disk), what was begun is removed and all others stay as they are.
+    /// Saves a checkpoint. If that fails (a full disk), the incomplete one is removed and all others stay as they
+    /// are.
     pub fn save<B: Backend>(&self, learner: &Learner<B>, state: &State) -> Result<()> {
         let path = self.at(state.step);
         let aside = path.with_extension("part");
@@ -151,13 +152,13 @@ impl Folder {
         written
     }
 
-    /// Puts the checkpoint after `step` into `learner`.
+    /// Loads the checkpoint after `step` into `learner`.
     pub fn load<B: Backend>(&self, learner: &mut Learner<B>, step: u64) -> Result<State> {
         checkpoint::read(&self.at(step), learner)
     }
 
-    /// Removes all checkpoints but the one just saved, the best, and the last `keep` of those that `scheduled` says
-    /// are regular.
+    /// Removes all checkpoints except the one just saved, the best, and the last `keep` of those that `scheduled`
+    /// calls regular.
     pub fn prune(&self, state: &State, keep: usize, scheduled: impl Fn(u64) -> bool) -> Result<()> {
         let steps = self.steps()?;
         let mut kept: Vec<u64> =
@@ -171,16 +172,16 @@ impl Folder {
     }
 }
 
-/// The checkpoints of the run in `dir`, whoever writes it meanwhile: step and folder, ascending.
+/// The checkpoints of the run in `dir`, even while it is running: step and folder, ascending.
 ///
 /// # Errors
-/// The folder cannot be read, or holds no run.
+/// If the folder cannot be read, or holds no run.
 pub fn checkpoints(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let train = dir.join("train");
     if !train.join("run.json").exists() {
         return Err(Error::invalid_argument(
             dir.display(),
-            "this folder holds no run; name the --out of a training",
+            "this folder holds no run; name the folder that a training wrote (its `out`)",
         ));
     }
     Ok(steps_in(&train)?.into_iter().map(|step| (step, train.join(format!("step-{step:08}")))).collect())
@@ -195,7 +196,7 @@ fn steps_in(train: &Path) -> Result<Vec<u64>> {
     Ok(steps)
 }
 
-/// Removes a checkpoint so that it never stands there in part.
+/// Removes a checkpoint such that it never exists in part under its name.
 fn remove_aside(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
@@ -220,7 +221,7 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// What is in a folder, sorted by name.
+/// The contents of a folder, sorted by name.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error| Error::io("cannot read", folder, error);
     let entries = fs::read_dir(folder).map_err(failed)?;

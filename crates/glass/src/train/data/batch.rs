@@ -1,15 +1,15 @@
-//! What a pass of learning reads at once.
+//! The batch of a training pass.
 
 use glass_kernels::loss::IGNORE;
 
 use crate::backend::Span;
 
-/// Samples one after another: sample i has `lengths[i]` rows. Targets hold [`IGNORE`] where nothing is counted.
+/// Samples, one after another: sample i has `lengths[i]` rows. A target is [`IGNORE`] if it is not counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// A token for every row.
     pub inputs: Vec<u32>,
-    /// The token that should follow.
+    /// The token that should come next, for every row.
     pub targets: Vec<u32>,
     /// Rows of each sample.
     pub lengths: Vec<usize>,

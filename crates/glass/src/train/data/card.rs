@@ -1,4 +1,4 @@
-//! The data card: what a model was learned from, in numbers.
+//! The data card: statistics of the data that a model was trained on.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use crate::train::data::set::Set;
 use crate::train::json::write_json;
 use crate::{Error, Result};
 
-/// What was learned from and validated on.
+/// The data that was learned from and validated on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Card {
-    /// Another one where the data are others.
+    /// A hash of the data.
     pub hash: String,
     /// Files that were read.
     pub files: usize,
     /// All that was learned from and validated on.
     pub all: Share,
-    /// Bytes of text a token, where known.
+    /// Bytes of text per token, if known.
     pub bytes_per_token: Option<f64>,
     /// What was left out.
     pub dropped: Dropped,
@@ -26,32 +26,32 @@ pub struct Card {
     pub train: Share,
     /// Validated on.
     pub validation: Share,
-    /// How they were parted: a share drawn by a seed, or none where they were given apart.
+    /// How the data was split: a fraction drawn from a seed, or `None` if both sets were given separately.
     pub split: Option<Split>,
 }
 
 /// A part of the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
-    /// Documents or conversations, where known.
+    /// Documents or conversations, if known.
     pub documents: Option<u64>,
-    /// Bytes of text, where known; of conversations, of what is learned.
+    /// Bytes of text, if known; for conversations, of the learned text.
     pub bytes: Option<u64>,
     /// Tokens.
     pub tokens: u64,
 }
 
-/// A share that validates.
+/// The fraction held out for validation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Split {
-    /// Of the bytes, the conversations or the ids.
+    /// A fraction of the bytes, the conversations or the ids.
     pub fraction: f64,
-    /// What the documents were drawn by.
+    /// The seed that the documents were drawn from.
     pub seed: u64,
 }
 
 impl Share {
-    /// Of a set.
+    /// The statistics of a set.
     pub fn of(set: &Set) -> Share {
         let documents = (set.documents > 0).then_some(set.documents as u64);
         Share { documents, bytes: set.bytes, tokens: set.tokens() as u64 }
@@ -71,7 +71,7 @@ impl Share {
 }
 
 impl Card {
-    /// Of two sets, read from so many files.
+    /// The card of two sets, read from `files` files.
     pub fn new(
         hash: String,
         files: usize,

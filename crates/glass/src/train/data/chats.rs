@@ -1,6 +1,6 @@
-//! Conversations to samples: lines of `{"messages": [{"role", "content"}, …]}`, or of the list alone, of which only what
-//! the assistant says is learned; and among them plain texts, `{"text"}`, learned whole, so that a model does not forget
-//! what it knew.
+//! Reads conversations as samples: lines of `{"messages": [{"role", "content"}, …]}`, or of only the list. Only the
+//! assistant's messages are learned. Lines with plain text, `{"text"}`, may be mixed in; they are learned in full,
+//! so that a model does not forget what it knew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use crate::train::data::set::{Chat, Samples, Set};
 use crate::train::data::{Remark, utf8};
 use crate::{Error, Result};
 
-/// A line, and where it stands: `file:line`.
+/// A line and its position, `file:line`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// For errors.
+    /// The position, for error messages.
     pub place: String,
-    /// What it holds.
+    /// The contents.
     pub told: Told,
 }
 
-/// What a line holds.
+/// The contents of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     /// A conversation.
@@ -36,21 +36,21 @@ pub enum Told {
 /// A conversation's turns, and the tools that its assistant may call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Talk {
-    /// Who said what.
+    /// The messages.
     pub messages: Vec<Message>,
-    /// `tools`, where the line has them.
+    /// `tools`, if the line has them.
     pub variables: Map<String, Value>,
 }
 
 impl Talk {
-    /// The tokens that a template makes of it, and which of them are learned.
+    /// The tokens that a template makes of the conversation, and which of them are learned.
     pub fn tokens(&self, template: &Template, tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<bool>)> {
         template.tokens_with(&self.messages, &self.variables, tokenizer)
     }
 }
 
 impl Told {
-    /// Its texts, one after another.
+    /// Its texts, in order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let (messages, text) = match self {
             Told::Conversation(talk) => (talk.messages.as_slice(), None),
@@ -60,7 +60,8 @@ impl Told {
     }
 }
 
-/// Who may speak. A misspelt role would be learned as it is spelt, and what it says never as an answer.
+/// The known roles. A misspelt role would be learned as it is spelt, and its messages would never be learned as
+/// answers.
 const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "function"];
 
 /// Reads files of conversations.
@@ -88,7 +89,7 @@ fn add(conversations: &mut Vec<Line>, path: &Path, bytes: Vec<u8>) -> Result<()>
     Ok(())
 }
 
-/// What a line holds, or why it holds nothing.
+/// The contents of a line, or the reason why it is not valid.
 fn told(line: &str) -> std::result::Result<Told, String> {
     let mut variables = Map::new();
     let messages = match serde_json::from_str(line) {
@@ -137,8 +138,8 @@ fn told(line: &str) -> std::result::Result<Told, String> {
     Ok(Told::Conversation(Talk { messages: turns, variables }))
 }
 
-/// Parts into (training, validation): `fraction` of the conversations, drawn from `seed`, validate. Both parts keep
-/// the order of reading.
+/// Splits into (training, validation): `fraction` of the conversations, drawn from `seed`, are for validation. Both
+/// parts keep the order of reading.
 pub fn split(conversations: Vec<Line>, fraction: f64, seed: u64) -> (Vec<Line>, Vec<Line>) {
     let count = (conversations.len() as f64 * fraction) as usize;
     let mut validates = vec![false; conversations.len()];
@@ -150,21 +151,21 @@ pub fn split(conversations: Vec<Line>, fraction: f64, seed: u64) -> (Vec<Line>, 
     (training, validation)
 }
 
-/// What became of conversations that are not learned from as they are.
+/// Statistics of conversations that could not be used as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cut {
-    /// Longer than the context: their ends are cut off.
+    /// Longer than the context: cut off at the end.
     pub shortened: usize,
-    /// Nothing in them, or in what fits into the context, is to be learned: left out.
+    /// Left out, because nothing in them, or in the part that fits into the context, is to be learned.
     pub left_out: usize,
 }
 
-/// Gives the ids of what a line holds, and which of them are learned.
+/// Returns the ids of a line's contents, and which of them are learned.
 pub type Encode<'a> = dyn Fn(&Told) -> Result<(Vec<u32>, Vec<bool>)> + Sync + 'a;
 
-/// Makes a sample of each line, several at once, in order. `encode` is of conversations a template's
-/// [`tokens`](Talk::tokens); `length` gives the bytes of a token's text, where known.
-/// What follows the last learned token is left out: nothing is learned from it.
+/// Makes a sample of each line, in parallel and in order. For conversations, `encode` is a template's
+/// [`tokens`](Talk::tokens); `length` gives the bytes of a token's text, if known. The tokens after the last
+/// learned one are left out, since nothing is learned from them.
 pub fn set(
     conversations: &[Line],
     context: usize,
@@ -179,7 +180,7 @@ pub fn set(
     let mut chats = Vec::new();
     for (mut ids, mut learned) in encoded {
         let fits = ids.len().min(context + 1);
-        // The first id has none before it, so it cannot be learned.
+        // The first id has no id before it, so it cannot be learned.
         let last = (1..fits).rev().find(|&index| learned[index]);
         let Some(last) = last else {
             cut.left_out += 1;

@@ -1,4 +1,4 @@
-//! Documents to parts: what is learned from, what validates, and what is dropped.
+//! Splits documents into parts: for training, for validation, and dropped.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -17,24 +17,24 @@ use crate::{Error, Result};
 /// What a corpus is made from.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Files to learn from: text (`.txt`), JSON lines (`.jsonl`, `.ndjson`).
+    /// Files to train on: text (`.txt`), JSON lines (`.jsonl`, `.ndjson`).
     pub files: Vec<PathBuf>,
-    /// Files to validate on; where there are none, a share of the documents does.
+    /// Files for validation; if there are none, a fraction of the documents is used.
     pub validation: Vec<PathBuf>,
     /// How they are read.
     pub reading: Reading,
-    /// The share.
+    /// The fraction of the documents for validation, if there are no files for it.
     pub fraction: f64,
-    /// Draws the documents of the share.
+    /// The seed by which these documents are drawn.
     pub seed: u64,
-    /// Documents that are there already, byte for byte, stay.
+    /// Whether exact duplicates of documents are kept.
     pub keep_duplicates: bool,
-    /// How much is held at once.
+    /// How much is held in memory at once.
     pub sizes: Sizes,
 }
 
 impl Source {
-    /// Of files to learn from, of which nothing is held out.
+    /// The source for files to train on, of which nothing is held out.
     pub fn of(files: Vec<PathBuf>) -> Source {
         let (reading, sizes) = (Reading::default(), Sizes::default());
         Source { files, validation: vec![], reading, fraction: 0.0, seed: 1, keep_duplicates: false, sizes }
@@ -44,29 +44,29 @@ impl Source {
 /// A part of a corpus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
-    /// Learned from.
+    /// For training.
     Train,
-    /// Validated on.
+    /// For validation.
     Validation,
 }
 
-/// How far something is that takes its time.
+/// The progress of a long operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Progress {
     /// What is being done.
     pub doing: Doing,
-    /// Bytes until now.
+    /// Bytes so far.
     pub bytes: u64,
-    /// Bytes in the end.
+    /// Bytes in total.
     pub of: u64,
 }
 
-/// What is being done.
+/// The current operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Doing {
     /// The documents are counted and compared.
     Comparing,
-    /// They become tokens, so many by now, of which some may have been there before.
+    /// The documents become tokens: so many so far, including any that were finished by an earlier run.
     Tokenising {
         /// Tokens.
         tokens: u64,
@@ -75,7 +75,7 @@ pub enum Doing {
     Waiting,
 }
 
-/// Told of progress.
+/// Receives progress.
 pub type Report<'a> = &'a mut dyn FnMut(Progress);
 
 /// Files of documents.
@@ -85,16 +85,16 @@ pub struct Corpus {
     bytes: u64,
 }
 
-/// What became of the documents of a corpus. It holds some ten bytes for each, and no text.
+/// What happens to each document of a corpus. It takes about ten bytes per document, and holds no text.
 pub struct Parts {
     source: Arc<Source>,
-    /// Of the files to learn from, and of those to validate on.
+    /// For the files to train on, and for the validation files.
     each: [Vec<Fate>; 2],
-    /// Their bytes.
+    /// The documents' lengths in bytes.
     lengths: [Vec<u64>; 2],
-    /// A document that learns up to some byte and validates from there on.
+    /// A document that is for training up to some byte, and for validation from there on.
     tail: Option<(usize, u64)>,
-    /// What is remarkable about the files.
+    /// Remarks about the files.
     pub remarks: Vec<Remark>,
     /// Documents that were read and left out.
     pub dropped: Dropped,
@@ -104,25 +104,25 @@ pub struct Parts {
 enum Fate {
     Train,
     Validation,
-    /// It was there already.
+    /// A duplicate of an earlier document.
     Duplicate,
-    /// It is the same as one that validates.
+    /// Identical to a document for validation.
     Validates,
 }
 
 /// Documents that are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
-    /// There already, byte for byte.
+    /// Exact duplicates.
     pub duplicates: u64,
-    /// They validate, so they are not learned from.
+    /// Identical to validation documents, so they are not learned.
     pub validating: u64,
-    /// Nothing in them.
+    /// Empty documents.
     pub empty: u64,
 }
 
 impl Corpus {
-    /// Reads the files for their hash.
+    /// Opens the files and computes their hash.
     pub fn open(source: Source) -> Result<Corpus> {
         let all: Vec<&PathBuf> = source.files.iter().chain(&source.validation).collect();
         let file = |path: &&PathBuf| {
@@ -142,24 +142,24 @@ impl Corpus {
         Ok(Corpus { hash: hash(&[text.as_bytes()]), source: Arc::new(source), bytes })
     }
 
-    /// A number, in hexadecimal, that is another one where other documents come out: of the files' bytes, how they are
-    /// read and how they are parted.
+    /// A hash, in hexadecimal, of everything that determines the documents: the files' bytes, how they are read and
+    /// how they are split.
     pub fn hash(&self) -> &str {
         &self.hash
     }
 
-    /// What it was made from.
+    /// The source of the corpus.
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Bytes of all files.
+    /// The bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Reads all documents once and decides what becomes of each. Meanwhile it holds up to about 80 bytes for every
-    /// document, and no text.
+    /// Reads all documents once and decides what happens to each. It needs up to about 80 bytes of memory for every
+    /// document, and holds no text.
     pub fn parts(&self, report: Report<'_>) -> Result<Parts> {
         let mut before = 0;
         let mut listed = |files: &[PathBuf]| {
@@ -179,7 +179,7 @@ impl Corpus {
 }
 
 impl Parts {
-    /// Documents are dropped before they are parted, so no document stands in both parts.
+    /// Duplicates are dropped before splitting, so no document is in both parts.
     fn decide(source: &Arc<Source>, all: Contents, held_out: Contents) -> Result<Parts> {
         let mut seen = HashSet::new();
         let mut once = |content: &u128, kept: Fate| match seen.insert(*content) || source.keep_duplicates {
@@ -200,7 +200,7 @@ impl Parts {
             drop_copies(&mut train, &all.contents, tail.map(|(index, _)| index));
         }
         if !train.contains(&Fate::Train) {
-            let why = "every document in it validates, so nothing is left to learn from";
+            let why = "every document in it is used for validation, so nothing is left to learn from";
             return Err(Error::invalid(named(&source.files), why));
         }
         let count = |fate| train.iter().chain(&validation).filter(|one| **one == fate).count() as u64;
@@ -214,21 +214,21 @@ impl Parts {
         Ok(Parts { source: source.clone(), each: [train, validation], lengths, tail, remarks, dropped })
     }
 
-    /// Bytes of a part.
+    /// The bytes of a part.
     pub fn bytes(&self, part: Part) -> u64 {
         let all = self.each.iter().flatten().zip(self.lengths.iter().flatten());
         let whole: u64 = all.filter(|(fate, _)| **fate == fate_of(part)).map(|(_, length)| length).sum();
-        // The document that is in both stands with those that learn.
+        // A document that is in both parts is listed with the training documents.
         let rest = self.tail.map_or(0, |(index, at)| self.lengths[0][index] - at);
         if part == Part::Train { whole - rest } else { whole + rest }
     }
 
-    /// How much is held at once.
+    /// How much is held in memory at once.
     pub fn sizes(&self) -> Sizes {
         self.source.sizes
     }
 
-    /// The documents of a part, in pieces, in the order of reading.
+    /// The documents of a part as pieces, in the order of reading.
     pub fn pieces(&self, part: Part, sizes: Sizes) -> impl Iterator<Item = Result<Piece>> {
         let list = usize::from(part == Part::Validation && !self.source.validation.is_empty());
         let files = [&self.source.files, &self.source.validation][list];
@@ -247,7 +247,7 @@ impl Parts {
         })
     }
 
-    /// Refuses a document that is not as it was when all were compared.
+    /// Checks that a document has not changed since the documents were compared.
     fn known(&self, piece: Piece, list: usize) -> Result<Piece> {
         let length = self.lengths[list].get(piece.document as usize).copied().unwrap_or(0);
         let end = piece.offset + piece.text.len() as u64;
@@ -266,7 +266,7 @@ fn fate_of(part: Part) -> Fate {
     }
 }
 
-/// A number, in hexadecimal, of several texts.
+/// A hash, in hexadecimal, of several byte strings.
 pub(crate) fn hash(texts: &[&[u8]]) -> String {
     let mut content = Content::default();
     for text in texts {
@@ -279,12 +279,12 @@ pub(crate) fn hash(texts: &[&[u8]]) -> String {
 /// Cuts the document that is in both parts.
 #[derive(Default)]
 struct Tail {
-    /// Where it was cut: the first place between characters from which it validates.
+    /// Where it was cut: the first character boundary from which it is for validation.
     cut: Option<u64>,
 }
 
 impl Tail {
-    /// Leaves of a piece what is in `part`. False: nothing is.
+    /// Reduces a piece to the bytes that are in `part`. Returns false if nothing is left.
     fn cut(&mut self, piece: &mut Piece, at: u64, part: Part) -> bool {
         let within = at.saturating_sub(piece.offset) as usize;
         if self.cut.is_none() && within <= piece.text.len() {
@@ -314,7 +314,7 @@ fn named(files: &[PathBuf]) -> String {
     files.first().map_or("data".into(), |path| path.display().to_string())
 }
 
-/// Every document's content and length.
+/// The content hash and length of every document.
 #[derive(Default)]
 struct Contents {
     contents: Vec<u128>,
@@ -340,7 +340,7 @@ impl Contents {
         if all.lengths.is_empty() {
             return Err(Error::invalid(
                 named(files),
-                "no text in what was given; name files with text in them",
+                "the files hold no text; name files with text in them",
             ));
         }
         all.read = pieces.read();
@@ -349,7 +349,8 @@ impl Contents {
     }
 }
 
-/// Of documents that stand several times (where duplicates are kept), none learns if one validates, or a part of it.
+/// If a document occurs several times (because duplicates are kept), none is learned if one, or a part of one, is
+/// for validation.
 fn drop_copies(fates: &mut [Fate], contents: &[u128], tail: Option<usize>) {
     let validates = |index: &usize| fates[*index] == Fate::Validation || tail == Some(*index);
     let validates: HashSet<u128> = (0..fates.len()).filter(validates).map(|index| contents[index]).collect();
@@ -360,9 +361,9 @@ fn drop_copies(fates: &mut [Fate], contents: &[u128], tail: Option<usize>) {
     }
 }
 
-/// Documents go to validation in an order drawn from `seed` until they would hold more than `fraction` of the bytes.
-/// If that leaves validation with less than half of its share, since documents are few and long, the tail of the next
-/// one is cut off for it: gives its number, and from where on it validates.
+/// Documents are assigned to validation in an order drawn from `seed` until they would exceed `fraction` of the
+/// bytes. If this gives validation less than half of its share, because documents are few and long, the tail of the
+/// next document is used too: returns its number, and the byte from which it is for validation.
 fn split(fates: &mut [Fate], lengths: &[u64], fraction: f64, seed: u64) -> Option<(usize, u64)> {
     let kept: Vec<usize> = (0..fates.len()).filter(|index| fates[*index] == Fate::Train).collect();
     let bytes: u64 = kept.iter().map(|index| lengths[*index]).sum();

@@ -1,4 +1,4 @@
-//! Which files are read, and which of them are for validation.
+//! Decides which files are read, and which of them are for validation.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::train::data::Remark;
 use crate::{Error, Result};
 
-/// The files that `paths` name: a file as it is; of a folder and its folders, in sorted order, those that end in one of
-/// `endings`. A remark says what else a folder holds, except hidden files.
+/// The files named by `paths`: a file itself; for a folder and its subfolders, in sorted order, those with one of
+/// the extensions in `endings`. A remark reports what else a folder holds, except hidden files.
 pub fn find(paths: &[PathBuf], endings: &[&str]) -> Result<(Vec<PathBuf>, Vec<Remark>)> {
     let (mut found, mut remarks) = (Vec::new(), Vec::new());
     for path in paths {
@@ -65,18 +65,18 @@ fn walk(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>, remarks: &mut
     Ok(())
 }
 
-/// What files are for.
+/// Files by purpose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
-    /// To learn from.
+    /// For training.
     pub train: Vec<PathBuf>,
-    /// To validate on; never learned.
+    /// For validation; never learned.
     pub validation: Vec<PathBuf>,
-    /// What was decided by a name.
+    /// Decisions that were made because of a file's name.
     pub remarks: Vec<Remark>,
 }
 
-/// What a name says that a file is for.
+/// The purpose of a file, by its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Role {
     Train,
@@ -84,16 +84,16 @@ enum Role {
     Test,
 }
 
-/// Sorts `files`, which [`find`] found under `paths`, by what their names say: `val.bin`, `fineweb_val_000000.bin`,
-/// `validation.jsonl`, `dev.txt` and everything in a folder `valid` are for validation and never learned. Files named
-/// `test` validate where no others do, and are left aside otherwise. With `others`, validation data is given elsewhere, and
-/// all of these are left aside.
+/// Sorts `files`, which [`find`] found under `paths`, by their names: `val.bin`, `fineweb_val_000000.bin`,
+/// `validation.jsonl`, `dev.txt` and everything in a folder `valid` are for validation and never learned. Files
+/// named `test` are used for validation if there are no others, and ignored otherwise. With `others`, validation
+/// data is given elsewhere, and all of these are ignored.
 ///
-/// A file that `paths` names itself, and not by its folder, is sorted only if another one's name says `train`, as in
-/// `*.bin` for nanoGPT's `train.bin` and `val.bin`.
+/// A file that is named in `paths` itself, not through its folder, is sorted only if another file's name contains
+/// `train`, as in `*.bin` for nanoGPT's `train.bin` and `val.bin`.
 ///
 /// # Errors
-/// Nothing is left to learn from.
+/// If nothing is left to train on.
 pub fn by_role(paths: &[PathBuf], files: Vec<PathBuf>, others: bool) -> Result<Roles> {
     let folders: Vec<&PathBuf> = paths.iter().filter(|path| path.is_dir()).collect();
     let role_of = |file: &PathBuf| match folders.iter().find_map(|folder| file.strip_prefix(folder).ok()) {
@@ -112,7 +112,7 @@ pub fn by_role(paths: &[PathBuf], files: Vec<PathBuf>, others: bool) -> Result<R
     if roles.train.is_empty()
         && let Some(first) = roles.validation.first().or(tests.first())
     {
-        let why = "its name says that it is for validation, and there is no other file to learn from; to learn from \
+        let why = "its name says that it is for validation, and there is no other file to train on; to train on \
                    it, name the file itself instead of its folder";
         return Err(Error::invalid(first.display(), why));
     }
@@ -120,8 +120,8 @@ pub fn by_role(paths: &[PathBuf], files: Vec<PathBuf>, others: bool) -> Result<R
         let first = files.first()?;
         let more = match files.len() {
             1 => String::new(),
-            2 => " (and so with one more file)".into(),
-            len => format!(" (and so with {} more files)", len - 1),
+            2 => " (and so is one more file)".into(),
+            len => format!(" (and so are {} more files)", len - 1),
         };
         Some(Remark::new(first, format!("by its name it is {what}{more}")))
     };
@@ -139,7 +139,7 @@ pub fn by_role(paths: &[PathBuf], files: Vec<PathBuf>, others: bool) -> Result<R
     Ok(roles)
 }
 
-/// What the path of a file says: the names of its folders, and the words of its own.
+/// The purpose given by a file's path: by the names of its folders, and by the words in its own name.
 fn role(path: &Path) -> Option<Role> {
     let lower = |name: &OsStr| name.to_string_lossy().to_lowercase();
     let folders = path.parent().into_iter().flat_map(Path::iter);
@@ -148,7 +148,7 @@ fn role(path: &Path) -> Option<Role> {
     }
     let stem = lower(path.file_stem()?);
     let parts = stem.split(|c: char| !c.is_alphanumeric());
-    // The numbers of shards say nothing: validation-00000-of-00001.
+    // The numbers of shards are ignored: validation-00000-of-00001.
     let is_name = |part: &&str| part.contains(|c: char| !c.is_ascii_digit()) && *part != "of";
     let words: Vec<&str> =
         parts.filter(is_name).map(|part| part.trim_end_matches(|c: char| c.is_ascii_digit())).collect();
@@ -166,12 +166,12 @@ fn word(word: &str) -> Option<Role> {
     }
 }
 
-/// `files` without those that are also among `others`, so that nothing is both learned and validated on.
+/// `files` without those in `others`, so that nothing is both learned and validated on.
 pub fn without(files: Vec<PathBuf>, others: &[PathBuf]) -> (Vec<PathBuf>, Vec<Remark>) {
     let others: Vec<_> = others.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let (removed, kept): (Vec<_>, Vec<_>) =
         files.into_iter().partition(|path| path.canonicalize().is_ok_and(|path| others.contains(&path)));
-    let what = "validates, so it is not learned from";
+    let what = "used for validation, so it is not learned from";
     let remarks = removed.iter().map(|path| Remark::new(path, what)).collect();
     (kept, remarks)
 }

@@ -1,4 +1,4 @@
-//! Token ids, many of them: two bytes each where the vocabulary allows it, in memory or in mapped files.
+//! Token ids in large numbers: two bytes each if the vocabulary allows it, in memory or in mapped files.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -6,22 +6,22 @@ use std::sync::Arc;
 
 use glass_kernels::map::Map;
 
-/// Bytes of an id.
+/// The size of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
-    /// Two.
+    /// Two bytes.
     U16,
-    /// Four.
+    /// Four bytes.
     U32,
 }
 
 impl Width {
-    /// The least that holds every id of a vocabulary.
+    /// The smallest width that holds every id of a vocabulary.
     pub fn of(vocabulary: usize) -> Width {
         if vocabulary <= 1 << 16 { Width::U16 } else { Width::U32 }
     }
 
-    /// How many bytes.
+    /// The number of bytes.
     pub fn bytes(self) -> usize {
         match self {
             Width::U16 => 2,
@@ -37,12 +37,12 @@ pub enum Ids {
     Short(Vec<u16>),
     /// For larger ones.
     Long(Vec<u32>),
-    /// In files, read when they are touched: there can be more than fit into memory.
+    /// In files, read on access: there can be more than fit into memory.
     Mapped(Mapped),
 }
 
 impl Ids {
-    /// None yet, of a vocabulary of this size.
+    /// An empty sequence for a vocabulary of this size.
     pub fn new(vocabulary: usize) -> Self {
         match Width::of(vocabulary) {
             Width::U16 => Ids::Short(Vec::new()),
@@ -50,7 +50,7 @@ impl Ids {
         }
     }
 
-    /// How many.
+    /// The number of ids.
     pub fn len(&self) -> usize {
         match self {
             Ids::Short(ids) => ids.len(),
@@ -59,24 +59,24 @@ impl Ids {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no ids.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Appends ids, which are below the vocabulary's size.
+    /// Appends ids, which must be below the vocabulary's size.
     ///
     /// # Panics
-    /// What is mapped stays as it is.
+    /// If the ids are mapped.
     pub fn extend(&mut self, more: &[u32]) {
         match self {
             Ids::Short(ids) => ids.extend(more.iter().map(|&id| id as u16)),
             Ids::Long(ids) => ids.extend_from_slice(more),
-            Ids::Mapped(_) => panic!("mapped ids are only read"),
+            Ids::Mapped(_) => panic!("mapped ids are read-only"),
         }
     }
 
-    /// Appends a copy of those in `range` to `into`.
+    /// Appends a copy of the ids in `range` to `into`.
     pub fn copy(&self, range: Range<usize>, into: &mut Vec<u32>) {
         match self {
             Ids::Short(ids) => into.extend(ids[range].iter().map(|&id| u32::from(id))),
@@ -85,7 +85,7 @@ impl Ids {
         }
     }
 
-    /// Shows all of them, in order.
+    /// Passes all ids to `see`, in order.
     pub fn each(&self, mut see: impl FnMut(u32)) {
         match self {
             Ids::Short(ids) => ids.iter().for_each(|&id| see(u32::from(id))),
@@ -94,14 +94,14 @@ impl Ids {
         }
     }
 
-    /// A copy of all of them.
+    /// A copy of all ids.
     pub fn to_vec(&self) -> Vec<u32> {
         let mut all = Vec::with_capacity(self.len());
         self.copy(0..self.len(), &mut all);
         all
     }
 
-    /// Keeps the first `at`, returns the rest.
+    /// Keeps the first `at` ids and returns the rest.
     pub fn split_off(&mut self, at: usize) -> Ids {
         match self {
             Ids::Short(ids) => Ids::Short(ids.split_off(at)),
@@ -110,7 +110,7 @@ impl Ids {
         }
     }
 
-    /// Writes them as a shard without header: little-endian, two or four bytes each.
+    /// Writes them as a shard without a header: little-endian, two or four bytes each.
     pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
         match self {
             Ids::Short(ids) => ids.iter().try_for_each(|id| to.write_all(&id.to_le_bytes())),
@@ -129,7 +129,7 @@ impl Ids {
     }
 }
 
-/// The same ids in the same order, wherever they are held.
+/// Equal ids in the same order, wherever they are stored.
 impl PartialEq for Ids {
     fn eq(&self, other: &Ids) -> bool {
         self.len() == other.len() && self.to_vec() == other.to_vec()
@@ -143,21 +143,21 @@ impl Eq for Ids {}
 pub struct Mapped {
     shards: Arc<[Shard]>,
     width: Width,
-    /// Of all ids in the files, these.
+    /// The range of these ids among all ids in the files.
     range: Range<usize>,
 }
 
-/// A mapped file, of which the ids begin after `header` bytes and are all those that follow.
+/// A mapped file that consists of a header of `header` bytes and ids.
 #[derive(Debug)]
 pub(super) struct Shard {
     pub map: Map,
     pub header: usize,
-    /// Ids in the files before it.
+    /// The number of ids in the files before it.
     pub first: usize,
 }
 
 impl Mapped {
-    /// The ids behind the headers of files, each a whole number of them.
+    /// The ids after the headers of files; each file must hold a whole number of ids.
     pub(super) fn new(files: Vec<(Map, usize)>, width: Width) -> Mapped {
         let mut first = 0;
         let shard = |(map, header): (Map, usize)| {
@@ -180,7 +180,7 @@ impl Mapped {
         self.spans(self.range.clone(), |bytes| decode(bytes, self.width, &mut see));
     }
 
-    /// Shows the bytes of a range, file by file.
+    /// Passes the bytes of a range to `see`, file by file.
     fn spans(&self, mut range: Range<usize>, mut see: impl FnMut(&[u8])) {
         let size = self.width.bytes();
         let place = self.shards.partition_point(|shard| shard.first <= range.start);
@@ -211,7 +211,7 @@ impl Shard {
     }
 }
 
-/// Shows the ids in `bytes`.
+/// Passes the ids in `bytes` to `see`.
 pub(super) fn decode(bytes: &[u8], width: Width, mut see: impl FnMut(u32)) {
     match width {
         Width::U16 => bytes.as_chunks().0.iter().for_each(|&id| see(u32::from(u16::from_le_bytes(id)))),

@@ -1,5 +1,5 @@
-//! Which samples each step sees: a function of the set, the settings and the step's number, and of nothing else, so
-//! that a run can be resumed at any step.
+//! Chooses the samples of each step: a function of only the set, the settings and the number of the step, so that a
+//! run can be resumed at any step.
 
 use glass_kernels::loss::IGNORE;
 use serde::{Deserialize, Serialize};
@@ -9,22 +9,22 @@ use crate::train::data::batch::Batch;
 use crate::train::data::set::{Chat, Samples, Set};
 use crate::{Error, Result};
 
-/// No run sees its data more often: the cuts of all its epochs are counted before it begins.
+/// The largest number of epochs: the cuts of all epochs are counted before a run begins.
 pub const MOST_EPOCHS: f64 = 1e6;
 
 /// The order of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arrangement {
-    /// Every epoch its own order, drawn from the seed. A stream is cut into windows from another offset each time:
-    /// the first and the last window of an epoch are shorter, and every token is learned exactly once.
+    /// Every epoch has its own order, drawn from the seed. A stream is cut into windows from a different offset
+    /// each time: the first and the last window of an epoch are shorter, and every token is learned exactly once.
     Shuffled,
-    /// As the data stands: consecutive windows, as nanoGPT and llm.c read shards. As there, the tail of a stream that
-    /// fills no whole batch is left out, and the next batch begins at the start again.
+    /// In the order of the data: consecutive windows, as nanoGPT and llm.c read shards. As in those programs, the
+    /// end of a stream that does not fill a batch is left out, and the next batch starts from the beginning.
     Sequential,
 }
 
-/// Deals samples out to steps.
+/// Assigns samples to steps.
 pub struct Order<'a> {
     set: &'a Set,
     context: usize,
@@ -35,7 +35,7 @@ pub struct Order<'a> {
     epoch: Epoch,
 }
 
-/// One epoch: samples `first..first + sizes`, counted through all epochs.
+/// One epoch: samples `first..first + sizes`, counted across all epochs.
 #[derive(Default)]
 struct Epoch {
     number: u64,
@@ -46,7 +46,8 @@ struct Epoch {
 }
 
 impl<'a> Order<'a> {
-    /// Steps of `accumulate` batches of `batch` samples of at most `context` rows. The set has passed its check.
+    /// For steps of `accumulate` batches of `batch` samples of at most `context` rows. The set must have passed its
+    /// check.
     pub fn new(
         set: &'a Set,
         context: usize,
@@ -76,16 +77,16 @@ impl<'a> Order<'a> {
         parts
     }
 
-    /// The least number of steps that see `epochs` epochs, of which there are at most [`MOST_EPOCHS`].
+    /// The smallest number of steps that sees `epochs` epochs, at most [`MOST_EPOCHS`].
     pub fn steps(&mut self, epochs: f64) -> Result<u64> {
         if !(epochs > 0.0 && epochs <= MOST_EPOCHS) {
             let why = format!("{epochs} was given, but a number above 0 and at most {MOST_EPOCHS} is needed");
-            return Err(Error::invalid_argument("--epochs", why));
+            return Err(Error::invalid_argument("epochs", why));
         }
         self.enter(0, 0);
         let whole = epochs as u64;
         if matches!((&self.set.samples, self.arrangement), (Samples::Stream(_), Arrangement::Shuffled)) {
-            // Every epoch is cut elsewhere, some into one window more.
+            // Every epoch is cut at a different offset, which can give one window more.
             while self.epoch.number < whole {
                 self.enter(self.epoch.number + 1, self.epoch.first + self.epoch.len as u64);
             }
@@ -96,7 +97,7 @@ impl<'a> Order<'a> {
         Ok(samples.div_ceil((self.batch * self.accumulate) as u64).max(1))
     }
 
-    /// Epochs that the steps up to `step` have seen.
+    /// The number of epochs that the steps up to `step` have seen.
     pub fn epochs(&mut self, step: u64) -> f64 {
         let samples = step * (self.batch * self.accumulate) as u64;
         self.seek(samples);
@@ -114,7 +115,7 @@ impl<'a> Order<'a> {
         sample(self.set, self.context, self.epoch.offset, place, into);
     }
 
-    /// Enters the epoch that sample `index` is in.
+    /// Moves to the epoch that contains sample `index`.
     fn seek(&mut self, index: u64) {
         if index < self.epoch.first {
             self.enter(0, 0);
@@ -140,8 +141,8 @@ impl<'a> Order<'a> {
     }
 }
 
-/// The set in order, every token once, in batches of at most `batch` samples: what evaluation sees. With `most`, only
-/// so many samples, spread evenly over the set.
+/// The batches of an evaluation: the set in order, every token once, in batches of at most `batch` samples. With
+/// `most`, only that many samples, spread evenly over the set.
 pub fn evaluation(
     set: &Set,
     context: usize,
@@ -176,7 +177,7 @@ fn sample(set: &Set, context: usize, offset: usize, place: usize, into: &mut Bat
     }
 }
 
-/// Windows of `rows` rows, when the first cut is at `offset` and then one every `context` rows.
+/// The number of windows of `rows` rows if the first cut is at `offset` and the others follow every `context` rows.
 fn windows(rows: usize, context: usize, offset: usize) -> usize {
     usize::from(offset > 0) + (rows - offset.min(rows)).div_ceil(context)
 }

@@ -1,4 +1,4 @@
-//! Files to documents, in pieces: neither a file nor a long document is ever held whole.
+//! Reads documents from files in pieces: neither a file nor a long document is ever held in memory as a whole.
 
 mod array;
 mod lines;
@@ -19,25 +19,25 @@ use lines::Lines;
 use table::Table;
 use texts::Texts;
 
-/// A stretch of a document. It ends where the document does, or before a space where no word can notice.
+/// A piece of a document. It ends at the end of the document, or before a space where no word is affected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Number of the document, from 0, over all files.
+    /// The number of the document, from 0, across all files.
     pub document: u64,
-    /// Bytes of the document before it.
+    /// The bytes of the document before this piece.
     pub offset: u64,
-    /// Its bytes. Only the last piece of several can be empty.
+    /// Its bytes. Only the last of several pieces can be empty.
     pub text: Vec<u8>,
-    /// Whether the document ends with it.
+    /// Whether it is the last piece of the document.
     pub ends: bool,
 }
 
-/// How much is held at once. The documents are the same for any sizes.
+/// How much is held in memory at once. The documents do not depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Bytes read from a file at a time.
     pub portion: usize,
-    /// Bytes of a document after which it is cut.
+    /// The length after which a document is cut, in bytes.
     pub piece: usize,
 }
 
@@ -47,21 +47,21 @@ impl Default for Sizes {
     }
 }
 
-/// The pieces of all documents of some files, in order.
+/// The pieces of all documents in some files, in order.
 pub struct Pieces<'a> {
     files: VecDeque<PathBuf>,
     reading: &'a Reading,
     sizes: Sizes,
     source: Option<Source<'a>>,
-    /// Where it is, and how many documents there were before it.
+    /// The current file, and the number of documents before it.
     path: PathBuf,
     before: u64,
     documents: u64,
-    /// Bytes of files that are over.
+    /// The bytes of finished files.
     read: u64,
-    /// What is remarkable about the files that are over.
+    /// Remarks about the finished files.
     pub remarks: Vec<Remark>,
-    /// Documents that were empty, and are not counted otherwise.
+    /// The number of empty documents, which are not counted otherwise.
     pub empty: u64,
 }
 
@@ -73,8 +73,8 @@ enum Source<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    /// Of JSON lines (`.jsonl`, `.ndjson`), JSON (`.json`), comma-separated values (`.csv`, `.tsv`), and of text, which
-    /// every other file is.
+    /// Reads files of JSON lines (`.jsonl`, `.ndjson`), JSON (`.json`), comma-separated values (`.csv`, `.tsv`) or,
+    /// with any other extension, text.
     pub fn of_files(files: &[PathBuf], reading: &'a Reading, sizes: Sizes) -> Pieces<'a> {
         Pieces {
             files: files.iter().cloned().collect(),
@@ -90,14 +90,14 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// Of one source; `path` names it in errors, and says by its ending what it is.
+    /// Reads one source; `path` names it in error messages, and its extension tells the format.
     pub fn of(path: &Path, file: impl Read + Send + 'a, reading: &'a Reading, sizes: Sizes) -> Pieces<'a> {
         let mut pieces = Pieces::of_files(&[], reading, sizes);
         pieces.enter(path.into(), file);
         pieces
     }
 
-    /// Bytes read until now.
+    /// The bytes read so far.
     pub fn read(&self) -> u64 {
         self.read + self.source.as_ref().map_or(0, |source| source.portions().offset())
     }
@@ -117,7 +117,7 @@ impl<'a> Pieces<'a> {
         (self.path, self.before) = (path, self.documents);
     }
 
-    /// Ends a file.
+    /// Finishes the current file.
     fn leave(&mut self) {
         let Some(source) = self.source.take() else { return };
         self.read += source.portions().offset();
@@ -183,7 +183,7 @@ impl Source<'_> {
     }
 }
 
-/// A piece of the document under way.
+/// A piece of the current document.
 struct Stretch {
     offset: u64,
     text: Vec<u8>,

@@ -1,4 +1,4 @@
-//! A file of text in portions, so that a large one is never held whole.
+//! Reads a text file in portions, so that a large one is never held in memory as a whole.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use memchr::memmem;
 use crate::train::data::{Remark, not_utf8};
 use crate::{Error, Result};
 
-/// A file under way.
+/// A file that is being read.
 pub(super) struct Portions<'a> {
     path: PathBuf,
     file: Box<dyn Read + Send + 'a>,
     portion: usize,
-    /// Line ends `\r\n` become `\n`.
+    /// Whether `\r\n` is converted to `\n`.
     plain: bool,
-    /// What is not UTF-8 is refused.
+    /// Whether invalid UTF-8 is an error.
     checked: bool,
-    /// Read, but a character or a line end goes on in what comes.
+    /// Bytes that were read but end within a character or a line end.
     held: Vec<u8>,
-    /// Bytes of the file before `held`.
+    /// The bytes of the file before `held`.
     offset: u64,
     first: [u8; 2],
     marked: bool,
@@ -29,8 +29,8 @@ pub(super) struct Portions<'a> {
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl<'a> Portions<'a> {
-    /// Of `file`, so many bytes at a time. `plain` text has `\n` for `\r\n`, `checked` text is UTF-8 or refused; UTF-16
-    /// always is.
+    /// Reads `file`, `size` bytes at a time. In `plain` text, `\r\n` becomes `\n`; `checked` text must be UTF-8.
+    /// UTF-16 is always an error.
     pub fn new(
         path: &Path,
         file: impl Read + Send + 'a,
@@ -52,7 +52,7 @@ impl<'a> Portions<'a> {
         }
     }
 
-    /// Appends the next portion. False: the file is over.
+    /// Appends the next portion. Returns false at the end of the file.
     pub fn more(&mut self, text: &mut Vec<u8>) -> Result<bool> {
         let held = self.held.len();
         let mut portion = (&mut self.file).take(self.portion as u64);
@@ -73,7 +73,7 @@ impl<'a> Portions<'a> {
         Ok(!over)
     }
 
-    /// How much of what is held can be given: whole characters and line ends.
+    /// How many of the held bytes can be returned: whole characters and line ends.
     fn whole(&self, over: bool) -> Result<usize> {
         let held = &self.held;
         let is_utf16 = matches!(self.first, [0xff, 0xfe] | [0xfe, 0xff]);
@@ -90,12 +90,12 @@ impl<'a> Portions<'a> {
         Ok(if over { whole } else { whole - usize::from(splits) })
     }
 
-    /// Bytes given so far.
+    /// The bytes returned so far.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// What was made of the file, once it is over.
+    /// Remarks about the file, once it was read to its end.
     pub fn remarks(&self) -> Vec<Remark> {
         let mark = self.marked.then(|| "the byte-order mark at its start is dropped".to_string());
         let breaks = (self.breaks > 0).then(|| format!("{} line ends \\r\\n are read as \\n", self.breaks));
@@ -103,7 +103,7 @@ impl<'a> Portions<'a> {
     }
 }
 
-/// Appends `new`, if `plain` with `\n` for every `\r\n`, of which it tells the number.
+/// Appends `new`; if `plain`, with `\n` for every `\r\n`, whose number is returned.
 fn append(text: &mut Vec<u8>, new: &[u8], plain: bool) -> usize {
     let (mut from, mut breaks) = (0, 0);
     if plain {

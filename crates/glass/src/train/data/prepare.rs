@@ -1,5 +1,5 @@
-//! Parts to token ids: in memory, or as shards in a folder (`kept`), where a preparation that was stopped goes on
-//! and one that is done is used again.
+//! Turns the parts of a corpus into token ids: in memory, or as shards in a folder (`kept`), where an interrupted
+//! preparation is continued and a finished one is reused.
 
 mod kept;
 
@@ -14,31 +14,31 @@ use crate::train::data::set::{Samples, Set};
 use crate::{Error, Result};
 pub use kept::Shards;
 
-/// Sets that can be learned from.
+/// Sets of token ids for training and validation.
 #[derive(Debug)]
 pub struct Prepared {
-    /// Learned from.
+    /// For training.
     pub train: Set,
-    /// Validated on.
+    /// For validation.
     pub validation: Set,
-    /// Both in numbers.
+    /// Statistics of both.
     pub card: Card,
 }
 
-/// Text to tokens. With an end-of-text token the stream is `end document end document end`, so that every document's
-/// first token is learned too, and where it ends.
+/// How text becomes tokens. With an end-of-text token the stream is `end document end document end`, so that the
+/// first token and the end of every document are learned too.
 #[derive(Clone, Copy)]
 pub struct Encoding<'a> {
     /// The vocabulary.
     pub tokenizer: &'a Tokenizer,
-    /// Rows of the model's: at least as many as there are tokens.
+    /// The number of rows of the model's embedding: at least the number of tokens.
     pub vocabulary: usize,
 }
 
-/// Text is tokenised so much at a time.
+/// How much text is tokenised at a time, in bytes.
 const BATCH: usize = 8 << 20;
 
-/// Tokenises by several threads and keeps all ids in memory.
+/// Tokenises on several threads and keeps all ids in memory.
 pub fn in_memory(corpus: &Corpus, parts: &Parts, by: Encoding<'_>, report: Report<'_>) -> Result<Prepared> {
     let mut work = Work::new(parts, by, usize::MAX, report);
     let [train, validation] = [Part::Train, Part::Validation].map(|part| {
@@ -62,11 +62,11 @@ fn card(corpus: &Corpus, parts: &Parts, train: &Set, validation: &Set) -> Card {
     Card::new(corpus.hash().into(), files, parts.dropped, split, train, validation)
 }
 
-/// Tokenising under way.
+/// The state of tokenising.
 struct Work<'a, 'b> {
     parts: &'a Parts,
     by: Encoding<'a>,
-    /// Ids are handed over when there are so many.
+    /// The ids are passed on when there are this many.
     full: usize,
     report: Report<'b>,
     tokens: u64,
@@ -74,7 +74,7 @@ struct Work<'a, 'b> {
     of: u64,
 }
 
-/// Ids, and what they came from.
+/// Ids, and the text they came from.
 struct Filled {
     ids: Ids,
     bytes: u64,
@@ -82,7 +82,7 @@ struct Filled {
     until: Place,
 }
 
-/// Document, and byte in it.
+/// A document, and a byte in it.
 type Place = (u64, u64);
 
 impl<'a, 'b> Work<'a, 'b> {
@@ -91,7 +91,7 @@ impl<'a, 'b> Work<'a, 'b> {
         Work { parts, by, full, report, tokens: 0, bytes: 0, of }
     }
 
-    /// Tokenises a part, from a place on. `write` is given what is full, the rest is returned.
+    /// Tokenises a part, starting at a given place. `write` receives full buffers; the rest is returned.
     fn fill(
         &mut self,
         part: Part,
@@ -149,7 +149,7 @@ fn batch(pieces: &mut impl Iterator<Item = Result<Piece>>) -> Result<Vec<Piece>>
 }
 
 impl Encoding<'_> {
-    /// The ids of a piece, and where it ends a document, of that end.
+    /// The ids of a piece, including the end-of-text token if it ends a document.
     fn encode(&self, piece: &Piece) -> Result<Vec<u32>> {
         let start = if piece.offset == 0 { self.tokenizer.document_start() } else { &[] };
         let mut ids = start.to_vec();

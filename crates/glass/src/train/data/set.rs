@@ -1,26 +1,26 @@
-//! Documents to what is learned from: a stream of ids, or conversations.
+//! A set of samples: a stream of ids, or conversations.
 
 use crate::train::data::ids::Ids;
 use crate::train::fingerprint::Fingerprint;
 use crate::{Error, Result};
 
-/// What is learned from, or validated on.
+/// Data for training or validation.
 #[derive(Clone, Debug)]
 pub struct Set {
-    /// The samples are cut from these.
+    /// The source of the samples.
     pub samples: Samples,
-    /// Documents or conversations; 0 where that is not known.
+    /// Documents or conversations; 0 if unknown.
     pub documents: usize,
-    /// Bytes of text that the ids stand for, of conversations those that are learned; `None` where that is not known.
+    /// The bytes of text that the ids represent, for conversations those that are learned; `None` if unknown.
     pub bytes: Option<u64>,
 }
 
-/// Where samples come from.
+/// The source of samples.
 #[derive(Clone, Debug)]
 pub enum Samples {
     /// One stream of ids, cut into windows.
     Stream(Ids),
-    /// Conversations, a sample each.
+    /// Conversations, one sample each.
     Chats(Vec<Chat>),
 }
 
@@ -29,12 +29,12 @@ pub enum Samples {
 pub struct Chat {
     /// Its ids.
     pub ids: Vec<u32>,
-    /// Which of them are to be learned.
+    /// Which of them are learned.
     pub learned: Vec<bool>,
 }
 
 impl Set {
-    /// A set of ids as they are. `length` gives the bytes of a token, where that is known.
+    /// A set of given ids. `length` gives the bytes of a token, if known.
     pub fn of_ids(ids: Ids, length: Option<&dyn Fn(u32) -> usize>) -> Set {
         let bytes = length.map(|length| {
             let lengths: Vec<u64> = (0..=largest(&ids).unwrap_or(0)).map(|id| length(id) as u64).collect();
@@ -45,14 +45,14 @@ impl Set {
         Set { samples: Samples::Stream(ids), documents: 0, bytes }
     }
 
-    /// Cuts the last `fraction` of a stream off, for validation. Documents and conversations are split before they
+    /// Cuts off the last `fraction` of a stream, for validation. Documents and conversations are split before they
     /// are tokenised.
     pub fn split_ids(mut ids: Ids, fraction: f64) -> (Ids, Ids) {
         let tail = ids.split_off(ids.len() - (ids.len() as f64 * fraction.clamp(0.0, 1.0)) as usize);
         (ids, tail)
     }
 
-    /// Tokens in all.
+    /// The total number of tokens.
     pub fn tokens(&self) -> usize {
         match &self.samples {
             Samples::Stream(ids) => ids.len(),
@@ -60,7 +60,7 @@ impl Set {
         }
     }
 
-    /// Tokens that are learned in one epoch: all that have one before them, or those marked in conversations.
+    /// The tokens learned in one epoch: all that have a token before them, or those marked in conversations.
     pub fn learned(&self) -> usize {
         match &self.samples {
             Samples::Stream(ids) => ids.len().saturating_sub(1),
@@ -70,7 +70,7 @@ impl Set {
         }
     }
 
-    /// The largest id in it.
+    /// The largest id.
     pub fn largest(&self) -> Option<u32> {
         match &self.samples {
             Samples::Stream(ids) => largest(ids),
@@ -78,7 +78,7 @@ impl Set {
         }
     }
 
-    /// Bytes of text per token, where known; of conversations, per token that is learned.
+    /// Bytes of text per token, if known; for conversations, per learned token.
     pub fn bytes_per_token(&self) -> Option<f64> {
         let tokens = match &self.samples {
             Samples::Stream(ids) => ids.len(),
@@ -87,7 +87,7 @@ impl Set {
         self.bytes.map(|bytes| bytes as f64 / tokens.max(1) as f64)
     }
 
-    /// A number, in hexadecimal, that is another one for other data: a resumed run must learn from the same.
+    /// A fingerprint of the data, in hexadecimal: a resumed run must use the same data.
     pub fn fingerprint(&self) -> String {
         let mut print = Fingerprint::default();
         match &self.samples {
@@ -103,13 +103,13 @@ impl Set {
         print.to_string()
     }
 
-    /// Refuses data that fills not even one window of the context, of which `what` says where it came from.
+    /// Refuses data that does not fill one window of the context; `what` names its source.
     pub fn check(&self, what: &str, context: usize) -> Result<()> {
         match &self.samples {
             Samples::Stream(ids) if ids.len() <= context => {
                 let least = match ids.len() {
                     0..=1 => "give more text".into(),
-                    len => format!("give more text, or a --context of at most {}", len - 1),
+                    len => format!("give more text, or a `context` of at most {}", len - 1),
                 };
                 let why = format!(
                     "{} tokens, but one window is {}: the context of {context} and the token after it; {least}",
@@ -119,7 +119,7 @@ impl Set {
                 Err(Error::invalid(what, why))
             }
             Samples::Chats(chats) if chats.is_empty() => {
-                Err(Error::invalid(what, "no conversation with anything to learn in it"))
+                Err(Error::invalid(what, "no conversation holds anything to learn"))
             }
             _ => Ok(()),
         }

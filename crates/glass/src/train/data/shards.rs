@@ -1,4 +1,4 @@
-//! Token shards: files of ids as they are, little-endian, two or four bytes each (nanoGPT's `.bin`, and llm.c's, whose
+//! Token shards: files of plain ids, little-endian, two or four bytes each (nanoGPT's `.bin`, and llm.c's, whose
 //! header of 1,024 bytes is recognised).
 
 use std::path::{Path, PathBuf};
@@ -28,12 +28,12 @@ pub fn read(files: &[PathBuf], width: Width, vocabulary: usize) -> Result<(Ids, 
     Ok((Ids::Mapped(Mapped::new(maps, width)), remarks))
 }
 
-/// Refuses what follows the header if it is no whole number of ids, or an id is too large.
+/// Checks that the ids after the header are a whole number of ids and that none is too large.
 fn check(path: &Path, bytes: &[u8], start: usize, width: Width, vocabulary: usize) -> Result<()> {
     let (body, size) = (&bytes[start..], width.bytes());
     if !body.len().is_multiple_of(size) {
         let why = format!(
-            "{} bytes of ids are no multiple of {size}, which one id takes; is it cut short, or is --bin another width?",
+            "{} bytes of ids are not a multiple of {size}, the size of one id; is the file cut short, or should `bin` be another width?",
             body.len()
         );
         return Err(Error::invalid(path.display(), why));
@@ -54,7 +54,7 @@ fn check(path: &Path, bytes: &[u8], start: usize, width: Width, vocabulary: usiz
         Some((id, at)) => Err(Error::invalid(
             path.display(),
             format!(
-                "id {id} at offset {at}, but the vocabulary has {vocabulary} tokens; is --bin another width?"
+                "id {id} at offset {at}, but the vocabulary has {vocabulary} tokens; should `bin` be another width?"
             ),
         )),
     }

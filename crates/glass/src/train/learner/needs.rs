@@ -1,4 +1,4 @@
-//! What a learner takes of a machine's memory: counted, not tried.
+//! How much memory a learner needs: computed, not measured.
 
 use crate::backend::{Backend, CacheType};
 use crate::config::Config;
@@ -9,8 +9,8 @@ use crate::train::learner::LOGIT_ROWS;
 /// Bytes of a number: everything a learner holds is f32.
 const NUMBER: u64 = 4;
 
-/// Bytes that [`Learner::keeping`](crate::train::learner::Learner::keeping) asks for, and what its run asks for besides.
-/// Numbers too large to count stay the largest there is.
+/// The bytes that [`Learner::keeping`](crate::train::learner::Learner::keeping) allocates, and what its run needs
+/// in addition. Numbers too large to represent are the largest possible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Needs {
     /// The weights.
@@ -19,18 +19,18 @@ pub struct Needs {
     pub gradients: u64,
     /// AdamW's two moments.
     pub moments: u64,
-    /// What a pass forward works in, and what it keeps for the backward.
+    /// The buffers of a forward pass, and what it keeps for the backward pass.
     pub activations: u64,
     /// The gradients of one layer's activations, its keys and values.
     pub working: u64,
-    /// The logits of a chunk.
+    /// The logits of one chunk.
     pub logits: u64,
-    /// The matrices that stand in memory while a model is saved.
+    /// The matrices in memory while a model is saved.
     pub saving: u64,
 }
 
 impl Needs {
-    /// For batches of `samples` samples as long as the context.
+    /// The memory for batches of `samples` samples of full context length.
     pub fn of<B: Backend>(config: &Config, keep: Keep, samples: usize) -> Needs {
         let rows = (samples as u64).saturating_mul(config.context as u64);
         let chunk = rows.min(LOGIT_ROWS as u64);
@@ -52,7 +52,7 @@ impl Needs {
         }
     }
 
-    /// All of it.
+    /// The sum of all.
     pub fn total(&self) -> u64 {
         let Needs { weights, gradients, moments, activations, working, logits, saving } = *self;
         [weights, gradients, moments, activations, working, logits, saving]
@@ -61,8 +61,8 @@ impl Needs {
     }
 }
 
-/// Floats of the largest matrix of a model's file, and of the largest one that is turned for it. Tables are written some
-/// rows at a time.
+/// The floats of the largest matrix in a model's file, and of the largest one that is transposed for it. Tables are
+/// written some rows at a time.
 fn saving(config: &Config) -> u64 {
     let (width, hidden) = (config.width as u64, config.mlp_width as u64);
     width * (3 * width).max(hidden) + width * hidden

@@ -1,15 +1,16 @@
-//! Which rule turns gradients into steps.
+//! The choice of the optimiser.
 
 use serde::{Deserialize, Serialize};
 
-/// What steps the matrices of the blocks. Embeddings, positions, gains and biases are always stepped by AdamW.
+/// The optimiser for the matrices of the blocks. Embeddings, positions, gains and biases always use AdamW.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Optimiser {
     /// AdamW (Loshchilov & Hutter 2019).
     #[default]
     AdamW,
-    /// Muon (Jordan et al. 2024), with steps as large as AdamW's, so that rates and decays mean the same.
+    /// Muon (Jordan et al. 2024), with updates as large as AdamW's, so that learning rates and decays are
+    /// comparable.
     Muon,
 }
 

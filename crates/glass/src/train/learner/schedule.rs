@@ -10,18 +10,18 @@
 //!   - `wsd` (warm-up, stable, decay; Hägele et al. 2024): `p`, and over the last D = ⌈N / 5⌉ steps (at most N − W)
 //!     `m + (p − m) · (1 − √u)` with `u = (s − 1 − (N − D)) / D`.
 //!
-//! These are llm.c's formulas, so that runs can be compared step by step; the last step is just above the floor,
-//! never wasted at it.
+//! These are llm.c's formulas, so that runs can be compared step by step; the last step is just above the floor, so
+//! no step is taken at the floor itself.
 
 use serde::{Deserialize, Serialize};
 
-/// How the rate moves after warm-up.
+/// How the rate changes after warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
     /// Half a cosine from peak to floor.
     Cosine,
-    /// The peak, then a decay over the last fifth.
+    /// The peak, then a decay over the last fifth of the steps.
     Wsd,
     /// A straight line from peak to floor.
     Linear,
@@ -32,7 +32,7 @@ pub enum Schedule {
 /// A schedule with its numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {
-    /// Which curve.
+    /// The shape of the curve.
     pub schedule: Schedule,
     /// The rate at the end of warm-up.
     pub peak: f32,
@@ -40,12 +40,12 @@ pub struct Rates {
     pub floor: f32,
     /// Warm-up steps.
     pub warmup: u64,
-    /// Steps in all.
+    /// The total number of steps.
     pub steps: u64,
 }
 
 impl Rates {
-    /// The rate of step `step`, from 1; beyond the last step, the last one's.
+    /// The rate of step `step`, from 1; after the last step, the last step's rate.
     pub fn at(&self, step: u64) -> f32 {
         let step = step.clamp(1, self.steps.max(1));
         let (peak, floor) = (f64::from(self.peak), f64::from(self.floor));

@@ -1,4 +1,4 @@
-//! What a run is asked to do. The names are those of the command line's options.
+//! The settings of a run. The names are those of the command line's options.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,19 +10,19 @@ use crate::train::learner::optimiser::Optimiser;
 use crate::train::learner::schedule::{Rates, Schedule};
 use crate::{Error, Result};
 
-/// A run's settings. A number "every" is in steps; 0 is never.
+/// The settings of a run. Values of fields named `…_every` are in steps; 0 means never.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Settings {
-    /// Seed of the order and of dropout.
+    /// The seed of the order and of dropout.
     pub seed: u64,
-    /// Steps in all.
+    /// The total number of steps.
     pub steps: u64,
-    /// Samples of one batch.
+    /// The samples of one batch.
     pub batch: usize,
-    /// Batches of one step.
+    /// The batches of one step.
     pub accumulate: usize,
-    /// What steps the matrices of the blocks.
+    /// The optimiser for the matrices of the blocks.
     pub optimiser: Optimiser,
     /// The highest learning rate.
     pub lr: f32,
@@ -30,7 +30,7 @@ pub struct Settings {
     pub min_lr: f32,
     /// Warm-up steps.
     pub warmup: u64,
-    /// How the rate moves after warm-up.
+    /// How the rate changes after warm-up.
     pub schedule: Schedule,
     /// Decoupled weight decay, of matrices only.
     pub weight_decay: f32,
@@ -40,36 +40,37 @@ pub struct Settings {
     pub beta2: f32,
     /// AdamW's epsilon.
     pub epsilon: f32,
-    /// The gradient's norm is held to this; 0 for no limit.
+    /// The limit of the gradient's norm; 0 for no limit.
     pub clip: f32,
     /// Share of activations dropped.
     pub dropout: f32,
     /// The order of samples.
     pub order: Arrangement,
-    /// Whether every step sees the first one's batch.
+    /// Whether every step uses the first step's batch.
     pub overfit: bool,
-    /// Evaluates so often, and at the end.
+    /// How often the validation set is evaluated; it is also evaluated at the end.
     pub eval_every: u64,
-    /// Samples of the validation set that an evaluation sees, spread evenly; `None` for all.
+    /// How many samples of the validation set an evaluation uses, spread evenly; `None` for all.
     pub eval_samples: Option<usize>,
-    /// Writes a sample of text so often.
+    /// How often a sample of text is generated.
     pub sample_every: u64,
-    /// Saves so often, and at the end.
+    /// How often a checkpoint is saved; one is also saved at the end.
     pub checkpoint_every: u64,
-    /// So many of the last checkpoints stay.
+    /// How many of the last checkpoints are kept.
     pub keep: usize,
-    /// Stops after so many evaluations without a better one; 0 for never.
+    /// Stops after this many evaluations without improvement; 0 for never.
     pub patience: u64,
 }
 
-/// The settings that may change silently when a run is resumed: they decide what is shown and kept and when it ends early.
+/// The settings that may change without notice when a run is resumed: they decide what is shown and kept and when
+/// it ends early.
 const FREE: [&str; 4] = ["sample-every", "checkpoint-every", "keep", "patience"];
 
-/// Those that may change too, but then the run becomes another one, which is said.
+/// Settings that may change too, but change the result of the run, which is reported.
 const CHANGEABLE: [&str; 5] = ["steps", "lr", "min-lr", "warmup", "clip"];
 
 impl Default for Settings {
-    /// GPT-3's AdamW (Brown et al. 2020, appendix B) with a rate for small models.
+    /// GPT-3's AdamW (Brown et al. 2020, appendix B) with a learning rate for small models.
     fn default() -> Self {
         Settings {
             seed: 1,
@@ -100,7 +101,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Refuses what cannot be, by the option's name.
+    /// Refuses impossible values, by the field's name.
     pub fn check(&self) -> Result<()> {
         let positive = |value: f32| value > 0.0 && value.is_finite();
         let share = |value: f32| (0.0..1.0).contains(&value);
@@ -108,33 +109,33 @@ impl Settings {
         let at_least_1 = "at least 1 is needed";
         let below_1 = "a number of at least 0 and below 1 is needed";
         let wrong: [(bool, &str, String, &str); 15] = [
-            (self.steps < 1, "--steps", self.steps.to_string(), at_least_1),
-            (self.batch < 1, "--batch", self.batch.to_string(), at_least_1),
-            (self.accumulate < 1, "--accumulate", self.accumulate.to_string(), at_least_1),
-            (self.keep < 1, "--keep", self.keep.to_string(), at_least_1),
-            (self.eval_samples == Some(0), "--eval-samples", "0".into(), at_least_1),
-            (!positive(self.lr), "--lr", self.lr.to_string(), "a number above 0 is needed"),
+            (self.steps < 1, "steps", self.steps.to_string(), at_least_1),
+            (self.batch < 1, "batch", self.batch.to_string(), at_least_1),
+            (self.accumulate < 1, "accumulate", self.accumulate.to_string(), at_least_1),
+            (self.keep < 1, "keep", self.keep.to_string(), at_least_1),
+            (self.eval_samples == Some(0), "eval_samples", "0".into(), at_least_1),
+            (!positive(self.lr), "lr", self.lr.to_string(), "a number above 0 is needed"),
             (
                 !(least(self.min_lr) && self.min_lr <= self.lr),
-                "--min-lr",
+                "min_lr",
                 self.min_lr.to_string(),
-                "a number from 0 to --lr is needed",
+                "a number from 0 to lr is needed",
             ),
-            (self.warmup > self.steps, "--warmup", self.warmup.to_string(), "at most --steps can warm up"),
+            (self.warmup > self.steps, "warmup", self.warmup.to_string(), "it must not exceed steps"),
             (
                 !least(self.weight_decay),
-                "--weight-decay",
+                "weight_decay",
                 self.weight_decay.to_string(),
                 "at least 0 is needed",
             ),
-            (!share(self.beta1), "--beta1", self.beta1.to_string(), below_1),
-            (!share(self.beta2), "--beta2", self.beta2.to_string(), below_1),
-            (!positive(self.epsilon), "--epsilon", self.epsilon.to_string(), "a number above 0 is needed"),
-            (!least(self.clip), "--clip", self.clip.to_string(), "at least 0 is needed; 0 is no limit"),
-            (!share(self.dropout), "--dropout", self.dropout.to_string(), below_1),
+            (!share(self.beta1), "beta1", self.beta1.to_string(), below_1),
+            (!share(self.beta2), "beta2", self.beta2.to_string(), below_1),
+            (!positive(self.epsilon), "epsilon", self.epsilon.to_string(), "a number above 0 is needed"),
+            (!least(self.clip), "clip", self.clip.to_string(), "at least 0 is needed; 0 is no limit"),
+            (!share(self.dropout), "dropout", self.dropout.to_string(), below_1),
             (
                 self.batch.checked_mul(self.accumulate).is_none_or(|samples| samples > 1 << 30),
-                "--batch",
+                "batch",
                 format!("{} × {}", self.batch, self.accumulate),
                 "a step of at most 1,073,741,824 samples is possible",
             ),
@@ -175,18 +176,18 @@ impl Settings {
     }
 }
 
-/// A setting that is another one since a run was resumed.
+/// A setting that changed when a run was resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Its name.
     pub name: String,
-    /// What it was.
+    /// Its old value.
     pub then: String,
-    /// What it is from now on.
+    /// Its new value.
     pub now: String,
 }
 
-/// All that decides what a run writes: its settings, the model's shape, and what it learns from.
+/// Everything that determines the result of a run: its settings, the model's configuration, and its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// The settings.
@@ -194,9 +195,9 @@ pub struct Identity {
     /// The precision of its matrix products, by name.
     #[serde(default = "f32")]
     pub precision: String,
-    /// The model's shape, as its `config.json` has it.
+    /// The model's configuration, as in its `config.json`.
     pub model: Value,
-    /// Fingerprint of the weights it starts from.
+    /// Fingerprint of the initial weights.
     pub start: String,
     /// Fingerprint of the training set.
     pub data: String,
@@ -205,8 +206,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Goes on with the run `self` as `asked`: the settings that are others from now on. Refuses what would change what
-    /// was learned until now: the data, the model, the order.
+    /// Checks that `asked` can continue the run `self`, and returns the settings that changed. Anything that would
+    /// change what was learned so far is refused: the data, the model, the order.
     pub fn continues(&self, asked: &Identity) -> Result<Vec<Change>> {
         let (then, now) = (fields(&self.settings), fields(&asked.settings));
         let mut changes = Vec::new();
@@ -216,25 +217,25 @@ impl Identity {
             }
             let asked = now.get(name).map(ToString::to_string).unwrap_or_default();
             if !CHANGEABLE.contains(&name.as_str()) {
-                return Err(changed(&format!("--{name}"), &value.to_string(), &asked));
+                return Err(changed(&name.replace('-', "_"), &value.to_string(), &asked));
             }
             changes.push(Change { name: name.clone(), then: value.to_string(), now: asked });
         }
         if self.precision != asked.precision {
-            return Err(changed("--precision", &self.precision, &asked.precision));
+            return Err(changed("precision", &self.precision, &asked.precision));
         }
         if let Some((name, then, now)) = differing(&self.model, &asked.model) {
             return Err(changed(&name, &then, &now));
         }
         let none = || "no".to_string();
         if self.data != asked.data {
-            return Err(changed("--data", &format!("data {}", self.data), &format!("data {}", asked.data)));
+            return Err(changed("data", &format!("data {}", self.data), &format!("data {}", asked.data)));
         }
         if self.validation != asked.validation {
             let (then, now) = (self.validation.clone(), asked.validation.clone());
             let (then, now) = (then.unwrap_or_else(none), now.unwrap_or_else(none));
             return Err(changed(
-                "--val",
+                "val",
                 &format!("{then} validation data"),
                 &format!("{now} validation data"),
             ));
@@ -242,11 +243,11 @@ impl Identity {
         Ok(changes)
     }
 
-    /// Refuses to begin anew from other weights than the run `self` began from.
+    /// Refuses to start again from other weights than those the run `self` started from.
     pub fn starts(&self, asked: &Identity) -> Result<()> {
         if self.start != asked.start {
             let (then, now) = (format!("weights {}", self.start), format!("weights {}", asked.start));
-            return Err(changed("--from", &then, &now));
+            return Err(changed("from", &then, &now));
         }
         Ok(())
     }
@@ -257,7 +258,7 @@ fn f32() -> String {
     Precision::F32.name().into()
 }
 
-/// The first field that two shapes differ in: its name and both values.
+/// The first field in which two configurations differ: its name and both values.
 fn differing(then: &Value, now: &Value) -> Option<(String, String, String)> {
     let none = serde_json::Map::new();
     let (old, new) = (then.as_object().unwrap_or(&none), now.as_object().unwrap_or(&none));
@@ -265,7 +266,7 @@ fn differing(then: &Value, now: &Value) -> Option<(String, String, String)> {
     let name = old.keys().chain(new.keys()).find(|&name| old.get(name) != new.get(name));
     match name {
         Some(name) => Some((format!("model's {name}"), shown(old.get(name)), shown(new.get(name)))),
-        None => (then != now).then(|| ("model".into(), "another one".into(), "this one".into())),
+        None => (then != now).then(|| ("model".into(), "another model".into(), "this model".into())),
     }
 }
 
@@ -278,7 +279,7 @@ fn fields(settings: &Settings) -> serde_json::Map<String, Value> {
 
 fn changed(name: &str, then: &str, now: &str) -> Error {
     let why = format!(
-        "this run began with {then}; {now} would change its result; leave it as it was, or begin a new run in another folder"
+        "this run began with {then}; {now} would change its result; keep the old value, or begin a new run in another folder"
     );
     Error::invalid_argument(name, why)
 }

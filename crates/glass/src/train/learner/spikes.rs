@@ -1,10 +1,10 @@
-//! Which losses are far outside the recent spread.
+//! Detects losses that are far outside the recent spread.
 
 use serde::{Deserialize, Serialize};
 
-/// The recent losses. A loss is a spike when it lies above their median by more than eight times their spread, which is
+/// The recent losses. A loss is a spike if it exceeds their median by more than eight times their spread, which is
 /// 1.4826 × the median distance from the median (for normal noise: the standard deviation), and at least 1 % of the
-/// median. Of the last 64 losses at least 16 must be known.
+/// median. At least 16 of the last 64 losses must be known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Spikes {
@@ -16,7 +16,7 @@ const LEAST: usize = 16;
 const FAR: f64 = 8.0;
 
 impl Spikes {
-    /// Takes note of a loss. If it is a spike: the median it stands out from.
+    /// Records a loss. If it is a spike, returns the median of the recent losses.
     pub fn see(&mut self, loss: f64) -> Option<f64> {
         let usual = median(self.recent.clone());
         let distances = self.recent.iter().map(|recent| (recent - usual).abs()).collect();

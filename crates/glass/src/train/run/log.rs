@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// One step in the log. Times and what is made of them are null where nobody looked at a clock.
+/// One step in the log. Times and values derived from them are null if there is no clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// The step, from 1.
@@ -23,25 +23,25 @@ pub struct Line {
     pub lr: f32,
     /// The gradient's norm before clipping.
     pub grad_norm: f64,
-    /// Tokens of this step by the seconds it took.
+    /// Tokens of this step divided by its seconds.
     pub tokens_per_second: Option<f64>,
-    /// Share of the machine's arithmetic that was used.
+    /// Share of the machine's peak arithmetic that was used (model FLOPs utilisation).
     pub mfu: Option<f64>,
     /// Tokens seen since the run began.
     pub tokens: u64,
-    /// Seconds since the run began, without those it was stopped.
+    /// Seconds since the run began, without the time it was stopped.
     pub seconds: Option<f64>,
 }
 
-/// The log, open for adding.
+/// The log, open for appending.
 pub struct Log {
     path: PathBuf,
     file: File,
 }
 
 impl Log {
-    /// Opens the log of a run that stands at `step`: what was written for later steps, or in part, is cut off. The
-    /// seconds that the run had taken.
+    /// Opens the log of a run at step `step`: lines of later steps and incomplete lines are cut off. Also returns
+    /// the seconds that the run had taken.
     pub fn open(path: &Path, step: u64) -> Result<(Log, f64)> {
         let failed = |error| Error::io("cannot write", path, error);
         let (mut end, mut seconds) = (0, 0.0);
@@ -71,7 +71,7 @@ impl Log {
         self.file.write_all(&text).map_err(failed)
     }
 
-    /// Makes what was added outlast a power cut.
+    /// Syncs the log to disk.
     pub fn sync(&self) -> Result<()> {
         self.file.sync_all().map_err(|error| Error::io("cannot write", &self.path, error))
     }

@@ -1,4 +1,4 @@
-//! What happens in a run, and who is told.
+//! The events of a run, and the trait that receives them.
 
 use std::path::PathBuf;
 
@@ -8,27 +8,27 @@ use crate::train::learner::Learner;
 use crate::train::learner::settings::Change;
 use crate::train::run::log::Line;
 
-/// What happens in a run.
+/// An event of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event<'a> {
-    /// It begins, or goes on, after step `step`.
+    /// It begins, or continues, after step `step`.
     Started {
         /// Steps already taken.
         step: u64,
-        /// Steps in all.
+        /// The total number of steps.
         steps: u64,
-        /// Whether it goes on.
+        /// Whether it continues a run.
         resumed: bool,
     },
-    /// The run goes on with other settings than it began with.
+    /// The run continues with settings that differ from its earlier ones.
     Changed {
-        /// Those that are others.
+        /// The settings that changed.
         changes: &'a [Change],
         /// The next step.
         step: u64,
-        /// The rate it would have had.
+        /// The learning rate without the change.
         then: f32,
-        /// The rate it has.
+        /// The learning rate with the change.
         now: f32,
     },
     /// A step was taken.
@@ -38,7 +38,7 @@ pub enum Event<'a> {
         /// Epochs seen so far.
         epochs: f64,
     },
-    /// A loss stands out from the recent ones ([`crate::train::learner::spikes::Spikes`] says how far).
+    /// A loss is far above the recent ones (see [`crate::train::learner::spikes::Spikes`]).
     Spike {
         /// At this step.
         step: u64,
@@ -58,7 +58,7 @@ pub enum Event<'a> {
         /// Whether it is the best so far.
         best: bool,
     },
-    /// It is time for a sample of text: the watch's `sample` is called next.
+    /// A sample of text is due: the watch's `sample` is called next.
     Sampling {
         /// After this step.
         step: u64,
@@ -82,33 +82,33 @@ pub enum Event<'a> {
 /// Why a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// All steps are taken.
+    /// All steps were taken.
     Done,
     /// It was told to stop, and can be resumed.
     Asked,
-    /// No better evaluation for as long as `patience` says.
+    /// There was no better evaluation within `patience`.
     Patience,
 }
 
-/// Who watches a run, and does for it what the library does not: time, pictures, text.
+/// Watches a run, and provides what the library does not: time, pictures, text.
 pub trait Watch<B: Backend> {
-    /// Something happened.
+    /// Called for every event.
     fn event(&mut self, event: Event<'_>) {
         let _ = event;
     }
 
-    /// Seconds since any fixed moment; `None` where there is no clock.
+    /// Seconds since any fixed moment; `None` without a clock.
     fn seconds(&mut self) -> Option<f64> {
         None
     }
 
-    /// The share of the machine's arithmetic that this speed uses, where it is known.
+    /// The share of the machine's peak arithmetic that this speed uses, if known.
     fn utilisation(&mut self, tokens_per_second: f64) -> Option<f64> {
         let _ = tokens_per_second;
         None
     }
 
-    /// Shows what the model says by now. It must leave the learner's weights and moments as they are.
+    /// Shows what the model generates now. It must leave the learner's weights and moments unchanged.
     fn sample(&mut self, learner: &mut Learner<B>, step: u64) -> Result<()> {
         let _ = (learner, step);
         Ok(())

@@ -1,4 +1,4 @@
-//! The numbers of a model's directory: where each parameter is in its files, and how it is read.
+//! The parameters of a model's directory: where each one is in its files, and how it is read.
 
 use glass_kernels::packing::{BLOCK, Quants};
 
@@ -14,18 +14,18 @@ use crate::weights::tensors::Found;
 use crate::weights::{copy, packed};
 use crate::{Error, Result};
 
-/// How a parameter comes into memory.
+/// How a parameter is loaded into memory.
 pub(in crate::weights) enum Form {
-    /// As it stands in the file.
+    /// As stored in the file.
     Stored(Layout),
     /// Block by block of 32 weights.
     Quants(Packing),
-    /// As floats, which are packed.
+    /// As floats, which are then packed.
     Floats(Layout),
 }
 
 impl Folder {
-    /// One parameter, or some of its rows, `[rows, cols]`, whatever its dtype and orientation in the file.
+    /// Reads one parameter, or some of its rows, `[rows, cols]`, whatever its dtype and orientation in the file.
     pub fn read(&self, spec: &Spec, into: &mut [f32]) -> Result<()> {
         if let Writer::Packed(packing) = self.writer {
             return self.read_packed(spec, packing, into);
@@ -47,12 +47,12 @@ impl Folder {
         Ok(())
     }
 
-    /// What was read of its files has been made into something else: its memory may go.
+    /// Everything read from its files has been converted: its memory may be released.
     pub(in crate::weights) fn forget(&self) {
         self.tensors.forget();
     }
 
-    /// The blocks that a parameter is quantised in, where it is.
+    /// The blocks that a parameter is quantised in, if it is.
     fn blocks(&self, place: &Place) -> Option<Blocks> {
         let found = self.tensors.get(&place.tensor)?;
         Blocks::named(found.tensor.dtype.as_ref().err()?).filter(|_| self.writer == Writer::Gguf)
@@ -66,7 +66,7 @@ impl Folder {
         Ok(())
     }
 
-    /// How a parameter comes into memory.
+    /// How a parameter is loaded into memory.
     pub(in crate::weights) fn form(&self, spec: &Spec) -> Result<Form> {
         if let Writer::Packed(packing) = self.writer {
             return Ok(Form::Stored(packed::layout(spec, packing)));
@@ -79,7 +79,7 @@ impl Folder {
         let dtype = self.tensors.get(&place.tensor).and_then(|found| found.tensor.dtype.as_ref().ok());
         Ok(match (self.blocks(&place), dtype) {
             _ if packed::layout(spec, Packing::F32) == Layout::Rows => Form::Floats(Layout::Rows),
-            // Where their scales are of other kinds, 8 bits come nearest.
+            // If their scales are of other kinds, 8 bits are the closest packing.
             (Some(blocks), _) => match blocks.packing() {
                 Some(packing) => Form::Quants(packing),
                 None => Form::Floats(Layout::Panels(Packing::Q8)),
@@ -89,7 +89,7 @@ impl Folder {
         })
     }
 
-    /// Whether its weights are run in fewer bits than a float has.
+    /// Whether the weights are run in fewer bits than a float has.
     pub fn is_packed(&self, plan: &Plan) -> Result<bool> {
         let dense = |form: Form| matches!(form, Form::Floats(layout) | Form::Stored(layout) if matches!(layout, Layout::Rows | Layout::Panels(Packing::F32)));
         let forms = plan.specs.iter().map(|spec| self.form(spec).map(|form| !dense(form)));
@@ -113,7 +113,7 @@ impl Folder {
 
     pub(in crate::weights) fn place(&self, parameter: &str) -> Result<Place> {
         let place = names::place(&self.config, parameter).ok_or_else(|| {
-            Error::invalid_argument(parameter, "is no parameter of a GPT-2; its files have no place for it")
+            Error::invalid_argument(parameter, "is not a parameter of a GPT-2")
         })?;
         Ok(match place.kind {
             Kind::Conv1d if self.writer.as_ours() && !self.is_turned(&place) => {
@@ -123,7 +123,8 @@ impl Folder {
         })
     }
 
-    /// Whether a matrix of PyTorch's is `[inputs, outputs]`, as in a state dictionary of `transformers`' in a `.pt` file.
+    /// Whether a PyTorch matrix is `[inputs, outputs]`, as in a state dictionary of `transformers` saved in a `.pt`
+    /// file.
     fn is_turned(&self, place: &Place) -> bool {
         let shape = self.tensors.get("h.0.attn.c_attn.weight").map(|found| &found.tensor.shape[..]);
         self.writer == Writer::NanoGpt
@@ -131,7 +132,7 @@ impl Folder {
             && matches!(shape, Some([rows, cols]) if rows < cols)
     }
 
-    /// How errors name what gives the shape.
+    /// What gives the sizes, for error messages.
     pub(in crate::weights) fn shape_name(&self) -> String {
         match self.writer {
             Writer::Folder | Writer::Packed(_) => self.source.name("config.json"),
@@ -139,25 +140,25 @@ impl Folder {
         }
     }
 
-    /// A place's tensor, of the right shape.
+    /// A tensor at a place, checked for its shape.
     pub(in crate::weights) fn shaped(&self, place: &Place) -> Result<Found<'_>> {
         let Some(found) = self.tensors.get(&place.tensor) else {
             let why = match place.tensor.as_str() {
                 UNEMBEDDING => "is missing, though tie_word_embeddings is false in config.json".to_string(),
-                _ => format!("is missing; {} promises it", self.writer.shape()),
+                _ => format!("is missing, although {} requires it", self.writer.shape()),
             };
             return Err(Error::invalid(self.tensors.file(), format!("tensor {:?} {why}", place.tensor)));
         };
         if found.tensor.shape != place.shape() {
             let (shape, expected) = (short(&format!("{:?}", found.tensor.shape)), place.shape());
             let said = self.writer.shape();
-            let why = format!("tensor {:?} has shape {shape}; {said} makes it {expected:?}", place.tensor);
+            let why = format!("tensor {:?} has shape {shape}; {expected:?} was expected, by {said}", place.tensor);
             return Err(Error::invalid(found.file, why));
         }
         Ok(found)
     }
 
-    /// Refuses a place without a tensor of its shape that can be read.
+    /// Refuses a place whose tensor is missing, has another shape, or cannot be read.
     pub(in crate::weights) fn expect(&self, place: &Place) -> Result<()> {
         match self.blocks(place) {
             Some(_) => self.shaped(place).map(|_| ()),
@@ -165,7 +166,7 @@ impl Folder {
         }
     }
 
-    /// A place's tensor, of the right shape and a dtype that can be widened.
+    /// A place's tensor, checked for its shape and for a dtype that can be converted to f32.
     pub(in crate::weights) fn find(&self, place: &Place) -> Result<(Found<'_>, Dtype)> {
         let found = self.shaped(place)?;
         match &found.tensor.dtype {
@@ -179,7 +180,7 @@ impl Folder {
     }
 }
 
-/// Refuses to read what a place does not hold, or into memory of another size.
+/// Refuses to read rows that a place does not hold, or into memory of another size.
 fn within(spec: &Spec, place: &Place, into: &[f32]) -> Result<()> {
     let (numbers, asked) = (place.outputs * place.inputs, spec.rows * spec.cols);
     match into.len() == asked && spec.first * spec.cols + asked <= numbers {

@@ -1,4 +1,4 @@
-//! What the model's makers advise for sampling: llama.cpp's fields `general.sampling.*`, and one of ours for the rest.
+//! The authors' sampling advice: llama.cpp's fields `general.sampling.*`, and one field of Glass for the rest.
 
 use serde_json::Value;
 
@@ -9,14 +9,14 @@ use crate::Result;
 use crate::config::object::Object;
 use crate::weights::generation::GenerationConfig;
 
-/// The advice that llama.cpp has no field for, as in `generation_config.json`.
+/// The advice for which llama.cpp has no field, as in `generation_config.json`.
 const REST: &str = "glass.generation_config";
 
-/// Fields of llama.cpp's that are kept and not followed here; `sequence` is a text, the others are numbers.
+/// Fields of llama.cpp's that are kept but not followed; `sequence` is a string, the others are numbers.
 const NOT_FOLLOWED: [(&str, u32); 4] =
     [("mirostat", I32), ("penalty_last_n", I32), ("sequence", TEXT), ("xtc_probability", F32)];
 
-/// The advice of a file.
+/// Reads the advice in a file.
 pub(super) fn read(fields: &Fields<'_>) -> Result<GenerationConfig> {
     let number = |name: &str| fields.number(&format!("general.sampling.{name}")).map(|n| n.map(|n| n as f32));
     let id = |name: &str| fields.number(&format!("tokenizer.ggml.{name}")).map(|id| id.map(|id| id as u32));
@@ -38,7 +38,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<GenerationConfig> {
     let mut eos: Vec<u32> = ends.collect();
     eos.extend(advice.eos.iter().filter(|end| !eos.contains(end)).copied().collect::<Vec<_>>());
     advice.eos = eos;
-    // 0 is greedy there, too.
+    // 0 means greedy sampling, as in Glass.
     let temperature = number("temp")?;
     advice.do_sample = temperature.map(|temperature| temperature > 0.0);
     advice.temperature = temperature.filter(|&temperature| temperature > 0.0);
@@ -49,7 +49,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<GenerationConfig> {
     Ok(advice)
 }
 
-/// Writes the advice; where the vocabulary's fields do not say it, where a text begins and ends, too.
+/// Writes the advice, and the start and end tokens if the vocabulary's fields do not give them.
 pub(super) fn write(head: &mut Head, advice: &GenerationConfig, has_vocabulary: bool) {
     let mut put = |name: &str, value: Option<f32>| {
         value.into_iter().for_each(|value| head.f32(&format!("general.sampling.{name}"), value));
@@ -68,7 +68,7 @@ pub(super) fn write(head: &mut Head, advice: &GenerationConfig, has_vocabulary: 
     advice.top_k.into_iter().for_each(|k| head.i32("general.sampling.top_k", k as i32));
     let mut rest = advice.beyond_sampling();
     if advice.repetition_penalty.is_some() {
-        // Of the whole text, as here; llama.cpp would look at the last 64 tokens.
+        // Applies to the whole text, as in Glass; llama.cpp would use the last 64 tokens.
         rest.entry("penalty_last_n").or_insert((-1).into());
     }
     for (name, kind) in NOT_FOLLOWED {
@@ -80,7 +80,7 @@ pub(super) fn write(head: &mut Head, advice: &GenerationConfig, has_vocabulary: 
             _ => head.f32(&field, number as f32),
         }
     }
-    // A vocabulary's fields name two ends.
+    // A vocabulary's fields name at most two end tokens.
     if advice.eos.len() > 2 || !has_vocabulary && !advice.eos.is_empty() {
         rest.insert("eos_token_id".into(), advice.eos.clone().into());
     }

@@ -1,5 +1,5 @@
-//! Quantised tensors of GGUF, block by block
-//! (<https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-common.h>): what their bytes mean.
+//! The quantised tensor formats of GGUF, block by block
+//! (<https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-common.h>).
 
 mod superblocks;
 
@@ -31,17 +31,17 @@ pub enum Blocks {
     Q5K,
     /// 256 weights: lower nibbles, upper pairs of bits, sixteen 8-bit scales, an f16 scale.
     Q6K,
-    /// 32 weights: an f16 scale, nibbles that number sixteen values.
+    /// 32 weights: an f16 scale, nibbles that index sixteen values.
     Iq4Nl,
-    /// 256 weights: an f16 scale, eight 6-bit scales, nibbles that number sixteen values.
+    /// 256 weights: an f16 scale, eight 6-bit scales, nibbles that index sixteen values.
     Iq4Xs,
 }
 
-/// The values that the nibbles of `IQ4_NL` and `IQ4_XS` number.
+/// The values that the nibbles of `IQ4_NL` and `IQ4_XS` index.
 const IQ4_VALUES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 impl Blocks {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Blocks; 12] = [
         Blocks::Q4_0,
         Blocks::Q4_1,
@@ -57,7 +57,7 @@ impl Blocks {
         Blocks::Iq4Xs,
     ];
 
-    /// Its name, its number in a file, the weights and the bytes of a block.
+    /// Its name, its number in a file, and the weights and bytes of a block.
     fn about(self) -> (&'static str, u32, usize, usize) {
         match self {
             Blocks::Q4_0 => ("Q4_0", 2, BLOCK, 18),
@@ -75,12 +75,12 @@ impl Blocks {
         }
     }
 
-    /// As llama.cpp calls it.
+    /// llama.cpp's name.
     pub fn name(self) -> &'static str {
         self.about().0
     }
 
-    /// By its name.
+    /// The kind with this name.
     pub fn named(name: &str) -> Option<Blocks> {
         Blocks::ALL.into_iter().find(|blocks| blocks.name() == name)
     }
@@ -100,7 +100,7 @@ impl Blocks {
         self.about().3
     }
 
-    /// The packing that holds exactly what these blocks hold; none for blocks of 256 and for those with a minimum.
+    /// The packing that represents these blocks exactly; `None` for blocks of 256 and for those with a minimum.
     pub fn packing(self) -> Option<Packing> {
         match self {
             Blocks::Q4_0 => Some(Packing::Q4),
@@ -109,7 +109,7 @@ impl Blocks {
         }
     }
 
-    /// A block as it is packed, where a packing holds exactly that.
+    /// A block in packed form, if a packing represents it exactly.
     pub fn quants(self, bytes: &[u8]) -> Option<Quants> {
         let scale = u16::from_le_bytes([bytes[0], bytes[1]]);
         let stored = &bytes[2..];
@@ -135,7 +135,7 @@ impl Blocks {
         }
     }
 
-    /// Bytes of whole blocks as floats.
+    /// Converts whole blocks to floats.
     pub fn widen(self, into: &mut [f32], bytes: &[u8]) {
         assert_eq!(bytes.len(), into.len() / self.len() * self.bytes());
         let widen = match self {
@@ -195,7 +195,7 @@ mod tests {
 
     use super::*;
 
-    /// What the `gguf` package reads out of random blocks (`tools/gguf_goldens.py`).
+    /// Values that the `gguf` package reads from random blocks (`tools/gguf_goldens.py`).
     #[test]
     fn blocks_hold_what_the_gguf_package_reads() {
         let golden: Value =

@@ -1,7 +1,7 @@
-//! The container: fields and tensors, every number checked before it is used.
+//! The container: fields and tensors; every number is checked before it is used.
 //!
-//! Nothing of the header is copied but the places of its fields, 4 bytes each, so a header of any size takes less
-//! memory than the file: texts and lists are read where they are.
+//! Only the positions of the header's fields are stored, 4 bytes each, so a header of any size takes less memory
+//! than the file: strings and lists are read in place.
 
 use super::blocks::Blocks;
 use super::kinds;
@@ -11,12 +11,12 @@ use crate::weights::safetensors::Tensor;
 
 /// The first bytes.
 pub const MAGIC: &[u8] = b"GGUF";
-/// Versions that differ in nothing that matters here; the first had 32-bit lengths.
+/// The versions differ only in ways that do not matter here; the first one had 32-bit lengths.
 pub const VERSION: u32 = 3;
-/// What tensors are aligned to, where no field says otherwise.
+/// The alignment of tensors, if no field gives another.
 pub const ALIGNMENT: usize = 32;
 
-/// A field's value. Numbers are f64: ids and sizes are exact in it.
+/// A field's value. Numbers are f64: ids and sizes are exact.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
     Number(f64),
@@ -24,7 +24,7 @@ pub enum Value<'a> {
     List(List<'a>),
 }
 
-/// Values of one type, as they are in the file.
+/// Values of one type, read in place.
 #[derive(Clone, Copy)]
 pub struct List<'a> {
     kind: u32,
@@ -33,7 +33,7 @@ pub struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    /// How many values there are.
+    /// The number of values.
     pub fn len(self) -> usize {
         self.count
     }
@@ -47,22 +47,22 @@ impl<'a> List<'a> {
 
 /// One tensor.
 pub struct Named<'a> {
-    /// As llama.cpp calls it.
+    /// llama.cpp's name.
     pub name: &'a str,
-    /// What and where it is; its shape as ours, outputs first.
+    /// Its type and position; its shape is in Glass's order, outputs first.
     pub tensor: Tensor,
 }
 
 /// A file's fields, and where its tensors are described.
 pub struct Container<'a> {
     file: &'a [u8],
-    /// Where the fields begin, in the order of their names.
+    /// Where the fields begin, sorted by name.
     fields: Vec<u32>,
-    /// How many tensors there are, and where the first is described.
+    /// The number of tensors, and where the first one is described.
     tensors: (u64, usize),
 }
 
-/// Types of a field's value, as the file numbers them.
+/// Types of a field's value.
 pub const U32: u32 = 4;
 pub const F32: u32 = 6;
 pub const BOOL: u32 = 7;
@@ -70,7 +70,7 @@ pub const TEXT: u32 = 8;
 pub const LIST: u32 = 9;
 pub const I32: u32 = 5;
 
-/// The fewest bytes of a field: the length of its name, its type, a value of one byte.
+/// The smallest size of a field: the length of its name, its type, a value of one byte.
 const SHORTEST_FIELD: usize = 13;
 
 impl<'a> Container<'a> {
@@ -79,7 +79,7 @@ impl<'a> Container<'a> {
         let mut head = Head { file, at: MAGIC.len() };
         let version = head.u32()?;
         if !(2..=VERSION).contains(&version) {
-            return Err(format!("is GGUF's version {version}; 2 and 3 can be read"));
+            return Err(format!("is GGUF version {version}; 2 and 3 can be read"));
         }
         let (tensors, count) = (head.u64()?, head.u64()?);
         let most = file.len() / SHORTEST_FIELD;
@@ -109,12 +109,12 @@ impl<'a> Container<'a> {
         head.value(kind).ok()
     }
 
-    /// The name of the field that begins there.
+    /// The name of the field that begins at `at`.
     fn name(&self, at: u32) -> &'a str {
         Head { file: self.file, at: at as usize }.text().unwrap_or_default()
     }
 
-    /// The tensors; more than `most` are refused.
+    /// The tensors; more than `most` is an error.
     pub fn tensors(&self, most: usize) -> Result<Vec<Named<'a>>, String> {
         let (count, at) = self.tensors;
         let Some(count) = usize::try_from(count).ok().filter(|count| *count <= most) else {
@@ -142,7 +142,7 @@ impl<'a> Container<'a> {
         }
         match self.file.len().saturating_sub(at) {
             0 => Ok(tensors),
-            rest => Err(format!("{rest} bytes after the last tensor belong to none; the file is damaged")),
+            rest => Err(format!("{rest} bytes after the last tensor belong to no tensor; the file is damaged")),
         }
     }
 }
@@ -158,11 +158,11 @@ fn placed(len: usize, data: usize, shape: &[usize], kind: u32, offset: u64) -> R
     let start = usize::try_from(offset).ok().and_then(|offset| data.checked_add(offset));
     match size.zip(start).and_then(|(size, start)| Some(start..start.checked_add(size)?)) {
         Some(bytes) if bytes.end <= len => Ok(Tensor { dtype, shape: shape.to_vec(), bytes }),
-        _ => Err("does not lie within the file; is it whole?".into()),
+        _ => Err("reaches beyond the end of the file; is the file complete?".into()),
     }
 }
 
-/// A tensor's type by its number: what it is called, the numbers of a block, its bytes.
+/// A tensor's type by its number: its name, the weights of a block, the bytes of a block.
 fn known(kind: u32) -> Option<(Result<Dtype, String>, usize, usize)> {
     let dense =
         [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::F64].into_iter().find(|dtype| number(*dtype) == kind);
@@ -187,7 +187,7 @@ fn cut_short() -> String {
     "ends within its header; it is cut short".to_string()
 }
 
-/// The head of a file while it is read.
+/// The header of a file while it is read.
 struct Head<'a> {
     file: &'a [u8],
     at: usize,
@@ -215,7 +215,7 @@ impl<'a> Head<'a> {
 
     fn text(&mut self) -> Result<&'a str, String> {
         let len = self.u64()?;
-        std::str::from_utf8(self.take(len)?).map_err(|_| "a text in its header is not UTF-8".to_string())
+        std::str::from_utf8(self.take(len)?).map_err(|_| "a string in its header is not UTF-8".to_string())
     }
 
     fn value(&mut self, kind: u32) -> Result<Value<'a>, String> {
@@ -226,7 +226,7 @@ impl<'a> Head<'a> {
         let from = self.at;
         match width(kind) {
             Some(width) => drop(self.take(count.checked_mul(width).ok_or_else(cut_short)?)?),
-            // Every value has a byte at least, so that a count beyond the file ends soon.
+            // Every value has at least one byte, so a count beyond the file ends soon.
             None => (0..count).try_for_each(|_| self.single(kind).map(|_| ()))?,
         }
         Ok(Value::List(List { kind, count: count as usize, bytes: &self.file[from..self.at] }))
@@ -264,7 +264,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The bytes of a value, where all of its type have as many.
+/// The size of a value in bytes, if all values of its type have the same size.
 fn width(kind: u32) -> Option<u64> {
     match kind {
         0 | 1 | BOOL => Some(1),

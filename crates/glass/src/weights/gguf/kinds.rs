@@ -1,8 +1,8 @@
-//! What ggml calls its types of tensors (`ggml.h`), so that an error can name one that is not read.
+//! ggml's names of tensor types (`ggml.h`), so that an error can name one that is not supported.
 
 use super::blocks::Blocks;
 
-/// Names by number; numbers that ggml has given up are left out.
+/// Names by number; numbers that ggml no longer uses are left out.
 const NAMES: [(u32, &str); 34] = [
     (0, "F32"),
     (1, "F16"),
@@ -40,13 +40,13 @@ const NAMES: [(u32, &str); 34] = [
     (41, "Q1_0"),
 ];
 
-/// A type's name, or its number where ggml has no name for it.
+/// A type's name, or its number if ggml has no name for it.
 pub fn name(kind: u32) -> String {
     let known = NAMES.into_iter().find(|(number, _)| *number == kind);
     known.map_or_else(|| format!("{kind}, which ggml does not define"), |(_, name)| name.to_string())
 }
 
-/// The types that can be read, for errors.
+/// The types that can be read, for error messages.
 pub fn readable() -> String {
     let blocks: Vec<&str> = Blocks::ALL.into_iter().map(Blocks::name).collect();
     format!("F32, F16, BF16 and {}", blocks.join(", "))

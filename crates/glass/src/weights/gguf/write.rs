@@ -1,4 +1,4 @@
-//! Writing, so that llama.cpp and the `gguf` package read it.
+//! Writes GGUF that llama.cpp and the `gguf` package can read.
 
 use std::path::Path;
 
@@ -17,19 +17,19 @@ use crate::weights::names::{Kind, PREFIX};
 use crate::weights::save::{Joined, Save, tensors_of};
 use crate::{Config, Error, Result};
 
-/// How matrices are written. Vectors and positions are f32 in any case.
+/// How matrices are written. Vectors and positions are always f32.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Numbers {
     /// Every number in this type.
     Dense(Dtype),
     /// `Q8_0`.
     Q8,
-    /// `Q4_0`, the table of tokens `Q8_0`.
+    /// `Q4_0`; the token embedding is `Q8_0`.
     Q4,
 }
 
 impl Numbers {
-    /// For weights of this packing.
+    /// The kind for weights of this packing.
     pub fn of(packing: Packing) -> Numbers {
         match packing {
             Packing::F32 => Numbers::Dense(Dtype::F32),
@@ -39,7 +39,7 @@ impl Numbers {
         }
     }
 
-    /// llama.cpp's number for a file of this kind.
+    /// llama.cpp's number for this kind of file.
     fn file_type(self) -> u32 {
         match self {
             Numbers::Dense(Dtype::F32 | Dtype::F64) => 0,
@@ -77,7 +77,7 @@ impl Form {
         }
     }
 
-    /// The bytes of this number of weights.
+    /// The size of this number of weights in bytes.
     fn bytes(self, weights: usize) -> usize {
         match self {
             Form::Dense(dtype) => weights * dtype.bytes(),
@@ -98,12 +98,12 @@ impl Form {
 /// Writes a model with its vocabulary into one file; `weights` as for [`save`](crate::weights::save::save).
 ///
 /// # Errors
-/// What llama.cpp's gpt2 cannot express, and the system's.
+/// If llama.cpp's gpt2 cannot express the model, or the file cannot be written.
 pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) -> Result<()> {
     can_write(what.config, numbers)?;
     let pre = what.tokenizer.map(Tokenizer::gguf_pre).transpose()?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let name = name.ok_or_else(|| Error::invalid_argument("--out", "a file's name was expected"))?;
+    let name = name.ok_or_else(|| Error::invalid_argument("path", "a file name was expected"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let tensors = tensors_of(what.config, what.plan)?;
     let mut aside = AtomicWrite::new(folder)?;
@@ -130,7 +130,7 @@ fn can_write(config: &Config, numbers: Numbers) -> Result<()> {
             config.activation
         ))
     } else if config.scores != Scores::default() {
-        Some("its attention scores are scaled otherwise than llama.cpp's gpt2 scales them".into())
+        Some("its attention scores are not scaled as llama.cpp's gpt2 scales them".into())
     } else {
         None
     };
@@ -142,14 +142,14 @@ fn can_write(config: &Config, numbers: Numbers) -> Result<()> {
         (Numbers::Q8 | Numbers::Q4, Some(size)) => Err(Error::invalid_argument(
             "model",
             format!(
-                "GGUF packs blocks of {BLOCK} inputs, and {size} is no multiple of that; take bf16, or a folder"
+                "GGUF packs blocks of {BLOCK} inputs, and {size} is not a multiple of that; take bf16, or a folder"
             ),
         )),
         _ => Ok(()),
     }
 }
 
-/// The numbers of one tensor, outputs by inputs, and what fills it up.
+/// Writes the numbers of one tensor, outputs by inputs, and its padding.
 fn write_tensor(
     put: &mut dyn FnMut(&[u8]) -> Result<()>,
     tensor: &Joined<'_>,
@@ -159,7 +159,7 @@ fn write_tensor(
     const PORTION: usize = 1 << 18;
     let (mut values, mut bytes, mut written) = (Vec::new(), Vec::new(), 0);
     for (place, spec) in &tensor.parts {
-        // Of tables some rows at a time: a vocabulary's is the largest tensor of all.
+        // Tables are read some rows at a time: the token embedding is the largest tensor of all.
         let rows = if place.kind == Kind::Table { (PORTION / spec.cols).max(1) } else { spec.rows };
         for first in (0..spec.rows).step_by(rows) {
             let some = spec.some(first..spec.rows.min(first + rows));
@@ -198,7 +198,7 @@ fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers, pre: Option<&str>)
         advice::write(head, generation, what.tokenizer.is_some());
     }
     let Some(tokenizer) = what.tokenizer else {
-        // Where there are no tokens, their number is a field of its own.
+        // Without tokens, their number is a separate field.
         head.u32("gpt2.vocab_size", what.config.vocabulary as u32);
         return head.text("tokenizer.ggml.model", NO_VOCABULARY);
     };
@@ -226,7 +226,7 @@ fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers, pre: Option<&str>)
     }
 }
 
-/// A token for every row of the embedding; rows that no token has get a name that is unused.
+/// One token for every row of the embedding; rows without a token get an unused name.
 fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, pre: &str, rows: usize) {
     let lists = tokenizer.lists();
     let token = |id: usize| lists.tokens.get(id).cloned().flatten();
@@ -245,7 +245,7 @@ fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, pre: &str, rows: usize) {
     head.texts("tokenizer.ggml.merges", &lists.merges);
 }
 
-/// The head of a file while it is written.
+/// The header of a file while it is written.
 #[derive(Default)]
 pub(super) struct Head {
     fields: Vec<u8>,
@@ -290,7 +290,7 @@ impl Head {
         self.field(name, LIST, &head);
     }
 
-    /// Sizes stand innermost first.
+    /// The innermost size comes first.
     fn tensor(&mut self, name: &str, tensor: &Joined<'_>, form: Form, at: usize) {
         let name = name.strip_prefix(PREFIX).unwrap_or(name);
         put_text(&mut self.tensors, &written_name(name).expect("a GPT-2's tensors all have a name"));

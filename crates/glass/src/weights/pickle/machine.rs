@@ -1,10 +1,10 @@
-//! The machine: a stack, marks in it, and a memory.
+//! The pickle machine: a stack, marks in it, and a memo.
 
 use std::collections::HashMap;
 
 use super::{Known, Node, Pickle, Result, Value};
 
-/// No checkpoint has more objects; what a hostile one takes is bounded by it.
+/// The largest number of objects in a checkpoint; it bounds the memory that a hostile file can use.
 const MOST_OBJECTS: usize = 1 << 20;
 
 /// The machine.
@@ -12,19 +12,19 @@ const MOST_OBJECTS: usize = 1 << 20;
 pub struct Machine<'a> {
     rest: &'a [u8],
     stack: Vec<Value<'a>>,
-    /// Heights of the stack.
+    /// Heights of the stack at the marks.
     marks: Vec<usize>,
     memo: HashMap<u32, Value<'a>>,
     nodes: Vec<Node<'a>>,
 }
 
 impl<'a> Machine<'a> {
-    /// In front of a pickle.
+    /// A machine at the start of a pickle.
     pub fn new(pickle: &'a [u8]) -> Self {
         Machine { rest: pickle, ..Machine::default() }
     }
 
-    /// Reads it to its end.
+    /// Runs to the end of the pickle.
     pub fn run(mut self) -> Result<Pickle<'a>> {
         loop {
             let [code] = self.take()?;
@@ -82,7 +82,7 @@ impl<'a> Machine<'a> {
                     self.push(Node::Object(None))?;
                 }
                 b'b' => self.attributes()?,
-                other => return Err(format!("has opcode {other:#04x}, which is not read here")),
+                other => return Err(format!("has opcode {other:#04x}, which is not supported")),
             }
         }
     }
@@ -90,7 +90,7 @@ impl<'a> Machine<'a> {
     fn protocol(&mut self) -> Result<()> {
         match self.take()? {
             [2..=5] => Ok(()),
-            [other] => Err(format!("is of protocol {other}; 2 to 5 were expected")),
+            [other] => Err(format!("uses protocol {other}; 2 to 5 were expected")),
         }
     }
 
@@ -107,7 +107,7 @@ impl<'a> Machine<'a> {
         Ok(bytes)
     }
 
-    /// A line without its end.
+    /// A line without its line break.
     fn line(&mut self) -> Result<&'a str> {
         let end = self.rest.iter().position(|byte| *byte == b'\n').ok_or("ends too early")?;
         let line = &self.slice(end + 1)?[..end];
@@ -129,7 +129,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Bytes after a length of `N` bytes.
+    /// Bytes that follow their length, which has `N` bytes.
     fn sized<const N: usize>(&mut self) -> Result<&'a [u8]> {
         let mut len = [0; 8];
         len[..N].copy_from_slice(&self.take::<N>()?);
@@ -138,7 +138,7 @@ impl<'a> Machine<'a> {
 
     fn text(&mut self, bytes: &'a [u8]) -> Result<()> {
         let text = std::str::from_utf8(bytes);
-        self.stack.push(Value::Text(text.map_err(|_| "holds a text that is not UTF-8")?));
+        self.stack.push(Value::Text(text.map_err(|_| "holds a string that is not UTF-8")?));
         Ok(())
     }
 
@@ -151,12 +151,12 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// What stands above the last mark stays.
+    /// Pops a value, but never below the last mark.
     fn pop(&mut self) -> Result<Value<'a>> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.len() > floor {
             true => self.stack.pop().ok_or("is damaged".into()),
-            false => Err("is damaged: it takes more from its stack than there is".into()),
+            false => Err("is damaged: it pops an empty stack".into()),
         }
     }
 
@@ -166,7 +166,7 @@ impl<'a> Machine<'a> {
     }
 
     fn above_mark(&mut self) -> Result<Vec<Value<'a>>> {
-        let mark = self.marks.pop().ok_or("is damaged: it goes back to a mark that is not there")?;
+        let mark = self.marks.pop().ok_or("is damaged: it goes back to a mark that does not exist")?;
         Ok(self.stack.split_off(mark))
     }
 
@@ -176,13 +176,13 @@ impl<'a> Machine<'a> {
         self.push(Node::List(values))
     }
 
-    /// What the topmost value holds.
+    /// The contents of the topmost value.
     fn top(&mut self) -> Result<&mut Node<'a>> {
         let top = self.pop()?;
         self.stack.push(top);
         match top {
             Value::Node(at) => Ok(&mut self.nodes[at]),
-            _ => Err("is damaged: it puts something into what holds nothing".into()),
+            _ => Err("is damaged: it stores into a value that holds nothing".into()),
         }
     }
 
@@ -190,7 +190,7 @@ impl<'a> Machine<'a> {
         match self.top()? {
             Node::List(list) => list.extend(values),
             Node::Object(_) => {}
-            _ => return Err("is damaged: it appends to what is no list".into()),
+            _ => return Err("is damaged: it appends to something that is not a list".into()),
         }
         Ok(())
     }
@@ -202,7 +202,7 @@ impl<'a> Machine<'a> {
                 entries.extend(pairs.iter().map(|[key, value]| (*key, *value)));
             }
             Node::Object(_) => {}
-            _ => return Err("is damaged: it sets keys of what is no dictionary".into()),
+            _ => return Err("is damaged: it sets keys of something that is not a dictionary".into()),
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ impl<'a> Machine<'a> {
     }
 
     fn recall(&mut self, place: u32) -> Result<()> {
-        let value = self.memo.get(&place).ok_or("is damaged: it recalls what it never remembered")?;
+        let value = self.memo.get(&place).ok_or("is damaged: it reads a memo entry that was never written")?;
         self.stack.push(*value);
         Ok(())
     }
@@ -228,7 +228,7 @@ impl<'a> Machine<'a> {
 
     fn name_on_stack(&mut self) -> Result<()> {
         let [Value::Text(module), Value::Text(name)] = self.pop_two()? else {
-            return Err("is damaged: it names a class by something that is no text".into());
+            return Err("is damaged: the name of a class is not a string".into());
         };
         self.stack.push(Value::Known(Known::named(module, name)));
         Ok(())
@@ -237,7 +237,7 @@ impl<'a> Machine<'a> {
     /// `('storage', torch.FloatStorage, key, device, how many)` becomes a storage.
     fn storage(&mut self) -> Result<()> {
         let id = self.pop()?;
-        let Value::Node(at) = id else { return Err("refers to something that is no storage".into()) };
+        let Value::Node(at) = id else { return Err("refers to something that is not a storage".into()) };
         let storage = match &self.nodes[at] {
             Node::List(id) => match id[..] {
                 [
@@ -247,9 +247,9 @@ impl<'a> Machine<'a> {
                     Value::Text(_),
                     Value::Int(len),
                 ] => Node::Storage(kind, key, len),
-                _ => return Err("refers to something that is no storage".into()),
+                _ => return Err("refers to something that is not a storage".into()),
             },
-            _ => return Err("refers to something that is no storage".into()),
+            _ => return Err("refers to something that is not a storage".into()),
         };
         self.push(storage)
     }
@@ -263,13 +263,13 @@ impl<'a> Machine<'a> {
         };
         let made = match function {
             Value::Known(Known::Dictionary) if arguments.is_empty() => Node::Dictionary(Vec::new()),
-            // The first four say which tensor; the others, how it learned.
+            // The first four arguments describe the tensor; the others are about gradients.
             Value::Known(Known::Tensor) if arguments.len() >= 4 => Node::Tensor(arguments[..4].to_vec()),
             Value::Known(Known::Parameter) if !arguments.is_empty() => {
                 self.stack.push(arguments[0]);
                 return Ok(());
             }
-            // Not called: whoever reads it finds no tensor and no number.
+            // Not called: readers find neither a tensor nor a number here.
             _ => Node::Object(None),
         };
         self.push(made)

@@ -1,4 +1,4 @@
-//! Documents of a JSON file: an array of strings or of objects with a field, or one such object.
+//! Reads documents from a JSON file: an array of strings or of objects with a field, or a single such object.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::train::data::portions::Portions;
 use crate::train::data::{Reading, text_in};
 use crate::{Error, Result};
 
-/// A JSON file, of which one element at a time is held.
+/// A JSON file, of which one element at a time is held in memory.
 pub(super) struct Array<'a> {
     path: PathBuf,
     pub portions: Portions<'a>,
@@ -19,7 +19,7 @@ pub(super) struct Array<'a> {
     /// Elements read.
     number: usize,
     state: State,
-    /// The file gives nothing more.
+    /// The end of the file was reached.
     over: bool,
     pub ready: Ready,
 }
@@ -43,7 +43,7 @@ impl<'a> Array<'a> {
             self.text.drain(..blank);
             match (self.state, self.text.first()) {
                 (State::Behind, Some(_)) => {
-                    return Err(self.refused("more follows after its array or object"));
+                    return Err(self.refused("there is more text after its array or object"));
                 }
                 (State::Before, Some(b'[')) => self.enter(1, State::Inside),
                 (State::Inside, Some(b',')) => self.enter(1, State::Inside),
@@ -54,10 +54,10 @@ impl<'a> Array<'a> {
                     None => self.read()?,
                 },
                 (State::Before, Some(_)) => {
-                    return Err(self.refused("neither an array nor an object; JSON lines end in .jsonl"));
+                    return Err(self.refused("neither an array nor an object; JSON lines need the extension .jsonl"));
                 }
                 (State::Inside, None) if self.over => {
-                    return Err(self.refused("it ends before its array does"));
+                    return Err(self.refused("it ends within its array"));
                 }
                 (_, None) if self.over => return Ok(None),
                 (_, None) => self.read()?,
@@ -84,7 +84,7 @@ impl<'a> Array<'a> {
         let text = match parsed.map_err(|error| Error::invalid(&*what, format!("not JSON: {error}")))? {
             Value::String(text) => text,
             Value::Object(object) => text_in(&what, object, &self.reading.field)?,
-            _ => return Err(Error::invalid(what, "neither a string nor an object, which a document is")),
+            _ => return Err(Error::invalid(what, "neither a string nor an object, as a document must be")),
         };
         self.ready.add(&text);
         let state = if self.state == State::Before { State::Behind } else { State::Inside };
@@ -93,11 +93,11 @@ impl<'a> Array<'a> {
     }
 
     fn refused(&self, why: &str) -> Error {
-        Error::invalid(self.path.display(), format!("not JSON that documents can be read from: {why}"))
+        Error::invalid(self.path.display(), format!("cannot read documents from this JSON: {why}"))
     }
 }
 
-/// Where the value that `text` begins with ends; `None` where it goes on.
+/// Where the value at the beginning of `text` ends; `None` if it is incomplete.
 fn end(text: &[u8]) -> Option<usize> {
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
     for (at, byte) in text.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Documents of a file of JSON lines.
+//! Reads documents from a file of JSON lines.
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +10,13 @@ use crate::Result;
 use crate::train::data::portions::Portions;
 use crate::train::data::{Reading, document};
 
-/// A file of JSON lines, each a document as it stands.
+/// A file of JSON lines, each of them one document.
 pub(super) struct Lines<'a> {
     path: PathBuf,
     pub portions: Portions<'a>,
     reading: &'a Reading,
     text: Vec<u8>,
-    /// Lines before `text`.
+    /// The number of lines before `text`.
     number: usize,
     over: bool,
     pub ready: Ready,
@@ -48,7 +48,7 @@ impl<'a> Lines<'a> {
         Ok(self.ready.pop())
     }
 
-    /// Reads the documents out of the first `whole` bytes, several lines at once.
+    /// Parses the documents in the first `whole` bytes, several lines in parallel.
     fn parse(&mut self, whole: usize) -> Result<()> {
         let lines: Vec<&[u8]> = self.text[..whole].split_inclusive(|byte| *byte == b'\n').collect();
         let read = |(index, line): (usize, &&[u8])| {

@@ -1,20 +1,20 @@
-//! Documents that were read whole, in pieces.
+//! Documents that were read as a whole, cut into pieces.
 
 use std::collections::VecDeque;
 
 use super::Stretch;
 use crate::tokens::word_cut;
 
-/// Pieces that are ready to be given.
+/// Pieces that are ready.
 pub(super) struct Ready {
     piece: usize,
     queue: VecDeque<Stretch>,
-    /// Documents that were empty.
+    /// The number of empty documents.
     pub empty: u64,
 }
 
 impl Ready {
-    /// None yet; documents are cut after `piece` bytes.
+    /// An empty queue; documents are cut after `piece` bytes.
     pub fn new(piece: usize) -> Ready {
         Ready { piece: piece.max(1), queue: VecDeque::new(), empty: 0 }
     }

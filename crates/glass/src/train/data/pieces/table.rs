@@ -1,4 +1,4 @@
-//! Documents of a file of comma-separated values: a column of it.
+//! Reads documents from one column of a file of comma-separated values.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::train::data::Reading;
 use crate::train::data::portions::Portions;
 use crate::{Error, Result};
 
-/// A table, of which one record at a time is held.
+/// A table, of which one record at a time is held in memory.
 pub(super) struct Table<'a> {
     path: PathBuf,
     reading: &'a Reading,
@@ -21,7 +21,7 @@ pub(super) struct Table<'a> {
     pub ready: Ready,
 }
 
-/// Portions, as bytes are read.
+/// Portions of a file, as a byte reader.
 pub(super) struct Bytes<'a> {
     pub portions: Portions<'a>,
     text: Vec<u8>,
@@ -49,7 +49,7 @@ impl Read for Bytes<'_> {
 }
 
 impl<'a> Table<'a> {
-    /// Columns are parted by what parts most names in the first line.
+    /// The separator is the one that occurs most often in the first line.
     pub fn new(path: &Path, portions: Portions<'a>, reading: &'a Reading, piece: usize) -> Table<'a> {
         let mut bytes = Bytes { portions, text: Vec::new(), at: 0, failed: None };
         while !bytes.text.contains(&b'\n') {
@@ -64,7 +64,7 @@ impl<'a> Table<'a> {
         }
         let line = bytes.text.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let count = |separator: &u8| line.iter().filter(|byte| *byte == separator).count();
-        // Of those that occur as often, the first.
+        // If several are equally frequent, the first one is used.
         let separators = *b",;\t";
         let most = separators.iter().rev().max_by_key(|separator| count(separator));
         let reader = ReaderBuilder::new().delimiter(*most.unwrap_or(&b',')).from_reader(bytes);
@@ -94,7 +94,7 @@ impl<'a> Table<'a> {
         Ok(self.ready.pop())
     }
 
-    /// The column that holds the documents; none in an empty file.
+    /// The column that holds the documents; `None` for an empty file.
     fn find(&mut self) -> Result<Option<usize>> {
         if let Some(error) = self.reader.get_mut().failed.take() {
             return Err(error);
@@ -108,7 +108,7 @@ impl<'a> Table<'a> {
         found.map(Some).ok_or_else(|| {
             let names: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
             let why = format!(
-                "no column \"{field}\" in its first line, which has {}; name the one that holds the text with --field",
+                "no column \"{field}\" in its first line, which has {}; set `field` to the one that holds the text",
                 names.join(", ")
             );
             Error::invalid(self.path.display(), why)

@@ -1,4 +1,4 @@
-//! Documents of a text file.
+//! Reads documents from a text file.
 
 use memchr::memmem;
 
@@ -7,18 +7,18 @@ use crate::Result;
 use crate::tokens::word_cut;
 use crate::train::data::portions::Portions;
 
-/// A text file: documents stand between separators, without the line breaks beside them.
+/// A text file: documents are separated by separators, without the line breaks next to them.
 pub(super) struct Texts<'a> {
     pub portions: Portions<'a>,
     separator: memmem::Finder<'a>,
     piece: usize,
-    /// Read and not yet given: from `start` on; no separator begins before `searched`.
+    /// Text that was read but not returned begins at `start`; no separator begins before `searched`.
     text: Vec<u8>,
     start: usize,
     searched: usize,
-    /// Bytes of the document under way that were given.
+    /// The bytes of the current document that were returned.
     given: u64,
-    /// A separator stood before it.
+    /// Whether a separator precedes it.
     separated: bool,
     over: bool,
     pub empty: u64,
@@ -77,7 +77,7 @@ impl<'a> Texts<'a> {
         }
     }
 
-    /// Whether a separator is there, and up to where nothing belongs to one.
+    /// Searches for a separator; also returns up to where no byte belongs to one.
     fn search(&mut self) -> (bool, usize) {
         let needle = self.separator.needle();
         let from = self.searched.max(self.start);
@@ -101,7 +101,7 @@ impl<'a> Texts<'a> {
         Stretch { offset, text, ends }
     }
 
-    /// Goes to the next document.
+    /// Moves to the next document.
     fn after(&mut self, found: bool, until: usize) {
         self.start = until + if found { self.separator.needle().len() } else { 0 };
         (self.given, self.separated) = (0, true);

@@ -1,13 +1,14 @@
-//! Shards in a folder.
+//! Token shards in a folder.
 //!
 //! ```text
-//! FOLDER/<key>/lock              held while the data are prepared
+//! FOLDER/<key>/lock              held while the data is prepared
 //! FOLDER/<key>/train-00000.bin   ids, little-endian, two or four bytes each, as `shards` reads them
 //! FOLDER/<key>/validation-00000.bin
-//! FOLDER/<key>/data.json         which shards are whole, and in the end the data card
+//! FOLDER/<key>/data.json         which shards are complete, and finally the data card
 //! ```
 //!
-//! The key is a hash of all that decides the ids: the files' bytes, how they are read and parted, and the vocabulary.
+//! The key is a hash of everything that determines the ids: the files' bytes, how they are read and split, and the
+//! vocabulary.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -26,30 +27,30 @@ use crate::train::json::{read_json, write_json};
 use crate::train::shards;
 use crate::{Error, Result};
 
-/// A shard is full with so many ids.
+/// The number of ids in a full shard.
 const SHARD: usize = 1 << 24;
 
-/// A folder of shards, held for this program as long as the value lives.
+/// A folder of shards, locked for this program as long as the value exists.
 pub struct Shards<'a> {
     folder: PathBuf,
     corpus: &'a Corpus,
     by: Encoding<'a>,
-    /// Ids of a shard.
+    /// The number of ids in a shard.
     pub size: usize,
     state: State,
     _lock: File,
 }
 
-/// What is there already.
+/// What exists already.
 #[derive(Default, Serialize, Deserialize)]
 struct State {
     train: Vec<Shard>,
     validation: Vec<Shard>,
-    /// When all are whole.
+    /// Present when all shards are complete.
     card: Option<Card>,
 }
 
-/// A shard that is whole.
+/// A complete shard.
 #[derive(Serialize, Deserialize)]
 struct Shard {
     file: String,
@@ -70,8 +71,8 @@ impl State {
 }
 
 impl<'a> Shards<'a> {
-    /// Those of a corpus and a vocabulary in `folder`, as far as they are whole. Where another program is preparing
-    /// them, it waits.
+    /// Opens the shards of a corpus and a vocabulary in `folder`, as far as they are complete. If another program
+    /// is preparing them, this call waits.
     pub fn open(
         folder: &Path,
         corpus: &'a Corpus,
@@ -81,7 +82,7 @@ impl<'a> Shards<'a> {
         let width = Width::of(by.vocabulary).bytes() as u8;
         let key = hash(&[corpus.hash().as_bytes(), by.tokenizer.to_json().as_bytes(), &[width]]);
         let folder = folder.join(key);
-        fs::create_dir_all(&folder).map_err(|error| Error::io("cannot make the folder", &folder, error))?;
+        fs::create_dir_all(&folder).map_err(|error| Error::io("cannot create the folder", &folder, error))?;
         let path = folder.join("lock");
         let lock = File::options().create(true).append(true).open(&path);
         let lock = lock.map_err(|error| Error::io("cannot open", &path, error))?;
@@ -98,7 +99,7 @@ impl<'a> Shards<'a> {
         Ok(shards)
     }
 
-    /// Keeps of the state what the files agree with: shards up to the first that is not as it was written.
+    /// Keeps only what matches the files: the shards before the first one that differs from what was written.
     fn believe(&mut self) -> Result<()> {
         for part in [Part::Train, Part::Validation] {
             let folder = &self.folder;
@@ -117,14 +118,14 @@ impl<'a> Shards<'a> {
         Ok(())
     }
 
-    /// The sets, where all shards are there.
+    /// The sets, if all shards exist.
     pub fn finished(&mut self) -> Result<Option<Prepared>> {
         let Some(card) = self.state.card.clone() else { return Ok(None) };
         let (train, validation) = (self.set(Part::Train)?, self.set(Part::Validation)?);
         Ok(Some(Prepared { train, validation, card }))
     }
 
-    /// Tokenises what is not there yet.
+    /// Tokenises what is missing.
     pub fn finish(mut self, parts: &Parts, report: Report<'_>) -> Result<Prepared> {
         let mut work = Work::new(parts, self.by, self.size, report);
         for part in [Part::Train, Part::Validation] {
@@ -146,7 +147,7 @@ impl<'a> Shards<'a> {
         Ok(Prepared { train, validation, card })
     }
 
-    /// Writes a shard, and records it only when its file is complete.
+    /// Writes a shard, and records it only after its file is complete.
     fn write(&mut self, part: Part, filled: Filled) -> Result<()> {
         let name = if part == Part::Train { "train" } else { "validation" };
         let file = format!("{name}-{:05}.bin", self.state.shards(part).len());

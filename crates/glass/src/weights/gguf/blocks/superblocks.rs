@@ -1,4 +1,4 @@
-//! Blocks of 256 weights: groups of 16 or 32, each with a small scale of its own (and a minimum) in units of the block's.
+//! Blocks of 256 weights: groups of 16 or 32, each with its own small scale (and minimum), in units of the block's.
 
 use super::{IQ4_VALUES, half};
 
@@ -14,7 +14,8 @@ pub fn q2_k(into: &mut [f32], bytes: &[u8]) {
     }
 }
 
-/// Sixteen groups of 16: `w = scale × q`, scale in 6 bits, q in 3: two, and one that is kept apart, inverted.
+/// Sixteen groups of 16: `w = scale × q`, scale in 6 bits, q in 3: two bits together, and one stored separately,
+/// inverted.
 pub fn q3_k(into: &mut [f32], bytes: &[u8]) {
     let (uppers, pairs, scales, scale) = (&bytes[..32], &bytes[32..96], &bytes[96..108], half(bytes, 108));
     for (group, into) in into.chunks_exact_mut(16).enumerate() {
@@ -40,7 +41,7 @@ pub fn q4_k(into: &mut [f32], bytes: &[u8]) {
     }
 }
 
-/// The same with q in 5 bits, the uppermost kept apart.
+/// The same with q in 5 bits, the highest bit stored separately.
 pub fn q5_k(into: &mut [f32], bytes: &[u8]) {
     let (uppers, nibbles) = (&bytes[16..48], &bytes[48..]);
     for (group, into) in into.chunks_exact_mut(32).enumerate() {
@@ -52,8 +53,8 @@ pub fn q5_k(into: &mut [f32], bytes: &[u8]) {
     }
 }
 
-/// The scale and the minimum of a group of `Q4_K` and `Q5_K`. Of the last four groups the upper two bits are above the
-/// scales and minima of the first four.
+/// The scale and the minimum of a group of `Q4_K` and `Q5_K`. For the last four groups, the upper two bits are
+/// stored above the scales and minima of the first four.
 fn scale_and_minimum(bytes: &[u8], group: usize) -> (f32, f32) {
     let packed = &bytes[4..16];
     let (s, m) = match group {
@@ -71,7 +72,8 @@ pub fn q6_k(into: &mut [f32], bytes: &[u8]) {
     let (lower, upper, scales) = (&bytes[..128], &bytes[128..192], &bytes[192..208]);
     let scale = half(bytes, 208);
     for (i, w) in into.iter_mut().enumerate() {
-        // Of each half of the block, 64 bytes of nibbles hold 128 weights, and 32 bytes their upper pairs of bits.
+        // In each half of the block, 64 bytes of nibbles hold 128 weights, and 32 bytes hold their upper pairs of
+        // bits.
         let (part, line, at) = (i / 128, i % 128 / 32, i % 32);
         let nibble = lower[part * 64 + line % 2 * 32 + at] >> (line / 2 * 4) & 15;
         let upper = upper[part * 32 + at] >> (line * 2) & 3;
@@ -94,7 +96,7 @@ pub fn iq4_xs(into: &mut [f32], bytes: &[u8]) {
     }
 }
 
-/// Weight `at` of pairs of bits: 32 bytes hold 128 weights, the first 32 of them in the lowest pair.
+/// Weight `at` in pairs of bits: 32 bytes hold 128 weights, the first 32 of them in the lowest pair.
 fn pair(pairs: &[u8], at: usize) -> u8 {
     pairs[at / 128 * 32 + at % 32] >> (at % 128 / 32 * 2) & 3
 }
