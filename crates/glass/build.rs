@@ -1,5 +1,5 @@
-//! Makes the two tables that the tokeniser embeds, so that neither is a file of the repository:
-//! GPT-2's vocabulary as byte pairs, and the character classes of GPT-2's pre-split. And lists the files of the built-in
+//! Generates the two tables that the tokenizer embeds, so that neither is stored in the repository: GPT-2's
+//! vocabulary as byte pairs, and the character classes of GPT-2's pre-split. Also lists the files of the built-in
 //! model.
 
 use std::collections::HashMap;
@@ -61,7 +61,7 @@ fn vocabulary() -> Vec<u8> {
     table
 }
 
-/// The two tokens that token `id` was merged from: what is left of its bytes after every merge older than its own.
+/// The two tokens that token `id` was merged from: what remains of its bytes after all merges older than its own.
 fn halves(token: &[u8], id: u32, ids: &HashMap<&[u8], u32>) -> [u32; 2] {
     let mut cuts: Vec<usize> = (0..=token.len()).collect();
     while cuts.len() > 3 {
@@ -72,8 +72,9 @@ fn halves(token: &[u8], id: u32, ids: &HashMap<&[u8], u32>) -> [u32; 2] {
     [ids[&token[cuts[0]..cuts[1]]], ids[&token[cuts[1]..cuts[2]]]]
 }
 
-/// The class of every code point (0 other, 1 letter `\p{L}`, 2 number `\p{N}`, 3 white space `\s`, 4 punctuation `\p{P}`), as
-/// a table in two steps: for each run of 256 code points the number of its block, then the distinct blocks, one byte per class.
+/// The class of every code point (0 other, 1 letter `\p{L}`, 2 number `\p{N}`, 3 white space `\s`, 4 punctuation
+/// `\p{P}`), as a two-level table: for each run of 256 code points the number of its block, then the distinct
+/// blocks, one byte per class.
 fn classes() -> Vec<u8> {
     let mut class = vec![0u8; 0x11_0000];
     for (pattern, number) in [(r"\p{L}", 1), (r"\p{N}", 2), (r"\s", 3), (r"\p{P}", 4)] {

@@ -1,5 +1,6 @@
-//! Files and folders replaced atomically: the new content is written under a temporary name in the same folder, synced,
-//! and renamed into place. When the disk fills up or the program is stopped before that, the old content is still whole.
+//! Replaces files and folders atomically: the new content is written under a temporary name in the same folder,
+//! synced, and renamed into place. If the disk fills up or the program is stopped before that, the old content is
+//! intact.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// Replaces the file at `path`, or makes it. After a failure the temporary file is removed.
+/// Replaces the file at `path`, or creates it. After a failure the temporary file is removed.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let part = temporary(path);
     let written = File::create(&part).and_then(|mut file| {
@@ -44,7 +45,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Where the new content of `path` is written first.
+/// The temporary name of `path`.
 fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.part"))
@@ -59,7 +60,7 @@ pub(crate) struct AtomicWrite {
 }
 
 impl AtomicWrite {
-    /// Files of `folder`, which is made where it is missing.
+    /// For files in `folder`, which is created if it is missing.
     pub fn new(folder: &Path) -> Result<AtomicWrite> {
         fs::create_dir_all(folder).map_err(|e| Error::io("cannot create the directory", folder, e))?;
         Ok(AtomicWrite { folder: folder.to_path_buf(), waiting: Vec::new() })
@@ -72,7 +73,7 @@ impl AtomicWrite {
         write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
     ) -> Result<()> {
         let path = self.folder.join(name);
-        let failed = |e| Error::io("cannot write (what was saved before is still whole)", &path, e);
+        let failed = |e| Error::io("cannot write (what was saved before is intact)", &path, e);
         self.waiting.push(path.clone());
         let file = File::create(temporary(&path)).map_err(failed)?;
         let mut file = BufWriter::with_capacity(1 << 20, file);
@@ -127,7 +128,7 @@ mod tests {
         replace(&file, b"second").unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), b"second");
         assert_eq!(names(&folder), ["a.json"]);
-        // A folder of that name cannot be replaced by a file.
+        // A file cannot replace a folder of that name.
         std::fs::create_dir(folder.join("b")).unwrap();
         std::fs::write(folder.join("b").join("inside"), b"kept").unwrap();
         replace(&folder.join("b"), b"x").unwrap_err();

@@ -1,7 +1,7 @@
-//! What comes with the library: a small model, and a text that a first training can learn from (feature `built-in`).
+//! The built-in model, and a text for a first training (feature `built-in`).
 //!
-//! The model was trained on TinyStories by this library; `models/README.md` says how. The text is stories that this model
-//! wrote, so it is ours; `tools/sample_text.py` writes it anew.
+//! The model was trained on TinyStories by this library (see `models/README.md`). The text consists of stories that
+//! this model wrote, so it is free to use; `tools/sample_text.py` generates it.
 
 use crate::Result;
 use crate::weights::folder::Folder;
@@ -9,13 +9,13 @@ use crate::weights::folder::Folder;
 /// The files of `models/` when the library was built, by name.
 pub const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 
-/// What the built-in model is called.
+/// The name of the built-in model in messages.
 pub const NAME: &str = "the built-in model";
 
 /// Stories, with `<|endoftext|>` between them.
 pub const SAMPLE: &str = include_str!("built_in/sample.txt");
 
-/// Opens the built-in model; `None` where the library was built without the files of one.
+/// Opens the built-in model; `None` if the library was built without its files.
 ///
 /// ```
 /// # fn main() -> glass::Result<()> {

@@ -4,7 +4,7 @@ use crate::tokens::Tokenizer;
 use crate::tokens::chat::{Message, Template};
 use crate::{Error, Result};
 
-/// System prompt, questions and answers.
+/// A system prompt, questions and answers.
 #[derive(Clone, Debug, Default)]
 pub struct Conversation {
     system: Option<String>,
@@ -42,7 +42,7 @@ impl Conversation {
         self.since(0)
     }
 
-    /// The questions and answers, those that no longer fit among them.
+    /// The questions and answers, including those that no longer fit.
     pub fn turns(&self) -> &[Message] {
         &self.turns
     }
@@ -69,8 +69,8 @@ impl Conversation {
         }
     }
 
-    /// The tokens of the conversation, with room for `room` more in `context`. If they do not fit, the oldest turns are dropped
-    /// for good. A system prompt or a question that is too long on its own is an error.
+    /// The tokens of the conversation, with room for `room` more in `context`. If they do not fit, the oldest turns
+    /// are dropped permanently. A system prompt or a question that is too long on its own is an error.
     pub fn prompt(
         &mut self,
         template: &Template,

@@ -1,4 +1,4 @@
-//! Generating: token after token.
+//! Generates text, token by token.
 
 pub mod batch;
 pub mod lookup;
@@ -19,78 +19,79 @@ use crate::next_token::{Sampler, Sampling};
 use crate::tokens::{TextStream, Tokenizer};
 use crate::{Error, Result};
 
-/// What to generate, and when to end.
+/// What to generate, and when to stop.
 #[derive(Clone, Debug, Default)]
 pub struct GenerateOptions {
-    /// At most so many tokens.
+    /// The largest number of tokens.
     pub tokens: usize,
     /// How the next token is drawn.
     pub sampling: Sampling,
-    /// Texts that end it; they are not part of the result.
+    /// Texts that end the generation; they are not part of the result.
     pub stop: Vec<String>,
-    /// Tokens that end it (end of text, end of turn); they are not part of the result.
+    /// Tokens that end the generation (end of text, end of turn); they are not part of the result.
     pub ends: Vec<u32>,
-    /// Bytes at the prompt's end that do not form a character yet: the first token may complete it.
+    /// Bytes at the end of the prompt that are not a complete character yet: the first token may complete it.
     pub before: Vec<u8>,
-    /// At most so many tokens are [guessed](lookup) ahead at a time: the same result, in fewer passes where the text
-    /// repeats itself. 0 is off, 63 the most.
+    /// The largest number of tokens [guessed](lookup) ahead at a time: the same result, in fewer passes if the text
+    /// repeats itself. 0 turns guessing off, 63 is the maximum.
     pub lookup: usize,
 }
 
-/// Why it ended.
+/// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
-    /// As many tokens as were asked for.
+    /// The requested number of tokens was reached.
     Length,
     /// The context is full.
     Context,
     /// A stop text appeared.
     Stop,
-    /// The model ended it with an end token.
+    /// The model produced an end token.
     End,
-    /// The listener had enough.
+    /// The callback stopped it.
     Left,
 }
 
-/// What was generated.
+/// The result of a generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generated {
     /// The tokens, without the one that ended it.
     pub ids: Vec<u32>,
-    /// Their text, without the stop text; empty where there is no tokenizer.
+    /// Their text, without the stop text; empty without a tokenizer.
     pub text: String,
     /// Why it ended.
     pub finish: Finish,
-    /// Tokens that were guessed ahead, and how many of them were right: so many passes fewer.
+    /// Tokens that were guessed ahead, and how many were right; each right one saves a pass.
     pub guesses: Guesses,
 }
 
-/// How guessing ahead went.
+/// Statistics of guessing ahead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Guesses {
     /// Tokens that were guessed.
     pub all: usize,
-    /// Of them, those that were drawn.
+    /// How many of them were right.
     pub right: usize,
 }
 
-/// One token as it comes.
+/// One generated token.
 pub struct Token<'a> {
     /// Its id.
     pub id: u32,
     /// Its log-probability, before any bias, penalty or temperature.
     pub logprob: f64,
-    /// The text that is certain now: characters that are whole and cannot be part of a stop text.
+    /// The text that is now final: complete characters that cannot be part of a stop text.
     pub text: &'a str,
     /// The logits it was drawn from.
     pub logits: &'a [f32],
 }
 
-/// Goes on from what `runner` has read: draws a token, reads it, and again. `sample` numbers the continuations of one
-/// prompt, so that each draws its own tokens from the same seed. `each` hears every token and may end it.
+/// Continues from what `runner` has read: draws a token, reads it, and repeats. `sample` numbers the continuations
+/// of one prompt, so that each draws different tokens from the same seed. `each` is called for every token and may
+/// end the generation.
 ///
 /// # Errors
-/// The runner has read nothing, the options are wrong, or the model's numbers are broken.
+/// If the runner has read nothing, the options are invalid, or the logits are not finite.
 pub fn generate<B: Backend>(
     runner: &mut Runner<'_, B>,
     tokenizer: Option<&Tokenizer>,
@@ -102,7 +103,7 @@ pub fn generate<B: Backend>(
     let positions = runner.ids().len() + room;
     let mut going = Going::new(runner.gpt(), tokenizer, options, sample, runner.ids())?;
     let mut lookup = Lookup::new(options.lookup.min(MOST_AHEAD));
-    // What was read: all that is certain, then a guess, of which `right` tokens turned out right so far.
+    // The ids read so far: the final ones, then a guess, of which `right` tokens were right so far.
     let mut all = Vec::with_capacity(positions + 1);
     all.extend_from_slice(runner.ids());
     let (mut guessed, mut right) = (0, 0);
@@ -137,12 +138,12 @@ pub fn generate<B: Backend>(
     going.finish(finish)
 }
 
-/// Goes on from `prompts` in the first slots of `batch`, all together, one pass for a token of each: slot `i` draws as
-/// sample `first + i` would alone, and gets the same tokens. Slots that have ended are left out. What a prompt shares with what
-/// its slot has read is not computed again.
+/// Continues from `prompts` in the first slots of `batch`, all together, in one pass for one token of each: slot
+/// `i` draws as sample `first + i` would alone, and gets the same tokens. Slots that have ended are left out. The
+/// prefix that a prompt shares with the ids its slot has read is not computed again.
 ///
 /// # Errors
-/// A prompt that the model cannot read, or more of them than slots.
+/// If the model cannot read a prompt, or there are more prompts than slots.
 pub fn generate_together<B: Backend>(
     batch: &mut Batch<'_, B>,
     tokenizer: Option<&Tokenizer>,
@@ -152,7 +153,7 @@ pub fn generate_together<B: Backend>(
     each: &mut dyn FnMut(usize, &Token<'_>) -> ControlFlow<()>,
 ) -> Result<Vec<Generated>> {
     if prompts.len() > batch.slots() {
-        let why = format!("{} of them for {} slots; go on with some at a time", prompts.len(), batch.slots());
+        let why = format!("{} prompts for {} slots; continue some at a time", prompts.len(), batch.slots());
         return Err(Error::invalid_argument("prompts", why));
     }
     let gpt = batch.gpt();
@@ -188,10 +189,10 @@ pub fn generate_together<B: Backend>(
     going.into_iter().zip(ended).map(|((one, _), finish)| one.finish(finish)).collect()
 }
 
-/// Tokens that are guessed ahead at most: with the one before them, as many as have logits at once.
+/// The largest number of guessed tokens: with the token before them, as many as have logits at once.
 const MOST_AHEAD: usize = 63;
 
-/// A text that goes on.
+/// A text that is being generated.
 struct Going<'a> {
     options: &'a GenerateOptions,
     sampler: Sampler,
@@ -215,7 +216,8 @@ impl<'a> Going<'a> {
         Ok(Going { options, sampler, ids, text, guesses: Guesses::default() })
     }
 
-    /// Draws the next token, and says why it is the last, if it is. `room`: positions that were left before the first.
+    /// Draws the next token; returns the reason if it is the last one. `room` is the number of positions that were
+    /// left before the first token.
     fn draw(
         &mut self,
         logits: &[f32],
@@ -252,10 +254,10 @@ impl<'a> Going<'a> {
     }
 }
 
-/// Bytes of text that room is made for with every token: far more than tokens have on average.
+/// Bytes of text to reserve for every token: far more than tokens have on average.
 const BYTES: usize = 16;
 
-/// Ids become text as far as it is certain.
+/// Turns ids into text, as far as it is final.
 struct Text<'a> {
     tokenizer: Option<&'a Tokenizer>,
     stream: TextStream,
@@ -271,14 +273,14 @@ impl<'a> Text<'a> {
         Text { tokenizer, stream, stop, shown: 0 }
     }
 
-    /// Whether a stop text is complete.
+    /// Adds a token; returns whether a stop text is complete.
     fn push(&mut self, id: u32) -> bool {
         self.shown = self.stop.certain().len();
         let Some(bytes) = self.tokenizer.and_then(|t| t.token(id)) else { return false };
         self.stop.push(self.stream.push(bytes))
     }
 
-    /// What the last push made certain.
+    /// The text that became final with the last push.
     fn fresh(&self) -> &str {
         &self.stop.certain()[self.shown..]
     }

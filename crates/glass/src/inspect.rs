@@ -1,5 +1,5 @@
-//! Looking inside: passes over whole sequences, recorded, edited, and taken apart. Every number is the one that generating and
-//! scoring compute.
+//! Looking inside: passes over whole sequences are recorded, edited, and analysed. Every number is the same as in
+//! generating and scoring.
 //!
 //! ```no_run
 //! # use glass::{backend::Cpu, text_model::TextModel};
@@ -47,25 +47,25 @@ use crate::{Error, Result};
 /// Most rows whose logits are in memory at once.
 const LOGIT_ROWS: usize = 64;
 
-/// A model to look into: passes over sequences that each stand alone, all of a pass together.
+/// A model to look into, and memory for passes over independent sequences, several of them in one pass.
 pub struct Inspector<'a, B: Backend> {
     model: &'a Model<B>,
     plan: Plan,
     memory: Memory<B>,
     cache: Cache<B>,
     logits: Tensor<B>,
-    /// Of the last pass: what its vectors after the last block belong to.
+    /// The spans of the last pass, which its vectors after the last block belong to.
     spans: Vec<Span>,
-    /// Of the last pass, where a probe may have changed the logits: those of all its rows.
+    /// The logits of all rows of the last pass, if a probe may have changed them.
     changed: Option<Vec<f32>>,
 }
 
 impl<'a, B: Backend> Inspector<'a, B> {
-    /// For passes of at most `rows` positions of at most so many sequences together. Keys and values are kept as the model's
-    /// [cache](Model::cache) says, as in generating, so that the numbers are the same.
+    /// For passes of at most `rows` positions in at most `sequences` sequences. Keys and values have the type of
+    /// the model's [cache](Model::cache), as in generating, so that the numbers are the same.
     ///
     /// # Errors
-    /// There is too little memory.
+    /// If there is too little memory.
     pub fn new(model: &'a Model<B>, rows: usize, sequences: usize) -> Result<Self> {
         let (backend, config) = (model.backend(), model.config());
         let wanted = sequences.max(LOGIT_ROWS.min(rows));
@@ -86,15 +86,15 @@ impl<'a, B: Backend> Inspector<'a, B> {
         self.model
     }
 
-    /// Positions that one pass can have, and sequences.
+    /// The largest numbers of positions and of sequences in one pass.
     pub fn room(&self) -> (usize, usize) {
         (self.memory.residual.capacity(), self.cache.slots())
     }
 
-    /// Reads sequences, number by number in slot 0, 1, …; every probe sees all of them.
+    /// Reads sequences in slots 0, 1, …; the probe sees all of them.
     ///
     /// # Errors
-    /// The model cannot read one of them, or the probe wants what is not there.
+    /// If the model cannot read one of them, or the probe wants something that does not exist.
     pub fn run<P: Probe>(&mut self, sequences: &[&[u32]], mut probe: P) -> Result<()> {
         let config = self.model.config();
         if let Some(id) = sequences.iter().flat_map(|ids| *ids).find(|&&id| id as usize >= config.vocabulary)
@@ -111,11 +111,11 @@ impl<'a, B: Backend> Inspector<'a, B> {
         Ok(())
     }
 
-    /// Goes on from residual streams that enter block `layer`, `[rows, width]`, those of sequences of these lengths one after
-    /// another: only this block and those after it are computed.
+    /// Continues from residual streams that enter block `layer`, `[rows, width]`, of sequences of these lengths,
+    /// one after another: only this block and the following ones are computed.
     ///
     /// # Errors
-    /// As for [`run`](Self::run); or there is no such block, or not a residual for every row.
+    /// As for [`run`](Self::run); and if there is no such block, or not a residual for every row.
     pub fn resume<P: Probe>(
         &mut self,
         layer: usize,
@@ -126,8 +126,8 @@ impl<'a, B: Backend> Inspector<'a, B> {
         self.go_on(layer, residual, lengths, false, probe)
     }
 
-    /// The same where only [`next_logits`](Self::next_logits) is asked for afterwards: of the last block, little more than keys and
-    /// values is computed of the other positions.
+    /// The same if only [`next_logits`](Self::next_logits) is needed afterwards: in the last block, little more
+    /// than keys and values is computed for the other positions.
     ///
     /// # Errors
     /// As for [`resume`](Self::resume).
@@ -165,7 +165,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
         self.model.backend().write(&mut self.memory.residual.data, 0, residual);
         let last: Vec<Span> = ends(&self.spans).collect();
         let (gpt, mut pass) = pass(self.model, &self.spans, &mut probe);
-        // Without a block there is none after whose keys and values rows could be left out.
+        // Without a block there are no keys and values after which rows could be left out.
         let only_last = only_last && layer < gpt.config.layers;
         pass.output_rows = only_last.then_some(&last);
         gpt.forward_from(&mut pass, layer, &mut self.memory, &mut self.cache);
@@ -176,7 +176,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
         Ok(())
     }
 
-    /// The spans of sequences of these lengths; the probe hears what comes.
+    /// The spans of sequences of these lengths; announces the pass to the probe.
     fn begin(
         &mut self,
         first: usize,
@@ -189,14 +189,14 @@ impl<'a, B: Backend> Inspector<'a, B> {
         let config = self.model.config();
         let begun = probe.begin(&Ahead { config, spans: &self.spans, first, whole: true, only_last });
         if begun.is_err() {
-            // There is no pass whose logits could be asked for.
+            // There is no valid pass until this one is complete.
             self.spans.clear();
         }
         begun
     }
 
-    /// Logits are computed where they are asked for; where a probe wants to see them, those of all rows, in chunks; where it may
-    /// change them, they are kept, and count.
+    /// Logits are computed on request. If a probe wants to see them, those of all rows are computed, in chunks; if
+    /// it may change them, they are also stored.
     fn show_logits(&mut self, probe: &mut impl Probe, only_last: bool) {
         let (gpt, mut pass) = pass(self.model, &self.spans, probe);
         let wants = pass.wants(Site::Logits);
@@ -245,10 +245,11 @@ impl<'a, B: Backend> Inspector<'a, B> {
         }
     }
 
-    /// A parameter as floats, row-major, `[rows, cols]`: what it is computed with, whatever it is kept in.
+    /// A parameter as floats, row-major, `[rows, cols]`: the values that passes compute with, whatever format they
+    /// are stored in.
     ///
     /// # Errors
-    /// The model has none of this name, or there is too little memory.
+    /// If the model has no parameter of this name, or there is too little memory.
     pub fn parameter(&self, name: &str) -> Result<Matrix> {
         let rows = self.plan.specs.iter().find(|spec| spec.name == name).map_or(0, |spec| spec.rows);
         self.rows(name, &(0..rows as u32).collect::<Vec<_>>())
@@ -260,7 +261,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
     /// As for [`parameter`](Self::parameter).
     pub fn rows(&self, name: &str, rows: &[u32]) -> Result<Matrix> {
         let Some(index) = self.plan.specs.iter().position(|spec| spec.name == name) else {
-            return Err(Error::invalid_argument("parameter", format!("the model has none called {name:?}")));
+            return Err(Error::invalid_argument("parameter", format!("the model has no parameter {name:?}")));
         };
         let (backend, cols) = (self.model.backend(), self.plan.specs[index].cols);
         let most = self.plan.specs[index].rows;
@@ -271,7 +272,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
             ));
         }
         let mut values = Tensor::new(backend, rows.len(), cols)?;
-        // Reading rows out of a table is what embedding is.
+        // Reading rows of a table is the embedding operation.
         let table = Weight::Packed(self.model.weights().get(index));
         backend.embed(&mut values, Write::Set, rows, table);
         let values = backend.view(&values.data, 0..values.len()).into_owned();
@@ -283,7 +284,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
         let (context, (room, slots)) = (self.cache.positions(), self.room());
         let rows = lengths.iter().sum::<usize>();
         if let Some(&len) = lengths.iter().find(|&&len| len == 0 || len > context) {
-            let why = format!("{len} tokens: one to {context} can be looked at");
+            let why = format!("{len} tokens; from 1 to {context} are possible");
             return Err(Error::invalid_argument("sequence", why));
         }
         if rows > room || lengths.len() > slots || lengths.is_empty() {

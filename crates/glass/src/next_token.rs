@@ -36,16 +36,16 @@ pub struct Drawn {
     pub logprob: f64,
 }
 
-/// Draws the tokens of one sequence. All memory is taken in [`Sampler::new`]; drawing takes none.
+/// Draws the tokens of one sequence. All memory is allocated in [`Sampler::new`]; drawing allocates none.
 ///
-/// A draw depends on the logits, the tokens seen, the seed, the sample's number and the position in the sequence, on
-/// nothing else: a sequence alone, in a batch, or taken up again gets the same tokens.
+/// A draw depends only on the logits, the tokens seen, the seed, the number of the sample and the position in the
+/// sequence: a sequence alone, in a batch, or resumed gets the same tokens.
 pub struct Sampler {
     sampling: Sampling,
     sample: u64,
-    /// Tokens before the next one.
+    /// The number of tokens before the next one.
     position: u64,
-    /// Of each token: whether it was seen at all, and how often it was generated.
+    /// For each token: whether it was seen, and how often it was generated.
     seen: Vec<bool>,
     generated: Vec<u32>,
     /// How many tokens were generated.
@@ -80,16 +80,15 @@ impl Sampler {
         })
     }
 
-    /// Tokens that stand in the sequence without having been drawn: the prompt. An id outside the vocabulary only counts
-    /// as a position.
+    /// Adds tokens that were not drawn, such as the prompt. An id outside the vocabulary only counts as a position.
     pub fn see(&mut self, ids: &[u32]) {
         ids.iter().for_each(|&id| self.note(id));
     }
 
-    /// Draws the next token and takes it into the sequence. logits: `[vocabulary]`.
+    /// Draws the next token and adds it to the sequence. logits: `[vocabulary]`.
     ///
     /// # Errors
-    /// Where a logit is NaN or infinitely high, or no token is left possible.
+    /// If a logit is NaN or infinitely high, or no token can be drawn.
     pub fn next(&mut self, logits: &[f32]) -> Result<Drawn> {
         let Left { kept, mass, raw_sum } = self.leave(logits)?;
         let mark = mass * uniform(self.sampling.seed, self.sample, self.position);
@@ -106,7 +105,7 @@ impl Sampler {
         Ok(Drawn { id, logprob: f64::from(logits[id as usize]) - raw_sum })
     }
 
-    /// The tokens that [`Sampler::next`] would draw from, with their probabilities, and draws none.
+    /// The tokens that [`Sampler::next`] would draw from, with their probabilities; draws nothing.
     pub fn probabilities(&mut self, logits: &[f32]) -> Result<Vec<(u32, f64)>> {
         let Left { kept, mass, .. } = self.leave(logits)?;
         let of = |id: u32| (id, self.weights[id as usize] / mass);
@@ -138,7 +137,7 @@ impl Sampler {
         }
     }
 
-    /// The whole order up to the draw: `weights`, and the first of `keys`, from the logits.
+    /// Everything before the draw: computes `weights` and the first of `keys` from the logits.
     fn leave(&mut self, logits: &[f32]) -> Result<Left> {
         let vocabulary = self.scores.len();
         let raw_peak = probability::peak(logits, vocabulary)?;
@@ -160,7 +159,8 @@ impl Sampler {
         Ok(Left { kept, mass, raw_sum })
     }
 
-    /// `scores` = logits after bias, penalties and suppression; whether they are still the raw logits.
+    /// Sets `scores` to the logits after bias, penalties and suppression; returns whether they equal the raw
+    /// logits.
     fn adjust(&mut self, logits: &[f32]) -> bool {
         let Sampling { repetition_penalty, presence_penalty, frequency_penalty, .. } = self.sampling;
         let penalised = repetition_penalty != 1.0 || presence_penalty != 0.0 || frequency_penalty != 0.0;
@@ -184,8 +184,8 @@ impl Sampler {
         raw
     }
 
-    /// Top-k, top-p and min-p: how many of `keys` they leave (none where all tokens stay), and what those weigh. `all` is
-    /// the sum of all weights.
+    /// Top-k, top-p and min-p: how many of `keys` they keep (`None` if all tokens stay), and the sum of their
+    /// weights. `all` is the sum of all weights.
     fn keep(&mut self, all: f64) -> (Option<usize>, f64) {
         let vocabulary = self.scores.len();
         let (top_p, min_p) = (f64::from(self.sampling.top_p), f64::from(self.sampling.min_p));
@@ -199,8 +199,8 @@ impl Sampler {
             self.keys.sort_unstable_by(|a, b| b.cmp(a)); // so that the sum has one order
             mass = self.keys.iter().map(|&key| self.weights[id_of(key) as usize]).sum();
         } else {
-            // Together, tokens below this weight hold less than 1 − p: none of them is among the fewest that hold p. And
-            // the most probable token weighs 1, so none far below min-p stays either.
+            // Tokens below this weight hold together less than 1 − p, so none of them is among the fewest that hold
+            // p. The most probable token has weight 1, so none far below min-p is kept either.
             let floor = (0.5 * min_p).max((1.0 - top_p) * all / (2 * vocabulary) as f64);
             let heavy =
                 self.weights.iter().zip(&self.scores).zip(0..).filter(|((weight, _), _)| **weight >= floor);
@@ -213,9 +213,9 @@ impl Sampler {
     }
 }
 
-/// What the next token is drawn from.
+/// The tokens that the next one is drawn from.
 struct Left {
-    /// How many of the sampler's keys; without a number, the whole vocabulary.
+    /// How many of the sampler's keys; `None` means the whole vocabulary.
     kept: Option<usize>,
     /// The sum of their weights.
     mass: f64,
@@ -226,6 +226,6 @@ struct Left {
 fn adjusted(_: Error) -> Error {
     Error::invalid(
         "logits",
-        "after bias, penalties and suppressed tokens none is left that can be drawn; use milder ones",
+        "after bias, penalties and suppressed tokens no token is left that can be drawn; use milder ones",
     )
 }

@@ -1,4 +1,4 @@
-//! The parameters of a plan: their names, their sizes, and their places in the arena. No floats.
+//! The parameters of a plan: their names, sizes and positions in the arena. No numbers.
 
 use std::ops::Range;
 
@@ -37,7 +37,7 @@ pub struct Spec {
     pub cols: usize,
     /// Index of its first row within the whole parameter: 0, except for a [range of rows](Spec::some).
     pub first: usize,
-    /// Its place in the arena, in floats.
+    /// Its span in the arena, in floats.
     pub span: Range<usize>,
     /// Whether weight decay applies.
     pub decay: bool,

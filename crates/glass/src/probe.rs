@@ -1,6 +1,6 @@
-//! Looking inside: a probe is shown the numbers of every site it wants, on any pass, of any sequence.
+//! Looking inside: a probe sees the numbers of every site it wants, on any pass, of any sequence.
 //!
-//! `()` is the probe that is not there; with it the lines in the model compile away.
+//! `()` is the empty probe; with it the lines in the model compile away.
 
 mod site;
 
@@ -15,21 +15,22 @@ use crate::{Error, Result};
 pub struct Ahead<'a> {
     /// The model's shape.
     pub config: &'a Config,
-    /// The sequences that are read, and how many positions of each were read before.
+    /// The sequences to be read, and how many positions of each were read before.
     pub spans: &'a [Span],
-    /// The first block that is computed; 0 of a whole pass, which begins at the embedding.
+    /// The first block that is computed; 0 for a whole pass, which begins at the embedding.
     pub first: usize,
-    /// Whether every sequence is read whole in this pass. Otherwise more may follow, and other sequences may stand in other slots.
+    /// Whether every sequence is read as a whole in this pass. Otherwise more may follow, and other slots may hold
+    /// other sequences.
     pub whole: bool,
     /// Whether only the last row of each sequence is computed after the keys and values of the last block.
     pub only_last: bool,
 }
 
 impl Ahead<'_> {
-    /// A site that this pass computes.
+    /// Checks that this pass computes a site.
     ///
     /// # Errors
-    /// The model has no such block, or the pass begins after it.
+    /// If the model has no such block, or the pass begins after it.
     pub fn check(&self, site: Site) -> Result<()> {
         let (layers, first) = (self.config.layers, self.first);
         let why = match site {
@@ -48,62 +49,63 @@ impl Ahead<'_> {
     }
 }
 
-/// Whose numbers a probe is shown.
+/// Which numbers a probe is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct View {
     /// Where in the pass.
     pub site: Site,
     /// The sequence's slot.
     pub slot: usize,
-    /// The position of the first row; of a [square](Site::is_square) site, of the first query.
+    /// The position of the first row; at a [square](Site::is_square) site, of the first query.
     pub position: usize,
-    /// Positions; of a square site, heads × queries.
+    /// Positions; at a square site, heads × queries.
     pub rows: usize,
-    /// Numbers of a row; of a square site, keys.
+    /// The length of a row; at a square site, the number of keys.
     pub cols: usize,
 }
 
 impl View {
-    /// Positions, at a square site too: its rows are those of every head.
+    /// The number of positions, also at a square site, whose rows are those of every head.
     pub fn queries(&self) -> usize {
         if self.site.is_square() { self.cols - self.position } else { self.rows }
     }
 }
 
-/// What a probe wants of a site.
+/// What a probe wants to do at a site.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Want {
     /// Nothing.
     No,
     /// To see it. Looking never changes a bit of the result.
     Look,
-    /// To see it and perhaps to change it.
+    /// To see it and possibly change it.
     Edit,
 }
 
-/// What a probe did with numbers that it may change.
+/// What a probe did with numbers that it was allowed to change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Did {
-    /// They are as they were, and so is the result, to the bit.
+    /// It left them unchanged, so the result is unchanged to the bit.
     Looked,
-    /// They were changed and count from here on.
+    /// It changed them; the pass continues with the new numbers.
     Edited,
 }
 
-/// Someone who looks.
+/// Sees, and possibly changes, the numbers of a pass.
 pub trait Probe {
     /// False only for a probe that is never called.
     const ACTIVE: bool = true;
 
-    /// Called once before a pass that can be refused: what the probe cannot do there is an error, and no number has been computed.
+    /// Called once before a pass. An error refuses the pass before any number is computed.
     ///
     /// # Errors
-    /// It wants a site, a position or a number that the pass does not have.
+    /// If the probe wants a site, a position or a number that the pass does not have.
     fn begin(&mut self, _: &Ahead<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// What is wanted of a site of the sequence in a slot. Asked more than once, and always answered alike.
+    /// What the probe wants at a site of the sequence in a slot. It may be called more than once and must always
+    /// give the same answer.
     fn wants(&self, site: Site, slot: usize) -> Want;
 
     /// The numbers of a site that it wants to [look](Want::Look) at, row-major.
@@ -146,7 +148,7 @@ impl<P: Probe + ?Sized> Probe for &mut P {
     }
 }
 
-/// One after the other: what the first edits, the second sees.
+/// Both probes, one after the other: the second sees the edits of the first.
 impl<P: Probe, Q: Probe> Probe for (P, Q) {
     const ACTIVE: bool = P::ACTIVE || Q::ACTIVE;
 

@@ -1,4 +1,4 @@
-//! Random numbers that a seed and a purpose decide: the same on every machine.
+//! Random numbers determined by a seed and a purpose: the same on every machine.
 
 use glass_kernels::random::{mix, next};
 
@@ -6,7 +6,7 @@ use glass_kernels::random::{mix, next};
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The numbers that belong to `seed`, `purpose` (a word, so that no two uses share their numbers) and `turn`.
+    /// The generator for `seed`, `purpose` (a word, so that no two uses share their numbers) and `turn`.
     pub(crate) fn new(seed: u64, purpose: &str, turn: u64) -> Self {
         let mut state = seed;
         for byte in purpose.bytes() {

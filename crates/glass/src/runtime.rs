@@ -1,4 +1,4 @@
-//! A loaded model: its plan, and its weights packed for a back end. This is all that running it needs.
+//! A loaded model: its plan, and its weights packed for a back end. Nothing else is needed to run it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{Config, Result};
 
 /// A loaded model.
 pub struct Model<B: Backend> {
-    /// How its runners keep keys and values.
+    /// The type in which its runners store keys and values.
     pub cache: CacheType,
     gpt: Gpt,
     weights: Arc<Frozen<B>>,
@@ -19,7 +19,7 @@ pub struct Model<B: Backend> {
 }
 
 impl<B: Backend> Model<B> {
-    /// From weights that belong to a plan.
+    /// A model from weights that belong to a plan.
     pub fn new(backend: B, gpt: Gpt, weights: Frozen<B>, cache: CacheType) -> Self {
         Model { cache, gpt, weights: Arc::new(weights), backend }
     }
@@ -30,11 +30,11 @@ impl<B: Backend> Model<B> {
         Model { cache, gpt, weights, backend }
     }
 
-    /// A model of this shape with random weights, as at the start of training: for measurements and checks that do not depend on
-    /// what was learned.
+    /// A model of this configuration with random weights, as at the start of training: for measurements and checks
+    /// that do not depend on training.
     ///
     /// # Errors
-    /// The model cannot be run, or there is too little memory.
+    /// If the model cannot be run, or there is too little memory.
     pub fn random(backend: B, config: &Config, packing: Packing, seed: u64) -> Result<Self> {
         let (gpt, plan) = Gpt::plan(config);
         gpt.can_run()?;
@@ -67,7 +67,7 @@ impl<B: Backend> Model<B> {
         Batch::new(&self.backend, &self.gpt, Weights::Frozen(&self.weights), room)
     }
 
-    /// Bytes of weights read per token: all except tables of which it reads one row.
+    /// Bytes of weights read per token: all except tables, of which it reads one row.
     pub fn read_bytes(&self) -> usize {
         let bytes = |index: usize| self.backend.bytes(self.weights.get(index)).len();
         let rows = self.gpt.tables().map(|table| bytes(table.index())).sum::<usize>();

@@ -1,7 +1,8 @@
-//! How probable a model finds a text: every token once, each behind as much context as half a window at least.
+//! The probability of a text under a model: every token is scored once, with at least half a window of context
+//! before it.
 //!
-//! A text longer than the context is read in windows of the context's length that move on by half of it; of each window
-//! only what no window before has scored is counted.
+//! A text longer than the context is read in windows of the context's length that advance by half of it; in each
+//! window only the tokens that no earlier window has scored are counted.
 
 use std::f64::consts::LN_2;
 use std::ops::Range;
@@ -11,12 +12,12 @@ use crate::generate::Runner;
 use crate::next_token::{self, Scored};
 use crate::{Error, Result};
 
-/// Rows that are read together, and those of them that are counted: the last ones.
+/// Rows that are read together; the last ones of them are counted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Window {
     /// Rows of the text, no more than the context has.
     pub rows: Range<usize>,
-    /// The first row that no window before has counted.
+    /// The first row that no earlier window has counted.
     pub counted: usize,
 }
 
@@ -32,8 +33,8 @@ pub fn windows(rows: usize, context: usize) -> impl Iterator<Item = Window> {
     })
 }
 
-/// Scores every id but the first, which none stands before: `each(i, scored)` of `ids[i]`, in order. The runner forgets
-/// what it has read.
+/// Scores every id except the first, which has no context: calls `each(i, scored)` for `ids[i]`, in order. The
+/// runner forgets what it has read.
 pub fn score<B: Backend>(
     runner: &mut Runner<'_, B>,
     ids: &[u32],
@@ -49,12 +50,12 @@ pub fn score<B: Backend>(
     Ok(())
 }
 
-/// What two models find of a token, and how far their probabilities of all tokens in its place lie apart.
+/// The scores of a token by two models, and the divergence of their probabilities of all tokens at its position.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Compared {
-    /// By the first, which the second is measured by.
+    /// By the first model, the reference.
     pub first: Scored,
-    /// By the second.
+    /// By the second model.
     pub second: Scored,
     /// Whether the most probable token is the same.
     pub same_top: bool,
@@ -62,11 +63,11 @@ pub struct Compared {
     pub divergence: f64,
 }
 
-/// Scores every id but the first by two models with the same vocabulary, in the same windows. Half a context of the first's
-/// logits are held.
+/// Scores every id except the first by two models with the same vocabulary, in the same windows. The first model's
+/// logits of half a context are held in memory.
 ///
 /// # Errors
-/// Where the vocabularies or the contexts are not of the same size.
+/// If the vocabularies or the contexts differ in size.
 pub fn compare<B: Backend>(
     first: &mut Runner<'_, B>,
     second: &mut Runner<'_, B>,
@@ -105,7 +106,7 @@ pub fn compare<B: Backend>(
     Ok(())
 }
 
-/// Reads one window: `each(row, logits)` of the rows that it counts.
+/// Reads one window: calls `each(row, logits)` for the rows that it counts.
 fn read<B: Backend>(
     runner: &mut Runner<'_, B>,
     inputs: &[u32],
@@ -118,7 +119,7 @@ fn read<B: Backend>(
     runner.feed_each(&inputs[rows.clone()], &mut |row, logits| {
         let row = rows.start + row;
         if row >= *counted && done.is_ok() {
-            // Row i is what the model makes of everything up to id i: the probabilities of id i + 1.
+            // Row i is the result of reading everything up to id i: the probabilities of id i + 1.
             done = each(row, logits);
         }
     })?;
@@ -132,7 +133,7 @@ pub struct Total {
     pub nats: f64,
     /// Tokens scored.
     pub tokens: u64,
-    /// Bytes of text that they stand for.
+    /// The bytes of their text.
     pub bytes: u64,
 }
 
@@ -144,17 +145,17 @@ impl Total {
         self.bytes += bytes as u64;
     }
 
-    /// Nats per token; `None` where no token was scored.
+    /// Nats per token; `None` if no token was scored.
     pub fn loss(&self) -> Option<f64> {
         (self.tokens > 0).then(|| self.nats / self.tokens as f64)
     }
 
-    /// Between how many tokens the model wavers, on average: e to the loss.
+    /// e to the loss: the number of equally probable tokens that would be as hard to predict.
     pub fn perplexity(&self) -> Option<f64> {
         self.loss().map(f64::exp)
     }
 
-    /// Bits per byte of text, which vocabularies of any size can be compared by; `None` where no bytes are known.
+    /// Bits per byte of text, which compares models with different vocabularies; `None` if the bytes are unknown.
     pub fn bits_per_byte(&self) -> Option<f64> {
         (self.bytes > 0).then(|| self.nats / LN_2 / self.bytes as f64)
     }

@@ -39,7 +39,7 @@
 //! let template = model.folder.template()?.expect("a model that was made to chat");
 //! let mut conversation = Conversation::new(Some("You tell short stories."));
 //! conversation.ask("Tell me a story about a dog and a lost ball.");
-//! // Room for 200 tokens of answer; where the context is full, the oldest turns go first.
+//! // Room for 200 tokens of answer; if the context is full, the oldest turns are dropped first.
 //! let prompt = conversation.prompt(&template, tokenizer, model.config().context, 200)?;
 //! runner.prompt(&prompt.ids)?;
 //! let options = GenerateOptions { tokens: 200, ends: model.end_tokens(), stop: vec![template.closing()?], ..GenerateOptions::default() };
@@ -122,8 +122,8 @@ impl<B: Backend> TextModel<B> {
         self.loaded
     }
 
-    /// The token at which a text begins where nothing else stands: the last of its [start](Tokenizer::start), or else the
-    /// one that the model's makers advise, or the token between documents.
+    /// The token that begins a text: the last of its [start tokens](Tokenizer::start), or else the one that the
+    /// model's authors advise, or the token between documents.
     pub fn start(&self) -> Option<u32> {
         let tokenizer = self.tokenizer.as_ref();
         let start = tokenizer.and_then(|tokenizer| tokenizer.start().last().copied());
@@ -142,13 +142,14 @@ impl<B: Backend> TextModel<B> {
         ends
     }
 
-    /// Small checkpoints often name GPT-2's own end-of-text token in generation_config.json, which their vocabulary does not have.
+    /// Small checkpoints often name GPT-2's end-of-text token in generation_config.json, although their vocabulary
+    /// does not have it.
     fn knows(&self, id: u32) -> bool {
         (id as usize) < self.config().vocabulary
     }
 
-    /// The tokens before a text of which every token can be scored: its [start](Tokenizer::start), or else the one token at
-    /// which it can begin.
+    /// The tokens before a text in which every token is to be scored: its [start tokens](Tokenizer::start), or else
+    /// the one token that begins a text.
     pub fn start_tokens(&self) -> Vec<u32> {
         match self.tokenizer.as_ref().map(Tokenizer::start) {
             Some(start) if !start.is_empty() => start.to_vec(),
@@ -156,7 +157,7 @@ impl<B: Backend> TextModel<B> {
         }
     }
 
-    /// A token's bytes; none if there is no tokenizer.
+    /// A token's bytes; empty without a tokenizer.
     pub fn bytes(&self, id: u32) -> &[u8] {
         self.tokenizer.as_ref().and_then(|tokenizer| tokenizer.token(id)).unwrap_or_default()
     }

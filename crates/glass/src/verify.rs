@@ -1,5 +1,5 @@
-//! Checks on the machine at hand that the same seed gives the same bits: a text is read in every supported way, and all logits
-//! are compared bit for bit.
+//! Checks on this machine that the same seed gives the same bits: a text is read in every supported way, and all
+//! logits are compared bit for bit.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -36,7 +36,7 @@ pub enum Way {
     Prefix,
     /// In a batch with fifteen other texts, each at a different position.
     Among,
-    /// Sixteen samples that continue it: one after the other, and then as a batch.
+    /// Sixteen samples that continue it: one after another, and then as a batch.
     Together,
     /// Samples that continue it, with tokens guessed ahead.
     Guessed,
@@ -104,7 +104,7 @@ pub fn verify<B: Backend>(
     if config.context < 4 {
         let why =
             format!("it is {}; at least 4 tokens are needed to read a text in several ways", config.context);
-        return Err(Error::invalid_argument("context", why));
+        return Err(Error::invalid_argument("the model's context", why));
     }
     let text = Text::new(config.vocabulary, config.context, 0);
     let mut expected = Vec::with_capacity(text.ids.len());

@@ -36,7 +36,7 @@ impl Cpu {
     /// The same with matrix products of this precision.
     ///
     /// # Errors
-    /// The precision is not faster on this machine.
+    /// If the precision is not faster on this machine.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
         match precision.gains(self.cores.isa()) {
             true => Ok(Self::on(self.cores.with_precision(precision))),
@@ -190,7 +190,7 @@ impl Backend for Cpu {
     }
 
     fn keep_last_rows(&self, x: &mut Tensor<Self>, spans: &[Span]) {
-        // Spans are in the order of their rows, so no row is overwritten that is still needed.
+        // Spans are in the order of their rows, so no row is overwritten before it is read.
         for (to, span) in spans.iter().enumerate() {
             let row = (span.rows.end - 1) * x.cols;
             x.data.copy_within(row..row + x.cols, to * x.cols);

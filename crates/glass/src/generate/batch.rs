@@ -1,4 +1,4 @@
-//! A model that reads several sequences together: one pass reads on in each of them, and weights are fetched once for all.
+//! A batch: several sequences are read together. One pass extends each of them, and weights are read once for all.
 
 use crate::backend::{Backend, CacheType, Span, Tensor};
 use crate::memory::{Cache, Keep, Memory};
@@ -10,19 +10,20 @@ use crate::{Error, Result};
 /// Most rows whose logits are in memory at once while every row is scored.
 const LOGIT_ROWS: usize = 64;
 
-/// What memory is taken for.
+/// The sizes that memory is allocated for.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
-    /// Sequences.
+    /// The number of sequences.
     pub slots: usize,
-    /// Positions of each; at most the model's context counts.
+    /// The positions of each; at most the model's context is used.
     pub positions: usize,
-    /// How keys and values are kept.
+    /// The type of keys and values.
     pub cache: CacheType,
 }
 
-/// Sequences in front of a model, each in a slot of its own; any may be read on in, alone or with others. What a sequence
-/// gets is the same, bit for bit, whoever is beside it. All memory is taken at the start; reading takes none.
+/// Several sequences, each in its own slot; any of them may be extended, alone or with others. The result for a
+/// sequence is the same, bit for bit, whatever the other slots hold. All memory is allocated at the start; reading
+/// allocates none.
 pub struct Batch<'a, B: Backend> {
     backend: &'a B,
     gpt: &'a Gpt,
@@ -30,19 +31,19 @@ pub struct Batch<'a, B: Backend> {
     memory: Memory<B>,
     cache: Cache<B>,
     logits: Tensor<B>,
-    /// By slot: what it has read.
+    /// The ids that were read, by slot.
     ids: Vec<Vec<u32>>,
     spans: Vec<Span>,
-    /// Of one pass: the last row of each span.
+    /// The last row of each span of the pass.
     ends: Vec<Span>,
-    /// Of one pass: the ids of all its spans.
+    /// The ids of all spans of the pass.
     rows: Vec<u32>,
-    /// Of the last pass, by row of logits: the slot, and how many of its ids the logits come after.
+    /// For each row of logits of the last pass: the slot, and the number of its ids that the logits follow.
     answers: Vec<(usize, usize)>,
 }
 
 impl<'a, B: Backend> Batch<'a, B> {
-    /// As much as `room` says.
+    /// A batch with the sizes of `room`.
     pub fn new(backend: &'a B, gpt: &'a Gpt, weights: Weights<'a, B>, room: Room) -> Result<Self> {
         gpt.can_run()?;
         let config = &gpt.config;
@@ -70,56 +71,57 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.gpt
     }
 
-    /// Sequences there is memory for.
+    /// The number of sequences there is memory for.
     pub fn slots(&self) -> usize {
         self.ids.len()
     }
 
-    /// What a slot's sequence has read; nothing where there is no such slot.
+    /// The ids that a slot has read; empty if there is no such slot.
     pub fn ids(&self, slot: usize) -> &[u32] {
         self.ids.get(slot).map_or(&[], Vec::as_slice)
     }
 
-    /// Positions left in a slot's context; none where there is no such slot.
+    /// The positions left in a slot's context; 0 if there is no such slot.
     pub fn room(&self, slot: usize) -> usize {
         self.ids.get(slot).map_or(0, |ids| self.positions() - ids.len())
     }
 
-    /// Positions that a sequence can have.
+    /// The largest number of positions of a sequence.
     pub fn positions(&self) -> usize {
         self.cache.positions()
     }
 
-    /// Rows that one pass can read.
+    /// The largest number of rows in one pass.
     pub fn rows(&self) -> usize {
         self.memory.residual.capacity()
     }
 
-    /// A slot forgets everything after its first `len` ids; a slot that does not exist has read nothing.
+    /// Drops everything in a slot after its first `len` ids; a slot that does not exist has read nothing.
     pub fn truncate(&mut self, slot: usize, len: usize) {
         if let Some(ids) = self.ids.get_mut(slot) {
             ids.truncate(len);
         }
     }
 
-    /// A slot reads a prompt from its start. What it shares with what was read before is not computed again; the result
-    /// is the same, bit for bit.
+    /// Reads a prompt in a slot from its start. The prefix it shares with what was read before is not computed
+    /// again; the result is the same, bit for bit.
     ///
     /// # Errors
     /// As for [`feed`](Self::feed).
     pub fn prompt(&mut self, slot: usize, ids: &[u32]) -> Result<()> {
         let shared = ids.iter().zip(self.ids(slot)).take_while(|(a, b)| a == b).count();
-        // The last id is always computed: its vector holds the next token.
+        // The last id is always computed: its vector gives the next token.
         self.truncate(slot, shared.min(ids.len().saturating_sub(1)));
         let read = self.ids(slot).len();
         self.feed(&[(slot, &ids[read..])], ())
     }
 
-    /// Reads on in some slots, in one pass: `(slot, ids)` each, no slot twice, at most [`rows`](Self::rows) ids together. Afterwards
-    /// [`logits`](Self::logits) tells the next token of each, in the order given here.
+    /// Extends some slots in one pass: `(slot, ids)` each, no slot twice, at most [`rows`](Self::rows) ids in
+    /// total. Afterwards [`logits`](Self::logits) gives the logits of each one's next token, in the given order.
     ///
     /// # Errors
-    /// The model cannot read one of them, or the probe wants what is not there: nothing is read then.
+    /// If the model cannot read one of them, or the probe wants something that does not exist. Nothing is read
+    /// then.
     pub fn feed<P: Probe>(&mut self, parts: &[(usize, &[u32])], mut probe: P) -> Result<()> {
         if parts.is_empty() {
             self.answers.clear();
@@ -136,20 +138,20 @@ impl<'a, B: Backend> Batch<'a, B> {
             };
             probe.begin(&ahead)?;
         }
-        // Whoever looks sees all rows of the last block too.
+        // A probe sees all rows of the last block too.
         let only_ends = !P::ACTIVE;
         self.forward(probe, only_ends, |gpt, pass, memory, logits| gpt.next(pass, memory, logits));
         self.answers.extend(self.spans.iter().map(|span| (span.slot, span.past + span.rows.len())));
         Ok(())
     }
 
-    /// Reads on in one slot, at most 64 ids; afterwards [`logits`](Self::logits) tells what follows each of them.
+    /// Extends one slot by at most 64 ids; afterwards [`logits`](Self::logits) gives the logits after each of them.
     ///
     /// # Errors
-    /// As for [`feed`](Self::feed); or there are more ids.
+    /// As for [`feed`](Self::feed), and if there are more ids.
     pub fn feed_every(&mut self, slot: usize, ids: &[u32]) -> Result<()> {
         if ids.len() > LOGIT_ROWS {
-            let why = format!("{} of them; the logits after at most {LOGIT_ROWS} are kept", ids.len());
+            let why = format!("{} ids; the logits after at most {LOGIT_ROWS} are kept", ids.len());
             return Err(Error::invalid_argument("ids", why));
         }
         self.admit(&[(slot, ids)])?;
@@ -159,8 +161,8 @@ impl<'a, B: Backend> Batch<'a, B> {
         Ok(())
     }
 
-    /// Reads on in one slot and shows the logits after every one of `ids`: `each(i, logits)`, in order. `next` holds those after the
-    /// last of them then.
+    /// Extends one slot and passes the logits after every one of `ids` to `each(i, logits)`, in order. Afterwards
+    /// `next` holds the logits after the last one.
     ///
     /// # Errors
     /// As for [`feed`](Self::feed).
@@ -190,12 +192,12 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// The logits in row `row` of the last pass, `[vocabulary]`.
     ///
     /// # Errors
-    /// The last pass left no such row, or its slot has forgotten what it comes after.
+    /// If the last pass left no such row, or the ids before it were truncated.
     pub fn logits(&self, row: usize, into: &mut [f32]) -> Result<()> {
         self.check_logits(into.len())?;
         let Some(&(slot, read)) = self.answers.get(row) else {
             let why = match self.answers.len() {
-                0 => "there are none; read a prompt first".to_string(),
+                0 => "there are no logits yet; read a prompt first".to_string(),
                 rows => format!("row {row} is not among the {rows} of the last pass, counted from 0"),
             };
             return Err(Error::invalid_argument("logits", why));
@@ -207,7 +209,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         Ok(())
     }
 
-    /// How many ids of its slot a row of logits comes after.
+    /// The number of ids in its slot that a row of logits follows.
     pub(super) fn answer(&self, row: usize) -> Option<usize> {
         self.answers.get(row).map(|(_, read)| *read)
     }
@@ -222,7 +224,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         }
     }
 
-    /// What `parts` are, if the model can read all of them: `spans` and `rows`.
+    /// Checks `parts` and sets `spans` and `rows`, if the model can read all of them.
     fn admit(&mut self, parts: &[(usize, &[u32])]) -> Result<()> {
         let (vocabulary, context) = (self.gpt.config.vocabulary, self.positions());
         self.spans.clear();
@@ -231,14 +233,14 @@ impl<'a, B: Backend> Batch<'a, B> {
             if slot >= self.slots() || self.spans.iter().any(|span| span.slot == slot) {
                 let why = match slot >= self.slots() {
                     true => format!("there are {}, counted from 0", self.slots()),
-                    false => "it is given twice; a pass reads on once in each".to_string(),
+                    false => "it is given twice; a pass extends each slot once".to_string(),
                 };
                 return Err(Error::invalid_argument(format!("slot {slot}"), why));
             }
             if ids.is_empty() {
                 return Err(Error::invalid_argument(
                     "prompt",
-                    "it is empty; a model needs at least one token to go on from",
+                    "it is empty; a model needs at least one token to continue from",
                 ));
             }
             if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
@@ -256,7 +258,7 @@ impl<'a, B: Backend> Batch<'a, B> {
                     ),
                 ));
             }
-            // What does not fit is not taken either: the memory for a pass is there already.
+            // Parts that do not fit are refused: the memory for a pass is fixed.
             let start = self.rows.len();
             if start + ids.len() > self.rows() {
                 let all: usize = parts.iter().map(|(_, ids)| ids.len()).sum();
@@ -270,7 +272,8 @@ impl<'a, B: Backend> Batch<'a, B> {
         Ok(())
     }
 
-    /// One pass over what was admitted, after the last block only of the last rows where no more is wanted; then `end`.
+    /// One pass over the admitted parts; after the last block only with the last rows, if no more is needed; then
+    /// `end`.
     fn forward<P: Probe>(
         &mut self,
         probe: P,
@@ -281,7 +284,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.answers.clear();
         self.ends.clear();
         self.ends.extend(ends(&self.spans));
-        // A token of each is all of it already.
+        // With one token per slot, the last rows are all rows.
         let ends = Some(self.ends.as_slice()).filter(|ends| only_ends && self.rows.len() > ends.len());
         let mut pass = Pass { backend, weights, spans, output_rows: ends, dropout: None, probe };
         self.gpt.forward(&mut pass, &self.rows, &mut self.memory, &mut self.cache);
@@ -292,13 +295,13 @@ impl<'a, B: Backend> Batch<'a, B> {
     }
 }
 
-/// What logits come after was truncated since.
+/// An error: the ids that logits follow were truncated.
 pub(super) fn forgotten() -> Error {
-    let why = "what they come after was truncated; feed the last id again";
+    let why = "the ids before them were truncated; feed the last id again";
     Error::invalid_argument("logits", why)
 }
 
-/// The last row of each span, numbered anew.
+/// The last row of each span, renumbered.
 pub(crate) fn ends(spans: &[Span]) -> impl Iterator<Item = Span> {
     let end = |(row, span): (usize, &Span)| Span {
         rows: row..row + 1,

@@ -1,23 +1,24 @@
-//! Prompt lookup (Saxena 2023): a text often repeats itself, so what followed the last time is a cheap guess at what
-//! follows now. The model reads the guess in the pass in which it reads the last token, and keeps of it what it would have
-//! drawn itself: the same bytes in fewer passes, since many rows give the same bits as one.
+//! Prompt lookup (Saxena 2023): a text often repeats itself, so what followed the last time is a cheap guess at
+//! what follows now. The model reads the guess in the same pass as the last token, and keeps the part that it would
+//! have drawn itself: the same bytes in fewer passes, since many rows give the same bits as one.
 
-/// Tokens that must agree before what follows is believed, longest first.
+/// How many tokens must agree before a guess is made, longest first.
 const AGREE: [usize; 3] = [4, 3, 2];
 
-/// How much is guessed: more after a guess that was right, less after one that was not.
+/// How many tokens are guessed: more after a right guess, fewer after a wrong one.
 pub struct Lookup {
     most: usize,
     next: usize,
 }
 
 impl Lookup {
-    /// At most `most` tokens at a time; with 0 nothing is guessed.
+    /// Guesses at most `most` tokens at a time; with 0, none.
     pub fn new(most: usize) -> Lookup {
         Lookup { most, next: most.min(4) }
     }
 
-    /// What followed in `ids` when its last tokens stood there before, the latest time; at most `room` tokens.
+    /// The tokens that followed the most recent earlier occurrence of the last tokens of `ids`; at most `room`
+    /// tokens.
     pub fn guess<'a>(&self, ids: &'a [u32], room: usize) -> &'a [u32] {
         let most = self.next.min(room);
         if most == 0 {
@@ -31,7 +32,7 @@ impl Lookup {
         followed.map_or(&[], |at| &ids[at..ids.len().min(at + most)])
     }
 
-    /// Of `guessed` tokens `right` were.
+    /// Records that `right` of `guessed` tokens were right.
     pub fn learn(&mut self, guessed: usize, right: usize) {
         if guessed == 0 {
             return;

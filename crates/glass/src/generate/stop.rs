@@ -1,6 +1,6 @@
-//! Stop texts: what ends a generation is not shown, so what may become one is held back.
+//! Stop texts: a stop text is not part of the output, so text that may become one is held back.
 
-/// Text on its way out, searched for stop texts.
+/// Generated text, searched for stop texts.
 pub struct StopText {
     stops: Vec<String>,
     text: String,
@@ -9,13 +9,13 @@ pub struct StopText {
 }
 
 impl StopText {
-    /// With room for `room` bytes. Empty stop texts are left out: they would end everything at once.
+    /// With memory for `room` bytes. Empty stop texts are ignored: they would end everything at once.
     pub fn new(stops: &[String], room: usize) -> Self {
         let stops = stops.iter().filter(|stop| !stop.is_empty()).cloned().collect();
         StopText { stops, text: String::with_capacity(room), certain: 0, stopped: false }
     }
 
-    /// Takes more text; true when a stop text is complete. What comes after it is dropped.
+    /// Adds text; returns true when a stop text is complete. What follows it is dropped.
     pub fn push(&mut self, more: &str) -> bool {
         if self.stopped {
             return true;
@@ -40,12 +40,12 @@ impl StopText {
         may_stop.next().map_or(0, str::len)
     }
 
-    /// The text that no stop text can take back.
+    /// The text that cannot be part of a stop text.
     pub fn certain(&self) -> &str {
         &self.text[..self.certain]
     }
 
-    /// All of it: nothing more comes.
+    /// All of the text; nothing more follows.
     pub fn finish(self) -> String {
         self.text
     }

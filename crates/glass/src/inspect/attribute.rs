@@ -1,6 +1,6 @@
-//! Direct attribution: how much each part of the model moves a vector of the residual stream along a direction. The stream is
-//! a sum, so the parts add up to the whole; so does a logit, which the last norm's scale makes a direction of (Elhage et al.
-//! 2021; TransformerLens calls it direct logit attribution).
+//! Direct attribution: how much each part of the model moves a vector of the residual stream along a direction. The
+//! stream is a sum, so the parts add up to the whole. This also holds for a logit: given the scale of the last
+//! norm, it is a direction (Elhage et al. 2021; TransformerLens calls this direct logit attribution).
 
 use super::{Inspector, Matrix, Record};
 use crate::backend::Backend;
@@ -8,10 +8,11 @@ use crate::config::Norm;
 use crate::probe::{Part, Site};
 use crate::{Error, Result};
 
-/// How far attention's output can be from the sum of its heads and bias by rounding, as a share of their length.
+/// How much attention's output can differ from the sum of its heads and bias through rounding, as a share of their
+/// length.
 const CHANGED: f64 = 0.1;
 
-/// What adds to the residual stream.
+/// A component that adds to the residual stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Component {
     /// The token's own vector.
@@ -27,30 +28,33 @@ pub enum Component {
     },
     /// The bias of a block's value-up half (W_O), which belongs to no head.
     AttentionBias(usize),
-    /// What a change made of a block's attention, beyond what its heads and the bias add: all of it with the sign turned, where the
-    /// attention was silenced.
+    /// The difference between a block's changed attention and the sum of its heads and bias: if the attention was
+    /// silenced, the negative of that sum.
     AttentionChange(usize),
-    /// A block's MLP, its bias included.
+    /// A block's MLP, including its bias.
     Mlp(usize),
     /// The bias of the last norm.
     NormBias,
 }
 
-/// What was added along a direction.
+/// The attribution of a vector along a direction.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Attribution {
-    /// The vector along the direction, as it was computed: of a logit, the logit.
+    /// The vector along the direction, as computed; for a logit, the logit.
     pub whole: f64,
     /// By component, in the order of the flow. With [`rest`](Attribution::rest), their sum is `whole`.
     pub parts: Vec<(Component, f64)>,
-    /// What heads add from each position, `[layers × heads][positions]`; their sum is the head's part, but for rounding.
+    /// What heads add from each position, `[layers × heads][positions]`; their sum is the head's part, except for
+    /// rounding.
     pub sources: Vec<Vec<f64>>,
-    /// By neuron, `[layers][MLP width]`; with the bias of its MLP, their sum is the MLP's part, but for rounding.
+    /// By neuron, `[layers][MLP width]`; with the bias of the MLP, their sum is the MLP's part, except for
+    /// rounding.
     pub neurons: Vec<Vec<f64>>,
 }
 
 impl Attribution {
-    /// By position: what all heads add from there, and at the last position what its own vectors are.
+    /// By position: what all heads add from there; for the last position, including its own token and position
+    /// vectors.
     pub fn by_position(&self) -> Vec<f64> {
         let positions = self.sources.first().map_or(1, Vec::len);
         let mut sums = vec![0.0; positions];
@@ -68,13 +72,13 @@ impl Attribution {
         self.parts.iter().map(|(_, value)| value).sum()
     }
 
-    /// What the parts leave out of `whole`: rounding, which products with quantised weights do to their inputs; and what was changed
-    /// after the last block.
+    /// The difference between `whole` and the sum of the parts: rounding, including that of inputs to quantised
+    /// products; and changes after the last block.
     pub fn rest(&self) -> f64 {
         self.whole - self.sum()
     }
 
-    /// The mean of the same direction's attributions at several positions.
+    /// The mean of several positions' attributions along the same direction.
     pub(super) fn mean(all: &[Attribution]) -> Attribution {
         let share = 1.0 / all.len().max(1) as f64;
         let mean = |of: &dyn Fn(&Attribution) -> f64| share * all.iter().map(of).sum::<f64>();
@@ -93,7 +97,7 @@ impl Attribution {
     }
 }
 
-/// What is recorded for an attribution.
+/// The sites that an attribution needs.
 pub fn sites(layers: usize) -> Vec<Site> {
     let parts =
         [Part::Value, Part::Pattern, Part::Contribution, Part::AttentionOut, Part::Active, Part::MlpOut];
@@ -101,10 +105,11 @@ pub fn sites(layers: usize) -> Vec<Site> {
     [Site::Token, Site::Position, Site::Residual].into_iter().chain(blocks).collect()
 }
 
-/// The logit of `token` after the last of `ids`; with `against`, how far it is above that token's.
+/// The attribution of the logit of `token` after the last of `ids`; with `against`, of its difference from that
+/// token's logit.
 ///
 /// # Errors
-/// The model cannot read `ids`, or has no such token.
+/// If the model cannot read `ids`, or has no such token.
 pub fn of_logit<B: Backend>(
     inspector: &mut Inspector<'_, B>,
     ids: &[u32],
@@ -117,10 +122,10 @@ pub fn of_logit<B: Backend>(
     trace(inspector, &record, ids.len() - 1, &logits, token, against)
 }
 
-/// The same after a position, of a pass that was recorded at all [`sites`], changed or not, and the logits there.
+/// The same after a position of a pass that was recorded at all [`sites`], edited or not, given the logits there.
 ///
 /// # Errors
-/// The model has no such token, or the record lacks one of the sites or the position.
+/// If the model has no such token, or the record lacks one of the sites or the position.
 pub fn trace<B: Backend>(
     inspector: &Inspector<'_, B>,
     record: &Record,
@@ -132,7 +137,7 @@ pub fn trace<B: Backend>(
     let config = inspector.model().config();
     let reads = answer(inspector, token, against)?;
     if logits.len() != config.vocabulary {
-        let why = format!("{} of them for a vocabulary of {}", logits.len(), config.vocabulary);
+        let why = format!("{} logits for a vocabulary of {}", logits.len(), config.vocabulary);
         return Err(Error::invalid_argument("logits", why));
     }
     // logit = Σ read × (gain × (x − mean) / deviation + bias): a direction, once the deviation is known.
@@ -149,16 +154,17 @@ pub fn trace<B: Backend>(
         let bias = bias.iter().zip(&reads).map(|(bias, read)| f64::from(*bias) * f64::from(*read)).sum();
         found.parts.push((Component::NormBias, bias));
     }
-    // The logit itself, as every other list shows it.
+    // The logit itself, as shown everywhere else.
     let logit = |id: u32| f64::from(logits[id as usize]);
     found.whole = logit(token) - against.map_or(0.0, logit);
     Ok(found)
 }
 
-/// What a normalised vector is multiplied by to give the logit of `token`, less that of `against`: rows of the unembedding.
+/// The vector whose product with a normalised vector is the logit of `token`, minus that of `against`: rows of the
+/// unembedding.
 ///
 /// # Errors
-/// The model has no such token.
+/// If the model has no such token.
 pub(super) fn answer<B: Backend>(
     inspector: &Inspector<'_, B>,
     token: u32,
@@ -179,11 +185,12 @@ pub(super) fn answer<B: Backend>(
     Ok(reads)
 }
 
-/// What moved the residual stream after the last block, at a position, along a direction; of a pass that was recorded at all
-/// [`sites`].
+/// The attribution of the residual stream after the last block, at a position, along a direction, from a pass that
+/// was recorded at all [`sites`].
 ///
 /// # Errors
-/// The record lacks one of the sites or the position, the direction is not as long as a vector, or there is too little memory.
+/// If the record lacks one of the sites or the position, the direction has the wrong length, or there is too little
+/// memory.
 pub fn along<B: Backend>(
     inspector: &Inspector<'_, B>,
     record: &Record,
@@ -228,7 +235,7 @@ pub fn along<B: Backend>(
             added.iter_mut().zip(&bias).for_each(|(rest, x)| *rest -= x);
             parts.push((Component::AttentionBias(layer), dot(&bias)));
         }
-        // What is left of it is rounding, or far more where attention was silenced or replaced.
+        // The difference is rounding, or much larger if attention was silenced or replaced.
         if length(&added) > CHANGED * CHANGED * length(contributions) {
             parts.push((Component::AttentionChange(layer), dot(&added)));
         }
@@ -241,7 +248,7 @@ pub fn along<B: Backend>(
     Ok(Attribution { whole: dot(here(Site::Residual)?), parts, sources, neurons })
 }
 
-/// What a record holds of a site at a position.
+/// The recorded values of a site at a position.
 fn row(record: &Record, site: Site, position: usize) -> Result<&[f32]> {
     let matrix = record.get(site)?;
     match position < matrix.rows {

@@ -1,38 +1,40 @@
-//! What a head is made to do, from its weights alone: which tokens it looks for (queries by keys), and what it says of what it
-//! finds (values through the unembedding). The products of two halves are never multiplied out (Elhage et al. 2021).
+//! The circuits of a head, from its weights alone: which tokens it attends to (queries by keys), and which tokens
+//! it makes more probable (values through the unembedding). The products of two factors are never multiplied out
+//! (Elhage et al. 2021).
 
 use super::Inspector;
 use crate::backend::{Backend, Dense, Tensor, Weight};
 use crate::{Error, Result};
 
-/// Rows of a product that stand at once.
+/// Rows of a product that are in memory at once.
 const ROWS: usize = 256;
 
-/// Two tokens, and how strongly a head joins them.
+/// Two tokens, and how strongly a head connects them.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Pair {
-    /// The query's token; of what is said, the token that is found.
+    /// The token of the query; for `says`, the token attended to.
     pub from: u32,
-    /// The key's token; of what is said, the token that becomes more probable.
+    /// The token of the key; for `says`, the token that becomes more probable.
     pub to: u32,
-    /// The score before the softmax; of what is said, what is added to the logit, before the last norm.
+    /// The score before the softmax; for `says`, what is added to the logit, before the last norm.
     pub strength: f32,
 }
 
 /// A head's strongest pairs.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Circuits {
-    /// Query and key, scaled: who looks at whom, positions left aside.
+    /// Query by key, scaled: which token attends to which, ignoring positions.
     pub looks: Vec<Pair>,
-    /// Found and said.
+    /// Value through the unembedding: which token makes which more probable.
     pub says: Vec<Pair>,
 }
 
-/// The `n` strongest pairs of a head, over all tokens. A token is taken as the block's norm makes it of the token's vector alone,
-/// without a position and without what other blocks would add: exact in the first block, an idea of it in others.
+/// The `n` strongest pairs of a head, over all tokens. Each token is represented by the block's norm of its
+/// embedding alone, without a position and without the output of other blocks: exact in the first block,
+/// approximate in others.
 ///
 /// # Errors
-/// The model has no such head, or there is too little memory.
+/// If the model has no such head, or there is too little memory.
 pub fn circuits<B: Backend>(
     inspector: &mut Inspector<'_, B>,
     layer: usize,
@@ -42,7 +44,7 @@ pub fn circuits<B: Backend>(
     let (backend, config) = (inspector.model().backend(), inspector.model().config().clone());
     if layer >= config.layers || head >= config.heads.query {
         let why = format!(
-            "block {layer} head {head} is none of {} blocks of {} heads",
+            "there is no block {layer} head {head}; the model has {} blocks of {} heads",
             config.layers, config.heads.query
         );
         return Err(Error::invalid_argument("head", why));
@@ -101,7 +103,7 @@ pub fn circuits<B: Backend>(
     Ok(Circuits { looks: looks.0, says: says.0 })
 }
 
-/// A matrix that a product is made with and that is no parameter.
+/// A matrix that is multiplied but is not a parameter.
 struct Operand<B: Backend> {
     values: B::Buffer,
     rows: usize,
@@ -129,7 +131,7 @@ impl Strongest {
         Strongest(Vec::with_capacity(n + 1), n)
     }
 
-    /// Every row of `a` by every row of `b`, some rows at a time.
+    /// Multiplies every row of `a` by every row of `b`, some rows at a time.
     fn products<B: Backend>(&mut self, backend: &B, a: &Tensor<B>, b: &Tensor<B>, scale: f32) -> Result<()> {
         let right = || Dense { arena: &b.data, span: 0..b.len(), rows: b.rows, cols: b.cols };
         for first in (0..a.rows).step_by(ROWS) {

@@ -1,4 +1,5 @@
-//! How a word's vector takes in its context: the same word in two texts, layer by layer, and what moved it.
+//! How the vector of a word takes in its context: the same word in two texts, layer by layer, and which parts moved
+//! it.
 
 use super::attribute::{Attribution, along, dot, sites};
 use std::ops::Range;
@@ -8,12 +9,12 @@ use crate::backend::Backend;
 use crate::probe::{Part, Site};
 use crate::{Error, Result};
 
-/// A word of a text: one token or more.
+/// A word in a text: one or more tokens.
 #[derive(Clone, Debug)]
 pub struct Word<'a> {
     /// The text.
     pub ids: &'a [u32],
-    /// The positions of the word's tokens. Of several, the word's vector is the mean.
+    /// The positions of the word's tokens. The vector of several tokens is their mean.
     pub positions: Range<usize>,
 }
 
@@ -28,7 +29,7 @@ impl Word<'_> {
         Err(Error::invalid_argument("word", why))
     }
 
-    /// The mean of its tokens' vectors in a recorded stream.
+    /// The mean of its tokens' vectors in a recorded residual stream.
     pub fn vector(&self, stream: &Matrix) -> Vec<f32> {
         let mut mean = vec![0.0f32; stream.cols];
         for position in self.positions.clone() {
@@ -43,20 +44,21 @@ impl Word<'_> {
 /// The same word in two texts.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Drift {
-    /// The cosine between its two vectors, `[layers + 1]`: where they enter each block, and after the last.
+    /// The cosine between its two vectors, `[layers + 1]`: at the input of each block, and after the last.
     pub cosine: Vec<f64>,
-    /// How far apart they are in the end. The first text's parts less the second's, and less the two rests, add up to it.
+    /// The distance between the two vectors at the end. It equals the sum of the first text's parts and rest minus
+    /// those of the second.
     pub distance: f64,
-    /// The first text's parts.
+    /// The attribution in the first text.
     pub first: Attribution,
-    /// The second text's parts, along the same direction.
+    /// The attribution in the second text, along the same direction.
     pub second: Attribution,
 }
 
-/// How far the two vectors of a word are apart, both texts read with the same changes.
+/// The drift between the two vectors of a word, with both texts read under the same changes.
 ///
 /// # Errors
-/// The model cannot read one of the texts.
+/// If the model cannot read one of the texts.
 pub fn drift<B: Backend>(
     inspector: &mut Inspector<'_, B>,
     first: Word<'_>,
@@ -86,7 +88,7 @@ pub fn drift<B: Backend>(
     let mut direction: Vec<f64> =
         one.iter().zip(&other).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
     let distance = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
-    // Twice the same vector has no direction.
+    // The difference of two equal vectors has no direction.
     direction.iter_mut().for_each(|x| *x /= if distance > 0.0 { distance } else { 1.0 });
     let of = |at: usize| -> Result<Attribution> {
         let along = |position| along(inspector, &records[at], position, &direction);
@@ -95,29 +97,29 @@ pub fn drift<B: Backend>(
     Ok(Drift { cosine: angles, distance, first: of(0)?, second: of(1)? })
 }
 
-/// What a head carries from one position to another.
+/// What a head moves from one position to another.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Carried {
     /// The head's block.
     pub layer: usize,
     /// Its number in the block.
     pub head: usize,
-    /// The position that it is taken from.
+    /// The source position.
     pub from: usize,
-    /// The position that it is added to.
+    /// The destination position.
     pub to: usize,
-    /// The share of the head's attention that goes there.
+    /// The share of the head's attention to the source.
     pub share: f64,
-    /// The length of what is added: the value through both halves, times the share.
+    /// The length of what is added: the value through `value_up`, times the share.
     pub length: f64,
-    /// The same, as a part of the length of the residual stream that it is added to.
+    /// The same, relative to the length of the residual stream that it is added to.
     pub part: f64,
 }
 
-/// What heads carry into positions from earlier ones, the longest first.
+/// What heads move from earlier positions into the positions `to`, longest first.
 ///
 /// # Errors
-/// The model cannot read `ids`, or has no such positions.
+/// If the model cannot read `ids`, or has no such positions.
 pub fn carried<B: Backend>(
     inspector: &mut Inspector<'_, B>,
     ids: &[u32],

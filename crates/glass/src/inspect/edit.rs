@@ -1,4 +1,4 @@
-//! Interventions: numbers are changed while a pass is computed, and everything after them follows.
+//! Interventions: numbers are changed during a pass, and everything after them follows from the change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -7,98 +7,98 @@ use crate::config::Config;
 use crate::probe::{Ahead, Did, Part, Probe, Site, View, Want};
 use crate::{Error, Result};
 
-/// One change, at one site, of one sequence.
+/// One change at one site of one sequence.
 #[derive(Clone, Debug)]
 pub struct Edit {
     /// Where.
     pub site: Site,
-    /// Of which positions (at a square site, queries); all of them without a range.
+    /// Which positions (at a square site, queries); `None` for all.
     pub positions: Option<Range<usize>>,
-    /// Of which numbers of a row; all of them without a range. At a square site, of which heads.
+    /// Which numbers of a row; `None` for all. At a square site, which heads.
     pub columns: Option<Range<usize>>,
-    /// What happens to them.
+    /// The change.
     pub change: Change,
 }
 
-/// What happens to numbers.
+/// A change of numbers.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// They become zero.
+    /// Set to zero.
     Silence,
-    /// They become these: one row for all positions, or a row for each.
+    /// Replaced by these: one row for all positions, or one row for each.
     Replace(Vec<f32>),
-    /// All that stands there becomes these, in the order in which a [record](super::Record) keeps them.
+    /// Everything at the site is replaced by these, in the order of a [record](super::Record).
     ReplaceAll(Vec<f32>),
-    /// These are added: one row for all positions, or a row for each.
+    /// These are added: one row for all positions, or one row for each.
     Add(Vec<f32>),
-    /// At the masked scores: nothing flows from this key; the others share its part.
+    /// At the masked scores: this key gets no attention; the others share its part.
     Cut(usize),
-    /// At the masked scores: all flows from this key.
+    /// At the masked scores: this key gets all attention.
     Force(usize),
 }
 
 impl Edit {
-    /// A head says nothing.
+    /// Silences a head.
     pub fn silence_head(config: &Config, layer: usize, head: usize) -> Edit {
         Edit::of(Site::Block(layer, Part::Z), Change::Silence).columns(head_columns(config, head))
     }
 
-    /// A neuron of the MLP does not fire.
+    /// Silences a neuron of the MLP.
     pub fn silence_neuron(layer: usize, neuron: usize) -> Edit {
         Edit::of(Site::Block(layer, Part::Active), Change::Silence).columns(neuron..neuron + 1)
     }
 
-    /// A layer's attention adds nothing.
+    /// Silences a layer's attention.
     pub fn silence_attention(layer: usize) -> Edit {
         Edit::of(Site::Block(layer, Part::AttentionOut), Change::Silence)
     }
 
-    /// A layer's MLP adds nothing.
+    /// Silences a layer's MLP.
     pub fn silence_mlp(layer: usize) -> Edit {
         Edit::of(Site::Block(layer, Part::MlpOut), Change::Silence)
     }
 
-    /// The value of a site becomes another, everywhere or at [some](Edit::at) positions.
+    /// Replaces the values of a site, everywhere or at [some](Edit::at) positions.
     pub fn replace(site: Site, values: Vec<f32>) -> Edit {
         Edit::of(site, Change::Replace(values))
     }
 
-    /// A direction is added to the residual stream that enters a block.
+    /// Adds a direction to the residual stream that enters a block.
     pub fn steer(layer: usize, direction: Vec<f32>) -> Edit {
         Edit::of(Site::Block(layer, Part::Residual), Change::Add(direction))
     }
 
-    /// A token's vector is swapped for another's.
+    /// Replaces the embedding of the token at a position.
     pub fn swap_embedding(position: usize, vector: Vec<f32>) -> Edit {
         Edit::of(Site::Token, Change::Replace(vector)).at(position..position + 1)
     }
 
-    /// In a layer, nothing flows to `queries` from a key.
+    /// In a layer, keeps `queries` from attending to a key.
     pub fn cut(layer: usize, queries: Range<usize>, key: usize) -> Edit {
         Edit::of(Site::Block(layer, Part::Masked), Change::Cut(key)).at(queries)
     }
 
-    /// In a layer, all that flows to `queries` comes from a key.
+    /// In a layer, makes `queries` attend only to a key.
     pub fn force(layer: usize, queries: Range<usize>, key: usize) -> Edit {
         Edit::of(Site::Block(layer, Part::Masked), Change::Force(key)).at(queries)
     }
 
-    /// Everywhere at a site.
+    /// A change everywhere at a site.
     pub fn of(site: Site, change: Change) -> Edit {
         Edit { site, positions: None, columns: None, change }
     }
 
-    /// The same at these positions only.
+    /// Restricts the change to these positions.
     pub fn at(self, positions: Range<usize>) -> Edit {
         Edit { positions: Some(positions), ..self }
     }
 
-    /// The same in these columns only; at a square site, in these heads.
+    /// Restricts the change to these columns; at a square site, to these heads.
     pub fn columns(self, columns: Range<usize>) -> Edit {
         Edit { columns: Some(columns), ..self }
     }
 
-    /// The first block that it changes anything in; `None` where that is before the first.
+    /// The first block that it affects; `None` if it acts before the first block.
     pub fn layer(&self) -> Option<usize> {
         match self.site {
             Site::Block(layer, _) => Some(layer),
@@ -107,7 +107,7 @@ impl Edit {
         }
     }
 
-    /// Refuses what cannot be changed so in the sequence of a slot.
+    /// Refuses a change that is not possible in the sequence of a slot.
     fn check(&self, slot: usize, ahead: &Ahead<'_>) -> Result<()> {
         let refuse = |why: String| Err(Error::invalid_argument(self.site, why));
         ahead.check(self.site)?;
@@ -115,7 +115,7 @@ impl Edit {
         let span = ahead.spans.iter().find(|span| span.slot == slot);
         if ahead.whole && span.is_none() {
             return refuse(format!(
-                "it is changed in sequence {slot}; the pass reads {} of them",
+                "the edit is in sequence {slot}, but the pass reads {}",
                 ahead.spans.len()
             ));
         }
@@ -123,7 +123,7 @@ impl Edit {
         let positions = if ahead.whole { past + read } else { config.context };
         let cols = self.site.cols(config, positions);
         if matches!(self.site, Site::Block(_, Part::Contribution)) {
-            return refuse("it is computed beside the pass and cannot be changed; change attention.z".into());
+            return refuse("it is computed separately from the pass and cannot be changed; change attention.z".into());
         }
         if let Some(at) = self.positions.as_ref().filter(|at| at.is_empty() || at.end > positions) {
             return refuse(format!(
@@ -175,7 +175,7 @@ impl Edit {
         }
     }
 
-    /// Changes what is there; whether anything is another number now.
+    /// Applies the change; returns whether any number changed.
     fn apply(&self, view: View, values: &mut [f32]) -> Did {
         let mut did = Did::Looked;
         let mut set = |to: &mut f32, value: f32| {
@@ -192,7 +192,7 @@ impl Edit {
             if !here || heads.as_ref().is_some_and(|heads| !heads.contains(&head)) {
                 continue;
             }
-            // Rows of what is put there are counted from the first position that is changed.
+            // Rows of the new values are counted from the first changed position.
             let first = self.positions.as_ref().map_or(0, |positions| positions.start);
             let line = |given: &[f32]| -> Range<usize> {
                 let start = if given.len() == columns.len() { 0 } else { (position - first) * columns.len() };
@@ -210,7 +210,7 @@ impl Edit {
                     values.for_each(|(value, add)| set(value, *value + add));
                 }
                 Change::ReplaceAll(given) => {
-                    // Of a square, all queries of a head after each other.
+                    // In a square, the queries of a head are consecutive.
                     let row = if square { head * view.cols + position } else { position };
                     let given = &given[row * view.cols..][..view.cols];
                     values.iter_mut().zip(given).for_each(|(value, to)| set(value, *to));
@@ -221,7 +221,7 @@ impl Edit {
                         set(value, if at == *key { 0.0 } else { f32::NEG_INFINITY });
                     }
                 }
-                // A key that comes later.
+                // A key after the query.
                 Change::Cut(_) | Change::Force(_) => {}
             }
         }
@@ -229,7 +229,7 @@ impl Edit {
     }
 }
 
-/// The columns of a head in queries and mixed values.
+/// The columns of a head in queries and in `z`.
 pub fn head_columns(config: &Config, head: usize) -> Range<usize> {
     head * config.heads.size..(head + 1) * config.heads.size
 }
@@ -239,7 +239,7 @@ pub fn head_columns(config: &Config, head: usize) -> Range<usize> {
 pub struct Edits(pub Vec<(usize, Edit)>);
 
 impl Edits {
-    /// All of them of the sequence in slot 0.
+    /// All edits in the sequence in slot 0.
     pub fn new(edits: impl IntoIterator<Item = Edit>) -> Edits {
         Edits(edits.into_iter().map(|edit| (0, edit)).collect())
     }
@@ -250,7 +250,7 @@ impl Edits {
 }
 
 impl Edits {
-    /// Refuses a query that is left without any key: there would be no pattern.
+    /// Refuses cuts that leave a query without any key: there would be no pattern.
     fn check_cuts(&self) -> Result<()> {
         let mut cut: BTreeMap<(usize, Site), Vec<(&Edit, usize)>> = BTreeMap::new();
         for (slot, edit) in &self.0 {
@@ -259,7 +259,7 @@ impl Edits {
             }
         }
         for ((_, site), cuts) in cut {
-            // A query sees itself, so only those whose own key is cut can be left without any.
+            // A query sees itself, so only queries whose own key is cut can be left without any.
             for &(_, query) in &cuts {
                 let hidden: BTreeSet<usize> = (cuts.iter())
                     .filter(|(edit, key)| {

@@ -1,5 +1,5 @@
-//! Gradient × activation: how much a logit would change, to first order, if a vector of the residual stream were not there
-//! (Simonyan et al. 2013; Shrikumar et al. 2016).
+//! Gradient × activation: how much a logit would change, to first order, if a vector of the residual stream were
+//! zero (Simonyan et al. 2013; Shrikumar et al. 2016).
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Back, Gpt, Pass};
 use crate::weights::{Trainable, Weights};
 
-/// The logit of `token` behind the last of `ids` (with `against`, how far it is above that token's): the product of its gradient and
-/// of the residual stream at every layer and position, `[layers + 1][positions]`. The weights are taken as floats, with as much
-/// again for the gradients that are not asked for.
+/// For the logit of `token` after the last of `ids` (with `against`, for its difference from that token's logit):
+/// the product of its gradient and the residual stream at every layer and position, `[layers + 1][positions]`. The
+/// weights are converted to floats; the unused gradients take the same memory again.
 ///
 /// # Errors
-/// The model cannot read `ids`, has no such token, or there is too little memory.
+/// If the model cannot read `ids`, has no such token, or there is too little memory.
 pub fn gradient_by_activation<B: Backend>(
     inspector: &mut Inspector<'_, B>,
     ids: &[u32],
     token: u32,
     against: Option<u32>,
 ) -> Result<Vec<Vec<f64>>> {
-    // Refuses what cannot be read.
+    // Refuses ids that cannot be read.
     inspector.run(&[ids], ())?;
     let answer = answer(inspector, token, against)?;
     let model = inspector.model();

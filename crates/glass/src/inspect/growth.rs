@@ -1,4 +1,4 @@
-//! How a model grew: the same few numbers of every checkpoint of a run.
+//! How a model develops: the same measurements for every checkpoint of a run.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,25 +9,25 @@ use crate::Result;
 use crate::backend::Backend;
 use crate::probe::Site;
 
-/// Random tokens of the sequence that is repeated.
+/// The number of random tokens in the sequence that is repeated.
 const REPEATED: usize = 48;
 
-/// What a checkpoint is like.
+/// The measurements of a checkpoint.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Growth {
-    /// Of a text, the loss of what each layer would say, nats per token, `[layers + 1]`; empty without a text.
+    /// The loss of each layer's logit lens on a text, in nats per token, `[layers + 1]`; empty without a text.
     pub lens: Vec<f64>,
     /// The mean length of the residual stream's vectors, `[layers + 1]`, on repeated random tokens.
     pub norms: Vec<f64>,
-    /// What heads do on repeated random tokens, `[layers][heads]`.
+    /// Statistics of heads on repeated random tokens, `[layers][heads]`.
     pub heads: Vec<Vec<Head>>,
-    /// The loss on the first occurrence of those tokens, nats per token: they cannot be predicted.
+    /// The loss on the first occurrence of those tokens, in nats per token: they cannot be predicted.
     pub first: f64,
-    /// The loss on their repetition: all of it can be predicted.
+    /// The loss on their repetition: all of them can be predicted.
     pub again: f64,
 }
 
-/// Random tokens, repeated once, as [`measure`] reads them.
+/// Random tokens, repeated once, as used by [`measure`].
 pub fn twice(vocabulary: usize, context: usize) -> Vec<u32> {
     repeated(REPEATED.min(context / 2), vocabulary, 1)
 }
@@ -35,7 +35,7 @@ pub fn twice(vocabulary: usize, context: usize) -> Vec<u32> {
 /// Measures a model.
 ///
 /// # Errors
-/// It cannot read `text`.
+/// If it cannot read `text`.
 pub fn measure<B: Backend>(inspector: &mut Inspector<'_, B>, text: Option<&[u32]>) -> Result<Growth> {
     let config = inspector.model().config().clone();
     let twice = twice(config.vocabulary, config.context);

@@ -1,4 +1,4 @@
-//! What a head does, in a few numbers: where its pattern goes on a text (Olsson et al. 2022).
+//! Describes a head in a few numbers: where its pattern points on a text (Olsson et al. 2022).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,25 +8,25 @@ use crate::backend::Backend;
 use crate::next_token::uniform;
 use crate::probe::{Part, Site};
 
-/// A head on a text: shares of its attention, averaged over the positions where there is such a place to look.
+/// A head on a text: shares of its attention, averaged over the positions where the respective target exists.
 #[derive(Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub struct Head {
-    /// To the position before.
+    /// To the previous position.
     pub previous: f64,
     /// To the first position.
     pub first: f64,
-    /// To earlier places of the same token.
+    /// To earlier occurrences of the same token.
     pub duplicate: f64,
-    /// To the token after earlier places of the same token: the sign of an induction head.
+    /// To the tokens after earlier occurrences of the same token: the sign of an induction head.
     pub induction: f64,
-    /// How widely it looks, in nats.
+    /// The entropy of its pattern, in nats.
     pub entropy: f64,
 }
 
-/// Every head of every layer on `ids`, `[layers][heads]`.
+/// All heads of all layers on `ids`, `[layers][heads]`.
 ///
 /// # Errors
-/// The model cannot read them.
+/// If the model cannot read them.
 pub fn heads<B: Backend>(inspector: &mut Inspector<'_, B>, ids: &[u32]) -> Result<Vec<Vec<Head>>> {
     let config = inspector.model().config().clone();
     let sites = (0..config.layers).map(|layer| Site::Block(layer, Part::Pattern));
@@ -40,16 +40,16 @@ pub fn heads<B: Backend>(inspector: &mut Inspector<'_, B>, ids: &[u32]) -> Resul
     (0..config.layers).map(layer).collect()
 }
 
-/// A head by its pattern, `[queries, keys]`.
+/// A head's numbers from its pattern, `[queries, keys]`.
 pub fn head(pattern: &[f32], ids: &[u32]) -> Head {
     let at = |query: usize, key: usize| f64::from(pattern[query * ids.len() + key]);
     let queries = 0..ids.len();
-    // Of every query, what goes to some keys; averaged over the queries that have any.
+    // For every query, the attention to some keys; averaged over the queries that have any.
     let mean = |keys: &dyn Fn(usize) -> Vec<usize>| {
         let shares = queries.clone().map(|query| (query, keys(query))).filter(|(_, keys)| !keys.is_empty());
         let shares: Vec<f64> =
             shares.map(|(query, keys)| keys.into_iter().map(|key| at(query, key)).sum()).collect();
-        // The sum of nothing is −0.
+        // The sum of an empty list is −0.
         0.0 + shares.iter().sum::<f64>() / shares.len().max(1) as f64
     };
     let same = |query: usize| (0..query).filter(move |&key| ids[key] == ids[query]);
@@ -66,7 +66,8 @@ pub fn head(pattern: &[f32], ids: &[u32]) -> Head {
     }
 }
 
-/// `len` tokens drawn evenly, and then the same again: after the first of the repetition, all can be predicted.
+/// `len` uniformly random tokens, and then the same again: after the first token of the repetition, all can be
+/// predicted.
 pub fn repeated(len: usize, vocabulary: usize, seed: u64) -> Vec<u32> {
     let draw = |position: usize| (uniform(seed, 0, position as u64) * vocabulary as f64) as u32;
     let once: Vec<u32> = (0..len).map(draw).collect();

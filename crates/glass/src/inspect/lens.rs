@@ -1,4 +1,5 @@
-//! The logit lens: what the model would say if the residual stream of a layer were its last (nostalgebraist 2020).
+//! The logit lens: what the model would predict if the residual stream at a layer were its output (nostalgebraist
+//! 2020).
 
 use super::{Inspector, Record};
 use crate::backend::Backend;
@@ -6,20 +7,20 @@ use crate::next_token::{self, Drawn, Sampler, Sampling, Scored};
 use crate::probe::Site;
 use crate::{Error, Result};
 
-/// What a vector says about the next token.
+/// What a vector predicts as the next token.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Reading {
     /// The most probable tokens, most probable first.
     pub top: Vec<Drawn>,
-    /// What it finds of the token that did come next; `None` after the last.
+    /// The score of the token that actually comes next; `None` after the last.
     pub next: Option<Scored>,
 }
 
-/// Every layer's reading of every position, `[layers + 1][positions]`: of the residual stream that enters each block, and of
-/// what leaves the last, which is the model's own answer.
+/// Readings of every layer at every position, `[layers + 1][positions]`: of the residual stream that enters each
+/// block, and of the output of the last block, which is the model's own prediction.
 ///
 /// # Errors
-/// The model cannot read `ids`, or its numbers are broken.
+/// If the model cannot read `ids`, or its logits are not finite.
 pub fn lens<B: Backend>(
     inspector: &mut Inspector<'_, B>,
     ids: &[u32],
@@ -32,7 +33,7 @@ pub fn lens<B: Backend>(
     sites.iter().map(|&site| read(inspector, &record.get(site)?.values, ids, top)).collect()
 }
 
-/// What residual streams, `[rows, width]`, say after the tokens of `ids`.
+/// What residual streams, `[rows, width]`, predict after the tokens of `ids`.
 ///
 /// # Errors
 /// As for [`lens`].

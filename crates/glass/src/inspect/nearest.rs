@@ -1,4 +1,4 @@
-//! The tokens whose vectors lie nearest to any vector.
+//! The tokens whose vectors are nearest to a given vector.
 
 use super::Inspector;
 use super::drift::cosine;
@@ -11,7 +11,7 @@ const ROWS: usize = 1024;
 /// The `n` tokens whose embeddings have the greatest cosine with a vector, greatest first.
 ///
 /// # Errors
-/// The vector is not as long as the model's, or there is too little memory.
+/// If the vector has the wrong length, or there is too little memory.
 pub fn nearest<B: Backend>(
     inspector: &Inspector<'_, B>,
     vector: &[f32],

@@ -1,27 +1,27 @@
-//! The texts in which a neuron is most active, out of any number of them, in bounded memory.
+//! The texts in which a neuron is most active, from any number of texts, in bounded memory.
 
 use super::{Inspector, Record};
 use crate::backend::Backend;
 use crate::probe::{Part, Site};
 use crate::{Error, Result};
 
-/// Ids before a place that are kept with it.
+/// How many ids before a position are kept with it.
 const BEFORE: usize = 24;
 
-/// A place where a neuron fired.
+/// A position where a neuron fired.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Firing {
-    /// How much: the neuron after its activation.
+    /// The neuron's value after the activation.
     pub value: f32,
-    /// The text's number.
+    /// The number of the text.
     pub text: usize,
-    /// The position in its text.
+    /// The position in the text.
     pub position: usize,
-    /// The last ids up to there.
+    /// The last ids up to this position.
     pub ids: Vec<u32>,
 }
 
-/// The places where a neuron of a block's MLP fires the most, at most one of each text.
+/// The positions where a neuron of a block's MLP is most active, at most one per text.
 pub struct Firings {
     layer: usize,
     neuron: usize,
@@ -31,15 +31,15 @@ pub struct Firings {
 }
 
 impl Firings {
-    /// Of no text yet.
+    /// Before any text.
     pub fn new(layer: usize, neuron: usize, most: usize) -> Firings {
         Firings { layer, neuron, most, texts: 0, found: Vec::new() }
     }
 
-    /// Reads a text, in windows of the inspector's room; each stands alone.
+    /// Reads a text, in windows of the inspector's size; each is read independently.
     ///
     /// # Errors
-    /// The model cannot read it.
+    /// If the model cannot read it.
     pub fn read<B: Backend>(&mut self, inspector: &mut Inspector<'_, B>, ids: &[u32]) -> Result<()> {
         let site = Site::Block(self.layer, Part::Active);
         let window = inspector.room().0.min(inspector.model().config().context);
@@ -70,7 +70,7 @@ impl Firings {
         Ok(())
     }
 
-    /// The strongest first.
+    /// Strongest first.
     pub fn strongest(&self) -> &[Firing] {
         &self.found
     }

@@ -1,4 +1,4 @@
-//! A probe that keeps what it sees.
+//! A probe that records what it sees.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,17 +10,17 @@ use crate::probe::{Ahead, Names, Part, Probe, Site, View, Want};
 use crate::weights::safetensors;
 use crate::{Error, Result};
 
-/// Numbers that are turned into bytes at once.
+/// How many numbers are converted to bytes at once.
 const PART: usize = 1 << 16;
 
-/// Numbers in rows.
+/// A matrix of numbers.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Matrix {
     /// Rows: positions, or at a [square](Site::is_square) site heads × queries.
     pub rows: usize,
-    /// Numbers of a row.
+    /// The length of a row.
     pub cols: usize,
-    /// All of them, row-major.
+    /// All numbers, row-major.
     pub values: Vec<f32>,
 }
 
@@ -30,8 +30,8 @@ impl Matrix {
         &self.values[row * self.cols..(row + 1) * self.cols]
     }
 
-    /// Its sizes: rows × numbers, and of a square site heads × queries × keys. By TransformerLens's names the heads of queries, keys,
-    /// values, `z` and what heads add are a size of their own, as in that library.
+    /// Its shape: rows × numbers, and at a square site heads × queries × keys. With TransformerLens's names, the
+    /// heads of queries, keys, values, `z` and contributions are a dimension of their own, as in that library.
     pub fn shape(&self, site: Site, config: &Config, names: Names) -> Vec<usize> {
         let heads = config.heads;
         let of_head = match site {
@@ -54,15 +54,16 @@ impl Matrix {
         }
     }
 
-    /// No rows. The memory stays: new pages would take longer than the numbers.
+    /// Removes all rows. The memory is kept: new pages would take longer than the numbers.
     fn clear(&mut self) {
         self.rows = 0;
         self.values.clear();
     }
 }
 
-/// What was seen of one sequence, by site. Of a sequence that is read in parts, as in decoding, rows are put behind rows; squares,
-/// whose keys grow, are those of the last part. A record that sees another pass holds that one, in the memory that it has.
+/// What was seen of one sequence, by site. If a sequence is read in parts, as in decoding, rows are appended;
+/// squares, whose keys grow, are those of the last part. If a record sees another pass, it is overwritten, in the
+/// same memory.
 #[derive(Clone, Default, Debug)]
 pub struct Record {
     slot: usize,
@@ -71,25 +72,25 @@ pub struct Record {
 }
 
 impl Record {
-    /// Of these sites, of the sequence in slot 0.
+    /// A record of these sites of the sequence in slot 0.
     pub fn of(sites: impl IntoIterator<Item = Site>) -> Record {
         Record { wanted: sites.into_iter().collect(), ..Record::default() }
     }
 
-    /// The same of another slot.
+    /// The same for another slot.
     pub fn in_slot(self, slot: usize) -> Record {
         Record { slot, ..self }
     }
 
-    /// What was seen, in the order of the flow.
+    /// What was recorded, in the order of the flow.
     pub fn sites(&self) -> impl Iterator<Item = (Site, &Matrix)> {
         self.seen.iter().filter(|(_, matrix)| matrix.rows > 0).map(|(&site, matrix)| (site, matrix))
     }
 
-    /// What was seen of a site.
+    /// What was recorded at a site.
     ///
     /// # Errors
-    /// It was not recorded.
+    /// If it was not recorded.
     pub fn get(&self, site: Site) -> Result<&Matrix> {
         self.seen.get(&site).filter(|matrix| matrix.rows > 0).ok_or_else(|| {
             Error::invalid_argument(
@@ -99,14 +100,14 @@ impl Record {
         })
     }
 
-    /// Writes everything to a safetensors file, by these names; the shapes are those of [`Matrix::shape`].
+    /// Writes everything to a safetensors file, under these names; the shapes are those of [`Matrix::shape`].
     ///
     /// # Errors
-    /// It cannot be written.
+    /// If it cannot be written.
     pub fn save(&self, path: &Path, config: &Config, names: Names) -> Result<()> {
         let mut all: Vec<(String, Site, &Matrix)> =
             self.sites().map(|(site, matrix)| (site.name(names, config.layers), site, matrix)).collect();
-        // In TransformerLens two of our sites can have one name; they are the same numbers.
+        // In TransformerLens two of Glass's sites can have the same name; their numbers are the same.
         all.dedup_by(|a, b| a.0 == b.0);
         let info = |(name, site, matrix): &(String, Site, &Matrix)| {
             (name.clone(), matrix.shape(*site, config, names), ::safetensors::Dtype::F32)
@@ -115,7 +116,7 @@ impl Record {
         let failed = |error| Error::io("cannot write", path, error);
         let mut file = File::create(path).map_err(failed)?;
         file.write_all(&header).map_err(failed)?;
-        // A part at a time, so that the numbers are not in memory twice.
+        // Written in parts, so that the numbers are not in memory twice.
         let mut bytes = Vec::with_capacity(4 * PART);
         for (_, _, matrix) in &all {
             for part in matrix.values.chunks(PART) {
@@ -133,7 +134,7 @@ impl Probe for Record {
         self.wanted.iter().try_for_each(|&site| ahead.check(site))?;
         if ahead.whole && ahead.spans.iter().all(|span| span.slot != self.slot) {
             let why =
-                format!("sequence {} is recorded; the pass reads {} of them", self.slot, ahead.spans.len());
+                format!("the record is of sequence {}, but the pass reads {}", self.slot, ahead.spans.len());
             return Err(Error::invalid_argument("record", why));
         }
         if ahead.whole {

@@ -1,4 +1,4 @@
-//! Sweeps: the same change tried in every place, many places to a pass (Meng et al. 2022; Wang et al. 2022).
+//! Sweeps: the same change tried at every place, many places per pass (Meng et al. 2022; Wang et al. 2022).
 
 use std::ops::Range;
 
@@ -8,25 +8,25 @@ use crate::backend::Backend;
 use crate::probe::{Part, Site};
 use crate::{Error, Result};
 
-/// What is measured of the logits after the last position.
+/// A measure of the logits after the last position.
 pub type Metric<'a> = dyn Fn(&[f32]) -> f64 + 'a;
 
-/// What a change did, place by place.
+/// The effect of a change, place by place.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Sweep {
-    /// The metric where nothing is changed.
+    /// The metric without a change.
     pub before: f64,
-    /// The metric of the text that patches come from.
+    /// The metric of the text that patches are taken from.
     pub clean: f64,
     /// The metric with the change, `[layers][places]`.
     pub after: Vec<Vec<f64>>,
 }
 
-/// Every head of every layer, at all positions, says on `corrupted` what it says on `clean`: `[layers][heads]`. The texts are equally
-/// long.
+/// Every head of every layer, at all positions, gets in `corrupted` the output it has in `clean`:
+/// `[layers][heads]`. The texts must have the same length.
 ///
 /// # Errors
-/// The model cannot read them, or they are not equally long.
+/// If the model cannot read them, or their lengths differ.
 pub fn patch_heads<B: Backend>(
     inspector: &mut Inspector<'_, B>,
     clean: &[u32],
@@ -50,11 +50,11 @@ pub fn patch_heads<B: Backend>(
     Ok(sweep.done())
 }
 
-/// The residual stream that enters every block, at one position after another, is on `corrupted` what it is on `clean`:
-/// `[layers][positions]`.
+/// The residual stream that enters every block, at one position at a time, is replaced in `corrupted` by the one in
+/// `clean`: `[layers][positions]`.
 ///
 /// # Errors
-/// The model cannot read them, or they are not equally long.
+/// If the model cannot read them, or their lengths differ.
 pub fn patch_residual<B: Backend>(
     inspector: &mut Inspector<'_, B>,
     clean: &[u32],
@@ -76,11 +76,11 @@ pub fn patch_residual<B: Backend>(
     Ok(sweep.done())
 }
 
-/// Every position but the last is hidden from those after it, in every layer: the metric without it, by position, and
-/// with nothing hidden. What depends on a word shows by how much the metric falls.
+/// Every position except the last is hidden from later ones, in every layer: the metric without it, by position,
+/// and with nothing hidden. How much depends on a word is shown by how much the metric falls.
 ///
 /// # Errors
-/// The model cannot read `ids`.
+/// If the model cannot read `ids`.
 pub fn hide_positions<B: Backend>(
     inspector: &mut Inspector<'_, B>,
     ids: &[u32],
@@ -103,7 +103,7 @@ pub fn hide_positions<B: Backend>(
     Ok((before, after))
 }
 
-/// Both texts recorded, and what has been tried.
+/// Both texts recorded, and the results so far.
 struct Sweeper<'s, 'a, B: Backend> {
     inspector: &'s mut Inspector<'a, B>,
     clean: Record,
@@ -123,7 +123,7 @@ impl<'s, 'a, B: Backend> Sweeper<'s, 'a, B> {
     ) -> Result<Self> {
         if clean.len() != corrupted.len() {
             let why = format!(
-                "one has {} tokens, the other {}; what is patched is at the same position in both",
+                "one has {} tokens, the other {}; a patch is at the same position in both",
                 clean.len(),
                 corrupted.len()
             );
@@ -143,7 +143,7 @@ impl<'s, 'a, B: Backend> Sweeper<'s, 'a, B> {
         Ok(Sweeper { inspector, clean: from, corrupted: to, len: clean.len(), metric, sweep })
     }
 
-    /// Tries the edits of every place in one block: only it and those after it are computed.
+    /// Tries the edits of every place in one block: only this block and the following ones are computed.
     fn layer(&mut self, layer: usize, edits: Vec<Vec<Edit>>) -> Result<()> {
         let vocabulary = self.inspector.model().config().vocabulary;
         let residual = &self.corrupted.get(Site::Block(layer, Part::Residual))?.values;
@@ -165,7 +165,7 @@ impl<'s, 'a, B: Backend> Sweeper<'s, 'a, B> {
     }
 }
 
-/// Places, as many to a pass as there is room for sequences of `len` positions.
+/// Groups places, as many per pass as there is room for sequences of `len` positions.
 fn chunks(
     places: Range<usize>,
     len: usize,

@@ -5,12 +5,12 @@ use crate::{Error, Result};
 /// Sums are kept in this many lanes, which a compiler can hold in vector registers; they are joined in order.
 const LANES: usize = 8;
 
-/// How a token stands among all others.
+/// The probability and rank of a token.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Scored {
     /// The logarithm of its probability, in nats.
     pub logprob: f64,
-    /// Its place: 1 is the most probable token. Of equally probable ones the lower id stands first.
+    /// Its rank: 1 is the most probable token. Among equally probable tokens, the lower id comes first.
     pub rank: usize,
 }
 
@@ -32,13 +32,13 @@ pub fn most_probable(logits: &[f32]) -> u32 {
     (0..logits.len()).fold(0, higher) as u32
 }
 
-/// `Σ p ln(p / q)` in nats, over the probabilities p and q that two rows of raw logits stand for.
+/// `Σ p ln(p / q)` in nats, over the probabilities p and q given by two rows of raw logits.
 pub fn divergence(p: &[f32], q: &[f32]) -> Result<f64> {
     let sums = [log_sum_exp(p, peak(p, p.len())?), log_sum_exp(q, peak(q, p.len())?)];
     let terms = p.iter().zip(q).map(|(&p, &q)| {
         let [p, q] = [f64::from(p) - sums[0], f64::from(q) - sums[1]];
         let probability = exp(p);
-        // A token that cannot come adds nothing.
+        // An impossible token adds nothing.
         if probability > 0.0 { probability * (p - q) } else { 0.0 }
     });
     Ok(terms.sum())
@@ -67,11 +67,11 @@ pub(super) fn peak(logits: &[f32], vocabulary: usize) -> Result<f32> {
             let at = logits.iter().position(|logit| logit.is_nan()).unwrap_or_default();
             Err(Error::invalid(
                 "logits",
-                format!("the logit of token {at} is NaN: the model's numbers are broken"),
+                format!("the logit of token {at} is NaN: the model's weights or activations are invalid"),
             ))
         }
         (_, f32::INFINITY) => {
-            Err(Error::invalid("logits", "a logit is infinite: the model's numbers are broken"))
+            Err(Error::invalid("logits", "a logit is infinite: the model's weights or activations are invalid"))
         }
         (_, f32::NEG_INFINITY) => Err(Error::invalid("logits", "no token is possible: every logit is -inf")),
         _ => Ok(peak),
@@ -105,7 +105,8 @@ pub(super) fn weigh(scores: &[f32], peak: f32, inverse: f64, weights: &mut [f64]
     sums.iter().sum::<f64>() + rest.iter().sum::<f64>()
 }
 
-/// Where the running sum of `weights` passes `mark`; the last one that weighs anything, should rounding leave it short.
+/// Where the running sum of `weights` exceeds `mark`; if rounding leaves it short, the last one with a weight above
+/// 0.
 pub(super) fn pick(weights: impl Iterator<Item = f64>, mark: f64) -> usize {
     let mut sum = 0.0;
     let mut last = 0;
@@ -121,7 +122,7 @@ pub(super) fn pick(weights: impl Iterator<Item = f64>, mark: f64) -> usize {
     last
 }
 
-/// [`pick`] from all of a vocabulary: whole blocks are passed over by their sums.
+/// [`pick`] over a whole vocabulary: whole blocks are skipped by their sums.
 pub(super) fn pick_of_all(weights: &[f64], mark: f64) -> usize {
     const BLOCK: usize = 16 * LANES;
     let mut before = 0.0;
@@ -143,10 +144,10 @@ pub(super) fn pick_of_all(weights: &[f64], mark: f64) -> usize {
     block + pick(weights[block..].iter().take(BLOCK).copied(), left)
 }
 
-/// `e^x` for `x ≤ 0`, within 1e-11 of its size, as plain arithmetic without branches, so that a loop over it becomes
-/// vector code. Below −700 it is 0.
+/// `e^x` for `x ≤ 0`, with a relative error within 1e-11, as plain arithmetic without branches, so that a loop over
+/// it is vectorised. Below −700 it is 0.
 ///
-/// x = k ln 2 + r with |r| ≤ ln 2 / 2; `e^r` is its Taylor polynomial, and 2^k is put together from its bits.
+/// x = k ln 2 + r with |r| ≤ ln 2 / 2; `e^r` is its Taylor polynomial, and 2^k is built from its bits.
 #[inline(always)]
 fn exp(x: f64) -> f64 {
     /// Adding 1.5 × 2⁵² leaves the nearest whole number in the low bits.

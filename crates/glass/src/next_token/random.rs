@@ -1,4 +1,4 @@
-//! Chance from a counter: a draw depends on which draw it is, not on the draws before it.
+//! Counter-based random numbers: a draw depends on its index, not on the draws before it.
 
 use glass_kernels::random::next;
 

@@ -1,4 +1,4 @@
-//! What a caller may ask of the draw, and what is refused.
+//! The settings of sampling, and their checks.
 
 use crate::{Error, Result};
 
@@ -19,9 +19,9 @@ pub struct Sampling {
     pub presence_penalty: f32,
     /// Subtracted from the logits of tokens for each time they were generated; 0 is off.
     pub frequency_penalty: f32,
-    /// Added to the logits of the tokens named; each at most once.
+    /// Added to the logits of these tokens; each at most once.
     pub logit_bias: Vec<(u32, f32)>,
-    /// Tokens that are not drawn among the first n new ones: `(id, n)`; `usize::MAX` is never.
+    /// Tokens that are not drawn among the first n new ones: `(id, n)`; `usize::MAX` means never.
     pub suppressed: Vec<(u32, usize)>,
     /// The seed of all draws.
     pub seed: u64,
@@ -48,13 +48,13 @@ impl Default for Sampling {
 }
 
 impl Sampling {
-    /// Refuses what cannot be meant, naming the field.
+    /// Refuses impossible values, naming the field.
     pub fn check(&self, vocabulary: usize) -> Result<()> {
         let temperature = self.temperature;
         within("temperature", temperature, 0.0, f32::MAX, "a number from 0 (greedy) to 2")?;
         if temperature > 2.0 && !self.hot {
             let why = format!(
-                "it is {temperature}, and above 2 a model mostly babbles; to go there anyway, allow `hot`"
+                "it is {temperature}; above 2 a model mostly produces noise; to use it anyway, allow `hot`"
             );
             return Err(Error::invalid_argument("temperature", why));
         }
@@ -99,5 +99,5 @@ fn within(name: &str, value: f32, least: f32, most: f32, expected: &str) -> Resu
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(Error::invalid_argument(name, format!("it is {value}, and should be {expected}")))
+    Err(Error::invalid_argument(name, format!("it is {value}; {expected} was expected")))
 }

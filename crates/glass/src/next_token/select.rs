@@ -1,7 +1,7 @@
 //! The most probable tokens without sorting all of them.
 //!
-//! A token is packed with its score into one whole number that orders as wished: the higher score first, of equal ones
-//! the lower id. Selecting and sorting are then plain comparisons of `u64`.
+//! A token is packed with its score into one integer with the wanted order: higher scores first, equal ones by
+//! lower id. Selecting and sorting are then plain comparisons of `u64`.
 
 /// Packs a token and its score, which is not NaN.
 #[inline]
@@ -24,8 +24,8 @@ pub(super) fn score_of(key: u64) -> f32 {
     f32::from_bits(if ordered >> 31 == 1 { ordered ^ 1 << 31 } else { !ordered })
 }
 
-/// `keys` = the keys of the `count` highest scores, in no order. One pass: what lies below the lowest of `count` keys
-/// already found is passed over, and the rest is thinned out whenever it has doubled.
+/// Sets `keys` to the keys of the `count` highest scores, in no order. One pass: scores below the lowest of the
+/// `count` keys found so far are skipped, and the list is reduced whenever it has doubled.
 pub(super) fn largest(scores: &[f32], count: usize, keys: &mut Vec<u64>) {
     keys.clear();
     if count == 0 {
@@ -55,10 +55,10 @@ fn thin(keys: &mut Vec<u64>, count: usize) -> u64 {
     lowest
 }
 
-/// How many of the largest keys to keep, which it puts first in falling order, and their weight: as few as hold at least
-/// `enough`, and none that weighs less than `min_p` times the first. Always at least one.
+/// How many of the largest keys to keep, which are moved to the front in descending order, and their weight: as few
+/// as hold at least `enough`, and none that weighs less than `min_p` times the first. Always at least one.
 ///
-/// Sorts only as far as it must: the largest 64, then four times as many, and so on.
+/// Sorts only as far as necessary: the largest 64, then four times as many, and so on.
 pub(super) fn nucleus(keys: &mut [u64], weights: &[f64], enough: f64, min_p: f64) -> (usize, f64) {
     let mut sum = 0.0;
     let (mut kept, mut sorted) = (0, 0);

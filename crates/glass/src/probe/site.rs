@@ -1,4 +1,4 @@
-//! Where numbers can be seen, and what each place is called.
+//! The places where numbers can be seen, and their names.
 
 use std::fmt::{Display, Formatter};
 use std::str::FromStr;
@@ -30,7 +30,7 @@ pub enum Site {
 pub enum Part {
     /// The residual stream before the block.
     Residual,
-    /// What attention reads.
+    /// The input of attention.
     AttentionNorm,
     /// Queries of all heads.
     Query,
@@ -38,22 +38,22 @@ pub enum Part {
     Key,
     /// Values of all heads (through the value-down half).
     Value,
-    /// Every query by every key, before the scaling: `[heads][queries][keys]`.
+    /// Every query times every key, before scaling: `[heads][queries][keys]`.
     Scores,
-    /// The scores by 1 / √size, and −∞ where a key comes after its query.
+    /// The scores times 1 / √size, and −∞ for keys after the query.
     Masked,
-    /// The attention pattern: what the softmax makes of them.
+    /// The attention pattern: the softmax of the masked scores.
     Pattern,
     /// Each head's output (`z`): values weighted by its pattern, before `value_up`.
     Z,
-    /// What each head adds to the residual (its output `z` through the value-up half, without its bias), `[rows][heads × width]`.
-    /// It is computed beside and can only be looked at; to change it, edit `z`.
+    /// What each head adds to the residual (`z` through `value_up`, without its bias), `[rows][heads × width]`. It
+    /// is computed separately and can only be read; to change it, edit `z`.
     Contribution,
     /// What attention adds to the residual.
     AttentionOut,
     /// The residual stream between attention and MLP.
     ResidualMiddle,
-    /// What the MLP reads.
+    /// The input of the MLP.
     MlpNorm,
     /// The MLP's hidden layer before the activation.
     Hidden,
@@ -107,10 +107,10 @@ impl Part {
     }
 }
 
-/// Whose names sites have.
+/// The naming scheme of sites.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Names {
-    /// Ours: `block.3.attention.pattern`.
+    /// Glass's: `block.3.attention.pattern`.
     #[default]
     Glass,
     /// TransformerLens's: `blocks.3.attn.hook_pattern`.
@@ -142,7 +142,7 @@ impl Part {
 }
 
 impl Site {
-    /// Those around the blocks that TransformerLens has, and its names.
+    /// Sites outside of blocks that TransformerLens has, with its names.
     const HOOKS: [(Site, &'static str); 4] = [
         (Site::Token, "hook_embed"),
         (Site::Position, "hook_pos_embed"),
@@ -150,7 +150,7 @@ impl Site {
         (Site::Logits, "unembed.hook_out"),
     ];
 
-    /// Before all blocks, and after.
+    /// Sites before and after the blocks.
     const AROUND: [(Site, &'static str); 6] = [
         (Site::Token, "embedding.token"),
         (Site::Position, "embedding.position"),
@@ -160,7 +160,7 @@ impl Site {
         (Site::Logits, "logits"),
     ];
 
-    /// All sites of a model with so many blocks, in the order of the flow.
+    /// All sites of a model with this many blocks, in the order of the flow.
     pub fn all(layers: usize) -> Vec<Site> {
         let blocks = (0..layers).flat_map(|layer| Part::ALL.map(|part| Site::Block(layer, part)));
         let (before, after) = Site::AROUND.split_at(3);
@@ -168,11 +168,11 @@ impl Site {
         before.iter().map(site).chain(blocks).chain(after.iter().map(site)).collect()
     }
 
-    /// The site of a name in a model with so many blocks: ours or TransformerLens's, where `blocks.N.hook_resid_post` is what enters
-    /// the next block.
+    /// The site with a given name in a model with this many blocks. Both Glass's and TransformerLens's names are
+    /// accepted; `blocks.N.hook_resid_post` is the input of the next block.
     ///
     /// # Errors
-    /// There is no such site.
+    /// If there is no such site.
     pub fn named(name: &str, layers: usize) -> Result<Site> {
         let site: Site =
             match name.strip_prefix("blocks.").and_then(|rest| rest.strip_suffix(".hook_resid_post")) {
@@ -193,7 +193,7 @@ impl Site {
         }
     }
 
-    /// Its name in a model with so many blocks. What TransformerLens has no hook for keeps our name.
+    /// Its name in a model with this many blocks. Sites for which TransformerLens has no hook keep Glass's name.
     pub fn name(self, names: Names, layers: usize) -> String {
         let hook = match (names, self) {
             (Names::Glass, _) => None,
@@ -204,7 +204,7 @@ impl Site {
         hook.unwrap_or_else(|| self.to_string())
     }
 
-    /// Numbers of a row; of a [square](Site::is_square) site, of `keys` positions.
+    /// The length of a row; at a [square](Site::is_square) site, for `keys` positions.
     pub fn cols(self, config: &Config, keys: usize) -> usize {
         let heads = config.heads;
         match self {
@@ -226,7 +226,7 @@ impl Site {
         matches!(self, Site::Block(_, Part::Scores | Part::Masked | Part::Pattern))
     }
 
-    /// The residual stream that enters block `layer`; after the last block, what leaves it.
+    /// The residual stream that enters block `layer`; for the number of layers, the output of the last block.
     pub fn residual(layer: usize, layers: usize) -> Site {
         if layer < layers { Site::Block(layer, Part::Residual) } else { Site::Residual }
     }
@@ -266,7 +266,7 @@ fn no_such_site(name: &str) -> Error {
     let around: Vec<&str> = Site::AROUND.iter().map(|(_, name)| *name).collect();
     let parts: Vec<&str> = Part::ALL.into_iter().map(Part::name).collect();
     let why = format!(
-        "{name:?} is no site; the sites are {}, and in every block, after block.N.: {}; TransformerLens's names, as in \
+        "{name:?} is not a site; the sites are {}, and in every block, after block.N.: {}; TransformerLens's names, as in \
          blocks.3.attn.hook_pattern, are accepted too",
         around.join(", "),
         parts.join(", ")
