@@ -1,17 +1,17 @@
-//! Activate: the non-linearity of the MLP.
+//! Activations: the non-linearities of the MLP.
 
 use crate::Cores;
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 
-/// Which non-linearity.
+/// The kind of non-linearity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Activation {
     /// GELU, `x Φ(x)` with the normal distribution's Φ (Hendrycks & Gimpel 2016), as nanoGPT computes it.
     Gelu,
-    /// GELU in its tanh form (there too), as GPT-2 computes it.
+    /// GELU in its tanh form (same paper), as GPT-2 computes it.
     GeluTanh,
-    /// GELU as `x σ(1.702 x)` (there too).
+    /// GELU as `x σ(1.702 x)` (same paper).
     GeluSigmoid,
     /// `x σ(x)`, also called swish (Elfwing et al. 2018).
     Silu,
@@ -22,7 +22,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Activation; 6] = [
         Activation::Gelu,
         Activation::GeluTanh,
@@ -33,7 +33,7 @@ impl Activation {
     ];
 }
 
-/// Elements of one task.
+/// Elements per task.
 const PIECE: usize = 16 * 1024;
 
 /// `y = f(x)`. NaN stays NaN; large `|x|` gives x or 0 (squared ReLU: x² or 0). GELU is within 8 × 2⁻²⁴ × |x| of the true
@@ -56,7 +56,7 @@ fn forward_body<V: Lanes>(v: V, y: &mut [f32], x: &[f32], kind: Activation) {
     }
 }
 
-/// One vector of [`activate`], for kernels that end in it: the same bits, whichever calls it.
+/// One vector of [`activate`], for kernels that end with an activation: the same bits in each of them.
 #[inline(always)]
 pub(crate) fn activated<V: Lanes>(v: V, x: V, kind: Activation) -> V {
     match kind {
@@ -72,7 +72,7 @@ pub(crate) fn activated<V: Lanes>(v: V, x: V, kind: Activation) -> V {
 /// The factor of GELU's sigmoid form.
 const SIGMOID: f32 = 1.702;
 
-/// x, or 0 where it is less; NaN stays NaN.
+/// max(x, 0); NaN stays NaN.
 #[inline(always)]
 fn positive<V: Lanes>(v: V, x: V) -> V {
     let zero = v.splat(0.0);
@@ -129,8 +129,8 @@ fn backward_body<V: Lanes>(v: V, d: &mut [f32], x: &[f32], kind: Activation) {
     }
 }
 
-/// `f'(x)`; ReLU's is 0 at 0, as PyTorch has it. GELU beyond ±9 is a straight line to 30 digits: x is clamped there, so
-/// that nothing overflows.
+/// `f'(x)`; ReLU's derivative is 0 at 0, as in PyTorch. GELU beyond ±9 is a straight line to 30 digits: x is
+/// clamped there, so that nothing overflows.
 #[inline(always)]
 fn slope<V: Lanes>(v: V, x: V, kind: Activation) -> V {
     let (zero, one) = (v.splat(0.0), v.splat(1.0));
@@ -155,7 +155,7 @@ fn slope<V: Lanes>(v: V, x: V, kind: Activation) -> V {
     }
 }
 
-/// x, or ±`most` beyond it; NaN stays NaN.
+/// x clamped to ±`most`; NaN stays NaN.
 #[inline(always)]
 fn clamped<V: Lanes>(v: V, x: V, most: f32) -> V {
     let (low, high) = (v.splat(-most), v.splat(most));

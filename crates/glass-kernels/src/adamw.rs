@@ -1,10 +1,10 @@
-//! AdamW (Loshchilov & Hutter 2019), and the global norm that gradients are clipped by.
+//! AdamW (Loshchilov & Hutter 2019), and the global norm used for clipping gradients.
 
 use crate::Cores;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 
-/// One step's constants.
+/// The constants of one step.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct AdamW {
     /// Learning rate of this step.
@@ -17,13 +17,13 @@ pub struct AdamW {
     pub epsilon: f32,
     /// Decoupled weight decay.
     pub decay: f32,
-    /// Number of this step, from 1: the moments' bias is corrected by it.
+    /// Number of this step, from 1; used for the bias correction of the moments.
     pub step: u64,
-    /// What gradients are multiplied by first (clipping).
+    /// Gradients are multiplied by this first (clipping).
     pub scale: f32,
 }
 
-/// Elements of one task.
+/// Elements per task.
 const PIECE: usize = 16 * 1024;
 
 /// Updates weights and both moments in place, in PyTorch's order of operations:
@@ -35,13 +35,13 @@ pub fn adamw(cores: &Cores, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f3
     let (m, v) = (Parts::new(m), Parts::new(v));
     cores.run_parts(w, PIECE, |i, w| {
         let range = i * PIECE..i * PIECE + w.len();
-        // SAFETY: this piece is this task's alone.
+        // SAFETY: no other task uses this piece.
         let (m, v) = unsafe { (m.part(range.clone()), v.part(range.clone())) };
         update(cores, w, &g[range], m, v, &constants);
     });
 }
 
-/// What is the same for all elements, formed in f64.
+/// Factors that are the same for all elements, computed in f64.
 struct Constants {
     keep: f32,
     rate: f32,
@@ -123,7 +123,7 @@ pub fn square_sum(cores: &Cores, g: &[f32]) -> f64 {
 
 kernel!(fn squares(g: &[f32], sum: &mut f64) = squares_body);
 
-/// Sixteen sums side by side, so that the compiler puts them into lanes; then joined from the left.
+/// Sixteen independent sums, so that the compiler puts them into lanes; then added from left to right.
 #[inline(always)]
 fn squares_body<V: Lanes>(_: V, g: &[f32], sum: &mut f64) {
     let mut sums = [0.0f64; 16];

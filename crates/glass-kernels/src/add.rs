@@ -1,9 +1,9 @@
-//! Add: what a branch found, onto the residual.
+//! Addition: adds the output of a branch to the residual.
 
 use crate::Cores;
 use crate::lanes::{Lanes, kernel};
 
-/// Elements of one task.
+/// Elements per task.
 const PIECE: usize = 32 * 1024;
 
 /// `y += x`.

@@ -1,4 +1,4 @@
-//! Numbers in memory: they begin with a cache line, so that no vector lies across two.
+//! A buffer of floats that begins on a cache line, so that no aligned vector crosses two of them.
 
 use std::alloc::{Layout, alloc_zeroed};
 use std::ops::{Deref, DerefMut};
@@ -6,8 +6,8 @@ use std::ops::{Deref, DerefMut};
 /// Floats in a cache line.
 pub(crate) const LINE: usize = 16;
 
-/// Floats that begin with a cache line. Until they are written they are zeros, and take no memory where the system gives it
-/// page by page.
+/// Floats that begin on a cache line. They are zero at first, and take no memory until they are written if the
+/// system allocates page by page.
 pub struct AlignedBuffer {
     memory: Vec<f32>,
     first: usize,
@@ -15,7 +15,7 @@ pub struct AlignedBuffer {
 }
 
 impl AlignedBuffer {
-    /// `len` zeros; none where the system has no memory left.
+    /// `len` zeros; `None` if there is not enough memory.
     pub fn zeros(len: usize) -> Option<Self> {
         let room = len.checked_add(LINE)?;
         let layout = Layout::array::<f32>(room).ok()?;

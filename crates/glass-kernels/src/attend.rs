@@ -1,9 +1,9 @@
-//! Attend: softmax(Q Kᵀ / √size) V under a causal mask, the square of the context never stored
-//! (online softmax, Milakov & Gimelshein 2018; Dao et al. 2022).
+//! Attention: softmax(Q Kᵀ / √size) V under a causal mask, without storing the pattern (online softmax, Milakov &
+//! Gimelshein 2018; Dao et al. 2022).
 //!
-//! Keys are cut into blocks of 64 at absolute positions. Each block gives its maximum, its sum and its mixed values from
-//! zero, and blocks are joined in order, so that a row gets the same bits whichever rows are computed with it: prefill
-//! or one step of decoding.
+//! Keys are cut into blocks of 64 at absolute positions. Each block gives its maximum, its sum and its weighted
+//! values, starting from zero, and blocks are joined in order, so a row gets the same bits whichever rows are
+//! computed with it, in prefill and in decoding.
 
 mod backward;
 mod cache;
@@ -28,20 +28,20 @@ const BLOCK: usize = 64;
 pub struct Heads {
     /// Query heads.
     pub query: usize,
-    /// Key and value heads; fewer than `query` when groups of queries share them.
+    /// Key and value heads; fewer than `query` if groups of query heads share them.
     pub key: usize,
     /// Width of one head.
     pub size: usize,
-    /// What scores are multiplied by.
+    /// The scale of the scores.
     pub scale: ScoreScale,
 }
 
-/// What scores, queries times keys, are multiplied by before the softmax.
+/// The factor of scores (queries times keys) before the softmax.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ScoreScale {
     /// Whether they are divided by the square root of a head's width (Vaswani et al. 2017).
     pub by_size: bool,
-    /// What else they are divided by.
+    /// A further divisor.
     pub divisor: u32,
 }
 
@@ -63,37 +63,37 @@ impl Heads {
         self.query / self.key
     }
 
-    /// What scores are multiplied by.
+    /// The factor of scores.
     pub fn scale(self) -> f32 {
         let root = if self.scale.by_size { (self.size as f64).sqrt() } else { 1.0 };
         (1.0 / (root * f64::from(self.scale.divisor))) as f32
     }
 
-    /// Where a query head starts in a matrix of rows.
+    /// The elements of a query head in a matrix of rows.
     fn query_at(self, row: usize, head: usize) -> Range<usize> {
         (row * self.query + head) * self.size..(row * self.query + head + 1) * self.size
     }
 
-    /// Where a key head starts in a matrix of rows.
+    /// The elements of a key head in a matrix of rows.
     fn key_at(self, row: usize, head: usize) -> Range<usize> {
         (row * self.key + head) * self.size..(row * self.key + head + 1) * self.size
     }
 }
 
-/// Which rows of the matrix are one sequence's, and how many keys it already has. The spans of a batch stand in the order of
-/// their rows, each in a slot of its own.
+/// The rows of a matrix that belong to one sequence, and how many keys it already has. The spans of a batch are in
+/// the order of their rows, each in its own slot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Span {
     /// Rows of the batch.
     pub rows: Range<usize>,
-    /// The sequence's place in the cache.
+    /// The slot of the sequence in the cache.
     pub slot: usize,
     /// Positions already in the cache: row `rows.start` is position `past`.
     pub past: usize,
 }
 
 impl Span {
-    /// Keys its last row sees.
+    /// The number of keys that its last row sees.
     fn keys(&self) -> usize {
         self.past + self.rows.len()
     }
@@ -103,27 +103,27 @@ impl Span {
 fn assert_in_order(spans: &[Span]) {
     let forward = spans.iter().all(|span| span.rows.start <= span.rows.end);
     let ordered = spans.windows(2).all(|pair| pair[0].rows.end <= pair[1].rows.start);
-    assert!(forward && ordered, "the spans of a batch do not stand in the order of their rows");
+    assert!(forward && ordered, "the spans of a batch are not in the order of their rows");
 }
 
-/// The width of a head in working memory: whole vectors of every instruction set, zeros behind `size`.
+/// The width of a head in working memory: whole vectors of every instruction set, padded with zeros after `size`.
 fn padded(size: usize) -> usize {
     size.next_multiple_of(16)
 }
 
-/// Lines of queries in a task, of `lanes` floats each.
+/// The number of query lines in a task, of `lanes` floats each.
 fn most_lines(cores: &Cores, lanes: usize, heads: Heads, spans: &[Span]) -> usize {
     let rows: usize = spans.iter().map(|span| span.rows.len()).sum();
     cores.room().lines(lanes, rows * heads.query, cores.threads())
 }
 
-/// Rows of a tile, in strips where the mask cuts through them, so that little is computed of what is masked.
+/// The rows of a tile, in strips if the mask cuts through them, so that few masked scores are computed.
 fn strips(rows: Range<usize>, cut: bool) -> impl Iterator<Item = Range<usize>> {
     let step = if cut { STRIP } else { rows.len().max(1) };
     rows.clone().step_by(step).map(move |row| row..rows.end.min(row + step))
 }
 
-/// Finds task number `task` where every span has its own number of tasks: the span and the number within it.
+/// Finds task number `task` when every span has its own number of tasks: the span and the number within it.
 fn locate(spans: &[Span], mut task: usize, tasks: impl Fn(&Span) -> usize) -> (&Span, usize) {
     for span in spans {
         let here = tasks(span);

@@ -1,53 +1,53 @@
-//! Blocks: how much of a product's operands a task works on before it goes on, so that it stays in the second-level cache;
-//! and how many tasks there are. No size changes a bit of any result: chains of sums go on through memory where a block ends.
+//! Block sizes: how much of a product's operands a task works on at a time, so that it stays in the L2 cache; and
+//! how many tasks there are. No size changes a bit of any result: sums continue through memory where a block ends.
 
 use crate::l2_cache;
 use crate::packing::PANEL;
 
-/// Some rows × some k of the left operand, which are multiplied with as much k of a panel before others are.
+/// Rows × k of the left operand, which are multiplied with the same k of a panel before the next block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BlockSize {
     /// Rows.
     pub rows: usize,
-    /// Lanes of k, each of one or two factors.
+    /// Lanes of k, each of one or two values.
     pub depth: usize,
 }
 
-/// Rows and depth of a block, at least: with fewer, panels would be read too often, and outputs.
+/// The minimum of rows and depth of a block: with less, panels and outputs would be read too often.
 const LEAST_ROWS: usize = 32;
 const LEAST_DEPTH: usize = 64;
 
-/// Tasks for each thread, at least, where rows suffice: so that none waits long for the last.
+/// The minimum number of tasks per thread, if there are enough rows, so that no thread waits long for the last one.
 const TASKS: usize = 8;
 
-/// Lines of queries that attention works on at once, at most; a few numbers of each stand on the stack.
+/// The maximum number of query lines that attention works on at once; a few numbers of each are on the stack.
 pub(crate) const MOST_LINES: usize = 48;
 
-/// Of these, lines that are worked on at once where the mask cuts through them: the rows of a tile of f32.
+/// How many of these are processed together where the mask cuts through them: the rows of a tile of f32.
 pub(crate) const STRIP: usize = 6;
 
-/// What a task may keep in the second-level cache: half of it, since what is fetched ahead takes the other.
+/// How much of the L2 cache a task may use: half of it, since prefetched data takes the other half.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Room {
-    /// Of 32 bits.
+    /// In lanes of 32 bits.
     lanes: usize,
     block: BlockSize,
 }
 
 impl Room {
-    /// In a cache of so many bytes that one thread has to itself.
+    /// For a cache of this many bytes per thread.
     pub fn in_cache_of(bytes: usize) -> Self {
         let lanes = bytes / 2 / size_of::<f32>();
         Self { lanes, block: best_block(lanes) }
     }
 
-    /// In this machine's; in a small one, where that does not say how large it is.
+    /// For this machine; if its cache size is unknown, for a small one.
     pub fn here() -> Self {
         static HERE: std::sync::OnceLock<Room> = std::sync::OnceLock::new();
         *HERE.get_or_init(|| Self::in_cache_of(l2_cache::bytes().unwrap_or(256 << 10)))
     }
 
-    /// Bytes of that cache.
+    /// The size of that cache in bytes.
     pub fn cache(self) -> usize {
         self.lanes * size_of::<f32>() * 2
     }
@@ -57,8 +57,8 @@ impl Room {
         self.block
     }
 
-    /// Lines that a task of attention has, of `lanes` each: as many as stay in the cache, and leave tasks to all `threads` of
-    /// the `all` lines that there are.
+    /// The number of attention lines per task, of `lanes` each: as many as stay in the cache and leave tasks for
+    /// all `threads`, given `all` lines in total.
     pub(crate) fn lines(self, lanes: usize, all: usize, threads: usize) -> usize {
         let busy = if threads > 1 { all / (TASKS * threads) } else { all };
         let lines = (self.lanes / lanes.max(1)).min(busy).clamp(STRIP, MOST_LINES);
@@ -66,8 +66,8 @@ impl Room {
     }
 }
 
-/// The block with the fewest lanes moved: for `rows × PANEL × depth` multiply-adds its part of the panel is loaded once, and its
-/// outputs are loaded and stored. Rows, panel and outputs together are no more than `lanes`.
+/// The block that moves the fewest lanes: for `rows × PANEL × depth` multiply-adds, its part of the panel is loaded
+/// once, and its outputs are loaded and stored. Rows, panel and outputs together take no more than `lanes`.
 fn best_block(lanes: usize) -> BlockSize {
     let rows = |depth: usize| lanes.saturating_sub(PANEL * depth) / (depth + PANEL);
     let moved = |block: &BlockSize| 1.0 / block.rows as f64 + 2.0 / block.depth as f64;
@@ -77,7 +77,7 @@ fn best_block(lanes: usize) -> BlockSize {
     best.unwrap_or(BlockSize { rows: LEAST_ROWS, depth: LEAST_DEPTH })
 }
 
-/// In how many tasks the rows of a product are cut, each of at most `most` rows × one of `panels`.
+/// The number of tasks into which the rows of a product are cut, each of at most `most` rows × one of `panels`.
 pub(crate) fn tasks(rows: usize, most: usize, panels: usize, threads: usize) -> usize {
     let busy = if threads > 1 { (TASKS * threads).div_ceil(panels.max(1)) } else { 1 };
     rows.div_ceil(most).max(busy.min(rows / LEAST_ROWS))

@@ -1,8 +1,8 @@
-//! Clear: what is added to next begins at zero.
+//! Sets a buffer to zero, before sums are added to it.
 
 use crate::Cores;
 
-/// Elements of one task: one thread alone does not reach the memory's speed.
+/// Elements per task: a single thread does not reach the memory's speed.
 const PIECE: usize = 256 * 1024;
 
 /// `y = 0`.

@@ -1,4 +1,4 @@
-//! The processor: an instruction set, the precision of its matrix products, the room in its caches, and the threads.
+//! The processor: an instruction set, the precision of its matrix products, its cache, and the threads.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,7 +9,7 @@ use crate::pool::{Parts, Pool};
 use crate::precision::Precision;
 use crate::scratch;
 
-/// Threads that are given neighbouring tasks, at most.
+/// The largest number of threads that are given neighbouring tasks.
 const MOST_THREADS: usize = 256;
 
 /// An instruction set, a precision and a resident pool of threads. Every kernel takes one first.
@@ -21,12 +21,12 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// The best instruction set of this machine, with `threads` threads (the caller counts as one).
+    /// The best instruction set of this machine, with `threads` threads (including the caller).
     pub fn new(threads: usize) -> Self {
         Self::on(Isa::best(), threads)
     }
 
-    /// A given instruction set, or `None` where this machine lacks it.
+    /// A given instruction set, or `None` if this machine does not have it.
     pub fn with(isa: Isa, threads: usize) -> Option<Self> {
         isa.available().then(|| Self::on(isa, threads))
     }
@@ -37,17 +37,17 @@ impl Cores {
         Self { isa, precision: Precision::F32, room: Room::here(), pool }
     }
 
-    /// The same, with products of this precision; [`Precision::gains`] says whether that is of use.
+    /// The same with products of this precision; [`Precision::gains`] says whether it is faster.
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }
 
-    /// The same, with blocks for another room than this machine's.
+    /// The same with blocks for another cache size.
     pub fn with_room(self, room: Room) -> Self {
         Self { room, ..self }
     }
 
-    /// What a task may keep in the second-level cache.
+    /// How much of the L2 cache a task may use.
     pub fn room(&self) -> Room {
         self.room
     }
@@ -62,14 +62,14 @@ impl Cores {
         self.isa
     }
 
-    /// The number of threads, the caller included.
+    /// The number of threads, including the caller.
     pub fn threads(&self) -> usize {
         self.pool.threads()
     }
 
-    /// Runs `task(0)`, …, `task(tasks - 1)`, to each thread neighbours: it reads on where it has read, what it fetches ahead
-    /// is its own next, and what it wrote in one call it reads in the next. Who is done helps another, from the end of
-    /// what that one still has.
+    /// Runs `task(0)`, …, `task(tasks - 1)`. Each thread gets neighbouring tasks: it continues where it has read,
+    /// it prefetches for itself, and in the next call it reads what it wrote in this one. A thread that is done
+    /// takes tasks from the end of another thread's range.
     pub(crate) fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         let threads = self.threads().min(tasks).min(MOST_THREADS);
         if threads <= 1 {
@@ -99,13 +99,13 @@ impl Cores {
         let len = slice.len();
         let parts = Parts::new(slice);
         self.run(len.div_ceil(size), &|i| {
-            // SAFETY: part i is task i's alone.
+            // SAFETY: only task i uses part i.
             task(i, unsafe { parts.part(i * size..((i + 1) * size).min(len)) });
         });
     }
 }
 
-/// Neighbouring tasks that nobody has taken: the first in the lower half, the end in the upper.
+/// Neighbouring tasks that no thread has taken: the first one in the lower half, the end in the upper half.
 struct Rest(AtomicU64);
 
 impl Rest {
@@ -122,14 +122,14 @@ impl Rest {
         self.take(|first, end| (end - 1, first, end - 1))
     }
 
-    /// `cut(first, end)`: the one that is taken, and what is left.
+    /// `cut(first, end)` returns the task that is taken, and the remaining range.
     fn take(&self, cut: impl Fn(u32, u32) -> (u32, u32, u32)) -> Option<usize> {
         let cut = |rest: u64| {
             let (first, end) = (rest as u32, (rest >> 32) as u32);
             (first < end).then(|| cut(first, end))
         };
         let left = |rest| cut(rest).map(|(_, first, end)| u64::from(first) | u64::from(end) << 32);
-        // What tasks write is handed over by the pool; a number needs no order but its own.
+        // The pool synchronises what tasks write; this number needs no ordering beyond its own.
         let before = self.0.fetch_update(Relaxed, Relaxed, left).ok()?;
         cut(before).map(|(taken, ..)| taken as usize)
     }
@@ -148,7 +148,7 @@ mod tests {
             for tasks in [0, 1, 2, 3, 7, 64, 1000] {
                 let times: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
                 cores.run(tasks, &|i| {
-                    // The first is slow: another thread takes what it leaves.
+                    // The first task is slow: another thread takes the rest.
                     if i == 0 {
                         std::thread::sleep(std::time::Duration::from_millis(2));
                     }

@@ -1,4 +1,4 @@
-//! Dropout from a counter: the mask of an element depends on what it is, not on when or where it is computed.
+//! Counter-based dropout: the mask of an element depends on its coordinates, not on when or where it is computed.
 
 use crate::Cores;
 use crate::attend::Span;
@@ -6,7 +6,7 @@ use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 use crate::random;
 
-/// Rows of one task.
+/// Rows per task.
 const ROWS: usize = 16;
 
 /// One use of dropout in one step.
@@ -16,7 +16,7 @@ pub struct Dropout {
     pub rate: f32,
     /// Seed, step and site, mixed.
     pub key: u64,
-    /// The step's number of the sample in slot 0 of this batch: with accumulation, each part knows where it stands.
+    /// The index, within the step, of the sample in slot 0 of this batch; it differs between accumulated batches.
     pub first_sample: u32,
 }
 
@@ -26,19 +26,19 @@ impl Dropout {
         mix(mix(mix(seed).wrapping_add(step)).wrapping_add(site))
     }
 
-    /// What survivors are multiplied by.
+    /// The factor of the elements that are kept.
     pub(crate) fn survivors(&self) -> f32 {
         1.0 / (1.0 - self.rate)
     }
 
-    /// Two words that seed one row of the mask: a position of a sample, and a head where there is one.
+    /// Two 32-bit numbers that seed one row of the mask: a position of a sample, and a head if there is one.
     pub(crate) fn row(&self, slot: usize, head: usize, position: usize) -> [u32; 2] {
         let sample = u64::from(self.first_sample) + slot as u64;
         let h = mix(mix(mix(self.key ^ sample).wrapping_add(head as u64)).wrapping_add(position as u64));
         [h as u32, (h >> 32) as u32]
     }
 
-    /// An element is kept where its hash is at least this.
+    /// An element is kept if its hash is at least this.
     pub(crate) fn threshold(&self) -> u32 {
         (f64::from(self.rate) * 4_294_967_296.0) as u32
     }
@@ -49,8 +49,8 @@ fn mix(x: u64) -> u64 {
     random::next(&mut { x })
 }
 
-/// The hash of one column in a row of the mask: 32-bit multiplies only, so that lanes can do it. The second word comes in
-/// after the first multiply, so that two rows are never shifts of each other.
+/// The hash of one column in a row of the mask: only 32-bit multiplications, so that it can be vectorised. The
+/// second number is added after the first multiplication, so that two rows are never shifts of each other.
 #[inline(always)]
 pub(crate) fn hash(row: [u32; 2], column: u32) -> u32 {
     let x = column.wrapping_add(row[0]).wrapping_mul(0x9e37_79b1);
@@ -59,8 +59,8 @@ pub(crate) fn hash(row: [u32; 2], column: u32) -> u32 {
     x ^ (x >> 16)
 }
 
-/// Sets to zero what is dropped of a row that starts at column `first`, and multiplies the rest by `by`. Plain loops over
-/// integers: inside a kernel the compiler puts them into its lanes.
+/// Zeroes the dropped elements of a row that starts at column `first`, and multiplies the rest by `by`. Plain loops
+/// over integers: within a kernel the compiler vectorises them.
 #[inline(always)]
 pub(crate) fn drop_row(y: &mut [f32], row: [u32; 2], first: u32, threshold: u32, by: f32) {
     for (j, y) in y.iter_mut().enumerate() {
@@ -69,8 +69,8 @@ pub(crate) fn drop_row(y: &mut [f32], row: [u32; 2], first: u32, threshold: u32,
     }
 }
 
-/// `y *= mask / (1 − rate)` in place, the mask drawn for sample (`first_sample + slot`), position and column. Its own
-/// backward: the same call on the gradient.
+/// `y *= mask / (1 − rate)` in place; the mask depends on the sample (`first_sample + slot`), position and column.
+/// It is its own backward: the same call is applied to the gradient.
 pub fn dropout(cores: &Cores, y: &mut [f32], cols: usize, spans: &[Span], dropout: Dropout) {
     if dropout.rate == 0.0 {
         return;
@@ -81,7 +81,7 @@ pub fn dropout(cores: &Cores, y: &mut [f32], cols: usize, spans: &[Span], dropou
         cores.run(span.rows.len().div_ceil(ROWS), &|task| {
             for i in task * ROWS..span.rows.len().min((task + 1) * ROWS) {
                 let r = span.rows.start + i;
-                // SAFETY: row r is this task's alone.
+                // SAFETY: no other task uses row r.
                 let y = unsafe { y.part(r * cols..(r + 1) * cols) };
                 drop_whole_row(cores, y, dropout.row(span.slot, 0, span.past + i), dropout);
             }

@@ -1,4 +1,4 @@
-//! Embed: a row of a table for every id.
+//! Embedding: a row of a table for every id.
 
 use crate::add::add_to;
 use crate::lanes::{Lanes, kernel};
@@ -7,10 +7,10 @@ use crate::packing::read_row;
 use crate::pool::Parts;
 use crate::{Cores, Write};
 
-/// Rows of one task forward.
+/// Rows per task in the forward pass.
 const ROWS: usize = 16;
 
-/// Tasks backward: each takes the ids that leave the same remainder.
+/// The number of tasks in the backward pass: each takes the ids with the same remainder.
 const SHARES: usize = 16;
 
 /// `y[r] = table[ids[r]]`, or `+=` with [`Write::Add`]. y: `[ids, table.cols]`. Panics on an id outside the table.
@@ -45,7 +45,7 @@ pub fn embed_backward(cores: &Cores, dtable: &mut [f32], dy: &[f32], ids: &[u32]
             let row = |r: usize| ids[r] as usize * cols;
             if let Some(&next) = mine.peek() {
                 fetch(cores, &dy[next * cols..][..cols]);
-                // SAFETY: ids of this share are this task's alone.
+                // SAFETY: no other task uses the ids of this share.
                 fetch(cores, unsafe { dtable.part(row(next)..row(next) + cols) });
             }
             // SAFETY: as above.
@@ -55,7 +55,7 @@ pub fn embed_backward(cores: &Cores, dtable: &mut [f32], dy: &[f32], ids: &[u32]
 }
 
 kernel!(
-    /// Asks for a row to be brought nearer while another one is at work: the machine cannot tell which comes next.
+    /// Prefetches a row while another one is being processed: the processor cannot predict which comes next.
     fn fetch(row: &[f32]) = fetch_body
 );
 

@@ -1,21 +1,23 @@
-//! The exponential in lanes, for the softmax and the non-linearities.
+//! The vectorised exponential, for the softmax and the non-linearities.
 
 use crate::lanes::Lanes;
 
-/// Where the result would leave the normal floats: below this, it is 0.
+/// Below this, the result would be subnormal, and is set to 0.
 const LOWEST: f32 = -87.336;
 
-/// Where it is infinite, and the exponent's field not yet left.
+/// Here the result is infinite, but the exponent's field has not overflowed yet.
 const HIGHEST: f32 = 89.0;
 
-/// Added to a small number, it rounds it to an integer n, and leaves `127 + n`, the exponent of 2^n, in the lowest bits.
+/// Added to a small number, it rounds it to an integer n, and leaves `127 + n`, the exponent of 2^n, in the lowest
+/// bits.
 const ROUNDER: f32 = 1.5 * 8_388_608.0 + 127.0;
 
 /// `e^x`, within 1.1 ULP (1.6 in plain Rust) of the true value for x from -87.336 to 88; 0 below, and `inf` somewhere above.
 /// Exactly 1 for 0; NaN stays NaN.
 ///
-/// `e^x = 2^n e^r` with n the integer nearest to `x / ln 2`, and ln 2 in two parts (Cody & Waite 1980) so that r is exact
-/// to the last bits; `e^r` by a polynomial of degree 6, least in its greatest relative error (3e-9) over `|r| ≤ ln 2 / 2`.
+/// `e^x = 2^n e^r` with n the integer nearest to `x / ln 2`, and ln 2 in two parts (Cody & Waite 1980) so that r is
+/// exact to the last bits; `e^r` by a polynomial of degree 6 that minimises the greatest relative error (3e-9) over
+/// `|r| ≤ ln 2 / 2`.
 #[inline(always)]
 pub(crate) fn exp<V: Lanes>(v: V, x: V) -> V {
     let held = x.max(v.splat(LOWEST)).min(v.splat(HIGHEST));

@@ -1,8 +1,8 @@
-//! Memory for what stays: large pieces side by side, in large pages where the system has them.
+//! Memory for weights: large pieces next to each other, in huge pages if the system has them.
 //!
-//! A processor looks up where each page of memory lies, and of pages of 4 KiB it remembers fewer than a model's weights
-//! fill. In pages of 2 MiB it remembers all of them; but only where a whole page is asked for before it is touched, which
-//! pieces of an allocator of small things never do.
+//! A processor looks up where each page of memory is, and its TLB holds fewer pages of 4 KiB than a model's weights
+//! fill. It can hold all of them as pages of 2 MiB; but huge pages are only used if a whole page is requested
+//! before it is touched, which an allocator for small objects never does.
 
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
@@ -12,43 +12,43 @@ use std::sync::{Arc, Weak};
 use crate::aligned::AlignedBuffer;
 use crate::aligned::LINE;
 
-/// Floats in a large page: 2 MiB.
+/// Floats in a huge page: 2 MiB.
 const PAGE: usize = 1 << 19;
 
-/// Floats of a chunk: 32 MiB, of which only what is touched takes memory.
+/// Floats in a chunk: 32 MiB, of which only touched pages take memory.
 const CHUNK: usize = 16 * PAGE;
 
-/// Hands out pieces of one chunk after another. A chunk is given back with the last of its pieces.
+/// Allocates pieces of one chunk after another. A chunk is freed with the last of its pieces.
 #[derive(Default)]
 pub struct HugePages {
     last: Weak<Chunk>,
-    /// Floats of it that were handed out.
+    /// How many floats of it are allocated.
     taken: usize,
 }
 
 impl HugePages {
-    /// `len` zeros; none where the system has no memory left.
+    /// `len` zeros; `None` if there is not enough memory.
     pub fn zeros(&mut self, len: usize) -> Option<Piece> {
         let whole = len.checked_next_multiple_of(LINE)?;
         let (chunk, at) = match self.last.upgrade() {
             Some(chunk) if whole <= chunk.len - self.taken => (chunk, self.taken),
             _ => (Arc::new(Chunk::zeros(whole.max(CHUNK))?), 0),
         };
-        // SAFETY: so far into the chunk, and what was handed out of it lies before.
+        // SAFETY: within the chunk, and all earlier pieces end before it.
         let start = unsafe { chunk.start.add(at) };
         (self.last, self.taken) = (Arc::downgrade(&chunk), at + whole);
         Some(Piece { start, len, _chunk: chunk })
     }
 }
 
-/// Floats of a chunk, which belong to whoever holds the piece.
+/// A piece of a chunk, owned exclusively.
 pub struct Piece {
     start: NonNull<f32>,
     len: usize,
     _chunk: Arc<Chunk>,
 }
 
-// SAFETY: a piece is floats of its own; the chunk is only kept.
+// SAFETY: a piece has exclusive floats; the chunk is only kept alive.
 unsafe impl Send for Piece {}
 // SAFETY: as above.
 unsafe impl Sync for Piece {}
@@ -57,7 +57,7 @@ impl Deref for Piece {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: these floats are this piece's alone, and there as long as the chunk is.
+        // SAFETY: only this piece uses these floats, which exist as long as the chunk.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
@@ -69,7 +69,7 @@ impl DerefMut for Piece {
     }
 }
 
-/// Zeros from the system, aligned to a large page where it maps memory.
+/// Zeroed memory from the system, aligned to a huge page if it is mapped.
 struct Chunk {
     start: NonNull<f32>,
     len: usize,
@@ -79,7 +79,7 @@ struct Chunk {
     _floats: AlignedBuffer,
 }
 
-// SAFETY: a chunk is memory that pieces share out among them; it reads and writes none of it.
+// SAFETY: a chunk only owns memory that pieces use; it neither reads nor writes it.
 unsafe impl Send for Chunk {}
 // SAFETY: as above.
 unsafe impl Sync for Chunk {}
@@ -87,14 +87,14 @@ unsafe impl Sync for Chunk {}
 #[cfg(not(target_family = "wasm"))]
 impl Chunk {
     fn zeros(len: usize) -> Option<Self> {
-        // A page more than asked for, so that one of them begins at a multiple of its size.
+        // One page more than requested, so that the start can be aligned to a page.
         let bytes = len.checked_add(PAGE)?.checked_mul(4)?;
         let mut map = memmap2::MmapMut::map_anon(bytes).ok()?;
         let skipped = map.as_ptr().align_offset(4 * PAGE);
         #[cfg(target_os = "linux")]
-        // Where the system refuses, pages are small, and nothing else changes.
+        // If the system refuses, pages are small, and nothing else changes.
         let _ = map.advise_range(memmap2::Advice::HugePage, skipped, 4 * len);
-        // SAFETY: less than a page is skipped, and there is a page more.
+        // SAFETY: less than a page is skipped, and there is one extra page.
         let start = NonNull::new(unsafe { map.as_mut_ptr().add(skipped) }.cast())?;
         Some(Self { start, len, _map: map })
     }

@@ -1,4 +1,4 @@
-//! Which instruction sets there are, and which this machine has.
+//! The instruction sets, and which of them this machine has.
 
 /// An instruction set a kernel is compiled for. The choice is made once, at run time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -9,17 +9,17 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL: 16 lanes.
     Avx512,
-    /// The same with AVX512-VNNI, which multiplies 8-bit numbers: quantised weights gain by it, to the same bits; all else
-    /// is as on [`Isa::Avx512`].
+    /// The same with AVX512-VNNI, which multiplies 8-bit numbers: quantised products are faster, with the same
+    /// bits; everything else is as on [`Isa::Avx512`].
     Avx512Vnni,
-    /// The same with AVX512-BF16, which multiplies pairs of 16-bit numbers: mixed precision gains by it.
+    /// The same with AVX512-BF16, which multiplies pairs of 16-bit numbers: mixed precision is faster.
     Avx512Bf16,
     /// aarch64: 4 lanes.
     Neon,
 }
 
 impl Isa {
-    /// All of them, slowest first.
+    /// All instruction sets, slowest first.
     pub const ALL: [Isa; 6] =
         [Isa::Plain, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16, Isa::Neon];
 
@@ -52,7 +52,7 @@ impl Isa {
         }
     }
 
-    /// The widest one this machine has.
+    /// The widest instruction set of this machine.
     pub fn best() -> Isa {
         Isa::ALL.into_iter().rev().find(|isa| isa.available()).unwrap_or(Isa::Plain)
     }

@@ -1,8 +1,8 @@
 //! The vector trait: a kernel is written once over [`Lanes`] and compiled for every instruction set.
 //!
-//! A kernel is a body, generic and `#[inline(always)]`, whose first argument is a vector `v` (zeros): the witness that the
-//! instruction set is there, from which other vectors are made (`v.splat(1.0)`, `v.load(x)`). [`kernel!`] wraps
-//! it in one function per instruction set and chooses between them:
+//! A kernel is a body, generic and `#[inline(always)]`, whose first argument is a vector `v` (zeros): it proves
+//! that the machine has the instruction set, and other vectors are made from it (`v.splat(1.0)`, `v.load(x)`).
+//! [`kernel!`] wraps the body in one function per instruction set and chooses between them:
 //!
 //! ```ignore
 //! kernel!(fn scale_row(y: &mut [f32], by: f32) = scale_body);
@@ -21,8 +21,8 @@
 //! scale_row(cores, y, 2.0);
 //! ```
 //!
-//! Everything a body calls in its loops must be `#[inline(always)]` too: what is not inlined into the shell is
-//! compiled without its instruction set.
+//! Everything a body calls in its loops must be `#[inline(always)]` too: a function that is not inlined is compiled
+//! without the instruction set.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -36,14 +36,14 @@ pub(crate) mod x86;
 #[cfg(test)]
 mod tests;
 
-/// A vector of [`Lanes::LEN`] floats. That a value exists shows that the machine has its instructions: only
+/// A vector of [`Lanes::LEN`] floats. The existence of a value proves that the machine has its instructions: only
 /// [`Lanes::new`] makes one from nothing, and it is unsafe.
 pub(crate) trait Lanes:
     Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
     /// Floats in a vector.
     const LEN: usize;
-    /// Vectors that there are registers for.
+    /// How many vectors fit in registers.
     const REGISTERS: usize;
 
     /// Zeros.
@@ -63,7 +63,7 @@ pub(crate) trait Lanes:
         unsafe { self.load_at(from.as_ptr()) }
     }
 
-    /// Into the first `LEN` floats of `to`; panics if it is shorter.
+    /// Stores into the first `LEN` floats of `to`; panics if it is shorter.
     #[inline(always)]
     fn store(self, to: &mut [f32]) {
         assert!(to.len() >= Self::LEN);
@@ -78,38 +78,38 @@ pub(crate) trait Lanes:
         unsafe { self.load_part_at(from.as_ptr(), from.len().min(Self::LEN)) }
     }
 
-    /// Into the first `min(LEN, to.len())` floats.
+    /// Stores into the first `min(LEN, to.len())` floats.
     #[inline(always)]
     fn store_part(self, to: &mut [f32]) {
         // SAFETY: no more floats than the slice has.
         unsafe { self.store_part_at(to.as_mut_ptr(), to.len().min(Self::LEN)) }
     }
 
-    /// `LEN` floats.
+    /// Loads `LEN` floats.
     ///
     /// # Safety
-    /// They can be read; no alignment is asked for.
+    /// They can be read; no alignment is required.
     unsafe fn load_at(self, from: *const f32) -> Self;
 
-    /// `LEN` floats.
+    /// Stores `LEN` floats.
     ///
     /// # Safety
     /// They can be written.
     unsafe fn store_at(self, to: *mut f32);
 
-    /// `count ≤ LEN` floats, zeros in the other lanes.
+    /// Loads `count ≤ LEN` floats, with zeros in the other lanes.
     ///
     /// # Safety
     /// They can be read.
     unsafe fn load_part_at(self, from: *const f32, count: usize) -> Self;
 
-    /// `count ≤ LEN` floats.
+    /// Stores `count ≤ LEN` floats.
     ///
     /// # Safety
     /// They can be written.
     unsafe fn store_part_at(self, to: *mut f32, count: usize);
 
-    /// A square of `LEN` × `LEN` floats, rows to columns; rows are `from_row` and `to_row` floats apart.
+    /// Transposes a square of `LEN` × `LEN` floats; rows are `from_row` and `to_row` floats apart.
     ///
     /// # Safety
     /// All of them can be read and written.
@@ -123,18 +123,18 @@ pub(crate) trait Lanes:
         }
     }
 
-    /// A hint that this address is read soon; any address will do. It comes as near as the second-level cache: the few
-    /// misses that the first level can wait for at a time are left to what is read now.
+    /// Hints that this address will be read soon; any address is allowed. It is fetched into the L2 cache: the few
+    /// outstanding misses of the L1 cache are left to current reads.
     #[inline(always)]
     fn prefetch(self, _at: *const f32) {}
 
     /// `self × by + plus`, rounded once (twice in plain Rust).
     fn mul_add(self, by: Self, plus: Self) -> Self;
 
-    /// The greater, lane by lane. NaN where `other` is; which one where only `self` is NaN is not said.
+    /// The greater, lane by lane. NaN if `other` is NaN; unspecified if only `self` is NaN.
     fn max(self, other: Self) -> Self;
 
-    /// The smaller, lane by lane. NaN where `other` is; which one where only `self` is NaN is not said.
+    /// The smaller, lane by lane. NaN if `other` is NaN; unspecified if only `self` is NaN.
     fn min(self, other: Self) -> Self;
 
     /// Square root.
@@ -146,10 +146,10 @@ pub(crate) trait Lanes:
     /// `yes` where `self < than`, else `no` (also where either is NaN).
     fn if_less(self, than: Self, yes: Self, no: Self) -> Self;
 
-    /// The sum of all lanes, always in the same order: halves onto each other.
+    /// The sum of all lanes, always in the same order: the halves are added repeatedly.
     fn sum(self) -> f32;
 
-    /// The greatest lane; any number where one is NaN.
+    /// The greatest lane; unspecified if one is NaN.
     fn largest(self) -> f32;
 }
 
@@ -196,7 +196,7 @@ macro_rules! kernel {
 }
 pub(crate) use kernel;
 
-/// The four operators of a vector type (`[E]` where it has a constant of its own), each by one function of two vectors.
+/// The four operators of a vector type (`[E]` if it has a constant parameter), each by one function of two vectors.
 #[allow(unused_macros)]
 macro_rules! operators {
     ($vector:ident $([$extension:ident])?, $add:path, $sub:path, $mul:path, $div:path, $negate:expr) => {

@@ -1,11 +1,11 @@
 //! The arithmetic of a GPT on a CPU.
 //!
-//! Every word of the model is one file here: slices in, slices out, forward above backward. Matrices are row-major
-//! unless they say otherwise; `rows` of an activation are positions, `cols` its width. Shapes are asserted once, at
-//! the door of each function; nothing here returns an error.
+//! Each operation of the model is one file: slices in, slices out, the forward pass above the backward pass.
+//! Matrices are row-major unless stated otherwise; `rows` of an activation are positions, `cols` its width. Shapes
+//! are asserted once, at the entry of each function; nothing here returns an error.
 //!
-//! **Same bits.** Every output element is one chain of multiply-adds in ascending k, whether one row is computed or a
-//! thousand; what is summed is cut by shape, never by threads or caches, and partial sums are added in index order.
+//! **Same bits.** Every output element is one chain of multiply-adds in ascending k, whether one row is computed or
+//! a thousand; sums are cut by shape, never by threads or caches, and partial sums are added in index order.
 
 pub mod activate;
 pub mod adamw;
@@ -44,7 +44,7 @@ pub use cores::Cores;
 pub use isa::Isa;
 pub use precision::Precision;
 
-/// Whether a result replaces what the output holds, or is added to it.
+/// Whether a result replaces the contents of the output or is added to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Write {
     /// Replace.

@@ -1,6 +1,6 @@
-//! Linear: `y = x Wᵀ + b`, the matrix product in which a GPT spends its time.
+//! Linear layers: `y = x Wᵀ + b`, the matrix product that takes most of a GPT's time.
 //!
-//! Forward and both gradients are one product; they differ in how its operands lie.
+//! Forward and both gradients are one kind of product; they differ in the layout of its operands.
 
 mod pack;
 mod parts;
@@ -17,12 +17,12 @@ pub use parts::linear_in_parts;
 use product::{LargeProduct, Left, Right, Start};
 use quantised::QuantisedProduct;
 
-/// How the values of a weight matrix lie in memory.
+/// How the values of a weight matrix are laid out in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Layout {
-    /// Row-major, `[rows, cols]`: what is trained.
+    /// Row-major, `[rows, cols]`: for training.
     Rows,
-    /// Panels of 64 output rows, k running inside, padded with zeros: what is run.
+    /// Panels of 64 output rows, with k as the inner dimension, padded with zeros: for running.
     Panels(Packing),
 }
 
@@ -45,7 +45,7 @@ pub struct Matrix<'a> {
     pub rows: usize,
     /// Inputs.
     pub cols: usize,
-    /// How `values` lie.
+    /// The layout of `values`.
     pub layout: Layout,
 }
 
@@ -56,7 +56,7 @@ impl Matrix<'_> {
     }
 }
 
-/// Row-major `w` into panels, `packing.len(rows, cols)` lanes.
+/// Packs the row-major matrix `w` into panels, `packing.len(rows, cols)` lanes.
 pub fn pack(cores: &Cores, panels: &mut [f32], packing: Packing, w: &[f32], rows: usize, cols: usize) {
     assert_eq!(w.len(), rows * cols);
     assert_eq!(panels.len(), packing.len(rows, cols));
@@ -66,7 +66,7 @@ pub fn pack(cores: &Cores, panels: &mut [f32], packing: Packing, w: &[f32], rows
     });
 }
 
-/// Panels from blocks of 32 weights of a row, `quants(row, block)`.
+/// Packs blocks of 32 weights of a row, `quants(row, block)`, into panels.
 pub fn pack_quants(
     cores: &Cores,
     panels: &mut [f32],
@@ -86,10 +86,10 @@ pub fn pack_quants(
     });
 }
 
-/// `y = activation(x Wᵀ + bias)`; x: `[rows, w.cols]`, y: `[rows, w.rows]`. The same bits for one row as for many, for
-/// rows and panels of f32, and with the activation applied here or afterwards: every output is one chain of multiply-adds
-/// that starts at its bias and runs over the inputs in order; with quantised weights, over blocks of 32 inputs, each
-/// block's sum being exact.
+/// `y = activation(x Wᵀ + bias)`; x: `[rows, w.cols]`, y: `[rows, w.rows]`. The bits are the same for one row as
+/// for many, for rows and panels of f32, and whether the activation is applied here or afterwards: every output is
+/// one chain of multiply-adds that starts at its bias and runs over the inputs in order; with quantised weights,
+/// over blocks of 32 inputs, whose sums are exact.
 pub fn linear(
     cores: &Cores,
     y: &mut [f32],
@@ -173,7 +173,7 @@ pub fn linear_backward_weight(
     }
 }
 
-/// Columns that one task sums: a kilobyte of every row.
+/// Columns summed by one task: a kilobyte of every row.
 const SUMS: usize = 256;
 
 kernel!(fn add_columns(sums: &mut [f32], dy: &[f32], cols: usize, first: usize) = add_columns_body);

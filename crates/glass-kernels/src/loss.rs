@@ -24,7 +24,7 @@ pub fn loss(
     assert_eq!(losses.len(), targets.len());
     let logits = Parts::new(logits);
     cores.run_parts(losses, 1, |r, loss| {
-        // SAFETY: row r is task r's alone.
+        // SAFETY: only task r uses row r.
         let row = unsafe { logits.part(r * cols..(r + 1) * cols) };
         loss[0] = row_loss(cores, row, targets[r], scale);
     });
@@ -50,17 +50,17 @@ fn row_loss(cores: &Cores, row: &mut [f32], target: u32, scale: Option<f32>) -> 
     })
 }
 
-/// Logits that stay in the first-level cache between their maximum and their powers.
+/// How many logits stay in the L1 cache between their maximum and their powers.
 const CHUNK: usize = 2048;
 
 kernel!(fn powers(row: &mut [f32], maxima: &mut [f32], keep: bool) -> (f32, f32) = powers_body);
 
-/// The maximum m of a row and `Σ e^(x − m)`, the row read once: chunk by chunk, the sum so far rescaled whenever the
-/// maximum grows (Milakov & Gimelshein 2018). `maxima` keeps the maximum up to and with each chunk; with `keep`, the
-/// chunk becomes its `e^(x − that)`.
+/// The maximum m of a row and `Σ e^(x − m)`, reading the row once: chunk by chunk, with the sum so far rescaled
+/// whenever the maximum grows (Milakov & Gimelshein 2018). `maxima` receives the maximum up to and including each
+/// chunk; with `keep`, the chunk becomes its `e^(x − that maximum)`.
 #[inline(always)]
 fn powers_body<V: Lanes>(v: V, row: &mut [f32], maxima: &mut [f32], keep: bool) -> (f32, f32) {
-    // Not −∞, so that a chunk of nothing else is one of zeros.
+    // Not −∞, so that a chunk of only −∞ becomes zeros.
     let (mut max, mut sum) = (f32::MIN, 0.0);
     for (chunk, maximum) in row.chunks_mut(CHUNK).zip(maxima) {
         let mut most = [v.splat(max); 2];
@@ -83,7 +83,7 @@ fn powers_body<V: Lanes>(v: V, row: &mut [f32], maxima: &mut [f32], keep: bool) 
     (max, sum)
 }
 
-/// A vector, or what is left of one with −∞ behind.
+/// A vector, or the rest of one padded with −∞.
 #[inline(always)]
 fn some<V: Lanes>(v: V, part: &[f32]) -> V {
     if part.len() == V::LEN {
@@ -102,7 +102,7 @@ fn power<V: Lanes>(v: V, x: f32) -> f32 {
 
 kernel!(fn rescale(row: &mut [f32], maxima: &[f32], max: f32, by: f32) = rescale_body);
 
-/// Powers over the maxima of their chunks become powers over the row's, times `by`.
+/// Rescales powers relative to the maxima of their chunks to the row's maximum, times `by`.
 #[inline(always)]
 fn rescale_body<V: Lanes>(v: V, row: &mut [f32], maxima: &[f32], max: f32, by: f32) {
     for (chunk, maximum) in row.chunks_mut(CHUNK).zip(maxima) {

@@ -1,4 +1,4 @@
-//! Files mapped into memory: opened at once, read when touched.
+//! Files mapped into memory: opened at once, read on access.
 
 use std::fs::File;
 use std::io;
@@ -7,9 +7,9 @@ use std::path::Path;
 
 /// A file's bytes, mapped for reading. An empty file is an empty slice.
 ///
-/// The map keeps the file open, also when it is replaced by renaming another over it or removed. A file that another
-/// program shortens in place while it is mapped ends this one at the next touch of what is gone; files of ours are
-/// only ever replaced.
+/// The map keeps the file open, even if another file is renamed over it or it is removed. If another program
+/// truncates the file while it is mapped, the next access to the missing part ends this program; files written by
+/// Glass are only ever replaced.
 #[derive(Debug)]
 pub struct Map(Option<memmap2::Mmap>);
 
@@ -17,9 +17,9 @@ impl Map {
     /// Maps a whole file.
     ///
     /// # Errors
-    /// Where it cannot be opened or mapped (a folder, a pipe, no such file).
+    /// If it cannot be opened or mapped (a folder, a pipe, no such file).
     pub fn open(path: &Path) -> io::Result<Self> {
-        // Asked before it is opened: opening a pipe waits for whoever writes into it.
+        // Checked before it is opened: opening a pipe would wait for its writer.
         let about = std::fs::metadata(path)?;
         if !about.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -28,17 +28,17 @@ impl Map {
         if about.len() == 0 {
             return Ok(Self(None));
         }
-        // SAFETY: the map is private to us and only read; that nobody writes into or shortens the file meanwhile is
-        // what every mapped file asks of its neighbours, and is documented above.
+        // SAFETY: the map is private and read-only; that nothing writes to or truncates the file meanwhile is
+        // required of every mapped file, and is documented above.
         Ok(Self(Some(unsafe { memmap2::Mmap::map(&file)? })))
     }
 
-    /// Gives back the memory of what was read so far; what is touched again is read again.
+    /// Releases the memory of everything read so far; it is read again on the next access.
     pub fn forget(&self) {
         #[cfg(unix)]
         if let Some(map) = &self.0 {
-            // SAFETY: nobody writes into the map, so that what is forgotten is what the file holds. Where the system
-            // refuses, nothing has changed.
+            // SAFETY: nothing writes into the map, so the released memory equals the file. If the system refuses,
+            // nothing has changed.
             let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
         }
     }

@@ -1,12 +1,12 @@
-//! Muon (Jordan et al. 2024): a matrix steps along its momentum made orthogonal, so that every direction moves alike.
-//! Its products have the precision of the cores, as all products do.
+//! Muon (Jordan et al. 2024): a matrix is updated by its orthogonalised momentum, so that all directions move
+//! equally. Its products have the precision of the cores, as all products do.
 
 use crate::adamw::square_sum;
 use crate::lanes::{Lanes, kernel};
 use crate::linear::{Layout, Matrix, linear, linear_backward_input, linear_backward_weight};
 use crate::{Cores, Write};
 
-/// One step's constants.
+/// The constants of one step.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Muon {
     /// Learning rate of this step.
@@ -17,14 +17,15 @@ pub struct Muon {
     pub decay: f32,
 }
 
-/// The quintic `a x + b x³ + c x⁵` that draws every singular value towards 1, in Jordan's reference implementation.
+/// The quintic `a x + b x³ + c x⁵` that moves every singular value towards 1, from Jordan's reference
+/// implementation.
 pub const QUINTIC: [f32; 3] = [3.4445, -4.775, 2.0315];
 
-/// How often it is applied.
+/// The number of iterations.
 pub const TIMES: usize = 5;
 
-/// The root mean square that AdamW's steps have, so that its rates and decays serve here too (Liu et al. 2025, "Muon is
-/// scalable for LLM training", section 2.2).
+/// The root mean square of AdamW's steps, so that its rates and decays can be used here too (Liu et al. 2025, "Muon
+/// is scalable for LLM training", section 2.2).
 pub const LIKE_ADAMW: f32 = 0.2;
 
 /// Updates a `rows` × `cols` matrix and its momentum in place:
@@ -41,12 +42,13 @@ pub fn muon(cores: &Cores, w: &mut [f32], g: &[f32], m: &mut [f32], [rows, cols]
     blend(cores, w, 1.0 - step.rate * step.decay, &x, -step.rate * reach);
 }
 
-/// `x` towards the nearest matrix whose singular values are all 1 (they end between about 0.7 and 1.2), by Newton and
-/// Schulz's iteration `X ← a X + (b A + c A²) X` with `A = X Xᵀ`, or from the other side, whichever A is smaller.
+/// Moves `x` towards the nearest matrix whose singular values are all 1 (they end between about 0.7 and 1.2), by
+/// the Newton–Schulz iteration `X ← a X + (b A + c A²) X` with `A = X Xᵀ`, or from the other side if that A is
+/// smaller.
 pub fn orthogonalise(cores: &Cores, x: &mut [f32], rows: usize, cols: usize) {
     assert_eq!(x.len(), rows * cols);
     let [a, b, c] = QUINTIC;
-    // Singular values are at most the norm: none is above 1 to begin with.
+    // Singular values are at most the norm, so none is above 1 at the start.
     let norm = square_sum(cores, x).sqrt() as f32 + 1e-7;
     x.iter_mut().for_each(|x| *x /= norm);
     let side = rows.min(cols);
@@ -73,7 +75,7 @@ fn matrix(values: &[f32], rows: usize, cols: usize) -> Matrix<'_> {
     Matrix { values, rows, cols, layout: Layout::Rows }
 }
 
-/// Elements of one task.
+/// Elements per task.
 const PIECE: usize = 16 * 1024;
 
 /// `y = a y + b x`.

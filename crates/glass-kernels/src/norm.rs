@@ -4,11 +4,11 @@ use crate::Cores;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 
-/// Rows of one task.
+/// Rows per task.
 const ROWS: usize = 16;
 
-/// `y = (x - mean) / sqrt(variance + epsilon) * gain + bias`, row by row; `stats` keeps mean and 1/std of every row
-/// (`[rows, 2]`) for the backward. The width is `gain.len()`.
+/// `y = (x - mean) / sqrt(variance + epsilon) * gain + bias`, row by row; `stats` receives mean and 1/std of every
+/// row (`[rows, 2]`) for the backward pass. The width is `gain.len()`.
 pub fn norm(
     cores: &Cores,
     y: &mut [f32],
@@ -26,7 +26,7 @@ pub fn norm(
         let first = task * ROWS;
         for (i, y) in y.chunks_exact_mut(cols).enumerate() {
             let r = first + i;
-            // SAFETY: row r is this task's alone.
+            // SAFETY: no other task uses row r.
             let stats = unsafe { stats.part(2 * r..2 * r + 2) };
             norm_row(cores, y, stats, &x[r * cols..][..cols], gain, bias, epsilon);
         }
@@ -62,7 +62,7 @@ fn norm_body<V: Lanes>(
     }
 }
 
-/// `Σ x`, in four vectors side by side.
+/// `Σ x`, in four independent vectors.
 #[inline(always)]
 fn sum<V: Lanes>(v: V, x: &[f32]) -> f32 {
     let mut sums = [v.splat(0.0); 4];
@@ -78,7 +78,7 @@ fn sum<V: Lanes>(v: V, x: &[f32]) -> f32 {
     ((sums[0] + sums[1]) + (sums[2] + sums[3])).sum()
 }
 
-/// `Σ (x - mean)²`, in four vectors side by side.
+/// `Σ (x - mean)²`, in four independent vectors.
 #[inline(always)]
 fn square_distance<V: Lanes>(v: V, x: &[f32], mean: f32) -> f32 {
     let means = v.splat(mean);
@@ -102,22 +102,22 @@ fn square_distance<V: Lanes>(v: V, x: &[f32], mean: f32) -> f32 {
     ((sums[0] + sums[1]) + (sums[2] + sums[3])).sum() + rest
 }
 
-/// A vector, or what is left of one.
+/// Loads a vector, or the rest of one.
 #[inline(always)]
 fn some<V: Lanes>(v: V, x: &[f32]) -> V {
     if x.len() == V::LEN { v.load(x) } else { v.load_part(x) }
 }
 
-/// The same, back.
+/// Stores a vector, or the rest of one.
 #[inline(always)]
 fn put<V: Lanes>(x: V, to: &mut [f32]) {
     if to.len() == V::LEN { x.store(to) } else { x.store_part(to) }
 }
 
-/// Rows of one task backward. Their gain and bias gradients are summed apart, then added in order.
+/// Rows per task in the backward pass. Their gain and bias gradients are summed separately, then added in order.
 const BLOCK: usize = 32;
 
-/// `dx += …`; `dgain += …`; `dbias += …` (the last two where wanted), summed in blocks of 32 rows that are added in order.
+/// `dx += …`; `dgain += …`; `dbias += …` (the last two if given), summed in blocks of 32 rows that are added in order.
 pub fn norm_backward(
     cores: &Cores,
     dx: &mut [f32],
@@ -137,7 +137,7 @@ pub fn norm_backward(
     let dx = Parts::new(dx);
     cores.run_parts(&mut sums, 2 * cols, |block, sums| {
         let rows = block * size..x.len().min((block + 1) * size);
-        // SAFETY: these rows are this task's alone.
+        // SAFETY: no other task uses these rows.
         let dx = unsafe { dx.part(rows.clone()) };
         backward_rows(cores, dx, sums, &dy[rows.clone()], &x[rows], &stats[block * BLOCK * 2..], gain);
     });
@@ -175,7 +175,7 @@ fn backward_rows_body<V: Lanes>(
         for at in (0..cols).step_by(V::LEN) {
             let to = at..cols.min(at + V::LEN);
             v.prefetch(dx[at..].as_ptr());
-            // Beyond the end of the row dy is zero, and so is what it adds.
+            // Beyond the end of the row dy is zero, so it adds nothing.
             let dy = some(v, &dy[to.clone()]);
             let d = dy * some(v, &gain[to.clone()]);
             let unit = (some(v, &x[to.clone()]) - mean) * inverse;

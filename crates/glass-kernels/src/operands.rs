@@ -1,5 +1,5 @@
-//! What a lane of a packed operand holds: one factor, or two that are neighbours along k. A kernel whose body is generic
-//! over that too, after the vector, is made by [`kernel_of_operands!`] and chosen by a precision as well.
+//! The format of operands: a lane holds one value, or two that are neighbours along k. A kernel whose body is also
+//! generic over this, after the vector, is made by [`kernel_of_operands!`] and chosen by the precision as well.
 
 use crate::format::f32_to_bf16;
 use crate::lanes::Lanes;
@@ -8,17 +8,17 @@ use crate::lanes::integers::Integers;
 use crate::lanes::x86::{Avx512, BF16};
 use crate::tiles::Inner;
 
-/// How factors lie in the lanes of a `V` and are multiplied.
+/// How values are stored in the lanes of a `V` and multiplied.
 pub(crate) trait Operands<V: Lanes> {
-    /// Operands in a lane, at most two: so many steps of k.
+    /// Values per lane, at most two: the number of k in a step.
     const COUNT: usize;
-    /// Vectors that a multiply-add takes beside its sum and what is held of the right operand.
+    /// Vectors that a multiply-add needs in addition to its sum and the right operand.
     const BETWEEN: usize;
 
-    /// A lane from factors that follow each other along k.
+    /// A lane from values that follow each other along k.
     fn lane(first: f32, second: f32) -> f32;
 
-    /// Lanes from two steps of k (of which only the first counts where lanes hold one).
+    /// Lanes from two steps of k (only the first is used if lanes hold one value).
     fn stacked(first: V, second: V) -> V;
 
     /// Lanes from `COUNT × LEN` floats that follow each other along k.
@@ -27,16 +27,16 @@ pub(crate) trait Operands<V: Lanes> {
     /// They can be read.
     unsafe fn lanes_at(v: V, from: *const f32) -> V;
 
-    /// `sum + a b`, factor by factor.
+    /// `sum + a b`, value by value.
     fn mul_add(a: V, b: V, sum: V) -> V;
 }
 
-/// What a step of a product keeps in registers.
+/// The registers needed by a step of a product.
 pub(crate) const fn inner<V: Lanes, F: Operands<V>>() -> Inner {
     Inner { registers: V::REGISTERS, sums: 1, right: 1, between: F::BETWEEN }
 }
 
-/// One f32.
+/// One f32 per lane.
 pub(crate) struct Singles;
 
 impl<V: Lanes> Operands<V> for Singles {
@@ -65,8 +65,8 @@ impl<V: Lanes> Operands<V> for Singles {
     }
 }
 
-/// Two bf16, the first in the lower half; of a pair the second is added first, as the machines do that have an
-/// instruction for it. This is any machine's way: two multiply-adds.
+/// Two bf16 per lane, the first in the lower half; the second of a pair is added first, as in the machine
+/// instruction. This works on any machine, with two multiply-adds.
 pub(crate) struct Pairs;
 
 impl<V: Integers> Operands<V> for Pairs {
@@ -116,8 +116,8 @@ fn lanes<V: Lanes>(v: V, array: [f32; MOST]) -> V {
     v.load(&array)
 }
 
-/// Two bf16, where the machine multiplies them in pairs: the same bits as [`Pairs`], but that subnormal numbers are
-/// taken for zero.
+/// Two bf16, for machines that multiply them in pairs: the same bits as [`Pairs`], except that subnormal numbers
+/// are treated as zero.
 #[cfg(target_arch = "x86_64")]
 pub(crate) struct MachinePairs;
 
@@ -148,8 +148,8 @@ impl Operands<Avx512<BF16>> for MachinePairs {
     }
 }
 
-/// `kernel_of_operands!(fn name(args) = body);` makes `name(cores, precision, args)`, which runs `body::<V, F>(v, args)`
-/// compiled for the instruction set of `cores` and the factors of `precision`.
+/// `kernel_of_operands!(fn name(args) = body);` makes `name(cores, precision, args)`, which runs `body::<V, F>(v,
+/// args)` compiled for the instruction set of `cores` and the operand format of `precision`.
 macro_rules! kernel_of_operands {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $body:ident) => {
         $(#[$meta])*

@@ -1,5 +1,5 @@
-//! How a matrix that runs is kept: in panels of [`PANEL`] outputs (rows of the matrix), in lanes of 32 bits, inputs running
-//! inside. A panel is a row of *lines*, each of some inputs:
+//! The packed format of a matrix: panels of [`PANEL`] outputs (rows of the matrix), in lanes of 32 bits, with
+//! inputs as the inner dimension. A panel is a sequence of *lines*, each of some inputs:
 //!
 //! | | inputs of a line | a line, lane by lane | bits a weight |
 //! |---|---|---|---|
@@ -8,8 +8,8 @@
 //! | q8 | 32 | 8 × 64 quads of bytes `q + 128`, then 64 scales as f16 | 8.5 |
 //! | q4 | 32 | 4 × 64 octets of nibbles `q + 8`, inputs 0 to 3 below 4 to 7, then 64 scales as f16 | 4.5 |
 //!
-//! A quantised weight is `q × scale`, one scale for [`BLOCK`] inputs of an output; with the same values as llama.cpp's
-//! `Q8_0` and `Q4_0`, so that either can be written as the other.
+//! A quantised weight is `q × scale`, with one scale for [`BLOCK`] inputs of an output; the values are those of
+//! llama.cpp's `Q8_0` and `Q4_0`, so that either can be converted into the other.
 
 use crate::format::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 
@@ -19,13 +19,13 @@ pub const PANEL: usize = 64;
 /// Inputs that share a scale.
 pub const BLOCK: usize = 32;
 
-/// How the numbers of a panel are kept.
+/// The number format in a panel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Packing {
-    /// As they are.
+    /// Unchanged f32.
     #[default]
     F32,
-    /// As bf16; the inputs they are multiplied by are rounded to bf16 too.
+    /// bf16; the inputs are rounded to bf16 too.
     Bf16,
     /// 8 bits and a scale; the inputs are rounded to 8 bits in blocks too.
     Q8,
@@ -34,10 +34,10 @@ pub enum Packing {
 }
 
 impl Packing {
-    /// All of them, widest first.
+    /// All formats, widest first.
     pub const ALL: [Packing; 4] = [Packing::F32, Packing::Bf16, Packing::Q8, Packing::Q4];
 
-    /// As it is asked for and written down.
+    /// Its name in options and files.
     pub fn name(self) -> &'static str {
         match self {
             Packing::F32 => "f32",
@@ -92,22 +92,23 @@ impl Packing {
     }
 }
 
-/// Some inputs of one output, quantised: weight `i` is `q[i] × scale`.
+/// A block of inputs of one output, quantised: weight `i` is `q[i] × scale`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Quants {
-    /// As f16.
+    /// The scale as f16.
     pub scale: u16,
     /// From −128 to 127, in 4 bits from −8 to 7.
     pub q: [i8; BLOCK],
 }
 
 impl Quants {
-    /// The nearest that 8 or 4 bits come to `weights`, at most [`BLOCK`] of them.
+    /// The best approximation of `weights` in 8 or 4 bits; there are at most [`BLOCK`] weights.
     ///
-    /// With 8 bits the greatest weight is 127 or −127. With 4 bits that would waste the −8, and a scale that cuts the
-    /// greatest weight a little is often nearer to all: the best of some scales is taken, by the sum of squared errors.
+    /// With 8 bits the largest weight is 127 or −127. With 4 bits that would waste the −8, and a scale that
+    /// slightly clips the largest weight is often better for the others: the best of several scales is chosen, by
+    /// the sum of squared errors.
     ///
-    /// Where a weight is NaN or infinite, the scale is NaN, and so is every product with the block.
+    /// If a weight is NaN or infinite, the scale is NaN, and so is every product with the block.
     pub fn of(packing: Packing, weights: &[f32]) -> Quants {
         if weights.iter().any(|w| !w.is_finite()) {
             return Quants { scale: f32_to_f16(f32::NAN), q: [0; BLOCK] };
@@ -129,12 +130,13 @@ impl Quants {
         best
     }
 
-    /// With this scale, rounded to f16; zeros where that is zero or not finite.
+    /// Quantises with this scale, rounded to f16; to zeros if that is zero or not finite.
     fn at(packing: Packing, scale: f32, weights: &[f32; BLOCK]) -> Quants {
         let least = -(packing.offset() as f32);
         let scale = f32_to_f16(scale);
         let by = 1.0 / f16_to_f32(scale);
-        // Behind this number floats are whole, so that adding it rounds to nearest even, and the lowest byte is what was added.
+        // Above this number floats are integers, so adding it rounds to nearest even, and the lowest byte is the
+        // number.
         const WHOLE: f32 = 1.5 * (1 << 23) as f32;
         let q = match by.is_finite() {
             true => weights.map(|w| ((w * by).clamp(least, -least - 1.0) + WHOLE).to_bits() as i8),
@@ -153,7 +155,7 @@ impl Quants {
         errors.iter().sum()
     }
 
-    /// Into the panels of a matrix with `cols` inputs, as block `block` of output `row`.
+    /// Stores it in the panels of a matrix with `cols` inputs, as block `block` of output `row`.
     pub fn put(&self, panels: &mut [f32], packing: Packing, cols: usize, row: usize, block: usize) {
         let line = line_mut(panels, packing, cols, row, block);
         let (offset, column) = (packing.offset(), row % PANEL);
@@ -175,7 +177,7 @@ impl Quants {
         *scales = f32::from_bits(other | u32::from(self.scale) << shift);
     }
 
-    /// Block `block` of output `row`, out of the panels of a matrix with `cols` inputs.
+    /// Loads block `block` of output `row` from the panels of a matrix with `cols` inputs.
     pub fn get(panels: &[f32], packing: Packing, cols: usize, row: usize, block: usize) -> Quants {
         let line = line(panels, packing, cols, row, block);
         let column = row % PANEL;
@@ -192,7 +194,7 @@ impl Quants {
     }
 }
 
-/// Scales tried for 4 bits, of either sign.
+/// The number of scales tried for 4 bits, of either sign.
 const SCALES: usize = 16;
 
 /// A lane of four bytes.
@@ -200,14 +202,14 @@ fn quad(byte: impl Fn(usize) -> u32) -> f32 {
     f32::from_bits((0..4).fold(0, |lane, i| lane | byte(i) << (8 * i)))
 }
 
-/// A file's bytes as lanes, where they stand so that floats can be read; a lane is little-endian there.
+/// A file's bytes as lanes, if they are aligned for floats; lanes in files are little-endian.
 pub fn lanes(bytes: &[u8]) -> Option<&[f32]> {
     // SAFETY: any four bytes are an f32.
     let (before, lanes, behind) = unsafe { bytes.align_to::<f32>() };
     (before.is_empty() && behind.is_empty() && cfg!(target_endian = "little")).then_some(lanes)
 }
 
-/// `lanes = bytes`, wherever they stand.
+/// `lanes = bytes`, for any alignment.
 pub fn copy_lanes(lanes: &mut [f32], bytes: &[u8]) {
     let (quads, _) = bytes.as_chunks();
     assert_eq!(lanes.len(), quads.len());
@@ -236,7 +238,7 @@ fn line_mut(panels: &mut [f32], packing: Packing, cols: usize, row: usize, line:
     &mut panels[row / PANEL * packing.panel_len(cols) + line * packing.line()..][..packing.line()]
 }
 
-/// Output `row` of a matrix in panels, into `to`, with `each(to, weight)`; as long as the matrix has inputs.
+/// Passes output `row` of a matrix in panels to `each(to, weight)`; `to` is as long as the matrix has inputs.
 pub(crate) fn read_row(
     panels: &[f32],
     packing: Packing,
@@ -264,7 +266,7 @@ pub(crate) fn read_row(
     }
 }
 
-/// Panel `p` of a row-major matrix, `cols` wide, in 16 bits or fewer.
+/// Packs panel `p` of a row-major matrix, `cols` wide, in 16 bits or fewer.
 pub(crate) fn pack_panel(panel: &mut [f32], packing: Packing, w: &[f32], cols: usize, p: usize) {
     panel.fill(0.0);
     for (column, w) in w.chunks_exact(cols).skip(p * PANEL).take(PANEL).enumerate() {

@@ -1,4 +1,4 @@
-//! What the machine can do at most: work without a purpose, for whoever measures kernels against it.
+//! The peak performance of the machine, measured: synthetic work to compare kernels with.
 
 use std::hint::black_box;
 
@@ -9,10 +9,11 @@ use crate::scratch::with_scratch;
 use crate::small_product::{SmallProduct, multiply};
 use crate::{Cores, Precision, Write};
 
-/// Multiply-adds in registers only, on all threads, of factors as the products of `cores` have them; returns how many
-/// floating-point operations that were. In plain Rust it is what the compiler makes of it, which may be less than what it makes of a product.
+/// Multiply-adds in registers only, on all threads, in the operand format of the products of `cores`; returns the
+/// number of floating-point operations. In plain Rust it is what the compiler makes of it, which may be less than
+/// what it makes of a product.
 pub fn multiply_add(cores: &Cores, rounds: usize) -> f64 {
-    // Two tasks per thread, so that none waits long for a thread that was late.
+    // Two tasks per thread, so that none waits long for a thread that started late.
     let tasks = 2 * cores.threads();
     let lanes = tasks as f64 * rounds as f64 * lanes(cores) as f64;
     cores.run(tasks, &|_| chains(cores, cores.precision(), rounds));
@@ -23,7 +24,7 @@ pub fn multiply_add(cores: &Cores, rounds: usize) -> f64 {
     lanes * factors * CHAINS as f64 * 2.0
 }
 
-/// The same of bytes, four to a lane, as the products with quantised weights have them.
+/// The same for bytes, four per lane, as in products with quantised weights.
 pub fn multiply_add_quads(cores: &Cores, rounds: usize) -> f64 {
     let tasks = 2 * cores.threads();
     cores.run(tasks, &|_| chains_of_quads(cores, rounds));
@@ -39,19 +40,20 @@ pub fn read(cores: &Cores, x: &[f32]) -> f32 {
     sums.iter().sum()
 }
 
-/// `y = x`, on all threads. A machine reads what it then overwrites, so that this moves half as much again as is asked for.
+/// `y = x`, on all threads. The processor reads memory before overwriting it, so this moves half as much again as
+/// requested.
 pub fn copy(cores: &Cores, y: &mut [f32], x: &[f32]) {
     assert_eq!(y.len(), x.len());
     cores.run_parts(y, PIECE, |i, y| y.copy_from_slice(&x[i * PIECE..][..y.len()]));
 }
 
-/// `y = −y` in place, on all threads: what is read and written without reading more than is asked for.
+/// `y = −y` in place, on all threads: reads and writes without additional reading.
 pub fn update(cores: &Cores, y: &mut [f32]) {
     cores.run_parts(y, PIECE, |_, y| negate(cores, y));
 }
 
-/// A product of 24 × 64 and 64 × 64 whose operands stay in the first-level cache, on all threads; returns how many
-/// floating-point operations that were.
+/// A product of 24 × 64 and 64 × 64 whose operands stay in the L1 cache, on all threads; returns the number of
+/// floating-point operations.
 pub fn small_product(cores: &Cores, rounds: usize) -> f64 {
     const ROWS: usize = 24;
     const SIDE: usize = 64;
@@ -82,7 +84,7 @@ pub fn small_product(cores: &Cores, rounds: usize) -> f64 {
     tasks as f64 * rounds as f64 * (ROWS * SIDE * SIDE) as f64 * 2.0
 }
 
-/// Floats of one task that goes through memory.
+/// Floats per task in memory tests.
 const PIECE: usize = 256 * 1024;
 
 /// Enough to hide the latency of a multiply-add, few enough for sixteen registers.

@@ -1,4 +1,4 @@
-//! One resident pool of threads for all arithmetic: spin a little, then sleep; the caller works too.
+//! The single resident thread pool for all arithmetic: threads spin briefly, then sleep; the caller works too.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -15,18 +15,18 @@ mod tests;
 /// How often an idle thread looks for work before it sleeps: some tens of microseconds.
 const SPINS: usize = 2_000;
 
-/// A pool of threads that live as long as it does.
+/// A pool of threads with the lifetime of this value.
 pub struct Pool {
     shared: Arc<Shared>,
-    /// Held by whoever runs a job: one at a time.
+    /// Held by the thread that runs a job: one job at a time.
     turn: Mutex<()>,
     workers: Vec<JoinHandle<()>>,
 }
 
-/// What the threads of a pool see of each other.
+/// The state shared by the threads of a pool.
 struct Shared {
-    /// Tasks of the current job that nobody has taken. Who lowers it owns one, and until that one is finished the job is
-    /// not, so that `job` stays good.
+    /// The number of tasks of the current job that no thread has taken. The thread that decrements it owns one
+    /// task, and until that task is finished the job is not finished, so `job` stays valid.
     waiting: AtomicUsize,
     job: AtomicPtr<Job>,
     sleepers: AtomicUsize,
@@ -44,8 +44,8 @@ struct Job {
 }
 
 impl Pool {
-    /// A pool in which `threads` threads work, the caller included; at least one. Where the system gives fewer (or none,
-    /// as WebAssembly), fewer work.
+    /// A pool of `threads` threads, including the caller; at least one. If the system gives fewer threads (or none,
+    /// as in WebAssembly), fewer work.
     pub fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared {
             waiting: AtomicUsize::new(0),
@@ -64,20 +64,20 @@ impl Pool {
         Self { shared, turn: Mutex::new(()), workers }
     }
 
-    /// The number of threads, the caller included.
+    /// The number of threads, including the caller.
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
     }
 
-    /// Runs `task(0)`, …, `task(tasks - 1)`, handed out in this order to whoever is free; returns when all are done. If
-    /// one panics, so does this, when the others are done. A task must not call this on its own pool: it would
-    /// wait for itself.
+    /// Runs `task(0)`, …, `task(tasks - 1)`, handed out in this order to free threads; returns when all are done.
+    /// If one panics, this call panics when the others are done. A task must not call this on its own pool: it
+    /// would wait for itself.
     pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         if tasks <= 1 || self.workers.is_empty() {
             return (0..tasks).for_each(task);
         }
         let turn = guard(&self.turn);
-        // SAFETY: only the lifetime is forgotten; `job` is gone before `task` is, since all tasks finish below.
+        // SAFETY: only the lifetime is erased; `job` ends before `task` does, since all tasks finish below.
         let task = unsafe {
             std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(
                 task,
@@ -103,7 +103,7 @@ impl Pool {
 
     /// Runs `work` once on every thread.
     pub fn everywhere(&self, work: &(dyn Fn() + Sync)) {
-        // Nobody passes before all have come, so nobody takes two tasks.
+        // No thread passes before all have arrived, so no thread takes two tasks.
         let all = std::sync::Barrier::new(self.threads());
         self.run(self.threads(), &|_| {
             work();
@@ -126,7 +126,7 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    /// A worker's life.
+    /// The loop of a worker thread.
     fn work(&self) {
         while !self.stop.load(SeqCst) {
             let mut spins = 0;
@@ -146,14 +146,14 @@ impl Shared {
         let Ok(waiting) = self.waiting.fetch_update(AcqRel, Acquire, |n| n.checked_sub(1)) else {
             return false;
         };
-        // SAFETY: a task of the job is ours and not finished, so the job is on its caller's stack still.
+        // SAFETY: this thread owns an unfinished task of the job, so the job is still on its caller's stack.
         let job = unsafe { &*self.job.load(Acquire) };
         // SAFETY: as above, for the closure it points to.
         let task = unsafe { &*job.task };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(job.tasks - waiting))) {
             guard(&job.panic).get_or_insert(panic);
         }
-        // After this line the job may be gone.
+        // After this line the job may no longer exist.
         job.unfinished.fetch_sub(1, Release);
         true
     }
@@ -168,12 +168,12 @@ impl Shared {
     }
 }
 
-/// The lock, also after a panic: it guards nothing that could be left half done.
+/// Locks, even after a panic: the lock protects nothing that could be left inconsistent.
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits a moment: briefly at first, then leaving the core to others.
+/// Waits a moment: briefly at first, then yielding the core.
 fn relax(spins: &mut usize) {
     *spins += 1;
     if *spins < SPINS { std::hint::spin_loop() } else { yield_now() }
@@ -186,13 +186,13 @@ pub(crate) struct Parts<'a, T> {
     slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: handing out parts is unsafe, and whoever does it promises that they do not overlap.
+// SAFETY: handing out parts is unsafe, and its caller guarantees that they do not overlap.
 unsafe impl<T: Send> Sync for Parts<'_, T> {}
 // SAFETY: it is a `&mut [T]`.
 unsafe impl<T: Send> Send for Parts<'_, T> {}
 
 impl<'a, T> Parts<'a, T> {
-    /// All of `slice`, to be handed out.
+    /// Parts of all of `slice`.
     pub(crate) fn new(slice: &'a mut [T]) -> Self {
         Self { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
     }
@@ -204,11 +204,11 @@ impl<'a, T> Parts<'a, T> {
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: inside the slice, and by contract nobody else's.
+        // SAFETY: inside the slice, and by contract not used by any other task.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
     }
 
-    /// Where it starts, for kernels that write columns. Writes are for different elements in different tasks.
+    /// The start of the slice, for kernels that write columns. Different tasks must write different elements.
     pub(crate) fn start(&self) -> *mut T {
         self.start
     }

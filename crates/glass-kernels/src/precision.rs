@@ -2,21 +2,22 @@
 
 use crate::Isa;
 
-/// What the factors of a matrix product are rounded to. Sums, and all that is not a matrix product of
-/// [`linear`](crate::linear), attention included, are f32 in either case.
+/// The precision that the operands of a matrix product are rounded to. Sums, and everything that is not a matrix
+/// product of [`linear`](crate::linear), including attention, are f32 in either case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Precision {
-    /// Not at all.
+    /// Not rounded.
     #[default]
     F32,
-    /// To bf16 (to nearest, ties to even), two to a lane, which doubles the rate where the machine multiplies pairs. The
-    /// products of two such factors are exact in f32. Subnormal factors and results are taken for zero where the machine
-    /// multiplies pairs; elsewhere, at a fraction of the speed, they are not, and all else is equal bit for bit.
+    /// Rounded to bf16 (to nearest, ties to even), two per lane, which doubles the speed if the machine multiplies
+    /// pairs. The product of two bf16 is exact in f32. If the machine multiplies pairs, subnormal operands and
+    /// results are treated as zero; elsewhere, much more slowly, they are not, and everything else is equal bit for
+    /// bit.
     Mixed,
 }
 
 impl Precision {
-    /// As it is asked for and written down.
+    /// Its name in options and files.
     pub fn name(self) -> &'static str {
         match self {
             Precision::F32 => "f32",
@@ -24,7 +25,7 @@ impl Precision {
         }
     }
 
-    /// Operands that a lane of a packed operand holds.
+    /// Values per lane of a packed operand.
     pub(crate) fn factors(self) -> usize {
         match self {
             Precision::F32 => 1,
@@ -32,7 +33,7 @@ impl Precision {
         }
     }
 
-    /// Whether a machine with this instruction set computes the faster for it.
+    /// Whether it is faster with this instruction set.
     pub fn gains(self, isa: Isa) -> bool {
         self == Precision::F32 || isa == Isa::Avx512Bf16
     }

@@ -1,38 +1,38 @@
-//! The product of small matrices that stay in the caches and are read where they lie: what attention is made of, forward and
-//! backward. Large ones, which are packed and cut into blocks, are [`linear`](crate::linear)'s.
+//! The product of small matrices that stay in the caches and are read in place: used by attention, forward and
+//! backward. Large products, which are packed and cut into blocks, are in [`linear`](crate::linear).
 
 use crate::Write;
 use crate::lanes::Lanes;
 use crate::operands::{Operands, inner, kernel_of_operands};
 use crate::tiles::with_rows;
 
-/// `out[r][c] = Σ_k left[r][k] right[k][c]`, k ascending in one chain of multiply-adds: the same bits for any number of
-/// rows and columns. A step of k is a lane, of one factor or of two, as the precision says.
+/// `out[r][c] = Σ_k left[r][k] right[k][c]`, k ascending in one chain of multiply-adds: the same bits for any
+/// number of rows and columns. A step of k is a lane of one or two values, depending on the precision.
 #[derive(Clone, Copy)]
 pub(crate) struct SmallProduct<'a> {
     /// Rows of the result.
     pub rows: usize,
     /// Columns of the result: whole vectors, a multiple of 16.
     pub cols: usize,
-    /// What is summed over.
+    /// The length of the sums.
     pub depth: usize,
-    /// Element `[r][k]` stands at `r × left_row + k × left_step`.
+    /// Element `[r][k]` is at `r × left_row + k × left_step`.
     pub left: &'a [f32],
     pub left_row: usize,
     pub left_step: usize,
-    /// Element `[k][c]` stands at `k × right_row + c / 16 × right_step + c % 16`.
+    /// Element `[k][c]` is at `k × right_row + c / 16 × right_step + c % 16`.
     pub right: &'a [f32],
     pub right_row: usize,
     pub right_step: usize,
 }
 
 kernel_of_operands!(
-    /// Into rows of `out` that are `out_row` apart; [`Write::Add`] continues the chains that stand there.
+    /// Writes to rows of `out` that are `out_row` apart; [`Write::Add`] continues the sums stored there.
     pub(crate) fn multiply(out: &mut [f32], out_row: usize, write: Write, product: SmallProduct<'_>) = product_body
 );
 
 #[inline(always)]
-#[allow(clippy::undocumented_unsafe_blocks)] // Every call stays within `p.cols` columns, inside what is asserted.
+#[allow(clippy::undocumented_unsafe_blocks)] // Every call stays within `p.cols` columns, inside the asserted bounds.
 fn product_body<V: Lanes, F: Operands<V>>(
     v: V,
     out: &mut [f32],
@@ -49,7 +49,7 @@ fn product_body<V: Lanes, F: Operands<V>>(
         assert!(p.right.len() >= (p.depth - 1) * p.right_row + (p.cols / 16 - 1) * p.right_step + 16);
     }
     let (row, tile) = const { (inner::<V, F>().row(V::LEN), inner::<V, F>().tile(V::LEN)) };
-    // One row alone has no others to keep the multiplier busy.
+    // A single row has no other rows to keep the multipliers busy.
     let most = if p.rows == 1 { row } else { tile.vectors };
     let (mut col, to) = (0, out.as_mut_ptr());
     while p.cols > col {
@@ -69,12 +69,12 @@ fn product_body<V: Lanes, F: Operands<V>>(
     }
 }
 
-/// All rows of `C` vectors of columns, in tiles as equal as can be.
+/// All rows of `C` vectors of columns, in tiles of nearly equal height.
 ///
 /// # Safety
-/// The product's operands and `out` hold `p.rows` rows, and `C` vectors from column `col` on.
+/// The product's operands and `out` have `p.rows` rows, and `C` vectors from column `col` on.
 #[inline(always)]
-#[allow(clippy::undocumented_unsafe_blocks)] // Each call stays within the rows that this function may touch.
+#[allow(clippy::undocumented_unsafe_blocks)] // Each call stays within the rows that this function may access.
 unsafe fn columns<V: Lanes, F: Operands<V>, const C: usize>(
     v: V,
     out: *mut f32,
@@ -83,7 +83,7 @@ unsafe fn columns<V: Lanes, F: Operands<V>, const C: usize>(
     p: SmallProduct<'_>,
     col: usize,
 ) {
-    // More vectors than a tile has are of one row alone.
+    // Wider tiles have only one row.
     let tile = const { inner::<V, F>().tile(V::LEN) };
     let most = if C > tile.vectors { 1 } else { tile.rows };
     let tiles = p.rows.div_ceil(most);
@@ -99,7 +99,7 @@ unsafe fn columns<V: Lanes, F: Operands<V>, const C: usize>(
 /// `R` rows by `C` vectors in registers.
 ///
 /// # Safety
-/// As for [`columns`], `to` being where row `row` and column `col` go.
+/// As for [`columns`]; `to` is the address of row `row` and column `col`.
 #[inline(always)]
 unsafe fn tile<V: Lanes, F: Operands<V>, const R: usize, const C: usize>(
     v: V,
@@ -115,7 +115,7 @@ unsafe fn tile<V: Lanes, F: Operands<V>, const R: usize, const C: usize>(
         let col = col + c * V::LEN;
         col / 16 * p.right_step + col % 16
     });
-    // SAFETY: `R` rows from `row` and `C` vectors from `col` are there, by contract.
+    // SAFETY: `R` rows from `row` and `C` vectors from `col` exist, by contract.
     unsafe {
         if write == Write::Add {
             for (r, sums) in sums.iter_mut().enumerate() {
@@ -149,7 +149,7 @@ unsafe fn tile<V: Lanes, F: Operands<V>, const R: usize, const C: usize>(
 }
 
 kernel_of_operands!(
-    /// Rows of `size` floats, `stride` apart, as rows of lanes that follow each other.
+    /// Packs rows of `size` floats, `stride` apart, into consecutive rows of lanes.
     pub(crate) fn shorten(to: &mut [f32], from: &[f32], size: usize, stride: usize) = shorten_body
 );
 
@@ -159,7 +159,7 @@ fn shorten_body<V: Lanes, F: Operands<V>>(v: V, to: &mut [f32], from: &[f32], si
         let from = &from[..size];
         let whole = size / (F::COUNT * V::LEN) * V::LEN;
         for at in (0..whole).step_by(V::LEN) {
-            // SAFETY: so many floats follow, whole vectors of lanes.
+            // SAFETY: this many floats follow, in whole vectors of lanes.
             unsafe { F::lanes_at(v, from.as_ptr().add(at * F::COUNT)) }.store(&mut to[at..]);
         }
         for (lane, factors) in to[whole..].iter_mut().zip(from[whole * F::COUNT..].chunks(F::COUNT)) {

@@ -1,38 +1,38 @@
-//! Tiles: how many outputs a product sums at once in registers. Counted are loads to a multiply-add (as Low et al. 2016,
-//! "Analytical modeling is enough for high-performance BLIS", do). Blocks, which stay in a cache, are `blocks.rs`'s. No size
-//! changes a bit of any result.
+//! Tiles: how many outputs a product sums at once in registers. The choice minimises loads per multiply-add (as in
+//! Low et al. 2016, "Analytical modeling is enough for high-performance BLIS"). Blocks, which stay in a cache, are
+//! in `blocks.rs`. No size changes a bit of any result.
 
 use crate::packing::PANEL;
 
-/// What the inner loop of a product keeps in registers.
+/// The registers that the inner loop of a product needs.
 pub(crate) struct Inner {
-    /// Vectors there are registers for.
+    /// The number of vector registers.
     pub registers: usize,
-    /// Vectors that a vector of outputs is summed in.
+    /// Vectors needed to sum one vector of outputs.
     pub sums: usize,
-    /// Vectors that a vector of the right operand is held in, as it is loaded and as it is multiplied.
+    /// Vectors needed for one vector of the right operand, as loaded and as multiplied.
     pub right: usize,
-    /// Vectors that one multiply-add takes beside these: the left factor, and what it computes in between.
+    /// Vectors needed for one multiply-add besides these: the left operand, and intermediate results.
     pub between: usize,
 }
 
-/// Outputs that are summed at once, in registers.
+/// The outputs that are summed at once, in registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Tile {
     pub rows: usize,
-    /// Of columns.
+    /// Vectors of columns.
     pub vectors: usize,
 }
 
-/// Rows of a tile, at most. Where they stand a power of two apart they meet in one set of the first-level cache, which holds
-/// eight lines or more.
+/// The maximum number of rows of a tile. Rows that are a power of two apart share a set of the L1 cache, which
+/// holds eight lines or more.
 const MOST_ROWS: usize = 8;
 
-const _: () = assert!(MOST_ROWS <= 8, "with_rows! knows no more");
+const _: () = assert!(MOST_ROWS <= 8, "with_rows! supports no more");
 
 impl Inner {
-    /// The tile with the fewest loads, of its rows and its vectors, for `rows × vectors` multiply-adds. A panel is whole tiles
-    /// wide, of vectors of `len` floats.
+    /// The tile with the fewest loads, of its rows and its vectors, for `rows × vectors` multiply-adds. A panel is
+    /// a whole number of tiles wide, with vectors of `len` floats.
     pub(crate) const fn tile(&self, len: usize) -> Tile {
         let mut best = Tile { rows: 1, vectors: 1 };
         let mut vectors = 1;
@@ -46,14 +46,14 @@ impl Inner {
         best
     }
 
-    /// Rows that there are registers for, of so many vectors.
+    /// How many rows fit in registers, with this many vectors.
     const fn rows(&self, vectors: usize) -> usize {
         let rows = self.registers.saturating_sub(self.between + self.right * vectors) / (self.sums * vectors);
         if rows < MOST_ROWS { rows } else { MOST_ROWS }
     }
 
-    /// Vectors of columns of a single row: of its panel as many as there are sums for, since all of it is read only once.
-    /// A vector of the right operand is held no longer than its one multiply-add.
+    /// The vectors of columns for a single row: as many as there are registers for sums, since the panel is read
+    /// only once. A vector of the right operand is only needed for one multiply-add.
     pub(crate) const fn row(&self, len: usize) -> usize {
         let mut vectors = PANEL / len;
         while vectors > 1 && self.sums * vectors + self.right + self.between > self.registers {
@@ -64,7 +64,8 @@ impl Inner {
 }
 
 impl Tile {
-    /// A vector of the right operand counts twice: it comes from the second level, the panel being too large for the first.
+    /// A vector of the right operand counts twice: it is loaded from the L2 cache, since the panel is too large for
+    /// the L1 cache.
     const fn loads(self) -> usize {
         self.rows + 2 * self.vectors
     }
@@ -74,7 +75,8 @@ impl Tile {
     }
 }
 
-/// Runs `$call` with `$R`, a constant, being `$rows`: the compiler knows the rows of a tile, at most `$most`.
+/// Runs `$call` with `$R`, a constant equal to `$rows`: the compiler then knows the rows of a tile, at most
+/// `$most`.
 macro_rules! with_rows {
     ($R:ident = $rows:expr, at most $most:expr, $call:expr) => {{
         match $rows {

@@ -1,4 +1,5 @@
-//! The backward: blocks of keys against tiles of queries, the pattern recomputed (Dao et al. 2022, algorithm 4).
+//! The backward pass: blocks of keys against tiles of queries, recomputing the pattern (Dao et al. 2022, algorithm
+//! 4).
 
 use std::ops::Range;
 
@@ -12,8 +13,8 @@ use crate::scratch::with_scratch;
 use crate::small_product::{SmallProduct, multiply};
 use crate::{Cores, Precision, Write};
 
-/// Gradients of [`attend`](super::attend) for spans without a past, the pattern recomputed from `sums`; dq, dk, dv are
-/// overwritten (in the rows of the spans).
+/// Gradients of [`attend`](super::attend) for spans without a past, with the pattern recomputed from `sums`; dq,
+/// dk, dv are overwritten (in the rows of the spans).
 pub fn attend_backward(
     cores: &Cores,
     dq: &mut [f32],
@@ -37,7 +38,7 @@ pub fn attend_backward(
     );
     assert!(dk.len() == k.len() && dv.len() == v.len() && k.len() == v.len());
     assert_in_order(spans);
-    assert!(spans.iter().all(|span| span.past == 0), "the backward of attention is for spans without a past");
+    assert!(spans.iter().all(|span| span.past == 0), "the backward pass of attention requires spans without a past");
     let (dq, dk, dv) = (&Parts::new(dq), &Parts::new(dk), &Parts::new(dv));
     let dropout = dropout.filter(|dropout| dropout.rate > 0.0);
     let call = Call { cores, dq, dk, dv, dz, q, k, v, z, sums, heads, dropout };
@@ -50,7 +51,7 @@ pub fn attend_backward(
     });
 }
 
-/// One call of [`attend_backward`].
+/// The arguments of one call of [`attend_backward`].
 struct Call<'a> {
     cores: &'a Cores,
     dq: &'a Parts<'a, f32>,
@@ -66,14 +67,14 @@ struct Call<'a> {
     dropout: Option<Dropout>,
 }
 
-/// One query head's rows side by side, `padded(size)` apart.
+/// The rows of one query head, `padded(size)` apart.
 struct Queries<'a> {
     /// Scaled by 1/√size.
     q: &'a [f32],
     dz: &'a [f32],
-    /// Gradient with respect to the scaled score's other factor: to be scaled at the end.
+    /// The gradient of the scaled query, to be scaled at the end.
     dq: &'a mut [f32],
-    /// `Σ dz z` of every row.
+    /// `Σ dz z` for every row.
     along: &'a [f32],
     sums: &'a [f32],
 }
@@ -88,11 +89,11 @@ struct Keys<'a> {
 }
 
 impl Call<'_> {
-    /// One query head of one span: dq whole, and its part of dk and dv.
+    /// One query head of one span: all of dq, and its part of dk and dv.
     fn head(&self, span: &Span, head: usize, key_head: usize, write: Write) {
         let (size, rows) = (self.heads.size, span.rows.len());
         let width = padded(size);
-        // Of a row: query, gradients of output and query; pattern and its gradient.
+        // For each row: query, gradients of output and query; pattern and its gradient.
         let most = self.cores.room().lines(3 * width + 2 * BLOCK, rows, 1);
         let (all, block, columns, tile) = (rows * width, BLOCK * width, size * BLOCK, most * BLOCK);
         let lens = [all, all, all, rows, rows, block, columns, columns, block, block, tile, tile];
@@ -118,14 +119,14 @@ impl Call<'_> {
                 self.store(&keys, span.rows.start + start, count, key_head, write);
             }
             for (i, row) in span.rows.clone().enumerate() {
-                // SAFETY: this head of this row is this task's alone.
+                // SAFETY: no other task uses this head of this row.
                 let dq = unsafe { self.dq.part(self.heads.query_at(row, head)) };
                 put_row(dq, &queries.dq[i * width..][..size], self.heads.scale());
             }
         });
     }
 
-    /// Keys and values of the rows from `row` on.
+    /// Loads keys and values of the rows from `row` on.
     fn load(&self, keys: &mut Keys<'_>, row: usize, count: usize, head: usize) {
         let (size, stride) = (self.heads.size, self.heads.key * self.heads.size);
         let from = self.heads.key_at(row, head).start;
@@ -142,12 +143,12 @@ impl Call<'_> {
         keys.dv.fill(0.0);
     }
 
-    /// Their gradients into place.
+    /// Stores their gradients.
     fn store(&self, keys: &Keys<'_>, row: usize, count: usize, head: usize, write: Write) {
         let width = padded(self.heads.size);
         for i in 0..count {
             let range = self.heads.key_at(row + i, head);
-            // SAFETY: this key head of this row is this task's alone.
+            // SAFETY: no other task uses this key head of this row.
             let (dk, dv) = unsafe { (self.dk.part(range.clone()), self.dv.part(range)) };
             for (to, from) in [(dk, &keys.dk[i * width..]), (dv, &keys.dv[i * width..])] {
                 match write {
@@ -172,7 +173,7 @@ impl Call<'_> {
     ) {
         let (size, width) = (self.heads.size, padded(self.heads.size));
         let (q, dz) = (&queries.q[lines.start * width..], &queries.dz[lines.start * width..]);
-        // Lines and keys from here on count from the tile's and the block's first.
+        // From here on, lines and keys are counted from the first of the tile and the block.
         let ahead = lines.start - start;
         let cut = ahead + 1 < count;
         for strip in strips(0..lines.len(), cut) {
@@ -264,7 +265,7 @@ impl Call<'_> {
     }
 }
 
-/// `to = from × by`, zeros behind.
+/// `to = from × by`, padded with zeros.
 fn put_row(to: &mut [f32], from: &[f32], by: f32) {
     let (to, padding) = to.split_at_mut(from.len());
     to.iter_mut().zip(from).for_each(|(to, x)| *to = x * by);
@@ -282,7 +283,7 @@ fn dot_body<V: Lanes>(v: V, a: &[f32], b: &[f32]) -> f32 {
     sum.sum()
 }
 
-/// What the mask of a head is drawn from: the dropout, the slot and the head.
+/// What determines the mask of a head: the dropout, the slot and the head.
 type Drop = (Dropout, usize, usize);
 
 kernel!(
@@ -297,8 +298,8 @@ kernel!(
     ) = slopes_body
 );
 
-/// Lines of [`BLOCK`] keys, the first of position `row`: `p` holds scores and becomes the (dropped) pattern; `ds` holds
-/// dp and becomes the scores' gradient `p (mask dp − along)`. Both 0 behind the keys seen.
+/// Lines of [`BLOCK`] keys, the first at position `row`: `p` holds scores and becomes the (dropped) pattern; `ds`
+/// holds dp and becomes the scores' gradient `p (mask dp − along)`. Both are 0 after the visible keys.
 #[inline(always)]
 fn slopes_body<V: Lanes>(
     v: V,

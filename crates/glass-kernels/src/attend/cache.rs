@@ -1,8 +1,8 @@
 //! The cache of keys and values: keys in columns, so that lanes run over positions; values in rows.
 //!
-//! In 16 bits a lane holds two numbers that follow each other along what is summed over: two elements of a key, the values
-//! of two positions. Attention multiplies such pairs as they lie, by queries and patterns that it rounds to 16 bits too; so
-//! prefill sees the rounded numbers as decoding does.
+//! In 16 bits, a lane holds two numbers that follow each other along the summed dimension: two elements of a key,
+//! or the values of two positions. Attention multiplies such pairs as they are stored, by queries and patterns that
+//! it rounds to 16 bits too, so prefill sees the same rounded numbers as decoding.
 
 use std::ops::Range;
 
@@ -15,18 +15,18 @@ use crate::scratch::with_scratch;
 use crate::small_product::shorten;
 use crate::{Cores, Precision};
 
-/// How keys and values are kept.
+/// The type of stored keys and values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum CacheType {
-    /// As they are.
+    /// Unchanged f32.
     #[default]
     F32,
-    /// Rounded to bf16: half the memory, and half of what a step of decoding reads of it.
+    /// Rounded to bf16: half the memory, and half of what a decoding step reads of it.
     Bf16,
 }
 
 impl CacheType {
-    /// As it is asked for and written down.
+    /// Its name in options and files.
     pub fn name(self) -> &'static str {
         match self {
             CacheType::F32 => "f32",
@@ -34,7 +34,7 @@ impl CacheType {
         }
     }
 
-    /// The precision of products with what is kept.
+    /// The precision of products with the stored numbers.
     pub(super) fn precision(self) -> Precision {
         match self {
             CacheType::F32 => Precision::F32,
@@ -42,7 +42,7 @@ impl CacheType {
         }
     }
 
-    /// Numbers in a lane of 32 bits.
+    /// The number of values in a lane of 32 bits.
     pub(super) fn factors(self) -> usize {
         self.precision().factors()
     }
@@ -59,7 +59,7 @@ pub struct KvShape {
     pub slots: usize,
     /// Positions a sequence can hold.
     pub positions: usize,
-    /// How they are kept.
+    /// The type of the stored numbers.
     pub kind: CacheType,
 }
 
@@ -95,8 +95,8 @@ impl KvShape {
         if self.key_row() == BLOCK { 16 } else { self.key() * 16 }
     }
 
-    /// Positions whose keys stand side by side, and so lanes from row to row: all of a block, or a cache line of them, so
-    /// that a short block is read only as far as it goes.
+    /// How many positions have their keys side by side, and so the lanes from row to row: those of a block, or of a
+    /// cache line, so that a short block is only read as far as it is filled.
     pub(super) fn key_row(self) -> usize {
         match self.kind {
             CacheType::F32 => BLOCK,
@@ -141,7 +141,7 @@ impl Kv<'_> {
         &head[positions.start / factors * width..positions.end.div_ceil(factors) * width]
     }
 
-    /// Asks for a block of a head, of which `seen` keys and values are read soon.
+    /// Prefetches a block of a head, of which `seen` keys and values will be read soon.
     pub(super) fn fetch(&self, cores: &Cores, slot: usize, head: usize, block: usize, seen: usize) {
         let (start, seen) = (block * BLOCK, seen.min(BLOCK));
         let (row, key, keys) = (self.shape.key_row(), self.shape.key(), self.keys(slot, head, block));
@@ -152,7 +152,7 @@ impl Kv<'_> {
 }
 
 kernel!(
-    /// Asks for the first `part` lanes of some rows, `row` lanes apart; any address will do.
+    /// Prefetches the first `part` lanes of some rows, `row` lanes apart; any address is allowed.
     fn fetch(from: *const f32, rows: usize, row: usize, part: usize) = fetch_body
 );
 
@@ -166,7 +166,7 @@ fn fetch_body<V: Lanes>(v: V, from: *const f32, rows: usize, row: usize, part: u
 /// Fewer floats than this are written by the caller alone.
 const ALONE: usize = 4 * 1024;
 
-/// Writes rows of k and v (`[rows, key heads × size]`) behind what each span's slot holds.
+/// Appends rows of k and v (`[rows, key heads × size]`) to what each span's slot holds.
 pub fn append(
     cores: &Cores,
     keys: &mut [f32],
@@ -189,12 +189,12 @@ pub fn append(
         let (span, head) = (&spans[task / shape.heads], task % shape.heads);
         let at = span.slot * shape.heads + head;
         let (keys_len, values_len) = (shape.head_keys(), shape.head_values());
-        // SAFETY: this head of this slot is this task's alone, as no two spans share a slot.
+        // SAFETY: no other task uses this head of this slot, since no two spans share a slot.
         let keys = unsafe { keys.part(at * keys_len..(at + 1) * keys_len) };
         // SAFETY: as above.
         let values = unsafe { values.part(at * values_len..(at + 1) * values_len) };
         if span.rows.len() == 1 {
-            // Its neighbour's key goes into a cache line for every lane of it.
+            // The next key is in another cache line for every lane of it.
             let (row, key) = (shape.key_row(), shape.key());
             let place = span.past / row * row * key + span.past % row;
             fetch(cores, keys.as_ptr().wrapping_add(keys_len + place), key, row, 1);
@@ -247,7 +247,8 @@ fn append_head(
 }
 
 kernel_of_operands!(
-    /// Values of one or two positions into a row of lanes: from its first position on, or into the second place.
+    /// Stores the values of one or two positions in a row of lanes: from its first position on, or in the second
+    /// place.
     fn stack(to: &mut [f32], place: usize, first: &[f32], second: &[f32]) = stack_body
 );
 
@@ -296,7 +297,7 @@ fn transpose_body<V: Lanes>(
     let (rows, columns) = (count / V::LEN * V::LEN, size / V::LEN * V::LEN);
     for i in (0..rows).step_by(V::LEN) {
         for e in (0..columns).step_by(V::LEN) {
-            // SAFETY: a square of `LEN` rows and columns, inside what is asserted on both sides.
+            // SAFETY: a square of `LEN` rows and columns, within the asserted bounds on both sides.
             unsafe {
                 let (from, to) =
                     (from.as_ptr().add(i * stride + e), to.as_mut_ptr().add(e * row + first + i));

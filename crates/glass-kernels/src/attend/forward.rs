@@ -1,4 +1,4 @@
-//! The fused forward: tiles of queries against blocks of keys.
+//! The fused forward pass: tiles of queries against blocks of keys.
 
 use super::{BLOCK, CacheType, Heads, Kv, Span, assert_in_order, locate, most_lines, strips};
 use crate::blocks::MOST_LINES;
@@ -10,9 +10,10 @@ use crate::scratch::with_scratch;
 use crate::small_product::{SmallProduct, multiply, shorten};
 use crate::{Cores, Precision, Write};
 
-/// `z = softmax(mask(q kᵀ / √size)) v` for every query head; q and z: `[rows, query heads × size]`. `sums`, where wanted
-/// (`[rows, query heads]`), keeps each row's log-sum-exp for the backward. Dropout falls on the pattern after the
-/// softmax. Keys and values of the spans' own rows are in the cache already; they should be finite.
+/// `z = softmax(mask(q kᵀ / √size)) v` for every query head; q and z: `[rows, query heads × size]`. `sums`, if
+/// given (`[rows, query heads]`), receives each row's log-sum-exp for the backward pass. Dropout applies to the
+/// pattern after the softmax. Keys and values of the spans' own rows must already be in the cache and should be
+/// finite.
 pub fn attend(
     cores: &Cores,
     z: &mut [f32],
@@ -33,7 +34,7 @@ pub fn attend(
     let call = Call { cores, z: &z, sums: sums.as_ref(), q, kv, heads, dropout, most };
     let tiles = |span: &Span| (span.rows.len() * heads.group()).div_ceil(call.most);
     let tasks = spans.iter().map(tiles).sum::<usize>() * heads.key;
-    // In a step of decoding memory is what takes time: a thread asks for its next head's beforehand.
+    // Decoding is limited by memory, so a thread prefetches its next head.
     let decoding = spans.iter().all(|span| span.rows.len() == 1);
     cores.run(tasks, &|task| {
         let (span, task) = locate(spans, task, |span| tiles(span) * heads.key);
@@ -47,7 +48,7 @@ pub fn attend(
     });
 }
 
-/// One call of [`attend`].
+/// The arguments of one call of [`attend`].
 struct Call<'a> {
     cores: &'a Cores,
     z: &'a Parts<'a, f32>,
@@ -56,14 +57,14 @@ struct Call<'a> {
     kv: Kv<'a>,
     heads: Heads,
     dropout: Option<Dropout>,
-    /// Lines of one task: a line is one query head in one row.
+    /// Lines per task: a line is one query head in one row.
     most: usize,
 }
 
-/// A tile of lines while it goes through the blocks of keys. Rows of `mixed` and `block_mixed` are `width` apart.
+/// A tile of lines during the pass over the blocks of keys. Rows of `mixed` and `block_mixed` are `width` apart.
 struct Tile<'a> {
     scores: &'a mut [f32],
-    /// The block's pattern in lanes of two factors, where values are kept so.
+    /// The block's pattern in lanes of two values, if the cache stores pairs.
     short: &'a mut [f32],
     mixed: &'a mut [f32],
     block_mixed: &'a mut [f32],
@@ -133,11 +134,11 @@ impl Call<'_> {
                     let range = place(line);
                     if let Some(sums) = self.sums {
                         let at = range.start / size;
-                        // SAFETY: this line is this task's alone.
+                        // SAFETY: no other task uses this line.
                         let sum = unsafe { sums.part(at..at + 1) };
                         sum[0] = tile.max[line] + tile.sum[line].ln();
                     }
-                    // SAFETY: this line is this task's alone.
+                    // SAFETY: no other task uses this line.
                     let z = unsafe { self.z.part(range) };
                     scaled(z, &tile.mixed[line * width..][..size], survivors / tile.sum[line]);
                 }
@@ -145,7 +146,7 @@ impl Call<'_> {
         );
     }
 
-    /// Scores of one block of keys, and their softmax within the block, not yet divided.
+    /// The scores of one block of keys, and their softmax within the block, not yet divided.
     fn block(
         &self,
         tile: &mut Tile<'_>,
@@ -175,7 +176,8 @@ impl Call<'_> {
         powers(self.cores, scores, &tile.seen[lines], cols, max, sum);
     }
 
-    /// Values of one block, mixed from zero, and joined to what earlier blocks gave: the first is that itself.
+    /// Sums the weighted values of one block from zero, and joins them to the result of earlier blocks; the first
+    /// block is the result itself.
     fn mix(
         &self,
         tile: &mut Tile<'_>,
@@ -217,8 +219,8 @@ impl Call<'_> {
 }
 
 impl<'a> Tile<'a> {
-    /// Floats that so many lines take: their queries, those in lanes of two factors, their scores, those in such lanes, what
-    /// is mixed, and what a block mixes.
+    /// The floats needed for this many lines: their queries, queries in lanes of pairs, scores, scores in lanes of
+    /// pairs, the weighted values, and the weighted values of a block.
     fn lens(heads: Heads, kv: Kv<'_>, lines: usize) -> [usize; 6] {
         let (key, short, width) = match kv.shape.kind {
             CacheType::F32 => (0, 0, kv.shape.width()),
@@ -259,7 +261,8 @@ kernel!(
     fn powers(scores: &mut [f32], seen: &[usize], cols: usize, max: &mut [f32], sum: &mut [f32]) = powers_body
 );
 
-/// Line by line over `cols` columns: the maximum m of the keys seen, `e^(score − m)` in place (0 where masked), their sum.
+/// For each line over `cols` columns: the maximum m of the visible keys, `e^(score − m)` in place (0 where masked),
+/// and their sum.
 #[inline(always)]
 fn powers_body<V: Lanes>(
     v: V,
@@ -269,7 +272,7 @@ fn powers_body<V: Lanes>(
     max: &mut [f32],
     sum: &mut [f32],
 ) {
-    // Line after line in each of three loops, so that no line waits for the one before it.
+    // Three loops over all lines each, so that no line waits for the previous one.
     for (scores, &seen) in scores.chunks_exact_mut(BLOCK).zip(seen) {
         if seen < cols {
             scores[seen..cols].fill(f32::NEG_INFINITY);
@@ -295,7 +298,7 @@ fn powers_body<V: Lanes>(
 
 kernel!(fn drop_in(p: &mut [f32], row: [u32; 2], first: u32, threshold: u32) = drop_body);
 
-/// Dropout in a block's line; survivors are scaled at the end.
+/// Dropout in one line of a block; the remaining numbers are scaled at the end.
 #[inline(always)]
 fn drop_body<V: Lanes>(_: V, p: &mut [f32], row: [u32; 2], first: u32, threshold: u32) {
     drop_row(p, row, first, threshold, 1.0);
@@ -303,7 +306,7 @@ fn drop_body<V: Lanes>(_: V, p: &mut [f32], row: [u32; 2], first: u32, threshold
 
 kernel!(fn join(tile: &mut Tile<'_>, lines: std::ops::Range<usize>) = join_body);
 
-/// A block's maxima, sums and mixed values onto those of the blocks before it.
+/// Joins the maxima, sums and weighted values of a block to those of the blocks before it.
 #[inline(always)]
 fn join_body<V: Lanes>(v: V, tile: &mut Tile<'_>, lines: std::ops::Range<usize>) {
     let (mut before, mut here) = ([0.0; MOST_LINES], [0.0; MOST_LINES]);

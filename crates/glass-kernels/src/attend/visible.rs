@@ -1,5 +1,5 @@
-//! The visible path: attention step by step, each step's numbers standing whole, to be looked at and edited:
-//! scores → mask → softmax → mix.
+//! The visible path: attention step by step, with each step's numbers stored in full, so that they can be seen and
+//! edited: scores → mask → softmax → mix.
 
 use super::{BLOCK, Heads, Kv, Span, assert_in_order, locate, most_lines};
 use crate::exp::exp;
@@ -9,7 +9,8 @@ use crate::scratch::with_scratch;
 use crate::small_product::{SmallProduct, multiply, shorten};
 use crate::{Cores, Write};
 
-/// Floats of the pattern of `spans`, or of its scores: for each span `[query heads][rows][past + rows]`, one after another.
+/// The size of the pattern of `spans`, or of its scores, in floats: for each span `[query heads][rows][past +
+/// rows]`, one after another.
 pub fn pattern_len(heads: Heads, spans: &[Span]) -> usize {
     spans.iter().map(|s| heads.query * s.rows.len() * s.keys()).sum()
 }
@@ -27,7 +28,7 @@ struct Tile<'a> {
 /// Runs `work` for every tile of every head of every span.
 fn tiles(cores: &Cores, heads: Heads, spans: &[Span], work: impl Fn(Tile<'_>) + Sync) {
     assert_in_order(spans);
-    // A row of the pattern is read once; what is used again is the queries and a block's scores.
+    // A row of the pattern is read once; only the queries and a block's scores are reused.
     let most = most_lines(cores, heads.size + BLOCK, heads, spans);
     let per_head = |span: &Span| span.rows.len().div_ceil(most);
     let tasks = |span: &Span| per_head(span) * heads.query;
@@ -43,14 +44,14 @@ fn tiles(cores: &Cores, heads: Heads, spans: &[Span], work: impl Fn(Tile<'_>) + 
     });
 }
 
-/// First step: `s = q kᵀ`, not scaled, of every key that its span has so far, those after the query included.
+/// First step: `s = q kᵀ`, unscaled, for every key of the span, including keys after the query.
 pub fn scores(cores: &Cores, s: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads, spans: &[Span]) {
     assert!(s.len() >= pattern_len(heads, spans));
     assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
     let (s, size, precision) = (Parts::new(s), heads.size, kv.shape.kind.precision());
     tiles(cores, heads, spans, |tile| {
         let (span, keys, key_head) = (tile.span, tile.span.keys(), tile.head / heads.group());
-        // SAFETY: these rows are this task's alone.
+        // SAFETY: no other task uses these rows.
         let s = unsafe { s.part(tile.pattern) };
         with_scratch([tile.rows.len() * BLOCK, tile.rows.len() * kv.shape.key()], |[scores, short]| {
             let left = &q[heads.query_at(span.rows.start + tile.rows.start, tile.head).start..];
@@ -77,12 +78,12 @@ pub fn scores(cores: &Cores, s: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads,
     });
 }
 
-/// Second step: scores by 1 / √size, and −∞ for a key after its query.
+/// Second step: scores times 1 / √size, and −∞ for a key after its query.
 pub fn mask(cores: &Cores, s: &mut [f32], heads: Heads, spans: &[Span]) {
     assert!(s.len() >= pattern_len(heads, spans));
     let (s, scale) = (Parts::new(s), heads.scale());
     tiles(cores, heads, spans, |tile| {
-        // SAFETY: these rows are this task's alone.
+        // SAFETY: no other task uses these rows.
         let s = unsafe { s.part(tile.pattern) };
         for (s, row) in s.chunks_exact_mut(tile.span.keys()).zip(tile.rows) {
             let (seen, masked) = s.split_at_mut(tile.span.past + row + 1);
@@ -92,12 +93,13 @@ pub fn mask(cores: &Cores, s: &mut [f32], heads: Heads, spans: &[Span]) {
     });
 }
 
-/// Third step: every query's scores become its pattern, which is 0 where a score is −∞; all of it, where all are.
+/// Third step: every query's scores become its pattern, which is 0 where a score is −∞; if all are −∞, the whole
+/// row is 0.
 pub fn softmax(cores: &Cores, p: &mut [f32], heads: Heads, spans: &[Span]) {
     assert!(p.len() >= pattern_len(heads, spans));
     let p = Parts::new(p);
     tiles(cores, heads, spans, |tile| {
-        // SAFETY: these rows are this task's alone.
+        // SAFETY: no other task uses these rows.
         let p = unsafe { p.part(tile.pattern) };
         p.chunks_exact_mut(tile.span.keys()).for_each(|row| softmax_of_row(cores, row));
     });
@@ -115,7 +117,7 @@ kernel!(fn softmax_of_row(row: &mut [f32]) = softmax_body);
 #[inline(always)]
 fn softmax_body<V: Lanes>(v: V, row: &mut [f32]) {
     let max = row.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
-    // A NaN is not among them, though a maximum passes over it.
+    // A row with a NaN is not one of these, although a maximum ignores NaN.
     if row.iter().all(|&x| x == f32::NEG_INFINITY) {
         return row.fill(0.0);
     }
@@ -151,7 +153,7 @@ pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, sp
             };
             multiply(cores, precision, mixed, width, Write::Set, product);
             for (mixed, row) in mixed.chunks_exact(width).zip(tile.rows) {
-                // SAFETY: this head of this row is this task's alone.
+                // SAFETY: no other task uses this head of this row.
                 let z = unsafe { z.part(heads.query_at(span.rows.start + row, tile.head)) };
                 z.copy_from_slice(&mixed[..heads.size]);
             }

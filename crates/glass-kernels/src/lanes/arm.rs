@@ -22,7 +22,7 @@ impl Neon {
     }
 }
 
-// Every aarch64 machine has NEON; pointers are good by the trait's contracts.
+// Every aarch64 machine has NEON; pointers are valid by the trait's contracts.
 #[allow(clippy::undocumented_unsafe_blocks, unused_unsafe)]
 impl Lanes for Neon {
     const LEN: usize = 4;
@@ -118,7 +118,7 @@ impl Integers for Neon {
         unsafe { Self(vcvtq_f32_s32(vreinterpretq_s32_f32(self.0))) }
     }
 
-    /// Bytes are widened to 16 bits, products to 32, and neighbours added twice.
+    /// Bytes are widened to 16 bits, products to 32, and neighbours are added twice.
     #[inline(always)]
     fn add_quads(self, unsigned: Self, signed: Self) -> Self {
         unsafe {

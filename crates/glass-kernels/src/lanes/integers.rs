@@ -1,11 +1,12 @@
-//! Lanes as whole numbers: what products of 8-bit and 4-bit numbers take. A vector stays one of floats whose bits are meant.
+//! Lanes as integers, for products of 8-bit and 4-bit numbers. The vector type is that of floats, but its bits are
+//! used.
 
 use super::Lanes;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx512, VNNI};
 use crate::format::f16_to_f32;
 
-/// What a vector can do with its bits. Every result is exact, and the same on every instruction set.
+/// Integer operations on a vector's bits. Every result is exact, and the same on every instruction set.
 pub(crate) trait Integers: Lanes {
     /// i32 to f32, lane by lane, rounded to nearest even.
     #[inline(always)]
@@ -13,7 +14,7 @@ pub(crate) trait Integers: Lanes {
         each(self, |lane| (lane as i32 as f32).to_bits())
     }
 
-    /// Lane by lane, an i32 and the sum of four products: bytes of `unsigned` by bytes of `signed`.
+    /// Lane by lane, adds to an i32 the sum of four products: bytes of `unsigned` by bytes of `signed`.
     #[inline(always)]
     fn add_quads(self, unsigned: Self, signed: Self) -> Self {
         let (sums, unsigned, signed) = (lanes(self), lanes(unsigned), lanes(signed));
@@ -26,7 +27,7 @@ pub(crate) trait Integers: Lanes {
         vector(self, std::array::from_fn(dot))
     }
 
-    /// The lowest byte of every lane into the first `LEN` of `to`; panics if it is shorter.
+    /// Stores the lowest byte of every lane into the first `LEN` bytes of `to`; panics if it is shorter.
     #[inline(always)]
     fn store_bytes(self, to: &mut [u8]) {
         to[..Self::LEN].iter_mut().zip(lanes(self)).for_each(|(to, lane)| *to = lane as u8);
@@ -56,10 +57,10 @@ pub(crate) trait Integers: Lanes {
         each(self, |lane| lane & 0xffff_0000)
     }
 
-    /// `LEN` f16, as f32.
+    /// Loads `LEN` f16 as f32.
     ///
     /// # Safety
-    /// They can be read; no alignment is asked for.
+    /// They can be read; no alignment is required.
     #[inline(always)]
     unsafe fn load_f16_at(self, from: *const u16) -> Self {
         let mut floats = [0.0; MOST];
@@ -91,17 +92,17 @@ fn each<V: Lanes>(v: V, f: impl Fn(u32) -> u32) -> V {
     vector(v, lanes(v).map(f))
 }
 
-/// How quads are multiplied and added. A kernel whose body is generic over that too, after the vector, is made by
+/// How quads are multiplied and added. A kernel whose body is also generic over this, after the vector, is made by
 /// [`kernel_of_adds!`]; the bits are the same.
 pub(crate) trait Adds<V: Integers> {
-    /// Vectors that this takes beside the sum and `unsigned`.
+    /// Vectors needed in addition to the sum and `unsigned`.
     const BETWEEN: usize;
 
     /// As [`Integers::add_quads`].
     fn add_quads(sum: V, unsigned: V, signed: V) -> V;
 }
 
-/// As the vector can.
+/// With the operations that every vector has.
 pub(crate) struct AnyAdds;
 
 impl<V: Integers> Adds<V> for AnyAdds {
@@ -113,7 +114,7 @@ impl<V: Integers> Adds<V> for AnyAdds {
     }
 }
 
-/// In one instruction.
+/// With a single instruction.
 #[cfg(target_arch = "x86_64")]
 pub(crate) struct VnniAdds;
 

@@ -1,4 +1,4 @@
-//! Four floats in plain Rust, for machines without an instruction set of ours.
+//! Four floats in plain Rust, for machines without a supported instruction set.
 
 use super::Lanes;
 use super::integers::Integers;

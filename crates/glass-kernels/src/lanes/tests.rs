@@ -7,7 +7,7 @@ const X: [f32; 16] =
     [0.5, -0.5, 1.5, 2.5, -2.5, 0.0, -0.0, 3.7, -9.1, 1e-30, 1e30, 7.0, -126.0, 127.0, 1.0, -33.3];
 const Y: [f32; 16] = [2.0, 3.0, -1.5, 0.25, 2.5, 1.0, 5.0, -3.7, 9.0, 1e-3, 1e3, 7.5, -1.0, 0.1, -1.0, -33.3];
 
-/// `out[n]`: what operation n makes of 16 numbers.
+/// `out[n]`: the result of operation n on 16 numbers.
 type Results = [[f32; 16]; 12];
 
 kernel!(fn all(x: &[f32; 16], y: &[f32; 16], out: &mut Results) = all_body);

@@ -13,7 +13,8 @@ mod transpose;
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(__m256);
 
-/// Sixteen floats, on a machine with AVX-512 and an extension of it: that a value exists shows that the machine has both.
+/// Sixteen floats, on a machine with AVX-512 and an extension of it: the existence of a value proves that the
+/// machine has both.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512<const EXTENSION: u8 = NONE>(__m512);
 
@@ -67,7 +68,7 @@ impl<const E: u8> Avx512<E> {
     }
 }
 
-// In all that follows: a vector exists, so its instructions do; pointers are good by the trait's contracts.
+// In all that follows: a vector exists, so its instructions do; pointers are valid by the trait's contracts.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Lanes for Avx2 {
     const LEN: usize = 8;

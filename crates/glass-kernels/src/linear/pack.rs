@@ -1,5 +1,5 @@
-//! Blocks of a matrix in the order in which the inner kernel reads them, one line after another. A step is a lane's: of as
-//! many k as a lane holds [`Operands`]; where the last has only one of two, zero is the other.
+//! Packs blocks of a matrix in the order in which the inner kernel reads them, one line after another. A step is
+//! one lane: as many k as a lane of [`Operands`] holds; if the last one has only one of two, the other is zero.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use crate::lanes::{Lanes, kernel};
 use crate::operands::{Operands, Singles};
 
 kernel!(
-    /// Panel `p` of a row-major matrix, `cols` wide.
+    /// Packs panel `p` of a row-major matrix, `cols` wide.
     pub(super) fn panel(panel: &mut [f32], w: &[f32], cols: usize, p: usize) = panel_body
 );
 
@@ -21,8 +21,8 @@ fn panel_body<V: Lanes>(v: V, panel: &mut [f32], w: &[f32], cols: usize, p: usiz
     unsafe { transpose::<V, Singles>(v, panel.as_mut_ptr(), w, cols, 0..cols, lines) };
 }
 
-/// `to[s × step + j] = from[k, j]` for the k of every step s and the given j; zeros after them to a whole vector, or in a
-/// panel to its end. `from` is `width` wide.
+/// `to[s × step + j] = from[k, j]` for the k of every step s and the given j; followed by zeros up to a whole
+/// vector, or in a panel to its end. `from` is `width` wide.
 ///
 /// # Safety
 /// There is room for all steps, each `step` long.
@@ -52,11 +52,11 @@ pub(super) unsafe fn copy<V: Lanes, F: Operands<V>>(
     }
 }
 
-/// A vector of `line` from j on; zeros behind its end.
+/// A vector of `line` from j on; padded with zeros.
 #[inline(always)]
 fn load<V: Lanes>(v: V, line: &[f32], j: usize) -> V {
     if j + V::LEN <= line.len() {
-        // SAFETY: they are there.
+        // SAFETY: within the line.
         unsafe { v.load_at(line.as_ptr().add(j)) }
     } else {
         v.load_part(&line[j.min(line.len())..])
@@ -81,7 +81,7 @@ pub(super) unsafe fn shorten<V: Lanes, F: Operands<V>>(
     for i in rows {
         let line = &from[i * depth..][k.clone()];
         for s in (0..whole / F::COUNT).step_by(V::LEN) {
-            // SAFETY: a vector's factors are there; room by contract.
+            // SAFETY: a whole vector can be read; there is room by contract.
             unsafe { F::lanes_at(v, line.as_ptr().add(s * F::COUNT)).store_at(to.add(s)) };
         }
         for (s, pair) in line[whole..].chunks(F::COUNT).enumerate() {
@@ -112,7 +112,7 @@ pub(super) unsafe fn transpose<V: Lanes, F: Operands<V>>(
     for j in (0..PANEL).step_by(V::LEN) {
         let square = if j < whole { square } else { 0 };
         for s in (0..square).step_by(V::LEN) {
-            // SAFETY: LEN lines from j on and LEN steps from s on are there.
+            // SAFETY: LEN lines from j on and LEN steps from s on exist.
             unsafe {
                 transpose_square::<V, F>(v, to.add(s * PANEL + j), from.add(j * depth + s * F::COUNT), depth);
             }
@@ -120,7 +120,7 @@ pub(super) unsafe fn transpose<V: Lanes, F: Operands<V>>(
         for s in square..steps {
             for j in j..j + V::LEN {
                 let factor = |at: usize| {
-                    // SAFETY: only what is there is read.
+                    // SAFETY: only existing elements are read.
                     if j < lines.len() && at < k.len() { unsafe { *from.add(j * depth + at) } } else { 0.0 }
                 };
                 // SAFETY: room by contract.

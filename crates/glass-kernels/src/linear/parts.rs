@@ -1,4 +1,4 @@
-//! What each part of the inputs adds to the outputs: a product taken apart.
+//! The contribution of each part of the inputs to the outputs.
 
 use super::{Layout, Matrix, PANEL};
 use crate::blocks::MOST_LINES;
@@ -8,9 +8,9 @@ use crate::scratch::with_scratch;
 use crate::small_product::{SmallProduct, multiply};
 use crate::{Cores, Precision, Write};
 
-/// `y[r][p] = x[r, part p of the inputs] Wᵀ`, the inputs cut into `parts` of equal length; x: `[rows, w.cols]`, y:
-/// `[rows, parts, w.rows]`. Together the parts are what [`linear`](super::linear) gives without a bias, but for rounding;
-/// inputs and sums are in f32 whatever the weights are kept in.
+/// `y[r][p] = x[r, part p of the inputs] Wᵀ`, with the inputs cut into `parts` of equal length; x: `[rows,
+/// w.cols]`, y: `[rows, parts, w.rows]`. The sum of the parts is the result of [`linear`](super::linear) without a
+/// bias, except for rounding; inputs and sums are f32 whatever the format of the weights.
 pub fn linear_in_parts(cores: &Cores, y: &mut [f32], x: &[f32], w: Matrix<'_>, parts: usize) {
     let rows = x.len() / w.cols.max(1);
     assert!(parts > 0 && w.cols.is_multiple_of(parts), "{} inputs in {parts} parts", w.cols);
@@ -38,7 +38,7 @@ pub fn linear_in_parts(cores: &Cores, y: &mut [f32], x: &[f32], w: Matrix<'_>, p
                     multiply(cores, Precision::F32, sums, PANEL, Write::Set, product);
                     for (row, sums) in tile.clone().zip(sums.chunks_exact(PANEL)) {
                         let line = (row * parts + part) * w.rows;
-                        // SAFETY: these columns are this task's alone.
+                        // SAFETY: no other task uses these columns.
                         let y = unsafe { y.part(line + columns.start..line + columns.end) };
                         y.copy_from_slice(&sums[..columns.len()]);
                     }
@@ -48,7 +48,7 @@ pub fn linear_in_parts(cores: &Cores, y: &mut [f32], x: &[f32], w: Matrix<'_>, p
     });
 }
 
-/// Some outputs of a matrix as floats, `[inputs, PANEL]`: where they lie, or else copied into `lines`.
+/// Some outputs of a matrix as floats, `[inputs, PANEL]`: in place, or copied into `lines`.
 fn lines_of<'a>(
     lines: &'a mut [f32],
     unpacked: &mut [f32],

@@ -12,7 +12,7 @@ use crate::pool::Parts;
 use crate::scratch::with_scratch;
 use crate::{Cores, Precision, Write};
 
-/// What is packed at once, at most: some 16 MiB of each operand. Steps are lanes, each of one or two factors.
+/// The largest block packed at once: some 16 MiB of each operand. Steps are lanes, each of one or two values.
 const MOST_STEPS: usize = 1024;
 pub(super) const MOST_ROWS: usize = 4096;
 const MOST_PANELS: usize = 64;
@@ -27,16 +27,16 @@ pub(super) struct LargeProduct<'a> {
     pub columns: usize,
     pub start: Start<'a>,
     pub activation: Option<Activation>,
-    /// What the factors are rounded to.
+    /// The precision that the operands are rounded to.
     pub precision: Precision,
 }
 
 /// The left operand.
 #[derive(Clone, Copy)]
 pub(super) enum Left<'a> {
-    /// `[rows, depth]`, read where it lies.
+    /// `[rows, depth]`, read in place.
     Natural(&'a [f32]),
-    /// `[depth, rows]`, packed first: a step of k is a page away from the next.
+    /// `[depth, rows]`, packed first: consecutive steps of k are a page apart.
     Transposed(&'a [f32]),
 }
 
@@ -47,22 +47,22 @@ pub(super) enum Right<'a> {
     Natural(&'a [f32]),
     /// `[columns, depth]`.
     Transposed(&'a [f32]),
-    /// `[columns / PANEL][steps][PANEL]`, in lanes of as many factors as this precision has.
+    /// `[columns / PANEL][steps][PANEL]`, in lanes of this precision.
     Panels(&'a [f32], Precision),
 }
 
-/// What a chain starts from.
+/// The start value of a sum.
 #[derive(Clone, Copy)]
 pub(super) enum Start<'a> {
     Zero,
     /// One value for every column.
     Bias(&'a [f32]),
-    /// What y holds.
+    /// The contents of y.
     Stored,
 }
 
 impl Start<'_> {
-    /// Of a product that replaces what y holds, or is added to it.
+    /// For a product that replaces the contents of y, or is added to them.
     pub(super) fn of(write: Write) -> Self {
         match write {
             Write::Set => Start::Zero,
@@ -72,7 +72,7 @@ impl Start<'_> {
 }
 
 impl LargeProduct<'_> {
-    /// Block by block. What must be packed is packed once, for all tasks of a block; a task is some rows × one panel.
+    /// Works block by block. Operands are packed once per block, for all tasks; a task is some rows × one panel.
     pub(super) fn run(&self, cores: &Cores) {
         let factors = self.precision.factors();
         let packs_left = factors > 1 || matches!(self.a, Left::Transposed(_));
@@ -112,7 +112,8 @@ impl LargeProduct<'_> {
                     }
                     for panels in pieces(0..panels, most_panels) {
                         block.panels = panels;
-                        // A panel that one task alone reads is packed by it, and still in its cache when it reads it.
+                        // A panel that only one task reads is packed by that task, so that it is still in its
+                        // cache.
                         let beforehand = packs_right && blocks > 1;
                         if beforehand {
                             cores.run(block.panels.len(), &|panel| {
@@ -137,7 +138,7 @@ impl LargeProduct<'_> {
         panel * PANEL..self.columns.min((panel + 1) * PANEL)
     }
 
-    /// What the chains of some columns start from, if not from y.
+    /// The start values of some columns, unless they come from y.
     fn start_of(&self, columns: Range<usize>) -> Option<[f32; PANEL]> {
         let mut start = [0.0; PANEL];
         match self.start {
@@ -149,13 +150,13 @@ impl LargeProduct<'_> {
     }
 }
 
-/// Floats of an odd number of cache lines, at least `count`: no power of two, by which lines would meet in a few sets of the
-/// cache.
+/// At least `count` floats, rounded up to an odd number of cache lines: with a power of two, lines would collide in
+/// a few sets of the cache.
 pub(super) fn odd_lines(count: usize) -> usize {
     16 * (count.div_ceil(16) | 1)
 }
 
-/// `range` in pieces of `size`; one that is empty, where it is.
+/// `range` in pieces of `size`; one empty piece if it is empty.
 pub(super) fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
     let mut next = Some(range.start);
     std::iter::from_fn(move || {
@@ -166,18 +167,18 @@ pub(super) fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = R
     })
 }
 
-/// Some rows × some panels × some k of a product, and its operands as far as they had to be packed.
+/// Some rows × some panels × some k of a product, and its packed operands.
 struct PackedBlock<'a> {
     product: &'a LargeProduct<'a>,
     rows: Range<usize>,
-    /// Blocks of rows, one for each task of a panel.
+    /// Blocks of rows, one task per panel each.
     blocks: usize,
     k: Range<usize>,
-    /// Lanes that hold the factors of k.
+    /// Lanes along k.
     steps: usize,
-    /// Steps that are done for all rows of a task before the next ones.
+    /// Steps that are processed for all rows of a task before the next ones.
     depth: usize,
-    /// Floats from one step of a packed left operand to the next, where it was transposed.
+    /// Floats from one step of a packed left operand to the next, if it was transposed.
     left_step: usize,
     panels: Range<usize>,
     packed: (Parts<'a, f32>, Parts<'a, f32>),
@@ -189,7 +190,7 @@ impl PackedBlock<'_> {
         row(i)..row(i + 1)
     }
 
-    /// Where block of rows `i` lies packed, and how far apart rows and steps are.
+    /// Where block of rows `i` is packed, and the distances of rows and steps.
     fn left(&self, i: usize) -> (*mut f32, usize, usize) {
         let start = self.packed.0.start();
         match self.product.a {
@@ -201,7 +202,7 @@ impl PackedBlock<'_> {
         }
     }
 
-    /// Where a panel lies packed.
+    /// Where a panel is packed.
     fn right(&self, panel: usize) -> *mut f32 {
         self.packed.1.start().wrapping_add(panel * self.steps * PANEL)
     }
@@ -212,7 +213,7 @@ kernel_of_operands!(fn pack_left(block: &PackedBlock<'_>, i: usize) = pack_left_
 #[inline(always)]
 fn pack_left_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize) {
     let ((to, row, step), rows, k) = (block.left(i), block.rows_of(i), block.k.clone());
-    // SAFETY: `run` made room for all steps of these rows, and in a step for whole vectors of them.
+    // SAFETY: `run` allocated all steps of these rows, and whole vectors in each step.
     unsafe {
         match block.product.a {
             Left::Natural(a) => pack::shorten::<V, F>(v, to, row, a, block.product.depth, k, rows),
@@ -228,10 +229,10 @@ fn pack_right_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, pane
     let (product, to, k) = (block.product, block.right(panel), block.k.clone());
     let panel = block.panels.start + panel;
     let columns = product.columns_of(panel);
-    // SAFETY: `run` made room for all steps of this panel.
+    // SAFETY: `run` allocated all steps of this panel.
     unsafe {
         match product.b {
-            // Only what lies in single floats is packed.
+            // Only panels of single floats are packed.
             Right::Panels(b, _) => {
                 let b = &b[panel * product.depth * PANEL..][..product.depth * PANEL];
                 pack::copy::<V, F>(v, to, PANEL, b, PANEL, k, 0..PANEL);
@@ -277,14 +278,14 @@ fn part_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize, 
             columns: columns.len(),
             start: if k.start + first == 0 { product.start_of(columns.clone()) } else { None },
         };
-        // SAFETY: shapes were asserted at the door: a and b hold these rows, steps and columns, and so does y, where
-        // they are this task's alone.
+        // SAFETY: shapes were asserted at the entry: a and b hold these rows, steps and columns, and so does y,
+        // which no other task uses there.
         unsafe { strip.run::<V, F>(v) };
     }
     if let Some(kind) = product.activation.filter(|_| k.end == product.depth) {
         for row in rows {
             let start = row * product.columns + columns.start;
-            // SAFETY: these columns of this row are this task's alone.
+            // SAFETY: no other task uses these columns of this row.
             let y = unsafe { product.y.part(start..start + columns.len()) };
             for y in y.chunks_mut(V::LEN) {
                 activated(v, v.load_part(y), kind).store_part(y);

@@ -1,9 +1,9 @@
-//! The product with quantised weights. Inputs are rounded to 8 bits in blocks of 32, each with its own f32 scale. A block of
-//! inputs and a block of weights are multiplied in integers, without error, and their sum times both scales is added to the
-//! f32 sum of an output.
+//! The product with quantised weights. Inputs are rounded to 8 bits in blocks of 32, each with its own f32 scale. A
+//! block of inputs and a block of weights are multiplied in integers, exactly, and their sum times both scales is
+//! added to the f32 sum of an output.
 //!
-//! An integer sum starts from the bits of [`ROUNDER`], so that its bits are a float too: the sum is that float less
-//! [`ROUNDER`], exactly, and no conversion is needed.
+//! An integer sum starts from the bits of [`ROUNDER`], so that its bits are also a float: the sum is that float
+//! minus [`ROUNDER`], exactly, and no conversion is needed.
 
 use std::ops::Range;
 
@@ -19,17 +19,17 @@ use crate::pool::Parts;
 use crate::scratch::with_scratch;
 use crate::tiles::{Inner, with_rows};
 
-/// Lanes of a block of inputs that hold its quads: four bytes each.
+/// Lanes of a block of inputs that hold its quads of four bytes.
 const QUADS: usize = BLOCK / 4;
 
-/// After them: the bits that the block's integer sum starts from ([`ROUNDER`] less what the weights' offset adds), and the
-/// scale of its inputs.
+/// After them: the start value of the block's integer sum ([`ROUNDER`] minus the contribution of the weights'
+/// offset), and the scale of its inputs.
 const START: usize = QUADS;
 const SCALE: usize = QUADS + 1;
 const LANES: usize = QUADS + 2;
 
-/// Floats from 2²³ to 2²⁴ are the integers, in order: added to a small float, this rounds it to the nearest integer (ties to
-/// even), and an integer below 2²² added to its bits is added to its value.
+/// Floats from 2²³ to 2²⁴ are the integers, in order: adding it to a small float rounds that to the nearest integer
+/// (ties to even), and adding an integer below 2²² to its bits adds it to its value.
 const ROUNDER: f32 = 1.5 * 8_388_608.0;
 
 const _: () = assert!(BLOCK * 128 * 128 < 1 << 22, "the sum of a block fits");
@@ -66,12 +66,13 @@ impl QuantisedProduct<'_> {
                 let to = Parts::new(lanes);
                 cores.run(rows.len(), &|r| {
                     let x = &self.x[(rows.start + r) * self.depth..][..self.depth];
-                    // SAFETY: these rows are this task's alone.
+                    // SAFETY: no other task uses these rows.
                     quantise(cores, unsafe { to.part(r * row..(r + 1) * row) }, x, self.packing.offset());
                 });
                 let inputs = Inputs { lanes, row, blocks };
                 let panels = self.columns.div_ceil(PANEL);
-                // The rows of a block of floats; inputs are not cut, and rows of many are read anew for every panel.
+                // The same number of rows as in a block of floats; inputs are not cut, and many rows are read again
+                // for every panel.
                 let tasks = tasks(rows.len(), cores.room().block().rows, panels, cores.threads());
                 cores.run(tasks * panels, &|task| {
                     let (panel, i) = (task / tasks, task % tasks);
@@ -88,7 +89,7 @@ impl QuantisedProduct<'_> {
 struct QuantisedStrip<'a> {
     product: &'a QuantisedProduct<'a>,
     inputs: Inputs<'a>,
-    /// The row of x and y that is row 0 of the inputs.
+    /// The row of x and y that corresponds to row 0 of the inputs.
     first: usize,
     panel: usize,
 }
@@ -107,11 +108,11 @@ trait Quads<V: Integers> {
     /// Quads in a lane.
     const IN_LANE: usize;
 
-    /// Quad `part` of every lane, bytes as they are stored.
+    /// Quad `part` of every lane, as stored.
     fn quad(lanes: V, part: usize) -> V;
 }
 
-/// One to a lane.
+/// One quad per lane.
 struct Bytes;
 
 impl<V: Integers> Quads<V> for Bytes {
@@ -123,7 +124,7 @@ impl<V: Integers> Quads<V> for Bytes {
     }
 }
 
-/// Two to a lane.
+/// Two quads per lane.
 struct Nibbles;
 
 impl<V: Integers> Quads<V> for Nibbles {
@@ -150,7 +151,7 @@ fn nibbles_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows:
 
 #[inline(always)]
 fn strip_body<V: Integers, Q: Quads<V>, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
-    // SAFETY: shapes were asserted at the door, and these rows × this panel of y are this task's alone.
+    // SAFETY: shapes were asserted at the entry, and no other task uses these rows × this panel of y.
     unsafe {
         if rows.len() == 1 {
             return match const { inner::<V, Q, A>().row(V::LEN) } {
@@ -167,32 +168,34 @@ fn strip_body<V: Integers, Q: Quads<V>, A: Adds<V>>(v: V, strip: &QuantisedStrip
     }
 }
 
-/// Where a tile lies.
+/// The position of a tile.
 struct Place {
     row: usize,
     column: usize,
-    /// Of the panel, at most 64.
+    /// Columns of the panel, at most 64.
     columns: usize,
-    /// Lanes of the next panel that are fetched while a block is computed, and where the first of this tile stand.
+    /// How many lanes of the next panel are prefetched while a block is computed, and where those of this tile
+    /// begin.
     fetch: usize,
     fetched: usize,
 }
 
-/// What a block keeps in registers: of an output the whole sum of the block and the f32 sum of those before it.
+/// What a block keeps in registers: for each output the integer sum of the block and the f32 sum of the previous
+/// ones.
 const fn inner<V: Integers, Q: Quads<V>, A: Adds<V>>() -> Inner {
     Inner { registers: V::REGISTERS, sums: 2, right: Q::IN_LANE, between: A::BETWEEN }
 }
 
 impl QuantisedStrip<'_> {
-    /// Columns in steps of `C` vectors; rows in tiles as equal as can be.
+    /// Columns in steps of `C` vectors; rows in tiles of nearly equal height.
     #[inline(always)]
     unsafe fn tiles<V: Integers, Q: Quads<V>, A: Adds<V>, const C: usize>(&self, v: V, rows: Range<usize>) {
         let tile = const { inner::<V, Q, A>().tile(V::LEN) };
-        // More vectors than a tile has are of one row alone.
+        // Wider tiles have only one row.
         let most = if C > tile.vectors { 1 } else { tile.rows };
         let tiles = rows.len().div_ceil(most);
         let columns = PANEL.min(self.product.columns - self.panel * PANEL);
-        // The next panel is fetched in equal parts, one for each block of each tile.
+        // The next panel is prefetched in equal parts, one for each block of each tile.
         let passes = tiles * columns.div_ceil(C * V::LEN);
         let fetch = self.product.packing.line().div_ceil(passes).next_multiple_of(16);
         for (step, column) in (0..columns).step_by(C * V::LEN).enumerate() {
@@ -233,7 +236,7 @@ impl QuantisedStrip<'_> {
         let rounder = v.splat(ROUNDER);
         let y = |i: usize| product.y.start().wrapping_add((self.first + row + i) * product.columns + first);
         let count = |c: usize| columns.saturating_sub(column + c * V::LEN).min(V::LEN);
-        // What is written at the end is fetched meanwhile: a store that waits for its line holds up those behind it.
+        // The outputs are prefetched meanwhile: a store that waits for its cache line delays the following ones.
         if R > 1 {
             for i in 0..R {
                 (0..C * V::LEN).step_by(16).for_each(|lane| v.prefetch(y(i).wrapping_add(lane)));
@@ -245,7 +248,8 @@ impl QuantisedStrip<'_> {
             let mut x = inputs.lanes.as_ptr().add(row * inputs.row);
             let len = inputs.blocks * line;
             let next = panel.wrapping_sub(column).wrapping_add(len);
-            // Not known to the compiler: unrolled, it loads all weights of a block first, and sums have to leave registers.
+            // Hidden from the compiler: if it unrolled the loop, it would load all weights of a block first and
+            // spill the sums.
             let lanes = std::hint::black_box(QUADS / Q::IN_LANE);
             for _ in 0..inputs.blocks {
                 if R > 1 && fetched < len {
@@ -278,7 +282,7 @@ impl QuantisedStrip<'_> {
                         }
                     }
                 }
-                // The scales of this line, two to a lane.
+                // The scales of this line, two per lane.
                 let scales = panel.sub(column).add(quants).cast::<u16>().add(column);
                 for c in 0..C {
                     let scale = v.load_f16_at(scales.add(c * V::LEN));
@@ -287,7 +291,7 @@ impl QuantisedStrip<'_> {
                         sums[i][c] = (whole[i][c] - rounder).mul_add(scale, sums[i][c]);
                     }
                 }
-                // After the last line this is a column past the end of the panel, which is not read.
+                // After the last line this points one column past the end of the panel, which is not read.
                 panel = panel.wrapping_add(line);
                 x = x.wrapping_add(LANES);
             }
@@ -312,12 +316,12 @@ impl QuantisedStrip<'_> {
     }
 }
 
-/// Lanes that a single row prefetches ahead: 2 KiB.
+/// How many lanes a single row prefetches ahead: 2 KiB.
 const AHEAD: usize = 512;
 
 kernel!(fn quantise(lanes: &mut [f32], x: &[f32], offset: i32) = quantise_body);
 
-/// A row of inputs in blocks.
+/// Quantises a row of inputs in blocks.
 #[inline(always)]
 fn quantise_body<V: Integers>(v: V, lanes: &mut [f32], x: &[f32], offset: i32) {
     let (whole, rest) = x.as_chunks();
@@ -328,7 +332,7 @@ fn quantise_body<V: Integers>(v: V, lanes: &mut [f32], x: &[f32], offset: i32) {
     }
 }
 
-/// The input that is greatest in size becomes −128, so that the scale has the other sign. A NaN or an infinite input makes
+/// The input of largest magnitude becomes −128, so the scale has the opposite sign. A NaN or infinite input makes
 /// the scale NaN, and with it every output of the row.
 #[inline(always)]
 fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset: i32) {
@@ -340,12 +344,12 @@ fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset
     let (most, least) = (most.largest(), -(-least).largest());
     let scale = if most > -least { most } else { least } / -128.0;
     let by = 1.0 / scale;
-    // Where all inputs are zero, or so small that this has no inverse, all are taken for zero.
+    // If all inputs are zero, or so small that the scale has no inverse, all are treated as zero.
     let (scale, by) = if by.is_finite() { (scale, by) } else { (0.0, 0.0) };
     let (rounder, by) = (v.splat(ROUNDER), v.splat(by));
     let (mut bytes, mut sum) = ([0; BLOCK], v);
     for (to, x) in bytes.chunks_exact_mut(V::LEN).zip(x.chunks_exact(V::LEN)) {
-        // Its opposite, where there is one, would be 128. NaN stays NaN, and infinity times zero is NaN.
+        // Its negative, if present, would be 128. NaN stays NaN, and infinity times zero is NaN.
         let rounded = v.splat(127.0).min(v.load(x) * by) + rounder;
         rounded.store_bytes(to);
         sum = sum + (rounded - rounder);
@@ -353,7 +357,7 @@ fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset
     for (quad, bytes) in lanes.iter_mut().zip(bytes.as_chunks().0) {
         *quad = f32::from_bits(u32::from_le_bytes(*bytes));
     }
-    // At most 32 × 128, which floats count without error.
+    // At most 32 × 128, which floats represent exactly.
     let sum = sum.sum();
     let taken = (sum as i32).wrapping_mul(offset);
     lanes[START] = f32::from_bits(ROUNDER.to_bits().wrapping_sub(taken as u32));

@@ -14,20 +14,20 @@ pub(super) struct Strip {
     pub a_row: usize,
     pub a_step: usize,
     pub b: *const f32,
-    /// Steps of k: lanes, each of as many as it holds factors.
+    /// Steps of k: lanes, each of one or two values.
     pub depth: usize,
     pub y: *mut f32,
     pub y_row: usize,
     pub rows: usize,
     /// At most PANEL.
     pub columns: usize,
-    /// What the chains start from; what y holds, if `None`.
+    /// The start values of the sums; `None` for the contents of y.
     pub start: Option<[f32; PANEL]>,
 }
 
 impl Strip {
     /// # Safety
-    /// All elements of a, b (whole panels) and y that the sizes name are there, and nobody else uses those of y.
+    /// All elements of a, b (whole panels) and y within these sizes exist, and nothing else uses those of y.
     #[inline(always)]
     pub(super) unsafe fn run<V: Lanes, F: Operands<V>>(&self, v: V) {
         // SAFETY: by contract.
@@ -47,7 +47,7 @@ impl Strip {
         }
     }
 
-    /// One row reads the panel once, at the speed of memory.
+    /// A single row reads the panel once, at the speed of memory.
     #[inline(always)]
     unsafe fn row<V: Lanes, F: Operands<V>, const C: usize>(&self, v: V) {
         for column in (0..self.columns).step_by(C * V::LEN) {
@@ -56,12 +56,12 @@ impl Strip {
         }
     }
 
-    /// Columns in steps of `C` vectors; rows in tiles as equal as can be.
+    /// Columns in steps of `C` vectors; rows in tiles of nearly equal height.
     #[inline(always)]
     unsafe fn tiles<V: Lanes, F: Operands<V>, const C: usize>(&self, v: V) {
         let most = const { inner::<V, F>().tile(V::LEN).rows };
         let tiles = self.rows.div_ceil(most);
-        // What stands behind this block of the panel is fetched while it is computed: by each pass over it some columns.
+        // The part of the panel after this block is prefetched while it is computed: some columns in each pass.
         let passes = tiles * self.columns.div_ceil(C * V::LEN);
         let fetch = (PANEL / 16).div_ceil(passes) * 16;
         for (step, column) in (0..self.columns).step_by(C * V::LEN).enumerate() {
@@ -77,7 +77,7 @@ impl Strip {
         }
     }
 
-    /// `R` rows × `C` vectors of columns; of each line behind this block, `fetch` is fetched.
+    /// `R` rows × `C` vectors of columns; `fetch` of each line after this block is prefetched.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn tile<V: Lanes, F: Operands<V>, const R: usize, const C: usize>(
@@ -89,7 +89,7 @@ impl Strip {
     ) {
         let mut sums = [[v; C]; R];
         let y = self.y.wrapping_add(row * self.y_row + column);
-        // What is written at the end is fetched meanwhile: a store that waits for its line holds up those behind it.
+        // The outputs are prefetched meanwhile: a store that waits for its cache line delays the following ones.
         if R > 1 && self.start.is_some() {
             for i in 0..R {
                 (0..C * V::LEN)
@@ -136,7 +136,7 @@ impl Strip {
         }
     }
 
-    /// `f(row, vector, columns of it that are there)` for every vector of a tile.
+    /// `f(row, vector, existing columns of it)` for every vector of a tile.
     #[inline(always)]
     unsafe fn each<V: Lanes, const R: usize, const C: usize>(
         &self,
@@ -151,5 +151,5 @@ impl Strip {
     }
 }
 
-/// Floats that a single row prefetches ahead: 2 KiB.
+/// How many floats a single row prefetches ahead: 2 KiB.
 const AHEAD: usize = 512;

@@ -24,7 +24,7 @@ fn threads_that_sleep_wake_up() {
         while pool.shared.sleepers.load(SeqCst) == 0 {
             std::thread::yield_now();
         }
-        // Each of two tasks waits for the other: one thread alone would never finish.
+        // Each of two tasks waits for the other, so a single thread would never finish.
         let here = std::sync::Barrier::new(2);
         pool.run(2, &|_| {
             here.wait();

@@ -5,8 +5,7 @@ use std::mem::transmute;
 
 use super::{Avx512, BF16};
 
-/// Of two vectors of 16 numbers of 16 bits, one after the other: number i of the first, number i of the second, for
-/// every i.
+/// Interleaves two vectors of 16 numbers of 16 bits: number i of the first, number i of the second, for every i.
 static BY_TURNS: [u16; 32] = {
     let mut order = [0; 32];
     let mut i = 0;
@@ -20,7 +19,8 @@ static BY_TURNS: [u16; 32] = {
 // In all that follows: a vector exists, so its instructions do.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Avx512<BF16> {
-    /// Both rounded to nearest even: a lane holds this one's lane in its lower half, the other's in the upper.
+    /// Both rounded to nearest even: a lane holds the lane of `self` in its lower half, that of `upper` in its
+    /// upper half.
     #[inline(always)]
     pub(crate) fn pair(self, upper: Self) -> Self {
         unsafe {
@@ -30,14 +30,14 @@ impl Avx512<BF16> {
         }
     }
 
-    /// Both rounded to nearest even, one after the other: the lower lanes hold the pairs of this one's lanes.
+    /// Both rounded to nearest even, one after the other: the lower lanes hold the pairs of `self`.
     #[inline(always)]
     pub(crate) fn beside(self, next: Self) -> Self {
         unsafe { Self(transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(next.0, self.0))) }
     }
 
-    /// `self + a b`, lane by lane: first the upper halves' product is added, then the lower's, each rounded once;
-    /// subnormal numbers are taken for zero.
+    /// `self + a b`, lane by lane: first the product of the upper halves is added, then that of the lower halves,
+    /// each rounded once; subnormal numbers are treated as zero.
     #[inline(always)]
     pub(crate) fn add_products(self, a: Self, b: Self) -> Self {
         unsafe {

@@ -5,12 +5,12 @@ use std::arch::x86_64::*;
 use super::{Avx2, Avx512, VNNI};
 use crate::lanes::integers::Integers;
 
-/// The lower byte of every 16 bits, and the lower nibble of every byte.
+/// Masks of the lower byte of every 16 bits, and of the lower nibble of every byte.
 const EVEN_BYTES: i32 = 0x00ff_00ff;
 const LOWER_NIBBLES: i32 = 0x0f0f_0f0f;
 const UPPER_HALF: i32 = 0xffff_0000_u32 as i32;
 
-// In all that follows: a vector exists, so its instructions do; pointers are good by the trait's contracts.
+// In all that follows: a vector exists, so its instructions do; pointers are valid by the trait's contracts.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Integers for Avx2 {
     #[inline(always)]
@@ -18,7 +18,7 @@ impl Integers for Avx2 {
         unsafe { Self(_mm256_cvtepi32_ps(self.bits())) }
     }
 
-    /// Bytes are widened to 16 bits, where pairs of products of 255 × 127 are summed to 32 without loss.
+    /// Bytes are widened to 16 bits; pairs of products of at most 255 × 127 are then added to 32 bits without loss.
     #[inline(always)]
     fn add_quads(self, unsigned: Self, signed: Self) -> Self {
         unsafe {
@@ -121,7 +121,7 @@ impl Avx2 {
 
     #[inline(always)]
     fn of_bits(bits: __m256i) -> Self {
-        // SAFETY: only where a vector exists already.
+        // SAFETY: only called where a vector exists already.
         unsafe { Self(_mm256_castsi256_ps(bits)) }
     }
 }

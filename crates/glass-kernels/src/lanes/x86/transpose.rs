@@ -1,5 +1,5 @@
-//! Squares transposed in registers: within quarters by unpacking, then the quarters themselves. Loops, no closures:
-//! what a closure does is not compiled for the instruction set of the function around it.
+//! Transposes squares in registers: within quarters by unpacking, then the quarters themselves. Loops instead of
+//! closures: the body of a closure is not compiled for the instruction set of the enclosing function.
 
 use std::arch::x86_64::*;
 
