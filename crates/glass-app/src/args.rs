@@ -1,4 +1,4 @@
-//! The command line: what can be asked, and how it is explained.
+//! The command line: commands, options and help.
 
 mod bench;
 mod chat;
@@ -134,7 +134,7 @@ pub fn parse() -> Result<Cli, Fail> {
     })
 }
 
-/// Help, no line wider than the terminal.
+/// Shows help, with no line wider than the terminal.
 fn show(error: &clap::Error) -> Result<(), Fail> {
     let mut out = Out::new();
     let help = error.render();
@@ -143,13 +143,13 @@ fn show(error: &clap::Error) -> Result<(), Fail> {
     out.done()
 }
 
-/// Every command and option, with help that is laid out for a terminal of so many columns.
+/// Every command and option, with help laid out for a terminal with this many columns.
 pub fn command(columns: usize) -> clap::Command {
     adapted(Cli::command(), columns)
 }
 
-/// Applies to every command what holds for all. `-1` is a value, so that a refusal names the option and not an unknown
-/// `-1`. Values that are names are accepted in capitals. Help is laid out.
+/// Applies what holds for all commands. `-1` is accepted as a value, so that an error names the option and not an
+/// unknown option `-1`. Values that are names are case-insensitive. Help is laid out.
 fn adapted(mut command: clap::Command, columns: usize) -> clap::Command {
     let laid_out = |text: &clap::builder::StyledStr| layout::lay_out(&text.to_string(), columns);
     if let Some(text) = command.get_after_long_help().map(laid_out) {
@@ -176,7 +176,7 @@ fn missing(error: &clap::Error) -> Fail {
     ))
 }
 
-/// Clap's refusal as one sentence: what it says and its tip, without usage and without line breaks.
+/// Clap's error as one sentence: its message and its tip, without usage and line breaks.
 fn sentence(error: &clap::Error) -> Fail {
     let text = error.to_string();
     let kept: Vec<&str> = text
@@ -202,7 +202,7 @@ fn sentence(error: &clap::Error) -> Fail {
     Fail::asked(format!("{said}{hint}; see `{} --help`", asked_for()))
 }
 
-/// The command that was asked for, as far as it is known: `glass tokenizer learn`.
+/// The command as far as it was recognised: `glass tokenizer learn`.
 fn asked_for() -> String {
     let mut known = &mut Cli::command();
     let mut names = vec!["glass".to_string()];

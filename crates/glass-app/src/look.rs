@@ -1,4 +1,4 @@
-//! `glass look`: what happened inside, from the words to the next word.
+//! `glass look`: shows what happens inside a model, from a text to the next token.
 
 mod changes;
 mod charts;
@@ -25,7 +25,7 @@ use crate::model_arg::NamedModel;
 use crate::out::Out;
 use seen::Seen;
 
-/// Looks, and shows what was asked for.
+/// Runs `glass look`.
 pub fn run(args: &LookArgs) -> Result<(), Fail> {
     if let Some(dir) = &args.train {
         return grown::run(args, dir);
@@ -54,7 +54,7 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
         return word::taken_in::run(args, &model, &ids);
     }
     if args.word.is_some() {
-        return Err(Fail::asked("--word: say what to look at, with --beside TEXT or --of WORD"));
+        return Err(Fail::asked("--word: give --beside TEXT or --of WORD too"));
     }
     let mut inspector = Inspector::new(&model, ids.len(), 1)?;
     let changes = changes::parse(args, &model, &mut inspector, &ids)?;
@@ -92,7 +92,7 @@ fn ids(args: &LookArgs, model: &NamedModel, text: Option<&OsStr>) -> Result<Vec<
     }
 }
 
-/// The ids of a text; where --ids is given, a text is ids too.
+/// The ids of a text; if --ids is given, the text is ids too.
 fn ids_of(args: &LookArgs, model: &NamedModel, text: &OsStr) -> Result<Vec<u32>, Fail> {
     match args.ids {
         Some(_) => fitting(model, input::ids("--ids", &text.to_string_lossy())?),
@@ -105,11 +105,11 @@ fn encoded(args: &LookArgs, model: &NamedModel, text: &[u8]) -> Result<Vec<u32>,
     fitting(model, ids)
 }
 
-/// Refuses what is empty or longer than the context.
+/// Refuses a text that is empty or longer than the context.
 fn fitting(model: &NamedModel, ids: Vec<u32>) -> Result<Vec<u32>, Fail> {
     let context = model.config().context;
     match ids.len() {
-        0 => Err(Fail::asked("TEXT: it is empty; there is nothing to look at")),
+        0 => Err(Fail::asked("TEXT: it is empty; give at least one token")),
         len if len > context => Err(Fail::asked(format!(
             "TEXT: it has {len} tokens; the model's context holds {context}, so look at a part of it"
         ))),

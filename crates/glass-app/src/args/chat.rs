@@ -22,7 +22,7 @@ pub struct ChatArgs {
     #[arg(long, value_name = "QUESTION")]
     pub once: Option<OsString>,
 
-    /// Longest answer, in tokens; room for it is kept in the context. Default: half the context
+    /// Longest answer, in tokens; this many are reserved in the context. Default: half the context
     #[arg(long, value_name = "N")]
     pub tokens: Option<usize>,
 

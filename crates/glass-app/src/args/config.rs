@@ -1,7 +1,7 @@
-//! Options in a file: `--config FILE.toml`, the one that is written beside every run, and those of `--data sample`.
+//! Options in a file: `--config FILE.toml`, the file written by every run, and the options of `--data sample`.
 //!
-//! A file's options stand for options on the command line, which count more: an option that is given on the command line,
-//! or one that excludes it, takes the place of the file's.
+//! A file's options are treated as if given on the command line, but with lower priority: an option on the command
+//! line, or one that excludes it, replaces the file's.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use super::TrainArgs;
 use crate::fail::Fail;
 
-/// What a run that is resumed is given to go on with, in its folder.
+/// The file in a run's folder that holds its options, for resuming.
 pub const KEPT: &str = "train/config.toml";
 
 /// The name of the text that comes with the program.
@@ -23,22 +23,22 @@ pub const SAMPLE: &str = "sample";
 /// Options that learn something from the sample in two minutes on two cores.
 const FOR_SAMPLE: &str = include_str!("sample.toml");
 
-/// Options that belong to one call, not to a run.
+/// Options of a single call, which are not kept with a run.
 const OF_A_CALL: [&str; 7] = ["out", "config", "resume", "plan", "json", "plain", "help"];
 
 /// Options whose value may name a file.
 const PATHS: [&str; 6] = ["data", "chat", "val", "shards", "tokenizer", "from"];
 
-/// The options of a training, to be written, and which of them were typed.
+/// The options of a training, for writing to a file, and which of them were typed.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Name and value, in the order of the help.
     all: Vec<(String, Value)>,
-    /// Those on the command line itself.
+    /// The options on the command line itself.
     typed: HashSet<String>,
 }
 
-/// The arguments of the program, with those of the files that they name behind them.
+/// The arguments of the program, followed by those from the files that they name.
 pub fn expanded(arguments: Vec<OsString>) -> Result<Vec<OsString>, Fail> {
     if arguments.get(1).is_none_or(|command| command != "train") {
         return Ok(arguments);
@@ -61,7 +61,7 @@ pub fn expanded(arguments: Vec<OsString>) -> Result<Vec<OsString>, Fail> {
                 Ok(text) => added.extend(given.add(&command, &file.display().to_string(), &text)?),
                 Err(_) if out.join("train/run.json").exists() && !given.has("data") && !given.has("chat") => {
                     return Err(Fail::asked(format!(
-                        "{}: its options are missing, which a run keeps there; give --data and all other options as \
+                        "{}: a run keeps its options in this file, but it is missing; give --data and all other options as \
                          when it began",
                         file.display()
                     )));
@@ -77,7 +77,7 @@ pub fn expanded(arguments: Vec<OsString>) -> Result<Vec<OsString>, Fail> {
     Ok(arguments.into_iter().chain(added).collect())
 }
 
-/// Whether this names the text that comes with the program. A file of that name counts more.
+/// Whether this names the text that comes with the program. If there is a file of that name, it does not.
 pub fn is_sample(data: &Path) -> bool {
     data == Path::new(SAMPLE) && !data.exists()
 }
@@ -88,7 +88,7 @@ fn train() -> Command {
     command
 }
 
-/// Options that are there already: their names, and the values of a few.
+/// Options that were given: their names, and the values of some.
 struct Given {
     names: HashSet<String>,
     values: Vec<(String, OsString)>,
@@ -121,7 +121,7 @@ impl Given {
         self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value.into())
     }
 
-    /// The arguments that stand for a file's options, without those that given ones take the place of.
+    /// The arguments for a file's options, without those that are overridden.
     fn add(&mut self, command: &Command, file: &str, text: &str) -> Result<Vec<OsString>, Fail> {
         let table: Table = text.parse().map_err(|error: toml::de::Error| {
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
@@ -161,7 +161,7 @@ impl Given {
         Ok(arguments)
     }
 
-    /// Whether an option that is given excludes this one, or takes its place.
+    /// Whether a given option excludes this one or overrides it.
     fn excludes(&self, command: &Command, arg: &Arg) -> bool {
         let name = arg.get_long().unwrap_or_default();
         let in_one_group = |other: &Arg| {
@@ -185,7 +185,7 @@ fn conflict(command: &Command, one: &Arg, other: &Arg) -> bool {
     names(one, other) || names(other, one)
 }
 
-/// The option of this name, or of one of its other names.
+/// The option with this name or alias.
 fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     let has = |arg: &&Arg| {
         arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|others| others.contains(&name))
@@ -193,7 +193,7 @@ fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     command.get_arguments().find(has)
 }
 
-/// How an option with this value is written on the command line.
+/// The command-line arguments for an option with this value.
 fn arguments_for(arg: &Arg, value: &Value) -> Option<Vec<String>> {
     let name = arg.get_long()?;
     if !arg.get_action().takes_values() {
@@ -213,7 +213,7 @@ fn arguments_for(arg: &Arg, value: &Value) -> Option<Vec<String>> {
 }
 
 impl Options {
-    /// The options that a call comes to.
+    /// The effective options of a call.
     pub fn of(matches: &ArgMatches, arguments: &[OsString]) -> Options {
         let command = train();
         let mut all = Vec::new();
@@ -223,7 +223,7 @@ impl Options {
         };
         let given: Vec<&Arg> = command.get_arguments().filter(known).filter(|arg| !is_default(arg)).collect();
         for arg in command.get_arguments() {
-            // A default value counts only where nothing that is given excludes it.
+            // A default value is included only if no given option excludes it.
             if !known(&arg) || (is_default(arg) && given.iter().any(|other| conflict(&command, arg, other))) {
                 continue;
             }
@@ -243,12 +243,12 @@ impl Options {
         Options { all, typed }
     }
 
-    /// Whether an option is on the command line itself.
+    /// Whether an option was given on the command line itself.
     pub fn is_typed(&self, name: &str) -> bool {
         self.typed.contains(name)
     }
 
-    /// Sets an option to what it came to, in place of others that stood for it.
+    /// Sets an option to its effective value, and removes the options that it replaces.
     pub fn set(&mut self, name: &str, value: impl Into<Value>, instead_of: &[&str]) {
         self.all.retain(|(known, _)| !instead_of.contains(&known.as_str()));
         let value = value.into();
@@ -258,16 +258,16 @@ impl Options {
         }
     }
 
-    /// As a file for `--config`.
+    /// The contents of a file for `--config`.
     pub fn to_toml(&self) -> String {
         let lines: String = self.all.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
         format!(
-            "# The options of this run. `glass train --config THIS --out DIR` trains the same once more.\n{lines}"
+            "# The options of this run. `glass train --config THIS --out DIR` repeats the same training.\n{lines}"
         )
     }
 }
 
-/// A value as it was given. Files are named from the root, so that a run can be resumed from any folder.
+/// A value as given, with absolute file names, so that a run can be resumed from any folder.
 fn value(name: &str, raw: &OsStr) -> Value {
     let text = raw.to_string_lossy().into_owned();
     if PATHS.contains(&name) {

@@ -11,14 +11,14 @@ use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs, StartArgs};
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct GenerateArgs {
-    /// The text; - is standard input, byte for byte. Without it, the model begins a text of its own
+    /// The text; - reads standard input, byte for byte. By default the model begins a text of its own
     pub text: Option<OsString>,
 
-    /// Take the text from this file; - is standard input
+    /// Read the text from this file; - for standard input
     #[arg(long, value_name = "F", conflicts_with_all = ["text", "ids"])]
     pub file: Option<PathBuf>,
 
-    /// Token ids instead of a text (15496,995), for models without a tokenizer too; - is standard input
+    /// Token ids instead of a text (15496,995), also for models without a tokenizer; - for standard input
     #[arg(long, value_name = "IDS", conflicts_with = "text")]
     pub ids: Option<String>,
 
@@ -26,7 +26,7 @@ pub struct GenerateArgs {
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// At most N tokens [default: as the model's generation_config.json advises, otherwise 200]
+    /// Generate at most N tokens [default: from the model's generation_config.json, otherwise 200]
     #[arg(long, value_name = "N")]
     pub tokens: Option<usize>,
 
@@ -34,11 +34,11 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "S")]
     pub stop: Vec<String>,
 
-    /// Go on after the end-of-text token
+    /// Continue after the end-of-text token
     #[arg(long)]
     pub ignore_end: bool,
 
-    /// Let <|endoftext|> and its like in the text be the special tokens; otherwise they are plain text
+    /// Read <|endoftext|> and other special tokens in the text as special tokens; by default they are plain text
     #[arg(long)]
     pub special: bool,
 
@@ -46,20 +46,20 @@ pub struct GenerateArgs {
     #[allow(missing_docs)]
     pub start: StartArgs,
 
-    /// So many continuations, each drawn on its own from the same seed
+    /// Number of continuations, each drawn independently from the same seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub samples: u64,
 
-    /// Draw so many of the samples together, a token of each in one pass: the same texts, shown when they are done
+    /// Generate this many samples together, one token of each per pass: the same texts, shown when they are done
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["show", "lookup"],
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub batch: u16,
 
-    /// Show each token with its probability and the runners-up
+    /// Show each token with its probability and the most probable alternatives
     #[arg(long)]
     pub show: bool,
 
-    /// One line of JSON for every sample
+    /// One line of JSON per sample
     #[arg(long)]
     pub json: bool,
 

@@ -1,8 +1,8 @@
-//! Hints for what newcomers type: options as other programs name them, a text without quotes, a file without its option.
+//! Hints for common mistakes: options named as in other programs, a text without quotes, a file without its option.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// Names of options elsewhere, and here.
+/// Names of options in other programs, and here.
 const ELSEWHERE: [(&str, &str); 33] = [
     ("--prompt", "TEXT without an option"),
     ("-p", "TEXT without an option"),
@@ -39,7 +39,7 @@ const ELSEWHERE: [(&str, &str); 33] = [
     ("--init-from", "--from"),
 ];
 
-/// A hint for an error, if there is one, and whether it replaces clap's own tips.
+/// A hint for an error, if there is one, and whether it replaces clap's tip.
 pub fn hint(error: &clap::Error, command: &str) -> (Option<String>, bool) {
     let given = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word.as_str()),

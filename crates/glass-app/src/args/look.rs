@@ -7,19 +7,19 @@ use clap::{Args, ValueEnum};
 
 use super::{CacheArgs, MachineArgs, StartArgs};
 
-/// What happened inside: from the words to the next word
+/// Show what happens inside a model, from a text to the next token
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct LookArgs {
-    /// The text; - is standard input, byte for byte
+    /// The text; - reads standard input, byte for byte
     #[arg(required_unless_present_any = ["ids", "file", "train", "circuits", "neuron", "record"])]
     pub text: Option<OsString>,
 
-    /// Take the text from this file; - is standard input
+    /// Read the text from this file; - for standard input
     #[arg(long, value_name = "F", conflicts_with_all = ["text", "ids"])]
     pub file: Option<PathBuf>,
 
-    /// Token ids instead of a text (15496,995), for models without a tokenizer too; - is standard input
+    /// Token ids instead of a text (15496,995), also for models without a tokenizer; - for standard input
     #[arg(long, value_name = "IDS", conflicts_with = "text")]
     pub ids: Option<String>,
 
@@ -27,7 +27,7 @@ pub struct LookArgs {
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// Let <|endoftext|> and its like in TEXT be the special tokens; otherwise they are plain text
+    /// Read <|endoftext|> and other special tokens in TEXT as special tokens; by default they are plain text
     #[arg(long)]
     pub special: bool,
 
@@ -35,33 +35,35 @@ pub struct LookArgs {
     #[allow(missing_docs)]
     pub start: StartArgs,
 
-    /// What sites and parts are called in results; both are always accepted
+    /// The names of sites and parts in results; both kinds are always accepted
     #[arg(long, value_enum, value_name = "NAMES", default_value_t = SiteNames::Glass)]
     pub names: SiteNames,
 
-    /// The next token whose logit is taken apart; default: the most probable one
+    /// The next token whose logit is explained; default: the most probable one
     #[arg(long, value_name = "TEXT")]
     pub next: Option<String>,
 
-    /// A token that --next is compared with: the difference of the two logits is taken apart
+    /// A token that --next is compared with: the difference of the two logits is explained
     #[arg(long, value_name = "TEXT", requires = "next")]
     pub against: Option<String>,
 
-    /// Lines of every list
+    /// Number of lines in every list
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub top: u16,
 
-    /// A word of TEXT whose vector is looked at, with --beside or --of: the last occurrence that has all of --of before it. A word of
-    /// several tokens is followed whole
+    /// A word of TEXT whose vector is examined, with --beside or --of: the last occurrence that follows all words
+    /// of --of. If it has several tokens, the mean of their vectors is used
     #[arg(long, value_name = "WORD", help_heading = "A word's vector")]
     pub word: Option<String>,
 
-    /// Another text with the same word: how far its two vectors are apart, and what separates them; a change is made in both texts
+    /// Another text with the same word: how far apart the word's two vectors are, and which parts separate them;
+    /// changes apply to both texts
     #[arg(long, value_name = "TEXT", requires = "word", conflicts_with_all = ["of", "sweep", "cut", "patch"],
           help_heading = "A word's vector")]
     pub beside: Option<String>,
 
-    /// A word before it: which heads carry it into WORD, and how WORD changes without it; may be given several times
+    /// An earlier word: which heads move information from it to WORD, and how WORD changes without it; may be given
+    /// several times
     #[arg(
         long,
         value_name = "WORD",
@@ -71,12 +73,12 @@ pub struct LookArgs {
     )]
     pub of: Vec<String>,
 
-    /// What every head does on TEXT: shares of its attention to the position before, to the first, to the same token before, and to
-    /// the token after that one; and how widely it looks
+    /// What every head does on TEXT: how much of its attention goes to the previous position, to the first, to
+    /// earlier occurrences of the same token, and to the token after those; and its entropy
     #[arg(long, conflicts_with_all = ["sweep", "word", "ablate", "cut", "steer", "patch", "record"], help_heading = "Parts")]
     pub heads: bool,
 
-    /// What a head does by its weights alone: the pairs of tokens that it links most strongly
+    /// What a head does according to its weights: the pairs of tokens that it links most strongly
     #[arg(long, value_name = "BLOCK.HEAD", conflicts_with_all = ["text", "ids"], help_heading = "Parts")]
     pub circuits: Option<String>,
 
@@ -84,18 +86,19 @@ pub struct LookArgs {
     #[arg(long, value_name = "BLOCK.NEURON", requires = "data", conflicts_with_all = ["text", "ids"], help_heading = "Parts")]
     pub neuron: Option<String>,
 
-    /// Texts: a .txt, cut into documents at <|endoftext|>, or .jsonl with "text"; however long, they are read piece by piece
+    /// Texts: a .txt file, cut into documents at <|endoftext|>, or .jsonl with "text"; files of any length are read
+    /// piece by piece
     #[arg(long, value_name = "F", requires = "neuron", help_heading = "Parts")]
     pub data: Option<PathBuf>,
 
-    /// How the model of a run grew: for every checkpoint in DIR, the loss of each layer's lens on TEXT, and what heads do on
-    /// repeated random tokens
+    /// How the model of a run developed: for every checkpoint in DIR, the loss of each layer's logit lens on TEXT,
+    /// and what heads do on repeated random tokens
     #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "sweep", "word", "ablate", "cut", "steer", "patch", "record"],
           help_heading = "A run")]
     pub train: Option<PathBuf>,
 
-    /// Silence a part: block.3.attention, block.3.attention.head.5, block.3.mlp, block.3.mlp.neuron.17; with @4 or @4-7 at these
-    /// positions only
+    /// Set a part's output to zero: block.3.attention, block.3.attention.head.5, block.3.mlp,
+    /// block.3.mlp.neuron.17; with @4 or @4-7 at these positions only
     #[arg(long, value_name = "PART", help_heading = "Change")]
     pub ablate: Vec<String>,
 
@@ -107,22 +110,25 @@ pub struct LookArgs {
     #[arg(long, value_name = "STEER", help_heading = "Change")]
     pub steer: Vec<String>,
 
-    /// Take the numbers of a site, as in block.3.attention.z or block.3.residual@7, from the text of --from
+    /// Replace the numbers of a site, such as block.3.attention.z or block.3.residual@7, by those from the text of
+    /// --from
     #[arg(long, value_name = "SITE", requires = "from", help_heading = "Change")]
     pub patch: Vec<String>,
 
-    /// The text that --patch and --sweep take numbers from, of as many tokens (ids, where TEXT is given as --ids)
+    /// The text that --patch and --sweep take numbers from, with the same number of tokens (ids, if TEXT is given
+    /// as --ids)
     #[arg(long, value_name = "TEXT", help_heading = "Change")]
     pub from: Option<String>,
 
-    /// Try a change in every place: patch each head, or the residual stream before each block at each position, from the text of
-    /// --from; or hide each token from those after it
+    /// Try a change at every place: patch each head, or the residual stream before each block at each position,
+    /// from the text of --from; or hide each token from later ones
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["ablate", "cut", "steer", "patch", "record"],
           help_heading = "Change")]
     pub sweep: Option<SweepKind>,
 
-    /// Draw the result as SVG; with --json, both are written. Of a text: the attention of all blocks, all heads of a block, one head's
-    /// steps and what it adds at the last token, the lens, the answer and what decided
+    /// Write the result as SVG; with --json, both are written. For a text: the attention of all blocks, all heads
+    /// of one block, one head's steps and its output at the last token, the logit lens, the prediction, and what
+    /// decided it
     #[arg(long, value_name = "F.svg", help_heading = "Results")]
     pub svg: Option<PathBuf>,
 
@@ -130,11 +136,11 @@ pub struct LookArgs {
     #[arg(long, value_name = "F.png", help_heading = "Results")]
     pub png: Option<PathBuf>,
 
-    /// The same, explained, as one page that needs nothing beside it
+    /// The same with explanations, as one self-contained HTML page
     #[arg(long, value_name = "F.html", help_heading = "Results")]
     pub html: Option<PathBuf>,
 
-    /// The head that is drawn, as in 3.5; default: the one with the strongest link from the last position to another
+    /// The head to draw, as in 3.5; default: the one with the strongest link from the last position to another
     #[arg(long, value_name = "BLOCK.HEAD", help_heading = "Results")]
     pub head: Option<String>,
 
@@ -142,11 +148,11 @@ pub struct LookArgs {
     #[arg(long, help_heading = "Results")]
     pub transpose: bool,
 
-    /// Record sites, as in block.3.attention.pattern; * stands for anything: block.*.mlp.*
+    /// Record sites, as in block.3.attention.pattern; * matches anything: block.*.mlp.*
     #[arg(long, value_name = "SITE", requires = "out", num_args = 1.., help_heading = "Results")]
     pub record: Vec<String>,
 
-    /// The safetensors file that is recorded to
+    /// The safetensors file to write the record to
     #[arg(long, value_name = "F.safetensors", requires = "record", help_heading = "Results")]
     pub out: Option<PathBuf>,
 
@@ -163,12 +169,12 @@ pub struct LookArgs {
     pub machine: MachineArgs,
 }
 
-/// Whose names are printed.
+/// The naming scheme of sites.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum SiteNames {
     /// block.3.attention.pattern
     Glass,
-    /// blocks.3.attn.hook_pattern, as in TransformerLens; recorded shapes are that library's too
+    /// blocks.3.attn.hook_pattern, as in TransformerLens; recorded shapes are also that library's
     TransformerLens,
 }
 
@@ -186,9 +192,9 @@ impl From<SiteNames> for glass::probe::Names {
 pub enum SweepKind {
     /// The output of each head, at all positions
     Heads,
-    /// The residual stream that enters each block, at one position after another
+    /// The residual stream that enters each block, one position at a time
     Residual,
-    /// Each token, hidden from those after it
+    /// Each token, hidden from later ones
     Words,
 }
 

@@ -7,18 +7,18 @@ use glass::backend::Packing;
 
 use super::MachineArgs;
 
-/// Pack a model's weights in fewer bits
+/// Store a model's weights in fewer bits
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct QuantiseArgs {
     /// A model's folder or checkpoint file; default: the built-in model
     pub model: Option<String>,
 
-    /// How many bits
+    /// The number of bits
     #[arg(long, value_enum, value_name = "BITS")]
     pub to: Bits,
 
-    /// Where the packed model is written: a new folder, or a file for llama.cpp (.gguf)
+    /// Where to write the packed model: a new folder, or a file for llama.cpp (.gguf)
     #[arg(long, value_name = "PATH")]
     pub out: PathBuf,
 
@@ -30,14 +30,14 @@ pub struct QuantiseArgs {
     pub machine: MachineArgs,
 }
 
-/// Between a model's folder and GGUF, loss-free
+/// Convert between a model's folder and GGUF, without loss
 #[derive(Args, Debug)]
 #[command(after_long_help = CONVERT)]
 pub struct ConvertArgs {
-    /// A model's directory, checkpoint or .gguf
+    /// A model's folder, checkpoint file or .gguf file
     pub model: String,
 
-    /// A new folder in the Hugging Face layout, or a .gguf
+    /// A new folder in the Hugging Face layout, or a .gguf file
     pub out: PathBuf,
 
     /// One JSON document
@@ -55,22 +55,22 @@ Examples:
   glass convert my-model my-model.gguf
   glass convert gpt2.gguf gpt2";
 
-/// What weights are packed to.
+/// The format that weights are packed in.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Bits {
     /// 16 bits, the upper half of an f32
     #[value(alias = "bfloat16")]
     Bf16,
-    /// 8 bits, and a scale for every 32 weights: 8.5 bits a weight
+    /// 8 bits, and a scale for every 32 weights: 8.5 bits per weight
     #[value(aliases = ["q8_0", "int8"])]
     Q8,
-    /// 4 bits, and a scale for every 32 weights: 4.5 bits a weight, the table of tokens 8.5
+    /// 4 bits, and a scale for every 32 weights: 4.5 bits per weight; the token embedding takes 8.5
     #[value(aliases = ["q4_0", "int4"])]
     Q4,
 }
 
 impl Bits {
-    /// As the library calls it.
+    /// The library's value.
     pub fn packing(self) -> Packing {
         match self {
             Bits::Bf16 => Packing::Bf16,
@@ -80,18 +80,18 @@ impl Bits {
     }
 }
 
-/// In how many bits a model's weights are run.
+/// The precisions in which a model's weights are run.
 #[derive(Args, Debug)]
 pub struct Packings {
-    /// In how many bits the weights are run, several behind commas; all where it is left out. A packed model has its own
+    /// The precisions to run the weights in, separated by commas; default: all. A packed model has its own
     #[arg(long = "packing", value_enum, value_name = "BITS", value_delimiter = ',')]
     pub asked: Vec<Width>,
 }
 
-/// As they are, or packed.
+/// Unchanged or packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Width {
-    /// As they are computed with in training
+    /// 32 bits, as in training
     F32,
     /// 16 bits
     #[value(alias = "bfloat16")]
@@ -105,7 +105,7 @@ pub enum Width {
 }
 
 impl Packings {
-    /// As the library calls them.
+    /// The library's values.
     pub fn of(&self) -> Vec<Packing> {
         let named = |packing: &Packing| {
             let named = |width: &Width| {

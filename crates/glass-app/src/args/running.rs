@@ -1,4 +1,4 @@
-//! How a model is run; the same options wherever one is.
+//! How a model is run: options shared by several commands.
 
 use clap::{Args, ValueEnum};
 use glass::backend::CacheType;
@@ -7,7 +7,7 @@ use glass::backend::CacheType;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Running")]
 pub struct CacheArgs {
-    /// How keys and values are kept: 16 bits take half the memory. Where it is left out: f32, and bf16 for packed models
+    /// The type of stored keys and values; 16 bits take half the memory. Default: f32, and bf16 for packed models
     #[arg(long, value_enum, value_name = "TYPE")]
     pub cache: Option<Cache>,
 }
@@ -16,22 +16,23 @@ pub struct CacheArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Running")]
 pub struct LookupArgs {
-    /// Guess up to N tokens ahead, from what followed the same words before: the same text, sooner where it repeats itself
+    /// Guess up to N tokens ahead, from what followed the same tokens before: the same text, sooner if it repeats
+    /// itself
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=63))]
     pub lookup: u8,
 }
 
-/// As the kernels name them.
+/// The types of keys and values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Cache {
-    /// As they are
+    /// Unchanged
     F32,
     /// Rounded to the upper half of an f32
     Bf16,
 }
 
 impl CacheArgs {
-    /// As the library calls it.
+    /// The library's value.
     pub fn kind(&self) -> Option<CacheType> {
         self.cache.map(|cache| match cache {
             Cache::F32 => CacheType::F32,

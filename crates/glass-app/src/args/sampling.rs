@@ -1,4 +1,4 @@
-//! How the next token is drawn; the same options everywhere.
+//! Options of sampling, shared by several commands.
 
 use clap::Args;
 use glass::Error;
@@ -10,26 +10,26 @@ use crate::fail::{Fail, say};
 /// Applied in this order: logit bias, penalties, suppressed tokens, temperature, top-k, top-p, min-p, draw.
 #[derive(Args, Debug)]
 #[command(
-    next_help_heading = "Sampling (where nothing is given, as the model's generation_config.json advises)"
+    next_help_heading = "Sampling (defaults from the model's generation_config.json)"
 )]
 pub struct SamplingArgs {
     /// 0 always takes the most probable token, 1 draws from the model's own probabilities; at most 2
     #[arg(long, value_name = "T")]
     pub temperature: Option<f32>,
 
-    /// Draw from the K most probable tokens only; 0 is off
+    /// Sample only from the K most probable tokens; 0 is off
     #[arg(long, value_name = "K")]
     pub top_k: Option<usize>,
 
-    /// Draw from the fewest tokens that together hold this probability; 1 is off
+    /// Sample only from the fewest tokens that together have this probability; 1 is off
     #[arg(long, value_name = "P")]
     pub top_p: Option<f32>,
 
-    /// Draw from tokens at least P times as probable as the most probable one; 0 is off
+    /// Sample only from tokens at least P times as probable as the most probable one; 0 is off
     #[arg(long, value_name = "P")]
     pub min_p: Option<f32>,
 
-    /// Above 1 makes tokens that were seen less probable; 1 is off
+    /// Values above 1 make tokens that were seen less probable; 1 is off
     #[arg(long, value_name = "R")]
     pub repetition_penalty: Option<f32>,
 
@@ -45,7 +45,7 @@ pub struct SamplingArgs {
     #[arg(long, value_name = "ID=B", value_parser = bias)]
     pub logit_bias: Vec<(u32, f32)>,
 
-    /// The same seed gives the same tokens; another one every time where it is left out
+    /// The same seed gives the same tokens; default: a different seed each time
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
@@ -55,14 +55,14 @@ pub struct SamplingArgs {
 }
 
 impl SamplingArgs {
-    /// What was asked, and for the rest what the model's makers advise. What cannot be is refused by the option's name.
+    /// The settings given, and for the rest those that the model's authors advise. Errors name the option.
     pub fn sampling(&self, advice: &GenerationConfig, vocabulary: usize) -> Result<Sampling, Fail> {
         let mut sampling = self.or_advised(advice);
         sampling.suppressed = self.suppressed(advice, vocabulary);
         let aside: Vec<&str> = advice.left_aside.keys().map(String::as_str).collect();
         if !aside.is_empty() {
             say(&format!(
-                "the model's makers advise {}, which is not followed here; it is left aside",
+                "the model's generation_config.json sets {}, which is not supported and is ignored",
                 aside.join(", ")
             ));
         }
@@ -70,7 +70,7 @@ impl SamplingArgs {
         Ok(sampling)
     }
 
-    /// The library's field as the option that set it, or as the file's where the model's makers did.
+    /// Names the option for a field of the library, or the model's file if the value is from there.
     fn refused(&self, error: Error) -> Fail {
         let Error::InvalidArgument { what, why } = error else { return error.into() };
         let (option, why) = (what.replace('_', "-"), why.replace("allow `hot`", "give --hot"));
@@ -84,13 +84,13 @@ impl SamplingArgs {
         match given {
             true => Fail::asked(format!("--{option}: {why}")),
             false => Fail::failed(format!(
-                "the model's generation_config.json: {what}: {why}; mend the file, or give --{option}"
+                "the model's generation_config.json: {what}: {why}; correct the file, or give --{option}"
             )),
         }
     }
 
-    /// The tokens that the model's makers keep from being drawn. One that has a bias of its own here is left to it, and
-    /// ids that the vocabulary lacks are no tokens.
+    /// The tokens that the model's authors suppress. A token with its own bias here is not suppressed, and ids
+    /// outside the vocabulary are ignored.
     fn suppressed(&self, advice: &GenerationConfig, vocabulary: usize) -> Vec<(u32, usize)> {
         let never = advice.suppress_tokens.iter().map(|&id| (id, usize::MAX));
         let first = advice.begin_suppress_tokens.iter().map(|&id| (id, 1));
@@ -126,10 +126,10 @@ impl SamplingArgs {
 /// `198=-100` → (198, -100).
 fn bias(text: &str) -> Result<(u32, f32), String> {
     let parts = text.split_once('=').and_then(|(id, bias)| Some((id.parse().ok()?, bias.parse().ok()?)));
-    parts.ok_or_else(|| "a token's id and a number are needed, as in 198=-100".into())
+    parts.ok_or_else(|| "a token id and a number are needed, as in 198=-100".into())
 }
 
-/// Small enough to be typed again.
+/// A random seed, small enough to be typed.
 fn any_seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     (now.as_nanos() ^ u128::from(std::process::id())) as u64 % 1_000_000

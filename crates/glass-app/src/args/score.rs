@@ -7,26 +7,27 @@ use clap::{ArgGroup, Args};
 
 use super::{CacheArgs, MachineArgs, StartArgs};
 
-/// How probable a model finds a text: log-probability and rank of every token, loss, perplexity, bits per byte
+/// Measure how probable a text is to a model: log-probability and rank of every token, loss, perplexity, bits per
+/// byte
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER, group = ArgGroup::new("what").required(true).args(["text", "file", "ids", "tasks"]))]
 pub struct ScoreArgs {
-    /// The text; - is standard input, byte for byte
+    /// The text; - reads standard input, byte for byte
     pub text: Option<OsString>,
 
-    /// A text file, cut into documents; - is standard input
+    /// A text file, cut into documents; - for standard input
     #[arg(long, value_name = "F")]
     pub file: Option<PathBuf>,
 
-    /// Token ids (15496,995), for models without a tokenizer too; - is standard input
+    /// Token ids (15496,995), also for models without a tokenizer; - for standard input
     #[arg(long, value_name = "IDS")]
     pub ids: Option<String>,
 
-    /// Tasks, one JSON object a line: multiple choice, and last words
+    /// Tasks, one JSON object per line: multiple choice, and last words
     #[arg(long, value_name = "FILE.jsonl")]
     pub tasks: Option<PathBuf>,
 
-    /// Stands between the documents of a file
+    /// Separator between the documents of a file
     #[arg(long, value_name = "TEXT", default_value = "<|endoftext|>")]
     pub separator: String,
 
@@ -34,15 +35,15 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "NAME", default_value = "text")]
     pub field: String,
 
-    /// A model to measure this one by, token by token: the dense one beside a packed one
+    /// A model to compare with, token by token, such as the dense model of a packed one
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["tasks", "each"])]
     pub against: Option<String>,
 
-    /// Every token of a file, or every task, too, not only the totals
+    /// Print every token of a file, or every task, not only the totals
     #[arg(long)]
     pub each: bool,
 
-    /// Let <|endoftext|> and its like in TEXT be the special tokens; otherwise they are plain text
+    /// Read <|endoftext|> and other special tokens in TEXT as special tokens; by default they are plain text
     #[arg(long)]
     pub special: bool,
 
@@ -81,16 +82,16 @@ one is the same, and the mean divergence: the sum over all tokens of p ln(p / q)
 this one's. JSON: {\"loss\",\"perplexity\",\"bits_per_byte\",\"scored\",\"bytes\",\"documents\",\"against\":{\"loss\",\"perplexity\",
 \"bits_per_byte\",\"same_top\",\"divergence\"}}.
 
-Tasks: {\"query\",\"choices\":[…],\"gold\"} (right where the gold choice, counted from 0, is the most probable one; by
-length: per character), {\"context_options\":[…],\"continuation\",\"gold\"} (right where the continuation is the most
-probable after the gold context), {\"context\",\"continuation\"} (right where every token of the continuation is the
+Tasks: {\"query\",\"choices\":[…],\"gold\"} (right if the gold choice, counted from 0, is the most probable one; by
+length: per character), {\"context_options\":[…],\"continuation\",\"gold\"} (right if the continuation is the most
+probable after the gold context), {\"context\",\"continuation\"} (right if every token of the continuation is the
 most probable one; perplexity: e to the nats of a continuation, on average). The two parts are taken as they are and
 joined by one space; <|endoftext|> and its like are the special tokens. ± is one standard error. All of it as in
 EleutherAI's lm-evaluation-harness: a start token stands in front only where the tokenizer puts one there, and what is
 longer than the context loses its beginning.
 
 JSON: {\"tokens\":[{\"id\",\"text\",\"logprob\",\"rank\"}],\"loss\",\"perplexity\",\"bits_per_byte\",\"scored\",\"bytes\",
-\"documents\"}; of a file, tokens only with --each. bits_per_byte is null where a model has no tokenizer.
+\"documents\"}; of a file, tokens only with --each. bits_per_byte is null for a model without a tokenizer.
 Tasks: {\"choice\":{\"items\",\"acc\",\"acc_stderr\",\"acc_norm\",\"acc_norm_stderr\"},\"context\":{\"items\",\"acc\",\"acc_stderr\"},
 \"last_word\":{\"items\",\"acc\",\"acc_stderr\",\"perplexity\",\"perplexity_stderr\"},\"cut\"}; with --each a line for every task
 before: {\"line\",\"logprobs\":[…],\"gold\",\"right\",\"right_by_length\"} or {\"line\",\"logprob\",\"right\"}. cut: texts that lost

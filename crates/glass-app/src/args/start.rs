@@ -1,4 +1,4 @@
-//! Where a text begins; the same option wherever one is read.
+//! Start tokens: an option shared by several commands.
 
 use clap::Args;
 

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// What is done with a vocabulary.
+/// What to do with a vocabulary.
 #[derive(Subcommand, Debug)]
 pub enum TokenizerCommand {
     /// Learn byte-pair merges from text
     Learn(LearnArgs),
-    /// How well a vocabulary fits a text: bytes per token beside GPT-2's, the longest tokens, those never used
+    /// Report how well a vocabulary fits a text: bytes per token compared with GPT-2's, the longest tokens, unused
+    /// tokens
     Report(ReportArgs),
 }
 
@@ -17,19 +18,19 @@ pub enum TokenizerCommand {
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct LearnArgs {
-    /// Text files, JSON lines (.jsonl) and folders of them; - is standard input
+    /// Text files, JSON lines (.jsonl) and folders of them; - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Tokens in all: 256 bytes, the merges, and the special tokens
+    /// Size of the vocabulary: 256 bytes, the merges, and the special tokens
     #[arg(long, value_name = "N")]
     pub vocab: usize,
 
-    /// Where tokenizer.json is written
+    /// Where to write tokenizer.json
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 
-    /// A special token; may be given several times. Texts are cut where one stands
+    /// A special token; may be given several times. Texts are cut at special tokens
     #[arg(long, value_name = "TEXT", default_value = "<|endoftext|>")]
     pub special: Vec<String>,
 
@@ -37,8 +38,8 @@ pub struct LearnArgs {
     #[arg(long, default_value = "text")]
     pub field: String,
 
-    /// How much may be held at once, besides the text at hand: 512M, 2G. When it is full, the words seen least are
-    /// forgotten, and it is said
+    /// Limit of memory, besides the text itself: 512M, 2G. When it is reached, the least frequent words are
+    /// dropped, which is reported
     #[arg(long, value_name = "SIZE", default_value = "2G")]
     pub memory: String,
 
@@ -59,11 +60,12 @@ JSON: {\"file\",\"vocabulary\",\"merges\",\"bytes\",\"words\",\"forgotten\"}
 Example:
   glass tokenizer learn --vocab 4096 --out mine stories.txt";
 
-/// How well a vocabulary fits a text: bytes per token beside GPT-2's, the longest tokens, those never used
+/// Report how well a vocabulary fits a text: bytes per token compared with GPT-2's, the longest tokens, unused
+/// tokens
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER_REPORT)]
 pub struct ReportArgs {
-    /// Text files, JSON lines (.jsonl) and folders of them; - is standard input
+    /// Text files, JSON lines (.jsonl) and folders of them; - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
@@ -71,8 +73,8 @@ pub struct ReportArgs {
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// A vocabulary instead of a model: gpt2, a folder, a tokenizer.json, vocab.json (with merges.txt beside it), or
-    /// tiktoken's ranks (.tiktoken)
+    /// A vocabulary instead of a model: gpt2, a folder, a tokenizer.json, a vocab.json (with merges.txt in the same
+    /// folder), or tiktoken's ranks (.tiktoken)
     #[arg(long, value_name = "VOCABULARY", conflicts_with = "model")]
     pub vocab: Option<String>,
 
@@ -80,7 +82,7 @@ pub struct ReportArgs {
     #[arg(long, default_value = "text")]
     pub field: String,
 
-    /// So many tokens are shown of each list
+    /// Number of tokens shown in each list
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub top: usize,
 

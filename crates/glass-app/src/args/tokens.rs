@@ -7,15 +7,15 @@ use clap::Args;
 
 use super::StartArgs;
 
-/// Text to tokens: pieces, ids, bytes; and back
+/// Split a text into tokens with their ids and bytes, or join tokens into a text
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub struct TokensArgs {
-    /// The text; - is standard input, byte for byte
+    /// The text; - reads standard input, byte for byte
     #[arg(required_unless_present_any = ["decode", "file"])]
     pub text: Option<OsString>,
 
-    /// Take the text from this file; - is standard input
+    /// Read the text from this file; - for standard input
     #[arg(long, value_name = "F", conflicts_with_all = ["text", "decode"])]
     pub file: Option<PathBuf>,
 
@@ -23,20 +23,20 @@ pub struct TokensArgs {
     #[arg(long, short, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// A vocabulary instead of a model: gpt2, a folder, a tokenizer.json, vocab.json (with merges.txt beside it), or
-    /// tiktoken's ranks (.tiktoken)
+    /// A vocabulary instead of a model: gpt2, a folder, a tokenizer.json, a vocab.json (with merges.txt in the same
+    /// folder), or tiktoken's ranks (.tiktoken)
     #[arg(long, value_name = "VOCABULARY", conflicts_with = "model")]
     pub vocab: Option<String>,
 
-    /// The other way: the text of these ids (15496,995); - is standard input
+    /// Decode: print the text of these ids (15496,995); - for standard input
     #[arg(long, value_name = "IDS", conflicts_with_all = ["text", "merges"])]
     pub decode: Option<String>,
 
-    /// Show how every word was put together, merge by merge
+    /// Show how every word was merged, step by step
     #[arg(long)]
     pub merges: bool,
 
-    /// Let <|endoftext|> and its like in the text be the special tokens; otherwise they are plain text
+    /// Read <|endoftext|> and other special tokens in the text as special tokens; by default they are plain text
     #[arg(long)]
     pub special: bool,
 

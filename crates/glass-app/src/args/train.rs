@@ -13,16 +13,16 @@ use glass::weights::dtype::Dtype;
 
 use super::{MachineArgs, Options};
 
-/// Learn from text
+/// Train a model on text
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).args(["data", "chat"]))]
 pub struct TrainArgs {
-    /// Where the model and the run are written
+    /// Where to write the model and the run
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 
-    /// Options from a file in TOML, `steps = 1000`; those on the command line count more. Every run writes its own to
-    /// OUT/train/config.toml
+    /// Read options from a TOML file, as in `steps = 1000`; options on the command line take precedence. Every run
+    /// writes its options to OUT/train/config.toml
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
 
@@ -47,17 +47,17 @@ pub struct TrainArgs {
     pub machine: MachineArgs,
 }
 
-/// What is learned from.
+/// The training data.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// Text, JSON lines (.jsonl), JSON (.json), CSV or TSV; a folder of text and JSON lines (see --ending); shards of token
-    /// ids (.bin, see --bin); - for standard input; `sample` for stories that come with the program
+    /// Text, JSON lines (.jsonl), JSON (.json), CSV or TSV; a folder of text and JSON lines (see --ending); shards
+    /// of token ids (.bin, see --bin); - for standard input; `sample` for stories that come with the program
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
 
-    /// Conversations, one {"messages":[{"role","content"}]} per line; only what the assistant says is learned. Lines with
-    /// {"text"} are learned whole, so that a model keeps what it knew
+    /// Conversations, one {"messages":[{"role","content"}]} per line; only the assistant's messages are learned.
+    /// Lines with {"text"} are learned in full, so that a model keeps what it knew
     #[arg(long, value_name = "FILE.jsonl", num_args = 1..)]
     pub chat: Vec<PathBuf>,
 
@@ -65,8 +65,8 @@ pub struct DataArgs {
     #[arg(long, value_name = "TEXT", default_value = "<|endoftext|>")]
     pub separator: String,
 
-    /// In folders, read the files with these endings, as `rs,md`: as text, or what csv, tsv, json and jsonl say. Without it
-    /// .txt, .jsonl and .ndjson; where there are none, .csv, .tsv and .json
+    /// In folders, read the files with these extensions, as in `rs,md`: as text, or as csv, tsv, json or jsonl by
+    /// their names. By default .txt, .jsonl and .ndjson; if there are none, .csv, .tsv and .json
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["chat", "bin"])]
     pub ending: Vec<String>,
 
@@ -74,12 +74,13 @@ pub struct DataArgs {
     #[arg(long, value_name = "NAME", default_value = "text")]
     pub field: String,
 
-    /// The data is token ids of this width, used as they are; shards with llm.c's header need no --bin
+    /// The data is token ids of this width, used unchanged; shards with llm.c's header need no --bin
     #[arg(long, value_enum, value_name = "WIDTH", conflicts_with = "chat")]
     pub bin: Option<Width>,
 
-    /// Folder for the text's token shards, so that runs can share them: they are used again if the files, the vocabulary and
-    /// the split are the same. By default, a run with 64 MB of text or more keeps its own in OUT/train/data
+    /// Folder for the text's token shards, so that runs can share them: they are reused if the files, the
+    /// vocabulary and the split are the same. By default, a run with 64 MB of text or more keeps its own in
+    /// OUT/train/data
     #[arg(long, value_name = "DIR", conflicts_with_all = ["chat", "bin"])]
     pub shards: Option<PathBuf>,
 
@@ -87,17 +88,17 @@ pub struct DataArgs {
     #[arg(long, conflicts_with_all = ["chat", "bin"])]
     pub keep_duplicates: bool,
 
-    /// Data to validate on, of the same kind; it is never learned. By default, files of --data whose names say `val`, `dev`
-    /// or `test` validate
+    /// Validation data, of the same kind; it is never learned. By default, files of --data whose names contain
+    /// `val`, `dev` or `test` are used
     #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "val_fraction")]
     pub val: Vec<PathBuf>,
 
-    /// Without files to validate on: the share of the documents that validates; 0 for none
+    /// Fraction of the documents used for validation if there are no files for it; 0 for none
     #[arg(long, value_name = "F", default_value_t = 0.1)]
     pub val_fraction: f64,
 }
 
-/// Bytes of an id.
+/// The size of an id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Width {
     /// Two bytes
@@ -106,11 +107,11 @@ pub enum Width {
     U32,
 }
 
-/// What learns.
+/// The model to train.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub struct ShapeArgs {
-    /// A shape by name: gpt2, gpt2-medium, … (glass weights --help lists them, and says where they differ from the paper)
+    /// A preset: gpt2, gpt2-medium, … (glass weights --help lists them, and says where they differ from the paper)
     #[arg(long, value_name = "NAME", conflicts_with_all = ["layers", "heads", "width", "from"])]
     pub preset: Option<String>,
 
@@ -135,12 +136,13 @@ pub struct ShapeArgs {
     #[arg(long, value_name = "N")]
     pub vocab: Option<usize>,
 
-    /// The vocabulary of another model: a folder, a tokenizer.json, a vocab.json with merges.txt beside it, tiktoken's ranks
-    /// (.tiktoken), or gpt2. By default, one is learned from the data; a preset uses gpt2's
+    /// The vocabulary of another model: a folder, a tokenizer.json, a vocab.json with merges.txt in the same
+    /// folder, tiktoken's ranks (.tiktoken), or gpt2. By default, one is learned from the data; a preset uses
+    /// gpt2's
     #[arg(long, value_name = "MODEL")]
     pub tokenizer: Option<String>,
 
-    /// Start from this model's weights, with its shape and vocabulary
+    /// Start from this model's weights, with its sizes and vocabulary
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["layers", "heads", "width", "context", "vocab", "tokenizer"])]
     pub from: Option<String>,
 
@@ -164,7 +166,7 @@ pub enum Stored {
 }
 
 impl Stored {
-    /// As the library calls it.
+    /// The library's value.
     pub fn dtype(self) -> Dtype {
         match self {
             Stored::F32 => Dtype::F32,
@@ -174,7 +176,7 @@ impl Stored {
     }
 }
 
-/// How it learns.
+/// The settings of the training.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Run")]
 pub struct RunArgs {
@@ -186,8 +188,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "X")]
     pub epochs: Option<f64>,
 
-    /// Stop after this many minutes, counted from now; without --steps and --epochs, the number of steps is estimated from a few
-    /// timed ones
+    /// Stop after this many minutes, counted from now; without --steps and --epochs, the number of steps is
+    /// estimated from a few timed steps
     #[arg(long, value_name = "M")]
     pub minutes: Option<f64>,
 
@@ -215,7 +217,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub warmup: Option<u64>,
 
-    /// How the rate moves after warm-up
+    /// How the rate changes after warm-up
     #[arg(long, value_enum, default_value_t = Curve::Cosine)]
     pub schedule: Curve,
 
@@ -281,7 +283,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub patience: u64,
 
-    /// Train on the first batch only, again and again, to see that it can be learned
+    /// Train on the first batch only, repeatedly, to check that it can be learned
     #[arg(long)]
     pub overfit: bool,
 
@@ -290,34 +292,34 @@ pub struct RunArgs {
     #[arg(long)]
     pub recompute: bool,
 
-    /// Go on with the run in --out, with its own options; --steps, --epochs, --minutes, --lr, --min-lr, --warmup and --clip
-    /// may be given anew, as may what is only shown and kept
+    /// Continue the run in --out, with its own options; --steps, --epochs, --minutes, --lr, --min-lr, --warmup and
+    /// --clip may be changed, as may options that only affect what is shown and kept
     #[arg(long)]
     pub resume: bool,
 
-    /// Print what the run would take (memory, FLOPs, time), and stop
+    /// Print what the run would need (memory, FLOPs, time), and stop
     #[arg(long)]
     pub plan: bool,
 
-    /// Plain lines on a terminal too, no display
+    /// Plain lines even on a terminal, without a display
     #[arg(long)]
     pub plain: bool,
 
-    /// JSON: a line for every step as in log.jsonl, and one at the end
+    /// JSON: one line per step as in log.jsonl, and a final one
     #[arg(long)]
     pub json: bool,
 }
 
-/// What steps the matrices.
+/// The optimiser of the matrices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Rule {
-    /// By running moments of each weight
+    /// From running moments of each weight
     Adamw,
-    /// By the orthogonalised momentum of each matrix: more arithmetic, fewer steps
+    /// From the orthogonalised momentum of each matrix: more arithmetic, fewer steps
     Muon,
 }
 
-/// How the rate moves.
+/// How the rate changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Curve {
     /// Half a cosine down
@@ -349,7 +351,7 @@ pub enum Rounding {
 }
 
 impl Rounding {
-    /// As the library calls it.
+    /// The library's value.
     pub fn precision(self) -> Precision {
         match self {
             Rounding::F32 => Precision::F32,
@@ -359,7 +361,7 @@ impl Rounding {
 }
 
 impl RunArgs {
-    /// What a backward finds.
+    /// Which activations are kept for the backward pass.
     pub fn keep(&self) -> Keep {
         if self.recompute { Keep::Inputs } else { Keep::All }
     }

@@ -15,7 +15,7 @@ pub struct WeightsArgs {
     #[arg(long, value_name = "T")]
     pub context: Option<usize>,
 
-    /// Draw the groups, and how T² grows with the context; as PNG if the file's name ends in .png
+    /// Draw the groups, and how T² grows with the context; as PNG if the file name ends in .png
     #[arg(long, value_name = "F.svg")]
     pub svg: Option<PathBuf>,
 

@@ -1,4 +1,4 @@
-//! What is changed during the pass, as it was asked for.
+//! Parses the changes to make during the pass.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::fail::Fail;
 use crate::model_arg::NamedModel;
 use crate::out::count;
 
-/// Every change that the arguments name.
+/// Every change that the arguments ask for.
 pub fn parse(
     args: &LookArgs,
     model: &NamedModel,
@@ -35,7 +35,7 @@ pub fn parse(
         let other = ids_of(args, model, from.as_ref())?;
         if other.len() != ids.len() {
             return Err(Fail::asked(format!(
-                "--from: it has {}, TEXT has {}; what is patched is at the same position in both",
+                "--from: it has {}, TEXT has {}; a patch is at the same position in both",
                 count(other.len(), "token"),
                 ids.len()
             )));
@@ -51,7 +51,7 @@ pub fn parse(
 fn silence(asked: &str, model: &NamedModel, len: usize) -> Result<Edit, Fail> {
     let wrong = || {
         Fail::asked(format!(
-            "--ablate: {asked:?} is no part; give block.3.attention, block.3.attention.head.5, block.3.mlp or \
+            "--ablate: {asked:?} is not a part; give block.3.attention, block.3.attention.head.5, block.3.mlp or \
              block.3.mlp.neuron.17 (or L3H5, blocks.3.hook_attn_out, blocks.3.hook_mlp_out), with @4 or @4-7 after it for some positions"
         ))
     };
@@ -83,7 +83,7 @@ fn silence(asked: &str, model: &NamedModel, len: usize) -> Result<Edit, Fail> {
     })
 }
 
-/// TransformerLens's names of what can be silenced, as ours.
+/// Glass's name of a part that is given by TransformerLens's name.
 fn ours(part: &str) -> String {
     let head = part.strip_prefix('L').and_then(|rest| rest.split_once('H'));
     if let Some((layer, head)) = head {
@@ -101,7 +101,7 @@ fn ours(part: &str) -> String {
 fn cut(asked: &str, layers: usize, len: usize) -> Result<Vec<Edit>, Fail> {
     let wrong = || {
         Fail::asked(format!(
-            "--cut: {asked:?} is no edge; give KEY:QUERY, as in 2:7 (position 7 does not see 2), 2 (no later position sees 2), or \
+            "--cut: {asked:?} is not an edge; give KEY:QUERY, as in 2:7 (position 7 does not see 2), 2 (no later position sees 2), or \
              block.3@2:7; TEXT has the positions 0 to {}",
             len - 1
         ))
@@ -128,7 +128,7 @@ fn cut(asked: &str, layers: usize, len: usize) -> Result<Vec<Edit>, Fail> {
             query..query + 1
         }
     };
-    // A position always sees itself: with nothing to look at there would be no pattern.
+    // A position always sees itself: without any key there would be no pattern.
     if key >= len || queries.start <= key || queries.end > len {
         return Err(wrong());
     }
@@ -167,7 +167,7 @@ fn patch(asked: &str, inspector: &mut Inspector<'_, Cpu>, other: &[u32]) -> Resu
     let beside = matches!(site, Site::Block(_, Part::Contribution));
     if site.is_square() && positions.is_some() || beside {
         return Err(Fail::asked(format!(
-            "--patch: {asked:?} cannot be patched; scores and patterns are patched at all positions (leave @ out), what heads add by \
+            "--patch: {asked:?} cannot be patched; scores and patterns are patched at all positions (leave out @), contributions of heads by \
              attention.z"
         )));
     }
@@ -183,7 +183,7 @@ fn patch(asked: &str, inspector: &mut Inspector<'_, Cpu>, other: &[u32]) -> Resu
     })
 }
 
-/// What is before an `@`, and the positions after it.
+/// The part before `@`, and the positions after it.
 fn positions<'a>(option: &str, asked: &'a str, len: usize) -> Result<(&'a str, Option<Range<usize>>), Fail> {
     let Some((part, positions)) = asked.split_once('@') else { return Ok((asked, None)) };
     let (first, last) = positions.split_once('-').unwrap_or((positions, positions));

@@ -1,4 +1,4 @@
-//! Charts of what is a list elsewhere: bars, a line over the layers, a grid of places.
+//! Charts of lists: bars, a line over the layers, a grid of places.
 
 use crate::draw::columns::{signed, width};
 use crate::draw::scale::Scale;
@@ -6,11 +6,11 @@ use crate::draw::svg::{Anchor, LETTER, SLANT, Svg, every, label, label_in};
 use crate::out::number;
 
 const WIDTH: f64 = 1000.0;
-/// Room for names and numbers on the left.
+/// The width for names and numbers on the left.
 const LEFT: f64 = 360.0;
 const ROW: f64 = 17.0;
 
-/// What a list leaves out of all that there is, as a sentence; nothing where it leaves out nothing.
+/// What a list leaves out, as a sentence; empty if it leaves out nothing.
 pub fn left_out(all: usize, shown: usize, what: &str) -> String {
     match all.saturating_sub(shown) {
         0 => String::new(),
@@ -23,11 +23,11 @@ fn is_or_are(left: usize, what: &str) -> String {
     format!("{} weaker {what}{rest} {verb}", number(left as u64))
 }
 
-/// Named values as bars from a line: to the right above zero, to the left below.
+/// Named values as bars: to the right above zero, to the left below.
 pub fn bars(rows: &[(String, f64)]) -> Svg {
     let most = most(rows.iter().map(|(_, value)| *value));
     let both = rows.iter().any(|(_, value)| *value < 0.0);
-    // As much room as the longest name takes.
+    // The width of the longest name.
     let longest = rows.iter().map(|(name, _)| width(name)).max().unwrap_or(0) as f64;
     let left = (LETTER * longest + 80.0).clamp(160.0, LEFT);
     let (room, height) = (WIDTH - left - 20.0, ROW * (rows.len() as f64 + 0.5));
@@ -44,7 +44,7 @@ pub fn bars(rows: &[(String, f64)]) -> Svg {
     svg
 }
 
-/// Places where a neuron is active: how much, and the text up to there.
+/// Positions where a neuron is active: its value, and the text up to there.
 pub fn contexts(rows: &[(f64, String, String)]) -> Svg {
     const TEXT: f64 = 210.0;
     let most = most(rows.iter().map(|(value, ..)| *value));
@@ -55,7 +55,7 @@ pub fn contexts(rows: &[(f64, String, String)]) -> Svg {
         let y = ROW * (at as f64 + 0.9);
         svg.text(60.0, y, "faint", Anchor::End, &format!("{:.2}", value + 0.0));
         svg.bar_from(zero, y - 9.5, long * value / most);
-        // The end of what is before counts the most; the token itself stands last.
+        // The end of the preceding text matters most; the token itself comes last.
         let room = ((WIDTH - TEXT) / LETTER) as usize - token.chars().count().min(40) - 6;
         let skipped = before.chars().count().saturating_sub(room);
         let shown: String = before.chars().skip(skipped).collect();
@@ -66,12 +66,12 @@ pub fn contexts(rows: &[(f64, String, String)]) -> Svg {
     svg
 }
 
-/// A share for every head, a panel for each measure: blocks from below upwards, heads from left to right.
+/// One value per head, one panel for each measure: blocks from bottom to top, heads from left to right.
 pub fn panels(panels: &[(&str, Vec<Vec<f64>>)]) -> Svg {
     const NAMES: f64 = 64.0;
     const ABOVE: f64 = 40.0;
     let (blocks, heads) = panels.first().map_or((0, 0), |(_, of)| (of.len(), of.first().map_or(0, Vec::len)));
-    // As many panels beside each other as have room for their heads, and for their names.
+    // As many panels side by side as leave room for their heads and names.
     let fits = |across: usize| (WIDTH - NAMES) / across as f64 - 14.0;
     let across =
         (1..=panels.len()).rev().find(|&across| fits(across) / heads.max(1) as f64 >= 12.0).unwrap_or(1);
@@ -99,7 +99,7 @@ pub fn panels(panels: &[(&str, Vec<Vec<f64>>)]) -> Svg {
     svg
 }
 
-/// A value for every layer, one at most.
+/// One value per layer, at most 1.
 pub fn layers(values: &[(String, f64)]) -> Svg {
     const BOTTOM: f64 = 160.0;
     let mut svg = Svg::new(WIDTH, BOTTOM + 24.0);
@@ -127,7 +127,7 @@ pub fn layers(values: &[(String, f64)]) -> Svg {
     svg
 }
 
-/// Values of places, `[rows][columns]`, the last row on top; the area of a disc is a value's share of the greatest.
+/// Values of places, `[rows][columns]`, the last row on top; the area of a disc is proportional to its value.
 pub fn grid(rows: &[String], columns: &[String], values: &[Vec<f64>]) -> Svg {
     const NAMES: f64 = 92.0;
     const ABOVE: f64 = 84.0;

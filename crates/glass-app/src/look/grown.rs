@@ -1,4 +1,4 @@
-//! How the model of a run grew, checkpoint by checkpoint.
+//! How the model of a run developed, checkpoint by checkpoint.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,24 +25,24 @@ use crate::fail::Fail;
 use crate::out::Out;
 use crate::{input, model_arg};
 
-/// Where a run that looks at its checkpoints writes what it sees, beside them: a line for each.
+/// The file in which a run with --look writes its measurements, one line per checkpoint.
 pub const LINES: &str = "look.jsonl";
 
-/// A step, and what the model was like.
+/// A step, and the measurements of its checkpoint.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Grown {
     /// After this step.
     pub step: u64,
-    /// What was measured.
+    /// The measurements.
     #[serde(flatten)]
     pub found: Growth,
 }
 
 impl Grown {
-    /// Measures a checkpoint, on a text too where there is one.
+    /// Measures a checkpoint, on a text too if there is one.
     ///
     /// # Errors
-    /// It is no checkpoint of this model, or the model cannot read the text.
+    /// If it is not a checkpoint of this model, or the model cannot read the text.
     pub fn measure(
         cpu: Cpu,
         config: &Config,
@@ -68,11 +68,11 @@ pub fn written(file: &Path, config: &Config, up_to: u64) -> Vec<Grown> {
     lines.filter(|grown| grown.step <= up_to && fits(&grown.found)).collect()
 }
 
-/// Shows what a run wrote of its checkpoints, and measures those of which it wrote nothing; with a text, all that are there.
+/// Shows what a run wrote about its checkpoints, and measures the others; with a text, measures all existing ones.
 pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
     let checkpoints: BTreeMap<u64, PathBuf> = folder::checkpoints(dir)?.into_iter().collect();
     if checkpoints.is_empty() {
-        return Err(Fail::failed(format!("{}: no checkpoint stands there yet", dir.display())));
+        return Err(Fail::failed(format!("{}: there are no checkpoints yet", dir.display())));
     }
     let model = Folder::open(dir)?;
     let config = model.config().clone();
@@ -126,7 +126,7 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
         grown.push(found);
     }
     if !args.json {
-        let explained = "first, again: the loss in nats where random tokens stand for the first time and for the second; induction, \
+        let explained = "first, again: the loss in nats on random tokens and on their repetition; induction, \
                          previous token: the head that does it most, and its share of attention";
         writeln!(out, "{}", out.dim(explained))?;
     }
@@ -147,7 +147,7 @@ fn line(out: &mut Out, Grown { step, found }: &Grown) -> Result<(), Fail> {
     Ok(writeln!(out, "{}", line.trim_end())?)
 }
 
-/// The head with the most of something: its block, its number, its share.
+/// The head with the largest value of a measure: its block, its number, the value.
 fn strongest(found: &Growth, of: &dyn Fn(&Head) -> f64) -> (usize, usize, f64) {
     let all = found.heads.iter().enumerate().flat_map(|(layer, heads)| {
         heads.iter().enumerate().map(move |(head, scores)| (layer, head, of(scores)))
@@ -160,10 +160,10 @@ const HEIGHT: f64 = 150.0;
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = WIDTH - 150.0;
 
-/// A name, its values at every checkpoint, whether it is drawn as data or as a weight is.
+/// A name, its values at every checkpoint, and the class it is drawn with.
 type Series<'a> = (String, Vec<f64>, &'static str);
 
-/// All of it drawn over the steps.
+/// Everything drawn over the steps.
 pub fn drawn(grown: &[Grown], config: &Config, title: String) -> Page {
     let of =
         |value: &dyn Fn(&Growth) -> f64| grown.iter().map(|grown| value(&grown.found)).collect::<Vec<f64>>();
@@ -172,7 +172,7 @@ pub fn drawn(grown: &[Grown], config: &Config, title: String) -> Page {
     let (layer_p, head_p, _) = strongest(last, &|head| head.previous);
     let mut panels: Vec<(&str, Vec<Series<'_>>)> = vec![
         (
-            "loss on random tokens that stand twice, nats",
+            "loss on repeated random tokens, nats",
             vec![
                 ("first".into(), of(&|found| found.first), "minus-line"),
                 ("again".into(), of(&|found| found.again), "data-line"),
@@ -249,7 +249,7 @@ fn panel(grown: &[Grown], series: &[Series<'_>]) -> Svg {
         svg.text(across.at(value), HEIGHT + 18.0, "", Anchor::End, &text);
     }
     svg.text(RIGHT + 8.0, HEIGHT + 18.0, "faint", Anchor::Start, "steps");
-    // Names side by side where the lines end near each other.
+    // Names are moved apart if the lines end near each other.
     let mut taken: Vec<f64> = Vec::new();
     for (name, values, class) in series {
         let mut line = String::new();

@@ -1,4 +1,4 @@
-//! What was seen, as JSON.
+//! The results as JSON.
 
 use glass::inspect::attribute::Component;
 use glass::next_token::Drawn;

@@ -1,4 +1,4 @@
-//! What parts of the model are called: our names, or TransformerLens's.
+//! The names of the model's parts: Glass's, or TransformerLens's.
 
 use glass::inspect::attribute::Component;
 pub use glass::probe::Names;

@@ -1,4 +1,4 @@
-//! What was seen as files: a picture, and a page with all of it.
+//! Writes the results to files: a picture, or a page with everything.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,10 +18,10 @@ use crate::fail::{Fail, say};
 use crate::layout::wrap;
 use crate::model_arg::NamedModel;
 
-/// Most positions of a picture; with more, they would be too small to see.
+/// The largest number of positions in a picture; with more, they would be too small to see.
 const MOST: usize = 64;
 
-/// Letters of a line of explanation.
+/// Characters per line of an explanation.
 const LINE: usize = 140;
 
 const STYLE: &str = "\
@@ -31,12 +31,13 @@ svg{max-width:100%;height:auto}.token{display:inline-block;border:1px solid #d86
 .token small{opacity:.6}table{border-collapse:collapse}td{padding:.1em 1em .1em 0;font-variant-numeric:tabular-nums}\
 .note{opacity:.7}";
 
-/// Whether pictures are asked for.
+/// Whether pictures were requested.
 pub fn is_wanted(args: &LookArgs) -> bool {
     args.svg.is_some() || args.png.is_some() || args.html.is_some()
 }
 
-/// Refuses a picture that is called a page, and a page that is called a picture. (Of pictures, the name says the kind.)
+/// Refuses a picture with a page's extension, and a page with a picture's. (The extension chooses the kind of
+/// picture.)
 pub fn check_endings(args: &LookArgs) -> Result<(), Fail> {
     let files = [("svg", &args.svg), ("png", &args.png), ("html", &args.html)];
     for (kind, file) in files {
@@ -55,17 +56,17 @@ pub fn check_endings(args: &LookArgs) -> Result<(), Fail> {
     Ok(())
 }
 
-/// Draws what was seen.
+/// Draws the results.
 pub fn write(args: &LookArgs, seen: &Seen<'_>) -> Result<(), Fail> {
     few(seen.ids.len())?;
     let (layer, head) = head(args, seen)?;
     let pictures = Pictures { seen, layer, head, transposed: args.transpose }.all()?;
-    let title = "What happened inside".into();
+    let title = "What happens inside".into();
     let page = Page { title, before: introduction(seen), pictures, after: decided(seen) };
     page.write(args)
 }
 
-/// Refuses a text that would be too small to see.
+/// Refuses a text whose picture would be too small to see.
 pub fn few(tokens: usize) -> Result<(), Fail> {
     match tokens {
         0..=MOST => Ok(()),
@@ -75,20 +76,20 @@ pub fn few(tokens: usize) -> Result<(), Fail> {
     }
 }
 
-/// Pictures, and what a page says around them, in HTML.
+/// Pictures, and the text of a page around them, in HTML.
 pub struct Page {
     /// The title.
     pub title: String,
-    /// What is above the pictures.
+    /// The text above the pictures.
     pub before: String,
     /// The pictures.
     pub pictures: Vec<Picture>,
-    /// What is below.
+    /// The text below.
     pub after: String,
 }
 
 impl Page {
-    /// Writes it as what was asked for.
+    /// Writes the requested files.
     pub fn write(&self, args: &LookArgs) -> Result<(), Fail> {
         if args.svg.is_some() || args.png.is_some() {
             let svg = self.svg();
@@ -105,7 +106,7 @@ impl Page {
         }
     }
 
-    /// The pictures, one below the other.
+    /// The pictures, one below another.
     pub fn svg(&self) -> String {
         let mut whole = Svg::default();
         for Picture { heading, explained, svg } in &self.pictures {
@@ -151,12 +152,12 @@ fn say_size(path: &Path, bytes: usize) {
     say(&format!("{}: {} kB", path.display(), bytes.div_ceil(1000)));
 }
 
-/// The block and the head that are drawn.
+/// The block and the head to draw.
 fn head(args: &LookArgs, seen: &Seen<'_>) -> Result<(usize, usize), Fail> {
     let config = seen.model.config();
     let Some(asked) = &args.head else {
         let last = seen.ids.len() - 1;
-        // Heads that find nothing look at the first position.
+        // Heads that find nothing attend to the first position.
         let elsewhere = |position: usize| (1..last).contains(&position);
         let strongest = seen.links.iter().find(|link| elsewhere(link.position));
         return Ok(strongest.or(seen.links.first()).map_or((0, 0), |link| (link.layer, link.head)));
@@ -178,7 +179,7 @@ fn introduction(seen: &Seen<'_>) -> String {
     )
 }
 
-/// The tokens of a text, each in its frame.
+/// The tokens of a text, each in a frame.
 pub fn tokens(model: &NamedModel, ids: &[u32]) -> String {
     let mut line = String::from("<p>");
     for (position, &id) in ids.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Parts of a model by themselves: what its heads do, what one does by its weights, where a neuron is active.
+//! Parts of a model: what its heads do, what one head does according to its weights, where a neuron is active.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -23,7 +23,7 @@ use crate::out::{Out, number};
 use crate::printable::{lossy, visible};
 use crate::progress::ProgressLine;
 
-/// Columns of a token, and of a bar.
+/// The widths of a token and of a bar, in columns.
 const PIECE: usize = 18;
 const BAR: usize = 20;
 
@@ -51,14 +51,14 @@ pub fn heads(args: &LookArgs, model: &NamedModel, ids: &[u32]) -> Result<(), Fai
             writeln!(out, "{name:<18}{shares}{:>12.2}", head.entropy)?;
         }
     }
-    let explained = "shares of attention, averaged over the positions that have such a place to look at: the position before, the \
-                     first, the same token before, and the token after that one; entropy in nats";
+    let explained = "shares of attention, averaged over the positions where it exists: the previous position, the \
+                     first, earlier occurrences of the same token, and the tokens after those; entropy in nats";
     writeln!(out, "{}", out.dim(explained))?;
     out.done()
 }
 
 fn heads_drawn(args: &LookArgs, model: &NamedModel, ids: &[u32], found: &[Vec<Head>]) -> Result<(), Fail> {
-    // As wide as a pattern can be: all positions alike.
+    // The largest possible entropy: attention spread evenly over all positions.
     let widest = (1..=ids.len()).map(|keys| (keys as f64).ln()).sum::<f64>() / ids.len() as f64;
     let of = |share: &dyn Fn(&Head) -> f64| -> Vec<Vec<f64>> {
         found.iter().map(|heads| heads.iter().map(share).collect()).collect()
@@ -70,14 +70,14 @@ fn heads_drawn(args: &LookArgs, model: &NamedModel, ids: &[u32], found: &[Vec<He
         ("induction", of(&|head| head.induction)),
         ("entropy", of(&|head| head.entropy / widest.max(f64::MIN_POSITIVE))),
     ];
-    let explained = "A disc's area is the share of a head's attention, averaged over the positions that have such a place: the position \
-                     before, the first, the same token before, and the token after that one. Entropy: 1 where all are looked at alike.";
+    let explained = "A disc's area is the share of a head's attention, averaged over the positions where it exists: the previous \
+                     position, the first, earlier occurrences of the same token, and the tokens after those. Entropy: 1 means even attention.";
     let picture = Picture::new("What every head does", explained, charts::panels(&panels));
     let (title, before) = ("What every head does".into(), page::tokens(model, ids));
     Page { title, before, pictures: vec![picture], after: String::new() }.write(args)
 }
 
-/// What a head does by its weights.
+/// What a head does according to its weights.
 pub fn circuits(args: &LookArgs, model: &NamedModel, head: &str) -> Result<(), Fail> {
     let config = model.config();
     let (layer, head) = two_numbers("--circuits", head, "BLOCK.HEAD", [config.layers, config.heads.query])?;
@@ -116,7 +116,7 @@ pub fn circuits(args: &LookArgs, model: &NamedModel, head: &str) -> Result<(), F
 const LOOKS: &str = "which token looks at which, most strongly, by queries and keys";
 const SAYS: &str = "which token it makes more probable after finding another, by values and the unembedding";
 const TOKENS_ALONE: &str =
-    "tokens as the block's norm makes them of their vectors alone, without positions and other blocks";
+    "tokens are represented by the block's norm of their embeddings, without positions and other blocks";
 
 fn circuits_drawn(args: &LookArgs, model: &NamedModel, name: &str, found: &Circuits) -> Result<(), Fail> {
     let rows = |pairs: &[Pair]| -> Vec<(String, f64)> {
@@ -169,7 +169,7 @@ pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) ->
             let (before, token) = split(firing);
             (f64::from(firing.value), line_of(&before), line_of(&token))
         });
-        let explained = "The neuron after its activation, in the texts where it is most active, at most once a text; the token that it is \
+        let explained = "The neuron after its activation, in the texts where it is most active, at most once per text; the token that it is \
                          computed at is in brackets.";
         let svg = charts::contexts(&rows.collect::<Vec<_>>());
         let pictures = vec![Picture::new(format!("Where {name} is most active"), explained, svg)];
@@ -187,7 +187,7 @@ pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) ->
     if args.json || page::is_wanted(args) {
         return out.done();
     }
-    let explained = format!("where {name} is most active, at most once a text");
+    let explained = format!("where {name} is most active, at most once per text");
     writeln!(out, "{}  {}", out.bold("active"), out.dim(&explained))?;
     for firing in firings.strongest() {
         let (before, token) = split(firing);

@@ -1,4 +1,5 @@
-//! What was seen, drawn. Rows are queries and columns keys, or the reverse with --transpose; discs are data, squares weights.
+//! Draws the results. Rows are queries and columns keys, or the reverse with --transpose; discs are data, squares
+//! weights.
 
 use glass::next_token::{Drawn, Sampler, Sampling};
 use glass::probe::{Part, Site};
@@ -12,36 +13,36 @@ use crate::fail::Fail;
 use crate::model_arg::NamedModel;
 use crate::out::count;
 
-/// Room for labels on the left, and above.
+/// The space for labels on the left and at the top.
 const LEFT: f64 = 92.0;
 const ABOVE: f64 = 84.0;
 /// The width of a picture.
 const WIDTH: f64 = 1000.0;
-/// Positions that the lens is drawn for.
+/// The number of positions in the picture of the lens.
 const LENS: usize = 12;
-/// A row of a list.
+/// The height of a row of a list.
 const ROW: f64 = 17.0;
 
-/// A picture, and what it shows.
+/// A picture with its explanation.
 pub struct Picture {
-    /// What it is of.
+    /// Its heading.
     pub heading: String,
-    /// How it is read.
+    /// How to read it.
     pub explained: String,
-    /// It itself.
+    /// The drawing.
     pub svg: Svg,
 }
 
 impl Picture {
-    /// One.
+    /// A picture.
     pub fn new(heading: impl Into<String>, explained: impl Into<String>, svg: Svg) -> Picture {
         Picture { heading: heading.into(), explained: explained.into(), svg }
     }
 }
 
-/// What is drawn, and what of.
+/// The pictures of a result.
 pub struct Pictures<'a> {
-    /// What was seen.
+    /// The result.
     pub seen: &'a Seen<'a>,
     /// The block whose heads are drawn.
     pub layer: usize,
@@ -52,7 +53,7 @@ pub struct Pictures<'a> {
 }
 
 impl Pictures<'_> {
-    /// All of them.
+    /// All pictures.
     pub fn all(&self) -> Result<Vec<Picture>, Fail> {
         let layer = self.layer;
         let (seen, named) = (self.seen, names::head(self.seen.names, self.layer, self.head));
@@ -83,22 +84,22 @@ impl Pictures<'_> {
             ),
             Picture::new(
                 format!("{named}: from products to the pattern"),
-                "First, every query times every key. Second, scaled, and what comes later masked. Third, after the softmax.",
+                "First, every query times every key. Second, scaled, with later keys masked. Third, after the softmax.",
                 self.steps()?,
             ),
             Picture::new(
                 format!("{named}: what the last token takes in"),
                 format!(
-                    "Each token's value, times the pattern; their sum (z) goes through the value-up half and is added to the vector.{}",
+                    "Each token's value, times the pattern; their sum (z) is multiplied by value_up and added to the vector.{}",
                     charts::left_out(tokens, shown, "token")
                 ),
                 self.update()?,
             ),
             Picture::new(
-                "The lens: what each layer would say",
+                "The logit lens: what each layer would predict",
                 format!(
-                    "The residual stream of each layer through the last norm and the unembedding: the most probable token, its disc larger \
-                     where surer.{last}"
+                    "The residual stream of each layer through the last norm and the unembedding: the most probable token, with a larger disc \
+                     for a higher probability.{last}"
                 ),
                 self.lens(),
             ),
@@ -115,7 +116,7 @@ impl Pictures<'_> {
         ])
     }
 
-    /// The parts that a logit is the sum of.
+    /// The parts whose sum is a logit.
     fn decided(&self) -> Picture {
         let (seen, found) = (self.seen, &self.seen.attribution);
         let mut parts = found.parts.clone();
@@ -133,7 +134,7 @@ impl Pictures<'_> {
             None => format!("the logit {:.2} of {}", found.whole, self.piece(token)),
             Some(other) => {
                 format!(
-                    "{:.2}, the logit of {} above that of {}",
+                    "{:.2}, the logit of {} minus that of {}",
                     found.whole,
                     self.piece(token),
                     self.piece(other)
@@ -154,19 +155,19 @@ impl Pictures<'_> {
         let rows: Vec<_> =
             words.into_iter().map(|(at, value)| (format!("{at} {}", self.token(at)), value)).collect();
         let explained = format!(
-            "What heads add directly from each position; at the last, its own vectors too; violet is below zero.{left_out}"
+            "What heads add directly from each position; the last includes its own vectors; violet is below zero.{left_out}"
         );
         Picture::new("What decided: the tokens", explained, charts::bars(&rows))
     }
 
-    /// Every head of every block, small; and the share that is too small to be drawn.
+    /// Small patterns of every head of every block; and the smallest share that is drawn.
     fn overview(&self) -> Result<(Svg, f64), Fail> {
         const GAP: f64 = 8.0;
         let (config, len) = (self.seen.model.config(), self.seen.ids.len());
         let (layers, heads) = (config.layers, config.heads.query);
         let side = ((WIDTH - LEFT) / heads as f64 - GAP).clamp(24.0, 150.0);
         let cell = side / len as f64;
-        // A disc of a quarter of a unit is the least that one sees.
+        // The smallest visible disc has a radius of a quarter of a unit.
         let least = if cell < 4.0 { (0.25 / (0.48 * cell)).powi(2).clamp(0.05, 0.5) } else { 0.0 };
         let mut svg = Svg::new(LEFT + (side + GAP) * heads as f64, 24.0 + (side + GAP) * layers as f64);
         for head in 0..heads {
@@ -203,7 +204,7 @@ impl Pictures<'_> {
         label(&token(self.seen.model, id))
     }
 
-    /// A square of numbers, each a share of `most`, with its labels.
+    /// A square of numbers, each as a share of `most`, with its labels.
     fn square(
         &self,
         svg: &mut Svg,
@@ -232,11 +233,11 @@ impl Pictures<'_> {
         }
     }
 
-    /// The axes in words, and what their labels leave out.
+    /// Explains the axes, and says which labels are left out.
     fn axes(&self, svg: &mut Svg, y: f64, cell: f64) {
         let text = match self.transposed {
-            false => "rows: queries (the token that looks); columns: keys",
-            true => "rows: keys; columns: queries (the token that looks)",
+            false => "rows: queries (the attending token); columns: keys",
+            true => "rows: keys; columns: queries (the attending token)",
         };
         let text = format!("{text}{}", named(every(cell), "token"));
         svg.text(LEFT, y, "faint", Anchor::Start, &text);
@@ -245,7 +246,7 @@ impl Pictures<'_> {
     fn heads(&self) -> Result<Svg, Fail> {
         let (len, heads) = (self.seen.ids.len(), self.seen.model.config().heads.query);
         let pattern = &self.seen.record.get(Site::Block(self.layer, Part::Pattern))?;
-        // As many beside each other as leave cells that can be seen.
+        // As many side by side as leave visible cells.
         let cell = |across: usize| (((WIDTH - LEFT - SLANT) / across as f64 - 14.0) / len as f64).min(26.0);
         let across = (1..=heads.clamp(1, 4)).rev().find(|&across| cell(across) >= 6.5).unwrap_or(1);
         let cell = cell(across).max(3.0);
@@ -265,7 +266,7 @@ impl Pictures<'_> {
 
     fn steps(&self) -> Result<Svg, Fail> {
         let (len, head) = (self.seen.ids.len(), self.head);
-        // Beside each other, or where every token would not have its label, below each other.
+        // Side by side; or one below another if there would be no room for a label of every token.
         let beside = ((WIDTH - LEFT - SLANT) / 3.0 - 20.0).min(26.0 * len as f64) / len as f64;
         let below = every(beside) > 1;
         let cell = if below { ((WIDTH - LEFT - SLANT) / len as f64).min(14.0) } else { beside };
@@ -337,7 +338,7 @@ impl Pictures<'_> {
         let y = y + 1.4 * ROW;
         svg.frame([LEFT + 90.0, y - 9.0, strip, 18.0], "square", false);
         let through = format!(
-            "× value-up, {} × {}: weights, the same for every text (block.{}.attention.value_up)",
+            "× value_up, {} × {}: weights, the same for every text (block.{}.attention.value_up)",
             config.width, size, self.layer
         );
         svg.text(LEFT + 100.0, y + 4.0, "", Anchor::Start, &through);
@@ -384,7 +385,7 @@ impl Pictures<'_> {
             }
         }
         let y = svg.size.1 - 6.0;
-        let note = "columns: positions, with the token there, and what each layer would say comes next; · is a space";
+        let note = "columns: positions, with their tokens, and each layer's prediction of the next token; · is a space";
         svg.text(LEFT, y, "faint", Anchor::Start, note);
         svg
     }
@@ -440,7 +441,7 @@ impl Pictures<'_> {
     }
 }
 
-/// A token's text with its space as a dot, which every font has.
+/// A token's text with a dot for its space, which every font has.
 pub fn token(model: &NamedModel, id: u32) -> String {
     model.piece(id).replace('␣', "·")
 }

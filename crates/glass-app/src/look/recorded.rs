@@ -1,4 +1,4 @@
-//! `--record`: sites into a safetensors file.
+//! `--record`: writes sites to a safetensors file.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,8 +12,8 @@ use crate::args::LookArgs;
 use crate::fail::{Fail, say};
 use crate::out::{count, number};
 
-/// The sites of --record, and the text. Where no text is given elsewhere, the one value of --record that can be no site is it, so
-/// that arguments may stand in any order.
+/// The sites of --record, and the text. If no text is given elsewhere, the one value of --record that cannot be a
+/// site is the text, so arguments may be given in any order.
 pub fn sites_and_text(args: &LookArgs, layers: usize) -> Result<(Vec<Site>, Option<&OsStr>), Fail> {
     let mut text = args.text.as_deref();
     let given = text.is_some() || args.ids.is_some() || args.file.is_some();
@@ -28,12 +28,12 @@ pub fn sites_and_text(args: &LookArgs, layers: usize) -> Result<(Vec<Site>, Opti
         }
     }
     if !given && text.is_none() {
-        return Err(Fail::asked("TEXT: give the text that is looked at"));
+        return Err(Fail::asked("TEXT: give a text"));
     }
     Ok((sites, text))
 }
 
-/// Whether a value that is no site was probably meant as one.
+/// Whether a value that is not a site was probably meant as one.
 fn is_meant_as_site(value: &str) -> bool {
     let begins = |start: &&str| value.starts_with(start);
     !value.contains(' ')
@@ -42,7 +42,7 @@ fn is_meant_as_site(value: &str) -> bool {
         && value.contains(['.', '_', '*'])
 }
 
-/// The sites of a pattern, by our names or TransformerLens's.
+/// The sites that match a pattern, by Glass's names or TransformerLens's.
 fn named(pattern: &str, layers: usize) -> Result<Vec<Site>, Fail> {
     if !pattern.contains('*') {
         return Ok(vec![Site::named(pattern, layers)?]);
@@ -55,14 +55,14 @@ fn named(pattern: &str, layers: usize) -> Result<Vec<Site>, Fail> {
     let found: Vec<Site> = Site::all(layers).into_iter().filter(is_of).collect();
     match found.is_empty() {
         true => Err(Fail::asked(format!(
-            "--record: no site's name fits {pattern:?}; the model has {}",
+            "--record: no site matches {pattern:?}; the model has {}",
             count(layers, "block")
         ))),
         false => Ok(found),
     }
 }
 
-/// Records sites; what was recorded, for JSON.
+/// Records sites; returns a description for JSON.
 pub fn record(
     args: &LookArgs,
     inspector: &mut Inspector<'_, Cpu>,
@@ -88,7 +88,7 @@ pub fn record(
     Ok(json!({"file": file.display().to_string(), "sites": sites, "numbers": numbers}))
 }
 
-/// Whether a name is of a pattern, in which `*` stands for anything.
+/// Whether a name matches a pattern, in which `*` matches anything.
 fn fits(pattern: &[u8], name: &[u8]) -> bool {
     match pattern {
         [] => name.is_empty(),

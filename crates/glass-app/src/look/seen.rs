@@ -1,4 +1,4 @@
-//! Everything that a look at a text shows, gathered once for the terminal, for JSON and for pictures.
+//! The results of a look at a text, collected once for the terminal, for JSON and for pictures.
 
 use glass::backend::Cpu;
 use glass::inspect::attribute::{Attribution, sites, trace};
@@ -19,44 +19,44 @@ pub struct Link {
     pub layer: usize,
     /// Its number in the block.
     pub head: usize,
-    /// Where it looks.
+    /// The position attended to.
     pub position: usize,
-    /// How much of its attention goes there.
+    /// The share of its attention.
     pub share: f64,
 }
 
-/// A text that was looked at.
+/// The results for a text.
 pub struct Seen<'a> {
     /// The model.
     pub model: &'a NamedModel,
     /// The text.
     pub ids: &'a [u32],
-    /// Lines of every list.
+    /// The number of lines in every list.
     pub top: usize,
-    /// What parts are called.
+    /// The naming scheme of parts.
     pub names: Names,
     /// The strongest links from the last position.
     pub links: Vec<Link>,
-    /// What every layer says after every position, `[layers + 1][positions]`.
+    /// The prediction of every layer after every position, `[layers + 1][positions]`.
     pub everywhere: Vec<Vec<Reading>>,
     /// The unembedding's rows of the most probable next tokens.
     pub unembedding: Matrix,
-    /// The pass.
+    /// The record of the pass.
     pub record: Record,
     /// The logits after the last position.
     pub logits: Vec<f32>,
     /// The most probable next tokens.
     pub next: Vec<Drawn>,
-    /// The same before anything was changed, where something was.
+    /// The same without the changes, if there were any.
     pub before: Option<Vec<Drawn>>,
-    /// The token that is traced, and the one that it is measured against.
+    /// The token whose logit is explained, and the one it is compared with.
     pub traced: (u32, Option<u32>),
-    /// Where its logit comes from.
+    /// The attribution of its logit.
     pub attribution: Attribution,
 }
 
 impl<'a> Seen<'a> {
-    /// Looks.
+    /// Runs the passes and collects the results.
     pub fn look(
         args: &LookArgs,
         model: &'a NamedModel,
@@ -120,7 +120,7 @@ impl<'a> Seen<'a> {
         })
     }
 
-    /// What the parts leave out of the traced logit, and why that is; none where it rounds to zero.
+    /// The part of the explained logit that the parts leave out, and its reason; `None` if it rounds to zero.
     pub fn rest(&self) -> Option<(&'static str, f64)> {
         let rest = self.attribution.rest();
         let why = match self.before.is_some() {
@@ -130,7 +130,7 @@ impl<'a> Seen<'a> {
         (rest.abs() >= 0.005).then_some((why, rest))
     }
 
-    /// Three temperatures, the one that `generate` uses for this model among them, and which of them that is.
+    /// Three temperatures, including the one that `generate` uses for this model, and the index of that one.
     pub fn temperatures(&self) -> ([f32; 3], usize) {
         let advice = self.model.folder.generation();
         let greedy = (advice.do_sample == Some(false)).then_some(0.0);
@@ -142,20 +142,20 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// What every layer says after the last position.
+    /// Every layer's prediction after the last position.
     pub fn lens(&self) -> impl Iterator<Item = &Reading> {
         self.everywhere.iter().filter_map(|layer| layer.last())
     }
 }
 
-/// What pictures need beside what is attributed.
+/// The sites that pictures need besides those of the attribution.
 fn pictured(layers: usize) -> Vec<Site> {
     let parts = [Part::Scores, Part::Masked, Part::Z];
     let blocks = (0..layers).flat_map(|layer| parts.map(|part| Site::Block(layer, part)));
     blocks.chain([Site::Norm]).collect()
 }
 
-/// The tokens that --next and --against name.
+/// The tokens given by --next and --against.
 pub fn asked(args: &LookArgs, model: &NamedModel) -> Result<(Option<u32>, Option<u32>), Fail> {
     let named = |option: &str, text: &Option<String>| {
         text.as_deref().map(|text| token(model, option, text)).transpose()
@@ -163,7 +163,7 @@ pub fn asked(args: &LookArgs, model: &NamedModel) -> Result<(Option<u32>, Option
     Ok((named("--next", &args.next)?, named("--against", &args.against)?))
 }
 
-/// The one token of a text.
+/// The single token of a text.
 fn token(model: &NamedModel, option: &str, text: &str) -> Result<u32, Fail> {
     match model.tokenizer()?.encode(text, Special::Plain)[..] {
         [id] => Ok(id),

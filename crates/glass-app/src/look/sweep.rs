@@ -1,4 +1,4 @@
-//! The same change tried in every place: which of them brings back the answer of another text, or loses the text's own.
+//! The same change tried at every place: which place restores another text's prediction, or loses the text's own.
 
 use std::io::Write as _;
 
@@ -19,10 +19,10 @@ use crate::fail::Fail;
 use crate::model_arg::NamedModel;
 use crate::out::Out;
 
-/// Positions of a pass: so many places are tried together.
+/// Positions per pass, which limits how many places are tried together.
 const ROWS: usize = 2048;
 
-/// Tries every place, and shows what each did.
+/// Tries every place, and shows the effect of each.
 pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) -> Result<(), Fail> {
     if page::is_wanted(args) {
         page::few(ids.len())?;
@@ -34,7 +34,7 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) ->
         (Some(from), _) => Some(ids_of(args, model, from.as_ref())?),
         (None, _) => {
             return Err(Fail::asked(
-                "--sweep: heads and residual are patched from another text; give one of as many tokens by --from",
+                "--sweep: heads and residual are patched from another text; give --from TEXT with the same number of tokens",
             ));
         }
     };
@@ -69,7 +69,7 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) ->
     }
     let name = |token: u32| model.piece(token);
     let what = match against {
-        Some(against) => format!("the logit of {} above that of {}", name(token), name(against)),
+        Some(against) => format!("the logit of {} minus that of {}", name(token), name(against)),
         None => format!("the logarithm of the probability of {}", name(token)),
     };
     let from = clean.map_or(String::new(), |clean| format!("; of --from, {clean:.3}"));
@@ -101,12 +101,12 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) ->
         writeln!(out, "{}", line.trim_end())?;
     }
     if all > shown {
-        writeln!(out, "{}", out.dim(&format!("{} more, that change less", all - shown)))?;
+        writeln!(out, "{}", out.dim(&format!("{} more, which change less", all - shown)))?;
     }
     out.done()
 }
 
-/// Every place as a disc, or every token as a bar.
+/// Draws every place as a disc, or every token as a bar.
 fn drawn(
     args: &LookArgs,
     model: &NamedModel,
@@ -120,12 +120,12 @@ fn drawn(
         after.iter().map(|row| row.iter().map(|value| value - before).collect()).collect();
     let blocks: Vec<String> = (0..changes.len()).map(|layer| format!("block {layer}")).collect();
     let explained = format!(
-        "How far the measure of the answer moves from {before:.3}: a disc's area, or a bar's length; violet is down."
+        "How far the metric moves from {before:.3}: a disc's area, or a bar's length; violet is down."
     );
     let picture = match kind {
         SweepKind::Words => {
             let rows: Vec<(String, f64)> = words.into_iter().zip(changes[0].iter().copied()).collect();
-            Picture::new("Each token hidden from those after it", explained, charts::bars(&rows))
+            Picture::new("Each token hidden from later ones", explained, charts::bars(&rows))
         }
         SweepKind::Heads => {
             let heads: Vec<String> = (0..changes[0].len()).map(|head| format!("head {head}")).collect();
@@ -134,14 +134,14 @@ fn drawn(
         }
         SweepKind::Residual => {
             let svg = charts::grid(&blocks, &words, &changes);
-            Picture::new("What enters each block, patched at each word", explained, svg)
+            Picture::new("The residual stream before each block, patched at each position", explained, svg)
         }
     };
-    let title = "The same change in every place".into();
+    let title = "The same change at every place".into();
     Page { title, before: tokens(model, ids), pictures: vec![picture], after: String::new() }.write(args)
 }
 
-/// The token that is asked for, by default what the text makes the most probable; and what it is measured against.
+/// The requested token, by default the most probable next one, and the one it is compared with.
 fn asked(
     args: &LookArgs,
     model: &NamedModel,

@@ -12,11 +12,11 @@ use crate::fail::Fail;
 use crate::out::{Out, count};
 use crate::printable::VISIBLE;
 
-/// Columns of a token, and of a bar.
+/// The widths of a token and of a bar, in columns.
 const PIECE: usize = 16;
 const BAR: usize = 24;
 
-/// All of it, in the order of the flow.
+/// Everything, in the order of the flow.
 pub fn show(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     tokens(out, seen)?;
     attention(out, seen)?;
@@ -37,7 +37,7 @@ fn heading(out: &mut Out, title: &str, explained: &str) -> Result<(), Fail> {
 
 fn tokens(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     let title = out.bold(&count(seen.ids.len(), "token"));
-    writeln!(out, "{title}  {}", out.dim("what the model reads, and each one's position"))?;
+    writeln!(out, "{title}  {}", out.dim("what the model reads, with positions"))?;
     let columns = out.columns();
     let mut line = String::new();
     for (position, &id) in seen.ids.iter().enumerate() {
@@ -67,7 +67,7 @@ fn attention(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
 }
 
 fn lens(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
-    heading(out, "lens", "what the last vector would say if the model ended there")?;
+    heading(out, "lens", "what the model would predict if it ended there")?;
     let room = out.columns().saturating_sub(PIECE + 2) / (PIECE + 8);
     for (layer, reading) in seen.lens().enumerate() {
         let name = names::stream(seen.names, layer, seen.model.config().layers);
@@ -85,7 +85,7 @@ fn probability(drawn: &Drawn) -> String {
 }
 
 fn changed(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
-    heading(out, "changed", "the next token without the change, and with it")?;
+    heading(out, "changed", "the next token without and with the change")?;
     let before = seen.before.as_deref().unwrap_or_default();
     for (was, is) in before.iter().zip(&seen.next) {
         let side =
@@ -131,7 +131,7 @@ fn decided(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
         None => format!("the logit {:.2} of {}", found.whole, seen.model.piece(token)),
         Some(other) => {
             format!(
-                "{:.2}, the logit of {} above that of {}",
+                "{:.2}, the logit of {} minus that of {}",
                 found.whole,
                 seen.model.piece(token),
                 seen.model.piece(other)
@@ -156,7 +156,7 @@ fn decided(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     if let Some((why, rest)) = seen.rest() {
         writeln!(out, "{}", line(why, rest))?;
     }
-    heading(out, "by word", "what heads add directly from each position; at the last, its own vectors too")?;
+    heading(out, "by word", "what heads add directly from each position; the last includes its own vectors")?;
     let mut words: Vec<(usize, f64)> = found.by_position().into_iter().enumerate().collect();
     words.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
     words.truncate(seen.top);

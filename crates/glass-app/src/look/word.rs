@@ -1,4 +1,4 @@
-//! One word's vector: how it takes in its context.
+//! The vector of one word: how it takes in its context.
 
 pub mod drift;
 pub mod taken_in;
@@ -8,11 +8,12 @@ use std::ops::Range;
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
 
-/// Columns of a name, and of a bar.
+/// The widths of a name and of a bar, in columns.
 const NAME: usize = 30;
 const BAR: usize = 24;
 
-/// Where a word occurs: the positions of its tokens, by occurrence. Whole words come first, and of them the last in the text.
+/// Where a word occurs: the positions of its tokens for each occurrence. Whole words come first; among them, the
+/// last in the text.
 fn occurrences(model: &NamedModel, ids: &[u32], word: &str, option: &str) -> Result<Vec<Range<usize>>, Fail> {
     let mut text = Vec::new();
     let ends: Vec<usize> = ids
@@ -38,7 +39,7 @@ fn occurrences(model: &NamedModel, ids: &[u32], word: &str, option: &str) -> Res
     }
 }
 
-/// Whether a place in a text is not a part of a longer word.
+/// Whether a range of a text is not part of a longer word.
 fn is_whole(text: &[u8], place: Range<usize>) -> bool {
     let letter = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
     let before = place.start.checked_sub(1).and_then(|at| text.get(at));
@@ -47,12 +48,12 @@ fn is_whole(text: &[u8], place: Range<usize>) -> bool {
     !cut_before && !cut_after
 }
 
-/// Where a word is in a text, as in `ball, at position 4` or `fluffy, at the positions 1 to 3`.
+/// Where a word is in a text, as in `ball, at position 4` or `fluffy, at positions 1 to 3`.
 fn placed(word: &str, places: &Range<usize>) -> String {
     match places.len() {
         1 => format!("{word:?}, at position {}", places.start),
         tokens => {
-            format!("{word:?}, at the positions {} to {} ({tokens} tokens)", places.start, places.end - 1)
+            format!("{word:?}, at positions {} to {} ({tokens} tokens)", places.start, places.end - 1)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The same word in two texts: how far its vectors drift apart, and what moved them.
+//! The same word in two texts: how its vectors drift apart, and which parts move them.
 
 use std::io::Write as _;
 
@@ -72,7 +72,7 @@ fn show_drift(
         writeln!(out, "{}{cosine:6.3}  {}", fit(name, NAME), bar_of(*cosine).trim_end())?;
     }
     let explained = format!(
-        "what separates the two in the end, by {:.2}: every part's share, in the first text and in the second",
+        "their distance after the last block is {:.2}: every part's share, in the first text and in the second",
         found.distance
     );
     writeln!(out, "\n{}  {}", out.bold("what moved them"), out.dim(&explained))?;
@@ -97,10 +97,10 @@ fn show_drift(
     Ok(())
 }
 
-/// How the vector of a word of several tokens is made, where there is one.
+/// How the vector of a word of several tokens is computed, if there is one.
 fn of_several(words: &[Word<'_>; 2]) -> &'static str {
     match words.iter().any(|word| word.positions.len() > 1) {
-        true => "; a word of several tokens is followed whole, by the mean of their vectors",
+        true => "; the vector of a word of several tokens is their mean",
         false => "",
     }
 }
@@ -110,7 +110,7 @@ fn by_layer(names: Names, found: &Drift) -> Vec<(String, f64)> {
     found.cosine.iter().enumerate().map(|(at, cosine)| (names::stream(names, at, layers), *cosine)).collect()
 }
 
-/// Every part's share in the first text and in the second, the greatest together first.
+/// Every part's share in the first text and in the second, the largest sum first.
 fn moved(found: &Drift) -> Vec<(Component, f64, f64)> {
     let both = found.first.parts.iter().zip(&found.second.parts);
     let mut parts: Vec<_> =
@@ -119,7 +119,7 @@ fn moved(found: &Drift) -> Vec<(Component, f64, f64)> {
     parts
 }
 
-/// What heads add directly from each token of either text, the most first.
+/// What heads add directly from each token of either text, largest first.
 fn by_word(model: &NamedModel, found: &Drift, words: &[Word<'_>; 2]) -> Vec<(String, f64)> {
     let mut sources = Vec::new();
     for ((word, found), sign) in words.iter().zip([&found.first, &found.second]).zip([1.0, -1.0]) {
@@ -152,12 +152,12 @@ fn drawn_drift(
         pictures: vec![
             Picture::new(
                 format!("{word}: the cosine between its two vectors"),
-                "One where they point the same way, layer by layer: both begin as the same embedding, but for their positions.",
+                "1 means the same direction. Both begin as the same embedding, except for their positions.",
                 charts::layers(&by_layer(args.names.into(), found)),
             ),
             Picture::new(
                 format!("What moved them {:.2} apart", found.distance),
-                "Every part's share of the distance after the last block, of both texts together; violet is below zero and brings them closer.",
+                "Every part's share of the distance after the last block, of both texts together; violet is below zero and moves them closer.",
                 charts::bars(&parts.take(top).collect::<Vec<_>>()),
             ),
             Picture::new(

@@ -1,4 +1,4 @@
-//! What a word takes in from the words before it, and what it is without them.
+//! What a word takes in from earlier words, and what it would be without them.
 
 use std::io::Write as _;
 use std::ops::Range;
@@ -20,13 +20,13 @@ use crate::look::pictures::{Picture, token};
 use crate::model_arg::NamedModel;
 use crate::out::Out;
 
-/// A word of --of, and where it is.
+/// A word of --of and its positions.
 struct Of<'a> {
     word: &'a str,
     places: Range<usize>,
 }
 
-/// What heads carry from the words of --of into the word of --word, and what becomes of it without them.
+/// What heads move from the words of --of into the word of --word, and how it changes without them.
 pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32]) -> Result<(), Fail> {
     let (to, ofs) = found(args, model, ids)?;
     let from: Vec<usize> = ofs.iter().flat_map(|of| of.places.clone()).collect();
@@ -42,7 +42,7 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32]) -> Result<(), Fail>
         Ok(cosine(&whole, &vector(&mut inspector, ids, &to, Edits::new(cuts))?))
     };
     let words = ofs.iter().map(|of| without(of.places.clone())).collect::<Result<Vec<_>, _>>()?;
-    // Every token before it in turn, so that what is named can be told from what is not.
+    // Every earlier token in turn, so that the named words can be compared with the others.
     let tokens = (0..to.start).map(|at| without(at..at + 1)).collect::<Result<Vec<_>, _>>()?;
     let seen = TakenIn { args, model, ids, to, ofs, found, words, tokens };
     if page::is_wanted(args) {
@@ -55,8 +55,8 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32]) -> Result<(), Fail>
     }
 }
 
-/// The occurrences that make the request possible: of --word the last that has all words of --of before it, of each of those the
-/// last before it.
+/// The occurrences that make the request possible: for --word, the last one that follows all words of --of; for
+/// each of those, the last one before it.
 fn found<'a>(
     args: &'a LookArgs,
     model: &NamedModel,
@@ -83,7 +83,7 @@ fn found<'a>(
     )))
 }
 
-/// What was found of a word.
+/// The results for a word.
 struct TakenIn<'a> {
     args: &'a LookArgs,
     model: &'a NamedModel,
@@ -91,7 +91,7 @@ struct TakenIn<'a> {
     to: Range<usize>,
     ofs: Vec<Of<'a>>,
     found: Vec<Carried>,
-    /// The cosine of its last vector with itself without each word of --of, and without each token before it.
+    /// The cosine of its last vector with and without each word of --of, and with and without each earlier token.
     words: Vec<f64>,
     tokens: Vec<f64>,
 }
@@ -124,11 +124,11 @@ impl TakenIn<'_> {
         let ofs: Vec<String> = self.ofs.iter().map(|of| placed(of.word, &of.places)).collect();
         let several = match self.to.len() {
             1 => "",
-            _ => "; a word of several tokens is followed whole, by the mean of their vectors",
+            _ => "; the vector of a word of several tokens is their mean",
         };
         let places = format!("--word: {}; --of: {}{several}", placed(word, &self.to), ofs.join(" and "));
         writeln!(out, "{}", out.dim(&places))?;
-        let explained = format!("what heads carry into {word:?}, by the length of what they add");
+        let explained = format!("what heads move into {word:?}, by the length of what they add");
         writeln!(out, "\n{}  {}", out.bold("taken in"), out.dim(&explained))?;
         let most = self.found.first().map_or(1.0, |carried| carried.length);
         for carried in self.found.iter().take(self.args.top.into()) {
@@ -141,7 +141,7 @@ impl TakenIn<'_> {
             writeln!(out, "{}{}{line}  {}", fit(&head, 18), fit(&from, 26), bar.trim_end())?;
         }
         let explained =
-            format!("the cosine of the last vector of {word:?} with itself, where it does not see a word");
+            format!("the cosine of the last vector of {word:?} with the one computed without seeing a word");
         writeln!(out, "\n{}  {}", out.bold("without"), out.dim(&explained))?;
         let bar_of = bars(self.tokens.iter().chain(&self.words).copied().chain([1.0]), BAR);
         let mut line = |name: &str, cosine: f64, mark: &str| {
@@ -178,15 +178,15 @@ impl TakenIn<'_> {
             before: tokens(self.model, self.ids),
             pictures: vec![
                 Picture::new(
-                    format!("What heads carry into {word:?}"),
+                    format!("What heads move into {word:?}"),
                     format!(
-                        "The length of what each adds to its vector, and the share of the head's attention that it takes.{left_out}"
+                        "The length of what each adds to its vector, and its share of the head's attention.{left_out}"
                     ),
                     charts::bars(&carried.collect::<Vec<_>>()),
                 ),
                 Picture::new(
                     format!("{word:?} without a word"),
-                    "How far its last vector turns where it does not see a word: one less the cosine with itself.",
+                    "How much its last vector changes if it does not see a word: 1 minus the cosine.",
                     charts::bars(&words.chain(without).collect::<Vec<_>>()),
                 ),
             ],
@@ -196,7 +196,7 @@ impl TakenIn<'_> {
     }
 }
 
-/// The vector that leaves the last block: the mean of some positions'.
+/// The output of the last block: the mean over some positions.
 fn vector(
     inspector: &mut Inspector<'_, Cpu>,
     ids: &[u32],
