@@ -71,7 +71,7 @@ pub fn run(args: &ChatArgs) -> Result<(), Fail> {
 
 fn once(args: &ChatArgs, talk: &mut Talk<'_>, question: &str) -> Result<(), Fail> {
     if question.is_empty() {
-        return Err(Fail::asked("--once: the question is empty; ask something"));
+        return Err(Fail::asked("--once: the question is empty; give a question"));
     }
     let mut out = Out::new();
     let mut heard = talk.ask(question, &mut |token, stream| match args.json {
@@ -93,7 +93,7 @@ fn once(args: &ChatArgs, talk: &mut Talk<'_>, question: &str) -> Result<(), Fail
     out.done()
 }
 
-/// Says what the reader should know about an answer.
+/// Reports what the reader should know about an answer.
 fn meter(talk: &Talk<'_>, heard: &Heard) {
     if let Some(sentence) = left_out(&heard.dropped) {
         say(&sentence);
@@ -105,7 +105,7 @@ fn meter(talk: &Talk<'_>, heard: &Heard) {
     say(&format!("context {used} of {context} tokens ({} %)", 100 * used / context));
 }
 
-/// That the oldest messages are left out, and with which words their questions begin.
+/// A remark that the oldest messages are left out, with the first words of their questions.
 fn left_out(dropped: &[Message]) -> Option<String> {
     const SHOWN: usize = 3;
     let questions: Vec<String> =
@@ -136,7 +136,7 @@ fn beginning(text: &str) -> String {
     }
 }
 
-/// Ctrl-C ends an answer that is being written; at any other time, or twice, it ends the program.
+/// Ctrl-C stops an answer that is being generated; at any other time, or twice, it ends the program.
 fn on_interrupt(stop: Arc<AtomicBool>) {
     let handler = move || {
         if stop.swap(true, Ordering::Relaxed) {

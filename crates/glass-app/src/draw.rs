@@ -1,4 +1,4 @@
-//! What is drawn: pictures as SVG, and columns of text.
+//! Drawing: pictures as SVG, and columns of text.
 
 pub mod columns;
 pub mod curve;

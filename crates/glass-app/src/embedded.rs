@@ -5,7 +5,7 @@ use glass::weights::folder::Folder;
 
 use crate::fail::Fail;
 
-/// What it is called.
+/// Its name in messages.
 pub const NAME: &str = built_in::NAME;
 
 /// Opens it.
@@ -18,7 +18,7 @@ pub fn open() -> Result<Folder, Fail> {
     }
 }
 
-/// The same, where it was opened before.
+/// The same, for a model that was opened before.
 pub fn folder() -> glass::Result<Folder> {
     Folder::embedded(NAME, built_in::FILES)
 }

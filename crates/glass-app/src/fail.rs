@@ -109,7 +109,7 @@ pub fn status(done: Result<(), Fail>) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// A remark on standard error: one line, wrapped at words on a terminal. A closed standard error is no reason to fail.
+/// A remark on standard error: one line, wrapped at words on a terminal. A closed standard error is not an error.
 pub fn say(sentence: &str) {
     let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = format!("glass: {sentence}");

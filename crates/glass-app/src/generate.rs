@@ -1,4 +1,4 @@
-//! `glass generate`: a text and how it goes on, token by token.
+//! `glass generate`: continues a text, token by token.
 
 mod show;
 
@@ -21,7 +21,7 @@ use crate::out::{Out, count};
 use crate::stream::Stream;
 use show::Show;
 
-/// Continues a text, as often as was asked.
+/// Runs `glass generate`.
 pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?.starting(&args.start)?;
     let (ids, text) = prompt(args, &model)?;
@@ -53,16 +53,16 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     out.done()
 }
 
-/// How many tokens at most, where the command does not say.
+/// The maximum number of tokens, if the command does not give it.
 fn advised_tokens(advice: &GenerationConfig, prompt: usize) -> usize {
     let whole = advice.max_length.map(|length| (length as usize).saturating_sub(prompt));
-    // The length of the whole is no bound on a prompt that is as long already.
+    // A limit on the total length is ignored if the prompt already reaches it.
     let left = whole.filter(|&left| left > 0);
     let least = advice.min_new_tokens.unwrap_or(0) as usize;
     advice.max_new_tokens.map(|most| most as usize).or(left).unwrap_or(200).max(least).max(1)
 }
 
-/// Some samples at a time, a token of each in one pass.
+/// Generates some samples at a time, one token of each per pass.
 fn together(
     args: &GenerateArgs,
     model: &NamedModel,
@@ -100,7 +100,7 @@ fn together(
 fn remark(model: &NamedModel, done: &Generated) {
     let Guesses { all, right } = done.guesses;
     if all > 0 {
-        say(&format!("{right} of {} guessed ahead were right, each a pass less", count(all, "token")));
+        say(&format!("{right} of {} guessed ahead were right; each saved a pass", count(all, "token")));
     }
     if done.finish == Finish::Context {
         let context = model.config().context;
@@ -112,12 +112,12 @@ fn remark(model: &NamedModel, done: &Generated) {
     }
 }
 
-/// One sample, as the JSON has it; numbered from 1, as in the text.
+/// One sample as JSON; numbered from 1, as in the text output.
 fn document(options: &GenerateOptions, sample: u64, done: &Generated) -> Value {
     json!({"text": done.text, "ids": done.ids, "finish": finish(done.finish), "seed": options.sampling.seed, "sample": sample + 1})
 }
 
-/// The prompt's ids, and its text as far as there is one.
+/// The prompt's ids, and its text if there is one.
 fn prompt(args: &GenerateArgs, model: &NamedModel) -> Result<(Vec<u32>, Vec<u8>), Fail> {
     let text = input::text_or_file(args.text.as_deref(), args.file.as_deref())?;
     let (ids, text) = match (&args.ids, text) {
@@ -187,7 +187,7 @@ fn one(
     Ok(done)
 }
 
-/// As the JSON names it.
+/// Its name in JSON.
 pub fn finish(finish: Finish) -> &'static str {
     match finish {
         Finish::Length | Finish::Context | Finish::Left => "length",

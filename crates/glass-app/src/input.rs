@@ -1,4 +1,4 @@
-//! Input: a text from the command line, a file or standard input, and lists of ids.
+//! Reads input: a text from the command line, a file or standard input, and lists of ids.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fail::{Fail, say};
 
-/// The bytes of a command's text: the contents of `file` (--file), or those of `text` (TEXT), where either was given.
+/// The bytes of a command's text: the contents of `file` (--file), or `text` (TEXT), if either was given.
 pub fn text_or_file(text: Option<&OsStr>, file: Option<&Path>) -> Result<Option<Vec<u8>>, Fail> {
     let meant = text.map(meant_file).transpose()?.flatten();
     match (file.or(meant.as_deref()), text) {
@@ -20,8 +20,8 @@ pub fn text_or_file(text: Option<&OsStr>, file: Option<&Path>) -> Result<Option<
     }
 }
 
-/// Asks whether a TEXT that is the name of a file means the file; the file, if so. Where nobody can be asked, a remark says
-/// that the name was taken as text.
+/// Asks whether a TEXT that is the name of a file means the file; returns the file, if so. If nobody can be asked,
+/// a remark says that the name was taken as text.
 pub fn meant_file(text: &OsStr) -> Result<Option<PathBuf>, Fail> {
     let path = Path::new(text);
     if text == "-" || !names_a_file(path) {
@@ -49,7 +49,7 @@ pub fn meant_file(text: &OsStr) -> Result<Option<PathBuf>, Fail> {
     Ok((!declined).then(|| path.to_path_buf()))
 }
 
-/// Whether a text is a file's name: such a file exists, or it is one word with the ending of a text file.
+/// Whether a text is a file name: the file exists, or it is one word with the extension of a text file.
 fn names_a_file(path: &Path) -> bool {
     let text = path.as_os_str().as_encoded_bytes();
     let endings = [".txt", ".md", ".jsonl", ".json", ".csv"];
@@ -58,7 +58,7 @@ fn names_a_file(path: &Path) -> bool {
     looks_like_one || path.is_file()
 }
 
-/// The bytes of a text: the argument's, or, for `-`, standard input's, byte for byte.
+/// The bytes of a text: those of the argument, or, for `-`, of standard input.
 pub fn text(argument: &OsStr) -> Result<Vec<u8>, Fail> {
     if argument != "-" {
         return Ok(argument.as_encoded_bytes().to_vec());
@@ -66,7 +66,7 @@ pub fn text(argument: &OsStr) -> Result<Vec<u8>, Fail> {
     standard_input()
 }
 
-/// Standard input, byte for byte.
+/// Reads standard input, byte for byte.
 fn standard_input() -> Result<Vec<u8>, Fail> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().read_to_end(&mut bytes);
@@ -74,7 +74,7 @@ fn standard_input() -> Result<Vec<u8>, Fail> {
     Ok(bytes)
 }
 
-/// Ids between commas or spaces, as in `15496,995`; `-` is standard input.
+/// Parses ids separated by commas or spaces, as in `15496,995`; `-` is standard input.
 pub fn ids(option: &str, argument: &str) -> Result<Vec<u32>, Fail> {
     let bytes = text(OsStr::new(argument))?;
     let list = String::from_utf8_lossy(&bytes);

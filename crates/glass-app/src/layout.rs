@@ -1,17 +1,17 @@
-//! Lines that fit: help, errors and other prose are wrapped at words, once, at the width of the terminal.
+//! Wraps help, errors and other prose at words, to the width of the terminal.
 
 use unicode_width::UnicodeWidthStr as _;
 
-/// The narrowest text: where less is available, lines are allowed to be longer.
+/// The narrowest text: on a narrower terminal, lines may be too long.
 const NARROWEST: usize = 30;
 
-/// Wraps one line at spaces to `width` columns. Lines after the first begin with `indent` spaces. A word that does not fit
-/// on a line of its own is broken after a comma, as JSON and lists without spaces can be.
+/// Wraps one line at spaces to `width` columns. Following lines begin with `indent` spaces. A word that does not
+/// fit on a line of its own is broken after a comma, which is possible in JSON and in lists without spaces.
 pub fn wrap(line: &str, width: usize, indent: usize) -> String {
     wrap_with(line, width, indent, "")
 }
 
-/// The same, with `tail` at the end of every line but the last.
+/// The same, with `tail` at the end of every line except the last.
 fn wrap_with(line: &str, width: usize, indent: usize, tail: &str) -> String {
     let width = width.max(NARROWEST);
     if visible_width(line) <= width {
@@ -39,7 +39,7 @@ fn wrap_with(line: &str, width: usize, indent: usize, tail: &str) -> String {
     wrapped
 }
 
-/// The words of a line, each with the spaces before it. Words wider than `room` come in pieces that end with commas.
+/// The words of a line, each with the preceding spaces. Words wider than `room` are split after commas.
 fn pieces(line: &str, room: usize) -> Vec<(&str, &str)> {
     let mut found = Vec::new();
     let mut rest = line.trim_end();
@@ -59,14 +59,14 @@ fn pieces(line: &str, room: usize) -> Vec<(&str, &str)> {
     found
 }
 
-/// Wraps every line that is too wide, below the column where its own text begins.
+/// Wraps every line that is too wide, with following lines indented to the column where its text begins.
 pub fn fit(text: &str, width: usize) -> String {
     let lines: Vec<String> = text.lines().map(|line| wrap(line.trim_end(), width, hanging(line))).collect();
     lines.join("\n")
 }
 
-/// Lays out help text: paragraphs are filled, `  name  meaning` is an entry whose meaning hangs below itself, and a command
-/// that is too long goes on after a backslash.
+/// Lays out help text: paragraphs are filled, `  name  meaning` is an entry whose meaning has a hanging indent, and
+/// a command that is too long is continued after a backslash.
 pub fn lay_out(text: &str, width: usize) -> String {
     let mut laid_out: Vec<String> = Vec::new();
     for block in text.split("\n\n") {
@@ -89,7 +89,8 @@ fn entry(line: &str, width: usize) -> String {
     }
 }
 
-/// The lines of a block, each with those that go on with it: prose with prose, an entry with what is indented further.
+/// The logical lines of a block: consecutive lines of prose are joined, and an entry is joined with lines that are
+/// indented further.
 fn joined(block: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for line in block.lines() {
@@ -110,7 +111,8 @@ fn joined(block: &str) -> Vec<String> {
     lines
 }
 
-/// Where the meaning of an entry begins: after two or more spaces within the line; otherwise where the line does.
+/// Where the meaning of an entry begins: after two or more spaces within the line; otherwise at the start of the
+/// line.
 fn hanging(line: &str) -> usize {
     let own = line.len() - line.trim_start().len();
     if own == 0 {
@@ -163,7 +165,7 @@ Examples:
             shown.contains("\n         alphabet means, at some length\n") || shown.contains("\n         "),
             "{shown}"
         );
-        assert!(shown.contains(" \\\n    "), "a long command goes on after a backslash: {shown}");
+        assert!(shown.contains(" \\\n    "), "a long command is continued after a backslash: {shown}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `glass completions` and `glass man`: what the command line says of itself, for shells and for `man`.
+//! `glass completions` and `glass man`: shell completions and manual pages, generated from the command line's
+//! definition.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,7 +11,7 @@ use crate::args::{self, CompletionsArgs, ManArgs};
 use crate::fail::Fail;
 use crate::out::Out;
 
-/// Columns of preformatted text in a page, whose margin is seven.
+/// The width of preformatted text in a page, whose margin is seven columns.
 const COLUMNS: usize = 72;
 
 /// Prints a completion script.

@@ -1,5 +1,5 @@
-//! The argument MODEL: a folder or a checkpoint file, or, where only the shape is needed, a preset; without it, the built-in
-//! model.
+//! The argument MODEL: a folder or a checkpoint file, or a preset if no weights are needed; by default, the
+//! built-in model.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::fail::{Fail, say};
 use crate::out::count;
 use crate::printable::visible;
 
-/// The name and shape of a model.
+/// The name and configuration of a model.
 pub fn plan(model: Option<&str>) -> Result<(String, Config), Fail> {
     match model.and_then(preset) {
         Some(preset) => Ok((preset.name.into(), preset.config())),
@@ -30,7 +30,7 @@ pub fn plan(model: Option<&str>) -> Result<(String, Config), Fail> {
 pub struct Subject<'a> {
     /// Its name.
     pub name: String,
-    /// Its shape.
+    /// Its configuration.
     pub config: Config,
     /// Whether its files are quantised already.
     pub quantised: bool,
@@ -38,14 +38,14 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// Reads its name and shape.
+    /// Reads its name and configuration.
     pub fn open(model: Option<&'a str>) -> Result<Self, Fail> {
         let (name, config) = plan(model)?;
         let quantised = model.and_then(preset).is_none() && open(model, true)?.is_quantised();
         Ok(Subject { name, config, quantised, model })
     }
 
-    /// The packings it is to be run with; `None` stands for that of a model that is packed already.
+    /// The packings to run it with; `None` stands for that of an already packed model.
     pub fn packings(&self, asked: &Packings) -> Result<Vec<Option<Packing>>, Fail> {
         match (self.quantised, asked.asked.is_empty()) {
             (true, true) => Ok(vec![None]),
@@ -85,13 +85,13 @@ pub fn name(model: Option<&str>) -> String {
     model.unwrap_or(embedded::NAME).into()
 }
 
-/// A model's folder or checkpoint, or the built-in model. A remark says so where its vocabulary is assumed.
+/// A model's folder or checkpoint, or the built-in model. If its vocabulary is assumed, a remark says so.
 pub fn folder(model: Option<&str>) -> Result<Folder, Fail> {
     let folder = open(model, false)?;
     folder.remarks().iter().for_each(|remark| say(remark));
     if folder.assumes_gpt2() {
         say(&format!(
-            "{}: no vocabulary was found in it or next to it; its size is that of GPT-2's, which is used",
+            "{}: no vocabulary was found in it or next to it; GPT-2's is used, since it has the same size",
             name(model)
         ));
     }
@@ -106,7 +106,7 @@ fn open(model: Option<&str>, presets: bool) -> Result<Folder, Fail> {
     }
     if preset(name).is_some() {
         return Err(Fail::asked(format!(
-            "MODEL: {name} is a preset, a shape without weights; name a model's folder or a checkpoint file"
+            "MODEL: {name} is a preset, which has no weights; name a model's folder or a checkpoint file"
         )));
     }
     Err(match presets {
@@ -117,7 +117,7 @@ fn open(model: Option<&str>, presets: bool) -> Result<Folder, Fail> {
     })
 }
 
-/// An unknown name of a preset; names that begin alike are suggested, otherwise all.
+/// An error for an unknown name of a preset; similar names are suggested, otherwise all.
 pub fn unknown(option: &str, name: &str, what: &str) -> Fail {
     let plain = |name: &str| name.to_ascii_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
     let family: String = plain(name).chars().take(4).collect();
@@ -155,18 +155,18 @@ pub fn vocabulary(option: &str, name: &str) -> Result<Tokenizer, Fail> {
     }
 }
 
-/// Says how many bytes of a text have no token.
+/// Reports how many bytes of a text have no token.
 pub fn unknown_bytes(tokenizer: &Tokenizer, text: &[u8], special: Special) {
     let unknown = tokenizer.unknown_bytes(text, special);
     if unknown > 0 {
         let bytes = count(unknown, "byte");
         say(&format!(
-            "{bytes} of the text have no token in this vocabulary; tokenizers leaves them out, and so it is here"
+            "{bytes} of the text have no token in this vocabulary and are left out, as in tokenizers"
         ));
     }
 }
 
-/// The processor as the machine's options ask for it. Tokenising uses the same number of threads.
+/// The processor, as set by the machine's options. Tokenising uses the same number of threads.
 pub fn cpu(machine: &MachineArgs) -> Cpu {
     let threads = machine.threads.map_or_else(Cpu::available_threads, usize::from);
     // An error means that the pool exists already, which is fine.
@@ -199,7 +199,7 @@ impl NamedModel {
         Ok(NamedModel { name: name(model), model: opened, no_start: false })
     }
 
-    /// The same with --no-start: what the files put before a text is left out.
+    /// The same with --no-start: the start tokens of its files are left out.
     pub fn starting(mut self, start: &StartArgs) -> Result<NamedModel, Fail> {
         self.no_start = start.no_start;
         if let Some(tokenizer) = self.model.tokenizer.as_ref().filter(|_| start.no_start) {
@@ -208,19 +208,19 @@ impl NamedModel {
         Ok(self)
     }
 
-    /// The ids of a text that is given to the model: its start token first, where the files ask for one.
+    /// The ids of a text for the model: with its start token first, if the files ask for one.
     pub fn ids(&self, text: &[u8], special: bool) -> Result<Vec<u32>, Fail> {
         let tokenizer = self.tokenizer()?;
         let special = if special { Special::Allowed } else { Special::Plain };
         unknown_bytes(tokenizer, text, special);
         if !tokenizer.end().is_empty() {
             let end: Vec<String> = tokenizer.end().iter().map(|id| self.piece(*id)).collect();
-            say(&format!("the vocabulary puts {} after a whole text; here it is left out", end.join(" ")));
+            say(&format!("the vocabulary adds {} at the end of a text; it is left out here", end.join(" ")));
         }
         Ok(tokenizer.encode_prompt(text, special))
     }
 
-    /// The tokens before a document of which every token is scored; none with --no-start.
+    /// The tokens before a document in which every token is scored; empty with --no-start.
     pub fn document_start(&self) -> Vec<u32> {
         if self.no_start { Vec::new() } else { self.model.start_tokens() }
     }

@@ -71,7 +71,7 @@ impl Out {
         Ok(())
     }
 
-    /// A sentence, wrapped at words on a terminal, or where COLUMNS asks for it.
+    /// A sentence, wrapped at words on a terminal, or if COLUMNS is set.
     pub fn prose(&mut self, text: &str) -> Result<(), Fail> {
         let shown = screen::wanted_columns().map(|columns| wrap(text, columns, 0));
         Ok(writeln!(self.to, "{}", shown.as_deref().unwrap_or(text))?)
@@ -121,7 +121,7 @@ pub fn change(share: f64, decimals: usize) -> String {
     format!("{:+.decimals$} %", without_negative_zero(100.0 * share, decimals))
 }
 
-/// 0 instead of a negative number that rounds to it.
+/// 0 instead of a negative number that rounds to 0.
 pub fn without_negative_zero(value: f64, decimals: usize) -> f64 {
     let is_zero = !format!("{value:.decimals$}").contains(|digit| ('1'..='9').contains(&digit));
     if value.is_finite() && is_zero { 0.0 } else { value }

@@ -1,11 +1,11 @@
 //! The bytes of tokens as text that can be printed.
 
-/// Bytes as characters; a byte that is not part of one becomes U+FFFD.
+/// Bytes as text; a byte that is not part of a character becomes U+FFFD.
 pub fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Bytes in quotes, on one line: `" world\n"`; a byte that is not part of a character as `\xE2`.
+/// Bytes in quotes, on one line: `" world\n"`; a byte that is not part of a character is written as `\xE2`.
 pub fn quoted(bytes: &[u8]) -> String {
     format!("\"{}\"", escaped(bytes))
 }
@@ -14,7 +14,7 @@ fn escaped(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            // Quotes and accents are shown as they are; characters that would move the cursor are escaped.
+            // Quotes and accents are shown unchanged; characters that would move the cursor are escaped.
             match c {
                 '\n' | '\r' | '\t' | '\\' => text.extend(c.escape_default()),
                 c if c.is_control() => text.extend(c.escape_default()),
@@ -27,7 +27,7 @@ fn escaped(bytes: &[u8]) -> String {
 }
 
 /// A legend for [`visible`].
-pub const VISIBLE: &str = "␣ is a space, ↵ a new line, ⇥ a tab, \\xE6 a byte that is not a whole character";
+pub const VISIBLE: &str = "␣ is a space, ↵ a new line, ⇥ a tab, \\xE6 a byte that is not a complete character";
 
 /// Bytes without quotes, on one line, with visible spaces: `␣world↵`.
 pub fn visible(bytes: &[u8]) -> String {

@@ -44,7 +44,7 @@ impl ProgressLine {
         }
     }
 
-    /// The same with an estimate of the time left, where `part` (0 to 1) of the work is done.
+    /// The same with an estimate of the time left, if `part` (0 to 1) of the work is done.
     pub fn show_part(&mut self, text: &str, part: f64) {
         let left = self.seconds() * (1.0 - part) / part.max(1e-9);
         self.show(&format!("{text}, {} left", duration(left)));
@@ -74,7 +74,7 @@ impl ProgressLine {
     }
 }
 
-/// Columns of a line that is rewritten, which must not wrap. The last column stays free for the cursor.
+/// The columns of a line that is rewritten and must not wrap. The last column is left free for the cursor.
 fn columns() -> usize {
     columns_of_errors().unwrap_or(80).saturating_sub(1)
 }

@@ -1,4 +1,5 @@
-//! `glass quantise`: a model's weights in fewer bits; `glass convert`: the same weights in another layout.
+//! `glass quantise` stores a model's weights in fewer bits; `glass convert` writes the same weights in another
+//! layout.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -18,13 +19,13 @@ use crate::fail::Fail;
 use crate::model_arg;
 use crate::out::{Out, bytes, number};
 
-/// Packs, and says what it came to.
+/// Packs the weights, and reports the size.
 pub fn run(args: &QuantiseArgs) -> Result<(), Fail> {
     let (packing, name) = (args.to.packing(), model_arg::name(args.model.as_deref()));
     let folder = model_arg::folder(args.model.as_deref())?;
     if folder.is_quantised() {
         return Err(Fail::asked(format!(
-            "{name}: its weights are quantised already; give the model it was made from"
+            "{name}: its weights are already quantised; give the model it was made from"
         )));
     }
     let source = Source::of(&folder)?;
@@ -52,7 +53,7 @@ pub fn run(args: &QuantiseArgs) -> Result<(), Fail> {
     } else {
         let (weights, before, after) = (number(source.plan.len() as u64), bytes(from), bytes(size));
         let (to, packing) = (args.out.display(), packing.name());
-        writeln!(out, "{to}: {weights} weights as {packing}, {after} for {before}: {bits:.2} bits a weight")?;
+        writeln!(out, "{to}: {weights} weights as {packing}, {after} for {before}: {bits:.2} bits per weight")?;
     }
     out.done()
 }
@@ -78,7 +79,7 @@ pub fn convert(args: &ConvertArgs) -> Result<(), Fail> {
     out.done()
 }
 
-/// A model to be written in another form.
+/// A model to be written in another format.
 struct Source {
     plan: Plan,
     tokenizer: Option<Tokenizer>,
@@ -110,14 +111,14 @@ fn is_gguf(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "gguf")
 }
 
-/// Nothing is overwritten.
+/// Refuses to overwrite anything.
 fn free(option: &str, out: &Path) -> Result<(), Fail> {
     let out_dir = out.display();
     if out.is_file() {
-        return Err(Fail::asked(format!("{option}: {out_dir} is there already; name a new file or folder")));
+        return Err(Fail::asked(format!("{option}: {out_dir} already exists; name a new file or folder")));
     }
     match out.join("config.json").exists() {
-        true => Err(Fail::asked(format!("{option}: {out_dir} holds a model already; name a new folder"))),
+        true => Err(Fail::asked(format!("{option}: {out_dir} already holds a model; name a new folder"))),
         false => Ok(()),
     }
 }

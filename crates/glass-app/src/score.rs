@@ -1,4 +1,4 @@
-//! `glass score`: how probable a model finds a text.
+//! `glass score`: measures how probable a text is to a model.
 
 mod documents;
 mod tasks;
@@ -18,7 +18,7 @@ use crate::model_arg::NamedModel;
 use crate::out::{Out, change, count, percent};
 use crate::printable::{lossy, quoted};
 
-/// Scores what was given.
+/// Runs `glass score`.
 pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
     let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?.starting(&args.start)?;
     let beside = args
@@ -39,15 +39,15 @@ pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
         (None, text) => {
             let text = input::text(text.as_deref().unwrap_or_default())?;
             if text.is_empty() {
-                return Err(Fail::asked("TEXT: it is empty; there is nothing to score"));
+                return Err(Fail::asked("TEXT: it is empty; give at least one token"));
             }
             model.ids(&text, args.special)?
         }
     };
     if ids.is_empty() {
-        return Err(Fail::asked("--ids: the list is empty; there is nothing to score"));
+        return Err(Fail::asked("--ids: the list is empty; give at least one id"));
     }
-    // The last id is never read, only looked up, so the runner would not refuse it.
+    // The last id is never read, only looked up, so the runner would not check it.
     let vocabulary = model.config().vocabulary;
     if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
         return Err(Fail::asked(format!(
@@ -55,14 +55,14 @@ pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
         )));
     }
     let mut report = Report::new(args, &model, beside.is_none());
-    // Nothing stands before the first token.
+    // The first token has no context.
     report.token(ids[0], None)?;
     let mut beside = beside.map(|beside| beside.runner()).transpose()?;
     report.text(&mut model.runner()?, beside.as_mut(), &ids)?;
     report.end(None)
 }
 
-/// Scores, token by token, and their sum.
+/// Prints scores, token by token, and their sum.
 struct Report<'a> {
     out: Out,
     model: &'a NamedModel,
@@ -73,7 +73,7 @@ struct Report<'a> {
     against: Option<Against>,
 }
 
-/// Beside another model.
+/// The comparison with another model.
 #[derive(Default)]
 struct Against {
     total: Total,
@@ -95,7 +95,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Every id but the first.
+    /// Scores every id except the first.
     fn text(
         &mut self,
         runner: &mut Runner<'_, Cpu>,

@@ -1,4 +1,4 @@
-//! The terminal: how wide it is, and what it can show.
+//! The terminal: its width and capabilities.
 
 use std::io::{self, IsTerminal as _};
 
@@ -14,7 +14,7 @@ pub fn wanted_columns() -> Option<usize> {
     terminal.map(|(width, _)| width.0.into()).or_else(wanted)
 }
 
-/// Columns of the terminal on standard error, where there is one.
+/// Columns of the terminal on standard error, if it is one.
 pub fn columns_of_errors() -> Option<usize> {
     let terminal = terminal_size::terminal_size_of(io::stderr()).filter(|_| io::stderr().is_terminal());
     terminal.map(|(width, _)| width.0.into())

@@ -1,4 +1,4 @@
-//! `glass tokenizer learn`: a vocabulary from text; and `report` on one.
+//! `glass tokenizer learn` learns a vocabulary from text; `report` measures one.
 
 pub mod report;
 
@@ -24,7 +24,7 @@ pub fn learn(args: &LearnArgs) -> Result<(), Fail> {
     let file = args.out.join("tokenizer.json");
     if file.exists() {
         return Err(Fail::asked(format!(
-            "--out: {} is there already and would be replaced; choose another folder, or remove it first",
+            "--out: {} already exists and would be replaced; choose another folder, or remove it first",
             file.display()
         )));
     }
@@ -42,14 +42,14 @@ pub fn learn(args: &LearnArgs) -> Result<(), Fail> {
     if seen.bytes == 0 {
         let first = found.first().map(|path| path.display().to_string()).unwrap_or_default();
         return Err(Fail::failed(format!(
-            "{first}: there is no text in it; a vocabulary is learned from text"
+            "{first}: it holds no text; give files with text"
         )));
     }
     write(&file, &tokenizer)?;
     report(args, &file, &tokenizer, &seen)
 }
 
-/// The files that were named, folders opened, and their texts in pieces; - is standard input.
+/// The named files, including those in folders, and their texts in pieces; - is standard input.
 fn texts<'a>(
     named: &[PathBuf],
     reading: &'a Reading,
@@ -62,12 +62,13 @@ fn texts<'a>(
     Ok((found, texts.map(|piece| Ok(piece?.text))))
 }
 
-/// Files as they are: separators are text like any other, and so are bytes that are no text.
+/// Reads files unchanged: separators are ordinary text, and invalid UTF-8 is allowed.
 fn whole(field: &str) -> Reading {
     Reading { separator: String::new(), field: field.into(), any_bytes: true }
 }
 
-/// A file in pieces, so that a large one is never held whole; - is standard input, as a text file.
+/// A file in pieces, so that a large one is never held in memory as a whole; - is standard input, read as a text
+/// file.
 fn pieces<'a>(path: &Path, reading: &'a Reading) -> Pieces<'a> {
     match path.as_os_str() == "-" {
         true => Pieces::of(path, io::stdin(), reading, Sizes::default()),
@@ -75,7 +76,7 @@ fn pieces<'a>(path: &Path, reading: &'a Reading) -> Pieces<'a> {
     }
 }
 
-/// Learns merges with a line of progress, and says if words were forgotten.
+/// Learns merges with a line of progress, and reports if words were dropped.
 pub fn watched(
     texts: impl Iterator<Item = glass::Result<Vec<u8>>>,
     settings: &Learn,
@@ -85,7 +86,7 @@ pub fn watched(
     seen.line.end();
     if seen.forgotten > 0 {
         say(&format!(
-            "the memory was full: words seen at most {} were forgotten, {} in all",
+            "the memory was full: words seen at most {} were dropped, {} in total",
             count(seen.rarest as usize, "time"),
             number(seen.forgotten)
         ));
@@ -93,10 +94,10 @@ pub fn watched(
     Ok((tokenizer, seen))
 }
 
-/// Writes a vocabulary, whole or not at all.
+/// Writes a vocabulary atomically.
 pub fn write(file: &Path, tokenizer: &Tokenizer) -> Result<(), Fail> {
     let folder = file.parent().unwrap_or(file);
-    fs::create_dir_all(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
+    fs::create_dir_all(folder).map_err(|error| Error::io("cannot create the folder", folder, error))?;
     let written = replace(file, tokenizer.to_json().as_bytes());
     Ok(written.map_err(|error| Error::io("cannot write", file, error))?)
 }
@@ -132,13 +133,13 @@ fn report(args: &LearnArgs, file: &Path, tokenizer: &Tokenizer, seen: &Seen) -> 
     out.done()
 }
 
-/// What was seen while learning.
+/// Statistics of the learning.
 #[derive(Default)]
 pub struct Seen {
     bytes: u64,
     words: usize,
     forgotten: u64,
-    /// How often a forgotten word was seen, at most.
+    /// How often the dropped words were seen, at most.
     rarest: u64,
     line: ProgressLine,
 }
@@ -177,5 +178,5 @@ pub fn size(option: &str, text: &str) -> Result<usize, Fail> {
         _ => None,
     };
     let bytes = digits.parse::<usize>().ok().zip(factor).and_then(|(n, factor)| n.checked_mul(factor));
-    bytes.ok_or_else(|| Fail::asked(format!("{option}: {text:?} is no size; give one such as 512M or 2G")))
+    bytes.ok_or_else(|| Fail::asked(format!("{option}: {text:?} is not a size; give one such as 512M or 2G")))
 }

@@ -14,7 +14,7 @@ use crate::out::{Out, count};
 use crate::printable::{lossy, quoted};
 use crate::{input, model_arg};
 
-/// Cuts, or joins, and shows.
+/// Runs `glass tokens`.
 pub fn run(args: &TokensArgs) -> Result<(), Fail> {
     let tokenizer = match &args.vocab {
         Some(vocabulary) => model_arg::vocabulary("--vocab", vocabulary)?,
@@ -40,7 +40,7 @@ fn decode(out: &mut Out, args: &TokensArgs, tokenizer: &Tokenizer, ids: &[u32]) 
         return out.json(&json!({"text": lossy(&bytes), "bytes": bytes, "count": ids.len()}));
     }
     out.write_all(&bytes)?;
-    // A pipe gets exactly the bytes.
+    // A pipe gets exactly these bytes.
     if out.is_terminal() {
         writeln!(out)?;
     }

@@ -48,7 +48,7 @@ use speed::Speed;
 use subject::Subject;
 use watch::Progress;
 
-/// Learns.
+/// Runs `glass train`.
 pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     check(args)?;
     let mut args = args.clone();
@@ -108,7 +108,7 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     report(args, &done?)
 }
 
-/// The options that begin this run once more, as a file for `--config`.
+/// The options that repeat this run, as a file for `--config`.
 fn options(args: &TrainArgs, settings: &Settings) -> String {
     let mut options = args.options.clone();
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -125,7 +125,7 @@ fn options(args: &TrainArgs, settings: &Settings) -> String {
     options.to_toml()
 }
 
-/// What can be refused before anything is read.
+/// Checks everything that can be checked before reading data.
 fn check(args: &TrainArgs) -> Result<(), Fail> {
     if !args.run.plan && !args.run.resume {
         Folder::is_free(&args.out)?;
@@ -162,7 +162,7 @@ fn learner(
     Ok(learner)
 }
 
-/// The settings, with the steps that were asked for in whichever way.
+/// The settings, with the number of steps from whichever option gives it.
 fn settings(
     args: &TrainArgs,
     subject: &Subject,
@@ -178,13 +178,13 @@ fn settings(
             let (s, train) = (&draft, &sets.train);
             Order::new(train, context, s.batch, s.accumulate, s.order, s.seed).steps(epochs)?
         }
-        // A resumed run keeps the steps that were found when it began.
+        // A resumed run keeps its original number of steps.
         (None, None, Some(_)) if run.resume && !is_longer(args)? => {
             Folder::identity(&args.out)?.settings.steps
         }
         (None, None, Some(minutes)) => {
             let seconds = seconds_per_step(&draft)?;
-            // Evaluations and checkpoints take a share too.
+            // Evaluations and checkpoints take some of the time too.
             taken(args)? + ((minutes * 60.0 * 0.95 / seconds) as u64).max(1)
         }
         _ => 1000,
@@ -192,7 +192,7 @@ fn settings(
     Ok(run.settings(steps))
 }
 
-/// Whether a run that took all its steps is given minutes to take more.
+/// Whether a finished run is continued for some minutes.
 fn is_longer(args: &TrainArgs) -> Result<bool, Fail> {
     let is_timed = args.options.is_typed("minutes")
         && !args.options.is_typed("steps")
@@ -200,7 +200,7 @@ fn is_longer(args: &TrainArgs) -> Result<bool, Fail> {
     Ok(args.run.resume && is_timed && taken(args)? >= Folder::identity(&args.out)?.settings.steps)
 }
 
-/// Steps that a run took before it is resumed.
+/// The number of steps that a run took before it is resumed.
 fn taken(args: &TrainArgs) -> Result<u64, Fail> {
     match args.run.resume {
         true => Ok(checkpoints(&args.out)?.last().map_or(0, |(step, _)| *step)),
@@ -208,7 +208,7 @@ fn taken(args: &TrainArgs) -> Result<u64, Fail> {
     }
 }
 
-/// Times a few steps of a learner that is then thrown away.
+/// Times a few steps of a temporary learner.
 fn seconds_per_step(
     args: &TrainArgs,
     subject: &Subject,
@@ -229,7 +229,7 @@ fn seconds_per_step(
     Ok(begun.elapsed().as_secs_f64() / steps as f64)
 }
 
-/// Ctrl-C stops the run after its step, checkpoint first; a second one ends the program at once.
+/// Ctrl-C stops the run after its step, with a checkpoint; a second one ends the program at once.
 fn on_interrupt(stop: Arc<AtomicBool>) {
     on_termination(stop.clone());
     let handler = move || {
@@ -237,9 +237,9 @@ fn on_interrupt(stop: Arc<AtomicBool>) {
             terminal::close();
             std::process::exit(130);
         }
-        // A display says it itself.
+        // A display shows this itself.
         if !terminal::is_on() {
-            say("stopping after this step, checkpoint first; Ctrl-C again stops at once");
+            say("stopping after this step, with a checkpoint; Ctrl-C again stops at once");
         }
     };
     if let Err(error) = ctrlc::set_handler(handler) {
@@ -247,7 +247,7 @@ fn on_interrupt(stop: Arc<AtomicBool>) {
     }
 }
 
-/// So does being told to end, as `kill`, a container or a shutdown do. A hang-up stays as it is, for `nohup`.
+/// SIGTERM, as sent by `kill`, a container or a shutdown, does the same. SIGHUP is left alone, for `nohup`.
 #[cfg(unix)]
 fn on_termination(stop: Arc<AtomicBool>) {
     if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGTERM, stop) {
@@ -278,12 +278,12 @@ fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
     }
     writeln!(out)?;
     match summary.why {
-        Why::Asked => writeln!(out, "stopped when asked; glass train --out {dir} --resume goes on")?,
-        Why::Patience => writeln!(out, "stopped early: no better evaluation came")?,
+        Why::Asked => writeln!(out, "stopped on request; glass train --out {dir} --resume continues")?,
+        Why::Patience => writeln!(out, "stopped early: the validation loss no longer improved")?,
         Why::Done => {}
     }
     if has_tokenizer(&args.out) {
-        writeln!(out, "type next: glass generate -m {dir} \"Once\"")?;
+        writeln!(out, "next: glass generate -m {dir} \"Once\"")?;
     }
     out.done()
 }
@@ -292,7 +292,7 @@ fn has_tokenizer(dir: &Path) -> bool {
     dir.join("tokenizer.json").exists()
 }
 
-/// The system's refusal about a file.
+/// An error of the system about a file.
 fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
     let path = path.to_path_buf();
     move |error| Error::io("cannot read", &path, error)

@@ -48,14 +48,14 @@ pub fn run(args: &VerifyArgs) -> Result<(), Fail> {
     }
 }
 
-/// One packing, read and continued in all ways.
+/// Checks one packing in all ways.
 fn one(
     out: &mut Out,
     args: &VerifyArgs,
     subject: &Subject<'_>,
     packing: Option<Packing>,
 ) -> Result<Vec<Compared>, Fail> {
-    // A way that does not name a number of threads uses all of them.
+    // A way without a number of threads uses all of them.
     let model = Rc::new(subject.load(Cpu::available_threads(), packing)?);
     let name = packing.map_or("packed", Packing::name);
     if !args.json {

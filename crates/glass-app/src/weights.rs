@@ -80,7 +80,7 @@ fn document(name: &str, parameter_count: &ParameterCount, footprint: &Footprint)
     })
 }
 
-/// Columns of a label and of its number: together they fit on a terminal of 60.
+/// The widths of a label and of its number in columns: together they fit on a terminal of 60 columns.
 const LABEL: usize = 41;
 const NUMBER: usize = 17;
 

@@ -1,4 +1,4 @@
-//! `glass` alone: what it is, how a text flows through it, and what to type next.
+//! `glass` without arguments: what it is, how a text flows through it, and what to try.
 
 use std::io::Write as _;
 
@@ -12,7 +12,7 @@ const FLOW: [&str; 4] = [
     "                                └────────────────────────────┘",
 ];
 
-/// The same from top to bottom, where the terminal is narrower.
+/// The same from top to bottom, for a narrow terminal.
 const FLOW_DOWN: [&str; 6] = [
     "  text ─▶ tokens ─▶ embedding",
     "    ┌ block × N ────────────────┐",
@@ -23,24 +23,24 @@ const FLOW_DOWN: [&str; 6] = [
 ];
 
 const NEXT: [(&str, &str); 6] = [
-    ("glass chat", "talk to the small model that is built in"),
+    ("glass chat", "talk to the small built-in model"),
     ("glass look \"The dog lost the ball. The sad\"", "see what happens inside it"),
-    ("glass train --data sample --out first", "train your own on a text that is built in (2 min)"),
+    ("glass train --data sample --out first", "train your own on a built-in text (2 min)"),
     ("glass tokens --vocab gpt2 \"Hello, world\"", "text as a model sees it"),
     ("glass weights gpt3-175b", "where 175 billion weights are"),
     ("glass help", "all commands; glass help train: one of them"),
 ];
 
-/// Columns from which command and meaning stand on one line.
+/// The minimum width at which a command and its meaning are on one line.
 const WIDE: usize = 100;
 
-/// A few lines on standard output.
+/// Prints a few lines on standard output.
 pub fn show() -> Result<(), Fail> {
     let mut out = Out::new();
     let is_wide = out.columns() >= WIDE;
     writeln!(out, "{}: a GPT you can see through.\n", out.bold("glass"))?;
     let flow: &[&str] = if is_wide { &FLOW } else { &FLOW_DOWN };
-    writeln!(out, "{}\n\nType next:", flow.join("\n"))?;
+    writeln!(out, "{}\n\nTry next:", flow.join("\n"))?;
     for (command, meaning) in NEXT {
         match is_wide {
             true => writeln!(out, "  {command:<45} {}", out.dim(meaning))?,

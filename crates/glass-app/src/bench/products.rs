@@ -9,7 +9,7 @@ use glass_kernels::packing::BLOCK;
 use super::peak::Peak;
 use super::timing::seconds;
 
-/// At most this many rows are multiplied by the unembedding: in a pass, few are.
+/// The largest number of rows multiplied by the unembedding: a pass needs few logits.
 const LOGIT_ROWS: usize = 64;
 
 /// `rows` vectors times a matrix.

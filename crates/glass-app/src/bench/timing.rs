@@ -5,7 +5,7 @@ use std::time::Instant;
 /// Seconds after which no further run begins.
 const ENOUGH: f64 = 0.4;
 
-/// The least number of runs.
+/// The smallest number of runs.
 const LEAST: usize = 3;
 
 /// Median seconds of a run, after a first one that is not counted.

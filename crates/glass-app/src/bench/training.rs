@@ -9,7 +9,7 @@ use glass::train::settings::Settings;
 
 use super::timing::seconds;
 
-/// Samples of a batch, and their greatest length.
+/// Samples per batch, and their maximum length.
 const SAMPLES: usize = 4;
 const LONGEST: usize = 256;
 

@@ -3,7 +3,7 @@
 use glass::tokens::chat::LocalTime;
 use jiff::Zoned;
 
-/// The time now, where this machine is.
+/// The local time.
 pub fn local_time() -> LocalTime {
     let now = Zoned::now();
     LocalTime {

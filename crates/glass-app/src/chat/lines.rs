@@ -1,4 +1,4 @@
-//! Where questions come from: an edited line on a terminal, plain lines otherwise.
+//! Reads questions: from an edited line on a terminal, otherwise from plain lines.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 
@@ -7,15 +7,15 @@ use rustyline::error::ReadlineError;
 
 use crate::fail::Fail;
 
-/// Lines, one after another.
+/// A source of lines.
 pub struct Lines {
     editor: Option<DefaultEditor>,
-    /// Whether the line before was dropped with Ctrl-C.
+    /// Whether the previous line was dropped with Ctrl-C.
     dropped: bool,
 }
 
 impl Lines {
-    /// From a terminal with editing and history, or else from standard input as it is.
+    /// Reads from a terminal with editing and history, or else from standard input.
     pub fn new() -> Result<Lines, Fail> {
         let editor = match io::stdin().is_terminal() && io::stdout().is_terminal() {
             true => Some(DefaultEditor::new().map_err(unreadable)?),
@@ -24,12 +24,12 @@ impl Lines {
         Ok(Lines { editor, dropped: false })
     }
 
-    /// Whether someone types.
+    /// Whether the lines come from a terminal.
     pub fn is_terminal(&self) -> bool {
         self.editor.is_some()
     }
 
-    /// The next line; none at the end. Ctrl-C drops a line, and a second one in a row is the end.
+    /// The next line; `None` at the end. Ctrl-C drops a line, and a second one in a row ends the input.
     pub fn next(&mut self) -> Result<Option<String>, Fail> {
         match &mut self.editor {
             Some(editor) => typed(editor, &mut self.dropped),
@@ -43,7 +43,7 @@ fn typed(editor: &mut DefaultEditor, dropped: &mut bool) -> Result<Option<String
     let again = std::mem::replace(dropped, matches!(line, Err(ReadlineError::Interrupted)));
     match line {
         Ok(line) => {
-            // A line that is not remembered is still a line.
+            // A line that cannot be added to the history is still used.
             let _ = editor.add_history_entry(line.as_str());
             Ok(Some(line))
         }

@@ -14,17 +14,17 @@ use crate::screen;
 
 /// What to do after a line.
 pub enum Then {
-    /// The next line.
+    /// Read the next line.
     Nothing,
-    /// This question.
+    /// Answer this question.
     Ask(String),
-    /// The last question once more, in place of this answer.
+    /// Answer the last question again, in place of this answer.
     Retry(String),
-    /// The end.
+    /// End the chat.
     Quit,
 }
 
-/// Commands, and what each does.
+/// The commands with their descriptions.
 const HELP: [(&str, &str); 7] = [
     ("/system TEXT", "sets the system prompt from here on; without TEXT, shows it"),
     ("/temperature T", "0 takes the most probable token, 1 samples from the model's probabilities"),
@@ -35,7 +35,7 @@ const HELP: [(&str, &str); 7] = [
     ("//TEXT", "asks a question that begins with a slash"),
 ];
 
-/// Obeys a line such as `/temperature 0.5`.
+/// Executes a line such as `/temperature 0.5`.
 pub fn obey(talk: &mut Talk<'_>, line: &str) -> Then {
     let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
@@ -94,7 +94,7 @@ fn temperature(talk: &mut Talk<'_>, text: &str) {
 
 fn save(talk: &Talk<'_>, file: &str) {
     if file.is_empty() {
-        return say("/save: a file's name is needed, as in /save talk.jsonl");
+        return say("/save: a file name is needed, as in /save talk.jsonl");
     }
     let messages = talk.conversation.messages();
     let line = format!("{}\n", json!({"messages": messages}));

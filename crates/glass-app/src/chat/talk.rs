@@ -1,4 +1,4 @@
-//! One conversation with one model.
+//! A conversation with a model.
 
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
@@ -20,23 +20,23 @@ use crate::out::count;
 use crate::screen;
 use crate::stream::Stream;
 
-/// Who talks, what was said, and how the next answer is drawn.
+/// A model, the conversation, and how the next answer is drawn.
 pub struct Talk<'a> {
     /// The model.
     pub model: &'a NamedModel,
-    /// What was said.
+    /// The conversation so far.
     pub conversation: Conversation,
     /// How answers are drawn.
     pub sampling: Sampling,
     runner: Runner<'a, Cpu>,
     tokenizer: &'a Tokenizer,
     template: Template,
-    /// Tokens that an answer may have.
+    /// The maximum number of tokens in an answer.
     room: usize,
     lookup: usize,
     stops: Vec<String>,
     ends: Vec<u32>,
-    /// Answers so far: each draws its own tokens.
+    /// The number of answers so far: each draws different tokens.
     answers: u64,
     dropped: usize,
     stop: Arc<AtomicBool>,
@@ -44,26 +44,26 @@ pub struct Talk<'a> {
 
 /// An answer.
 pub struct Heard {
-    /// What was said.
+    /// The generated answer.
     pub done: Generated,
-    /// What was not written yet.
+    /// The text that was not written yet.
     pub stream: Stream,
-    /// Tokens that the model read before.
+    /// The number of tokens in the prompt.
     pub prompt: usize,
     /// Messages that were left out for the first time.
     pub dropped: Vec<Message>,
 }
 
-/// Hears every token of an answer.
+/// Called for every token of an answer.
 pub type Each<'e> = dyn FnMut(&Token<'_>, &mut Stream) -> Result<(), Fail> + 'e;
 
 impl<'a> Talk<'a> {
-    /// A conversation that has not begun. A system prompt that is too long is refused.
+    /// A new conversation. A system prompt that is too long is refused.
     pub fn new(model: &'a NamedModel, args: &ChatArgs, stop: Arc<AtomicBool>) -> Result<Talk<'a>, Fail> {
         let tokenizer = model.tokenizer()?;
         let template = model.folder.template()?.ok_or_else(|| {
             Fail::asked(format!(
-                "{}: it has no chat template, so it was not made to chat; use glass generate, or tune it with \
+                "{}: it has no chat template, so it cannot chat; use glass generate, or tune it with \
                  glass train --from {0} --chat",
                 model.name
             ))
@@ -113,7 +113,7 @@ impl<'a> Talk<'a> {
         Ok(talk)
     }
 
-    /// Refuses a system prompt that leaves no room for a question and its answer.
+    /// Refuses a system prompt that leaves no room for a question and an answer.
     pub fn fits(&self, system: Option<&str>) -> Result<(), Fail> {
         let mut first = Conversation::new(system);
         first.ask("");
@@ -121,18 +121,18 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    /// Asks. What cannot be asked is taken back.
+    /// Asks a question. A question that is refused is removed again.
     pub fn ask(&mut self, question: &str, each: &mut Each<'_>) -> Result<Heard, Fail> {
         self.conversation.ask(question);
         self.answer(each).inspect_err(|_| self.conversation.take_back())
     }
 
-    /// Answers the last question anew. Where that fails, `answer` stands as before.
+    /// Answers the last question again. If that fails, the previous `answer` is kept.
     pub fn retry(&mut self, answer: &str, each: &mut Each<'_>) -> Result<Heard, Fail> {
         self.answer(each).inspect_err(|_| self.conversation.answered(answer))
     }
 
-    /// Answers the question that stands last. Before and after, Ctrl-C ends the program; meanwhile, the answer.
+    /// Answers the last question. Meanwhile Ctrl-C stops the answer; before and after, it ends the program.
     fn answer(&mut self, each: &mut Each<'_>) -> Result<Heard, Fail> {
         self.stop.store(false, Ordering::Relaxed);
         let heard = self.hear(each);
@@ -178,7 +178,7 @@ fn stream() -> Stream {
 }
 
 impl Heard {
-    /// Why the answer is cut short, if it is.
+    /// Why the answer was cut, if it was.
     pub fn cut(&self, talk: &Talk<'_>) -> Option<String> {
         match self.done.finish {
             Finish::Length => {

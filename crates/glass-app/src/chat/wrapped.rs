@@ -4,10 +4,11 @@ use unicode_width::UnicodeWidthChar as _;
 
 use crate::draw::columns::width;
 
-/// Wraps at the terminal's width. A word is held back until it is whole, so that none is cut that fits on a line.
+/// Wraps at the terminal's width. A word is held back until it is complete, so that no word that fits on a line is
+/// cut.
 pub struct Wrapped {
     columns: usize,
-    /// Columns of the line that are taken.
+    /// The used columns of the line.
     column: usize,
     /// Spaces after the last word.
     spaces: usize,
@@ -20,7 +21,7 @@ impl Wrapped {
         Wrapped { columns: columns.max(1), column: 0, spaces: 0, word: String::new() }
     }
 
-    /// What can be written after this piece.
+    /// The text that can be written after this piece.
     pub fn push(&mut self, text: &str) -> String {
         let mut out = String::new();
         for c in text.chars() {
@@ -39,7 +40,7 @@ impl Wrapped {
                     self.spaces += 8 - (self.column + self.spaces) % 8;
                 }
                 '\r' => {}
-                // A model's text must not steer the terminal.
+                // A model's text must not control the terminal.
                 c if c.is_control() => self.letter('\u{fffd}', &mut out),
                 c => self.letter(c, &mut out),
             }
@@ -47,7 +48,7 @@ impl Wrapped {
         out
     }
 
-    /// What was held back.
+    /// The text that was held back.
     pub fn finish(&mut self) -> String {
         let mut out = String::new();
         self.flush(&mut out);
@@ -59,7 +60,7 @@ impl Wrapped {
             self.flush(out);
         }
         self.word.push(c);
-        // A word that is longer than a line is cut where the line ends.
+        // A word longer than a line is cut at the end of the line.
         if width(&self.word) > self.columns {
             self.word.pop();
             self.flush(out);
@@ -67,7 +68,7 @@ impl Wrapped {
         }
     }
 
-    /// Between two characters of two columns each, and beside them, a line may be broken; not before what closes.
+    /// A line may be broken between two wide characters, and next to them; not before closing punctuation.
     fn breaks_before(&self, c: char) -> bool {
         const CLOSING: &str = "。、，．！？：；）」』】》〉…ー,.!?:;)]}\"'";
         let Some(last) = self.word.chars().next_back() else { return false };
@@ -76,7 +77,7 @@ impl Wrapped {
         !joined && (wide(c) || self.word.chars().any(wide))
     }
 
-    /// Writes the word that is whole, on a new line where it does not fit on this one.
+    /// Writes the complete word, on a new line if it does not fit on this one.
     fn flush(&mut self, out: &mut String) {
         if self.word.is_empty() {
             return;
@@ -126,7 +127,7 @@ mod tests {
     fn wide_characters_take_two_columns() {
         for piece in [1, 2, 100] {
             assert_eq!(wrapped("日本語の文", 5, piece), "日本\n語の\n文");
-            // What closes stays with what it closes.
+            // Closing punctuation stays with the preceding character.
             assert_eq!(wrapped("日本語。", 6, piece), "日本\n語。");
             assert_eq!(wrapped("ab 日本", 6, piece), "ab 日\n本");
             assert_eq!(wrapped("cafe\u{301} noir", 5, piece), "cafe\u{301}\nnoir");

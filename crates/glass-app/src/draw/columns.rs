@@ -1,13 +1,13 @@
-//! Text in columns of a terminal, in which some characters take two and some none.
+//! Text in the columns of a terminal, where some characters take two columns and some none.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// The columns that a text takes.
+/// The width of a text in columns.
 pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// `text` in exactly so many columns: filled up with spaces, or cut with `…`.
+/// `text` in exactly this many columns: padded with spaces, or cut with `…`.
 pub fn fit(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return format!("{text}{}", " ".repeat(columns - width(text)));
@@ -27,14 +27,14 @@ pub fn fit(text: &str, columns: usize) -> String {
     format!("{cut}{}", " ".repeat(missing))
 }
 
-/// A bar of so many columns, `share` (0 to 1) of it filled, to an eighth of a column.
+/// A bar of this many columns, with `share` (0 to 1) of it filled, to an eighth of a column.
 pub fn bar(share: f64, columns: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let filled = (share.clamp(0.0, 1.0) * 8.0 * columns as f64).round() as usize;
     fit(&format!("{}{}", "█".repeat(filled / 8), EIGHTHS[filled % 8]), columns)
 }
 
-/// A bar from a line in the middle: to the right above zero, to the left below.
+/// A bar from the middle: to the right above zero, to the left below.
 pub fn signed_bar(share: f64, columns: usize) -> String {
     let side = columns.saturating_sub(1) / 2;
     let halves = (share.abs().min(1.0) * 2.0 * side as f64).round() as usize;
@@ -45,14 +45,14 @@ pub fn signed_bar(share: f64, columns: usize) -> String {
     }
 }
 
-/// Values as bars, each a share of the greatest: from the left, or where some are below zero, from a line in the middle.
+/// Values as bars, relative to the largest: from the left, or from the middle if some are below zero.
 pub fn bars(values: impl Iterator<Item = f64> + Clone, columns: usize) -> impl Fn(f64) -> String {
     let most = values.clone().fold(f64::MIN_POSITIVE, |most, value| most.max(value.abs()));
     let both = values.clone().any(|value| value < 0.0);
     move |value| if both { signed_bar(value / most, columns) } else { bar(value / most, columns) }
 }
 
-/// `+1.50`, `-0.25`, and what rounds to zero without a sign.
+/// `+1.50`, `-0.25`; a value that rounds to zero has no sign.
 pub fn signed(value: f64, digits: usize) -> String {
     let text = format!("{value:+.digits$}");
     match text.bytes().any(|byte| matches!(byte, b'1'..=b'9') || byte.is_ascii_alphabetic()) {
@@ -63,11 +63,11 @@ pub fn signed(value: f64, digits: usize) -> String {
 
 /// A share in seven columns: ` 97.8 %`.
 pub fn percent(share: f64) -> String {
-    // −0 is 0.
+    // −0 becomes 0.
     format!("{:5.1} %", 100.0 * share.max(0.0))
 }
 
-/// The last `columns` values as a line of blocks, from the least of them to the greatest.
+/// The last `columns` values as a line of block characters, scaled from the smallest to the largest.
 #[cfg_attr(not(feature = "display"), allow(dead_code))]
 pub fn spark(values: impl ExactSizeIterator<Item = f64> + Clone, columns: usize) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -75,7 +75,7 @@ pub fn spark(values: impl ExactSizeIterator<Item = f64> + Clone, columns: usize)
     let (low, high) = last
         .clone()
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-    // What hardly moves is a line in the middle, not noise blown up.
+    // Values that hardly change give a line in the middle, not magnified noise.
     let span = (high - low).max(0.02 * high.abs()).max(f64::MIN_POSITIVE);
     let middle = f64::midpoint(low, high);
     let block = |value: f64| BLOCKS[(((value - middle) / span + 0.5) * 7.0).round().clamp(0.0, 7.0) as usize];

@@ -1,5 +1,5 @@
-//! `curve.svg`: how a run learned. Losses over the tokens seen; where the bytes of the text are known, the same in bits
-//! per byte on the right; behind it, faint, the learning rate.
+//! `curve.svg`: the learning curve of a run. Losses over the tokens seen; if the bytes of the text are known, also
+//! in bits per byte on the right; in the background, the learning rate.
 
 use std::fmt::Write as _;
 use std::io;
@@ -17,7 +17,7 @@ const LEFT: f64 = 52.0;
 const RIGHT: f64 = WIDTH - 60.0;
 const TOP: f64 = 52.0;
 const BOTTOM: f64 = HEIGHT - 50.0;
-/// Points of a line at most: a step of about a pixel.
+/// The maximum number of points in a line: a step of about a pixel.
 const MOST: usize = 700;
 
 const STYLE: &str = "\
@@ -27,7 +27,7 @@ text.train{fill:#2f6db3;stroke:none}text.val{fill:#c8501e;stroke:none}text.faint
 @media(prefers-color-scheme:dark){.paper{fill:#15181d}text{fill:#b6bcc6}.grid{stroke:#2b3038}.rate{fill:#20242b}\
 .train,.raw{stroke:#6aa5e8}.val{stroke:#f0824f}.dot{fill:#f0824f}text.train{fill:#6aa5e8}text.val{fill:#f0824f}}";
 
-/// Writes the picture of a run into `path`, as a whole or not at all.
+/// Writes the picture of a run to `path` atomically.
 pub fn write(path: &Path, history: &History) -> io::Result<()> {
     replace(path, svg(history).as_bytes())
 }
@@ -64,7 +64,7 @@ struct Picture {
 }
 
 impl Picture {
-    /// The learning rate, as a shape of the plot's whole height.
+    /// The learning rate, as a shape of the plot's full height.
     fn rate(&mut self, history: &History) {
         let high = highest_rate(history);
         if high == 0.0 {
@@ -126,7 +126,7 @@ impl Picture {
         }
     }
 
-    /// What the lines are and where they ended, in their colours.
+    /// Labels the lines in their colours, with their last values.
     fn legend(&mut self, history: &History) {
         let last = history.smooth().last().copied().unwrap_or(0.0);
         self.label(LEFT, 20.0, "start", "train", &format!("training loss {last:.3}"));
@@ -160,7 +160,7 @@ fn highest_rate(history: &History) -> f64 {
     history.points().iter().map(|point| point.rate).fold(0.0, f64::max)
 }
 
-/// The places of values over tokens, as a path's coordinates: about [`MOST`], and always the last.
+/// Values over tokens as the coordinates of a path: about [`MOST`] of them, always including the last.
 fn path(values: impl ExactSizeIterator<Item = (u64, f64)>, across: Scale, up: Scale) -> String {
     let (count, every) = (values.len(), values.len().div_ceil(MOST).max(1));
     let mut text = String::new();

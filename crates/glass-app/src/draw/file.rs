@@ -1,4 +1,4 @@
-//! Pictures in files: what a file is called is what it holds.
+//! Writes pictures to files: the extension chooses the format.
 
 use std::fs;
 use std::path::Path;
@@ -8,17 +8,17 @@ use glass::Error;
 use super::png::png;
 use crate::fail::Fail;
 
-/// What a picture is written as.
+/// A picture format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// As it is drawn.
+    /// As drawn.
     Svg,
-    /// In pixels.
+    /// As pixels.
     Png,
 }
 
 impl Kind {
-    /// The kind that the ending of a file's name says; otherwise this one.
+    /// The format given by a file's extension; otherwise this one.
     fn of(self, path: &Path) -> Kind {
         let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         match ending.as_str() {
@@ -29,7 +29,7 @@ impl Kind {
     }
 }
 
-/// Writes a picture; `kind` decides where the file's name does not. Returns the number of bytes.
+/// Writes a picture; `kind` is used if the extension does not give a format. Returns the number of bytes.
 pub fn write(path: &Path, svg: &str, kind: Kind) -> Result<usize, Fail> {
     let bytes = match kind.of(path) {
         Kind::Svg => svg.as_bytes().to_vec(),

@@ -1,4 +1,4 @@
-//! The losses of a run in bounded memory: where there are many, neighbouring steps share a point.
+//! The losses of a run in bounded memory: if there are many steps, neighbouring ones share a point.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -6,15 +6,15 @@ use std::path::Path;
 
 use glass::train::log::Line;
 
-/// Points at most. A picture has fewer columns.
+/// The maximum number of points. A picture has fewer columns.
 const MOST: usize = 2048;
 
-/// Some steps in a row.
+/// Consecutive steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// The last of them.
+    /// The last step.
     pub step: u64,
-    /// Tokens seen by then.
+    /// Tokens seen at that step.
     pub tokens: u64,
     /// Their mean loss, nats per token.
     pub loss: f64,
@@ -25,22 +25,22 @@ pub struct Point {
 /// One evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluation {
-    /// After this step.
+    /// The step after which it was made.
     pub step: u64,
-    /// Tokens seen by then.
+    /// Tokens seen at that step.
     pub tokens: u64,
     /// Nats per token.
     pub loss: f64,
-    /// Bits per byte of text, where the bytes are known.
+    /// Bits per byte of text, if the bytes are known.
     pub bits_per_byte: Option<f64>,
 }
 
-/// What is known of a run.
+/// The losses and evaluations of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct History {
-    /// Steps of a point.
+    /// The number of steps per point.
     per: u64,
-    /// Steps of the last point: up to `per`.
+    /// The number of steps in the last point, at most `per`.
     filled: u64,
     points: Vec<Point>,
     evaluations: Vec<Evaluation>,
@@ -53,7 +53,7 @@ impl Default for History {
 }
 
 impl History {
-    /// Of a run that was logged, as far as the log can be read.
+    /// Reads the history of a logged run, as far as the log is readable.
     pub fn read(log: &Path) -> History {
         let mut history = History::default();
         if let Ok(file) = File::open(log) {
@@ -90,7 +90,7 @@ impl History {
         }
     }
 
-    /// Two points become one.
+    /// Joins each two points into one.
     fn halve(&mut self) {
         let join = |pair: &[Point]| Point {
             loss: (pair[0].loss + pair[1].loss) / 2.0,
@@ -107,18 +107,19 @@ impl History {
         &self.points
     }
 
-    /// The evaluations, likewise.
+    /// The evaluations, in the order of the steps.
     pub fn evaluations(&self) -> &[Evaluation] {
         &self.evaluations
     }
 
-    /// Bits per byte of a nat per token of the validation text.
+    /// Bits per byte of the validation text for each nat per token.
     pub fn bits_per_nat(&self) -> Option<f64> {
         self.evaluations.last().and_then(|last| Some(last.bits_per_byte? / last.loss))
     }
 
-    /// The loss of every point as the mean of its surroundings: a thirtieth of all points on either side. At the steep
-    /// beginning both sides are as short as the way there, so that the curve neither lags nor leads.
+    /// The loss of every point, averaged over its neighbours: a thirtieth of all points on either side. Near the
+    /// steep start, both sides are shortened to the distance from the start, so that the curve neither lags nor
+    /// leads.
     pub fn smooth(&self) -> Vec<f64> {
         let count = self.points.len();
         let sums: Vec<f64> = std::iter::once(0.0)
@@ -135,8 +136,8 @@ impl History {
         (0..count).map(mean).collect()
     }
 
-    /// The losses that a picture shows, from its lower edge to its upper: all of the validation's and of the smooth
-    /// curve but the highest of its beginning, which would press all others flat.
+    /// The range of losses in a picture: all validation losses and the smooth curve, except the highest values at
+    /// its start, which would flatten everything else.
     pub fn range(&self) -> (f64, f64) {
         let mut losses = self.smooth();
         losses.sort_by(f64::total_cmp);

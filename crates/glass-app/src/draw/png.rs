@@ -1,4 +1,4 @@
-//! A picture as PNG, with a font that comes along, so that it looks the same everywhere.
+//! Renders a picture as PNG, with a font included in the program, so that it looks the same everywhere.
 
 #[cfg(feature = "png")]
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use resvg::{
 
 use crate::fail::Fail;
 
-/// Pixels to a unit of the picture: two, as screens have.
+/// Pixels per unit of the picture: two, for screens of high density.
 #[cfg(feature = "png")]
 const SCALE: f32 = 2.0;
 
-/// The bytes of a PNG of an SVG.
+/// Renders an SVG as PNG.
 #[cfg(feature = "png")]
 pub fn png(svg: &str) -> Result<Vec<u8>, Fail> {
     let mut fonts = fontdb::Database::new();
     fonts.load_font_data(epaint_default_fonts::HACK_REGULAR.to_vec());
     let family = fonts.faces().next().and_then(|face| Some(face.families.first()?.0.clone()));
-    let family = family.ok_or_else(|| Fail::failed("the font that comes along cannot be read"))?;
+    let family = family.ok_or_else(|| Fail::failed("the included font cannot be read"))?;
     fonts.set_sans_serif_family(family.clone());
     let options = Options { fontdb: Arc::new(fonts), font_family: family, ..Options::default() };
     let failed =
@@ -33,7 +33,7 @@ pub fn png(svg: &str) -> Result<Vec<u8>, Fail> {
     pixels.encode_png().map_err(|error| failed(&error))
 }
 
-/// Refuses: the program was built without PNG.
+/// An error: the program was built without PNG.
 #[cfg(not(feature = "png"))]
 pub fn png(_: &str) -> Result<Vec<u8>, Fail> {
     Err(Fail::failed(

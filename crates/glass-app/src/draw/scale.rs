@@ -1,28 +1,28 @@
-//! Axes that can be read: round numbers, and where they stand.
+//! Axes with round numbers.
 
 use crate::out::number;
 
-/// An axis: values from `low` to `high` stand at places from `from` to `to`.
+/// An axis: values from `low` to `high` are at coordinates from `from` to `to`.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
-    /// The least value.
+    /// The smallest value.
     pub low: f64,
-    /// The greatest.
+    /// The largest value.
     pub high: f64,
-    /// The place of the least.
+    /// The coordinate of the smallest value.
     pub from: f64,
-    /// The place of the greatest.
+    /// The coordinate of the largest value.
     pub to: f64,
 }
 
 impl Scale {
-    /// The place of a value, beyond the axis where the value is.
+    /// The coordinate of a value, outside the axis if the value is.
     pub fn at(&self, value: f64) -> f64 {
         let span = (self.high - self.low).max(f64::MIN_POSITIVE);
         self.from + (value - self.low) / span * (self.to - self.from)
     }
 
-    /// Round values within the axis, at most `most` of them and one, and how each is written.
+    /// At most `most` + 1 round values within the axis, and their labels.
     pub fn ticks(&self, most: usize) -> Vec<(f64, String)> {
         let step = step(self.high - self.low, most);
         let first = (self.low / step - 1e-9).ceil();
@@ -32,7 +32,7 @@ impl Scale {
     }
 }
 
-/// The least of 1, 2 and 5 times a power of ten that leaves at most `most` ticks in a span.
+/// The smallest of 1, 2 and 5 times a power of ten that gives at most `most` ticks in a span.
 fn step(span: f64, most: usize) -> f64 {
     let least = span.max(1e-12) / most.max(1) as f64;
     let power = 10f64.powf(least.log10().floor());
@@ -40,8 +40,8 @@ fn step(span: f64, most: usize) -> f64 {
     round.into_iter().find(|step| *step >= least * (1.0 - 1e-9)).unwrap_or(10.0 * power)
 }
 
-/// `0.25`, `1,500`, `20k`, `1.5M`: in the unit of an axis that ends at `high`, with as many digits as tell values a
-/// `step` apart.
+/// `0.25`, `1,500`, `20k`, `1.5M`: in the unit for an axis that ends at `high`, with enough digits to distinguish
+/// values that are `step` apart.
 fn short(value: f64, step: f64, high: f64) -> String {
     let (size, name) = match high {
         1e12.. => (1e12, "T"),

@@ -1,10 +1,10 @@
-//! A picture in SVG: shapes and texts, in colours that suit light and dark paper.
+//! A picture in SVG: shapes and texts, in colours for light and dark backgrounds.
 
 use std::fmt::Write as _;
 
 use super::columns::fit;
 
-/// Weights are square and blue, data round and orange, everywhere; what is negative is grey-violet.
+/// Weights are blue squares, data orange discs; negative values are grey-violet.
 const STYLE: &str = "\
 .paper{fill:#fff}text{fill:#3b4048}.faint{fill:#8a919c}.grid{stroke:#e3e6ea;fill:none}.axis{stroke:#c3c8d0;fill:none}\
 .data{fill:#d8631f}.minus{fill:#7a6fae}.weight{fill:#2f6db3}.frame{fill:none;stroke:#d8631f}.square{fill:none;stroke:#2f6db3}\
@@ -13,19 +13,19 @@ const STYLE: &str = "\
 @media(prefers-color-scheme:dark){.paper{fill:#15181d}text{fill:#c3c9d2}.grid{stroke:#2b3038}.axis{stroke:#454c57}\
 .data{fill:#f0824f}.minus{fill:#a79ce0}.weight{fill:#6aa5e8}.frame{stroke:#f0824f}.square{stroke:#6aa5e8}}";
 
-/// Letters of a label at most.
+/// The maximum number of characters in a label.
 const LABEL: usize = 12;
 
-/// The width of a letter in the font of a PNG, whose letters are all equally wide.
+/// The width of a character in the monospaced font used for PNG.
 pub const LETTER: f64 = 6.63;
 
-/// How far labels are apart at least: lines from top to bottom, and those that run upwards from left to right.
+/// The minimum distance of labels: of lines from top to bottom, and of slanted labels from left to right.
 const APART: f64 = 12.8;
 
-/// How far a label that runs upwards reaches to the right.
+/// How far a slanted label extends to the right.
 pub const SLANT: f64 = 44.0;
 
-/// Where a text begins.
+/// The alignment of a text.
 #[derive(Clone, Copy)]
 pub enum Anchor {
     /// It begins there.
@@ -36,21 +36,21 @@ pub enum Anchor {
     Middle,
 }
 
-/// A picture that is being drawn.
+/// A picture being drawn.
 #[derive(Default)]
 pub struct Svg {
-    /// How wide and how high it is.
+    /// Its width and height.
     pub size: (f64, f64),
     body: String,
 }
 
 impl Svg {
-    /// An empty one.
+    /// An empty picture.
     pub fn new(width: f64, height: f64) -> Svg {
         Svg { size: (width, height), body: String::new() }
     }
 
-    /// A text of a class.
+    /// Adds a text with a CSS class.
     pub fn text(&mut self, x: f64, y: f64, class: &str, anchor: Anchor, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
@@ -64,13 +64,13 @@ impl Svg {
         );
     }
 
-    /// A label that runs upwards from a point.
+    /// Adds a slanted label at a point.
     pub fn upwards(&mut self, x: f64, y: f64, text: &str) {
         let text = escaped(&label(text));
         let _ = writeln!(self.body, "<text transform=\"translate({x:.1} {y:.1}) rotate(-60)\">{text}</text>");
     }
 
-    /// A number that flows: a disc whose area is its share of a disc of radius `most`.
+    /// Draws a data value: a disc whose area is `share` of a disc of radius `most`.
     pub fn data(&mut self, x: f64, y: f64, most: f64, share: f64) {
         let radius = most * share.abs().min(1.0).sqrt();
         if radius >= 0.05 {
@@ -82,7 +82,7 @@ impl Svg {
         }
     }
 
-    /// A number that was learned: a square whose area is its share of a square of half width `most`.
+    /// Draws a weight: a square whose area is `share` of a square of half width `most`.
     pub fn weight(&mut self, x: f64, y: f64, most: f64, share: f64) {
         let half = most * share.abs().min(1.0).sqrt();
         if half >= 0.05 {
@@ -95,8 +95,8 @@ impl Svg {
         }
     }
 
-    /// A vector from left to right: discs of data or squares of weights; where they would be too small, bars up and down from the
-    /// middle. `most` is the greatest that a number can be.
+    /// Draws a vector from left to right: discs for data or squares for weights; if they would be too small, bars
+    /// up and down from the middle. `most` is the largest possible magnitude.
     pub fn vector(&mut self, [x, y, width]: [f64; 3], values: &[f32], most: f32, learned: bool) {
         let step = width / values.len().max(1) as f64;
         for (at, value) in values.iter().enumerate() {
@@ -128,7 +128,7 @@ impl Svg {
         }
     }
 
-    /// A box of a class; `round` as data is, or square as weights are.
+    /// Draws a box of a class; `round` as for data, or square as for weights.
     pub fn frame(&mut self, [x, y, width, height]: [f64; 4], class: &str, round: bool) {
         let radius = if round { 4 } else { 0 };
         let _ = writeln!(
@@ -137,19 +137,19 @@ impl Svg {
         );
     }
 
-    /// A path of a class.
+    /// Draws a path of a class.
     pub fn path(&mut self, class: &str, path: &str) {
         let _ = writeln!(self.body, "<path class=\"{class}\" d=\"{path}\"/>");
     }
 
-    /// A whole picture below what is there.
+    /// Adds another picture below the existing ones.
     pub fn below(&mut self, other: &Svg, gap: f64) {
         let y = if self.size.1 > 0.0 { self.size.1 + gap } else { 0.0 };
         let _ = writeln!(self.body, "<g transform=\"translate(0 {y:.1})\">\n{}</g>", other.body);
         self.size = (self.size.0.max(other.size.0), y + other.size.1);
     }
 
-    /// A bar of a list from a line at `zero`, so long above zero to the right, below zero to the left.
+    /// Draws a bar from a line at `zero`: `long` to the right if positive, to the left if negative.
     pub fn bar_from(&mut self, zero: f64, y: f64, long: f64) {
         let (left, class) = if long < 0.0 { (zero + long, "minus") } else { (zero, "data") };
         if long.abs() >= 0.05 {
@@ -175,7 +175,7 @@ impl Svg {
     }
 }
 
-/// As much of a text as a label has room for.
+/// A text shortened to the length of a label.
 pub fn label(text: &str) -> String {
     match text.char_indices().nth(LABEL) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -183,18 +183,18 @@ pub fn label(text: &str) -> String {
     }
 }
 
-/// As much of a text as fits in a width.
+/// A text shortened to a width.
 pub fn label_in(text: &str, width: f64) -> String {
     let columns = (width / LETTER).floor().max(1.0) as usize;
     fit(text, columns).trim_end().into()
 }
 
-/// Of labels that are so far apart, every which one is written, so that none overlaps another.
+/// Labels at this distance: every how many are drawn so that none overlaps another.
 pub fn every(cell: f64) -> usize {
     (APART / cell.max(0.1)).ceil().max(1.0) as usize
 }
 
-/// What a picture says of labels that it leaves out.
+/// A note about labels that are left out.
 pub fn named(every: usize, what: &str) -> String {
     match every {
         1 => String::new(),
@@ -203,7 +203,7 @@ pub fn named(every: usize, what: &str) -> String {
     }
 }
 
-/// A text between tags. What XML cannot hold becomes U+FFFD.
+/// Escapes a text for XML. Characters that XML cannot hold become U+FFFD.
 pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! `--show`: each token with its probability and the runners-up.
+//! `--show`: each token with its probability and the most probable alternatives.
 
 use std::io::Write as _;
 
@@ -12,13 +12,13 @@ use crate::model_arg::NamedModel;
 use crate::out::{Out, count};
 use crate::printable::{VISIBLE, lossy, visible};
 
-/// The most probable tokens that are looked at, the drawn one among them or not.
+/// How many of the most probable tokens are examined, whether or not the drawn one is among them.
 const TOP: usize = 5;
-/// Columns: of the token, its bar, and a runner-up.
+/// The widths of the token, its bar, and an alternative, in columns.
 const PIECE: usize = 18;
 const BAR: usize = 12;
 const OTHER: usize = 12;
-/// Columns before the runners-up, and of one with its probability.
+/// The columns before the alternatives, and the width of one with its probability.
 const BEFORE: usize = PIECE + 9 + BAR + 2;
 const EACH: usize = OTHER + 10;
 
@@ -26,15 +26,15 @@ const EACH: usize = OTHER + 10;
 pub struct Show<'a> {
     sampler: Sampler,
     model: &'a NamedModel,
-    /// Runners-up that fit on a line.
+    /// How many alternatives fit on a line.
     others: usize,
-    /// Tokens so far, and their logarithms of probability.
+    /// The number of tokens so far, and the sum of their log-probabilities.
     tokens: usize,
     sum: f64,
 }
 
 impl Show<'_> {
-    /// On lines of so many columns.
+    /// For lines of this many columns.
     pub fn new(model: &NamedModel, columns: usize) -> Result<Show<'_>, Fail> {
         let sampler = Sampler::new(&Sampling::default(), model.config().vocabulary, 0)?;
         let others = (columns.saturating_sub(BEFORE) / EACH).min(TOP - 1);
@@ -43,7 +43,7 @@ impl Show<'_> {
 
     /// The heading.
     pub fn begin(&self, out: &mut Out) -> Result<(), Fail> {
-        let others = if self.others > 0 { "runners-up" } else { "" };
+        let others = if self.others > 0 { "alternatives" } else { "" };
         let heading = format!("{:<PIECE$}{:<width$}{others}", "token", "probability", width = BEFORE - PIECE);
         writeln!(out, "{}", out.bold(heading.trim_end()))?;
         out.show()
@@ -63,14 +63,14 @@ impl Show<'_> {
         for drawn in top.iter().filter(|drawn| drawn.id != token.id).take(self.others) {
             let share = percent(drawn.logprob.exp());
             let text = format!("{}{share}  ", fit(&piece(self.model, drawn.id), OTHER));
-            // What was more probable and yet not drawn stands out.
+            // Alternatives more probable than the drawn token are emphasised.
             line.push_str(&if drawn.logprob > token.logprob { text } else { out.dim(&text) });
         }
         writeln!(out, "{}", line.trim_end())?;
         out.show()
     }
 
-    /// The text as a whole, and how sure the model was.
+    /// The whole text, and its perplexity.
     pub fn end(&self, out: &mut Out, before: &str, text: &str) -> Result<(), Fail> {
         writeln!(out, "\n{}{text}\n", out.dim(before))?;
         let perplexity = (-self.sum / self.tokens.max(1) as f64).exp();
@@ -100,7 +100,7 @@ impl Show<'_> {
     }
 }
 
-/// A token as text, or where a model has no tokenizer, as its id.
+/// A token as text, or as its id if the model has no tokenizer.
 fn piece(model: &NamedModel, id: u32) -> String {
     match &model.tokenizer {
         Some(_) => visible(model.bytes(id)),

@@ -1,4 +1,4 @@
-//! A file's documents, each scored from an end-of-text token.
+//! Scores a file's documents, each from an end-of-text token.
 
 use std::fs;
 use std::path::Path;
@@ -63,7 +63,7 @@ fn read(args: &ScoreArgs, file: &Path) -> Result<Documents, Fail> {
     let mut documents = Documents::default();
     let remarks = documents.add(file, bytes, &reading)?;
     if documents.is_empty() {
-        return Err(Fail::failed(format!("{}: it is empty; there is nothing to score", file.display())));
+        return Err(Fail::failed(format!("{}: it is empty; give a file with text", file.display())));
     }
     remarks.iter().for_each(|remark| say(&remark.to_string()));
     Ok(documents)

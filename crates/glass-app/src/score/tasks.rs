@@ -1,7 +1,7 @@
-//! Tasks: which of several continuations a model finds most probable, and whether it would have said the right one.
+//! Tasks: which of several continuations a model finds most probable, and whether it would have predicted the right
+//! one.
 //!
-//! Texts are put together, cut and counted as EleutherAI's lm-evaluation-harness does, so that its figures and ours can
-//! stand side by side.
+//! Texts are joined, cut and counted as in EleutherAI's lm-evaluation-harness, so that the results are comparable.
 
 mod judge;
 mod read;
@@ -21,12 +21,13 @@ use crate::model_arg::NamedModel;
 use crate::out::{Out, count, number};
 use crate::progress::ProgressLine;
 
-/// Does the tasks one by one and reports how many were right.
+/// Runs the tasks one by one and reports how many were right.
 pub fn run(args: &ScoreArgs, model: &NamedModel, file: &Path) -> Result<(), Fail> {
-    // Read twice: a broken line is found before the work begins, and no more than one task is ever held.
+    // The file is read twice: a broken line is found before the work begins, and only one task is in memory at a
+    // time.
     let items = tasks(file)?.try_fold(0, |items, task| task.map(|_| items + 1))?;
     if items == 0 {
-        return Err(Fail::failed(format!("{}: it is empty; there is nothing to score", file.display())));
+        return Err(Fail::failed(format!("{}: it is empty; give a file with tasks", file.display())));
     }
     let mut judge = Judge::new(model)?;
     let (mut tally, mut out, mut line) = (Tally::default(), Out::new(), ProgressLine::default());

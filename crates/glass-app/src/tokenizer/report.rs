@@ -1,4 +1,4 @@
-//! `glass tokenizer report`: how well a vocabulary fits a text.
+//! `glass tokenizer report`: measures how well a vocabulary fits a text.
 
 use std::io::Write as _;
 
@@ -14,17 +14,17 @@ use crate::out::{Out, count, number, percent};
 use crate::printable::{lossy, quoted};
 use crate::progress::ProgressLine;
 
-/// The kinds of ids that are counted, and what they are called.
+/// The kinds of ids that are counted, with their names.
 const KINDS: [(Kind, &str, &str); 3] = [
     (Kind::Byte, "bytes", "single bytes"),
     (Kind::Merged, "merged", "merged"),
     (Kind::Special, "special", "special"),
 ];
 
-/// Shares of a text, and how they are told.
+/// Shares of a text, and their labels.
 const SHARES: [f64; 3] = [0.5, 0.9, 0.99];
 
-/// Counts, and shows.
+/// Runs `glass tokenizer report`.
 pub fn run(args: &ReportArgs) -> Result<(), Fail> {
     let (name, tokenizer) = match &args.vocab {
         Some(vocabulary) => (vocabulary.clone(), model_arg::vocabulary("--vocab", vocabulary)?),
@@ -66,7 +66,7 @@ impl Report {
         }
         line.end();
         if own.bytes() == 0 {
-            return Err(Fail::failed(format!("{}: there is no text in it to report on", found[0].display())));
+            return Err(Fail::failed(format!("{}: it holds no text; give files with text", found[0].display())));
         }
         Ok(Report { name, tokenizer, files: found.len(), own, gpt2, top: args.top })
     }
@@ -79,7 +79,7 @@ impl Report {
         tokens as f64 / self.own.tokens().max(1) as f64
     }
 
-    /// Tokens that never occur: merged ones first, which somebody learned for nothing.
+    /// Tokens that never occur: merged ones first, since they were learned for nothing.
     fn never_used(&self) -> Vec<u32> {
         let mut never = self.own.never_used();
         never.sort_by_key(|id| self.own.kind(*id) != Kind::Merged);
@@ -125,7 +125,7 @@ impl Report {
         self.list(out, &format!("never used: {}, as", number(never.len() as u64)), &never)
     }
 
-    /// Beside GPT-2's.
+    /// Compared with GPT-2's.
     fn lengths(&self, out: &mut Out) -> Result<(), Fail> {
         let heading = format!("{:<18}{:>12}{:>17}{:>13}", "", "tokens", "bytes per token", "of GPT-2's");
         writeln!(out, "{}", out.bold(&heading))?;

@@ -1,4 +1,4 @@
-//! `--merges`: how every word was put together from its bytes.
+//! `--merges`: how every word was merged from its bytes.
 
 use std::io::Write as _;
 
@@ -10,9 +10,9 @@ use crate::fail::Fail;
 use crate::out::{Out, count, number};
 use crate::printable::{VISIBLE, lossy, visible};
 
-/// Every merge shows all of a word: what is longer would fill the memory.
+/// The longest word that is shown: every merge shows the whole word, so a longer one would fill the memory.
 const LONGEST: usize = 256;
-/// Columns before the picture, and of what was joined behind it.
+/// The columns before the picture, and those for the joined token after it.
 const BEFORE: usize = 14;
 const BEHIND: usize = 24;
 
@@ -34,7 +34,7 @@ fn words<'t>(
 ) -> impl Iterator<Item = (Vec<u8>, Vec<Step>)> + use<'t> {
     tokenizer.words(text, special).into_iter().map(move |word| {
         let known = std::str::from_utf8(&word).ok().filter(|_| special == Special::Allowed);
-        // A special token is never put together.
+        // A special token is not merged.
         let steps = match known.and_then(|word| tokenizer.special(word)) {
             Some(id) => vec![Step { tokens: vec![id], joined: None }],
             None => tokenizer.merges(&word),
@@ -54,7 +54,7 @@ pub fn json(tokenizer: &Tokenizer, text: &[u8], special: Special) -> Value {
     words.collect()
 }
 
-/// A picture of every word: a line for every merge, bytes of a token joined.
+/// A picture of every word: one line per merge, with the bytes of a token joined.
 pub fn show(out: &mut Out, tokenizer: &Tokenizer, text: &[u8], special: Special) -> Result<(), Fail> {
     let (mut of, mut into) = (0, 0);
     for (word, steps) in words(tokenizer, text, special) {
@@ -72,7 +72,7 @@ pub fn show(out: &mut Out, tokenizer: &Tokenizer, text: &[u8], special: Special)
         writeln!(out, "{}\n", picture.tokens(out, &steps))?;
     }
     writeln!(out, "{}, {}, {}", count(of, "word"), count(text.len(), "byte"), count(into, "token"))?;
-    let how = "merge 3 is the third that was learned; of all possible merges, the one learned first is applied first; ━ is what it joined";
+    let how = "merge 3 is the third that was learned; of all possible merges, the one learned first is applied first; ━ marks the join";
     out.prose(&out.dim(how))?;
     out.prose(&out.dim(VISIBLE))
 }
@@ -106,7 +106,7 @@ impl Picture<'_> {
         let (mut row, mut place) = (String::new(), 0);
         for (at, id) in step.tokens.iter().enumerate() {
             let is_new = step.joined.is_some_and(|(new, _)| new == at);
-            // Where the word is a special token, its bytes are one piece all the same.
+            // If the word is a special token, its bytes are one piece.
             let length = self.bytes(*id).len().min(self.word.len() - place);
             let cells: Vec<String> =
                 self.word[place..place + length].iter().map(|byte| cell(*byte)).collect();
@@ -131,7 +131,7 @@ impl Picture<'_> {
     }
 }
 
-/// A byte: as a letter, or else as two hexadecimal digits.
+/// A byte as a character, or else as two hexadecimal digits.
 fn cell(byte: u8) -> String {
     match byte {
         b' ' | b'\n' | b'\t' | b'!'..=b'~' => visible(&[byte]).replace("\\\\", "\\"),

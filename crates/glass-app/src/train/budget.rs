@@ -1,4 +1,4 @@
-//! The memory that a run takes, whether it can be had, and what would fit.
+//! The memory that a run needs, whether it is available, and what would fit.
 
 use glass::Config;
 use glass::backend::Cpu;
@@ -13,10 +13,10 @@ use crate::args::TrainArgs;
 use crate::fail::{Fail, say};
 use crate::out::{bytes, number};
 
-/// What the program holds, where the system does not tell.
+/// The memory of the program, if the system does not report it.
 const PROGRAM: u64 = 32 << 20;
 
-/// What a run is asked to hold at once.
+/// What a run will hold in memory at once.
 #[derive(Clone)]
 pub struct Requested {
     pub config: Config,
@@ -24,12 +24,12 @@ pub struct Requested {
     pub batch: usize,
     pub accumulate: usize,
     pub threads: usize,
-    /// Whether the model says something now and then.
+    /// Whether the model generates samples during the run.
     pub samples: bool,
 }
 
 impl Requested {
-    /// The learner's.
+    /// The learner's memory.
     pub fn needs(&self) -> Needs {
         Needs::of::<Cpu>(&self.config, self.keep, self.batch)
     }
@@ -40,8 +40,8 @@ impl Requested {
         samples.saturating_mul(self.config.context as u64)
     }
 
-    /// Bytes besides the learner: the ids of a step and their targets; what each thread packs and attends in; the logits,
-    /// keys and values of a sample.
+    /// Bytes besides the learner: the ids of a step and their targets; the working memory of each thread; the
+    /// logits, keys and values of a sample.
     pub fn besides(&self) -> u64 {
         let Config { vocabulary, context, layers, heads, .. } = self.config;
         let threads = (self.threads * (300 * 1024 + 16 * context * (heads.size + 16))) as u64;
@@ -55,7 +55,7 @@ impl Requested {
         self.needs().total().saturating_add(self.besides())
     }
 
-    /// As many tokens a step in more and smaller batches, so that the run takes at most `most`.
+    /// The same number of tokens per step in more and smaller batches, so that the run takes at most `most`.
     fn smaller(&self, most: u64) -> Option<Requested> {
         let samples = self.batch.checked_mul(self.accumulate)?;
         let roots = (1..).take_while(|n| n * n <= samples).filter(|n| samples.is_multiple_of(*n));
@@ -64,7 +64,7 @@ impl Requested {
         divisors.map(with).filter(|asked| asked.run() <= most).max_by_key(|asked| asked.batch)
     }
 
-    /// One batch a step, as large as can be.
+    /// One batch per step, as large as possible.
     fn fewer(&self, most: u64) -> Option<Requested> {
         let with = |batch| Requested { batch, accumulate: 1, ..self.clone() };
         let (mut fits, mut too_many) = (0, self.batch);
@@ -75,7 +75,7 @@ impl Requested {
         Some(with(fits)).filter(|_| fits > 0)
     }
 
-    /// One sample at a time, as short as it must be.
+    /// One sample at a time, shortened as far as necessary.
     fn shorter(&self, most: u64) -> Option<Requested> {
         let with = |context| Requested {
             batch: 1,
@@ -88,7 +88,7 @@ impl Requested {
         contexts[..fitting].last().map(|&context| with(context))
     }
 
-    /// The options that say this, and what it takes.
+    /// The options for this, and the memory it takes.
     fn options(&self, besides: u64) -> String {
         let recompute = if self.keep == Keep::Inputs { " --recompute" } else { "" };
         let (batch, accumulate) = (self.batch, self.accumulate);
@@ -104,14 +104,14 @@ pub struct Budget {
     pub weights: u64,
     /// Floating-point operations to learn one token.
     pub flops_to_learn: u64,
-    /// The program, its vocabulary and its data, as they stand in memory now.
+    /// The program, its vocabulary and its data, as they are in memory now.
     pub present: u64,
-    /// The most they took so far.
+    /// The maximum they have taken so far.
     pub peak: u64,
 }
 
 impl Budget {
-    /// Before anything is allocated for the run, and after its data was read.
+    /// Computed before anything is allocated for the run, and after its data was read.
     pub fn of(config: &Config, args: &TrainArgs, threads: usize) -> Budget {
         let run = &args.run;
         let (present, peak) = room::held().unwrap_or((PROGRAM, PROGRAM));
@@ -136,12 +136,12 @@ impl Budget {
         self.asked.run().saturating_add(self.present).max(self.peak)
     }
 
-    /// Refuses what cannot be had, before it is tried.
+    /// Refuses a run that does not fit in memory, before it starts.
     pub fn fits(&self) -> Result<(), Fail> {
         let Some(most) = room::most() else { return Ok(()) };
         if let Some(instead) = self.instead(most) {
             return Err(Fail::asked(format!(
-                "memory: this run takes {}, and {} can be had here; {instead}",
+                "memory: this run takes {}, but {} is available; {instead}",
                 bytes(self.total()),
                 bytes(most)
             )));
@@ -149,13 +149,13 @@ impl Budget {
         if let Some(free) = room::free().filter(|free| self.asked.run() > *free) {
             let (takes, free) = (bytes(self.asked.run()), bytes(free));
             say(&format!(
-                "the run will take {takes} more, and other programs leave {free} free; it may be slow, or be ended"
+                "the run will take {takes} more, but only {free} is free; it may be slow, or be killed"
             ));
         }
         Ok(())
     }
 
-    /// What would take at most `most`, where this does not.
+    /// A change that takes at most `most`, if this run does not.
     pub fn instead(&self, most: u64) -> Option<String> {
         if self.total() <= most {
             return None;
@@ -167,17 +167,17 @@ impl Budget {
         let both = recomputed.smaller(room);
         let options = |asked: &Requested| asked.options(self.present);
         Some(match (smaller.as_ref().map(options), same.map(options), both.as_ref().map(options)) {
-            (Some(one), Some(other), _) => format!("give {one} or {other} for as many tokens a step"),
+            (Some(one), Some(other), _) => format!("give {one} or {other} for the same number of tokens per step"),
             (Some(one), ..) | (_, Some(one), _) | (_, _, Some(one)) => {
-                format!("give {one} for as many tokens a step")
+                format!("give {one} for the same number of tokens per step")
             }
             _ => match asked.fewer(room).or_else(|| recomputed.shorter(room)) {
                 Some(short) if short.config.context == asked.config.context => {
-                    format!("give {}, which is fewer tokens a step", options(&short))
+                    format!("give {}, which is fewer tokens per step", options(&short))
                 }
                 Some(short) => format!("give --context {} {}", short.config.context, options(&short)),
                 None => format!(
-                    "weights, gradients and moments alone take {}; {} can be had for a model of at most {} weights",
+                    "weights, gradients and moments alone take {}; {} is enough for a model of at most {} weights",
                     bytes(self.weights.saturating_mul(16)),
                     bytes(room),
                     number(room / 16)

@@ -1,4 +1,4 @@
-//! What is learned from: files, read, parted, tokenised.
+//! The data of a run: files are read, split and tokenised.
 
 use std::path::PathBuf;
 
@@ -21,42 +21,42 @@ use crate::tokenizer;
 
 /// The sets of a run.
 pub struct Sets {
-    /// What is learned from.
+    /// For training.
     pub train: Set,
-    /// What is validated on.
+    /// For validation.
     pub validation: Option<Set>,
-    /// Both in numbers.
+    /// Statistics of both.
     pub card: Card,
 }
 
-/// Data as it was read, parted into training and validation; not yet tokens.
+/// Data as it was read, split into training and validation, before tokenising.
 pub enum Raw {
     /// Documents.
     Text(Text),
     /// Conversations.
     Chats {
-        /// To learn from.
+        /// For training.
         train: Vec<Line>,
-        /// To validate on.
+        /// For validation.
         validation: Vec<Line>,
-        /// Whether those to validate on were files of their own.
+        /// Whether the validation data came from separate files.
         own: bool,
-        /// Files they stand in.
+        /// The number of files they came from.
         files: usize,
     },
     /// Files of ids, read when the vocabulary is known.
     Shards {
-        /// To learn from.
+        /// For training.
         train: Vec<PathBuf>,
-        /// To validate on.
+        /// For validation.
         validation: Vec<PathBuf>,
-        /// Bytes of an id.
+        /// The size of an id.
         width: ids::Width,
     },
 }
 
 impl Raw {
-    /// Reads what was named.
+    /// Reads the named data.
     pub fn read(args: &TrainArgs) -> Result<Raw, Fail> {
         let data = &args.data;
         let fraction = data.val_fraction;
@@ -108,7 +108,7 @@ impl Raw {
         Ok(Raw::Text(Text::open(source, data.shards.clone(), args.out.join("train").join("data"))?))
     }
 
-    /// A vocabulary learned from what is learned from.
+    /// Learns a vocabulary from the training data.
     pub fn vocabulary(&mut self, settings: Learn) -> Result<Tokenizer, Fail> {
         match self {
             Raw::Text(text) => text.vocabulary(settings),
@@ -116,11 +116,11 @@ impl Raw {
                 let texts = said(train).map(|text| Ok(text.as_bytes().to_vec()));
                 Ok(tokenizer::watched(texts, &settings)?.0)
             }
-            Raw::Shards { .. } => Err(Fail::asked("--bin: ids are no text to learn a vocabulary from")),
+            Raw::Shards { .. } => Err(Fail::asked("--bin: ids are not text, so no vocabulary can be learned from them")),
         }
     }
 
-    /// Whether files of their own validate.
+    /// Whether there are separate files for validation.
     fn has_validation(&self) -> bool {
         match self {
             Raw::Text(text) => text.has_validation(),
@@ -129,7 +129,7 @@ impl Raw {
         }
     }
 
-    /// Whether it is ids already.
+    /// Whether it is already ids.
     pub fn is_ids(&self) -> bool {
         matches!(self, Raw::Shards { .. })
     }
@@ -160,16 +160,16 @@ impl Raw {
         };
         let validation = Some(validation).filter(|set| set.learned() > 0);
         if validation.is_none() && (args.data.val_fraction > 0.0 || !args.data.val.is_empty()) {
-            say("nothing validates: the data is too little for a share of it");
+            say("there is no validation: the data is too small to hold out a part of it");
         }
         Ok(Sets { train, validation, card })
     }
 }
 
-/// How files of text end.
+/// Extensions of text files.
 const TEXT: [&str; 3] = ["txt", "jsonl", "ndjson"];
 
-/// How files end that hold texts among other things.
+/// Extensions of files that hold texts among other things.
 const TABLES: [&str; 3] = ["csv", "tsv", "json"];
 
 /// The first shard that a path names: itself, or one in a folder without text.
@@ -184,7 +184,7 @@ fn shard(path: &PathBuf) -> Option<PathBuf> {
     }
 }
 
-/// Bytes of an id: as was asked, or as the header of a shard that was named says.
+/// The size of an id: from the option, or from the header of a named shard.
 fn width(data: &DataArgs) -> Result<Option<ids::Width>, Fail> {
     let shard = |path: &PathBuf| if data.ending.is_empty() { shard(path) } else { None };
     match (data.bin, data.data.iter().find_map(shard)) {
@@ -194,26 +194,26 @@ fn width(data: &DataArgs) -> Result<Option<ids::Width>, Fail> {
         (None, Some(path)) => match llm_c::width(&path)? {
             Some(width) => Ok(Some(width)),
             None => Err(Fail::asked(format!(
-                "--bin: {} has no header of llm.c's, which would tell the width of its ids; give --bin u16 or --bin u32",
+                "--bin: {} has no header of llm.c's that gives the width of its ids; give --bin u16 or --bin u32",
                 path.display()
             ))),
         },
     }
 }
 
-/// The data card in a few words.
+/// A summary of the data card.
 pub fn describe(card: &Card) -> String {
     let share = |share: &Share| {
         let documents = share.documents.map(|documents| count(documents as usize, "document") + ", ");
         format!("{}{} tokens", documents.unwrap_or_default(), number(share.tokens))
     };
     let mut said = format!("{}: {}", count(card.files, "file"), share(&card.train));
-    said += &format!(" to learn from; {} to validate on", share(&card.validation));
+    said += &format!(" for training; {} for validation", share(&card.validation));
     if let Some(bytes) = card.bytes_per_token {
-        said += &format!("; {bytes:.2} bytes a token");
+        said += &format!("; {bytes:.2} bytes per token");
     }
     let Dropped { duplicates, validating, empty } = card.dropped;
-    let kinds = [(duplicates, "duplicates"), (validating, "that validate"), (empty, "empty")];
+    let kinds = [(duplicates, "duplicates"), (validating, "used for validation"), (empty, "empty")];
     let dropped = kinds.iter().filter(|(number, _)| *number > 0);
     let dropped: Vec<_> = dropped.map(|(documents, kind)| format!("{} {kind}", number(*documents))).collect();
     if !dropped.is_empty() {
@@ -222,17 +222,17 @@ pub fn describe(card: &Card) -> String {
     said
 }
 
-/// Files to learn from and to validate on; what validates is not learned.
+/// The files for training and for validation; validation files are not learned.
 fn find(data: &DataArgs, endings: &[&str]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Fail> {
     let named = if data.chat.is_empty() { &data.data } else { &data.chat };
-    // Said here, with its place, because a run begins with it.
+    // Reported here, with the path, because a run starts with this.
     for path in named.iter().chain(&data.val) {
         std::fs::metadata(path).map_err(unreadable(path))?;
     }
     let train = told(files::find(named, endings)?);
     let mut validation = told(files::find(&data.val, endings)?);
     let mut train = told(files::without(train, &validation));
-    // Who names the validation data, or wants none, has decided.
+    // If validation data is named, or disabled, names are not used to choose it.
     let others = !data.val.is_empty() || data.val_fraction == 0.0;
     let roles = files::by_role(named, train, others)?;
     (train, validation) = match others {
@@ -243,13 +243,13 @@ fn find(data: &DataArgs, endings: &[&str]) -> Result<(Vec<PathBuf>, Vec<PathBuf>
     Ok((train, validation))
 }
 
-/// Says the remarks.
+/// Reports the remarks.
 fn told<T>((found, remarks): (T, Vec<Remark>)) -> T {
     remarks.iter().for_each(|remark| say(&remark.to_string()));
     found
 }
 
-/// What everybody says in conversations.
+/// All texts in conversations.
 fn said(conversations: &[Line]) -> impl Iterator<Item = &str> {
     conversations.iter().flat_map(|line| line.told.texts())
 }
@@ -262,7 +262,7 @@ fn known(subject: &Subject) -> Result<&Tokenizer, Fail> {
     })
 }
 
-/// Conversations as a set, and how many are left out.
+/// The conversations as a set, and how many are left out.
 fn conversations(conversations: &[Line], subject: &Subject) -> Result<(Set, usize), Fail> {
     let tokenizer = known(subject)?;
     let template =
@@ -290,7 +290,7 @@ fn conversations(conversations: &[Line], subject: &Subject) -> Result<(Set, usiz
     Ok((set, cut.left_out))
 }
 
-/// Bytes of a token's text. A special token stands for none.
+/// The bytes of a token's text. A special token has none.
 fn length(tokenizer: &Tokenizer) -> impl Fn(u32) -> usize {
     |id| if tokenizer.is_special(id) { 0 } else { tokenizer.token(id).map_or(0, <[u8]>::len) }
 }

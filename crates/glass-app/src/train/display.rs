@@ -1,5 +1,5 @@
-//! The run on a terminal: the curve, the rates, what comes next, the latest sample. Drawn by a thread of its own a few
-//! times a second, from a copy of what has been seen, so that learning never waits for it.
+//! The run on a terminal: the curve, the rates, what comes next, the latest sample. It is drawn by its own thread a
+//! few times per second, from a copy of the data, so that training never waits for it.
 
 mod chart;
 mod look;
@@ -22,25 +22,26 @@ use crate::args::RunArgs;
 use crate::screen;
 use terminal::Writer;
 
-/// A look at the terminal (is it still ours, was its size changed?) and the least time between two pictures.
+/// How often the terminal is checked (is the program in the foreground, was the window resized?), and the minimum
+/// time between two pictures.
 const LOOK: Duration = Duration::from_millis(100);
 const PICTURE: Duration = Duration::from_millis(300);
 
-/// A display that stands until [`Display::end`].
+/// A display that is shown until [`Display::end`].
 pub struct Display {
     ends: Sender<()>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Display {
-    /// Whether there is a terminal to stand on, and nobody wants plain lines.
+    /// Whether there is a suitable terminal, and plain lines were not requested.
     pub fn is_wanted(args: &RunArgs) -> bool {
         let lines_between = args.json && std::io::stdout().is_terminal();
         let has_terminal = std::io::stderr().is_terminal() && !screen::is_dumb() && terminal::is_ours();
         has_terminal && !args.plain && !lines_between
     }
 
-    /// Shows what is seen from now on; `stop` says that the run is to stop.
+    /// Starts the display; `stop` is set when the run is to stop.
     pub fn start(seen: Arc<Mutex<Seen>>, stop: Arc<AtomicBool>) -> Display {
         close_before_panics();
         let suspended = Arc::new(AtomicBool::new(false));
@@ -50,7 +51,7 @@ impl Display {
         Display { ends, thread: Some(thread) }
     }
 
-    /// The terminal is as before.
+    /// Restores the terminal.
     pub fn end(&mut self) {
         let _ = self.ends.send(());
         let _ = self.thread.take().map(JoinHandle::join);
@@ -77,8 +78,8 @@ fn draw(seen: &Mutex<Seen>, stop: &AtomicBool, suspended: &AtomicBool, ended: &R
             continue;
         }
         if terminal::enter() {
-            // Anew rather than cleared: that would ask the terminal where its cursor is, over a standard output that
-            // results are being written to.
+            // Created again instead of cleared: clearing would ask the terminal for its cursor position through a
+            // standard output that results are being written to.
             screen = Terminal::new(CrosstermBackend::new(Writer::default())).ok();
             drawn = None;
         }
@@ -92,7 +93,7 @@ fn draw(seen: &Mutex<Seen>, stop: &AtomicBool, suspended: &AtomicBool, ended: &R
     }
 }
 
-/// Whatever is said in a panic is said on the terminal as it was.
+/// Restores the terminal before a panic's message is printed.
 fn close_before_panics() {
     let says = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -101,7 +102,7 @@ fn close_before_panics() {
     }));
 }
 
-/// Ctrl-Z: the terminal is put back before the program stops.
+/// Ctrl-Z: restores the terminal before the program is suspended.
 mod suspend {
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;

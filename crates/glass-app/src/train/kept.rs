@@ -1,4 +1,5 @@
-//! Data that is no file yet, standard input and the sample: kept in the run's folder, so that the run can be resumed.
+//! Data that is not in a file yet, standard input and the sample: it is stored in the run's folder, so that the run
+//! can be resumed.
 
 use std::fs;
 use std::io::Read as _;
@@ -9,7 +10,7 @@ use glass::Error;
 use crate::args::{SAMPLE, TrainArgs, is_sample};
 use crate::fail::{Fail, say};
 
-/// A folder that is removed when the program is done with it.
+/// A temporary folder, removed when the program ends.
 pub struct Passing(Option<PathBuf>);
 
 impl Drop for Passing {
@@ -20,7 +21,7 @@ impl Drop for Passing {
     }
 }
 
-/// Writes what `-` and `sample` stand for into files, and names these instead. A plan keeps nothing.
+/// Writes the data of `-` and `sample` to files, and names these instead. A plan writes nothing permanent.
 pub fn keep(args: &mut TrainArgs) -> Result<Passing, Fail> {
     let from_input = |path: &PathBuf| path.as_os_str() == "-";
     let data = &args.data;
@@ -30,7 +31,7 @@ pub fn keep(args: &mut TrainArgs) -> Result<Passing, Fail> {
         return Ok(Passing(None));
     }
     if inputs > 1 {
-        return Err(Fail::asked("-: standard input was given more than once, but it can be read once"));
+        return Err(Fail::asked("-: standard input was given more than once, but it can be read only once"));
     }
     if inputs > 0 && args.run.resume {
         return Err(Fail::asked(
@@ -76,7 +77,7 @@ pub fn keep(args: &mut TrainArgs) -> Result<Passing, Fail> {
     Ok(passing)
 }
 
-/// What a text looks like: its ending, and how that is called. Columns must be named as the field is.
+/// The format of a text: its extension, and its name. For a table, a column must have the name of the field.
 fn kind(bytes: &[u8], field: &str) -> (&'static str, &'static str) {
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
     let is_object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(first).is_ok();
@@ -94,7 +95,7 @@ fn kind(bytes: &[u8], field: &str) -> (&'static str, &'static str) {
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, Fail> {
     let path = folder.join(name);
-    fs::create_dir_all(folder).map_err(|error| Error::io("cannot make the folder", folder, error))?;
+    fs::create_dir_all(folder).map_err(|error| Error::io("cannot create the folder", folder, error))?;
     fs::write(&path, bytes).map_err(|error| Error::io("cannot write", &path, error))?;
     Ok(path)
 }

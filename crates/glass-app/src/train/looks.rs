@@ -1,4 +1,4 @@
-//! What a run sees of its own checkpoints: how the model grows, in `look.jsonl` and `look.svg`.
+//! `--look`: measures every checkpoint of a run, in `look.jsonl` and `look.svg`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,20 +12,20 @@ use crate::args::TrainArgs;
 use crate::fail::Fail;
 use crate::look::grown::{Grown, LINES, drawn, written};
 
-/// Looks at every checkpoint of a run.
+/// The measurements of a run's checkpoints.
 pub struct Looks {
     /// The run's own folder, `DIR/train`.
     folder: PathBuf,
     name: String,
     config: Config,
     threads: usize,
-    /// What each layer's lens is measured on.
+    /// The text that each layer's logit lens is measured on.
     text: Option<Vec<u32>>,
     grown: Vec<Grown>,
 }
 
 impl Looks {
-    /// Of a run of this model, with lenses on the first sample of `set`.
+    /// For a run of this model, with lenses on the first sample of `set`.
     pub fn new(args: &TrainArgs, config: &Config, set: &Set) -> Looks {
         let sample = evaluation(set, config.context, 1, Some(1)).next();
         Looks {
@@ -38,13 +38,13 @@ impl Looks {
         }
     }
 
-    /// The run begins, or goes on, after `step`: what was seen later is forgotten.
+    /// The run begins, or continues, after `step`: later measurements are dropped.
     pub fn begin(&mut self, step: u64) -> Result<(), Fail> {
         self.grown = written(&self.folder.join(LINES), &self.config, step);
         if self.grown.is_empty() { Ok(()) } else { self.write() }
     }
 
-    /// Looks at the checkpoint after `step`.
+    /// Measures the checkpoint after `step`.
     pub fn look(&mut self, step: u64, checkpoint: &Path) -> Result<(), Fail> {
         let cpu = Cpu::new(self.threads);
         self.grown.push(Grown::measure(cpu, &self.config, (step, checkpoint), self.text.as_deref())?);
@@ -60,7 +60,7 @@ impl Looks {
     }
 }
 
-/// Whoever reads meanwhile finds the old file or the new one.
+/// Written atomically: a reader finds the old file or the new one.
 fn put(path: &Path, text: &str) -> Result<(), Fail> {
     Ok(replace(path, text.as_bytes()).map_err(|error| Error::io("cannot write", path, error))?)
 }

@@ -1,4 +1,4 @@
-//! Stands for the display in a program that was built without it: a run is shown in plain lines.
+//! The replacement of the display in a program built without it: a run is shown in plain lines.
 
 use std::convert::Infallible;
 use std::io::IsTerminal as _;
@@ -13,7 +13,7 @@ use crate::fail::say;
 pub struct Display(Infallible);
 
 impl Display {
-    /// Never; a remark says so where there is a terminal that could show one.
+    /// Always false; a remark says so on a terminal that could show a display.
     pub fn is_wanted(args: &RunArgs) -> bool {
         if std::io::stderr().is_terminal() && !args.plain && !args.json {
             say("this program was built without its feature \"display\"; progress is shown in plain lines");

@@ -1,4 +1,4 @@
-//! What a run takes: memory, arithmetic, time.
+//! Estimates what a run needs: memory, arithmetic, time.
 
 use std::io::Write as _;
 use std::time::Instant;
@@ -17,14 +17,14 @@ use crate::args::TrainArgs;
 use crate::fail::Fail;
 use crate::out::{Out, bytes, count, duration, number};
 
-/// Bursts of which the best counts.
+/// The number of bursts; the best one is used.
 const BURSTS: usize = 25;
 
-/// The peak of mixed precision over that of f32 below which it is refused. Machines have half or twice.
+/// The peak of mixed precision must exceed that of f32 by this factor. Machines have half or twice.
 const LEAST_GAIN: f64 = 1.2;
 
 /// Multiply-adds in registers on all threads, in FLOP/s, at the CPU's precision: the best of several bursts of some
-/// milliseconds. A busy machine makes a burst slower, never faster.
+/// milliseconds. Other load makes a burst slower, never faster.
 fn peak(cpu: &Cpu) -> f64 {
     let burst = || {
         let begun = Instant::now();
@@ -34,7 +34,7 @@ fn peak(cpu: &Cpu) -> f64 {
     (0..BURSTS).map(|_| burst()).fold(0.0, f64::max)
 }
 
-/// The same CPU at the precision that was asked for, and its peak there.
+/// The same CPU at the requested precision, and its peak.
 pub fn at(cpu: Cpu, precision: Precision) -> Result<(Cpu, f64), Fail> {
     let before = peak(&cpu);
     if precision == Precision::F32 {
@@ -58,9 +58,9 @@ struct Time {
     steps: f64,
     evaluations: u64,
     evaluating: f64,
-    /// Every evaluation may be the best so far, and is then saved.
+    /// Every evaluation may be the best so far, which is then saved.
     checkpoints: u64,
-    /// `None` where no checkpoint could be written to measure it.
+    /// `None` if no checkpoint could be written to measure it.
     saving: Option<f64>,
 }
 
@@ -81,7 +81,7 @@ impl Time {
                 Samples::Chats(chats) => tokens * (most / chats.len() as f64).min(1.0),
             }
         });
-        // A checkpoint is three arenas; the model's own files come besides.
+        // A checkpoint is three arenas; the model's own files are written in addition.
         let files = 1.0 + args.shape.dtype.dtype().bytes() as f64 / 12.0;
         Time {
             steps: speed.step * settings.steps as f64,
@@ -105,7 +105,7 @@ fn lcm(a: u64, b: u64) -> u64 {
     (a / x).saturating_mul(b)
 }
 
-/// Tokens of a step: of windows that are full, or of conversations as long as they are on average.
+/// Tokens per step: of full windows, or of conversations of average length.
 pub fn tokens_per_step(asked: &Requested, set: &Set) -> u64 {
     let full = asked.tokens_per_step();
     match &set.samples {
@@ -117,7 +117,7 @@ pub fn tokens_per_step(asked: &Requested, set: &Set) -> u64 {
     }
 }
 
-/// Shows it.
+/// Prints the plan.
 pub fn show(
     args: &TrainArgs,
     budget: &Budget,
@@ -162,7 +162,7 @@ pub fn show(
         ("logits of a chunk", needs.logits),
         ("ids, threads, samples", budget.asked.besides()),
         ("while saving", needs.saving),
-        ("memory in all", budget.total()),
+        ("total memory", budget.total()),
     ];
     for (what, value) in rows {
         writeln!(out, "  {what:<24}{:>12}", bytes(value))?;
@@ -182,12 +182,12 @@ pub fn show(
             count(per_step as usize, "token")
         ))
     )?;
-    writeln!(out, "  {:<24}{:>12.3e} FLOPs, {:.1} GFLOPs a step", "arithmetic in all", flops, step / 1e9)?;
+    writeln!(out, "  {:<24}{:>12.3e} FLOPs, {:.1} GFLOPs per step", "arithmetic in all", flops, step / 1e9)?;
     let line = |what: &str, seconds: f64| format!("  {what:<24}{:>12}", duration(seconds));
     let (reached, speed_of) = (step / speed.step, per_step as f64 / speed.step);
     writeln!(
         out,
-        "{}   {:.3} s a step, {} tokens/s, {:.0} GFLOP/s ({:.0} % of the FMA peak)",
+        "{}   {:.3} s per step, {} tokens/s, {:.0} GFLOP/s ({:.0} % of the FMA peak)",
         line("steps", time.steps),
         speed.step,
         number(speed_of as u64),
@@ -203,7 +203,7 @@ pub fn show(
     writeln!(
         out,
         "{}   measured on {}",
-        line("time in all", time.total()),
+        line("total time", time.total()),
         speed.measured_on(&budget.asked)
     )?;
     out.done()

@@ -1,15 +1,15 @@
-//! Memory: what this process holds, and what it may hold on this machine.
+//! Memory: how much this process uses, and how much is available on this machine.
 
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
-/// Bytes this process holds now, and the most it has held; `None` where the system does not tell.
+/// The bytes this process uses now, and the maximum so far; `None` if the system does not report them.
 pub fn held() -> Option<(u64, u64)> {
     let status = read_to_string("/proc/self/status").ok()?;
     Some((field(&status, "VmRSS:")?, field(&status, "VmHWM:")?))
 }
 
-/// The most that it may hold: the machine's memory, or what its control groups allow; `None` where nothing tells.
+/// The limit: the machine's memory, or that of its control groups; `None` if unknown.
 pub fn most() -> Option<u64> {
     let machine = field(&read_to_string("/proc/meminfo").ok()?, "MemTotal:")?;
     let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -18,7 +18,7 @@ pub fn most() -> Option<u64> {
     Some(allowed.fold(machine, u64::min))
 }
 
-/// What other programs leave free, besides what this process holds.
+/// The memory not used by other programs or this process.
 pub fn free() -> Option<u64> {
     field(&read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
 }
@@ -29,8 +29,8 @@ fn field(text: &str, name: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// The files that may hold a limit: of the process's group and of every group around it, in version 2 (`memory.max`,
-/// where `max` is none) and in version 1 (`memory.limit_in_bytes`).
+/// The files that may hold a limit, for the process's group and every enclosing group: in version 2 `memory.max`
+/// (which may contain `max`, meaning no limit) and in version 1 `memory.limit_in_bytes`.
 fn limits(groups: &str, root: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
@@ -43,7 +43,7 @@ fn limits(groups: &str, root: &Path) -> Vec<PathBuf> {
             }
             _ => continue,
         };
-        // In a container the group's path may be the host's, and its own limit stands at the root.
+        // In a container the group's path may be that of the host, and its own limit is at the root.
         let group = Path::new(group.trim_start_matches('/'));
         files.extend(group.ancestors().map(|group| root.join(group).join(file)));
     }

@@ -1,4 +1,4 @@
-//! What has been seen of a run so far: all that a display shows.
+//! The state of a run so far: everything that a display shows.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -9,40 +9,40 @@ use glass::train::settings::Settings;
 use crate::draw::history::History;
 use crate::out::{duration, number};
 
-/// Steps and remarks that are remembered.
+/// How many steps and remarks are remembered.
 const RECENT: usize = 64;
 
-/// What has been seen.
+/// The state of a run.
 #[derive(Clone)]
 pub struct Seen {
-    /// Where the run writes.
+    /// The folder of the run.
     pub folder: String,
-    /// Steps in all.
+    /// The total number of steps.
     pub steps: u64,
     /// Losses since the run began.
     pub history: History,
-    /// The last steps, up to this one.
+    /// The most recent steps.
     pub recent: VecDeque<Line>,
     /// Epochs seen.
     pub epochs: f64,
-    /// What was remarked last.
+    /// The most recent remarks.
     pub remarks: VecDeque<String>,
-    /// What the model said last, and after which step.
+    /// The latest sample, and the step after which it was generated.
     pub sample: Option<(u64, String)>,
     /// Floating-point operations to learn one token.
     flops: u64,
     minutes: Option<f64>,
-    /// What happens every so many steps.
+    /// Events that happen every so many steps.
     every: [(&'static str, u64); 3],
     clock: Instant,
-    /// Step and second at which this sitting began.
+    /// The step and second at which this session began.
     begun: (u64, f64),
     /// The second of the last step.
     at: f64,
 }
 
 impl Seen {
-    /// Nothing yet, of a run with these settings, in which learning a token takes `flops`.
+    /// The initial state of a run with these settings, in which learning a token takes `flops`.
     pub fn new(
         folder: String,
         settings: &Settings,
@@ -71,7 +71,7 @@ impl Seen {
         }
     }
 
-    /// The run begins, or goes on, after `step`.
+    /// The run begins, or continues, after `step`.
     pub fn begin(&mut self, step: u64, history: History) {
         self.history = history;
         self.at = self.seconds();
@@ -86,12 +86,12 @@ impl Seen {
         push(&mut self.recent, line.clone());
     }
 
-    /// Something is worth a remark.
+    /// Adds a remark.
     pub fn remark(&mut self, text: &str) {
         push(&mut self.remarks, text.into());
     }
 
-    /// A checkpoint was saved, which is said along with what else is said of its step.
+    /// A checkpoint was saved, which is added to the remark about its step.
     pub fn saved(&mut self, step: u64) {
         let of_it = format!("step {step}: ");
         match self.remarks.back_mut().filter(|remark| remark.starts_with(&of_it)) {
@@ -100,7 +100,7 @@ impl Seen {
         }
     }
 
-    /// Seconds since this sitting was started.
+    /// Seconds since this session was started.
     pub fn seconds(&self) -> f64 {
         self.clock.elapsed().as_secs_f64()
     }
@@ -120,12 +120,12 @@ impl Seen {
         self.line().map_or(self.begun.0, |line| line.step)
     }
 
-    /// Steps of this sitting.
+    /// Steps of this session.
     pub fn taken(&self) -> u64 {
         self.at_step() - self.begun.0
     }
 
-    /// Seconds of a step, everything between two steps included.
+    /// Seconds per step, including everything between two steps.
     fn pace(&self) -> f64 {
         (self.at - self.begun.1) / self.taken().max(1) as f64
     }
@@ -141,7 +141,7 @@ impl Seen {
         self.minutes.map_or(left, |minutes| left.min(60.0 * minutes - self.seconds()).max(0.0))
     }
 
-    /// What comes next, and in how many seconds; the end is not among it.
+    /// The next events, with the seconds until them; without the end.
     pub fn next(&self) -> Vec<(&'static str, f64)> {
         let step = self.at_step();
         let regular = self.every.iter().filter(|(_, every)| *every > 0);

@@ -1,4 +1,4 @@
-//! How fast a run will be: a few steps of a smaller model, measured, and made larger by what is counted.
+//! Estimates the speed of a run: a few steps of a smaller model are measured and scaled by operation counts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use glass::train::settings::Settings;
 use super::budget::Requested;
 use crate::fail::Fail;
 
-/// Seconds that a step of the smaller model may take at the peak.
+/// The seconds that a step of the smaller model may take at peak speed.
 const STEP: f64 = 0.2;
 
-/// Bytes that its arenas may take.
+/// The bytes that its arenas may take.
 const ARENAS: u64 = 512 << 20;
 
-/// Seconds of measuring, after which no round begins.
+/// Seconds of measuring after which no further round begins.
 const ENOUGH: f64 = 1.2;
 
-/// A smaller model and batch: fewer layers and as much less of the vocabulary; where that is not enough, fewer samples,
-/// then shorter ones, then narrower layers.
+/// A smaller model and batch: fewer layers and a proportionally smaller vocabulary; if that is not enough, fewer
+/// samples, then shorter ones, then narrower layers.
 struct Proxy {
     config: Config,
     batch: usize,
@@ -73,9 +73,9 @@ fn flops(config: &Config) -> f64 {
     Footprint::of(config, config.context).flops_to_learn as f64
 }
 
-/// Seconds that parts of a run take.
+/// The seconds that parts of a run take.
 pub struct Speed {
-    /// Positions of the whole model's context.
+    /// Positions of the full model's context.
     pub context: usize,
     /// What was measured.
     proxy: Proxy,
@@ -83,12 +83,13 @@ pub struct Speed {
     pub step: f64,
     /// Evaluating one token.
     pub evaluate: f64,
-    /// A checkpoint, without the model's own files; `None` where none could be written.
+    /// A checkpoint, without the model's own files; `None` if none could be written.
     pub save: Option<f64>,
 }
 
 impl Speed {
-    /// Measures, for steps of `tokens` tokens; checkpoints in the folder nearest to `out`, where nothing stays.
+    /// Measures the speed for steps of `tokens` tokens; checkpoints are written to the nearest existing folder to
+    /// `out` and removed again.
     pub fn measured(
         asked: &Requested,
         tokens: u64,
@@ -133,7 +134,7 @@ impl Speed {
         })
     }
 
-    /// What was measured, as one reads it.
+    /// A description of what was measured.
     pub fn measured_on(&self, asked: &Requested) -> String {
         let (small, whole) = (&self.proxy.config, &asked.config);
         if (small, self.proxy.batch) == (whole, asked.batch) {
@@ -150,7 +151,7 @@ impl Speed {
     }
 }
 
-/// Samples as long as the context, of ids that look random.
+/// Samples of full context length, with pseudo-random ids.
 fn batch(config: &Config, samples: usize) -> Batch {
     let rows = samples * config.context;
     let ids = |factor: usize| (0..rows).map(|row| (row * factor % config.vocabulary) as u32).collect();
@@ -162,7 +163,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// Writes a checkpoint and removes it.
+/// Times the writing of a checkpoint, and removes it.
 fn save(learner: &Learner<Cpu>, out: &Path) -> Option<f64> {
     let whole: PathBuf = std::path::absolute(out).ok()?;
     let near = whole.ancestors().find(|folder| folder.is_dir())?;

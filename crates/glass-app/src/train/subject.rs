@@ -1,4 +1,4 @@
-//! Who learns: a shape, a vocabulary, and perhaps weights to begin with.
+//! The model to train: its configuration, its vocabulary, and possibly initial weights.
 
 use glass::Config;
 use glass::config::preset::Preset;
@@ -16,28 +16,28 @@ use crate::fail::{Fail, say};
 use crate::model_arg;
 use crate::out::number;
 
-/// Tokens that are learned where nobody says how many.
+/// The size of a learned vocabulary, by default.
 const VOCABULARY: usize = 4096;
 
-/// Larger sizes are a slip of the hand: option, value, most.
+/// Limits for sizes; a larger value is probably a typing error: option, value, limit.
 type Limit = (&'static str, usize, usize);
 
-/// Who learns.
+/// The model to train.
 pub struct Subject {
-    /// The shape.
+    /// The configuration.
     pub config: Config,
-    /// The vocabulary, where there is one.
+    /// The vocabulary, if there is one.
     pub tokenizer: Option<Tokenizer>,
-    /// The chat template, where conversations are learned or the model had one.
+    /// The chat template, if conversations are learned or the model had one.
     pub template: Option<Template>,
-    /// The weights to begin with.
+    /// The initial weights.
     pub from: Option<Folder>,
-    /// What generating is advised.
+    /// The advice for generating.
     pub generation: Option<GenerationConfig>,
 }
 
 impl Subject {
-    /// Reads the data, and finds or learns a vocabulary for it.
+    /// Reads the data, and opens or learns a vocabulary for it.
     pub fn and_data(args: &TrainArgs) -> Result<(Subject, Sets), Fail> {
         let shape = &args.shape;
         sizes(shape)?;
@@ -81,7 +81,7 @@ impl Subject {
         self.tokenizer.as_ref().and_then(Tokenizer::end_of_text)
     }
 
-    /// What the model's files hold besides the weights.
+    /// The contents of the model's files apart from the weights.
     pub fn save<'a>(&'a self, plan: &'a Plan, dtype: Dtype) -> Save<'a> {
         Save {
             config: &self.config,
@@ -107,8 +107,8 @@ impl Subject {
     }
 }
 
-/// The tokenizer of a model whose documents begin at a token, as they do here: the one that the vocabulary names for it
-/// (`bos_token`), or else the end of the text before.
+/// The tokenizer of a model whose documents begin with a token, as they do here: the one that the vocabulary calls
+/// `bos_token`, or else the token between documents.
 fn starting(tokenizer: Tokenizer) -> glass::Result<Tokenizer> {
     match tokenizer.role("bos_token").or(tokenizer.end_of_text()) {
         Some(start) if tokenizer.start().is_empty() => tokenizer.with_start(&[start]),
@@ -116,7 +116,7 @@ fn starting(tokenizer: Tokenizer) -> glass::Result<Tokenizer> {
     }
 }
 
-/// What generating is advised: as before, and after conversations that an answer ends with the token that closes it.
+/// The advice for generating: as before; after training on conversations, also the token that closes an answer.
 fn generation(
     from: Option<&Folder>,
     tokenizer: Option<&Tokenizer>,
@@ -134,21 +134,22 @@ fn generation(
     Ok(Some(advice))
 }
 
-/// The shape with room for the marks of conversations, where the model's rows are too few for them.
+/// The configuration with rows for the chat tokens, if the model has too few.
 fn grown(config: &Config, tokenizer: &Tokenizer) -> Config {
     let (rows, tokens) = (config.vocabulary, tokenizer.vocabulary_size());
     if tokens > rows {
         let new = tokens - rows;
         say(&format!(
-            "the model knows no marks of conversations: {new} tokens are added to its vocabulary of {}",
+            "the model has no chat tokens: {new} tokens are added to its vocabulary of {}",
             number(rows as u64)
         ));
     }
     Config { vocabulary: rows.max(tokens), ..config.clone() }
 }
 
-/// A parameter of the model to begin with, whose own plan is `known`. Rows for tokens that it does not know become the mean of all others, so that
-/// at first they are neither probable nor impossible (Hewitt 2021, "Initializing New Word Embeddings").
+/// Reads a parameter of the initial model, whose own plan is `known`. Rows for tokens that it does not have become
+/// the mean of all others, so that these are neither very probable nor impossible at first (Hewitt 2021,
+/// "Initializing New Word Embeddings").
 pub fn read(folder: &Folder, known: &Plan, spec: &Spec, into: &mut [f32]) -> glass::Result<()> {
     let of_file = known.specs.iter().find(|known| known.name == spec.name).unwrap_or(spec);
     let (old, new) = into.split_at_mut(of_file.rows * of_file.cols);
@@ -162,11 +163,11 @@ pub fn read(folder: &Folder, known: &Plan, spec: &Spec, into: &mut [f32]) -> gla
     Ok(())
 }
 
-/// ChatML, for a vocabulary that has its marks.
+/// ChatML, for a vocabulary that has its special tokens.
 fn default(tokenizer: Option<&Tokenizer>) -> Result<Template, Fail> {
     let Some(tokenizer) = tokenizer else {
         return Err(Fail::asked(
-            "--from: the model has no vocabulary, and conversations are text; put its tokenizer.json beside it",
+            "--from: the model has no vocabulary, and conversations are text; put its tokenizer.json into the same folder",
         ));
     };
     let end = tokenizer.end_of_text().map(|_| END_OF_TEXT);
@@ -184,13 +185,13 @@ fn sizes(shape: &ShapeArgs) -> Result<(), Fail> {
     for (option, value, most) in limits {
         if value == 0 || value > most {
             let most = number(most as u64);
-            return Err(Fail::asked(format!("{option}: {value} was given, but 1 to {most} is possible")));
+            return Err(Fail::asked(format!("{option}: {value} was given, but it must be from 1 to {most}")));
         }
     }
     if !shape.width.is_multiple_of(shape.heads) {
         let (width, heads) = (shape.width, shape.heads);
         return Err(Fail::asked(format!(
-            "--heads: a width of {width} cannot be divided by {heads} heads; choose numbers that divide"
+            "--heads: a width of {width} cannot be divided by {heads} heads; choose a multiple"
         )));
     }
     Ok(())
@@ -203,7 +204,7 @@ fn config(shape: &ShapeArgs, tokenizer: Option<&Tokenizer>) -> Result<Config, Fa
         (None, Some(tokenizer)) => tokenizer.vocabulary_size(),
         (None, None) => {
             return Err(Fail::asked(
-                "--vocab: how many tokens the shards' ids belong to must be said, or --tokenizer",
+                "--vocab: give the vocabulary size of the shards' ids, or --tokenizer",
             ));
         }
     };
@@ -216,8 +217,8 @@ fn config(shape: &ShapeArgs, tokenizer: Option<&Tokenizer>) -> Result<Config, Fa
     Ok(Config { vocabulary, context: shape.context.unwrap_or(config.context), ..config })
 }
 
-/// Learns merges from the texts. The marks of conversations have their place from the start, so that the model can be
-/// tuned to chat later.
+/// Learns merges from the texts. The chat tokens are reserved from the start, so that the model can be tuned to
+/// chat later.
 fn vocabulary(shape: &ShapeArgs, raw: &mut Raw) -> Result<Tokenizer, Fail> {
     let specials = std::iter::once(END_OF_TEXT).chain(DEFAULT_SPECIALS).map(String::from).collect();
     let settings = Learn { vocabulary: shape.vocab.unwrap_or(VOCABULARY), specials, ..Learn::default() };
@@ -226,7 +227,7 @@ fn vocabulary(shape: &ShapeArgs, raw: &mut Raw) -> Result<Tokenizer, Fail> {
     let found = tokenizer.vocabulary_size();
     if found < asked {
         say(&format!(
-            "the data has pairs for {found} tokens only, not {asked}; the vocabulary is that small"
+            "the data only has pairs for {found} tokens, not {asked}; the vocabulary has {found}"
         ));
     }
     Ok(tokenizer)

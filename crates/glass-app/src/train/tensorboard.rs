@@ -1,4 +1,5 @@
-//! The run as TensorBoard reads it: `DIR/train/events.out.tfevents.….glass`, beside `log.jsonl` and with the same names.
+//! The run in TensorBoard's format: `DIR/train/events.out.tfevents.….glass`, next to `log.jsonl` and with the same
+//! names.
 
 mod event;
 mod record;
@@ -12,14 +13,13 @@ use glass::train::log::Line;
 
 use event::Event;
 
-/// An event file, open for adding.
+/// An event file, open for appending.
 pub struct Events {
     file: File,
 }
 
 impl Events {
-    /// Opens the events in `folder` of a run that stands at `step`: what was written for later steps, or in part, is
-    /// cut off.
+    /// Opens the events of a run at step `step` in `folder`: events of later steps and incomplete ones are cut off.
     pub fn open(folder: &Path, step: u64) -> io::Result<Events> {
         let path = match known(folder)? {
             Some(path) => path,
@@ -53,14 +53,14 @@ impl Events {
         self.add(&event)
     }
 
-    /// Adds what the model says after a step.
+    /// Adds the sample generated after a step.
     pub fn sample(&mut self, step: u64, text: &str) -> io::Result<()> {
         let mut event = Event::new(now(), step);
         event.text("sample", text);
         self.add(&event)
     }
 
-    /// Makes what was added outlast a power cut.
+    /// Syncs the file to disk.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }

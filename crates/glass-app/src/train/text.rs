@@ -1,4 +1,4 @@
-//! Text to learn from: read, compared, tokenised; a lot of it through shards in a folder.
+//! The text of a run: read, compared and tokenised; large texts use shards in a folder.
 
 use std::path::PathBuf;
 
@@ -11,34 +11,35 @@ use crate::out::number;
 use crate::progress::ProgressLine;
 use crate::tokenizer;
 
-/// From so many bytes on, text is tokenised into shards.
+/// From this many bytes on, text is tokenised into shards.
 const LARGE: u64 = 64 << 20;
 
-/// What a vocabulary may take while it is learned: with all else, a gigabyte of text is prepared within two.
+/// The memory limit for learning a vocabulary: including everything else, a gigabyte of text is prepared within two
+/// gigabytes.
 const MEMORY: usize = 1 << 30;
 
-/// Text as it was found.
+/// The text of a run.
 pub struct Text {
     corpus: Corpus,
-    /// Where shards stand; none for what is small.
+    /// The folder of the shards; `None` for small texts.
     folder: Option<PathBuf>,
     parts: Option<Parts>,
 }
 
 impl Text {
-    /// Shards are written into `shards` where that was named, or, if there is a lot of text, into `own`.
+    /// Shards are written to `shards` if it was given, or, if the text is large, to `own`.
     pub fn open(source: Source, shards: Option<PathBuf>, own: PathBuf) -> Result<Text, Fail> {
         let corpus = Corpus::open(source)?;
         let folder = shards.or_else(|| (corpus.bytes() >= LARGE).then_some(own));
         Ok(Text { corpus, folder, parts: None })
     }
 
-    /// Whether files of their own validate.
+    /// Whether there are separate files for validation.
     pub fn has_validation(&self) -> bool {
         !self.corpus.source().validation.is_empty()
     }
 
-    /// A vocabulary learned from what is learned from; from a lot of text once, and then it is kept beside the shards.
+    /// Learns a vocabulary from the training data; for a large text it is stored with the shards and reused.
     pub fn vocabulary(&mut self, settings: Learn) -> Result<Tokenizer, Fail> {
         let settings = Learn { memory: MEMORY, ..settings };
         let name = format!("vocabulary-{}-{}.json", settings.vocabulary, self.corpus.hash());
@@ -56,7 +57,7 @@ impl Text {
         Ok(tokenizer)
     }
 
-    /// Tokenises, or takes what was tokenised before.
+    /// Tokenises the text, or reuses existing shards.
     pub fn prepare(self, by: Encoding<'_>) -> Result<Prepared, Fail> {
         let Text { corpus, folder, parts } = self;
         let mut shown = Shown::default();
@@ -68,7 +69,7 @@ impl Text {
         };
         let mut shards = Shards::open(&folder, &corpus, by, &mut |progress| shown.note(progress))?;
         if let Some(prepared) = shards.finished()? {
-            say(&format!("{}: token shards of these data are there already", folder.display()));
+            say(&format!("{}: the token shards of this data already exist", folder.display()));
             return Ok(prepared);
         }
         let parts = compared(&corpus, parts)?;
@@ -78,7 +79,7 @@ impl Text {
     }
 }
 
-/// The parts, unless they are known already; their remarks are said.
+/// The parts, computed if necessary; reports their remarks.
 fn compared(corpus: &Corpus, parts: Option<Parts>) -> Result<Parts, Fail> {
     if let Some(parts) = parts {
         return Ok(parts);
@@ -91,11 +92,11 @@ fn compared(corpus: &Corpus, parts: Option<Parts>) -> Result<Parts, Fail> {
     Ok(parts)
 }
 
-/// A line of progress.
+/// Shows progress.
 #[derive(Default)]
 struct Shown {
     line: ProgressLine,
-    /// Bytes and tokens that were there when it began.
+    /// Bytes and tokens that existed at the start.
     before: Option<(u64, u64)>,
 }
 
@@ -104,7 +105,7 @@ impl Shown {
         let Progress { doing, bytes, of } = progress;
         let mega = |bytes: u64| number(bytes / 1_000_000);
         match doing {
-            Doing::Waiting => say("another program prepares these data; waiting until it is done"),
+            Doing::Waiting => say("another program is preparing this data; waiting until it is done"),
             Doing::Comparing => {
                 let text = format!("reading: {} of {} MB", mega(bytes), mega(of));
                 self.line.show_part(&text, bytes as f64 / of.max(1) as f64);

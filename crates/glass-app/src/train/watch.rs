@@ -1,4 +1,4 @@
-//! What is seen of a run, and where it is shown: on a display or in lines, in `curve.svg`, in TensorBoard's events.
+//! Watches a run and shows it: on a display or in lines, in `curve.svg`, in TensorBoard's events.
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
@@ -32,7 +32,7 @@ use crate::progress::ProgressLine;
 
 /// Tokens of a sample.
 pub const SAMPLE: usize = 80;
-/// Remarks that stay on the terminal when a display ends.
+/// How many remarks stay on the terminal when a display ends.
 const REMARKS: usize = 12;
 
 /// Watches a run.
@@ -42,7 +42,7 @@ pub struct Progress<'a> {
     folder: PathBuf,
     flops: u64,
     peak: f64,
-    /// What is written as `config.toml`.
+    /// The contents of `config.toml`.
     options: String,
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
@@ -51,12 +51,12 @@ pub struct Progress<'a> {
     events: Option<Events>,
     looks: Option<Looks>,
     json: Option<Out>,
-    /// What became of standard output.
+    /// The result of writing to standard output.
     written: std::result::Result<(), Fail>,
 }
 
 impl<'a> Progress<'a> {
-    /// Of a run with these settings, in which learning a token takes `flops`, on a machine with this peak.
+    /// For a run with these settings, in which learning a token takes `flops`, on a machine with this peak.
     pub fn new(
         args: &TrainArgs,
         subject: &'a Subject,
@@ -87,12 +87,12 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Looks at every checkpoint too.
+    /// Also measures every checkpoint.
     pub fn look(&mut self, looks: Looks) {
         self.looks = Some(looks);
     }
 
-    /// The display ends, and what it said last stays as lines.
+    /// Ends the display; its last remarks stay as lines.
     pub fn end(mut self) -> std::result::Result<(), Fail> {
         self.line.end();
         if let Some(mut display) = self.display.take() {
@@ -123,7 +123,7 @@ impl<'a> Progress<'a> {
     fn begin(&mut self, step: u64, steps: u64, resumed: bool) {
         let written = self.write_options();
         self.noted("config.toml", written);
-        // The log was cut off at this step already.
+        // The log was already cut off at this step.
         let history = History::read(&self.folder.join("log.jsonl"));
         self.seen().begin(step, history);
         let events = Events::open(&self.folder, step);
@@ -131,15 +131,15 @@ impl<'a> Progress<'a> {
         self.look_with(|looks| looks.begin(step));
         match (resumed, step < steps) {
             (false, _) => {}
-            (true, true) => self.remark(&format!("going on after step {}", number(step))),
+            (true, true) => self.remark(&format!("continuing after step {}", number(step))),
             (true, false) => self.remark(&format!(
-                "this run has taken all its {}; give --steps with more, or --minutes, to go on",
+                "this run has taken all its {}; to continue, give a larger --steps, or --minutes",
                 count(steps as usize, "step")
             )),
         }
     }
 
-    /// Options are written when the run has its folder to itself.
+    /// Options are written after the run has locked its folder.
     fn write_options(&self) -> std::io::Result<()> {
         replace(&self.folder.join("config.toml"), self.options.as_bytes())
     }
@@ -175,7 +175,7 @@ impl<'a> Progress<'a> {
     fn write(&mut self, line: &log::Line) {
         if let Some(out) = &mut self.json {
             let written = out.json(line).and_then(|()| out.show());
-            // Where nobody reads any more, the run stops, checkpoint first.
+            // If standard output is closed, the run stops with a checkpoint.
             if written.is_err() {
                 self.written = written;
                 self.json = None;
@@ -184,7 +184,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Pictures are drawn where checkpoints are saved.
+    /// Pictures are drawn when checkpoints are saved.
     fn saved(&mut self) {
         self.add_event(|events| events.sync());
         let history = self.seen().history.clone();
@@ -192,11 +192,11 @@ impl<'a> Progress<'a> {
         self.noted("curve.svg", drawn);
     }
 
-    /// Looks, as long as that succeeds.
+    /// Measures checkpoints, as long as that succeeds.
     fn look_with(&mut self, look: impl FnOnce(&mut Looks) -> std::result::Result<(), Fail>) {
         if let Some(Err(fail)) = self.looks.as_mut().map(look) {
             self.looks = None;
-            self.remark(&format!("{fail}; the run goes on, and looks no more"));
+            self.remark(&format!("{fail}; the run continues, without --look"));
         }
     }
 
@@ -209,10 +209,10 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// A run goes on without its pictures.
+    /// A run continues without its pictures.
     fn noted<T>(&mut self, what: &str, done: std::io::Result<T>) -> Option<T> {
         let failed = |folder: &Path, error| {
-            format!("{}: the {what} cannot be written: {error}; the run goes on", folder.display())
+            format!("{}: the {what} cannot be written: {error}; the run continues", folder.display())
         };
         done.map_err(|error| self.remark(&failed(&self.folder.clone(), error))).ok()
     }
@@ -225,7 +225,7 @@ impl Watch<Cpu> for Progress<'_> {
             Event::Changed { changes, step, then, now } => self.changed(changes, step, then, now),
             Event::Step { line, epochs } => self.step(line, epochs),
             Event::Spike { step, loss, usual } => {
-                self.remark(&format!("step {step}: the loss is {loss:.4}, where {usual:.4} was usual"));
+                self.remark(&format!("step {step}: the loss is {loss:.4}; the recent median is {usual:.4}"));
             }
             Event::Evaluated { step, loss, bits_per_byte, best } => {
                 let bits =

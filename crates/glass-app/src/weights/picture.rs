@@ -1,4 +1,4 @@
-//! A picture of where the weights are, and of how a pattern grows with its context.
+//! Pictures of where the weights are, and of how a pattern grows with its context.
 
 use glass::Config;
 use glass::model::footprint::Footprint;
@@ -11,7 +11,7 @@ use crate::out::{number, percent};
 const WIDTH: f64 = 820.0;
 const ROW: f64 = 34.0;
 const LEFT: f64 = 100.0;
-/// Width of the square that stands for all weights.
+/// The width of the square for all weights.
 const WHOLE: f64 = 56.0;
 const RIGHT: f64 = 700.0;
 const HEIGHT: f64 = 220.0;
@@ -34,7 +34,7 @@ fn groups(name: &str, parameter_count: &ParameterCount) -> Svg {
         number(parameter_count.matrices)
     );
     svg.text(8.0, 16.0, "head", Anchor::Start, &heading);
-    let areas = "the area of a square is the group's share of all weights; the large square is all of them";
+    let areas = "the area of a square is the group's share of all weights; the large square represents all of them";
     svg.text(8.0, 32.0, "faint", Anchor::Start, areas);
     svg.frame([RIGHT - 20.0, 46.0, WHOLE, WHOLE], "square", false);
     for (row, group) in parameter_count.groups.iter().enumerate() {
@@ -56,7 +56,7 @@ fn groups(name: &str, parameter_count: &ParameterCount) -> Svg {
     svg
 }
 
-/// Entries of one head's pattern, plotted over the tokens of a context.
+/// The number of entries in one head's pattern, plotted over the length of the context.
 fn square(config: &Config, tokens: usize) -> Svg {
     let mut svg = Svg::new(WIDTH, HEIGHT + 70.0);
     let pattern = |tokens: usize| Footprint::of(config, tokens.max(1)).pattern as f64;

@@ -1,4 +1,4 @@
-//! What a model makes of a task.
+//! Evaluates a task with a model.
 
 use std::iter;
 
@@ -12,35 +12,35 @@ use super::read::Task;
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
 
-/// How a task went. Log-probabilities are sums over a continuation's tokens.
+/// The result of a task. Log-probabilities are sums over a continuation's tokens.
 pub enum Verdict {
-    /// Several to choose from.
+    /// A multiple-choice task.
     Choice {
-        /// Of every choice.
+        /// The log-probability of every choice.
         logprobs: Vec<f64>,
-        /// Which of them is right.
+        /// The index of the right choice.
         gold: usize,
-        /// Whether that is the most probable one; of equal ones the first counts.
+        /// Whether it is the most probable one; of equal ones the first is chosen.
         right: bool,
-        /// The same of log-probabilities per character of the choice; `None` where the choices are contexts, since what
-        /// is then scored is equally long.
+        /// The same by log-probability per character of the choice; `None` if the choices are contexts, since the
+        /// scored text is then the same.
         right_by_length: Option<bool>,
     },
-    /// A last word.
+    /// A last-word task.
     LastWord {
-        /// Of the word.
+        /// The log-probability of the word.
         logprob: f64,
-        /// Whether its every token was the most probable one.
+        /// Whether each of its tokens was the most probable one.
         right: bool,
     },
 }
 
-/// A model at work on tasks.
+/// Evaluates tasks with a model.
 pub struct Judge<'a> {
     model: &'a NamedModel,
     tokenizer: &'a Tokenizer,
     runner: Runner<'a, Cpu>,
-    /// Texts that were longer than the model's context and lost their beginning.
+    /// The number of texts that were longer than the model's context and lost their beginning.
     pub cut: usize,
 }
 
@@ -75,8 +75,8 @@ impl<'a> Judge<'a> {
         pairs.map(|(context, continuation)| Ok(self.continuation(context, continuation)?.0)).collect()
     }
 
-    /// The continuation's log-probability behind its context, and whether its every token was the most probable one.
-    /// What the context shares with the one before is not computed again.
+    /// The continuation's log-probability after its context, and whether each of its tokens was the most probable
+    /// one. The prefix that the context shares with the previous one is not computed again.
     fn continuation(&mut self, context: &str, continuation: &str) -> Result<(f64, bool)> {
         let (ids, first) = self.encode(context, continuation)?;
         // The last id is never read, only looked up.
@@ -110,10 +110,11 @@ impl<'a> Judge<'a> {
         Ok((sum, greedy))
     }
 
-    /// The ids of both, and where the continuation's begin, as the harness finds them. One space joins the two, which are
-    /// taken as they are; white space at the context's end goes to the continuation, for it is with the word after it that
-    /// a token begins. The texts of special tokens are those tokens. A text begins at its start token where the tokenizer
-    /// puts one, unless it begins with that token's own text; an empty context is the start token.
+    /// The ids of both, and where those of the continuation begin, as in the harness. The two are joined by one
+    /// space and otherwise unchanged; white space at the end of the context is moved to the continuation, since a
+    /// token begins with the white space before a word. Special tokens spelled in the texts are read as such. A
+    /// text begins with its start token if the tokenizer adds one, unless it begins with that token's own text; an
+    /// empty context is the start token.
     fn encode(&self, context: &str, continuation: &str) -> Result<(Vec<u32>, usize)> {
         let text = format!("{context} {continuation}");
         let start = self.model.start();
@@ -133,7 +134,7 @@ impl<'a> Judge<'a> {
         };
         let first = ids.len();
         if first == 0 {
-            let why = "it is empty, and the model has no token that a text begins with";
+            let why = "it is empty, and the model has no start token";
             return Err(Error::invalid("context", why));
         }
         if rest.is_empty() {
@@ -143,8 +144,7 @@ impl<'a> Judge<'a> {
         Ok((ids, first))
     }
 
-    /// A text's ids, between the tokens that the tokenizer puts around it, where the text does not begin with the start
-    /// token itself.
+    /// A text's ids, with the tokens that the tokenizer adds, unless the text already begins with the start token.
     fn whole(&self, text: &str) -> Vec<u32> {
         let start = self.model.start().and_then(|id| self.tokenizer.token(id)).unwrap_or_default();
         match !start.is_empty() && text.as_bytes().starts_with(start) {
@@ -154,12 +154,12 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// White space as Python has it.
+/// White space as defined by Python.
 fn is_space(character: char) -> bool {
     character.is_whitespace() || ('\x1c'..='\x1f').contains(&character)
 }
 
-/// Which is the most; of equal ones the first.
+/// The index of the largest value; of equal ones the first.
 fn first_most(values: impl Iterator<Item = f64>) -> Option<usize> {
     let better = |best: Option<(usize, f64)>, (at, value): (usize, f64)| match best {
         Some((_, most)) if most >= value => best,

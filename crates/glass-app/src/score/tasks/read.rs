@@ -10,22 +10,22 @@ use serde::Deserialize;
 
 use crate::fail::Fail;
 
-/// No task is longer.
+/// The maximum length of a task in bytes.
 const LONGEST: u64 = 1 << 24;
 
 /// One line of a file of tasks.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub enum Task {
-    /// Which of these follows?
+    /// Which of these choices follows?
     Choices { query: String, choices: Vec<String>, gold: usize },
-    /// After which of these does it follow?
+    /// After which of these contexts does it follow?
     Contexts { context_options: Vec<String>, continuation: String, gold: usize },
-    /// Would it have been said?
+    /// Would the model have predicted it?
     LastWord { context: String, continuation: String },
 }
 
-/// Where a task stands.
+/// The position of a task.
 pub struct Place<'a> {
     file: &'a Path,
     /// Its line, from 1.
@@ -33,18 +33,18 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// What is wrong there.
+    /// An error at this position.
     pub fn fail(&self, why: &str) -> Fail {
         Fail::failed(format!("{}:{}: {why}", self.file.display(), self.line))
     }
 }
 
-/// The tasks of a file in order; one line is held at a time.
+/// The tasks of a file in order; one line is in memory at a time.
 pub fn tasks(file: &Path) -> Result<impl Iterator<Item = Result<(Place<'_>, Task), Fail>>, Fail> {
     let open = || File::open(file).and_then(|open| Ok((open.metadata()?, open)));
     let (about, open) = open().map_err(|error| Error::io("cannot read", file, error))?;
     if !about.is_file() {
-        let why = "it is no regular file; tasks are read twice, so write them to one";
+        let why = "it is not a regular file; tasks are read twice, so write them to one";
         return Err(Fail::failed(format!("{}: {why}", file.display())));
     }
     let (mut reader, mut line) = (BufReader::new(open), 0);
@@ -68,7 +68,7 @@ pub fn tasks(file: &Path) -> Result<impl Iterator<Item = Result<(Place<'_>, Task
 }
 
 fn task(line: &str) -> Result<Task, String> {
-    let task = serde_json::from_str(line).map_err(|_| "this line is no task".to_string());
+    let task = serde_json::from_str(line).map_err(|_| "this line is not a task".to_string());
     let task = task.and_then(|task| match &task {
         Task::Choices { choices: all, gold, .. } | Task::Contexts { context_options: all, gold, .. }
             if *gold >= all.len() =>

@@ -1,4 +1,4 @@
-//! Means over tasks, and how far they may be off.
+//! Means over tasks, with standard errors.
 
 use std::io::Write as _;
 
@@ -34,7 +34,7 @@ impl Mean {
     }
 }
 
-/// How the tasks of each kind went.
+/// The results of each kind of task.
 #[derive(Default)]
 pub struct Tally {
     choice: Mean,
@@ -45,7 +45,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts one.
+    /// Adds a result.
     pub fn add(&mut self, verdict: &Verdict) {
         let one = |right: bool| f64::from(u8::from(right));
         match *verdict {
@@ -61,10 +61,11 @@ impl Tally {
         }
     }
 
-    /// Writes the means of every kind that there was.
+    /// Writes the means of every kind that occurred.
     pub fn report(&self, out: &mut Out, json: bool, cut: usize) -> Result<(), Fail> {
         let Tally { choice, choice_by_length, context, last_word, nats } = self;
-        // Perplexity is e to the mean; its error is the mean's times the slope there, which is e to the mean again.
+        // Perplexity is e to the mean; its error is that of the mean times the derivative, which is again e to the
+        // mean.
         let perplexity = nats.mean().exp();
         let perplexity_error = nats.error().map(|error| error * perplexity);
         if json {

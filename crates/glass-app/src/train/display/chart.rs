@@ -39,7 +39,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     evaluations(frame.buffer_mut(), plot, seen, columns, rows);
 }
 
-/// Round numbers beside and below the plot, and faint lines through it.
+/// Round numbers next to and below the plot, and faint grid lines.
 fn axes(buffer: &mut Buffer, plot: Rect, rows: Scale, columns: Scale, marks: &[(f64, String)]) {
     let faint = Style::new().fg(FAINT);
     for y in plot.top()..plot.bottom() {
@@ -54,7 +54,7 @@ fn axes(buffer: &mut Buffer, plot: Rect, rows: Scale, columns: Scale, marks: &[(
     let (mut free, y) = (plot.x.saturating_sub(1), plot.bottom());
     for (value, label) in columns.ticks(usize::from(plot.width / 12).max(1)) {
         let wide = width(&label) as u16;
-        // In the middle below its place, as far as the edges let it.
+        // Centred below its position, as far as the edges allow.
         let middle = (columns.at(value).round() as u16).saturating_sub(wide / 2);
         let x = middle.max(free).min(plot.right().saturating_sub(wide));
         if x >= free {
@@ -64,7 +64,7 @@ fn axes(buffer: &mut Buffer, plot: Rect, rows: Scale, columns: Scale, marks: &[(
     }
 }
 
-/// Every point faintly, and the smooth curve through them.
+/// Every point faintly, and the smoothed curve through them.
 fn losses(seen: &Seen, columns: Scale, rows: Scale) -> Canvas<'static, impl Fn(&mut canvas::Context<'_>)> {
     let points = seen.history.points();
     let all: Vec<(f64, f64)> = points.iter().map(|point| (point.step as f64, point.loss)).collect();

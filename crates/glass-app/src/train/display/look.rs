@@ -1,14 +1,14 @@
-//! What the parts of the picture look like: colours, titles.
+//! The style of the display: colours, titles.
 
 use ratatui::style::{Color, Style, Stylize as _};
 use ratatui::text::Span;
 use ratatui::widgets::{Block, Borders};
 
-/// The colour of what is learned from.
+/// The colour of training data.
 pub const LEARNED: Color = Color::Blue;
-/// The colour of what is validated on.
+/// The colour of validation data.
 pub const HELD_OUT: Color = Color::Yellow;
-/// The colour of what matters less.
+/// The colour of secondary information.
 pub const FAINT: Color = Color::DarkGray;
 
 /// A title on a line.

@@ -1,4 +1,4 @@
-//! The numbers of a run, each with how it moved over the last steps.
+//! The numbers of a run, each with its recent history.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -12,10 +12,10 @@ use super::look::{FAINT, HELD_OUT, LEARNED, titled};
 use crate::draw::columns::{fit, spark, width};
 use crate::out::{duration, number};
 
-/// Columns of a number and its name.
+/// The width of a number and its name, in columns.
 const NAMED: usize = 30;
 
-/// A number: its name, how it is written, its colour, and how it moved.
+/// A number: its name, its text, its colour, and its history.
 struct Number<'a> {
     name: &'a str,
     value: String,
@@ -23,7 +23,7 @@ struct Number<'a> {
     moved: Option<fn(&log::Line) -> f64>,
 }
 
-/// Draws them one below the other.
+/// Draws them one below another.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     let columns = usize::from(area.width);
     let lines: Vec<Line<'_>> = numbers(seen).iter().map(|number| row(number, seen, columns)).collect();
@@ -77,7 +77,7 @@ fn numbers(seen: &Seen) -> Vec<Number<'static>> {
     numbers
 }
 
-/// The most important in one line.
+/// The most important numbers in one line.
 pub fn line(seen: &Seen) -> Line<'static> {
     let Some(line) = seen.line() else { return Line::default() };
     let loss = format!("loss {:.3}", line.loss).fg(LEARNED);

@@ -1,7 +1,7 @@
-//! The terminal while a display stands on it, and as it was before.
+//! The state of the terminal during and after a display.
 //!
-//! Keys keep their meaning: Ctrl-C and Ctrl-Z are the signals they always are, only their echo is off. Whoever ends the
-//! program calls [`close`] first.
+//! Keys keep their meaning: Ctrl-C and Ctrl-Z are signals as usual, only their echo is off. Code that ends the
+//! program must call [`close`] first.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,27 +11,27 @@ use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 
 enum Screen {
-    /// As it was before.
+    /// Normal.
     Off,
-    /// The display's; with what to restore.
+    /// Used by a display; with the settings to restore.
     On(keys::Before),
-    /// As it was before, for good.
+    /// Normal, permanently.
     Closed,
 }
 
 static SCREEN: Mutex<Screen> = Mutex::new(Screen::Off);
 
-/// Held for moments in which nothing can panic.
+/// Held only while nothing can panic.
 fn screen() -> MutexGuard<'static, Screen> {
     SCREEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the display stands on it.
+/// Whether a display is using it.
 pub fn is_on() -> bool {
     matches!(*screen(), Screen::On(_))
 }
 
-/// Clears it for a display; whether it was not there already.
+/// Clears it for a display; returns whether no display was using it.
 pub fn enter() -> bool {
     let mut screen = screen();
     let enters = matches!(*screen, Screen::Off);
@@ -42,12 +42,12 @@ pub fn enter() -> bool {
     enters
 }
 
-/// Puts back what stood there before, until [`enter`] is called again.
+/// Restores the previous contents, until [`enter`] is called again.
 pub fn leave() {
     put_back(Screen::Off);
 }
 
-/// Puts back what stood there before, for good.
+/// Restores the previous contents permanently.
 pub fn close() {
     put_back(Screen::Closed);
 }
@@ -65,7 +65,7 @@ fn put_back(then: Screen) {
 
 pub use keys::is_ours;
 
-/// Gathers what is written, and shows it at once, while the display stands.
+/// Collects what is written, and writes it all at once, while a display is shown.
 #[derive(Default)]
 pub struct Writer(Vec<u8>);
 
@@ -93,12 +93,12 @@ mod keys {
 
     pub type Before = Option<Termios>;
 
-    /// Whether the program is in the foreground: one in the background that touched the terminal would be stopped.
+    /// Whether the program is in the foreground: in the background, touching the terminal would suspend it.
     pub fn is_ours() -> bool {
         tcgetpgrp(stderr()).is_ok_and(|group| group == getpgrp())
     }
 
-    /// No echo of keys, nor of Ctrl-C as `^C`.
+    /// Turns off the echo of keys, including that of Ctrl-C as `^C`.
     pub fn hush() -> Before {
         let before = tcgetattr(stderr()).ok()?;
         let mut quiet = before.clone();
@@ -107,7 +107,7 @@ mod keys {
         Some(before)
     }
 
-    /// As before; what was typed meanwhile is forgotten.
+    /// Restores the settings; keys typed meanwhile are discarded.
     pub fn restore(before: &Before) {
         if let Some(before) = before.as_ref().filter(|_| is_ours()) {
             let _ = tcsetattr(stderr(), OptionalActions::Flush, before);

@@ -1,4 +1,5 @@
-//! A picture of the run, as large as the terminal lets it be. What matters less goes first where there is little room.
+//! The layout of the display, for any size of the terminal. Less important parts are left out first if there is
+//! little room.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -12,7 +13,7 @@ use super::{chart, numbers};
 use crate::draw::columns::{bar, width};
 use crate::out::{duration, number};
 
-/// Draws.
+/// Draws the display.
 pub fn draw(frame: &mut Frame<'_>, seen: &Seen, stopping: bool) {
     let area = frame.area();
     let header = u16::from(area.height >= 8);
@@ -44,7 +45,7 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     frame.render_widget(Line::from(vec![title.bold(), gap.into(), right.fg(FAINT)]), area);
 }
 
-/// The curve, and beside it the numbers; where there is no room beside, a line of them below.
+/// The curve, with the numbers next to it; if there is no room, a line of numbers below.
 fn draw_middle(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     let beside = match area.width {
         0..64 => 0,
@@ -63,7 +64,7 @@ fn draw_middle(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     }
 }
 
-/// What the model says, and what is remarked.
+/// The latest sample, and the remarks.
 fn draw_words(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     let says = |(step, text): &(u64, String)| (format!("step {} says", number(*step)), text.clone());
     let sample = seen.sample.as_ref().map(says);
@@ -81,7 +82,7 @@ fn draw_words(frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
     frame.render_widget(Paragraph::new(Text::from(last)).block(titled("remarks".into())), areas[halves - 1]);
 }
 
-/// A text in lines of at most so many columns, all but the first set in.
+/// Wraps a text into lines of at most this many columns, all but the first indented.
 fn fold(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -116,18 +117,18 @@ fn progress_line(seen: &Seen, columns: u16) -> Line<'static> {
 
 fn footer_line(seen: &Seen, columns: u16, stopping: bool) -> Line<'static> {
     if stopping {
-        let text = "stopping after this step, checkpoint first; Ctrl-C again ends at once";
+        let text = "stopping after this step, with a checkpoint; Ctrl-C again stops at once";
         return Line::from(text.fg(HELD_OUT).bold());
     }
     let next = match seen.taken() {
-        0 => vec!["the first step is under way".into()],
+        0 => vec!["the first step is running".into()],
         _ => seen
             .next()
             .into_iter()
             .map(|(what, seconds)| format!("{what} in {}", duration(seconds)))
             .collect(),
     };
-    let (left, right) = (next.join("   "), "Ctrl-C stops, checkpoint first");
+    let (left, right) = (next.join("   "), "Ctrl-C stops, with a checkpoint");
     match usize::from(columns).checked_sub(width(&left) + width(right)) {
         Some(gap) if gap >= 3 => Line::from(vec![left.into(), " ".repeat(gap).into(), right.fg(FAINT)]),
         _ => Line::from(left),

@@ -1,4 +1,4 @@
-//! TensorBoard's `Event`, as far as it is needed, in protocol buffers' wire format.
+//! TensorBoard's `Event`, as far as needed, in the wire format of protocol buffers.
 //!
 //! ```text
 //! Event    wall_time = 1: double, step = 2: int64, file_version = 3: string, summary = 5: Summary
@@ -20,14 +20,14 @@ pub struct Event {
 }
 
 impl Event {
-    /// What a file begins with.
+    /// The first event of a file.
     pub fn first(seconds: f64) -> Event {
         let mut event = Event::new(seconds, 0);
         event.head.bytes(3, b"brain.Event:2");
         event
     }
 
-    /// Of a step, at so many seconds since 1970.
+    /// An event of a step, with the time in seconds since 1970.
     pub fn new(seconds: f64, step: u64) -> Event {
         let mut head = Message::default();
         head.eight(1, seconds);
@@ -43,7 +43,7 @@ impl Event {
         self.summary.bytes(1, &scalar.0);
     }
 
-    /// Adds a text: a tensor of one string (type 7), for the plugin that shows texts.
+    /// Adds a text: a tensor of one string (type 7), for TensorBoard's text plugin.
     pub fn text(&mut self, tag: &str, text: &str) {
         let [mut tensor, mut shape, mut dim] = <[Message; 3]>::default();
         dim.number(1, 1);
@@ -60,7 +60,7 @@ impl Event {
         self.summary.bytes(1, &value.0);
     }
 
-    /// As it is stored.
+    /// The bytes to store.
     pub fn bytes(&self) -> Vec<u8> {
         let mut event = Message(self.head.0.clone());
         if !self.summary.0.is_empty() {
@@ -70,7 +70,7 @@ impl Event {
     }
 }
 
-/// The step of a stored event; `None` where it is none.
+/// The step of a stored event; `None` if it is not a valid event with a step.
 pub fn step(mut event: &[u8]) -> Option<u64> {
     let mut step = 0;
     while !event.is_empty() {
@@ -104,7 +104,7 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Fields one after the other, each with its number and the kind of what follows.
+/// Fields, each with its number and wire type.
 #[derive(Default)]
 struct Message(Vec<u8>);
 

@@ -5,7 +5,7 @@
 
 use std::io::{self, BufReader, Read};
 
-/// The remainders of all bytes.
+/// The CRC of every byte.
 const TABLE: [u32; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -25,7 +25,7 @@ fn crc(data: &[u8]) -> u32 {
     !data.iter().fold(!0, |crc: u32, byte| crc >> 8 ^ TABLE[(crc as u8 ^ byte) as usize])
 }
 
-/// Turned and shifted, since data that holds its own CRC has a remainder that never changes.
+/// Rotated and offset, since the CRC of data that contains its own CRC is constant.
 fn masked(data: &[u8]) -> [u8; 4] {
     crc(data).rotate_right(15).wrapping_add(0xA282_EAD8).to_le_bytes()
 }
@@ -36,7 +36,7 @@ pub fn frame(data: &[u8]) -> Vec<u8> {
     [&length[..], &masked(&length), data, &masked(data)].concat()
 }
 
-/// Reads the whole and undamaged records as long as `keep` says yes; where in the file the last of them ends.
+/// Reads complete and undamaged records while `keep` returns true; returns where the last of them ends.
 pub fn read(file: impl Read, mut keep: impl FnMut(&[u8]) -> bool) -> io::Result<u64> {
     let mut file = BufReader::new(file);
     let (mut end, mut record) = (0, Vec::new());
