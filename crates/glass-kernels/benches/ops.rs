@@ -1,10 +1,10 @@
-//! Every word, on every instruction set this machine has, beside the machine's peaks: medians of rounds in which all take
-//! turns. Mixed precision has a column of its own, for products of matrices.
+//! Every operation, on every instruction set of this machine, compared with the machine's peaks: medians of rounds
+//! in which all take turns. Mixed precision has its own column, for matrix products.
 //!
-//! `cargo bench -p glass-kernels --bench words -- [FILTER…] [--isa plain|avx2|avx512|avx512bf16|neon] [--threads N] [--rounds N]
-//! [--json FILE]`
+//! `cargo bench -p glass-kernels --bench ops -- [FILTER…] [--isa plain|avx2|avx512|avx512bf16|neon] [--threads N]
+//! [--rounds N] [--json FILE]`
 //!
-//! A new word is a line in `words/{attention,linear,memory}.rs`.
+//! A new operation is a line in `ops/{attention,linear,memory}.rs`.
 
 #[path = "ops/arguments.rs"]
 mod arguments;
@@ -23,7 +23,7 @@ use std::time::Instant;
 use arguments::{Arguments, fail};
 use glass_kernels::{Cores, Isa, Precision, peak};
 
-/// The peak that a subject is held against.
+/// The peak that a subject is compared with.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Peak {
     /// Floating-point operations, against multiply-adds in registers.
@@ -32,7 +32,7 @@ enum Peak {
     Reading,
     /// Bytes read and bytes written elsewhere, against copying.
     Copying,
-    /// Bytes read, and written where they were, against negating in place.
+    /// Bytes read and written in place, against negating in place.
     Updating,
     /// Operations on 8-bit numbers, against multiply-adds of quads of them in registers.
     MultiplyingQuads,
@@ -42,9 +42,9 @@ enum Peak {
 struct Subject {
     name: String,
     peak: Peak,
-    /// Operations or bytes of one run, where known beforehand.
+    /// Operations or bytes of one run, if known beforehand.
     work: Option<f64>,
-    /// Runs it once, and says how many operations or bytes that took.
+    /// Runs it once, and returns how many operations or bytes that took.
     run: Box<dyn FnMut(&Cores) -> f64>,
     /// Operations or bytes per second, by column.
     rates: Vec<Vec<f64>>,
@@ -63,7 +63,7 @@ impl Subject {
         Self { name: name.into(), peak, work: None, run: Box::new(run), rates: Vec::new() }
     }
 
-    /// Whether precision changes what it does.
+    /// Whether the precision changes what it does.
     fn is_mixed(&self) -> bool {
         self.name.starts_with("linear") || self.name.starts_with("peak")
     }
@@ -75,7 +75,7 @@ impl Subject {
         self.rates[column].push(work / start.elapsed().as_secs_f64());
     }
 
-    /// The median of a column, where there is one.
+    /// The median of a column, if there is one.
     fn rate(&self, column: usize) -> Option<f64> {
         let mut rates = self.rates.get(column)?.clone();
         rates.sort_by(f64::total_cmp);
@@ -83,10 +83,10 @@ impl Subject {
     }
 }
 
-/// The first peak.
+/// The index of the first peak.
 const MULTIPLYING: &str = "peak: multiply-adds in registers";
 
-/// Plain Rust takes every third turn, and none where a run has more operations than this.
+/// Plain Rust takes every third turn, and none if a run has more operations than this.
 const PLAIN_TURNS: usize = 3;
 const PLAIN_MOST: f64 = 6e9;
 
@@ -127,15 +127,15 @@ fn main() {
     }
 }
 
-/// An instruction set as it is measured: AVX-512 with BF16 differs from AVX-512 in mixed precision and, as that with VNNI
-/// alone, in quantised weights.
+/// An instruction set as it is measured: AVX-512 with BF16 differs from AVX-512 in mixed precision and, like
+/// AVX-512 with VNNI, in quantised weights.
 fn column(isa: Isa, threads: usize) -> Option<Cores> {
     let cores = Cores::with(isa, threads)?;
     let twice = isa == Isa::Avx512Vnni && Isa::Avx512Bf16.available();
     (!twice).then(|| if isa == Isa::Avx512Bf16 { cores.with_precision(Precision::Mixed) } else { cores })
 }
 
-/// The peaks; those that something is held against stand in the order of [`Peak`].
+/// The peaks; those used for comparison are in the order of [`Peak`].
 fn peaks() -> Vec<Subject> {
     const FLOATS: usize = 1 << 28;
     let gigabyte = vec![1.0f32; FLOATS];
@@ -165,7 +165,7 @@ fn peaks() -> Vec<Subject> {
     ]
 }
 
-/// Where a subject is added: its name, and what makes it.
+/// Adds a subject: its name, and a function that makes it.
 type Add<'a> = &'a mut dyn FnMut(String, &dyn Fn(String) -> Subject);
 
 /// Bytes of `floats` floats.

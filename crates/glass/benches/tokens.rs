@@ -1,8 +1,9 @@
-//! Tokens per second, and what learning merges takes, beside the `tokenizers` crate: same text, same pre-split, same
-//! number of threads, in turns. Each turn of learning is a process of its own, so that its peak of memory is its own.
+//! Tokens per second, and the cost of learning merges, compared with the `tokenizers` crate: same text, same
+//! pre-split, same number of threads, in turns. Each turn of learning is a separate process, so that its peak
+//! memory is measured separately.
 //!
-//! `cargo bench -p glass --bench tokens -- [--record FILE.json] [FILE…]` reads the files; without any, the novels and
-//! stories in `$GLASS_DATA`; without these it makes up a text.
+//! `cargo bench -p glass --bench tokens -- [--record FILE.json] [FILE…]` reads the files; without any, the novels
+//! and stories in `$GLASS_DATA`; without these it generates a text.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,7 @@ fn text(mut named: Vec<PathBuf>) -> String {
     (0..800_000).map(|n: u64| format!("{} word's {n}, ", n.wrapping_mul(0x9E37_79B9) >> 20)).collect()
 }
 
-/// Where and with what it was measured.
+/// The conditions of the measurement.
 fn about(results: Map<String, Value>) -> Value {
     let line = |file: &str, begins: &str| {
         let text = fs::read_to_string(file).unwrap_or_default();
@@ -85,7 +86,7 @@ fn about(results: Map<String, Value>) -> Value {
     })
 }
 
-/// What `work` gives, and how many seconds it took.
+/// The result of `work`, and the seconds it took.
 fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let start = Instant::now();
     let done = work();
@@ -178,7 +179,7 @@ fn learning(text: &str, results: &mut Map<String, Value>) {
     let _ = fs::remove_file(file);
 }
 
-/// Seconds and megabytes of one side.
+/// Seconds and megabytes of one program.
 fn measured(side: &str, threads: &str, file: &Path) -> [f64; 2] {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.arg(side).arg(file).env("RAYON_NUM_THREADS", threads);
@@ -188,7 +189,7 @@ fn measured(side: &str, threads: &str, file: &Path) -> [f64; 2] {
     numbers.try_into().unwrap_or_else(|_| panic!("{side}: {said}{}", String::from_utf8_lossy(&done.stderr)))
 }
 
-/// One turn of learning, from the file on: says seconds, and megabytes at the peak.
+/// One turn of learning, including reading the file: prints seconds, and megabytes at the peak.
 fn turn(side: &str, file: &Path) {
     let (merges, seconds) = if side == "learn-glass" { timed(|| ours(file)) } else { timed(|| theirs(file)) };
     assert_eq!(merges, MERGES);

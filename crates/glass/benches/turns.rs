@@ -1,21 +1,25 @@
-//! Steps of learning, or a model at work, for every line on standard input; answers with the seconds they took.
-//! `bench/` takes turns with other programs this way, so that a busy moment of the machine meets all of them.
+//! Runs training steps, or a model, for every line on standard input, and answers with the seconds they took.
+//! `bench/` uses this to take turns with other programs, so that a busy moment of the machine affects all of them.
 //!
-//! `cargo bench -p glass --bench turns -- train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION]`: steps of
-//! learning, as many as a line says; PRECISION is f32 or mixed.
+//! `cargo bench -p glass --bench turns -- train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION]`:
+//! training steps, as many as a line says; PRECISION is f32 or mixed.
 //!
-//! `… -- run MODEL THREADS [PACKING]`: a model's folder or file as it is, or LAYERSxHEADSxWIDTHxVOCABULARYxCONTEXT with random
-//! weights kept as PACKING says (f32, bf16, q8, q4); a line says what is done:
-//! `prefill N` reads a prompt of N tokens in one pass, `decode N BEHIND` N tokens one after another behind a context of BEHIND,
-//! which is read before the clock starts, `together N SLOTS` N tokens of each of SLOTS sequences from empty contexts.
+//! `… -- run MODEL THREADS [PACKING]`: a model's folder or file as it is, or LAYERSxHEADSxWIDTHxVOCABULARYxCONTEXT
+//! with random weights packed as PACKING (f32, bf16, q8, q4); a line says what to do: `prefill N` reads a prompt of
+//! N tokens in one pass, `decode N BEHIND` generates N tokens one after another after a context of BEHIND tokens,
+//! which is read before the clock starts, `together N SLOTS` generates N tokens of each of SLOTS sequences from
+//! empty contexts.
 //!
-//! `… -- look MODEL THREADS`: `plain N` reads N tokens with all their logits, nobody looking; `record N` the same with every site of a
-//! pass recorded, but for what each head contributes; `again N` that with the record of the turn before; `heads N` patches every head from another text, one by one.
+//! `… -- look MODEL THREADS`: `plain N` reads N tokens with all their logits, without a probe; `record N` the same
+//! with every site of a pass recorded, except each head's contribution; `again N` the same with the record of the
+//! previous turn; `heads N` patches every head from another text, one by one.
 //!
-//! `… -- encode TEXT FOLDER`: GPT-2's tokenizer.json and the text's ids (`ids.u32`) are written to FOLDER, for the others; a line
-//! says into how long documents the file TEXT is cut, in bytes, 0 for one; on one thread.
+//! `… -- encode TEXT FOLDER`: GPT-2's tokenizer.json and the text's ids (`ids.u32`) are written to FOLDER, for the
+//! other programs; a line gives the length of the documents into which the file TEXT is cut, in bytes, 0 for one
+//! document; on one thread.
 //!
-//! `… -- peak GFLOP THREADS`: so many billion floating-point operations in registers only, what the machine can do at most.
+//! `… -- peak GFLOP THREADS`: this many billion floating-point operations in registers only, the peak of the
+//! machine.
 
 use std::fs;
 use std::hint::black_box;
@@ -93,7 +97,7 @@ fn learner(sizes: &[usize], rows: usize, precision: &str) -> Learner<Cpu> {
     learner
 }
 
-/// The peak: so many billion floating-point operations, in registers only.
+/// The peak: this many billion floating-point operations, in registers only.
 fn multiply_add(cores: &Cores, gflop: usize) {
     let rounds = gflop as f64 * 1e9 / peak::multiply_add(cores, 1);
     each_turn(|| {
@@ -132,7 +136,7 @@ fn step(number: u64) -> Step {
     }
 }
 
-/// A model at work, as every line says.
+/// Runs a model, as every line says.
 fn run(model: &Model<Cpu>) {
     let config = model.config();
     let mut runner = model.runner().expect("memory");
@@ -194,7 +198,7 @@ fn look(model: &Model<Cpu>) {
         let Some((what, tokens)) = line.split_once(' ') else { panic!("{line}: {USAGE}") };
         let tokens = size(tokens);
         let [clean, corrupted] = [0, 1].map(|from| (0..tokens).map(|at| id(at + from)).collect::<Vec<u32>>());
-        // Memory for what is asked, and no more: a sweep reads a text for every head of a block.
+        // Memory for the request, and no more: a sweep reads a text for every head of a block.
         let sequences = if what == "heads" { config.heads.query } else { 1 };
         if inspector.as_ref().is_none_or(|(room, _)| *room < sequences * tokens) {
             drop(inspector.take());

@@ -1,4 +1,4 @@
-//! Serves several texts together with the built-in model: one pass of the weights makes a token of each.
+//! Serves several texts together with the built-in model: each pass over the weights makes one token of each.
 //!
 //! `cargo run --release --example batch`
 
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let prompts: Vec<Vec<u32>> = texts.iter().map(prompt).collect();
     let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
 
-    // A slot for each; every text gets what it would get alone, to the bit.
+    // One slot per text; every text gets what it would get alone, to the bit.
     let mut batch = model.batch(texts.len(), 128)?;
     let options = GenerateOptions { tokens: 40, ends: model.end_tokens(), ..GenerateOptions::default() };
     let done = generate_together(&mut batch, Some(tokenizer), &options, 0, &prompts, &mut |_, _| {

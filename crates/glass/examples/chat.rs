@@ -10,7 +10,7 @@ use glass::conversation::Conversation;
 use glass::generate::{GenerateOptions, generate};
 use glass::text_model::TextModel;
 
-/// Tokens of an answer.
+/// The maximum number of tokens in an answer.
 const ANSWER: usize = 200;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,9 +21,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut conversation = Conversation::new(None);
     for question in ["Tell me a story about a dog and a lost ball.", "What did the dog find?"] {
         conversation.ask(question);
-        // Where the context is full, the oldest turns are left out.
+        // If the context is full, the oldest turns are left out.
         let prompt = conversation.prompt(&template, tokenizer, model.config().context, ANSWER)?;
-        // What the prompt shares with the one before is not computed again.
+        // The prefix that the prompt shares with the previous one is not computed again.
         runner.prompt(&prompt.ids)?;
         let options = GenerateOptions {
             tokens: ANSWER,

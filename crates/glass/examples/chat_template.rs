@@ -1,6 +1,7 @@
-//! Renders chat templates. Each line of standard input is a JSON object with `template` and `messages`, and, where wanted,
-//! `tools`, `add_generation_prompt`, `variables` (what else the template may read) and `now` (local time, in seconds since
-//! 1970); the answer is a line with `text`, or with `error` where the template or the conversation is refused.
+//! Renders chat templates. Each line of standard input is a JSON object with `template` and `messages`, and
+//! optionally `tools`, `add_generation_prompt`, `variables` (other variables for the template) and `now` (local
+//! time, in seconds since 1970); the answer is a line with `text`, or with `error` if the template or the
+//! conversation is refused.
 //!
 //! ```sh
 //! echo '{"template": "{{ messages[0].content }}", "messages": [{"role": "user", "content": "Hi"}]}' |

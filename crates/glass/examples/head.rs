@@ -1,4 +1,4 @@
-//! Looks at one attention head of the built-in model: where every token's attention goes.
+//! Examines one attention head of the built-in model: where every token's attention goes.
 //!
 //! `cargo run --release --example head [BLOCK [HEAD]]`
 

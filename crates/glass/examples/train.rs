@@ -1,6 +1,7 @@
 //! Trains a small model on a text and lets it continue a sentence.
 //!
-//! `cargo run --release --example train [STEPS [FILE…]]`; without a file, on the stories that come with the library.
+//! `cargo run --release --example train [STEPS [FILE…]]`; without a file, trains on the stories that come with the
+//! library.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;

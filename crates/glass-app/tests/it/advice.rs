@@ -1,4 +1,4 @@
-//! What a model's generation_config.json advises is followed, or said to be left aside; GGUF keeps it.
+//! The advice in a model's generation_config.json is followed, or reported as ignored; GGUF preserves it.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::program::{Scratch, glass, put_model};
 
-/// The ids that the model in `m` goes on with, where its file holds `advice` besides; and what was said.
+/// The ids that the model in `m` generates when its file holds `advice` in addition; and the remarks.
 fn ids(scratch: &Scratch, advice: &Value) -> (Vec<u64>, String) {
     fs::write(scratch.0.join("m/generation_config.json"), advice.to_string()).unwrap();
     drawn(scratch, "m")

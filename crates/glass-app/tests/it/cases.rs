@@ -1,4 +1,4 @@
-//! The gallery of wrong input: commands, and the status that each ends with.
+//! The gallery of wrong input: commands, and their exit statuses.
 
 use std::fs;
 use std::path::Path;
@@ -399,7 +399,7 @@ pub fn put_files(folder: &Path) {
     put_models(folder);
 }
 
-/// Checkpoints of the library's tests.
+/// Checkpoints from the library's tests.
 fn put_checkpoints(folder: &Path) {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../glass/tests/golden/checkpoints");
     for name in ["runs.pt", "old.pt", "f32.bin"] {

@@ -39,7 +39,7 @@ fn the_oldest_turns_are_left_out_and_it_is_said() {
     let done = glass(&scratch.0, &["chat", "-m", "m", "--tokens", "4", "--seed", "1"], lines.as_bytes());
     assert_eq!(done.status, 0, "{}", done.stderr);
     assert!(done.stderr.contains("left out from here on: \"Hi\""), "{}", done.stderr);
-    // A question that is too long is refused, and the talk goes on.
+    // A question that is too long is refused, and the chat continues.
     assert!(done.stderr.contains("glass: question: "), "{}", done.stderr);
     assert_eq!(done.stderr.matches("of 48 tokens (").count(), 5, "{}", done.stderr);
 }

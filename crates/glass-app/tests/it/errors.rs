@@ -20,7 +20,7 @@ fn every_bad_request_gets_one_sentence() {
     for (chapter, cases) in CASES {
         page.push_str(&format!("\n## {chapter}\n"));
         for case in *cases {
-            // The file that is always full is Linux's.
+            // The device that is always full exists only on Linux.
             if case.what == "a full disk" && !cfg!(target_os = "linux") {
                 continue;
             }

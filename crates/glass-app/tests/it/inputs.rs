@@ -1,4 +1,4 @@
-//! Where a text comes from: the command line, a file, standard input; and a file's name that was given as the text.
+//! The source of a text: the command line, a file, standard input; and a file name given as the text.
 
 use crate::program::{Scratch, glass, put_model};
 

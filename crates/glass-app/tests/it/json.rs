@@ -94,7 +94,7 @@ fn a_full_context_ends_generation_and_is_said() {
     let arguments = ["generate", "-m", "m", "--ids", "1,2,3", "--tokens", "100", "--ignore-end", "--json"];
     let done = glass(&scratch.0, &arguments, b"");
     let json = done.json();
-    // The last token drawn is never read, so one more than the context's room fits.
+    // The last token drawn is never read, so one more fits than the context has room for.
     assert_eq!(json["ids"].as_array().unwrap().len(), 48 - 3 + 1);
     assert_eq!(json["finish"], "length");
     assert!(done.stderr.contains("context of 48 tokens is full"), "{}", done.stderr);
@@ -152,7 +152,7 @@ fn a_text_begins_at_the_start_token_everywhere() {
         let from_ids = run(&[&generate[..], &["--ids", &list(ids)]].concat());
         assert_eq!(from_text["ids"], from_ids["ids"]);
     }
-    // The folder says it to others, and a GGUF made from it too.
+    // The folder stores it for other programs, and so does a GGUF made from it.
     let config = std::fs::read_to_string(scratch.0.join("m/tokenizer_config.json")).unwrap();
     assert!(config.contains("\"add_bos_token\": true"), "{config}");
     assert_eq!(glass(&scratch.0, &["convert", "m", "m.gguf"], b"").status, 0);

@@ -1,4 +1,4 @@
-//! `glass look`: what it says is what the library sees, and every result is whole.
+//! `glass look`: it shows what the library computes, and every result is complete.
 
 use crate::program::{Scratch, glass, put_model};
 
@@ -21,11 +21,11 @@ fn a_look_as_json_adds_up() {
     assert_eq!((numbers(&traced["positions"]).len(), json["lens"].as_array().unwrap().len()), (tokens, 2));
     assert_eq!(json["lens"][1][0]["id"], json["next"][0]["id"]);
     assert!(json.get("before").is_none());
-    // Silence of all that the only block adds leaves the embedding's answer.
+    // If the only block adds nothing, the prediction comes from the embedding alone.
     let silent = look(&["--ablate", "block.0.attention", "--ablate", "block.0.mlp"]).json();
     assert_eq!(silent["before"], json["next"]);
     assert_eq!(silent["next"][0]["id"], json["lens"][0][0]["id"]);
-    // From the text itself nothing is patched.
+    // Patching from the text itself changes nothing.
     let same = look(&["--patch", "block.0.attention.z", "--from", TEXT]).json();
     assert_eq!(same["next"], json["next"]);
     let words = look(&["--sweep", "words"]).json();
@@ -94,7 +94,8 @@ fn a_run_is_looked_at_checkpoint_by_checkpoint() {
         grown.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((steps.len(), &steps[0]["step"], &steps[1]["step"]), (2, &2.into(), &4.into()));
     assert_eq!(steps[0]["lens"].as_array().unwrap().len(), 2);
-    // What a run saw of checkpoints stays where they go, and what came behind where it goes on is forgotten.
+    // Measurements of existing checkpoints are kept, and those after the step at which the run continues are
+    // dropped.
     let looked =
         ["train", "--data", "b.txt", "--out", "n", "--steps", "4", "--checkpoint-every", "1", "--look"];
     let done = glass(&scratch.0, &[&looked[..], &["--keep", "1"], &crate::program::TINY].concat(), b"");
@@ -109,7 +110,7 @@ fn a_run_is_looked_at_checkpoint_by_checkpoint() {
     assert!(std::fs::read_to_string(scratch.0.join("n/train/look.svg")).unwrap().ends_with("</svg>\n"));
 }
 
-/// The text, and the token that the built-in model finds the most probable after it, by three commands.
+/// The text, and the most probable token after it in the built-in model, by three commands.
 #[test]
 fn one_number_in_look_generate_and_score() {
     let scratch = Scratch::new("look-one-number");
@@ -133,7 +134,7 @@ fn one_number_in_look_generate_and_score() {
             &lens[0]["logprob"],
         ];
         assert_eq!(all, [one; 4], "{cache:?}");
-        // The logit is its parts and the rest, which is what 8-bit inputs round.
+        // The logit is the sum of its parts and the rest, which comes from rounding inputs to 8 bits.
         let traced = &look["traced"];
         let parts: f64 =
             traced["parts"].as_array().unwrap().iter().map(|part| part["value"].as_f64().unwrap()).sum();
@@ -169,12 +170,12 @@ fn words_are_found_where_the_request_is_possible_and_followed_whole() {
         let json = look(&[args, &["--json"]].concat()).json();
         (json["positions"].clone(), json["without"][0]["positions"].clone())
     };
-    // The last "dog" has no "ball" before it but the first one; the last "cat" before it is taken.
+    // Only the first "ball" precedes the last "dog"; the last "cat" before that is used.
     let text = "The ball hit the dog and a cat. The dogs saw a ball";
     let (to, of) = positions(&["--word", "ball", "--of", "cat", text]);
     assert_eq!((to.as_array().unwrap().len(), of.as_array().unwrap().len()), (1, 1));
     assert!(to[0].as_u64() > of[0].as_u64());
-    // A whole word comes before a part of one; and of two, the one with the other before it.
+    // A whole word is preferred to a part of one; and of two, the one that follows the other word.
     let (to, of) = positions(&["--word", "dog", "--of", "ball", text]);
     assert!(to[0] == 5 && of[0] == 2, "{to} {of}");
     let (to, of) = positions(&["--word", "dog", "--of", "dog", "A dog met a dog"]);
@@ -252,7 +253,7 @@ fn arguments_of_a_record_have_no_order_and_results_go_together() {
         assert!(done.status == 2 && done.stderr.contains("ends in"), "{args:?}: {}", done.stderr);
     }
     assert!(!scratch.0.join("x.png").exists());
-    // Of pictures, the name says the kind.
+    // The extension chooses the kind of picture.
     assert_eq!(look(&["--svg", "y.png", TEXT]).status, 0);
     assert!(std::fs::read(scratch.0.join("y.png")).unwrap().starts_with(b"\x89PNG"));
 }
@@ -276,7 +277,7 @@ fn pictures_of_parts_and_of_long_texts() {
     ] {
         assert!(long.contains(said), "{said}");
     }
-    // Labels that run upwards are as far apart as their lines are high.
+    // Slanted labels are at least as far apart as their lines are high.
     let places: Vec<(f64, f64)> = long
         .lines()
         .filter_map(|line| line.split_once("<text transform=\"translate(")?.1.split_once(')'))

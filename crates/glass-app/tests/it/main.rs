@@ -1,4 +1,4 @@
-//! All integration tests of the program, in one binary: they run it as a user does.
+//! All integration tests of the program, in one binary: they run it as a user would.
 
 mod advice;
 mod cases;

@@ -1,4 +1,4 @@
-//! Standard output that closes, fills up, or is wanted without colours.
+//! Standard output that is closed, full, or without colours.
 
 use std::io::Read as _;
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! The program, run in a folder of its own.
+//! Runs the program in a folder of its own.
 
 use std::fs;
 use std::io::Write as _;
@@ -33,7 +33,7 @@ pub fn glass(folder: &Path, arguments: &[&str], stdin: &[u8]) -> Ended {
     let mut command = command(folder, arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
-    // It may refuse before it reads.
+    // The program may refuse before it reads its input.
     let _ = child.stdin.take().expect("piped").write_all(stdin);
     let done = child.wait_with_output().expect("the program ends");
     Ended {
@@ -43,7 +43,7 @@ pub fn glass(folder: &Path, arguments: &[&str], stdin: &[u8]) -> Ended {
     }
 }
 
-/// A folder that goes when the value does.
+/// A folder that is removed with its value.
 pub struct Scratch(pub PathBuf);
 
 impl Scratch {
@@ -61,7 +61,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Some text to learn from.
+/// Some text to train on.
 pub fn book() -> String {
     let line = |n: usize| format!("The {} dog found a ball near house number {n} and was glad.\n", n % 7);
     (0..400).map(line).collect()
@@ -74,7 +74,7 @@ pub const TALK: &str = concat!(
     "\n"
 );
 
-/// Options of a model that is learned in no time.
+/// Options of a model that trains very quickly.
 pub const TINY: [&str; 12] =
     ["--layers", "1", "--heads", "2", "--width", "8", "--context", "48", "--vocab", "300", "--batch", "2"];
 

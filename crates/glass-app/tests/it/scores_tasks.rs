@@ -1,4 +1,4 @@
-//! Tasks are scored as texts are: the sums of the same log-probabilities, and what follows from them.
+//! Tasks are scored like texts: sums of the same log-probabilities, and the results computed from them.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::program::{Scratch, glass, put_model};
 
-/// A query that ends in white space, more choices than one, a non-ASCII character; contexts; a last word.
+/// A query that ends in white space, several choices, a non-ASCII character; contexts; a last word.
 const TASKS: &str = r#"
 {"query": "The dog\n", "choices": ["found a ball.", " was glad near the café", "x"], "gold": 1}
 {"query": "The dog found", "choices": ["a ball", "a house"], "gold": 0, "ind": 7}
@@ -93,8 +93,8 @@ fn what_is_longer_than_the_context_loses_its_beginning() {
     assert!(done.stderr.contains("2 texts did not fit"), "{}", done.stderr);
 }
 
-/// Choices that begin with spaces, special tokens in the text, texts longer than the context, tokenizers that put a start
-/// token in front and those that do not (`tools/tasks_goldens.py`).
+/// Choices that begin with spaces, special tokens in the text, texts longer than the context, tokenizers that add a
+/// start token and those that do not (`tools/tasks_goldens.py`).
 #[test]
 fn tasks_score_as_in_the_harness() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tasks");

@@ -1,4 +1,4 @@
-//! Runs, stopped and not.
+//! Training runs, stopped and not.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn train(folder: &Path, more: &[&str]) -> Ended {
     glass(folder, &[&RUN[..], &TINY, more].concat(), b"")
 }
 
-/// What is written for people.
+/// The text output.
 fn train_text(folder: &Path, more: &[&str]) -> String {
     glass(folder, &[&RUN[..RUN.len() - 1], &TINY, more].concat(), b"").stdout
 }
@@ -339,7 +339,7 @@ fn a_run_is_resumed_with_its_own_options_and_says_what_is_changed() {
         other.stderr
     );
 
-    // Defaults that something given excludes are not kept: --val and the share, --from and the sizes.
+    // Defaults that a given option excludes are not stored: --val and the fraction, --from and the sizes.
     fs::write(folder.join("other.txt"), "Another dog lost the ball.\n".repeat(60)).unwrap();
     let tuned = [
         "train",
@@ -358,7 +358,7 @@ fn a_run_is_resumed_with_its_own_options_and_says_what_is_changed() {
     let longer = run(&["train", "--out", "tuned", "--resume", "--steps", "40"]);
     assert!(longer.stdout.contains("tuned: 40 steps"), "{} {}", longer.stdout, longer.stderr);
 
-    // The file beside the run begins it once more, from another folder too.
+    // The file written with the run repeats it, also from another folder.
     let kept = fs::read_to_string(folder.join("whole/train/config.toml")).unwrap();
     for line in ["beta2 = 0.9", "layers = 1", "steps = 6", "separator = \"<|endoftext|>\""] {
         assert!(kept.lines().any(|known| known == line), "{line}: {kept}");

@@ -1,4 +1,4 @@
-//! What was asked for.
+//! The arguments.
 
 use glass_kernels::Isa;
 
@@ -11,7 +11,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Whether a name is among those asked for.
+    /// Whether a name was requested.
     pub fn wants(&self, name: &str) -> bool {
         self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter))
     }

@@ -1,4 +1,4 @@
-//! Attention: whole sequences as in learning, and one row as in decoding.
+//! Attention: whole sequences as in training, and one row as in decoding.
 
 use glass_kernels::Cores;
 use glass_kernels::attend::*;
@@ -69,7 +69,7 @@ impl Batch {
         (0..self.sequences).map(|slot| Span { rows: rows(slot), slot, past: 0 }).collect()
     }
 
-    /// `per_pair` operations per column of a head, for every query and every key that it sees.
+    /// The number of operations, with `per_pair` per column of a head for every query and every key that it sees.
     fn operations(&self, per_pair: usize) -> f64 {
         let pairs = self.sequences * self.context * (self.context + 1) / 2;
         (pairs * self.width() * per_pair) as f64
@@ -114,7 +114,7 @@ impl Batch {
     }
 }
 
-/// One row goes through the caches of twelve layers in turn, so that what is read is no longer in the processor's.
+/// One row uses the caches of twelve layers in turn, so that the data is no longer in the processor's cache.
 fn decoding(cores: &Cores, name: String, positions: usize) -> Subject {
     const LAYERS: usize = 12;
     let heads = Heads::new(12, 12, 64);

@@ -37,7 +37,7 @@ fn forward(cores: &Cores, name: String, layout: Layout, [rows, inputs, outputs]:
         pack(cores, &mut panels, packing, &values, outputs, inputs);
         values = panels;
     }
-    // One row is repeated over other weights in between, as in decoding: what was read is no longer in the caches.
+    // One row is repeated with other weights in between, as in decoding: the data is no longer in the caches.
     let (peak, work) = match (rows, layout) {
         (1, _) => (Peak::Reading, bytes(values.len())),
         (_, Layout::Panels(Packing::Q8 | Packing::Q4)) => {
@@ -62,7 +62,8 @@ fn backward_input(name: String, [rows, inputs, outputs]: [usize; 3]) -> Subject 
 fn backward_weight(name: String, [rows, inputs, outputs]: [usize; 3]) -> Subject {
     let (dy, x) = (numbers(rows * outputs), numbers(rows * inputs));
     let (mut dw, mut dbias) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
-    // As in learning: the first part of a step writes a hidden matrix's gradient, chunks of logits add to the unembedding's.
+    // As in training: the first part of a step overwrites a hidden matrix's gradient, chunks of logits add to the
+    // unembedding's.
     let write = if outputs == VOCABULARY { Write::Add } else { Write::Set };
     Subject::new(name, Peak::Multiplying, product([rows, inputs, outputs]), move |cores| {
         linear_backward_weight(cores, &mut dw, write, Some(&mut dbias), &dy, &x, rows);

@@ -1,6 +1,6 @@
-//! Words that go through memory, on buffers of 64 MB and more: beyond the caches. Bytes are those that a word must read
-//! and write once; what it reads twice counts once. What is written where it was read is not counted: it goes back beside
-//! the reading, as the peak of updating in place shows, which is as high as that of reading.
+//! Operations limited by memory, on buffers of 64 MB and more, beyond the caches. Bytes counted are those that an
+//! operation must read and write once; data read twice counts once. Data written where it was read is not counted:
+//! writing back overlaps with reading, as the peak of updating in place shows, which is as high as that of reading.
 
 use std::hint::black_box;
 

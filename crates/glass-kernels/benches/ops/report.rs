@@ -1,4 +1,4 @@
-//! The figures as a table, and as a record.
+//! The results as a table, and as a JSON record.
 
 use std::process::Command;
 
@@ -42,7 +42,7 @@ pub fn print(arguments: &Arguments, columns: &[Cores], subjects: &[Subject]) {
     }
 }
 
-/// Writes what was printed as JSON, with what it depends on.
+/// Writes the printed results as JSON, with the conditions they depend on.
 pub fn write(file: &str, arguments: &Arguments, columns: &[Cores], subjects: &[Subject]) {
     let about = [
         ("what", quoted("the words of glass-kernels against the peaks of the same run")),
@@ -86,7 +86,7 @@ fn cpu() -> String {
     line.map_or(std::env::consts::ARCH.into(), |(_, name)| name.trim().into())
 }
 
-/// What a program says; nothing where it is not there.
+/// The output of a program; empty if it does not exist.
 fn said(command: &mut Command) -> String {
     command.output().map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().into())
 }

@@ -1,4 +1,4 @@
-//! The non-linearity, and the exponential inside it.
+//! The non-linearities, and the exponential in them.
 
 use glass_kernels::Cores;
 use glass_kernels::activate::Activation::{self, Gelu, GeluSigmoid, GeluTanh, Relu, Silu, SquaredRelu};
@@ -7,7 +7,7 @@ use glass_kernels::activate::{activate, activate_backward};
 use crate::close::{assert_same_bits, each_isa};
 use crate::naive::{gelu, gelu_sigmoid, gelu_tanh, relu, silu, squared_relu};
 
-/// Every non-linearity with its oracle, and its error in 2⁻²⁴ × |x|.
+/// Every non-linearity with its reference function, and its error in 2⁻²⁴ × |x|.
 const KINDS: [(Activation, Oracle, f64); 6] = [
     (Gelu, gelu, 8.0),
     (GeluTanh, gelu_tanh, 4.0),
@@ -19,7 +19,7 @@ const KINDS: [(Activation, Oracle, f64); 6] = [
 
 type Oracle = fn(f64) -> f64;
 
-/// Every magnitude there is, both signs, densest between -20 and 20.
+/// Numbers of every magnitude, both signs, densest between -20 and 20.
 fn everywhere() -> Vec<f32> {
     let small = (-40_000..=40_000).map(|i| i as f32 / 2_000.0);
     let all = (0..=0x7f7f).map(|bits| f32::from_bits(bits << 16));
@@ -69,7 +69,7 @@ fn backward_is_the_slope() {
                 let flat = if wide > 0.0 { 1.0 } else { 0.0 };
                 let difference = (oracle(wide + h) - oracle(wide - h)) / (2.0 * h);
                 let expected = match kind {
-                    // Not smooth at 0, where a difference says nothing; 0 there, as in PyTorch.
+                    // Not smooth at 0, where a difference means nothing; the derivative is 0 there, as in PyTorch.
                     Relu => flat,
                     SquaredRelu => {
                         assert_eq!(d, f64::from((2.0 * wide.max(0.0)) as f32), "slope at {x}");

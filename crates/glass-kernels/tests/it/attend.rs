@@ -1,4 +1,4 @@
-//! Attention: against the oracle, and the promises about bits.
+//! Attention: compared with the reference, and the guarantees about bits.
 
 use glass_kernels::Cores;
 use glass_kernels::attend::*;
@@ -32,7 +32,7 @@ pub struct Case {
     pub kind: CacheType,
 }
 
-/// A cache that starts as NaN: what nobody wrote must not matter.
+/// A cache that starts as NaN: entries that were never written must not matter.
 pub struct Cache {
     keys: Vec<f32>,
     values: Vec<f32>,
@@ -72,7 +72,7 @@ impl Case {
         Span { rows: 0..self.rows, slot: 0, past: self.past }
     }
 
-    /// A cache in which the past stands, and the rows themselves.
+    /// A cache with the past and the rows themselves.
     fn cache(&self, cores: &Cores) -> Cache {
         let mut cache = Cache::new(self.heads, 1, self.past + self.rows + 1, self.kind);
         let width = self.heads.key * self.heads.size;
@@ -193,8 +193,8 @@ fn in_pieces_and_at_once_give_the_same_bits() {
     }
 }
 
-/// Keys and values are rounded on the way in, queries where they are multiplied: scores are those of rounded numbers. A
-/// pattern is rounded too, by at most a 256th of each of its numbers.
+/// Keys and values are rounded when stored, queries when multiplied: scores are those of rounded numbers. A pattern
+/// is rounded too, by at most a 256th of each of its numbers.
 #[test]
 fn a_cache_in_16_bits_is_one_of_rounded_numbers() {
     for cores in each_isa() {
@@ -209,7 +209,7 @@ fn a_cache_in_16_bits_is_one_of_rounded_numbers() {
             case.k.iter_mut().chain(&mut case.v).for_each(round);
             let (exact, greatest) = (case.q.clone(), case.v.iter().fold(0.0f32, |most, v| most.max(v.abs())));
             let bound = f64::from(greatest) / 256.0;
-            // The visible path multiplies by 1 / √size behind the product.
+            // The visible path multiplies by 1 / √size after the product.
             case.q.iter_mut().for_each(round);
             let whole = visible(&case, &cores);
             let of_pattern = whole.len() - z.len();
@@ -224,7 +224,7 @@ fn a_cache_in_16_bits_is_one_of_rounded_numbers() {
     }
 }
 
-/// The visible path's pattern, and its mixed values behind it.
+/// The visible path's pattern, followed by its output.
 fn visible(case: &Case, cores: &Cores) -> Vec<f32> {
     let (cache, spans) = (case.cache(cores), [case.span()]);
     let mut p = vec![f32::NAN; pattern_len(case.heads, &spans)];
@@ -322,7 +322,7 @@ fn spans_that_overlap_are_refused() {
     attend(&cores, &mut z, None, &case.q, case.cache(&cores).kv(), case.heads, &spans, None);
 }
 
-/// A span that runs backward has no rows, and would let the next one begin where an earlier one already is.
+/// A reversed span has no rows, and would let the next span overlap an earlier one.
 #[test]
 #[should_panic(expected = "order")]
 fn a_span_that_runs_backward_is_refused() {

@@ -1,5 +1,5 @@
-//! The backward of attention, and dropout on its pattern: against the oracle and its finite differences, and the promises
-//! about bits.
+//! The backward pass of attention, and dropout on its pattern: compared with the reference and its finite
+//! differences, and the guarantees about bits.
 
 use glass_kernels::Cores;
 use glass_kernels::attend::*;
@@ -55,7 +55,7 @@ fn dropout_falls_on_the_pattern_forward_and_backward() {
     for cores in each_isa() {
         let mut case = Case::new([rows, 0, queries, 1, size], 31);
         let random = case.v.clone();
-        // With a one in its own column for every value, z is the dropped pattern itself.
+        // If every value has a one in its own column, z is the dropped pattern itself.
         case.v = (0..rows * size).map(|i| if i / size == i % size { 1.0 } else { 0.0 }).collect();
         let dropped = case.attend(&cores, Some(dropout)).0;
         let kept = |row: usize, head: usize, j: usize| dropped[(row * queries + head) * size + j] > 0.0;

@@ -1,4 +1,4 @@
-//! What the tests of the kernels share: numbers, comparisons, the machine's instruction sets.
+//! Shared by the tests of the kernels: numbers, comparisons, the machine's instruction sets.
 
 use glass_kernels::{Cores, Isa, Room};
 
@@ -7,8 +7,8 @@ pub fn each_isa() -> impl Iterator<Item = Cores> {
     Isa::ALL.into_iter().filter_map(|isa| Cores::with(isa, 1))
 }
 
-/// The same processor with other numbers of threads and caches of other sizes: work is cut otherwise, and no result may
-/// differ by a bit.
+/// The same processor with other numbers of threads and caches of other sizes: the work is cut differently, and no
+/// result may differ by a bit.
 pub fn each_cut(cores: &Cores) -> impl Iterator<Item = (String, Cores)> {
     let (isa, precision) = (cores.isa(), cores.precision());
     [(1, 0), (2, 64 << 10), (3, 1 << 20), (4, 256 << 10), (1, 64 << 20)].into_iter().map(
@@ -32,7 +32,7 @@ pub fn numbers(n: usize, seed: u64) -> Vec<f32> {
     (0..n + 8).map(|_| next()).skip(8).collect()
 }
 
-/// Every element within `bound` of the oracle's.
+/// Checks that every element is within `bound` of the reference.
 #[track_caller]
 pub fn assert_close(what: &str, got: &[f32], expected: &[f64], bound: f64) {
     assert_eq!(got.len(), expected.len(), "{what}");
@@ -44,7 +44,7 @@ pub fn assert_close(what: &str, got: &[f32], expected: &[f64], bound: f64) {
     }
 }
 
-/// The same bits everywhere.
+/// Checks that all bits are the same.
 #[track_caller]
 pub fn assert_same_bits(what: &str, a: &[f32], b: &[f32]) {
     assert_eq!(a.len(), b.len(), "{what}");

@@ -1,4 +1,4 @@
-//! Dropout: its share, its independence, and that nothing but the element's own place decides.
+//! Dropout: its rate, its independence, and that only an element's position determines its mask.
 
 use glass_kernels::Cores;
 use glass_kernels::attend::Span;
@@ -10,7 +10,7 @@ fn site(rate: f32, site: u64) -> Dropout {
     Dropout { rate, key: Dropout::key(1, 2, site), first_sample: 0 }
 }
 
-/// The mask over `rows` positions of sample 0, as what ones become.
+/// The mask over `rows` positions of sample 0, as applied to ones.
 fn mask(cores: &Cores, rows: usize, cols: usize, which: Dropout) -> Vec<f32> {
     let mut y = vec![1.0; rows * cols];
     dropout(cores, &mut y, cols, &[Span { rows: 0..rows, slot: 0, past: 0 }], which);

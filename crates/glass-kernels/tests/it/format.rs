@@ -2,7 +2,7 @@
 
 use glass_kernels::format::*;
 
-/// What 16 bits mean, by the definition: sign, exponent with a bias, mantissa.
+/// The value of 16 bits, by definition: sign, exponent with a bias, mantissa.
 fn meaning(x: u16, exponent_bits: i32, mantissa_bits: i32) -> f64 {
     let (exponent, mantissa) =
         (i32::from(x) >> mantissa_bits & ((1 << exponent_bits) - 1), x & ((1 << mantissa_bits) - 1));
@@ -47,7 +47,7 @@ fn every_value_and_every_rounding(
         }
     }
     for x in 0..infinite {
-        // What would follow the greatest finite number, were there one more exponent, counts as infinity's place.
+        // The number after the greatest finite one, if there were one more exponent, takes infinity's place.
         let next = if x + 1 == infinite {
             2.0 * meaning(infinite - (1 << mantissa), exponent, mantissa)
         } else {

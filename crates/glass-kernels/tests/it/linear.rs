@@ -1,4 +1,4 @@
-//! Linear and its backward: against the oracle, and the promises about bits.
+//! Linear layers and their backward pass: compared with the reference, and the guarantees about bits.
 
 use glass_kernels::activate::{Activation, activate};
 use glass_kernels::format::{bf16_to_f32, f32_to_bf16};
@@ -14,7 +14,7 @@ fn each() -> impl Iterator<Item = Cores> {
     each_isa().chain(each_isa().map(|cores| cores.with_precision(Precision::Mixed)))
 }
 
-/// What the factors of a product are to the oracle.
+/// The operands of a product as used by the reference.
 fn factors(precision: Precision, x: &[f32]) -> Vec<f64> {
     match precision {
         Precision::F32 => wide(x),
@@ -98,8 +98,8 @@ impl Case {
         [dx, dw, dbias]
     }
 
-    /// Finite differences of `Σ y dy` by x, w and bias. In products all factors are rounded; the bias is none, and its
-    /// gradient is a sum of dy as it is.
+    /// Finite differences of `Σ y dy` with respect to x, w and bias. In products all operands are rounded; the bias
+    /// is not one of them, and its gradient is an unrounded sum of dy.
     fn gradients(&self, precision: Precision) -> [Vec<f64>; 3] {
         let operands = [factors(precision, &self.x), factors(precision, &self.w), wide(&self.bias)];
         let dy = factors(precision, &self.dy);
@@ -120,7 +120,7 @@ impl Case {
     }
 }
 
-/// A sum of k products of numbers below one, each step rounded.
+/// The error bound of a sum of k products of numbers below one, with each step rounded.
 fn bound(k: usize) -> f64 {
     f64::from(f32::EPSILON) * (k as f64 + 2.0)
 }
@@ -149,7 +149,7 @@ fn no_bias_is_a_bias_of_zeros() {
     }
 }
 
-/// Each gradient is what the loss `Σ y dy` changes by when one element moves. Linear in every one of its operands,
+/// Each gradient is the change of the loss `Σ y dy` when one element changes. The loss is linear in each operand,
 /// so a central difference over a whole unit is exact.
 #[test]
 fn backward_is_the_finite_difference() {
@@ -173,7 +173,7 @@ fn backward_is_the_finite_difference() {
     }
 }
 
-/// Longer, wider and deeper than what is packed at once.
+/// Longer, wider and deeper than one packed block.
 #[test]
 fn products_go_on_from_block_to_block() {
     for shape in [[3, 2100, 5], [300, 2100, 66], [300, 5, 4200], [2100, 3, 4300], [4300, 3, 70]] {
@@ -302,7 +302,8 @@ fn mixed_products_are_the_same_on_every_instruction_set() {
     }
 }
 
-/// What mixed precision loses: a factor is wrong by at most one part in 256, and errors of either sign cancel in part.
+/// The loss of mixed precision: a factor is wrong by at most one part in 256, and errors of both signs partly
+/// cancel.
 #[test]
 fn mixed_products_are_close_to_f32() {
     let case = Case::new([64, 768, 96]);

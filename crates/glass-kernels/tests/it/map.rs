@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use glass_kernels::map::Map;
 
-/// A folder that is gone afterwards.
+/// A folder that is removed afterwards.
 struct Folder(PathBuf);
 
 impl Folder {

@@ -8,7 +8,7 @@ use crate::naive;
 
 const SHAPES: [[usize; 2]; 5] = [[1, 7], [8, 8], [16, 64], [65, 20], [128, 96]];
 
-/// Small singular values grow almost five-hundredfold, and so does what f32 lost of them.
+/// Small singular values grow almost five-hundredfold, and so do their rounding errors in f32.
 const BOUND: f64 = 2e-4;
 
 fn expected(x: &[f64], [rows, cols]: [usize; 2]) -> Vec<f64> {
@@ -27,7 +27,7 @@ fn orthogonal_is_the_oracle() {
     }
 }
 
-/// A vector of any direction keeps its length, up to what the singular values may still be off.
+/// A vector of any direction keeps its length, within the remaining error of the singular values.
 #[test]
 fn singular_values_come_near_to_one() {
     let length = |x: &[f32]| x.iter().map(|x| x * x).sum::<f32>().sqrt();

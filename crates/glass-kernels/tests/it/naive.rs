@@ -1,6 +1,6 @@
-//! Every word as a textbook loop in f64: the oracles. Slow, short, and nothing shared with the kernels.
+//! Every operation as a textbook loop in f64: the references. Slow, short, and sharing nothing with the kernels.
 
-/// `f64` of every element.
+/// Every element as f64.
 pub fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&x| f64::from(x)).collect()
 }
@@ -119,7 +119,7 @@ impl Sequence {
         (p, sum.ln() + max)
     }
 
-    /// The mixed values of every row, and the log-sum-exps; the pattern is multiplied by `mask(row, head, position)`.
+    /// The output of every row, and the log-sum-exps; the pattern is multiplied by `mask(row, head, position)`.
     pub fn attend(&self, mask: &dyn Fn(usize, usize, usize) -> f64) -> (Vec<f64>, Vec<f64>) {
         let [queries, keys, size] = self.heads;
         let (mut z, mut sums) = (Vec::new(), Vec::new());
@@ -137,7 +137,7 @@ impl Sequence {
     }
 }
 
-/// One element's step of AdamW, in the order of its paper's algorithm 2: gives weight and both moments.
+/// One element's step of AdamW, in the order of algorithm 2 in its paper: returns weight and both moments.
 pub fn adamw(
     w: f64,
     g: f64,
@@ -151,7 +151,7 @@ pub fn adamw(
     [w - rate * decay * w - rate * first / (second.sqrt() + epsilon), m, v]
 }
 
-/// Five times Newton and Schulz's quintic iteration on a `rows` × `cols` matrix of norm 1.
+/// Five iterations of Newton–Schulz with the quintic on a `rows` × `cols` matrix of norm 1.
 pub fn orthogonalise(x: &[f64], rows: usize, cols: usize, [a, b, c]: [f64; 3]) -> Vec<f64> {
     let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt() + 1e-7;
     let mut x: Vec<f64> = x.iter().map(|x| x / norm).collect();

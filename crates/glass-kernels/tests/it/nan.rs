@@ -1,4 +1,4 @@
-//! What is not a number is never hidden: on every instruction set, in every format, at every place.
+//! NaN is never hidden: on every instruction set, in every format, at every place.
 
 use glass_kernels::Write;
 use glass_kernels::activate::{Activation, activate, activate_backward};
@@ -16,8 +16,8 @@ const INVALID: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
 /// Rows, inputs (a whole block and part of another) and outputs of the products.
 const SHAPE: [usize; 3] = [3, 40, 70];
 
-/// Every output of the row with the invalid input, and no other, is NaN. Infinite inputs of products of floats give what
-/// floats give.
+/// Every output of the row with the invalid input is NaN, and no other. Infinite inputs of products of floats give
+/// the same as ordinary float arithmetic.
 #[test]
 fn inputs_of_quantised_products() {
     let [rows, cols, outputs] = SHAPE;
@@ -65,7 +65,7 @@ fn one_row_of_inputs() {
     }
 }
 
-/// A weight that is none makes its output NaN, packed by us or with a scale out of a file.
+/// An invalid weight makes its output NaN, whether packed by Glass or with a scale from a file.
 #[test]
 fn weights() {
     let [rows, cols, outputs] = SHAPE;
@@ -117,7 +117,7 @@ fn gradients() {
     }
 }
 
-/// Both ways of attention: a NaN in a query, or in the key or value of the only position that there is.
+/// Both ways of attention: a NaN in a query, or in the key or value of the only position.
 #[test]
 fn attention() {
     let (size, rows) = (20, 70);

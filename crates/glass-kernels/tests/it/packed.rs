@@ -1,4 +1,4 @@
-//! Matrices in fewer bits: what they hold, and products with them against the oracle.
+//! Matrices in fewer bits: their contents, and products with them compared with the reference.
 
 use glass_kernels::activate::{Activation, activate};
 use glass_kernels::format::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
@@ -9,7 +9,7 @@ use glass_kernels::{Cores, Isa};
 use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
 use crate::naive::{self, wide};
 
-/// What packing leaves of the weights of a matrix.
+/// The weights of a matrix after packing.
 pub fn as_packed(packing: Packing, w: &[f32], cols: usize) -> Vec<f32> {
     match packing {
         Packing::F32 => w.to_vec(),
@@ -25,7 +25,7 @@ pub fn as_packed(packing: Packing, w: &[f32], cols: usize) -> Vec<f32> {
     }
 }
 
-/// What the inputs of a product with such weights are rounded to.
+/// The inputs of a product after rounding for such weights.
 pub fn inputs(packing: Packing, x: &[f32], cols: usize) -> Vec<f32> {
     match packing {
         Packing::F32 | Packing::Bf16 => as_packed(packing, x, cols),
@@ -161,7 +161,7 @@ fn threads_and_activation_change_no_bit() {
     }
 }
 
-/// Whole numbers are multiplied without error, whatever multiplies them.
+/// Integers are multiplied exactly by any instruction.
 #[test]
 fn vnni_changes_no_bit() {
     let each = [Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16].map(|isa| Cores::with(isa, 1));
@@ -199,11 +199,11 @@ fn quantised_weights_are_the_nearest() {
             packed.iter().zip(block).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
         };
         let greatest = block.iter().fold(0.0f32, |most, &w| if w.abs() > most.abs() { w } else { most });
-        // Half a step of 8 bits, and what f16 does to the scale.
+        // Half a step of 8 bits, plus the rounding of the scale to f16.
         let packed = as_packed(Packing::Q8, block, BLOCK);
         let worst = packed.iter().zip(block).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst <= greatest.abs() / 127.0 * 0.57, "block {i}: off by {worst} of {greatest}");
-        // No worse than the usual way: the greatest weight is −8.
+        // Not worse than the usual method: the largest weight becomes −8.
         let scale = f16_to_f32(f32_to_f16(greatest / -8.0));
         let usual = block.iter().map(|w| (w / scale).round().clamp(-8.0, 7.0) * scale - w);
         let usual: f64 = usual.map(|error| f64::from(error).powi(2)).sum();

@@ -1,6 +1,6 @@
-//! Gradients against finite differences of an oracle.
+//! Gradients compared with finite differences of a reference.
 
-/// `dx` against the slopes of `f` at `x`, at about thirty elements spread over it (all, where there are fewer).
+/// Compares `dx` with the slopes of `f` at `x`, at about thirty elements spread over it (all, if there are fewer).
 #[track_caller]
 pub fn assert_slopes(what: &str, f: impl Fn(&[f64]) -> f64, x: &[f64], dx: &[f32], bound: f64) {
     assert_eq!(x.len(), dx.len(), "{what}");

@@ -1,4 +1,5 @@
-//! Every kernel once on sizes that are small and odd: what Miri, which is slow, checks for undefined behaviour (`tools/miri`).
+//! Every kernel once on small and odd sizes, for Miri, which is slow and checks for undefined behaviour
+//! (`tools/miri`).
 
 use glass_kernels::activate::{Activation, activate, activate_backward};
 use glass_kernels::attend::*;
@@ -23,7 +24,7 @@ fn plain(threads: usize) -> Cores {
 fn products_with_packed_weights() {
     let cols = 35;
     for packing in Packing::ALL {
-        // Many scales are tried for 4 bits, which takes Miri long.
+        // Many scales are tried for 4 bits, which takes a long time in Miri.
         let outputs = if packing == Packing::Q4 { 3 } else { 65 };
         let (w, cores) = (numbers(outputs * cols, 1), plain(1));
         let mut panels = vec![0.0; packing.len(outputs, cols)];

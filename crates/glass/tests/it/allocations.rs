@@ -18,7 +18,7 @@ use glass::weights::Weights;
 
 use crate::tiny;
 
-/// The system's allocator, counting what each thread asks of it.
+/// The system's allocator, counting each thread's allocations.
 struct Counting;
 
 thread_local! {
@@ -28,20 +28,20 @@ thread_local! {
     static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
-// SAFETY: every call goes to the system's allocator as it is.
+// SAFETY: every call is passed to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ASKED.set(ASKED.get() + 1);
         LARGEST.set(LARGEST.get().max(layout.size()));
         HELD.set(HELD.get() + layout.size() as isize);
         PEAK.set(PEAK.get().max(HELD.get()));
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller's guarantee is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         HELD.set(HELD.get() - layout.size() as isize);
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller's guarantee is passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -49,14 +49,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What `work` gives, and the bytes of the largest thing it asked memory for on this thread.
+/// The result of `work`, and the size of its largest allocation on this thread.
 pub fn largest_during<T>(work: impl FnOnce() -> T) -> (T, usize) {
     LARGEST.set(0);
     let done = work();
     (done, LARGEST.get())
 }
 
-/// What `work` gives, and the most bytes that it held on this thread at any time.
+/// The result of `work`, and the most bytes that it held on this thread at any time.
 pub fn peak_during<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get();
     PEAK.set(before);
@@ -75,7 +75,7 @@ fn a_learner_takes_what_was_counted() {
         let taken = (HELD.get() - before) as u64;
         let needs = Needs::of::<Cpu>(config, keep, samples);
         let counted = needs.total() - needs.saving;
-        // Besides: the plan's names, positions, places of rows.
+        // Allocated in addition: the plan's names, positions, places of rows.
         assert!(
             taken >= counted && taken < counted + 40_000,
             "{keep:?}: {taken}, but {counted} were counted"

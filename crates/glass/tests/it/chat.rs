@@ -1,4 +1,5 @@
-//! Chat templates: the texts and ids of `transformers`, what is learned, and that no message forges a special token.
+//! Chat templates: the texts and ids of `transformers`, which tokens are learned, and that no message forges a
+//! special token.
 
 use glass::tokens::chat::{self, LocalTime, Message, Template};
 use glass::tokens::{Special, Tokenizer};
@@ -30,7 +31,7 @@ fn talk(turns: &[(&str, &str)]) -> Vec<Message> {
     turns.iter().map(|&turn| turn.into()).collect()
 }
 
-/// Every case of a golden file: the same text, or a refusal where `transformers` refuses.
+/// Every case of a golden file: the same text, or a refusal if `transformers` refuses.
 fn check(name: &str, golden: &str) {
     let golden: Value = serde_json::from_str(golden).unwrap();
     let conversations = conversations();
@@ -66,7 +67,7 @@ mod golden {
     goldens!(chatml headers instruction brackets json methods control windows);
 }
 
-/// Small templates, each with one thing that jinja2 and Python do: the same text, or an error where they raise one.
+/// Small templates, each with one feature of jinja2 and Python: the same text, or an error if they raise one.
 #[test]
 fn features_of_jinja() {
     let golden: Value = serde_json::from_str(include_str!("../golden/chat/features.json")).unwrap();
@@ -88,7 +89,7 @@ fn features_of_jinja() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What jinja2 can do and Glass cannot is named.
+/// Features of jinja2 that Glass does not support are named.
 #[test]
 fn what_is_not_available_is_named() {
     let refused = |source: &str| {
@@ -157,7 +158,7 @@ fn messages_are_what_templates_see() {
     }
 }
 
-/// The default template writes calls of tools as ChatML's models were taught them, and joins parts.
+/// The default template writes tool calls as models trained with ChatML expect them, and joins parts.
 #[test]
 fn the_default_template_knows_calls_and_parts() {
     let template = Template::new(chat::default_template(), None, None).unwrap();
@@ -258,7 +259,8 @@ fn every_consistent_style_can_be_learned_from() {
         let (ids, learned) = template.tokens(&messages, &tokenizer).unwrap();
         assert_eq!(ids.len(), learned.len());
         assert_eq!(tokenizer.decode(&ids).unwrap(), template.render(&messages, false).unwrap().as_bytes());
-        // What the model is asked at each answer is what it has read before it in learning; then it learns the answer.
+        // The prompt at each answer is what the model read before that answer in training; then it learns the
+        // answer.
         for (turn, answer) in [(1, "Hello, user"), (3, "use")] {
             let prompt = template.prompt(&messages[..turn], &tokenizer).unwrap();
             assert_eq!(ids[..prompt.len()], prompt);
@@ -326,13 +328,13 @@ fn a_special_token_is_not_put_together_from_a_message_and_what_stands_around_it(
         let ids = template.prompt(&messages, &tokenizer).unwrap();
         assert!(!ids.iter().any(|&id| tokenizer.is_special(id)), "{source}");
     }
-    // A role does: the template writes it into its own special token.
+    // But a role does: the template writes it inside its own special token.
     let template = Template::new("<|{{ messages[0].role }}|>", None, None).unwrap();
     let ids = template.prompt(&talk(&[("im_end", "")]), &tokenizer).unwrap();
     assert_eq!(ids, [tokenizer.special("<|im_end|>").unwrap()]);
 }
 
-/// What is refused, and in which words.
+/// What is refused, with the messages.
 #[test]
 fn refusals() {
     let refusal = |result: glass::Result<Template>| result.err().unwrap().to_string();

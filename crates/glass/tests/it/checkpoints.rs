@@ -176,7 +176,7 @@ fn arguments_of_another_model_are_refused_by_name() {
         change(from, 0, to);
         refused(&path, &[named]);
     }
-    // Behind a name stands where it is remembered, two or five bytes, and then the number's opcode.
+    // After a name comes its index in the memo, two or five bytes, and then the number's opcode.
     let skip = original.windows(7).position(|window| window == b"n_layer").unwrap() + 7;
     let skip = 8 + original[skip..].iter().position(|byte| *byte == b'K').unwrap();
     for (number, named) in [("\u{3}", "n_layer is 3, but the weights have 2"), ("\0", "n_layer is 0")] {
@@ -221,7 +221,8 @@ fn text(text: &str) -> Vec<u8> {
     [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
 }
 
-/// Objects of unknown classes, calls, bytes, sets, opcodes of protocol 4: nobody reads them, and nothing is run.
+/// Objects of unknown classes, calls, bytes, sets, opcodes of protocol 4: none of them is needed, and nothing is
+/// run.
 #[test]
 fn what_is_beside_the_weights_is_no_reason_to_refuse() {
     let original = fs::read(checkpoint("unbiased.pt")).unwrap();
@@ -233,7 +234,7 @@ fn what_is_beside_the_weights_is_no_reason_to_refuse() {
     let call = [b"cnumpy\nscalar\n", &text("f8")[..], b"C\x02\0\0\x86R"].concat();
     let named = [&b"\x8c\x08__main__\x8c\x05Model\x93)\x81\x94"[..]].concat();
     for extra in [object, call, named, b"ctorch\nbfloat16\n".to_vec(), b"\x8f(K\x01\x90".to_vec()] {
-        // When the pickle stops its dictionary is on the stack: one more entry.
+        // Where the pickle stops, its dictionary is on the stack: one more entry is added.
         let more = |pickle: Vec<u8>| {
             let end = pickle.len() - 1;
             [&pickle[..end], &text("beside")[..], &extra, b"s."].concat()
@@ -243,7 +244,7 @@ fn what_is_beside_the_weights_is_no_reason_to_refuse() {
     }
 }
 
-/// build-nanogpt keeps a `GPTConfig` under `config`, not a dictionary under `model_args`.
+/// build-nanogpt stores a `GPTConfig` under `config`, not a dictionary under `model_args`.
 #[test]
 fn arguments_may_be_an_object() {
     let original = fs::read(checkpoint("unbiased.pt")).unwrap();
@@ -276,7 +277,7 @@ fn arguments_may_be_an_object() {
     assert_eq!(logits(&path, &ids), expected);
 }
 
-/// Tensors alone do not say how many heads there are; a `config.json` beside them does.
+/// Tensors alone do not give the number of heads; a `config.json` in the same folder does.
 #[test]
 fn a_state_dictionary_is_read_as_a_file_and_in_a_folder() {
     let ids = [3, 1, 4, 1, 5, 9];

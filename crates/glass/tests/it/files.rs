@@ -1,4 +1,4 @@
-//! Model files: what `transformers` wrote is read number by number, and written again to the same bytes.
+//! Model files: files written by `transformers` are read number by number, and written again to the same bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use glass::{Config, Error};
 
 use crate::scratch::Scratch;
 
-/// A model that `tools/model_files.py` had `transformers` write.
+/// A model written by `transformers` (`tools/model_files.py`).
 pub fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/files").join(name)
 }
@@ -32,7 +32,7 @@ pub fn copy_of(model: &str) -> Scratch {
     scratch
 }
 
-/// Replaces what stands in a text file.
+/// Replaces a string in a text file.
 pub fn edit(scratch: &Scratch, file: &str, from: &str, to: &str) {
     let path = scratch.path().join(file);
     let text = fs::read_to_string(&path).unwrap();
@@ -46,7 +46,7 @@ pub fn refused(scratch: &Scratch, parts: &[&str]) {
     assert!(parts.iter().all(|part| error.contains(part)), "{error}\nnames {parts:?}");
 }
 
-/// Opened, planned, checked, and every number read.
+/// Opens and checks a model, and reads every number.
 pub fn open(path: &Path) -> glass::Result<(Folder, Plan, Vec<f32>)> {
     let folder = Folder::open(path)?;
     let (_, plan) = Gpt::plan(folder.config());
@@ -58,7 +58,7 @@ pub fn open(path: &Path) -> glass::Result<(Folder, Plan, Vec<f32>)> {
     Ok((folder, plan, arena))
 }
 
-/// A directory without words.
+/// A directory without a vocabulary.
 pub fn what<'a>(config: &'a Config, plan: &'a Plan, dtype: Dtype) -> Save<'a> {
     let (tokenizer, template, generation) = (None, None, None);
     Save { config, plan, dtype, tokenizer, template, end_of_text: Some(10), generation }
@@ -71,7 +71,7 @@ fn save_arena(to: &Path, what: &Save<'_>, arena: &[f32]) -> glass::Result<()> {
     })
 }
 
-/// Reads the golden model and saves it again; gives the new `model.safetensors`.
+/// Reads the golden model and saves it again; returns the new `model.safetensors`.
 fn there_and_back(model: &str) -> Vec<u8> {
     let (folder, plan, arena) = open(&golden(model)).unwrap();
     let scratch = Scratch::new(&format!("back-{model}"));
@@ -145,7 +145,7 @@ fn without_biases_zeros_are_written_and_left_out_again() {
     save_arena(scratch.path(), &what(&config, &plan, Dtype::F32), &arena).unwrap();
     let (folder, _, read) = open(scratch.path()).unwrap();
     assert_eq!((folder.config(), &read), (&config, &arena));
-    // To a reader that does not know the mark it is a model with biases, all zero.
+    // For a reader that does not know this field, it is a model with biases that are all zero.
     edit(&scratch, "config.json", "\"bias\": false", "\"bias\": true");
     let (_, plan, _) = open(scratch.path()).unwrap();
     assert!(plan.len() > arena.len());
@@ -224,7 +224,7 @@ fn a_failed_save_leaves_the_old_model_whole() {
     assert_eq!(open(scratch.path()).unwrap().2, arena);
 }
 
-/// A disk that is full: every write to this device fails like one.
+/// A full disk: every write to this device fails as on one.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_said_and_the_old_model_stays() {
@@ -294,7 +294,7 @@ fn assert_logits(what: &str, path: &Path, ids: &[u32], expected: &[f32]) {
     }
 }
 
-/// Activations and scales of scores: the same weights, as `transformers` computes with them.
+/// Activations and scales of scores: the same weights give the logits of `transformers`.
 #[test]
 fn every_variant_of_a_gpt2_gives_the_logits_of_transformers() {
     let text = fs::read(golden("variants.json")).unwrap();
@@ -317,7 +317,7 @@ fn every_variant_of_a_gpt2_gives_the_logits_of_transformers() {
     }
 }
 
-/// A file of the same tensors under other names, or with more.
+/// A file of the same tensors under other names, or with more tensors.
 fn renamed(rename: impl Fn(&str) -> Option<String>, more: &[(&str, usize)]) -> Scratch {
     let scratch = copy_of("f32");
     let path = scratch.path().join("model.safetensors");

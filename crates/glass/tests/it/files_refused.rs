@@ -1,4 +1,4 @@
-//! Model files that are damaged, or something else: each is refused with a sentence that names what is wrong.
+//! Model files that are damaged or of another kind: each is refused with a sentence that names what is wrong.
 
 use std::fs;
 
@@ -42,7 +42,7 @@ fn configs_that_are_something_else_are_refused_by_name() {
 
 #[test]
 fn damaged_weights_are_refused_by_name() {
-    // Each keeps the header's length, so that only what is meant is wrong.
+    // Each edit keeps the header's length, so that only the intended part is wrong.
     let edits = [
         ("transformer.wpe.weight", "transformer.wpX.weight", "wpe.weight"),
         ("transformer.ln_f.bias", "transformer.ln_g.bias", "ln_f.bias"),

@@ -1,4 +1,4 @@
-//! Generating: why it ends, and that samples of one prompt differ but repeat.
+//! Generating: why it ends, and that samples of one prompt differ but are reproducible.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -28,7 +28,7 @@ fn it_ends_at_the_length_or_where_the_context_is_full() {
     let options = |tokens| GenerateOptions { tokens, ..GenerateOptions::default() };
     let done = run(&options(5), 4, 0);
     assert_eq!((done.ids.len(), done.finish), (5, Finish::Length));
-    // 24 positions: the last token drawn needs none.
+    // There are 24 positions: the last token drawn needs none.
     assert_eq!((run(&options(3), 22, 0).ids.len(), run(&options(3), 22, 0).finish), (3, Finish::Length));
     let full = run(&options(100), 22, 0);
     assert_eq!((full.ids.len(), full.finish), (3, Finish::Context));
@@ -77,7 +77,7 @@ fn a_character_begun_in_the_prompt_is_completed() {
     assert_eq!(done.text, "é");
 }
 
-/// Sixteen that end at different places, and each by itself.
+/// Sixteen samples that end at different places, and each by itself.
 #[test]
 fn together_and_alone_give_the_same_texts() {
     let learner = tiny::learner(&tiny::config(), 1, 1);

@@ -1,5 +1,5 @@
-//! GGUF: what is written is read again, and what is not whole is refused. `tools/check_gguf.py` holds both against llama.cpp and
-//! the `gguf` package.
+//! GGUF: what is written can be read again, and incomplete files are refused. `tools/check_gguf.py` compares both
+//! with llama.cpp and the `gguf` package.
 
 use std::fs;
 use std::path::Path;
@@ -92,7 +92,8 @@ fn quantised_weights_run_as_if_packed_here() {
 fn the_vocabulary_and_the_template_come_along() {
     let scratch = Scratch::new("gguf-words");
     let (folder, words) = (blocks(&scratch), Tokenizer::gpt2());
-    // More rows than tokens, as nanoGPT pads them, cannot be had with GPT-2's vocabulary at this size: it is cut to bytes.
+    // More rows than tokens, as nanoGPT pads them, is not possible with GPT-2's vocabulary at this size, so it is
+    // reduced to bytes.
     let json = words.to_json();
     let mut file: serde_json::Value = serde_json::from_str(&json).unwrap();
     let vocab = file["model"]["vocab"].as_object_mut().unwrap();
@@ -114,7 +115,7 @@ fn the_vocabulary_and_the_template_come_along() {
     assert_eq!(again.template().unwrap().unwrap().render(&[], false).unwrap(), "<|endoftext|>");
 }
 
-/// More rows than are read at once, and one more, between every two forms.
+/// More rows than are read at once, and one more, between every two formats.
 #[test]
 fn long_tables_are_written_in_parts() {
     let scratch = Scratch::new("gguf-long");
@@ -164,7 +165,7 @@ fn a_file_that_is_not_whole_is_refused() {
         let at = whole.windows(from.len()).position(|part| part == from).unwrap();
         [&whole[..at], to, &whole[at + from.len()..]].concat()
     };
-    // Before its tensors are looked at, of which the first has a type that is not read.
+    // Refused before its tensors are examined, the first of which has an unsupported type.
     let mut llama = other(b"\x04\0\0\0\0\0\0\0gpt2", b"\x05\0\0\0\0\0\0\0llama");
     put_type(&mut llama, 16);
     refused(&llama, "architecture \"llama\"; only gpt2");
@@ -185,7 +186,7 @@ fn put_type(file: &mut [u8], kind: u32) {
     file[at..at + 4].copy_from_slice(&kind.to_le_bytes());
 }
 
-/// Whatever a byte of the head becomes, the file is refused by its name, or the same numbers are read.
+/// Whatever a byte of the header becomes, the file is refused by its name, or the same numbers are read.
 #[test]
 fn any_damage_is_an_error_or_harmless() {
     let scratch = Scratch::new("gguf-damaged");
@@ -268,7 +269,7 @@ fn a_header_takes_no_more_than_twice_its_size() {
     }
 }
 
-/// Everything that changes what is drawn, there and back.
+/// Everything that affects sampling, converted to GGUF and back.
 #[test]
 fn advice_for_sampling_comes_along() {
     let scratch = Scratch::new("gguf-advice");
@@ -299,7 +300,7 @@ fn advice_for_sampling_comes_along() {
         let what = Save { generation: Some(&read), ..what };
         glass::weights::save::save(&to, &what, &|spec, into| folder.read(spec, into)).unwrap();
         assert_eq!(*Folder::open(&to).unwrap().generation(), advice);
-        // llama.cpp's converter wants the context under this name.
+        // llama.cpp's converter reads the context from this field.
         let config = fs::read_to_string(to.join("config.json")).unwrap();
         assert!(config.contains(&format!("\"n_ctx\": {}", folder.config().context)), "{config}");
     }

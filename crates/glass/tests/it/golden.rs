@@ -1,4 +1,4 @@
-//! Golden files: what others computed.
+//! Golden files: results computed by other programs.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -29,7 +29,7 @@ impl Golden {
         self.0.get(name).unwrap_or_else(|| panic!("{name} is missing"))
     }
 
-    /// Holds ours to theirs, relative to the tensor's largest number.
+    /// Compares our numbers with theirs, relative to the tensor's largest number.
     pub fn hold(&self, name: &str, ours: impl IntoIterator<Item = f64>, tolerance: f64) {
         let theirs = self.get(name);
         let largest = theirs.iter().fold(0.0, |m: f64, x| m.max(x.abs()));

@@ -1,4 +1,4 @@
-//! The house rules that a machine can check.
+//! The rules of this codebase that can be checked automatically.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// Lines of code (no comments, no tests) in which one of `words` stands.
+/// Lines of code (no comments, no tests) that contain one of `words`.
 fn lines_with(folder: &Path, words: &[&str]) -> Vec<String> {
     let mut found = vec![];
     for (path, text) in sources(folder) {
@@ -55,8 +55,8 @@ fn unsafe_code_stands_in_the_kernels_alone() {
     assert!(!kernels.is_empty(), "the search itself finds nothing");
 }
 
-/// Every path that a source imports or names, `use` groups expanded: `use a::{b, c::d};` gives `a::b` and `a::c::d`. Tests
-/// within the file are left out.
+/// Every path that a source file imports or names, with `use` groups expanded: `use a::{b, c::d};` gives `a::b` and
+/// `a::c::d`. Tests within the file are left out.
 fn paths(text: &str) -> Vec<String> {
     let text = text.split("\n#[cfg(test)]").next().unwrap_or_default();
     let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
@@ -68,7 +68,7 @@ fn paths(text: &str) -> Vec<String> {
             expand("", &words[at + 1..].concat(), &mut found);
         }
     }
-    // Paths that are written out where they are needed.
+    // Paths that are written out where they are used.
     for (at, _) in code.match_indices("crate::") {
         let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
         found.push(code[at..].chars().take_while(|&c| is_path(c)).collect());
@@ -98,7 +98,7 @@ fn expand(prefix: &str, tree: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Whether `path` is `module` or lies within it.
+/// Whether `path` is `module` or inside it.
 fn is_within(path: &str, module: &str) -> bool {
     path.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
@@ -130,7 +130,7 @@ fn imports_are_found_however_they_are_written() {
     assert!(is_within("crate::model::Gpt", "crate::model") && !is_within("crate::models", "crate::model"));
 }
 
-/// Sources of the library that name one of `modules`, of those in `module`.
+/// The source files in `module` that name one of `modules`.
 fn imports(module: &str, modules: &[&str]) -> Vec<String> {
     let source = crates().join("glass/src");
     let of_module = |path: &Path| {
@@ -149,7 +149,7 @@ fn imports(module: &str, modules: &[&str]) -> Vec<String> {
 
 #[test]
 fn arrows_between_modules_point_downward() {
-    // A lower module does not know the modules that use it.
+    // Lower modules do not use the modules above them.
     let forbidden = [
         ("config", &["model", "train", "generate", "memory", "backend", "weights", "tokens"][..]),
         ("plan", &["model", "weights", "backend", "train", "memory"]),

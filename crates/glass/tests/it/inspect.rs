@@ -1,4 +1,4 @@
-//! Looking inside changes nothing; editing changes what it says and nothing else; parts add up to wholes.
+//! Looking inside changes nothing; an edit changes what it names and nothing else; parts add up to wholes.
 
 use glass::backend::{Cpu, Packing};
 use glass::inspect::attribute::{Component, of_logit, sites};
@@ -27,7 +27,7 @@ fn everything() -> Vec<Site> {
     Site::all(tiny::config().layers)
 }
 
-/// Wants everything in one way, of some slots, and says of an edit what it is told to.
+/// Wants everything in the same way, for some slots, and answers edits as told.
 struct Everything(Want, fn(usize) -> bool, Did, Vec<View>);
 
 impl Probe for Everything {
@@ -50,7 +50,7 @@ impl Probe for Everything {
     }
 }
 
-/// The logits behind sequences that are each read alone but for their last token, which they read together.
+/// The logits after sequences that are each read alone except for their last token, which they read together.
 fn together<P: Probe>(model: &Model<Cpu>, sequences: &[Vec<u32>], probe: &mut P) -> Vec<Vec<f32>> {
     let mut batch = model.batch(sequences.len(), 24).unwrap();
     let mut last: Vec<(usize, &[u32])> = Vec::new();
@@ -144,7 +144,7 @@ fn silence_is_what_the_rest_of_the_model_says() {
     let mut inspector = Inspector::new(&model, 20, 2).unwrap();
     let mut record = Record::of(everything());
     inspector.run(&[&ids], &mut record).unwrap();
-    // Without head 1, attention's part is less by what that head contributes.
+    // Without head 1, attention's output is smaller by that head's contribution.
     let mut without = Record::of(everything());
     let silence = Edits::new([Edit::silence_head(model.config(), 1, 1)]);
     inspector.run(&[&ids], (silence, &mut without)).unwrap();
@@ -156,7 +156,7 @@ fn silence_is_what_the_rest_of_the_model_says() {
             assert!((edited - (whole - head)).abs() < 1e-4);
         }
     }
-    // What is cut shares its part among the others; what is forced is all there is.
+    // A cut key's share goes to the other keys; a forced key gets everything.
     let pattern = |edit: Edit| {
         let mut record = Record::of([Site::Block(0, Part::Pattern)]);
         let mut inspector = Inspector::new(&model, 20, 2).unwrap();
@@ -180,7 +180,7 @@ fn at_rows(values: &[f32], cols: usize) -> impl Iterator<Item = (usize, &[f32])>
     values.chunks_exact(cols).enumerate()
 }
 
-/// Every recorded number again, by hand in f64 from the weights and what was recorded before it.
+/// Every recorded number, recomputed in f64 from the weights and the numbers recorded before it.
 #[test]
 fn what_is_recorded_is_what_the_weights_make() {
     let model = model(5);
@@ -340,7 +340,7 @@ fn the_lens_of_the_last_layer_is_the_models_answer() {
     assert_ne!(lens[0], lens[2]);
 }
 
-/// A sweep does in few passes, from the edited layer on, what one whole pass for every place does.
+/// A sweep does in few passes, from the edited layer on, what one full pass per place does.
 #[test]
 fn a_sweep_is_every_place_alone() {
     let model = model(6);
@@ -353,7 +353,7 @@ fn a_sweep_is_every_place_alone() {
         one.run(&[&corrupted], &mut Edits::new([edit])).unwrap();
         metric(&one.next_logits())
     };
-    // Room for two sequences and a half: places in pairs.
+    // Room for two and a half sequences: places are tried in pairs.
     let mut some = Inspector::new(&model, 23, 4).unwrap();
     let heads = patch_heads(&mut some, &clean, &corrupted, &metric).unwrap();
     let residual = patch_residual(&mut some, &clean, &corrupted, &metric).unwrap();
@@ -372,7 +372,7 @@ fn a_sweep_is_every_place_alone() {
             assert_eq!(residual.after[layer][position], alone(edit), "block {layer}, position {position}");
         }
     }
-    // All that comes before the last block, put right at its last position, puts the answer right.
+    // Patching everything before the last block at its last position restores the prediction.
     assert_eq!((heads.before, heads.clean), (residual.before, residual.clean));
     assert_ne!(heads.before, heads.clean);
     let (before, hidden) = hide_positions(&mut some, &corrupted, &metric).unwrap();
@@ -433,7 +433,8 @@ fn sites_have_names() {
     assert!(error.contains("attention.pattern"), "{error}");
 }
 
-/// To first order, a logit falls by gradient × activation; so a small step along the stream moves it by as much.
+/// To first order, a logit falls by gradient × activation; so a small step along the stream changes it by that
+/// much.
 #[test]
 fn gradient_by_activation_is_the_slope_along_the_stream() {
     let model = model(8);
@@ -467,7 +468,7 @@ fn circuits_are_what_a_head_does_with_two_tokens() {
     let found = circuits(&mut inspector, 0, 1, 31 * 31).unwrap();
     assert_eq!((found.looks.len(), found.says.len()), (31 * 31, 31 * 31));
     assert!(found.looks.is_sorted_by(|a, b| a.strength >= b.strength));
-    // Without positions the first block's scores are exactly these.
+    // Without positions, the first block's scores are exactly these.
     let no_position = || Edit::of(Site::Position, Change::Silence);
     let (gain, table) = (
         inspector.parameter("norm.weight").unwrap().values,
@@ -491,7 +492,7 @@ fn circuits_are_what_a_head_does_with_two_tokens() {
             "{} {score}",
             of(&found.looks)
         );
-        // A single token looks at itself alone, so its head says what it says of that token.
+        // A single token attends only to itself, so its head's contribution is the one for that token.
         let mut alone = Record::of([contribution]);
         inspector.run(&[&[from]], (Edits::new([no_position()]), &mut alone)).unwrap();
         let said: f32 = alone.get(contribution).unwrap().row(0)[24..48]

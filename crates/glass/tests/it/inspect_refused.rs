@@ -1,4 +1,5 @@
-//! What a pass does not have is refused by name, before anything is computed; and what is changed counts in every list.
+//! Anything that a pass does not have is refused by name, before anything is computed; and changes count in every
+//! list.
 
 use std::ops::ControlFlow;
 
@@ -58,7 +59,7 @@ fn an_edit_of_what_is_not_there_is_refused() {
     let all = (0..3).map(|key| Edit::cut(1, 2..3, key));
     refused(inspector.run(&[&ids], &mut Edits::new(all)), &["position 2", "block.1"]);
     refused(inspector.run(&[&ids], &mut Edits(vec![(1, Edit::silence_mlp(0))])), &["sequence 1"]);
-    // A pass that begins later computes nothing of what is before.
+    // A pass that begins later computes nothing of earlier blocks.
     let stream = vec![0.5; 9 * 24];
     refused(
         inspector.resume(1, &stream, &[9], &mut Edits::new([Edit::silence_mlp(0)])),
@@ -66,7 +67,7 @@ fn an_edit_of_what_is_not_there_is_refused() {
     );
     refused(inspector.resume(3, &stream, &[9], ()), &["block 3"]);
     refused(inspector.resume(1, &stream[1..], &[9], ()), &["residual", "215"]);
-    // The same while reading on; and an edit of a head that exists is none of these.
+    // The same while reading further; an edit of an existing head is not refused.
     let mut runner = model.runner().unwrap();
     refused(
         runner.feed_watched(&ids, &mut Edits::new([Edit::silence_head(&config, 0, 3)])),
@@ -145,7 +146,7 @@ fn logits_are_those_after_what_was_read_or_refused() {
     );
 }
 
-/// Quantised weights and a cache of 16 bits: whoever asks, the same number.
+/// Quantised weights and a 16-bit cache: every command gives the same number.
 #[test]
 fn one_pass_one_number() {
     for packing in Packing::ALL {
@@ -189,7 +190,7 @@ fn one_pass_one_number() {
     }
 }
 
-/// More positions than logits are held at once.
+/// More positions than logits held at once.
 #[test]
 fn logits_that_are_changed_count() {
     let config = glass::Config::gpt2(31, 100, 24, 2, 3);
@@ -226,7 +227,7 @@ fn sites_have_the_names_of_transformer_lens_too() {
     assert_eq!(name(Site::Block(3, Part::Pattern)), "blocks.3.attn.hook_pattern");
     assert_eq!(name(Site::Residual), "blocks.11.hook_resid_post");
     assert_eq!(Site::named("blocks.3.hook_resid_post", 12).unwrap(), Site::Block(4, Part::Residual));
-    // That library has none for these.
+    // TransformerLens has no names for these.
     assert_eq!(name(Site::Block(0, Part::Scores)), "block.0.attention.scores");
     for wrong in
         ["blocks.12.attn.hook_z", "block.12.mlp", "blocks.12.hook_resid_post", "blocks.x.hook_z", "hook_z"]

@@ -1,4 +1,5 @@
-//! Mixed precision in a whole step of learning: how far gradients are from f32's, and the promises about bits.
+//! Mixed precision in a whole training step: how far gradients are from those in f32, and the guarantees about
+//! bits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use glass_kernels::Cores;
 
 use crate::tiny;
 
-/// A fresh model. On machines that would not gain by it mixed precision is slow, and the same.
+/// A fresh model. On machines without fast mixed precision it is slow, with the same result.
 fn learner(precision: Precision, threads: usize) -> Learner<Cpu> {
     let cpu = Cpu::on(Cores::new(threads).with_precision(precision));
     let mut learner = Learner::new(Arc::new(cpu), &Config::gpt2(400, 32, 64, 3, 4), 64, 2).unwrap();
@@ -28,7 +29,7 @@ fn go(learner: &mut Learner<Cpu>, steps: std::ops::RangeInclusive<u64>) {
     }
 }
 
-/// Gradients of the first step, joined by kind: the parameter's name without its block's number.
+/// Gradients of the first step, joined by kind: the parameter's name without the number of its block.
 fn gradients(precision: Precision) -> BTreeMap<String, Vec<f32>> {
     let mut learner = learner(precision, 2);
     go(&mut learner, 1..=1);
@@ -42,8 +43,8 @@ fn gradients(precision: Precision) -> BTreeMap<String, Vec<f32>> {
     kinds
 }
 
-/// The gradient of a key's bias is a sum that is zero but for rounding (softmax does not see what is added to all scores
-/// of a row), so it is compared with its neighbours' size alone.
+/// The gradient of a key's bias is a sum that is zero except for rounding (the softmax does not depend on what is
+/// added to all scores of a row), so it is compared with the size of its neighbours.
 #[test]
 fn gradients_are_close_to_those_of_f32() {
     let length = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
@@ -54,7 +55,7 @@ fn gradients_are_close_to_those_of_f32() {
         println!("{kind:32} {relative:.1e}");
         assert!(relative < 0.02, "{kind}: {relative}");
     }
-    // bf16 has f32's exponents, so nothing is too small for it: no loss is scaled.
+    // bf16 has the exponent range of f32, so nothing is too small for it, and the loss is not scaled.
     let all = exact.values().flatten().filter(|x| **x != 0.0);
     let least = all.fold(f32::MAX, |least, x| least.min(x.abs()));
     println!("the least gradient that is not zero: {least:e}");

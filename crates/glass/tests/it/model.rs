@@ -1,4 +1,4 @@
-//! The whole model: forward against itself in other cuts, backward against differences.
+//! The whole model: the forward pass compared with itself under other cuts, the backward pass with differences.
 
 use glass::backend::{Backend, CacheType, Cpu, Span, Tensor};
 use glass::generate::Runner;
@@ -23,13 +23,13 @@ fn gradients_are_the_slope_of_the_loss() {
             let mut slope = vec![0.0; spec.span.len()];
             learner.read_gradient(spec, &mut slope);
             let norm = slope.iter().map(|&g| (g as f64).powi(2)).sum::<f64>().sqrt();
-            // A key's bias shifts all scores of a query alike: its gradient is zero but for rounding.
+            // A key's bias shifts all scores of a query equally: its gradient is zero except for rounding.
             if spec.name.ends_with("key.bias") {
                 assert!(norm < 1e-5, "{}: {norm}", spec.name);
                 continue;
             }
             for seed in 0..2 {
-                // A fixed direction that does not know the gradient, so that an entry that is wrongly zero is missed.
+                // A fixed direction independent of the gradient, so that an entry that is wrongly zero is noticed.
                 let direction = signs(slope.len(), seed);
                 let step = 5e-3 / (slope.len() as f64).sqrt();
                 let mut loss_at = |by: f64| {
@@ -50,7 +50,7 @@ fn gradients_are_the_slope_of_the_loss() {
     }
 }
 
-/// Plus and minus one, by dropout that a seed decides.
+/// Plus and minus one, from dropout with a given seed.
 fn signs(len: usize, seed: u32) -> Vec<f64> {
     tiny::ids(len, 1 << 16, 100 + seed).iter().map(|&id| if id < 1 << 15 { 1.0 } else { -1.0 }).collect()
 }
@@ -234,7 +234,7 @@ fn mixed_spans_are_each_alone_bit_for_bit() {
     let (a, b, c) = (tiny::ids(9, 31, 1), tiny::ids(14, 31, 2), tiny::ids(3, 31, 3));
     let span = |start: usize, len: usize, slot, past| Span { rows: start..start + len, slot, past };
     let alone = |ids: &[u32]| batched(&learner, &[(ids.to_vec(), vec![span(0, ids.len(), 1, 0)])])[0].clone();
-    // One sequence decodes its last token while another is read from its start and a third goes on in the middle.
+    // One sequence decodes its last token while another is read from its start and a third continues in the middle.
     let first = [&a[..8], &b[..5]].concat();
     let second = [&a[8..], &c[..], &b[5..]].concat();
     let mixed = batched(

@@ -1,5 +1,5 @@
-//! Thousands of damaged model directories and checkpoints: never a panic, never a large allocation, each refusal a sentence that names
-//! the file.
+//! Thousands of damaged model directories and checkpoints: never a panic, never a large allocation, and each
+//! refusal is a sentence that names the file.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ use crate::files::{copy_of, open};
 use crate::packed::pack;
 use crate::scratch::Scratch;
 
-/// The files of each golden model are this small, so whatever a damaged one asks for has to be, too.
+/// The files of each golden model are smaller than this, so whatever a damaged one allocates must be too.
 const LARGEST: usize = 1 << 20;
 
 /// xorshift64*: the same damage every time.
@@ -33,7 +33,7 @@ impl Random {
     }
 }
 
-/// Numbers that files should not hold.
+/// Numbers that files should not contain.
 const ABSURD: [&str; 16] = [
     "-1",
     "0",
@@ -53,7 +53,7 @@ const ABSURD: [&str; 16] = [
     "true",
 ];
 
-/// Words that belong elsewhere in such files.
+/// Strings that belong elsewhere in such files.
 const WORDS: [&str; 12] = [
     "F64",
     "I8",
@@ -69,7 +69,7 @@ const WORDS: [&str; 12] = [
     "\u{0}",
 ];
 
-/// Damages the bytes of a file, in any part.
+/// Damages the bytes of a file anywhere.
 fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
     let at = random.below(bytes.len());
     let to = (at + 1 + random.below(40)).min(bytes.len());
@@ -91,7 +91,7 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// Damages JSON so that it mostly stays JSON.
+/// Damages JSON in ways that mostly keep it valid.
 fn damage_text(text: &mut Vec<u8>, random: &mut Random) {
     let digits = |text: &[u8], at: usize| {
         let start = (at..text.len()).find(|&i| text[i].is_ascii_digit()).unwrap_or(text.len());
@@ -102,13 +102,13 @@ fn damage_text(text: &mut Vec<u8>, random: &mut Random) {
     match random.below(4) {
         0 => drop(text.splice(digits(text, at), random.pick(&ABSURD).bytes())),
         1 => {
-            // One number where another was: often the right kind, in the wrong place.
+            // Replaces a number by another one from the file: often of the right kind, in the wrong place.
             let other = digits(text, random.below(text.len()));
             let other = text[other].to_vec();
             text.splice(digits(text, at), other);
         }
         2 => {
-            // Within a text.
+            // Within a string.
             let quote = (at..text.len()).find(|&i| text[i] == b'"').unwrap_or(0);
             text.splice(quote + 1..quote + 1, random.pick(&WORDS).bytes());
         }
@@ -116,7 +116,7 @@ fn damage_text(text: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// Damages the header of a safetensors file and makes its length fit again.
+/// Damages the header of a safetensors file and corrects its length.
 fn damage_header(bytes: &mut Vec<u8>, random: &mut Random) {
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let mut header = bytes[8..8 + length].to_vec();
@@ -129,7 +129,7 @@ fn bytes_of_header(bytes: &[u8]) -> usize {
     u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize
 }
 
-/// Damages `file` of the golden `model` some `times` times; gives how often it was refused.
+/// Damages `file` of the golden `model` this many times; returns how often it was refused.
 fn refusals(model: &str, file: &str, times: usize, seed: u64) -> usize {
     let scratch = copy_of(model);
     let path = scratch.path().join(file);
@@ -154,7 +154,7 @@ fn refusals(model: &str, file: &str, times: usize, seed: u64) -> usize {
     refused
 }
 
-/// Whether a model is refused, with a sentence that names its file; whatever happens, nothing panics or grows large.
+/// Whether a model is refused, with a sentence that names its file; in any case nothing panics or allocates much.
 fn is_refused(path: &Path, case: &dyn Fn() -> String) -> bool {
     let (opened, largest) = largest_during(|| {
         catch_unwind(AssertUnwindSafe(|| open(path))).unwrap_or_else(|_| panic!("{}", case()))
@@ -168,7 +168,7 @@ fn is_refused(path: &Path, case: &dyn Fn() -> String) -> bool {
     opened.is_err()
 }
 
-/// Damages a checkpoint all over, or within its first `about` bytes or its last, which say what it holds.
+/// Damages a checkpoint anywhere, or within its first or last `about` bytes, which describe its contents.
 fn checkpoint_refusals(name: &str, about: usize, times: usize, seed: u64) -> usize {
     let original = fs::read(checkpoint(name)).unwrap();
     let scratch = Scratch::new("damaged");
@@ -216,8 +216,9 @@ fn damaged_weights_are_refused_or_harmless() {
     assert!(refused > 300, "sharded: {refused}");
 }
 
-/// A damaged packed folder is refused, or every parameter has the numbers that it had. One size is not in the file, for
-/// rows are packed by the panel: a vocabulary of another size in config.json is accepted where it has as many panels.
+/// A damaged packed folder is refused, or every parameter has its original numbers. One size is not in the file,
+/// since rows are packed in panels: a different vocabulary size in config.json is accepted if it has the same
+/// number of panels.
 #[test]
 fn damaged_packed_folders_are_refused_or_hold_the_same_numbers() {
     for (seed, packing) in Packing::ALL.into_iter().enumerate() {
@@ -267,7 +268,7 @@ fn damaged_indexes_and_configs_are_refused_or_harmless() {
     refusals("f32", "generation_config.json", 500, 17);
 }
 
-/// Other files of a directory that may be anything: opened on demand, refused on demand.
+/// Other files of a directory, which may be anything: they are opened, and refused, only when needed.
 #[test]
 fn damaged_tokenizer_files_do_not_keep_the_model_from_opening() {
     let scratch = copy_of("f32");

@@ -1,9 +1,9 @@
-//! The next token against a plain reference, against `transformers`, and at the edges.
+//! The next token compared with a plain reference, with `transformers`, and in edge cases.
 
 use glass::next_token::{Sampler, Sampling, score, uniform};
 use serde_json::Value;
 
-/// Numbers that look random, from the library's own counter.
+/// Pseudo-random numbers, from the library's own counter.
 struct Chance(u64);
 
 impl Chance {
@@ -176,7 +176,7 @@ fn draws_are_as_frequent_as_they_are_probable() {
                 (counts[id as usize] - mean).powi(2) / mean
             })
             .sum();
-        // Of 7 degrees of freedom, one chi-square in a thousand is above 24.3.
+        // With 7 degrees of freedom, one chi-square in a thousand is above 24.3.
         assert!(chi_square < 24.3, "{chi_square}: {counts:?} for {expected:?}");
         let drawn: f64 = expected.iter().map(|&(id, _)| counts[id as usize]).sum();
         assert_eq!(drawn, draws as f64);
@@ -197,7 +197,7 @@ fn a_draw_depends_on_seed_sample_and_position_alone() {
     assert_eq!(whole[12..], run(1, 0, 12), "taken up again, a sequence goes on as it would have");
     assert_ne!(whole, run(2, 0, 0));
     assert_ne!(whole, run(1, 1, 0));
-    // Seeds and samples do not stand for each other, nor do samples and positions.
+    // Seeds and samples are not interchangeable, nor are samples and positions.
     assert_ne!(uniform(1, 2, 3), uniform(2, 1, 3));
     assert_ne!(uniform(1, 2, 3), uniform(1, 3, 2));
     assert!((0..100_000).all(|position| (0.0..1.0).contains(&uniform(0, 0, position))));
@@ -282,7 +282,7 @@ fn edges_of_the_logits() {
     );
 }
 
-/// What is refused, each naming its field.
+/// What is refused; each error names its field.
 #[test]
 fn refusals() {
     let refusal = |sampling: Sampling| sampling.check(10).unwrap_err().to_string();
@@ -324,13 +324,13 @@ fn suppressed_tokens_are_not_drawn() {
     let suppressed = vec![(0, usize::MAX), (1, 1)];
     let greedy = Sampling { temperature: 0.0, suppressed: suppressed.clone(), ..Sampling::default() };
     let mut sampler = Sampler::new(&greedy, 4, 0).unwrap();
-    // Prompts count as nothing: the second is free from the second new token on.
+    // Prompts do not count: the second is free from the second new token on.
     sampler.see(&[3, 3, 3]);
     let drawn: Vec<_> = (0..3).map(|_| sampler.next(&logits).unwrap()).collect();
     assert_eq!(drawn.iter().map(|drawn| drawn.id).collect::<Vec<_>>(), [2, 1, 1]);
     let all: f64 = logits.iter().map(|&logit: &f32| f64::from(logit).exp()).sum();
     assert!((drawn[0].logprob - (0.5 - all.ln())).abs() < 1e-6, "of the raw logits");
-    // No bias and no penalty brings one back; what is left shares all probability.
+    // No bias and no penalty brings one back; the remaining tokens share all probability.
     let pushed =
         Sampling { logit_bias: vec![(0, 100.0)], repetition_penalty: 0.5, suppressed, ..Sampling::default() };
     let mut sampler = Sampler::new(&pushed, 4, 0).unwrap();

@@ -1,4 +1,4 @@
-//! Packed models: what was packed is what runs from the file, in every way of running it.
+//! Packed models: what was packed runs unchanged from the file, in every way of running it.
 
 use std::fs;
 
@@ -55,7 +55,7 @@ fn a_packed_file_runs_as_what_was_packed() {
     }
 }
 
-/// What a packed file holds, read back as floats, is a dense model with nearly the same logits.
+/// A packed file, read back as floats, is a dense model with nearly the same logits.
 #[test]
 fn fewer_bits_are_close() {
     for (packing, most) in
@@ -90,7 +90,7 @@ fn a_packed_file_that_is_not_whole_is_refused() {
     edit(&scratch, "config.json", "\"q4\"", "\"q8\"");
     edit(&scratch, "config.json", "\"packed_by\": \"glass\"", "\"quant_method\": \"gptq\"");
     refused(&scratch, &["config.json", "quant_method", "gptq"]);
-    // As the first version of the format had it.
+    // As in the first version of the format.
     edit(&scratch, "config.json", "\"gptq\"", "\"glass\"");
     Folder::open(scratch.path()).unwrap();
     let path = scratch.path().join("model.safetensors");
@@ -100,7 +100,7 @@ fn a_packed_file_that_is_not_whole_is_refused() {
     bytes[at + 10..at + 19].copy_from_slice(b"attenti0n");
     fs::write(&path, &bytes).unwrap();
     refused(&scratch, &["block.0.attention.key.weight", "missing"]);
-    // Reading is refused too, where nobody compared the file with the plan.
+    // Reading is refused too if the file was not compared with the plan.
     let folder = Folder::open(scratch.path()).unwrap();
     let (_, plan) = Gpt::plan(folder.config());
     let key = plan.specs.iter().find(|spec| spec.name.as_bytes() == name).unwrap();

@@ -1,4 +1,4 @@
-//! The weights table: the figures everybody quotes, from the plan alone.
+//! The weights table: the well-known figures, from the plan alone.
 
 use glass::Config;
 use glass::backend::Cpu;

@@ -1,4 +1,4 @@
-//! The model held to PyTorch's numbers: logits, loss, every gradient, ten steps of AdamW.
+//! The model compared with PyTorch: logits, loss, every gradient, ten AdamW steps.
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ fn logits_loss_gradients_and_ten_steps_are_pytorchs() {
                     let mut ours = vec![0.0; spec.span.len()];
                     learner.read_gradient(spec, &mut ours);
                     let ours = ours.into_iter().map(|x| x as f64);
-                    // A key's bias shifts all scores of a query alike, which the softmax does not see.
+                    // A key's bias shifts all scores of a query equally, which does not affect the softmax.
                     if spec.name.ends_with("key.bias") {
                         ours.for_each(|x| assert!(x.abs() < 1e-5, "{}: {x}", spec.name));
                     } else {

@@ -1,4 +1,4 @@
-//! Scoring: every token once, with the numbers that one window at a time gives.
+//! Scoring: every token once, with the same numbers as one window at a time.
 
 use glass::generate::Runner;
 use glass::next_token;
@@ -75,7 +75,7 @@ fn two_models_are_compared_token_by_token() {
     .unwrap();
     assert_eq!(compared.iter().map(|found| found.first).collect::<Vec<_>>(), scores[0]);
     assert_eq!(compared.iter().map(|found| found.second).collect::<Vec<_>>(), scores[1]);
-    // The first window again, by the textbook.
+    // The first window again, with a plain reference.
     for runner in [&mut first, &mut second] {
         runner.truncate(0);
     }

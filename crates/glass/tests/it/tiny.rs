@@ -21,7 +21,7 @@ pub fn learner(config: &Config, threads: usize, seed: u64) -> Learner<Cpu> {
 pub fn keeping(keep: Keep, config: &Config, threads: usize, seed: u64) -> Learner<Cpu> {
     let mut learner = Learner::keeping(keep, Arc::new(Cpu::new(threads)), config, 96, 8).unwrap();
     learner.initialise(seed);
-    // Far larger weights than a fresh GPT's, so that attention has something to choose between.
+    // Much larger weights than a fresh GPT's, so that attention is not uniform.
     let plan = learner.plan().clone();
     let mut values = learner.arena(glass::train::learner::Arena::Weights);
     for spec in plan.specs.iter().filter(|spec| spec.rows > 1) {
@@ -39,7 +39,7 @@ pub fn frozen(learner: &Learner<Cpu>) -> Frozen<Cpu> {
     Frozen::load(&**learner.backend(), learner.plan(), Packing::F32, &read).unwrap()
 }
 
-/// Ids that look random and are always the same.
+/// Pseudo-random ids that are always the same.
 pub fn ids(len: usize, vocabulary: usize, seed: u32) -> Vec<u32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
     let mut next = || {

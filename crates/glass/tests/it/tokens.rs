@@ -1,11 +1,11 @@
-//! Tokens: the same ids as the reference, whatever the text.
+//! Tokens: the same ids as the reference, for any text.
 
 use std::path::PathBuf;
 
 use glass::tokens::{END_OF_TEXT, Special, Tokenizer};
 use tokenizers::Tokenizer as Reference;
 
-/// Small, seeded, and good enough to mix characters.
+/// A small seeded generator, good enough to mix characters.
 pub struct Dice(u64);
 
 impl Dice {
@@ -19,7 +19,7 @@ impl Dice {
     }
 }
 
-/// A file that is looked for beside the repository; none, with a word, where it is missing.
+/// A data file next to the repository; `None`, with a message, if it is missing.
 pub fn data(name: &str) -> Option<Vec<u8>> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let path = std::env::var_os("GLASS_DATA").map_or_else(beside, PathBuf::from).join(name);
@@ -30,7 +30,7 @@ pub fn data(name: &str) -> Option<Vec<u8>> {
     found
 }
 
-/// The oracle: Hugging Face's own implementation on the file that we write.
+/// The reference: Hugging Face's own implementation on the file that Glass writes.
 pub fn reference(tokenizer: &Tokenizer) -> Reference {
     Reference::from_bytes(tokenizer.to_json()).expect("what we write is a tokenizer.json")
 }
@@ -69,7 +69,7 @@ fn published_vectors() {
     is_published(&Tokenizer::gpt2());
 }
 
-/// Gives the ids that tiktoken and llama.cpp publish for GPT-2.
+/// Checks the ids that tiktoken and llama.cpp publish for GPT-2.
 pub fn is_published(gpt2: &Tokenizer) {
     if let Some(file) = data("tokenizer/vectors_tiktoken_gpt2.json") {
         let file: serde_json::Value = serde_json::from_slice(&file).unwrap();
@@ -83,7 +83,7 @@ pub fn is_published(gpt2: &Tokenizer) {
     let files = ["inp", "out"].map(|end| data(&format!("tokenizer/vectors_llamacpp_gpt2.{end}")));
     if let [Some(inputs), Some(outputs)] = files {
         let (inputs, outputs) = (String::from_utf8(inputs).unwrap(), String::from_utf8(outputs).unwrap());
-        // The mark ends every input, the last one too.
+        // The mark ends every input, including the last one.
         let inputs = inputs.strip_suffix("\n__ggml_vocab_test__\n").unwrap();
         let inputs: Vec<&str> = inputs.split("\n__ggml_vocab_test__\n").collect();
         let outputs: Vec<&str> = outputs.lines().collect();
@@ -95,7 +95,7 @@ pub fn is_published(gpt2: &Tokenizer) {
     }
 }
 
-/// Texts of everything that a pre-split can get wrong, a few characters at a time.
+/// Texts of everything that is difficult for a pre-split, a few characters at a time.
 pub fn odd_text(dice: &mut Dice) -> String {
     const ODD: [&str; 42] = [
         " ",
@@ -167,7 +167,7 @@ fn random_unicode_as_the_reference() {
     }
 }
 
-/// Every character there is, between a letter, a number and a space, so that its class shows in the cuts.
+/// Every character between a letter, a number and a space, so that its class shows in the cuts.
 #[test]
 fn every_character_as_the_reference() {
     let gpt2 = Tokenizer::gpt2();

@@ -1,4 +1,4 @@
-//! What lies beside a vocabulary counts as in `transformers` (ids from 5.24).
+//! Files next to a vocabulary are used as in `transformers` (ids from 5.24).
 
 use std::fs;
 
@@ -43,7 +43,7 @@ fn added_tokens_in_a_file_of_their_own() {
     assert_eq!(ids(&tokenizer, "<|startoftext|>Hello world<|pad|>"), [50257, 15496, 995, 50258]);
     assert!(tokenizer.encode("<|pad|>", Special::Plain).len() > 1, "what is named is special");
     assert_eq!(tokenizer.role("pad_token"), Some(50258));
-    // What is written holds them all.
+    // The written file holds them all.
     let again = Tokenizer::from_json("again", tokenizer.to_json().as_bytes()).unwrap();
     assert_eq!(again.vocabulary_size(), 50_259);
 }
@@ -53,7 +53,7 @@ fn added_tokens_by_id() {
     let token = |content: &str| json!({"content": content, "lstrip": false, "normalized": false, "rstrip": false, "single_word": false, "special": true});
     let config = json!({"tokenizer_class": "GPT2Tokenizer",
         "added_tokens_decoder": {"50256": token("<|endoftext|>"), "50257": token("[PAD]")}});
-    // Without it, the other files would count.
+    // Without it, the other files would be used.
     let files = [("tokenizer_config.json", config), ("added_tokens.json", json!({"[OTHER]": 50257}))];
     for pair in [true, false] {
         assert_eq!(ids(&open(pair, &files), "a[PAD]b<|endoftext|>"), [64, 50257, 65, 50256]);
@@ -73,7 +73,7 @@ fn tokens_that_are_only_named() {
     );
     let mask = json!({"mask_token": {"content": "<mask>", "lstrip": true, "rstrip": false, "normalized": false, "single_word": false}});
     assert_eq!(ids(&open(true, &[("special_tokens_map.json", mask)]), "a  <mask> b"), [64, 50257, 275]);
-    // A token of the vocabulary becomes special by its name.
+    // A token of the vocabulary becomes special by being named.
     let config = json!({"tokenizer_class": "GPT2Tokenizer", "bos_token": "Hello"});
     let tokenizer = open(true, &[("tokenizer_config.json", config)]);
     assert_eq!((tokenizer.is_special(15496), tokenizer.is_special(995)), (true, false));
@@ -86,7 +86,7 @@ fn a_space_before_a_text() {
     for (pair, class, expected) in [
         (true, "GPT2Tokenizer", 18435),
         (false, "GPT2TokenizerFast", 18435),
-        // Another class takes tokenizer.json as it is.
+        // Another class uses tokenizer.json unchanged.
         (false, "PreTrainedTokenizerFast", 15496),
     ] {
         assert_eq!(ids(&open(pair, &[config(class)]), "Hello world"), [expected, 995], "{class}");

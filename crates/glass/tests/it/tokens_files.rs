@@ -1,4 +1,5 @@
-//! The other files a vocabulary is kept in: GPT-2's pair, and tiktoken's ranks. Its own are made from the one built in.
+//! Other files that hold a vocabulary: GPT-2's pair, and tiktoken's ranks. They are made from the built-in
+//! vocabulary.
 
 use std::fs;
 
@@ -10,13 +11,13 @@ use serde_json::Value;
 use crate::scratch::Scratch;
 use crate::tokens::{data, is_published};
 
-/// Every token of a vocabulary and its id, as tiktoken writes them; its special token, the last, is not there.
+/// Every token of a vocabulary with its id, as tiktoken writes them, except the last one, which is special.
 fn ranks(tokenizer: &Tokenizer) -> String {
     let line = |id: u32| format!("{} {id}\n", BASE64_STANDARD.encode(tokenizer.token(id).unwrap()));
     (0..tokenizer.vocabulary_size() as u32 - 1).map(line).collect()
 }
 
-/// A file's vocabulary, or why not.
+/// The vocabulary of a file, or the error.
 fn open(name: &str, text: &str) -> glass::Result<Tokenizer> {
     let scratch = Scratch::new("vocabulary");
     fs::write(scratch.path().join(name), text).unwrap();
@@ -78,7 +79,7 @@ fn the_files_that_others_publish() {
     }
 }
 
-/// A small vocabulary whose words a merge need not lead to, and ranks that leave an id free, as p50k_base does.
+/// A small vocabulary with words that no merge leads to, and ranks that leave an id free, as in p50k_base.
 #[test]
 fn ranks_that_merges_do_not_lead_to() {
     let bytes: String =

@@ -1,4 +1,4 @@
-//! `tokenizer.json`: written for others, read from others, refused where it is of another kind.
+//! `tokenizer.json`: written for other programs, read from other programs, refused if it is of another kind.
 
 use glass::tokens::{Learn, Special, Tokenizer, learn};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ fn there_and_back() {
 fn the_file_that_others_publish() {
     let Some(file) = data("tokenizer/gpt2_tokenizer.json") else { return };
     let (theirs, ours) = (Tokenizer::from_json("gpt2", &file).unwrap(), Tokenizer::gpt2());
-    // Theirs looks for <|endoftext|> in the normalized text; there is no normalizer.
+    // Theirs searches for <|endoftext|> in the normalised text; there is no normalizer.
     assert_eq!(theirs.to_json().replace("\"normalized\": true", "\"normalized\": false"), ours.to_json());
 }
 
@@ -53,7 +53,7 @@ fn small_vocabularies_as_the_reference() {
         }
     };
     check(&file);
-    // Merges as pairs, as newer files have them.
+    // Merges as pairs, as in newer files.
     for merge in file["model"]["merges"].as_array_mut().unwrap() {
         *merge = merge.as_str().unwrap().split(' ').collect();
     }
@@ -93,7 +93,7 @@ fn special_tokens_at_the_end() {
     assert_eq!([tokenizer.special(user), tokenizer.special(answer)], [Some(50_257), Some(50_258)]);
     let text = "hi<|user|>answer<|user|>there<|endoftext|>";
     let ids = tokenizer.encode(text, Special::Allowed);
-    // The longest of those that begin at one place.
+    // The longest of those that begin at the same place.
     assert_eq!(ids, [5303, 50_258, 50_257, 8117, 50_256]);
     assert_eq!(ids, reference_ids(&reference(&tokenizer), text));
     assert!(tokenizer.encode(text, Special::Plain).iter().all(|id| *id < 50_256));

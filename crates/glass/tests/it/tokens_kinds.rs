@@ -1,4 +1,5 @@
-//! Every kind of byte-level tokenizer that is read, beside `tokenizers` itself: on the file as it came, and on what we write.
+//! Every supported kind of byte-level tokenizer, compared with `tokenizers`: on the original file, and on the one
+//! Glass writes.
 
 use glass::tokens::{END_OF_TEXT, Learn, Special, Tokenizer, learn};
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use tokenizers::Tokenizer as Reference;
 
 use crate::tokens::{Dice, odd_text};
 
-/// A small learned vocabulary as JSON, `<|endoftext|>` its last token.
+/// A small learned vocabulary as JSON, with `<|endoftext|>` as its last token.
 fn small() -> Value {
     let settings = Learn { vocabulary: 300, ..Learn::default() };
     let texts = "the cat and the hat and the bat 123 ".repeat(9);
@@ -66,7 +67,8 @@ fn text(dice: &mut Dice) -> String {
     text
 }
 
-/// The file gives `tokenizers`' ids with the tokens around a text, and so does what is written of it.
+/// The file gives the same ids as `tokenizers`, with the tokens around a text, and so does the file written from
+/// it.
 fn as_the_reference(what: &str, file: &Value) {
     let tokenizer = Tokenizer::from_json(what, file.to_string().as_bytes()).unwrap();
     let written = tokenizer.to_json();
@@ -87,7 +89,7 @@ fn as_the_reference(what: &str, file: &Value) {
     }
 }
 
-/// How many tokens it has, which is the next id.
+/// The number of tokens, which is the next id.
 fn size(file: &Value) -> u32 {
     file["model"]["vocab"].as_object().unwrap().len() as u32
 }
@@ -205,7 +207,7 @@ fn a_start_is_kept_in_the_file() {
     for tokenizer in [&gpt2, &again] {
         assert_eq!(tokenizer.encode_prompt(b"Hello world", Special::Plain), [50_256, 15_496, 995]);
         assert_eq!(tokenizer.encode("Hello world", Special::Plain), [15_496, 995]);
-        // The end of the document before is the start already.
+        // The end of the previous document is already the start.
         assert!(tokenizer.document_start().is_empty());
     }
     let reference = Reference::from_bytes(gpt2.to_json()).unwrap();
@@ -230,7 +232,7 @@ fn added_tokens_that_overlap_and_take_in_space() {
     added.push(token(next + 2, "<m>", [false, true, false]));
     as_the_reference("overlap, and space before", &file);
     let tokenizer = Tokenizer::from_json("overlap", file.to_string().as_bytes()).unwrap();
-    // The one that is not normalized is found first.
+    // The token that is not normalised is found first.
     assert_eq!(tokenizer.encode("qzjwv", Special::Plain)[1..], [next + 1]);
     assert_eq!(tokenizer.encode(" \n\u{2003}<m>", Special::Plain), [next + 2]);
     file["added_tokens"][3] = token(next + 2, "<m>", [true, true, true]);
@@ -249,7 +251,7 @@ fn vocabularies_without_all_bytes() {
     }
     as_the_reference("dropped bytes", &file);
     let tokenizer = Tokenizer::from_json("partial", file.to_string().as_bytes()).unwrap();
-    // Their neighbours meet, as in tokenizers.
+    // Their neighbours become adjacent, as in tokenizers.
     assert_eq!(tokenizer.encode("tqhze", Special::Plain), tokenizer.encode("the", Special::Plain));
     assert_eq!(tokenizer.unknown_bytes(b"tqhze q<|endoftext|>", Special::Allowed), 3);
     assert_eq!(Tokenizer::gpt2().unknown_bytes(b"tqhze", Special::Plain), 0);

@@ -1,4 +1,4 @@
-//! Learning a vocabulary: the reference's merges, whatever the threads.
+//! Learning a vocabulary: the same merges as the reference, for any number of threads.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ fn settings(vocabulary: usize) -> Learn {
     Learn { vocabulary, ..Learn::default() }
 }
 
-/// The merges as the reference file has them, in GPT-2's alphabet.
+/// The merges as in the reference file, in GPT-2's alphabet.
 fn merges(tokenizer: &Tokenizer) -> Vec<String> {
     let json: serde_json::Value = serde_json::from_str(&tokenizer.to_json()).unwrap();
     serde_json::from_value(json["model"]["merges"].clone()).unwrap()
@@ -31,7 +31,7 @@ fn merges_of_the_reference() {
     assert_eq!(merges(&tokenizer), reference.lines().collect::<Vec<_>>());
 }
 
-/// The definition, word for word: count every pair anew before each merge.
+/// The definition, literally: count every pair again before each merge.
 fn naive(texts: &[&[u8]], most: usize) -> Vec<Vec<u8>> {
     let bytes = Tokenizer::gpt2();
     let mut words = HashMap::<Vec<Vec<u8>>, u64>::new();
@@ -97,7 +97,7 @@ fn threads_and_cuts_change_nothing() {
     // Cut between words: the same words.
     let cut = text.windows(2).position(|pair| pair == b"t ").unwrap() + 1;
     assert_eq!(by(2, &[&text[..cut], &text[cut..]], 1 << 24), one);
-    // Forgetting rare words depends on the text alone.
+    // Which rare words are dropped depends on the text alone.
     assert_eq!(by(1, &[text], 1 << 20), by(4, &[text], 1 << 20));
 }
 

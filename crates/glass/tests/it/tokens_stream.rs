@@ -1,4 +1,4 @@
-//! Streams of bytes, parts of texts: nothing is lost on the way.
+//! Streams of bytes and parts of texts: nothing is lost.
 
 use glass::tokens::{Special, TextStream, Tokenizer};
 
@@ -9,7 +9,7 @@ fn a_stream_gives_the_text_whatever_the_cuts() {
     let mut dice = Dice::new(21);
     for round in 0..2_000 {
         let mut bytes = odd_text(&mut dice).into_bytes();
-        // Every other text is broken.
+        // Every other text is invalid UTF-8.
         for _ in 0..(round % 2) * dice.below(5) {
             let at = dice.below(bytes.len() + 1);
             bytes.insert(at, dice.below(256) as u8);
@@ -19,7 +19,7 @@ fn a_stream_gives_the_text_whatever_the_cuts() {
             let (part, after) = rest.split_at(1 + dice.below(rest.len().min(3)));
             text += stream.push(part);
             assert!(stream.held().len() < 4);
-            // What is given is final, and what is held may still become a character.
+            // Returned text is final, and held bytes may still become a character.
             assert!(
                 std::str::from_utf8(stream.held()).is_err_and(|error| error.error_len().is_none())
                     || stream.held().is_empty()

@@ -1,4 +1,4 @@
-//! Conversations to samples.
+//! Conversations as samples.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ fn line(messages: &[(&str, &str)]) -> String {
     format!("{}\n", serde_json::json!({ "messages": messages, "source": "a test" }))
 }
 
-/// A byte is a token; the assistant's are learned, and those of a plain text.
+/// A byte is a token; the assistant's bytes are learned, and those of a plain text.
 fn encode(told: &Told) -> glass::Result<(Vec<u32>, Vec<bool>)> {
     let messages = match told {
         Told::Conversation(talk) => &talk.messages,
@@ -114,7 +114,7 @@ fn the_default_template_teaches_answers_and_their_ends() {
     assert_eq!(samples[0].ids.last(), tokenizer.special("<|im_end|>").as_ref());
 }
 
-/// What other programs write: a list alone, a developer, null beside calls, parts, tools.
+/// Formats of other programs: only a list, the developer role, null with calls, parts, tools.
 #[test]
 fn conversations_of_other_programs_are_read() {
     let text = concat!(

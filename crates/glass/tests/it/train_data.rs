@@ -1,4 +1,4 @@
-//! Files to documents to ids: what is handled, and the sentence that refuses the rest.
+//! Files to documents to ids: what is accepted, and the errors for the rest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -214,14 +214,14 @@ fn files_for_validation_are_known_by_their_names() {
     assert_eq!((names(&aside.train), aside.validation.len()), (learned.map(String::from).to_vec(), 0));
     assert!(aside.remarks[0].what.contains("not validated on either (and so with 4 more files)"));
 
-    // Tests validate where nothing else does.
+    // Test files are used for validation if there are no others.
     let tests = files::by_role(&folders[1..], vec![all[3].clone(), all[7].clone()], false).unwrap();
     assert_eq!(
         (names(&tests.train), names(&tests.validation)),
         (vec!["b/0.txt".into()], vec!["b/my-test.txt".into()])
     );
 
-    // Files that were named themselves, as a shell does for *.bin.
+    // Files named individually, as a shell does for *.bin.
     let both = files::by_role(&all[..2], all[..2].to_vec(), false).unwrap();
     assert_eq!((both.train.len(), names(&both.validation)), (1, vec!["a/fineweb_val_000000.bin".into()]));
     let alone = files::by_role(&all[1..3], all[1..3].to_vec(), false).unwrap();

@@ -1,4 +1,4 @@
-//! Text to tokens in portions: the same for any sizes, without duplicates, stopped anywhere and gone on with.
+//! Text to tokens in portions: the same for any sizes, without duplicates, stopped and continued anywhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::scratch::Scratch;
 
 const SMALL: Sizes = Sizes { portion: 7, piece: 5 };
 
-/// The documents of a file, put together from their pieces.
+/// The documents of a file, joined from their pieces.
 fn documents(name: &str, bytes: &[u8], reading: &Reading, sizes: Sizes) -> Result<Vec<String>, String> {
     let mut documents = Vec::<Vec<u8>>::new();
     let mut ended = true;
@@ -60,7 +60,7 @@ fn documents_are_the_same_for_any_portions() {
     }
 }
 
-/// What documents are, without portions.
+/// The expected documents, computed without portions.
 fn plainly(text: &str, separator: &str) -> Vec<String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
     let parts: Vec<&str> = match separator {
@@ -98,7 +98,7 @@ fn json_lines_and_errors_are_the_same_for_any_portions() {
     assert!(wide.to_string().contains("it looks like UTF-16"), "{wide}");
 }
 
-/// A corpus of texts, each a file; `.jsonl` where it begins with a brace.
+/// A corpus of texts, one file each; `.jsonl` if it begins with a brace.
 fn corpus(folder: &Path, texts: &[&str], change: impl FnOnce(&mut Source)) -> Corpus {
     let files: Vec<PathBuf> = (0..texts.len()).map(|n| folder.join(format!("{n}.txt"))).collect();
     files.iter().zip(texts).for_each(|(file, text)| fs::write(file, text).unwrap());
@@ -173,7 +173,7 @@ fn what_stands_twice_is_dropped_and_counted() {
     assert_eq!(sides(&kept)[0].len(), 6);
     assert_eq!(kept.dropped.duplicates, 0);
 
-    // What validates is not learned, with and without duplicates.
+    // Validation documents are not learned, with and without duplicates.
     for keep_duplicates in [false, true] {
         let held_out = scratch.path().join("held-out.txt");
         fs::write(&held_out, "c<|endoftext|>e<|endoftext|>e").unwrap();
@@ -200,7 +200,8 @@ fn what_stands_twice_is_dropped_and_counted() {
     assert!(none.ends_with("nothing is left to learn from"), "{none}");
 }
 
-/// Twenty documents, some of them long, some twice, with every kind of character; and a vocabulary of their words.
+/// Twenty documents, some of them long, some duplicated, with every kind of character; and a vocabulary of their
+/// words.
 fn stories() -> (Vec<String>, Tokenizer) {
     let story = |n: usize| {
         format!("Story {n}: é the cat\nsaw the dog — {} 😀\n", "again and again ".repeat(n * n % 23))
@@ -247,7 +248,7 @@ fn ids_are_those_of_whole_documents() {
         assert_eq!((set.documents, set.bytes), (texts.len(), Some(texts.concat().len() as u64)));
         assert_eq!(parts.bytes(part), set.bytes.unwrap());
     }
-    // Of three that stand twice one ends the first file, with its line break.
+    // Of three duplicates, one is at the end of the first file, with its line break.
     assert_eq!(prepared.card.dropped.duplicates, 2);
     assert_eq!(parts.remarks.len(), 3, "line ends twice, and an empty file");
 
@@ -283,7 +284,7 @@ fn shards_stopped_anywhere_are_as_never_stopped() {
     names.retain(|name| name.ends_with(".bin"));
     assert!(names.len() > 10, "{names:?}");
     for name in &names {
-        // A shard that is damaged, and then all that was there until it was written.
+        // A damaged shard, and then everything that existed until it was written.
         let bytes = read(name);
         let mut wrong = bytes.clone();
         wrong[0] ^= 1;
@@ -293,7 +294,7 @@ fn shards_stopped_anywhere_are_as_never_stopped() {
         assert!(same(&again.finish(&parts, &mut |_| {}).unwrap(), &expected), "{name}");
         assert!(read(name) == bytes && read("data.json") == state);
     }
-    // A list of shards that was never written, and one that is no list.
+    // A list of shards that was never written, and a file that is not a list.
     fs::remove_file(own.join("data.json")).unwrap();
     assert!(same(&open().finish(&parts, &mut |_| {}).unwrap(), &expected));
     fs::write(own.join("data.json"), "{").unwrap();

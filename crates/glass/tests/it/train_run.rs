@@ -1,4 +1,4 @@
-//! The loop and its folder: stopped, killed, damaged, and still the same bytes.
+//! The training loop and its folder: stopped, killed, damaged, and still the same bytes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,7 +47,7 @@ fn settings() -> Settings {
     }
 }
 
-/// Notes what happens; stops after a step, spoils the weights after a step.
+/// Records events; stops after a step, spoils the weights after a step.
 #[derive(Default)]
 struct Actions {
     stop_after: Option<u64>,
@@ -321,7 +321,7 @@ fn what_may_not_be_resumed_is_refused_by_name() {
     other.precision = "mixed".into();
     let precision = Folder::open(folder.path(), &other).err().unwrap().to_string();
     assert!(precision.starts_with("--precision: this run began with f32; mixed would"), "{precision}");
-    // The weights it started from matter for as long as there is no checkpoint.
+    // The initial weights matter as long as there is no checkpoint.
     other = identity.clone();
     other.start = "0".into();
     drop(Folder::open(folder.path(), &other).unwrap());
@@ -384,7 +384,7 @@ fn what_is_not_finite_ends_the_run_and_names_the_step() {
     let spoiled = Settings { sample_every: 3, ..settings() };
     let error = go(folder.path(), &spoiled, false, &mut actions).unwrap_err().to_string();
     assert!(error.starts_with("step 7: the loss is NaN") && error.contains("step-00000005"), "{error}");
-    // The advice, taken.
+    // The advice is followed.
     let advice = "step-00000005; add --resume --lr 0.00075 to go on from there with a lower rate";
     assert!(error.ends_with(advice), "{error}");
     let mut lower = Actions::default();
@@ -452,7 +452,7 @@ fn weights_that_are_not_finite_are_not_saved() {
 fn what_cannot_be_written_ends_the_run_and_the_last_checkpoint_stays() {
     let folder = Scratch::new("unwritten");
     go(folder.path(), &settings(), false, &mut stopping(7)).unwrap();
-    // In the way of the model's file; as root, a file's permissions would not be.
+    // A folder in place of the model's file; root would ignore a file's permissions.
     let file = folder.path().join("model.safetensors");
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
@@ -494,7 +494,7 @@ fn spikes_stand_out_from_the_recent_spread() {
     assert_eq!(Spikes::default().see(1e9), None);
 }
 
-/// Not a test of its own: the process that the next one kills. Without a folder to work in there is nothing to do.
+/// Not a test by itself: the process that the next test kills. Without a folder it does nothing.
 #[test]
 fn child() {
     if let Some(folder) = std::env::var_os("GLASS_TEST_RUN") {
@@ -517,7 +517,7 @@ fn killed_at_any_moment_it_resumes_to_the_same_bytes() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Ever later, in uneven steps, so that it comes to an end on a slow machine too.
+        // Killed later each time, in uneven steps, so that it finishes even on a slow machine.
         std::thread::sleep(Duration::from_millis(3 + 13 * kills % 17 + 4 * kills));
         let ended = child.try_wait().unwrap();
         child.kill().unwrap();

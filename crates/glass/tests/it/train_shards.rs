@@ -1,4 +1,4 @@
-//! llm.c's shards of ids: told by their header, and refused where it is another.
+//! llm.c's shards of ids: recognised by their header, and refused if it is another.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use glass::train::shards;
 
 use crate::scratch::Scratch;
 
-/// A header with these first words, and what follows it.
+/// A header with these first words, followed by ids.
 fn file(words: [u32; 3], ids: &[u8]) -> Vec<u8> {
     let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     bytes.resize(1024, 0);

@@ -1,4 +1,4 @@
-//! One step of learning, where a batch has more counted rows than one chunk of logits.
+//! One training step in which a batch has more counted rows than one chunk of logits.
 
 use std::sync::Arc;
 
