@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The mean of the weights of some models that were tuned one from the other (Wortsman et al. 2022): often better than each.
+"""Averages the weights of models that were fine-tuned from each other (Wortsman et al. 2022): often better than any of them.
 
     .venv/bin/python tools/average.py OUT MODEL MODEL…
 
-Folders of one shape in the Hugging Face layout; everything but the weights is the first one's.
+Folders of one shape in the Hugging Face layout; everything except the weights is copied from the first one.
 """
 
 import shutil

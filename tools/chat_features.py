@@ -1,6 +1,6 @@
-"""Small templates, each of which shows one thing that jinja2 and Python do. `chat_goldens.py` writes what they render to."""
+"""Small templates, each testing one feature of jinja2 and Python. `chat_goldens.py` writes what they render to."""
 
-# What every one of them is given, beside no messages.
+# What every template is given, besides no messages.
 VARIABLES = {
     "messages": [],
     "word": "Straße and λόγος",
@@ -140,7 +140,7 @@ FEATURES = {
     "precedence": "{{ 1 + 2 * 3 - 4 // 2 }} {{ 2 * 3 ~ 4 }} {{ 1 ~ 2 + 3 }} {{ not true == false }} {{ 'a' ~ 1 + 1 if false else 'x' }} {{ 1 if 2 > 1 and not 0 else 3 }} {{ -1 ** 2 }} {{ 'a' ~ 'b' in 'ab' }} {{ 'ab'|upper ~ 'c' }} {{ (1 + 2)|string + 'x' }} {{ 3 - 2 - 1 }} {{ 1 is defined and 2 is string }}",
 }
 
-# Templates at the edges of the language: whatever they do, Glass does it too.
+# Templates at the edges of the language: Glass must do the same as jinja2.
 EDGES = [
     '{% set ns = namespace(done=false) %}{% for x in [3,1,2] if not ns.done %}{{ x }}{% if x == 1 %}{% set ns.done = true %}{% endif %}{% if loop.length %}{% endif %}{% endfor %}',
     '{{ messages }}{% if x %}{{ 1 }}{% elif y %}{{ 2 }}{% elif z is not defined %}3{% else %}4{% endif %}',

@@ -1,4 +1,4 @@
-"""Writes crates/glass/tests/golden/chat/: what transformers' apply_chat_template makes of templates in each common style.
+"""Writes crates/glass/tests/golden/chat/: the output of transformers' apply_chat_template for templates in each common style.
 
 Needs `transformers` and `tokenizers`; downloads nothing. Run from anywhere: python tools/chat_goldens.py
 """
@@ -17,7 +17,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "crates/glass/tests/golden/cha
 BOS, EOS = "<|bos|>", "<|eos|>"
 
 TEMPLATES = {
-    # ChatML, with a system prompt where none is given.
+    # ChatML, with a system prompt if none is given.
     "chatml": """{% if not messages or messages[0].role != 'system' %}
 <|im_start|>system
 You answer in short sentences.<|im_end|>
@@ -27,7 +27,7 @@ You answer in short sentences.<|im_end|>
 {% endfor %}
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}
 """,
-    # The role between header tokens; the text's own edges trimmed; one beginning-of-text token.
+    # The role between header tokens; the text trimmed; one beginning-of-text token.
     "headers": """{%- for turn in messages -%}
     {%- set text = '<|head|>' + turn.role + '<|body|>\\n\\n' + turn.content | trim + '<|over|>' -%}
     {%- if loop.index0 == 0 -%}
@@ -94,7 +94,7 @@ You answer in short sentences.<|im_end|>
 {% for message in messages %}{% for key, value in message.items() %}{{ key }}={{ value | tojson }};{% endfor %}
 {% endfor %}
 """,
-    # Python's string methods and what else Python lets a template say.
+    # Python's string methods and other Python features that templates use.
     "methods": """{% for message in messages %}
 {% set text = message.content.strip() %}
 {% if text.startswith('/') and ' ' in text %}
@@ -111,7 +111,7 @@ You answer in short sentences.<|im_end|>
 {{ tools is none }} {{ documents }} {{ missing is defined }} [{{ missing }}] {{ 7 // 2 }} {{ 7 / 2 }} {{ -7 % 3 }} {{ 2 ** 5 }}
 {{ messages | map(attribute='role') | list | join('+') }} {{ messages | selectattr('role', 'equalto', 'user') | list | length }}
 """,
-    # A namespace that outlives the loop, loop controls, a macro, comments, and every kind of white-space mark.
+    # A namespace that outlives the loop, loop controls, a macro, comments, and every kind of white-space control.
     "control": """{# Counts what is said -#}
 {% macro line(who, what) -%}
     <{{ who }}> {{ what }}
@@ -134,7 +134,7 @@ nobody spoke
 
 
 """,
-    # Lines that end as on Windows.
+    # Lines with Windows line ends.
     "windows": "{% for m in messages %}\r\n{{ m.role }}:\r\n  {{ m.content }}\r\n{% endfor %}\r\n[end]\r\n",
 }
 
@@ -186,7 +186,7 @@ def rendered(tokenizer, template, conversation, prompt):
 
 
 class Clock(datetime):
-    """What `strftime_now` sees."""
+    """The time that `strftime_now` returns."""
 
     @classmethod
     def now(cls, zone=None):
@@ -194,7 +194,7 @@ class Clock(datetime):
 
 
 def feature(template):
-    """What transformers' environment makes of a small template; where it raises, the exception's name."""
+    """The output of a small template in transformers' environment; if it raises, the exception's name."""
     names = {"tools": None, "documents": None, "add_generation_prompt": False, **VARIABLES}
     try:
         return {"text": chat_template_utils._compile_jinja_template(template).render(**names)}
@@ -220,7 +220,7 @@ def main():
         whole, prompt = ([rendered(tokenizer, template, talk, open) for talk in CONVERSATIONS] for open in (False, True))
         golden = {"template": template, "bos": BOS, "eos": EOS, "whole": whole, "prompt": prompt}
         if name == "headers":
-            # Where no message spells a special token, the tokens too must be the same.
+            # If no message spells a special token, the tokens must be the same too.
             plain = [case.get("text") if "<|" not in str(talk) else None for talk, case in zip(CONVERSATIONS, prompt)]
             ids = [text and tokenizer.encode(text, add_special_tokens=False) for text in plain]
             golden["ids"] = [text and " ".join(map(str, row)) for text, row in zip(plain, ids)]

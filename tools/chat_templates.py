@@ -1,4 +1,4 @@
-"""Holds Glass's chat templates against transformers, on every template that comes with llama.cpp.
+"""Compares Glass's chat templates with transformers, on every template included in llama.cpp.
 
     cargo build --release -p glass --example chat_template
     python tools/chat_templates.py target/release/examples/chat_template [--print]
@@ -22,7 +22,7 @@ import transformers.utils.chat_template_utils as theirs
 PACKAGE = "llama-cpp-python"
 FOLDER = "vendor/llama.cpp/models/templates/"
 NOW = datetime(2026, 3, 5, 7, 8, 9)
-# Names that templates read, as a tokenizer would give them.
+# Names that templates read, as a tokenizer would provide them.
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
 
 WEATHER = {
@@ -116,7 +116,7 @@ def templates(folder):
 
 
 def rendered(template, messages, tools, prompt, more):
-    """What `apply_chat_template` makes of it."""
+    """The output of `apply_chat_template`."""
     try:
         messages = theirs._normalize_chat_messages(messages)
         texts, _ = theirs.render_jinja_template([messages], tools=tools, chat_template=template, add_generation_prompt=prompt, **TOKENS, **more)
@@ -134,7 +134,7 @@ def cases(all_templates):
 
 
 def ask(program, wanted):
-    """Glass's answers, a line of JSON each."""
+    """Glass's answers, one line of JSON each."""
     lines = "".join(json.dumps(one) + "\n" for one in wanted)
     done = subprocess.run(program, input=lines, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.split("\n") if line]
@@ -142,7 +142,7 @@ def ask(program, wanted):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program", help="the example chat_template, built")
+    parser.add_argument("program", help="the built example chat_template")
     parser.add_argument("--templates", help="a folder of .jinja files instead of the package's")
     parser.add_argument("--print", action="store_true", help="show each difference")
     asked = parser.parse_args()

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Holds our GGUF against the `gguf` package and llama.cpp, on a trained model.
+"""Compares Glass's GGUF with the `gguf` package and llama.cpp, on a trained model.
 
     tools/check_gguf.py GLASS MODEL [--tokens N] [--converter llama.cpp/convert_hf_to_gguf.py]        # pip install gguf safetensors numpy llama-cpp-python
 
-Written here: every tensor as the package reads it, and llama.cpp's greedy tokens beside ours. Written by the package: the same
-greedy tokens here. Where two tokens differ, by how much the two logits do.
+Written by Glass: every tensor as the package reads it, and llama.cpp's greedy tokens compared with Glass's. Written by the
+package: the same greedy tokens. If two tokens differ, the difference of their logits is printed.
 """
 
 import argparse
@@ -41,12 +41,12 @@ def ours(asked, model, prompt):
 def theirs(path):
     from llama_cpp import Llama
 
-    # Keys and values in f32, as ours are told to be.
+    # Keys and values in f32, as Glass is told to store them.
     return Llama(str(path), n_ctx=0, logits_all=False, verbose=False, n_threads=1, type_k=0, type_v=0, flash_attn=False)
 
 
 def llama_greedy(llama, ids, tokens, expected):
-    """How many tokens are equal, and at the first that is not, how far its logit is from the best."""
+    """How many tokens are equal, and at the first difference, how far its logit is from the best."""
     llama.reset()
     llama.eval(ids)
     for at in range(tokens):
@@ -69,7 +69,7 @@ def compare_with_llama(asked, model, path, what):
 
 
 def read_by_the_package(path, model):
-    """Every tensor of a dense file against the model's own."""
+    """Compares every tensor of a dense file with the model's own."""
     weights = {name.removeprefix("transformer."): w for name, w in load_numbers(model).items()}
     tensors = {tensor.name: tensor for tensor in GGUFReader(path).tensors}
     assert len(tensors) >= len(weights) - 1, (len(tensors), len(weights))
@@ -79,11 +79,11 @@ def read_by_the_package(path, model):
         expected = expected.T if expected.ndim == 2 and "_embd" not in name and name != "output.weight" else expected
         assert data.shape == expected.shape, (name, data.shape, expected.shape)
         assert np.array_equal(data.astype(np.float32), expected.astype(np.float32)), name
-    print(f"{path.name}: {len(tensors)} tensors are, number by number, what the gguf package reads")
+    print(f"{path.name}: {len(tensors)} tensors equal, number by number, those read by the gguf package")
 
 
 def load_numbers(model):
-    """bf16, which numpy lacks, as f32."""
+    """bf16, which numpy does not have, as f32."""
     import torch
     from safetensors.torch import load_file as load
 
@@ -148,8 +148,8 @@ def main():
     parser.add_argument("glass")
     parser.add_argument("model")
     parser.add_argument("--tokens", type=int, default=100)
-    parser.add_argument("--without-llama", action="store_true", help="only what the gguf package can tell")
-    parser.add_argument("--converter", help="llama.cpp's convert_hf_to_gguf.py, which knows GPT-2's vocabulary only")
+    parser.add_argument("--without-llama", action="store_true", help="only compare with the gguf package")
+    parser.add_argument("--converter", help="llama.cpp's convert_hf_to_gguf.py, which supports only GPT-2's vocabulary")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds a run's TensorBoard events against its log.jsonl, as TensorBoard's own reader reads them.
+"""Compares a run's TensorBoard events, read by TensorBoard itself, with its log.jsonl.
 
     tools/check_tensorboard.py DIR/train
 

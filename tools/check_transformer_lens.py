@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Compares what `glass look` shows with TransformerLens: every cache entry, the lens, the attribution, patched heads.
+"""Compares the results of `glass look` with TransformerLens: every cache entry, the lens, the attribution, patched heads.
 
-    target/release/glass convert models dense      # the model inside, as floats
+    target/release/glass convert models dense      # the built-in model, as floats
     .venv/bin/python tools/check_transformer_lens.py target/release/glass dense [MODEL…]
 
-Each MODEL is a folder in the Hugging Face layout, of GPT-2's shape, with dense weights; beside them a model with random weights is
-made. No weights are processed on either side.
+Each MODEL is a folder in the Hugging Face layout, of GPT-2's architecture, with dense weights; a model with random weights is
+added. No weights are processed on either side.
 """
 
 import json
@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 warnings.filterwarnings("ignore")
 
-# Ours: theirs, inside block N.
+# Glass's name: theirs, inside block N.
 INSIDE = {
     "residual": "hook_resid_pre", "attention.norm": "ln1.hook_out", "attention.query": "attn.hook_q",
     "attention.key": "attn.hook_k", "attention.value": "attn.hook_v", "attention.masked": "attn.hook_attn_scores",
@@ -54,7 +54,7 @@ def random_model(folder, like):
 
 
 def worst(ours, theirs):
-    """The greatest difference, by the size of what is compared."""
+    """The greatest difference, relative to the size of the compared values."""
     ours, theirs = ours.double(), theirs.double()
     same = torch.isinf(ours) & torch.isinf(theirs) | (ours <= -1e30) & (theirs <= -1e30)
     difference = torch.where(same, torch.zeros_like(ours), ours - theirs).abs().max().item()
@@ -88,7 +88,7 @@ def compare(program, folder):
             found[site] = max(found.get(site, 0), worst(ours.reshape(theirs.shape), theirs))
         said = json.loads(glass(program, "look", "-m", folder, "--ids", listed, "--json", "--top", 5))
 
-        # The lens: what leaves every layer through the last norm and the unembedding.
+        # The lens: the output of every layer through the last norm and the unembedding.
         streams = [cache[f"blocks.{layer}.hook_resid_pre"] for layer in range(layers)]
         streams.append(cache[f"blocks.{layers - 1}.hook_resid_post"])
         for stream, reading in zip(streams, said["lens"]):

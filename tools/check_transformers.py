@@ -1,13 +1,13 @@
-"""Opens a model folder with transformers as it is, and compares its numbers with ours.
+"""Opens a model folder with transformers, unchanged, and compares its numbers with Glass's.
 
     python tools/check_transformers.py DIR --ids 1,2,3                     prints each token's log-probability
     glass score -m DIR --ids 1,2,3 --json | python tools/check_transformers.py DIR --ours -
     python tools/check_transformers.py DIR --ours score.json --tolerance 1e-4
 
-(`-P`, so that a file beside this one does not stand in for the package of its name.)
+(`-P` keeps a file in this folder from being imported in place of the package of its name.)
 
-`--ours` is what `glass score --json` prints: `{"tokens": [{"id", "logprob", "rank"}, …]}`, the first logprob null; or
-`{"ids": […], "logits": [[…], …]}`, every row's raw logits. Exit status: 0 they agree, 1 they do not, 2 asked wrongly.
+`--ours` is the output of `glass score --json`: `{"tokens": [{"id", "logprob", "rank"}, …]}`, the first logprob null; or
+`{"ids": […], "logits": [[…], …]}`, every row's raw logits. Exit status: 0 they agree, 1 they do not, 2 wrong usage.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM
 
 
 def run(folder, ids):
-    """Raw logits `[ids, vocabulary]` in float32; nothing may be missing from the folder or left over in it."""
+    """Raw logits `[ids, vocabulary]` in float32; the folder must have neither missing nor unknown tensors."""
     model, loading = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     for what, names in loading.items():
         if names:
@@ -30,12 +30,12 @@ def run(folder, ids):
 
 
 def logprobs(logits, ids):
-    """The log-probability of every id but the first, after those before it."""
+    """The log-probability of every id except the first, given the previous ones."""
     return logits[:-1].log_softmax(-1).gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
 
 
 def compare(folder, ours):
-    """Largest difference, and what was compared."""
+    """The largest difference, and a description of what was compared."""
     if "logits" in ours:
         theirs = run(folder, ours["ids"])
         logits = torch.tensor(ours["logits"])
@@ -53,8 +53,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--ids", help="ids, with commas between")
-    what.add_argument("--ours", help="what glass printed; - is standard input")
+    what.add_argument("--ids", help="ids, separated by commas")
+    what.add_argument("--ours", help="the output of glass; - for standard input")
     parser.add_argument("--tolerance", type=float, default=1e-4)
     asked = parser.parse_args()
     if asked.ids:
@@ -66,7 +66,7 @@ def main():
     text = sys.stdin.read() if asked.ours == "-" else Path(asked.ours).read_text()
     apart, compared = compare(asked.folder, json.loads(text))
     print(f"{compared} differ by at most {apart:.2e}, tolerance {asked.tolerance:.0e}")
-    # Written so that a difference that is not a number fails.
+    # Written so that NaN fails.
     sys.exit(0 if apart <= asked.tolerance else 1)
 
 

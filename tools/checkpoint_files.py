@@ -1,9 +1,9 @@
-"""The small checkpoints of llm.c and nanoGPT that the tests read: the weights of `tools/model_files.py`, kept as those
-programs keep them. Writes crates/glass/tests/golden/checkpoints.
+"""Writes the small checkpoints of llm.c and nanoGPT that the tests read: the weights of `tools/model_files.py`, in the
+formats of those programs, in crates/glass/tests/golden/checkpoints.
 
     python tools/checkpoint_files.py
 
-Needs what tools/model_files.py needs. The layouts are those of llm.c's `train_gpt2.py` (`write_model`) and of nanoGPT's
+Needs the same packages as tools/model_files.py. The layouts are those of llm.c's `train_gpt2.py` (`write_model`) and of nanoGPT's
 `train.py`.
 """
 
@@ -24,7 +24,7 @@ IN_BLOCK = [f"{layer}.{leaf}" for layer in ("ln_1", "attn.c_attn", "attn.c_proj"
 
 
 def linear(gpt):
-    """The state with its matrices as torch.nn.Linear keeps them, [outputs, inputs]."""
+    """The state with its matrices as torch.nn.Linear stores them, [outputs, inputs]."""
     return {name: t.T.contiguous() if name.endswith(MATRICES) else t for name, t in gpt.state_dict().items()}
 
 
@@ -45,7 +45,7 @@ def llm_c(name, gpt, dtype, padded=16):
 
 def nanogpt(name, gpt, prefix="", tied=True, bias=True, dtype=torch.float32, more={}, keep=lambda t: t, **save):
     config = gpt.config
-    state = torch.nn.Module().state_dict()  # An OrderedDict with metadata, as a model's is.
+    state = torch.nn.Module().state_dict()  # An OrderedDict with metadata, like a model's.
     for key, tensor in linear(gpt).items():
         if bias or not key.endswith(".bias"):
             state[prefix + key] = keep(tensor.to(dtype))
@@ -66,7 +66,7 @@ def optimiser(gpt):
 
 
 class Runs:
-    """What no reader of a checkpoint may do."""
+    """Code that no reader of a checkpoint may run."""
 
     def __reduce__(self):
         return os.system, ("echo caught > caught",)

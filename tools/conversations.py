@@ -1,13 +1,13 @@
-"""Makes conversations to tune a story teller on, from short stories.
+"""Makes conversations for fine-tuning a story teller, from short stories.
 
     python tools/conversations.py --held-out tinystories_10k_lines.txt --out conversations.jsonl SLICE.txt…
 
-Every line is `{"messages": [{"role", "content"}, …]}`: perhaps a system prompt, a request for one or two things that do
-occur in the story, the story; then, for about a third, a follow-up that the story answers, a request for another one, or
-thanks. A hero named in a system prompt is the story's hero, a wish for a short or a long story is met by its length.
-Where a name is asked for, the people of the story mostly bear other names than in the slice, and many a thing that is
-asked for is exchanged for one of its kind, so that a request must be read. With --plain N, every story stands N times
-among them as a plain text, {"text"}, as it is.
+Every line is `{"messages": [{"role", "content"}, …]}`: sometimes a system prompt, a request for one or two things that
+occur in the story, the story; then, in about a third, a follow-up question that the story answers, a request for another
+one, or thanks. A hero named in a system prompt is the story's hero; a request for a short or a long story is met by its
+length. If a name is requested, the people of the story usually have other names than in the source, and many requested
+things are replaced by others of their kind, so that a request must be read. With --plain N, every story is also added N
+times as plain text, {"text"}, unchanged.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def article(noun_phrase):
 
 
 class Teller:
-    """Draws conversations; every story is told at most `uses` times."""
+    """Draws conversations; every story is used at most `uses` times."""
 
     def __init__(self, texts, limit, uses, exchanged, seed):
         self.words = learn(texts)
@@ -63,7 +63,7 @@ class Teller:
         return self.random.choice(lines)
 
     def conversation(self, index):
-        """A conversation about story `index`, or None where it would grow too long."""
+        """A conversation about story `index`, or None if it would be too long."""
         story = self.renamed(self.told[index]) if self.chance(RENAMED) else self.told[index]
         system, named, length = self.system(story)
         messages = [say("system", system)] if system else []
@@ -85,7 +85,7 @@ class Teller:
         return facts(rename(story.text, self.names.others(story.text, self.random)), self.words)
 
     def exchanged(self, request, story, things):
-        """The same with some of the things exchanged, and the things that are left as they were."""
+        """The same with some of the things replaced, and the things that were not."""
         left = []
         for noun in things:
             other = self.kin.other(noun, request + story.text, self.random) if self.chance(self.share) else None
@@ -97,7 +97,7 @@ class Teller:
         return request, story, left
 
     def system(self, story):
-        """A system prompt that this story obeys; whether it names the hero; the length that it asks for."""
+        """A system prompt that fits this story; whether it names the hero; the length that it asks for."""
         kind = self.random.random()
         plain = self.pick(phrases.SYSTEM) if self.chance(0.5) else ""
         if kind < 0.25 and len(story.heroes) == 1:
@@ -119,7 +119,7 @@ class Teller:
         return self.pick(phrases.REQUESTS).format(subject=subject), nouns
 
     def subject(self, story, named):
-        """`a dog and a lost ball`, `a girl named Lily and a needle`; nothing for a story without a subject."""
+        """`a dog and a lost ball`, `a girl named Lily and a needle`; empty for a story without a subject."""
         parts, nouns = [], []
         if story.heroes and not named and self.chance(0.2 if story.things else 0.9):
             heroes = " and ".join(story.heroes)
@@ -131,7 +131,7 @@ class Teller:
         room = self.pick([1] + [2] * 9) - len(parts)
         taken = [story.kind if parts else "", *nouns]
         candidates = [thing for thing in story.things if not any(thing[0] in words for words in taken)]
-        # Mostly what comes first: where a story brings in its thing, it should be the one that was asked for.
+        # Mostly things near the beginning: the first thing a story mentions should be the requested one.
         place = lambda thing: story.text.lower().find(thing[0])
         candidates = sorted(candidates, key=place) if self.chance(0.75) else self.random.sample(candidates, len(candidates))
         chosen = candidates[: max(room, 0)]
@@ -148,7 +148,7 @@ class Teller:
         return f"some {described}" if noun in self.words.masses else article(described)
 
     def follow_up(self, messages, index, story, things, named, length):
-        """One or two turns more, as far as they fit."""
+        """One or two more turns, if they fit."""
         another = self.another(index, story, things, named, length) if self.chance(0.35) else None
         if another is not None:
             noun, other, text = another
@@ -171,7 +171,7 @@ class Teller:
         return self.pick(phrases.THANKS), self.pick(phrases.WELCOME)
 
     def another(self, index, first, things, named, length):
-        """A thing of the first story, and another story about it that obeys the same system prompt."""
+        """A thing of the first story, and another story about it that fits the same system prompt."""
         room = self.limit - len(first.text) - 200
         for noun in things:
             others = [
@@ -187,7 +187,7 @@ class Teller:
         return None
 
     def can_be_about(self, story, hero):
-        """Whether the one hero of `story` may bear the name `hero`."""
+        """Whether the one hero of `story` may have the name `hero`."""
         one = len(story.heroes) == 1 and hero not in story.text
         return one and self.names.of.get(story.heroes[0], 1) == self.names.of.get(hero, 2)
 
@@ -212,7 +212,7 @@ def length_of(story):
 
 
 def small_talk(teller):
-    """A question that is not for a story, and what a story teller says."""
+    """A question that does not ask for a story, and a story teller's answer."""
     question, answers = teller.pick(phrases.SMALL_TALK)
     return [say("user", teller.pick(question)), say("assistant", teller.pick(answers))]
 
@@ -229,8 +229,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bytes", type=int, default=1700, help="longest conversation, all messages together")
     parser.add_argument("--tell", type=int, default=4, help="conversations begun with each story")
-    parser.add_argument("--exchanged", type=float, default=0.3, help="share of the things asked for that are exchanged")
-    parser.add_argument("--plain", type=int, default=0, help="how often each story stands as a plain text too")
+    parser.add_argument("--exchanged", type=float, default=0.3, help="share of the requested things that are replaced")
+    parser.add_argument("--plain", type=int, default=0, help="how often each story is also added as plain text")
     asked = parser.parse_args()
     if {p.name for p in asked.slices} & ({p.name for p in asked.held_out} | {"tinystories_10k_lines.txt"}):
         parser.error("a held-out slice cannot be trained on")
@@ -253,7 +253,7 @@ def main():
 def count(texts, teller, made):
     turns = Counter(sum(m["role"] == "user" for m in messages) for messages in made)
     system = sum(messages[0]["role"] == "system" for messages in made)
-    print(f"{len(texts)} stories, {len(teller.used)} of them told")
+    print(f"{len(texts)} stories, {len(teller.used)} of them used")
     print(f"{len(made)} conversations, {system} with a system prompt")
     print("questions each: " + ", ".join(f"{n} in {count}" for n, count in sorted(turns.items())))
     print(f"{sum(map(bytes_of, made))} bytes, longest {max(map(bytes_of, made))}")

@@ -1,5 +1,5 @@
 """Makes crates/glass/tests/golden/gguf_blocks.json: blocks of random bytes, and the weights that the `gguf` package reads
-out of them as f32, both in hexadecimal.
+from them as f32, both in hexadecimal.
 
     python tools/gguf_goldens.py        # pip install gguf
 """
@@ -14,7 +14,7 @@ from gguf.quants import dequantize
 
 OUT = Path(__file__).parent.parent / "crates/glass/tests/golden/gguf_blocks.json"
 BLOCKS = 2
-# Where a block's f16 scales and minima are: random bytes could be no number.
+# The positions of a block's f16 scales and minima: random bytes could be NaN.
 SCALES = {
     Type.Q4_0: [0],
     Type.Q4_1: [0, 2],

@@ -1,14 +1,14 @@
-"""Makes the golden files that parity with PyTorch is tested against: logits, loss, every gradient, ten AdamW steps.
+"""Makes the golden files for the tests of parity with PyTorch: logits, loss, every gradient, ten AdamW steps.
 
     python -m venv .venv && .venv/bin/pip install torch transformers safetensors numpy
     .venv/bin/python -P tools/goldens.py crates/glass/tests/golden/pytorch
 
-(`-P`, so that a file beside this one does not stand in for the package of its name.)
+(`-P` keeps a file in this folder from being imported in place of the package of its name.)
 
-Four tiny GPTs (own or shared unembedding, with or without biases) are written as a plain torch module in float64, under
-the names and in the shapes of this repository. Every one is also run through transformers' GPT2LMHeadModel (an absent
-bias there is a zero that does not learn), and the script stops where the two differ. A float32 run of the same ten
-steps tells how far apart two right answers may be.
+Four tiny GPTs (tied or untied unembedding, with or without biases) are written as a plain torch module in float64, with
+the names and shapes of this repository. Each is also run through transformers' GPT2LMHeadModel (where an absent bias is
+a zero that is not trained), and the script stops if the two differ. A float32 run of the same ten steps shows how far
+apart two correct results may be.
 """
 
 import math
@@ -55,7 +55,7 @@ def shapes(tied, bias):
 
 
 def start(tied, bias, seed):
-    """Far larger numbers than a fresh GPT's, rounded to float32 so that both sides start from the same ones."""
+    """Much larger numbers than a fresh GPT's, rounded to float32 so that both sides start from the same numbers."""
     generator = torch.Generator().manual_seed(seed)
     parameters = {}
     for name, shape in shapes(tied, bias):
@@ -128,7 +128,7 @@ def ten_steps(parameters, run, batches):
 
 
 def plain(parameters, batches, dtype):
-    """What the plain module finds, by name."""
+    """The results of the plain module, by name."""
     p = {name: values.to(dtype, copy=True).requires_grad_() for name, values in parameters.items()}
     inputs, targets = batches[0]
     logits = forward(p, inputs)
@@ -166,7 +166,7 @@ def theirs(ours):
 
 
 def check_transformers(parameters, found, tied, batches):
-    """Largest difference between `found` and what GPT2LMHeadModel finds from the same parameters."""
+    """Largest difference between `found` and the results of GPT2LMHeadModel with the same parameters."""
     config = GPT2Config(
         vocab_size=VOCABULARY, n_positions=CONTEXT, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_inner=HIDDEN,
         activation_function="gelu_new", resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,

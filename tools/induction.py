@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Grows an induction head in two layers, finds it by its score, and silences heads to see which one it was.
+"""Trains an induction head in two layers, finds it by its score, and silences heads to see which one it is.
 
     tools/induction.py target/release/glass DIR        # three minutes on two cores
 
-DIR gets the data, the run and `growth.svg`. A text is random tokens that stand again and again: what comes next can only be known by
-finding the token's last place and reading on (Olsson et al. 2022). Needs nothing but Python.
+DIR gets the data, the run and `growth.svg`. A text consists of repeated random tokens: the next token can only be
+predicted by finding the token's previous occurrence and reading on (Olsson et al. 2022). Needs nothing but Python.
 """
 
 import argparse
@@ -24,7 +24,7 @@ RUN = (
 
 
 def texts(file):
-    """Texts of `CONTEXT` tokens, each of 6 to 32 drawn ones again and again; read in order, every window is one of them."""
+    """Texts of `CONTEXT` tokens, each repeating 6 to 32 random ones; read in order, every window is one of them."""
     draw, ids = random.Random(5), array.array("H")
     for _ in range(TEXTS):
         once = draw.choices(range(VOCABULARY), k=draw.randint(6, 32))
@@ -39,7 +39,7 @@ def glass(program, *arguments):
 
 
 def loss(program, model, *edits):
-    """Mean nats of the next token where 20 random ones stand for the second time."""
+    """Mean nats of the next token in the repetition of 20 random ones."""
     draw, sum = random.Random(9), 0.0
     for _ in range(ASKED):
         once = draw.sample(range(VOCABULARY), 20)

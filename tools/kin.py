@@ -1,4 +1,4 @@
-"""Exchanges a thing in a story for one of its kind, so that what is asked for must be read and cannot be guessed."""
+"""Replaces a thing in a story by another of its kind, so that a request must be read and cannot be guessed."""
 
 import re
 from collections import Counter, defaultdict
@@ -12,8 +12,8 @@ MOST_KIN = 10
 
 
 class Kin:
-    """Nouns of one kind: those between the same words. Likeness is the cosine of their positive pointwise mutual
-    information with the words before and behind them (Bullinaria & Levy 2007)."""
+    """Nouns of one kind: those between the same words. Similarity is the cosine of their positive pointwise mutual
+    information with the words before and after them (Bullinaria & Levy 2007)."""
 
     def __init__(self, texts, words):
         nouns = {noun for noun in words.nouns if words.stories_with[noun] >= LEAST_STORIES}
@@ -42,13 +42,13 @@ class Kin:
             self.of[noun] = [name for _, name in alike[-MOST_KIN:]]
 
     def other(self, noun, text, random):
-        """One of the noun's kind that does not stand in `text`, or None."""
+        """Another noun of the same kind that does not occur in `text`, or None."""
         free = [name for name in self.of.get(noun, []) if not re.search(rf"\b{name}", text, re.I)]
         return random.choice(free) if free else None
 
 
 def exchange(text, noun, other):
-    """`text` with the noun replaced wherever it stands: singular, plural, capital, with its article."""
+    """`text` with the noun replaced wherever it occurs: singular, plural, capital, with its article."""
     def put(found):
         article, between, here, plural = found.groups()
         new = several(other) if plural else other

@@ -1,10 +1,11 @@
-"""Makes the golden file that `inspect` is tested against: what TransformerLens sees in a tiny GPT.
+"""Makes the golden file for the tests of `inspect`: TransformerLens's results for a tiny GPT.
 
     PYTHONPATH=tools .venv/bin/python -P tools/lens_goldens.py crates/glass/tests/golden
 
-The weights are those of pytorch/tied_bias.safetensors there. Written are, under this repository's names, every cache entry, what
-each layer's lens says behind every position, the attribution of one logit, and the same logit's log-probability with
-each head patched from another text. No weights are processed. `tools/check_transformer_lens.py` compares larger models.
+The weights are those of pytorch/tied_bias.safetensors in that folder. The file holds, under this repository's names, every
+cache entry, the prediction of each layer's lens after every position, the attribution of one logit, and the same token's
+log-probability with each head patched from another text. No weights are processed. `tools/check_transformer_lens.py`
+compares larger models.
 """
 
 import sys
@@ -42,7 +43,7 @@ def bridge_of(parameters):
 
 
 def words(folder):
-    """A tokenizer, which the folder must have, though ids alone are read."""
+    """A tokenizer, which the folder must have, although only ids are used."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
@@ -84,7 +85,7 @@ def main(folder):
                 logits = bridge.run_with_hooks(ids[None], fwd_hooks=[(f"blocks.{layer}.attn.hook_z", patch)])
                 patched[layer, head] = torch.log_softmax(logits[0, -1].double(), -1)[token]
         found["patched"] = patched
-    # What is masked is their least number; no test needs its size.
+    # Masked entries are their lowest number; no test needs its value.
     tensors = {name: values.float().masked_fill(values < -1e30, 0).contiguous() for name, values in found.items()}
     tensors |= {"ids": ids.int(), "clean": clean.int(), "token": torch.tensor([token]).int()}
     save_file(tensors, folder / "transformer_lens.safetensors")

@@ -1,11 +1,11 @@
-"""Everything that needs `transformers`: the small model files the tests read, and the proof that ours open there.
+"""Everything that needs `transformers`: writes the small model files for the tests, and checks that Glass's models open there.
 
     python tools/model_files.py fixtures        writes crates/glass/tests/golden/files
-    python tools/model_files.py variants        of them variants.json alone
-    python tools/model_files.py open DIR        opens a saved model as it is: sizes, logits, tokenizer, chat template
+    python tools/model_files.py variants        only variants.json
+    python tools/model_files.py open DIR        opens a saved model unchanged: sizes, logits, tokenizer, chat template
     python tools/model_files.py same DIR DIR    the logits of two directories agree to 1e-4
 
-Needs torch, transformers, tokenizers and safetensors. The tests need none of them: what this writes is committed.
+Needs torch, transformers, tokenizers and safetensors. The tests need none of them: its output is committed.
 """
 
 import json
@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 
-# This file's own name would hide the package's.
+# This file's folder would hide a package of the same name.
 sys.path = [p for p in sys.path if os.path.abspath(p or ".") != os.path.dirname(os.path.abspath(__file__))]
 
 import torch
@@ -27,7 +27,7 @@ def model(**changes):
     sizes = dict(vocab_size=11, n_positions=6, n_embd=8, n_layer=2, n_head=2, bos_token_id=10, eos_token_id=10)
     torch.manual_seed(1)
     made = GPT2LMHeadModel(GPT2Config(**{**sizes, **changes})).eval()
-    # Random weights everywhere: fresh ones have zero biases, in which a wrong order would not show.
+    # Random weights everywhere: fresh biases are zero, so a wrong order would not show.
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.copy_(torch.randn_like(parameter))
@@ -43,7 +43,7 @@ def fixtures():
     model(tie_word_embeddings=False).save_pretrained(at("untied"))
     model(n_inner=12).save_pretrained(at("inner"))
     model().save_pretrained(at("sharded"), max_shard_size="2KB")
-    # As the first checkpoints were: no prefix, and the masks among the tensors.
+    # As in the first checkpoints: no prefix, and the masks among the tensors.
     bare = model()
     tensors = {name.removeprefix("transformer."): t for name, t in bare.state_dict().items() if name != "lm_head.weight"}
     for layer in range(2):
@@ -52,13 +52,13 @@ def fixtures():
     os.makedirs(at("bare"))
     save_file(tensors, os.path.join(at("bare"), "model.safetensors"))
     bare.transformer.config.save_pretrained(at("bare"))
-    # The tied unembedding once more.
+    # A copy of the tied unembedding.
     os.makedirs(at("redundant"))
     tensors = {**load_file(os.path.join(at("f32"), "model.safetensors"))}
     tensors["lm_head.weight"] = tensors["transformer.wte.weight"].clone()
     save_file(tensors, os.path.join(at("redundant"), "model.safetensors"), metadata={"format": "pt"})
     shutil.copy(os.path.join(at("f32"), "config.json"), at("redundant"))
-    # One tensor joined and turned over, number by number, so that reading it is not only compared with writing it.
+    # One tensor joined and transposed, number by number, so that reading is not only compared with writing.
     state = model().state_dict()
     joined = state["transformer.h.1.attn.c_attn.weight"]
     query, key, value = (part.T.contiguous().flatten().tolist() for part in joined.split(8, dim=1))
@@ -75,7 +75,7 @@ def fixtures():
     variants()
 
 
-# What config.json may say otherwise of the same weights, and still be a GPT-2.
+# Other settings in config.json, with the same weights, that are still a GPT-2.
 VARIANTS = [
     *({"activation_function": name} for name in (
         "gelu", "gelu_fast", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu", "relu2")),
@@ -86,7 +86,7 @@ VARIANTS = [
 
 
 def variants():
-    """The logits of f32's weights under every variant of its config.json, by transformers."""
+    """The logits of the f32 model's weights under every variant of its config.json, by transformers."""
     ids, state, found = [3, 1, 4, 1, 5, 9], load_file(os.path.join(GOLDEN, "f32", "model.safetensors")), []
     for change in VARIANTS:
         gpt = model(**change)

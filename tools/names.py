@@ -1,11 +1,11 @@
-"""Gives the people of a story other names, so that a name must be read where it stands and cannot be known by heart."""
+"""Gives the people of a story other names, so that a name must be read from the request and cannot be memorised."""
 
 import re
 from collections import Counter
 
 from story_facts import NOT_NAMES, WORD, find_heroes
 
-# Names that are also words, and words for a person that stand like a name.
+# Names that are also words, and words for a person that are used like a name.
 NOT_ONLY_NAMES = NOT_NAMES | set("May Will Rose Daisy Grace Joy Hope Faith Ruby Mark Bill Jack Rusty Sunny Fluffy".split())
 
 

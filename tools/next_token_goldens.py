@@ -1,4 +1,4 @@
-"""Writes crates/glass/tests/golden/next_token.json: the probabilities that transformers' logits processors leave.
+"""Writes crates/glass/tests/golden/next_token.json: the probabilities after transformers' logits processors.
 
 Needs `torch` and `transformers`; downloads nothing. Run from anywhere: python tools/next_token_goldens.py
 """
@@ -35,7 +35,7 @@ OPTIONS = [
 
 
 def processors(options):
-    """In our order, which is also theirs."""
+    """In Glass's order, which is also that of transformers."""
     kinds = {
         "repetition_penalty": RepetitionPenaltyLogitsProcessor,
         "temperature": TemperatureLogitsWarper,

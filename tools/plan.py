@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Planned against measured: what `glass train --plan` says of memory and time, and what a run of a few steps then takes.
+"""Compares plans with measurements: the memory and time in `glass train --plan`, and those of a run of a few steps.
 
     cargo build --release -p glass-app
     python3 tools/plan.py [--glass target/release/glass] [--steps 4] [--only NAME…] [--json FILE]
 
-Every shape learns from random ids. Its memory is the most that the process ever held resident (with an evaluation and a
+Every model is trained on random ids. Its memory is the maximum resident size of the process (with an evaluation and a
 checkpoint, as in a real run), its time the median of the steps after the first. Linux and macOS; standard library only.
 """
 
@@ -37,7 +37,7 @@ def ids(path, vocabulary):
 
 
 def ended(command):
-    """What the command wrote, and the most bytes it held: of this child alone, from wait4."""
+    """The command's output, and its maximum resident size: of this child only, from wait4."""
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     text = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
@@ -71,8 +71,8 @@ def main():
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--glass", default="target/release/glass")
     asked.add_argument("--steps", type=int, default=4)
-    asked.add_argument("--only", nargs="*", help="shapes whose names begin so")
-    asked.add_argument("--json", help="write the figures here too")
+    asked.add_argument("--only", nargs="*", help="models whose names begin with this")
+    asked.add_argument("--json", help="also write the results to this file")
     asked = asked.parse_args()
     shapes = [shape for shape in SHAPES if not asked.only or shape[0].startswith(tuple(asked.only))]
     record = {}
@@ -80,7 +80,7 @@ def main():
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name, options, vocabulary in shapes:
-            # Steps of a small model are short: more of them, for a median.
+            # Steps of a small model are short: more are taken for the median.
             steps = asked.steps * (25 if vocabulary == 65 and options is SMALL else 1)
             one = record[name] = compared(asked.glass, folder, options, vocabulary, steps)
             memory = one["planned_bytes"] / one["measured_bytes"]

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""How far log-probabilities of quantised files lie from those of the same weights in f32, here and in llama.cpp.
+"""Compares log-probabilities of quantised files with those of the same weights in f32, in Glass and in llama.cpp.
 
     tools/quantised_error.py GLASS [--layers N] [--texts N] [--work FOLDER]    # pip install gguf llama-cpp-python numpy safetensors
 
-A GPT-2 with random weights, 768 wide, is written as Q8_0, Q4_0 and Q4_K_M by llama.cpp, and as q8 and q4 by GLASS (whose q4 keeps
-the table of tokens in 8 bits, where llama.cpp's Q4_0 has Q6_K). Each file is then dequantised to f32 by the
-`gguf` package, and the log-probabilities that `GLASS score` gives with that file are the right ones: what is left is what a program
-does to the inputs of its products, and to weights in a format that it does not run as it is. Printed are the root mean squares of
-the differences in nats, with keys and values in f32 and in 16 bits. With `--work`, the files stay there for the next call.
+A GPT-2 with random weights, 768 wide, is written as Q8_0, Q4_0 and Q4_K_M by llama.cpp, and as q8 and q4 by GLASS (whose q4
+keeps the token embedding in 8 bits, where llama.cpp's Q4_0 has Q6_K). Each file is then dequantised to f32 by the `gguf`
+package, and the log-probabilities from `GLASS score` with that file are the reference: the remaining error comes from rounding
+the inputs of products, and from converting weights of formats that a program does not run directly. The output is the root
+mean square of the differences in nats, with keys and values in f32 and in 16 bits. With `--work`, the files are kept there.
 """
 
 import argparse
@@ -29,7 +29,7 @@ OURS = ["q8", "q4"]
 
 
 def random_model(folder, layers):
-    """A folder as transformers writes it."""
+    """A folder in transformers' format."""
     random = np.random.default_rng(3)
     normal = lambda *shape: random.normal(0, 0.02, shape).astype(np.float32)
     weights = {"wte.weight": normal(VOCABULARY, WIDTH), "wpe.weight": normal(CONTEXT, WIDTH)}

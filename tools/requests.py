@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Counts what a story teller does with what it is told: two things asked for, a hero's name, a length, a follow-up.
+"""Counts how well a story teller follows its instructions: two things asked for, a hero's name, a length, a follow-up.
 
     tools/requests.py target/release/glass [-m MODEL] [--print | --samples]
 
-Fifty written requests, each naming two things: a story counts where both words stand in it, singular or plural. Twenty
-system prompts with a hero's name: a story counts where the name stands in it, at least twice. The same ten requests with a
-system prompt for short and for long stories. Ten talks that go on with a question about the hero. Request N runs with
+Fifty written requests, each naming two things: a story counts if both words occur in it, singular or plural. Twenty
+system prompts with a hero's name: a story counts if the name occurs in it at least twice. The same ten requests with a
+system prompt for short and for long stories. Ten chats that continue with a question about the hero. Request N runs with
 seed N; nothing is run twice or left out. --samples prints ten other conversations instead, as Markdown.
 """
 
@@ -74,7 +74,7 @@ SYSTEM_NAME = ["The hero of the story is {}.", "Always call the hero {}."]
 SYSTEM_SHORT, SYSTEM_LONG = "Keep your stories very short.", "Tell long stories."
 SUBJECTS = ["a ball", "the park", "a cat", "a red bike", "rain", "a birthday", "a lost toy", "the sea", "a cookie", "a tree"]
 FOLLOW_UP = "Who was the story about?"
-# A system prompt or none, and what is asked, one after the other.
+# A system prompt or None, and the questions, one after another.
 SAMPLES = [
     (None, ["Tell me a story about a dog and a lost ball."]),
     (None, ["Write a story about a frog and a red hat."]),
@@ -88,7 +88,7 @@ SAMPLES = [
     (None, ["Tell me a short story about the moon.", "Thank you!"]),
 ]
 def mentions(story, thing):
-    """Whether a word for it stands there, singular or plural."""
+    """Whether a word for it occurs, singular or plural."""
     words = thing + "".join("|" + word[:-1] + "ie" for word in thing.split("|") if word.endswith("y"))
     return re.search(rf"\b(?:{words})(?:s|es)?\b", story, re.IGNORECASE) is not None
 
@@ -143,7 +143,7 @@ def lengths(asked):
         told[system] = [len(answer(asked, request, seed, system)) for seed, request in enumerate(requests, 1)]
     short, long = told[SYSTEM_SHORT], told[SYSTEM_LONG]
     kept = sum(a < b for a, b in zip(short, long))
-    print(f"length in the system prompt: median of {statistics.median(short):.0f} bytes where short stories are asked for, "
+    print(f"length in the system prompt: median of {statistics.median(short):.0f} bytes if short stories are requested, "
           f"{statistics.median(long):.0f} where long ones; {kept} of {len(short)} pairs in order")
 
 
@@ -170,7 +170,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("glass", help="the program")
     parser.add_argument("-m", "--model", help="a model folder; default: the built-in model")
-    parser.add_argument("--print", action="store_true", help="every story too")
+    parser.add_argument("--print", action="store_true", help="print every story too")
     parser.add_argument("--samples", action="store_true", help="ten conversations to read, instead")
     asked = parser.parse_args()
     if asked.samples:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the text of `glass train --data sample` anew: stories that the built-in model wrote (glass generate, a fixed seed).
+"""Writes the text of `glass train --data sample`: stories from the built-in model (glass generate, a fixed seed).
 
-Run from the repository's root with a release build there.
+Run from the repository's root, after a release build.
 """
 import json
 import subprocess

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""One clean training text out of slices of TinyStories.
+"""Makes one clean training text from slices of TinyStories.
 
     tools/stories.py OUT.txt --held-out HELD.txt [--as-is] SLICE.txt...
 
-Typographic quotes and dashes become ASCII and lines are trimmed, without --as-is; broken stories at the ends of a slice
-and exact duplicates are dropped, and so is any story that also stands in the held-out text. Stories are separated by
+Without --as-is, typographic quotes and dashes become ASCII and lines are trimmed. Incomplete stories at the ends of a slice,
+exact duplicates, and stories that also occur in the held-out text are dropped. Stories are separated by
 <|endoftext|>.
 """
 
@@ -18,12 +18,12 @@ PLAIN = str.maketrans({"“": '"', "”": '"', "«": '"', "»": '"', "‘": "'",
 
 
 def stories(path):
-    """The whole stories of a slice, cleaned."""
+    """The complete stories of a slice, cleaned."""
     return (text for _, text in told_and_clean(path))
 
 
 def told_and_clean(path):
-    """The whole stories of a slice, as they stand and cleaned."""
+    """The complete stories of a slice, unchanged and cleaned."""
     for told in Path(path).read_text(encoding="utf-8").split(SEPARATOR):
         text = told.translate(PLAIN)
         text = re.sub(r"[ \t]+", " ", text)
@@ -34,12 +34,12 @@ def told_and_clean(path):
 
 
 def letters(story):
-    """What makes two stories the same."""
+    """A key that is equal for equal stories."""
     return re.sub(r"\W+", "", story)
 
 
 def distinct(paths, held_out):
-    """The whole stories of `paths`, as they stand and cleaned, each once, without those of `held_out`."""
+    """The complete stories of `paths`, unchanged and cleaned, each once, without those of `held_out`."""
     seen = {letters(story) for path in held_out for story in stories(path)}
     for path in paths:
         for told, story in told_and_clean(path):

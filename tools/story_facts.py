@@ -1,6 +1,6 @@
-"""What a short story is about, by rule: its hero, its things, what can be asked about it.
+"""Finds facts about a short story by rules: its hero, its things, questions about it.
 
-No tagger and no model: how a word is used in the whole collection tells what it is.
+It uses no tagger and no model: the class of a word is found from its use in the whole collection.
 """
 
 import re
@@ -51,7 +51,7 @@ NOT_ADJECTIVES = set(
 )
 
 
-# Who a story is about stands where it begins, and is met, named or described there.
+# The hero of a story appears near its beginning, and is met, named or described there.
 PROTAGONIST = re.compile(
     r"\b(?:there (?:was|lived)|lived|was|had|met|saw) (?:a|an) (?:[a-z]+,? ){0,3}?([a-z]+)"
     r"(?=,? (?:named|called|who|that|whose|in|with|and|on|living)\b|[.,!])"
@@ -72,8 +72,8 @@ class Words:
 
 
 def learn(stories):
-    """A noun mostly ends a phrase that `a` or `the` begins, and what is never one but often some is a mass (`some milk`);
-    an adjective stands inside such a phrase, or after `was` and its like."""
+    """A noun mostly ends a phrase that begins with `a` or `the`; a noun that never follows `a` but often `some` is a mass noun
+    (`some milk`); an adjective is inside such a phrase, or after `was` and similar words."""
     used, noun_use, a_noun, some_noun, before, being, names = (Counter() for _ in range(7))
     words = Words(stories=len(stories))
     for story in stories:
@@ -101,7 +101,7 @@ def learn(stories):
 
 @dataclass
 class Facts:
-    """What is known of one story."""
+    """The facts about one story."""
 
     text: str
     heroes: list
@@ -142,24 +142,24 @@ def find_heroes(story, words):
 
 
 def find_kind(story, hero):
-    """`a little girl`, where the story says so."""
+    """`a little girl`, if the story says so."""
     said = re.search(rf"\b((?:a|an) (?:[a-z]+ ){{0,2}}[a-z]+),? (?:named|called|whose name was) {hero}\b", story[:300])
     return said[1] if said else ""
 
 
 def find_protagonist(story, words):
-    """`dog`, where the story begins with one."""
+    """`dog`, if the story begins with one."""
     found = PROTAGONIST.search(story[:220])
     return found[1] if found and (found[1] in PEOPLE or found[1] in words.nouns) else ""
 
 
-# A small model learns to begin with what it is asked for; how stories go on it knows by heart.
+# A small model learns to begin with the requested thing; it knows by heart how stories continue.
 BEGINNING = 260
 
 
 def find_things(story, words):
-    """Nouns that its beginning is about and that stand out against other stories, the most telling first, each with what
-    describes it."""
+    """Nouns in its beginning that distinguish it from other stories, the most distinctive first, each with its
+    description."""
     count = Counter(word for word in WORD.findall(story) if word in words.nouns | words.masses)
     early = set(WORD.findall(story[:BEGINNING]))
     common = [word for word in count if word in early]

@@ -1,10 +1,10 @@
-"""Makes crates/glass-app/tests/golden/tasks: a small random model, tasks, and what EleutherAI's lm-evaluation-harness
-makes of them.
+"""Makes crates/glass-app/tests/golden/tasks: a small random model, tasks, and their results in EleutherAI's
+lm-evaluation-harness.
 
     python tools/tasks_goldens.py        # pip install lm-eval torch transformers tokenizers
 
-The model's tokens are single bytes, `<|endoftext|>`, and a few merges across a space, so that it matters where the spaces
-of a context and a continuation go.
+The model's tokens are single bytes, `<|endoftext|>`, and a few merges across a space, so that the placement of spaces
+in a context and a continuation matters.
 """
 
 import json
@@ -59,7 +59,7 @@ TASKS = {
 
 
 def tokenizer(starts):
-    """Single bytes and some merges; with a start token where asked for."""
+    """Single bytes and some merges; with a start token if requested."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: at for at, token in enumerate(alphabet + WORDS)}
     merges = [tuple(merge.split(" ")) for merge in MERGES]

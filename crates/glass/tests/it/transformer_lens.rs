@@ -1,4 +1,4 @@
-//! Looking inside held to TransformerLens: every cache entry, the lens, an attribution, patched heads.
+//! Looking inside compared with TransformerLens: every cache entry, the lens, an attribution, patched heads.
 
 use glass::Config;
 use glass::backend::{Cpu, Packing};
@@ -14,7 +14,7 @@ use glass::weights::Frozen;
 
 use crate::golden::Golden;
 
-/// Sites that TransformerLens keeps no entry of: sums before a block and scores before their scaling.
+/// Sites for which TransformerLens has no entry: sums before a block and scores before their scaling.
 const OURS_ALONE: [&str; 2] = ["embedding", "scores"];
 
 #[test]
@@ -41,7 +41,7 @@ fn all_that_is_seen_is_what_transformer_lens_sees() {
         if OURS_ALONE.contains(&name.rsplit('.').next().unwrap()) {
             continue;
         }
-        // What is masked is -∞ here, and zero in the file.
+        // Masked entries are -∞ here, and zero in the file.
         let seen = matrix.values.iter().map(|&x| if x.is_finite() { f64::from(x) } else { 0.0 });
         golden.hold(&name, seen, 1e-5);
         compared += 1;

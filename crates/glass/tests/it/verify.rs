@@ -1,4 +1,4 @@
-//! That the promise holds, and that its proof would notice.
+//! The guarantee holds, and the check would notice a violation.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ fn config() -> Config {
     Config { context: 160, ..tiny::config() }
 }
 
-/// What is changed in the model that one way is given.
+/// The change in the model used for one of the ways.
 #[derive(Clone, Copy, PartialEq)]
 enum Changed {
     Nothing,
-    /// Two units of a hidden layer stand in each other's place: the same model, but one sum is taken in another order.
+    /// Two neurons of a hidden layer are swapped: the same model, but one sum is taken in another order.
     Order,
     /// Other weights.
     Weights,
@@ -57,7 +57,7 @@ fn loaded(threads: usize, packing: Packing, cache: CacheType, changed: Changed) 
     Rc::new(Model::new(cpu, Gpt::plan(&config()).0, weights, cache))
 }
 
-/// Everything compared, where the ways of `other` get a changed model.
+/// All comparisons, where the ways in `other` use a changed model.
 fn compared(packing: Packing, cache: CacheType, other: &[Way], changed: Changed) -> Vec<Compared> {
     let mut all = Vec::new();
     let mut open = |way: Way| {
@@ -94,7 +94,8 @@ fn one_sum_in_another_order_is_noticed_in_every_way_of_reading() {
     }
 }
 
-/// An order of summation moves a logit by its last bits, which a draw seldom shows; so other weights.
+/// Another order of summation changes only a logit's last bits, which rarely affects a draw; so other weights are
+/// used.
 #[test]
 fn another_model_is_noticed_in_the_draws() {
     for way in [Way::Together, Way::Guessed] {
