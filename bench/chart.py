@@ -1,7 +1,7 @@
-"""Records as pictures. `train.py`'s: `.venv/bin/python bench/chart.py bench/records/DATE-train-2.json`.
+"""Draws records as pictures. Those of `train.py`: `.venv/bin/python bench/chart.py bench/records/DATE-train-2.json`.
 
-A row for every shape, a column for every kind of malloc. Bars are medians, whiskers the range over the rounds; the
-dashed line is where every operation would be a multiply-add of float32 in registers.
+A row for every model, a column for every kind of malloc. Bars are medians, whiskers the range over the rounds; the dashed
+line is the rate at which every operation would be a float32 multiply-add in registers.
 """
 
 import json
@@ -13,7 +13,7 @@ OURS, THEIRS, INK, ROOF = "#b5482f", "#9fb4c7", "#333", "#777"
 
 
 def column(left, top, group, most, roof):
-    """Bars of all sides from (left, top) downwards, `most` tokens per second wide, and the roof's line."""
+    """Bars of all sides from (left, top) downwards, `most` tokens per second wide, and the line of the peak."""
     def x(rate):
         return left + (COLUMN - 60) * rate / most
 
@@ -50,7 +50,7 @@ def panels(record):
 
 
 def chart(path):
-    """Writes the picture beside its record."""
+    """Writes the picture next to its record."""
     path = Path(path)
     record = json.loads(path.read_text())
     parts, height = panels(record)
@@ -67,8 +67,8 @@ def chart(path):
 
 
 def bars(path, title, rows):
-    """Ours and the best of theirs, row by row: (what, our rate, their rate, their name). Every row has its own scale, on
-    which theirs is equally long."""
+    """Our rate and the best of the others, row by row: (what, our rate, their rate, their name). Every row has its own scale, in
+    which their bar has the same length."""
     label, unit, row, top = 200, 110, 40, 40
     most = max(ours / theirs for _, ours, theirs, _ in rows)
     parts = []

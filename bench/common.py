@@ -1,4 +1,4 @@
-"""What the comparisons share: programs as processes that take turns, medians, records."""
+"""Shared by the comparisons: programs as processes that take turns, medians, records."""
 
 import datetime
 import json
@@ -12,12 +12,12 @@ from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
-# Before a turn: long enough for the threads of whoever was last to stop spinning.
+# The pause before a turn: long enough for the threads of the previous program to stop spinning.
 PAUSE = 0.05
 
 
 class Side:
-    """A process that does so many units of work for a line and answers with the seconds they took."""
+    """A process that does a number of units of work for each line and answers with the seconds they took."""
 
     def __init__(self, command, **environment):
         self.process = subprocess.Popen(
@@ -35,14 +35,14 @@ class Side:
         return float(answer)
 
     def peak(self):
-        """The most memory it has held so far, in GB (Linux)."""
+        """Its peak memory so far, in GB (Linux)."""
         status = Path(f"/proc/{self.process.pid}/status")
         if status.exists():
             return round(int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1]) * 1024 / 1e9, 2)
         return None
 
     def cpu(self):
-        """Seconds that its threads have computed (Linux)."""
+        """The CPU seconds of its threads (Linux)."""
         stat = Path(f"/proc/{self.process.pid}/stat")
         if stat.exists():
             user, system = stat.read_text().rpartition(")")[2].split()[11:13]
@@ -64,9 +64,9 @@ def ours(kind, *arguments, root=ROOT):
 
 
 def interleave(sides, rounds, times=1, before=0):
-    """Seconds of every side's turns, taken one after the other and again, after one that is not counted (memory is
-    touched, models are compiled); and how many cores were busy with those who waited. `before` each turn the same work is
-    done so many times without being counted: a processor that has idled can take a second to be at full speed again."""
+    """Seconds of every side's turns, taken in alternation, after one turn that is not counted (memory is touched, models are
+    compiled); and how many cores the waiting processes used. `before` each turn, the same work is done this many times without
+    being counted: a processor that was idle can take a second to reach full speed again."""
     seconds, idle = {name: [] for name in sides}, 0.0
     for number in range(1 + rounds):
         for name, side in sides.items():
@@ -83,13 +83,13 @@ def interleave(sides, rounds, times=1, before=0):
 
 
 def figures(work, seconds):
-    """Median and range of the rate at which `work` was done in each of these times."""
+    """Median and range of the rates at which `work` was done in these times."""
     rates = sorted(work / taken for taken in seconds)
     return {"median": round(median(rates), 2), "least": round(rates[0], 2), "most": round(rates[-1], 2)}
 
 
 def machine(packages):
-    """What the figures depend on."""
+    """The conditions of the measurement."""
     cpuinfo = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
     describe = ["git", "describe", "--always", "--dirty"]

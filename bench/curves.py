@@ -1,11 +1,11 @@
-"""Glass and PyTorch learn from the same weights on the same batches: both loss curves, and their difference, drawn.
+"""Trains Glass and PyTorch from the same weights on the same batches, and draws both loss curves and their difference.
 
     .venv/bin/python bench/curves.py TEXT [--steps 300] [--layers 4] [--width 128] [--glass PROGRAM]
 
 writes `docs/pytorch.svg` and a record.
-The text's bytes are the tokens, read one batch after the other. The weights are drawn by PyTorch and saved as a model
-folder that Glass begins from; the model is the one of `train.py`. No dropout; warm-up, then half a cosine, as Glass
-logs it. Status 1 if the curves are more than a hundredth of a nat apart.
+The text's bytes are the tokens, read one batch after another. The weights are initialised by PyTorch and saved as a model
+folder that Glass starts from; the model is the one of `train.py`. No dropout; warm-up, then half a cosine, as logged by
+Glass. Status 1 if the curves are more than a hundredth of a nat apart.
 """
 
 import argparse
@@ -30,7 +30,7 @@ GLASS, PYTORCH = "#b5482f", "#9fb4c7"
 
 
 def save(gpt, heads, folder):
-    """A model folder in the Hugging Face layout, whose matrices of blocks stand transposed."""
+    """A model folder in the Hugging Face layout, with the matrices of blocks transposed."""
     tensors = {"wte.weight": gpt.token.weight, "wpe.weight": gpt.position.weight}
     names = {"weight": gpt.norm.weight, "bias": gpt.norm.bias}
     tensors |= {f"ln_f.{name}": value for name, value in names.items()}
@@ -53,7 +53,7 @@ def save(gpt, heads, folder):
 
 
 def glass(program, folder, ids, steps, threads):
-    """The log of a run from the weights in `folder`, a line for every step."""
+    """The log of a run from the weights in `folder`, one line per step."""
     shard, out = folder / "ids.bin", folder / "run"
     ids.to(torch.uint16).numpy().tofile(shard)
     subprocess.run(
@@ -78,7 +78,7 @@ def pytorch(gpt, ids, rates):
 
 
 def draw(path, ours, theirs, title):
-    """Both curves above, ours minus theirs below."""
+    """Both curves at the top, their difference (Glass minus PyTorch) below."""
     apart = [our - their for our, their in zip(ours, theirs)]
     power = 10 ** math.ceil(math.log10(max(map(abs, apart)) or 1e-9))
     both = [("PyTorch", PYTORCH, 5, theirs), ("Glass", GLASS, 1.2, ours)]
@@ -94,7 +94,7 @@ def main():
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--glass", help="the program; without it, it is built")
+    parser.add_argument("--glass", help="the program; by default it is built")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pytorch.svg")
     asked = parser.parse_args()
     ids = torch.tensor(list(asked.text.read_bytes()))

@@ -1,10 +1,10 @@
-"""Text to GPT-2's tokens on one thread: ours, `tokenizers` and `tiktoken`, in turns.
+"""Text to GPT-2's tokens on one thread: Glass, `tokenizers` and `tiktoken`, in turns.
 
     .venv/bin/python bench/encode.py [--rounds 5] [TEXT…]
 
 The first 10 MB of the files, by default of the novels in `$GLASS_DATA`, as one text and in documents of 10 kB. The ids are
-compared first. Every side is a process of its own; the others are called through their Python packages, whose lists of ids
-are part of their time.
+compared first. Every program runs in its own process; the others are called through their Python packages, whose lists of ids
+are included in their time.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from common import ROOT, Side, figures, interleave, machine, ours, record
 
 BYTES = 10_000_000
 OTHERS = ["tokenizers", "tiktoken"]
-# What is done: the length of a document, 0 for the whole text.
+# The measurements: the length of a document, 0 for the whole text.
 WORK = {"one text": 0, "documents of 10 kB": 10_000}
 
 
 def text(files):
-    """What is encoded: whole characters, ASCII alone, so that it may be cut anywhere."""
+    """The text to encode: only ASCII, so that it may be cut anywhere."""
     if not files:
         data = Path(os.environ.get("GLASS_DATA", ROOT.parent / "shared" / "data"))
         files = sorted((data / "text" / "novels").glob("*.txt"))
@@ -31,12 +31,12 @@ def text(files):
 
 
 def measured(content, rounds):
-    """Rates of all sides by the length of documents."""
+    """The rates of all programs by the length of documents."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "text.txt"
         source.write_bytes(content)
         sides = {"glass": ours("encode", source, folder)}
-        # It has written what the others read and compare with once it answers.
+        # Once it answers, it has written the files that the others read and compare with.
         sides["glass"].turn(0)
         for name in OTHERS:
             command = [sys.executable, ROOT / "bench" / "encode_turns.py", name, folder, source]

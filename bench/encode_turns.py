@@ -1,5 +1,5 @@
-"""A text to GPT-2's tokens by `tokenizers` or `tiktoken`, for every line on standard input, which says into how long documents
-it is cut (0: one); answers with the seconds that it took. The ids of the whole text must be those in FOLDER/ids.u32.
+"""A text to GPT-2's tokens by `tokenizers` or `tiktoken`, for every line on standard input, which gives the length of the documents
+into which it is cut (0: one); answers with the seconds it took. The ids of the whole text must equal FOLDER/ids.u32.
 
     python bench/encode_turns.py tokenizers|tiktoken FOLDER TEXT
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def byte_of():
-    """GPT-2's alphabet: the byte that a character of a token in tokenizer.json stands for."""
+    """GPT-2's alphabet: the byte for each character of a token in tokenizer.json."""
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in visible]
     return {chr(byte): byte for byte in visible} | {chr(256 + place): byte for place, byte in enumerate(others)}
@@ -29,7 +29,7 @@ def encoder(name, file):
 
     alphabet = byte_of()
     vocabulary = json.loads(file.read_text())["model"]["vocab"]
-    # An id is a rank; the end of text is no merge.
+    # An id is a rank; the end of text is not a merge.
     ranks = {
         bytes(alphabet[letter] for letter in token): id for token, id in vocabulary.items() if token != "<|endoftext|>"
     }

@@ -1,4 +1,4 @@
-"""GPT-2 as one writes it in PyTorch: the model and its optimiser, for the comparisons."""
+"""An ordinary GPT-2 in PyTorch: the model and its optimiser, for the comparisons."""
 
 import torch
 from torch import nn
@@ -33,7 +33,7 @@ class Gpt(nn.Module):
                 nn.init.normal_(parameter, std=0.02)
 
     def forward(self, inputs, targets):
-        """The loss, so that a compiled model has all of it to compile."""
+        """The loss, as part of the model so that it is compiled too."""
         x = self.token(inputs) + self.position.weight[: inputs.shape[1]]
         logits = F.linear(self.norm(self.blocks(x)), self.token.weight)
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())

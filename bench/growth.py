@@ -4,13 +4,13 @@
 
 - context: a step of training, 6 layers × 384 and a vocabulary of 8,192, one sample of 64 to 2,048 tokens; time and memory
 - batch: the same with 1 to 32 samples of 64 tokens
-- position: decoding GPT-2 124M's shape behind 0 to 2,016 tokens
-- together: decoding 1 to 32 sequences of it together
+- position: decoding with a model of GPT-2 124M's size after 0 to 2,016 tokens
+- together: decoding 1 to 32 sequences with it together
 - size: decoding and reading a prompt of 256 tokens with 1 million to 774 million weights
 - gpt3: one block of each of GPT-3's shapes (Brown et al. 2020, table 2.1), up to 12,288 wide with 96 heads, in a context of 2,048
-  tokens: reading them all, and one more token behind them; times layers is what the whole would take here, if it fitted
+  tokens: reading them all, and one more token after them; times the layers is the cost of the whole model here, if it fitted
 
-Medians of the turns. Weights are random: they do not change the time.
+Medians of the turns. Weights are random, which does not change the time.
 """
 
 import argparse
@@ -33,7 +33,7 @@ GPT3 = {  # layers, heads, width
 
 
 class Measure:
-    """Medians of turns of our side, a process for every model."""
+    """Medians of Glass's turns, one process per model."""
 
     def __init__(self, asked):
         self.asked = asked
@@ -43,7 +43,7 @@ class Measure:
         return median(side.turn(line) for _ in range(self.asked.turns))
 
     def training(self, shape, samples):
-        """Seconds of a step, and GB held at most."""
+        """Seconds per step, and peak memory in GB."""
         side = ours("train", *shape, samples, self.asked.threads)
         taken = self.seconds(side, 1)
         peak = side.peak()
@@ -51,7 +51,7 @@ class Measure:
         return taken, peak
 
     def running(self, shape, packing, lines):
-        """Seconds of every line, and GB held at most."""
+        """Seconds for every line, and peak memory in GB."""
         side = ours("run", "x".join(map(str, shape)), self.asked.threads, packing)
         taken = [self.seconds(side, line) for line in lines]
         peak = side.peak()
@@ -93,8 +93,8 @@ class Measure:
             taken = []
             for _, heads, width in GPT3.values():
                 self.asked.turns, turns = (1 if width > 4096 else self.asked.turns), self.asked.turns
-                # A vocabulary of one panel: the block is all that counts. A prompt's last block is computed for its last row
-                # alone, so reading a whole one is two less one.
+                # A vocabulary of one panel, so that only the block matters. A prompt's last block is computed only for its last row, so
+                # the cost of reading is that of two blocks minus that of one.
                 shape = (heads, width, 64, 2048)
                 (one, decode), gb = self.running((1, *shape), packing, ["prefill 2048", "decode 1 2047"])
                 (two,), _ = self.running((2, *shape), packing, ["prefill 2048"])
@@ -107,7 +107,7 @@ class Measure:
 
 
 def panels(found):
-    """Every measurement as a panel: name, ticks, what they are, curves."""
+    """Every measurement as a panel: name, ticks, their meaning, curves."""
     made = []
     for what, unit in [("context", "tokens"), ("batch", "samples")]:
         if what in found:

@@ -1,4 +1,4 @@
-"""TransformerLens at work, for every line `plain N`, `record N`, `again N` (the same) or `heads N` on standard input; answers with the seconds it took.
+"""Runs TransformerLens, for every line `plain N`, `record N`, `again N` (the same) or `heads N` on standard input; answers with the seconds it took.
 
     python bench/lens_turns.py FOLDER THREADS
 """

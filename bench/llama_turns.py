@@ -1,8 +1,8 @@
-"""llama.cpp at work, for every line on standard input; answers with the seconds that it took. The lines are those of
+"""Runs llama.cpp, for every line on standard input; answers with the seconds it took. The lines are those of
 `crates/glass/benches/turns.rs -- run`.
 
     python bench/llama_turns.py MODEL.gguf THREADS flash|plain
-    python bench/llama_turns.py MODEL.gguf THREADS start      how long from opening the file to the first token
+    python bench/llama_turns.py MODEL.gguf THREADS start      time from opening the file to the first token
     python bench/llama_turns.py MODEL.gguf THREADS memory N   bytes that opening and decoding N tokens added to the process
 
 No sampling. Keys and values are cached in 16 bits, which is its default; the logits of every token are computed.
@@ -38,7 +38,7 @@ def clear(made):
 
 
 def batch_of(rows):
-    """A pass over rows of (token, position, sequence, whether its logits are wanted)."""
+    """A pass over rows of (token, position, sequence, whether its logits are needed)."""
     batch = lib.llama_batch_init(len(rows), 0, 1)
     for i, (token, position, sequence, wanted) in enumerate(rows):
         batch.token[i], batch.pos[i] = token, position

@@ -1,12 +1,13 @@
-"""Looking inside GPT-2 124M: a pass with everything recorded, and every head patched; ours and TransformerLens in turns.
+"""Looking inside GPT-2 124M: a pass with everything recorded, and every head patched; Glass and TransformerLens in turns.
 
     .venv/bin/python bench/look.py [--rounds 5] [--tokens 64] [--threads 2]
 
-Random weights, the same on both sides, in f32. Recorded is every site that both have (not what each head contributes, which
-TransformerLens leaves out too), the logits of all positions among them; once into a new record, and once into the one of the
-turn before, whose memory is there already (TransformerLens makes a new cache each time). A sweep patches the mixed values of each of the 144
-heads from another text and reads two logits behind the last position: there one run for each, with the logits of all positions, as it offers it; here all heads of a block together
-and only the blocks from it on. Every side is a process of its own; memory is the most that it held.
+Random weights, the same on both sides, in f32. Recorded are all sites that both have (not each head's contribution, which
+TransformerLens does not record either), including the logits of all positions; once into a new record, and once into the record of
+the previous turn, whose memory is reused (TransformerLens makes a new cache each time). A sweep patches `z` of each of the 144 heads
+from another text and reads two logits after the last position: in TransformerLens with one run per head and the logits of all
+positions, as it offers; in Glass with all heads of a block together and only from that block on. Every program runs in its own
+process; memory is its peak.
 """
 
 import argparse
@@ -19,12 +20,12 @@ from statistics import median
 from common import ROOT, Side, interleave, machine, ours, record
 from run import Work
 
-# What is done, as a line of a turn.
+# The measurements, as lines of turns.
 WORK = ["plain", "record", "again", "heads"]
 
 
 def prepare(folder):
-    """GPT-2 124M with random weights, with a tokenizer, which TransformerLens asks for."""
+    """GPT-2 124M with random weights, with a tokenizer, which TransformerLens requires."""
     import torch
     from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
@@ -39,7 +40,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--keep", type=Path, help="a folder for the model, half a gigabyte, used again by the next run")
+    parser.add_argument("--keep", type=Path, help="a folder for the model, half a gigabyte, reused by the next run")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.keep or Path(temporary)
@@ -47,7 +48,7 @@ def main():
         prepare(folder)
         results = {}
         for what in WORK:
-            # A process for every work, so that its peak of memory is that work's.
+            # One process per measurement, so that its peak memory is separate.
             sides = {
                 "glass": ours("look", folder, asked.threads),
                 "TransformerLens": Side([sys.executable, ROOT / "bench" / "lens_turns.py", folder, asked.threads]),

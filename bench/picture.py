@@ -1,4 +1,4 @@
-"""Curves over the steps as an SVG, one plot below the other."""
+"""Curves over the steps as an SVG, one plot below another."""
 
 import math
 from dataclasses import dataclass
@@ -59,8 +59,8 @@ def picture(title, across, plots):
 
 @dataclass
 class Panel:
-    """Curves over a few named places: name, colour, a value for every place. With `log`, a tenfold is as far everywhere;
-    else the axis begins at 0."""
+    """Curves over a few named places: name, colour, a value for every place. With `log`, the axis is logarithmic; otherwise it
+    begins at 0."""
 
     name: str
     places: list
@@ -70,10 +70,10 @@ class Panel:
 
 
 def ticks(panel):
-    """Values with a line of their own: powers of ten, or quarters."""
+    """Values with a grid line: powers of ten, or quarters."""
     values = [value for _, _, curve in panel.curves for value in curve]
     if not panel.log:
-        # The smallest round step of which four reach the top.
+        # The smallest round step such that four steps reach the top.
         most = max(values)
         tenth = 10.0 ** math.floor(math.log10(most / 4))
         step = next(round * tenth for round in (1, 2, 2.5, 5, 10) if 4 * round * tenth >= most)
@@ -112,7 +112,7 @@ def panel_parts(panel, left, top, width, height):
 
 
 def grid(title, panels, columns=2):
-    """Panels beside and below each other."""
+    """Panels in a grid."""
     width, height, step, row = 330, 150, 420, 230
     parts = [f'<text x="14" y="22" font-size="14">{title}</text>']
     for index, panel in enumerate(panels):

@@ -1,12 +1,12 @@
-"""Running GPT-2 124M: prefill, decoding, sequences together, start, memory and encoding, ours and others' in turns.
+"""Inference with GPT-2 124M: prefill, decoding, batches, start, memory and encoding, Glass and others in turns.
 
     .venv/bin/python bench/run.py [--rounds 7] [--threads 2] [--only prefill,decode,…] [--keep FOLDER] [--text FILE…]
 
-Random weights; every side of a width reads the same numbers. Ours and llama.cpp open the same GGUF files, written here
-(F32, BF16, Q8_0, Q4_0); llama.cpp also its own F16 and Q4_K_M, made by it from the same weights, and runs with flash
-attention and without. `transformers` reads the folder they were made from (prefill only). No sampling on any side; every
-side is a process of its own with the same number of threads. Ratios are ours by the best of theirs. llama.cpp caches keys
-and values in 16 bits; so do we beside packed weights, and in 32 beside f32. Encoding is `encode.py`'s.
+Random weights; all programs with the same number of bits read the same numbers. Glass and llama.cpp open the same GGUF files, written
+by Glass (F32, BF16, Q8_0, Q4_0); llama.cpp also opens its own F16 and Q4_K_M files, made from the same weights, and runs with and
+without flash attention. `transformers` reads the original folder (prefill only). No program samples; each runs in its own process
+with the same number of threads. Ratios are Glass's rate by the best of the others. llama.cpp caches keys and values in 16 bits, as
+Glass does with packed weights; with f32 weights Glass uses 32 bits. Encoding is measured as in `encode.py`.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from chart import bars
 from common import ROOT, Side, figures, interleave, machine, ours, record
 
 BENCH = ROOT / "bench"
-# Our packing: theirs to compare with.
+# Glass's packing: the types of others to compare with.
 WIDTHS = {"f32": ["F32"], "bf16": ["BF16", "F16"], "q8": ["Q8_0"], "q4": ["Q4_0", "Q4_K_M"]}
-# What is done: a line for a turn, and tokens of it.
+# The measurements: a line for a turn, and its number of tokens.
 WORK = {
     "prefill": ("prefill 512", 512),
     "decode": ("decode 64 0", 64),
@@ -36,7 +36,7 @@ ROOF_GFLOP = 20
 
 
 def prepare(folder, program):
-    """The folder, and every file made of it."""
+    """The folder, and every file made from it."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -68,7 +68,7 @@ def prepare(folder, program):
 
 
 class Work:
-    """A side, doing one thing."""
+    """A process of one program for one measurement."""
 
     def __init__(self, side, line):
         self.side, self.line = side, line
@@ -81,7 +81,7 @@ class Work:
 
 
 def rates(width, files, asked):
-    """Every work of one width: rates of all sides, in turns with the roof."""
+    """Every measurement with one number of bits: rates of all programs, in turns with the peak."""
     llama = [sys.executable, BENCH / "llama_turns.py"]
     sides = {"glass": ours("run", files[WIDTHS[width][0]], asked.threads)}
     for name in WIDTHS[width]:
@@ -109,7 +109,7 @@ def rates(width, files, asked):
 
 
 def best(found):
-    """The best of the others, and our rate by it."""
+    """The best of the others, and Glass's rate divided by it."""
     rates = {name: side["median"] for name, side in found.items() if isinstance(side, dict)}
     others = {name: rate for name, rate in rates.items() if name.startswith(("llama.cpp", "transformers"))}
     name = max(others, key=others.get)
@@ -117,7 +117,7 @@ def best(found):
 
 
 def dense(results):
-    """Prefill with dense weights: the best of both widths on either side."""
+    """Prefill with dense weights: the best of 32 and 16 bits for each program."""
     sides = {}
     for width in ("f32", "bf16"):
         for name, side in results[width].get("prefill", {}).items():
@@ -129,7 +129,7 @@ def dense(results):
 
 
 def starts(files, program, asked):
-    """Seconds from nothing to the first token: ours the whole process, theirs without Python's own start."""
+    """Seconds from the start to the first token: for Glass the whole process, for others without the start of Python."""
     ids, seconds = "1", {"glass": [], "llama.cpp": []}
     for number in range(1 + 3 * asked.rounds):
         start = time.perf_counter()
@@ -148,10 +148,10 @@ def starts(files, program, asked):
 
 
 def memory(width, files, program, asked):
-    """Most bytes held while 128 tokens are decoded: ours the whole process, theirs what was added to Python's."""
+    """Peak memory while 128 tokens are decoded: for Glass the whole process, for others the increase over Python's."""
     path = files["packed"] if width == "q8" else files[WIDTHS[width][0]]
     command = [program, "generate", "-m", path, "--ids", "1", "--tokens", "128", "--ignore-end", "--threads", asked.threads]
-    # A process inherits the most that its parent ever held, so a small one starts it.
+    # A process inherits its parent's peak, so it is started by a small process.
     launcher = (
         "import os, sys; pid = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:]); _, status, used = os.wait4(pid, 0); "
         "print(used.ru_maxrss, file=sys.stderr); sys.exit(status != 0)"
@@ -170,13 +170,13 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default=",".join([*WORK, "start", "memory", "encode"]))
     parser.add_argument("--widths", default=",".join(WIDTHS))
-    parser.add_argument("--keep", type=Path, help="a folder for the files, 1.6 GB, used again by the next run")
-    parser.add_argument("--text", type=Path, nargs="*", default=[], help="what is encoded, as for encode.py")
+    parser.add_argument("--keep", type=Path, help="a folder for the files, 1.6 GB, reused by the next run")
+    parser.add_argument("--text", type=Path, nargs="*", default=[], help="the text to encode, as for encode.py")
     asked = parser.parse_args()
     asked.only, widths = asked.only.split(","), asked.widths.split(",")
     content = encode.text(asked.text) if "encode" in asked.only else b""
     if "encode" in asked.only and not content:
-        print("no text to encode: left out; name a file by --text")
+        print("no text to encode, so this is left out; name a file with --text")
     subprocess.run(["cargo", "build", "-q", "--release"], cwd=ROOT, check=True)
     program = ROOT / "target" / "release" / "glass"
     with tempfile.TemporaryDirectory() as temporary:
@@ -207,7 +207,7 @@ def main():
 
 
 def ratios_by_work(results):
-    """For the chart: by work and width, our rate and the best of theirs."""
+    """For the chart: by measurement and number of bits, Glass's rate and the best of the others."""
     rows = []
     for what in WORK:
         for width in WIDTHS:

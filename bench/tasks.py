@@ -1,11 +1,11 @@
-"""The same tasks scored by `glass score --tasks` and by EleutherAI's lm-evaluation-harness, side by side.
+"""Scores the same tasks with `glass score --tasks` and EleutherAI's lm-evaluation-harness, and compares them.
 
     .venv/bin/python bench/tasks.py FILE.jsonl… [--model models] [--items 200] [--glass PROGRAM]
 
-MODEL is a folder that both can open; of each file its first items are taken. The harness runs its Hugging Face back end
-in float32 on tasks made from the same lines, without a network. Compared are the totals, and item by item what was
-right and the log-probability of every choice. Status 1 if they differ by more than rounding. (Of perplexity the harness
-draws the standard error at random, by bootstrapping; Glass computes it.)
+MODEL is a folder that both can open; the first items of each file are used. The harness runs its Hugging Face back end
+in float32 on tasks made from the same lines, without a network. The comparison covers the totals, and item by item what
+was right and the log-probability of every choice. Status 1 if they differ by more than rounding. (For perplexity, the
+harness estimates the standard error by random bootstrapping; Glass computes it.)
 """
 
 import argparse
@@ -44,7 +44,7 @@ def harness_task(name, items):
             "doc_to_target": lambda item: item["gold"], "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
         }
     elif "context_options" in items[0]:
-        # Where the text is a number, the harness takes the choices for contexts.
+        # If the text is a number, the harness takes the choices for contexts.
         config |= {
             "output_type": "multiple_choice", "doc_to_text": lambda item: item["gold"],
             "doc_to_choice": lambda item: item["context_options"],
@@ -60,7 +60,7 @@ def harness_task(name, items):
 
 
 def harness(model, name, items):
-    """Totals, and of every item its log-probabilities and what was right."""
+    """Totals, and for every item its log-probabilities and what was right."""
     found = lm_eval.simple_evaluate(model, tasks=[harness_task(name, items)], bootstrap_iters=1000)
     totals = {key.partition(",")[0]: value for key, value in found["results"][name].items() if ",none" in key}
     each = []
@@ -100,9 +100,9 @@ def show(name, ours, theirs, difference):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--model", help="without it, the built-in model, as floats")
+    parser.add_argument("--model", help="default: the built-in model, as floats")
     parser.add_argument("--items", type=int, default=200)
-    parser.add_argument("--glass", help="the program; without it, it is built")
+    parser.add_argument("--glass", help="the program; by default it is built")
     asked = parser.parse_args()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     program = asked.glass
@@ -112,14 +112,14 @@ def main():
     name = os.path.relpath(asked.model, ROOT) if asked.model else "models"
     with tempfile.TemporaryDirectory() as temporary:
         if not asked.model:
-            # Packed, as it comes, only we can open it.
+            # Only Glass can open the packed model.
             asked.model = str(Path(temporary) / "dense")
             subprocess.run([program, "convert", ROOT / "models", asked.model], check=True, stdout=subprocess.DEVNULL)
         sys.exit(0 if scored(asked, program, name) else 1)
 
 
 def scored(asked, program, name):
-    """Every file by both; whether all is the same."""
+    """Every file with both; whether everything is the same."""
     model = HFLM(pretrained=asked.model, device="cpu", dtype="float32", batch_size=8)
     about = machine(["lm_eval", "transformers", "torch"]) | {"model": name}
     results, same = {}, True

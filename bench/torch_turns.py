@@ -1,8 +1,8 @@
-"""PyTorch's side of `train.py`: the process that `crates/glass/benches/turns.rs` is for ours.
+"""PyTorch's process for `train.py`, the counterpart of `crates/glass/benches/turns.rs`.
 
     torch_turns.py eager|compiled f32|bf16 LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS
 
-So many steps for every line on standard input, and the seconds they took.
+Runs a number of steps for every line on standard input, and answers with the seconds they took.
 """
 
 import sys

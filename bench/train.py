@@ -1,11 +1,11 @@
-"""A step of learning (forward, backward, clip, AdamW), ours and PyTorch's in turns.
+"""A training step (forward, backward, clip, AdamW), Glass's and PyTorch's in turns.
 
     .venv/bin/python bench/train.py [--shapes 124m-4x64,…] [--rounds 5] [--threads 2] [--mixed]
 
-PyTorch as it is installed and with glibc's malloc told to keep memory, each eager and compiled, in float32 and with
-autocast to bfloat16; fused AdamW, `scaled_dot_product_attention`, no dropout. Every side is a process of its own. All
-sides of one kind of malloc take turns, and so do we and the roof; ratios are taken among those. Compiling takes a C++
-compiler (`g++` or `clang++`, or what CXX names); without one, the compiled sides are left out.
+PyTorch as installed and with glibc's malloc tuned to keep memory, each eager and compiled, in float32 and with autocast to
+bfloat16; fused AdamW, `scaled_dot_product_attention`, no dropout. Every variant runs in its own process. All variants with one
+kind of malloc take turns with Glass and the peak; ratios are taken among those. Compiling needs a C++ compiler (`g++` or
+`clang++`, or the one in CXX); without one, the compiled variants are left out.
 """
 
 import argparse
@@ -16,8 +16,8 @@ import sys
 from chart import chart
 from common import ROOT, Side, figures, interleave, machine, ours, record
 
-# layers, heads, width, vocabulary, context, samples; steps of a turn, before which as many are not counted: whoever has
-# waited begins on a slow processor with cold memory, which learning never does
+# layers, heads, width, vocabulary, context, samples; steps per turn, preceded by as many that are not counted: a process that has
+# waited starts on a slow processor with cold memory, which does not happen in real training
 SHAPES = {
     "124m-4x64": ((12, 12, 768, 50257, 64, 4), 3),
     "124m-4x256": ((12, 12, 768, 50257, 256, 4), 1),
@@ -54,7 +54,7 @@ def peers(shape, threads, malloc):
 
 
 def together(shape, steps, malloc, precisions, asked):
-    """All sides with this malloc in turns: tokens per second and memory of each, the roof, what waiting cost."""
+    """All programs with this malloc in turns: tokens per second and memory of each, the peak, the cost of waiting."""
     sides = {OURS[precision]: ours("train", *shape, asked.threads, precision) for precision in precisions}
     sides |= peers(shape, asked.threads, malloc)
     sides["roof"] = ours("roof", ROOF_GFLOP // steps, asked.threads)
@@ -71,7 +71,7 @@ def together(shape, steps, malloc, precisions, asked):
 
 
 def ratios(groups):
-    """Ours by the best of PyTorch's: of the same precision and of all, malloc as installed and the worst of both."""
+    """Glass's rate by the best of PyTorch's: of the same precision and of all, malloc as installed and the worse of both."""
 
     def ratio(group, our_kinds, their_kind):
         rates = {name: side["median"] for name, side in group["sides"].items()}
@@ -95,13 +95,13 @@ def show(name, result):
     print(f"\n{name}")
     for malloc, group in result["malloc"].items():
         roof = group["roof GFLOP/s"]
-        print(f"  malloc {malloc}; roof {roof['median']:.0f} GFLOP/s ({roof['least']:.0f} to {roof['most']:.0f}); "
+        print(f"  malloc {malloc}; peak {roof['median']:.0f} GFLOP/s ({roof['least']:.0f} to {roof['most']:.0f}); "
               f"waiting sides took {100 * group['idle cores']:.1f} % of a core")
         for side, rate in group["sides"].items():
             share = f"{100 * rate['median'] * result['GFLOP per token'] / roof['median']:.0f} %"
             range_ = f"({rate['least']:.1f} to {rate['most']:.1f})"
             memory = f"{rate['peak GB']:.2f} GB" if rate["peak GB"] else ""
-            print(f"    {side:14} {rate['median']:10.1f} tokens/s {range_:22} {share:>5} of the roof  {memory}")
+            print(f"    {side:14} {rate['median']:10.1f} tokens/s {range_:22} {share:>5} of the peak  {memory}")
     for kind, ratio in result["ratios"].items():
         installed, tuned = ratio.values()
         print(f"  ours / PyTorch's best, {kind:14} {installed:5.2f} as installed, {tuned:5.2f} with tuned malloc")
@@ -112,7 +112,7 @@ def main():
     parser.add_argument("--shapes", default=",".join(SHAPES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--mixed", action="store_true", help="our mixed precision too")
+    parser.add_argument("--mixed", action="store_true", help="also Glass's mixed precision")
     asked = parser.parse_args()
     if unknown := [name for name in asked.shapes.split(",") if name not in SHAPES]:
         parser.error(f"--shapes: there is no {unknown[0]}; there are {', '.join(SHAPES)}")

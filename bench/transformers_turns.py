@@ -1,4 +1,4 @@
-"""GPT-2 of `transformers` reading prompts, for every line `prefill N` on standard input; answers with the seconds it took.
+"""Reads prompts with GPT-2 in `transformers`, for every line `prefill N` on standard input; answers with the seconds it took.
 
     python bench/transformers_turns.py FOLDER THREADS float32|bfloat16
 """

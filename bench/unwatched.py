@@ -1,10 +1,9 @@
-"""What it costs that one could look: the model as it is, with nobody looking, and a copy without the lines that show a probe
-anything, in turns.
+"""Measures the cost of the code for probes: the model without a probe, and a copy without the lines that call one, in turns.
 
     python3 bench/unwatched.py [--rounds 15] [--threads 2]
 
-A copy of the repository is made, every `pass.at(…)` in the model is taken out and every `pass.wants(…)` answered with no, and
-both are built. GPT-2 124M with random weights in q8: a prompt of 128 tokens, and 64 tokens one after another.
+A copy of the repository is made, every `pass.at(…)` in the model is removed, every `pass.wants(…)` is replaced by no, and both are
+built. GPT-2 124M with random weights in q8: a prompt of 128 tokens, and 64 tokens one after another.
 """
 
 import argparse
@@ -23,7 +22,7 @@ WORK = {"prompt": ("prefill 128", 128), "decode": ("decode 64 0", 64)}
 
 
 def copy_without_probes(folder):
-    """The sources in `folder`, without the lines that a probe needs; how many were taken out."""
+    """The sources in `folder`, without the lines that a probe needs; how many were removed."""
     ignored = shutil.ignore_patterns("target", ".venv", ".git", "records")
     shutil.copytree(ROOT, folder, ignore=ignored, dirs_exist_ok=True)
     lines = 0
@@ -46,7 +45,8 @@ def main():
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         lines = copy_without_probes(Path(temporary))
-        # Where its memory lies makes one process faster than its twin, so there are some of each.
+        # The position of its memory makes one process faster than another of the same program, so there are several
+        # of each.
         sides = {}
         for number in range(PROCESSES):
             sides["with probe lines", number] = ours("run", SHAPE, asked.threads, "q8")

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# tokenizers 0.23.3 and transformers 5.24.0: a tokenizer.json states the id of every added token. Where the id does not follow
-# the model's vocabulary without a gap, tokenizers ignores it without a word: the token gets the next free id, and the file
+# tokenizers 0.23.3 and transformers 5.24.0: a tokenizer.json states the id of every added token. If the id does not follow
+# the model's vocabulary without a gap, tokenizers silently ignores it: the token gets the next free id, and the file
 # written back has that id. A model whose embedding has rows up to the stated id is then fed another row.
 #
-# Seen: the added token "<x>" with "id": 10 after a vocabulary of 3 tokens is encoded as 3; written back as 3; transformers, with
+# Observed: the added token "<x>" with "id": 10 after a vocabulary of 3 tokens is encoded as 3; written back as 3; transformers, with
 # the same id in added_tokens_decoder of tokenizer_config.json, gives 3 too.
 set -euo pipefail
 dir=$(mktemp -d)

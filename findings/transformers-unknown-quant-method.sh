@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # transformers 5.24.0: a folder whose config.json has a quantization_config with a quant_method that transformers does not know
-# is opened all the same. The quantisation is skipped with a warning, tensors under other names or types count as missing, and
+# is opened anyway. The quantisation is skipped with a warning, tensors under other names or types count as missing, and
 # the model that is returned has random weights. Without quant_method in it, the same folder is refused with a ValueError.
 #
-# Seen: with "quant_method": "unknown-method" from_pretrained returns a model, twice with different weights; without the field it
+# Observed: with "quant_method": "unknown-method" from_pretrained returns a model, twice with different weights; without the field it
 # raises ValueError, "has no `quant_method` attribute".
 set -euo pipefail
 dir=$(mktemp -d)
@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM
 
 folder = Path(sys.argv[1]) / "model"
 folder.mkdir()
-# Packed weights under names of their own, as a quantised format has them.
+# Packed weights under other names, as in a quantised format.
 save_file({"packed.0": torch.zeros(8, dtype=torch.uint8)}, folder / "model.safetensors", metadata={"format": "pt"})
 config = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": 16, "n_positions": 8, "n_embd": 8,
           "n_layer": 1, "n_head": 2, "dtype": "float32"}
