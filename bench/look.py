@@ -5,7 +5,7 @@
 Random weights, the same on both sides, in f32. Recorded is every site that both have (not what each head contributes, which
 TransformerLens leaves out too), the logits of all positions among them; once into a new record, and once into the one of the
 turn before, whose memory is there already (TransformerLens makes a new cache each time). A sweep patches the mixed values of each of the 144
-heads from another text and reads two logits behind the last position: there one run for each, with the logits of all positions, as it offers it; here all heads of a block together
+heads from another text and reads two logits after the last position: there one run for each, with the logits of all positions, as it offers it; here all heads of a block together
 and only the blocks from it on. Every side is a process of its own; memory is the most that it held.
 """
 
