@@ -2,10 +2,12 @@
 
     git worktree add /tmp/before COMMIT
     python3 bench/versions.py /tmp/before [--rounds 7] [--threads 2] [--only "prompt of 512,…"] [--kinds f32,bf16,q8,q4,mixed]
+        [--powers]
 
 GPT-2 124M with random weights, made by either version from the same seed; training as in train.py, without PyTorch. Of every
 version two processes run, since where its memory is makes one process faster than its twin. A ratio above 1 says that this
-version is faster.
+version is faster. With --powers this version also scales the inputs of quantised products by powers of two, as a third
+side.
 """
 
 import argparse
@@ -19,26 +21,24 @@ SHAPE = "12x12x768x50257x1024"
 PROCESSES = 2
 
 
-def rows(shares):
-    """Rates of both versions and their ratio."""
-    found = {version: figures(tokens, taken) for version, (tokens, taken) in shares.items()}
-    return found | {"ratio": round(found["this"]["median"] / found["other"]["median"], 3)}
-
-
 def compared(sides, tokens, rounds, times=1, before=0):
     """The processes of both versions in turns."""
     seconds, idle = interleave(sides, rounds, times, before)
-    pooled = {"this": (tokens, []), "other": (tokens, [])}
+    pooled = {}
     for (version, _), taken in seconds.items():
-        pooled[version][1].extend(taken)
-    return rows(pooled) | {"idle cores": idle}
+        pooled.setdefault(version, []).extend(taken)
+    found = {version: figures(tokens, taken) for version, taken in pooled.items()}
+    ratios = {f"ratio of {version}": round(found[version]["median"] / found["other"]["median"], 3)
+              for version in found if version != "other"}
+    return found | ratios | {"idle cores": idle}
 
 
-def processes(roots, *arguments):
+def processes(versions):
+    """Some of each version, from its arguments and its folder."""
     return {
         (version, number): ours(*arguments, root=root)
         for number in range(PROCESSES)
-        for version, root in roots.items()
+        for version, (arguments, root) in versions.items()
     }
 
 
@@ -49,18 +49,23 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default=",".join([*run.WORK, *train.SHAPES]), help="the rows")
     parser.add_argument("--kinds", default="f32,bf16,q8,q4,mixed", help="packings of running; f32 and mixed of training")
+    parser.add_argument("--powers", action="store_true")
     asked = parser.parse_args()
     roots = {"this": ROOT, "other": asked.other}
     only, kinds, results = asked.only.split(","), asked.kinds.split(","), {}
 
     def show(name, found):
         results[name] = found
-        print(f"{name:32} {found['other']['median']:10.1f} -> {found['this']['median']:10.1f}  {found['ratio']:.3f}", flush=True)
+        others = [f"{found[key]['median']:10.1f} {found[f'ratio of {key}']:.3f}" for key in ("this", "powers") if key in found]
+        print(f"{name:32} {found['other']['median']:10.1f} -> {' '.join(others)}", flush=True)
 
     for width in run.WIDTHS:
         work = {what: done for what, done in run.WORK.items() if what in only and width in kinds}
         if work:
-            sides = processes(roots, "run", SHAPE, asked.threads, width)
+            versions = {name: (["run", SHAPE, asked.threads, width], root) for name, root in roots.items()}
+            if asked.powers and width in ("q8", "q4"):
+                versions["powers"] = ([*versions["this"][0], "powers"], ROOT)
+            sides = processes(versions)
             for what, (line, tokens) in work.items():
                 turns = {name: run.Work(side, line) for name, side in sides.items()}
                 show(f"{what}, {width}", compared(turns, tokens, asked.rounds))
@@ -69,7 +74,8 @@ def main():
     for name, (shape, steps) in train.SHAPES.items():
         for precision in ["f32", "mixed"]:
             if name in only and precision in kinds:
-                sides = processes(roots, "train", *shape, asked.threads, precision)
+                arguments = ["train", *shape, asked.threads, precision]
+                sides = processes({version: (arguments, root) for version, root in roots.items()})
                 tokens = steps * shape[-1] * shape[-2]
                 show(f"train {name}, {precision}", compared(sides, tokens, asked.rounds, steps, steps))
                 for side in sides.values():

@@ -37,7 +37,7 @@ pub use look::{LookArgs, SweepKind};
 pub use machine::MachineArgs;
 pub use manual::{CompletionsArgs, ManArgs};
 pub use quantise::{ConvertArgs, Packings, QuantiseArgs};
-pub use running::{CacheArgs, LookupArgs};
+pub use running::{InputArgs, LookupArgs, RunningArgs};
 pub use sampling::SamplingArgs;
 pub use score::ScoreArgs;
 pub use start::StartArgs;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{MachineArgs, Packings};
+use super::{InputArgs, MachineArgs, Packings};
 
 /// Measure how fast a model runs, as a share of this machine's peak
 #[derive(Args, Debug)]
@@ -26,6 +26,10 @@ pub struct BenchArgs {
     /// One JSON document
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub inputs: InputArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]

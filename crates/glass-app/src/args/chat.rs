@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs, StartArgs};
+use super::{LookupArgs, MachineArgs, RunningArgs, SamplingArgs, StartArgs};
 
 /// Talk to a model
 #[derive(Args, Debug)]
@@ -40,7 +40,7 @@ pub struct ChatArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub cache: CacheArgs,
+    pub running: RunningArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs, StartArgs};
+use super::{LookupArgs, MachineArgs, RunningArgs, SamplingArgs, StartArgs};
 
 /// Continue a text
 #[derive(Args, Debug)]
@@ -69,7 +69,7 @@ pub struct GenerateArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub cache: CacheArgs,
+    pub running: RunningArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]

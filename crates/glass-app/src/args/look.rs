@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{CacheArgs, MachineArgs, StartArgs};
+use super::{MachineArgs, RunningArgs, StartArgs};
 
 /// What happened inside: from the words to the next word
 #[derive(Args, Debug)]
@@ -156,7 +156,7 @@ pub struct LookArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub cache: CacheArgs,
+    pub running: RunningArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]

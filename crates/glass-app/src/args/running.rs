@@ -1,15 +1,48 @@
 //! How a model is run; the same options wherever one is.
 
 use clap::{Args, ValueEnum};
-use glass::backend::CacheType;
+use glass::backend::{CacheType, InputScales};
 
-/// Keys and values.
+/// The numbers that a model runs with.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Running")]
-pub struct CacheArgs {
+pub struct RunningArgs {
     /// How keys and values are kept: 16 bits take half the memory. Where it is left out: f32, and bf16 for packed models
     #[arg(long, value_enum, value_name = "TYPE")]
     pub cache: Option<Cache>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub inputs: InputArgs,
+}
+
+/// The inputs of quantised products.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Running")]
+pub struct InputArgs {
+    /// Scales of the inputs of q8 and q4 products, which are rounded to 8 bits: powers-of-two is faster, mostly in prompts,
+    /// and rounds more
+    #[arg(long, value_enum, value_name = "SCALES", default_value_t = Scales::Exact)]
+    pub input_scales: Scales,
+}
+
+/// As the kernels name them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Scales {
+    /// Every 32 inputs have the scale that fits them best
+    Exact,
+    /// The next power of two above it
+    PowersOfTwo,
+}
+
+impl InputArgs {
+    /// As the library calls them.
+    pub fn scales(&self) -> InputScales {
+        match self.input_scales {
+            Scales::Exact => InputScales::Exact,
+            Scales::PowersOfTwo => InputScales::PowersOfTwo,
+        }
+    }
 }
 
 /// Guessing ahead.
@@ -30,7 +63,7 @@ pub enum Cache {
     Bf16,
 }
 
-impl CacheArgs {
+impl RunningArgs {
     /// As the library calls it.
     pub fn kind(&self) -> Option<CacheType> {
         self.cache.map(|cache| match cache {

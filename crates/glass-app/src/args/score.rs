@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use super::{CacheArgs, MachineArgs, StartArgs};
+use super::{MachineArgs, RunningArgs, StartArgs};
 
 /// How probable a model finds a text: log-probability and rank of every token, loss, perplexity, bits per byte
 #[derive(Args, Debug)]
@@ -60,7 +60,7 @@ pub struct ScoreArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub cache: CacheArgs,
+    pub running: RunningArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]
