@@ -129,6 +129,28 @@ impl Quants {
         best
     }
 
+    /// The nearest that 8 bits come to weights that are whole numbers of one of these steps, apart from a common offset, as
+    /// in the blocks of other formats. With a whole part of a step as the scale, the weights are as far from whole numbers as
+    /// the offset is, all of them: the best of such scales is taken, or that of [`of`](Quants::of), by the sum of squared
+    /// errors.
+    pub fn on_steps(weights: &[f32; BLOCK], steps: &[f32]) -> Quants {
+        let usual = Quants::of(Packing::Q8, weights);
+        let greatest = weights.iter().fold(0.0f32, |most, w| most.max(w.abs()));
+        let (mut best, mut least) = (usual, usual.error(weights));
+        for step in steps {
+            // So many parts that the greatest weight is at most 127.
+            let most = (127.0 * step.abs() / greatest) as u32;
+            for parts in most.saturating_sub(TRIED_PARTS).max(1)..=most.min(127) {
+                let tried = Quants::at(Packing::Q8, step / parts as f32, weights);
+                let error = tried.error(weights);
+                if error < least {
+                    (best, least) = (tried, error);
+                }
+            }
+        }
+        best
+    }
+
     /// With this scale, rounded to f16; zeros where that is zero or not finite.
     fn at(packing: Packing, scale: f32, weights: &[f32; BLOCK]) -> Quants {
         let least = -(packing.offset() as f32);
@@ -194,6 +216,9 @@ impl Quants {
 
 /// Scales tried for 4 bits, of either sign.
 const SCALES: usize = 16;
+
+/// Parts of a step that are tried.
+const TRIED_PARTS: u32 = 8;
 
 /// A lane of four bytes.
 fn quad(byte: impl Fn(usize) -> u32) -> f32 {
