@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 LABELS, COLUMN, GAP, BAR, TOP = 100, 360, 30, 17, 64
-OURS, THEIRS, INK, ROOF = "#b5482f", "#9fb4c7", "#333", "#777"
+OURS, THEIRS, INK, PEAK = "#b5482f", "#9fb4c7", "#333", "#777"
 
 
-def column(left, top, group, most, roof):
+def column(left, top, group, most, peak):
     """Bars of all sides from (left, top) downwards, `most` tokens per second wide, and the line of the peak."""
     def x(rate):
         return left + (COLUMN - 60) * rate / most
@@ -25,7 +25,7 @@ def column(left, top, group, most, roof):
         yield f'<path d="M{x(rate["least"]):.1f} {middle}H{x(rate["most"]):.1f}" stroke="{INK}"/>'
         yield f'<text x="{x(rate["most"]) + 5:.1f}" y="{y + 11}">{rate["median"]:,.0f}</text>'
     bottom = top + len(group["sides"]) * BAR
-    yield f'<path d="M{x(roof):.1f} {top - 4}V{bottom}" stroke="{ROOF}" stroke-dasharray="3 3"/>'
+    yield f'<path d="M{x(peak):.1f} {top - 4}V{bottom}" stroke="{PEAK}" stroke-dasharray="3 3"/>'
 
 
 def panels(record):
@@ -33,15 +33,15 @@ def panels(record):
     parts, top = [], TOP
     for shape, result in record["results"].items():
         groups = result["malloc"]
-        roofs = [group["roof GFLOP/s"]["median"] / result["GFLOP per token"] for group in groups.values()]
+        peaks = [group["peak GFLOP/s"]["median"] / result["GFLOP per token"] for group in groups.values()]
         rates = [side["most"] for group in groups.values() for side in group["sides"].values()]
         parts.append(f'<text x="10" y="{top}" font-weight="bold">{shape}</text>')
         names = list(next(iter(groups.values()))["sides"])
         for row, name in enumerate(names):
             parts.append(f'<text x="{LABELS}" y="{top + 19 + row * BAR}" text-anchor="end">{name}</text>')
-        for index, (group, roof) in enumerate(zip(groups.values(), roofs)):
+        for index, (group, peak) in enumerate(zip(groups.values(), peaks)):
             left = LABELS + 8 + index * (COLUMN + GAP)
-            parts += column(left, top + 8, group, max(rates + roofs), roof)
+            parts += column(left, top + 8, group, max(rates + peaks), peak)
         top += 44 + len(names) * BAR
     for index, malloc in enumerate(groups):
         left = LABELS + 8 + index * (COLUMN + GAP)
@@ -56,7 +56,7 @@ def chart(path):
     parts, height = panels(record)
     width = LABELS + 2 * (COLUMN + GAP)
     torch, cpu = record["packages"]["torch"].partition("+")[0], record["cpu"]
-    title = f"Training, tokens/s: Glass and PyTorch {torch}, {record['threads']} threads, {cpu}; dashed: the f32 roof"
+    title = f"Training, tokens/s: Glass and PyTorch {torch}, {record['threads']} threads, {cpu}; dashed: the f32 peak"
     body = "\n".join(parts)
     path.with_suffix(".svg").write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '

@@ -69,9 +69,9 @@ class Measure:
         return {"samples": samples, "ms": [round(1e3 * s, 1) for s, _ in found], "GB": [gb for _, gb in found]}
 
     def position(self):
-        behind = [0, 128, 256, 512, 1024, 1536, 2016]
-        found = {p: self.running(GPT2, p, [f"decode 32 {at}" for at in behind])[0] for p in PACKINGS}
-        return {"behind": behind} | {p: [round(1e3 * s / 32, 3) for s in taken] for p, taken in found.items()}
+        after = [0, 128, 256, 512, 1024, 1536, 2016]
+        found = {p: self.running(GPT2, p, [f"decode 32 {at}" for at in after])[0] for p in PACKINGS}
+        return {"after": after} | {p: [round(1e3 * s / 32, 3) for s in taken] for p, taken in found.items()}
 
     def together(self):
         counts = [1, 2, 4, 8, 16, 32]
@@ -115,7 +115,7 @@ def panels(found):
             made.append(Panel(f"training step by {what}, ms", here[unit], unit, [("ms", "#b5482f", here["ms"])], log=True))
             made.append(Panel(f"training memory by {what}, GB", here[unit], unit, [("GB", "#b5482f", here["GB"])]))
     for what, unit, name, log in [
-        ("position", "behind", "decoding a token behind so many, ms (124M)", False),
+        ("position", "after", "decoding a token after this many, ms (124M)", False),
         ("together", "sequences", "decoding so many sequences together, tokens/s (124M)", True),
     ]:
         if what in found:
@@ -128,7 +128,7 @@ def panels(found):
             made.append(Panel(f"{work} by size, tokens/s", here["weights"], "weights", curves, log=True))
     if "gpt3" in found:
         here = found["gpt3"]
-        for name, key in [("reading 2,048 tokens, s", "prefill {} s"), ("a token behind them, s", "decode {} s")]:
+        for name, key in [("reading 2,048 tokens, s", "prefill {} s"), ("a token after them, s", "decode {} s")]:
             curves = [(p, COLOURS[p], here[key.format(p)]) for p in ["f32", "q8"]]
             made.append(Panel(f"one block of GPT-3 {name}", here["shapes"], "shape", curves, log=True))
     return made

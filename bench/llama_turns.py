@@ -72,14 +72,14 @@ def turns(model, threads, flash):
                 batch = prompt(int(tokens))
                 taken = timed(lambda: run(one, batch))
                 lib.llama_batch_free(batch)
-            case ["decode", tokens, behind]:
+            case ["decode", tokens, after]:
                 clear(one)
-                behind = int(behind)
-                if behind:
-                    before = prompt(behind)
+                after = int(after)
+                if after:
+                    before = prompt(after)
                     run(one, before)
                     lib.llama_batch_free(before)
-                steps = [batch_of([(7, behind + step, 0, True)]) for step in range(int(tokens))]
+                steps = [batch_of([(7, after + step, 0, True)]) for step in range(int(tokens))]
                 taken = timed(lambda: [run(one, step) for step in steps])
                 for step in steps:
                     lib.llama_batch_free(step)

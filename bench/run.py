@@ -29,10 +29,10 @@ WIDTHS = {"f32": ["F32"], "bf16": ["BF16", "F16"], "q8": ["Q8_0"], "q4": ["Q4_0"
 WORK = {
     "prefill": ("prefill 512", 512),
     "decode": ("decode 64 0", 64),
-    "decode behind 512": ("decode 32 512", 32),
+    "decode after 512": ("decode 32 512", 32),
     "16 together": ("together 16 16", 256),
 }
-ROOF_GFLOP = 20
+PEAK_GFLOP = 20
 
 
 def prepare(folder, program):
@@ -92,18 +92,18 @@ def rates(width, files, asked):
         sides[f"transformers {dtype}"] = Side(
             [sys.executable, BENCH / "transformers_turns.py", files["hf"], asked.threads, dtype]
         )
-    roof = ours("roof", ROOF_GFLOP, asked.threads)
+    peak = ours("peak", PEAK_GFLOP, asked.threads)
     found = {}
     for what, (line, tokens) in WORK.items():
         if what not in asked.only:
             continue
         here = {name: side for name, side in sides.items() if what == "prefill" or "transformers" not in name}
-        turns = {name: Work(side, line) for name, side in here.items()} | {"roof": roof}
+        turns = {name: Work(side, line) for name, side in here.items()} | {"peak": peak}
         seconds, idle = interleave(turns, asked.rounds)
-        roof_rate = figures(ROOF_GFLOP, seconds.pop("roof"))
-        found[what] = {"roof GFLOP/s": roof_rate, "idle cores": idle}
+        peak_rate = figures(PEAK_GFLOP, seconds.pop("peak"))
+        found[what] = {"peak GFLOP/s": peak_rate, "idle cores": idle}
         found[what] |= {name: figures(tokens, taken) for name, taken in seconds.items()}
-    for side in [*sides.values(), roof]:
+    for side in [*sides.values(), peak]:
         side.close()
     return found
 
@@ -121,7 +121,7 @@ def dense(results):
     sides = {}
     for width in ("f32", "bf16"):
         for name, side in results[width].get("prefill", {}).items():
-            if isinstance(side, dict) and "roof" not in name:
+            if isinstance(side, dict) and "peak" not in name:
                 sides[f"glass {width}" if name == "glass" else name] = side["median"]
     us = max((name for name in sides if name.startswith("glass")), key=sides.get)
     them = max((name for name in sides if not name.startswith("glass")), key=sides.get)

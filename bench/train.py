@@ -31,7 +31,7 @@ MALLOCS = {
     },
 }
 OURS = {"f32": "glass f32", "mixed": "glass mixed"}
-ROOF_GFLOP = 60
+PEAK_GFLOP = 60
 
 
 def flop(layers, heads, width, vocabulary, context, samples):
@@ -57,10 +57,10 @@ def together(shape, steps, malloc, precisions, asked):
     """All programs with this malloc in turns: tokens per second and memory of each, the peak, the cost of waiting."""
     sides = {OURS[precision]: ours("train", *shape, asked.threads, precision) for precision in precisions}
     sides |= peers(shape, asked.threads, malloc)
-    sides["roof"] = ours("roof", ROOF_GFLOP // steps, asked.threads)
+    sides["peak"] = ours("peak", PEAK_GFLOP // steps, asked.threads)
     seconds, idle = interleave(sides, asked.rounds, steps, steps)
     samples, context = shape[-1], shape[-2]
-    found = {"idle cores": idle, "roof GFLOP/s": figures(ROOF_GFLOP, seconds.pop("roof"))}
+    found = {"idle cores": idle, "peak GFLOP/s": figures(PEAK_GFLOP, seconds.pop("peak"))}
     found["sides"] = {
         name: figures(steps * samples * context, taken) | {"peak GB": sides[name].peak()}
         for name, taken in seconds.items()
@@ -94,11 +94,11 @@ def ratios(groups):
 def show(name, result):
     print(f"\n{name}")
     for malloc, group in result["malloc"].items():
-        roof = group["roof GFLOP/s"]
-        print(f"  malloc {malloc}; peak {roof['median']:.0f} GFLOP/s ({roof['least']:.0f} to {roof['most']:.0f}); "
+        peak = group["peak GFLOP/s"]
+        print(f"  malloc {malloc}; peak {peak['median']:.0f} GFLOP/s ({peak['least']:.0f} to {peak['most']:.0f}); "
               f"waiting sides took {100 * group['idle cores']:.1f} % of a core")
         for side, rate in group["sides"].items():
-            share = f"{100 * rate['median'] * result['GFLOP per token'] / roof['median']:.0f} %"
+            share = f"{100 * rate['median'] * result['GFLOP per token'] / peak['median']:.0f} %"
             range_ = f"({rate['least']:.1f} to {rate['most']:.1f})"
             memory = f"{rate['peak GB']:.2f} GB" if rate["peak GB"] else ""
             print(f"    {side:14} {rate['median']:10.1f} tokens/s {range_:22} {share:>5} of the peak  {memory}")

@@ -37,7 +37,7 @@ pub use look::{LookArgs, SweepKind};
 pub use machine::MachineArgs;
 pub use manual::{CompletionsArgs, ManArgs};
 pub use quantise::{ConvertArgs, Packings, QuantiseArgs};
-pub use running::{CacheArgs, LookupArgs};
+pub use running::{InputArgs, LookupArgs, RunningArgs};
 pub use sampling::SamplingArgs;
 pub use score::ScoreArgs;
 pub use start::StartArgs;
@@ -60,7 +60,7 @@ const AFTER: &str = "\
 MODEL is a folder in the Hugging Face layout, a .gguf file, or a checkpoint of llm.c (.bin) or PyTorch (.pt, read without
 running any code in it). Other files are read from the same folder: a vocabulary (tokenizer.json, or vocab.json and
 merges.txt), a chat template, generation_config.json. If there is no vocabulary and the model's size is GPT-2's, GPT-2's is
-used. Without MODEL, commands use the small model that is built in.
+used. Without MODEL, commands use the small built-in model.
 
 Results go to standard output, progress and remarks to standard error. `-` means standard input, byte for byte. NO_COLOR
 turns colours off.
@@ -70,7 +70,7 @@ Exit status: 0 success, 1 failure, 2 wrong usage.
 Start here:
   glass chat                                     talk to the built-in model
   glass look \"The dog lost the ball. The sad\"    see what happens inside
-  glass train --data sample --out first          train a model of your own in two minutes
+  glass train --data sample --out first          train your own model in two minutes
   glass help train                               everything about a command";
 
 /// The commands, in the order of the flow.

@@ -38,14 +38,15 @@ pub fn run(args: &BenchArgs) -> Result<(), Fail> {
     }
     let tokens = args.tokens.min(most);
     let threads = args.machine.threads.map_or_else(Cpu::available_threads, usize::from);
-    let (cpu, mut out) = (Cpu::new(threads), Out::new());
+    let new = || Cpu::new(threads).with_input_scales(args.inputs.scales());
+    let (cpu, mut out) = (new(), Out::new());
     let peak = Peak::measured(&cpu);
     if !args.json {
         about(&mut out, &subject, &cpu, &peak, tokens)?;
     }
     let mut documents = Vec::new();
     for packing in packings {
-        let running = Running::measured(&subject.load(threads, packing)?, tokens)?;
+        let running = Running::measured(&subject.load(new(), packing)?, tokens)?;
         let products = match packing {
             Some(packing) => products::measured(&cpu, &subject.config, packing, tokens)?,
             None => Vec::new(),

@@ -26,7 +26,8 @@ pub use wrapped::Wrapped;
 
 /// Answers questions until there are no more.
 pub fn run(args: &ChatArgs) -> Result<(), Fail> {
-    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?.starting(&args.start)?;
+    let model =
+        NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?.starting(&args.start)?;
     // While this is set, Ctrl-C ends the program. It is unset during an answer.
     let stop = Arc::new(AtomicBool::new(true));
     let mut talk = Talk::new(&model, args, stop.clone())?;

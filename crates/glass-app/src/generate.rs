@@ -23,7 +23,8 @@ use show::Show;
 
 /// Runs `glass generate`.
 pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
-    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?.starting(&args.start)?;
+    let model =
+        NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?.starting(&args.start)?;
     let (ids, text) = prompt(args, &model)?;
     let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
     let tokens = args.tokens.unwrap_or_else(|| advised_tokens(model.folder.generation(), ids.len()));

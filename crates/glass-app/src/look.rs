@@ -31,7 +31,7 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
         return grown::run(args, dir);
     }
     page::check_endings(args)?;
-    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?;
+    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?;
     let model = model.starting(&args.start)?;
     if let Some(head) = &args.circuits {
         return parts::circuits(args, &model, head);

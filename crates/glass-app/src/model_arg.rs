@@ -12,7 +12,7 @@ use glass::text_model::TextModel;
 use glass::tokens::{Special, Tokenizer};
 use glass::weights::folder::Folder;
 
-use crate::args::{CacheArgs, MachineArgs, Packings, StartArgs};
+use crate::args::{MachineArgs, Packings, RunningArgs, StartArgs};
 use crate::embedded;
 use crate::fail::{Fail, say};
 use crate::out::count;
@@ -58,8 +58,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Loads it.
-    pub fn load(&self, threads: usize, packing: Option<Packing>) -> glass::Result<Model<Cpu>> {
-        let cpu = Cpu::new(threads);
+    pub fn load(&self, cpu: Cpu, packing: Option<Packing>) -> glass::Result<Model<Cpu>> {
         if let Some(preset) = self.model.and_then(preset) {
             return Model::random(cpu, &preset.config(), packing.unwrap_or_default(), 1);
         }
@@ -193,9 +192,14 @@ impl Deref for NamedModel {
 
 impl NamedModel {
     /// Opens a model.
-    pub fn open(model: Option<&str>, machine: &MachineArgs, cache: &CacheArgs) -> Result<NamedModel, Fail> {
-        let mut opened = TextModel::new(cpu(machine), folder(model)?)?;
-        opened.cache = cache.kind().unwrap_or(opened.cache);
+    pub fn open(
+        model: Option<&str>,
+        machine: &MachineArgs,
+        running: &RunningArgs,
+    ) -> Result<NamedModel, Fail> {
+        let cpu = cpu(machine).with_input_scales(running.inputs.scales());
+        let mut opened = TextModel::new(cpu, folder(model)?)?;
+        opened.cache = running.kind().unwrap_or(opened.cache);
         Ok(NamedModel { name: name(model), model: opened, no_start: false })
     }
 

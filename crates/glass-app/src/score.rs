@@ -20,11 +20,12 @@ use crate::printable::{lossy, quoted};
 
 /// Runs `glass score`.
 pub fn run(args: &ScoreArgs) -> Result<(), Fail> {
-    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.cache)?.starting(&args.start)?;
+    let model =
+        NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?.starting(&args.start)?;
     let beside = args
         .against
         .as_deref()
-        .map(|beside| NamedModel::open(Some(beside), &args.machine, &args.cache))
+        .map(|beside| NamedModel::open(Some(beside), &args.machine, &args.running))
         .transpose()?;
     let beside = beside.as_ref();
     let meant = args.text.as_deref().map(input::meant_file).transpose()?.flatten();

@@ -56,7 +56,7 @@ fn one(
     packing: Option<Packing>,
 ) -> Result<Vec<Compared>, Fail> {
     // A way without a number of threads uses all of them.
-    let model = Rc::new(subject.load(Cpu::available_threads(), packing)?);
+    let model = Rc::new(subject.load(Cpu::new(Cpu::available_threads()), packing)?);
     let name = packing.map_or("packed", Packing::name);
     if !args.json {
         let heading = format!("{}, {name}", subject.name);

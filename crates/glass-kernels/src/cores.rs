@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::blocks::Room;
 use crate::isa::Isa;
 use crate::pool::{Parts, Pool};
-use crate::precision::Precision;
+use crate::precision::{InputScales, Precision};
 use crate::scratch;
 
 /// The largest number of threads that are given neighbouring tasks.
@@ -16,6 +16,7 @@ const MOST_THREADS: usize = 256;
 pub struct Cores {
     isa: Isa,
     precision: Precision,
+    input_scales: InputScales,
     room: Room,
     pool: Pool,
 }
@@ -34,12 +35,17 @@ impl Cores {
     fn on(isa: Isa, threads: usize) -> Self {
         let pool = Pool::new(threads);
         pool.everywhere(&scratch::reserve);
-        Self { isa, precision: Precision::F32, room: Room::here(), pool }
+        Self { isa, precision: Precision::F32, input_scales: InputScales::Exact, room: Room::here(), pool }
     }
 
     /// The same with products of this precision; [`Precision::gains`] says whether it is faster.
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
+    }
+
+    /// The same with these scales of the inputs of quantised products.
+    pub fn with_input_scales(self, input_scales: InputScales) -> Self {
+        Self { input_scales, ..self }
     }
 
     /// The same with blocks for another cache size.
@@ -55,6 +61,11 @@ impl Cores {
     /// The precision of matrix products.
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// The scales of the inputs of quantised products.
+    pub fn input_scales(&self) -> InputScales {
+        self.input_scales
     }
 
     /// The instruction set in use.

@@ -42,7 +42,7 @@ mod tiles;
 pub use blocks::{BlockSize, Room};
 pub use cores::Cores;
 pub use isa::Isa;
-pub use precision::Precision;
+pub use precision::{InputScales, Precision};
 
 /// Whether a result replaces the contents of the output or is added to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

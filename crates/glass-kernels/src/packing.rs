@@ -130,6 +130,27 @@ impl Quants {
         best
     }
 
+    /// The best approximation in 8 bits of weights that are multiples of one of these steps plus a common offset, as in
+    /// the blocks of other formats. If the scale is a step divided by an integer, only the offset is rounded, equally for
+    /// all weights: the best of such scales, and of [`of`](Quants::of), is chosen by the sum of squared errors.
+    pub fn on_steps(weights: &[f32; BLOCK], steps: &[f32]) -> Quants {
+        let usual = Quants::of(Packing::Q8, weights);
+        let greatest = weights.iter().fold(0.0f32, |most, w| most.max(w.abs()));
+        let (mut best, mut least) = (usual, usual.error(weights));
+        for step in steps {
+            // As many parts as keep the largest weight at 127 or less.
+            let most = (127.0 * step.abs() / greatest) as u32;
+            for parts in most.saturating_sub(TRIED_PARTS).max(1)..=most.min(127) {
+                let tried = Quants::at(Packing::Q8, step / parts as f32, weights);
+                let error = tried.error(weights);
+                if error < least {
+                    (best, least) = (tried, error);
+                }
+            }
+        }
+        best
+    }
+
     /// Quantises with this scale, rounded to f16; to zeros if that is zero or not finite.
     fn at(packing: Packing, scale: f32, weights: &[f32; BLOCK]) -> Quants {
         let least = -(packing.offset() as f32);
@@ -196,6 +217,9 @@ impl Quants {
 
 /// The number of scales tried for 4 bits, of either sign.
 const SCALES: usize = 16;
+
+/// How many divisors of a step are tried.
+const TRIED_PARTS: u32 = 8;
 
 /// A lane of four bytes.
 fn quad(byte: impl Fn(usize) -> u32) -> f32 {

@@ -1,4 +1,4 @@
-//! The precision of matrix products.
+//! The precision of the operands of matrix products.
 
 use crate::Isa;
 
@@ -37,4 +37,20 @@ impl Precision {
     pub fn gains(self, isa: Isa) -> bool {
         self == Precision::F32 || isa == Isa::Avx512Bf16
     }
+}
+
+/// The scale of every 32 inputs of a product with quantised weights, which are rounded to 8 bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum InputScales {
+    /// Chosen such that the largest input becomes −128.
+    #[default]
+    Exact,
+    /// The smallest power of two that leaves no input above 127.5 or below −128: it needs no multiplication, and its steps
+    /// are 1.4 times as wide on average. Inputs above 2¹¹⁰ are treated as infinite.
+    PowersOfTwo,
+}
+
+impl InputScales {
+    /// Both.
+    pub const ALL: [InputScales; 2] = [InputScales::Exact, InputScales::PowersOfTwo];
 }

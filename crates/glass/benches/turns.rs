@@ -4,11 +4,11 @@
 //! `cargo bench -p glass --bench turns -- train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION]`:
 //! training steps, as many as a line says; PRECISION is f32 or mixed.
 //!
-//! `… -- run MODEL THREADS [PACKING]`: a model's folder or file as it is, or LAYERSxHEADSxWIDTHxVOCABULARYxCONTEXT
-//! with random weights packed as PACKING (f32, bf16, q8, q4); a line says what to do: `prefill N` reads a prompt of
-//! N tokens in one pass, `decode N BEHIND` generates N tokens one after another after a context of BEHIND tokens,
-//! which is read before the clock starts, `together N SLOTS` generates N tokens of each of SLOTS sequences from
-//! empty contexts.
+//! `… -- run MODEL THREADS [PACKING [powers]]`: a model's folder or file as it is, or LAYERSxHEADSxWIDTHxVOCABULARYxCONTEXT
+//! with random weights packed as PACKING (f32, bf16, q8, q4); with `powers`, inputs are scaled by powers of two. A
+//! line says what to do: `prefill N` reads a prompt of N tokens in one pass, `decode N AFTER` generates N tokens one
+//! after another after a context of AFTER tokens, which is read before the clock starts, `together N SLOTS`
+//! generates N tokens of each of SLOTS sequences from empty contexts.
 //!
 //! `… -- look MODEL THREADS`: `plain N` reads N tokens with all their logits, without a probe; `record N` the same
 //! with every site of a pass recorded, except each head's contribution; `again N` the same with the record of the
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use glass::Config;
-use glass::backend::{Cpu, Packing, Precision};
+use glass::backend::{Cpu, InputScales, Packing, Precision};
 use glass::generate::{Batch as Sequences, Runner};
 use glass::inspect::sweep::patch_heads;
 use glass::inspect::{Inspector, Record};
@@ -41,7 +41,7 @@ use glass::train::learner::{Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
 use glass_kernels::{Cores, peak};
 
-const USAGE: &str = "usage: train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION], run MODEL THREADS [PACKING], \
+const USAGE: &str = "usage: train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION], run MODEL THREADS [PACKING [powers]], \
                      look MODEL THREADS, encode TEXT FOLDER, or peak GFLOP THREADS";
 
 fn main() {
@@ -54,12 +54,14 @@ fn main() {
             let engine = TextModel::open(Cpu::new(size(threads)), model.as_ref()).expect("a model");
             run(&engine);
         }
-        ["run", shape, threads, packing] => {
+        ["run", shape, threads, packing, ref scales @ ..] => {
             let sizes: Vec<usize> = shape.split('x').map(size).collect();
             let [layers, heads, width, vocabulary, context] = sizes[..] else { panic!("{shape}: {USAGE}") };
             let config = Config::gpt2(vocabulary, context, width, layers, heads);
             let packing = Packing::ALL.into_iter().find(|known| known.name() == packing).expect(USAGE);
-            run(&Model::random(Cpu::new(size(threads)), &config, packing, 1).expect("memory"));
+            let scales = if scales == ["powers"] { InputScales::PowersOfTwo } else { InputScales::Exact };
+            let cpu = Cpu::new(size(threads)).with_input_scales(scales);
+            run(&Model::random(cpu, &config, packing, 1).expect("memory"));
         }
         ["look", model, threads] => {
             look(&TextModel::open(Cpu::new(size(threads)), model.as_ref()).expect("a model"));
@@ -150,7 +152,7 @@ fn run(model: &Model<Cpu>) {
                 runner.truncate(0);
                 timed(|| runner.feed(&ids[..size(tokens)]).expect("a prompt"))
             }
-            ["decode", tokens, behind] => decode(&mut runner, &ids, size(tokens), size(behind)),
+            ["decode", tokens, after] => decode(&mut runner, &ids, size(tokens), size(after)),
             ["together", tokens, slots] => {
                 let slots = size(slots);
                 if together.as_ref().is_none_or(|batch| batch.slots() != slots) {
@@ -164,13 +166,13 @@ fn run(model: &Model<Cpu>) {
     }
 }
 
-fn decode(runner: &mut Runner<'_, Cpu>, ids: &[u32], tokens: usize, behind: usize) -> f64 {
-    if behind == 0 {
+fn decode(runner: &mut Runner<'_, Cpu>, ids: &[u32], tokens: usize, after: usize) -> f64 {
+    if after == 0 {
         runner.truncate(0);
     } else {
-        runner.prompt(&ids[..behind]).expect("a context");
+        runner.prompt(&ids[..after]).expect("a context");
     }
-    timed(|| ids[behind..behind + tokens].iter().for_each(|&id| runner.feed(&[id]).expect("a token")))
+    timed(|| ids[after..after + tokens].iter().for_each(|&id| runner.feed(&[id]).expect("a token")))
 }
 
 fn decode_together(batch: &mut Sequences<'_, Cpu>, ids: &[u32], tokens: usize) -> f64 {

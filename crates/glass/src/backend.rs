@@ -9,7 +9,6 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 pub use cpu::Cpu;
-pub use glass_kernels::Precision;
 pub use glass_kernels::Write;
 pub use glass_kernels::activate::Activation;
 pub use glass_kernels::adamw::AdamW;
@@ -18,6 +17,7 @@ pub use glass_kernels::dropout::Dropout;
 pub use glass_kernels::linear::Layout;
 pub use glass_kernels::muon::Muon;
 pub use glass_kernels::packing::{Packing, Quants};
+pub use glass_kernels::{InputScales, Precision};
 
 use crate::Result;
 use crate::stored::Stored;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{MachineArgs, Packings};
+use super::{InputArgs, MachineArgs, Packings};
 
 /// Measure how fast a model runs, as a share of this machine's peak
 #[derive(Args, Debug)]
@@ -29,6 +29,10 @@ pub struct BenchArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub inputs: InputArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub machine: MachineArgs,
 }
 
@@ -36,10 +40,10 @@ const AFTER: &str = "\
 Each number is the median of several runs, in tokens per second: prefill (a prompt in one pass), decode (one token after
 another, from an empty context and after the prompt), batches (several sequences, one token of each per pass, after a prompt
 of at most 64 tokens). The percentages are shares of the machine's peak, measured in the same run: its multiply-adds for
-prefill; its memory bandwidth for decode, where weights and cache count as read once per token. Weights that stay in the
+prefill; its memory bandwidth for decode, counting weights and cache as read once per token. Weights that stay in the
 processor's cache can be read faster than memory.
 
-Matrix products: the model's own shapes, [inputs → outputs] × rows. One row is compared with the memory bandwidth, more rows
+Matrix products: those of the model, [inputs → outputs] × rows. One row is compared with the memory bandwidth, more rows
 with the multiply-adds.
 
 JSON: {\"model\",\"threads\",\"isa\",\"peak\":{\"f32\",\"bf16\",\"bytes\",\"read\"},\"packings\":[{\"packing\",\"bytes\",\"prefill\",\"decode\",

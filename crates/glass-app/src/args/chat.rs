@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs, StartArgs};
+use super::{LookupArgs, MachineArgs, RunningArgs, SamplingArgs, StartArgs};
 
 /// Talk to a model
 #[derive(Args, Debug)]
@@ -40,7 +40,7 @@ pub struct ChatArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub cache: CacheArgs,
+    pub running: RunningArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -57,7 +57,7 @@ the chat. If standard input is not a terminal, every line is a question.
 
 When the context is full, the oldest questions and answers are left out, which is reported; the system prompt stays. A \
 system prompt that does not fit is refused. /save writes {\"messages\":[{\"role\",\"content\"}]}, which glass train --chat \
-reads. Templates that ask for the date are given the local time.
+reads. Templates that ask for the date get the local time.
 
 JSON: {\"answer\",\"ids\",\"finish\",\"seed\",\"prompt_tokens\",\"context\"}; finish as in glass generate
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CacheArgs, LookupArgs, MachineArgs, SamplingArgs, StartArgs};
+use super::{LookupArgs, MachineArgs, RunningArgs, SamplingArgs, StartArgs};
 
 /// Continue a text
 #[derive(Args, Debug)]
@@ -69,7 +69,7 @@ pub struct GenerateArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub cache: CacheArgs,
+    pub running: RunningArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -81,11 +81,11 @@ pub struct GenerateArgs {
 }
 
 const AFTER: &str = "\
-The text and its continuation are written as they come. Where the context is full, generation stops, and it is said.
+The text and its continuation are written token by token. If the context is full, generation stops with a remark.
 
 JSON: {\"text\",\"ids\",\"finish\",\"seed\",\"sample\"}, of the continuation only
   sample  its number, from 1
-  finish  length (as many tokens as asked, or the context is full), stop (a stop text), end (the end-of-text token)
+  finish  length (the requested number of tokens, or the context is full), stop (a stop text), end (the end-of-text token)
   tokens  with --show: [{\"id\",\"text\",\"logprob\",\"top\":[{\"id\",\"text\",\"logprob\"}]}]; logarithms (nats) of the raw
           probabilities, before any bias, penalty or temperature
 

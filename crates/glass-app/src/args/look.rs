@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{CacheArgs, MachineArgs, StartArgs};
+use super::{MachineArgs, RunningArgs, StartArgs};
 
 /// Show what happens inside a model, from a text to the next token
 #[derive(Args, Debug)]
@@ -162,7 +162,7 @@ pub struct LookArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub cache: CacheArgs,
+    pub running: RunningArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -200,9 +200,9 @@ pub enum SweepKind {
 
 const AFTER: &str = "\
 Without options, a tour: the tokens; where attention goes from the last position, the strongest links first; what every layer would
-say if it were the last (the logit lens); the next tokens at three temperatures, the one that generate uses among them; and what
-decided for the first of them: the logit is a sum of what the parts of the model add. What is left over is a line of its own
-(rest): rounding, where weights are quantised, and changes after the last block.
+predict if it were the last (the logit lens); the next tokens at three temperatures, including the one that generate uses; and what
+decided the first of them: its logit is the sum of what the parts of the model add. The remainder is shown as rest: rounding, if
+weights are quantised, and changes after the last block.
 
 Sites are embedding.token, embedding.position, embedding, residual, norm, logits, and in every block (block.N.…) residual,
 attention.norm, .query, .key, .value, .scores (before the scaling), .masked (after the mask), .pattern (after the softmax),
@@ -213,10 +213,10 @@ positions × numbers; scores, masked and pattern are heads × queries × keys. P
 JSON: {\"tokens\":[{\"id\",\"text\"}],\"attention\":[{\"layer\",\"head\",\"position\",\"share\"}],\"lens\":[[{\"id\",\"text\",\"logprob\"}]],
 \"next\":[{\"id\",\"text\",\"logprob\"}],\"traced\":{\"id\",\"text\",\"against\",\"logit\",\"parts\":[{\"name\",\"value\"}],\"rest\",
 \"positions\":[…]},\"before\":[…],\"recorded\":{\"file\",\"sites\":[{\"name\",\"shape\"}],\"numbers\"}}; lens is of the last position, layer by
-layer; before, where something was changed, is next without it.
+layer; before, if something was changed, is next without the change.
 With --sweep {\"before\",\"clean\",\"after\":[[…]]}, block by block; with --beside {\"positions\",\"tokens\",\"cosine\":[…],\"distance\",
 \"first\":{\"parts\",\"rest\",\"positions\"},\"second\"}; with --of {\"position\",\"positions\",\"carried\":[{\"layer\",\"head\",\"from\",\"to\",\"share\",
-\"length\",\"part\"}],\"without\":[{\"word\",\"positions\",\"cosine\"}],\"cosine_without\":[…]}; with --train a line for every checkpoint:
+\"length\",\"part\"}],\"without\":[{\"word\",\"positions\",\"cosine\"}],\"cosine_without\":[…]}; with --train one line per checkpoint:
 {\"step\",\"lens\":[…],\"norms\":[…],\"first\",\"again\",\"heads\":[[{\"previous\",\"first\",\"duplicate\",\"induction\",\"entropy\"}]]}; with --heads
 only those heads; with --circuits {\"looks\":[{\"from\",\"to\",\"strength\"}],\"says\"}; with --neuron
 [{\"value\",\"text\",\"position\",\"before\",\"token\"}].

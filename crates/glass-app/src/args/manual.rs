@@ -15,7 +15,7 @@ pub struct CompletionsArgs {
 }
 
 const COMPLETIONS: &str = "\
-Where the script belongs depends on the shell; then open a new one.
+Where to put the script depends on the shell; then open a new shell.
 
 Examples:
   glass completions bash > ~/.local/share/bash-completion/completions/glass

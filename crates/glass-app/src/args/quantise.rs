@@ -46,8 +46,8 @@ pub struct ConvertArgs {
 }
 
 const CONVERT: &str = "\
-Weights are written as they are stored, f32, f16 or bf16; quantised ones, and a mixture, as f32. The vocabulary, the chat template
-and where texts end come along.
+Weights keep their type, f32, f16 or bf16; quantised weights, and mixtures of types, are written as f32. The vocabulary, the chat
+template and the end tokens are written too.
 
 JSON: {\"out\",\"weights\",\"dtype\"}
 
@@ -118,19 +118,19 @@ impl Packings {
 }
 
 const AFTER: &str = "\
-A packed model is a folder like any other and runs everywhere a model does (-m DIR). Its matrices stand in the file as they
-are computed with: the file is mapped, and nothing is converted at the start. Vectors and positions stay f32. Packing
-cannot be undone; keep the model it was made from.
+A packed model is an ordinary model folder and can be used everywhere (-m DIR). Its matrices are stored in the layout used for
+computing: the file is mapped, and nothing is converted at the start. Vectors and positions stay f32. Packing cannot be undone;
+keep the original model.
 
-A .gguf holds the same weights in llama.cpp's order (bf16, Q8_0; Q4_0 with Q8_0 for the table of tokens), the vocabulary and the
-chat template; it is packed anew when it is opened.
+A .gguf holds the same weights in llama.cpp's order (bf16, Q8_0; Q4_0 with Q8_0 for the token embedding), the vocabulary and the
+chat template; it is packed again when it is opened.
 
-Compare what it costs on a text of yours:
+Measure the loss of quality on your own text:
   glass score -m MODEL --file TEXT
   glass score -m DIR --file TEXT
 
 JSON: {\"out\",\"packing\",\"weights\",\"bytes\",\"bits_per_weight\",\"from_bytes\"}
-  bytes, from_bytes   of the weights in the file, packed and before
+  bytes, from_bytes   the size of the weights in the file, packed and original
 
 Example:
   glass quantise my-model --to q8 --out my-model-q8";

@@ -1,15 +1,48 @@
 //! How a model is run: options shared by several commands.
 
 use clap::{Args, ValueEnum};
-use glass::backend::CacheType;
+use glass::backend::{CacheType, InputScales};
 
-/// Keys and values.
+/// The precision of a running model.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Running")]
-pub struct CacheArgs {
+pub struct RunningArgs {
     /// The type of stored keys and values; 16 bits take half the memory. Default: f32, and bf16 for packed models
     #[arg(long, value_enum, value_name = "TYPE")]
     pub cache: Option<Cache>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub inputs: InputArgs,
+}
+
+/// The inputs of quantised products.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Running")]
+pub struct InputArgs {
+    /// Scales of the inputs of q8 and q4 products, which are rounded to 8 bits: powers-of-two is faster, mostly for
+    /// prompts, and less accurate
+    #[arg(long, value_enum, value_name = "SCALES", default_value_t = Scales::Exact)]
+    pub input_scales: Scales,
+}
+
+/// The kinds of scales.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Scales {
+    /// The best scale for every 32 inputs
+    Exact,
+    /// The next power of two above it
+    PowersOfTwo,
+}
+
+impl InputArgs {
+    /// The library's value.
+    pub fn scales(&self) -> InputScales {
+        match self.input_scales {
+            Scales::Exact => InputScales::Exact,
+            Scales::PowersOfTwo => InputScales::PowersOfTwo,
+        }
+    }
 }
 
 /// Guessing ahead.
@@ -31,7 +64,7 @@ pub enum Cache {
     Bf16,
 }
 
-impl CacheArgs {
+impl RunningArgs {
     /// The library's value.
     pub fn kind(&self) -> Option<CacheType> {
         self.cache.map(|cache| match cache {

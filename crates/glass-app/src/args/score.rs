@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use super::{CacheArgs, MachineArgs, StartArgs};
+use super::{MachineArgs, RunningArgs, StartArgs};
 
 /// Measure how probable a text is to a model: log-probability and rank of every token, loss, perplexity, bits per
 /// byte
@@ -61,7 +61,7 @@ pub struct ScoreArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub cache: CacheArgs,
+    pub running: RunningArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -72,12 +72,12 @@ const AFTER: &str = "\
 Log-probabilities are natural logarithms of the raw logits' probabilities; rank 1 is the most probable token. loss is
 nats per token, perplexity e to the loss, bits per byte the nats of all tokens / ln 2 / their bytes.
 
-TEXT and --ids: the first token has none before it and is not scored (its logprob is null). --file: the file is cut into
-documents at --separator, without the line breaks beside it; each document is scored from an end-of-text token, every
-token once; separators are not counted. What is longer than the context is read in windows of the context's length that
-move on by half of it.
+TEXT and --ids: the first token has no context and is not scored (its logprob is null). --file: the file is cut into
+documents at --separator, without the line breaks next to it; each document is scored from an end-of-text token, every
+token once; separators are not counted. Longer texts are read in windows of the context's length that advance by half of
+it.
 
---against: the same of the other model, how much higher this one's perplexity is, at how many tokens the most probable
+--against: the same for the other model, how much higher this one's perplexity is, for how many tokens the most probable
 one is the same, and the mean divergence: the sum over all tokens of p ln(p / q), p the other model's probabilities, q
 this one's. JSON: {\"loss\",\"perplexity\",\"bits_per_byte\",\"scored\",\"bytes\",\"documents\",\"against\":{\"loss\",\"perplexity\",
 \"bits_per_byte\",\"same_top\",\"divergence\"}}.
@@ -85,16 +85,16 @@ this one's. JSON: {\"loss\",\"perplexity\",\"bits_per_byte\",\"scored\",\"bytes\
 Tasks: {\"query\",\"choices\":[…],\"gold\"} (right if the gold choice, counted from 0, is the most probable one; by
 length: per character), {\"context_options\":[…],\"continuation\",\"gold\"} (right if the continuation is the most
 probable after the gold context), {\"context\",\"continuation\"} (right if every token of the continuation is the
-most probable one; perplexity: e to the nats of a continuation, on average). The two parts are taken as they are and
-joined by one space; <|endoftext|> and its like are the special tokens. ± is one standard error. All of it as in
-EleutherAI's lm-evaluation-harness: a start token stands in front only where the tokenizer puts one there, and what is
-longer than the context loses its beginning.
+most probable one; perplexity: e to the nats of a continuation, on average). The two parts are unchanged and
+joined by one space; <|endoftext|> and other special tokens are read as such. ± is one standard error. As in EleutherAI's
+lm-evaluation-harness, a start token is added only if the tokenizer adds one, and a text longer than the context loses its
+beginning.
 
 JSON: {\"tokens\":[{\"id\",\"text\",\"logprob\",\"rank\"}],\"loss\",\"perplexity\",\"bits_per_byte\",\"scored\",\"bytes\",
-\"documents\"}; of a file, tokens only with --each. bits_per_byte is null for a model without a tokenizer.
+\"documents\"}; for a file, tokens only with --each. bits_per_byte is null for a model without a tokenizer.
 Tasks: {\"choice\":{\"items\",\"acc\",\"acc_stderr\",\"acc_norm\",\"acc_norm_stderr\"},\"context\":{\"items\",\"acc\",\"acc_stderr\"},
-\"last_word\":{\"items\",\"acc\",\"acc_stderr\",\"perplexity\",\"perplexity_stderr\"},\"cut\"}; with --each a line for every task
-before: {\"line\",\"logprobs\":[…],\"gold\",\"right\",\"right_by_length\"} or {\"line\",\"logprob\",\"right\"}. cut: texts that lost
+\"last_word\":{\"items\",\"acc\",\"acc_stderr\",\"perplexity\",\"perplexity_stderr\"},\"cut\"}; with --each preceded by one line per
+task: {\"line\",\"logprobs\":[…],\"gold\",\"right\",\"right_by_length\"} or {\"line\",\"logprob\",\"right\"}. cut: texts that lost
 their beginning.
 
 Examples:

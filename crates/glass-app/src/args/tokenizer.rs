@@ -49,13 +49,13 @@ pub struct LearnArgs {
 }
 
 const AFTER: &str = "\
-The result depends on the texts only: of equally frequent pairs the lexicographically greater is merged first. Where the
-texts run out of pairs, the vocabulary is smaller than was asked, and it is said.
+The result depends on the texts only: of equally frequent pairs the lexicographically greater is merged first. If the
+texts run out of pairs, the vocabulary is smaller than requested, and a remark says so.
 
 JSON: {\"file\",\"vocabulary\",\"merges\",\"bytes\",\"words\",\"forgotten\"}
   bytes      of text read
   words      distinct words counted
-  forgotten  distinct words forgotten because the memory was full
+  forgotten  distinct words dropped because the memory was full
 
 Example:
   glass tokenizer learn --vocab 4096 --out mine stories.txt";
@@ -92,15 +92,15 @@ pub struct ReportArgs {
 }
 
 const AFTER_REPORT: &str = "\
-Special tokens in the text (<|endoftext|>) count as one token each, in both vocabularies that are compared. A text file is
+Special tokens in the text (<|endoftext|>) count as one token each, in both vocabularies. A text file is
 read in portions, so a large one needs no more memory than a small one.
 
 JSON: {\"vocabulary\",\"files\",\"bytes\",\"tokens\",\"bytes_per_token\",\"gpt2\":{\"tokens\",\"bytes_per_token\"},
 \"ids\":{\"bytes\":{\"ids\",\"used\",\"tokens\",\"share\"},\"merged\",\"special\"},\"covering\":[{\"share\",\"ids\"}],
 \"most_frequent\":[{\"id\",\"text\",\"bytes\",\"count\",\"share\"}],\"longest\",\"never_used\":{\"ids\",\"examples\"}}
-  covering    how few ids make up half, nine tenths and 99 of 100 of the text's tokens
-  never_used  how many tokens the text never needs; examples, merged ones first
-  share       of the text's tokens, from 0 to 1
+  covering    the smallest number of ids that make up 50 %, 90 % and 99 % of the text's tokens
+  never_used  how many tokens never occur in the text; examples, merged ones first
+  share       share of the text's tokens, from 0 to 1
 
 Examples:
   glass tokenizer report stories.txt

@@ -51,8 +51,8 @@ pub struct TokensArgs {
 
 const AFTER: &str = "\
 JSON: {\"tokens\":[{\"id\":15496,\"text\":\"Hello\",\"bytes\":[72,101,108,108,111]}],\"count\":1}
-  text    the token's bytes as characters; where they are not whole characters, with U+FFFD in their place
-  bytes   exactly what the token stands for
+  text    the token's bytes as text; bytes that are not complete characters become U+FFFD
+  bytes   the token's bytes
   merges  with --merges: [{\"word\",\"steps\":[[\"H\",\"e\",…],…]}]; the last step holds the word's tokens
 With --decode: {\"text\",\"bytes\",\"count\"}
 

@@ -413,25 +413,25 @@ without validation the last one saved. DIR/train holds the checkpoints, log.json
 Ctrl-C stops after the current step and saves first; a run that was killed resumes from its last checkpoint, with the same
 bytes as one that never stopped. A folder that already holds a run is refused without --resume.
 
-Files and folders named val, valid, validation, dev, eval or test are for validation and never learned; a remark says which.
+Files and folders named val, valid, validation, dev, eval or test are for validation and never learned; a remark names them.
 Text is read in portions and never held in memory as a whole. Duplicate documents are dropped and counted. From 64 MB of text
-on (and with --shards) it is tokenised into shards (.bin, as --bin reads them), also by --plan; a preparation that was
-stopped continues after its last shard, and a finished one is used again. DIR/train/data.json is the data card: hash, files, documents,
-bytes, tokens, bytes per token, what was dropped, the split.
+on (and with --shards) it is tokenised into shards (.bin, as --bin reads them), also by --plan; an interrupted
+preparation continues after its last shard, and a finished one is reused. DIR/train/data.json is the data card: hash, files, documents,
+bytes, tokens, bytes per token, dropped documents, the split.
 
-On a terminal a display shows the loss (nats per token) over the steps, tokens per second, GFLOP/s reached and which share
-that is of the multiply-adds this machine does in registers, measured at the start (mfu), the time left, the latest sample.
-Elsewhere, with --plain, or with TERM=dumb, lines are printed now and then. DIR/train/curve.svg, drawn with every checkpoint,
-shows how the run learned so far; DIR/train/events.out.tfevents.* are the same numbers for TensorBoard
-(tensorboard --logdir DIR). With --look every checkpoint is looked at as glass look --train does, and a line of it stays
-where the checkpoint goes; DIR/train/look.svg shows how the model grew.
+On a terminal a display shows the loss (nats per token) over the steps, tokens per second, GFLOP/s and its share of this
+machine's peak of multiply-adds, measured at the start (mfu), the time left, the latest sample.
+Elsewhere, with --plain, or with TERM=dumb, lines are printed from time to time. DIR/train/curve.svg, drawn with every
+checkpoint, shows the learning curve; DIR/train/events.out.tfevents.* are the same numbers for TensorBoard
+(tensorboard --logdir DIR). With --look, every checkpoint is measured as by glass look --train, and its line is kept even
+if the checkpoint is deleted; DIR/train/look.svg shows how the model develops.
 
-JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\"lr\",\"grad_norm\",\"tokens_per_second\",
-\"mfu\",\"tokens\",\"seconds\"}, null where nothing was measured; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
-\"why\"}, why one of done, asked, patience. With --plan: {\"weights\",\"memory_bytes\":{\"present\",\"weights\",\"gradients\",
+JSON: one line per step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\"lr\",\"grad_norm\",\"tokens_per_second\",
+\"mfu\",\"tokens\",\"seconds\"}, null if not measured; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
+\"why\"}, why is done, asked (stopped on request) or patience. With --plan: {\"weights\",\"memory_bytes\":{\"present\",\"weights\",\"gradients\",
 \"moments\",\"activations\",\"working\",\"logits\",\"besides\",\"saving\",\"total\"},\"memory_limit\",\"fits\",\"instead\",
 \"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",\"seconds_at_roof\",\"seconds_per_step\",
-\"tokens_per_second\",\"evaluations\",\"seconds_evaluating\",\"checkpoints\",\"seconds_saving\",\"seconds\",\"data\"}, null if unknown; data is the data card. A plan measures a few steps of a smaller model (fewer layers, fewer samples), and saves it once beside --out.
+\"tokens_per_second\",\"evaluations\",\"seconds_evaluating\",\"checkpoints\",\"seconds_saving\",\"seconds\",\"data\"}, null if unknown; data is the data card. A plan measures a few steps of a smaller model (fewer layers, fewer samples), and saves it once in the folder of --out.
 
 Examples:
   glass train --data book.txt --out mine

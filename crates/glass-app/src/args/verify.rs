@@ -28,7 +28,7 @@ guessed ahead. All logits and all tokens are compared bit for bit. The exit stat
 The same program on the same machine gives the same bits. Other instruction sets round differently.
 
 JSON: {\"model\",\"same\",\"seconds\",\"packings\":[{\"packing\",\"ways\":[{\"way\",\"numbers\",\"differs\"}]}]}
-  differs  null, or a sentence that says where
+  differs  null, or a sentence that says where the first difference is
 
 Examples:
   glass verify

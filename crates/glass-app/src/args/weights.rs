@@ -25,7 +25,7 @@ pub struct WeightsArgs {
 }
 
 const AFTER: &str = "\
-Everything is computed from the model's shape; no weights are loaded or allocated.
+Everything is computed from the model's sizes; no weights are loaded or allocated.
 
 Presets: gpt2, gpt2-medium, gpt2-large, gpt2-xl, gpt3-small, gpt3-medium, gpt3-large, gpt3-xl, gpt3-2.7b, gpt3-6.7b,
 gpt3-13b, gpt3-175b. The GPT-3 presets are those of table 2.1 of the paper, with two corrections. The paper gives XL 24 heads
@@ -38,12 +38,12 @@ and two MLP matrices for every layer; the embedding and the unembedding. rows ×
 matrix. A file stores a tied unembedding once, and also positions, biases and norms; the difference between the two counts
 is listed.
 
-The cost of a context of T tokens, in f32 (4 bytes a number):
+The cost of a context of T tokens, in f32 (4 bytes per number):
   pattern           T², for every head of every layer
   kv_cache_bytes    2 × layers × T × heads × head size × 4
   activation_bytes  what training on one sequence keeps for the backward pass:
                     T × (layers × (6 width + MLP width + heads) + 2 width + 2) × 4
-                    (less where several heads share keys)
+                    (less if several heads share keys)
   flops_per_token   one token forward after a full context: 2 × weights of all matrices except the embedding
                     + 4 × positions seen × width, summed over layers; training takes three times as many
 

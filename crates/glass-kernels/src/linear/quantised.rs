@@ -3,7 +3,9 @@
 //! added to the f32 sum of an output.
 //!
 //! An integer sum starts from the bits of [`ROUNDER`], so that its bits are also a float: the sum is that float
-//! minus [`ROUNDER`], exactly, and no conversion is needed.
+//! minus [`ROUNDER`], exactly, and no conversion is needed. If it starts from the bits of a power of two times
+//! [`ROUNDER`], it is the sum times that power, so scales that are powers of two need no multiplication
+//! ([`InputScales`]).
 
 use std::ops::Range;
 
@@ -16,6 +18,7 @@ use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
 use crate::lanes::kernel;
 use crate::packing::{BLOCK, Packing};
 use crate::pool::Parts;
+use crate::precision::InputScales;
 use crate::scratch::with_scratch;
 use crate::tiles::{Inner, with_rows};
 
@@ -23,7 +26,8 @@ use crate::tiles::{Inner, with_rows};
 const QUADS: usize = BLOCK / 4;
 
 /// After them: the start value of the block's integer sum ([`ROUNDER`] minus the contribution of the weights'
-/// offset), and the scale of its inputs.
+/// offset), and the scale of its inputs. A scale that is a power of two is already part of the start value; its place
+/// holds [`ROUNDER`] times the scale, which is subtracted.
 const START: usize = QUADS;
 const SCALE: usize = QUADS + 1;
 const LANES: usize = QUADS + 2;
@@ -67,7 +71,8 @@ impl QuantisedProduct<'_> {
                 cores.run(rows.len(), &|r| {
                     let x = &self.x[(rows.start + r) * self.depth..][..self.depth];
                     // SAFETY: no other task uses these rows.
-                    quantise(cores, unsafe { to.part(r * row..(r + 1) * row) }, x, self.packing.offset());
+                    let lanes = unsafe { to.part(r * row..(r + 1) * row) };
+                    quantise(cores, lanes, x, self.packing.offset(), cores.input_scales());
                 });
                 let inputs = Inputs { lanes, row, blocks };
                 let panels = self.columns.div_ceil(PANEL);
@@ -96,9 +101,11 @@ struct QuantisedStrip<'a> {
 
 impl QuantisedStrip<'_> {
     fn rows(&self, cores: &Cores, rows: Range<usize>) {
-        match self.product.packing {
-            Packing::Q4 => strip_of_nibbles(cores, self, rows),
-            _ => strip_of_bytes(cores, self, rows),
+        match (self.product.packing, cores.input_scales()) {
+            (Packing::Q4, InputScales::Exact) => strip_of_nibbles(cores, self, rows),
+            (Packing::Q4, InputScales::PowersOfTwo) => strip_of_nibbles_by_powers(cores, self, rows),
+            (_, InputScales::Exact) => strip_of_bytes(cores, self, rows),
+            (_, InputScales::PowersOfTwo) => strip_of_bytes_by_powers(cores, self, rows),
         }
     }
 }
@@ -137,33 +144,50 @@ impl<V: Integers> Quads<V> for Nibbles {
 }
 
 kernel_of_adds!(fn strip_of_bytes(strip: &QuantisedStrip<'_>, rows: Range<usize>) = bytes_body);
+kernel_of_adds!(fn strip_of_bytes_by_powers(strip: &QuantisedStrip<'_>, rows: Range<usize>) = bytes_by_powers_body);
 kernel_of_adds!(fn strip_of_nibbles(strip: &QuantisedStrip<'_>, rows: Range<usize>) = nibbles_body);
+kernel_of_adds!(fn strip_of_nibbles_by_powers(strip: &QuantisedStrip<'_>, rows: Range<usize>) = nibbles_by_powers_body);
 
 #[inline(always)]
 fn bytes_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
-    strip_body::<V, Bytes, A>(v, strip, rows);
+    strip_body::<V, Bytes, A, false>(v, strip, rows);
+}
+
+#[inline(always)]
+fn bytes_by_powers_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
+    strip_body::<V, Bytes, A, true>(v, strip, rows);
 }
 
 #[inline(always)]
 fn nibbles_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
-    strip_body::<V, Nibbles, A>(v, strip, rows);
+    strip_body::<V, Nibbles, A, false>(v, strip, rows);
 }
 
 #[inline(always)]
-fn strip_body<V: Integers, Q: Quads<V>, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
+fn nibbles_by_powers_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
+    strip_body::<V, Nibbles, A, true>(v, strip, rows);
+}
+
+/// `POWERS`: whether the scales of inputs are powers of two.
+#[inline(always)]
+fn strip_body<V: Integers, Q: Quads<V>, A: Adds<V>, const POWERS: bool>(
+    v: V,
+    strip: &QuantisedStrip<'_>,
+    rows: Range<usize>,
+) {
     // SAFETY: shapes were asserted at the entry, and no other task uses these rows × this panel of y.
     unsafe {
         if rows.len() == 1 {
             return match const { inner::<V, Q, A>().row(V::LEN) } {
-                8.. => strip.tiles::<V, Q, A, 8>(v, rows),
-                4.. => strip.tiles::<V, Q, A, 4>(v, rows),
-                _ => strip.tiles::<V, Q, A, 2>(v, rows),
+                8.. => strip.tiles::<V, Q, A, 8, POWERS>(v, rows),
+                4.. => strip.tiles::<V, Q, A, 4, POWERS>(v, rows),
+                _ => strip.tiles::<V, Q, A, 2, POWERS>(v, rows),
             };
         }
         match const { inner::<V, Q, A>().tile(V::LEN).vectors } {
-            4.. => strip.tiles::<V, Q, A, 4>(v, rows),
-            2.. => strip.tiles::<V, Q, A, 2>(v, rows),
-            _ => strip.tiles::<V, Q, A, 1>(v, rows),
+            4.. => strip.tiles::<V, Q, A, 4, POWERS>(v, rows),
+            2.. => strip.tiles::<V, Q, A, 2, POWERS>(v, rows),
+            _ => strip.tiles::<V, Q, A, 1, POWERS>(v, rows),
         }
     }
 }
@@ -189,7 +213,11 @@ const fn inner<V: Integers, Q: Quads<V>, A: Adds<V>>() -> Inner {
 impl QuantisedStrip<'_> {
     /// Columns in steps of `C` vectors; rows in tiles of nearly equal height.
     #[inline(always)]
-    unsafe fn tiles<V: Integers, Q: Quads<V>, A: Adds<V>, const C: usize>(&self, v: V, rows: Range<usize>) {
+    unsafe fn tiles<V: Integers, Q: Quads<V>, A: Adds<V>, const C: usize, const POWERS: bool>(
+        &self,
+        v: V,
+        rows: Range<usize>,
+    ) {
         let tile = const { inner::<V, Q, A>().tile(V::LEN) };
         // Wider tiles have only one row.
         let most = if C > tile.vectors { 1 } else { tile.rows };
@@ -206,7 +234,7 @@ impl QuantisedStrip<'_> {
                 let place = Place { row, column, columns, fetch, fetched };
                 // SAFETY: by contract of the caller.
                 unsafe {
-                    with_rows!(R = end - row, at most most, self.tile::<V, Q, A, R, C>(v, place));
+                    with_rows!(R = end - row, at most most, self.tile::<V, Q, A, R, C, POWERS>(v, place));
                 }
             }
         }
@@ -215,7 +243,14 @@ impl QuantisedStrip<'_> {
     /// `R` rows × `C` vectors of columns, over all inputs.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    unsafe fn tile<V: Integers, Q: Quads<V>, A: Adds<V>, const R: usize, const C: usize>(
+    unsafe fn tile<
+        V: Integers,
+        Q: Quads<V>,
+        A: Adds<V>,
+        const R: usize,
+        const C: usize,
+        const POWERS: bool,
+    >(
         &self,
         v: V,
         place: Place,
@@ -287,8 +322,12 @@ impl QuantisedStrip<'_> {
                 for c in 0..C {
                     let scale = v.load_f16_at(scales.add(c * V::LEN));
                     for i in 0..R {
-                        let scale = scale * v.splat(*x.add(i * inputs.row + SCALE));
-                        sums[i][c] = (whole[i][c] - rounder).mul_add(scale, sums[i][c]);
+                        let of_inputs = v.splat(*x.add(i * inputs.row + SCALE));
+                        let (sum, scale) = match POWERS {
+                            true => (whole[i][c] - of_inputs, scale),
+                            false => (whole[i][c] - rounder, scale * of_inputs),
+                        };
+                        sums[i][c] = sum.mul_add(scale, sums[i][c]);
                     }
                 }
                 // After the last line this points one column past the end of the panel, which is not read.
@@ -319,30 +358,33 @@ impl QuantisedStrip<'_> {
 /// How many lanes a single row prefetches ahead: 2 KiB.
 const AHEAD: usize = 512;
 
-kernel!(fn quantise(lanes: &mut [f32], x: &[f32], offset: i32) = quantise_body);
+kernel!(fn quantise(lanes: &mut [f32], x: &[f32], offset: i32, scales: InputScales) = quantise_body);
 
 /// Quantises a row of inputs in blocks.
 #[inline(always)]
-fn quantise_body<V: Integers>(v: V, lanes: &mut [f32], x: &[f32], offset: i32) {
+fn quantise_body<V: Integers>(v: V, lanes: &mut [f32], x: &[f32], offset: i32, scales: InputScales) {
     let (whole, rest) = x.as_chunks();
     let mut last = [0.0; BLOCK];
     last[..rest.len()].copy_from_slice(rest);
     for (x, block) in whole.iter().chain([&last]).zip(lanes.chunks_exact_mut(LANES)) {
-        quantise_block(v, block, x, offset);
+        quantise_block(v, block, x, offset, scales);
     }
 }
 
-/// The input of largest magnitude becomes −128, so the scale has the opposite sign. A NaN or infinite input makes
+/// With exact scales, the input of largest magnitude becomes −128, so the scale has the opposite sign. A NaN or infinite input makes
 /// the scale NaN, and with it every output of the row.
 #[inline(always)]
-fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset: i32) {
+fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset: i32, scales: InputScales) {
     let (mut most, mut least) = (v, v);
     for x in x.chunks_exact(V::LEN) {
         let x = v.load(x);
         (most, least) = (most.max(x), least.min(x));
     }
     let (most, least) = (most.largest(), -(-least).largest());
-    let scale = if most > -least { most } else { least } / -128.0;
+    let scale = match scales {
+        InputScales::Exact => (if most > -least { most } else { least }) / -128.0,
+        InputScales::PowersOfTwo => power_of_two((most / 127.5).max(least / -128.0)),
+    };
     let by = 1.0 / scale;
     // If all inputs are zero, or so small that the scale has no inverse, all are treated as zero.
     let (scale, by) = if by.is_finite() { (scale, by) } else { (0.0, 0.0) };
@@ -360,6 +402,19 @@ fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset
     // At most 32 × 128, which floats represent exactly.
     let sum = sum.sum();
     let taken = (sum as i32).wrapping_mul(offset);
-    lanes[START] = f32::from_bits(ROUNDER.to_bits().wrapping_sub(taken as u32));
-    lanes[SCALE] = if sum.is_nan() { f32::NAN } else { scale };
+    let (start, scale) = match scales {
+        InputScales::Exact => (ROUNDER, scale),
+        // Without a scale every sum is zero.
+        InputScales::PowersOfTwo if scale == 0.0 => (ROUNDER, ROUNDER),
+        InputScales::PowersOfTwo => (ROUNDER * scale, ROUNDER * scale),
+    };
+    lanes[START] = f32::from_bits(start.to_bits().wrapping_sub(taken as u32));
+    lanes[SCALE] = if sum.is_nan() || start.is_infinite() { f32::NAN } else { scale };
+}
+
+/// The smallest power of two that is not less than a number, at least 2⁻¹²⁶; zero for zero.
+#[inline(always)]
+fn power_of_two(number: f32) -> f32 {
+    const MANTISSA: u32 = (1 << 23) - 1;
+    f32::from_bits(number.to_bits().wrapping_add(MANTISSA) & !MANTISSA)
 }

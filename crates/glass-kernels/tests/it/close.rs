@@ -1,10 +1,15 @@
 //! Shared by the tests of the kernels: numbers, comparisons, the machine's instruction sets.
 
-use glass_kernels::{Cores, Isa, Room};
+use glass_kernels::{Cores, InputScales, Isa, Room};
 
 /// Every instruction set of this machine, with one thread.
 pub fn each_isa() -> impl Iterator<Item = Cores> {
     Isa::ALL.into_iter().filter_map(|isa| Cores::with(isa, 1))
+}
+
+/// The same with these scales of the inputs of quantised products.
+pub fn each_isa_with(scales: InputScales) -> impl Iterator<Item = Cores> {
+    each_isa().map(move |cores| cores.with_input_scales(scales))
 }
 
 /// The same processor with other numbers of threads and caches of other sizes: the work is cut differently, and no

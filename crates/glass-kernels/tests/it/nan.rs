@@ -1,6 +1,5 @@
 //! NaN is never hidden: on every instruction set, in every format, at every place.
 
-use glass_kernels::Write;
 use glass_kernels::activate::{Activation, activate, activate_backward};
 use glass_kernels::attend::*;
 use glass_kernels::format::f32_to_f16;
@@ -8,8 +7,9 @@ use glass_kernels::linear::*;
 use glass_kernels::loss::loss;
 use glass_kernels::norm::norm;
 use glass_kernels::packing::{BLOCK, Packing, Quants};
+use glass_kernels::{InputScales, Write};
 
-use crate::close::{each_isa, numbers};
+use crate::close::{each_isa, each_isa_with, numbers};
 
 const INVALID: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
 
@@ -22,7 +22,7 @@ const SHAPE: [usize; 3] = [3, 40, 70];
 fn inputs_of_quantised_products() {
     let [rows, cols, outputs] = SHAPE;
     let (x, w) = (numbers(rows * cols, 1), numbers(outputs * cols, 2));
-    for cores in each_isa() {
+    for cores in InputScales::ALL.into_iter().flat_map(each_isa_with) {
         for packing in Packing::ALL {
             let mut panels = vec![0.0; packing.len(outputs, cols)];
             pack(&cores, &mut panels, packing, &w, outputs, cols);
@@ -49,7 +49,7 @@ fn inputs_of_quantised_products() {
 fn one_row_of_inputs() {
     let (cols, outputs) = (70, 65);
     let w = numbers(outputs * cols, 3);
-    for cores in each_isa() {
+    for cores in InputScales::ALL.into_iter().flat_map(each_isa_with) {
         for packing in Packing::ALL {
             let mut panels = vec![0.0; packing.len(outputs, cols)];
             pack(&cores, &mut panels, packing, &w, outputs, cols);

@@ -4,9 +4,9 @@ use glass_kernels::activate::{Activation, activate};
 use glass_kernels::format::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 use glass_kernels::linear::*;
 use glass_kernels::packing::{BLOCK, Packing, Quants};
-use glass_kernels::{Cores, Isa};
+use glass_kernels::{Cores, InputScales, Isa};
 
-use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
+use crate::close::{assert_close, assert_same_bits, each_isa, each_isa_with, numbers};
 use crate::naive::{self, wide};
 
 /// The weights of a matrix after packing.
@@ -26,14 +26,22 @@ pub fn as_packed(packing: Packing, w: &[f32], cols: usize) -> Vec<f32> {
 }
 
 /// The inputs of a product after rounding for such weights.
-pub fn inputs(packing: Packing, x: &[f32], cols: usize) -> Vec<f32> {
+pub fn inputs(packing: Packing, scales: InputScales, x: &[f32], cols: usize) -> Vec<f32> {
     match packing {
         Packing::F32 | Packing::Bf16 => as_packed(packing, x, cols),
         Packing::Q8 | Packing::Q4 => {
             let rounded = |block: &[f32]| {
                 let greatest =
                     block.iter().fold(0.0f32, |most, &x| if x.abs() > most.abs() { x } else { most });
-                let scale = greatest / -128.0;
+                let scale = match scales {
+                    InputScales::Exact => greatest / -128.0,
+                    InputScales::PowersOfTwo => {
+                        let fits = |x: &f32, scale: f32| (-128.0..=127.5).contains(&(x / scale));
+                        let powers = (-126..=127).map(|power| 2f32.powi(power));
+                        let all_fit = |scale: &f32| block.iter().all(|x| fits(x, *scale));
+                        if greatest == 0.0 { 0.0 } else { powers.into_iter().find(all_fit).unwrap() }
+                    }
+                };
                 let by = if scale == 0.0 { 0.0 } else { 1.0 / scale };
                 let round = |x: &f32| (x * by).round_ties_even().min(127.0) * scale;
                 block.iter().map(round).collect::<Vec<_>>()
@@ -85,14 +93,14 @@ impl Case {
 
 #[test]
 fn products_are_the_textbook_loop_over_what_was_packed() {
-    for shape in SHAPES {
+    for (shape, scales) in SHAPES.iter().flat_map(|&shape| InputScales::ALL.map(|scales| (shape, scales))) {
         let case = Case::new(shape);
         for packing in Packing::ALL {
-            let x = wide(&inputs(packing, &case.x, shape[1]));
+            let x = wide(&inputs(packing, scales, &case.x, shape[1]));
             let w = wide(&as_packed(packing, &case.w, shape[1]));
             let expected = naive::linear(&x, &w, Some(&wide(&case.bias)), shape[1]);
-            for cores in each_isa() {
-                let what = format!("{:?} {packing:?} {shape:?}", cores.isa());
+            for cores in each_isa_with(scales) {
+                let what = format!("{:?} {packing:?} {scales:?} {shape:?}", cores.isa());
                 let bound = f64::from(f32::EPSILON) * (shape[1] as f64 + 2.0);
                 assert_close(&what, &case.forward(&cores, packing, None), &expected, bound);
             }
@@ -109,12 +117,15 @@ fn blocks_of_inputs_may_differ_by_any_power() {
         *x *= if block % 7 == 3 { 0.0 } else { 0.5f32.powi(block as i32) };
     }
     case.x[cols..2 * cols].fill(0.0);
-    for packing in [Packing::Q8, Packing::Q4] {
-        let (x, w) = (wide(&inputs(packing, &case.x, cols)), wide(&as_packed(packing, &case.w, cols)));
+    for (packing, scales) in
+        [Packing::Q8, Packing::Q4].iter().flat_map(|&p| InputScales::ALL.map(|scales| (p, scales)))
+    {
+        let x = wide(&inputs(packing, scales, &case.x, cols));
+        let w = wide(&as_packed(packing, &case.w, cols));
         let expected = naive::linear(&x, &w, Some(&wide(&case.bias)), cols);
-        for cores in each_isa() {
+        for cores in each_isa_with(scales) {
             let y = case.forward(&cores, packing, None);
-            let what = format!("{:?} {packing:?}", cores.isa());
+            let what = format!("{:?} {packing:?} {scales:?}", cores.isa());
             assert_same_bits(&what, &y[outputs..2 * outputs], &case.bias);
             assert_close(&what, &y, &expected, f64::from(f32::EPSILON) * cols as f64);
         }
@@ -123,7 +134,7 @@ fn blocks_of_inputs_may_differ_by_any_power() {
 
 #[test]
 fn one_row_is_many_rows_bit_for_bit() {
-    for cores in each_isa() {
+    for cores in InputScales::ALL.into_iter().flat_map(each_isa_with) {
         for (shape, packing) in SHAPES.iter().flat_map(|&s| Packing::ALL.map(|packing| (s, packing))) {
             let case = Case::new(shape);
             let gelu = Some(Activation::GeluTanh);
@@ -164,14 +175,20 @@ fn threads_and_activation_change_no_bit() {
 /// Integers are multiplied exactly by any instruction.
 #[test]
 fn vnni_changes_no_bit() {
-    let each = [Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16].map(|isa| Cores::with(isa, 1));
+    let each = |scales| {
+        [Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16]
+            .map(|isa| Cores::with(isa, 1).map(|cores| cores.with_input_scales(scales)))
+    };
     for (shape, packing) in
         SHAPES.iter().flat_map(|&s| [Packing::Q8, Packing::Q4].map(|packing| (s, packing)))
     {
         let case = Case::new(shape);
-        let results: Vec<_> = each.iter().flatten().map(|cores| case.forward(cores, packing, None)).collect();
-        for y in results.iter().skip(1) {
-            assert_same_bits(&format!("{packing:?} {shape:?}"), y, &results[0]);
+        for each in InputScales::ALL.map(each) {
+            let results = each.iter().flatten().map(|cores| case.forward(cores, packing, None));
+            let results: Vec<_> = results.collect();
+            for y in results.iter().skip(1) {
+                assert_same_bits(&format!("{packing:?} {shape:?}"), y, &results[0]);
+            }
         }
     }
 }
@@ -219,7 +236,7 @@ fn what_has_no_scale_is_zero() {
             assert_eq!((quants.q, quants.scale & 0x7fff), ([0; BLOCK], 0), "{packing:?} {}", weights[0]);
         }
     }
-    for cores in each_isa() {
+    for cores in InputScales::ALL.into_iter().flat_map(each_isa_with) {
         for tiny in [0.0, 1e-45, 1e-38] {
             let mut case = Case::new([2, 40, 3]);
             case.x.fill(tiny);

@@ -9,7 +9,7 @@ use glass_kernels::linear::*;
 use glass_kernels::loss::loss;
 use glass_kernels::norm::{norm, norm_backward};
 use glass_kernels::packing::Packing;
-use glass_kernels::{Cores, Isa, Precision, Write};
+use glass_kernels::{Cores, InputScales, Isa, Precision, Write};
 
 use crate::close::{assert_close, numbers};
 use crate::naive::{self, wide};
@@ -35,7 +35,8 @@ fn products_with_packed_weights() {
             let mut y = vec![0.0; rows * outputs];
             linear(&cores, &mut y, &x, matrix, None, Some(Activation::GeluTanh));
             linear(&cores, &mut y, &x, matrix, None, None);
-            let (x, w) = (wide(&inputs(packing, &x, cols)), wide(&as_packed(packing, &w, cols)));
+            let (x, w) =
+                (wide(&inputs(packing, InputScales::Exact, &x, cols)), wide(&as_packed(packing, &w, cols)));
             assert_close(&format!("{packing:?}"), &y, &naive::linear(&x, &w, None, cols), 1e-5);
         }
         let mut row = vec![0.0; cols];

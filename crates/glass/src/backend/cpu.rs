@@ -13,8 +13,8 @@ use glass_kernels::linear::{self, Matrix};
 use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
 
 use super::{
-    Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, Kv, Layout, Muon, Packing, Precision,
-    Quants, ReadRows, Span, Tensor, Weight, Write,
+    Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, InputScales, Kv, Layout, Muon, Packing,
+    Precision, Quants, ReadRows, Span, Tensor, Weight, Write,
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
@@ -49,6 +49,11 @@ impl Cpu {
                 ),
             )),
         }
+    }
+
+    /// The same with these scales of the inputs of quantised products.
+    pub fn with_input_scales(self, scales: InputScales) -> Self {
+        Self::on(self.cores.with_input_scales(scales))
     }
 
     /// With given cores.

@@ -79,11 +79,7 @@ impl Folder {
         let dtype = self.tensors.get(&place.tensor).and_then(|found| found.tensor.dtype.as_ref().ok());
         Ok(match (self.blocks(&place), dtype) {
             _ if packed::layout(spec, Packing::F32) == Layout::Rows => Form::Floats(Layout::Rows),
-            // If their scales are of other kinds, 8 bits are the closest packing.
-            (Some(blocks), _) => match blocks.packing() {
-                Some(packing) => Form::Quants(packing),
-                None => Form::Floats(Layout::Panels(Packing::Q8)),
-            },
+            (Some(blocks), _) => Form::Quants(blocks.packing()),
             (None, Some(Dtype::Bf16)) => Form::Floats(Layout::Panels(Packing::Bf16)),
             _ => Form::Floats(Layout::Panels(Packing::F32)),
         })
@@ -96,18 +92,18 @@ impl Folder {
         forms.collect::<Result<Vec<_>>>().map(|packed| packed.contains(&true))
     }
 
-    /// Block `block` of row `row` of a parameter that is quantised in blocks of 32.
+    /// Weights `32 block` to `32 block + 31` of row `row` of a parameter that is quantised in blocks.
     pub(in crate::weights) fn quants(&self, spec: &Spec) -> Result<impl Fn(usize, usize) -> Quants + Sync> {
         let place = self.place(&spec.name)?;
         let found = self.shaped(&place)?;
-        let blocks = self.blocks(&place).filter(|blocks| blocks.packing().is_some());
-        let blocks = blocks.ok_or_else(|| {
-            Error::invalid_argument(&spec.name, "is not quantised in blocks that a packing holds exactly")
-        })?;
-        let (row, size) = (place.inputs / BLOCK * blocks.bytes(), blocks.bytes());
+        let blocks = self.blocks(&place);
+        let blocks =
+            blocks.ok_or_else(|| Error::invalid_argument(&spec.name, "is not quantised in blocks"))?;
+        let (row, size) = (place.inputs / blocks.len() * blocks.bytes(), blocks.bytes());
+        let parts = blocks.len() / BLOCK;
         Ok(move |r: usize, block: usize| {
-            let at = (place.first + r) * row + block * size;
-            blocks.quants(&found.bytes[at..at + size]).expect("these have a packing")
+            let at = (place.first + r) * row + block / parts * size;
+            blocks.quants(&found.bytes[at..at + size], block % parts)
         })
     }
 
