@@ -20,8 +20,8 @@ use crate::model_arg::NamedModel;
 use crate::out::Out;
 use crate::printable::lossy;
 use lines::Lines;
-use slash::Then;
-use talk::{Heard, Talk};
+use slash::Action;
+use talk::{Answer, Talk};
 pub use wrapped::Wrapped;
 
 /// Answers questions until there are no more.
@@ -45,22 +45,22 @@ pub fn run(args: &ChatArgs) -> Result<(), Fail> {
     }
     while let Some(line) = lines.next()? {
         let then = match line.trim() {
-            "" => Then::Nothing,
-            line if line.starts_with("//") => Then::Ask(line[1..].into()),
-            line if line.starts_with('/') => slash::obey(&mut talk, line),
-            question => Then::Ask(question.into()),
+            "" => Action::Nothing,
+            line if line.starts_with("//") => Action::Ask(line[1..].into()),
+            line if line.starts_with('/') => slash::execute(&mut talk, line),
+            question => Action::Ask(question.into()),
         };
         let mut out = Out::new();
-        let heard = match then {
-            Then::Quit => break,
-            Then::Nothing => continue,
-            Then::Ask(question) => talk.ask(&question, &mut |token, stream| stream.token(&mut out, token)),
-            Then::Retry(answer) => talk.retry(&answer, &mut |token, stream| stream.token(&mut out, token)),
+        let answer = match then {
+            Action::Quit => break,
+            Action::Nothing => continue,
+            Action::Ask(question) => talk.ask(&question, &mut |token, stream| stream.token(&mut out, token)),
+            Action::Retry(answer) => talk.retry(&answer, &mut |token, stream| stream.token(&mut out, token)),
         };
-        match heard {
-            Ok(mut heard) => {
-                heard.stream.end(&mut out, &heard.done)?;
-                meter(&talk, &heard);
+        match answer {
+            Ok(mut answer) => {
+                answer.stream.end(&mut out, &answer.done)?;
+                report_usage(&talk, &answer);
             }
             // A refused question does not end the conversation.
             Err(Fail::Asked(sentence)) => say(&sentence),
@@ -75,34 +75,34 @@ fn once(args: &ChatArgs, talk: &mut Talk<'_>, question: &str) -> Result<(), Fail
         return Err(Fail::asked("--once: the question is empty; give a question"));
     }
     let mut out = Out::new();
-    let mut heard = talk.ask(question, &mut |token, stream| match args.json {
+    let mut answer = talk.ask(question, &mut |token, stream| match args.json {
         true => Ok(()),
         false => stream.token(&mut out, token),
     })?;
     if args.json {
         let context = talk.model.config().context;
         out.json(&json!({
-            "answer": heard.done.text, "ids": heard.done.ids, "finish": crate::generate::finish(heard.done.finish),
-            "seed": talk.sampling.seed, "prompt_tokens": heard.prompt, "context": context,
+            "answer": answer.done.text, "ids": answer.done.ids, "finish": crate::generate::finish(answer.done.finish),
+            "seed": talk.sampling.seed, "prompt_tokens": answer.prompt, "context": context,
         }))?;
     } else {
-        heard.stream.end(&mut out, &heard.done)?;
+        answer.stream.end(&mut out, &answer.done)?;
     }
-    if let Some(why) = heard.cut(talk) {
+    if let Some(why) = answer.cut(talk) {
         say(&why);
     }
     out.done()
 }
 
 /// Reports what the reader should know about an answer.
-fn meter(talk: &Talk<'_>, heard: &Heard) {
-    if let Some(sentence) = left_out(&heard.dropped) {
+fn report_usage(talk: &Talk<'_>, answer: &Answer) {
+    if let Some(sentence) = left_out(&answer.dropped) {
         say(&sentence);
     }
-    if let Some(why) = heard.cut(talk) {
+    if let Some(why) = answer.cut(talk) {
         say(&why);
     }
-    let (used, context) = (heard.prompt + heard.done.ids.len(), talk.model.config().context);
+    let (used, context) = (answer.prompt + answer.done.ids.len(), talk.model.config().context);
     say(&format!("context {used} of {context} tokens ({} %)", 100 * used / context));
 }
 

@@ -29,28 +29,22 @@ impl Fail {
     }
 }
 
-/// Fields of the library's settings that are options of the command line, with `-` for `_`.
-const OPTIONS: [&str; 25] = [
+/// Settings of the library that are options of the command line, with `-` for `_`.
+const SETTINGS: [&str; 19] = [
     "accumulate",
     "batch",
     "beta1",
     "beta2",
-    "bin",
     "clip",
-    "context",
     "data",
     "dropout",
     "epochs",
-    "epsilon",
     "eval_samples",
-    "field",
     "from",
     "keep",
     "lr",
     "min_lr",
-    "out",
     "precision",
-    "resume",
     "steps",
     "val",
     "val_fraction",
@@ -58,29 +52,27 @@ const OPTIONS: [&str; 25] = [
     "weight_decay",
 ];
 
-/// The option that sets a field, if there is one.
-fn option(field: &str) -> Option<String> {
-    OPTIONS.contains(&field).then(|| format!("--{}", field.replace('_', "-")))
+/// Other fields that its messages name in backquotes and that are options too.
+const FIELDS: [&str; 5] = ["bin", "context", "field", "out", "resume"];
+
+/// The option that sets a field.
+fn option(field: &str) -> String {
+    format!("--{}", field.replace('_', "-"))
 }
 
-/// A sentence of the library, with options in place of the fields that it names in backquotes.
-fn with_options(sentence: &str) -> String {
-    let parts = sentence.split('`').enumerate().map(|(number, part)| match option(part) {
-        Some(option) if number % 2 == 1 => option,
-        _ if number % 2 == 1 => format!("`{part}`"),
-        _ => part.to_string(),
-    });
-    match sentence.matches('`').count() % 2 {
-        0 => parts.collect(),
-        _ => sentence.to_string(),
-    }
+/// A message of the library, with options in place of the fields that it names in backquotes.
+fn with_options(message: &str) -> String {
+    SETTINGS
+        .iter()
+        .chain(&FIELDS)
+        .fold(message.to_string(), |message, field| message.replace(&format!("`{field}`"), &option(field)))
 }
 
 impl From<glass::Error> for Fail {
     fn from(error: glass::Error) -> Fail {
         match error {
             glass::Error::InvalidArgument { what, why } => {
-                let what = option(&what).unwrap_or(what);
+                let what = if SETTINGS.contains(&what.as_str()) { option(&what) } else { what };
                 Fail::Asked(format!("{what}: {}", with_options(&why)))
             }
             other => Fail::Failed(with_options(&other.to_string())),

@@ -50,7 +50,7 @@ impl<'a> Subject<'a> {
         match (self.quantised, asked.asked.is_empty()) {
             (true, true) => Ok(vec![None]),
             (true, false) => Err(Fail::asked(format!(
-                "--packing: {} is packed already and can only run as it is; leave --packing out",
+                "--packing: {} is already packed and can only run in its own packing; leave out --packing",
                 self.name
             ))),
             (false, _) => Ok(asked.of().into_iter().map(Some).collect()),

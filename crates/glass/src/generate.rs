@@ -101,7 +101,7 @@ pub fn generate<B: Backend>(
 ) -> Result<Generated> {
     let room = runner.room();
     let positions = runner.ids().len() + room;
-    let mut going = Going::new(runner.gpt(), tokenizer, options, sample, runner.ids())?;
+    let mut going = Continuation::new(runner.gpt(), tokenizer, options, sample, runner.ids())?;
     let mut lookup = Lookup::new(options.lookup.min(MOST_AHEAD));
     // The ids read so far: the final ones, then a guess, of which `right` tokens were right so far.
     let mut all = Vec::with_capacity(positions + 1);
@@ -163,7 +163,7 @@ pub fn generate_together<B: Backend>(
     for (slot, prompt) in prompts.iter().enumerate() {
         batch.prompt(slot, prompt)?;
         batch.logits(0, &mut next)?;
-        let mut one = Going::new(gpt, tokenizer, options, first + slot as u64, prompt)?;
+        let mut one = Continuation::new(gpt, tokenizer, options, first + slot as u64, prompt)?;
         let room = batch.room(slot);
         let flow = one.draw(&next, room, &mut |token| each(slot, token))?;
         going.push((one, room));
@@ -193,7 +193,7 @@ pub fn generate_together<B: Backend>(
 const MOST_AHEAD: usize = 63;
 
 /// A text that is being generated.
-struct Going<'a> {
+struct Continuation<'a> {
     options: &'a GenerateOptions,
     sampler: Sampler,
     ids: Vec<u32>,
@@ -201,7 +201,7 @@ struct Going<'a> {
     guesses: Guesses,
 }
 
-impl<'a> Going<'a> {
+impl<'a> Continuation<'a> {
     fn new(
         gpt: &Gpt,
         tokenizer: Option<&'a Tokenizer>,
@@ -213,7 +213,7 @@ impl<'a> Going<'a> {
         sampler.see(read);
         let ids = Vec::with_capacity(options.tokens.min(gpt.config.context + 1));
         let text = Text::new(tokenizer, options, ids.capacity());
-        Ok(Going { options, sampler, ids, text, guesses: Guesses::default() })
+        Ok(Continuation { options, sampler, ids, text, guesses: Guesses::default() })
     }
 
     /// Draws the next token; returns the reason if it is the last one. `room` is the number of positions that were

@@ -90,7 +90,7 @@ impl Sampler {
     /// # Errors
     /// If a logit is NaN or infinitely high, or no token can be drawn.
     pub fn next(&mut self, logits: &[f32]) -> Result<Drawn> {
-        let Left { kept, mass, raw_sum } = self.leave(logits)?;
+        let Candidates { kept, mass, raw_sum } = self.prepare(logits)?;
         let mark = mass * uniform(self.sampling.seed, self.sample, self.position);
         let id = match kept {
             None => probability::pick_of_all(&self.weights, mark) as u32,
@@ -107,7 +107,7 @@ impl Sampler {
 
     /// The tokens that [`Sampler::next`] would draw from, with their probabilities; draws nothing.
     pub fn probabilities(&mut self, logits: &[f32]) -> Result<Vec<(u32, f64)>> {
-        let Left { kept, mass, .. } = self.leave(logits)?;
+        let Candidates { kept, mass, .. } = self.prepare(logits)?;
         let of = |id: u32| (id, self.weights[id as usize] / mass);
         let possible = |&(_, probability): &(u32, f64)| probability > 0.0;
         Ok(match kept {
@@ -138,7 +138,7 @@ impl Sampler {
     }
 
     /// Everything before the draw: computes `weights` and the first of `keys` from the logits.
-    fn leave(&mut self, logits: &[f32]) -> Result<Left> {
+    fn prepare(&mut self, logits: &[f32]) -> Result<Candidates> {
         let vocabulary = self.scores.len();
         let raw_peak = probability::peak(logits, vocabulary)?;
         let raw = self.adjust(logits);
@@ -149,14 +149,14 @@ impl Sampler {
             self.weights[id] = 1.0;
             self.keys.clear();
             self.keys.push(key(peak, id as u32));
-            return Ok(Left { kept: Some(1), mass: 1.0, raw_sum: log_sum_exp(logits, raw_peak) });
+            return Ok(Candidates { kept: Some(1), mass: 1.0, raw_sum: log_sum_exp(logits, raw_peak) });
         }
         let inverse = 1.0 / f64::from(self.sampling.temperature);
         let all = probability::weigh(&self.scores, peak, inverse, &mut self.weights);
         let undistorted = raw && inverse == 1.0;
         let raw_sum = if undistorted { f64::from(peak) + all.ln() } else { log_sum_exp(logits, raw_peak) };
         let (kept, mass) = self.keep(all);
-        Ok(Left { kept, mass, raw_sum })
+        Ok(Candidates { kept, mass, raw_sum })
     }
 
     /// Sets `scores` to the logits after bias, penalties and suppression; returns whether they equal the raw
@@ -214,7 +214,7 @@ impl Sampler {
 }
 
 /// The tokens that the next one is drawn from.
-struct Left {
+struct Candidates {
     /// How many of the sampler's keys; `None` means the whole vocabulary.
     kept: Option<usize>,
     /// The sum of their weights.

@@ -69,7 +69,7 @@ fn for_argument(word: &str, command: &str) -> Option<String> {
         let name = word.replace('_', "-");
         let (_, here) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == name)?;
         let is_known = !here.starts_with("--") || takes(command, &here[2..]);
-        return is_known.then(|| format!("here it is {here}"));
+        return is_known.then(|| format!("in glass it is {here}"));
     }
     match command {
         _ if word == "help" => {

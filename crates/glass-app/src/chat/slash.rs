@@ -13,7 +13,7 @@ use crate::out::count;
 use crate::screen;
 
 /// What to do after a line.
-pub enum Then {
+pub enum Action {
     /// Read the next line.
     Nothing,
     /// Answer this question.
@@ -36,7 +36,7 @@ const HELP: [(&str, &str); 7] = [
 ];
 
 /// Executes a line such as `/temperature 0.5`.
-pub fn obey(talk: &mut Talk<'_>, line: &str) -> Then {
+pub fn execute(talk: &mut Talk<'_>, line: &str) -> Action {
     let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
     match command {
@@ -45,16 +45,16 @@ pub fn obey(talk: &mut Talk<'_>, line: &str) -> Then {
         "/temperature" => temperature(talk, rest),
         "/save" => save(talk, rest),
         "/retry" => match talk.conversation.retry() {
-            Some(answer) => return Then::Retry(answer.text().to_string()),
+            Some(answer) => return Action::Retry(answer.text().to_string()),
             None => say("/retry: there is no answer yet"),
         },
-        "/quit" => return Then::Quit,
+        "/quit" => return Action::Quit,
         other => say(&format!(
             "{other} is not a command; /help lists them, and //{} asks it as a question",
             &line[1..]
         )),
     }
-    Then::Nothing
+    Action::Nothing
 }
 
 fn help() {

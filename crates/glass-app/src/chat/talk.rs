@@ -43,7 +43,7 @@ pub struct Talk<'a> {
 }
 
 /// An answer.
-pub struct Heard {
+pub struct Answer {
     /// The generated answer.
     pub done: Generated,
     /// The text that was not written yet.
@@ -122,25 +122,25 @@ impl<'a> Talk<'a> {
     }
 
     /// Asks a question. A question that is refused is removed again.
-    pub fn ask(&mut self, question: &str, each: &mut Each<'_>) -> Result<Heard, Fail> {
+    pub fn ask(&mut self, question: &str, each: &mut Each<'_>) -> Result<Answer, Fail> {
         self.conversation.ask(question);
         self.answer(each).inspect_err(|_| self.conversation.take_back())
     }
 
     /// Answers the last question again. If that fails, the previous `answer` is kept.
-    pub fn retry(&mut self, answer: &str, each: &mut Each<'_>) -> Result<Heard, Fail> {
+    pub fn retry(&mut self, answer: &str, each: &mut Each<'_>) -> Result<Answer, Fail> {
         self.answer(each).inspect_err(|_| self.conversation.answered(answer))
     }
 
     /// Answers the last question. Meanwhile Ctrl-C stops the answer; before and after, it ends the program.
-    fn answer(&mut self, each: &mut Each<'_>) -> Result<Heard, Fail> {
+    fn answer(&mut self, each: &mut Each<'_>) -> Result<Answer, Fail> {
         self.stop.store(false, Ordering::Relaxed);
-        let heard = self.hear(each);
+        let heard = self.generate_answer(each);
         self.stop.store(true, Ordering::Relaxed);
         heard
     }
 
-    fn hear(&mut self, each: &mut Each<'_>) -> Result<Heard, Fail> {
+    fn generate_answer(&mut self, each: &mut Each<'_>) -> Result<Answer, Fail> {
         let context = self.model.config().context;
         let prompt = self.conversation.prompt(&self.template, self.tokenizer, context, self.room)?;
         let turns = self.conversation.turns();
@@ -168,7 +168,7 @@ impl<'a> Talk<'a> {
             return Err(failed);
         }
         self.conversation.answered(done.text.trim());
-        Ok(Heard { done, stream, prompt: prompt.ids.len(), dropped })
+        Ok(Answer { done, stream, prompt: prompt.ids.len(), dropped })
     }
 }
 
@@ -177,7 +177,7 @@ fn stream() -> Stream {
     if std::io::stdout().is_terminal() { Stream::wrapped(screen::columns()) } else { Stream::new(false) }
 }
 
-impl Heard {
+impl Answer {
     /// Why the answer was cut, if it was.
     pub fn cut(&self, talk: &Talk<'_>) -> Option<String> {
         match self.done.finish {

@@ -11,9 +11,9 @@ use crate::args::{SAMPLE, TrainArgs, is_sample};
 use crate::fail::{Fail, say};
 
 /// A temporary folder, removed when the program ends.
-pub struct Passing(Option<PathBuf>);
+pub struct TemporaryFolder(Option<PathBuf>);
 
-impl Drop for Passing {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         if let Some(folder) = &self.0 {
             let _ = fs::remove_dir_all(folder);
@@ -22,13 +22,13 @@ impl Drop for Passing {
 }
 
 /// Writes the data of `-` and `sample` to files, and names these instead. A plan writes nothing permanent.
-pub fn keep(args: &mut TrainArgs) -> Result<Passing, Fail> {
+pub fn keep(args: &mut TrainArgs) -> Result<TemporaryFolder, Fail> {
     let from_input = |path: &PathBuf| path.as_os_str() == "-";
     let data = &args.data;
     let inputs = data.data.iter().chain(&data.chat).chain(&data.val).filter(|path| from_input(path)).count();
     let samples = data.data.iter().filter(|path| is_sample(path)).count();
     if inputs + samples == 0 {
-        return Ok(Passing(None));
+        return Ok(TemporaryFolder(None));
     }
     if inputs > 1 {
         return Err(Fail::asked("-: standard input was given more than once, but it can be read only once"));
@@ -39,10 +39,10 @@ pub fn keep(args: &mut TrainArgs) -> Result<Passing, Fail> {
         ));
     }
     let (folder, passing) = match args.run.plan {
-        false => (args.out.join("train"), Passing(None)),
+        false => (args.out.join("train"), TemporaryFolder(None)),
         true => {
             let folder = std::env::temp_dir().join(format!("glass-plan-data-{}", std::process::id()));
-            (folder.clone(), Passing(Some(folder)))
+            (folder.clone(), TemporaryFolder(Some(folder)))
         }
     };
     let is_chat = args.data.chat.iter().any(from_input);

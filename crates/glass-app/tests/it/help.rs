@@ -103,11 +103,11 @@ fn mistakes_of_newcomers_get_a_hint() {
     let scratch = Scratch::new("hints");
     for (arguments, hint) in [
         (&["generate", "Hello", "world"][..], "put it in quotes"),
-        (&["generate", "--max_new_tokens", "5", "Hello"], "here it is --tokens"),
-        (&["generate", "-p", "Hello"], "here it is TEXT without an option"),
+        (&["generate", "--max_new_tokens", "5", "Hello"], "in glass it is --tokens"),
+        (&["generate", "-p", "Hello"], "in glass it is TEXT without an option"),
         (&["generate", "Hello", "--temperature", "hot"], "a number is expected"),
         (&["train", "story.txt", "--out", "r"], "--data story.txt"),
-        (&["train", "--learning-rate", "1", "--out", "r"], "here it is --lr"),
+        (&["train", "--learning-rate", "1", "--out", "r"], "in glass it is --lr"),
         (&["chat", "Hello"], "--once"),
         (&["Once upon a time"], "glass generate TEXT"),
         (&["version"], "glass --version"),

@@ -98,7 +98,7 @@ fn saves_first(signal: &str) {
     assert!(interrupted.success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let done = child.wait_with_output().unwrap();
-    assert!(String::from_utf8_lossy(&done.stdout).contains("--resume goes on"));
+    assert!(String::from_utf8_lossy(&done.stdout).contains("--resume continues"));
     assert!(folder.join("r/model.safetensors").exists());
 }
 
@@ -113,9 +113,9 @@ fn a_plan_writes_nothing() {
     assert_eq!((&json["evaluations"], &json["checkpoints"]), (&4.into(), &80.into()));
     assert!(json["seconds"].as_f64().unwrap() >= 400.0 * json["seconds_per_step"].as_f64().unwrap());
     assert_eq!(json["fits"], true);
-    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "only the book is there");
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "only the book exists");
     let text = train_text(&scratch.0, &["--out", "r", "--plan"]);
-    assert!(text.contains("memory in all") && text.contains("time in all"), "{text}");
+    assert!(text.contains("total memory") && text.contains("total time"), "{text}");
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn shards_are_made_once_and_the_card_says_what_was_learned_from() {
     assert!(!folder.join("p").exists() && folder.join("kept").exists());
     let shared = run("a", &["--shards", "kept"]);
     assert!(
-        shared.stderr.contains("kept: token shards of these data are there already"),
+        shared.stderr.contains("kept: the token shards of this data already exist"),
         "{}",
         shared.stderr
     );
@@ -291,7 +291,7 @@ fn a_folder_of_train_and_val_is_learned_and_validated_by_name() {
     let done = run("a", &["--data", "set"]);
     assert!(done.stderr.contains("val.bin: by its name it is for validation"), "{}", done.stderr);
     assert!(
-        done.stderr.contains("2 files: 2,000 tokens to learn from; 2,000 tokens to validate on"),
+        done.stderr.contains("2 files: 2,000 tokens for training; 2,000 tokens for validation"),
         "{}",
         done.stderr
     );
@@ -322,14 +322,14 @@ fn a_run_is_resumed_with_its_own_options_and_says_what_is_changed() {
     run(&[&begin[..], &["a"], &TINY].concat());
     let finished = run(&["train", "--out", "a", "--resume"]);
     assert!(
-        finished.stderr.contains("this run has taken all its 6 steps; give --steps with more"),
+        finished.stderr.contains("this run has taken all its 6 steps; to continue, give a larger --steps"),
         "{}",
         finished.stderr
     );
     let longer = run(&["train", "--out", "a", "--resume", "--steps", "9", "--lr", "5e-4"]);
     let expected = "changed from here on: --steps 9 instead of 6, --lr 0.0005";
     assert!(longer.stderr.replace('\n', " ").contains(expected), "{}", longer.stderr);
-    assert!(longer.stderr.contains("going on after step 6"), "{}", longer.stderr);
+    assert!(longer.stderr.contains("continuing after step 6"), "{}", longer.stderr);
     assert!(longer.stdout.contains("a: 9 steps"), "{}", longer.stdout);
     let other = glass(folder, &["train", "--out", "a", "--resume", "--batch", "3"], b"");
     assert_eq!(other.status, 2);

@@ -84,8 +84,8 @@ pub fn learn<Text: AsRef<[u8]>>(
     let least = 256 + settings.specials.len();
     if !(least..=MOST_TOKENS).contains(&settings.vocabulary) {
         let why = format!(
-            "{} tokens are asked for; at least {least} are needed, one for each byte and each special token, and at \
-             most {MOST_TOKENS} can be had",
+            "{} tokens were requested; at least {least} are needed, one for each byte and each special token, and at \
+             most {MOST_TOKENS} are possible",
             settings.vocabulary
         );
         return Err(Error::invalid_argument("vocabulary", why));

@@ -94,7 +94,7 @@ pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn 
     let (log, seconds) = Log::open(&folder.log(), state.step)?;
     let s = run.settings;
     let order = Order::new(run.train, context, s.batch, s.accumulate, s.order, s.seed);
-    let mut going = Going { run, folder, log, state, saved, order, seconds, learner, watch };
+    let mut going = ActiveRun { run, folder, log, state, saved, order, seconds, learner, watch };
     going.all()
 }
 
@@ -123,7 +123,7 @@ fn start<B: Backend>(learner: &Learner<B>) -> Result<String> {
 }
 
 /// The state of a run.
-struct Going<'a, B: Backend> {
+struct ActiveRun<'a, B: Backend> {
     run: &'a Run<'a>,
     folder: Folder,
     log: Log,
@@ -137,7 +137,7 @@ struct Going<'a, B: Backend> {
     watch: &'a mut dyn Watch<B>,
 }
 
-impl<B: Backend> Going<'_, B> {
+impl<B: Backend> ActiveRun<'_, B> {
     fn all(&mut self) -> Result<Summary> {
         let settings = self.run.settings;
         let begun = self.watch.seconds();
@@ -237,7 +237,7 @@ impl<B: Backend> Going<'_, B> {
         let loss = sum / counted.max(1) as f64;
         if !loss.is_finite() {
             let why =
-                format!("the validation loss is {loss}, which is not finite; the run ends; {}", self.anew());
+                format!("the validation loss is {loss}, which is not finite; the run ends; {}", self.retry_advice());
             return Err(Error::invalid(format!("step {step}"), why));
         }
         let best = self.state.best.is_none_or(|best| loss < best.loss);
@@ -250,10 +250,10 @@ impl<B: Backend> Going<'_, B> {
 
     fn save(&mut self) -> Result<()> {
         let step = self.state.step;
-        if let Some(name) = self.spoiled() {
+        if let Some(name) = self.first_non_finite() {
             let why = format!(
                 "it left {name} with numbers that are not finite, so nothing is saved and the run ends; {}",
-                self.anew()
+                self.retry_advice()
             );
             return Err(Error::invalid(format!("step {step}"), why));
         }
@@ -282,7 +282,7 @@ impl<B: Backend> Going<'_, B> {
     }
 
     /// The first parameter that is not finite: a step checks only loss and gradient before it updates the weights.
-    fn spoiled(&self) -> Option<String> {
+    fn first_non_finite(&self) -> Option<String> {
         let (mut at, mut found) = (0, None);
         let _ = self.learner.arena_parts(Arena::Weights, &mut |part| {
             let inside = part.iter().position(|value| !value.is_finite()).map(|place| at + place);
@@ -301,7 +301,7 @@ impl<B: Backend> Going<'_, B> {
              the run ends; {}",
             outcome.loss,
             outcome.norm,
-            self.anew()
+            self.retry_advice()
         );
         Error::invalid(format!("step {step}"), why)
     }
@@ -316,7 +316,7 @@ impl<B: Backend> Going<'_, B> {
         }
     }
 
-    fn anew(&self) -> String {
+    fn retry_advice(&self) -> String {
         let lower = self.run.settings.lr / 4.0;
         match self.saved {
             Some(_) => {

@@ -41,8 +41,8 @@ pub fn save<B: Backend>(
     backend: &B,
     weights: &Frozen<B>,
 ) -> Result<()> {
-    let mut aside = AtomicWrite::new(dir)?;
-    aside.write(tensors::FILE, |put| {
+    let mut files = AtomicWrite::new(dir)?;
+    files.write(tensors::FILE, |put| {
         // Panels first: they start and end on cache line boundaries.
         let mut order: Vec<usize> = (0..what.plan.specs.len()).collect();
         order.sort_by_key(|&i| layout(&what.plan.specs[i], packing) == Layout::Rows);
@@ -55,8 +55,8 @@ pub fn save<B: Backend>(
         order.iter().try_for_each(|&i| put(backend.bytes(weights.get(i))))
     })?;
     let quantised = json!({"packed_by": "glass", "packing": packing.name()});
-    save::write_texts(&mut aside, what, Some(quantised))?;
-    aside.commit()
+    save::write_texts(&mut files, what, Some(quantised))?;
+    files.commit()
 }
 
 /// The shape in the file of a parameter of these sizes.

@@ -38,15 +38,15 @@ pub struct Save<'a> {
 /// files are written to temporary names and synced, then renamed: until then, the previous contents of `dir` are
 /// intact. One matrix is in memory at a time.
 pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
-    let mut aside = AtomicWrite::new(dir)?;
-    aside.write(tensors::FILE, |put| write_tensors(put, what, weights))?;
-    write_texts(&mut aside, what, None)?;
-    aside.commit()
+    let mut files = AtomicWrite::new(dir)?;
+    files.write(tensors::FILE, |put| write_tensors(put, what, weights))?;
+    write_texts(&mut files, what, None)?;
+    files.commit()
 }
 
 /// Writes all files but the weights; `quantised` says how those are packed, if they are.
-pub(super) fn write_texts(aside: &mut AtomicWrite, what: &Save<'_>, quantised: Option<Value>) -> Result<()> {
-    let mut text = |name: &str, text: String| aside.write(name, |put| put(text.as_bytes()));
+pub(super) fn write_texts(files: &mut AtomicWrite, what: &Save<'_>, quantised: Option<Value>) -> Result<()> {
+    let mut text = |name: &str, text: String| files.write(name, |put| put(text.as_bytes()));
     let mut config = what.config.to_object(what.dtype.torch_name(), what.end_of_text);
     config.extend(quantised.map(|quantised| ("quantization_config".to_string(), quantised)));
     text("config.json", format!("{:#}\n", Value::Object(config)))?;

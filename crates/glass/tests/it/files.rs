@@ -220,7 +220,7 @@ fn a_failed_save_leaves_the_old_model_whole() {
     });
     assert!(result.unwrap_err().to_string().contains("gave up"));
     assert!(fs::read(scratch.path().join("model.safetensors")).unwrap() == before);
-    assert_eq!(names(), count, "nothing is left aside");
+    assert_eq!(names(), count, "no temporary file is left");
     assert_eq!(open(scratch.path()).unwrap().2, arena);
 }
 
@@ -237,7 +237,7 @@ fn a_full_disk_is_said_and_the_old_model_stays() {
             save_arena(scratch.path(), &what(folder.config(), &plan, Dtype::F32), &arena).unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, Error::Io { .. }) && text.contains("No space left"), "{text}");
-        assert!(text.contains(file) && text.contains("still whole"), "{text}");
+        assert!(text.contains(file) && text.contains("is intact"), "{text}");
         assert_eq!(open(scratch.path()).unwrap().2, arena);
     }
 }

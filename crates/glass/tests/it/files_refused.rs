@@ -14,7 +14,7 @@ fn configs_that_are_something_else_are_refused_by_name() {
         ("\"n_embd\": 8", "\"n_embd\": 9", "n_embd 9 cannot be cut"),
         ("\"n_embd\": 8", "\"n_embd\": 16", "wte.weight"),
         ("\"n_embd\": 8,", "", "n_embd is missing"),
-        ("\"n_embd\": 8,", "\"n_embd\": 8, \"n_embd\": 8,", "\"n_embd\" stands twice"),
+        ("\"n_embd\": 8,", "\"n_embd\": 8, \"n_embd\": 8,", "\"n_embd\" is duplicated"),
         ("\"n_layer\": 2", "\"n_layer\": 0", "n_layer is 0"),
         ("\"n_layer\": 2", "\"n_layer\": 2147483648", "layers: is 2147483648"),
         ("\"n_layer\": 2", "\"n_layer\": 60000", "n_layer is 60000, but the weights have 2"),
@@ -55,7 +55,7 @@ fn damaged_weights_are_refused_by_name() {
         ("[0,96]", "[9,96]", "c_attn.bias"),
         ("[96,864]", "[95,863]", "overlaps"),
         ("[96,864]", "[97,865]", "gap"),
-        ("h.1.ln_1.weight", "h.0.ln_1.weight", "h.0.ln_1.weight\\\" stands twice"),
+        ("h.1.ln_1.weight", "h.0.ln_1.weight", "h.0.ln_1.weight\\\" is duplicated"),
         ("\"format\":\"pt\"", "\"format\":1234", "__metadata__"),
         ("\"dtype\"", "\"dtYpe\"", "dtYpe"),
     ];
@@ -72,8 +72,8 @@ fn damaged_weights_are_refused_by_name() {
     }
     for (bytes, named) in [
         (&original[..5], "5 bytes"),
-        (&original[..original.len() - 4], "is it whole"),
-        (&original[..200], "cut short"),
+        (&original[..original.len() - 4], "is it complete"),
+        (&original[..200], "the file is truncated"),
         (&[original.clone(), vec![0; 8]].concat(), "8 bytes after the last"),
         (&[u64::MAX.to_le_bytes().as_slice(), &original[8..]].concat(), "18446744073709551615"),
     ] {
@@ -92,10 +92,10 @@ fn shards_have_to_agree_with_their_index() {
             "model-00009-of-00005",
             "model-00009-of-00005.safetensors\", which is missing",
         ),
-        ("model-00002-of-00005", "../sharded/model-00002", "not a file beside it"),
-        ("model-00002-of-00005", "/etc/passwd", "not a file beside it"),
+        ("model-00002-of-00005", "../sharded/model-00002", "not a file in the same folder"),
+        ("model-00002-of-00005", "/etc/passwd", "not a file in the same folder"),
         ("\"transformer.wte.weight\"", "\"transformer.wxe.weight\"", "transformer.w"),
-        ("\"transformer.wpe.weight\"", "\"transformer.wte.weight\"", "stands twice"),
+        ("\"transformer.wpe.weight\"", "\"transformer.wte.weight\"", "is duplicated"),
         ("\"weight_map\"", "\"weight_mop\"", "weight_map is missing"),
     ];
     for (from, to, named) in edits {
@@ -109,7 +109,7 @@ fn shards_have_to_agree_with_their_index() {
         scratch.path().join("model-00002-of-00005.safetensors"),
     )
     .unwrap();
-    refused(&scratch, &["model-00002-of-00005.safetensors", "a second time"]);
+    refused(&scratch, &["model-00002-of-00005.safetensors", "is duplicated"]);
     fs::remove_file(scratch.path().join(INDEX)).unwrap();
     refused(&scratch, &["model.safetensors: is missing", INDEX]);
 }

@@ -160,7 +160,7 @@ fn a_file_that_is_not_whole_is_refused() {
     };
     refused(&whole[..20], "cut short");
     refused(&whole[..200], "cut short");
-    refused(&whole[..whole.len() - 1000], "within the file");
+    refused(&whole[..whole.len() - 1000], "beyond the end of the file");
     let other = |from: &[u8], to: &[u8]| {
         let at = whole.windows(from.len()).position(|part| part == from).unwrap();
         [&whole[..at], to, &whole[at + from.len()..]].concat()

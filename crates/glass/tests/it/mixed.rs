@@ -95,7 +95,7 @@ fn it_is_refused_where_nothing_is_gained() {
         let Some(cores) = Cores::with(isa, 1) else { continue };
         let error = Cpu::on(cores).with_precision(Precision::Mixed).err().unwrap().to_string();
         assert!(
-            error.starts_with("--precision: mixed was given, but this processor has no AVX512-BF16"),
+            error.starts_with("precision: mixed was given, but this processor has no AVX512-BF16"),
             "{error}"
         );
     }

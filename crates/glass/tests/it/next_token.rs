@@ -261,9 +261,9 @@ fn edges_of_the_logits() {
     let sentence = |logits: &[f32]| draw(logits).unwrap_err().to_string();
     assert_eq!(
         sentence(&[0.0, f32::NAN]),
-        "logits: the logit of token 1 is NaN: the model's numbers are broken"
+        "logits: the logit of token 1 is NaN: the model's weights or activations are invalid"
     );
-    assert_eq!(sentence(&[0.0, inf, 1.0]), "logits: a logit is infinite: the model's numbers are broken");
+    assert_eq!(sentence(&[0.0, inf, 1.0]), "logits: a logit is infinite: the model's weights or activations are invalid");
     assert_eq!(sentence(&[-inf, -inf]), "logits: no token is possible: every logit is -inf");
     let mut many = vec![0.0; 1003];
     many[517] = f32::NAN;
@@ -289,7 +289,7 @@ fn refusals() {
     let off = Sampling::default;
     let (nan, inf) = (f32::NAN, f32::INFINITY);
     for (temperature, found) in
-        [(-1.0, "it is -1, "), (nan, "it is NaN, "), (inf, "it is inf, "), (3.0, "it is 3, and above 2")]
+        [(-1.0, "it is -1; "), (nan, "it is NaN; "), (inf, "it is inf; "), (3.0, "it is 3; above 2")]
     {
         let sentence = refusal(Sampling { temperature, ..off() });
         assert!(sentence.starts_with(&format!("temperature: {found}")), "{sentence}");
@@ -339,7 +339,7 @@ fn suppressed_tokens_are_not_drawn() {
     assert!(left.len() == 2 && left[0].0 == 2 && (left[0].1 - share).abs() < 1e-9, "{left:?}");
     let none = Sampling { suppressed: (0..4).map(|id| (id, 1)).collect(), ..Sampling::default() };
     let mut sampler = Sampler::new(&none, 4, 0).unwrap();
-    assert!(sampler.next(&logits).unwrap_err().to_string().contains("none is left"));
+    assert!(sampler.next(&logits).unwrap_err().to_string().contains("no token is left"));
     let outside = Sampling { suppressed: vec![(4, 1)], ..Sampling::default() };
     assert!(
         outside.check(4).unwrap_err().to_string().contains("suppressed: token 4 is not in the vocabulary")

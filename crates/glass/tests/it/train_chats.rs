@@ -64,7 +64,7 @@ fn each_conversation_is_a_sample_that_ends_with_what_is_learned() {
     assert!((bits - 8.0 / 6.0).abs() < 1e-12, "{bits}");
     let (none, _) = chats::set(&conversations[1..2], 4, &encode, None).unwrap();
     assert!(
-        none.check("c.jsonl", 4).unwrap_err().to_string().contains("no conversation with anything to learn")
+        none.check("c.jsonl", 4).unwrap_err().to_string().contains("no conversation holds anything to learn")
     );
 }
 

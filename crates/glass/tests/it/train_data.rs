@@ -51,7 +51,7 @@ fn what_is_no_text_is_refused_with_its_place() {
     let refused = |name: &str, bytes: &[u8]| add(name, bytes).unwrap_err();
     assert_eq!(
         refused("a.txt", b"abc\xffd"),
-        "a.txt: not UTF-8: byte 0xff at offset 3; it may be in another encoding, or no text at all; convert it to UTF-8 first"
+        "a.txt: not UTF-8: byte 0xff at offset 3; it may be in another encoding, or not text at all; convert it to UTF-8 first"
     );
     assert!(refused("a.txt", b"\xff\xfea\0").contains("offset 0; it looks like UTF-16"));
     assert!(refused("a.jsonl", b"{\"text\":\"a\"}\n{\"text\"\n").starts_with("a.jsonl:2: not a JSON object"));
@@ -116,7 +116,7 @@ fn shards_are_ids_as_they_are() {
     let (ids, _) = read(&[1, 0, 2, 0], Width::U32, 200_000).unwrap();
     assert_eq!(ids, Ids::Long(vec![131_073]));
     let odd = read(&[1, 0, 2], Width::U16, 300).unwrap_err();
-    assert!(odd.contains("a.bin: 3 bytes of ids are no multiple of 2"), "{odd}");
+    assert!(odd.contains("a.bin: 3 bytes of ids are not a multiple of 2"), "{odd}");
     let large = read(&[1, 0, 44, 1], Width::U16, 300).unwrap_err();
     assert!(large.contains("a.bin: id 300 at offset 2, but the vocabulary has 300 tokens"), "{large}");
     let mut headed = vec![0; 1024];
@@ -204,7 +204,7 @@ fn files_for_validation_are_known_by_their_names() {
         ["a/fineweb_val_000000.bin", "b/Validation-00000-of-00001.txt", "b/dev.txt", "b/valid/1.txt"];
     assert_eq!(names(&roles.validation), validated);
     let said: Vec<_> = roles.remarks.iter().map(ToString::to_string).collect();
-    assert!(said[0].ends_with("fineweb_val_000000.bin: by its name it is for validation: it is validated on and not learned (and so with 3 more files)"), "{said:?}");
+    assert!(said[0].ends_with("fineweb_val_000000.bin: by its name it is for validation: it is validated on and not learned (and so are 3 more files)"), "{said:?}");
     assert!(
         said[1].contains("my-test.txt: by its name it is a test: it is neither learned nor validated on"),
         "{said:?}"
@@ -212,7 +212,7 @@ fn files_for_validation_are_known_by_their_names() {
 
     let aside = files::by_role(&folders, all.clone(), true).unwrap();
     assert_eq!((names(&aside.train), aside.validation.len()), (learned.map(String::from).to_vec(), 0));
-    assert!(aside.remarks[0].what.contains("not validated on either (and so with 4 more files)"));
+    assert!(aside.remarks[0].what.contains("not validated on either (and so are 4 more files)"));
 
     // Test files are used for validation if there are no others.
     let tests = files::by_role(&folders[1..], vec![all[3].clone(), all[7].clone()], false).unwrap();
@@ -228,7 +228,7 @@ fn files_for_validation_are_known_by_their_names() {
     assert_eq!((alone.train.len(), alone.validation.len()), (2, 0));
 
     let nothing = files::by_role(&folders[..1], vec![all[1].clone()], false).unwrap_err();
-    assert!(nothing.to_string().contains("no other file to learn from"), "{nothing}");
+    assert!(nothing.to_string().contains("no other file to train on"), "{nothing}");
 }
 
 #[test]
@@ -266,8 +266,8 @@ fn tables_and_arrays_are_documents_of_a_field() {
                 .contains("a.json, element 2: neither a string nor an object")
         );
         assert!(refused("a.json", b"[{\"text\":\"a\"").contains("it ends within an element"));
-        assert!(refused("a.json", b"[\"a\"").contains("it ends before its array does"));
-        assert!(refused("a.json", b"{\"text\":\"a\"}{\"text\":\"b\"}").contains("more follows"));
+        assert!(refused("a.json", b"[\"a\"").contains("it ends within its array"));
+        assert!(refused("a.json", b"{\"text\":\"a\"}{\"text\":\"b\"}").contains("more text after"));
         assert!(refused("a.json", b"[{\"body\":\"a\"}]").contains("element 1: no field \"text\""));
         assert!(refused("a.json", b"text").contains("neither an array nor an object"));
     }

@@ -52,7 +52,7 @@ fn sequential_is_consecutive_windows_in_whole_batches() {
     assert_eq!(order.steps(1.0).unwrap(), 3);
     assert_eq!(order.steps(1e6).unwrap(), 3_000_000);
     for wrong in [1e10, 0.0, f64::NAN] {
-        assert!(order.steps(wrong).unwrap_err().to_string().starts_with("--epochs: "), "{wrong}");
+        assert!(order.steps(wrong).unwrap_err().to_string().starts_with("epochs: "), "{wrong}");
     }
     assert_eq!(order.parts(1)[0].inputs, (0..8).collect::<Vec<_>>());
     assert_eq!(order.parts(1)[0].targets, (1..9).collect::<Vec<_>>());

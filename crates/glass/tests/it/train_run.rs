@@ -299,20 +299,20 @@ fn what_may_not_be_resumed_is_refused_by_name() {
     assert!(none.contains("holds no run to resume"), "{none}");
     go(folder.path(), &settings(), false, &mut stopping(2)).unwrap();
     let second = refused(&settings(), false);
-    assert!(second.contains("already holds a run; add --resume"), "{second}");
+    assert!(second.contains("already holds a run; add `resume`"), "{second}");
     let batch = refused(&Settings { batch: 3, ..settings() }, true);
-    assert!(batch.starts_with("--batch: this run began with 2; 3 would change its result"), "{batch}");
+    assert!(batch.starts_with("batch: this run began with 2; 3 would change its result"), "{batch}");
     let decay = refused(&Settings { weight_decay: 0.2, ..settings() }, true);
-    assert!(decay.starts_with("--weight-decay: "), "{decay}");
+    assert!(decay.starts_with("weight_decay: "), "{decay}");
 
     let identity = Folder::identity(folder.path()).unwrap();
     let held = Folder::open(folder.path(), &identity).unwrap();
     let locked = refused(&settings(), true);
-    assert!(locked.contains("another run is going on in this folder"), "{locked}");
+    assert!(locked.contains("another run is using this folder"), "{locked}");
     drop(held);
     let mut other = identity.clone();
     other.data = "0".into();
-    assert!(Folder::open(folder.path(), &other).err().unwrap().to_string().starts_with("--data: "));
+    assert!(Folder::open(folder.path(), &other).err().unwrap().to_string().starts_with("data: "));
     other = identity.clone();
     other.model["n_embd"] = 48.into();
     let shape = Folder::open(folder.path(), &other).err().unwrap().to_string();
@@ -320,14 +320,14 @@ fn what_may_not_be_resumed_is_refused_by_name() {
     other = identity.clone();
     other.precision = "mixed".into();
     let precision = Folder::open(folder.path(), &other).err().unwrap().to_string();
-    assert!(precision.starts_with("--precision: this run began with f32; mixed would"), "{precision}");
+    assert!(precision.starts_with("precision: this run began with f32; mixed would"), "{precision}");
     // The initial weights matter as long as there is no checkpoint.
     other = identity.clone();
     other.start = "0".into();
     drop(Folder::open(folder.path(), &other).unwrap());
     assert_eq!(Folder::identity(folder.path()).unwrap(), identity);
     fs::remove_dir_all(folder.path().join("train/step-00000002")).unwrap();
-    assert!(Folder::open(folder.path(), &other).err().unwrap().to_string().starts_with("--from: "));
+    assert!(Folder::open(folder.path(), &other).err().unwrap().to_string().starts_with("from: "));
 
     go(folder.path(), &Settings { keep: 9, ..settings() }, true, &mut stopping(3)).unwrap();
     fs::remove_dir_all(folder.path().join("train")).unwrap();
@@ -343,13 +343,13 @@ fn settings_that_cannot_be_are_refused_by_name() {
         settings.check().unwrap_err().to_string()
     };
     settings().check().unwrap();
-    assert!(refused(&|s| s.batch = 0).starts_with("--batch: 0 was given"));
-    assert!(refused(&|s| s.warmup = 25).starts_with("--warmup: 25"));
-    assert!(refused(&|s| s.lr = f32::NAN).starts_with("--lr: NaN"));
-    assert!(refused(&|s| s.min_lr = 1.0).starts_with("--min-lr: 1"));
-    assert!(refused(&|s| s.dropout = 1.0).starts_with("--dropout: 1"));
-    assert!(refused(&|s| s.clip = -1.0).starts_with("--clip: -1"));
-    assert!(refused(&|s| s.batch = usize::MAX).starts_with("--batch: "));
+    assert!(refused(&|s| s.batch = 0).starts_with("batch: 0 was given"));
+    assert!(refused(&|s| s.warmup = 25).starts_with("warmup: 25"));
+    assert!(refused(&|s| s.lr = f32::NAN).starts_with("lr: NaN"));
+    assert!(refused(&|s| s.min_lr = 1.0).starts_with("min_lr: 1"));
+    assert!(refused(&|s| s.dropout = 1.0).starts_with("dropout: 1"));
+    assert!(refused(&|s| s.clip = -1.0).starts_with("clip: -1"));
+    assert!(refused(&|s| s.batch = usize::MAX).starts_with("batch: "));
 }
 
 #[test]
@@ -385,7 +385,7 @@ fn what_is_not_finite_ends_the_run_and_names_the_step() {
     let error = go(folder.path(), &spoiled, false, &mut actions).unwrap_err().to_string();
     assert!(error.starts_with("step 7: the loss is NaN") && error.contains("step-00000005"), "{error}");
     // The advice is followed.
-    let advice = "step-00000005; add --resume --lr 0.00075 to go on from there with a lower rate";
+    let advice = "step-00000005; continue from there with `resume` and a lower learning rate (`lr` 0.00075)";
     assert!(error.ends_with(advice), "{error}");
     let mut lower = Actions::default();
     let then = spoiled.rates().at(6);
@@ -403,7 +403,7 @@ fn a_run_without_a_checkpoint_begins_again_with_another_rate() {
     let mut actions = Actions { spoil_after: Some(2), ..Actions::default() };
     let spoiled = Settings { sample_every: 2, ..settings() };
     let error = go(folder.path(), &spoiled, false, &mut actions).unwrap_err().to_string();
-    let advice = "there is no checkpoint yet; add --resume --lr 0.00075 to begin again with a lower rate";
+    let advice = "there is no checkpoint yet; start again with `resume` and a lower learning rate (`lr` 0.00075)";
     assert!(error.ends_with(advice), "{error}");
     let lower = Settings { lr: 0.00075, ..settings() };
     go(folder.path(), &lower, true, &mut Actions::default()).unwrap();
@@ -458,7 +458,7 @@ fn what_cannot_be_written_ends_the_run_and_the_last_checkpoint_stays() {
     fs::create_dir(&file).unwrap();
     fs::write(file.join("in the way"), "").unwrap();
     let error = go(folder.path(), &settings(), true, &mut Actions::default()).unwrap_err().to_string();
-    assert!(error.starts_with("cannot replace ") && error.contains("step-00000008; make room"), "{error}");
+    assert!(error.starts_with("cannot replace ") && error.contains("step-00000008; free some space"), "{error}");
     fs::remove_dir_all(&file).unwrap();
     go(folder.path(), &settings(), true, &mut Actions::default()).unwrap();
     assert_same(whole().0.path(), folder.path());

@@ -45,7 +45,7 @@ fn other_headers_are_refused_by_name() {
         (file([20_240_520, 1, 3], &two), "3 ids in u16, 1030 bytes in all, but it has 1028"),
         (file([20_240_520, 1, u32::MAX], &two), "4294967295 ids"),
         (file([20_240_520, 7, 2], &two), "version 7; 1 was expected"),
-        (file([20_240_801, 7, 1], &two), "llm.c's for u32, but --bin u16"),
+        (file([20_240_801, 7, 1], &two), "llm.c's for u32, but `bin` is u16"),
         (file([20_240_520, 1, 2], &two)[..1000].to_vec(), "cut short"),
         (file([20_240_326, 3, 2], &two), "a checkpoint"),
         (file([20_240_522, 1, 2], &two), "multiple-choice"),

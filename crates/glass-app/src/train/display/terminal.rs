@@ -36,7 +36,7 @@ pub fn enter() -> bool {
     let mut screen = screen();
     let enters = matches!(*screen, Screen::Off);
     if enters {
-        *screen = Screen::On(keys::hush());
+        *screen = Screen::On(keys::disable_echo());
         let _ = execute!(io::stderr(), EnterAlternateScreen, Clear(ClearType::All), Hide);
     }
     enters
@@ -99,7 +99,7 @@ mod keys {
     }
 
     /// Turns off the echo of keys, including that of Ctrl-C as `^C`.
-    pub fn hush() -> Before {
+    pub fn disable_echo() -> Before {
         let before = tcgetattr(stderr()).ok()?;
         let mut quiet = before.clone();
         quiet.local_modes -= LocalModes::ECHO | LocalModes::ICANON;
@@ -123,7 +123,7 @@ mod keys {
         true
     }
 
-    pub fn hush() -> Before {}
+    pub fn disable_echo() -> Before {}
 
     pub fn restore(_: &Before) {}
 }

@@ -68,7 +68,7 @@ impl Template {
 fn inconsistent(turn: usize) -> Error {
     refused(format!(
         "the chat template writes message {} differently when other messages follow, or changes what it says, so what \
-         is learned cannot be told from what is read; use another template",
+         is learned cannot be separated from what is only read; use another template",
         turn + 1
     ))
 }

@@ -154,7 +154,7 @@ fn tokens(from: &Build<'_>, read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<To
         if expected != *id {
             let why = format!(
                 "the added token {content:?} has id {id}, but tokenizers and transformers would give it {expected}, {}; \
-                 put it into model.vocab with the id that the model was trained with",
+                 add it to model.vocab with the id that the model was trained with",
                 if vocab.contains_key(content) {
                     "its id in the vocabulary"
                 } else {

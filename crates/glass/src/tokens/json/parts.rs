@@ -24,7 +24,7 @@ pub const THREE_DIGITS: &str = "[0-9][0-9][0-9]";
 pub fn refuse<T>(name: &str, field: &str, found: &dyn Display, expected: &str) -> Result<T> {
     Err(Error::invalid(
         name,
-        format!("{field} is {found}; {expected} was expected, as byte-level BPE has it"),
+        format!("{field} is {found}; {expected} was expected"),
     ))
 }
 

@@ -77,7 +77,7 @@ pub fn gguf_pre(tokenizer: &Inner) -> Result<&'static str> {
             Ok("gpt-2")
         }
         [Step::Characters] => cannot("has characters of several bytes that are one token"),
-        _ if work.whole.is_some() => cannot("takes a word that is a token as it is (ignore_merges)"),
+        _ if work.whole.is_some() => cannot("keeps a word that is a token without merging (ignore_merges)"),
         steps => match pre_name(steps) {
             Some(name) => Ok(name),
             None => cannot(&format!("splits texts by {steps:?}")),

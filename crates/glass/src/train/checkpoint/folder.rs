@@ -140,14 +140,14 @@ impl Folder {
     /// are.
     pub fn save<B: Backend>(&self, learner: &Learner<B>, state: &State) -> Result<()> {
         let path = self.at(state.step);
-        let aside = path.with_extension("part");
-        remove(&aside)?;
-        let written = checkpoint::write(&aside, learner, state).and_then(|()| {
-            remove_aside(&path)?;
-            rename(&aside, &path)
+        let part = path.with_extension("part");
+        remove(&part)?;
+        let written = checkpoint::write(&part, learner, state).and_then(|()| {
+            remove_atomically(&path)?;
+            rename(&part, &path)
         });
         if written.is_err() {
-            let _ = fs::remove_dir_all(&aside);
+            let _ = fs::remove_dir_all(&part);
         }
         written
     }
@@ -168,7 +168,7 @@ impl Folder {
         steps
             .into_iter()
             .filter(|step| !kept.contains(step))
-            .try_for_each(|step| remove_aside(&self.at(step)))
+            .try_for_each(|step| remove_atomically(&self.at(step)))
     }
 }
 
@@ -197,14 +197,14 @@ fn steps_in(train: &Path) -> Result<Vec<u64>> {
 }
 
 /// Removes a checkpoint such that it never exists in part under its name.
-fn remove_aside(path: &Path) -> Result<()> {
+fn remove_atomically(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    let aside = path.with_extension("gone.part");
-    remove(&aside)?;
-    rename(path, &aside)?;
-    remove(&aside)
+    let part = path.with_extension("gone.part");
+    remove(&part)?;
+    rename(path, &part)?;
+    remove(&part)
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {

@@ -106,8 +106,8 @@ pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) 
     let name = name.ok_or_else(|| Error::invalid_argument("path", "a file name was expected"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let tensors = tensors_of(what.config, what.plan)?;
-    let mut aside = AtomicWrite::new(folder)?;
-    aside.write(&name, |put| {
+    let mut output = AtomicWrite::new(folder)?;
+    output.write(&name, |put| {
         let mut head = Head::default();
         fields(&mut head, what, numbers, pre);
         let mut at = 0;
@@ -119,7 +119,7 @@ pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) 
         put(&head.done(tensors.len()))?;
         tensors.values().try_for_each(|tensor| write_tensor(put, tensor, numbers.written(tensor), weights))
     })?;
-    aside.commit()
+    output.commit()
 }
 
 fn can_write(config: &Config, numbers: Numbers) -> Result<()> {

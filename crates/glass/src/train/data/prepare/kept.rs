@@ -94,13 +94,13 @@ impl<'a> Shards<'a> {
         let path = shards.folder.join("data.json");
         if path.exists() {
             shards.state = read_json(&path).unwrap_or_default();
-            shards.believe()?;
+            shards.keep_valid()?;
         }
         Ok(shards)
     }
 
     /// Keeps only what matches the files: the shards before the first one that differs from what was written.
-    fn believe(&mut self) -> Result<()> {
+    fn keep_valid(&mut self) -> Result<()> {
         for part in [Part::Train, Part::Validation] {
             let folder = &self.folder;
             let is_whole = |shard: &Shard| {
