@@ -27,7 +27,8 @@ fn escaped(bytes: &[u8]) -> String {
 }
 
 /// A legend for [`visible`].
-pub const VISIBLE: &str = "␣ is a space, ↵ a new line, ⇥ a tab, \\xE6 a byte that is not a complete character";
+pub const VISIBLE: &str =
+    "␣ is a space, ↵ a new line, ⇥ a tab, \\xE6 a byte that is not a complete character";
 
 /// Bytes without quotes, on one line, with visible spaces: `␣world↵`.
 pub fn visible(bytes: &[u8]) -> String {

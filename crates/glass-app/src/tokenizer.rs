@@ -41,9 +41,7 @@ pub fn learn(args: &LearnArgs) -> Result<(), Fail> {
     let (tokenizer, seen) = watched(texts, &settings)?;
     if seen.bytes == 0 {
         let first = found.first().map(|path| path.display().to_string()).unwrap_or_default();
-        return Err(Fail::failed(format!(
-            "{first}: it holds no text; give files with text"
-        )));
+        return Err(Fail::failed(format!("{first}: it holds no text; give files with text")));
     }
     write(&file, &tokenizer)?;
     report(args, &file, &tokenizer, &seen)

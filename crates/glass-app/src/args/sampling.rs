@@ -9,9 +9,7 @@ use crate::fail::{Fail, say};
 
 /// Applied in this order: logit bias, penalties, suppressed tokens, temperature, top-k, top-p, min-p, draw.
 #[derive(Args, Debug)]
-#[command(
-    next_help_heading = "Sampling (defaults from the model's generation_config.json)"
-)]
+#[command(next_help_heading = "Sampling (defaults from the model's generation_config.json)")]
 pub struct SamplingArgs {
     /// 0 always takes the most probable token, 1 draws from the model's own probabilities; at most 2
     #[arg(long, value_name = "T")]

@@ -66,7 +66,10 @@ impl Report {
         }
         line.end();
         if own.bytes() == 0 {
-            return Err(Fail::failed(format!("{}: it holds no text; give files with text", found[0].display())));
+            return Err(Fail::failed(format!(
+                "{}: it holds no text; give files with text",
+                found[0].display()
+            )));
         }
         Ok(Report { name, tokenizer, files: found.len(), own, gpt2, top: args.top })
     }

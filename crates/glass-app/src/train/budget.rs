@@ -167,7 +167,9 @@ impl Budget {
         let both = recomputed.smaller(room);
         let options = |asked: &Requested| asked.options(self.present);
         Some(match (smaller.as_ref().map(options), same.map(options), both.as_ref().map(options)) {
-            (Some(one), Some(other), _) => format!("give {one} or {other} for the same number of tokens per step"),
+            (Some(one), Some(other), _) => {
+                format!("give {one} or {other} for the same number of tokens per step")
+            }
             (Some(one), ..) | (_, Some(one), _) | (_, _, Some(one)) => {
                 format!("give {one} for the same number of tokens per step")
             }

@@ -116,7 +116,9 @@ impl Raw {
                 let texts = said(train).map(|text| Ok(text.as_bytes().to_vec()));
                 Ok(tokenizer::watched(texts, &settings)?.0)
             }
-            Raw::Shards { .. } => Err(Fail::asked("--bin: ids are not text, so no vocabulary can be learned from them")),
+            Raw::Shards { .. } => {
+                Err(Fail::asked("--bin: ids are not text, so no vocabulary can be learned from them"))
+            }
         }
     }
 

@@ -200,11 +200,6 @@ pub fn show(
         Some(saving) => writeln!(out, "{}", line(&checkpoints, saving))?,
         None => writeln!(out, "  {checkpoints:<24}     unknown: none could be written to measure it")?,
     }
-    writeln!(
-        out,
-        "{}   measured on {}",
-        line("total time", time.total()),
-        speed.measured_on(&budget.asked)
-    )?;
+    writeln!(out, "{}   measured on {}", line("total time", time.total()), speed.measured_on(&budget.asked))?;
     out.done()
 }

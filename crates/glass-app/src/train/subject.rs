@@ -203,9 +203,7 @@ fn config(shape: &ShapeArgs, tokenizer: Option<&Tokenizer>) -> Result<Config, Fa
         (Some(rows), _) => rows,
         (None, Some(tokenizer)) => tokenizer.vocabulary_size(),
         (None, None) => {
-            return Err(Fail::asked(
-                "--vocab: give the vocabulary size of the shards' ids, or --tokenizer",
-            ));
+            return Err(Fail::asked("--vocab: give the vocabulary size of the shards' ids, or --tokenizer"));
         }
     };
     let Some(name) = &shape.preset else {
@@ -226,9 +224,7 @@ fn vocabulary(shape: &ShapeArgs, raw: &mut Raw) -> Result<Tokenizer, Fail> {
     let tokenizer = raw.vocabulary(settings)?;
     let found = tokenizer.vocabulary_size();
     if found < asked {
-        say(&format!(
-            "the data only has pairs for {found} tokens, not {asked}; the vocabulary has {found}"
-        ));
+        say(&format!("the data only has pairs for {found} tokens, not {asked}; the vocabulary has {found}"));
     }
     Ok(tokenizer)
 }

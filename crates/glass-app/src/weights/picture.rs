@@ -34,7 +34,8 @@ fn groups(name: &str, parameter_count: &ParameterCount) -> Svg {
         number(parameter_count.matrices)
     );
     svg.text(8.0, 16.0, "head", Anchor::Start, &heading);
-    let areas = "the area of a square is the group's share of all weights; the large square represents all of them";
+    let areas =
+        "the area of a square is the group's share of all weights; the large square represents all of them";
     svg.text(8.0, 32.0, "faint", Anchor::Start, areas);
     svg.frame([RIGHT - 20.0, 46.0, WHOLE, WHOLE], "square", false);
     for (row, group) in parameter_count.groups.iter().enumerate() {

@@ -256,11 +256,7 @@ fn shards_are_made_once_and_the_card_says_what_was_learned_from() {
     let plan = run("p", &["--plan", "--shards", "kept"]).json();
     assert!(!folder.join("p").exists() && folder.join("kept").exists());
     let shared = run("a", &["--shards", "kept"]);
-    assert!(
-        shared.stderr.contains("kept: the token shards of this data already exist"),
-        "{}",
-        shared.stderr
-    );
+    assert!(shared.stderr.contains("kept: the token shards of this data already exist"), "{}", shared.stderr);
     assert!(shared.stderr.contains("dropped: 1 duplicates"), "{}", shared.stderr);
     run("b", &[]);
     assert_eq!(plan["data"], card("a"));

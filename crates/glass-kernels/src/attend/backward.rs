@@ -38,7 +38,10 @@ pub fn attend_backward(
     );
     assert!(dk.len() == k.len() && dv.len() == v.len() && k.len() == v.len());
     assert_in_order(spans);
-    assert!(spans.iter().all(|span| span.past == 0), "the backward pass of attention requires spans without a past");
+    assert!(
+        spans.iter().all(|span| span.past == 0),
+        "the backward pass of attention requires spans without a past"
+    );
     let (dq, dk, dv) = (&Parts::new(dq), &Parts::new(dk), &Parts::new(dv));
     let dropout = dropout.filter(|dropout| dropout.rate > 0.0);
     let call = Call { cores, dq, dk, dv, dz, q, k, v, z, sums, heads, dropout };

@@ -80,7 +80,9 @@ impl Config {
     fn own_fields(&mut self, glass: &Object) -> Result<()> {
         let known = ["bias", "key_heads", "head_size", "band"];
         if let Some(name) = glass.names().find(|name| !known.contains(name)) {
-            return Err(glass.error(format!("{name:?} is unknown; a newer version of Glass may have written it")));
+            return Err(
+                glass.error(format!("{name:?} is unknown; a newer version of Glass may have written it"))
+            );
         }
         self.bias = glass.flag("bias")?.unwrap_or(true);
         self.heads.key = glass.size("key_heads")?.unwrap_or(self.heads.key);

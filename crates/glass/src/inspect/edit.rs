@@ -123,7 +123,9 @@ impl Edit {
         let positions = if ahead.whole { past + read } else { config.context };
         let cols = self.site.cols(config, positions);
         if matches!(self.site, Site::Block(_, Part::Contribution)) {
-            return refuse("it is computed separately from the pass and cannot be changed; change attention.z".into());
+            return refuse(
+                "it is computed separately from the pass and cannot be changed; change attention.z".into(),
+            );
         }
         if let Some(at) = self.positions.as_ref().filter(|at| at.is_empty() || at.end > positions) {
             return refuse(format!(

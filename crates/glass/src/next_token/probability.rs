@@ -70,9 +70,10 @@ pub(super) fn peak(logits: &[f32], vocabulary: usize) -> Result<f32> {
                 format!("the logit of token {at} is NaN: the model's weights or activations are invalid"),
             ))
         }
-        (_, f32::INFINITY) => {
-            Err(Error::invalid("logits", "a logit is infinite: the model's weights or activations are invalid"))
-        }
+        (_, f32::INFINITY) => Err(Error::invalid(
+            "logits",
+            "a logit is infinite: the model's weights or activations are invalid",
+        )),
         (_, f32::NEG_INFINITY) => Err(Error::invalid("logits", "no token is possible: every logit is -inf")),
         _ => Ok(peak),
     }

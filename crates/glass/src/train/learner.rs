@@ -228,10 +228,7 @@ impl<B: Backend> Learner<B> {
     pub fn step(&mut self, parts: &[Batch], step: &Step) -> Result<Outcome> {
         let counted: usize = parts.iter().map(Batch::counted).sum();
         if counted == 0 {
-            return Err(Error::invalid(
-                "batch",
-                "no token is counted; at least one target must be counted",
-            ));
+            return Err(Error::invalid("batch", "no token is counted; at least one target must be counted"));
         }
         // The gradients of hidden matrices from the previous step are overwritten by the first part.
         for spec in self.weights.plan.specs.iter().filter(|spec| !spec.is_hidden_matrix) {

@@ -101,8 +101,9 @@ pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn 
 fn known(what: &str, set: &Set, vocabulary: usize) -> Result<()> {
     match set.largest().filter(|&id| id as usize >= vocabulary) {
         Some(id) => {
-            let why =
-                format!("id {id}, but the model's vocabulary has {vocabulary} tokens; use the model's own tokenizer");
+            let why = format!(
+                "id {id}, but the model's vocabulary has {vocabulary} tokens; use the model's own tokenizer"
+            );
             Err(Error::invalid(what, why))
         }
         None => Ok(()),
@@ -236,8 +237,10 @@ impl<B: Backend> ActiveRun<'_, B> {
         let step = self.state.step;
         let loss = sum / counted.max(1) as f64;
         if !loss.is_finite() {
-            let why =
-                format!("the validation loss is {loss}, which is not finite; the run ends; {}", self.retry_advice());
+            let why = format!(
+                "the validation loss is {loss}, which is not finite; the run ends; {}",
+                self.retry_advice()
+            );
             return Err(Error::invalid(format!("step {step}"), why));
         }
         let best = self.state.best.is_none_or(|best| loss < best.loss);
@@ -309,7 +312,10 @@ impl<B: Backend> ActiveRun<'_, B> {
     fn not_written(&self, error: Error) -> Error {
         match error {
             Error::Io { doing, path, source } => {
-                let why = format!("{source}; the run ends; {}; free some space and continue with `resume`", self.last());
+                let why = format!(
+                    "{source}; the run ends; {}; free some space and continue with `resume`",
+                    self.last()
+                );
                 Error::invalid(format!("{doing} {}", path.display()), why)
             }
             other => other,
@@ -320,9 +326,14 @@ impl<B: Backend> ActiveRun<'_, B> {
         let lower = self.run.settings.lr / 4.0;
         match self.saved {
             Some(_) => {
-                format!("{}; continue from there with `resume` and a lower learning rate (`lr` {lower})", self.last())
+                format!(
+                    "{}; continue from there with `resume` and a lower learning rate (`lr` {lower})",
+                    self.last()
+                )
             }
-            None => format!("{}; start again with `resume` and a lower learning rate (`lr` {lower})", self.last()),
+            None => {
+                format!("{}; start again with `resume` and a lower learning rate (`lr` {lower})", self.last())
+            }
         }
     }
 

@@ -56,9 +56,7 @@ impl Folder {
         if name == "lm_head.bias" {
             return match found.bytes.iter().all(|&byte| byte == 0) {
                 true => Ok(()),
-                false => {
-                    wrong("is a bias on the logits, which a GPT-2 does not have")
-                }
+                false => wrong("is a bias on the logits, which a GPT-2 does not have"),
             };
         }
         if name == UNEMBEDDING && self.config.tied {

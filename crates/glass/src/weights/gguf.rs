@@ -210,9 +210,9 @@ fn config(fields: &Fields<'_>, layers: usize, tensors: &[(String, Tensor)]) -> R
         Norm::Layer { epsilon: fields.number("gpt2.attention.layer_norm_epsilon")?.unwrap_or(1e-5) as f32 };
     config.activation = Activation::GeluTanh;
     config.tied = shape(UNEMBEDDING).is_none();
-    config
-        .check()
-        .map_err(|error| Error::invalid(fields.name, format!("its metadata is not a valid model ({error})")))?;
+    config.check().map_err(|error| {
+        Error::invalid(fields.name, format!("its metadata is not a valid model ({error})"))
+    })?;
     match width.is_multiple_of(config.heads.query) {
         true => Ok(config),
         false => {

@@ -76,7 +76,9 @@ pub fn read(name: &str, file: &[u8]) -> Result<(Config, Vec<(String, Tensor)>)> 
     let expected = HEADER + numbers * dtype.bytes();
     if file.len() != expected {
         let found = file.len();
-        return Err(wrong(format!("has {found} bytes, but by its header it should have {expected}; is it complete?")));
+        return Err(wrong(format!(
+            "has {found} bytes, but by its header it should have {expected}; is it complete?"
+        )));
     }
     Ok((Config { vocabulary, ..config.clone() }, tensors(&config, vocabulary, dtype)))
 }

@@ -126,7 +126,10 @@ impl Folder {
         };
         if found.tensor.shape != expected {
             let shape = short(&format!("{:?}", found.tensor.shape));
-            let why = format!("tensor {:?} has shape {shape}; {expected:?} was expected, by config.json", spec.name);
+            let why = format!(
+                "tensor {:?} has shape {shape}; {expected:?} was expected, by config.json",
+                spec.name
+            );
             return wrong(why);
         }
         let (has, dtype) = (found.tensor.dtype_name(), dtype(layout).to_string());

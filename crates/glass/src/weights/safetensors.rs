@@ -78,7 +78,10 @@ impl<'de> Member<'de> for Entry {
 pub fn header(what: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
     let wrong = |why: String| Error::invalid(what, why);
     let Some((length, rest)) = file.split_first_chunk::<8>() else {
-        return Err(wrong(format!("has {} bytes, too few for a safetensors file; is it complete?", file.len())));
+        return Err(wrong(format!(
+            "has {} bytes, too few for a safetensors file; is it complete?",
+            file.len()
+        )));
     };
     if file.starts_with(LFS_POINTER) {
         return Err(wrong(LFS_ADVICE.into()));

@@ -141,7 +141,8 @@ impl Tensors {
             if Path::new(&shard).components().any(|part| !matches!(part, Component::Normal(_)))
                 || shard.contains(['/', '\\'])
             {
-                let why = format!("names the shard {}, which is not a file in the same folder", short(&shard));
+                let why =
+                    format!("names the shard {}, which is not a file in the same folder", short(&shard));
                 return Err(wrong(why));
             }
             let bytes = source

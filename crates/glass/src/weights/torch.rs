@@ -46,10 +46,8 @@ impl<'a> Archive<'a> {
             wrong("is a zip archive without data.pkl; one that torch.save wrote was expected".into())
         })?;
         if place.len() > LONGEST_PICKLE {
-            let why = format!(
-                "its data.pkl has {} bytes, more than the limit of {LONGEST_PICKLE}",
-                place.len()
-            );
+            let why =
+                format!("its data.pkl has {} bytes, more than the limit of {LONGEST_PICKLE}", place.len());
             return Err(wrong(why));
         }
         let within = |path: &'_ str| path.strip_prefix(folder).map(str::to_string);
@@ -81,7 +79,9 @@ impl<'a> Archive<'a> {
 
     fn place(&self, value: Value<'a>) -> std::result::Result<Tensor, String> {
         let Some(Node::Tensor(view)) = self.pickle.node(value) else {
-            return Err("is not a tensor that torch.save writes, and the code that would make it is not run".into());
+            return Err(
+                "is not a tensor that torch.save writes, and the code that would make it is not run".into()
+            );
         };
         let [storage, Value::Int(offset), size, stride] = view[..] else {
             return Err("is not built like a tensor".into());
@@ -92,15 +92,11 @@ impl<'a> Archive<'a> {
         };
         let (shape, strides) = (self.sizes(size)?, self.sizes(stride)?);
         let len = contiguous(&shape, &strides)?;
-        let file =
-            self.storages.get(*key).ok_or(format!("is in data/{}, which is missing", short(key)))?;
+        let file = self.storages.get(*key).ok_or(format!("is in data/{}, which is missing", short(key)))?;
         let held = usize::try_from(*numbers).ok().and_then(|numbers| numbers.checked_mul(*bytes));
         if held != Some(file.len()) {
             let found = file.len();
-            return Err(format!(
-                "is in data/{}, which has {found} bytes, not {numbers} numbers",
-                short(key)
-            ));
+            return Err(format!("is in data/{}, which has {found} bytes, not {numbers} numbers", short(key)));
         }
         let start = usize::try_from(offset).ok();
         let end = start.and_then(|start| start.checked_add(len)).and_then(|end| end.checked_mul(*bytes));

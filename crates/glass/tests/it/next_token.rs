@@ -263,7 +263,10 @@ fn edges_of_the_logits() {
         sentence(&[0.0, f32::NAN]),
         "logits: the logit of token 1 is NaN: the model's weights or activations are invalid"
     );
-    assert_eq!(sentence(&[0.0, inf, 1.0]), "logits: a logit is infinite: the model's weights or activations are invalid");
+    assert_eq!(
+        sentence(&[0.0, inf, 1.0]),
+        "logits: a logit is infinite: the model's weights or activations are invalid"
+    );
     assert_eq!(sentence(&[-inf, -inf]), "logits: no token is possible: every logit is -inf");
     let mut many = vec![0.0; 1003];
     many[517] = f32::NAN;

@@ -403,7 +403,8 @@ fn a_run_without_a_checkpoint_begins_again_with_another_rate() {
     let mut actions = Actions { spoil_after: Some(2), ..Actions::default() };
     let spoiled = Settings { sample_every: 2, ..settings() };
     let error = go(folder.path(), &spoiled, false, &mut actions).unwrap_err().to_string();
-    let advice = "there is no checkpoint yet; start again with `resume` and a lower learning rate (`lr` 0.00075)";
+    let advice =
+        "there is no checkpoint yet; start again with `resume` and a lower learning rate (`lr` 0.00075)";
     assert!(error.ends_with(advice), "{error}");
     let lower = Settings { lr: 0.00075, ..settings() };
     go(folder.path(), &lower, true, &mut Actions::default()).unwrap();
@@ -458,7 +459,10 @@ fn what_cannot_be_written_ends_the_run_and_the_last_checkpoint_stays() {
     fs::create_dir(&file).unwrap();
     fs::write(file.join("in the way"), "").unwrap();
     let error = go(folder.path(), &settings(), true, &mut Actions::default()).unwrap_err().to_string();
-    assert!(error.starts_with("cannot replace ") && error.contains("step-00000008; free some space"), "{error}");
+    assert!(
+        error.starts_with("cannot replace ") && error.contains("step-00000008; free some space"),
+        "{error}"
+    );
     fs::remove_dir_all(&file).unwrap();
     go(folder.path(), &settings(), true, &mut Actions::default()).unwrap();
     assert_same(whole().0.path(), folder.path());

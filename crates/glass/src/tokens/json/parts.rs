@@ -22,10 +22,7 @@ pub const THREE_DIGITS: &str = "[0-9][0-9][0-9]";
 
 /// An error that says what a field is and what was expected.
 pub fn refuse<T>(name: &str, field: &str, found: &dyn Display, expected: &str) -> Result<T> {
-    Err(Error::invalid(
-        name,
-        format!("{field} is {found}; {expected} was expected"),
-    ))
+    Err(Error::invalid(name, format!("{field} is {found}; {expected} was expected")))
 }
 
 /// The `type` of a part.

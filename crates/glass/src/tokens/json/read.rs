@@ -47,8 +47,7 @@ struct File {
 
 /// Reads a file; `name` is used in error messages, `beside` holds the other files in the folder.
 pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
-    let broken =
-        |error| Error::invalid(name, format!("is not a readable tokenizer.json: {error}"));
+    let broken = |error| Error::invalid(name, format!("is not a readable tokenizer.json: {error}"));
     let frame: Frame = serde_json::from_slice(bytes).map_err(broken)?;
     check_model(name, &frame.model)?;
     let normals = parts::normals(name, frame.normalizer.as_ref())?;

@@ -49,8 +49,7 @@ impl Folder {
     /// Refuses a folder that holds a run, or a model that a run would replace.
     pub fn is_free(dir: &Path) -> Result<()> {
         if dir.join("train").join("run.json").exists() {
-            let why =
-                "this folder already holds a run; add `resume` to continue it, or choose another `out`";
+            let why = "this folder already holds a run; add `resume` to continue it, or choose another `out`";
             return Err(Error::invalid_argument(dir.display(), why));
         }
         if dir.join("config.json").exists() {
@@ -94,8 +93,7 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => Ok(Folder { train, changes: Vec::new(), before: None, _lock: lock }),
             Err(TryLockError::WouldBlock) => {
-                let why =
-                    "another run is using this folder; wait until it ends, or choose another `out`";
+                let why = "another run is using this folder; wait until it ends, or choose another `out`";
                 Err(Error::invalid_argument(dir.display(), why))
             }
             Err(TryLockError::Error(error)) => Err(Error::io("cannot lock", &path, error)),

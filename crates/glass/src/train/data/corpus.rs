@@ -338,10 +338,7 @@ impl Contents {
             }
         }
         if all.lengths.is_empty() {
-            return Err(Error::invalid(
-                named(files),
-                "the files hold no text; name files with text in them",
-            ));
+            return Err(Error::invalid(named(files), "the files hold no text; name files with text in them"));
         }
         all.read = pieces.read();
         (all.remarks, all.empty) = (pieces.remarks, pieces.empty);

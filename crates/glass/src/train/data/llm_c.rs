@@ -43,9 +43,7 @@ pub(super) fn header(path: &Path, bytes: &[u8], width: Width) -> Result<usize> {
     let name = |width| if width == Width::U16 { "u16" } else { "u32" };
     if its != width {
         let (its, asked) = (name(its), name(width));
-        return wrong(format!(
-            "its header is llm.c's for {its}, but `bin` is {asked}; set `bin` to {its}"
-        ));
+        return wrong(format!("its header is llm.c's for {its}, but `bin` is {asked}; set `bin` to {its}"));
     }
     let expected = LENGTH as u64 + u64::from(ids) * its.bytes() as u64;
     match bytes.len() as u64 == expected {

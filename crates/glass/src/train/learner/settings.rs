@@ -119,9 +119,9 @@ impl Settings {
                 !(least(self.min_lr) && self.min_lr <= self.lr),
                 "min_lr",
                 self.min_lr.to_string(),
-                "a number from 0 to lr is needed",
+                "a number from 0 to `lr` is needed",
             ),
-            (self.warmup > self.steps, "warmup", self.warmup.to_string(), "it must not exceed steps"),
+            (self.warmup > self.steps, "warmup", self.warmup.to_string(), "it must not exceed `steps`"),
             (
                 !least(self.weight_decay),
                 "weight_decay",

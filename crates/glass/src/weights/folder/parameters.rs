@@ -108,9 +108,8 @@ impl Folder {
     }
 
     pub(in crate::weights) fn place(&self, parameter: &str) -> Result<Place> {
-        let place = names::place(&self.config, parameter).ok_or_else(|| {
-            Error::invalid_argument(parameter, "is not a parameter of a GPT-2")
-        })?;
+        let place = names::place(&self.config, parameter)
+            .ok_or_else(|| Error::invalid_argument(parameter, "is not a parameter of a GPT-2"))?;
         Ok(match place.kind {
             Kind::Conv1d if self.writer.as_ours() && !self.is_turned(&place) => {
                 Place { kind: Kind::Table, ..place }
@@ -148,7 +147,8 @@ impl Folder {
         if found.tensor.shape != place.shape() {
             let (shape, expected) = (short(&format!("{:?}", found.tensor.shape)), place.shape());
             let said = self.writer.shape();
-            let why = format!("tensor {:?} has shape {shape}; {expected:?} was expected, by {said}", place.tensor);
+            let why =
+                format!("tensor {:?} has shape {shape}; {expected:?} was expected, by {said}", place.tensor);
             return Err(Error::invalid(found.file, why));
         }
         Ok(found)

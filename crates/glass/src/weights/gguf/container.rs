@@ -142,7 +142,9 @@ impl<'a> Container<'a> {
         }
         match self.file.len().saturating_sub(at) {
             0 => Ok(tensors),
-            rest => Err(format!("{rest} bytes after the last tensor belong to no tensor; the file is damaged")),
+            rest => {
+                Err(format!("{rest} bytes after the last tensor belong to no tensor; the file is damaged"))
+            }
         }
     }
 }

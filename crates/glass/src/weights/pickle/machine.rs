@@ -215,7 +215,8 @@ impl<'a> Machine<'a> {
     }
 
     fn recall(&mut self, place: u32) -> Result<()> {
-        let value = self.memo.get(&place).ok_or("is damaged: it reads a memo entry that was never written")?;
+        let value =
+            self.memo.get(&place).ok_or("is damaged: it reads a memo entry that was never written")?;
         self.stack.push(*value);
         Ok(())
     }

@@ -54,7 +54,9 @@ impl<'a> Array<'a> {
                     None => self.read()?,
                 },
                 (State::Before, Some(_)) => {
-                    return Err(self.refused("neither an array nor an object; JSON lines need the extension .jsonl"));
+                    return Err(
+                        self.refused("neither an array nor an object; JSON lines need the extension .jsonl")
+                    );
                 }
                 (State::Inside, None) if self.over => {
                     return Err(self.refused("it ends within its array"));
