@@ -119,7 +119,7 @@ fn tensor(info: &Info, start: usize, len: usize) -> std::result::Result<Tensor, 
     let [from, to] = info.data_offsets;
     if from > to || to > len as u64 {
         return Err(format!(
-            "has the bytes {from} to {to}, but the file has {len} for all tensors; is the file complete?"
+            "has the bytes {from} to {to}, but the file has {len} for all tensors; is it complete?"
         ));
     }
     let numbers = info.shape.iter().try_fold(1u64, |n, &size| n.checked_mul(size));

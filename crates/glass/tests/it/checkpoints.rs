@@ -67,7 +67,7 @@ fn refused(path: &Path, parts: &[&str]) {
 fn other_ways_to_save_are_refused_by_name() {
     refused(&checkpoint("old.pt"), &["before 1.6"]);
     refused(&checkpoint("turned.pt"), &["wte.weight", "not contiguous"]);
-    refused(&checkpoint("runs.pt"), &["not run"]);
+    refused(&checkpoint("runs.pt"), &["running code"]);
     refused(&checkpoint("logits.json"), &["not a known checkpoint"]);
 }
 
@@ -127,7 +127,7 @@ fn nothing_in_a_pickle_is_run() {
     for (pickle, named) in [
         (&system[..], &["model_args", "tensors of a GPT"][..]),
         (b"\x80\x02cposix\nsystem\n.", &["model_args"]),
-        (&hidden, &["not run", "state_dict"]),
+        (&hidden, &["running code", "state_dict"]),
         (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.", &["model_args"]),
         (b"\x80\x02ctorch\nFloatStorage\n)R.", &["model_args"]),
         (b"\x80\x07\x95", &["protocol 7"]),
@@ -144,7 +144,7 @@ fn nothing_in_a_pickle_is_run() {
         (&[b']'; 100_000], &["ends too early"]),
         (&[b']'; 2 << 20], &["more than 1048576 objects"]),
         (&[b'('; 100_000], &["ends too early"]),
-        (&vec![b']'; 5 << 20], &["more than the 4194304"]),
+        (&vec![b']'; 5 << 20], &["more than the limit of 4194304"]),
     ] {
         fs::write(&path, archive(&[("ckpt/data.pkl", pickle)])).unwrap();
         refused(&path, named);
@@ -169,7 +169,7 @@ fn arguments_of_another_model_are_refused_by_name() {
         fs::write(&path, bytes).unwrap();
     };
     for (from, to, named) in [
-        ("n_head", "n_haed", "\"n_haed\" is not known"),
+        ("n_head", "n_haed", "\"n_haed\" is unknown"),
         ("lm_head.weight", "lm_hoad.weight", "lm_hoad.weight"),
         ("ln_f.weight", "ln_f.wieght", "ln_f.weight"),
     ] {

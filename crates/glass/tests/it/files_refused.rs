@@ -31,7 +31,7 @@ fn configs_that_are_something_else_are_refused_by_name() {
         ("\"add_cross_attention\": false", "\"add_cross_attention\": true", "add_cross_attention is true"),
         ("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false", "lm_head.weight\" is missing"),
         ("\"use_cache\"", "\"quantization_config\": {}, \"use_cache\"", "quantization_config"),
-        ("\"use_cache\"", "\"glass\": {\"rope\": true}, \"use_cache\"", "\"rope\" is not known"),
+        ("\"use_cache\"", "\"glass\": {\"rope\": true}, \"use_cache\"", "\"rope\" is unknown"),
     ];
     for (from, to, named) in edits {
         let scratch = copy_of("f32");

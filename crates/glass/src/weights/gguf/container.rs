@@ -160,7 +160,7 @@ fn placed(len: usize, data: usize, shape: &[usize], kind: u32, offset: u64) -> R
     let start = usize::try_from(offset).ok().and_then(|offset| data.checked_add(offset));
     match size.zip(start).and_then(|(size, start)| Some(start..start.checked_add(size)?)) {
         Some(bytes) if bytes.end <= len => Ok(Tensor { dtype, shape: shape.to_vec(), bytes }),
-        _ => Err("reaches beyond the end of the file; is the file complete?".into()),
+        _ => Err("reaches beyond the end of the file; is it complete?".into()),
     }
 }
 
