@@ -9,6 +9,7 @@ use glass::backend::{Cpu, Packing};
 use glass::config::preset::{PRESETS, Preset};
 use glass::runtime::Model;
 use glass::text_model::TextModel;
+use glass::tokens::chat::Template;
 use glass::tokens::{Special, Tokenizer};
 use glass::weights::folder::Folder;
 
@@ -210,6 +211,12 @@ impl NamedModel {
             self.model.tokenizer = Some(tokenizer.with_start(&[])?);
         }
         Ok(self)
+    }
+
+    /// The chat template, where there is one. Whether a conversation has a start token is the template's to say.
+    pub fn template(&self) -> Result<Option<Template>, Fail> {
+        let template = self.model.folder.template()?;
+        Ok(template.map(|template| if self.no_start { template.without_start() } else { template }))
     }
 
     /// The ids of a text that is given to the model: its start token first, where the files ask for one.

@@ -45,6 +45,11 @@ impl Template {
         self
     }
 
+    /// The same with a `bos_token` that is empty, so that the conversation has no start token.
+    pub fn without_start(self) -> Template {
+        self.with_token("bos_token", "")
+    }
+
     /// With the time that `strftime_now` shows. The library never reads the clock: without this, a template that asks for
     /// the date is refused.
     pub fn with_time(mut self, now: LocalTime) -> Template {

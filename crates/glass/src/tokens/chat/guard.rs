@@ -17,7 +17,7 @@ use serde_json::{Map, Value as Json};
 impl Template {
     /// The tokens of a whole conversation, and which of them are learned; see [`Template::segments`]. The text is cut at
     /// the special tokens, where learning begins and where it ends, and each piece is tokenised apart, as it is when the
-    /// model answers a prompt.
+    /// model answers a prompt. A start token is there where the template writes it, as in `transformers`.
     pub fn tokens(&self, messages: &[Message], tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<bool>)> {
         self.tokens_with(messages, &Map::new(), tokenizer)
     }
@@ -32,14 +32,12 @@ impl Template {
     ) -> Result<(Vec<u32>, Vec<bool>)> {
         let guard = Guard::new(self, messages, tokenizer)?;
         let segments = guard.render(messages, |messages| self.segments_with(messages, variables))?;
-        let (mut ids, mut learned) = (tokenizer.start().to_vec(), Vec::new());
-        learned.resize(ids.len(), false);
+        let (mut ids, mut learned) = (Vec::new(), Vec::new());
         for Segment { text, learned: flag } in &segments {
             guard.encode(text, &mut ids);
             learned.resize(ids.len(), *flag);
         }
-        let doubled = doubled_start(&ids, tokenizer);
-        Ok((ids.split_off(doubled), learned.split_off(doubled)))
+        Ok((ids, learned))
     }
 
     /// The tokens of a running chat, up to where the assistant begins to speak.
@@ -48,16 +46,10 @@ impl Template {
         let text = guard.render(messages, |messages| {
             Ok(vec![Segment { text: self.render(messages, true)?, learned: false }])
         })?;
-        let mut ids = tokenizer.start().to_vec();
+        let mut ids = Vec::new();
         text.iter().for_each(|segment| guard.encode(&segment.text, &mut ids));
-        Ok(ids.split_off(doubled_start(&ids, tokenizer)))
+        Ok(ids)
     }
-}
-
-/// How many tokens go from the front, where the template itself writes the start token that stands before every text.
-fn doubled_start(ids: &[u32], tokenizer: &Tokenizer) -> usize {
-    let start = tokenizer.start();
-    if ids[start.len()..].starts_with(start) { start.len() } else { 0 }
 }
 
 /// The stand-ins of one conversation.
