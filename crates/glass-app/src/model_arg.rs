@@ -9,6 +9,7 @@ use glass::backend::{Cpu, Packing};
 use glass::config::preset::{PRESETS, Preset};
 use glass::runtime::Model;
 use glass::text_model::TextModel;
+use glass::tokens::chat::Template;
 use glass::tokens::{Special, Tokenizer};
 use glass::weights::folder::Folder;
 
@@ -210,6 +211,12 @@ impl NamedModel {
             self.model.tokenizer = Some(tokenizer.with_start(&[])?);
         }
         Ok(self)
+    }
+
+    /// The chat template, if there is one. It decides whether a conversation has a start token.
+    pub fn template(&self) -> Result<Option<Template>, Fail> {
+        let template = self.model.folder.template()?;
+        Ok(template.map(|template| if self.no_start { template.without_start() } else { template }))
     }
 
     /// The ids of a text for the model: with its start token first, if the files ask for one.

@@ -30,12 +30,13 @@ pub mod backend;
 pub mod probe;
 pub mod inspect;
 pub mod atomic_write;
-mod random;
 pub mod stored;
 #[cfg(feature = "built-in")]
 pub mod built_in;
 
 // Training.
+#[cfg(not(target_family = "wasm"))]
+mod random;
 #[cfg(not(target_family = "wasm"))]
 pub mod train;
 

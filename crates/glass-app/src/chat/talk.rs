@@ -61,7 +61,7 @@ impl<'a> Talk<'a> {
     /// A new conversation. A system prompt that is too long is refused.
     pub fn new(model: &'a NamedModel, args: &ChatArgs, stop: Arc<AtomicBool>) -> Result<Talk<'a>, Fail> {
         let tokenizer = model.tokenizer()?;
-        let template = model.folder.template()?.ok_or_else(|| {
+        let template = model.template()?.ok_or_else(|| {
             Fail::asked(format!(
                 "{}: it has no chat template, so it cannot chat; use glass generate, or tune it with \
                  glass train --from {0} --chat",

@@ -191,7 +191,7 @@ fn sizes(shape: &ShapeArgs) -> Result<(), Fail> {
     if !shape.width.is_multiple_of(shape.heads) {
         let (width, heads) = (shape.width, shape.heads);
         return Err(Fail::asked(format!(
-            "--heads: a width of {width} cannot be divided by {heads} heads; choose a multiple"
+            "--heads: a width of {width} cannot be divided by {heads} heads; choose a multiple of the heads"
         )));
     }
     Ok(())

@@ -182,7 +182,7 @@ fn a_folder_of_llm_c_shards_needs_no_width() {
     let tiny = TINY.map(|argument| if argument == "300" { "302" } else { argument });
     let done = glass(folder, &[&run[..], &tiny].concat(), b"");
     assert_eq!(done.status, 0, "{}", done.stderr);
-    assert!(done.stderr.contains("2 files: 900 tokens to learn from"), "{}", done.stderr);
+    assert!(done.stderr.contains("2 files: 900 tokens for training"), "{}", done.stderr);
 }
 
 #[test]

@@ -45,6 +45,11 @@ impl Template {
         self
     }
 
+    /// The same with an empty `bos_token`, so that a conversation gets no start token.
+    pub fn without_start(self) -> Template {
+        self.with_token("bos_token", "")
+    }
+
     /// Sets the time that `strftime_now` shows. The library never reads the clock: without this call, a template
     /// that asks for the date is refused.
     pub fn with_time(mut self, now: LocalTime) -> Template {

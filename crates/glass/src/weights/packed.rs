@@ -127,7 +127,7 @@ impl Folder {
         if found.tensor.shape != expected {
             let shape = short(&format!("{:?}", found.tensor.shape));
             let why = format!(
-                "tensor {:?} has shape {shape}; {expected:?} was expected, by config.json",
+                "tensor {:?} has shape {shape}; config.json requires {expected:?}",
                 spec.name
             );
             return wrong(why);

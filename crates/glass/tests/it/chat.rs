@@ -212,6 +212,23 @@ fn prompts_have_the_ids_of_transformers() {
     assert!(compared >= 6);
 }
 
+/// As in transformers, whose `apply_chat_template` adds nothing to what the template writes.
+#[test]
+fn a_conversation_has_a_start_token_where_the_template_writes_it() {
+    let tokenizer = Tokenizer::gpt2().with_start(&[50_256]).unwrap();
+    let messages = talk(&[("user", "Hi"), ("assistant", "Hello")]);
+    let written = Template::new(chat::default_template(), Some("<|endoftext|>"), None).unwrap();
+    let silent =
+        Template::new("{% for m in messages %}{{ m.content }}{% endfor %}", Some("<|endoftext|>"), None);
+    for (template, starts) in
+        [(written.clone(), true), (written.without_start(), false), (silent.unwrap(), false)]
+    {
+        let prompt = template.prompt(&messages[..1], &tokenizer).unwrap();
+        assert_eq!(prompt.iter().filter(|&&id| id == 50_256).count(), usize::from(starts));
+        assert_eq!(prompt[0] == 50_256, starts);
+    }
+}
+
 #[test]
 fn learned_is_what_the_assistant_says_and_what_closes_it() {
     let template = Template::new(chat::default_template(), None, None).unwrap();

@@ -86,7 +86,7 @@ fn a_packed_file_that_is_not_whole_is_refused() {
     edit(&scratch, "config.json", "\"q8\"", "\"q9\"");
     refused(&scratch, &["config.json", "packing", "q9", "q4"]);
     edit(&scratch, "config.json", "\"q9\"", "\"q4\"");
-    refused(&scratch, &["model.safetensors", "weight", "shape", "by config.json"]);
+    refused(&scratch, &["model.safetensors", "weight", "shape", "config.json requires"]);
     edit(&scratch, "config.json", "\"q4\"", "\"q8\"");
     edit(&scratch, "config.json", "\"packed_by\": \"glass\"", "\"quant_method\": \"gptq\"");
     refused(&scratch, &["config.json", "quant_method", "gptq"]);

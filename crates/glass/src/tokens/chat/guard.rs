@@ -33,14 +33,12 @@ impl Template {
     ) -> Result<(Vec<u32>, Vec<bool>)> {
         let guard = Guard::new(self, messages, tokenizer)?;
         let segments = guard.render(messages, |messages| self.segments_with(messages, variables))?;
-        let (mut ids, mut learned) = (tokenizer.start().to_vec(), Vec::new());
-        learned.resize(ids.len(), false);
+        let (mut ids, mut learned) = (Vec::new(), Vec::new());
         for Segment { text, learned: flag } in &segments {
             guard.encode(text, &mut ids);
             learned.resize(ids.len(), *flag);
         }
-        let doubled = doubled_start(&ids, tokenizer);
-        Ok((ids.split_off(doubled), learned.split_off(doubled)))
+        Ok((ids, learned))
     }
 
     /// The tokens of a running chat, up to the point where the assistant's answer begins.
@@ -49,17 +47,10 @@ impl Template {
         let text = guard.render(messages, |messages| {
             Ok(vec![Segment { text: self.render(messages, true)?, learned: false }])
         })?;
-        let mut ids = tokenizer.start().to_vec();
+        let mut ids = Vec::new();
         text.iter().for_each(|segment| guard.encode(&segment.text, &mut ids));
-        Ok(ids.split_off(doubled_start(&ids, tokenizer)))
+        Ok(ids)
     }
-}
-
-/// How many tokens to drop from the front because the template itself writes the start token that is put before
-/// every text.
-fn doubled_start(ids: &[u32], tokenizer: &Tokenizer) -> usize {
-    let start = tokenizer.start();
-    if ids[start.len()..].starts_with(start) { start.len() } else { 0 }
 }
 
 /// The stand-ins of one conversation.

@@ -148,7 +148,7 @@ impl Folder {
             let (shape, expected) = (short(&format!("{:?}", found.tensor.shape)), place.shape());
             let said = self.writer.shape();
             let why =
-                format!("tensor {:?} has shape {shape}; {expected:?} was expected, by {said}", place.tensor);
+                format!("tensor {:?} has shape {shape}; {said} requires {expected:?}", place.tensor);
             return Err(Error::invalid(found.file, why));
         }
         Ok(found)
