@@ -126,10 +126,7 @@ impl Folder {
         };
         if found.tensor.shape != expected {
             let shape = short(&format!("{:?}", found.tensor.shape));
-            let why = format!(
-                "tensor {:?} has shape {shape}; config.json requires {expected:?}",
-                spec.name
-            );
+            let why = format!("tensor {:?} has shape {shape}; config.json requires {expected:?}", spec.name);
             return wrong(why);
         }
         let (has, dtype) = (found.tensor.dtype_name(), dtype(layout).to_string());

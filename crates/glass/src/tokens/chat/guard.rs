@@ -18,7 +18,8 @@ use serde_json::{Map, Value as Json};
 impl Template {
     /// The tokens of a whole conversation, and which of them are learned; see [`Template::segments`]. The text is
     /// cut at the special tokens, where learning begins and where it ends. Each piece is tokenised separately, as
-    /// it is when the model answers a prompt.
+    /// it is when the model answers a prompt. As in `transformers`, there is a start token only if the template
+    /// writes one.
     pub fn tokens(&self, messages: &[Message], tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<bool>)> {
         self.tokens_with(messages, &Map::new(), tokenizer)
     }

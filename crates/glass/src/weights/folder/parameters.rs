@@ -147,8 +147,7 @@ impl Folder {
         if found.tensor.shape != place.shape() {
             let (shape, expected) = (short(&format!("{:?}", found.tensor.shape)), place.shape());
             let said = self.writer.shape();
-            let why =
-                format!("tensor {:?} has shape {shape}; {said} requires {expected:?}", place.tensor);
+            let why = format!("tensor {:?} has shape {shape}; {said} requires {expected:?}", place.tensor);
             return Err(Error::invalid(found.file, why));
         }
         Ok(found)
