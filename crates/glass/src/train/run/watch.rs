@@ -86,6 +86,8 @@ pub enum Why {
     Done,
     /// It was told to stop, and can be resumed.
     Asked,
+    /// Its time is over ([`Watch::is_over`]); it can be resumed.
+    Time,
     /// No better evaluation for as long as `patience` says.
     Patience,
 }
@@ -100,6 +102,12 @@ pub trait Watch<B: Backend> {
     /// Seconds since any fixed moment; `None` where there is no clock.
     fn seconds(&mut self) -> Option<f64> {
         None
+    }
+
+    /// Whether the run's time is over: the step that was just taken is then its last, and it ends as after all its steps,
+    /// with an evaluation and a checkpoint.
+    fn is_over(&mut self) -> bool {
+        false
     }
 
     /// The share of the machine's arithmetic that this speed uses, where it is known.
