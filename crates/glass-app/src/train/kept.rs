@@ -6,11 +6,20 @@ use std::path::{Path, PathBuf};
 
 use glass::Error;
 
+use super::kind::Kind;
 use crate::args::{SAMPLE, TrainArgs, is_sample};
 use crate::fail::{Fail, say};
 
 /// A folder that is removed when the program is done with it.
 pub struct Passing(Option<PathBuf>);
+
+impl Passing {
+    /// A folder for what passes, which `out` then names.
+    pub fn folder(out: &mut PathBuf) -> Passing {
+        *out = std::env::temp_dir().join(format!("glass-plan-{}", std::process::id()));
+        Passing(Some(out.clone()))
+    }
+}
 
 impl Drop for Passing {
     fn drop(&mut self) {
@@ -55,10 +64,13 @@ pub fn keep(args: &mut TrainArgs) -> Result<Passing, Fail> {
                 "-: standard input holds no text; send it one, as in: glass train --data - < book.txt",
             ));
         }
-        let (ending, what) = if is_chat { ("jsonl", "conversations") } else { kind(&bytes, field) };
+        let kind = if is_chat { Kind::Lines } else { Kind::of(&bytes, field) };
+        let (ending, what) = (kind.ending(), if is_chat { "conversations" } else { kind.name() });
         named = write(&folder, &format!("input.{ending}"), &bytes)?;
         if !args.run.plan {
-            say(&format!("standard input is read as {what} and kept as {}", named.display()));
+            let how =
+                if kind == Kind::Text { "" } else { " (to have it read as text, give it as a .txt file)" };
+            say(&format!("standard input is read as {what} and kept as {}{how}", named.display()));
         }
     }
     let sample = match samples {
@@ -74,22 +86,6 @@ pub fn keep(args: &mut TrainArgs) -> Result<Passing, Fail> {
         }
     }
     Ok(passing)
-}
-
-/// What a text looks like: its ending, and how that is called. Columns must be named as the field is.
-fn kind(bytes: &[u8], field: &str) -> (&'static str, &'static str) {
-    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
-    let is_object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(first).is_ok();
-    let has_column = |separator: u8| {
-        let mut columns = first.split(|byte| *byte == separator);
-        columns.clone().count() > 1 && columns.any(|name| name.trim_ascii() == field.as_bytes())
-    };
-    match () {
-        () if is_object => ("jsonl", "JSON lines"),
-        () if has_column(b',') || has_column(b';') => ("csv", "CSV"),
-        () if has_column(b'\t') => ("tsv", "TSV"),
-        () => ("txt", "text"),
-    }
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, Fail> {

@@ -58,7 +58,7 @@ fn what_is_no_text_is_refused_with_its_place() {
     assert!(refused("a.jsonl", b"[1]").starts_with("a.jsonl:1: not a JSON object"));
     let missing = refused("a.jsonl", b"{\"text\":\"a\"}\n\n{\"body\":\"a\",\"id\":1}");
     assert!(
-        missing.starts_with("a.jsonl:3: no field \"text\" in this line, which has \"body\", \"id\""),
+        missing.starts_with("a.jsonl:3: no field \"text\" in this object, which has \"body\", \"id\""),
         "{missing}"
     );
     assert!(refused("a.jsonl", b"{\"text\":3}").contains("a.jsonl:1: the field \"text\" is not a string"));
