@@ -50,7 +50,7 @@ fn what_is_shown_fits_its_terminal() {
         for arguments in [
             &["tokens", "-m", "m", "--special", "The dog<|endoftext|> found a ball near the house"][..],
             &["generate", "-m", "m", "--show", "--seed", "1", "--tokens", "3", "The"],
-            &["verify", "-m", "m"],
+            &["verify", "m"],
         ] {
             let done = command(&scratch.0, arguments).env("COLUMNS", columns.to_string()).output().unwrap();
             let shown = String::from_utf8_lossy(&done.stdout).into_owned();
@@ -111,7 +111,7 @@ fn small_mistakes_get_one_sentence_with_advice() {
         assert!(done.status != 0 && done.stderr.contains(expected), "{arguments:?}: {}", done.stderr);
         assert!(!done.stderr.contains("os error"), "{}", done.stderr);
     }
-    let done = glass(&scratch.0, &["quantise", "-m", "m", "--out", "q"], b"");
+    let done = glass(&scratch.0, &["quantise", "m", "--to", "q8", "--out", "q"], b"");
     assert!(
         done.stdout.contains(" instead of ") && done.stdout.contains(" bits per weight"),
         "{}",

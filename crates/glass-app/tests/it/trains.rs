@@ -530,9 +530,9 @@ fn what_is_not_text_is_never_learned_as_text() {
     }
     // A column or field of another name is refused with the names that there are.
     for (text, names) in [
-        (&one_array.replace("text", "body"), "\"body\", \"id\""),
-        (&pretty.replace("text", "body"), "\"body\", \"id\""),
-        (&lines.replace("text", "body"), "\"body\", \"id\""),
+        (&one_array.replace("text", "body"), "\"id\", \"body\""),
+        (&pretty.replace("text", "body"), "\"id\", \"body\""),
+        (&lines.replace("text", "body"), "\"id\", \"body\""),
         (&quoted.replace("text", "body"), "\"id\", \"body\""),
         (&marked.replace("text", "body"), "\"id\", \"body\""),
     ] {

@@ -24,7 +24,7 @@ use crate::train::checkpoint::{Best, State};
 use crate::train::data::order::{Order, evaluation};
 use crate::train::data::set::Set;
 use crate::train::fingerprint::Fingerprint;
-use crate::train::learner::settings::{Identity, Settings};
+use crate::train::learner::settings::{Identity, Settings, plain};
 use crate::train::learner::{Arena, Learner, Outcome};
 use crate::train::run::log::{Line, Log};
 use crate::train::run::watch::{Event, Watch, Why};
@@ -325,10 +325,11 @@ impl<B: Backend> Going<'_, B> {
         let lower = (lr / 4.0).min(Settings::default().lr);
         // The floor follows the rate unless it was given itself.
         let floor = match min_lr > lower && min_lr != lr / 10.0 {
-            true => format!(" --min-lr {}", lower / 10.0),
+            true => format!(" --min-lr {}", plain(f64::from(lower) / 10.0)),
             false => String::new(),
         };
         let how = if self.saved.is_some() { "go on from there" } else { "begin again" };
+        let lower = plain(lower.into());
         format!("{}; add --resume --lr {lower}{floor} to {how} with a lower rate", self.last())
     }
 

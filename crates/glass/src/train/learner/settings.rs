@@ -277,11 +277,16 @@ fn option(field: &str) -> String {
     name.into()
 }
 
+/// A number of 32 bits, or what was computed from such, as one would write it: seven digits, no more.
+pub(crate) fn plain(number: f64) -> f64 {
+    format!("{number:.6e}").parse().unwrap_or(number)
+}
+
 /// A value as it is given on a command line: settings are numbers of 32 bits.
 fn shown(value: &Value) -> String {
     match value {
         Value::Number(number) if number.is_f64() => {
-            number.as_f64().map_or_else(|| number.to_string(), |number| (number as f32).to_string())
+            number.as_f64().map_or_else(|| number.to_string(), |number| plain(number).to_string())
         }
         other => other.to_string(),
     }
