@@ -29,7 +29,7 @@ use crate::train::learner::{Arena, Learner, Outcome};
 use crate::train::run::log::{Line, Log};
 use crate::train::run::watch::{Event, Watch, Why};
 use crate::weights::save::{Save, save};
-use crate::{Config, Error, Result};
+use crate::{Config, Error, Result, reason};
 
 /// What a run is made from.
 pub struct Run<'a> {
@@ -312,7 +312,8 @@ impl<B: Backend> Going<'_, B> {
     fn not_written(&self, error: Error) -> Error {
         match error {
             Error::Io { doing, path, source } => {
-                let why = format!("{source}; the run ends; {}; make room and add --resume", self.last());
+                let why =
+                    format!("{}; the run ends; {}; make room and add --resume", reason(&source), self.last());
                 Error::invalid(format!("{doing} {}", path.display()), why)
             }
             other => other,
