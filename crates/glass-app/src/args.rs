@@ -21,7 +21,7 @@ mod weights;
 
 use std::io::Write as _;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::fail::Fail;
@@ -43,7 +43,7 @@ pub use score::ScoreArgs;
 pub use start::StartArgs;
 pub use tokenizer::{LearnArgs, ReportArgs, TokenizerCommand};
 pub use tokens::TokensArgs;
-pub use train::{DataArgs, RunArgs, ShapeArgs, TrainArgs, Width};
+pub use train::{DataArgs, NO_FOLDER, RunArgs, ShapeArgs, TrainArgs, Width};
 pub use verify::VerifyArgs;
 pub use weights::WeightsArgs;
 
@@ -116,7 +116,8 @@ pub enum Command {
 /// Reads the command line. Help and version are shown here, and end the program.
 pub fn parse() -> Result<Cli, Fail> {
     let typed: Vec<_> = std::env::args_os().collect();
-    let parsed = command(screen::columns()).try_get_matches_from(config::expanded(typed.clone())?);
+    let expanded = config::expanded(typed.clone())?;
+    let parsed = command(screen::columns()).try_get_matches_from(&expanded.arguments);
     let parsed = parsed.and_then(|matches| {
         let mut cli = Cli::from_arg_matches(&matches)?;
         if let (Some(Command::Train(train)), Some((_, of_train))) = (&mut cli.command, matches.subcommand()) {
@@ -130,7 +131,7 @@ pub fn parse() -> Result<Cli, Fail> {
             Err(failed) => failed,
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => missing(&error),
-        _ => sentence(&error),
+        _ => placed(sentence(&error), &error, &expanded),
     })
 }
 
@@ -176,7 +177,20 @@ fn missing(error: &clap::Error) -> Fail {
     ))
 }
 
-/// Clap's error as one sentence: its message and its tip, without usage and line breaks.
+/// A refusal of an option that is in a file, which is named too.
+fn placed(fail: Fail, error: &clap::Error, arguments: &config::Expanded) -> Fail {
+    let option = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) => option.split([' ', '=']).next().unwrap_or_default(),
+        _ => "",
+    };
+    let file = option.strip_prefix("--").and_then(|option| arguments.file_of(option));
+    match (fail, file) {
+        (Fail::Asked(why), Some(file)) => Fail::asked(format!("{file}: {why}")),
+        (fail, _) => fail,
+    }
+}
+
+/// Clap's refusal as one sentence: what it says and its tip, without usage and without line breaks.
 fn sentence(error: &clap::Error) -> Fail {
     let text = error.to_string();
     let kept: Vec<&str> = text

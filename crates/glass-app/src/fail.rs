@@ -85,7 +85,7 @@ impl From<io::Error> for Fail {
     fn from(error: io::Error) -> Fail {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Fail::Closed,
-            _ => Fail::Failed(format!("cannot write standard output: {error}")),
+            _ => Fail::Failed(format!("cannot write standard output: {}", glass::reason(&error))),
         }
     }
 }

@@ -31,6 +31,9 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     if tokens == 0 || args.samples == 0 {
         return Err(Fail::asked("--tokens and --samples: 0 was given; ask for at least 1"));
     }
+    if args.stop.iter().any(String::is_empty) {
+        return Err(Fail::asked("--stop: the text is empty; give the text before which to stop"));
+    }
     let mut certain = TextStream::default();
     let text = certain.push(&text).to_string();
     let before = certain.held().to_vec();
@@ -84,9 +87,10 @@ fn together(
             if args.json {
                 out.json(&document(options, sample, done))?;
             } else {
-                let (heading, text) = (out.bold(&format!("sample {}", sample + 1)), out.dim(text));
-                write!(out, "{heading}\n{text}")?;
-                let mut stream = Stream::new(model.tokenizer.is_none());
+                let heading = out.bold(&format!("sample {}", sample + 1));
+                writeln!(out, "{heading}")?;
+                let mut stream = Stream::fitting(&out, model.tokenizer.is_none());
+                stream.begin(&mut out, text)?;
                 if model.tokenizer.is_none() {
                     done.ids.iter().try_for_each(|id| stream.id(&mut out, *id))?;
                 }
@@ -149,12 +153,10 @@ fn one(
     text: &str,
 ) -> Result<Generated, Fail> {
     let mut show = Show::new(model, out.columns())?;
-    let mut stream = Stream::new(model.tokenizer.is_none());
+    let mut stream = Stream::fitting(out, model.tokenizer.is_none());
     let (streams, mut tokens, mut failed) = (!args.json && !args.show, Vec::new(), None);
     if streams {
-        let text = out.dim(text);
-        write!(out, "{text}")?;
-        out.show()?;
+        stream.begin(out, text)?;
     } else if args.show && !args.json {
         show.begin(out)?;
     }

@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::fail::{Fail, say};
+use crate::layout::wrap;
+use crate::screen::columns_of_errors;
 
 /// The bytes of a command's text: the contents of `file` (--file), or `text` (TEXT), if either was given.
 pub fn text_or_file(text: Option<&OsStr>, file: Option<&Path>) -> Result<Option<Vec<u8>>, Fail> {
@@ -38,13 +40,12 @@ pub fn meant_file(text: &OsStr) -> Result<Option<PathBuf>, Fail> {
         ));
         return Ok(None);
     }
-    let _ = write!(
-        io::stderr(),
-        "glass: {name:?} is a file. Read it (y), or take its name as the text (n)? [Y/n] "
-    );
+    let question = format!("glass: {name:?} is a file. Read it (y), or take its name as the text (n)? [Y/n]");
+    let columns = columns_of_errors().unwrap_or(80);
+    let _ = write!(io::stderr(), "{} ", wrap(&question, columns.saturating_sub(2), 2));
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
-    read.map_err(|error| Fail::failed(format!("cannot read standard input: {error}")))?;
+    read.map_err(|error| Fail::failed(format!("cannot read standard input: {}", glass::reason(&error))))?;
     let declined = answer.is_empty() || answer.trim_start().starts_with(['n', 'N']);
     Ok((!declined).then(|| path.to_path_buf()))
 }
@@ -70,7 +71,7 @@ pub fn text(argument: &OsStr) -> Result<Vec<u8>, Fail> {
 fn standard_input() -> Result<Vec<u8>, Fail> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().read_to_end(&mut bytes);
-    read.map_err(|error| Fail::failed(format!("cannot read standard input: {error}")))?;
+    read.map_err(|error| Fail::failed(format!("cannot read standard input: {}", glass::reason(&error))))?;
     Ok(bytes)
 }
 

@@ -124,8 +124,11 @@ pub fn unknown(option: &str, name: &str, what: &str) -> Fail {
     let begin_alike = |preset: &&str| family.len() == 4 && plain(preset).starts_with(&family);
     let all = || PRESETS.iter().map(|preset| preset.name);
     let similar: Vec<&str> = all().filter(begin_alike).collect();
+    let distance = |preset: &&str| strsim::damerau_levenshtein(preset, &name.to_ascii_lowercase());
+    let nearest = all().min_by_key(distance).filter(|preset| distance(preset) <= 2);
+    let hint = nearest.map(|preset| format!(" (did you mean {preset}?)")).unwrap_or_default();
     let presets = if similar.is_empty() { all().collect() } else { similar };
-    Fail::asked(format!("{option}: {name:?} is {what}; the presets are {}", presets.join(", ")))
+    Fail::asked(format!("{option}: {name:?} is {what}{hint}; the presets are {}", presets.join(", ")))
 }
 
 /// A model's tokenizer; presets have GPT-2's, which is built in.

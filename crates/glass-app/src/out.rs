@@ -73,8 +73,12 @@ impl Out {
 
     /// A sentence, wrapped at words on a terminal, or if COLUMNS is set.
     pub fn prose(&mut self, text: &str) -> Result<(), Fail> {
-        let shown = screen::wanted_columns().map(|columns| wrap(text, columns, 0));
-        Ok(writeln!(self.to, "{}", shown.as_deref().unwrap_or(text))?)
+        self.hanging(text, 0)
+    }
+
+    /// The same, with its lines after the first one further to the right.
+    pub fn hanging(&mut self, text: &str, indent: usize) -> Result<(), Fail> {
+        Ok(writeln!(self.to, "{}", wrapped(text, indent))?)
     }
 
     /// Flushes what was written so far.
@@ -96,6 +100,11 @@ impl Write for Out {
     fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
     }
+}
+
+/// A line, wrapped at words on a terminal, or where COLUMNS asks for it.
+pub fn wrapped(text: &str, indent: usize) -> String {
+    screen::wanted_columns().map_or_else(|| text.into(), |columns| wrap(text, columns, indent))
 }
 
 /// 175181291520 as `175,181,291,520`.

@@ -10,6 +10,12 @@ pub fn quoted(bytes: &[u8]) -> String {
     format!("\"{}\"", escaped(bytes))
 }
 
+/// Text of several lines, of which no character moves the cursor: those that would are escaped, as `\r`.
+pub fn lines(text: &str) -> String {
+    let is_plain = |c: char| c == '\n' || c == '\t' || !c.is_control();
+    text.chars().flat_map(|c| if is_plain(c) { vec![c] } else { c.escape_default().collect() }).collect()
+}
+
 fn escaped(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
@@ -33,4 +39,15 @@ pub const VISIBLE: &str =
 /// Bytes without quotes, on one line, with visible spaces: `␣world↵`.
 pub fn visible(bytes: &[u8]) -> String {
     escaped(bytes).replace("\\n", "↵").replace("\\t", "⇥").replace(' ', "␣")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn lines_do_not_steer_the_terminal() {
+        assert_eq!(
+            super::lines("a\0b\rc\u{1b}[2Jd\u{9b}\n\té \"q\" \\"),
+            "a\\u{0}b\\rc\\u{1b}[2Jd\\u{9b}\n\té \"q\" \\"
+        );
+    }
 }

@@ -53,10 +53,9 @@ pub fn run(args: &QuantiseArgs) -> Result<(), Fail> {
     } else {
         let (weights, before, after) = (number(source.plan.len() as u64), bytes(from), bytes(size));
         let (to, packing) = (args.out.display(), packing.name());
-        writeln!(
-            out,
-            "{to}: {weights} weights as {packing}, {after} for {before}: {bits:.2} bits per weight"
-        )?;
+        out.prose(&format!(
+            "{to}: {weights} weights as {packing}, {after} instead of {before}, {bits:.2} bits per weight"
+        ))?;
     }
     out.done()
 }

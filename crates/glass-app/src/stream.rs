@@ -22,9 +22,25 @@ impl Stream {
         Stream { ids, ..Stream::default() }
     }
 
+    /// For text that is wrapped at words on a terminal, and exact elsewhere; for ids if the model has no tokenizer.
+    pub fn fitting(out: &Out, ids: bool) -> Stream {
+        if out.is_terminal() && !ids { Stream::wrapped(out.columns()) } else { Stream::new(ids) }
+    }
+
     /// For text that is wrapped at words, on a terminal of `columns` columns.
     pub fn wrapped(columns: usize) -> Stream {
         Stream { wrapped: Some(Wrapped::new(columns)), ..Stream::default() }
+    }
+
+    /// Writes the text before the first token, which the lines go on from.
+    pub fn begin(&mut self, out: &mut Out, text: &str) -> Result<(), Fail> {
+        let text = match &mut self.wrapped {
+            Some(wrapped) => wrapped.push(text) + &wrapped.finish(),
+            None => text.into(),
+        };
+        let text = out.dim(&text);
+        write!(out, "{text}")?;
+        out.show()
     }
 
     /// Writes the text that a token completed.
@@ -42,7 +58,8 @@ impl Stream {
         Ok(write!(out, "{id} ")?)
     }
 
-    fn text(&mut self, out: &mut Out, text: &str) -> Result<(), Fail> {
+    /// Writes more of the text.
+    pub fn text(&mut self, out: &mut Out, text: &str) -> Result<(), Fail> {
         match &mut self.wrapped {
             Some(wrapped) => Ok(write!(out, "{}", wrapped.push(text))?),
             None => Ok(write!(out, "{text}")?),
@@ -52,6 +69,11 @@ impl Stream {
     /// Writes text that was held back because it might have begun a stop text, and ends the line.
     pub fn end(&mut self, out: &mut Out, done: &Generated) -> Result<(), Fail> {
         self.text(out, done.text.get(self.told..).unwrap_or_default())?;
+        self.close(out)
+    }
+
+    /// Ends the line.
+    pub fn close(&mut self, out: &mut Out) -> Result<(), Fail> {
         let rest = self.wrapped.as_mut().map(Wrapped::finish).unwrap_or_default();
         writeln!(out, "{rest}")?;
         out.show()

@@ -10,11 +10,14 @@ use serde_json::json;
 use crate::args::TokensArgs;
 use crate::draw::columns::fit;
 use crate::fail::Fail;
-use crate::out::{Out, count};
+use crate::out::{Out, count, wrapped};
 use crate::printable::{lossy, quoted};
 use crate::{input, model_arg};
 
-/// Runs `glass tokens`.
+/// Columns before the bytes of a token.
+const ROW: usize = 34;
+
+/// Cuts, or joins, and shows.
 pub fn run(args: &TokensArgs) -> Result<(), Fail> {
     let tokenizer = match &args.vocab {
         Some(vocabulary) => model_arg::vocabulary("--vocab", vocabulary)?,
@@ -70,12 +73,20 @@ fn encode(out: &mut Out, args: &TokensArgs, tokenizer: &Tokenizer, text: &[u8]) 
     writeln!(out, "{}", out.bold(&format!("{:>7}  {:<24} bytes", "id", "piece")))?;
     for &id in &ids {
         let hex: Vec<String> = bytes(id).iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(out, "{id:>7}  {} {}", fit(&quoted(bytes(id)), 24), out.dim(&hex.join(" ")))?;
+        let piece = format!("{id:>7}  {} ", fit(&quoted(bytes(id)), 24));
+        let row = wrapped(&format!("{piece}{}", hex.join(" ")), ROW);
+        match row.strip_prefix(&piece) {
+            Some(hex) => writeln!(out, "{piece}{}", out.dim(hex))?,
+            None => writeln!(out, "{row}")?,
+        }
     }
-    write!(out, "{}, {}", count(ids.len(), "token"), count(text.len(), "byte"))?;
-    match ids.is_empty() {
-        true => writeln!(out)?,
-        false => writeln!(out, ", {:.2} bytes per token", text.len() as f64 / ids.len() as f64)?,
-    }
-    Ok(())
+    // The tokens around the text, as the start token, stand for none of its bytes.
+    let around = tokenizer.start().len() + tokenizer.end().len();
+    let own = ids.len().saturating_sub(around);
+    let each = match own {
+        0 => String::new(),
+        own => format!(", {:.2} bytes per token", text.len() as f64 / own as f64),
+    };
+    let which = if around > 0 && own > 0 { " of the text" } else { "" };
+    out.prose(&format!("{}, {}{each}{which}", count(ids.len(), "token"), count(text.len(), "byte")))
 }

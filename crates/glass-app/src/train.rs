@@ -3,6 +3,7 @@
 mod budget;
 mod data;
 mod kept;
+mod kind;
 #[cfg(feature = "display")]
 mod display;
 #[cfg(not(feature = "display"))]
@@ -30,16 +31,17 @@ use glass::backend::Cpu;
 use glass::model::Gpt;
 use glass::train::folder::{Folder, checkpoints};
 use glass::train::learner::Learner;
-use glass::train::order::Order;
+use glass::train::order::{Order, evaluation};
 use glass::train::run::{Run, Summary, run as learn};
+use glass::train::set::Set;
 use glass::train::settings::Settings;
 use glass::train::watch::Why;
 use serde_json::json;
 
-use crate::args::TrainArgs;
+use crate::args::{NO_FOLDER, TrainArgs};
 use crate::fail::{Fail, say};
 use crate::model_arg;
-use crate::out::{Out, count};
+use crate::out::{Out, count, number};
 use budget::Budget;
 use data::Sets;
 use display::terminal;
@@ -52,6 +54,10 @@ use watch::Progress;
 pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     check(args)?;
     let mut args = args.clone();
+    // A plan needs no folder: what it would keep there passes.
+    let near = args.out.clone();
+    let is_passing = args.run.plan && !args.run.resume && near == Path::new(NO_FOLDER);
+    let _without = is_passing.then(|| kept::Passing::folder(&mut args.out));
     let _passing = kept::keep(&mut args)?;
     let args = &args;
     let cpu = model_arg::cpu(&args.machine);
@@ -63,13 +69,20 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     let budget = Budget::of(&subject.config, args, cpu.cores().threads());
     if args.run.plan {
         let tokens = plan::tokens_per_step(&budget.asked, &sets.train);
-        let speed = Speed::measured(&budget.asked, tokens, &args.run.settings(1), &cpu, peak, &args.out)?;
-        let settings = settings(args, &subject, &sets, &|_| Ok(speed.step))?;
+        let speed = Speed::measured(&budget.asked, tokens, &args.run.settings(1), &cpu, peak, &near)?;
+        let settings = settings(args, &subject, &sets, &|draft| {
+            let evaluated = plan::evaluated(draft, sets.validation.as_ref(), subject.config.context);
+            Ok(Pace {
+                step: speed.step,
+                evaluation: speed.evaluate * evaluated,
+                saving: speed.save.unwrap_or(0.0),
+            })
+        })?;
         settings.check()?;
         return plan::show(args, &budget, &settings, &sets, peak, &speed);
     }
     budget.fits()?;
-    let timed = |draft: &Settings| seconds_per_step(args, &subject, &sets, draft, &cpu);
+    let timed = |draft: &Settings| pace(args, &subject, &sets, draft, &cpu);
     let settings = settings(args, &subject, &sets, &timed)?;
     settings.check()?;
     say(&data::describe(&sets.card));
@@ -105,7 +118,25 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     };
     let done = learn(&mut learner, &run, &mut progress);
     progress.end()?;
-    report(args, &done?)
+    report(args, &done.map_err(|error| with_changed_files(args, error))?)
+}
+
+/// A refusal to go on with other data, and which files are newer than the run.
+fn with_changed_files(args: &TrainArgs, error: Error) -> Fail {
+    let of_data =
+        matches!(&error, Error::InvalidArgument { what, .. } if what == "--data" || what == "--val");
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified()).ok();
+    let begun = modified(&args.out.join("train/data.json")).filter(|_| of_data && args.run.resume);
+    let data = &args.data;
+    let named = data.data.iter().chain(&data.chat).chain(&data.val);
+    let newer = named.filter(|path| path.is_file() && begun.is_some() && modified(path) > begun);
+    let newer: Vec<String> = newer.map(|path| path.display().to_string()).collect();
+    match (Fail::from(error), newer.is_empty()) {
+        (Fail::Asked(why), false) => {
+            Fail::asked(format!("{why}; changed since it began: {}", newer.join(", ")))
+        }
+        (fail, _) => fail,
+    }
 }
 
 /// The options that repeat this run, as a file for `--config`.
@@ -132,6 +163,9 @@ fn check(args: &TrainArgs) -> Result<(), Fail> {
     }
     if args.run.resume {
         Folder::identity(&args.out)?;
+        if let Some(steps) = args.run.steps.filter(|_| args.options.is_typed("steps")) {
+            Folder::can_end(&args.out, steps)?;
+        }
     }
     args.run.settings(args.run.steps.unwrap_or(1000).max(1)).check()?;
     for (option, value) in [("--epochs", args.run.epochs), ("--minutes", args.run.minutes)] {
@@ -167,7 +201,7 @@ fn settings(
     args: &TrainArgs,
     subject: &Subject,
     sets: &Sets,
-    seconds_per_step: &dyn Fn(&Settings) -> Result<f64, Fail>,
+    pace: &dyn Fn(&Settings) -> Result<Pace, Fail>,
 ) -> Result<Settings, Fail> {
     let (run, context) = (&args.run, subject.config.context);
     let draft = run.settings(run.steps.unwrap_or(1000));
@@ -183,9 +217,8 @@ fn settings(
             Folder::identity(&args.out)?.settings.steps
         }
         (None, None, Some(minutes)) => {
-            let seconds = seconds_per_step(&draft)?;
-            // Evaluations and checkpoints take some of the time too.
-            taken(args)? + ((minutes * 60.0 * 0.95 / seconds) as u64).max(1)
+            // What is not measured, as samples of text, takes a share too.
+            taken(args)? + pace(&draft)?.steps(minutes * 60.0 * 0.95, &draft)
         }
         _ => 1000,
     };
@@ -208,14 +241,34 @@ fn taken(args: &TrainArgs) -> Result<u64, Fail> {
     }
 }
 
-/// Times a few steps of a temporary learner.
-fn seconds_per_step(
+/// Seconds that parts of a run take.
+struct Pace {
+    step: f64,
+    /// 0 where nothing validates.
+    evaluation: f64,
+    saving: f64,
+}
+
+impl Pace {
+    /// How many steps fit into so many seconds, with the evaluations and checkpoints among them and after the last one.
+    fn steps(&self, seconds: f64, settings: &Settings) -> u64 {
+        let Pace { step, evaluation, saving } = *self;
+        let every = |number: u64| if number > 0 { 1.0 / number as f64 } else { 0.0 };
+        // Every evaluation may be the best so far, and is then saved.
+        let evaluated = if evaluation > 0.0 { evaluation + saving } else { 0.0 };
+        let each = step + evaluated * every(settings.eval_every) + saving * every(settings.checkpoint_every);
+        (((seconds - evaluation - saving) / each.max(1e-9)) as u64).max(1)
+    }
+}
+
+/// Times a few steps and evaluations of a learner that is then thrown away.
+fn pace(
     args: &TrainArgs,
     subject: &Subject,
     sets: &Sets,
     settings: &Settings,
     cpu: &Arc<Cpu>,
-) -> Result<f64, Fail> {
+) -> Result<Pace, Fail> {
     let mut learner = learner(args, subject, settings, cpu)?;
     let s = settings;
     let mut order = Order::new(&sets.train, subject.config.context, s.batch, s.accumulate, s.order, s.seed);
@@ -226,7 +279,27 @@ fn seconds_per_step(
         steps += 1;
         learner.step(&order.parts(steps), &settings.step(steps))?;
     }
-    Ok(begun.elapsed().as_secs_f64() / steps as f64)
+    let step = begun.elapsed().as_secs_f64() / steps as f64;
+    let saving = speed::save(&learner, &args.out).unwrap_or(0.0);
+    let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
+    let evaluation = validation.map_or(0.0, |set| seconds_evaluating(&mut learner, set, settings));
+    Ok(Pace { step, evaluation, saving })
+}
+
+/// Times some batches of an evaluation, and what all of them would take.
+fn seconds_evaluating(learner: &mut Learner<Cpu>, set: &Set, settings: &Settings) -> f64 {
+    let context = learner.config().context;
+    let all = || evaluation(set, context, settings.batch, settings.eval_samples);
+    let (begun, mut batches) = (Instant::now(), 0);
+    for batch in all() {
+        learner.evaluate(&batch);
+        batches += 1;
+        if begun.elapsed().as_secs_f64() > 1.0 {
+            break;
+        }
+    }
+    let count = all().size_hint().0.max(batches);
+    begun.elapsed().as_secs_f64() * count as f64 / batches.max(1) as f64
 }
 
 /// Ctrl-C stops the run after its step, with a checkpoint; a second one ends the program at once.
@@ -264,6 +337,7 @@ fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
     let why = match summary.why {
         Why::Done => "done",
         Why::Asked => "asked",
+        Why::Time => "time",
         Why::Patience => "patience",
     };
     if args.run.json {
@@ -272,15 +346,22 @@ fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
         return out.done();
     }
     let (steps, tokens) = (count(summary.step as usize, "step"), count(summary.tokens as usize, "token"));
-    write!(out, "{dir}: {steps}, {tokens} seen")?;
-    if let Some(best) = summary.best {
-        write!(out, ", best validation loss {:.4} at step {}", best.loss, best.step)?;
-    }
-    writeln!(out)?;
+    let best =
+        summary.best.map(|best| format!(", best validation loss {:.4} at step {}", best.loss, best.step));
+    out.prose(&format!("{dir}: {steps}, {tokens} seen{}", best.unwrap_or_default()))?;
+    let goes_on = format!("glass train --out {dir} --resume goes on");
     match summary.why {
-        Why::Asked => writeln!(out, "stopped on request; glass train --out {dir} --resume continues")?,
-        Why::Patience => writeln!(out, "stopped early: the validation loss no longer improved")?,
+        Why::Asked => out.prose(&format!("interrupted; {goes_on}"))?,
+        Why::Time => {
+            let minutes = args.run.minutes.unwrap_or_default();
+            let minutes = if minutes == 1.0 { "1 minute".into() } else { format!("{minutes} minutes") };
+            out.prose(&format!("stopped after {minutes}; {goes_on}"))?;
+        }
+        Why::Patience => writeln!(out, "stopped early: no better evaluation came")?,
         Why::Done => {}
+    }
+    if let Some(best) = summary.best.filter(|best| best.step != summary.step) {
+        out.prose(&format!("the model in {dir} is that of step {}, the best so far", number(best.step)))?;
     }
     if has_tokenizer(&args.out) {
         writeln!(out, "next: glass generate -m {dir} \"Once\"")?;
@@ -290,10 +371,4 @@ fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
 
 fn has_tokenizer(dir: &Path) -> bool {
     dir.join("tokenizer.json").exists()
-}
-
-/// An error of the system about a file.
-fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
-    let path = path.to_path_buf();
-    move |error| Error::io("cannot read", &path, error)
 }

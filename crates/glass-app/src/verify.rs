@@ -86,9 +86,9 @@ fn line(out: &mut Out, found: &Compared) -> Result<(), Fail> {
         None => out.green("same"),
         Some(_) => out.yellow("differs"),
     };
-    writeln!(out, "  {said}  {:<35} {:>11} {what}", found.way.to_string(), number(found.numbers))?;
+    writeln!(out, "  {said}  {:<30} {:>11} {what}", found.way.to_string(), number(found.numbers))?;
     if let Some(differs) = &found.differs {
-        writeln!(out, "    {differs}")?;
+        out.hanging(&format!("    {differs}"), 4)?;
     }
     out.show()
 }

@@ -24,7 +24,7 @@ pub fn run(args: &WeightsArgs) -> Result<(), Fail> {
     if tokens == 0 || tokens > config.context {
         let most = number(config.context as u64);
         return Err(Fail::asked(format!(
-            "--context: {tokens} was given, but {name} has positions for 1 to {most} tokens; give at most {most}"
+            "--context: {tokens} was given, but {name} has contexts of 1 to {most} tokens; give 1 to {most}"
         )));
     }
     let parameter_count = ParameterCount::of(&config);

@@ -1,6 +1,7 @@
 //! The library's error type. An error reads as one sentence: which file, field or tensor, what was found, what to do.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The library's result.
@@ -61,11 +62,33 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Io { doing, path, source } => write!(f, "{doing} {}: {source}", path.display()),
+            Error::Io { doing, path, source } => {
+                let is_missing = source.kind() == ErrorKind::NotFound;
+                let why = match is_missing && (doing.contains("write") || doing.contains("make")) {
+                    true => "its folder does not exist; make that first".into(),
+                    false => reason(source),
+                };
+                write!(f, "{doing} {}: {why}", path.display())
+            }
             Error::Invalid { what, why } | Error::InvalidArgument { what, why } => write!(f, "{what}: {why}"),
             Error::Memory { what, bytes } => {
                 write!(f, "{what}: {bytes} bytes of memory could not be allocated")
             }
+        }
+    }
+}
+
+/// The operating system's refusal in words, without its number.
+pub fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file or folder".into(),
+        ErrorKind::IsADirectory => "it is a folder, and a file is needed".into(),
+        ErrorKind::NotADirectory => "a file is in the place of one of its folders".into(),
+        ErrorKind::PermissionDenied => "permission is denied".into(),
+        ErrorKind::StorageFull => "no space is left on the disk".into(),
+        _ => {
+            let text = error.to_string();
+            text.split_once(" (os error").map_or(text.as_str(), |(text, _)| text).into()
         }
     }
 }

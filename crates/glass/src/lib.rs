@@ -43,4 +43,4 @@ pub mod train;
 pub mod error;
 
 pub use config::Config;
-pub use error::{Error, Result};
+pub use error::{Error, Result, reason};

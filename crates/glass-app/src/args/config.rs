@@ -38,20 +38,36 @@ pub struct Options {
     typed: HashSet<String>,
 }
 
-/// The arguments of the program, followed by those from the files that they name.
-pub fn expanded(arguments: Vec<OsString>) -> Result<Vec<OsString>, Fail> {
+/// The arguments of the program, with those of the files that they name behind them.
+pub struct Expanded {
+    pub arguments: Vec<OsString>,
+    /// Options that are in a file, and in which one.
+    files: Vec<(String, String)>,
+}
+
+impl Expanded {
+    /// The file that an option is in.
+    pub fn file_of(&self, option: &str) -> Option<&str> {
+        self.files.iter().find(|(name, _)| name == option).map(|(_, file)| file.as_str())
+    }
+}
+
+/// Reads the files that the arguments name.
+pub fn expanded(arguments: Vec<OsString>) -> Result<Expanded, Fail> {
+    let plain = |arguments| Expanded { arguments, files: Vec::new() };
     if arguments.get(1).is_none_or(|command| command != "train") {
-        return Ok(arguments);
+        return Ok(plain(arguments));
     }
     let command = train();
     let mut given = Given::of(&command, &arguments[2..]);
     if given.has("help") {
-        return Ok(arguments);
+        return Ok(plain(arguments));
     }
     let mut added = Vec::new();
     if let Some(file) = given.value("config") {
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| Fail::asked(format!("--config: cannot read {}: {error}", file.display())))?;
+        let text = std::fs::read_to_string(&file).map_err(|error| {
+            Fail::asked(format!("--config: cannot read {}: {}", file.display(), glass::reason(&error)))
+        })?;
         added.extend(given.add(&command, &file.display().to_string(), &text)?);
     }
     match given.value("out").filter(|_| given.has("resume")) {
@@ -74,7 +90,7 @@ pub fn expanded(arguments: Vec<OsString>) -> Result<Vec<OsString>, Fail> {
         }
         None => {}
     }
-    Ok(arguments.into_iter().chain(added).collect())
+    Ok(Expanded { arguments: arguments.into_iter().chain(added).collect(), files: given.files })
 }
 
 /// Whether this names the text that comes with the program. If there is a file of that name, it does not.
@@ -92,11 +108,13 @@ fn train() -> Command {
 struct Given {
     names: HashSet<String>,
     values: Vec<(String, OsString)>,
+    /// Those from a file, and its name.
+    files: Vec<(String, String)>,
 }
 
 impl Given {
     fn of(command: &Command, arguments: &[OsString]) -> Given {
-        let mut given = Given { names: HashSet::new(), values: Vec::new() };
+        let mut given = Given { names: HashSet::new(), values: Vec::new(), files: Vec::new() };
         for (at, argument) in arguments.iter().enumerate() {
             let Some(name) = argument.to_str().and_then(|argument| argument.strip_prefix("--")) else {
                 continue;
@@ -145,6 +163,7 @@ impl Given {
                 continue;
             }
             names.push(name.to_string());
+            self.files.push((name.into(), file.into()));
             let values = arguments_for(arg, value).ok_or_else(|| {
                 Fail::asked(format!(
                     "{file}: {key} = {value} was found, which is not a value for this option"

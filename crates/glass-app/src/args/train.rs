@@ -13,16 +13,20 @@ use glass::weights::dtype::Dtype;
 
 use super::{MachineArgs, Options};
 
-/// Train a model on text
+/// What stands for --out where a plan is given none.
+pub const NO_FOLDER: &str = ".";
+
+/// Learn from text
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).args(["data", "chat"]))]
 pub struct TrainArgs {
-    /// Where to write the model and the run
-    #[arg(long, value_name = "DIR")]
+    /// Where the model and the run are written; --plan needs none
+    #[arg(long, value_name = "DIR", required = false, required_unless_present = "plan")]
+    #[arg(default_value_if("plan", "true", NO_FOLDER), hide_default_value = true)]
     pub out: PathBuf,
 
-    /// Read options from a TOML file, as in `steps = 1000`; options on the command line take precedence. Every run
-    /// writes its options to OUT/train/config.toml
+    /// Options from a file in TOML, `steps = 1000`; those on the command line count more. Relative paths in it begin at the
+    /// working folder, as on the command line. Every run writes its own to OUT/train/config.toml
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
 
@@ -254,7 +258,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 
-    /// Evaluate every N steps, and at the end
+    /// Evaluate every N steps, and at the end, unless it is interrupted
     #[arg(long, value_name = "N", default_value_t = 250)]
     pub eval_every: u64,
 
@@ -292,9 +296,9 @@ pub struct RunArgs {
     #[arg(long)]
     pub recompute: bool,
 
-    /// Continue the run in --out, with its own options; --steps, --epochs, --minutes, --lr, --min-lr, --warmup and
-    /// --clip may be changed, as may options that only affect what is shown and kept
-    #[arg(long)]
+    /// Go on with the run in --out, with its own options; --steps, --epochs, --minutes, --lr, --min-lr, --warmup and --clip
+    /// may be given anew, as may what is only shown and kept
+    #[arg(long, requires = "out")]
     pub resume: bool,
 
     /// Print what the run would need (memory, FLOPs, time), and stop
@@ -410,7 +414,8 @@ impl RunArgs {
 const AFTER: &str = "\
 DIR becomes a MODEL that glass and transformers can open at any time during the run: the best by validation loss, or
 without validation the last one saved. DIR/train holds the checkpoints, log.jsonl and config.toml, all options of the run.
-Ctrl-C stops after the current step and saves first; a run that was killed resumes from its last checkpoint, with the same
+Ctrl-C stops after the current step and saves a checkpoint first, but does not evaluate for it; when the time of --minutes is
+over, the run ends as after its last step, with an evaluation and a checkpoint. A run that was killed resumes from its last checkpoint, with the same
 bytes as one that never stopped. A folder that already holds a run is refused without --resume.
 
 Files and folders named val, valid, validation, dev, eval or test are for validation and never learned; a remark names them.
@@ -426,9 +431,9 @@ checkpoint, shows the learning curve; DIR/train/events.out.tfevents.* are the sa
 (tensorboard --logdir DIR). With --look, every checkpoint is measured as by glass look --train, and its line is kept even
 if the checkpoint is deleted; DIR/train/look.svg shows how the model develops.
 
-JSON: one line per step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\"lr\",\"grad_norm\",\"tokens_per_second\",
-\"mfu\",\"tokens\",\"seconds\"}, null if not measured; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
-\"why\"}, why is done, asked (stopped on request) or patience. With --plan: {\"weights\",\"memory_bytes\":{\"present\",\"weights\",\"gradients\",
+JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\"lr\",\"grad_norm\",\"tokens_per_second\",
+\"mfu\",\"tokens\",\"seconds\"}, null where nothing was measured; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
+\"why\"}, why one of done, time (--minutes), patience, asked (interrupted). With --plan: {\"weights\",\"memory_bytes\":{\"present\",\"weights\",\"gradients\",
 \"moments\",\"activations\",\"working\",\"logits\",\"besides\",\"saving\",\"total\"},\"memory_limit\",\"fits\",\"instead\",
 \"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",\"seconds_at_roof\",\"seconds_per_step\",
 \"tokens_per_second\",\"evaluations\",\"seconds_evaluating\",\"checkpoints\",\"seconds_saving\",\"seconds\",\"data\"}, null if unknown; data is the data card. A plan measures a few steps of a smaller model (fewer layers, fewer samples), and saves it once in the folder of --out.

@@ -104,6 +104,6 @@ fn save(talk: &Talk<'_>, file: &str) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             say(&format!("/save: {file} exists already and is not replaced; choose another name"));
         }
-        Err(error) => say(&format!("cannot write {file}: {error}")),
+        Err(error) => say(&format!("cannot write {file}: {}", glass::reason(&error))),
     }
 }

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use crate::draw::columns::{bar, fit, percent};
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
-use crate::out::{Out, count};
+use crate::out::{Out, count, wrapped};
 use crate::printable::{VISIBLE, lossy, visible};
+use crate::stream::Stream;
 
 /// How many of the most probable tokens are examined, whether or not the drawn one is among them.
 const TOP: usize = 5;
@@ -72,7 +73,12 @@ impl Show<'_> {
 
     /// The whole text, and its perplexity.
     pub fn end(&self, out: &mut Out, before: &str, text: &str) -> Result<(), Fail> {
-        writeln!(out, "\n{}{text}\n", out.dim(before))?;
+        writeln!(out)?;
+        let mut stream = Stream::fitting(out, false);
+        stream.begin(out, before)?;
+        stream.text(out, text)?;
+        stream.close(out)?;
+        writeln!(out)?;
         let perplexity = (-self.sum / self.tokens.max(1) as f64).exp();
         let mean = format!(
             "{}, perplexity {perplexity:.1}: on average as hard to guess as one of {perplexity:.1} equally probable tokens",
@@ -83,7 +89,8 @@ impl Show<'_> {
         } else {
             ""
         };
-        writeln!(out, "{}\n{}", out.dim(&mean), out.dim(&format!("{bars}{VISIBLE}")))?;
+        let [mean, legend] = [mean, format!("{bars}{VISIBLE}")].map(|line| out.dim(&wrapped(&line, 0)));
+        writeln!(out, "{mean}\n{legend}")?;
         out.show()
     }
 

@@ -1,7 +1,8 @@
 //! The data of a run: files are read, split and tokenised.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use glass::Error;
 use glass::tokens::{Learn, Special, Tokenizer};
 use glass::train::card::{Card, Share, Split};
 use glass::train::chats::{self, Line, Told};
@@ -11,10 +12,10 @@ use glass::train::prepare::{Encoding, Prepared};
 use glass::train::set::Set;
 use glass::train::{files, ids, llm_c, shards};
 
+use super::kind::Kind;
 use super::subject::Subject;
 use super::text::Text;
-use super::unreadable;
-use crate::args::{DataArgs, TrainArgs, Width};
+use crate::args::{DataArgs, SAMPLE, TrainArgs, Width};
 use crate::fail::{Fail, say};
 use crate::out::{count, number};
 use crate::tokenizer;
@@ -93,6 +94,8 @@ impl Raw {
             };
             return Ok(Raw::Chats { train, validation, own, files });
         }
+        remark_kinds(&train, &data.field);
+        remark_kinds(&validation, &data.field);
         let source = Source {
             validation,
             reading: Reading {
@@ -162,7 +165,7 @@ impl Raw {
         };
         let validation = Some(validation).filter(|set| set.learned() > 0);
         if validation.is_none() && (args.data.val_fraction > 0.0 || !args.data.val.is_empty()) {
-            say("there is no validation: the data is too small to hold out a part of it");
+            say("there is too little data to set any aside for validation");
         }
         Ok(Sets { train, validation, card })
     }
@@ -177,7 +180,10 @@ const TABLES: [&str; 3] = ["csv", "tsv", "json"];
 /// The first shard that a path names: itself, or one in a folder without text.
 fn shard(path: &PathBuf) -> Option<PathBuf> {
     if !path.is_dir() {
-        return path.extension().is_some_and(|ending| ending == "bin").then(|| path.clone());
+        return path
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("bin"))
+            .then(|| path.clone());
     }
     let holds = |endings| files::find(std::slice::from_ref(path), endings).ok().map(|(files, _)| files);
     match holds(&TEXT) {
@@ -215,7 +221,8 @@ pub fn describe(card: &Card) -> String {
         said += &format!("; {bytes:.2} bytes per token");
     }
     let Dropped { duplicates, validating, empty } = card.dropped;
-    let kinds = [(duplicates, "duplicates"), (validating, "used for validation"), (empty, "empty")];
+    let copies = if duplicates == 1 { "duplicate" } else { "duplicates" };
+    let kinds = [(duplicates, copies), (validating, "that validate"), (empty, "empty")];
     let dropped = kinds.iter().filter(|(number, _)| *number > 0);
     let dropped: Vec<_> = dropped.map(|(documents, kind)| format!("{} {kind}", number(*documents))).collect();
     if !dropped.is_empty() {
@@ -229,12 +236,24 @@ fn find(data: &DataArgs, endings: &[&str]) -> Result<(Vec<PathBuf>, Vec<PathBuf>
     let named = if data.chat.is_empty() { &data.data } else { &data.chat };
     // Reported here, with the path, because a run starts with this.
     for path in named.iter().chain(&data.val) {
-        std::fs::metadata(path).map_err(unreadable(path))?;
+        std::fs::metadata(path).map_err(|error| not_there(path, error))?;
     }
-    let train = told(files::find(named, endings)?);
-    let mut validation = told(files::find(&data.val, endings)?);
-    let mut train = told(files::without(train, &validation));
-    // If validation data is named, or disabled, names are not used to choose it.
+    let found = |paths| files::find(paths, endings).map_err(|error| with_ending(data, paths, endings, error));
+    let (train, mut validation) = (told(found(named)?), told(found(&data.val)?));
+    let (mut train, twice) = files::without(train, &validation);
+    if let Some(first) = twice.first().filter(|_| train.is_empty()) {
+        let more = match twice.len() {
+            1 => String::new(),
+            len => format!(" (and {} more)", count(len - 1, "file")),
+        };
+        return Err(Fail::asked(format!(
+            "--val: {}{more} is given to validate on and to learn from, so nothing is left to learn from; give other files, \
+             or leave --val out to set a share of the data aside",
+            first.path.display()
+        )));
+    }
+    told(((), twice));
+    // Who names the validation data, or wants none, has decided.
     let others = !data.val.is_empty() || data.val_fraction == 0.0;
     let roles = files::by_role(named, train, others)?;
     (train, validation) = match others {
@@ -245,7 +264,52 @@ fn find(data: &DataArgs, endings: &[&str]) -> Result<(Vec<PathBuf>, Vec<PathBuf>
     Ok((train, validation))
 }
 
-/// Reports the remarks.
+/// A path to data that cannot be read. `sample` may have been meant.
+fn not_there(path: &Path, error: std::io::Error) -> Fail {
+    let is_close = path.to_str().is_some_and(|name| strsim::damerau_levenshtein(name, SAMPLE) <= 2);
+    let hint = if is_close { format!("; did you mean {SAMPLE}?") } else { String::new() };
+    Fail::failed(format!("{}{hint}", Error::io("cannot read", path, error)))
+}
+
+/// An error about a folder without files to read, with a hint at `--ending` if it holds others.
+fn with_ending(data: &DataArgs, paths: &[PathBuf], endings: &[&str], error: Error) -> Fail {
+    let can_name = data.chat.is_empty() && data.bin.is_none() && endings != ["bin"];
+    let folders =
+        paths.iter().filter(|path| can_name && files::find(std::slice::from_ref(*path), endings).is_err());
+    let files = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let others = files.map(|file| file.path()).filter(|file| file.is_file());
+    let mut others: Vec<String> =
+        others.filter_map(|file| Some(file.extension()?.to_str()?.to_lowercase())).collect();
+    others.sort();
+    others.dedup();
+    others.truncate(3);
+    match others.is_empty() {
+        true => error.into(),
+        false => {
+            Fail::failed(format!("{error}; to read its other files, give --ending {}", others.join(",")))
+        }
+    }
+}
+
+/// Says which file is read as text although it looks like something else.
+fn remark_kinds(files: &[PathBuf], field: &str) {
+    const LOOKED_AT: usize = 100;
+    let is_text = |path: &&PathBuf| {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        !ending.is_some_and(|ending| ["jsonl", "ndjson", "json", "csv", "tsv"].contains(&&*ending))
+    };
+    let seen = files.iter().filter(is_text).take(LOOKED_AT).map(|path| (path, Kind::of_file(path, field)));
+    if let Some((path, kind)) = seen.into_iter().find(|(_, kind)| *kind != Kind::Text) {
+        say(&format!(
+            "{}: it looks like {}, but is read as text because of its name; to read its documents, let the name end in .{}",
+            path.display(),
+            kind.name(),
+            kind.ending()
+        ));
+    }
+}
+
+/// Says the remarks.
 fn told<T>((found, remarks): (T, Vec<Remark>)) -> T {
     remarks.iter().for_each(|remark| say(&remark.to_string()));
     found

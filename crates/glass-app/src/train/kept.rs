@@ -7,13 +7,22 @@ use std::path::{Path, PathBuf};
 
 use glass::Error;
 
+use super::kind::Kind;
 use crate::args::{SAMPLE, TrainArgs, is_sample};
 use crate::fail::{Fail, say};
 
 /// A temporary folder, removed when the program ends.
 pub struct TemporaryFolder(Option<PathBuf>);
 
-impl Drop for TemporaryFolder {
+impl Passing {
+    /// A folder for what passes, which `out` then names.
+    pub fn folder(out: &mut PathBuf) -> Passing {
+        *out = std::env::temp_dir().join(format!("glass-plan-{}", std::process::id()));
+        Passing(Some(out.clone()))
+    }
+}
+
+impl Drop for Passing {
     fn drop(&mut self) {
         if let Some(folder) = &self.0 {
             let _ = fs::remove_dir_all(folder);
@@ -56,10 +65,13 @@ pub fn keep(args: &mut TrainArgs) -> Result<TemporaryFolder, Fail> {
                 "-: standard input holds no text; send it one, as in: glass train --data - < book.txt",
             ));
         }
-        let (ending, what) = if is_chat { ("jsonl", "conversations") } else { kind(&bytes, field) };
+        let kind = if is_chat { Kind::Lines } else { Kind::of(&bytes, field) };
+        let (ending, what) = (kind.ending(), if is_chat { "conversations" } else { kind.name() });
         named = write(&folder, &format!("input.{ending}"), &bytes)?;
         if !args.run.plan {
-            say(&format!("standard input is read as {what} and kept as {}", named.display()));
+            let how =
+                if kind == Kind::Text { "" } else { " (to have it read as text, give it as a .txt file)" };
+            say(&format!("standard input is read as {what} and kept as {}{how}", named.display()));
         }
     }
     let sample = match samples {
@@ -75,22 +87,6 @@ pub fn keep(args: &mut TrainArgs) -> Result<TemporaryFolder, Fail> {
         }
     }
     Ok(passing)
-}
-
-/// The format of a text: its extension, and its name. For a table, a column must have the name of the field.
-fn kind(bytes: &[u8], field: &str) -> (&'static str, &'static str) {
-    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
-    let is_object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(first).is_ok();
-    let has_column = |separator: u8| {
-        let mut columns = first.split(|byte| *byte == separator);
-        columns.clone().count() > 1 && columns.any(|name| name.trim_ascii() == field.as_bytes())
-    };
-    match () {
-        () if is_object => ("jsonl", "JSON lines"),
-        () if has_column(b',') || has_column(b';') => ("csv", "CSV"),
-        () if has_column(b'\t') => ("tsv", "TSV"),
-        () => ("txt", "text"),
-    }
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, Fail> {

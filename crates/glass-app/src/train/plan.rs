@@ -17,7 +17,10 @@ use crate::args::TrainArgs;
 use crate::fail::Fail;
 use crate::out::{Out, bytes, count, duration, number};
 
-/// The number of bursts; the best one is used.
+/// Columns up to the end of the numbers.
+const NUMBERS: usize = 38;
+
+/// Bursts of which the best counts.
 const BURSTS: usize = 25;
 
 /// The peak of mixed precision must exceed that of f32 by this factor. Machines have half or twice.
@@ -53,6 +56,17 @@ pub fn at(cpu: Cpu, precision: Precision) -> Result<(Cpu, f64), Fail> {
     Ok((cpu, peak))
 }
 
+/// Tokens of one evaluation.
+pub fn evaluated(settings: &Settings, validation: Option<&Set>, context: usize) -> f64 {
+    validation.filter(|_| !settings.overfit).map_or(0.0, |set| {
+        let (tokens, most) = (set.tokens() as f64, settings.eval_samples.unwrap_or(usize::MAX) as f64);
+        match &set.samples {
+            Samples::Stream(_) => tokens.min(most * context as f64),
+            Samples::Chats(chats) => tokens * (most / chats.len() as f64).min(1.0),
+        }
+    })
+}
+
 /// How long a run will take, in seconds.
 struct Time {
     steps: f64,
@@ -74,14 +88,8 @@ impl Time {
         let both = if evaluations > 0 && eval > 0 && save > 0 { every(lcm(eval, save)) } else { 0 };
         let regular = if evaluations > 0 { every(eval) } else { 0 };
         let checkpoints = every(save) + regular - both + u64::from(!(due(save) || regular > 0 && due(eval)));
-        let tokens = validation.map_or(0.0, |set| {
-            let (tokens, most) = (set.tokens() as f64, settings.eval_samples.unwrap_or(usize::MAX) as f64);
-            match &set.samples {
-                Samples::Stream(_) => tokens.min(most * speed.context as f64),
-                Samples::Chats(chats) => tokens * (most / chats.len() as f64).min(1.0),
-            }
-        });
-        // A checkpoint is three arenas; the model's own files are written in addition.
+        let tokens = evaluated(settings, validation, speed.context);
+        // A checkpoint is three arenas; the model's own files come besides.
         let files = 1.0 + args.shape.dtype.dtype().bytes() as f64 / 12.0;
         Time {
             steps: speed.step * settings.steps as f64,
@@ -150,7 +158,7 @@ pub fn show(
         }))?;
         return out.done();
     }
-    writeln!(out, "{}", describe(&sets.card))?;
+    out.prose(&describe(&sets.card))?;
     writeln!(out, "{}", out.bold(&count(budget.weights as usize, "weight")))?;
     let rows = [
         ("program and data", budget.present),
@@ -171,7 +179,7 @@ pub fn show(
         writeln!(out, "  {:<24}{:>12}", "available", bytes(most))?;
     }
     if let Some(instead) = instead {
-        writeln!(out, "  it does not fit: {instead}")?;
+        out.hanging(&format!("  it does not fit: {instead}"), 2)?;
     }
     writeln!(
         out,
@@ -182,24 +190,30 @@ pub fn show(
             count(per_step as usize, "token")
         ))
     )?;
-    writeln!(out, "  {:<24}{:>12.3e} FLOPs, {:.1} GFLOPs per step", "arithmetic in all", flops, step / 1e9)?;
+    let arithmetic =
+        format!("  {:<24}{flops:>12.3e} FLOPs, {:.1} GFLOPs a step", "arithmetic in all", step / 1e9);
+    out.hanging(&arithmetic, NUMBERS + 1)?;
     let line = |what: &str, seconds: f64| format!("  {what:<24}{:>12}", duration(seconds));
     let (reached, speed_of) = (step / speed.step, per_step as f64 / speed.step);
-    writeln!(
-        out,
-        "{}   {:.3} s per step, {} tokens/s, {:.0} GFLOP/s ({:.0} % of the FMA peak)",
+    let steps = format!(
+        "{}   {:.3} s a step, {} tokens/s, {:.0} GFLOP/s ({:.0} % of the FMA peak)",
         line("steps", time.steps),
         speed.step,
         number(speed_of as u64),
         reached / 1e9,
         100.0 * reached / peak
-    )?;
+    );
+    out.hanging(&steps, NUMBERS + 3)?;
     writeln!(out, "{}", line(&count(time.evaluations as usize, "evaluation"), time.evaluating))?;
     let checkpoints = format!("{} at most", count(time.checkpoints as usize, "checkpoint"));
     match time.saving {
         Some(saving) => writeln!(out, "{}", line(&checkpoints, saving))?,
-        None => writeln!(out, "  {checkpoints:<24}     unknown: none could be written to measure it")?,
+        None => {
+            let unknown = format!("  {checkpoints:<24}     unknown: none could be written to measure it");
+            out.hanging(&unknown, NUMBERS + 3)?;
+        }
     }
-    writeln!(out, "{}   measured on {}", line("total time", time.total()), speed.measured_on(&budget.asked))?;
+    let measured = speed.measured_on(&budget.asked);
+    out.hanging(&format!("{}   measured on {measured}", line("time in all", time.total())), NUMBERS + 3)?;
     out.done()
 }

@@ -163,21 +163,27 @@ impl Seen {
         speed * self.flops as f64 / 1e9
     }
 
-    /// The last step in a line.
-    pub fn text(&self) -> String {
+    /// The last step in a line, of at most so many columns: what is least needed is left out.
+    pub fn text_within(&self, columns: Option<usize>) -> String {
         let Some(line) = self.line() else { return String::new() };
         let speed = line.tokens_per_second.unwrap_or_default();
-        format!(
-            "step {} of {}  epoch {:.2}  loss {:.4}  {} tokens/s  {:.0} GFLOP/s ({:.0} % of the FMA peak)  {} left",
-            number(line.step),
-            number(self.steps),
-            self.epochs,
-            line.loss,
-            number(speed as u64),
-            self.gflops(speed),
-            100.0 * line.mfu.unwrap_or_default(),
-            duration(self.left())
-        )
+        let share = 100.0 * line.mfu.unwrap_or_default();
+        let mut parts = vec![
+            (0, format!("step {} of {}", number(line.step), number(self.steps))),
+            (3, format!("epoch {:.2}", self.epochs)),
+            (1, format!("loss {:.4}", line.loss)),
+            (4, format!("{} tokens/s", number(speed as u64))),
+            (5, format!("{:.0} GFLOP/s ({share:.0} % of the FMA peak)", self.gflops(speed))),
+            (2, format!("{} left", duration(self.left()))),
+        ];
+        let text = |parts: &[(u8, String)]| {
+            parts.iter().map(|(_, part)| part.as_str()).collect::<Vec<_>>().join("  ")
+        };
+        while parts.len() > 1 && columns.is_some_and(|columns| text(&parts).len() > columns) {
+            let last = parts.iter().map(|(rank, _)| *rank).max();
+            parts.retain(|(rank, _)| Some(*rank) != last);
+        }
+        text(&parts)
     }
 }
 
@@ -186,4 +192,38 @@ fn push<T>(into: &mut VecDeque<T>, next: T) {
         into.pop_front();
     }
     into.push_back(next);
+}
+
+#[cfg(test)]
+mod tests {
+    use glass::train::log::Line;
+    use glass::train::settings::Settings;
+
+    use super::Seen;
+
+    #[test]
+    fn a_step_fits_its_line() {
+        let mut seen = Seen::new("r".into(), &Settings::default(), true, 1_000_000, None);
+        let line = Line {
+            step: 1000,
+            loss: 3.25,
+            val_loss: None,
+            bits_per_byte: None,
+            lr: 1e-3,
+            grad_norm: 1.0,
+            tokens_per_second: Some(12_345.0),
+            mfu: Some(0.5),
+            tokens: 1,
+            seconds: None,
+        };
+        seen.step(&line, 1.5);
+        let whole = seen.text_within(None);
+        assert!(whole.len() > 80 && whole.contains("% of the FMA peak"), "{whole}");
+        for columns in [59, 79] {
+            let text = seen.text_within(Some(columns));
+            assert!(text.len() <= columns && text.starts_with("step 1,000 of 1,000"), "{text}");
+            assert!(text.contains("loss 3.2500") && text.ends_with(" left"), "{text}");
+        }
+        assert_eq!(seen.text_within(Some(1)), "step 1,000 of 1,000");
+    }
 }

@@ -163,8 +163,8 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// Times the writing of a checkpoint, and removes it.
-fn save(learner: &Learner<Cpu>, out: &Path) -> Option<f64> {
+/// Writes a checkpoint near `out` and removes it: the seconds that it took.
+pub fn save(learner: &Learner<Cpu>, out: &Path) -> Option<f64> {
     let whole: PathBuf = std::path::absolute(out).ok()?;
     let near = whole.ancestors().find(|folder| folder.is_dir())?;
     let folder = near.join(format!(".glass-plan-{}", std::process::id()));

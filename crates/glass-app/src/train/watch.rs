@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use glass::Result;
 use glass::atomic_write::replace;
 use glass::backend::Cpu;
 use glass::generate::{GenerateOptions, Runner, generate};
@@ -17,6 +16,7 @@ use glass::train::log;
 use glass::train::settings::{Change, Settings};
 use glass::train::watch::{Event, Watch};
 use glass::weights::Weights;
+use glass::{Result, reason};
 
 use super::display::Display;
 use super::looks::Looks;
@@ -27,8 +27,11 @@ use crate::args::TrainArgs;
 use crate::draw::curve;
 use crate::draw::history::History;
 use crate::fail::{Fail, say};
+use crate::layout::fit;
 use crate::out::{Out, count, number};
+use crate::printable;
 use crate::progress::ProgressLine;
+use crate::screen::columns_of_errors;
 
 /// Tokens of a sample.
 pub const SAMPLE: usize = 80;
@@ -101,9 +104,9 @@ impl<'a> Progress<'a> {
             let skipped = seen.remarks.len().saturating_sub(REMARKS);
             seen.remarks.iter().skip(skipped).for_each(|remark| say(remark));
             if let Some((step, text)) = &seen.sample {
-                let _ = writeln!(std::io::stderr(), "step {step} says: {text}");
+                says(*step, text);
             }
-            let _ = writeln!(std::io::stderr(), "{}", seen.text());
+            let _ = writeln!(std::io::stderr(), "{}", seen.text_within(columns_of_errors()));
         }
         self.written
     }
@@ -155,14 +158,13 @@ impl<'a> Progress<'a> {
     }
 
     fn step(&mut self, line: &log::Line, epochs: f64) {
-        let (over, text, now) = {
+        let (text, now) = {
             let mut seen = self.seen();
             seen.step(line, epochs);
-            (seen.is_over(), seen.text(), line.step == seen.steps || seen.taken() == 1)
+            // The last column of a line that is rewritten stays free.
+            let columns = columns_of_errors().map(|columns| columns.saturating_sub(1));
+            (seen.text_within(columns), line.step == seen.steps || seen.taken() == 1)
         };
-        if over {
-            self.stop.store(true, Ordering::Relaxed);
-        }
         self.write(line);
         self.add_event(|events| events.step(line));
         match (&self.display, now) {
@@ -211,11 +213,18 @@ impl<'a> Progress<'a> {
 
     /// A run continues without its pictures.
     fn noted<T>(&mut self, what: &str, done: std::io::Result<T>) -> Option<T> {
-        let failed = |folder: &Path, error| {
-            format!("{}: the {what} cannot be written: {error}; the run continues", folder.display())
+        let failed = |folder: &Path, error: std::io::Error| {
+            format!("{}: the {what} cannot be written: {}; the run goes on", folder.display(), reason(&error))
         };
         done.map_err(|error| self.remark(&failed(&self.folder.clone(), error))).ok()
     }
+}
+
+/// Shows a sample, wrapped at words on a terminal.
+fn says(step: u64, text: &str) {
+    let text = format!("step {step} says: {text}");
+    let shown = columns_of_errors().map(|columns| fit(&text, columns));
+    let _ = writeln!(std::io::stderr(), "{}", shown.unwrap_or(text));
 }
 
 impl Watch<Cpu> for Progress<'_> {
@@ -246,6 +255,10 @@ impl Watch<Cpu> for Progress<'_> {
         Some(self.seen().seconds())
     }
 
+    fn is_over(&mut self) -> bool {
+        self.seen().is_over()
+    }
+
     fn utilisation(&mut self, tokens_per_second: f64) -> Option<f64> {
         Some(tokens_per_second * self.flops as f64 / self.peak)
     }
@@ -268,9 +281,11 @@ impl Watch<Cpu> for Progress<'_> {
         let said = generate(&mut runner, tokenizer, &options, 0, &mut |_| ControlFlow::Continue(()))?;
         let text = if tokenizer.is_some() { said.text } else { format!("{:?}", said.ids) };
         self.add_event(|events| events.sample(step, &text));
+        // A model's text must not steer the terminal.
+        let text = printable::lines(&text);
         if self.display.is_none() {
             self.line.end();
-            let _ = writeln!(std::io::stderr(), "step {step} says: {text}");
+            says(step, &text);
         }
         self.seen().sample = Some((step, text));
         Ok(())

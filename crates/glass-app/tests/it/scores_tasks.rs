@@ -132,3 +132,13 @@ fn tasks_score_as_in_the_harness() {
         }
     }
 }
+
+#[test]
+fn one_of_each_kind_is_counted_as_one() {
+    let tasks: Vec<&str> = TASKS.lines().filter(|line| !line.is_empty()).collect();
+    let scratch = scratch("tasks-one", &[tasks[0], tasks[2], tasks[3]].join("\n"));
+    let done = glass(&scratch.0, &["score", "-m", "m", "--tasks", "t.jsonl"], b"");
+    for counted in ["1 choice: ", "1 context to choose from: ", "1 last word: "] {
+        assert!(done.stdout.contains(counted), "{counted}: {} {}", done.stdout, done.stderr);
+    }
+}

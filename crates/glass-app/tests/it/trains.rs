@@ -113,9 +113,19 @@ fn a_plan_writes_nothing() {
     assert_eq!((&json["evaluations"], &json["checkpoints"]), (&4.into(), &80.into()));
     assert!(json["seconds"].as_f64().unwrap() >= 400.0 * json["seconds_per_step"].as_f64().unwrap());
     assert_eq!(json["fits"], true);
-    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "only the book exists");
-    let text = train_text(&scratch.0, &["--out", "r", "--plan"]);
-    assert!(text.contains("total memory") && text.contains("total time"), "{text}");
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "only the book is there");
+    let text = train_text(&scratch.0, &["--plan"]);
+    assert!(text.contains("memory in all") && text.contains("time in all"), "{text}");
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "a plan needs no folder");
+    let without = glass(&scratch.0, &[&RUN[..], &TINY].concat(), b"");
+    assert!(without.status == 2 && without.stderr.contains("--out"), "{}", without.stderr);
+    for columns in [60, 80] {
+        let arguments = [&RUN[..RUN.len() - 1], &TINY, &["--plan"]].concat();
+        let done = command(&scratch.0, &arguments).env("COLUMNS", columns.to_string()).output().unwrap();
+        for line in String::from_utf8(done.stdout).unwrap().lines() {
+            assert!(line.chars().count() <= columns, "{line}");
+        }
+    }
 }
 
 #[test]
@@ -256,8 +266,12 @@ fn shards_are_made_once_and_the_card_says_what_was_learned_from() {
     let plan = run("p", &["--plan", "--shards", "kept"]).json();
     assert!(!folder.join("p").exists() && folder.join("kept").exists());
     let shared = run("a", &["--shards", "kept"]);
-    assert!(shared.stderr.contains("kept: the token shards of this data already exist"), "{}", shared.stderr);
-    assert!(shared.stderr.contains("dropped: 1 duplicates"), "{}", shared.stderr);
+    assert!(
+        shared.stderr.contains("kept: token shards of these data are there already"),
+        "{}",
+        shared.stderr
+    );
+    assert!(shared.stderr.contains("dropped: 1 duplicate"), "{}", shared.stderr);
     run("b", &[]);
     assert_eq!(plan["data"], card("a"));
     assert_eq!(card("a"), card("b"));
@@ -323,7 +337,8 @@ fn a_run_is_resumed_with_its_own_options_and_says_what_is_changed() {
         finished.stderr
     );
     let longer = run(&["train", "--out", "a", "--resume", "--steps", "9", "--lr", "5e-4"]);
-    let expected = "changed from here on: --steps 9 instead of 6, --lr 0.0005";
+    let expected = "changed from here on: --steps 9 instead of 6, --lr 0.0005 instead of 0.001, --min-lr 0.00005 instead of \
+                    0.0001;";
     assert!(longer.stderr.replace('\n', " ").contains(expected), "{}", longer.stderr);
     assert!(longer.stderr.contains("continuing after step 6"), "{}", longer.stderr);
     assert!(longer.stdout.contains("a: 9 steps"), "{}", longer.stdout);
@@ -335,7 +350,19 @@ fn a_run_is_resumed_with_its_own_options_and_says_what_is_changed() {
         other.stderr
     );
 
-    // Defaults that a given option excludes are not stored: --val and the fraction, --from and the sizes.
+    let kept =
+        || ["train/run.json", "train/config.toml"].map(|name| fs::read(folder.join("a").join(name)).unwrap());
+    let before = kept();
+    for (option, value, expected) in [
+        ("--steps", "2", "--steps: 9 steps were already taken; give more than 9"),
+        ("--width", "32", "--width: this run began with 8; 32 would change its result"),
+    ] {
+        let refused = glass(folder, &["train", "--out", "a", "--resume", option, value], b"");
+        assert!(refused.status == 2 && refused.stderr.contains(expected), "{option}: {}", refused.stderr);
+        assert!(kept() == before, "nothing is written");
+    }
+
+    // Defaults that something given excludes are not kept: --val and the share, --from and the sizes.
     fs::write(folder.join("other.txt"), "Another dog lost the ball.\n".repeat(60)).unwrap();
     let tuned = [
         "train",
@@ -399,7 +426,7 @@ fn a_file_of_options_counts_less_than_the_command_line_and_is_checked() {
         ("layers = [3]", "c.toml: layers = [3] was found, which is not a value for this option"),
         ("overfit = 3", "c.toml: overfit = 3 was found"),
         ("a = \nb = 3", "c.toml:1: "),
-        ("layers = \"many\"", "invalid value 'many' for '--layers <N>'"),
+        ("layers = \"many\"", "c.toml: invalid value 'many' for '--layers <N>'"),
     ] {
         let refused = with(text, &["--out", "r", "--data", "book.txt"]);
         let said = refused.stderr.replace('\n', " ");
@@ -450,6 +477,166 @@ fn standard_input_and_the_sample_are_kept_for_the_run() {
     assert!(folder.join("sample/train/sample.txt").exists());
     let kept = fs::read_to_string(folder.join("sample/train/config.toml")).unwrap();
     assert!(kept.contains("sample-every = 100") && kept.contains("layers = 1"), "{kept}");
+}
+
+/// Refused, and what is said.
+fn refused(folder: &Path, more: &[&str], stdin: &str) -> String {
+    let run = ["train", "--steps", "1", "--out", "refused"];
+    let done = glass(folder, &[&run[..], more, &TINY].concat(), stdin.as_bytes());
+    assert!(matches!(done.status, 1 | 2), "{more:?}: {}", done.stderr);
+    assert!(!folder.join("refused/model.safetensors").exists());
+    done.stderr.trim_end().replace('\n', " ")
+}
+
+#[test]
+fn what_is_not_text_is_never_learned_as_text() {
+    let scratch = Scratch::new("kinds");
+    let folder = &scratch.0;
+    let texts: Vec<String> = (0..80).map(|n| format!("Number {n}, a \"dog\".")).collect();
+    let objects: Vec<_> = texts.iter().map(|text| serde_json::json!({"id": 3, "text": text})).collect();
+    let one_array = serde_json::to_string(&objects).unwrap();
+    let pretty = serde_json::to_string_pretty(&objects).unwrap();
+    let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
+    let rows: String = texts.iter().map(|text| format!("3,\"{}\"\r\n", text.replace('"', "\"\""))).collect();
+    let quoted = format!("\"id\",\"text\"\r\n{rows}");
+    let marked = format!("\u{feff}id,text\r\n{rows}");
+    let documents = |out: &str| -> u64 {
+        let card = fs::read(folder.join(out).join("train/data.json")).unwrap();
+        let card: serde_json::Value = serde_json::from_slice(&card).unwrap();
+        ["train", "validation"].iter().map(|part| card[*part]["documents"].as_u64().unwrap()).sum()
+    };
+    let cases = [
+        ("JSON", "a.JSON", &one_array),
+        ("JSON", "b.json", &pretty),
+        ("JSON lines", "c.JSONL", &lines),
+        ("JSON lines", "d.json", &lines),
+        ("CSV", "e.CSV", &quoted),
+        ("CSV", "f.csv", &marked),
+    ];
+    for (kind, name, text) in cases {
+        fs::write(folder.join(name), text).unwrap();
+        for (data, input) in [(name, ""), ("-", text.as_str())] {
+            let out = format!("{name}-{}", data == "-");
+            let run = ["train", "--steps", "1", "--data", data, "--out", &out];
+            let done = glass(folder, &[&run[..], &TINY].concat(), input.as_bytes());
+            assert_eq!(done.status, 0, "{name}: {}", done.stderr);
+            assert!(
+                data != "-" || done.stderr.contains(&format!("read as {kind} and")),
+                "{name}: {}",
+                done.stderr
+            );
+            assert_eq!(documents(&out), 80, "{name} {data}: {}", done.stderr);
+        }
+    }
+    // A column or field of another name is refused with the names that there are.
+    for (text, names) in [
+        (&one_array.replace("text", "body"), "\"id\", \"body\""),
+        (&pretty.replace("text", "body"), "\"id\", \"body\""),
+        (&lines.replace("text", "body"), "\"id\", \"body\""),
+        (&quoted.replace("text", "body"), "\"id\", \"body\""),
+        (&marked.replace("text", "body"), "\"id\", \"body\""),
+    ] {
+        let said = refused(folder, &["--data", "-"], text);
+        assert!(said.contains(names) && said.contains("--field"), "{said}");
+    }
+    // A file whose name says that it is text is read as text, which is said.
+    fs::write(folder.join("g.txt"), &lines).unwrap();
+    let run = ["train", "--steps", "1", "--data", "g.txt", "--out", "g"];
+    let done = glass(folder, &[&run[..], &TINY].concat(), b"");
+    assert!(done.status == 0 && done.stderr.contains("g.txt: it looks like JSON lines"), "{}", done.stderr);
+}
+
+#[test]
+fn wrong_data_get_advice() {
+    let scratch = Scratch::new("advised");
+    let folder = &scratch.0;
+    fs::write(folder.join("a.txt"), book()).unwrap();
+    fs::write(folder.join("talk.jsonl"), crate::program::TALK.repeat(20)).unwrap();
+    fs::create_dir(folder.join("code")).unwrap();
+    fs::write(folder.join("code/a.rs"), book()).unwrap();
+    for (data, expected) in [
+        (&["talk.jsonl"][..], "give its file with --chat instead of --data"),
+        (&["sampl"], "cannot read sampl: there is no such file or folder; did you mean sample?"),
+        (&["code"], "to read its other files, give --ending rs"),
+        (&["a.txt", "--val", "a.txt"], "--val: a.txt is given to validate on and to learn from"),
+    ] {
+        let said = refused(folder, &[&["--data"], data].concat(), "");
+        assert!(said.contains(expected), "{data:?}: {said}");
+        assert_eq!(said.matches("glass: ").count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn data_that_changed_since_a_run_began_are_named() {
+    let scratch = Scratch::new("changed");
+    let folder = &scratch.0;
+    for name in ["a.txt", "b.txt"] {
+        fs::write(folder.join(name), book() + name).unwrap();
+    }
+    let run = ["train", "--steps", "2", "--data", "a.txt", "b.txt", "--out", "r"];
+    let done = glass(folder, &[&run[..], &TINY].concat(), b"");
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    std::thread::sleep(Duration::from_millis(20));
+    fs::write(folder.join("b.txt"), book() + "More").unwrap();
+    let refused = glass(folder, &["train", "--out", "r", "--resume", "--steps", "4"], b"");
+    assert_eq!(refused.status, 2, "{}", refused.stderr);
+    let expected = "--data: this run began with other training data";
+    assert!(refused.stderr.contains(expected), "{}", refused.stderr);
+    let changed = refused.stderr.split("changed since it began: ").nth(1).unwrap_or_default();
+    assert!(changed.contains("b.txt") && !changed.contains("a.txt"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_run_that_is_out_of_time_ends_as_a_finished_one() {
+    let scratch = Scratch::new("minutes");
+    let folder = &scratch.0;
+    fs::write(folder.join("book.txt"), book()).unwrap();
+    let run = ["train", "--data", "book.txt", "--steps", "100000000", "--minutes", "0.02", "--out", "r"];
+    let done = glass(folder, &[&run[..], &TINY].concat(), b"");
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    assert!(
+        done.stdout.contains("stopped after 0.02 minutes; glass train --out r --resume goes on"),
+        "{}",
+        done.stdout
+    );
+    let log = fs::read_to_string(folder.join("r/train/log.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert!(last["val_loss"].is_number(), "{last}");
+    let step = last["step"].as_u64().unwrap();
+    assert!(folder.join(format!("r/train/step-{step:08}")).exists());
+    // The steps that are estimated from the time fit into it.
+    let run =
+        ["train", "--data", "book.txt", "--minutes", "0.05", "--eval-every", "20", "--out", "s", "--json"];
+    let done = glass(folder, &[&run[..], &TINY].concat(), b"");
+    let last: serde_json::Value = serde_json::from_str(done.stdout.lines().last().unwrap()).unwrap();
+    assert!(last["why"] == "done" || last["why"] == "time", "{last}");
+    assert!(last["best"]["step"].is_number(), "{last}");
+}
+
+#[test]
+#[cfg(unix)]
+fn samples_do_not_steer_the_terminal() {
+    let scratch = Scratch::new("steer");
+    let folder = &scratch.0;
+    fs::write(folder.join("book.txt"), "a\0b\u{1b}[31m\u{8}".repeat(300)).unwrap();
+    let run = [
+        "train",
+        "--data",
+        "book.txt",
+        "--steps",
+        "40",
+        "--lr",
+        "0.02",
+        "--sample-every",
+        "40",
+        "--out",
+        "r",
+    ];
+    let done = glass(folder, &[&run[..], &TINY].concat(), b"");
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    let says = done.stderr.split("step 40 says: ").nth(1).expect("a sample");
+    assert!(says.contains("\\u{"), "{says:?}");
+    assert!(!says.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{says:?}");
 }
 
 #[test]

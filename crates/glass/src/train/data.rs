@@ -115,11 +115,14 @@ pub(crate) fn text_in(
 ) -> Result<String> {
     let why = match object.remove(field) {
         Some(serde_json::Value::String(text)) => return Ok(text),
-        Some(_) => format!("the field \"{field}\" is not a string, as a document must be"),
+        Some(_) => format!("the field \"{field}\" is not a string, which a document is"),
+        None if ["messages", "conversations", "role"].iter().any(|&key| object.contains_key(key)) => {
+            "this is a conversation, and no text; give its file with --chat instead of --data".into()
+        }
         None => {
             let found: Vec<_> = object.keys().map(|key| format!("\"{key}\"")).collect();
             format!(
-                "no field \"{field}\" in this line, which has {}; set `field` to the one that holds the text",
+                "no field \"{field}\" in this object, which has {}; name the one that holds the text with --field",
                 if found.is_empty() { "none".into() } else { found.join(", ") },
             )
         }

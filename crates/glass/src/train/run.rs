@@ -3,10 +3,11 @@
 //! The model in `DIR` is the best one by validation loss; without validation it is the last one saved. It is
 //! replaced whenever a checkpoint of the model it should hold is saved, so it can be opened during the run.
 //!
-//! Nothing here reads a clock, draws or prints: a [`Watch`] does. To limit a run's time, a watch sets the flag that
-//! was passed to [`run`]; the run then saves a checkpoint after the current step and stops. It does not evaluate
-//! because of the stop: that would affect `best` and `patience`, and the resumed run would differ from one that
-//! never stopped. The model in `DIR` is then the best of the evaluations that were due.
+//! Nothing here reads a clock, draws or prints: a [`Watch`] does. A run whose time is over ([`Watch::is_over`]) ends as
+//! one that took all its steps: its last step is evaluated and saved. The flag that [`run`] was given interrupts it: it
+//! then stops after the step it is in, checkpoint first. It does not evaluate for that: the evaluation would count for
+//! `best` and `patience`, and the run, resumed, would not be the one that never stopped. The model in `DIR` is then the
+//! best of the evaluations that were due.
 
 pub mod log;
 pub mod watch;
@@ -23,12 +24,12 @@ use crate::train::checkpoint::{Best, State};
 use crate::train::data::order::{Order, evaluation};
 use crate::train::data::set::Set;
 use crate::train::fingerprint::Fingerprint;
-use crate::train::learner::settings::{Identity, Settings};
+use crate::train::learner::settings::{Identity, Settings, plain};
 use crate::train::learner::{Arena, Learner, Outcome};
 use crate::train::run::log::{Line, Log};
 use crate::train::run::watch::{Event, Watch, Why};
 use crate::weights::save::{Save, save};
-use crate::{Config, Error, Result};
+use crate::{Config, Error, Result, reason};
 
 /// The parts of a run.
 pub struct Run<'a> {
@@ -163,7 +164,9 @@ impl<B: Backend> ActiveRun<'_, B> {
             if self.run.stop.load(Ordering::Relaxed) {
                 break Why::Asked;
             }
-            self.step(begun)?;
+            if self.step(begun)? {
+                break if self.state.step >= steps { Why::Done } else { Why::Time };
+            }
         };
         if self.saved != Some(self.state.step) && self.state.step > 0 {
             self.save()?;
@@ -173,7 +176,8 @@ impl<B: Backend> ActiveRun<'_, B> {
         Ok(Summary { step, tokens, best, why })
     }
 
-    fn step(&mut self, begun: Option<f64>) -> Result<()> {
+    /// Takes a step. Whether it was the last, by its number or because the time is over.
+    fn step(&mut self, begun: Option<f64>) -> Result<bool> {
         let settings = self.run.settings;
         let step = self.state.step + 1;
         let constants = settings.step(step);
@@ -190,7 +194,8 @@ impl<B: Backend> ActiveRun<'_, B> {
         if let Some(usual) = self.state.spikes.see(outcome.loss) {
             self.watch.event(Event::Spike { step, loss: outcome.loss, usual });
         }
-        let is_due = |every: u64| (every > 0 && step.is_multiple_of(every)) || step == settings.steps;
+        let is_last = step == settings.steps || self.watch.is_over();
+        let is_due = |every: u64| (every > 0 && step.is_multiple_of(every)) || is_last;
         let evaluated = match self.run.validation {
             Some(set) if is_due(settings.eval_every) => Some(self.evaluate(set)?),
             _ => None,
@@ -222,7 +227,7 @@ impl<B: Backend> ActiveRun<'_, B> {
         if is_due(settings.checkpoint_every) || evaluated.is_some_and(|evaluated| evaluated.best) {
             self.save()?;
         }
-        Ok(())
+        Ok(is_last)
     }
 
     fn evaluate(&mut self, set: &Set) -> Result<Evaluated> {
@@ -237,10 +242,7 @@ impl<B: Backend> ActiveRun<'_, B> {
         let step = self.state.step;
         let loss = sum / counted.max(1) as f64;
         if !loss.is_finite() {
-            let why = format!(
-                "the validation loss is {loss}, which is not finite; the run ends; {}",
-                self.retry_advice()
-            );
+            let why = format!("the validation loss is {loss}, so the run ends; {}", self.anew());
             return Err(Error::invalid(format!("step {step}"), why));
         }
         let best = self.state.best.is_none_or(|best| loss < best.loss);
@@ -255,8 +257,8 @@ impl<B: Backend> ActiveRun<'_, B> {
         let step = self.state.step;
         if let Some(name) = self.first_non_finite() {
             let why = format!(
-                "it left {name} with numbers that are not finite, so nothing is saved and the run ends; {}",
-                self.retry_advice()
+                "it left NaN or infinite numbers in {name}, so nothing is saved and the run ends; {}",
+                self.anew()
             );
             return Err(Error::invalid(format!("step {step}"), why));
         }
@@ -300,8 +302,7 @@ impl<B: Backend> ActiveRun<'_, B> {
 
     fn not_finite(&self, step: u64, outcome: &Outcome) -> Error {
         let why = format!(
-            "the loss is {} and the gradient's norm {}, which are not both finite, so the step was not taken and \
-             the run ends; {}",
+            "the loss is {} and the gradient's norm is {}, so the run ends before this step changes the weights; {}",
             outcome.loss,
             outcome.norm,
             self.retry_advice()
@@ -312,29 +313,26 @@ impl<B: Backend> ActiveRun<'_, B> {
     fn not_written(&self, error: Error) -> Error {
         match error {
             Error::Io { doing, path, source } => {
-                let why = format!(
-                    "{source}; the run ends; {}; free some space and continue with `resume`",
-                    self.last()
-                );
+                let why =
+                    format!("{}; the run ends; {}; make room and add --resume", reason(&source), self.last());
                 Error::invalid(format!("{doing} {}", path.display()), why)
             }
             other => other,
         }
     }
 
-    fn retry_advice(&self) -> String {
-        let lower = self.run.settings.lr / 4.0;
-        match self.saved {
-            Some(_) => {
-                format!(
-                    "{}; continue from there with `resume` and a lower learning rate (`lr` {lower})",
-                    self.last()
-                )
-            }
-            None => {
-                format!("{}; start again with `resume` and a lower learning rate (`lr` {lower})", self.last())
-            }
-        }
+    fn anew(&self) -> String {
+        let Settings { lr, min_lr, .. } = *self.run.settings;
+        // A rate that was far too high is still too high as a quarter.
+        let lower = (lr / 4.0).min(Settings::default().lr);
+        // The floor follows the rate unless it was given itself.
+        let floor = match min_lr > lower && min_lr != lr / 10.0 {
+            true => format!(" --min-lr {}", plain(f64::from(lower) / 10.0)),
+            false => String::new(),
+        };
+        let how = if self.saved.is_some() { "go on from there" } else { "begin again" };
+        let lower = plain(lower.into());
+        format!("{}; add --resume --lr {lower}{floor} to {how} with a lower rate", self.last())
     }
 
     fn last(&self) -> String {

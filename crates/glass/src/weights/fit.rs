@@ -39,7 +39,8 @@ impl Folder {
         match found == self.config.layers {
             true => Ok(()),
             false => {
-                let why = format!("n_layer is {}, but the weights have {found} blocks", self.config.layers);
+                let blocks = if found == 1 { "block" } else { "blocks" };
+                let why = format!("n_layer is {}, but the weights have {found} {blocks}", self.config.layers);
                 Err(Error::invalid(self.shape_name(), why))
             }
         }

@@ -84,7 +84,8 @@ impl Folder {
         let found = last.map_or(0, |last| last.saturating_add(1));
         let Config { layers, vocabulary, context, width, mlp_width, .. } = self.config;
         if layers != found {
-            let why = format!("n_layer is {layers}, but the weights have {found} blocks");
+            let blocks = if found == 1 { "block" } else { "blocks" };
+            let why = format!("n_layer is {layers}, but the weights have {found} {blocks}");
             return Err(Error::invalid(self.shape_name(), why));
         }
         let mut sizes = Plan::default();

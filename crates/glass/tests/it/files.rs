@@ -236,8 +236,8 @@ fn a_full_disk_is_said_and_the_old_model_stays() {
         let error =
             save_arena(scratch.path(), &what(folder.config(), &plan, Dtype::F32), &arena).unwrap_err();
         let text = error.to_string();
-        assert!(matches!(error, Error::Io { .. }) && text.contains("No space left"), "{text}");
-        assert!(text.contains(file) && text.contains("is intact"), "{text}");
+        assert!(matches!(error, Error::Io { .. }) && text.contains("no space is left"), "{text}");
+        assert!(text.contains(file) && text.contains("still whole"), "{text}");
         assert_eq!(open(scratch.path()).unwrap().2, arena);
     }
 }

@@ -58,7 +58,7 @@ fn what_is_no_text_is_refused_with_its_place() {
     assert!(refused("a.jsonl", b"[1]").starts_with("a.jsonl:1: not a JSON object"));
     let missing = refused("a.jsonl", b"{\"text\":\"a\"}\n\n{\"body\":\"a\",\"id\":1}");
     assert!(
-        missing.starts_with("a.jsonl:3: no field \"text\" in this line, which has \"body\", \"id\""),
+        missing.starts_with("a.jsonl:3: no field \"text\" in this object, which has \"body\", \"id\""),
         "{missing}"
     );
     assert!(refused("a.jsonl", b"{\"text\":3}").contains("a.jsonl:1: the field \"text\" is not a string"));
@@ -266,8 +266,13 @@ fn tables_and_arrays_are_documents_of_a_field() {
                 .contains("a.json, element 2: neither a string nor an object")
         );
         assert!(refused("a.json", b"[{\"text\":\"a\"").contains("it ends within an element"));
-        assert!(refused("a.json", b"[\"a\"").contains("it ends within its array"));
-        assert!(refused("a.json", b"{\"text\":\"a\"}{\"text\":\"b\"}").contains("more text after"));
+        assert!(refused("a.json", b"[\"a\"").contains("it ends before its array does"));
+        let lines = b"{\"text\":\"a\"}\n{\"text\":\"b\"}\n";
+        assert_eq!(texts("a.json", lines, "text"), ["a", "b"], "JSON lines by another name");
+        assert_eq!(texts("A.JSONL", lines, "text"), ["a", "b"]);
+        assert_eq!(texts("A.CSV", b"\xef\xbb\xbf\"id\",\"text\"\r\n1,\"One\"\r\n", "text"), ["One"]);
+        assert!(refused("a.json", b"{\"text\":\"a\"}[\"b\"]").contains("more follows"));
+        assert!(refused("a.json", b"[\"b\"]{\"text\":\"a\"}").contains("more follows"));
         assert!(refused("a.json", b"[{\"body\":\"a\"}]").contains("element 1: no field \"text\""));
         assert!(refused("a.json", b"text").contains("neither an array nor an object"));
     }

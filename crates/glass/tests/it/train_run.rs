@@ -47,10 +47,12 @@ fn settings() -> Settings {
     }
 }
 
-/// Records events; stops after a step, spoils the weights after a step.
+/// Notes what happens; stops after a step, ends by time after a step, spoils the weights after a step.
 #[derive(Default)]
 struct Actions {
     stop_after: Option<u64>,
+    over_after: Option<u64>,
+    step: u64,
     spoil_after: Option<u64>,
     stop: Arc<AtomicBool>,
     seen: Vec<String>,
@@ -60,6 +62,7 @@ impl Watch<Cpu> for Actions {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Step { line, .. } => {
+                self.step = line.step;
                 self.stop.store(self.stop_after == Some(line.step), Ordering::Relaxed);
             }
             Event::Saved { step, .. } => self.seen.push(format!("saved {step}")),
@@ -72,6 +75,11 @@ impl Watch<Cpu> for Actions {
             }
             Event::Spike { .. } | Event::Sampling { .. } => {}
         }
+    }
+
+    fn is_over(&mut self) -> bool {
+        // Asked before the step is told of.
+        self.over_after.is_some_and(|last| self.step + 1 >= last)
     }
 
     fn sample(&mut self, learner: &mut Learner<Cpu>, step: u64) -> glass::Result<()> {
@@ -316,7 +324,7 @@ fn what_may_not_be_resumed_is_refused_by_name() {
     other = identity.clone();
     other.model["n_embd"] = 48.into();
     let shape = Folder::open(folder.path(), &other).err().unwrap().to_string();
-    assert!(shape.starts_with("model's n_embd: this run began with 24; 48 would"), "{shape}");
+    assert!(shape.starts_with("--width: this run began with 24; 48 would"), "{shape}");
     other = identity.clone();
     other.precision = "mixed".into();
     let precision = Folder::open(folder.path(), &other).err().unwrap().to_string();
@@ -466,6 +474,62 @@ fn what_cannot_be_written_ends_the_run_and_the_last_checkpoint_stays() {
     fs::remove_dir_all(&file).unwrap();
     go(folder.path(), &settings(), true, &mut Actions::default()).unwrap();
     assert_same(whole().0.path(), folder.path());
+}
+
+#[test]
+fn a_run_whose_time_is_over_ends_as_one_that_took_all_its_steps() {
+    let folder = Scratch::new("over");
+    let mut actions = Actions { over_after: Some(7), ..Actions::default() };
+    let summary = go(folder.path(), &settings(), false, &mut actions).unwrap();
+    assert_eq!((summary.step, summary.why), (7, Why::Time));
+    let of_the_end = ["evaluated 7 true", "saved 7", "stopped 7 Time"];
+    assert_eq!(actions.seen[actions.seen.len() - 3..], of_the_end);
+    assert_eq!(summary.best.unwrap().step, 7);
+    let saved = files(folder.path());
+    assert!(weights(folder.path()) == saved["train/step-00000007/weights.f32"], "those of its last step");
+    let log = String::from_utf8_lossy(&saved["train/log.jsonl"]).into_owned();
+    let last: Line = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert!(last.step == 7 && last.val_loss.is_some(), "{log}");
+    // At its last step it is done, and not only over.
+    let done =
+        go(folder.path(), &settings(), true, &mut Actions { over_after: Some(24), ..Actions::default() });
+    assert_eq!(done.unwrap().why, Why::Done);
+    let now = files(folder.path());
+    let never_stopped = files(whole().0.path());
+    let last = "train/step-00000024/weights.f32";
+    assert!(now[last] == never_stopped[last], "resumed, it learns the same");
+}
+
+#[test]
+fn fewer_steps_than_were_taken_are_refused_and_nothing_is_changed() {
+    let folder = Scratch::new("fewer");
+    go(folder.path(), &settings(), false, &mut stopping(9)).unwrap();
+    let before = files(folder.path());
+    for steps in [3, 9] {
+        let fewer = Settings { steps, ..settings() };
+        let error = go(folder.path(), &fewer, true, &mut Actions::default()).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
+        assert_eq!(error.to_string(), "--steps: 9 steps were already taken; give more than 9");
+    }
+    assert!(files(folder.path()) == before);
+    let more = Settings { steps: 10, ..settings() };
+    assert_eq!(go(folder.path(), &more, true, &mut Actions::default()).unwrap().step, 10);
+}
+
+#[test]
+fn a_rate_that_was_far_too_high_is_advised_down_to_the_usual_one() {
+    let folder = Scratch::new("far");
+    let high = Settings { lr: 1e30, min_lr: 1e29, sample_every: 1, ..settings() };
+    let mut actions = Actions { spoil_after: Some(2), ..Actions::default() };
+    let error = go(folder.path(), &high, false, &mut actions).unwrap_err().to_string();
+    assert!(error.contains(" --resume --lr 0.001 to "), "{error}");
+    assert!(error.contains("so the run ends"), "{error}");
+    // A floor that was given itself must come down too.
+    let other = Scratch::new("floor");
+    let floor = Settings { min_lr: 1.0, ..high };
+    let mut actions = Actions { spoil_after: Some(2), ..Actions::default() };
+    let error = go(other.path(), &floor, false, &mut actions).unwrap_err().to_string();
+    assert!(error.contains(" --resume --lr 0.001 --min-lr 0.0001 to "), "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::judge::Verdict;
 use crate::fail::Fail;
-use crate::out::{Out, number};
+use crate::out::{Out, count};
 
 /// A mean and its standard error: the sample's standard deviation / √n.
 #[derive(Default)]
@@ -87,16 +87,17 @@ impl Tally {
         }
         if choice.items > 0 {
             let (items, right, by_length) =
-                (number(choice.items), percent(choice), percent(choice_by_length));
-            writeln!(out, "{items} choices: {right} right, {by_length} by length")?;
+                (count(choice.items as usize, "choice"), percent(choice), percent(choice_by_length));
+            writeln!(out, "{items}: {right} right, {by_length} by length")?;
         }
         if context.items > 0 {
-            writeln!(out, "{} contexts to choose from: {} right", number(context.items), percent(context))?;
+            let items = count(context.items as usize, "context");
+            writeln!(out, "{items} to choose from: {} right", percent(context))?;
         }
         if last_word.items > 0 {
-            let (items, right) = (number(last_word.items), percent(last_word));
+            let (items, right) = (count(last_word.items as usize, "last word"), percent(last_word));
             let error = perplexity_error.map(|error| format!(" (± {error:.2})")).unwrap_or_default();
-            writeln!(out, "{items} last words: {right} right, perplexity {perplexity:.2}{error}")?;
+            writeln!(out, "{items}: {right} right, perplexity {perplexity:.2}{error}")?;
         }
         Ok(())
     }

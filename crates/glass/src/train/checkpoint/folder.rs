@@ -65,6 +65,9 @@ impl Folder {
         let mut folder = Folder::lock(dir)?;
         let began = Folder::identity(dir)?;
         folder.changes = began.continues(identity)?;
+        if identity.settings.steps != began.settings.steps {
+            Folder::can_end(dir, identity.settings.steps)?;
+        }
         folder.tidy()?;
         if folder.steps()?.is_empty() {
             began.starts(identity)?;
@@ -82,6 +85,18 @@ impl Folder {
             return Err(Error::invalid_argument(dir.display(), why));
         }
         read_json(&path)
+    }
+
+    /// Refuses to end the run in `dir` after `steps`, if as many were taken already and others were planned.
+    pub fn can_end(dir: &Path, steps: u64) -> Result<()> {
+        let planned = Folder::identity(dir)?.settings.steps;
+        let taken = checkpoints(dir)?.last().map_or(0, |(step, _)| *step);
+        if steps <= taken && steps != planned {
+            let steps = if taken == 1 { "step was" } else { "steps were" };
+            let why = format!("{taken} {steps} already taken; give more than {taken}");
+            return Err(Error::invalid_argument("--steps", why));
+        }
+        Ok(())
     }
 
     fn lock(dir: &Path) -> Result<Folder> {

@@ -48,7 +48,7 @@ fn walk(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>, remarks: &mut
         } else if path.is_dir() {
             walk(&path, endings, found, remarks)?;
         } else if path.is_file()
-            && endings.iter().any(|ending| path.extension().is_some_and(|e| e == *ending))
+            && endings.iter().any(|ending| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending)))
         {
             found.push(path);
         } else {

@@ -103,12 +103,12 @@ impl<'a> Pieces<'a> {
     }
 
     fn enter(&mut self, path: PathBuf, file: impl Read + Send + 'a) {
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        let is_text = !["jsonl", "ndjson", "json", "csv", "tsv"].contains(&ending);
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+        let is_text = !["jsonl", "ndjson", "json", "csv", "tsv"].contains(&&*ending);
         let checked = !is_text || !self.reading.any_bytes;
         let portions = Portions::new(&path, file, self.sizes.portion, is_text, checked);
         let (reading, piece) = (self.reading, self.sizes.piece);
-        self.source = Some(match ending {
+        self.source = Some(match &*ending {
             "jsonl" | "ndjson" => Source::Lines(Box::new(Lines::new(&path, portions, reading, piece))),
             "json" => Source::Array(Box::new(Array::new(&path, portions, reading, piece))),
             "csv" | "tsv" => Source::Table(Box::new(Table::new(&path, portions, reading, piece))),

@@ -215,11 +215,11 @@ impl Identity {
             if FREE.contains(&name.as_str()) || now.get(name) == Some(value) {
                 continue;
             }
-            let asked = now.get(name).map(ToString::to_string).unwrap_or_default();
+            let (value, asked) = (shown(value), now.get(name).map(shown).unwrap_or_default());
             if !CHANGEABLE.contains(&name.as_str()) {
-                return Err(changed(&name.replace('-', "_"), &value.to_string(), &asked));
+                return Err(changed(&format!("--{name}"), &value, &asked));
             }
-            changes.push(Change { name: name.clone(), then: value.to_string(), now: asked });
+            changes.push(Change { name: name.clone(), then: value, now: asked });
         }
         if self.precision != asked.precision {
             return Err(changed("precision", &self.precision, &asked.precision));
@@ -227,20 +227,15 @@ impl Identity {
         if let Some((name, then, now)) = differing(&self.model, &asked.model) {
             return Err(changed(&name, &then, &now));
         }
-        let none = || "no".to_string();
         if self.data != asked.data {
-            return Err(changed("data", &format!("data {}", self.data), &format!("data {}", asked.data)));
+            return Err(changed("--data", "other training data", "these"));
         }
-        if self.validation != asked.validation {
-            let (then, now) = (self.validation.clone(), asked.validation.clone());
-            let (then, now) = (then.unwrap_or_else(none), now.unwrap_or_else(none));
-            return Err(changed(
-                "val",
-                &format!("{then} validation data"),
-                &format!("{now} validation data"),
-            ));
+        match (&self.validation, &asked.validation) {
+            (then, now) if then == now => Ok(changes),
+            (Some(_), Some(_)) => Err(changed("--val", "other validation data", "these")),
+            (Some(_), None) => Err(changed("--val", "validation data", "none")),
+            (None, _) => Err(changed("--val", "no validation data", "these")),
         }
-        Ok(changes)
     }
 
     /// Refuses to start again from other weights than those the run `self` started from.
@@ -262,11 +257,39 @@ fn f32() -> String {
 fn differing(then: &Value, now: &Value) -> Option<(String, String, String)> {
     let none = serde_json::Map::new();
     let (old, new) = (then.as_object().unwrap_or(&none), now.as_object().unwrap_or(&none));
-    let shown = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
+    let shown = |value: Option<&Value>| value.map_or("nothing".into(), shown);
     let name = old.keys().chain(new.keys()).find(|&name| old.get(name) != new.get(name));
     match name {
-        Some(name) => Some((format!("model's {name}"), shown(old.get(name)), shown(new.get(name)))),
-        None => (then != now).then(|| ("model".into(), "another model".into(), "this model".into())),
+        Some(name) => Some((option(name), shown(old.get(name)), shown(new.get(name)))),
+        None => (then != now).then(|| ("model".into(), "another one".into(), "this one".into())),
+    }
+}
+
+/// The option that a field of `config.json` follows from.
+fn option(field: &str) -> String {
+    let name = match field {
+        "n_layer" => "--layers",
+        "n_head" => "--heads",
+        "n_embd" | "n_inner" => "--width",
+        "n_positions" | "n_ctx" => "--context",
+        "vocab_size" => "--vocab",
+        _ => return format!("model's {field}"),
+    };
+    name.into()
+}
+
+/// A number of 32 bits, or what was computed from such, as one would write it: seven digits, no more.
+pub(crate) fn plain(number: f64) -> f64 {
+    format!("{number:.6e}").parse().unwrap_or(number)
+}
+
+/// A value as it is given on a command line: settings are numbers of 32 bits.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().map_or_else(|| number.to_string(), |number| plain(number).to_string())
+        }
+        other => other.to_string(),
     }
 }
 

@@ -86,7 +86,9 @@ pub enum Why {
     Done,
     /// It was told to stop, and can be resumed.
     Asked,
-    /// There was no better evaluation within `patience`.
+    /// Its time is over ([`Watch::is_over`]); it can be resumed.
+    Time,
+    /// No better evaluation for as long as `patience` says.
     Patience,
 }
 
@@ -102,7 +104,13 @@ pub trait Watch<B: Backend> {
         None
     }
 
-    /// The share of the machine's peak arithmetic that this speed uses, if known.
+    /// Whether the run's time is over: the step that was just taken is then its last, and it ends as after all its steps,
+    /// with an evaluation and a checkpoint.
+    fn is_over(&mut self) -> bool {
+        false
+    }
+
+    /// The share of the machine's arithmetic that this speed uses, where it is known.
     fn utilisation(&mut self, tokens_per_second: f64) -> Option<f64> {
         let _ = tokens_per_second;
         None

@@ -1,4 +1,4 @@
-//! Reads documents from a JSON file: an array of strings or of objects with a field, or a single such object.
+//! Documents of a JSON file: an array of strings or of objects with a field, or such objects one after the other.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,9 @@ pub(super) struct Array<'a> {
     /// Elements read.
     number: usize,
     state: State,
-    /// The end of the file was reached.
+    /// It is no array, but one object or several, as JSON lines are.
+    is_lines: bool,
+    /// The file gives nothing more.
     over: bool,
     pub ready: Ready,
 }
@@ -33,8 +35,18 @@ enum State {
 
 impl<'a> Array<'a> {
     pub fn new(path: &Path, portions: Portions<'a>, reading: &'a Reading, piece: usize) -> Array<'a> {
-        let (text, number, state, over) = (Vec::new(), 0, State::Before, false);
-        Array { path: path.into(), portions, reading, text, number, state, over, ready: Ready::new(piece) }
+        let (text, state) = (Vec::new(), State::Before);
+        Array {
+            path: path.into(),
+            portions,
+            reading,
+            text,
+            number: 0,
+            state,
+            is_lines: false,
+            over: false,
+            ready: Ready::new(piece),
+        }
     }
 
     pub fn next(&mut self) -> Result<Option<Stretch>> {
@@ -42,10 +54,12 @@ impl<'a> Array<'a> {
             let blank = self.text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             self.text.drain(..blank);
             match (self.state, self.text.first()) {
+                // JSON lines in a file that ends in .json.
+                (State::Behind, Some(b'{')) if self.is_lines => self.enter(0, State::Before),
                 (State::Behind, Some(_)) => {
                     return Err(self.refused("there is more text after its array or object"));
                 }
-                (State::Before, Some(b'[')) => self.enter(1, State::Inside),
+                (State::Before, Some(b'[')) if !self.is_lines => self.enter(1, State::Inside),
                 (State::Inside, Some(b',')) => self.enter(1, State::Inside),
                 (State::Inside, Some(b']')) => self.enter(1, State::Behind),
                 (State::Before, Some(b'{')) | (State::Inside, Some(_)) => match end(&self.text) {
@@ -89,7 +103,8 @@ impl<'a> Array<'a> {
             _ => return Err(Error::invalid(what, "neither a string nor an object, as a document must be")),
         };
         self.ready.add(&text);
-        let state = if self.state == State::Before { State::Behind } else { State::Inside };
+        self.is_lines |= self.state == State::Before;
+        let state = if self.is_lines { State::Behind } else { State::Inside };
         self.enter(end, state);
         Ok(())
     }
