@@ -30,7 +30,7 @@ impl Fail {
 }
 
 /// Settings of the library that are options of the command line, with `-` for `_`.
-const SETTINGS: [&str; 19] = [
+const SETTINGS: [&str; 22] = [
     "accumulate",
     "batch",
     "beta1",
@@ -41,7 +41,9 @@ const SETTINGS: [&str; 19] = [
     "epochs",
     "eval_samples",
     "from",
+    "heads",
     "keep",
+    "layers",
     "lr",
     "min_lr",
     "precision",
@@ -50,10 +52,11 @@ const SETTINGS: [&str; 19] = [
     "val_fraction",
     "warmup",
     "weight_decay",
+    "width",
 ];
 
 /// Other fields that its messages name in backquotes and that are options too.
-const FIELDS: [&str; 5] = ["bin", "context", "field", "out", "resume"];
+const FIELDS: [&str; 6] = ["bin", "chat", "context", "field", "out", "resume"];
 
 /// The option that sets a field.
 fn option(field: &str) -> String {

@@ -57,7 +57,7 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     // A plan needs no folder: what it would keep there passes.
     let near = args.out.clone();
     let is_passing = args.run.plan && !args.run.resume && near == Path::new(NO_FOLDER);
-    let _without = is_passing.then(|| kept::Passing::folder(&mut args.out));
+    let _without = is_passing.then(|| kept::TemporaryFolder::folder(&mut args.out));
     let _passing = kept::keep(&mut args)?;
     let args = &args;
     let cpu = model_arg::cpu(&args.machine);
@@ -123,8 +123,7 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
 
 /// A refusal to go on with other data, and which files are newer than the run.
 fn with_changed_files(args: &TrainArgs, error: Error) -> Fail {
-    let of_data =
-        matches!(&error, Error::InvalidArgument { what, .. } if what == "--data" || what == "--val");
+    let of_data = matches!(&error, Error::InvalidArgument { what, .. } if what == "data" || what == "val");
     let modified = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified()).ok();
     let begun = modified(&args.out.join("train/data.json")).filter(|_| of_data && args.run.resume);
     let data = &args.data;
@@ -349,13 +348,13 @@ fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
     let best =
         summary.best.map(|best| format!(", best validation loss {:.4} at step {}", best.loss, best.step));
     out.prose(&format!("{dir}: {steps}, {tokens} seen{}", best.unwrap_or_default()))?;
-    let goes_on = format!("glass train --out {dir} --resume goes on");
+    let continues = format!("glass train --out {dir} --resume continues");
     match summary.why {
-        Why::Asked => out.prose(&format!("interrupted; {goes_on}"))?,
+        Why::Asked => out.prose(&format!("interrupted; {continues}"))?,
         Why::Time => {
             let minutes = args.run.minutes.unwrap_or_default();
             let minutes = if minutes == 1.0 { "1 minute".into() } else { format!("{minutes} minutes") };
-            out.prose(&format!("stopped after {minutes}; {goes_on}"))?;
+            out.prose(&format!("stopped after {minutes}; {continues}"))?;
         }
         Why::Patience => writeln!(out, "stopped early: no better evaluation came")?,
         Why::Done => {}

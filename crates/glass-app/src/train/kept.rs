@@ -14,15 +14,15 @@ use crate::fail::{Fail, say};
 /// A temporary folder, removed when the program ends.
 pub struct TemporaryFolder(Option<PathBuf>);
 
-impl Passing {
+impl TemporaryFolder {
     /// A folder for what passes, which `out` then names.
-    pub fn folder(out: &mut PathBuf) -> Passing {
+    pub fn folder(out: &mut PathBuf) -> TemporaryFolder {
         *out = std::env::temp_dir().join(format!("glass-plan-{}", std::process::id()));
-        Passing(Some(out.clone()))
+        TemporaryFolder(Some(out.clone()))
     }
 }
 
-impl Drop for Passing {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         if let Some(folder) = &self.0 {
             let _ = fs::remove_dir_all(folder);

@@ -214,6 +214,6 @@ pub fn show(
         }
     }
     let measured = speed.measured_on(&budget.asked);
-    out.hanging(&format!("{}   measured on {measured}", line("time in all", time.total())), NUMBERS + 3)?;
+    out.hanging(&format!("{}   measured on {measured}", line("total time", time.total())), NUMBERS + 3)?;
     out.done()
 }

@@ -115,7 +115,7 @@ fn a_plan_writes_nothing() {
     assert_eq!(json["fits"], true);
     assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "only the book is there");
     let text = train_text(&scratch.0, &["--plan"]);
-    assert!(text.contains("memory in all") && text.contains("time in all"), "{text}");
+    assert!(text.contains("total memory") && text.contains("total time"), "{text}");
     assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "a plan needs no folder");
     let without = glass(&scratch.0, &[&RUN[..], &TINY].concat(), b"");
     assert!(without.status == 2 && without.stderr.contains("--out"), "{}", without.stderr);
@@ -266,11 +266,7 @@ fn shards_are_made_once_and_the_card_says_what_was_learned_from() {
     let plan = run("p", &["--plan", "--shards", "kept"]).json();
     assert!(!folder.join("p").exists() && folder.join("kept").exists());
     let shared = run("a", &["--shards", "kept"]);
-    assert!(
-        shared.stderr.contains("kept: token shards of these data are there already"),
-        "{}",
-        shared.stderr
-    );
+    assert!(shared.stderr.contains("kept: the token shards of this data already exist"), "{}", shared.stderr);
     assert!(shared.stderr.contains("dropped: 1 duplicate"), "{}", shared.stderr);
     run("b", &[]);
     assert_eq!(plan["data"], card("a"));
@@ -555,7 +551,7 @@ fn wrong_data_get_advice() {
     fs::create_dir(folder.join("code")).unwrap();
     fs::write(folder.join("code/a.rs"), book()).unwrap();
     for (data, expected) in [
-        (&["talk.jsonl"][..], "give its file with --chat instead of --data"),
+        (&["talk.jsonl"][..], "give its file as --chat, not as --data"),
         (&["sampl"], "cannot read sampl: there is no such file or folder; did you mean sample?"),
         (&["code"], "to read its other files, give --ending rs"),
         (&["a.txt", "--val", "a.txt"], "--val: a.txt is given to validate on and to learn from"),

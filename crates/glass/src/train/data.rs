@@ -117,12 +117,12 @@ pub(crate) fn text_in(
         Some(serde_json::Value::String(text)) => return Ok(text),
         Some(_) => format!("the field \"{field}\" is not a string, which a document is"),
         None if ["messages", "conversations", "role"].iter().any(|&key| object.contains_key(key)) => {
-            "this is a conversation, and no text; give its file with --chat instead of --data".into()
+            "this is a conversation, not a text; give its file as `chat`, not as `data`".into()
         }
         None => {
             let found: Vec<_> = object.keys().map(|key| format!("\"{key}\"")).collect();
             format!(
-                "no field \"{field}\" in this object, which has {}; name the one that holds the text with --field",
+                "no field \"{field}\" in this object, which has {}; name the one that holds the text as `field`",
                 if found.is_empty() { "none".into() } else { found.join(", ") },
             )
         }

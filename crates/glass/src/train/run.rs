@@ -242,7 +242,7 @@ impl<B: Backend> ActiveRun<'_, B> {
         let step = self.state.step;
         let loss = sum / counted.max(1) as f64;
         if !loss.is_finite() {
-            let why = format!("the validation loss is {loss}, so the run ends; {}", self.anew());
+            let why = format!("the validation loss is {loss}, so the run ends; {}", self.retry_advice());
             return Err(Error::invalid(format!("step {step}"), why));
         }
         let best = self.state.best.is_none_or(|best| loss < best.loss);
@@ -258,7 +258,7 @@ impl<B: Backend> ActiveRun<'_, B> {
         if let Some(name) = self.first_non_finite() {
             let why = format!(
                 "it left NaN or infinite numbers in {name}, so nothing is saved and the run ends; {}",
-                self.anew()
+                self.retry_advice()
             );
             return Err(Error::invalid(format!("step {step}"), why));
         }
@@ -313,26 +313,29 @@ impl<B: Backend> ActiveRun<'_, B> {
     fn not_written(&self, error: Error) -> Error {
         match error {
             Error::Io { doing, path, source } => {
-                let why =
-                    format!("{}; the run ends; {}; make room and add --resume", reason(&source), self.last());
+                let why = format!(
+                    "{}; the run ends; {}; free some space and add `resume`",
+                    reason(&source),
+                    self.last()
+                );
                 Error::invalid(format!("{doing} {}", path.display()), why)
             }
             other => other,
         }
     }
 
-    fn anew(&self) -> String {
+    fn retry_advice(&self) -> String {
         let Settings { lr, min_lr, .. } = *self.run.settings;
         // A rate that was far too high is still too high as a quarter.
         let lower = (lr / 4.0).min(Settings::default().lr);
         // The floor follows the rate unless it was given itself.
         let floor = match min_lr > lower && min_lr != lr / 10.0 {
-            true => format!(" --min-lr {}", plain(f64::from(lower) / 10.0)),
+            true => format!(" and `min_lr` {}", plain(f64::from(lower) / 10.0)),
             false => String::new(),
         };
-        let how = if self.saved.is_some() { "go on from there" } else { "begin again" };
+        let how = if self.saved.is_some() { "continue from there" } else { "start again" };
         let lower = plain(lower.into());
-        format!("{}; add --resume --lr {lower}{floor} to {how} with a lower rate", self.last())
+        format!("{}; {how} with `resume` and a lower learning rate: `lr` {lower}{floor}", self.last())
     }
 
     fn last(&self) -> String {

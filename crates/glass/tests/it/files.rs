@@ -237,7 +237,7 @@ fn a_full_disk_is_said_and_the_old_model_stays() {
             save_arena(scratch.path(), &what(folder.config(), &plan, Dtype::F32), &arena).unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, Error::Io { .. }) && text.contains("no space is left"), "{text}");
-        assert!(text.contains(file) && text.contains("still whole"), "{text}");
+        assert!(text.contains(file) && text.contains("is intact"), "{text}");
         assert_eq!(open(scratch.path()).unwrap().2, arena);
     }
 }

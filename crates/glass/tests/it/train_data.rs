@@ -266,13 +266,13 @@ fn tables_and_arrays_are_documents_of_a_field() {
                 .contains("a.json, element 2: neither a string nor an object")
         );
         assert!(refused("a.json", b"[{\"text\":\"a\"").contains("it ends within an element"));
-        assert!(refused("a.json", b"[\"a\"").contains("it ends before its array does"));
+        assert!(refused("a.json", b"[\"a\"").contains("it ends within its array"));
         let lines = b"{\"text\":\"a\"}\n{\"text\":\"b\"}\n";
         assert_eq!(texts("a.json", lines, "text"), ["a", "b"], "JSON lines by another name");
         assert_eq!(texts("A.JSONL", lines, "text"), ["a", "b"]);
         assert_eq!(texts("A.CSV", b"\xef\xbb\xbf\"id\",\"text\"\r\n1,\"One\"\r\n", "text"), ["One"]);
-        assert!(refused("a.json", b"{\"text\":\"a\"}[\"b\"]").contains("more follows"));
-        assert!(refused("a.json", b"[\"b\"]{\"text\":\"a\"}").contains("more follows"));
+        assert!(refused("a.json", b"{\"text\":\"a\"}[\"b\"]").contains("there is more text after"));
+        assert!(refused("a.json", b"[\"b\"]{\"text\":\"a\"}").contains("there is more text after"));
         assert!(refused("a.json", b"[{\"body\":\"a\"}]").contains("element 1: no field \"text\""));
         assert!(refused("a.json", b"text").contains("neither an array nor an object"));
     }

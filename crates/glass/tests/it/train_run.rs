@@ -393,7 +393,7 @@ fn what_is_not_finite_ends_the_run_and_names_the_step() {
     let error = go(folder.path(), &spoiled, false, &mut actions).unwrap_err().to_string();
     assert!(error.starts_with("step 7: the loss is NaN") && error.contains("step-00000005"), "{error}");
     // The advice is followed.
-    let advice = "step-00000005; continue from there with `resume` and a lower learning rate (`lr` 0.00075)";
+    let advice = "step-00000005; continue from there with `resume` and a lower learning rate: `lr` 0.00075";
     assert!(error.ends_with(advice), "{error}");
     let mut lower = Actions::default();
     let then = spoiled.rates().at(6);
@@ -412,7 +412,7 @@ fn a_run_without_a_checkpoint_begins_again_with_another_rate() {
     let spoiled = Settings { sample_every: 2, ..settings() };
     let error = go(folder.path(), &spoiled, false, &mut actions).unwrap_err().to_string();
     let advice =
-        "there is no checkpoint yet; start again with `resume` and a lower learning rate (`lr` 0.00075)";
+        "there is no checkpoint yet; start again with `resume` and a lower learning rate: `lr` 0.00075";
     assert!(error.ends_with(advice), "{error}");
     let lower = Settings { lr: 0.00075, ..settings() };
     go(folder.path(), &lower, true, &mut Actions::default()).unwrap();
@@ -509,7 +509,7 @@ fn fewer_steps_than_were_taken_are_refused_and_nothing_is_changed() {
         let fewer = Settings { steps, ..settings() };
         let error = go(folder.path(), &fewer, true, &mut Actions::default()).unwrap_err();
         assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
-        assert_eq!(error.to_string(), "--steps: 9 steps were already taken; give more than 9");
+        assert_eq!(error.to_string(), "steps: 9 steps were already taken; give more than 9");
     }
     assert!(files(folder.path()) == before);
     let more = Settings { steps: 10, ..settings() };
@@ -522,14 +522,14 @@ fn a_rate_that_was_far_too_high_is_advised_down_to_the_usual_one() {
     let high = Settings { lr: 1e30, min_lr: 1e29, sample_every: 1, ..settings() };
     let mut actions = Actions { spoil_after: Some(2), ..Actions::default() };
     let error = go(folder.path(), &high, false, &mut actions).unwrap_err().to_string();
-    assert!(error.contains(" --resume --lr 0.001 to "), "{error}");
+    assert!(error.contains("with `resume` and a lower learning rate: `lr` 0.001"), "{error}");
     assert!(error.contains("so the run ends"), "{error}");
     // A floor that was given itself must come down too.
     let other = Scratch::new("floor");
     let floor = Settings { min_lr: 1.0, ..high };
     let mut actions = Actions { spoil_after: Some(2), ..Actions::default() };
     let error = go(other.path(), &floor, false, &mut actions).unwrap_err().to_string();
-    assert!(error.contains(" --resume --lr 0.001 --min-lr 0.0001 to "), "{error}");
+    assert!(error.contains("`lr` 0.001 and `min_lr` 0.0001"), "{error}");
 }
 
 #[test]

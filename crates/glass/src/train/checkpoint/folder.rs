@@ -94,7 +94,7 @@ impl Folder {
         if steps <= taken && steps != planned {
             let steps = if taken == 1 { "step was" } else { "steps were" };
             let why = format!("{taken} {steps} already taken; give more than {taken}");
-            return Err(Error::invalid_argument("--steps", why));
+            return Err(Error::invalid_argument("steps", why));
         }
         Ok(())
     }

@@ -217,7 +217,7 @@ impl Identity {
             }
             let (value, asked) = (shown(value), now.get(name).map(shown).unwrap_or_default());
             if !CHANGEABLE.contains(&name.as_str()) {
-                return Err(changed(&format!("--{name}"), &value, &asked));
+                return Err(changed(&name.replace('-', "_"), &value, &asked));
             }
             changes.push(Change { name: name.clone(), then: value, now: asked });
         }
@@ -228,13 +228,13 @@ impl Identity {
             return Err(changed(&name, &then, &now));
         }
         if self.data != asked.data {
-            return Err(changed("--data", "other training data", "these"));
+            return Err(changed("data", "other training data", "these"));
         }
         match (&self.validation, &asked.validation) {
             (then, now) if then == now => Ok(changes),
-            (Some(_), Some(_)) => Err(changed("--val", "other validation data", "these")),
-            (Some(_), None) => Err(changed("--val", "validation data", "none")),
-            (None, _) => Err(changed("--val", "no validation data", "these")),
+            (Some(_), Some(_)) => Err(changed("val", "other validation data", "these")),
+            (Some(_), None) => Err(changed("val", "validation data", "none")),
+            (None, _) => Err(changed("val", "no validation data", "these")),
         }
     }
 
@@ -268,11 +268,11 @@ fn differing(then: &Value, now: &Value) -> Option<(String, String, String)> {
 /// The option that a field of `config.json` follows from.
 fn option(field: &str) -> String {
     let name = match field {
-        "n_layer" => "--layers",
-        "n_head" => "--heads",
-        "n_embd" | "n_inner" => "--width",
-        "n_positions" | "n_ctx" => "--context",
-        "vocab_size" => "--vocab",
+        "n_layer" => "layers",
+        "n_head" => "heads",
+        "n_embd" | "n_inner" => "width",
+        "n_positions" | "n_ctx" => "context",
+        "vocab_size" => "vocab",
         _ => return format!("model's {field}"),
     };
     name.into()
