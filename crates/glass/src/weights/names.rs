@@ -52,8 +52,8 @@ impl Place {
 /// What `GPT2LMHeadModel` puts before the names of `GPT2Model`.
 pub const PREFIX: &str = "transformer.";
 
-/// What `torch.compile`, `DistributedDataParallel` and `trl` put before all names.
-const WRAPPERS: [&str; 3] = ["_orig_mod.", "module.", "pretrained_model."];
+/// What `torch.compile`, `DistributedDataParallel`, `trl` and Lightning put before all names.
+const WRAPPERS: [&str; 4] = ["_orig_mod.", "module.", "pretrained_model.", "model."];
 
 /// Modules beside the unembedding that a GPT-2 may be trained with; none of them changes the logits.
 const OTHER_HEADS: [&str; 7] =
@@ -70,6 +70,11 @@ pub fn plain(mut name: &str) -> String {
         Some((norm, "beta")) => format!("{norm}.bias"),
         _ => name.to_string(),
     }
+}
+
+/// Whether a name is an older one of a norm's, [as `plain` reads it](plain).
+pub fn is_old_norm(name: &str) -> bool {
+    matches!(name.rsplit_once('.'), Some((_, "gamma" | "beta")))
 }
 
 /// Whether a tensor is another head's, which is not read.

@@ -1,6 +1,7 @@
 //! nanoGPT's checkpoints (`ckpt.pt`), as its `train.py` saves them (<https://github.com/karpathy/nanoGPT>): a dictionary
 //! with the shape under `model_args` and the tensors under `model`; the optimiser and the run's settings are not read.
-//! build-nanogpt's have a `GPTConfig` under `config` instead, minGPT's are the tensors alone.
+//! build-nanogpt's have a `GPTConfig` under `config` instead, minGPT's are the tensors alone, and Lightning's have them
+//! under `state_dict`.
 //!
 //! Matrices are `[outputs, inputs]`. The file does not say which form of GELU the model learned with. nanoGPT's first
 //! versions, which knew no `bias`, computed the tanh form; today's compute the exact one, and so it is taken.
@@ -14,7 +15,7 @@ use crate::config::object::{LARGEST, short};
 use crate::{Config, Error, Result};
 
 /// The shape and the tensors of a checkpoint; `name` is used in errors. `beside` is the shape that a `config.json` in the
-/// same folder gives, for a file with tensors alone (minGPT's), which does not say how many heads there are.
+/// same folder gives, for a file without arguments, which does not say how many heads there are.
 ///
 /// # Errors
 /// An archive that holds something else, and arguments that make another model.
@@ -26,20 +27,17 @@ pub fn read(
     let archive = Archive::open(name, file)?;
     let root = archive.pickle.root();
     let part = |key: &str| archive.pickle.get(root, key);
-    // nanoGPT keeps the arguments as a dictionary, build-nanogpt the GPTConfig itself.
-    let arguments = part("model_args").or_else(|| part("config").filter(|_| part("model").is_some()));
-    let (state, arguments) = match (part("model"), arguments) {
-        (Some(model), Some(arguments)) => (model, Some(arguments)),
-        _ => (root, None),
-    };
-    let entries = archive.pickle.entries(state).filter(|entries| is_state(entries));
-    let Some(entries) = entries else {
+    // nanoGPT keeps the arguments as a dictionary, build-nanogpt the GPTConfig itself; others keep a run's settings there.
+    let is_shape = |config: &Value<'_>| archive.pickle.get(*config, "n_layer").is_some();
+    let arguments = part("model_args").or_else(|| part("config").filter(is_shape));
+    let Some(entries) = archive.gpt() else {
         if matches!(part("model").and_then(|model| archive.pickle.node(model)), Some(Node::Object(None))) {
             let why = "its \"model\" could only be made by code of the checkpoint's, which is not run; save its state_dict()";
             return Err(Error::invalid(name, why));
         }
         let why = "holds neither \"model_args\" and \"model\", as a checkpoint of nanoGPT does, nor the tensors of a GPT by \
-                   themselves; of other programs give a folder with config.json and the weights";
+                   themselves or under \"model\" or \"state_dict\"; of other programs give a folder with config.json and \
+                   the weights";
         return Err(Error::invalid(name, why));
     };
     let beside = if arguments.is_none() { beside()? } else { None };
@@ -52,15 +50,9 @@ pub fn read(
             return Err(Error::invalid(name, why));
         }
     };
-    let tensors = archive.state(entries)?;
-    let mut tensors: Vec<_> = tensors.into_iter().map(|(key, tensor)| (names::plain(&key), tensor)).collect();
+    let mut tensors = archive.state(entries)?;
     config.tied = tie(&mut tensors, file);
     Ok((config, tensors))
-}
-
-/// Whether entries are the tensors of a GPT.
-fn is_state(entries: &[(Value<'_>, Value<'_>)]) -> bool {
-    entries.iter().any(|(key, _)| matches!(key, Value::Text(key) if names::plain(key) == EMBEDDING))
 }
 
 /// The arguments of `GPTConfig`. One that is not known may change what the layers compute, and is refused.
@@ -102,7 +94,7 @@ fn config(name: &str, archive: &Archive<'_>, arguments: Value<'_>) -> Result<Con
 
 /// Whether the unembedding is the embedding, number by number; then it is left out.
 fn tie(tensors: &mut Vec<(String, Tensor)>, file: &[u8]) -> bool {
-    let find = |name| tensors.iter().position(|(key, _)| key == name);
+    let find = |name| tensors.iter().position(|(key, _)| names::plain(key) == name);
     let (Some(a), Some(b)) = (find(EMBEDDING), find(UNEMBEDDING)) else { return true };
     let [one, other] = [a, b].map(|at| &tensors[at].1);
     let same = one.shape == other.shape
