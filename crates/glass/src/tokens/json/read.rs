@@ -9,6 +9,7 @@ use super::Token;
 use super::build::{Build, Model, build};
 use super::parts::{self, refuse};
 use crate::tokens::bpe::Unknown;
+use crate::tokens::normalize::Normal;
 use crate::tokens::presplit::Step;
 use crate::tokens::{Beside, Tokenizer};
 use crate::{Error, Result};
@@ -43,6 +44,21 @@ struct Kind {
 #[derive(Deserialize)]
 struct File {
     model: Model,
+}
+
+/// What a file does to a text before its model.
+#[derive(Deserialize)]
+struct Before {
+    normalizer: Option<Value>,
+    pre_tokenizer: Option<Value>,
+}
+
+/// The normal forms and the pre-split of a file; `name` stands in errors.
+pub fn before(name: &str, bytes: &[u8]) -> Result<(Vec<Normal>, Vec<Step>)> {
+    let Before { normalizer, pre_tokenizer } = serde_json::from_slice(bytes).map_err(|error| {
+        Error::invalid(name, format!("it is not a tokenizer.json that can be read: {error}"))
+    })?;
+    Ok((parts::normals(name, normalizer.as_ref())?, parts::steps(name, pre_tokenizer.as_ref(), None)?))
 }
 
 /// Reads a file; `name` stands in errors, `beside` is what lies beside it.
