@@ -194,6 +194,22 @@ fn files_beside_a_vocabulary_take_little_memory() {
     assert_eq!(ids(&Tokenizer::open(scratch.path()).unwrap(), "Hello"), [15496]);
 }
 
+/// What is more than there can be is not read: a limit is named instead.
+#[test]
+fn vocabularies_without_end_are_refused_early() {
+    let scratch = folder(true, &[]);
+    let tokens = |count: usize| (0..count).map(|id| format!("\"{id:x}\":{id}")).collect::<Vec<_>>().join(",");
+    let vocab = format!("{{{}}}", tokens((1 << 20) + 1));
+    fs::write(scratch.path().join("vocab.json"), &vocab).unwrap();
+    let error = Tokenizer::open(scratch.path()).err().unwrap().to_string();
+    assert!(error.contains("vocab.json") && error.contains("more than 1048576 tokens"), "{error}");
+    fs::write(scratch.path().join("vocab.json"), format!("{vocab}x")).unwrap();
+    assert!(Tokenizer::open(scratch.path()).is_err());
+    let json = format!("{{\"model\":{{\"type\":\"BPE\",\"vocab\":{vocab},\"merges\":[]}}}}");
+    let error = Tokenizer::from_json("tokenizer.json", json.as_bytes()).err().unwrap().to_string();
+    assert!(error.contains("tokenizer.json") && error.contains("more than 1048576 tokens"), "{error}");
+}
+
 /// `pickle.dumps({"vocab_size": 3, "itos": {…}, "stoi": {"a": 0, "\n": 1, "é": 2}})` in protocol 2.
 fn meta(stoi: &[(&str, u8)]) -> Vec<u8> {
     let text = |text: &str| [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();

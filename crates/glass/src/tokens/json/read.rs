@@ -1,7 +1,5 @@
 //! Reading a `tokenizer.json`: what is known here is obeyed, anything else is refused by name.
 
-use std::collections::HashMap;
-
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -136,6 +134,3 @@ fn check_model(name: &str, model: &Kind) -> Result<()> {
         false => Ok(()),
     }
 }
-
-/// Ids by token.
-pub type Vocab = HashMap<String, u32>;
