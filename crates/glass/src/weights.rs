@@ -9,6 +9,7 @@ pub mod generation;
 pub mod gguf;
 pub mod initialise;
 mod llm_c;
+mod members;
 pub mod names;
 mod nanogpt;
 pub mod packed;

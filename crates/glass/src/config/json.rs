@@ -116,21 +116,21 @@ impl Config {
     /// The `config.json` of this configuration. `dtype` is `transformers`' name of the weights' dtype,
     /// `end_of_text` the token that begins and ends a text.
     pub fn to_json(&self, dtype: &str, end_of_text: Option<u32>) -> String {
-        format!("{:#}\n", Value::Object(self.to_object(dtype, end_of_text)))
+        format!("{:#}\n", Value::Object(self.to_object(dtype, [end_of_text; 2])))
     }
 
-    /// The same as an object, so that fields can be added.
-    pub(crate) fn to_object(&self, dtype: &str, end_of_text: Option<u32>) -> Map<String, Value> {
+    /// The same, to be added to; a text begins with the first token and ends with the second.
+    pub(crate) fn to_object(&self, dtype: &str, [start, end]: [Option<u32>; 2]) -> Map<String, Value> {
         let Norm::Layer { epsilon } = self.norm;
         let gpt2 = self.can_export().is_ok();
         let mut all = json!({
             "activation_function": name(self.activation),
             "architectures": [if gpt2 { "GPT2LMHeadModel" } else { "GlassLMHeadModel" }],
             "attn_pdrop": 0.0,
-            "bos_token_id": end_of_text,
+            "bos_token_id": start,
             "dtype": dtype,
             "embd_pdrop": 0.0,
-            "eos_token_id": end_of_text,
+            "eos_token_id": end,
         });
         if !self.scores.by_size {
             all["scale_attn_weights"] = json!(false);

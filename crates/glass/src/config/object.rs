@@ -4,10 +4,9 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
-use std::marker::PhantomData;
 use std::path::Path;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::{Error, Result};
@@ -15,54 +14,50 @@ use crate::{Error, Result};
 /// The largest allowed size in a field.
 pub(crate) const LARGEST: usize = 1 << 31;
 
-/// The members of a JSON object, in order; a duplicate key is refused.
-pub(crate) struct Unique<T>(pub Vec<(String, T)>);
+/// No such file has more values; as a tree each takes many times the bytes that it has in the file.
+const MOST_VALUES: usize = 1 << 18;
 
-/// A member's value, whose type may depend on its key.
-pub(crate) trait Member<'de>: Sized {
-    /// The value under `key`.
-    fn read<D: Deserializer<'de>>(key: &str, from: D) -> std::result::Result<Self, D::Error>;
-}
-
-impl<'de> Member<'de> for Value {
-    fn read<D: Deserializer<'de>>(_: &str, from: D) -> std::result::Result<Self, D::Error> {
-        Value::deserialize(from)
+/// At most how many values a JSON text holds: each follows a bracket or a comma.
+fn values(text: &[u8]) -> usize {
+    let (mut count, mut is_text, mut is_escaped) = (1, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            b'[' | b'{' | b',' if !is_text => count += 1,
+            _ => {}
+        }
     }
+    count
 }
 
-impl<'de, T: Member<'de>> Deserialize<'de> for Unique<T> {
+/// The members of a JSON object, in their order; a key that stands twice is refused.
+struct Unique(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        struct Members<T>(PhantomData<T>);
-        impl<'de, T: Member<'de>> Visitor<'de> for Members<T> {
-            type Value = Unique<T>;
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Unique;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Unique<T>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Unique, A::Error> {
                 let (mut members, mut seen) = (Vec::new(), HashSet::new());
                 while let Some(key) = map.next_key::<String>()? {
                     if !seen.insert(key.clone()) {
                         return Err(A::Error::custom(format!("{} is duplicated", short(&key))));
                     }
                     let value = map
-                        .next_value_seed(Under(&key, PhantomData))
+                        .next_value::<Value>()
                         .map_err(|e| A::Error::custom(format!("{}: {e}", short(&key))))?;
                     members.push((key, value));
                 }
                 Ok(Unique(members))
             }
         }
-        from.deserialize_map(Members(PhantomData))
-    }
-}
-
-/// Deserialises the value under a key.
-struct Under<'k, T>(&'k str, PhantomData<T>);
-
-impl<'de, T: Member<'de>> DeserializeSeed<'de> for Under<'_, T> {
-    type Value = T;
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> std::result::Result<T, D::Error> {
-        T::read(self.0, from)
+        from.deserialize_map(Members)
     }
 }
 
@@ -83,6 +78,11 @@ pub(crate) struct Object {
 impl Object {
     /// Parses the object in `bytes`; `what` names the file.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Object> {
+        let found = values(bytes);
+        if found > MOST_VALUES {
+            let why = format!("holds {found} values; at most {MOST_VALUES} were expected");
+            return Err(Error::invalid(what, why));
+        }
         let Unique(members) = serde_json::from_slice(bytes)
             .map_err(|e| Error::invalid(what, format!("is not a JSON object as expected ({e})")))?;
         Ok(Object { what: what.to_string(), members })
@@ -114,6 +114,11 @@ impl Object {
     /// A field; `null` is treated as absent.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.members.iter().find(|(n, _)| n == name).map(|(_, value)| value).filter(|value| !value.is_null())
+    }
+
+    /// Whether a field is there and `null`.
+    pub fn is_null(&self, name: &str) -> bool {
+        self.members.iter().any(|(found, value)| found == name && value.is_null())
     }
 
     /// A size: a whole number from 1 to 2³¹.

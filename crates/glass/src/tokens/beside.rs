@@ -9,7 +9,9 @@
 
 use serde_json::Value;
 
-use super::json::{Token, next_id};
+use super::json::{self, Token, next_id};
+use super::normalize::Normal;
+use super::presplit::Step;
 use crate::config::object::Object;
 use crate::{Error, Result};
 
@@ -45,6 +47,15 @@ const ROLES: [&str; 7] =
 /// Lists of special tokens without a role.
 const LISTS: [&str; 2] = ["additional_special_tokens", "extra_special_tokens"];
 
+/// The classes of `transformers` 5 that make the normalizer and the pre-tokenizer of a byte-level tokenizer.json anew, with
+/// their normal forms; GPT-2's words are the pre-split of all but the last, whose own is not read here.
+const MADE_ANEW: [(&str, Option<&[Normal]>); 4] = [
+    ("GPT2Tokenizer", Some(&[])),
+    ("CodeGenTokenizer", Some(&[])),
+    ("GPTNeoXTokenizer", Some(&[Normal::Nfc])),
+    ("Qwen2Tokenizer", None),
+];
+
 impl Beside {
     /// Reads the files; `read` gives a file's full name and bytes if it exists.
     pub fn read<B: AsRef<[u8]>>(read: impl Fn(&str) -> Result<Option<(String, B)>>) -> Result<Beside> {
@@ -65,7 +76,23 @@ impl Beside {
         })
     }
 
-    /// Adds the tokens that the files define to `added`; `pair` is true for `vocab.json` with `merges.txt`.
+    /// The class with which `transformers` opens a tokenizer.json, where it gives other ids than the file says.
+    pub fn made_anew(&self, name: &str, file: &[u8]) -> Result<Option<&'static str>> {
+        let class = self.config.as_ref().map(|config| config.text("tokenizer_class")).transpose()?.flatten();
+        let class = class.or(self.model.then_some(MADE_ANEW[0].0));
+        let is =
+            |known: &str| class.is_some_and(|class| class.strip_suffix("Fast").unwrap_or(class) == known);
+        let Some((class, normals)) = MADE_ANEW.into_iter().find(|(known, _)| is(known)) else {
+            return Ok(None);
+        };
+        let (found, mut steps) = json::before(name, file)?;
+        // A space before a text is for tokenizer_config.json to say.
+        steps.retain(|step| *step != Step::PrefixSpace);
+        let same = normals.is_some_and(|normals| found == normals) && steps == [Step::Words];
+        Ok((!same).then_some(class))
+    }
+
+    /// Adds to `added` what the files add to a vocabulary; `pair` says that it is `vocab.json` and `merges.txt`.
     pub fn apply(
         &self,
         vocab: &std::collections::HashMap<String, u32>,
@@ -125,8 +152,8 @@ impl Beside {
         })
     }
 
-    /// The named special tokens with their roles, in the order in which they are added. If GPT-2's class opens
-    /// `vocab`, three roles have a default.
+    /// The named special tokens, with what they are for, in the order in which they are added. Where GPT-2's class opens
+    /// `vocab`, three uses have a default, which `null` takes away.
     fn names(
         &self,
         with_map: bool,
@@ -140,6 +167,7 @@ impl Beside {
             if let Some((file, value)) = field(role) {
                 names.push((Some(role.into()), token(file, role, value)?));
             } else if ROLES[..3].contains(&role)
+                && !files.iter().any(|file| file.is_null(role))
                 && vocab.is_some_and(|vocab| vocab.contains_key(super::END_OF_TEXT))
             {
                 names.push((

@@ -10,10 +10,13 @@ use crate::{Error, Result};
 /// nanoGPT's character vocabulary, a pickle.
 pub(crate) const CHARACTERS: &str = "meta.pkl";
 
-/// The names of vocabulary files in a folder, in the order of the search: one file, or two that belong together.
-/// The third entry has the names under which OpenAI published GPT-2's.
+/// What `tokenizers` writes: everything in one file.
+pub(crate) const JSON: &str = "tokenizer.json";
+
+/// Where a folder may keep its vocabulary, in the order it is looked for: one file, or two that belong together. The
+/// third has the names under which OpenAI published GPT-2's.
 const NAMES: [&[&str]; 4] =
-    [&["tokenizer.json"], &["vocab.json", "merges.txt"], &["encoder.json", "vocab.bpe"], &[CHARACTERS]];
+    [&[JSON], &["vocab.json", "merges.txt"], &["encoder.json", "vocab.bpe"], &[CHARACTERS]];
 
 /// The files that hold a folder's vocabulary; `has` says whether a file exists.
 pub(crate) fn in_folder(has: impl Fn(&str) -> bool) -> Option<&'static [&'static str]> {

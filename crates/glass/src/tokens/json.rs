@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::{FromLists, from_lists, next_id};
 pub use pair::read as read_pair;
-pub use read::read;
+pub use read::{before, read};
 pub use write::{Lists, gguf_pre, lists, write};
 
 /// An added token, as in the file.

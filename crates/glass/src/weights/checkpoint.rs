@@ -54,7 +54,7 @@ pub(super) fn open(path: &Path) -> Result<(Writer, Config, Tensors, Option<gguf:
     } else if torch::is_archive(&file) {
         (Writer::NanoGpt, nanogpt::read(&name, &file, &|| beside(path))?)
     } else if torch::is_bare_pickle(&file) {
-        return wrong("was written by PyTorch before 1.6; load it and save it again with a newer version");
+        return wrong(torch::LEGACY);
     } else if file.starts_with(LFS_POINTER) {
         return wrong(LFS_ADVICE);
     } else {

@@ -34,7 +34,7 @@ impl Folder {
         for parameter in ["embedding.token.weight", "embedding.position.weight", "block.0.mlp.up.weight"] {
             self.expect(&self.place(parameter)?)?;
         }
-        let last = self.tensors.names().into_iter().filter_map(names::layer).max();
+        let last = self.tensors.names().filter_map(names::layer).max();
         let found = last.map_or(0, |last| last.saturating_add(1));
         match found == self.config.layers {
             true => Ok(()),

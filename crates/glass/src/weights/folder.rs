@@ -110,8 +110,7 @@ impl Folder {
     /// Whether matrices are stored in fewer bits than a float has.
     pub fn is_quantised(&self) -> bool {
         let in_blocks = |name: &str| self.tensors.get(name).is_some_and(|found| found.tensor.dtype.is_err());
-        self.packing().is_some()
-            || self.writer == Writer::Gguf && self.tensors.names().into_iter().any(in_blocks)
+        self.packing().is_some() || self.writer == Writer::Gguf && self.tensors.names().any(in_blocks)
     }
 
     /// The name of one of its files in error messages.
@@ -142,10 +141,7 @@ impl Folder {
         for name in names {
             files.extend(self.source.small(name, LONGEST_TEXT)?.map(|text| (self.source.name(name), text)));
         }
-        let beside = Beside::read(|name| {
-            Ok(self.source.small(name, LONGEST_TEXT)?.map(|text| (self.source.name(name), text)))
-        })?;
-        vocabulary::read(&files, &beside).map(Some)
+        vocabulary::read(&files, &self.beside()?).map(Some)
     }
 
     fn vocabulary_files(&self) -> Option<&'static [&'static str]> {
@@ -169,18 +165,46 @@ impl Folder {
         }
     }
 
-    /// What its files hold that is not used, one sentence each.
+    /// What its files hold that is not used, or that others read otherwise, a sentence each.
     pub fn remarks(&self) -> Vec<String> {
-        let heads: Vec<&str> =
-            self.tensors.names().into_iter().filter(|name| names::is_other_head(name)).collect();
-        match heads[..] {
-            [] => Vec::new(),
-            _ => vec![format!(
-                "{}: not used, since it is a head other than the unembedding: {}",
-                self.tensors.file(),
-                heads.join(", ")
-            )],
+        let mut remarks = Vec::new();
+        let file = self.tensors.file();
+        let heads: Vec<&str> = self.tensors.names().filter(|name| names::is_other_head(name)).collect();
+        if !heads.is_empty() {
+            let heads = heads.join(", ");
+            remarks.push(format!("{file}: not used, since it is another head than the unembedding: {heads}"));
         }
+        if self.tensors.old_norms {
+            remarks.push(format!(
+                "{file}: the norms' gamma and beta, as old checkpoints call them, are read as weight and bias; \
+                 transformers 5 leaves them aside and starts with new norms"
+            ));
+        }
+        // What cannot be read is said where the tokenizer is asked for.
+        remarks.extend(self.read_otherwise().ok().flatten());
+        remarks
+    }
+
+    /// What lies beside the vocabulary.
+    fn beside(&self) -> Result<Beside> {
+        Beside::read(|name| {
+            Ok(self.source.small(name, LONGEST_TEXT)?.map(|text| (self.source.name(name), text)))
+        })
+    }
+
+    /// Where `transformers` gives other ids than tokenizer.json says.
+    fn read_otherwise(&self) -> Result<Option<String>> {
+        if self.own.is_some() || self.vocabulary_files() != Some(&[files::JSON]) {
+            return Ok(None);
+        }
+        let name = self.source.name(files::JSON);
+        let Some(text) = self.source.small(files::JSON, LONGEST_TEXT)? else { return Ok(None) };
+        Ok(self.beside()?.made_anew(&name, &text)?.map(|class| {
+            format!(
+                "{name}: read as it says; transformers 5 opens it as {class}, which makes the normalizer and the \
+                 pre_tokenizer anew and gives other ids (as PreTrainedTokenizerFast it takes them from the file)"
+            )
+        }))
     }
 
     /// The dtype of the weights: the widest one found, with f32 for f64.
@@ -188,7 +212,6 @@ impl Folder {
         let stored = |name: &str| self.tensors.get(name).and_then(|found| found.tensor.dtype.clone().ok());
         self.tensors
             .names()
-            .into_iter()
             .filter(|name| !names::is_mask(name))
             .filter_map(stored)
             .map(|dtype| if dtype == Dtype::F64 { Dtype::F32 } else { dtype })

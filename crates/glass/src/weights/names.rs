@@ -52,8 +52,8 @@ impl Place {
 /// The prefix that `GPT2LMHeadModel` adds to the names of `GPT2Model`.
 pub const PREFIX: &str = "transformer.";
 
-/// Prefixes that `torch.compile`, `DistributedDataParallel` and `trl` add to all names.
-const WRAPPERS: [&str; 3] = ["_orig_mod.", "module.", "pretrained_model."];
+/// What `torch.compile`, `DistributedDataParallel`, `trl` and Lightning put before all names.
+const WRAPPERS: [&str; 4] = ["_orig_mod.", "module.", "pretrained_model.", "model."];
 
 /// Other heads that a GPT-2 may be trained with; none of them changes the logits.
 const OTHER_HEADS: [&str; 7] =
@@ -73,7 +73,12 @@ pub fn plain(mut name: &str) -> String {
     }
 }
 
-/// Whether a tensor belongs to another head, which is not read.
+/// Whether a name is an older one of a norm's, [as `plain` reads it](plain).
+pub fn is_old_norm(name: &str) -> bool {
+    matches!(name.rsplit_once('.'), Some((_, "gamma" | "beta")))
+}
+
+/// Whether a tensor is another head's, which is not read.
 pub fn is_other_head(tensor: &str) -> bool {
     OTHER_HEADS.iter().any(|head| tensor.starts_with(head))
 }

@@ -1,7 +1,7 @@
-//! nanoGPT's checkpoints (`ckpt.pt`), as its `train.py` saves them (<https://github.com/karpathy/nanoGPT>): a
-//! dictionary with the sizes under `model_args` and the tensors under `model`; the state of the optimiser and the
-//! run's settings are not read. build-nanogpt's checkpoints have a `GPTConfig` under `config` instead; minGPT's
-//! hold only the tensors.
+//! nanoGPT's checkpoints (`ckpt.pt`), as its `train.py` saves them (<https://github.com/karpathy/nanoGPT>): a dictionary
+//! with the shape under `model_args` and the tensors under `model`; the optimiser and the run's settings are not read.
+//! build-nanogpt's have a `GPTConfig` under `config` instead, minGPT's are the tensors alone, and Lightning's have them
+//! under `state_dict`.
 //!
 //! Matrices are `[outputs, inputs]`. The file does not say which form of GELU the model was trained with. The first
 //! versions of nanoGPT, which had no `bias` setting, used the tanh form; current ones use the exact form, so a
@@ -15,9 +15,8 @@ use crate::config::Activation;
 use crate::config::object::{LARGEST, short};
 use crate::{Config, Error, Result};
 
-/// The configuration and the tensors of a checkpoint; `name` is used in error messages. `beside` is the
-/// configuration from a `config.json` in the same folder, for a file that holds only tensors (minGPT's), which do
-/// not give the number of heads.
+/// The shape and the tensors of a checkpoint; `name` is used in errors. `beside` is the shape that a `config.json` in the
+/// same folder gives, for a file without arguments, which does not say how many heads there are.
 ///
 /// # Errors
 /// If the archive holds something else, or its arguments are not a valid GPT.
@@ -29,20 +28,17 @@ pub fn read(
     let archive = Archive::open(name, file)?;
     let root = archive.pickle.root();
     let part = |key: &str| archive.pickle.get(root, key);
-    // nanoGPT stores the arguments as a dictionary, build-nanogpt the GPTConfig itself.
-    let arguments = part("model_args").or_else(|| part("config").filter(|_| part("model").is_some()));
-    let (state, arguments) = match (part("model"), arguments) {
-        (Some(model), Some(arguments)) => (model, Some(arguments)),
-        _ => (root, None),
-    };
-    let entries = archive.pickle.entries(state).filter(|entries| is_state(entries));
-    let Some(entries) = entries else {
+    // nanoGPT keeps the arguments as a dictionary, build-nanogpt the GPTConfig itself; others keep a run's settings there.
+    let is_shape = |config: &Value<'_>| archive.pickle.get(*config, "n_layer").is_some();
+    let arguments = part("model_args").or_else(|| part("config").filter(is_shape));
+    let Some(entries) = archive.gpt() else {
         if matches!(part("model").and_then(|model| archive.pickle.node(model)), Some(Node::Object(None))) {
             let why = "its \"model\" can only be made by running code from the checkpoint, which Glass does not do; save its state_dict()";
             return Err(Error::invalid(name, why));
         }
-        let why = "holds neither \"model_args\" and \"model\", as a checkpoint of nanoGPT does, nor only the tensors \
-                   of a GPT; for other programs, give a folder with config.json and the weights";
+        let why = "holds neither \"model_args\" and \"model\", as a checkpoint of nanoGPT does, nor the tensors of a GPT by \
+                   themselves or under \"model\" or \"state_dict\"; of other programs give a folder with config.json and \
+                   the weights";
         return Err(Error::invalid(name, why));
     };
     let beside = if arguments.is_none() { beside()? } else { None };
@@ -55,18 +51,12 @@ pub fn read(
             return Err(Error::invalid(name, why));
         }
     };
-    let tensors = archive.state(entries)?;
-    let mut tensors: Vec<_> = tensors.into_iter().map(|(key, tensor)| (names::plain(&key), tensor)).collect();
+    let mut tensors = archive.state(entries)?;
     config.tied = tie(&mut tensors, file);
     Ok((config, tensors))
 }
 
-/// Whether entries are the tensors of a GPT.
-fn is_state(entries: &[(Value<'_>, Value<'_>)]) -> bool {
-    entries.iter().any(|(key, _)| matches!(key, Value::Text(key) if names::plain(key) == EMBEDDING))
-}
-
-/// The arguments of `GPTConfig`. An unknown argument may change what the layers compute, so it is refused.
+/// The arguments of `GPTConfig`. One that is not known may change what the layers compute, and is refused.
 fn config(name: &str, archive: &Archive<'_>, arguments: Value<'_>) -> Result<Config> {
     let wrong = |why: String| Error::invalid(name, format!("model_args: {why}"));
     let known = ["n_layer", "n_head", "n_embd", "block_size", "bias", "vocab_size", "dropout"];
@@ -105,7 +95,7 @@ fn config(name: &str, archive: &Archive<'_>, arguments: Value<'_>) -> Result<Con
 
 /// Whether the unembedding equals the embedding, number by number; if so it is left out.
 fn tie(tensors: &mut Vec<(String, Tensor)>, file: &[u8]) -> bool {
-    let find = |name| tensors.iter().position(|(key, _)| key == name);
+    let find = |name| tensors.iter().position(|(key, _)| names::plain(key) == name);
     let (Some(a), Some(b)) = (find(EMBEDDING), find(UNEMBEDDING)) else { return true };
     let [one, other] = [a, b].map(|at| &tensors[at].1);
     let same = one.shape == other.shape

@@ -80,7 +80,7 @@ impl Folder {
     /// The sizes in config.json match the weights, so a plan of this configuration is no larger than the file.
     pub(super) fn check_packed_sizes(&self) -> Result<()> {
         let layer = |name: &str| name.strip_prefix("block.")?.split('.').next()?.parse::<usize>().ok();
-        let last = self.tensors.names().into_iter().filter_map(layer).max();
+        let last = self.tensors.names().filter_map(layer).max();
         let found = last.map_or(0, |last| last.saturating_add(1));
         let Config { layers, vocabulary, context, width, mlp_width, .. } = self.config;
         if layers != found {
@@ -99,7 +99,7 @@ impl Folder {
     pub(super) fn check_packed(&self, plan: &Plan) -> Result<()> {
         plan.specs.iter().try_for_each(|spec| self.stored(spec).map(|_| ()))?;
         let known = |name: &&str| plan.specs.iter().any(|spec| spec.name == **name);
-        match self.tensors.names().into_iter().find(|name| !known(name)) {
+        match self.tensors.names().find(|name| !known(name)) {
             Some(name) => {
                 let why = format!("tensor {} is not known in a model of this shape", short(name));
                 Err(Error::invalid(self.tensors.file(), why + "; are files mixed up?"))

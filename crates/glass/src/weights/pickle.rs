@@ -59,6 +59,8 @@ impl Known {
             ("torch", "DoubleStorage") => Known::Storage(Ok(Dtype::F64), 8),
             ("torch", "LongStorage") => Known::Storage(Err("I64"), 8),
             ("torch", "IntStorage") => Known::Storage(Err("I32"), 4),
+            ("torch", "ShortStorage") => Known::Storage(Err("I16"), 2),
+            ("torch", "CharStorage") => Known::Storage(Err("I8"), 1),
             ("torch", "ByteStorage") => Known::Storage(Err("U8"), 1),
             ("torch", "BoolStorage") => Known::Storage(Err("BOOL"), 1),
             _ => Known::Other,

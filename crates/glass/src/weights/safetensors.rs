@@ -9,9 +9,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use safetensors::tensor::{Metadata, TensorInfo};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use crate::config::object::{Member, Unique, short};
+use super::members::{Members, name};
+use crate::config::object::short;
 use crate::weights::dtype::Dtype;
 use crate::{Error, Result};
 
@@ -42,7 +43,16 @@ impl Tensor {
 /// The reference implementation's limit on a header's length, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// How a pointer file of Git LFS begins, which takes the place of the large file (<https://git-lfs.com/spec/v1>).
+/// No GPT has more tensors; what a file says of more is not read.
+pub(super) const MOST_TENSORS: usize = 1 << 17;
+
+/// What a header says of a tensor is no longer, in bytes.
+const LONGEST_ENTRY: usize = 4096;
+
+/// What stands in a header beside the tensors: texts, which say nothing that is needed.
+const METADATA: &str = "\"__metadata__\"";
+
+/// How a file begins that Git LFS left in place of the large one (<https://git-lfs.com/spec/v1>).
 pub(crate) const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 /// The error message for a pointer file.
@@ -58,23 +68,8 @@ struct Info {
     data_offsets: [u64; 2],
 }
 
-/// An entry of the header: a tensor, or (under `__metadata__`) strings, which are not needed.
-enum Entry {
-    Tensor(Info),
-    Metadata,
-}
-
-impl<'de> Member<'de> for Entry {
-    fn read<D: Deserializer<'de>>(key: &str, from: D) -> std::result::Result<Self, D::Error> {
-        match key {
-            "__metadata__" => HashMap::<String, String>::deserialize(from).map(|_| Entry::Metadata),
-            _ => Info::deserialize(from).map(Entry::Tensor),
-        }
-    }
-}
-
-/// The tensors of a file, in the order of their bytes; `what` names the file in error messages. Every range is
-/// within the file, fits the tensor's shape and dtype, and overlaps no other.
+/// The tensors of a file, in the order of their bytes; `what` names the file in errors. Every range lies within the
+/// file, fits the tensor's shape and dtype, and overlaps no other.
 pub fn header(what: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
     let wrong = |why: String| Error::invalid(what, why);
     let Some((length, rest)) = file.split_first_chunk::<8>() else {
@@ -96,22 +91,70 @@ pub fn header(what: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
         return Err(wrong(format!("{why}; the file is truncated")));
     }
     let (text, data) = rest.split_at(length as usize);
-    let Unique(entries) = serde_json::from_slice::<Unique<Entry>>(text)
-        .map_err(|e| wrong(format!("its header is not as expected ({e})")))?;
-    let mut tensors = Vec::with_capacity(entries.len());
-    for (name, entry) in entries {
-        if let Entry::Tensor(info) = entry {
-            let tensor = tensor(&info, 8 + length as usize, data.len())
-                .map_err(|why| wrong(format!("tensor {} {why}", short(&name))))?;
-            tensors.push((name, tensor));
+    let not_expected = |why: String| wrong(format!("its header is not as expected ({why})"));
+    let text = std::str::from_utf8(text).map_err(|error| not_expected(error.to_string()))?;
+    let mut tensors = Vec::with_capacity(count(text).map_err(not_expected)?);
+    let mut error = None;
+    let read = Members::new(text).object(&mut |quoted, value| {
+        if quoted == METADATA {
+            return Ok(());
         }
+        let name = name(quoted)?;
+        let info = info(value).map_err(|why| format!("{}: {why}", short(&name)))?;
+        match tensor(&info, 8 + length as usize, data.len()) {
+            Ok(tensor) => tensors.push((name.into_owned(), tensor)),
+            Err(why) => error = error.take().or(Some(format!("tensor {} {why}", short(&name)))),
+        }
+        Ok(())
+    });
+    read.map_err(not_expected)?;
+    if let Some(why) = error {
+        return Err(wrong(why));
     }
-    tensors.sort_by_key(|(_, tensor)| (tensor.bytes.start, tensor.bytes.end));
+    tensors.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    if let Some(twice) = tensors.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(not_expected(format!("{} stands twice", short(&twice[0].0))));
+    }
+    tensors.sort_unstable_by_key(|(_, tensor)| (tensor.bytes.start, tensor.bytes.end));
     side_by_side(&tensors, 8 + length as usize, file.len()).map_err(wrong)?;
     Ok(tensors)
 }
 
-/// A tensor whose bytes are within the `len` bytes that begin at `start` in the file.
+/// How many tensors a header describes, whose metadata are texts.
+fn count(header: &str) -> std::result::Result<usize, String> {
+    let (mut tensors, mut metadata) = (0, 0);
+    let mut members = Members::new(header);
+    members.object(&mut |quoted, value| {
+        if quoted != METADATA {
+            tensors += 1;
+            return match tensors {
+                0..=MOST_TENSORS => Ok(()),
+                _ => Err(format!("describes more than {MOST_TENSORS} tensors, which no GPT has")),
+            };
+        }
+        metadata += 1;
+        if metadata > 1 {
+            return Err(format!("{METADATA} stands twice"));
+        }
+        Members::new(value).object(&mut |name, value| match value.starts_with('"') {
+            true => Ok(()),
+            false => Err(format!("{METADATA}: the value of {} is not a text", short(name))),
+        })
+    })?;
+    members.end().map(|()| tensors)
+}
+
+fn info(value: &str) -> std::result::Result<Info, String> {
+    if value.len() > LONGEST_ENTRY {
+        return Err(format!(
+            "is described in {} bytes, more than the {LONGEST_ENTRY} there can be",
+            value.len()
+        ));
+    }
+    serde_json::from_str(value).map_err(|error| error.to_string())
+}
+
+/// A tensor whose bytes lie within `len` bytes that begin at `start` of the file.
 fn tensor(info: &Info, start: usize, len: usize) -> std::result::Result<Tensor, String> {
     let Some((dtype, bits)) = known(&info.dtype) else {
         return Err(format!("has dtype {}, which the format does not have", short(&info.dtype)));
@@ -130,12 +173,11 @@ fn tensor(info: &Info, start: usize, len: usize) -> std::result::Result<Tensor, 
         let (dtype, found) = (&info.dtype, to - from);
         return Err(format!("has {found} bytes, which do not make shape {shape} of {dtype}"));
     }
-    let shape = info.shape.iter().map(|&size| usize::try_from(size)).collect::<std::result::Result<_, _>>();
-    Ok(Tensor {
-        dtype,
-        shape: shape.map_err(|_| "has a size that does not fit this machine".to_string())?,
-        bytes: start + from as usize..start + to as usize,
-    })
+    let mut shape = Vec::with_capacity(info.shape.len());
+    for &size in &info.shape {
+        shape.push(usize::try_from(size).map_err(|_| "has a size that does not fit this machine")?);
+    }
+    Ok(Tensor { dtype, shape, bytes: start + from as usize..start + to as usize })
 }
 
 /// The dtypes of the format and their bits; those that cannot be converted to f32 without loss keep their name.

@@ -27,16 +27,30 @@ pub struct Save<'a> {
     pub tokenizer: Option<&'a Tokenizer>,
     /// The chat template's source, if there is one.
     pub template: Option<&'a str>,
-    /// The token that begins and ends a text.
+    /// The token that ends a text, and begins one where the tokenizer names no other.
     pub end_of_text: Option<u32>,
     /// Sampling advice; without it, texts end at `end_of_text`.
     pub generation: Option<&'a GenerationConfig>,
 }
 
-/// Writes `what` with the numbers that `weights` gives (a function like
-/// [`Folder::read`](super::folder::Folder::read); tables are requested [some](Spec::some) rows at a time). All
-/// files are written to temporary names and synced, then renamed: until then, the previous contents of `dir` are
-/// intact. One matrix is in memory at a time.
+impl Save<'_> {
+    /// The token that a text begins with: before every text, or named for it, or the one between texts.
+    fn start(&self) -> Option<u32> {
+        let named = |tokenizer: &Tokenizer| {
+            tokenizer.start().first().copied().or_else(|| tokenizer.role("bos_token"))
+        };
+        self.tokenizer.and_then(named).or(self.end_of_text)
+    }
+
+    /// The token that a text ends with.
+    fn end(&self) -> Option<u32> {
+        self.tokenizer.and_then(|tokenizer| tokenizer.role("eos_token")).or(self.end_of_text)
+    }
+}
+
+/// Writes `what` with the numbers that `weights` gives (the form that [`Folder::read`](super::folder::Folder::read)
+/// has; of tables it is asked for [some](Spec::some) rows at a time). All files are written aside and synced, then
+/// renamed: until then, what stood in `dir` is whole. One matrix stands in memory at a time.
 pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
     let mut files = AtomicWrite::new(dir)?;
     files.write(tensors::FILE, |put| write_tensors(put, what, weights))?;
@@ -44,18 +58,20 @@ pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
     files.commit()
 }
 
-/// Writes all files but the weights; `quantised` says how those are packed, if they are.
-pub(super) fn write_texts(files: &mut AtomicWrite, what: &Save<'_>, quantised: Option<Value>) -> Result<()> {
-    let mut text = |name: &str, text: String| files.write(name, |put| put(text.as_bytes()));
-    let mut config = what.config.to_object(what.dtype.torch_name(), what.end_of_text);
+/// All files but the weights; `quantised` says how those are packed, where they are.
+pub(super) fn write_texts(aside: &mut AtomicWrite, what: &Save<'_>, quantised: Option<Value>) -> Result<()> {
+    let mut text = |name: &str, text: String| aside.write(name, |put| put(text.as_bytes()));
+    let mut config = what.config.to_object(what.dtype.torch_name(), [what.start(), what.end()]);
     config.extend(quantised.map(|quantised| ("quantization_config".to_string(), quantised)));
     text("config.json", format!("{:#}\n", Value::Object(config)))?;
-    let advice = GenerationConfig {
-        bos: what.end_of_text,
-        eos: what.end_of_text.into_iter().collect(),
-        ..GenerationConfig::default()
-    };
-    text("generation_config.json", what.generation.unwrap_or(&advice).to_json())?;
+    let advice = GenerationConfig { eos: what.end().into_iter().collect(), ..GenerationConfig::default() };
+    let mut advice = what.generation.cloned().unwrap_or(advice);
+    // What is before every text counts, also where other tokens were advised.
+    let before = what.tokenizer.and_then(|tokenizer| tokenizer.start().first().copied());
+    if what.generation.is_none() || before.is_some() {
+        advice.bos = what.start();
+    }
+    text("generation_config.json", advice.to_json())?;
     if let Some(tokenizer) = what.tokenizer {
         text("tokenizer.json", tokenizer.to_json())?;
         text("tokenizer_config.json", tokenizer_config(what, tokenizer))?;

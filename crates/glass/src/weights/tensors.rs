@@ -1,16 +1,15 @@
 //! The tensors of a model, from one file of safetensors or of PyTorch, or from shards with an index.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::borrow::Cow;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer};
-
+use super::members::{Members, name};
 use super::names::{self, EMBEDDING, UNEMBEDDING};
-use super::safetensors::{Tensor, header};
+use super::safetensors::{MOST_TENSORS, Tensor, header};
 use super::source::Source;
 use super::torch;
-use crate::config::object::{Member, Unique, short};
+use crate::config::object::short;
 use crate::stored::{Bytes, Stored};
 use crate::{Error, Result};
 
@@ -23,13 +22,29 @@ const FILES: [&str; 2] = [FILE, "pytorch_model.bin"];
 /// The index of shards for each.
 const INDEXES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 
-/// The largest index, in bytes.
-const LONGEST_INDEX: u64 = 1 << 26;
+/// No index is longer.
+const LONGEST_INDEX: usize = 1 << 26;
 
 /// A model's tensors by their names without the prefix `transformer.`.
+#[derive(Default)]
 pub(crate) struct Tensors {
-    files: Vec<(String, Arc<Bytes>)>,
-    tensors: HashMap<String, (usize, Tensor)>,
+    files: Vec<File>,
+    /// Whether norms have the names of the first GPT-2 in TensorFlow.
+    pub old_norms: bool,
+}
+
+/// A file and the tensors in it, in the order of their names.
+struct File {
+    name: String,
+    bytes: Arc<Bytes>,
+    tensors: Vec<(String, Tensor)>,
+}
+
+impl File {
+    fn find(&self, name: &str) -> Option<&Tensor> {
+        let at = self.tensors.binary_search_by(|(found, _)| found.as_str().cmp(name)).ok()?;
+        Some(&self.tensors[at].1)
+    }
 }
 
 /// A tensor with its bytes and its file.
@@ -46,13 +61,13 @@ pub(crate) struct Found<'a> {
 impl Tensors {
     /// Opens the first of [`FILES`] that exists, or the shards that the first of the [indexes](INDEXES) names.
     pub fn open(source: &Source) -> Result<Tensors> {
-        let mut all = Tensors { files: Vec::new(), tensors: HashMap::new() };
+        let mut all = Tensors::default();
         for (file, index) in [(FILES[0], INDEXES[0]), (FILES[1], INDEXES[1])] {
             if let Some(bytes) = source.large(file)? {
-                all.add(source.name(file), bytes)?;
+                all.add(source.name(file), bytes, &mut |_| Ok(()))?;
                 return Ok(all);
             }
-            if let Some(text) = source.small(index, LONGEST_INDEX)? {
+            if let Some(text) = source.large(index)? {
                 all.add_shards(source, index, &text)?;
                 return Ok(all);
             }
@@ -67,78 +82,102 @@ impl Tensors {
     /// If only the unembedding of a tied model is stored, it is used as the embedding
     /// (`safetensors.torch.save_model` keeps the last of two names).
     pub fn tie(&mut self) {
-        if !self.tensors.contains_key(EMBEDDING)
-            && let Some(tensor) = self.tensors.remove(UNEMBEDDING)
-        {
-            self.tensors.insert(EMBEDDING.into(), tensor);
+        if self.get(EMBEDDING).is_some() {
+            return;
+        }
+        for file in &mut self.files {
+            if let Some((name, _)) = file.tensors.iter_mut().find(|(name, _)| name == UNEMBEDDING) {
+                *name = EMBEDDING.into();
+                file.tensors.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            }
         }
     }
 
     /// Releases the memory of mapped files that was read.
     pub fn forget(&self) {
-        self.files.iter().for_each(|(_, bytes)| bytes.forget());
+        self.files.iter().for_each(|file| file.bytes.forget());
     }
 
     /// The tensors of one file whose header has been read.
     pub fn of_file(name: String, bytes: Bytes, tensors: Vec<(String, Tensor)>) -> Result<Tensors> {
-        let mut all = Tensors { files: Vec::new(), tensors: HashMap::new() };
-        all.insert(name, bytes, tensors)?;
+        let mut all = Tensors::default();
+        all.insert(name, bytes, tensors, &mut |_| Ok(()))?;
         Ok(all)
+    }
+
+    fn find(&self, name: &str) -> Option<(&File, &Tensor)> {
+        self.files.iter().find_map(|file| Some((file, file.find(name)?)))
     }
 
     /// A tensor by its name without prefix.
     pub fn get(&self, name: &str) -> Option<Found<'_>> {
-        let (file, tensor) = self.tensors.get(name)?;
-        let (file, bytes) = &self.files[*file];
-        Some(Found { file, tensor, bytes: &bytes[tensor.bytes.clone()] })
+        let (file, tensor) = self.find(name)?;
+        Some(Found { file: &file.name, tensor, bytes: &file.bytes[tensor.bytes.clone()] })
     }
 
     /// A tensor's bytes, with ownership.
     pub fn stored(&self, name: &str) -> Option<Stored> {
-        let (file, tensor) = self.tensors.get(name)?;
-        Some(Stored { file: self.files[*file].1.clone(), range: tensor.bytes.clone() })
+        let (file, tensor) = self.find(name)?;
+        Some(Stored { file: file.bytes.clone(), range: tensor.bytes.clone() })
     }
 
-    /// All names, in order.
-    pub fn names(&self) -> BTreeSet<&str> {
-        self.tensors.keys().map(String::as_str).collect()
+    /// All names, file by file.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().flat_map(|file| file.tensors.iter().map(|(name, _)| name.as_str()))
     }
 
     /// The name of the weights in error messages.
     pub fn file(&self) -> &str {
-        self.files.first().map_or(FILE, |(name, _)| name)
+        self.files.first().map_or(FILE, |file| &file.name)
     }
 
-    fn add(&mut self, name: String, bytes: Bytes) -> Result<Vec<String>> {
+    /// Adds a file's tensors; `each` is told their names as the file has them.
+    fn add(&mut self, name: String, bytes: Bytes, each: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
         let tensors = match torch::is_archive(&bytes) {
             true => torch::tensors(&name, &bytes)?,
+            false if torch::is_legacy(&bytes) => return Err(Error::invalid(name, torch::LEGACY)),
             false => header(&name, &bytes)?,
         };
-        self.insert(name, bytes, tensors)
+        self.insert(name, bytes, tensors, each)
     }
 
-    /// Adds a file's tensors; returns their names as in the file.
-    fn insert(&mut self, name: String, bytes: Bytes, tensors: Vec<(String, Tensor)>) -> Result<Vec<String>> {
-        let mut written = Vec::with_capacity(tensors.len());
-        for (tensor_name, tensor) in tensors {
-            let key = names::plain(&tensor_name);
-            if let Some((file, _)) = self.tensors.insert(key, (self.files.len(), tensor)) {
-                let first = self.files.get(file).map_or("the same file", |(name, _)| name);
-                let why = format!("tensor {} is duplicated (first in {first})", short(&tensor_name));
-                return Err(Error::invalid(name, why));
+    fn insert(
+        &mut self,
+        name: String,
+        bytes: Bytes,
+        mut tensors: Vec<(String, Tensor)>,
+        each: &mut dyn FnMut(&str) -> Result<()>,
+    ) -> Result<()> {
+        let again = |tensor: &str, first: &str| {
+            let why = format!("tensor {} is there a second time (first in {first})", short(tensor));
+            Err(Error::invalid(&name, why))
+        };
+        let mut old_norms = false;
+        for (tensor, _) in &mut tensors {
+            let plain = names::plain(tensor);
+            if let Some((first, _)) = self.find(&plain) {
+                return again(tensor, &first.name);
             }
-            written.push(tensor_name);
+            each(tensor)?;
+            old_norms |= names::is_old_norm(tensor);
+            *tensor = plain;
         }
-        self.files.push((name, Arc::new(bytes)));
-        Ok(written)
+        tensors.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        if let Some(pair) = tensors.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return again(&pair[0].0, "the same file");
+        }
+        self.old_norms |= old_norms;
+        self.files.push(File { name, bytes: Arc::new(bytes), tensors });
+        Ok(())
     }
 
     fn add_shards(&mut self, source: &Source, index: &str, text: &[u8]) -> Result<()> {
         let index_name = source.name(index);
         let wrong = |why: String| Error::invalid(&index_name, why);
-        let shards = shards(text).map_err(wrong)?;
-        for (shard, mut promised) in shards {
-            if Path::new(&shard).components().any(|part| !matches!(part, Component::Normal(_)))
+        let index = Index::read(text).map_err(wrong)?;
+        for entries in index.shards() {
+            let shard = index.shard(entries[0]);
+            if Path::new(&*shard).components().any(|part| !matches!(part, Component::Normal(_)))
                 || shard.contains(['/', '\\'])
             {
                 let why =
@@ -148,60 +187,113 @@ impl Tensors {
             let bytes = source
                 .large(&shard)?
                 .ok_or_else(|| wrong(format!("names the shard {}, which is missing", short(&shard))))?;
-            for tensor in self.add(source.name(&shard), bytes)? {
-                if !promised.remove(&tensor) {
-                    let why = format!("does not name tensor {}, which shard {shard} holds", short(&tensor));
-                    return Err(wrong(why));
+            let mut held = vec![false; entries.len()];
+            self.add(source.name(&shard), bytes, &mut |tensor| {
+                match entries.binary_search_by(|entry| index.tensor(*entry).as_ref().cmp(tensor)) {
+                    Ok(at) => held[at] = true,
+                    Err(_) => {
+                        let why =
+                            format!("does not name tensor {}, which shard {shard} holds", short(tensor));
+                        return Err(wrong(why));
+                    }
                 }
-            }
-            if let Some(tensor) = promised.first() {
-                let why =
-                    format!("says that shard {shard} holds tensor {}, which it does not", short(tensor));
-                return Err(wrong(why));
+                Ok(())
+            })?;
+            if let Some(at) = held.iter().position(|held| !held) {
+                let tensor = short(&index.tensor(entries[at])).to_string();
+                return Err(wrong(format!(
+                    "says that shard {shard} holds tensor {tensor}, which it does not"
+                )));
             }
         }
         Ok(())
     }
 }
 
-/// The file name of the shard that holds a tensor.
-struct Shard(String);
-
-impl<'de> Member<'de> for Shard {
-    fn read<D: Deserializer<'de>>(_: &str, from: D) -> std::result::Result<Self, D::Error> {
-        String::deserialize(from).map(Shard)
-    }
+/// An index: for every tensor the shard it is in. Of a text of any size only places are kept.
+struct Index<'a> {
+    text: &'a str,
+    /// Where the names of a tensor and of its shard begin, in the order of the shards and then of the tensors.
+    entries: Vec<[u32; 2]>,
 }
 
-/// An entry of the index: the tensors' shards, or (as `metadata`) sizes, which are read from the shards instead.
-enum Part {
-    Map(Unique<Shard>),
-    Other,
-}
-
-impl<'de> Member<'de> for Part {
-    fn read<D: Deserializer<'de>>(key: &str, from: D) -> std::result::Result<Self, D::Error> {
-        match key {
-            "weight_map" => Unique::deserialize(from).map(Part::Map),
-            _ => serde::de::IgnoredAny::deserialize(from).map(|_| Part::Other),
+impl<'a> Index<'a> {
+    fn read(text: &'a [u8]) -> std::result::Result<Index<'a>, String> {
+        if text.len() > LONGEST_INDEX {
+            return Err(format!("has {} bytes; at most {LONGEST_INDEX} were expected", text.len()));
         }
-    }
-}
-
-/// Every shard of an index with the tensors it should hold.
-fn shards(index: &[u8]) -> std::result::Result<BTreeMap<String, BTreeSet<String>>, String> {
-    let Unique(parts) =
-        serde_json::from_slice::<Unique<Part>>(index).map_err(|e| format!("is not a valid index ({e})"))?;
-    let mut shards: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (_, part) in parts {
-        if let Part::Map(Unique(map)) = part {
-            map.into_iter().for_each(|(tensor, Shard(file))| {
-                shards.entry(file).or_default().insert(tensor);
-            });
+        let not_expected = |why: String| format!("is not as expected ({why})");
+        let text = std::str::from_utf8(text).map_err(|error| not_expected(error.to_string()))?;
+        let mut index = Index { text, entries: Vec::new() };
+        let mut maps = 0;
+        let mut members = Members::new(text);
+        let read = members.object(&mut |name, value| match name {
+            "\"weight_map\"" => {
+                maps += 1;
+                match maps {
+                    1 => index.map(value),
+                    _ => Err("weight_map stands twice".into()),
+                }
+            }
+            // Sizes, which the shards know better.
+            _ => Ok(()),
+        });
+        read.and_then(|()| members.end()).map_err(not_expected)?;
+        if index.entries.is_empty() {
+            return Err("weight_map is missing or empty; tensors and their shards were expected".to_string());
         }
+        let mut entries = std::mem::take(&mut index.entries);
+        entries.sort_unstable_by(|a, b| index.tensor(*a).cmp(&index.tensor(*b)));
+        let twice = entries.windows(2).find(|pair| index.tensor(pair[0]) == index.tensor(pair[1]));
+        if let Some(twice) = twice {
+            return Err(not_expected(format!("{} stands twice", short(&index.tensor(twice[0])))));
+        }
+        entries.sort_unstable_by(|a, b| {
+            let key = |entry| (index.shard(entry), index.tensor(entry));
+            key(*a).cmp(&key(*b))
+        });
+        index.entries = entries;
+        Ok(index)
     }
-    if shards.is_empty() {
-        return Err("weight_map is missing or empty; tensors and their shards were expected".to_string());
+
+    fn map(&mut self, map: &'a str) -> std::result::Result<(), String> {
+        let mut count = 0;
+        Members::new(map).object(&mut |_, _| {
+            count += 1;
+            match count {
+                0..=MOST_TENSORS => Ok(()),
+                _ => Err(format!("weight_map names more than {MOST_TENSORS} tensors, which no GPT has")),
+            }
+        })?;
+        self.entries.reserve_exact(count);
+        Members::new(map).object(&mut |tensor, shard| {
+            if !shard.starts_with('"') {
+                return Err(format!("{}: the name of a shard was expected", short(&name(tensor)?)));
+            }
+            name(tensor).and(name(shard))?;
+            // Both are parts of the text, which is shorter than 2³² bytes.
+            let place = |part: &str| (part.as_ptr() as usize - self.text.as_ptr() as usize) as u32;
+            self.entries.push([tensor, shard].map(place));
+            Ok(())
+        })
     }
-    Ok(shards)
+
+    /// The entries of every shard.
+    fn shards(&self) -> impl Iterator<Item = &[[u32; 2]]> {
+        self.entries.chunk_by(|a, b| self.shard(*a) == self.shard(*b))
+    }
+
+    fn tensor(&self, [tensor, _]: [u32; 2]) -> Cow<'a, str> {
+        self.name(tensor)
+    }
+
+    fn shard(&self, [_, shard]: [u32; 2]) -> Cow<'a, str> {
+        self.name(shard)
+    }
+
+    /// A name that was read before.
+    fn name(&self, at: u32) -> Cow<'a, str> {
+        let quoted = Members::new(&self.text[at as usize..]).string();
+        quoted.and_then(name).unwrap_or_default()
+    }
 }

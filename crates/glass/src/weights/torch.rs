@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use rawzip::{CompressionMethod, ZipArchive};
 
+use super::names::{self, EMBEDDING, UNEMBEDDING};
 use super::pickle::{Known, Node, Pickle, Value};
 use super::safetensors::Tensor;
 use crate::config::object::short;
@@ -33,6 +34,23 @@ pub fn is_archive(file: &[u8]) -> bool {
 /// Whether a file begins like those of PyTorch before 1.6: a bare pickle of protocol 2.
 pub fn is_bare_pickle(file: &[u8]) -> bool {
     file.starts_with(&[0x80, 2])
+}
+
+/// Whether a file begins with the number that PyTorch before 1.6 wrote first, pickled.
+pub fn is_legacy(file: &[u8]) -> bool {
+    file.starts_with(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.")
+}
+
+/// What such a file is, and what to do about it.
+pub const LEGACY: &str = "was written by PyTorch before 1.6; open and save it again with a newer one";
+
+/// Under which names programs keep a state dictionary: nanoGPT, Lightning, PyTorch's tutorials.
+const STATES: [&str; 3] = ["model", "state_dict", "model_state_dict"];
+
+/// Whether entries are the tensors of a GPT, by either name of its embedding.
+fn is_state(entries: &[(Value<'_>, Value<'_>)]) -> bool {
+    let is_table = |name: &str| [EMBEDDING, UNEMBEDDING].contains(&name);
+    entries.iter().any(|(key, _)| matches!(key, Value::Text(key) if is_table(&names::plain(key))))
 }
 
 impl<'a> Archive<'a> {
@@ -77,6 +95,13 @@ impl<'a> Archive<'a> {
         entries.iter().map(tensor).collect()
     }
 
+    /// The tensors of a GPT: all that there is, or what stands beside other things under a name that is usual for it.
+    pub fn gpt(&self) -> Option<&[(Value<'a>, Value<'a>)]> {
+        let root = self.pickle.root();
+        let parts = STATES.iter().filter_map(|key| self.pickle.get(root, key));
+        parts.chain([root]).find_map(|part| self.pickle.entries(part).filter(|entries| is_state(entries)))
+    }
+
     fn place(&self, value: Value<'a>) -> std::result::Result<Tensor, String> {
         let Some(Node::Tensor(view)) = self.pickle.node(value) else {
             return Err(
@@ -88,7 +113,7 @@ impl<'a> Archive<'a> {
         };
         let Some(Node::Storage(Known::Storage(dtype, bytes), key, numbers)) = self.pickle.node(storage)
         else {
-            return Err("is not a view of a storage".into());
+            return Err("has a dtype that is not read; F64, F32, F16 or BF16 was expected".into());
         };
         let (shape, strides) = (self.sizes(size)?, self.sizes(stride)?);
         let len = contiguous(&shape, &strides)?;
@@ -126,7 +151,8 @@ impl<'a> Archive<'a> {
 /// If the archive holds something else.
 pub fn tensors(name: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
     let archive = Archive::open(name, file)?;
-    let state = archive.pickle.entries(archive.pickle.root());
+    // A shard may hold neither of the tables that tell.
+    let state = archive.gpt().or_else(|| archive.pickle.entries(archive.pickle.root()));
     let state = state.ok_or_else(|| Error::invalid(name, "holds no dictionary of tensors"))?;
     archive.state(state)
 }

@@ -233,8 +233,36 @@ fn what_is_beside_the_weights_is_no_reason_to_refuse() {
     let object = [b"c__main__\nSettings\n)\x81}", &text("n_head")[..], b"K\x07sb"].concat();
     let call = [b"cnumpy\nscalar\n", &text("f8")[..], b"C\x02\0\0\x86R"].concat();
     let named = [&b"\x8c\x08__main__\x8c\x05Model\x93)\x81\x94"[..]].concat();
-    for extra in [object, call, named, b"ctorch\nbfloat16\n".to_vec(), b"\x8f(K\x01\x90".to_vec()] {
-        // Where the pickle stops, its dictionary is on the stack: one more entry is added.
+    let mut extras = vec![object, call, named, b"ctorch\nbfloat16\n".to_vec(), b"\x8f(K\x01\x90".to_vec()];
+    // Tensors of types that no weight has, as torch.save writes them.
+    for (function, storage, dtype) in [
+        ("_rebuild_tensor_v2", "torch\nCharStorage", ""),
+        ("_rebuild_tensor_v2", "torch\nShortStorage", ""),
+        ("_rebuild_tensor_v2", "torch\nBoolStorage", ""),
+        ("_rebuild_tensor_v2", "torch\nComplexFloatStorage", ""),
+        ("_rebuild_tensor_v3", "torch.storage\nUntypedStorage", "ctorch\nuint16\n"),
+        ("_rebuild_tensor_v3", "torch.storage\nUntypedStorage", "ctorch\nfloat8_e4m3fn\n"),
+        ("_rebuild_qtensor", "torch\nQInt8Storage", "ctorch\nper_tensor_affine\n"),
+    ] {
+        let storage =
+            [&text("storage")[..], b"c", storage.as_bytes(), b"\n", &text("999"), &text("cpu")].concat();
+        let rest = b"K\0K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)R";
+        extras.push(
+            [
+                b"ctorch._utils\n",
+                function.as_bytes(),
+                b"\n((",
+                &storage,
+                b"K\x02tQ",
+                rest,
+                dtype.as_bytes(),
+                b"tR",
+            ]
+            .concat(),
+        );
+    }
+    for extra in extras {
+        // When the pickle stops its dictionary is on the stack: one more entry.
         let more = |pickle: Vec<u8>| {
             let end = pickle.len() - 1;
             [&pickle[..end], &text("beside")[..], &extra, b"s."].concat()
@@ -277,7 +305,110 @@ fn arguments_may_be_an_object() {
     assert_eq!(logits(&path, &ids), expected);
 }
 
-/// Tensors alone do not give the number of heads; a `config.json` in the same folder does.
+/// A weight of such a type is refused by its name.
+#[test]
+fn weights_of_other_types_are_refused_by_name() {
+    let original = fs::read(checkpoint("unbiased.pt")).unwrap();
+    let scratch = Scratch::new("typed");
+    let path = scratch.path().join("ckpt.pt");
+    for (storage, named) in [
+        ("QInt8Storage", "has a dtype that is not read"),
+        ("ComplexFloatStorage", "has a dtype that is not read"),
+    ] {
+        let changed = with_pickle(&original, |pickle| {
+            replaced(&pickle, b"FloatStorage\n", format!("{storage}\n").as_bytes())
+        });
+        fs::write(&path, changed).unwrap();
+        refused(&path, &["tensor", named]);
+    }
+}
+
+/// `bytes` with `to` wherever `from` stood.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let (mut all, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        match bytes[at..].starts_with(from) {
+            true => {
+                all.extend(to);
+                at += from.len();
+            }
+            false => {
+                all.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    assert!(all != bytes, "{} is there", String::from_utf8_lossy(from));
+    all
+}
+
+/// The tensors of a state dictionary under a key, as trainers keep them.
+#[test]
+fn a_state_dictionary_may_stand_beside_other_things() {
+    let original = fs::read(checkpoint("pytorch_model.bin")).unwrap();
+    let ids = [3, 1, 4, 1, 5, 9];
+    let expected = logits(&golden("f32"), &ids);
+    let settings = [&text("config")[..], b"}", &text("lr"), b"K\x01ss"].concat();
+    // Lightning's module keeps the model as `model`.
+    let prefixed = |pickle: &[u8]| {
+        let (mut all, mut at) = (Vec::new(), 0);
+        while at < pickle.len() {
+            let name = pickle.get(at + 5..).unwrap_or_default();
+            if pickle[at] == b'X' && (name.starts_with(b"transformer.") || name.starts_with(b"lm_head.")) {
+                let length = u32::from_le_bytes(pickle[at + 1..at + 5].try_into().unwrap());
+                all.extend([b"X", &(length + 6).to_le_bytes()[..], b"model."].concat());
+                at += 5;
+            } else {
+                all.push(pickle[at]);
+                at += 1;
+            }
+        }
+        assert!(all.len() > pickle.len());
+        all
+    };
+    let scratch = Scratch::new("state-under");
+    for (key, more, lightning) in [
+        ("model", &[][..], false),
+        ("model", &settings, false),
+        ("state_dict", &[], false),
+        ("state_dict", &settings, true),
+        ("model_state_dict", &[], false),
+    ] {
+        let changed = with_pickle(&original, |pickle| {
+            let state = &pickle[2..pickle.len() - 1];
+            let state = if lightning { prefixed(state) } else { state.to_vec() };
+            [b"\x80\x02}", &text(key)[..], &state, b"s", more, b"."].concat()
+        });
+        for name in ["last.ckpt", "pytorch_model.bin"] {
+            let path = scratch.path().join(name);
+            let _ = fs::remove_file(scratch.path().join("config.json"));
+            fs::write(&path, &changed).unwrap();
+            refused(&path, &["how many heads", "config.json"]);
+            fs::copy(golden("f32").join("config.json"), scratch.path().join("config.json")).unwrap();
+            assert_eq!(logits(&path, &ids), expected, "{key} in {name}");
+        }
+        assert_eq!(logits(scratch.path(), &ids), expected, "{key} in a folder");
+    }
+    // With arguments inside, nothing is needed beside it.
+    let original = fs::read(checkpoint("unbiased.pt")).unwrap();
+    let changed = with_pickle(&original, |pickle| replaced(&pickle, &text("model"), &text("state_dict")));
+    let path = scratch.path().join("alone.pt");
+    fs::remove_file(scratch.path().join("config.json")).unwrap();
+    fs::write(&path, changed).unwrap();
+    assert_eq!(logits(&path, &ids), logits(&checkpoint("unbiased.pt"), &ids));
+}
+
+#[test]
+fn an_old_pytorch_model_bin_is_named_as_one() {
+    let scratch = Scratch::new("old");
+    fs::copy(golden("f32").join("config.json"), scratch.path().join("config.json")).unwrap();
+    fs::copy(checkpoint("old.pt"), scratch.path().join("pytorch_model.bin")).unwrap();
+    let error = open(scratch.path()).err().expect("refused").to_string();
+    let parts = ["pytorch_model.bin", "PyTorch before 1.6", "save it again"];
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+}
+
+/// Tensors alone do not say how many heads there are; a `config.json` beside them does.
 #[test]
 fn a_state_dictionary_is_read_as_a_file_and_in_a_folder() {
     let ids = [3, 1, 4, 1, 5, 9];

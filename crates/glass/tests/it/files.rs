@@ -8,9 +8,11 @@ use glass::config::{Activation, Mask, Scores};
 use glass::generate::Runner;
 use glass::model::Gpt;
 use glass::plan::Plan;
-use glass::tokens::Tokenizer;
+use glass::text_model::TextModel;
+use glass::tokens::{Special, Tokenizer};
 use glass::weights::dtype::Dtype;
 use glass::weights::folder::Folder;
+use glass::weights::generation::GenerationConfig;
 use glass::weights::save::{Save, save};
 use glass::weights::{Frozen, Weights};
 use glass::{Config, Error};
@@ -398,4 +400,70 @@ fn a_pointer_of_git_lfs_is_named_as_one() {
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 548105171\n";
     fs::write(scratch.path().join("model.safetensors"), pointer).unwrap();
     refused(&scratch, &["model.safetensors", "Git LFS pointer", "git lfs pull"]);
+}
+
+#[test]
+fn older_names_of_norms_are_said() {
+    let scratch = renamed(
+        |name| match name.ends_with("ln_1.weight") {
+            true => Some(name.replace(".weight", ".gamma")),
+            false => Some(name.to_string()),
+        },
+        &[],
+    );
+    let remarks = Folder::open(scratch.path()).unwrap().remarks();
+    assert!(remarks.len() == 1 && remarks[0].contains("gamma and beta"), "{remarks:?}");
+}
+
+/// What `transformers` begins and ends a text with is what the tokenizer does.
+#[test]
+fn the_ids_of_start_and_end_are_the_tokenizers() {
+    let scratch = Scratch::new("ids-of-start");
+    let plain = Tokenizer::gpt2().with_specials(&["<|startoftext|>", "<|im_end|>"]).unwrap();
+    let at = scratch.path().join("named");
+    fs::create_dir_all(&at).unwrap();
+    fs::write(at.join("tokenizer.json"), plain.to_json()).unwrap();
+    let roles = r#"{"bos_token": "<|startoftext|>", "eos_token": "<|im_end|>"}"#;
+    fs::write(at.join("tokenizer_config.json"), roles).unwrap();
+    let named = Tokenizer::open(&at).unwrap();
+    let started = plain.with_start(&[50257]).unwrap();
+    let other = GenerationConfig { bos: Some(50256), eos: vec![50256], ..GenerationConfig::default() };
+    let config = Config::gpt2(plain.vocabulary_size(), 4, 4, 1, 1);
+    let (_, plan) = Gpt::plan(&config);
+    // Of the config and of the advice, bos and eos.
+    for (tokenizer, generation, expected) in [
+        (&plain, None, [50256, 50256, 50256, 50256]),
+        (&named, None, [50257, 50258, 50257, 50258]),
+        (&started, None, [50257, 50256, 50257, 50256]),
+        // Advice counts, but for what is before every text.
+        (&named, Some(&other), [50257, 50258, 50256, 50256]),
+        (&started, Some(&other), [50257, 50256, 50257, 50256]),
+    ] {
+        let to = scratch.path().join("model");
+        let end_of_text = tokenizer.end_of_text();
+        let what =
+            Save { tokenizer: Some(tokenizer), end_of_text, generation, ..what(&config, &plan, Dtype::Bf16) };
+        save_arena(&to, &what, &vec![0.0; plan.len()]).unwrap();
+        let ids = ["config.json", "generation_config.json"].map(|file| {
+            let file: serde_json::Value = serde_json::from_slice(&fs::read(to.join(file)).unwrap()).unwrap();
+            ["bos_token_id", "eos_token_id"].map(|name| file[name].as_u64().unwrap())
+        });
+        assert_eq!(ids.concat(), expected);
+    }
+}
+
+/// A vocabulary may have tokens that the model has no rows for; their ids are refused where they are fed.
+#[test]
+fn a_tokenizer_larger_than_the_model_opens() {
+    let scratch = copy_of("f32");
+    let tokenizer = Tokenizer::gpt2().with_specials(&["[PAD]"]).unwrap();
+    fs::write(scratch.path().join("tokenizer.json"), tokenizer.to_json()).unwrap();
+    let model = TextModel::open(Cpu::new(1), scratch.path()).unwrap();
+    let ids = |text: &str| model.tokenizer.as_ref().unwrap().encode_whole(text.as_bytes(), Special::Allowed);
+    let mut runner = model.runner().unwrap();
+    assert_eq!(ids("[PAD]"), [50257]);
+    let error = runner.feed(&ids("[PAD]")).unwrap_err().to_string();
+    assert!(error.contains("50257") && error.contains("11"), "{error}");
+    assert_eq!(ids("!"), [0]);
+    runner.prompt(&ids("!")).unwrap();
 }

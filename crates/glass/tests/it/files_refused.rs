@@ -2,7 +2,11 @@
 
 use std::fs;
 
+use glass::weights::folder::Folder;
+
+use crate::allocations::peak_during;
 use crate::files::{copy_of, edit, golden, open, refused};
+use crate::scratch::Scratch;
 
 #[test]
 fn configs_that_are_something_else_are_refused_by_name() {
@@ -125,4 +129,93 @@ fn an_unembedding_that_differs_from_the_tied_embedding_is_refused() {
     refused(&scratch, &["lm_head.weight", "tie_word_embeddings"]);
     edit(&scratch, "config.json", "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
     assert!(!open(scratch.path()).unwrap().0.config().tied);
+}
+
+/// A file of safetensors with this header and `data` bytes behind it.
+fn file_of(header: &str, data: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat()
+}
+
+/// The bytes that opening a folder holds at most beside `file`'s, and what it gives.
+fn opening(scratch: &Scratch, file: &str, bytes: &[u8]) -> glass::Result<()> {
+    fs::write(scratch.path().join(file), bytes).unwrap();
+    let (opened, peak) = peak_during(|| Folder::open(scratch.path()).map(|_| ()));
+    assert!(peak <= 2 * bytes.len() + (64 << 10), "{peak} bytes held for {} of {file}", bytes.len());
+    opened
+}
+
+/// Files of 4 MiB, all of it header, of each kind that could be large.
+#[test]
+fn a_header_of_safetensors_takes_no_more_than_twice_its_size() {
+    const SIZE: usize = 4 << 20;
+    let tensor =
+        |name: &str| format!("\"{name}\":{{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}");
+    let tensors = |count: usize, name: &dyn Fn(usize) -> String| {
+        format!("{{{}}}", (0..count).map(|i| tensor(&name(i))).collect::<Vec<_>>().join(","))
+    };
+    let dimensions = format!(
+        "{{\"a\":{{\"dtype\":\"F32\",\"shape\":[{}1],\"data_offsets\":[0,4]}}}}",
+        "1,".repeat(SIZE / 2)
+    );
+    let hostile = [
+        (format!("{{\"{}\":1}}", "x".repeat(SIZE)), "a name of"),
+        (format!("{{\"{}\":1}}", "x\\n".repeat(SIZE / 3)), "a name of"),
+        (format!("{{\"a\":\"{}\"}}", "x\\n".repeat(SIZE / 3)), "is described in"),
+        (format!("{{\"a\":{}", "[".repeat(SIZE)), "nests deeper"),
+        (format!("{{\"a\":{}", "{\"\":".repeat(SIZE / 4)), "nests deeper"),
+        (dimensions, "is described in"),
+        (tensors(SIZE / 50, &|i| format!("{i:x}")), "wte.weight"),
+        (tensors(SIZE / 50, &|i| format!("h.{i}.ln_1.bias")), "wte.weight"),
+        (tensors(SIZE / 50, &|_| "a".into()), "\"a\" stands twice"),
+        (tensors((1 << 17) + 1, &|i| format!("{i:x}")), "more than 131072 tensors, which no GPT has"),
+    ];
+    let scratch = copy_of("f32");
+    for (header, named) in hostile {
+        let error = opening(&scratch, "model.safetensors", &file_of(&header, 0)).unwrap_err().to_string();
+        assert!(error.contains("model.safetensors") && error.contains(named), "{error}, not {named}");
+        assert!(error.len() < 1000, "{error}");
+    }
+}
+
+/// Texts beside the tensors say nothing that is needed: they are not kept, and no reason to refuse.
+#[test]
+fn metadata_of_any_size_is_passed_over() {
+    const SIZE: usize = 4 << 20;
+    let original = fs::read(golden("f32").join("model.safetensors")).unwrap();
+    let end = 8 + u64::from_le_bytes(original[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&original[8..end]).unwrap().trim_end();
+    let scratch = copy_of("f32");
+    let expected = open(scratch.path()).unwrap().2;
+    let texts: String = (0..SIZE / 16).map(|i| format!("\"{i:x}\":\"\\u00e9\",")).collect();
+    for metadata in [texts, format!("\"a\\n\":\"{}\",", "x\\n".repeat(SIZE / 3))] {
+        let changed = header.replace("\"format\":", &format!("{metadata}\"format\":"));
+        assert!(changed.len() > SIZE / 2);
+        let bytes = [&file_of(&changed, 0)[..], &original[end..]].concat();
+        opening(&scratch, "model.safetensors", &bytes).unwrap();
+        assert_eq!(open(scratch.path()).unwrap().2, expected);
+    }
+}
+
+#[test]
+fn an_index_takes_no_more_than_twice_its_size() {
+    const SIZE: usize = 4 << 20;
+    const INDEX: &str = "model.safetensors.index.json";
+    let map = |count: usize, entry: &dyn Fn(usize) -> String| {
+        format!("{{\"weight_map\":{{{}}}}}", (0..count).map(entry).collect::<Vec<_>>().join(","))
+    };
+    let hostile = [
+        (map(1 << 17, &|i| format!("\"{i:x}\":\"a\"")), "the shard \"a\", which is missing"),
+        (map(1 << 17, &|i| format!("\"{i:x}\":\"{i:x}\"")), "the shard \"0\", which is missing"),
+        (map(SIZE / 8, &|i| format!("\"{i:x}\":\"a\"")), "more than 131072 tensors, which no GPT has"),
+        (map(1 << 17, &|_| "\"a\":\"b\"".into()), "\"a\" stands twice"),
+        (map(1, &|_| format!("\"a\":\"{}\"", "x\\n".repeat(SIZE / 3))), "a name of"),
+        (map(1, &|_| "\"a\":5".into()), "\"a\": the name of a shard"),
+        (format!("{{\"metadata\":[{}]}}", "0,".repeat(SIZE / 2) + "0"), "weight_map is missing"),
+        (format!("{{\"metadata\":{}", "[".repeat(SIZE)), "nests deeper"),
+    ];
+    let scratch = copy_of("sharded");
+    for (text, named) in hostile {
+        let error = opening(&scratch, INDEX, text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(INDEX) && error.contains(named), "{error}, not {named}");
+    }
 }

@@ -115,7 +115,68 @@ fn the_vocabulary_and_the_template_come_along() {
     assert_eq!(again.template().unwrap().unwrap().render(&[], false).unwrap(), "<|endoftext|>");
 }
 
-/// More rows than are read at once, and one more, between every two formats.
+/// What a file says of its texts, or does not say, counts as in llama.cpp, from which the ids are (llama-cpp-python 0.3.36).
+#[test]
+fn the_split_and_the_tokens_around_a_text_are_llama_cpps() {
+    const TEXT: &str = "Hello 12345, it's $9.50!! a<|endoftext|>b";
+    let scratch = Scratch::new("gguf-around");
+    let config = Config::gpt2(50257, 4, 4, 1, 1);
+    let (_, plan) = Gpt::plan(&config);
+    let tokenizer = Tokenizer::gpt2();
+    let what = Save {
+        tokenizer: Some(&tokenizer),
+        end_of_text: tokenizer.end_of_text(),
+        ..what(&config, &plan, Dtype::Bf16)
+    };
+    let path = scratch.path().join("model.gguf");
+    save(&path, &what, Numbers::Dense(Dtype::Bf16), &|_, into| {
+        into.fill(0.0);
+        Ok(())
+    })
+    .unwrap();
+    let whole = fs::read(&path).unwrap();
+    let key = |name: &str| [&(name.len() as u64).to_le_bytes()[..], name.as_bytes()].concat();
+    let put = |file: &mut Vec<u8>, from: &[u8], to: &[u8]| {
+        let at = file.windows(from.len()).position(|part| part == from).unwrap();
+        file.splice(at..at + from.len(), to.iter().copied());
+    };
+    let flag = |name: &str, on: u8| [&key(name)[..], &7u32.to_le_bytes(), &[on]].concat();
+    let [bos, eos] = ["tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token"];
+    type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+    let without_pre: Change = &|file| put(file, &key("tokenizer.ggml.pre"), &key("tokenizer.ggml.prx"));
+    // Two bytes more, and two less in a name that is not read, so that the tensors stay where they are.
+    let default: Change = &|file| {
+        put(file, &key("gpt-2"), &key("default"));
+        put(file, &key("general.file_type"), &key("general.file_ty"));
+    };
+    let set =
+        |name: &'static str, on: u8| move |file: &mut Vec<u8>| put(file, &flag(name, 0), &flag(name, on));
+    let without = |name: &'static str| {
+        move |file: &mut Vec<u8>| put(file, &key(name), &key(&name.replace("_token", "_tokex")))
+    };
+    let inner = [15496, 17031, 2231, 11, 340, 338, 720, 24, 13, 1120, 3228, 257, 50256, 65];
+    let split = vec![15496, 220, 10163, 2231, 11, 340, 6, 82, 220, 3, 24, 13, 1120, 3228, 257, 50256, 65];
+    let around = |start: &[u32], end: &[u32]| [start, &inner, end].concat();
+    for (name, changes, expected) in [
+        ("as written", &[][..], around(&[], &[])),
+        ("no pre", &[without_pre], split.clone()),
+        ("default", &[default], split),
+        ("no add_bos_token", &[&without(bos)], around(&[], &[])),
+        ("add_bos_token", &[&set(bos, 1)], around(&[50256], &[])),
+        ("add_eos_token", &[&set(eos, 1)], around(&[], &[50256])),
+        ("no add_bos_token, add_eos_token", &[&without(bos), &set(eos, 1)], around(&[], &[50256])),
+        ("both", &[&set(bos, 1), &set(eos, 1)], around(&[50256], &[50256])),
+    ] {
+        let mut file = whole.clone();
+        changes.iter().for_each(|change: &Change| change(&mut file));
+        assert_eq!(file.len(), whole.len());
+        fs::write(&path, &file).unwrap();
+        let read = Folder::open(&path).unwrap().tokenizer().unwrap().unwrap();
+        assert_eq!(read.encode_whole(TEXT.as_bytes(), Special::Allowed), expected, "{name}");
+    }
+}
+
+/// More rows than are read at once, and one more, between every two forms.
 #[test]
 fn long_tables_are_written_in_parts() {
     let scratch = Scratch::new("gguf-long");

@@ -104,6 +104,63 @@ fn tokens_around_a_text_where_no_tokenizer_json_says_so() {
     assert_eq!(ids(&open(false, &files), "Hello"), [15496], "tokenizer.json has no template");
 }
 
+/// `null` takes away the token that GPT-2's class would have by default.
+#[test]
+fn a_role_that_is_null_has_no_token() {
+    let config = |more: Value| {
+        let mut all = json!({"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true});
+        more.as_object().unwrap().iter().for_each(|(name, value)| all[name] = value.clone());
+        ("tokenizer_config.json", all)
+    };
+    let map = |start: Value| ("special_tokens_map.json", json!({"bos_token": start}));
+    let null = config(json!({"bos_token": null}));
+    for (files, expected) in [
+        (vec![config(json!({}))], &[50256, 15496][..]),
+        (vec![null.clone()], &[15496]),
+        (vec![config(json!({"eos_token": null, "add_eos_token": true}))], &[50256, 15496]),
+        (vec![config(json!({})), map(Value::Null)], &[15496]),
+        (vec![null, map("<|endoftext|>".into())], &[50256, 15496]),
+    ] {
+        assert_eq!(ids(&open(true, &files), "Hello"), expected, "{files:?}");
+    }
+}
+
+/// Where `transformers` makes parts of tokenizer.json anew, its ids differ (tried with 5.24), which is said.
+#[test]
+fn what_transformers_reads_otherwise_is_said() {
+    let whole: Value = serde_json::from_str(&Tokenizer::gpt2().to_json()).unwrap();
+    let (mut digits, mut composed, mut spaced) = (whole.clone(), whole.clone(), whole.clone());
+    digits["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
+        {"type": "Digits", "individual_digits": true}, whole["pre_tokenizer"]]});
+    composed["normalizer"] = json!({"type": "NFC"});
+    spaced["pre_tokenizer"]["add_prefix_space"] = true.into();
+    let scratch = crate::files::copy_of("f32");
+    let remark = |file: &Value, class: Option<&str>| {
+        fs::write(scratch.path().join("tokenizer.json"), file.to_string()).unwrap();
+        let config = class.map_or(json!({}), |class| json!({"tokenizer_class": class}));
+        fs::write(scratch.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+        let remarks = glass::weights::folder::Folder::open(scratch.path()).unwrap().remarks();
+        assert!(
+            remarks.len() <= 1 && remarks.iter().all(|said| said.contains("tokenizer.json: read as it says"))
+        );
+        remarks
+            .first()
+            .map(|said| said.split("opens it as ").nth(1).unwrap().split(',').next().unwrap().to_string())
+    };
+    let gpt2 = Some("GPT2Tokenizer".to_string());
+    assert_eq!(remark(&whole, None), None);
+    assert_eq!(remark(&whole, Some("GPT2Tokenizer")), None);
+    assert_eq!(remark(&spaced, Some("GPT2Tokenizer")), None);
+    for class in [None, Some("GPT2Tokenizer"), Some("GPT2TokenizerFast")] {
+        assert_eq!(remark(&digits, class), gpt2, "{class:?}");
+        assert_eq!(remark(&composed, class), gpt2, "{class:?}");
+    }
+    assert_eq!(remark(&composed, Some("GPTNeoXTokenizer")), None);
+    assert_eq!(remark(&whole, Some("GPTNeoXTokenizerFast")), Some("GPTNeoXTokenizer".into()));
+    assert_eq!(remark(&whole, Some("Qwen2Tokenizer")), Some("Qwen2Tokenizer".into()));
+    assert_eq!(remark(&digits, Some("PreTrainedTokenizerFast")), None);
+}
+
 #[test]
 fn what_cannot_be_obeyed_is_refused_by_name() {
     for (config, named) in [
@@ -116,6 +173,41 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
         let error = Tokenizer::open(scratch.path()).err().unwrap().to_string();
         assert!(error.contains(named) && error.contains("tokenizer_config.json"), "{error}");
     }
+}
+
+/// A file that would be many times as large in memory is refused before it is read.
+#[test]
+fn files_beside_a_vocabulary_take_little_memory() {
+    let scratch = folder(true, &[]);
+    let text = format!("{{\"a\":[{}]}}", vec!["0"; 2 << 20].join(","));
+    for file in ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"] {
+        fs::write(scratch.path().join(file), &text).unwrap();
+        let (opened, peak) = crate::allocations::peak_during(|| Tokenizer::open(scratch.path()).map(|_| ()));
+        let error = opened.unwrap_err().to_string();
+        assert!(error.contains(file) && error.contains("2097154 values"), "{error}");
+        assert!(peak <= 2 * text.len() + (64 << 10), "{peak} bytes for {}", text.len());
+        fs::remove_file(scratch.path().join(file)).unwrap();
+    }
+    // Within a text, nothing counts.
+    let text = format!("{{\"a\":\"{}\\\"{}\"}}", "[,".repeat(1 << 20), "{,".repeat(1 << 20));
+    fs::write(scratch.path().join("tokenizer_config.json"), text).unwrap();
+    assert_eq!(ids(&Tokenizer::open(scratch.path()).unwrap(), "Hello"), [15496]);
+}
+
+/// What is more than there can be is not read: a limit is named instead.
+#[test]
+fn vocabularies_without_end_are_refused_early() {
+    let scratch = folder(true, &[]);
+    let tokens = |count: usize| (0..count).map(|id| format!("\"{id:x}\":{id}")).collect::<Vec<_>>().join(",");
+    let vocab = format!("{{{}}}", tokens((1 << 20) + 1));
+    fs::write(scratch.path().join("vocab.json"), &vocab).unwrap();
+    let error = Tokenizer::open(scratch.path()).err().unwrap().to_string();
+    assert!(error.contains("vocab.json") && error.contains("more than 1048576 tokens"), "{error}");
+    fs::write(scratch.path().join("vocab.json"), format!("{vocab}x")).unwrap();
+    assert!(Tokenizer::open(scratch.path()).is_err());
+    let json = format!("{{\"model\":{{\"type\":\"BPE\",\"vocab\":{vocab},\"merges\":[]}}}}");
+    let error = Tokenizer::from_json("tokenizer.json", json.as_bytes()).err().unwrap().to_string();
+    assert!(error.contains("tokenizer.json") && error.contains("more than 1048576 tokens"), "{error}");
 }
 
 /// `pickle.dumps({"vocab_size": 3, "itos": {…}, "stoi": {"a": 0, "\n": 1, "é": 2}})` in protocol 2.

@@ -1,9 +1,10 @@
 //! Builds a tokenizer from a vocabulary, its merges and its added tokens.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
-use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::Token;
 use crate::tokens::added::{Added, AddedToken, Overlap};
@@ -19,13 +20,36 @@ use crate::{Error, Result};
 /// A vocabulary and its merges.
 #[derive(Default, Deserialize)]
 pub struct Model {
-    /// Ids by token; tokens are written in the byte-level alphabet.
+    /// Ids by token, each in the byte-level alphabet.
+    #[serde(deserialize_with = "vocabulary")]
     pub vocab: HashMap<String, u32>,
     /// In the order they were learned.
     pub merges: Vec<Pair>,
 }
 
-/// A merge: older files join its halves with a space.
+/// Reads a vocabulary, but no more of it than there can be: in memory it is many times as large as in its file.
+pub fn vocabulary<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<HashMap<String, u32>, D::Error> {
+    struct Tokens;
+    impl<'de> Visitor<'de> for Tokens {
+        type Value = HashMap<String, u32>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("tokens and their ids")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+            let mut all = HashMap::new();
+            while let Some((text, id)) = map.next_entry()? {
+                all.insert(text, id);
+                if all.len() > MOST_TOKENS {
+                    return Err(A::Error::custom(format!("it has more than {MOST_TOKENS} tokens")));
+                }
+            }
+            Ok(all)
+        }
+    }
+    from.deserialize_map(Tokens)
+}
+
+/// A merge: older files join its halves by a space.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub enum Pair {

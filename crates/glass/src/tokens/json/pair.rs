@@ -1,8 +1,7 @@
 //! GPT-2's own pair of files: a vocabulary (`vocab.json`, formerly `encoder.json`) and its merges (`merges.txt`,
 //! formerly `vocab.bpe`), one line each in the order they were learned.
 
-use super::build::{Build, Model, Pair, build};
-use super::read::Vocab;
+use super::build::{Build, Model, Pair, build, vocabulary as tokens};
 use crate::tokens::presplit::Step;
 use crate::tokens::{Beside, Frame, Tokenizer};
 use crate::{Error, Result};
@@ -10,8 +9,9 @@ use crate::{Error, Result};
 /// Reads both files, the vocabulary first; the names are used in error messages. `<|endoftext|>` is special if it
 /// exists, and so are the tokens that the files `beside` them name.
 pub fn read(names: [&str; 2], [vocabulary, merges]: [&[u8]; 2], beside: &Beside) -> Result<Tokenizer> {
-    let vocab: Vocab = serde_json::from_slice(vocabulary).map_err(|error| {
-        Error::invalid(names[0], format!("is not a list of tokens with their ids: {error}"))
+    let mut json = serde_json::Deserializer::from_slice(vocabulary);
+    let vocab = tokens(&mut json).and_then(|vocab| json.end().map(|()| vocab)).map_err(|error| {
+        Error::invalid(names[0], format!("it is not a list of tokens with their ids: {error}"))
     })?;
     let merges = std::str::from_utf8(merges)
         .map_err(|error| Error::invalid(names[1], format!("is not a list of merges: {error}")))?;

@@ -1,7 +1,5 @@
 //! Reads a `tokenizer.json`: every known field is obeyed, anything else is refused by name.
 
-use std::collections::HashMap;
-
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -9,6 +7,7 @@ use super::Token;
 use super::build::{Build, Model, build};
 use super::parts::{self, refuse};
 use crate::tokens::bpe::Unknown;
+use crate::tokens::normalize::Normal;
 use crate::tokens::presplit::Step;
 use crate::tokens::{Beside, Tokenizer};
 use crate::{Error, Result};
@@ -45,7 +44,22 @@ struct File {
     model: Model,
 }
 
-/// Reads a file; `name` is used in error messages, `beside` holds the other files in the folder.
+/// What a file does to a text before its model.
+#[derive(Deserialize)]
+struct Before {
+    normalizer: Option<Value>,
+    pre_tokenizer: Option<Value>,
+}
+
+/// The normal forms and the pre-split of a file; `name` stands in errors.
+pub fn before(name: &str, bytes: &[u8]) -> Result<(Vec<Normal>, Vec<Step>)> {
+    let Before { normalizer, pre_tokenizer } = serde_json::from_slice(bytes).map_err(|error| {
+        Error::invalid(name, format!("it is not a tokenizer.json that can be read: {error}"))
+    })?;
+    Ok((parts::normals(name, normalizer.as_ref())?, parts::steps(name, pre_tokenizer.as_ref(), None)?))
+}
+
+/// Reads a file; `name` stands in errors, `beside` is what lies beside it.
 pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
     let broken = |error| Error::invalid(name, format!("is not a readable tokenizer.json: {error}"));
     let frame: Frame = serde_json::from_slice(bytes).map_err(broken)?;
@@ -119,6 +133,3 @@ fn check_model(name: &str, model: &Kind) -> Result<()> {
         false => Ok(()),
     }
 }
-
-/// Ids by token.
-pub type Vocab = HashMap<String, u32>;

@@ -235,10 +235,11 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// `('storage', torch.FloatStorage, key, device, how many)` becomes a storage.
+    /// `('storage', torch.FloatStorage, key, device, how many)` becomes a storage. One of another kind is an object without
+    /// content, which only whoever reads it misses.
     fn storage(&mut self) -> Result<()> {
         let id = self.pop()?;
-        let Value::Node(at) = id else { return Err("refers to something that is not a storage".into()) };
+        let Value::Node(at) = id else { return self.push(Node::Object(None)) };
         let storage = match &self.nodes[at] {
             Node::List(id) => match id[..] {
                 [
@@ -248,9 +249,9 @@ impl<'a> Machine<'a> {
                     Value::Text(_),
                     Value::Int(len),
                 ] => Node::Storage(kind, key, len),
-                _ => return Err("refers to something that is not a storage".into()),
+                _ => Node::Object(None),
             },
-            _ => return Err("refers to something that is not a storage".into()),
+            _ => Node::Object(None),
         };
         self.push(storage)
     }
