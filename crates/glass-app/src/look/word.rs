@@ -8,8 +8,8 @@ use std::ops::Range;
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
 
-/// Columns of a name, and of a bar.
-const NAME: usize = 30;
+/// Columns of a name, and of a bar at most.
+const NAME: usize = 32;
 const BAR: usize = 24;
 
 /// Where a word occurs: the positions of its tokens, by occurrence. Whole words come first, and of them the last in the text.

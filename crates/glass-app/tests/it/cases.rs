@@ -188,7 +188,7 @@ pub const CASES: &[(&str, &[Case])] = &[
             ),
             case(
                 "a head to draw that does not exist",
-                &["look", "-m", "m", "The dog", "--svg", "f", "--head", "5"],
+                &["look", "-m", "m", "The dog", "--svg", "f.svg", "--head", "5"],
                 2,
             ),
             case("a sweep without a second text", &["look", "-m", "m", "The dog", "--sweep", "heads"], 2),
