@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn labels_stay_in_their_room() {
         for (text, short) in
-            [("␣ball", "␣ball"), ("<|endoftext|>", "<|endoftex…"), ("日本語日本語", "日本語日本…")]
+            [("·ball", "·ball"), ("<|endoftext|>", "<|endoftex…"), ("日本語日本語", "日本語日本…")]
         {
             assert_eq!(label(text), short);
         }

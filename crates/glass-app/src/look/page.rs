@@ -149,7 +149,7 @@ impl Page {
 
     /// Whether signs stand for spaces, new lines or tabs in a picture.
     fn has_signs(&self) -> bool {
-        let signs = ['␣', '↵', '⇥'];
+        let signs = ['·', '↵', '⇥'];
         self.pictures.iter().any(|picture| picture.svg.has(&signs) || picture.heading.contains(signs))
     }
 

@@ -20,7 +20,7 @@ use crate::draw::columns::{bar_room, bars, fit, percent, width};
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
 use crate::out::{Out, count, number};
-use crate::printable::{lossy, visible};
+use crate::printable::{lossy, on_one_line, visible};
 use crate::progress::ProgressLine;
 
 /// Columns of a token, and of a bar.
@@ -178,11 +178,10 @@ pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) ->
         (text(before), text(last))
     };
     let name = format!("block {layer} neuron {neuron}");
-    let line_of = |bytes: &[u8]| visible(bytes).replace('␣', " ");
     if page::is_wanted(args) {
         let rows = firings.strongest().iter().map(|firing| {
             let (before, token) = split(firing);
-            (f64::from(firing.value), line_of(&before), line_of(&token))
+            (f64::from(firing.value), on_one_line(&before), on_one_line(&token))
         });
         let explained = format!(
             "The neuron after its activation, in the texts where it is most active, at most once a text; the token that it is computed at \
@@ -211,9 +210,9 @@ pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) ->
     let room = out.columns().saturating_sub(9);
     for firing in firings.strongest() {
         let (before, token) = split(firing);
-        let token = lines::cut(&format!("[{}]", line_of(&token)), room);
+        let token = lines::cut(&format!("[{}]", on_one_line(&token)), room);
         // The end of what is before counts the most.
-        let before = lines::end_of(&line_of(&before), room.saturating_sub(width(&token)));
+        let before = lines::end_of(&on_one_line(&before), room.saturating_sub(width(&token)));
         let (before, token) = (out.dim(&before), out.yellow(&token));
         writeln!(out, "{:7.2}  {before}{token}", firing.value)?;
     }

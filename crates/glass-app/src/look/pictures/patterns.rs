@@ -149,7 +149,7 @@ impl Pictures<'_> {
     fn titled_steps(&self) -> Result<Vec<(Part, f32, String)>, Fail> {
         let (len, head) = (self.seen.ids.len(), self.head);
         let steps = [
-            (Part::Scores, "query · key"),
+            (Part::Scores, "query × key"),
             (Part::Masked, "scaled and masked"),
             (Part::Pattern, "after the softmax"),
         ];
