@@ -188,7 +188,7 @@ fn drawn_as(grown: &[Grown], config: &Config, title: String, names: Names) -> Pa
             ],
         ),
         (
-            "share of attention to the token after the same one before (induction) and to the previous token, of the heads with the largest",
+            "share of attention, of the heads that do it most: induction, previous token",
             vec![
                 (
                     format!("induction, {}", names::short(names, layer, head)),
