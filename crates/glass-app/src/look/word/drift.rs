@@ -74,7 +74,7 @@ fn show_drift(
         writeln!(out, "{}{cosine:6.3}  {}", fit(name, NAME), bar_of(*cosine).trim_end())?;
     }
     let explained = format!(
-        "what separates the two in the end, by {:.2}: every part's share, which is its share in the first text and in the second",
+        "what separates the two in the end, by {:.2}: each part's share, the sum of its shares in the first text and in the second",
         found.distance
     );
     writeln!(out)?;
