@@ -4,7 +4,9 @@ mod changes;
 mod charts;
 pub mod grown;
 mod json;
+mod lines;
 mod names;
+mod options;
 mod page;
 mod parts;
 mod pictures;
@@ -27,10 +29,11 @@ use seen::Seen;
 
 /// Runs `glass look`.
 pub fn run(args: &LookArgs) -> Result<(), Fail> {
+    options::check(args)?;
+    page::check_endings(args)?;
     if let Some(dir) = &args.train {
         return grown::run(args, dir);
     }
-    page::check_endings(args)?;
     let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?;
     let model = model.starting(&args.start)?;
     if let Some(head) = &args.circuits {
@@ -56,6 +59,7 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
     if args.word.is_some() {
         return Err(Fail::asked("--word: give --beside TEXT or --of WORD too"));
     }
+    page::check_head(args, model.config())?;
     let mut inspector = Inspector::new(&model, ids.len(), 1)?;
     let changes = changes::parse(args, &model, &mut inspector, &ids)?;
     let recorded = match &args.out {

@@ -33,12 +33,17 @@ fn escaped(bytes: &[u8]) -> String {
 }
 
 /// A legend for [`visible`].
-pub const VISIBLE: &str =
-    "␣ is a space, ↵ a new line, ⇥ a tab, \\xE6 a byte that is not a complete character";
+pub const VISIBLE: &str = "· is a space, ↵ a new line, ⇥ a tab, \\xE6 a byte that is not a whole character";
 
-/// Bytes without quotes, on one line, with visible spaces: `␣world↵`.
+/// Bytes without quotes, on one line, with visible spaces: `·world↵`. The dot is a sign that every font has, so it is the same in
+/// terminals and in pictures.
 pub fn visible(bytes: &[u8]) -> String {
-    escaped(bytes).replace("\\n", "↵").replace("\\t", "⇥").replace(' ', "␣")
+    on_one_line(bytes).replace(' ', "·")
+}
+
+/// Bytes without quotes, on one line: ` world↵`.
+pub fn on_one_line(bytes: &[u8]) -> String {
+    escaped(bytes).replace("\\n", "↵").replace("\\t", "⇥")
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use glass::model::parameter_count::{ParameterCount, ValueMatrix};
 use serde_json::json;
 
 use crate::args::WeightsArgs;
-use crate::draw::file::{self, Kind};
+use crate::draw::file;
 use crate::fail::Fail;
 use crate::layout::wrap;
 use crate::model_arg;
@@ -30,7 +30,7 @@ pub fn run(args: &WeightsArgs) -> Result<(), Fail> {
     let parameter_count = ParameterCount::of(&config);
     let footprint = Footprint::of(&config, tokens);
     if let Some(path) = &args.svg {
-        file::write(path, &picture::svg(&name, &config, &parameter_count, tokens), Kind::Svg)?;
+        file::write("--svg", path, &picture::svg(&name, &config, &parameter_count, tokens))?;
     }
     let mut out = Out::new();
     if args.json {

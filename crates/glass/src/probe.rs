@@ -35,7 +35,8 @@ impl Ahead<'_> {
         let (layers, first) = (self.config.layers, self.first);
         let why = match site {
             Site::Block(layer, _) if layer >= layers => {
-                format!("no such site; the model has {layers} blocks, counted from 0")
+                let blocks = if layers == 1 { "block" } else { "blocks" };
+                format!("no such site; the model has {layers} {blocks}, counted from 0")
             }
             Site::Block(layer, _) if layer < first => {
                 format!("it is not computed; this pass begins with block {first}")

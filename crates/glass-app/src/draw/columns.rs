@@ -34,8 +34,19 @@ pub fn bar(share: f64, columns: usize) -> String {
     fit(&format!("{}{}", "█".repeat(filled / 8), EIGHTHS[filled % 8]), columns)
 }
 
-/// A bar from the middle: to the right above zero, to the left below.
+/// Columns for bars in lines of which `used` columns are taken: at most `most`, none where a bar would be too short to be read.
+pub fn bar_room(columns: usize, used: usize, most: usize) -> usize {
+    match columns.saturating_sub(used) {
+        0..4 => 0,
+        room => room.min(most),
+    }
+}
+
+/// A bar from a line in the middle: to the right above zero, to the left below.
 pub fn signed_bar(share: f64, columns: usize) -> String {
+    if columns == 0 {
+        return String::new();
+    }
     let side = columns.saturating_sub(1) / 2;
     let halves = (share.abs().min(1.0) * 2.0 * side as f64).round() as usize;
     let below = format!("{}{}", "▐".repeat(halves % 2), "█".repeat(halves / 2));
@@ -113,6 +124,8 @@ mod tests {
 
     #[test]
     fn bars_and_sparks() {
+        assert_eq!([bar(1.0, 0), signed_bar(1.0, 0)], ["", ""]);
+        assert_eq!([bar_room(60, 57, 24), bar_room(60, 50, 24), bar_room(100, 50, 24)], [0, 10, 24]);
         assert_eq!([bar(0.0, 2), bar(0.5, 2), bar(0.55, 2), bar(1.0, 2)], ["  ", "█ ", "█▏", "██"]);
         assert_eq!(spark([9.0, 0.0, 1.0, 2.0].into_iter(), 3), "▁▅█");
         assert_eq!(spark([5.0, 5.0].into_iter(), 8), "▅▅");

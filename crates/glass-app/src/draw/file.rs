@@ -1,4 +1,4 @@
-//! Writes pictures to files: the extension chooses the format.
+//! Pictures in files: the ending of a file's name says what it holds.
 
 use std::fs;
 use std::path::Path;
@@ -17,21 +17,32 @@ pub enum Kind {
     Png,
 }
 
-impl Kind {
-    /// The format given by a file's extension; otherwise this one.
-    fn of(self, path: &Path) -> Kind {
-        let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        match ending.as_str() {
-            "svg" => Kind::Svg,
-            "png" => Kind::Png,
-            _ => self,
-        }
+/// The ending of a file's name in small letters; empty where it has none.
+pub fn ending(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
+}
+
+/// The kind that the ending of a file's name says; other endings are refused in the name of `option`.
+pub fn kind(option: &str, path: &Path) -> Result<Kind, Fail> {
+    match ending(path).as_str() {
+        "svg" => Ok(Kind::Svg),
+        "png" => Ok(Kind::Png),
+        _ => Err(wrong_ending(option, path, "name a file that ends in .svg or .png")),
     }
 }
 
-/// Writes a picture; `kind` is used if the extension does not give a format. Returns the number of bytes.
-pub fn write(path: &Path, svg: &str, kind: Kind) -> Result<usize, Fail> {
-    let bytes = match kind.of(path) {
+/// Refuses a file by its ending, and says what to do.
+pub fn wrong_ending(option: &str, path: &Path, advice: &str) -> Fail {
+    let found = match ending(path).as_str() {
+        "" => "has no ending".into(),
+        ending => format!("ends in .{ending}"),
+    };
+    Fail::asked(format!("{option}: {} {found}; {advice}", path.display()))
+}
+
+/// Writes a picture as what its file is called. Returns the number of bytes.
+pub fn write(option: &str, path: &Path, svg: &str) -> Result<usize, Fail> {
+    let bytes = match kind(option, path)? {
         Kind::Svg => svg.as_bytes().to_vec(),
         Kind::Png => png(svg)?,
     };
@@ -43,18 +54,16 @@ pub fn write(path: &Path, svg: &str, kind: Kind) -> Result<usize, Fail> {
 mod tests {
     use std::path::Path;
 
-    use super::Kind;
+    use super::{Kind, kind};
 
     #[test]
     fn a_file_is_what_it_is_called() {
-        for (name, kind) in
-            [("a.png", Kind::Png), ("a.PNG", Kind::Png), ("a.svg", Kind::Svg), ("a", Kind::Svg)]
-        {
-            assert_eq!(Kind::Svg.of(Path::new(name)), kind, "{name}");
+        for (name, expected) in [("a.png", Kind::Png), ("a.PNG", Kind::Png), ("a.svg", Kind::Svg)] {
+            assert_eq!(kind("--svg", Path::new(name)).unwrap(), expected, "{name}");
         }
-        assert_eq!(
-            (Kind::Png.of(Path::new("a.b")), Kind::Png.of(Path::new("a.svg"))),
-            (Kind::Png, Kind::Svg)
-        );
+        for (name, found) in [("a.jpg", "a.jpg ends in .jpg;"), ("a", "a has no ending;")] {
+            let refused = kind("--png", Path::new(name)).unwrap_err().to_string();
+            assert!(refused.contains(found) && refused.contains(".svg or .png"), "{refused}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::columns::fit;
+use super::columns::{fit, width};
 
 /// Weights are blue squares, data orange discs; negative values are grey-violet.
 const STYLE: &str = "\
@@ -13,8 +13,8 @@ const STYLE: &str = "\
 @media(prefers-color-scheme:dark){.paper{fill:#15181d}text{fill:#c3c9d2}.grid{stroke:#2b3038}.axis{stroke:#454c57}\
 .data{fill:#f0824f}.minus{fill:#a79ce0}.weight{fill:#6aa5e8}.frame{stroke:#f0824f}.square{stroke:#6aa5e8}}";
 
-/// The maximum number of characters in a label.
-const LABEL: usize = 12;
+/// Columns of a label at most.
+const LABEL: usize = 11;
 
 /// The width of a character in the monospaced font used for PNG.
 pub const LETTER: f64 = 6.63;
@@ -25,7 +25,10 @@ const APART: f64 = 12.8;
 /// How far a slanted label extends to the right.
 pub const SLANT: f64 = 44.0;
 
-/// The alignment of a text.
+/// How steeply labels run upwards, in degrees.
+const STEEP: f64 = 60.0;
+
+/// Where a text begins.
 #[derive(Clone, Copy)]
 pub enum Anchor {
     /// It begins there.
@@ -67,7 +70,16 @@ impl Svg {
     /// Adds a slanted label at a point.
     pub fn upwards(&mut self, x: f64, y: f64, text: &str) {
         let text = escaped(&label(text));
-        let _ = writeln!(self.body, "<text transform=\"translate({x:.1} {y:.1}) rotate(-60)\">{text}</text>");
+        let _ = writeln!(
+            self.body,
+            "<text transform=\"translate({x:.1} {y:.1}) rotate({:.0})\">{text}</text>",
+            -STEEP
+        );
+    }
+
+    /// A small ring of the class of a line.
+    pub fn ring(&mut self, x: f64, y: f64, class: &str) {
+        let _ = writeln!(self.body, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.6\" class=\"{class}\"/>");
     }
 
     /// Draws a data value: a disc whose area is `share` of a disc of radius `most`.
@@ -162,6 +174,11 @@ impl Svg {
         }
     }
 
+    /// Whether a text of it has one of these letters.
+    pub fn has(&self, letters: &[char]) -> bool {
+        self.body.contains(letters)
+    }
+
     /// The file.
     pub fn finish(&self, title: &str) -> String {
         let (width, height) = self.size;
@@ -177,10 +194,13 @@ impl Svg {
 
 /// A text shortened to the length of a label.
 pub fn label(text: &str) -> String {
-    match text.char_indices().nth(LABEL) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into(),
-    }
+    if width(text) <= LABEL { text.into() } else { fit(text, LABEL).trim_end().into() }
+}
+
+/// How far up the longest of some labels reaches that run upwards.
+pub fn reach<'a>(labels: impl Iterator<Item = &'a str>) -> f64 {
+    let longest = labels.map(|text| width(text).min(LABEL)).max().unwrap_or(0);
+    (LETTER * longest as f64 * STEEP.to_radians().sin()).ceil() + 6.0
 }
 
 /// A text shortened to a width.
@@ -217,4 +237,21 @@ pub fn escaped(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LETTER, SLANT, label, reach};
+
+    #[test]
+    fn labels_stay_in_their_room() {
+        for (text, short) in
+            [("·ball", "·ball"), ("<|endoftext|>", "<|endoftex…"), ("日本語日本語", "日本語日本…")]
+        {
+            assert_eq!(label(text), short);
+        }
+        let long = reach(["<|endoftext|>"].into_iter());
+        assert!(long > 60.0 && long == reach(["<|endoftext|><|endoftext|>"].into_iter()));
+        assert!(reach(["a", "ab"].into_iter()) < long && 0.5 * 11.0 * LETTER < SLANT);
+    }
 }

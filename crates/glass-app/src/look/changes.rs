@@ -47,6 +47,30 @@ pub fn parse(
     Ok(Edits::new(edits))
 }
 
+/// What the arguments change, a phrase for each.
+pub fn in_words(args: &LookArgs) -> Vec<String> {
+    let mut said: Vec<String> = args.ablate.iter().map(|part| format!("{part} is ablated")).collect();
+    said.extend(args.cut.iter().map(|edge| {
+        let (layers, edge) = match edge.split_once('@') {
+            Some((block, edge)) => (format!("in {}", block.replace('.', " ")), edge),
+            None => ("in all blocks".into(), &edge[..]),
+        };
+        match edge.split_once(':') {
+            Some((key, query)) => format!("position {key} is hidden from position {query} {layers}"),
+            None => format!("position {edge} is hidden from later positions {layers}"),
+        }
+    }));
+    said.extend(args.steer.iter().map(|asked| {
+        let mut parts = asked.splitn(3, ':');
+        let mut next = || parts.next().unwrap_or_default();
+        let (layer, strength, text) = (next(), next(), next());
+        format!("{strength} times the direction of {text:?} is added to what enters block {layer}")
+    }));
+    let from = args.from.as_deref().unwrap_or_default();
+    said.extend(args.patch.iter().map(|site| format!("{site} is taken from {from:?}")));
+    said
+}
+
 /// `block.3.attention.head.5@4-7`
 fn silence(asked: &str, model: &NamedModel, len: usize) -> Result<Edit, Fail> {
     let wrong = || {
@@ -59,11 +83,15 @@ fn silence(asked: &str, model: &NamedModel, len: usize) -> Result<Edit, Fail> {
     let (part, positions) = positions("--ablate", asked, len)?;
     let part = ours(part);
     let words: Vec<&str> = part.split('.').collect();
-    let number = |word: &str, what: &str, count: usize| match word.parse::<usize>() {
-        Ok(number) if number < count => Ok(number),
-        Ok(number) => Err(Fail::asked(format!(
-            "--ablate: {asked:?} names {what} {number}; there are {count}, counted from 0"
-        ))),
+    let number = |word: &str, what: &str, most: usize| match word.parse::<usize>() {
+        Ok(number) if number < most => Ok(number),
+        Ok(number) => {
+            let whole = if what == "block" { "the model" } else { "a block" };
+            let has = count(most, what);
+            Err(Fail::asked(format!(
+                "--ablate: {asked:?} names {what} {number}; {whole} has {has}, counted from 0"
+            )))
+        }
         Err(_) => Err(wrong()),
     };
     let ["block", layer, rest @ ..] = &words[..] else { return Err(wrong()) };
@@ -102,8 +130,8 @@ fn cut(asked: &str, layers: usize, len: usize) -> Result<Vec<Edit>, Fail> {
     let wrong = || {
         Fail::asked(format!(
             "--cut: {asked:?} is not an edge; give KEY:QUERY, as in 2:7 (position 7 does not see 2), 2 (no later position sees 2), or \
-             block.3@2:7; TEXT has the positions 0 to {}",
-            len - 1
+             block.3@2:7; {}",
+            positions_of(len)
         ))
     };
     let (layers, edge) = match asked.split_once('@') {
@@ -113,7 +141,8 @@ fn cut(asked: &str, layers: usize, len: usize) -> Result<Vec<Edit>, Fail> {
                 block.strip_prefix("block.").and_then(|layer| layer.parse().ok()).ok_or_else(wrong)?;
             if layer >= layers {
                 return Err(Fail::asked(format!(
-                    "--cut: {asked:?} names block {layer}; there are {layers}, counted from 0"
+                    "--cut: {asked:?} names block {layer}; the model has {}, counted from 0",
+                    count(layers, "block")
                 )));
             }
             (layer..layer + 1, edge)
@@ -125,12 +154,26 @@ fn cut(asked: &str, layers: usize, len: usize) -> Result<Vec<Edit>, Fail> {
         None => key + 1..len,
         Some(query) => {
             let query: usize = query.parse().map_err(|_| wrong())?;
-            query..query + 1
+            query..query.saturating_add(1)
         }
     };
-    // A position always sees itself: without any key there would be no pattern.
-    if key >= len || queries.start <= key || queries.end > len {
-        return Err(wrong());
+    let last = query.and(queries.end.checked_sub(1)).unwrap_or(key);
+    if let Some(missing) = [key, last].into_iter().find(|&position| position >= len) {
+        return Err(Fail::asked(format!(
+            "--cut: {asked:?}: position {missing} does not exist; {}",
+            positions_of(len)
+        )));
+    }
+    // A position always sees itself: with nothing to look at there would be no pattern.
+    if queries.start <= key {
+        return Err(Fail::asked(format!(
+            "--cut: {asked:?}: the query {last} does not come after the key {key}; give KEY:QUERY with a later QUERY"
+        )));
+    }
+    if queries.is_empty() {
+        return Err(Fail::asked(format!(
+            "--cut: {asked:?}: no position comes after {key}, which is the last one"
+        )));
     }
     Ok(layers.map(|layer| Edit::cut(layer, queries.clone(), key)).collect())
 }
@@ -190,8 +233,16 @@ fn positions<'a>(option: &str, asked: &'a str, len: usize) -> Result<(&'a str, O
     match (first.parse::<usize>(), last.parse::<usize>()) {
         (Ok(first), Ok(last)) if first <= last && last < len => Ok((part, Some(first..last + 1))),
         _ => Err(Fail::asked(format!(
-            "{option}: {asked:?} names positions that TEXT does not have; it has 0 to {}",
-            len - 1
+            "{option}: {asked:?} names positions that do not exist; {}",
+            positions_of(len)
         ))),
+    }
+}
+
+/// The positions of a text, for a sentence.
+fn positions_of(len: usize) -> String {
+    match len {
+        1 => "TEXT has only position 0".into(),
+        _ => format!("TEXT has positions 0 to {}", len - 1),
     }
 }

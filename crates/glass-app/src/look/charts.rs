@@ -2,7 +2,7 @@
 
 use crate::draw::columns::{signed, width};
 use crate::draw::scale::Scale;
-use crate::draw::svg::{Anchor, LETTER, SLANT, Svg, every, label, label_in};
+use crate::draw::svg::{Anchor, LETTER, SLANT, Svg, every, label, label_in, reach};
 use crate::out::number;
 
 const WIDTH: f64 = 1000.0;
@@ -130,18 +130,18 @@ pub fn layers(values: &[(String, f64)]) -> Svg {
 /// Values of places, `[rows][columns]`, the last row on top; the area of a disc is proportional to its value.
 pub fn grid(rows: &[String], columns: &[String], values: &[Vec<f64>]) -> Svg {
     const NAMES: f64 = 92.0;
-    const ABOVE: f64 = 84.0;
+    let above = reach(columns.iter().map(String::as_str));
     let cell = ((WIDTH - NAMES - SLANT) / columns.len().max(1) as f64).clamp(6.0, 44.0);
     let size = (cell * columns.len() as f64, cell * rows.len() as f64);
     let most = most(values.iter().flatten().copied());
-    let mut svg = Svg::new(NAMES + size.0 + SLANT, ABOVE + size.1 + 6.0);
-    svg.frame([NAMES, ABOVE, size.0, size.1], "axis", true);
+    let mut svg = Svg::new(NAMES + size.0 + SLANT, above + size.1 + 6.0);
+    svg.frame([NAMES, above, size.0, size.1], "axis", true);
     let every = every(cell);
     for (at, name) in columns.iter().enumerate().step_by(every) {
-        svg.upwards(NAMES + (at as f64 + 0.6) * cell, ABOVE - 5.0, name);
+        svg.upwards(NAMES + (at as f64 + 0.6) * cell, above - 5.0, name);
     }
     for (at, (name, values)) in rows.iter().zip(values).rev().enumerate() {
-        let y = ABOVE + (at as f64 + 0.5) * cell;
+        let y = above + (at as f64 + 0.5) * cell;
         if at % every == 0 {
             svg.text(NAMES - 6.0, y + 4.0, "", Anchor::End, &label(name));
         }

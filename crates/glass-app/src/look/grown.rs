@@ -15,10 +15,12 @@ use glass::train::{checkpoint, folder};
 use glass::weights::folder::Folder;
 use serde::{Deserialize, Serialize};
 
+use super::lines;
+use super::names::{self, Names};
 use super::page::{self, Page};
 use super::pictures::Picture;
 use crate::args::LookArgs;
-use crate::draw::columns::fit;
+use crate::draw::columns::{fit, percent};
 use crate::draw::scale::Scale;
 use crate::draw::svg::{Anchor, Svg};
 use crate::fail::Fail;
@@ -72,7 +74,7 @@ pub fn written(file: &Path, config: &Config, up_to: u64) -> Vec<Grown> {
 pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
     let checkpoints: BTreeMap<u64, PathBuf> = folder::checkpoints(dir)?.into_iter().collect();
     if checkpoints.is_empty() {
-        return Err(Fail::failed(format!("{}: there are no checkpoints yet", dir.display())));
+        return Err(Fail::failed(format!("{}: this run has no checkpoint yet", dir.display())));
     }
     let model = Folder::open(dir)?;
     let config = model.config().clone();
@@ -104,10 +106,7 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
     let mut out = Out::new();
     let mut grown: Vec<Grown> = Vec::new();
     if !args.json {
-        let heading = format!(
-            "{:>7}{:>12}{:>12}   {:<26}{:<26}",
-            "step", "first", "again", "induction", "previous token"
-        );
+        let heading = format!("{:>7}{:>9}{:>9}  {:<16}previous token", "step", "first", "again", "induction");
         writeln!(out, "{}", out.bold(&heading))?;
     }
     for (step, known) in steps {
@@ -120,30 +119,30 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
         };
         match args.json {
             true => out.json(&found)?,
-            false => line(&mut out, &found)?,
+            false => line(&mut out, args.names.into(), &found)?,
         }
         out.show()?;
         grown.push(found);
     }
     if !args.json {
-        let explained = "first, again: the loss in nats on random tokens and on their repetition; induction, \
-                         previous token: the head that does it most, and its share of attention";
-        writeln!(out, "{}", out.dim(explained))?;
+        let explained = "first, again: the loss in nats on random tokens and on their repetition; induction, previous token: the head \
+                         that does it most, as BLOCK.HEAD, and its share of attention";
+        lines::note(&mut out, explained)?;
     }
     if page::is_wanted(args) {
         let title = format!("How {} grew", model_arg::name(dir.to_str()));
-        drawn(&grown, &config, title).write(args)?;
+        drawn_as(&grown, &config, title, args.names.into()).write(args)?;
     }
     out.done()
 }
 
-fn line(out: &mut Out, Grown { step, found }: &Grown) -> Result<(), Fail> {
+fn line(out: &mut Out, names: Names, Grown { step, found }: &Grown) -> Result<(), Fail> {
     let most = |of: &dyn Fn(&Head) -> f64| {
         let (layer, head, share) = strongest(found, of);
-        fit(&format!("block {layer} head {head} {:5.1} %", 100.0 * share), 26)
+        fit(&format!("{} {}", fit(&names::short(names, layer, head), 6), percent(share)), 16)
     };
     let (induction, previous) = (most(&|head| head.induction), most(&|head| head.previous));
-    let line = format!("{step:>7}{:>12.3}{:>12.3}   {induction}{previous}", found.first, found.again);
+    let line = format!("{step:>7}{:>9.3}{:>9.3}  {induction}{previous}", found.first, found.again);
     Ok(writeln!(out, "{}", line.trim_end())?)
 }
 
@@ -159,44 +158,54 @@ const WIDTH: f64 = 800.0;
 const HEIGHT: f64 = 150.0;
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = WIDTH - 150.0;
+/// How far names below each other are apart.
+const LINE: f64 = 11.0;
+/// Checkpoints that are marked; with more, the marks would hide the lines.
+const MARKED: usize = 40;
 
 /// A name, its values at every checkpoint, and the class it is drawn with.
 type Series<'a> = (String, Vec<f64>, &'static str);
 
-/// Everything drawn over the steps.
+/// All of it drawn over the steps, by our names.
 pub fn drawn(grown: &[Grown], config: &Config, title: String) -> Page {
+    drawn_as(grown, config, title, Names::Glass)
+}
+
+fn drawn_as(grown: &[Grown], config: &Config, title: String, names: Names) -> Page {
     let of =
         |value: &dyn Fn(&Growth) -> f64| grown.iter().map(|grown| value(&grown.found)).collect::<Vec<f64>>();
     let last = &grown[grown.len() - 1].found;
+    let streams: Vec<String> =
+        (0..=config.layers).map(|layer| names::stream(names, layer, config.layers)).collect();
     let (layer, head, _) = strongest(last, &|head| head.induction);
     let (layer_p, head_p, _) = strongest(last, &|head| head.previous);
     let mut panels: Vec<(&str, Vec<Series<'_>>)> = vec![
         (
-            "loss on repeated random tokens, nats",
+            "loss on random tokens and on their repetition, nats",
             vec![
-                ("first".into(), of(&|found| found.first), "minus-line"),
-                ("again".into(), of(&|found| found.again), "data-line"),
+                ("random tokens".into(), of(&|found| found.first), "minus-line"),
+                ("their repetition".into(), of(&|found| found.again), "data-line"),
             ],
         ),
         (
-            "share of attention",
+            "share of attention, of the heads that do it most: induction, previous token",
             vec![
                 (
-                    format!("induction, head {layer}.{head}"),
+                    format!("induction, {}", names::short(names, layer, head)),
                     of(&|found| found.heads[layer][head].induction),
                     "data-line",
                 ),
                 (
-                    format!("previous, head {layer_p}.{head_p}"),
+                    format!("previous, {}", names::short(names, layer_p, head_p)),
                     of(&|found| found.heads[layer_p][head_p].previous),
                     "weight-line",
                 ),
             ],
         ),
         (
-            "entropy of the pattern, nats, mean of a block's heads",
+            "entropy of the patterns of each block, mean of its heads, nats",
             by_layer(
-                config.layers,
+                &(0..config.layers).map(|layer| format!("block {layer}")).collect::<Vec<_>>(),
                 &|layer| {
                     let mean = |found: &Growth| {
                         found.heads[layer].iter().map(|head| head.entropy).sum::<f64>()
@@ -204,18 +213,14 @@ pub fn drawn(grown: &[Grown], config: &Config, title: String) -> Page {
                     };
                     of(&mean)
                 },
-                "block",
             ),
         ),
-        (
-            "length of the residual stream",
-            by_layer(config.layers + 1, &|layer| of(&|found| found.norms[layer]), "into"),
-        ),
+        ("length of the residual stream", by_layer(&streams, &|layer| of(&|found| found.norms[layer]))),
     ];
     if grown.iter().all(|grown| !grown.found.lens.is_empty()) {
         panels.push((
             "loss of each layer's lens, nats",
-            by_layer(config.layers + 1, &|layer| of(&|found| found.lens[layer]), "into"),
+            by_layer(&streams, &|layer| of(&|found| found.lens[layer])),
         ));
     }
     let picture = |(name, series): (&str, Vec<Series<'_>>)| Picture::new(name, "", panel(grown, &series));
@@ -223,12 +228,9 @@ pub fn drawn(grown: &[Grown], config: &Config, title: String) -> Page {
     Page { title, before: String::new(), pictures, after: String::new() }
 }
 
-fn by_layer<'a>(layers: usize, of: &dyn Fn(usize) -> Vec<f64>, name: &str) -> Vec<Series<'a>> {
-    let class = |layer: usize| if layer + 1 == layers { "data-line" } else { "faint-line" };
-    let name = |layer: usize| {
-        if layer + 1 == layers && name == "into" { "the last".into() } else { format!("{name} {layer}") }
-    };
-    (0..layers).map(|layer| (name(layer), of(layer), class(layer))).collect()
+fn by_layer<'a>(names: &[String], of: &dyn Fn(usize) -> Vec<f64>) -> Vec<Series<'a>> {
+    let class = |layer: usize| if layer + 1 == names.len() { "data-line" } else { "faint-line" };
+    names.iter().enumerate().map(|(layer, name)| (name.clone(), of(layer), class(layer))).collect()
 }
 
 fn panel(grown: &[Grown], series: &[Series<'_>]) -> Svg {
@@ -249,21 +251,67 @@ fn panel(grown: &[Grown], series: &[Series<'_>]) -> Svg {
         svg.text(across.at(value), HEIGHT + 18.0, "", Anchor::End, &text);
     }
     svg.text(RIGHT + 8.0, HEIGHT + 18.0, "faint", Anchor::Start, "steps");
-    // Names are moved apart if the lines end near each other.
-    let mut taken: Vec<f64> = Vec::new();
-    for (name, values, class) in series {
+    // Every checkpoint has a mark, so that one alone is seen too.
+    let marked = grown.len() <= MARKED;
+    for (_, values, class) in series {
         let mut line = String::new();
         for (Grown { step, .. }, value) in grown.iter().zip(values) {
             let letter = if line.is_empty() { 'M' } else { 'L' };
-            line.push_str(&format!("{letter}{:.1} {:.1}", across.at(*step as f64), up.at(*value)));
+            let (x, y) = (across.at(*step as f64), up.at(*value));
+            line.push_str(&format!("{letter}{x:.1} {y:.1}"));
+            if marked {
+                svg.ring(x, y, class);
+            }
         }
         svg.path(class, &line);
-        let mut y = values.last().map_or(0.0, |value| up.at(*value)) + 4.0;
-        while taken.iter().any(|other| (other - y).abs() < 11.0) {
-            y -= 11.0;
+    }
+    let ends: Vec<f64> =
+        series.iter().map(|(_, values, _)| values.last().map_or(0.0, |value| up.at(*value)) + 4.0).collect();
+    for ((name, ..), y) in series.iter().zip(apart(&ends, HEIGHT + 4.0)) {
+        if let Some(y) = y {
+            svg.text(RIGHT + 8.0, y, "", Anchor::Start, name);
         }
-        taken.push(y);
-        svg.text(RIGHT + 8.0, y, "", Anchor::Start, name);
     }
     svg
+}
+
+/// Places of names beside the ends of lines, from the top down to `bottom`, far enough apart to be read; none for names that have no
+/// room among the others.
+fn apart(ends: &[f64], bottom: f64) -> Vec<Option<f64>> {
+    let room = ((bottom - LINE) / LINE) as usize + 1;
+    let mut order: Vec<usize> = (0..ends.len()).collect();
+    order.sort_by(|&a, &b| ends[a].total_cmp(&ends[b]));
+    // The last line is the one that is drawn in colour.
+    let every = ends.len().div_ceil(room).max(1);
+    order.retain(|&at| (ends.len() - 1 - at).is_multiple_of(every));
+    let mut places = vec![None; ends.len()];
+    let mut least = LINE;
+    for &at in &order {
+        let y = ends[at].max(least);
+        places[at] = Some(y);
+        least = y + LINE;
+    }
+    let mut most = bottom;
+    for &at in order.iter().rev() {
+        let y = places[at].map(|y| y.min(most));
+        most = y.unwrap_or(most) - LINE;
+        places[at] = y;
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LINE, apart};
+
+    #[test]
+    fn names_beside_lines_do_not_touch() {
+        for ends in [vec![50.0], vec![150.0; 5], vec![3.0; 9], (0..49).map(f64::from).collect()] {
+            let mut places: Vec<f64> = apart(&ends, 154.0).into_iter().flatten().collect();
+            assert!(apart(&ends, 154.0)[ends.len() - 1].is_some());
+            places.sort_by(f64::total_cmp);
+            assert!(places.windows(2).all(|pair| pair[1] - pair[0] > LINE - 1e-9), "{places:?}");
+            assert!(places[0] > LINE - 1e-9 && places[places.len() - 1] < 154.1, "{places:?}");
+        }
+    }
 }

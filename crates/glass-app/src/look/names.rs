@@ -11,6 +11,14 @@ pub fn head(names: Names, layer: usize, head: usize) -> String {
     }
 }
 
+/// The same where room is scarce, as in `3.5` or `L3H5`.
+pub fn short(names: Names, layer: usize, head: usize) -> String {
+    match names {
+        Names::Glass => format!("{layer}.{head}"),
+        Names::TransformerLens => self::head(names, layer, head),
+    }
+}
+
 /// A part that adds to the residual stream; TransformerLens's labels are those of its decompositions.
 pub fn component(names: Names, component: Component) -> String {
     match (names, component) {

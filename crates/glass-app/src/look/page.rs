@@ -4,19 +4,20 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use glass::Error;
+use glass::{Config, Error};
 
-use super::names;
 use super::parts::two_numbers;
-use super::pictures::{Picture, Pictures, token};
+use super::pictures::{Picture, Pictures};
 use super::seen::Seen;
+use super::{names, options};
 use crate::args::LookArgs;
 use crate::draw::columns::signed;
-use crate::draw::file::{self, Kind};
+use crate::draw::file;
 use crate::draw::svg::{Anchor, LETTER, Svg, escaped};
 use crate::fail::{Fail, say};
 use crate::layout::wrap;
 use crate::model_arg::NamedModel;
+use crate::printable::VISIBLE;
 
 /// The largest number of positions in a picture; with more, they would be too small to see.
 const MOST: usize = 64;
@@ -36,24 +37,37 @@ pub fn is_wanted(args: &LookArgs) -> bool {
     args.svg.is_some() || args.png.is_some() || args.html.is_some()
 }
 
-/// Refuses a picture with a page's extension, and a page with a picture's. (The extension chooses the kind of
-/// picture.)
+/// Refuses a file whose name says that it is something else. (Of pictures, the name says the kind.)
 pub fn check_endings(args: &LookArgs) -> Result<(), Fail> {
-    let files = [("svg", &args.svg), ("png", &args.png), ("html", &args.html)];
-    for (kind, file) in files {
+    for (option, file) in [("--svg", &args.svg), ("--png", &args.png)] {
         let Some(file) = file else { continue };
-        let ending =
-            file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
-        let ending = if ending == "htm" { "html" } else { &ending };
-        let known = files.iter().any(|(other, _)| *other == ending);
-        if known && (kind == "html") != (ending == "html") {
-            return Err(Fail::asked(format!(
-                "--{kind}: {} ends in .{ending}; give it to --{ending}, or name a file that ends in .{kind}",
-                file.display()
-            )));
+        if is_page(file) {
+            let advice = "give it to --html, or name a file that ends in .svg or .png";
+            return Err(file::wrong_ending(option, file, advice));
         }
+        file::kind(option, file)?;
     }
-    Ok(())
+    match &args.html {
+        Some(path) if !is_page(path) => {
+            Err(file::wrong_ending("--html", path, "name a file that ends in .html or .htm"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_page(file: &Path) -> bool {
+    matches!(file::ending(file).as_str(), "html" | "htm")
+}
+
+/// Refuses a head that does not exist, and one that no picture shows.
+pub fn check_head(args: &LookArgs, config: &Config) -> Result<(), Fail> {
+    let Some(asked) = &args.head else { return Ok(()) };
+    named_head(asked, config)?;
+    if is_wanted(args) { Ok(()) } else { Err(options::pictures_only("--head")) }
+}
+
+fn named_head(asked: &str, config: &Config) -> Result<(usize, usize), Fail> {
+    two_numbers("--head", asked, "BLOCK.HEAD", [config.layers, config.heads.query])
 }
 
 /// Draws the results.
@@ -61,7 +75,10 @@ pub fn write(args: &LookArgs, seen: &Seen<'_>) -> Result<(), Fail> {
     few(seen.ids.len())?;
     let (layer, head) = head(args, seen)?;
     let pictures = Pictures { seen, layer, head, transposed: args.transpose }.all()?;
-    let title = "What happens inside".into();
+    let title = match seen.changes.is_empty() {
+        true => "What happened inside".into(),
+        false => "What happened inside, with a change".into(),
+    };
     let page = Page { title, before: introduction(seen), pictures, after: decided(seen) };
     page.write(args)
 }
@@ -94,10 +111,10 @@ impl Page {
         if args.svg.is_some() || args.png.is_some() {
             let svg = self.svg();
             if let Some(path) = &args.svg {
-                say_size(path, file::write(path, &svg, Kind::Svg)?);
+                say_size(path, file::write("--svg", path, &svg)?);
             }
             if let Some(path) = &args.png {
-                say_size(path, file::write(path, &svg, Kind::Png)?);
+                say_size(path, file::write("--png", path, &svg)?);
             }
         }
         match &args.html {
@@ -122,7 +139,18 @@ impl Page {
             whole.below(&titled, 26.0);
             whole.below(svg, 8.0);
         }
+        if self.has_signs() {
+            let mut note = Svg::new(0.0, 16.0);
+            note.text(8.0, 12.0, "faint", Anchor::Start, VISIBLE);
+            whole.below(&note, 12.0);
+        }
         whole.finish(&self.title)
+    }
+
+    /// Whether signs stand for spaces, new lines or tabs in a picture.
+    fn has_signs(&self) -> bool {
+        let signs = ['·', '↵', '⇥'];
+        self.pictures.iter().any(|picture| picture.svg.has(&signs) || picture.heading.contains(signs))
     }
 
     fn html(&self) -> String {
@@ -132,6 +160,9 @@ impl Page {
             let svg = svg.finish(heading);
             let (heading, explained) = (escaped(heading), escaped(explained));
             let _ = writeln!(body, "<h2>{heading}</h2>\n<p class=\"note\">{explained}</p>\n{svg}");
+        }
+        if self.has_signs() {
+            let _ = writeln!(body, "<p class=\"note\">{}</p>", escaped(VISIBLE));
         }
         format!(
             "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" \
@@ -162,7 +193,7 @@ fn head(args: &LookArgs, seen: &Seen<'_>) -> Result<(usize, usize), Fail> {
         let strongest = seen.links.iter().find(|link| elsewhere(link.position));
         return Ok(strongest.or(seen.links.first()).map_or((0, 0), |link| (link.layer, link.head)));
     };
-    two_numbers("--head", asked, "BLOCK.HEAD", [config.layers, config.heads.query])
+    named_head(asked, config)
 }
 
 fn introduction(seen: &Seen<'_>) -> String {
@@ -183,7 +214,7 @@ fn introduction(seen: &Seen<'_>) -> String {
 pub fn tokens(model: &NamedModel, ids: &[u32]) -> String {
     let mut line = String::from("<p>");
     for (position, &id) in ids.iter().enumerate() {
-        let token = escaped(&token(model, id));
+        let token = escaped(&model.piece(id));
         let _ = write!(line, "<span class=\"token\"><small>{position}</small> {token}</span>");
     }
     line + "</p>\n"
@@ -194,7 +225,7 @@ fn decided(seen: &Seen<'_>) -> String {
     let mut table = format!(
         "<h2>What decided, part by part</h2>\n<p class=\"note\">The logit {:.2} of {} is the sum of these numbers.</p>\n<table>",
         found.whole,
-        escaped(&token(seen.model, seen.traced.0))
+        escaped(&seen.model.piece(seen.traced.0))
     );
     let mut parts = found.parts.clone();
     parts.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));

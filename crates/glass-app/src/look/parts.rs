@@ -13,14 +13,14 @@ use glass::train::pieces::{Pieces, Sizes};
 use serde_json::json;
 
 use super::page::{self, Page};
-use super::pictures::{Picture, token};
-use super::{charts, names};
+use super::pictures::Picture;
+use super::{charts, lines, names};
 use crate::args::LookArgs;
-use crate::draw::columns::{bars, fit, percent};
+use crate::draw::columns::{bar_room, bars, fit, percent, width};
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
-use crate::out::{Out, number};
-use crate::printable::{lossy, visible};
+use crate::out::{Out, count, number};
+use crate::printable::{lossy, on_one_line, visible};
 use crate::progress::ProgressLine;
 
 /// The widths of a token and of a bar, in columns.
@@ -40,20 +40,29 @@ pub fn heads(args: &LookArgs, model: &NamedModel, ids: &[u32]) -> Result<(), Fai
     if args.json || page::is_wanted(args) {
         return out.done();
     }
-    let columns = ["previous", "first", "same token", "induction", "entropy"];
-    let heading: String = columns.iter().map(|column| format!("{column:>12}")).collect();
-    writeln!(out, "{}", out.bold(&format!("{:<18}{heading}", "head")))?;
+    const COLUMNS: [(&str, usize); 5] =
+        [("previous", 9), ("first", 8), ("same token", 11), ("induction", 10), ("entropy", 8)];
+    let taken: usize = COLUMNS.iter().map(|(_, wide)| wide).sum();
+    let most = format!("block {} head {}", found.len() - 1, found[0].len() - 1).len();
+    let short = most + taken > out.columns();
+    let room = if short { 8 } else { most.max(14) };
+    let heading: String = COLUMNS.iter().map(|(column, wide)| format!("{column:>wide$}")).collect();
+    writeln!(out, "{}", out.bold(&format!("{:<room$}{heading}", "head")))?;
     for (layer, heads) in found.iter().enumerate() {
         for (number, head) in heads.iter().enumerate() {
             let shares = [head.previous, head.first, head.duplicate, head.induction];
-            let shares: String = shares.iter().map(|share| format!("{:>12}", percent(*share))).collect();
-            let name = names::head(args.names.into(), layer, number);
-            writeln!(out, "{name:<18}{shares}{:>12.2}", head.entropy)?;
+            let shares =
+                shares.iter().zip(COLUMNS).map(|(share, (_, wide))| format!("{:>wide$}", percent(*share)));
+            let shares: String = shares.collect();
+            let names = args.names.into();
+            let name =
+                if short { names::short(names, layer, number) } else { names::head(names, layer, number) };
+            writeln!(out, "{name:<room$}{shares}{:>8.2}", head.entropy)?;
         }
     }
-    let explained = "shares of attention, averaged over the positions where it exists: the previous position, the \
-                     first, earlier occurrences of the same token, and the tokens after those; entropy in nats";
-    writeln!(out, "{}", out.dim(explained))?;
+    let explained = "shares of attention, averaged over the positions that have such a place to look at: the position before, the \
+                     first, the same token before, and the token after that one; entropy in nats";
+    lines::note(&mut out, explained)?;
     out.done()
 }
 
@@ -70,8 +79,9 @@ fn heads_drawn(args: &LookArgs, model: &NamedModel, ids: &[u32], found: &[Vec<He
         ("induction", of(&|head| head.induction)),
         ("entropy", of(&|head| head.entropy / widest.max(f64::MIN_POSITIVE))),
     ];
-    let explained = "A disc's area is the share of a head's attention, averaged over the positions where it exists: the previous \
-                     position, the first, earlier occurrences of the same token, and the tokens after those. Entropy: 1 means even attention.";
+    let explained = "A disc's area is the share of a head's attention, averaged over the positions that have such a place: the position \
+                     before, the first, the same token before, and the token after that one. Entropy is a share too, of the largest that \
+                     is possible: 1 where all positions get the same. A disc of 1 fills its place, and where there is none the share is 0.";
     let picture = Picture::new("What every head does", explained, charts::panels(&panels));
     let (title, before) = ("What every head does".into(), page::tokens(model, ids));
     Page { title, before, pictures: vec![picture], after: String::new() }.write(args)
@@ -99,17 +109,21 @@ pub fn circuits(args: &LookArgs, model: &NamedModel, head: &str) -> Result<(), F
     }
     let looks = ("looks", LOOKS, "looks at", &found.looks);
     let says = ("says", SAYS, "favours", &found.says);
+    let room = if out.columns() < 76 { PIECE - 4 } else { PIECE };
     for (title, explained, verb, pairs) in [looks, says] {
-        writeln!(out, "{}  {}", out.bold(&format!("{name} {title}")), out.dim(explained))?;
-        let bar_of = bars(pairs.iter().map(|pair| f64::from(pair.strength)), BAR);
+        lines::heading(&mut out, &format!("{name} {title}"), explained)?;
+        let bar_of = bars(
+            pairs.iter().map(|pair| f64::from(pair.strength)),
+            bar_room(out.columns(), 2 * room + 11 + verb.len(), BAR),
+        );
         for Pair { from, to, strength } in pairs {
-            let piece = |id: &u32| fit(&visible(model.bytes(*id)), PIECE);
+            let piece = |id: &u32| fit(&visible(model.bytes(*id)), room);
             let bar = bar_of(f64::from(*strength));
             let line = format!("{}{verb}  {}{strength:7.2}  {bar}", piece(from), piece(to));
             writeln!(out, "{}", line.trim_end())?;
         }
     }
-    writeln!(out, "{}", out.dim(TOKENS_ALONE))?;
+    lines::note(&mut out, TOKENS_ALONE)?;
     out.done()
 }
 
@@ -121,7 +135,7 @@ const TOKENS_ALONE: &str =
 fn circuits_drawn(args: &LookArgs, model: &NamedModel, name: &str, found: &Circuits) -> Result<(), Fail> {
     let rows = |pairs: &[Pair]| -> Vec<(String, f64)> {
         let pair = |pair: &Pair| {
-            (format!("{} → {}", token(model, pair.from), token(model, pair.to)), f64::from(pair.strength))
+            (format!("{} → {}", model.piece(pair.from), model.piece(pair.to)), f64::from(pair.strength))
         };
         pairs.iter().map(pair).collect()
     };
@@ -146,12 +160,13 @@ pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) ->
     let tokenizer = model.tokenizer()?;
     let mut inspector = Inspector::new(model, config.context.min(512), 1)?;
     let mut firings = Firings::new(layer, neuron, args.top.into());
-    let (mut line, mut tokens) = (ProgressLine::default(), 0);
+    let (mut line, mut tokens, mut texts) = (ProgressLine::default(), 0, 0);
     for piece in Pieces::of_files(&[data.into()], &Reading::default(), Sizes::default()) {
         let ids = tokenizer.encode_prompt(&piece?.text, Special::Plain);
         if !ids.is_empty() {
             firings.read(&mut inspector, &ids)?;
             tokens += ids.len();
+            texts += 1;
             let rate = tokens as f64 / line.seconds().max(1e-3);
             line.show(&format!("{} tokens read, {rate:.0} tokens/s", number(tokens as u64)));
         }
@@ -163,14 +178,18 @@ pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) ->
         (text(before), text(last))
     };
     let name = format!("block {layer} neuron {neuron}");
-    let line_of = |bytes: &[u8]| visible(bytes).replace('␣', " ");
     if page::is_wanted(args) {
         let rows = firings.strongest().iter().map(|firing| {
             let (before, token) = split(firing);
-            (f64::from(firing.value), line_of(&before), line_of(&token))
+            (f64::from(firing.value), on_one_line(&before), on_one_line(&token))
         });
-        let explained = "The neuron after its activation, in the texts where it is most active, at most once per text; the token that it is \
-                         computed at is in brackets.";
+        let explained = format!(
+            "The neuron after its activation, in the texts where it is most active, at most once a text; the token that it is computed at \
+             is in brackets. {} in {} were read.{}",
+            count(tokens, "token"),
+            count(texts, "text"),
+            charts::left_out(texts, firings.strongest().len(), "text")
+        );
         let svg = charts::contexts(&rows.collect::<Vec<_>>());
         let pictures = vec![Picture::new(format!("Where {name} is most active"), explained, svg)];
         Page { title: name.clone(), before: String::new(), pictures, after: String::new() }.write(args)?;
@@ -187,11 +206,14 @@ pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) ->
     if args.json || page::is_wanted(args) {
         return out.done();
     }
-    let explained = format!("where {name} is most active, at most once per text");
-    writeln!(out, "{}  {}", out.bold("active"), out.dim(&explained))?;
+    lines::heading(&mut out, "active", &format!("where {name} is most active, at most once a text"))?;
+    let room = out.columns().saturating_sub(9);
     for firing in firings.strongest() {
         let (before, token) = split(firing);
-        let (before, token) = (out.dim(&line_of(&before)), out.yellow(&format!("[{}]", line_of(&token))));
+        let token = lines::cut(&format!("[{}]", on_one_line(&token)), room);
+        // The end of what is before counts the most.
+        let before = lines::end_of(&on_one_line(&before), room.saturating_sub(width(&token)));
+        let (before, token) = (out.dim(&before), out.yellow(&token));
         writeln!(out, "{:7.2}  {before}{token}", firing.value)?;
     }
     out.done()

@@ -4,18 +4,18 @@
 use glass::next_token::{Drawn, Sampler, Sampling};
 use glass::probe::{Part, Site};
 
+mod patterns;
+
 use super::charts;
 use super::names::{self, Names};
 use super::seen::Seen;
 use crate::draw::columns::percent;
-use crate::draw::svg::{Anchor, SLANT, Svg, every, label, label_in, named};
+use crate::draw::svg::{Anchor, Svg, label, label_in};
 use crate::fail::Fail;
-use crate::model_arg::NamedModel;
 use crate::out::count;
 
-/// The space for labels on the left and at the top.
+/// Room for labels on the left.
 const LEFT: f64 = 92.0;
-const ABOVE: f64 = 84.0;
 /// The width of a picture.
 const WIDTH: f64 = 1000.0;
 /// The number of positions in the picture of the lens.
@@ -69,22 +69,28 @@ impl Pictures<'_> {
             left => format!(" The last {LENS} of {tokens} positions; the first {left} are left out."),
         };
         let shown = tokens.min(seen.top);
-        Ok(vec![
+        let (rows, sums) = (self.rows_and_columns(), if self.transposed { "Columns" } else { "Rows" });
+        let changed = self.changed();
+        let pictures = vec![
             Picture::new(
                 "Attention of all blocks",
                 format!(
-                    "Every head's pattern, a row for each block, the last on top. A disc's area is the share of a row's attention.{faint}"
+                    "Every head's pattern, a row of squares for each block, the last on top. In each square {rows}, from the first token at \
+                     the top left to the last. A disc's area is the share of a query's attention that goes to a key.{faint}"
                 ),
                 overview,
             ),
             Picture::new(
                 format!("Block {layer}: where every head looks"),
-                "A disc's area is the share of a row's attention that goes to a column. Rows sum to one.",
+                format!(
+                    "A disc's area is the share of a query's attention that goes to a key. {sums} sum to one."
+                ),
                 self.heads()?,
             ),
             Picture::new(
                 format!("{named}: from products to the pattern"),
-                "First, every query times every key. Second, scaled, with later keys masked. Third, after the softmax.",
+                "First, every query times every key. Second, scaled, and what comes later masked. Third, after the softmax. A disc's area \
+                 is a number's share of the largest in magnitude, which each title gives; violet is below zero.",
                 self.steps()?,
             ),
             Picture::new(
@@ -113,7 +119,32 @@ impl Pictures<'_> {
             ),
             self.decided(),
             self.by_word(),
-        ])
+        ];
+        Ok(changed.into_iter().chain(pictures).collect())
+    }
+
+    /// What was changed, and the next tokens without it and with it.
+    fn changed(&self) -> Option<Picture> {
+        let seen = self.seen;
+        let before = seen.before.as_deref().filter(|_| !seen.changes.is_empty())?;
+        let half = 0.5 * WIDTH;
+        let mut svg = Svg::new(WIDTH, ROW * (before.len() as f64 + 1.4));
+        let sides = [("without the change", before), ("with it", &seen.next[..])];
+        for ((title, list), x) in sides.into_iter().zip([0.0, half]) {
+            svg.text(x + LEFT, 12.0, "head", Anchor::Start, title);
+            for (at, drawn) in list.iter().enumerate() {
+                let (y, share) = (ROW * (at as f64 + 1.9), drawn.logprob.exp());
+                let wide = share * (half - LEFT - 70.0);
+                svg.text(x + LEFT - 6.0, y, "", Anchor::End, &self.piece(drawn.id));
+                svg.bar_from(x + LEFT, y - 9.5, wide);
+                svg.text(x + LEFT + wide + 6.0, y, "", Anchor::Start, percent(share).trim_start());
+            }
+        }
+        let explained = format!(
+            "All pictures below are of a changed run: {}. These are the most probable next tokens without the change and with it.",
+            seen.changes.join("; ")
+        );
+        Some(Picture::new("What was changed", explained, svg))
     }
 
     /// The parts whose sum is a logit.
@@ -160,144 +191,12 @@ impl Pictures<'_> {
         Picture::new("What decided: the tokens", explained, charts::bars(&rows))
     }
 
-    /// Small patterns of every head of every block; and the smallest share that is drawn.
-    fn overview(&self) -> Result<(Svg, f64), Fail> {
-        const GAP: f64 = 8.0;
-        let (config, len) = (self.seen.model.config(), self.seen.ids.len());
-        let (layers, heads) = (config.layers, config.heads.query);
-        let side = ((WIDTH - LEFT) / heads as f64 - GAP).clamp(24.0, 150.0);
-        let cell = side / len as f64;
-        // The smallest visible disc has a radius of a quarter of a unit.
-        let least = if cell < 4.0 { (0.25 / (0.48 * cell)).powi(2).clamp(0.05, 0.5) } else { 0.0 };
-        let mut svg = Svg::new(LEFT + (side + GAP) * heads as f64, 24.0 + (side + GAP) * layers as f64);
-        for head in 0..heads {
-            let x = LEFT + (side + GAP) * head as f64 + 0.5 * side;
-            let name = if side < 50.0 { head.to_string() } else { format!("head {head}") };
-            svg.text(x, 14.0, "faint", Anchor::Middle, &name);
-        }
-        for layer in 0..layers {
-            let y = 22.0 + (side + GAP) * (layers - 1 - layer) as f64;
-            svg.text(LEFT - 8.0, y + 0.5 * side + 4.0, "", Anchor::End, &format!("block {layer}"));
-            let pattern = self.seen.record.get(Site::Block(layer, Part::Pattern))?;
-            for head in 0..heads {
-                let x = LEFT + (side + GAP) * head as f64;
-                svg.frame([x, y, side, side], "axis", false);
-                for query in 0..len {
-                    for (key, &share) in pattern.row(head * len + query)[..=query].iter().enumerate() {
-                        let (row, col) = if self.transposed { (key, query) } else { (query, key) };
-                        let (x, y) = (x + (col as f64 + 0.5) * cell, y + (row as f64 + 0.5) * cell);
-                        if f64::from(share) >= least {
-                            svg.data(x, y, 0.48 * cell, share.into());
-                        }
-                    }
-                }
-            }
-        }
-        Ok((svg, least))
-    }
-
     fn token(&self, position: usize) -> String {
         self.piece(self.seen.ids[position])
     }
 
     fn piece(&self, id: u32) -> String {
-        label(&token(self.seen.model, id))
-    }
-
-    /// A square of numbers, each as a share of `most`, with its labels.
-    fn square(
-        &self,
-        svg: &mut Svg,
-        x: f64,
-        y: f64,
-        cell: f64,
-        square: &dyn Fn(usize, usize) -> f64,
-        labels: bool,
-    ) {
-        let len = self.seen.ids.len();
-        let side = cell * len as f64;
-        svg.frame([x, y, side, side], "axis", true);
-        let every = every(cell);
-        for row in 0..len {
-            let middle = y + (row as f64 + 0.5) * cell;
-            if row % every == 0 {
-                if labels {
-                    svg.text(x - 6.0, middle + 3.5, "", Anchor::End, &self.token(row));
-                }
-                svg.upwards(x + (row as f64 + 0.6) * cell, y - 5.0, &self.token(row));
-            }
-            for col in 0..len {
-                let (query, key) = if self.transposed { (col, row) } else { (row, col) };
-                svg.data(x + (col as f64 + 0.5) * cell, middle, 0.48 * cell, square(query, key));
-            }
-        }
-    }
-
-    /// Explains the axes, and says which labels are left out.
-    fn axes(&self, svg: &mut Svg, y: f64, cell: f64) {
-        let text = match self.transposed {
-            false => "rows: queries (the attending token); columns: keys",
-            true => "rows: keys; columns: queries (the attending token)",
-        };
-        let text = format!("{text}{}", named(every(cell), "token"));
-        svg.text(LEFT, y, "faint", Anchor::Start, &text);
-    }
-
-    fn heads(&self) -> Result<Svg, Fail> {
-        let (len, heads) = (self.seen.ids.len(), self.seen.model.config().heads.query);
-        let pattern = &self.seen.record.get(Site::Block(self.layer, Part::Pattern))?;
-        // As many side by side as leave visible cells.
-        let cell = |across: usize| (((WIDTH - LEFT - SLANT) / across as f64 - 14.0) / len as f64).min(26.0);
-        let across = (1..=heads.clamp(1, 4)).rev().find(|&across| cell(across) >= 6.5).unwrap_or(1);
-        let cell = cell(across).max(3.0);
-        let each = (cell * len as f64 + 14.0, cell * len as f64 + ABOVE);
-        let mut svg =
-            Svg::new(LEFT + each.0 * across as f64 + SLANT, each.1 * heads.div_ceil(across) as f64 + 18.0);
-        for head in 0..heads {
-            let (x, y) = (LEFT + each.0 * (head % across) as f64, each.1 * (head / across) as f64);
-            svg.text(x, y + 12.0, "head", Anchor::Start, &format!("head {head}"));
-            let share = |query: usize, key: usize| f64::from(pattern.row(head * len + query)[key]);
-            self.square(&mut svg, x, y + ABOVE - 8.0, cell, &share, head % across == 0);
-        }
-        let y = svg.size.1 - 4.0;
-        self.axes(&mut svg, y, cell);
-        Ok(svg)
-    }
-
-    fn steps(&self) -> Result<Svg, Fail> {
-        let (len, head) = (self.seen.ids.len(), self.head);
-        // Side by side; or one below another if there would be no room for a label of every token.
-        let beside = ((WIDTH - LEFT - SLANT) / 3.0 - 20.0).min(26.0 * len as f64) / len as f64;
-        let below = every(beside) > 1;
-        let cell = if below { ((WIDTH - LEFT - SLANT) / len as f64).min(14.0) } else { beside };
-        let side = cell * len as f64;
-        let (across, down) = if below { (1.0, 3.0) } else { (3.0, 1.0) };
-        let mut svg = Svg::new(LEFT + across * (side + 20.0) + SLANT, down * (side + ABOVE) + 20.0);
-        for (at, (part, name)) in [
-            (Part::Scores, "query · key"),
-            (Part::Masked, "scaled and masked"),
-            (Part::Pattern, "after the softmax"),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let square = &self.seen.record.get(Site::Block(self.layer, part))?;
-            let value = |query: usize, key: usize| square.row(head * len + query)[key];
-            let all = (0..len).flat_map(|query| (0..len).map(move |key| (query, key)));
-            let finite = all.map(|(query, key)| value(query, key)).filter(|value| value.is_finite());
-            let most = finite.fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
-            let at = at as f64;
-            let (x, y) = if below { (LEFT, at * (side + ABOVE)) } else { (LEFT + at * (side + 20.0), 0.0) };
-            svg.text(x, y + 12.0, "head", Anchor::Start, &format!("{name}, at most {most:.2}"));
-            let share = |query: usize, key: usize| match value(query, key) {
-                value if value.is_finite() => f64::from(value / most),
-                _ => 0.0,
-            };
-            self.square(&mut svg, x, y + ABOVE - 8.0, cell, &share, below || at == 0.0);
-        }
-        let y = svg.size.1 - 4.0;
-        self.axes(&mut svg, y, cell);
-        Ok(svg)
+        label(&self.seen.model.piece(id))
     }
 
     fn update(&self) -> Result<Svg, Fail> {
@@ -385,7 +284,7 @@ impl Pictures<'_> {
             }
         }
         let y = svg.size.1 - 6.0;
-        let note = "columns: positions, with their tokens, and each layer's prediction of the next token; · is a space";
+        let note = "columns: positions, with the token there, and what each layer would say comes next";
         svg.text(LEFT, y, "faint", Anchor::Start, note);
         svg
     }
@@ -439,9 +338,4 @@ impl Pictures<'_> {
         );
         Ok(svg)
     }
-}
-
-/// A token's text with a dot for its space, which every font has.
-pub fn token(model: &NamedModel, id: u32) -> String {
-    model.piece(id).replace('␣', "·")
 }

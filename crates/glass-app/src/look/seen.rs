@@ -8,6 +8,7 @@ use glass::next_token::{Drawn, Sampler, Sampling};
 use glass::probe::{Part, Site};
 use glass::tokens::Special;
 
+use super::changes;
 use super::names::Names;
 use crate::args::LookArgs;
 use crate::fail::Fail;
@@ -49,7 +50,9 @@ pub struct Seen<'a> {
     pub next: Vec<Drawn>,
     /// The same without the changes, if there were any.
     pub before: Option<Vec<Drawn>>,
-    /// The token whose logit is explained, and the one it is compared with.
+    /// What was changed, in words.
+    pub changes: Vec<String>,
+    /// The token that is traced, and the one that it is measured against.
     pub traced: (u32, Option<u32>),
     /// The attribution of its logit.
     pub attribution: Attribution,
@@ -115,6 +118,7 @@ impl<'a> Seen<'a> {
             logits,
             next,
             before,
+            changes: changes::in_words(args),
             traced,
             attribution,
         })

@@ -10,14 +10,14 @@ use glass::probe::{Part, Site};
 use serde_json::json;
 
 use super::page::{self, Page, tokens};
-use super::pictures::{Picture, token};
-use super::{charts, ids_of, names, seen};
+use super::pictures::Picture;
+use super::{charts, ids_of, lines, names, seen};
 use crate::args::{LookArgs, SweepKind};
-use crate::draw::columns::{bars, fit, signed};
+use crate::draw::columns::{bar_room, bars, fit, signed};
 use crate::draw::svg::label;
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
-use crate::out::Out;
+use crate::out::{Out, number};
 
 /// Positions per pass, which limits how many places are tried together.
 const ROWS: usize = 2048;
@@ -57,8 +57,13 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) ->
             (before, None, vec![after])
         }
     };
+    let name = |token: u32| model.piece(token);
+    let what = match against {
+        Some(against) => format!("the logit of {} above that of {}", name(token), name(against)),
+        None => format!("the logarithm of the probability of {}", name(token)),
+    };
     if page::is_wanted(args) {
-        drawn(args, model, ids, kind, before, &after)?;
+        drawn(args, model, ids, kind, (&what, before), &after)?;
     }
     let mut out = Out::new();
     if args.json {
@@ -67,18 +72,8 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) ->
     if args.json || page::is_wanted(args) {
         return out.done();
     }
-    let name = |token: u32| model.piece(token);
-    let what = match against {
-        Some(against) => format!("the logit of {} minus that of {}", name(token), name(against)),
-        None => format!("the logarithm of the probability of {}", name(token)),
-    };
     let from = clean.map_or(String::new(), |clean| format!("; of --from, {clean:.3}"));
-    writeln!(
-        out,
-        "{}  {}",
-        out.bold(&format!("{before:.3}")),
-        out.dim(&format!("{what}, with nothing changed{from}"))
-    )?;
+    lines::heading(&mut out, &format!("{before:.3}"), &format!("{what}, with nothing changed{from}"))?;
     let mut places: Vec<(usize, usize, f64)> = Vec::new();
     for (layer, row) in after.iter().enumerate() {
         places.extend(row.iter().enumerate().map(|(place, value)| (layer, place, value - before)));
@@ -86,7 +81,7 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) ->
     places.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
     let (all, shown) = (places.len(), usize::from(args.top));
     places.truncate(shown);
-    let bar_of = bars(places.iter().map(|place| place.2), 24);
+    let bar_of = bars(places.iter().map(|place| place.2), bar_room(out.columns(), 42, 24));
     for (layer, place, change) in places.iter().copied() {
         let word = || format!("{place} {}", name(ids[place]));
         let place = match kind {
@@ -101,7 +96,7 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) ->
         writeln!(out, "{}", line.trim_end())?;
     }
     if all > shown {
-        writeln!(out, "{}", out.dim(&format!("{} more, which change less", all - shown)))?;
+        lines::note(&mut out, &format!("{} more, that change less", number((all - shown) as u64)))?;
     }
     out.done()
 }
@@ -112,15 +107,20 @@ fn drawn(
     model: &NamedModel,
     ids: &[u32],
     kind: SweepKind,
-    before: f64,
+    (what, before): (&str, f64),
     after: &[Vec<f64>],
 ) -> Result<(), Fail> {
-    let words: Vec<String> = ids.iter().map(|&id| label(&token(model, id))).collect();
+    let words: Vec<String> = ids.iter().map(|&id| label(&model.piece(id))).collect();
     let changes: Vec<Vec<f64>> =
         after.iter().map(|row| row.iter().map(|value| value - before).collect()).collect();
     let blocks: Vec<String> = (0..changes.len()).map(|layer| format!("block {layer}")).collect();
+    let all = changes.iter().flatten().copied().filter(|change| change.is_finite());
+    let largest = all.fold(0.0, |most: f64, change| if change.abs() > most.abs() { change } else { most });
+    let shape = if kind == SweepKind::Words { "A bar's length" } else { "A disc's area" };
     let explained = format!(
-        "How far the metric moves from {before:.3}: a disc's area, or a bar's length; violet is down."
+        "The change of {what}, which is {before:.3} without a change. {shape} is the size of the change (the largest: {}); violet: it \
+         falls.",
+        signed(largest, 3)
     );
     let picture = match kind {
         SweepKind::Words => {

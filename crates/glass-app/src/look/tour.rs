@@ -5,16 +5,19 @@ use std::io::Write as _;
 use glass::inspect::attribute::Component;
 use glass::next_token::{Drawn, Sampler, Sampling};
 
-use super::names;
 use super::seen::{Link, Seen};
-use crate::draw::columns::{bar, bars, fit, percent, signed, width};
+use super::{lines, names};
+use crate::draw::columns::{bar, bar_room, bars, fit, percent, signed, width};
 use crate::fail::Fail;
 use crate::out::{Out, count};
 use crate::printable::VISIBLE;
 
-/// The widths of a token and of a bar, in columns.
+/// Columns of a token, of a part's name, and of a bar at most.
 const PIECE: usize = 16;
+const NAME: usize = 32;
 const BAR: usize = 24;
+/// Columns of what a head adds from a position, at least.
+const SOURCE: usize = 24;
 
 /// Everything, in the order of the flow.
 pub fn show(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
@@ -26,23 +29,23 @@ pub fn show(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     }
     next(out, seen)?;
     decided(out, seen)?;
-    writeln!(out, "\n{}", out.dim(VISIBLE))?;
-    Ok(())
+    writeln!(out)?;
+    lines::note(out, VISIBLE)
 }
 
+/// A heading below an empty line.
 fn heading(out: &mut Out, title: &str, explained: &str) -> Result<(), Fail> {
-    let (title, explained) = (out.bold(title), out.dim(explained));
-    Ok(writeln!(out, "\n{title}  {explained}")?)
+    writeln!(out)?;
+    lines::heading(out, title, explained)
 }
 
 fn tokens(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
-    let title = out.bold(&count(seen.ids.len(), "token"));
-    writeln!(out, "{title}  {}", out.dim("what the model reads, with positions"))?;
+    lines::heading(out, &count(seen.ids.len(), "token"), "what the model reads, and each one's position")?;
     let columns = out.columns();
     let mut line = String::new();
     for (position, &id) in seen.ids.iter().enumerate() {
-        let token = format!("{position} {}   ", seen.model.piece(id));
-        if width(&line) + width(&token) > columns && !line.is_empty() {
+        let token = lines::cut(&format!("{position} {}", seen.model.piece(id)), columns) + "   ";
+        if width(&line) + width(token.trim_end()) > columns && !line.is_empty() {
             writeln!(out, "{}", line.trim_end())?;
             line.clear();
         }
@@ -58,22 +61,25 @@ fn attention(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
         "attention",
         &format!("where {last} looks: the strongest links, of all heads of all blocks"),
     )?;
+    let room = bar_room(out.columns(), 2 * PIECE + 12, BAR);
     for Link { layer, head, position, share } in &seen.links {
         let to = fit(&format!("{position} {}", seen.model.piece(seen.ids[*position])), PIECE);
         let head = fit(&names::head(seen.names, *layer, *head), PIECE + 2);
-        writeln!(out, "{head}{to} {}  {}", percent(*share), bar(*share, BAR).trim_end())?;
+        writeln!(out, "{}", format!("{head}{to} {}  {}", percent(*share), bar(*share, room)).trim_end())?;
     }
     Ok(())
 }
 
 fn lens(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
-    heading(out, "lens", "what the model would predict if it ended there")?;
-    let room = out.columns().saturating_sub(PIECE + 2) / (PIECE + 8);
+    heading(out, "lens", "what the last vector would say if the model ended there")?;
+    // A token in 12 columns or in 14, and its probability.
+    let piece = if out.columns() < 100 { PIECE - 4 } else { PIECE - 2 };
+    let room = out.columns().saturating_sub(PIECE) / (piece + 9);
     for (layer, reading) in seen.lens().enumerate() {
         let name = names::stream(seen.names, layer, seen.model.config().layers);
         let said = reading.top.iter().take(room.clamp(1, 4));
         let said: String = said
-            .map(|drawn| format!("{}{}  ", fit(&seen.model.piece(drawn.id), PIECE - 2), probability(drawn)))
+            .map(|drawn| format!("{}{}  ", fit(&seen.model.piece(drawn.id), piece), probability(drawn)))
             .collect();
         writeln!(out, "{}{}", fit(&name, PIECE + 2), said.trim_end())?;
     }
@@ -107,6 +113,7 @@ fn next(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
         probabilities.sort_by_key(|&(id, _)| id);
         columns.push(probabilities);
     }
+    let room = bar_room(out.columns().saturating_sub(PIECE + 12 + 3 * 10) / 3, 0, BAR / 2);
     for drawn in &seen.next {
         let share = |column: &Vec<(u32, f64)>| {
             let at = column.binary_search_by_key(&drawn.id, |&(id, _)| id);
@@ -115,10 +122,9 @@ fn next(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
         let logit = seen.logits[drawn.id as usize];
         let shares: Vec<String> = columns
             .iter()
-            .map(|column| format!("{} {}", percent(share(column)), bar(share(column), BAR / 2)))
+            .map(|column| format!("  {} {}", percent(share(column)), bar(share(column), room)))
             .collect();
-        let line =
-            format!("{}logit {logit:6.2}   {}", fit(&seen.model.piece(drawn.id), PIECE), shares.join("  "));
+        let line = format!("{}logit {logit:6.2}{}", fit(&seen.model.piece(drawn.id), PIECE), shares.concat());
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
@@ -141,12 +147,18 @@ fn decided(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     heading(out, "what decided", &format!("{name} is the sum of what the parts of the model add"))?;
     let mut parts = found.parts.clone();
     parts.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
-    let line = |name: &str, value: f64| format!("{}{:>7}", fit(name, PIECE + 12), signed(value, 2));
+    let line = |name: &str, value: f64| format!("{}{:>7}", fit(name, NAME), signed(value, 2));
     let shown = &parts[..parts.len().min(seen.top)];
-    let bar_of = bars(shown.iter().map(|(_, value)| *value), BAR);
+    // Beside a bar, where a head's part comes from; in narrow terminals without the bar.
+    let beside = out.columns().saturating_sub(NAME + 9);
+    let room = bar_room(beside, SOURCE + 2, BAR);
+    let source = if room > 0 { beside - room - 2 } else { beside };
+    let bar_of = bars(shown.iter().map(|(_, value)| *value), room);
     for (component, value) in shown {
-        let line = format!("{}  {}", line(&names::component(seen.names, *component), *value), bar_of(*value));
-        writeln!(out, "{}{}", line.trim_end(), looked_at(seen, *component))?;
+        let line = line(&names::component(seen.names, *component), *value);
+        let (bar, gap) = (bar_of(*value), if room > 0 { "  " } else { "" });
+        let source = lines::cut(&looked_at(seen, *component), source);
+        writeln!(out, "{}", format!("{line}  {bar}{gap}{source}").trim_end())?;
     }
     let others = &parts[shown.len()..];
     if !others.is_empty() {
@@ -160,7 +172,7 @@ fn decided(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     let mut words: Vec<(usize, f64)> = found.by_position().into_iter().enumerate().collect();
     words.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
     words.truncate(seen.top);
-    let bar_of = bars(words.iter().map(|(_, value)| *value), BAR);
+    let bar_of = bars(words.iter().map(|(_, value)| *value), bar_room(out.columns(), NAME + 9, BAR));
     for (position, value) in words.iter().copied() {
         let word = format!("{position} {}", seen.model.piece(seen.ids[position]));
         writeln!(out, "{}", format!("{}  {}", line(&word, value), bar_of(value)).trim_end())?;
@@ -175,6 +187,6 @@ fn looked_at(seen: &Seen<'_>, component: Component) -> String {
     let most = (0..sources.len()).max_by(|&a, &b| sources[a].abs().total_cmp(&sources[b].abs()));
     most.map_or(String::new(), |most| {
         let piece = seen.model.piece(seen.ids[most]);
-        format!("   {} from {most} {piece}", signed(sources[most], 2))
+        format!("{} from {most} {piece}", signed(sources[most], 2))
     })
 }

@@ -8,8 +8,8 @@ use std::ops::Range;
 use crate::fail::Fail;
 use crate::model_arg::NamedModel;
 
-/// The widths of a name and of a bar, in columns.
-const NAME: usize = 30;
+/// Columns of a name, and of a bar at most.
+const NAME: usize = 32;
 const BAR: usize = 24;
 
 /// Where a word occurs: the positions of its tokens for each occurrence. Whole words come first; among them, the

@@ -188,9 +188,17 @@ pub const CASES: &[(&str, &[Case])] = &[
             ),
             case(
                 "a head to draw that does not exist",
-                &["look", "-m", "m", "The dog", "--svg", "f", "--head", "5"],
+                &["look", "-m", "m", "The dog", "--svg", "f.svg", "--head", "5"],
                 2,
             ),
+            case("a head to draw without a picture", &["look", "-m", "m", "The dog", "--head", "0.1"], 2),
+            case("a picture of an unknown kind", &["look", "-m", "m", "The dog", "--png", "f.jpg"], 2),
+            case(
+                "a position to hide that does not exist",
+                &["look", "-m", "m", "The dog", "--cut", "1:90"],
+                2,
+            ),
+            case("two results at once", &["look", "-m", "m", "--circuits", "0.1", "--heads"], 2),
             case("a sweep without a second text", &["look", "-m", "m", "The dog", "--sweep", "heads"], 2),
             case("a word without a question", &["look", "-m", "m", "The dog", "--word", "dog"], 2),
             case(

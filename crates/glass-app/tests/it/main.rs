@@ -8,6 +8,7 @@ mod help;
 mod inputs;
 mod json;
 mod looks;
+mod looks_shown;
 mod pipes;
 mod program;
 mod scores_tasks;

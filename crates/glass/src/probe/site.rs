@@ -185,8 +185,9 @@ impl Site {
             };
         match site {
             Site::Block(layer, _) if layer >= layers => {
+                let blocks = if layers == 1 { "block" } else { "blocks" };
                 let why =
-                    format!("{name:?} is in block {layer}; the model has {layers} blocks, counted from 0");
+                    format!("{name:?} is in block {layer}; the model has {layers} {blocks}, counted from 0");
                 Err(Error::invalid_argument("site", why))
             }
             _ => Ok(site),

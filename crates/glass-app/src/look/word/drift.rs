@@ -9,12 +9,12 @@ use serde_json::json;
 
 use super::{BAR, NAME, occurrences, placed};
 use crate::args::LookArgs;
-use crate::draw::columns::{bars, fit, signed};
+use crate::draw::columns::{bar_room, bars, fit, signed};
 use crate::fail::Fail;
 use crate::look::names::{self, Names};
 use crate::look::page::{self, Page, tokens};
 use crate::look::pictures::Picture;
-use crate::look::{changes, charts, ids_of};
+use crate::look::{changes, charts, ids_of, lines};
 use crate::model_arg::NamedModel;
 use crate::out::Out;
 
@@ -63,22 +63,26 @@ fn show_drift(
     words: &[Word<'_>; 2],
 ) -> Result<(), Fail> {
     let [first, second] = words.each_ref().map(|of| placed(word, &of.positions));
-    writeln!(out, "{}", out.dim(&format!("TEXT: {first}; --beside: {second}{}", of_several(words))))?;
+    lines::note(out, &format!("TEXT: {first}; --beside: {second}{}", of_several(words)))?;
     let explained = "the cosine between the word's two vectors, layer by layer";
-    writeln!(out, "\n{}  {}", out.bold("drift"), out.dim(explained))?;
+    writeln!(out)?;
+    lines::heading(out, "drift", explained)?;
     let by_layer = by_layer(args.names.into(), found);
-    let bar_of = bars(by_layer.iter().map(|(_, cosine)| *cosine).chain([1.0]), BAR);
+    let bar_of =
+        bars(by_layer.iter().map(|(_, cosine)| *cosine).chain([1.0]), bar_room(out.columns(), NAME + 8, BAR));
     for (name, cosine) in &by_layer {
         writeln!(out, "{}{cosine:6.3}  {}", fit(name, NAME), bar_of(*cosine).trim_end())?;
     }
     let explained = format!(
-        "their distance after the last block is {:.2}: every part's share, in the first text and in the second",
+        "what separates the two in the end, by {:.2}: each part's share, the sum of its shares in the first text and in the second",
         found.distance
     );
-    writeln!(out, "\n{}  {}", out.bold("what moved them"), out.dim(&explained))?;
+    writeln!(out)?;
+    lines::heading(out, "what moved them", &explained)?;
     let parts = moved(found);
     let shown = &parts[..parts.len().min(args.top.into())];
-    let bar_of = bars(shown.iter().map(|(_, first, second)| first + second), BAR);
+    let bar_of =
+        bars(shown.iter().map(|(_, first, second)| first + second), bar_room(out.columns(), NAME + 25, BAR));
     for (component, first, second) in shown {
         let both = first + second;
         let [all, one, other] = [both, *first, *second].map(|value| signed(value, 2));
@@ -86,10 +90,11 @@ fn show_drift(
         writeln!(out, "{}{}", fit(&names::component(args.names.into(), *component), NAME), line.trim_end())?;
     }
     let explained = "what heads add directly from each token of either text";
-    writeln!(out, "\n{}  {}", out.bold("by word"), out.dim(explained))?;
+    writeln!(out)?;
+    lines::heading(out, "by word", explained)?;
     let sources = by_word(model, found, words);
     let shown = &sources[..sources.len().min(args.top.into())];
-    let bar_of = bars(shown.iter().map(|source| source.1), BAR);
+    let bar_of = bars(shown.iter().map(|source| source.1), bar_room(out.columns(), NAME + 9, BAR));
     for (name, value) in shown {
         let line = format!("{}{:>7}  {}", fit(name, NAME), signed(*value, 2), bar_of(*value));
         writeln!(out, "{}", line.trim_end())?;
@@ -139,12 +144,17 @@ fn drawn_drift(
     found: &Drift,
     words: &[Word<'_>; 2],
 ) -> Result<(), Fail> {
-    let spaced = |name: String| name.replace('␣', "·");
-    let parts = moved(found)
+    let parts = moved(found);
+    let (all, top) = (parts.len(), usize::from(args.top));
+    let left_out = |all: usize, what: &str| charts::left_out(all, top, what);
+    let parts = parts
         .into_iter()
         .map(|(part, first, second)| (names::component(args.names.into(), part), first + second));
-    let sources = by_word(model, found, words).into_iter().map(|(name, value)| (spaced(name), value));
-    let top = args.top.into();
+    let sources = by_word(model, found, words);
+    let changed = match &changes::in_words(args)[..] {
+        [] => String::new(),
+        changes => format!(" Both texts are of a changed run: {}.", changes.join("; ")),
+    };
     let texts = words.each_ref().map(|word| tokens(model, word.ids));
     let page = Page {
         title: "How a word drifts".into(),
@@ -152,18 +162,27 @@ fn drawn_drift(
         pictures: vec![
             Picture::new(
                 format!("{word}: the cosine between its two vectors"),
-                "1 means the same direction. Both begin as the same embedding, except for their positions.",
+                format!(
+                    "One where they point the same way, layer by layer: both begin as the same embedding, but for their positions.{changed}"
+                ),
                 charts::layers(&by_layer(args.names.into(), found)),
             ),
             Picture::new(
                 format!("What moved them {:.2} apart", found.distance),
-                "Every part's share of the distance after the last block, of both texts together; violet is below zero and moves them closer.",
+                format!(
+                    "Every part's share of the distance after the last block, of both texts together; violet is below zero and brings them \
+                     closer.{}",
+                    left_out(all, "part")
+                ),
                 charts::bars(&parts.take(top).collect::<Vec<_>>()),
             ),
             Picture::new(
                 "From which word",
-                "What heads add directly from each token of either text; violet is below zero.",
-                charts::bars(&sources.take(top).collect::<Vec<_>>()),
+                format!(
+                    "What heads add directly from each token of either text; violet is below zero.{}",
+                    left_out(sources.len(), "token")
+                ),
+                charts::bars(&sources[..sources.len().min(top)]),
             ),
         ],
         after: String::new(),

@@ -11,12 +11,11 @@ use serde_json::json;
 
 use super::{BAR, NAME, occurrences, placed};
 use crate::args::LookArgs;
-use crate::draw::columns::{bar, bars, fit, percent};
+use crate::draw::columns::{bar, bar_room, bars, fit, percent};
 use crate::fail::Fail;
-use crate::look::charts;
-use crate::look::names;
 use crate::look::page::{self, Page, tokens};
-use crate::look::pictures::{Picture, token};
+use crate::look::pictures::Picture;
+use crate::look::{charts, lines, names};
 use crate::model_arg::NamedModel;
 use crate::out::Out;
 
@@ -127,23 +126,34 @@ impl TakenIn<'_> {
             _ => "; the vector of a word of several tokens is their mean",
         };
         let places = format!("--word: {}; --of: {}{several}", placed(word, &self.to), ofs.join(" and "));
-        writeln!(out, "{}", out.dim(&places))?;
-        let explained = format!("what heads move into {word:?}, by the length of what they add");
-        writeln!(out, "\n{}  {}", out.bold("taken in"), out.dim(&explained))?;
+        lines::note(&mut out, &places)?;
+        let explained = format!(
+            "what heads carry into {word:?}: the share of the head's attention, the length of what it adds, and that as a share of the \
+             vector"
+        );
+        writeln!(out)?;
+        lines::heading(&mut out, "taken in", &explained)?;
+        let wide = out.columns() >= 76;
+        let (name, source) = if wide { (18, 26) } else { (16, 20) };
+        let room = bar_room(out.columns(), name + source + 26, BAR);
+        let titles =
+            format!("{:name$}{:source$}{:>9}{:>7}{:>8}", "head", "from", "attention", "adds", "share");
+        writeln!(out, "{}", out.dim(&titles))?;
         let most = self.found.first().map_or(1.0, |carried| carried.length);
         for carried in self.found.iter().take(self.args.top.into()) {
             let head = names::head(self.args.names.into(), carried.layer, carried.head);
             let into = if self.to.len() > 1 { format!(" to {}", carried.to) } else { String::new() };
-            let from = format!("from {} {}{into}", carried.from, self.piece(carried.from));
+            let from = format!("{} {}{into}", carried.from, self.piece(carried.from));
             let (share, length, part) = (percent(carried.share), carried.length, 100.0 * carried.part);
-            let line = format!("{share} of its attention, adds {length:6.2} ({part:4.1} % of the vector)");
-            let bar = bar(length / most, BAR / 2);
-            writeln!(out, "{}{}{line}  {}", fit(&head, 18), fit(&from, 26), bar.trim_end())?;
+            let line = format!("{share:>9}{length:7.2}{part:6.1} %  {}", bar(length / most, room));
+            writeln!(out, "{}{}{}", fit(&head, name), fit(&from, source), line.trim_end())?;
         }
         let explained =
-            format!("the cosine of the last vector of {word:?} with the one computed without seeing a word");
-        writeln!(out, "\n{}  {}", out.bold("without"), out.dim(&explained))?;
-        let bar_of = bars(self.tokens.iter().chain(&self.words).copied().chain([1.0]), BAR);
+            format!("the cosine of the last vector of {word:?} with itself, where it does not see a word");
+        writeln!(out)?;
+        lines::heading(&mut out, "without", &explained)?;
+        let room = bar_room(out.columns(), NAME + 10, BAR);
+        let bar_of = bars(self.tokens.iter().chain(&self.words).copied().chain([1.0]), room);
         let mut line = |name: &str, cosine: f64, mark: &str| {
             let line = format!("{}{cosine:6.3}  {}{mark}", fit(name, NAME), bar_of(cosine));
             writeln!(out, "{}", line.trim_end())
@@ -160,7 +170,7 @@ impl TakenIn<'_> {
 
     fn drawn(&self) -> Result<(), Fail> {
         let word = self.args.word.as_deref().unwrap_or_default();
-        let piece = |position: usize| token(self.model, self.ids[position]);
+        let piece = |position: usize| self.piece(position);
         let top: usize = self.args.top.into();
         let carried = self.found.iter().take(top).map(|carried| {
             let Carried { layer, head, from, share, length, .. } = carried;

@@ -1,0 +1,66 @@
+//! Options that go together: one that would change nothing is refused.
+
+use super::page;
+use crate::args::{LookArgs, SweepKind};
+use crate::fail::Fail;
+
+/// Refuses options that change nothing beside the others.
+pub fn check(args: &LookArgs) -> Result<(), Fail> {
+    let picture = page::is_wanted(args);
+    let mode = mode(args)?;
+    // An option, whether it is given, and the looks that it changes beside the tour.
+    let options: [(&str, bool, &[&str]); 10] = [
+        ("--head", args.head.is_some(), &[]),
+        ("--transpose", args.transpose, &[]),
+        ("--next", args.next.is_some(), &["--sweep"]),
+        ("--from", args.from.is_some(), &["--sweep"]),
+        ("--ablate", !args.ablate.is_empty(), &["--beside"]),
+        ("--steer", !args.steer.is_empty(), &["--beside"]),
+        ("--cut", !args.cut.is_empty(), &[]),
+        ("--patch", !args.patch.is_empty(), &[]),
+        ("--record", !args.record.is_empty(), &[]),
+        ("--word", args.word.is_some(), &["--beside", "--of"]),
+    ];
+    for (option, given, changes) in options {
+        if given && !mode.is_empty() && !changes.contains(&mode) {
+            return Err(Fail::asked(format!(
+                "{option}: it changes nothing with {mode}; leave one of them out"
+            )));
+        }
+    }
+    if args.transpose && !picture {
+        return Err(pictures_only("--transpose"));
+    }
+    let takes = !args.patch.is_empty() || matches!(args.sweep, Some(SweepKind::Heads | SweepKind::Residual));
+    if args.from.is_some() && !takes {
+        return Err(Fail::asked(
+            "--from: nothing is taken from it; add --patch SITE, --sweep heads or --sweep residual",
+        ));
+    }
+    Ok(())
+}
+
+/// What is looked at; an empty name for the tour of a text.
+fn mode(args: &LookArgs) -> Result<&'static str, Fail> {
+    let modes = [
+        ("--train", args.train.is_some()),
+        ("--circuits", args.circuits.is_some()),
+        ("--neuron", args.neuron.is_some()),
+        ("--heads", args.heads),
+        ("--sweep", args.sweep.is_some()),
+        ("--beside", args.beside.is_some()),
+        ("--of", !args.of.is_empty()),
+    ];
+    let mut given = modes.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
+    match (given.next(), given.next()) {
+        (Some(first), Some(second)) => {
+            Err(Fail::asked(format!("{first} and {second} are two different results; ask for one at a time")))
+        }
+        (first, _) => Ok(first.unwrap_or_default()),
+    }
+}
+
+/// Refuses an option that only pictures use.
+pub fn pictures_only(option: &str) -> Fail {
+    Fail::asked(format!("{option}: only pictures use it; add --svg, --png or --html with a file's name"))
+}
