@@ -97,6 +97,22 @@ fn watched_is_unwatched_bit_for_bit_alone_and_among_others() {
 }
 
 #[test]
+fn what_is_read_after_a_first_part_is_shown_at_its_own_positions() {
+    let (model, ids) = (model(1), tiny::ids(9, 31, 4));
+    let mut batch = model.batch(2, 24).unwrap();
+    batch.feed(&[(0, &ids[..2]), (1, &ids[..5])], ()).unwrap();
+    let mut probe = Everything(Want::Look, |_| true, Did::Looked, vec![]);
+    batch.feed(&[(0, &ids[2..3]), (1, &ids[5..])], &mut probe).unwrap();
+    for view in &probe.3 {
+        let [first, last] = [[2, 2], [5, 8]][view.slot];
+        // The only logits are those of the last position.
+        assert_eq!(view.position, if view.site == Site::Logits { last } else { first }, "{view:?}");
+    }
+    let slots: Vec<usize> = probe.3.iter().filter(|v| v.site == Site::Logits).map(|v| v.slot).collect();
+    assert_eq!(slots, [0, 1]);
+}
+
+#[test]
 fn an_edit_is_felt_by_its_own_sequence_alone() {
     let model = model(1);
     let sequences: Vec<Vec<u32>> = (0..5).map(|n| tiny::ids(12, 31, n)).collect();
