@@ -154,6 +154,35 @@ fn a_record_that_is_used_again_holds_the_last_pass() {
 }
 
 #[test]
+fn a_record_of_an_inspector_is_a_new_one_in_the_memory_of_the_last() {
+    let model = model(1);
+    let mut inspector = Inspector::new(&model, 24, 1).unwrap();
+    let site = Site::Block(1, Part::Hidden);
+    let mut memory = Vec::new();
+    for len in [20, 7, 13] {
+        let ids = tiny::ids(len, 31, len as u32);
+        let (mut fresh, mut record) = (Record::of(everything()), inspector.record(everything()));
+        inspector.run(&[&ids], &mut fresh).unwrap();
+        assert!(record.sites().next().is_none() && record.get(site).is_err(), "nothing of the last one");
+        inspector.run(&[&ids], &mut record).unwrap();
+        assert!(fresh.sites().eq(record.sites()), "{len}");
+        memory.push(record.get(site).unwrap().values.as_ptr());
+        drop(record);
+        // A small one in between does not take its place.
+        let mut small = inspector.record([Site::Norm]);
+        inspector.run(&[&ids], &mut small).unwrap();
+        assert!(small.get(Site::Norm).is_ok() && small.get(site).is_err());
+    }
+    assert!(memory.iter().all(|at| *at == memory[0]));
+    // Two at once have each their own.
+    let ids = tiny::ids(9, 31, 9);
+    let (mut one, mut two) = (inspector.record([site]), inspector.record([site]));
+    inspector.run(&[&ids], (&mut one, &mut two)).unwrap();
+    let [one, two] = [&one, &two].map(|record| record.get(site).unwrap());
+    assert!(one == two && one.values.as_ptr() != two.values.as_ptr());
+}
+
+#[test]
 fn silence_is_what_the_rest_of_the_model_says() {
     let model = model(3);
     let (ids, width) = (tiny::ids(10, 31, 2), 24);
