@@ -1,4 +1,4 @@
-"""Runs TransformerLens, for every line `plain N`, `record N`, `again N` (the same) or `heads N` on standard input; answers with the seconds it took.
+"""TransformerLens at work, for every line `plain N`, `record N`, `first N` or `again N` (the same), or `heads N` on standard input; answers with the seconds it took.
 
     python bench/lens_turns.py FOLDER THREADS
 """
@@ -27,7 +27,7 @@ def main():
         start = time.perf_counter()
         if what == "plain":
             bridge(clean)
-        elif what in ("record", "again"):
+        elif what in ("first", "record", "again"):
             bridge.run_with_cache(clean)
         else:
             sites = [f"blocks.{layer}.attn.hook_z" for layer in range(layers)]

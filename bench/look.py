@@ -2,12 +2,12 @@
 
     .venv/bin/python bench/look.py [--rounds 5] [--tokens 64] [--threads 2]
 
-Random weights, the same on both sides, in f32. Recorded are all sites that both have (not each head's contribution, which
-TransformerLens does not record either), including the logits of all positions; once into a new record, and once into the record of
-the previous turn, whose memory is reused (TransformerLens makes a new cache each time). A sweep patches `z` of each of the 144 heads
-from another text and reads two logits after the last position: in TransformerLens with one run per head and the logits of all
-positions, as it offers; in Glass with all heads of a block together and only from that block on. Every program runs in its own
-process; memory is its peak.
+Random weights, the same on both sides, in f32. Recorded is every site that both have (not what each head contributes, which
+TransformerLens leaves out too), the logits of all positions among them; once in memory that is all new (first), once into a new record of the inspector, which has
+the memory of the one before that was dropped (record), and once into the same record (again). TransformerLens makes a new cache each
+time, in the memory that its process has. A sweep patches the mixed values of each of the 144
+heads from another text and reads two logits after the last position: there one run for each, with the logits of all positions, as it offers it; here all heads of a block together
+and only the blocks from it on. Every side is a process of its own; memory is the most that it held.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from statistics import median
 from common import ROOT, Side, interleave, machine, ours, record
 from run import Work
 
-# The measurements, as lines of turns.
-WORK = ["plain", "record", "again", "heads"]
+# What is done, as a line of a turn.
+WORK = ["plain", "first", "record", "again", "heads"]
 
 
 def prepare(folder):
@@ -40,15 +40,16 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--keep", type=Path, help="a folder for the model, half a gigabyte, reused by the next run")
+    parser.add_argument("--only", choices=WORK, nargs="+", default=WORK, help="what is measured; all of it")
+    parser.add_argument("--keep", type=Path, help="a folder for the model, half a gigabyte, used again by the next run")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.keep or Path(temporary)
         folder.mkdir(exist_ok=True)
         prepare(folder)
         results = {}
-        for what in WORK:
-            # One process per measurement, so that its peak memory is separate.
+        for what in asked.only:
+            # A process for every work, so that its peak of memory is that work's.
             sides = {
                 "glass": ours("look", folder, asked.threads),
                 "TransformerLens": Side([sys.executable, ROOT / "bench" / "lens_turns.py", folder, asked.threads]),

@@ -10,9 +10,9 @@
 //! after another after a context of AFTER tokens, which is read before the clock starts, `together N SLOTS`
 //! generates N tokens of each of SLOTS sequences from empty contexts.
 //!
-//! `… -- look MODEL THREADS`: `plain N` reads N tokens with all their logits, without a probe; `record N` the same
-//! with every site of a pass recorded, except each head's contribution; `again N` the same with the record of the
-//! previous turn; `heads N` patches every head from another text, one by one.
+//! `… -- look MODEL THREADS`: `plain N` reads N tokens with all their logits, nobody looking; `record N` the same with every site of a
+//! pass recorded, but for what each head contributes, in a new record of the inspector, which has the memory of the one before;
+//! `first N` that in memory that is all new; `again N` that with the record of the turn before; `heads N` patches every head from another text, one by one.
 //!
 //! `… -- encode TEXT FOLDER`: GPT-2's tokenizer.json and the text's ids (`ids.u32`) are written to FOLDER, for the
 //! other programs; a line gives the length of the documents into which the file TEXT is cut, in bytes, 0 for one
@@ -192,9 +192,9 @@ fn look(model: &Model<Cpu>) {
     let mut inspector: Option<(usize, Inspector<'_, Cpu>)> = None;
     let everything = || {
         let beside = |site: &Site| !matches!(site, Site::Block(_, Part::Contribution));
-        Record::of(Site::all(config.layers).into_iter().filter(beside))
+        Site::all(config.layers).into_iter().filter(beside)
     };
-    let mut kept = everything();
+    let mut kept = Record::of(everything());
     for line in stdin().lock().lines() {
         let line = line.expect("a line");
         let Some((what, tokens)) = line.split_once(' ') else { panic!("{line}: {USAGE}") };
@@ -213,8 +213,11 @@ fn look(model: &Model<Cpu>) {
                 inspector.run(&[&clean], ()).expect("a text");
                 inspector.logits(&mut |_, logits| _ = black_box(logits[0]));
             }),
-            "record" => timed(|| {
-                let mut record = everything();
+            "first" | "record" => timed(|| {
+                let mut record = match what {
+                    "first" => Record::of(everything()),
+                    _ => inspector.record(everything()),
+                };
                 inspector.run(&[&clean], &mut record).expect("a text");
                 black_box(record.sites().count());
             }),

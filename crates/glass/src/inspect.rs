@@ -3,14 +3,14 @@
 //!
 //! ```no_run
 //! # use glass::{backend::Cpu, text_model::TextModel};
-//! use glass::inspect::{Inspector, Record};
+//! use glass::inspect::Inspector;
 //! use glass::probe::Site;
 //!
 //! # fn main() -> glass::Result<()> {
 //! # let model = TextModel::open(Cpu::new(2), "my-model".as_ref())?;
 //! let ids = model.tokenizer.as_ref().expect("a tokenizer").encode("The ball is", glass::tokens::Special::Plain);
 //! let mut inspector = Inspector::new(&model, 64, 1)?;
-//! let mut record = Record::of(["block.0.attention.pattern".parse()?]);
+//! let mut record = inspector.record(["block.0.attention.pattern".parse()?]);
 //! inspector.run(&[&ids], &mut record)?;
 //! let pattern = record.get("block.0.attention.pattern".parse::<Site>()?)?;
 //! println!("the last token looks at the first by {}", pattern.row(pattern.rows - 1)[0]);
@@ -33,6 +33,8 @@ pub mod sweep;
 
 pub use edit::{Edit, Edits};
 pub use record::{Matrix, Record};
+
+use record::Spare;
 
 use crate::backend::{Backend, Span, Tensor, Weight, Write};
 use crate::generate::ends;
@@ -58,6 +60,8 @@ pub struct Inspector<'a, B: Backend> {
     spans: Vec<Span>,
     /// The logits of all rows of the last pass, if a probe may have changed them.
     changed: Option<Vec<f32>>,
+    /// Memory of a record that is gone.
+    spare: Spare,
 }
 
 impl<'a, B: Backend> Inspector<'a, B> {
@@ -78,6 +82,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
             logits: Tensor::new(backend, wanted, config.vocabulary)?,
             spans: Vec::with_capacity(sequences),
             changed: None,
+            spare: Spare::default(),
         })
     }
 
@@ -91,7 +96,13 @@ impl<'a, B: Backend> Inspector<'a, B> {
         (self.memory.residual.capacity(), self.cache.slots())
     }
 
-    /// Reads sequences in slots 0, 1, …; the probe sees all of them.
+    /// A record of these sites, in the memory of one that this inspector made before and that was dropped: new pages would take longer
+    /// than the numbers. The memory of one record is kept as long as the inspector is.
+    pub fn record(&self, sites: impl IntoIterator<Item = Site>) -> Record {
+        self.spare.record(sites)
+    }
+
+    /// Reads sequences, number by number in slot 0, 1, …; every probe sees all of them.
     ///
     /// # Errors
     /// If the model cannot read one of them, or the probe wants something that does not exist.

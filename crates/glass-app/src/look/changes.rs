@@ -214,7 +214,7 @@ fn patch(asked: &str, inspector: &mut Inspector<'_, Cpu>, other: &[u32]) -> Resu
              attention.z"
         )));
     }
-    let mut record = Record::of([site]);
+    let mut record = inspector.record([site]);
     inspector.run(&[other], &mut record)?;
     let matrix = record.get(site)?;
     Ok(match positions {

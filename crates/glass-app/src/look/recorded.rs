@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use glass::backend::Cpu;
-use glass::inspect::{Edits, Inspector, Record};
+use glass::inspect::{Edits, Inspector};
 use glass::probe::{Names, Site};
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ pub fn record(
 ) -> Result<Value, Fail> {
     let config = inspector.model().config();
     let names = args.names.into();
-    let mut record = Record::of(sites.iter().copied());
+    let mut record = inspector.record(sites.iter().copied());
     inspector.run(&[ids], (changes.clone(), &mut record))?;
     record.save(file, config, names)?;
     let numbers: usize = record.sites().map(|(_, matrix)| matrix.values.len()).sum();

@@ -116,7 +116,7 @@ pub fn of_logit<B: Backend>(
     token: u32,
     against: Option<u32>,
 ) -> Result<Attribution> {
-    let mut record = Record::of(sites(inspector.model().config().layers));
+    let mut record = inspector.record(sites(inspector.model().config().layers));
     inspector.run(&[ids], &mut record)?;
     let logits = inspector.next_logits();
     trace(inspector, &record, ids.len() - 1, &logits, token, against)

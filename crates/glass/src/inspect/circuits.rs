@@ -53,19 +53,14 @@ pub fn circuits<B: Backend>(
     let name = |part: &str| format!("block.{layer}.attention.{part}");
     let table = inspector.parameter("embedding.token.weight")?;
     // Every token, as the head reads it.
-    let mut tokens = Tensor::new(backend, table.rows, table.cols)?;
-    let [gain, bias] = ["norm.weight", "norm.bias"].map(|part| inspector.parameter(&name(part)));
-    let (gain, bias) = (gain?.values, if config.bias { bias?.values } else { vec![0.0; config.width] });
-    let mut normal = table.values.clone();
-    for row in normal.chunks_exact_mut(config.width) {
-        let mean = row.iter().sum::<f32>() / row.len() as f32;
-        let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / row.len() as f32;
-        let crate::config::Norm::Layer { epsilon } = config.norm;
-        for ((x, gain), bias) in row.iter_mut().zip(&gain).zip(&bias) {
-            *x = (*x - mean) / (variance + epsilon).sqrt() * gain + bias;
-        }
-    }
-    backend.write(&mut tokens.data, 0, &normal);
+    let (mut tokens, mut stats) =
+        (Tensor::new(backend, table.rows, table.cols)?, Tensor::new(backend, table.rows, 2)?);
+    let mut vectors = Tensor::new(backend, table.rows, table.cols)?;
+    backend.write(&mut vectors.data, 0, &table.values);
+    let vector = |part: &str| Operand::new(backend, &inspector.parameter(&name(part))?.values, 1);
+    let (gain, bias) = (vector("norm.weight")?, config.bias.then(|| vector("norm.bias")).transpose()?);
+    let crate::config::Norm::Layer { epsilon } = config.norm;
+    backend.norm(&mut tokens, &mut stats, &vectors, gain.get(), bias.as_ref().map(Operand::get), epsilon);
     // Some outputs of a linear layer, for every token.
     let part = |part: &str, from: usize| -> Result<Tensor<B>> {
         let rows: Vec<u32> = (from..from + size).map(|row| row as u32).collect();

@@ -4,7 +4,7 @@
 use super::attribute::{Attribution, along, dot, sites};
 use std::ops::Range;
 
-use super::{Edits, Inspector, Matrix, Record};
+use super::{Edits, Inspector, Matrix};
 use crate::backend::Backend;
 use crate::probe::{Part, Site};
 use crate::{Error, Result};
@@ -71,7 +71,7 @@ pub fn drift<B: Backend>(
     for word in &words {
         word.check()?;
         let residuals = (0..=layers).map(|layer| Site::residual(layer, layers));
-        let mut record = Record::of(sites(layers).into_iter().chain(residuals));
+        let mut record = inspector.record(sites(layers).into_iter().chain(residuals));
         inspector.run(&[word.ids], (changes.clone(), &mut record))?;
         records.push(record);
     }
@@ -134,7 +134,7 @@ pub fn carried<B: Backend>(
     let config = inspector.model().config().clone();
     let parts = [Part::Residual, Part::Value, Part::Pattern];
     let sites = (0..config.layers).flat_map(|layer| parts.map(|part| Site::Block(layer, part)));
-    let mut record = Record::of(sites);
+    let mut record = inspector.record(sites);
     inspector.run(&[ids], &mut record)?;
     let (heads, mut found) = (config.heads, Vec::new());
     for layer in 0..config.layers {

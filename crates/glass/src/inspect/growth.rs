@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Inspector;
 use super::heads::{Head, heads, repeated};
 use super::lens::{Reading, lens};
-use super::{Inspector, Record};
 use crate::Result;
 use crate::backend::Backend;
 use crate::probe::Site;
@@ -45,7 +45,7 @@ pub fn measure<B: Backend>(inspector: &mut Inspector<'_, B>, text: Option<&[u32]
     };
     let heads = heads(inspector, &twice)?;
     let sites: Vec<Site> = (0..=config.layers).map(|layer| Site::residual(layer, config.layers)).collect();
-    let mut record = Record::of(sites.iter().copied());
+    let mut record = inspector.record(sites.iter().copied());
     inspector.run(&[&twice], &mut record)?;
     let norm = |site: &Site| {
         let rows = record.get(*site)?.values.chunks_exact(config.width);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Inspector, Record};
+use super::Inspector;
 use crate::Result;
 use crate::backend::Backend;
 use crate::next_token::uniform;
@@ -30,7 +30,7 @@ pub struct Head {
 pub fn heads<B: Backend>(inspector: &mut Inspector<'_, B>, ids: &[u32]) -> Result<Vec<Vec<Head>>> {
     let config = inspector.model().config().clone();
     let sites = (0..config.layers).map(|layer| Site::Block(layer, Part::Pattern));
-    let mut record = Record::of(sites);
+    let mut record = inspector.record(sites);
     inspector.run(&[ids], &mut record)?;
     let layer = |layer: usize| {
         let squares =

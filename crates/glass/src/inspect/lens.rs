@@ -1,7 +1,7 @@
 //! The logit lens: what the model would predict if the residual stream at a layer were its output (nostalgebraist
 //! 2020).
 
-use super::{Inspector, Record};
+use super::Inspector;
 use crate::backend::Backend;
 use crate::next_token::{self, Drawn, Sampler, Sampling, Scored};
 use crate::probe::Site;
@@ -28,7 +28,7 @@ pub fn lens<B: Backend>(
 ) -> Result<Vec<Vec<Reading>>> {
     let layers = inspector.model().config().layers;
     let sites: Vec<Site> = (0..=layers).map(|layer| Site::residual(layer, layers)).collect();
-    let mut record = Record::of(sites.iter().copied());
+    let mut record = inspector.record(sites.iter().copied());
     inspector.run(&[ids], &mut record)?;
     sites.iter().map(|&site| read(inspector, &record.get(site)?.values, ids, top)).collect()
 }

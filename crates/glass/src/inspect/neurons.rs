@@ -1,6 +1,6 @@
 //! The texts in which a neuron is most active, from any number of texts, in bounded memory.
 
-use super::{Inspector, Record};
+use super::Inspector;
 use crate::backend::Backend;
 use crate::probe::{Part, Site};
 use crate::{Error, Result};
@@ -50,7 +50,7 @@ impl Firings {
         }
         let mut best: Option<Firing> = None;
         for (number, part) in ids.chunks(window).enumerate() {
-            let mut record = Record::of([site]);
+            let mut record = inspector.record([site]);
             inspector.run(&[part], &mut record)?;
             let active = record.get(site)?;
             for row in 0..part.len() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Config;
 use crate::probe::{Ahead, Names, Part, Probe, Site, View, Want};
@@ -69,17 +70,52 @@ pub struct Record {
     slot: usize,
     wanted: Vec<Site>,
     seen: BTreeMap<Site, Matrix>,
+    /// Who gets the memory when the record is dropped.
+    spare: Option<Spare>,
+}
+
+/// The matrices of a record that is gone: the next one writes into their memory.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Spare(Arc<Mutex<BTreeMap<Site, Matrix>>>);
+
+impl Spare {
+    /// A record of these sites in this memory, which it leaves behind in turn.
+    pub(super) fn record(&self, sites: impl IntoIterator<Item = Site>) -> Record {
+        let mut record = Record::of(sites);
+        std::mem::swap(&mut record.seen, &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        record.seen.values_mut().for_each(Matrix::clear);
+        record.spare = Some(self.clone());
+        record
+    }
+
+    /// Keeps the memory of one record, the larger one.
+    fn keep(&self, seen: BTreeMap<Site, Matrix>) {
+        let room = |seen: &BTreeMap<Site, Matrix>| seen.values().map(|m| m.values.capacity()).sum::<usize>();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if room(&seen) > room(&kept) {
+            *kept = seen;
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let Some(spare) = &self.spare {
+            spare.keep(std::mem::take(&mut self.seen));
+        }
+    }
 }
 
 impl Record {
     /// A record of these sites of the sequence in slot 0.
     pub fn of(sites: impl IntoIterator<Item = Site>) -> Record {
-        Record { wanted: sites.into_iter().collect(), ..Record::default() }
+        Record { slot: 0, wanted: sites.into_iter().collect(), seen: BTreeMap::new(), spare: None }
     }
 
-    /// The same for another slot.
-    pub fn in_slot(self, slot: usize) -> Record {
-        Record { slot, ..self }
+    /// The same of another slot.
+    pub fn in_slot(mut self, slot: usize) -> Record {
+        self.slot = slot;
+        self
     }
 
     /// What was recorded, in the order of the flow.

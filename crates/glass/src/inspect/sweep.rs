@@ -133,10 +133,10 @@ impl<'s, 'a, B: Backend> Sweeper<'s, 'a, B> {
         let sites = |parts: &[Part]| -> Vec<Site> {
             (0..layers).flat_map(|layer| parts.iter().map(move |&part| Site::Block(layer, part))).collect()
         };
-        let mut from = Record::of(sites(parts));
+        let mut from = inspector.record(sites(parts));
         inspector.run(&[clean], &mut from)?;
         let clean_metric = metric(&inspector.next_logits());
-        let mut to = Record::of(sites(&[Part::Residual]));
+        let mut to = inspector.record(sites(&[Part::Residual]));
         inspector.run(&[corrupted], &mut to)?;
         let sweep =
             Sweep { before: metric(&inspector.next_logits()), clean: clean_metric, after: Vec::new() };

@@ -97,6 +97,22 @@ fn watched_is_unwatched_bit_for_bit_alone_and_among_others() {
 }
 
 #[test]
+fn what_is_read_after_a_first_part_is_shown_at_its_own_positions() {
+    let (model, ids) = (model(1), tiny::ids(9, 31, 4));
+    let mut batch = model.batch(2, 24).unwrap();
+    batch.feed(&[(0, &ids[..2]), (1, &ids[..5])], ()).unwrap();
+    let mut probe = Everything(Want::Look, |_| true, Did::Looked, vec![]);
+    batch.feed(&[(0, &ids[2..3]), (1, &ids[5..])], &mut probe).unwrap();
+    for view in &probe.3 {
+        let [first, last] = [[2, 2], [5, 8]][view.slot];
+        // The only logits are those of the last position.
+        assert_eq!(view.position, if view.site == Site::Logits { last } else { first }, "{view:?}");
+    }
+    let slots: Vec<usize> = probe.3.iter().filter(|v| v.site == Site::Logits).map(|v| v.slot).collect();
+    assert_eq!(slots, [0, 1]);
+}
+
+#[test]
 fn an_edit_is_felt_by_its_own_sequence_alone() {
     let model = model(1);
     let sequences: Vec<Vec<u32>> = (0..5).map(|n| tiny::ids(12, 31, n)).collect();
@@ -135,6 +151,35 @@ fn a_record_that_is_used_again_holds_the_last_pass() {
         inspector.run(&[&ids], &mut again).unwrap();
         assert!(fresh.sites().eq(again.sites()), "{len}");
     }
+}
+
+#[test]
+fn a_record_of_an_inspector_is_a_new_one_in_the_memory_of_the_last() {
+    let model = model(1);
+    let mut inspector = Inspector::new(&model, 24, 1).unwrap();
+    let site = Site::Block(1, Part::Hidden);
+    let mut memory = Vec::new();
+    for len in [20, 7, 13] {
+        let ids = tiny::ids(len, 31, len as u32);
+        let (mut fresh, mut record) = (Record::of(everything()), inspector.record(everything()));
+        inspector.run(&[&ids], &mut fresh).unwrap();
+        assert!(record.sites().next().is_none() && record.get(site).is_err(), "nothing of the last one");
+        inspector.run(&[&ids], &mut record).unwrap();
+        assert!(fresh.sites().eq(record.sites()), "{len}");
+        memory.push(record.get(site).unwrap().values.as_ptr());
+        drop(record);
+        // A small one in between does not take its place.
+        let mut small = inspector.record([Site::Norm]);
+        inspector.run(&[&ids], &mut small).unwrap();
+        assert!(small.get(Site::Norm).is_ok() && small.get(site).is_err());
+    }
+    assert!(memory.iter().all(|at| *at == memory[0]));
+    // Two at once have each their own.
+    let ids = tiny::ids(9, 31, 9);
+    let (mut one, mut two) = (inspector.record([site]), inspector.record([site]));
+    inspector.run(&[&ids], (&mut one, &mut two)).unwrap();
+    let [one, two] = [&one, &two].map(|record| record.get(site).unwrap());
+    assert!(one == two && one.values.as_ptr() != two.values.as_ptr());
 }
 
 #[test]

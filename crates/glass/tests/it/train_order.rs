@@ -95,3 +95,16 @@ fn rates_follow_their_formulas() {
     assert_eq!(at(Schedule::Constant, steps), [0.25, 1.0, 1.0, 1.0, 1.0, 1.0]);
     assert_eq!(at(Schedule::Wsd, [1, 4, 19, 20, 21, 24]), [0.25, 1.0, 1.0, 1.0, 0.5975, 0.195]);
 }
+
+#[test]
+fn every_epoch_has_an_order_of_its_own() {
+    let chat = |id: u32| Chat { ids: vec![id, id + 1], learned: vec![true; 2] };
+    let set = Set { samples: Samples::Chats((0..20).map(chat).collect()), documents: 20, bytes: None };
+    let mut order = Order::new(&set, 8, 20, 1, Arrangement::Shuffled, 3);
+    let [first, second] = [1, 2].map(|step| order.parts(step)[0].inputs.clone());
+    assert_ne!(first, second);
+    for mut epoch in [first, second] {
+        epoch.sort_unstable();
+        assert_eq!(epoch, (0..20).collect::<Vec<u32>>(), "each sample once");
+    }
+}

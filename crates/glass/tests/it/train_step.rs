@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use glass::backend::Cpu;
-use glass::train::learner::{Arena, Batch, Learner, Outcome};
+use glass::train::learner::{Arena, Batch, Learner, Outcome, Step};
 use glass_kernels::loss::IGNORE;
 
 use crate::tiny;
@@ -72,4 +72,21 @@ fn an_evaluation_counts_all_chunks_too() {
     }
     assert_eq!(counted, all);
     assert!((nats - sum).abs() < 1e-5 * sum, "{nats} and {sum}");
+}
+
+#[test]
+fn a_limit_above_the_gradient_changes_nothing_and_one_below_it_shortens_it() {
+    let first_moment = |clip: f32| {
+        let mut learner = Learner::new(Arc::new(Cpu::new(2)), &tiny::config(), 24 * LEN, 24).unwrap();
+        learner.initialise(1);
+        let step = Step { clip, ..tiny::step(1) };
+        let outcome = learner.step(&[samples(0, 4)], &step).unwrap();
+        (outcome.norm, learner.arena(Arena::First))
+    };
+    let (norm, free) = first_moment(0.0);
+    assert_eq!(first_moment(100.0 * norm as f32), (norm, free.clone()));
+    // AdamW's weights would not show it: its step does not depend on the gradient's length.
+    let (_, half) = first_moment(0.5 * norm as f32);
+    let expected: Vec<f32> = free.iter().map(|value| 0.5 * value).collect();
+    assert!(furthest(&expected, &half) < 1e-4);
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use glass::backend::Cpu;
 use glass::inspect::drift::{Carried, Word, carried, cosine};
-use glass::inspect::{Edit, Edits, Inspector, Record};
+use glass::inspect::{Edit, Edits, Inspector};
 use glass::probe::Site;
 use serde_json::json;
 
@@ -213,7 +213,7 @@ fn vector(
     positions: &Range<usize>,
     edits: Edits,
 ) -> Result<Vec<f32>, Fail> {
-    let mut record = Record::of([Site::Residual]);
+    let mut record = inspector.record([Site::Residual]);
     inspector.run(&[ids], (edits, &mut record))?;
     Ok(Word { ids, positions: positions.clone() }.vector(record.get(Site::Residual)?))
 }
