@@ -229,8 +229,8 @@ fn quad(byte: impl Fn(usize) -> u32) -> f32 {
 /// A file's bytes as lanes, if they are aligned for floats; lanes in files are little-endian.
 pub fn lanes(bytes: &[u8]) -> Option<&[f32]> {
     // SAFETY: any four bytes are an f32.
-    let (before, lanes, behind) = unsafe { bytes.align_to::<f32>() };
-    (before.is_empty() && behind.is_empty() && cfg!(target_endian = "little")).then_some(lanes)
+    let (before, lanes, after) = unsafe { bytes.align_to::<f32>() };
+    (before.is_empty() && after.is_empty() && cfg!(target_endian = "little")).then_some(lanes)
 }
 
 /// `lanes = bytes`, for any alignment.

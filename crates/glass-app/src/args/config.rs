@@ -38,7 +38,7 @@ pub struct Options {
     typed: HashSet<String>,
 }
 
-/// The arguments of the program, with those of the files that they name behind them.
+/// The arguments of the program, followed by those of the files that they name.
 pub struct Expanded {
     pub arguments: Vec<OsString>,
     /// Options that are in a file, and in which one.

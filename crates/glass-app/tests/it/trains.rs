@@ -591,7 +591,7 @@ fn a_run_that_is_out_of_time_ends_as_a_finished_one() {
     let done = glass(folder, &[&run[..], &TINY].concat(), b"");
     assert_eq!(done.status, 0, "{}", done.stderr);
     assert!(
-        done.stdout.contains("stopped after 0.02 minutes; glass train --out r --resume goes on"),
+        done.stdout.contains("stopped after 0.02 minutes; glass train --out r --resume continues"),
         "{}",
         done.stdout
     );

@@ -32,7 +32,7 @@ fn values(text: &[u8]) -> usize {
     count
 }
 
-/// The members of a JSON object, in their order; a key that stands twice is refused.
+/// The members of a JSON object, in their order; a key that is duplicated is refused.
 struct Unique(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Unique {

@@ -79,7 +79,7 @@ pub struct Record {
 pub(super) struct Spare(Arc<Mutex<BTreeMap<Site, Matrix>>>);
 
 impl Spare {
-    /// A record of these sites in this memory, which it leaves behind in turn.
+    /// A record of these sites in this memory, which the next record may use when this one is dropped.
     pub(super) fn record(&self, sites: impl IntoIterator<Item = Site>) -> Record {
         let mut record = Record::of(sites);
         std::mem::swap(&mut record.seen, &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));

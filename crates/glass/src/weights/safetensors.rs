@@ -113,7 +113,7 @@ pub fn header(what: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
     }
     tensors.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     if let Some(twice) = tensors.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(not_expected(format!("{} stands twice", short(&twice[0].0))));
+        return Err(not_expected(format!("{} is duplicated", short(&twice[0].0))));
     }
     tensors.sort_unstable_by_key(|(_, tensor)| (tensor.bytes.start, tensor.bytes.end));
     side_by_side(&tensors, 8 + length as usize, file.len()).map_err(wrong)?;
@@ -134,7 +134,7 @@ fn count(header: &str) -> std::result::Result<usize, String> {
         }
         metadata += 1;
         if metadata > 1 {
-            return Err(format!("{METADATA} stands twice"));
+            return Err(format!("{METADATA} is duplicated"));
         }
         Members::new(value).object(&mut |name, value| match value.starts_with('"') {
             true => Ok(()),

@@ -149,7 +149,7 @@ impl Tensors {
         each: &mut dyn FnMut(&str) -> Result<()>,
     ) -> Result<()> {
         let again = |tensor: &str, first: &str| {
-            let why = format!("tensor {} is there a second time (first in {first})", short(tensor));
+            let why = format!("tensor {} is duplicated (first in {first})", short(tensor));
             Err(Error::invalid(&name, why))
         };
         let mut old_norms = false;
@@ -232,7 +232,7 @@ impl<'a> Index<'a> {
                 maps += 1;
                 match maps {
                     1 => index.map(value),
-                    _ => Err("weight_map stands twice".into()),
+                    _ => Err("weight_map is duplicated".into()),
                 }
             }
             // Sizes, which the shards know better.
@@ -246,7 +246,7 @@ impl<'a> Index<'a> {
         entries.sort_unstable_by(|a, b| index.tensor(*a).cmp(&index.tensor(*b)));
         let twice = entries.windows(2).find(|pair| index.tensor(pair[0]) == index.tensor(pair[1]));
         if let Some(twice) = twice {
-            return Err(not_expected(format!("{} stands twice", short(&index.tensor(twice[0])))));
+            return Err(not_expected(format!("{} is duplicated", short(&index.tensor(twice[0])))));
         }
         entries.sort_unstable_by(|a, b| {
             let key = |entry| (index.shard(entry), index.tensor(entry));

@@ -383,7 +383,7 @@ fn a_state_dictionary_may_stand_beside_other_things() {
             let path = scratch.path().join(name);
             let _ = fs::remove_file(scratch.path().join("config.json"));
             fs::write(&path, &changed).unwrap();
-            refused(&path, &["how many heads", "config.json"]);
+            refused(&path, &["the number of heads", "config.json"]);
             fs::copy(golden("f32").join("config.json"), scratch.path().join("config.json")).unwrap();
             assert_eq!(logits(&path, &ids), expected, "{key} in {name}");
         }

@@ -166,7 +166,7 @@ fn a_header_of_safetensors_takes_no_more_than_twice_its_size() {
         (dimensions, "is described in"),
         (tensors(SIZE / 50, &|i| format!("{i:x}")), "wte.weight"),
         (tensors(SIZE / 50, &|i| format!("h.{i}.ln_1.bias")), "wte.weight"),
-        (tensors(SIZE / 50, &|_| "a".into()), "\"a\" stands twice"),
+        (tensors(SIZE / 50, &|_| "a".into()), "\"a\" is duplicated"),
         (tensors((1 << 17) + 1, &|i| format!("{i:x}")), "more than 131072 tensors, which no GPT has"),
     ];
     let scratch = copy_of("f32");
@@ -207,7 +207,7 @@ fn an_index_takes_no_more_than_twice_its_size() {
         (map(1 << 17, &|i| format!("\"{i:x}\":\"a\"")), "the shard \"a\", which is missing"),
         (map(1 << 17, &|i| format!("\"{i:x}\":\"{i:x}\"")), "the shard \"0\", which is missing"),
         (map(SIZE / 8, &|i| format!("\"{i:x}\":\"a\"")), "more than 131072 tensors, which no GPT has"),
-        (map(1 << 17, &|_| "\"a\":\"b\"".into()), "\"a\" stands twice"),
+        (map(1 << 17, &|_| "\"a\":\"b\"".into()), "\"a\" is duplicated"),
         (map(1, &|_| format!("\"a\":\"{}\"", "x\\n".repeat(SIZE / 3))), "a name of"),
         (map(1, &|_| "\"a\":5".into()), "\"a\": the name of a shard"),
         (format!("{{\"metadata\":[{}]}}", "0,".repeat(SIZE / 2) + "0"), "weight_map is missing"),

@@ -324,7 +324,7 @@ fn what_may_not_be_resumed_is_refused_by_name() {
     other = identity.clone();
     other.model["n_embd"] = 48.into();
     let shape = Folder::open(folder.path(), &other).err().unwrap().to_string();
-    assert!(shape.starts_with("--width: this run began with 24; 48 would"), "{shape}");
+    assert!(shape.starts_with("width: this run began with 24; 48 would"), "{shape}");
     other = identity.clone();
     other.precision = "mixed".into();
     let precision = Folder::open(folder.path(), &other).err().unwrap().to_string();
