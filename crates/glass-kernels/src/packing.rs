@@ -137,7 +137,7 @@ impl Quants {
         let usual = Quants::of(Packing::Q8, weights);
         let greatest = weights.iter().fold(0.0f32, |most, w| most.max(w.abs()));
         let (mut best, mut least) = (usual, usual.error(weights));
-        for step in steps {
+        for (_, step) in steps.iter().enumerate().filter(|(at, step)| !steps[..*at].contains(step)) {
             // As many parts as keep the largest weight at 127 or less.
             let most = (127.0 * step.abs() / greatest) as u32;
             for parts in most.saturating_sub(TRIED_PARTS).max(1)..=most.min(127) {
