@@ -56,9 +56,17 @@ fn forward_body<V: Lanes>(v: V, y: &mut [f32], x: &[f32], kind: Activation) {
     }
 }
 
-/// One vector of [`activate`], for kernels that end with an activation: the same bits in each of them.
+/// `y = f(y)` within a kernel that ends with an activation: the same bits as [`activate`].
 #[inline(always)]
-pub(crate) fn activated<V: Lanes>(v: V, x: V, kind: Activation) -> V {
+pub(crate) fn activate_in_place<V: Lanes>(v: V, y: &mut [f32], kind: Activation) {
+    for y in y.chunks_mut(V::LEN) {
+        activated(v, v.load_part(y), kind).store_part(y);
+    }
+}
+
+/// One vector of [`activate`].
+#[inline(always)]
+fn activated<V: Lanes>(v: V, x: V, kind: Activation) -> V {
     match kind {
         Activation::Gelu => x * normal(v, x).0,
         Activation::GeluTanh => x / (v.splat(1.0) + exp(v, twice_negated(v, x * x, x))),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::tile::Strip;
 use super::{PANEL, pack};
-use crate::activate::{Activation, activated};
+use crate::activate::{Activation, activate_in_place};
 use crate::blocks::tasks;
 use crate::lanes::Lanes;
 use crate::operands::{Operands, kernel_of_operands};
@@ -287,9 +287,7 @@ fn part_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize, 
             let start = row * product.columns + columns.start;
             // SAFETY: no other task uses these columns of this row.
             let y = unsafe { product.y.part(start..start + columns.len()) };
-            for y in y.chunks_mut(V::LEN) {
-                activated(v, v.load_part(y), kind).store_part(y);
-            }
+            activate_in_place(v, y, kind);
         }
     }
 }

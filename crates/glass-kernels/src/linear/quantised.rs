@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::PANEL;
 use super::product::{MOST_ROWS, odd_lines, pieces};
 use crate::Cores;
-use crate::activate::{Activation, activated};
+use crate::activate::{Activation, activate_in_place};
 use crate::blocks::tasks;
 use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
 use crate::lanes::kernel;
@@ -178,16 +178,26 @@ fn strip_body<V: Integers, Q: Quads<V>, A: Adds<V>, const POWERS: bool>(
     // SAFETY: shapes were asserted at the entry, and no other task uses these rows × this panel of y.
     unsafe {
         if rows.len() == 1 {
-            return match const { inner::<V, Q, A>().row(V::LEN) } {
-                8.. => strip.tiles::<V, Q, A, 8, POWERS>(v, rows),
-                4.. => strip.tiles::<V, Q, A, 4, POWERS>(v, rows),
-                _ => strip.tiles::<V, Q, A, 2, POWERS>(v, rows),
+            match const { inner::<V, Q, A>().row(V::LEN) } {
+                8.. => strip.tiles::<V, Q, A, 8, POWERS>(v, rows.clone()),
+                4.. => strip.tiles::<V, Q, A, 4, POWERS>(v, rows.clone()),
+                _ => strip.tiles::<V, Q, A, 2, POWERS>(v, rows.clone()),
             };
+        } else {
+            match const { inner::<V, Q, A>().tile(V::LEN).vectors } {
+                4.. => strip.tiles::<V, Q, A, 4, POWERS>(v, rows.clone()),
+                2.. => strip.tiles::<V, Q, A, 2, POWERS>(v, rows.clone()),
+                _ => strip.tiles::<V, Q, A, 1, POWERS>(v, rows.clone()),
+            }
         }
-        match const { inner::<V, Q, A>().tile(V::LEN).vectors } {
-            4.. => strip.tiles::<V, Q, A, 4, POWERS>(v, rows),
-            2.. => strip.tiles::<V, Q, A, 2, POWERS>(v, rows),
-            _ => strip.tiles::<V, Q, A, 1, POWERS>(v, rows),
+        // Not in the tiles, whose sums would leave the registers for it.
+        if let Some(kind) = strip.product.activation {
+            let QuantisedStrip { product, first, panel, .. } = strip;
+            let columns = panel * PANEL..product.columns.min((panel + 1) * PANEL);
+            for row in rows {
+                let start = (first + row) * product.columns;
+                activate_in_place(v, product.y.part(start + columns.start..start + columns.end), kind);
+            }
         }
     }
 }
@@ -333,13 +343,6 @@ impl QuantisedStrip<'_> {
                 // After the last line this points one column past the end of the panel, which is not read.
                 panel = panel.wrapping_add(line);
                 x = x.wrapping_add(LANES);
-            }
-            if let Some(kind) = product.activation {
-                for c in 0..C {
-                    for i in 0..R {
-                        sums[i][c] = activated(v, sums[i][c], kind);
-                    }
-                }
             }
             for i in 0..R {
                 for c in 0..C {
