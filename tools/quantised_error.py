@@ -7,7 +7,8 @@ A GPT-2 with random weights, 768 wide, is written as Q8_0, Q4_0 and Q4_K_M by ll
 keeps the token embedding in 8 bits, where llama.cpp's Q4_0 has Q6_K). Each file is then dequantised to f32 by the `gguf`
 package, and the log-probabilities from `GLASS score` with that file are the reference: the remaining error comes from rounding
 the inputs of products, and from converting weights of formats that a program does not run directly. The output is the root
-mean square of the differences in nats, with keys and values in f32 and in 16 bits. With `--work`, the files are kept there.
+mean square of the differences in nats, with keys and values in f32 and in 16 bits; the last column is Glass with input scales that
+are powers of two and keys and values in f32, compared with llama.cpp. With `--work`, the files are kept there.
 """
 
 import argparse
@@ -91,10 +92,10 @@ def make_files(work, program, layers):
             dequantised(work / f"{name}.gguf", work / f"{name}-f32.gguf")
 
 
-def ours(program, model, texts, cache):
+def ours(program, model, texts, cache, scales="exact"):
     scores = []
     for ids in texts:
-        command = [program, "score", "-m", model, "--json", "--cache", cache, "--ids", ",".join(map(str, ids))]
+        command = [program, "score", "-m", model, "--json", "--cache", cache, "--input-scales", scales, "--ids", ",".join(map(str, ids))]
         told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         scores += [token["logprob"] for token in told["tokens"] if token["logprob"] is not None][-len(ids) + 1 :]
     return np.array(scores)
@@ -131,14 +132,17 @@ def main():
         work.mkdir(exist_ok=True, parents=True)
         make_files(work, asked.glass, asked.layers)
         texts = np.random.default_rng(5).integers(0, VOCABULARY, (asked.texts, CONTEXT)).tolist()
-        print(f"| file | glass, f32 cache | llama.cpp, f32 cache | ratio | glass, bf16 cache | llama.cpp, f16 cache | ratio |\n|{'---|' * 7}")
+        print(f"| file | glass, f32 cache | llama.cpp, f32 cache | ratio | glass, bf16 cache | llama.cpp, f16 cache | ratio | powers of two | ratio |\n|{'---|' * 9}")
         for name in [*FILES, *OURS]:
             right = ours(asked.glass, work / f"{name}-f32.gguf", texts, "f32")
             rms = lambda scores: float(np.sqrt(np.mean((scores - right) ** 2)))
-            path, cells = work / f"{name}.gguf", []
-            for our_cache, their_cache in [("f32", "f32"), ("bf16", "f16")]:
-                our, their = rms(ours(asked.glass, path, texts, our_cache)), rms(theirs(path, texts, their_cache))
+            path = work / f"{name}.gguf"
+            exact, powers = rms(theirs(path, texts, "f32")), rms(ours(asked.glass, path, texts, "f32", "powers-of-two"))
+            cells = []
+            for our_cache, their in [("f32", exact), ("bf16", rms(theirs(path, texts, "f16")))]:
+                our = rms(ours(asked.glass, path, texts, our_cache))
                 cells += [f"{our:.5f}", f"{their:.5f}", f"{our / their:.3f}"]
+            cells += [f"{powers:.5f}", f"{powers / exact:.3f}"]
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 

@@ -42,10 +42,10 @@ impl Precision {
 /// The scale of every 32 inputs of a product with quantised weights, which are rounded to 8 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum InputScales {
-    /// Chosen such that the largest input becomes −128.
+    /// Chosen such that the largest magnitude becomes 127.
     #[default]
     Exact,
-    /// The smallest power of two that leaves no input above 127.5 or below −128: it needs no multiplication, and its steps
+    /// The smallest power of two that leaves no magnitude above 127: it needs no multiplication, and its steps
     /// are 1.4 times as wide on average. Inputs above 2¹¹⁰ are treated as infinite.
     PowersOfTwo,
 }

@@ -369,50 +369,52 @@ fn quantise_body<V: Integers>(v: V, lanes: &mut [f32], x: &[f32], offset: i32, s
     let (whole, rest) = x.as_chunks();
     let mut last = [0.0; BLOCK];
     last[..rest.len()].copy_from_slice(rest);
-    for (x, block) in whole.iter().chain([&last]).zip(lanes.chunks_exact_mut(LANES)) {
+    let blocks = || whole.iter().chain([&last]);
+    // In two passes: a block is one chain of dependent operations, and shorter chains overlap more.
+    for (x, block) in blocks().zip(lanes.chunks_exact_mut(LANES)) {
+        // Magnitudes compare as their bits do, and NaN is above infinity.
+        let most = x.iter().fold(0, |most, x| most.max(x.to_bits() & MAGNITUDE));
+        block[SCALE] = f32::from_bits(most) * (1.0 / 127.0);
+    }
+    for (x, block) in blocks().zip(lanes.chunks_exact_mut(LANES)) {
         quantise_block(v, block, x, offset, scales);
     }
 }
 
-/// With exact scales, the input of largest magnitude becomes −128, so the scale has the opposite sign. A NaN or infinite input makes
-/// the scale NaN, and with it every output of the row.
+/// The bits of a float without its sign.
+const MAGNITUDE: u32 = 0x7fff_ffff;
+
+/// The input of largest magnitude becomes 127 or −127, without error. A NaN or infinite input makes the scale NaN, and
+/// with it every output of the row.
 #[inline(always)]
 fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset: i32, scales: InputScales) {
-    let (mut most, mut least) = (v, v);
-    for x in x.chunks_exact(V::LEN) {
-        let x = v.load(x);
-        (most, least) = (most.max(x), least.min(x));
+    let mut scale = lanes[SCALE];
+    if scales == InputScales::PowersOfTwo {
+        scale = power_of_two(scale);
     }
-    let (most, least) = (most.largest(), -(-least).largest());
-    let scale = match scales {
-        InputScales::Exact => (if most > -least { most } else { least }) / -128.0,
-        InputScales::PowersOfTwo => power_of_two((most / 127.5).max(least / -128.0)),
-    };
     let by = 1.0 / scale;
     // If all inputs are zero, or so small that the scale has no inverse, all are treated as zero.
-    let (scale, by) = if by.is_finite() { (scale, by) } else { (0.0, 0.0) };
+    let (scale, by) = if by < f32::INFINITY { (scale, by) } else { (0.0, 0.0) };
     let (rounder, by) = (v.splat(ROUNDER), v.splat(by));
     let (mut bytes, mut sum) = ([0; BLOCK], v);
     for (to, x) in bytes.chunks_exact_mut(V::LEN).zip(x.chunks_exact(V::LEN)) {
-        // Its negative, if present, would be 128. NaN stays NaN, and infinity times zero is NaN.
-        let rounded = v.splat(127.0).min(v.load(x) * by) + rounder;
+        let rounded = v.load(x) * by + rounder;
         rounded.store_bytes(to);
         sum = sum + (rounded - rounder);
     }
     for (quad, bytes) in lanes.iter_mut().zip(bytes.as_chunks().0) {
         *quad = f32::from_bits(u32::from_le_bytes(*bytes));
     }
-    // At most 32 × 128, which floats represent exactly.
-    let sum = sum.sum();
-    let taken = (sum as i32).wrapping_mul(offset);
-    let (start, scale) = match scales {
-        InputScales::Exact => (ROUNDER, scale),
+    // At most 32 × 127 × 128, which floats represent exactly.
+    let start = ROUNDER - sum.sum() * offset as f32;
+    let (power, scale) = match scales {
+        InputScales::Exact => (1.0, scale),
         // Without a scale every sum is zero.
-        InputScales::PowersOfTwo if scale == 0.0 => (ROUNDER, ROUNDER),
-        InputScales::PowersOfTwo => (ROUNDER * scale, ROUNDER * scale),
+        InputScales::PowersOfTwo if scale == 0.0 => (1.0, ROUNDER),
+        InputScales::PowersOfTwo => (scale, ROUNDER * scale),
     };
-    lanes[START] = f32::from_bits(start.to_bits().wrapping_sub(taken as u32));
-    lanes[SCALE] = if sum.is_nan() || start.is_infinite() { f32::NAN } else { scale };
+    lanes[START] = start * power;
+    lanes[SCALE] = if lanes[START].is_finite() { scale } else { f32::NAN };
 }
 
 /// The smallest power of two that is not less than a number, at least 2⁻¹²⁶; zero for zero.

@@ -31,19 +31,18 @@ pub fn inputs(packing: Packing, scales: InputScales, x: &[f32], cols: usize) -> 
         Packing::F32 | Packing::Bf16 => as_packed(packing, x, cols),
         Packing::Q8 | Packing::Q4 => {
             let rounded = |block: &[f32]| {
-                let greatest =
-                    block.iter().fold(0.0f32, |most, &x| if x.abs() > most.abs() { x } else { most });
+                let largest = block.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+                let exact = largest * (1.0 / 127.0);
                 let scale = match scales {
-                    InputScales::Exact => greatest / -128.0,
+                    InputScales::Exact => exact,
+                    InputScales::PowersOfTwo if exact == 0.0 => 0.0,
                     InputScales::PowersOfTwo => {
-                        let fits = |x: &f32, scale: f32| (-128.0..=127.5).contains(&(x / scale));
                         let powers = (-126..=127).map(|power| 2f32.powi(power));
-                        let all_fit = |scale: &f32| block.iter().all(|x| fits(x, *scale));
-                        if greatest == 0.0 { 0.0 } else { powers.into_iter().find(all_fit).unwrap() }
+                        powers.into_iter().find(|&power| power >= exact).unwrap()
                     }
                 };
                 let by = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-                let round = |x: &f32| (x * by).round_ties_even().min(127.0) * scale;
+                let round = |x: &f32| (x * by).round_ties_even() * scale;
                 block.iter().map(round).collect::<Vec<_>>()
             };
             x.chunks(cols).flat_map(|row| row.chunks(BLOCK)).flat_map(rounded).collect()
