@@ -3,7 +3,7 @@
 mod budget;
 mod data;
 mod kept;
-mod kind;
+mod data_format;
 #[cfg(feature = "display")]
 mod display;
 #[cfg(not(feature = "display"))]
@@ -249,7 +249,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// How many steps fit into so many seconds, with the evaluations and checkpoints among them and after the last one.
+    /// How many steps fit into a number of seconds, with their evaluations and checkpoints and the last ones.
     fn steps(&self, seconds: f64, settings: &Settings) -> u64 {
         let Pace { step, evaluation, saving } = *self;
         let every = |number: u64| if number > 0 { 1.0 / number as f64 } else { 0.0 };
@@ -335,7 +335,7 @@ fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
     let dir = args.out.display();
     let why = match summary.why {
         Why::Done => "done",
-        Why::Asked => "asked",
+        Why::Interrupted => "interrupted",
         Why::Time => "time",
         Why::Patience => "patience",
     };
@@ -350,7 +350,7 @@ fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
     out.prose(&format!("{dir}: {steps}, {tokens} seen{}", best.unwrap_or_default()))?;
     let continues = format!("glass train --out {dir} --resume continues");
     match summary.why {
-        Why::Asked => out.prose(&format!("interrupted; {continues}"))?,
+        Why::Interrupted => out.prose(&format!("interrupted; {continues}"))?,
         Why::Time => {
             let minutes = args.run.minutes.unwrap_or_default();
             let minutes = if minutes == 1.0 { "1 minute".into() } else { format!("{minutes} minutes") };

@@ -28,7 +28,7 @@ pub struct HugePages {
 
 impl HugePages {
     /// `len` zeros; `None` if there is not enough memory.
-    pub fn zeros(&mut self, len: usize) -> Option<Piece> {
+    pub fn zeros(&mut self, len: usize) -> Option<Pages> {
         let whole = len.checked_next_multiple_of(LINE)?;
         let (chunk, at) = match self.last.upgrade() {
             Some(chunk) if whole <= chunk.len - self.taken => (chunk, self.taken),
@@ -37,23 +37,23 @@ impl HugePages {
         // SAFETY: within the chunk, and all earlier pieces end before it.
         let start = unsafe { chunk.start.add(at) };
         (self.last, self.taken) = (Arc::downgrade(&chunk), at + whole);
-        Some(Piece { start, len, _chunk: chunk })
+        Some(Pages { start, len, _chunk: chunk })
     }
 }
 
-/// A piece of a chunk, owned exclusively.
-pub struct Piece {
+/// Some floats of a chunk, owned exclusively.
+pub struct Pages {
     start: NonNull<f32>,
     len: usize,
     _chunk: Arc<Chunk>,
 }
 
-// SAFETY: a piece has exclusive floats; the chunk is only kept alive.
-unsafe impl Send for Piece {}
+// SAFETY: these floats belong to nobody else; the chunk is only kept alive.
+unsafe impl Send for Pages {}
 // SAFETY: as above.
-unsafe impl Sync for Piece {}
+unsafe impl Sync for Pages {}
 
-impl Deref for Piece {
+impl Deref for Pages {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
@@ -62,7 +62,7 @@ impl Deref for Piece {
     }
 }
 
-impl DerefMut for Piece {
+impl DerefMut for Pages {
     fn deref_mut(&mut self) -> &mut [f32] {
         // SAFETY: as above.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }

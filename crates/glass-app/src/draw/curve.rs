@@ -176,7 +176,7 @@ fn path(values: impl ExactSizeIterator<Item = (u64, f64)>, across: Scale, up: Sc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use glass::train::log::Line;
+    use glass::train::log::LoggedStep;
 
     #[test]
     fn a_picture_holds_numbers_only_even_of_a_run_that_did_nothing() {
@@ -185,7 +185,7 @@ mod tests {
             let picture = svg(&history);
             assert!(!picture.contains("NaN") && !picture.contains("inf"), "{steps} steps: {picture}");
             assert_eq!(picture.matches('<').count(), picture.matches('>').count());
-            history.add(&Line {
+            history.add(&LoggedStep {
                 step: steps + 1,
                 loss: 5.0,
                 val_loss: (steps == 2).then_some(5.0),

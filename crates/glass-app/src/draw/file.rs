@@ -10,7 +10,7 @@ use crate::fail::Fail;
 
 /// A picture format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum ImageFormat {
     /// As drawn.
     Svg,
     /// As pixels.
@@ -23,10 +23,10 @@ pub fn ending(path: &Path) -> String {
 }
 
 /// The kind that the ending of a file's name says; other endings are refused in the name of `option`.
-pub fn kind(option: &str, path: &Path) -> Result<Kind, Fail> {
+pub fn kind(option: &str, path: &Path) -> Result<ImageFormat, Fail> {
     match ending(path).as_str() {
-        "svg" => Ok(Kind::Svg),
-        "png" => Ok(Kind::Png),
+        "svg" => Ok(ImageFormat::Svg),
+        "png" => Ok(ImageFormat::Png),
         _ => Err(wrong_ending(option, path, "name a file that ends in .svg or .png")),
     }
 }
@@ -43,8 +43,8 @@ pub fn wrong_ending(option: &str, path: &Path, advice: &str) -> Fail {
 /// Writes a picture as what its file is called. Returns the number of bytes.
 pub fn write(option: &str, path: &Path, svg: &str) -> Result<usize, Fail> {
     let bytes = match kind(option, path)? {
-        Kind::Svg => svg.as_bytes().to_vec(),
-        Kind::Png => png(svg)?,
+        ImageFormat::Svg => svg.as_bytes().to_vec(),
+        ImageFormat::Png => png(svg)?,
     };
     fs::write(path, &bytes).map_err(|error| Error::io("cannot write", path, error))?;
     Ok(bytes.len())
@@ -54,11 +54,13 @@ pub fn write(option: &str, path: &Path, svg: &str) -> Result<usize, Fail> {
 mod tests {
     use std::path::Path;
 
-    use super::{Kind, kind};
+    use super::{ImageFormat, kind};
 
     #[test]
     fn a_file_is_what_it_is_called() {
-        for (name, expected) in [("a.png", Kind::Png), ("a.PNG", Kind::Png), ("a.svg", Kind::Svg)] {
+        for (name, expected) in
+            [("a.png", ImageFormat::Png), ("a.PNG", ImageFormat::Png), ("a.svg", ImageFormat::Svg)]
+        {
             assert_eq!(kind("--svg", Path::new(name)).unwrap(), expected, "{name}");
         }
         for (name, found) in [("a.jpg", "a.jpg ends in .jpg;"), ("a", "a has no ending;")] {

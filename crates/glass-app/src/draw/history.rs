@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-use glass::train::log::Line;
+use glass::train::log::LoggedStep;
 
 /// The maximum number of points. A picture has fewer columns.
 const MOST: usize = 2048;
@@ -64,10 +64,10 @@ impl History {
     }
 
     /// Adds a step.
-    pub fn add(&mut self, line: &Line) {
+    pub fn add(&mut self, line: &LoggedStep) {
         let next = Point { step: line.step, tokens: line.tokens, loss: line.loss, rate: line.lr.into() };
         if let Some(loss) = line.val_loss {
-            let Line { step, tokens, bits_per_byte, .. } = *line;
+            let LoggedStep { step, tokens, bits_per_byte, .. } = *line;
             self.evaluations.push(Evaluation { step, tokens, loss, bits_per_byte });
         }
         if self.filled == self.per && self.points.len() == MOST {
@@ -154,8 +154,8 @@ impl History {
 mod tests {
     use super::*;
 
-    fn line(step: u64) -> Line {
-        Line {
+    fn line(step: u64) -> LoggedStep {
+        LoggedStep {
             step,
             loss: 8.0 / step as f64,
             val_loss: step.is_multiple_of(1000).then_some(2.0),
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn smoothing_keeps_a_straight_line() {
         let mut history = History::default();
-        (1..=300).for_each(|step| history.add(&Line { loss: step as f64, ..line(step) }));
+        (1..=300).for_each(|step| history.add(&LoggedStep { loss: step as f64, ..line(step) }));
         let smooth = history.smooth();
         assert!(smooth.iter().zip(1..).take(290).all(|(loss, step)| (loss - f64::from(step)).abs() < 1e-9));
     }

@@ -19,7 +19,7 @@ pub fn note(out: &mut Out, text: &str) -> Result<(), Fail> {
     Ok(writeln!(out, "{}", wrap(&line, out.columns(), 0))?)
 }
 
-/// The end of a text in so many columns, after `…` where that is not all of it.
+/// The end of a text in a number of columns, after `…` if the text is longer.
 pub fn end_of(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.into();
@@ -33,7 +33,7 @@ pub fn end_of(text: &str, columns: usize) -> String {
     format!("…{kept}")
 }
 
-/// A text cut to so many columns, without spaces after it.
+/// A text cut to a number of columns, without trailing spaces.
 pub fn cut(text: &str, columns: usize) -> String {
     fit(text, columns).trim_end().into()
 }

@@ -81,7 +81,7 @@ fn heads_drawn(args: &LookArgs, model: &NamedModel, ids: &[u32], found: &[Vec<He
     ];
     let explained = "A disc's area is the share of a head's attention, averaged over the positions that have such a place: the position \
                      before, the first, the same token before, and the token after that one. Entropy is a share too, of the largest that \
-                     is possible: 1 where all positions get the same. A disc of 1 fills its place, and where there is none the share is 0.";
+                     is possible: 1 where all positions get the same. A disc of 1 fills its cell; a head without such positions has 0.";
     let picture = Picture::new("What every head does", explained, charts::panels(&panels));
     let (title, before) = ("What every head does".into(), page::tokens(model, ids));
     Page { title, before, pictures: vec![picture], after: String::new() }.write(args)

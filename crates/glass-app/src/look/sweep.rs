@@ -96,7 +96,7 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) ->
         writeln!(out, "{}", line.trim_end())?;
     }
     if all > shown {
-        lines::note(&mut out, &format!("{} more, that change less", number((all - shown) as u64)))?;
+        lines::note(&mut out, &format!("{} more with a smaller change", number((all - shown) as u64)))?;
     }
     out.done()
 }

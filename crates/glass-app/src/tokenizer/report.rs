@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use glass::tokens::Tokenizer;
-use glass::tokens::usage::{Ids, Kind, Usage};
+use glass::tokens::usage::{Ids, TokenKind, Usage};
 use serde_json::{Value, json};
 
 use super::{texts, whole};
@@ -15,10 +15,10 @@ use crate::printable::{lossy, quoted};
 use crate::progress::ProgressLine;
 
 /// The kinds of ids that are counted, with their names.
-const KINDS: [(Kind, &str, &str); 3] = [
-    (Kind::Byte, "bytes", "single bytes"),
-    (Kind::Merged, "merged", "merged"),
-    (Kind::Special, "special", "special"),
+const KINDS: [(TokenKind, &str, &str); 3] = [
+    (TokenKind::Byte, "bytes", "single bytes"),
+    (TokenKind::Merged, "merged", "merged"),
+    (TokenKind::Special, "special", "special"),
 ];
 
 /// Shares of a text, and their labels.
@@ -85,7 +85,7 @@ impl Report {
     /// Tokens that never occur: merged ones first, since they were learned for nothing.
     fn never_used(&self) -> Vec<u32> {
         let mut never = self.own.never_used();
-        never.sort_by_key(|id| self.own.kind(*id) != Kind::Merged);
+        never.sort_by_key(|id| self.own.kind(*id) != TokenKind::Merged);
         never
     }
 

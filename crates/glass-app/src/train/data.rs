@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use glass::Error;
 use glass::tokens::{Learn, Special, Tokenizer};
 use glass::train::card::{Card, Share, Split};
-use glass::train::chats::{self, Line, Told};
+use glass::train::chats::{self, Entry, Told};
 use glass::train::corpus::{Dropped, Source};
 use glass::train::data::{Reading, Remark};
 use glass::train::prepare::{Encoding, Prepared};
 use glass::train::set::Set;
 use glass::train::{files, ids, llm_c, shards};
 
-use super::kind::Kind;
+use super::data_format::DataFormat;
 use super::subject::Subject;
 use super::text::Text;
 use crate::args::{DataArgs, SAMPLE, TrainArgs, Width};
@@ -37,9 +37,9 @@ pub enum Raw {
     /// Conversations.
     Chats {
         /// For training.
-        train: Vec<Line>,
+        train: Vec<Entry>,
         /// For validation.
-        validation: Vec<Line>,
+        validation: Vec<Entry>,
         /// Whether the validation data came from separate files.
         own: bool,
         /// The number of files they came from.
@@ -298,8 +298,9 @@ fn remark_kinds(files: &[PathBuf], field: &str) {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         !ending.is_some_and(|ending| ["jsonl", "ndjson", "json", "csv", "tsv"].contains(&&*ending))
     };
-    let seen = files.iter().filter(is_text).take(LOOKED_AT).map(|path| (path, Kind::of_file(path, field)));
-    if let Some((path, kind)) = seen.into_iter().find(|(_, kind)| *kind != Kind::Text) {
+    let seen =
+        files.iter().filter(is_text).take(LOOKED_AT).map(|path| (path, DataFormat::of_file(path, field)));
+    if let Some((path, kind)) = seen.into_iter().find(|(_, kind)| *kind != DataFormat::Text) {
         say(&format!(
             "{}: it looks like {}, but is read as text because of its name; to read its documents, let the name end in .{}",
             path.display(),
@@ -316,7 +317,7 @@ fn told<T>((found, remarks): (T, Vec<Remark>)) -> T {
 }
 
 /// All texts in conversations.
-fn said(conversations: &[Line]) -> impl Iterator<Item = &str> {
+fn said(conversations: &[Entry]) -> impl Iterator<Item = &str> {
     conversations.iter().flat_map(|line| line.told.texts())
 }
 
@@ -329,7 +330,7 @@ fn known(subject: &Subject) -> Result<&Tokenizer, Fail> {
 }
 
 /// The conversations as a set, and how many are left out.
-fn conversations(conversations: &[Line], subject: &Subject) -> Result<(Set, usize), Fail> {
+fn conversations(conversations: &[Entry], subject: &Subject) -> Result<(Set, usize), Fail> {
     let tokenizer = known(subject)?;
     let template =
         subject.template.as_ref().ok_or_else(|| Fail::asked("--chat: there is no chat template"))?;

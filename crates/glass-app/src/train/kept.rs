@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use glass::Error;
 
-use super::kind::Kind;
+use super::data_format::DataFormat;
 use crate::args::{SAMPLE, TrainArgs, is_sample};
 use crate::fail::{Fail, say};
 
@@ -65,12 +65,15 @@ pub fn keep(args: &mut TrainArgs) -> Result<TemporaryFolder, Fail> {
                 "-: standard input holds no text; send it one, as in: glass train --data - < book.txt",
             ));
         }
-        let kind = if is_chat { Kind::Lines } else { Kind::of(&bytes, field) };
+        let kind = if is_chat { DataFormat::Lines } else { DataFormat::of(&bytes, field) };
         let (ending, what) = (kind.ending(), if is_chat { "conversations" } else { kind.name() });
         named = write(&folder, &format!("input.{ending}"), &bytes)?;
         if !args.run.plan {
-            let how =
-                if kind == Kind::Text { "" } else { " (to have it read as text, give it as a .txt file)" };
+            let how = if kind == DataFormat::Text {
+                ""
+            } else {
+                " (to have it read as text, give it as a .txt file)"
+            };
             say(&format!("standard input is read as {what} and kept as {}{how}", named.display()));
         }
     }

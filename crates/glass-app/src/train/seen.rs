@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use glass::train::log::Line;
+use glass::train::log::LoggedStep;
 use glass::train::settings::Settings;
 
 use crate::draw::history::History;
@@ -22,7 +22,7 @@ pub struct Seen {
     /// Losses since the run began.
     pub history: History,
     /// The most recent steps.
-    pub recent: VecDeque<Line>,
+    pub recent: VecDeque<LoggedStep>,
     /// Epochs seen.
     pub epochs: f64,
     /// The most recent remarks.
@@ -79,7 +79,7 @@ impl Seen {
     }
 
     /// A step was taken.
-    pub fn step(&mut self, line: &Line, epochs: f64) {
+    pub fn step(&mut self, line: &LoggedStep, epochs: f64) {
         self.history.add(line);
         self.epochs = epochs;
         self.at = self.seconds();
@@ -111,7 +111,7 @@ impl Seen {
     }
 
     /// The last step.
-    pub fn line(&self) -> Option<&Line> {
+    pub fn line(&self) -> Option<&LoggedStep> {
         self.recent.back()
     }
 
@@ -196,7 +196,7 @@ fn push<T>(into: &mut VecDeque<T>, next: T) {
 
 #[cfg(test)]
 mod tests {
-    use glass::train::log::Line;
+    use glass::train::log::LoggedStep;
     use glass::train::settings::Settings;
 
     use super::Seen;
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_step_fits_its_line() {
         let mut seen = Seen::new("r".into(), &Settings::default(), true, 1_000_000, None);
-        let line = Line {
+        let line = LoggedStep {
             step: 1000,
             loss: 3.25,
             val_loss: None,

@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use glass::train::log::Line;
+use glass::train::log::LoggedStep;
 
 use event::Event;
 
@@ -36,7 +36,7 @@ impl Events {
     }
 
     /// Adds the numbers of a step.
-    pub fn step(&mut self, line: &Line) -> io::Result<()> {
+    pub fn step(&mut self, line: &LoggedStep) -> io::Result<()> {
         let mut event = Event::new(now(), line.step);
         event.scalar("loss", line.loss);
         event.scalar("lr", line.lr.into());
@@ -89,8 +89,8 @@ fn now() -> f64 {
 mod tests {
     use super::*;
 
-    fn line(step: u64) -> Line {
-        Line {
+    fn line(step: u64) -> LoggedStep {
+        LoggedStep {
             step,
             loss: 2.5,
             val_loss: None,

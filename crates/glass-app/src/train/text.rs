@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use glass::tokens::{Learn, Tokenizer};
-use glass::train::corpus::{Corpus, Doing, Part, Parts, Progress, Source};
+use glass::train::corpus::{Corpus, Doing, Parts, Progress, Source, Subset};
 use glass::train::prepare::{Encoding, Prepared, Shards, in_memory};
 
 use crate::fail::{Fail, say};
@@ -48,7 +48,7 @@ impl Text {
             return Ok(Tokenizer::open(file)?);
         }
         let parts = compared(&self.corpus, self.parts.take())?;
-        let texts = parts.pieces(Part::Train, parts.sizes()).map(|piece| Ok(piece?.text));
+        let texts = parts.pieces(Subset::Train, parts.sizes()).map(|piece| Ok(piece?.text));
         let (tokenizer, _) = tokenizer::watched(texts, &settings)?;
         if let Some(file) = kept {
             tokenizer::write(&file, &tokenizer)?;

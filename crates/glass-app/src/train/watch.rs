@@ -157,7 +157,7 @@ impl<'a> Progress<'a> {
         self.remark(&format!("changed from here on: {}; {rate}", all.join(", ")));
     }
 
-    fn step(&mut self, line: &log::Line, epochs: f64) {
+    fn step(&mut self, line: &log::LoggedStep, epochs: f64) {
         let (text, now) = {
             let mut seen = self.seen();
             seen.step(line, epochs);
@@ -174,7 +174,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn write(&mut self, line: &log::Line) {
+    fn write(&mut self, line: &log::LoggedStep) {
         if let Some(out) = &mut self.json {
             let written = out.json(line).and_then(|()| out.show());
             // If standard output is closed, the run stops with a checkpoint.

@@ -29,7 +29,7 @@ impl Arguments {
                 "--isa" => arguments.isa = Some(isa(&value())),
                 "--json" => arguments.json = Some(value()),
                 option if option.starts_with('-') => fail(&format!(
-                    "{option} is no option: there are --isa, --threads, --rounds, --json, and words of a name"
+                    "{option} is not an option; give --isa, --threads, --rounds, --json, and words of a name"
                 )),
                 _ => arguments.filters.push(word),
             }
@@ -39,14 +39,14 @@ impl Arguments {
 }
 
 fn number(value: &str) -> usize {
-    value.parse().ok().filter(|&n| n > 0).unwrap_or_else(|| fail(&format!("{value} is no number above 0")))
+    value.parse().ok().filter(|&n| n > 0).unwrap_or_else(|| fail(&format!("{value} is not a number above 0")))
 }
 
 fn isa(name: &str) -> Isa {
     Isa::ALL
         .into_iter()
         .find(|isa| format!("{isa:?}").eq_ignore_ascii_case(name))
-        .unwrap_or_else(|| fail(&format!("{name} is no instruction set: there are {:?}", Isa::ALL)))
+        .unwrap_or_else(|| fail(&format!("{name} is not an instruction set; give one of {:?}", Isa::ALL)))
 }
 
 pub fn fail(sentence: &str) -> ! {

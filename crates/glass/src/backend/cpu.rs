@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use glass_kernels::aligned::AlignedBuffer;
 use glass_kernels::attend;
-use glass_kernels::huge_pages::{HugePages, Piece};
+use glass_kernels::huge_pages::{HugePages, Pages};
 use glass_kernels::linear::{self, Matrix};
 use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
 
@@ -72,7 +72,7 @@ impl Cpu {
     }
 
     /// Memory for a packed weight.
-    fn weight(&self, len: usize) -> Result<Piece> {
+    fn weight(&self, len: usize) -> Result<Pages> {
         let mut chunks = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
         chunks.zeros(len).ok_or_else(|| memory("weights", len))
     }

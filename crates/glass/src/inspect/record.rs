@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use crate::config::Config;
 use crate::probe::{Ahead, Names, Part, Probe, Site, View, Want};
@@ -13,6 +14,12 @@ use crate::{Error, Result};
 
 /// How many numbers are converted to bytes at once.
 const PART: usize = 1 << 16;
+
+/// Numbers of a page of memory.
+const PAGE: usize = 1024;
+
+/// New pages that make another thread worthwhile.
+const PAGES: usize = 1024;
 
 /// A matrix of numbers.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -136,6 +143,33 @@ impl Record {
         })
     }
 
+    /// Reserves memory for a whole pass. The first touch of a page of new memory takes longer than writing its numbers, and here several
+    /// threads share it.
+    fn make_room(&mut self, ahead: &Ahead<'_>) {
+        let Some(span) = ahead.spans.iter().find(|span| span.slot == self.slot) else { return };
+        let mut new = Vec::new();
+        for site in &self.wanted {
+            self.seen.entry(*site).or_default();
+        }
+        for (site, matrix) in &mut self.seen {
+            let heads = if site.is_square() { ahead.config.heads.query } else { 1 };
+            let len = heads * span.rows.len() * site.cols(ahead.config, span.past + span.rows.len());
+            if matrix.values.capacity() < len && self.wanted.contains(site) {
+                matrix.values.reserve_exact(len);
+                new.extend(matrix.values.spare_capacity_mut().chunks_mut(PAGE));
+            }
+        }
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(new.len() / PAGES);
+        if threads > 1 {
+            let share = new.len().div_ceil(threads);
+            thread::scope(|scope| {
+                for pages in new.chunks_mut(share) {
+                    scope.spawn(|| pages.iter_mut().for_each(|page| _ = page[0].write(0.0)));
+                }
+            });
+        }
+    }
+
     /// Writes everything to a safetensors file, under these names; the shapes are those of [`Matrix::shape`].
     ///
     /// # Errors
@@ -175,6 +209,9 @@ impl Probe for Record {
         }
         if ahead.whole {
             self.seen.values_mut().for_each(Matrix::clear);
+            if !ahead.only_last {
+                self.make_room(ahead);
+            }
         }
         Ok(())
     }

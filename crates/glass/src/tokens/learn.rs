@@ -37,21 +37,21 @@ impl Default for Learn {
 /// What has happened so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress {
-    /// So much text was read, with so many distinct words.
+    /// Text read so far, and its distinct words.
     Counted {
         /// Bytes of text.
         bytes: u64,
         /// Distinct words held.
         words: usize,
     },
-    /// The memory was full: so many distinct words were dropped, each seen at most this often so far.
+    /// The memory was full: the number of distinct words dropped, and the most often that any of them was seen.
     Forgot {
         /// Distinct words.
         words: usize,
         /// Occurrences of each, at most.
         seen: u64,
     },
-    /// So many merges were made.
+    /// Merges made so far.
     Merged {
         /// So far.
         done: usize,

@@ -14,7 +14,7 @@ pub struct Usage {
 
 /// The kind of an id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum TokenKind {
     /// A single byte.
     Byte,
     /// Several bytes, merged.
@@ -71,17 +71,17 @@ impl Usage {
     }
 
     /// The kind of an id.
-    pub fn kind(&self, id: u32) -> Kind {
+    pub fn kind(&self, id: u32) -> TokenKind {
         match self.tokenizer.token(id) {
-            None => Kind::Nothing,
-            Some(_) if self.tokenizer.is_special(id) => Kind::Special,
-            Some([_]) => Kind::Byte,
-            Some(_) => Kind::Merged,
+            None => TokenKind::Nothing,
+            Some(_) if self.tokenizer.is_special(id) => TokenKind::Special,
+            Some([_]) => TokenKind::Byte,
+            Some(_) => TokenKind::Merged,
         }
     }
 
     /// Statistics of the ids of a kind.
-    pub fn ids(&self, kind: Kind) -> Ids {
+    pub fn ids(&self, kind: TokenKind) -> Ids {
         let counts = self.all().filter(|id| self.kind(*id) == kind).map(|id| self.count(id));
         counts.fold(Ids::default(), |all, count| Ids {
             ids: all.ids + 1,
@@ -99,14 +99,14 @@ impl Usage {
 
     /// All tokens, longest first, in bytes; equally long ones by id.
     pub fn longest(&self) -> Vec<u32> {
-        let mut all: Vec<u32> = self.all().filter(|id| self.kind(*id) != Kind::Nothing).collect();
+        let mut all: Vec<u32> = self.all().filter(|id| self.kind(*id) != TokenKind::Nothing).collect();
         all.sort_by_key(|id| (Reverse(self.tokenizer.token(*id).map_or(0, <[u8]>::len)), *id));
         all
     }
 
     /// The tokens that never occur, by id.
     pub fn never_used(&self) -> Vec<u32> {
-        self.all().filter(|id| self.count(*id) == 0 && self.kind(*id) != Kind::Nothing).collect()
+        self.all().filter(|id| self.count(*id) == 0 && self.kind(*id) != TokenKind::Nothing).collect()
     }
 
     /// The smallest number of ids that make up this share (0 to 1) of the text's tokens.

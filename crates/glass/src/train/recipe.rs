@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::data::corpus::{Corpus, Part, Source};
+use super::data::corpus::{Corpus, Source, Subset};
 use super::data::files;
 use super::data::prepare::{Encoding, in_memory};
 use super::learner::Learner;
@@ -86,7 +86,7 @@ impl Recipe {
         let corpus = Corpus::open(source)?;
         let parts = corpus.parts(&mut |_| {})?;
 
-        let texts = parts.pieces(Part::Train, parts.sizes()).map(|piece| Ok(piece?.text));
+        let texts = parts.pieces(Subset::Train, parts.sizes()).map(|piece| Ok(piece?.text));
         let specials = vec![END_OF_TEXT.to_string()];
         let how = Learn { vocabulary: self.vocabulary, specials, ..Learn::default() };
         let tokenizer = learn(texts, &how, &mut |_| {})?;

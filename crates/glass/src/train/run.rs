@@ -26,7 +26,7 @@ use crate::train::data::set::Set;
 use crate::train::fingerprint::Fingerprint;
 use crate::train::learner::settings::{Identity, Settings, plain};
 use crate::train::learner::{Arena, Learner, Outcome};
-use crate::train::run::log::{Line, Log};
+use crate::train::run::log::{Log, LoggedStep};
 use crate::train::run::watch::{Event, Watch, Why};
 use crate::weights::save::{Save, save};
 use crate::{Config, Error, Result, reason};
@@ -162,7 +162,7 @@ impl<B: Backend> ActiveRun<'_, B> {
                 break Why::Patience;
             }
             if self.run.stop.load(Ordering::Relaxed) {
-                break Why::Asked;
+                break Why::Interrupted;
             }
             if self.step(begun)? {
                 break if self.state.step >= steps { Why::Done } else { Why::Time };
@@ -202,7 +202,7 @@ impl<B: Backend> ActiveRun<'_, B> {
         };
         let taken = after.zip(before).map(|(after, before)| after - before).filter(|taken| *taken > 0.0);
         let tokens_per_second = taken.map(|taken| seen as f64 / taken);
-        let line = Line {
+        let line = LoggedStep {
             step,
             loss: outcome.loss,
             val_loss: evaluated.map(|evaluated| evaluated.loss),

@@ -180,7 +180,7 @@ impl Folder {
                  transformers 5 leaves them aside and starts with new norms"
             ));
         }
-        // What cannot be read is said where the tokenizer is asked for.
+        // A tokenizer that cannot be read is an error only when it is needed.
         remarks.extend(self.read_otherwise().ok().flatten());
         remarks
     }

@@ -4,7 +4,7 @@ use crate::config::Config;
 
 /// How a tensor of the file stores its numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum TensorKind {
     /// A table, `[entries, width]`, as in Glass.
     Table,
     /// A matrix as `transformers`' `Conv1D` stores it, `[inputs, outputs]`: transposed.
@@ -19,7 +19,7 @@ pub struct Place {
     /// The tensor, without the prefix `transformer.`.
     pub tensor: String,
     /// How it stores its numbers.
-    pub kind: Kind,
+    pub kind: TensorKind,
     /// Its inputs (1 for a vector).
     pub inputs: usize,
     /// The number of all its outputs.
@@ -34,9 +34,9 @@ impl Place {
     /// The tensor's shape in the file.
     pub fn shape(&self) -> Vec<usize> {
         match self.kind {
-            Kind::Table => vec![self.of, self.inputs],
-            Kind::Conv1d => vec![self.inputs, self.of],
-            Kind::Vector => vec![self.of],
+            TensorKind::Table => vec![self.of, self.inputs],
+            TensorKind::Conv1d => vec![self.inputs, self.of],
+            TensorKind::Vector => vec![self.of],
         }
     }
 
@@ -93,12 +93,14 @@ pub const EMBEDDING: &str = "wte.weight";
 pub fn place(config: &Config, parameter: &str) -> Option<Place> {
     let parts: Vec<&str> = parameter.split('.').collect();
     let width = config.width;
-    let table = |tensor: &str, entries| whole(tensor.to_string(), Kind::Table, width, entries);
+    let table = |tensor: &str, entries| whole(tensor.to_string(), TensorKind::Table, width, entries);
     match parts[..] {
         ["embedding", "token", "weight"] => Some(table(EMBEDDING, config.vocabulary)),
         ["embedding", "position", "weight"] => Some(table("wpe.weight", config.context)),
         ["unembedding", "weight"] => Some(table(UNEMBEDDING, config.vocabulary)),
-        ["norm", leaf @ ("weight" | "bias")] => Some(whole(format!("ln_f.{leaf}"), Kind::Vector, 1, width)),
+        ["norm", leaf @ ("weight" | "bias")] => {
+            Some(whole(format!("ln_f.{leaf}"), TensorKind::Vector, 1, width))
+        }
         ["block", layer, part, layer_name, leaf @ ("weight" | "bias")] => {
             in_block(config, layer, part, layer_name, leaf)
         }
@@ -109,9 +111,10 @@ pub fn place(config: &Config, parameter: &str) -> Option<Place> {
 fn in_block(config: &Config, layer: &str, part: &str, name: &str, leaf: &str) -> Option<Place> {
     let (width, hidden) = (config.width, config.mlp_width);
     let (queries, keys) = (config.heads.query * config.heads.size, config.heads.key * config.heads.size);
-    let norm = |tensor: &str| whole(format!("h.{layer}.{tensor}.{leaf}"), Kind::Vector, 1, width);
+    let norm = |tensor: &str| whole(format!("h.{layer}.{tensor}.{leaf}"), TensorKind::Vector, 1, width);
     let linear = |tensor: &str, inputs, of| {
-        let (kind, inputs) = if leaf == "weight" { (Kind::Conv1d, inputs) } else { (Kind::Vector, 1) };
+        let (kind, inputs) =
+            if leaf == "weight" { (TensorKind::Conv1d, inputs) } else { (TensorKind::Vector, 1) };
         whole(format!("h.{layer}.{tensor}.{leaf}"), kind, inputs, of)
     };
     let joined =
@@ -129,7 +132,7 @@ fn in_block(config: &Config, layer: &str, part: &str, name: &str, leaf: &str) ->
     })
 }
 
-fn whole(tensor: String, kind: Kind, inputs: usize, of: usize) -> Place {
+fn whole(tensor: String, kind: TensorKind, inputs: usize, of: usize) -> Place {
     Place { tensor, kind, inputs, of, first: 0, outputs: of }
 }
 

@@ -46,10 +46,10 @@ const LONGEST_HEADER: u64 = 100_000_000;
 /// No GPT has more tensors; what a file says of more is not read.
 pub(super) const MOST_TENSORS: usize = 1 << 17;
 
-/// What a header says of a tensor is no longer, in bytes.
+/// The longest description of a tensor in a header, in bytes.
 const LONGEST_ENTRY: usize = 4096;
 
-/// What stands in a header beside the tensors: texts, which say nothing that is needed.
+/// The metadata in a header: texts, none of which is needed.
 const METADATA: &str = "\"__metadata__\"";
 
 /// How a file begins that Git LFS left in place of the large one (<https://git-lfs.com/spec/v1>).

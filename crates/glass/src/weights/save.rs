@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::dtype::Dtype;
 use super::generation::GenerationConfig;
-use super::names::{self, Kind, Place};
+use super::names::{self, Place, TensorKind};
 use super::{Read, copy, safetensors, tensors};
 use crate::atomic_write::AtomicWrite;
 use crate::plan::{Plan, Spec};
@@ -50,7 +50,7 @@ impl Save<'_> {
 
 /// Writes `what` with the numbers that `weights` gives (the form that [`Folder::read`](super::folder::Folder::read)
 /// has; of tables it is asked for [some](Spec::some) rows at a time). All files are written aside and synced, then
-/// renamed: until then, what stood in `dir` is whole. One matrix stands in memory at a time.
+/// renamed: until then, the old contents of `dir` are unchanged. One matrix at a time is in memory.
 pub fn save(dir: &Path, what: &Save<'_>, weights: &Read<'_>) -> Result<()> {
     let mut files = AtomicWrite::new(dir)?;
     files.write(tensors::FILE, |put| write_tensors(put, what, weights))?;
@@ -106,7 +106,7 @@ fn write_tensors(
         put(&bytes)
     };
     for Joined { whole: place, parts } in all.values() {
-        if let [(Place { kind: Kind::Table, .. }, spec)] = parts[..] {
+        if let [(Place { kind: TensorKind::Table, .. }, spec)] = parts[..] {
             // Tables are read some rows at a time: the token embedding is the largest of all.
             let rows = (PORTION / spec.cols).max(1);
             for first in (0..spec.rows).step_by(rows) {
@@ -123,8 +123,10 @@ fn write_tensors(
             part.resize(spec.rows * spec.cols, 0.0);
             weights(spec, &mut part)?;
             match place.kind {
-                Kind::Conv1d => copy::turned_back(&mut whole, place.inputs, &part, place.first, place.of),
-                Kind::Table | Kind::Vector => {
+                TensorKind::Conv1d => {
+                    copy::turned_back(&mut whole, place.inputs, &part, place.first, place.of)
+                }
+                TensorKind::Table | TensorKind::Vector => {
                     let at = place.first * place.inputs;
                     whole[at..at + part.len()].copy_from_slice(&part);
                 }

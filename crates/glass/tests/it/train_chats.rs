@@ -5,13 +5,13 @@ use std::fs;
 use glass::Error;
 use glass::tokens::Tokenizer;
 use glass::tokens::chat::{self, Message, Template};
-use glass::train::chats::{self, Cut, Line, Talk, Told};
+use glass::train::chats::{self, Cut, Entry, Talk, Told};
 use glass::train::run::bits_per_byte;
 use glass::train::set::{Chat, Samples};
 
 use crate::scratch::Scratch;
 
-fn read(text: &str) -> Result<Vec<Line>, String> {
+fn read(text: &str) -> Result<Vec<Entry>, String> {
     let folder = Scratch::new("chats");
     let path = folder.path().join("c.jsonl");
     fs::write(&path, text).unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use glass::tokens::{Learn, Special, Tokenizer, learn, word_cut};
-use glass::train::corpus::{Corpus, Part, Parts, Source};
+use glass::train::corpus::{Corpus, Parts, Source, Subset};
 use glass::train::data::Reading;
 use glass::train::ids::Ids;
 use glass::train::pieces::{Piece, Pieces, Sizes};
@@ -111,9 +111,9 @@ fn parts(corpus: &Corpus) -> Parts {
     corpus.parts(&mut |_| {}).unwrap()
 }
 
-fn texts(parts: &Parts, part: Part) -> Vec<String> {
+fn texts(parts: &Parts, subset: Subset) -> Vec<String> {
     let mut texts = vec![String::new()];
-    for piece in parts.pieces(part, SMALL).map(Result::unwrap) {
+    for piece in parts.pieces(subset, SMALL).map(Result::unwrap) {
         *texts.last_mut().unwrap() += std::str::from_utf8(&piece.text).unwrap();
         if piece.ends {
             texts.push(String::new());
@@ -124,7 +124,7 @@ fn texts(parts: &Parts, part: Part) -> Vec<String> {
 }
 
 fn sides(parts: &Parts) -> [Vec<String>; 2] {
-    [Part::Train, Part::Validation].map(|part| texts(parts, part))
+    [Subset::Train, Subset::Validation].map(|subset| texts(parts, subset))
 }
 
 #[test]
@@ -237,16 +237,16 @@ fn ids_are_those_of_whole_documents() {
     let by = Encoding { tokenizer: &tokenizer, vocabulary: 300 };
     let prepared = in_memory(&corpus, &parts, by, &mut |_| {}).unwrap();
     let end = tokenizer.end_of_text().unwrap();
-    for (part, set) in [(Part::Train, &prepared.train), (Part::Validation, &prepared.validation)] {
+    for (subset, set) in [(Subset::Train, &prepared.train), (Subset::Validation, &prepared.validation)] {
         let mut expected = vec![end];
-        let texts = texts(&parts, part);
+        let texts = texts(&parts, subset);
         for text in &texts {
             expected.extend(tokenizer.encode(text, Special::Plain));
             expected.push(end);
         }
         assert_eq!(ids(set).to_vec(), expected);
         assert_eq!((set.documents, set.bytes), (texts.len(), Some(texts.concat().len() as u64)));
-        assert_eq!(parts.bytes(part), set.bytes.unwrap());
+        assert_eq!(parts.bytes(subset), set.bytes.unwrap());
     }
     // Of three duplicates, one is at the end of the first file, with its line break.
     assert_eq!(prepared.card.dropped.duplicates, 2);
@@ -353,7 +353,7 @@ fn a_file_that_changes_meanwhile_is_refused() {
         "one<|endoftext|>two<|endoftext|>x",
     ] {
         fs::write(scratch.path().join("0.txt"), text).unwrap();
-        let refused = parts.pieces(Part::Train, SMALL).find_map(Result::err).unwrap().to_string();
+        let refused = parts.pieces(Subset::Train, SMALL).find_map(Result::err).unwrap().to_string();
         assert!(refused.contains("changed while it was read"), "{text}: {refused}");
     }
 }

@@ -13,7 +13,7 @@ use glass::backend::Cpu;
 use glass::train::folder::Folder;
 use glass::train::ids::Ids;
 use glass::train::learner::{Arena, Learner};
-use glass::train::log::Line;
+use glass::train::log::LoggedStep;
 use glass::train::run::{Run, Summary, run};
 use glass::train::set::{Chat, Samples, Set};
 use glass::train::settings::Settings;
@@ -262,7 +262,7 @@ fn the_last_and_the_best_are_kept() {
         "the model is the best one"
     );
 
-    let lines: Vec<Line> = String::from_utf8_lossy(&files["train/log.jsonl"])
+    let lines: Vec<LoggedStep> = String::from_utf8_lossy(&files["train/log.jsonl"])
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
@@ -439,7 +439,8 @@ fn a_finished_run_goes_on_when_it_is_given_more_steps() {
         ["started 24".to_string(), format!("changed steps at 25: {then:e} to {now:e}")]
     );
     let log = fs::read_to_string(folder.path().join("train/log.jsonl")).unwrap();
-    let rates: Vec<f32> = log.lines().map(|line| serde_json::from_str::<Line>(line).unwrap().lr).collect();
+    let rates: Vec<f32> =
+        log.lines().map(|line| serde_json::from_str::<LoggedStep>(line).unwrap().lr).collect();
     assert_eq!((rates.len(), rates[24]), (30, now));
     assert_eq!(Folder::identity(folder.path()).unwrap().settings, longer);
 }
@@ -488,7 +489,7 @@ fn a_run_whose_time_is_over_ends_as_one_that_took_all_its_steps() {
     let saved = files(folder.path());
     assert!(weights(folder.path()) == saved["train/step-00000007/weights.f32"], "those of its last step");
     let log = String::from_utf8_lossy(&saved["train/log.jsonl"]).into_owned();
-    let last: Line = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    let last: LoggedStep = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     assert!(last.step == 7 && last.val_loss.is_some(), "{log}");
     // At its last step it is done, and not only over.
     let done =
@@ -537,7 +538,7 @@ fn patience_ends_a_run_that_gets_no_better() {
     let folder = Scratch::new("patience");
     let still = Settings { lr: 1e-30, min_lr: 0.0, weight_decay: 0.0, patience: 2, ..settings() };
     let mut actions = stopping(9);
-    assert_eq!(go(folder.path(), &still, false, &mut actions).unwrap().why, Why::Asked);
+    assert_eq!(go(folder.path(), &still, false, &mut actions).unwrap().why, Why::Interrupted);
     let summary = go(folder.path(), &still, true, &mut Actions::default()).unwrap();
     assert_eq!((summary.step, summary.why, summary.best.unwrap().step), (12, Why::Patience, 4));
 }
@@ -548,7 +549,7 @@ fn one_batch_again_and_again_is_learned_by_heart() {
     let overfit = Settings { overfit: true, steps: 60, lr: 1e-2, dropout: 0.0, ..settings() };
     go(folder.path(), &overfit, false, &mut Actions::default()).unwrap();
     let log = fs::read_to_string(folder.path().join("train/log.jsonl")).unwrap();
-    let last: Line = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    let last: LoggedStep = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     assert!(last.loss < 0.5, "{}", last.loss);
 }
 

@@ -20,7 +20,7 @@ struct Number<'a> {
     name: &'a str,
     value: String,
     colour: Color,
-    moved: Option<fn(&log::Line) -> f64>,
+    moved: Option<fn(&log::LoggedStep) -> f64>,
 }
 
 /// Draws them one below another.

@@ -148,7 +148,7 @@ mod tests {
         let mut seen = Seen::new("mine".into(), &settings, true, 1000, None);
         seen.begin(0, Default::default());
         for step in 1..=steps {
-            let line = log::Line {
+            let line = log::LoggedStep {
                 step,
                 loss: 2.0 + 6.0 / step as f64,
                 val_loss: step.is_multiple_of(25).then_some(3.0),

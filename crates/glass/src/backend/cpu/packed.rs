@@ -1,6 +1,6 @@
 //! Parameters in the layout they are run with.
 
-use glass_kernels::huge_pages::Piece;
+use glass_kernels::huge_pages::Pages;
 use glass_kernels::linear::{self, Matrix};
 use glass_kernels::packing;
 
@@ -21,7 +21,7 @@ pub struct Packed {
 }
 
 enum Values {
-    Owned(Piece),
+    Owned(Pages),
     /// In a mapped file, aligned so that floats can be read.
     Stored(Stored),
 }

@@ -35,7 +35,7 @@ use value::Value;
 /// A compiled template.
 pub struct Program {
     names: Vec<String>,
-    root: ast::Block,
+    root: ast::Body,
     loops: Vec<ast::Loop>,
     macros: Vec<ast::Macro>,
 }

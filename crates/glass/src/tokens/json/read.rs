@@ -51,7 +51,7 @@ struct Before {
     pre_tokenizer: Option<Value>,
 }
 
-/// The normal forms and the pre-split of a file; `name` stands in errors.
+/// The normal forms and the pre-split of a file; `name` is used in errors.
 pub fn before(name: &str, bytes: &[u8]) -> Result<(Vec<Normal>, Vec<Step>)> {
     let Before { normalizer, pre_tokenizer } = serde_json::from_slice(bytes).map_err(|error| {
         Error::invalid(name, format!("it is not a tokenizer.json that can be read: {error}"))
@@ -59,7 +59,7 @@ pub fn before(name: &str, bytes: &[u8]) -> Result<(Vec<Normal>, Vec<Step>)> {
     Ok((parts::normals(name, normalizer.as_ref())?, parts::steps(name, pre_tokenizer.as_ref(), None)?))
 }
 
-/// Reads a file; `name` stands in errors, `beside` is what lies beside it.
+/// Reads a file; `name` is used in errors, `beside` is what was found in the files beside it.
 pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
     let broken = |error| Error::invalid(name, format!("is not a readable tokenizer.json: {error}"));
     let frame: Frame = serde_json::from_slice(bytes).map_err(broken)?;

@@ -15,16 +15,16 @@ use crate::train::data::set::{Chat, Samples, Set};
 use crate::train::data::{Remark, utf8};
 use crate::{Error, Result};
 
-/// A line and its position, `file:line`.
+/// An entry of the data and its position, `file:line`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct Entry {
     /// The position, for error messages.
     pub place: String,
     /// The contents.
     pub told: Told,
 }
 
-/// The contents of a line.
+/// The contents of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     /// A conversation.
@@ -65,7 +65,7 @@ impl Told {
 const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "function"];
 
 /// Reads files of conversations.
-pub fn read(files: &[PathBuf]) -> Result<(Vec<Line>, Vec<Remark>)> {
+pub fn read(files: &[PathBuf]) -> Result<(Vec<Entry>, Vec<Remark>)> {
     let (mut conversations, mut remarks) = (Vec::new(), Vec::new());
     for path in files {
         let bytes = fs::read(path).map_err(|error| Error::io("cannot read", path, error))?;
@@ -78,18 +78,18 @@ pub fn read(files: &[PathBuf]) -> Result<(Vec<Line>, Vec<Remark>)> {
     Ok((conversations, remarks))
 }
 
-fn add(conversations: &mut Vec<Line>, path: &Path, bytes: Vec<u8>) -> Result<()> {
+fn add(conversations: &mut Vec<Entry>, path: &Path, bytes: Vec<u8>) -> Result<()> {
     let text = utf8(path, bytes)?;
     let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
     for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let place = format!("{}:{}", path.display(), index + 1);
         let told = told(line).map_err(|why| Error::invalid(&place, why))?;
-        conversations.push(Line { place, told });
+        conversations.push(Entry { place, told });
     }
     Ok(())
 }
 
-/// The contents of a line, or the reason why it is not valid.
+/// The contents of an entry. or the reason why it is not valid.
 fn told(line: &str) -> std::result::Result<Told, String> {
     let mut variables = Map::new();
     let messages = match serde_json::from_str(line) {
@@ -140,7 +140,7 @@ fn told(line: &str) -> std::result::Result<Told, String> {
 
 /// Splits into (training, validation): `fraction` of the conversations, drawn from `seed`, are for validation. Both
 /// parts keep the order of reading.
-pub fn split(conversations: Vec<Line>, fraction: f64, seed: u64) -> (Vec<Line>, Vec<Line>) {
+pub fn split(conversations: Vec<Entry>, fraction: f64, seed: u64) -> (Vec<Entry>, Vec<Entry>) {
     let count = (conversations.len() as f64 * fraction) as usize;
     let mut validates = vec![false; conversations.len()];
     for &index in Random::new(seed, "validation", 0).permutation(conversations.len()).iter().take(count) {
@@ -167,7 +167,7 @@ pub type Encode<'a> = dyn Fn(&Told) -> Result<(Vec<u32>, Vec<bool>)> + Sync + 'a
 /// [`tokens`](Talk::tokens); `length` gives the bytes of a token's text, if known. The tokens after the last
 /// learned one are left out, since nothing is learned from them.
 pub fn set(
-    conversations: &[Line],
+    conversations: &[Entry],
     context: usize,
     encode: &Encode<'_>,
     length: Option<&dyn Fn(u32) -> usize>,

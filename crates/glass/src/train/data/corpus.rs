@@ -41,9 +41,9 @@ impl Source {
     }
 }
 
-/// A part of a corpus.
+/// What a document of a corpus is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Part {
+pub enum Subset {
     /// For training.
     Train,
     /// For validation.
@@ -66,7 +66,7 @@ pub struct Progress {
 pub enum Doing {
     /// The documents are counted and compared.
     Comparing,
-    /// The documents become tokens: so many so far, including any that were finished by an earlier run.
+    /// The documents become tokens. The number so far includes those of an earlier run.
     Tokenising {
         /// Tokens.
         tokens: u64,
@@ -214,13 +214,13 @@ impl Parts {
         Ok(Parts { source: source.clone(), each: [train, validation], lengths, tail, remarks, dropped })
     }
 
-    /// The bytes of a part.
-    pub fn bytes(&self, part: Part) -> u64 {
+    /// The bytes of a subset.
+    pub fn bytes(&self, subset: Subset) -> u64 {
         let all = self.each.iter().flatten().zip(self.lengths.iter().flatten());
-        let whole: u64 = all.filter(|(fate, _)| **fate == fate_of(part)).map(|(_, length)| length).sum();
+        let whole: u64 = all.filter(|(fate, _)| **fate == fate_of(subset)).map(|(_, length)| length).sum();
         // A document that is in both parts is listed with the training documents.
         let rest = self.tail.map_or(0, |(index, at)| self.lengths[0][index] - at);
-        if part == Part::Train { whole - rest } else { whole + rest }
+        if subset == Subset::Train { whole - rest } else { whole + rest }
     }
 
     /// How much is held in memory at once.
@@ -228,9 +228,9 @@ impl Parts {
         self.source.sizes
     }
 
-    /// The documents of a part as pieces, in the order of reading.
-    pub fn pieces(&self, part: Part, sizes: Sizes) -> impl Iterator<Item = Result<Piece>> {
-        let list = usize::from(part == Part::Validation && !self.source.validation.is_empty());
+    /// The documents of a subset as pieces, in the order of reading.
+    pub fn pieces(&self, subset: Subset, sizes: Sizes) -> impl Iterator<Item = Result<Piece>> {
+        let list = usize::from(subset == Subset::Validation && !self.source.validation.is_empty());
         let files = [&self.source.files, &self.source.validation][list];
         let mut tail = Tail::default();
         Pieces::of_files(files, &self.source.reading, sizes).filter_map(move |piece| {
@@ -240,8 +240,8 @@ impl Parts {
             };
             let index = piece.document as usize;
             let is_in = match self.tail.filter(|(tail, _)| list == 0 && *tail == index) {
-                Some((_, at)) => tail.cut(&mut piece, at, part),
-                None => self.each[list][index] == fate_of(part),
+                Some((_, at)) => tail.cut(&mut piece, at, subset),
+                None => self.each[list][index] == fate_of(subset),
             };
             is_in.then_some(Ok(piece))
         })
@@ -259,10 +259,10 @@ impl Parts {
     }
 }
 
-fn fate_of(part: Part) -> Fate {
-    match part {
-        Part::Train => Fate::Train,
-        Part::Validation => Fate::Validation,
+fn fate_of(subset: Subset) -> Fate {
+    match subset {
+        Subset::Train => Fate::Train,
+        Subset::Validation => Fate::Validation,
     }
 }
 
@@ -284,24 +284,24 @@ struct Tail {
 }
 
 impl Tail {
-    /// Reduces a piece to the bytes that are in `part`. Returns false if nothing is left.
-    fn cut(&mut self, piece: &mut Piece, at: u64, part: Part) -> bool {
+    /// Reduces a piece to the bytes that are in `subset`. Returns false if nothing is left.
+    fn cut(&mut self, piece: &mut Piece, at: u64, subset: Subset) -> bool {
         let within = at.saturating_sub(piece.offset) as usize;
         if self.cut.is_none() && within <= piece.text.len() {
             let goes_on = |byte: &&u8| *byte & 0xC0 == 0x80;
             let more = piece.text[within..].iter().take_while(goes_on).count();
             self.cut = Some(piece.offset + (within + more) as u64);
         }
-        let Some(cut) = self.cut else { return part == Part::Train };
+        let Some(cut) = self.cut else { return subset == Subset::Train };
         let within = cut.saturating_sub(piece.offset).min(piece.text.len() as u64) as usize;
-        match part {
-            Part::Train => {
+        match subset {
+            Subset::Train => {
                 let begins_before = piece.offset < cut;
                 piece.ends |= cut <= piece.offset + piece.text.len() as u64;
                 piece.text.truncate(within);
                 begins_before
             }
-            Part::Validation => {
+            Subset::Validation => {
                 piece.text.drain(..within);
                 piece.offset += within as u64;
                 !piece.text.is_empty() || (piece.ends && piece.offset > cut)

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::tokens::{Special, Tokenizer};
 use crate::train::data::card::{Card, Split};
-use crate::train::data::corpus::{Corpus, Doing, Part, Parts, Progress, Report};
+use crate::train::data::corpus::{Corpus, Doing, Parts, Progress, Report, Subset};
 use crate::train::data::ids::Ids;
 use crate::train::data::pieces::Piece;
 use crate::train::data::set::{Samples, Set};
@@ -41,8 +41,8 @@ const BATCH: usize = 8 << 20;
 /// Tokenises on several threads and keeps all ids in memory.
 pub fn in_memory(corpus: &Corpus, parts: &Parts, by: Encoding<'_>, report: Report<'_>) -> Result<Prepared> {
     let mut work = Work::new(parts, by, usize::MAX, report);
-    let [train, validation] = [Part::Train, Part::Validation].map(|part| {
-        let all = work.fill(part, None, &mut |_| Ok(()))?;
+    let [train, validation] = [Subset::Train, Subset::Validation].map(|subset| {
+        let all = work.fill(subset, None, &mut |_| Ok(()))?;
         let Filled { bytes, documents, .. } = all;
         Ok::<_, Error>(Set {
             samples: Samples::Stream(all.ids),
@@ -87,14 +87,14 @@ type Place = (u64, u64);
 
 impl<'a, 'b> Work<'a, 'b> {
     fn new(parts: &'a Parts, by: Encoding<'a>, full: usize, report: Report<'b>) -> Work<'a, 'b> {
-        let of = parts.bytes(Part::Train) + parts.bytes(Part::Validation);
+        let of = parts.bytes(Subset::Train) + parts.bytes(Subset::Validation);
         Work { parts, by, full, report, tokens: 0, bytes: 0, of }
     }
 
-    /// Tokenises a part, starting at a given place. `write` receives full buffers; the rest is returned.
+    /// Tokenises a subset, starting at a given place. `write` receives full buffers; the rest is returned.
     fn fill(
         &mut self,
-        part: Part,
+        subset: Subset,
         from: Option<Place>,
         write: &mut dyn FnMut(Filled) -> Result<()>,
     ) -> Result<Filled> {
@@ -105,7 +105,7 @@ impl<'a, 'b> Work<'a, 'b> {
         let begin = from.unwrap_or_default();
         let mut pieces = self
             .parts
-            .pieces(part, sizes)
+            .pieces(subset, sizes)
             .filter(|piece| piece.as_ref().map_or(true, |piece| (piece.document, piece.offset) >= begin));
         let mut filled = self.empty(begin);
         if from.is_none() {

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// One step in the log. Times and values derived from them are null if there is no clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct LoggedStep {
     /// The step, from 1.
     pub step: u64,
     /// Mean nats per counted token of this step's batch.
@@ -50,7 +50,7 @@ impl Log {
             text => text.map_err(|error| Error::io("cannot read", path, error))?,
         };
         for line in text.split_inclusive(|&byte| byte == b'\n') {
-            match serde_json::from_slice::<Line>(line) {
+            match serde_json::from_slice::<LoggedStep>(line) {
                 Ok(known) if known.step <= step && line.ends_with(b"\n") => {
                     end += line.len();
                     seconds = known.seconds.unwrap_or(seconds);
@@ -64,7 +64,7 @@ impl Log {
     }
 
     /// Adds a line.
-    pub fn add(&mut self, line: &Line) -> Result<()> {
+    pub fn add(&mut self, line: &LoggedStep) -> Result<()> {
         let failed = |error| Error::io("cannot write", &self.path, error);
         let mut text = serde_json::to_vec(line).map_err(|error| failed(error.into()))?;
         text.push(b'\n');

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::backend::Backend;
 use crate::train::learner::Learner;
 use crate::train::learner::settings::Change;
-use crate::train::run::log::Line;
+use crate::train::run::log::LoggedStep;
 
 /// An event of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +34,7 @@ pub enum Event<'a> {
     /// A step was taken.
     Step {
         /// As in the log.
-        line: &'a Line,
+        line: &'a LoggedStep,
         /// Epochs seen so far.
         epochs: f64,
     },
@@ -85,7 +85,7 @@ pub enum Why {
     /// All steps were taken.
     Done,
     /// It was told to stop, and can be resumed.
-    Asked,
+    Interrupted,
     /// Its time is over ([`Watch::is_over`]); it can be resumed.
     Time,
     /// No better evaluation for as long as `patience` says.

@@ -9,7 +9,7 @@ use crate::plan::{Plan, Spec};
 use crate::weights::checkpoint::Writer;
 use crate::weights::dtype::Dtype;
 use crate::weights::gguf::Blocks;
-use crate::weights::names::{self, Kind, Place, UNEMBEDDING};
+use crate::weights::names::{self, Place, TensorKind, UNEMBEDDING};
 use crate::weights::tensors::Found;
 use crate::weights::{copy, packed};
 use crate::{Error, Result};
@@ -38,8 +38,8 @@ impl Folder {
         within(spec, &place, into)?;
         let first = place.first + spec.first;
         match place.kind {
-            Kind::Conv1d => copy::turned(into, place.inputs, bytes, dtype, first, place.of),
-            Kind::Table | Kind::Vector => {
+            TensorKind::Conv1d => copy::turned(into, place.inputs, bytes, dtype, first, place.of),
+            TensorKind::Table | TensorKind::Vector => {
                 let at = first * place.inputs * dtype.bytes();
                 copy::straight(into, &bytes[at..at + into.len() * dtype.bytes()], dtype);
             }
@@ -111,8 +111,8 @@ impl Folder {
         let place = names::place(&self.config, parameter)
             .ok_or_else(|| Error::invalid_argument(parameter, "is not a parameter of a GPT-2"))?;
         Ok(match place.kind {
-            Kind::Conv1d if self.writer.as_ours() && !self.is_turned(&place) => {
-                Place { kind: Kind::Table, ..place }
+            TensorKind::Conv1d if self.writer.as_ours() && !self.is_turned(&place) => {
+                Place { kind: TensorKind::Table, ..place }
             }
             _ => place,
         })
@@ -123,7 +123,7 @@ impl Folder {
     fn is_turned(&self, place: &Place) -> bool {
         let shape = self.tensors.get("h.0.attn.c_attn.weight").map(|found| &found.tensor.shape[..]);
         self.writer == Writer::NanoGpt
-            && place.kind == Kind::Conv1d
+            && place.kind == TensorKind::Conv1d
             && matches!(shape, Some([rows, cols]) if rows < cols)
     }
 

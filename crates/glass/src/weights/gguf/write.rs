@@ -13,7 +13,7 @@ use crate::config::{Activation, Norm, Scores};
 use crate::tokens::Tokenizer;
 use crate::weights::Read;
 use crate::weights::dtype::Dtype;
-use crate::weights::names::{Kind, PREFIX};
+use crate::weights::names::{PREFIX, TensorKind};
 use crate::weights::save::{Joined, Save, tensors_of};
 use crate::{Config, Error, Result};
 
@@ -53,10 +53,10 @@ impl Numbers {
     /// How one tensor is written.
     fn written(self, tensor: &Joined<'_>) -> Form {
         match (self, tensor.whole.kind) {
-            (_, Kind::Vector) => Form::Dense(Dtype::F32),
+            (_, TensorKind::Vector) => Form::Dense(Dtype::F32),
             _ if tensor.whole.tensor == "wpe.weight" => Form::Dense(Dtype::F32),
             (Numbers::Dense(dtype), _) => Form::Dense(dtype),
-            (Numbers::Q4, Kind::Conv1d) => Form::Blocks(Blocks::Q4_0, Packing::Q4),
+            (Numbers::Q4, TensorKind::Conv1d) => Form::Blocks(Blocks::Q4_0, Packing::Q4),
             (Numbers::Q8 | Numbers::Q4, _) => Form::Blocks(Blocks::Q8_0, Packing::Q8),
         }
     }
@@ -160,7 +160,7 @@ fn write_tensor(
     let (mut values, mut bytes, mut written) = (Vec::new(), Vec::new(), 0);
     for (place, spec) in &tensor.parts {
         // Tables are read some rows at a time: the token embedding is the largest tensor of all.
-        let rows = if place.kind == Kind::Table { (PORTION / spec.cols).max(1) } else { spec.rows };
+        let rows = if place.kind == TensorKind::Table { (PORTION / spec.cols).max(1) } else { spec.rows };
         for first in (0..spec.rows).step_by(rows) {
             let some = spec.some(first..spec.rows.min(first + rows));
             values.resize(some.span.len(), 0.0);
@@ -295,7 +295,7 @@ impl Head {
         let name = name.strip_prefix(PREFIX).unwrap_or(name);
         put_text(&mut self.tensors, &written_name(name).expect("a GPT-2's tensors all have a name"));
         let (of, inputs) = (tensor.whole.of as u64, tensor.whole.inputs as u64);
-        let sizes = if tensor.whole.kind == Kind::Vector { vec![of] } else { vec![inputs, of] };
+        let sizes = if tensor.whole.kind == TensorKind::Vector { vec![of] } else { vec![inputs, of] };
         self.tensors.extend((sizes.len() as u32).to_le_bytes());
         sizes.iter().for_each(|size| self.tensors.extend(size.to_le_bytes()));
         self.tensors.extend(form.number().to_le_bytes());

@@ -111,11 +111,11 @@ pub enum Target {
 #[derive(Debug)]
 pub struct Statement {
     pub line: u32,
-    pub kind: Kind,
+    pub kind: StatementKind,
 }
 
 #[derive(Debug)]
-pub enum Kind {
+pub enum StatementKind {
     Text(String),
     Output(Expr),
     Set(Target, Expr),
@@ -123,7 +123,7 @@ pub enum Kind {
     SetBlock {
         target: Target,
         filter: Option<Expr>,
-        body: Block,
+        body: Body,
     },
     If {
         test: Expr,
@@ -134,22 +134,22 @@ pub enum Kind {
     For(usize),
     With {
         targets: Vec<(Target, Expr)>,
-        body: Block,
+        body: Body,
     },
     /// A macro, in [`Program::macros`](super::Program).
     Macro(usize),
     /// `{% call(arguments) f() %}`: the call, and its body as a macro without a name.
     CallBlock(Expr, usize),
-    FilterBlock(Expr, Block),
+    FilterBlock(Expr, Body),
     /// `{% generation %} … {% endgeneration %}`.
-    Generation(Block),
+    Generation(Body),
     Break,
     Continue,
 }
 
 /// Statements with a scope of their own.
 #[derive(Debug, Default)]
-pub struct Block {
+pub struct Body {
     pub body: Vec<Statement>,
     /// Names that are undefined at the start of this scope, whatever the caller passes, because the scope sets them
     /// before it reads them. Filled in by [`scope`](super::scope).
@@ -162,8 +162,8 @@ pub struct Loop {
     pub iterable: Expr,
     pub test: Option<Expr>,
     pub recursive: bool,
-    pub body: Block,
-    pub otherwise: Block,
+    pub body: Body,
+    pub otherwise: Body,
 }
 
 #[derive(Debug)]
@@ -172,7 +172,7 @@ pub struct Macro {
     pub parameters: Vec<Name>,
     /// The defaults of the last parameters.
     pub defaults: Vec<Expr>,
-    pub body: Block,
+    pub body: Body,
     pub uses_caller: bool,
     pub uses_kwargs: bool,
     pub uses_varargs: bool,

@@ -4,7 +4,7 @@
 mod expression;
 
 use super::Program;
-use super::ast::{Block, Expr, Kind, Loop, Macro, Name, Statement, Target};
+use super::ast::{Body, Expr, Loop, Macro, Name, Statement, StatementKind, Target};
 use super::error::Fault;
 use super::lexer::{Token, tokens};
 
@@ -18,7 +18,7 @@ pub fn parse(source: &str) -> Result<Program, Fault> {
         at: 0,
         depth: 0,
         in_loop: false,
-        program: Program { names: Vec::new(), root: Block::default(), loops: Vec::new(), macros: Vec::new() },
+        program: Program { names: Vec::new(), root: Body::default(), loops: Vec::new(), macros: Vec::new() },
     };
     parser.program.root.body = parser.body(&[])?;
     Ok(parser.program)
@@ -145,13 +145,13 @@ impl Parser {
             let kind = match self.token().clone() {
                 Token::Data(text) => {
                     self.at += 1;
-                    Kind::Text(text)
+                    StatementKind::Text(text)
                 }
                 Token::VariableBegin => {
                     self.at += 1;
                     let value = self.tuple(true, &[])?;
                     self.expect(&Token::VariableEnd, "\"}}\"")?;
-                    Kind::Output(value)
+                    StatementKind::Output(value)
                 }
                 Token::BlockBegin => {
                     self.at += 1;
@@ -184,11 +184,11 @@ impl Parser {
         Ok(body)
     }
 
-    fn scope(&mut self, end: &str) -> Parsed<Block> {
-        Ok(Block { body: self.through(end)?, unset: Vec::new() })
+    fn scope(&mut self, end: &str) -> Parsed<Body> {
+        Ok(Body { body: self.through(end)?, unset: Vec::new() })
     }
 
-    fn statement(&mut self) -> Parsed<Vec<Kind>> {
+    fn statement(&mut self) -> Parsed<Vec<StatementKind>> {
         let name = match self.token() {
             Token::Name(name) => name.clone(),
             _ => return self.expected("a tag's name"),
@@ -204,7 +204,7 @@ impl Parser {
                 let name = self.name(&name);
                 let (parameters, defaults) = self.signature()?;
                 let index = self.macro_body(Some(name), parameters, defaults, "endmacro")?;
-                Kind::Macro(index)
+                StatementKind::Macro(index)
             }
             "call" => {
                 let (parameters, defaults) =
@@ -214,18 +214,18 @@ impl Parser {
                     return self.fail("{% call %} needs a call, as in {% call f() %}");
                 }
                 let index = self.macro_body(None, parameters, defaults, "endcall")?;
-                Kind::CallBlock(call, index)
+                StatementKind::CallBlock(call, index)
             }
             "filter" => {
                 let filter = self.filters(None, true)?;
                 let Some(filter) = filter else { return self.expected("a filter") };
-                Kind::FilterBlock(filter, self.scope("endfilter")?)
+                StatementKind::FilterBlock(filter, self.scope("endfilter")?)
             }
             "generation" => {
                 let around = std::mem::replace(&mut self.in_loop, false);
                 let body = self.scope("endgeneration")?;
                 self.in_loop = around;
-                Kind::Generation(body)
+                StatementKind::Generation(body)
             }
             "print" => {
                 let mut values = Vec::new();
@@ -233,15 +233,15 @@ impl Parser {
                     if !values.is_empty() {
                         self.expect_operator(",")?;
                     }
-                    values.push(Kind::Output(self.expression()?));
+                    values.push(StatementKind::Output(self.expression()?));
                 }
                 return Ok(values);
             }
             "break" | "continue" if !self.in_loop => {
                 return self.fail(format!("\"{name}\" outside of a loop"));
             }
-            "break" => Kind::Break,
-            "continue" => Kind::Continue,
+            "break" => StatementKind::Break,
+            "continue" => StatementKind::Continue,
             "block" | "extends" | "include" | "import" | "from" | "autoescape" => {
                 return self.fail(format!("{{% {name} %}} is not available in chat templates"));
             }
@@ -249,16 +249,16 @@ impl Parser {
         }])
     }
 
-    fn set(&mut self) -> Parsed<Kind> {
+    fn set(&mut self) -> Parsed<StatementKind> {
         let target = self.target(&["="], true)?;
         if self.skip_operator("=") {
-            return Ok(Kind::Set(target, self.tuple(true, &[])?));
+            return Ok(StatementKind::Set(target, self.tuple(true, &[])?));
         }
         let filter = self.filters(None, false)?;
-        Ok(Kind::SetBlock { target, filter, body: self.scope("endset")? })
+        Ok(StatementKind::SetBlock { target, filter, body: self.scope("endset")? })
     }
 
-    fn for_loop(&mut self) -> Parsed<Kind> {
+    fn for_loop(&mut self) -> Parsed<StatementKind> {
         let target = self.target(&["in"], false)?;
         let mut names = Vec::new();
         super::scope::names_of(&target, &mut names);
@@ -280,13 +280,13 @@ impl Parser {
             self.at += 1;
             Vec::new()
         };
-        let block = |body| Block { body, unset: Vec::new() };
+        let block = |body| Body { body, unset: Vec::new() };
         let (body, otherwise) = (block(body), block(otherwise));
         self.program.loops.push(Loop { target, iterable, test, recursive, body, otherwise });
-        Ok(Kind::For(self.program.loops.len() - 1))
+        Ok(StatementKind::For(self.program.loops.len() - 1))
     }
 
-    fn condition(&mut self) -> Parsed<Kind> {
+    fn condition(&mut self) -> Parsed<StatementKind> {
         let test = self.tuple(false, &[])?;
         let body = self.until(&["elif", "else", "endif"])?;
         let line = self.line();
@@ -298,10 +298,10 @@ impl Parser {
             self.at += 1;
             Vec::new()
         };
-        Ok(Kind::If { test, body, otherwise })
+        Ok(StatementKind::If { test, body, otherwise })
     }
 
-    fn with(&mut self) -> Parsed<Kind> {
+    fn with(&mut self) -> Parsed<StatementKind> {
         let mut targets = Vec::new();
         while *self.token() != Token::BlockEnd {
             if !targets.is_empty() {
@@ -311,7 +311,7 @@ impl Parser {
             self.expect_operator("=")?;
             targets.push((target, self.expression()?));
         }
-        Ok(Kind::With { targets, body: self.scope("endwith")? })
+        Ok(StatementKind::With { targets, body: self.scope("endwith")? })
     }
 
     fn signature(&mut self) -> Parsed<(Vec<Name>, Vec<Expr>)> {

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::arguments::Args;
-use super::ast::{Block, Kind, Loop, Macro, Name, Statement, Target};
+use super::ast::{Body, Loop, Macro, Name, Statement, StatementKind, Target};
 use super::display::display;
 use super::error::{Fault, FaultKind, Outcome, failed, unavailable};
 use super::functions;
@@ -95,25 +95,25 @@ impl Run<'_> {
 
     fn statement(&self, statement: &Statement, scope: &Rc<Scope>, out: &mut String) -> Outcome<Flow> {
         match &statement.kind {
-            Kind::Text(text) => self.write(text, out)?,
-            Kind::Output(value) => self.write(&display(&self.eval(value, scope)?)?, out)?,
-            Kind::Set(target, value) => {
+            StatementKind::Text(text) => self.write(text, out)?,
+            StatementKind::Output(value) => self.write(&display(&self.eval(value, scope)?)?, out)?,
+            StatementKind::Set(target, value) => {
                 let value = self.eval(value, scope)?;
                 self.assign(target, value, scope)?;
             }
-            Kind::SetBlock { target, filter, body } => {
+            StatementKind::SetBlock { target, filter, body } => {
                 let mut text = Value::from(self.captured(body, scope)?);
                 if let Some(filter) = filter {
                     text = self.filter_text(filter, text, scope)?;
                 }
                 self.assign(target, text, scope)?;
             }
-            Kind::If { test, body, otherwise } => {
+            StatementKind::If { test, body, otherwise } => {
                 let body = if self.eval(test, scope)?.is_true() { body } else { otherwise };
                 return self.statements(body, scope, out);
             }
-            Kind::For(index) => return self.for_loop(*index, scope, out),
-            Kind::With { targets, body } => {
+            StatementKind::For(index) => return self.for_loop(*index, scope, out),
+            StatementKind::With { targets, body } => {
                 let inner = Scope::new(&body.unset, Some(scope.clone()));
                 for (target, value) in targets {
                     let value = self.eval(value, scope)?;
@@ -121,26 +121,26 @@ impl Run<'_> {
                 }
                 return self.statements(&body.body, &inner, out);
             }
-            Kind::Macro(index) => {
+            StatementKind::Macro(index) => {
                 let one = &self.program.macros[*index];
                 let value = Value::object(Object::Macro(*index, scope.clone()));
                 one.name.into_iter().for_each(|name| scope.set(name, value.clone()));
             }
-            Kind::CallBlock(call, index) => {
+            StatementKind::CallBlock(call, index) => {
                 let caller = Value::object(Object::Macro(*index, scope.clone()));
                 let value = self.call_with(call, Some(caller), scope)?;
                 self.write(&display(&value)?, out)?;
             }
-            Kind::FilterBlock(filter, body) => {
+            StatementKind::FilterBlock(filter, body) => {
                 let text = Value::from(self.captured(body, scope)?);
                 self.write(&display(&self.filter_text(filter, text, scope)?)?, out)?;
             }
-            Kind::Generation(body) => {
+            StatementKind::Generation(body) => {
                 let text = self.captured(body, scope)?;
                 self.write(&text, out)?;
             }
-            Kind::Break => return Ok(Flow::Break),
-            Kind::Continue => return Ok(Flow::Continue),
+            StatementKind::Break => return Ok(Flow::Break),
+            StatementKind::Continue => return Ok(Flow::Continue),
         }
         Ok(Flow::Next)
     }
@@ -152,7 +152,7 @@ impl Run<'_> {
     }
 
     /// The text written by a block with its own scope.
-    fn captured(&self, block: &Block, scope: &Rc<Scope>) -> Outcome<String> {
+    fn captured(&self, block: &Body, scope: &Rc<Scope>) -> Outcome<String> {
         let mut text = String::new();
         let inner = Scope::new(&block.unset, Some(scope.clone()));
         self.statements(&block.body, &inner, &mut text)?;

@@ -1,12 +1,12 @@
 //! Resolves names. `jinja2` does this when it compiles: if a scope sets a name before it reads it, and no outer
 //! scope knows the name, the name is undefined at first, even if the caller passes a variable with that name. Here
-//! those names are found once ([`Block::unset`]), and the rest is a chain of scopes.
+//! those names are found once ([`Body::unset`]), and the rest is a chain of scopes.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::ast::{Arguments, Block, Expr, Kind, Loop, Macro, Name, Statement, Target};
+use super::ast::{Arguments, Body, Expr, Loop, Macro, Name, Statement, StatementKind, Target};
 use super::value::Value;
 
 /// The variables of one scope, and the scope around it.
@@ -46,8 +46,8 @@ struct Symbols {
     unset: HashSet<Name>,
 }
 
-/// Fills in [`Block::unset`] of a whole template.
-pub fn resolve(root: &mut Block, loops: &mut [Loop], macros: &mut [Macro]) {
+/// Fills in [`Body::unset`] of a whole template.
+pub fn resolve(root: &mut Body, loops: &mut [Loop], macros: &mut [Macro]) {
     Resolver { loops, macros }.block(root, &[], &[]);
 }
 
@@ -58,7 +58,7 @@ struct Resolver<'p> {
 
 impl Resolver<'_> {
     /// `around` are the names known to the enclosing scopes.
-    fn block(&mut self, block: &mut Block, parameters: &[Name], around: &[HashSet<Name>]) {
+    fn block(&mut self, block: &mut Body, parameters: &[Name], around: &[HashSet<Name>]) {
         let mut symbols = Symbols::default();
         for &name in parameters {
             symbols.known.insert(name);
@@ -76,19 +76,21 @@ impl Resolver<'_> {
     fn inside(&mut self, statements: &mut [Statement], around: &[HashSet<Name>]) {
         for statement in statements {
             match &mut statement.kind {
-                Kind::If { body, otherwise, .. } => {
+                StatementKind::If { body, otherwise, .. } => {
                     self.inside(body, around);
                     self.inside(otherwise, around);
                 }
-                Kind::SetBlock { body, .. } | Kind::FilterBlock(_, body) | Kind::Generation(body) => {
+                StatementKind::SetBlock { body, .. }
+                | StatementKind::FilterBlock(_, body)
+                | StatementKind::Generation(body) => {
                     self.block(body, &[], around);
                 }
-                Kind::With { targets, body } => {
+                StatementKind::With { targets, body } => {
                     let mut names = Vec::new();
                     targets.iter().for_each(|(target, _)| names_of(target, &mut names));
                     self.block(body, &names, around);
                 }
-                Kind::For(index) => {
+                StatementKind::For(index) => {
                     let one = &mut self.loops[*index];
                     let (mut body, mut otherwise) =
                         (std::mem::take(&mut one.body), std::mem::take(&mut one.otherwise));
@@ -98,7 +100,7 @@ impl Resolver<'_> {
                     self.block(&mut otherwise, &[], around);
                     (self.loops[*index].body, self.loops[*index].otherwise) = (body, otherwise);
                 }
-                Kind::Macro(index) | Kind::CallBlock(_, index) => {
+                StatementKind::Macro(index) | StatementKind::CallBlock(_, index) => {
                     let mut body = std::mem::take(&mut self.macros[*index].body);
                     let parameters = self.macros[*index].parameters.clone();
                     self.block(&mut body, &parameters, around);
@@ -113,13 +115,13 @@ impl Resolver<'_> {
     fn statements(&self, statements: &[Statement], symbols: &mut Symbols, outer: &dyn Fn(Name) -> bool) {
         for statement in statements {
             match &statement.kind {
-                Kind::Output(value) => load(value, symbols),
-                Kind::Set(target, value) => {
+                StatementKind::Output(value) => load(value, symbols),
+                StatementKind::Set(target, value) => {
                     load(value, symbols);
                     store(target, symbols, outer);
                 }
-                Kind::SetBlock { target, .. } => store(target, symbols, outer),
-                Kind::If { test, body, otherwise } => {
+                StatementKind::SetBlock { target, .. } => store(target, symbols, outer),
+                StatementKind::If { test, body, otherwise } => {
                     load(test, symbols);
                     let mut branches = [symbols.clone(), symbols.clone()];
                     self.statements(body, &mut branches[0], outer);
@@ -130,14 +132,19 @@ impl Resolver<'_> {
                         symbols.known.extend(&branch.known);
                     }
                 }
-                Kind::For(index) => load(&self.loops[*index].iterable, symbols),
-                Kind::With { targets, .. } => targets.iter().for_each(|(_, value)| load(value, symbols)),
-                Kind::Macro(index) => {
+                StatementKind::For(index) => load(&self.loops[*index].iterable, symbols),
+                StatementKind::With { targets, .. } => {
+                    targets.iter().for_each(|(_, value)| load(value, symbols))
+                }
+                StatementKind::Macro(index) => {
                     self.macros[*index].name.into_iter().for_each(|name| store_name(name, symbols, outer));
                 }
-                Kind::CallBlock(call, _) => load(call, symbols),
-                Kind::FilterBlock(filter, _) => load(filter, symbols),
-                Kind::Text(_) | Kind::Generation(_) | Kind::Break | Kind::Continue => {}
+                StatementKind::CallBlock(call, _) => load(call, symbols),
+                StatementKind::FilterBlock(filter, _) => load(filter, symbols),
+                StatementKind::Text(_)
+                | StatementKind::Generation(_)
+                | StatementKind::Break
+                | StatementKind::Continue => {}
             }
         }
     }

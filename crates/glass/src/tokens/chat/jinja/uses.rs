@@ -1,7 +1,7 @@
 //! What a template uses: whether a macro reads `caller`, and unknown names of filters and tests.
 
 use super::Program;
-use super::ast::{Expr, Kind, Name, Statement, Target};
+use super::ast::{Expr, Name, Statement, StatementKind, Target};
 use super::error::Fault;
 use super::scope::{each_part, names_of};
 use super::{checks, filters};
@@ -24,24 +24,24 @@ impl Search<'_> {
     fn statements(&mut self, body: &[Statement]) {
         for statement in body {
             match &statement.kind {
-                Kind::Text(_) | Kind::Break | Kind::Continue => {}
-                Kind::Output(value) => self.value(value),
-                Kind::Set(target, value) => {
+                StatementKind::Text(_) | StatementKind::Break | StatementKind::Continue => {}
+                StatementKind::Output(value) => self.value(value),
+                StatementKind::Set(target, value) => {
                     // As in jinja2, the target of an assignment is visited first.
                     self.target(target);
                     self.value(value);
                 }
-                Kind::SetBlock { target, filter, body } => {
+                StatementKind::SetBlock { target, filter, body } => {
                     self.target(target);
                     filter.iter().for_each(|filter| self.value(filter));
                     self.statements(&body.body);
                 }
-                Kind::If { test, body, otherwise } => {
+                StatementKind::If { test, body, otherwise } => {
                     self.value(test);
                     self.statements(body);
                     self.statements(otherwise);
                 }
-                Kind::For(index) => {
+                StatementKind::For(index) => {
                     let one = &self.program.loops[*index];
                     self.target(&one.target);
                     self.value(&one.iterable);
@@ -49,20 +49,20 @@ impl Search<'_> {
                     self.statements(&one.otherwise.body);
                     one.test.iter().for_each(|test| self.value(test));
                 }
-                Kind::With { targets, body } => {
+                StatementKind::With { targets, body } => {
                     targets.iter().for_each(|(_, value)| self.value(value));
                     self.statements(&body.body);
                 }
-                Kind::Macro(index) => self.macro_body(*index),
-                Kind::CallBlock(call, index) => {
+                StatementKind::Macro(index) => self.macro_body(*index),
+                StatementKind::CallBlock(call, index) => {
                     self.value(call);
                     self.macro_body(*index);
                 }
-                Kind::FilterBlock(filter, body) => {
+                StatementKind::FilterBlock(filter, body) => {
                     self.statements(&body.body);
                     self.value(filter);
                 }
-                Kind::Generation(body) => self.statements(&body.body),
+                StatementKind::Generation(body) => self.statements(&body.body),
             }
         }
     }
@@ -107,29 +107,32 @@ pub fn known(program: &Program) -> Result<(), Fault> {
 fn statements_known(program: &Program, body: &[Statement], soft: bool) -> Result<(), Fault> {
     for statement in body {
         match &statement.kind {
-            Kind::Text(_) | Kind::Break | Kind::Continue | Kind::Macro(_) => {}
-            Kind::Output(value) | Kind::Set(_, value) | Kind::CallBlock(value, _) => {
-                value_known(value, soft)?
-            }
-            Kind::SetBlock { filter, body, .. } => {
+            StatementKind::Text(_)
+            | StatementKind::Break
+            | StatementKind::Continue
+            | StatementKind::Macro(_) => {}
+            StatementKind::Output(value)
+            | StatementKind::Set(_, value)
+            | StatementKind::CallBlock(value, _) => value_known(value, soft)?,
+            StatementKind::SetBlock { filter, body, .. } => {
                 filter.iter().try_for_each(|filter| value_known(filter, false))?;
                 statements_known(program, &body.body, false)?;
             }
-            Kind::If { test, body, otherwise } => {
+            StatementKind::If { test, body, otherwise } => {
                 value_known(test, true)?;
                 statements_known(program, body, true)?;
                 statements_known(program, otherwise, true)?;
             }
-            Kind::For(index) => value_known(&program.loops[*index].iterable, soft)?,
-            Kind::With { targets, body } => {
+            StatementKind::For(index) => value_known(&program.loops[*index].iterable, soft)?,
+            StatementKind::With { targets, body } => {
                 targets.iter().try_for_each(|(_, value)| value_known(value, soft))?;
                 statements_known(program, &body.body, false)?;
             }
-            Kind::FilterBlock(filter, body) => {
+            StatementKind::FilterBlock(filter, body) => {
                 value_known(filter, false)?;
                 statements_known(program, &body.body, false)?;
             }
-            Kind::Generation(body) => statements_known(program, &body.body, false)?,
+            StatementKind::Generation(body) => statements_known(program, &body.body, false)?,
         }
     }
     Ok(())

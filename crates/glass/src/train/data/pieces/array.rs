@@ -19,7 +19,7 @@ pub(super) struct Array<'a> {
     /// Elements read.
     number: usize,
     state: State,
-    /// It is no array, but one object or several, as JSON lines are.
+    /// Not an array, but one or more objects, as in JSON lines.
     is_lines: bool,
     /// The file gives nothing more.
     over: bool,

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{Encoding, Filled, Place, Prepared, Work, card};
 use crate::atomic_write::replace;
 use crate::train::data::card::Card;
-use crate::train::data::corpus::{Corpus, Doing, Part, Parts, Progress, Report, hash};
+use crate::train::data::corpus::{Corpus, Doing, Parts, Progress, Report, Subset, hash};
 use crate::train::data::ids::Width;
 use crate::train::data::set::{Samples, Set};
 use crate::train::fingerprint::Content;
@@ -62,10 +62,10 @@ struct Shard {
 }
 
 impl State {
-    fn shards(&mut self, part: Part) -> &mut Vec<Shard> {
-        match part {
-            Part::Train => &mut self.train,
-            Part::Validation => &mut self.validation,
+    fn shards(&mut self, subset: Subset) -> &mut Vec<Shard> {
+        match subset {
+            Subset::Train => &mut self.train,
+            Subset::Validation => &mut self.validation,
         }
     }
 }
@@ -101,13 +101,13 @@ impl<'a> Shards<'a> {
 
     /// Keeps only what matches the files: the shards before the first one that differs from what was written.
     fn keep_valid(&mut self) -> Result<()> {
-        for part in [Part::Train, Part::Validation] {
+        for subset in [Subset::Train, Subset::Validation] {
             let folder = &self.folder;
             let is_whole = |shard: &Shard| {
                 let file = File::open(folder.join(&shard.file));
                 file.and_then(Content::of).is_ok_and(|content| text(content) == shard.hash)
             };
-            let shards = self.state.shards(part);
+            let shards = self.state.shards(subset);
             let whole: Vec<bool> = shards.par_iter().map(is_whole).collect();
             let count = whole.iter().take_while(|whole| **whole).count();
             if count < shards.len() {
@@ -121,26 +121,26 @@ impl<'a> Shards<'a> {
     /// The sets, if all shards exist.
     pub fn finished(&mut self) -> Result<Option<Prepared>> {
         let Some(card) = self.state.card.clone() else { return Ok(None) };
-        let (train, validation) = (self.set(Part::Train)?, self.set(Part::Validation)?);
+        let (train, validation) = (self.set(Subset::Train)?, self.set(Subset::Validation)?);
         Ok(Some(Prepared { train, validation, card }))
     }
 
     /// Tokenises what is missing.
     pub fn finish(mut self, parts: &Parts, report: Report<'_>) -> Result<Prepared> {
         let mut work = Work::new(parts, self.by, self.size, report);
-        for part in [Part::Train, Part::Validation] {
-            let there = self.state.shards(part);
+        for subset in [Subset::Train, Subset::Validation] {
+            let there = self.state.shards(subset);
             work.bytes += there.iter().map(|shard| shard.bytes).sum::<u64>();
             work.tokens += there.iter().map(|shard| shard.tokens).sum::<u64>();
         }
-        for part in [Part::Train, Part::Validation] {
-            let from = self.state.shards(part).last().map(|shard| shard.until);
-            let rest = work.fill(part, from, &mut |filled| self.write(part, filled))?;
+        for subset in [Subset::Train, Subset::Validation] {
+            let from = self.state.shards(subset).last().map(|shard| shard.until);
+            let rest = work.fill(subset, from, &mut |filled| self.write(subset, filled))?;
             if !rest.ids.is_empty() {
-                self.write(part, rest)?;
+                self.write(subset, rest)?;
             }
         }
-        let (train, validation) = (self.set(Part::Train)?, self.set(Part::Validation)?);
+        let (train, validation) = (self.set(Subset::Train)?, self.set(Subset::Validation)?);
         let card = card(self.corpus, parts, &train, &validation);
         self.state.card = Some(card.clone());
         self.save()?;
@@ -148,9 +148,9 @@ impl<'a> Shards<'a> {
     }
 
     /// Writes a shard, and records it only after its file is complete.
-    fn write(&mut self, part: Part, filled: Filled) -> Result<()> {
-        let name = if part == Part::Train { "train" } else { "validation" };
-        let file = format!("{name}-{:05}.bin", self.state.shards(part).len());
+    fn write(&mut self, subset: Subset, filled: Filled) -> Result<()> {
+        let name = if subset == Subset::Train { "train" } else { "validation" };
+        let file = format!("{name}-{:05}.bin", self.state.shards(subset).len());
         let path = self.folder.join(&file);
         let mut bytes = Vec::with_capacity(4 * filled.ids.len());
         let written = filled.ids.write(&mut bytes).and_then(|()| replace(&path, &bytes));
@@ -159,7 +159,7 @@ impl<'a> Shards<'a> {
         content.add(&bytes);
         let Filled { ids, bytes, documents, until } = filled;
         let (hash, tokens) = (text(content.end()), ids.len() as u64);
-        self.state.shards(part).push(Shard { file, hash, tokens, bytes, documents, until });
+        self.state.shards(subset).push(Shard { file, hash, tokens, bytes, documents, until });
         self.save()
     }
 
@@ -167,9 +167,9 @@ impl<'a> Shards<'a> {
         write_json(&self.folder.join("data.json"), &self.state)
     }
 
-    fn set(&mut self, part: Part) -> Result<Set> {
+    fn set(&mut self, subset: Subset) -> Result<Set> {
         let (vocabulary, folder) = (self.by.vocabulary, self.folder.clone());
-        let shards = self.state.shards(part);
+        let shards = self.state.shards(subset);
         let files: Vec<PathBuf> = shards.iter().map(|shard| folder.join(&shard.file)).collect();
         let (ids, _) = shards::read(&files, Width::of(vocabulary), vocabulary)?;
         let documents = shards.iter().map(|shard| shard.documents).sum::<u64>() as usize;

@@ -11,7 +11,7 @@ const RECORDS: usize = 8;
 
 /// What a text looks like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum DataFormat {
     Text,
     Lines,
     Json,
@@ -19,73 +19,74 @@ pub enum Kind {
     Tsv,
 }
 
-impl Kind {
+impl DataFormat {
     /// Of data whose documents would be in a column or field of this name.
-    pub fn of(bytes: &[u8], field: &str) -> Kind {
+    pub fn of(bytes: &[u8], field: &str) -> DataFormat {
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
         let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
         let second = text.get(1..).unwrap_or_default().trim_ascii_start().first();
         let is_json = |text: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
         match (text.first(), second) {
-            (Some(b'{'), Some(b'"')) if is_json(first) || first.ends_with(b"}") => Kind::Lines,
-            (Some(b'{'), Some(b'"')) => Kind::Json,
+            (Some(b'{'), Some(b'"')) if is_json(first) || first.ends_with(b"}") => DataFormat::Lines,
+            (Some(b'{'), Some(b'"')) => DataFormat::Json,
             // Several arrays are lines, of conversations: they are refused with advice.
             (Some(b'['), Some(b'{')) if is_json(first) && first.len() < text.trim_ascii_end().len() => {
-                Kind::Lines
+                DataFormat::Lines
             }
-            (Some(b'['), Some(b'{')) => Kind::Json,
-            (Some(b'['), _) if is_json(text) => Kind::Json,
-            _ => {
-                table(&text[..text.len().min(BEGINNING)], text.len() < BEGINNING, field).unwrap_or(Kind::Text)
-            }
+            (Some(b'['), Some(b'{')) => DataFormat::Json,
+            (Some(b'['), _) if is_json(text) => DataFormat::Json,
+            _ => table(&text[..text.len().min(BEGINNING)], text.len() < BEGINNING, field)
+                .unwrap_or(DataFormat::Text),
         }
     }
 
     /// Of a file, by its beginning. Text, where it cannot be read.
-    pub fn of_file(path: &Path, field: &str) -> Kind {
+    pub fn of_file(path: &Path, field: &str) -> DataFormat {
         let mut bytes = Vec::new();
         let read =
             std::fs::File::open(path).and_then(|file| file.take(BEGINNING as u64).read_to_end(&mut bytes));
-        if read.is_ok() { Kind::of(&bytes, field) } else { Kind::Text }
+        if read.is_ok() { DataFormat::of(&bytes, field) } else { DataFormat::Text }
     }
 
     /// How a file of it ends.
     pub fn ending(self) -> &'static str {
         match self {
-            Kind::Text => "txt",
-            Kind::Lines => "jsonl",
-            Kind::Json => "json",
-            Kind::Csv => "csv",
-            Kind::Tsv => "tsv",
+            DataFormat::Text => "txt",
+            DataFormat::Lines => "jsonl",
+            DataFormat::Json => "json",
+            DataFormat::Csv => "csv",
+            DataFormat::Tsv => "tsv",
         }
     }
 
     /// As one calls it.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Text => "text",
-            Kind::Lines => "JSON lines",
-            Kind::Json => "JSON",
-            Kind::Csv => "CSV",
-            Kind::Tsv => "TSV",
+            DataFormat::Text => "text",
+            DataFormat::Lines => "JSON lines",
+            DataFormat::Json => "JSON",
+            DataFormat::Csv => "CSV",
+            DataFormat::Tsv => "TSV",
         }
     }
 }
 
 /// The kind of table that a text is, if it is one: its records have as many fields as its first line has names, and the
 /// field is among the names, or there are records and the names look like names.
-fn table(text: &[u8], whole: bool, field: &str) -> Option<Kind> {
-    [(b',', Kind::Csv), (b';', Kind::Csv), (b'\t', Kind::Tsv)].into_iter().find_map(|(separator, kind)| {
-        let (names, rest) =
-            records(text, whole, separator).split_first().map(|(a, b)| (a.clone(), b.to_vec()))?;
-        let alike = rest.iter().all(|record| record.len() == names.len());
-        let is_named = names.iter().any(|name| name.trim() == field);
-        // One quoted column.
-        let quoted = |record: &[String]| record.len() == 1 && text.starts_with(b"\"") && !rest.is_empty();
-        let several =
-            names.len() > 1 && (is_named || (rest.len() > 1 && names.iter().all(|name| is_name(name))));
-        (alike && (several || (is_named && quoted(&names)))).then_some(kind)
-    })
+fn table(text: &[u8], whole: bool, field: &str) -> Option<DataFormat> {
+    [(b',', DataFormat::Csv), (b';', DataFormat::Csv), (b'\t', DataFormat::Tsv)].into_iter().find_map(
+        |(separator, kind)| {
+            let (names, rest) =
+                records(text, whole, separator).split_first().map(|(a, b)| (a.clone(), b.to_vec()))?;
+            let alike = rest.iter().all(|record| record.len() == names.len());
+            let is_named = names.iter().any(|name| name.trim() == field);
+            // One quoted column.
+            let quoted = |record: &[String]| record.len() == 1 && text.starts_with(b"\"") && !rest.is_empty();
+            let several =
+                names.len() > 1 && (is_named || (rest.len() > 1 && names.iter().all(|name| is_name(name))));
+            (alike && (several || (is_named && quoted(&names)))).then_some(kind)
+        },
+    )
 }
 
 /// Whether this is how a column may be called: a few words, with nothing around them.
@@ -131,27 +132,27 @@ fn records(text: &[u8], whole: bool, separator: u8) -> Vec<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::Kind;
+    use super::DataFormat;
 
     #[test]
     fn what_is_not_text_is_recognised() {
         for (text, field, kind) in [
-            ("{\"text\":\"a\"}\n{\"text\":\"b\"}\n", "text", Kind::Lines),
-            ("\u{feff}{\"text\":\"a\"}", "text", Kind::Lines),
-            ("{\n  \"text\": \"a\"\n}\n", "text", Kind::Json),
-            ("[{\"text\":\"a\"},{\"text\":\"b\"}]", "text", Kind::Json),
-            ("[{\"text\":\"a\"},{\"text\":\"b\"}]\n", "text", Kind::Json),
-            ("\n[\n  {\n    \"body\": \"a\"\n  }\n]\n", "text", Kind::Json),
-            ("[\"a\", \"b\"]", "text", Kind::Json),
-            ("[{\"role\":\"user\"}]\n[{\"role\":\"user\"}]\n", "text", Kind::Lines),
-            ("id,text\n1,\"A dog, a ball.\"\n", "text", Kind::Csv),
-            ("\"id\",\"text\"\r\n1,\"A \"\"dog\"\"\nand a ball.\"\r\n", "text", Kind::Csv),
-            ("\u{feff}id;text\n1;A dog\n", "text", Kind::Csv),
-            ("id\ttext\n1\tA dog\n", "text", Kind::Tsv),
-            ("\"text\"\n\"A dog\"\n", "text", Kind::Csv),
-            ("id,story\n1,A dog\n2,A ball\n3,\"a, b\"\n", "text", Kind::Csv),
+            ("{\"text\":\"a\"}\n{\"text\":\"b\"}\n", "text", DataFormat::Lines),
+            ("\u{feff}{\"text\":\"a\"}", "text", DataFormat::Lines),
+            ("{\n  \"text\": \"a\"\n}\n", "text", DataFormat::Json),
+            ("[{\"text\":\"a\"},{\"text\":\"b\"}]", "text", DataFormat::Json),
+            ("[{\"text\":\"a\"},{\"text\":\"b\"}]\n", "text", DataFormat::Json),
+            ("\n[\n  {\n    \"body\": \"a\"\n  }\n]\n", "text", DataFormat::Json),
+            ("[\"a\", \"b\"]", "text", DataFormat::Json),
+            ("[{\"role\":\"user\"}]\n[{\"role\":\"user\"}]\n", "text", DataFormat::Lines),
+            ("id,text\n1,\"A dog, a ball.\"\n", "text", DataFormat::Csv),
+            ("\"id\",\"text\"\r\n1,\"A \"\"dog\"\"\nand a ball.\"\r\n", "text", DataFormat::Csv),
+            ("\u{feff}id;text\n1;A dog\n", "text", DataFormat::Csv),
+            ("id\ttext\n1\tA dog\n", "text", DataFormat::Tsv),
+            ("\"text\"\n\"A dog\"\n", "text", DataFormat::Csv),
+            ("id,story\n1,A dog\n2,A ball\n3,\"a, b\"\n", "text", DataFormat::Csv),
         ] {
-            assert_eq!(Kind::of(text.as_bytes(), field), kind, "{text}");
+            assert_eq!(DataFormat::of(text.as_bytes(), field), kind, "{text}");
         }
     }
 
@@ -167,7 +168,7 @@ mod tests {
             "text\nA word\n",
             "",
         ] {
-            assert_eq!(Kind::of(text.as_bytes(), "text"), Kind::Text, "{text}");
+            assert_eq!(DataFormat::of(text.as_bytes(), "text"), DataFormat::Text, "{text}");
         }
     }
 }
