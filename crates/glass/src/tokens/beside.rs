@@ -47,13 +47,27 @@ const ROLES: [&str; 7] =
 /// Lists of special tokens without a role.
 const LISTS: [&str; 2] = ["additional_special_tokens", "extra_special_tokens"];
 
-/// The classes of `transformers` 5 that make the normalizer and the pre-tokenizer of a byte-level tokenizer.json anew, with
-/// their normal forms; GPT-2's words are the pre-split of all but the last, whose own is not read here.
-const MADE_ANEW: [(&str, Option<&[Normal]>); 4] = [
+/// The classes of `transformers` 5 that make the normalizer and the pre-tokenizer of a byte-level tokenizer.json anew. For
+/// those that split as GPT-2 does, their normal forms; what the others do is not read here.
+const MADE_ANEW: [(&str, Option<&[Normal]>); 18] = [
     ("GPT2Tokenizer", Some(&[])),
     ("CodeGenTokenizer", Some(&[])),
     ("GPTNeoXTokenizer", Some(&[Normal::Nfc])),
+    ("BartTokenizer", None),
+    ("BlenderbotTokenizer", None),
+    ("CLIPTokenizer", None),
+    ("CohereTokenizer", None),
+    ("DebertaTokenizer", None),
+    ("LEDTokenizer", None),
+    ("LayoutLMv3Tokenizer", None),
+    ("LlamaTokenizer", None),
+    ("LongformerTokenizer", None),
+    ("LukeTokenizer", None),
+    ("NougatTokenizer", None),
     ("Qwen2Tokenizer", None),
+    ("Qwen3_5Tokenizer", None),
+    ("RobertaTokenizer", None),
+    ("WhisperTokenizer", None),
 ];
 
 impl Beside {
@@ -76,7 +90,7 @@ impl Beside {
         })
     }
 
-    /// The class with which `transformers` opens a tokenizer.json, where it gives other ids than the file says.
+    /// The class with which `transformers` opens a tokenizer.json, where it can give other ids than the file says.
     pub fn made_anew(&self, name: &str, file: &[u8]) -> Result<Option<&'static str>> {
         let class = self.config.as_ref().map(|config| config.text("tokenizer_class")).transpose()?.flatten();
         let class = class.or(self.model.then_some(MADE_ANEW[0].0));

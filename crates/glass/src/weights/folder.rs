@@ -192,7 +192,7 @@ impl Folder {
         })
     }
 
-    /// Where `transformers` gives other ids than tokenizer.json says.
+    /// Where `transformers` can give other ids than tokenizer.json says.
     fn read_otherwise(&self) -> Result<Option<String>> {
         if self.own.is_some() || self.vocabulary_files() != Some(&[files::JSON]) {
             return Ok(None);
@@ -202,7 +202,7 @@ impl Folder {
         Ok(self.beside()?.made_anew(&name, &text)?.map(|class| {
             format!(
                 "{name}: read as it says; transformers 5 opens it as {class}, which makes the normalizer and the \
-                 pre_tokenizer anew and gives other ids (as PreTrainedTokenizerFast it takes them from the file)"
+                 pre_tokenizer anew, so its ids can differ (as PreTrainedTokenizerFast it takes them from the file)"
             )
         }))
     }
