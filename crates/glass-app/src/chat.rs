@@ -4,7 +4,6 @@ mod clock;
 mod lines;
 mod slash;
 mod talk;
-mod wrapped;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +21,6 @@ use crate::printable::lossy;
 use lines::Lines;
 use slash::Action;
 use talk::{Answer, Talk};
-pub use wrapped::Wrapped;
 
 /// Answers questions until there are no more.
 pub fn run(args: &ChatArgs) -> Result<(), Fail> {

@@ -66,11 +66,11 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
         Some(file) => Some(recorded::record(args, &mut inspector, &ids, &changes, &sites, file)?),
         None => None,
     };
-    if recorded.is_some() && !args.json && !page::is_wanted(args) {
+    if recorded.is_some() && !args.json && !args.has_picture() {
         return Ok(());
     }
     let seen = Seen::look(args, &model, &mut inspector, &ids, changes)?;
-    if page::is_wanted(args) {
+    if args.has_picture() {
         page::write(args, &seen)?;
     }
     let mut out = Out::new();
@@ -80,7 +80,7 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
             document["recorded"] = recorded;
         }
         out.json(&document)?;
-    } else if !page::is_wanted(args) {
+    } else if !args.has_picture() {
         tour::show(&mut out, &seen)?;
     }
     out.done()

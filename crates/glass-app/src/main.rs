@@ -29,6 +29,7 @@ mod train;
 mod verify;
 mod weights;
 mod welcome;
+mod wrapped;
 
 use std::process::ExitCode;
 

@@ -4,9 +4,9 @@ use std::io::Write as _;
 
 use glass::generate::{Generated, Token};
 
-use crate::chat::Wrapped;
 use crate::fail::Fail;
 use crate::out::Out;
+use crate::wrapped::Wrapped;
 
 /// How much text was written so far.
 #[derive(Default)]

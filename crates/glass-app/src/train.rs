@@ -2,18 +2,19 @@
 
 mod budget;
 mod data;
-mod kept;
 mod data_format;
 #[cfg(feature = "display")]
 mod display;
 #[cfg(not(feature = "display"))]
 #[path = "train/no_display.rs"]
 mod display;
+mod kept;
 mod looks;
 mod plan;
 mod room;
 #[cfg_attr(not(feature = "display"), allow(dead_code))]
 mod seen;
+mod sets;
 mod speed;
 mod subject;
 mod tensorboard;
@@ -43,9 +44,9 @@ use crate::fail::{Fail, say};
 use crate::model_arg;
 use crate::out::{Out, count, number};
 use budget::Budget;
-use data::Sets;
 use display::terminal;
 use looks::Looks;
+use sets::Sets;
 use speed::Speed;
 use subject::Subject;
 use watch::Progress;
@@ -61,7 +62,8 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     let _passing = kept::keep(&mut args)?;
     let args = &args;
     let cpu = model_arg::cpu(&args.machine);
-    let (subject, sets) = Subject::and_data(args)?;
+    let (subject, raw) = Subject::and_data(args)?;
+    let sets = Sets::new(raw, args, &subject)?;
     Gpt::plan(&subject.config).0.can_run()?;
     sets.train.check("training data", subject.config.context)?;
     let (cpu, peak) = plan::at(cpu, args.run.precision.precision())?;
@@ -85,7 +87,7 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     let timed = |draft: &Settings| pace(args, &subject, &sets, draft, &cpu);
     let settings = settings(args, &subject, &sets, &timed)?;
     settings.check()?;
-    say(&data::describe(&sets.card));
+    say(&sets::describe(&sets.card));
     say(&format!(
         "{}; {} of {}",
         count(budget.weights as usize, "weight"),

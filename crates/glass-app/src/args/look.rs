@@ -169,6 +169,13 @@ pub struct LookArgs {
     pub machine: MachineArgs,
 }
 
+impl LookArgs {
+    /// Whether the results are to be drawn: a picture, or a page with pictures.
+    pub fn has_picture(&self) -> bool {
+        self.svg.is_some() || self.png.is_some() || self.html.is_some()
+    }
+}
+
 /// The naming scheme of sites.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum SiteNames {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lines;
 use super::names::{self, Names};
-use super::page::{self, Page};
+use super::page::Page;
 use super::pictures::Picture;
 use crate::args::LookArgs;
 use crate::draw::columns::{fit, percent};
@@ -129,7 +129,7 @@ pub fn run(args: &LookArgs, dir: &Path) -> Result<(), Fail> {
                          that does it most, as BLOCK.HEAD, and its share of attention";
         lines::note(&mut out, explained)?;
     }
-    if page::is_wanted(args) {
+    if args.has_picture() {
         let title = format!("How {} grew", model_arg::name(dir.to_str()));
         drawn_as(&grown, &config, title, args.names.into()).write(args)?;
     }

@@ -1,12 +1,11 @@
 //! Options that go together: one that would change nothing is refused.
 
-use super::page;
 use crate::args::{LookArgs, SweepKind};
 use crate::fail::Fail;
 
 /// Refuses options that change nothing beside the others.
 pub fn check(args: &LookArgs) -> Result<(), Fail> {
-    let picture = page::is_wanted(args);
+    let picture = args.has_picture();
     let mode = mode(args)?;
     // An option, whether it is given, and the looks that it changes beside the tour.
     let options: [(&str, bool, &[&str]); 10] = [
@@ -63,4 +62,13 @@ fn mode(args: &LookArgs) -> Result<&'static str, Fail> {
 /// Refuses an option that only pictures use.
 pub fn pictures_only(option: &str) -> Fail {
     Fail::asked(format!("{option}: only pictures use it; add --svg, --png or --html with a file's name"))
+}
+
+/// `3.17`
+pub fn two_numbers(option: &str, asked: &str, what: &str, most: [usize; 2]) -> Result<(usize, usize), Fail> {
+    let numbers = asked.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    numbers.filter(|&(first, second)| first < most[0] && second < most[1]).ok_or_else(|| {
+        let [first, second] = most.map(|count| count - 1);
+        Fail::asked(format!("{option}: {asked:?} does not exist; give {what}, from 0.0 to {first}.{second}"))
+    })
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use glass::{Config, Error};
 
-use super::parts::two_numbers;
 use super::pictures::{Picture, Pictures};
 use super::seen::Seen;
 use super::{names, options};
@@ -31,11 +30,6 @@ background:light-dark(#fff,#15181d);color:light-dark(#3b4048,#c3c9d2)}h1{font-si
 svg{max-width:100%;height:auto}.token{display:inline-block;border:1px solid #d8631f;border-radius:5px;padding:0 .35em;margin:.15em}\
 .token small{opacity:.6}table{border-collapse:collapse}td{padding:.1em 1em .1em 0;font-variant-numeric:tabular-nums}\
 .note{opacity:.7}";
-
-/// Whether pictures were requested.
-pub fn is_wanted(args: &LookArgs) -> bool {
-    args.svg.is_some() || args.png.is_some() || args.html.is_some()
-}
 
 /// Refuses a file whose name says that it is something else. (Of pictures, the name says the kind.)
 pub fn check_endings(args: &LookArgs) -> Result<(), Fail> {
@@ -63,11 +57,11 @@ fn is_page(file: &Path) -> bool {
 pub fn check_head(args: &LookArgs, config: &Config) -> Result<(), Fail> {
     let Some(asked) = &args.head else { return Ok(()) };
     named_head(asked, config)?;
-    if is_wanted(args) { Ok(()) } else { Err(options::pictures_only("--head")) }
+    if args.has_picture() { Ok(()) } else { Err(options::pictures_only("--head")) }
 }
 
 fn named_head(asked: &str, config: &Config) -> Result<(usize, usize), Fail> {
-    two_numbers("--head", asked, "BLOCK.HEAD", [config.layers, config.heads.query])
+    options::two_numbers("--head", asked, "BLOCK.HEAD", [config.layers, config.heads.query])
 }
 
 /// Draws the results.

@@ -12,6 +12,7 @@ use glass::train::data::Reading;
 use glass::train::pieces::{Pieces, Sizes};
 use serde_json::json;
 
+use super::options::two_numbers;
 use super::page::{self, Page};
 use super::pictures::Picture;
 use super::{charts, lines, names};
@@ -30,14 +31,14 @@ const BAR: usize = 20;
 /// What every head does on a text.
 pub fn heads(args: &LookArgs, model: &NamedModel, ids: &[u32]) -> Result<(), Fail> {
     let found = heads::heads(&mut Inspector::new(model, ids.len(), 1)?, ids)?;
-    if page::is_wanted(args) {
+    if args.has_picture() {
         heads_drawn(args, model, ids, &found)?;
     }
     let mut out = Out::new();
     if args.json {
         out.json(&json!({"heads": found}))?;
     }
-    if args.json || page::is_wanted(args) {
+    if args.json || args.has_picture() {
         return out.done();
     }
     const COLUMNS: [(&str, usize); 5] =
@@ -93,7 +94,7 @@ pub fn circuits(args: &LookArgs, model: &NamedModel, head: &str) -> Result<(), F
     let (layer, head) = two_numbers("--circuits", head, "BLOCK.HEAD", [config.layers, config.heads.query])?;
     let found = circuits::circuits(&mut Inspector::new(model, 1, 1)?, layer, head, args.top.into())?;
     let name = names::head(args.names.into(), layer, head);
-    if page::is_wanted(args) {
+    if args.has_picture() {
         circuits_drawn(args, model, &name, &found)?;
     }
     let mut out = Out::new();
@@ -104,7 +105,7 @@ pub fn circuits(args: &LookArgs, model: &NamedModel, head: &str) -> Result<(), F
         let list = |pairs: &[Pair]| pairs.iter().map(pair).collect::<Vec<_>>();
         out.json(&json!({"looks": list(&found.looks), "says": list(&found.says)}))?;
     }
-    if args.json || page::is_wanted(args) {
+    if args.json || args.has_picture() {
         return out.done();
     }
     let looks = ("looks", LOOKS, "looks at", &found.looks);
@@ -178,7 +179,7 @@ pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) ->
         (text(before), text(last))
     };
     let name = format!("block {layer} neuron {neuron}");
-    if page::is_wanted(args) {
+    if args.has_picture() {
         let rows = firings.strongest().iter().map(|firing| {
             let (before, token) = split(firing);
             (f64::from(firing.value), on_one_line(&before), on_one_line(&token))
@@ -203,7 +204,7 @@ pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) ->
         };
         out.json(&firings.strongest().iter().map(firing).collect::<Vec<_>>())?;
     }
-    if args.json || page::is_wanted(args) {
+    if args.json || args.has_picture() {
         return out.done();
     }
     lines::heading(&mut out, "active", &format!("where {name} is most active, at most once a text"))?;
@@ -217,13 +218,4 @@ pub fn neuron(args: &LookArgs, model: &NamedModel, neuron: &str, data: &Path) ->
         writeln!(out, "{:7.2}  {before}{token}", firing.value)?;
     }
     out.done()
-}
-
-/// `3.17`
-pub fn two_numbers(option: &str, asked: &str, what: &str, most: [usize; 2]) -> Result<(usize, usize), Fail> {
-    let numbers = asked.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-    numbers.filter(|&(first, second)| first < most[0] && second < most[1]).ok_or_else(|| {
-        let [first, second] = most.map(|count| count - 1);
-        Fail::asked(format!("{option}: {asked:?} does not exist; give {what}, from 0.0 to {first}.{second}"))
-    })
 }

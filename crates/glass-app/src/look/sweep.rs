@@ -24,7 +24,7 @@ const ROWS: usize = 2048;
 
 /// Tries every place, and shows the effect of each.
 pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) -> Result<(), Fail> {
-    if page::is_wanted(args) {
+    if args.has_picture() {
         page::few(ids.len())?;
     }
     let sequences = (ROWS / ids.len()).max(1);
@@ -62,14 +62,14 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], kind: SweepKind) ->
         Some(against) => format!("the logit of {} above that of {}", name(token), name(against)),
         None => format!("the logarithm of the probability of {}", name(token)),
     };
-    if page::is_wanted(args) {
+    if args.has_picture() {
         drawn(args, model, ids, kind, (&what, before), &after)?;
     }
     let mut out = Out::new();
     if args.json {
         out.json(&json!({"before": before, "clean": clean, "after": after}))?;
     }
-    if args.json || page::is_wanted(args) {
+    if args.json || args.has_picture() {
         return out.done();
     }
     let from = clean.map_or(String::new(), |clean| format!("; of --from, {clean:.3}"));

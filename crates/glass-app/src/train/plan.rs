@@ -10,8 +10,8 @@ use glass_kernels::peak;
 use serde_json::json;
 
 use super::budget::{Budget, Requested};
-use super::data::{Sets, describe};
 use super::room;
+use super::sets::{Sets, describe};
 use super::speed::Speed;
 use crate::args::TrainArgs;
 use crate::fail::Fail;

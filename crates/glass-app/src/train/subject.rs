@@ -10,7 +10,7 @@ use glass::weights::folder::Folder;
 use glass::weights::generation::GenerationConfig;
 use glass::weights::save::Save;
 
-use super::data::{Raw, Sets};
+use super::data::Raw;
 use crate::args::{ShapeArgs, TrainArgs};
 use crate::fail::{Fail, say};
 use crate::model_arg;
@@ -38,7 +38,7 @@ pub struct Subject {
 
 impl Subject {
     /// Reads the data, and opens or learns a vocabulary for it.
-    pub fn and_data(args: &TrainArgs) -> Result<(Subject, Sets), Fail> {
+    pub fn and_data(args: &TrainArgs) -> Result<(Subject, Raw), Fail> {
         let shape = &args.shape;
         sizes(shape)?;
         let from = shape.from.as_deref().map(|name| model_arg::folder(Some(name))).transpose()?;
@@ -72,8 +72,7 @@ impl Subject {
         let generation = generation(from.as_ref(), tokenizer.as_ref(), template.as_ref().filter(|_| chats))?;
         let subject = Subject { config, tokenizer, template, from, generation };
         subject.fits()?;
-        let sets = raw.sets(args, &subject)?;
-        Ok((subject, sets))
+        Ok((subject, raw))
     }
 
     /// The token between documents.

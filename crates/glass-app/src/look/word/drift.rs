@@ -12,7 +12,7 @@ use crate::args::LookArgs;
 use crate::draw::columns::{bar_room, bars, fit, signed};
 use crate::fail::Fail;
 use crate::look::names::{self, Names};
-use crate::look::page::{self, Page, tokens};
+use crate::look::page::{Page, tokens};
 use crate::look::pictures::Picture;
 use crate::look::{changes, charts, ids_of, lines};
 use crate::model_arg::NamedModel;
@@ -30,7 +30,7 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32], other: &str) -> Res
     let changes = changes::parse(args, model, &mut inspector, shorter)?;
     let [first, second] = words.clone();
     let found = drift(&mut inspector, first, second, &changes)?;
-    if page::is_wanted(args) {
+    if args.has_picture() {
         drawn_drift(args, model, word, &found, &words)?;
         if !args.json {
             return Ok(());

@@ -13,7 +13,7 @@ use super::{BAR, NAME, occurrences, placed};
 use crate::args::LookArgs;
 use crate::draw::columns::{bar, bar_room, bars, fit, percent};
 use crate::fail::Fail;
-use crate::look::page::{self, Page, tokens};
+use crate::look::page::{Page, tokens};
 use crate::look::pictures::Picture;
 use crate::look::{charts, lines, names};
 use crate::model_arg::NamedModel;
@@ -44,10 +44,10 @@ pub fn run(args: &LookArgs, model: &NamedModel, ids: &[u32]) -> Result<(), Fail>
     // Every earlier token in turn, so that the named words can be compared with the others.
     let tokens = (0..to.start).map(|at| without(at..at + 1)).collect::<Result<Vec<_>, _>>()?;
     let seen = TakenIn { args, model, ids, to, ofs, found, words, tokens };
-    if page::is_wanted(args) {
+    if args.has_picture() {
         seen.drawn()?;
     }
-    match (args.json, page::is_wanted(args)) {
+    match (args.json, args.has_picture()) {
         (true, _) => seen.json(),
         (false, true) => Ok(()),
         (false, false) => seen.show(),
