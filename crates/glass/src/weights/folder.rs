@@ -9,7 +9,7 @@ use std::path::Path;
 use super::checkpoint::{self, Writer};
 use super::dtype::Dtype;
 use super::generation::GenerationConfig;
-use super::source::Source;
+use super::source::{LONGEST_TEXT, Source};
 use super::tensors::Tensors;
 use super::{gguf, names, template, vocabulary};
 use crate::backend::Packing;
@@ -20,9 +20,6 @@ use crate::tokens::{Beside, Tokenizer, files};
 use crate::{Config, Error, Result};
 
 pub(super) use parameters::Form;
-
-/// The largest text file in a model's directory, in bytes.
-pub(super) const LONGEST_TEXT: u64 = 1 << 28;
 
 /// A model's directory. Its files stay mapped and must not be overwritten in place in the meantime.
 pub struct Folder {

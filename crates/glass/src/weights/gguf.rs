@@ -8,6 +8,7 @@
 mod advice;
 mod blocks;
 mod container;
+mod head;
 mod kinds;
 mod write;
 

@@ -6,6 +6,9 @@ use crate::config::object::read;
 use crate::stored::Bytes;
 use crate::{Error, Result};
 
+/// The largest text file in a model's directory, in bytes.
+pub(super) const LONGEST_TEXT: u64 = 1 << 28;
+
 /// Where a model's files are.
 pub(crate) enum Source {
     /// A directory.

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::folder::LONGEST_TEXT;
-use super::source::Source;
+use super::source::{LONGEST_TEXT, Source};
 use crate::config::object::Object;
 use crate::tokens::chat::Template;
 use crate::{Error, Result};

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use super::folder::LONGEST_TEXT;
 use super::pickle::{Pickle, Value};
+use super::source::LONGEST_TEXT;
 use crate::config::object;
 use crate::tokens::files::{self, CHARACTERS};
 use crate::tokens::{Beside, Tokenizer};

@@ -24,6 +24,7 @@ mod parser;
 mod run;
 mod scope;
 mod sequences;
+mod token;
 mod unicode;
 mod uses;
 pub mod value;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Fields;
 use super::container::{F32, I32, TEXT};
-use super::write::Head;
+use super::head::Head;
 use crate::Result;
 use crate::config::object::Object;
 use crate::weights::generation::GenerationConfig;

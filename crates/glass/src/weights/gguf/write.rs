@@ -5,7 +5,8 @@ use std::path::Path;
 use glass_kernels::packing::{BLOCK, Quants};
 
 use super::advice;
-use super::container::{ALIGNMENT, BOOL, F32, I32, LIST, MAGIC, TEXT, U32, VERSION, number};
+use super::container::{ALIGNMENT, BOOL, I32, number};
+use super::head::Head;
 use super::{Blocks, CONTROL, NO_VOCABULARY, NORMAL, ROLES, UNUSED, USER_DEFINED, written_name};
 use crate::atomic_write::AtomicWrite;
 use crate::backend::Packing;
@@ -113,7 +114,11 @@ pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) 
         let mut at = 0;
         for (name, tensor) in &tensors {
             let form = numbers.written(tensor);
-            head.tensor(name, tensor, form, at);
+            let name = written_name(name.strip_prefix(PREFIX).unwrap_or(name));
+            let (of, inputs) = (tensor.whole.of as u64, tensor.whole.inputs as u64);
+            let is_vector = tensor.whole.kind == TensorKind::Vector;
+            let sizes: &[u64] = if is_vector { &[of] } else { &[inputs, of] };
+            head.tensor(&name.expect("a GPT-2's tensors all have a name"), sizes, form.number(), at);
             at = (at + form.bytes(tensor.whole.inputs * tensor.whole.of)).next_multiple_of(ALIGNMENT);
         }
         put(&head.done(tensors.len()))?;
@@ -243,74 +248,4 @@ fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, pre: &str, rows: usize) {
     let kinds: Vec<u8> = (0..rows).flat_map(|id| (kind(id) as i32).to_le_bytes()).collect();
     head.list("tokenizer.ggml.token_type", I32, rows, &kinds);
     head.texts("tokenizer.ggml.merges", &lists.merges);
-}
-
-/// The header of a file while it is written.
-#[derive(Default)]
-pub(super) struct Head {
-    fields: Vec<u8>,
-    count: u64,
-    tensors: Vec<u8>,
-}
-
-impl Head {
-    fn field(&mut self, name: &str, kind: u32, value: &[u8]) {
-        self.count += 1;
-        put_text(&mut self.fields, name);
-        self.fields.extend(kind.to_le_bytes());
-        self.fields.extend(value);
-    }
-
-    fn u32(&mut self, name: &str, value: u32) {
-        self.field(name, U32, &value.to_le_bytes());
-    }
-
-    pub fn i32(&mut self, name: &str, value: i32) {
-        self.field(name, I32, &value.to_le_bytes());
-    }
-
-    pub fn f32(&mut self, name: &str, value: f32) {
-        self.field(name, F32, &value.to_le_bytes());
-    }
-
-    pub fn text(&mut self, name: &str, text: &str) {
-        let mut value = Vec::new();
-        put_text(&mut value, text);
-        self.field(name, TEXT, &value);
-    }
-
-    fn texts(&mut self, name: &str, texts: &[String]) {
-        let mut values = Vec::new();
-        texts.iter().for_each(|text| put_text(&mut values, text));
-        self.list(name, TEXT, texts.len(), &values);
-    }
-
-    fn list(&mut self, name: &str, kind: u32, count: usize, values: &[u8]) {
-        let head = [&kind.to_le_bytes()[..], &(count as u64).to_le_bytes(), values].concat();
-        self.field(name, LIST, &head);
-    }
-
-    /// The innermost size comes first.
-    fn tensor(&mut self, name: &str, tensor: &Joined<'_>, form: Form, at: usize) {
-        let name = name.strip_prefix(PREFIX).unwrap_or(name);
-        put_text(&mut self.tensors, &written_name(name).expect("a GPT-2's tensors all have a name"));
-        let (of, inputs) = (tensor.whole.of as u64, tensor.whole.inputs as u64);
-        let sizes = if tensor.whole.kind == TensorKind::Vector { vec![of] } else { vec![inputs, of] };
-        self.tensors.extend((sizes.len() as u32).to_le_bytes());
-        sizes.iter().for_each(|size| self.tensors.extend(size.to_le_bytes()));
-        self.tensors.extend(form.number().to_le_bytes());
-        self.tensors.extend((at as u64).to_le_bytes());
-    }
-
-    fn done(self, tensors: usize) -> Vec<u8> {
-        let (version, counts) = (VERSION.to_le_bytes(), [tensors as u64, self.count].map(u64::to_le_bytes));
-        let mut all = [MAGIC, &version, &counts.concat(), &self.fields, &self.tensors].concat();
-        all.resize(all.len().next_multiple_of(ALIGNMENT), 0);
-        all
-    }
-}
-
-fn put_text(to: &mut Vec<u8>, text: &str) {
-    to.extend((text.len() as u64).to_le_bytes());
-    to.extend(text.as_bytes());
 }

@@ -3,21 +3,7 @@
 
 use super::error::Fault;
 use super::literal::{number, unescape};
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Token {
-    Data(String),
-    BlockBegin,
-    BlockEnd,
-    VariableBegin,
-    VariableEnd,
-    Name(String),
-    Text(String),
-    Int(i128),
-    Float(f64),
-    Operator(&'static str),
-    End,
-}
+use super::token::Token;
 
 /// Longest first.
 const OPERATORS: [&str; 25] = [

@@ -1,6 +1,6 @@
 //! Numbers and quoted strings of a template, read as Python reads them.
 
-use super::lexer::Token;
+use super::token::Token;
 
 /// The number at the start of `rest`, and its length. `after_dot` means that no fraction is read (`a.0.1` is two
 /// indices).

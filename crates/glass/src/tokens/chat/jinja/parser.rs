@@ -6,7 +6,8 @@ mod expression;
 use super::Program;
 use super::ast::{Body, Expr, Loop, Macro, Name, Statement, StatementKind, Target};
 use super::error::Fault;
-use super::lexer::{Token, tokens};
+use super::lexer::tokens;
+use super::token::Token;
 
 /// The deepest nesting of statements and expressions.
 const DEEPEST: usize = 100;
