@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::path::Path;
 
 use glass::Config;
-use glass::backend::{Cpu, Packing};
+use glass::backend::{Cpu, InputScales, Packing};
 use glass::config::preset::{PRESETS, Preset};
 use glass::runtime::Model;
 use glass::text_model::TextModel;
@@ -201,8 +201,11 @@ impl NamedModel {
         machine: &MachineArgs,
         running: &RunningArgs,
     ) -> Result<NamedModel, Fail> {
-        let cpu = cpu(machine).with_input_scales(running.inputs.scales());
-        let mut opened = TextModel::new(cpu, folder(model)?)?;
+        let (scales, folder) = (running.inputs.scales(), folder(model)?);
+        if scales != InputScales::default() && !folder.is_quantised() {
+            say("--input-scales changes nothing: the weights are not quantised");
+        }
+        let mut opened = TextModel::new(cpu(machine).with_input_scales(scales), folder)?;
         opened.cache = running.kind().unwrap_or(opened.cache);
         Ok(NamedModel { name: name(model), model: opened, no_start: false })
     }

@@ -118,3 +118,22 @@ fn small_mistakes_get_one_sentence_with_advice() {
         done.stdout
     );
 }
+
+/// Powers of two as scales change how inputs of quantised weights are rounded; beside other weights they are said to do
+/// nothing.
+#[test]
+fn scales_of_inputs_are_of_quantised_weights() {
+    let scratch = Scratch::new("input-scales");
+    let score = |arguments: &[&str]| {
+        let done = glass(&scratch.0, &[&["score", "--json", "--ids", "1,2,3"], arguments].concat(), b"");
+        (done.json()["tokens"].clone(), done.stderr)
+    };
+    let (exact, said) = score(&[]);
+    assert_eq!((score(&["--input-scales", "exact"]).0, said.as_str()), (exact.clone(), ""));
+    let (rounded, said) = score(&["--input-scales", "powers-of-two"]);
+    assert!(rounded != exact && said.is_empty(), "{said}");
+    put_model(&scratch.0, "m");
+    let (dense, _) = score(&["-m", "m"]);
+    let (same, said) = score(&["-m", "m", "--input-scales", "powers-of-two"]);
+    assert!(same == dense && said.contains("the weights are not quantised"), "{said}");
+}
