@@ -17,11 +17,11 @@ pub fn multiply_add(cores: &Cores, rounds: usize) -> f64 {
     let tasks = 2 * cores.threads();
     let lanes = tasks as f64 * rounds as f64 * lanes(cores) as f64;
     cores.run(tasks, &|_| chains(cores, cores.precision(), rounds));
-    let factors = match cores.precision() {
+    let per_lane = match cores.precision() {
         Precision::F32 => 1.0,
         Precision::Mixed => 2.0,
     };
-    lanes * factors * CHAINS as f64 * 2.0
+    lanes * per_lane * CHAINS as f64 * 2.0
 }
 
 /// The same for bytes, four per lane, as in products with quantised weights.

@@ -26,7 +26,7 @@ impl Precision {
     }
 
     /// Values per lane of a packed operand.
-    pub(crate) fn factors(self) -> usize {
+    pub(crate) fn per_lane(self) -> usize {
         match self {
             Precision::F32 => 1,
             Precision::Mixed => 2,

@@ -162,8 +162,8 @@ fn shorten_body<V: Lanes, F: Operands<V>>(v: V, to: &mut [f32], from: &[f32], si
             // SAFETY: this many floats follow, in whole vectors of lanes.
             unsafe { F::lanes_at(v, from.as_ptr().add(at * F::COUNT)) }.store(&mut to[at..]);
         }
-        for (lane, factors) in to[whole..].iter_mut().zip(from[whole * F::COUNT..].chunks(F::COUNT)) {
-            *lane = F::lane(factors[0], factors.get(1).copied().unwrap_or(0.0));
+        for (lane, values) in to[whole..].iter_mut().zip(from[whole * F::COUNT..].chunks(F::COUNT)) {
+            *lane = F::lane(values[0], values.get(1).copied().unwrap_or(0.0));
         }
     }
 }

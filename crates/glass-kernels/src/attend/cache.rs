@@ -43,8 +43,8 @@ impl CacheType {
     }
 
     /// The number of values in a lane of 32 bits.
-    pub(super) fn factors(self) -> usize {
-        self.precision().factors()
+    pub(super) fn per_lane(self) -> usize {
+        self.precision().per_lane()
     }
 }
 
@@ -87,7 +87,7 @@ impl KvShape {
 
     /// Lanes of a key.
     pub(super) fn key(self) -> usize {
-        self.size.div_ceil(self.kind.factors())
+        self.size.div_ceil(self.kind.per_lane())
     }
 
     /// Lanes from 16 positions of a block's keys to the next.
@@ -106,7 +106,7 @@ impl KvShape {
 
     /// Lanes of a head's values.
     fn head_values(self) -> usize {
-        self.positions.div_ceil(self.kind.factors()) * self.width()
+        self.positions.div_ceil(self.kind.per_lane()) * self.width()
     }
 
     /// Lanes of a row of values: whole vectors.
@@ -135,10 +135,10 @@ impl Kv<'_> {
 
     /// A head's values from the start of a block on, at some positions.
     pub(super) fn values(&self, slot: usize, head: usize, positions: Range<usize>) -> &[f32] {
-        let (each, width, factors) =
-            (self.shape.head_values(), self.shape.width(), self.shape.kind.factors());
+        let (each, width, per_lane) =
+            (self.shape.head_values(), self.shape.width(), self.shape.kind.per_lane());
         let head = &self.values[(slot * self.shape.heads + head) * each..][..each];
-        &head[positions.start / factors * width..positions.end.div_ceil(factors) * width]
+        &head[positions.start / per_lane * width..positions.end.div_ceil(per_lane) * width]
     }
 
     /// Prefetches a block of a head, of which `seen` keys and values will be read soon.
@@ -198,7 +198,7 @@ pub fn append(
             let (row, key) = (shape.key_row(), shape.key());
             let place = span.past / row * row * key + span.past % row;
             fetch(cores, keys.as_ptr().wrapping_add(keys_len + place), key, row, 1);
-            let value = span.past / shape.kind.factors() * shape.width();
+            let value = span.past / shape.kind.per_lane() * shape.width();
             fetch(cores, values.as_ptr().wrapping_add(values_len + value), 1, 0, shape.width());
         }
         append_head(cores, keys, values, shape, k, v, span, head);
@@ -234,11 +234,11 @@ fn append_head(
         }
         position += count;
     }
-    let factors = shape.kind.factors();
+    let per_lane = shape.kind.per_lane();
     let mut position = span.past;
     while position < span.keys() {
-        let to = &mut values[position / factors * shape.width()..][..shape.width()];
-        let (place, end) = (position % factors, span.keys().min((position / factors + 1) * factors));
+        let to = &mut values[position / per_lane * shape.width()..][..shape.width()];
+        let (place, end) = (position % per_lane, span.keys().min((position / per_lane + 1) * per_lane));
         let [first, second] =
             [position, position + 1].map(|i| if i < end { &v[row(i)..][..size] } else { &[] });
         stack(cores, precision, to, place, first, second);

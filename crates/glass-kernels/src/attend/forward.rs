@@ -61,13 +61,14 @@ struct Call<'a> {
     most: usize,
 }
 
-/// A tile of lines during the pass over the blocks of keys. Rows of `mixed` and `block_mixed` are `width` apart.
+/// A tile of lines during the pass over the blocks of keys. `z_sum` has the head outputs (z) before division by their sums,
+/// `block_z` those of one block; rows are `width` apart.
 struct Tile<'a> {
     scores: &'a mut [f32],
     /// The block's pattern in lanes of two values, if the cache stores pairs.
     short: &'a mut [f32],
-    mixed: &'a mut [f32],
-    block_mixed: &'a mut [f32],
+    z_sum: &'a mut [f32],
+    block_z: &'a mut [f32],
     width: usize,
     max: [f32; MOST_LINES],
     sum: [f32; MOST_LINES],
@@ -94,7 +95,7 @@ impl Call<'_> {
         };
         with_scratch(
             Tile::lens(self.heads, self.kv, lines),
-            |[q, q_short, scores, short, mixed, block_mixed]| {
+            |[q, q_short, scores, short, z_sum, block_z]| {
                 for (line, q) in q.chunks_exact_mut(size).take(lines).enumerate() {
                     scaled(q, &self.q[place(line)], self.heads.scale());
                 }
@@ -105,7 +106,7 @@ impl Call<'_> {
                         q_short
                     }
                 };
-                let mut tile = Tile::new(scores, short, mixed, block_mixed, width);
+                let mut tile = Tile::new(scores, short, z_sum, block_z, width);
                 for block in 0..=position(lines - 1) / BLOCK {
                     let start = block * BLOCK;
                     if lines == group && position(0) >= start + BLOCK {
@@ -140,7 +141,7 @@ impl Call<'_> {
                     }
                     // SAFETY: no other task uses this line.
                     let z = unsafe { self.z.part(range) };
-                    scaled(z, &tile.mixed[line * width..][..size], survivors / tile.sum[line]);
+                    scaled(z, &tile.z_sum[line * width..][..size], survivors / tile.sum[line]);
                 }
             },
         );
@@ -188,19 +189,19 @@ impl Call<'_> {
     ) {
         let (seen, width, precision) = (tile.seen[lines.end - 1], tile.width, self.precision());
         let pattern = &tile.scores[lines.start * BLOCK..lines.end * BLOCK];
-        let (left, factors) = match self.kv.shape.kind {
+        let (left, per_lane) = match self.kv.shape.kind {
             CacheType::F32 => (pattern, 1),
             CacheType::Bf16 => {
                 shorten(self.cores, precision, tile.short, pattern, BLOCK, BLOCK);
-                (&*tile.short, precision.factors())
+                (&*tile.short, precision.per_lane())
             }
         };
         let product = SmallProduct {
             rows: lines.len(),
             cols: width,
-            depth: seen.div_ceil(factors),
+            depth: seen.div_ceil(per_lane),
             left,
-            left_row: BLOCK / factors,
+            left_row: BLOCK / per_lane,
             left_step: 1,
             right: self.kv.values(slot, head, start..start + seen),
             right_row: width,
@@ -208,11 +209,11 @@ impl Call<'_> {
         };
         let at = lines.start * width;
         if start == 0 {
-            multiply(self.cores, precision, &mut tile.mixed[at..], width, Write::Set, product);
+            multiply(self.cores, precision, &mut tile.z_sum[at..], width, Write::Set, product);
             tile.max[lines.clone()].copy_from_slice(&tile.block_max[lines.clone()]);
             tile.sum[lines.clone()].copy_from_slice(&tile.block_sum[lines]);
         } else {
-            multiply(self.cores, precision, &mut tile.block_mixed[at..], width, Write::Set, product);
+            multiply(self.cores, precision, &mut tile.block_z[at..], width, Write::Set, product);
             join(self.cores, tile, lines);
         }
     }
@@ -224,7 +225,7 @@ impl<'a> Tile<'a> {
     fn lens(heads: Heads, kv: Kv<'_>, lines: usize) -> [usize; 6] {
         let (key, short, width) = match kv.shape.kind {
             CacheType::F32 => (0, 0, kv.shape.width()),
-            CacheType::Bf16 => (kv.shape.key(), BLOCK / kv.shape.kind.factors(), kv.shape.width()),
+            CacheType::Bf16 => (kv.shape.key(), BLOCK / kv.shape.kind.per_lane(), kv.shape.width()),
         };
         [heads.size, key, BLOCK, short, width, width].map(|len| lines * len)
     }
@@ -232,24 +233,13 @@ impl<'a> Tile<'a> {
     fn new(
         scores: &'a mut [f32],
         short: &'a mut [f32],
-        mixed: &'a mut [f32],
-        block_mixed: &'a mut [f32],
+        z_sum: &'a mut [f32],
+        block_z: &'a mut [f32],
         width: usize,
     ) -> Self {
         let (max, zeros) = ([f32::NEG_INFINITY; MOST_LINES], [0.0; MOST_LINES]);
         let (sum, block_max, block_sum) = (zeros, zeros, zeros);
-        Self {
-            scores,
-            short,
-            mixed,
-            block_mixed,
-            width,
-            max,
-            sum,
-            block_max,
-            block_sum,
-            seen: [0; MOST_LINES],
-        }
+        Self { scores, short, z_sum, block_z, width, max, sum, block_max, block_sum, seen: [0; MOST_LINES] }
     }
 }
 
@@ -325,9 +315,9 @@ fn join_body<V: Lanes>(v: V, tile: &mut Tile<'_>, lines: std::ops::Range<usize>)
     for line in lines {
         let row = line * tile.width..(line + 1) * tile.width;
         let (a, b) = (v.splat(before[line]), v.splat(here[line]));
-        let blocks = tile.block_mixed[row.clone()].chunks_exact(V::LEN);
-        for (mixed, block) in tile.mixed[row].chunks_exact_mut(V::LEN).zip(blocks) {
-            v.load(block).mul_add(b, v.load(mixed) * a).store(mixed);
+        let blocks = tile.block_z[row.clone()].chunks_exact(V::LEN);
+        for (z_sum, block) in tile.z_sum[row].chunks_exact_mut(V::LEN).zip(blocks) {
+            v.load(block).mul_add(b, v.load(z_sum) * a).store(z_sum);
         }
     }
 }

@@ -137,8 +137,8 @@ pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, sp
     let (z, width, precision) = (Parts::new(z), kv.shape.width(), kv.shape.kind.precision());
     tiles(cores, heads, spans, |tile| {
         let (span, keys) = (tile.span, tile.span.keys());
-        let lanes = keys.div_ceil(kv.shape.kind.factors());
-        with_scratch([tile.rows.len() * width, tile.rows.len() * lanes], |[mixed, short]| {
+        let lanes = keys.div_ceil(kv.shape.kind.per_lane());
+        with_scratch([tile.rows.len() * width, tile.rows.len() * lanes], |[z_sum, short]| {
             shorten(cores, precision, short, &p[tile.pattern], keys, keys);
             let product = SmallProduct {
                 rows: tile.rows.len(),
@@ -151,11 +151,11 @@ pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, sp
                 right_row: width,
                 right_step: 16,
             };
-            multiply(cores, precision, mixed, width, Write::Set, product);
-            for (mixed, row) in mixed.chunks_exact(width).zip(tile.rows) {
+            multiply(cores, precision, z_sum, width, Write::Set, product);
+            for (z_sum, row) in z_sum.chunks_exact(width).zip(tile.rows) {
                 // SAFETY: no other task uses this head of this row.
                 let z = unsafe { z.part(heads.query_at(span.rows.start + row, tile.head)) };
-                z.copy_from_slice(&mixed[..heads.size]);
+                z.copy_from_slice(&z_sum[..heads.size]);
             }
         });
     });

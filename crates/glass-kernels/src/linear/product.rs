@@ -74,17 +74,17 @@ impl Start<'_> {
 impl LargeProduct<'_> {
     /// Works block by block. Operands are packed once per block, for all tasks; a task is some rows × one panel.
     pub(super) fn run(&self, cores: &Cores) {
-        let factors = self.precision.factors();
-        let packs_left = factors > 1 || matches!(self.a, Left::Transposed(_));
+        let per_lane = self.precision.per_lane();
+        let packs_left = per_lane > 1 || matches!(self.a, Left::Transposed(_));
         let (size, panels) = (cores.room().block(), self.columns.div_ceil(PANEL));
         let packs_right = !matches!(self.b, Right::Panels(_, precision) if precision == self.precision);
         let most = |packs: bool, most: usize| if packs { most } else { usize::MAX };
         for rows in pieces(0..self.rows, most(packs_left, MOST_ROWS)) {
             let deep = packs_right || packs_left && rows.len() > size.rows;
-            for k in pieces(0..self.depth, most(deep, MOST_STEPS * factors)) {
+            for k in pieces(0..self.depth, most(deep, MOST_STEPS * per_lane)) {
                 let most_panels = panels.min(most(packs_right, MOST_PANELS));
                 let blocks = tasks(rows.len(), size.rows, most_panels, cores.threads());
-                let steps = k.len().div_ceil(factors);
+                let steps = k.len().div_ceil(per_lane);
                 let left_step = odd_lines(rows.len().div_ceil(blocks.max(1)));
                 let left = match self.a {
                     Left::Natural(_) => rows.len() * odd_lines(steps),

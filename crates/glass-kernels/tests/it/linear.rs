@@ -15,7 +15,7 @@ fn each() -> impl Iterator<Item = Cores> {
 }
 
 /// The operands of a product as used by the reference.
-fn factors(precision: Precision, x: &[f32]) -> Vec<f64> {
+fn rounded(precision: Precision, x: &[f32]) -> Vec<f64> {
     match precision {
         Precision::F32 => wide(x),
         Precision::Mixed => x.iter().map(|&x| f64::from(bf16_to_f32(f32_to_bf16(x)))).collect(),
@@ -101,8 +101,8 @@ impl Case {
     /// Finite differences of `Σ y dy` with respect to x, w and bias. In products all operands are rounded; the bias
     /// is not one of them, and its gradient is an unrounded sum of dy.
     fn gradients(&self, precision: Precision) -> [Vec<f64>; 3] {
-        let operands = [factors(precision, &self.x), factors(precision, &self.w), wide(&self.bias)];
-        let dy = factors(precision, &self.dy);
+        let operands = [rounded(precision, &self.x), rounded(precision, &self.w), wide(&self.bias)];
+        let dy = rounded(precision, &self.dy);
         std::array::from_fn(|which| {
             let (mut o, dy) = (operands.clone(), if which == 2 { &wide(&self.dy) } else { &dy });
             let slope = |i: usize| {
@@ -130,7 +130,7 @@ fn forward_is_the_textbook_loop() {
     for cores in each() {
         for shape in SHAPES {
             let case = Case::new(shape);
-            let [x, w] = [&case.x, &case.w].map(|x| factors(cores.precision(), x));
+            let [x, w] = [&case.x, &case.w].map(|x| rounded(cores.precision(), x));
             let expected = naive::linear(&x, &w, Some(&wide(&case.bias)), case.inputs);
             let y = case.forward(&cores, Layout::Rows, None);
             assert_close(&format!("{} {shape:?}", name(&cores)), &y, &expected, bound(case.inputs));
@@ -181,7 +181,7 @@ fn products_go_on_from_block_to_block() {
         let Case { rows, inputs, outputs, .. } = case;
         for cores in each() {
             let what = format!("{} {shape:?}", name(&cores));
-            let [x, w, dy] = [&case.x, &case.w, &case.dy].map(|x| factors(cores.precision(), x));
+            let [x, w, dy] = [&case.x, &case.w, &case.dy].map(|x| rounded(cores.precision(), x));
             let y = naive::linear(&x, &w, Some(&wide(&case.bias)), inputs);
             assert_close(&what, &case.forward(&cores, Layout::Rows, None), &y, bound(inputs));
             assert_same_bits(
