@@ -46,7 +46,7 @@ pub enum InputScales {
     #[default]
     Exact,
     /// The smallest power of two that leaves no magnitude above 127: it needs no multiplication, and its steps
-    /// are 1.4 times as wide on average. Inputs above 2¹¹⁰ are treated as infinite.
+    /// are 1.5 times as wide on average. Inputs above 2¹¹⁰ are treated as infinite.
     PowersOfTwo,
 }
 

@@ -21,7 +21,7 @@ pub struct RunningArgs {
 #[command(next_help_heading = "Running")]
 pub struct InputArgs {
     /// Scales of the inputs of q8 and q4 products, which are rounded to 8 bits: with powers-of-two, prompts take
-    /// about 5 % less time, and the error of rounding is 1.5 times as large
+    /// about 6 % less time, and the error of rounding is 1.5 times as large
     #[arg(long, value_enum, value_name = "SCALES", default_value_t = Scales::Exact)]
     pub input_scales: Scales,
 }

@@ -138,7 +138,7 @@ pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, sp
     tiles(cores, heads, spans, |tile| {
         let (span, keys) = (tile.span, tile.span.keys());
         let lanes = keys.div_ceil(kv.shape.kind.per_lane());
-        with_scratch([tile.rows.len() * width, tile.rows.len() * lanes], |[z_sum, short]| {
+        with_scratch([tile.rows.len() * width, tile.rows.len() * lanes], |[padded, short]| {
             shorten(cores, precision, short, &p[tile.pattern], keys, keys);
             let product = SmallProduct {
                 rows: tile.rows.len(),
@@ -151,11 +151,11 @@ pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, sp
                 right_row: width,
                 right_step: 16,
             };
-            multiply(cores, precision, z_sum, width, Write::Set, product);
-            for (z_sum, row) in z_sum.chunks_exact(width).zip(tile.rows) {
+            multiply(cores, precision, padded, width, Write::Set, product);
+            for (padded, row) in padded.chunks_exact(width).zip(tile.rows) {
                 // SAFETY: no other task uses this head of this row.
                 let z = unsafe { z.part(heads.query_at(span.rows.start + row, tile.head)) };
-                z.copy_from_slice(&z_sum[..heads.size]);
+                z.copy_from_slice(&padded[..heads.size]);
             }
         });
     });
