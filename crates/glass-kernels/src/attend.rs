@@ -6,6 +6,7 @@
 //! computed with it, in prefill and in decoding.
 
 mod backward;
+mod block_table;
 mod cache;
 mod forward;
 mod visible;
@@ -16,12 +17,13 @@ use crate::Cores;
 use crate::blocks::STRIP;
 
 pub use backward::attend_backward;
+pub use block_table::BlockTable;
 pub use cache::{CacheType, Kv, KvShape, append};
 pub use forward::attend;
 pub use visible::{mask, mix, pattern, pattern_len, scores, softmax};
 
 /// Keys in a block.
-const BLOCK: usize = 64;
+pub const BLOCK: usize = 64;
 
 /// The heads of an attention layer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

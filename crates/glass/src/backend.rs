@@ -12,7 +12,7 @@ pub use cpu::Cpu;
 pub use glass_kernels::Write;
 pub use glass_kernels::activate::Activation;
 pub use glass_kernels::adamw::AdamW;
-pub use glass_kernels::attend::{CacheType, Heads, KvShape, Span};
+pub use glass_kernels::attend::{BLOCK, BlockTable, CacheType, Heads, KvShape, Span};
 pub use glass_kernels::dropout::Dropout;
 pub use glass_kernels::linear::Layout;
 pub use glass_kernels::muon::Muon;
@@ -89,6 +89,8 @@ pub struct Kv<B: Backend + ?Sized> {
     pub values: B::Buffer,
     /// Their shape.
     pub shape: KvShape,
+    /// Where the blocks of each sequence are.
+    pub table: BlockTable,
 }
 
 /// What attention keeps for its backward.
@@ -148,8 +150,8 @@ pub trait Backend {
     fn add(&self, y: &mut Tensor<Self>, x: &Tensor<Self>);
     /// `y[i] = x[rows[i]]`.
     fn take(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]);
-    /// `x[i] = x[last row of spans[i]]`; other rows are dropped.
-    fn keep_last_rows(&self, x: &mut Tensor<Self>, spans: &[Span]);
+    /// Of the rows of each of `spans`, keeps as many of the last as `kept` has at the same place; other rows are dropped.
+    fn keep_last_rows(&self, x: &mut Tensor<Self>, spans: &[Span], kept: &[Span]);
     /// `y[rows[i]] = x[i]`.
     fn put(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]);
 

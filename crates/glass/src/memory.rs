@@ -2,7 +2,7 @@
 //! values only. The layers do not know which policy is in use.
 
 use crate::Result;
-use crate::backend::{Backend, CacheType, Kv, KvShape, Tensor};
+use crate::backend::{BLOCK, Backend, BlockTable, CacheType, Kv, KvShape, Tensor};
 use crate::config::Config;
 
 /// Which activations outlive their layer.
@@ -256,10 +256,12 @@ impl<B: Backend> BlockMemory<B> {
 /// Keys and values: one for each layer, or, if nothing is kept between passes, one that all layers use in turn.
 pub struct Cache<B: Backend> {
     layers: Vec<Kv<B>>,
+    positions: usize,
 }
 
 impl<B: Backend> Cache<B> {
-    /// For `slots` sequences of at most `positions` positions; [`Keep::One`] for independent passes.
+    /// For `slots` sequences of at most `positions` positions, each with its own memory; [`Keep::One`] for
+    /// independent passes.
     pub fn new(
         backend: &B,
         config: &Config,
@@ -268,20 +270,56 @@ impl<B: Backend> Cache<B> {
         slots: usize,
         positions: usize,
     ) -> Result<Self> {
-        let shape = kv_shape(config, kind, slots, positions);
+        Cache::of(backend, config, keep, kind, BlockTable::separate(slots, positions), positions)
+    }
+
+    /// For `slots` sequences of at most `positions` positions that share a memory of `blocks` blocks: a slot has none
+    /// until one is [given](BlockTable::give) or [shared](BlockTable::share).
+    pub fn shared(
+        backend: &B,
+        config: &Config,
+        kind: CacheType,
+        slots: usize,
+        positions: usize,
+        blocks: usize,
+    ) -> Result<Self> {
+        let table = BlockTable::shared(slots, positions, blocks);
+        Cache::of(backend, config, Keep::All, kind, table, positions)
+    }
+
+    fn of(
+        backend: &B,
+        config: &Config,
+        keep: Keep,
+        kind: CacheType,
+        table: BlockTable,
+        positions: usize,
+    ) -> Result<Self> {
+        let shape = kv_shape(config, kind, table.in_memory());
         let kv = || {
             let (keys, values) = (backend.zeros(shape.keys_len())?, backend.zeros(shape.values_len())?);
-            Ok(Kv { keys, values, shape })
+            Ok(Kv { keys, values, shape, table: table.clone() })
         };
         let layers = if keep == Keep::All { config.layers } else { 1 };
-        Ok(Cache { layers: (0..layers).map(|_| kv()).collect::<Result<_>>()? })
+        Ok(Cache { layers: (0..layers).map(|_| kv()).collect::<Result<_>>()?, positions })
+    }
+
+    /// Changes where the blocks of the slots are.
+    pub fn map(&mut self, change: impl Fn(&mut BlockTable)) {
+        self.layers.iter_mut().for_each(|kv| change(&mut kv.table));
     }
 
     /// Lanes of 32 bits that [`Cache::new`] allocates for each layer.
     pub fn floats(config: &Config, kind: CacheType, slots: usize, positions: usize) -> u64 {
         // All slots have the same size. There may be more of them than fit in any memory, so the product saturates.
-        let one = kv_shape(config, kind, 1, positions);
-        (slots as u64).saturating_mul((one.keys_len() + one.values_len()) as u64)
+        (slots as u64)
+            .saturating_mul(Self::block_floats(config, kind).saturating_mul(positions.div_ceil(BLOCK) as u64))
+    }
+
+    /// Lanes of 32 bits of a block of positions in each layer.
+    pub fn block_floats(config: &Config, kind: CacheType) -> u64 {
+        let one = kv_shape(config, kind, 1);
+        (one.keys_len() + one.values_len()) as u64
     }
 
     /// The keys and values of a layer.
@@ -292,15 +330,15 @@ impl<B: Backend> Cache<B> {
 
     /// Sequences.
     pub fn slots(&self) -> usize {
-        self.layers[0].shape.slots
+        self.layers[0].table.slots()
     }
 
     /// Positions a sequence can hold.
     pub fn positions(&self) -> usize {
-        self.layers[0].shape.positions
+        self.positions
     }
 }
 
-fn kv_shape(config: &Config, kind: CacheType, slots: usize, positions: usize) -> KvShape {
-    KvShape { heads: config.heads.key, size: config.heads.size, slots, positions, kind }
+fn kv_shape(config: &Config, kind: CacheType, blocks: usize) -> KvShape {
+    KvShape { heads: config.heads.key, size: config.heads.size, blocks, kind }
 }

@@ -134,17 +134,17 @@ impl Gpt {
         self.wanted(pass, memory, logits);
     }
 
-    /// The logits after every row of `rows`, for scoring. Callers pass chunks of rows, so that the logits of all rows are never
-    /// in memory at once.
+    /// The logits after each of `rows`, in ascending order. Callers pass some rows at a time, so that the logits of all rows are
+    /// never in memory at once.
     pub fn logits<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
-        rows: std::ops::Range<usize>,
+        rows: impl IntoIterator<Item = usize>,
         memory: &mut Memory<B>,
         logits: &mut Tensor<B>,
     ) {
         memory.wanted_rows.clear();
-        memory.wanted_rows.extend(rows.map(|row| row as u32));
+        memory.wanted_rows.extend(rows.into_iter().map(|row| row as u32));
         self.wanted(pass, memory, logits);
     }
 

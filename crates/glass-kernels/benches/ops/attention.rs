@@ -47,11 +47,12 @@ struct Cache {
     keys: Vec<f32>,
     values: Vec<f32>,
     shape: KvShape,
+    table: BlockTable,
 }
 
 impl Cache {
     fn kv(&self) -> Kv<'_> {
-        Kv { keys: &self.keys, values: &self.values, shape: self.shape }
+        Kv { keys: &self.keys, values: &self.values, shape: self.shape, table: &self.table }
     }
 }
 
@@ -77,13 +78,13 @@ impl Batch {
 
     fn empty(&self) -> Cache {
         let Heads { key: heads, size, .. } = self.heads;
-        let shape =
-            KvShape { heads, size, slots: self.sequences, positions: self.context, kind: CacheType::F32 };
-        Cache { keys: vec![0.0; shape.keys_len()], values: vec![0.0; shape.values_len()], shape }
+        let table = BlockTable::separate(self.sequences, self.context);
+        let shape = KvShape { heads, size, blocks: table.in_memory(), kind: CacheType::F32 };
+        Cache { keys: vec![0.0; shape.keys_len()], values: vec![0.0; shape.values_len()], shape, table }
     }
 
     fn fill(&self, cores: &Cores, cache: &mut Cache, x: &[f32]) {
-        append(cores, &mut cache.keys, &mut cache.values, cache.shape, x, x, &self.spans());
+        append(cores, &mut cache.keys, &mut cache.values, cache.shape, &cache.table, x, x, &self.spans());
     }
 
     fn append(self, name: String) -> Subject {

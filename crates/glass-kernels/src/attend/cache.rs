@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::{BLOCK, Span, padded};
+use super::{BLOCK, BlockTable, Span, padded};
 use crate::lanes::integers::Integers;
 use crate::lanes::{Lanes, kernel};
 use crate::operands::{Operands, kernel_of_operands};
@@ -48,39 +48,31 @@ impl CacheType {
     }
 }
 
-/// The shape of a cache of keys and values.
+/// The shape of a cache of keys and values: its memory is blocks of 64 positions, which a [`BlockTable`] gives to sequences.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KvShape {
     /// Key heads.
     pub heads: usize,
     /// Width of one head.
     pub size: usize,
-    /// Sequences.
-    pub slots: usize,
-    /// Positions a sequence can hold.
-    pub positions: usize,
+    /// Blocks of 64 positions.
+    pub blocks: usize,
     /// The type of the stored numbers.
     pub kind: CacheType,
 }
 
 impl KvShape {
-    /// Lanes for the keys: `[slots][heads][blocks of 64 positions][size][64]`, in 16 bits
-    /// `[slots][heads][groups of 16 positions][size / 2][16]`.
+    /// Lanes for the keys: `[blocks][heads][size][64]`, in 16 bits `[blocks][heads][groups of 16 positions][size / 2][16]`.
     pub fn keys_len(self) -> usize {
-        self.slots * self.heads * self.head_keys()
+        self.blocks * self.heads * self.block_keys()
     }
 
-    /// Lanes for the values: `[slots][heads][positions][width]`, in 16 bits half as many positions.
+    /// Lanes for the values: `[blocks][heads][64][width]`, in 16 bits half as many positions.
     pub fn values_len(self) -> usize {
-        self.slots * self.heads * self.head_values()
+        self.blocks * self.heads * self.block_values()
     }
 
-    /// Lanes of a head's keys.
-    fn head_keys(self) -> usize {
-        self.positions.div_ceil(BLOCK) * self.block_keys()
-    }
-
-    /// Lanes of a block's keys.
+    /// Lanes of a head's keys in a block.
     fn block_keys(self) -> usize {
         self.key() * BLOCK
     }
@@ -104,9 +96,9 @@ impl KvShape {
         }
     }
 
-    /// Lanes of a head's values.
-    fn head_values(self) -> usize {
-        self.positions.div_ceil(self.kind.per_lane()) * self.width()
+    /// Lanes of a head's values in a block.
+    fn block_values(self) -> usize {
+        BLOCK / self.kind.per_lane() * self.width()
     }
 
     /// Lanes of a row of values: whole vectors.
@@ -124,29 +116,30 @@ pub struct Kv<'a> {
     pub values: &'a [f32],
     /// Their shape.
     pub shape: KvShape,
+    /// Where the blocks of each sequence are.
+    pub table: &'a BlockTable,
 }
 
 impl Kv<'_> {
     /// Block `block` of a head's keys.
     pub(super) fn keys(&self, slot: usize, head: usize, block: usize) -> &[f32] {
-        let (each, lanes) = (self.shape.head_keys(), self.shape.block_keys());
-        &self.keys[(slot * self.shape.heads + head) * each + block * lanes..][..lanes]
+        let lanes = self.shape.block_keys();
+        &self.keys[(self.table.block(slot, block) * self.shape.heads + head) * lanes..][..lanes]
     }
 
-    /// A head's values from the start of a block on, at some positions.
-    pub(super) fn values(&self, slot: usize, head: usize, positions: Range<usize>) -> &[f32] {
-        let (each, width, per_lane) =
-            (self.shape.head_values(), self.shape.width(), self.shape.kind.per_lane());
-        let head = &self.values[(slot * self.shape.heads + head) * each..][..each];
-        &head[positions.start / per_lane * width..positions.end.div_ceil(per_lane) * width]
+    /// The first `count` of a head's values in block `block`.
+    pub(super) fn values(&self, slot: usize, head: usize, block: usize, count: usize) -> &[f32] {
+        let (lanes, per_lane) = (self.shape.block_values(), self.shape.kind.per_lane());
+        let start = (self.table.block(slot, block) * self.shape.heads + head) * lanes;
+        &self.values[start..start + lanes][..count.div_ceil(per_lane) * self.shape.width()]
     }
 
     /// Prefetches a block of a head, of which `seen` keys and values will be read soon.
     pub(super) fn fetch(&self, cores: &Cores, slot: usize, head: usize, block: usize, seen: usize) {
-        let (start, seen) = (block * BLOCK, seen.min(BLOCK));
+        let seen = seen.min(BLOCK);
         let (row, key, keys) = (self.shape.key_row(), self.shape.key(), self.keys(slot, head, block));
         fetch(cores, keys.as_ptr(), seen.div_ceil(row) * key, row, row.min(seen));
-        let values = self.values(slot, head, start..start + seen);
+        let values = self.values(slot, head, block, seen);
         fetch(cores, values.as_ptr(), 1, 0, values.len());
     }
 }
@@ -172,6 +165,7 @@ pub fn append(
     keys: &mut [f32],
     values: &mut [f32],
     shape: KvShape,
+    table: &BlockTable,
     k: &[f32],
     v: &[f32],
     spans: &[Span],
@@ -179,34 +173,40 @@ pub fn append(
     assert_eq!((keys.len(), values.len()), (shape.keys_len(), shape.values_len()));
     for (i, span) in spans.iter().enumerate() {
         assert!(spans[..i].iter().all(|other| other.slot != span.slot), "slot {} is in two spans", span.slot);
-        let (slot, has) = (span.slot, shape.positions);
-        assert!(slot < shape.slots, "slot {slot} is outside a cache of {}", shape.slots);
-        assert!(span.keys() <= has, "position {} is outside a cache of {has}", span.keys());
+        let written = span.past / BLOCK..span.keys().div_ceil(BLOCK);
+        table.assert_written(span.slot, written, shape.blocks);
     }
     let (keys, values) = (Parts::new(keys), Parts::new(values));
-    let tasks = spans.len() * shape.heads;
     let write = |task: usize| {
         let (span, head) = (&spans[task / shape.heads], task % shape.heads);
-        let at = span.slot * shape.heads + head;
-        let (keys_len, values_len) = (shape.head_keys(), shape.head_values());
-        // SAFETY: no other task uses this head of this slot, since no two spans share a slot.
-        let keys = unsafe { keys.part(at * keys_len..(at + 1) * keys_len) };
-        // SAFETY: as above.
-        let values = unsafe { values.part(at * values_len..(at + 1) * values_len) };
-        if span.rows.len() == 1 {
-            // The next key is in another cache line for every lane of it.
-            let (row, key) = (shape.key_row(), shape.key());
-            let place = span.past / row * row * key + span.past % row;
-            fetch(cores, keys.as_ptr().wrapping_add(keys_len + place), key, row, 1);
-            let value = span.past / shape.kind.per_lane() * shape.width();
-            fetch(cores, values.as_ptr().wrapping_add(values_len + value), 1, 0, shape.width());
+        let mut position = span.past;
+        while position < span.keys() {
+            let end = span.keys().min((position / BLOCK + 1) * BLOCK);
+            let place = table.block(span.slot, position / BLOCK) * shape.heads + head;
+            let (keys_len, values_len) = (shape.block_keys(), shape.block_values());
+            // SAFETY: no other task uses this head of this block: a block is written by one slot, and no two spans
+            // share a slot.
+            let keys = unsafe { keys.part(place * keys_len..(place + 1) * keys_len) };
+            // SAFETY: as above.
+            let values = unsafe { values.part(place * values_len..(place + 1) * values_len) };
+            if span.rows.len() == 1 {
+                // The next head's key is in another cache line for every lane of it.
+                let (row, key, at) = (shape.key_row(), shape.key(), position % BLOCK);
+                let next = keys_len + at / row * row * key + at % row;
+                fetch(cores, keys.as_ptr().wrapping_add(next), key, row, 1);
+                let next = values_len + at / shape.kind.per_lane() * shape.width();
+                fetch(cores, values.as_ptr().wrapping_add(next), 1, 0, shape.width());
+            }
+            append_to_block(cores, keys, values, shape, k, v, span, head, position..end);
+            position = end;
         }
-        append_head(cores, keys, values, shape, k, v, span, head);
     };
+    let tasks = spans.len() * shape.heads;
     if k.len() < ALONE { (0..tasks).for_each(write) } else { cores.run(tasks, &write) }
 }
 
-fn append_head(
+/// Writes these positions, all of one block.
+fn append_to_block(
     cores: &Cores,
     keys: &mut [f32],
     values: &mut [f32],
@@ -215,16 +215,19 @@ fn append_head(
     v: &[f32],
     span: &Span,
     head: usize,
+    positions: Range<usize>,
 ) {
     let (size, stride) = (shape.size, shape.heads * shape.size);
-    let row = |position: usize| (span.rows.start + position - span.past) * stride + head * size;
+    let start = positions.start / BLOCK * BLOCK;
+    let row = |at: usize| (span.rows.start + start + at - span.past) * stride + head * size;
+    let (first, end) = (positions.start - start, positions.end - start);
     let (abreast, precision) = (shape.key_row(), shape.kind.precision());
     let lanes = shape.key() * abreast;
-    let mut position = span.past;
-    while position < span.keys() {
-        let (group, first) = (position / abreast, position % abreast);
-        let count = (abreast - first).min(span.keys() - position);
-        let (keys, k) = (&mut keys[group * lanes..][..lanes], &k[row(position)..]);
+    let mut at = first;
+    while at < end {
+        let (group, first) = (at / abreast, at % abreast);
+        let count = (abreast - first).min(end - at);
+        let (keys, k) = (&mut keys[group * lanes..][..lanes], &k[row(at)..]);
         match shape.kind {
             CacheType::F32 => transpose(cores, keys, abreast, first, count, k, stride),
             CacheType::Bf16 => with_scratch([count * shape.key()], |[pairs]| {
@@ -232,17 +235,16 @@ fn append_head(
                 transpose(cores, keys, abreast, first, count, pairs, shape.key());
             }),
         }
-        position += count;
+        at += count;
     }
     let per_lane = shape.kind.per_lane();
-    let mut position = span.past;
-    while position < span.keys() {
-        let to = &mut values[position / per_lane * shape.width()..][..shape.width()];
-        let (place, end) = (position % per_lane, span.keys().min((position / per_lane + 1) * per_lane));
-        let [first, second] =
-            [position, position + 1].map(|i| if i < end { &v[row(i)..][..size] } else { &[] });
+    let mut at = first;
+    while at < end {
+        let to = &mut values[at / per_lane * shape.width()..][..shape.width()];
+        let (place, last) = (at % per_lane, end.min((at / per_lane + 1) * per_lane));
+        let [first, second] = [at, at + 1].map(|i| if i < last { &v[row(i)..][..size] } else { &[] });
         stack(cores, precision, to, place, first, second);
-        position = end;
+        at = last;
     }
 }
 

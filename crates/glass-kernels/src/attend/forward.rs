@@ -203,7 +203,7 @@ impl Call<'_> {
             left,
             left_row: BLOCK / per_lane,
             left_step: 1,
-            right: self.kv.values(slot, head, start..start + seen),
+            right: self.kv.values(slot, head, start / BLOCK, seen),
             right_row: width,
             right_step: 16,
         };

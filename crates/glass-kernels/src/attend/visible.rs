@@ -137,21 +137,26 @@ pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, sp
     let (z, width, precision) = (Parts::new(z), kv.shape.width(), kv.shape.kind.precision());
     tiles(cores, heads, spans, |tile| {
         let (span, keys) = (tile.span, tile.span.keys());
-        let lanes = keys.div_ceil(kv.shape.kind.per_lane());
+        let per_lane = kv.shape.kind.per_lane();
+        let lanes = keys.div_ceil(per_lane);
         with_scratch([tile.rows.len() * width, tile.rows.len() * lanes], |[padded, short]| {
             shorten(cores, precision, short, &p[tile.pattern], keys, keys);
-            let product = SmallProduct {
-                rows: tile.rows.len(),
-                cols: width,
-                depth: lanes,
-                left: short,
-                left_row: lanes,
-                left_step: 1,
-                right: kv.values(span.slot, tile.head / heads.group(), 0..keys),
-                right_row: width,
-                right_step: 16,
-            };
-            multiply(cores, precision, padded, width, Write::Set, product);
+            for start in (0..keys).step_by(BLOCK) {
+                let seen = BLOCK.min(keys - start);
+                let product = SmallProduct {
+                    rows: tile.rows.len(),
+                    cols: width,
+                    depth: seen.div_ceil(per_lane),
+                    left: &short[start / per_lane..],
+                    left_row: lanes,
+                    left_step: 1,
+                    right: kv.values(span.slot, tile.head / heads.group(), start / BLOCK, seen),
+                    right_row: width,
+                    right_step: 16,
+                };
+                let write = if start == 0 { Write::Set } else { Write::Add };
+                multiply(cores, precision, padded, width, write, product);
+            }
             for (padded, row) in padded.chunks_exact(width).zip(tile.rows) {
                 // SAFETY: no other task uses this head of this row.
                 let z = unsafe { z.part(heads.query_at(span.rows.start + row, tile.head)) };

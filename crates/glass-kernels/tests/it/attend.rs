@@ -37,20 +37,26 @@ pub struct Cache {
     keys: Vec<f32>,
     values: Vec<f32>,
     shape: KvShape,
+    table: BlockTable,
 }
 
 impl Cache {
     pub fn new(heads: Heads, slots: usize, positions: usize, kind: CacheType) -> Self {
-        let shape = KvShape { heads: heads.key, size: heads.size, slots, positions, kind };
-        Self { keys: vec![f32::NAN; shape.keys_len()], values: vec![f32::NAN; shape.values_len()], shape }
+        Self::over(heads, BlockTable::separate(slots, positions), kind)
+    }
+
+    fn over(heads: Heads, table: BlockTable, kind: CacheType) -> Self {
+        let shape = KvShape { heads: heads.key, size: heads.size, blocks: table.in_memory(), kind };
+        let (keys, values) = (vec![f32::NAN; shape.keys_len()], vec![f32::NAN; shape.values_len()]);
+        Self { keys, values, shape, table }
     }
 
     pub fn append(&mut self, cores: &Cores, k: &[f32], v: &[f32], spans: &[Span]) {
-        append(cores, &mut self.keys, &mut self.values, self.shape, k, v, spans);
+        append(cores, &mut self.keys, &mut self.values, self.shape, &self.table, k, v, spans);
     }
 
     pub fn kv(&self) -> Kv<'_> {
-        Kv { keys: &self.keys, values: &self.values, shape: self.shape }
+        Kv { keys: &self.keys, values: &self.values, shape: self.shape, table: &self.table }
     }
 }
 
@@ -303,6 +309,53 @@ fn extreme_scores() {
         assert!(z[..8].iter().all(|z| z.is_nan()), "NaN surfaces");
         assert_close("and stays in its row", &z[8..], &expected[8..], 1e-3);
     }
+}
+
+/// Blocks in any order, and blocks that two slots share, give the bits of blocks that follow each other.
+#[test]
+fn where_blocks_are_changes_no_bit() {
+    for kind in [CacheType::F32, CacheType::Bf16] {
+        let mut case = Case::new([40, 130, 4, 2, 24], 7);
+        case.kind = kind;
+        let width = case.heads.key * case.heads.size;
+        for cores in each_isa() {
+            let (expected, _) = case.attend(&cores, None);
+            let mut table = BlockTable::shared(2, 170, 7);
+            [5, 0, 3].into_iter().enumerate().for_each(|(at, block)| table.give(0, at, block));
+            let mut cache = Cache::over(case.heads, table, kind);
+            let past = Span { rows: 0..130, slot: 0, past: 0 };
+            cache.append(&cores, &case.k[..130 * width], &case.v[..130 * width], &[past]);
+            // The second slot reads the first two blocks, and has its own copy of the third.
+            [5, 0].into_iter().enumerate().for_each(|(at, block)| cache.table.share(1, at, block));
+            cache.table.give(1, 2, 6);
+            let tail = 128 * width..130 * width;
+            let copied = Span { rows: 0..2, slot: 1, past: 128 };
+            cache.append(&cores, &case.k[tail.clone()], &case.v[tail], &[copied]);
+            let both = [0, 1].map(|slot| Span { rows: 40 * slot..40 * (slot + 1), slot, past: 130 });
+            let twice = |x: &[f32]| [x, x].concat();
+            cache.append(&cores, &twice(&case.k[130 * width..]), &twice(&case.v[130 * width..]), &both);
+            let mut z = vec![0.0; 2 * case.q.len()];
+            attend(&cores, &mut z, None, &twice(&case.q), cache.kv(), case.heads, &both, None);
+            assert_same_bits("blocks in any order", &z, &twice(&expected));
+            let mut p = vec![0.0; pattern_len(case.heads, &both)];
+            pattern(&cores, &mut p, &twice(&case.q), cache.kv(), case.heads, &both);
+            let mut mixed = vec![0.0; z.len()];
+            mix(&cores, &mut mixed, &p, cache.kv(), case.heads, &both);
+            let (first, second) = mixed.split_at(case.q.len());
+            assert_same_bits("the visible path", first, second);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "not its own")]
+fn a_block_that_a_slot_only_reads_is_not_written() {
+    let case = Case::new([4, 0, 1, 1, 4], 1);
+    let mut table = BlockTable::shared(2, 64, 1);
+    table.give(0, 0, 0);
+    table.share(1, 0, 0);
+    let span = Span { rows: 0..4, slot: 1, past: 0 };
+    Cache::over(case.heads, table, case.kind).append(&Cores::new(1), &case.k, &case.v, &[span]);
 }
 
 #[test]

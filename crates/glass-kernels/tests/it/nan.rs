@@ -138,11 +138,12 @@ fn attention() {
         {
             let [mut q, k, v] = [1, 2, 3].map(|seed| numbers(rows * width, seed));
             q[at * width + 3] = f32::NAN;
-            let shape = KvShape { heads: 2, size, slots: 1, positions: rows, kind };
+            let shape = KvShape { heads: 2, size, blocks: rows.div_ceil(64), kind };
+            let table = BlockTable::separate(1, rows);
             let (mut keys, mut values) = (vec![0.0; shape.keys_len()], vec![0.0; shape.values_len()]);
             let spans = [Span { rows: 0..rows, slot: 0, past: 0 }];
-            append(&cores, &mut keys, &mut values, shape, &k, &v, &spans);
-            let kv = Kv { keys: &keys, values: &values, shape };
+            append(&cores, &mut keys, &mut values, shape, &table, &k, &v, &spans);
+            let kv = Kv { keys: &keys, values: &values, shape, table: &table };
             let mut z = vec![0.0; rows * width];
             attend(&cores, &mut z, None, &q, kv, heads, &spans, None);
             let mut p = vec![0.0; pattern_len(heads, &spans)];

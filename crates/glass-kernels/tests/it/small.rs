@@ -72,10 +72,11 @@ fn attention_both_ways_and_back() {
     let (q, k, v) = (numbers(rows * 12, 1), numbers(rows * 6, 2), numbers(rows * 6, 3));
     let spans = [Span { rows: 0..2, slot: 1, past: 0 }, Span { rows: 2..5, slot: 0, past: 0 }];
     for kind in [CacheType::F32, CacheType::Bf16] {
-        let shape = KvShape { heads: 1, size: 6, slots: 2, positions: 4, kind };
+        let shape = KvShape { heads: 1, size: 6, blocks: 2, kind };
+        let table = BlockTable::separate(2, 4);
         let (mut keys, mut values) = (vec![0.0; shape.keys_len()], vec![0.0; shape.values_len()]);
-        append(&cores, &mut keys, &mut values, shape, &k, &v, &spans);
-        let kv = Kv { keys: &keys, values: &values, shape };
+        append(&cores, &mut keys, &mut values, shape, &table, &k, &v, &spans);
+        let kv = Kv { keys: &keys, values: &values, shape, table: &table };
         let (mut z, mut sums) = (vec![0.0; q.len()], vec![0.0; rows * 2]);
         attend(&cores, &mut z, Some(&mut sums), &q, kv, heads, &spans, None);
         let mut p = vec![0.0; pattern_len(heads, &spans)];

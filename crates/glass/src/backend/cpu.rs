@@ -126,7 +126,7 @@ fn weight_and_bias(
 }
 
 fn kv(kv: &Kv<Cpu>) -> attend::Kv<'_> {
-    attend::Kv { keys: &kv.keys, values: &kv.values, shape: kv.shape }
+    attend::Kv { keys: &kv.keys, values: &kv.values, shape: kv.shape, table: &kv.table }
 }
 
 impl Backend for Cpu {
@@ -194,13 +194,13 @@ impl Backend for Cpu {
         }
     }
 
-    fn keep_last_rows(&self, x: &mut Tensor<Self>, spans: &[Span]) {
+    fn keep_last_rows(&self, x: &mut Tensor<Self>, spans: &[Span], kept: &[Span]) {
         // Spans are in the order of their rows, so no row is overwritten before it is read.
-        for (to, span) in spans.iter().enumerate() {
-            let row = (span.rows.end - 1) * x.cols;
-            x.data.copy_within(row..row + x.cols, to * x.cols);
+        for (span, kept) in spans.iter().zip(kept) {
+            let first = span.rows.end - kept.rows.len();
+            x.data.copy_within(first * x.cols..span.rows.end * x.cols, kept.rows.start * x.cols);
         }
-        x.use_rows(spans.len());
+        x.use_rows(kept.last().map_or(0, |kept| kept.rows.end));
     }
 
     fn put(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]) {
@@ -301,7 +301,8 @@ impl Backend for Cpu {
     }
 
     fn append(&self, kv: &mut Kv<Self>, key: &Tensor<Self>, value: &Tensor<Self>, spans: &[Span]) {
-        attend::append(&self.cores, &mut kv.keys, &mut kv.values, kv.shape, used(key), used(value), spans);
+        let Kv { keys, values, shape, table } = kv;
+        attend::append(&self.cores, keys, values, *shape, table, used(key), used(value), spans);
     }
 
     fn attend(

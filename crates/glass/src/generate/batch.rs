@@ -1,6 +1,6 @@
 //! A batch: several sequences are read together. One pass extends each of them, and weights are read once for all.
 
-use crate::backend::{Backend, CacheType, Span, Tensor};
+use crate::backend::{Backend, BlockTable, CacheType, Span, Tensor};
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Gpt, Pass};
 use crate::probe::{Ahead, Probe};
@@ -21,6 +21,17 @@ pub struct Room {
     pub cache: CacheType,
 }
 
+/// What a pass adds to one sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The sequence's slot.
+    pub slot: usize,
+    /// The ids to read; at least one.
+    pub ids: &'a [u32],
+    /// The logits after this many of the last ids are wanted.
+    pub wanted: usize,
+}
+
 /// Several sequences, each in its own slot; any of them may be extended, alone or with others. The result for a
 /// sequence is the same, bit for bit, whatever the other slots hold. All memory is allocated at the start; reading
 /// allocates none.
@@ -34,8 +45,8 @@ pub struct Batch<'a, B: Backend> {
     /// The ids that were read, by slot.
     ids: Vec<Vec<u32>>,
     spans: Vec<Span>,
-    /// The last row of each span of the pass.
-    ends: Vec<Span>,
+    /// The rows of each span that the pass ends with.
+    outputs: Vec<Span>,
     /// The ids of all spans of the pass.
     rows: Vec<u32>,
     /// For each row of logits of the last pass: the slot, and the number of its ids that the logits follow.
@@ -47,20 +58,49 @@ impl<'a, B: Backend> Batch<'a, B> {
     pub fn new(backend: &'a B, gpt: &'a Gpt, weights: Weights<'a, B>, room: Room) -> Result<Self> {
         gpt.can_run()?;
         let config = &gpt.config;
-        let Room { slots, cache, .. } = room;
         let positions = room.positions.min(config.context);
-        let rows = positions.max(slots);
-        let wanted = slots.max(LOGIT_ROWS.min(positions));
+        let cache = Cache::new(backend, config, Keep::All, room.cache, room.slots, positions)?;
+        Batch::over(backend, gpt, weights, cache, positions.max(room.slots))
+    }
+
+    /// A batch whose sequences share a memory of `blocks` blocks of 64 positions, which are given to slots by
+    /// [`place`](Self::place); a pass reads at most `rows` ids, and at least one of each slot.
+    ///
+    /// # Errors
+    /// If the model cannot be run, or there is too little memory.
+    pub fn shared(
+        backend: &'a B,
+        gpt: &'a Gpt,
+        weights: Weights<'a, B>,
+        room: Room,
+        rows: usize,
+        blocks: usize,
+    ) -> Result<Self> {
+        gpt.can_run()?;
+        let positions = room.positions.min(gpt.config.context);
+        let cache = Cache::shared(backend, &gpt.config, room.cache, room.slots, positions, blocks)?;
+        Batch::over(backend, gpt, weights, cache, rows.max(room.slots))
+    }
+
+    fn over(
+        backend: &'a B,
+        gpt: &'a Gpt,
+        weights: Weights<'a, B>,
+        cache: Cache<B>,
+        rows: usize,
+    ) -> Result<Self> {
+        let (config, slots, positions) = (&gpt.config, cache.slots(), cache.positions());
+        let wanted = slots.max(LOGIT_ROWS.min(rows));
         Ok(Batch {
             backend,
             gpt,
             weights,
             memory: Memory::new(backend, config, Keep::One, rows, wanted)?,
-            cache: Cache::new(backend, config, Keep::All, cache, slots, positions)?,
+            cache,
             logits: Tensor::new(backend, wanted, config.vocabulary)?,
             ids: (0..slots).map(|_| Vec::with_capacity(positions)).collect(),
             spans: Vec::with_capacity(slots),
-            ends: Vec::with_capacity(slots),
+            outputs: Vec::with_capacity(slots),
             rows: Vec::with_capacity(rows),
             answers: Vec::with_capacity(wanted),
         })
@@ -96,6 +136,16 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.memory.residual.capacity()
     }
 
+    /// Changes which blocks of a [shared](Self::shared) memory the slots have.
+    pub fn place(&mut self, change: impl Fn(&mut BlockTable)) {
+        self.cache.map(change);
+    }
+
+    /// Takes `ids` as read next by a slot: its blocks hold their keys and values already.
+    pub fn assume(&mut self, slot: usize, ids: &[u32]) {
+        self.ids[slot].extend_from_slice(ids);
+    }
+
     /// Drops everything in a slot after its first `len` ids; a slot that does not exist has read nothing.
     pub fn truncate(&mut self, slot: usize, len: usize) {
         if let Some(ids) = self.ids.get_mut(slot) {
@@ -127,22 +177,57 @@ impl<'a, B: Backend> Batch<'a, B> {
             self.answers.clear();
             return Ok(());
         }
-        self.admit(parts)?;
-        if P::ACTIVE {
-            let ahead = Ahead {
-                config: &self.gpt.config,
-                spans: &self.spans,
-                first: 0,
-                whole: false,
-                only_last: false,
-            };
-            probe.begin(&ahead)?;
-        }
+        self.admit(parts.iter().copied())?;
+        self.announce(&mut probe)?;
         // A probe sees all rows of the last block too.
-        let only_ends = !P::ACTIVE;
-        self.forward(probe, only_ends, |gpt, pass, memory, logits| gpt.next(pass, memory, logits));
+        let only = if P::ACTIVE { Outputs::All } else { Outputs::Last };
+        self.forward(probe, only, |gpt, pass, memory, logits| gpt.next(pass, memory, logits));
         self.answers.extend(self.spans.iter().map(|span| (span.slot, span.past + span.rows.len())));
         Ok(())
+    }
+
+    /// Extends some slots in one pass, no slot twice, at most [`rows`](Self::rows) ids in total. The wanted logits are
+    /// passed to `each(part, i, logits)` in the order of the parts, `i` counted from a part's first wanted row: some at
+    /// a time, so that they are never all in memory.
+    ///
+    /// # Errors
+    /// As for [`feed`](Self::feed).
+    pub fn read<P: Probe>(
+        &mut self,
+        parts: &[Part<'_>],
+        mut probe: P,
+        each: &mut dyn FnMut(usize, usize, &[f32]),
+    ) -> Result<()> {
+        self.admit(parts.iter().map(|part| (part.slot, part.ids)))?;
+        self.announce(&mut probe)?;
+        let (backend, wanted) = (self.backend, |part: usize| parts[part].wanted.min(parts[part].ids.len()));
+        let (only, most) = match P::ACTIVE {
+            true => (Outputs::All, self.logits.capacity()),
+            false => (Outputs::Each(&wanted), self.logits.capacity()),
+        };
+        self.forward(probe, only, |gpt, pass, memory, logits| {
+            let of = |(part, span): (usize, &Span)| {
+                let first = span.rows.end - wanted(part);
+                (first..span.rows.end).enumerate().map(move |(i, row)| (part, i, row))
+            };
+            let rows: Vec<(usize, usize, usize)> = pass.spans.iter().enumerate().flat_map(of).collect();
+            for rows in rows.chunks(most) {
+                gpt.logits(pass, rows.iter().map(|&(_, _, row)| row), memory, logits);
+                let numbers = backend.view(&logits.data, 0..logits.len());
+                let logits = numbers.chunks_exact(logits.cols);
+                rows.iter().zip(logits).for_each(|(&(part, i, _), logits)| each(part, i, logits));
+            }
+        });
+        Ok(())
+    }
+
+    /// Announces a pass over the admitted parts to the probe.
+    fn announce<P: Probe>(&self, probe: &mut P) -> Result<()> {
+        let (config, spans) = (&self.gpt.config, self.spans.as_slice());
+        match P::ACTIVE {
+            true => probe.begin(&Ahead { config, spans, first: 0, whole: false, only_last: false }),
+            false => Ok(()),
+        }
     }
 
     /// Extends one slot by at most 64 ids; afterwards [`logits`](Self::logits) gives the logits after each of them.
@@ -154,9 +239,11 @@ impl<'a, B: Backend> Batch<'a, B> {
             let why = format!("{} ids; the logits after at most {LOGIT_ROWS} are kept", ids.len());
             return Err(Error::invalid_argument("ids", why));
         }
-        self.admit(&[(slot, ids)])?;
+        self.admit([(slot, ids)])?;
         let past = self.ids[slot].len();
-        self.forward((), false, |gpt, pass, memory, logits| gpt.logits(pass, 0..ids.len(), memory, logits));
+        self.forward((), Outputs::All, |gpt, pass, memory, logits| {
+            gpt.logits(pass, 0..ids.len(), memory, logits)
+        });
         self.answers.extend((1..=ids.len()).map(|read| (slot, past + read)));
         Ok(())
     }
@@ -174,9 +261,9 @@ impl<'a, B: Backend> Batch<'a, B> {
         each: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<()> {
         self.check_logits(next.len())?;
-        self.admit(&[(slot, ids)])?;
+        self.admit([(slot, ids)])?;
         let backend = self.backend;
-        self.forward((), false, |gpt, pass, memory, logits| {
+        self.forward((), Outputs::All, |gpt, pass, memory, logits| {
             for start in (0..ids.len()).step_by(LOGIT_ROWS) {
                 let rows = start..ids.len().min(start + LOGIT_ROWS);
                 gpt.logits(pass, rows.clone(), memory, logits);
@@ -225,11 +312,11 @@ impl<'a, B: Backend> Batch<'a, B> {
     }
 
     /// Checks `parts` and sets `spans` and `rows`, if the model can read all of them.
-    fn admit(&mut self, parts: &[(usize, &[u32])]) -> Result<()> {
+    fn admit<'p>(&mut self, parts: impl IntoIterator<Item = (usize, &'p [u32])> + Clone) -> Result<()> {
         let (vocabulary, context) = (self.gpt.config.vocabulary, self.positions());
         self.spans.clear();
         self.rows.clear();
-        for &(slot, ids) in parts {
+        for (slot, ids) in parts.clone() {
             if slot >= self.slots() || self.spans.iter().any(|span| span.slot == slot) {
                 let why = match slot >= self.slots() {
                     true => format!("there are {}, counted from 0", self.slots()),
@@ -261,7 +348,7 @@ impl<'a, B: Backend> Batch<'a, B> {
             // Parts that do not fit are refused: the memory for a pass is fixed.
             let start = self.rows.len();
             if start + ids.len() > self.rows() {
-                let all: usize = parts.iter().map(|(_, ids)| ids.len()).sum();
+                let all: usize = parts.into_iter().map(|(_, ids)| ids.len()).sum();
                 let why =
                     format!("{all} ids; a pass has room for {}, so read some of them first", self.rows());
                 return Err(Error::invalid_argument("parts", why));
@@ -272,27 +359,45 @@ impl<'a, B: Backend> Batch<'a, B> {
         Ok(())
     }
 
-    /// One pass over the admitted parts; after the last block only with the last rows, if no more is needed; then
-    /// `end`.
+    /// One pass over the admitted parts; after the last block only with the rows that are needed; then `end`.
     fn forward<P: Probe>(
         &mut self,
         probe: P,
-        only_ends: bool,
+        outputs: Outputs<'_>,
         end: impl FnOnce(&Gpt, &mut Pass<'_, B, P>, &mut Memory<B>, &mut Tensor<B>),
     ) {
         let (backend, weights, spans) = (self.backend, self.weights, self.spans.as_slice());
         self.answers.clear();
-        self.ends.clear();
-        self.ends.extend(ends(&self.spans));
-        // With one token per slot, the last rows are all rows.
-        let ends = Some(self.ends.as_slice()).filter(|ends| only_ends && self.rows.len() > ends.len());
-        let mut pass = Pass { backend, weights, spans, output_rows: ends, dropout: None, probe };
+        self.outputs.clear();
+        let mut row = 0;
+        for (part, span) in spans.iter().enumerate() {
+            let kept = match outputs {
+                Outputs::All => span.rows.len(),
+                Outputs::Last => 1,
+                Outputs::Each(wanted) => wanted(part).max(1),
+            };
+            let past = span.past + span.rows.len() - kept;
+            self.outputs.push(Span { rows: row..row + kept, slot: span.slot, past });
+            row += kept;
+        }
+        let output_rows = Some(self.outputs.as_slice()).filter(|_| row < self.rows.len());
+        let mut pass = Pass { backend, weights, spans, output_rows, dropout: None, probe };
         self.gpt.forward(&mut pass, &self.rows, &mut self.memory, &mut self.cache);
         end(self.gpt, &mut pass, &mut self.memory, &mut self.logits);
         for span in &self.spans {
             self.ids[span.slot].extend_from_slice(&self.rows[span.rows.clone()]);
         }
     }
+}
+
+/// The rows of each span that are computed after the keys and values of the last block.
+enum Outputs<'a> {
+    /// All of them.
+    All,
+    /// The last.
+    Last,
+    /// As many of the last as this says for each part, and at least one.
+    Each(&'a dyn Fn(usize) -> usize),
 }
 
 /// An error: the ids that logits follow were truncated.

@@ -80,9 +80,9 @@ impl Block {
         if let Some(rows) = output_rows {
             [&mut scratch.normed, &mut *residual]
                 .into_iter()
-                .for_each(|x| pass.backend.keep_last_rows(x, pass.spans));
-            scratch.use_rows(rows.len());
-            attention.use_rows(rows.len());
+                .for_each(|x| pass.backend.keep_last_rows(x, pass.spans, rows));
+            scratch.use_rows(residual.rows);
+            attention.use_rows(residual.rows);
             pass.spans = rows;
         }
         self.attention.forward(pass, scratch, attention, kv);

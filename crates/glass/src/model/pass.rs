@@ -35,8 +35,8 @@ pub struct Pass<'a, B: Backend, P> {
     pub weights: Weights<'a, B>,
     /// Which rows belong to which sequence.
     pub spans: &'a [Span],
-    /// If only the last row of each span is wanted: those rows, as spans of one row each. In the last block, keys and values are
-    /// computed for all rows; after that the pass continues with these rows only.
+    /// If only some of the last rows of each span are wanted: those rows, as spans, at least one row of each. In the last block,
+    /// keys and values are computed for all rows; after that the pass continues with these rows only.
     pub output_rows: Option<&'a [Span]>,
     /// Dropout, while training.
     pub dropout: Option<DropoutState>,

@@ -134,17 +134,21 @@ impl Attention {
         z: &Tensor<B>,
         width: usize,
     ) {
-        let contribution = Tensor::new(pass.backend, z.rows, self.heads.query * width);
-        let mut contribution = contribution.expect("memory for contributions that a probe reads");
-        self.value_up.forward_in_parts(pass, &mut contribution, z, self.heads.query);
+        let (site, cols) = (self.site(Part::Contribution), self.heads.query * width);
         for span in pass.spans {
-            let cols = contribution.cols;
-            let (site, rows) = (self.site(Part::Contribution), span.rows.clone());
-            let view = View { site, slot: span.slot, position: span.past, rows: rows.len(), cols };
-            if pass.probe.wants(site, span.slot) != Want::No {
-                let values = pass.backend.view(&contribution.data, rows.start * cols..rows.end * cols);
-                pass.probe.look(view, &values);
+            if pass.probe.wants(site, span.slot) == Want::No {
+                continue;
             }
+            let rows = span.rows.len();
+            let tensor = |cols| Tensor::new(pass.backend, rows, cols);
+            let (mut own, mut contribution) = (tensor(z.cols), tensor(cols));
+            let memory = "memory for contributions that a probe reads";
+            let (own, contribution) = (own.as_mut().expect(memory), contribution.as_mut().expect(memory));
+            pass.backend.take(own, z, &span.rows.clone().map(|row| row as u32).collect::<Vec<_>>());
+            self.value_up.forward_in_parts(pass, contribution, own, self.heads.query);
+            let view = View { site, slot: span.slot, position: span.past, rows, cols };
+            let values = pass.backend.view(&contribution.data, 0..rows * cols);
+            pass.probe.look(view, &values);
         }
     }
 

@@ -1,0 +1,83 @@
+//! Where the blocks of each sequence are in the memory of a cache (paged attention, Kwon et al. 2023). Sequences with a
+//! common prefix share its blocks.
+
+use std::ops::Range;
+
+use super::BLOCK;
+
+/// The slot of a block that nobody may write.
+const NOBODY: u32 = u32::MAX;
+
+/// For every slot, the memory's block that holds each of its blocks of 64 positions. A block may be read by several slots;
+/// at most one may write it.
+#[derive(Clone, Debug)]
+pub struct BlockTable {
+    /// Blocks of a slot.
+    per_slot: usize,
+    /// `[slots][blocks of a slot]`.
+    blocks: Vec<u32>,
+    /// For each of the memory's blocks, the slot that may write it.
+    writers: Vec<u32>,
+}
+
+impl BlockTable {
+    /// Every slot has memory of its own for this many positions.
+    pub fn separate(slots: usize, positions: usize) -> BlockTable {
+        let per_slot = positions.div_ceil(BLOCK);
+        let all = u32::try_from(slots * per_slot).expect("fewer than 2³² blocks");
+        let writers = (0..all).map(|block| block / per_slot.max(1) as u32).collect();
+        BlockTable { per_slot, blocks: (0..all).collect(), writers }
+    }
+
+    /// Slots of at most this many positions over a memory of `blocks` blocks, of which none belongs to a slot yet.
+    pub fn shared(slots: usize, positions: usize, blocks: usize) -> BlockTable {
+        let per_slot = positions.div_ceil(BLOCK);
+        BlockTable { per_slot, blocks: vec![NOBODY; slots * per_slot], writers: vec![NOBODY; blocks] }
+    }
+
+    /// From now on, block `at` of a slot is the memory's block `block`, which this slot alone may write.
+    pub fn give(&mut self, slot: usize, at: usize, block: usize) {
+        self.blocks[slot * self.per_slot + at] = block as u32;
+        self.writers[block] = slot as u32;
+    }
+
+    /// From now on, block `at` of a slot is the memory's block `block`, which this slot only reads.
+    pub fn share(&mut self, slot: usize, at: usize, block: usize) {
+        self.blocks[slot * self.per_slot + at] = block as u32;
+    }
+
+    /// From now on, nobody may write the memory's block `block`.
+    pub fn seal(&mut self, block: usize) {
+        self.writers[block] = NOBODY;
+    }
+
+    /// The slots.
+    pub fn slots(&self) -> usize {
+        self.blocks.len().checked_div(self.per_slot).unwrap_or(0)
+    }
+
+    /// Blocks of the memory.
+    pub fn in_memory(&self) -> usize {
+        self.writers.len()
+    }
+
+    /// The memory's block that is block `at` of a slot.
+    pub(super) fn block(&self, slot: usize, at: usize) -> usize {
+        self.blocks[slot * self.per_slot..][..self.per_slot][at] as usize
+    }
+
+    /// Asserts that a slot may write these of its blocks, in a memory of `blocks` blocks.
+    pub(super) fn assert_written(&self, slot: usize, at: Range<usize>, blocks: usize) {
+        assert!(slot < self.slots(), "slot {slot} is outside a cache of {}", self.slots());
+        let (end, has) = (at.end, self.per_slot);
+        assert!(end <= has, "block {end} is outside a cache of {has} blocks a slot");
+        for at in at {
+            let block = self.block(slot, at);
+            let writer = self.writers.get(block).copied();
+            assert!(
+                block < blocks && writer == Some(slot as u32),
+                "slot {slot} writes block {at}, which is not its own"
+            );
+        }
+    }
+}
