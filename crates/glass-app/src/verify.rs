@@ -65,7 +65,7 @@ fn one(
     }
     let mut open = |way: Way| {
         Ok(match way {
-            Way::Threads(threads) => Rc::new(model.on(Cpu::new(threads))),
+            Way::Threads(threads) | Way::Served(threads) => Rc::new(model.on(Cpu::new(threads))),
             _ => model.clone(),
         })
     };
@@ -81,7 +81,7 @@ fn one(
 }
 
 fn line(out: &mut Out, found: &Compared) -> Result<(), Fail> {
-    let what = if matches!(found.way, Way::Together | Way::Guessed) { "tokens" } else { "logits" };
+    let what = if matches!(found.way, Way::Together | Way::Guessed | Way::Served(_)) { "tokens" } else { "logits" };
     let said = match &found.differs {
         None => out.green("same"),
         Some(_) => out.yellow("differs"),

@@ -81,7 +81,7 @@ impl Cores {
     /// Runs `task(0)`, …, `task(tasks - 1)`. Each thread gets neighbouring tasks: it continues where it has read,
     /// it prefetches for itself, and in the next call it reads what it wrote in this one. A thread that is done
     /// takes tasks from the end of another thread's range.
-    pub(crate) fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+    pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         let threads = self.threads().min(tasks).min(MOST_THREADS);
         if threads <= 1 {
             return (0..tasks).for_each(task);

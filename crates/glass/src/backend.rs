@@ -141,6 +141,8 @@ pub trait Backend {
     ) -> Result<Self::Packed>;
     /// A matrix that is packed in a file already, used in place if possible.
     fn adopt(&self, stored: Stored, rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
+    /// Calls `work` with 0 to `tasks` − 1, on the host, on as many threads as there are.
+    fn on_host(&self, tasks: usize, work: &(dyn Fn(usize) + Sync));
     /// The bytes of a parameter as they are stored in a file.
     fn bytes<'a>(&self, packed: &'a Self::Packed) -> &'a [u8];
 

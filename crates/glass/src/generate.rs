@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod lookup;
 pub mod runner;
+pub mod scheduler;
 pub mod stop;
 
 use std::ops::ControlFlow;
@@ -108,7 +109,7 @@ pub fn generate<B: Backend>(
     all.extend_from_slice(runner.ids());
     let (mut guessed, mut right) = (0, 0);
     let finish = loop {
-        if let ControlFlow::Break(finish) = going.draw(runner.logits()?, room, each)? {
+        if let ControlFlow::Break(finish) = going.draw(runner.logits()?, None, room, each)? {
             break finish;
         }
         let drawn = *going.ids.last().expect("one was drawn");
@@ -165,7 +166,7 @@ pub fn generate_together<B: Backend>(
         batch.logits(0, &mut next)?;
         let mut one = Continuation::new(gpt, tokenizer, options, first + slot as u64, prompt)?;
         let room = batch.room(slot);
-        let flow = one.draw(&next, room, &mut |token| each(slot, token))?;
+        let flow = one.draw(&next, None, room, &mut |token| each(slot, token))?;
         going.push((one, room));
         ended.push(flow.break_value());
     }
@@ -182,7 +183,7 @@ pub fn generate_together<B: Backend>(
         for (row, &(slot, _)) in drawn.iter().enumerate() {
             batch.logits(row, &mut next)?;
             let (one, room) = &mut going[slot];
-            ended[slot] = one.draw(&next, *room, &mut |token| each(slot, token))?.break_value();
+            ended[slot] = one.draw(&next, None, *room, &mut |token| each(slot, token))?.break_value();
         }
     }
     let ended = ended.into_iter().map(|finish| finish.expect("all have ended"));
@@ -194,7 +195,7 @@ const MOST_AHEAD: usize = 63;
 
 /// A text that is being generated.
 struct Continuation<'a> {
-    options: &'a GenerateOptions,
+    options: GenerateOptions,
     sampler: Sampler,
     ids: Vec<u32>,
     text: Text<'a>,
@@ -205,7 +206,7 @@ impl<'a> Continuation<'a> {
     fn new(
         gpt: &Gpt,
         tokenizer: Option<&'a Tokenizer>,
-        options: &'a GenerateOptions,
+        options: &GenerateOptions,
         sample: u64,
         read: &[u32],
     ) -> Result<Self> {
@@ -213,21 +214,22 @@ impl<'a> Continuation<'a> {
         sampler.see(read);
         let ids = Vec::with_capacity(options.tokens.min(gpt.config.context + 1));
         let text = Text::new(tokenizer, options, ids.capacity());
-        Ok(Continuation { options, sampler, ids, text, guesses: Guesses::default() })
+        Ok(Continuation { options: options.clone(), sampler, ids, text, guesses: Guesses::default() })
     }
 
     /// Draws the next token; returns the reason if it is the last one. `room` is the number of positions that were
-    /// left before the first token.
+    /// left before the first token; with `allowed`, only these tokens can be drawn.
     fn draw(
         &mut self,
         logits: &[f32],
+        allowed: Option<&[bool]>,
         room: usize,
         each: &mut dyn FnMut(&Token<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<Finish>> {
         if self.options.tokens == 0 {
             return Ok(ControlFlow::Break(Finish::Length));
         }
-        let drawn = self.sampler.next(logits)?;
+        let drawn = self.sampler.next_of(logits, allowed)?;
         if self.options.ends.contains(&drawn.id) {
             return Ok(ControlFlow::Break(Finish::End));
         }

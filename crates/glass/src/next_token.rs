@@ -90,7 +90,15 @@ impl Sampler {
     /// # Errors
     /// If a logit is NaN or infinitely high, or no token can be drawn.
     pub fn next(&mut self, logits: &[f32]) -> Result<Drawn> {
-        let Candidates { kept, mass, raw_sum } = self.prepare(logits)?;
+        self.next_of(logits, None)
+    }
+
+    /// The same among the tokens that are `allowed`, `[vocabulary]`.
+    ///
+    /// # Errors
+    /// As for [`next`](Self::next).
+    pub fn next_of(&mut self, logits: &[f32], allowed: Option<&[bool]>) -> Result<Drawn> {
+        let Candidates { kept, mass, raw_sum } = self.prepare(logits, allowed)?;
         let mark = mass * uniform(self.sampling.seed, self.sample, self.position);
         let id = match kept {
             None => probability::pick_of_all(&self.weights, mark) as u32,
@@ -107,7 +115,7 @@ impl Sampler {
 
     /// The tokens that [`Sampler::next`] would draw from, with their probabilities; draws nothing.
     pub fn probabilities(&mut self, logits: &[f32]) -> Result<Vec<(u32, f64)>> {
-        let Candidates { kept, mass, .. } = self.prepare(logits)?;
+        let Candidates { kept, mass, .. } = self.prepare(logits, None)?;
         let of = |id: u32| (id, self.weights[id as usize] / mass);
         let possible = |&(_, probability): &(u32, f64)| probability > 0.0;
         Ok(match kept {
@@ -138,10 +146,15 @@ impl Sampler {
     }
 
     /// Everything before the draw: computes `weights` and the first of `keys` from the logits.
-    fn prepare(&mut self, logits: &[f32]) -> Result<Candidates> {
+    fn prepare(&mut self, logits: &[f32], allowed: Option<&[bool]>) -> Result<Candidates> {
         let vocabulary = self.scores.len();
         let raw_peak = probability::peak(logits, vocabulary)?;
-        let raw = self.adjust(logits);
+        let mut raw = self.adjust(logits);
+        if let Some(allowed) = allowed {
+            let masked = self.scores.iter_mut().zip(allowed).filter(|(_, allowed)| !**allowed);
+            masked.for_each(|(score, _)| *score = f32::NEG_INFINITY);
+            raw = false;
+        }
         let peak =
             if raw { raw_peak } else { probability::peak(&self.scores, vocabulary).map_err(adjusted)? };
         if self.sampling.temperature == 0.0 {

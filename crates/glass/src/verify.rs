@@ -1,6 +1,8 @@
 //! Checks on this machine that the same seed gives the same bits: a text is read in every supported way, and all
 //! logits are compared bit for bit.
 
+pub mod served;
+
 use std::fmt;
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -11,6 +13,7 @@ use crate::next_token::Sampling;
 use crate::runtime::Model;
 use crate::{Error, Result};
 use glass_kernels::random::mix;
+use served::{Beside, Served};
 
 /// Tokens of the text, if the context is that long: more than two blocks of attention.
 const TOKENS: usize = 150;
@@ -40,11 +43,13 @@ pub enum Way {
     Together,
     /// Samples that continue it, with tokens guessed ahead.
     Guessed,
+    /// A request in the service on this many threads, in every combination of what may happen [beside](served::Beside) it.
+    Served(usize),
 }
 
 impl Way {
     /// All of them, the reference first.
-    pub const ALL: [Way; 11] = [
+    pub const ALL: [Way; 15] = [
         Way::AtOnce,
         Way::Threads(1),
         Way::Threads(2),
@@ -56,6 +61,10 @@ impl Way {
         Way::Among,
         Way::Together,
         Way::Guessed,
+        Way::Served(1),
+        Way::Served(2),
+        Way::Served(3),
+        Way::Served(4),
     ];
 
     fn draws(self) -> bool {
@@ -75,6 +84,8 @@ impl fmt::Display for Way {
             Way::Among => "in a batch with 15 other texts",
             Way::Together => "16 samples together, and alone",
             Way::Guessed => "samples with guessed tokens",
+            Way::Served(1) => "32 ways to be served, on 1 thread",
+            Way::Served(threads) => return write!(f, "32 ways to be served, on {threads} threads"),
         })
     }
 }
@@ -110,12 +121,15 @@ pub fn verify<B: Backend>(
     let mut expected = Vec::with_capacity(text.ids.len());
     model.runner()?.feed_each(&text.ids, &mut |_, logits| expected.push(logits.to_vec()))?;
     let alone = draws(&mut model.runner()?, &text, 0)?;
+    let requests = Served::new(config.vocabulary, config.context);
+    let answers = requests.alone(&mut model.runner()?)?;
     for way in Way::ALL.into_iter().skip(1) {
         let mut compare = Comparison { way, expected: &expected, numbers: 0, differs: None };
         let model = open(way)?;
-        match way.draws() {
-            true => compare.draws(&model, &text, &alone)?,
-            false => compare.reads(&model, &text)?,
+        match way {
+            Way::Served(_) => compare.served(&model, &requests, &answers)?,
+            _ if way.draws() => compare.draws(&model, &text, &alone)?,
+            _ => compare.reads(&model, &text)?,
         }
         each(Compared { way, numbers: compare.numbers, differs: compare.differs });
     }
@@ -265,6 +279,24 @@ impl Comparison<'_> {
             if expected != drawn && self.differs.is_none() {
                 let at = expected.iter().zip(drawn).take_while(|(a, b)| a == b).count();
                 self.differs = Some(format!("sample {sample} differs from its token {at} on"));
+            }
+        }
+        Ok(())
+    }
+
+    fn served<B: Backend>(
+        &mut self,
+        model: &Model<B>,
+        requests: &Served,
+        answers: &[Vec<(u32, u64)>; 2],
+    ) -> Result<()> {
+        for beside in Beside::all() {
+            for (expected, drawn) in answers.iter().zip(requests.run(model, beside)?) {
+                self.numbers += 2 * expected.len() as u64;
+                if *expected != drawn && self.differs.is_none() {
+                    let at = expected.iter().zip(&drawn).take_while(|(a, b)| a == b).count();
+                    self.differs = Some(format!("the answer differs from its token {at} on: {beside:?}"));
+                }
             }
         }
         Ok(())

@@ -175,6 +175,10 @@ impl Backend for Cpu {
         Packed::adopted(self, stored, rows, cols, layout)
     }
 
+    fn on_host(&self, tasks: usize, work: &(dyn Fn(usize) + Sync)) {
+        self.cores.run(tasks, work);
+    }
+
     fn bytes<'a>(&self, packed: &'a Packed) -> &'a [u8] {
         packed.bytes()
     }

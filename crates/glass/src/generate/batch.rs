@@ -30,6 +30,8 @@ pub struct Part<'a> {
     pub ids: &'a [u32],
     /// The logits after this many of the last ids are wanted.
     pub wanted: usize,
+    /// Whether a probe sees all of its rows. Otherwise it may miss those of the last block whose logits are not wanted.
+    pub seen: bool,
 }
 
 /// Several sequences, each in its own slot; any of them may be extended, alone or with others. The result for a
@@ -187,8 +189,8 @@ impl<'a, B: Backend> Batch<'a, B> {
     }
 
     /// Extends some slots in one pass, no slot twice, at most [`rows`](Self::rows) ids in total. The wanted logits are
-    /// passed to `each(part, i, logits)` in the order of the parts, `i` counted from a part's first wanted row: some at
-    /// a time, so that they are never all in memory.
+    /// passed to `each(rows, logits)`, some rows at a time, so that they are never all in memory: `(part, i)` of every
+    /// row, in the order of the parts and `i` counted from a part's first wanted row, and `[rows, vocabulary]`.
     ///
     /// # Errors
     /// As for [`feed`](Self::feed).
@@ -196,26 +198,25 @@ impl<'a, B: Backend> Batch<'a, B> {
         &mut self,
         parts: &[Part<'_>],
         mut probe: P,
-        each: &mut dyn FnMut(usize, usize, &[f32]),
+        each: &mut dyn FnMut(&[(usize, usize)], &[f32]),
     ) -> Result<()> {
         self.admit(parts.iter().map(|part| (part.slot, part.ids)))?;
         self.announce(&mut probe)?;
         let (backend, wanted) = (self.backend, |part: usize| parts[part].wanted.min(parts[part].ids.len()));
-        let (only, most) = match P::ACTIVE {
-            true => (Outputs::All, self.logits.capacity()),
-            false => (Outputs::Each(&wanted), self.logits.capacity()),
-        };
-        self.forward(probe, only, |gpt, pass, memory, logits| {
+        let (kept, most) = (
+            |part: usize| if parts[part].seen { parts[part].ids.len() } else { wanted(part) },
+            self.logits.capacity(),
+        );
+        self.forward(probe, Outputs::Each(&kept), |gpt, pass, memory, logits| {
             let of = |(part, span): (usize, &Span)| {
                 let first = span.rows.end - wanted(part);
-                (first..span.rows.end).enumerate().map(move |(i, row)| (part, i, row))
+                (first..span.rows.end).enumerate().map(move |(i, row)| ((part, i), row))
             };
-            let rows: Vec<(usize, usize, usize)> = pass.spans.iter().enumerate().flat_map(of).collect();
-            for rows in rows.chunks(most) {
-                gpt.logits(pass, rows.iter().map(|&(_, _, row)| row), memory, logits);
-                let numbers = backend.view(&logits.data, 0..logits.len());
-                let logits = numbers.chunks_exact(logits.cols);
-                rows.iter().zip(logits).for_each(|(&(part, i, _), logits)| each(part, i, logits));
+            let (names, rows): (Vec<(usize, usize)>, Vec<usize>) =
+                pass.spans.iter().enumerate().flat_map(of).unzip();
+            for (names, rows) in names.chunks(most).zip(rows.chunks(most)) {
+                gpt.logits(pass, rows.iter().copied(), memory, logits);
+                each(names, &backend.view(&logits.data, 0..logits.len()));
             }
         });
         Ok(())

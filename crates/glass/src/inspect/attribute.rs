@@ -141,7 +141,7 @@ pub fn trace<B: Backend>(
         return Err(Error::invalid_argument("logits", why));
     }
     // logit = Σ read × (gain × (x − mean) / deviation + bias): a direction, once the deviation is known.
-    let last = row(record, Site::Residual, position)?;
+    let last = record.row(Site::Residual, 0, 1, position)?;
     let gain = inspector.parameter("norm.weight")?.values;
     let mut direction: Vec<f64> =
         reads.iter().zip(&gain).map(|(read, gain)| f64::from(*read) * f64::from(*gain)).collect();
@@ -204,21 +204,21 @@ pub fn along<B: Backend>(
         return Err(Error::invalid_argument("direction", why));
     }
     let dot = |vector: &[f32]| dot(vector, direction);
-    let here = |site| row(record, site, position);
+    let here = |site| record.row(site, 0, 1, position);
     let mut parts =
         vec![(Component::Token, dot(here(Site::Token)?)), (Component::Position, dot(here(Site::Position)?))];
     let (mut sources, mut neurons) = (Vec::new(), Vec::new());
     for layer in 0..config.layers {
         let site = |part| Site::Block(layer, part);
         let contributions = here(site(Part::Contribution))?;
-        let (values, squares) = (record.get(site(Part::Value))?, record.get(site(Part::Pattern))?);
+        let values = record.get(site(Part::Value))?;
         let value_up = inspector.parameter(&format!("block.{layer}.attention.value_up.weight"))?;
         let read = transposed(&value_up, direction);
         for (head, contribution) in contributions.chunks_exact(width).enumerate() {
             parts.push((Component::Head { layer, head }, dot(contribution)));
             let read = &read[head * heads.size..(head + 1) * heads.size];
             let at = (head / (heads.query / heads.key)) * heads.size;
-            let pattern = squares.row(head * (squares.rows / heads.query) + position);
+            let pattern = record.row(site(Part::Pattern), head, heads.query, position)?;
             let source = |key: usize| {
                 let value = &values.row(key)[at..at + heads.size];
                 f64::from(pattern[key]) * self::dot(value, read)
@@ -246,19 +246,6 @@ pub fn along<B: Backend>(
         neurons.push(active.iter().zip(read).map(|(active, read)| f64::from(*active) * read).collect());
     }
     Ok(Attribution { whole: dot(here(Site::Residual)?), parts, sources, neurons })
-}
-
-/// The recorded values of a site at a position.
-fn row(record: &Record, site: Site, position: usize) -> Result<&[f32]> {
-    let matrix = record.get(site)?;
-    match position < matrix.rows {
-        true => Ok(matrix.row(position)),
-        false => {
-            let why =
-                format!("position {position} is not among the {} recorded, counted from 0", matrix.rows);
-            Err(Error::invalid_argument(site, why))
-        }
-    }
 }
 
 /// What the last norm divides by.

@@ -43,14 +43,39 @@ pub fn read<B: Backend>(
     ids: &[u32],
     top: usize,
 ) -> Result<Vec<Reading>> {
+    each(inspector, residual, top, &mut |row, logits, top| {
+        let next = ids.get(row + 1).map(|&id| next_token::score(logits, id)).transpose()?;
+        Ok(Reading { top, next })
+    })
+}
+
+/// The most probable tokens after each of some residual streams, `[rows, width]`, which need not be of one sequence.
+///
+/// # Errors
+/// As for [`lens`].
+pub fn predict<B: Backend>(
+    inspector: &mut Inspector<'_, B>,
+    residual: &[f32],
+    top: usize,
+) -> Result<Vec<Vec<Drawn>>> {
+    each(inspector, residual, top, &mut |_, _, top| Ok(top))
+}
+
+fn each<B: Backend, T>(
+    inspector: &mut Inspector<'_, B>,
+    residual: &[f32],
+    top: usize,
+    reading: &mut dyn FnMut(usize, &[f32], Vec<Drawn>) -> Result<T>,
+) -> Result<Vec<T>> {
     let config = inspector.model().config();
+    let rows = residual.len() / config.width;
     let mut sampler = Sampler::new(&Sampling::default(), config.vocabulary, 0)?;
-    inspector.resume(config.layers, residual, &[ids.len()], ())?;
-    let mut readings = Vec::with_capacity(ids.len());
+    inspector.resume(config.layers, residual, &[rows], ())?;
+    let mut readings = Vec::with_capacity(rows);
     let mut failed: Option<Error> = None;
     inspector.logits(&mut |row, logits| {
-        let next = ids.get(row + 1).map(|&id| next_token::score(logits, id)).transpose();
-        match next.and_then(|next| Ok(Reading { top: sampler.top(logits, top)?.to_vec(), next })) {
+        let top = sampler.top(logits, top).map(<[Drawn]>::to_vec);
+        match top.and_then(|top| reading(row, logits, top)) {
             Ok(reading) => readings.push(reading),
             Err(error) => failed = failed.take().or(Some(error)),
         }

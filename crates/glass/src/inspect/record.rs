@@ -76,7 +76,11 @@ impl Matrix {
 pub struct Record {
     slot: usize,
     wanted: Vec<Site>,
+    /// At these sites, positions before this one are left out.
+    since: Option<(usize, Vec<Site>)>,
     seen: BTreeMap<Site, Matrix>,
+    /// The position of the first row of each matrix; of a square, of its first query.
+    first: BTreeMap<Site, usize>,
     /// Who gets the memory when the record is dropped.
     spare: Option<Spare>,
 }
@@ -116,13 +120,39 @@ impl Drop for Record {
 impl Record {
     /// A record of these sites of the sequence in slot 0.
     pub fn of(sites: impl IntoIterator<Item = Site>) -> Record {
-        Record { slot: 0, wanted: sites.into_iter().collect(), seen: BTreeMap::new(), spare: None }
+        let mut record = Record::default();
+        record.wanted.extend(sites);
+        record
     }
 
     /// The same of another slot.
     pub fn in_slot(mut self, slot: usize) -> Record {
         self.slot = slot;
         self
+    }
+
+    /// Leaves out positions before `position` at the sites that `of` names.
+    pub fn since(mut self, position: usize, of: impl Fn(&Site) -> bool) -> Record {
+        self.since = Some((position, self.wanted.iter().copied().filter(of).collect()));
+        self
+    }
+
+    /// The numbers of a site at a position; at a square site, those of a head's query there.
+    ///
+    /// # Errors
+    /// If they were not recorded.
+    pub fn row(&self, site: Site, head: usize, heads: usize, position: usize) -> Result<&[f32]> {
+        let matrix = self.get(site)?;
+        let first = self.first.get(&site).copied().unwrap_or(0);
+        let rows = if site.is_square() { matrix.rows / heads } else { matrix.rows };
+        match position.checked_sub(first).filter(|&row| row < rows) {
+            Some(row) => Ok(matrix.row(if site.is_square() { head * rows + row } else { row })),
+            None => {
+                let why =
+                    format!("position {position} is not among the {rows} recorded, counted from {first}");
+                Err(Error::invalid_argument(site, why))
+            }
+        }
     }
 
     /// What was recorded, in the order of the flow.
@@ -225,8 +255,14 @@ impl Probe for Record {
         if view.position == 0 || view.site.is_square() {
             matrix.clear();
         }
+        let since =
+            self.since.as_ref().filter(|(_, sites)| !view.site.is_square() && sites.contains(&view.site));
+        let skipped = since.map_or(0, |(since, _)| since.saturating_sub(view.position).min(view.rows));
+        if matrix.rows == 0 {
+            self.first.insert(view.site, view.position + skipped);
+        }
         matrix.cols = view.cols;
-        matrix.rows += view.rows;
-        matrix.values.extend_from_slice(values);
+        matrix.rows += view.rows - skipped;
+        matrix.values.extend_from_slice(&values[skipped * view.cols..]);
     }
 }

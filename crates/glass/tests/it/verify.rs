@@ -61,7 +61,7 @@ fn loaded(threads: usize, packing: Packing, cache: CacheType, changed: Changed) 
 fn compared(packing: Packing, cache: CacheType, other: &[Way], changed: Changed) -> Vec<Compared> {
     let mut all = Vec::new();
     let mut open = |way: Way| {
-        let threads = if let Way::Threads(threads) = way { threads } else { 2 };
+        let threads = if let Way::Threads(threads) | Way::Served(threads) = way { threads } else { 2 };
         let changed = if other.contains(&way) { changed } else { Changed::Nothing };
         Ok(loaded(threads, packing, cache, changed))
     };
