@@ -81,7 +81,8 @@ fn one(
 }
 
 fn line(out: &mut Out, found: &Compared) -> Result<(), Fail> {
-    let what = if matches!(found.way, Way::Together | Way::Guessed | Way::Served(_)) { "tokens" } else { "logits" };
+    let what =
+        if matches!(found.way, Way::Together | Way::Guessed | Way::Served(_)) { "tokens" } else { "logits" };
     let said = match &found.differs {
         None => out.green("same"),
         Some(_) => out.yellow("differs"),

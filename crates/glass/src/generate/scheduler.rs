@@ -316,7 +316,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
                     left -= rows;
                     let sequence = &self.running[at];
                     let ends = sequence.read + rows == sequence.prompt;
-                    let wanted = if sequence.scores() { rows } else { usize::from(ends) };
+                    let wanted = if sequence.wants_all_logits() { rows } else { usize::from(ends) };
                     shares.push(Share { at, rows, wanted });
                 }
             }

@@ -11,6 +11,7 @@ use crate::generate::lookup::Lookup;
 use crate::generate::{Continuation, Finish};
 use crate::model::Gpt;
 use crate::next_token::score;
+use crate::probe::Site;
 use crate::tokens::Tokenizer;
 use crate::{Error, Result};
 use std::ops::ControlFlow;
@@ -55,6 +56,8 @@ pub(super) struct Sequence<'a> {
     row: Option<usize>,
     /// Guesses of this pass that were right.
     right: usize,
+    /// Whether logits are among what is watched.
+    sees_logits: bool,
     /// Whether the logits after the prompt are attributed.
     attributes: bool,
     /// The logits after the prompt, for an attribution or for a request without tokens.
@@ -106,6 +109,7 @@ impl<'a> Sequence<'a> {
             room: positions - prompt,
             row: Some(0),
             right: 0,
+            sees_logits: watch.as_ref().is_some_and(|watch| watch.sites.contains(&Site::Logits)),
             attributes: watch.as_ref().is_some_and(|watch| watch.attribution.is_some()),
             watched: watch.map(|watch| Watched::new(watch, slot, prompt, gpt.config.layers)),
             logits: None,
@@ -123,9 +127,9 @@ impl<'a> Sequence<'a> {
         self.prompt.saturating_sub(self.read)
     }
 
-    /// Whether its prompt is scored.
-    pub fn scores(&self) -> bool {
-        self.score_prompt
+    /// Whether the logits after every position of its prompt are wanted.
+    pub fn wants_all_logits(&self) -> bool {
+        self.score_prompt || self.sees_logits
     }
 
     /// Whether its prompt was read.
@@ -199,6 +203,9 @@ impl<'a> Sequence<'a> {
         if position == 0 && self.score_prompt {
             self.begun();
             self.events.push(Event::Scored { id: self.ids[0], scored: None, top: Vec::new() });
+        }
+        if position + 1 < self.prompt && !self.score_prompt {
+            return Ok(());
         }
         if position + 1 < self.prompt {
             let id = self.ids[position + 1];
