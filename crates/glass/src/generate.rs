@@ -16,7 +16,7 @@ use stop::StopText;
 
 use crate::backend::Backend;
 use crate::model::Gpt;
-use crate::next_token::{Sampler, Sampling};
+use crate::next_token::{Sampler, Sampling, logprob};
 use crate::tokens::{TextStream, Tokenizer};
 use crate::{Error, Result};
 
@@ -79,12 +79,17 @@ pub struct Guesses {
 pub struct Token<'a> {
     /// Its id.
     pub id: u32,
-    /// Its log-probability, before any bias, penalty or temperature.
-    pub logprob: f64,
     /// The text that is now final: complete characters that cannot be part of a stop text.
     pub text: &'a str,
     /// The logits it was drawn from.
     pub logits: &'a [f32],
+}
+
+impl Token<'_> {
+    /// Its log-probability, before any bias, penalty or temperature: a pass over all logits.
+    pub fn logprob(&self) -> f64 {
+        logprob(self.logits, self.id)
+    }
 }
 
 /// Continues from what `runner` has read: draws a token, reads it, and repeats. `sample` numbers the continuations
@@ -229,13 +234,13 @@ impl<'a> Continuation<'a> {
         if self.options.tokens == 0 {
             return Ok(ControlFlow::Break(Finish::Length));
         }
-        let drawn = self.sampler.next_of(logits, allowed)?;
-        if self.options.ends.contains(&drawn.id) {
+        let id = self.sampler.draw(logits, allowed)?;
+        if self.options.ends.contains(&id) {
             return Ok(ControlFlow::Break(Finish::End));
         }
-        self.ids.push(drawn.id);
-        let stopped = self.text.push(drawn.id);
-        let token = Token { id: drawn.id, logprob: drawn.logprob, text: self.text.fresh(), logits };
+        self.ids.push(id);
+        let stopped = self.text.push(id);
+        let token = Token { id, text: self.text.fresh(), logits };
         let left = each(&token).is_break();
         let finish = if stopped {
             Finish::Stop

@@ -19,7 +19,7 @@ mod random;
 mod sampling;
 mod select;
 
-pub use probability::{Scored, divergence, most_probable, score};
+pub use probability::{Scored, divergence, logprob, most_probable, score};
 pub use random::uniform;
 pub use sampling::Sampling;
 
@@ -90,15 +90,17 @@ impl Sampler {
     /// # Errors
     /// If a logit is NaN or infinitely high, or no token can be drawn.
     pub fn next(&mut self, logits: &[f32]) -> Result<Drawn> {
-        self.next_of(logits, None)
+        let id = self.draw(logits, None)?;
+        Ok(Drawn { id, logprob: logprob(logits, id) })
     }
 
-    /// The same among the tokens that are `allowed`, `[vocabulary]`.
+    /// The same without its probability, which takes a pass over all logits; with `allowed`, `[vocabulary]`, among these
+    /// tokens alone.
     ///
     /// # Errors
     /// As for [`next`](Self::next).
-    pub fn next_of(&mut self, logits: &[f32], allowed: Option<&[bool]>) -> Result<Drawn> {
-        let Candidates { kept, mass, raw_sum } = self.prepare(logits, allowed)?;
+    pub fn draw(&mut self, logits: &[f32], allowed: Option<&[bool]>) -> Result<u32> {
+        let Candidates { kept, mass } = self.prepare(logits, allowed)?;
         let mark = mass * uniform(self.sampling.seed, self.sample, self.position);
         let id = match kept {
             None => probability::pick_of_all(&self.weights, mark) as u32,
@@ -110,12 +112,12 @@ impl Sampler {
         self.note(id);
         self.drawn += 1;
         self.generated[id as usize] = self.generated[id as usize].saturating_add(1);
-        Ok(Drawn { id, logprob: f64::from(logits[id as usize]) - raw_sum })
+        Ok(id)
     }
 
     /// The tokens that [`Sampler::next`] would draw from, with their probabilities; draws nothing.
     pub fn probabilities(&mut self, logits: &[f32]) -> Result<Vec<(u32, f64)>> {
-        let Candidates { kept, mass, .. } = self.prepare(logits, None)?;
+        let Candidates { kept, mass } = self.prepare(logits, None)?;
         let of = |id: u32| (id, self.weights[id as usize] / mass);
         let possible = |&(_, probability): &(u32, f64)| probability > 0.0;
         Ok(match kept {
@@ -162,14 +164,12 @@ impl Sampler {
             self.weights[id] = 1.0;
             self.keys.clear();
             self.keys.push(key(peak, id as u32));
-            return Ok(Candidates { kept: Some(1), mass: 1.0, raw_sum: log_sum_exp(logits, raw_peak) });
+            return Ok(Candidates { kept: Some(1), mass: 1.0 });
         }
         let inverse = 1.0 / f64::from(self.sampling.temperature);
         let all = probability::weigh(&self.scores, peak, inverse, &mut self.weights);
-        let undistorted = raw && inverse == 1.0;
-        let raw_sum = if undistorted { f64::from(peak) + all.ln() } else { log_sum_exp(logits, raw_peak) };
         let (kept, mass) = self.keep(all);
-        Ok(Candidates { kept, mass, raw_sum })
+        Ok(Candidates { kept, mass })
     }
 
     /// Sets `scores` to the logits after bias, penalties and suppression; returns whether they equal the raw
@@ -232,8 +232,6 @@ struct Candidates {
     kept: Option<usize>,
     /// The sum of their weights.
     mass: f64,
-    /// `ln Σ exp(logit)` of the raw logits.
-    raw_sum: f64,
 }
 
 fn adjusted(_: Error) -> Error {

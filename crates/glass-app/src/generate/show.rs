@@ -53,10 +53,10 @@ impl Show<'_> {
     /// A token.
     pub fn line(&mut self, out: &mut Out, token: &Token<'_>) -> Result<(), Fail> {
         self.tokens += 1;
-        self.sum += token.logprob;
+        self.sum += token.logprob();
         let top = self.sampler.top(token.logits, TOP)?;
-        let share = token.logprob.exp();
-        let is_first = top.first().is_none_or(|first| first.logprob <= token.logprob);
+        let share = token.logprob().exp();
+        let is_first = top.first().is_none_or(|first| first.logprob <= token.logprob());
         let bar = bar(share, BAR);
         let bar = if is_first { out.green(&bar) } else { out.yellow(&bar) };
         write!(out, "{}{} {bar}  ", fit(&piece(self.model, token.id), PIECE), percent(share))?;
@@ -65,7 +65,7 @@ impl Show<'_> {
             let share = percent(drawn.logprob.exp());
             let text = format!("{}{share}  ", fit(&piece(self.model, drawn.id), OTHER));
             // Alternatives more probable than the drawn token are emphasised.
-            line.push_str(&if drawn.logprob > token.logprob { text } else { out.dim(&text) });
+            line.push_str(&if drawn.logprob > token.logprob() { text } else { out.dim(&text) });
         }
         writeln!(out, "{}", line.trim_end())?;
         out.show()
@@ -101,7 +101,7 @@ impl Show<'_> {
             |id: u32, logprob: f64| json!({"id": id, "text": lossy(model.bytes(id)), "logprob": logprob});
         let top = self.sampler.top(token.logits, TOP)?;
         let top: Vec<Value> = top.iter().map(|drawn| entry(drawn.id, drawn.logprob)).collect();
-        let mut own = entry(token.id, token.logprob);
+        let mut own = entry(token.id, token.logprob());
         own["top"] = Value::Array(top);
         Ok(own)
     }

@@ -14,6 +14,12 @@ pub struct Scored {
     pub rank: usize,
 }
 
+/// The log-probability of a token in a row of raw logits: the same as [`score`] gives, for logits that were checked.
+pub fn logprob(logits: &[f32], id: u32) -> f64 {
+    let peak = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    f64::from(logits[id as usize]) - log_sum_exp(logits, peak)
+}
+
 /// The log-probability and rank of the token `target` in a row of raw logits.
 pub fn score(logits: &[f32], target: u32) -> Result<Scored> {
     let peak = peak(logits, logits.len())?;

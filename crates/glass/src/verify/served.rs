@@ -78,7 +78,7 @@ impl Served {
             runner.truncate(0);
             runner.prompt(&self.prompt)?;
             generate(runner, None, &self.options(greedy, 0), 3, &mut |token| {
-                drawn.push((token.id, token.logprob.to_bits()));
+                drawn.push((token.id, token.logprob().to_bits()));
                 ControlFlow::Continue(())
             })?;
             Ok(drawn)
@@ -136,6 +136,7 @@ impl Served {
             prompt: self.prompt.clone(),
             options: self.options(greedy, lookup),
             sample: 3,
+            logprobs: true,
             watch: beside.watched.then_some(watch),
             ..Request::default()
         };
@@ -185,7 +186,7 @@ fn finish<B: Backend>(scheduler: &mut Scheduler<'_, B>, ticket: Ticket) -> Resul
     while done.is_none() {
         let went_on = scheduler.pass(&mut |of, event| match event {
             _ if of != ticket => {}
-            Event::Token { id, logprob, .. } => drawn.push((id, logprob.to_bits())),
+            Event::Token { id, logprob, .. } => drawn.push((id, logprob.map_or(0, f64::to_bits))),
             Event::Ended { seen: inside, .. } => {
                 seen = inside.map_or(0, |seen| seen.rows.iter().map(|row| row.values.len()).sum());
                 done = Some(Ok(()));

@@ -129,7 +129,7 @@ fn guessing_ahead_changes_no_bit() {
         let options = GenerateOptions { tokens: 40, sampling, lookup, ..GenerateOptions::default() };
         let mut heard = Vec::new();
         let mut each = |token: &Token<'_>| {
-            heard.push((token.id, token.logprob.to_bits(), token.logits.to_vec()));
+            heard.push((token.id, token.logprob().to_bits(), token.logits.to_vec()));
             ControlFlow::Continue(())
         };
         let done = generate(&mut runner, None, &options, sample, &mut each).unwrap();

@@ -41,6 +41,7 @@ fn ids(len: usize, seed: u32) -> Vec<u32> {
 fn request(prompt: Vec<u32>, tokens: usize) -> Request {
     let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
     Request {
+        logprobs: true,
         prompt,
         options: GenerateOptions { tokens, sampling, ..GenerateOptions::default() },
         ..Request::default()
@@ -84,7 +85,7 @@ fn note(all: &mut BTreeMap<Ticket, Told>, pass: u64, ticket: Ticket, event: Even
             if told.drawn.is_empty() {
                 told.first = pass;
             }
-            told.drawn.push((id, logprob.to_bits()));
+            told.drawn.push((id, logprob.unwrap().to_bits()));
         }
         Event::Ended { finish, seen, .. } => (told.finish, told.seen) = (Some(finish), seen),
         Event::Failed(error) => told.failed = Some(error.to_string()),

@@ -18,6 +18,8 @@ pub struct Request {
     pub options: GenerateOptions,
     /// The number of this continuation among several of one prompt: each draws other tokens from the same seed.
     pub sample: u64,
+    /// Whether the log-probability of each new token is told.
+    pub logprobs: bool,
     /// How many of the most probable tokens are told with each token.
     pub top: usize,
     /// Whether the prompt is scored: one [`Event::Scored`] for each of its tokens.
@@ -91,8 +93,8 @@ pub enum Event {
     Token {
         /// Its id.
         id: u32,
-        /// Its log-probability, before any bias, penalty, temperature or constraint.
-        logprob: f64,
+        /// Its log-probability, before any bias, penalty, temperature or constraint, if it was asked for.
+        logprob: Option<f64>,
         /// The text that is now final: complete characters that cannot be part of a stop text.
         text: String,
         /// The most probable tokens at its place.

@@ -45,6 +45,7 @@ pub(super) struct Sequence<'a> {
     pub events: Vec<Event>,
     pub ended: Option<Ending>,
     score_prompt: bool,
+    logprobs: bool,
     top: usize,
     tokens: usize,
     continuation: Continuation<'a>,
@@ -80,7 +81,8 @@ impl<'a> Sequence<'a> {
         positions: usize,
         reserved: usize,
     ) -> Result<Sequence<'a>> {
-        let Request { prompt: ids, options, sample, top, score_prompt, salt, constraint, watch } = request;
+        let Request { prompt: ids, options, sample, logprobs, top, score_prompt, salt, constraint, watch } =
+            request;
         let prompt = ids.len();
         let first = if score_prompt { 0 } else { watch.as_ref().map_or(usize::MAX, |watch| watch.first()) };
         let shares = watch.as_ref().is_none_or(|watch| watch.edits.is_empty());
@@ -101,6 +103,7 @@ impl<'a> Sequence<'a> {
             events: Vec::new(),
             ended: None,
             score_prompt,
+            logprobs,
             top,
             tokens: options.tokens,
             continuation: Continuation::new(gpt, tokenizer, &options, sample, &ids)?,
@@ -235,9 +238,9 @@ impl<'a> Sequence<'a> {
             }
             _ => None,
         };
-        let mut drawn = None;
+        let (mut drawn, logprobs) = (None, self.logprobs);
         let flow = self.continuation.draw(logits, allowed, self.room, &mut |token| {
-            drawn = Some((token.id, token.logprob, token.text.to_string()));
+            drawn = Some((token.id, logprobs.then(|| token.logprob()), token.text.to_string()));
             ControlFlow::Continue(())
         })?;
         let mut finish = flow.break_value();
