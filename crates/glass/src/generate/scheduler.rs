@@ -27,11 +27,33 @@ use crate::tokens::Tokenizer;
 use crate::weights::Weights;
 use crate::{Error, Result};
 
-/// Rows of prompts in a pass beside sequences that are being continued: about what doubles the time of a pass.
-const CHUNK_BESIDE: usize = 64;
+/// How many rows of prompts a pass reads.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Chunk {
+    /// Beside sequences that are being continued, about as many as double the time of a pass; else many.
+    #[default]
+    Fair,
+    /// This many at most.
+    Rows(usize),
+}
 
-/// Rows of prompts in a pass if nobody waits for the next token.
-const CHUNK_ALONE: usize = 256;
+impl Chunk {
+    /// Beside `continued` sequences that wait for their next token.
+    ///
+    /// A row of a prompt takes about half the time of a row by itself, so two for each sequence double the time; with few
+    /// sequences the time is that of reading the weights, and sixteen rows take as long again.
+    fn beside(self, continued: usize) -> usize {
+        match self {
+            Chunk::Fair if continued == 0 => 256,
+            Chunk::Fair => (2 * continued).clamp(16, 128),
+            Chunk::Rows(rows) => rows.max(1),
+        }
+    }
+
+    fn most(self) -> usize {
+        self.beside(0)
+    }
+}
 
 /// The oldest prompt gets at least this share of a chunk.
 const OLDEST: usize = 4;
@@ -49,13 +71,13 @@ pub struct Settings {
     pub slots: usize,
     /// Bytes for keys and values, of running sequences and kept prefixes together.
     pub cache_bytes: u64,
-    /// Rows of prompts in a pass, beside sequences that are being continued and alone.
-    pub chunk: [usize; 2],
+    /// Rows of prompts in a pass.
+    pub chunk: Chunk,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { slots: 16, cache_bytes: 1 << 30, chunk: [CHUNK_BESIDE, CHUNK_ALONE] }
+        Settings { slots: 16, cache_bytes: 1 << 30, chunk: Chunk::Fair }
     }
 }
 
@@ -102,7 +124,7 @@ pub struct Scheduler<'a, B: Backend> {
     /// Made when the first request asks for it.
     inspector: Option<Inspector<'a, B>>,
     prefixes: Prefixes,
-    chunk: [usize; 2],
+    chunk: Chunk,
     waiting: VecDeque<(Ticket, Request)>,
     /// In the order of their arrival.
     running: Vec<Sequence<'a>>,
@@ -144,8 +166,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
         }
         let blocks = blocks.min(most);
         let room = Room { slots: settings.slots, positions: context, cache: model.cache };
-        let [beside, alone] = settings.chunk.map(|rows| rows.max(1));
-        let rows = alone.max(beside) + settings.slots + GUESSING_ROWS;
+        let rows = settings.chunk.most() + settings.slots + GUESSING_ROWS;
         let weights = Weights::Frozen(model.weights());
         Ok(Scheduler {
             model,
@@ -153,7 +174,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             batch: Batch::shared(model.backend(), model.gpt(), weights, room, rows, blocks)?,
             inspector: None,
             prefixes: Prefixes::new(blocks),
-            chunk: [beside, alone],
+            chunk: settings.chunk,
             waiting: VecDeque::new(),
             running: Vec::with_capacity(settings.slots),
             slots: (0..settings.slots).rev().collect(),
@@ -300,7 +321,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             let rows = 1 + sequence.guess.len();
             shares.push(Share { at, rows, wanted: rows });
         }
-        let mut left = if continued > 0 { self.chunk[0] } else { self.chunk[1] };
+        let mut left = self.chunk.beside(continued);
         let mut reading = self.readers();
         // The shortest first, so that few wait for long; but the oldest always goes on.
         if let Some(&oldest) = reading.first() {

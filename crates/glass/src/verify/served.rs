@@ -1,7 +1,7 @@
 //! Requests in the service: every combination of what may happen beside one gives the same tokens and log-probabilities.
 
 use crate::backend::Backend;
-use crate::generate::scheduler::{Event, Request, Scheduler, Settings, Ticket, Watch, block_bytes};
+use crate::generate::scheduler::{Chunk, Event, Request, Scheduler, Settings, Ticket, Watch, block_bytes};
 use crate::generate::{GenerateOptions, Runner, generate};
 use crate::next_token::Sampling;
 use crate::probe::{Part, Site};
@@ -96,9 +96,8 @@ impl Served {
 
     fn one<B: Backend>(&self, model: &Model<B>, beside: Beside, greedy: bool) -> Result<Drawn> {
         let context = model.config().context;
-        let whole = [4 * context; 2];
         let blocks = (2 * TOGETHER * context.div_ceil(64)) as u64;
-        let chunk = if beside.chunks { [16; 2] } else { whole };
+        let chunk = Chunk::Rows(if beside.chunks { 16 } else { 4 * context });
         let settings = Settings { slots: TOGETHER, cache_bytes: blocks * block_bytes(model), chunk };
         let mut scheduler = Scheduler::new(model, None, settings)?;
         if beside.warm {

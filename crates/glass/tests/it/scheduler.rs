@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use glass::Config;
 use glass::backend::{CacheType, Cpu};
 use glass::generate::scheduler::{
-    Attribute, Constraint, Counters, Event, Request, Scheduler, Seen, Settings, Ticket, Watch, block_bytes,
+    Attribute, Chunk, Constraint, Counters, Event, Request, Scheduler, Seen, Settings, Ticket, Watch,
+    block_bytes,
 };
 use glass::generate::{Finish, GenerateOptions};
 use glass::inspect::attribute::of_logit;
@@ -27,7 +28,7 @@ fn model(cache: CacheType) -> Model<Cpu> {
 }
 
 fn settings(model: &Model<Cpu>, slots: usize, blocks: u64) -> Settings {
-    Settings { slots, cache_bytes: blocks * block_bytes(model), chunk: [16, 32] }
+    Settings { slots, cache_bytes: blocks * block_bytes(model), chunk: Chunk::Rows(16) }
 }
 
 fn scheduler(model: &Model<Cpu>) -> Scheduler<'_, Cpu> {
