@@ -167,12 +167,14 @@ fn a_long_prompt_holds_nobody_up_and_is_not_held_up() {
     }
     let first = told[&shorts[0]].first;
     assert!(first < 4, "a short prompt is read before the long one is done: pass {first}");
-    assert!(
-        (12..=64).contains(&told.get(&long).map_or(u64::MAX, |told| told.first)) || {
-            let told = run(&mut scheduler);
-            told[&long].finish.is_some()
-        }
-    );
+    // Sixteen rows a pass, of which the short ones took twelve: 160 of 240 are read.
+    assert!(!told.contains_key(&long));
+    let mut left = 0;
+    while !told.contains_key(&long) {
+        scheduler.pass(&mut |ticket, event| note(&mut told, 40 + left, ticket, event));
+        left += 1;
+    }
+    assert!((4..=8).contains(&left), "{left} passes for the rest of it");
 }
 
 #[test]
