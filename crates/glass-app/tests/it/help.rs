@@ -2,7 +2,7 @@
 
 use crate::program::{Ended, Scratch, command, glass};
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &["tokens"],
     &["tokenizer", "learn"],
     &["tokenizer", "report"],
@@ -14,6 +14,7 @@ const COMMANDS: [&[&str]; 15] = [
     &["score"],
     &["quantise"],
     &["convert"],
+    &["fetch"],
     &["verify"],
     &["bench"],
     &["completions"],

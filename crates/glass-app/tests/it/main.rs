@@ -4,7 +4,11 @@ mod advice;
 mod cases;
 mod chats;
 mod errors;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod help;
+#[cfg(feature = "fetch")]
+mod hub_server;
 mod inputs;
 mod json;
 mod looks;
