@@ -64,7 +64,7 @@ fn repository(text: &str) -> Result<Repository, Fail> {
     let name = name.unwrap_or(text).trim_end_matches('/');
     Repository::parse(name).ok_or_else(|| {
         Fail::asked(format!(
-            "OWNER/NAME: {text:?} is not the name of a model on the Hub, as in openai-community/gpt2"
+            "OWNER/NAME: {text:?} is not the name of a model on the Hub, which has an owner, as in openai-community/gpt2"
         ))
     })
 }

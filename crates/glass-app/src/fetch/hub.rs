@@ -180,9 +180,9 @@ impl Hub {
         let (status, host) = (response.status().as_u16(), uri.host().unwrap_or_default());
         let detail = response.headers().get("x-error-message").and_then(|text| text.to_str().ok());
         let detail = detail.map(|text| format!("; it says: {text}")).unwrap_or_default();
-        let own = match &self.token {
+        let token = match &self.token {
             None => "set HF_TOKEN to a token that may read it".into(),
-            Some(token) => format!("{} may not read it", token.source),
+            Some(token) => format!("use another token than {}, which may not read it", token.source),
         };
         match (status, at_home) {
             (408 | 429 | 500 | 502 | 503 | 504, _) => {
@@ -191,11 +191,11 @@ impl Hub {
                 Trouble::Passing { why: format!("{host} {why} (status {status}){detail}"), pause: asked }
             }
             (401, true) => Fail::failed(format!(
-                "{what}: the repository is private or gated, or does not exist (status 401); check the name: {own}{detail}"
+                "{what}: the repository is private or gated, or does not exist (status 401); check the name, or {token}{detail}"
             ))
             .into(),
             (403, true) => Fail::failed(format!(
-                "{what}: the repository is gated or private (status 403); ask for access on its page at {}, and {own}{detail}",
+                "{what}: the repository is gated or private (status 403); ask for access on its page at {}, and {token}{detail}",
                 self.host()
             ))
             .into(),
@@ -269,9 +269,11 @@ fn unreached(uri: &Uri, error: &Error) -> Trouble {
         Error::HostNotFound => {
             return Fail::failed(format!("{host}: there is no such server, or no network")).into();
         }
-        Error::Rustls(error) => {
+        // What rustls refuses comes as invalid data.
+        Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
             return Fail::failed(format!(
-                "{host}: its certificate is not accepted ({error}); behind a proxy that has its own, name them with SSL_CERT_FILE"
+                "{host}: no safe connection ({error}); behind a proxy that has its own certificates, name their file in \
+                 SSL_CERT_FILE"
             ))
             .into();
         }

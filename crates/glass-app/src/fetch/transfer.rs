@@ -8,7 +8,7 @@ use glass::Error;
 
 use crate::fail::{Fail, say};
 use crate::hub_cache::Repository;
-use crate::out::{bytes as size, number};
+use crate::out::{bytes as size, count, number};
 
 use super::hash::{Expected, Hashing};
 use super::hub::{Answer, Hub, broken};
@@ -196,7 +196,7 @@ impl<'a> Transfer<'a> {
                 };
             }
             if have + read as u64 > size {
-                return Err(self.wrong_size("more"));
+                return Err(self.wrong_size("more bytes"));
             }
             self.write(&buffer[..read])?;
             each(self.hashing.bytes, read as u64);
@@ -245,7 +245,7 @@ impl<'a> Transfer<'a> {
             false => text("content-length").and_then(|length| length.parse::<u64>().ok()),
         };
         match announced {
-            Some(announced) if announced != size => Err(self.wrong_size(&number(announced))),
+            Some(announced) if announced != size => Err(self.wrong_size(&count(announced as usize, "byte"))),
             _ => Ok(is_rest),
         }
     }

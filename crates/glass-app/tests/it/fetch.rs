@@ -338,7 +338,7 @@ fn the_token_stays_with_its_server() {
     assert_eq!(fetch(&scratch, &server, &[]).status, 0);
     fs::write(scratch.0.join("hf/token"), "hf_other").unwrap();
     let refused = fetch(&scratch, &server, &[]);
-    assert!(refused.status == 1 && refused.stderr.contains("hf/token may not read it"), "{}", refused.stderr);
+    assert!(refused.status == 1 && refused.stderr.contains("hf/token, which may not read it"), "{}", refused.stderr);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! All integration tests of the program, in one binary: they run it as a user would.
 
 mod advice;
+#[cfg(feature = "fetch")]
 mod cases;
 mod chats;
+#[cfg(feature = "fetch")]
 mod errors;
 #[cfg(feature = "fetch")]
 mod fetch;
