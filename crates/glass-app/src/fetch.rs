@@ -4,6 +4,7 @@ mod hash;
 mod hub;
 mod listing;
 mod needed;
+mod pace;
 mod patience;
 mod place;
 mod transfer;
@@ -19,11 +20,11 @@ use crate::args::FetchArgs;
 use crate::fail::{Fail, say};
 use crate::hub_cache::{self, Repository, is_on, stays_inside};
 use crate::out::{Out, bytes, count, duration};
-use crate::progress::ProgressLine;
 
 use hub::{Hub, encoded};
 use listing::{Entry, Listing};
 use needed::Weights;
+use pace::Pace;
 use patience::Patience;
 use transfer::Wanted;
 
@@ -173,33 +174,28 @@ impl Fetching {
     fn all(&self, revision: &str, plan: &[Planned], said: &Said<'_>) -> Result<u64, Fail> {
         let total = said.missing();
         said.beginning();
-        let (mut line, mut before, mut came) = (ProgressLine::default(), 0, 0);
-        for Planned { wanted, cached } in plan {
-            if *cached {
-                continue;
-            }
-            let mut each = |have: u64, new: u64| {
-                came += new;
-                let (done, rate) = (before + have, came as f64 / line.seconds().max(1e-3));
-                let text =
-                    format!("{}: {} of {}, {}/s", wanted.name, bytes(done), bytes(total), bytes(rate as u64));
-                line.show_left(&text, (total - done.min(total)) as f64 / rate.max(1.0));
-            };
+        let mut pace = Pace::new(total);
+        for Planned { wanted, .. } in plan.iter().filter(|file| !file.cached) {
             let place = self.snapshot.join(&wanted.name);
-            if let Some(blob) = transfer::fetch(&self.hub, &self.repository, wanted, &place, &mut each)? {
+            let mut each = |have: u64, new: u64| pace.show(&wanted.name, have, new);
+            let fetched = transfer::fetch(&self.hub, &self.repository, wanted, &place, &mut each);
+            if fetched.is_err() {
+                pace.end();
+            }
+            if let Some(blob) = fetched? {
                 place::put(&self.snapshot, &wanted.name, &blob)?;
             }
-            before += wanted.size;
+            pace.file_done(wanted.size);
         }
-        line.end();
+        pace.end();
         place::tag();
         place::refer(&self.repository, revision, &self.listing.commit)?;
         if total > 0 {
-            let seconds = line.seconds();
-            let rate = bytes((came as f64 / seconds.max(1e-3)) as u64);
+            let (came, seconds) = (pace.came, pace.seconds());
+            let rate = bytes((came as f64 / seconds) as u64);
             say(&format!("{}: {} in {}, {rate}/s", self.repository, bytes(came), duration(seconds)));
         }
-        Ok(came)
+        Ok(pace.came)
     }
 }
 

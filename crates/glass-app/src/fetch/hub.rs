@@ -1,8 +1,9 @@
 //! The server: where it is, who asks, and what its answers mean.
 
+use std::cell::Cell;
 use std::env;
 use std::fs;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub struct Hub {
     agent: Agent,
     endpoint: String,
     token: Option<Token>,
+    has_answered: Cell<bool>,
 }
 
 /// A token, and where it is from.
@@ -68,7 +70,8 @@ impl Hub {
         if let Some(file) = variable("SSL_CERT_FILE") {
             config = config.tls_config(trusted(Path::new(&file))?);
         }
-        Ok(Hub { agent: config.build().new_agent(), endpoint, token: Token::find()? })
+        let (agent, has_answered) = (config.build().new_agent(), Cell::new(false));
+        Ok(Hub { agent, endpoint, token: Token::find()?, has_answered })
     }
 
     /// Its name in messages.
@@ -149,7 +152,9 @@ impl Hub {
         if begin > 0 {
             request = request.header("Range", format!("bytes={begin}-"));
         }
-        request.call().map_err(|error| unreached(uri, &error))
+        let answer = request.call().map_err(|error| unreached(uri, &error, self.has_answered.get()))?;
+        self.has_answered.set(true);
+        Ok(answer)
     }
 
     /// Where a redirect leads.
@@ -259,29 +264,34 @@ fn is_same(a: &Uri, b: &Uri) -> bool {
     a.scheme() == b.scheme() && a.authority() == b.authority()
 }
 
-/// A server that does not answer. What does not exist is not tried again.
-fn unreached(uri: &Uri, error: &Error) -> Trouble {
+/// A server that does not answer. One that has never answered is not tried again where there is none.
+fn unreached(uri: &Uri, error: &Error, has_answered: bool) -> Trouble {
     let host = uri.authority().map_or("", |host| host.as_str());
+    let no_such = |error: &std::io::Error| error.to_string().contains("failed to lookup address");
     let why = match error {
-        Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            return Fail::failed(format!("{host}: no server answers there (connection refused)")).into();
+        Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            "no server answers there".to_string()
         }
-        Error::HostNotFound => {
-            return Fail::failed(format!("{host}: there is no such server, or no network")).into();
-        }
+        Error::Io(error) if no_such(error) => "there is no such server, or no network".into(),
+        Error::HostNotFound => "there is no such server, or no network".into(),
         // What rustls refuses comes as invalid data.
-        Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+        Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
             return Fail::failed(format!(
                 "{host}: no safe connection ({error}); behind a proxy that has its own certificates, name their file in \
                  SSL_CERT_FILE"
             ))
             .into();
         }
-        Error::Timeout(_) => "it does not answer".to_string(),
-        Error::Io(error) => broken(error),
-        other => other.to_string(),
+        Error::Timeout(_) => return Trouble::passing(format!("{host}: it does not answer")),
+        Error::Io(error) => return Trouble::passing(format!("{host}: {}", broken(error))),
+        other => return Trouble::passing(format!("{host}: {other}")),
     };
-    Trouble::passing(format!("{host}: {why}"))
+    match has_answered {
+        true => Trouble::passing(format!("{host}: {why}")),
+        false => {
+            Fail::failed(format!("{host}: {why}; check the network, and HTTPS_PROXY and HF_ENDPOINT")).into()
+        }
+    }
 }
 
 /// A connection that ended too early.

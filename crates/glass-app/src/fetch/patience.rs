@@ -83,7 +83,7 @@ impl Patience {
         }
         if self.failed == ATTEMPTS {
             return Err(Fail::failed(format!(
-                "{what}: {why}, {ATTEMPTS} times in a row; try again later, what was fetched is kept"
+                "{what}: {why}, {ATTEMPTS} times in a row; try the same command later, it continues where this one ended"
             )));
         }
         say(&format!("{what}: {why}; trying again in {for_long}"));

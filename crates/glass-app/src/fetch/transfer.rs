@@ -37,7 +37,7 @@ pub struct Blob {
 }
 
 /// Puts the content of `wanted` into `blobs/`, unless it is there. `None` if another process has put it into its
-/// place in the meantime. `each` is told how many bytes of it are there, and how many of them just came.
+/// place in the meantime. `each` is told how many bytes of it are there, and how many of them just came: none if a remark follows.
 pub fn fetch(
     hub: &Hub,
     repository: &Repository,
@@ -48,7 +48,7 @@ pub fn fetch(
     let blobs = repository.folder().join("blobs");
     create(&blobs)?;
     let blob = blobs.join(&wanted.etag);
-    let lock = lock(repository, wanted)?;
+    let lock = lock(repository, wanted, each)?;
     let is_whole =
         |path: &Path| fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == wanted.size);
     if is_whole(place) {
@@ -63,6 +63,7 @@ pub fn fetch(
     let whole = match transfer.complete(hub, each) {
         // What an earlier run left may be spoilt; what this run fetched was sent so.
         Err(Wrong::Content(why)) if was_begun => {
+            each(0, 0);
             say(&format!("{why}; what an earlier run left of it is dropped, and it is fetched again"));
             remove(&partial)?;
             transfer = Transfer::begin(wanted, &partial)?;
@@ -149,7 +150,10 @@ impl<'a> Transfer<'a> {
             match done {
                 Ok(()) => break,
                 Err(Step::Wrong(wrong)) => return Err(wrong),
-                Err(Step::Trouble(trouble)) => patience.wait(name, trouble)?,
+                Err(Step::Trouble(trouble)) => {
+                    each(self.hashing.bytes, 0);
+                    patience.wait(name, trouble)?;
+                }
             }
         }
         let Wanted { size, etag, .. } = self.wanted;
@@ -252,9 +256,7 @@ impl<'a> Transfer<'a> {
 
     fn wrong_size(&self, found: &str) -> Step {
         let (name, size) = (&self.wanted.name, number(self.wanted.size));
-        Step::Wrong(Wrong::Content(format!(
-            "{name}: the server sends {found} bytes, and {size} were expected"
-        )))
+        Step::Wrong(Wrong::Content(format!("{name}: the server sends {found}, and {size} were expected")))
     }
 }
 
@@ -274,7 +276,11 @@ impl<T: Into<Trouble>> From<T> for Step {
 
 /// The lock that Hugging Face's programs take too. Where locks do not exist it is left out: a file is put in place
 /// only after it was checked.
-fn lock(repository: &Repository, wanted: &Wanted) -> Result<Option<File>, Fail> {
+fn lock(
+    repository: &Repository,
+    wanted: &Wanted,
+    each: &mut dyn FnMut(u64, u64),
+) -> Result<Option<File>, Fail> {
     let folder = crate::hub_cache::root().join(".locks").join(repository.folder_name());
     create(&folder)?;
     let path = folder.join(format!("{}.lock", wanted.etag));
@@ -283,6 +289,7 @@ fn lock(repository: &Repository, wanted: &Wanted) -> Result<Option<File>, Fail> 
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(fs::TryLockError::WouldBlock) => {
+            each(0, 0);
             say(&format!("{}: another process is fetching it; waiting", wanted.name));
             Ok(file.lock().is_ok().then_some(file))
         }
