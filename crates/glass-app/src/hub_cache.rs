@@ -87,6 +87,7 @@ pub fn variable(name: &str) -> Option<OsString> {
 }
 
 /// Whether an environment variable says yes, as Hugging Face's programs read it.
+#[cfg(feature = "fetch")]
 pub fn is_on(name: &str) -> bool {
     let value = env::var(name).unwrap_or_default().to_ascii_uppercase();
     matches!(value.as_str(), "1" | "ON" | "YES" | "TRUE")

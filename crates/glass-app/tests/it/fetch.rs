@@ -101,7 +101,8 @@ fn what_is_needed_is_fetched_once_and_then_used_by_name() {
     let names = fs::read_dir(snapshot(&scratch)).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
     let mut needed: Vec<String> = model().iter().map(|(name, _)| name.clone()).collect();
-    (names.sort(), needed.sort());
+    names.sort();
+    needed.sort();
     assert_eq!(names, needed);
     #[cfg(unix)]
     for (name, _) in model() {

@@ -1,7 +1,7 @@
 //! All integration tests of the program, in one binary: they run it as a user would.
 
 mod advice;
-#[cfg(feature = "fetch")]
+#[cfg_attr(not(feature = "fetch"), allow(dead_code))]
 mod cases;
 mod chats;
 #[cfg(feature = "fetch")]
