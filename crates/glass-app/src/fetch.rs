@@ -1,5 +1,7 @@
 //! `glass fetch`: a model from the Hugging Face Hub, in the cache of Hugging Face's own programs.
 
+mod answers;
+mod files;
 mod hash;
 mod hub;
 mod listing;
@@ -7,6 +9,8 @@ mod needed;
 mod pace;
 mod patience;
 mod place;
+mod said;
+mod token;
 mod transfer;
 
 use std::fs;
@@ -19,13 +23,14 @@ use serde_json::json;
 use crate::args::FetchArgs;
 use crate::fail::{Fail, say};
 use crate::hub_cache::{self, Repository, is_on, stays_inside};
-use crate::out::{Out, bytes, count, duration};
+use crate::out::{Out, bytes, duration};
 
 use hub::{Hub, encoded};
 use listing::{Entry, Listing};
 use needed::Weights;
 use pace::Pace;
 use patience::Patience;
+use said::Said;
 use transfer::Wanted;
 
 /// No index of shards is longer.
@@ -196,78 +201,6 @@ impl Fetching {
             say(&format!("{}: {} in {}, {rate}/s", self.repository, bytes(came), duration(seconds)));
         }
         Ok(pace.came)
-    }
-}
-
-/// What is said about a fetch.
-struct Said<'a> {
-    args: &'a FetchArgs,
-    fetching: &'a Fetching,
-    plan: &'a [Planned],
-}
-
-impl Said<'_> {
-    /// The bytes that the cache does not have.
-    fn missing(&self) -> u64 {
-        self.plan.iter().filter(|file| !file.cached).map(|file| file.wanted.size).sum()
-    }
-
-    fn size(&self) -> u64 {
-        self.plan.iter().map(|file| file.wanted.size).sum()
-    }
-
-    /// The model and its commit.
-    fn name(&self) -> String {
-        let Fetching { repository, listing, .. } = self.fetching;
-        format!("{repository} ({}, {})", self.args.revision, &listing.commit[..7])
-    }
-
-    fn beginning(&self) {
-        let missing = self.plan.iter().filter(|file| !file.cached).count();
-        let (name, files) = (self.name(), count(self.plan.len(), "file"));
-        match missing {
-            0 => say(&format!("{name}: the cache has all of it, {files}, {}", bytes(self.size()))),
-            _ if missing == self.plan.len() => {
-                say(&format!("{name}: fetching {files}, {}", bytes(self.missing())))
-            }
-            _ => say(&format!("{name}: fetching {missing} of {files}, {}", bytes(self.missing()))),
-        }
-    }
-
-    /// The folder, or the file if it was named.
-    fn path(&self) -> PathBuf {
-        match &self.args.files[..] {
-            [file] => self.fetching.snapshot.join(file),
-            _ => self.fetching.snapshot.clone(),
-        }
-    }
-
-    fn result(&self, fetched: u64, seconds: f64) -> Result<(), Fail> {
-        let mut out = Out::new();
-        let Fetching { repository, listing, .. } = self.fetching;
-        if self.args.json {
-            let file = |file: &Planned| json!({"name": file.wanted.name, "bytes": file.wanted.size, "cached": file.cached});
-            out.json(&json!({
-                "repository": repository.to_string(), "revision": self.args.revision, "commit": listing.commit,
-                "path": self.path(), "files": self.plan.iter().map(file).collect::<Vec<_>>(),
-                "bytes": self.size(), "fetched_bytes": fetched, "seconds": seconds,
-            }))?;
-        } else if self.args.dry_run {
-            self.table(&mut out)?;
-        } else {
-            writeln!(out, "{}", self.path().display())?;
-        }
-        out.done()
-    }
-
-    fn table(&self, out: &mut Out) -> Result<(), Fail> {
-        writeln!(out, "{}", self.name())?;
-        for Planned { wanted, cached } in self.plan {
-            let cached = if *cached { out.dim(" (in the cache)") } else { String::new() };
-            writeln!(out, "{:>12}  {}{cached}", bytes(wanted.size), wanted.name)?;
-        }
-        writeln!(out, "{:>12}  in all, {} to fetch", bytes(self.size()), bytes(self.missing()))?;
-        Ok(())
     }
 }
 

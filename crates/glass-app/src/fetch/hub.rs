@@ -3,18 +3,20 @@
 use std::cell::Cell;
 use std::env;
 use std::fs;
-use std::io::{ErrorKind, Read as _};
-use std::path::{Path, PathBuf};
+use std::io::Read as _;
+use std::path::Path;
 use std::time::Duration;
 
 use ureq::http::{HeaderMap, Response, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body, Error};
+use ureq::{Agent, Body};
 
 use crate::fail::Fail;
-use crate::hub_cache::{expanded, home, is_on, variable};
+use crate::hub_cache::variable;
 
-use super::patience::{Patience, Trouble, pause_asked_for};
+use super::answers::{Asked, broken, refused, unreached};
+use super::patience::{Patience, Trouble};
+use super::token::Token;
 
 const HUB: &str = "https://huggingface.co";
 
@@ -27,12 +29,6 @@ pub struct Hub {
     endpoint: String,
     token: Option<Token>,
     has_answered: Cell<bool>,
-}
-
-/// A token, and where it is from.
-struct Token {
-    text: String,
-    source: String,
 }
 
 /// An answer with a body, and the headers of the redirect that led to it, or its own.
@@ -136,7 +132,10 @@ impl Hub {
                     }
                     uri = next;
                 }
-                _ => return Err(self.refused(what, &uri, at_home, &response)),
+                _ => {
+                    let asked = Asked { uri: &uri, at_home, token: self.token.as_ref() };
+                    return Err(refused(what, &asked, &response));
+                }
             }
         }
         Err(Fail::failed(format!("{what}: {} redirects more than {MOST_REDIRECTS} times", self.host()))
@@ -179,69 +178,6 @@ impl Hub {
         let wrong = |error| Fail::failed(format!("{}: {text:?} is not an address ({error})", self.host()));
         Ok(text.parse().map_err(wrong)?)
     }
-
-    /// What an answer without a file means.
-    fn refused(&self, what: &str, uri: &Uri, at_home: bool, response: &Response<Body>) -> Trouble {
-        let (status, host) = (response.status().as_u16(), uri.host().unwrap_or_default());
-        let detail = response.headers().get("x-error-message").and_then(|text| text.to_str().ok());
-        let detail = detail.map(|text| format!("; it says: {text}")).unwrap_or_default();
-        let token = match &self.token {
-            None => "set HF_TOKEN to a token that may read it".into(),
-            Some(token) => format!("use another token than {}, which may not read it", token.source),
-        };
-        match (status, at_home) {
-            (408 | 429 | 500 | 502 | 503 | 504, _) => {
-                let why = if status == 429 { "asks for fewer requests" } else { "is in trouble" };
-                let asked = pause_asked_for(response.headers());
-                Trouble::Passing { why: format!("{host} {why} (status {status}){detail}"), pause: asked }
-            }
-            (401, true) => Fail::failed(format!(
-                "{what}: the repository is private or gated, or does not exist (status 401); check the name, or {token}{detail}"
-            ))
-            .into(),
-            (403, true) => Fail::failed(format!(
-                "{what}: the repository is gated or private (status 403); ask for access on its page at {}, and {token}{detail}",
-                self.host()
-            ))
-            .into(),
-            (404, true) => Fail::failed(format!(
-                "{what}: {} has no such repository, or no such revision or file in it (status 404){detail}",
-                self.host()
-            ))
-            .into(),
-            _ => Fail::failed(format!("{what}: {host} answers with status {status}{detail}")).into(),
-        }
-    }
-}
-
-impl Token {
-    /// From HF_TOKEN, or the file that `hf auth login` writes.
-    fn find() -> Result<Option<Token>, Fail> {
-        if is_on("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
-            return Ok(None);
-        }
-        for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
-            if let Some(text) = variable(name) {
-                return Token::new(text.to_str().unwrap_or("\0"), format!("the token in {name}"));
-            }
-        }
-        let file = variable("HF_TOKEN_PATH").map_or_else(|| home().join("token"), PathBuf::from);
-        let file = expanded(file);
-        match fs::read_to_string(&file) {
-            Ok(text) => Token::new(&text, format!("the token in {}", file.display())),
-            Err(_) => Ok(None),
-        }
-    }
-
-    fn new(text: &str, source: String) -> Result<Option<Token>, Fail> {
-        let text = text.trim();
-        match text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            true => Ok(Some(Token { text: text.into(), source }).filter(|token| !token.text.is_empty())),
-            false => {
-                Err(Fail::asked(format!("{source} has characters that no token has; it begins with hf_")))
-            }
-        }
-    }
 }
 
 /// The certificates in a file, instead of those that come with the program.
@@ -262,41 +198,6 @@ fn trusted(file: &Path) -> Result<TlsConfig, Fail> {
 /// Whether two addresses are the same server, to which the same secrets may be told.
 fn is_same(a: &Uri, b: &Uri) -> bool {
     a.scheme() == b.scheme() && a.authority() == b.authority()
-}
-
-/// A server that does not answer. One that has never answered is not tried again where there is none.
-fn unreached(uri: &Uri, error: &Error, has_answered: bool) -> Trouble {
-    let host = uri.authority().map_or("", |host| host.as_str());
-    let no_such = |error: &std::io::Error| error.to_string().contains("failed to lookup address");
-    let why = match error {
-        Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            "no server answers there".to_string()
-        }
-        Error::Io(error) if no_such(error) => "there is no such server, or no network".into(),
-        Error::HostNotFound => "there is no such server, or no network".into(),
-        // What rustls refuses comes as invalid data.
-        Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
-            return Fail::failed(format!(
-                "{host}: no safe connection ({error}); behind a proxy that has its own certificates, name their file in \
-                 SSL_CERT_FILE"
-            ))
-            .into();
-        }
-        Error::Timeout(_) => return Trouble::passing(format!("{host}: it does not answer")),
-        Error::Io(error) => return Trouble::passing(format!("{host}: {}", broken(error))),
-        other => return Trouble::passing(format!("{host}: {other}")),
-    };
-    match has_answered {
-        true => Trouble::passing(format!("{host}: {why}")),
-        false => {
-            Fail::failed(format!("{host}: {why}; check the network, and HTTPS_PROXY and HF_ENDPOINT")).into()
-        }
-    }
-}
-
-/// A connection that ended too early.
-pub fn broken(error: &std::io::Error) -> String {
-    format!("the connection broke off ({error})")
 }
 
 /// Text as a part of an address.

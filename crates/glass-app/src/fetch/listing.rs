@@ -66,6 +66,8 @@ impl Entry {
             false => file["blobId"].as_str(),
         });
         let size = large["size"].as_u64().or_else(|| file["size"].as_u64());
-        Some(Entry { name: file["rfilename"].as_str()?.into(), size, hash: hash.map(String::from) })
+        // A name that could steer the terminal is nothing that is needed.
+        let name = file["rfilename"].as_str().filter(|name| !name.contains(char::is_control))?;
+        Some(Entry { name: name.into(), size, hash: hash.map(String::from) })
     }
 }

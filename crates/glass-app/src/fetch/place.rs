@@ -9,7 +9,8 @@ use glass::Error;
 use crate::fail::Fail;
 use crate::hub_cache::{Repository, is_commit, is_on, root};
 
-use super::transfer::{Blob, create};
+use super::files::create;
+use super::transfer::Blob;
 
 /// What marks a folder that backups may skip.
 const TAG: &str = "\

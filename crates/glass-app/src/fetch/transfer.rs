@@ -10,8 +10,10 @@ use crate::fail::{Fail, say};
 use crate::hub_cache::Repository;
 use crate::out::{bytes as size, count, number};
 
+use super::answers::broken;
+use super::files::{create, lock, remove};
 use super::hash::{Expected, Hashing};
-use super::hub::{Answer, Hub, broken};
+use super::hub::{Answer, Hub};
 use super::patience::{Patience, Trouble};
 
 /// A file to be fetched.
@@ -271,43 +273,5 @@ enum Step {
 impl<T: Into<Trouble>> From<T> for Step {
     fn from(trouble: T) -> Step {
         Step::Trouble(trouble.into())
-    }
-}
-
-/// The lock that Hugging Face's programs take too. Where locks do not exist it is left out: a file is put in place
-/// only after it was checked.
-fn lock(
-    repository: &Repository,
-    wanted: &Wanted,
-    each: &mut dyn FnMut(u64, u64),
-) -> Result<Option<File>, Fail> {
-    let folder = crate::hub_cache::root().join(".locks").join(repository.folder_name());
-    create(&folder)?;
-    let path = folder.join(format!("{}.lock", wanted.etag));
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-    let file = opened.map_err(|error| Error::io("cannot write", &path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => {
-            each(0, 0);
-            say(&format!("{}: another process is fetching it; waiting", wanted.name));
-            Ok(file.lock().is_ok().then_some(file))
-        }
-        Err(fs::TryLockError::Error(_)) => Ok(None),
-    }
-}
-
-/// Creates a folder.
-pub fn create(folder: &Path) -> Result<(), Fail> {
-    Ok(fs::create_dir_all(folder).map_err(|error| Error::io("cannot create the folder", folder, error))?)
-}
-
-/// Removes a file, if it exists.
-pub fn remove(path: &Path) -> Result<(), Fail> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io("cannot remove", path, error).into())
-        }
-        _ => Ok(()),
     }
 }
