@@ -83,7 +83,11 @@ pub fn fetch(
     }
     transfer.file.sync_all().map_err(|error| Error::io("cannot write", &partial, error))?;
     drop(transfer);
-    fs::rename(&partial, &blob).map_err(|error| Error::io("cannot write", &blob, error))?;
+    match fs::rename(&partial, &blob) {
+        // Where locks do nothing, another process was quicker.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_whole(&blob) => {}
+        renamed => renamed.map_err(|error| Error::io("cannot write", &blob, error))?,
+    }
     Ok(Some(Blob { path: blob, is_new: true, _lock: lock }))
 }
 
