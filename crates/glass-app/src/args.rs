@@ -3,6 +3,8 @@
 mod bench;
 mod chat;
 mod config;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod generate;
 mod hints;
 mod look;
@@ -32,6 +34,8 @@ use crate::screen;
 pub use bench::BenchArgs;
 pub use chat::ChatArgs;
 pub use config::{Options, SAMPLE, is_sample};
+#[cfg(feature = "fetch")]
+pub use fetch::FetchArgs;
 pub use generate::GenerateArgs;
 pub use look::{LookArgs, SweepKind};
 pub use machine::MachineArgs;
@@ -57,8 +61,9 @@ pub struct Cli {
 }
 
 const AFTER: &str = "\
-MODEL is a folder in the Hugging Face layout, a .gguf file, or a checkpoint of llm.c (.bin) or PyTorch (.pt, read without
-running any code in it). Other files are read from the same folder: a vocabulary (tokenizer.json, or vocab.json and
+MODEL is a folder in the Hugging Face layout, a .gguf file, a checkpoint of llm.c (.bin) or PyTorch (.pt, read without
+running any code in it), or the OWNER/NAME of a model that `glass fetch` or a Python program put into Hugging Face's cache.
+Other files are read from the same folder: a vocabulary (tokenizer.json, or vocab.json and
 merges.txt), a chat template, generation_config.json. If there is no vocabulary and the model's size is GPT-2's, GPT-2's is
 used. Without MODEL, commands use the small built-in model.
 
@@ -103,6 +108,9 @@ pub enum Command {
     Quantise(QuantiseArgs),
     /// Convert between a model's folder and GGUF, without loss
     Convert(ConvertArgs),
+    /// Fetch a model from the Hugging Face Hub
+    #[cfg(feature = "fetch")]
+    Fetch(FetchArgs),
     /// Check on this machine that the same seed gives the same bits
     Verify(VerifyArgs),
     /// Measure how fast a model runs, as a share of this machine's peak

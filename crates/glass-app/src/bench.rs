@@ -85,7 +85,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Fail> {
     out.done()
 }
 
-fn about(out: &mut Out, subject: &Subject<'_>, cpu: &Cpu, peak: &Peak, tokens: usize) -> Result<(), Fail> {
+fn about(out: &mut Out, subject: &Subject, cpu: &Cpu, peak: &Peak, tokens: usize) -> Result<(), Fail> {
     let (weights, threads) = (number(ParameterCount::of(&subject.config).stored), cpu.cores().threads());
     let (isa, room) = (cpu.cores().isa(), cpu.cores().room());
     writeln!(out, "{}: {weights} weights, {}, {isa:?}", out.bold(&subject.name), count(threads, "thread"))?;
@@ -105,7 +105,7 @@ fn about(out: &mut Out, subject: &Subject<'_>, cpu: &Cpu, peak: &Peak, tokens: u
 
 fn show(
     out: &mut Out,
-    subject: &Subject<'_>,
+    subject: &Subject,
     packing: Option<Packing>,
     running: &Running,
     peak: &Peak,

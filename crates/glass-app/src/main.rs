@@ -10,7 +10,10 @@ mod chat;
 mod draw;
 mod embedded;
 mod fail;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod generate;
+mod hub_cache;
 mod input;
 mod layout;
 mod look;
@@ -56,6 +59,8 @@ fn run(cli: Cli) -> Result<(), Fail> {
         Some(Command::Score(args)) => score::run(&args),
         Some(Command::Quantise(args)) => quantise::run(&args),
         Some(Command::Convert(args)) => quantise::convert(&args),
+        #[cfg(feature = "fetch")]
+        Some(Command::Fetch(args)) => fetch::run(&args),
         Some(Command::Verify(args)) => verify::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Completions(args)) => manual::completions(&args),

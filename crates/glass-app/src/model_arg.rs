@@ -1,8 +1,8 @@
-//! The argument MODEL: a folder or a checkpoint file, or a preset if no weights are needed; by default, the
-//! built-in model.
+//! The argument MODEL: a folder or a checkpoint file, a name in the Hugging Face cache, or a preset if no weights are
+//! needed; by default, the built-in model.
 
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use glass::Config;
 use glass::backend::{Cpu, InputScales, Packing};
@@ -16,6 +16,7 @@ use glass::weights::folder::Folder;
 use crate::args::{MachineArgs, Packings, RunningArgs, StartArgs};
 use crate::embedded;
 use crate::fail::{Fail, say};
+use crate::hub_cache;
 use crate::out::count;
 use crate::printable::visible;
 
@@ -28,22 +29,34 @@ pub fn plan(model: Option<&str>) -> Result<(String, Config), Fail> {
 }
 
 /// A model that is loaded several times: from a folder, or a preset with random weights.
-pub struct Subject<'a> {
+pub struct Subject {
     /// Its name.
     pub name: String,
     /// Its configuration.
     pub config: Config,
     /// Whether its files are quantised already.
     pub quantised: bool,
-    model: Option<&'a str>,
+    from: From,
 }
 
-impl<'a> Subject<'a> {
+/// Where its weights are from.
+enum From {
+    Random(Preset),
+    Path(PathBuf),
+    BuiltIn,
+}
+
+impl Subject {
     /// Reads its name and configuration.
-    pub fn open(model: Option<&'a str>) -> Result<Self, Fail> {
+    pub fn open(model: Option<&str>) -> Result<Self, Fail> {
         let (name, config) = plan(model)?;
-        let quantised = model.and_then(preset).is_none() && open(model, true)?.is_quantised();
-        Ok(Subject { name, config, quantised, model })
+        let from = match (model, model.and_then(preset)) {
+            (None, _) => From::BuiltIn,
+            (Some(_), Some(preset)) => From::Random(preset),
+            (Some(model), None) => From::Path(located(model, true)?),
+        };
+        let quantised = !matches!(from, From::Random(_)) && open(model, true)?.is_quantised();
+        Ok(Subject { name, config, quantised, from })
     }
 
     /// The packings to run it with; `None` stands for that of an already packed model.
@@ -60,12 +73,12 @@ impl<'a> Subject<'a> {
 
     /// Loads it.
     pub fn load(&self, cpu: Cpu, packing: Option<Packing>) -> glass::Result<Model<Cpu>> {
-        if let Some(preset) = self.model.and_then(preset) {
-            return Model::random(cpu, &preset.config(), packing.unwrap_or_default(), 1);
-        }
-        let folder = match self.model {
-            Some(path) => Folder::open(Path::new(path))?,
-            None => embedded::folder()?,
+        let folder = match &self.from {
+            From::Random(preset) => {
+                return Model::random(cpu, &preset.config(), packing.unwrap_or_default(), 1);
+            }
+            From::Path(path) => Folder::open(path)?,
+            From::BuiltIn => embedded::folder()?,
         };
         let model = match packing {
             Some(packing) => TextModel::packed(cpu, folder, packing)?,
@@ -99,10 +112,20 @@ pub fn folder(model: Option<&str>) -> Result<Folder, Fail> {
 }
 
 fn open(model: Option<&str>, presets: bool) -> Result<Folder, Fail> {
-    let Some(name) = model else { return embedded::open() };
+    match model {
+        Some(name) => Ok(Folder::open(&located(name, presets)?)?),
+        None => embedded::open(),
+    }
+}
+
+/// Where a model is: at this path, or in the Hugging Face cache.
+fn located(name: &str, presets: bool) -> Result<PathBuf, Fail> {
     let path = Path::new(name);
     if path.exists() {
-        return Ok(Folder::open(path)?);
+        return Ok(path.into());
+    }
+    if let Some(cached) = hub_cache::model(name) {
+        return cached;
     }
     if preset(name).is_some() {
         return Err(Fail::asked(format!(
@@ -151,6 +174,7 @@ pub fn vocabulary(option: &str, name: &str) -> Result<Tokenizer, Fail> {
     match (name, path.is_dir()) {
         ("gpt2", false) => Ok(Tokenizer::gpt2()),
         _ if path.exists() => Ok(glass::weights::vocabulary::open(path)?),
+        _ if let Some(Ok(cached)) = hub_cache::model(name) => Ok(glass::weights::vocabulary::open(&cached)?),
         _ => Err(Fail::asked(format!(
             "{option}: there is no {name:?}; give gpt2, a vocabulary file (tokenizer.json, vocab.json, meta.pkl, .tiktoken), or a \
              folder with one"

@@ -46,8 +46,12 @@ impl ProgressLine {
 
     /// The same with an estimate of the time left, if `part` (0 to 1) of the work is done.
     pub fn show_part(&mut self, text: &str, part: f64) {
-        let left = self.seconds() * (1.0 - part) / part.max(1e-9);
-        self.show(&format!("{text}, {} left", duration(left)));
+        self.show_left(text, self.seconds() * (1.0 - part) / part.max(1e-9));
+    }
+
+    /// The same, if the seconds left are known.
+    pub fn show_left(&mut self, text: &str, seconds: f64) {
+        self.show(&format!("{text}, {} left", duration(seconds)));
     }
 
     /// Shows `text` now.

@@ -52,7 +52,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Fail> {
 fn one(
     out: &mut Out,
     args: &VerifyArgs,
-    subject: &Subject<'_>,
+    subject: &Subject,
     packing: Option<Packing>,
 ) -> Result<Vec<Compared>, Fail> {
     // A way without a number of threads uses all of them.

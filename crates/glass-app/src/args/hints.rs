@@ -59,6 +59,7 @@ pub fn hint(error: &clap::Error, command: &str) -> (Option<String>, bool) {
 fn for_command(word: &str) -> Option<String> {
     match word {
         "version" => Some("the version is `glass --version`".into()),
+        "download" | "pull" => Some("in glass it is `glass fetch OWNER/NAME`".into()),
         _ if word.trim().contains(' ') => Some("to continue a text, `glass generate TEXT`".into()),
         _ => None,
     }

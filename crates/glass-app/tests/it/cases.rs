@@ -108,6 +108,22 @@ pub const CASES: &[(&str, &[Case])] = &[
         ],
     ),
     (
+        "Fetching",
+        &[
+            case("a name without an owner", &["fetch", "gpt2"], 2),
+            case("no such repository", &["fetch", "me/nothing"], 1),
+            case("a private repository", &["fetch", "me/private"], 1),
+            case("a gated repository", &["fetch", "me/gated"], 1),
+            case("no model", &["fetch", "me/notes"], 1),
+            case("several files that are each a model", &["fetch", "me/several"], 2),
+            case("no such file", &["fetch", "me/several", "--file", "tiny-q5.gguf"], 2),
+            case("a file of another size", &["fetch", "me/cut"], 1),
+            case("a file of another content", &["fetch", "me/changed"], 1),
+            case("too many requests", &["fetch", "me/busy"], 1),
+            case("a model that was not fetched", &["generate", "-m", "me/mine", "The"], 2),
+        ],
+    ),
+    (
         "Generating",
         &[
             case("temperature -1", &["generate", "-m", "m", "--temperature", "-1", "The"], 2),

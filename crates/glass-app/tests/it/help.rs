@@ -2,7 +2,7 @@
 
 use crate::program::{Ended, Scratch, command, glass};
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: &[&[&str]] = &[
     &["tokens"],
     &["tokenizer", "learn"],
     &["tokenizer", "report"],
@@ -14,6 +14,8 @@ const COMMANDS: [&[&str]; 15] = [
     &["score"],
     &["quantise"],
     &["convert"],
+    #[cfg(feature = "fetch")]
+    &["fetch"],
     &["verify"],
     &["bench"],
     &["completions"],
@@ -45,7 +47,7 @@ fn help_fits_its_terminal() {
 #[test]
 fn help_is_a_command_and_an_option() {
     let scratch = Scratch::new("help");
-    for words in COMMANDS {
+    for &words in COMMANDS {
         let asked = at_width(&scratch, 100, &[&["help"][..], words].concat());
         let option = at_width(&scratch, 100, &[words, &["--help"]].concat());
         assert_eq!(asked, option);
@@ -87,7 +89,7 @@ fn every_command_has_a_manual_page() {
     let program = at_width(&scratch, 100, &["man"]);
     assert!(program.contains(".TH glass 1") && program.contains("glass\\-train(1)"), "{program}");
     at_width(&scratch, 100, &["man", "--out", "pages"]);
-    for words in COMMANDS {
+    for &words in COMMANDS {
         let shown = at_width(&scratch, 100, &[&["man"][..], words].concat());
         let written =
             std::fs::read_to_string(scratch.0.join(format!("pages/glass-{}.1", words.join("-")))).unwrap();
@@ -111,6 +113,7 @@ fn mistakes_of_newcomers_get_a_hint() {
         (&["chat", "Hello"], "--once"),
         (&["Once upon a time"], "glass generate TEXT"),
         (&["version"], "glass --version"),
+        (&["pull", "openai-community/gpt2"], "glass fetch OWNER/NAME"),
         (&["chat", "help"], "`glass help chat`"),
         (&["generate", "--threads", "0", "Hello"], "0 is not in the range 1 to 1024"),
         (&["weights", "gpt3"], "the presets are gpt3-small,"),

@@ -1,10 +1,16 @@
 //! All integration tests of the program, in one binary: they run it as a user would.
 
 mod advice;
+#[cfg_attr(not(feature = "fetch"), allow(dead_code))]
 mod cases;
 mod chats;
+#[cfg(feature = "fetch")]
 mod errors;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod help;
+#[cfg(feature = "fetch")]
+mod hub_server;
 mod inputs;
 mod json;
 mod looks;

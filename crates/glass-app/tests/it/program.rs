@@ -21,10 +21,11 @@ impl Ended {
     }
 }
 
-/// The built program, in `folder`.
+/// The built program, in `folder`. It reaches no network, and no cache but its own.
 pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glass"));
     command.args(arguments).current_dir(folder).env_remove("RUST_BACKTRACE").env("NO_COLOR", "1");
+    command.env("HF_HUB_OFFLINE", "1").env("HF_HUB_CACHE", "hub");
     command
 }
 
