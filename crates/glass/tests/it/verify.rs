@@ -58,14 +58,20 @@ fn loaded(threads: usize, packing: Packing, cache: CacheType, changed: Changed) 
 }
 
 /// All comparisons, where the ways in `other` use a changed model.
-fn compared(packing: Packing, cache: CacheType, other: &[Way], changed: Changed) -> Vec<Compared> {
+fn compared(
+    ways: &[Way],
+    packing: Packing,
+    cache: CacheType,
+    other: &[Way],
+    changed: Changed,
+) -> Vec<Compared> {
     let mut all = Vec::new();
     let mut open = |way: Way| {
         let threads = if let Way::Threads(threads) | Way::Served(threads) = way { threads } else { 2 };
         let changed = if other.contains(&way) { changed } else { Changed::Nothing };
         Ok(loaded(threads, packing, cache, changed))
     };
-    verify(&mut open, &mut |found| all.push(found)).unwrap();
+    verify(ways, &mut open, &mut |found| all.push(found)).unwrap();
     all
 }
 
@@ -74,7 +80,7 @@ fn every_way_gives_the_same_bits() {
     for (packing, cache) in
         Packing::ALL.into_iter().zip([CacheType::F32, CacheType::Bf16].into_iter().cycle())
     {
-        let all = compared(packing, cache, &[], Changed::Nothing);
+        let all = compared(&Way::ALL[1..], packing, cache, &[], Changed::Nothing);
         assert_eq!(all.len(), Way::ALL.len() - 1);
         for found in all {
             assert_eq!(found.differs, None, "{packing:?} {cache:?} {}", found.way);
@@ -83,11 +89,17 @@ fn every_way_gives_the_same_bits() {
     }
 }
 
+/// A way, and the others that are quick.
+fn beside(way: Way) -> Vec<Way> {
+    let quick = |other: &Way| *other == way || !matches!(other, Way::AtOnce | Way::Served(_));
+    Way::ALL.into_iter().filter(quick).collect()
+}
+
 #[test]
 fn one_sum_in_another_order_is_noticed_in_every_way_of_reading() {
     let reading = Way::ALL.into_iter().skip(1).filter(|way| !matches!(way, Way::Together | Way::Guessed));
     for way in reading {
-        let all = compared(Packing::F32, CacheType::F32, &[way], Changed::Order);
+        let all = compared(&beside(way), Packing::F32, CacheType::F32, &[way], Changed::Order);
         for found in all {
             assert_eq!(found.differs.is_some(), found.way == way, "{way} changed: {found:?}");
         }
@@ -99,7 +111,7 @@ fn one_sum_in_another_order_is_noticed_in_every_way_of_reading() {
 #[test]
 fn another_model_is_noticed_in_the_draws() {
     for way in [Way::Together, Way::Guessed] {
-        let all = compared(Packing::F32, CacheType::F32, &[way], Changed::Weights);
+        let all = compared(&beside(way), Packing::F32, CacheType::F32, &[way], Changed::Weights);
         for found in all {
             assert_eq!(found.differs.is_some(), found.way == way, "{way} changed: {found:?}");
         }
