@@ -14,6 +14,7 @@ mod quantise;
 mod running;
 mod sampling;
 mod score;
+mod serve;
 mod start;
 mod tokenizer;
 mod tokens;
@@ -44,6 +45,7 @@ pub use quantise::{ConvertArgs, Packings, QuantiseArgs};
 pub use running::{InputArgs, LookupArgs, RunningArgs};
 pub use sampling::SamplingArgs;
 pub use score::ScoreArgs;
+pub use serve::{AccessArgs, LogForm, ServeArgs};
 pub use start::StartArgs;
 pub use tokenizer::{LearnArgs, ReportArgs, TokenizerCommand};
 pub use tokens::TokensArgs;
@@ -103,6 +105,8 @@ pub enum Command {
     Look(Box<LookArgs>),
     /// Measure how probable a text is to a model: loss, perplexity, tasks
     Score(ScoreArgs),
+    /// Serve a model over HTTP, in OpenAI's shapes, with a page to chat
+    Serve(Box<ServeArgs>),
     /// Store a model's weights in fewer bits
     #[command(visible_alias = "quantize")]
     Quantise(QuantiseArgs),

@@ -1,6 +1,6 @@
 //! `glass chat`: a conversation, line by line.
 
-mod clock;
+pub mod clock;
 mod lines;
 mod slash;
 mod talk;

@@ -25,6 +25,7 @@ mod progress;
 mod quantise;
 mod score;
 mod screen;
+mod serve;
 mod stream;
 mod tokenizer;
 mod tokens;
@@ -57,6 +58,7 @@ fn run(cli: Cli) -> Result<(), Fail> {
         Some(Command::Chat(args)) => chat::run(&args),
         Some(Command::Look(args)) => look::run(&args),
         Some(Command::Score(args)) => score::run(&args),
+        Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Quantise(args)) => quantise::run(&args),
         Some(Command::Convert(args)) => quantise::convert(&args),
         #[cfg(feature = "fetch")]

@@ -55,8 +55,7 @@ pub struct SamplingArgs {
 impl SamplingArgs {
     /// The settings given, and for the rest those that the model's authors advise. Errors name the option.
     pub fn sampling(&self, advice: &GenerationConfig, vocabulary: usize) -> Result<Sampling, Fail> {
-        let mut sampling = self.or_advised(advice);
-        sampling.suppressed = self.suppressed(advice, vocabulary);
+        let sampling = self.advised(advice, vocabulary);
         let aside: Vec<&str> = advice.left_aside.keys().map(String::as_str).collect();
         if !aside.is_empty() {
             say(&format!(
@@ -66,6 +65,12 @@ impl SamplingArgs {
         }
         sampling.check(vocabulary).map_err(|error| self.refused(error))?;
         Ok(sampling)
+    }
+
+    /// The same without any check.
+    pub fn advised(&self, advice: &GenerationConfig, vocabulary: usize) -> Sampling {
+        let suppressed = self.suppressed(advice, vocabulary);
+        Sampling { suppressed, ..self.or_advised(advice) }
     }
 
     /// Names the option for a field of the library, or the model's file if the value is from there.

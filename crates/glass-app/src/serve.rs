@@ -1,0 +1,136 @@
+//! `glass serve`: the HTTP service. `engine` owns the model, `routes` speak HTTP, and neither knows the other's side.
+
+mod answer;
+mod card;
+mod engine;
+mod error;
+mod fields;
+mod generation;
+mod guard;
+#[cfg_attr(not(feature = "schema"), path = "serve/no_json_schema.rs")]
+mod json_schema;
+mod listen;
+mod log;
+mod logprobs;
+mod look;
+mod metrics;
+mod neutral;
+mod random;
+mod response_format;
+mod router;
+mod routes;
+mod running;
+mod sampled;
+mod sse;
+mod state;
+mod tls;
+
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use glass::generate::scheduler::Settings;
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::sync::watch;
+
+use crate::args::ServeArgs;
+use crate::fail::{Fail, say};
+use crate::model_arg::NamedModel;
+use crate::out::Out;
+use card::Card;
+use engine::Engine;
+use guard::Guard;
+use json_schema::Grammars;
+use listen::Limits;
+use metrics::Metrics;
+use state::{Phase, Service};
+
+/// Serves until it is told to stop.
+pub fn run(args: &ServeArgs) -> Result<(), Fail> {
+    let address = address(&args.host, args.port)?;
+    let guard = Guard::new(&args.access, address.ip())?;
+    let tls = tls::acceptor(&args.access)?;
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Fail::failed(format!("cannot start threads: {error}")))?;
+    // The port first: a port in use is known before the model is loaded.
+    let listener = runtime.block_on(TcpListener::bind(address)).map_err(|error| unbound(address, &error))?;
+    let bound = listener.local_addr().map_err(|error| unbound(address, &error))?;
+    let model =
+        NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?.starting(&args.start)?;
+    let card = Card::of(&model, args.model.as_deref())?;
+    log::begin(args.log);
+    log::panics();
+    let metrics = Metrics::new();
+    let settings = Settings { batch: args.limits.batch.into(), cache_bytes: args.limits.cache_memory << 20 };
+    let (engine, _) = Engine::start(model, settings, args.limits.queue.into(), metrics.gauges.clone())?;
+    let service = Arc::new(Service {
+        grammars: Grammars::new(&card),
+        card,
+        engine,
+        metrics,
+        guard,
+        created: random::now(),
+        timeout: Duration::from_secs(args.limits.timeout),
+        lookup: args.lookup.lookup.into(),
+        log_prompts: args.log_prompts,
+        phase: watch::Sender::new(Phase::Open),
+        busy: Arc::default(),
+    });
+    let limits = Limits {
+        body: usize::try_from(args.limits.max_body << 10).unwrap_or(usize::MAX),
+        connections: args.limits.connections as usize,
+        grace: Duration::from_secs(args.limits.grace),
+    };
+    tell(&args.host, bound, tls.is_some())?;
+    runtime.block_on(listen::serve(listener, tls, service, limits));
+    // The engine's thread may be in a long pass, which nobody waits for any more.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// Where to listen.
+fn address(host: &str, port: u16) -> Result<SocketAddr, Fail> {
+    let name = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = name.parse::<IpAddr>() {
+        return Ok((ip, port).into());
+    }
+    let found = (name, port).to_socket_addrs().ok().and_then(|mut found| found.next());
+    found.ok_or_else(|| {
+        Fail::asked(format!("--host: {host:?} is not an address of this machine; give one, as in 127.0.0.1"))
+    })
+}
+
+fn unbound(address: SocketAddr, error: &std::io::Error) -> Fail {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::AddrInUse => Fail::asked(format!(
+            "--port: {} is in use by another program; give another port, or 0 for a free one",
+            address.port()
+        )),
+        ErrorKind::PermissionDenied => Fail::asked(format!(
+            "--port: {} needs permission; give a port of at least 1024",
+            address.port()
+        )),
+        ErrorKind::AddrNotAvailable => {
+            Fail::asked(format!("--host: {} is not an address of this machine", address.ip()))
+        }
+        _ => Fail::failed(format!("cannot listen on {address}: {}", glass::reason(error))),
+    }
+}
+
+/// The address on standard output, and what is there on standard error.
+fn tell(host: &str, bound: SocketAddr, tls: bool) -> Result<(), Fail> {
+    let scheme = if tls { "https" } else { "http" };
+    let name = match host.parse::<IpAddr>() {
+        Ok(ip) if ip.is_unspecified() => "localhost".to_string(),
+        Ok(ip) if ip.is_ipv6() => format!("[{ip}]"),
+        _ => host.to_string(),
+    };
+    let url = format!("{scheme}://{name}:{}", bound.port());
+    say(&format!("ready: open {url}/ in a browser, or use {url}/v1 in a client; {url}/docs describes it"));
+    let mut out = Out::new();
+    writeln!(out, "{url}")?;
+    out.done()
+}

@@ -1,0 +1,179 @@
+//! Answers of a JSON schema: before each token, those that the schema allows. A schema of which any part could not be kept
+//! to is refused before anything is generated.
+
+use std::sync::{Arc, OnceLock};
+
+use glass::Error;
+use glass::generate::scheduler::Constraint;
+use glass::tokens::{Special, Tokenizer};
+use llguidance::api::TopLevelGrammar;
+use llguidance::{Matcher, ParserFactory};
+use serde_json::{Value, json};
+use toktrie::{TokRxInfo, TokTrie, TokenId, TokenizerEnv};
+
+use super::card::Card;
+use super::error::{Answered, Refusal};
+use super::response_format::Format;
+
+/// Where schemas become grammars. What they share is made once, at the first schema.
+pub struct Grammars {
+    tokenizer: Option<Tokenizer>,
+    ends: Vec<u32>,
+    vocabulary: usize,
+    factory: OnceLock<Result<Arc<ParserFactory>, String>>,
+}
+
+/// A format that is ready for any number of answers.
+pub struct Compiled(Option<(Arc<ParserFactory>, TopLevelGrammar)>);
+
+impl Grammars {
+    /// For this model.
+    pub fn new(card: &Card) -> Grammars {
+        let ends = card.chat.as_ref().map_or(&card.ends, |chat| &chat.ends).clone();
+        let tokenizer = card.tokenizer().ok().cloned();
+        Grammars { tokenizer, ends, vocabulary: card.config.vocabulary, factory: OnceLock::new() }
+    }
+
+    /// Makes a format ready.
+    pub fn compile(&self, format: &Format) -> Answered<Compiled> {
+        let Some(mut schema) = format.schema() else { return Ok(Compiled(None)) };
+        enforceable(&schema, "schema", 0).map_err(refused)?;
+        if let Value::Bool(true) = schema {
+            schema = json!({});
+        }
+        if let Value::Object(fields) = &mut schema {
+            // Between two tokens of JSON a model could write white space for ever.
+            fields.insert("x-guidance".into(), json!({"whitespace_pattern": r"[ \t\n\r]{0,16}"}));
+        }
+        let factory = self.factory.get_or_init(|| self.factory().map(Arc::new));
+        let factory = factory.clone().map_err(Refusal::fault)?;
+        let grammar = TopLevelGrammar::from_json_schema(schema);
+        let mut matcher = Matcher::new(factory.create_parser(grammar.clone()));
+        if let Some(error) = matcher.get_error() {
+            let first = error.lines().next().unwrap_or_default().to_string();
+            return Err(refused(first));
+        }
+        match matcher.grammar_warnings().first() {
+            Some(warning) => Err(refused(warning.clone())),
+            None => Ok(Compiled(Some((factory, grammar)))),
+        }
+    }
+
+    fn factory(&self) -> Result<ParserFactory, String> {
+        let tokenizer = self.tokenizer.clone().ok_or("this model has no vocabulary")?;
+        let (&end, all) = self.ends.last().zip(Some(&self.ends)).ok_or("this model has no token that ends an answer")?;
+        let words: Vec<Vec<u8>> = (0..self.vocabulary as u32)
+            .map(|id| match tokenizer.token(id) {
+                Some(bytes) if tokenizer.is_special(id) => {
+                    [&[TokTrie::SPECIAL_TOKEN_MARKER], bytes].concat()
+                }
+                Some(bytes) => bytes.to_vec(),
+                None => Vec::new(),
+            })
+            .collect();
+        let trie = TokTrie::from(&TokRxInfo::new(self.vocabulary as u32, end), &words).with_eos_tokens(all);
+        let env: Arc<dyn TokenizerEnv + Sync> = Arc::new(Vocabulary { trie, tokenizer });
+        let mut factory = ParserFactory::new_simple(&env).map_err(|error| error.to_string())?;
+        factory.quiet();
+        Ok(factory)
+    }
+}
+
+impl Compiled {
+    /// A restriction for one answer.
+    pub fn constraint(&self) -> Answered<Option<Box<dyn Constraint + Send>>> {
+        Ok(self.0.as_ref().map(|(factory, grammar)| {
+            let matcher = Matcher::new(factory.create_parser(grammar.clone()));
+            Box::new(OfSchema(matcher)) as Box<dyn Constraint + Send>
+        }))
+    }
+}
+
+fn refused(why: impl std::fmt::Display) -> Refusal {
+    Refusal::field("response_format", format!("the schema cannot be enforced: {why}")).code("unsupported_schema")
+}
+
+/// Refuses what would be left out silently.
+fn enforceable(schema: &Value, place: &str, depth: usize) -> Result<(), String> {
+    let Value::Object(fields) = schema else {
+        return match (schema, depth) {
+            (Value::Bool(_), _) => Ok(()),
+            _ => Err(format!("{place} is {schema}; an object was expected")),
+        };
+    };
+    for (name, value) in fields {
+        let place = format!("{place}.{name}");
+        match (name.as_str(), value) {
+            ("nullable", Value::Bool(true)) => return Err(format!("{place}: give \"type\": [..., \"null\"]")),
+            ("x-guidance", _) => return Err(format!("{place}: settings are not taken from a schema")),
+            ("format", _) if is_number(fields.get("type")) => {
+                return Err(format!("{place}: a format of numbers is not enforced; give minimum and maximum"));
+            }
+            ("properties" | "$defs" | "definitions" | "patternProperties" | "dependentSchemas", Value::Object(inner)) => {
+                for (name, schema) in inner {
+                    enforceable(schema, &format!("{place}.{name}"), depth + 1)?;
+                }
+            }
+            ("items" | "additionalProperties" | "not" | "if" | "then" | "else" | "contains" | "propertyNames", inner) => {
+                enforceable(inner, &place, depth + 1)?;
+            }
+            ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(inner)) => {
+                for (at, schema) in inner.iter().enumerate() {
+                    enforceable(schema, &format!("{place}[{at}]"), depth + 1)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn is_number(kind: Option<&Value>) -> bool {
+    kind.and_then(Value::as_str).is_some_and(|kind| kind == "integer" || kind == "number")
+}
+
+/// The model's vocabulary, as the library of grammars wants it.
+struct Vocabulary {
+    trie: TokTrie,
+    tokenizer: Tokenizer,
+}
+
+impl TokenizerEnv for Vocabulary {
+    fn tok_trie(&self) -> &TokTrie {
+        &self.trie
+    }
+
+    fn tokenize_bytes(&self, text: &[u8]) -> Vec<TokenId> {
+        self.tokenizer.encode_bytes(text, Special::Plain)
+    }
+}
+
+/// The restriction of one answer.
+struct OfSchema(Matcher);
+
+impl Constraint for OfSchema {
+    fn allow(&mut self, allowed: &mut [bool]) -> glass::Result<()> {
+        let mask = self.0.compute_mask_or_eos().map_err(stuck)?;
+        mask.iter_set_entries(|id| {
+            if let Some(allowed) = allowed.get_mut(id) {
+                *allowed = true;
+            }
+        });
+        Ok(())
+    }
+
+    fn take(&mut self, id: u32) -> glass::Result<bool> {
+        if !self.0.is_stopped() {
+            self.0.consume_token(id).map_err(stuck)?;
+        }
+        match self.0.get_error() {
+            Some(error) => Err(stuck(error)),
+            None => Ok(self.0.is_stopped()),
+        }
+    }
+}
+
+fn stuck(error: impl std::fmt::Display) -> Error {
+    let error = error.to_string();
+    Error::invalid("response_format", error.lines().next().unwrap_or_default())
+}

@@ -1,0 +1,42 @@
+//! `GET /v1/models`: the one model that is served.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::serve::error::Answered;
+use crate::serve::fields::json as body;
+use crate::serve::sampled::Sampled;
+use crate::serve::state::{Service, Shared};
+
+/// Describes the model.
+fn described(service: &Service) -> Answered<Value> {
+    let card = &service.card;
+    let advised = Sampled::default().sampling(card)?;
+    let config = &card.config;
+    Ok(json!({
+        "id": card.id, "object": "model", "created": service.created, "owned_by": "glass",
+        "digest": card.digest, "context": config.context, "vocabulary": config.vocabulary,
+        "layers": config.layers, "heads": config.heads_of(0).query, "width": config.width,
+        "chat": card.chat.is_some(),
+        "sampling": {
+            "temperature": advised.temperature, "top_k": advised.top_k, "top_p": advised.top_p, "min_p": advised.min_p,
+            "repetition_penalty": advised.repetition_penalty,
+            "presence_penalty": advised.presence_penalty, "frequency_penalty": advised.frequency_penalty,
+        },
+    }))
+}
+
+/// The models that are served: one.
+#[utoipa::path(get, path = "/v1/models", tag = "OpenAI", responses((status = 200, description = "A list of one model")))]
+pub async fn list(State(service): State<Shared>) -> Answered<Response> {
+    Ok(body(&json!({"object": "list", "data": [described(&service)?]})))
+}
+
+/// One model by its name.
+#[utoipa::path(get, path = "/v1/models/{id}", tag = "OpenAI", params(("id" = String, Path, description = "The model's name")),
+    responses((status = 200, description = "The model"), (status = 404, body = crate::serve::error::ErrorBody)))]
+pub async fn one(State(service): State<Shared>, Path(id): Path<String>) -> Answered<Response> {
+    service.card.check_name(Some(&id))?;
+    Ok(body(&described(&service)?))
+}
