@@ -15,6 +15,7 @@ mod logprobs;
 mod look;
 mod metrics;
 mod neutral;
+mod prompt;
 mod random;
 mod response_format;
 mod router;

@@ -65,6 +65,17 @@ impl Refusal {
         self
     }
 
+    /// The same about a field that has another name in this request.
+    pub fn renamed(mut self, from: &str, to: &str) -> Refusal {
+        if let Some(param) = self.error.param.take() {
+            let rest = param.strip_prefix(from);
+            let renamed = rest.map_or_else(|| param.clone(), |rest| format!("{to}{rest}"));
+            self.error.message = self.error.message.replacen(&param, &renamed, 1);
+            self.error.param = Some(renamed);
+        }
+        self
+    }
+
     /// The service cannot do it now.
     pub fn busy(status: StatusCode, code: &'static str, message: impl Into<String>) -> Refusal {
         let kind = if status == StatusCode::TOO_MANY_REQUESTS { "rate_limit_error" } else { "server_error" };

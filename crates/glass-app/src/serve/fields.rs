@@ -63,6 +63,10 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Answered<T> {
     if body.is_empty() {
         return Err(Refusal::request("the body is empty; a JSON object was expected"));
     }
+    // Serde would read a list as an object's fields in their order.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Refusal::request("the body is a list; a JSON object was expected"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

@@ -43,7 +43,7 @@ impl Grammars {
         }
         if let Value::Object(fields) = &mut schema {
             // Between two tokens of JSON a model could write white space for ever.
-            fields.insert("x-guidance".into(), json!({"whitespace_pattern": r"[ \t\n\r]{0,16}"}));
+            fields.insert("x-guidance".into(), json!({"whitespace_pattern": " "}));
         }
         let factory = self.factory.get_or_init(|| self.factory().map(Arc::new));
         let factory = factory.clone().map_err(Refusal::fault)?;

@@ -36,9 +36,9 @@ pub struct OfCompletion {
 }
 
 impl OfCompletion {
-    /// Begins after this many characters of text.
-    pub fn after(characters: usize) -> OfCompletion {
-        OfCompletion { offset: characters, ..OfCompletion::default() }
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
     }
 
     /// Adds a token.

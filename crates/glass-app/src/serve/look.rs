@@ -82,6 +82,12 @@ pub struct Lens {
 }
 
 impl Look {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        let Look { sites, positions, lens, attention, attribution, edits } = self;
+        sites.is_none() && positions.is_none() && lens.is_none() && attention.is_none() && attribution.is_none() && edits.is_none()
+    }
+
     /// Checks it for a prompt of this many tokens.
     pub fn lens(&self, config: &Config, prompt: usize) -> Answered<Lens> {
         let layers = config.layers;

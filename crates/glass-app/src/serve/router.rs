@@ -14,7 +14,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::error::Refusal;
 use super::guard::guarded;
 use super::log::recorded;
-use super::routes::{chat, health, models};
+use super::routes::{chat, completions, embeddings, health, look, models, tokens};
 use super::state::Shared;
 
 /// All endpoints.
@@ -32,6 +32,11 @@ pub fn router(service: Shared, body: usize) -> Router {
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::one))
         .route("/v1/chat/completions", post(chat::complete))
+        .route("/v1/completions", post(completions::complete))
+        .route("/v1/embeddings", post(embeddings::embed))
+        .route("/v1/look", post(look::look))
+        .route("/tokenize", post(tokens::tokenize))
+        .route("/detokenize", post(tokens::detokenize))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(body))

@@ -113,8 +113,9 @@ impl Sampled {
         };
         let sampling = args.advised(&card.advice, card.config.vocabulary);
         sampling.check(card.config.vocabulary).map_err(|error| match error {
-            glass::Error::InvalidArgument { what, why } => {
-                Refusal::field(what, why.replace("; to use it anyway, allow `hot`", ""))
+            glass::Error::InvalidArgument { what, .. } if what == "temperature" => {
+                let found = sampling.temperature;
+                Refusal::field(what, format!("it is {found}; a number from 0 (greedy) to 2 was expected"))
             }
             other => other.into(),
         })?;

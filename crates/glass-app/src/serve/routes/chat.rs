@@ -152,8 +152,15 @@ impl ChatRequest {
     }
 }
 
-/// The tokens of a conversation, up to where the answer begins.
+/// The same, of a length that fits.
 pub fn prompt(card: &Card, messages: Vec<Value>) -> Answered<Vec<u32>> {
+    let ids = ids(card, messages)?;
+    card.check_prompt("messages", &ids)?;
+    Ok(ids)
+}
+
+/// The tokens of a conversation, up to where the answer begins.
+pub fn ids(card: &Card, messages: Vec<Value>) -> Answered<Vec<u32>> {
     let chat = card.chat()?;
     if messages.is_empty() {
         return Err(Refusal::field("messages", "it is empty; at least one message was expected"));
@@ -162,9 +169,7 @@ pub fn prompt(card: &Card, messages: Vec<Value>) -> Answered<Vec<u32>> {
     for (turn, message) in messages.into_iter().enumerate() {
         conversation.push(self::message(turn, message)?);
     }
-    let ids = chat.template().prompt(&conversation, card.tokenizer()?)?;
-    card.check_prompt("messages", &ids)?;
-    Ok(ids)
+    Ok(chat.template().prompt(&conversation, card.tokenizer()?)?)
 }
 
 fn message(turn: usize, mut message: Value) -> Answered<Message> {
@@ -227,7 +232,8 @@ pub async fn complete(
     let prompt = prompt(card, std::mem::take(&mut request.messages))?;
     record.prompt(prompt.len());
     if service.log_prompts {
-        tracing::info!(id = record.id, messages = card.tokenizer().ok().and_then(|t| t.decode(&prompt).ok()).map(|text| String::from_utf8_lossy(&text).into_owned()), "prompt");
+        let text: String = prompt.iter().map(|&id| card.text(id)).collect();
+        tracing::info!(id = record.id, prompt = text, "prompt");
     }
     let lens = request.look.as_ref().map(|look| look.lens(&card.config, prompt.len())).transpose()?;
     generation.watch = lens.as_ref().map(Lens::watch);

@@ -20,11 +20,16 @@ fn described(service: &Service) -> Answered<Value> {
         "layers": config.layers, "heads": config.heads_of(0).query, "width": config.width,
         "chat": card.chat.is_some(),
         "sampling": {
-            "temperature": advised.temperature, "top_k": advised.top_k, "top_p": advised.top_p, "min_p": advised.min_p,
-            "repetition_penalty": advised.repetition_penalty,
-            "presence_penalty": advised.presence_penalty, "frequency_penalty": advised.frequency_penalty,
+            "temperature": short(advised.temperature), "top_k": advised.top_k, "top_p": short(advised.top_p), "min_p": short(advised.min_p),
+            "repetition_penalty": short(advised.repetition_penalty),
+            "presence_penalty": short(advised.presence_penalty), "frequency_penalty": short(advised.frequency_penalty),
         },
     }))
+}
+
+/// 0.3 as 0.3, and not as the nearest f32 in all its digits.
+fn short(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// The models that are served: one.

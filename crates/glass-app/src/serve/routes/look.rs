@@ -1,0 +1,105 @@
+//! `POST /v1/look`: what happens inside the model while it reads a text, from the engine that serves.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+
+use super::chat;
+use crate::serve::answer::collect;
+use crate::serve::card::Card;
+use crate::serve::error::{Answered, Refusal};
+use crate::serve::fields::{Fields, json as body};
+use crate::serve::generation::{Generation, MOST_TOP};
+use crate::serve::log::Record;
+use crate::serve::logprobs::finite;
+use crate::serve::look::{Lens, Look};
+use crate::serve::prompt::Prompt;
+use crate::serve::sampled::sampled;
+use crate::serve::state::Shared;
+
+sampled! {
+    /// A text or a conversation, and what is to be seen.
+    LookRequest {
+        /// The model's name, as in /v1/models.
+        model: Option<String>,
+        /// A text, or a list of token ids.
+        prompt: Option<Prompt>,
+        /// A conversation in place of a text.
+        #[schema(value_type = Vec<Object>)]
+        messages: Option<Vec<Value>>,
+        /// What to see and to change inside.
+        look: Option<Look>,
+        /// The number of tokens to generate [default: 0].
+        max_tokens: Option<usize>,
+        /// Prefixes of prompts are shared only with requests that have the same salt.
+        cache_salt: Option<String>,
+    }
+}
+
+impl LookRequest {
+    fn prompt(&mut self, card: &Card) -> Answered<Vec<u32>> {
+        match (self.prompt.take(), self.messages.take()) {
+            (Some(prompt), None) => Ok(prompt.single()?.ids(card)?.swap_remove(0)),
+            (None, Some(messages)) => chat::prompt(card, messages),
+            (None, None) => card.begin(),
+            (Some(_), Some(_)) => Err(Refusal::field("messages", "give a prompt or messages, not both")),
+        }
+    }
+}
+
+/// Looks inside.
+#[utoipa::path(post, path = "/v1/look", tag = "Inside", request_body = LookRequest,
+    responses((status = 200, description = "What was seen. With Accept: application/octet-stream and without look: the \
+        log-probabilities of all tokens after the prompt, as little-endian f32"),
+              (status = "4XX", body = crate::serve::error::ErrorBody), (status = "5XX", body = crate::serve::error::ErrorBody)))]
+pub async fn look(
+    State(service): State<Shared>,
+    Extension(record): Extension<Arc<Record>>,
+    headers: HeaderMap,
+    Fields(mut request): Fields<LookRequest>,
+) -> Answered<Response> {
+    let card = &service.card;
+    card.check_name(request.model.as_deref())?;
+    let prompt = request.prompt(card)?;
+    record.prompt(prompt.len());
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let binary = accept.split(',').any(|kind| kind.trim().starts_with("application/octet-stream"));
+    if binary && request.look.is_some() {
+        return Err(Refusal::field("look", "with Accept: application/octet-stream only log-probabilities are told"));
+    }
+    let tokens = request.max_tokens.unwrap_or(0);
+    // One token is drawn even where none is asked for: its runners-up are what comes next.
+    let mut generation = Generation::new(card, &request.sampled(), Some(tokens.max(1)), service.lookup)?;
+    if tokens == 0 {
+        generation.options.ends.clear();
+    }
+    generation.top = if binary { card.config.vocabulary } else { MOST_TOP };
+    generation.salt = request.cache_salt.take();
+    let lens = request.look.as_ref().map(|look| look.lens(&card.config, prompt.len())).transpose()?;
+    generation.watch = lens.as_ref().map(Lens::watch);
+    let requests = generation.free(std::slice::from_ref(&prompt))?;
+    let answer = collect(&service, &record, requests).await?.swap_remove(0);
+    let first = answer.tokens.first();
+    if binary {
+        let mut all = vec![f32::NEG_INFINITY; card.config.vocabulary];
+        for drawn in first.iter().flat_map(|first| &first.top) {
+            all[drawn.id as usize] = drawn.logprob as f32;
+        }
+        let bytes: Vec<u8> = all.iter().flat_map(|logprob| logprob.to_le_bytes()).collect();
+        return Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response());
+    }
+    let one = |id: u32, logprob: f64| json!({"id": id, "token": card.text(id), "logprob": finite(logprob)});
+    let next: Vec<Value> = first.iter().flat_map(|first| &first.top).map(|next| one(next.id, next.logprob)).collect();
+    let seen = lens.as_ref().zip(answer.seen.as_deref());
+    let seen = seen.map(|(lens, seen)| lens.told(card, seen, first.map(|first| first.id)));
+    let generated: Vec<u32> = answer.tokens.iter().take(tokens).map(|told| told.id).collect();
+    Ok(body(&json!({
+        "ids": prompt, "tokens": prompt.iter().map(|&id| card.text(id)).collect::<Vec<_>>(),
+        "look": seen, "text": if tokens == 0 { "" } else { &answer.text }, "generated_ids": generated, "next": next,
+        "seed": generation.options.sampling.seed, "model": card.id, "system_fingerprint": card.digest,
+    })))
+}
