@@ -15,6 +15,8 @@ mod logprobs;
 mod look;
 mod metrics;
 mod neutral;
+mod openapi;
+mod page;
 mod prompt;
 mod random;
 mod response_format;

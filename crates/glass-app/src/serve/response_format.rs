@@ -25,13 +25,16 @@ pub enum Format {
 #[serde(deny_unknown_fields)]
 pub struct NamedSchema {
     /// A name; passes.
+    #[allow(dead_code)]
     pub name: Option<String>,
     /// A description; passes.
+    #[allow(dead_code)]
     pub description: Option<String>,
     /// The schema.
     #[schema(value_type = Object)]
     pub schema: Option<Value>,
     /// Passes: schemas are always kept to.
+    #[allow(dead_code)]
     pub strict: Option<bool>,
 }
 

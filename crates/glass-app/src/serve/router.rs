@@ -14,7 +14,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::error::Refusal;
 use super::guard::guarded;
 use super::log::recorded;
-use super::routes::{chat, completions, embeddings, health, look, models, tokens};
+use super::routes::{chat, completions, embeddings, health, look, models, responses, tokens};
+use super::{openapi, page};
 use super::state::Shared;
 
 /// All endpoints.
@@ -37,6 +38,13 @@ pub fn router(service: Shared, body: usize) -> Router {
         .route("/v1/look", post(look::look))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
+        .route("/v1/responses", post(responses::respond))
+        .route("/", get(page::index))
+        .route("/page.js", get(page::script))
+        .route("/page.css", get(page::style))
+        .route("/docs", get(page::docs))
+        .route("/docs.js", get(page::docs_script))
+        .route("/openapi.json", get(openapi::description))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(body))

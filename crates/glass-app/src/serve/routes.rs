@@ -6,4 +6,5 @@ pub mod embeddings;
 pub mod health;
 pub mod look;
 pub mod models;
+pub mod responses;
 pub mod tokens;

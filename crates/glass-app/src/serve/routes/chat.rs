@@ -104,6 +104,16 @@ pub struct StreamOptions {
     pub include_obfuscation: Option<bool>,
 }
 
+impl StreamOptions {
+    /// Refuses what cannot be done.
+    pub fn check(self) -> Answered<()> {
+        match self.include_obfuscation {
+            Some(true) => Err(Refusal::field("stream_options.include_obfuscation", "events are not padded; only false is possible")),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl ChatRequest {
     fn check(&self, card: &Card) -> Answered<()> {
         card.check_name(self.model.as_deref())?;
@@ -130,6 +140,7 @@ impl ChatRequest {
         if self.stream_options.is_some() && self.stream != Some(true) {
             return Err(Refusal::field("stream_options", "it is only for stream: true"));
         }
+        self.stream_options.unwrap_or_default().check()?;
         if self.top_logprobs.is_some_and(|top| top > 0) && self.logprobs != Some(true) {
             return Err(Refusal::field("top_logprobs", "it is only for logprobs: true"));
         }

@@ -91,6 +91,7 @@ impl CompletionRequest {
         if self.stream_options.is_some() && self.stream != Some(true) {
             return Err(Refusal::field("stream_options", "it is only for stream: true"));
         }
+        self.stream_options.unwrap_or_default().check()?;
         let echo = self.echo == Some(true);
         if self.max_tokens == Some(0) && !echo {
             return Err(Refusal::field("max_tokens", "it is 0; at least 1 was expected, or echo: true"));
