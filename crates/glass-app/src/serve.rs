@@ -66,7 +66,11 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
     log::begin(args.log);
     log::panics();
     let metrics = Metrics::new();
-    let settings = Settings { batch: args.limits.batch.into(), cache_bytes: args.limits.cache_memory << 20 };
+    let settings = Settings {
+        slots: args.limits.batch.into(),
+        cache_bytes: args.limits.cache_memory << 20,
+        ..Settings::default()
+    };
     let (engine, _) = Engine::start(model, settings, args.limits.queue.into(), metrics.gauges.clone())?;
     let service = Arc::new(Service {
         grammars: Grammars::new(&card),

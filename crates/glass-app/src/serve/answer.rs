@@ -45,10 +45,12 @@ impl Answer {
     pub fn take(&mut self, event: Event) {
         match event {
             Event::Begun { cached } => self.cached = cached,
-            Event::Scored { id, logprob, top, .. } => self.scored.push(Told { id, logprob, top }),
+            Event::Scored { id, scored, top } => {
+                self.scored.push(Told { id, logprob: scored.map(|scored| scored.logprob), top });
+            }
             Event::Token { id, logprob, text, top } => {
                 self.text.push_str(&text);
-                self.tokens.push(Told { id, logprob: Some(logprob), top });
+                self.tokens.push(Told { id, logprob, top });
             }
             Event::Ended { finish, rest, seen, .. } => {
                 self.text.push_str(&rest);

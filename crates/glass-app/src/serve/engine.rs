@@ -77,7 +77,7 @@ impl Engine {
             Ok(Err(error)) => return Err(error.into()),
             Err(RecvError) => return Err(Fail::failed("the model could not draw a first token")),
         }
-        let all = settings.batch + queue;
+        let all = settings.slots + queue;
         Ok((Engine { orders, places: Arc::new(Semaphore::new(all)), all }, thread))
     }
 
@@ -130,7 +130,7 @@ fn run(
     gauges: &Gauges,
     ready: &Sender<glass::Result<()>>,
 ) {
-    let mut scheduler = match Scheduler::new(model, settings).and_then(|mut scheduler| {
+    let mut scheduler = match Scheduler::new(model, model.tokenizer.as_ref(), settings).and_then(|mut scheduler| {
         first_token(model, &mut scheduler)?;
         Ok(scheduler)
     }) {
@@ -219,12 +219,7 @@ fn first_token(model: &NamedModel, scheduler: &mut Scheduler<'_, Cpu>) -> glass:
     scheduler.submit(Request {
         prompt: vec![model.start().unwrap_or(0)],
         options,
-        sample: 0,
-        top: 0,
-        score_prompt: false,
-        salt: None,
-        constraint: None,
-        watch: None,
+        ..Request::default()
     })?;
     let mut failed = None;
     while scheduler.pass(&mut |_, event| {

@@ -19,6 +19,8 @@ pub struct Generation {
     pub options: GenerateOptions,
     /// Answers to each prompt.
     pub n: usize,
+    /// Whether log-probabilities are told.
+    pub logprobs: bool,
     /// Runners-up told with every token.
     pub top: usize,
     /// Whether prompts are scored too.
@@ -40,7 +42,7 @@ impl Generation {
             before: Vec::new(),
             lookup,
         };
-        Ok(Generation { options, n: 1, top: 0, score_prompt: false, salt: None, watch: None })
+        Ok(Generation { options, n: 1, logprobs: false, top: 0, score_prompt: false, salt: None, watch: None })
     }
 
     /// The engine's requests: for each prompt, `n` answers. `constraint` makes one for each of them.
@@ -56,6 +58,7 @@ impl Generation {
                     prompt: prompt.clone(),
                     options: self.options.clone(),
                     sample: sample as u64,
+                    logprobs: self.logprobs,
                     top: self.top,
                     score_prompt: self.score_prompt,
                     salt: self.salt.clone(),

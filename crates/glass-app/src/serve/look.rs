@@ -155,7 +155,7 @@ fn positions(asked: Option<&Value>, prompt: usize) -> Answered<Range<usize>> {
 fn attribution(asked: Option<&Value>, vocabulary: usize) -> Answered<Option<Attribute>> {
     match asked {
         None | Some(Value::Bool(false)) => return Ok(None),
-        Some(Value::Bool(true)) => return Ok(Some(Attribute::Drawn)),
+        Some(Value::Bool(true)) => return Ok(Some(Attribute::Likeliest)),
         Some(Value::Object(fields)) if fields.len() == 1 => {
             let id = fields.get("token").and_then(Value::as_u64).filter(|&id| id < vocabulary as u64);
             if let Some(id) = id {
@@ -216,7 +216,7 @@ impl Lens {
     }
 
     /// What was seen, as JSON. `drawn`: the first token of the answer.
-    pub fn told(&self, card: &Card, seen: &Seen, drawn: Option<u32>) -> Value {
+    pub fn told(&self, card: &Card, seen: &Seen) -> Value {
         let mut sites = Map::new();
         for row in &seen.rows {
             let name = row.site.name(Names::Glass, self.layers);
@@ -232,12 +232,12 @@ impl Lens {
         let lens: Vec<Value> = (seen.lens.iter())
             .map(|row| json!({"layer": row.layer, "position": row.position, "top": row.top.iter().map(top).collect::<Vec<_>>()}))
             .collect();
-        let attribution = seen.attribution.as_ref().map(|found| {
+        let attribution = seen.attribution.as_ref().map(|(token, found)| {
             let parts: Vec<Value> = (found.parts.iter())
                 .map(|(part, value)| json!({"part": part.to_string().replace(".attention.head.", ".head."), "value": value}))
                 .collect();
             json!({
-                "token": self.token.or(drawn), "whole": found.whole, "parts": parts,
+                "token": token, "whole": found.whole, "parts": parts,
                 "positions": found.by_position(), "rest": found.rest(),
             })
         });

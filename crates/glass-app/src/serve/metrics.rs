@@ -48,20 +48,20 @@ impl Gauges {
         let numbers = [
             (&self.running, now.running as u64),
             (&self.waiting, now.waiting as u64),
-            (&self.blocks_used, now.blocks_used as u64),
-            (&self.blocks_cached, now.blocks_cached as u64),
-            (&self.blocks_all, now.blocks_all as u64),
-            (&self.cache_bytes, now.cache_bytes),
+            (&self.blocks_used, now.blocks[0]),
+            (&self.blocks_cached, now.blocks[1]),
+            (&self.blocks_all, now.blocks[2]),
+            (&self.cache_bytes, now.blocks[2] * now.block_bytes),
         ];
         numbers.iter().for_each(|(gauge, value)| { gauge.set(*value); });
         let counters = [
             (&self.passes, now.passes),
             (&self.rows, now.rows),
-            (&self.prompt_tokens, now.prompt_tokens),
-            (&self.cached_tokens, now.cached_tokens),
-            (&self.generated_tokens, now.drawn_tokens),
-            (&self.guesses, now.guesses),
-            (&self.right_guesses, now.right_guesses),
+            (&self.prompt_tokens, now.prompt),
+            (&self.cached_tokens, now.cached),
+            (&self.generated_tokens, now.drawn),
+            (&self.guesses, now.guessed),
+            (&self.right_guesses, now.right),
         ];
         counters.iter().for_each(|(counter, value)| counter.inner().store(*value, Ordering::Relaxed));
     }

@@ -238,6 +238,7 @@ pub async fn complete(
     generation.options.ends.clone_from(&chat.ends);
     generation.options.stop.extend(chat.stops.iter().cloned());
     generation.n = answers(request.n)?;
+    generation.logprobs = request.logprobs == Some(true);
     generation.top = runners_up("top_logprobs", request.top_logprobs)?;
     generation.salt = request.cache_salt.take();
     let prompt = prompt(card, std::mem::take(&mut request.messages))?;
@@ -319,7 +320,7 @@ impl Shape {
                 choice["token_ids"] = answer.tokens.iter().map(|told| told.id).collect();
             }
             if let (Some(lens), Some(seen)) = (&self.lens, &answer.seen) {
-                choice["look"] = lens.told(&self.service.card, seen, answer.tokens.first().map(|told| told.id));
+                choice["look"] = lens.told(&self.service.card, seen);
             }
             choices.push(choice);
         }
@@ -382,7 +383,7 @@ impl Writer for Chunks {
                     return;
                 }
                 let mut one = self.delta(choice, content(text), None);
-                one["logprobs"] = self.shape.logprobs(&[Told { id, logprob: Some(logprob), top }]);
+                one["logprobs"] = self.shape.logprobs(&[Told { id, logprob, top }]);
                 if self.shape.ids.is_some() {
                     one["token_ids"] = json!([id]);
                 }
@@ -394,7 +395,7 @@ impl Writer for Chunks {
                 }
                 let mut last = self.delta(choice, Map::new(), Some(finish_reason(finish)));
                 if let (Some(lens), Some(seen)) = (&self.shape.lens, &seen) {
-                    last["look"] = lens.told(&self.shape.service.card, seen, self.first[choice]);
+                    last["look"] = lens.told(&self.shape.service.card, seen);
                 }
                 out.data(&self.chunk(json!([last])));
             }

@@ -115,6 +115,7 @@ pub async fn complete(
     let tokens = request.max_tokens.unwrap_or(16);
     let mut generation = Generation::new(card, &request.sampled(), Some(tokens), service.lookup)?;
     generation.n = answers(request.n)?;
+    generation.logprobs = request.logprobs.is_some();
     generation.top = runners_up("logprobs", request.logprobs)?;
     generation.score_prompt = echo && request.logprobs.is_some();
     generation.salt = request.cache_salt.take();
@@ -188,7 +189,7 @@ impl Shape {
 
     fn look(&self, choice: usize, answer: &Answer) -> Option<Value> {
         let (lens, seen) = (self.lenses.get(choice / self.n)?, answer.seen.as_ref()?);
-        Some(lens.told(&self.service.card, seen, answer.tokens.first().map(|told| told.id)))
+        Some(lens.told(&self.service.card, seen))
     }
 
     fn whole(&self, answers: Vec<Answer>) -> Value {
@@ -283,11 +284,13 @@ impl Writer for Chunks {
                     self.send(Some(one), Value::Null, out);
                 }
             }
-            Event::Scored { id, logprob, top, .. } => self.tell(choice, &Told { id, logprob, top }),
+            Event::Scored { id, scored, top } => {
+                self.tell(choice, &Told { id, logprob: scored.map(|scored| scored.logprob), top });
+            }
             Event::Token { id, logprob, text, top } => {
                 self.usage.completion += 1;
                 self.first[choice].get_or_insert(id);
-                self.tell(choice, &Told { id, logprob: Some(logprob), top });
+                self.tell(choice, &Told { id, logprob, top });
                 let text = self.shape.text_of(id, text);
                 if text.is_empty() && self.shape.logprobs.is_none() && !self.shape.ids {
                     return;
@@ -303,7 +306,7 @@ impl Writer for Chunks {
                 let ended = first.is_some_and(|id| self.shape.ends(id));
                 let mut one = self.chunk(choice, &rest, Some(if ended { Finish::End } else { finish }));
                 if let (Some(lens), Some(seen)) = (self.shape.lenses.get(choice / self.shape.n), &seen) {
-                    one["look"] = lens.told(&self.shape.service.card, seen, first);
+                    one["look"] = lens.told(&self.shape.service.card, seen);
                 }
                 self.send(Some(one), Value::Null, out);
             }

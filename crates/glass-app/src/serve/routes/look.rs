@@ -77,6 +77,7 @@ pub async fn look(
     if tokens == 0 {
         generation.options.ends.clear();
     }
+    generation.logprobs = true;
     generation.top = if binary { card.config.vocabulary } else { MOST_TOP };
     generation.salt = request.cache_salt.take();
     let lens = request.look.as_ref().map(|look| look.lens(&card.config, prompt.len())).transpose()?;
@@ -95,7 +96,7 @@ pub async fn look(
     let one = |id: u32, logprob: f64| json!({"id": id, "token": card.text(id), "logprob": finite(logprob)});
     let next: Vec<Value> = first.iter().flat_map(|first| &first.top).map(|next| one(next.id, next.logprob)).collect();
     let seen = lens.as_ref().zip(answer.seen.as_deref());
-    let seen = seen.map(|(lens, seen)| lens.told(card, seen, first.map(|first| first.id)));
+    let seen = seen.map(|(lens, seen)| lens.told(card, seen));
     let generated: Vec<u32> = answer.tokens.iter().take(tokens).map(|told| told.id).collect();
     Ok(body(&json!({
         "ids": prompt, "tokens": prompt.iter().map(|&id| card.text(id)).collect::<Vec<_>>(),
