@@ -116,10 +116,9 @@ fn unbound(address: SocketAddr, error: &std::io::Error) -> Fail {
             "--port: {} is in use by another program; give another port, or 0 for a free one",
             address.port()
         )),
-        ErrorKind::PermissionDenied => Fail::asked(format!(
-            "--port: {} needs permission; give a port of at least 1024",
-            address.port()
-        )),
+        ErrorKind::PermissionDenied => {
+            Fail::asked(format!("--port: {} needs permission; give a port of at least 1024", address.port()))
+        }
         ErrorKind::AddrNotAvailable => {
             Fail::asked(format!("--host: {} is not an address of this machine", address.ip()))
         }

@@ -62,7 +62,11 @@ impl Answer {
 }
 
 /// Generates all answers of a request.
-pub async fn collect(service: &Shared, record: &Arc<Record>, requests: Vec<Request>) -> Answered<Vec<Answer>> {
+pub async fn collect(
+    service: &Shared,
+    record: &Arc<Record>,
+    requests: Vec<Request>,
+) -> Answered<Vec<Answer>> {
     let mut answers: Vec<Answer> = requests.iter().map(|_| Answer::default()).collect();
     let mut running = Running::start(service, record, requests).await?;
     loop {

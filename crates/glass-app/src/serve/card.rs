@@ -60,7 +60,8 @@ impl Card {
             (Some(template), Some(tokenizer)) => {
                 let closing = template.clone().with_time(local_time()).closing()?;
                 let closes = tokenizer.special(&closing);
-                let stops = (closes.is_none() && !closing.is_empty()).then_some(closing).into_iter().collect();
+                let stops =
+                    (closes.is_none() && !closing.is_empty()).then_some(closing).into_iter().collect();
                 let ends = ends.iter().copied().chain(closes).collect();
                 Some(Chat { template, stops, ends })
             }
@@ -104,8 +105,10 @@ impl Card {
     /// The tokenizer.
     pub fn tokenizer(&self) -> Answered<&Tokenizer> {
         self.tokenizer.as_ref().ok_or_else(|| {
-            Refusal::request("this model has no vocabulary, so it works on ids only; give a list of token ids")
-                .code("no_tokenizer")
+            Refusal::request(
+                "this model has no vocabulary, so it works on ids only; give a list of token ids",
+            )
+            .code("no_tokenizer")
         })
     }
 
@@ -125,7 +128,10 @@ impl Card {
     /// The prompt of a text that has not begun.
     pub fn begin(&self) -> Answered<Vec<u32>> {
         let start = self.start.ok_or_else(|| {
-            Refusal::field("prompt", "it is empty, and this model has no token to begin a text with; give a text")
+            Refusal::field(
+                "prompt",
+                "it is empty, and this model has no token to begin a text with; give a text",
+            )
         })?;
         Ok(vec![start])
     }

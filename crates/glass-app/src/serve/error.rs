@@ -84,7 +84,12 @@ impl Refusal {
 
     /// The service is at fault.
     pub fn fault(message: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", Some("internal_error"), message.into())
+        Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "server_error",
+            Some("internal_error"),
+            message.into(),
+        )
     }
 
     /// It takes too long.

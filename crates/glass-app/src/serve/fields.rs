@@ -129,7 +129,12 @@ fn plain(said: &str) -> String {
 }
 
 /// Refuses a field that asks for something, unless its value is one of those that ask for nothing.
-pub fn neutral(name: &str, value: &Option<Value>, passes: impl Fn(&Value) -> bool, what: &str) -> Answered<()> {
+pub fn neutral(
+    name: &str,
+    value: &Option<Value>,
+    passes: impl Fn(&Value) -> bool,
+    what: &str,
+) -> Answered<()> {
     match value {
         Some(value) if !passes(value) => {
             let mut found = value.to_string();

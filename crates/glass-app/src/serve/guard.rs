@@ -27,8 +27,17 @@ pub struct Guard {
 }
 
 /// What needs no key: the page asks for one itself, and whoever watches the service has none.
-const OPEN: [&str; 9] =
-    ["/", "/page.js", "/page.css", "/docs", "/docs.js", "/openapi.json", "/health", "/v1/health", "/favicon.ico"];
+const OPEN: [&str; 9] = [
+    "/",
+    "/page.js",
+    "/page.css",
+    "/docs",
+    "/docs.js",
+    "/openapi.json",
+    "/health",
+    "/v1/health",
+    "/favicon.ico",
+];
 
 impl Guard {
     /// From the command line and GLASS_API_KEY. Listening on another address than this machine's own needs a key.
@@ -42,7 +51,10 @@ impl Guard {
             let before = keys.len();
             keys.extend(lines.map(str::to_string));
             if keys.len() == before {
-                return Err(Fail::asked(format!("--api-keys: {} has no key; put one on each line", file.display())));
+                return Err(Fail::asked(format!(
+                    "--api-keys: {} has no key; put one on each line",
+                    file.display()
+                )));
             }
         }
         if keys.iter().any(|key| key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic())) {
@@ -56,7 +68,9 @@ impl Guard {
         }
         for origin in &args.cors {
             let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-            if host.is_none_or(|host| host.is_empty() || host.contains('/') || HeaderValue::from_str(origin).is_err()) {
+            if host.is_none_or(|host| {
+                host.is_empty() || host.contains('/') || HeaderValue::from_str(origin).is_err()
+            }) {
                 return Err(Fail::asked(format!(
                     "--cors: {origin:?} is not an origin; give one as in https://example.org, without a path"
                 )));
@@ -78,7 +92,9 @@ impl Guard {
         if own || self.origins.iter().any(|known| known == origin) {
             return Ok(());
         }
-        let message = format!("pages from {origin} may not use this service; its owner can allow it by --cors {origin}");
+        let message = format!(
+            "pages from {origin} may not use this service; its owner can allow it by --cors {origin}"
+        );
         Err(Refusal::status(StatusCode::FORBIDDEN, "foreign_origin", message))
     }
 
@@ -93,7 +109,9 @@ impl Guard {
         });
         // Every key is compared, and each in a time that does not depend on where it differs.
         let known = |key: &str| {
-            self.keys.iter().fold(false, |known, own| known | bool::from(own.as_bytes().ct_eq(key.as_bytes())))
+            self.keys
+                .iter()
+                .fold(false, |known, own| known | bool::from(own.as_bytes().ct_eq(key.as_bytes())))
         };
         match key.filter(|key| !key.is_empty()) {
             Some(key) if known(key) => Ok(()),
@@ -101,6 +119,19 @@ impl Guard {
             None => Err(unauthorised("a key is needed: send the header Authorization: Bearer KEY")),
         }
     }
+}
+
+/// The largest head of a request, in bytes.
+pub const HEAD_BYTES: usize = 64 << 10;
+
+fn check_size(request: &Request) -> Answered<()> {
+    let of_headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    let bytes = of_headers.sum::<usize>() + request.uri().to_string().len();
+    if bytes <= HEAD_BYTES {
+        return Ok(());
+    }
+    let message = format!("the head has {bytes} bytes; at most {HEAD_BYTES} are read");
+    Err(Refusal::status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", message))
 }
 
 fn unauthorised(message: &str) -> Refusal {
@@ -111,23 +142,28 @@ fn unauthorised(message: &str) -> Refusal {
 
 /// Whether a host, with or without a port, is this machine.
 fn is_local(host: &str) -> bool {
-    let port = |rest: &str| rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    let port = |rest: &str| {
+        rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+    };
     ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| {
-        host.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)) && port(&host[name.len()..])
+        host.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+            && port(&host[name.len()..])
     })
 }
 
 /// Lets through what may pass.
 pub async fn guarded(State(service): State<Shared>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let checked = service.guard.check_page(request.headers()).and_then(|()| {
-        let open = OPEN.contains(&path) || request.method() == Method::OPTIONS;
-        if open { Ok(()) } else { service.guard.check_key(request.headers()) }
-    });
-    let checked = checked.and_then(|()| match request.method() == Method::POST && service.phase() > Phase::Open {
-        true => Err(Refusal::stopping()),
-        false => Ok(()),
-    });
+    let checked =
+        check_size(&request).and_then(|()| service.guard.check_page(request.headers())).and_then(|()| {
+            let open = OPEN.contains(&path) || request.method() == Method::OPTIONS;
+            if open { Ok(()) } else { service.guard.check_key(request.headers()) }
+        });
+    let checked =
+        checked.and_then(|()| match request.method() == Method::POST && service.phase() > Phase::Open {
+            true => Err(Refusal::stopping()),
+            false => Ok(()),
+        });
     match checked {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
@@ -143,7 +179,9 @@ mod tests {
         for host in ["localhost", "LOCALHOST:80", "127.0.0.1:8080", "[::1]:8080", "[::1]"] {
             assert!(is_local(host), "{host}");
         }
-        for host in ["localhost.evil.org", "127.0.0.1.evil.org:80", "evil.org", "localhost:x", "127.0.0.2", ""] {
+        for host in
+            ["localhost.evil.org", "127.0.0.1.evil.org:80", "evil.org", "localhost:x", "127.0.0.2", ""]
+        {
             assert!(!is_local(host), "{host}");
         }
     }

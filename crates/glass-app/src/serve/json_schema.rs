@@ -61,12 +61,11 @@ impl Grammars {
 
     fn factory(&self) -> Result<ParserFactory, String> {
         let tokenizer = self.tokenizer.clone().ok_or("this model has no vocabulary")?;
-        let (&end, all) = self.ends.last().zip(Some(&self.ends)).ok_or("this model has no token that ends an answer")?;
+        let (&end, all) =
+            self.ends.last().zip(Some(&self.ends)).ok_or("this model has no token that ends an answer")?;
         let words: Vec<Vec<u8>> = (0..self.vocabulary as u32)
             .map(|id| match tokenizer.token(id) {
-                Some(bytes) if tokenizer.is_special(id) => {
-                    [&[TokTrie::SPECIAL_TOKEN_MARKER], bytes].concat()
-                }
+                Some(bytes) if tokenizer.is_special(id) => [&[TokTrie::SPECIAL_TOKEN_MARKER], bytes].concat(),
                 Some(bytes) => bytes.to_vec(),
                 None => Vec::new(),
             })
@@ -90,7 +89,8 @@ impl Compiled {
 }
 
 fn refused(why: impl std::fmt::Display) -> Refusal {
-    Refusal::field("response_format", format!("the schema cannot be enforced: {why}")).code("unsupported_schema")
+    Refusal::field("response_format", format!("the schema cannot be enforced: {why}"))
+        .code("unsupported_schema")
 }
 
 /// Refuses what would be left out silently.
@@ -104,17 +104,34 @@ fn enforceable(schema: &Value, place: &str, depth: usize) -> Result<(), String> 
     for (name, value) in fields {
         let place = format!("{place}.{name}");
         match (name.as_str(), value) {
-            ("nullable", Value::Bool(true)) => return Err(format!("{place}: give \"type\": [..., \"null\"]")),
+            ("nullable", Value::Bool(true)) => {
+                return Err(format!("{place}: give \"type\": [..., \"null\"]"));
+            }
             ("x-guidance", _) => return Err(format!("{place}: settings are not taken from a schema")),
             ("format", _) if is_number(fields.get("type")) => {
-                return Err(format!("{place}: a format of numbers is not enforced; give minimum and maximum"));
+                return Err(format!(
+                    "{place}: a format of numbers is not enforced; give minimum and maximum"
+                ));
             }
-            ("properties" | "$defs" | "definitions" | "patternProperties" | "dependentSchemas", Value::Object(inner)) => {
+            (
+                "properties" | "$defs" | "definitions" | "patternProperties" | "dependentSchemas",
+                Value::Object(inner),
+            ) => {
                 for (name, schema) in inner {
                     enforceable(schema, &format!("{place}.{name}"), depth + 1)?;
                 }
             }
-            ("items" | "additionalProperties" | "not" | "if" | "then" | "else" | "contains" | "propertyNames", inner) => {
+            (
+                "items"
+                | "additionalProperties"
+                | "not"
+                | "if"
+                | "then"
+                | "else"
+                | "contains"
+                | "propertyNames",
+                inner,
+            ) => {
                 enforceable(inner, &place, depth + 1)?;
             }
             ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(inner)) => {

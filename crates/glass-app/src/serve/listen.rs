@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::guard::HEAD_BYTES;
 use super::router::router;
 use super::state::{Phase, Shared};
 use crate::fail::say;
@@ -31,9 +32,6 @@ pub struct Limits {
 
 /// How long the head of a request may take, and a TLS handshake.
 const HEAD: Duration = Duration::from_secs(30);
-
-/// Bytes of a request's head.
-const HEAD_BYTES: usize = 64 << 10;
 
 /// How long answers that are ended may take to be written.
 const LAST: Duration = Duration::from_secs(2);
@@ -83,9 +81,13 @@ async fn accept(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, clo
     }
 }
 
-async fn connection<S: AsyncRead + AsyncWrite + Unpin>(stream: S, router: Router, mut closing: watch::Receiver<bool>) {
+async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    router: Router,
+    mut closing: watch::Receiver<bool>,
+) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(2 * HEAD_BYTES);
     let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut served = std::pin::pin!(served);
     tokio::select! {

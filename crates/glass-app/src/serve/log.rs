@@ -70,7 +70,17 @@ impl Drop for Record {
         let (status, seconds) = (self.status.load(Ordering::Relaxed), self.began.elapsed().as_secs_f64());
         self.service.metrics.ended(&self.endpoint, status, seconds);
         let seconds = (seconds * 1e4).round() / 1e4;
-        tracing::info!(id, method, path, status, prompt_tokens = prompt, cached_tokens = cached, tokens, seconds, "request");
+        tracing::info!(
+            id,
+            method,
+            path,
+            status,
+            prompt_tokens = prompt,
+            cached_tokens = cached,
+            tokens,
+            seconds,
+            "request"
+        );
     }
 }
 

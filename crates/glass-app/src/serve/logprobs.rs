@@ -8,9 +8,7 @@ use super::card::Card;
 
 /// One token in the shape of chats; `top`: how many runners-up were asked for.
 pub fn of_chat(card: &Card, told: &Told, top: usize) -> Value {
-    let one = |id: u32, logprob: f64| {
-        json!({"token": card.text(id), "logprob": finite(logprob), "bytes": card.bytes(id), "id": id})
-    };
+    let one = |id: u32, logprob: f64| json!({"token": card.text(id), "logprob": finite(logprob), "bytes": card.bytes(id), "id": id});
     let mut value = one(told.id, told.logprob.unwrap_or_default());
     let runners_up = told.top.iter().take(top).map(|drawn| one(drawn.id, drawn.logprob)).collect();
     value["top_logprobs"] = Value::Array(runners_up);
@@ -33,9 +31,16 @@ pub struct OfCompletion {
     stream: TextStream,
     /// Characters so far.
     offset: usize,
+    /// So many tokens are not in the text: those that the model's files put before it.
+    before: usize,
 }
 
 impl OfCompletion {
+    /// For a text whose first tokens are not in it.
+    pub fn starting(before: usize) -> OfCompletion {
+        OfCompletion { before, ..OfCompletion::default() }
+    }
+
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
@@ -57,6 +62,10 @@ impl OfCompletion {
         let none = told.logprob.is_none();
         self.tops.push(if none { Value::Null } else { Value::Object(runners_up) });
         self.offsets.push(self.offset);
+        if self.before > 0 {
+            self.before -= 1;
+            return;
+        }
         self.offset += self.stream.push(card.bytes(told.id)).chars().count();
     }
 

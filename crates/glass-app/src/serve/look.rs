@@ -85,7 +85,12 @@ impl Look {
     /// Whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
         let Look { sites, positions, lens, attention, attribution, edits } = self;
-        sites.is_none() && positions.is_none() && lens.is_none() && attention.is_none() && attribution.is_none() && edits.is_none()
+        sites.is_none()
+            && positions.is_none()
+            && lens.is_none()
+            && attention.is_none()
+            && attribution.is_none()
+            && edits.is_none()
     }
 
     /// Checks it for a prompt of this many tokens.
@@ -107,12 +112,16 @@ impl Look {
         };
         let all: usize = sites.iter().map(numbers).sum();
         if all > MOST_NUMBERS {
-            let why = format!("they have {all} numbers at these positions; at most {MOST_NUMBERS} can be told");
+            let why =
+                format!("they have {all} numbers at these positions; at most {MOST_NUMBERS} can be told");
             return Err(Refusal::field("look.sites", why));
         }
         let lens = self.lens.unwrap_or(0);
         if lens > 100 {
-            return Err(Refusal::field("look.lens", format!("it is {lens}; a number from 0 to 100 was expected")));
+            return Err(Refusal::field(
+                "look.lens",
+                format!("it is {lens}; a number from 0 to 100 was expected"),
+            ));
         }
         let attribution = attribution(self.attribution.as_ref(), config.vocabulary)?;
         let mut edits = Vec::new();
@@ -137,17 +146,21 @@ fn site(param: &str, name: &str, layers: usize) -> Answered<Site> {
 fn positions(asked: Option<&Value>, prompt: usize) -> Answered<Range<usize>> {
     let wrong = || {
         let found = asked.cloned().unwrap_or_default();
-        let why = format!("it is {found}; \"last\", \"all\" or [from, to] within the prompt's {prompt} tokens was expected");
+        let why = format!(
+            "it is {found}; \"last\", \"all\" or [from, to] within the prompt's {prompt} tokens was expected"
+        );
         Refusal::field("look.positions", why)
     };
     match asked {
         None => Ok(prompt - 1..prompt),
         Some(Value::String(word)) if word == "last" => Ok(prompt - 1..prompt),
         Some(Value::String(word)) if word == "all" => Ok(0..prompt),
-        Some(Value::Array(ends)) => match ends.iter().map(Value::as_u64).collect::<Option<Vec<_>>>().as_deref() {
-            Some(&[from, to]) if from < to && to <= prompt as u64 => Ok(from as usize..to as usize),
-            _ => Err(wrong()),
-        },
+        Some(Value::Array(ends)) => {
+            match ends.iter().map(Value::as_u64).collect::<Option<Vec<_>>>().as_deref() {
+                Some(&[from, to]) if from < to && to <= prompt as u64 => Ok(from as usize..to as usize),
+                _ => Err(wrong()),
+            }
+        }
         Some(_) => Err(wrong()),
     }
 }
@@ -226,9 +239,7 @@ impl Lens {
                 rows.push(one);
             }
         }
-        let top = |drawn: &glass::next_token::Drawn| {
-            json!({"id": drawn.id, "token": card.text(drawn.id), "logprob": finite(drawn.logprob)})
-        };
+        let top = |drawn: &glass::next_token::Drawn| json!({"id": drawn.id, "token": card.text(drawn.id), "logprob": finite(drawn.logprob)});
         let lens: Vec<Value> = (seen.lens.iter())
             .map(|row| json!({"layer": row.layer, "position": row.position, "top": row.top.iter().map(top).collect::<Vec<_>>()}))
             .collect();

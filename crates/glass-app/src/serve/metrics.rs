@@ -53,7 +53,9 @@ impl Gauges {
             (&self.blocks_all, now.blocks[2]),
             (&self.cache_bytes, now.blocks[2] * now.block_bytes),
         ];
-        numbers.iter().for_each(|(gauge, value)| { gauge.set(*value); });
+        numbers.iter().for_each(|(gauge, value)| {
+            gauge.set(*value);
+        });
         let counters = [
             (&self.passes, now.passes),
             (&self.rows, now.rows),
@@ -99,19 +101,35 @@ impl Metrics {
             memory: Number::default(),
             registry: Registry::default(),
         };
-        registry.register("requests", "Requests that were answered, or whose client left (499)", metrics.requests.clone());
+        registry.register(
+            "requests",
+            "Requests that were answered, or whose client left (499)",
+            metrics.requests.clone(),
+        );
         let mut histogram = |name, help, histogram: &Histogram| {
             registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
         };
-        histogram("request", "Time of a request, until the last byte of its answer", &metrics.request_seconds);
+        histogram(
+            "request",
+            "Time of a request, until the last byte of its answer",
+            &metrics.request_seconds,
+        );
         histogram("time_to_first_token", "Time from a request to its first token", &metrics.first_token);
         histogram("time_between_tokens", "Time between two tokens of an answer", &metrics.between_tokens);
         let mut counter = |name, help, counter: &Counter| registry.register(name, help, counter.clone());
         counter("prompt_tokens", "Tokens of prompts that were read", &gauges.prompt_tokens);
-        counter("cached_prompt_tokens", "Tokens of prompts that came from the prefix cache", &gauges.cached_tokens);
+        counter(
+            "cached_prompt_tokens",
+            "Tokens of prompts that came from the prefix cache",
+            &gauges.cached_tokens,
+        );
         counter("generated_tokens", "Tokens that were generated", &gauges.generated_tokens);
         counter("passes", "Passes through the model", &gauges.passes);
-        counter("batch_rows", "Rows of all passes; divided by passes, the mean size of a batch", &gauges.rows);
+        counter(
+            "batch_rows",
+            "Rows of all passes; divided by passes, the mean size of a batch",
+            &gauges.rows,
+        );
         counter("guessed_tokens", "Tokens that were guessed ahead", &gauges.guesses);
         counter("right_guessed_tokens", "Guessed tokens that were right", &gauges.right_guesses);
         let mut number = |name, help, gauge: &Number| registry.register(name, help, gauge.clone());
@@ -121,8 +139,18 @@ impl Metrics {
         number("cache_blocks_used", "Blocks of keys and values in use", &gauges.blocks_used);
         number("cache_blocks_cached", "Blocks kept for later prompts", &gauges.blocks_cached);
         number("cache_blocks", "All blocks of keys and values", &gauges.blocks_all);
-        registry.register_with_unit("cache", "Memory of keys and values", Unit::Bytes, gauges.cache_bytes.clone());
-        registry.register_with_unit("process_resident_memory", "Memory of the process", Unit::Bytes, metrics.memory.clone());
+        registry.register_with_unit(
+            "cache",
+            "Memory of keys and values",
+            Unit::Bytes,
+            gauges.cache_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "process_resident_memory",
+            "Memory of the process",
+            Unit::Bytes,
+            metrics.memory.clone(),
+        );
         Metrics { registry, ..metrics }
     }
 

@@ -31,7 +31,8 @@ pub fn check(fields: &[Field<'_>]) -> Answered<()> {
             Passes::AnyBool => (Box::new(Value::is_boolean), "true or false was expected".into()),
             Passes::Empty => (
                 Box::new(|value| {
-                    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(|map| map.is_empty())
+                    value.as_array().is_some_and(Vec::is_empty)
+                        || value.as_object().is_some_and(|map| map.is_empty())
                 }),
                 "this service cannot do that; leave it out or empty".into(),
             ),

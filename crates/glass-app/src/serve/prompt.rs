@@ -38,6 +38,12 @@ impl Prompt {
         Ok(all)
     }
 
+    /// How many tokens of each are not in its text: those that the model's files put before a text.
+    pub fn starts(&self, card: &Card) -> Vec<usize> {
+        let start = card.tokenizer().map_or(0, |tokenizer| tokenizer.start().len());
+        self.0.iter().map(|piece| if matches!(piece, Piece::Text(_)) { start } else { 0 }).collect()
+    }
+
     /// The text of each.
     pub fn texts(&self, card: &Card) -> Vec<String> {
         let text = |piece: &Piece| match piece {
@@ -89,5 +95,7 @@ fn ids<E: de::Error>(items: Vec<Value>) -> Result<Vec<u32>, E> {
 
 fn wrong<E: de::Error>(found: &Value) -> E {
     let found: String = found.to_string().chars().take(40).collect();
-    E::custom(format!("found {found}; a text, a list of texts, a list of ids, or a list of lists of ids was expected"))
+    E::custom(format!(
+        "found {found}; a text, a list of texts, a list of ids, or a list of lists of ids was expected"
+    ))
 }

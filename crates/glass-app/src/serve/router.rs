@@ -15,8 +15,8 @@ use super::error::Refusal;
 use super::guard::guarded;
 use super::log::recorded;
 use super::routes::{chat, completions, embeddings, health, look, models, responses, tokens};
-use super::{openapi, page};
 use super::state::Shared;
+use super::{openapi, page};
 
 /// All endpoints.
 pub fn router(service: Shared, body: usize) -> Router {
@@ -24,7 +24,12 @@ pub fn router(service: Shared, body: usize) -> Router {
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static("x-request-id")])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            HeaderName::from_static("x-request-id"),
+        ])
         .expose_headers([HeaderName::from_static("x-request-id"), header::RETRY_AFTER]);
     Router::new()
         .route("/health", get(health::health))
@@ -49,8 +54,8 @@ pub fn router(service: Shared, body: usize) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(body))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(cors)
         .layer(from_fn_with_state(service.clone(), guarded))
+        .layer(cors)
         .layer(from_fn_with_state(service.clone(), recorded))
         .with_state(service)
 }

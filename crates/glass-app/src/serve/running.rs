@@ -49,7 +49,17 @@ impl Running {
         let deadline = Deadline::from_std(began) + service.timeout;
         let events = service.engine.submit(requests).await?;
         let (service, record) = (service.clone(), record.clone());
-        Ok(Running { service, events, phase, last: vec![None; left], left, began, deadline, record, _busy: busy })
+        Ok(Running {
+            service,
+            events,
+            phase,
+            last: vec![None; left],
+            left,
+            began,
+            deadline,
+            record,
+            _busy: busy,
+        })
     }
 
     /// Waits for what is next; `quiet` is how long nothing may happen before that is told.

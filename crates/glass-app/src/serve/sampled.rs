@@ -91,7 +91,10 @@ impl Sampled {
         let mut logit_bias = Vec::new();
         for (id, bias) in self.logit_bias.iter().flatten() {
             let id: u32 = id.parse().map_err(|_| {
-                Refusal::field("logit_bias", format!("{id:?} is not a token id; the names are ids, as in {{\"198\": -100}}"))
+                Refusal::field(
+                    "logit_bias",
+                    format!("{id:?} is not a token id; the names are ids, as in {{\"198\": -100}}"),
+                )
             })?;
             if !(-100.0..=100.0).contains(bias) {
                 let why = format!("the bias of token {id} is {bias}; a number from -100 to 100 was expected");
@@ -128,7 +131,10 @@ impl Sampled {
         const LONGEST: usize = 1024;
         let stops = self.stop.as_ref().map(|Texts(texts)| texts.clone()).unwrap_or_default();
         if stops.len() > MOST {
-            return Err(Refusal::field("stop", format!("it has {} texts; at most {MOST} were expected", stops.len())));
+            return Err(Refusal::field(
+                "stop",
+                format!("it has {} texts; at most {MOST} were expected", stops.len()),
+            ));
         }
         match stops.iter().find(|stop| stop.is_empty() || stop.len() > LONGEST) {
             Some(stop) if stop.is_empty() => Err(Refusal::field("stop", "a text is empty; leave it out")),
@@ -147,7 +153,8 @@ impl<'de> Deserialize<'de> for Seed {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(from)?;
         let seed = value.as_u64().or_else(|| value.as_i64().map(|seed| seed as u64));
-        seed.map(Seed).ok_or_else(|| serde::de::Error::custom(format!("found {value}, a whole number was expected")))
+        seed.map(Seed)
+            .ok_or_else(|| serde::de::Error::custom(format!("found {value}, a whole number was expected")))
     }
 }
 

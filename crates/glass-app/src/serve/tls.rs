@@ -16,7 +16,10 @@ use crate::fail::Fail;
 pub fn acceptor(args: &AccessArgs) -> Result<Option<TlsAcceptor>, Fail> {
     let (Some(certificates), Some(key)) = (&args.tls_cert, &args.tls_key) else { return Ok(None) };
     let unread = |option: &str, file: &Path, error: &dyn std::fmt::Display| {
-        Fail::failed(format!("{option}: {} has nothing that can be used: {error}; give a PEM file", file.display()))
+        Fail::failed(format!(
+            "{option}: {} has nothing that can be used: {error}; give a PEM file",
+            file.display()
+        ))
     };
     for file in [certificates, key] {
         std::fs::metadata(file).map_err(|error| Fail::from(glass::Error::io("cannot read", file, error)))?;

@@ -37,6 +37,28 @@ pub const CASES: &[(&str, &[Case])] = &[
         ],
     ),
     (
+        "Serving",
+        &[
+            case("another address without a key", &["serve", "--host", "0.0.0.0", "--port", "0"], 2),
+            case("an address that is none", &["serve", "--host", "no where", "--port", "0"], 2),
+            case(
+                "an address of another machine",
+                &["serve", "--host", "192.0.2.1", "--api-key", "k", "--port", "0"],
+                2,
+            ),
+            case("an origin with a path", &["serve", "--cors", "https://example.org/page", "--port", "0"], 2),
+            case("a key with a space", &["serve", "--api-key", "a b", "--port", "0"], 2),
+            case("a file without keys", &["serve", "--api-keys", "empty.txt", "--port", "0"], 2),
+            case("a certificate without its key", &["serve", "--tls-cert", "book.txt", "--port", "0"], 2),
+            case(
+                "a certificate that is none",
+                &["serve", "--tls-cert", "book.txt", "--tls-key", "book.txt", "--port", "0"],
+                1,
+            ),
+            case("a model that does not exist", &["serve", "nowhere", "--port", "0"], 2),
+        ],
+    ),
+    (
         "Tokens",
         &[
             case("an id outside the vocabulary", &["tokens", "--vocab", "gpt2", "--decode", "50257"], 2),

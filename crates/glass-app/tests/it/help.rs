@@ -2,7 +2,7 @@
 
 use crate::program::{Ended, Scratch, command, glass};
 
-const COMMANDS: &[&[&str]] = &[
+const COMMANDS: [&[&str]; 16] = [
     &["tokens"],
     &["tokenizer", "learn"],
     &["tokenizer", "report"],
@@ -12,6 +12,7 @@ const COMMANDS: &[&[&str]] = &[
     &["chat"],
     &["look"],
     &["score"],
+    &["serve"],
     &["quantise"],
     &["convert"],
     #[cfg(feature = "fetch")]

@@ -18,4 +18,8 @@ mod looks_shown;
 mod pipes;
 mod program;
 mod scores_tasks;
+mod serves;
+mod serves_on;
+mod serves_wrong;
+mod service;
 mod trains;

@@ -15,7 +15,7 @@ use crate::serve::error::{Answered, Refusal};
 use crate::serve::fields::{Fields, json as body};
 use crate::serve::generation::{Generation, answers, finish_reason, runners_up};
 use crate::serve::log::Record;
-use crate::serve::look::{Look, Lens};
+use crate::serve::look::{Lens, Look};
 use crate::serve::neutral::{self, Passes};
 use crate::serve::response_format::Format;
 use crate::serve::sampled::sampled;
@@ -108,7 +108,10 @@ impl StreamOptions {
     /// Refuses what cannot be done.
     pub fn check(self) -> Answered<()> {
         match self.include_obfuscation {
-            Some(true) => Err(Refusal::field("stream_options.include_obfuscation", "events are not padded; only false is possible")),
+            Some(true) => Err(Refusal::field(
+                "stream_options.include_obfuscation",
+                "events are not padded; only false is possible",
+            )),
             _ => Ok(()),
         }
     }
@@ -185,7 +188,10 @@ pub fn ids(card: &Card, messages: Vec<Value>) -> Answered<Vec<u32>> {
 
 fn message(turn: usize, mut message: Value) -> Answered<Message> {
     let Value::Object(fields) = &mut message else {
-        return Err(Refusal::field(format!("messages[{turn}]"), "an object with role and content was expected"));
+        return Err(Refusal::field(
+            format!("messages[{turn}]"),
+            "an object with role and content was expected",
+        ));
     };
     fields.retain(|_, value| !value.is_null());
     const KNOWN: [&str; 6] = ["role", "content", "name", "reasoning_content", "refusal", "annotations"];
@@ -320,7 +326,8 @@ impl Shape {
                 choice["token_ids"] = answer.tokens.iter().map(|told| told.id).collect();
             }
             if let (Some(lens), Some(seen)) = (&self.lens, &answer.seen) {
-                choice["look"] = lens.told(&self.service.card, seen);
+                choice["look"] =
+                    lens.told(&self.service.card, seen, answer.tokens.first().map(|told| told.id));
             }
             choices.push(choice);
         }

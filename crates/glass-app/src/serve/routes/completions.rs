@@ -74,6 +74,8 @@ struct Shape {
     prompts: Vec<Vec<u32>>,
     /// The prompts' texts, if they are repeated.
     echo: Option<Vec<String>>,
+    /// How many tokens of each prompt are not in its text, where it is scored.
+    starts: Vec<usize>,
     logprobs: Option<usize>,
     ids: bool,
     lenses: Vec<Lens>,
@@ -84,9 +86,15 @@ struct Shape {
 impl CompletionRequest {
     fn check(&self, card: &Card) -> Answered<()> {
         card.check_name(self.model.as_deref())?;
-        neutral::check(&[("suffix", &self.suffix, Passes::These(&["\"\""])), ("user", &self.user, Passes::Any)])?;
+        neutral::check(&[
+            ("suffix", &self.suffix, Passes::These(&["\"\""])),
+            ("user", &self.user, Passes::Any),
+        ])?;
         if self.best_of.is_some_and(|best| best != self.n.unwrap_or(1)) {
-            return Err(Refusal::field("best_of", "only the same number as n is possible: all answers are returned"));
+            return Err(Refusal::field(
+                "best_of",
+                "only the same number as n is possible: all answers are returned",
+            ));
         }
         if self.stream_options.is_some() && self.stream != Some(true) {
             return Err(Refusal::field("stream_options", "it is only for stream: true"));
@@ -124,9 +132,13 @@ pub async fn complete(
     if last_ends {
         generation.options.ends.clear();
     }
-    let prompt = request.prompt.take().ok_or_else(|| Refusal::field("prompt", "it is missing").code("missing_field"))?;
+    let prompt = request
+        .prompt
+        .take()
+        .ok_or_else(|| Refusal::field("prompt", "it is missing").code("missing_field"))?;
     let texts = echo.then(|| prompt.texts(card));
     let prompts = prompt.ids(card)?;
+    let starts = if generation.score_prompt { prompt.starts(card) } else { vec![0; prompts.len()] };
     record.prompt(prompts.iter().map(Vec::len).sum());
     if service.log_prompts {
         tracing::info!(id = record.id, prompts = ?prompt.texts(card), "prompt");
@@ -150,6 +162,7 @@ pub async fn complete(
         n: generation.n,
         prompts,
         echo: texts,
+        starts,
         logprobs: request.logprobs,
         ids: request.return_token_ids == Some(true),
         lenses,
@@ -207,7 +220,7 @@ impl Shape {
                 "finish_reason": finish.map(finish_reason),
             });
             if let Some(top) = self.logprobs {
-                let mut told = OfCompletion::default();
+                let mut told = OfCompletion::starting(self.starts[index / self.n]);
                 answer.scored.iter().chain(&answer.tokens).for_each(|one| told.push(card, one, top));
                 choice["logprobs"] = told.take();
             }
@@ -242,7 +255,8 @@ impl Chunks {
         let choices = shape.prompts.len() * shape.n;
         let prompt = shape.prompts.iter().map(Vec::len).sum();
         let usage = Usage { prompt, ..Usage::default() };
-        let told = (0..choices).map(|_| OfCompletion::default()).collect();
+        let told =
+            (0..choices).map(|choice| OfCompletion::starting(shape.starts[choice / shape.n])).collect();
         Chunks { shape, include_usage, usage, told, first: vec![None; choices] }
     }
 

@@ -98,9 +98,9 @@ pub async fn embed(
         let vector = mean(seen.ok_or_else(|| Refusal::fault("the engine did not tell the hidden state"))?);
         let vector = match request.encoding_format.unwrap_or_default() {
             Encoding::Float => json!(vector),
-            Encoding::Base64 => {
-                STANDARD.encode(vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()).into()
-            }
+            Encoding::Base64 => STANDARD
+                .encode(vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+                .into(),
         };
         data.push(json!({"object": "embedding", "index": index, "embedding": vector}));
     }

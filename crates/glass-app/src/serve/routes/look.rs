@@ -69,7 +69,10 @@ pub async fn look(
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let binary = accept.split(',').any(|kind| kind.trim().starts_with("application/octet-stream"));
     if binary && request.look.is_some() {
-        return Err(Refusal::field("look", "with Accept: application/octet-stream only log-probabilities are told"));
+        return Err(Refusal::field(
+            "look",
+            "with Accept: application/octet-stream only log-probabilities are told",
+        ));
     }
     let tokens = request.max_tokens.unwrap_or(0);
     // One token is drawn even where none is asked for: its runners-up are what comes next.
@@ -94,7 +97,8 @@ pub async fn look(
         return Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response());
     }
     let one = |id: u32, logprob: f64| json!({"id": id, "token": card.text(id), "logprob": finite(logprob)});
-    let next: Vec<Value> = first.iter().flat_map(|first| &first.top).map(|next| one(next.id, next.logprob)).collect();
+    let next: Vec<Value> =
+        first.iter().flat_map(|first| &first.top).map(|next| one(next.id, next.logprob)).collect();
     let seen = lens.as_ref().zip(answer.seen.as_deref());
     let seen = seen.map(|(lens, seen)| lens.told(card, seen));
     let generated: Vec<u32> = answer.tokens.iter().take(tokens).map(|told| told.id).collect();

@@ -173,7 +173,10 @@ fn message(at: usize, item: Value) -> Answered<Value> {
     };
     let kind = fields.shift_remove("type");
     if let Some(kind) = kind.filter(|kind| kind != "message") {
-        return Err(Refusal::field(param, format!("an item of the type {kind} cannot be read; only messages can")));
+        return Err(Refusal::field(
+            param,
+            format!("an item of the type {kind} cannot be read; only messages can"),
+        ));
     }
     ["id", "status"].iter().for_each(|name| drop(fields.shift_remove(*name)));
     if let Some(Value::Array(parts)) = fields.get("content") {
@@ -200,8 +203,12 @@ pub async fn respond(
     let card = &service.card;
     card.check_name(request.model.as_deref())?;
     request.check()?;
-    let sampled =
-        Sampled { temperature: request.temperature, top_p: request.top_p, seed: request.seed, ..Sampled::default() };
+    let sampled = Sampled {
+        temperature: request.temperature,
+        top_p: request.top_p,
+        seed: request.seed,
+        ..Sampled::default()
+    };
     if request.max_output_tokens == Some(0) {
         return Err(Refusal::field("max_output_tokens", "it is 0; at least 1 was expected"));
     }
@@ -210,9 +217,13 @@ pub async fn respond(
     generation.options.ends.clone_from(&chat.ends);
     generation.options.stop.extend(chat.stops.iter().cloned());
     let format = request.format();
-    let prompt = chat::prompt(card, request.messages()?).map_err(|refusal| refusal.renamed("messages", "input"))?;
+    let prompt =
+        chat::prompt(card, request.messages()?).map_err(|refusal| refusal.renamed("messages", "input"))?;
     record.prompt(prompt.len());
-    let grammar = service.grammars.compile(&format).map_err(|refusal| refusal.renamed("response_format", "text.format"))?;
+    let grammar = service
+        .grammars
+        .compile(&format)
+        .map_err(|refusal| refusal.renamed("response_format", "text.format"))?;
     let requests = generation.requests(std::slice::from_ref(&prompt), &|| grammar.constraint())?;
     let shape = Shape::new(&service, &request, &generation.options);
     let usage = Usage { prompt: prompt.len(), ..Usage::default() };
@@ -342,13 +353,18 @@ impl Writer for Events {
         let response = self.shape.ended(&text, self.finish, self.usage);
         let item = response["output"][0].clone();
         self.send("response.output_item.done", json!({"output_index": 0, "item": item}), out);
-        let name = if response["status"] == "completed" { "response.completed" } else { "response.incomplete" };
+        let name =
+            if response["status"] == "completed" { "response.completed" } else { "response.incomplete" };
         self.send(name, json!({"response": response}), out);
     }
 
     fn fail(&mut self, refusal: &Refusal, out: &mut Out) {
         let (code, message) = (refusal.error.code, &refusal.error.message);
-        self.send("error", json!({"code": code, "message": message, "param": null, "error": refusal.error}), out);
+        self.send(
+            "error",
+            json!({"code": code, "message": message, "param": null, "error": refusal.error}),
+            out,
+        );
         let mut response = self.shape.head.clone();
         response["status"] = "failed".into();
         response["error"] = json!({"code": "server_error", "message": message});

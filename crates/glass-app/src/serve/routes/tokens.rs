@@ -61,7 +61,11 @@ pub async fn tokenize(
     let ids = match (request.content.or(request.prompt), request.messages) {
         (Some(text), None) => {
             let tokenizer = card.tokenizer()?;
-            if starts { tokenizer.encode_prompt(text.as_bytes(), special) } else { tokenizer.encode(&text, special) }
+            if starts {
+                tokenizer.encode_prompt(text.as_bytes(), special)
+            } else {
+                tokenizer.encode(&text, special)
+            }
         }
         (None, Some(messages)) => chat::ids(card, messages)?,
         _ => return Err(Refusal::request("one of content, prompt and messages was expected")),
