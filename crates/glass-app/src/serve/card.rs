@@ -121,7 +121,8 @@ impl Card {
 
     /// A text as a prompt: with its start token first, if the files ask for one. Special tokens spelled in it stay text.
     pub fn prompt(&self, text: &str) -> Answered<Vec<u32>> {
-        let ids = self.tokenizer()?.encode_prompt(text.as_bytes(), Special::Plain);
+        let tokenizer = self.tokenizer()?;
+        let ids = aside(text.len() > LONG, || tokenizer.encode_prompt(text.as_bytes(), Special::Plain));
         if ids.is_empty() { self.begin() } else { Ok(ids) }
     }
 
@@ -162,6 +163,14 @@ impl Card {
         }
         Ok(())
     }
+}
+
+/// Bytes of text from which on tokenising takes more than a moment.
+pub const LONG: usize = 64 << 10;
+
+/// Does work that takes a while beside the other requests of this thread.
+pub fn aside<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
+    if takes_long { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// A hash of the model's files: another model has another one.

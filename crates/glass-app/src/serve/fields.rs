@@ -1,5 +1,7 @@
 //! Reads a request's body: strict JSON, in which every field is known and wrong ones are named.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
@@ -7,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use tokio::time::timeout;
 
 use super::error::{Answered, Refusal};
 
@@ -25,7 +27,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Fields<T> {
 
     async fn from_request(request: Request, state: &S) -> Answered<Self> {
         is_json(request.headers())?;
-        let body = Bytes::from_request(request, state).await.map_err(unread)?;
+        let read = timeout(PATIENCE, Bytes::from_request(request, state)).await;
+        let body = read.map_err(|_| too_slow())?.map_err(unread)?;
         parse(&body).map(Fields)
     }
 }
@@ -50,6 +53,14 @@ fn unread(rejection: BytesRejection) -> Refusal {
         StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         _ => Refusal::request("the body could not be read to its end"),
     }
+}
+
+/// How long a body may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn too_slow() -> Refusal {
+    let message = format!("the body did not arrive within {} seconds", PATIENCE.as_secs());
+    Refusal::status(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message)
 }
 
 /// A body is over the limit.
@@ -126,23 +137,4 @@ fn plain(said: &str) -> String {
         ("found boolean", "found"),
     ];
     words.iter().fold(said.replace('`', ""), |said, (theirs, ours)| said.replace(theirs, ours))
-}
-
-/// Refuses a field that asks for something, unless its value is one of those that ask for nothing.
-pub fn neutral(
-    name: &str,
-    value: &Option<Value>,
-    passes: impl Fn(&Value) -> bool,
-    what: &str,
-) -> Answered<()> {
-    match value {
-        Some(value) if !passes(value) => {
-            let mut found = value.to_string();
-            if found.len() > 80 {
-                found = format!("{}…", found.chars().take(79).collect::<String>());
-            }
-            Err(Refusal::field(name, format!("it is {found}; {what}")).code("unsupported_value"))
-        }
-        _ => Ok(()),
-    }
 }

@@ -11,7 +11,7 @@ use llguidance::{Matcher, ParserFactory};
 use serde_json::{Value, json};
 use toktrie::{TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 
-use super::card::Card;
+use super::card::{Card, aside};
 use super::error::{Answered, Refusal};
 use super::response_format::Format;
 
@@ -36,7 +36,13 @@ impl Grammars {
 
     /// Makes a format ready.
     pub fn compile(&self, format: &Format) -> Answered<Compiled> {
-        let Some(mut schema) = format.schema() else { return Ok(Compiled(None)) };
+        match format.schema() {
+            None => Ok(Compiled(None)),
+            Some(schema) => aside(true, || self.of_schema(schema)),
+        }
+    }
+
+    fn of_schema(&self, mut schema: Value) -> Answered<Compiled> {
         enforceable(&schema, "schema", 0).map_err(refused)?;
         if let Value::Bool(true) = schema {
             schema = json!({});

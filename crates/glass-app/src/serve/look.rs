@@ -25,7 +25,6 @@ pub struct Look {
     /// Places in the pass whose numbers are wanted, as in `block.3.attention.pattern`.
     pub sites: Option<Vec<String>>,
     /// Positions of the prompt: "last" (the default), "all", or [from, to].
-    #[schema(value_type = Object)]
     pub positions: Option<Value>,
     /// The most probable tokens that the residual stream means after every block, this many.
     #[schema(minimum = 0, maximum = 100)]
@@ -33,7 +32,6 @@ pub struct Look {
     /// The attention pattern of all blocks.
     pub attention: Option<bool>,
     /// What every part adds to the logit of the next token (true), or of `{"token": id}`.
-    #[schema(value_type = Object)]
     pub attribution: Option<Value>,
     /// Changes of the pass.
     pub edits: Option<Vec<EditField>>,

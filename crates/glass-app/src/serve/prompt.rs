@@ -2,14 +2,15 @@
 
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::OneOfBuilder;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::card::Card;
 use super::error::{Answered, Refusal};
 
 /// One or several prompts.
-#[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = Object)]
+#[derive(Clone, Debug)]
 pub struct Prompt(pub Vec<Piece>);
 
 /// One prompt.
@@ -64,6 +65,16 @@ impl Prompt {
         }
     }
 }
+
+impl PartialSchema for Prompt {
+    fn schema() -> RefOr<Schema> {
+        let shapes = OneOfBuilder::new().item(String::schema()).item(Vec::<String>::schema());
+        let shapes = shapes.item(Vec::<u32>::schema()).item(Vec::<Vec<u32>>::schema());
+        shapes.description(Some("A text, a list of texts, a list of ids, or a list of lists of ids.")).into()
+    }
+}
+
+impl ToSchema for Prompt {}
 
 impl<'de> Deserialize<'de> for Prompt {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

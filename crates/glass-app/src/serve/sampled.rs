@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use glass::next_token::Sampling;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::OneOfBuilder;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::card::Card;
 use super::error::{Answered, Refusal};
@@ -159,9 +161,17 @@ impl<'de> Deserialize<'de> for Seed {
 }
 
 /// A text, or a list of texts.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(value_type = Vec<String>)]
+#[derive(Clone, Debug)]
 pub struct Texts(pub Vec<String>);
+
+impl PartialSchema for Texts {
+    fn schema() -> RefOr<Schema> {
+        let shapes = OneOfBuilder::new().item(String::schema()).item(Vec::<String>::schema());
+        shapes.description(Some("A text, or a list of texts.")).into()
+    }
+}
+
+impl ToSchema for Texts {}
 
 impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -18,7 +18,10 @@ function resolved(schema) {
 // A schema in a few words.
 function words(schema) {
   if (!schema) return "";
-  if (schema.$ref) return schema.$ref.split("/").pop();
+  if (schema.$ref) {
+    const whole = words(resolved(schema));
+    return /object|any/.test(whole) ? schema.$ref.split("/").pop() : whole;
+  }
   const several = schema.oneOf || schema.anyOf;
   if (several) return several.map(words).filter((word) => word !== "null").join(" or ");
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" or ");

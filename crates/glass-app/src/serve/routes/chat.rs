@@ -10,7 +10,7 @@ use glass::tokens::chat::Message;
 use serde_json::{Map, Value, json};
 
 use crate::serve::answer::{Answer, Told, Usage, collect};
-use crate::serve::card::Card;
+use crate::serve::card::{Card, LONG, aside};
 use crate::serve::error::{Answered, Refusal};
 use crate::serve::fields::{Fields, json as body};
 use crate::serve::generation::{Generation, answers, finish_reason, runners_up};
@@ -183,7 +183,9 @@ pub fn ids(card: &Card, messages: Vec<Value>) -> Answered<Vec<u32>> {
     for (turn, message) in messages.into_iter().enumerate() {
         conversation.push(self::message(turn, message)?);
     }
-    Ok(chat.template().prompt(&conversation, card.tokenizer()?)?)
+    let tokenizer = card.tokenizer()?;
+    let long = conversation.iter().map(|message| message.text().len()).sum::<usize>() > LONG;
+    Ok(aside(long, || chat.template().prompt(&conversation, tokenizer))?)
 }
 
 fn message(turn: usize, mut message: Value) -> Answered<Message> {

@@ -211,7 +211,7 @@ impl Shape {
         let mut choices = Vec::with_capacity(answers.len());
         for (index, answer) in answers.into_iter().enumerate() {
             usage.completion += answer.tokens.len();
-            usage.cached += if index % self.n == 0 { answer.cached } else { 0 };
+            usage.cached += if index.is_multiple_of(self.n) { answer.cached } else { 0 };
             let ended = answer.tokens.last().is_some_and(|last| self.ends(last.id));
             let finish = if ended { Some(Finish::End) } else { answer.finish };
             let text = if ended { "" } else { &answer.text };
@@ -288,7 +288,7 @@ impl Writer for Chunks {
     fn event(&mut self, choice: usize, event: Event, out: &mut Out) {
         match event {
             Event::Begun { cached } => {
-                self.usage.cached += if choice % self.shape.n == 0 { cached } else { 0 };
+                self.usage.cached += if choice.is_multiple_of(self.shape.n) { cached } else { 0 };
                 if self.shape.echo.is_some() {
                     let text = self.shape.repeated(choice).to_string();
                     let mut one = self.chunk(choice, &text, None);

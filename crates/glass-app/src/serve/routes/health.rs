@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether a token can be generated.
 #[utoipa::path(get, path = "/health", tag = "Operation", responses((status = 200, description = "It can"),
-    (status = 503, body = crate::serve::error::ErrorBody)))]
+    (status = "4XX", body = crate::serve::error::ErrorBody), (status = 503, body = crate::serve::error::ErrorBody)))]
 pub async fn health(State(service): State<Shared>) -> Answered<Response> {
     if service.phase() > Phase::Open {
         return Err(Refusal::stopping());
@@ -29,7 +29,8 @@ pub async fn health(State(service): State<Shared>) -> Answered<Response> {
 }
 
 /// Counters in Prometheus's text format.
-#[utoipa::path(get, path = "/metrics", tag = "Operation", responses((status = 200, description = "Counters", content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "Operation", responses((status = 200, description = "Counters", content_type = "application/openmetrics-text"),
+    (status = "4XX", body = crate::serve::error::ErrorBody)))]
 pub async fn metrics(State(service): State<Shared>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], service.metrics.text()).into_response()

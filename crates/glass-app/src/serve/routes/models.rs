@@ -33,14 +33,15 @@ fn short(value: f32) -> f64 {
 }
 
 /// The models that are served: one.
-#[utoipa::path(get, path = "/v1/models", tag = "OpenAI", responses((status = 200, description = "A list of one model")))]
+#[utoipa::path(get, path = "/v1/models", tag = "OpenAI", responses((status = 200, description = "A list of one model"),
+    (status = "4XX", body = crate::serve::error::ErrorBody)))]
 pub async fn list(State(service): State<Shared>) -> Answered<Response> {
     Ok(body(&json!({"object": "list", "data": [described(&service)?]})))
 }
 
 /// One model by its name.
 #[utoipa::path(get, path = "/v1/models/{id}", tag = "OpenAI", params(("id" = String, Path, description = "The model's name")),
-    responses((status = 200, description = "The model"), (status = 404, body = crate::serve::error::ErrorBody)))]
+    responses((status = 200, description = "The model"), (status = "4XX", body = crate::serve::error::ErrorBody)))]
 pub async fn one(State(service): State<Shared>, Path(id): Path<String>) -> Answered<Response> {
     service.card.check_name(Some(&id))?;
     Ok(body(&described(&service)?))

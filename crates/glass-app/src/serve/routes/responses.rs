@@ -31,7 +31,6 @@ pub struct ResponseRequest {
     /// The model's name, as in /v1/models.
     pub model: Option<String>,
     /// A text, or a list of messages `{"role", "content"}`.
-    #[schema(value_type = Object)]
     pub input: Value,
     /// The system prompt.
     pub instructions: Option<String>,
