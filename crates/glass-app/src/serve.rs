@@ -17,6 +17,7 @@ mod metrics;
 mod neutral;
 mod openapi;
 mod page;
+mod patient;
 mod prompt;
 mod random;
 mod response_format;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::guard::HEAD_BYTES;
+use super::patient::Patient;
 use super::router::router;
 use super::state::{Phase, Shared};
 use crate::fail::say;
@@ -88,7 +89,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(2 * HEAD_BYTES);
-    let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let served = http.serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(router));
     let mut served = std::pin::pin!(served);
     tokio::select! {
         _ = served.as_mut() => return,

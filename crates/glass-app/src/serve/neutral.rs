@@ -1,11 +1,11 @@
 //! Fields that ask for nothing with some of their values, which pass; with others they are refused by name.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::error::{Answered, Refusal};
 
-/// A field: its name, its value, the rule for values that pass.
-pub type Field<'a> = (&'static str, &'a Option<Value>, Passes);
+/// A field's name, and its values that pass.
+pub type Rule = (&'static str, Passes);
 
 /// Which values ask for nothing.
 #[derive(Clone, Copy)]
@@ -36,6 +36,20 @@ impl Passes {
         }
     }
 
+    /// The values that pass, as a JSON schema; `None` for any.
+    pub fn schema(self) -> Option<Value> {
+        Some(match self {
+            Passes::Any => return None,
+            Passes::AnyBool => json!({"type": ["boolean", "null"]}),
+            Passes::Empty => json!({"type": ["array", "object", "null"], "maxItems": 0, "maxProperties": 0}),
+            Passes::These(these) => {
+                let these = these.iter().filter_map(|text| serde_json::from_str(text).ok());
+                json!({"enum": these.chain([Value::Null]).collect::<Vec<Value>>()})
+            }
+            Passes::Nothing => json!({"type": "null"}),
+        })
+    }
+
     fn expected(self) -> String {
         match self {
             Passes::Any => String::new(),
@@ -49,9 +63,9 @@ impl Passes {
     }
 }
 
-/// Refuses the fields that ask for something.
-pub fn check(fields: &[Field<'_>]) -> Answered<()> {
-    for (name, value, rule) in fields {
+/// Refuses the fields that ask for something; `values` are in the order of `rules`.
+pub fn check(rules: &[Rule], values: &[&Option<Value>]) -> Answered<()> {
+    for ((name, rule), value) in rules.iter().zip(values) {
         let Some(value) = value.as_ref().filter(|value| !rule.passes(value)) else { continue };
         let mut found = value.to_string();
         if found.chars().count() > LONGEST {

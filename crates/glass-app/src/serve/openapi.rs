@@ -1,11 +1,14 @@
 //! The description of every request, made from the types that read them, and its page.
 
+use axum::extract::State;
 use axum::response::Response;
+use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::error::{ErrorBody, ErrorDetail};
-use super::fields::json;
+use super::error::{Answered, ErrorBody, ErrorDetail, Refusal};
+use super::fields::json as json_body;
 use super::routes::{chat, completions, embeddings, health, look, models, responses, tokens};
+use super::state::Shared;
 
 /// The description.
 #[derive(OpenApi)]
@@ -22,7 +25,29 @@ use super::routes::{chat, completions, embeddings, health, look, models, respons
 )]
 struct Description;
 
-/// `GET /openapi.json`.
-pub async fn description() -> Response {
-    json(&Description::openapi())
+/// `GET /openapi.json`: what the types say, with the model's name and the only values of fields that may ask for nothing.
+pub async fn description(State(service): State<Shared>) -> Answered<Response> {
+    let described = serde_json::to_value(Description::openapi());
+    let mut described = described.map_err(|error| Refusal::fault(error.to_string()))?;
+    let schemas = described["components"]["schemas"].as_object_mut();
+    for (name, schema) in schemas.into_iter().flatten() {
+        let rules = match name.as_str() {
+            "ChatRequest" => chat::NEUTRAL,
+            "CompletionRequest" => completions::NEUTRAL,
+            "EmbeddingRequest" => embeddings::NEUTRAL,
+            "ResponseRequest" => responses::NEUTRAL,
+            _ => &[],
+        };
+        let Some(fields) = schema["properties"].as_object_mut() else { continue };
+        let model = json!({"enum": [service.card.id, null]});
+        let rules = rules.iter().filter_map(|(name, rule)| Some((*name, rule.schema()?)));
+        for (name, values) in rules.chain([("model", model)]) {
+            if let (Some(field), Value::Object(values)) = (fields.get_mut(name), values) {
+                let about = field.get("description").cloned();
+                *field = Value::Object(values);
+                field["description"] = about.unwrap_or_default();
+            }
+        }
+    }
+    Ok(json_body(&described))
 }

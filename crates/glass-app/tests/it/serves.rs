@@ -322,6 +322,8 @@ fn the_page_the_description_and_the_model() {
     assert!(
         named("ChatRequest").contains_key("response_format") && named("LookRequest").contains_key("seed")
     );
+    assert_eq!(named("ChatRequest")["store"]["enum"], json!([false, null]));
+    assert_eq!(named("ChatRequest")["model"]["enum"], json!(["the built-in model", null]));
     for path in [
         "/v1/chat/completions",
         "/v1/completions",

@@ -18,7 +18,7 @@ use crate::serve::generation::{Generation, answers, finish_reason, runners_up};
 use crate::serve::log::Record;
 use crate::serve::logprobs::OfCompletion;
 use crate::serve::look::{Lens, Look};
-use crate::serve::neutral::{self, Passes};
+use crate::serve::neutral::{self, Passes, Rule};
 use crate::serve::prompt::Prompt;
 use crate::serve::random;
 use crate::serve::response_format::Format;
@@ -64,6 +64,9 @@ sampled! {
     }
 }
 
+/// Fields of [`CompletionRequest`] that may only ask for nothing.
+pub const NEUTRAL: &[Rule] = &[("suffix", Passes::These(&["\"\""])), ("user", Passes::Any)];
+
 /// How answers are told.
 struct Shape {
     service: Shared,
@@ -86,10 +89,7 @@ struct Shape {
 impl CompletionRequest {
     fn check(&self, card: &Card) -> Answered<()> {
         card.check_name(self.model.as_deref())?;
-        neutral::check(&[
-            ("suffix", &self.suffix, Passes::These(&["\"\""])),
-            ("user", &self.user, Passes::Any),
-        ])?;
+        neutral::check(NEUTRAL, &[&self.suffix, &self.user])?;
         if self.best_of.is_some_and(|best| best != self.n.unwrap_or(1)) {
             return Err(Refusal::field(
                 "best_of",

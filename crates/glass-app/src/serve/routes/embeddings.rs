@@ -18,7 +18,7 @@ use crate::serve::error::{Answered, Refusal};
 use crate::serve::fields::{Fields, json as body};
 use crate::serve::generation::Generation;
 use crate::serve::log::Record;
-use crate::serve::neutral::{self, Passes};
+use crate::serve::neutral::{self, Passes, Rule};
 use crate::serve::prompt::Prompt;
 use crate::serve::sampled::Sampled;
 use crate::serve::state::Shared;
@@ -40,6 +40,9 @@ pub struct EmbeddingRequest {
     /// Passes; changes nothing.
     pub user: Option<Value>,
 }
+
+/// Fields of [`EmbeddingRequest`] that may only ask for nothing.
+pub const NEUTRAL: &[Rule] = &[("user", Passes::Any)];
 
 /// How vectors are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, ToSchema)]
@@ -74,7 +77,7 @@ pub async fn embed(
 ) -> Answered<Response> {
     let card = &service.card;
     card.check_name(request.model.as_deref())?;
-    neutral::check(&[("user", &request.user, Passes::Any)])?;
+    neutral::check(NEUTRAL, &[&request.user])?;
     let width = card.config.width;
     if let Some(found) = request.dimensions.filter(|&dimensions| dimensions != width) {
         let why = format!("it is {found}; only the model's width, {width}, is possible");

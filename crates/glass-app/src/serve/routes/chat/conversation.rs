@@ -1,0 +1,71 @@
+//! Messages → the tokens of a prompt, through the model's template.
+
+use glass::tokens::chat::Message;
+use serde_json::Value;
+
+use crate::serve::card::{Card, LONG, aside};
+use crate::serve::error::{Answered, Refusal};
+
+/// The same, of a length that fits.
+pub fn prompt(card: &Card, messages: Vec<Value>) -> Answered<Vec<u32>> {
+    let ids = ids(card, messages)?;
+    card.check_prompt("messages", &ids)?;
+    Ok(ids)
+}
+
+/// The tokens of a conversation, up to where the answer begins.
+pub fn ids(card: &Card, messages: Vec<Value>) -> Answered<Vec<u32>> {
+    let chat = card.chat()?;
+    if messages.is_empty() {
+        return Err(Refusal::field("messages", "it is empty; at least one message was expected"));
+    }
+    let mut conversation = Vec::with_capacity(messages.len());
+    for (turn, message) in messages.into_iter().enumerate() {
+        conversation.push(self::message(turn, message)?);
+    }
+    let tokenizer = card.tokenizer()?;
+    let long = conversation.iter().map(|message| message.text().len()).sum::<usize>() > LONG;
+    Ok(aside(long, || chat.template().prompt(&conversation, tokenizer))?)
+}
+
+fn message(turn: usize, mut message: Value) -> Answered<Message> {
+    let Value::Object(fields) = &mut message else {
+        return Err(Refusal::field(
+            format!("messages[{turn}]"),
+            "an object with role and content was expected",
+        ));
+    };
+    fields.retain(|_, value| !value.is_null());
+    const KNOWN: [&str; 6] = ["role", "content", "name", "reasoning_content", "refusal", "annotations"];
+    if let Some(name) = fields.keys().find(|name| !KNOWN.contains(&name.as_str())) {
+        let why = "this field is not known here; expected one of role, content, name, reasoning_content";
+        return Err(Refusal::field(format!("messages[{turn}].{name}"), why).code("unknown_field"));
+    }
+    fields.retain(|name, _| name != "refusal" && name != "annotations");
+    if let Some(Value::Array(parts)) = fields.get("content") {
+        let text = text_of_parts(&format!("messages[{turn}].content"), parts, &["text"])?;
+        fields.insert("content".into(), text.into());
+    }
+    Message::from_json(message).map_err(|error| match error {
+        glass::Error::InvalidArgument { why, .. } => Refusal::field(format!("messages[{turn}]"), why),
+        other => other.into(),
+    })
+}
+
+/// Texts in parts, joined. Any other part is refused by its name.
+pub fn text_of_parts(param: &str, parts: &[Value], kinds: &[&str]) -> Answered<String> {
+    let mut text = String::new();
+    for (at, part) in parts.iter().enumerate() {
+        let param = format!("{param}[{at}]");
+        let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+        if !kinds.contains(&kind) {
+            let why = format!("a part of the type {kind:?} cannot be read by this model; only texts can");
+            return Err(Refusal::field(param, why).code("unsupported_content"));
+        }
+        let Some(more) = part.get("text").and_then(Value::as_str) else {
+            return Err(Refusal::field(param, "it has no \"text\""));
+        };
+        text.push_str(more);
+    }
+    Ok(text)
+}
