@@ -2,7 +2,7 @@
 
 use crate::program::{Ended, Scratch, command, glass};
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &["tokens"],
     &["tokenizer", "learn"],
     &["tokenizer", "report"],
@@ -48,7 +48,7 @@ fn help_fits_its_terminal() {
 #[test]
 fn help_is_a_command_and_an_option() {
     let scratch = Scratch::new("help");
-    for &words in COMMANDS {
+    for words in COMMANDS {
         let asked = at_width(&scratch, 100, &[&["help"][..], words].concat());
         let option = at_width(&scratch, 100, &[words, &["--help"]].concat());
         assert_eq!(asked, option);
@@ -90,7 +90,7 @@ fn every_command_has_a_manual_page() {
     let program = at_width(&scratch, 100, &["man"]);
     assert!(program.contains(".TH glass 1") && program.contains("glass\\-train(1)"), "{program}");
     at_width(&scratch, 100, &["man", "--out", "pages"]);
-    for &words in COMMANDS {
+    for words in COMMANDS {
         let shown = at_width(&scratch, 100, &[&["man"][..], words].concat());
         let written =
             std::fs::read_to_string(scratch.0.join(format!("pages/glass-{}.1", words.join("-")))).unwrap();

@@ -122,7 +122,7 @@ impl Shape {
             }
             if let (Some(lens), Some(seen)) = (&self.lens, &answer.seen) {
                 choice["look"] =
-                    lens.told(&self.service.card, seen, answer.tokens.first().map(|told| told.id));
+                    lens.told(&self.service.card, seen);
             }
             choices.push(choice);
         }
