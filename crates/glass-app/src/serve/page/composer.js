@@ -89,8 +89,9 @@ function showRunning() {
 let watching = null;
 
 /** Says that the server is away, and when it is back. */
-function watch() {
-  if (watching) return;
+async function watch() {
+  // A stream may break off although the server is well.
+  if (watching || (await healthy()) || watching) return;
   notice("The server cannot be reached. Nothing you typed is lost; this page tries again every few seconds.");
   watching = setInterval(async () => {
     if (!(await healthy())) return;
@@ -100,8 +101,8 @@ function watch() {
       app.model = await servedModel();
       notice("The server is back.");
       changed("model");
-    } catch {
-      watch();
+    } catch (error) {
+      notice(error.message);
     }
   }, 2500);
 }

@@ -35,6 +35,8 @@ export function openInside(focus) {
     find("inside-open").setAttribute("aria-expanded", "true");
   }
   views.find(({ panel }) => !panel.hidden)?.show();
+  // The panel takes room from the conversation.
+  document.querySelector('.tokens [aria-current="true"]')?.scrollIntoView({ block: "nearest" });
   if (focus) views.find(({ panel }) => !panel.hidden)?.panel.focus();
 }
 

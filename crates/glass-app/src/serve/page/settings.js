@@ -15,7 +15,8 @@ export const PANEL = ["temperature", "top_k", "top_p", "min_p"].map((name) => FI
 
 /** What the model advises, with neutral values where it says nothing. */
 export function advised(model) {
-  const of = ({ name, neutral }) => [name, model.sampling?.[name] ?? neutral];
+  // Single precision as JSON has digits that nobody wrote: 0.30000001192092896.
+  const of = ({ name, neutral }) => [name, Number((model.sampling?.[name] ?? neutral).toPrecision(7))];
   return {
     ...Object.fromEntries(FIELDS.map(of)),
     max_tokens: model.sampling?.max_tokens ?? Math.max(16, Math.min(512, Math.floor(model.context / 2))),

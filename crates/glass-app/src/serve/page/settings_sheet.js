@@ -24,7 +24,7 @@ function row(field, value, usual) {
     "aria-describedby": `${id}-help`,
   });
   input.value = value ?? "";
-  const advice = usual === null || usual === undefined ? "" : `; advised: ${usual}`;
+  const advice = usual === null || usual === undefined || usual === field.neutral ? "" : `; advised: ${usual}`;
   return make("div", { class: "field" }, make("label", { for: id }, field.label), input, make("p", { class: "note", id: `${id}-help` }, `${field.help}${advice}`));
 }
 

@@ -18,13 +18,20 @@ function render() {
     const button = make("button", { type: "button", "data-talk": talk.id, onclick: open, "aria-current": talk === app.talk && "page" }, tree.title(talk));
     return make("li", {}, button);
   });
+  // What can be done with the open conversation stands below its name.
+  const acts = find("talk-acts");
+  const held = acts.contains(document.activeElement) ? document.activeElement : null;
+  const at = talks.indexOf(app.talk);
+  acts.hidden = at < 0;
+  find("talks").append(acts);
   find("talk-list").replaceChildren(...items);
+  items[at]?.append(acts);
+  held?.focus();
   if (focused) document.querySelector(`[data-talk="${focused}"]`)?.focus();
   if (!app.talk) return;
   const title = tree.title(app.talk);
   find("title").textContent = title;
   document.title = `${title} – Glass`;
-  for (const id of ["rename", "export", "delete"]) find(id).disabled = !app.talks.has(app.talk.id);
 }
 
 /** On narrow screens the list lies over the conversation. */

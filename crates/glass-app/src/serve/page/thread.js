@@ -68,7 +68,7 @@ function text(id, content, tokens) {
     const made = tokenText({ tokens, label, pick });
     texts.set(id, made);
     const node = app.talk.nodes[id];
-    if (node.prompt) shown.set(id, { tokens: node.tokens, prefix: node.prompt, generated: true, sent: node.sent });
+    if (node?.prompt && node.tokens === tokens) shown.set(id, { tokens: node.tokens, prefix: node.prompt, generated: true, sent: node.sent });
     return made.element;
   }
   return make("div", { class: "text", "data-plain": id }, content);
@@ -93,7 +93,7 @@ function fillStatus(line, node) {
   if (node.first !== undefined) parts.push(`first after ${node.first.toFixed(2)} s`);
   if (node.state === "done" && node.finish === "length") parts.push("ended by “at most tokens”");
   if (node.state === "stopped") parts.push("stopped by you");
-  if (node.sent && node.state !== "writing") parts.push(`seed ${node.sent.seed}`);
+  if (node.sent && node.state !== "writing" && node.state !== "waiting") parts.push(`seed ${node.sent.seed}`);
   line.replaceChildren(parts.join(" · "));
   if (node.left?.length) line.append(make("span", { class: "block" }, leftOut(node.left.map((id) => app.talk.nodes[id]).filter(Boolean), "its prompt")));
   if (node.verdict) line.append(make("span", { class: `block verdict ${node.verdict.same ? "same" : "other"}`, role: "status" }, node.verdict.text));
@@ -219,10 +219,11 @@ async function mapTokens(nodes) {
   try {
     await mapPart(known, control.signal);
     markChosen();
-    if (app.chosen && !texts.get(app.chosen.node)) return;
   } catch (error) {
     // Without the server the messages stay readable.
-    if (!control.signal.aborted && error.kind === "away") changed("away");
+    if (control.signal.aborted) return;
+    if (error.kind === "away") changed("away");
+    else if (!error.kind) console.error(error);
   }
 }
 
