@@ -66,10 +66,8 @@ impl Browser {
             body.len()
         );
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).expect("the driver reads");
-        let mut answer = vec![];
-        stream.read_to_end(&mut answer).expect("the driver answers");
-        let begin = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("an HTTP answer") + 4;
-        let answer: Value = serde_json::from_slice(&answer[begin..]).expect("JSON");
+        let answer = body_of(stream).expect("the driver answers");
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
         assert!(answer["value"]["error"].is_null(), "{path} {body}: {}", answer["value"]["message"]);
         answer["value"].clone()
     }
@@ -161,11 +159,33 @@ impl Drop for Browser {
             self.ask("DELETE", &self.session, &Value::Null);
         } else if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
             let _ = write!(stream, "DELETE {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", self.session);
-            let _ = stream.read_to_end(&mut vec![]);
+            let _ = body_of(stream);
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
+}
+
+/// The body of an HTTP answer. The driver leaves the connection open, whatever it is asked.
+fn body_of(stream: TcpStream) -> std::io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
+    let mut stream = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap_or(0);
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    Ok(body)
 }
 
 /// Keys of the protocol.

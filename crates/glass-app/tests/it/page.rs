@@ -91,7 +91,7 @@ impl Opened {
     /// The link to the last answer.
     fn link(&self) -> String {
         // Without a clipboard the link is shown.
-        self.browser.value("Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })");
+        self.browser.value("Boolean(Object.defineProperty(navigator, 'clipboard', { value: undefined }))");
         self.browser.click(&format!("{ANSWER} [data-focus^=link-]"));
         self.browser.wait("document.getElementById('link')");
         let link = self.browser.value("document.getElementById('link').value");
