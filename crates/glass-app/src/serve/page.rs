@@ -72,7 +72,9 @@ mod tests {
     #[test]
     fn every_file_that_is_named_is_there() {
         for of in FILES {
-            for name in of.text.split(['"', '\'']).filter(|name| name.ends_with(".js") || name.ends_with(".css")) {
+            for name in
+                of.text.split(['"', '\'']).filter(|name| name.ends_with(".js") || name.ends_with(".css"))
+            {
                 let path = name.trim_start_matches("./").trim_start_matches("page/");
                 assert!(file(&format!("/page/{path}")).is_some(), "{name} in {}", of.path);
             }
@@ -82,11 +84,20 @@ mod tests {
     #[test]
     fn the_page_holds_no_code_that_its_policy_refuses() {
         for of in FILES {
-            for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=\"", "<script>"] {
+            for word in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                " style=\"",
+                "<script>",
+            ] {
                 assert!(!of.text.contains(word), "{word} in {}", of.path);
             }
             for word in ["https://", "http://"] {
-                let outside = of.text.split(word).skip(1).filter(|rest| !rest.starts_with("www.w3.org/2000/svg"));
+                let outside =
+                    of.text.split(word).skip(1).filter(|rest| !rest.starts_with("www.w3.org/2000/svg"));
                 assert_eq!(outside.count(), 0, "{word} in {}", of.path);
             }
         }

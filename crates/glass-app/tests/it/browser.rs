@@ -27,13 +27,16 @@ pub enum Screen {
 impl Browser {
     /// Starts one; `None` where Chromium or its driver is not installed.
     pub fn start(screen: Screen) -> Option<Browser> {
-        let found = |name: &&&str| Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+        let found = |name: &&&str| {
+            Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+        };
         ["chromium", "chromium-browser", "google-chrome"].iter().find(found)?;
         let mut command = Command::new("chromedriver");
         let mut driver = command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
         let mut said = BufReader::new(driver.stdout.take().expect("piped"));
         // "ChromeDriver was started successfully on port 45678."
-        let port_of = |line: &str| line.trim_end_matches('.').rsplit_once("successfully on port ")?.1.parse().ok();
+        let port_of =
+            |line: &str| line.trim_end_matches('.').rsplit_once("successfully on port ")?.1.parse().ok();
         let port = said.by_ref().lines().map_while(Result::ok).find_map(|line| port_of(&line));
         let port = port.expect("the driver tells its port");
         let mut browser = Browser { driver, port, session: String::new(), _said: said };
@@ -47,8 +50,15 @@ impl Browser {
             Screen::Phone => (390, 844, 1.5, true),
         };
         // Root, as in a container, has no sandbox.
-        let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"];
-        let options = json!({"goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"}});
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+        ];
+        let options =
+            json!({"goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"}});
         let made = self.ask("POST", "/session", &json!({"capabilities": {"alwaysMatch": options}}));
         self.session = format!("/session/{}", made["sessionId"].as_str().expect("a session"));
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": phone});
@@ -65,7 +75,10 @@ impl Browser {
             self.port,
             body.len()
         );
-        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).expect("the driver reads");
+        stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.write_all(body.as_bytes()))
+            .expect("the driver reads");
         let answer = body_of(stream).expect("the driver answers");
         let answer: Value = serde_json::from_slice(&answer).expect("JSON");
         assert!(answer["value"]["error"].is_null(), "{path} {body}: {}", answer["value"]["message"]);
@@ -77,14 +90,17 @@ impl Browser {
     }
 
     /// A command of Chromium's own protocol.
-    fn tell(&self, command: &str, parameters: &Value) {
-        self.of_page("/goog/cdp/execute", &json!({"cmd": command, "params": parameters}));
+    fn tell(&self, command: &str, parameters: &Value) -> Value {
+        self.of_page("/goog/cdp/execute", &json!({"cmd": command, "params": parameters}))
     }
 
     /// Whether the system is set to dark colours.
     pub fn dark(&self, dark: bool) {
         let value = if dark { "dark" } else { "light" };
-        self.tell("Emulation.setEmulatedMedia", &json!({"features": [{"name": "prefers-color-scheme", "value": value}]}));
+        self.tell(
+            "Emulation.setEmulatedMedia",
+            &json!({"features": [{"name": "prefers-color-scheme", "value": value}]}),
+        );
     }
 
     pub fn open(&self, url: &str) {
@@ -98,7 +114,10 @@ impl Browser {
 
     /// The text of an element; empty if there is none.
     pub fn text(&self, css: &str) -> String {
-        self.value(&format!("document.querySelector('{css}')?.textContent ?? ''")).as_str().expect("text").to_string()
+        self.value(&format!("document.querySelector('{css}')?.textContent ?? ''"))
+            .as_str()
+            .expect("text")
+            .to_string()
     }
 
     /// Waits until a JavaScript expression is true.
@@ -106,7 +125,11 @@ impl Browser {
         let begin = Instant::now();
         while self.value(&format!("Boolean({expression})")) != true {
             if begin.elapsed() > Duration::from_secs(60) {
-                panic!("never true: {expression}\nthe page: {}\nthe console: {:?}", self.text("body"), self.complaints());
+                panic!(
+                    "never true: {expression}\nthe page: {}\nthe console: {:?}",
+                    self.text("body"),
+                    self.complaints()
+                );
             }
             sleep(Duration::from_millis(20));
         }
@@ -136,7 +159,10 @@ impl Browser {
     /// Presses a key where the focus is.
     pub fn press(&self, key: &str) {
         let pressed = ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key}));
-        self.of_page("/actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": pressed}]}));
+        self.of_page(
+            "/actions",
+            &json!({"actions": [{"type": "key", "id": "keyboard", "actions": pressed}]}),
+        );
     }
 
     /// What the page complained of in the console: errors of scripts, refused loads, broken rules.
@@ -146,9 +172,10 @@ impl Browser {
         log.map(|line| line["message"].as_str().unwrap_or_default().to_string()).collect()
     }
 
-    /// What is on the screen, as the base64 of a PNG.
+    /// What is on the screen, as the base64 of a WebP file.
     pub fn picture(&self) -> String {
-        self.ask("GET", &format!("{}/screenshot", self.session), &Value::Null).as_str().expect("base64").to_string()
+        let taken = self.tell("Page.captureScreenshot", &json!({"format": "webp", "quality": 88}));
+        taken["data"].as_str().expect("base64").to_string()
     }
 }
 
@@ -158,7 +185,11 @@ impl Drop for Browser {
         if !std::thread::panicking() {
             self.ask("DELETE", &self.session, &Value::Null);
         } else if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
-            let _ = write!(stream, "DELETE {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", self.session);
+            let _ = write!(
+                stream,
+                "DELETE {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+                self.session
+            );
             let _ = body_of(stream);
         }
         let _ = self.driver.kill();

@@ -22,7 +22,8 @@ impl Service {
         let folder = Scratch::new(name);
         let port = port.to_string();
         let mut command = command(&folder.0, &[&["serve", "--port", &port], more].concat());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
         // The address is the first line of standard output.
         let mut url = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut url).expect("an address");
@@ -193,7 +194,8 @@ fn the_controls_move_the_distribution() {
     browser.click(&format!("{ANSWER} .tokens [data-i=\"9\"]"));
     browser.wait("document.querySelector('#runners tr.chosen')");
     let first = || {
-        let number = "Number.parseFloat(document.querySelector('#runners tbody tr td:nth-child(4)').textContent)";
+        let number =
+            "Number.parseFloat(document.querySelector('#runners tbody tr td:nth-child(4)').textContent)";
         browser.value(number).as_f64().expect("a probability")
     };
     // Everything remains, and is as the model gives it.
@@ -201,13 +203,15 @@ fn the_controls_move_the_distribution() {
     let raw = first();
     browser.type_into("#control-temperature", key::END);
     browser.wait_for(".controls output", "2.00");
-    browser.wait(&format!("Number.parseFloat(document.querySelector('#runners tbody td:nth-child(4)').textContent) < {raw}"));
+    browser.wait(&format!(
+        "Number.parseFloat(document.querySelector('#runners tbody td:nth-child(4)').textContent) < {raw}"
+    ));
     browser.type_into("#control-temperature", key::HOME);
     browser.wait_for("#remain", "1 token of 2,048 remains");
     assert!((first() - 100.0).abs() < 1e-9, "temperature 0 is greedy");
     browser.click("#as-raw");
     browser.wait_for("#remain", "2,048 tokens of 2,048 remain");
-    // The last position but one keeps fewer; the first keeps one token, whatever the control.
+    // At its lowest each keeps one token.
     for control in ["top_k", "top_p"] {
         browser.type_into(&format!("#control-{control}"), key::HOME);
         browser.wait_for("#remain", "1 token of 2,048 remains");
@@ -279,7 +283,8 @@ fn a_server_that_goes_away_is_said() {
     let port = page.service.port();
     page.service.child.kill().expect("it runs");
     page.service.child.wait().expect("it ends");
-    page.browser.wait_for(&format!("{ANSWER} .trouble"), "went away in the middle of the answer. What came is kept.");
+    page.browser
+        .wait_for(&format!("{ANSWER} .trouble"), "went away in the middle of the answer. What came is kept.");
     page.browser.wait_for("#notice", "cannot be reached");
     assert!(!page.browser.text(&format!("{ANSWER} .tokens")).is_empty());
     // A question that nobody hears is kept, and can be asked again.
@@ -314,7 +319,7 @@ fn pictures() {
     if std::env::var_os("GLASS_BLESS").is_none() {
         return;
     }
-    for (screen, name) in [(Screen::Desktop, "page.png"), (Screen::Phone, "page-phone.png")] {
+    for (screen, name) in [(Screen::Desktop, "page.webp"), (Screen::Phone, "page-phone.webp")] {
         let Some(page) = opened("page-picture", screen, &[]) else { return };
         let browser = &page.browser;
         browser.dark(matches!(screen, Screen::Phone));
@@ -331,7 +336,11 @@ fn pictures() {
 
 /// Base64 as the driver sends pictures.
 fn unbase64(text: &str) -> Vec<u8> {
-    let digit = |c: u8| "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".bytes().position(|known| known == c);
+    let digit = |c: u8| {
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+            .bytes()
+            .position(|known| known == c)
+    };
     let digits: Vec<u32> = text.bytes().filter_map(digit).map(|digit| digit as u32).collect();
     let of = |four: &[u32]| {
         let bits = four.iter().fold(0, |bits, digit| bits << 6 | digit) << (6 * (4 - four.len()));

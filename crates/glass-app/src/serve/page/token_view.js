@@ -20,7 +20,7 @@ let rows = SHOWN;
 let asking = null;
 let shownKey = "";
 
-const percent = (p) => (p === 0 ? "0 %" : p >= 0.9995 ? `${(100 * p).toFixed(2)} %` : p >= 0.0995 ? `${(100 * p).toFixed(1)} %` : p >= 0.001 ? `${(100 * p).toFixed(2)} %` : `${(100 * p).toPrecision(2)} %`);
+const percent = (p) => (p === 0 ? "0 %" : p >= 0.99995 ? "100 %" : p >= 0.9995 ? `${(100 * p).toFixed(2)} %` : p >= 0.0995 ? `${(100 * p).toFixed(1)} %` : p >= 0.001 ? `${(100 * p).toFixed(2)} %` : `${(100 * p).toPrecision(2)} %`);
 
 async function show() {
   const chosen = chosenToken();
@@ -127,7 +127,7 @@ function distribution() {
     ...remarks.map((text) => make("p", { class: "note" }, text)),
     make("p", { id: "remain", class: "remain", role: "status" }),
     make("canvas", { id: "curve", class: "curve", role: "img", "aria-label": "Probability of every token by rank; the table below has the numbers" }),
-    make("p", { class: "note legend" }, make("span", { class: "key raw" }), "the model’s probabilities by rank ", make("span", { class: "key data" }), "after the controls"),
+    make("p", { class: "note legend" }, make("span", { class: "key raw" }), "the model, by rank ", make("span", { class: "key data" }), "after the controls"),
     make("table", { id: "runners" }),
     make("button", { type: "button", id: "more", class: "quiet", onclick: () => ((rows += 4 * SHOWN), redraw()) }, "Show more"),
   ];
