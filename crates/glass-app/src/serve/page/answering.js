@@ -2,10 +2,10 @@
 
 import { app, changed } from "./app.js";
 import { stream, Trouble } from "./api.js";
-import { asPrompt, fit, tooLong } from "./fit.js";
+import { asPrompt, fit, tokens as tokensOf, tooLong } from "./fit.js";
 import { asFields, resolved } from "./settings.js";
 import { add, upTo } from "./tree.js";
-import { rawOf, rawText, rawToken } from "./pieces.js";
+import { rawOf, rawText, rawToken, textOf } from "./pieces.js";
 import { keep } from "./keeping.js";
 import { count, Speaker } from "./dom.js";
 
@@ -98,11 +98,11 @@ async function receive(talk, node, fields, signal) {
   let first = null;
   let saved = begun;
   for await (const event of stream(path, { ...fields, ...extras, ...wanted }, signal)) {
-    if (event.prompt_token_ids) node.prompt = event.prompt_token_ids;
     const choice = event.choices?.[0];
+    node.prompt ??= event.prompt_token_ids ?? choice?.prompt_token_ids;
     if (!choice) continue;
     const text = choice.delta?.content ?? choice.text ?? "";
-    const tokens = tokensOf(choice, text);
+    const tokens = tokensIn(choice, text);
     node.content += text;
     node.tokens.push(...tokens);
     if (choice.finish_reason) node.finish = choice.finish_reason;
@@ -123,11 +123,12 @@ async function receive(talk, node, fields, signal) {
   }
   if (!node.finish) throw new Trouble("cut", "The server ended the answer without saying why.");
   trim(node);
+  await fillBytes(node, signal);
   speaker.finish(`The answer is complete: ${count(node.tokens.length, "token")}.`);
 }
 
 /** The tokens of one event, in the chat shape or in the old one. */
-function tokensOf(choice, text) {
+function tokensIn(choice, text) {
   const ids = choice.token_ids ?? [];
   const chat = choice.logprobs?.content;
   if (chat) {
@@ -138,6 +139,13 @@ function tokensOf(choice, text) {
     return old.map((token, i) => ({ id: ids[i], raw: rawToken(token), logprob: choice.logprobs.token_logprobs[i] }));
   }
   return ids.map((id, i) => ({ id, raw: i === 0 ? rawText(text) : "" }));
+}
+
+/** The old shape tells tokens as text: those that are no text alone get their bytes from the tokenizer, where it can tell. */
+async function fillBytes(node, signal) {
+  if (app.model.chat || !node.content || !node.tokens.some(({ raw }) => textOf(raw).includes("\ufffd"))) return;
+  const bytes = new Map((await tokensOf({ content: node.content }, signal)).map(({ id, raw }) => [id, raw]));
+  for (const token of node.tokens) token.raw = bytes.get(token.id) ?? token.raw;
 }
 
 /** Tokens behind a stop text were generated, but are no part of the answer. */

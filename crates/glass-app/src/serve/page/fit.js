@@ -6,7 +6,7 @@ import { rawPiece, rawText } from "./pieces.js";
 const cache = new Map();
 
 /** The tokens of a request body for `/tokenize`: `[{ id, raw }]`. */
-async function tokens(body, signal) {
+export async function tokens(body, signal) {
   const key = JSON.stringify(body);
   if (cache.has(key)) return cache.get(key);
   const answer = await post("tokenize", { ...body, with_pieces: true }, signal);
