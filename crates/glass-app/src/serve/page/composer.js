@@ -51,21 +51,26 @@ async function measure() {
     const plan = next.length || talk.system ? await fit(model, talk.system, next, room, control.signal) : { tokens: [], left: [], kept: [], fits: true };
     if (control.signal.aborted || talk !== app.talk) return;
     app.plan = { ...plan, talk };
-    showMeter(plan.tokens.length, room, plan);
+    showMeter(plan.tokens.length, room, plan.fits);
+    showLeft(plan);
     changed("plan");
   } catch (error) {
     if (!control.signal.aborted && error.kind === "away") changed("away");
   }
 }
 
-function showMeter(used, room, plan) {
+function showMeter(used, room, fits) {
   const { context } = app.model;
   const share = (n) => String(Math.min(100, (100 * n) / context));
   find("meter").querySelector(".used").setAttribute("width", share(used));
   find("meter").querySelector(".room").setAttribute("width", share(used + room));
-  find("meter").classList.toggle("full", !plan.fits || plan.left.length > 0);
-  const spare = plan.fits ? `room for ${room} more` : `no room for ${room} more`;
+  const spare = fits ? `room for ${room} more` : `no room for ${room} more`;
   find("meter-text").textContent = `${used.toLocaleString("en")} of ${context.toLocaleString("en")} tokens, ${spare}`;
+}
+
+/** Says what the next prompt leaves out. */
+function showLeft(plan) {
+  find("meter").classList.toggle("full", !plan.fits || plan.left.length > 0);
   const said = plan.left.length ? leftOut(plan.left, "the next prompt") : plan.fits ? "" : "This question does not fit with so long an answer. Shorten it, or lower “at most tokens”.";
   if (find("left-out").textContent !== said) find("left-out").textContent = said;
 }
@@ -133,6 +138,14 @@ export function startComposer() {
   on("opened", () => {
     area.value = recall(draftKey());
     resize();
+    if (!app.model) return;
+    showMeter(0, 0, true);
+    showLeft({ fits: true, left: [] });
+    find("meter-text").textContent = "Counting tokens…";
+  });
+  on("tokens", ({ node }) => {
+    if (!node.prompt || app.talk.nodes[node.id] !== node) return;
+    showMeter(node.prompt.length + node.tokens.length, node.sent.max_tokens - node.tokens.length, true);
   });
   on("talk model settings running", () => {
     showRunning();
