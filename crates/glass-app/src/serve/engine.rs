@@ -130,13 +130,14 @@ fn run(
     gauges: &Gauges,
     ready: &Sender<glass::Result<()>>,
 ) {
-    let mut scheduler = match Scheduler::new(model, model.tokenizer.as_ref(), settings).and_then(|mut scheduler| {
-        first_token(model, &mut scheduler)?;
-        Ok(scheduler)
-    }) {
-        Ok(scheduler) => scheduler,
-        Err(error) => return drop(ready.send(Err(error))),
-    };
+    let mut scheduler =
+        match Scheduler::new(model, model.tokenizer.as_ref(), settings).and_then(|mut scheduler| {
+            first_token(model, &mut scheduler)?;
+            Ok(scheduler)
+        }) {
+            Ok(scheduler) => scheduler,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
     gauges.set_up(true);
     if ready.send(Ok(())).is_err() {
         return;
@@ -216,11 +217,7 @@ fn first_token(model: &NamedModel, scheduler: &mut Scheduler<'_, Cpu>) -> glass:
         sampling: Sampling { temperature: 0.0, ..Sampling::default() },
         ..GenerateOptions::default()
     };
-    scheduler.submit(Request {
-        prompt: vec![model.start().unwrap_or(0)],
-        options,
-        ..Request::default()
-    })?;
+    scheduler.submit(Request { prompt: vec![model.start().unwrap_or(0)], options, ..Request::default() })?;
     let mut failed = None;
     while scheduler.pass(&mut |_, event| {
         if let Event::Failed(error) = event {

@@ -42,7 +42,15 @@ impl Generation {
             before: Vec::new(),
             lookup,
         };
-        Ok(Generation { options, n: 1, logprobs: false, top: 0, score_prompt: false, salt: None, watch: None })
+        Ok(Generation {
+            options,
+            n: 1,
+            logprobs: false,
+            top: 0,
+            score_prompt: false,
+            salt: None,
+            watch: None,
+        })
     }
 
     /// The engine's requests: for each prompt, `n` answers. `constraint` makes one for each of them.

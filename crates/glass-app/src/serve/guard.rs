@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use subtle::ConstantTimeEq as _;
 
 use super::error::{Answered, Refusal};
+use super::page;
 use super::state::{Phase, Shared};
 use crate::args::AccessArgs;
 use crate::fail::Fail;
@@ -27,17 +28,7 @@ pub struct Guard {
 }
 
 /// What needs no key: the page asks for one itself, and whoever watches the service has none.
-const OPEN: [&str; 9] = [
-    "/",
-    "/page.js",
-    "/page.css",
-    "/docs",
-    "/docs.js",
-    "/openapi.json",
-    "/health",
-    "/v1/health",
-    "/favicon.ico",
-];
+const OPEN: [&str; 4] = ["/openapi.json", "/health", "/v1/health", "/favicon.ico"];
 
 impl Guard {
     /// From the command line and GLASS_API_KEY. Listening on another address than this machine's own needs a key.
@@ -156,7 +147,8 @@ pub async fn guarded(State(service): State<Shared>, request: Request, next: Next
     let path = request.uri().path();
     let checked =
         check_size(&request).and_then(|()| service.guard.check_page(request.headers())).and_then(|()| {
-            let open = OPEN.contains(&path) || request.method() == Method::OPTIONS;
+            let open =
+                OPEN.contains(&path) || page::file(path).is_some() || request.method() == Method::OPTIONS;
             if open { Ok(()) } else { service.guard.check_key(request.headers()) }
         });
     let checked =

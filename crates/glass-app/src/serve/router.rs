@@ -31,7 +31,10 @@ pub fn router(service: Shared, body: usize) -> Router {
             HeaderName::from_static("x-request-id"),
         ])
         .expose_headers([HeaderName::from_static("x-request-id"), header::RETRY_AFTER]);
-    Router::new()
+    let pages = page::FILES.iter().fold(Router::new(), |router, file| {
+        router.route(file.path, get(move || async move { page::send(file) }))
+    });
+    pages
         .route("/health", get(health::health))
         .route("/v1/health", get(health::health))
         .route("/metrics", get(health::metrics))
@@ -44,11 +47,6 @@ pub fn router(service: Shared, body: usize) -> Router {
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .route("/v1/responses", post(responses::respond))
-        .route("/", get(page::index))
-        .route("/page.js", get(page::script))
-        .route("/page.css", get(page::style))
-        .route("/docs", get(page::docs))
-        .route("/docs.js", get(page::docs_script))
         .route("/openapi.json", get(openapi::description))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)

@@ -1,6 +1,7 @@
 //! All integration tests of the program, in one binary: they run it as a user would.
 
 mod advice;
+mod browser;
 #[cfg_attr(not(feature = "fetch"), allow(dead_code))]
 mod cases;
 mod chats;
@@ -15,6 +16,7 @@ mod inputs;
 mod json;
 mod looks;
 mod looks_shown;
+mod page;
 mod pipes;
 mod program;
 mod scores_tasks;

@@ -121,8 +121,7 @@ impl Shape {
                 choice["token_ids"] = answer.tokens.iter().map(|told| told.id).collect();
             }
             if let (Some(lens), Some(seen)) = (&self.lens, &answer.seen) {
-                choice["look"] =
-                    lens.told(&self.service.card, seen);
+                choice["look"] = lens.told(&self.service.card, seen);
             }
             choices.push(choice);
         }

@@ -1,0 +1,77 @@
+// Starts the page: what is kept, the model, then the link or the last conversation.
+
+import { app, changed, on } from "./app.js";
+import { servedModel } from "./api.js";
+import { startComposer } from "./composer.js";
+import { find } from "./dom.js";
+import { addView, startInside } from "./inside.js";
+import { openAll } from "./keeping.js";
+import { openLink } from "./replay.js";
+import { openSettings } from "./settings_sheet.js";
+import { recall, remember } from "./store.js";
+import { startTalks } from "./talks.js";
+import { startThread } from "./thread.js";
+import { startTokenView, tokenView } from "./token_view.js";
+import { newConversation } from "./tree.js";
+
+function startLooks() {
+  const theme = find("theme");
+  const apply = () => {
+    document.documentElement.dataset.theme = theme.value;
+    remember("theme", theme.value);
+    changed("colours");
+  };
+  theme.value = recall("theme");
+  theme.addEventListener("change", apply);
+  apply();
+  const shade = find("shade");
+  const paint = (on) => {
+    shade.setAttribute("aria-pressed", on);
+    document.body.classList.toggle("shaded", on);
+  };
+  paint(recall("shade") === "yes");
+  shade.addEventListener("click", () => {
+    const now = shade.getAttribute("aria-pressed") !== "true";
+    remember("shade", now ? "yes" : "");
+    paint(now);
+  });
+}
+
+function showModel() {
+  const { id, digest, context, vocabulary } = app.model;
+  find("model").textContent = `${id} · ${digest.slice(0, 12)} · context ${context.toLocaleString("en")} · vocabulary ${vocabulary.toLocaleString("en")}`;
+}
+
+async function findModel() {
+  try {
+    app.model = await servedModel();
+    changed("model");
+  } catch (error) {
+    find("model").textContent = error.message;
+    changed("away");
+  }
+}
+
+/** Resolves once the model is known, perhaps after the server has come back. */
+const modelKnown = () => (app.model ? Promise.resolve() : new Promise((resolve) => on("model", resolve)));
+
+async function start() {
+  startLooks();
+  startTalks();
+  startThread();
+  startComposer();
+  startInside();
+  startTokenView();
+  addView(tokenView);
+  on("model", showModel);
+  find("settings").addEventListener("click", () => app.model && openSettings());
+  await openAll();
+  changed("open", app.talks.get(recall("open")) ?? newConversation({}));
+  await findModel();
+  await modelKnown();
+  if (!(await openLink()) && matchMedia("(hover: hover)").matches) find("question").focus();
+  // A link pasted into a page that is open already.
+  addEventListener("hashchange", openLink);
+}
+
+start();
