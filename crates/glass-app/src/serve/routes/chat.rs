@@ -20,7 +20,7 @@ use crate::serve::look::Lens;
 use crate::serve::sse::{Out, Writer, stream};
 use crate::serve::state::Shared;
 use crate::serve::{logprobs, random};
-pub use conversation::{ids, prompt, text_of_parts};
+pub use conversation::{ChatMessage, ids, prompt, text_of_parts};
 pub use request::{ChatRequest, NEUTRAL, StreamOptions};
 
 /// Answers a conversation.

@@ -29,7 +29,7 @@ sampled! {
         /// A text, or a list of token ids.
         prompt: Option<Prompt>,
         /// A conversation in place of a text.
-        #[schema(value_type = Vec<Object>)]
+        #[schema(value_type = Option<Vec<chat::ChatMessage>>, min_items = 1)]
         messages: Option<Vec<Value>>,
         /// What to see and to change inside.
         look: Option<Look>,

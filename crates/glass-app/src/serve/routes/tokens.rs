@@ -23,7 +23,7 @@ pub struct TokenizeRequest {
     /// A text, as vLLM names it.
     pub prompt: Option<String>,
     /// A conversation in place of a text.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Option<Vec<chat::ChatMessage>>, min_items = 1)]
     pub messages: Option<Vec<Value>>,
     /// Whether a text begins with the start token that the model's files put before it [default: true].
     pub add_special: Option<bool>,

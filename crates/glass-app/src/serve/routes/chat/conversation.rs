@@ -2,9 +2,33 @@
 
 use glass::tokens::chat::Message;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::serve::card::{Card, LONG, aside};
 use crate::serve::error::{Answered, Refusal};
+
+/// One message of a conversation, in its simplest shape; a content may also be a list of `{"type": "text", "text"}`.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct ChatMessage {
+    /// Who speaks; which roles there are is up to the model's template.
+    role: Role,
+    /// What is said.
+    content: String,
+}
+
+/// The roles that most templates know.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code)]
+pub enum Role {
+    /// Instructions.
+    System,
+    /// A question.
+    User,
+    /// An answer.
+    Assistant,
+}
 
 /// The same, of a length that fits.
 pub fn prompt(card: &Card, messages: Vec<Value>) -> Answered<Vec<u32>> {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::conversation::ChatMessage;
 use crate::serve::card::Card;
 use crate::serve::error::{Answered, Refusal};
 use crate::serve::look::Look;
@@ -15,7 +16,7 @@ sampled! {
         /// The model's name, as in /v1/models.
         model: Option<String>,
         /// The conversation: `{"role", "content"}` each; a content is a text or a list of `{"type": "text", "text"}`.
-        #[schema(value_type = Vec<Object>)]
+        #[schema(value_type = Vec<ChatMessage>, min_items = 1)]
         messages: Vec<Value>,
         /// The largest number of tokens of an answer; by default what is left of the context.
         max_tokens: Option<usize>,
