@@ -75,7 +75,6 @@ pub struct Head {
 #[derive(Clone)]
 pub struct Lens {
     watch: Watch,
-    token: Option<u32>,
     layers: usize,
 }
 
@@ -126,11 +125,7 @@ impl Look {
         for (at, edit) in self.edits.iter().flatten().enumerate() {
             edits.push(edit.edit(&format!("look.edits[{at}]"), config)?);
         }
-        let token = match attribution {
-            Some(Attribute::Token(id)) => Some(id),
-            _ => None,
-        };
-        Ok(Lens { watch: Watch { sites, positions, edits, lens, attribution }, token, layers })
+        Ok(Lens { watch: Watch { sites, positions, edits, lens, attribution }, layers })
     }
 }
 
@@ -226,7 +221,7 @@ impl Lens {
         self.watch.clone()
     }
 
-    /// What was seen, as JSON. `drawn`: the first token of the answer.
+    /// What was seen, as JSON.
     pub fn told(&self, card: &Card, seen: &Seen) -> Value {
         let mut sites = Map::new();
         for row in &seen.rows {
