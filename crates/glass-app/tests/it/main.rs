@@ -19,6 +19,7 @@ mod looks_shown;
 mod page;
 mod pipes;
 mod program;
+mod relay;
 mod scores_tasks;
 mod serves;
 mod serves_on;

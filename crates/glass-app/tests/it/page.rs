@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::browser::{Browser, Screen, key};
 use crate::program::{Scratch, command};
+use crate::relay::{self, Relay};
 
 /// A service, which ends with its value.
 struct Service {
@@ -276,23 +277,22 @@ fn a_reload_keeps_everything() {
 
 #[test]
 fn a_server_that_goes_away_is_said() {
-    let Some(mut page) = opened("page-away", Screen::Desktop, &[]) else { return };
-    page.set(&[("temperature", "2"), ("max_tokens", "400")]);
+    let Some(page) = opened("page-away", Screen::Desktop, &[]) else { return };
+    let relay = Relay::to(page.service.port());
+    page.browser.open(&relay.url);
+    page.browser.wait_for("#model", "context");
+    page.set(&[("max_tokens", "200")]);
+    relay.set(relay::CUTTING);
     page.send("Tell me a long story.");
-    page.browser.wait("document.querySelector('.assistant .tokens span')");
-    let port = page.service.port();
-    page.service.child.kill().expect("it runs");
-    page.service.child.wait().expect("it ends");
-    page.browser
-        .wait_for(&format!("{ANSWER} .trouble"), "went away in the middle of the answer. What came is kept.");
+    let trouble = "went away in the middle of the answer. What came is kept.";
+    page.browser.wait_for(&format!("{ANSWER} .trouble"), trouble);
     page.browser.wait_for("#notice", "cannot be reached");
     assert!(!page.browser.text(&format!("{ANSWER} .tokens")).is_empty());
     // A question that nobody hears is kept, and can be asked again.
     page.send("Are you there?");
     page.browser.wait_for(".message.user:last-child .trouble", "cannot be reached");
-    page.service = Service::start("page-back", port, &[]);
+    relay.set(relay::WHOLE);
     page.browser.wait_for("#notice", "The server is back.");
-    page.set(&[("max_tokens", "8")]);
     page.browser.click(".message.user:last-child .trouble button");
     page.browser.wait_for(&format!("{ANSWER} .status"), "seed");
 }

@@ -48,7 +48,7 @@ async function measure() {
   const next = draft.trim() ? [...nodes, { id: "draft", role: "user", content: draft }] : nodes;
   const { max_tokens: room } = resolved(model, talk.settings);
   try {
-    const plan = next.length || talk.system ? await fit(model, talk.system, next, room, control.signal) : { tokens: [], left: [], kept: [], fits: true };
+    const plan = next.length || (talk.system && model.chat) ? await fit(model, talk.system, next, room, control.signal) : { tokens: [], left: [], kept: [], fits: true };
     if (control.signal.aborted || talk !== app.talk) return;
     app.plan = { ...plan, talk };
     showMeter(plan.tokens.length, room, plan.fits);

@@ -230,8 +230,9 @@ async function mapTokens(nodes) {
 /** Maps what fits into one prompt, then what does not, as if the conversation had ended there. */
 async function mapPart(nodes, signal) {
   const { talk } = app;
+  if (!nodes.length && !(talk.system && app.model.chat)) return;
   const plan = await fit(app.model, talk.system, nodes, 0, signal);
-  if (signal.aborted || (!plan.kept.length && !talk.system)) return;
+  if (signal.aborted) return;
   const system = app.model.chat ? talk.system : "";
   const found = await tokensOfMessages(app.model, messagesOf(system, plan.kept), plan.tokens, signal);
   if (signal.aborted) return;

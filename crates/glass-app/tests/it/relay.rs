@@ -1,0 +1,71 @@
+//! Stands between the browser and a service, and breaks what comes from it: a service on this machine answers too quickly
+//! for a test to end it in the middle of an answer.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::spawn;
+
+/// Everything passes.
+pub const WHOLE: u8 = 0;
+/// Streams of events are cut in the middle, and nothing is heard from then on.
+pub const CUTTING: u8 = 1;
+/// Nobody is there.
+const GONE: u8 = 2;
+
+/// A relay to a service. Its thread ends with the program.
+pub struct Relay {
+    pub url: String,
+    mode: Arc<AtomicU8>,
+}
+
+impl Relay {
+    pub fn to(service: u16) -> Relay {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+        let mode = Arc::new(AtomicU8::new(WHOLE));
+        let ours = mode.clone();
+        spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let mode = ours.clone();
+                // A connection that is dropped at once looks like a service that is not there.
+                if mode.load(Ordering::SeqCst) != GONE
+                    && let Ok(server) = TcpStream::connect(("127.0.0.1", service))
+                {
+                    spawn(move || join(&client, &server, &mode));
+                }
+            }
+        });
+        Relay { url, mode }
+    }
+
+    pub fn set(&self, mode: u8) {
+        self.mode.store(mode, Ordering::SeqCst);
+    }
+}
+
+/// Copies both ways until one side ends.
+fn join(client: &TcpStream, server: &TcpStream, mode: &AtomicU8) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _ = std::io::copy(&mut &*client, &mut &*server);
+            let _ = server.shutdown(Shutdown::Both);
+        });
+        let mut piece = vec![0; 1024];
+        let mut events = 0;
+        while let Ok(length @ 1..) = (&mut &*server).read(&mut piece) {
+            if mode.load(Ordering::SeqCst) == GONE || (&mut &*client).write_all(&piece[..length]).is_err() {
+                break;
+            }
+            let text = String::from_utf8_lossy(&piece[..length]);
+            events += text.matches("data: ").count();
+            if mode.load(Ordering::SeqCst) == CUTTING && events > 3 {
+                mode.store(GONE, Ordering::SeqCst);
+                break;
+            }
+        }
+        let _ = client.shutdown(Shutdown::Both);
+        let _ = server.shutdown(Shutdown::Both);
+    });
+}
