@@ -68,7 +68,7 @@ pub struct AccessArgs {
     #[arg(long, value_name = "FILE")]
     pub api_keys: Option<PathBuf>,
 
-    /// Pages from this origin (https://example.org) may use the service; may be given several times
+    /// Pages from this origin, as in `https://example.org`, may use the service; may be given several times
     #[arg(long, value_name = "ORIGIN")]
     pub cors: Vec<String>,
 
