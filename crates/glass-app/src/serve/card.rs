@@ -52,6 +52,13 @@ impl Chat {
     }
 }
 
+/// A model's name for clients: where it is stored on this machine does not concern them.
+fn id(path: Option<&str>) -> String {
+    let Some(name) = path else { return "built-in".into() };
+    let last = Path::new(name).file_name().and_then(|last| last.to_str());
+    last.filter(|_| Path::new(name).exists()).unwrap_or(name).into()
+}
+
 impl Card {
     /// Describes an opened model; `path` is its argument.
     pub fn of(model: &NamedModel, path: Option<&str>) -> Result<Card, Fail> {
@@ -68,7 +75,7 @@ impl Card {
             _ => None,
         };
         Ok(Card {
-            id: model.name.clone(),
+            id: id(path),
             config: model.config().clone(),
             digest: digest(path)?,
             advice: model.folder.generation().clone(),
@@ -79,7 +86,7 @@ impl Card {
         })
     }
 
-    /// Whether a request means this model: by its name, or by the last component of its path.
+    /// Whether a request means this model: by its name, or by the last component of it.
     pub fn is_named(&self, name: &str) -> bool {
         let last = Path::new(&self.id).file_name().and_then(|last| last.to_str());
         name == self.id || last == Some(name)

@@ -90,7 +90,7 @@ fn log_probabilities_are_those_of_glass_score() {
     let ids: Vec<u64> = scored.iter().map(|token| token["id"].as_u64().unwrap()).collect();
     let service = Service::start("serve-logprobs", &[]);
     // As lm-eval sends it: lists of ids, and one token that it cuts off.
-    let harness = json!({"model": "the built-in model", "prompt": [ids, ids[..4]], "temperature": 0, "max_tokens": 1,
+    let harness = json!({"model": "built-in", "prompt": [ids, ids[..4]], "temperature": 0, "max_tokens": 1,
         "logprobs": 1, "seed": 1234, "echo": true});
     let answer = service.ask("/v1/completions", &harness);
     for (index, length) in [(0, ids.len()), (1, 4)] {
@@ -323,7 +323,7 @@ fn the_page_the_description_and_the_model() {
         named("ChatRequest").contains_key("response_format") && named("LookRequest").contains_key("seed")
     );
     assert_eq!(named("ChatRequest")["store"]["enum"], json!([false, null]));
-    assert_eq!(named("ChatRequest")["model"]["enum"], json!(["the built-in model", null]));
+    assert_eq!(named("ChatRequest")["model"]["enum"], json!(["built-in", null]));
     for path in [
         "/v1/chat/completions",
         "/v1/completions",
