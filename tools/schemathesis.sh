@@ -5,8 +5,7 @@
 #     tools/schemathesis.sh [http://127.0.0.1:8080] [REQUESTS]
 #
 # REQUESTS, by default 10,000, are spread over the operations (schemathesis 4.32 fails by itself in its phase of coverage, which is
-# left out). Uses .venv of bench/setup, or makes
-# one of its own beside it.
+# left out). Uses the .venv of bench/setup, makes one where there is none, or uses that of $VENV.
 set -eu
 cd "$(dirname "$0")/.."
 url=${1:-http://127.0.0.1:8080}
