@@ -115,7 +115,8 @@ pub async fn recorded(State(service): State<Shared>, mut request: Request, next:
 
 /// Begins to log.
 pub fn begin(form: LogForm) {
-    let lines = || fmt().with_writer(std::io::stderr).with_target(false);
+    // A line that cannot be written, to a full disk or a closed pipe, is lost: its error has no other place to go.
+    let lines = || fmt().with_writer(std::io::stderr).with_target(false).log_internal_errors(false);
     let begun = match form {
         LogForm::Off => return,
         LogForm::Text => {

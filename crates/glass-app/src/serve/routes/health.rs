@@ -29,7 +29,7 @@ pub async fn health(State(service): State<Shared>) -> Answered<Response> {
 }
 
 /// Counters in Prometheus's text format.
-#[utoipa::path(get, path = "/metrics", tag = "Operation", responses((status = 200, description = "Counters", content_type = "application/openmetrics-text"),
+#[utoipa::path(get, path = "/metrics", tag = "Operation", responses((status = 200, description = "Counters", content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
     (status = "4XX", body = crate::serve::error::ErrorBody)))]
 pub async fn metrics(State(service): State<Shared>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -45,14 +45,14 @@ pub fn ids(card: &Card, messages: Vec<Value>) -> Answered<Vec<u32>> {
     }
     let mut conversation = Vec::with_capacity(messages.len());
     for (turn, message) in messages.into_iter().enumerate() {
-        conversation.push(self::message(turn, message)?);
+        conversation.push(self::message(turn, message, chat.template().source())?);
     }
     let tokenizer = card.tokenizer()?;
     let long = conversation.iter().map(|message| message.text().len()).sum::<usize>() > LONG;
     Ok(aside(long, || chat.template().prompt(&conversation, tokenizer))?)
 }
 
-fn message(turn: usize, mut message: Value) -> Answered<Message> {
+fn message(turn: usize, mut message: Value, template: &str) -> Answered<Message> {
     let Value::Object(fields) = &mut message else {
         return Err(Refusal::field(
             format!("messages[{turn}]"),
@@ -66,6 +66,10 @@ fn message(turn: usize, mut message: Value) -> Answered<Message> {
         return Err(Refusal::field(format!("messages[{turn}].{name}"), why).code("unknown_field"));
     }
     fields.retain(|name, _| name != "refusal" && name != "annotations");
+    if let Some(Value::String(name)) = fields.get("role") {
+        let known = role(&format!("messages[{turn}].role"), name, template)?.to_string();
+        fields.insert("role".into(), known.into());
+    }
     if let Some(Value::Array(parts)) = fields.get("content") {
         let text = text_of_parts(&format!("messages[{turn}].content"), parts, &["text"])?;
         fields.insert("content".into(), text.into());
@@ -74,6 +78,23 @@ fn message(turn: usize, mut message: Value) -> Answered<Message> {
         glass::Error::InvalidArgument { why, .. } => Refusal::field(format!("messages[{turn}]"), why),
         other => other.into(),
     })
+}
+
+/// A role that the template knows. OpenAI's `developer` is what `system` was before, and most templates know only that.
+fn role<'a>(param: &str, name: &'a str, template: &str) -> Answered<&'a str> {
+    let named = |quote: char| template.contains(&format!("{quote}{name}{quote}"));
+    match name {
+        "system" | "user" | "assistant" => Ok(name),
+        "" => Err(Refusal::field(param, "it is empty; it says who speaks, as in \"user\"")),
+        _ if named('\'') || named('"') => Ok(name),
+        "developer" => Ok("system"),
+        _ => {
+            let why = format!(
+                "the model's template does not know the role {name:?}; expected system, user or assistant"
+            );
+            Err(Refusal::field(param, why))
+        }
+    }
 }
 
 /// Texts in parts, joined. Any other part is refused by its name.
