@@ -21,6 +21,9 @@ pub struct Room {
     pub cache: CacheType,
 }
 
+/// Takes logits of a pass, some rows at a time: `(part, i)` of every row, and `[rows, vocabulary]`.
+pub type EachLogits<'a> = dyn FnMut(&[(usize, usize)], &[f32]) + 'a;
+
 /// What a pass adds to one sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
@@ -198,7 +201,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         &mut self,
         parts: &[Part<'_>],
         mut probe: P,
-        each: &mut dyn FnMut(&[(usize, usize)], &[f32]),
+        each: &mut EachLogits<'_>,
     ) -> Result<()> {
         self.admit(parts.iter().map(|part| (part.slot, part.ids)))?;
         self.announce(&mut probe)?;

@@ -100,6 +100,8 @@ pub struct Counters {
     pub prompt: u64,
     /// Positions of prompts whose keys and values were computed before.
     pub cached: u64,
+    /// Passes that read a part of a prompt.
+    pub prompts: u64,
     /// Passes that read a part of a prompt beside sequences that were being continued.
     pub mixed: u64,
     /// Tokens that were drawn.
@@ -499,6 +501,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
                 self.batch.place(|table| table.seal(block));
             }
         }
+        self.counters.prompts += u64::from(prompts);
         self.counters.mixed += u64::from(continued && prompts);
     }
 

@@ -43,7 +43,7 @@ pub fn read<B: Backend>(
     ids: &[u32],
     top: usize,
 ) -> Result<Vec<Reading>> {
-    each(inspector, residual, top, &mut |row, logits, top| {
+    each(inspector, residual, top, |row, logits, top| {
         let next = ids.get(row + 1).map(|&id| next_token::score(logits, id)).transpose()?;
         Ok(Reading { top, next })
     })
@@ -58,14 +58,14 @@ pub fn predict<B: Backend>(
     residual: &[f32],
     top: usize,
 ) -> Result<Vec<Vec<Drawn>>> {
-    each(inspector, residual, top, &mut |_, _, top| Ok(top))
+    each(inspector, residual, top, |_, _, top| Ok(top))
 }
 
 fn each<B: Backend, T>(
     inspector: &mut Inspector<'_, B>,
     residual: &[f32],
     top: usize,
-    reading: &mut dyn FnMut(usize, &[f32], Vec<Drawn>) -> Result<T>,
+    mut reading: impl FnMut(usize, &[f32], Vec<Drawn>) -> Result<T>,
 ) -> Result<Vec<T>> {
     let config = inspector.model().config();
     let rows = residual.len() / config.width;

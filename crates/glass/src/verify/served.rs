@@ -16,6 +16,9 @@ const PROMPT: usize = 150;
 /// Tokens that are drawn.
 const DRAWN: usize = 12;
 
+/// Rows of a prompt in a pass.
+const CHUNK: usize = 16;
+
 /// Requests that run together.
 const TOGETHER: usize = 16;
 
@@ -97,7 +100,7 @@ impl Served {
     fn one<B: Backend>(&self, model: &Model<B>, beside: Beside, greedy: bool) -> Result<Drawn> {
         let context = model.config().context;
         let blocks = (2 * TOGETHER * context.div_ceil(64)) as u64;
-        let chunk = Chunk::Rows(if beside.chunks { 16 } else { 4 * context });
+        let chunk = Chunk::Rows(if beside.chunks { CHUNK } else { 4 * context });
         let settings = Settings { slots: TOGETHER, cache_bytes: blocks * block_bytes(model), chunk };
         let mut scheduler = Scheduler::new(model, None, settings)?;
         if beside.warm {
@@ -153,14 +156,11 @@ impl Served {
         let long = self.prompt.len() > 64;
         expected("a prefix from the cache", cached > 0, beside.warm && long)?;
         expected("a look inside", seen > 0, beside.watched)?;
-        // The passes of a prompt, of what is watched in a pass of its own, and of every other token.
-        let passes = after.passes - before.passes;
-        let chunks = passes > (self.tokens + usize::from(beside.watched)) as u64;
-        expected(
-            "a prompt in chunks",
-            chunks,
-            beside.chunks && self.prompt.len() - cached as usize > 32 || beside.chunks && chunks,
-        )?;
+        // What is watched is read in a pass of its own.
+        let chunks = after.prompts - before.prompts > 1 + u64::from(beside.watched);
+        if !beside.chunks || self.prompt.len() - cached as usize > CHUNK {
+            expected("a prompt in chunks", chunks, beside.chunks)?;
+        }
         // What repeats itself can be guessed; among many, guesses give way.
         if beside.guessed && !beside.among && greedy && self.repeats(&drawn) {
             expected("guessing ahead", after.guessed > before.guessed, true)?;
