@@ -305,7 +305,7 @@ fn responses_whole_and_streamed() {
 fn the_page_the_description_and_the_model() {
     let service = Service::start("serve-page", &[]);
     assert_eq!(service.get("/health").json(), json!({"status": "ok"}));
-    for path in ["/", "/page.js", "/page.css", "/docs", "/docs.js"] {
+    for path in ["/", "/page/main.js", "/page/page.css", "/docs", "/docs.js", "/docs.css"] {
         let file = service.get(path);
         assert!(file.status == 200 && file.head.contains("content-security-policy: "), "{path}");
         assert!(!file.text().contains("https://"), "{path} loads nothing from elsewhere");
@@ -316,7 +316,7 @@ fn the_page_the_description_and_the_model() {
         (&model["context"], &model["vocabulary"], &model["chat"]),
         (&json!(512), &json!(2048), &json!(true))
     );
-    assert_eq!(service.get("/v1/models/the%20built-in%20model").json()["digest"], model["digest"]);
+    assert_eq!(service.get("/v1/models/built%2Din").json()["digest"], model["digest"]);
     let description = service.get("/openapi.json").json();
     let named = |name: &str| description["components"]["schemas"][name]["properties"].as_object().unwrap();
     assert!(

@@ -50,6 +50,7 @@ fn wrong_fields_are_named() {
             "not known",
         ),
         (json!({"messages": [{"content": "Hi"}]}), "messages[0]", "role"),
+        (json!({"messages": [{"role": "pirate", "content": "Hi"}]}), "messages[0].role", "pirate"),
     ];
     for (more, param, says) in cases {
         let mut body = json!({"messages": [{"role": "user", "content": "Hi"}]});
