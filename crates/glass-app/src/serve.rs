@@ -34,7 +34,9 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use glass::generate::scheduler::Settings;
+use glass::backend::{BLOCK, Cpu};
+use glass::generate::scheduler::{Settings, block_bytes};
+use glass::runtime::Model;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
@@ -50,6 +52,12 @@ use json_schema::Grammars;
 use listen::Limits;
 use metrics::Metrics;
 use state::{Phase, Service};
+
+/// Memory for keys and values: enough for all answers that run together, within reason, and for one in any case.
+fn cache_bytes(model: &Model<Cpu>, answers: u64) -> u64 {
+    let one = model.config().context.div_ceil(BLOCK) as u64 * block_bytes(model);
+    answers.saturating_mul(one).clamp(256 << 20, 4 << 30).max(one)
+}
 
 /// Serves until it is told to stop.
 pub fn run(args: &ServeArgs) -> Result<(), Fail> {
@@ -69,7 +77,10 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
     let metrics = Metrics::new();
     let settings = Settings {
         slots: args.limits.batch.into(),
-        cache_bytes: args.limits.cache_memory << 20,
+        cache_bytes: args
+            .limits
+            .cache_memory
+            .map_or_else(|| cache_bytes(&model, args.limits.batch.into()), |mib| mib << 20),
         ..Settings::default()
     };
     let (engine, _) = Engine::start(model, settings, args.limits.queue.into(), metrics.gauges.clone())?;

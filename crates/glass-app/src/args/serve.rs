@@ -93,9 +93,10 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(0..=10_000))]
     pub queue: u16,
 
-    /// Memory for keys and values that later prompts with the same beginning reuse, in MiB; 0 keeps none
-    #[arg(long, value_name = "MIB", default_value_t = 512)]
-    pub cache_memory: u64,
+    /// Memory for keys and values, in MiB: of running answers, and, in what they leave free, of earlier ones, for prompts with the
+    /// same beginning. Default: what --batch answers of the whole context take, but 256 to 4096
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    pub cache_memory: Option<u64>,
 
     /// Longest time for one request, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
