@@ -5,7 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::thread::spawn;
+use std::thread::{sleep, spawn};
+use std::time::Duration;
 
 /// Everything passes.
 pub const WHOLE: u8 = 0;
@@ -62,6 +63,8 @@ fn join(client: &TcpStream, server: &TcpStream, mode: &AtomicU8) {
             events += text.matches("data: ").count();
             if mode.load(Ordering::SeqCst) == CUTTING && events > 3 {
                 mode.store(GONE, Ordering::SeqCst);
+                // The page reads first what came: a browser drops what was not read when a stream breaks off.
+                sleep(Duration::from_secs(1));
                 break;
             }
         }
