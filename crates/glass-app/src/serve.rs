@@ -1,11 +1,13 @@
 //! `glass serve`: the HTTP service. `engine` owns the model, `routes` speak HTTP, and neither knows the other's side.
 
 mod answer;
+mod body;
 mod card;
 mod engine;
 mod error;
 mod fields;
 mod generation;
+mod gate;
 mod guard;
 #[cfg_attr(not(feature = "schema"), path = "serve/no_json_schema.rs")]
 mod json_schema;

@@ -9,25 +9,24 @@ use glass::Error;
 use crate::fail::{Fail, say};
 use crate::hub_cache::{Repository, root};
 
-use super::transfer::Wanted;
-
 /// The lock that Hugging Face's programs take too. Where locks do not exist it is left out: a file is put in place
 /// only after it was checked.
 pub fn lock(
     repository: &Repository,
-    wanted: &Wanted,
+    name: &str,
+    etag: &str,
     each: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<File>, Fail> {
     let folder = root().join(".locks").join(repository.folder_name());
     create(&folder)?;
-    let path = folder.join(format!("{}.lock", wanted.etag));
+    let path = folder.join(format!("{etag}.lock"));
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let file = opened.map_err(|error| Error::io("cannot write", &path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(fs::TryLockError::WouldBlock) => {
             each(0, 0);
-            say(&format!("{}: another process is fetching it; waiting", wanted.name));
+            say(&format!("{name}: another process is fetching it; waiting"));
             Ok(file.lock().is_ok().then_some(file))
         }
         Err(fs::TryLockError::Error(_)) => Ok(None),

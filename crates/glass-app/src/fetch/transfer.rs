@@ -50,7 +50,7 @@ pub fn fetch(
     let blobs = repository.folder().join("blobs");
     create(&blobs)?;
     let blob = blobs.join(&wanted.etag);
-    let lock = lock(repository, wanted, each)?;
+    let lock = lock(repository, &wanted.name, &wanted.etag, each)?;
     let is_whole =
         |path: &Path| fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == wanted.size);
     if is_whole(place) {

@@ -122,7 +122,7 @@ impl From<glass::Error> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = (self.status, super::fields::json(&self.body())).into_response();
+        let mut response = (self.status, super::body::json(&self.body())).into_response();
         let retry = match (self.status, self.error.code) {
             (StatusCode::TOO_MANY_REQUESTS, _) => Some("1"),
             (StatusCode::SERVICE_UNAVAILABLE, _) => Some("5"),

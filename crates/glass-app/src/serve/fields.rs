@@ -6,18 +6,10 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::error::{Answered, Refusal};
-
-/// A body as JSON.
-pub fn json(value: &impl Serialize) -> Response {
-    let text = serde_json::to_vec(value).unwrap_or_default();
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
-}
 
 /// A request's body, read from strict JSON.
 pub struct Fields<T>(pub T);

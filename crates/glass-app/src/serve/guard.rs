@@ -6,15 +6,11 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use subtle::ConstantTimeEq as _;
 
 use super::error::{Answered, Refusal};
-use super::page;
-use super::state::{Phase, Shared};
 use crate::args::AccessArgs;
 use crate::fail::Fail;
 
@@ -26,9 +22,6 @@ pub struct Guard {
     /// Whether it listens on this machine's own address.
     loopback: bool,
 }
-
-/// What needs no key: the page asks for one itself, and whoever watches the service has none.
-const OPEN: [&str; 4] = ["/openapi.json", "/health", "/v1/health", "/favicon.ico"];
 
 impl Guard {
     /// From the command line and GLASS_API_KEY. Listening on another address than this machine's own needs a key.
@@ -70,7 +63,7 @@ impl Guard {
         Ok(Guard { keys, origins: args.cors.clone(), loopback: address.is_loopback() })
     }
 
-    fn check_page(&self, headers: &HeaderMap) -> Answered<()> {
+    pub fn check_page(&self, headers: &HeaderMap) -> Answered<()> {
         let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
         let host = text(header::HOST);
         if let Some(host) = host.filter(|host| self.loopback && !is_local(host)) {
@@ -89,7 +82,7 @@ impl Guard {
         Err(Refusal::status(StatusCode::FORBIDDEN, "foreign_origin", message))
     }
 
-    fn check_key(&self, headers: &HeaderMap) -> Answered<()> {
+    pub fn check_key(&self, headers: &HeaderMap) -> Answered<()> {
         if self.keys.is_empty() {
             return Ok(());
         }
@@ -115,7 +108,7 @@ impl Guard {
 /// The largest head of a request, in bytes.
 pub const HEAD_BYTES: usize = 64 << 10;
 
-fn check_size(request: &Request) -> Answered<()> {
+pub fn check_size(request: &Request) -> Answered<()> {
     let of_headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     let bytes = of_headers.sum::<usize>() + request.uri().to_string().len();
     if bytes <= HEAD_BYTES {
@@ -140,26 +133,6 @@ fn is_local(host: &str) -> bool {
         host.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
             && port(&host[name.len()..])
     })
-}
-
-/// Lets through what may pass.
-pub async fn guarded(State(service): State<Shared>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let checked =
-        check_size(&request).and_then(|()| service.guard.check_page(request.headers())).and_then(|()| {
-            let open =
-                OPEN.contains(&path) || page::file(path).is_some() || request.method() == Method::OPTIONS;
-            if open { Ok(()) } else { service.guard.check_key(request.headers()) }
-        });
-    let checked =
-        checked.and_then(|()| match request.method() == Method::POST && service.phase() > Phase::Open {
-            true => Err(Refusal::stopping()),
-            false => Ok(()),
-        });
-    match checked {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
-    }
 }
 
 #[cfg(test)]

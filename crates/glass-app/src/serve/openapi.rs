@@ -5,8 +5,8 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
+use super::body::json as json_body;
 use super::error::{Answered, ErrorBody, ErrorDetail, Refusal};
-use super::fields::json as json_body;
 use super::routes::{chat, completions, embeddings, health, look, models, responses, tokens};
 use super::state::Shared;
 

@@ -12,7 +12,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::Refusal;
-use super::guard::guarded;
+use super::gate::guarded;
 use super::log::recorded;
 use super::routes::{chat, completions, embeddings, health, look, models, responses, tokens};
 use super::state::Shared;

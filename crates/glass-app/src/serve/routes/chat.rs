@@ -12,8 +12,9 @@ use glass::generate::scheduler::Event;
 use serde_json::{Map, Value, json};
 
 use crate::serve::answer::{Answer, Told, Usage, collect};
+use crate::serve::body::json as body;
 use crate::serve::error::Answered;
-use crate::serve::fields::{Fields, json as body};
+use crate::serve::fields::Fields;
 use crate::serve::generation::{Generation, answers, finish_reason, runners_up};
 use crate::serve::log::Record;
 use crate::serve::look::Lens;

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 
 use super::chat::StreamOptions;
 use crate::serve::answer::{Answer, Told, Usage, collect};
+use crate::serve::body::json as body;
 use crate::serve::card::Card;
 use crate::serve::error::{Answered, Refusal};
-use crate::serve::fields::{Fields, json as body};
+use crate::serve::fields::Fields;
 use crate::serve::generation::{Generation, answers, finish_reason, runners_up};
 use crate::serve::log::Record;
 use crate::serve::logprobs::OfCompletion;

@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::serve::answer::collect;
+use crate::serve::body::json as body;
 use crate::serve::error::{Answered, Refusal};
-use crate::serve::fields::{Fields, json as body};
+use crate::serve::fields::Fields;
 use crate::serve::generation::Generation;
 use crate::serve::log::Record;
 use crate::serve::neutral::{self, Passes, Rule};

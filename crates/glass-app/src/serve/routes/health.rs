@@ -7,8 +7,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
+use crate::serve::body::json as body;
 use crate::serve::error::{Answered, Refusal};
-use crate::serve::fields::json as body;
 use crate::serve::state::{Phase, Shared};
 
 /// How long the engine may take to answer: it does so between two passes.

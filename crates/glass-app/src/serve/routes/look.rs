@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use super::chat;
 use crate::serve::answer::collect;
+use crate::serve::body::json as body;
 use crate::serve::card::Card;
 use crate::serve::error::{Answered, Refusal};
-use crate::serve::fields::{Fields, json as body};
+use crate::serve::fields::Fields;
 use crate::serve::generation::{Generation, MOST_TOP};
 use crate::serve::log::Record;
 use crate::serve::logprobs::finite;

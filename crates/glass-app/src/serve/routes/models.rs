@@ -4,8 +4,8 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use crate::serve::body::json as body;
 use crate::serve::error::Answered;
-use crate::serve::fields::json as body;
 use crate::serve::sampled::Sampled;
 use crate::serve::state::{Service, Shared};
 

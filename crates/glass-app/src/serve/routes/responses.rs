@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use super::chat;
 use crate::serve::answer::{Usage, collect};
+use crate::serve::body::json as body;
 use crate::serve::error::{Answered, Refusal};
-use crate::serve::fields::{Fields, json as body};
+use crate::serve::fields::Fields;
 use crate::serve::generation::Generation;
 use crate::serve::log::Record;
 use crate::serve::random;

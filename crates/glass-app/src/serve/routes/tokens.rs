@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::chat;
+use crate::serve::body::json as body;
 use crate::serve::error::{Answered, Refusal};
-use crate::serve::fields::{Fields, json as body};
+use crate::serve::fields::Fields;
 use crate::serve::state::Shared;
 
 /// A text or a conversation.
