@@ -37,8 +37,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glass::backend::{BLOCK, Cpu};
-use glass::generate::scheduler::{Settings, block_bytes};
 use glass::runtime::Model;
+use glass::scheduler::{Settings, block_bytes};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::watch;

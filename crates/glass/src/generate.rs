@@ -3,7 +3,6 @@
 pub mod batch;
 pub mod lookup;
 pub mod runner;
-pub mod scheduler;
 pub mod stop;
 
 use std::ops::ControlFlow;
@@ -196,19 +195,19 @@ pub fn generate_together<B: Backend>(
 }
 
 /// The largest number of guessed tokens: with the token before them, as many as have logits at once.
-const MOST_AHEAD: usize = 63;
+pub(crate) const MOST_AHEAD: usize = 63;
 
 /// A text that is being generated.
-struct Continuation<'a> {
+pub(crate) struct Continuation<'a> {
     options: GenerateOptions,
-    sampler: Sampler,
-    ids: Vec<u32>,
+    pub(crate) sampler: Sampler,
+    pub(crate) ids: Vec<u32>,
     text: Text<'a>,
-    guesses: Guesses,
+    pub(crate) guesses: Guesses,
 }
 
 impl<'a> Continuation<'a> {
-    fn new(
+    pub(crate) fn new(
         gpt: &Gpt,
         tokenizer: Option<&'a Tokenizer>,
         options: &GenerateOptions,
@@ -224,7 +223,7 @@ impl<'a> Continuation<'a> {
 
     /// Draws the next token; returns the reason if it is the last one. `room` is the number of positions that were
     /// left before the first token; with `allowed`, only these tokens can be drawn.
-    fn draw(
+    pub(crate) fn draw(
         &mut self,
         logits: &[f32],
         allowed: Option<&[bool]>,
@@ -256,8 +255,16 @@ impl<'a> Continuation<'a> {
         Ok(ControlFlow::Break(finish))
     }
 
-    fn finish(self, finish: Finish) -> Result<Generated> {
+    pub(crate) fn finish(self, finish: Finish) -> Result<Generated> {
         Ok(Generated { text: self.text.finish(), ids: self.ids, finish, guesses: self.guesses })
+    }
+
+    /// The text that was not passed on yet; nothing more follows.
+    pub(crate) fn rest(self) -> String {
+        let shown = self.text.stop.certain().len();
+        let mut rest = self.text.finish();
+        rest.drain(..shown);
+        rest
     }
 }
 

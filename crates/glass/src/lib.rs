@@ -17,6 +17,7 @@ pub mod model;
 // Logits → probabilities → the next token, and again; and a conversation.
 pub mod next_token;
 pub mod generate;
+pub mod scheduler;
 pub mod score;
 pub mod conversation;
 pub mod runtime;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use glass::generate::Finish;
-use glass::generate::scheduler::{Event, Request, Seen};
 use glass::next_token::Drawn;
+use glass::scheduler::{Event, Request, Seen};
 use serde_json::{Value, json};
 
 use super::error::Answered;

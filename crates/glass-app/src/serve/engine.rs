@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use glass::backend::Cpu;
 use glass::generate::GenerateOptions;
-use glass::generate::scheduler::{Event, Request, Scheduler, Settings, Ticket};
 use glass::next_token::Sampling;
+use glass::scheduler::{Event, Request, Scheduler, Settings, Ticket};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 

@@ -1,7 +1,7 @@
 //! What a request asks of the engine: its prompts, how they are continued, how many times.
 
-use glass::generate::scheduler::{Constraint, Request, Watch};
 use glass::generate::{Finish, GenerateOptions};
+use glass::scheduler::{Constraint, Request, Watch};
 
 use super::card::Card;
 use super::error::{Answered, Refusal};

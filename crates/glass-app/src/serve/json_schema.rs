@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use glass::Error;
-use glass::generate::scheduler::Constraint;
+use glass::scheduler::Constraint;
 use glass::tokens::{Special, Tokenizer};
 use llguidance::api::TopLevelGrammar;
 use llguidance::{Matcher, ParserFactory};

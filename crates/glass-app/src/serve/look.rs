@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use glass::Config;
-use glass::generate::scheduler::{Attribute, Seen, Watch};
 use glass::inspect::Edit;
 use glass::inspect::edit::Change;
 use glass::probe::{Names, Part, Site};
+use glass::scheduler::{Attribute, Seen, Watch};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;

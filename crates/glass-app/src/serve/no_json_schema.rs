@@ -1,6 +1,6 @@
 //! Without the feature `schema`: every format but plain text is refused.
 
-use glass::generate::scheduler::Constraint;
+use glass::scheduler::Constraint;
 
 use super::card::Card;
 use super::error::{Answered, Refusal};

@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use futures_util::stream::unfold;
-use glass::generate::scheduler::{Event, Request};
+use glass::scheduler::{Event, Request};
 use serde::Serialize;
 
 use super::error::{Answered, Refusal};

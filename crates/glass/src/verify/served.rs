@@ -1,11 +1,11 @@
 //! Requests in the service: every combination of what may happen beside one gives the same tokens and log-probabilities.
 
 use crate::backend::Backend;
-use crate::generate::scheduler::{Chunk, Event, Request, Scheduler, Settings, Ticket, Watch, block_bytes};
 use crate::generate::{GenerateOptions, Runner, generate};
 use crate::next_token::Sampling;
 use crate::probe::{Part, Site};
 use crate::runtime::Model;
+use crate::scheduler::{Chunk, Event, Request, Scheduler, Settings, Ticket, Watch, block_bytes};
 use crate::{Error, Result};
 use glass_kernels::random::mix;
 use std::ops::ControlFlow;

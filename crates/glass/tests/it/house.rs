@@ -160,7 +160,9 @@ fn arrows_between_modules_point_downward() {
         ("model", &["train", "generate", "tokens", "next_token", "inspect", "runtime", "text_model"]),
         ("next_token", &["model", "train", "generate", "weights", "backend"]),
         ("weights", &["model", "train", "generate", "inspect", "runtime", "text_model"]),
-        ("generate", &["train", "runtime", "text_model", "inspect"]),
+        ("generate", &["train", "runtime", "text_model", "inspect", "scheduler"]),
+        ("inspect", &["train", "text_model", "scheduler"]),
+        ("scheduler", &["train", "text_model", "verify"]),
         ("train", &["inspect", "text_model", "verify"]),
     ];
     for (module, modules) in forbidden {

@@ -4,10 +4,6 @@ use std::collections::BTreeMap;
 
 use glass::Config;
 use glass::backend::{CacheType, Cpu};
-use glass::generate::scheduler::{
-    Attribute, Chunk, Constraint, Counters, Event, Request, Scheduler, Seen, Settings, Ticket, Watch,
-    block_bytes,
-};
 use glass::generate::{Finish, GenerateOptions};
 use glass::inspect::attribute::of_logit;
 use glass::inspect::lens::lens;
@@ -16,6 +12,10 @@ use glass::model::Gpt;
 use glass::next_token::{Sampling, most_probable, score};
 use glass::probe::Site;
 use glass::runtime::Model;
+use glass::scheduler::{
+    Attribute, Chunk, Constraint, Counters, Event, Request, Scheduler, Seen, Settings, Ticket, Watch,
+    block_bytes,
+};
 
 use crate::tiny;
 

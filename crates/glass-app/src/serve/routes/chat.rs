@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use glass::generate::scheduler::Event;
+use glass::scheduler::Event;
 use serde_json::{Map, Value, json};
 
 use crate::serve::answer::{Answer, Told, Usage, collect};

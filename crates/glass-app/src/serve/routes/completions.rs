@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use glass::generate::Finish;
-use glass::generate::scheduler::Event;
+use glass::scheduler::Event;
 use serde_json::{Value, json};
 
 use super::chat::StreamOptions;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use glass::generate::scheduler::Event;
 use glass::generate::{Finish, GenerateOptions};
+use glass::scheduler::Event;
 use serde_json::{Value, json};
 
 use super::chat;

@@ -9,6 +9,10 @@ use crate::next_token::Drawn;
 use crate::probe::Site;
 use crate::{Error, Result};
 
+/// A request's number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Ticket(pub u64);
+
 /// A text to continue.
 #[derive(Default)]
 pub struct Request {

@@ -4,20 +4,24 @@
 //!
 //! It has no clock, no thread and no socket: whoever owns it calls [`Scheduler::pass`] as long as there is work.
 
+mod counters;
+mod pass;
+mod plan;
 pub mod prefixes;
 mod request;
 mod sequence;
 mod watch;
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::VecDeque;
 
-pub use request::{Attribute, Constraint, Event, LensRow, Request, Seen, SeenRow, Watch};
+pub use counters::Counters;
+pub use plan::Chunk;
+pub use request::{Attribute, Constraint, Event, LensRow, Request, Seen, SeenRow, Ticket, Watch};
 
-use super::batch::{Batch, Part, Room};
+use crate::generate::{Batch, Room};
+use plan::{GUESSING_ROWS, Planner, Share};
 use prefixes::Prefixes;
 use sequence::{Ending, Sequence};
-use watch::{Watched, Watching};
 
 use crate::backend::{BLOCK, Backend, CacheType};
 use crate::inspect::Inspector;
@@ -26,40 +30,6 @@ use crate::runtime::Model;
 use crate::tokens::Tokenizer;
 use crate::weights::Weights;
 use crate::{Error, Result};
-
-/// How many rows of prompts a pass reads.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Chunk {
-    /// Beside sequences that are being continued, about as many as double the time of a pass; else many.
-    #[default]
-    Fair,
-    /// This many at most.
-    Rows(usize),
-}
-
-impl Chunk {
-    /// Beside `continued` sequences that wait for their next token.
-    ///
-    /// A row of a prompt takes about half the time of a row by itself, so two for each sequence double the time; with few
-    /// sequences the time is that of reading the weights, and sixteen rows take as long again.
-    fn beside(self, continued: usize) -> usize {
-        match self {
-            Chunk::Fair if continued == 0 => 256,
-            Chunk::Fair => (2 * continued).clamp(16, 128),
-            Chunk::Rows(rows) => rows.max(1),
-        }
-    }
-
-    fn most(self) -> usize {
-        self.beside(0)
-    }
-}
-
-/// The oldest prompt gets at least this share of a chunk.
-const OLDEST: usize = 4;
-
-/// Rows in a pass up to which guessed tokens cost little.
-const GUESSING_ROWS: usize = 16;
 
 /// Rows that the lens reads at once.
 const LENS_ROWS: usize = 64;
@@ -81,43 +51,6 @@ impl Default for Settings {
     }
 }
 
-/// A request's number.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Ticket(pub u64);
-
-/// What a scheduler did, since it was made, and does now.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Counters {
-    /// Requests that wait for a slot or for memory.
-    pub waiting: usize,
-    /// Requests that run.
-    pub running: usize,
-    /// Passes.
-    pub passes: u64,
-    /// Rows of all passes.
-    pub rows: u64,
-    /// Positions of prompts that were computed.
-    pub prompt: u64,
-    /// Positions of prompts whose keys and values were computed before.
-    pub cached: u64,
-    /// Passes that read a part of a prompt.
-    pub prompts: u64,
-    /// Passes that read a part of a prompt beside sequences that were being continued.
-    pub mixed: u64,
-    /// Tokens that were drawn.
-    pub drawn: u64,
-    /// Tokens that were guessed.
-    pub guessed: u64,
-    /// Guesses that were right.
-    pub right: u64,
-    /// Passes in which something was watched.
-    pub watched: u64,
-    /// Blocks of 64 positions: of running sequences, kept for later ones, in all, and dropped so far.
-    pub blocks: [u64; 4],
-    /// Bytes of a block.
-    pub block_bytes: u64,
-}
-
 /// Requests that run together on one model.
 pub struct Scheduler<'a, B: Backend> {
     model: &'a Model<B>,
@@ -133,14 +66,6 @@ pub struct Scheduler<'a, B: Backend> {
     slots: Vec<usize>,
     next: u64,
     counters: Counters,
-}
-
-/// What a pass reads of a sequence.
-struct Share {
-    /// Its place among the running ones.
-    at: usize,
-    rows: usize,
-    wanted: usize,
 }
 
 /// Bytes of keys and values of a block of positions, of all layers.
@@ -278,11 +203,19 @@ impl<'a, B: Backend> Scheduler<'a, B> {
     /// One pass over what runs; `each` is told what happened, in the order of arrival. False if there was nothing to do.
     pub fn pass(&mut self, each: &mut dyn FnMut(Ticket, Event)) -> bool {
         self.admit(each);
-        let shares = self.plan();
+        let mut planner = Planner {
+            running: &mut self.running,
+            prefixes: &mut self.prefixes,
+            batch: &mut self.batch,
+            chunk: self.chunk,
+            cached: &mut self.counters.cached,
+        };
+        let shares = planner.plan();
         if shares.is_empty() {
             return false;
         }
-        if let Err(error) = self.read(&shares) {
+        let (backend, watched) = (self.model.backend(), &mut self.counters.watched);
+        if let Err(error) = pass::read(backend, &mut self.batch, &mut self.running, &shares, watched) {
             self.fail(&shares, error);
         }
         self.settle(&shares);
@@ -311,158 +244,6 @@ impl<'a, B: Backend> Scheduler<'a, B> {
                 }
             }
         }
-    }
-
-    /// What the next pass reads of whom.
-    fn plan(&mut self) -> Vec<Share> {
-        let continued = self.running.iter().filter(|sequence| sequence.decodes()).count();
-        let guesses = GUESSING_ROWS.saturating_sub(continued).checked_div(continued).unwrap_or(0);
-        let mut shares = Vec::with_capacity(self.running.len());
-        for (at, sequence) in self.running.iter_mut().enumerate().filter(|(_, s)| s.decodes()) {
-            sequence.make_guess(guesses);
-            let rows = 1 + sequence.guess.len();
-            shares.push(Share { at, rows, wanted: rows });
-        }
-        let mut left = self.chunk.beside(continued);
-        let mut reading = self.readers();
-        // The shortest first, so that few wait for long; but the oldest always goes on.
-        if let Some(&oldest) = reading.first() {
-            let rows = self.rows(oldest, left.div_ceil(OLDEST));
-            let mut kept = rows;
-            reading.sort_by_key(|&at| self.running[at].unread());
-            for at in reading {
-                if at == oldest {
-                    kept = 0;
-                }
-                let rows = self.rows(at, left - kept.min(left));
-                if rows > 0 {
-                    left -= rows;
-                    let sequence = &self.running[at];
-                    let ends = sequence.read + rows == sequence.prompt;
-                    let wanted = if sequence.wants_all_logits() { rows } else { usize::from(ends) };
-                    shares.push(Share { at, rows, wanted });
-                }
-            }
-        }
-        for share in &shares {
-            self.make_room(share.at, share.rows);
-        }
-        shares.sort_by_key(|share| share.at);
-        shares
-    }
-
-    /// The sequences whose prompts are being read, after they took what others have computed; without those that wait for a
-    /// block that another one is computing.
-    fn readers(&mut self) -> Vec<usize> {
-        let mut computed = HashSet::new();
-        let mut reading = Vec::new();
-        for at in 0..self.running.len() {
-            let sequence = &mut self.running[at];
-            if sequence.decodes() {
-                continue;
-            }
-            while let Some(key) = sequence.next_key()
-                && let Some((block, before)) = self.prefixes.share(&key)
-            {
-                let (slot, place) = (sequence.slot, sequence.blocks.len());
-                self.batch.place(|table| table.share(slot, place, block));
-                self.batch.assume(slot, &sequence.ids[sequence.read..sequence.read + BLOCK]);
-                sequence.adopt(block, before);
-                self.counters.cached += BLOCK as u64;
-            }
-            let waits = sequence.next_key().is_some_and(|key| computed.contains(&key));
-            if !waits {
-                computed.extend(sequence.computing());
-                reading.push(at);
-            }
-        }
-        reading
-    }
-
-    /// How many rows of its prompt a sequence reads if there is room for `most`.
-    fn rows(&self, at: usize, most: usize) -> usize {
-        let sequence = &self.running[at];
-        let rows = sequence.unread().min(most);
-        // What is watched begins with a pass of its own.
-        let cut = sequence.watched.as_ref().map_or(0, Watched::cut);
-        if sequence.read < cut { rows.min(cut - sequence.read) } else { rows }
-    }
-
-    /// Takes the blocks that a sequence needs for these rows.
-    fn make_room(&mut self, at: usize, rows: usize) {
-        let sequence = &mut self.running[at];
-        while sequence.blocks.len() * BLOCK < sequence.read + rows {
-            let (slot, place, block) = (sequence.slot, sequence.blocks.len(), self.prefixes.take());
-            self.batch.place(|table| table.give(slot, place, block));
-            sequence.blocks.push(block);
-            sequence.reserved -= 1;
-        }
-    }
-
-    /// The pass itself, and a draw wherever logits are wanted.
-    fn read(&mut self, shares: &[Share]) -> Result<()> {
-        let mut ids = Vec::with_capacity(shares.iter().map(|share| share.rows).sum());
-        for share in shares {
-            let sequence = &self.running[share.at];
-            let next = if sequence.decodes() { 1 } else { share.rows };
-            ids.extend_from_slice(&sequence.ids[sequence.read..sequence.read + next]);
-            ids.extend_from_slice(&sequence.guess);
-        }
-        let mut rest = ids.as_slice();
-        let part = |share: &Share| {
-            let (ids, after) = rest.split_at(share.rows);
-            rest = after;
-            let sequence = &self.running[share.at];
-            let seen = sequence
-                .watched
-                .as_ref()
-                .is_some_and(|watched| watched.concerns(sequence.positions(share.rows)));
-            Part { slot: sequence.slot, ids, wanted: share.wanted, seen }
-        };
-        let parts: Vec<Part<'_>> = shares.iter().map(part).collect();
-        // A watched sequence's probe sees its own rows, while its other half takes the logits.
-        let mut watched: Vec<Option<Watched>> = (shares.iter())
-            .map(|share| {
-                let sequence = &mut self.running[share.at];
-                let positions = sequence.positions(share.rows);
-                sequence.watched.take_if(|watched| watched.concerns(positions))
-            })
-            .collect();
-        let seen: Vec<&mut Watched> = watched.iter_mut().flatten().collect();
-        self.counters.watched += u64::from(!seen.is_empty());
-        let backend = self.model.backend();
-        let vocabulary = self.model.config().vocabulary;
-        let mut sequences: Vec<Mutex<&mut Sequence<'a>>> = Vec::with_capacity(shares.len());
-        let mut places = shares.iter().map(|share| share.at).peekable();
-        for (at, sequence) in self.running.iter_mut().enumerate() {
-            if places.next_if_eq(&at).is_some() {
-                sequences.push(Mutex::new(sequence));
-            }
-        }
-        let mut draw = |rows: &[(usize, usize)], logits: &[f32]| {
-            let of = |(part, _): &(usize, usize)| *part;
-            let starts: Vec<usize> =
-                (0..rows.len()).filter(|&row| row == 0 || of(&rows[row - 1]) != of(&rows[row])).collect();
-            backend.on_host(starts.len(), &|task| {
-                let end = starts.get(task + 1).copied().unwrap_or(rows.len());
-                let sequence = &sequences[of(&rows[starts[task]])];
-                let mut sequence = sequence.lock().unwrap_or_else(PoisonError::into_inner);
-                let first = shares[of(&rows[starts[task]])].rows - shares[of(&rows[starts[task]])].wanted;
-                for row in starts[task]..end {
-                    sequence.take(first + rows[row].1, &logits[row * vocabulary..][..vocabulary]);
-                }
-            });
-        };
-        let done = match seen.is_empty() {
-            true => self.batch.read(&parts, (), &mut draw),
-            false => self.batch.read(&parts, Watching(seen), &mut draw),
-        };
-        drop(sequences);
-        for (share, watched) in shares.iter().zip(watched) {
-            let sequence = &mut self.running[share.at];
-            sequence.watched = sequence.watched.take().or(watched);
-        }
-        done
     }
 
     /// The pass could not be made: nobody who had a part in it goes on.

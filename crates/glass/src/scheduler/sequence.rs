@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Ticket;
 use super::prefixes::{Before, Key, Prefixes};
-use super::request::{Constraint, Event, Request};
+use super::request::{Constraint, Event, Request, Ticket};
 use super::watch::Watched;
 use crate::backend::BLOCK;
 use crate::generate::lookup::Lookup;
@@ -284,10 +283,8 @@ impl<'a> Sequence<'a> {
 
     /// The text that was held back, and the counts of guesses.
     pub fn finish(self, finish: Finish) -> Event {
-        let shown = self.continuation.text.stop.certain().len();
         let guesses = self.continuation.guesses;
-        let mut rest = self.continuation.text.finish();
-        rest.drain(..shown);
+        let rest = self.continuation.rest();
         let (seen, logits) = (self.watched.map(|watched| Box::new(watched.finish())), self.logits);
         let logits = logits.filter(|_| self.tokens == 0);
         Event::Ended { finish, rest, guesses, seen, logits }
