@@ -22,8 +22,9 @@ const FLOW_DOWN: [&str; 6] = [
     "  ─▶ unembedding ─▶ next token ─▶ text",
 ];
 
-const NEXT: [(&str, &str); 6] = [
+const NEXT: [(&str, &str); 7] = [
     ("glass chat", "talk to the small built-in model"),
+    ("glass serve", "the same in a browser, and for clients of OpenAI's API"),
     ("glass look \"The dog lost the ball. The sad\"", "see what happens inside it"),
     ("glass train --data sample --out first", "train your own on a built-in text (2 min)"),
     ("glass tokens --vocab gpt2 \"Hello, world\"", "text as a model sees it"),
