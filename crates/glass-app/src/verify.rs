@@ -87,7 +87,7 @@ fn line(out: &mut Out, found: &Compared) -> Result<(), Fail> {
         None => out.green("same"),
         Some(_) => out.yellow("differs"),
     };
-    writeln!(out, "  {said}  {:<33} {:>11} {what}", found.way.to_string(), number(found.numbers))?;
+    writeln!(out, "  {said}  {:<30} {:>11} {what}", found.way.to_string(), number(found.numbers))?;
     if let Some(differs) = &found.differs {
         out.hanging(&format!("    {differs}"), 4)?;
     }

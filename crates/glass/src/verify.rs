@@ -84,8 +84,8 @@ impl fmt::Display for Way {
             Way::Among => "in a batch with 15 other texts",
             Way::Together => "16 samples together, and alone",
             Way::Guessed => "samples with guessed tokens",
-            Way::Served(1) => "32 ways to be served, on 1 thread",
-            Way::Served(threads) => return write!(f, "32 ways to be served, on {threads} threads"),
+            Way::Served(1) => "served 32 ways, on 1 thread",
+            Way::Served(threads) => return write!(f, "served 32 ways, on {threads} threads"),
         })
     }
 }

@@ -95,7 +95,8 @@ mod tests {
                 of.text.split(['"', '\'']).filter(|name| name.ends_with(".js") || name.ends_with(".css"))
             {
                 let path = name.trim_start_matches("./").trim_start_matches("page/");
-                assert!(file(&format!("/page/{path}")).is_some(), "{name} in {}", of.path);
+                let found = file(name).or_else(|| file(&format!("/page/{path}")));
+                assert!(found.is_some(), "{name} in {}", of.path);
             }
         }
     }
