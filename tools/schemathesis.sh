@@ -2,7 +2,7 @@
 # Thousands of requests made from the OpenAPI description by schemathesis (PyPI), right and wrong ones: no answer may be a 5xx but
 # 503, every answer must have the described status and shape.
 #
-#     tools/schemathesis.sh [http://127.0.0.1:8080] [REQUESTS]
+#     tools/schemathesis.sh [http://127.0.0.1:8080] [REQUESTS] [SEED]
 #
 # REQUESTS, by default 10,000, are spread over the operations (schemathesis 4.32 fails by itself in its phase of coverage, which is
 # left out). Uses the .venv of bench/setup, makes one where there is none, or uses that of $VENV.
@@ -10,6 +10,7 @@ set -eu
 cd "$(dirname "$0")/.."
 url=${1:-http://127.0.0.1:8080}
 requests=${2:-10000}
+seed=${3:-1}
 venv=${VENV:-.venv}
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 [ -x "$venv/bin/schemathesis" ] || "$venv/bin/pip" install --quiet schemathesis
@@ -23,4 +24,4 @@ each=$(((requests + operations - 1) / operations))
 echo "$operations operations, $each requests each"
 "$venv/bin/schemathesis" run "$url/openapi.json" --url "$url" --max-examples "$each" --phases examples,fuzzing \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
-    --continue-on-failure --request-timeout 60 --seed 1 --workers 4
+    --continue-on-failure --request-timeout 60 --seed "$seed" --workers 4
