@@ -4,8 +4,8 @@
 #
 #     tools/schemathesis.sh [http://127.0.0.1:8080] [REQUESTS] [SEED]
 #
-# REQUESTS, by default 10,000, are spread over the operations (schemathesis 4.32 fails by itself in its phase of coverage, which is
-# left out). Uses the .venv of bench/setup, makes one where there is none, or uses that of $VENV.
+# REQUESTS, by default 10,000, are spread over the operations; those without a body need fewer. The phase of coverage is left out: with
+# several workers schemathesis 4.32 sometimes fails by itself there. Uses the .venv of bench/setup, makes one where there is none, or uses that of $VENV.
 set -eu
 cd "$(dirname "$0")/.."
 url=${1:-http://127.0.0.1:8080}
