@@ -119,7 +119,7 @@ fn open(model: Option<&str>, presets: bool) -> Result<Folder, Fail> {
 }
 
 /// Where a model is: at this path, or in the Hugging Face cache.
-fn located(name: &str, presets: bool) -> Result<PathBuf, Fail> {
+pub fn located(name: &str, presets: bool) -> Result<PathBuf, Fail> {
     let path = Path::new(name);
     if path.exists() {
         return Ok(path.into());

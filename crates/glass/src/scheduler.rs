@@ -84,10 +84,10 @@ impl<'a, B: Backend> Scheduler<'a, B> {
         let (least, most) = (context.div_ceil(BLOCK), context.div_ceil(BLOCK).saturating_mul(1 << 16));
         if blocks < least || settings.slots == 0 {
             let why = format!(
-                "{} bytes for {} sequences; one sequence of {context} tokens takes {}",
-                settings.cache_bytes,
+                "{} MiB for {} sequences; one sequence of {context} tokens takes {}",
+                settings.cache_bytes >> 20,
                 settings.slots,
-                least as u64 * bytes
+                (least as u64 * bytes).div_ceil(1 << 20)
             );
             return Err(Error::invalid_argument("the cache's memory", why));
         }
@@ -331,7 +331,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
                         ticket,
                         match ending {
                             Ending::Done(finish) => sequence.finish(finish),
-                            Ending::Failed(error) => Event::Failed(error),
+                            Ending::Failed(error) => Event::Failed(sequence.failed(error)),
                         },
                     );
                 }

@@ -139,5 +139,4 @@ Examples:
   glass serve
   glass serve mine --port 9000
   GLASS_API_KEY=secret glass serve mine --host 0.0.0.0
-  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\
-       -d '{\"messages\":[{\"role\":\"user\",\"content\":\"Tell me a story about a dog\"}]}'";
+  curl http://127.0.0.1:8080/v1/models";

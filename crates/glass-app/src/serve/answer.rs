@@ -38,6 +38,8 @@ pub struct Answer {
     pub cached: usize,
     /// What was seen inside.
     pub seen: Option<Box<Seen>>,
+    /// The logits after the prompt, if no token was asked for.
+    pub logits: Option<Vec<f32>>,
 }
 
 impl Answer {
@@ -52,9 +54,9 @@ impl Answer {
                 self.text.push_str(&text);
                 self.tokens.push(Told { id, logprob, top });
             }
-            Event::Ended { finish, rest, seen, .. } => {
+            Event::Ended { finish, rest, seen, logits, .. } => {
                 self.text.push_str(&rest);
-                (self.finish, self.seen) = (Some(finish), seen);
+                (self.finish, self.seen, self.logits) = (Some(finish), seen, logits);
             }
             Event::Failed(_) => {}
         }

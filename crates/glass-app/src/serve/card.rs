@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::error::{Answered, Refusal};
 use crate::chat::clock::local_time;
 use crate::fail::Fail;
-use crate::model_arg::NamedModel;
+use crate::model_arg::{NamedModel, located};
 
 /// The model's description.
 pub struct Card {
@@ -183,7 +183,8 @@ pub fn aside<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
 /// A hash of the model's files: another model has another one.
 fn digest(path: Option<&str>) -> Result<String, Fail> {
     let mut hash = Xxh3::new();
-    match path.map(Path::new) {
+    let path = path.map(|name| located(name, false)).transpose()?;
+    match path.as_deref() {
         None => built_in::FILES.iter().for_each(|(name, bytes)| {
             hash.write(name.as_bytes());
             hash.write(bytes);
@@ -194,7 +195,7 @@ fn digest(path: Option<&str>) -> Result<String, Fail> {
             for entry in std::fs::read_dir(path).map_err(unread)? {
                 let file = entry.map_err(unread)?.path();
                 let kind = file.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
-                if file.is_file() && ["json", "safetensors", "jinja", "txt", "bpe"].contains(&kind) {
+                if file.is_file() && !["md", "svg", "png", "log", "lock"].contains(&kind) {
                     files.push(file);
                 }
             }

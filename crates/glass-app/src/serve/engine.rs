@@ -74,6 +74,9 @@ impl Engine {
         let thread = thread.map_err(|error| Fail::failed(format!("cannot start a thread: {error}")))?;
         match started.recv() {
             Ok(Ok(())) => {}
+            Ok(Err(glass::Error::InvalidArgument { what, why })) if what == "the cache's memory" => {
+                return Err(Fail::asked(format!("--cache-memory is too little: {why}")));
+            }
             Ok(Err(error)) => return Err(error.into()),
             Err(RecvError) => return Err(Fail::failed("the model could not draw a first token")),
         }

@@ -43,6 +43,7 @@ impl Grammars {
     }
 
     fn of_schema(&self, mut schema: Value) -> Answered<Compiled> {
+        bounded(&schema).map_err(refused)?;
         enforceable(&schema, "schema", 0).map_err(refused)?;
         if let Value::Bool(true) = schema {
             schema = json!({});
@@ -54,13 +55,15 @@ impl Grammars {
         let factory = self.factory.get_or_init(|| self.factory().map(Arc::new));
         let factory = factory.clone().map_err(Refusal::fault)?;
         let grammar = TopLevelGrammar::from_json_schema(schema);
-        let mut matcher = Matcher::new(factory.create_parser(grammar.clone()));
-        if let Some(error) = matcher.get_error() {
-            let first = error.lines().next().unwrap_or_default().to_string();
-            return Err(refused(first));
-        }
-        match matcher.grammar_warnings().first() {
-            Some(warning) => Err(refused(warning.clone())),
+        let tried = deep(|| {
+            let mut matcher = Matcher::new(factory.create_parser(grammar.clone()));
+            // Some grammars fail only where the first token is looked for.
+            let failed =
+                matcher.get_error().or_else(|| Some(matcher.compute_mask_or_eos().err()?.to_string()));
+            failed.or_else(|| matcher.grammar_warnings().first().cloned())
+        });
+        match tried {
+            Some(error) => Err(refused(error.lines().next().unwrap_or_default())),
             None => Ok(Compiled(Some((factory, grammar)))),
         }
     }
@@ -88,7 +91,7 @@ impl Compiled {
     /// A restriction for one answer.
     pub fn constraint(&self) -> Answered<Option<Box<dyn Constraint + Send>>> {
         Ok(self.0.as_ref().map(|(factory, grammar)| {
-            let matcher = Matcher::new(factory.create_parser(grammar.clone()));
+            let matcher = deep(|| Matcher::new(factory.create_parser(grammar.clone())));
             Box::new(OfSchema(matcher)) as Box<dyn Constraint + Send>
         }))
     }
@@ -97,6 +100,49 @@ impl Compiled {
 fn refused(why: impl std::fmt::Display) -> Refusal {
     Refusal::field("response_format", format!("the schema cannot be enforced: {why}"))
         .code("unsupported_schema")
+}
+
+/// The largest whole number that has no neighbour at less than 1 in an f64: the grammars count with those.
+const MOST: f64 = 9_007_199_254_740_992.0;
+
+/// Most definitions of a schema. They may refer to each other in a chain, and a grammar is made of them by recursion.
+const DEFINITIONS: usize = 256;
+
+/// Bytes of stack while a grammar is made.
+const STACK: usize = 64 << 20;
+
+/// Runs `work` with a large stack.
+fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        thread.expect("a thread").join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Refuses numbers that cannot be kept to exactly, bounds without a number between them, and too many definitions.
+fn bounded(schema: &Value) -> Result<(), String> {
+    match schema {
+        Value::Number(number) if number.as_f64().is_none_or(|number| number.abs() > MOST) => {
+            Err(format!("{number} is beyond 2^53, up to which whole numbers are exact"))
+        }
+        Value::Array(inner) => inner.iter().try_for_each(bounded),
+        Value::Object(fields) => {
+            let number = |name: &str| fields.get(name).and_then(Value::as_f64);
+            if let (Some(least), Some(most)) = (number("minimum"), number("maximum"))
+                && least > most
+            {
+                return Err(format!("no number is at least {least} and at most {most}"));
+            }
+            for name in ["$defs", "definitions"] {
+                let count = fields.get(name).and_then(Value::as_object).map_or(0, |all| all.len());
+                if count > DEFINITIONS {
+                    return Err(format!("{name} has {count} definitions; at most {DEFINITIONS} are taken"));
+                }
+            }
+            fields.values().try_for_each(bounded)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses what would be left out silently.

@@ -31,6 +31,26 @@ fn wrong_fields_are_named() {
         (json!({"modalities": ["audio"]}), "modalities", "cannot do that"),
         (json!({"stream_options": {"include_usage": true}}), "stream_options", "stream: true"),
         (json!({"response_format": {"type": "xml"}}), "response_format.type", "json_schema"),
+        (
+            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "integer", "maximum": 1e17}}}}),
+            "response_format",
+            "2^53",
+        ),
+        (
+            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "integer", "minimum": 3, "maximum": 2}}}}),
+            "response_format",
+            "at least 3 and at most 2",
+        ),
+        (
+            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"$ref": "#"}}}}),
+            "response_format",
+            "cannot be enforced",
+        ),
+        (
+            json!({"look": {"edits": [{"site": "block.3.residual", "add": vec![1e38; 256]}]}}),
+            "edits",
+            "smaller",
+        ),
         (json!({"look": {"sites": ["block.9.residual"]}}), "look.sites[0]", "8 blocks"),
         (
             json!({"look": {"edits": [{"ablate": {"layer": 0, "head": 9}}]}}),

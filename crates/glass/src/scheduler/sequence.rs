@@ -281,6 +281,17 @@ impl<'a> Sequence<'a> {
         right
     }
 
+    /// An error of this sequence; with edits, they are the likely cause of numbers that are not finite.
+    pub fn failed(&self, error: Error) -> Error {
+        match (&error, self.shares) {
+            (Error::Invalid { what, why }, false) if what == "logits" => Error::invalid_argument(
+                "edits",
+                format!("they lead to logits that cannot be used ({why}); use smaller numbers"),
+            ),
+            _ => error,
+        }
+    }
+
     /// The text that was held back, and the counts of guesses.
     pub fn finish(self, finish: Finish) -> Event {
         let guesses = self.continuation.guesses;

@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
+use glass::next_token::{Sampler, Sampling};
 use serde_json::{Value, json};
 
 use super::chat;
@@ -76,30 +77,36 @@ pub async fn look(
         ));
     }
     let tokens = request.max_tokens.unwrap_or(0);
-    // One token is drawn even where none is asked for: its runners-up are what comes next.
-    let mut generation = Generation::new(card, &request.sampled(), Some(tokens.max(1)), service.lookup)?;
-    if tokens == 0 {
-        generation.options.ends.clear();
+    if binary && tokens > 0 {
+        let why = "with Accept: application/octet-stream no token is generated; leave it out";
+        return Err(Refusal::field("max_tokens", why));
     }
+    let mut generation = Generation::new(card, &request.sampled(), Some(tokens), service.lookup)?;
     generation.logprobs = true;
-    generation.top = if binary { card.config.vocabulary } else { MOST_TOP };
+    generation.top = MOST_TOP;
     generation.salt = request.cache_salt.take();
     let lens = request.look.as_ref().map(|look| look.lens(&card.config, prompt.len())).transpose()?;
     generation.watch = lens.as_ref().map(Lens::watch);
     let requests = generation.free(std::slice::from_ref(&prompt))?;
     let answer = collect(&service, &record, requests).await?.swap_remove(0);
-    let first = answer.tokens.first();
+    let vocabulary = card.config.vocabulary;
+    let after_prompt = match (&answer.logits, answer.tokens.first()) {
+        (Some(logits), _) => {
+            let most = if binary { vocabulary } else { MOST_TOP.min(vocabulary) };
+            Sampler::new(&Sampling::default(), vocabulary, 0)?.top(logits, most)?.to_vec()
+        }
+        (None, first) => first.map(|first| first.top.clone()).unwrap_or_default(),
+    };
     if binary {
-        let mut all = vec![f32::NEG_INFINITY; card.config.vocabulary];
-        for drawn in first.iter().flat_map(|first| &first.top) {
+        let mut all = vec![f32::NEG_INFINITY; vocabulary];
+        for drawn in &after_prompt {
             all[drawn.id as usize] = drawn.logprob as f32;
         }
         let bytes: Vec<u8> = all.iter().flat_map(|logprob| logprob.to_le_bytes()).collect();
         return Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response());
     }
     let one = |id: u32, logprob: f64| json!({"id": id, "token": card.text(id), "logprob": finite(logprob)});
-    let next: Vec<Value> =
-        first.iter().flat_map(|first| &first.top).map(|next| one(next.id, next.logprob)).collect();
+    let next: Vec<Value> = after_prompt.iter().map(|next| one(next.id, next.logprob)).collect();
     let seen = lens.as_ref().zip(answer.seen.as_deref());
     let seen = seen.map(|(lens, seen)| lens.told(card, seen));
     let generated: Vec<u32> = answer.tokens.iter().take(tokens).map(|told| told.id).collect();
