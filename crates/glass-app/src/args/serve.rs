@@ -34,7 +34,7 @@ pub struct ServeArgs {
     #[arg(long, value_enum, value_name = "FORM", default_value_t = LogForm::Text)]
     pub log: LogForm,
 
-    /// Log prompts too; by default no text of a request is logged
+    /// Log the prompts of chats and completions too; by default no text of a request is logged
     #[arg(long)]
     pub log_prompts: bool,
 
@@ -120,7 +120,7 @@ pub struct LimitArgs {
 pub enum LogForm {
     /// Lines for people
     Text,
-    /// One JSON document a line
+    /// One JSON document for each request; what the program says about itself stays text
     Json,
     /// Nothing
     Off,

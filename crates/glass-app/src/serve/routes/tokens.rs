@@ -59,6 +59,9 @@ pub async fn tokenize(
     card.check_name(request.model.as_deref())?;
     let special = if request.parse_special == Some(true) { Special::Allowed } else { Special::Plain };
     let starts = request.add_special.or(request.add_special_tokens).unwrap_or(true);
+    if request.content.is_some() && request.prompt.is_some() {
+        return Err(Refusal::field("prompt", "it means the same as content; give one of them"));
+    }
     let ids = match (request.content.or(request.prompt), request.messages) {
         (Some(text), None) => {
             let tokenizer = card.tokenizer()?;
