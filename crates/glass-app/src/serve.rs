@@ -66,7 +66,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
     let address = address(&args.host, args.port)?;
     let guard = Guard::new(&args.access, address.ip())?;
     let tls = tls::acceptor(&args.access)?;
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Fail::failed(format!("cannot start threads: {error}")))?;
     // The port first: a port in use is known before the model is loaded.
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(|error| unbound(address, &error))?;
