@@ -74,6 +74,8 @@ impl Opened {
         self.browser.click("#settings");
         for (name, value) in fields {
             let id = format!("#set-{name}");
+            // The sheet opens in its own time.
+            self.browser.wait(&format!("document.querySelector('{id}')"));
             self.browser.value(&format!("document.querySelector('{id}').select()"));
             self.browser.type_into(&id, value);
         }
