@@ -284,8 +284,10 @@ fn a_server_that_goes_away_is_said() {
     page.browser.open(&relay.url);
     page.browser.wait_for("#model", "context");
     page.set(&[("max_tokens", "200")]);
-    relay.set(relay::CUTTING);
+    relay.set(relay::HOLDING);
     page.send("Tell me a long story.");
+    page.browser.wait(&format!("document.querySelector('{ANSWER} .tokens')?.textContent"));
+    relay.set(relay::GONE);
     let trouble = "went away in the middle of the answer. What came is kept.";
     page.browser.wait_for(&format!("{ANSWER} .trouble"), trouble);
     page.browser.wait_for("#notice", "cannot be reached");

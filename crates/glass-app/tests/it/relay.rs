@@ -10,10 +10,10 @@ use std::time::Duration;
 
 /// Everything passes.
 pub const WHOLE: u8 = 0;
-/// Streams of events are cut in the middle, and nothing is heard from then on.
-pub const CUTTING: u8 = 1;
+/// Streams of events are held in the middle until the mode changes, and then cut.
+pub const HOLDING: u8 = 1;
 /// Nobody is there.
-const GONE: u8 = 2;
+pub const GONE: u8 = 2;
 
 /// A relay to a service. Its thread ends with the program.
 pub struct Relay {
@@ -54,17 +54,23 @@ fn join(client: &TcpStream, server: &TcpStream, mode: &AtomicU8) {
             let _ = server.shutdown(Shutdown::Both);
         });
         let mut piece = vec![0; 1024];
-        let mut events = 0;
+        let mut events = None;
         while let Ok(length @ 1..) = (&mut &*server).read(&mut piece) {
             if mode.load(Ordering::SeqCst) == GONE || (&mut &*client).write_all(&piece[..length]).is_err() {
                 break;
             }
             let text = String::from_utf8_lossy(&piece[..length]);
-            events += text.matches("data: ").count();
-            if mode.load(Ordering::SeqCst) == CUTTING && events > 3 {
-                mode.store(GONE, Ordering::SeqCst);
-                // The page reads first what came: a browser drops what was not read when a stream breaks off.
-                sleep(Duration::from_secs(1));
+            // The page's own files came over the same connection, and may speak of data too.
+            if text.contains("text/event-stream") {
+                events = Some(0);
+            }
+            let here = text.matches("data: ").count();
+            events = events.map(|before: usize| before + here);
+            if mode.load(Ordering::SeqCst) == HOLDING && events.is_some_and(|events| events > 3) {
+                // A browser drops what the page has not read when a stream breaks off.
+                while mode.load(Ordering::SeqCst) == HOLDING {
+                    sleep(Duration::from_millis(10));
+                }
                 break;
             }
         }
