@@ -55,10 +55,18 @@ use listen::Limits;
 use metrics::Metrics;
 use state::{Phase, Service};
 
-/// Memory for keys and values: enough for all answers that run together, within reason, and for one in any case.
-fn cache_bytes(model: &Model<Cpu>, answers: u64) -> u64 {
-    let one = model.config().context.div_ceil(BLOCK) as u64 * block_bytes(model);
-    answers.saturating_mul(one).clamp(256 << 20, 4 << 30).max(one)
+/// Memory for keys and values: `mib`, or enough for all answers that run together, within reason; for one in any case.
+fn cache_bytes(model: &Model<Cpu>, mib: Option<u64>, answers: u64) -> Result<u64, Fail> {
+    let context = model.config().context;
+    let one = context.div_ceil(BLOCK) as u64 * block_bytes(model);
+    match mib {
+        None => Ok(answers.saturating_mul(one).clamp(256 << 20, 4 << 30).max(one)),
+        Some(mib) if mib << 20 >= one => Ok(mib << 20),
+        Some(mib) => Err(Fail::asked(format!(
+            "--cache-memory: {mib} MiB is too little; one answer of the whole context ({context} tokens) takes {}",
+            one.div_ceil(1 << 20)
+        ))),
+    }
 }
 
 /// Serves until it is told to stop.
@@ -79,13 +87,10 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
     let metrics = Metrics::new();
     let settings = Settings {
         slots: args.limits.batch.into(),
-        cache_bytes: args
-            .limits
-            .cache_memory
-            .map_or_else(|| cache_bytes(&model, args.limits.batch.into()), |mib| mib << 20),
+        cache_bytes: cache_bytes(&model, args.limits.cache_memory, args.limits.batch.into())?,
         ..Settings::default()
     };
-    let (engine, _) = Engine::start(model, settings, args.limits.queue.into(), metrics.gauges.clone())?;
+    let engine = Engine::start(model, settings, args.limits.queue.into(), metrics.gauges.clone())?;
     let service = Arc::new(Service {
         grammars: Grammars::new(&card),
         card,

@@ -23,7 +23,7 @@ use plan::{GUESSING_ROWS, Planner, Share};
 use prefixes::Prefixes;
 use sequence::{Ending, Sequence};
 
-use crate::backend::{BLOCK, Backend, CacheType};
+use crate::backend::{BLOCK, Backend};
 use crate::inspect::Inspector;
 use crate::memory::Cache;
 use crate::runtime::Model;
@@ -108,11 +108,6 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             next: 0,
             counters: Counters { block_bytes: bytes, ..Counters::default() },
         })
-    }
-
-    /// The type of its keys and values.
-    pub fn cache(&self) -> CacheType {
-        self.model.cache
     }
 
     /// Positions that a request's sequence can have: all tokens but the last drawn one take one.
@@ -258,17 +253,13 @@ impl<'a, B: Backend> Scheduler<'a, B> {
     /// What the pass read is final up to the last right guess.
     fn settle(&mut self, shares: &[Share]) {
         self.counters.passes += 1;
-        let (mut continued, mut prompts) = (false, false);
+        let mut prompts = false;
         for share in shares {
             let sequence = &mut self.running[share.at];
-            let decoded = sequence.decodes();
             self.counters.rows += share.rows as u64;
-            match decoded {
-                true => continued = true,
-                false => {
-                    prompts = true;
-                    self.counters.prompt += share.rows as u64;
-                }
+            if !sequence.decodes() {
+                prompts = true;
+                self.counters.prompt += share.rows as u64;
             }
             self.counters.guessed += sequence.guess.len() as u64;
             if matches!(sequence.ended, Some(Ending::Failed(_))) {
@@ -283,7 +274,6 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             }
         }
         self.counters.prompts += u64::from(prompts);
-        self.counters.mixed += u64::from(continued && prompts);
     }
 
     /// Lens and attribution of what the pass saw.

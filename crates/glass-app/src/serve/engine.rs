@@ -8,7 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use glass::backend::Cpu;
@@ -61,7 +61,7 @@ impl Engine {
         settings: Settings,
         queue: usize,
         gauges: Arc<Gauges>,
-    ) -> Result<(Engine, JoinHandle<()>), Fail> {
+    ) -> Result<Engine, Fail> {
         let (orders, inbox) = channel();
         let (ready, started) = channel();
         let thread = Builder::new().name("engine".into()).spawn(move || {
@@ -71,17 +71,14 @@ impl Engine {
             }
             gauges.set_up(false);
         });
-        let thread = thread.map_err(|error| Fail::failed(format!("cannot start a thread: {error}")))?;
+        thread.map_err(|error| Fail::failed(format!("cannot start a thread: {error}")))?;
         match started.recv() {
             Ok(Ok(())) => {}
-            Ok(Err(glass::Error::InvalidArgument { what, why })) if what == "the cache's memory" => {
-                return Err(Fail::asked(format!("--cache-memory is too little: {why}")));
-            }
             Ok(Err(error)) => return Err(error.into()),
             Err(RecvError) => return Err(Fail::failed("the model could not draw a first token")),
         }
         let all = settings.slots + queue;
-        Ok((Engine { orders, places: Arc::new(Semaphore::new(all)), all }, thread))
+        Ok(Engine { orders, places: Arc::new(Semaphore::new(all)), all })
     }
 
     /// Hands in the answers of one request; what happens to them arrives in the channel. Dropping the channel cancels them.

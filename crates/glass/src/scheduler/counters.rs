@@ -17,8 +17,6 @@ pub struct Counters {
     pub cached: u64,
     /// Passes that read a part of a prompt.
     pub prompts: u64,
-    /// Passes that read a part of a prompt beside sequences that were being continued.
-    pub mixed: u64,
     /// Tokens that were drawn.
     pub drawn: u64,
     /// Tokens that were guessed.
