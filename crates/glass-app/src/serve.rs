@@ -5,6 +5,7 @@ mod body;
 mod card;
 mod engine;
 mod error;
+mod explain;
 mod fields;
 mod generation;
 mod gate;
@@ -49,6 +50,7 @@ use crate::model_arg::NamedModel;
 use crate::out::Out;
 use card::Card;
 use engine::Engine;
+use explain::Explainer;
 use guard::Guard;
 use json_schema::Grammars;
 use listen::Limits;
@@ -90,11 +92,14 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
         cache_bytes: cache_bytes(&model, args.limits.cache_memory, args.limits.batch.into())?,
         ..Settings::default()
     };
+    let model = Arc::new(model);
+    let explainer = Explainer::start(model.clone(), card.id.clone())?;
     let engine = Engine::start(model, settings, args.limits.queue.into(), metrics.gauges.clone())?;
     let service = Arc::new(Service {
         grammars: Grammars::new(&card),
         card,
         engine,
+        explainer,
         metrics,
         guard,
         created: random::now(),

@@ -57,7 +57,7 @@ pub struct Engine {
 impl Engine {
     /// Starts the thread. It has drawn a token before this returns.
     pub fn start(
-        model: NamedModel,
+        model: Arc<NamedModel>,
         settings: Settings,
         queue: usize,
         gauges: Arc<Gauges>,

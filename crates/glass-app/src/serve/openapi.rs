@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 
 use super::body::json as json_body;
 use super::error::{Answered, ErrorBody, ErrorDetail, Refusal};
-use super::routes::{chat, completions, embeddings, health, look, models, responses, tokens};
+use super::routes::{chat, completions, embeddings, explain, health, look, models, responses, tokens};
 use super::state::Shared;
 
 /// The description.
@@ -15,7 +15,7 @@ use super::state::Shared;
 #[openapi(
     info(title = "Glass", description = "A GPT you can see through, in OpenAI's shapes. A field that is unknown, or asks for \
         what cannot be done, is refused with its name and never ignored."),
-    paths(chat::complete, completions::complete, responses::respond, embeddings::embed, look::look, tokens::tokenize,
+    paths(chat::complete, completions::complete, responses::respond, embeddings::embed, look::look, explain::explain, tokens::tokenize,
         tokens::detokenize, models::list, models::one, health::health, health::metrics),
     components(schemas(ErrorBody, ErrorDetail)),
     tags((name = "OpenAI", description = "As OpenAI's clients send them"),

@@ -3,123 +3,35 @@
 
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
+use glass_page::files::{self, PageFile};
 
-/// A file of the page.
-pub struct PageFile {
-    /// Below the root of the service.
-    pub path: &'static str,
-    /// Its `Content-Type`.
-    pub kind: &'static str,
-    /// Its text.
-    pub text: &'static str,
-}
-
-/// What the page may do, as `Content-Security-Policy`: load and ask this service alone, and never take text for markup.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
+/// What the page may do, as `Content-Security-Policy`: load and ask this service alone, and never take text for markup. Pictures
+/// that it makes of its own drawings are blobs.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
-const HTML: &str = "text/html; charset=utf-8";
-const STYLE: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-
-macro_rules! files {
-    ($($path:literal: $kind:expr, $name:literal;)*) => {
-        &[$(PageFile { path: $path, kind: $kind, text: include_str!(concat!("page/", $name)) }),*]
-    };
-}
-
-/// All files. None needs a key: the page asks for it.
-pub const FILES: &[PageFile] = files! {
-    "/": HTML, "index.html";
-    "/docs": HTML, "docs.html";
-    "/docs.css": STYLE, "docs.css";
-    "/docs.js": SCRIPT, "docs.js";
-    "/page/answering.js": SCRIPT, "answering.js";
-    "/page/api.js": SCRIPT, "api.js";
-    "/page/app.js": SCRIPT, "app.js";
-    "/page/choosing.js": SCRIPT, "choosing.js";
-    "/page/composer.js": SCRIPT, "composer.js";
-    "/page/controls.js": SCRIPT, "controls.js";
-    "/page/curve.js": SCRIPT, "curve.js";
-    "/page/distribution.js": SCRIPT, "distribution.js";
-    "/page/dom.js": SCRIPT, "dom.js";
-    "/page/files.js": SCRIPT, "files.js";
-    "/page/fit.js": SCRIPT, "fit.js";
-    "/page/inside.css": STYLE, "inside.css";
-    "/page/inside.js": SCRIPT, "inside.js";
-    "/page/keeping.js": SCRIPT, "keeping.js";
-    "/page/link.js": SCRIPT, "link.js";
-    "/page/main.js": SCRIPT, "main.js";
-    "/page/mark.svg": "image/svg+xml", "mark.svg";
-    "/page/page.css": STYLE, "page.css";
-    "/page/pieces.js": SCRIPT, "pieces.js";
-    "/page/replay.js": SCRIPT, "replay.js";
-    "/page/settings.js": SCRIPT, "settings.js";
-    "/page/settings_sheet.js": SCRIPT, "settings_sheet.js";
-    "/page/sha256.js": SCRIPT, "sha256.js";
-    "/page/sse.js": SCRIPT, "sse.js";
-    "/page/store.js": SCRIPT, "store.js";
-    "/page/talks.js": SCRIPT, "talks.js";
-    "/page/thread.js": SCRIPT, "thread.js";
-    "/page/token_view.js": SCRIPT, "token_view.js";
-    "/page/tokens.js": SCRIPT, "tokens.js";
-    "/page/tree.js": SCRIPT, "tree.js";
-    "/page/vocabulary.js": SCRIPT, "vocabulary.js";
-};
+/// Files at the root of the service.
+const AT_ROOT: [(&str, &str); 4] =
+    [("/", "index.html"), ("/docs", "docs.html"), ("/docs.css", "docs.css"), ("/docs.js", "docs.js")];
 
 /// Sends a file.
-pub fn send(file: &'static PageFile) -> Response {
+pub fn send(file: &PageFile) -> Response {
     let headers = [
-        (header::CONTENT_TYPE, file.kind),
+        (header::CONTENT_TYPE, file.kind()),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-cache"),
     ];
-    (headers, file.text).into_response()
+    (headers, file.bytes).into_response()
 }
 
-/// The file at `path`.
-pub fn file(path: &str) -> Option<&'static PageFile> {
-    FILES.iter().find(|file| file.path == path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{FILES, file};
-
-    #[test]
-    fn every_file_that_is_named_is_there() {
-        for of in FILES {
-            for name in
-                of.text.split(['"', '\'']).filter(|name| name.ends_with(".js") || name.ends_with(".css"))
-            {
-                let path = name.trim_start_matches("./").trim_start_matches("page/");
-                let found = file(name).or_else(|| file(&format!("/page/{path}")));
-                assert!(found.is_some(), "{name} in {}", of.path);
-            }
-        }
-    }
-
-    #[test]
-    fn the_page_holds_no_code_that_its_policy_refuses() {
-        for of in FILES {
-            for word in [
-                "innerHTML",
-                "outerHTML",
-                "insertAdjacentHTML",
-                "document.write",
-                "eval(",
-                " style=\"",
-                "<script>",
-            ] {
-                assert!(!of.text.contains(word), "{word} in {}", of.path);
-            }
-            for word in ["https://", "http://"] {
-                let outside =
-                    of.text.split(word).skip(1).filter(|rest| !rest.starts_with("www.w3.org/2000/svg"));
-                assert_eq!(outside.count(), 0, "{word} in {}", of.path);
-            }
-        }
-    }
+/// The file at `path`. None needs a key: the page asks for it.
+pub fn file(path: &str) -> Option<PageFile> {
+    let name = AT_ROOT.iter().find(|(at, _)| *at == path).map(|(_, name)| *name);
+    let name = name.or_else(|| {
+        let name = path.strip_prefix("/page/")?;
+        AT_ROOT.iter().all(|(_, root)| *root != name).then_some(name)
+    })?;
+    files::file(name)
 }

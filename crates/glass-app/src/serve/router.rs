@@ -14,7 +14,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::error::Refusal;
 use super::gate::guarded;
 use super::log::recorded;
-use super::routes::{chat, completions, embeddings, health, look, models, responses, tokens};
+use super::routes::{chat, completions, embeddings, explain, health, look, models, responses, tokens};
 use super::state::Shared;
 use super::{openapi, page};
 
@@ -31,10 +31,7 @@ pub fn router(service: Shared, body: usize) -> Router {
             HeaderName::from_static("x-request-id"),
         ])
         .expose_headers([HeaderName::from_static("x-request-id"), header::RETRY_AFTER]);
-    let pages = page::FILES.iter().fold(Router::new(), |router, file| {
-        router.route(file.path, get(move || async move { page::send(file) }))
-    });
-    pages
+    Router::new()
         .route("/health", get(health::health))
         .route("/v1/health", get(health::health))
         .route("/metrics", get(health::metrics))
@@ -44,11 +41,12 @@ pub fn router(service: Shared, body: usize) -> Router {
         .route("/v1/completions", post(completions::complete))
         .route("/v1/embeddings", post(embeddings::embed))
         .route("/v1/look", post(look::look))
+        .route("/v1/explain", post(explain::explain))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .route("/v1/responses", post(responses::respond))
         .route("/openapi.json", get(openapi::description))
-        .fallback(not_found)
+        .fallback(other)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(body))
         .layer(CatchPanicLayer::custom(panicked))
@@ -58,7 +56,16 @@ pub fn router(service: Shared, body: usize) -> Router {
         .with_state(service)
 }
 
-async fn not_found(method: Method, uri: axum::http::Uri) -> Refusal {
+/// A file of the page, or nothing.
+async fn other(method: Method, uri: axum::http::Uri) -> Response {
+    match page::file(uri.path()) {
+        Some(file) if method == Method::GET || method == Method::HEAD => page::send(&file),
+        Some(_) => not_allowed(method, uri).await.into_response(),
+        None => not_found(method, uri).into_response(),
+    }
+}
+
+fn not_found(method: Method, uri: axum::http::Uri) -> Refusal {
     let path: String = uri.path().chars().take(200).collect();
     let message = format!("there is no {method} {path} here; /docs lists what there is");
     Refusal::status(StatusCode::NOT_FOUND, "not_found", message)

@@ -3,6 +3,7 @@
 pub mod chat;
 pub mod completions;
 pub mod embeddings;
+pub mod explain;
 pub mod health;
 pub mod look;
 pub mod models;

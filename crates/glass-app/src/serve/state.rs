@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::card::Card;
 use super::engine::Engine;
+use super::explain::Explainer;
 use super::guard::Guard;
 use super::json_schema::Grammars;
 use super::metrics::Metrics;
@@ -18,6 +19,8 @@ pub struct Service {
     pub card: Card,
     /// The way to the model.
     pub engine: Engine,
+    /// The way to the inside of the model.
+    pub explainer: Explainer,
     /// Where schemas become grammars.
     pub grammars: Grammars,
     /// Counters.
