@@ -18,6 +18,7 @@ use std::ops::ControlFlow;
 
 use glass::Result;
 use glass::backend::Cpu;
+use glass::inspect::Inspector;
 use glass::text_model::TextModel;
 use serde_json::Value;
 
@@ -33,12 +34,14 @@ pub struct Page<'m> {
     model: &'m TextModel<Cpu>,
     name: String,
     seen: Option<Seen<'m>>,
+    /// Memory for passes whose time is taken.
+    timed: Option<Inspector<'m, Cpu>>,
 }
 
 impl<'m> Page<'m> {
     /// For a model, under the name that the page shows.
     pub fn new(model: &'m TextModel<Cpu>, name: impl Into<String>) -> Page<'m> {
-        Page { model, name: name.into(), seen: None }
+        Page { model, name: name.into(), seen: None, timed: None }
     }
 
     /// The answer to a question.
