@@ -104,7 +104,7 @@ impl Lesson {
                 format!("{} steps, told every {}; from 1 to {MOST} are possible", self.steps, self.every);
             return Err(Error::invalid_argument("steps", why));
         }
-        let config = Config::gpt2(ALPHABET as usize + 1, 2 * LETTERS, 24, 2, 2);
+        let config = Config::gpt2(ALPHABET as usize + 1, 2 * LETTERS, 16, 2, 2);
         // As many threads as such small matrices can use.
         let backend = Arc::new(Cpu::new(1));
         let rows = 2 * LETTERS * BATCH;
