@@ -3,7 +3,7 @@
 use glass::{Error, Result};
 use serde::Deserialize;
 
-use crate::questions::{attention, change, cost, generate, heads, lesson, mlp, stream, text, why, words};
+use crate::questions::{attention, change, cost, generate, heads, lesson, mlp, run, stream, text, why, words};
 
 /// A question. Its name is the field `ask`.
 #[derive(Debug, Deserialize)]
@@ -61,6 +61,8 @@ pub enum Question {
     Context(cost::Context),
     /// One pass, for the page's clock.
     Pass(cost::Pass),
+    /// A training that is watched.
+    Run(run::Run),
     /// A small GPT learns a task.
     Lesson(lesson::Lesson),
 }

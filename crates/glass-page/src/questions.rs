@@ -7,6 +7,7 @@ pub(crate) mod generate;
 pub(crate) mod heads;
 pub(crate) mod lesson;
 pub(crate) mod mlp;
+pub(crate) mod run;
 pub(crate) mod stream;
 pub(crate) mod text;
 pub(crate) mod why;
@@ -47,6 +48,7 @@ pub(crate) fn answer(page: &mut Page<'_>, question: &Question, tell: &mut Tell<'
         Question::Generate(asked) => asked.answer(page, tell),
         Question::Context(asked) => asked.answer(page),
         Question::Pass(asked) => asked.answer(page),
+        Question::Run(asked) => asked.answer(page),
         Question::Lesson(asked) => asked.answer(tell),
     }
 }
