@@ -1,10 +1,10 @@
 //! Embeddings, and the residual stream on its way through the blocks.
 
-use glass::Result;
 use glass::inspect::drift::{Word, carried, cosine, drift};
 use glass::inspect::nearest::nearest;
 use glass::inspect::{Edits, lens};
 use glass::probe::{Part, Site};
+use glass::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -140,7 +140,10 @@ impl Lens {
         let seen = page.see(&self.ids, &self.edits)?;
         let (layers, last) = (seen.config().layers, self.ids.len() - 1);
         let (first, end) = self.positions.unwrap_or((last, last + 1));
-        seen.position(Some(first.max(end.saturating_sub(1))))?;
+        if first >= end || end > last + 1 {
+            let why = format!("{first} to {end} are not among the text's {}, counted from 0", last + 1);
+            return Err(Error::invalid_argument("positions", why));
+        }
         let mut told = Vec::new();
         for layer in 0..=layers {
             let stream = seen.site(Site::residual(layer, layers))?;
