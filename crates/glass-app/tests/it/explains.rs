@@ -146,3 +146,32 @@ fn a_run_is_watched() {
     assert_eq!(refused.status, 2);
     assert!(refused.stderr.contains("holds no run"), "{}", refused.stderr);
 }
+
+#[test]
+fn questions_change_no_byte_of_an_answer_beside_them() {
+    let service = Service::start("explain-beside", &[]);
+    let asked = json!({"prompt": "Once upon a time", "max_tokens": 120, "seed": 5, "temperature": 1.0});
+    let text = |reply: Value| reply["choices"][0]["text"].as_str().expect("text").to_string();
+    let alone = text(service.ask("/v1/completions", &asked));
+    let question = json!({"ask": "next", "ids": [300, 301, 302, 303], "top": 3});
+    let answer_alone = ask(&service, &question);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut count = 0u32;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                // Another text in between, so that each answer needs a pass.
+                let other: Vec<u32> = (0..40).map(|at| 256 + (count * 7 + at) % 1000).collect();
+                ask(&service, &json!({"ask": "heads", "ids": other, "block": 3}));
+                assert_eq!(ask(&service, &question), answer_alone);
+                count += 1;
+            }
+            count
+        });
+        for _ in 0..3 {
+            assert_eq!(text(service.ask("/v1/completions", &asked)), alone);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(asking.join().expect("it asks") > 0);
+    });
+}
