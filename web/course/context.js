@@ -54,8 +54,10 @@ function timed(lesson) {
   sizes.push(model.context);
   const long = Math.min(model.context, sizes.at(-1));
   const middle = sizes[Math.max(0, sizes.length - 3)];
-  const measuring = { done: null };
-  const measure = (tell) => (measuring.done ??= clock(lesson, sizes, tell));
+  const measure = (tell) => {
+    measure.tell = tell ?? measure.tell;
+    return (measure.done ??= clock(lesson, sizes, (text) => measure.tell?.(text)));
+  };
   return guess(lesson, {
     name: "four",
     ask: `One pass over ${middle} tokens takes some time. How many times as long will one over ${long} tokens take, ${fixed(long / middle, 0)} times as many?`,
@@ -99,7 +101,7 @@ function curveOf(lesson, measure) {
     ];
   }, { name: "timing", tall: 20 });
   const again = () => {
-    measure.forget?.();
+    measure.done = null;
     picture.again();
   };
   return make("div", {}, progress, picture);
