@@ -64,7 +64,10 @@ impl<'m> Page<'m> {
 }
 
 /// Memory for a text, with some room for the next one.
-fn inspector<'m>(model: &'m glass::runtime::Model<Cpu>, ids: &[u32]) -> Result<Inspector<'m, Cpu>> {
+pub(crate) fn inspector<'m>(
+    model: &'m glass::runtime::Model<Cpu>,
+    ids: &[u32],
+) -> Result<Inspector<'m, Cpu>> {
     let context = model.config().context;
     match ids.len() {
         0 => Err(Error::invalid_argument("ids", "there are none; give at least one token")),
@@ -96,7 +99,7 @@ impl<'m> Seen<'m> {
         let config = inspector.model().config().clone();
         let mut edits = Vec::new();
         for change in changes {
-            edits.extend(change.edits(&mut inspector, ids)?);
+            edits.extend(change.edits(&mut inspector, ids, ids.len())?);
         }
         let mut record = Record::of(sites(&config, ids.len()));
         inspector.run(&[ids], (Edits::new(edits.iter().cloned()), &mut record))?;
@@ -158,8 +161,13 @@ pub(crate) fn top(logits: &[f32], n: usize) -> Result<Vec<Drawn>> {
 }
 
 impl Change {
-    /// What is changed in the pass over `ids`.
-    fn edits(&self, inspector: &mut Inspector<'_, Cpu>, ids: &[u32]) -> Result<Vec<Edit>> {
+    /// What is changed in the pass over `ids`; positions are cut up to `end`.
+    pub(crate) fn edits(
+        &self,
+        inspector: &mut Inspector<'_, Cpu>,
+        ids: &[u32],
+        end: usize,
+    ) -> Result<Vec<Edit>> {
         let config = inspector.model().config();
         let at = |edit: Edit| match self.at {
             Some((from, to)) => edit.at(from..to),
@@ -169,7 +177,7 @@ impl Change {
             Change { silence: Some(part), .. } => Ok(vec![at(silence(config, part)?)]),
             Change { cut: Some((key, query)), block, .. } => {
                 let blocks = block.map_or(0..config.layers, |block| block..block + 1);
-                let queries = query.map_or(key + 1..ids.len(), |query| query..query + 1);
+                let queries = query.map_or(key + 1..end, |query| query..query + 1);
                 if queries.is_empty() || queries.start <= *key {
                     let why = format!("no position after {key} is named, and a position always sees itself");
                     return Err(Error::invalid_argument("cut", why));
@@ -182,7 +190,10 @@ impl Change {
             Change { steer: Some(block), strength, along: Some(along), .. } => {
                 Ok(vec![at(steer(inspector, *block, strength.unwrap_or(1.0), along)?)])
             }
-            _ => Err(Error::invalid_argument("edits", "give silence, cut, patch with from, or steer with along")),
+            _ => Err(Error::invalid_argument(
+                "edits",
+                "give silence, cut, patch with from, or steer with along",
+            )),
         }
     }
 }
@@ -203,7 +214,8 @@ fn silence(config: &Config, part: &str) -> Result<Edit> {
         _ => None,
     };
     edit.ok_or_else(|| {
-        let why = format!("{part:?} is no part of this model; give one as block.3.attention.head.2 or block.3.mlp");
+        let why =
+            format!("{part:?} is no part of this model; give one as block.3.attention.head.2 or block.3.mlp");
         Error::invalid_argument("silence", why)
     })
 }
@@ -237,7 +249,9 @@ fn patch(
         Some(head) if head < config.heads.query && matches!(site, Site::Block(_, Part::Z)) => {
             head * config.heads.size..(head + 1) * config.heads.size
         }
-        Some(_) => return Err(Error::invalid_argument("head", "only attention.z has heads that can be patched")),
+        Some(_) => {
+            return Err(Error::invalid_argument("head", "only attention.z has heads that can be patched"));
+        }
     };
     let (first, end) = at.unwrap_or((0, ids.len()));
     if first >= end || end > ids.len() {

@@ -28,6 +28,7 @@ pub mod heads;
 pub mod lens;
 pub mod nearest;
 pub mod neurons;
+pub mod promoted;
 mod record;
 pub mod sweep;
 

@@ -19,6 +19,7 @@ use crate::{Error, Result};
 use optimiser::{MOMENTUM, Optimiser};
 
 pub use crate::train::data::batch::Batch;
+pub use glass_kernels::loss::IGNORE;
 
 /// The largest number of rows whose logits are in memory at once.
 pub const LOGIT_ROWS: usize = 256;
