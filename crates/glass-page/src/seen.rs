@@ -4,6 +4,7 @@ use glass::backend::Cpu;
 use glass::inspect::{Edit, Edits, Inspector, Matrix, Record};
 use glass::next_token::{Drawn, Sampler, Sampling};
 use glass::probe::{Part, Site};
+use glass::runtime::Model;
 use glass::{Config, Error, Result};
 use serde::Deserialize;
 
@@ -52,10 +53,11 @@ impl<'m> Page<'m> {
     pub(crate) fn see(&mut self, ids: &[u32], changes: &[Change]) -> Result<&mut Seen<'m>> {
         let same = self.seen.as_ref().is_some_and(|seen| seen.ids == ids && seen.changes == changes);
         if !same {
+            let room = room(self.model, ids)?;
             let kept = self.seen.take().filter(|seen| seen.inspector.room().0 >= ids.len());
             let seen = match kept {
                 Some(seen) => Seen::read(seen.inspector, ids, changes)?,
-                None => Seen::read(inspector(self.model, ids)?, ids, changes)?,
+                None => Seen::read(Inspector::new(self.model, room, 1)?, ids, changes)?,
             };
             self.seen = Some(seen);
         }
@@ -64,10 +66,12 @@ impl<'m> Page<'m> {
 }
 
 /// Memory for a text, with some room for the next one.
-pub(crate) fn inspector<'m>(
-    model: &'m glass::runtime::Model<Cpu>,
-    ids: &[u32],
-) -> Result<Inspector<'m, Cpu>> {
+pub(crate) fn inspector<'m>(model: &'m Model<Cpu>, ids: &[u32]) -> Result<Inspector<'m, Cpu>> {
+    Inspector::new(model, room(model, ids)?, 1)
+}
+
+/// Positions of memory for a text that the model can read.
+fn room(model: &Model<Cpu>, ids: &[u32]) -> Result<usize> {
     let context = model.config().context;
     match ids.len() {
         0 => Err(Error::invalid_argument("ids", "there are none; give at least one token")),
@@ -75,7 +79,7 @@ pub(crate) fn inspector<'m>(
             let why = format!("{len} tokens; the model's context holds {context}, so look at a part of it");
             Err(Error::invalid_argument("ids", why))
         }
-        len => Inspector::new(model, len.next_multiple_of(64).min(context), 1),
+        len => Ok(len.next_multiple_of(64).min(context)),
     }
 }
 

@@ -5,7 +5,7 @@ use glass::inspect::nearest::nearest;
 use glass::inspect::{Edits, lens};
 use glass::probe::{Part, Site};
 use glass::{Error, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::heads::length;
@@ -49,10 +49,42 @@ pub struct Lens {
     ids: Vec<u32>,
     #[serde(default)]
     edits: Vec<Change>,
-    /// From this position to before that one; by default the last.
-    positions: Option<(usize, usize)>,
+    #[serde(default)]
+    kind: Kind,
+    positions: Option<Positions>,
     #[serde(default = "super::heads::five")]
     top: usize,
+}
+
+/// How a residual stream is read.
+#[derive(Clone, Copy, PartialEq, Default, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// As if it were the model's output.
+    #[default]
+    Logit,
+    /// Through the average Jacobian from there to the end.
+    Jacobian,
+}
+
+/// Some positions; by default the last.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "\"last\", \"all\" or [from, to] was expected")]
+pub enum Positions {
+    /// `"last"` or `"all"`.
+    Named(Named),
+    /// From this position to before that one.
+    Some((usize, usize)),
+}
+
+/// Positions with a name.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Named {
+    /// The last.
+    Last,
+    /// All.
+    All,
 }
 
 /// A word in a text.
@@ -139,7 +171,14 @@ impl Lens {
         let model = page.model;
         let seen = page.see(&self.ids, &self.edits)?;
         let (layers, last) = (seen.config().layers, self.ids.len() - 1);
-        let (first, end) = self.positions.unwrap_or((last, last + 1));
+        let (first, end) = match self.positions {
+            None | Some(Positions::Named(Named::Last)) => (last, last + 1),
+            Some(Positions::Named(Named::All)) => (0, last + 1),
+            Some(Positions::Some(ends)) => ends,
+        };
+        if self.kind == Kind::Jacobian {
+            return Err(Error::invalid_argument("kind", "no Jacobian lens was fitted for this model"));
+        }
         if first >= end || end > last + 1 {
             let why = format!("{first} to {end} are not among the text's {}, counted from 0", last + 1);
             return Err(Error::invalid_argument("positions", why));
@@ -151,7 +190,7 @@ impl Lens {
             let read = lens::predict(&mut seen.inspector, &rows, self.top)?;
             told.push(read.iter().map(|top| drawn(model, top)).collect::<Vec<_>>());
         }
-        Ok(json!({"layers": told, "from": first, "kind": "logit"}))
+        Ok(json!({"layers": told, "from": first, "kind": self.kind}))
     }
 }
 
