@@ -41,10 +41,7 @@ impl Writer {
 }
 
 /// Opens a checkpoint; its weights stay mapped.
-pub(super) fn open(
-    source: &Source,
-    file: &str,
-) -> Result<(Writer, Config, Tensors, Option<gguf::Own>)> {
+pub(super) fn open(source: &Source, file: &str) -> Result<(Writer, Config, Tensors, Option<gguf::Own>)> {
     let name = source.name(file);
     let wrong = |why: &str| Err(Error::invalid(&name, why));
     let Some(file) = source.large(file)? else {

@@ -16,9 +16,9 @@ use super::{gguf, names, template, vocabulary};
 use crate::backend::Packing;
 use crate::config::json;
 use crate::config::object::Object;
+use crate::stored::Stored;
 use crate::tokens::chat::Template;
 use crate::tokens::{Beside, Tokenizer, files};
-use crate::stored::Stored;
 use crate::{Config, Error, Result};
 
 pub(super) use parameters::Form;
