@@ -88,6 +88,9 @@ async function trouble(response) {
   return new Trouble("refused", message || `The server answered with status ${response.status}.`);
 }
 
+/** The body of an answer as it arrives. */
+export const bodyOf = async (path, body, signal) => (await request(path, { body, signal })).body;
+
 export const post = async (path, body, signal) => (await request(path, { body, signal })).json();
 
 /** The events of a streamed answer as objects, up to its end. A stream that breaks off is a `Trouble`. */
