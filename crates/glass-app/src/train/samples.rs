@@ -18,7 +18,8 @@ pub fn begin(folder: &Path, step: u64) -> io::Result<()> {
         text => text?,
     };
     let at = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("step")?.as_u64();
-    let kept: String = text.split_inclusive('\n').filter(|line| at(line).is_some_and(|at| at <= step)).collect();
+    let kept: String =
+        text.split_inclusive('\n').filter(|line| at(line).is_some_and(|at| at <= step)).collect();
     replace(&path, kept.as_bytes())
 }
 
