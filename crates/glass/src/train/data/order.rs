@@ -10,6 +10,9 @@ use crate::{Error, Result};
 
 pub use crate::train::learner::settings::Arrangement;
 
+/// The largest number of epochs: the cuts of all epochs are counted before a run begins.
+pub const MOST_EPOCHS: f64 = 1e6;
+
 /// Assigns samples to steps.
 pub struct Order<'a> {
     set: &'a Set,

@@ -9,9 +9,6 @@ use crate::train::learner::optimiser::Optimiser;
 use crate::train::learner::schedule::{Rates, Schedule};
 use crate::{Error, Result};
 
-/// The largest number of epochs: the cuts of all epochs are counted before a run begins.
-pub const MOST_EPOCHS: f64 = 1e6;
-
 /// The order of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
