@@ -49,6 +49,9 @@ use crate::args::ServeArgs;
 use crate::fail::{Fail, say};
 use crate::model_arg::NamedModel;
 use crate::out::Out;
+pub use card::{digest, id};
+pub use routes::models::described;
+
 use card::Card;
 use engine::Engine;
 use explain::Explainer;

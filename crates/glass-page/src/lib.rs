@@ -6,6 +6,7 @@
 //!
 //! Long lists of numbers are `{"rows", "cols", "f32"}`: little-endian f32 in base64, so that a reader gets every bit.
 
+#[cfg(not(target_family = "wasm"))]
 pub mod files;
 mod json;
 mod question;

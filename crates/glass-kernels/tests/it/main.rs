@@ -11,11 +11,13 @@ mod embed;
 mod format;
 mod linear;
 mod loss;
+#[cfg(not(target_family = "wasm"))]
 mod map;
 mod muon;
 mod naive;
 mod nan;
 mod norm;
 mod packed;
+mod same_as_plain;
 mod slopes;
 mod small;

@@ -5,6 +5,7 @@ pub mod schedule;
 pub mod optimiser;
 pub mod needs;
 pub mod spikes;
+mod batch;
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::weights::{Read, Trainable, Weights};
 use crate::{Error, Result};
 use optimiser::{MOMENTUM, Optimiser};
 
-pub use crate::train::data::batch::Batch;
+pub use batch::Batch;
 pub use glass_kernels::loss::IGNORE;
 
 /// The largest number of rows whose logits are in memory at once.
