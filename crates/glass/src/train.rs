@@ -74,7 +74,7 @@ pub mod learner;
 pub mod checkpoint;
 pub mod run;
 mod recipe;
-mod fingerprint;
+pub(crate) mod fingerprint;
 mod json;
 
 pub use checkpoint::folder;
