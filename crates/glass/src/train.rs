@@ -79,8 +79,7 @@ pub mod checkpoint;
 pub mod run;
 #[cfg(not(target_family = "wasm"))]
 mod recipe;
-#[cfg(not(target_family = "wasm"))]
-mod fingerprint;
+pub(crate) mod fingerprint;
 #[cfg(not(target_family = "wasm"))]
 mod json;
 
