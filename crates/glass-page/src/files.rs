@@ -56,7 +56,7 @@ mod tests {
                 let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
                 for part in name.trim_start_matches("page/").split('/') {
                     match part {
-                        "." => {}
+                        "" | "." => {}
                         ".." => drop(parts.pop()),
                         part => parts.push(part),
                     }

@@ -38,7 +38,6 @@ pub mod built_in;
 // Training.
 #[cfg(not(target_family = "wasm"))]
 mod random;
-#[cfg(not(target_family = "wasm"))]
 pub mod train;
 
 pub mod error;

@@ -70,6 +70,8 @@ impl Model {
         told["start"] = json!(model.start());
         told["ends"] = json!(model.end_tokens());
         told["chat"] = json!(model.folder.template()?.is_some());
+        told["jacobian"] = json!(false);
+        told["run"] = json!(page.run.is_some());
         told["temperature"] = json!(greedy.or(advice.temperature));
         told["top_k"] = json!(advice.top_k);
         told["top_p"] = json!(advice.top_p);
