@@ -30,7 +30,7 @@ async function draw({ state, store }) {
     flow({ state, found, strongest }),
     note(`Together the two halves would be one matrix of ${whole(found.whole)} weights; as two thin ones they have ${whole(found.value_down.weights + found.value_up.weights)}. The whole is never built.`),
     columns(
-      part("What it takes, from which word", bars(strongest.map((at) => ({ label: chip(tokens[at]), value: found.sources[at].added_length, note: `share ${percent(found.sources[at].share)} of a value ${format(found.sources[at].value_length, 3)} long`, text: format(found.sources[at].added_length, 3) })), { label: "Length of what it takes from each word", as: "size" }), found.sources.length > SOURCES && note(`The ${SOURCES} strongest of ${found.sources.length} words.`)),
+      part("What it takes, from which word", bars(strongest.map((at) => ({ label: chip(tokens[at]), value: found.sources[at].added_length, note: `${percent(found.sources[at].share)} of ${format(found.sources[at].value_length, 3)}`, text: format(found.sources[at].added_length, 3) })), { label: "Length of what it takes from each word", as: "size" }), note("Length of what it takes: its share of the value's length, through the second half."), found.sources.length > SOURCES && note(`The ${SOURCES} strongest of ${found.sources.length} words.`)),
       ...promotedParts(found.promoted, found.demoted),
     ),
     note(`“Speaks for” and “against”: what the head's vector alone adds to the logits of the next token at ${quoted(tokens[position])}, position ${position}, block ${block} of ${model.layers}.`),

@@ -65,7 +65,7 @@ function parts({ found, store, open }) {
   const shown = sorted.slice(0, PARTS);
   const rest = sorted.slice(PARTS).reduce((sum, { value }) => sum + value, found.rest);
   const rows = shown.map(({ name, value }) => ({ label: readable(name), value, text: signed(value), pick: opens(name, store, open) }));
-  return [bars([...rows, { label: `${sorted.length - shown.length} others and the norm's rounding`, value: rest, text: signed(rest) }], { label: "Parts of the logit", as: "signed" }), note(`All of them sum to the logit ${format(found.logit, 3)}.`)];
+  return [bars([...rows, { label: `${sorted.length - shown.length} others`, value: rest, text: signed(rest) }], { label: "Parts of the logit", as: "signed" }), note(`All of them sum to the logit ${format(found.logit, 3)}.`)];
 }
 
 /** "block.3.attention.head.2" in words. */

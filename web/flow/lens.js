@@ -7,7 +7,7 @@ import { format, percent } from "../draw/numbers.js";
 import { number } from "../draw/number.js";
 import { chip, quoted, shownText } from "../draw/token_strip.js";
 import { ask } from "../engine.js";
-import { choice, columns, note, part, window } from "./parts.js";
+import { beside, choice, columns, note, part, window } from "./parts.js";
 import { defineView } from "./view.js";
 
 const WORDS = 12;
@@ -39,12 +39,10 @@ async function draw({ state, store }) {
   const [found, stream] = await Promise.all([ask(store.question("lens", more, ids.length - 1)), ask(store.question("stream", { position }))]);
   const shown = positions.filter((at) => at >= found.from && at < found.from + found.layers[0].length);
   return [
-    model.jacobian ? choice({ label: "Lens", options: KINDS, chosen: kind, pick: (lens) => store.set({ lens }), name: "lens" }) : note("A Jacobian lens is not fitted for this model, so the logit lens is shown."),
-    note(ABOUT[kind]),
-    lensTable({ state, store, found, shown }),
+    model.jacobian ? choice({ label: "Lens", options: KINDS, chosen: kind, pick: (lens) => store.set({ lens }), name: "lens" }) : null,
+    beside(lensTable({ state, store, found, shown }), part(`After ${nameOf(state.block)}`, atBlock({ state, found }), note(ABOUT[kind], model.jacobian ? "" : " A Jacobian lens is not fitted for this model."))),
     left && note(left.replace("position 0 and ", "")),
-    columns(part("How sure it is", certainty({ state, store, found })), part(`After ${nameOf(state.block)}`, atBlock({ state, found }))),
-    part("How the vector grows", growth({ state, store, stream })),
+    columns(part("How sure it is", certainty({ state, store, found })), part("How the vector grows", growth({ state, store, stream }))),
   ];
 }
 
@@ -103,6 +101,6 @@ function growth({ state, store, stream }) {
   const { model, position, tokens, block } = state;
   const names = ["emb", ...Array.from({ length: model.layers }, (_, at) => String(at))];
   const pad = (list) => [null, ...list];
-  const drawn = curve({ series: [{ name: "length", values: stream.norms }, { name: "by attention", values: pad(stream.attention), kind: "soft", dashed: true }, { name: "by MLP", values: pad(stream.mlp), kind: "soft" }], names, chosen: block + 1, pick: (at) => store.set({ block: Math.max(0, at - 1) }), width: 720, label: `Length of the residual stream at ${shownText(tokens[position])} after each block: ${stream.norms.map((n) => format(n, 2)).join(", ")}`, x: "after block" });
+  const drawn = curve({ series: [{ name: "length", values: stream.norms }, { name: "by attention", values: pad(stream.attention), kind: "soft", dashed: true }, { name: "by MLP", values: pad(stream.mlp), kind: "soft" }], names, chosen: block + 1, pick: (at) => store.set({ block: Math.max(0, at - 1) }), width: 520, label: `Length of the residual stream at ${shownText(tokens[position])} after each block: ${stream.norms.map((n) => format(n, 2)).join(", ")}`, x: "after block" });
   return [drawn, make("p", { class: "note" }, `After block ${block} the vector at ${quoted(tokens[position])} is `, number(stream.norms[block + 1], null), ` long, and its cosine with the last vector is ${format(stream.cosines[block + 1], 2)}.`)];
 }

@@ -7,7 +7,7 @@ import { format, most, signed, values, whole } from "../draw/numbers.js";
 import { chip, quoted, tokenStrip } from "../draw/token_strip.js";
 import { vector } from "../draw/vector.js";
 import { ask } from "../engine.js";
-import { chips, columns, note, part, promotedParts, table, weightBox, window } from "./parts.js";
+import { beside, chips, four, note, part, promotedParts, table, weightBox, window } from "./parts.js";
 import { defineView } from "./view.js";
 
 const WORDS = 60;
@@ -35,7 +35,7 @@ async function draw({ state, store }) {
       make("li", { class: "wide" }, make("h3", {}, "2 · Fire"), vector(active, { name: "neuron", column: neuron, atOf: (column) => ({ site: `block.${block}.mlp.active`, position, column }) }), note(`${whole(found.active)} of ${whole(active.length)} are above zero.`)),
       make("li", {}, make("h3", {}, "3 · Down"), weightBox("down", { rows: model.mlp_width, cols: model.width }), note(`What they add is ${format(found.length, 3)} long.`)),
     ),
-    columns(part("The strongest neurons", neuronTable({ found, neuron, store, block, position })), ...promotedParts(found.promoted.slice(0, 6), found.demoted.slice(0, 6))),
+    beside(make("div", { class: "part still" }, make("h3", {}, "The strongest neurons"), neuronTable({ found, neuron, store, block, position })), ...promotedParts(found.promoted.slice(0, 6), found.demoted.slice(0, 6))),
     neuronPart({ state, store, one, neuron }),
   ];
 }
@@ -63,6 +63,6 @@ function neuronPart({ state, store, one, neuron }) {
     make("p", { class: "note" }, "Where it fires in this text (the fuller, the stronger; the strongest here ", number(Math.max(...fired), { site: `block.${block}.mlp.active`, position: fired.indexOf(Math.max(...fired)), column: neuron }), ")"),
     text,
     left && note(left),
-    columns(list(one.excited, "Tokens that excite it most"), list(one.calmed, "Tokens that calm it most"), list(one.promoted, "Speaks for"), list(one.demoted, "Speaks against")),
+    four(list(one.excited, "Tokens that excite it most"), list(one.calmed, "Tokens that calm it most"), list(one.promoted, "Speaks for"), list(one.demoted, "Speaks against")),
   );
 }

@@ -102,6 +102,7 @@ const WIDE = 960;
 /** Everything that can be drawn as one bar, each token as wide as it is probable. */
 function shares(seen, drawn) {
   const made = picture(WIDE, 46, `Tokens as wide as they are probable: ${Array.from(seen.order.subarray(0, 5), (id, place) => `${shownText(tokenOf(seen, id))} ${percent(drawn.probability(place))}`).join(", ")}`);
+  made.classList.add("wide");
   let x = 0;
   for (let place = 0; place < drawn.kept; place++) {
     const wide = WIDE * drawn.probability(place);

@@ -8,6 +8,12 @@ import { chip } from "../draw/token_strip.js";
 /** A titled part of a view. */
 export const part = (title, ...children) => make("section", { class: "part" }, make("h3", {}, title), ...children.flat().filter(Boolean));
 
+/** A picture and something beside it, where there is room. */
+export const beside = (...children) => make("div", { class: "beside" }, ...children.filter(Boolean));
+
+/** Four short lists side by side. */
+export const four = (...children) => make("div", { class: "columns four" }, ...children.filter(Boolean));
+
 /** Parts side by side where there is room. */
 export const columns = (...children) => make("div", { class: "columns" }, ...children.filter(Boolean));
 

@@ -24,7 +24,7 @@ export const view = defineView({
 const answers = new Map();
 
 async function draw({ state, store, signal, again, open }) {
-  const question = store.question("why", { top: 5, ...(state.token !== null && { token: state.token }) });
+  const question = { ask: "why", ids: store.upTo(), top: 5, ...(state.token !== null && { token: state.token }) };
   const key = JSON.stringify(question);
   const next = await ask(store.question("next", { top: 6 }));
   const choices = tokenChoice({ next, state, store });
@@ -33,6 +33,7 @@ async function draw({ state, store, signal, again, open }) {
   const before = Math.exp(found.logprob);
   return [
     choices,
+    state.edits.length > 0 && note("This asks about the text without the changes above."),
     make("p", { class: "why-sentence", id: "why-sentence", role: "status" }, found.sentence),
     columns(part("Without each word", wordsPart({ found, before, state, store, open })), part("Without each head", headsPart({ found, before, store, open }))),
     found.instead && found.words.length > 0 && part(`What is said without ${quoted({ text: found.words[0].text })}`, make("p", { class: "goes-on" }, `…${found.instead.text}`)),
