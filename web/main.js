@@ -3,8 +3,8 @@
 import { app, changed, on } from "./app.js";
 import { servedModel } from "./api.js";
 import { startComposer } from "./composer.js";
+import { startCourse } from "./course/place.js";
 import { find } from "./dom.js";
-import { alone } from "./engine.js";
 import { startFlow } from "./flow/flow.js";
 import { addView, startInside } from "./inside.js";
 import { openAll } from "./keeping.js";
@@ -60,8 +60,9 @@ const modelKnown = () => (app.model ? Promise.resolve() : new Promise((resolve) 
 
 /** The places of the page, in the order of its navigation. */
 function placesOfPage() {
-  if (!alone) addPlace({ id: "chat", label: "Chat", element: null });
+  addPlace({ id: "chat", label: "Chat", element: null });
   startFlow();
+  startCourse();
   startPlaces();
   find("skip").addEventListener("click", (event) => {
     event.preventDefault();
@@ -75,8 +76,7 @@ const answerLink = () => parse(location.hash).place === "chat" && openLink();
 async function start() {
   startLooks();
   placesOfPage();
-  // A page that stands alone has no server to chat with.
-  if (!alone) await startChat();
+  await startChat();
 }
 
 async function startChat() {
