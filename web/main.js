@@ -4,7 +4,6 @@ import { app, changed, on } from "./app.js";
 import { servedModel } from "./api.js";
 import { startComposer } from "./composer.js";
 import { find } from "./dom.js";
-import { alone } from "./engine.js";
 import { startFlow } from "./flow/flow.js";
 import { addView, startInside } from "./inside.js";
 import { openAll } from "./keeping.js";
@@ -60,7 +59,7 @@ const modelKnown = () => (app.model ? Promise.resolve() : new Promise((resolve) 
 
 /** The places of the page, in the order of its navigation. */
 function placesOfPage() {
-  if (!alone) addPlace({ id: "chat", label: "Chat", element: null });
+  addPlace({ id: "chat", label: "Chat", element: null });
   startFlow();
   startPlaces();
   find("skip").addEventListener("click", (event) => {
@@ -75,11 +74,6 @@ const answerLink = () => parse(location.hash).place === "chat" && openLink();
 async function start() {
   startLooks();
   placesOfPage();
-  // A page that stands alone has no server to chat with.
-  if (!alone) await startChat();
-}
-
-async function startChat() {
   startTalks();
   startThread();
   startComposer();
