@@ -62,14 +62,14 @@ function draw({ store, last, stream, open, room }) {
   const { model, tokens, position } = store.state;
   const { layers, heads } = model;
   const added = new Map(last.parts.map(({ name, value }) => [name, value]));
-  const column = Math.max(24, Math.min(120, Math.floor((room - 270) / layers)));
-  const across = Math.max(1, Math.min(heads, heads > 6 ? Math.floor((column - 4) / 13) : 1));
-  const rows = Math.ceil(heads / across);
-  const cell = Math.max(9, Math.min(22, (column - 6) / across));
   const from = shownText(tokens[position]);
   const left = 24 + Math.min(110, textWidth(cut(from, 12), 13) + 18);
   const stage = left + 40;
   const right = 168;
+  const column = Math.max(24, Math.min(120, Math.floor((room - stage - right) / layers)));
+  const across = Math.max(1, Math.min(heads, heads > 6 ? Math.floor((column - 4) / 13) : 1));
+  const rows = Math.ceil(heads / across);
+  const cell = Math.max(9, Math.min(22, (column - 6) / across));
   const top = 26;
   const line = top + rows * cell + 24;
   const width = stage + layers * column + right;
