@@ -76,10 +76,6 @@ const answerLink = () => parse(location.hash).place === "chat" && openLink();
 async function start() {
   startLooks();
   placesOfPage();
-  await startChat();
-}
-
-async function startChat() {
   startTalks();
   startThread();
   startComposer();

@@ -17,7 +17,7 @@ const WIDEST = 7;
 export function arcs({ words, query, shares, label, pick, faint, leftOut = new Set() }) {
   const texts = words.map((word) => cut(visible(word) || "·", 14));
   const widths = texts.map((text) => Math.max(textWidth(text, 13, 400, true) + 14, 34));
-  const gap = Math.max(GAP, Math.min(64, (ROOM - widths.reduce((sum, wide) => sum + wide, 0)) / widths.length));
+  const gap = Math.max(GAP, Math.min(64, (Math.min(ROOM, innerWidth - 60) - widths.reduce((sum, wide) => sum + wide, 0)) / widths.length));
   const middles = [];
   let width = 8;
   for (const wide of widths) {

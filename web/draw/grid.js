@@ -34,7 +34,7 @@ export function grid(options) {
   return made;
 }
 
-function filled({ rows, cols, value, full, numbersOf }, { left, top, cell }, kind) {
+function filled({ rows, cols, value, full }, { left, top, cell }, kind) {
   const largest = full ?? most(every(rows, cols, value));
   const paths = new Map();
   const inset = cell > 8 ? 1 : cell > 4 ? 0.5 : 0;
@@ -63,12 +63,13 @@ function labels({ rows, cols, rowLabels, colLabels }, { left, top, cell }) {
   return made;
 }
 
-function written({ rows, cols, value }, { left, top, cell }) {
+function written({ rows, cols, value, full }, { left, top, cell }) {
   const made = [];
+  const largest = full ?? most(every(rows, cols, value));
   for (let r = 0; r < rows; r++) {
     for (let c = 0; c < cols; c++) {
       const v = value(r, c);
-      if (v !== null && v !== undefined) made.push(svg("text", { x: round(left + (c + 0.5) * cell), y: round(top + (r + 0.5) * cell + 4), "text-anchor": "middle", class: "in-cell" }, format(v, 2)));
+      if (v !== null && v !== undefined) made.push(svg("text", { x: round(left + (c + 0.5) * cell), y: round(top + (r + 0.5) * cell + 4), "text-anchor": "middle", class: `in-cell${v > 0.6 * largest ? " strong" : ""}` }, format(v, 2)));
     }
   }
   return made;

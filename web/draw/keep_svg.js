@@ -3,6 +3,8 @@
 import { round, svg } from "./svg.js";
 
 const MARGIN = 20;
+/** The pixels of a canvas, named so that the page itself does not load them. */
+const PIXELS = "data-pixels";
 /** What the style sheet gives to shapes, written into the file. */
 const SHAPE = ["fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-width", "stroke-dasharray", "stroke-linecap", "opacity"];
 const LETTERS = ["font-family", "font-size", "font-weight", "text-anchor"];
@@ -20,7 +22,7 @@ export function drawnAsSvg(element, title) {
   const height = round(Math.max(box.height, element.scrollHeight) + 2 * MARGIN);
   file.setAttribute("viewBox", `0 0 ${width} ${height}`);
   file.setAttribute("height", height);
-  return new XMLSerializer().serializeToString(file);
+  return new XMLSerializer().serializeToString(file).replaceAll(` ${PIXELS}="data:`, ' href="data:');
 }
 
 function walk(node, file, origin) {
@@ -106,5 +108,5 @@ function typed(element, style, file, origin) {
 
 function image(canvas, file, origin) {
   const place = canvas.getBoundingClientRect();
-  file.append(svg("image", { x: round(place.left - origin.x), y: round(place.top - origin.y), width: round(place.width), height: round(place.height), href: canvas.toDataURL() }));
+  file.append(svg("image", { x: round(place.left - origin.x), y: round(place.top - origin.y), width: round(place.width), height: round(place.height), [PIXELS]: canvas.toDataURL() }));
 }

@@ -9,7 +9,7 @@ import { format, matrix, most, percent, values } from "../draw/numbers.js";
 import { chip, quoted, shownText } from "../draw/token_strip.js";
 import { vector } from "../draw/vector.js";
 import { ask } from "../engine.js";
-import { choice, columns, note, part, table, toggle, window } from "./parts.js";
+import { changing, choice, columns, note, part, table, toggle, window } from "./parts.js";
 import { defineView } from "./view.js";
 
 /** The grid is drawn whole up to this many tokens; the arcs have room for fewer. */
@@ -39,7 +39,7 @@ export const view = defineView({
   draw,
 });
 
-async function draw({ state, store }) {
+async function draw({ state, store, open }) {
   const { block, head, ids, position, sink, step } = state;
   const whole = ids.length <= WHOLE;
   const more = { block, head, ...(!whole && { position }) };
@@ -50,9 +50,10 @@ async function draw({ state, store }) {
   return [
     arcsPart({ state, store, steps }),
     make("div", { class: "row between" }, toggle({ label: "Show the attention to the first token", on: sink, pick: (on) => store.set({ sink: on }), name: "sink" }), note("Most heads look at the first token when they find nothing: a sink.")),
-    columns(whole ? gridPart({ state, store, steps, step, key }) : note(`The text has ${ids.length} tokens; a grid is drawn up to ${WHOLE}. The arcs and the list show the chosen row.`), rowPart({ state, store, steps, key })),
+    columns(whole && gridPart({ state, store, steps, step, key }), rowPart({ state, store, steps, key })),
+    !whole && note(`The text has ${ids.length} tokens; the grid of all rows is drawn up to ${WHOLE}. The arcs and the list show the chosen row.`),
     pairPart({ state, pair, key }),
-    make("p", { class: "warning" }, "A head that looks somewhere need not change anything by it: attention alone is no cause. “Change” silences it and shows what follows."),
+    make("div", { class: "warning" }, make("p", {}, "A head that looks somewhere need not change anything by it: attention alone is no cause. Whether it matters shows when it cannot look."), make("div", { class: "row" }, key < position && changing(`Hide ${quoted(state.tokens[key])} from ${quoted(state.tokens[position])} in this block`, store, open, { cut: [key, position], block }), changing("Silence this head", store, open, { silence: `block.${block}.attention.head.${head}` }))),
   ];
 }
 
@@ -87,7 +88,7 @@ function arcsPart({ state, store, steps }) {
   const faint = steps.only === null && positions.length <= 24 ? positions.map((q) => positions.map((k) => (k <= q ? steps.of.pattern(q, k) : 0))) : null;
   const leftOut = new Set(sink ? [] : [0]);
   const label = `Block ${block}, head ${head}: ${quoted(tokens[position])} looks at ${byShare(row, tokens)}`;
-  return [arcs({ words: positions.map((k) => shownText(tokens[k])), query: positions.indexOf(position), shares, faint, leftOut, label, pick: (k) => store.set({ position: positions[k], key: null }) }), left && note(left)];
+  return [arcs({ words: positions.map((k) => shownText(tokens[k])), query: positions.indexOf(position), shares, faint, leftOut, label, pick: (k) => store.set({ position: positions[k], key: null }) }), left && note(`${left} ${percent(Math.max(0, 1 - shares.reduce((sum, share) => sum + share, 0)))} of its attention lies outside.`)];
 }
 
 function byShare(row, tokens) {

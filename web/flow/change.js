@@ -80,15 +80,20 @@ function swapPart({ state, store }) {
   return part("Swap", note("Another word stands in its place, from the embedding on."), make("div", { class: "stack" }, make("div", { class: "field-row" }, make("label", { for: "swap-word" }, `${quoted(tokens[position])} becomes`), input), button("Swap it", "swap", swap), remark));
 }
 
+let patchedWhere = "differ";
+
 function patchPart({ state, store }) {
   const { second, secondTokens, secondIds, tokens, ids, position, block, head } = state;
   const area = make("textarea", { id: "second-text", rows: "1", spellcheck: "false", "data-focus": "second-text" });
   area.value = second;
   area.addEventListener("change", () => store.set({ second: area.value }));
   const same = secondIds.length === ids.length;
-  const at = [position, position + 1];
-  const patch = (site, more = {}) => () => add(store, { patch: site, from: secondIds, at, ...more });
   const differ = same ? ids.flatMap((id, i) => (id === secondIds[i] ? [] : [i])) : [];
+  const places = { chosen: [position, position + 1], differ: differ.length ? [differ[0], differ.at(-1) + 1] : null, all: [0, ids.length] };
+  const where = make("select", { id: "patch-where", "data-focus": "patch-where" }, make("option", { value: "chosen" }, `at ${quoted(tokens[position])} (${position})`), places.differ && make("option", { value: "differ" }, "where the texts differ"), make("option", { value: "all" }, "at every word"));
+  where.value = places[patchedWhere] ? patchedWhere : "chosen";
+  where.addEventListener("change", () => (patchedWhere = where.value));
+  const patch = (site, more = {}) => () => add(store, { patch: site, from: secondIds, at: places[where.value], ...more });
   const strip = (list, label) => tokenStrip({ tokens: list, chosen: same ? position : null, label, extra: (i) => (differ.includes(i) ? "marked" : ""), pick: (i) => i < ids.length && store.set({ position: i }) });
   return part(
     "Patch from a second text",
@@ -96,7 +101,8 @@ function patchPart({ state, store }) {
     make("div", { class: "field-row" }, make("label", { for: "second-text" }, "Second text"), area),
     second && make("div", { class: "pair" }, strip(tokens, "First text"), strip(secondTokens, "Second text")),
     second && !same && note(`The second text has ${secondIds.length} tokens, the first ${ids.length}. A patch needs as many; choose words of equally many tokens.`),
-    same && second && make("div", { class: "row" }, button(`Residual stream before block ${block} at ${quoted(tokens[position])}`, "patch-residual", patch(`block.${block}.residual`)), button(`Head ${head} of block ${block} there`, "patch-head", patch(`block.${block}.attention.z`, { head })), button(`MLP of block ${block} there`, "patch-mlp", patch(`block.${block}.mlp.out`))),
+    same && second && make("div", { class: "field-row" }, make("label", { for: "patch-where" }, "Take over"), where),
+    same && second && make("div", { class: "row" }, button(`Residual stream before block ${block}`, "patch-residual", patch(`block.${block}.residual`)), button(`Head ${head} of block ${block}`, "patch-head", patch(`block.${block}.attention.z`, { head })), button(`MLP of block ${block}`, "patch-mlp", patch(`block.${block}.mlp.out`))),
     second && secondTokens.length > 0 && secondNext({ store, state }),
   );
 }

@@ -39,6 +39,7 @@ export function startFlow() {
 
 /** Shows exact tokens of a chat in the flow: `{ ids, position?, token?, view? }`. */
 export function openInFlow({ view: id = "tokens", ids, position = ids.length - 1, token = null }) {
+  requestAnimationFrame(toViews);
   go("flow", { view: id, i: ids.map((one) => one.toString(36)).join("."), p: String(position), ...(token !== null && { w: String(token) }) });
 }
 
@@ -109,7 +110,16 @@ function open(view, push = false) {
   }
   element.dispatchEvent(new Event("glass-station"));
   if (store.state.ids.length) note("flow", { view: view.id, ...toParameters(store.state) }, push && other);
-  if (push && other) announce(view.title);
+  if (push && other) {
+    announce(view.title);
+    if (host.getBoundingClientRect().top > innerHeight * 0.6) toViews();
+  }
+}
+
+/** Brings the open view into sight, below the bar of the stations. */
+function toViews() {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  element.querySelector(".station-bar")?.scrollIntoView({ block: "start", behavior: calm ? "instant" : "smooth" });
 }
 
 function textField() {

@@ -7,7 +7,7 @@ import { format, matrix, most, percent, values, whole } from "../draw/numbers.js
 import { chip, quoted } from "../draw/token_strip.js";
 import { strip, vector } from "../draw/vector.js";
 import { ask } from "../engine.js";
-import { columns, note, part, promotedParts, weightBox } from "./parts.js";
+import { changing, columns, note, part, promotedParts, weightBox } from "./parts.js";
 import { defineView } from "./view.js";
 
 const SOURCES = 8;
@@ -21,7 +21,7 @@ export const view = defineView({
   draw,
 });
 
-async function draw({ state, store }) {
+async function draw({ state, store, open }) {
   const { block, head, position, tokens, model } = state;
   const found = await ask(store.question("head", { block, head, position, top: 8 }));
   const order = found.sources.map(({ position }) => position).sort((a, b) => found.sources[b].added_length - found.sources[a].added_length);
@@ -33,6 +33,7 @@ async function draw({ state, store }) {
       part("What it takes, from which word", bars(strongest.map((at) => ({ label: chip(tokens[at]), value: found.sources[at].added_length, note: `${percent(found.sources[at].share)} of ${format(found.sources[at].value_length, 3)}`, text: format(found.sources[at].added_length, 3) })), { label: "Length of what it takes from each word", as: "size" }), note("Length of what it takes: its share of the value's length, through the second half."), found.sources.length > SOURCES && note(`The ${SOURCES} strongest of ${found.sources.length} words.`)),
       ...promotedParts(found.promoted, found.demoted),
     ),
+    make("div", { class: "row" }, changing("Silence this head", store, open, { silence: `block.${block}.attention.head.${head}` })),
     note(`“Speaks for” and “against”: what the head's vector alone adds to the logits of the next token at ${quoted(tokens[position])}, position ${position}, block ${block} of ${model.layers}.`),
   ];
 }

@@ -1,7 +1,7 @@
 // The view "All heads": every head's proposal for a word beside the others, and their sum.
 
 import { make } from "../dom.js";
-import { format, most, signed } from "../draw/numbers.js";
+import { format, most, percent, signed } from "../draw/numbers.js";
 import { number } from "../draw/number.js";
 import { chip, quoted } from "../draw/token_strip.js";
 import { ask } from "../engine.js";
@@ -20,14 +20,14 @@ export const view = defineView({
 
 async function draw({ state, store, open }) {
   const { block, head, position, tokens } = state;
-  const found = await ask(store.question("heads", { block, position, top: 4 }));
+  const [found, kinds] = await Promise.all([ask(store.question("heads", { block, position, top: 4 })), ask({ ask: "kinds" })]);
   const longest = most([...found.heads.map(({ length }) => length), found.sum.length]);
   const strongest = most(found.heads.map(({ logit }) => logit ?? 0));
   const pick = (at) => {
     store.set({ head: at });
     open("head");
   };
-  const cards = found.heads.map((one, at) => card({ one, at, chosen: at === head, tokens, longest, strongest, block, position, pick: () => pick(at) }));
+  const cards = found.heads.map((one, at) => card({ one, at, kind: kindOf(kinds.heads[block][at]), chosen: at === head, tokens, longest, strongest, block, position, pick: () => pick(at) }));
   const { sum, bias } = found;
   return [
     make("ul", { class: "head-cards", "aria-label": "Heads" }, ...cards),
@@ -41,7 +41,20 @@ async function draw({ state, store, open }) {
   ];
 }
 
-function card({ one, at, chosen, tokens, longest, strongest, block, position, pick }) {
+const KINDS = {
+  previous: "the word before",
+  first: "the first token",
+  duplicate: "the same word, earlier",
+  induction: "what followed the same word, earlier",
+};
+
+/** What a head mostly does on repeated random tokens, if it does one thing. */
+function kindOf(shares) {
+  const [name, share] = Object.entries(shares).filter(([name]) => KINDS[name]).sort((a, b) => b[1] - a[1])[0];
+  return share >= 0.3 ? `usually looks at ${KINDS[name]} (${percent(share)} on random tokens that repeat)` : null;
+}
+
+function card({ one, at, kind, chosen, tokens, longest, strongest, block, position, pick }) {
   const sources = one.sources.slice(0, 3).map((source) => make("li", {}, chip(tokens[source.position]), number(source.share, { site: `block.${block}.attention.pattern`, position, head: at, key: source.position }, { as: "percent" })));
   return make(
     "li",
@@ -51,7 +64,8 @@ function card({ one, at, chosen, tokens, longest, strongest, block, position, pi
     one.logit !== undefined && one.logit !== null && make("p", { class: "note" }, `adds ${signed(one.logit)} to the next token's logit`, one.logit === strongest ? ", the most" : ""),
     make("p", { class: "row" }, make("span", { class: "note" }, "for"), chips(one.promoted.slice(0, 4))),
     make("p", { class: "row" }, make("span", { class: "note" }, "against"), chips(one.demoted.slice(0, 4))),
-    make("p", { class: "note" }, "looks at"),
+    kind && make("p", { class: "note" }, kind),
+    make("p", { class: "note" }, "here it looks at"),
     make("ul", { class: "source-list" }, ...sources),
   );
 }

@@ -8,7 +8,7 @@ import { format, matrix, most, percent, signed, values } from "../draw/numbers.j
 import { chip, quoted, shownText } from "../draw/token_strip.js";
 import { vector } from "../draw/vector.js";
 import { ask } from "../engine.js";
-import { columns, note, part, window } from "./parts.js";
+import { columns, note, part, strongest } from "./parts.js";
 import { defineView } from "./view.js";
 
 const PARTS = 12;
@@ -53,8 +53,8 @@ function product({ found, state }) {
 const logprobOf = ({ token, top }) => token.logprob ?? top.find(({ id }) => id === token.id)?.logprob ?? NaN;
 
 function words({ found, state, store }) {
-  const { tokens, position } = state;
-  const { positions, left } = window(position + 1, position, WORDS);
+  const { tokens } = state;
+  const { positions, left } = strongest(found.positions, WORDS);
   const full = most(found.positions);
   const rows = positions.map((at) => ({ label: chip(tokens[at]), value: found.positions[at], text: signed(found.positions[at]), chosen: at === state.key, pick: () => store.set({ key: at }) }));
   return [bars(rows, { label: "What came from each word by way of the heads", as: "signed", full }), note("What came from each word through the heads' attention, as a part of the logit. ", left)];
@@ -86,9 +86,9 @@ function opens(name, store, open) {
 
 /** Every head (rows) and every word (columns): what went from the word through the head into the logit. */
 function sources({ found, state, store, open }) {
-  const { tokens, position, model, block, head } = state;
+  const { tokens, model, block, head } = state;
   const all = matrix(found.sources);
-  const { positions, left } = window(position + 1, position, WORDS);
+  const { positions, left } = strongest(found.positions, WORDS);
   const texts = positions.map((at) => shownText(tokens[at]));
   const nameOf = (r) => `${Math.floor(r / model.heads)}.${r % model.heads}`;
   const drawn = grid({

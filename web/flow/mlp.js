@@ -7,7 +7,7 @@ import { format, most, signed, values, whole } from "../draw/numbers.js";
 import { chip, quoted, tokenStrip } from "../draw/token_strip.js";
 import { vector } from "../draw/vector.js";
 import { ask } from "../engine.js";
-import { beside, chips, four, note, part, promotedParts, table, weightBox, window } from "./parts.js";
+import { beside, changing, chips, four, note, part, promotedParts, table, weightBox, window } from "./parts.js";
 import { defineView } from "./view.js";
 
 const WORDS = 60;
@@ -21,7 +21,7 @@ export const view = defineView({
   draw,
 });
 
-async function draw({ state, store }) {
+async function draw({ state, store, open }) {
   const { block, position, tokens, model } = state;
   const found = await ask(store.question("mlp", { block, position, top: 12 }));
   const neuron = state.neuron !== null && state.neuron < model.mlp_width ? state.neuron : found.neurons[0].neuron;
@@ -36,7 +36,7 @@ async function draw({ state, store }) {
       make("li", {}, make("h3", {}, "3 · Down"), weightBox("down", { rows: model.mlp_width, cols: model.width }), note(`What they add is ${format(found.length, 3)} long.`)),
     ),
     beside(make("div", { class: "part still" }, make("h3", {}, "The strongest neurons"), neuronTable({ found, neuron, store, block, position })), ...promotedParts(found.promoted.slice(0, 6), found.demoted.slice(0, 6))),
-    neuronPart({ state, store, one, neuron }),
+    neuronPart({ state, store, open, one, neuron }),
   ];
 }
 
@@ -51,7 +51,7 @@ function neuronTable({ found, neuron, store, block, position }) {
   return table({ caption: "Neurons by the length of what they add", head: ["Neuron", "Fires", "Adds (length)", "To the next token", "Speaks for"], rows });
 }
 
-function neuronPart({ state, store, one, neuron }) {
+function neuronPart({ state, store, open, one, neuron }) {
   const { tokens, position, block } = state;
   const fired = values(one.values);
   const { from, left } = window(tokens.length, position, WORDS);
@@ -64,5 +64,6 @@ function neuronPart({ state, store, one, neuron }) {
     text,
     left && note(left),
     four(list(one.excited, "Tokens that excite it most"), list(one.calmed, "Tokens that calm it most"), list(one.promoted, "Speaks for"), list(one.demoted, "Speaks against")),
+    make("div", { class: "row" }, changing("Silence this neuron", store, open, { silence: `block.${block}.mlp.neuron.${neuron}` }), changing("Silence this MLP", store, open, { silence: `block.${block}.mlp` })),
   );
 }

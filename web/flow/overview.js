@@ -30,8 +30,9 @@ export function overview(store, open) {
       const more = token === null ? {} : { token };
       const [last, stream] = await Promise.all([ask(store.question("last", more)), ask(store.question("stream", { position }))]);
       if (mine !== turn) return;
-      drawn = draw({ store, last, stream, open });
+      drawn = draw({ store, last, stream, open, room: Math.max(480, holder.clientWidth || 1100) });
       holder.replaceChildren(drawn);
+      inSight(holder, drawn);
       caption.replaceChildren(...said(last));
     } catch (error) {
       if (mine === turn) caption.textContent = error.message;
@@ -40,6 +41,7 @@ export function overview(store, open) {
   store.on((names) => {
     if (["ids", "edits", "position", "token", "model"].some((name) => names.has(name))) show();
     else if (names.has("block") || names.has("head")) drawn?.mark(store.state.block, store.state.head);
+    if (drawn && names.has("block")) inSight(holder, drawn);
   });
   return figure;
 }
@@ -49,18 +51,25 @@ function said({ token, top }) {
   return ["Discs: what each head adds to the logit of ", chip(token), ", hollow where it takes away. Bars: what each MLP adds. ", first ? "" : `(The most probable token is another one.) `];
 }
 
-function draw({ store, last, stream, open }) {
+/** Scrolls to the chosen block where the picture is wider than the page. */
+function inSight(holder, drawn) {
+  const marker = drawn.querySelector(".marker");
+  const at = Number(marker.getAttribute("x"));
+  if (at < holder.scrollLeft || at + 60 > holder.scrollLeft + holder.clientWidth) holder.scrollLeft = at - holder.clientWidth / 2;
+}
+
+function draw({ store, last, stream, open, room }) {
   const { model, tokens, position } = store.state;
   const { layers, heads } = model;
   const added = new Map(last.parts.map(({ name, value }) => [name, value]));
-  const column = Math.max(24, Math.min(120, Math.floor(880 / layers)));
-  const across = Math.max(1, Math.min(heads, heads > 6 ? Math.floor((column - 4) / 13) : 1));
-  const rows = Math.ceil(heads / across);
-  const cell = Math.max(9, Math.min(22, (column - 6) / across));
   const from = shownText(tokens[position]);
   const left = 24 + Math.min(110, textWidth(cut(from, 12), 13) + 18);
   const stage = left + 40;
   const right = 168;
+  const column = Math.max(24, Math.min(120, Math.floor((room - stage - right) / layers)));
+  const across = Math.max(1, Math.min(heads, heads > 6 ? Math.floor((column - 4) / 13) : 1));
+  const rows = Math.ceil(heads / across);
+  const cell = Math.max(9, Math.min(22, (column - 6) / across));
   const top = 26;
   const line = top + rows * cell + 24;
   const width = stage + layers * column + right;

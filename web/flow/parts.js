@@ -5,6 +5,16 @@ import { bars } from "../draw/bars.js";
 import { format } from "../draw/numbers.js";
 import { chip } from "../draw/token_strip.js";
 
+/** A button that changes something (`edits`, as questions take them) and shows what follows. */
+export function changing(label, store, open, ...edits) {
+  const act = () => {
+    const kept = store.state.edits.filter((one) => !edits.some((edit) => JSON.stringify(edit) === JSON.stringify(one)));
+    store.set({ edits: [...kept, ...edits] });
+    open("change");
+  };
+  return make("button", { type: "button", class: "changing", "data-focus": label, onclick: act }, label);
+}
+
 /** A titled part of a view. */
 export const part = (title, ...children) => make("section", { class: "part" }, make("h3", {}, title), ...children.flat().filter(Boolean));
 
@@ -57,6 +67,13 @@ export function window(length, position, most) {
   const from = Math.max(1, Math.min(length - most + 1, position - most + 2));
   const positions = [0, ...Array.from({ length: most - 1 }, (_, at) => from + at)];
   return { from, positions, left: `Shown are position 0 and positions ${from} to ${from + most - 2} of ${length}.` };
+}
+
+/** The places of the largest numbers by magnitude, at most `most`, in their order; and what to say of those left out. */
+export function strongest(numbers, most) {
+  if (numbers.length <= most) return { positions: Array.from(numbers, (_, at) => at), left: "" };
+  const order = Array.from(numbers, (_, at) => at).sort((a, b) => Math.abs(numbers[b]) - Math.abs(numbers[a]));
+  return { positions: order.slice(0, most).sort((a, b) => a - b), left: `Shown are the ${most} strongest of ${numbers.length} words.` };
 }
 
 /** A table of rows for those who want numbers: `head` are texts, cells texts or elements. */

@@ -103,13 +103,16 @@ export function makeStore(start = {}) {
     return store.state.ids.slice(0, position + 1);
   }
 
-  /** The edits for the first `n` tokens; those that need more are left out. */
+  /**
+   * The edits for the first `n` tokens; those that need more are left out. Where the text has grown since a patch was
+   * made, its second text grows with it.
+   */
   function editsFor(n = store.state.ids.length) {
     return store.state.edits.flatMap((edit) => {
       if (edit.cut) return edit.cut[0] < n && (edit.cut[1] ?? 0) < n ? [edit] : [];
       if (edit.at && edit.at[0] >= n) return [];
       const at = edit.at && [edit.at[0], Math.min(edit.at[1], n)];
-      return [{ ...edit, ...(at && { at }), ...(edit.from && { from: edit.from.slice(0, n) }) }];
+      return [{ ...edit, ...(at && { at }), ...(edit.from && { from: [...edit.from, ...store.state.ids.slice(edit.from.length)].slice(0, n) }) }];
     });
   }
 

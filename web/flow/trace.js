@@ -71,7 +71,7 @@ function crumbs() {
   const before = trail.slice(-4, -1);
   const skipped = trail.length - 1 - before.length;
   const items = before.map((one) => make("li", {}, make("button", { type: "button", class: "link", onclick: () => backTo(one) }, one.name ?? "a number")));
-  return make("nav", { "aria-label": "Steps back" }, make("ol", { class: "crumbs" }, skipped > 0 && make("li", {}, `${skipped} more`), ...items, make("li", { "aria-current": "step" }, trail.at(-1).name ?? "")));
+  return make("nav", { "aria-label": "Steps back" }, make("ol", { class: "crumbs" }, skipped > 0 && make("li", {}, `${skipped} more`), ...items));
 }
 
 function backTo(one) {
@@ -98,7 +98,7 @@ function operands({ inputs = [], more = 0, more_sum: moreSum, sum, rounding }) {
   const products = inputs.some(({ times, product }) => times || product !== undefined);
   const rows = inputs.map((one) => {
     const cells = [make("th", { scope: "row" }, one.label ?? ""), make("td", {}, operand(one))];
-    if (products) cells.push(make("td", {}, one.times ? "× " : "", one.times && operand({ value: one.times.value, kind: one.times.kind ?? "weight", at: atOf(one.times) })), make("td", {}, one.product === undefined ? "" : `= ${format(one.product, 3)}`));
+    if (products) cells.push(make("td", {}, one.times ? "× " : "", one.times && operand({ value: one.times.value, kind: one.times.kind ?? (one.times.weight === undefined ? "data" : "weight"), at: atOf(one.times) })), make("td", {}, one.product === undefined ? "" : `= ${format(one.product, 3)}`));
     return make("tr", {}, ...cells);
   });
   const last = [];
