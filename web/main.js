@@ -3,6 +3,7 @@
 import { app, changed, on } from "./app.js";
 import { servedModel } from "./api.js";
 import { startComposer } from "./composer.js";
+import { startCourse } from "./course/place.js";
 import { find } from "./dom.js";
 import { alone } from "./engine.js";
 import { startFlow } from "./flow/flow.js";
@@ -10,6 +11,7 @@ import { addView, startInside } from "./inside.js";
 import { openAll } from "./keeping.js";
 import { addPlace, openPlace, parse, startPlaces } from "./places.js";
 import { openLink } from "./replay.js";
+import { startRun } from "./run/place.js";
 import { openSettings } from "./settings_sheet.js";
 import { recall, remember } from "./store.js";
 import { startTalks } from "./talks.js";
@@ -62,6 +64,8 @@ const modelKnown = () => (app.model ? Promise.resolve() : new Promise((resolve) 
 function placesOfPage() {
   if (!alone) addPlace({ id: "chat", label: "Chat", element: null });
   startFlow();
+  startCourse();
+  startRun();
   startPlaces();
   find("skip").addEventListener("click", (event) => {
     event.preventDefault();
