@@ -5,8 +5,9 @@ import { percent } from "./numbers.js";
 import { cut, picture, round, svg, textWidth } from "./svg.js";
 
 const GAP = 8;
+/** Few words stand further apart, so that there is room for their arcs. */
+const ROOM = 820;
 const WIDEST = 7;
-const BAR = 26;
 
 /**
  * `words`: the texts of the tokens; `shares[k]`: how much the word `query` looks at word k (all counted within `words`).
@@ -15,18 +16,19 @@ const BAR = 26;
  */
 export function arcs({ words, query, shares, label, pick, faint, leftOut = new Set() }) {
   const texts = words.map((word) => cut(visible(word) || "·", 14));
-  const widths = texts.map((text) => Math.max(textWidth(text, 13) + 14, 34));
+  const widths = texts.map((text) => Math.max(textWidth(text, 13, 400, true) + 14, 34));
+  const gap = Math.max(GAP, Math.min(64, (ROOM - widths.reduce((sum, wide) => sum + wide, 0)) / widths.length));
   const middles = [];
   let width = 8;
   for (const wide of widths) {
     middles.push(width + wide / 2);
-    width += wide + GAP;
+    width += wide + gap;
   }
   const farthest = Math.max(30, ...shares.map((share, k) => (share > 0.004 && !leftOut.has(k) ? Math.abs(middles[query] - middles[k]) : 0)));
-  const rise = Math.min(190, 22 + farthest * 0.34);
+  const rise = Math.min(200, 26 + farthest * 0.36);
   const ground = rise + 8;
   const arc = (from, to) => bow(middles[from], middles[to], ground, rise, farthest);
-  const made = picture(width, ground + 30 + BAR + 22, label);
+  const made = picture(width, ground + 56, label);
   for (const [q, row] of (faint ?? []).entries()) {
     if (q === query) continue;
     for (const [k, share] of row.entries()) if (share > 0.12 && k < q && !leftOut.has(k)) made.append(svg("path", { d: bow(middles[q], middles[k], ground, rise, Math.max(farthest, Math.abs(middles[q] - middles[k]))), class: "arc faint", "stroke-width": round(3 * share) }));

@@ -15,7 +15,11 @@ export function strip(numbers, { kind = "data", width = 640, height = HEIGHT, fu
   const frame = svg("rect", { x: 0.5, y: 0.5, width: width - 1, height: height - 1, rx: kind === "data" ? 6 : 0, class: `frame ${kind}` });
   const body = step >= 9 ? cells(numbers, step, height, largest, kind) : columns(numbers, step, height, largest, kind);
   const middle = svg("path", { d: `M4 ${height / 2}H${width - 4}`, class: "axis" });
-  return picture(width, height, label ?? `A vector of ${numbers.length} numbers, the largest ${format(most(numbers))}`, frame, middle, ...body);
+  const made = picture(width, height, label ?? `A vector of ${numbers.length} numbers, the largest ${format(most(numbers))}`, frame, middle, ...body);
+  // Bars may be stretched to the room there is, discs and squares may not.
+  made.classList.add("strip");
+  if (step < 9) made.setAttribute("preserveAspectRatio", "none");
+  return made;
 }
 
 function cells(numbers, step, height, largest, kind) {

@@ -25,6 +25,10 @@ const FRESH = {
   block: 0,
   head: 0,
   neuron: null,
+  /** The word that is looked at, in the view of attention; null: none. */
+  key: null,
+  /** Which step of attention: "product", "scaled", "masked" or "pattern". */
+  step: "pattern",
   /** Edits, as questions take them. */
   edits: [],
   /** A second text, to patch from or to compare with. */
@@ -66,6 +70,8 @@ export function makeStore(start = {}) {
   function set(changes) {
     const old = store.state;
     const changed = Object.keys(changes).filter((name) => !same(old[name], changes[name]));
+    // A typed text takes the place of exact tokens even if both read alike.
+    if (changes.text !== undefined && !changes.ids && old.exact && !changed.includes("text")) changed.push("text");
     if (!changed.length) return store.ready;
     const next = { ...old, ...changes };
     const retold = changed.some((name) => name === "text" || name === "ids" || name === "second");
@@ -128,7 +134,7 @@ async function read(changes, changed, next) {
     const { ids, tokens } = await ask({ ask: "tokens", text: next.text });
     Object.assign(found, { ids, tokens, exact: false });
   }
-  if (found.tokens && changes.position === undefined) found.position = found.tokens.length - 1;
+  if (found.tokens && changes.position === undefined) found.position = Infinity;
   if (changed.includes("second")) {
     const second = next.second ? await ask({ ask: "tokens", text: next.second }) : { ids: [], tokens: [] };
     Object.assign(found, { secondIds: second.ids, secondTokens: second.tokens });
@@ -160,7 +166,7 @@ function within(state) {
 
 // The state in a link: short names, and nothing that is as at the start.
 
-const SHORT = { position: "p", block: "b", head: "h", neuron: "n", second: "u", lens: "l", token: "w" };
+const SHORT = { position: "p", block: "b", head: "h", neuron: "n", key: "k", step: "g", second: "u", lens: "l", token: "w" };
 
 /** The store's state as parameters of a link. */
 export function toParameters(state) {
@@ -175,8 +181,7 @@ export function toParameters(state) {
 
 /** What parameters of a link say, as changes for `store.set`. Damaged parts are left out. */
 export function fromParameters(parameters) {
-  const found = { ...pick(FRESH, Object.keys(SHORT)), sink: parameters.s !== "0", edits: [] };
-  delete found.position;
+  const found = { ...pick(FRESH, Object.keys(SHORT)), sink: parameters.s !== "0", edits: [], position: Infinity };
   for (const [name, short] of Object.entries(SHORT)) {
     const text = parameters[short];
     if (text === undefined) continue;

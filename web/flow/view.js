@@ -8,16 +8,18 @@ import { bindStore, toParameters } from "./store.js";
 let made = 0;
 
 /**
- * Defines a view: `{ id, title, about, keys, draw }`. `draw({ store, state, signal, again })` returns the elements to
- * show, or a promise of them; it is called when one of `keys` (names of the store's fields) changes. `again()` draws once
- * more. The result is `{ id, title, make(host, store) }`; `make` appends the view to `host` and returns
+ * Defines a view: `{ id, title, about, keys, draw }`, and `station`, a shorter title for lists. `draw({ store, state, signal, again, open })` returns the
+ * elements to show, or a promise of them; it is called when one of `keys` (names of the store's fields) changes. `again()`
+ * draws once more; `open(id)` asks for another view (a bubbling event "glass-open", which the place "Flow" heeds). `uses` names what the reader can choose for it: "position", "block", "head". The result is `{ id, title, uses, make(host, store) }`; `make` appends the view to `host` and returns
  * `{ element, show(), stop() }`.
  */
-export function defineView({ id, title, about, keys = [], draw, keep = true }) {
-  const heeded = new Set(["ids", "tokens", "model", "edits", "trouble", ...keys]);
+export function defineView({ id, title, station, about, keys = [], uses = [], draw, keep = true }) {
+  const heeded = new Set(["ids", "tokens", "model", "edits", "trouble", ...keys, ...uses]);
   return {
     id,
     title,
+    station,
+    uses,
     make(host, store) {
       const name = `view-${id}-${(made += 1)}`;
       const body = make("div", { class: "view-body" });
@@ -39,6 +41,7 @@ export function defineView({ id, title, about, keys = [], draw, keep = true }) {
 /** Draws into `body` what the store says now; an older drawing that comes late is dropped. */
 function drawer({ element, body, remark, store, draw }) {
   let control = null;
+  const open = (id) => element.dispatchEvent(new CustomEvent("glass-open", { bubbles: true, detail: id }));
   return async function show() {
     if (!element.isConnected || element.closest("[hidden]")) return;
     control?.abort();
@@ -47,7 +50,7 @@ function drawer({ element, body, remark, store, draw }) {
     if (!store.state.model || !store.state.ids.length) return;
     const waiting = setTimeout(() => body.setAttribute("aria-busy", "true"), 150);
     try {
-      const drawn = await draw({ store, state: store.state, signal, again: show });
+      const drawn = await draw({ store, state: store.state, signal, again: show, open });
       if (signal.aborted) return;
       const held = focusKey(body);
       body.replaceChildren(...[drawn].flat(Infinity).filter(Boolean));

@@ -52,6 +52,11 @@ impl Room {
         self.lanes * size_of::<f32>() * 2
     }
 
+    /// Lanes of 32 bits that a task may use.
+    pub(crate) fn lanes(self) -> usize {
+        self.lanes
+    }
+
     /// The block of a product of floats.
     pub fn block(self) -> BlockSize {
         self.block

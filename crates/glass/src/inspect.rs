@@ -25,6 +25,7 @@ pub mod edit;
 pub mod gradient;
 pub mod growth;
 pub mod heads;
+pub mod jacobian;
 pub mod lens;
 pub mod nearest;
 pub mod neurons;

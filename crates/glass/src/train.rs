@@ -80,7 +80,7 @@ pub mod run;
 #[cfg(not(target_family = "wasm"))]
 mod recipe;
 #[cfg(not(target_family = "wasm"))]
-mod fingerprint;
+mod content;
 #[cfg(not(target_family = "wasm"))]
 mod json;
 

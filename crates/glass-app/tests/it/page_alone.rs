@@ -154,7 +154,8 @@ fn the_model_in_the_page_answers_as_the_program_does() {
         let question = read(question.to_string().as_bytes()).map_err(|error| error.to_string())?;
         program.answer(&question, &mut |_| ControlFlow::Continue(())).map_err(|error| error.to_string())
     };
-    let tokens = ask(&json!({"ask": "tokens", "text": "Lily had a red ball. One day the dog took her"})).unwrap();
+    let tokens =
+        ask(&json!({"ask": "tokens", "text": "Lily had a red ball. One day the dog took her"})).unwrap();
     let ids: Vec<u32> = serde_json::from_value(tokens["ids"].clone()).unwrap();
     let mut farthest = (0.0, String::new());
     for question in questions(&ids) {
@@ -192,7 +193,8 @@ fn what_is_wrong_is_said_and_questions_can_be_ended() {
 #[test]
 fn the_page_of_a_disk_chats() {
     let Some(page) = opened("page-alone-chat", &[]) else { return };
-    page.browser.type_into("#question", &format!("Tell me a story about a café.{}", crate::browser::key::ENTER));
+    page.browser
+        .type_into("#question", &format!("Tell me a story about a café.{}", crate::browser::key::ENTER));
     page.browser.wait_for(".message.assistant:last-child .status", "seed");
     page.browser.wait("document.querySelector('.message.assistant .text').textContent.length > 20");
     page.assert_quiet();

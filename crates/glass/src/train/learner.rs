@@ -264,10 +264,11 @@ impl<B: Backend> Learner<B> {
         let mut back = Back {
             backend,
             weights: &self.weights,
-            grads: &mut self.grads,
+            grads: Some(&mut self.grads),
             gradient,
             spans: &spans,
             dropout,
+            each: 1,
         };
         gpt.forward(&mut pass, &part.inputs, memory, &mut self.cache);
         let sum = gpt.loss(&mut pass, memory, &part.targets, logits, Some((&mut back, d, scale)));

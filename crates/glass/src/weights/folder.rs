@@ -16,7 +16,7 @@ use super::{gguf, names, template, vocabulary};
 use crate::backend::Packing;
 use crate::config::json;
 use crate::config::object::Object;
-use crate::stored::Stored;
+use crate::stored::{Bytes, Stored};
 use crate::tokens::chat::Template;
 use crate::tokens::{Beside, Tokenizer, files};
 use crate::{Config, Error, Result};
@@ -164,6 +164,11 @@ impl Folder {
     /// The name of one of its files in error messages.
     pub fn name(&self, file: &str) -> String {
         self.source.name(file)
+    }
+
+    /// The file of this name beside the weights, mapped, with its name in error messages.
+    pub(crate) fn beside_weights(&self, file: &str) -> Result<Option<(String, Bytes)>> {
+        Ok(self.source.large(file)?.map(|bytes| (self.source.name(file), bytes)))
     }
 
     /// The configuration.

@@ -78,7 +78,7 @@ impl Source {
     }
 }
 
-pub(super) fn map(path: &Path) -> Result<Bytes> {
+pub(crate) fn map(path: &Path) -> Result<Bytes> {
     if path.is_dir() {
         return Err(Error::invalid(path.display(), "is a directory; a file was expected"));
     }
