@@ -6,6 +6,7 @@ mod pack;
 mod parts;
 mod product;
 mod quantised;
+mod rounding;
 mod tile;
 
 use crate::activate::Activation;
@@ -16,6 +17,7 @@ use crate::{Cores, Precision, Write};
 pub use parts::linear_in_parts;
 use product::{LargeProduct, Left, Right, Start};
 use quantised::QuantisedProduct;
+pub use rounding::InputRounding;
 
 /// How the values of a weight matrix are laid out in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
