@@ -3,6 +3,7 @@
 import { app, changed, on } from "./app.js";
 import { servedModel } from "./api.js";
 import { startComposer } from "./composer.js";
+import { startCourse } from "./course/place.js";
 import { find } from "./dom.js";
 import { startFlow } from "./flow/flow.js";
 import { addView, startInside } from "./inside.js";
@@ -61,6 +62,7 @@ const modelKnown = () => (app.model ? Promise.resolve() : new Promise((resolve) 
 function placesOfPage() {
   addPlace({ id: "chat", label: "Chat", element: null });
   startFlow();
+  startCourse();
   startPlaces();
   find("skip").addEventListener("click", (event) => {
     event.preventDefault();

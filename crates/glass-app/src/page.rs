@@ -105,7 +105,10 @@ fn report(args: &PageArgs, out: &Path, model: &Packed) -> Result<(), Fail> {
                           "files": files.collect::<Vec<_>>()}))?;
     } else {
         let (page, model) = (bytes(size), bytes(model.len() as u64));
-        told.prose(&format!("{}: {page}, with {name} ({model}) inside; open it in a browser", out.display()))?;
+        told.prose(&format!(
+            "{}: {page}, with {name} ({model}) inside; open it in a browser",
+            out.display()
+        ))?;
     }
     told.done()
 }

@@ -69,9 +69,15 @@ mod tests {
     #[test]
     fn the_page_holds_no_code_that_its_policy_refuses() {
         for of in all() {
-            for word in
-                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=\"", "<script>"]
-            {
+            for word in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                " style=\"",
+                "<script>",
+            ] {
                 assert!(!of.text().contains(word), "{word} in {}", of.name);
             }
         }

@@ -17,10 +17,12 @@ mod wasm;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use glass::Result;
 use glass::backend::Cpu;
 use glass::inspect::Inspector;
+use glass::inspect::jacobian::JacobianLens;
 use glass::text_model::TextModel;
 use serde_json::Value;
 
@@ -37,6 +39,8 @@ pub struct Page<'m> {
     name: String,
     seen: Option<Seen<'m>>,
     run: Option<PathBuf>,
+    /// The Jacobian lens beside the model, once it was looked for.
+    jacobian: Option<Option<Rc<JacobianLens>>>,
     /// Memory for passes whose time is taken.
     timed: Option<Inspector<'m, Cpu>>,
 }
@@ -44,7 +48,7 @@ pub struct Page<'m> {
 impl<'m> Page<'m> {
     /// For a model, under the name that the page shows.
     pub fn new(model: &'m TextModel<Cpu>, name: impl Into<String>) -> Page<'m> {
-        Page { model, name: name.into(), seen: None, run: None, timed: None }
+        Page { model, name: name.into(), seen: None, run: None, jacobian: None, timed: None }
     }
 
     /// The same, with the folder of a training that is watched.

@@ -3,7 +3,9 @@
 use glass::{Error, Result};
 use serde::Deserialize;
 
-use crate::questions::{attention, change, cost, generate, heads, lesson, mlp, run, stream, text, why, words};
+use crate::questions::{
+    attention, change, cost, generate, heads, lesson, mlp, run, stream, text, why, words,
+};
 
 /// A question. Its name is the field `ask`.
 #[derive(Debug, Deserialize)]

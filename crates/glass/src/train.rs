@@ -79,7 +79,8 @@ pub mod checkpoint;
 pub mod run;
 #[cfg(not(target_family = "wasm"))]
 mod recipe;
-pub(crate) mod fingerprint;
+#[cfg(not(target_family = "wasm"))]
+mod content;
 #[cfg(not(target_family = "wasm"))]
 mod json;
 

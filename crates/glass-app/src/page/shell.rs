@@ -45,7 +45,9 @@ impl Shell {
             inline(" type=\"module\" async", "import \"glass/main.js\";", &mut allowed),
         ];
         let policy = policy(&allowed);
-        let meta = format!("<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n");
+        let meta = format!(
+            "<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n"
+        );
         Shell { before: format!("{head}{meta}{body}{}", scripts.concat()), after: format!("</body>{end}") }
     }
 }
@@ -74,7 +76,9 @@ fn data(id: &str, text: &str) -> String {
 fn styled(html: String, allowed: &mut Vec<String>) -> String {
     let mut styled = String::new();
     for line in html.split_inclusive('\n') {
-        let linked = |name: &str| line.split_once(&format!("{name}=\"page/")).and_then(|(_, rest)| rest.split_once('"'));
+        let linked = |name: &str| {
+            line.split_once(&format!("{name}=\"page/")).and_then(|(_, rest)| rest.split_once('"'))
+        };
         match linked("href") {
             Some((name, _)) if name.ends_with(".css") => {
                 let text = of(name).text();
@@ -151,7 +155,8 @@ mod tests {
         let map = modules();
         for file in files::all().filter(|file| map.contains_key(&format!("glass/{}", file.name))) {
             let text = renamed(&file);
-            for line in text.lines().filter(|line| line.starts_with("import ") || line.contains("} from \"")) {
+            for line in text.lines().filter(|line| line.starts_with("import ") || line.contains("} from \""))
+            {
                 let name = line.split('"').nth(1).unwrap_or_default();
                 assert!(map.contains_key(name), "{}: {line}", file.name);
             }

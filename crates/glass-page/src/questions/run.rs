@@ -23,7 +23,10 @@ const MOST: usize = 4_000;
 impl Run {
     pub(crate) fn answer(&self, page: &Page<'_>) -> Result<Value> {
         let Some(folder) = &page.run else {
-            return Err(Error::invalid_argument("run", "no run is watched; start glass serve with --run DIR"));
+            return Err(Error::invalid_argument(
+                "run",
+                "no run is watched; start glass serve with --run DIR",
+            ));
         };
         let train = folder.join("train");
         let log = lines(&train.join("log.jsonl"), self.since)?;
@@ -48,7 +51,9 @@ fn lines(path: &Path, since: u64) -> Result<Vec<Value>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         text => text.map_err(|error| Error::io("cannot read", path, error))?,
     };
-    let later = |line: &Value| line.get("step").and_then(Value::as_u64).is_some_and(|step| step > since || since == 0);
+    let later = |line: &Value| {
+        line.get("step").and_then(Value::as_u64).is_some_and(|step| step > since || since == 0)
+    };
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(later).collect())
 }
 

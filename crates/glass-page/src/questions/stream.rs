@@ -1,6 +1,9 @@
 //! Embeddings, and the residual stream on its way through the blocks.
 
+use std::rc::Rc;
+
 use glass::inspect::drift::{Word, carried, cosine, drift};
+use glass::inspect::jacobian::{self, JacobianLens};
 use glass::inspect::nearest::nearest;
 use glass::inspect::{Edits, lens};
 use glass::probe::{Part, Site};
@@ -169,6 +172,10 @@ impl Stream {
 impl Lens {
     pub(crate) fn answer(&self, page: &mut Page<'_>) -> Result<Value> {
         let model = page.model;
+        let jacobian = match self.kind {
+            Kind::Logit => None,
+            Kind::Jacobian => Some(fitted(page)?),
+        };
         let seen = page.see(&self.ids, &self.edits)?;
         let (layers, last) = (seen.config().layers, self.ids.len() - 1);
         let (first, end) = match self.positions {
@@ -176,9 +183,6 @@ impl Lens {
             Some(Positions::Named(Named::All)) => (0, last + 1),
             Some(Positions::Some(ends)) => ends,
         };
-        if self.kind == Kind::Jacobian {
-            return Err(Error::invalid_argument("kind", "no Jacobian lens was fitted for this model"));
-        }
         if first >= end || end > last + 1 {
             let why = format!("{first} to {end} are not among the text's {}, counted from 0", last + 1);
             return Err(Error::invalid_argument("positions", why));
@@ -187,11 +191,28 @@ impl Lens {
         for layer in 0..=layers {
             let stream = seen.site(Site::residual(layer, layers))?;
             let rows: Vec<f32> = (first..end).flat_map(|row| stream.row(row)).copied().collect();
-            let read = lens::predict(&mut seen.inspector, &rows, self.top)?;
-            told.push(read.iter().map(|top| drawn(model, top)).collect::<Vec<_>>());
+            let inspector = &mut seen.inspector;
+            let read = match &jacobian {
+                Some(lens) => jacobian::predict(inspector, lens, layer, &rows, self.top)?,
+                None => Some(lens::predict(inspector, &rows, self.top)?),
+            };
+            // The input of the first block has no Jacobian lens.
+            told.push(read.map(|read| read.iter().map(|top| drawn(model, top)).collect::<Vec<_>>()));
         }
         Ok(json!({"layers": told, "from": first, "kind": self.kind}))
     }
+}
+
+/// The Jacobian lens beside the model, read once.
+pub(crate) fn fitted(page: &mut Page<'_>) -> Result<Rc<JacobianLens>> {
+    if page.jacobian.is_none() {
+        let beside = JacobianLens::beside(&page.model.folder, &inspector(page.model, &[0])?)?;
+        page.jacobian = Some(beside.map(Rc::new));
+    }
+    page.jacobian.clone().flatten().ok_or_else(|| {
+        let why = "no Jacobian lens was fitted for this model; glass look --fit-lens fits one";
+        Error::invalid_argument("kind", why)
+    })
 }
 
 impl InText {

@@ -12,10 +12,10 @@ use super::lens::{self, Reading};
 use super::{Inspector, Matrix, Record};
 use crate::backend::{Backend, Dense, Tensor, Weight};
 use crate::config::Config;
+use crate::fingerprint::Fingerprint;
 use crate::next_token::Drawn;
 use crate::probe::Site;
 use crate::runtime::Model;
-use crate::train::fingerprint::Fingerprint;
 use crate::{Error, Result};
 
 /// What a lens was fitted on.
