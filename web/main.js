@@ -10,6 +10,7 @@ import { addView, startInside } from "./inside.js";
 import { openAll } from "./keeping.js";
 import { addPlace, openPlace, parse, startPlaces } from "./places.js";
 import { openLink } from "./replay.js";
+import { startRun } from "./run/place.js";
 import { openSettings } from "./settings_sheet.js";
 import { recall, remember } from "./store.js";
 import { startTalks } from "./talks.js";
@@ -63,6 +64,7 @@ function placesOfPage() {
   addPlace({ id: "chat", label: "Chat", element: null });
   startFlow();
   startCourse();
+  startRun();
   startPlaces();
   find("skip").addEventListener("click", (event) => {
     event.preventDefault();

@@ -1,6 +1,6 @@
 // Chapter 4: queries and keys. One head, one word that asks, and the words that answer.
 
-import { make } from "../dom.js";
+import { count, make } from "../dom.js";
 import { bars } from "../draw/bars.js";
 import { matrix, values } from "../draw/numbers.js";
 import { chip, tokenStrip } from "../draw/token_strip.js";
@@ -9,7 +9,7 @@ import { closer } from "./closer.js";
 import { guess } from "./guess.js";
 import { clearHead } from "./heads_found.js";
 import { aside, figure, live, say, screen, strong } from "./parts.js";
-import { fixed, list, percent, whole } from "./words.js";
+import { fixed, percent, whole } from "./words.js";
 
 export const chapter = {
   id: "queries",
@@ -40,7 +40,7 @@ async function asking(lesson) {
     make("p", { class: "note" }, `Block ${block}, head ${head}, of your text.`),
     row(`the query of ${lesson.named(position)}`, values(qk.query)),
     row(`the key of ${lesson.named(found.to)}`, values(qk.key)),
-    make("p", { class: "sum" }, `product ${fixed(qk.product)} · divided ${fixed(qk.scaled ?? qk.product / Math.sqrt(lesson.model.head_size))}`),
+    make("p", { class: "sum-line" }, `product ${fixed(qk.product)} · divided ${fixed(qk.scaled ?? qk.product / Math.sqrt(lesson.model.head_size))}`),
   ];
 }
 
@@ -77,7 +77,7 @@ function looking(lesson, asked) {
   const box = make("div");
   asked.then((found) => {
     let at = found.position;
-    const picture = figure("Left: the score after division. Right: its share of the attention.", () => table(lesson, found, at), { name: "scores", tall: 14 });
+    const picture = figure("Its share of the attention, and the score after the division that it came from.", () => table(lesson, found, at), { name: "scores", tall: 14 });
     box.append(
       make("p", { class: "note" }, "Who asks:"),
       tokenStrip({ tokens: lesson.tokens, chosen: at, label: "The word that asks", pick: (position) => {
@@ -98,5 +98,5 @@ async function table(lesson, { block, head }, position) {
   const best = shares.map((share, at) => ({ share, at })).sort((a, b) => b.share - a.share).slice(0, 9).sort((a, b) => a.at - b.at);
   const rows = best.map(({ share, at }) => ({ label: chip(lesson.tokens[at]), value: share, note: `score ${fixed(masked.at(masked.rows === 1 ? 0 : position, at))}` }));
   const rest = 1 - best.reduce((sum, { share }) => sum + share, 0);
-  return [bars(rows, { label: `Where head ${head} of block ${block} looks from ${lesson.named(position)}`, full: 1 }), shares.length > best.length && make("p", { class: "note" }, `The other ${list([`${shares.length - best.length} words`])}: ${percent(rest)}.`)];
+  return [bars(rows, { label: `Where head ${head} of block ${block} looks from ${lesson.named(position)}`, full: 1 }), shares.length > best.length && make("p", { class: "note" }, `${count(shares.length - best.length, "other token")}: ${percent(rest)}.`)];
 }
