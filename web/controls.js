@@ -19,12 +19,12 @@ const SLIDERS = [
 
 export const NEUTRAL = { temperature: 1, top_k: 0, top_p: 1, min_p: 0 };
 
-/** Makes the controls; `moved()` is called when one moves. */
-export function makeControls(moved) {
+/** Makes the controls; `moved()` is called when one moves. `prefix` begins their ids. */
+export function makeControls(moved, prefix = "control") {
   let values = { ...NEUTRAL };
   let size = 2;
   const rows = SLIDERS.map((slider) => {
-    const id = `control-${slider.name}`;
+    const id = `${prefix}-${slider.name}`;
     const input = make("input", { id, type: "range", min: 0, max: slider.max, step: 1 });
     const output = make("output", { for: id });
     input.addEventListener("input", () => {

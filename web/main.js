@@ -3,9 +3,12 @@
 import { app, changed, on } from "./app.js";
 import { servedModel } from "./api.js";
 import { startComposer } from "./composer.js";
+import { startCourse } from "./course/place.js";
 import { find } from "./dom.js";
+import { startFlow } from "./flow/flow.js";
 import { addView, startInside } from "./inside.js";
 import { openAll } from "./keeping.js";
+import { addPlace, openPlace, parse, startPlaces } from "./places.js";
 import { openLink } from "./replay.js";
 import { openSettings } from "./settings_sheet.js";
 import { recall, remember } from "./store.js";
@@ -55,8 +58,28 @@ async function findModel() {
 /** Resolves once the model is known, perhaps after the server has come back. */
 const modelKnown = () => (app.model ? Promise.resolve() : new Promise((resolve) => on("model", resolve)));
 
+/** The places of the page, in the order of its navigation. */
+function placesOfPage() {
+  addPlace({ id: "chat", label: "Chat", element: null });
+  startFlow();
+  startCourse();
+  startPlaces();
+  find("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    (openPlace() === "chat" ? find("question") : document.querySelector("main:not([hidden])")).focus();
+  });
+}
+
+/** Opens an answer's link, if the address is one. */
+const answerLink = () => parse(location.hash).place === "chat" && openLink();
+
 async function start() {
   startLooks();
+  placesOfPage();
+  await startChat();
+}
+
+async function startChat() {
   startTalks();
   startThread();
   startComposer();
@@ -69,9 +92,9 @@ async function start() {
   changed("open", app.talks.get(recall("open")) ?? newConversation({}));
   await findModel();
   await modelKnown();
-  if (!(await openLink()) && matchMedia("(hover: hover)").matches) find("question").focus();
+  if (!(await answerLink()) && openPlace() === "chat" && matchMedia("(hover: hover)").matches) find("question").focus();
   // A link pasted into a page that is open already.
-  addEventListener("hashchange", openLink);
+  addEventListener("hashchange", answerLink);
 }
 
 start();

@@ -4,6 +4,7 @@ import { app, changed, on } from "./app.js";
 import { answer } from "./answering.js";
 import { choose, shown } from "./choosing.js";
 import { announce, count, find, make } from "./dom.js";
+import { openInFlow } from "./flow/flow.js";
 import { fit, messagesOf, tokensOfMessages } from "./fit.js";
 import { keep } from "./keeping.js";
 import { copyLink } from "./replay.js";
@@ -145,7 +146,14 @@ function acts(node) {
   const linked = node.role === "assistant" && node.sent && node.tokens.length > 0 && (node.state === "done" || node.state === "stopped");
   if (linked) row.append(button(`link-${node.id}`, "Copy link", () => copyLink(app.talk, node)));
   row.append(button(`tokens-${node.id}`, "Tokens", () => choose(node.id, 0, true), { "aria-label": "Look at its tokens" }));
+  row.append(button(`flow-${node.id}`, "Flow", () => messageInFlow(node), { "aria-label": "Open this message in the flow", hidden: !shown.has(node.id) }));
   return row;
+}
+
+/** Opens the exact tokens up to the end of a message in the flow. */
+function messageInFlow(node) {
+  const of = shown.get(node.id);
+  if (of) openInFlow({ ids: [...of.prefix, ...of.tokens.map(({ id }) => id)] });
 }
 
 async function copy(text) {
@@ -244,6 +252,8 @@ async function mapPart(nodes, signal) {
     const prefix = plan.tokens.slice(0, first).map((token) => token.id);
     shown.set(id, { tokens, prefix, generated: false, sent: null });
     place.replaceWith(text(id, "", tokens));
+    const flow = document.querySelector(`[data-focus="flow-${id}"]`);
+    if (flow) flow.hidden = false;
   });
   if (plan.left.length) await mapPart(plan.left, signal);
 }

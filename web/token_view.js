@@ -6,6 +6,7 @@ import { makeControls, NEUTRAL } from "./controls.js";
 import { drawCurve } from "./curve.js";
 import { drawnFrom, penalised, ranking } from "./distribution.js";
 import { count, find, later, make } from "./dom.js";
+import { openInFlow } from "./flow/flow.js";
 import { characterAround, hex, isPartial, textOf, visible } from "./pieces.js";
 import { resolved } from "./settings.js";
 import { after, forgetVocabulary, textOfId } from "./vocabulary.js";
@@ -36,7 +37,7 @@ async function show() {
   const control = (asking = new AbortController());
   const held = element.contains(document.activeElement) ? document.activeElement.id : null;
   const facts = factsOf(chosen);
-  element.replaceChildren(heading(chosen), facts.list);
+  element.replaceChildren(heading(chosen), facts.list, inFlow(chosen));
   if (held) document.getElementById(held)?.focus();
   if (!chosen.ids.length) {
     element.append(make("p", { class: "note" }, "Nothing stands before this token, so the model gave it no probability."));
@@ -75,6 +76,18 @@ function heading({ token, tokens, index }) {
     { class: "token-head" },
     make("h2", { class: "token-name" }, shown || "(nothing)"),
     make("div", { class: "row" }, go("token-before", "‹", -1, "Token before"), make("span", { class: "note" }, `${index + 1} of ${tokens.length}`), go("token-next", "›", 1, "Next token")),
+  );
+}
+
+/** The ways from here into the flow: the text up to this token, or the question why it follows. */
+function inFlow({ token, ids, generated }) {
+  const flow = () => openInFlow({ ids: [...ids, token.id] });
+  const why = () => openInFlow({ ids: [...ids, token.id], position: ids.length - 1, token: token.id, view: "why" });
+  return make(
+    "div",
+    { class: "row" },
+    make("button", { type: "button", id: "token-flow", onclick: flow }, "Open in the flow"),
+    ids.length > 0 && make("button", { type: "button", id: "token-why", onclick: why }, generated ? "Why this word?" : "Would it have said this?"),
   );
 }
 

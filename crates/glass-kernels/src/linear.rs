@@ -3,6 +3,7 @@
 //! Forward and both gradients are one kind of product; they differ in the layout of its operands.
 
 mod pack;
+mod pair;
 mod parts;
 mod product;
 mod quantised;
@@ -14,6 +15,7 @@ use crate::lanes::{Lanes, kernel};
 use crate::packing::{BLOCK, PANEL, Packing, Quants, pack_panel};
 use crate::pool::Parts;
 use crate::{Cores, Precision, Write};
+pub use pair::linear_pair_backward_input;
 pub use parts::linear_in_parts;
 use product::{LargeProduct, Left, Right, Start};
 use quantised::QuantisedProduct;

@@ -25,10 +25,12 @@ pub mod edit;
 pub mod gradient;
 pub mod growth;
 pub mod heads;
+pub mod jacobian;
 pub mod lens;
 pub mod nearest;
 pub mod neurons;
 pub mod origin;
+pub mod promoted;
 mod record;
 pub mod sweep;
 

@@ -9,6 +9,7 @@ mod chats;
 mod errors;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod explains;
 mod help;
 #[cfg(feature = "fetch")]
 mod hub_server;

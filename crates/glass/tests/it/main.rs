@@ -13,6 +13,7 @@ mod golden;
 mod house;
 mod inspect;
 mod inspect_refused;
+mod jacobian;
 mod scheduler;
 mod score;
 mod mixed;

@@ -1,0 +1,30 @@
+// A view of the place "Flow", opened within a chapter on the chapter's text.
+
+import { make } from "../dom.js";
+import { makeStore } from "../flow/store.js";
+import { VIEWS } from "./views.js";
+
+/** A fold that makes the view `id` when it is opened first. `start` (or a promise of it): `{ position, block, head }`. */
+export function closer(lesson, id, start, title) {
+  const view = VIEWS[id];
+  if (!view) return null;
+  const host = make("div", { class: "closer-host" });
+  const fold = make("details", { class: "closer", "data-closer": id }, make("summary", {}, title), host);
+  let made = false;
+  fold.addEventListener("toggle", async () => {
+    if (made || !fold.open) return;
+    made = true;
+    try {
+      const { position, block, head } = await start;
+      const chosen = Object.fromEntries(Object.entries({ position, block, head }).filter(([, value]) => value !== undefined));
+      const store = makeStore({ ids: lesson.ids, ...chosen });
+      await store.ready;
+      // What a text brings with it has been chosen by now.
+      store.set(chosen);
+      view.make(host, store);
+    } catch (error) {
+      host.replaceChildren(make("p", { class: "trouble" }, error.message));
+    }
+  });
+  return fold;
+}

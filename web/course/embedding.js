@@ -1,0 +1,98 @@
+// Chapter 2: a token's vector is looked up in a table.
+
+import { make } from "../dom.js";
+import { bars } from "../draw/bars.js";
+import { values } from "../draw/numbers.js";
+import { chip, tokenStrip } from "../draw/token_strip.js";
+import { strip } from "../draw/vector.js";
+import { guess } from "./guess.js";
+import { aside, figure, live, say, screen, strong } from "./parts.js";
+import { fixed, isWord, quoted, whole } from "./words.js";
+
+export const chapter = {
+  id: "embedding",
+  short: "Embedding",
+  title: "A word is looked up",
+  sources: ["mikolov", "radford"],
+  make(lesson) {
+    const { model } = lesson;
+    const words = lesson.tokens.map((_, at) => at).filter((at) => at >= lesson.first && isWord(lesson.tokens[at]));
+    let position = words.at(-1) ?? lesson.last;
+    const picture = figure("The token’s vector, its position’s vector, and their sum. A bar is one number: upwards above zero, downwards and hatched below.", () => lookUp(lesson, position), { name: "look-up", tall: 12 });
+    const near = live(() => nearest(lesson, position));
+    const pick = (at) => {
+      position = at;
+      picture.again();
+      near.again();
+    };
+    return [
+      screen(
+        "One row of a table",
+        tokenStrip({ tokens: lesson.tokens, chosen: position, label: "Tokens of your text", pick }),
+        picture,
+        say("The model cannot compute with a word. So every token of the vocabulary has a row of ", strong(`${whole(model.width)} numbers`), `: its vector. The table is the embedding, ${whole(model.vocabulary)} rows of them. They are weights: they were learned, and stay as they are while the model reads.`),
+        aside(`The numbers alone say nothing about the order of words. Therefore each place in the text has a learned vector of its own (there are ${whole(model.context)}), and both are added.`),
+      ),
+      screen("Does the look-up know what stands beside?", sameTwice(lesson)),
+      screen("Near words", near),
+    ];
+  },
+};
+
+async function lookUp(lesson, position) {
+  const found = await lesson.ask({ ask: "embedding", ids: lesson.ids, position });
+  const row = (name, key, kind) => {
+    const numbers = values(found[key]);
+    return make("div", { class: "strip-row" }, make("span", { class: "note" }, name), strip(numbers, { kind, height: 34, label: `${name}: ${numbers.length} numbers` }));
+  };
+  return [row(`row ${lesson.ids[position]} of the embedding: ${lesson.named(position)}`, "token", "weight"), row(`+ row ${position} of the positions`, "position", "weight"), row("= what enters the first block", "sum", "data")];
+}
+
+/** A token that stands twice, or else the same token in another text. */
+function sameTwice(lesson) {
+  const { ids, tokens } = lesson;
+  const later = ids.findIndex((id, at) => at > 0 && isWord(tokens[at]) && ids.indexOf(id) < at);
+  const first = later > 0 ? ids.indexOf(ids[later]) : -1;
+  const at = later > 0 ? later : ids.findLastIndex((_, p) => isWord(tokens[p]));
+  if (at < 0) return say("Write a word, and it can be looked up.");
+  const name = quoted(tokens[at]);
+  const where = later > 0 ? `${name} stands in your text at positions ${first} and ${later}, with other words around it.` : `Think of ${name} in your text, and in a text about something else.`;
+  return guess(lesson, {
+    name: "context",
+    ask: `${where} How much do the two rows that are looked up differ?`,
+    choices: [["not", "Not at all"], ["little", "A little, by the words around"], ["much", "Much, if the meaning differs"]],
+    truth: async () => {
+      if (later < 0) return { value: "not", say: `It is the same row, number ${ids[at]}, in every text.` };
+      const [a, b] = await Promise.all([first, later].map((position) => lesson.ask({ ask: "embedding", ids, position })));
+      const [x, y] = [values(a.token), values(b.token)];
+      const most = x.reduce((most, value, i) => Math.max(most, Math.abs(value - y[i])), 0);
+      return { value: "not", say: `It is row ${ids[at]} both times; the largest difference of any of the ${x.length} numbers is ${most}. (Their sums with the positions differ, because the positions do.)` };
+    },
+    shown: () => [
+      say("The look-up knows ", strong("no context"), ". “Leaves” on a tree and “leaves” as in goes away begin as the same vector. All that a word comes to mean in a sentence has to be added afterwards: that is what the blocks are for."),
+    ],
+  });
+}
+
+function nearest(lesson, position) {
+  const token = lesson.tokens[position];
+  const asked = lesson.ask({ ask: "near", id: token.id, n: 12 }).then(({ near }) => near);
+  const choices = asked.then((near) => {
+    const some = [near[0], near[5], near[11]].filter(Boolean);
+    return some.sort((a, b) => a.id - b.id).map((one) => [one.id, quoted(one)]);
+  });
+  return guess(lesson, {
+    name: "near",
+    ask: `Which of these has the vector that is nearest to that of ${lesson.named(position)}?`,
+    choices,
+    truth: async () => {
+      const near = await asked;
+      return { value: near[0].id, say: `${quoted(near[0])}: the cosine of the two is ${fixed(near[0].cosine)}.` };
+    },
+    shown: () => [
+      figure("The cosine: 1 for the same direction, 0 for nothing in common.", async () => bars((await asked).map((one) => ({ label: chip(one), value: one.cosine, text: fixed(one.cosine) })), { label: `Tokens whose vectors are nearest to ${lesson.named(position)}`, as: "size", kind: "weight", full: 1 }), { name: "near", tall: 14 }),
+      say("Nobody told the model that these words are alike. They are used in the same places, and training moved their rows together."),
+      aside("This is a measure, not a meaning: a small model’s neighbours are partly chance. Choose another token above and see."),
+    ],
+  });
+}

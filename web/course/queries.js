@@ -1,0 +1,102 @@
+// Chapter 4: queries and keys. One head, one word that asks, and the words that answer.
+
+import { make } from "../dom.js";
+import { bars } from "../draw/bars.js";
+import { matrix, values } from "../draw/numbers.js";
+import { chip, tokenStrip } from "../draw/token_strip.js";
+import { strip } from "../draw/vector.js";
+import { closer } from "./closer.js";
+import { guess } from "./guess.js";
+import { clearHead } from "./heads_found.js";
+import { aside, figure, live, say, screen, strong } from "./parts.js";
+import { fixed, list, percent, whole } from "./words.js";
+
+export const chapter = {
+  id: "queries",
+  short: "Queries and keys",
+  title: "Who asks, who answers",
+  sources: ["vaswani", "elhage", "xiao"],
+  make(lesson) {
+    const { model } = lesson;
+    const size = model.head_size;
+    return [
+      screen(
+        "Each word asks, each word offers",
+        figure(`One word’s vector of ${whole(model.width)} numbers is multiplied by two learned matrices; each gives ${size} numbers.`, () => asking(lesson), { name: "query-key", tall: 10 }),
+        say("Attention lets a word take in other words. A head first makes two short vectors from every word’s vector: a ", strong("query"), ", what this word looks for, and a ", strong("key"), ", what it can be found by."),
+        say("Query and key are multiplied, number by number, and summed: a ", strong("score"), `. It is divided by √${size} = ${fixed(Math.sqrt(size))}, so that it does not grow with their length.`),
+      ),
+      screen("Which word answers?", live(() => answering(lesson))),
+    ];
+  },
+};
+
+async function asking(lesson) {
+  const found = await clearHead(lesson);
+  const { block, head, position } = found;
+  const qk = await lesson.ask({ ask: "query_key", ids: lesson.ids, block, head, query: position, key: found.to });
+  const row = (name, numbers) => make("div", { class: "strip-row" }, make("span", { class: "note" }, name), strip(numbers, { height: 30, label: name }));
+  return [
+    make("p", { class: "note" }, `Block ${block}, head ${head}, of your text.`),
+    row(`the query of ${lesson.named(position)}`, values(qk.query)),
+    row(`the key of ${lesson.named(found.to)}`, values(qk.key)),
+    make("p", { class: "sum" }, `product ${fixed(qk.product)} · divided ${fixed(qk.scaled ?? qk.product / Math.sqrt(lesson.model.head_size))}`),
+  ];
+}
+
+function answering(lesson) {
+  const asked = clearHead(lesson);
+  const choices = asked.then(({ position, to, shares }) => {
+    const others = shares.map((share, at) => [share, at]).filter(([, at]) => at !== to && at >= lesson.first && at < position);
+    const some = [to, ...others.sort((a, b) => b[0] - a[0]).slice(0, 3).map(([, at]) => at)];
+    return some.sort((a, b) => a - b).map((at) => [at, `${lesson.named(at)}, position ${at}`]);
+  });
+  const truth = async () => {
+    const { to, shares, block, head, position } = await asked;
+    return { value: to, say: `Head ${head} of block ${block} gives ${percent(shares[to])} of its attention at ${lesson.named(position)} to ${lesson.named(to)}.` };
+  };
+  const question = make("span", {}, "…");
+  asked.then(({ block, head, position }) => question.replaceChildren(`Head ${head} of block ${block} has learned something. When ${lesson.named(position)} asks, which word answers loudest?`), () => {});
+  return guess(lesson, {
+    name: "answer",
+    ask: question,
+    choices,
+    truth,
+    shown: () => [
+      looking(lesson, asked),
+      say("The scores of all words are turned into shares that sum to 1 (chapter 6). A share says how much this word will take from each other word, and from itself: a word may look at itself too."),
+      aside("Many heads give much to the first token. It says little about the text; a head that finds nothing to take looks there. Such a token is called an attention sink."),
+      aside("Nobody wrote down what a head should look for. The two matrices are weights; training found them."),
+      closer(lesson, "attention", asked, "The whole head: every query with every key"),
+    ],
+  });
+}
+
+/** Scores and shares of one query; another word may ask. */
+function looking(lesson, asked) {
+  const box = make("div");
+  asked.then((found) => {
+    let at = found.position;
+    const picture = figure("Left: the score after division. Right: its share of the attention.", () => table(lesson, found, at), { name: "scores", tall: 14 });
+    box.append(
+      make("p", { class: "note" }, "Who asks:"),
+      tokenStrip({ tokens: lesson.tokens, chosen: at, label: "The word that asks", pick: (position) => {
+        at = position;
+        picture.again();
+      } }),
+      picture,
+    );
+  }, (error) => box.append(make("p", { class: "trouble" }, error.message)));
+  return box;
+}
+
+async function table(lesson, { block, head }, position) {
+  const found = await lesson.ask({ ask: "attention", ids: lesson.ids, block, head, position });
+  const [masked, pattern] = [matrix(found.masked), matrix(found.pattern)];
+  const row = pattern.rows === 1 ? 0 : position;
+  const shares = Array.from(pattern.row(row)).slice(0, position + 1);
+  const best = shares.map((share, at) => ({ share, at })).sort((a, b) => b.share - a.share).slice(0, 9).sort((a, b) => a.at - b.at);
+  const rows = best.map(({ share, at }) => ({ label: chip(lesson.tokens[at]), value: share, note: `score ${fixed(masked.at(masked.rows === 1 ? 0 : position, at))}` }));
+  const rest = 1 - best.reduce((sum, { share }) => sum + share, 0);
+  return [bars(rows, { label: `Where head ${head} of block ${block} looks from ${lesson.named(position)}`, full: 1 }), shares.length > best.length && make("p", { class: "note" }, `The other ${list([`${shares.length - best.length} words`])}: ${percent(rest)}.`)];
+}

@@ -1,0 +1,3 @@
+// The views of the flow that chapters open.
+
+export const VIEWS = {};

@@ -1,0 +1,150 @@
+// The view "Attention": where a head looks, as arcs over the words and as a grid with its steps: Q·K, scaled, masked,
+// softmax.
+
+import { make } from "../dom.js";
+import { arcs } from "../draw/arcs.js";
+import { grid } from "../draw/grid.js";
+import { number } from "../draw/number.js";
+import { format, matrix, most, percent, values } from "../draw/numbers.js";
+import { chip, quoted, shownText } from "../draw/token_strip.js";
+import { vector } from "../draw/vector.js";
+import { ask } from "../engine.js";
+import { choice, columns, note, part, table, toggle, window } from "./parts.js";
+import { defineView } from "./view.js";
+
+/** The grid is drawn whole up to this many tokens; the arcs have room for fewer. */
+const WHOLE = 128;
+const WORDS = 40;
+const ROWS = 12;
+
+const STEPS = [
+  ["product", "Q·K"],
+  ["scaled", "scaled"],
+  ["masked", "masked"],
+  ["pattern", "softmax"],
+];
+const ABOUT = {
+  product: "Query of the row times key of the column: how well they fit.",
+  scaled: "The same, divided by the square root of the head's size, so that the numbers stay small.",
+  masked: "Nobody looks ahead: later words are hidden.",
+  pattern: "Softmax turns every row into shares that sum to 1.",
+};
+
+export const view = defineView({
+  id: "attention",
+  title: "Attention",
+  about: "Each word asks (query), each earlier word offers (key); where they fit, the head looks.",
+  uses: ["position", "block", "head"],
+  keys: ["sink", "step", "key"],
+  draw,
+});
+
+async function draw({ state, store }) {
+  const { block, head, ids, position, sink, step } = state;
+  const whole = ids.length <= WHOLE;
+  const more = { block, head, ...(!whole && { position }) };
+  const found = await ask(store.question("attention", more, ids.length - 1));
+  const steps = stepsOf(found, whole ? null : position);
+  const key = Math.min(state.key ?? strongest(steps.row("pattern", position), sink), position);
+  const pair = await ask(store.question("query_key", { block, head, query: position, key }, ids.length - 1));
+  return [
+    arcsPart({ state, store, steps }),
+    make("div", { class: "row between" }, toggle({ label: "Show the attention to the first token", on: sink, pick: (on) => store.set({ sink: on }), name: "sink" }), note("Most heads look at the first token when they find nothing: a sink.")),
+    columns(whole ? gridPart({ state, store, steps, step, key }) : note(`The text has ${ids.length} tokens; a grid is drawn up to ${WHOLE}. The arcs and the list show the chosen row.`), rowPart({ state, store, steps, key })),
+    pairPart({ state, pair, key }),
+    make("p", { class: "warning" }, "A head that looks somewhere need not change anything by it: attention alone is no cause. “Change” silences it and shows what follows."),
+  ];
+}
+
+/** The four steps as functions of query and key. For a long text only the row of `only` is known. */
+function stepsOf(found, only) {
+  const at = (object) => {
+    const m = matrix(object);
+    return m.rows === 1 ? (_, k) => m.at(0, k) : (q, k) => m.at(q, k);
+  };
+  const pattern = matrix(found.pattern);
+  const product = at(found.scores);
+  const of = {
+    product,
+    scaled: (q, k) => product(q, k) * found.scale,
+    masked: found.masked ? at(found.masked) : (q, k) => (k > q ? -Infinity : product(q, k) * found.scale),
+    pattern: pattern.rows === 1 ? (_, k) => pattern.at(0, k) : (q, k) => pattern.at(q, k),
+  };
+  return { of, scale: found.scale, only, row: (step, q) => Array.from({ length: q + 1 }, (_, k) => of[step](q, k)) };
+}
+
+function strongest(row, sink) {
+  let found = sink || row.length === 1 ? 0 : 1;
+  row.forEach((share, k) => (k > 0 || sink) && share > row[found] && (found = k));
+  return found;
+}
+
+function arcsPart({ state, store, steps }) {
+  const { position, tokens, sink, block, head } = state;
+  const { positions, left } = window(position + 1, position, WORDS);
+  const row = steps.row("pattern", position);
+  const shares = positions.map((k) => row[k]);
+  const faint = steps.only === null && positions.length <= 24 ? positions.map((q) => positions.map((k) => (k <= q ? steps.of.pattern(q, k) : 0))) : null;
+  const leftOut = new Set(sink ? [] : [0]);
+  const label = `Block ${block}, head ${head}: ${quoted(tokens[position])} looks at ${byShare(row, tokens)}`;
+  return [arcs({ words: positions.map((k) => shownText(tokens[k])), query: positions.indexOf(position), shares, faint, leftOut, label, pick: (k) => store.set({ position: positions[k], key: null }) }), left && note(left)];
+}
+
+function byShare(row, tokens) {
+  const order = row.map((_, k) => k).sort((a, b) => row[b] - row[a]);
+  return order.slice(0, 4).map((k) => `${quoted(tokens[k])} ${percent(row[k])}`).join(", ");
+}
+
+function gridPart({ state, store, steps, step, key }) {
+  const { tokens, position, sink, block, head, ids } = state;
+  const texts = tokens.map(shownText);
+  const hidden = (q, k) => (step === "masked" || step === "pattern" ? k > q : false) || (!sink && k === 0);
+  const value = (q, k) => (hidden(q, k) ? null : steps.of[step](q, k));
+  const full = most(ids.flatMap((_, q) => ids.map((_, k) => value(q, k) ?? 0)));
+  const say = (q, k) => `${texts[q]} → ${texts[k]}: ${hidden(q, k) ? "hidden" : format(steps.of[step](q, k), 3)}`;
+  const drawn = grid({
+    rows: ids.length,
+    cols: ids.length,
+    value,
+    full,
+    numbers: true,
+    cell: Math.max(4, Math.min(52, Math.floor(430 / ids.length))),
+    rowLabels: texts,
+    colLabels: texts,
+    chosen: [position, key],
+    label: `Block ${block}, head ${head}, ${step}: a row for each word that looks, a column for each word that is looked at`,
+    pick: (q, k) => store.set({ position: q, key: Math.min(k, q) }),
+    say,
+  });
+  drawn.setAttribute("data-focus", "grid");
+  return part("Every word that looks (rows), every word looked at (columns)", choice({ label: "Step", options: STEPS, chosen: step, pick: (to) => store.set({ step: to }), name: "step" }), note(ABOUT[step]), drawn);
+}
+
+function rowPart({ state, store, steps, key }) {
+  const { tokens, position, block, head } = state;
+  const row = steps.row("pattern", position);
+  const order = row.map((_, k) => k).sort((a, b) => row[b] - row[a]);
+  const shown = order.slice(0, ROWS).sort((a, b) => a - b);
+  const site = (name, k) => ({ site: `block.${block}.attention.${name}`, position, head, key: k });
+  const cell = (name, step, k, options) => number(steps.of[step](position, k), site(name, k), options);
+  const rows = shown.map((k) => [
+    make("button", { type: "button", class: "bar-name", "data-focus": `key-${k}`, "aria-pressed": String(k === key), onclick: () => store.set({ key: k }) }, chip(tokens[k])),
+    cell("scores", "product", k),
+    cell("masked", "masked", k),
+    cell("pattern", "pattern", k, { as: "percent" }),
+  ]);
+  return part(`Where ${quoted(tokens[position])} looks`, table({ caption: "The row of the chosen word", head: ["Word", "Q·K", `× ${format(steps.scale, 3)}`, "Share"], rows }), row.length > ROWS && note(`The ${ROWS} largest shares of ${row.length}.`));
+}
+
+function pairPart({ state, pair, key }) {
+  const { tokens, position, block, head, model } = state;
+  const [query, offered] = [values(pair.query), values(pair.key)];
+  const full = most([...query, ...offered]);
+  const site = (name, at) => (column) => ({ site: `block.${block}.attention.${name}`, position: at, head, column: head * model.head_size + column });
+  const score = (name) => ({ site: `block.${block}.attention.${name}`, position, head, key });
+  return part(
+    `${quoted(tokens[position])} looks at ${quoted(tokens[key])}`,
+    make("div", { class: "sum" }, ...[["query of", tokens[position], query, site("query", position)], ["key of", tokens[key], offered, site("key", key)]].map(([name, token, numbers, atOf], at) => make("div", { class: "sum-row" }, make("span", { class: "sum-sign", "aria-hidden": "true" }, at ? "·" : ""), make("div", { class: "sum-name" }, `${name} `, chip(token)), vector(numbers, { name: `${name} ${shownText(token)}`, full, atOf })))),
+    make("p", { class: "equation" }, "product ", number(pair.product, score("scores")), " → scaled ", number(pair.scaled, score("masked")), " → share ", number(pair.share, score("pattern"), { as: "percent" })),
+  );
+}

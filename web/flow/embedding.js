@@ -1,0 +1,42 @@
+// The view "Embedding": the token's vector and the position's vector, and their sum, which enters the first block.
+
+import { make } from "../dom.js";
+import { bars } from "../draw/bars.js";
+import { format, length, most, values } from "../draw/numbers.js";
+import { chip, shownText } from "../draw/token_strip.js";
+import { vector } from "../draw/vector.js";
+import { ask } from "../engine.js";
+import { columns, note, part } from "./parts.js";
+import { defineView } from "./view.js";
+
+export const view = defineView({
+  id: "embedding",
+  title: "Embedding",
+  about: "Every token has a vector that was learned, and so has every position. Their sum is what flows.",
+  uses: ["position"],
+  draw,
+});
+
+async function draw({ state, store }) {
+  const { position, tokens, ids, model } = state;
+  const token = tokens[position];
+  const [found, own] = await Promise.all([ask({ ask: "embedding", ids: store.upTo(), position }), ask({ ask: "near", id: ids[position], n: 9 })]);
+  const of = { token: values(found.token), position: found.position ? values(found.position) : null, sum: values(found.sum) };
+  const full = most([...of.token, ...(of.position ?? []), ...of.sum]);
+  const row = (sign, name, numbers, kind, atOf) => make("div", { class: "sum-row" }, make("span", { class: "sum-sign", "aria-hidden": "true" }, sign), make("div", { class: "sum-name" }, ...[name].flat(), make("span", { class: "note" }, `length ${format(length(numbers), 3)}`)), vector(numbers, { kind, full, name: `${shownText(token)} ${kind}`, atOf }));
+  const site = (name) => (column) => ({ site: name, position, column });
+  return [
+    make(
+      "div",
+      { class: "sum" },
+      row("", [chip(token), " of the table of tokens"], of.token, "weight", site("embedding.token")),
+      of.position && row("+", `position ${position}`, of.position, "weight", site("embedding.position")),
+      row("=", "what flows into block 0", of.sum, "data", site("embedding")),
+    ),
+    note(`${model.width} numbers each. Blue and square: learned, they stand in the file. Orange and round: computed for this text.`),
+    columns(part("Tokens whose vectors point the same way", near(own.near)), found.near && part("Near the sum", near(found.near.slice(0, 9)))),
+  ];
+}
+
+const near = (list) => bars(list.map((one) => ({ label: chip(one), value: one.cosine, text: format(one.cosine, 2) })), { label: "Cosine of the angle", as: "size", kind: "weight", full: 1 });
+
