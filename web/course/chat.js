@@ -90,7 +90,7 @@ function answer(lesson, asked) {
     button.disabled = false;
     button.textContent = "Once more";
   });
-  return make("div", {}, make("div", { class: "row" }, button), out, remark, aside("The end of an answer is predicted like any other token: when the mark for “this message ends” is drawn, the program stops and hands the keyboard back to you. Your next message is put behind it, and the whole list is read on."));
+  return make("div", { class: "chat-answer" }, make("div", { class: "row" }, button), out, remark, aside("The end of an answer is predicted like any other token: when the mark for “this message ends” is drawn, the program stops and hands the keyboard back to you. Your next message is put behind it, and the whole list is read on."));
 }
 
 async function ending(lesson, ids, written) {

@@ -60,6 +60,7 @@ function timed(lesson) {
   };
   return guess(lesson, {
     name: "four",
+    waiting: "Measuring, a few seconds…",
     ask: `One pass over ${middle} tokens takes some time. How many times as long will one over ${long} tokens take, ${fixed(long / middle, 0)} times as many?`,
     choices: [["less", `Less than ${fixed(0.8 * (long / middle), 1)} times`], ["linear", `About ${fixed(long / middle, 0)} times`], ["some", `Between ${fixed(1.25 * (long / middle), 1)} and ${fixed(0.75 * (long / middle) ** 2, 1)} times`], ["square", `About ${fixed((long / middle) ** 2, 0)} times`]],
     truth: async () => {

@@ -66,11 +66,12 @@ function visit(id) {
   openContents(false);
   if (id === state.chapter && drawn) return;
   state = { ...state, chapter: id, fields: {} };
-  keep();
+  keep(true);
   draw().then(() => page.focus({ preventScroll: true }));
 }
 
-const keep = () => keepLink({ chapter: state.chapter, text: state.text, fields: state.fields });
+/** Notes the state in the address; a chapter is a step of the Back button. */
+const keep = (step = false) => keepLink({ chapter: state.chapter, text: state.text, fields: state.fields }, step === true);
 
 /** The text as tokens; for a model without a vocabulary, ids that are written out. */
 async function read(text) {
@@ -167,8 +168,8 @@ export function show(wanted) {
 
 /** How the link is kept, once the page's places are known. */
 export const onLink = (f) => {
-  keepLink = (link) => {
+  keepLink = (link, step) => {
     remember("course-chapter", link.chapter);
-    f(link);
+    f(link, step);
   };
 };

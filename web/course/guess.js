@@ -11,9 +11,9 @@ let serial = 0;
  * - `choices`: `[[value, label], …]`, or a promise of them; or `range`: `{ from, to, step, value, write }`
  * - `truth()`: `{ value, say }` or a promise: the right value, and a sentence (text or elements) that tells it.
  *   With `range`, `near` (a number) is how far off still counts as right.
- * - `shown()`: the elements that come after.
+ * - `shown()`: the elements that come after; `waiting`: what is said until the truth is known.
  */
-export function guess(lesson, { name, ask, choices, range, near = 0, truth, shown }) {
+export function guess(lesson, { name, ask, choices, range, near = 0, truth, shown, waiting = "…" }) {
   const verdict = make("p", { class: "verdict", role: "status", "data-verdict": name });
   const after = make("div", { class: "shown", "data-shown": name, hidden: true });
   const fields = make("div", { class: "guess-fields" });
@@ -23,7 +23,8 @@ export function guess(lesson, { name, ask, choices, range, near = 0, truth, show
 
   /** Tells whether the guess was right; `null` for none: then only what is right. */
   async function answer(value) {
-    verdict.replaceChildren("…");
+    verdict.className = "verdict";
+    verdict.replaceChildren(waiting);
     try {
       const found = await truth();
       tell(value, found);

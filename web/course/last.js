@@ -101,7 +101,7 @@ function whatDecided(lesson, text) {
       figure("Each word hidden in turn: what is left of the probability of the model’s answer. The shorter the bar, the more depends on the word.", async () => hidden(await reading, await why), { name: "why", tall: 18 }),
       figure("What reaches the logit of the answer directly from each word, through all heads (direct attribution).", async () => direct(lesson, await reading), { name: "direct", tall: 8 }),
       say("The two do not say the same. Hiding is a ", strong("change"), ": it shows what the answer depends on, also over detours. The direct part only counts the last step, from a word straight to the last vector."),
-      closer(lesson, "why", reading.then(({ ids }) => ({ ids })), "Change it yourself: hide words, silence heads"),
+      closer(lesson, "why", reading.then(({ ids }) => ({ ids })), "The whole sweep, with the heads that read the word"),
     ],
   });
 }
@@ -110,7 +110,7 @@ function hidden({ tokens }, { token, logprob, words, instead }) {
   const rows = [{ label: "nothing hidden", value: Math.exp(logprob) }, ...words.map(({ from, text, without_logprob, without_top }) => ({ label: `without “${text.trim()}” (${from})`, value: Math.exp(without_logprob), note: without_top.id === token.id ? null : make("span", {}, "then ", chip(without_top)) }))];
   return [
     make("p", { class: "token-row laid" }, ...tokens.map((token, at) => chip(token, at >= words[0].from && at < words[0].to ? "joined" : ""))),
-    make("p", {}, "The model’s answer: ", chip(token), ` ${percent(Math.exp(logprob))}`),
+    make("p", { class: "answer-line" }, "The model’s answer: ", chip(token), ` ${percent(Math.exp(logprob))}`),
     bars(rows, { label: `The probability of ${quoted(token)} with a word hidden`, full: 1 }),
     instead ? make("p", { class: "note" }, `Without the strongest word, the story would go on: “${instead.text.trim()}”`) : null,
   ];

@@ -49,6 +49,7 @@ function watch(lesson) {
     }),
     guess(lesson, {
       name: "steps",
+      waiting: "It learns; see below…",
       ask: "A GPT of a few thousand random weights gets 48 new questions in each step, such as “dhgdb=”. On other questions, which it never learns from: after how many steps will it answer more than half without a mistake?",
       choices: [["20", "after 20 steps"], ["100", "after about 100"], ["300", "after about 300"], ["never", `not in ${STEPS}`]],
       truth: async () => {
@@ -133,10 +134,11 @@ function run(lesson, state) {
 function lossCurve(frames) {
   const of = (pick) => frames.flatMap((frame) => (Number.isFinite(pick(frame)) && pick(frame) !== null ? [[frame.step, pick(frame)]] : []));
   const chance = Math.log(TOKENS);
+  const top = chance * 1.15;
   return make(
     "div",
     {},
-    plot([{ points: [[0, chance], [STEPS, chance]], kind: "faint", dash: true }, { points: of(({ loss }) => loss), kind: "data" }, { points: of(({ accuracy }) => accuracy * chance), kind: "weight", dash: true }], { label: `The loss after step ${frames.at(-1).step}: ${fixed(frames.at(-1).loss ?? chance, 3)}; right answers ${percent(frames.at(-1).accuracy)}`, x: "step", y: "loss", from: 0, to: chance * 1.05, xFrom: 0, xTo: STEPS, height: 220 }),
+    plot([{ points: [[0, chance], [STEPS, chance]], kind: "faint", dash: true }, { points: of(({ loss }) => loss), kind: "data" }, { points: of(({ accuracy }) => accuracy * top * 0.99), kind: "weight", dash: true }], { label: `The loss after step ${frames.at(-1).step}: ${fixed(frames.at(-1).loss ?? chance, 3)}; right answers ${percent(frames.at(-1).accuracy)}`, x: "step", y: "loss", from: 0, to: top, xFrom: 0, xTo: STEPS, height: 220 }),
     make("p", { class: "note" }, make("span", { class: "key data" }), "loss", make("span", { class: "key weight" }), `share of right answers (the top is 100 %)`, make("span", { class: "key faint" }), `guessing among ${TOKENS} tokens: ${fixed(chance)}`),
   );
 }

@@ -5,6 +5,6 @@ import { build, element, onLink, show } from "./course.js";
 
 export function startCourse() {
   build();
-  onLink(({ chapter, text, fields }) => note("course", { view: chapter, t: text, ...fields }));
+  onLink(({ chapter, text, fields }, step) => note("course", { view: chapter, t: text, ...fields }, step));
   addPlace({ id: "course", label: "Course", element, show: ({ view, t, ...fields }) => show({ chapter: view, text: t, fields }) });
 }

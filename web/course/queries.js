@@ -35,12 +35,14 @@ async function asking(lesson) {
   const found = await clearHead(lesson);
   const { block, head, position } = found;
   const qk = await lesson.ask({ ask: "query_key", ids: lesson.ids, block, head, query: position, key: found.to });
+  const [query, key] = [values(qk.query), values(qk.key)];
   const row = (name, numbers) => make("div", { class: "strip-row" }, make("span", { class: "note" }, name), strip(numbers, { height: 30, label: name }));
   return [
     make("p", { class: "note" }, `Block ${block}, head ${head}, of your text.`),
-    row(`the query of ${lesson.named(position)}`, values(qk.query)),
-    row(`the key of ${lesson.named(found.to)}`, values(qk.key)),
-    make("p", { class: "sum-line" }, `product ${fixed(qk.product)} · divided ${fixed(qk.scaled ?? qk.product / Math.sqrt(lesson.model.head_size))}`),
+    row(`the query of ${lesson.named(position)}`, query),
+    row(`the key of ${lesson.named(found.to)}`, key),
+    row("query × key, number by number", query.map((value, at) => value * key[at])),
+    make("p", { class: "course-sum" }, `Their sum is ${fixed(qk.product)}; divided by ${fixed(Math.sqrt(lesson.model.head_size))} that is a score of ${fixed(qk.scaled ?? qk.product / Math.sqrt(lesson.model.head_size))}.`),
   ];
 }
 

@@ -37,7 +37,7 @@ export const chapter = {
       ),
       screen(
         "What is learned, what flows",
-        figure("Blue squares: weights, the same for every text. Orange: the numbers of your text, gone afterwards.", () => twoKinds(lesson), { name: "two-kinds" }),
+        figure("Blue: weights, the same for every text. Orange: the vectors of your text at every block, made for it and gone afterwards.", () => twoKinds(lesson), { name: "two-kinds" }),
         say("Two kinds of numbers stand in every product of a GPT. ", strong("Weights"), " were learned; they are the model. They do not change when it reads or writes. ", strong("Data"), " is what flows: vectors, scores, shares. They are made anew from each text."),
         say("A chat does not teach the model anything. What it seems to remember of a conversation stands in the text that it reads again."),
       ),

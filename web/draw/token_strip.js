@@ -35,12 +35,13 @@ export function tokenStrip({ tokens, chosen = null, label, pick, shade, extra, f
   const element = make("div", { class: "token-strip", role: "group", "aria-label": label ?? "Tokens" }, ...chips);
   let now = null;
 
+  const chipOf = (position) => (position === null ? undefined : chips[position - from]);
   element.mark = (position) => {
-    chips[now - from]?.removeAttribute("aria-current");
-    (chips[now - from] ?? chips[0])?.setAttribute("tabindex", "-1");
+    chipOf(now)?.removeAttribute("aria-current");
+    (chipOf(now) ?? chips[0])?.setAttribute("tabindex", "-1");
     now = position;
-    chips[now - from]?.setAttribute("aria-current", "true");
-    (chips[now - from] ?? chips[0])?.setAttribute("tabindex", "0");
+    chipOf(now)?.setAttribute("aria-current", "true");
+    (chipOf(now) ?? chips[0])?.setAttribute("tabindex", "0");
   };
   element.mark(chosen);
 

@@ -141,7 +141,10 @@ function pairPart({ state, pair, key }) {
   const { tokens, position, block, head, model } = state;
   const [query, offered] = [values(pair.query), values(pair.key)];
   const full = most([...query, ...offered]);
-  const site = (name, at) => (column) => ({ site: `block.${block}.attention.${name}`, position: at, head, column: head * model.head_size + column });
+  // Several query heads may share a key head.
+  const keyHeads = (model.groups.find(({ name }) => name === "key")?.matrices ?? 0) / model.layers || model.heads;
+  const columnOf = { query: head, key: Math.floor((head * keyHeads) / model.heads) };
+  const site = (name, at) => (column) => ({ site: `block.${block}.attention.${name}`, position: at, column: columnOf[name] * model.head_size + column });
   const score = (name) => ({ site: `block.${block}.attention.${name}`, position, head, key });
   return part(
     `${quoted(tokens[position])} looks at ${quoted(tokens[key])}`,

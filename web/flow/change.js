@@ -21,8 +21,8 @@ export const view = defineView({
 });
 
 async function draw({ state, store }) {
-  const effect = await effectPart({ state, store });
-  return [effect, columns(silencePart({ state, store }), cutPart({ state, store }), swapPart({ state, store })), patchPart({ state, store })];
+  const [effect, both] = await Promise.all([effectPart({ state, store }), bothPart({ state, store })]);
+  return [effect, columns(silencePart({ state, store }), cutPart({ state, store }), swapPart({ state, store })), patchPart({ state, store }), both];
 }
 
 function add(store, edit) {
@@ -103,18 +103,16 @@ function patchPart({ state, store }) {
     second && !same && note(`The second text has ${secondIds.length} tokens, the first ${ids.length}. A patch needs as many; choose words of equally many tokens.`),
     same && second && make("div", { class: "field-row" }, make("label", { for: "patch-where" }, "Take over"), where),
     same && second && make("div", { class: "row" }, button(`Residual stream before block ${block}`, "patch-residual", patch(`block.${block}.residual`)), button(`Head ${head} of block ${block}`, "patch-head", patch(`block.${block}.attention.z`, { head })), button(`MLP of block ${block}`, "patch-mlp", patch(`block.${block}.mlp.out`))),
-    second && secondTokens.length > 0 && secondNext({ store, state }),
   );
 }
 
-/** What the second text alone would say, filled in when it is known. */
-function secondNext({ state }) {
-  const line = make("p", { class: "note" }, "…");
-  ask({ ask: "next", ids: state.secondIds, edits: [], top: 3 }).then(
-    ({ top }) => line.replaceChildren("After the second text: ", ...top.flatMap((one) => [chip(one), ` ${percent(Math.exp(one.logprob))} `])),
-    (error) => (line.textContent = error.message),
-  );
-  return line;
+/** What both texts say, beside each other. */
+async function bothPart({ state, store }) {
+  if (!state.second || !state.secondIds.length) return null;
+  const ask2 = { tokens: TOKENS, top: ROWS, edits: [] };
+  const [first, second] = await Promise.all([ask({ ask: "if", ids: store.upTo(), ...ask2 }), ask({ ask: "if", ids: state.secondIds, ...ask2 })]);
+  const both = { before: first.before, after: second.before };
+  return part("Both texts as they are", beforeAndAfter(both, ["First", "Second"]), make("div", { class: "texts" }, ...textPair(both, ["First text", "Second text"])));
 }
 
 async function effectPart({ state, store }) {
@@ -136,7 +134,7 @@ async function before(store) {
 }
 
 /** The most probable tokens of both, each with two bars. */
-function beforeAndAfter({ before, after }) {
+function beforeAndAfter({ before, after }, names = ["Before", "After"]) {
   const all = [values(before.logprobs), values(after.logprobs)].map((list) => (id) => Math.exp(list[id]));
   const ids = new Map([...before.top, ...after.top].map((one) => [one.id, one]));
   const order = [...ids.values()].sort((a, b) => Math.max(all[0](b.id), all[1](b.id)) - Math.max(all[0](a.id), all[1](a.id))).slice(0, ROWS + 2);
@@ -150,8 +148,8 @@ function beforeAndAfter({ before, after }) {
     const [p, q] = [all[0](one.id), all[1](one.id)];
     return make("tr", {}, make("th", { scope: "row" }, chip(one)), make("td", { class: "two-bars", "aria-hidden": "true" }, bar("raw", p), bar("now", q)), make("td", {}, percent(p)), make("td", {}, percent(q)), make("td", { class: "change" }, ratio(p, q)));
   });
-  const head = ["Token", "", "Before", "After", ""].map((text) => (text ? make("th", { scope: "col" }, text) : make("td", {})));
-  return make("table", { class: "numbers next-list effect", id: "effect" }, make("caption", { class: "hidden" }, "The next token before and after the change"), make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows));
+  const head = ["Token", "", ...names, ""].map((text) => (text ? make("th", { scope: "col" }, text) : make("td", {})));
+  return make("table", { class: "numbers next-list effect", "data-effect": names.join("-").toLowerCase() }, make("caption", { class: "hidden" }, `The most probable next tokens: ${names.join(" and ").toLowerCase()}`), make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows));
 }
 
 function ratio(p, q) {
@@ -160,9 +158,9 @@ function ratio(p, q) {
   return times > 1 ? `▲ ×${times >= 10 ? Math.round(times).toLocaleString("en") : times.toFixed(1)}` : `▼ ÷${1 / times >= 10 ? Math.round(1 / times).toLocaleString("en") : (1 / times).toFixed(1)}`;
 }
 
-function textPair({ before, after }) {
+function textPair({ before, after }, names = ["Before", "After"]) {
   let same = 0;
   while (same < before.text.length && before.text[same] === after.text[same]) same += 1;
   const shown = (name, text) => make("div", {}, make("h4", {}, name), make("p", { class: "goes-on" }, `…${text.slice(0, same)}`, make("mark", {}, text.slice(same))));
-  return [shown("Before", before.text), shown("After", after.text)];
+  return [shown(names[0], before.text), shown(names[1], after.text)];
 }

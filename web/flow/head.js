@@ -49,7 +49,7 @@ function flow({ state, found, strongest }) {
   const shown = strongest.slice(0, 5);
   const share = (at) => number(found.sources[at].share, { site: `block.${block}.attention.pattern`, position, head, key: at }, { as: "percent" });
   const rows = shown.map((at) => make("li", {}, chip(tokens[at]), make("span", { class: "times" }, share(at), " ×"), strip(all.row(at), { full, width: 420, height: 20, label: `value of ${tokens[at].text}` })));
-  const zAt = (column) => ({ site: `block.${block}.attention.z`, position, head, column: head * size + column });
+  const zAt = (column) => ({ site: `block.${block}.attention.z`, position, column: head * size + column });
   const addedAt = (column) => ({ site: `block.${block}.attention.contribution`, position, head, column });
   return make(
     "ol",

@@ -13,6 +13,7 @@ import { defineView } from "./view.js";
 
 const PARTS = 12;
 const WORDS = 24;
+const HEADS = 32;
 
 export const view = defineView({
   id: "last",
@@ -84,27 +85,32 @@ function opens(name, store, open) {
   };
 }
 
-/** Every head (rows) and every word (columns): what went from the word through the head into the logit. */
+/** Heads (rows) and words (columns): what went from the word through the head into the logit. */
 function sources({ found, state, store, open }) {
   const { tokens, model, block, head } = state;
   const all = matrix(found.sources);
   const { positions, left } = strongest(found.positions, WORDS);
+  const weight = Float32Array.from({ length: all.rows }, (_, r) => all.row(r).reduce((sum, value) => sum + Math.abs(value), 0));
+  const heads = strongest(weight, HEADS).positions;
   const texts = positions.map((at) => shownText(tokens[at]));
-  const nameOf = (r) => `${Math.floor(r / model.heads)}.${r % model.heads}`;
+  const of = (r) => ({ block: Math.floor(heads[r] / model.heads), head: heads[r] % model.heads });
+  const value = (r, c) => all.at(heads[r], positions[c]);
+  const chosen = heads.indexOf(block * model.heads + head);
   const drawn = grid({
-    rows: all.rows,
+    rows: heads.length,
     cols: positions.length,
-    value: (r, c) => all.at(r, positions[c]),
-    cell: Math.max(9, Math.min(18, Math.floor(620 / Math.max(positions.length, all.rows)))),
-    rowLabels: Array.from({ length: all.rows }, (_, r) => nameOf(r)),
+    value,
+    cell: Math.max(12, Math.min(22, Math.floor(620 / Math.max(positions.length, heads.length)))),
+    rowLabels: heads.map((_, r) => `${of(r).block}.${of(r).head}`),
     colLabels: texts,
-    chosen: [block * model.heads + head, null],
-    label: `What each head brought from each word into the logit of ${shownText(found.token)}`,
-    say: (r, c) => `block ${Math.floor(r / model.heads)}, head ${r % model.heads}, from ${texts[c]}: ${signed(all.at(r, positions[c]))}`,
+    chosen: chosen < 0 ? undefined : [chosen, null],
+    label: `What heads brought from words into the logit of ${shownText(found.token)}`,
+    say: (r, c) => `block ${of(r).block}, head ${of(r).head}, from ${texts[c]}: ${signed(value(r, c))}`,
     pick: (r, c) => {
-      store.set({ block: Math.floor(r / model.heads), head: r % model.heads, key: positions[c] });
+      store.set({ ...of(r), key: positions[c] });
       open("head");
     },
   });
-  return make("details", {}, make("summary", {}, "Every head and every word"), note("A row for each head (block.head), a column for each word. Hollow: it takes away. A click opens the head. ", left), make("div", { class: "scroll-x", tabindex: "0", role: "group", "aria-label": "Heads and words" }, drawn));
+  const some = heads.length < all.rows ? `the ${HEADS} heads of ${all.rows} that bring most` : "every head";
+  return make("details", {}, make("summary", {}, "Heads and words together"), note(`A row for ${some} (block.head), a column for each word. Hollow: it takes away. A click opens the head. `, left), make("div", { class: "scroll-x", tabindex: "0", role: "group", "aria-label": "Heads and words" }, drawn));
 }

@@ -97,23 +97,25 @@ function list(seen, drawn, raw) {
   return make("table", { class: "numbers next-list" }, make("caption", { class: "hidden" }, "The most probable tokens: the model's probability, and the probability after the samplers"), make("thead", {}, make("tr", {}, ...head.map((text) => (text ? make("th", { scope: "col" }, text) : make("td", {}))))), make("tbody", {}, ...body));
 }
 
-const WIDE = 960;
+/** In pixels: as wide as the page, on a phone too. */
+const wide = () => Math.max(280, Math.min(960, innerWidth - 48));
 
 /** Everything that can be drawn as one bar, each token as wide as it is probable. */
 function shares(seen, drawn) {
-  const made = picture(WIDE, 46, `Tokens as wide as they are probable: ${Array.from(seen.order.subarray(0, 5), (id, place) => `${shownText(tokenOf(seen, id))} ${percent(drawn.probability(place))}`).join(", ")}`);
+  const whole = wide();
+  const made = picture(whole, 46, `Tokens as wide as they are probable: ${Array.from(seen.order.subarray(0, 5), (id, place) => `${shownText(tokenOf(seen, id))} ${percent(drawn.probability(place))}`).join(", ")}`);
   made.classList.add("wide");
   let x = 0;
   for (let place = 0; place < drawn.kept; place++) {
-    const wide = WIDE * drawn.probability(place);
-    if (wide < 1.5) break;
+    const room = whole * drawn.probability(place);
+    if (room < 1.5) break;
     const text = cut(shownText(tokenOf(seen, seen.order[place])), 14);
-    made.append(svg("rect", { x: round(x + 0.5), y: 12, width: round(Math.max(0.5, wide - 1.5)), height: 30, rx: 5, class: `share-box${place === seen.place ? " chosen" : ""}` }));
-    if (seen.names.has(seen.order[place]) && textWidth(text, 13, 400, true) + 8 < wide) made.append(svg("text", { x: round(x + wide / 2), y: 31, "text-anchor": "middle", class: "word-text" }, text));
-    x += wide;
+    made.append(svg("rect", { x: round(x + 0.5), y: 12, width: round(Math.max(0.5, room - 1.5)), height: 30, rx: 5, class: `share-box${place === seen.place ? " chosen" : ""}` }));
+    if (seen.names.has(seen.order[place]) && textWidth(text, 13, 400, true) + 8 < room) made.append(svg("text", { x: round(x + room / 2), y: 31, "text-anchor": "middle", class: "word-text" }, text));
+    x += room;
   }
-  if (x < WIDE - 1) made.append(svg("rect", { x: round(x + 0.5), y: 12, width: round(WIDE - x - 1), height: 30, rx: 5, class: `share-box tail${seen.point * WIDE > x ? " chosen" : ""}` }));
-  if (seen.point !== undefined) made.append(svg("path", { d: `M${round(seen.point * WIDE)} 10l-6 -10h12z`, class: "needle" }));
+  if (x < whole - 1) made.append(svg("rect", { x: round(x + 0.5), y: 12, width: round(whole - x - 1), height: 30, rx: 5, class: `share-box tail${seen.point * whole > x ? " chosen" : ""}` }));
+  if (seen.point !== undefined) made.append(svg("path", { d: `M${round(seen.point * whole)} 10l-6 -10h12z`, class: "needle" }));
   return made;
 }
 

@@ -78,7 +78,7 @@ function draw({ store, last, stream, open, room }) {
   const height = line + 22 + MLP + under + 18;
   const most1 = most([...added].filter(([name]) => name.includes(".head.")).map(([, value]) => value));
   const most2 = most([...added].filter(([name]) => name.endsWith(".mlp")).map(([, value]) => value));
-  const label = `The model at position ${position}, ${from}: ${layers} blocks of ${heads} heads and an MLP; next comes ${last.top.slice(0, 3).map((one) => `${shownText(one)} ${percent(Math.exp(one.logprob))}`).join(", ")}`;
+  const label = `The model at position ${position}, ${from}: ${layers} blocks of ${heads} heads and an MLP; the heads that add most are ${strongHeads(added)}; next comes ${last.top.slice(0, 3).map((one) => `${shownText(one)} ${percent(Math.exp(one.logprob))}`).join(", ")}`;
   const made = picture(width, height, label);
   const columns = Array.from({ length: layers }, (_, block) => svg("rect", { x: stage + block * column + 1, y: 6, width: column - 2, height: height - 12, rx: 8, class: "block" }));
   made.append(...columns, ...streamLine({ stream, stage, column, layers, line, left, width, right }), ...rowNames({ stage, top, rows, cell, middle: line + 24 + MLP }));
@@ -101,6 +101,11 @@ function draw({ store, last, stream, open, room }) {
   made.mark(store.state.block, store.state.head);
   listen(made, store, open, { stage, column, layers, left, line, top, rows, cell, height });
   return made;
+}
+
+function strongHeads(added) {
+  const heads = [...added].filter(([name]) => name.includes(".head.")).sort((a, b) => b[1] - a[1]).slice(0, 3);
+  return heads.map(([name, value]) => `${name.replace(/\D+/g, " ").trim().replace(" ", ".")} ${signed(value)}`).join(", ");
 }
 
 const rowNames = ({ stage, top, rows, cell, middle }) => [

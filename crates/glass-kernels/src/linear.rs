@@ -7,6 +7,7 @@ mod pair;
 mod parts;
 mod product;
 mod quantised;
+mod rounding;
 mod tile;
 
 use crate::activate::Activation;
@@ -18,6 +19,7 @@ pub use pair::linear_pair_backward_input;
 pub use parts::linear_in_parts;
 use product::{LargeProduct, Left, Right, Start};
 use quantised::QuantisedProduct;
+pub use rounding::InputRounding;
 
 /// How the values of a weight matrix are laid out in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

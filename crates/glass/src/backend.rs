@@ -14,7 +14,7 @@ pub use glass_kernels::activate::Activation;
 pub use glass_kernels::adamw::AdamW;
 pub use glass_kernels::attend::{BLOCK, BlockTable, CacheType, Heads, KvShape, Span};
 pub use glass_kernels::dropout::Dropout;
-pub use glass_kernels::linear::Layout;
+pub use glass_kernels::linear::{InputRounding, Layout};
 pub use glass_kernels::muon::Muon;
 pub use glass_kernels::packing::{Packing, Quants};
 pub use glass_kernels::{InputScales, Precision};
@@ -153,6 +153,8 @@ pub trait Backend {
     fn adopt(&self, stored: Stored, rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
     /// Calls `work` with 0 to `tasks` − 1, on the host, on as many threads as there are.
     fn on_host(&self, tasks: usize, work: &(dyn Fn(usize) + Sync));
+    /// How a product with this parameter rounds its inputs.
+    fn input_rounding(&self, packed: &Self::Packed) -> InputRounding;
     /// The bytes of a parameter as they are stored in a file.
     fn bytes<'a>(&self, packed: &'a Self::Packed) -> &'a [u8];
 

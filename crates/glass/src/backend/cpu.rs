@@ -13,8 +13,8 @@ use glass_kernels::linear::{self, Matrix};
 use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
 
 use super::{
-    Activation, AdamW, Attended, Backend, Dense, Dropout, Grads, Heads, InputScales, Kv, Layout, Muon,
-    Packing, Precision, Quants, ReadRows, Span, Tensor, Weight, Write,
+    Activation, AdamW, Attended, Backend, Dense, Dropout, Grads, Heads, InputRounding, InputScales, Kv,
+    Layout, Muon, Packing, Precision, Quants, ReadRows, Span, Tensor, Weight, Write,
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
@@ -180,6 +180,10 @@ impl Backend for Cpu {
 
     fn on_host(&self, tasks: usize, work: &(dyn Fn(usize) + Sync)) {
         self.cores.run(tasks, work);
+    }
+
+    fn input_rounding(&self, packed: &Packed) -> InputRounding {
+        InputRounding::of(&self.cores, packed.layout())
     }
 
     fn bytes<'a>(&self, packed: &'a Packed) -> &'a [u8] {

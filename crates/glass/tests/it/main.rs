@@ -38,5 +38,7 @@ mod tokens_learn;
 mod tokens_stream;
 mod chat;
 mod next_token;
+mod origin;
 mod packed;
+mod weight_places;
 mod verify;
