@@ -49,7 +49,7 @@ async function draw({ state, store, open }) {
   const pair = await ask(store.question("query_key", { block, head, query: position, key }, ids.length - 1));
   return [
     arcsPart({ state, store, steps }),
-    make("div", { class: "row between" }, toggle({ label: "Show the attention to the first token", on: sink, pick: (on) => store.set({ sink: on }), name: "sink" }), note("Most heads look at the first token when they find nothing: a sink.")),
+    make("div", { class: "row between" }, toggle({ label: "Show the attention to the first token", on: sink, pick: (on) => store.set({ sink: on }), name: "sink" }), note("Most heads look at the first token when they find nothing: a sink. Grey arcs: the other words.")),
     columns(whole && gridPart({ state, store, steps, step, key }), rowPart({ state, store, steps, key })),
     !whole && note(`The text has ${ids.length} tokens; the grid of all rows is drawn up to ${WHOLE}. The arcs and the list show the chosen row.`),
     pairPart({ state, pair, key }),

@@ -1,6 +1,6 @@
 // The view "Change": silence, cut, swap, patch; and what the model says with and without that.
 
-import { make } from "../dom.js";
+import { announce, make } from "../dom.js";
 import { percent, values } from "../draw/numbers.js";
 import { chip, quoted, shownText, tokenStrip } from "../draw/token_strip.js";
 import { ask } from "../engine.js";
@@ -120,12 +120,24 @@ async function effectPart({ state, store }) {
   if (!question.edits.length) return part("What follows", note("Nothing is changed yet. Choose below what to change; the text as it is goes on:"), await before(store));
   const found = await ask(question);
   const from = found.from_block;
+  tell(question, found);
   return part(
     "What follows, before and after",
     beforeAndAfter(found),
     make("div", { class: "texts" }, ...textPair(found)),
     note(from === null || from === undefined ? "Computed whole." : from === 0 ? "Computed again from the first block on." : `Computed again from block ${from} to the end; what comes before is the same. `, state.position < state.ids.length - 1 ? `At position ${state.position}.` : ""),
   );
+}
+
+let told = "";
+
+/** Says what a change does, once. */
+function tell(question, { before, after }) {
+  const key = JSON.stringify(question);
+  if (key === told) return;
+  told = key;
+  const first = ({ top }) => `${quoted(top[0])} with ${percent(Math.exp(top[0].logprob))}`;
+  announce(`Before the change ${first(before)} comes next, after it ${first(after)}.`);
 }
 
 async function before(store) {

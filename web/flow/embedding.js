@@ -6,7 +6,7 @@ import { format, length, most, values } from "../draw/numbers.js";
 import { chip, shownText } from "../draw/token_strip.js";
 import { vector } from "../draw/vector.js";
 import { ask } from "../engine.js";
-import { columns, note, part } from "./parts.js";
+import { note, part } from "./parts.js";
 import { defineView } from "./view.js";
 
 export const view = defineView({
@@ -34,7 +34,7 @@ async function draw({ state, store }) {
       row("=", "what flows into block 0", of.sum, "data", site("embedding")),
     ),
     note(`${model.width} numbers each. Blue and square: learned, they stand in the file. Orange and round: computed for this text.`),
-    columns(part("Tokens whose vectors point the same way", near(own.near)), found.near && part("Near the sum", near(found.near.slice(0, 9)))),
+    part("Tokens whose learned vectors point most the same way (cosine)", make("div", { class: "narrow" }, near(own.near))),
   ];
 }
 

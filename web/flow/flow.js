@@ -16,7 +16,7 @@ import { view as mlp } from "./mlp.js";
 import { view as next } from "./next.js";
 import { overview } from "./overview.js";
 import { bindStore, fromParameters, makeStore, toParameters } from "./store.js";
-import { startTrace } from "./trace.js";
+import { closeTrace, openTrace, startTrace } from "./trace.js";
 import { view as tokens } from "./tokens.js";
 import { view as why } from "./why.js";
 
@@ -34,7 +34,7 @@ const element = document.getElementById("flow");
 
 export function startFlow() {
   startTrace();
-  addPlace({ id: "flow", label: "Flow", element, show });
+  addPlace({ id: "flow", label: "Flow", element, show, hide: closeTrace });
 }
 
 /** Shows exact tokens of a chat in the flow: `{ ids, position?, token?, view? }`. */
@@ -73,6 +73,7 @@ function build(state) {
     host,
   );
   store.on((names) => {
+    if (names.has("trace")) store.state.trace ? openTrace(store, store.state.trace) : closeTrace();
     const step = !restoring && ["text", "ids", "edits", "second"].some((name) => names.has(name));
     note("flow", { view: shown?.id, ...toParameters(store.state) }, step);
   });

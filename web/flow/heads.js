@@ -27,7 +27,7 @@ async function draw({ state, store, open }) {
     store.set({ head: at });
     open("head");
   };
-  const cards = found.heads.map((one, at) => card({ one, at, kind: kindOf(kinds.heads[block][at]), chosen: at === head, tokens, longest, strongest, block, position, pick: () => pick(at) }));
+  const cards = found.heads.map((one, at) => card({ one, at, next: found.token ? quoted(found.token) : "the next token", kind: kindOf(kinds.heads[block][at]), chosen: at === head, tokens, longest, strongest, block, position, pick: () => pick(at) }));
   const { sum, bias } = found;
   return [
     make("ul", { class: "head-cards", "aria-label": "Heads" }, ...cards),
@@ -54,14 +54,14 @@ function kindOf(shares) {
   return share >= 0.3 ? `usually looks at ${KINDS[name]} (${percent(share)} on random tokens that repeat)` : null;
 }
 
-function card({ one, at, kind, chosen, tokens, longest, strongest, block, position, pick }) {
+function card({ one, at, kind, next, chosen, tokens, longest, strongest, block, position, pick }) {
   const sources = one.sources.slice(0, 3).map((source) => make("li", {}, chip(tokens[source.position]), number(source.share, { site: `block.${block}.attention.pattern`, position, head: at, key: source.position }, { as: "percent" })));
   return make(
     "li",
     { class: `head-card${chosen ? " chosen" : ""}`, "data-head": at },
     make("h3", {}, make("button", { type: "button", class: "quiet", "data-focus": `head-${at}`, "aria-current": chosen ? "true" : null, onclick: pick }, `Head ${at}`)),
     lengthBar(one.length, longest, `head ${at}`),
-    one.logit !== undefined && one.logit !== null && make("p", { class: "note" }, `adds ${signed(one.logit)} to the next token's logit`, one.logit === strongest ? ", the most" : ""),
+    one.logit !== undefined && one.logit !== null && make("p", { class: "note" }, `adds ${signed(one.logit)} to the logit of ${next}`, one.logit === strongest ? ", the most" : ""),
     make("p", { class: "row" }, make("span", { class: "note" }, "for"), chips(one.promoted.slice(0, 4))),
     make("p", { class: "row" }, make("span", { class: "note" }, "against"), chips(one.demoted.slice(0, 4))),
     kind && make("p", { class: "note" }, kind),

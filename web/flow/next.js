@@ -3,7 +3,7 @@
 import { makeControls, NEUTRAL } from "../controls.js";
 import { drawCurve } from "../curve.js";
 import { drawnFrom, ranking } from "../distribution.js";
-import { announce, make } from "../dom.js";
+import { announce, find, later, make } from "../dom.js";
 import { number } from "../draw/number.js";
 import { format, percent, values } from "../draw/numbers.js";
 import { cut, picture, round, svg, textWidth } from "../draw/svg.js";
@@ -23,9 +23,6 @@ export const view = defineView({
   draw,
 });
 
-/** What is drawn from now, by view: the controls stay when the text grows. */
-const kept = new WeakMap();
-
 async function draw({ state, store, signal, again }) {
   const { model, position } = state;
   const found = await ask(store.question("next", { top: ROWS }));
@@ -36,7 +33,8 @@ async function draw({ state, store, signal, again }) {
   const seen = { store, position, logprobs, order, names, parts, size: order.length, again };
   const controls = makeControls(() => redraw(seen), "flow-control");
   seen.controls = controls;
-  controls.set(kept.get(store) ?? NEUTRAL, order.length);
+  controls.set(state.samplers ?? NEUTRAL, order.length);
+  seen.keep = later(300, () => store.set({ samplers: isNeutral(controls.values) ? null : controls.values }));
   if (signal.aborted) return [];
   const set = (to) => () => {
     controls.set(to, order.length);
@@ -48,7 +46,7 @@ async function draw({ state, store, signal, again }) {
     drawing(seen),
     columns(
       part("The most probable tokens", parts.list, note(`Uncertainty (entropy): ${format(found.entropy / Math.LN2, 3)} bits, as many as a choice among ${format(Math.exp(found.entropy), 3)} equally probable tokens.`)),
-      part("Samplers", make("div", { class: "row" }, make("button", { type: "button", class: "quiet", "data-focus": "neutral", onclick: set(NEUTRAL) }, "The true distribution"), make("button", { type: "button", class: "quiet", "data-focus": "advised", onclick: set(advice) }, "As the model is advised")), controls.element, parts.remain, parts.curve, make("p", { class: "note legend" }, make("span", { class: "key raw" }), "the model, by rank ", make("span", { class: "key data" }), "after the samplers")),
+      part("Samplers", make("div", { class: "row" }, make("button", { type: "button", class: "quiet", "data-focus": "neutral", onclick: set(NEUTRAL) }, "The true distribution"), make("button", { type: "button", class: "quiet", "data-focus": "advised", onclick: set(advice) }, "As the model advises")), controls.element, parts.remain, parts.curve, make("p", { class: "note legend" }, make("span", { class: "key raw" }), "the model, by rank ", make("span", { class: "key data" }), "after the samplers")),
     ),
   ];
 }
@@ -65,8 +63,8 @@ function drawing(seen) {
 }
 
 function redraw(seen) {
-  const { order, logprobs, controls, parts, store, size } = seen;
-  kept.set(store, controls.values);
+  const { order, logprobs, controls, parts, size } = seen;
+  seen.keep();
   const drawn = drawnFrom(logprobs, order, controls.values);
   seen.drawn = drawn;
   const raw = (place) => Math.exp(logprobs[order[place]]);
@@ -76,10 +74,12 @@ function redraw(seen) {
   if (parts.curve.isConnected) drawCurve(parts.curve, { size, raw, drawn: drawn.probability, kept: drawn.kept, chosen: seen.place ?? 0 });
 }
 
+const isNeutral = (values) => Object.entries(NEUTRAL).every(([name, value]) => values[name] === value);
+
 const tokenOf = (seen, id) => seen.names.get(id) ?? { id, text: `id ${id}` };
 
 function list(seen, drawn, raw) {
-  const changed = Object.entries(NEUTRAL).some(([name, value]) => seen.controls.values[name] !== value);
+  const changed = !isNeutral(seen.controls.values);
   const most = Math.max(raw(0), drawn.probability(0));
   const rows = seen.order.subarray(0, ROWS);
   const head = ["Token", "", "Model", ...(changed ? ["Drawn"] : [])];
@@ -140,6 +140,7 @@ function goOn(seen) {
   const { store, order, place } = seen;
   const token = tokenOf(seen, order[place]);
   store.set({ ids: [...store.upTo(seen.position), order[place]], text: "", token: null, key: null, edits: store.state.edits });
+  find("draw-token").focus({ preventScroll: true });
   announce(`${quoted(token)} was added.`);
 }
 

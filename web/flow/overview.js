@@ -48,7 +48,7 @@ export function overview(store, open) {
 
 function said({ token, top }) {
   const first = token.id === top[0].id;
-  return ["Discs: what each head adds to the logit of ", chip(token), ", hollow where it takes away. Bars: what each MLP adds. ", first ? "" : `(The most probable token is another one.) `];
+  return ["Discs: what each head adds to the logit of ", chip(token), ", hollow where it takes away. Bars: what each MLP adds. Click what you want to see. ", first ? "" : `(The most probable token is another one.) `];
 }
 
 /** Scrolls to the chosen block where the picture is wider than the page. */

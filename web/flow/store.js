@@ -38,6 +38,10 @@ const FRESH = {
   /** Whether the attention to the first token is shown. */
   sink: true,
   lens: "logit",
+  /** The samplers' values, as controls.js has them; null: the true distribution. */
+  samplers: null,
+  /** The number that is being traced, as the question "trace" takes it; null: none. */
+  trace: null,
   /** The token that is asked about; null: the most probable one. */
   token: null,
 };
@@ -171,6 +175,16 @@ function within(state) {
 
 const SHORT = { position: "p", block: "b", head: "h", neuron: "n", key: "k", step: "g", second: "u", lens: "l", token: "w" };
 
+const SAMPLERS = ["temperature", "top_k", "top_p", "min_p"];
+
+function parsed(text) {
+  try {
+    return text === undefined ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
 /** The store's state as parameters of a link. */
 export function toParameters(state) {
   const found = state.exact ? { i: state.ids.map((id) => id.toString(36)).join(".") } : { t: state.text };
@@ -179,6 +193,8 @@ export function toParameters(state) {
   else found.p = String(state.position);
   if (!state.sink) found.s = "0";
   if (state.edits.length) found.e = JSON.stringify(state.edits);
+  if (state.trace) found.x = JSON.stringify(state.trace);
+  if (state.samplers) found.d = SAMPLERS.map((name) => Number(state.samplers[name].toPrecision(4))).join("_");
   return found;
 }
 
@@ -190,12 +206,12 @@ export function fromParameters(parameters) {
     if (text === undefined) continue;
     found[name] = typeof FRESH[name] === "string" ? text : Number(text);
   }
-  try {
-    const edits = JSON.parse(parameters.e ?? "[]");
-    if (Array.isArray(edits)) found.edits = edits.filter((edit) => edit && typeof edit === "object");
-  } catch {
-    // As without.
-  }
+  const edits = parsed(parameters.e);
+  if (Array.isArray(edits)) found.edits = edits.filter((edit) => edit && typeof edit === "object");
+  const trace = parsed(parameters.x);
+  found.trace = trace && typeof trace === "object" ? trace : null;
+  const numbers = (parameters.d ?? "").split("_").map(Number);
+  found.samplers = numbers.length === SAMPLERS.length && numbers.every(Number.isFinite) ? Object.fromEntries(SAMPLERS.map((name, at) => [name, numbers[at]])) : null;
   if (parameters.i) found.ids = parameters.i.split(".").map((id) => parseInt(id, 36)).filter(Number.isFinite);
   else if (parameters.t !== undefined) found.text = parameters.t;
   return found;

@@ -25,13 +25,29 @@ export function startTrace() {
   panel.addEventListener("keydown", (event) => event.key === "Escape" && close());
 }
 
+/** Opens the panel for a number of a link. */
+export function openTrace(of, at) {
+  if (!panel.hidden && store === of && same(trail.at(-1)?.at, at)) return;
+  store = of;
+  opener = null;
+  trail = [];
+  step(at);
+}
+
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
 function step(at) {
   trail.push({ at });
   show();
 }
 
+export function closeTrace() {
+  if (!panel.hidden) close();
+}
+
 function close() {
   panel.hidden = true;
+  store.set({ trace: null });
   document.body.classList.remove("with-trace");
   if (opener?.isConnected) opener.focus();
   else document.querySelector("main:not([hidden])")?.focus();
@@ -43,6 +59,7 @@ async function show() {
   panel.hidden = false;
   document.body.classList.add("with-trace");
   const { at } = trail.at(-1);
+  store.set({ trace: at });
   const head = heading();
   if (first) panel.replaceChildren(head, make("p", { class: "note" }, "…"));
   panel.focus({ preventScroll: true });
