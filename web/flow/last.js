@@ -37,7 +37,7 @@ function tokenChoice({ found, store }) {
 }
 
 function product({ found, state }) {
-  const { position } = state;
+  const { position, model } = state;
   const normed = values(found.normed);
   const unembedding = values(found.unembedding);
   const row = (sign, name, numbers, kind, atOf) => make("div", { class: "sum-row" }, make("span", { class: "sum-sign", "aria-hidden": "true" }, sign), make("div", { class: "sum-name" }, name), vector(numbers, { kind, name: typeof name === "string" ? name : shownText(found.token), atOf }));
@@ -46,7 +46,7 @@ function product({ found, state }) {
     { class: "sum" },
     row("", "the last vector", values(found.vector), "data", (column) => ({ site: "residual", position, column })),
     row("→", "brought to one scale (norm)", normed, "data", (column) => ({ site: "norm", position, column })),
-    row("·", make("span", {}, "the word's own vector ", chip(found.token)), unembedding, "weight", null),
+    row("·", make("span", {}, "the word's own vector ", chip(found.token)), unembedding, "weight", (column) => ({ weight: model.tied ? "embedding.token.weight" : "unembedding.weight", row: found.token.id, column })),
     make("div", { class: "sum-row total" }, make("span", { class: "sum-sign", "aria-hidden": "true" }, "="), make("div", { class: "sum-name" }, "logit"), make("p", { class: "equation" }, number(found.logit, { logit: found.token.id, position }), " → probability ", number(Math.exp(logprobOf(found)), { probability: found.token.id, position }, { as: "percent" }))),
   );
 }
