@@ -23,7 +23,14 @@ async function draw({ state, store }) {
   const [found, own] = await Promise.all([ask({ ask: "embedding", ids: store.upTo(), position }), ask({ ask: "near", id: ids[position], n: 9 })]);
   const of = { token: values(found.token), position: found.position ? values(found.position) : null, sum: values(found.sum) };
   const full = most([...of.token, ...(of.position ?? []), ...of.sum]);
-  const row = (sign, name, numbers, kind, atOf) => make("div", { class: "sum-row" }, make("span", { class: "sum-sign", "aria-hidden": "true" }, sign), make("div", { class: "sum-name" }, ...[name].flat(), make("span", { class: "note" }, `length ${format(length(numbers), 3)}`)), vector(numbers, { kind, full, name: `${shownText(token)} ${kind}`, atOf }));
+  const row = (sign, name, numbers, kind, atOf) =>
+    make(
+      "div",
+      { class: "sum-row" },
+      make("span", { class: "sum-sign", "aria-hidden": "true" }, sign),
+      make("div", { class: "sum-name" }, ...[name].flat(), make("span", { class: "note" }, `length ${format(length(numbers), 3)}`)),
+      vector(numbers, { kind, full, name: `${shownText(token)} ${kind}`, atOf }),
+    );
   const site = (name) => (column) => ({ site: name, position, column });
   return [
     make(
@@ -38,5 +45,8 @@ async function draw({ state, store }) {
   ];
 }
 
-const near = (list) => bars(list.map((one) => ({ label: chip(one), value: one.cosine, text: format(one.cosine, 2) })), { label: "Cosine of the angle", as: "size", kind: "weight", full: 1 });
-
+const near = (list) =>
+  bars(
+    list.map((one) => ({ label: chip(one), value: one.cosine, text: format(one.cosine, 2) })),
+    { label: "Cosine of the angle", as: "size", kind: "weight", full: 1 },
+  );

@@ -58,11 +58,12 @@ export function makeStore(start = {}) {
   const store = { state: { ...FRESH, model: null }, trouble: null, ready: null, set, on, upTo, editsFor, question };
 
   function tell(...changed) {
-    if (!names.size) queueMicrotask(() => {
-      const told = names;
-      names = new Set();
-      for (const f of listeners) f(told);
-    });
+    if (!names.size)
+      queueMicrotask(() => {
+        const told = names;
+        names = new Set();
+        for (const f of listeners) f(told);
+      });
     for (const name of changed) names.add(name);
   }
 
@@ -211,8 +212,13 @@ export function fromParameters(parameters) {
   const trace = parsed(parameters.x);
   found.trace = trace && typeof trace === "object" ? trace : null;
   const numbers = (parameters.d ?? "").split("_").map(Number);
-  found.samplers = numbers.length === SAMPLERS.length && numbers.every(Number.isFinite) ? Object.fromEntries(SAMPLERS.map((name, at) => [name, numbers[at]])) : null;
-  if (parameters.i) found.ids = parameters.i.split(".").map((id) => parseInt(id, 36)).filter(Number.isFinite);
+  found.samplers =
+    numbers.length === SAMPLERS.length && numbers.every(Number.isFinite) ? Object.fromEntries(SAMPLERS.map((name, at) => [name, numbers[at]])) : null;
+  if (parameters.i)
+    found.ids = parameters.i
+      .split(".")
+      .map((id) => parseInt(id, 36))
+      .filter(Number.isFinite);
   else if (parameters.t !== undefined) found.text = parameters.t;
   return found;
 }

@@ -81,14 +81,22 @@ function questionFor({ at, list }) {
   return { ask: "trace", ids, edits: store.editsFor(ids.length), at, ...(list && { list }) };
 }
 
-const heading = () => make("div", { class: "trace-head" }, make("h2", { id: "trace-title" }, "Where this number came from"), make("button", { type: "button", class: "quiet", onclick: close }, "Close"));
+const heading = () =>
+  make(
+    "div",
+    { class: "trace-head" },
+    make("h2", { id: "trace-title" }, "Where this number came from"),
+    make("button", { type: "button", class: "quiet", onclick: close }, "Close"),
+  );
 
 /** The way back to the numbers before. */
 function crumbs() {
   if (trail.length < 2) return make("p", { class: "hidden" });
   const before = trail.slice(-4, -1);
   const skipped = trail.length - 1 - before.length;
-  const items = before.map((one) => make("li", {}, make("button", { type: "button", class: "link", onclick: () => backTo(one) }, one.name ?? "a number")));
+  const items = before.map((one) =>
+    make("li", {}, make("button", { type: "button", class: "link", onclick: () => backTo(one) }, one.name ?? "a number")),
+  );
   return make("nav", { "aria-label": "Steps back" }, make("ol", { class: "crumbs" }, skipped > 0 && make("li", {}, `${skipped} more`), ...items));
 }
 
@@ -105,8 +113,20 @@ function body(found) {
   return make(
     "div",
     { class: "trace-body" },
-    make("p", { class: "trace-name" }, found.name ?? found.tensor, word ? " at " : "", word && chip(word), word && make("span", { class: "note" }, ` position ${at.position}`)),
-    make("p", { class: `trace-value ${kind}` }, value, make("span", { class: "note" }, kind === "weight" ? " learned: it stands in the file" : " computed for this text")),
+    make(
+      "p",
+      { class: "trace-name" },
+      found.name ?? found.tensor,
+      word ? " at " : "",
+      word && chip(word),
+      word && make("span", { class: "note" }, ` position ${at.position}`),
+    ),
+    make(
+      "p",
+      { class: `trace-value ${kind}` },
+      value,
+      make("span", { class: "note" }, kind === "weight" ? " learned: it stands in the file" : " computed for this text"),
+    ),
     found.edited && make("p", { class: "note" }, found.edited),
     found.equation && make("p", { class: "equation" }, found.equation),
     found.tensor ? inFile(found) : operands(found),
@@ -120,14 +140,32 @@ function operands(found) {
   const products = inputs.some(({ times, product }) => times || product !== undefined);
   const rows = inputs.map((one) => {
     const cells = [make("th", { scope: "row" }, one.label ?? "", elsewhere(one)), make("td", {}, operand(one))];
-    if (products) cells.push(make("td", {}, one.times ? "× " : "", one.times && operand(one.times)), make("td", {}, one.product === undefined ? "" : `= ${format(Number(one.product), 3)}`));
+    if (products)
+      cells.push(
+        make("td", {}, one.times ? "× " : "", one.times && operand(one.times)),
+        make("td", {}, one.product === undefined ? "" : `= ${format(Number(one.product), 3)}`),
+      );
     return make("tr", {}, ...cells);
   });
   const last = [];
-  if (more) last.push(make("li", {}, `${more.toLocaleString("en")} more`, found.more_sum === undefined ? "" : ` sum to ${format(Number(found.more_sum), 4)} `, make("button", { type: "button", class: "link", onclick: () => list(inputs.length) }, "List more")));
+  if (more)
+    last.push(
+      make(
+        "li",
+        {},
+        `${more.toLocaleString("en")} more`,
+        found.more_sum === undefined ? "" : ` sum to ${format(Number(found.more_sum), 4)} `,
+        make("button", { type: "button", class: "link", onclick: () => list(inputs.length) }, "List more"),
+      ),
+    );
   if (sum !== undefined && sum !== null) last.push(make("li", {}, `the equation gives ${format(Number(sum), 6)}`));
   if (Number(rounding)) last.push(make("li", {}, `rounding of 32-bit numbers: ${format(Number(rounding), 2)}`));
-  return make("div", {}, make("table", { class: "numbers operands" }, make("caption", { class: "hidden" }, "What it was computed from"), make("tbody", {}, ...rows)), make("ul", { class: "note" }, ...last));
+  return make(
+    "div",
+    {},
+    make("table", { class: "numbers operands" }, make("caption", { class: "hidden" }, "What it was computed from"), make("tbody", {}, ...rows)),
+    make("ul", { class: "note" }, ...last),
+  );
 }
 
 function list(shown) {
@@ -153,7 +191,25 @@ function operand({ value, at, kind, rounded }) {
 }
 
 function inFile({ tensor, file, dtype, places = [], row, column }) {
-  const rows = places.map(({ offset, bytes, means }) => make("tr", {}, make("th", { scope: "row" }, means), make("td", {}, `byte ${offset.toLocaleString("en")}`), make("td", {}, make("code", {}, bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(" ")))));
-  const fact = (name, value) => value !== undefined && value !== null && make("div", { class: "fact" }, make("dt", {}, name), make("dd", {}, make("code", {}, String(value))));
-  return make("div", { class: "in-file" }, make("dl", { class: "fact-row" }, ...[fact("File", file), fact("Tensor", tensor), fact("Kind of numbers", dtype), fact("Row", row), fact("Column", column)].filter(Boolean)), make("table", { class: "numbers" }, make("caption", { class: "hidden" }, "The bytes in the file"), make("tbody", {}, ...rows)));
+  const rows = places.map(({ offset, bytes, means }) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, means),
+      make("td", {}, `byte ${offset.toLocaleString("en")}`),
+      make("td", {}, make("code", {}, bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(" "))),
+    ),
+  );
+  const fact = (name, value) =>
+    value !== undefined && value !== null && make("div", { class: "fact" }, make("dt", {}, name), make("dd", {}, make("code", {}, String(value))));
+  return make(
+    "div",
+    { class: "in-file" },
+    make(
+      "dl",
+      { class: "fact-row" },
+      ...[fact("File", file), fact("Tensor", tensor), fact("Kind of numbers", dtype), fact("Row", row), fact("Column", column)].filter(Boolean),
+    ),
+    make("table", { class: "numbers" }, make("caption", { class: "hidden" }, "The bytes in the file"), make("tbody", {}, ...rows)),
+  );
 }
