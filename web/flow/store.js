@@ -108,17 +108,9 @@ export function makeStore(start = {}) {
     return store.state.ids.slice(0, position + 1);
   }
 
-  /**
-   * The edits for the first `n` tokens; those that need more are left out. Where the text has grown since a patch was
-   * made, its second text grows with it.
-   */
+  /** The edits for the first `n` tokens; those that need more are left out. */
   function editsFor(n = store.state.ids.length) {
-    return store.state.edits.flatMap((edit) => {
-      if (edit.cut) return edit.cut[0] < n && (edit.cut[1] ?? 0) < n ? [edit] : [];
-      if (edit.at && edit.at[0] >= n) return [];
-      const at = edit.at && [edit.at[0], Math.min(edit.at[1], n)];
-      return [{ ...edit, ...(at && { at }), ...(edit.from && { from: [...edit.from, ...store.state.ids.slice(edit.from.length)].slice(0, n) }) }];
-    });
+    return editsOf(store.state, n);
   }
 
   /** A question about the text up to the chosen position, with the edits: `store.question("next", { top: 5 })`. */
@@ -129,6 +121,20 @@ export function makeStore(start = {}) {
 
   set({ ...start, text: start.text ?? "", ids: start.ids ?? null, first: true });
   return store;
+}
+
+/**
+ * The edits of a state for its first `n` tokens; those that need more are left out. Where the text has grown since a patch
+ * was made, its second text grows with it.
+ */
+function editsOf({ edits, ids }, n) {
+  return edits.flatMap((edit) => {
+    if (edit.cut) return edit.cut[0] < n && (edit.cut[1] ?? 0) < n ? [edit] : [];
+    if (edit.at && edit.at[0] >= n) return [];
+    const at = edit.at && [edit.at[0], Math.min(edit.at[1], n)];
+    const from = edit.from && [...edit.from, ...ids.slice(edit.from.length)].slice(0, n);
+    return [{ ...edit, ...(at && { at }), ...(from && { from }) }];
+  });
 }
 
 /** Finds the tokens of what was changed. */
