@@ -43,7 +43,8 @@ function startLooks() {
 
 function showModel() {
   const { id, digest, context, vocabulary } = app.model;
-  find("model").textContent = `${id} · ${digest.slice(0, 12)} · context ${context.toLocaleString("en")} · vocabulary ${vocabulary.toLocaleString("en")}`;
+  find("model").textContent =
+    `${id} · ${digest.slice(0, 12)} · context ${context.toLocaleString("en")} · vocabulary ${vocabulary.toLocaleString("en")}`;
 }
 
 async function findModel() {

@@ -27,7 +27,11 @@ export const quoted = (token) => `“${shownText(token).replace(/^␣/, "")}”`
 export function tokenStrip({ tokens, chosen = null, label, pick, shade, extra, from = 0 }) {
   const chips = tokens.map((token, i) => {
     const at = from + i;
-    const made = make("button", { type: "button", class: `chip ${extra?.(at) ?? ""}`, tabindex: "-1", "data-position": at, title: `position ${at}, id ${token.id}` }, shownText(token));
+    const made = make(
+      "button",
+      { type: "button", class: `chip ${extra?.(at) ?? ""}`, tabindex: "-1", "data-position": at, title: `position ${at}, id ${token.id}` },
+      shownText(token),
+    );
     const share = shade?.(at);
     if (share > 0) made.style.setProperty("--share", share.toFixed(3));
     return made;

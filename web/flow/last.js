@@ -27,27 +27,79 @@ export const view = defineView({
 async function draw({ state, store, open }) {
   const more = state.token === null ? {} : { token: state.token };
   const found = await ask(store.question("last", more));
-  return [tokenChoice({ found, store }), product({ found, state }), columns(part(`Which words decided ${quoted(found.token)}`, words({ found, state, store })), part("Which parts did", parts({ found, store, open }))), sources({ found, state, store, open })];
+  return [
+    tokenChoice({ found, store }),
+    product({ found, state }),
+    columns(
+      part(`Which words decided ${quoted(found.token)}`, words({ found, state, store })),
+      part("Which parts did", parts({ found, store, open })),
+    ),
+    sources({ found, state, store, open }),
+  ];
 }
 
 /** The word that is asked about: the most probable one, or another. */
 function tokenChoice({ found, store }) {
-  const buttons = found.top.slice(0, 8).map((one) => make("button", { type: "button", class: "chip", "data-focus": `about-${one.id}`, "aria-pressed": String(one.id === found.token.id), onclick: () => store.set({ token: one.id === found.top[0].id ? null : one.id }) }, shownText(one), " ", make("span", { class: "note" }, percent(Math.exp(one.logprob)))));
-  return make("div", { class: "about-word row", role: "group", "aria-label": "The word that is asked about" }, make("span", { class: "note" }, "About"), ...buttons);
+  const buttons = found.top
+    .slice(0, 8)
+    .map((one) =>
+      make(
+        "button",
+        {
+          type: "button",
+          class: "chip",
+          "data-focus": `about-${one.id}`,
+          "aria-pressed": String(one.id === found.token.id),
+          onclick: () => store.set({ token: one.id === found.top[0].id ? null : one.id }),
+        },
+        shownText(one),
+        " ",
+        make("span", { class: "note" }, percent(Math.exp(one.logprob))),
+      ),
+    );
+  return make(
+    "div",
+    { class: "about-word row", role: "group", "aria-label": "The word that is asked about" },
+    make("span", { class: "note" }, "About"),
+    ...buttons,
+  );
 }
 
 function product({ found, state }) {
-  const { position } = state;
+  const { position, model } = state;
   const normed = values(found.normed);
   const unembedding = values(found.unembedding);
-  const row = (sign, name, numbers, kind, atOf) => make("div", { class: "sum-row" }, make("span", { class: "sum-sign", "aria-hidden": "true" }, sign), make("div", { class: "sum-name" }, name), vector(numbers, { kind, name: typeof name === "string" ? name : shownText(found.token), atOf }));
+  const row = (sign, name, numbers, kind, atOf) =>
+    make(
+      "div",
+      { class: "sum-row" },
+      make("span", { class: "sum-sign", "aria-hidden": "true" }, sign),
+      make("div", { class: "sum-name" }, name),
+      vector(numbers, { kind, name: typeof name === "string" ? name : shownText(found.token), atOf }),
+    );
   return make(
     "div",
     { class: "sum" },
     row("", "the last vector", values(found.vector), "data", (column) => ({ site: "residual", position, column })),
     row("→", "brought to one scale (norm)", normed, "data", (column) => ({ site: "norm", position, column })),
-    row("·", make("span", {}, "the word's own vector ", chip(found.token)), unembedding, "weight", null),
-    make("div", { class: "sum-row total" }, make("span", { class: "sum-sign", "aria-hidden": "true" }, "="), make("div", { class: "sum-name" }, "logit"), make("p", { class: "equation" }, number(found.logit, { logit: found.token.id, position }), " → probability ", number(Math.exp(logprobOf(found)), { probability: found.token.id, position }, { as: "percent" }))),
+    row("·", make("span", {}, "the word's own vector ", chip(found.token)), unembedding, "weight", (column) => ({
+      weight: model.tied ? "embedding.token.weight" : "unembedding.weight",
+      row: found.token.id,
+      column,
+    })),
+    make(
+      "div",
+      { class: "sum-row total" },
+      make("span", { class: "sum-sign", "aria-hidden": "true" }, "="),
+      make("div", { class: "sum-name" }, "logit"),
+      make(
+        "p",
+        { class: "equation" },
+        number(found.logit, { logit: found.token.id, position }),
+        " → probability ",
+        number(Math.exp(logprobOf(found)), { probability: found.token.id, position }, { as: "percent" }),
+      ),
+    ),
   );
 }
 
@@ -57,8 +109,17 @@ function words({ found, state, store }) {
   const { tokens } = state;
   const { positions, left } = strongest(found.positions, WORDS);
   const full = most(found.positions);
-  const rows = positions.map((at) => ({ label: chip(tokens[at]), value: found.positions[at], text: signed(found.positions[at]), chosen: at === state.key, pick: () => store.set({ key: at }) }));
-  return [bars(rows, { label: "What came from each word by way of the heads", as: "signed", full }), note("What came from each word through the heads' attention, as a part of the logit. ", left)];
+  const rows = positions.map((at) => ({
+    label: chip(tokens[at]),
+    value: found.positions[at],
+    text: signed(found.positions[at]),
+    chosen: at === state.key,
+    pick: () => store.set({ key: at }),
+  }));
+  return [
+    bars(rows, { label: "What came from each word by way of the heads", as: "signed", full }),
+    note("What came from each word through the heads' attention, as a part of the logit. ", left),
+  ];
 }
 
 function parts({ found, store, open }) {
@@ -66,14 +127,25 @@ function parts({ found, store, open }) {
   const shown = sorted.slice(0, PARTS);
   const rest = sorted.slice(PARTS).reduce((sum, { value }) => sum + value, found.rest);
   const rows = shown.map(({ name, value }) => ({ label: readable(name), value, text: signed(value), pick: opens(name, store, open) }));
-  return [bars([...rows, { label: `${sorted.length - shown.length} others`, value: rest, text: signed(rest) }], { label: "Parts of the logit", as: "signed" }), note(`All of them sum to the logit ${format(found.logit, 3)}.`)];
+  return [
+    bars([...rows, { label: `${sorted.length - shown.length} others`, value: rest, text: signed(rest) }], {
+      label: "Parts of the logit",
+      as: "signed",
+    }),
+    note(`All of them sum to the logit ${format(found.logit, 3)}.`),
+  ];
 }
 
 /** "block.3.attention.head.2" in words. */
 export function readable(name) {
   const [, block, head] = /^block\.(\d+)\.attention\.head\.(\d+)$/.exec(name) ?? [];
   if (head) return `block ${block} head ${head}`;
-  return name.replace(/^block\.(\d+)\.mlp$/, "block $1 MLP").replace(/^block\.(\d+)\.attention\.value_up\.bias$/, "block $1 bias").replace("embedding.token", "the token itself").replace("embedding.position", "its position").replace("norm.bias", "bias of the norm");
+  return name
+    .replace(/^block\.(\d+)\.mlp$/, "block $1 MLP")
+    .replace(/^block\.(\d+)\.attention\.value_up\.bias$/, "block $1 bias")
+    .replace("embedding.token", "the token itself")
+    .replace("embedding.position", "its position")
+    .replace("norm.bias", "bias of the norm");
 }
 
 function opens(name, store, open) {
@@ -112,5 +184,11 @@ function sources({ found, state, store, open }) {
     },
   });
   const some = heads.length < all.rows ? `the ${HEADS} heads of ${all.rows} that bring most` : "every head";
-  return make("details", {}, make("summary", {}, "Heads and words together"), note(`A row for ${some} (block.head), a column for each word. Hollow: it takes away. A click opens the head. `, left), make("div", { class: "scroll-x", tabindex: "0", role: "group", "aria-label": "Heads and words" }, drawn));
+  return make(
+    "details",
+    {},
+    make("summary", {}, "Heads and words together"),
+    note(`A row for ${some} (block.head), a column for each word. Hollow: it takes away. A click opens the head. `, left),
+    make("div", { class: "scroll-x", tabindex: "0", role: "group", "aria-label": "Heads and words" }, drawn),
+  );
 }
