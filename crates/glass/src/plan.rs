@@ -53,6 +53,11 @@ impl Spec {
         !self.decay
     }
 
+    /// How many weights it has, also where an address has 32 bits and the arena would not fit.
+    pub fn weights(&self) -> u64 {
+        self.rows as u64 * self.cols as u64
+    }
+
     /// A range of its rows as a parameter of its own, for reading a large one in parts.
     pub fn some(&self, rows: Range<usize>) -> Spec {
         let start = self.span.start + rows.start * self.cols;
@@ -108,7 +113,8 @@ impl Plan {
         is_hidden_matrix: bool,
         start: Start,
     ) -> Param {
-        let span = self.len..self.len + rows * cols;
+        // A plan that is only counted may be larger than memory.
+        let span = self.len..self.len.saturating_add(rows.saturating_mul(cols));
         self.len = span.end;
         let name = format!("{}{name}", self.prefix);
         self.specs.push(Spec { name, rows, cols, first: 0, span, decay, is_hidden_matrix, start });

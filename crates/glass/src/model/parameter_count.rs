@@ -95,7 +95,7 @@ impl ParameterCount {
             matrices: groups.iter().map(|group| group.matrices).sum(),
             weights,
             reconciliation: reconciliation(config, &plan),
-            stored: plan.len() as u64,
+            stored: plan.specs.iter().map(Spec::weights).sum(),
             value,
             groups,
         }
@@ -131,7 +131,7 @@ fn group(name: &'static str, ending: &str, config: &Config, plan: &Plan) -> Opti
         "embedding" => (spec.rows, spec.cols),
         _ => (spec.cols, spec.rows / heads.max(1)),
     };
-    let weights = specs.iter().map(|spec| spec.span.len() as u64).sum();
+    let weights = specs.iter().map(|spec| spec.weights()).sum();
     let matrices = (specs.len() * heads) as u64;
     Some(Group { name, rows: rows as u64, cols: cols as u64, matrices, weights })
 }
@@ -139,7 +139,7 @@ fn group(name: &'static str, ending: &str, config: &Config, plan: &Plan) -> Opti
 /// The differences between the two counts: a tied unembedding is stored once; the rest belongs to no group.
 fn reconciliation(config: &Config, plan: &Plan) -> Vec<Difference> {
     let sum = |belongs: &dyn Fn(&str) -> bool| {
-        plan.specs.iter().filter(|spec| belongs(&spec.name)).map(|spec| spec.span.len() as i64).sum::<i64>()
+        plan.specs.iter().filter(|spec| belongs(&spec.name)).map(|spec| spec.weights() as i64).sum::<i64>()
     };
     let is_norm = |name: &str| name.starts_with("norm.") || name.contains(".norm.");
     let tied = if config.tied { sum(&|name| name == "embedding.token.weight") } else { 0 };
