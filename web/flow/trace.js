@@ -82,7 +82,7 @@ function backTo(one) {
 function body(found) {
   const kind = found.kind === "weight" ? "weight" : "data";
   const { at } = trail.at(-1);
-  const value = at.probability === undefined ? format(found.value, 6) : percent(found.value);
+  const value = at.probability === undefined ? format(Number(found.value), 6) : percent(found.value);
   return make(
     "div",
     { class: "trace-body" },
@@ -98,22 +98,26 @@ function operands({ inputs = [], more = 0, more_sum: moreSum, sum, rounding }) {
   const products = inputs.some(({ times, product }) => times || product !== undefined);
   const rows = inputs.map((one) => {
     const cells = [make("th", { scope: "row" }, one.label ?? ""), make("td", {}, operand(one))];
-    if (products) cells.push(make("td", {}, one.times ? "× " : "", one.times && operand({ value: one.times.value, kind: one.times.kind ?? "weight", at: atOf(one.times) })), make("td", {}, one.product === undefined ? "" : `= ${format(one.product, 3)}`));
+    if (products) cells.push(make("td", {}, one.times ? "× " : "", one.times && operand({ ...one.times, kind: one.times.kind ?? "weight", at: atOf(one.times) })), make("td", {}, one.product === undefined ? "" : `= ${format(Number(one.product), 3)}`));
     return make("tr", {}, ...cells);
   });
   const last = [];
   if (more) last.push(make("li", {}, `${more.toLocaleString("en")} more`, moreSum === undefined ? "" : ` sum to ${format(moreSum, 4)}`));
-  if (sum !== undefined && sum !== null) last.push(make("li", {}, `together ${format(sum, 6)}`));
+  if (sum !== undefined && sum !== null) last.push(make("li", {}, `together ${format(Number(sum), 6)}`));
   if (rounding) last.push(make("li", {}, `rounding ${format(rounding, 2)}`));
   return make("div", {}, make("table", { class: "numbers operands" }, make("caption", { class: "hidden" }, "What it was computed from"), make("tbody", {}, ...rows)), make("ul", { class: "note" }, ...last));
 }
 
-const operand = ({ value, at, kind }) => number(value, at ?? null, { kind: kind === "weight" ? "weight" : "data", digits: 4 });
+/** A number, and as a product multiplies it, if that rounds it. Infinite numbers are texts, since JSON has none. */
+function operand({ value, at, kind, rounded }) {
+  const shown = number(Number(value), at ?? null, { kind: kind === "weight" ? "weight" : "data", digits: 4 });
+  return rounded === undefined ? shown : make("span", {}, shown, make("span", { class: "note" }, ` rounded to ${format(rounded, 4)}`));
+}
 
 /** `times` is a place with its value beside the other fields. */
 function atOf(times) {
   const { at, ...rest } = times;
-  for (const name of ["value", "kind", "label"]) delete rest[name];
+  for (const name of ["value", "kind", "label", "rounded"]) delete rest[name];
   return at ?? (Object.keys(rest).length ? rest : null);
 }
 
