@@ -218,7 +218,8 @@ fn label(model: &TextModel<Cpu>, number: &Number, name: &str) -> String {
         Number::Probability { token, .. } => *token,
         _ => return name.to_string(),
     };
-    format!("{name} ({:?})", String::from_utf8_lossy(model.bytes(token)))
+    let text = String::from_utf8_lossy(model.bytes(token));
+    name.replacen(&format!("token {token}"), &format!("token {token} ({text:?})"), 1)
 }
 
 fn told(model: &TextModel<Cpu>, number: &Number, origin: &Origin) -> Value {

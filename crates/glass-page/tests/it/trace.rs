@@ -210,3 +210,22 @@ fn what_is_no_number_is_refused() {
     // A weight needs no text.
     ask_of(&mut page, &json!({"ask": "trace", "at": {"weight": "norm.bias", "column": 7}}));
 }
+
+/// A model that is run in fewer bits than its file has says both numbers.
+#[test]
+fn a_weight_that_was_rounded_when_it_was_loaded_says_so() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../glass/tests/golden/files/f32");
+    let folder = glass::weights::folder::Folder::open(&golden).unwrap();
+    let cpu = glass::backend::Cpu::new(1);
+    let model = glass::text_model::TextModel::packed(cpu, folder, glass::backend::Packing::Q4).unwrap();
+    let mut page = Page::new(&model, "golden");
+    let at = json!({"weight": "block.0.mlp.up.weight", "row": 3, "column": 5});
+    let found = ask_of(&mut page, &json!({"ask": "trace", "at": at}));
+    assert_ne!(found["value"], found["stored"]);
+    let equation = found["equation"].as_str().unwrap();
+    assert!(equation.contains("fewer bits") && equation.contains(&found["value"].to_string()), "{equation}");
+    assert_eq!(
+        (&found["tensor"], &found["dtype"]),
+        (&json!("transformer.h.0.mlp.c_fc.weight"), &json!("F32"))
+    );
+}
