@@ -10,6 +10,7 @@ import { addView, startInside } from "./inside.js";
 import { openAll } from "./keeping.js";
 import { addPlace, openPlace, parse, startPlaces } from "./places.js";
 import { openLink } from "./replay.js";
+import { startRun } from "./run/place.js";
 import { openSettings } from "./settings_sheet.js";
 import { recall, remember } from "./store.js";
 import { startTalks } from "./talks.js";
@@ -42,7 +43,8 @@ function startLooks() {
 
 function showModel() {
   const { id, digest, context, vocabulary } = app.model;
-  find("model").textContent = `${id} · ${digest.slice(0, 12)} · context ${context.toLocaleString("en")} · vocabulary ${vocabulary.toLocaleString("en")}`;
+  find("model").textContent =
+    `${id} · ${digest.slice(0, 12)} · context ${context.toLocaleString("en")} · vocabulary ${vocabulary.toLocaleString("en")}`;
 }
 
 async function findModel() {
@@ -63,6 +65,7 @@ function placesOfPage() {
   addPlace({ id: "chat", label: "Chat", element: null });
   startFlow();
   startCourse();
+  startRun();
   startPlaces();
   find("skip").addEventListener("click", (event) => {
     event.preventDefault();
@@ -76,10 +79,6 @@ const answerLink = () => parse(location.hash).place === "chat" && openLink();
 async function start() {
   startLooks();
   placesOfPage();
-  await startChat();
-}
-
-async function startChat() {
   startTalks();
   startThread();
   startComposer();

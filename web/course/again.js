@@ -56,9 +56,9 @@ export const chapter = {
 function ladder(found) {
   return make(
     "ol",
-    { class: "ladder", "aria-label": "Block by block" },
+    { class: "lens-ladder", "aria-label": "Block by block" },
     ...found.map((top, at) =>
-      make("li", {}, make("span", { class: "note step" }, at ? `block ${at - 1}` : "start"), make("span", { class: "chips" }, ...top.map((one, rank) => make("span", { class: rank ? "less" : "most" }, chip(one), ` ${percent(Math.exp(one.logprob))}`)))),
+      make("li", {}, make("span", { class: "note step" }, at ? `block ${at - 1}` : "start"), make("span", { class: "token-row" }, ...top.map((one, rank) => make("span", { class: rank ? "less" : "most" }, chip(one), ` ${percent(Math.exp(one.logprob))}`)))),
     ),
   );
 }

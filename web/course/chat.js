@@ -69,11 +69,11 @@ function conversation(lesson) {
   });
 }
 
-const laid = ({ tokens, roles }) => make("p", { class: "chips laid" }, ...tokens.map((token, at) => chip(token, roles[at] ? `own ${roles[at]}` : "mark")));
+const laid = ({ tokens, roles }) => make("p", { class: "token-row laid" }, ...tokens.map((token, at) => chip(token, roles[at] ? `own ${roles[at]}` : "of-template")));
 
 /** The model writes its answer, token by token, at the end of the list. */
 function answer(lesson, asked) {
-  const out = make("p", { class: "chips laid answer", "data-answer": "" });
+  const out = make("p", { class: "token-row laid answer", "data-answer": "" });
   const remark = make("p", { class: "note", role: "status" });
   const button = make("button", { type: "button", class: "primary", "data-continue": "" }, "Let the model continue");
   button.addEventListener("click", async () => {
@@ -90,7 +90,7 @@ function answer(lesson, asked) {
     button.disabled = false;
     button.textContent = "Once more";
   });
-  return make("div", {}, make("div", { class: "row" }, button), out, remark, aside("The end of an answer is predicted like any other token: when the mark for “this message ends” is drawn, the program stops and hands the keyboard back to you. Your next message is put behind it, and the whole list is read on."));
+  return make("div", { class: "chat-answer" }, make("div", { class: "row" }, button), out, remark, aside("The end of an answer is predicted like any other token: when the mark for “this message ends” is drawn, the program stops and hands the keyboard back to you. Your next message is put behind it, and the whole list is read on."));
 }
 
 async function ending(lesson, ids, written) {
@@ -111,7 +111,7 @@ function plain(lesson) {
       const { ids } = await lesson.tokensOf(question());
       const found = await lesson.ask({ ask: "generate", ids, tokens: 24, temperature: 0, seed: 0 });
       const { tokens } = found.ids.length ? await lesson.ask({ ask: "pieces", ids: found.ids }) : { tokens: [] };
-      return make("p", { class: "chips story" }, `${question()} `, ...tokens.map((token) => chip(token, "new")));
+      return make("p", { class: "token-row story" }, `${question()} `, ...tokens.map((token) => chip(token, "new")));
     }, { name: "plain", tall: 6 }),
     say(`Without marks, the same words are the beginning of some text, and the model goes on with that text. Nothing else has changed: the same ${whole(lesson.model.weights)} weights.`),
   );

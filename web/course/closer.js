@@ -15,9 +15,9 @@ export function closer(lesson, id, start, title) {
     if (made || !fold.open) return;
     made = true;
     try {
-      const { position, block, head } = await start;
+      const { ids = lesson.ids, position, block, head } = await start;
       const chosen = Object.fromEntries(Object.entries({ position, block, head }).filter(([, value]) => value !== undefined));
-      const store = makeStore({ ids: lesson.ids, ...chosen });
+      const store = makeStore({ ids, ...chosen });
       await store.ready;
       // What a text brings with it has been chosen by now.
       store.set(chosen);

@@ -60,6 +60,7 @@ function timed(lesson) {
   };
   return guess(lesson, {
     name: "four",
+    waiting: "Measuring, a few seconds…",
     ask: `One pass over ${middle} tokens takes some time. How many times as long will one over ${long} tokens take, ${fixed(long / middle, 0)} times as many?`,
     choices: [["less", `Less than ${fixed(0.8 * (long / middle), 1)} times`], ["linear", `About ${fixed(long / middle, 0)} times`], ["some", `Between ${fixed(1.25 * (long / middle), 1)} and ${fixed(0.75 * (long / middle) ** 2, 1)} times`], ["square", `About ${fixed((long / middle) ** 2, 0)} times`]],
     truth: async () => {
@@ -85,6 +86,8 @@ function curveOf(lesson, measure) {
     const squared = c * last * last;
     const total = found.points.at(-1)[1];
     const count = counted(lesson.model, last);
+    const miss = Math.max(...found.points.map(([t, ms]) => Math.abs(a + b * t + c * t * t - ms) / ms));
+    const packed = lesson.model.packing?.startsWith("q") ? "The products with weights are done in 8 bits here, several at once; scores are not, so each of them takes longer." : "";
     return [
       plot(
         [
@@ -95,8 +98,8 @@ function curveOf(lesson, measure) {
       ),
       make("p", { class: "note" }, make("span", { class: "key data" }), "measured, the fastest of several", make("span", { class: "key weight" }), "the part with T², as fitted"),
       table("Times of a pass", ["tokens", "fastest", "times of the row above"], found.points.map(([t, ms], at) => [whole(t), time(ms), at ? fixed(ms / found.points[at - 1][1], 2) : ""]), { numeric: [0, 1, 2] }),
-      say(`At ${whole(last)} tokens, the fitted part with T² is ${percent(squared / total)} of the time. Counted by multiplications it is ${percent(count.square / (count.square + count.linear))}.`),
-      aside(`Fitted: ${fixed(a, 2)} ms + ${fixed(1000 * b, 2)} ms for every thousand tokens + ${fixed(1e6 * c, 2)} ms for every million pairs. ${found.remark} Times jump on a busy machine, so the fit is rough. Only the sum can be measured here, not its parts.`),
+      say(`At ${whole(last)} tokens, the fitted part with T² is ${percent(squared / total)} of the time. Counted by multiplications it is ${percent(count.square / (count.square + count.linear))}. ${packed}`),
+      aside(`Fitted: ${fixed(a, 2)} ms + ${fixed(1000 * b, 1)} ms for a thousand tokens + ${fixed(1e6 * c, 1)} ms for a million pairs of tokens. The fit misses the measured points by up to ${percent(miss)}${miss > 0.15 ? ": too much to trust its parts; measure again when the machine is quiet" : ""}. ${found.remark} Only the sum can be measured, not its parts.`),
       make("button", { type: "button", onclick: () => again(), "data-measure": "" }, "Measure again"),
     ];
   }, { name: "timing", tall: 20 });
@@ -130,11 +133,13 @@ function large(lesson) {
 
 function memory(gpt3, found) {
   const scores = found.pattern * found.patterns;
+  const kept = 2 * gpt3.layers * gpt3.context * gpt3.width;
   const rows = [
     ["vectors that flow, in one layer", `${whole(gpt3.context)} × ${whole(gpt3.width)}`, whole(found.vectors)],
     ["scores of one head", `${whole(gpt3.context)}²`, whole(found.pattern)],
     [`scores of all ${whole(found.patterns)} heads`, `× ${whole(found.patterns)}`, whole(scores)],
-    ["keys and values that are kept", "for one conversation", bytes(found.kv_cache_bytes)],
+    ["keys and values that are kept", `2 × ${gpt3.layers} × ${whole(gpt3.context)} × ${whole(gpt3.width)}`, whole(kept)],
+    ["the same as memory", "2 bytes each, one conversation", bytes(2 * kept)],
   ];
   return table("What a full context of GPT-3 takes", ["", "", ""], rows, { numeric: [2] });
 }

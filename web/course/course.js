@@ -2,6 +2,7 @@
 
 import { make, later, announce } from "../dom.js";
 import { ask } from "../engine.js";
+import { bindStore, makeStore } from "../flow/store.js";
 import { recall, remember } from "../store.js";
 import { CHAPTERS } from "./chapters.js";
 import { FIRST_TEXT, Lesson } from "./lesson.js";
@@ -20,7 +21,13 @@ const toggle = make("button", { type: "button", class: "contents-toggle", "aria-
 const nav = make("nav", { id: "course-contents", "aria-label": "Chapters" }, contents);
 const page = make("article", { class: "chapter", tabindex: "-1" });
 const body = make("div", { class: "course-scroll", tabindex: "-1" }, page);
-export const element = make("div", { class: "course" }, toggle, nav, make("div", { class: "course-main" }, make("form", { class: "course-text" }, make("label", { for: "course-text" }, "Your text"), input, note), body));
+export const element = document.getElementById("course");
+
+export function build() {
+  const text = make("form", { class: "course-text" }, make("label", { for: "course-text" }, "Your text"), input, note);
+  text.addEventListener("submit", (event) => event.preventDefault());
+  element.append(make("h1", { class: "hidden" }, "Course"), toggle, nav, make("div", { class: "course-main" }, text, body));
+}
 
 /** Chapters that were done, by id. */
 const done = () => new Set(recall("course-done").split(" ").filter(Boolean));
@@ -59,11 +66,12 @@ function visit(id) {
   openContents(false);
   if (id === state.chapter && drawn) return;
   state = { ...state, chapter: id, fields: {} };
-  keep();
+  keep(true);
   draw().then(() => page.focus({ preventScroll: true }));
 }
 
-const keep = () => keepLink({ chapter: state.chapter, text: state.text, fields: state.fields });
+/** Notes the state in the address; a chapter is a step of the Back button. */
+const keep = (step = false) => keepLink({ chapter: state.chapter, text: state.text, fields: state.fields }, step === true);
 
 /** The text as tokens; for a model without a vocabulary, ids that are written out. */
 async function read(text) {
@@ -109,6 +117,8 @@ function fill({ ids, tokens }) {
   const at = CHAPTERS.findIndex(({ id }) => id === state.chapter);
   const chapter = CHAPTERS[at];
   lesson = new Lesson({ chapter, model, text: state.text, ids, tokens, fields: state.fields, keep, done: () => markDone(chapter.id) });
+  // Numbers in the chapter are traced in this text.
+  bindStore(page, makeStore({ ids }));
   const same = page.dataset.chapter === chapter.id;
   page.dataset.chapter = chapter.id;
   page.setAttribute("aria-labelledby", "chapter-title");
@@ -158,8 +168,8 @@ export function show(wanted) {
 
 /** How the link is kept, once the page's places are known. */
 export const onLink = (f) => {
-  keepLink = (link) => {
+  keepLink = (link, step) => {
     remember("course-chapter", link.chapter);
-    f(link);
+    f(link, step);
   };
 };

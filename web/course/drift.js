@@ -86,7 +86,7 @@ function parts({ parts, distance }) {
 }
 
 /** A word of the reader's text that has two words before it; “dog” in the first text. */
-function nounOf(lesson) {
+export function nounOf(lesson) {
   const fits = (at) => at - 2 >= lesson.first && [at, at - 1, at - 2].every((p) => isWord(lesson.tokens[p]));
   const all = lesson.tokens.map((_, at) => at).filter(fits);
   const told = Number(lesson.field("noun", NaN));

@@ -5,6 +5,7 @@ import { bars } from "../draw/bars.js";
 import { values } from "../draw/numbers.js";
 import { chip, tokenStrip } from "../draw/token_strip.js";
 import { strip } from "../draw/vector.js";
+import { nounOf } from "./drift.js";
 import { guess } from "./guess.js";
 import { aside, figure, live, say, screen, strong } from "./parts.js";
 import { fixed, isWord, quoted, whole } from "./words.js";
@@ -17,7 +18,7 @@ export const chapter = {
   make(lesson) {
     const { model } = lesson;
     const words = lesson.tokens.map((_, at) => at).filter((at) => at >= lesson.first && isWord(lesson.tokens[at]));
-    let position = words.at(-1) ?? lesson.last;
+    let position = nounOf(lesson) ?? words.at(-1) ?? lesson.last;
     const picture = figure("The token’s vector, its position’s vector, and their sum. A bar is one number: upwards above zero, downwards and hatched below.", () => lookUp(lesson, position), { name: "look-up", tall: 12 });
     const near = live(() => nearest(lesson, position));
     const pick = (at) => {
@@ -53,17 +54,19 @@ function sameTwice(lesson) {
   const { ids, tokens } = lesson;
   const later = ids.findIndex((id, at) => at > 0 && isWord(tokens[at]) && ids.indexOf(id) < at);
   const first = later > 0 ? ids.indexOf(ids[later]) : -1;
-  const at = later > 0 ? later : ids.findLastIndex((_, p) => isWord(tokens[p]));
+  const at = later > 0 ? later : (nounOf(lesson) ?? ids.findLastIndex((_, p) => isWord(tokens[p])));
   if (at < 0) return say("Write a word, and it can be looked up.");
+  // Where a word stands only once, a text of it alone is the other one.
+  const alone = [...ids.slice(0, lesson.first), ids[at]];
+  const two = later > 0 ? [[ids, first], [ids, later]] : [[ids, at], [alone, alone.length - 1]];
   const name = quoted(tokens[at]);
-  const where = later > 0 ? `${name} stands in your text at positions ${first} and ${later}, with other words around it.` : `Think of ${name} in your text, and in a text about something else.`;
+  const where = later > 0 ? `${name} stands in your text at positions ${first} and ${later}, with other words around it.` : `${name} stands at position ${at} of your text. A second text is ${name} alone.`;
   return guess(lesson, {
     name: "context",
     ask: `${where} How much do the two rows that are looked up differ?`,
     choices: [["not", "Not at all"], ["little", "A little, by the words around"], ["much", "Much, if the meaning differs"]],
     truth: async () => {
-      if (later < 0) return { value: "not", say: `It is the same row, number ${ids[at]}, in every text.` };
-      const [a, b] = await Promise.all([first, later].map((position) => lesson.ask({ ask: "embedding", ids, position })));
+      const [a, b] = await Promise.all(two.map(([ids, position]) => lesson.ask({ ask: "embedding", ids, position })));
       const [x, y] = [values(a.token), values(b.token)];
       const most = x.reduce((most, value, i) => Math.max(most, Math.abs(value - y[i])), 0);
       return { value: "not", say: `It is row ${ids[at]} both times; the largest difference of any of the ${x.length} numbers is ${most}. (Their sums with the positions differ, because the positions do.)` };

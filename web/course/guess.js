@@ -11,33 +11,36 @@ let serial = 0;
  * - `choices`: `[[value, label], …]`, or a promise of them; or `range`: `{ from, to, step, value, write }`
  * - `truth()`: `{ value, say }` or a promise: the right value, and a sentence (text or elements) that tells it.
  *   With `range`, `near` (a number) is how far off still counts as right.
- * - `shown()`: the elements that come after.
+ * - `shown()`: the elements that come after; `waiting`: what is said until the truth is known.
  */
-export function guess(lesson, { name, ask, choices, range, near = 0, truth, shown }) {
+export function guess(lesson, { name, ask, choices, range, near = 0, truth, shown, waiting = "…" }) {
   const verdict = make("p", { class: "verdict", role: "status", "data-verdict": name });
   const after = make("div", { class: "shown", "data-shown": name, hidden: true });
   const fields = make("div", { class: "guess-fields" });
-  const skip = make("button", { type: "button", class: "link skip-guess", "data-skip": name, onclick: () => open() }, "Show me without guessing");
+  const skip = make("button", { type: "button", class: "link skip-guess", "data-skip": name, onclick: () => answer(null) }, "Show me without guessing");
   const form = make("fieldset", { class: "guess", "data-guess": name }, make("legend", {}, make("span", { class: "guess-mark", "aria-hidden": "true" }, "?"), ask), fields, make("div", { class: "row" }, skip), verdict);
   lesson.gate(name);
 
-  async function answer(value, label) {
-    verdict.replaceChildren("…");
+  /** Tells whether the guess was right; `null` for none: then only what is right. */
+  async function answer(value) {
+    verdict.className = "verdict";
+    verdict.replaceChildren(waiting);
     try {
       const found = await truth();
-      tell(value, label, found);
+      tell(value, found);
     } catch (error) {
       verdict.replaceChildren(error.message);
       verdict.className = "verdict trouble";
     }
     open();
   }
-  function tell(value, label, { value: right, say, write }) {
-    const good = range ? Math.abs(value - right) <= near : value === right;
-    form.dataset.right = String(good);
-    verdict.className = `verdict ${good ? "good" : "off"}`;
-    const mark = make("strong", {}, good ? (range && value !== right ? "✓ Close. " : "✓ Right. ") : "✗ Not so. ");
-    const yours = range && !good ? `You guessed ${(write ?? range.write ?? String)(value)}. ` : "";
+  function tell(value, { value: right, say, write }) {
+    const none = value === null;
+    const good = none ? null : range ? Math.abs(value - right) <= near : value === right;
+    form.dataset.right = none ? "none" : String(good);
+    verdict.className = `verdict ${none ? "" : good ? "good" : "off"}`;
+    const mark = none ? "" : make("strong", {}, good ? (range && value !== right ? "✓ Close. " : "✓ Right. ") : "✗ Not so. ");
+    const yours = range && !good && !none ? `You guessed ${(write ?? range.write ?? String)(value)}. ` : "";
     verdict.replaceChildren(mark, yours, ...[say].flat());
     for (const button of fields.querySelectorAll("[data-choice]")) {
       button.setAttribute("aria-pressed", String(button.dataset.choice === String(value)));
@@ -62,7 +65,7 @@ export function guess(lesson, { name, ask, choices, range, near = 0, truth, show
     }
     try {
       const all = await choices;
-      fields.replaceChildren(...all.map(([value, label]) => make("button", { type: "button", class: "choice", "aria-pressed": "false", "data-choice": value, onclick: () => answer(value, label) }, make("span", { class: "right-mark" }), label)));
+      fields.replaceChildren(...all.map(([value, label]) => make("button", { type: "button", class: "guess-choice", "aria-pressed": "false", "data-choice": value, onclick: () => answer(value) }, make("span", { class: "right-mark" }), label)));
     } catch (error) {
       fields.replaceChildren(make("p", { class: "note" }, error.message));
     }

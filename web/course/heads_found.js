@@ -1,6 +1,8 @@
 // Heads of the loaded model that show something on the reader's text.
 
 import { matrix } from "../draw/numbers.js";
+import { nounOf } from "./drift.js";
+import { isWord } from "./words.js";
 
 const MOST = 24;
 
@@ -19,16 +21,18 @@ async function rows(lesson) {
 }
 
 /**
- * The head and the word where most attention goes to one earlier word, not counting the start. Words further away than
- * the one just before are preferred a little, and words to punctuation.
+ * The head and the word where most attention goes to one earlier word, not counting the start. Words are preferred to
+ * punctuation; the noun of chapter 3 counts a little more, the first word less, because it often takes what has no other place
+ * to go.
  */
 export async function clearHead(lesson) {
   const all = await rows(lesson);
+  const noun = nounOf(lesson);
   let best = null;
   for (const one of all) {
     for (let to = Math.max(1, lesson.first); to < one.position; to++) {
-      const far = to < one.position - 1 ? 1.15 : 1;
-      const worth = one.shares[to] * far * (/\p{L}/u.test(lesson.tokens[to].text) ? 1 : 0.6) * (/\p{L}/u.test(lesson.tokens[one.position].text) ? 1 : 0.6);
+      const words = [to, one.position].filter((at) => isWord(lesson.tokens[at])).length;
+      const worth = one.shares[to] * [0.3, 0.6, 1][words] * (to === lesson.first ? 0.7 : 1) * (one.position === noun ? 1.1 : 1);
       if (!best || worth > best.worth) best = { ...one, to, worth };
     }
   }

@@ -3,7 +3,7 @@
 import { make } from "../dom.js";
 import { bars } from "../draw/bars.js";
 import { matrix, values } from "../draw/numbers.js";
-import { chip, tokenStrip } from "../draw/token_strip.js";
+import { chip } from "../draw/token_strip.js";
 import { strip } from "../draw/vector.js";
 import { closer } from "./closer.js";
 import { guess } from "./guess.js";
@@ -27,12 +27,12 @@ export const chapter = {
         "A whole story in one vector",
         figure(`The vector at the last token of your text, after the last block: ${whole(model.width)} numbers. All that is said next is read from it, and from nothing else.`, async () => {
           const { vector, top } = await lesson.ask({ ask: "last", ids: lesson.ids, top: 3 });
-          return [strip(values(vector), { height: 64, label: `The last vector: ${vector.cols} numbers` }), make("p", { class: "chips" }, "→ ", ...top.map((one) => make("span", {}, chip(one), ` ${percent(Math.exp(one.logprob))} `)))];
+          return [strip(values(vector), { height: 64, label: `The last vector: ${vector.cols} numbers` }), make("p", { class: "token-row" }, "→ ", ...top.map((one) => make("span", {}, chip(one), ` ${percent(Math.exp(one.logprob))} `)))];
         }, { name: "vector", tall: 8 }),
         say("Imagine a detective novel. Its last sentence is: “Therefore, the murderer was”. Now the next word has to come. The vectors of all earlier words are not asked any more: ", strong("only the last one"), " is. If the model is to name the murderer, everything that matters in the novel has to have arrived in the vector of the word “was”."),
       ),
       screen("Who ate the cake?", suspects(lesson)),
-      screen("Which word decided?", line(lesson, { name: "story", label: "A story without its last word", value: lesson.field("story", SEARCH), change: deciding.again }), deciding),
+      screen("Which word decided?", line(lesson, { name: "story", label: "A story without its last word", rows: 2, value: lesson.field("story", SEARCH), change: deciding.again }), deciding),
     ];
   },
 };
@@ -101,7 +101,7 @@ function whatDecided(lesson, text) {
       figure("Each word hidden in turn: what is left of the probability of the model’s answer. The shorter the bar, the more depends on the word.", async () => hidden(await reading, await why), { name: "why", tall: 18 }),
       figure("What reaches the logit of the answer directly from each word, through all heads (direct attribution).", async () => direct(lesson, await reading), { name: "direct", tall: 8 }),
       say("The two do not say the same. Hiding is a ", strong("change"), ": it shows what the answer depends on, also over detours. The direct part only counts the last step, from a word straight to the last vector."),
-      closer(lesson, "why", reading.then(({ ids }) => ({ ids })), "Change it yourself: hide words, silence heads"),
+      closer(lesson, "why", reading.then(({ ids }) => ({ ids })), "The whole sweep, with the heads that read the word"),
     ],
   });
 }
@@ -109,8 +109,8 @@ function whatDecided(lesson, text) {
 function hidden({ tokens }, { token, logprob, words, instead }) {
   const rows = [{ label: "nothing hidden", value: Math.exp(logprob) }, ...words.map(({ from, text, without_logprob, without_top }) => ({ label: `without “${text.trim()}” (${from})`, value: Math.exp(without_logprob), note: without_top.id === token.id ? null : make("span", {}, "then ", chip(without_top)) }))];
   return [
-    tokenStrip({ tokens, label: "The story", extra: (at) => (at >= words[0].from && at < words[0].to ? "joined" : "") }),
-    make("p", {}, "The model’s answer: ", chip(token), ` ${percent(Math.exp(logprob))}`),
+    make("p", { class: "token-row laid" }, ...tokens.map((token, at) => chip(token, at >= words[0].from && at < words[0].to ? "joined" : ""))),
+    make("p", { class: "answer-line" }, "The model’s answer: ", chip(token), ` ${percent(Math.exp(logprob))}`),
     bars(rows, { label: `The probability of ${quoted(token)} with a word hidden`, full: 1 }),
     instead ? make("p", { class: "note" }, `Without the strongest word, the story would go on: “${instead.text.trim()}”`) : null,
   ];

@@ -49,7 +49,8 @@ function watch(lesson) {
     }),
     guess(lesson, {
       name: "steps",
-      ask: "A GPT of 6,896 random weights gets 48 new questions in each step, such as “dhgdb=”. On other questions, which it never learns from: after how many steps will it answer more than half without a mistake?",
+      waiting: "It learns; see below…",
+      ask: "A GPT of a few thousand random weights gets 48 new questions in each step, such as “dhgdb=”. On other questions, which it never learns from: after how many steps will it answer more than half without a mistake?",
       choices: [["20", "after 20 steps"], ["100", "after about 100"], ["300", "after about 300"], ["never", `not in ${STEPS}`]],
       truth: async () => {
         const frames = await first.start();
@@ -59,7 +60,7 @@ function watch(lesson) {
         return { value, say: half ? `After step ${step}: ${percent(half.accuracy)} of 64 questions right. At the end ${percent(frames.at(-1).accuracy)}.` : `It does not reach half in ${STEPS} steps; at the end it has ${percent(frames.at(-1).accuracy)}.` };
       },
       shown: () => [
-        say("The loss falls in stages, not evenly. Where it falls steeply, a head has found where to look: the diagonals in the patterns below. To write the letters backwards, a head must look ever further back, one more at each letter."),
+        say("Often the loss falls in stages. Where it falls steeply, a head has found where to look; see the patterns below. To write letters backwards, it must look one place further back at every letter: a diagonal."),
         aside("This is not a film: the training runs in the program, while you watch, on the same code that trains large models here."),
       ],
     }),
@@ -69,7 +70,7 @@ function watch(lesson) {
 
 /** A training: its curve, its samples by step, and where its heads look. */
 function run(lesson, state) {
-  const curve = make("div", { class: "drawn" });
+  const curve = make("div", { class: "shows" });
   const samples = make("ol", { class: "samples", "aria-label": "Answers by step" });
   const heads = make("div", { class: "patterns" });
   const status = make("p", { class: "note", role: "status", "data-lesson": "" });
@@ -133,10 +134,11 @@ function run(lesson, state) {
 function lossCurve(frames) {
   const of = (pick) => frames.flatMap((frame) => (Number.isFinite(pick(frame)) && pick(frame) !== null ? [[frame.step, pick(frame)]] : []));
   const chance = Math.log(TOKENS);
+  const top = chance * 1.15;
   return make(
     "div",
     {},
-    plot([{ points: [[0, chance], [STEPS, chance]], kind: "faint", dash: true }, { points: of(({ loss }) => loss), kind: "data" }, { points: of(({ accuracy }) => accuracy * chance), kind: "weight", dash: true }], { label: `The loss after step ${frames.at(-1).step}: ${fixed(frames.at(-1).loss ?? chance, 3)}; right answers ${percent(frames.at(-1).accuracy)}`, x: "step", y: "loss", from: 0, to: chance * 1.05, xFrom: 0, xTo: STEPS, height: 220 }),
+    plot([{ points: [[0, chance], [STEPS, chance]], kind: "faint", dash: true }, { points: of(({ loss }) => loss), kind: "data" }, { points: of(({ accuracy }) => accuracy * top * 0.99), kind: "weight", dash: true }], { label: `The loss after step ${frames.at(-1).step}: ${fixed(frames.at(-1).loss ?? chance, 3)}; right answers ${percent(frames.at(-1).accuracy)}`, x: "step", y: "loss", from: 0, to: top, xFrom: 0, xTo: STEPS, height: 220 }),
     make("p", { class: "note" }, make("span", { class: "key data" }), "loss", make("span", { class: "key weight" }), `share of right answers (the top is 100 %)`, make("span", { class: "key faint" }), `guessing among ${TOKENS} tokens: ${fixed(chance)}`),
   );
 }

@@ -8,7 +8,7 @@ import { closer } from "./closer.js";
 import { guess } from "./guess.js";
 import { clearHead } from "./heads_found.js";
 import { aside, figure, say, screen, strong, table } from "./parts.js";
-import { fixed, percent, quoted, shownText, whole } from "./words.js";
+import { fixed, isWord, percent, quoted, shownText, whole } from "./words.js";
 
 const MOST = 20;
 
@@ -18,7 +18,7 @@ export const chapter = {
   title: "Why later words must not speak to earlier ones",
   sources: ["vaswani", "radford"],
   make(lesson) {
-    const middle = Math.max(lesson.first, Math.min(lesson.last - 1, Math.floor(lesson.ids.length / 3)));
+    const middle = withNext(lesson);
     const head = clearHead(lesson);
     return [
       screen(
@@ -60,6 +60,14 @@ export const chapter = {
     ];
   },
 };
+
+/** A word that another word follows, about the middle of the text. */
+function withNext({ tokens, first, last }) {
+  const middle = Math.max(first, Math.min(last - 1, Math.floor(tokens.length / 3)));
+  const fits = (at) => at < last && isWord(tokens[at]) && isWord(tokens[at + 1]);
+  const found = tokens.map((_, at) => at).filter(fits);
+  return found.reduce((best, at) => (Math.abs(at - middle) < Math.abs(best - middle) ? at : best), found[0] ?? middle);
+}
 
 /** Every position with what it predicts and what really follows. */
 async function exercises(lesson) {

@@ -76,7 +76,7 @@ function neurons(lesson, found) {
 }
 
 function writers({ neurons }) {
-  const promoted = (list) => make("span", { class: "chips" }, ...list.slice(0, 3).map((one) => chip(one)));
+  const promoted = (list) => make("span", { class: "token-row" }, ...list.slice(0, 3).map((one) => chip(one)));
   return bars(neurons.map((one) => ({ label: `neuron ${one.neuron}`, value: one.active, text: fixed(one.active), note: promoted(one.promoted) })), { label: "Neurons that add most", as: "size" });
 }
 

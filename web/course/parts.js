@@ -15,7 +15,7 @@ export const code = (text) => make("code", {}, text);
  * when `figure.again()` is called; answers that come too late are dropped.
  */
 export function figure(caption, draw, { name, tall = 4 } = {}) {
-  const holder = make("div", { class: "drawn" });
+  const holder = make("div", { class: "shows" });
   const element = make("figure", { class: "figure", "data-figure": name ?? null }, holder, caption && make("figcaption", {}, caption));
   let turn = 0;
   element.again = async () => {
@@ -43,7 +43,7 @@ export function figure(caption, draw, { name, tall = 4 } = {}) {
 /** A table with a caption for those who cannot see pictures, or where numbers say more. */
 export function table(caption, head, rows, { numeric = [] } = {}) {
   const cell = (name, at) => (content) => make(name, { class: numeric.includes(at) ? "figures" : null, scope: name === "th" ? "col" : null }, content);
-  return make("div", { class: "table", tabindex: "0", role: "region", "aria-label": caption }, make("table", {}, make("caption", { class: "hidden" }, caption), make("thead", {}, make("tr", {}, ...head.map((text, at) => cell("th", at)(text)))), make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((content, at) => cell("td", at)(content)))))));
+  return make("div", { class: "wide-table", tabindex: "0", role: "region", "aria-label": caption }, make("table", {}, make("caption", { class: "hidden" }, caption), make("thead", {}, make("tr", {}, ...head.map((text, at) => cell("th", at)(text)))), make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((content, at) => cell("td", at)(content)))))));
 }
 
 /** A slider with its value beside it. `change(value)` is called while it moves. */
@@ -80,8 +80,8 @@ export function live(made) {
 }
 
 /** A line that the reader may write, for one chapter alone; kept in the link. */
-export function line(lesson, { name, label, value, change }) {
-  const input = make("input", { type: "text", "aria-label": label, "data-field": name, spellcheck: "false", autocomplete: "off" });
+export function line(lesson, { name, label, value, rows, change }) {
+  const input = make(rows ? "textarea" : "input", { ...(rows ? { rows } : { type: "text" }), "aria-label": label, "data-field": name, spellcheck: "false", autocomplete: "off" });
   input.value = value;
   input.addEventListener("input", later(400, () => {
     lesson.setField(name, input.value);

@@ -1,6 +1,6 @@
 // Chapter 4: queries and keys. One head, one word that asks, and the words that answer.
 
-import { make } from "../dom.js";
+import { count, make } from "../dom.js";
 import { bars } from "../draw/bars.js";
 import { matrix, values } from "../draw/numbers.js";
 import { chip, tokenStrip } from "../draw/token_strip.js";
@@ -9,7 +9,7 @@ import { closer } from "./closer.js";
 import { guess } from "./guess.js";
 import { clearHead } from "./heads_found.js";
 import { aside, figure, live, say, screen, strong } from "./parts.js";
-import { fixed, list, percent, whole } from "./words.js";
+import { fixed, percent, whole } from "./words.js";
 
 export const chapter = {
   id: "queries",
@@ -35,12 +35,14 @@ async function asking(lesson) {
   const found = await clearHead(lesson);
   const { block, head, position } = found;
   const qk = await lesson.ask({ ask: "query_key", ids: lesson.ids, block, head, query: position, key: found.to });
+  const [query, key] = [values(qk.query), values(qk.key)];
   const row = (name, numbers) => make("div", { class: "strip-row" }, make("span", { class: "note" }, name), strip(numbers, { height: 30, label: name }));
   return [
     make("p", { class: "note" }, `Block ${block}, head ${head}, of your text.`),
-    row(`the query of ${lesson.named(position)}`, values(qk.query)),
-    row(`the key of ${lesson.named(found.to)}`, values(qk.key)),
-    make("p", { class: "sum" }, `product ${fixed(qk.product)} · divided ${fixed(qk.scaled ?? qk.product / Math.sqrt(lesson.model.head_size))}`),
+    row(`the query of ${lesson.named(position)}`, query),
+    row(`the key of ${lesson.named(found.to)}`, key),
+    row("query × key, number by number", query.map((value, at) => value * key[at])),
+    make("p", { class: "course-sum" }, `Their sum is ${fixed(qk.product)}; divided by ${fixed(Math.sqrt(lesson.model.head_size))} that is a score of ${fixed(qk.scaled ?? qk.product / Math.sqrt(lesson.model.head_size))}.`),
   ];
 }
 
@@ -77,7 +79,7 @@ function looking(lesson, asked) {
   const box = make("div");
   asked.then((found) => {
     let at = found.position;
-    const picture = figure("Left: the score after division. Right: its share of the attention.", () => table(lesson, found, at), { name: "scores", tall: 14 });
+    const picture = figure("Its share of the attention, and the score after the division that it came from.", () => table(lesson, found, at), { name: "scores", tall: 14 });
     box.append(
       make("p", { class: "note" }, "Who asks:"),
       tokenStrip({ tokens: lesson.tokens, chosen: at, label: "The word that asks", pick: (position) => {
@@ -98,5 +100,5 @@ async function table(lesson, { block, head }, position) {
   const best = shares.map((share, at) => ({ share, at })).sort((a, b) => b.share - a.share).slice(0, 9).sort((a, b) => a.at - b.at);
   const rows = best.map(({ share, at }) => ({ label: chip(lesson.tokens[at]), value: share, note: `score ${fixed(masked.at(masked.rows === 1 ? 0 : position, at))}` }));
   const rest = 1 - best.reduce((sum, { share }) => sum + share, 0);
-  return [bars(rows, { label: `Where head ${head} of block ${block} looks from ${lesson.named(position)}`, full: 1 }), shares.length > best.length && make("p", { class: "note" }, `The other ${list([`${shares.length - best.length} words`])}: ${percent(rest)}.`)];
+  return [bars(rows, { label: `Where head ${head} of block ${block} looks from ${lesson.named(position)}`, full: 1 }), shares.length > best.length && make("p", { class: "note" }, `${count(shares.length - best.length, "other token")}: ${percent(rest)}.`)];
 }

@@ -102,7 +102,7 @@ async function thermometer(asked) {
 function limit(lesson, asked) {
   return guess(lesson, {
     name: "outside",
-    ask: `Put the tokens in order of probability. How much of it lies outside the first ${SHARE}, at temperature 2?`,
+    ask: `Put all tokens in the order of their probability. How much of the probability lies outside the first ${SHARE}, at temperature 2?`,
     range: { from: 0, to: 100, step: 1, value: 5, write: (x) => `${x} %` },
     near: 5,
     truth: async () => {
@@ -133,7 +133,7 @@ async function written(lesson) {
   const rows = [];
   for (const temperature of temperatures) {
     const { text } = await lesson.ask({ ask: "generate", ids: lesson.ids, tokens: 24, temperature, top_p: 1, top_k: 0, min_p: 0, seed: 1 });
-    rows.push([fixed(temperature, 1), make("span", { class: "written" }, text || "(it ends here)")]);
+    rows.push([fixed(temperature, 1), make("span", { class: "written" }, text.trim() || "(it ends here)")]);
   }
   return table("Texts at four temperatures", ["temperature", "the text goes on"], rows);
 }

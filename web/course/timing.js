@@ -2,8 +2,8 @@
 
 import { ask } from "../engine.js";
 
-const TRIES = 5;
-const ENOUGH = 9_000;
+const TRIES = 12;
+const ENOUGH = 5_000;
 
 /**
  * Times passes over `sizes` tokens: `{ points: [[tokens, ms]], remark }`. The fastest of several tries counts, because a
@@ -34,7 +34,7 @@ async function once(question, signal) {
   return performance.now() - start;
 }
 
-/** Least squares of `ms = a + b T + c T²`, each point weighed by its own size; no part below 0. */
+/** Least squares of `ms = a + b T + c T²`, weighed between their sizes and the same; no part below 0. */
 export function fit(points) {
   const parts = [() => 1, (t) => t, (t) => t * t];
   for (const use of [[0, 1, 2], [1, 2], [0, 1], [1]]) {
@@ -50,7 +50,7 @@ export function fit(points) {
 /** Normal equations by elimination. */
 function solve(points, parts) {
   const n = parts.length;
-  const rows = parts.map((p) => [...parts.map((q) => points.reduce((sum, [t, ms]) => sum + (p(t) * q(t)) / ms ** 2, 0)), points.reduce((sum, [t, ms]) => sum + p(t) / ms, 0)]);
+  const rows = parts.map((p) => [...parts.map((q) => points.reduce((sum, [t, ms]) => sum + (p(t) * q(t)) / ms ** 1.5, 0)), points.reduce((sum, [t, ms]) => sum + p(t) / ms ** 0.5, 0)]);
   for (let at = 0; at < n; at++) {
     const pivot = rows[at][at];
     if (Math.abs(pivot) < 1e-300) return null;

@@ -49,7 +49,7 @@ function product(lesson, found) {
     one(`the last vector at ${lesson.named(lesson.last)}, brought to a common size by the last norm`, vector, "data"),
     one(`× the row of ${quoted(found.token)} in the unembedding`, row, "weight"),
     one("= the products, one for each number", products, "data"),
-    make("p", { class: "sum" }, "their sum, the logit of ", chip(found.token), ": ", number(found.logit, { logit: found.token.id, position: lesson.last }, { text: fixed(found.logit) })),
+    make("p", { class: "course-sum" }, "their sum, the logit of ", chip(found.token), ": ", number(found.logit, { logit: found.token.id, position: lesson.last }, { text: fixed(found.logit) })),
     Math.abs(rest) > 0.005 ? make("p", { class: "note" }, `The products shown sum to ${fixed(sum)}; the model computes with inputs rounded to 8 bits here, which makes the difference of ${fixed(rest, 3)}.`) : null,
   ];
 }
@@ -88,5 +88,5 @@ function difference(lesson, asked) {
 async function next(lesson) {
   const { ids, text } = await lesson.ask({ ask: "generate", ids: lesson.ids, tokens: 8, temperature: 0, top_p: 1, top_k: 0, min_p: 0, seed: 0 });
   const { tokens } = ids.length ? await lesson.ask({ ask: "pieces", ids }) : { tokens: [] };
-  return [make("p", { class: "chips story" }, `${lesson.text} `, ...tokens.map((token) => chip(token, "new"))), text ? null : make("p", { class: "note" }, "The most probable token is the one that ends the text.")];
+  return [make("p", { class: "token-row story" }, `${lesson.text} `, ...tokens.map((token) => chip(token, "new"))), text ? null : make("p", { class: "note" }, "The most probable token is the one that ends the text.")];
 }

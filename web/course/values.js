@@ -25,7 +25,7 @@ export const chapter = {
         "Shares say how much, values say what",
         figure("For each word: its share, and the length of what comes from it.", () => mixing(lesson, head), { name: "mixing", tall: 16 }),
         say("Every word offers a third vector, its ", strong("value"), `: what is given when it is found. A head multiplies each value by the share of its word and adds them up. The sum is then brought back to ${whole(lesson.model.width)} numbers and `, strong("added"), " to the vector of the word that asked. Nothing is replaced: the old vector remains in the sum."),
-        closer(lesson, "values", head, "The whole head: values, their sum, what is added"),
+        closer(lesson, "head", head, "The whole head: values, their sum, what is added"),
       ),
       screen("One square or two strips", halves(lesson)),
     ];
@@ -37,7 +37,7 @@ async function mixing(lesson, asked) {
   const found = await lesson.ask({ ask: "head", ids: lesson.ids, block, head, position, top: 6 });
   const best = [...found.sources].sort((a, b) => b.added_length - a.added_length).slice(0, 7).sort((a, b) => a.position - b.position);
   const rows = best.map(({ position: at, share, added_length }) => ({ label: chip(lesson.tokens[at]), value: added_length, text: fixed(added_length), note: `share ${percent(share)}` }));
-  const kind = (list) => make("p", { class: "chips" }, ...list.map((one) => chip(one)));
+  const kind = (list) => make("p", { class: "token-row" }, ...list.map((one) => chip(one)));
   return [
     make("p", { class: "note" }, `Head ${head} of block ${block}, asked by ${lesson.named(position)}.`),
     bars(rows, { label: "What comes from each word", as: "size" }),

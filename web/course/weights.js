@@ -2,7 +2,7 @@
 
 import { make } from "../dom.js";
 import { bars } from "../draw/bars.js";
-import { picture, round, svg } from "../draw/svg.js";
+import { picture, round, svg, textWidth } from "../draw/svg.js";
 import { guess } from "./guess.js";
 import { aside, figure, say, screen, strong, table } from "./parts.js";
 import { percent, whole } from "./words.js";
@@ -28,7 +28,7 @@ export const chapter = {
           choices: KINDS.map(([name]) => [name, name]),
           truth: () => ({ value: "MLP", say: `The MLPs hold ${percent(share(gpt3, KINDS[2]))}, attention ${percent(share(gpt3, KINDS[1]))}, the two tables ${percent(share(gpt3, KINDS[0]))}.` }),
           shown: () => [
-            figure("Shares of all weights. Above GPT-3, below the loaded model.", () => [gpt3, model].map((one) => stacked(one)), { name: "stacked" }),
+            figure("Shares of all weights, from left to right: the two tables, attention, the MLPs. Above GPT-3, below the loaded model.", () => [gpt3, model].map((one) => stacked(one)), { name: "stacked" }),
             groups(gpt3, "GPT-3"),
             groups(model, `The loaded model, ${model.name}`),
             reconciliation(gpt3),
@@ -37,7 +37,7 @@ export const chapter = {
       ),
       screen(
         "What is learned, what flows",
-        figure("Blue squares: weights, the same for every text. Orange: the numbers of your text, gone afterwards.", () => twoKinds(lesson), { name: "two-kinds" }),
+        figure("Blue: weights, the same for every text. Orange: the vectors of your text at every block, made for it and gone afterwards.", () => twoKinds(lesson), { name: "two-kinds" }),
         say("Two kinds of numbers stand in every product of a GPT. ", strong("Weights"), " were learned; they are the model. They do not change when it reads or writes. ", strong("Data"), " is what flows: vectors, scores, shares. They are made anew from each text."),
         say("A chat does not teach the model anything. What it seems to remember of a conversation stands in the text that it reads again."),
       ),
@@ -50,10 +50,11 @@ function stacked(model) {
   const width = 640;
   const height = 46;
   let x = 0;
-  const parts = KINDS.map(([name, fits], at) => {
+  const parts = KINDS.map(([, fits], at) => {
     const share = model.groups.filter((group) => fits(group.name)).reduce((sum, { weights }) => sum + weights, 0) / model.weights;
     const wide = share * (width - 2);
-    const part = svg("g", {}, svg("rect", { x: round(1 + x), y: 1, width: round(Math.max(1, wide)), height: 26, class: `weight part-${at}` }), wide > 90 ? svg("text", { x: round(x + 8), y: 43, class: "label" }, `${name.split(":")[0]} ${percent(share)}`) : null);
+    const text = `${["embedding", "attention", "MLP"][at]} ${percent(share)}`;
+    const part = svg("g", {}, svg("rect", { x: round(1 + x), y: 1, width: round(Math.max(1, wide)), height: 26, class: `weight part-${at}` }), wide > textWidth(text, 12) + 8 ? svg("text", { x: round(x + 2), y: 43, class: "label" }, text) : null);
     x += wide;
     return part;
   });

@@ -32,8 +32,8 @@ fn of(name: &str) -> PageFile {
 impl Shell {
     /// For a model with this description.
     pub fn of(card: &Value) -> Shell {
-        let mut allowed = Vec::new();
-        let html = styled(of("index.html").text().replace(MAIN, ""), &mut allowed);
+        let (mut allowed, mut styles) = (Vec::new(), Vec::new());
+        let html = styled(of("index.html").text().replace(MAIN, ""), &mut styles);
         let (head, rest) = html.split_once("<meta charset=\"utf-8\">\n").expect("it names its characters");
         let (body, end) = rest.rsplit_once("</body>").expect("it has a body");
         let map = json!({"imports": modules()}).to_string();
@@ -44,7 +44,7 @@ impl Shell {
             data("glass-worker", of("worker.js").text()),
             inline(" type=\"module\" async", "import \"glass/main.js\";", &mut allowed),
         ];
-        let policy = policy(&allowed);
+        let policy = policy(&allowed.join(" "), &styles.join(" "));
         let meta = format!(
             "<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n"
         );
@@ -53,18 +53,22 @@ impl Shell {
 }
 
 /// What the page may do: run what is inside, and nothing else. No address can be loaded from.
-fn policy(allowed: &[String]) -> String {
-    let allowed = allowed.join(" ");
+fn policy(scripts: &str, styles: &str) -> String {
     format!(
-        "default-src 'none'; script-src {allowed} data: blob: 'wasm-unsafe-eval'; worker-src blob:; style-src {allowed}; \
+        "default-src 'none'; script-src {scripts} data: 'wasm-unsafe-eval'; worker-src blob:; style-src {styles}; \
          img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
 }
 
 /// A script or a style that the policy knows by its hash.
 fn inline(attributes: &str, text: &str, allowed: &mut Vec<String>) -> String {
-    allowed.push(format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, text.as_bytes()))));
+    allowed.push(hash(text));
     format!("<script{attributes}>{text}</script>\n")
+}
+
+/// A script or a style as a policy names it.
+fn hash(text: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, text.as_bytes())))
 }
 
 /// A text that no browser executes.
@@ -72,17 +76,17 @@ fn data(id: &str, text: &str) -> String {
     format!("<script type=\"text/plain\" id=\"{id}\">{text}</script>\n")
 }
 
-/// The page with its styles and its icon inside.
+/// The page with its styles and its icon inside, and without the lines about a service.
 fn styled(html: String, allowed: &mut Vec<String>) -> String {
     let mut styled = String::new();
-    for line in html.split_inclusive('\n') {
+    for line in html.split_inclusive('\n').filter(|line| !line.contains("data-served")) {
         let linked = |name: &str| {
             line.split_once(&format!("{name}=\"page/")).and_then(|(_, rest)| rest.split_once('"'))
         };
         match linked("href") {
             Some((name, _)) if name.ends_with(".css") => {
                 let text = of(name).text();
-                allowed.push(format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, text.as_bytes()))));
+                allowed.push(hash(text));
                 styled += &format!("<style>{text}</style>\n");
             }
             Some((name, _)) => {

@@ -18,6 +18,7 @@ mod json;
 mod looks;
 mod looks_shown;
 mod page;
+mod page_alone;
 mod pipes;
 mod program;
 mod relay;
