@@ -4,7 +4,8 @@
 
 The weights are those of pytorch/tied_bias.safetensors in that folder. The file holds, under this repository's names, every
 cache entry, the prediction of each layer's lens after every position, the attribution of one logit, and the same token's
-log-probability with each head patched from another text. No weights are processed. `tools/check_transformer_lens.py`
+log-probability with each head patched from another text, and the Jacobian lens fitted on both texts without their first
+three positions. No weights are processed. `tools/check_transformer_lens.py`
 compares larger models.
 """
 
@@ -21,6 +22,8 @@ from check_transformer_lens import AROUND, INSIDE
 from goldens import CONTEXT, EPSILON, HEADS, HIDDEN, LAYERS, VOCABULARY, WIDTH, theirs
 
 warnings.filterwarnings("ignore")
+
+JACOBIAN_SKIPPED = 3
 
 
 def bridge_of(parameters):
@@ -50,6 +53,22 @@ def words(folder):
     vocabulary = {f"t{id}": id for id in range(VOCABULARY)}
     plain = Tokenizer(models.WordLevel(vocabulary, unk_token="t0"))
     PreTrainedTokenizerFast(tokenizer_object=plain, unk_token="t0", eos_token="t0", bos_token="t0", pad_token="t0").save_pretrained(folder)
+
+
+def jacobian(bridge, texts):
+    """The lens's matrices, `[layers - 1, width, width]`, in steps of their published estimator, which takes texts and not ids."""
+    from transformer_lens.tools.analysis import jacobian_lens as theirs
+
+    layers = list(range(LAYERS - 1))
+    with theirs._frozen_parameters(bridge):
+        fitted = [
+            theirs._jacobian_for_prompt(
+                bridge, text[None], source_layers=layers, dim_batch=5, skip_first_positions=JACOBIAN_SKIPPED,
+                backward_provider=theirs._ordinary_vjp,
+            )
+            for text in texts
+        ]
+    return torch.stack([torch.stack([text[layer] for text in fitted]).mean(0) for layer in layers])
 
 
 def main(folder):
@@ -85,6 +104,7 @@ def main(folder):
                 logits = bridge.run_with_hooks(ids[None], fwd_hooks=[(f"blocks.{layer}.attn.hook_z", patch)])
                 patched[layer, head] = torch.log_softmax(logits[0, -1].double(), -1)[token]
         found["patched"] = patched
+    found["jacobian"] = jacobian(bridge, [ids, clean])
     # Masked entries are their lowest number; no test needs its value.
     tensors = {name: values.float().masked_fill(values < -1e30, 0).contiguous() for name, values in found.items()}
     tensors |= {"ids": ids.int(), "clean": clean.int(), "token": torch.tensor([token]).int()}

@@ -1,16 +1,13 @@
-// The service as this page talks to it. Addresses are relative, so that the page also works below a path.
+// The service as this page talks to it. Addresses are relative, so that the page also works below a path. In a page that stands
+// alone, the model in it answers instead.
 
+import { alone } from "./alone.js";
+import * as own from "./alone_chat.js";
 import { events } from "./sse.js";
 import { ask, make } from "./dom.js";
+import { Trouble } from "./trouble.js";
 
-/** What went wrong, in words for the reader. `kind` tells what can be done about it. */
-export class Trouble extends Error {
-  constructor(kind, message, wait = 0) {
-    super(message);
-    this.kind = kind;
-    this.wait = wait;
-  }
-}
+export { Trouble };
 
 /** After this long without even a keep-alive (they come every 15 s) a stream counts as lost. */
 const SILENCE = 50_000;
@@ -91,10 +88,10 @@ async function trouble(response) {
 /** The body of an answer as it arrives. */
 export const bodyOf = async (path, body, signal) => (await request(path, { body, signal })).body;
 
-export const post = async (path, body, signal) => (await request(path, { body, signal })).json();
+const postToServer = async (path, body, signal) => (await request(path, { body, signal })).json();
 
 /** The events of a streamed answer as objects, up to its end. A stream that breaks off is a `Trouble`. */
-export async function* stream(path, body, signal) {
+async function* streamFromServer(path, body, signal) {
   const gone = new AbortController();
   const abort = () => gone.abort();
   signal.addEventListener("abort", abort);
@@ -128,13 +125,13 @@ export async function* stream(path, body, signal) {
   }
 }
 
-/** The model that is served. */
-export async function servedModel() {
+async function servedByServer() {
   const list = await (await request("v1/models")).json();
   return list.data[0];
 }
 
 export async function healthy() {
+  if (alone) return true;
   try {
     return (await request("health")).ok;
   } catch {
@@ -142,11 +139,22 @@ export async function healthy() {
   }
 }
 
-/** Log-probabilities (natural) of the token after `ids`, for the whole vocabulary. */
-export async function logProbabilities(ids, signal) {
+async function logProbabilitiesFromServer(ids, signal) {
   const accept = "application/octet-stream";
   const response = await request("v1/look", { body: { prompt: ids }, accept, signal });
   const bytes = new DataView(await response.arrayBuffer());
   // Little-endian whatever the machine is.
   return Float32Array.from({ length: bytes.byteLength / 4 }, (_, i) => bytes.getFloat32(4 * i, true));
 }
+
+/** Asks for a JSON document. */
+export const post = alone ? own.post : postToServer;
+
+/** The events of a streamed answer. */
+export const stream = alone ? own.stream : streamFromServer;
+
+/** The model that is served. */
+export const servedModel = alone ? own.servedModel : servedByServer;
+
+/** Log-probabilities (natural) of the token after `ids`, for the whole vocabulary. */
+export const logProbabilities = alone ? own.logProbabilities : logProbabilitiesFromServer;

@@ -1,6 +1,6 @@
 // Who answers questions about the model: the server this page came from, or the page itself.
 //
-// A page that stands alone sets `globalThis.glassAlone = { ask(question, { signal, onFrame }) }` before its modules run.
+// A page that stands alone sets `globalThis.glassAlone = {}` before its modules run; alone.js gives it its `ask`.
 
 import { askServer } from "./served.js";
 

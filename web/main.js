@@ -5,7 +5,6 @@ import { servedModel } from "./api.js";
 import { startComposer } from "./composer.js";
 import { startCourse } from "./course/place.js";
 import { find } from "./dom.js";
-import { alone } from "./engine.js";
 import { startFlow } from "./flow/flow.js";
 import { addView, startInside } from "./inside.js";
 import { openAll } from "./keeping.js";
@@ -44,7 +43,8 @@ function startLooks() {
 
 function showModel() {
   const { id, digest, context, vocabulary } = app.model;
-  find("model").textContent = `${id} · ${digest.slice(0, 12)} · context ${context.toLocaleString("en")} · vocabulary ${vocabulary.toLocaleString("en")}`;
+  find("model").textContent =
+    `${id} · ${digest.slice(0, 12)} · context ${context.toLocaleString("en")} · vocabulary ${vocabulary.toLocaleString("en")}`;
 }
 
 async function findModel() {
@@ -62,7 +62,7 @@ const modelKnown = () => (app.model ? Promise.resolve() : new Promise((resolve) 
 
 /** The places of the page, in the order of its navigation. */
 function placesOfPage() {
-  if (!alone) addPlace({ id: "chat", label: "Chat", element: null });
+  addPlace({ id: "chat", label: "Chat", element: null });
   startFlow();
   startCourse();
   startRun();
@@ -79,11 +79,6 @@ const answerLink = () => parse(location.hash).place === "chat" && openLink();
 async function start() {
   startLooks();
   placesOfPage();
-  // A page that stands alone has no server to chat with.
-  if (!alone) await startChat();
-}
-
-async function startChat() {
   startTalks();
   startThread();
   startComposer();

@@ -1,9 +1,9 @@
 // Numbers and tokens in sentences.
 
+import { percent, whole } from "../draw/numbers.js";
 import { quoted, shownText } from "../draw/token_strip.js";
 
-export { percent, whole } from "../draw/numbers.js";
-export { quoted, shownText };
+export { percent, quoted, shownText, whole };
 
 /** A number with fixed decimals and a true minus sign. */
 export function fixed(x, digits = 2) {

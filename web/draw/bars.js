@@ -13,20 +13,40 @@ import { number } from "./number.js";
 export function bars(rows, { label, as = "percent", kind = "data", full, digits, none = "nothing" } = {}) {
   if (!rows.length) return make("p", { class: "note" }, none);
   const largest = full ?? (as === "percent" ? Math.max(1e-9, ...rows.map(({ value }) => value)) : most(rows.map(({ value }) => value)));
-  return make("ul", { class: `bars ${as} ${kind}`, "aria-label": label }, ...rows.map((row) => bar(row, { as, kind, largest, digits })));
+  // Where all have the same sign the line stands at the left, and the sign is seen in the bar and the number.
+  const both = as === "signed" && rows.some(({ value }) => value > 0) && rows.some(({ value }) => value < 0);
+  const noted = rows.some(({ note }) => note);
+  return make(
+    "ul",
+    { class: `bars ${as} ${kind}${both ? " both" : ""}${noted ? " noted" : ""}`, "aria-label": label },
+    ...rows.map((row) => bar(row, { as, kind, largest, digits, both })),
+  );
 }
 
 const writes = { percent, size: format, signed };
 
-function bar(row, { as, kind, largest, digits }) {
+function bar(row, { as, kind, largest, digits, both }) {
   const { value, at, note, chosen, pick } = row;
   const text = row.text ?? writes[as](value, digits);
-  const name = pick ? make("button", { type: "button", class: "bar-name", onclick: pick, "aria-pressed": chosen === undefined ? null : String(Boolean(chosen)) }, row.label) : make("span", { class: "bar-name" }, row.label);
+  const name = pick
+    ? make(
+        "button",
+        { type: "button", class: "bar-name", onclick: pick, "aria-pressed": chosen === undefined ? null : String(Boolean(chosen)) },
+        row.label,
+      )
+    : make("span", { class: "bar-name" }, row.label);
   const fill = make("span", { class: `fill${value < 0 ? " negative" : ""}` });
   const share = Math.min(1, Math.abs(value) / largest);
-  fill.style.width = `${(as === "signed" ? 50 : 100) * share}%`;
-  if (as === "signed") fill.style[value < 0 ? "right" : "left"] = "50%";
-  return make("li", { class: `bar-row${chosen ? " chosen" : ""}` }, name, make("span", { class: "track", "aria-hidden": "true" }, fill), number(value, at, { text, kind }), note && make("span", { class: "note" }, note));
+  fill.style.width = `${(both ? 50 : 100) * share}%`;
+  if (both) fill.style[value < 0 ? "right" : "left"] = "50%";
+  return make(
+    "li",
+    { class: `bar-row${chosen ? " chosen" : ""}` },
+    name,
+    make("span", { class: "track", "aria-hidden": "true" }, fill),
+    number(value, at, { text, kind }),
+    note && make("span", { class: "note" }, note),
+  );
 }
 
 /** The token lists of answers, `[{ id, text, logprob }]`, as bars of probability. `atOf(id)` makes numbers that can be traced. */

@@ -11,7 +11,20 @@ const BOTTOM = 34;
  * Options: `label`, `width`, `height`, `low`, `high` (of the axis), `x` and `y` (names of the axes), `names` (texts below
  * the axis, by index), `chosen` (an index) and `pick(index)`, `write(value)`.
  */
-export function curve({ series, label, width = 640, height = 220, low, high, x = "", y = "", names, chosen = null, pick, write = (value) => format(value, 2) }) {
+export function curve({
+  series,
+  label,
+  width = 640,
+  height = 220,
+  low,
+  high,
+  x = "",
+  y = "",
+  names,
+  chosen = null,
+  pick,
+  write = (value) => format(value, 2),
+}) {
   const all = series.flatMap(({ values }) => [...values]).filter((value) => value !== null && Number.isFinite(value));
   const floor = low ?? Math.min(0, ...all);
   const roof = high ?? Math.max(floor + 1e-9, ...all);
@@ -24,7 +37,10 @@ export function curve({ series, label, width = 640, height = 220, low, high, x =
   const py = (value) => round(TOP + ((height - TOP - BOTTOM) * (roof - value)) / (roof - floor));
   const made = picture(width, height, label);
   for (const value of [floor, (floor + roof) / 2, roof]) {
-    made.append(svg("path", { d: `M${round(left)} ${py(value)}H${round(width - right)}`, class: "grid-line" }), svg("text", { x: round(left - 6), y: py(value) + 4, "text-anchor": "end", class: "label" }, write(value)));
+    made.append(
+      svg("path", { d: `M${round(left)} ${py(value)}H${round(width - right)}`, class: "grid-line" }),
+      svg("text", { x: round(left - 6), y: py(value) + 4, "text-anchor": "end", class: "label" }, write(value)),
+    );
   }
   if (names) made.append(...stepNames(names, px, height, chosen));
   if (x) made.append(svg("text", { x: round((left + width - right) / 2), y: height - 3, "text-anchor": "middle", class: "label" }, x));
@@ -53,15 +69,29 @@ function line({ name, values, kind = "data", dashed }, xs, px, py, end, edge) {
       pen = "L";
     }
   });
-  const marks = values.length > 40 ? [] : Array.from(values, (value, at) => (value === null || !Number.isFinite(value) ? null : mark(px(xs[at]), py(value), kind))).filter(Boolean);
-  return [svg("path", { d, class: `line ${kind}`, "stroke-dasharray": dashed ? "4 4" : null }), ...marks, svg("text", { x: round(edge + 7), y: end + 4, class: `label ${kind}` }, name ?? "")];
+  const marks =
+    values.length > 40
+      ? []
+      : Array.from(values, (value, at) => (value === null || !Number.isFinite(value) ? null : mark(px(xs[at]), py(value), kind))).filter(Boolean);
+  return [
+    svg("path", { d, class: `line ${kind}`, "stroke-dasharray": dashed ? "4 4" : null }),
+    ...marks,
+    svg("text", { x: round(edge + 7), y: end + 4, class: `label ${kind}` }, name ?? ""),
+  ];
 }
 
-const mark = (x, y, kind) => (kind === "weight" ? svg("rect", { x: x - 3, y: y - 3, width: 6, height: 6, class: kind }) : svg("circle", { cx: x, cy: y, r: 3, class: kind }));
+const mark = (x, y, kind) =>
+  kind === "weight" ? svg("rect", { x: x - 3, y: y - 3, width: 6, height: 6, class: kind }) : svg("circle", { cx: x, cy: y, r: 3, class: kind });
 
 function stepNames(names, px, height, chosen) {
   const skip = Math.ceil(names.length / 24);
-  return names.map((name, at) => (at % skip && at !== chosen ? null : svg("text", { x: px(at), y: height - 19, "text-anchor": "middle", class: `label${at === chosen ? " chosen" : ""}` }, name))).filter(Boolean);
+  return names
+    .map((name, at) =>
+      at % skip && at !== chosen
+        ? null
+        : svg("text", { x: px(at), y: height - 19, "text-anchor": "middle", class: `label${at === chosen ? " chosen" : ""}` }, name),
+    )
+    .filter(Boolean);
 }
 
 /** Labels that would lie on each other move apart. */

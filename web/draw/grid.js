@@ -22,7 +22,16 @@ export function grid(options) {
   const width = left + cols * cell + (longest ? Math.max(8, longest * 0.5) : 2);
   const made = picture(width, top + rows * cell + 2, label);
   const place = { left, top, cell };
-  made.append(svg("rect", { x: round(left - 0.5), y: round(top - 0.5), width: cols * cell + 1, height: rows * cell + 1, rx: kind === "data" ? 3 : 0, class: `frame ${kind}` }));
+  made.append(
+    svg("rect", {
+      x: round(left - 0.5),
+      y: round(top - 0.5),
+      width: cols * cell + 1,
+      height: rows * cell + 1,
+      rx: kind === "data" ? 3 : 0,
+      class: `frame ${kind}`,
+    }),
+  );
   made.append(...filled(options, place, kind));
   if (named) made.append(...labels(options, place));
   if (options.numbers && cell >= 34) made.append(...written(options, place));
@@ -34,7 +43,7 @@ export function grid(options) {
   return made;
 }
 
-function filled({ rows, cols, value, full, numbersOf }, { left, top, cell }, kind) {
+function filled({ rows, cols, value, full }, { left, top, cell }, kind) {
   const largest = full ?? most(every(rows, cols, value));
   const paths = new Map();
   const inset = cell > 8 ? 1 : cell > 4 ? 0.5 : 0;
@@ -49,7 +58,14 @@ function filled({ rows, cols, value, full, numbersOf }, { left, top, cell }, kin
       paths.set(key, `${paths.get(key) ?? ""}M${round(left + c * cell + inset)} ${round(top + r * cell + inset)}h${side}v${side}h${-side}z`);
     }
   }
-  return [...paths].map(([key, d]) => svg("path", { d, class: `cell ${kind}${key < 0 ? " negative" : ""}`, [key < 0 ? "stroke-opacity" : "fill-opacity"]: round(Math.abs(key) / LEVELS), ...(key < 0 && { "fill-opacity": round((0.45 * -key) / LEVELS) }) }));
+  return [...paths].map(([key, d]) =>
+    svg("path", {
+      d,
+      class: `cell ${kind}${key < 0 ? " negative" : ""}`,
+      [key < 0 ? "stroke-opacity" : "fill-opacity"]: round(Math.abs(key) / LEVELS),
+      ...(key < 0 && { "fill-opacity": round((0.45 * -key) / LEVELS) }),
+    }),
+  );
 }
 
 function* every(rows, cols, value) {
@@ -58,17 +74,40 @@ function* every(rows, cols, value) {
 
 function labels({ rows, cols, rowLabels, colLabels }, { left, top, cell }) {
   const made = [];
-  for (let r = 0; rowLabels && r < rows; r++) made.push(svg("text", { x: round(left - 6), y: round(top + (r + 0.5) * cell + 4), "text-anchor": "end", class: "label" }, cut(rowLabels[r], LABEL)));
-  for (let c = 0; colLabels && c < cols; c++) made.push(svg("text", { transform: `translate(${round(left + (c + 0.5) * cell + 2)} ${round(top - 6)}) rotate(-60)`, class: "label" }, cut(colLabels[c], LABEL)));
+  for (let r = 0; rowLabels && r < rows; r++)
+    made.push(
+      svg("text", { x: round(left - 6), y: round(top + (r + 0.5) * cell + 4), "text-anchor": "end", class: "label" }, cut(rowLabels[r], LABEL)),
+    );
+  for (let c = 0; colLabels && c < cols; c++)
+    made.push(
+      svg(
+        "text",
+        { transform: `translate(${round(left + (c + 0.5) * cell + 2)} ${round(top - 6)}) rotate(-60)`, class: "label" },
+        cut(colLabels[c], LABEL),
+      ),
+    );
   return made;
 }
 
-function written({ rows, cols, value }, { left, top, cell }) {
+function written({ rows, cols, value, full }, { left, top, cell }) {
   const made = [];
+  const largest = full ?? most(every(rows, cols, value));
   for (let r = 0; r < rows; r++) {
     for (let c = 0; c < cols; c++) {
       const v = value(r, c);
-      if (v !== null && v !== undefined) made.push(svg("text", { x: round(left + (c + 0.5) * cell), y: round(top + (r + 0.5) * cell + 4), "text-anchor": "middle", class: "in-cell" }, format(v, 2)));
+      if (v !== null && v !== undefined)
+        made.push(
+          svg(
+            "text",
+            {
+              x: round(left + (c + 0.5) * cell),
+              y: round(top + (r + 0.5) * cell + 4),
+              "text-anchor": "middle",
+              class: `in-cell${v > 0.6 * largest ? " strong" : ""}`,
+            },
+            format(v, 2),
+          ),
+        );
     }
   }
   return made;

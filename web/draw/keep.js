@@ -34,7 +34,9 @@ async function copy(link) {
     return "Copied.";
   } catch {
     const field = make("input", { id: "view-link", readonly: true, value: link });
-    await ask("Link to this view", make("div", {}, make("label", { for: "view-link" }, "Copy this:"), field), [{ label: "Close", value: "ok", primary: true }]);
+    await ask("Link to this view", make("div", {}, make("label", { for: "view-link" }, "Copy this:"), field), [
+      { label: "Close", value: "ok", primary: true },
+    ]);
     return "";
   }
 }
@@ -55,7 +57,9 @@ export async function png(element, title) {
     canvas.width = Math.round(image.width * scale);
     canvas.height = Math.round(image.height * scale);
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-    return await new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("This picture is too large for a PNG."))), "image/png"));
+    return await new Promise((resolve, reject) =>
+      canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("This picture is too large for a PNG."))), "image/png"),
+    );
   } finally {
     URL.revokeObjectURL(url);
   }

@@ -3,6 +3,8 @@
 import { round, svg } from "./svg.js";
 
 const MARGIN = 20;
+/** The pixels of a canvas, named so that the page itself does not load them. */
+const PIXELS = "data-pixels";
 /** What the style sheet gives to shapes, written into the file. */
 const SHAPE = ["fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-width", "stroke-dasharray", "stroke-linecap", "opacity"];
 const LETTERS = ["font-family", "font-size", "font-weight", "text-anchor"];
@@ -20,7 +22,7 @@ export function drawnAsSvg(element, title) {
   const height = round(Math.max(box.height, element.scrollHeight) + 2 * MARGIN);
   file.setAttribute("viewBox", `0 0 ${width} ${height}`);
   file.setAttribute("height", height);
-  return new XMLSerializer().serializeToString(file);
+  return new XMLSerializer().serializeToString(file).replaceAll(` ${PIXELS}="data:`, ' href="data:');
 }
 
 function walk(node, file, origin) {
@@ -47,7 +49,8 @@ function inside(picture, origin) {
     for (const name of element instanceof SVGTextElement ? [...SHAPE, ...LETTERS] : SHAPE) to[at].setAttribute(name, style.getPropertyValue(name));
     for (const name of ["class", "style", "tabindex", "role", "aria-label", "aria-description"]) to[at].removeAttribute(name);
   });
-  for (const [name, value] of Object.entries({ x: place.left - origin.x, y: place.top - origin.y, width: place.width, height: place.height })) copy.setAttribute(name, round(value));
+  for (const [name, value] of Object.entries({ x: place.left - origin.x, y: place.top - origin.y, width: place.width, height: place.height }))
+    copy.setAttribute(name, round(value));
   return copy;
 }
 
@@ -63,12 +66,26 @@ function box(element, style, file, origin) {
   const radius = Math.min(parseFloat(style.borderTopLeftRadius) || 0, place.height / 2);
   if (seen(style.backgroundColor) || framed) {
     const half = framed ? wide[0] / 2 : 0;
-    file.append(svg("rect", { x: at.x + half, y: at.y + half, width: Math.max(0, at.width - 2 * half), height: Math.max(0, at.height - 2 * half), rx: radius, fill: seen(style.backgroundColor) ? style.backgroundColor : "none", stroke: framed ? colours[0] : "none", "stroke-width": wide[0], opacity: style.opacity }));
+    file.append(
+      svg("rect", {
+        x: at.x + half,
+        y: at.y + half,
+        width: Math.max(0, at.width - 2 * half),
+        height: Math.max(0, at.height - 2 * half),
+        rx: radius,
+        fill: seen(style.backgroundColor) ? style.backgroundColor : "none",
+        stroke: framed ? colours[0] : "none",
+        "stroke-width": wide[0],
+        opacity: style.opacity,
+      }),
+    );
   }
   if (framed) return;
   const { x, y, width, height } = at;
   const sides = [`M${x} ${y}h${width}`, `M${x + width} ${y}v${height}`, `M${x} ${y + height}h${width}`, `M${x} ${y}v${height}`];
-  sides.forEach((d, side) => wide[side] > 0 && seen(colours[side]) && file.append(svg("path", { d, stroke: colours[side], "stroke-width": wide[side] })));
+  sides.forEach(
+    (d, side) => wide[side] > 0 && seen(colours[side]) && file.append(svg("path", { d, stroke: colours[side], "stroke-width": wide[side] })),
+  );
 }
 
 /** A text node, line by line as it is broken on the page. */
@@ -94,7 +111,19 @@ function lines(node, file, origin) {
 function written({ text, place }, style, origin) {
   const size = parseFloat(style.fontSize);
   const base = place.top + place.height / 2 + size * 0.35;
-  return svg("text", { x: round(place.left - origin.x), y: round(base - origin.y), fill: style.color, "font-family": style.fontFamily, "font-size": size, "font-weight": style.fontWeight, opacity: style.opacity }, text);
+  return svg(
+    "text",
+    {
+      x: round(place.left - origin.x),
+      y: round(base - origin.y),
+      fill: style.color,
+      "font-family": style.fontFamily,
+      "font-size": size,
+      "font-weight": style.fontWeight,
+      opacity: style.opacity,
+    },
+    text,
+  );
 }
 
 function typed(element, style, file, origin) {
@@ -106,5 +135,13 @@ function typed(element, style, file, origin) {
 
 function image(canvas, file, origin) {
   const place = canvas.getBoundingClientRect();
-  file.append(svg("image", { x: round(place.left - origin.x), y: round(place.top - origin.y), width: round(place.width), height: round(place.height), href: canvas.toDataURL() }));
+  file.append(
+    svg("image", {
+      x: round(place.left - origin.x),
+      y: round(place.top - origin.y),
+      width: round(place.width),
+      height: round(place.height),
+      [PIXELS]: canvas.toDataURL(),
+    }),
+  );
 }

@@ -13,7 +13,12 @@ export function number(value, at, { digits = 3, kind = "data", as, text, label }
   const written = text ?? (as === "percent" ? percent(value) : format(value, digits));
   const sign = value < 0 ? " negative" : "";
   if (!at) return make("span", { class: `number plain ${kind}${sign}` }, written);
-  const button = make("button", { type: "button", class: `number ${kind}${sign}`, "data-at": JSON.stringify(at), title: "Where does this number come from?" }, label && make("span", { class: "hidden" }, `${label}: `), written);
+  const button = make(
+    "button",
+    { type: "button", class: `number ${kind}${sign}`, "data-at": JSON.stringify(at), title: "Where does this number come from?" },
+    label && make("span", { class: "hidden" }, `${label}: `),
+    written,
+  );
   button.addEventListener("click", () => button.dispatchEvent(new CustomEvent("glass-trace", { bubbles: true, detail: { at, value } })));
   return button;
 }

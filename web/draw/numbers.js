@@ -37,7 +37,10 @@ function scientific(size, digits) {
   return `${front}·10${superscript(Number(power))}`;
 }
 
-const superscript = (n) => String(n).replace("-", "⁻").replace(/\d/g, (d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]);
+const superscript = (n) =>
+  String(n)
+    .replace("-", "⁻")
+    .replace(/\d/g, (d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]);
 
 /** As `format`, with a plus sign for what is above zero. */
 export const signed = (value, digits = 2) => (value > 0 ? "+" : "") + format(value, digits);

@@ -14,7 +14,18 @@ export function svg(name, attributes = {}, ...children) {
 
 /** An SVG picture with a name for screen readers. `scale` false keeps its size in pixels. */
 export function picture(width, height, label, ...children) {
-  return svg("svg", { viewBox: `0 0 ${round(width)} ${round(height)}`, width: round(width), height: round(height), class: "picture", role: "img", "aria-label": label }, ...children);
+  return svg(
+    "svg",
+    {
+      viewBox: `0 0 ${round(width)} ${round(height)}`,
+      width: round(width),
+      height: round(height),
+      class: "picture",
+      role: "img",
+      "aria-label": label,
+    },
+    ...children,
+  );
 }
 
 /** Coordinates with two decimals, which is finer than any screen. */

@@ -27,7 +27,11 @@ export const quoted = (token) => `“${shownText(token).replace(/^␣/, "")}”`
 export function tokenStrip({ tokens, chosen = null, label, pick, shade, extra, from = 0 }) {
   const chips = tokens.map((token, i) => {
     const at = from + i;
-    const made = make("button", { type: "button", class: `chip ${extra?.(at) ?? ""}`, tabindex: "-1", "data-position": at, title: `position ${at}, id ${token.id}` }, shownText(token));
+    const made = make(
+      "button",
+      { type: "button", class: `chip ${extra?.(at) ?? ""}`, tabindex: "-1", "data-position": at, title: `position ${at}, id ${token.id}` },
+      shownText(token),
+    );
     const share = shade?.(at);
     if (share > 0) made.style.setProperty("--share", share.toFixed(3));
     return made;
@@ -35,12 +39,13 @@ export function tokenStrip({ tokens, chosen = null, label, pick, shade, extra, f
   const element = make("div", { class: "token-strip", role: "group", "aria-label": label ?? "Tokens" }, ...chips);
   let now = null;
 
+  const chipOf = (position) => (position === null ? undefined : chips[position - from]);
   element.mark = (position) => {
-    chips[now - from]?.removeAttribute("aria-current");
-    (chips[now - from] ?? chips[0])?.setAttribute("tabindex", "-1");
+    chipOf(now)?.removeAttribute("aria-current");
+    (chipOf(now) ?? chips[0])?.setAttribute("tabindex", "-1");
     now = position;
-    chips[now - from]?.setAttribute("aria-current", "true");
-    (chips[now - from] ?? chips[0])?.setAttribute("tabindex", "0");
+    chipOf(now)?.setAttribute("aria-current", "true");
+    (chipOf(now) ?? chips[0])?.setAttribute("tabindex", "0");
   };
   element.mark(chosen);
 

@@ -15,7 +15,11 @@ export function strip(numbers, { kind = "data", width = 640, height = HEIGHT, fu
   const frame = svg("rect", { x: 0.5, y: 0.5, width: width - 1, height: height - 1, rx: kind === "data" ? 6 : 0, class: `frame ${kind}` });
   const body = step >= 9 ? cells(numbers, step, height, largest, kind) : columns(numbers, step, height, largest, kind);
   const middle = svg("path", { d: `M4 ${height / 2}H${width - 4}`, class: "axis" });
-  return picture(width, height, label ?? `A vector of ${numbers.length} numbers, the largest ${format(most(numbers))}`, frame, middle, ...body);
+  const made = picture(width, height, label ?? `A vector of ${numbers.length} numbers, the largest ${format(most(numbers))}`, frame, middle, ...body);
+  // Bars may be stretched to the room there is, discs and squares may not.
+  made.classList.add("strip");
+  if (step < 9) made.setAttribute("preserveAspectRatio", "none");
+  return made;
 }
 
 function cells(numbers, step, height, largest, kind) {
@@ -25,7 +29,9 @@ function cells(numbers, step, height, largest, kind) {
     const x = round(4 + step * (at + 0.5));
     const sort = `${kind}${value < 0 ? " negative" : ""}`;
     if (size < 0.3) return null;
-    return kind === "data" ? svg("circle", { cx: x, cy: height / 2, r: size, class: sort }) : svg("rect", { x: round(x - size), y: round(height / 2 - size), width: round(2 * size), height: round(2 * size), class: sort });
+    return kind === "data"
+      ? svg("circle", { cx: x, cy: height / 2, r: size, class: sort })
+      : svg("rect", { x: round(x - size), y: round(height / 2 - size), width: round(2 * size), height: round(2 * size), class: sort });
   });
 }
 
@@ -56,20 +62,44 @@ export function vector(numbers, { name, atOf, column = largestColumn(numbers), k
   drawn.append(marker);
   drawn.removeAttribute("aria-label");
   drawn.setAttribute("aria-hidden", "true");
-  const slide = make("div", { class: "vector-slide", role: "slider", tabindex: "0", "aria-label": `${name ?? "Vector"}: column`, "aria-valuemin": "0", "aria-valuemax": String(numbers.length - 1) }, drawn);
+  const slide = make(
+    "div",
+    {
+      class: "vector-slide",
+      role: "slider",
+      tabindex: "0",
+      "aria-label": `${name ?? "Vector"}: column`,
+      "aria-valuemin": "0",
+      "aria-valuemax": String(numbers.length - 1),
+    },
+    drawn,
+  );
   const readout = make("p", { class: "readout" });
   const choose = (at) => {
     column = Math.max(0, Math.min(numbers.length - 1, at));
     marker.setAttribute("x", round(4 + step * column));
     slide.setAttribute("aria-valuenow", String(column));
     slide.setAttribute("aria-valuetext", said(column));
-    readout.replaceChildren(make("span", { class: "note" }, `column ${column} of ${numbers.length}`), number(numbers[column], atOf?.(column), { kind, label: said(column) }));
+    readout.replaceChildren(
+      make("span", { class: "note" }, `column ${column} of ${numbers.length}`),
+      number(numbers[column], atOf?.(column), { kind, label: said(column) }),
+    );
   };
-  const point = (event) => choose(Math.floor((((event.clientX - drawn.getBoundingClientRect().left) / drawn.getBoundingClientRect().width) * width - 4) / step));
+  const point = (event) =>
+    choose(Math.floor((((event.clientX - drawn.getBoundingClientRect().left) / drawn.getBoundingClientRect().width) * width - 4) / step));
   slide.addEventListener("pointerdown", point);
   slide.addEventListener("pointermove", (event) => event.buttons && point(event));
   slide.addEventListener("keydown", (event) => {
-    const to = { ArrowRight: column + 1, ArrowUp: column + 1, ArrowLeft: column - 1, ArrowDown: column - 1, PageUp: column + 16, PageDown: column - 16, Home: 0, End: numbers.length - 1 }[event.key];
+    const to = {
+      ArrowRight: column + 1,
+      ArrowUp: column + 1,
+      ArrowLeft: column - 1,
+      ArrowDown: column - 1,
+      PageUp: column + 16,
+      PageDown: column - 16,
+      Home: 0,
+      End: numbers.length - 1,
+    }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     choose(to);

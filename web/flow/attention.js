@@ -9,7 +9,7 @@ import { format, matrix, most, percent, values } from "../draw/numbers.js";
 import { chip, quoted, shownText } from "../draw/token_strip.js";
 import { vector } from "../draw/vector.js";
 import { ask } from "../engine.js";
-import { choice, columns, note, part, table, toggle, window } from "./parts.js";
+import { changing, choice, columns, note, part, table, toggle, window } from "./parts.js";
 import { defineView } from "./view.js";
 
 /** The grid is drawn whole up to this many tokens; the arcs have room for fewer. */
@@ -39,7 +39,7 @@ export const view = defineView({
   draw,
 });
 
-async function draw({ state, store }) {
+async function draw({ state, store, open }) {
   const { block, head, ids, position, sink, step } = state;
   const whole = ids.length <= WHOLE;
   const more = { block, head, ...(!whole && { position }) };
@@ -49,10 +49,34 @@ async function draw({ state, store }) {
   const pair = await ask(store.question("query_key", { block, head, query: position, key }, ids.length - 1));
   return [
     arcsPart({ state, store, steps }),
-    make("div", { class: "row between" }, toggle({ label: "Show the attention to the first token", on: sink, pick: (on) => store.set({ sink: on }), name: "sink" }), note("Most heads look at the first token when they find nothing: a sink.")),
-    columns(whole ? gridPart({ state, store, steps, step, key }) : note(`The text has ${ids.length} tokens; a grid is drawn up to ${WHOLE}. The arcs and the list show the chosen row.`), rowPart({ state, store, steps, key })),
+    make(
+      "div",
+      { class: "row between" },
+      toggle({ label: "Show the attention to the first token", on: sink, pick: (on) => store.set({ sink: on }), name: "sink" }),
+      note("Most heads look at the first token when they find nothing: a sink. Grey arcs: the other words."),
+    ),
+    columns(whole && gridPart({ state, store, steps, step, key }), rowPart({ state, store, steps, key })),
+    !whole && note(`The text has ${ids.length} tokens; the grid of all rows is drawn up to ${WHOLE}. The arcs and the list show the chosen row.`),
     pairPart({ state, pair, key }),
-    make("p", { class: "warning" }, "A head that looks somewhere need not change anything by it: attention alone is no cause. “Change” silences it and shows what follows."),
+    make(
+      "div",
+      { class: "warning" },
+      make(
+        "p",
+        {},
+        "A head that looks somewhere need not change anything by it: attention alone is no cause. Whether it matters shows when it cannot look.",
+      ),
+      make(
+        "div",
+        { class: "row" },
+        key < position &&
+          changing(`Hide ${quoted(state.tokens[key])} from ${quoted(state.tokens[position])} in this block`, store, open, {
+            cut: [key, position],
+            block,
+          }),
+        changing("Silence this head", store, open, { silence: `block.${block}.attention.head.${head}` }),
+      ),
+    ),
   ];
 }
 
@@ -84,15 +108,30 @@ function arcsPart({ state, store, steps }) {
   const { positions, left } = window(position + 1, position, WORDS);
   const row = steps.row("pattern", position);
   const shares = positions.map((k) => row[k]);
-  const faint = steps.only === null && positions.length <= 24 ? positions.map((q) => positions.map((k) => (k <= q ? steps.of.pattern(q, k) : 0))) : null;
+  const faint =
+    steps.only === null && positions.length <= 24 ? positions.map((q) => positions.map((k) => (k <= q ? steps.of.pattern(q, k) : 0))) : null;
   const leftOut = new Set(sink ? [] : [0]);
   const label = `Block ${block}, head ${head}: ${quoted(tokens[position])} looks at ${byShare(row, tokens)}`;
-  return [arcs({ words: positions.map((k) => shownText(tokens[k])), query: positions.indexOf(position), shares, faint, leftOut, label, pick: (k) => store.set({ position: positions[k], key: null }) }), left && note(left)];
+  return [
+    arcs({
+      words: positions.map((k) => shownText(tokens[k])),
+      query: positions.indexOf(position),
+      shares,
+      faint,
+      leftOut,
+      label,
+      pick: (k) => store.set({ position: positions[k], key: null }),
+    }),
+    left && note(`${left} ${percent(Math.max(0, 1 - shares.reduce((sum, share) => sum + share, 0)))} of its attention lies outside.`),
+  ];
 }
 
 function byShare(row, tokens) {
   const order = row.map((_, k) => k).sort((a, b) => row[b] - row[a]);
-  return order.slice(0, 4).map((k) => `${quoted(tokens[k])} ${percent(row[k])}`).join(", ");
+  return order
+    .slice(0, 4)
+    .map((k) => `${quoted(tokens[k])} ${percent(row[k])}`)
+    .join(", ");
 }
 
 function gridPart({ state, store, steps, step, key }) {
@@ -107,7 +146,8 @@ function gridPart({ state, store, steps, step, key }) {
     cols: ids.length,
     value,
     full,
-    cell: Math.max(4, Math.min(34, Math.floor(430 / ids.length))),
+    numbers: true,
+    cell: Math.max(4, Math.min(52, Math.floor(430 / ids.length))),
     rowLabels: texts,
     colLabels: texts,
     chosen: [position, key],
@@ -116,7 +156,12 @@ function gridPart({ state, store, steps, step, key }) {
     say,
   });
   drawn.setAttribute("data-focus", "grid");
-  return part("Every word that looks (rows), every word looked at (columns)", choice({ label: "Step", options: STEPS, chosen: step, pick: (to) => store.set({ step: to }), name: "step" }), note(ABOUT[step]), drawn);
+  return part(
+    "Every word that looks (rows), every word looked at (columns)",
+    choice({ label: "Step", options: STEPS, chosen: step, pick: (to) => store.set({ step: to }), name: "step" }),
+    note(ABOUT[step]),
+    drawn,
+  );
 }
 
 function rowPart({ state, store, steps, key }) {
@@ -127,23 +172,62 @@ function rowPart({ state, store, steps, key }) {
   const site = (name, k) => ({ site: `block.${block}.attention.${name}`, position, head, key: k });
   const cell = (name, step, k, options) => number(steps.of[step](position, k), site(name, k), options);
   const rows = shown.map((k) => [
-    make("button", { type: "button", class: "bar-name", "data-focus": `key-${k}`, "aria-pressed": String(k === key), onclick: () => store.set({ key: k }) }, chip(tokens[k])),
+    make(
+      "button",
+      { type: "button", class: "bar-name", "data-focus": `key-${k}`, "aria-pressed": String(k === key), onclick: () => store.set({ key: k }) },
+      chip(tokens[k]),
+    ),
     cell("scores", "product", k),
     cell("masked", "masked", k),
     cell("pattern", "pattern", k, { as: "percent" }),
   ]);
-  return part(`Where ${quoted(tokens[position])} looks`, table({ caption: "The row of the chosen word", head: ["Word", "Q·K", `× ${format(steps.scale, 3)}`, "Share"], rows }), row.length > ROWS && note(`The ${ROWS} largest shares of ${row.length}.`));
+  return part(
+    `Where ${quoted(tokens[position])} looks`,
+    table({ caption: "The row of the chosen word", head: ["Word", "Q·K", `× ${format(steps.scale, 3)}`, "Share"], rows }),
+    row.length > ROWS && note(`The ${ROWS} largest shares of ${row.length}.`),
+  );
 }
 
 function pairPart({ state, pair, key }) {
   const { tokens, position, block, head, model } = state;
   const [query, offered] = [values(pair.query), values(pair.key)];
   const full = most([...query, ...offered]);
-  const site = (name, at) => (column) => ({ site: `block.${block}.attention.${name}`, position: at, head, column: head * model.head_size + column });
+  // Several query heads may share a key head.
+  const keyHeads = (model.groups.find(({ name }) => name === "key")?.matrices ?? 0) / model.layers || model.heads;
+  const columnOf = { query: head, key: Math.floor((head * keyHeads) / model.heads) };
+  const site = (name, at) => (column) => ({
+    site: `block.${block}.attention.${name}`,
+    position: at,
+    column: columnOf[name] * model.head_size + column,
+  });
   const score = (name) => ({ site: `block.${block}.attention.${name}`, position, head, key });
   return part(
     `${quoted(tokens[position])} looks at ${quoted(tokens[key])}`,
-    make("div", { class: "sum" }, ...[["query of", tokens[position], query, site("query", position)], ["key of", tokens[key], offered, site("key", key)]].map(([name, token, numbers, atOf], at) => make("div", { class: "sum-row" }, make("span", { class: "sum-sign", "aria-hidden": "true" }, at ? "·" : ""), make("div", { class: "sum-name" }, `${name} `, chip(token)), vector(numbers, { name: `${name} ${shownText(token)}`, full, atOf })))),
-    make("p", { class: "equation" }, "product ", number(pair.product, score("scores")), " → scaled ", number(pair.scaled, score("masked")), " → share ", number(pair.share, score("pattern"), { as: "percent" })),
+    make(
+      "div",
+      { class: "sum" },
+      ...[
+        ["query of", tokens[position], query, site("query", position)],
+        ["key of", tokens[key], offered, site("key", key)],
+      ].map(([name, token, numbers, atOf], at) =>
+        make(
+          "div",
+          { class: "sum-row" },
+          make("span", { class: "sum-sign", "aria-hidden": "true" }, at ? "·" : ""),
+          make("div", { class: "sum-name" }, `${name} `, chip(token)),
+          vector(numbers, { name: `${name} ${shownText(token)}`, full, atOf }),
+        ),
+      ),
+    ),
+    make(
+      "p",
+      { class: "equation" },
+      "product ",
+      number(pair.product, score("scores")),
+      " → scaled ",
+      number(pair.scaled, score("masked")),
+      " → share ",
+      number(pair.share, score("pattern"), { as: "percent" }),
+    ),
   );
 }

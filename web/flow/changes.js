@@ -8,7 +8,8 @@ export function said(edit, { tokens, ids }) {
   const word = (at) => (tokens[at] ? `${quoted(tokens[at])} (${at})` : `position ${at}`);
   const where = (at) => (at ? (at[1] - at[0] === 1 ? ` at ${word(at[0])}` : ` at positions ${at[0]} to ${at[1] - 1}`) : "");
   if (edit.silence) return `${partName(edit.silence)} silenced${where(edit.at)}`;
-  if (edit.cut) return `${word(edit.cut[0])} hidden from ${edit.cut[1] === null || edit.cut[1] === undefined ? "all later words" : word(edit.cut[1])}${edit.block === null || edit.block === undefined ? "" : ` in block ${edit.block}`}`;
+  if (edit.cut)
+    return `${word(edit.cut[0])} hidden from ${edit.cut[1] === null || edit.cut[1] === undefined ? "all later words" : word(edit.cut[1])}${edit.block === null || edit.block === undefined ? "" : ` in block ${edit.block}`}`;
   if (edit.patch === "embedding" && edit.at) return `${word(edit.at[0])} swapped${edit.word ? ` for ${edit.word}` : ""}`;
   if (edit.patch) return `${partName(edit.patch)}${edit.head === undefined ? "" : ` of head ${edit.head}`} from the second text${where(edit.at)}`;
   if (edit.steer !== undefined) return `block ${edit.steer} steered, strength ${edit.strength}`;
@@ -18,7 +19,14 @@ export function said(edit, { tokens, ids }) {
 function partName(site) {
   const [, block, rest] = /^block\.(\d+)\.(.*)$/.exec(site) ?? [];
   if (!block) return site;
-  const names = { attention: "attention", mlp: "MLP", residual: "residual stream before", "attention.z": "z", "mlp.out": "output of the MLP", "attention.out": "output of attention" };
+  const names = {
+    attention: "attention",
+    mlp: "MLP",
+    residual: "residual stream before",
+    "attention.z": "z",
+    "mlp.out": "output of the MLP",
+    "attention.out": "output of attention",
+  };
   const head = /^attention\.head\.(\d+)$/.exec(rest);
   const neuron = /^mlp\.neuron\.(\d+)$/.exec(rest);
   if (head) return `head ${head[1]} of block ${block}`;
@@ -35,7 +43,21 @@ export function changes(store) {
     if (element.hidden) return;
     const chips = edits.map((edit, at) => {
       const words = said(edit, store.state);
-      return make("span", { class: "edit-chip" }, words, make("button", { type: "button", class: "quiet", "aria-label": `Take back: ${words}`, onclick: () => store.set({ edits: edits.filter((_, other) => other !== at) }) }, "×"));
+      return make(
+        "span",
+        { class: "edit-chip" },
+        words,
+        make(
+          "button",
+          {
+            type: "button",
+            class: "quiet",
+            "aria-label": `Take back: ${words}`,
+            onclick: () => store.set({ edits: edits.filter((_, other) => other !== at) }),
+          },
+          "×",
+        ),
+      );
     });
     const all = edits.length > 1 && make("button", { type: "button", class: "quiet", onclick: () => store.set({ edits: [] }) }, "Take all back");
     element.replaceChildren(make("strong", {}, "Changed:"), ...chips, ...(all ? [all] : []));

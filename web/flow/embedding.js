@@ -6,7 +6,7 @@ import { format, length, most, values } from "../draw/numbers.js";
 import { chip, shownText } from "../draw/token_strip.js";
 import { vector } from "../draw/vector.js";
 import { ask } from "../engine.js";
-import { columns, note, part } from "./parts.js";
+import { note, part } from "./parts.js";
 import { defineView } from "./view.js";
 
 export const view = defineView({
@@ -23,7 +23,14 @@ async function draw({ state, store }) {
   const [found, own] = await Promise.all([ask({ ask: "embedding", ids: store.upTo(), position }), ask({ ask: "near", id: ids[position], n: 9 })]);
   const of = { token: values(found.token), position: found.position ? values(found.position) : null, sum: values(found.sum) };
   const full = most([...of.token, ...(of.position ?? []), ...of.sum]);
-  const row = (sign, name, numbers, kind, atOf) => make("div", { class: "sum-row" }, make("span", { class: "sum-sign", "aria-hidden": "true" }, sign), make("div", { class: "sum-name" }, name, make("span", { class: "note" }, `length ${format(length(numbers), 3)}`)), vector(numbers, { kind, full, name: `${shownText(token)} ${kind}`, atOf }));
+  const row = (sign, name, numbers, kind, atOf) =>
+    make(
+      "div",
+      { class: "sum-row" },
+      make("span", { class: "sum-sign", "aria-hidden": "true" }, sign),
+      make("div", { class: "sum-name" }, ...[name].flat(), make("span", { class: "note" }, `length ${format(length(numbers), 3)}`)),
+      vector(numbers, { kind, full, name: `${shownText(token)} ${kind}`, atOf }),
+    );
   const site = (name) => (column) => ({ site: name, position, column });
   return [
     make(
@@ -34,9 +41,12 @@ async function draw({ state, store }) {
       row("=", "what flows into block 0", of.sum, "data", site("embedding")),
     ),
     note(`${model.width} numbers each. Blue and square: learned, they stand in the file. Orange and round: computed for this text.`),
-    columns(part("Tokens whose vectors point the same way", near(own.near)), found.near && part("Near the sum", near(found.near.slice(0, 9)))),
+    part("Tokens whose learned vectors point most the same way (cosine)", make("div", { class: "narrow" }, near(own.near))),
   ];
 }
 
-const near = (list) => bars(list.map((one) => ({ label: chip(one), value: one.cosine, text: format(one.cosine, 2) })), { label: "Cosine of the angle", as: "size", kind: "weight", full: 1 });
-
+const near = (list) =>
+  bars(
+    list.map((one) => ({ label: chip(one), value: one.cosine, text: format(one.cosine, 2) })),
+    { label: "Cosine of the angle", as: "size", kind: "weight", full: 1 },
+  );

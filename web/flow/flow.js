@@ -16,7 +16,7 @@ import { view as mlp } from "./mlp.js";
 import { view as next } from "./next.js";
 import { overview } from "./overview.js";
 import { bindStore, fromParameters, makeStore, toParameters } from "./store.js";
-import { startTrace } from "./trace.js";
+import { closeTrace, openTrace, startTrace } from "./trace.js";
 import { view as tokens } from "./tokens.js";
 import { view as why } from "./why.js";
 
@@ -34,11 +34,12 @@ const element = document.getElementById("flow");
 
 export function startFlow() {
   startTrace();
-  addPlace({ id: "flow", label: "Flow", element, show });
+  addPlace({ id: "flow", label: "Flow", element, show, hide: closeTrace });
 }
 
 /** Shows exact tokens of a chat in the flow: `{ ids, position?, token?, view? }`. */
 export function openInFlow({ view: id = "tokens", ids, position = ids.length - 1, token = null }) {
+  requestAnimationFrame(toViews);
   go("flow", { view: id, i: ids.map((one) => one.toString(36)).join("."), p: String(position), ...(token !== null && { w: String(token) }) });
 }
 
@@ -61,17 +62,28 @@ function build(state) {
   store.ready.finally(() => setTimeout(() => (restoring = false)));
   bindStore(element, store);
   // Views ask for another station with this event.
-  element.addEventListener("glass-open", ({ detail }) => open(VIEWS.find(({ id }) => id === detail), true));
+  element.addEventListener("glass-open", ({ detail }) =>
+    open(
+      VIEWS.find(({ id }) => id === detail),
+      true,
+    ),
+  );
   const stations = make("ol", { class: "stations" }, ...VIEWS.map(station));
   const host = make("div", { id: "flow-views" });
   element.append(
     make("div", { class: "flow-top" }, make("h1", { class: "hidden" }, "Flow"), textField(), strip(), changes(store)),
-    overview(store, (id) => open(VIEWS.find((view) => view.id === id), true)),
+    overview(store, (id) =>
+      open(
+        VIEWS.find((view) => view.id === id),
+        true,
+      ),
+    ),
     make("nav", { class: "station-bar", "aria-label": "Stations of the flow" }, stations),
     choosers(store, () => shown?.uses ?? []),
     host,
   );
   store.on((names) => {
+    if (names.has("trace")) store.state.trace ? openTrace(store, store.state.trace) : closeTrace();
     const step = !restoring && ["text", "ids", "edits", "second"].some((name) => names.has(name));
     note("flow", { view: shown?.id, ...toParameters(store.state) }, step);
   });
@@ -109,7 +121,16 @@ function open(view, push = false) {
   }
   element.dispatchEvent(new Event("glass-station"));
   if (store.state.ids.length) note("flow", { view: view.id, ...toParameters(store.state) }, push && other);
-  if (push && other) announce(view.title);
+  if (push && other) {
+    announce(view.title);
+    if (host.getBoundingClientRect().top > innerHeight * 0.6) toViews();
+  }
+}
+
+/** Brings the open view into sight, below the bar of the stations. */
+function toViews() {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  element.querySelector(".station-bar")?.scrollIntoView({ block: "start", behavior: calm ? "instant" : "smooth" });
 }
 
 function textField() {
@@ -136,7 +157,12 @@ function strip() {
   store.on((names) => {
     if (names.has("tokens") || !chips) {
       const { tokens, position } = store.state;
-      chips = tokenStrip({ tokens, chosen: position, label: "The tokens of the text; the chosen one is the position that all views show", pick: (at) => store.set({ position: at, token: null }) });
+      chips = tokenStrip({
+        tokens,
+        chosen: position,
+        label: "The tokens of the text; the chosen one is the position that all views show",
+        pick: (at) => store.set({ position: at, token: null }),
+      });
       holder.replaceChildren(chips);
     } else if (names.has("position")) chips.mark(store.state.position);
     if (names.has("position") || names.has("tokens")) holder.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });

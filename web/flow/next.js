@@ -3,7 +3,7 @@
 import { makeControls, NEUTRAL } from "../controls.js";
 import { drawCurve } from "../curve.js";
 import { drawnFrom, ranking } from "../distribution.js";
-import { announce, make } from "../dom.js";
+import { announce, find, later, make } from "../dom.js";
 import { number } from "../draw/number.js";
 import { format, percent, values } from "../draw/numbers.js";
 import { cut, picture, round, svg, textWidth } from "../draw/svg.js";
@@ -23,20 +23,24 @@ export const view = defineView({
   draw,
 });
 
-/** What is drawn from now, by view: the controls stay when the text grows. */
-const kept = new WeakMap();
-
 async function draw({ state, store, signal, again }) {
   const { model, position } = state;
   const found = await ask(store.question("next", { top: ROWS }));
   const logprobs = values(found.logprobs);
   const order = ranking(logprobs);
   const names = new Map(found.top.map((one) => [one.id, one]));
-  const parts = { bar: make("div", {}), list: make("div", {}), remain: make("p", { class: "note", role: "status" }), curve: make("canvas", { class: "curve", role: "img", "aria-label": "Probability of every token by rank; the list has the numbers" }), drawn: make("div", { class: "drawn", role: "status" }) };
+  const parts = {
+    bar: make("div", {}),
+    list: make("div", {}),
+    remain: make("p", { class: "note", role: "status" }),
+    curve: make("canvas", { class: "curve", role: "img", "aria-label": "Probability of every token by rank; the list has the numbers" }),
+    drawn: make("div", { class: "drawn", role: "status" }),
+  };
   const seen = { store, position, logprobs, order, names, parts, size: order.length, again };
   const controls = makeControls(() => redraw(seen), "flow-control");
   seen.controls = controls;
-  controls.set(kept.get(store) ?? NEUTRAL, order.length);
+  controls.set(state.samplers ?? NEUTRAL, order.length);
+  seen.keep = later(300, () => store.set({ samplers: isNeutral(controls.values) ? null : controls.values }));
   if (signal.aborted) return [];
   const set = (to) => () => {
     controls.set(to, order.length);
@@ -47,8 +51,33 @@ async function draw({ state, store, signal, again }) {
   return [
     drawing(seen),
     columns(
-      part("The most probable tokens", parts.list, note(`Uncertainty (entropy): ${format(found.entropy / Math.LN2, 3)} bits, as many as a choice among ${format(Math.exp(found.entropy), 3)} equally probable tokens.`)),
-      part("Samplers", make("div", { class: "row" }, make("button", { type: "button", class: "quiet", "data-focus": "neutral", onclick: set(NEUTRAL) }, "The true distribution"), make("button", { type: "button", class: "quiet", "data-focus": "advised", onclick: set(advice) }, "As the model is advised")), controls.element, parts.remain, parts.curve, make("p", { class: "note legend" }, make("span", { class: "key raw" }), "the model, by rank ", make("span", { class: "key data" }), "after the samplers")),
+      part(
+        "The most probable tokens",
+        parts.list,
+        note(
+          `Uncertainty (entropy): ${format(found.entropy / Math.LN2, 3)} bits, as many as a choice among ${format(Math.exp(found.entropy), 3)} equally probable tokens.`,
+        ),
+      ),
+      part(
+        "Samplers",
+        make(
+          "div",
+          { class: "row" },
+          make("button", { type: "button", class: "quiet", "data-focus": "neutral", onclick: set(NEUTRAL) }, "The true distribution"),
+          make("button", { type: "button", class: "quiet", "data-focus": "advised", onclick: set(advice) }, "As the model advises"),
+        ),
+        controls.element,
+        parts.remain,
+        parts.curve,
+        make(
+          "p",
+          { class: "note legend" },
+          make("span", { class: "key raw" }),
+          "the model, by rank ",
+          make("span", { class: "key data" }),
+          "after the samplers",
+        ),
+      ),
     ),
   ];
 }
@@ -56,17 +85,25 @@ async function draw({ state, store, signal, again }) {
 /** The bar of all that can be drawn, and the buttons that draw. */
 function drawing(seen) {
   const act = (f) => () => f(seen);
-  const draw = make("button", { type: "button", class: "primary", id: "draw-token", "data-focus": "draw-token", onclick: act(drawOne) }, "Draw a token");
+  const draw = make(
+    "button",
+    { type: "button", class: "primary", id: "draw-token", "data-focus": "draw-token", onclick: act(drawOne) },
+    "Draw a token",
+  );
   const on = make("button", { type: "button", id: "go-on", "data-focus": "go-on", onclick: act(goOn) }, "Put it at the end and go on");
-  const write = make("button", { type: "button", class: "quiet", id: "write-on", "data-focus": "write-on", onclick: act(writeOn) }, `Write ${WRITTEN} tokens`);
+  const write = make(
+    "button",
+    { type: "button", class: "quiet", id: "write-on", "data-focus": "write-on", onclick: act(writeOn) },
+    `Write ${WRITTEN} tokens`,
+  );
   on.disabled = true;
   Object.assign(seen, { on, write });
   return part("Draw", seen.parts.bar, make("div", { class: "row" }, draw, on, write, seen.parts.drawn));
 }
 
 function redraw(seen) {
-  const { order, logprobs, controls, parts, store, size } = seen;
-  kept.set(store, controls.values);
+  const { order, logprobs, controls, parts, size } = seen;
+  seen.keep();
   const drawn = drawnFrom(logprobs, order, controls.values);
   seen.drawn = drawn;
   const raw = (place) => Math.exp(logprobs[order[place]]);
@@ -76,10 +113,12 @@ function redraw(seen) {
   if (parts.curve.isConnected) drawCurve(parts.curve, { size, raw, drawn: drawn.probability, kept: drawn.kept, chosen: seen.place ?? 0 });
 }
 
+const isNeutral = (values) => Object.entries(NEUTRAL).every(([name, value]) => values[name] === value);
+
 const tokenOf = (seen, id) => seen.names.get(id) ?? { id, text: `id ${id}` };
 
 function list(seen, drawn, raw) {
-  const changed = Object.entries(NEUTRAL).some(([name, value]) => seen.controls.values[name] !== value);
+  const changed = !isNeutral(seen.controls.values);
   const most = Math.max(raw(0), drawn.probability(0));
   const rows = seen.order.subarray(0, ROWS);
   const head = ["Token", "", "Model", ...(changed ? ["Drawn"] : [])];
@@ -90,29 +129,68 @@ function list(seen, drawn, raw) {
       made.style.width = `${(100 * p) / most}%`;
       return made;
     };
-    const row = make("tr", { class: place < drawn.kept ? "" : "out" }, make("th", { scope: "row" }, chip(tokenOf(seen, id))), make("td", { class: "two-bars", "aria-hidden": "true" }, changed && bar("raw", raw(place)), bar("now", now)), make("td", {}, number(raw(place), { probability: id, position: seen.position }, { as: "percent" })));
+    const row = make(
+      "tr",
+      { class: place < drawn.kept ? "" : "out" },
+      make("th", { scope: "row" }, chip(tokenOf(seen, id))),
+      make("td", { class: "two-bars", "aria-hidden": "true" }, changed && bar("raw", raw(place)), bar("now", now)),
+      make("td", {}, number(raw(place), { probability: id, position: seen.position }, { as: "percent" })),
+    );
     if (changed) row.append(make("td", {}, place < drawn.kept ? percent(now) : "out"));
     return row;
   });
-  return make("table", { class: "numbers next-list" }, make("caption", { class: "hidden" }, "The most probable tokens: the model's probability, and the probability after the samplers"), make("thead", {}, make("tr", {}, ...head.map((text) => (text ? make("th", { scope: "col" }, text) : make("td", {}))))), make("tbody", {}, ...body));
+  return make(
+    "table",
+    { class: "numbers next-list" },
+    make("caption", { class: "hidden" }, "The most probable tokens: the model's probability, and the probability after the samplers"),
+    make("thead", {}, make("tr", {}, ...head.map((text) => (text ? make("th", { scope: "col" }, text) : make("td", {}))))),
+    make("tbody", {}, ...body),
+  );
 }
 
-const WIDE = 960;
+/** In pixels: as wide as the page, on a phone too. */
+const wide = () => Math.max(280, Math.min(960, innerWidth - 48));
 
 /** Everything that can be drawn as one bar, each token as wide as it is probable. */
 function shares(seen, drawn) {
-  const made = picture(WIDE, 46, `Tokens as wide as they are probable: ${Array.from(seen.order.subarray(0, 5), (id, place) => `${shownText(tokenOf(seen, id))} ${percent(drawn.probability(place))}`).join(", ")}`);
+  const whole = wide();
+  const made = picture(
+    whole,
+    46,
+    `Tokens as wide as they are probable: ${Array.from(seen.order.subarray(0, 5), (id, place) => `${shownText(tokenOf(seen, id))} ${percent(drawn.probability(place))}`).join(", ")}`,
+  );
+  made.classList.add("wide");
   let x = 0;
   for (let place = 0; place < drawn.kept; place++) {
-    const wide = WIDE * drawn.probability(place);
-    if (wide < 1.5) break;
+    const room = whole * drawn.probability(place);
+    if (room < 1.5) break;
     const text = cut(shownText(tokenOf(seen, seen.order[place])), 14);
-    made.append(svg("rect", { x: round(x + 0.5), y: 12, width: round(Math.max(0.5, wide - 1.5)), height: 30, rx: 5, class: `share-box${place === seen.place ? " chosen" : ""}` }));
-    if (seen.names.has(seen.order[place]) && textWidth(text, 13, 400, true) + 8 < wide) made.append(svg("text", { x: round(x + wide / 2), y: 31, "text-anchor": "middle", class: "word-text" }, text));
-    x += wide;
+    made.append(
+      svg("rect", {
+        x: round(x + 0.5),
+        y: 12,
+        width: round(Math.max(0.5, room - 1.5)),
+        height: 30,
+        rx: 5,
+        class: `share-box${place === seen.place ? " chosen" : ""}`,
+      }),
+    );
+    if (seen.names.has(seen.order[place]) && textWidth(text, 13, 400, true) + 8 < room)
+      made.append(svg("text", { x: round(x + room / 2), y: 31, "text-anchor": "middle", class: "word-text" }, text));
+    x += room;
   }
-  if (x < WIDE - 1) made.append(svg("rect", { x: round(x + 0.5), y: 12, width: round(WIDE - x - 1), height: 30, rx: 5, class: `share-box tail${seen.point * WIDE > x ? " chosen" : ""}` }));
-  if (seen.point !== undefined) made.append(svg("path", { d: `M${round(seen.point * WIDE)} 10l-6 -10h12z`, class: "needle" }));
+  if (x < whole - 1)
+    made.append(
+      svg("rect", {
+        x: round(x + 0.5),
+        y: 12,
+        width: round(whole - x - 1),
+        height: 30,
+        rx: 5,
+        class: `share-box tail${seen.point * whole > x ? " chosen" : ""}`,
+      }),
+    );
+  if (seen.point !== undefined) made.append(svg("path", { d: `M${round(seen.point * whole)} 10l-6 -10h12z`, class: "needle" }));
   return made;
 }
 
@@ -137,6 +215,7 @@ function goOn(seen) {
   const { store, order, place } = seen;
   const token = tokenOf(seen, order[place]);
   store.set({ ids: [...store.upTo(seen.position), order[place]], text: "", token: null, key: null, edits: store.state.edits });
+  find("draw-token").focus({ preventScroll: true });
   announce(`${quoted(token)} was added.`);
 }
 
@@ -147,7 +226,10 @@ async function writeOn(seen) {
   const ids = store.upTo(position);
   seen.write.disabled = true;
   try {
-    const answer = await ask({ ask: "generate", ids, tokens: WRITTEN, temperature, ...(top_k && { top_k }), top_p, min_p, seed }, { onFrame: (frame) => parts.drawn.append(chip(frame)) });
+    const answer = await ask(
+      { ask: "generate", ids, tokens: WRITTEN, temperature, ...(top_k && { top_k }), top_p, min_p, seed },
+      { onFrame: (frame) => parts.drawn.append(chip(frame)) },
+    );
     store.set({ ids: [...ids, ...answer.ids], text: "", token: null, key: null });
   } catch (error) {
     parts.drawn.textContent = error.message;

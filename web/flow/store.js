@@ -38,6 +38,10 @@ const FRESH = {
   /** Whether the attention to the first token is shown. */
   sink: true,
   lens: "logit",
+  /** The samplers' values, as controls.js has them; null: the true distribution. */
+  samplers: null,
+  /** The number that is being traced, as the question "trace" takes it; null: none. */
+  trace: null,
   /** The token that is asked about; null: the most probable one. */
   token: null,
 };
@@ -54,11 +58,12 @@ export function makeStore(start = {}) {
   const store = { state: { ...FRESH, model: null }, trouble: null, ready: null, set, on, upTo, editsFor, question };
 
   function tell(...changed) {
-    if (!names.size) queueMicrotask(() => {
-      const told = names;
-      names = new Set();
-      for (const f of listeners) f(told);
-    });
+    if (!names.size)
+      queueMicrotask(() => {
+        const told = names;
+        names = new Set();
+        for (const f of listeners) f(told);
+      });
     for (const name of changed) names.add(name);
   }
 
@@ -105,12 +110,7 @@ export function makeStore(start = {}) {
 
   /** The edits for the first `n` tokens; those that need more are left out. */
   function editsFor(n = store.state.ids.length) {
-    return store.state.edits.flatMap((edit) => {
-      if (edit.cut) return edit.cut[0] < n && (edit.cut[1] ?? 0) < n ? [edit] : [];
-      if (edit.at && edit.at[0] >= n) return [];
-      const at = edit.at && [edit.at[0], Math.min(edit.at[1], n)];
-      return [{ ...edit, ...(at && { at }), ...(edit.from && { from: edit.from.slice(0, n) }) }];
-    });
+    return editsOf(store.state, n);
   }
 
   /** A question about the text up to the chosen position, with the edits: `store.question("next", { top: 5 })`. */
@@ -121,6 +121,20 @@ export function makeStore(start = {}) {
 
   set({ ...start, text: start.text ?? "", ids: start.ids ?? null, first: true });
   return store;
+}
+
+/**
+ * The edits of a state for its first `n` tokens; those that need more are left out. Where the text has grown since a patch
+ * was made, its second text grows with it.
+ */
+function editsOf({ edits, ids }, n) {
+  return edits.flatMap((edit) => {
+    if (edit.cut) return edit.cut[0] < n && (edit.cut[1] ?? 0) < n ? [edit] : [];
+    if (edit.at && edit.at[0] >= n) return [];
+    const at = edit.at && [edit.at[0], Math.min(edit.at[1], n)];
+    const from = edit.from && [...edit.from, ...ids.slice(edit.from.length)].slice(0, n);
+    return [{ ...edit, ...(at && { at }), ...(from && { from }) }];
+  });
 }
 
 /** Finds the tokens of what was changed. */
@@ -168,6 +182,16 @@ function within(state) {
 
 const SHORT = { position: "p", block: "b", head: "h", neuron: "n", key: "k", step: "g", second: "u", lens: "l", token: "w" };
 
+const SAMPLERS = ["temperature", "top_k", "top_p", "min_p"];
+
+function parsed(text) {
+  try {
+    return text === undefined ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
 /** The store's state as parameters of a link. */
 export function toParameters(state) {
   const found = state.exact ? { i: state.ids.map((id) => id.toString(36)).join(".") } : { t: state.text };
@@ -176,6 +200,8 @@ export function toParameters(state) {
   else found.p = String(state.position);
   if (!state.sink) found.s = "0";
   if (state.edits.length) found.e = JSON.stringify(state.edits);
+  if (state.trace) found.x = JSON.stringify(state.trace);
+  if (state.samplers) found.d = SAMPLERS.map((name) => Number(state.samplers[name].toPrecision(4))).join("_");
   return found;
 }
 
@@ -187,13 +213,18 @@ export function fromParameters(parameters) {
     if (text === undefined) continue;
     found[name] = typeof FRESH[name] === "string" ? text : Number(text);
   }
-  try {
-    const edits = JSON.parse(parameters.e ?? "[]");
-    if (Array.isArray(edits)) found.edits = edits.filter((edit) => edit && typeof edit === "object");
-  } catch {
-    // As without.
-  }
-  if (parameters.i) found.ids = parameters.i.split(".").map((id) => parseInt(id, 36)).filter(Number.isFinite);
+  const edits = parsed(parameters.e);
+  if (Array.isArray(edits)) found.edits = edits.filter((edit) => edit && typeof edit === "object");
+  const trace = parsed(parameters.x);
+  found.trace = trace && typeof trace === "object" ? trace : null;
+  const numbers = (parameters.d ?? "").split("_").map(Number);
+  found.samplers =
+    numbers.length === SAMPLERS.length && numbers.every(Number.isFinite) ? Object.fromEntries(SAMPLERS.map((name, at) => [name, numbers[at]])) : null;
+  if (parameters.i)
+    found.ids = parameters.i
+      .split(".")
+      .map((id) => parseInt(id, 36))
+      .filter(Number.isFinite);
   else if (parameters.t !== undefined) found.text = parameters.t;
   return found;
 }

@@ -25,7 +25,17 @@ async function draw({ state, store }) {
 }
 
 function card(token, at, chosen, pick) {
-  return make("li", {}, make("button", { type: "button", class: "card", "aria-pressed": String(chosen), "data-position": at, onclick: pick }, make("span", { class: "note" }, `${at}`), chip(token), make("span", { class: "id" }, `id ${token.id}`)));
+  return make(
+    "li",
+    {},
+    make(
+      "button",
+      { type: "button", class: "card", "aria-pressed": String(chosen), "data-position": at, onclick: pick },
+      make("span", { class: "note" }, `${at}`),
+      chip(token),
+      make("span", { class: "id" }, `id ${token.id}`),
+    ),
+  );
 }
 
 /** The tokens from one that begins with a space to the next: the word around a position. */
@@ -41,15 +51,27 @@ export function wordAround(tokens, position) {
 async function mergesOf({ tokens, position, model }) {
   const { from, to } = wordAround(tokens, position);
   const word = tokens.slice(from, to);
-  if (word.some(({ id }) => id === model.start || model.ends.includes(id))) return note("The chosen token is a mark of its own (start or end of a text); it is not made of letters.");
+  if (word.some(({ id }) => id === model.start || model.ends.includes(id)))
+    return note("The chosen token is a mark of its own (start or end of a text); it is not made of letters.");
   const bytes = word.flatMap((token) => token.bytes);
   const text = new TextDecoder().decode(Uint8Array.from(bytes));
   if (text.includes("\ufffd")) return null;
   const { words } = await ask({ ask: "merges", text });
   const shown = words.find((one) => one.steps.length > 1) ?? words[0];
   if (!shown) return null;
-  const steps = shown.steps.map(({ tokens: pieces, rank }, at) => make("li", {}, make("span", { class: "note step-name" }, at === 0 ? "bytes" : rank === null || rank === undefined ? `step ${at}` : `rule ${rank + 1}`), make("span", { class: "chips" }, ...pieces.map((piece, i) => chip(piece, joined(shown.steps[at - 1]?.tokens, pieces, i) ? "joined" : "")))));
-  return part("How the chosen word is put together", note("It begins as single bytes. Of all pairs the one with the earliest rule is joined, again and again; the rules were learned by counting."), make("ol", { class: "ladder" }, ...steps));
+  const steps = shown.steps.map(({ tokens: pieces, rank }, at) =>
+    make(
+      "li",
+      {},
+      make("span", { class: "note step-name" }, at === 0 ? "bytes" : rank === null || rank === undefined ? `step ${at}` : `rule ${rank + 1}`),
+      make("span", { class: "chips" }, ...pieces.map((piece, i) => chip(piece, joined(shown.steps[at - 1]?.tokens, pieces, i) ? "joined" : ""))),
+    ),
+  );
+  return part(
+    "How the chosen word is put together",
+    note("It begins as single bytes. Of all pairs the one with the earliest rule is joined, again and again; the rules were learned by counting."),
+    make("ol", { class: "ladder" }, ...steps),
+  );
 }
 
 /** Whether piece i is the one that the last step made. */
@@ -61,5 +83,10 @@ function joined(before, pieces, i) {
 
 function bytesTable({ tokens, position }) {
   const { id, bytes, text } = tokens[position];
-  return make("details", {}, make("summary", {}, "Bytes of the chosen token"), table({ caption: "The chosen token", head: ["Id", "Text", "Bytes"], rows: [[String(id), text, hex(rawOf(bytes))]] }));
+  return make(
+    "details",
+    {},
+    make("summary", {}, "Bytes of the chosen token"),
+    table({ caption: "The chosen token", head: ["Id", "Text", "Bytes"], rows: [[String(id), text, hex(rawOf(bytes))]] }),
+  );
 }

@@ -3,6 +3,7 @@
 import { find, make } from "../dom.js";
 import { number } from "../draw/number.js";
 import { format, percent } from "../draw/numbers.js";
+import { chip } from "../draw/token_strip.js";
 import { ask } from "../engine.js";
 import { storeOf } from "./store.js";
 
@@ -25,13 +26,29 @@ export function startTrace() {
   panel.addEventListener("keydown", (event) => event.key === "Escape" && close());
 }
 
+/** Opens the panel for a number of a link. */
+export function openTrace(of, at) {
+  if (!panel.hidden && store === of && same(trail.at(-1)?.at, at)) return;
+  store = of;
+  opener = null;
+  trail = [];
+  step(at);
+}
+
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
 function step(at) {
   trail.push({ at });
   show();
 }
 
+export function closeTrace() {
+  if (!panel.hidden) close();
+}
+
 function close() {
   panel.hidden = true;
+  store.set({ trace: null });
   document.body.classList.remove("with-trace");
   if (opener?.isConnected) opener.focus();
   else document.querySelector("main:not([hidden])")?.focus();
@@ -43,11 +60,12 @@ async function show() {
   panel.hidden = false;
   document.body.classList.add("with-trace");
   const { at } = trail.at(-1);
+  store.set({ trace: at });
   const head = heading();
   if (first) panel.replaceChildren(head, make("p", { class: "note" }, "…"));
   panel.focus({ preventScroll: true });
   try {
-    const found = await ask(questionFor(at));
+    const found = await ask(questionFor(trail.at(-1)));
     if (mine !== turn) return;
     trail.at(-1).name = found.name ?? found.tensor;
     panel.replaceChildren(heading(), crumbs(), body(found));
@@ -58,20 +76,28 @@ async function show() {
 }
 
 /** A number may lie beyond the chosen position (a grid), so the whole text is given. */
-function questionFor(at) {
+function questionFor({ at, list }) {
   const { ids } = store.state;
-  return { ask: "trace", ids, edits: store.editsFor(ids.length), at };
+  return { ask: "trace", ids, edits: store.editsFor(ids.length), at, ...(list && { list }) };
 }
 
-const heading = () => make("div", { class: "trace-head" }, make("h2", { id: "trace-title" }, "Where this number came from"), make("button", { type: "button", class: "quiet", onclick: close }, "Close"));
+const heading = () =>
+  make(
+    "div",
+    { class: "trace-head" },
+    make("h2", { id: "trace-title" }, "Where this number came from"),
+    make("button", { type: "button", class: "quiet", onclick: close }, "Close"),
+  );
 
 /** The way back to the numbers before. */
 function crumbs() {
   if (trail.length < 2) return make("p", { class: "hidden" });
   const before = trail.slice(-4, -1);
   const skipped = trail.length - 1 - before.length;
-  const items = before.map((one) => make("li", {}, make("button", { type: "button", class: "link", onclick: () => backTo(one) }, one.name ?? "a number")));
-  return make("nav", { "aria-label": "Steps back" }, make("ol", { class: "crumbs" }, skipped > 0 && make("li", {}, `${skipped} more`), ...items, make("li", { "aria-current": "step" }, trail.at(-1).name ?? "")));
+  const items = before.map((one) =>
+    make("li", {}, make("button", { type: "button", class: "link", onclick: () => backTo(one) }, one.name ?? "a number")),
+  );
+  return make("nav", { "aria-label": "Steps back" }, make("ol", { class: "crumbs" }, skipped > 0 && make("li", {}, `${skipped} more`), ...items));
 }
 
 function backTo(one) {
@@ -82,43 +108,108 @@ function backTo(one) {
 function body(found) {
   const kind = found.kind === "weight" ? "weight" : "data";
   const { at } = trail.at(-1);
-  const value = at.probability === undefined ? format(found.value, 6) : percent(found.value);
+  const value = at.probability === undefined ? format(Number(found.value), 6) : percent(found.value);
+  const word = at.position !== undefined && store.state.tokens[at.position];
   return make(
     "div",
     { class: "trace-body" },
-    make("p", { class: "trace-name" }, found.name ?? found.tensor),
-    make("p", { class: `trace-value ${kind}` }, value, make("span", { class: "note" }, kind === "weight" ? " learned: it stands in the file" : " computed for this text")),
+    make(
+      "p",
+      { class: "trace-name" },
+      found.name ?? found.tensor,
+      word ? " at " : "",
+      word && chip(word),
+      word && make("span", { class: "note" }, ` position ${at.position}`),
+    ),
+    make(
+      "p",
+      { class: `trace-value ${kind}` },
+      value,
+      make("span", { class: "note" }, kind === "weight" ? " learned: it stands in the file" : " computed for this text"),
+    ),
+    found.edited && make("p", { class: "note" }, found.edited),
     found.equation && make("p", { class: "equation" }, found.equation),
     found.tensor ? inFile(found) : operands(found),
   );
 }
 
-function operands({ inputs = [], more = 0, more_sum: moreSum, sum, rounding }) {
+/** The operands; of a long sum those that add the most. */
+function operands(found) {
+  const { inputs = [], more = 0, sum, rounding } = found;
   if (!inputs.length) return make("p", { class: "note" }, "Nothing comes before it.");
   const products = inputs.some(({ times, product }) => times || product !== undefined);
   const rows = inputs.map((one) => {
-    const cells = [make("th", { scope: "row" }, one.label ?? ""), make("td", {}, operand(one))];
-    if (products) cells.push(make("td", {}, one.times ? "× " : "", one.times && operand({ value: one.times.value, kind: one.times.kind ?? "weight", at: atOf(one.times) })), make("td", {}, one.product === undefined ? "" : `= ${format(one.product, 3)}`));
+    const cells = [make("th", { scope: "row" }, one.label ?? "", elsewhere(one)), make("td", {}, operand(one))];
+    if (products)
+      cells.push(
+        make("td", {}, one.times ? "× " : "", one.times && operand(one.times)),
+        make("td", {}, one.product === undefined ? "" : `= ${format(Number(one.product), 3)}`),
+      );
     return make("tr", {}, ...cells);
   });
   const last = [];
-  if (more) last.push(make("li", {}, `${more.toLocaleString("en")} more`, moreSum === undefined ? "" : ` sum to ${format(moreSum, 4)}`));
-  if (sum !== undefined && sum !== null) last.push(make("li", {}, `together ${format(sum, 6)}`));
-  if (rounding) last.push(make("li", {}, `rounding ${format(rounding, 2)}`));
-  return make("div", {}, make("table", { class: "numbers operands" }, make("caption", { class: "hidden" }, "What it was computed from"), make("tbody", {}, ...rows)), make("ul", { class: "note" }, ...last));
+  if (more)
+    last.push(
+      make(
+        "li",
+        {},
+        `${more.toLocaleString("en")} more`,
+        found.more_sum === undefined ? "" : ` sum to ${format(Number(found.more_sum), 4)} `,
+        make("button", { type: "button", class: "link", onclick: () => list(inputs.length) }, "List more"),
+      ),
+    );
+  if (sum !== undefined && sum !== null) last.push(make("li", {}, `the equation gives ${format(Number(sum), 6)}`));
+  if (Number(rounding)) last.push(make("li", {}, `rounding of 32-bit numbers: ${format(Number(rounding), 2)}`));
+  return make(
+    "div",
+    {},
+    make("table", { class: "numbers operands" }, make("caption", { class: "hidden" }, "What it was computed from"), make("tbody", {}, ...rows)),
+    make("ul", { class: "note" }, ...last),
+  );
 }
 
-const operand = ({ value, at, kind }) => number(value, at ?? null, { kind: kind === "weight" ? "weight" : "data", digits: 4 });
+function list(shown) {
+  trail.at(-1).list = 4 * shown;
+  show();
+}
 
-/** `times` is a place with its value beside the other fields. */
-function atOf(times) {
-  const { at, ...rest } = times;
-  for (const name of ["value", "kind", "label"]) delete rest[name];
-  return at ?? (Object.keys(rest).length ? rest : null);
+/** The word of an operand, where it is another one than that of the number. */
+function elsewhere({ at }) {
+  const here = trail.at(-1).at.position;
+  const word = at?.position !== undefined && at.position !== here && store.state.tokens[at.position];
+  return word ? make("span", { class: "at-word" }, " ", chip(word)) : "";
+}
+
+const SORTS = ["data", "weight"];
+
+/** An operand as a number; `rounded` is what the product multiplies, where it rounds. */
+function operand({ value, at, kind, rounded }) {
+  const sort = SORTS.includes(kind) ? kind : "constant";
+  const made = number(Number(value), sort === "constant" ? null : (at ?? null), { kind: sort, digits: 4 });
+  if (rounded !== undefined) made.title = `Multiplied as ${format(Number(rounded), 6)}: this product rounds what goes in.`;
+  return made;
 }
 
 function inFile({ tensor, file, dtype, places = [], row, column }) {
-  const rows = places.map(({ offset, bytes, means }) => make("tr", {}, make("th", { scope: "row" }, means), make("td", {}, `byte ${offset.toLocaleString("en")}`), make("td", {}, make("code", {}, bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(" ")))));
-  const fact = (name, value) => value !== undefined && value !== null && make("div", { class: "fact" }, make("dt", {}, name), make("dd", {}, make("code", {}, String(value))));
-  return make("div", { class: "in-file" }, make("dl", { class: "fact-row" }, ...[fact("File", file), fact("Tensor", tensor), fact("Kind of numbers", dtype), fact("Row", row), fact("Column", column)].filter(Boolean)), make("table", { class: "numbers" }, make("caption", { class: "hidden" }, "The bytes in the file"), make("tbody", {}, ...rows)));
+  const rows = places.map(({ offset, bytes, means }) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, means),
+      make("td", {}, `byte ${offset.toLocaleString("en")}`),
+      make("td", {}, make("code", {}, bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(" "))),
+    ),
+  );
+  const fact = (name, value) =>
+    value !== undefined && value !== null && make("div", { class: "fact" }, make("dt", {}, name), make("dd", {}, make("code", {}, String(value))));
+  return make(
+    "div",
+    { class: "in-file" },
+    make(
+      "dl",
+      { class: "fact-row" },
+      ...[fact("File", file), fact("Tensor", tensor), fact("Kind of numbers", dtype), fact("Row", row), fact("Column", column)].filter(Boolean),
+    ),
+    make("table", { class: "numbers" }, make("caption", { class: "hidden" }, "The bytes in the file"), make("tbody", {}, ...rows)),
+  );
 }

@@ -27,7 +27,14 @@ export function defineView({ id, title, station, about, keys = [], uses = [], dr
       const link = () => linkTo("flow", { view: id, ...toParameters(store.state) });
       const row = keep && keepRow({ element: () => element, link, name: () => `glass-${id}` });
       const head = make("div", { class: "view-head" }, make("h2", { id: name }, title), row);
-      const element = make("section", { class: "flow-view", "data-view": id, "aria-labelledby": name }, head, about && make("p", { class: "about" }, about), remark, body);
+      const element = make(
+        "section",
+        { class: "flow-view", "data-view": id, "aria-labelledby": name },
+        head,
+        about && make("p", { class: "about" }, about),
+        remark,
+        body,
+      );
       bindStore(element, store);
       host.append(element);
       const show = drawer({ element, body, remark, store, draw });

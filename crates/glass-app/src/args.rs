@@ -10,6 +10,7 @@ mod hints;
 mod look;
 mod machine;
 mod manual;
+mod page;
 mod quantise;
 mod running;
 mod sampling;
@@ -41,6 +42,7 @@ pub use generate::GenerateArgs;
 pub use look::{LookArgs, SweepKind};
 pub use machine::MachineArgs;
 pub use manual::{CompletionsArgs, ManArgs};
+pub use page::PageArgs;
 pub use quantise::{ConvertArgs, Packings, QuantiseArgs};
 pub use running::{InputArgs, LookupArgs, RunningArgs};
 pub use sampling::SamplingArgs;
@@ -107,6 +109,8 @@ pub enum Command {
     Score(ScoreArgs),
     /// Serve a model over HTTP, in OpenAI's shapes, with a page to chat
     Serve(Box<ServeArgs>),
+    /// Write the page of `glass serve` as one file with a model inside, which needs no server
+    Page(PageArgs),
     /// Store a model's weights in fewer bits
     #[command(visible_alias = "quantize")]
     Quantise(QuantiseArgs),

@@ -20,6 +20,7 @@ mod look;
 mod manual;
 mod model_arg;
 mod out;
+mod page;
 mod printable;
 mod progress;
 mod quantise;
@@ -59,6 +60,7 @@ fn run(cli: Cli) -> Result<(), Fail> {
         Some(Command::Look(args)) => look::run(&args),
         Some(Command::Score(args)) => score::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Page(args)) => page::run(&args),
         Some(Command::Quantise(args)) => quantise::run(&args),
         Some(Command::Convert(args)) => quantise::convert(&args),
         #[cfg(feature = "fetch")]

@@ -34,6 +34,7 @@ mod tls;
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,9 @@ use crate::args::ServeArgs;
 use crate::fail::{Fail, say};
 use crate::model_arg::NamedModel;
 use crate::out::Out;
+pub use card::{digest, id};
+pub use routes::models::described;
+
 use card::Card;
 use engine::Engine;
 use explain::Explainer;
@@ -93,7 +97,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
         ..Settings::default()
     };
     let model = Arc::new(model);
-    let explainer = Explainer::start(model.clone(), card.id.clone())?;
+    let explainer = Explainer::start(model.clone(), card.id.clone(), watched(args)?)?;
     let engine = Engine::start(model, settings, args.limits.queue.into(), metrics.gauges.clone())?;
     let service = Arc::new(Service {
         grammars: Grammars::new(&card),
@@ -119,6 +123,19 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
     // The engine's thread may be in a long pass, which nobody waits for any more.
     runtime.shutdown_background();
     Ok(())
+}
+
+/// The run that the page shows: the one asked for, or the one that the model comes from.
+fn watched(args: &ServeArgs) -> Result<Option<PathBuf>, Fail> {
+    let is_run = |folder: &Path| folder.join("train").is_dir();
+    match &args.run {
+        Some(folder) if is_run(folder) => Ok(Some(folder.clone())),
+        Some(folder) => Err(Fail::asked(format!(
+            "--run: {} holds no run; name a folder that glass train --out writes",
+            folder.display()
+        ))),
+        None => Ok(args.model.as_deref().map(PathBuf::from).filter(|folder| is_run(folder))),
+    }
 }
 
 /// Where to listen.

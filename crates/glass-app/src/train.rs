@@ -12,6 +12,7 @@ mod kept;
 mod looks;
 mod plan;
 mod room;
+mod samples;
 #[cfg_attr(not(feature = "display"), allow(dead_code))]
 mod seen;
 mod sets;

@@ -62,6 +62,8 @@ mod tests {
     #[test]
     fn what_no_machine_has_is_refused() {
         assert!(black_box(AlignedBuffer::zeros(usize::MAX)).is_none());
+        // A machine with addresses of 32 bits may have this much.
+        #[cfg(target_pointer_width = "64")]
         assert!(black_box(AlignedBuffer::zeros(black_box(usize::MAX / 16))).is_none());
     }
 }

@@ -6,6 +6,7 @@
 //! computed with it, in prefill and in decoding.
 
 mod backward;
+mod backward_each;
 mod block_table;
 mod cache;
 mod forward;
@@ -17,6 +18,7 @@ use crate::Cores;
 use crate::blocks::STRIP;
 
 pub use backward::attend_backward;
+pub use backward_each::attend_backward_each;
 pub use block_table::BlockTable;
 pub use cache::{CacheType, Kv, KvShape, append};
 pub use forward::attend;

@@ -52,6 +52,11 @@ impl Room {
         self.lanes * size_of::<f32>() * 2
     }
 
+    /// Lanes of 32 bits that a task may use.
+    pub(crate) fn lanes(self) -> usize {
+        self.lanes
+    }
+
     /// The block of a product of floats.
     pub fn block(self) -> BlockSize {
         self.block
@@ -97,7 +102,7 @@ mod tests {
         }
         assert_eq!(block(1 << 20), BlockSize { rows: 237, depth: 384 });
         assert_eq!(block(0), BlockSize { rows: LEAST_ROWS, depth: LEAST_DEPTH });
-        assert!(block(usize::MAX).rows > 1 << 20);
+        assert!(block(usize::MAX).rows > block(1 << 28).rows);
     }
 
     #[test]

@@ -16,12 +16,15 @@ pub enum Isa {
     Avx512Bf16,
     /// aarch64: 4 lanes.
     Neon,
+    /// WebAssembly compiled with simd128: 4 lanes; multiply and add are rounded separately. The bits are those of
+    /// [`Isa::Plain`].
+    Simd128,
 }
 
 impl Isa {
     /// All instruction sets, slowest first.
-    pub const ALL: [Isa; 6] =
-        [Isa::Plain, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16, Isa::Neon];
+    pub const ALL: [Isa; 7] =
+        [Isa::Plain, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16, Isa::Neon, Isa::Simd128];
 
     /// Whether this machine can run it.
     pub fn available(self) -> bool {
@@ -47,9 +50,16 @@ impl Isa {
             Isa::Avx512Bf16 => Isa::Avx512Vnni.available() && is_x86_feature_detected!("avx512bf16"),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => true,
+            // There is nothing to ask at run time: a machine without it refuses the whole module.
+            Isa::Simd128 => cfg!(all(target_arch = "wasm32", target_feature = "simd128")),
             #[allow(unreachable_patterns)]
             _ => false,
         }
+    }
+
+    /// Whether a multiplication and the addition after it are rounded together, once.
+    pub fn fuses(self) -> bool {
+        !matches!(self, Isa::Plain | Isa::Simd128)
     }
 
     /// The widest instruction set of this machine.

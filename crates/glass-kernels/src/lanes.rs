@@ -30,8 +30,17 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 pub(crate) mod arm;
 pub(crate) mod integers;
 pub(crate) mod plain;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(crate) mod wasm;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
+
+/// The lanes of [`Isa::Plain`](crate::Isa::Plain). The module for browsers holds every kernel only once, so there they are those of
+/// SIMD, which have the same bits.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128", target_os = "unknown")))]
+pub(crate) use plain::Plain as Anywhere;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128", target_os = "unknown"))]
+pub(crate) use wasm::Simd128 as Anywhere;
 
 #[cfg(test)]
 mod tests;
@@ -128,7 +137,7 @@ pub(crate) trait Lanes:
     #[inline(always)]
     fn prefetch(self, _at: *const f32) {}
 
-    /// `self × by + plus`, rounded once (twice in plain Rust).
+    /// `self × by + plus`, rounded once (twice where [`Isa::fuses`](crate::Isa::fuses) says no).
     fn mul_add(self, by: Self, plus: Self) -> Self;
 
     /// The greater, lane by lane. NaN if `other` is NaN; unspecified if only `self` is NaN.
@@ -176,9 +185,14 @@ macro_rules! kernel {
                 // SAFETY: every aarch64 machine has it.
                 $body(unsafe { <$crate::lanes::arm::Neon as $crate::lanes::Lanes>::new() }, $($arg),*)
             }
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128", not(target_os = "unknown")))]
+            fn simd128($($arg: $type),*) $(-> $result)? {
+                // SAFETY: this module was compiled with it.
+                $body(unsafe { <$crate::lanes::wasm::Simd128 as $crate::lanes::Lanes>::new() }, $($arg),*)
+            }
             fn plain($($arg: $type),*) $(-> $result)? {
-                // SAFETY: plain Rust runs anywhere.
-                $body(unsafe { <$crate::lanes::plain::Plain as $crate::lanes::Lanes>::new() }, $($arg),*)
+                // SAFETY: these run wherever this was compiled for.
+                $body(unsafe { <$crate::lanes::Anywhere as $crate::lanes::Lanes>::new() }, $($arg),*)
             }
             match cores.isa() {
                 #[cfg(target_arch = "x86_64")]
@@ -189,6 +203,8 @@ macro_rules! kernel {
                 $crate::Isa::Avx2 => unsafe { avx2($($arg),*) },
                 #[cfg(target_arch = "aarch64")]
                 $crate::Isa::Neon => neon($($arg),*),
+                #[cfg(all(target_arch = "wasm32", target_feature = "simd128", not(target_os = "unknown")))]
+                $crate::Isa::Simd128 => simd128($($arg),*),
                 _ => plain($($arg),*),
             }
         }

@@ -3,9 +3,11 @@
 //! Forward and both gradients are one kind of product; they differ in the layout of its operands.
 
 mod pack;
+mod pair;
 mod parts;
 mod product;
 mod quantised;
+mod rounding;
 mod tile;
 
 use crate::activate::Activation;
@@ -13,9 +15,11 @@ use crate::lanes::{Lanes, kernel};
 use crate::packing::{BLOCK, PANEL, Packing, Quants, pack_panel};
 use crate::pool::Parts;
 use crate::{Cores, Precision, Write};
+pub use pair::linear_pair_backward_input;
 pub use parts::linear_in_parts;
 use product::{LargeProduct, Left, Right, Start};
 use quantised::QuantisedProduct;
+pub use rounding::InputRounding;
 
 /// How the values of a weight matrix are laid out in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

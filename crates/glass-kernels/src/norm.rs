@@ -118,6 +118,7 @@ fn put<V: Lanes>(x: V, to: &mut [f32]) {
 const BLOCK: usize = 32;
 
 /// `dx += …`; `dgain += …`; `dbias += …` (the last two if given), summed in blocks of 32 rows that are added in order.
+/// If x has fewer rows than dy, each of them belongs to equally many neighbouring rows of dy and dx.
 pub fn norm_backward(
     cores: &Cores,
     dx: &mut [f32],
@@ -129,17 +130,25 @@ pub fn norm_backward(
     gain: &[f32],
 ) {
     let cols = gain.len();
-    assert!(dx.len() == x.len() && dy.len() == x.len() && stats.len() == x.len() / cols * 2);
+    assert!(dx.len() == dy.len() && stats.len() == x.len() / cols * 2);
     assert!(dgain.as_deref().is_none_or(|dgain| dgain.len() == cols));
     assert!(dbias.as_deref().is_none_or(|dbias| dbias.len() == cols));
-    let size = BLOCK * cols;
-    let mut sums = vec![0.0; x.len().div_ceil(size) * 2 * cols];
-    let dx = Parts::new(dx);
-    cores.run_parts(&mut sums, 2 * cols, |block, sums| {
-        let rows = block * size..x.len().min((block + 1) * size);
-        // SAFETY: no other task uses these rows.
-        let dx = unsafe { dx.part(rows.clone()) };
-        backward_rows(cores, dx, sums, &dy[rows.clone()], &x[rows], &stats[block * BLOCK * 2..], gain);
+    let each = dy.len() / x.len().max(1);
+    assert_eq!(dy.len(), x.len() * each);
+    let (size, tasks) = (BLOCK * cols, dy.len().div_ceil(BLOCK * cols));
+    // The sums of a block, if anyone wants them.
+    let own = if dgain.is_some() || dbias.is_some() { 2 * cols } else { 0 };
+    let mut sums = vec![0.0; tasks * own];
+    let (dx, blocks) = (Parts::new(dx), Parts::new(&mut sums));
+    cores.run(tasks, &|block| {
+        let rows = block * size..dy.len().min((block + 1) * size);
+        // SAFETY: no other task uses these rows and these sums.
+        let (dx, sums) = unsafe { (dx.part(rows.clone()), blocks.part(block * own..(block + 1) * own)) };
+        let rows = Rows { dy: &dy[rows], first: block * BLOCK, each, x, stats, gain };
+        match own {
+            0 => backward_rows(cores, dx, rows),
+            _ => backward_rows_and_sums(cores, dx, sums, rows),
+        }
     });
     for (d, first) in [(dgain, 0), (dbias, cols)] {
         let Some(d) = d else { continue };
@@ -149,27 +158,36 @@ pub fn norm_backward(
     }
 }
 
-kernel!(
-    fn backward_rows(dx: &mut [f32], sums: &mut [f32], dy: &[f32], x: &[f32], stats: &[f32], gain: &[f32])
-        = backward_rows_body
-);
+/// Some rows of a backward pass.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    dy: &'a [f32],
+    /// The number of the first of them, each of which has row `number / each` of `x` and `stats`.
+    first: usize,
+    each: usize,
+    x: &'a [f32],
+    stats: &'a [f32],
+    gain: &'a [f32],
+}
+
+kernel!(fn backward_rows(dx: &mut [f32], rows: Rows<'_>) = backward_rows_alone);
+kernel!(fn backward_rows_and_sums(dx: &mut [f32], sums: &mut [f32], rows: Rows<'_>) = backward_rows_body::<_, true>);
+
+#[inline(always)]
+fn backward_rows_alone<V: Lanes>(v: V, dx: &mut [f32], rows: Rows<'_>) {
+    backward_rows_body::<V, false>(v, dx, &mut [], rows);
+}
 
 /// `dx += 1/std (d − mean(d) − unit · mean(d · unit))` with `d = dy · gain` and `unit = (x − mean) / std`, row by row;
-/// `sums += [dy · unit, dy]`.
+/// with `SUMS`, `sums += [dy · unit, dy]`.
 #[inline(always)]
-fn backward_rows_body<V: Lanes>(
-    v: V,
-    dx: &mut [f32],
-    sums: &mut [f32],
-    dy: &[f32],
-    x: &[f32],
-    stats: &[f32],
-    gain: &[f32],
-) {
+fn backward_rows_body<V: Lanes, const SUMS: bool>(v: V, dx: &mut [f32], sums: &mut [f32], rows: Rows<'_>) {
+    let Rows { dy, first, each, x, stats, gain } = rows;
     let cols = gain.len();
-    let (gains, biases) = sums.split_at_mut(cols);
-    let rows = dx.chunks_exact_mut(cols).zip(dy.chunks_exact(cols)).zip(x.chunks_exact(cols));
-    for (((dx, dy), x), stats) in rows.zip(stats.chunks_exact(2)) {
+    let (gains, biases) = sums.split_at_mut(if SUMS { cols } else { 0 });
+    for (i, (dx, dy)) in dx.chunks_exact_mut(cols).zip(dy.chunks_exact(cols)).enumerate() {
+        let row = (first + i) / each;
+        let (x, stats) = (&x[row * cols..][..cols], &stats[2 * row..][..2]);
         let (mean, inverse) = (v.splat(stats[0]), v.splat(stats[1]));
         let (mut along, mut across) = ([v.splat(0.0); 2], [v.splat(0.0); 2]);
         for at in (0..cols).step_by(V::LEN) {
@@ -182,8 +200,10 @@ fn backward_rows_body<V: Lanes>(
             let lane = at / V::LEN % 2;
             along[lane] = along[lane] + d;
             across[lane] = d.mul_add(unit, across[lane]);
-            put(dy.mul_add(unit, some(v, &gains[to.clone()])), &mut gains[to.clone()]);
-            put(dy + some(v, &biases[to.clone()]), &mut biases[to]);
+            if SUMS {
+                put(dy.mul_add(unit, some(v, &gains[to.clone()])), &mut gains[to.clone()]);
+                put(dy + some(v, &biases[to.clone()]), &mut biases[to]);
+            }
         }
         let along = v.splat((along[0] + along[1]).sum() / cols as f32);
         let across = v.splat((across[0] + across[1]).sum() / cols as f32);

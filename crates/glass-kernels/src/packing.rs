@@ -71,7 +71,7 @@ impl Packing {
     }
 
     /// What is added to a quantised weight to store it.
-    pub(crate) fn offset(self) -> i32 {
+    pub fn offset(self) -> i32 {
         if self == Packing::Q8 { 128 } else { 8 }
     }
 
@@ -89,6 +89,41 @@ impl Packing {
     /// Lanes of the panels of a `rows` × `cols` matrix.
     pub fn len(self, rows: usize, cols: usize) -> usize {
         rows.div_ceil(PANEL) * self.panel_len(cols)
+    }
+}
+
+/// Where a weight is in the panels of a matrix, in bytes from their beginning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Its first byte.
+    pub number: usize,
+    /// Its bits: 32, 16, 8 or 4.
+    pub bits: usize,
+    /// Of 4 bits, whether they are the upper half of the byte.
+    pub upper: bool,
+    /// The first of the two bytes of its scale, if it has one.
+    pub scale: Option<usize>,
+}
+
+impl Packing {
+    /// Where weight `col` of output `row` is in the panels of a matrix with `cols` inputs.
+    pub fn place(self, cols: usize, row: usize, col: usize) -> Place {
+        let line = row / PANEL * self.panel_len(cols) + col / self.inputs() * self.line();
+        let (column, i) = (row % PANEL, col % self.inputs());
+        // The lane, and the byte in it.
+        let (lane, byte, bits) = match self {
+            Packing::F32 => (column, 0, 32),
+            Packing::Bf16 => (column, 2 * i, 16),
+            Packing::Q8 => (i / 4 * PANEL + column, i % 4, 8),
+            Packing::Q4 => (i / 8 * PANEL + column, i % 4, 4),
+        };
+        let scale = || 4 * (line + self.quants() + column / 2) + 2 * (column % 2);
+        Place {
+            number: 4 * (line + lane) + byte,
+            bits,
+            upper: self == Packing::Q4 && i / 4 % 2 == 1,
+            scale: matches!(self, Packing::Q8 | Packing::Q4).then(scale),
+        }
     }
 }
 

@@ -24,10 +24,14 @@ pub(crate) fn whole(of: &Matrix) -> Value {
     matrix(of.rows, of.cols, &of.values)
 }
 
-/// A token: its text may be part of a character, its bytes are exact.
+/// A token: its text may be part of a character, its bytes are exact. One that only a template or a file writes is `special`.
 pub(crate) fn token(model: &TextModel<Cpu>, id: u32) -> Value {
     let bytes = model.bytes(id);
-    json!({"id": id, "text": String::from_utf8_lossy(bytes), "bytes": bytes})
+    let mut token = json!({"id": id, "text": String::from_utf8_lossy(bytes), "bytes": bytes});
+    if model.tokenizer.as_ref().is_some_and(|tokenizer| tokenizer.is_special(id)) {
+        token["special"] = true.into();
+    }
+    token
 }
 
 /// A token with a number.

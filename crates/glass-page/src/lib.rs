@@ -6,6 +6,7 @@
 //!
 //! Long lists of numbers are `{"rows", "cols", "f32"}`: little-endian f32 in base64, so that a reader gets every bit.
 
+#[cfg(not(target_family = "wasm"))]
 pub mod files;
 mod json;
 mod question;
@@ -15,9 +16,13 @@ mod seen;
 mod wasm;
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::rc::Rc;
 
 use glass::Result;
 use glass::backend::Cpu;
+use glass::inspect::Inspector;
+use glass::inspect::jacobian::JacobianLens;
 use glass::text_model::TextModel;
 use serde_json::Value;
 
@@ -33,12 +38,22 @@ pub struct Page<'m> {
     model: &'m TextModel<Cpu>,
     name: String,
     seen: Option<Seen<'m>>,
+    run: Option<PathBuf>,
+    /// The Jacobian lens beside the model, once it was looked for.
+    jacobian: Option<Option<Rc<JacobianLens>>>,
+    /// Memory for passes whose time is taken.
+    timed: Option<Inspector<'m, Cpu>>,
 }
 
 impl<'m> Page<'m> {
     /// For a model, under the name that the page shows.
     pub fn new(model: &'m TextModel<Cpu>, name: impl Into<String>) -> Page<'m> {
-        Page { model, name: name.into(), seen: None }
+        Page { model, name: name.into(), seen: None, run: None, jacobian: None, timed: None }
+    }
+
+    /// The same, with the folder of a training that is watched.
+    pub fn watching(self, run: Option<PathBuf>) -> Page<'m> {
+        Page { run, ..self }
     }
 
     /// The answer to a question.

@@ -4,6 +4,7 @@ use glass::backend::Cpu;
 use glass::inspect::{Edit, Edits, Inspector, Matrix, Record};
 use glass::next_token::{Drawn, Sampler, Sampling};
 use glass::probe::{Part, Site};
+use glass::runtime::Model;
 use glass::{Config, Error, Result};
 use serde::Deserialize;
 
@@ -52,10 +53,11 @@ impl<'m> Page<'m> {
     pub(crate) fn see(&mut self, ids: &[u32], changes: &[Change]) -> Result<&mut Seen<'m>> {
         let same = self.seen.as_ref().is_some_and(|seen| seen.ids == ids && seen.changes == changes);
         if !same {
+            let room = room(self.model, ids)?;
             let kept = self.seen.take().filter(|seen| seen.inspector.room().0 >= ids.len());
             let seen = match kept {
                 Some(seen) => Seen::read(seen.inspector, ids, changes)?,
-                None => Seen::read(inspector(self.model, ids)?, ids, changes)?,
+                None => Seen::read(Inspector::new(self.model, room, 1)?, ids, changes)?,
             };
             self.seen = Some(seen);
         }
@@ -64,7 +66,12 @@ impl<'m> Page<'m> {
 }
 
 /// Memory for a text, with some room for the next one.
-fn inspector<'m>(model: &'m glass::runtime::Model<Cpu>, ids: &[u32]) -> Result<Inspector<'m, Cpu>> {
+pub(crate) fn inspector<'m>(model: &'m Model<Cpu>, ids: &[u32]) -> Result<Inspector<'m, Cpu>> {
+    Inspector::new(model, room(model, ids)?, 1)
+}
+
+/// Positions of memory for a text that the model can read.
+fn room(model: &Model<Cpu>, ids: &[u32]) -> Result<usize> {
     let context = model.config().context;
     match ids.len() {
         0 => Err(Error::invalid_argument("ids", "there are none; give at least one token")),
@@ -72,7 +79,7 @@ fn inspector<'m>(model: &'m glass::runtime::Model<Cpu>, ids: &[u32]) -> Result<I
             let why = format!("{len} tokens; the model's context holds {context}, so look at a part of it");
             Err(Error::invalid_argument("ids", why))
         }
-        len => Inspector::new(model, len.next_multiple_of(64).min(context), 1),
+        len => Ok(len.next_multiple_of(64).min(context)),
     }
 }
 
@@ -96,7 +103,7 @@ impl<'m> Seen<'m> {
         let config = inspector.model().config().clone();
         let mut edits = Vec::new();
         for change in changes {
-            edits.extend(change.edits(&mut inspector, ids)?);
+            edits.extend(change.edits(&mut inspector, ids, ids.len())?);
         }
         let mut record = Record::of(sites(&config, ids.len()));
         inspector.run(&[ids], (Edits::new(edits.iter().cloned()), &mut record))?;
@@ -158,8 +165,13 @@ pub(crate) fn top(logits: &[f32], n: usize) -> Result<Vec<Drawn>> {
 }
 
 impl Change {
-    /// What is changed in the pass over `ids`.
-    fn edits(&self, inspector: &mut Inspector<'_, Cpu>, ids: &[u32]) -> Result<Vec<Edit>> {
+    /// What is changed in the pass over `ids`; positions are cut up to `end`.
+    pub(crate) fn edits(
+        &self,
+        inspector: &mut Inspector<'_, Cpu>,
+        ids: &[u32],
+        end: usize,
+    ) -> Result<Vec<Edit>> {
         let config = inspector.model().config();
         let at = |edit: Edit| match self.at {
             Some((from, to)) => edit.at(from..to),
@@ -169,7 +181,7 @@ impl Change {
             Change { silence: Some(part), .. } => Ok(vec![at(silence(config, part)?)]),
             Change { cut: Some((key, query)), block, .. } => {
                 let blocks = block.map_or(0..config.layers, |block| block..block + 1);
-                let queries = query.map_or(key + 1..ids.len(), |query| query..query + 1);
+                let queries = query.map_or(key + 1..end, |query| query..query + 1);
                 if queries.is_empty() || queries.start <= *key {
                     let why = format!("no position after {key} is named, and a position always sees itself");
                     return Err(Error::invalid_argument("cut", why));
@@ -182,7 +194,10 @@ impl Change {
             Change { steer: Some(block), strength, along: Some(along), .. } => {
                 Ok(vec![at(steer(inspector, *block, strength.unwrap_or(1.0), along)?)])
             }
-            _ => Err(Error::invalid_argument("edits", "give silence, cut, patch with from, or steer with along")),
+            _ => Err(Error::invalid_argument(
+                "edits",
+                "give silence, cut, patch with from, or steer with along",
+            )),
         }
     }
 }
@@ -203,7 +218,8 @@ fn silence(config: &Config, part: &str) -> Result<Edit> {
         _ => None,
     };
     edit.ok_or_else(|| {
-        let why = format!("{part:?} is no part of this model; give one as block.3.attention.head.2 or block.3.mlp");
+        let why =
+            format!("{part:?} is no part of this model; give one as block.3.attention.head.2 or block.3.mlp");
         Error::invalid_argument("silence", why)
     })
 }
@@ -237,7 +253,9 @@ fn patch(
         Some(head) if head < config.heads.query && matches!(site, Site::Block(_, Part::Z)) => {
             head * config.heads.size..(head + 1) * config.heads.size
         }
-        Some(_) => return Err(Error::invalid_argument("head", "only attention.z has heads that can be patched")),
+        Some(_) => {
+            return Err(Error::invalid_argument("head", "only attention.z has heads that can be patched"));
+        }
     };
     let (first, end) = at.unwrap_or((0, ids.len()));
     if first >= end || end > ids.len() {

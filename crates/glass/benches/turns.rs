@@ -14,6 +14,9 @@
 //! pass recorded, but for what each head contributes, in a new record of the inspector, which has the memory of the one before;
 //! `first N` that in memory that is all new; `again N` that with the record of the turn before; `heads N` patches every head from another text, one by one.
 //!
+//! `… -- jacobian MODEL THREADS IDS TOKENS SKIPPED`: a line N fits the Jacobian lens on the next N texts of the file IDS (32-bit ids), of
+//! TOKENS tokens each; `save FILE` writes what the texts so far gave.
+//!
 //! `… -- encode TEXT FOLDER`: GPT-2's tokenizer.json and the text's ids (`ids.u32`) are written to FOLDER, for the
 //! other programs; a line gives the length of the documents into which the file TEXT is cut, in bytes, 0 for one
 //! document; on one thread.
@@ -31,6 +34,7 @@ use std::time::Instant;
 use glass::Config;
 use glass::backend::{Cpu, InputScales, Packing, Precision};
 use glass::generate::{Batch as Sequences, Runner};
+use glass::inspect::jacobian::Fit;
 use glass::inspect::sweep::patch_heads;
 use glass::inspect::{Inspector, Record};
 use glass::probe::{Part, Site};
@@ -39,10 +43,11 @@ use glass::text_model::TextModel;
 use glass::tokens::{Special, Tokenizer};
 use glass::train::learner::{Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
+use glass::weights::dtype::Dtype;
 use glass_kernels::{Cores, peak};
 
 const USAGE: &str = "usage: train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION], run MODEL THREADS [PACKING [powers]], \
-                     look MODEL THREADS, encode TEXT FOLDER, or peak GFLOP THREADS";
+                     look MODEL THREADS, jacobian MODEL THREADS IDS TOKENS SKIPPED, encode TEXT FOLDER, or peak GFLOP THREADS";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -65,6 +70,10 @@ fn main() {
         }
         ["look", model, threads] => {
             look(&TextModel::open(Cpu::new(size(threads)), model.as_ref()).expect("a model"));
+        }
+        ["jacobian", model, threads, ids, tokens, skipped] => {
+            let model = TextModel::open(Cpu::new(size(threads)), model.as_ref()).expect("a model");
+            jacobian(&model, ids.as_ref(), size(tokens), size(skipped));
         }
         ["encode", text, folder] => encode(text.as_ref(), folder.as_ref()),
         ["train", ref sizes @ ..] => {
@@ -232,6 +241,28 @@ fn look(model: &Model<Cpu>) {
             _ => panic!("{line}: {USAGE}"),
         };
         println!("{seconds}");
+    }
+}
+
+/// Fits the Jacobian lens, a few texts at a time.
+fn jacobian(model: &Model<Cpu>, ids: &Path, tokens: usize, skipped: usize) {
+    let ids = fs::read(ids).expect("ids");
+    let ids: Vec<u32> = ids.as_chunks().0.iter().map(|&id| u32::from_le_bytes(id)).collect();
+    let mut texts = ids.chunks_exact(tokens).cycle();
+    let mut fit = Fit::new(model, tokens, skipped).expect("memory");
+    for line in stdin().lock().lines() {
+        let line = line.expect("a line");
+        println!(
+            "{}",
+            timed(|| match line.strip_prefix("save ") {
+                Some(file) => {
+                    fit.lens().expect("a text").save(file.as_ref(), Dtype::F32).expect("a file");
+                }
+                None => (0..size(&line)).for_each(|_| {
+                    fit.read(texts.next().expect("a text")).expect("a text");
+                }),
+            })
+        );
     }
 }
 

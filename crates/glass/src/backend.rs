@@ -14,7 +14,7 @@ pub use glass_kernels::activate::Activation;
 pub use glass_kernels::adamw::AdamW;
 pub use glass_kernels::attend::{BLOCK, BlockTable, CacheType, Heads, KvShape, Span};
 pub use glass_kernels::dropout::Dropout;
-pub use glass_kernels::linear::Layout;
+pub use glass_kernels::linear::{InputRounding, Layout};
 pub use glass_kernels::muon::Muon;
 pub use glass_kernels::packing::{Packing, Quants};
 pub use glass_kernels::{InputScales, Precision};
@@ -81,6 +81,16 @@ pub enum Weight<'a, B: Backend + ?Sized> {
     Packed(&'a B::Packed),
 }
 
+/// Where the gradients of a matrix or a gain, and of its bias, are written.
+pub struct Grads<'a, B: Backend + ?Sized> {
+    /// All gradients.
+    pub arena: &'a mut B::Buffer,
+    /// The span of the weight's.
+    pub weight: Range<usize>,
+    /// The span of the bias's, if it has one.
+    pub bias: Option<Range<usize>>,
+}
+
 /// Keys and values of one layer, for every sequence.
 pub struct Kv<B: Backend + ?Sized> {
     /// Keys, in the back end's own layout.
@@ -143,6 +153,8 @@ pub trait Backend {
     fn adopt(&self, stored: Stored, rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
     /// Calls `work` with 0 to `tasks` − 1, on the host, on as many threads as there are.
     fn on_host(&self, tasks: usize, work: &(dyn Fn(usize) + Sync));
+    /// How a product with this parameter rounds its inputs.
+    fn input_rounding(&self, packed: &Self::Packed) -> InputRounding;
     /// The bytes of a parameter as they are stored in a file.
     fn bytes<'a>(&self, packed: &'a Self::Packed) -> &'a [u8];
 
@@ -172,17 +184,17 @@ pub trait Backend {
         bias: Option<Weight<'_, Self>>,
         epsilon: f32,
     );
-    /// `dx += …`, and the gradients of gain and bias.
+    /// `dx += …`, and the gradients of gain and bias, if they are wanted. Gradients are those of the last rows of x, as
+    /// many for each as `each` says.
     fn norm_backward(
         &self,
         dx: &mut Tensor<Self>,
-        grads: &mut Self::Buffer,
-        dgain: Range<usize>,
-        dbias: Option<Range<usize>>,
+        grads: Option<Grads<'_, Self>>,
         dy: &Tensor<Self>,
         x: &Tensor<Self>,
         stats: &Tensor<Self>,
         gain: Dense<'_, Self>,
+        each: usize,
     );
 
     /// `y = activation(x Wᵀ + bias)`.
@@ -196,17 +208,32 @@ pub trait Backend {
     );
     /// The contribution of each of `parts` equal parts of the inputs: y `[rows, parts × outputs]`.
     fn linear_in_parts(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, weight: Weight<'_, Self>, parts: usize);
-    /// `dx = dy W` (or `+=`), `dW = dyᵀ x` (or `+=`), `dbias += sum of dy`; the first of `writes` is for dx, the second for dW.
-    fn linear_backward(
+    /// `dx = dy W` (or `+=`).
+    fn linear_backward_input(
         &self,
         dx: &mut Tensor<Self>,
-        writes: [Write; 2],
-        grads: &mut Self::Buffer,
-        dweight: Range<usize>,
-        dbias: Option<Range<usize>>,
+        write: Write,
+        dy: &Tensor<Self>,
+        weight: Dense<'_, Self>,
+    );
+    /// `dW = dyᵀ x` (or `+=`), `dbias += sum of dy`.
+    fn linear_backward_weight(
+        &self,
+        grads: Grads<'_, Self>,
+        write: Write,
         dy: &Tensor<Self>,
         x: &Tensor<Self>,
-        weight: Dense<'_, Self>,
+    );
+    /// `dx[n] = dy[n] W₂ diag(slopes[n]) W₁` for each of the last rows n of `slopes`, which has `each` rows of dy and dx, about as many as W₂
+    /// has; in f32.
+    fn linear_pair_backward_input(
+        &self,
+        dx: &mut Tensor<Self>,
+        dy: &Tensor<Self>,
+        second: Dense<'_, Self>,
+        slopes: &Tensor<Self>,
+        first: Dense<'_, Self>,
+        each: usize,
     );
 
     /// Appends keys and values to the slot of each span.
@@ -251,8 +278,23 @@ pub trait Backend {
         dropout: Option<Dropout>,
     );
 
+    /// The same for `each` gradients of every one of the last positions of one sequence: dz and the three are
+    /// `[positions][each, …]`. Positions before get none.
+    fn attend_backward_each(
+        &self,
+        dquery: &mut Tensor<Self>,
+        dkey: &mut Tensor<Self>,
+        dvalue: &mut Tensor<Self>,
+        dz: &Tensor<Self>,
+        kept: Attended<'_, Self>,
+        heads: Heads,
+        each: usize,
+    );
+
     /// `y = f(x)`.
     fn activate(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation);
+    /// `y = f'(x)`.
+    fn slopes(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation);
     /// Turns dy into dx, in place.
     fn activate_backward(&self, d: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation);
     /// Applies dropout in place; applied to a gradient, it is its own backward.

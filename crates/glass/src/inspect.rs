@@ -25,9 +25,12 @@ pub mod edit;
 pub mod gradient;
 pub mod growth;
 pub mod heads;
+pub mod jacobian;
 pub mod lens;
 pub mod nearest;
 pub mod neurons;
+pub mod origin;
+pub mod promoted;
 mod record;
 pub mod sweep;
 
@@ -271,23 +274,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
     /// # Errors
     /// As for [`parameter`](Self::parameter).
     pub fn rows(&self, name: &str, rows: &[u32]) -> Result<Matrix> {
-        let Some(index) = self.plan.specs.iter().position(|spec| spec.name == name) else {
-            return Err(Error::invalid_argument("parameter", format!("the model has no parameter {name:?}")));
-        };
-        let (backend, cols) = (self.model.backend(), self.plan.specs[index].cols);
-        let most = self.plan.specs[index].rows;
-        if let Some(row) = rows.iter().find(|&&row| row as usize >= most) {
-            return Err(Error::invalid_argument(
-                name,
-                format!("row {row} is not among its {most}, counted from 0"),
-            ));
-        }
-        let mut values = Tensor::new(backend, rows.len(), cols)?;
-        // Reading rows of a table is the embedding operation.
-        let table = Weight::Packed(self.model.weights().get(index));
-        backend.embed(&mut values, Write::Set, rows, table);
-        let values = backend.view(&values.data, 0..values.len()).into_owned();
-        Ok(Matrix { rows: rows.len(), cols, values })
+        read_rows(self.model, &self.plan, name, rows)
     }
 
     /// The spans of sequences of these lengths.
@@ -313,6 +300,27 @@ impl<'a, B: Backend> Inspector<'a, B> {
         }
         Ok(())
     }
+}
+
+/// Some rows of a model's parameter.
+fn read_rows<B: Backend>(model: &Model<B>, plan: &Plan, name: &str, rows: &[u32]) -> Result<Matrix> {
+    let Some(index) = plan.specs.iter().position(|spec| spec.name == name) else {
+        return Err(Error::invalid_argument("parameter", format!("the model has no parameter {name:?}")));
+    };
+    let (backend, cols) = (model.backend(), plan.specs[index].cols);
+    let most = plan.specs[index].rows;
+    if let Some(row) = rows.iter().find(|&&row| row as usize >= most) {
+        return Err(Error::invalid_argument(
+            name,
+            format!("row {row} is not among its {most}, counted from 0"),
+        ));
+    }
+    let mut values = Tensor::new(backend, rows.len(), cols)?;
+    // Reading rows of a table is the embedding operation.
+    let table = Weight::Packed(model.weights().get(index));
+    backend.embed(&mut values, Write::Set, rows, table);
+    let values = backend.view(&values.data, 0..values.len()).into_owned();
+    Ok(Matrix { rows: rows.len(), cols, values })
 }
 
 fn pass<'a, B: Backend, P: Probe>(

@@ -36,9 +36,9 @@ pub mod stored;
 pub mod built_in;
 
 // Training.
+mod fingerprint;
 #[cfg(not(target_family = "wasm"))]
 mod random;
-#[cfg(not(target_family = "wasm"))]
 pub mod train;
 
 pub mod error;

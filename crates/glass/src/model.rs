@@ -191,7 +191,21 @@ impl Gpt {
         back.backend.clear(&mut d.residual.data, 0..len);
         self.norm.backward(back, &mut d.residual, &d.normed, &memory.residual, &memory.stats);
         each(self.blocks.len(), &d.residual, &memory.residual);
-        for (layer, block) in self.blocks.iter().enumerate().rev() {
+        self.backward_to(back, 0, memory, cache, d, each);
+        self.embedding.backward(back, &mut d.residual, ids, &memory.positions);
+    }
+
+    /// Goes back from the gradient of the last block's output, in `d.residual`, to the input of block `first`.
+    pub fn backward_to<B: Backend>(
+        &self,
+        back: &mut Back<'_, B>,
+        first: usize,
+        memory: &mut Memory<B>,
+        cache: &mut Cache<B>,
+        d: &mut Memory<B>,
+        each: &mut Watch<'_, B>,
+    ) {
+        for (layer, block) in self.blocks.iter().enumerate().skip(first).rev() {
             let at = memory.at(layer);
             let (input, scratch, kept) = (&memory.inputs[layer], &mut memory.scratch, &mut memory.blocks[at]);
             if memory.keep == Keep::Inputs {
@@ -202,7 +216,6 @@ impl Gpt {
             block.backward(back, &mut d.residual, d_scratch, d_block, input, scratch, kept);
             each(layer, &d.residual, &memory.inputs[layer]);
         }
-        self.embedding.backward(back, &mut d.residual, ids, &memory.positions);
     }
 }
 

@@ -49,6 +49,14 @@ pub struct Stored {
     pub(crate) range: Range<usize>,
 }
 
+impl Stored {
+    /// A whole file.
+    pub(crate) fn whole(file: Arc<Bytes>) -> Stored {
+        let range = 0..file.len();
+        Stored { file, range }
+    }
+}
+
 impl Deref for Stored {
     type Target = [u8];
     fn deref(&self) -> &[u8] {

@@ -69,16 +69,27 @@
 //! # }
 //! ```
 
-pub mod data;
+// The steps of a training work anywhere; its files, and the threads that read them, not in WebAssembly.
 pub mod learner;
+#[cfg(not(target_family = "wasm"))]
+pub mod data;
+#[cfg(not(target_family = "wasm"))]
 pub mod checkpoint;
+#[cfg(not(target_family = "wasm"))]
 pub mod run;
+#[cfg(not(target_family = "wasm"))]
 mod recipe;
-mod fingerprint;
+#[cfg(not(target_family = "wasm"))]
+mod content;
+#[cfg(not(target_family = "wasm"))]
 mod json;
 
+#[cfg(not(target_family = "wasm"))]
 pub use checkpoint::folder;
+#[cfg(not(target_family = "wasm"))]
 pub use data::{card, chats, corpus, files, ids, llm_c, order, pieces, prepare, set, shards};
 pub use learner::{needs, optimiser, schedule, settings, spikes};
+#[cfg(not(target_family = "wasm"))]
 pub use recipe::{Recipe, train};
+#[cfg(not(target_family = "wasm"))]
 pub use run::{log, watch};

@@ -69,8 +69,19 @@ impl SamplingArgs {
 
     /// The same without any check.
     pub fn advised(&self, advice: &GenerationConfig, vocabulary: usize) -> Sampling {
-        let suppressed = self.suppressed(advice, vocabulary);
-        Sampling { suppressed, ..self.or_advised(advice) }
+        let advised = advice.sampling(vocabulary, self.logit_bias.clone());
+        Sampling {
+            temperature: self.temperature.unwrap_or(advised.temperature),
+            top_k: self.top_k.unwrap_or(advised.top_k),
+            top_p: self.top_p.unwrap_or(advised.top_p),
+            min_p: self.min_p.unwrap_or(advised.min_p),
+            repetition_penalty: self.repetition_penalty.unwrap_or(advised.repetition_penalty),
+            presence_penalty: self.presence_penalty.unwrap_or(advised.presence_penalty),
+            frequency_penalty: self.frequency_penalty.unwrap_or(advised.frequency_penalty),
+            seed: self.seed.unwrap_or_else(any_seed),
+            hot: self.hot,
+            ..advised
+        }
     }
 
     /// Names the option for a field of the library, or the model's file if the value is from there.
@@ -89,39 +100,6 @@ impl SamplingArgs {
             false => Fail::failed(format!(
                 "the model's generation_config.json: {what}: {why}; correct the file, or give --{option}"
             )),
-        }
-    }
-
-    /// The tokens that the model's authors suppress. A token with its own bias here is not suppressed, and ids
-    /// outside the vocabulary are ignored.
-    fn suppressed(&self, advice: &GenerationConfig, vocabulary: usize) -> Vec<(u32, usize)> {
-        let never = advice.suppress_tokens.iter().map(|&id| (id, usize::MAX));
-        let first = advice.begin_suppress_tokens.iter().map(|&id| (id, 1));
-        let least = advice.min_new_tokens.unwrap_or(0) as usize;
-        let ends = advice.eos.iter().filter(|_| least > 0).map(|&id| (id, least));
-        let biased = |id: u32| self.logit_bias.iter().any(|(biased, _)| *biased == id);
-        never.chain(first).chain(ends).filter(|&(id, _)| (id as usize) < vocabulary && !biased(id)).collect()
-    }
-
-    fn or_advised(&self, advice: &GenerationConfig) -> Sampling {
-        let off = Sampling::default();
-        let greedy = (advice.do_sample == Some(false)).then_some(0.0);
-        let advised_k = advice.top_k.map(|k| k as usize);
-        Sampling {
-            temperature: self.temperature.or(greedy).or(advice.temperature).unwrap_or(off.temperature),
-            top_k: self.top_k.or(advised_k).unwrap_or(off.top_k),
-            top_p: self.top_p.or(advice.top_p).unwrap_or(off.top_p),
-            min_p: self.min_p.or(advice.min_p).unwrap_or(off.min_p),
-            repetition_penalty: self
-                .repetition_penalty
-                .or(advice.repetition_penalty)
-                .unwrap_or(off.repetition_penalty),
-            presence_penalty: self.presence_penalty.unwrap_or(off.presence_penalty),
-            frequency_penalty: self.frequency_penalty.unwrap_or(off.frequency_penalty),
-            logit_bias: self.logit_bias.clone(),
-            suppressed: Vec::new(),
-            seed: self.seed.unwrap_or_else(any_seed),
-            hot: self.hot,
         }
     }
 }

@@ -30,6 +30,10 @@ pub struct ServeArgs {
     #[allow(missing_docs)]
     pub limits: LimitArgs,
 
+    /// Show this run in the page, also while glass train goes on; default: MODEL, if it is the folder of a run
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+
     /// What is logged to standard error: one line per request
     #[arg(long, value_enum, value_name = "FORM", default_value_t = LogForm::Text)]
     pub log: LogForm,

@@ -53,7 +53,7 @@ impl Chat {
 }
 
 /// A model's name for clients: where it is stored on this machine does not concern them.
-fn id(path: Option<&str>) -> String {
+pub fn id(path: Option<&str>) -> String {
     let Some(name) = path else { return "built-in".into() };
     let last = Path::new(name).file_name().and_then(|last| last.to_str());
     last.filter(|_| Path::new(name).exists()).unwrap_or(name).into()
@@ -181,7 +181,7 @@ pub fn aside<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
 }
 
 /// A hash of the model's files: another model has another one.
-fn digest(path: Option<&str>) -> Result<String, Fail> {
+pub fn digest(path: Option<&str>) -> Result<String, Fail> {
     let mut hash = Xxh3::new();
     let path = path.map(|name| located(name, false)).transpose()?;
     match path.as_deref() {

@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::Builder;
@@ -40,9 +41,9 @@ pub struct Explainer(SyncSender<Asked>);
 
 impl Explainer {
     /// Starts the thread, for a model under the name that clients know.
-    pub fn start(model: Arc<NamedModel>, name: String) -> Result<Explainer, Fail> {
+    pub fn start(model: Arc<NamedModel>, name: String, run: Option<PathBuf>) -> Result<Explainer, Fail> {
         let (questions, inbox) = sync_channel(WAITING);
-        let thread = Builder::new().name("explain".into()).spawn(move || run(&model, &name, &inbox));
+        let thread = Builder::new().name("explain".into()).spawn(move || answer(&model, &name, run, &inbox));
         thread.map_err(|error| Fail::failed(format!("cannot start a thread: {error}")))?;
         Ok(Explainer(questions))
     }
@@ -62,8 +63,9 @@ impl Explainer {
     }
 }
 
-fn run(model: &NamedModel, name: &str, inbox: &Receiver<Asked>) {
-    let mut page = Page::new(model, name);
+fn answer(model: &NamedModel, name: &str, run: Option<PathBuf>, inbox: &Receiver<Asked>) {
+    let begin = || Page::new(model, name).watching(run.clone());
+    let mut page = begin();
     while let Ok(Asked { question, to }) = inbox.recv() {
         if to.is_closed() {
             continue;
@@ -77,7 +79,7 @@ fn run(model: &NamedModel, name: &str, inbox: &Receiver<Asked>) {
             Ok(Ok(answer)) => Line::Answer(answer),
             Ok(Err(error)) => Line::Refused(error.into()),
             Err(_) => {
-                page = Page::new(model, name);
+                page = begin();
                 Line::Refused(Refusal::fault("a bug in the program ended this question; please report it"))
             }
         };

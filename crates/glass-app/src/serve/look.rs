@@ -73,6 +73,8 @@ pub struct Head {
 pub struct Lens {
     watch: Watch,
     layers: usize,
+    /// Where the page shows the same text with the same changes.
+    page: Option<String>,
 }
 
 impl Look {
@@ -87,8 +89,9 @@ impl Look {
             && edits.is_none()
     }
 
-    /// Checks it for a prompt of this many tokens.
-    pub fn lens(&self, config: &Config, prompt: usize) -> Answered<Lens> {
+    /// Checks it for a prompt.
+    pub fn lens(&self, config: &Config, ids: &[u32]) -> Answered<Lens> {
+        let prompt = ids.len();
         let layers = config.layers;
         let mut sites = Vec::new();
         for (at, name) in self.sites.iter().flatten().enumerate() {
@@ -112,8 +115,41 @@ impl Look {
         for (at, edit) in self.edits.iter().flatten().enumerate() {
             edits.push(edit.edit(&format!("look.edits[{at}]"), config)?);
         }
-        Ok(Lens { watch: Watch { sites, positions, edits, lens, attribution }, layers })
+        let page = self.page(ids);
+        Ok(Lens { watch: Watch { sites, positions, edits, lens, attribution }, layers, page })
     }
+
+    /// The fragment with which the page opens this text and these changes; `None` where the page has no such change.
+    fn page(&self, ids: &[u32]) -> Option<String> {
+        let ids: Vec<String> = ids.iter().map(|&id| base36(id)).collect();
+        let edits = self.edits.iter().flatten().map(EditField::in_page).collect::<Option<Vec<_>>>()?;
+        let edits = match edits.is_empty() {
+            true => String::new(),
+            false => format!("&e={}", escaped(&Value::from(edits).to_string())),
+        };
+        Some(format!("#flow?i={}{edits}", ids.join(".")))
+    }
+}
+
+/// A number in base 36.
+fn base36(mut number: u32) -> String {
+    let mut digits = Vec::new();
+    loop {
+        digits.push(char::from_digit(number % 36, 36).unwrap_or_default());
+        number /= 36;
+        if number == 0 {
+            return digits.iter().rev().collect();
+        }
+    }
+}
+
+/// Text in a fragment: every byte but letters and digits as `%` and its value.
+fn escaped(text: &str) -> String {
+    let byte = |byte: u8| match byte.is_ascii_alphanumeric() {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
 }
 
 fn site(param: &str, name: &str, layers: usize) -> Answered<Site> {
@@ -190,6 +226,24 @@ impl EditField {
         }
     }
 
+    /// The same change as the page writes it, if it has it.
+    fn in_page(&self) -> Option<Value> {
+        let mut change = match self {
+            EditField { ablate: Some(Head { layer, head }), .. } => {
+                json!({"silence": format!("block.{layer}.attention.head.{head}")})
+            }
+            EditField { silence: Some(true), site: Some(site), columns: None, .. } => {
+                let part = site.strip_suffix("attention.out").map(|block| format!("{block}attention"));
+                json!({"silence": part.or_else(|| site.strip_suffix(".out").map(str::to_string))?})
+            }
+            _ => return None,
+        };
+        if let Some([from, to]) = self.positions {
+            change["at"] = json!([from, to]);
+        }
+        Some(change)
+    }
+
     fn placed(&self, edit: Edit) -> Edit {
         let edit = match self.positions {
             Some([from, to]) => edit.at(from..to),
@@ -232,6 +286,6 @@ impl Lens {
                 "positions": found.by_position(), "rest": found.rest(),
             })
         });
-        json!({"sites": sites, "lens": lens, "attribution": attribution})
+        json!({"sites": sites, "lens": lens, "attribution": attribution, "page": self.page})
     }
 }

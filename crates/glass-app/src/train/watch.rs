@@ -20,6 +20,7 @@ use glass::{Result, reason};
 
 use super::display::Display;
 use super::looks::Looks;
+use super::samples;
 use super::seen::Seen;
 use super::subject::Subject;
 use super::tensorboard::Events;
@@ -126,6 +127,8 @@ impl<'a> Progress<'a> {
     fn begin(&mut self, step: u64, steps: u64, resumed: bool) {
         let written = self.write_options();
         self.noted("config.toml", written);
+        let samples = samples::begin(&self.folder, step);
+        self.noted("samples.jsonl", samples);
         // The log was already cut off at this step.
         let history = History::read(&self.folder.join("log.jsonl"));
         self.seen().begin(step, history);
@@ -281,6 +284,8 @@ impl Watch<Cpu> for Progress<'_> {
         let said = generate(&mut runner, tokenizer, &options, 0, &mut |_| ControlFlow::Continue(()))?;
         let text = if tokenizer.is_some() { said.text } else { format!("{:?}", said.ids) };
         self.add_event(|events| events.sample(step, &text));
+        let added = samples::add(&self.folder, step, &text);
+        self.noted("samples.jsonl", added);
         // A model's text must not steer the terminal.
         let text = printable::lines(&text);
         if self.display.is_none() {

@@ -3,10 +3,14 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+/// One browser at a time: several are slow on few cores.
+pub static TURN: Mutex<()> = Mutex::new(());
 
 /// A browser with one empty page. It ends with its value.
 pub struct Browser {
@@ -110,6 +114,21 @@ impl Browser {
     /// The value of a JavaScript expression.
     pub fn value(&self, expression: &str) -> Value {
         self.of_page("/execute/sync", &json!({"script": format!("return ({expression})"), "args": []}))
+    }
+
+    /// How a JavaScript promise ends: `{"value"}` or `{"error"}`.
+    pub fn settled(&self, promise: &str) -> Value {
+        let script = format!(
+            "const done = arguments[0]; ({promise}).then((value) => done({{ value }}), (error) => done({{ error: error.message }}))"
+        );
+        self.of_page("/execute/async", &json!({"script": script, "args": []}))
+    }
+
+    /// Cuts the page off from every network.
+    pub fn offline(&self) {
+        self.tell("Network.enable", &json!({}));
+        let none = json!({"offline": true, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0});
+        self.tell("Network.emulateNetworkConditions", &none);
     }
 
     /// The text of an element; empty if there is none.

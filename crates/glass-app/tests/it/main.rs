@@ -9,6 +9,7 @@ mod chats;
 mod errors;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod explains;
 mod help;
 #[cfg(feature = "fetch")]
 mod hub_server;
@@ -17,6 +18,7 @@ mod json;
 mod looks;
 mod looks_shown;
 mod page;
+mod page_alone;
 mod pipes;
 mod program;
 mod relay;

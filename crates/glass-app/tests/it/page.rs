@@ -4,9 +4,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 
-use crate::browser::{Browser, Screen, key};
+use crate::browser::{Browser, Screen, TURN, key};
 use crate::program::{Scratch, command};
 use crate::relay::{self, Relay};
 
@@ -43,9 +43,6 @@ impl Drop for Service {
         let _ = self.child.wait();
     }
 }
-
-/// One browser at a time: several are slow on few cores.
-static TURN: Mutex<()> = Mutex::new(());
 
 /// A page of a new service in a new browser.
 struct Opened {

@@ -269,13 +269,13 @@ impl Call<'_> {
 }
 
 /// `to = from × by`, padded with zeros.
-fn put_row(to: &mut [f32], from: &[f32], by: f32) {
+pub(super) fn put_row(to: &mut [f32], from: &[f32], by: f32) {
     let (to, padding) = to.split_at_mut(from.len());
     to.iter_mut().zip(from).for_each(|(to, x)| *to = x * by);
     padding.fill(0.0);
 }
 
-kernel!(fn dot(a: &[f32], b: &[f32]) -> f32 = dot_body);
+kernel!(pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 = dot_body);
 
 #[inline(always)]
 fn dot_body<V: Lanes>(v: V, a: &[f32], b: &[f32]) -> f32 {

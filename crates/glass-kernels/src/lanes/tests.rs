@@ -78,7 +78,7 @@ fn lane_by_lane() {
         let mut out = [[9.0; 16]; 12];
         all(&cores, &X, &Y, &mut out);
         for (i, (a, b)) in X.into_iter().zip(Y).enumerate() {
-            let fused = if cores.isa() == Isa::Plain { a * b + 1.0 } else { a.mul_add(b, 1.0) };
+            let fused = if cores.isa().fuses() { a.mul_add(b, 1.0) } else { a * b + 1.0 };
             let less = if a < b { 1.0 } else { 2.0 };
             let expected = [
                 a + b,

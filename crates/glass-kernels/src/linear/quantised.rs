@@ -372,12 +372,26 @@ fn quantise_body<V: Integers>(v: V, lanes: &mut [f32], x: &[f32], offset: i32, s
     let blocks = || whole.iter().chain([&last]);
     // In two passes: a block is one chain of dependent operations, and shorter chains overlap more.
     for (x, block) in blocks().zip(lanes.chunks_exact_mut(LANES)) {
-        // Magnitudes compare as their bits do, and NaN is above infinity.
-        let most = x.iter().fold(0, |most, x| most.max(x.to_bits() & MAGNITUDE));
-        block[SCALE] = f32::from_bits(most) * (1.0 / 127.0);
+        block[SCALE] = exact_scale(x);
     }
     for (x, block) in blocks().zip(lanes.chunks_exact_mut(LANES)) {
         quantise_block(v, block, x, offset, scales);
+    }
+}
+
+/// The scale at which the largest magnitude is 127.
+#[inline(always)]
+fn exact_scale(x: &[f32]) -> f32 {
+    // Magnitudes compare as their bits do, and NaN is above infinity.
+    let most = x.iter().fold(0, |most, x| most.max(x.to_bits() & MAGNITUDE));
+    f32::from_bits(most) * (1.0 / 127.0)
+}
+
+/// The scale of a block of inputs.
+pub(super) fn quantised_scale(x: &[f32], scales: InputScales) -> f32 {
+    match scales {
+        InputScales::Exact => exact_scale(x),
+        InputScales::PowersOfTwo => power_of_two(exact_scale(x)),
     }
 }
 

@@ -101,3 +101,22 @@ fn threads_and_neighbours_change_no_bit() {
         assert_same_bits("alone", &alone.forward(&cores, true).0, &y[130 * 41..][..130]);
     }
 }
+
+#[test]
+fn rows_of_x_serve_as_many_gradients_as_there_are() {
+    for cores in each_isa() {
+        for ([rows, cols], each) in [([1, 5], 3), ([7, 63], 12), ([3, 130], 40)] {
+            let case = Case::new([rows, cols]);
+            let (_, stats) = case.forward(&cores, true);
+            let (dy, start) = (numbers(rows * each * cols, 8), numbers(rows * each * cols, 9));
+            let repeat = |x: &[f32], width: usize| -> Vec<f32> {
+                x.chunks(width).flat_map(|row| row.repeat(each)).collect()
+            };
+            let (mut dx, mut expected) = (start.clone(), start);
+            norm_backward(&cores, &mut dx, None, None, &dy, &case.x, &stats, &case.gain);
+            let (x, stats) = (repeat(&case.x, cols), repeat(&stats, 2));
+            norm_backward(&cores, &mut expected, None, None, &dy, &x, &stats, &case.gain);
+            assert_same_bits(&format!("{rows} × {cols}, {each} each"), &dx, &expected);
+        }
+    }
+}

@@ -275,3 +275,51 @@ fn a_product_in_parts_is_the_oracle_part_by_part() {
         }
     }
 }
+
+/// What explains a product says the same of its inputs as what computes it.
+#[test]
+fn the_rounding_of_inputs_is_that_of_the_reference() {
+    let x = [numbers(300, 5), vec![0.0; 40], numbers(333, 6)].concat();
+    for scales in InputScales::ALL {
+        let cores = Cores::new(1).with_input_scales(scales);
+        for packing in Packing::ALL {
+            let rounded = InputRounding::of(&cores, Layout::Panels(packing)).rounded(&x);
+            let rounded: Vec<f32> = rounded.iter().map(|&x| x as f32).collect();
+            assert_eq!(rounded, inputs(packing, scales, &x, x.len()), "{packing:?} {scales:?}");
+        }
+    }
+    let block = InputRounding::Blocks(InputScales::Exact);
+    assert!(block.rounded(&[1.0, f32::INFINITY]).iter().all(|x| x.is_nan()));
+    assert_eq!(block.rounded(&[1e-42; 3]), [0.0; 3]);
+}
+
+/// Every weight, from the bytes that its place names.
+#[test]
+fn a_weight_is_where_its_place_says() {
+    let (rows, cols) = (131, 75);
+    let w = numbers(rows * cols, 4);
+    for packing in Packing::ALL {
+        let mut panels = vec![0.0; packing.len(rows, cols)];
+        pack(&Cores::new(1), &mut panels, packing, &w, rows, cols);
+        let bytes: Vec<u8> = panels.iter().flat_map(|lane| lane.to_bits().to_le_bytes()).collect();
+        let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let expected = as_packed(packing, &w, cols);
+        for (row, col) in (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col))) {
+            let place = packing.place(cols, row, col);
+            let at = place.number;
+            let found = match (place.bits, place.scale) {
+                (32, None) => f32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()),
+                (16, None) => bf16_to_f32(half(at)),
+                (8, Some(scale)) => {
+                    (i32::from(bytes[at]) - packing.offset()) as f32 * f16_to_f32(half(scale))
+                }
+                (4, Some(scale)) => {
+                    let q = i32::from(bytes[at] >> (4 * u8::from(place.upper)) & 15) - packing.offset();
+                    q as f32 * f16_to_f32(half(scale))
+                }
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(found, expected[row * cols + col], "{packing:?} {row} {col}");
+        }
+    }
+}

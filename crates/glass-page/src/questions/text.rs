@@ -61,8 +61,9 @@ fn sizes(name: &str, config: &Config) -> Value {
 }
 
 impl Model {
-    pub(crate) fn answer(&self, page: &Page<'_>) -> Result<Value> {
+    pub(crate) fn answer(&self, page: &mut Page<'_>) -> Result<Value> {
         let model = page.model;
+        let jacobian = super::stream::fitted(page).is_ok();
         let mut told = sizes(&page.name, model.config());
         let advice = model.folder.generation();
         let greedy = (advice.do_sample == Some(false)).then_some(0.0);
@@ -70,6 +71,8 @@ impl Model {
         told["start"] = json!(model.start());
         told["ends"] = json!(model.end_tokens());
         told["chat"] = json!(model.folder.template()?.is_some());
+        told["jacobian"] = json!(jacobian);
+        told["run"] = json!(page.run.is_some());
         told["temperature"] = json!(greedy.or(advice.temperature));
         told["top_k"] = json!(advice.top_k);
         told["top_p"] = json!(advice.top_p);

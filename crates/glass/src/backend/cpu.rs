@@ -13,8 +13,8 @@ use glass_kernels::linear::{self, Matrix};
 use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
 
 use super::{
-    Activation, AdamW, Attended, Backend, Dense, Dropout, Heads, InputScales, Kv, Layout, Muon, Packing,
-    Precision, Quants, ReadRows, Span, Tensor, Weight, Write,
+    Activation, AdamW, Attended, Backend, Dense, Dropout, Grads, Heads, InputRounding, InputScales, Kv,
+    Layout, Muon, Packing, Precision, Quants, ReadRows, Span, Tensor, Weight, Write,
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
@@ -102,6 +102,12 @@ fn used_mut(t: &mut Tensor<Cpu>) -> &mut [f32] {
     &mut t.data[..len]
 }
 
+/// The last rows of activations: those that have gradients, `each` of them.
+fn last_rows<'a>(x: &'a Tensor<Cpu>, gradients: &Tensor<Cpu>, each: usize) -> &'a [f32] {
+    assert!(gradients.rows.is_multiple_of(each), "{} gradients, {each} for each row", gradients.rows);
+    &used(x)[(x.rows - gradients.rows / each) * x.cols..]
+}
+
 fn zeros(len: usize) -> Result<AlignedBuffer> {
     AlignedBuffer::zeros(len).ok_or_else(|| memory("activations", len))
 }
@@ -111,15 +117,12 @@ fn memory(what: &str, len: usize) -> Error {
 }
 
 /// The gradients of a weight and of its bias, if it has one.
-fn weight_and_bias(
-    grads: &mut [f32],
-    weight: Range<usize>,
-    bias: Option<Range<usize>>,
-) -> (&mut [f32], Option<&mut [f32]>) {
+fn weight_and_bias(grads: Grads<'_, Cpu>) -> (&mut [f32], Option<&mut [f32]>) {
+    let Grads { arena, weight, bias } = grads;
     match bias {
-        None => (&mut grads[weight], None),
+        None => (&mut arena[weight], None),
         Some(bias) => {
-            let [weight, bias] = grads.get_disjoint_mut([weight, bias]).expect("parameters do not overlap");
+            let [weight, bias] = arena.get_disjoint_mut([weight, bias]).expect("parameters do not overlap");
             (weight, Some(bias))
         }
     }
@@ -177,6 +180,10 @@ impl Backend for Cpu {
 
     fn on_host(&self, tasks: usize, work: &(dyn Fn(usize) + Sync)) {
         self.cores.run(tasks, work);
+    }
+
+    fn input_rounding(&self, packed: &Packed) -> InputRounding {
+        InputRounding::of(&self.cores, packed.layout())
     }
 
     fn bytes<'a>(&self, packed: &'a Packed) -> &'a [u8] {
@@ -244,26 +251,18 @@ impl Backend for Cpu {
     fn norm_backward(
         &self,
         dx: &mut Tensor<Self>,
-        grads: &mut AlignedBuffer,
-        dgain: Range<usize>,
-        dbias: Option<Range<usize>>,
+        grads: Option<Grads<'_, Self>>,
         dy: &Tensor<Self>,
         x: &Tensor<Self>,
         stats: &Tensor<Self>,
         gain: Dense<'_, Self>,
+        each: usize,
     ) {
-        let (dgain, dbias) = weight_and_bias(grads, dgain, dbias);
+        let (dgain, dbias) =
+            grads.map(weight_and_bias).map_or((None, None), |(gain, bias)| (Some(gain), bias));
+        let (x, stats) = (last_rows(x, dy, each), last_rows(stats, dy, each));
         let gain = dense(&gain).values;
-        norm::norm_backward(
-            &self.cores,
-            used_mut(dx),
-            Some(dgain),
-            dbias,
-            used(dy),
-            used(x),
-            used(stats),
-            gain,
-        );
+        norm::norm_backward(&self.cores, used_mut(dx), dgain, dbias, used(dy), x, stats, gain);
     }
 
     fn linear(
@@ -288,20 +287,39 @@ impl Backend for Cpu {
         linear::linear_in_parts(&self.cores, used_mut(y), used(x), matrix(&weight), parts);
     }
 
-    fn linear_backward(
+    fn linear_backward_input(
         &self,
         dx: &mut Tensor<Self>,
-        [write, gradient]: [Write; 2],
-        grads: &mut AlignedBuffer,
-        dweight: Range<usize>,
-        dbias: Option<Range<usize>>,
+        write: Write,
         dy: &Tensor<Self>,
-        x: &Tensor<Self>,
         weight: Dense<'_, Self>,
     ) {
-        let (dweight, dbias) = weight_and_bias(grads, dweight, dbias);
         linear::linear_backward_input(&self.cores, used_mut(dx), write, used(dy), dense(&weight));
-        linear::linear_backward_weight(&self.cores, dweight, gradient, dbias, used(dy), used(x), dy.rows);
+    }
+
+    fn linear_backward_weight(
+        &self,
+        grads: Grads<'_, Self>,
+        write: Write,
+        dy: &Tensor<Self>,
+        x: &Tensor<Self>,
+    ) {
+        let (dweight, dbias) = weight_and_bias(grads);
+        linear::linear_backward_weight(&self.cores, dweight, write, dbias, used(dy), used(x), dy.rows);
+    }
+
+    fn linear_pair_backward_input(
+        &self,
+        dx: &mut Tensor<Self>,
+        dy: &Tensor<Self>,
+        second: Dense<'_, Self>,
+        slopes: &Tensor<Self>,
+        first: Dense<'_, Self>,
+        each: usize,
+    ) {
+        let slopes = last_rows(slopes, dy, each);
+        let (second, first) = (dense(&second), dense(&first));
+        linear::linear_pair_backward_input(&self.cores, used_mut(dx), used(dy), second, slopes, first);
     }
 
     fn append(&self, kv: &mut Kv<Self>, key: &Tensor<Self>, value: &Tensor<Self>, spans: &[Span]) {
@@ -381,8 +399,40 @@ impl Backend for Cpu {
         );
     }
 
+    fn attend_backward_each(
+        &self,
+        dquery: &mut Tensor<Self>,
+        dkey: &mut Tensor<Self>,
+        dvalue: &mut Tensor<Self>,
+        dz: &Tensor<Self>,
+        kept: Attended<'_, Self>,
+        heads: Heads,
+        each: usize,
+    ) {
+        let rows = kept.query.rows - dz.rows / each..kept.query.rows;
+        attend::attend_backward_each(
+            &self.cores,
+            used_mut(dquery),
+            used_mut(dkey),
+            used_mut(dvalue),
+            used(dz),
+            used(kept.query),
+            used(kept.key),
+            used(kept.value),
+            used(kept.z),
+            used(kept.sums),
+            heads,
+            rows,
+        );
+    }
+
     fn activate(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation) {
         activate::activate(&self.cores, used_mut(y), used(x), kind);
+    }
+
+    fn slopes(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation) {
+        used_mut(y).fill(1.0);
+        activate::activate_backward(&self.cores, used_mut(y), used(x), kind);
     }
 
     fn activate_backward(&self, d: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation) {

@@ -2,9 +2,9 @@
 //! stream is a sum, so the parts add up to the whole. This also holds for a logit: given the scale of the last
 //! norm, it is a direction (Elhage et al. 2021; TransformerLens calls this direct logit attribution).
 
+use super::promoted::deviation;
 use super::{Inspector, Matrix, Record};
 use crate::backend::Backend;
-use crate::config::Norm;
 use crate::probe::{Part, Site};
 use crate::{Error, Result};
 
@@ -246,14 +246,6 @@ pub fn along<B: Backend>(
         neurons.push(active.iter().zip(read).map(|(active, read)| f64::from(*active) * read).collect());
     }
     Ok(Attribution { whole: dot(here(Site::Residual)?), parts, sources, neurons })
-}
-
-/// What the last norm divides by.
-fn deviation(row: &[f32], norm: Norm) -> f64 {
-    let Norm::Layer { epsilon } = norm;
-    let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / row.len() as f64;
-    let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / row.len() as f64;
-    (variance + f64::from(epsilon)).sqrt()
 }
 
 pub(super) fn dot(vector: &[f32], direction: &[f64]) -> f64 {

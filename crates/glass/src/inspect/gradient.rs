@@ -13,7 +13,7 @@ use crate::weights::{Trainable, Weights};
 
 /// For the logit of `token` after the last of `ids` (with `against`, for its difference from that token's logit):
 /// the product of its gradient and the residual stream at every layer and position, `[layers + 1][positions]`. The
-/// weights are converted to floats; the unused gradients take the same memory again.
+/// weights are converted to floats.
 ///
 /// # Errors
 /// If the model cannot read `ids`, has no such token, or there is too little memory.
@@ -28,18 +28,11 @@ pub fn gradient_by_activation<B: Backend>(
     let answer = answer(inspector, token, against)?;
     let model = inspector.model();
     let (backend, config) = (model.backend(), model.config());
-    let (gpt, plan) = Gpt::plan(config);
-    let plan = Arc::new(plan);
-    let mut weights = Trainable::zeros(backend, plan.clone())?;
-    for spec in &plan.specs {
-        let values = inspector.parameter(&spec.name)?.values;
-        backend.write(&mut weights.values, spec.span.start, &values);
-    }
+    let (gpt, weights) = (model.gpt(), trainable(inspector)?);
     let rows = ids.len();
     let mut memory = Memory::new(backend, config, Keep::All, rows, 1)?;
     let mut d = Memory::new(backend, config, Keep::One, rows, 1)?;
     let mut cache = Cache::new(backend, config, Keep::One, CacheType::F32, 1, rows)?;
-    let mut grads = backend.zeros(plan.len())?;
     let spans = [Span { rows: 0..rows, slot: 0, past: 0 }];
     let (dropout, probe) = (None, ());
     let mut pass = Pass {
@@ -51,8 +44,8 @@ pub fn gradient_by_activation<B: Backend>(
         probe,
     };
     gpt.forward(&mut pass, ids, &mut memory, &mut cache);
-    let mut back =
-        Back { backend, weights: &weights, grads: &mut grads, gradient: Write::Set, spans: &spans, dropout };
+    let (grads, gradient) = (None, Write::Set);
+    let mut back = Back { backend, weights: &weights, grads, gradient, spans: &spans, dropout, each: 1 };
     d.use_rows(rows);
     let last = (rows - 1) * config.width;
     backend.clear(&mut d.normed.data, 0..last);
@@ -67,4 +60,16 @@ pub fn gradient_by_activation<B: Backend>(
     };
     gpt.backward(&mut back, ids, &mut memory, &mut cache, &mut d, &mut each);
     Ok(products)
+}
+
+/// The model's weights as floats, which a backward pass needs.
+pub(super) fn trainable<B: Backend>(inspector: &Inspector<'_, B>) -> Result<Trainable<B>> {
+    let (backend, config) = (inspector.model().backend(), inspector.model().config());
+    let plan = Arc::new(Gpt::plan(config).1);
+    let mut weights = Trainable::zeros(backend, plan.clone())?;
+    for spec in &plan.specs {
+        let values = inspector.parameter(&spec.name)?.values;
+        backend.write(&mut weights.values, spec.span.start, &values);
+    }
+    Ok(weights)
 }

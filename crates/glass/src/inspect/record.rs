@@ -212,7 +212,8 @@ impl Record {
         let info = |(name, site, matrix): &(String, Site, &Matrix)| {
             (name.clone(), matrix.shape(*site, config, names), ::safetensors::Dtype::F32)
         };
-        let header = safetensors::header_of(&all.iter().map(info).collect::<Vec<_>>(), "glass", 8)?;
+        let header =
+            safetensors::header_of(&all.iter().map(info).collect::<Vec<_>>(), ("format", "glass"), 8)?;
         let failed = |error| Error::io("cannot write", path, error);
         let mut file = File::create(path).map_err(failed)?;
         file.write_all(&header).map_err(failed)?;

@@ -107,14 +107,9 @@ impl Block {
         memory: &BlockMemory<B>,
     ) {
         let middle = memory.middle.as_ref().expect("a backward follows a forward that kept its activations");
-        back.backend.copy(&mut dscratch.branch, dresidual);
-        back.drop(&mut dscratch.branch, self.mlp_dropout());
-        self.mlp.backward(back, dresidual, dscratch, middle, scratch, &memory.mlp);
-
-        back.backend.copy(&mut dscratch.branch, dresidual);
-        back.drop(&mut dscratch.branch, self.attention_dropout());
-        let (kept, d) = (&memory.attention, &mut d.attention);
-        self.attention.backward(back, dresidual, dscratch, d, input, scratch, kept);
+        self.mlp.backward(back, dresidual, dscratch, self.mlp_dropout(), middle, scratch, &memory.mlp);
+        let (kept, d, dropout) = (&memory.attention, &mut d.attention, self.attention_dropout());
+        self.attention.backward(back, dresidual, dscratch, dropout, d, input, scratch, kept);
     }
 
     // Dropout sites: 0 is the embedding, then three for each block: pattern, attention, MLP.

@@ -86,7 +86,9 @@ impl Embedding {
                 Positions::Learned(table) => back.span(table),
             },
         );
-        back.backend.embed_backward(back.grads, dtoken, dresidual, ids);
-        back.backend.embed_backward(back.grads, dposition, dresidual, at);
+        if let Some(grads) = &mut back.grads {
+            back.backend.embed_backward(grads, dtoken, dresidual, ids);
+            back.backend.embed_backward(grads, dposition, dresidual, at);
+        }
     }
 }

@@ -5,6 +5,19 @@ use crate::backend::{Activation, Backend, Tensor, Write};
 use crate::plan::{Param, Plan, Start};
 use crate::probe::Probe;
 
+/// Goes back through two layers and what lies between them: dy → dx (overwritten). `slopes` are the derivatives of what lies
+/// between, one row for `back.each` rows of dy. Gradients of weights are not computed.
+pub fn backward_pair<B: Backend>(
+    back: &Back<'_, B>,
+    [first, second]: [&Linear; 2],
+    dx: &mut Tensor<B>,
+    dy: &Tensor<B>,
+    slopes: &Tensor<B>,
+) {
+    let [first, second] = [first, second].map(|layer| back.weight(layer.weight));
+    back.backend.linear_pair_backward_input(dx, dy, second, slopes, first, back.each);
+}
+
 /// A linear layer's parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear {
@@ -43,7 +56,7 @@ impl Linear {
         pass.backend.linear_in_parts(y, x, pass.weight(self.weight), parts);
     }
 
-    /// dy → dx (overwritten or added to), and the gradients of weight and bias.
+    /// dy → dx (overwritten or added to), and the gradients of weight and bias, if they are wanted.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
@@ -52,8 +65,10 @@ impl Linear {
         dy: &Tensor<B>,
         x: &Tensor<B>,
     ) {
-        let (dweight, dbias) = (back.span(self.weight), self.bias.map(|b| back.span(b)));
-        let weight = back.weight(self.weight);
-        back.backend.linear_backward(dx, [write, back.gradient], back.grads, dweight, dbias, dy, x, weight);
+        back.backend.linear_backward_input(dx, write, dy, back.weight(self.weight));
+        let (backend, gradient) = (back.backend, back.gradient);
+        if let Some(grads) = back.grads(self.weight, self.bias) {
+            backend.linear_backward_weight(grads, gradient, dy, x);
+        }
     }
 }

@@ -43,8 +43,7 @@ impl Norm {
         x: &Tensor<B>,
         stats: &Tensor<B>,
     ) {
-        let (dgain, dbias) = (back.span(self.gain), self.bias.map(|b| back.span(b)));
-        let gain = back.weight(self.gain);
-        back.backend.norm_backward(dx, back.grads, dgain, dbias, dy, x, stats, gain);
+        let (backend, gain, each) = (back.backend, back.weight(self.gain), back.each);
+        backend.norm_backward(dx, back.grads(self.gain, self.bias), dy, x, stats, gain, each);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::backend::{Backend, Dense, Dropout, Span, Tensor, Weight, Write};
+use crate::backend::{Backend, Dense, Dropout, Grads, Span, Tensor, Weight, Write};
 use crate::plan::Param;
 use crate::probe::{Did, Probe, Site, View, Want};
 use crate::weights::{Trainable, Weights};
@@ -131,14 +131,14 @@ impl<'a, B: Backend, P: Probe> Pass<'a, B, P> {
     }
 }
 
-/// A backward pass: the trainable weights and their gradients.
+/// A backward pass: the weights, their gradients if they are wanted, and how many gradients every row has.
 pub struct Back<'a, B: Backend> {
     /// The back end.
     pub backend: &'a B,
     /// The weights the forward used.
     pub weights: &'a Trainable<B>,
-    /// Their gradients.
-    pub grads: &'a mut B::Buffer,
+    /// Their gradients; `None` if only those of activations are wanted.
+    pub grads: Option<&'a mut B::Buffer>,
     /// Whether the gradients of hidden matrices overwrite the buffer, as in the first part of a step. All others are added to
     /// it.
     pub gradient: Write,
@@ -146,6 +146,9 @@ pub struct Back<'a, B: Backend> {
     pub spans: &'a [Span],
     /// The forward's dropout.
     pub dropout: Option<DropoutState>,
+    /// Gradients of every row: 1 in training. If there are more, those of a row are neighbours, the pass has one sequence
+    /// and neither dropout nor gradients of weights, and the first rows of the sequence may have none.
+    pub each: usize,
 }
 
 impl<'a, B: Backend> Back<'a, B> {
@@ -165,6 +168,12 @@ impl<'a, B: Backend> Back<'a, B> {
         self.weights.plan.spec(param).span.clone()
     }
 
+    /// Where the gradients of a weight and its bias are written, if they are wanted.
+    pub fn grads(&mut self, weight: Param, bias: Option<Param>) -> Option<Grads<'_, B>> {
+        let (weight, bias) = (self.span(weight), bias.map(|bias| self.span(bias)));
+        self.grads.as_deref_mut().map(|arena| Grads { arena, weight, bias })
+    }
+
     /// The forward's dropout at a site.
     pub fn dropout(&self, site: u64) -> Option<Dropout> {
         DropoutState::at(self.dropout, site)
@@ -175,5 +184,15 @@ impl<'a, B: Backend> Back<'a, B> {
         if let Some(dropout) = self.dropout(site) {
             self.backend.dropout(d, self.spans, dropout);
         }
+    }
+
+    /// The gradient of a branch: that of the residual it was added to, or, if the forward dropped entries of it, a copy without them.
+    pub fn branch<'t>(&self, dresidual: &'t Tensor<B>, copy: &'t mut Tensor<B>, site: u64) -> &'t Tensor<B> {
+        if self.dropout(site).is_none() {
+            return dresidual;
+        }
+        self.backend.copy(copy, dresidual);
+        self.drop(copy, site);
+        copy
     }
 }

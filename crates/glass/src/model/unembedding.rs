@@ -81,10 +81,12 @@ impl Unembedding {
         rows: &[u32],
     ) {
         d.wanted.use_rows(rows.len());
-        let (dweight, weight) = (back.span(self.weight), back.weight(self.weight));
-        // Added: every chunk contributes, and so does a tied embedding.
-        let writes = [FIRST, Write::Add];
-        back.backend.linear_backward(&mut d.wanted, writes, back.grads, dweight, None, dlogits, x, weight);
+        back.backend.linear_backward_input(&mut d.wanted, FIRST, dlogits, back.weight(self.weight));
+        let backend = back.backend;
+        if let Some(grads) = back.grads(self.weight, None) {
+            // Added: every chunk contributes, and so does a tied embedding.
+            backend.linear_backward_weight(grads, Write::Add, dlogits, x);
+        }
         back.backend.put(&mut d.normed, &d.wanted, rows);
     }
 }

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic_write::sync;
 use crate::backend::{Backend, CacheType, Packing};
+use crate::fingerprint::Fingerprint;
 use crate::model::Gpt;
 use crate::runtime::Model;
-use crate::train::fingerprint::Fingerprint;
 use crate::train::json::{read_json, write_json};
 use crate::train::learner::spikes::Spikes;
 use crate::train::learner::{Arena, Learner, PART};

@@ -14,7 +14,6 @@ pub mod chats;
 pub mod set;
 pub mod ids;
 pub mod order;
-pub mod batch;
 mod portions;
 
 use std::fmt;

@@ -5,6 +5,7 @@ pub mod schedule;
 pub mod optimiser;
 pub mod needs;
 pub mod spikes;
+mod batch;
 
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ use crate::weights::{Read, Trainable, Weights};
 use crate::{Error, Result};
 use optimiser::{MOMENTUM, Optimiser};
 
-pub use crate::train::data::batch::Batch;
+pub use batch::Batch;
+pub use glass_kernels::loss::IGNORE;
 
 /// The largest number of rows whose logits are in memory at once.
 pub const LOGIT_ROWS: usize = 256;
@@ -262,10 +264,11 @@ impl<B: Backend> Learner<B> {
         let mut back = Back {
             backend,
             weights: &self.weights,
-            grads: &mut self.grads,
+            grads: Some(&mut self.grads),
             gradient,
             spans: &spans,
             dropout,
+            each: 1,
         };
         gpt.forward(&mut pass, &part.inputs, memory, &mut self.cache);
         let sum = gpt.loss(&mut pass, memory, &part.targets, logits, Some((&mut back, d, scale)));

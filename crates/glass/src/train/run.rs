@@ -18,12 +18,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value;
 
 use crate::backend::Backend;
+use crate::fingerprint::Fingerprint;
 use crate::plan::Spec;
 use crate::train::checkpoint::folder::Folder;
 use crate::train::checkpoint::{Best, State};
 use crate::train::data::order::{Order, evaluation};
 use crate::train::data::set::Set;
-use crate::train::fingerprint::Fingerprint;
 use crate::train::learner::settings::{Identity, Settings, plain};
 use crate::train::learner::{Arena, Learner, Outcome};
 use crate::train::run::log::{Log, LoggedStep};

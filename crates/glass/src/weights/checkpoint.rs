@@ -1,11 +1,11 @@
 //! A model in a single file of another program, recognised by its first bytes.
 
-use std::path::Path;
-
 use super::safetensors::{LFS_ADVICE, LFS_POINTER};
+use super::source::Source;
 use super::tensors::Tensors;
-use super::{gguf, llm_c, nanogpt, source, torch};
+use super::{gguf, llm_c, nanogpt, torch};
 use crate::backend::Packing;
+use crate::config::json;
 use crate::{Config, Error, Result};
 
 /// The program that wrote a model's files.
@@ -41,10 +41,12 @@ impl Writer {
 }
 
 /// Opens a checkpoint; its weights stay mapped.
-pub(super) fn open(path: &Path) -> Result<(Writer, Config, Tensors, Option<gguf::Own>)> {
-    let name = path.display().to_string();
-    let file = source::map(path)?;
+pub(super) fn open(source: &Source, file: &str) -> Result<(Writer, Config, Tensors, Option<gguf::Own>)> {
+    let name = source.name(file);
     let wrong = |why: &str| Err(Error::invalid(&name, why));
+    let Some(file) = source.large(file)? else {
+        return wrong("is missing; a checkpoint was expected");
+    };
     if gguf::is_gguf(&file) {
         let gguf::Contents { config, tensors, own } = gguf::read(&name, &file)?;
         return Ok((Writer::Gguf, config, Tensors::of_file(name, file, tensors)?, Some(own)));
@@ -52,7 +54,7 @@ pub(super) fn open(path: &Path) -> Result<(Writer, Config, Tensors, Option<gguf:
     let (writer, (config, tensors)) = if llm_c::word(&file, 0) == Some(llm_c::MAGIC) {
         (Writer::LlmC, llm_c::read(&name, &file)?)
     } else if torch::is_archive(&file) {
-        (Writer::NanoGpt, nanogpt::read(&name, &file, &|| beside(path))?)
+        (Writer::NanoGpt, nanogpt::read(&name, &file, &|| beside(source))?)
     } else if torch::is_bare_pickle(&file) {
         return wrong(torch::LEGACY);
     } else if file.starts_with(LFS_POINTER) {
@@ -67,7 +69,7 @@ pub(super) fn open(path: &Path) -> Result<(Writer, Config, Tensors, Option<gguf:
 }
 
 /// The configuration from a `config.json` in the same folder.
-fn beside(path: &Path) -> Result<Option<Config>> {
-    let config = path.with_file_name("config.json");
-    config.exists().then(|| Config::open(&config)).transpose()
+fn beside(source: &Source) -> Result<Option<Config>> {
+    let text = source.small("config.json", json::LONGEST)?;
+    text.map(|text| Config::from_json(&source.name("config.json"), &text)).transpose()
 }

@@ -5,21 +5,35 @@
 mod parameters;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::checkpoint::{self, Writer};
 use super::dtype::Dtype;
 use super::generation::GenerationConfig;
 use super::source::{LONGEST_TEXT, Source};
-use super::tensors::Tensors;
+use super::tensors::{INDEXES, Tensors};
 use super::{gguf, names, template, vocabulary};
 use crate::backend::Packing;
 use crate::config::json;
 use crate::config::object::Object;
+use crate::stored::{Bytes, Stored};
 use crate::tokens::chat::Template;
 use crate::tokens::{Beside, Tokenizer, files};
 use crate::{Config, Error, Result};
 
 pub(super) use parameters::Form;
+
+/// The texts in a model's directory, apart from the vocabulary.
+const TEXTS: [&str; 8] = [
+    "config.json",
+    "generation_config.json",
+    "chat_template.jinja",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    INDEXES[0],
+    INDEXES[1],
+];
 
 /// A model's directory. Its files stay mapped and must not be overwritten in place in the meantime.
 pub struct Folder {
@@ -30,6 +44,8 @@ pub struct Folder {
     pub(super) tensors: Tensors,
     /// The other contents of a file that holds everything (GGUF).
     own: Option<gguf::Own>,
+    /// The file that takes the place of `config.json` and the weights, if one does.
+    checkpoint: Option<String>,
 }
 
 impl Folder {
@@ -38,7 +54,10 @@ impl Folder {
     pub fn open(path: &Path) -> Result<Folder> {
         match path.is_dir() {
             true => Folder::from_source(Source::Directory(path.to_path_buf())),
-            false if path.exists() => Folder::from_checkpoint(path),
+            false if let (true, Some(file)) = (path.exists(), path.file_name()) => {
+                let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+                Folder::from_checkpoint(Source::Directory(folder), &file.to_string_lossy())
+            }
             false => Err(Error::invalid(
                 path.display(),
                 "is missing; a model's directory or checkpoint was expected",
@@ -49,6 +68,16 @@ impl Folder {
     /// Opens a model that is compiled into the program.
     pub fn embedded(name: &str, files: &[(&'static str, &'static [u8])]) -> Result<Folder> {
         Folder::from_source(Source::Embedded { name: name.to_string(), files: files.to_vec() })
+    }
+
+    /// Opens a checkpoint that is in memory; `files` holds it and what lies beside it.
+    pub fn embedded_checkpoint(
+        name: &str,
+        checkpoint: &str,
+        files: &[(&'static str, &'static [u8])],
+    ) -> Result<Folder> {
+        let source = Source::Embedded { name: name.to_string(), files: files.to_vec() };
+        Folder::from_checkpoint(source, checkpoint)
     }
 
     fn from_source(source: Source) -> Result<Folder> {
@@ -66,13 +95,12 @@ impl Folder {
         let tensors = Tensors::open(&source)?;
         let packing = json::packing(&Object::parse(&what, &text)?)?;
         let writer = packing.map_or(Writer::Folder, Writer::Packed);
-        Folder { tensors, source, writer, config, generation, own: None }.checked()
+        Folder { tensors, source, writer, config, generation, own: None, checkpoint: None }.checked()
     }
 
     /// Reads files next to a checkpoint: a vocabulary, a chat template, sampling advice.
-    fn from_checkpoint(path: &Path) -> Result<Folder> {
-        let (writer, config, tensors, own) = checkpoint::open(path)?;
-        let source = Source::Directory(path.parent().unwrap_or(Path::new("")).to_path_buf());
+    fn from_checkpoint(source: Source, file: &str) -> Result<Folder> {
+        let (writer, config, tensors, own) = checkpoint::open(&source, file)?;
         let advice = source.small("generation_config.json", json::LONGEST)?;
         let generation = match (&own, advice) {
             (Some(own), _) => own.generation.clone(),
@@ -82,7 +110,8 @@ impl Folder {
             }
             (None, None) => GenerationConfig::default(),
         };
-        Folder { tensors, source, writer, config, generation, own }.checked()
+        let checkpoint = Some(file.to_string());
+        Folder { tensors, source, writer, config, generation, own, checkpoint }.checked()
     }
 
     fn checked(mut self) -> Result<Folder> {
@@ -94,6 +123,28 @@ impl Folder {
             _ => self.check_sizes()?,
         }
         Ok(self)
+    }
+
+    /// The file that takes the place of `config.json` and the weights, if one does.
+    pub fn checkpoint(&self) -> Option<&str> {
+        self.checkpoint.as_deref()
+    }
+
+    /// The files that it was opened from, by name: with them alone it can be opened elsewhere. Files beside a GGUF file,
+    /// which holds everything, do not belong to it.
+    ///
+    /// # Errors
+    /// If a file cannot be read any more.
+    pub fn files(&self) -> Result<Vec<(String, Stored)>> {
+        let texts = TEXTS.iter().chain(self.vocabulary_files().into_iter().flatten());
+        let mut all = Vec::new();
+        for name in texts.filter(|_| self.own.is_none()) {
+            if let Some(bytes) = self.source.small(name, LONGEST_TEXT)? {
+                all.push((name.to_string(), Stored::whole(Arc::new(bytes))));
+            }
+        }
+        all.extend(self.tensors.files().map(|(name, bytes)| (self.source.plain(name), Stored::whole(bytes))));
+        Ok(all)
     }
 
     /// How the matrices are packed, if they are.
@@ -113,6 +164,11 @@ impl Folder {
     /// The name of one of its files in error messages.
     pub fn name(&self, file: &str) -> String {
         self.source.name(file)
+    }
+
+    /// The file of this name beside the weights, mapped, with its name in error messages.
+    pub(crate) fn beside_weights(&self, file: &str) -> Result<Option<(String, Bytes)>> {
+        Ok(self.source.large(file)?.map(|bytes| (self.source.name(file), bytes)))
     }
 
     /// The configuration.

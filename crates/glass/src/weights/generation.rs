@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Result;
 use crate::config::object::Object;
+use crate::next_token::Sampling;
 
 /// The settings that a model's authors advise. Absent fields give no advice.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -85,6 +86,30 @@ fn matters(value: &Value, neutral: &[f64]) -> bool {
 }
 
 impl GenerationConfig {
+    /// How the authors advise to draw, beside these biases. Of the tokens that they suppress, those with a bias of their own are
+    /// not suppressed, and ids outside the vocabulary are ignored.
+    pub fn sampling(&self, vocabulary: usize, logit_bias: Vec<(u32, f32)>) -> Sampling {
+        let off = Sampling::default();
+        let greedy = (self.do_sample == Some(false)).then_some(0.0);
+        let never = self.suppress_tokens.iter().map(|&id| (id, usize::MAX));
+        let first = self.begin_suppress_tokens.iter().map(|&id| (id, 1));
+        let least = self.min_new_tokens.unwrap_or(0) as usize;
+        let ends = self.eos.iter().filter(|_| least > 0).map(|&id| (id, least));
+        let biased = |id: u32| logit_bias.iter().any(|(biased, _)| *biased == id);
+        let suppressed = never.chain(first).chain(ends);
+        let suppressed = suppressed.filter(|&(id, _)| (id as usize) < vocabulary && !biased(id)).collect();
+        Sampling {
+            temperature: greedy.or(self.temperature).unwrap_or(off.temperature),
+            top_k: self.top_k.map_or(off.top_k, |k| k as usize),
+            top_p: self.top_p.unwrap_or(off.top_p),
+            min_p: self.min_p.unwrap_or(off.min_p),
+            repetition_penalty: self.repetition_penalty.unwrap_or(off.repetition_penalty),
+            logit_bias,
+            suppressed,
+            ..off
+        }
+    }
+
     /// Reads `generation_config.json`, or the same fields from `config.json` in older checkpoints.
     pub(crate) fn from_object(object: &Object) -> Result<GenerationConfig> {
         let number = |name| object.number(name).map(|n| n.map(|n| n as f32));

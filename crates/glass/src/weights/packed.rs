@@ -51,7 +51,7 @@ pub fn save<B: Backend>(
             let layout = layout(spec, packing);
             (spec.name.clone(), shape(spec.is_vector(), [spec.rows, spec.cols], layout), dtype(layout))
         });
-        put(&safetensors::header_of(&infos.collect::<Vec<_>>(), "glass", 64)?)?;
+        put(&safetensors::header_of(&infos.collect::<Vec<_>>(), ("format", "glass"), 64)?)?;
         order.iter().try_for_each(|&i| put(backend.bytes(weights.get(i))))
     })?;
     let quantised = json!({"packed_by": "glass", "packing": packing.name()});

@@ -120,6 +120,12 @@ pub fn header(what: &str, file: &[u8]) -> Result<Vec<(String, Tensor)>> {
     Ok(tensors)
 }
 
+/// One of the texts in the header of a file that [`header`] has read.
+pub(crate) fn text(file: &[u8], name: &str) -> Option<String> {
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(file).ok()?;
+    metadata.metadata().as_ref()?.get(name).cloned()
+}
+
 /// How many tensors a header describes, whose metadata are texts.
 fn count(header: &str) -> std::result::Result<usize, String> {
     let (mut tensors, mut metadata) = (0, 0);
@@ -216,13 +222,14 @@ fn side_by_side(tensors: &[(String, Tensor)], start: usize, end: usize) -> std::
 pub fn write_header(tensors: &[(String, Vec<usize>)], dtype: Dtype) -> Result<Vec<u8>> {
     debug_assert!(tensors.is_sorted_by(|a, b| a.0 < b.0));
     let infos = tensors.iter().map(|(name, shape)| (name.clone(), shape.clone(), written(dtype)));
-    header_of(&infos.collect::<Vec<_>>(), "pt", 8)
+    header_of(&infos.collect::<Vec<_>>(), ("format", "pt"), 8)
 }
 
-/// The length and header of a file with these tensors, one after another, the first at a multiple of `align` bytes.
+/// The length and header of a file with these tensors, one after another, the first at a multiple of `align` bytes, and one
+/// text about them: several would come in an order of their own in every run.
 pub(crate) fn header_of(
     tensors: &[(String, Vec<usize>, safetensors::Dtype)],
-    format: &str,
+    about: (&str, &str),
     align: usize,
 ) -> Result<Vec<u8>> {
     let mut at = 0;
@@ -231,8 +238,8 @@ pub(crate) fn header_of(
         at += shape.iter().product::<usize>() * dtype.bitsize() / 8;
         (name.clone(), TensorInfo { dtype: *dtype, shape: shape.clone(), data_offsets: (from, at) })
     });
-    let format = HashMap::from([("format".to_string(), format.to_string())]);
-    let header = Metadata::new(Some(format), infos.collect())
+    let about = HashMap::from([(about.0.to_string(), about.1.to_string())]);
+    let header = Metadata::new(Some(about), infos.collect())
         .map_err(|e| Error::invalid("model.safetensors", format!("its header cannot be written: {e}")))?;
     let mut bytes = vec![0; 8];
     serde_json::to_writer(&mut bytes, &header)
@@ -243,7 +250,7 @@ pub(crate) fn header_of(
     Ok(bytes)
 }
 
-fn written(dtype: Dtype) -> safetensors::Dtype {
+pub(crate) fn written(dtype: Dtype) -> safetensors::Dtype {
     match dtype {
         Dtype::F64 => safetensors::Dtype::F64,
         Dtype::F32 => safetensors::Dtype::F32,

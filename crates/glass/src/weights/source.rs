@@ -31,6 +31,17 @@ impl Source {
         }
     }
 
+    /// A file's own name, of its name in error messages.
+    pub fn plain(&self, name: &str) -> String {
+        let own = match self {
+            Source::Directory(path) => Path::new(name).strip_prefix(path).ok().and_then(Path::to_str),
+            Source::Embedded { name: model, .. } => {
+                name.strip_prefix(model.as_str()).and_then(|rest| rest.strip_prefix('/'))
+            }
+        };
+        own.unwrap_or(name).into()
+    }
+
     /// Whether a file exists.
     pub fn has(&self, file: &str) -> bool {
         match self {
@@ -67,7 +78,7 @@ impl Source {
     }
 }
 
-pub(super) fn map(path: &Path) -> Result<Bytes> {
+pub(crate) fn map(path: &Path) -> Result<Bytes> {
     if path.is_dir() {
         return Err(Error::invalid(path.display(), "is a directory; a file was expected"));
     }

@@ -20,7 +20,7 @@ pub const FILE: &str = "model.safetensors";
 const FILES: [&str; 2] = [FILE, "pytorch_model.bin"];
 
 /// The index of shards for each.
-const INDEXES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
+pub(super) const INDEXES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 
 /// No index is longer.
 const LONGEST_INDEX: usize = 1 << 26;
@@ -107,6 +107,11 @@ impl Tensors {
 
     fn find(&self, name: &str) -> Option<(&File, &Tensor)> {
         self.files.iter().find_map(|file| Some((file, file.find(name)?)))
+    }
+
+    /// The files, by their names in error messages.
+    pub fn files(&self) -> impl Iterator<Item = (&str, Arc<Bytes>)> {
+        self.files.iter().map(|file| (file.name.as_str(), file.bytes.clone()))
     }
 
     /// A tensor by its name without prefix.

@@ -3,6 +3,7 @@
 use glass::Config;
 use glass::backend::{Cpu, Packing};
 use glass::inspect::attribute::{Component, of_logit};
+use glass::inspect::jacobian::Fit;
 use glass::inspect::sweep::patch_heads;
 use glass::inspect::{Inspector, Record, lens};
 use glass::model::Gpt;
@@ -65,4 +66,9 @@ fn all_that_is_seen_is_what_transformer_lens_sees() {
     let metric = |logits: &[f32]| score(logits, token).unwrap().logprob;
     let sweep = patch_heads(&mut inspector, &clean, &text, &metric).unwrap();
     golden.hold("patched", sweep.after.into_iter().flatten(), 1e-5);
+
+    let mut fit = Fit::new(&model, 13, 3).unwrap();
+    [&text, &clean].iter().for_each(|text| assert!(fit.read(text).unwrap()));
+    let lens = fit.lens().unwrap();
+    golden.hold("jacobian", lens.matrix(1).unwrap().values.iter().map(|&x| f64::from(x)), 1e-5);
 }

@@ -49,7 +49,7 @@ pub async fn complete(
         let text: String = prompt.iter().map(|&id| card.text(id)).collect();
         tracing::info!(id = record.id, prompt = text, "prompt");
     }
-    let lens = request.look.as_ref().map(|look| look.lens(&card.config, prompt.len())).transpose()?;
+    let lens = request.look.as_ref().map(|look| look.lens(&card.config, &prompt)).transpose()?;
     generation.watch = lens.as_ref().map(Lens::watch);
     let format = request.response_format.take().unwrap_or_default();
     let grammar = service.grammars.compile(&format)?;

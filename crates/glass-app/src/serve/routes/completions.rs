@@ -145,7 +145,7 @@ pub async fn complete(
         tracing::info!(id = record.id, prompts = ?prompt.texts(card), "prompt");
     }
     let look = request.look.take().unwrap_or_default();
-    let watched = |prompt: &Vec<u32>| look.lens(&card.config, prompt.len());
+    let watched = |prompt: &Vec<u32>| look.lens(&card.config, prompt);
     let lenses = prompts.iter().map(watched).collect::<Answered<Vec<Lens>>>()?;
     let lenses = if look.is_empty() { Vec::new() } else { lenses };
     let format = request.response_format.take().unwrap_or_default();

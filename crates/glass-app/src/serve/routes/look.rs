@@ -85,7 +85,7 @@ pub async fn look(
     generation.logprobs = true;
     generation.top = MOST_TOP;
     generation.salt = request.cache_salt.take();
-    let lens = request.look.as_ref().map(|look| look.lens(&card.config, prompt.len())).transpose()?;
+    let lens = request.look.as_ref().map(|look| look.lens(&card.config, &prompt)).transpose()?;
     generation.watch = lens.as_ref().map(Lens::watch);
     let requests = generation.free(std::slice::from_ref(&prompt))?;
     let answer = collect(&service, &record, requests).await?.swap_remove(0);

@@ -92,6 +92,11 @@ impl Packed {
         Matrix { values: self.values(), rows: self.rows, cols: self.cols, layout: self.layout }
     }
 
+    /// Its layout.
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// As it is stored in a file.
     pub(super) fn bytes(&self) -> &[u8] {
         packing::bytes(self.values())

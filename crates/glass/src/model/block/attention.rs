@@ -152,33 +152,31 @@ impl Attention {
         }
     }
 
-    /// The gradient in `dscratch.branch` flows back through values, pattern, keys and queries and is added to `dresidual`.
+    /// The residual's gradient, without what `dropout` dropped, flows back through values, pattern, keys and queries and is added to
+    /// `dresidual`.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
         dresidual: &mut Tensor<B>,
         dscratch: &mut Scratch<B>,
+        dropout: u64,
         d: &mut AttentionMemory<B>,
         residual: &Tensor<B>,
         scratch: &mut Scratch<B>,
         m: &AttentionMemory<B>,
     ) {
         let Scratch { normed, stats, .. } = scratch;
-        let Scratch { normed: dnormed, branch: dbranch, .. } = dscratch;
+        let Scratch { normed: dnormed, branch, .. } = dscratch;
+        let dbranch = back.branch(dresidual, branch, dropout);
         self.value_up.backward(back, &mut d.z, FIRST, dbranch, &m.z);
         let sums = m.sums.as_ref().expect("a backward follows a forward that kept its activations");
         let kept = Attended { query: &m.query, key: &m.key, value: &m.value, z: &m.z, sums };
         let (dq, dk, dv) = (&mut d.query, &mut d.key, &mut d.value);
-        back.backend.attend_backward(
-            dq,
-            dk,
-            dv,
-            &d.z,
-            kept,
-            self.heads,
-            back.spans,
-            back.dropout(self.dropout()),
-        );
+        let (heads, dropout) = (self.heads, back.dropout(self.dropout()));
+        match back.each {
+            1 => back.backend.attend_backward(dq, dk, dv, &d.z, kept, heads, back.spans, dropout),
+            each => back.backend.attend_backward_each(dq, dk, dv, &d.z, kept, heads, each),
+        }
         self.norm.forward(&back.pass(), normed, stats, residual);
         self.query.backward(back, dnormed, FIRST, &d.query, normed);
         self.key.backward(back, dnormed, THEN, &d.key, normed);

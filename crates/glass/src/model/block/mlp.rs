@@ -1,6 +1,6 @@
 //! The MLP: each vector is mapped to a wider hidden layer, through a non-linearity, and back.
 
-use super::super::linear::Linear;
+use super::super::linear::{Linear, backward_pair};
 use super::super::norm::Norm;
 use super::super::{Back, FIRST, Pass};
 use crate::backend::{Activation, Backend, Tensor};
@@ -78,24 +78,32 @@ impl Mlp {
         }
     }
 
-    /// The gradient in `dscratch.branch` flows back through the hidden layer and is added to `dresidual`.
+    /// The residual's gradient, without what `dropout` dropped, flows back through the hidden layer and is added to `dresidual`.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
         dresidual: &mut Tensor<B>,
         dscratch: &mut Scratch<B>,
+        dropout: u64,
         residual: &Tensor<B>,
         scratch: &mut Scratch<B>,
         m: &MlpMemory<B>,
     ) {
         let Scratch { normed, stats, active, .. } = scratch;
-        let Scratch { normed: dnormed, active: dactive, branch: dbranch, .. } = dscratch;
+        let Scratch { normed: dnormed, active: dactive, branch, .. } = dscratch;
         let hidden = m.hidden.as_ref().expect("a backward follows a forward that kept its activations");
-        back.backend.activate(active, hidden, self.activation);
-        self.down.backward(back, dactive, FIRST, dbranch, active);
-        back.backend.activate_backward(dactive, hidden, self.activation);
         self.norm.forward(&back.pass(), normed, stats, residual);
-        self.up.backward(back, dnormed, FIRST, dactive, normed);
+        let dbranch = back.branch(dresidual, branch, dropout);
+        if back.each > 1 {
+            // The MLP acts on every position alone, so one matrix takes all gradients of a position through it.
+            back.backend.slopes(active, hidden, self.activation);
+            backward_pair(back, [&self.up, &self.down], dnormed, dbranch, active);
+        } else {
+            back.backend.activate(active, hidden, self.activation);
+            self.down.backward(back, dactive, FIRST, dbranch, active);
+            back.backend.activate_backward(dactive, hidden, self.activation);
+            self.up.backward(back, dnormed, FIRST, dactive, normed);
+        }
         self.norm.backward(back, dresidual, dnormed, residual, stats);
     }
 }

@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
+use crate::train::content::Content;
 use crate::train::data::pieces::{Piece, Pieces, Sizes};
 use crate::train::data::{Reading, Remark};
-use crate::train::fingerprint::Content;
 use crate::{Error, Result};
 
 /// What a corpus is made from.

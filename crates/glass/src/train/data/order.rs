@@ -2,27 +2,16 @@
 //! run can be resumed at any step.
 
 use glass_kernels::loss::IGNORE;
-use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
-use crate::train::data::batch::Batch;
 use crate::train::data::set::{Chat, Samples, Set};
+use crate::train::learner::Batch;
 use crate::{Error, Result};
+
+pub use crate::train::learner::settings::Arrangement;
 
 /// The largest number of epochs: the cuts of all epochs are counted before a run begins.
 pub const MOST_EPOCHS: f64 = 1e6;
-
-/// The order of samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Arrangement {
-    /// Every epoch has its own order, drawn from the seed. A stream is cut into windows from a different offset
-    /// each time: the first and the last window of an epoch are shorter, and every token is learned exactly once.
-    Shuffled,
-    /// In the order of the data: consecutive windows, as nanoGPT and llm.c read shards. As in those programs, the
-    /// end of a stream that does not fill a batch is left out, and the next batch starts from the beginning.
-    Sequential,
-}
 
 /// Assigns samples to steps.
 pub struct Order<'a> {

@@ -1,7 +1,7 @@
 //! A set of samples: a stream of ids, or conversations.
 
+use crate::fingerprint::Fingerprint;
 use crate::train::data::ids::Ids;
-use crate::train::fingerprint::Fingerprint;
 use crate::{Error, Result};
 
 /// Data for training or validation.

@@ -4,11 +4,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::backend::Precision;
-use crate::train::data::order::Arrangement;
 use crate::train::learner::Step;
 use crate::train::learner::optimiser::Optimiser;
 use crate::train::learner::schedule::{Rates, Schedule};
 use crate::{Error, Result};
+
+/// The order of samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arrangement {
+    /// Every epoch has its own order, drawn from the seed. A stream is cut into windows from a different offset
+    /// each time: the first and the last window of an epoch are shorter, and every token is learned exactly once.
+    Shuffled,
+    /// In the order of the data: consecutive windows, as nanoGPT and llm.c read shards. As in those programs, the
+    /// end of a stream that does not fill a batch is left out, and the next batch starts from the beginning.
+    Sequential,
+}
 
 /// The settings of a run. Values of fields named `…_every` are in steps; 0 means never.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

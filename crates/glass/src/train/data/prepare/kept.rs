@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Encoding, Filled, Place, Prepared, Work, card};
 use crate::atomic_write::replace;
+use crate::train::content::Content;
 use crate::train::data::card::Card;
 use crate::train::data::corpus::{Corpus, Doing, Parts, Progress, Report, Subset, hash};
 use crate::train::data::ids::Width;
 use crate::train::data::set::{Samples, Set};
-use crate::train::fingerprint::Content;
 use crate::train::json::{read_json, write_json};
 use crate::train::shards;
 use crate::{Error, Result};

@@ -1,0 +1,72 @@
+//! An instruction set that rounds multiply and add separately, with as many lanes as plain Rust, has the bits of plain Rust:
+//! SIMD of WebAssembly. So what a browser shows does not depend on whether its module was compiled with SIMD.
+
+use glass_kernels::activate::Activation;
+use glass_kernels::attend::*;
+use glass_kernels::linear::*;
+use glass_kernels::norm::norm;
+use glass_kernels::packing::Packing;
+use glass_kernels::{Cores, Isa};
+
+use crate::close::{assert_same_bits, numbers};
+
+/// Compares what `run` gives on every such instruction set with plain Rust.
+fn same(name: &str, run: impl Fn(&Cores) -> Vec<f32>) {
+    let plain = run(&Cores::with(Isa::Plain, 1).expect("any machine has it"));
+    for isa in Isa::ALL.into_iter().filter(|isa| !isa.fuses()) {
+        let Some(cores) = Cores::with(isa, 1) else { continue };
+        assert_same_bits(&format!("{name} on {isa:?}"), &run(&cores), &plain);
+    }
+}
+
+#[test]
+fn products() {
+    let (cols, outputs) = (101, 130);
+    let w = numbers(outputs * cols, 1);
+    for packing in Packing::ALL {
+        for rows in [1, 2, 7, 33] {
+            let x = numbers(rows * cols, 2);
+            same(&format!("{packing:?}, {rows} rows"), |cores| {
+                let mut panels = vec![0.0; packing.len(outputs, cols)];
+                pack(cores, &mut panels, packing, &w, outputs, cols);
+                let matrix = Matrix { values: &panels, rows: outputs, cols, layout: Layout::Panels(packing) };
+                let mut y = vec![0.0; rows * outputs];
+                linear(cores, &mut y, &x, matrix, None, Some(Activation::GeluTanh));
+                y
+            });
+        }
+    }
+}
+
+#[test]
+fn attention() {
+    let (heads, rows) = (Heads::new(2, 2, 24), 70);
+    let [q, k, v] = [1, 2, 3].map(|seed| numbers(rows * 48, seed));
+    let spans = [Span { rows: 0..rows, slot: 0, past: 0 }];
+    for kind in [CacheType::F32, CacheType::Bf16] {
+        let shape = KvShape { heads: 2, size: 24, blocks: 2, kind };
+        let table = BlockTable::separate(1, 2 * 64);
+        same(&format!("{kind:?}"), |cores| {
+            let (mut keys, mut values) = (vec![0.0; shape.keys_len()], vec![0.0; shape.values_len()]);
+            append(cores, &mut keys, &mut values, shape, &table, &k, &v, &spans);
+            let kv = Kv { keys: &keys, values: &values, shape, table: &table };
+            let mut seen = vec![0.0; q.len()];
+            attend(cores, &mut seen, None, &q, kv, heads, &spans, None);
+            let mut p = vec![0.0; pattern_len(heads, &spans)];
+            pattern(cores, &mut p, &q, kv, heads, &spans);
+            seen.extend(p);
+            seen
+        });
+    }
+}
+
+#[test]
+fn norms() {
+    let (rows, cols) = (3, 131);
+    let (x, gain) = (numbers(rows * cols, 1), numbers(cols, 2));
+    same("norm", |cores| {
+        let (mut y, mut stats) = (vec![0.0; x.len()], vec![0.0; 2 * rows]);
+        norm(cores, &mut y, &mut stats, &x, &gain, Some(&gain), 1e-5);
+        y
+    });
+}

@@ -1,0 +1,4 @@
+//! Tests of the page's answers.
+
+mod asked;
+mod questions;

@@ -1,0 +1,90 @@
+//! Names of numbers for readers.
+
+use super::{Number, Statistic};
+use crate::config::Config;
+use crate::probe::{Part, Site};
+
+impl Number {
+    /// A name that says everything.
+    pub fn name(&self, config: &Config) -> String {
+        match self {
+            Number::At { site, position, .. } => {
+                let place = match site {
+                    Site::Block(layer, _) => format!("block {layer}, position {position}"),
+                    _ => format!("position {position}"),
+                };
+                format!("{} · {place}", self.short(config))
+            }
+            Number::Statistic { site, position, .. } => {
+                let place = match site {
+                    Site::Block(layer, _) => format!("block {layer}, position {position}"),
+                    _ => format!("position {position}"),
+                };
+                format!("{} · {place}", self.short(config))
+            }
+            Number::Probability { token, position } => {
+                format!("the probability of token {token} · after position {position}")
+            }
+            Number::Weight { parameter, row, column } => format!("{parameter} · row {row}, column {column}"),
+        }
+    }
+
+    /// A name beside others of the same step.
+    pub fn short(&self, config: &Config) -> String {
+        match self {
+            &Number::At { site, head, index, .. } => at(config, site, head, index),
+            Number::Statistic { of, site, head, .. } => match (of, site) {
+                (Statistic::Mean, _) => "mean".into(),
+                (Statistic::Variance, _) => "variance".into(),
+                (Statistic::InverseDeviation, _) => "inverse deviation".into(),
+                (Statistic::Largest, Site::Logits) => "the largest logit".into(),
+                (Statistic::Largest, _) => format!("the largest score, head {head}"),
+                (Statistic::Sum, Site::Logits) => "the sum of the exponentials of all logits".into(),
+                (Statistic::Sum, _) => format!("the sum of the exponentials, head {head}"),
+            },
+            Number::Probability { token, .. } => format!("the probability of token {token}"),
+            Number::Weight { parameter, row, column } => {
+                let leaf = parameter.rsplit('.').next().unwrap_or(parameter);
+                let norm = parameter.ends_with("norm.weight");
+                match (leaf, norm) {
+                    (_, true) => format!("gain {column}"),
+                    ("bias", _) => format!("bias {column}"),
+                    _ => format!("weight [{row}, {column}]"),
+                }
+            }
+        }
+    }
+}
+
+fn at(config: &Config, site: Site, head: usize, index: usize) -> String {
+    let of_head = |what: &str| {
+        let size = config.heads.size;
+        format!("{what} {} of head {}", index % size, index / size)
+    };
+    match site {
+        Site::Token => format!("token's vector {index}"),
+        Site::Position => format!("position's vector {index}"),
+        Site::Embedding => format!("embedding {index}"),
+        Site::Residual => format!("residual stream after the last block {index}"),
+        Site::Norm => format!("last norm {index}"),
+        Site::Logits => format!("logit of token {index}"),
+        Site::Block(_, part) => match part {
+            Part::Residual => format!("residual stream {index}"),
+            Part::AttentionNorm => format!("norm before attention {index}"),
+            Part::Query => of_head("query"),
+            Part::Key => of_head("key"),
+            Part::Value => of_head("value"),
+            Part::Scores => format!("score of key {index}, head {head}"),
+            Part::Masked => format!("scaled score of key {index}, head {head}"),
+            Part::Pattern => format!("share of key {index}, head {head}"),
+            Part::Z => of_head("z"),
+            Part::Contribution => format!("what head {head} adds, {index}"),
+            Part::AttentionOut => format!("what attention adds, {index}"),
+            Part::ResidualMiddle => format!("residual stream after attention {index}"),
+            Part::MlpNorm => format!("norm before the MLP {index}"),
+            Part::Hidden => format!("neuron {index} before its activation"),
+            Part::Active => format!("neuron {index}"),
+            Part::MlpOut => format!("what the MLP adds, {index}"),
+        },
+    }
+}
