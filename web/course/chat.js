@@ -3,7 +3,7 @@
 import { make } from "../dom.js";
 import { chip } from "../draw/token_strip.js";
 import { guess } from "./guess.js";
-import { aside, figure, line, live, say, screen, strong } from "./parts.js";
+import { aside, figure, line, live, say, screen, strong, withWords } from "./parts.js";
 import { percent, quoted, whole } from "./words.js";
 
 const SYSTEM = "The hero of the story is called Otto.";
@@ -16,7 +16,7 @@ export const chapter = {
   title: "System prompt and question: what a chat really is",
   sources: ["ouyang", "brown", "radford"],
   make(lesson) {
-    if (!lesson.model.chat) return [screen("This model has no chat template", say("It continues texts; it was not taught a form for conversations. With the built-in model, this chapter shows one."), plain(lesson))];
+    if (!lesson.model.chat) return [screen("This model has no chat template", say("It continues texts; it was not taught a form for conversations. With the built-in model, this chapter shows one."), ...withWords(lesson, () => [plain(lesson)]))];
     const conversing = live(() => conversation(lesson));
     return [
       screen(

@@ -4,7 +4,7 @@ import { make } from "../dom.js";
 import { bars } from "../draw/bars.js";
 import { bytes } from "../draw/numbers.js";
 import { guess } from "./guess.js";
-import { aside, figure, say, screen, strong, table } from "./parts.js";
+import { aside, figure, room, say, screen, strong, table } from "./parts.js";
 import { plot } from "./plot.js";
 import { clock, fit } from "./timing.js";
 import { fixed, percent, time, whole } from "./words.js";
@@ -94,7 +94,7 @@ function curveOf(lesson, measure) {
           { points: dense.map((t) => [t, c * t * t]), kind: "weight", fill: true, dash: true },
           { points: found.points, kind: "data", dots: true },
         ],
-        { label: `The time of a pass grows from ${time(found.points[0][1])} for ${found.points[0][0]} tokens to ${time(total)} for ${last}`, x: "tokens T", y: "ms", from: 0, xFrom: 0, write: (y) => String(y) },
+        { label: `The time of a pass grows from ${time(found.points[0][1])} for ${found.points[0][0]} tokens to ${time(total)} for ${last}`, x: "tokens T", width: room(), y: "ms", from: 0, xFrom: 0, write: (y) => String(y) },
       ),
       make("p", { class: "note" }, make("span", { class: "key data" }), "measured, the fastest of several", make("span", { class: "key weight" }), "the part with T², as fitted"),
       table("Times of a pass", ["tokens", "fastest", "times of the row above"], found.points.map(([t, ms], at) => [whole(t), time(ms), at ? fixed(ms / found.points[at - 1][1], 2) : ""]), { numeric: [0, 1, 2] }),

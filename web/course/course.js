@@ -5,7 +5,7 @@ import { ask } from "../engine.js";
 import { bindStore, makeStore } from "../flow/store.js";
 import { recall, remember } from "../store.js";
 import { CHAPTERS } from "./chapters.js";
-import { FIRST_TEXT, Lesson } from "./lesson.js";
+import { FIRST_IDS, FIRST_TEXT, Lesson, withNames } from "./lesson.js";
 import { sources } from "./sources.js";
 
 let keepLink = () => {};
@@ -79,9 +79,13 @@ async function read(text) {
   try {
     return await ask({ ask: "tokens", text });
   } catch (error) {
-    if (!ids?.length || !/no vocabulary/.test(error.message)) throw error;
-    const { tokens } = await ask({ ask: "pieces", ids });
-    return { ids, tokens: tokens.map((token) => ({ ...token, text: token.text || `#${token.id}` })) };
+    if (!/no vocabulary/.test(error.message)) throw error;
+    if (!ids?.length && text !== FIRST_TEXT) throw error;
+    if (!ids?.length) {
+      state.text = input.value = FIRST_IDS;
+      return read(FIRST_IDS);
+    }
+    return withNames({ ids, ...(await ask({ ask: "pieces", ids })) });
   }
 }
 
@@ -95,7 +99,7 @@ async function draw() {
     if (input.value !== state.text && document.activeElement !== input) input.value = state.text;
     grow();
     const found = await read(state.text);
-    if (drawn !== wanted && drawn !== "") return;
+    if (drawn !== wanted) return;
     const trouble = unfit(found.ids);
     note.textContent = trouble ?? `${found.ids.length} tokens for ${model.name}. Change the text: every chapter follows.`;
     note.classList.toggle("trouble", Boolean(trouble));
@@ -124,6 +128,7 @@ function fill({ ids, tokens }) {
   page.setAttribute("aria-labelledby", "chapter-title");
   const head = make("header", { class: "chapter-head" }, make("p", { class: "eyebrow" }, `Chapter ${at + 1} of ${CHAPTERS.length}`), make("h2", { id: "chapter-title" }, chapter.title));
   page.replaceChildren(head, ...chapter.make(lesson).filter(Boolean), sources(...chapter.sources), turning(at));
+  lesson.begun();
   if (!same) body.scrollTop = 0;
 }
 

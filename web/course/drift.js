@@ -5,7 +5,7 @@ import { bars } from "../draw/bars.js";
 import { curve } from "../draw/curve.js";
 import { tokenStrip } from "../draw/token_strip.js";
 import { guess } from "./guess.js";
-import { aside, figure, line, live, say, screen, strong } from "./parts.js";
+import { aside, figure, line, live, room, say, screen, strong, withWords } from "./parts.js";
 import { fixed, isWord, percent, quoted } from "./words.js";
 
 const PAIR = ["The tree had green leaves", "Then the man soon leaves"];
@@ -17,15 +17,19 @@ export const chapter = {
   title: "The same word in two sentences",
   sources: ["ethayarajh", "elhage"],
   make(lesson) {
-    const drifting = live(() => pair(lesson));
     const taking = live(() => noun(lesson, () => taking.again()));
-    const field = (at) => line(lesson, { name: "ab"[at], label: at ? "… and another that ends with the same word" : "A sentence …", value: lesson.field("ab"[at], PAIR[at]), change: drifting.again });
     return [
-      screen("One vector becomes two", make("div", { class: "two-lines" }, field(0), field(1)), drifting),
+      screen("One vector becomes two", ...withWords(lesson, () => twoSentences(lesson))),
       screen("A noun takes in its adjective", taking),
     ];
   },
 };
+
+function twoSentences(lesson) {
+  const drifting = live(() => pair(lesson));
+  const field = (at) => line(lesson, { name: "ab"[at], label: at ? "… and another that ends with the same word" : "A sentence …", value: lesson.field("ab"[at], PAIR[at]), change: drifting.again });
+  return [make("div", { class: "two-lines" }, field(0), field(1)), drifting];
+}
 
 /** The tokens at the end that two texts share. */
 function sharedEnd(a, b) {
@@ -74,7 +78,7 @@ async function curves(lesson, asked, texts, known) {
   if (known) third = await drift(lesson, texts[0], THIRD).catch(() => null);
   if (third) series.push({ name: "same sense", values: third.cosine, kind: "weight", dashed: true });
   const names = found.cosine.map((_, at) => (at ? String(at - 1) : "start"));
-  const drawn = curve({ series, label: `The cosine falls from ${fixed(found.cosine[0])} to ${fixed(found.cosine.at(-1))}`, low: Math.min(0, ...found.cosine), high: 1, names, x: "after block", write: (x) => fixed(x, 1) });
+  const drawn = curve({ series, label: `The cosine falls from ${fixed(found.cosine[0])} to ${fixed(found.cosine.at(-1))}`, width: room(), low: Math.min(0, ...found.cosine), high: 1, names, x: "after block", write: (x) => fixed(x, 1) });
   return [drawn, third && make("p", { class: "note" }, `Dashed: “${texts[0]}” beside “${THIRD}”, where the word has the same sense. They stay together: ${fixed(third.cosine.at(-1))}.`)];
 }
 

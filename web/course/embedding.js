@@ -1,13 +1,11 @@
 // Chapter 2: a token's vector is looked up in a table.
 
-import { make } from "../dom.js";
 import { bars } from "../draw/bars.js";
 import { values } from "../draw/numbers.js";
 import { chip, tokenStrip } from "../draw/token_strip.js";
-import { strip } from "../draw/vector.js";
 import { nounOf } from "./drift.js";
 import { guess } from "./guess.js";
-import { aside, figure, live, say, screen, strong } from "./parts.js";
+import { aside, figure, live, say, screen, stripRow, strong } from "./parts.js";
 import { fixed, isWord, quoted, whole } from "./words.js";
 
 export const chapter = {
@@ -42,10 +40,7 @@ export const chapter = {
 
 async function lookUp(lesson, position) {
   const found = await lesson.ask({ ask: "embedding", ids: lesson.ids, position });
-  const row = (name, key, kind) => {
-    const numbers = values(found[key]);
-    return make("div", { class: "strip-row" }, make("span", { class: "note" }, name), strip(numbers, { kind, height: 34, label: `${name}: ${numbers.length} numbers` }));
-  };
+  const row = (name, key, kind) => stripRow(name, values(found[key]), { kind });
   return [row(`row ${lesson.ids[position]} of the embedding: ${lesson.named(position)}`, "token", "weight"), row(`+ row ${position} of the positions`, "position", "weight"), row("= what enters the first block", "sum", "data")];
 }
 

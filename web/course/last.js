@@ -7,7 +7,7 @@ import { chip } from "../draw/token_strip.js";
 import { strip } from "../draw/vector.js";
 import { closer } from "./closer.js";
 import { guess } from "./guess.js";
-import { aside, figure, line, live, say, screen, strong, table } from "./parts.js";
+import { aside, figure, line, live, room, say, screen, strong, table, withWords } from "./parts.js";
 import { fixed, isWord, percent, quoted, whole } from "./words.js";
 
 const SEARCH = "Lily hid the ball in the box. Tom looked for the ball. He looked under the bed. He looked in the garden. Then he found the ball in the";
@@ -27,12 +27,12 @@ export const chapter = {
         "A whole story in one vector",
         figure(`The vector at the last token of your text, after the last block: ${whole(model.width)} numbers. All that is said next is read from it, and from nothing else.`, async () => {
           const { vector, top } = await lesson.ask({ ask: "last", ids: lesson.ids, top: 3 });
-          return [strip(values(vector), { height: 64, label: `The last vector: ${vector.cols} numbers` }), make("p", { class: "token-row" }, "→ ", ...top.map((one) => make("span", {}, chip(one), ` ${percent(Math.exp(one.logprob))} `)))];
+          return [strip(values(vector), { height: 64, width: room(736), label: `The last vector: ${vector.cols} numbers` }), make("p", { class: "token-row" }, "→ ", ...top.map((one) => make("span", {}, chip(one), ` ${percent(Math.exp(one.logprob))} `)))];
         }, { name: "vector", tall: 8 }),
         say("Imagine a detective novel. Its last sentence is: “Therefore, the murderer was”. Now the next word has to come. The vectors of all earlier words are not asked any more: ", strong("only the last one"), " is. If the model is to name the murderer, everything that matters in the novel has to have arrived in the vector of the word “was”."),
       ),
-      screen("Who ate the cake?", suspects(lesson)),
-      screen("Which word decided?", line(lesson, { name: "story", label: "A story without its last word", rows: 2, value: lesson.field("story", SEARCH), change: deciding.again }), deciding),
+      screen("Who ate the cake?", ...withWords(lesson, () => [suspects(lesson)])),
+      screen("Which word decided?", lesson.hasWords ? line(lesson, { name: "story", label: "A story without its last word", rows: 2, value: lesson.field("story", SEARCH), change: deciding.again }) : null, deciding),
     ];
   },
 };
@@ -78,7 +78,7 @@ function trialTable(trials) {
 }
 
 function whatDecided(lesson, text) {
-  const reading = lesson.tokensOf(text);
+  const reading = lesson.hasWords ? lesson.tokensOf(text) : Promise.resolve({ ids: lesson.ids, tokens: lesson.tokens });
   const why = reading.then(({ ids }) => lesson.ask({ ask: "why", ids, top: 8 }, () => {}));
   why.catch(() => {});
   const choices = Promise.all([reading, why]).then(([{ tokens }, { words }]) => {

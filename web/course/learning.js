@@ -4,7 +4,7 @@ import { make } from "../dom.js";
 import { grid } from "../draw/grid.js";
 import { matrix } from "../draw/numbers.js";
 import { guess } from "./guess.js";
-import { aside, choose, figure, say, screen, strong } from "./parts.js";
+import { aside, choose, figure, room, say, screen, strong } from "./parts.js";
 import { plot } from "./plot.js";
 import { fixed, percent, whole } from "./words.js";
 
@@ -22,7 +22,7 @@ export const chapter = {
     return [
       screen(
         "Downhill, in small steps",
-        figure("The probability of the right token, and its loss, −ln(probability).", () => plot([{ points: Array.from({ length: 100 }, (_, at) => [(at + 1) / 100, -Math.log((at + 1) / 100)]), kind: "data" }], { label: "The loss is 0 where the right token has probability 1, and grows without end towards 0", x: "probability of the right token", y: "loss", height: 200, xFrom: 0, xTo: 1 }), { name: "loss" }),
+        figure("The probability of the right token, and its loss, −ln(probability).", () => plot([{ points: Array.from({ length: 100 }, (_, at) => [(at + 1) / 100, -Math.log((at + 1) / 100)]), kind: "data" }], { label: "The loss is 0 where the right token has probability 1, and grows without end towards 0", x: "probability of the right token", width: room(), y: "loss", height: 200, xFrom: 0, xTo: 1 }), { name: "loss" }),
         say("Nobody writes weights. They begin as random numbers. Then, again and again: read some text, compare each prediction with the token that really follows, and compute for ", strong("every weight"), " in which direction the loss would fall. Move each a little that way. That is one step."),
         say("The directions come from the chain rule, applied from the loss backwards through all products to the embedding: backpropagation."),
       ),
@@ -138,7 +138,7 @@ function lossCurve(frames) {
   return make(
     "div",
     {},
-    plot([{ points: [[0, chance], [STEPS, chance]], kind: "faint", dash: true }, { points: of(({ loss }) => loss), kind: "data" }, { points: of(({ accuracy }) => accuracy * top * 0.99), kind: "weight", dash: true }], { label: `The loss after step ${frames.at(-1).step}: ${fixed(frames.at(-1).loss ?? chance, 3)}; right answers ${percent(frames.at(-1).accuracy)}`, x: "step", y: "loss", from: 0, to: top, xFrom: 0, xTo: STEPS, height: 220 }),
+    plot([{ points: [[0, chance], [STEPS, chance]], kind: "faint", dash: true }, { points: of(({ loss }) => loss), kind: "data" }, { points: of(({ accuracy }) => accuracy * top * 0.99), kind: "weight", dash: true }], { label: `The loss after step ${frames.at(-1).step}: ${fixed(frames.at(-1).loss ?? chance, 3)}; right answers ${percent(frames.at(-1).accuracy)}`, x: "step", width: room(), y: "loss", from: 0, to: top, xFrom: 0, xTo: STEPS, height: 220 }),
     make("p", { class: "note" }, make("span", { class: "key data" }), "loss", make("span", { class: "key weight" }), `share of right answers (the top is 100 %)`, make("span", { class: "key faint" }), `guessing among ${TOKENS} tokens: ${fixed(chance)}`),
   );
 }

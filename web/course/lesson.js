@@ -9,6 +9,17 @@ export const FIRST_TEXT = "Lily had a big brown dog. Every day, she went to the 
 /** Guesses that were made, by chapter: kept while the page is open, so that another text does not close a chapter again. */
 const open = new Map();
 
+/** The ids that a model without a vocabulary begins with. */
+export const FIRST_IDS = "40 50 60 70 80 40 50";
+
+/** Tokens of a model without a vocabulary have no text; they are called by their ids. */
+export function withNames(answer) {
+  if (!answer || typeof answer !== "object") return answer;
+  if (answer.id !== undefined && answer.text === "" && !answer.bytes?.length) answer.text = `#${answer.id}`;
+  for (const part of Object.values(answer)) withNames(part);
+  return answer;
+}
+
 export class Lesson {
   #leaving = new AbortController();
   #gates = new Set();
@@ -21,8 +32,9 @@ export class Lesson {
   }
 
   /** Asks the model; what is still computing when the reader leaves is ended. */
-  ask(question, onFrame) {
-    return ask(question, { signal: this.#leaving.signal, onFrame });
+  async ask(question, onFrame) {
+    const heard = onFrame && ((frame) => onFrame(withNames(frame)));
+    return withNames(await ask(question, { signal: this.#leaving.signal, onFrame: heard }));
   }
 
   leave() {
@@ -53,6 +65,11 @@ export class Lesson {
     return quoted(this.tokens[position]);
   }
 
+  /** Whether the model has a vocabulary, so that it can be given words. */
+  get hasWords() {
+    return this.tokens.some(({ bytes }) => bytes?.length);
+  }
+
   /** The tokens of another text. */
   async tokensOf(text) {
     return this.ask({ ask: "tokens", text });
@@ -66,6 +83,11 @@ export class Lesson {
   setField(name, value) {
     this.fields[name] = value;
     this.keep();
+  }
+
+  /** A chapter without a guess is done when it is seen. */
+  begun() {
+    if (!this.#gates.size) this.done();
   }
 
   gate(name) {

@@ -4,10 +4,9 @@ import { make } from "../dom.js";
 import { bars } from "../draw/bars.js";
 import { values } from "../draw/numbers.js";
 import { chip } from "../draw/token_strip.js";
-import { strip } from "../draw/vector.js";
 import { closer } from "./closer.js";
 import { guess } from "./guess.js";
-import { aside, choose, figure, say, screen, strong } from "./parts.js";
+import { aside, choose, figure, room, say, screen, stripRow, strong } from "./parts.js";
 import { plot } from "./plot.js";
 import { fixed, percent, quoted, whole } from "./words.js";
 
@@ -70,7 +69,7 @@ export const chapter = {
 function neurons(lesson, found) {
   const all = values(found.values);
   return [
-    make("div", { class: "strip-row" }, make("span", { class: "note" }, `${whole(all.length)} neurons after the bend, at ${lesson.named(lesson.last)}: ${whole(found.active)} above 0`), strip(all, { height: 60, label: `The neurons’ numbers; the largest is ${fixed(Math.max(...all))}` })),
+    stripRow(`${whole(all.length)} neurons after the bend, at ${lesson.named(lesson.last)}: ${whole(found.active)} above 0`, all, { height: 60 }),
     make("p", { class: "note" }, `Together they add a vector of length ${fixed(found.length)}; to the logit of ${quoted(found.token)} that is ${fixed(found.logit)} directly.`),
   ];
 }
@@ -85,5 +84,5 @@ const bend = (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044
 
 function gelu() {
   const points = Array.from({ length: 81 }, (_, at) => [-4 + at * 0.1, bend(-4 + at * 0.1)]);
-  return plot([{ points, kind: "weight" }], { label: "GELU: almost 0 below −2, almost x above 2", x: "in", y: "out", height: 200, from: -1, to: 4 });
+  return plot([{ points, kind: "weight" }], { label: "GELU: almost 0 below −2, almost x above 2", x: "in", y: "out", height: 200, width: room(), from: -1, to: 4 });
 }

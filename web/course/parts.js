@@ -1,9 +1,10 @@
 // What chapters are made of: a screen with one idea, a picture that is computed, a guess before it.
 
 import { later, make } from "../dom.js";
+import { strip } from "../draw/vector.js";
 
 /** A screen: one idea with a heading, the picture first. */
-export const screen = (title, ...children) => make("section", { class: "screen" }, make("h3", {}, title), ...children);
+export const screen = (title, ...children) => make("section", { class: "screen" }, make("h3", {}, title), ...children.filter(Boolean));
 
 export const say = (...text) => make("p", { class: "say" }, ...text);
 export const aside = (...text) => make("p", { class: "note" }, ...text);
@@ -38,6 +39,14 @@ export function figure(caption, draw, { name, tall = 4 } = {}) {
   };
   element.again();
   return element;
+}
+
+/** How wide a picture may be drawn: its letters keep their size on a phone. */
+export const room = (most = 640) => Math.min(most, document.querySelector("#course .chapter, #run .run-page")?.clientWidth || most);
+
+/** A vector as a strip, with its name above. */
+export function stripRow(name, numbers, { kind = "data", height = 34 } = {}) {
+  return make("div", { class: "strip-row" }, make("span", { class: "note" }, name), strip(numbers, { kind, height, width: room(736), label: `${name}: ${numbers.length} numbers` }));
 }
 
 /** A table with a caption for those who cannot see pictures, or where numbers say more. */
@@ -89,3 +98,6 @@ export function line(lesson, { name, label, value, rows, change }) {
   }));
   return make("label", { class: "field-line" }, make("span", { class: "note" }, label), input);
 }
+
+/** What needs words, or a remark that this model can be given none. */
+export const withWords = (lesson, made) => (lesson.hasWords ? made() : [aside("This model has no vocabulary. What needs words cannot be shown with it.")]);

@@ -4,11 +4,10 @@ import { count, make } from "../dom.js";
 import { bars } from "../draw/bars.js";
 import { matrix, values } from "../draw/numbers.js";
 import { chip, tokenStrip } from "../draw/token_strip.js";
-import { strip } from "../draw/vector.js";
 import { closer } from "./closer.js";
 import { guess } from "./guess.js";
 import { clearHead } from "./heads_found.js";
-import { aside, figure, live, say, screen, strong } from "./parts.js";
+import { aside, figure, live, say, screen, stripRow, strong } from "./parts.js";
 import { fixed, percent, whole } from "./words.js";
 
 export const chapter = {
@@ -36,12 +35,11 @@ async function asking(lesson) {
   const { block, head, position } = found;
   const qk = await lesson.ask({ ask: "query_key", ids: lesson.ids, block, head, query: position, key: found.to });
   const [query, key] = [values(qk.query), values(qk.key)];
-  const row = (name, numbers) => make("div", { class: "strip-row" }, make("span", { class: "note" }, name), strip(numbers, { height: 30, label: name }));
   return [
     make("p", { class: "note" }, `Block ${block}, head ${head}, of your text.`),
-    row(`the query of ${lesson.named(position)}`, query),
-    row(`the key of ${lesson.named(found.to)}`, key),
-    row("query × key, number by number", query.map((value, at) => value * key[at])),
+    stripRow(`the query of ${lesson.named(position)}`, query),
+    stripRow(`the key of ${lesson.named(found.to)}`, key),
+    stripRow("query × key, number by number", query.map((value, at) => value * key[at])),
     make("p", { class: "course-sum" }, `Their sum is ${fixed(qk.product)}; divided by ${fixed(Math.sqrt(lesson.model.head_size))} that is a score of ${fixed(qk.scaled ?? qk.product / Math.sqrt(lesson.model.head_size))}.`),
   ];
 }

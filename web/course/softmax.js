@@ -5,7 +5,7 @@ import { bars } from "../draw/bars.js";
 import { matrix } from "../draw/numbers.js";
 import { chip } from "../draw/token_strip.js";
 import { guess } from "./guess.js";
-import { aside, code, figure, say, screen, slider, strong, table } from "./parts.js";
+import { aside, code, figure, room, say, screen, slider, strong, table } from "./parts.js";
 import { plot } from "./plot.js";
 import { fixed, percent, quoted, whole } from "./words.js";
 
@@ -123,7 +123,7 @@ async function tail(asked) {
   const points = Array.from({ length: 60 }, (_, at) => [0.1 + at * 0.1, 100 * outside(0.1 + at * 0.1)]);
   const flat = 100 * Math.max(0, 1 - SHARE / size);
   return [
-    plot([{ points, kind: "data", fill: true }, { points: [[0.1, flat], [6, flat]], kind: "faint", dash: true }], { label: `The share outside the first ${SHARE} tokens grows with the temperature`, x: "temperature", y: "%", from: 0, to: 100, xFrom: 0, xTo: 6, marks: [[2, "2"]], write: (y) => `${y}` }),
+    plot([{ points, kind: "data", fill: true }, { points: [[0.1, flat], [6, flat]], kind: "faint", dash: true }], { label: `The share outside the first ${SHARE} tokens grows with the temperature`, x: "temperature", width: room(), y: "%", from: 0, to: 100, xFrom: 0, xTo: 6, marks: [[2, "2"]], write: (y) => `${y}` }),
     make("p", { class: "note" }, `Dashed: all ${whole(size)} tokens equally probable, ${percent(flat / 100)}.`),
   ];
 }

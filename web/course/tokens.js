@@ -3,7 +3,7 @@
 import { make } from "../dom.js";
 import { chip } from "../draw/token_strip.js";
 import { guess } from "./guess.js";
-import { aside, figure, line, live, say, screen, strong } from "./parts.js";
+import { aside, figure, line, live, say, screen, strong, withWords } from "./parts.js";
 import { quoted, whole } from "./words.js";
 
 export const chapter = {
@@ -15,7 +15,6 @@ export const chapter = {
     const { tokens, model } = lesson;
     const begins = lesson.first ? " The first one stands for “a text begins here”; you did not write it." : "";
     const word = lesson.field("word", "grandmother");
-    const merging = live(() => tryWord(lesson, lesson.field("word", word)));
     return [
       screen(
         "Your text, as the model reads it",
@@ -23,7 +22,10 @@ export const chapter = {
         say("A GPT reads no letters. Your text is cut into pieces called ", strong("tokens"), `, and each piece is known by a number. This model knows ${whole(model.vocabulary)} of them, and nothing else.${begins}`),
         aside("␣ is a space: it belongs to the word after it. So a word at the beginning of a text and the same word inside it are two tokens with two numbers."),
       ),
-      screen("A word is put together", line(lesson, { name: "word", label: "Try a word of yours", value: word, change: merging.again }), merging),
+      screen("A word is put together", ...withWords(lesson, () => {
+        const merging = live(() => tryWord(lesson, lesson.field("word", word)));
+        return [line(lesson, { name: "word", label: "Try a word of yours", value: word, change: merging.again }), merging];
+      })),
     ];
   },
 };
@@ -34,6 +36,7 @@ function tryWord(lesson, typed) {
   const word = typed.trim().slice(0, 60);
   if (!word) return say("Write a word.");
   const asked = lesson.ask({ ask: "merges", text: ` ${word}` }).then(({ words }) => words);
+  asked.catch(() => {});
   const most = Math.min(7, Math.max(4, [...word].length));
   return guess(lesson, {
     name: "count",

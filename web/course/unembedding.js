@@ -5,10 +5,9 @@ import { bars } from "../draw/bars.js";
 import { values } from "../draw/numbers.js";
 import { chip } from "../draw/token_strip.js";
 import { number } from "../draw/number.js";
-import { strip } from "../draw/vector.js";
 import { closer } from "./closer.js";
 import { guess } from "./guess.js";
-import { aside, figure, say, screen, strong, table } from "./parts.js";
+import { aside, figure, say, screen, stripRow, strong, table } from "./parts.js";
 import { fixed, percent, quoted, whole } from "./words.js";
 
 export const chapter = {
@@ -42,7 +41,7 @@ export const chapter = {
 function product(lesson, found) {
   const [vector, row] = [values(found.normed), values(found.unembedding)];
   const products = vector.map((value, at) => value * row[at]);
-  const one = (name, numbers, kind) => make("div", { class: "strip-row" }, make("span", { class: "note" }, name), strip(numbers, { kind, height: 34, label: name }));
+  const one = (name, numbers, kind) => stripRow(name, numbers, { kind });
   const sum = products.reduce((a, b) => a + b, 0);
   const rest = found.logit - sum;
   return [

@@ -2,14 +2,13 @@
 
 import { make } from "../dom.js";
 import { bars } from "../draw/bars.js";
-import { matrix, values } from "../draw/numbers.js";
+import { values } from "../draw/numbers.js";
 import { picture, svg } from "../draw/svg.js";
 import { chip } from "../draw/token_strip.js";
-import { strip } from "../draw/vector.js";
 import { closer } from "./closer.js";
 import { guess } from "./guess.js";
 import { clearHead } from "./heads_found.js";
-import { aside, figure, say, screen, strong, table } from "./parts.js";
+import { aside, figure, say, screen, stripRow, strong, table } from "./parts.js";
 import { fixed, percent, whole } from "./words.js";
 
 export const chapter = {
@@ -41,8 +40,8 @@ async function mixing(lesson, asked) {
   return [
     make("p", { class: "note" }, `Head ${head} of block ${block}, asked by ${lesson.named(position)}.`),
     bars(rows, { label: "What comes from each word", as: "size" }),
-    make("div", { class: "strip-row" }, make("span", { class: "note" }, `the mixed values: ${found.z.cols} numbers`), strip(values(found.z), { height: 30, label: "The mixed values" })),
-    make("div", { class: "strip-row" }, make("span", { class: "note" }, `what is added to ${lesson.named(position)}: ${whole(found.added.cols)} numbers, length ${fixed(found.length)}`), strip(matrix(found.added).data, { height: 30, label: "What is added" })),
+    stripRow(`the mixed values: ${found.z.cols} numbers`, values(found.z)),
+    stripRow(`what is added to ${lesson.named(position)}: ${whole(found.added.cols)} numbers, length ${fixed(found.length)}`, values(found.added)),
     make("p", { class: "note" }, "Read as a prediction, this addition alone would promote:"),
     kind(found.promoted),
   ];

@@ -2,7 +2,7 @@
 
 import { make } from "../dom.js";
 import { curve } from "../draw/curve.js";
-import { choose } from "../course/parts.js";
+import { choose, room } from "../course/parts.js";
 import { plot } from "../course/plot.js";
 
 const KINDS = [
@@ -40,7 +40,7 @@ export function heads() {
     const series = [...all.slice(NAMED).reverse().map(({ points }) => ({ points, kind: "faint" })), ...all.slice(0, NAMED).reverse().map(({ points }) => ({ points, kind: "data", dots: points.length < 40 }))];
     const best = all.slice(0, NAMED).map(({ name, points }) => `${name} (${(100 * points.at(-1)[1]).toFixed(0)} %)`);
     holder.replaceChildren(
-      plot(series, { label: `The share of each head, by step; at the end most: ${best.join(", ")}`, x: "step", y: "share of attention", from: 0, to: 1, width: 760, height: 260, write: (y) => `${Math.round(100 * y)} %` }),
+      plot(series, { label: `The share of each head, by step; at the end most: ${best.join(", ")}`, x: "step", y: "share of attention", from: 0, to: 1, width: room(760), height: 260, write: (y) => `${Math.round(100 * y)} %` }),
       make("p", { class: "note" }, `Highlighted, at the last checkpoint: heads ${best.join(", ")}. Block and head count from 0.`),
       ...again(looks),
       ...lens(looks),
@@ -55,7 +55,7 @@ function again(looks) {
   if (!of("again").length) return [];
   return [
     make("h3", {}, "Random tokens, told twice"),
-    plot([{ points: of("first"), kind: "faint", dash: true }, { points: of("again"), kind: "data", dots: looks.length < 40 }], { label: "The loss on random tokens and on their repetition", x: "step", y: "loss, nats", from: 0, width: 760, height: 200, write: (y) => y.toFixed(1) }),
+    plot([{ points: of("first"), kind: "faint", dash: true }, { points: of("again"), kind: "data", dots: looks.length < 40 }], { label: "The loss on random tokens and on their repetition", x: "step", y: "loss, nats", from: 0, width: room(760), height: 200, write: (y) => y.toFixed(1) }),
     make("p", { class: "note" }, make("span", { class: "key faint" }), "the first time: cannot be predicted", make("span", { class: "key data" }), "the second time: can be, by looking back"),
   ];
 }
@@ -65,5 +65,5 @@ function lens(looks) {
   const last = looks.at(-1);
   if (!last.lens?.length) return [];
   const names = last.lens.map((_, at) => (at ? String(at - 1) : "start"));
-  return [make("h3", {}, "If the model ended earlier"), curve({ series: [{ name: `step ${last.step}`, values: last.lens, kind: "data" }], label: "The loss of the lens after each block", names, x: "after block", y: "loss, nats", width: 760 })];
+  return [make("h3", {}, "If the model ended earlier"), curve({ series: [{ name: `step ${last.step}`, values: last.lens, kind: "data" }], label: "The loss of the lens after each block", names, x: "after block", y: "loss, nats", width: room(760) })];
 }

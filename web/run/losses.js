@@ -1,5 +1,6 @@
 // The curve of a training.
 
+import { room } from "../course/parts.js";
 import { plot } from "../course/plot.js";
 import { make } from "../dom.js";
 
@@ -19,7 +20,7 @@ export function losses() {
     const to = Math.max(values[Math.floor(0.98 * (values.length - 1))], ...held.map(([, y]) => y)) * 1.08;
     const best = held.reduce((a, b) => (b[1] < a[1] ? b : a), held[0] ?? null);
     holder.replaceChildren(
-      plot([{ points: thinned(train), kind: "data" }, { points: held, kind: "weight", dots: held.length < 60, dash: true }], { label: `The loss after step ${train.at(-1)[0]}: ${train.at(-1)[1].toFixed(3)}`, x: "step", y: "loss, nats per token", from: Math.max(0, values[0] * 0.9 - 0.1), to, width: 760, height: 300, write: (y) => y.toFixed(1) }),
+      plot([{ points: thinned(train), kind: "data" }, { points: held, kind: "weight", dots: held.length < 60, dash: true }], { label: `The loss after step ${train.at(-1)[0]}: ${train.at(-1)[1].toFixed(3)}`, x: "step", y: "loss, nats per token", from: Math.max(0, values[0] * 0.9 - 0.1), to, width: room(760), height: 300, write: (y) => y.toFixed(1) }),
       make("p", { class: "note" }, make("span", { class: "key data" }), "on what is learned", held.length ? make("span", { class: "key weight" }) : "", held.length ? `on what is held out${best ? `; lowest ${best[1].toFixed(3)} at step ${best[0].toLocaleString("en")}` : ""}` : ""),
     );
   }

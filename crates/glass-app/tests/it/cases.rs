@@ -314,6 +314,17 @@ pub const CASES: &[(&str, &[Case])] = &[
         ],
     ),
     (
+        "Pages",
+        &[
+            case("no --out for a page", &["page", "m"], 2),
+            case("a model for a page that does not exist", &["page", "nowhere", "--out", "p.html"], 2),
+            case("a page of a preset", &["page", "gpt2", "--out", "p.html"], 2),
+            case("a page in the place of another file", &["page", "m", "--out", "book.txt"], 2),
+            case("a page in a folder that does not exist", &["page", "m", "--out", "none/p.html"], 1),
+            case("a page of a packed model of a wrong shape", &["page", "mispacked", "--out", "p.html"], 1),
+        ],
+    ),
+    (
         "Training",
         &[
             case("no data", &["train", "--out", "r"], 2),
