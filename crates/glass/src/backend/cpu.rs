@@ -1,5 +1,6 @@
 //! The CPU back end: every operation is the kernel of the same name.
 
+mod operands;
 mod packed;
 
 use std::borrow::Cow;
@@ -9,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use glass_kernels::aligned::AlignedBuffer;
 use glass_kernels::attend;
 use glass_kernels::huge_pages::{HugePages, Pages};
-use glass_kernels::linear::{self, Matrix};
+use glass_kernels::linear;
 use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
+use operands::{dense, kv, last_rows, matrix, used, used_mut, vector, weight_and_bias};
 pub use packed::Packed;
 
 /// A CPU with a pool of threads.
@@ -78,58 +80,12 @@ impl Cpu {
     }
 }
 
-fn matrix<'a>(weight: &Weight<'a, Cpu>) -> Matrix<'a> {
-    match weight {
-        Weight::Dense(d) => dense(d),
-        Weight::Packed(p) => p.matrix(),
-    }
-}
-
-fn dense<'a>(d: &Dense<'a, Cpu>) -> Matrix<'a> {
-    Matrix { values: &d.arena[d.span.clone()], rows: d.rows, cols: d.cols, layout: Layout::Rows }
-}
-
-fn vector<'a>(weight: &Weight<'a, Cpu>) -> &'a [f32] {
-    matrix(weight).values
-}
-
-fn used(t: &Tensor<Cpu>) -> &[f32] {
-    &t.data[..t.len()]
-}
-
-fn used_mut(t: &mut Tensor<Cpu>) -> &mut [f32] {
-    let len = t.len();
-    &mut t.data[..len]
-}
-
-/// The last rows of activations: those that have gradients, `each` of them.
-fn last_rows<'a>(x: &'a Tensor<Cpu>, gradients: &Tensor<Cpu>, each: usize) -> &'a [f32] {
-    assert!(gradients.rows.is_multiple_of(each), "{} gradients, {each} for each row", gradients.rows);
-    &used(x)[(x.rows - gradients.rows / each) * x.cols..]
-}
-
 fn zeros(len: usize) -> Result<AlignedBuffer> {
     AlignedBuffer::zeros(len).ok_or_else(|| memory("activations", len))
 }
 
 fn memory(what: &str, len: usize) -> Error {
     Error::Memory { what: what.into(), bytes: len.saturating_mul(4) }
-}
-
-/// The gradients of a weight and of its bias, if it has one.
-fn weight_and_bias(grads: Grads<'_, Cpu>) -> (&mut [f32], Option<&mut [f32]>) {
-    let Grads { arena, weight, bias } = grads;
-    match bias {
-        None => (&mut arena[weight], None),
-        Some(bias) => {
-            let [weight, bias] = arena.get_disjoint_mut([weight, bias]).expect("parameters do not overlap");
-            (weight, Some(bias))
-        }
-    }
-}
-
-fn kv(kv: &Kv<Cpu>) -> attend::Kv<'_> {
-    attend::Kv { keys: &kv.keys, values: &kv.values, shape: kv.shape, table: &kv.table }
 }
 
 impl Backend for Cpu {
