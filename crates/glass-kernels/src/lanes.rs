@@ -29,6 +29,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod arm;
 pub(crate) mod integers;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128", target_os = "unknown")))]
 pub(crate) mod plain;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub(crate) mod wasm;
