@@ -19,6 +19,7 @@ from statistics import median
 
 import servers
 from common import ROOT, machine, record
+from page_pictures import pictures
 from serve import prepare
 from serve_rows import PROMPT, in_turns
 
@@ -124,7 +125,7 @@ def main():
         folder = asked.keep or Path(temporary)
         folder.mkdir(exist_ok=True)
         models = prepare(folder, asked.glass)
-        for name, tokens in (("inside", 32), ("gpt2", 64)):
+        for name, tokens in (("inside", 32), ("gpt2", 64)) if "answers" in asked.parts or "clients" in asked.parts else ():
             model = models[name]
             server = servers.glass(asked.glass, model.path, asked.threads, temporary, ["--log", "off"])
             try:
@@ -135,9 +136,8 @@ def main():
                     row["16 clients"] = clients(server, model, 5)
             finally:
                 server.close()
-    if "pictures" in asked.parts:
-        from page_pictures import pictures
-        found["pictures"] = pictures(asked.glass, asked.rounds)
+        if "pictures" in asked.parts:
+            found["pictures"] = pictures(asked, models, min(asked.rounds, 10))
     print(json.dumps(found, indent=1, ensure_ascii=False))
     record("page", machine([]) | {"threads": asked.threads, "rounds": asked.rounds}, found)
 

@@ -65,7 +65,8 @@ async function openModel() {
     const parts = kept.parts.splice(0);
     made.postMessage({ module: kept.module });
     made.postMessage({ room: card.size });
-    for (const part of parts) made.postMessage({ part });
+    // They move into the thread, and it gives them back.
+    for (const part of parts) made.postMessage({ part }, [part]);
   } else {
     let module = "";
     for await (const { of, text } of pieces()) {

@@ -48,7 +48,11 @@ function call(name) {
 const does = {
   async module({ module: bytes }) {
     const frame = (at, len) => postMessage({ id: running, frame: textAt(at >>> 0, len) });
-    module = (await WebAssembly.instantiate(bytesOf(bytes), { page: { frame } })).instance.exports;
+    try {
+      module = (await WebAssembly.instantiate(bytesOf(bytes), { page: { frame } })).instance.exports;
+    } catch (error) {
+      throw new Error(`This browser cannot run the model: it needs WebAssembly with SIMD, which browsers have since 2023 (${error.message}).`);
+    }
   },
   room({ room: len }) {
     const at = room(len);

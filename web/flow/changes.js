@@ -2,6 +2,12 @@
 
 import { make } from "../dom.js";
 import { quoted } from "../draw/token_strip.js";
+import { ask } from "../engine.js";
+
+/** Tokens that were swapped in, by id. */
+const swapped = new Map();
+
+const isSwap = (edit) => edit.patch === "embedding" && edit.at?.[1] - edit.at?.[0] === 1;
 
 /** An edit in words. */
 export function said(edit, { tokens, ids }) {
@@ -10,7 +16,10 @@ export function said(edit, { tokens, ids }) {
   if (edit.silence) return `${partName(edit.silence)} silenced${where(edit.at)}`;
   if (edit.cut)
     return `${word(edit.cut[0])} hidden from ${edit.cut[1] === null || edit.cut[1] === undefined ? "all later words" : word(edit.cut[1])}${edit.block === null || edit.block === undefined ? "" : ` in block ${edit.block}`}`;
-  if (edit.patch === "embedding" && edit.at) return `${word(edit.at[0])} swapped${edit.word ? ` for ${edit.word}` : ""}`;
+  if (isSwap(edit)) {
+    const other = swapped.get(edit.from[edit.at[0]]);
+    return `${word(edit.at[0])} swapped${other ? ` for ${quoted(other)}` : ""}`;
+  }
   if (edit.patch) return `${partName(edit.patch)}${edit.head === undefined ? "" : ` of head ${edit.head}`} from the second text${where(edit.at)}`;
   if (edit.steer !== undefined) return `block ${edit.steer} steered, strength ${edit.strength}`;
   return `an edit of ${ids.length} tokens`;
@@ -62,7 +71,21 @@ export function changes(store) {
     const all = edits.length > 1 && make("button", { type: "button", class: "quiet", onclick: () => store.set({ edits: [] }) }, "Take all back");
     element.replaceChildren(make("strong", {}, "Changed:"), ...chips, ...(all ? [all] : []));
   };
-  store.on((names) => (names.has("edits") || names.has("tokens")) && show());
+  store.on((names) => {
+    if (!names.has("edits") && !names.has("tokens")) return;
+    show();
+    nameSwapped(store.state.edits, show);
+  });
   show();
   return element;
+}
+
+/** Finds the texts of the tokens that were swapped in, then shows them. */
+async function nameSwapped(edits, show) {
+  const ids = edits.filter(isSwap).map((edit) => edit.from[edit.at[0]]);
+  const missing = ids.filter((id) => !swapped.has(id));
+  if (!missing.length) return;
+  const { tokens } = await ask({ ask: "pieces", ids: missing });
+  for (const token of tokens) swapped.set(token.id, token);
+  show();
 }

@@ -62,22 +62,12 @@ function build(state) {
   store.ready.finally(() => setTimeout(() => (restoring = false)));
   bindStore(element, store);
   // Views ask for another station with this event.
-  element.addEventListener("glass-open", ({ detail }) =>
-    open(
-      VIEWS.find(({ id }) => id === detail),
-      true,
-    ),
-  );
+  element.addEventListener("glass-open", ({ detail }) => openById(detail));
   const stations = make("ol", { class: "stations" }, ...VIEWS.map(station));
   const host = make("div", { id: "flow-views" });
   element.append(
     make("div", { class: "flow-top" }, make("h1", { class: "hidden" }, "Flow"), textField(), strip(), changes(store)),
-    overview(store, (id) =>
-      open(
-        VIEWS.find((view) => view.id === id),
-        true,
-      ),
-    ),
+    overview(store, openById, !given),
     make("nav", { class: "station-bar", "aria-label": "Stations of the flow" }, stations),
     choosers(store, () => shown?.uses ?? []),
     host,
@@ -126,6 +116,8 @@ function open(view, push = false) {
     if (host.getBoundingClientRect().top > innerHeight * 0.6) toViews();
   }
 }
+
+const openById = (id) => open(VIEWS.find((view) => view.id === id), true);
 
 /** Brings the open view into sight, below the bar of the stations. */
 function toViews() {

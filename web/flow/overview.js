@@ -13,8 +13,8 @@ import { toParameters } from "./store.js";
 const MLP = 44;
 const THICK = 15;
 
-/** The picture; `open(id)` opens a station. It follows the store. */
-export function overview(store, open) {
+/** The picture; `open(id)` opens a station. It follows the store. `choose`: at first the head that adds most is chosen. */
+export function overview(store, open, choose = false) {
   const holder = make("div", { class: "scroll-x", tabindex: "0", role: "group", "aria-label": "The whole model, to be scrolled sideways" });
   const caption = make("figcaption", { class: "note" });
   const row = keepRow({ element: () => holder, link: () => linkTo("flow", toParameters(store.state)), name: () => "glass-flow" });
@@ -30,6 +30,8 @@ export function overview(store, open) {
       const more = token === null ? {} : { token };
       const [last, stream] = await Promise.all([ask(store.question("last", more)), ask(store.question("stream", { position }))]);
       if (mine !== turn) return;
+      if (choose) store.set(strongestHead(last));
+      choose = false;
       drawn = draw({ store, last, stream, open, room: Math.max(480, holder.clientWidth || 1100) });
       holder.replaceChildren(drawn);
       inSight(holder, drawn);
@@ -118,6 +120,13 @@ function draw({ store, last, stream, open, room }) {
   made.mark(store.state.block, store.state.head);
   listen(made, store, open, { stage, column, layers, left, line, top, rows, cell, height });
   return made;
+}
+
+function strongestHead({ parts }) {
+  const heads = parts.filter(({ name }) => name.includes(".head."));
+  const most = heads.reduce((a, b) => (b.value > a.value ? b : a), heads[0]);
+  const [block, head] = most.name.match(/\d+/g).map(Number);
+  return { block, head };
 }
 
 function strongHeads(added) {

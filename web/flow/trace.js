@@ -113,14 +113,8 @@ function body(found) {
   return make(
     "div",
     { class: "trace-body" },
-    make(
-      "p",
-      { class: "trace-name" },
-      found.name ?? found.tensor,
-      word ? " at " : "",
-      word && chip(word),
-      word && make("span", { class: "note" }, ` position ${at.position}`),
-    ),
+    make("p", { class: "trace-name" }, found.name ?? found.tensor),
+    word && make("p", { class: "note" }, `position ${at.position} is `, chip(word)),
     make(
       "p",
       { class: `trace-value ${kind}` },
@@ -173,10 +167,11 @@ function list(shown) {
   show();
 }
 
-/** The word of an operand, where it is another one than that of the number. */
+/** The word that an operand is about, where it is another one than that of the number. */
 function elsewhere({ at }) {
   const here = trail.at(-1).at.position;
-  const word = at?.position !== undefined && at.position !== here && store.state.tokens[at.position];
+  const place = at?.key ?? (at?.position === here ? undefined : at?.position);
+  const word = store.state.tokens[place];
   return word ? make("span", { class: "at-word" }, " ", chip(word)) : "";
 }
 

@@ -2,6 +2,7 @@
 
 mod changes;
 mod charts;
+mod fitted;
 pub mod grown;
 mod json;
 mod lines;
@@ -42,6 +43,9 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
     if let (Some(neuron), Some(data)) = (&args.neuron, &args.data) {
         return parts::neuron(args, &model, neuron, data);
     }
+    if let (true, Some(data)) = (args.fit_lens, &args.data) {
+        return fitted::fit(args, &model, data);
+    }
     let (sites, text) = recorded::sites_and_text(args, model.config().layers)?;
     let ids = ids(args, &model, text)?;
     if args.heads {
@@ -62,6 +66,7 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
     page::check_head(args, model.config())?;
     let mut inspector = Inspector::new(&model, ids.len(), 1)?;
     let changes = changes::parse(args, &model, &mut inspector, &ids)?;
+    let lens = fitted::asked(args, &model, &inspector)?;
     let recorded = match &args.out {
         Some(file) => Some(recorded::record(args, &mut inspector, &ids, &changes, &sites, file)?),
         None => None,
@@ -69,7 +74,10 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
     if recorded.is_some() && !args.json && !args.has_picture() {
         return Ok(());
     }
-    let seen = Seen::look(args, &model, &mut inspector, &ids, changes)?;
+    let mut seen = Seen::look(args, &model, &mut inspector, &ids, changes)?;
+    if let Some(lens) = &lens {
+        seen.read_through(lens, &mut inspector)?;
+    }
     if args.has_picture() {
         page::write(args, &seen)?;
     }

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use glass::inspect::jacobian;
 use glass::model::Gpt;
 use glass::stored::Stored;
 use glass::weights::folder::Folder;
@@ -121,7 +122,7 @@ struct Packed {
 
 impl Packed {
     fn of(folder: &Folder, name: Option<&str>) -> Result<Packed, Fail> {
-        let files = folder.files()?;
+        let files = folder.files(&[jacobian::FILE])?;
         let sizes: Vec<Value> = files.iter().map(|(name, bytes)| json!([name, bytes.len()])).collect();
         let header = json!({"name": id(name), "checkpoint": folder.checkpoint(), "files": sizes}).to_string();
         Ok(Packed { header: header.into_bytes(), files })

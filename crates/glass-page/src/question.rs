@@ -4,7 +4,7 @@ use glass::{Error, Result};
 use serde::Deserialize;
 
 use crate::questions::{
-    attention, change, cost, generate, heads, lesson, mlp, run, stream, text, why, words,
+    attention, change, cost, generate, heads, lesson, mlp, run, stream, text, trace, why, words,
 };
 
 /// A question. Its name is the field `ask`.
@@ -49,6 +49,8 @@ pub enum Question {
     Next(words::Next),
     /// The last vector, and what decided a token's logit.
     Last(words::Last),
+    /// Where a number came from.
+    Trace(trace::Trace),
     /// What would be said with changes.
     If(change::If),
     /// Why a token follows.

@@ -10,6 +10,7 @@ pub(crate) mod mlp;
 pub(crate) mod run;
 pub(crate) mod stream;
 pub(crate) mod text;
+pub(crate) mod trace;
 pub(crate) mod why;
 pub(crate) mod words;
 
@@ -41,6 +42,7 @@ pub(crate) fn answer(page: &mut Page<'_>, question: &Question, tell: &mut Tell<'
         Question::Neuron(asked) => asked.answer(page),
         Question::Next(asked) => asked.answer(page),
         Question::Last(asked) => asked.answer(page),
+        Question::Trace(asked) => asked.answer(page),
         Question::If(asked) => asked.answer(page),
         Question::Why(asked) => asked.answer(page, tell),
         Question::Drift(asked) => asked.answer(page),

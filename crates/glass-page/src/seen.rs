@@ -136,7 +136,11 @@ impl<'m> Seen<'m> {
         if self.block.as_ref().is_none_or(|(at, _)| *at != block) {
             let residual = self.record.get(Site::Block(block, Part::Residual))?.values.clone();
             let mut record = Record::of(Part::ALL.map(|part| Site::Block(block, part)));
-            let later = |edit: &&Edit| edit.layer().is_some_and(|layer| layer >= block);
+            // The recorded residual is that after its own edits.
+            let later = |edit: &&Edit| {
+                edit.layer().is_some_and(|layer| layer >= block)
+                    && edit.site != Site::Block(block, Part::Residual)
+            };
             let edits = Edits::new(self.edits.iter().filter(later).cloned());
             self.inspector.resume(block, &residual, &[self.ids.len()], (edits, &mut record))?;
             self.block = Some((block, record));
@@ -152,9 +156,22 @@ impl<'m> Seen<'m> {
     /// The logits after a position.
     pub(crate) fn logits(&mut self, position: usize) -> Result<Vec<f32>> {
         let layers = self.config().layers;
-        let residual = self.record.get(Site::Residual)?.row(position).to_vec();
-        self.inspector.resume(layers, &residual, &[1], ())?;
-        Ok(self.inspector.next_logits())
+        let residual = self.record.get(Site::Residual)?;
+        let late = |edit: &&Edit| matches!(edit.site, Site::Norm | Site::Logits);
+        let mut late = self.edits.iter().filter(late).cloned().peekable();
+        if late.peek().is_none() {
+            self.inspector.resume(layers, residual.row(position), &[1], ())?;
+            return Ok(self.inspector.next_logits());
+        }
+        let edits = Edits::new(late);
+        self.inspector.resume(layers, &residual.values, &[self.ids.len()], edits)?;
+        let mut found = Vec::new();
+        self.inspector.logits(&mut |row, logits| {
+            if row == position {
+                found.extend_from_slice(logits);
+            }
+        });
+        Ok(found)
     }
 }
 

@@ -278,15 +278,16 @@ pub trait Backend {
         dropout: Option<Dropout>,
     );
 
-    /// The same for `each` gradients of every one of the last positions of one sequence: dz and the three are
-    /// `[positions][each, …]`. Positions before get none.
+    /// For `each` gradients of every one of the last positions of one sequence, dz `[positions][each, …]`: the gradient of what queries and keys
+    /// were made from by these weights (of queries, then of keys), and that of the values; both are overwritten. Positions before get
+    /// none.
     fn attend_backward_each(
         &self,
-        dquery: &mut Tensor<Self>,
-        dkey: &mut Tensor<Self>,
+        dx: &mut Tensor<Self>,
         dvalue: &mut Tensor<Self>,
         dz: &Tensor<Self>,
         kept: Attended<'_, Self>,
+        weights: [Dense<'_, Self>; 2],
         heads: Heads,
         each: usize,
     );

@@ -14,6 +14,7 @@ pub mod names;
 mod nanogpt;
 pub mod packed;
 mod pickle;
+pub mod place;
 pub mod safetensors;
 pub mod save;
 pub(crate) mod source;

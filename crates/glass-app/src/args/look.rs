@@ -12,7 +12,7 @@ use super::{MachineArgs, RunningArgs, StartArgs};
 #[command(after_long_help = AFTER)]
 pub struct LookArgs {
     /// The text; - reads standard input, byte for byte
-    #[arg(required_unless_present_any = ["ids", "file", "train", "circuits", "neuron", "record"])]
+    #[arg(required_unless_present_any = ["ids", "file", "train", "circuits", "neuron", "record", "fit_lens"])]
     pub text: Option<OsString>,
 
     /// Read the text from this file; - for standard input
@@ -86,10 +86,41 @@ pub struct LookArgs {
     #[arg(long, value_name = "BLOCK.NEURON", requires = "data", conflicts_with_all = ["text", "ids"], help_heading = "Parts")]
     pub neuron: Option<String>,
 
-    /// Texts: a .txt file, cut into documents at <|endoftext|>, or .jsonl with "text"; files of any length are read
-    /// piece by piece
-    #[arg(long, value_name = "F", requires = "neuron", help_heading = "Parts")]
+    /// Texts for --neuron and --fit-lens: a .txt file, cut into documents at <|endoftext|>, or .jsonl with "text";
+    /// files of any length are read piece by piece
+    #[arg(long, value_name = "F", help_heading = "Parts")]
     pub data: Option<PathBuf>,
+
+    /// Fit the Jacobian lens of the model on the texts of --data (sample: built-in stories), and keep it beside the
+    /// model as jacobian_lens.safetensors, or in --out: for every block, the average effect of its input on the
+    /// output of the last block
+    #[arg(long, requires = "data", conflicts_with_all = ["text", "ids", "file", "neuron", "lens", "record", "svg", "png", "html"],
+          help_heading = "The Jacobian lens")]
+    pub fit_lens: bool,
+
+    /// The number of texts that --fit-lens reads at most; too short ones do not count
+    #[arg(long, value_name = "N", requires = "fit_lens", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..),
+          help_heading = "The Jacobian lens")]
+    pub texts: u64,
+
+    /// How many tokens of each text it reads; default: 64, or the model's context if it is shorter
+    #[arg(long, value_name = "N", requires = "fit_lens", help_heading = "The Jacobian lens")]
+    pub tokens: Option<usize>,
+
+    /// How many of the first positions of each text it leaves out
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "fit_lens",
+        default_value_t = 16,
+        help_heading = "The Jacobian lens"
+    )]
+    pub skip: usize,
+
+    /// Show the lens of the tour also through the Jacobian lens: jacobian for the one beside the model, or a file of
+    /// --fit-lens
+    #[arg(long, value_name = "LENS", conflicts_with_all = ["svg", "png", "html"], help_heading = "The Jacobian lens")]
+    pub lens: Option<String>,
 
     /// How the model of a run developed: for every checkpoint in DIR, the loss of each layer's logit lens on TEXT,
     /// and what heads do on repeated random tokens
@@ -152,8 +183,8 @@ pub struct LookArgs {
     #[arg(long, value_name = "SITE", requires = "out", num_args = 1.., help_heading = "Results")]
     pub record: Vec<String>,
 
-    /// The safetensors file to write the record to
-    #[arg(long, value_name = "F.safetensors", requires = "record", help_heading = "Results")]
+    /// The safetensors file to write the record, or the lens of --fit-lens, to
+    #[arg(long, value_name = "F.safetensors", help_heading = "Results")]
     pub out: Option<PathBuf>,
 
     /// One JSON document
@@ -220,7 +251,9 @@ positions × numbers; scores, masked and pattern are heads × queries × keys. P
 JSON: {\"tokens\":[{\"id\",\"text\"}],\"attention\":[{\"layer\",\"head\",\"position\",\"share\"}],\"lens\":[[{\"id\",\"text\",\"logprob\"}]],
 \"next\":[{\"id\",\"text\",\"logprob\"}],\"traced\":{\"id\",\"text\",\"against\",\"logit\",\"parts\":[{\"name\",\"value\"}],\"rest\",
 \"positions\":[…]},\"before\":[…],\"recorded\":{\"file\",\"sites\":[{\"name\",\"shape\"}],\"numbers\"}}; lens is of the last position, layer by
-layer; before, if something was changed, is next without the change.
+layer; before, if something was changed, is next without the change. With --lens also \"jacobian\", which is like lens, with null
+for the input of the first block, which has no matrix. With --fit-lens {\"file\",\"texts\",\"positions\",\"tokens\",\"skipped\",
+\"too_short\",\"seconds\"}.
 With --sweep {\"before\",\"clean\",\"after\":[[…]]}, block by block; with --beside {\"positions\",\"tokens\",\"cosine\":[…],\"distance\",
 \"first\":{\"parts\",\"rest\",\"positions\"},\"second\"}; with --of {\"position\",\"positions\",\"carried\":[{\"layer\",\"head\",\"from\",\"to\",\"share\",
 \"length\",\"part\"}],\"without\":[{\"word\",\"positions\",\"cosine\"}],\"cosine_without\":[…]}; with --train one line per checkpoint:
@@ -235,6 +268,8 @@ Examples:
   glass look --word creature --of fluffy --of blue \"a fluffy blue creature\"
   glass look --circuits 3.1
   glass look --neuron 3.17 --data stories.txt
+  glass look --fit-lens --data sample --out lens.safetensors
+  glass look --lens lens.safetensors \"The dog lost the ball. The sad\"
   glass look --sweep words \"The dog lost the ball. The sad\"
   glass look --train mine --svg growth.svg \"The dog lost the ball. The sad dog\"
   glass look --html inside.html \"The dog lost the ball. The sad\"

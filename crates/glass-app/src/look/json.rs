@@ -38,6 +38,10 @@ pub fn document(seen: &Seen<'_>) -> Value {
         "next": list(&seen.next),
         "traced": traced,
     });
+    if let Some(jacobian) = &seen.jacobian {
+        let said = jacobian.said.iter().map(|said| said.as_ref().map(|said| list(said)));
+        document["jacobian"] = said.collect();
+    }
     if let Some(before) = &seen.before {
         document["before"] = json!(list(before));
     }

@@ -8,7 +8,8 @@ pub fn check(args: &LookArgs) -> Result<(), Fail> {
     let picture = args.has_picture();
     let mode = mode(args)?;
     // An option, whether it is given, and the looks that it changes beside the tour.
-    let options: [(&str, bool, &[&str]); 10] = [
+    let options: [(&str, bool, &[&str]); 11] = [
+        ("--lens", args.lens.is_some(), &[]),
         ("--head", args.head.is_some(), &[]),
         ("--transpose", args.transpose, &[]),
         ("--next", args.next.is_some(), &["--sweep"]),
@@ -26,6 +27,14 @@ pub fn check(args: &LookArgs) -> Result<(), Fail> {
                 "{option}: it changes nothing with {mode}; leave one of them out"
             )));
         }
+    }
+    if args.data.is_some() && args.neuron.is_none() && !args.fit_lens {
+        return Err(Fail::asked(
+            "--data: nothing reads these texts; add --neuron BLOCK.NEURON or --fit-lens",
+        ));
+    }
+    if args.out.is_some() && args.record.is_empty() && !args.fit_lens {
+        return Err(Fail::asked("--out: nothing is written; add --record SITE or --fit-lens"));
     }
     if args.transpose && !picture {
         return Err(pictures_only("--transpose"));
@@ -45,6 +54,7 @@ fn mode(args: &LookArgs) -> Result<&'static str, Fail> {
         ("--train", args.train.is_some()),
         ("--circuits", args.circuits.is_some()),
         ("--neuron", args.neuron.is_some()),
+        ("--fit-lens", args.fit_lens),
         ("--heads", args.heads),
         ("--sweep", args.sweep.is_some()),
         ("--beside", args.beside.is_some()),

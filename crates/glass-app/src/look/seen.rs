@@ -2,6 +2,7 @@
 
 use glass::backend::Cpu;
 use glass::inspect::attribute::{Attribution, sites, trace};
+use glass::inspect::jacobian::{JacobianLens, predict};
 use glass::inspect::lens::{Reading, read};
 use glass::inspect::{Edits, Inspector, Matrix, Record};
 use glass::next_token::{Drawn, Sampler, Sampling};
@@ -26,6 +27,14 @@ pub struct Link {
     pub share: f64,
 }
 
+/// What the Jacobian lens reads after the last position.
+pub struct Jacobian {
+    /// The most probable tokens of every layer; `None` where the lens has no matrix.
+    pub said: Vec<Option<Vec<Drawn>>>,
+    /// The number of texts that it was fitted on.
+    pub texts: u64,
+}
+
 /// The results for a text.
 pub struct Seen<'a> {
     /// The model.
@@ -40,6 +49,8 @@ pub struct Seen<'a> {
     pub links: Vec<Link>,
     /// The prediction of every layer after every position, `[layers + 1][positions]`.
     pub everywhere: Vec<Vec<Reading>>,
+    /// The same after the last position through the Jacobian lens, if it was asked for.
+    pub jacobian: Option<Jacobian>,
     /// The unembedding's rows of the most probable next tokens.
     pub unembedding: Matrix,
     /// The record of the pass.
@@ -113,6 +124,7 @@ impl<'a> Seen<'a> {
             names: args.names.into(),
             links,
             everywhere,
+            jacobian: None,
             unembedding,
             record,
             logits,
@@ -122,6 +134,23 @@ impl<'a> Seen<'a> {
             traced,
             attribution,
         })
+    }
+
+    /// Reads every layer after the last position through a Jacobian lens.
+    pub fn read_through(
+        &mut self,
+        lens: &JacobianLens,
+        inspector: &mut Inspector<'_, Cpu>,
+    ) -> Result<(), Fail> {
+        let layers = self.model.config().layers;
+        let mut said = Vec::with_capacity(layers + 1);
+        for layer in 0..=layers {
+            let stream = self.record.get(Site::residual(layer, layers))?;
+            let read = predict(inspector, lens, layer, stream.row(stream.rows - 1), self.top)?;
+            said.push(read.and_then(|mut read| read.pop()));
+        }
+        self.jacobian = Some(Jacobian { said, texts: lens.about().texts });
+        Ok(())
     }
 
     /// The part of the explained logit that the parts leave out, and its reason; `None` if it rounds to zero.

@@ -24,6 +24,14 @@ pub fn show(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     tokens(out, seen)?;
     attention(out, seen)?;
     lens(out, seen)?;
+    if let Some(jacobian) = &seen.jacobian {
+        let explained = format!(
+            "what the last vector would lead to, by its average effect in {} (the Jacobian lens)",
+            count(jacobian.texts as usize, "text")
+        );
+        heading(out, "jacobian", &explained)?;
+        said(out, seen, jacobian.said.iter().map(|said| said.as_deref()))?;
+    }
     if seen.before.is_some() {
         changed(out, seen)?;
     }
@@ -72,13 +80,24 @@ fn attention(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
 
 fn lens(out: &mut Out, seen: &Seen<'_>) -> Result<(), Fail> {
     heading(out, "lens", "what the last vector would say if the model ended there")?;
+    said(out, seen, seen.lens().map(|reading| Some(&reading.top[..])))
+}
+
+/// What a lens says layer by layer; `None` where it says nothing.
+fn said<'a>(
+    out: &mut Out,
+    seen: &Seen<'_>,
+    layers: impl Iterator<Item = Option<&'a [Drawn]>>,
+) -> Result<(), Fail> {
     // A token in 12 columns or in 14, and its probability.
     let piece = if out.columns() < 100 { PIECE - 4 } else { PIECE - 2 };
     let room = out.columns().saturating_sub(PIECE) / (piece + 9);
-    for (layer, reading) in seen.lens().enumerate() {
+    for (layer, said) in layers.enumerate() {
         let name = names::stream(seen.names, layer, seen.model.config().layers);
-        let said = reading.top.iter().take(room.clamp(1, 4));
         let said: String = said
+            .unwrap_or_default()
+            .iter()
+            .take(room.clamp(1, 4))
             .map(|drawn| format!("{}{}  ", fit(&seen.model.piece(drawn.id), piece), probability(drawn)))
             .collect();
         writeln!(out, "{}{}", fit(&name, PIECE + 2), said.trim_end())?;

@@ -25,6 +25,11 @@ const APART: [&str; 2] = ["worker.js", "docs.js"];
 
 const MAIN: &str = "<script type=\"module\" src=\"page/main.js\"></script>\n";
 
+/// What is executed first: says who answers, and in a browser from before 2023 what is missing.
+const FIRST: &str = "globalThis.glassAlone = {};\n\
+    if (!HTMLScriptElement.supports?.(\"importmap\")) document.getElementById(\"model\").textContent = \
+    \"This browser is too old for this page; it needs one from 2023 or later.\";";
+
 fn of(name: &str) -> PageFile {
     files::file(name).expect("the page has this file")
 }
@@ -38,7 +43,7 @@ impl Shell {
         let (body, end) = rest.rsplit_once("</body>").expect("it has a body");
         let map = json!({"imports": modules()}).to_string();
         let scripts = [
-            inline("", "globalThis.glassAlone = {};", &mut allowed),
+            inline("", FIRST, &mut allowed),
             inline(" type=\"importmap\"", &map, &mut allowed),
             data("glass-card", &card.to_string().replace('<', "\\u003c")),
             data("glass-worker", of("worker.js").text()),

@@ -116,10 +116,10 @@ impl Browser {
         self.of_page("/execute/sync", &json!({"script": format!("return ({expression})"), "args": []}))
     }
 
-    /// How a JavaScript promise ends: `{"value"}` or `{"error"}`.
+    /// How a JavaScript promise ends: `{"value"}` or `{"refused"}`.
     pub fn settled(&self, promise: &str) -> Value {
         let script = format!(
-            "const done = arguments[0]; ({promise}).then((value) => done({{ value }}), (error) => done({{ error: error.message }}))"
+            "const done = arguments[0]; ({promise}).then((value) => done({{ value }}), (error) => done({{ refused: error.message }}))"
         );
         self.of_page("/execute/async", &json!({"script": script, "args": []}))
     }

@@ -251,6 +251,15 @@ pub const CASES: &[(&str, &[Case])] = &[
             ),
             case("no such circuit", &["look", "-m", "m", "--circuits", "0.9"], 2),
             case("a neuron without texts", &["look", "-m", "m", "--neuron", "0.1"], 2),
+            case("texts that nothing reads", &["look", "-m", "m", "The dog", "--data", "book.txt"], 2),
+            case("a lens of no texts", &["look", "-m", "m", "--fit-lens"], 2),
+            case(
+                "a lens that would have no position",
+                &["look", "-m", "m", "--fit-lens", "--data", "book.txt", "--tokens", "9"],
+                2,
+            ),
+            case("a lens that is not there", &["look", "-m", "m", "The dog", "--lens", "jacobian"], 2),
+            case("a lens that is no file", &["look", "-m", "m", "The dog", "--lens", "none.safetensors"], 2),
             case("a folder without a training run", &["look", "--train", "folder"], 2),
         ],
     ),
@@ -302,6 +311,17 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("a prompt of no tokens", &["bench", "m", "--tokens", "0"], 2),
             case("a batch of 0", &["generate", "-m", "m", "--batch", "0", "The"], 2),
             case("too many guessed tokens", &["generate", "-m", "m", "--lookup", "64", "The"], 2),
+        ],
+    ),
+    (
+        "Pages",
+        &[
+            case("no --out for a page", &["page", "m"], 2),
+            case("a model for a page that does not exist", &["page", "nowhere", "--out", "p.html"], 2),
+            case("a page of a preset", &["page", "gpt2", "--out", "p.html"], 2),
+            case("a page in the place of another file", &["page", "m", "--out", "book.txt"], 2),
+            case("a page in a folder that does not exist", &["page", "m", "--out", "none/p.html"], 1),
+            case("a page of a packed model of a wrong shape", &["page", "mispacked", "--out", "p.html"], 1),
         ],
     ),
     (

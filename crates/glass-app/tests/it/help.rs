@@ -2,7 +2,7 @@
 
 use crate::program::{Ended, Scratch, command, glass};
 
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 18] = [
     &["tokens"],
     &["tokenizer", "learn"],
     &["tokenizer", "report"],
@@ -13,6 +13,7 @@ const COMMANDS: [&[&str]; 17] = [
     &["look"],
     &["score"],
     &["serve"],
+    &["page"],
     &["quantise"],
     &["convert"],
     #[cfg(feature = "fetch")]

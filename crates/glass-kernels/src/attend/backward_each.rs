@@ -10,18 +10,23 @@ use crate::aligned::AlignedBuffer;
 use crate::blocks::STRIP;
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
+use crate::linear::{Layout, Matrix};
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
 use crate::small_product::{SmallProduct, multiply};
 use crate::{Cores, Precision, Write};
 
-/// Gradients of [`attend`](super::attend) over one sequence without a past, for `each` gradients of the output of
-/// every one of `rows`, its last positions: dz, dq, dk, dv are `[rows][each, heads × size]`; q, k, v, z and `sums` are
-/// those of all positions. Keys and values before the first of `rows` get no gradient. dq, dk, dv are overwritten.
+/// The gradient of attention's input through queries and keys, and that of the values, for `each` gradients of the
+/// output of [`attend`](super::attend) at every one of `rows`, the last positions of one sequence without a past: dz is
+/// `[rows][each, heads × size]`, dx `[rows][each, width]`; q, k, v, z and `sums` are those of all positions, `query` and `key` the
+/// weights that made q and k. Positions before the first of `rows` get no gradient. dx and dv are overwritten.
+///
+/// The gradient of a score is multiplied by a key that has been through the weight of the queries, and by a query
+/// that has been through the weight of the keys. In a sequence of some 128 positions or fewer this is less work than
+/// gradients of queries and keys that go through the weights themselves.
 pub fn attend_backward_each(
     cores: &Cores,
-    dq: &mut [f32],
-    dk: &mut [f32],
+    dx: &mut [f32],
     dv: &mut [f32],
     dz: &[f32],
     q: &[f32],
@@ -29,58 +34,68 @@ pub fn attend_backward_each(
     v: &[f32],
     z: &[f32],
     sums: &[f32],
+    [query, key]: [Matrix<'_>; 2],
     heads: Heads,
     rows: Range<usize>,
 ) {
-    let (queries, keys) = (heads.query * heads.size, heads.key * heads.size);
+    let (queries, keys, width) = (heads.query * heads.size, heads.key * heads.size, query.cols);
     let each = dz.len() / (rows.len() * queries).max(1);
     assert!(rows.start <= rows.end && sums.len() >= rows.end * heads.query);
     assert!([q, z].iter().all(|x| x.len() >= rows.end * queries));
     assert!([k, v].iter().all(|x| x.len() >= rows.end * keys));
-    assert_eq!((dq.len(), dz.len()), (rows.len() * each * queries, rows.len() * each * queries));
-    assert_eq!((dk.len(), dv.len()), (rows.len() * each * keys, rows.len() * each * keys));
+    assert_eq!(dz.len(), rows.len() * each * queries);
+    assert_eq!((dx.len(), dv.len()), (rows.len() * each * width, rows.len() * each * keys));
+    assert_eq!((query.rows, key.rows, key.cols), (queries, keys, width));
+    assert_eq!((query.layout, key.layout), (Layout::Rows, Layout::Rows));
     if dz.is_empty() {
         return;
     }
-    let seen = rows.end.next_multiple_of(16);
-    let mut patterns =
-        AlignedBuffer::zeros(heads.query * rows.len() * seen).expect("memory for the patterns of a sequence");
+    let (seen, across) = (rows.end.next_multiple_of(16), padded(width));
+    let zeros = |len| AlignedBuffer::zeros(len).expect("memory for what all gradients of a sequence share");
+    let mut patterns = zeros(heads.query * rows.len() * seen);
+    let mut through = zeros(heads.query * 2 * rows.end * across);
+    let (dx, dv) = (Parts::new(dx), Parts::new(dv));
+    let (patterns_of, through_of): (&[f32], &[f32]) = (&[], &[]);
     let mut call = Call {
         cores,
-        dq: Parts::new(dq),
-        dk: Parts::new(dk),
-        dv: Parts::new(dv),
+        dx,
+        dv,
         dz,
         q,
         k,
         v,
         z,
         sums,
+        query,
+        key,
         heads,
         each,
         seen,
-        patterns: &[],
+        across,
         rows,
+        patterns: patterns_of,
+        through: through_of,
     };
     cores.run_parts(&mut patterns, call.rows.len() * seen, |head, pattern| call.pattern(head, pattern));
+    cores.run_parts(&mut through, 2 * call.rows.end * across, |head, both| call.through(head, both));
     call.patterns = &patterns;
-    // For each gradient of every row: those of output, key and value, and that of the scores.
-    let lanes = call.rows.len() * (3 * padded(heads.size) + seen);
-    let most = (cores.room().lanes() / lanes).clamp(1, MOST_STRIPS) * STRIP;
+    call.through = &through;
+    // For each gradient of every row: those of a head's output and value, of all scores, and of a part of the input.
+    let lanes = call.rows.len() * (2 * padded(heads.size) + heads.query * seen + PART.min(across));
+    let most = (2 * cores.room().lanes() / lanes).clamp(1, MOST_STRIPS) * STRIP;
     let parts = each.div_ceil(most);
-    cores.run(heads.key * parts, &|task| {
-        let (head, part) = (task / parts, task % parts);
-        call.part(head, each * part / parts..each * (part + 1) / parts);
-    });
+    cores.run(parts, &|part| call.part(each * part / parts..each * (part + 1) / parts));
 }
 
 /// The most gradients that a task works on, in rows of a tile.
 const MOST_STRIPS: usize = 4;
 
+/// Columns of the input that are summed over all heads before the next ones.
+const PART: usize = 256;
+
 struct Call<'a> {
     cores: &'a Cores,
-    dq: Parts<'a, f32>,
-    dk: Parts<'a, f32>,
+    dx: Parts<'a, f32>,
     dv: Parts<'a, f32>,
     dz: &'a [f32],
     q: &'a [f32],
@@ -88,35 +103,35 @@ struct Call<'a> {
     v: &'a [f32],
     z: &'a [f32],
     sums: &'a [f32],
+    query: Matrix<'a>,
+    key: Matrix<'a>,
     heads: Heads,
     rows: Range<usize>,
     each: usize,
-    /// Positions, rounded up to whole vectors.
+    /// Positions, and numbers of the input, rounded up to whole vectors.
     seen: usize,
+    across: usize,
     /// `[query heads][rows][seen]`, zero after the visible keys.
     patterns: &'a [f32],
+    /// `[query heads][2][positions][across]`: keys through the weight of the queries, queries through that of the
+    /// keys.
+    through: &'a [f32],
 }
 
-/// What a task computes with, for gradients `own` of every row.
+/// What a task computes with, for some gradients of every row.
 struct Work<'a> {
-    /// Gradients of this task.
-    count: usize,
-    /// `[seen][width]`, scaled.
-    k: &'a mut [f32],
+    /// How many of each.
+    own: Range<usize>,
     /// `[size][seen]`.
     v_columns: &'a mut [f32],
-    /// `[rows][width]`, scaled.
-    q: &'a mut [f32],
-    /// `[rows][count][width]`.
+    /// `[rows][own][size, padded]`.
     dz: &'a mut [f32],
-    /// `[count][width]`, of one row.
-    dq: &'a mut [f32],
-    /// The scores' gradients, `[rows][count][seen]`.
-    ds: &'a mut [f32],
-    /// `[rows][count][width]`.
-    dk: &'a mut [f32],
-    /// `[rows][count][width]`.
+    /// The same.
     dv: &'a mut [f32],
+    /// The scores' gradients, `[query heads][rows][own][seen]`.
+    ds: &'a mut [f32],
+    /// `[rows][own][columns]`.
+    dx: &'a mut [f32],
 }
 
 impl Call<'_> {
@@ -135,6 +150,28 @@ impl Call<'_> {
         });
     }
 
+    /// The scaled keys of a query head through its weight, and its scaled queries through the weight of its key head.
+    fn through(&self, head: usize, both: &mut [f32]) {
+        let (size, key_head) = (self.heads.size, head / self.heads.group());
+        let (keys, queries) = both.split_at_mut(self.rows.end * self.across);
+        with_scratch([size * self.across, size], |[weight, x]| {
+            let sides = [(keys, self.query, head, self.k), (queries, self.key, key_head, self.q)];
+            for (side, (to, matrix, weight_head, from)) in sides.into_iter().enumerate() {
+                let rows = matrix.values[weight_head * size * matrix.cols..].chunks_exact(matrix.cols);
+                weight.chunks_exact_mut(self.across).zip(rows).for_each(|(to, row)| put_row(to, row, 1.0));
+                for (position, to) in to.chunks_exact_mut(self.across).enumerate() {
+                    let at = match side {
+                        0 => self.heads.key_at(position, key_head),
+                        _ => self.heads.query_at(position, head),
+                    };
+                    put_row(x, &from[at], self.heads.scale());
+                    let product = product([1, self.across, size], (x, size, 1), (weight, self.across));
+                    multiply(self.cores, Precision::F32, to, self.across, Write::Set, product);
+                }
+            }
+        });
+    }
+
     /// Keys or values of a head as columns, `[size][seen]`, zero after the last position.
     fn columns(&self, columns: &mut [f32], from: &[f32], head: usize) {
         if self.rows.end < self.seen {
@@ -144,100 +181,106 @@ impl Call<'_> {
         transpose(self.cores, columns, self.seen, 0, self.rows.end, &from[head * self.heads.size..], stride);
     }
 
-    /// Gradients `own` of every row, of the query heads that share one key head.
-    fn part(&self, key_head: usize, own: Range<usize>) {
+    /// Gradients `own` of every row.
+    fn part(&self, own: Range<usize>) {
         let (size, rows, count) = (self.heads.size, self.rows.len(), own.len());
-        let width = padded(size);
-        let all = rows * count * width;
-        let lens = [
-            self.seen * width,
-            size * self.seen,
-            rows * width,
-            all,
-            count * width,
-            rows * count * self.seen,
-            all,
-            all,
-        ];
-        with_scratch(lens, |[k, v_columns, q, dz, dq, ds, dk, dv]| {
-            let mut work = Work { count, k, v_columns, q, dz, dq, ds, dk, dv };
-            for (position, k) in work.k.chunks_exact_mut(width).enumerate() {
-                match position < self.rows.end {
-                    true => put_row(k, &self.k[self.heads.key_at(position, key_head)], self.heads.scale()),
-                    false => k.fill(0.0),
-                }
-            }
-            self.columns(work.v_columns, self.v, key_head);
+        let (all, scores) = (rows * count * padded(size), self.heads.query * rows * count * self.seen);
+        let lens = [size * self.seen, all, all, scores, rows * count * PART.min(self.across)];
+        with_scratch(lens, |[v_columns, dz, dv, ds, dx]| {
+            let mut work = Work { own, v_columns, dz, dv, ds, dx };
             let group = self.heads.group();
-            for head in key_head * group..(key_head + 1) * group {
-                let write = if head == key_head * group { Write::Set } else { Write::Add };
-                self.head(&mut work, head, own.clone(), write);
-            }
-            for (row, (dk, dv)) in
-                work.dk.chunks_exact(count * width).zip(work.dv.chunks_exact(count * width)).enumerate()
-            {
-                for (i, (from_k, from_v)) in dk.chunks_exact(width).zip(dv.chunks_exact(width)).enumerate() {
-                    let to = self.heads.key_at(row * self.each + own.start + i, key_head);
-                    // SAFETY: no other task uses this key head of this row.
-                    let (dk, dv) = unsafe { (self.dk.part(to.clone()), self.dv.part(to)) };
-                    dk.copy_from_slice(&from_k[..size]);
-                    dv.copy_from_slice(&from_v[..size]);
+            for key_head in 0..self.heads.key {
+                self.columns(work.v_columns, self.v, key_head);
+                for head in key_head * group..(key_head + 1) * group {
+                    self.scores(&mut work, head);
+                    let write = if head == key_head * group { Write::Set } else { Write::Add };
+                    self.values(&mut work, head, write);
                 }
+                self.store_values(&work, key_head);
+            }
+            for first in (0..self.across).step_by(PART) {
+                self.inputs(&mut work, first..self.across.min(first + PART));
             }
         });
     }
 
-    /// One query head: all of dq, and its part of dk and dv.
-    fn head(&self, work: &mut Work<'_>, head: usize, own: Range<usize>, write: Write) {
-        let (size, rows, seen, count) = (self.heads.size, self.rows.len(), self.seen, work.count);
-        let width = padded(size);
-        let pattern = &self.patterns[head * rows * seen..][..rows * seen];
+    /// The scores' gradients of one query head.
+    fn scores(&self, work: &mut Work<'_>, head: usize) {
+        let (size, rows, seen, count) = (self.heads.size, self.rows.len(), self.seen, work.own.len());
+        let (width, pattern) = (padded(size), &self.patterns[head * rows * seen..][..rows * seen]);
+        let all = &mut work.ds[head * rows * count * seen..][..rows * count * seen];
         for (row, position) in self.rows.clone().enumerate() {
-            put_row(
-                &mut work.q[row * width..][..width],
-                &self.q[self.heads.query_at(position, head)],
-                self.heads.scale(),
-            );
             let dz = &mut work.dz[row * count * width..][..count * width];
-            let ds = &mut work.ds[row * count * seen..][..count * seen];
+            let ds = &mut all[row * count * seen..][..count * seen];
             for (i, dz) in dz.chunks_exact_mut(width).enumerate() {
-                put_row(dz, &self.dz[self.heads.query_at(row * self.each + own.start + i, head)], 1.0);
+                put_row(dz, &self.dz[self.heads.query_at(row * self.each + work.own.start + i, head)], 1.0);
             }
             let cols = (position + 1).next_multiple_of(16);
             let across = product([count, cols, size], (dz, width, 1), (work.v_columns, seen));
             multiply(self.cores, Precision::F32, ds, seen, Write::Set, across);
             let z = &self.z[self.heads.query_at(position, head)];
             for (ds, dz) in ds.chunks_exact_mut(seen).zip(dz.chunks_exact(width)) {
-                slopes(
-                    self.cores,
-                    &mut ds[..cols],
-                    &pattern[row * seen..][..cols],
-                    dot(self.cores, &dz[..size], z),
-                );
-            }
-            let back = product([count, width, position + 1], (ds, seen, 1), (work.k, width));
-            multiply(self.cores, Precision::F32, work.dq, width, Write::Set, back);
-            for (i, from) in work.dq.chunks_exact(width).enumerate() {
-                // SAFETY: no other task uses this head of this row.
-                let dq = unsafe { self.dq.part(self.heads.query_at(row * self.each + own.start + i, head)) };
-                dq.copy_from_slice(&from[..size]);
+                let along = dot(self.cores, &dz[..size], z);
+                slopes(self.cores, &mut ds[..cols], &pattern[row * seen..][..cols], along);
             }
         }
-        for row in 0..rows {
-            // The rows from this one on see its key.
-            let (depth, at) = (rows - row, row * count * width);
-            let left = &work.ds[row * count * seen + self.rows.start + row..];
-            let down =
-                product([count, width, depth], (left, seen, count * seen), (&work.q[row * width..], width));
-            multiply(self.cores, Precision::F32, &mut work.dk[at..], width, write, down);
-        }
+    }
+
+    /// A query head's part of dv.
+    fn values(&self, work: &mut Work<'_>, head: usize, write: Write) {
+        let (rows, seen) = (self.rows.len(), self.seen);
+        let (pattern, line) =
+            (&self.patterns[head * rows * seen..][..rows * seen], work.own.len() * padded(self.heads.size));
         for first in (0..rows).step_by(STRIP) {
             // Rows before `first` see none of these values; the pattern of those in between is zero where it must be.
-            let (some, depth, at) = (STRIP.min(rows - first), rows - first, first * count * width);
+            let (some, depth, at) = (STRIP.min(rows - first), rows - first, first * line);
             let left = &pattern[first * seen + self.rows.start + first..];
-            let right = (&work.dz[at..], count * width);
-            let down = product([some, count * width, depth], (left, 1, seen), right);
-            multiply(self.cores, Precision::F32, &mut work.dv[at..], count * width, write, down);
+            let down = product([some, line, depth], (left, 1, seen), (&work.dz[at..], line));
+            multiply(self.cores, Precision::F32, &mut work.dv[at..], line, write, down);
+        }
+    }
+
+    fn store_values(&self, work: &Work<'_>, key_head: usize) {
+        let width = padded(self.heads.size);
+        for (row, dv) in work.dv.chunks_exact(work.own.len() * width).enumerate() {
+            for (i, from) in work.own.clone().zip(dv.chunks_exact(width)) {
+                // SAFETY: no other task uses these gradients of this row.
+                let dv = unsafe { self.dv.part(self.heads.key_at(row * self.each + i, key_head)) };
+                dv.copy_from_slice(&from[..self.heads.size]);
+            }
+        }
+    }
+
+    /// Some columns of dx.
+    fn inputs(&self, work: &mut Work<'_>, columns: Range<usize>) {
+        let (rows, seen, count) = (self.rows.len(), self.seen, work.own.len());
+        let (cols, side) = (columns.len(), self.rows.end * self.across);
+        for head in 0..self.heads.query {
+            let ds = &work.ds[head * rows * count * seen..][..rows * count * seen];
+            let (keys, queries) = self.through[head * 2 * side..][..2 * side].split_at(side);
+            for (row, position) in self.rows.clone().enumerate() {
+                let dx = &mut work.dx[row * count * cols..];
+                let write = if head == 0 { Write::Set } else { Write::Add };
+                let left = (&ds[row * count * seen..], seen, 1);
+                let right = (&keys[columns.start..], self.across);
+                let own = product([count, cols, position + 1], left, right);
+                multiply(self.cores, Precision::F32, dx, cols, write, own);
+                // The rows from this one on see its key.
+                let left = (&ds[row * count * seen + position..], seen, count * seen);
+                let right = (&queries[position * self.across + columns.start..], self.across);
+                let later = product([count, cols, rows - row], left, right);
+                multiply(self.cores, Precision::F32, dx, cols, Write::Add, later);
+            }
+        }
+        let width = self.query.cols;
+        let kept = columns.start..columns.end.min(width);
+        for (row, dx) in work.dx[..rows * count * cols].chunks_exact(count * cols).enumerate() {
+            for (i, from) in work.own.clone().zip(dx.chunks_exact(cols)) {
+                let line = (row * self.each + i) * width;
+                // SAFETY: no other task uses these gradients of this row.
+                let dx = unsafe { self.dx.part(line + kept.start..line + kept.end) };
+                dx.copy_from_slice(&from[..kept.len()]);
+            }
         }
     }
 }

@@ -5,12 +5,12 @@ use std::ops::Range;
 use super::product::{odd_lines, pieces};
 use super::tile::Strip;
 use super::{Layout, Matrix, PANEL, pack};
-use crate::Cores;
 use crate::aligned::AlignedBuffer;
 use crate::lanes::{Lanes, kernel};
 use crate::operands::Singles;
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
+use crate::{BlockSize, Cores};
 
 /// Panels of a task: what is scaled for one of them is used for all.
 const GROUP: usize = 4;
@@ -43,7 +43,8 @@ pub fn linear_pair_backward_input(
     let pair = Pair { down, slopes, up: &packed, inputs, dy, dx: Parts::new(dx), each };
     cores.run(rows * groups, &|task| {
         let (row, group) = (task / groups, task % groups);
-        one(cores, &pair, cores.room().block().into(), row, group * GROUP..panels.min((group + 1) * GROUP));
+        let panels = group * GROUP..panels.min((group + 1) * GROUP);
+        Task { row, panels, block: cores.room().block() }.run(cores, &pair);
     });
 }
 
@@ -67,64 +68,84 @@ fn pack_panel_body<V: Lanes>(v: V, to: &mut [f32], up: Matrix<'_>, panel: usize)
     unsafe { pack::copy::<V, Singles>(v, to.as_mut_ptr(), PANEL, up.values, up.cols, 0..up.rows, columns) };
 }
 
-/// Rows and steps that are multiplied by all panels of a task before the next ones.
-#[derive(Clone, Copy)]
-struct Block {
-    rows: usize,
-    depth: usize,
+/// One row of `slopes`, and some panels of the inputs.
+struct Task {
+    row: usize,
+    panels: Range<usize>,
+    block: BlockSize,
 }
 
-impl From<crate::BlockSize> for Block {
-    fn from(size: crate::BlockSize) -> Self {
-        Block { rows: size.rows, depth: size.depth }
+impl Task {
+    fn run(&self, cores: &Cores, pair: &Pair<'_>) {
+        let step = odd_lines(self.block.depth.min(pair.down.cols));
+        let lens = [self.block.rows.min(pair.down.rows) * step, self.panels.len() * pair.down.rows * PANEL];
+        // The kernel is inside, not around: what a closure computes is compiled without the instruction set.
+        with_scratch(lens, |[scaled, product]| one(cores, pair, self, step, scaled, product));
     }
 }
 
-kernel!(fn one(pair: &Pair<'_>, block: Block, row: usize, panels: Range<usize>) = one_body);
+kernel!(fn one(pair: &Pair<'_>, task: &Task, step: usize, scaled: &mut [f32], product: &mut [f32]) = one_body);
 
-/// One row of `slopes`, and some panels of the inputs.
 #[inline(always)]
-fn one_body<V: Lanes>(v: V, pair: &Pair<'_>, block: Block, row: usize, panels: Range<usize>) {
+fn one_body<V: Lanes>(
+    v: V,
+    pair: &Pair<'_>,
+    task: &Task,
+    step: usize,
+    scaled: &mut [f32],
+    product: &mut [f32],
+) {
+    multiply(v, pair, task, step, scaled, product);
+    through(v, pair, task, product);
+}
+
+/// The product of the matrices.
+#[inline(always)]
+fn multiply<V: Lanes>(
+    v: V,
+    pair: &Pair<'_>,
+    task: &Task,
+    step: usize,
+    scaled: &mut [f32],
+    product: &mut [f32],
+) {
     let (outputs, hidden) = (pair.down.rows, pair.down.cols);
-    let slopes = &pair.slopes[row * hidden..][..hidden];
-    let step = odd_lines(block.depth.min(hidden));
-    let lens = [block.rows.min(outputs) * step, panels.len() * outputs * PANEL];
-    with_scratch(lens, |[scaled, product]| {
-        for k in pieces(0..hidden, block.depth) {
-            for rows in pieces(0..outputs, block.rows) {
-                for (line, i) in scaled.chunks_exact_mut(step).zip(rows.clone()) {
-                    scale(v, line, &pair.down.values[i * hidden..][k.clone()], &slopes[k.clone()]);
-                }
-                for (p, product) in product.chunks_exact_mut(outputs * PANEL).enumerate() {
-                    let strip = Strip {
-                        a: scaled.as_ptr(),
-                        a_row: step,
-                        a_step: 1,
-                        b: pair.up[((panels.start + p) * hidden + k.start) * PANEL..].as_ptr(),
-                        depth: k.len(),
-                        y: product[rows.start * PANEL..].as_mut_ptr(),
-                        y_row: PANEL,
-                        rows: rows.len(),
-                        columns: PANEL,
-                        start: (k.start == 0).then_some([0.0; PANEL]),
-                    };
-                    // SAFETY: scratch memory holds these rows and steps, and all rows of this panel's product.
-                    unsafe { strip.run::<V, Singles>(v) };
-                }
+    let slopes = &pair.slopes[task.row * hidden..][..hidden];
+    for k in pieces(0..hidden, task.block.depth) {
+        for rows in pieces(0..outputs, task.block.rows) {
+            for (line, i) in scaled.chunks_exact_mut(step).zip(rows.clone()) {
+                scale(v, line, &pair.down.values[i * hidden..][k.clone()], &slopes[k.clone()]);
+            }
+            for (p, product) in product.chunks_exact_mut(outputs * PANEL).enumerate() {
+                let strip = Strip {
+                    a: scaled.as_ptr(),
+                    a_row: step,
+                    a_step: 1,
+                    b: pair.up[((task.panels.start + p) * hidden + k.start) * PANEL..].as_ptr(),
+                    depth: k.len(),
+                    y: product[rows.start * PANEL..].as_mut_ptr(),
+                    y_row: PANEL,
+                    rows: rows.len(),
+                    columns: PANEL,
+                    start: (k.start == 0).then_some([0.0; PANEL]),
+                };
+                // SAFETY: scratch memory holds these rows and steps, and all rows of this panel's product.
+                unsafe { strip.run::<V, Singles>(v) };
             }
         }
-        through(v, pair, block, row, panels, product);
-    });
+    }
 }
 
 /// The gradients of a row times the product of its matrices.
 #[inline(always)]
-fn through<V: Lanes>(v: V, pair: &Pair<'_>, block: Block, row: usize, panels: Range<usize>, product: &[f32]) {
+fn through<V: Lanes>(v: V, pair: &Pair<'_>, task: &Task, product: &[f32]) {
     let (outputs, inputs, each) = (pair.down.rows, pair.inputs, pair.each);
+    let Task { row, block, .. } = *task;
     for k in pieces(0..outputs, block.depth) {
         for rows in pieces(row * each..(row + 1) * each, block.rows) {
             for (p, product) in product.chunks_exact(outputs * PANEL).enumerate() {
-                let columns = (panels.start + p) * PANEL..inputs.min((panels.start + p + 1) * PANEL);
+                let columns =
+                    (task.panels.start + p) * PANEL..inputs.min((task.panels.start + p + 1) * PANEL);
                 let strip = Strip {
                     a: pair.dy[(rows.start * outputs + k.start).min(pair.dy.len())..].as_ptr(),
                     a_row: outputs,

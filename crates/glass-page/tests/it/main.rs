@@ -2,3 +2,4 @@
 
 mod asked;
 mod questions;
+mod trace;

@@ -401,19 +401,18 @@ impl Backend for Cpu {
 
     fn attend_backward_each(
         &self,
-        dquery: &mut Tensor<Self>,
-        dkey: &mut Tensor<Self>,
+        dx: &mut Tensor<Self>,
         dvalue: &mut Tensor<Self>,
         dz: &Tensor<Self>,
         kept: Attended<'_, Self>,
+        weights: [Dense<'_, Self>; 2],
         heads: Heads,
         each: usize,
     ) {
         let rows = kept.query.rows - dz.rows / each..kept.query.rows;
         attend::attend_backward_each(
             &self.cores,
-            used_mut(dquery),
-            used_mut(dkey),
+            used_mut(dx),
             used_mut(dvalue),
             used(dz),
             used(kept.query),
@@ -421,6 +420,7 @@ impl Backend for Cpu {
             used(kept.value),
             used(kept.z),
             used(kept.sums),
+            weights.each_ref().map(dense),
             heads,
             rows,
         );

@@ -1,7 +1,7 @@
 //! A linear layer: `y = x Wᵀ + b`.
 
 use super::{Back, Pass};
-use crate::backend::{Activation, Backend, Tensor, Write};
+use crate::backend::{Activation, Backend, Dense, Tensor, Write};
 use crate::plan::{Param, Plan, Start};
 use crate::probe::Probe;
 
@@ -14,7 +14,7 @@ pub fn backward_pair<B: Backend>(
     dy: &Tensor<B>,
     slopes: &Tensor<B>,
 ) {
-    let [first, second] = [first, second].map(|layer| back.weight(layer.weight));
+    let [first, second] = [first, second].map(|layer| layer.weight(back));
     back.backend.linear_pair_backward_input(dx, dy, second, slopes, first, back.each);
 }
 
@@ -54,6 +54,11 @@ impl Linear {
         parts: usize,
     ) {
         pass.backend.linear_in_parts(y, x, pass.weight(self.weight), parts);
+    }
+
+    /// Its weight, as a backward pass reads it.
+    pub fn weight<'a, B: Backend>(&self, back: &Back<'a, B>) -> Dense<'a, B> {
+        back.weight(self.weight)
     }
 
     /// dy → dx (overwritten or added to), and the gradients of weight and bias, if they are wanted.

@@ -130,12 +130,12 @@ impl Folder {
         self.checkpoint.as_deref()
     }
 
-    /// The files that it was opened from, by name: with them alone it can be opened elsewhere. Files beside a GGUF file,
-    /// which holds everything, do not belong to it.
+    /// The files that it was opened from, by name: with them alone it can be opened elsewhere. Texts beside a GGUF file,
+    /// which holds everything, do not belong to it. `more` names files beside the weights that are told too, if they exist.
     ///
     /// # Errors
     /// If a file cannot be read any more.
-    pub fn files(&self) -> Result<Vec<(String, Stored)>> {
+    pub fn files(&self, more: &[&str]) -> Result<Vec<(String, Stored)>> {
         let texts = TEXTS.iter().chain(self.vocabulary_files().into_iter().flatten());
         let mut all = Vec::new();
         for name in texts.filter(|_| self.own.is_none()) {
@@ -144,6 +144,10 @@ impl Folder {
             }
         }
         all.extend(self.tensors.files().map(|(name, bytes)| (self.source.plain(name), Stored::whole(bytes))));
+        for name in more {
+            let found = self.source.large(name)?;
+            all.extend(found.map(|bytes| (name.to_string(), Stored::whole(Arc::new(bytes)))));
+        }
         Ok(all)
     }
 

@@ -247,7 +247,7 @@ fn tensor_name(name: &str) -> Option<String> {
 }
 
 /// llama.cpp's name of a tensor.
-fn written_name(name: &str) -> Option<String> {
+pub(super) fn written_name(name: &str) -> Option<String> {
     translated(name, |(theirs, ours)| (ours, theirs), "h.", "blk.")
 }
 

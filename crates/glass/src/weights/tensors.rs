@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use super::checkpoint::Writer;
 use super::members::{Members, name};
 use super::names::{self, EMBEDDING, UNEMBEDDING};
 use super::safetensors::{MOST_TENSORS, Tensor, header};
 use super::source::Source;
-use super::torch;
+use super::{gguf, torch};
 use crate::config::object::short;
 use crate::stored::{Bytes, Stored};
 use crate::{Error, Result};
@@ -118,6 +119,29 @@ impl Tensors {
     pub fn get(&self, name: &str) -> Option<Found<'_>> {
         let (file, tensor) = self.find(name)?;
         Some(Found { file: &file.name, tensor, bytes: &file.bytes[tensor.bytes.clone()] })
+    }
+
+    /// A tensor, and all bytes of its file.
+    pub fn with_file(&self, name: &str) -> Option<(&[u8], Found<'_>)> {
+        let (file, _) = self.find(name)?;
+        Some((&file.bytes, self.get(name)?))
+    }
+
+    /// A tensor's name as its file has it. Names are not kept, so the file's header is read again.
+    pub(super) fn written(&self, name: &str, writer: Writer) -> Option<String> {
+        if writer == Writer::Gguf {
+            return gguf::written_name(name);
+        }
+        let (file, tensor) = self.find(name)?;
+        let all = match torch::is_archive(&file.bytes) {
+            true => torch::tensors(&file.name, &file.bytes),
+            false => header(&file.name, &file.bytes),
+        };
+        let all = all.ok()?;
+        // Two names may share their bytes.
+        let mut same = all.iter().filter(|(_, other)| other.bytes == tensor.bytes);
+        let named = same.clone().find(|(written, _)| names::plain(written) == name);
+        named.or_else(|| same.next()).map(|(written, _)| written.clone())
     }
 
     /// A tensor's bytes, with ownership.

@@ -21,7 +21,7 @@ use crate::files::{copy_of, golden, open, what};
 use crate::scratch::Scratch;
 use crate::tiny;
 
-fn write(
+pub fn write(
     path: &Path,
     folder: &Folder,
     numbers: Numbers,
@@ -53,7 +53,7 @@ fn dense_weights_come_back_bit_for_bit() {
 }
 
 /// A model whose sizes are whole blocks.
-fn blocks(scratch: &Scratch) -> Folder {
+pub fn blocks(scratch: &Scratch) -> Folder {
     let config = Config::gpt2(300, 16, 64, 2, 2);
     let (_, plan) = Gpt::plan(&config);
     let learner = tiny::learner(&config, 1, 5);

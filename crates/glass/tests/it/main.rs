@@ -40,4 +40,5 @@ mod chat;
 mod next_token;
 mod origin;
 mod packed;
+mod weight_places;
 mod verify;

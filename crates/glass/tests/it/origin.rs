@@ -80,14 +80,14 @@ fn numbers(config: &Config, site: Site, len: usize) -> Vec<Number> {
     numbers
 }
 
-/// How much a number may differ, as a share of what is summed: less than 50 roundings of a 32-bit float.
+/// How much a number may differ, as a share of its value and of what is summed: less than 50 roundings of a 32-bit float.
 const TOLERANCE: f64 = 3e-6;
 
 /// A float's rounding of the value, or of what is added.
 fn close(number: &Number, origin: &Origin, name: &str) {
     let size = |x: f64| if x.is_finite() { x.abs() } else { 0.0 };
     let parts: f64 = origin.inputs.iter().map(|input| size(input.part.unwrap_or(input.factor.value))).sum();
-    let allowed = TOLERANCE * (parts + origin.more_sum.abs());
+    let allowed = TOLERANCE * (parts + size(origin.value));
     assert!(origin.rounding().abs() <= allowed, "{name}: {number:?} {origin:#?}");
 }
 

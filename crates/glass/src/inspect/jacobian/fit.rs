@@ -45,7 +45,7 @@ pub struct Fit<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Fit<'a, B> {
-    /// From the first `tokens` tokens of every text, without the first `skipped` positions. It takes some 32 bytes for every number of
+    /// From the first `tokens` tokens of every text, without the first `skipped` positions. It takes some 24 bytes for every number of
     /// a `width × width` matrix and each position that is left, and the weights as floats.
     ///
     /// # Errors

@@ -173,13 +173,15 @@ impl Attention {
         let kept = Attended { query: &m.query, key: &m.key, value: &m.value, z: &m.z, sums };
         let (dq, dk, dv) = (&mut d.query, &mut d.key, &mut d.value);
         let (heads, dropout) = (self.heads, back.dropout(self.dropout()));
-        match back.each {
-            1 => back.backend.attend_backward(dq, dk, dv, &d.z, kept, heads, back.spans, dropout),
-            each => back.backend.attend_backward_each(dq, dk, dv, &d.z, kept, heads, each),
-        }
         self.norm.forward(&back.pass(), normed, stats, residual);
-        self.query.backward(back, dnormed, FIRST, &d.query, normed);
-        self.key.backward(back, dnormed, THEN, &d.key, normed);
+        if back.each > 1 {
+            let weights = [self.query.weight(back), self.key.weight(back)];
+            back.backend.attend_backward_each(dnormed, dv, &d.z, kept, weights, heads, back.each);
+        } else {
+            back.backend.attend_backward(dq, dk, dv, &d.z, kept, heads, back.spans, dropout);
+            self.query.backward(back, dnormed, FIRST, &d.query, normed);
+            self.key.backward(back, dnormed, THEN, &d.key, normed);
+        }
         self.value_down.backward(back, dnormed, THEN, &d.value, normed);
         self.norm.backward(back, dresidual, dnormed, residual, stats);
     }

@@ -53,7 +53,7 @@ impl Folder {
     }
 
     /// The blocks that a parameter is quantised in, if it is.
-    fn blocks(&self, place: &Place) -> Option<Blocks> {
+    pub(in crate::weights) fn blocks(&self, place: &Place) -> Option<Blocks> {
         let found = self.tensors.get(&place.tensor)?;
         Blocks::named(found.tensor.dtype.as_ref().err()?).filter(|_| self.writer == Writer::Gguf)
     }
