@@ -141,5 +141,5 @@ function memory(gpt3, found) {
     ["keys and values that are kept", `2 × ${gpt3.layers} × ${whole(gpt3.context)} × ${whole(gpt3.width)}`, whole(kept)],
     ["the same as memory", "2 bytes each, one conversation", bytes(2 * kept)],
   ];
-  return table("What a full context of GPT-3 takes", ["", "", ""], rows, { numeric: [2] });
+  return table("What a full context of GPT-3 takes", ["what", "how many", "together"], rows, { numeric: [2] });
 }

@@ -101,7 +101,7 @@ async function draw() {
     const found = await read(state.text);
     if (drawn !== wanted) return;
     const trouble = unfit(found.ids);
-    note.textContent = trouble ?? `${found.ids.length} tokens for ${model.name}. Change the text: every chapter follows.`;
+    note.textContent = trouble ?? `${found.ids.length} tokens for ${model.name}. Change the text, and every chapter follows.`;
     note.classList.toggle("trouble", Boolean(trouble));
     if (!trouble) fill(found);
   } catch (error) {

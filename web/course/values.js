@@ -64,7 +64,7 @@ function halves(lesson) {
       figure("One head of GPT-3, drawn to scale: the square, and the two halves beside it.", () => scale(gpt3), { name: "halves", tall: 18 }),
       table(
         "One head’s value matrix, as a square and as two halves",
-        ["", "one square", "down", "up", "both halves"],
+        ["model", "one square", "down", "up", "both halves"],
         [gpt3, model].map((one) => [one === gpt3 ? "GPT-3" : one.name, whole(one.value.whole), `${whole(one.width)} × ${one.head_size}`, `${one.head_size} × ${whole(one.width)}`, whole(2 * one.value.half)]),
         { numeric: [1, 2, 3, 4] },
       ),

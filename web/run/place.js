@@ -1,7 +1,7 @@
 // The place "Run": a training that is watched while it goes on. It is there if the program was told to watch one.
 
 import { ask } from "../engine.js";
-import { addPlace, go, parse } from "../places.js";
+import { addPlace, parse } from "../places.js";
 import { element, hide, show } from "./run.js";
 
 export async function startRun() {
@@ -12,7 +12,12 @@ export async function startRun() {
     return;
   }
   addPlace({ id: "run", label: "Run", element, show, hide });
-  // The address may have named it before it was known.
-  const { place, state } = parse(location.hash);
-  if (place === "run") go("run", state);
+  // The address may have named it before it was known: it is followed once more.
+  const wanted = location.hash;
+  if (parse(wanted).place === "run") ["#chat", wanted].forEach(follow);
+}
+
+function follow(fragment) {
+  history.replaceState(null, "", fragment);
+  dispatchEvent(new PopStateEvent("popstate"));
 }
