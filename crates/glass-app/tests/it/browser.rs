@@ -49,10 +49,6 @@ impl Browser {
     }
 
     fn open_session(&mut self, screen: Screen) {
-        let (width, height, scale, phone) = match screen {
-            Screen::Desktop => (1280, 900, 1.0, false),
-            Screen::Phone => (390, 844, 1.5, true),
-        };
         // Root, as in a container, has no sandbox.
         let arguments = [
             "--headless=new",
@@ -65,9 +61,24 @@ impl Browser {
             json!({"goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"}});
         let made = self.ask("POST", "/session", &json!({"capabilities": {"alwaysMatch": options}}));
         self.session = format!("/session/{}", made["sessionId"].as_str().expect("a session"));
+        self.set_screen(screen);
+        self.dark(false);
+    }
+
+    /// Makes the page as large as on this screen.
+    pub fn set_screen(&self, screen: Screen) {
+        self.set_size(screen, 0);
+    }
+
+    /// As wide as this screen, and higher by so many pixels.
+    pub fn set_size(&self, screen: Screen, more: u64) {
+        let (width, height, scale, phone) = match screen {
+            Screen::Desktop => (1280, 900, 1.0, false),
+            Screen::Phone => (390, 844, 1.5, true),
+        };
+        let height = height + more;
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": phone});
         self.tell("Emulation.setDeviceMetricsOverride", &metrics);
-        self.dark(false);
     }
 
     /// One command of the protocol.
@@ -114,6 +125,11 @@ impl Browser {
     /// The value of a JavaScript expression.
     pub fn value(&self, expression: &str) -> Value {
         self.of_page("/execute/sync", &json!({"script": format!("return ({expression})"), "args": []}))
+    }
+
+    /// Runs a script of its own.
+    pub fn run(&self, script: &str) {
+        self.of_page("/execute/sync", &json!({"script": script, "args": []}));
     }
 
     /// How a JavaScript promise ends: `{"value"}` or `{"refused"}`.
@@ -193,7 +209,12 @@ impl Browser {
 
     /// What is on the screen, as the base64 of a WebP file.
     pub fn picture(&self) -> String {
-        let taken = self.tell("Page.captureScreenshot", &json!({"format": "webp", "quality": 88}));
+        self.picture_as("webp")
+    }
+
+    /// The same in another format: "webp", "jpeg".
+    pub fn picture_as(&self, format: &str) -> String {
+        let taken = self.tell("Page.captureScreenshot", &json!({"format": format, "quality": 88}));
         taken["data"].as_str().expect("base64").to_string()
     }
 }
@@ -241,8 +262,11 @@ fn body_of(stream: TcpStream) -> std::io::Result<Vec<u8>> {
 /// Keys of the protocol.
 pub mod key {
     pub const ENTER: &str = "\u{e007}";
+    pub const TAB: &str = "\u{e004}";
     pub const LEFT: &str = "\u{e012}";
     pub const RIGHT: &str = "\u{e014}";
+    pub const DOWN: &str = "\u{e015}";
+    pub const ESCAPE: &str = "\u{e00c}";
     pub const HOME: &str = "\u{e011}";
     pub const END: &str = "\u{e010}";
 }

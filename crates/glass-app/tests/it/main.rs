@@ -1,15 +1,19 @@
 //! All integration tests of the program, in one binary: they run it as a user would.
 
 mod advice;
+mod axe;
 mod browser;
 #[cfg_attr(not(feature = "fetch"), allow(dead_code))]
 mod cases;
 mod chats;
+mod course;
 #[cfg(feature = "fetch")]
 mod errors;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod explains;
+mod flow;
+mod flow_trace;
 mod help;
 #[cfg(feature = "fetch")]
 mod hub_server;
@@ -19,7 +23,9 @@ mod looks;
 mod looks_shown;
 mod page;
 mod page_alone;
+mod pictures;
 mod pipes;
+mod place;
 mod program;
 mod relay;
 mod scores_tasks;
