@@ -17,6 +17,8 @@ async function send() {
   const area = find("question");
   const { talk } = app;
   if (!app.model || app.running.has(talk.id) || !area.value.trim()) return;
+  // A system prompt that is still being written counts as well.
+  document.querySelector("#system .editor .primary")?.click();
   const last = tree.path(talk).at(-1) ?? talk.nodes.root;
   const question = tree.add(talk, last.id, { role: "user", content: area.value });
   area.value = "";

@@ -38,7 +38,7 @@ export const chapter = {
           truth,
           shown: () => [
             figure(`What would be said after ${lesson.named(lesson.last)} if the model ended there.`, async () => ladder(await asked), { name: "lens", tall: 20 }),
-            say("At first, the vector is that of the last word alone. Each block then does the same two things: attention brings in something of the other words, the MLP works on it. With every block the vector turns from ", strong("this word"), " towards ", strong("the next word"), "."),
+            say("At first, the vector is that of the last word alone. Each block then does the same two things: attention brings in something of the other words, the MLP works on it. Over the blocks the vector turns from ", strong("this word"), " towards ", strong("the next word"), "."),
             closer(lesson, "lens", { position: lesson.last }, "The lens at every position"),
           ],
         }),
@@ -46,8 +46,8 @@ export const chapter = {
       screen(
         "One stream, many additions",
         figure("The length of the vector, and of what attention and the MLP add to it, block by block.", () => stream(lesson), { name: "stream", tall: 14 }),
-        say("No block hands over something new: each one reads the vector, ", strong("adds"), " to it and passes it on. What an early block wrote can be read by every later one."),
-        aside("Each part reads a copy that was brought to a common size first (pre-norm). The lens does with every vector what is otherwise done with the last one only: the final norm and the unembedding. That is a way of looking. The model itself never does it midway, and early vectors need not be written in the language of the last."),
+        say("No block replaces the vector: each one reads the vector, ", strong("adds"), " to it and passes it on. What an early block wrote can be read by every later one."),
+        aside("Each part reads a copy that was brought to a common size first (pre-norm). The lens does with every vector what is otherwise done with the last one only: the final norm and the unembedding. That is a way of looking. The model itself never does it midway, and nothing trained its early vectors to be read like that."),
       ),
     ];
   },

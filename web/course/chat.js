@@ -59,7 +59,7 @@ function conversation(lesson) {
     choices: [["three", "Through three inputs: the system prompt sets the model up, the question is asked, the answer comes out"], ["one", "As one list of tokens, which the model continues"], ["weights", "The system prompt changes the weights for this conversation"]],
     truth: async () => {
       const { ids, own } = await asked;
-      return { value: "one", say: `One list of ${ids.length} tokens. ${own} are your words; ${ids.length - own} are the template’s: marks and roles.` };
+      return { value: "one", say: `One list of ${ids.length} tokens. ${own} are what you wrote; ${ids.length - own} are the template’s: marks and roles.` };
     },
     shown: () => [
       figure("All that the model gets. Tokens of the template have a double frame.", async () => laid(await asked), { name: "template", tall: 10 }),
@@ -90,7 +90,7 @@ function answer(lesson, asked) {
     button.disabled = false;
     button.textContent = "Once more";
   });
-  return make("div", { class: "chat-answer" }, make("div", { class: "row" }, button), out, remark, aside("The end of an answer is predicted like any other token: when the mark for “this message ends” is drawn, the program stops and hands the keyboard back to you. Your next message is put behind it, and the whole list is read on."));
+  return make("div", { class: "chat-answer" }, make("div", { class: "row" }, button), out, remark, aside("The end of an answer is predicted like any other token: when the mark for “this message ends” is drawn, the program stops, and you can write again. Your next message is put behind it, and the whole list is read on."));
 }
 
 async function ending(lesson, ids, written) {
@@ -113,6 +113,6 @@ function plain(lesson) {
       const { tokens } = found.ids.length ? await lesson.ask({ ask: "pieces", ids: found.ids }) : { tokens: [] };
       return make("p", { class: "token-row story" }, `${question()} `, ...tokens.map((token) => chip(token, "new")));
     }, { name: "plain", tall: 6 }),
-    say(`Without marks, the same words are the beginning of some text, and the model goes on with that text. Nothing else has changed: the same ${whole(lesson.model.weights)} weights.`),
+    say(`Without marks, the same words are the beginning of some text, and the model goes on with that text. Nothing else has changed: the same ${whole(lesson.model.stored)} weights.`),
   );
 }

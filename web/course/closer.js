@@ -1,7 +1,8 @@
 // A view of the place "Flow", opened within a chapter on the chapter's text.
 
 import { make } from "../dom.js";
-import { makeStore } from "../flow/store.js";
+import { makeStore, toParameters } from "../flow/store.js";
+import { go } from "../places.js";
 import { VIEWS } from "./views.js";
 
 /** A fold that makes the view `id` when it is opened first. `start` (or a promise of it): `{ position, block, head }`. */
@@ -21,6 +22,8 @@ export function closer(lesson, id, start, title) {
       await store.ready;
       // What a text brings with it has been chosen by now.
       store.set(chosen);
+      // What asks for another view (a change, a head) goes on in the place "Flow".
+      host.addEventListener("glass-open", ({ detail }) => go("flow", { view: detail, ...toParameters(store.state) }));
       view.make(host, store);
     } catch (error) {
       host.replaceChildren(make("p", { class: "trouble" }, error.message));

@@ -12,16 +12,16 @@ import { fixed, percent, time, whole } from "./words.js";
 export const chapter = {
   id: "context",
   short: "The context",
-  title: "Why long contexts are dear",
+  title: "Why long contexts cost so much",
   sources: ["vaswani", "brown", "dao", "kaplan"],
   make(lesson) {
     const { gpt3 } = lesson.model;
     return [
       screen(
         "All that it can see",
-        figure("One square for each pair of tokens: what a head computes for 8, 16 and 32 tokens.", () => make("div", { class: "squares", role: "img", "aria-label": "Twice as many tokens make four times as many pairs" }, ...[8, 16, 32].map((n) => square(n))), { name: "squares" }),
+        figure("One square for each pair of tokens: for 8, 16 and 32 tokens.", () => make("div", { class: "squares", role: "img", "aria-label": "Twice as many tokens make four times as many pairs" }, ...[8, 16, 32].map((n) => square(n))), { name: "squares" }),
         say(`The context is the number of tokens a model can see at once. GPT-3’s is ${whole(gpt3.context)}: so many vectors of ${whole(gpt3.width)} numbers flow side by side through ${gpt3.layers} blocks. This model’s is ${whole(lesson.model.context)}. What lies before it does not exist for the model.`),
-        say("Every token looks at all before it: T tokens make T × T scores, in each head. Twice the text, ", strong("four times"), " the scores."),
+        say("Every token looks at all before it. T tokens make T × T pairs, and the mask allows about half of them: so many scores in each head. Twice the text, ", strong("four times"), " the scores."),
       ),
       screen("Timed on this machine", timed(lesson)),
       screen("And in GPT-3?", large(lesson)),
@@ -62,7 +62,7 @@ function timed(lesson) {
     name: "four",
     waiting: "Measuring, a few seconds…",
     ask: `One pass over ${middle} tokens takes some time. How many times as long will one over ${long} tokens take, ${fixed(long / middle, 0)} times as many?`,
-    choices: [["less", `Less than ${fixed(0.8 * (long / middle), 1)} times`], ["linear", `About ${fixed(long / middle, 0)} times`], ["some", `Between ${fixed(1.25 * (long / middle), 1)} and ${fixed(0.75 * (long / middle) ** 2, 1)} times`], ["square", `About ${fixed((long / middle) ** 2, 0)} times`]],
+    choices: [["less", `Less than ${fixed(0.9 * (long / middle), 1)} times`], ["linear", `About ${fixed(long / middle, 0)} times`], ["some", `Between ${fixed(1.2 * (long / middle), 1)} and ${fixed(0.8 * (long / middle) ** 2, 1)} times`], ["square", `About ${fixed((long / middle) ** 2, 0)} times`]],
     truth: async () => {
       const found = await measure();
       const of = (tokens) => found.points.find(([t]) => t === tokens)[1];
@@ -125,7 +125,7 @@ function large(lesson) {
     shown: () => [
       figure("The part of the arithmetic that grows with T², for a model of GPT-3’s shape.", () => bars([1, 8, 64, 512].map((times) => ({ label: `${whole(times * gpt3.context)} tokens`, value: share(times * gpt3.context) })), { label: "Share of the T² part", full: 1 }), { name: "gpt3-share" }),
       figure(null, async () => memory(gpt3, await asked), { name: "gpt3-memory", tall: 8 }),
-      say("So at 2,048 tokens arithmetic is not yet what makes contexts dear; at a hundred thousand it is. ", strong("Memory"), " is felt earlier: keys and values of every token have to be kept for each conversation, and to write one token all of them are read."),
+      say(`So at ${whole(gpt3.context)} tokens the pairs are not yet what costs; at 100,000 they would be ${percent(share(100_000))} of the arithmetic. `, strong("Memory"), " is felt earlier: keys and values of every token have to be kept for each conversation, and to write one token all of them are read."),
       aside("Scores need not be stored whole: they can be computed in pieces and forgotten, with the same result. Their number stays T²."),
     ],
   });

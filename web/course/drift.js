@@ -19,7 +19,11 @@ export const chapter = {
   make(lesson) {
     const taking = live(() => noun(lesson, () => taking.again()));
     return [
-      screen("One vector becomes two", ...withWords(lesson, () => twoSentences(lesson))),
+      screen(
+        "One vector becomes two",
+        say(`The vectors now pass through the `, strong("blocks"), `: this model has ${lesson.model.layers} of them, one after the other. Each block has two parts. Attention brings in something of other words (chapters 4 to 8), the MLP works on each vector by itself (chapter 9). Both add numbers to the vector.`),
+        ...withWords(lesson, () => twoSentences(lesson)),
+      ),
       screen("A noun takes in its adjective", taking),
     ];
   },
@@ -54,7 +58,7 @@ function pair(lesson) {
   const known = texts.every((text, at) => text === PAIR[at]);
   return guess(lesson, {
     name: "cosine",
-    ask: "The shared last word enters both texts as the same row of the embedding. How alike are its two vectors after the last block? (cosine: 1 is the same direction, 0 nothing in common)",
+    ask: "Both sentences end with the same word, and it is looked up in the same row of the embedding. How alike are its two vectors after the last block? (Cosine: 1 is the same direction, 0 a right angle.)",
     range: { from: -0.2, to: 1, step: 0.01, value: 0.9, write: (x) => fixed(x) },
     near: 0.08,
     truth: async () => {
@@ -115,6 +119,7 @@ function noun(lesson, again) {
   };
   let list = [];
   return [
+    aside("A head is one of several attentions that work side by side in a block. Choose a noun of your text:"),
     tokenStrip({ tokens: lesson.tokens, chosen: at, label: "Choose the noun", pick }),
     guess(lesson, {
       name: "noun",

@@ -30,6 +30,7 @@ export const chapter = {
         tokenStrip({ tokens: lesson.tokens, chosen: position, label: "Tokens of your text", pick }),
         picture,
         say("The model cannot compute with a word. So every token of the vocabulary has a row of ", strong(`${whole(model.width)} numbers`), `: its vector. The table is the embedding, ${whole(model.vocabulary)} rows of them. They are weights: they were learned, and stay as they are while the model reads.`),
+        say("A list of numbers is called a ", strong("vector"), ". Two numbers are a place on a sheet of paper, or an arrow that leads there. With so many numbers it cannot be drawn, but it still has a ", strong("length"), " and a ", strong("direction"), ", which are computed in the same way."),
         aside(`The numbers alone say nothing about the order of words. Therefore each place in the text has a learned vector of its own (there are ${whole(model.context)}), and both are added.`),
       ),
       screen("Does the look-up know what stands beside?", sameTwice(lesson)),
@@ -88,7 +89,7 @@ function nearest(lesson, position) {
       return { value: near[0].id, say: `${quoted(near[0])}: the cosine of the two is ${fixed(near[0].cosine)}.` };
     },
     shown: () => [
-      figure("The cosine: 1 for the same direction, 0 for nothing in common.", async () => bars((await asked).map((one) => ({ label: chip(one), value: one.cosine, text: fixed(one.cosine) })), { label: `Tokens whose vectors are nearest to ${lesson.named(position)}`, as: "size", kind: "weight", full: 1 }), { name: "near", tall: 14 }),
+      figure("The cosine of two vectors: 1 where they have the same direction, 0 where they are at right angles.", async () => bars((await asked).map((one) => ({ label: chip(one), value: one.cosine, text: fixed(one.cosine) })), { label: `Tokens whose vectors are nearest to ${lesson.named(position)}`, as: "size", kind: "weight", full: 1 }), { name: "near", tall: 14 }),
       say("Nobody told the model that these words are alike. They are used in the same places, and training moved their rows together."),
       aside("This is a measure, not a meaning: a small model’s neighbours are partly chance. Choose another token above and see."),
     ],

@@ -30,7 +30,7 @@ export const chapter = {
           near: Math.max(1, Math.round(all / 16)),
           truth: async () => {
             const n = sinks(await row);
-            return { value: n, say: `${n} of ${all}. The shares have to sum to 1; where nothing in the text fits, they mostly go there.` };
+            return { value: n, say: `${n} of ${all}. The shares have to sum to 1; where nothing in the text fits, they often go there.` };
           },
           shown: () => [
             figure(`Each row is a head (block.head), each column a token: where it looks from ${lesson.named(lesson.last)}.`, async () => everyHead(lesson, await row), { name: "every-head", tall: 20 }),
@@ -42,6 +42,7 @@ export const chapter = {
       screen(
         "Like the kernels of a convolution",
         figure("How much of a head’s attention goes to one kind of place, measured on random tokens that repeat: the three best heads for each kind.", () => kinds(lesson), { name: "kinds", tall: 14 }),
+        aside("A bar of a few percent is little: then no head of this model does mainly that."),
         say("In a network for pictures, many small kernels pass over the same picture. Each is learned, each looks for another thing: an edge, a corner. Heads are like that: many learned questions, ", strong("the same at every position"), ", put to the same text."),
         say("One difference matters. A kernel always looks at the same neighbours. A head chooses where to look from what stands there."),
       ),

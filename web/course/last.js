@@ -53,7 +53,7 @@ function suspects(lesson) {
     },
     shown: () => [
       figure("The probability of each name as the next word. ◀ marks who really ate the cake.", async () => trialTable(await asked), { name: "suspects", tall: 8 }),
-      say("The last words are the same in all three stories. Where the probabilities differ, something of the sentence about the cake has reached the last vector, through attention, over several blocks."),
+      say("The last words are the same in all three stories. Where the probabilities differ, something of the sentences before has reached the last vector, through attention, over several blocks."),
       aside("Where a model fails, the information has not arrived, or something else was stronger, for example that one name is frequent in the stories it learned from."),
     ],
   });
@@ -100,7 +100,7 @@ function whatDecided(lesson, text) {
     shown: () => [
       figure("Each word hidden in turn: what is left of the probability of the model’s answer. The shorter the bar, the more depends on the word.", async () => hidden(await reading, await why), { name: "why", tall: 18 }),
       figure("What reaches the logit of the answer directly from each word, through all heads (direct attribution).", async () => direct(lesson, await reading), { name: "direct", tall: 8 }),
-      say("The two do not say the same. Hiding is a ", strong("change"), ": it shows what the answer depends on, also over detours. The direct part only counts the last step, from a word straight to the last vector."),
+      say("The two do not say the same. Hiding is a ", strong("change"), ": it shows what the answer depends on, also by way of other words. The direct part only counts the last step, from a word straight to the last vector."),
       closer(lesson, "why", reading.then(({ ids }) => ({ ids })), "The whole sweep, with the heads that read the word"),
     ],
   });

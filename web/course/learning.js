@@ -31,11 +31,30 @@ export const chapter = {
         "From letters to language",
         say(`The loaded model was made in the same way: ${whole(lesson.model.stored)} weights instead of a few thousand, text instead of letters, many more steps. GPT-3 saw 300 billion tokens.`),
         say("The task was never “understand”, only: ", strong("predict the next token"), ". Where that needs grammar, names, places or who ate the cake, weights that represent them make the loss smaller, and are found."),
-        aside("Not all of it is understood. What single heads and neurons of large models have learned is still being found out, with the tools of this course."),
+        aside("Not all of it is understood. What single heads and neurons of large models have learned is still being found out, with means like those of this course."),
       ),
+      screen("All of it, in short", ...inShort()),
     ];
   },
 };
+
+/** What a reader takes along: how a next word is chosen, where the weights are, what a long text costs. */
+function inShort() {
+  const to = (id, text) => make("a", { href: `#course/${id}` }, text);
+  const step = (...text) => make("li", {}, ...text);
+  return [
+    make(
+      "ol",
+      { class: "in-short say" },
+      step("The text is cut into ", to("tokens", "tokens"), ", and each one’s vector is ", to("embedding", "looked up in a table"), "."),
+      step("In every block, ", to("queries", "attention"), " adds to each vector what it takes from earlier words: queries and keys say from where, ", to("values", "values"), " say what."),
+      step("Then the ", to("mlp", "MLP"), " works on each vector by itself. ", to("again", "Block by block"), ", the vectors of words become vectors of what comes next."),
+      step("Only the ", to("last", "last vector"), " is compared with every token of the vocabulary. The ", to("unembedding", "softmax"), " makes probabilities, one token is drawn, and all begins anew."),
+      step("What was learned are the ", to("weights", "weights"), ": most stand in the MLPs, then in attention, few in the two tables. Reading and writing do not change them."),
+      step("Every token looks at all before it. So a long text costs more than its length: ", to("context", "twice the text, four times the pairs"), ", and keys and values of all its tokens are kept."),
+    ),
+  ];
+}
 
 function watch(lesson) {
   const state = { task: "reverse", frames: [], running: false };

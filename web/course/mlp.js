@@ -43,8 +43,8 @@ export const chapter = {
           shown: () => [
             blocks,
             numbers,
-            say(`A first matrix makes ${whole(model.mlp_width)} numbers of the ${whole(model.width)}. Then a bend: what is well below 0 becomes almost 0, what is above stays. A second matrix makes ${whole(model.width)} numbers again, and they are added to the vector.`),
-            figure("The bend, GELU: x times the share of a normal distribution below x.", () => gelu(), { name: "gelu" }),
+            say(`MLP stands for multi-layer perceptron. A first matrix makes ${whole(model.mlp_width)} numbers of the ${whole(model.width)}. Then a bend: what is well below 0 becomes almost 0, what is above stays. A second matrix makes ${whole(model.width)} numbers again, and they are added to the vector.`),
+            figure("The bend, called GELU: what comes out for each number that goes in.", () => gelu(), { name: "gelu" }),
             say("Without the bend, two matrices in a row would be no more than one matrix. With it, a neuron can be silent for most words and speak for some."),
           ],
         }),
@@ -52,7 +52,7 @@ export const chapter = {
       screen(
         "What neurons write",
         strongest,
-        say("A neuron’s row in the first matrix says what it answers to; its column in the second says what it then writes. One can read it as a small memory: ", strong("if"), " the vector looks like this, ", strong("then"), " add that."),
+        say("A neuron’s column in the first matrix says what it answers to; its row in the second says what it then writes. One can read it as a small memory: ", strong("if"), " the vector looks like this, ", strong("then"), " add that."),
         aside("A name for a neuron is a guess. Many answer to several things that have nothing to do with each other."),
         closer(lesson, "mlp", { position: lesson.last, block: state.block }, "The whole MLP, neuron by neuron"),
       ),

@@ -22,25 +22,34 @@ export const chapter = {
       screen(
         "Each word asks, each word offers",
         figure(`One word’s vector of ${whole(model.width)} numbers is multiplied by two learned matrices; each gives ${size} numbers.`, () => asking(lesson), { name: "query-key", tall: 10 }),
+        say("A ", strong("matrix"), ` is a table of numbers. To multiply a vector by it, each number of the vector is multiplied with its row of the table, and the rows are added up. So ${whole(model.width)} numbers and a table of ${whole(model.width)} rows and ${size} columns make ${size} new numbers. Here the table holds weights: it was learned.`),
         say("Attention lets a word take in other words. A head first makes two short vectors from every word’s vector: a ", strong("query"), ", what this word looks for, and a ", strong("key"), ", what it can be found by."),
-        say("Query and key are multiplied, number by number, and summed: a ", strong("score"), `. It is divided by √${size} = ${fixed(Math.sqrt(size))}, so that it does not grow with their length.`),
+        say("Query and key are multiplied, number by number, and summed: a ", strong("score"), `. It is divided by √${size} = ${fixed(Math.sqrt(size))}, so that it stays about as large for vectors of more numbers.`),
       ),
       screen("Which word answers?", live(() => answering(lesson))),
     ];
   },
 };
 
+/** The word with the largest share but for the first one and the start of the text. */
+function secondOf(lesson, { position, to, shares }) {
+  const others = shares.map((share, at) => ({ share, at })).filter(({ at }) => at !== to && at >= lesson.first && at < position);
+  return others.sort((a, b) => b.share - a.share)[0]?.at ?? position;
+}
+
 async function asking(lesson) {
   const found = await clearHead(lesson);
   const { block, head, position } = found;
-  const qk = await lesson.ask({ ask: "query_key", ids: lesson.ids, block, head, query: position, key: found.to });
+  // Not the word that answers: that is the reader's guess below.
+  const to = secondOf(lesson, found);
+  const qk = await lesson.ask({ ask: "query_key", ids: lesson.ids, block, head, query: position, key: to });
   const [query, key] = [values(qk.query), values(qk.key)];
   return [
     make("p", { class: "note" }, `Block ${block}, head ${head}, of your text.`),
     stripRow(`the query of ${lesson.named(position)}`, query),
-    stripRow(`the key of ${lesson.named(found.to)}`, key),
+    stripRow(`the key of ${lesson.named(to)}`, key),
     stripRow("query × key, number by number", query.map((value, at) => value * key[at])),
-    make("p", { class: "course-sum" }, `Their sum is ${fixed(qk.product)}; divided by ${fixed(Math.sqrt(lesson.model.head_size))} that is a score of ${fixed(qk.scaled ?? qk.product / Math.sqrt(lesson.model.head_size))}.`),
+    make("p", { class: "course-sum" }, `Their sum is ${fixed(qk.product)}; divided by ${fixed(Math.sqrt(lesson.model.head_size))} that is a score of ${fixed(qk.scaled ?? qk.product / Math.sqrt(lesson.model.head_size))}. The head does this with every earlier word, and with the word itself.`),
   ];
 }
 
@@ -56,7 +65,7 @@ function answering(lesson) {
     return { value: to, say: `Head ${head} of block ${block} gives ${percent(shares[to])} of its attention at ${lesson.named(position)} to ${lesson.named(to)}.` };
   };
   const question = make("span", {}, "…");
-  asked.then(({ block, head, position }) => question.replaceChildren(`Head ${head} of block ${block} has learned something. When ${lesson.named(position)} asks, which word answers loudest?`), () => {});
+  asked.then(({ block, head, position }) => question.replaceChildren(`This is head ${head} of block ${block}. When ${lesson.named(position)} asks, which of these words gets most of its attention?`), () => {});
   return guess(lesson, {
     name: "answer",
     ask: question,

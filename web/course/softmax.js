@@ -68,7 +68,7 @@ function toy() {
 
 function hot(lesson, asked) {
   const question = make("span", {}, "…");
-  asked.then(({ top, at }) => question.replaceChildren(`After your text, ${quoted(top[0])} is most probable: ${percent(at(top[0].logprob, 1))}. All logits are now divided by a temperature of 2 before the softmax. How probable is it then?`), () => {});
+  asked.then(({ top, at }) => question.replaceChildren(`After your text, ${quoted(top[0])} is most probable: ${percent(at(top[0].logprob, 1))}. The scores of all tokens (logits, chapter 12) are now divided by a temperature of 2 before the softmax. How probable is it then?`), () => {});
   return guess(lesson, {
     name: "hot",
     ask: question,
@@ -81,7 +81,7 @@ function hot(lesson, asked) {
     },
     shown: () => [
       figure("The next token at a temperature. The rest is the sum over all tokens that are not in the list.", () => thermometer(asked), { name: "temperature", tall: 16 }),
-      say("Below 1 is ", strong("cold"), ": differences grow, the most probable token takes all. Above 1 is ", strong("hot"), ": differences shrink, everything becomes equally probable. At 0 nothing is divided: the most probable token is taken. The order of the tokens never changes."),
+      say("Below 1 is ", strong("cold"), ": differences grow, and the most probable token takes more. Above 1 is ", strong("hot"), ": differences shrink, and improbable tokens gain. At 0 nothing is divided: the most probable token is taken. The order of the tokens never changes."),
     ],
   });
 }
@@ -112,7 +112,7 @@ function limit(lesson, asked) {
     shown: () => [
       figure(`The probability outside the first ${SHARE} tokens, over the temperature. The line at 2 is the limit.`, () => tail(asked), { name: "tail", tall: 14 }),
       figure("What is written, 24 tokens with the same seed.", () => written(lesson), { name: "written", tall: 10 }),
-      say("One token from the tail is enough to derail a sentence, because all that follows builds on it. At 2 a sentence of twenty words meets the tail many times."),
+      say("One token from the tail can spoil a sentence, because all that follows builds on it. The hotter, the more of them are drawn."),
       aside("There is no wall at 2: it is a convention, which other programs share. Glass refuses more, unless ", code("hot"), " is allowed by name, because then almost every text is noise. Top-k, top-p and min-p cut the tail off before drawing."),
     ],
   });

@@ -13,14 +13,14 @@ export const chapter = {
   sources: ["sennrich", "radford"],
   make(lesson) {
     const { tokens, model } = lesson;
-    const begins = lesson.first ? " The first one stands for “a text begins here”; you did not write it." : "";
+    const begins = lesson.first ? ` The first one, ${quoted(tokens[0])}, marks where one text ends and the next begins; you did not write it.` : "";
     const word = lesson.field("word", "grandmother");
     return [
       screen(
         "Your text, as the model reads it",
         figure(null, () => numbered(tokens), { name: "tokens" }),
         say("A GPT reads no letters. Your text is cut into pieces called ", strong("tokens"), `, and each piece is known by a number. This model knows ${whole(model.vocabulary)} of them, and nothing else.${begins}`),
-        aside("␣ is a space: it belongs to the word after it. So a word at the beginning of a text and the same word inside it are two tokens with two numbers."),
+        aside("␣ is a space: it belongs to the word after it. So a word at the beginning of a text and the same word inside it are two tokens with two numbers. Most frequent words are one token; where this course says “word”, it means a token, also one that is only a piece of a word or a full stop."),
       ),
       screen("A word is put together", ...withWords(lesson, () => {
         const merging = live(() => tryWord(lesson, lesson.field("word", word)));

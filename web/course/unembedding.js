@@ -53,13 +53,16 @@ function product(lesson, found) {
   ];
 }
 
+/** A ratio; small ones need more digits. */
+const times = (x) => fixed(x, x < 2 ? 2 : 1);
+
 function difference(lesson, asked) {
   const question = make("span", {}, "…");
   const choices = asked.then(({ top }) => {
     const ratio = Math.exp(top[0].logprob - top[1].logprob);
     const d = top[0].logprob - top[1].logprob;
     question.replaceChildren(`The logit of ${quoted(top[0])} is ${fixed(d)} above that of ${quoted(top[1])}. So ${quoted(top[0])} is …`);
-    const all = [["diff", `${fixed(d)} percent more probable`], ["times", `${fixed(Math.max(1.01, d), 1)} times as probable`], ["power", `${fixed(ratio, 1)} times as probable`]];
+    const all = [["diff", `${fixed(d)} percent more probable`], ["times", d < 1.05 ? "just as probable" : `${fixed(d, 1)} times as probable`], ["power", `${times(ratio)} times as probable`]];
     return all;
   });
   return guess(lesson, {
@@ -69,7 +72,7 @@ function difference(lesson, asked) {
     truth: async () => {
       const { top } = await asked;
       const d = top[0].logprob - top[1].logprob;
-      return { value: "power", say: `e to the power of ${fixed(d)} is ${fixed(Math.exp(d), 1)}. ${quoted(top[0])} has ${percent(Math.exp(top[0].logprob))}, ${quoted(top[1])} ${percent(Math.exp(top[1].logprob))}.` };
+      return { value: "power", say: `e to the power of ${fixed(d)} is ${times(Math.exp(d))}. ${quoted(top[0])} has ${percent(Math.exp(top[0].logprob))}, ${quoted(top[1])} ${percent(Math.exp(top[1].logprob))}.` };
     },
     shown: () => [
       figure("The most probable next tokens of your text.", async () => {

@@ -42,7 +42,7 @@ async function mixing(lesson, asked) {
     bars(rows, { label: "What comes from each word", as: "size" }),
     stripRow(`the mixed values: ${found.z.cols} numbers`, values(found.z)),
     stripRow(`what is added to ${lesson.named(position)}: ${whole(found.added.cols)} numbers, length ${fixed(found.length)}`, values(found.added)),
-    make("p", { class: "note" }, "Read as a prediction, this addition alone would promote:"),
+    make("p", { class: "note" }, "Read as a prediction, this addition alone would raise most:"),
     kind(found.promoted),
   ];
 }
@@ -68,7 +68,7 @@ function halves(lesson) {
         [gpt3, model].map((one) => [one === gpt3 ? "GPT-3" : one.name, whole(one.value.whole), `${whole(one.width)} × ${one.head_size}`, `${one.head_size} × ${whole(one.width)}`, whole(2 * one.value.half)]),
         { numeric: [1, 2, 3, 4] },
       ),
-      say("The first half, ", strong("down"), ", is multiplied before the words are mixed: it makes the small values. The second half, ", strong("up"), ", is multiplied ", strong("after mixing"), ": once for the sum, not once for each word. Both steps are only sums and products, so the result is the same as that of the one square matrix, as long as that has so low a rank."),
+      say("The first half, ", strong("down"), ", is multiplied before the words are mixed: it makes the small values. The second half, ", strong("up"), ", is multiplied ", strong("after mixing"), ": once for the sum, not once for each word. Both steps are only sums and products, so the result is the same as that of one square matrix: their product. Not every square matrix is such a product; that is the price of the smaller number of weights."),
       aside(`Papers and programs put the second halves of all heads of a block side by side in one matrix and call it the output projection, W_O. Query and key save in the same way: their product, a square of ${whole(gpt3.width)} × ${whole(gpt3.width)}, is never built. The biases that are added as well are not counted here.`),
     ],
   });

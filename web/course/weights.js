@@ -28,9 +28,9 @@ export const chapter = {
           choices: KINDS.map(([name]) => [name, name]),
           truth: () => ({ value: "MLP", say: `The MLPs hold ${percent(share(gpt3, KINDS[2]))}, attention ${percent(share(gpt3, KINDS[1]))}, the two tables ${percent(share(gpt3, KINDS[0]))}.` }),
           shown: () => [
-            figure("Shares of all weights, from left to right: the two tables, attention, the MLPs. Above GPT-3, below the loaded model.", () => [gpt3, model].map((one) => stacked(one)), { name: "stacked" }),
+            figure("Shares of all weights, from left to right: the two tables, attention, the MLPs. Above GPT-3, below the loaded model.", () => [stacked(gpt3, "GPT-3"), stacked(model, model.name)], { name: "stacked" }),
             groups(gpt3, "GPT-3"),
-            groups(model, `The loaded model, ${model.name}`),
+            groups(model, `the loaded model, ${model.name}`),
             reconciliation(gpt3),
           ],
         }),
@@ -38,7 +38,7 @@ export const chapter = {
       screen(
         "What is learned, what flows",
         figure("Blue: weights, the same for every text. Orange: the vectors of your text at every block, made for it and gone afterwards.", () => twoKinds(lesson), { name: "two-kinds" }),
-        say("Two kinds of numbers stand in every product of a GPT. ", strong("Weights"), " were learned; they are the model. They do not change when it reads or writes. ", strong("Data"), " is what flows: vectors, scores, shares. They are made anew from each text."),
+        say("Two kinds of numbers are multiplied and added in a GPT. ", strong("Weights"), " were learned; they are the model. They do not change when it reads or writes. ", strong("Data"), " is what flows: vectors, scores, shares. They are made anew from each text."),
         say("A chat does not teach the model anything. What it seems to remember of a conversation stands in the text that it reads again."),
       ),
     ];
@@ -46,7 +46,7 @@ export const chapter = {
 };
 
 /** All groups side by side as one bar. */
-function stacked(model) {
+function stacked(model, title) {
   const width = 640;
   const height = 46;
   let x = 0;
@@ -59,13 +59,13 @@ function stacked(model) {
     return part;
   });
   const said = KINDS.map(([name, fits]) => `${name} ${percent(model.groups.filter((group) => fits(group.name)).reduce((sum, { weights }) => sum + weights, 0) / model.weights)}`).join(", ");
-  return make("div", { class: "stacked" }, make("p", { class: "note" }, `${model.name}: ${whole(model.weights)}`), picture(width, height, `${model.name}: ${said}`, ...parts));
+  return make("div", { class: "stacked" }, make("p", { class: "note" }, `${title}: ${whole(model.weights)}`), picture(width, height, `${title}: ${said}`, ...parts));
 }
 
 function groups(model, title) {
   const rows = model.groups.map(({ name, rows, cols, matrices, weights }) => [NAMES[name] ?? name, `${whole(rows)} × ${whole(cols)}`, whole(matrices), whole(weights), percent(weights / model.weights)]);
   rows.push([make("strong", {}, "total"), "", make("strong", {}, whole(model.matrices)), make("strong", {}, whole(model.weights)), "100 %"]);
-  return make("div", {}, make("h4", {}, title), table(`The weights of ${title}, group by group`, ["group", "rows × columns", "matrices", "weights", "share"], rows, { numeric: [1, 2, 3, 4] }));
+  return make("div", {}, make("h4", {}, title.replace(/^the/, "The")), table(`The weights of ${title}, group by group`, ["group", "rows × columns", "matrices", "weights", "share"], rows, { numeric: [1, 2, 3, 4] }));
 }
 
 function reconciliation({ reconciliation, stored }) {
@@ -76,7 +76,7 @@ function twoKinds(lesson) {
   const { model, ids } = lesson;
   const flowing = ids.length * model.width * (model.layers + 1);
   return [
-    bars([{ label: "weights of this model", value: model.stored, text: whole(model.stored) }], { label: "What is learned", as: "size", kind: "weight", full: Math.max(model.stored, flowing) }),
+    bars([{ label: "weights of this model, as stored", value: model.stored, text: whole(model.stored) }], { label: "What is learned", as: "size", kind: "weight", full: Math.max(model.stored, flowing) }),
     bars([{ label: `vectors of your text: ${ids.length} tokens × ${whole(model.width)} × ${model.layers + 1}`, value: flowing, text: whole(flowing) }], { label: "What flows", as: "size", full: Math.max(model.stored, flowing) }),
   ];
 }

@@ -53,7 +53,7 @@ async function draw({ state, store, open }) {
       "div",
       { class: "row between" },
       toggle({ label: "Show the attention to the first token", on: sink, pick: (on) => store.set({ sink: on }), name: "sink" }),
-      note("Most heads look at the first token when they find nothing: a sink. Grey arcs: the other words."),
+      note("Many heads look at the first token where nothing else fits: an attention sink. Grey arcs: the other words."),
     ),
     columns(whole && gridPart({ state, store, steps, step, key }), rowPart({ state, store, steps, key })),
     !whole && note(`The text has ${ids.length} tokens; the grid of all rows is drawn up to ${WHOLE}. The arcs and the list show the chosen row.`),

@@ -36,12 +36,12 @@ async function draw({ state, store }) {
     make(
       "div",
       { class: "sum" },
-      row("", [chip(token), " of the table of tokens"], of.token, "weight", site("embedding.token")),
+      row("", [chip(token), " in the table of tokens"], of.token, "weight", site("embedding.token")),
       of.position && row("+", `position ${position}`, of.position, "weight", site("embedding.position")),
       row("=", "what flows into block 0", of.sum, "data", site("embedding")),
     ),
     note(`${model.width} numbers each. Blue and square: learned, they stand in the file. Orange and round: computed for this text.`),
-    part("Tokens whose learned vectors point most the same way (cosine)", make("div", { class: "narrow" }, near(own.near))),
+    part("Tokens whose learned vectors have the most similar direction (cosine)", make("div", { class: "narrow" }, near(own.near))),
   ];
 }
 

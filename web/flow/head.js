@@ -43,14 +43,14 @@ async function draw({ state, store, open }) {
           })),
           { label: "Length of what it takes from each word", as: "size" },
         ),
-        note("Length of what it takes: its share of the value's length, through the second half."),
+        note("The length of what is added from each word. Beside it: its share of the attention, and the length of its value."),
         found.sources.length > SOURCES && note(`The ${SOURCES} strongest of ${found.sources.length} words.`),
       ),
       ...promotedParts(found.promoted, found.demoted),
     ),
     make("div", { class: "row" }, changing("Silence this head", store, open, { silence: `block.${block}.attention.head.${head}` })),
     note(
-      `“Speaks for” and “against”: what the head's vector alone adds to the logits of the next token at ${quoted(tokens[position])}, position ${position}, block ${block} of ${model.layers}.`,
+      `“Raises” and “lowers”: what the head's vector alone adds to the logits of the next token at ${quoted(tokens[position])}, position ${position}, block ${block} of ${model.layers}.`,
     ),
   ];
 }

@@ -12,7 +12,7 @@ export const view = defineView({
   id: "heads",
   title: "All heads of a block",
   station: "All heads",
-  about: "Every head proposes a change to the word; the proposals are simply added.",
+  about: "Every head adds a vector to the word's vector. Raises, lowers: the logits of which next tokens its vector alone changes most.",
   uses: ["position", "block"],
   keys: ["head"],
   draw,
@@ -58,13 +58,13 @@ async function draw({ state, store, open }) {
       make(
         "p",
         { class: "row" },
-        make("span", { class: "note" }, "speaks for"),
+        make("span", { class: "note" }, "raises"),
         chips(sum.promoted),
-        make("span", { class: "note" }, "against"),
+        make("span", { class: "note" }, "lowers"),
         chips(sum.demoted),
       ),
     ),
-    note("Lengths do not add up to the length of the sum: where proposals point in different directions, they cancel."),
+    note("Lengths do not add up to the length of the sum: where vectors point in different directions, they cancel in part."),
   ];
 }
 
@@ -110,10 +110,10 @@ function card({ one, at, kind, next, chosen, tokens, longest, strongest, block, 
     one.logit !== undefined &&
       one.logit !== null &&
       make("p", { class: "note" }, `adds ${signed(one.logit)} to the logit of ${next}`, one.logit === strongest ? ", the most" : ""),
-    make("p", { class: "row" }, make("span", { class: "note" }, "for"), chips(one.promoted.slice(0, 4))),
-    make("p", { class: "row" }, make("span", { class: "note" }, "against"), chips(one.demoted.slice(0, 4))),
+    make("p", { class: "row" }, make("span", { class: "note" }, "raises"), chips(one.promoted.slice(0, 4))),
+    make("p", { class: "row" }, make("span", { class: "note" }, "lowers"), chips(one.demoted.slice(0, 4))),
     kind && make("p", { class: "note" }, kind),
-    make("p", { class: "note" }, "here it looks at"),
+    make("p", { class: "note" }, "takes most from (share of its attention)"),
     make("ul", { class: "source-list" }, ...sources),
   );
 }

@@ -1,4 +1,4 @@
-// The view "Last vector": from the last vector to the logit of a word, and which words and parts decided it.
+// The view "Last vector": from the last vector to the logit of a word, and what words and parts add to it.
 
 import { make } from "../dom.js";
 import { bars } from "../draw/bars.js";
@@ -31,8 +31,8 @@ async function draw({ state, store, open }) {
     tokenChoice({ found, store }),
     product({ found, state }),
     columns(
-      part(`Which words decided ${quoted(found.token)}`, words({ found, state, store })),
-      part("Which parts did", parts({ found, store, open })),
+      part(`What each word adds to the logit of ${quoted(found.token)}`, words({ found, state, store })),
+      part("What each part adds", parts({ found, store, open })),
     ),
     sources({ found, state, store, open }),
   ];
@@ -118,7 +118,7 @@ function words({ found, state, store }) {
   }));
   return [
     bars(rows, { label: "What came from each word by way of the heads", as: "signed", full }),
-    note("What came from each word through the heads' attention, as a part of the logit. ", left),
+    note("What came from each word directly, through the heads' attention. Whether the answer depends on the word shows “Why?”. ", left),
   ];
 }
 

@@ -15,7 +15,7 @@ const WORDS = 60;
 export const view = defineView({
   id: "mlp",
   title: "MLP",
-  about: "After the heads every word thinks for itself: many small detectors, each of which adds its vector when it fires.",
+  about: "After the heads, each word's vector is worked on by itself. A neuron fires where the vector fits what it answers to, and then adds a vector of its own.",
   uses: ["position", "block"],
   keys: ["neuron"],
   draw,
@@ -36,7 +36,7 @@ async function draw({ state, store, open }) {
         {},
         make("h3", {}, "1 · Up"),
         weightBox("up", { rows: model.width, cols: model.mlp_width }),
-        note(`${whole(model.mlp_width)} neurons look at ${quoted(tokens[position])}.`),
+        note(`${whole(model.mlp_width)} neurons, each with its own column of weights, at ${quoted(tokens[position])}.`),
       ),
       make(
         "li",
@@ -81,7 +81,7 @@ function neuronTable({ found, neuron, store, block, position }) {
   ]);
   return table({
     caption: "Neurons by the length of what they add",
-    head: ["Neuron", "Fires", "Adds (length)", "To the next token", "Speaks for"],
+    head: ["Neuron", "Fires", "Adds (length)", "To the next token", "Raises"],
     rows,
   });
 }
@@ -121,8 +121,8 @@ function neuronPart({ state, store, open, one, neuron }) {
     four(
       list(one.excited, "Tokens that excite it most"),
       list(one.calmed, "Tokens that calm it most"),
-      list(one.promoted, "Speaks for"),
-      list(one.demoted, "Speaks against"),
+      list(one.promoted, "Raises"),
+      list(one.demoted, "Lowers"),
     ),
     make(
       "div",

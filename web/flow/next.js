@@ -18,7 +18,7 @@ const WRITTEN = 20;
 export const view = defineView({
   id: "next",
   title: "Next word",
-  about: "Every token of the vocabulary gets a probability. Samplers cut the tail off; then one token is drawn.",
+  about: "Every token of the vocabulary gets a probability. Samplers may leave out improbable ones; then one token is drawn.",
   uses: ["position"],
   draw,
 });

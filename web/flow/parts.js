@@ -55,8 +55,8 @@ export function toggle({ label, on, pick, name }) {
 export function promotedParts(promoted, demoted, atOf) {
   const rows = (list) => list.map((one) => ({ label: chip(one), value: one.value, at: atOf?.(one.id) }));
   return [
-    part("Speaks for", bars(rows(promoted), { label: "Tokens whose logit it raises", as: "signed" })),
-    part("Speaks against", bars(rows(demoted), { label: "Tokens whose logit it lowers", as: "signed" })),
+    part("Raises", bars(rows(promoted), { label: "Tokens whose logit it raises", as: "signed" })),
+    part("Lowers", bars(rows(demoted), { label: "Tokens whose logit it lowers", as: "signed" })),
   ];
 }
 
