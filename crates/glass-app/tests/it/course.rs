@@ -9,7 +9,7 @@ use crate::program::{Scratch, glass};
 pub const CHAPTERS: [&str; 16] = [
     "tokens",
     "embedding",
-    "drift",
+    "same-word",
     "queries",
     "mask",
     "softmax",
@@ -168,7 +168,7 @@ fn a_guess_is_judged() {
         let browser = &page.browser;
         page.go("#course/weights");
         page.until_chapter("weights");
-        browser.click("[data-guess=most] [data-choice='MLP']");
+        browser.click("[data-guess=most] [data-choice=\"MLP\"]");
         browser.wait_for("[data-verdict=most]", "Right");
         page.go("#course/again");
         page.until_chapter("again");
@@ -181,7 +181,7 @@ fn a_guess_is_judged() {
         let answer = first.last().unwrap();
         let right = first.iter().rposition(|id| id != answer).map_or(0, |at| at + 1);
         let wrong = if right == 0 { 1 } else { 0 };
-        browser.click(&format!("[data-guess=when] [data-choice='{wrong}']"));
+        browser.click(&format!("[data-guess=when] [data-choice=\"{wrong}\"]"));
         browser.wait_for("[data-verdict=when]", "Not so");
         browser.wait(&format!(
             "document.querySelector('[data-guess=when] .right')?.dataset.choice === '{right}'"

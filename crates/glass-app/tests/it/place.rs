@@ -13,9 +13,9 @@ use crate::browser::{Browser, Screen, TURN};
 use crate::program::{Scratch, glass};
 use crate::service::Service;
 
-/// How far a number of the page that stands alone may be from the program's, as a share of it, or of 1 if it is smaller: see
-/// page_alone.rs.
-const TOLERANCE: f64 = 1e-4;
+/// How far a number of the page that stands alone may be from the program's, as a share of it, or of 1 if it is smaller: there,
+/// inputs of quantised products can be rounded the other way (page_alone.rs).
+const TOLERANCE: f64 = 0.1;
 
 /// A page in a browser.
 pub struct Opened {
@@ -226,6 +226,11 @@ impl Record {
             }
             (_, column, _) => self.row(site, position)[column.expect("a column")],
         }
+    }
+
+    /// Numbers of a head's queries.
+    pub fn head_size(&self) -> usize {
+        self.sites["block.0.attention.query"].0[1] / self.heads()
     }
 
     fn heads(&self) -> usize {
