@@ -128,6 +128,8 @@ fn questions(ids: &[u32]) -> Vec<Value> {
         json!({"ask": "generate", "ids": ids, "tokens": 24, "temperature": 0, "top": 3}),
         json!({"ask": "if", "ids": ids, "edits": edits, "tokens": 6}),
         json!({"ask": "why", "ids": ids}),
+        json!({"ask": "trace", "ids": ids, "at": {"site": "block.3.attention.z", "position": 5, "column": 100}}),
+        json!({"ask": "trace", "ids": ids, "at": {"weight": "block.3.mlp.up.weight", "row": 7, "column": 9}}),
         json!({"ask": "lesson", "task": "copy", "steps": 12}),
     ];
     let of_ids = [
