@@ -257,7 +257,7 @@ function beforeAndAfter({ before, after }, names = ["Before", "After"]) {
 
 function ratio(p, q) {
   const times = q / p;
-  if (times > 0.98 && times < 1.02) return "same";
+  if (times > 0.95 && times < 1.05) return "about the same";
   return times > 1
     ? `▲ ×${times >= 10 ? Math.round(times).toLocaleString("en") : times.toFixed(1)}`
     : `▼ ÷${1 / times >= 10 ? Math.round(1 / times).toLocaleString("en") : (1 / times).toFixed(1)}`;

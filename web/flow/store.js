@@ -150,7 +150,7 @@ async function read(changes, changed, next) {
   }
   if (found.tokens && changes.position === undefined) found.position = Infinity;
   const most = found.model.context;
-  if (found.ids?.length > most) throw new Error(`These are ${found.ids.length.toLocaleString("en")} tokens, and the model can read ${most.toLocaleString("en")}. Shorten it; until then the text before is shown.`);
+  if (found.ids?.length > most) throw new Error(`This text has ${found.ids.length.toLocaleString("en")} tokens, and the model can read ${most.toLocaleString("en")}. Shorten it; until then the text before is shown.`);
   if (changed.includes("second")) {
     const second = next.second ? await ask({ ask: "tokens", text: next.second }) : { ids: [], tokens: [] };
     Object.assign(found, { secondIds: second.ids, secondTokens: second.tokens });
