@@ -70,7 +70,8 @@ fn numbers(page: &Opened, record: &Record, view: &str, choice: Choice) -> Result
         return Err(format!("{view} has {} numbers", found.len()));
     }
     let Choice { position, block, head } = choice;
-    for (at, text) in &found {
+    // The file's numbers have tests of their own.
+    for (at, text) in found.iter().filter(|(at, _)| at["weight"].is_null()) {
         let site = at["site"].as_str().unwrap_or_default();
         let wrong = |what: &str| Err(format!("{view}: {at} is of another {what}"));
         if site.starts_with("block.") && !site.starts_with(&format!("block.{block}.")) {
@@ -365,12 +366,13 @@ fn pictures_can_be_kept() {
 fn texts_of_two_tokens_and_of_hundreds() {
     both("flow-lengths", |page| {
         let long = "The dog ran to the park and saw a big red ball. ".repeat(36);
-        let tokens = page.ids(&long).len();
+        let long = long.trim_end();
+        let tokens = page.ids(long).len();
         assert!((400..500).contains(&tokens), "{tokens}");
-        for (text, tokens) in [("The", 2), (long.trim_end(), tokens)] {
+        for (text, tokens) in [("The", 2), (long, tokens)] {
             page.go(&format!("#flow/tokens?t={}", encoded(text)));
             page.browser
-                .wait(&format!("document.querySelectorAll('#flow-tokens .chip').length === {tokens}"));
+                .wait(&format!("Array.from(document.querySelectorAll('#flow-tokens [data-position]')).at(-1)?.dataset.position === '{}'", tokens - 1));
             for view in VIEWS {
                 page.station(view);
                 assert_eq!(page.texts(&format!("{} .view-remark", inside(view))).concat(), "", "{view}");

@@ -15,7 +15,7 @@ use crate::service::Service;
 
 /// How far a number of the page that stands alone may be from the program's, as a share of it, or of 1 if it is smaller: there,
 /// inputs of quantised products can be rounded the other way (page_alone.rs).
-const TOLERANCE: f64 = 0.1;
+const TOLERANCE: f64 = 0.2;
 
 /// A page in a browser.
 pub struct Opened {
