@@ -35,6 +35,15 @@ impl Browser {
             Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
         };
         ["chromium", "chromium-browser", "google-chrome"].iter().find(found)?;
+        // A driver that cannot start at once, as on a busy machine, is tried again.
+        let (driver, port, said) = (0..3).find_map(|_| Browser::driver())?;
+        let mut browser = Browser { driver, port, session: String::new(), _said: said };
+        browser.open_session(screen);
+        Some(browser)
+    }
+
+    /// The driver, and the port that it tells.
+    fn driver() -> Option<(Child, u16, BufReader<ChildStdout>)> {
         let mut command = Command::new("chromedriver");
         let mut driver = command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
         let mut said = BufReader::new(driver.stdout.take().expect("piped"));
@@ -42,10 +51,11 @@ impl Browser {
         let port_of =
             |line: &str| line.trim_end_matches('.').rsplit_once("successfully on port ")?.1.parse().ok();
         let port = said.by_ref().lines().map_while(Result::ok).find_map(|line| port_of(&line));
-        let port = port.expect("the driver tells its port");
-        let mut browser = Browser { driver, port, session: String::new(), _said: said };
-        browser.open_session(screen);
-        Some(browser)
+        if port.is_none() {
+            let _ = driver.kill();
+            let _ = driver.wait();
+        }
+        Some((driver, port?, said))
     }
 
     fn open_session(&mut self, screen: Screen) {
@@ -114,7 +124,9 @@ impl Browser {
         let value = if dark { "dark" } else { "light" };
         self.tell(
             "Emulation.setEmulatedMedia",
-            &json!({"features": [{"name": "prefers-color-scheme", "value": value}]}),
+            &json!({"features": [{"name": "prefers-color-scheme", "value": value},
+                                 // What is on its way between two colours is neither.
+                                 {"name": "prefers-reduced-motion", "value": "reduce"}]}),
         );
     }
 
