@@ -75,7 +75,7 @@ fn of_everything() {
             page.station(view);
             if view == "change" {
                 browser.click("[data-focus=silence-head]");
-                browser.wait("document.querySelector('#effect')");
+                browser.wait("document.querySelector('#flow [data-effect=before-after]')");
             }
             settle(&page, view);
             take(&format!("flow-{view}"));
