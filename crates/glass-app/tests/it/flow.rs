@@ -295,6 +295,9 @@ fn the_keyboard_chooses_a_token_and_a_head() {
         let browser = &page.browser;
         page.go(&format!("#flow/attention?t={}&p=6", encoded(TEXT)));
         page.until_drawn("attention");
+        // Keys are for a picture that is drawn.
+        let drawn = "document.querySelectorAll('#flow .overview g[data-block] > title').length === 40";
+        browser.wait(drawn);
         // From the text, with the tabulator alone.
         browser.value("document.querySelector('#flow-text').focus()");
         browser.press(key::TAB);
@@ -309,6 +312,7 @@ fn the_keyboard_chooses_a_token_and_a_head() {
             }
         }
         browser.wait(picture);
+        browser.wait(drawn);
         for key in [key::RIGHT, key::RIGHT, key::RIGHT, key::DOWN, key::LEFT] {
             browser.press(key);
         }
