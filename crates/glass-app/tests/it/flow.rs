@@ -291,38 +291,39 @@ fn effect(page: &Opened, truth: &Value) -> Result<(), String> {
 
 #[test]
 fn the_keyboard_chooses_a_token_and_a_head() {
-    both("flow-keys", |page| {
-        let browser = &page.browser;
-        page.go(&format!("#flow/attention?t={}&p=6", encoded(TEXT)));
-        page.until_drawn("attention");
-        // Keys are for a picture that is drawn.
-        let drawn = "document.querySelectorAll('#flow .overview g[data-block] > title').length === 40";
-        browser.wait(drawn);
-        // From the text, with the tabulator alone.
-        browser.value("document.querySelector('#flow-text').focus()");
-        browser.press(key::TAB);
-        browser.wait("document.activeElement.closest('#flow-tokens')");
-        browser.press(key::RIGHT);
-        browser.press(key::RIGHT);
-        page.eventually(|| same(&[page.state("p")], &["8".into()]));
-        let picture = "document.activeElement.matches('.overview svg')";
-        for _ in 0..8 {
-            if browser.value(picture) != true {
-                browser.press(key::TAB);
-            }
+    let Some(page) = served("flow-keys", Screen::Desktop) else { return };
+    page.start();
+    let browser = &page.browser;
+    page.go(&format!("#flow/attention?t={}&p=6", encoded(TEXT)));
+    page.until_drawn("attention");
+    // Keys are for a picture that is drawn.
+    let drawn = "document.querySelectorAll('#flow .overview g[data-block] > title').length === 40";
+    browser.wait(drawn);
+    // From the text, with the tabulator alone.
+    browser.value("document.querySelector('#flow-text').focus()");
+    browser.press(key::TAB);
+    browser.wait("document.activeElement.closest('#flow-tokens')");
+    browser.press(key::RIGHT);
+    browser.press(key::RIGHT);
+    page.eventually(|| same(&[page.state("p")], &["8".into()]));
+    let picture = "document.activeElement.matches('.overview svg')";
+    for _ in 0..8 {
+        if browser.value(picture) != true {
+            browser.press(key::TAB);
         }
-        browser.wait(picture);
-        browser.wait(drawn);
-        for key in [key::RIGHT, key::RIGHT, key::RIGHT, key::DOWN, key::LEFT] {
-            browser.press(key);
-        }
-        page.eventually(|| same(&["b", "h"].map(|name| page.state(name)), &["2".into(), "1".into()]));
-        browser.press(key::ENTER);
-        page.until_drawn("head");
-        let choice = Choice { position: 8, block: 2, head: 1 };
-        let record = Record::of(TEXT);
-        page.eventually(|| numbers(page, &record, "head", choice));
-    });
+    }
+    browser.wait(picture);
+    browser.wait(drawn);
+    for key in [key::RIGHT, key::RIGHT, key::RIGHT, key::DOWN, key::LEFT] {
+        browser.press(key);
+    }
+    page.eventually(|| same(&["b", "h"].map(|name| page.state(name)), &["2".into(), "1".into()]));
+    browser.press(key::ENTER);
+    page.until_drawn("head");
+    let choice = Choice { position: 8, block: 2, head: 1 };
+    let record = Record::of(TEXT);
+    page.eventually(|| numbers(&page, &record, "head", choice));
+    page.assert_quiet();
 }
 
 /// Takes what the page would hand to the reader as a file.
