@@ -66,7 +66,7 @@ pub(crate) fn activate_in_place<V: Lanes>(v: V, y: &mut [f32], kind: Activation)
 
 /// One vector of [`activate`].
 #[inline(always)]
-fn activated<V: Lanes>(v: V, x: V, kind: Activation) -> V {
+pub(crate) fn activated<V: Lanes>(v: V, x: V, kind: Activation) -> V {
     match kind {
         Activation::Gelu => x * normal(v, x).0,
         Activation::GeluTanh => x / (v.splat(1.0) + exp(v, twice_negated(v, x * x, x))),
@@ -140,7 +140,7 @@ fn backward_body<V: Lanes>(v: V, d: &mut [f32], x: &[f32], kind: Activation) {
 /// `f'(x)`; ReLU's derivative is 0 at 0, as in PyTorch. GELU beyond ±9 is a straight line to 30 digits: x is
 /// clamped there, so that nothing overflows.
 #[inline(always)]
-fn slope<V: Lanes>(v: V, x: V, kind: Activation) -> V {
+pub(crate) fn slope<V: Lanes>(v: V, x: V, kind: Activation) -> V {
     let (zero, one) = (v.splat(0.0), v.splat(1.0));
     match kind {
         Activation::Gelu => {

@@ -21,6 +21,20 @@ const ROUNDER: f32 = 1.5 * 8_388_608.0 + 127.0;
 #[inline(always)]
 pub(crate) fn exp<V: Lanes>(v: V, x: V) -> V {
     let held = x.max(v.splat(LOWEST)).min(v.splat(HIGHEST));
+    let (rest, power) = split(v, held, x);
+    x.if_less(v.splat(LOWEST), v.splat(0.0), (rest + v.splat(1.0)) * power)
+}
+
+/// `e^x − 1`, within 2 ULP (2.5 in plain Rust) of the true value for x from -87 to 88, also near 0; NaN stays NaN.
+#[inline(always)]
+pub(crate) fn exp_minus_one<V: Lanes>(v: V, x: V) -> V {
+    let (rest, power) = split(v, x, x);
+    rest.mul_add(power, power - v.splat(1.0))
+}
+
+/// `e^r − 1`, and `2^n`, for n the integer nearest to `held / ln 2` and `r = x − n ln 2`.
+#[inline(always)]
+fn split<V: Lanes>(v: V, held: V, x: V) -> (V, V) {
     let rounded = held.mul_add(v.splat(std::f32::consts::LOG2_E), v.splat(ROUNDER));
     let n = rounded - v.splat(ROUNDER);
     let r = n.mul_add(v.splat(-0.693_359_4), x);
@@ -29,8 +43,7 @@ pub(crate) fn exp<V: Lanes>(v: V, x: V) -> V {
     let q = q.mul_add(r, v.splat(4.166_839e-2));
     let q = q.mul_add(r, v.splat(1.666_652_1e-1));
     let q = q.mul_add(r, v.splat(4.999_999_4e-1));
-    let e = (q * r).mul_add(r, r) + v.splat(1.0);
-    x.if_less(v.splat(LOWEST), v.splat(0.0), e * rounded.bits_to_exponent())
+    ((q * r).mul_add(r, r), rounded.bits_to_exponent())
 }
 
 #[cfg(test)]

@@ -95,6 +95,18 @@ pub(crate) trait Lanes:
         unsafe { self.store_part_at(to.as_mut_ptr(), to.len().min(Self::LEN)) }
     }
 
+    /// A vector, or the rest of one with zeros in the other lanes, from a slice of at most `LEN` floats.
+    #[inline(always)]
+    fn load_some(self, from: &[f32]) -> Self {
+        if from.len() == Self::LEN { self.load(from) } else { self.load_part(from) }
+    }
+
+    /// Stores a vector, or the rest of one, into a slice of at most `LEN` floats.
+    #[inline(always)]
+    fn store_some(self, to: &mut [f32]) {
+        if to.len() == Self::LEN { self.store(to) } else { self.store_part(to) }
+    }
+
     /// Loads `LEN` floats.
     ///
     /// # Safety
@@ -146,6 +158,9 @@ pub(crate) trait Lanes:
 
     /// The smaller, lane by lane. NaN if `other` is NaN; unspecified if only `self` is NaN.
     fn min(self, other: Self) -> Self;
+
+    /// Lanes 0 and 1 exchanged, 2 and 3, and so on.
+    fn swap_neighbours(self) -> Self;
 
     /// Square root.
     fn sqrt(self) -> Self;

@@ -1,6 +1,7 @@
 //! Loss: softmax with cross-entropy, and its gradient.
 
 use crate::Cores;
+use crate::cap::slope;
 use crate::exp::exp;
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
@@ -11,7 +12,8 @@ pub const IGNORE: u32 = u32::MAX;
 
 /// `losses[r] = -log softmax(logits[r])[targets[r]]`, in nats. With `scale`, `logits` become their gradient
 /// `scale × (softmax − one-hot)` in place; without, they are left as they are. logits: `[targets, cols]`. A logit that is
-/// NaN or +∞ makes the loss of its row NaN. Panics on a target outside the columns, unless it is [`IGNORE`].
+/// NaN or +∞ makes the loss of its row NaN. With `cap`, the logits have been through [`cap`](crate::cap::cap()), and the gradient is
+/// that of what they were before. Panics on a target outside the columns, unless it is [`IGNORE`].
 pub fn loss(
     cores: &Cores,
     logits: &mut [f32],
@@ -19,6 +21,7 @@ pub fn loss(
     targets: &[u32],
     cols: usize,
     scale: Option<f32>,
+    cap: Option<f32>,
 ) {
     assert_eq!(logits.len(), targets.len() * cols);
     assert_eq!(losses.len(), targets.len());
@@ -26,11 +29,11 @@ pub fn loss(
     cores.run_parts(losses, 1, |r, loss| {
         // SAFETY: only task r uses row r.
         let row = unsafe { logits.part(r * cols..(r + 1) * cols) };
-        loss[0] = row_loss(cores, row, targets[r], scale);
+        loss[0] = row_loss(cores, row, targets[r], scale, cap);
     });
 }
 
-fn row_loss(cores: &Cores, row: &mut [f32], target: u32, scale: Option<f32>) -> f32 {
+fn row_loss(cores: &Cores, row: &mut [f32], target: u32, scale: Option<f32>, cap: Option<f32>) -> f32 {
     if target == IGNORE {
         if scale.is_some() {
             row.fill(0.0);
@@ -41,10 +44,17 @@ fn row_loss(cores: &Cores, row: &mut [f32], target: u32, scale: Option<f32>) -> 
     assert!(target < cols, "target {target} is outside {cols} logits");
     let own = row[target];
     with_scratch([cols.div_ceil(CHUNK)], |[maxima]| {
-        let (max, sum) = powers(cores, row, maxima, scale.is_some());
-        if let Some(scale) = scale {
-            rescale(cores, row, maxima, max, scale / sum);
-            row[target] -= scale;
+        let (max, sum) = powers(cores, row, maxima, scale.is_some() && cap.is_none());
+        match (scale, cap) {
+            (None, _) => {}
+            (Some(scale), None) => {
+                rescale(cores, row, maxima, max, scale / sum);
+                row[target] -= scale;
+            }
+            (Some(scale), Some(cap)) => {
+                uncap(cores, row, max, scale / sum, cap);
+                row[target] -= scale * (1.0 - (own / cap) * (own / cap));
+            }
         }
         sum.ln() - (own - max)
     })
@@ -114,5 +124,17 @@ fn rescale_body<V: Lanes>(v: V, row: &mut [f32], maxima: &[f32], max: f32, by: f
                 (v.load_part(part) * by).store_part(part);
             }
         }
+    }
+}
+
+kernel!(fn uncap(row: &mut [f32], max: f32, by: f32, cap: f32) = uncap_body);
+
+/// Capped logits become their powers relative to the maximum, times `by`, times the slope of the cap.
+#[inline(always)]
+fn uncap_body<V: Lanes>(v: V, row: &mut [f32], max: f32, by: f32, cap: f32) {
+    let (max, by, cap) = (v.splat(max), v.splat(by), v.splat(cap));
+    for part in row.chunks_mut(V::LEN) {
+        let y = v.load_some(part);
+        (exp(v, y - max) * by * slope(v, y, cap)).store_some(part);
     }
 }

@@ -13,7 +13,7 @@ use glass_kernels::dropout::{Dropout, dropout};
 use glass_kernels::embed::{embed, embed_backward};
 use glass_kernels::linear::{Layout, Matrix};
 use glass_kernels::loss::loss;
-use glass_kernels::norm::{norm, norm_backward};
+use glass_kernels::norm::{Norm, norm, norm_backward};
 
 use super::{Add, Peak, Subject, VOCABULARY, WIDTH, bytes, numbers};
 
@@ -61,7 +61,7 @@ fn norming(name: String) -> Subject {
     let (x, gain, mut y, mut stats) =
         (numbers(ROWS * WIDTH), numbers(WIDTH), numbers(ROWS * WIDTH), vec![0.0; ROWS * 2]);
     Subject::new(name, Peak::Copying, bytes(2 * x.len()), move |cores| {
-        norm(cores, &mut y, &mut stats, &x, &gain, Some(&gain), 1e-5);
+        norm(cores, &mut y, &mut stats, &x, WIDTH, Some(&gain), Some(&gain), Norm::layer(1e-5));
     })
 }
 
@@ -70,7 +70,18 @@ fn norming_backward(name: String) -> Subject {
         (numbers(ROWS * WIDTH), numbers(WIDTH), numbers(ROWS * WIDTH), vec![0.0; ROWS * WIDTH]);
     let (stats, mut dgain, mut dbias) = (vec![0.5; ROWS * 2], numbers(WIDTH), numbers(WIDTH));
     Subject::new(name, Peak::Updating, bytes(3 * x.len()), move |cores| {
-        norm_backward(cores, &mut dx, Some(&mut dgain), Some(&mut dbias), &dy, &x, &stats, &gain);
+        norm_backward(
+            cores,
+            &mut dx,
+            Some(&mut dgain),
+            Some(&mut dbias),
+            &dy,
+            &x,
+            &stats,
+            WIDTH,
+            Some(&gain),
+            Norm::layer(1e-5),
+        );
     })
 }
 
@@ -106,14 +117,14 @@ fn targets() -> Vec<u32> {
 fn losing(name: String) -> Subject {
     let (mut logits, mut losses, targets) = (numbers(LOGITS * VOCABULARY), vec![0.0; LOGITS], targets());
     Subject::new(name, Peak::Reading, bytes(logits.len()), move |cores| {
-        loss(cores, &mut logits, &mut losses, &targets, VOCABULARY, None);
+        loss(cores, &mut logits, &mut losses, &targets, VOCABULARY, None, None);
     })
 }
 
 fn losing_backward(name: String) -> Subject {
     let (mut logits, mut losses, targets) = (numbers(LOGITS * VOCABULARY), vec![0.0; LOGITS], targets());
     Subject::new(name, Peak::Updating, bytes(logits.len()), move |cores| {
-        loss(cores, &mut logits, &mut losses, &targets, VOCABULARY, Some(1e-3));
+        loss(cores, &mut logits, &mut losses, &targets, VOCABULARY, Some(1e-3), None);
     })
 }
 

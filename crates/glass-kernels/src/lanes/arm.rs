@@ -82,6 +82,11 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
+    fn swap_neighbours(self) -> Self {
+        unsafe { Self(vrev64q_f32(self.0)) }
+    }
+
+    #[inline(always)]
     fn sqrt(self) -> Self {
         unsafe { Self(vsqrtq_f32(self.0)) }
     }

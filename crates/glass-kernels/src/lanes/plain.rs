@@ -94,6 +94,12 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
+    fn swap_neighbours(self) -> Self {
+        let [a, b, c, d] = self.0;
+        Self([b, a, d, c])
+    }
+
+    #[inline(always)]
     fn sqrt(self) -> Self {
         Self(self.0.map(f32::sqrt))
     }

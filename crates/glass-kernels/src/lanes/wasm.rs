@@ -91,6 +91,11 @@ impl Lanes for Simd128 {
     }
 
     #[inline(always)]
+    fn swap_neighbours(self) -> Self {
+        Self(i32x4_shuffle::<1, 0, 3, 2>(self.0, self.0))
+    }
+
+    #[inline(always)]
     fn sqrt(self) -> Self {
         Self(f32x4_sqrt(self.0))
     }

@@ -130,6 +130,11 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn swap_neighbours(self) -> Self {
+        unsafe { Self(_mm256_permute_ps::<0b10_11_00_01>(self.0)) }
+    }
+
+    #[inline(always)]
     fn sqrt(self) -> Self {
         unsafe { Self(_mm256_sqrt_ps(self.0)) }
     }
@@ -221,6 +226,11 @@ impl<const E: u8> Lanes for Avx512<E> {
     #[inline(always)]
     fn min(self, other: Self) -> Self {
         unsafe { Self(_mm512_min_ps(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn swap_neighbours(self) -> Self {
+        unsafe { Self(_mm512_permute_ps::<0b10_11_00_01>(self.0)) }
     }
 
     #[inline(always)]

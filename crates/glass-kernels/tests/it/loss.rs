@@ -17,7 +17,7 @@ fn case([rows, cols]: [usize; 2]) -> (Vec<f32>, Vec<u32>) {
 
 fn run(cores: &Cores, logits: &[f32], targets: &[u32], cols: usize, scale: Option<f32>) -> [Vec<f32>; 2] {
     let (mut logits, mut losses) = (logits.to_vec(), vec![f32::NAN; targets.len()]);
-    loss(cores, &mut logits, &mut losses, targets, cols, scale);
+    loss(cores, &mut logits, &mut losses, targets, cols, scale, None);
     [losses, logits]
 }
 

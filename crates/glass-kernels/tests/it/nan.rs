@@ -5,7 +5,7 @@ use glass_kernels::attend::*;
 use glass_kernels::format::f32_to_f16;
 use glass_kernels::linear::*;
 use glass_kernels::loss::loss;
-use glass_kernels::norm::norm;
+use glass_kernels::norm::{Norm, norm};
 use glass_kernels::packing::{BLOCK, Packing, Quants};
 use glass_kernels::{InputScales, Write};
 
@@ -188,13 +188,13 @@ fn norms_and_losses() {
             x[cols + at] = invalid;
             let what = format!("{:?} {invalid} at {at}", cores.isa());
             let (mut y, mut stats) = (vec![0.0; rows * cols], vec![0.0; 2 * rows]);
-            norm(&cores, &mut y, &mut stats, &x, &numbers(cols, 2), None, 1e-5);
+            norm(&cores, &mut y, &mut stats, &x, cols, Some(&numbers(cols, 2)), None, Norm::layer(1e-5));
             assert!(y.iter().enumerate().all(|(i, y)| y.is_nan() == (i / cols == 1)), "norm: {what}");
             // A logit of −∞ is a probability of zero.
             if invalid != f32::NEG_INFINITY {
                 for scale in [None, Some(1.0)] {
                     let mut losses = vec![0.0; rows];
-                    loss(&cores, &mut x.clone(), &mut losses, &[0, 1, 2], cols, scale);
+                    loss(&cores, &mut x.clone(), &mut losses, &[0, 1, 2], cols, scale, None);
                     assert!(
                         losses[1].is_nan() && losses[0].is_finite() && losses[2].is_finite(),
                         "loss: {what}"

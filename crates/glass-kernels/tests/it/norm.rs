@@ -1,7 +1,7 @@
 //! LayerNorm and its backward.
 
 use glass_kernels::Cores;
-use glass_kernels::norm::{norm, norm_backward};
+use glass_kernels::norm::{Norm, norm, norm_backward};
 
 use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
 use crate::naive::{self, wide};
@@ -26,7 +26,16 @@ impl Case {
     fn forward(&self, cores: &Cores, bias: bool) -> (Vec<f32>, Vec<f32>) {
         let (mut y, mut stats) =
             (vec![f32::NAN; self.x.len()], vec![f32::NAN; self.x.len() / self.gain.len() * 2]);
-        norm(cores, &mut y, &mut stats, &self.x, &self.gain, bias.then_some(&self.bias), EPSILON);
+        norm(
+            cores,
+            &mut y,
+            &mut stats,
+            &self.x,
+            self.gain.len(),
+            Some(&self.gain),
+            bias.then_some(&self.bias),
+            Norm::layer(EPSILON),
+        );
         (y, stats)
     }
 
@@ -35,7 +44,18 @@ impl Case {
         let (mut dx, mut dgain, mut dbias) =
             (self.dy.clone(), vec![0.25; self.gain.len()], vec![0.5; self.gain.len()]);
         let (gain, bias) = (Some(&mut dgain[..]), Some(&mut dbias[..]));
-        norm_backward(cores, &mut dx, gain, bias, &self.dy, &self.x, &stats, &self.gain);
+        norm_backward(
+            cores,
+            &mut dx,
+            gain,
+            bias,
+            &self.dy,
+            &self.x,
+            &stats,
+            self.gain.len(),
+            Some(&self.gain),
+            Norm::layer(EPSILON),
+        );
         [dx, dgain, dbias]
     }
 }
@@ -59,7 +79,7 @@ fn norm_far_from_zero() {
     for cores in each_isa() {
         let x: Vec<f32> = numbers(1000, 5).iter().map(|x| x + 1000.0).collect();
         let (mut y, mut stats, gain) = ([0.0; 1000], [0.0; 2], [1.0; 1000]);
-        norm(&cores, &mut y, &mut stats, &x, &gain, None, EPSILON);
+        norm(&cores, &mut y, &mut stats, &x, 1000, Some(&gain), None, Norm::layer(EPSILON));
         let expected = naive::norm(&wide(&x), &[1.0; 1000], None, f64::from(EPSILON));
         assert_close("mean 1000, deviation 0.6", &y, &expected, 3e-4);
     }
@@ -113,9 +133,31 @@ fn rows_of_x_serve_as_many_gradients_as_there_are() {
                 x.chunks(width).flat_map(|row| row.repeat(each)).collect()
             };
             let (mut dx, mut expected) = (start.clone(), start);
-            norm_backward(&cores, &mut dx, None, None, &dy, &case.x, &stats, &case.gain);
+            norm_backward(
+                &cores,
+                &mut dx,
+                None,
+                None,
+                &dy,
+                &case.x,
+                &stats,
+                cols,
+                Some(&case.gain),
+                Norm::layer(EPSILON),
+            );
             let (x, stats) = (repeat(&case.x, cols), repeat(&stats, 2));
-            norm_backward(&cores, &mut expected, None, None, &dy, &x, &stats, &case.gain);
+            norm_backward(
+                &cores,
+                &mut expected,
+                None,
+                None,
+                &dy,
+                &x,
+                &stats,
+                cols,
+                Some(&case.gain),
+                Norm::layer(EPSILON),
+            );
             assert_same_bits(&format!("{rows} × {cols}, {each} each"), &dx, &expected);
         }
     }

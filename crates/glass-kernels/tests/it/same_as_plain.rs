@@ -4,7 +4,7 @@
 use glass_kernels::activate::Activation;
 use glass_kernels::attend::*;
 use glass_kernels::linear::*;
-use glass_kernels::norm::norm;
+use glass_kernels::norm::{Norm, norm};
 use glass_kernels::packing::Packing;
 use glass_kernels::{Cores, Isa};
 
@@ -66,7 +66,7 @@ fn norms() {
     let (x, gain) = (numbers(rows * cols, 1), numbers(cols, 2));
     same("norm", |cores| {
         let (mut y, mut stats) = (vec![0.0; x.len()], vec![0.0; 2 * rows]);
-        norm(cores, &mut y, &mut stats, &x, &gain, Some(&gain), 1e-5);
+        norm(cores, &mut y, &mut stats, &x, cols, Some(&gain), Some(&gain), Norm::layer(1e-5));
         y
     });
 }

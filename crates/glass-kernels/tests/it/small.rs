@@ -7,7 +7,7 @@ use glass_kernels::dropout::{Dropout, dropout};
 use glass_kernels::embed::{embed, embed_backward};
 use glass_kernels::linear::*;
 use glass_kernels::loss::loss;
-use glass_kernels::norm::{norm, norm_backward};
+use glass_kernels::norm::{Norm, norm, norm_backward};
 use glass_kernels::packing::Packing;
 use glass_kernels::{Cores, InputScales, Isa, Precision, Write};
 
@@ -100,9 +100,20 @@ fn rows_by_themselves() {
     let (rows, cols, cores) = (3, 7, plain(2));
     let (x, gain) = (numbers(rows * cols, 1), numbers(cols, 2));
     let (mut y, mut stats) = (vec![0.0; x.len()], vec![0.0; 2 * rows]);
-    norm(&cores, &mut y, &mut stats, &x, &gain, Some(&gain), 1e-5);
+    norm(&cores, &mut y, &mut stats, &x, cols, Some(&gain), Some(&gain), Norm::layer(1e-5));
     let (mut dx, mut dgain, mut dbias) = (vec![0.0; x.len()], vec![0.0; cols], vec![0.0; cols]);
-    norm_backward(&cores, &mut dx, Some(&mut dgain), Some(&mut dbias), &y, &x, &stats, &gain);
+    norm_backward(
+        &cores,
+        &mut dx,
+        Some(&mut dgain),
+        Some(&mut dbias),
+        &y,
+        &x,
+        &stats,
+        cols,
+        Some(&gain),
+        Norm::layer(1e-5),
+    );
     for kind in [Activation::Gelu, Activation::GeluTanh] {
         activate(&cores, &mut y, &x, kind);
         activate_backward(&cores, &mut dx, &x, kind);
@@ -110,7 +121,7 @@ fn rows_by_themselves() {
     let spans = [Span { rows: 0..rows, slot: 0, past: 0 }];
     dropout(&cores, &mut dx, cols, &spans, Dropout { rate: 0.5, key: 1, first_sample: 0 });
     let mut losses = vec![0.0; rows];
-    loss(&cores, &mut y, &mut losses, &[0, 3, 6], cols, Some(1.0));
+    loss(&cores, &mut y, &mut losses, &[0, 3, 6], cols, Some(1.0), None);
     embed_backward(&cores, &mut dx, &x, &[2, 0, 2], cols);
     assert!([&dx, &y, &dgain, &dbias, &losses].iter().all(|values| values.iter().all(|x| x.is_finite())));
 }

@@ -201,7 +201,8 @@ impl Backend for Cpu {
         epsilon: f32,
     ) {
         let bias = bias.as_ref().map(vector);
-        norm::norm(&self.cores, used_mut(y), used_mut(stats), used(x), vector(&gain), bias, epsilon);
+        let (gain, norm) = (vector(&gain), norm::Norm::layer(epsilon));
+        norm::norm(&self.cores, used_mut(y), used_mut(stats), used(x), x.cols, Some(gain), bias, norm);
     }
 
     fn norm_backward(
@@ -217,8 +218,10 @@ impl Backend for Cpu {
         let (dgain, dbias) =
             grads.map(weight_and_bias).map_or((None, None), |(gain, bias)| (Some(gain), bias));
         let (x, stats) = (last_rows(x, dy, each), last_rows(stats, dy, each));
-        let gain = dense(&gain).values;
-        norm::norm_backward(&self.cores, used_mut(dx), dgain, dbias, used(dy), x, stats, gain);
+        // The backward pass reads no epsilon: it is in the statistics.
+        let (gain, norm) = (dense(&gain).values, norm::Norm::layer(0.0));
+        let (dx, cols) = (used_mut(dx), dy.cols);
+        norm::norm_backward(&self.cores, dx, dgain, dbias, used(dy), x, stats, cols, Some(gain), norm);
     }
 
     fn linear(
@@ -402,7 +405,7 @@ impl Backend for Cpu {
 
     fn loss(&self, logits: &mut Tensor<Self>, losses: &mut [f32], targets: &[u32], scale: Option<f32>) {
         let cols = logits.cols;
-        loss::loss(&self.cores, used_mut(logits), losses, targets, cols, scale);
+        loss::loss(&self.cores, used_mut(logits), losses, targets, cols, scale, None);
     }
 
     fn adamw(
