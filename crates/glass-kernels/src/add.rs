@@ -55,3 +55,18 @@ fn scale_body<V: Lanes>(v: V, y: &mut [f32], by: f32) {
         (v.load_some(y) * by).store_some(y);
     }
 }
+
+/// `y *= x`.
+pub fn multiply(cores: &Cores, y: &mut [f32], x: &[f32]) {
+    assert_eq!(y.len(), x.len());
+    cores.run_parts(y, PIECE, |i, y| multiply_by(cores, y, &x[i * PIECE..][..y.len()]));
+}
+
+kernel!(fn multiply_by(y: &mut [f32], x: &[f32]) = multiply_body);
+
+#[inline(always)]
+fn multiply_body<V: Lanes>(v: V, y: &mut [f32], x: &[f32]) {
+    for (y, x) in y.chunks_mut(V::LEN).zip(x.chunks(V::LEN)) {
+        (v.load_some(y) * v.load_some(x)).store_some(y);
+    }
+}

@@ -67,6 +67,32 @@ pub fn norm(
     });
 }
 
+/// What parts of a row add to the normalised row, without its bias, in place: x `[rows, parts × cols]`, where the parts of a row
+/// add up to the row of which `stats` are (`[rows, 2]`). LayerNorm subtracts each part's own mean.
+pub fn norm_in_parts(
+    cores: &Cores,
+    x: &mut [f32],
+    parts: usize,
+    stats: &[f32],
+    cols: usize,
+    gain: Option<&[f32]>,
+    norm: Norm,
+) {
+    assert_eq!(x.len() * 2, stats.len() * parts * cols);
+    with_gain(cols, gain, norm.offset, |gain| {
+        cores.run_parts(x, parts * cols, |row, x| {
+            let inverse = stats[2 * row + 1];
+            for part in x.chunks_exact_mut(cols) {
+                let mean = match norm.kind {
+                    Kind::Layer => part.iter().sum::<f32>() / cols as f32,
+                    Kind::Rms => 0.0,
+                };
+                part.iter_mut().zip(gain).for_each(|(x, gain)| *x = (*x - mean) * inverse * gain);
+            }
+        });
+    });
+}
+
 /// Runs `work` with the gain that rows are multiplied by: the stored one, or one made from it.
 fn with_gain<R>(cols: usize, stored: Option<&[f32]>, offset: f32, work: impl FnOnce(&[f32]) -> R) -> R {
     match stored {

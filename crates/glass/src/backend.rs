@@ -16,7 +16,9 @@ pub use glass_kernels::attend::{BLOCK, BlockTable, CacheType, Heads, KvShape, Sp
 pub use glass_kernels::dropout::Dropout;
 pub use glass_kernels::linear::{InputRounding, Layout};
 pub use glass_kernels::muon::Muon;
+pub use glass_kernels::norm::Norm;
 pub use glass_kernels::packing::{Packing, Quants};
+pub use glass_kernels::rotate::Pairs;
 pub use glass_kernels::{InputScales, Precision};
 
 use crate::Result;
@@ -117,6 +119,26 @@ pub struct Attended<'a, B: Backend + ?Sized> {
     pub sums: &'a Tensor<B>,
 }
 
+/// How the rows of a pass are rotated.
+pub struct Rotation<'a, B: Backend + ?Sized> {
+    /// Which numbers of a head are a pair.
+    pub pairs: Pairs,
+    /// Numbers that are rotated, in each head.
+    pub width: usize,
+    /// Cosines, a row for every row, `[rows, width / 2]`.
+    pub cos: &'a Tensor<B>,
+    /// Sines.
+    pub sin: &'a Tensor<B>,
+}
+
+impl<B: Backend + ?Sized> Clone for Rotation<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend + ?Sized> Copy for Rotation<'_, B> {}
+
 /// Reads some rows of a matrix, row-major.
 pub type ReadRows<'a> = dyn Fn(Range<usize>, &mut [f32]) -> Result<()> + 'a;
 
@@ -162,6 +184,12 @@ pub trait Backend {
     fn copy(&self, y: &mut Tensor<Self>, x: &Tensor<Self>);
     /// `y += x`.
     fn add(&self, y: &mut Tensor<Self>, x: &Tensor<Self>);
+    /// `y *= x`.
+    fn multiply(&self, y: &mut Tensor<Self>, x: &Tensor<Self>);
+    /// `y *= by`.
+    fn scale(&self, y: &mut Tensor<Self>, by: f32);
+    /// `y = c tanh(y / c)`.
+    fn cap(&self, y: &mut Tensor<Self>, c: f32);
     /// `y[i] = x[rows[i]]`.
     fn take(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]);
     /// Of the rows of each of `spans`, keeps as many of the last as `kept` has at the same place; other rows are dropped.
@@ -174,15 +202,27 @@ pub trait Backend {
     /// `dtable[ids[r]] += dy[r]`.
     fn embed_backward(&self, grads: &mut Self::Buffer, dtable: Range<usize>, dy: &Tensor<Self>, ids: &[u32]);
 
-    /// Normalised rows, with gain and bias; `stats` receives mean and 1/std.
+    /// Normalised rows, with gain and bias; `stats` receives mean and 1/std. Each of `groups` equal parts of a row is normalised
+    /// for itself.
     fn norm(
         &self,
         y: &mut Tensor<Self>,
         stats: &mut Tensor<Self>,
         x: &Tensor<Self>,
-        gain: Weight<'_, Self>,
+        groups: usize,
+        gain: Option<Weight<'_, Self>>,
         bias: Option<Weight<'_, Self>>,
-        epsilon: f32,
+        norm: Norm,
+    );
+    /// What each of `parts` parts of a row, which add up to it, adds to the normalised row: x `[rows, parts × width]`, in place, by
+    /// the statistics of the whole row and without the bias.
+    fn norm_in_parts(
+        &self,
+        x: &mut Tensor<Self>,
+        parts: usize,
+        stats: &Tensor<Self>,
+        gain: Option<Weight<'_, Self>>,
+        norm: Norm,
     );
     /// `dx += …`, and the gradients of gain and bias, if they are wanted. Gradients are those of the last rows of x, as
     /// many for each as `each` says.
@@ -193,9 +233,15 @@ pub trait Backend {
         dy: &Tensor<Self>,
         x: &Tensor<Self>,
         stats: &Tensor<Self>,
-        gain: Dense<'_, Self>,
+        groups: usize,
+        gain: Option<Dense<'_, Self>>,
+        norm: Norm,
         each: usize,
     );
+    /// Rotates the pairs of every head in place ([`rotate`](glass_kernels::rotate)).
+    fn rotate(&self, x: &mut Tensor<Self>, heads: usize, rotation: Rotation<'_, Self>);
+    /// Its transpose, in place: the gradient. Gradients are those of the last rows of the tables, as many for each as `each` says.
+    fn rotate_backward(&self, d: &mut Tensor<Self>, heads: usize, rotation: Rotation<'_, Self>, each: usize);
 
     /// `y = activation(x Wᵀ + bias)`.
     fn linear(
@@ -246,6 +292,7 @@ pub trait Backend {
         query: &Tensor<Self>,
         kv: &Kv<Self>,
         heads: Heads,
+        sinks: Option<Weight<'_, Self>>,
         spans: &[Span],
         dropout: Option<Dropout>,
     );
@@ -259,13 +306,20 @@ pub trait Backend {
         heads: Heads,
         spans: &[Span],
     );
-    /// Second step: scales, and sets −∞ where the key comes after the query.
+    /// Second step: scales, caps, and sets −∞ where the query does not see the key.
     fn mask(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]);
-    /// Third step: turns scores into the pattern.
-    fn softmax(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]);
+    /// Third step: turns scores into the pattern; a sink takes a share of every row.
+    fn softmax(
+        &self,
+        scores: &mut Tensor<Self>,
+        heads: Heads,
+        sinks: Option<Weight<'_, Self>>,
+        spans: &[Span],
+    );
     /// Fourth step: multiplies the pattern by the values, into the rows of `spans`.
     fn mix(&self, z: &mut Tensor<Self>, pattern: &Tensor<Self>, kv: &Kv<Self>, heads: Heads, spans: &[Span]);
-    /// Gradients of queries, keys and values; they are overwritten.
+    /// Gradients of queries, keys and values; they are overwritten. That of the sinks is added to their span of the gradients, if
+    /// those are wanted.
     fn attend_backward(
         &self,
         dquery: &mut Tensor<Self>,
@@ -274,6 +328,7 @@ pub trait Backend {
         dz: &Tensor<Self>,
         kept: Attended<'_, Self>,
         heads: Heads,
+        sinks: Option<(Dense<'_, Self>, Option<&mut Self::Buffer>)>,
         spans: &[Span],
         dropout: Option<Dropout>,
     );
@@ -298,11 +353,39 @@ pub trait Backend {
     fn slopes(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation);
     /// Turns dy into dx, in place.
     fn activate_backward(&self, d: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation);
+    /// `y = f(gate) · up`.
+    fn gate(&self, y: &mut Tensor<Self>, gate: &Tensor<Self>, up: &Tensor<Self>, kind: Activation);
+    /// Its gradients: `d` holds that of y and becomes that of up; that of the gate is overwritten.
+    fn gate_backward(
+        &self,
+        dgate: &mut Tensor<Self>,
+        d: &mut Tensor<Self>,
+        gate: &Tensor<Self>,
+        up: &Tensor<Self>,
+        kind: Activation,
+    );
+    /// Its derivatives: `dgate = f'(gate) · up`, `dup = f(gate)`.
+    fn gate_slopes(
+        &self,
+        dgate: &mut Tensor<Self>,
+        dup: &mut Tensor<Self>,
+        gate: &Tensor<Self>,
+        up: &Tensor<Self>,
+        kind: Activation,
+    );
     /// Applies dropout in place; applied to a gradient, it is its own backward.
     fn dropout(&self, y: &mut Tensor<Self>, spans: &[Span], dropout: Dropout);
 
-    /// Cross-entropy of every row in nats; with `scale`, logits are replaced by their gradient.
-    fn loss(&self, logits: &mut Tensor<Self>, losses: &mut [f32], targets: &[u32], scale: Option<f32>);
+    /// Cross-entropy of every row in nats; with `scale`, logits are replaced by their gradient, with `cap` by that of what was
+    /// capped.
+    fn loss(
+        &self,
+        logits: &mut Tensor<Self>,
+        losses: &mut [f32],
+        targets: &[u32],
+        scale: Option<f32>,
+        cap: Option<f32>,
+    );
     /// One step of AdamW over a span of the arenas: weights, gradients, both moments.
     fn adamw(
         &self,

@@ -1,9 +1,13 @@
 //! Memory is a policy: training keeps every layer's activations, or only the input of each layer; inference keeps keys and
 //! values only. The layers do not know which policy is in use.
 
+mod angles;
+
+pub use angles::{Angles, Turns};
+
 use crate::Result;
 use crate::backend::{BLOCK, Backend, BlockTable, CacheType, Kv, KvShape, Tensor};
-use crate::config::Config;
+use crate::config::{Branches, Config, NormOver};
 
 /// Which activations outlive their layer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,7 +21,8 @@ pub enum Keep {
     One,
 }
 
-/// The columns of each activation, in one place: what a [`Memory`] allocates, and what is counted without allocating it.
+/// The columns of each activation, in one place: what a [`Memory`] allocates, and what is counted without allocating it. 0
+/// columns: a model of this shape does not have it.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns {
     layers: usize,
@@ -26,6 +31,16 @@ pub struct Columns {
     keys: usize,
     heads: usize,
     hidden: usize,
+    /// Of the MLP's second hidden layer, if it is gated.
+    up: usize,
+    /// Of queries and keys before their norm, and of its statistics.
+    query_norm: [usize; 2],
+    key_norm: [usize; 2],
+    /// Of what attention and MLP give before the norm on it.
+    unnormed: usize,
+    /// Of a copy of the block's input, which attention and MLP both read.
+    input: usize,
+    angles: u64,
 }
 
 /// Mean and 1/std of a norm.
@@ -33,15 +48,28 @@ const STATS: usize = 2;
 
 impl Columns {
     /// Of a model of this shape.
-    pub fn of(config: &Config) -> Columns {
+    pub fn of<B: Backend>(config: &Config) -> Columns {
         let heads = config.heads;
+        let (queries, keys) = (heads.query * heads.size, heads.key * heads.size);
+        let norm = |columns, heads| match config.query_key_norm.map(|norm| norm.over) {
+            None => [0, 0],
+            Some(NormOver::Head) => [columns, STATS * heads],
+            Some(NormOver::Width) => [columns, STATS],
+        };
+        let if_ = |needed: bool, columns| if needed { columns } else { 0 };
         Columns {
             layers: config.layers,
             width: config.width,
-            queries: heads.query * heads.size,
-            keys: heads.key * heads.size,
+            queries,
+            keys,
             heads: heads.query,
             hidden: config.mlp_width,
+            up: if_(config.gated, config.mlp_width),
+            query_norm: norm(queries, heads.query),
+            key_norm: norm(keys, heads.key),
+            unnormed: if_(config.placement.is_after(), config.width),
+            input: if_(config.branches != Branches::InTurn, config.width),
+            angles: Angles::<B>::floats(config),
         }
     }
 
@@ -58,18 +86,21 @@ impl Columns {
     }
 
     /// The fields of [`Scratch`], in their order.
-    fn scratch(self) -> [usize; 4] {
-        [self.width, STATS, self.hidden, self.width]
+    fn scratch(self) -> [usize; 6] {
+        [self.width, STATS, self.hidden, self.up, self.width, self.input]
     }
 
-    /// Query, key, value and z of a block.
-    fn block(self) -> [usize; 4] {
-        [self.queries, self.keys, self.keys, self.queries]
+    /// Query, key, value, z, queries and keys before their norm and its statistics, and what attention and MLP give before
+    /// the norm on it.
+    fn block(self) -> [usize; 10] {
+        let ([query, query_stats], [key, key_stats]) = (self.query_norm, self.key_norm);
+        let Columns { queries, keys, unnormed, .. } = self;
+        [queries, keys, keys, queries, query, query_stats, key, key_stats, unnormed, unnormed]
     }
 
-    /// What a block also keeps where a backward follows: log-sum-exp, the residual in the middle, the MLP's hidden layer.
-    fn block_for_backward(self) -> [usize; 3] {
-        [self.heads, self.width, self.hidden]
+    /// What a block also keeps where a backward follows: log-sum-exp, the residual in the middle, the MLP's hidden layers.
+    fn block_for_backward(self) -> [usize; 4] {
+        [self.heads, if self.input == 0 { self.width } else { 0 }, self.hidden, self.up]
     }
 
     /// How many layer inputs, and how many blocks' activations, are kept.
@@ -132,8 +163,14 @@ pub struct Scratch<B: Backend> {
     pub stats: Tensor<B>,
     /// The MLP's hidden layer after the activation.
     pub active: Tensor<B>,
+    /// What a gate multiplies, where none is kept.
+    pub up: Tensor<B>,
     /// The output of a branch, which is added to the residual.
     pub branch: Tensor<B>,
+    /// The input of the block, where attention and MLP both read it.
+    pub input: Option<Tensor<B>>,
+    /// How rows are rotated.
+    pub angles: Angles<B>,
 }
 
 /// One block's activations.
@@ -158,24 +195,42 @@ pub struct AttentionMemory<B: Backend> {
     pub z: Tensor<B>,
     /// Log-sum-exp per row and head, if a backward follows.
     pub sums: Option<Tensor<B>>,
+    /// Queries before their norm, if they have one.
+    pub query_norm: Option<Unnormed<B>>,
+    /// Keys before their norm, if they have one.
+    pub key_norm: Option<Unnormed<B>>,
+    /// What the heads give together, before a norm on it.
+    pub unnormed: Option<Tensor<B>>,
+}
+
+/// The input of a norm, and its statistics.
+pub struct Unnormed<B: Backend> {
+    /// The input.
+    pub x: Tensor<B>,
+    /// Mean and 1/std per row, or per head of a row.
+    pub stats: Tensor<B>,
 }
 
 /// The MLP's activations, all `[rows, …]`.
 pub struct MlpMemory<B: Backend> {
     /// The hidden layer before the activation, if a backward follows.
     pub hidden: Option<Tensor<B>>,
+    /// What the gate multiplies, if there is one and a backward follows.
+    pub up: Option<Tensor<B>>,
+    /// The MLP's output before a norm on it.
+    pub unnormed: Option<Tensor<B>>,
 }
 
 impl<B: Backend> Memory<B> {
     /// For passes of at most `rows` rows, at most `wanted` of which want logits at once.
     pub fn new(backend: &B, config: &Config, keep: Keep, rows: usize, wanted: usize) -> Result<Self> {
-        let columns = Columns::of(config);
+        let columns = Columns::of::<B>(config);
         let (inputs, blocks) = columns.repeated(keep);
         let [residual, normed, stats] = each(backend, rows, columns.ends())?;
         Ok(Memory {
             keep,
             residual,
-            scratch: Scratch::new(backend, columns, rows)?,
+            scratch: Scratch::new(backend, config, columns, rows)?,
             inputs: (0..inputs).map(|_| Tensor::new(backend, rows, columns.width)).collect::<Result<_>>()?,
             blocks: (0..blocks)
                 .map(|_| BlockMemory::new(backend, columns, keep, rows))
@@ -190,8 +245,8 @@ impl<B: Backend> Memory<B> {
 
     /// Floats that [`Memory::new`] allocates: for every row, and for every row that wants logits.
     pub fn floats(config: &Config, keep: Keep) -> (u64, u64) {
-        let columns = Columns::of(config);
-        (columns.kept(keep) + sum(columns.scratch()), columns.width as u64)
+        let columns = Columns::of::<B>(config);
+        (columns.kept(keep) + sum(columns.scratch()) + columns.angles, columns.width as u64)
     }
 
     /// The block memory of a layer.
@@ -213,15 +268,17 @@ impl<B: Backend> Memory<B> {
 }
 
 impl<B: Backend> Scratch<B> {
-    fn new(backend: &B, columns: Columns, rows: usize) -> Result<Self> {
-        let [normed, stats, active, branch] = each(backend, rows, columns.scratch())?;
-        Ok(Scratch { normed, stats, active, branch })
+    fn new(backend: &B, config: &Config, columns: Columns, rows: usize) -> Result<Self> {
+        let [normed, stats, active, up, branch, input] = each(backend, rows, columns.scratch())?;
+        let (input, angles) = (Some(input).filter(|input| input.cols > 0), Angles::new(backend, config, rows)?);
+        Ok(Scratch { normed, stats, active, up, branch, input, angles })
     }
 
     /// Uses `rows` rows of everything.
     pub fn use_rows(&mut self, rows: usize) {
-        let all = [&mut self.normed, &mut self.stats, &mut self.active, &mut self.branch];
-        all.into_iter().for_each(|tensor| tensor.use_rows(rows));
+        let Scratch { normed, stats, active, up, branch, input, .. } = self;
+        let all = [normed, stats, active, up, branch].into_iter().chain(input);
+        all.for_each(|tensor| tensor.use_rows(rows));
     }
 }
 
@@ -229,27 +286,40 @@ impl<B: Backend> AttentionMemory<B> {
     /// Uses `rows` rows of everything.
     pub fn use_rows(&mut self, rows: usize) {
         let always = [&mut self.query, &mut self.key, &mut self.value, &mut self.z];
-        always.into_iter().chain(&mut self.sums).for_each(|tensor| tensor.use_rows(rows));
+        let maybe = [&mut self.sums, &mut self.unnormed].into_iter().flatten();
+        always.into_iter().chain(maybe).for_each(|tensor| tensor.use_rows(rows));
+        for Unnormed { x, stats } in [&mut self.query_norm, &mut self.key_norm].into_iter().flatten() {
+            x.use_rows(rows);
+            stats.use_rows(rows);
+        }
     }
 }
 
 impl<B: Backend> BlockMemory<B> {
     fn new(backend: &B, columns: Columns, keep: Keep, rows: usize) -> Result<Self> {
-        let [query, key, value, z] = each(backend, rows, columns.block())?;
-        let (mut sums, mut middle, mut hidden) = (None, None, None);
+        let tensors = each(backend, rows, columns.block())?;
+        let [query, key, value, z, q, q_stats, k, k_stats, after_attention, after_mlp] = tensors;
+        let some = |tensor: Tensor<B>| Some(tensor).filter(|tensor| tensor.cols > 0);
+        let [query_norm, key_norm] =
+            [(q, q_stats), (k, k_stats)].map(|(x, stats)| Some(Unnormed { x: some(x)?, stats }));
+        let mut backward = [const { None }; 4];
         if keep != Keep::One {
-            [sums, middle, hidden] = each(backend, rows, columns.block_for_backward())?.map(Some);
+            backward = each(backend, rows, columns.block_for_backward())?.map(some);
         }
+        let [sums, middle, hidden, up] = backward;
+        let unnormed = some(after_attention);
         Ok(BlockMemory {
-            attention: AttentionMemory { query, key, value, z, sums },
+            attention: AttentionMemory { query, key, value, z, sums, query_norm, key_norm, unnormed },
             middle,
-            mlp: MlpMemory { hidden },
+            mlp: MlpMemory { hidden, up, unnormed: some(after_mlp) },
         })
     }
 
     fn use_rows(&mut self, rows: usize) {
         self.attention.use_rows(rows);
-        self.middle.iter_mut().chain(&mut self.mlp.hidden).for_each(|tensor| tensor.use_rows(rows));
+        let MlpMemory { hidden, up, unnormed } = &mut self.mlp;
+        let all = [&mut self.middle, hidden, up, unnormed].into_iter().flatten();
+        all.for_each(|tensor| tensor.use_rows(rows));
     }
 }
 

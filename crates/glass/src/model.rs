@@ -21,11 +21,10 @@ use norm::Norm;
 use unembedding::Unembedding;
 
 use crate::backend::{Backend, Tensor, Write};
-use crate::config::{Config, Mask};
+use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::plan::{Param, Plan};
 use crate::probe::{Part, Probe, Site};
-use crate::{Error, Result};
 
 /// Observes a backward pass: called with the layer, the gradient of its input, and its input.
 pub type Watch<'a, B> = dyn FnMut(usize, &Tensor<B>, &Tensor<B>) + 'a;
@@ -53,10 +52,8 @@ impl Gpt {
             .collect();
         let norm = p.within("norm", |p| Norm::plan(p, config));
         // Weights are tied by copying the handle.
-        let unembedding = match config.tied {
-            true => Unembedding::tied(embedding.token),
-            false => p.within("unembedding", |p| Unembedding::plan(p, config)),
-        };
+        let tied = config.tied.then_some(embedding.token);
+        let unembedding = p.within("unembedding", |p| Unembedding::plan(p, config, tied));
         (Gpt { config: config.clone(), embedding, blocks, norm, unembedding }, plan)
     }
 
@@ -64,18 +61,6 @@ impl Gpt {
     pub fn tables(&self) -> impl Iterator<Item = Param> {
         let token = Some(self.embedding.token).filter(|_| !self.config.tied);
         token.into_iter().chain(self.embedding.position())
-    }
-
-    /// An error if the plan can be counted but not run.
-    pub fn can_run(&self) -> Result<()> {
-        match self.config.mask {
-            Mask::Dense => Ok(()),
-            Mask::Alternating { .. } => Err(Error::invalid_argument(
-                "attention mask",
-                "layers alternate dense and locally banded attention, which is not supported; \
-                 such a model can be counted but not trained or run",
-            )),
-        }
     }
 
     /// Runs `ids` (one per row; the spans say which sequence and position each belongs to) through the blocks. The input of the
@@ -88,7 +73,7 @@ impl Gpt {
         cache: &mut Cache<B>,
     ) {
         memory.use_rows(ids.len());
-        self.embedding.forward(pass, ids, &mut memory.positions, &mut memory.residual);
+        self.embedding.forward(pass, ids, memory);
         self.forward_from(pass, 0, memory, cache);
     }
 
@@ -101,6 +86,7 @@ impl Gpt {
         memory: &mut Memory<B>,
         cache: &mut Cache<B>,
     ) {
+        memory.scratch.angles.set(pass.backend, pass.spans);
         for (layer, block) in self.blocks.iter().enumerate().skip(first) {
             let at = memory.at(layer);
             let (residual, kept) = (&mut memory.residual, &mut memory.blocks[at]);
@@ -192,7 +178,7 @@ impl Gpt {
         self.norm.backward(back, &mut d.residual, &d.normed, &memory.residual, &memory.stats);
         each(self.blocks.len(), &d.residual, &memory.residual);
         self.backward_to(back, 0, memory, cache, d, each);
-        self.embedding.backward(back, &mut d.residual, ids, &memory.positions);
+        self.embedding.backward(back, ids, memory, d);
     }
 
     /// Goes back from the gradient of the last block's output, in `d.residual`, to the input of block `first`.

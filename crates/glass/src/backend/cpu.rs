@@ -11,15 +11,15 @@ use glass_kernels::aligned::AlignedBuffer;
 use glass_kernels::attend;
 use glass_kernels::huge_pages::{HugePages, Pages};
 use glass_kernels::linear;
-use glass_kernels::{Cores, activate, adamw, add, clear, dropout, embed, loss, muon, norm};
+use glass_kernels::{Cores, activate, adamw, add, cap, clear, dropout, embed, gate, loss, muon, norm, rotate};
 
 use super::{
     Activation, AdamW, Attended, Backend, Dense, Dropout, Grads, Heads, InputRounding, InputScales, Kv,
-    Layout, Muon, Packing, Precision, Quants, ReadRows, Span, Tensor, Weight, Write,
+    Layout, Muon, Norm, Packing, Precision, Quants, ReadRows, Rotation, Span, Tensor, Weight, Write,
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
-use operands::{dense, kv, last_rows, matrix, used, used_mut, vector, weight_and_bias};
+use operands::{dense, kv, last_rows, matrix, rotated, used, used_mut, vector, weight_and_bias};
 pub use packed::Packed;
 
 /// A CPU with a pool of threads.
@@ -154,6 +154,18 @@ impl Backend for Cpu {
         add::add(&self.cores, used_mut(y), used(x));
     }
 
+    fn multiply(&self, y: &mut Tensor<Self>, x: &Tensor<Self>) {
+        add::multiply(&self.cores, used_mut(y), used(x));
+    }
+
+    fn scale(&self, y: &mut Tensor<Self>, by: f32) {
+        add::scale(&self.cores, used_mut(y), by);
+    }
+
+    fn cap(&self, y: &mut Tensor<Self>, c: f32) {
+        cap::cap(&self.cores, used_mut(y), c);
+    }
+
     fn take(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, rows: &[u32]) {
         assert_eq!((y.rows, y.cols), (rows.len(), x.cols));
         for (to, &row) in y.data.chunks_exact_mut(x.cols).zip(rows) {
@@ -196,13 +208,26 @@ impl Backend for Cpu {
         y: &mut Tensor<Self>,
         stats: &mut Tensor<Self>,
         x: &Tensor<Self>,
-        gain: Weight<'_, Self>,
+        groups: usize,
+        gain: Option<Weight<'_, Self>>,
         bias: Option<Weight<'_, Self>>,
-        epsilon: f32,
+        norm: Norm,
     ) {
-        let bias = bias.as_ref().map(vector);
-        let (gain, norm) = (vector(&gain), norm::Norm::layer(epsilon));
-        norm::norm(&self.cores, used_mut(y), used_mut(stats), used(x), x.cols, Some(gain), bias, norm);
+        let [gain, bias] = [&gain, &bias].map(|weight| weight.as_ref().map(vector));
+        let cols = x.cols / groups;
+        norm::norm(&self.cores, used_mut(y), used_mut(stats), used(x), cols, gain, bias, norm);
+    }
+
+    fn norm_in_parts(
+        &self,
+        x: &mut Tensor<Self>,
+        parts: usize,
+        stats: &Tensor<Self>,
+        gain: Option<Weight<'_, Self>>,
+        norm: Norm,
+    ) {
+        let (cols, gain) = (x.cols / parts, gain.as_ref().map(vector));
+        norm::norm_in_parts(&self.cores, used_mut(x), parts, used(stats), cols, gain, norm);
     }
 
     fn norm_backward(
@@ -212,16 +237,30 @@ impl Backend for Cpu {
         dy: &Tensor<Self>,
         x: &Tensor<Self>,
         stats: &Tensor<Self>,
-        gain: Dense<'_, Self>,
+        groups: usize,
+        gain: Option<Dense<'_, Self>>,
+        norm: Norm,
         each: usize,
     ) {
         let (dgain, dbias) =
             grads.map(weight_and_bias).map_or((None, None), |(gain, bias)| (Some(gain), bias));
         let (x, stats) = (last_rows(x, dy, each), last_rows(stats, dy, each));
-        // The backward pass reads no epsilon: it is in the statistics.
-        let (gain, norm) = (dense(&gain).values, norm::Norm::layer(0.0));
-        let (dx, cols) = (used_mut(dx), dy.cols);
-        norm::norm_backward(&self.cores, dx, dgain, dbias, used(dy), x, stats, cols, Some(gain), norm);
+        let gain = gain.as_ref().map(|gain| dense(gain).values);
+        let (dx, cols) = (used_mut(dx), dy.cols / groups);
+        norm::norm_backward(&self.cores, dx, dgain, dbias, used(dy), x, stats, cols, gain, norm);
+    }
+
+    fn rotate(&self, x: &mut Tensor<Self>, heads: usize, rotation: Rotation<'_, Self>) {
+        let rows: Vec<u32> = (0..x.rows as u32).collect();
+        let rotation = rotated(x.cols / heads, rotation);
+        rotate::rotate(&self.cores, used_mut(x), heads, rotation, &rows);
+    }
+
+    fn rotate_backward(&self, d: &mut Tensor<Self>, heads: usize, rotation: Rotation<'_, Self>, each: usize) {
+        let end = rotation.cos.rows as u32;
+        let rows: Vec<u32> = (end - (d.rows / each) as u32..end).collect();
+        let rotation = rotated(d.cols / heads, rotation);
+        rotate::rotate_backward(&self.cores, used_mut(d), heads, rotation, &rows);
     }
 
     fn linear(
@@ -293,11 +332,12 @@ impl Backend for Cpu {
         query: &Tensor<Self>,
         cache: &Kv<Self>,
         heads: Heads,
+        sinks: Option<Weight<'_, Self>>,
         spans: &[Span],
         dropout: Option<Dropout>,
     ) {
-        let sums = sums.map(used_mut);
-        attend::attend(&self.cores, used_mut(z), sums, used(query), kv(cache), heads, spans, dropout);
+        let (z, sums, query, sinks) = (used_mut(z), sums.map(used_mut), used(query), sinks.as_ref().map(vector));
+        attend::attend(&self.cores, z, sums, query, kv(cache), heads, sinks, spans, dropout);
     }
 
     fn scores(
@@ -315,8 +355,14 @@ impl Backend for Cpu {
         attend::mask(&self.cores, used_mut(scores), heads, spans);
     }
 
-    fn softmax(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]) {
-        attend::softmax(&self.cores, used_mut(scores), heads, spans);
+    fn softmax(
+        &self,
+        scores: &mut Tensor<Self>,
+        heads: Heads,
+        sinks: Option<Weight<'_, Self>>,
+        spans: &[Span],
+    ) {
+        attend::softmax(&self.cores, used_mut(scores), heads, sinks.as_ref().map(vector), spans);
     }
 
     fn mix(
@@ -338,9 +384,15 @@ impl Backend for Cpu {
         dmixed: &Tensor<Self>,
         kept: Attended<'_, Self>,
         heads: Heads,
+        sinks: Option<(Dense<'_, Self>, Option<&mut AlignedBuffer>)>,
         spans: &[Span],
         dropout: Option<Dropout>,
     ) {
+        let mut unwanted = vec![0.0; heads.query];
+        let sinks = sinks.map(|(sinks, grads)| {
+            let dsinks = grads.map_or(&mut unwanted[..], |grads| &mut grads[sinks.span.clone()]);
+            (dense(&sinks).values, dsinks)
+        });
         attend::attend_backward(
             &self.cores,
             used_mut(dquery),
@@ -353,6 +405,7 @@ impl Backend for Cpu {
             used(kept.z),
             used(kept.sums),
             heads,
+            sinks,
             spans,
             dropout,
         );
@@ -398,14 +451,47 @@ impl Backend for Cpu {
         activate::activate_backward(&self.cores, used_mut(d), used(x), kind);
     }
 
+    fn gate(&self, y: &mut Tensor<Self>, gate: &Tensor<Self>, up: &Tensor<Self>, kind: Activation) {
+        gate::gate(&self.cores, used_mut(y), used(gate), used(up), kind);
+    }
+
+    fn gate_backward(
+        &self,
+        dgate: &mut Tensor<Self>,
+        d: &mut Tensor<Self>,
+        gate: &Tensor<Self>,
+        up: &Tensor<Self>,
+        kind: Activation,
+    ) {
+        gate::gate_backward(&self.cores, used_mut(dgate), used_mut(d), used(gate), used(up), kind);
+    }
+
+    fn gate_slopes(
+        &self,
+        dgate: &mut Tensor<Self>,
+        dup: &mut Tensor<Self>,
+        gate: &Tensor<Self>,
+        up: &Tensor<Self>,
+        kind: Activation,
+    ) {
+        gate::gate_slopes(&self.cores, used_mut(dgate), used_mut(dup), used(gate), used(up), kind);
+    }
+
     fn dropout(&self, y: &mut Tensor<Self>, spans: &[Span], dropout: Dropout) {
         let cols = y.cols;
         dropout::dropout(&self.cores, used_mut(y), cols, spans, dropout);
     }
 
-    fn loss(&self, logits: &mut Tensor<Self>, losses: &mut [f32], targets: &[u32], scale: Option<f32>) {
+    fn loss(
+        &self,
+        logits: &mut Tensor<Self>,
+        losses: &mut [f32],
+        targets: &[u32],
+        scale: Option<f32>,
+        cap: Option<f32>,
+    ) {
         let cols = logits.cols;
-        loss::loss(&self.cores, used_mut(logits), losses, targets, cols, scale, None);
+        loss::loss(&self.cores, used_mut(logits), losses, targets, cols, scale, cap);
     }
 
     fn adamw(

@@ -4,9 +4,13 @@
 //! x += attention(norm x)
 //! x += mlp(norm x)
 //! ```
+//!
+//! Norms may also stand on what attention and MLP give, and both may read the same x.
 
 pub mod attention;
+mod ends;
 pub mod mlp;
+mod turned;
 
 use attention::Attention;
 use mlp::Mlp;
@@ -29,11 +33,9 @@ pub struct Block {
 impl Block {
     /// Block number `layer`.
     pub fn plan(plan: &mut Plan, config: &Config, layer: usize) -> Self {
-        Block {
-            layer,
-            attention: plan.within("attention", |p| Attention::plan(p, config, layer)),
-            mlp: plan.within("mlp", |p| Mlp::plan(p, config, layer)),
-        }
+        let attention = plan.within("attention", |p| Attention::plan(p, config, layer));
+        let mlp = plan.within("mlp", |p| Mlp::plan(p, config, layer, attention.norm()));
+        Block { layer, attention, mlp }
     }
 
     /// Updates `residual`; with `output_rows`, only these rows are left afterwards ([`Pass::output_rows`]).
@@ -47,7 +49,7 @@ impl Block {
         output_rows: Option<&'a [Span]>,
     ) {
         self.attend(pass, residual, scratch, memory, kv, output_rows);
-        self.mlp.forward(pass, scratch, residual, &mut memory.mlp);
+        self.with_input(scratch, residual, |scratch, x| self.mlp.forward(pass, scratch, x, &mut memory.mlp));
         pass.drop(&mut scratch.branch, self.mlp_dropout());
         pass.backend.add(residual, &scratch.branch);
     }
@@ -62,7 +64,23 @@ impl Block {
         kv: &mut Kv<B>,
     ) {
         self.attend(pass, residual, scratch, memory, kv, None);
-        self.mlp.recompute(pass, scratch, residual, &mut memory.mlp);
+        self.with_input(scratch, residual, |scratch, x| self.mlp.recompute(pass, scratch, x, &mut memory.mlp));
+    }
+
+    /// Calls `work` with what the MLP reads: the residual, or the input of the block.
+    fn with_input<B: Backend>(
+        &self,
+        scratch: &mut Scratch<B>,
+        residual: &Tensor<B>,
+        work: impl FnOnce(&mut Scratch<B>, &Tensor<B>),
+    ) {
+        match scratch.input.take() {
+            None => work(scratch, residual),
+            Some(input) => {
+                work(scratch, &input);
+                scratch.input = Some(input);
+            }
+        }
     }
 
     /// `x += attention(norm x)`. Every row has a key and a value; only the wanted rows have a query.
@@ -84,6 +102,10 @@ impl Block {
             scratch.use_rows(residual.rows);
             attention.use_rows(residual.rows);
             pass.spans = rows;
+            scratch.angles.set(pass.backend, rows);
+        }
+        if let Some(input) = &mut scratch.input {
+            pass.backend.copy(input, residual);
         }
         self.attention.forward(pass, scratch, attention, kv);
         pass.drop(&mut scratch.branch, self.attention_dropout());
@@ -106,8 +128,13 @@ impl Block {
         scratch: &mut Scratch<B>,
         memory: &BlockMemory<B>,
     ) {
-        let middle = memory.middle.as_ref().expect("a backward follows a forward that kept its activations");
-        self.mlp.backward(back, dresidual, dscratch, self.mlp_dropout(), middle, scratch, &memory.mlp);
+        if let Some(copy) = &mut dscratch.input {
+            copy.use_rows(dresidual.rows);
+            back.backend.copy(copy, dresidual);
+        }
+        let middle = memory.middle.as_ref().unwrap_or(input);
+        let (dropout, d_mlp) = (self.mlp_dropout(), &mut d.mlp);
+        self.mlp.backward(back, dresidual, dscratch, dropout, d_mlp, middle, scratch, &memory.mlp);
         let (kept, d, dropout) = (&memory.attention, &mut d.attention, self.attention_dropout());
         self.attention.backward(back, dresidual, dscratch, dropout, d, input, scratch, kept);
     }

@@ -1,8 +1,10 @@
-//! Embedding: a token's id becomes its vector, and a position's vector is added.
+//! Embedding: a token's id becomes its vector, and a position's vector is added where positions are learned.
 
+use super::norm::Norm;
 use super::{Back, FIRST, Pass, THEN};
 use crate::backend::{Backend, Tensor};
 use crate::config::{self, Config};
+use crate::memory::Memory;
 use crate::plan::{Param, Plan, Start};
 use crate::probe::{Probe, Site, Want};
 
@@ -11,12 +13,9 @@ use crate::probe::{Probe, Site, Want};
 pub struct Embedding {
     /// One row per token.
     pub token: Param,
-    positions: Positions,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Positions {
-    Learned(Param),
+    positions: Option<Param>,
+    factor: f32,
+    norm: Option<Norm>,
 }
 
 /// The embedding's dropout site.
@@ -27,68 +26,91 @@ impl Embedding {
     pub fn plan(plan: &mut Plan, config: &Config) -> Self {
         let token =
             plan.within("token", |p| p.table("weight", config.vocabulary, config.width, Start::Normal));
-        let positions = match config.positions {
-            config::Positions::Learned => Positions::Learned(
-                plan.within("position", |p| p.table("weight", config.context, config.width, Start::Normal)),
-            ),
-        };
-        Embedding { token, positions }
+        let positions = (config.positions == config::Positions::Learned).then(|| {
+            plan.within("position", |p| p.table("weight", config.context, config.width, Start::Normal))
+        });
+        let norm = config.embedding_norm.then(|| Norm::plain(config));
+        Embedding { token, positions, factor: config.factors.embedding, norm }
     }
 
     /// The table of positions, one row each, if they are learned.
     pub fn position(&self) -> Option<Param> {
-        let Positions::Learned(table) = self.positions;
-        Some(table)
+        self.positions
     }
 
-    /// ids → residual `[rows, width]`; `at` receives every row's position.
+    /// ids → `memory.residual` `[rows, width]`; `memory.positions` receives every row's position.
     pub fn forward<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
         ids: &[u32],
-        at: &mut Vec<u32>,
-        residual: &mut Tensor<B>,
+        memory: &mut Memory<B>,
     ) {
+        let Memory { residual, normed, stats, positions: at, .. } = memory;
         at.clear();
         at.extend(
             pass.spans.iter().flat_map(|s| (s.past..s.past + s.rows.len()).map(|position| position as u32)),
         );
         assert_eq!(at.len(), ids.len(), "the spans cover every row");
-        pass.backend.embed(residual, FIRST, ids, pass.weight(self.token));
+        self.tokens(pass, residual, ids);
         pass.at(Site::Token, residual);
-        let Positions::Learned(table) = self.positions;
-        match pass.wants(Site::Position) {
-            Want::No => pass.backend.embed(residual, THEN, at, pass.weight(table)),
-            _ => {
-                let position = Tensor::new(pass.backend, residual.rows, residual.cols);
-                let mut position = position.expect("memory for positions that a probe reads");
-                pass.backend.embed(&mut position, FIRST, at, pass.weight(table));
-                pass.at(Site::Position, &mut position);
-                pass.backend.add(residual, &position);
+        if let Some(table) = self.positions {
+            match pass.wants(Site::Position) {
+                Want::No => pass.backend.embed(residual, THEN, at, pass.weight(table)),
+                _ => {
+                    let position = Tensor::new(pass.backend, residual.rows, residual.cols);
+                    let mut position = position.expect("memory for positions that a probe reads");
+                    pass.backend.embed(&mut position, FIRST, at, pass.weight(table));
+                    pass.at(Site::Position, &mut position);
+                    pass.backend.add(residual, &position);
+                }
             }
+        }
+        if let Some(norm) = self.norm {
+            pass.backend.copy(normed, residual);
+            norm.forward(pass, residual, stats, normed);
         }
         pass.at(Site::Embedding, residual);
         pass.drop(residual, DROPOUT);
     }
 
-    /// Adds the residual's gradient to the rows that were read.
+    /// The vectors of tokens, with their factor.
+    fn tokens<B: Backend, P: Probe>(&self, pass: &Pass<'_, B, P>, to: &mut Tensor<B>, ids: &[u32]) {
+        pass.backend.embed(to, FIRST, ids, pass.weight(self.token));
+        if self.factor != 1.0 {
+            pass.backend.scale(to, self.factor);
+        }
+    }
+
+    /// Adds the residual's gradient, in `d.residual`, to the rows that were read. Overwrites the last norm's memory.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
-        dresidual: &mut Tensor<B>,
         ids: &[u32],
-        at: &[u32],
+        memory: &mut Memory<B>,
+        d: &mut Memory<B>,
     ) {
-        back.drop(dresidual, DROPOUT);
-        let (dtoken, dposition) = (
-            back.span(self.token),
-            match self.positions {
-                Positions::Learned(table) => back.span(table),
-            },
-        );
-        if let Some(grads) = &mut back.grads {
-            back.backend.embed_backward(grads, dtoken, dresidual, ids);
-            back.backend.embed_backward(grads, dposition, dresidual, at);
+        back.drop(&mut d.residual, DROPOUT);
+        if let Some(norm) = self.norm {
+            let Memory { residual, normed, stats, positions, .. } = memory;
+            let pass = back.pass();
+            self.tokens(&pass, normed, ids);
+            if let Some(table) = self.positions {
+                pass.backend.embed(normed, THEN, positions, pass.weight(table));
+            }
+            norm.forward(&pass, residual, stats, normed);
+            back.backend.copy(&mut d.normed, &d.residual);
+            let len = d.residual.len();
+            back.backend.clear(&mut d.residual.data, 0..len);
+            norm.backward(back, &mut d.residual, &d.normed, normed, stats);
         }
+        let (dtoken, dposition) = (back.span(self.token), self.positions.map(|table| back.span(table)));
+        let Some(grads) = &mut back.grads else { return };
+        if let Some(dposition) = dposition {
+            back.backend.embed_backward(grads, dposition, &d.residual, &memory.positions);
+        }
+        if self.factor != 1.0 {
+            back.backend.scale(&mut d.residual, self.factor);
+        }
+        back.backend.embed_backward(grads, dtoken, &d.residual, ids);
     }
 }

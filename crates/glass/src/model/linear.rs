@@ -5,17 +5,18 @@ use crate::backend::{Activation, Backend, Dense, Tensor, Write};
 use crate::plan::{Param, Plan, Start};
 use crate::probe::Probe;
 
-/// Goes back through two layers and what lies between them: dy → dx (overwritten). `slopes` are the derivatives of what lies
+/// Goes back through two layers and what lies between them: dy → dx (overwritten or added to). `slopes` are the derivatives of what lies
 /// between, one row for `back.each` rows of dy. Gradients of weights are not computed.
 pub fn backward_pair<B: Backend>(
     back: &Back<'_, B>,
     [first, second]: [&Linear; 2],
     dx: &mut Tensor<B>,
+    write: Write,
     dy: &Tensor<B>,
     slopes: &Tensor<B>,
 ) {
     let [first, second] = [first, second].map(|layer| layer.weight(back));
-    back.backend.linear_pair_backward_input(dx, dy, second, slopes, first, back.each);
+    back.backend.linear_pair_backward_input(dx, write, dy, second, slopes, first, back.each);
 }
 
 /// A linear layer's parameters.

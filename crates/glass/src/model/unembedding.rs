@@ -9,21 +9,22 @@ use crate::memory::Memory;
 use crate::plan::{Param, Plan, Start};
 use crate::probe::Probe;
 
-/// The unembedding's parameter: its own, or the embedding's.
+/// The unembedding's parameters: its own, or the embedding's.
 #[derive(Clone, Copy, Debug)]
 pub struct Unembedding {
     weight: Param,
+    bias: Option<Param>,
+    factor: f32,
+    cap: Option<f32>,
 }
 
 impl Unembedding {
-    /// An unembedding of its own.
-    pub fn plan(plan: &mut Plan, config: &Config) -> Self {
-        Unembedding { weight: plan.table("weight", config.vocabulary, config.width, Start::Normal) }
-    }
-
-    /// The token embedding, used in the other direction (Press & Wolf 2017).
-    pub fn tied(token: Param) -> Self {
-        Unembedding { weight: token }
+    /// An unembedding of its own, or `tied`: the token embedding, used in the other direction (Press & Wolf 2017).
+    pub fn plan(plan: &mut Plan, config: &Config, tied: Option<Param>) -> Self {
+        let weight =
+            tied.unwrap_or_else(|| plan.table("weight", config.vocabulary, config.width, Start::Normal));
+        let bias = config.bias.unembedding.then(|| plan.vector("bias", config.vocabulary, Start::Zero));
+        Unembedding { weight, bias, factor: config.factors.logits, cap: config.factors.logit_cap }
     }
 
     /// x `[rows, width]` → logits `[rows, vocabulary]`.
@@ -33,7 +34,14 @@ impl Unembedding {
         logits: &mut Tensor<B>,
         x: &Tensor<B>,
     ) {
-        pass.backend.linear(logits, x, pass.weight(self.weight), None, None);
+        let bias = self.bias.map(|bias| pass.weight(bias));
+        pass.backend.linear(logits, x, pass.weight(self.weight), bias, None);
+        if self.factor != 1.0 {
+            pass.backend.scale(logits, self.factor);
+        }
+        if let Some(cap) = self.cap {
+            pass.backend.cap(logits, cap);
+        }
     }
 
     /// Summed nats of the counted rows, and with `learn` their gradient: see [`Gpt::loss`](super::Gpt::loss).
@@ -62,7 +70,7 @@ impl Unembedding {
             pass.backend.take(&mut memory.wanted, &memory.normed, rows);
             self.forward(pass, logits, &memory.wanted);
             let scale = learn.as_ref().map(|(_, _, scale)| *scale);
-            pass.backend.loss(logits, &mut losses[..rows.len()], &targets, scale);
+            pass.backend.loss(logits, &mut losses[..rows.len()], &targets, scale, self.cap);
             sum += losses[..rows.len()].iter().map(|&loss| loss as f64).sum::<f64>();
             if let Some((back, d, _)) = &mut learn {
                 self.backward(back, d, logits, &memory.wanted, rows);
@@ -76,14 +84,17 @@ impl Unembedding {
         &self,
         back: &mut Back<'_, B>,
         d: &mut Memory<B>,
-        dlogits: &Tensor<B>,
+        dlogits: &mut Tensor<B>,
         x: &Tensor<B>,
         rows: &[u32],
     ) {
+        if self.factor != 1.0 {
+            back.backend.scale(dlogits, self.factor);
+        }
         d.wanted.use_rows(rows.len());
         back.backend.linear_backward_input(&mut d.wanted, FIRST, dlogits, back.weight(self.weight));
         let backend = back.backend;
-        if let Some(grads) = back.grads(self.weight, None) {
+        if let Some(grads) = back.grads(self.weight, self.bias) {
             // Added: every chunk contributes, and so does a tied embedding.
             backend.linear_backward_weight(grads, Write::Add, dlogits, x);
         }

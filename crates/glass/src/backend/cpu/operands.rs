@@ -2,9 +2,10 @@
 
 use glass_kernels::attend;
 use glass_kernels::linear::Matrix;
+use glass_kernels::rotate;
 
 use super::Cpu;
-use crate::backend::{Dense, Grads, Kv, Layout, Tensor, Weight};
+use crate::backend::{Dense, Grads, Kv, Layout, Rotation, Tensor, Weight};
 
 pub(super) fn matrix<'a>(weight: &Weight<'a, Cpu>) -> Matrix<'a> {
     match weight {
@@ -50,4 +51,10 @@ pub(super) fn weight_and_bias(grads: Grads<'_, Cpu>) -> (&mut [f32], Option<&mut
 
 pub(super) fn kv(kv: &Kv<Cpu>) -> attend::Kv<'_> {
     attend::Kv { keys: &kv.keys, values: &kv.values, shape: kv.shape, table: &kv.table }
+}
+
+/// How heads of this size are rotated.
+pub(super) fn rotated<'a>(size: usize, rotation: Rotation<'a, Cpu>) -> rotate::Rotation<'a> {
+    let Rotation { pairs, width, cos, sin } = rotation;
+    rotate::Rotation { pairs, size, width, cos: used(cos), sin: used(sin) }
 }

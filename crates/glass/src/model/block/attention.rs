@@ -8,11 +8,13 @@ use glass_kernels::attend::pattern_len;
 
 use super::super::linear::Linear;
 use super::super::norm::Norm;
-use super::super::{Back, FIRST, Pass, THEN};
-use crate::backend::{Attended, Backend, Heads, Kv, Span, Tensor};
+use super::super::{Back, DropoutState, FIRST, Pass, THEN};
+use super::ends::Ends;
+use super::turned::Turned;
+use crate::backend::{Attended, Backend, Heads, Kv, Span, Tensor, Weight};
 use crate::config::Config;
-use crate::memory::{AttentionMemory, Scratch};
-use crate::plan::{Plan, Start};
+use crate::memory::{AttentionMemory, Scratch, Turns};
+use crate::plan::{Param, Plan, Start};
 use crate::probe::{Did, Part, Probe, Site, View, Want};
 
 /// The steps from queries and keys to the pattern, a square for every head.
@@ -23,11 +25,12 @@ const SQUARES: [Part; 3] = [Part::Scores, Part::Masked, Part::Pattern];
 pub struct Attention {
     layer: usize,
     heads: Heads,
-    norm: Norm,
-    query: Linear,
-    key: Linear,
+    ends: Ends,
+    query: Turned,
+    key: Turned,
     value_down: Linear,
     value_up: Linear,
+    sinks: Option<Param>,
 }
 
 impl Attention {
@@ -35,15 +38,29 @@ impl Attention {
     pub fn plan(plan: &mut Plan, config: &Config, layer: usize) -> Self {
         let (heads, width, bias) = (config.heads_of(layer), config.width, config.bias);
         let (queries, keys) = (heads.query * heads.size, heads.key * heads.size);
-        Attention {
-            layer,
-            heads,
-            norm: plan.within("norm", |p| Norm::plan(p, config)),
-            query: plan.within("query", |p| Linear::plan(p, queries, width, bias, Start::Normal)),
-            key: plan.within("key", |p| Linear::plan(p, keys, width, bias, Start::Normal)),
-            value_down: plan.within("value_down", |p| Linear::plan(p, keys, width, bias, Start::Normal)),
-            value_up: plan.within("value_up", |p| Linear::plan(p, width, queries, bias, Start::Residual)),
-        }
+        let norm = Ends::plan_before(plan, config);
+        let down = |plan: &mut Plan, name: &str, outputs| {
+            plan.within(name, |p| Linear::plan(p, outputs, width, bias.query_key_value, Start::Normal))
+        };
+        let [query, key, value_down] =
+            [("query", queries), ("key", keys), ("value_down", keys)].map(|(name, outputs)| down(plan, name, outputs));
+        let value_up =
+            plan.within("value_up", |p| Linear::plan(p, width, queries, bias.value_up, Start::Residual));
+        let turns = Turns::of(config, layer);
+        let query_parts = [Part::Query, Part::QueryNorm, Part::QueryRotated];
+        let key_parts = [Part::Key, Part::KeyNorm, Part::KeyRotated];
+        let query = Turned::plan(plan, config, "query_norm", query, heads.query, turns.map(|t| t.query))
+            .shown_at(query_parts.map(|part| Site::Block(layer, part)));
+        let key = Turned::plan(plan, config, "key_norm", key, heads.key, turns.map(|t| t.key))
+            .shown_at(key_parts.map(|part| Site::Block(layer, part)));
+        let sinks = config.sinks.then(|| plan.vector("sinks", heads.query, Start::Zero));
+        let ends = Ends::plan(plan, config, norm);
+        Attention { layer, heads, ends, query, key, value_down, value_up, sinks }
+    }
+
+    /// The norm before it, if there is one.
+    pub fn norm(&self) -> Option<Norm> {
+        self.ends.before
     }
 
     /// First half: residual `[rows, width]` → `scratch.normed`, from which keys and values of all rows are appended to `kv`.
@@ -55,11 +72,10 @@ impl Attention {
         m: &mut AttentionMemory<B>,
         kv: &mut Kv<B>,
     ) {
-        let Scratch { normed, stats, .. } = scratch;
-        self.norm.forward(pass, normed, stats, residual);
+        let Scratch { normed, stats, angles, .. } = scratch;
+        self.ends.enter(pass, normed, stats, residual);
         pass.at(self.site(Part::AttentionNorm), normed);
-        self.key.forward(pass, &mut m.key, normed, None);
-        pass.at(self.site(Part::Key), &mut m.key);
+        self.key.forward(pass, &mut m.key, m.key_norm.as_mut(), normed, angles);
         self.value_down.forward(pass, &mut m.value, normed, None);
         pass.at(self.site(Part::Value), &mut m.value);
         pass.backend.append(kv, &m.key, &m.value, pass.spans);
@@ -74,21 +90,29 @@ impl Attention {
         m: &mut AttentionMemory<B>,
         kv: &Kv<B>,
     ) {
-        let Scratch { normed, branch, .. } = scratch;
-        self.query.forward(pass, &mut m.query, normed, None);
-        pass.at(self.site(Part::Query), &mut m.query);
-
+        let Scratch { normed, stats, branch, angles, .. } = scratch;
+        self.query.forward(pass, &mut m.query, m.query_norm.as_mut(), normed, angles);
         let dropout = pass.dropout(self.dropout());
-        pass.backend.attend(&mut m.z, m.sums.as_mut(), &m.query, kv, self.heads, pass.spans, dropout);
+        let sums = m.sums.as_mut();
+        pass.backend.attend(&mut m.z, sums, &m.query, kv, self.heads, self.sinks(pass), pass.spans, dropout);
         if SQUARES.iter().any(|&square| pass.wants(self.site(square)) != Want::No) {
             pass.spans.iter().for_each(|span| self.show_squares(pass, span, m, kv));
         }
         pass.at(self.site(Part::Z), &mut m.z);
-        if pass.wants(self.site(Part::Contribution)) != Want::No {
-            self.show_contributions(pass, &m.z, branch.cols);
+        let to = m.unnormed.as_mut().unwrap_or(&mut *branch);
+        self.value_up.forward(pass, to, &m.z, None);
+        if let Some(unnormed) = &mut m.unnormed {
+            pass.at(self.site(Part::AttentionUnnormed), unnormed);
         }
-        self.value_up.forward(pass, branch, &m.z, None);
+        self.ends.leave(pass, branch, stats, m.unnormed.as_ref());
+        if pass.wants(self.site(Part::Contribution)) != Want::No {
+            self.show_contributions(pass, &m.z, stats, branch.cols);
+        }
         pass.at(self.site(Part::AttentionOut), branch);
+    }
+
+    fn sinks<'a, B: Backend, P: Probe>(&self, pass: &Pass<'a, B, P>) -> Option<Weight<'a, B>> {
+        self.sinks.map(|sinks| pass.weight(sinks))
     }
 
     fn site(&self, part: Part) -> Site {
@@ -116,7 +140,7 @@ impl Attention {
             match part {
                 Part::Scores => backend.scores(&mut square, &m.query, kv, self.heads, spans),
                 Part::Masked => backend.mask(&mut square, self.heads, spans),
-                _ => backend.softmax(&mut square, self.heads, spans),
+                _ => backend.softmax(&mut square, self.heads, self.sinks(pass), spans),
             }
             let (site, position) = (self.site(part), span.past);
             let view = View { site, slot: span.slot, position, rows, cols: len / rows.max(1) };
@@ -132,6 +156,7 @@ impl Attention {
         &self,
         pass: &mut Pass<'_, B, P>,
         z: &Tensor<B>,
+        stats: &Tensor<B>,
         width: usize,
     ) {
         let (site, cols) = (self.site(Part::Contribution), self.heads.query * width);
@@ -144,16 +169,19 @@ impl Attention {
             let (mut own, mut contribution) = (tensor(z.cols), tensor(cols));
             let memory = "memory for contributions that a probe reads";
             let (own, contribution) = (own.as_mut().expect(memory), contribution.as_mut().expect(memory));
-            pass.backend.take(own, z, &span.rows.clone().map(|row| row as u32).collect::<Vec<_>>());
+            let of_span: Vec<u32> = span.rows.clone().map(|row| row as u32).collect();
+            pass.backend.take(own, z, &of_span);
             self.value_up.forward_in_parts(pass, contribution, own, self.heads.query);
+            self.ends.leave_in_parts(pass, contribution, self.heads.query, stats, &of_span);
             let view = View { site, slot: span.slot, position: span.past, rows, cols };
             let values = pass.backend.view(&contribution.data, 0..rows * cols);
             pass.probe.look(view, &values);
         }
     }
 
-    /// The residual's gradient, without what `dropout` dropped, flows back through values, pattern, keys and queries and is added to
-    /// `dresidual`.
+    /// The gradient of what attention added to the residual, without what `dropout` dropped, flows back through values, pattern,
+    /// keys and queries and is added to `dresidual`. It is that of `dresidual`, or of `dscratch.input` where the MLP reads
+    /// the same residual.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
@@ -165,25 +193,31 @@ impl Attention {
         scratch: &mut Scratch<B>,
         m: &AttentionMemory<B>,
     ) {
-        let Scratch { normed, stats, .. } = scratch;
-        let Scratch { normed: dnormed, branch, .. } = dscratch;
-        let dbranch = back.branch(dresidual, branch, dropout);
+        let Scratch { normed, stats, angles, .. } = scratch;
+        let Scratch { normed: dnormed, branch, input, .. } = dscratch;
+        let dsum = input.as_ref().unwrap_or(dresidual);
+        let dbranch = self.ends.branch(back, dsum, branch, dropout);
+        let unnormed = m.unnormed.as_ref().zip(d.unnormed.as_mut());
+        let dbranch = self.ends.back_in(back, dbranch, unnormed, normed, stats);
         self.value_up.backward(back, &mut d.z, FIRST, dbranch, &m.z);
         let sums = m.sums.as_ref().expect("a backward follows a forward that kept its activations");
         let kept = Attended { query: &m.query, key: &m.key, value: &m.value, z: &m.z, sums };
         let (dq, dk, dv) = (&mut d.query, &mut d.key, &mut d.value);
-        let (heads, dropout) = (self.heads, back.dropout(self.dropout()));
-        self.norm.forward(&back.pass(), normed, stats, residual);
+        self.ends.enter(&back.pass(), normed, stats, residual);
         if back.each > 1 {
-            let weights = [self.query.weight(back), self.key.weight(back)];
-            back.backend.attend_backward_each(dnormed, dv, &d.z, kept, weights, heads, back.each);
+            let weights = [self.query.linear.weight(back), self.key.linear.weight(back)];
+            back.backend.attend_backward_each(dnormed, dv, &d.z, kept, weights, self.heads, back.each);
         } else {
-            back.backend.attend_backward(dq, dk, dv, &d.z, kept, heads, back.spans, dropout);
-            self.query.backward(back, dnormed, FIRST, &d.query, normed);
-            self.key.backward(back, dnormed, THEN, &d.key, normed);
+            let sinks = self.sinks.map(|sinks| back.weight(sinks));
+            let grads = back.grads.as_deref_mut();
+            let sinks = sinks.map(|sinks| (sinks, grads));
+            let dropout = DropoutState::at(back.dropout, self.dropout());
+            back.backend.attend_backward(dq, dk, dv, &d.z, kept, self.heads, sinks, back.spans, dropout);
+            self.query.backward(back, dnormed, FIRST, dq, d.query_norm.as_mut(), m.query_norm.as_ref(), normed, angles);
+            self.key.backward(back, dnormed, THEN, dk, d.key_norm.as_mut(), m.key_norm.as_ref(), normed, angles);
         }
         self.value_down.backward(back, dnormed, THEN, &d.value, normed);
-        self.norm.backward(back, dresidual, dnormed, residual, stats);
+        self.ends.back_out(back, dresidual, dnormed, residual, stats);
     }
 
     fn dropout(&self) -> u64 {

@@ -1,0 +1,106 @@
+//! The angles by which the rows of a pass are rotated, computed for each pass from the positions of its rows.
+
+use crate::Result;
+use crate::backend::{Backend, Pairs, Rotation, Span, Tensor};
+use crate::config::{Config, PositionScale, Rotary};
+
+/// Cosines and sines for every row of a pass, for every kind of rotation that the layers have.
+pub struct Angles<B: Backend> {
+    tables: Vec<Table<B>>,
+}
+
+struct Table<B: Backend> {
+    pairs: Pairs,
+    frequencies: Vec<f64>,
+    amplitude: f64,
+    /// A factor of queries, for a table that is used for them alone.
+    scale: Option<PositionScale>,
+    cos: Tensor<B>,
+    sin: Tensor<B>,
+}
+
+/// Which of the tables queries and keys of a layer use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Turns {
+    /// The table of queries.
+    pub query: usize,
+    /// The table of keys.
+    pub key: usize,
+}
+
+/// The different kinds of rotation in the layers of a model.
+fn kinds(config: &Config) -> Vec<&Rotary> {
+    let mut kinds: Vec<&Rotary> = Vec::new();
+    for rotary in config.attention.iter().filter_map(|layer| layer.rotary.as_ref()) {
+        if !kinds.contains(&rotary) {
+            kinds.push(rotary);
+        }
+    }
+    kinds
+}
+
+impl Turns {
+    /// Those of a layer, if it is rotated.
+    pub fn of(config: &Config, layer: usize) -> Option<Turns> {
+        let rotary = config.attention_of(layer).rotary.as_ref()?;
+        let kinds = kinds(config);
+        let key = kinds.iter().position(|kind| *kind == rotary)?;
+        let query = if config.scores.by_position.is_some() { kinds.len() + key } else { key };
+        Some(Turns { query, key })
+    }
+}
+
+impl<B: Backend> Angles<B> {
+    /// For passes of at most `rows` rows.
+    pub fn new(backend: &B, config: &Config, rows: usize) -> Result<Self> {
+        let kinds = kinds(config);
+        let scaled = config.scores.by_position.map(Some);
+        let scales = [None].into_iter().chain(scaled);
+        let all = scales.flat_map(|scale| kinds.iter().map(move |rotary| (scale, rotary)));
+        let table = |(scale, rotary): (Option<PositionScale>, &&Rotary)| {
+            let (frequencies, amplitude) = rotary.frequencies(config.context);
+            let [cos, sin] = [0, 1].map(|_| Tensor::new(backend, rows, frequencies.len()));
+            Ok(Table { pairs: rotary.pairs, frequencies, amplitude, scale, cos: cos?, sin: sin? })
+        };
+        Ok(Angles { tables: all.map(table).collect::<Result<_>>()? })
+    }
+
+    /// Floats for each row.
+    pub fn floats(config: &Config) -> u64 {
+        let each = if config.scores.by_position.is_some() { 2 } else { 1 };
+        kinds(config).iter().map(|rotary| each * rotary.width as u64).sum()
+    }
+
+    /// Sets the tables for the rows of `spans`.
+    pub fn set(&mut self, backend: &B, spans: &[Span]) {
+        let rows = spans.last().map_or(0, |span| span.rows.end);
+        let (mut cos, mut sin) = (Vec::new(), Vec::new());
+        for table in &mut self.tables {
+            let pairs = table.frequencies.len();
+            (cos, sin) = (refilled(cos, rows * pairs), refilled(sin, rows * pairs));
+            for (row, position) in spans.iter().flat_map(|span| span.rows.clone().zip(span.past..)) {
+                let amplitude = table.amplitude * table.scale.map_or(1.0, |scale| scale.at(position));
+                for (i, frequency) in table.frequencies.iter().enumerate() {
+                    let (s, c) = (position as f64 * frequency).sin_cos();
+                    (cos[row * pairs + i], sin[row * pairs + i]) = ((c * amplitude) as f32, (s * amplitude) as f32);
+                }
+            }
+            table.cos.use_rows(rows);
+            table.sin.use_rows(rows);
+            backend.write(&mut table.cos.data, 0, &cos);
+            backend.write(&mut table.sin.data, 0, &sin);
+        }
+    }
+
+    /// How the rows that were set are rotated by a table.
+    pub fn rotation(&self, table: usize) -> Rotation<'_, B> {
+        let Table { pairs, ref frequencies, ref cos, ref sin, .. } = self.tables[table];
+        Rotation { pairs, width: 2 * frequencies.len(), cos, sin }
+    }
+}
+
+fn refilled(mut values: Vec<f32>, len: usize) -> Vec<f32> {
+    values.clear();
+    values.resize(len, 0.0);
+    values
+}
