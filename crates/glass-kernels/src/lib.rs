@@ -37,6 +37,7 @@ pub mod random;
 mod scratch;
 mod small_product;
 mod l2_cache;
+mod tanh;
 mod tiles;
 
 pub use blocks::{BlockSize, Room};

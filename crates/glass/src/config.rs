@@ -5,7 +5,7 @@ pub mod json;
 pub(crate) mod object;
 pub mod preset;
 
-use glass_kernels::attend::{Heads, ScoreScale};
+use glass_kernels::attend::Heads;
 
 /// The configuration of a GPT. Choices are enums, so that another family is another value, not another model.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,8 +88,9 @@ impl Default for Scores {
 impl Config {
     /// The attention heads of block `layer`.
     pub fn heads_of(&self, layer: usize) -> Heads {
+        let root = if self.scores.by_size { (self.heads.size as f64).sqrt() } else { 1.0 };
         let divisor = if self.scores.by_layer { layer as u32 + 1 } else { 1 };
-        Heads { scale: ScoreScale { by_size: self.scores.by_size, divisor }, ..self.heads }
+        Heads { scale: (1.0 / (root * f64::from(divisor))) as f32, ..self.heads }
     }
 
     /// A GPT-2 of these sizes: learned positions, LayerNorm, tanh GELU, biases, tied embeddings, MLP four times as

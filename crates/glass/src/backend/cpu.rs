@@ -294,7 +294,7 @@ impl Backend for Cpu {
         dropout: Option<Dropout>,
     ) {
         let sums = sums.map(used_mut);
-        attend::attend(&self.cores, used_mut(z), sums, used(query), kv(cache), heads, spans, dropout);
+        attend::attend(&self.cores, used_mut(z), sums, used(query), kv(cache), heads, None, spans, dropout);
     }
 
     fn scores(
@@ -313,7 +313,7 @@ impl Backend for Cpu {
     }
 
     fn softmax(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]) {
-        attend::softmax(&self.cores, used_mut(scores), heads, spans);
+        attend::softmax(&self.cores, used_mut(scores), heads, None, spans);
     }
 
     fn mix(
@@ -350,6 +350,7 @@ impl Backend for Cpu {
             used(kept.z),
             used(kept.sums),
             heads,
+            None,
             spans,
             dropout,
         );
