@@ -1,15 +1,19 @@
-//! Attention: softmax(Q Kᵀ / √size) V under a causal mask, without storing the pattern (online softmax, Milakov &
+//! Attention: softmax(Q Kᵀ / √size) V under a causal mask or a window, without storing the pattern (online softmax, Milakov &
 //! Gimelshein 2018; Dao et al. 2022).
 //!
 //! Keys are cut into blocks of 64 at absolute positions. Each block gives its maximum, its sum and its weighted
 //! values, starting from zero, and blocks are joined in order, so a row gets the same bits whichever rows are
-//! computed with it, in prefill and in decoding.
+//! computed with it, in prefill and in decoding. Blocks that end before a query's window are not read for it.
+//!
+//! A sink is a number for each query head that takes part in the softmax like the score of a key whose value is zero (gpt-oss,
+//! OpenAI 2025).
 
 mod backward;
 mod backward_each;
 mod block_table;
 mod cache;
 mod forward;
+mod tile;
 mod visible;
 
 use std::ops::Range;
@@ -27,8 +31,8 @@ pub use visible::{mask, mix, pattern, pattern_len, scores, softmax};
 /// Keys in a block.
 pub const BLOCK: usize = 64;
 
-/// The heads of an attention layer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// The heads of an attention layer, and what their scores go through.
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Heads {
     /// Query heads.
     pub query: usize,
@@ -36,41 +40,37 @@ pub struct Heads {
     pub key: usize,
     /// Width of one head.
     pub size: usize,
-    /// The scale of the scores.
-    pub scale: ScoreScale,
-}
-
-/// The factor of scores (queries times keys) before the softmax.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ScoreScale {
-    /// Whether they are divided by the square root of a head's width (Vaswani et al. 2017).
-    pub by_size: bool,
-    /// A further divisor.
-    pub divisor: u32,
-}
-
-impl Default for ScoreScale {
-    fn default() -> Self {
-        ScoreScale { by_size: true, divisor: 1 }
-    }
+    /// The factor of scores (queries times keys).
+    pub scale: f32,
+    /// How many positions a query sees, its own included; `None`: all up to its own.
+    pub window: Option<usize>,
+    /// A scaled score s becomes `cap × tanh(s / cap)`, before the mask.
+    pub cap: Option<f32>,
 }
 
 impl Heads {
-    /// Heads whose scores are divided by the square root of their width.
+    /// Heads whose scores are divided by the square root of their width (Vaswani et al. 2017), without a window or a cap.
     pub fn new(query: usize, key: usize, size: usize) -> Self {
-        Heads { query, key, size, scale: ScoreScale::default() }
+        let scale = (1.0 / (size as f64).sqrt()) as f32;
+        Heads { query, key, size, scale, window: None, cap: None }
     }
 
     /// Query heads that share one key head.
     fn group(self) -> usize {
         assert!(self.key > 0 && self.query.is_multiple_of(self.key), "{self:?} do not divide");
+        assert!(self.window != Some(0), "a window of no positions");
         self.query / self.key
     }
 
-    /// The factor of scores.
-    pub fn scale(self) -> f32 {
-        let root = if self.scale.by_size { (self.size as f64).sqrt() } else { 1.0 };
-        (1.0 / (root * f64::from(self.scale.divisor))) as f32
+    /// The keys that the query at `position` sees.
+    pub fn visible(self, position: usize) -> Visible {
+        let end = position + 1;
+        Visible { first: self.window.map_or(0, |window| end.saturating_sub(window)), end }
+    }
+
+    /// The end of the positions whose queries see the key at `position`; they begin with its own.
+    fn seen_until(self, position: usize) -> usize {
+        self.window.map_or(usize::MAX, |window| position.saturating_add(window))
     }
 
     /// The elements of a query head in a matrix of rows.
@@ -81,6 +81,28 @@ impl Heads {
     /// The elements of a key head in a matrix of rows.
     fn key_at(self, row: usize, head: usize) -> Range<usize> {
         (row * self.key + head) * self.size..(row * self.key + head + 1) * self.size
+    }
+}
+
+/// Which keys a query sees: the causal mask, and the window if there is one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Visible {
+    /// The position of the first.
+    pub first: usize,
+    /// The position after the last.
+    pub end: usize,
+}
+
+impl Visible {
+    /// The block of the first key.
+    fn first_block(self) -> usize {
+        self.first / BLOCK
+    }
+
+    /// The visible ones of `count` keys from position `start` on, counted from `start`.
+    fn within(self, start: usize, count: usize) -> Range<usize> {
+        let [first, end] = [self.first, self.end].map(|key| key.saturating_sub(start).min(count));
+        first..end
     }
 }
 

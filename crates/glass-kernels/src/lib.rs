@@ -40,6 +40,7 @@ pub mod rotate;
 mod scratch;
 mod small_product;
 mod l2_cache;
+mod tanh;
 mod tiles;
 
 pub use blocks::{BlockSize, Room};

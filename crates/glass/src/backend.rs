@@ -270,11 +270,12 @@ pub trait Backend {
         dy: &Tensor<Self>,
         x: &Tensor<Self>,
     );
-    /// `dx[n] = dy[n] W₂ diag(slopes[n]) W₁` for each of the last rows n of `slopes`, which has `each` rows of dy and dx, about as many as W₂
-    /// has; in f32.
+    /// `dx[n] = dy[n] W₂ diag(slopes[n]) W₁` (or `+=`) for each of the last rows n of `slopes`, which has `each` rows of dy and dx, about as many
+    /// as W₂ has; in f32.
     fn linear_pair_backward_input(
         &self,
         dx: &mut Tensor<Self>,
+        write: Write,
         dy: &Tensor<Self>,
         second: Dense<'_, Self>,
         slopes: &Tensor<Self>,

@@ -97,7 +97,7 @@ impl Batch {
         self.fill(cores, &mut cache, &q);
         let (mut z, mut sums) = (q.clone(), vec![0.0; self.rows() * self.heads.query]);
         Subject::new(name, Peak::Multiplying, self.operations(4), move |cores| {
-            attend(cores, &mut z, Some(&mut sums), &q, cache.kv(), self.heads, &spans, self.dropout);
+            attend(cores, &mut z, Some(&mut sums), &q, cache.kv(), self.heads, None, &spans, self.dropout);
         })
     }
 
@@ -105,12 +105,12 @@ impl Batch {
         let (q, spans, mut cache) = (numbers(self.rows() * self.width()), self.spans(), self.empty());
         self.fill(cores, &mut cache, &q);
         let (mut z, mut sums) = (q.clone(), vec![0.0; self.rows() * self.heads.query]);
-        attend(cores, &mut z, Some(&mut sums), &q, cache.kv(), self.heads, &spans, self.dropout);
+        attend(cores, &mut z, Some(&mut sums), &q, cache.kv(), self.heads, None, &spans, self.dropout);
         let (mut dq, mut dk, mut dv, dz) = (q.clone(), q.clone(), q.clone(), q.clone());
         Subject::new(name, Peak::Multiplying, self.operations(10), move |cores| {
             let (dq, dk, dv) = (&mut dq, &mut dk, &mut dv);
             let (heads, drop) = (self.heads, self.dropout);
-            attend_backward(cores, dq, dk, dv, &dz, &q, &q, &q, &z, &sums, heads, &spans, drop);
+            attend_backward(cores, dq, dk, dv, &dz, &q, &q, &q, &z, &sums, heads, None, &spans, drop);
         })
     }
 }
@@ -127,7 +127,7 @@ fn decoding(cores: &Cores, name: String, positions: usize) -> Subject {
     Subject::new(name, Peak::Reading, bytes(LAYERS * 2 * positions * width), move |cores| {
         let span = [Span { rows: 0..1, slot: 0, past: positions - 1 }];
         for cache in &layers {
-            attend(cores, &mut z, None, &x[..width], cache.kv(), heads, &span, None);
+            attend(cores, &mut z, None, &x[..width], cache.kv(), heads, None, &span, None);
         }
     })
 }

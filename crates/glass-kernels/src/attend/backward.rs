@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::cache::transpose;
+use super::tile::cap_slope;
 use super::{BLOCK, Heads, Span, assert_in_order, padded, strips};
 use crate::dropout::{Dropout, drop_row};
 use crate::exp::exp;
@@ -14,7 +15,8 @@ use crate::small_product::{SmallProduct, multiply};
 use crate::{Cores, Precision, Write};
 
 /// Gradients of [`attend`](super::attend) for spans without a past, with the pattern recomputed from `sums`; dq,
-/// dk, dv are overwritten (in the rows of the spans).
+/// dk, dv are overwritten (in the rows of the spans). `sinks` are those of the forward pass, and what their gradients are
+/// added to; a sink's gradient is summed in the order of the spans and their rows.
 pub fn attend_backward(
     cores: &Cores,
     dq: &mut [f32],
@@ -27,6 +29,7 @@ pub fn attend_backward(
     z: &[f32],
     sums: &[f32],
     heads: Heads,
+    sinks: Option<(&[f32], &mut [f32])>,
     spans: &[Span],
     dropout: Option<Dropout>,
 ) {
@@ -52,6 +55,13 @@ pub fn attend_backward(
             call.head(span, head, key_head, write);
         }
     });
+    if let Some((sinks, dsinks)) = sinks {
+        assert!(sinks.len() == heads.query && dsinks.len() == heads.query);
+        cores.run_parts(dsinks, 1, |head, dsink| {
+            let own = spans.iter().flat_map(|span| call.sink(span, head, sinks[head]));
+            dsink[0] += own.sum::<f64>() as f32;
+        });
+    }
 }
 
 /// The arguments of one call of [`attend_backward`].
@@ -72,7 +82,7 @@ struct Call<'a> {
 
 /// The rows of one query head, `padded(size)` apart.
 struct Queries<'a> {
-    /// Scaled by 1/√size.
+    /// Scaled.
     q: &'a [f32],
     dz: &'a [f32],
     /// The gradient of the scaled query, to be scaled at the end.
@@ -104,7 +114,7 @@ impl Call<'_> {
             dq.fill(0.0);
             for (i, row) in span.rows.clone().enumerate() {
                 let at = self.heads.query_at(row, head);
-                put_row(&mut q[i * width..][..width], &self.q[at.clone()], self.heads.scale());
+                put_row(&mut q[i * width..][..width], &self.q[at.clone()], self.heads.scale);
                 put_row(&mut dz[i * width..][..width], &self.dz[at.clone()], 1.0);
                 along[i] = dot(self.cores, &self.dz[at.clone()], &self.z[at]);
                 sums[i] = self.sums[row * self.heads.query + head];
@@ -114,8 +124,9 @@ impl Call<'_> {
             for start in (0..rows).step_by(BLOCK) {
                 let count = BLOCK.min(rows - start);
                 self.load(&mut keys, span.rows.start + start, count, key_head);
-                for first in (start..rows).step_by(most) {
-                    let lines = first..rows.min(first + most);
+                let end = rows.min(self.heads.seen_until(start + count - 1));
+                for first in (start..end).step_by(most) {
+                    let lines = first..end.min(first + most);
                     let drop = self.dropout.map(|dropout| (dropout, span.slot, head));
                     self.tile(&mut queries, &mut keys, p, ds, start, count, lines, drop);
                 }
@@ -124,9 +135,18 @@ impl Call<'_> {
             for (i, row) in span.rows.clone().enumerate() {
                 // SAFETY: no other task uses this head of this row.
                 let dq = unsafe { self.dq.part(self.heads.query_at(row, head)) };
-                put_row(dq, &queries.dq[i * width..][..size], self.heads.scale());
+                put_row(dq, &queries.dq[i * width..][..size], self.heads.scale);
             }
         });
+    }
+
+    /// The gradient of a sink from every row of a span: minus its own weight in the softmax, times `Σ dz z`.
+    fn sink<'s>(&'s self, span: &Span, head: usize, sink: f32) -> impl Iterator<Item = f64> + 's {
+        span.rows.clone().map(move |row| {
+            let (at, mut weight) = (self.heads.query_at(row, head), [sink]);
+            exponentials(self.cores, &mut weight, self.sums[row * self.heads.query + head]);
+            -f64::from(weight[0] * dot(self.cores, &self.dz[at.clone()], &self.z[at]))
+        })
     }
 
     /// Loads keys and values of the rows from `row` on.
@@ -174,72 +194,93 @@ impl Call<'_> {
         lines: Range<usize>,
         drop: Option<Drop>,
     ) {
+        let cut = lines.start + 1 < start + count || self.heads.visible(lines.end - 1).first > start;
+        for strip in strips(lines.clone(), cut) {
+            let at = (strip.start - lines.start) * BLOCK..(strip.end - lines.start) * BLOCK;
+            self.rows(queries, keys, &mut p[at.clone()], &mut ds[at], start..start + count, strip, drop);
+        }
+        for strip in strips(0..count.min(lines.end - start), cut) {
+            self.columns(queries, keys, p, ds, start, lines.clone(), strip);
+        }
+    }
+
+    /// Some rows against a block of keys: pattern, the scores' gradient, and what flows back into dq.
+    fn rows(
+        &self,
+        queries: &mut Queries<'_>,
+        keys: &Keys<'_>,
+        p: &mut [f32],
+        ds: &mut [f32],
+        block: Range<usize>,
+        rows: Range<usize>,
+        drop: Option<Drop>,
+    ) {
         let (size, width) = (self.heads.size, padded(self.heads.size));
-        let (q, dz) = (&queries.q[lines.start * width..], &queries.dz[lines.start * width..]);
-        // From here on, lines and keys are counted from the first of the tile and the block.
-        let ahead = lines.start - start;
-        let cut = ahead + 1 < count;
-        for strip in strips(0..lines.len(), cut) {
-            let seen = count.min(ahead + strip.end);
-            let at = strip.start * BLOCK..strip.end * BLOCK;
-            let (p, ds) = (&mut p[at.clone()], &mut ds[at]);
-            let across = |left, right| SmallProduct {
-                rows: strip.len(),
-                cols: seen.next_multiple_of(16),
+        let visible = |row: usize| self.heads.visible(row).within(block.start, block.len());
+        // Before and after these keys, the pattern is zero.
+        let (first, seen) = (visible(rows.start).start / 16 * 16, visible(rows.end - 1).end);
+        let (q, dz) = (&queries.q[rows.start * width..], &queries.dz[rows.start * width..]);
+        let across = |to: &mut [f32], left, columns: &[f32]| {
+            let product = SmallProduct {
+                rows: rows.len(),
+                cols: seen.next_multiple_of(16) - first,
                 depth: size,
                 left,
                 left_row: width,
                 left_step: 1,
-                right,
+                right: &columns[first..],
                 right_row: BLOCK,
                 right_step: 16,
             };
-            multiply(
-                self.cores,
-                Precision::F32,
-                p,
-                BLOCK,
-                Write::Set,
-                across(&q[strip.start * width..], keys.k_columns),
-            );
-            multiply(
-                self.cores,
-                Precision::F32,
-                ds,
-                BLOCK,
-                Write::Set,
-                across(&dz[strip.start * width..], keys.v_columns),
-            );
-            let rows = lines.start + strip.start..lines.start + strip.end;
-            let (sums, along) = (&queries.sums[rows.clone()], &queries.along[rows.clone()]);
-            slopes(self.cores, p, ds, rows.start, start..start + count, sums, along, drop);
-            let back = SmallProduct {
-                rows: strip.len(),
-                cols: width,
-                depth: seen,
-                left: ds,
-                left_row: BLOCK,
-                left_step: 1,
-                right: keys.k,
-                right_row: width,
-                right_step: 16,
-            };
-            multiply(
-                self.cores,
-                Precision::F32,
-                &mut queries.dq[rows.start * width..],
-                width,
-                Write::Add,
-                back,
-            );
+            multiply(self.cores, Precision::F32, &mut to[first..], BLOCK, Write::Set, product);
+        };
+        across(p, q, keys.k_columns);
+        across(ds, dz, keys.v_columns);
+        let (sums, along) = (&queries.sums[rows.clone()], &queries.along[rows.clone()]);
+        slopes(self.cores, p, ds, rows.start, block, self.heads, sums, along, drop);
+        let back = SmallProduct {
+            rows: rows.len(),
+            cols: width,
+            depth: seen - first,
+            left: &ds[first..],
+            left_row: BLOCK,
+            left_step: 1,
+            right: &keys.k[first * width..],
+            right_row: width,
+            right_step: 16,
+        };
+        let to = &mut queries.dq[rows.start * width..];
+        multiply(self.cores, Precision::F32, to, width, Write::Add, back);
+    }
+
+    /// What flows back from the rows `lines` into some keys and values, counted from the first of the block.
+    fn columns(
+        &self,
+        queries: &Queries<'_>,
+        keys: &mut Keys<'_>,
+        p: &[f32],
+        ds: &[f32],
+        start: usize,
+        lines: Range<usize>,
+        some: Range<usize>,
+    ) {
+        let width = padded(self.heads.size);
+        // The rows that see some of these keys.
+        let first = lines.start.max(start + some.start);
+        let end = lines.end.min(self.heads.seen_until(start + some.end - 1));
+        if first >= end {
+            return;
         }
-        for strip in strips(0..count.min(ahead + lines.len()), cut) {
-            // The first line that sees the first of these keys.
-            let first = strip.start.saturating_sub(ahead);
-            let down = |left, right| SmallProduct {
-                rows: strip.len(),
+        let (corner, from, to) =
+            ((first - lines.start) * BLOCK + some.start, first * width, some.start * width);
+        for (to, left, right) in [
+            (&mut keys.dv[to..], &p[corner..], &queries.dz[from..]),
+            (&mut keys.dk[to..], &ds[corner..], &queries.q[from..]),
+        ] {
+            let down = SmallProduct {
+                rows: some.len(),
                 cols: width,
-                depth: lines.len() - first,
+                depth: end - first,
                 left,
                 left_row: 1,
                 left_step: BLOCK,
@@ -247,23 +288,7 @@ impl Call<'_> {
                 right_row: width,
                 right_step: 16,
             };
-            let (corner, from, to) = (first * BLOCK + strip.start, first * width, strip.start * width);
-            multiply(
-                self.cores,
-                Precision::F32,
-                &mut keys.dv[to..],
-                width,
-                Write::Add,
-                down(&p[corner..], &dz[from..]),
-            );
-            multiply(
-                self.cores,
-                Precision::F32,
-                &mut keys.dk[to..],
-                width,
-                Write::Add,
-                down(&ds[corner..], &q[from..]),
-            );
+            multiply(self.cores, Precision::F32, to, width, Write::Add, down);
         }
     }
 }
@@ -286,6 +311,16 @@ fn dot_body<V: Lanes>(v: V, a: &[f32], b: &[f32]) -> f32 {
     sum.sum()
 }
 
+kernel!(pub(super) fn exponentials(p: &mut [f32], sum: f32) = exponentials_body);
+
+/// `p = e^(p − sum)`.
+#[inline(always)]
+fn exponentials_body<V: Lanes>(v: V, p: &mut [f32], sum: f32) {
+    for p in p.chunks_mut(V::LEN) {
+        exp(v, v.load_part(p) - v.splat(sum)).store_part(p);
+    }
+}
+
 /// What determines the mask of a head: the dropout, the slot and the head.
 type Drop = (Dropout, usize, usize);
 
@@ -295,6 +330,7 @@ kernel!(
         ds: &mut [f32],
         row: usize,
         keys: Range<usize>,
+        heads: Heads,
         sums: &[f32],
         along: &[f32],
         drop: Option<Drop>,
@@ -302,7 +338,8 @@ kernel!(
 );
 
 /// Lines of [`BLOCK`] keys, the first at position `row`: `p` holds scores and becomes the (dropped) pattern; `ds`
-/// holds dp and becomes the scores' gradient `p (mask dp − along)`. Both are 0 after the visible keys.
+/// holds dp and becomes the gradient `p (mask dp − along)` of the scores, through their cap. Both are 0 at keys that are not
+/// visible.
 #[inline(always)]
 fn slopes_body<V: Lanes>(
     v: V,
@@ -310,28 +347,37 @@ fn slopes_body<V: Lanes>(
     ds: &mut [f32],
     row: usize,
     keys: Range<usize>,
+    heads: Heads,
     sums: &[f32],
     along: &[f32],
     drop: Option<Drop>,
 ) {
     let lines = p.chunks_exact_mut(BLOCK).zip(ds.chunks_exact_mut(BLOCK));
     for ((row, (p, ds)), (&sum, &along)) in (row..).zip(lines).zip(sums.iter().zip(along)) {
-        let seen = keys.len().min(row + 1 - keys.start);
+        let seen = heads.visible(row).within(keys.start, keys.len());
         let drop = |x: &mut [f32]| {
             if let Some((dropout, slot, head)) = drop {
-                let seeds = dropout.row(slot, head, row);
-                drop_row(x, seeds, keys.start as u32, dropout.threshold(), dropout.survivors());
+                let (seeds, first) = (dropout.row(slot, head, row), (keys.start + seen.start) as u32);
+                drop_row(x, seeds, first, dropout.threshold(), dropout.survivors());
             }
         };
-        drop(&mut ds[..seen]);
-        let cols = seen.next_multiple_of(V::LEN);
-        for (p, ds) in p[..cols].chunks_exact_mut(V::LEN).zip(ds[..cols].chunks_exact_mut(V::LEN)) {
-            let e = exp(v, v.load(p) - v.splat(sum));
+        drop(&mut ds[seen.clone()]);
+        let columns = seen.start / V::LEN * V::LEN..seen.end.next_multiple_of(V::LEN);
+        let parts = p[columns.clone()].chunks_exact_mut(V::LEN).zip(ds[columns].chunks_exact_mut(V::LEN));
+        for (p, ds) in parts {
+            let (score, slope) = match heads.cap {
+                Some(cap) => cap_slope(v, v.load(p), cap),
+                None => (v.load(p), v.splat(1.0)),
+            };
+            let e = exp(v, score - v.splat(sum));
             e.store(p);
-            (e * (v.load(ds) - v.splat(along))).store(ds);
+            let gradient = e * (v.load(ds) - v.splat(along));
+            if heads.cap.is_some() { gradient * slope } else { gradient }.store(ds);
         }
-        drop(&mut p[..seen]);
-        p[seen..].fill(0.0);
-        ds[seen..].fill(0.0);
+        drop(&mut p[seen.clone()]);
+        for x in [p, ds] {
+            x[..seen.start].fill(0.0);
+            x[seen.end..].fill(0.0);
+        }
     }
 }

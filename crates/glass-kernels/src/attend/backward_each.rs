@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::Heads;
-use super::backward::{dot, put_row};
+use super::backward::{dot, exponentials, put_row};
 use super::cache::transpose;
 use super::padded;
+use super::tile::cap_slope;
 use crate::aligned::AlignedBuffer;
 use crate::blocks::STRIP;
 use crate::exp::exp;
@@ -52,7 +53,8 @@ pub fn attend_backward_each(
     }
     let (seen, across) = (rows.end.next_multiple_of(16), padded(width));
     let zeros = |len| AlignedBuffer::zeros(len).expect("memory for what all gradients of a sequence share");
-    let mut patterns = zeros(heads.query * rows.len() * seen);
+    let of_head = rows.len() * seen * if heads.cap.is_some() { 2 } else { 1 };
+    let mut patterns = zeros(heads.query * of_head);
     let mut through = zeros(heads.query * 2 * rows.end * across);
     let (dx, dv) = (Parts::new(dx), Parts::new(dv));
     let (patterns_of, through_of): (&[f32], &[f32]) = (&[], &[]);
@@ -76,7 +78,7 @@ pub fn attend_backward_each(
         patterns: patterns_of,
         through: through_of,
     };
-    cores.run_parts(&mut patterns, call.rows.len() * seen, |head, pattern| call.pattern(head, pattern));
+    cores.run_parts(&mut patterns, of_head, |head, pattern| call.pattern(head, pattern));
     cores.run_parts(&mut through, 2 * call.rows.end * across, |head, both| call.through(head, both));
     call.patterns = &patterns;
     call.through = &through;
@@ -111,7 +113,8 @@ struct Call<'a> {
     /// Positions, and numbers of the input, rounded up to whole vectors.
     seen: usize,
     across: usize,
-    /// `[query heads][rows][seen]`, zero after the visible keys.
+    /// `[query heads][rows][seen]`, zero where keys are not visible. Behind a head's pattern, if scores have a cap, the pattern
+    /// times the slopes of the cap.
     patterns: &'a [f32],
     /// `[query heads][2][positions][across]`: keys through the weight of the queries, queries through that of the
     /// keys.
@@ -136,18 +139,36 @@ struct Work<'a> {
 
 impl Call<'_> {
     /// The pattern of one query head.
-    fn pattern(&self, head: usize, pattern: &mut [f32]) {
-        let (size, width, scale) = (self.heads.size, padded(self.heads.size), self.heads.scale());
+    fn pattern(&self, head: usize, both: &mut [f32]) {
+        let (size, width, scale) = (self.heads.size, padded(self.heads.size), self.heads.scale);
+        let (pattern, slopes) = both.split_at_mut(self.rows.len() * self.seen);
         with_scratch([size * self.seen, width], |[k_columns, q]| {
             self.columns(k_columns, self.k, head / self.heads.group());
-            for (row, p) in self.rows.clone().zip(pattern.chunks_exact_mut(self.seen)) {
+            for (i, (row, p)) in self.rows.clone().zip(pattern.chunks_exact_mut(self.seen)).enumerate() {
                 put_row(q, &self.q[self.heads.query_at(row, head)], scale);
                 let product = product([1, self.seen, size], (q, width, 1), (k_columns, self.seen));
                 multiply(self.cores, Precision::F32, p, self.seen, Write::Set, product);
-                exponentials(self.cores, &mut p[..=row], self.sums[row * self.heads.query + head]);
-                p[row + 1..].fill(0.0);
+                let (visible, sum) = (self.heads.visible(row), self.sums[row * self.heads.query + head]);
+                let keys = visible.first..visible.end;
+                match self.heads.cap {
+                    Some(cap) => {
+                        let slopes = &mut slopes[i * self.seen..][keys.clone()];
+                        capped_exponentials(self.cores, &mut p[keys], slopes, sum, cap);
+                    }
+                    None => exponentials(self.cores, &mut p[keys], sum),
+                }
+                p[..visible.first].fill(0.0);
+                p[visible.end..].fill(0.0);
             }
         });
+    }
+
+    /// A head's pattern, and what its scores' gradients are multiplied by: the pattern, or that through the cap.
+    fn patterns(&self, head: usize) -> [&[f32]; 2] {
+        let square = self.rows.len() * self.seen;
+        let all = &self.patterns[self.patterns.len() / self.heads.query * head..];
+        let sloped = if self.heads.cap.is_some() { &all[square..] } else { all };
+        [&all[..square], &sloped[..square]]
     }
 
     /// The scaled keys of a query head through its weight, and its scaled queries through the weight of its key head.
@@ -164,7 +185,7 @@ impl Call<'_> {
                         0 => self.heads.key_at(position, key_head),
                         _ => self.heads.query_at(position, head),
                     };
-                    put_row(x, &from[at], self.heads.scale());
+                    put_row(x, &from[at], self.heads.scale);
                     let product = product([1, self.across, size], (x, size, 1), (weight, self.across));
                     multiply(self.cores, Precision::F32, to, self.across, Write::Set, product);
                 }
@@ -207,7 +228,7 @@ impl Call<'_> {
     /// The scores' gradients of one query head.
     fn scores(&self, work: &mut Work<'_>, head: usize) {
         let (size, rows, seen, count) = (self.heads.size, self.rows.len(), self.seen, work.own.len());
-        let (width, pattern) = (padded(size), &self.patterns[head * rows * seen..][..rows * seen]);
+        let (width, [_, pattern]) = (padded(size), self.patterns(head));
         let all = &mut work.ds[head * rows * count * seen..][..rows * count * seen];
         for (row, position) in self.rows.clone().enumerate() {
             let dz = &mut work.dz[row * count * width..][..count * width];
@@ -215,13 +236,16 @@ impl Call<'_> {
             for (i, dz) in dz.chunks_exact_mut(width).enumerate() {
                 put_row(dz, &self.dz[self.heads.query_at(row * self.each + work.own.start + i, head)], 1.0);
             }
-            let cols = (position + 1).next_multiple_of(16);
-            let across = product([count, cols, size], (dz, width, 1), (work.v_columns, seen));
-            multiply(self.cores, Precision::F32, ds, seen, Write::Set, across);
+            let visible = self.heads.visible(position);
+            // Before and after the visible keys, the pattern is zero.
+            let some = visible.first / 16 * 16..visible.end.next_multiple_of(16);
+            let across =
+                product([count, some.len(), size], (dz, width, 1), (&work.v_columns[some.start..], seen));
+            multiply(self.cores, Precision::F32, &mut ds[some.start..], seen, Write::Set, across);
             let z = &self.z[self.heads.query_at(position, head)];
             for (ds, dz) in ds.chunks_exact_mut(seen).zip(dz.chunks_exact(width)) {
                 let along = dot(self.cores, &dz[..size], z);
-                slopes(self.cores, &mut ds[..cols], &pattern[row * seen..][..cols], along);
+                slopes(self.cores, &mut ds[some.clone()], &pattern[row * seen..][some.clone()], along);
             }
         }
     }
@@ -229,15 +253,20 @@ impl Call<'_> {
     /// A query head's part of dv.
     fn values(&self, work: &mut Work<'_>, head: usize, write: Write) {
         let (rows, seen) = (self.rows.len(), self.seen);
-        let (pattern, line) =
-            (&self.patterns[head * rows * seen..][..rows * seen], work.own.len() * padded(self.heads.size));
+        let ([pattern, _], line) = (self.patterns(head), work.own.len() * padded(self.heads.size));
         for first in (0..rows).step_by(STRIP) {
             // Rows before `first` see none of these values; the pattern of those in between is zero where it must be.
-            let (some, depth, at) = (STRIP.min(rows - first), rows - first, first * line);
+            let (some, at) = (STRIP.min(rows - first), first * line);
+            let depth = self.seeing(first + some - 1) - first;
             let left = &pattern[first * seen + self.rows.start + first..];
             let down = product([some, line, depth], (left, 1, seen), (&work.dz[at..], line));
             multiply(self.cores, Precision::F32, &mut work.dv[at..], line, write, down);
         }
+    }
+
+    /// The end of the rows that see the key of row `row`.
+    fn seeing(&self, row: usize) -> usize {
+        self.rows.end.min(self.heads.seen_until(self.rows.start + row)) - self.rows.start
     }
 
     fn store_values(&self, work: &Work<'_>, key_head: usize) {
@@ -261,14 +290,15 @@ impl Call<'_> {
             for (row, position) in self.rows.clone().enumerate() {
                 let dx = &mut work.dx[row * count * cols..];
                 let write = if head == 0 { Write::Set } else { Write::Add };
-                let left = (&ds[row * count * seen..], seen, 1);
-                let right = (&keys[columns.start..], self.across);
-                let own = product([count, cols, position + 1], left, right);
+                let first = self.heads.visible(position).first;
+                let left = (&ds[row * count * seen + first..], seen, 1);
+                let right = (&keys[first * self.across + columns.start..], self.across);
+                let own = product([count, cols, position + 1 - first], left, right);
                 multiply(self.cores, Precision::F32, dx, cols, write, own);
                 // The rows from this one on see its key.
                 let left = (&ds[row * count * seen + position..], seen, count * seen);
                 let right = (&queries[position * self.across + columns.start..], self.across);
-                let later = product([count, cols, rows - row], left, right);
+                let later = product([count, cols, self.seeing(row) - row], left, right);
                 multiply(self.cores, Precision::F32, dx, cols, Write::Add, later);
             }
         }
@@ -294,13 +324,16 @@ fn product<'a>(
     SmallProduct { rows, cols, depth, left, left_row, left_step, right, right_row, right_step: 16 }
 }
 
-kernel!(fn exponentials(p: &mut [f32], sum: f32) = exponentials_body);
+kernel!(fn capped_exponentials(p: &mut [f32], slopes: &mut [f32], sum: f32, cap: f32) = capped_body);
 
-/// `p = e^(p − sum)`.
+/// `p = e^(cap of p − sum)`, and the same times the slope of the cap.
 #[inline(always)]
-fn exponentials_body<V: Lanes>(v: V, p: &mut [f32], sum: f32) {
-    for p in p.chunks_mut(V::LEN) {
-        exp(v, v.load_part(p) - v.splat(sum)).store_part(p);
+fn capped_body<V: Lanes>(v: V, p: &mut [f32], slopes: &mut [f32], sum: f32, cap: f32) {
+    for (p, slopes) in p.chunks_mut(V::LEN).zip(slopes.chunks_mut(V::LEN)) {
+        let (score, slope) = cap_slope(v, v.load_part(p), cap);
+        let e = exp(v, score - v.splat(sum));
+        e.store_part(p);
+        (e * slope).store_part(slopes);
     }
 }
 

@@ -21,9 +21,28 @@ pub const SHAPES: [[usize; 5]; 9] = [
     [200, 0, 3, 3, 64],
 ];
 
+/// What scores go through besides a factor: a window, a cap, sinks.
+pub type Ways = (Option<usize>, Option<f32>, bool);
+
+/// Each by itself, and several together.
+pub const WAYS: [Ways; 9] = [
+    (None, None, false),
+    (Some(1), None, false),
+    (Some(7), None, false),
+    (Some(64), None, false),
+    (Some(100), None, false),
+    (None, Some(2.0), false),
+    (None, None, true),
+    (Some(65), Some(1.5), false),
+    (Some(20), Some(3.0), true),
+];
+
 /// One sequence, and a cache for it.
+#[derive(Clone)]
 pub struct Case {
     pub heads: Heads,
+    /// One for each query head, if there are any.
+    pub sinks: Option<Vec<f32>>,
     pub past: usize,
     pub rows: usize,
     pub q: Vec<f32>,
@@ -66,12 +85,29 @@ impl Case {
         let keys = (past + rows) * key * size;
         let sharp = |x: Vec<f32>| x.iter().map(|x| 3.0 * x).collect();
         let (q, k) = (sharp(numbers(rows * query * size, seed)), numbers(keys, seed + 1));
-        Self { heads, past, rows, q, k, v: numbers(keys, seed + 2), kind: CacheType::F32 }
+        Self { heads, sinks: None, past, rows, q, k, v: numbers(keys, seed + 2), kind: CacheType::F32 }
+    }
+
+    /// The same with a window, a cap and sinks, and with another scale.
+    pub fn with(mut self, (window, cap, sinks): Ways) -> Self {
+        let scale = if cap.is_some() { self.heads.scale * 1.5 } else { self.heads.scale };
+        self.heads = Heads { window, cap, scale, ..self.heads };
+        self.sinks = sinks.then(|| numbers(self.heads.query, 99).iter().map(|x| x * 2.0).collect());
+        self
     }
 
     pub fn oracle(&self) -> Sequence {
         let heads = [self.heads.query, self.heads.key, self.heads.size];
-        Sequence { q: wide(&self.q), k: wide(&self.k), v: wide(&self.v), heads }
+        Sequence {
+            q: wide(&self.q),
+            k: wide(&self.k),
+            v: wide(&self.v),
+            heads,
+            scale: f64::from(self.heads.scale),
+            window: self.heads.window,
+            cap: self.heads.cap.map(f64::from),
+            sinks: self.sinks.as_deref().map(wide),
+        }
     }
 
     fn span(&self) -> Span {
@@ -79,7 +115,7 @@ impl Case {
     }
 
     /// A cache with the past and the rows themselves.
-    fn cache(&self, cores: &Cores) -> Cache {
+    pub fn cache(&self, cores: &Cores) -> Cache {
         let mut cache = Cache::new(self.heads, 1, self.past + self.rows + 1, self.kind);
         let width = self.heads.key * self.heads.size;
         let past = Span { rows: 0..self.past, slot: 0, past: 0 };
@@ -92,53 +128,60 @@ impl Case {
     pub fn attend(&self, cores: &Cores, dropout: Option<Dropout>) -> (Vec<f32>, Vec<f32>) {
         let (mut z, mut sums) = (vec![f32::NAN; self.q.len()], vec![f32::NAN; self.rows * self.heads.query]);
         let cache = self.cache(cores);
-        attend(cores, &mut z, Some(&mut sums), &self.q, cache.kv(), self.heads, &[self.span()], dropout);
+        let (sinks, spans) = (self.sinks.as_deref(), [self.span()]);
+        attend(cores, &mut z, Some(&mut sums), &self.q, cache.kv(), self.heads, sinks, &spans, dropout);
         (z, sums)
     }
 }
 
+/// Every shape in every way, on every instruction set.
+fn each_case(seed: u64) -> impl Iterator<Item = (Cores, Case, String)> {
+    each_isa().flat_map(move |cores| {
+        let isa = cores.isa();
+        let all = SHAPES.into_iter().flat_map(|shape| WAYS.map(|way| (shape, way)));
+        all.map(move |(shape, way)| {
+            let cores = Cores::with(isa, 1).expect("it is there");
+            (cores, Case::new(shape, seed).with(way), format!("{shape:?} {way:?} {isa:?}"))
+        })
+    })
+}
+
 #[test]
 fn attend_is_the_oracle() {
-    for cores in each_isa() {
-        for shape in SHAPES {
-            let case = Case::new(shape, 7);
-            let (z, sums) = case.attend(&cores, None);
-            let (expected, expected_sums) = case.oracle().attend(&|_, _, _| 1.0);
-            assert_close(&format!("z {shape:?} {:?}", cores.isa()), &z, &expected, 2e-6);
-            assert_close(&format!("sums {shape:?} {:?}", cores.isa()), &sums, &expected_sums, 4e-6);
-        }
+    for (cores, case, what) in each_case(7) {
+        let (z, sums) = case.attend(&cores, None);
+        let (expected, expected_sums) = case.oracle().attend(&|_, _, _| 1.0);
+        assert_close(&format!("z {what}"), &z, &expected, 2e-6);
+        assert_close(&format!("sums {what}"), &sums, &expected_sums, 4e-6);
     }
 }
 
 #[test]
 fn the_visible_path_is_the_oracle() {
-    for cores in each_isa() {
-        for shape in SHAPES {
-            let (case, what) = (Case::new(shape, 8), format!("{shape:?} {:?}", cores.isa()));
-            let (cache, oracle, spans) = (case.cache(&cores), case.oracle(), [case.span()]);
-            let mut p = vec![f32::NAN; pattern_len(case.heads, &spans)];
-            scores(&cores, &mut p, &case.q, cache.kv(), case.heads, &spans);
-            let expected: Vec<f64> = (0..case.heads.query)
-                .flat_map(|head| (0..case.rows).map(move |row| (row, head)))
-                .flat_map(|(row, head)| oracle.scores(row, head))
-                .collect();
-            assert_close(&format!("scores {what}"), &p, &expected, 2e-5);
-            mask(&cores, &mut p, case.heads, &spans);
-            let scale = (case.heads.size as f64).sqrt();
-            let keys = case.past + case.rows;
-            for (i, (masked, score)) in p.iter().zip(&expected).enumerate() {
-                let seen = i % keys <= case.past + i / keys % case.rows;
-                assert!(!seen || (f64::from(*masked) - score / scale).abs() < 1e-5, "mask {what}");
-                assert!(seen || *masked == f32::NEG_INFINITY, "mask {what}");
+    for (cores, case, what) in each_case(8) {
+        let (cache, oracle, spans) = (case.cache(&cores), case.oracle(), [case.span()]);
+        let lines = || (0..case.heads.query).flat_map(|head| (0..case.rows).map(move |row| (row, head)));
+        let mut p = vec![f32::NAN; pattern_len(case.heads, &spans)];
+        scores(&cores, &mut p, &case.q, cache.kv(), case.heads, &spans);
+        for ((row, head), p) in lines().zip(p.chunks(case.past + case.rows)) {
+            for (j, (&p, s)) in p.iter().zip(oracle.scores(row, head)).enumerate() {
+                let before = j <= case.past + row && !oracle.sees(row, j);
+                let right = if before { p == f32::NEG_INFINITY } else { (f64::from(p) - s).abs() < 2e-5 };
+                assert!(right, "scores {what}: {p}, expected {s}");
             }
-            softmax(&cores, &mut p, case.heads, &spans);
-            let lines = (0..case.heads.query).flat_map(|head| (0..case.rows).map(move |row| (row, head)));
-            let expected: Vec<f64> = lines.flat_map(|(row, head)| oracle.pattern(row, head).0).collect();
-            assert_close(&format!("pattern {what}"), &p, &expected, 1e-6);
-            let mut z = vec![f32::NAN; case.q.len()];
-            mix(&cores, &mut z, &p, cache.kv(), case.heads, &spans);
-            assert_close(&format!("mix {what}"), &z, &oracle.attend(&|_, _, _| 1.0).0, 2e-6);
         }
+        mask(&cores, &mut p, case.heads, &spans);
+        let expected = lines().flat_map(|(row, head)| oracle.masked(row, head));
+        for (masked, score) in p.iter().zip(expected) {
+            let same = f64::from(*masked) == score || (f64::from(*masked) - score).abs() < 1e-5;
+            assert!(same, "mask {what}: {masked}, expected {score}");
+        }
+        softmax(&cores, &mut p, case.heads, case.sinks.as_deref(), &spans);
+        let expected: Vec<f64> = lines().flat_map(|(row, head)| oracle.pattern(row, head).0).collect();
+        assert_close(&format!("pattern {what}"), &p, &expected, 1e-6);
+        let mut z = vec![f32::NAN; case.q.len()];
+        mix(&cores, &mut z, &p, cache.kv(), case.heads, &spans);
+        assert_close(&format!("mix {what}"), &z, &oracle.attend(&|_, _, _| 1.0).0, 2e-6);
     }
 }
 
@@ -147,11 +190,11 @@ fn a_query_that_sees_nothing_has_no_pattern() {
     for cores in each_isa() {
         let (heads, spans) = (Heads::new(1, 1, 4), [Span { rows: 0..1, slot: 0, past: 18 }]);
         let mut p = vec![f32::NEG_INFINITY; 19];
-        softmax(&cores, &mut p, heads, &spans);
+        softmax(&cores, &mut p, heads, None, &spans);
         assert_eq!(p, [0.0; 19]);
         let mut p = vec![f32::NEG_INFINITY; 19];
         p[17] = -3.0;
-        softmax(&cores, &mut p, heads, &spans);
+        softmax(&cores, &mut p, heads, None, &spans);
         assert_eq!((p[17], p.iter().sum::<f32>()), (1.0, 1.0));
     }
 }
@@ -175,10 +218,10 @@ fn in_pieces_and_at_once_give_the_same_bits() {
     for cores in each_isa() {
         let shapes = [[150, 0, 2, 2, 24], [200, 0, 4, 2, 64], [131, 0, 3, 1, 20]];
         let kinds = [CacheType::F32, CacheType::Bf16];
-        for (seed, (shape, kind)) in
-            (1..).zip(shapes.into_iter().flat_map(|shape| kinds.map(|kind| (shape, kind))))
-        {
-            let case = Case { kind, ..Case::new(shape, seed) };
+        let all = shapes.into_iter().flat_map(|shape| kinds.map(|kind| (shape, kind)));
+        let all = all.flat_map(|(shape, kind)| WAYS.map(|way| (shape, kind, way)));
+        for (seed, (shape, kind, way)) in (1..).zip(all) {
+            let case = Case { kind, ..Case::new(shape, seed).with(way) };
             let (whole, _) = case.attend(&cores, None);
             let mut cache = Cache::new(case.heads, 1, case.rows, case.kind);
             let (query, key) = (case.heads.query * case.heads.size, case.heads.key * case.heads.size);
@@ -187,9 +230,10 @@ fn in_pieces_and_at_once_give_the_same_bits() {
                 let span = Span { rows: 0..cut[1] - cut[0], slot: 0, past: cut[0] };
                 let (q, k) = (cut[0] * query..cut[1] * query, cut[0] * key..cut[1] * key);
                 cache.append(&cores, &case.k[k.clone()], &case.v[k], std::slice::from_ref(&span));
-                attend(&cores, &mut z[q.clone()], None, &case.q[q], cache.kv(), case.heads, &[span], None);
+                let (z, q, sinks) = (&mut z[q.clone()], &case.q[q], case.sinks.as_deref());
+                attend(&cores, z, None, q, cache.kv(), case.heads, sinks, &[span], None);
             }
-            assert_same_bits(&format!("{shape:?} {:?}", cores.isa()), &z, &whole);
+            assert_same_bits(&format!("{shape:?} {way:?} {:?}", cores.isa()), &z, &whole);
             let at_once = case.cache(&cores);
             let seen = |kv: Kv<'_>| -> u64 {
                 kv.keys.iter().chain(kv.values).filter(|x| !x.is_nan()).map(|x| u64::from(x.to_bits())).sum()
@@ -234,7 +278,7 @@ fn a_cache_in_16_bits_is_one_of_rounded_numbers() {
 fn visible(case: &Case, cores: &Cores) -> Vec<f32> {
     let (cache, spans) = (case.cache(cores), [case.span()]);
     let mut p = vec![f32::NAN; pattern_len(case.heads, &spans)];
-    pattern(cores, &mut p, &case.q, cache.kv(), case.heads, &spans);
+    pattern(cores, &mut p, &case.q, cache.kv(), case.heads, case.sinks.as_deref(), &spans);
     let mut z = vec![f32::NAN; case.q.len()];
     mix(cores, &mut z, &p, cache.kv(), case.heads, &spans);
     p.extend(z);
@@ -242,14 +286,19 @@ fn visible(case: &Case, cores: &Cores) -> Vec<f32> {
 }
 
 /// Three sequences in one batch: prefill, one step of decoding, a piece in the middle.
-fn mixed_batch(cores: &Cores, kind: CacheType, dropout: Option<Dropout>) -> (Vec<f32>, Vec<Vec<f32>>) {
-    let heads = Heads::new(4, 2, 24);
+fn mixed_batch(
+    cores: &Cores,
+    kind: CacheType,
+    dropout: Option<Dropout>,
+    way: Ways,
+) -> (Vec<f32>, Vec<Vec<f32>>) {
     let shapes = [[100, 0], [1, 77], [30, 50]];
     let cases: Vec<Case> = shapes
         .iter()
         .enumerate()
-        .map(|(i, &[rows, past])| Case { kind, ..Case::new([rows, past, 4, 2, 24], 90 + i as u64) })
+        .map(|(i, &[rows, past])| Case { kind, ..Case::new([rows, past, 4, 2, 24], 90 + i as u64).with(way) })
         .collect();
+    let (heads, sinks) = (cases[0].heads, cases[0].sinks.as_deref());
     let (mut cache, mut q, mut spans) = (Cache::new(heads, 3, 101, kind), Vec::new(), Vec::new());
     let mut alone = Vec::new();
     for (slot, case) in cases.iter().enumerate() {
@@ -262,19 +311,21 @@ fn mixed_batch(cores: &Cores, kind: CacheType, dropout: Option<Dropout>) -> (Vec
         alone.push(case.attend(cores, moved).0);
     }
     let mut z = vec![f32::NAN; q.len()];
-    attend(cores, &mut z, None, &q, cache.kv(), heads, &spans, dropout);
+    attend(cores, &mut z, None, &q, cache.kv(), heads, sinks, &spans, dropout);
     (z, alone)
 }
 
 #[test]
 fn a_batch_is_each_alone_however_it_is_cut() {
     let dropout = Some(Dropout { rate: 0.25, key: 3, first_sample: 11 });
-    for (kind, dropout) in [(CacheType::F32, None), (CacheType::F32, dropout), (CacheType::Bf16, None)] {
+    let kinds = [(CacheType::F32, None), (CacheType::F32, dropout), (CacheType::Bf16, None)];
+    for ((kind, dropout), way) in kinds.into_iter().flat_map(|kind| WAYS.map(|way| (kind, way))) {
         for cores in each_isa() {
-            let (z, alone) = mixed_batch(&cores, kind, dropout);
+            let (z, alone) = mixed_batch(&cores, kind, dropout, way);
             assert_same_bits("mixed and alone", &z, &alone.concat());
             for (what, cores) in each_cut(&cores) {
-                assert_same_bits(&what, &mixed_batch(&cores, kind, dropout).0, &z);
+                let what = format!("{what} {way:?}");
+                assert_same_bits(&what, &mixed_batch(&cores, kind, dropout, way).0, &z);
             }
         }
     }
@@ -282,8 +333,9 @@ fn a_batch_is_each_alone_however_it_is_cut() {
 
 #[test]
 fn the_visible_path_however_it_is_cut() {
-    for kind in [CacheType::F32, CacheType::Bf16] {
-        let case = Case { kind, ..Case::new([130, 3, 4, 2, 24], 7) };
+    let kinds = [CacheType::F32, CacheType::Bf16].into_iter();
+    for (kind, way) in kinds.flat_map(|kind| WAYS.map(|way| (kind, way))) {
+        let case = Case { kind, ..Case::new([130, 3, 4, 2, 24], 7).with(way) };
         for cores in each_isa() {
             let one = visible(&case, &cores);
             for (what, cores) in each_cut(&cores) {
@@ -335,10 +387,10 @@ fn where_blocks_are_changes_no_bit() {
             let twice = |x: &[f32]| [x, x].concat();
             cache.append(&cores, &twice(&case.k[130 * width..]), &twice(&case.v[130 * width..]), &both);
             let mut z = vec![0.0; 2 * case.q.len()];
-            attend(&cores, &mut z, None, &twice(&case.q), cache.kv(), case.heads, &both, None);
+            attend(&cores, &mut z, None, &twice(&case.q), cache.kv(), case.heads, None, &both, None);
             assert_same_bits("blocks in any order", &z, &twice(&expected));
             let mut p = vec![0.0; pattern_len(case.heads, &both)];
-            pattern(&cores, &mut p, &twice(&case.q), cache.kv(), case.heads, &both);
+            pattern(&cores, &mut p, &twice(&case.q), cache.kv(), case.heads, None, &both);
             let mut mixed = vec![0.0; z.len()];
             mix(&cores, &mut mixed, &p, cache.kv(), case.heads, &both);
             let (first, second) = mixed.split_at(case.q.len());
@@ -372,7 +424,7 @@ fn spans_that_overlap_are_refused() {
     let (case, cores) = (Case::new([4, 0, 1, 1, 4], 1), Cores::new(1));
     let spans = [0..3, 2..4].map(|rows| Span { rows, slot: 0, past: 0 });
     let mut z = vec![0.0; case.q.len()];
-    attend(&cores, &mut z, None, &case.q, case.cache(&cores).kv(), case.heads, &spans, None);
+    attend(&cores, &mut z, None, &case.q, case.cache(&cores).kv(), case.heads, None, &spans, None);
 }
 
 /// A reversed span has no rows, and would let the next span overlap an earlier one.
@@ -383,5 +435,5 @@ fn a_span_that_runs_backward_is_refused() {
     #[allow(clippy::reversed_empty_ranges)]
     let spans = [0..4, 4..0, 0..4].map(|rows| Span { rows, slot: 0, past: 0 });
     let mut z = vec![0.0; case.q.len()];
-    attend(&cores, &mut z, None, &case.q, case.cache(&cores).kv(), case.heads, &spans, None);
+    attend(&cores, &mut z, None, &case.q, case.cache(&cores).kv(), case.heads, None, &spans, None);
 }

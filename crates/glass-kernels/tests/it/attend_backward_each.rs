@@ -4,7 +4,7 @@ use glass_kernels::attend::{Span, attend_backward, attend_backward_each};
 use glass_kernels::linear::{Layout, Matrix, linear_backward_input};
 use glass_kernels::{Cores, Write};
 
-use crate::attend::Case;
+use crate::attend::{Case, WAYS, Ways};
 use crate::close::{assert_close, assert_same_bits, each_cut, each_isa, numbers};
 use crate::naive::wide;
 
@@ -31,9 +31,9 @@ fn weights([_, _, _, queries, keys, size]: [usize; 6]) -> [Vec<f32>; 2] {
     [numbers(queries * size * WIDTH, 78), numbers(keys * size * WIDTH, 79)]
 }
 
-fn together(cores: &Cores, shape: [usize; 6]) -> [Vec<f32>; 2] {
+fn together(cores: &Cores, shape: [usize; 6], way: Ways) -> [Vec<f32>; 2] {
     let [positions, first, each, queries, keys, size] = shape;
-    let case = Case::new([positions, 0, queries, keys, size], 71);
+    let case = Case::new([positions, 0, queries, keys, size], 71).with(way);
     let ((z, sums), dz, weights) = (case.attend(cores, None), gradient(shape), weights(shape));
     let nan = |width: usize| vec![f32::NAN; (positions - first) * each * width];
     let (mut dx, mut dv) = (nan(WIDTH), nan(keys * size));
@@ -56,10 +56,10 @@ fn one(gradients: &[f32], width: usize, number: usize, each: usize, first: usize
 #[test]
 fn together_is_each_alone() {
     for cores in each_isa() {
-        for shape in SHAPES {
+        for (shape, way) in SHAPES.into_iter().flat_map(|shape| WAYS.map(|way| (shape, way))) {
             let [positions, first, each, queries, keys, size] = shape;
-            let ([dx, dv], weights) = (together(&cores, shape), weights(shape));
-            let case = Case::new([positions, 0, queries, keys, size], 71);
+            let ([dx, dv], weights) = (together(&cores, shape, way), weights(shape));
+            let case = Case::new([positions, 0, queries, keys, size], 71).with(way);
             let ((z, sums), dz) = (case.attend(&cores, None), gradient(shape));
             let spans = [Span { rows: 0..positions, slot: 0, past: 0 }];
             for number in 0..each {
@@ -67,9 +67,9 @@ fn together_is_each_alone() {
                 let (mut q, mut k, mut v) = (case.q.clone(), case.k.clone(), case.v.clone());
                 attend_backward(
                     &cores, &mut q, &mut k, &mut v, &dz, &case.q, &case.k, &case.v, &z, &sums, case.heads,
-                    &spans, None,
+                    None, &spans, None,
                 );
-                let what = format!("{shape:?}, gradient {number}, {:?}", cores.isa());
+                let what = format!("{shape:?} {way:?}, gradient {number}, {:?}", cores.isa());
                 let mut x = vec![0.0; positions * WIDTH];
                 linear_backward_input(&cores, &mut x, Write::Set, &q, matrix(&weights[0]));
                 linear_backward_input(&cores, &mut x, Write::Add, &k, matrix(&weights[1]));
@@ -85,10 +85,10 @@ fn together_is_each_alone() {
 #[test]
 fn cuts_change_no_bit() {
     for cores in each_isa() {
-        for shape in SHAPES {
-            let one = together(&cores, shape).concat();
+        for (shape, way) in SHAPES.into_iter().flat_map(|shape| WAYS.map(|way| (shape, way))) {
+            let one = together(&cores, shape, way).concat();
             for (what, cores) in each_cut(&cores) {
-                assert_same_bits(&what, &together(&cores, shape).concat(), &one);
+                assert_same_bits(&what, &together(&cores, shape, way).concat(), &one);
             }
         }
     }

@@ -88,6 +88,14 @@ pub struct Sequence {
     pub v: Vec<f64>,
     /// Query heads, key heads, size.
     pub heads: [usize; 3],
+    /// The factor of scores.
+    pub scale: f64,
+    /// How many positions a query sees.
+    pub window: Option<usize>,
+    /// The limit of scores.
+    pub cap: Option<f64>,
+    /// A number of each query head that takes part in the softmax.
+    pub sinks: Option<Vec<f64>>,
 }
 
 impl Sequence {
@@ -107,15 +115,30 @@ impl Sequence {
         (0..self.positions()).map(|j| q.iter().zip(key(j)).map(|(q, k)| q * k).sum()).collect()
     }
 
+    /// Whether a row sees a position.
+    pub fn sees(&self, row: usize, position: usize) -> bool {
+        let own = self.positions() - self.rows() + row;
+        position <= own && self.window.is_none_or(|window| own - position < window)
+    }
+
+    /// The scores of one row of one head, scaled, limited and masked.
+    pub fn masked(&self, row: usize, head: usize) -> Vec<f64> {
+        let limited = |s: f64| self.cap.map_or(s, |cap| cap * (s / cap).tanh());
+        let masked = |(j, s): (usize, f64)| match self.sees(row, j) {
+            true => limited(s * self.scale),
+            false => f64::NEG_INFINITY,
+        };
+        self.scores(row, head).into_iter().enumerate().map(masked).collect()
+    }
+
     /// The pattern of one row of one head, over all positions, and its log-sum-exp.
     pub fn pattern(&self, row: usize, head: usize) -> (Vec<f64>, f64) {
-        let seen = self.positions() - self.rows() + row + 1;
-        let scale = (self.heads[2] as f64).sqrt();
-        let mut p: Vec<f64> = self.scores(row, head)[..seen].iter().map(|score| score / scale).collect();
+        let mut p = self.masked(row, head);
+        p.extend(self.sinks.as_ref().map(|sinks| sinks[head]));
         let max = p.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = p.iter().map(|s| (s - max).exp()).sum();
         p.iter_mut().for_each(|s| *s = (*s - max).exp() / sum);
-        p.resize(self.positions(), 0.0);
+        p.truncate(self.positions());
         (p, sum.ln() + max)
     }
 

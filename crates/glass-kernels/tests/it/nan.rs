@@ -145,9 +145,9 @@ fn attention() {
             append(&cores, &mut keys, &mut values, shape, &table, &k, &v, &spans);
             let kv = Kv { keys: &keys, values: &values, shape, table: &table };
             let mut z = vec![0.0; rows * width];
-            attend(&cores, &mut z, None, &q, kv, heads, &spans, None);
+            attend(&cores, &mut z, None, &q, kv, heads, None, &spans, None);
             let mut p = vec![0.0; pattern_len(heads, &spans)];
-            pattern(&cores, &mut p, &q, kv, heads, &spans);
+            pattern(&cores, &mut p, &q, kv, heads, None, &spans);
             let mut visible = vec![0.0; rows * width];
             mix(&cores, &mut visible, &p, kv, heads, &spans);
             for (what, z) in [("fused", z), ("visible", visible)] {

@@ -40,10 +40,15 @@ fn products() {
 
 #[test]
 fn attention() {
-    let (heads, rows) = (Heads::new(2, 2, 24), 70);
+    let rows = 70;
+    let plain = Heads::new(2, 2, 24);
+    let limited = Heads { window: Some(20), cap: Some(0.7), ..plain };
+    let (sinks, ways) = ([0.5, -1.0], [(plain, false), (limited, true)]);
     let [q, k, v] = [1, 2, 3].map(|seed| numbers(rows * 48, seed));
     let spans = [Span { rows: 0..rows, slot: 0, past: 0 }];
-    for kind in [CacheType::F32, CacheType::Bf16] {
+    let kinds = [CacheType::F32, CacheType::Bf16].into_iter();
+    for (kind, (heads, has_sinks)) in kinds.flat_map(|kind| ways.map(|way| (kind, way))) {
+        let sinks = has_sinks.then_some(&sinks[..]);
         let shape = KvShape { heads: 2, size: 24, blocks: 2, kind };
         let table = BlockTable::separate(1, 2 * 64);
         same(&format!("{kind:?}"), |cores| {
@@ -51,9 +56,9 @@ fn attention() {
             append(cores, &mut keys, &mut values, shape, &table, &k, &v, &spans);
             let kv = Kv { keys: &keys, values: &values, shape, table: &table };
             let mut seen = vec![0.0; q.len()];
-            attend(cores, &mut seen, None, &q, kv, heads, &spans, None);
+            attend(cores, &mut seen, None, &q, kv, heads, sinks, &spans, None);
             let mut p = vec![0.0; pattern_len(heads, &spans)];
-            pattern(cores, &mut p, &q, kv, heads, &spans);
+            pattern(cores, &mut p, &q, kv, heads, sinks, &spans);
             seen.extend(p);
             seen
         });

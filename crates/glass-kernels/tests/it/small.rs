@@ -78,9 +78,9 @@ fn attention_both_ways_and_back() {
         append(&cores, &mut keys, &mut values, shape, &table, &k, &v, &spans);
         let kv = Kv { keys: &keys, values: &values, shape, table: &table };
         let (mut z, mut sums) = (vec![0.0; q.len()], vec![0.0; rows * 2]);
-        attend(&cores, &mut z, Some(&mut sums), &q, kv, heads, &spans, None);
+        attend(&cores, &mut z, Some(&mut sums), &q, kv, heads, None, &spans, None);
         let mut p = vec![0.0; pattern_len(heads, &spans)];
-        pattern(&cores, &mut p, &q, kv, heads, &spans);
+        pattern(&cores, &mut p, &q, kv, heads, None, &spans);
         let mut visible = vec![0.0; q.len()];
         mix(&cores, &mut visible, &p, kv, heads, &spans);
         assert_close("both ways", &z, &wide(&visible), 2e-2);
@@ -88,7 +88,7 @@ fn attention_both_ways_and_back() {
         let drop = Some(Dropout { rate: 0.25, key: 1, first_sample: 0 });
         for drop in [None, drop] {
             attend_backward(
-                &cores, &mut dq, &mut dk, &mut dv, &z, &q, &k, &v, &z, &sums, heads, &spans, drop,
+                &cores, &mut dq, &mut dk, &mut dv, &z, &q, &k, &v, &z, &sums, heads, None, &spans, drop,
             );
             assert!([&dq, &dk, &dv].iter().all(|d| d.iter().all(|d| d.is_finite())));
         }

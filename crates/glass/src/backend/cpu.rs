@@ -309,6 +309,7 @@ impl Backend for Cpu {
     fn linear_pair_backward_input(
         &self,
         dx: &mut Tensor<Self>,
+        write: Write,
         dy: &Tensor<Self>,
         second: Dense<'_, Self>,
         slopes: &Tensor<Self>,
@@ -317,7 +318,17 @@ impl Backend for Cpu {
     ) {
         let slopes = last_rows(slopes, dy, each);
         let (second, first) = (dense(&second), dense(&first));
-        linear::linear_pair_backward_input(&self.cores, used_mut(dx), used(dy), second, slopes, first);
+        let pair = |dx: &mut [f32]| {
+            linear::linear_pair_backward_input(&self.cores, dx, used(dy), second, slopes, first);
+        };
+        match write {
+            Write::Set => pair(used_mut(dx)),
+            Write::Add => {
+                let mut sum = zeros(dx.len()).expect("memory for gradients");
+                pair(&mut sum);
+                add::add(&self.cores, used_mut(dx), &sum);
+            }
+        }
     }
 
     fn append(&self, kv: &mut Kv<Self>, key: &Tensor<Self>, value: &Tensor<Self>, spans: &[Span]) {
@@ -336,8 +347,13 @@ impl Backend for Cpu {
         spans: &[Span],
         dropout: Option<Dropout>,
     ) {
+<<<<<<< HEAD
         let (z, sums, query, sinks) = (used_mut(z), sums.map(used_mut), used(query), sinks.as_ref().map(vector));
         attend::attend(&self.cores, z, sums, query, kv(cache), heads, sinks, spans, dropout);
+=======
+        let sums = sums.map(used_mut);
+        attend::attend(&self.cores, used_mut(z), sums, used(query), kv(cache), heads, None, spans, dropout);
+>>>>>>> attn
     }
 
     fn scores(
@@ -355,6 +371,7 @@ impl Backend for Cpu {
         attend::mask(&self.cores, used_mut(scores), heads, spans);
     }
 
+<<<<<<< HEAD
     fn softmax(
         &self,
         scores: &mut Tensor<Self>,
@@ -363,6 +380,10 @@ impl Backend for Cpu {
         spans: &[Span],
     ) {
         attend::softmax(&self.cores, used_mut(scores), heads, sinks.as_ref().map(vector), spans);
+=======
+    fn softmax(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]) {
+        attend::softmax(&self.cores, used_mut(scores), heads, None, spans);
+>>>>>>> attn
     }
 
     fn mix(
@@ -405,7 +426,11 @@ impl Backend for Cpu {
             used(kept.z),
             used(kept.sums),
             heads,
+<<<<<<< HEAD
             sinks,
+=======
+            None,
+>>>>>>> attn
             spans,
             dropout,
         );

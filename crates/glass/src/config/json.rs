@@ -72,6 +72,7 @@ impl Config {
             }
             None => {}
         }
+        config.heads = Heads::new(config.heads.query, config.heads.key, config.heads.size);
         // Wrong sizes are an error in the file here, not in the caller's argument.
         config.check().map_err(|e| object.error(e))?;
         Ok(config)

@@ -76,7 +76,7 @@ pub fn circuits<B: Backend>(
     };
     let (query, key) = (part("query", head * size)?, part("key", head / group * size)?);
     let mut looks = Strongest::new(n);
-    looks.products(backend, &query, &key, config.heads_of(layer).scale())?;
+    looks.products(backend, &query, &key, config.heads_of(layer).scale)?;
 
     let value = part("value_down", head / group * size)?;
     let up = inspector.parameter(&name("value_up.weight"))?;

@@ -76,7 +76,7 @@ impl<B: Backend> Tracer<'_, B> {
             return Ok(Origin { sum: f64::NEG_INFINITY, ..Origin::of(value, equation) });
         }
         let site = Site::Block(layer, Part::Scores);
-        let (score, scale) = (rows(site, head, position)?[key], self.config().heads_of(layer).scale());
+        let (score, scale) = (rows(site, head, position)?[key], self.config().heads_of(layer).scale);
         let (score, scale) = (f64::from(score), f64::from(scale));
         let number = Number::At { site, position, head, index: key };
         let mut input = self.input(number, Kind::Data, score);
@@ -164,7 +164,7 @@ impl<B: Backend> Tracer<'_, B> {
         head: usize,
         rows: &mut Rows<'_>,
     ) -> Result<Vec<f64>> {
-        let scale = self.config().heads_of(layer).scale();
+        let scale = self.config().heads_of(layer).scale;
         // A power of two rounds nothing.
         if scale.to_bits() & 0x007f_ffff == 0 {
             let scores = rows(Site::Block(layer, Part::Masked), head, position)?;
