@@ -22,7 +22,7 @@ use crate::Cores;
 use crate::blocks::STRIP;
 
 pub use backward::attend_backward;
-pub use backward_each::attend_backward_each;
+pub use backward_each::{attend_backward_each, attend_backward_each_apart};
 pub use block_table::BlockTable;
 pub use cache::{CacheType, Kv, KvShape, append};
 pub use forward::attend;

@@ -1,6 +1,6 @@
 //! The backward pass of attention for many gradients at once: that of one gradient, again and again.
 
-use glass_kernels::attend::{Span, attend_backward, attend_backward_each};
+use glass_kernels::attend::{Span, attend_backward, attend_backward_each, attend_backward_each_apart};
 use glass_kernels::linear::{Layout, Matrix, linear_backward_input};
 use glass_kernels::{Cores, Write};
 
@@ -43,6 +43,18 @@ fn together(cores: &Cores, shape: [usize; 6], way: Ways) -> [Vec<f32>; 2] {
     [dx, dv]
 }
 
+/// dq, dk and dv.
+fn apart(cores: &Cores, shape: [usize; 6], way: Ways) -> [Vec<f32>; 3] {
+    let [positions, first, each, queries, keys, size] = shape;
+    let case = Case::new([positions, 0, queries, keys, size], 71).with(way);
+    let ((z, sums), dz) = (case.attend(cores, None), gradient(shape));
+    let nan = |heads: usize| vec![f32::NAN; (positions - first) * each * heads * size];
+    let (mut dq, mut dk, mut dv) = (nan(queries), nan(keys), nan(keys));
+    let (q, k, v, rows) = (&case.q, &case.k, &case.v, first..positions);
+    attend_backward_each_apart(cores, &mut dq, &mut dk, &mut dv, &dz, q, k, v, &z, &sums, case.heads, rows);
+    [dq, dk, dv]
+}
+
 fn matrix(values: &[f32]) -> Matrix<'_> {
     Matrix { values, rows: values.len() / WIDTH, cols: WIDTH, layout: Layout::Rows }
 }
@@ -59,6 +71,7 @@ fn together_is_each_alone() {
         for (shape, way) in SHAPES.into_iter().flat_map(|shape| WAYS.map(|way| (shape, way))) {
             let [positions, first, each, queries, keys, size] = shape;
             let ([dx, dv], weights) = (together(&cores, shape, way), weights(shape));
+            let apart = apart(&cores, shape, way);
             let case = Case::new([positions, 0, queries, keys, size], 71).with(way);
             let ((z, sums), dz) = (case.attend(&cores, None), gradient(shape));
             let spans = [Span { rows: 0..positions, slot: 0, past: 0 }];
@@ -70,6 +83,11 @@ fn together_is_each_alone() {
                     None, &spans, None,
                 );
                 let what = format!("{shape:?} {way:?}, gradient {number}, {:?}", cores.isa());
+                let widths = [queries, keys, keys].map(|heads| heads * size);
+                for ((got, expected), width) in apart.iter().zip([&q, &k, &v]).zip(widths) {
+                    let got = one(got, width, number, each, 0);
+                    assert_close(&what, &got, &wide(&expected[first * width..]), 5e-5);
+                }
                 let mut x = vec![0.0; positions * WIDTH];
                 linear_backward_input(&cores, &mut x, Write::Set, &q, matrix(&weights[0]));
                 linear_backward_input(&cores, &mut x, Write::Add, &k, matrix(&weights[1]));
@@ -86,9 +104,12 @@ fn together_is_each_alone() {
 fn cuts_change_no_bit() {
     for cores in each_isa() {
         for (shape, way) in SHAPES.into_iter().flat_map(|shape| WAYS.map(|way| (shape, way))) {
-            let one = together(&cores, shape, way).concat();
+            let both = |cores: &Cores| {
+                [together(cores, shape, way).concat(), apart(cores, shape, way).concat()].concat()
+            };
+            let one = both(&cores);
             for (what, cores) in each_cut(&cores) {
-                assert_same_bits(&what, &together(&cores, shape, way).concat(), &one);
+                assert_same_bits(&what, &both(&cores), &one);
             }
         }
     }
