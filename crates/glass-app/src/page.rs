@@ -67,7 +67,6 @@ pub fn run(args: &PageArgs) -> Result<(), Fail> {
 /// What the page could not open is refused here.
 fn check(folder: &Folder) -> Result<(), Fail> {
     let (gpt, plan) = Gpt::plan(folder.config());
-    gpt.can_run()?;
     folder.check(&plan)?;
     folder.tokenizer()?;
     folder.template()?;

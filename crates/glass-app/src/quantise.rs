@@ -91,7 +91,6 @@ struct Source {
 impl Source {
     fn of(folder: &Folder) -> Result<Source, Fail> {
         let (gpt, plan) = Gpt::plan(folder.config());
-        gpt.can_run()?;
         folder.check(&plan)?;
         Ok(Source { plan, tokenizer: folder.tokenizer()?, template: folder.template()? })
     }

@@ -65,7 +65,6 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
     let cpu = model_arg::cpu(&args.machine);
     let (subject, raw) = Subject::and_data(args)?;
     let sets = Sets::new(raw, args, &subject)?;
-    Gpt::plan(&subject.config).0.can_run()?;
     sets.train.check("training data", subject.config.context)?;
     let (cpu, peak) = plan::at(cpu, args.run.precision.precision())?;
     let cpu = Arc::new(cpu);

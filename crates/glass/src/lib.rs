@@ -36,6 +36,7 @@ pub mod stored;
 pub mod built_in;
 
 // Training.
+pub mod families;
 mod fingerprint;
 #[cfg(not(target_family = "wasm"))]
 mod random;

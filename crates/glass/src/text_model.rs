@@ -103,7 +103,6 @@ impl<B: Backend> TextModel<B> {
 
     fn of(backend: B, folder: Folder, packing: Option<Packing>) -> Result<Self> {
         let (gpt, plan) = Gpt::plan(folder.config());
-        gpt.can_run()?;
         folder.check(&plan)?;
         let tokenizer = folder.tokenizer()?;
         let (weights, cache) = match packing {

@@ -347,13 +347,8 @@ impl Backend for Cpu {
         spans: &[Span],
         dropout: Option<Dropout>,
     ) {
-<<<<<<< HEAD
         let (z, sums, query, sinks) = (used_mut(z), sums.map(used_mut), used(query), sinks.as_ref().map(vector));
         attend::attend(&self.cores, z, sums, query, kv(cache), heads, sinks, spans, dropout);
-=======
-        let sums = sums.map(used_mut);
-        attend::attend(&self.cores, used_mut(z), sums, used(query), kv(cache), heads, None, spans, dropout);
->>>>>>> attn
     }
 
     fn scores(
@@ -371,7 +366,6 @@ impl Backend for Cpu {
         attend::mask(&self.cores, used_mut(scores), heads, spans);
     }
 
-<<<<<<< HEAD
     fn softmax(
         &self,
         scores: &mut Tensor<Self>,
@@ -380,10 +374,6 @@ impl Backend for Cpu {
         spans: &[Span],
     ) {
         attend::softmax(&self.cores, used_mut(scores), heads, sinks.as_ref().map(vector), spans);
-=======
-    fn softmax(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]) {
-        attend::softmax(&self.cores, used_mut(scores), heads, None, spans);
->>>>>>> attn
     }
 
     fn mix(
@@ -426,11 +416,7 @@ impl Backend for Cpu {
             used(kept.z),
             used(kept.sums),
             heads,
-<<<<<<< HEAD
             sinks,
-=======
-            None,
->>>>>>> attn
             spans,
             dropout,
         );

@@ -1,7 +1,7 @@
 //! Checks the sizes of a configuration; each error says which size is wrong.
 
 use super::object::LARGEST;
-use super::{Config, Mask, Norm};
+use super::{Config, Norm};
 use crate::{Error, Result};
 
 /// More blocks than any model has; prevents a plan of absurd length from being built.
@@ -31,14 +31,14 @@ impl Config {
             let why = format!("{} do not divide {} query heads into equal groups", heads.key, heads.query);
             return Err(Error::invalid_argument("key heads", why));
         }
-        let Norm::Layer { epsilon } = self.norm;
+        let Norm { epsilon, .. } = self.norm;
         if !(epsilon.is_finite() && epsilon > 0.0) {
             return Err(Error::invalid_argument(
                 "epsilon",
                 format!("is {epsilon}; a small number above 0 was expected"),
             ));
         }
-        if let Mask::Alternating { band: 0 } = self.mask {
+        if self.attention.iter().any(|layer| layer.window == Some(0)) {
             return Err(Error::invalid_argument(
                 "band",
                 "is 0; a banded layer must see at least one position",

@@ -11,7 +11,7 @@ use glass_kernels::packing::Packing;
 use serde_json::{Map, Value, json};
 
 use super::object::{Object, read};
-use super::{Activation, Config, Mask, Norm, Positions, Scores};
+use super::{Activation, Biases, Config, LayerAttention, Norm, ScoreFactor, Scores};
 use crate::{Error, Result};
 
 /// The largest `config.json`, in bytes.
@@ -50,16 +50,18 @@ impl Config {
             layers: size(&object, &["n_layer", "num_hidden_layers"])?,
             heads: Heads::new(size(&object, &["n_head", "num_attention_heads"])?, 0, 0),
             mlp_width: 0,
-            positions: Positions::Learned,
-            norm: Norm::Layer { epsilon: object.number("layer_norm_epsilon")?.unwrap_or(1e-5) as f32 },
+            norm: Norm::layer(object.number("layer_norm_epsilon")?.unwrap_or(1e-5) as f32),
             activation: activation(&object)?,
-            mask: Mask::Dense,
             scores: Scores {
-                by_size: object.flag("scale_attn_weights")?.unwrap_or(true),
+                factor: match object.flag("scale_attn_weights")?.unwrap_or(true) {
+                    true => ScoreFactor::RootOfSize,
+                    false => ScoreFactor::Number(1.0),
+                },
                 by_layer: object.flag("scale_attn_by_inverse_layer_idx")?.unwrap_or(false),
+                ..Scores::default()
             },
-            bias: true,
             tied: object.flag("tie_word_embeddings")?.unwrap_or(true),
+            ..Config::gpt2(1, 1, 1, 1, 1)
         };
         config.mlp_width = object.size("n_inner")?.unwrap_or(config.width.saturating_mul(4));
         config.heads.key = config.heads.query;
@@ -85,11 +87,13 @@ impl Config {
                 glass.error(format!("{name:?} is unknown; a newer version of Glass may have written it"))
             );
         }
-        self.bias = glass.flag("bias")?.unwrap_or(true);
+        if glass.flag("bias")? == Some(false) {
+            self.bias = Biases::NONE;
+        }
         self.heads.key = glass.size("key_heads")?.unwrap_or(self.heads.key);
         self.heads.size = glass.size("head_size")?.unwrap_or(self.heads.size);
         if let Some(band) = glass.size("band")? {
-            self.mask = Mask::Alternating { band };
+            self.attention.push(LayerAttention { window: Some(band), rotary: None });
         }
         if glass.get("head_size").is_none() && !self.width.is_multiple_of(self.heads.query) {
             return Err(glass.error("head_size is missing, and n_embd is not a multiple of n_head"));
@@ -99,7 +103,7 @@ impl Config {
 
     /// Refuses, by name, settings that `transformers`' `GPT2LMHeadModel` cannot express.
     pub fn can_export(&self) -> Result<()> {
-        let why = if self.mask != Mask::Dense {
+        let why = if self.attention.len() > 1 {
             "layers alternate dense and locally banded attention"
         } else if self.heads.key != self.heads.query {
             "groups of query heads share keys and values"
@@ -122,7 +126,7 @@ impl Config {
 
     /// The same, to be added to; a text begins with the first token and ends with the second.
     pub(crate) fn to_object(&self, dtype: &str, [start, end]: [Option<u32>; 2]) -> Map<String, Value> {
-        let Norm::Layer { epsilon } = self.norm;
+        let Norm { epsilon, .. } = self.norm;
         let gpt2 = self.can_export().is_ok();
         let mut all = json!({
             "activation_function": name(self.activation),
@@ -133,7 +137,7 @@ impl Config {
             "embd_pdrop": 0.0,
             "eos_token_id": end,
         });
-        if !self.scores.by_size {
+        if self.scores.factor != ScoreFactor::RootOfSize {
             all["scale_attn_weights"] = json!(false);
         }
         if self.scores.by_layer {
@@ -168,7 +172,7 @@ impl Config {
 
     fn own_json(&self) -> Map<String, Value> {
         let mut own = Map::new();
-        if !self.bias {
+        if !self.bias.any() {
             own.insert("bias".into(), json!(false));
         }
         if self.heads.key != self.heads.query {
@@ -177,7 +181,7 @@ impl Config {
         if self.heads.query.checked_mul(self.heads.size) != Some(self.width) {
             own.insert("head_size".into(), json!(self.heads.size));
         }
-        if let Mask::Alternating { band } = self.mask {
+        if let Some(band) = self.attention.get(1).and_then(|layer| layer.window) {
             own.insert("band".into(), json!(band));
         }
         own

@@ -5,7 +5,7 @@
 //! width of 5,140 and 40 heads of 128. Here XL has 16 heads and 13B a width of 5,120. The paper says that GPT-3's
 //! layers alternate dense and locally banded attention, but not how wide the band is; Glass uses 256.
 
-use super::{Config, Mask};
+use super::{Config, LayerAttention};
 
 /// Tokens in the vocabulary of GPT-2 and GPT-3.
 pub const VOCABULARY: usize = 50_257;
@@ -61,10 +61,10 @@ impl Preset {
     /// Its full shape. GPT-3 is GPT-2 with a longer context and an alternating mask.
     pub fn config(self) -> Config {
         let config = Config::gpt2(VOCABULARY, self.context, self.width, self.layers, self.heads);
-        let mask = match self.name.starts_with("gpt3") {
-            true => Mask::Alternating { band: BAND },
-            false => Mask::Dense,
-        };
-        Config { mask, ..config }
+        let mut attention = config.attention.clone();
+        if self.name.starts_with("gpt3") {
+            attention.push(LayerAttention { window: Some(BAND), rotary: None });
+        }
+        Config { attention, ..config }
     }
 }

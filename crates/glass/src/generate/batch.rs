@@ -61,7 +61,6 @@ pub struct Batch<'a, B: Backend> {
 impl<'a, B: Backend> Batch<'a, B> {
     /// A batch with the sizes of `room`.
     pub fn new(backend: &'a B, gpt: &'a Gpt, weights: Weights<'a, B>, room: Room) -> Result<Self> {
-        gpt.can_run()?;
         let config = &gpt.config;
         let positions = room.positions.min(config.context);
         let cache = Cache::new(backend, config, Keep::All, room.cache, room.slots, positions)?;
@@ -81,7 +80,6 @@ impl<'a, B: Backend> Batch<'a, B> {
         rows: usize,
         blocks: usize,
     ) -> Result<Self> {
-        gpt.can_run()?;
         let positions = room.positions.min(gpt.config.context);
         let cache = Cache::shared(backend, &gpt.config, room.cache, room.slots, positions, blocks)?;
         Batch::over(backend, gpt, weights, cache, rows.max(room.slots))

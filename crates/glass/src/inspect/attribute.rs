@@ -149,7 +149,7 @@ pub fn trace<B: Backend>(
     let deviation = deviation(last, config.norm);
     direction.iter_mut().for_each(|along| *along = (*along - mean) / deviation);
     let mut found = along(inspector, record, position, &direction)?;
-    if config.bias {
+    if config.bias.norm {
         let bias = inspector.parameter("norm.bias")?.values;
         let bias = bias.iter().zip(&reads).map(|(bias, read)| f64::from(*bias) * f64::from(*read)).sum();
         found.parts.push((Component::NormBias, bias));
@@ -230,7 +230,7 @@ pub fn along<B: Backend>(
         for contribution in contributions.chunks_exact(width) {
             added.iter_mut().zip(contribution).for_each(|(rest, x)| *rest -= x);
         }
-        if config.bias {
+        if config.bias.value_up {
             let bias = inspector.parameter(&format!("block.{layer}.attention.value_up.bias"))?.values;
             added.iter_mut().zip(&bias).for_each(|(rest, x)| *rest -= x);
             parts.push((Component::AttentionBias(layer), dot(&bias)));

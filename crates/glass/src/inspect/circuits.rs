@@ -58,14 +58,15 @@ pub fn circuits<B: Backend>(
     let mut vectors = Tensor::new(backend, table.rows, table.cols)?;
     backend.write(&mut vectors.data, 0, &table.values);
     let vector = |part: &str| Operand::new(backend, &inspector.parameter(&name(part))?.values, 1);
-    let (gain, bias) = (vector("norm.weight")?, config.bias.then(|| vector("norm.bias")).transpose()?);
-    let crate::config::Norm::Layer { epsilon } = config.norm;
-    backend.norm(&mut tokens, &mut stats, &vectors, gain.get(), bias.as_ref().map(Operand::get), epsilon);
+    let (gain, bias) = (vector("norm.weight")?, config.bias.norm.then(|| vector("norm.bias")).transpose()?);
+    let norm = crate::backend::Norm { kind: config.norm.kind, epsilon: config.norm.epsilon, offset: 0.0 };
+    let (gain, bias) = (Some(gain.get()), bias.as_ref().map(Operand::get));
+    backend.norm(&mut tokens, &mut stats, &vectors, 1, gain, bias, norm);
     // Some outputs of a linear layer, for every token.
     let part = |part: &str, from: usize| -> Result<Tensor<B>> {
         let rows: Vec<u32> = (from..from + size).map(|row| row as u32).collect();
         let weight = inspector.rows(&name(&format!("{part}.weight")), &rows)?.values;
-        let bias = match config.bias {
+        let bias = match config.bias.query_key_value {
             true => inspector.parameter(&name(&format!("{part}.bias")))?.values[from..from + size].to_vec(),
             false => vec![0.0; size],
         };

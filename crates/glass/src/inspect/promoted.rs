@@ -4,7 +4,7 @@
 use super::Inspector;
 use crate::Result;
 use crate::backend::{Backend, Dense, Tensor, Weight};
-use crate::config::Norm;
+use crate::config::{Norm, NormKind};
 
 /// Rows of the unembedding that are floats at once.
 const ROWS: usize = 1024;
@@ -78,8 +78,11 @@ fn offer(kept: &mut Vec<(u32, f32)>, n: usize, id: u32, value: f32, before: fn(f
 
 /// What the last norm divides by at a residual stream.
 pub fn deviation(residual: &[f32], norm: Norm) -> f64 {
-    let Norm::Layer { epsilon } = norm;
-    let mean = residual.iter().map(|&x| f64::from(x)).sum::<f64>() / residual.len() as f64;
+    let Norm { kind, epsilon, .. } = norm;
+    let mean = match kind {
+        NormKind::Layer => residual.iter().map(|&x| f64::from(x)).sum::<f64>() / residual.len() as f64,
+        NormKind::Rms => 0.0,
+    };
     let variance =
         residual.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / residual.len() as f64;
     (variance + f64::from(epsilon)).sqrt()

@@ -1,7 +1,8 @@
 //! What a context of T tokens costs: pattern, cache, activations, arithmetic. Computed from the plan; nothing is allocated.
 
 use super::parameter_count::ParameterCount;
-use crate::config::{Config, Mask};
+use crate::backend::Cpu;
+use crate::config::Config;
 use crate::memory::{Columns, Keep};
 
 /// Bytes of a number: activations, keys and values are f32.
@@ -43,7 +44,7 @@ impl Footprint {
             pattern: t * t,
             patterns: layers * heads,
             kv_cache_bytes: 2 * layers * t * keys * NUMBER,
-            activation_bytes: t * Columns::of(config).kept(Keep::All) * NUMBER,
+            activation_bytes: t * Columns::of::<Cpu>(config).kept(Keep::All) * NUMBER,
             flops_per_token: multiply + attend,
             flops_to_learn: 3 * (multiply + attend / 2),
         }
@@ -58,9 +59,6 @@ fn multiplied(config: &Config) -> u64 {
 
 /// Positions that the last token sees, over all layers.
 fn seen(config: &Config, tokens: u64) -> u64 {
-    let layers = config.layers as u64;
-    match config.mask {
-        Mask::Dense => layers * tokens,
-        Mask::Alternating { band } => layers.div_ceil(2) * tokens + layers / 2 * tokens.min(band as u64),
-    }
+    let window = |layer| config.attention_of(layer).window.map_or(tokens, |window| window as u64);
+    (0..config.layers).map(|layer| tokens.min(window(layer))).sum()
 }

@@ -21,7 +21,7 @@ pub struct DropoutState {
 }
 
 impl DropoutState {
-    fn at(dropout: Option<DropoutState>, site: u64) -> Option<Dropout> {
+    pub(super) fn at(dropout: Option<DropoutState>, site: u64) -> Option<Dropout> {
         let c = dropout.filter(|c| c.rate > 0.0)?;
         Some(Dropout { rate: c.rate, key: Dropout::key(c.seed, c.step, site), first_sample: c.first_sample })
     }
@@ -184,15 +184,5 @@ impl<'a, B: Backend> Back<'a, B> {
         if let Some(dropout) = self.dropout(site) {
             self.backend.dropout(d, self.spans, dropout);
         }
-    }
-
-    /// The gradient of a branch: that of the residual it was added to, or, if the forward dropped entries of it, a copy without them.
-    pub fn branch<'t>(&self, dresidual: &'t Tensor<B>, copy: &'t mut Tensor<B>, site: u64) -> &'t Tensor<B> {
-        if self.dropout(site).is_none() {
-            return dresidual;
-        }
-        self.backend.copy(copy, dresidual);
-        self.drop(copy, site);
-        copy
     }
 }

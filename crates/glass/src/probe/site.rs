@@ -3,7 +3,7 @@
 use std::fmt::{Display, Formatter};
 use std::str::FromStr;
 
-use crate::config::Config;
+use crate::config::{Config, Positions};
 use crate::{Error, Result};
 
 /// A place in the pass where numbers can be seen, in the order of the flow. Names as in `block.3.attention.query`.
@@ -34,13 +34,21 @@ pub enum Part {
     AttentionNorm,
     /// Queries of all heads.
     Query,
+    /// Queries after their norm, where they have one.
+    QueryNorm,
+    /// Queries after their rotation, where positions are rotary.
+    QueryRotated,
     /// Keys of all heads.
     Key,
+    /// Keys after their norm.
+    KeyNorm,
+    /// Keys after their rotation.
+    KeyRotated,
     /// Values of all heads (through the value-down half).
     Value,
     /// Every query times every key, before scaling: `[heads][queries][keys]`.
     Scores,
-    /// The scores times 1 / √size, and −∞ for keys after the query.
+    /// The scores after scale and cap, and −∞ for keys that the query does not see.
     Masked,
     /// The attention pattern: the softmax of the masked scores.
     Pattern,
@@ -49,6 +57,8 @@ pub enum Part {
     /// What each head adds to the residual (`z` through `value_up`, without its bias), `[rows][heads × width]`. It
     /// is computed separately and can only be read; to change it, edit `z`.
     Contribution,
+    /// What `value_up` gives, where a norm stands on it.
+    AttentionUnnormed,
     /// What attention adds to the residual.
     AttentionOut,
     /// The residual stream between attention and MLP.
@@ -57,30 +67,41 @@ pub enum Part {
     MlpNorm,
     /// The MLP's hidden layer before the activation.
     Hidden,
-    /// The MLP's hidden layer after the activation.
+    /// What the activated hidden layer is multiplied by, where it is gated.
+    Up,
+    /// The MLP's hidden layer after the activation, times [`Up`](Part::Up) where it is gated.
     Active,
+    /// What `down` gives, where a norm stands on it.
+    MlpUnnormed,
     /// What the MLP adds to the residual.
     MlpOut,
 }
 
 impl Part {
     /// All of them, in the order of the flow.
-    pub const ALL: [Part; 16] = [
+    pub const ALL: [Part; 23] = [
         Part::Residual,
         Part::AttentionNorm,
         Part::Query,
+        Part::QueryNorm,
+        Part::QueryRotated,
         Part::Key,
+        Part::KeyNorm,
+        Part::KeyRotated,
         Part::Value,
         Part::Scores,
         Part::Masked,
         Part::Pattern,
         Part::Z,
         Part::Contribution,
+        Part::AttentionUnnormed,
         Part::AttentionOut,
         Part::ResidualMiddle,
         Part::MlpNorm,
         Part::Hidden,
+        Part::Up,
         Part::Active,
+        Part::MlpUnnormed,
         Part::MlpOut,
     ];
 
@@ -90,18 +111,25 @@ impl Part {
             Part::Residual => "residual",
             Part::AttentionNorm => "attention.norm",
             Part::Query => "attention.query",
+            Part::QueryNorm => "attention.query_norm",
+            Part::QueryRotated => "attention.query_rotated",
             Part::Key => "attention.key",
+            Part::KeyNorm => "attention.key_norm",
+            Part::KeyRotated => "attention.key_rotated",
             Part::Value => "attention.value",
             Part::Scores => "attention.scores",
             Part::Masked => "attention.masked",
             Part::Pattern => "attention.pattern",
             Part::Z => "attention.z",
             Part::Contribution => "attention.contribution",
+            Part::AttentionUnnormed => "attention.unnormed",
             Part::AttentionOut => "attention.out",
             Part::ResidualMiddle => "residual_middle",
             Part::MlpNorm => "mlp.norm",
             Part::Hidden => "mlp.hidden",
+            Part::Up => "mlp.up",
             Part::Active => "mlp.active",
+            Part::MlpUnnormed => "mlp.unnormed",
             Part::MlpOut => "mlp.out",
         }
     }
@@ -124,9 +152,15 @@ impl Part {
             Part::Residual => "hook_resid_pre",
             Part::AttentionNorm => "ln1.hook_out",
             Part::Query => "attn.hook_q",
+            Part::QueryRotated => "attn.hook_rot_q",
             Part::Key => "attn.hook_k",
+            Part::KeyRotated => "attn.hook_rot_k",
             Part::Value => "attn.hook_v",
-            Part::Scores => return None,
+            Part::Scores
+            | Part::QueryNorm
+            | Part::KeyNorm
+            | Part::AttentionUnnormed
+            | Part::MlpUnnormed => return None,
             Part::Masked => "attn.hook_attn_scores",
             Part::Pattern => "attn.hook_pattern",
             Part::Z => "attn.hook_z",
@@ -135,6 +169,7 @@ impl Part {
             Part::ResidualMiddle => "hook_resid_mid",
             Part::MlpNorm => "ln2.hook_out",
             Part::Hidden => "mlp.hook_pre",
+            Part::Up => "mlp.hook_pre_linear",
             Part::Active => "mlp.hook_post",
             Part::MlpOut => "hook_mlp_out",
         })
@@ -160,12 +195,29 @@ impl Site {
         (Site::Logits, "logits"),
     ];
 
-    /// All sites of a model with this many blocks, in the order of the flow.
-    pub fn all(layers: usize) -> Vec<Site> {
-        let blocks = (0..layers).flat_map(|layer| Part::ALL.map(|part| Site::Block(layer, part)));
+    /// All sites of a model, in the order of the flow.
+    pub fn all(config: &Config) -> Vec<Site> {
+        let blocks = (0..config.layers).flat_map(|layer| Part::ALL.map(|part| Site::Block(layer, part)));
         let (before, after) = Site::AROUND.split_at(3);
         let site = |&(site, _): &(Site, &str)| site;
-        before.iter().map(site).chain(blocks).chain(after.iter().map(site)).collect()
+        let all = before.iter().map(site).chain(blocks).chain(after.iter().map(site));
+        all.filter(|site| site.is_in(config)).collect()
+    }
+
+    /// Whether a model has it: a gate, a rotation or a norm of queries is not in every one.
+    pub fn is_in(self, config: &Config) -> bool {
+        let rotary = |layer| layer < config.layers && config.attention_of(layer).rotary.is_some();
+        match self {
+            Site::Position => config.positions == Positions::Learned,
+            Site::Block(layer, part) => match part {
+                Part::QueryNorm | Part::KeyNorm => config.query_key_norm.is_some(),
+                Part::QueryRotated | Part::KeyRotated => rotary(layer),
+                Part::Up => config.gated,
+                Part::AttentionUnnormed | Part::MlpUnnormed => config.placement.is_after(),
+                _ => true,
+            },
+            _ => true,
+        }
     }
 
     /// The site with a given name in a model with this many blocks. Both Glass's and TransformerLens's names are
@@ -211,11 +263,11 @@ impl Site {
         match self {
             Site::Logits => config.vocabulary,
             Site::Block(_, part) => match part {
-                Part::Query | Part::Z => heads.query * heads.size,
-                Part::Key | Part::Value => heads.key * heads.size,
+                Part::Query | Part::QueryNorm | Part::QueryRotated | Part::Z => heads.query * heads.size,
+                Part::Key | Part::KeyNorm | Part::KeyRotated | Part::Value => heads.key * heads.size,
                 Part::Scores | Part::Masked | Part::Pattern => keys,
                 Part::Contribution => heads.query * config.width,
-                Part::Hidden | Part::Active => config.mlp_width,
+                Part::Hidden | Part::Up | Part::Active => config.mlp_width,
                 _ => config.width,
             },
             _ => config.width,

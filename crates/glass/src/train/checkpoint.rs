@@ -94,7 +94,6 @@ pub fn read<B: Backend>(folder: &Path, learner: &mut Learner<B>) -> Result<State
 pub fn open<B: Backend>(backend: B, config: &Config, folder: &Path) -> Result<Model<B>> {
     let saved: Saved = read_json(&folder.join("state.json"))?;
     let (gpt, plan) = Gpt::plan(config);
-    gpt.can_run()?;
     let path = folder.join(ARENAS[0].1);
     let bytes = fs::read(&path).map_err(|error| Error::io("cannot read", &path, error))?;
     let mut print = Fingerprint::default();

@@ -69,7 +69,7 @@ impl Folder {
                 ),
             };
         }
-        if !self.config.bias && name.ends_with(".bias") && self.is_parameter(name) {
+        if !self.config.bias.any() && name.ends_with(".bias") && self.is_parameter(name) {
             return match found.bytes.iter().all(|&byte| byte == 0) {
                 true => Ok(()),
                 false => {

@@ -152,7 +152,7 @@ pub(super) fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap
             Error::invalid_argument(&spec.name, "has no tensor in a GPT-2's files; it cannot be saved")
         })?;
         // Tables have no bias, and so no place for one.
-        if !config.bias
+        if !config.bias.any()
             && let Some(layer) = spec.name.strip_suffix(".weight")
         {
             let _ = join(&format!("{layer}.bias"), None);

@@ -42,9 +42,9 @@ impl<B: Backend> Tracer<'_, B> {
         let tensor = |cols| Tensor::new(backend, 1, cols);
         let (mut input, mut output, mut stats) = (tensor(x.len())?, tensor(x.len())?, tensor(2)?);
         backend.write(&mut input.data, 0, &x);
-        let Norm::Layer { epsilon } = self.config().norm;
-        let gain = parameter("weight").expect("every norm has a gain");
-        backend.norm(&mut output, &mut stats, &input, gain, parameter("bias"), epsilon);
+        let Norm { kind, epsilon, .. } = self.config().norm;
+        let norm = crate::backend::Norm { kind, epsilon, offset: 0.0 };
+        backend.norm(&mut output, &mut stats, &input, 1, parameter("weight"), parameter("bias"), norm);
         let stats = backend.view(&stats.data, 0..2);
         let (mean, inverse) = (stats[0].into(), stats[1].into());
         Ok(Row { from, x, mean, inverse })
@@ -73,7 +73,7 @@ impl<B: Backend> Tracer<'_, B> {
             gain,
         ];
         let mut equation = "(x − mean) × inverse deviation × gain".to_string();
-        if self.config().bias {
+        if self.config().bias.norm {
             let bias = self.weight(&format!("{name}.bias"), 0, index)?;
             sum += bias.factor.value;
             inputs.push(bias);
@@ -111,7 +111,7 @@ impl<B: Backend> Tracer<'_, B> {
                 Ok(Origin { equation, ..origin })
             }
             _ => {
-                let Norm::Layer { epsilon } = self.config().norm;
+                let Norm { epsilon, .. } = self.config().norm;
                 let epsilon = f64::from(epsilon);
                 let number = Number::Statistic { of: Statistic::Variance, site, position, head: 0 };
                 let constant = Factor { number: None, kind: Kind::Constant, value: epsilon, rounded: None };

@@ -25,18 +25,18 @@ pub(super) struct Products<'s> {
 impl<B: Backend> Tracer<'_, B> {
     /// The layer whose output a site is, its inputs' site, and whether it has a bias.
     fn layer(&self, site: Site) -> (String, Site, bool) {
-        let bias = self.config().bias;
         let Site::Block(layer, part) = site else {
             let table = if self.config().tied { "embedding.token" } else { "unembedding" };
             return (table.into(), Site::Norm, false);
         };
-        let (name, from) = match part {
-            Part::Query => ("attention.query", Part::AttentionNorm),
-            Part::Key => ("attention.key", Part::AttentionNorm),
-            Part::Value => ("attention.value_down", Part::AttentionNorm),
-            Part::AttentionOut => ("attention.value_up", Part::Z),
-            Part::Hidden => ("mlp.up", Part::MlpNorm),
-            _ => ("mlp.down", Part::Active),
+        let has = self.config().bias;
+        let (name, from, bias) = match part {
+            Part::Query => ("attention.query", Part::AttentionNorm, has.query_key_value),
+            Part::Key => ("attention.key", Part::AttentionNorm, has.query_key_value),
+            Part::Value => ("attention.value_down", Part::AttentionNorm, has.query_key_value),
+            Part::AttentionOut => ("attention.value_up", Part::Z, has.value_up),
+            Part::Hidden => ("mlp.up", Part::MlpNorm, has.mlp),
+            _ => ("mlp.down", Part::Active, has.mlp),
         };
         (format!("block.{layer}.{name}"), Site::Block(layer, from), bias)
     }

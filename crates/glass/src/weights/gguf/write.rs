@@ -187,7 +187,7 @@ fn write_tensor(
 
 fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers, pre: Option<&str>) {
     let Config { context, width, mlp_width, layers, heads, .. } = what.config;
-    let Norm::Layer { epsilon } = what.config.norm;
+    let Norm { epsilon, .. } = what.config.norm;
     head.text("general.architecture", "gpt2");
     head.u32("general.file_type", numbers.file_type());
     if !matches!(numbers, Numbers::Dense(_)) {
