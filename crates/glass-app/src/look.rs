@@ -46,7 +46,7 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
     if let (true, Some(data)) = (args.fit_lens, &args.data) {
         return fitted::fit(args, &model, data);
     }
-    let (sites, text) = recorded::sites_and_text(args, model.config().layers)?;
+    let (sites, text) = recorded::sites_and_text(args, model.config())?;
     let ids = ids(args, &model, text)?;
     if args.heads {
         return parts::heads(args, &model, &ids);

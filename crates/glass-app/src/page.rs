@@ -66,7 +66,7 @@ pub fn run(args: &PageArgs) -> Result<(), Fail> {
 
 /// What the page could not open is refused here.
 fn check(folder: &Folder) -> Result<(), Fail> {
-    let (gpt, plan) = Gpt::plan(folder.config());
+    let (_, plan) = Gpt::plan(folder.config());
     folder.check(&plan)?;
     folder.tokenizer()?;
     folder.template()?;

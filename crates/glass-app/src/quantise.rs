@@ -90,7 +90,7 @@ struct Source {
 
 impl Source {
     fn of(folder: &Folder) -> Result<Source, Fail> {
-        let (gpt, plan) = Gpt::plan(folder.config());
+        let (_, plan) = Gpt::plan(folder.config());
         folder.check(&plan)?;
         Ok(Source { plan, tokenizer: folder.tokenizer()?, template: folder.template()? })
     }

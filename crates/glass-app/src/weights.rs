@@ -5,7 +5,6 @@ mod picture;
 use std::io::Write as _;
 
 use glass::Config;
-use glass::config::Mask;
 use glass::model::footprint::Footprint;
 use glass::model::parameter_count::{ParameterCount, ValueMatrix};
 use serde_json::json;
@@ -86,9 +85,12 @@ const NUMBER: usize = 17;
 
 fn shape(out: &mut Out, name: &str, config: &Config) -> Result<(), Fail> {
     let n = |value: usize| number(value as u64);
-    let banded = match config.mask {
-        Mask::Dense => String::new(),
-        Mask::Alternating { band } => format!(", alternating dense and banded ({band}) attention"),
+    let windows: Vec<usize> = config.attention.iter().filter_map(|layer| layer.window).collect();
+    let banded = match windows.first() {
+        None => String::new(),
+        Some(window) => {
+            format!(", {} of {} layers see {window} positions", windows.len(), config.attention.len())
+        }
     };
     let text = format!(
         "{}: {} of width {}, {} of {}, MLP {}, context {}, vocabulary {}{banded}",

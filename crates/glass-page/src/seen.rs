@@ -85,7 +85,7 @@ fn room(model: &Model<Cpu>, ids: &[u32]) -> Result<usize> {
 
 /// The sites that are recorded: all that fit.
 fn sites(config: &Config, len: usize) -> Vec<Site> {
-    let all: Vec<Site> = Site::all(config.layers).into_iter().filter(|site| *site != Site::Logits).collect();
+    let all: Vec<Site> = Site::all(config).into_iter().filter(|site| *site != Site::Logits).collect();
     let numbers = |site: &Site| {
         let squares = if site.is_square() { config.heads.query } else { 1 };
         squares * len * site.cols(config, len)

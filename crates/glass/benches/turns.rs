@@ -201,7 +201,7 @@ fn look(model: &Model<Cpu>) {
     let mut inspector: Option<(usize, Inspector<'_, Cpu>)> = None;
     let everything = || {
         let beside = |site: &Site| !matches!(site, Site::Block(_, Part::Contribution));
-        Site::all(config.layers).into_iter().filter(beside)
+        Site::all(config).into_iter().filter(beside)
     };
     let mut kept = Record::of(everything());
     for line in stdin().lock().lines() {

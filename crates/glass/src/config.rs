@@ -206,6 +206,13 @@ pub struct Biases {
     pub unembedding: bool,
 }
 
+/// In all layers that GPT-2 has them in, or in none.
+impl From<bool> for Biases {
+    fn from(all: bool) -> Self {
+        if all { Biases::ALL } else { Biases::NONE }
+    }
+}
+
 impl Biases {
     /// In no layer.
     pub const NONE: Biases =

@@ -270,7 +270,8 @@ impl<B: Backend> Memory<B> {
 impl<B: Backend> Scratch<B> {
     fn new(backend: &B, config: &Config, columns: Columns, rows: usize) -> Result<Self> {
         let [normed, stats, active, up, branch, input] = each(backend, rows, columns.scratch())?;
-        let (input, angles) = (Some(input).filter(|input| input.cols > 0), Angles::new(backend, config, rows)?);
+        let (input, angles) =
+            (Some(input).filter(|input| input.cols > 0), Angles::new(backend, config, rows)?);
         Ok(Scratch { normed, stats, active, up, branch, input, angles })
     }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use glass::Config;
 use glass::backend::Cpu;
 use glass::inspect::{Edits, Inspector};
 use glass::probe::{Names, Site};
@@ -14,12 +15,15 @@ use crate::out::{count, number};
 
 /// The sites of --record, and the text. If no text is given elsewhere, the one value of --record that cannot be a
 /// site is the text, so arguments may be given in any order.
-pub fn sites_and_text(args: &LookArgs, layers: usize) -> Result<(Vec<Site>, Option<&OsStr>), Fail> {
+pub fn sites_and_text<'a>(
+    args: &'a LookArgs,
+    config: &Config,
+) -> Result<(Vec<Site>, Option<&'a OsStr>), Fail> {
     let mut text = args.text.as_deref();
     let given = text.is_some() || args.ids.is_some() || args.file.is_some();
     let mut sites = Vec::new();
     for pattern in &args.record {
-        match named(pattern, layers) {
+        match named(pattern, config) {
             Ok(found) => sites.extend(found),
             Err(_) if !given && text.is_none() && !is_meant_as_site(pattern) => {
                 text = Some(OsStr::new(pattern))
@@ -43,7 +47,8 @@ fn is_meant_as_site(value: &str) -> bool {
 }
 
 /// The sites that match a pattern, by Glass's names or TransformerLens's.
-fn named(pattern: &str, layers: usize) -> Result<Vec<Site>, Fail> {
+fn named(pattern: &str, config: &Config) -> Result<Vec<Site>, Fail> {
+    let layers = config.layers;
     if !pattern.contains('*') {
         return Ok(vec![Site::named(pattern, layers)?]);
     }
@@ -52,7 +57,7 @@ fn named(pattern: &str, layers: usize) -> Result<Vec<Site>, Fail> {
             .iter()
             .any(|&names| fits(pattern.as_bytes(), site.name(names, layers).as_bytes()))
     };
-    let found: Vec<Site> = Site::all(layers).into_iter().filter(is_of).collect();
+    let found: Vec<Site> = Site::all(config).into_iter().filter(is_of).collect();
     match found.is_empty() {
         true => Err(Fail::asked(format!(
             "--record: no site matches {pattern:?}; the model has {}",

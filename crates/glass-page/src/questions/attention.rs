@@ -87,7 +87,7 @@ impl Attention {
         check_head(seen.config(), self.block, self.head)?;
         let len = self.ids.len();
         let position = seen.position(self.position)?;
-        let scale = seen.config().heads_of(self.block).scale();
+        let scale = seen.config().heads_of(self.block).scale;
         let whole = len <= MOST && self.position.is_none();
         let rows = if whole { 0..len } else { position..position + 1 };
         let mut square = |part: Part, rows: std::ops::Range<usize>| -> Result<Value> {

@@ -142,7 +142,7 @@ impl Heads {
             }));
         }
         let (promoted, demoted) = told(model, &found[heads.len()]);
-        let bias = match config.bias {
+        let bias = match config.bias.value_up {
             true => {
                 seen.inspector.parameter(&format!("block.{}.attention.value_up.bias", self.block))?.values
             }

@@ -49,12 +49,12 @@ fn sizes(name: &str, config: &Config) -> Value {
     let groups = count.groups.iter().map(|group| {
         json!({"name": group.name, "rows": group.rows, "cols": group.cols, "matrices": group.matrices, "weights": group.weights})
     });
-    let glass::config::Norm::Layer { epsilon } = config.norm;
+    let epsilon = config.norm.epsilon;
     let other = count.reconciliation.iter().map(|line| json!({"what": line.what, "weights": line.weights}));
     json!({
         "name": name, "layers": config.layers, "heads": config.heads.query, "head_size": config.heads.size,
         "width": config.width, "mlp_width": config.mlp_width, "context": config.context, "vocabulary": config.vocabulary,
-        "tied": config.tied, "bias": config.bias, "epsilon": epsilon, "weights": count.weights, "matrices": count.matrices,
+        "tied": config.tied, "bias": config.bias.any(), "epsilon": epsilon, "weights": count.weights, "matrices": count.matrices,
         "stored": count.stored, "groups": groups.collect::<Vec<_>>(), "reconciliation": other.collect::<Vec<_>>(),
         "value": {"whole": count.value.whole(), "half": count.value.half()},
     })

@@ -11,7 +11,9 @@ use glass_kernels::aligned::AlignedBuffer;
 use glass_kernels::attend;
 use glass_kernels::huge_pages::{HugePages, Pages};
 use glass_kernels::linear;
-use glass_kernels::{Cores, activate, adamw, add, cap, clear, dropout, embed, gate, loss, muon, norm, rotate};
+use glass_kernels::{
+    Cores, activate, adamw, add, cap, clear, dropout, embed, gate, loss, muon, norm, rotate,
+};
 
 use super::{
     Activation, AdamW, Attended, Backend, Dense, Dropout, Grads, Heads, InputRounding, InputScales, Kv,
@@ -347,7 +349,8 @@ impl Backend for Cpu {
         spans: &[Span],
         dropout: Option<Dropout>,
     ) {
-        let (z, sums, query, sinks) = (used_mut(z), sums.map(used_mut), used(query), sinks.as_ref().map(vector));
+        let (z, sums, query, sinks) =
+            (used_mut(z), sums.map(used_mut), used(query), sinks.as_ref().map(vector));
         attend::attend(&self.cores, z, sums, query, kv(cache), heads, sinks, spans, dropout);
     }
 

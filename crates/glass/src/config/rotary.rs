@@ -143,9 +143,8 @@ impl Rotary {
             return 1.0;
         };
         // The pair that turns this often in the original context.
-        let pair = |turns: f64| {
-            self.width as f64 * (original as f64 / (turns * TAU)).ln() / (2.0 * self.base.ln())
-        };
+        let pair =
+            |turns: f64| self.width as f64 * (original as f64 / (turns * TAU)).ln() / (2.0 * self.base.ln());
         let (mut first, mut last) = (pair(fast), pair(slow));
         if truncate {
             (first, last) = (first.floor(), last.ceil());

@@ -82,7 +82,8 @@ impl<B: Backend> Angles<B> {
                 let amplitude = table.amplitude * table.scale.map_or(1.0, |scale| scale.at(position));
                 for (i, frequency) in table.frequencies.iter().enumerate() {
                     let (s, c) = (position as f64 * frequency).sin_cos();
-                    (cos[row * pairs + i], sin[row * pairs + i]) = ((c * amplitude) as f32, (s * amplitude) as f32);
+                    (cos[row * pairs + i], sin[row * pairs + i]) =
+                        ((c * amplitude) as f32, (s * amplitude) as f32);
                 }
             }
             table.cos.use_rows(rows);

@@ -64,7 +64,9 @@ impl Block {
         kv: &mut Kv<B>,
     ) {
         self.attend(pass, residual, scratch, memory, kv, None);
-        self.with_input(scratch, residual, |scratch, x| self.mlp.recompute(pass, scratch, x, &mut memory.mlp));
+        self.with_input(scratch, residual, |scratch, x| {
+            self.mlp.recompute(pass, scratch, x, &mut memory.mlp)
+        });
     }
 
     /// Calls `work` with what the MLP reads: the residual, or the input of the block.

@@ -156,11 +156,9 @@ impl Part {
             Part::Key => "attn.hook_k",
             Part::KeyRotated => "attn.hook_rot_k",
             Part::Value => "attn.hook_v",
-            Part::Scores
-            | Part::QueryNorm
-            | Part::KeyNorm
-            | Part::AttentionUnnormed
-            | Part::MlpUnnormed => return None,
+            Part::Scores | Part::QueryNorm | Part::KeyNorm | Part::AttentionUnnormed | Part::MlpUnnormed => {
+                return None;
+            }
             Part::Masked => "attn.hook_attn_scores",
             Part::Pattern => "attn.hook_pattern",
             Part::Z => "attn.hook_z",

@@ -207,8 +207,7 @@ fn config(fields: &Fields<'_>, layers: usize, tensors: &[(String, Tensor)]) -> R
         fields.size("gpt2.attention.head_count")?,
     );
     config.mlp_width = fields.size("gpt2.feed_forward_length")?;
-    config.norm =
-        Norm::layer(fields.number("gpt2.attention.layer_norm_epsilon")?.unwrap_or(1e-5) as f32);
+    config.norm = Norm::layer(fields.number("gpt2.attention.layer_norm_epsilon")?.unwrap_or(1e-5) as f32);
     config.activation = Activation::GeluTanh;
     config.tied = shape(UNEMBEDDING).is_none();
     config.check().map_err(|error| {

@@ -11,7 +11,7 @@ use super::names::{self, EMBEDDING, UNEMBEDDING};
 use super::pickle::{Node, Value};
 use super::safetensors::Tensor;
 use super::torch::Archive;
-use crate::config::{Activation, Biases};
+use crate::config::Activation;
 use crate::config::object::{LARGEST, short};
 use crate::{Config, Error, Result};
 
@@ -84,7 +84,9 @@ fn config(name: &str, archive: &Archive<'_>, arguments: Value<'_>) -> Result<Con
     }
     let sizes = Config::gpt2(size("vocab_size")?, size("block_size")?, width, size("n_layer")?, heads);
     let config = match argument("bias") {
-        Some((_, Value::Bool(bias))) => Config { bias: if *bias { Biases::ALL } else { Biases::NONE }, activation: Activation::Gelu, ..sizes },
+        Some((_, Value::Bool(bias))) => {
+            Config { bias: (*bias).into(), activation: Activation::Gelu, ..sizes }
+        }
         Some(_) => return Err(wrong("bias is neither true nor false".into())),
         // The first versions had no such setting.
         None => sizes,

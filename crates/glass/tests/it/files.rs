@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use glass::backend::{Cpu, Packing};
-use glass::config::{Activation, Mask, Scores};
+use glass::config::{Activation, LayerAttention, ScoreFactor, Scores};
 use glass::generate::Runner;
 use glass::model::Gpt;
 use glass::plan::Plan;
@@ -140,7 +140,7 @@ fn large_matrices_are_turned_whole() {
 
 #[test]
 fn without_biases_zeros_are_written_and_left_out_again() {
-    let config = Config { bias: false, ..Config::gpt2(9, 4, 8, 2, 2) };
+    let config = Config { bias: false.into(), ..Config::gpt2(9, 4, 8, 2, 2) };
     let (_, plan) = Gpt::plan(&config);
     let arena: Vec<f32> = (0..plan.len()).map(|i| i as f32 + 1.0).collect();
     let scratch = Scratch::new("unbiased");
@@ -164,7 +164,7 @@ fn without_biases_zeros_are_written_and_left_out_again() {
 fn a_plan_that_gpt2_cannot_express_is_marked_and_comes_back() {
     let mut config = Config::gpt2(9, 4, 8, 2, 2);
     assert!(config.can_export().is_ok());
-    config.mask = Mask::Alternating { band: 3 };
+    config.attention.push(LayerAttention { window: Some(3), rotary: None });
     let json = config.to_json("float32", None);
     assert!(json.contains("\"model_type\": \"glass\"") && !json.contains("GPT2"), "{json}");
     assert_eq!(Config::from_json("config.json", json.as_bytes()).unwrap(), config);
@@ -177,8 +177,10 @@ fn a_plan_that_gpt2_cannot_express_is_marked_and_comes_back() {
 
 #[test]
 fn every_activation_and_scale_comes_back() {
-    let scores =
-        [(true, false), (false, false), (true, true)].map(|(by_size, by_layer)| Scores { by_size, by_layer });
+    let scores = [(true, false), (false, false), (true, true)].map(|(by_size, by_layer)| {
+        let factor = if by_size { ScoreFactor::RootOfSize } else { ScoreFactor::Number(1.0) };
+        Scores { factor, by_layer, ..Scores::default() }
+    });
     let names = ["\"gelu\"", "\"gelu_new\"", "\"quick_gelu\"", "\"silu\"", "\"relu\"", "\"relu2\""];
     for ((activation, name), scores) in
         Activation::ALL.into_iter().zip(names).flat_map(|a| scores.map(|s| (a, s)))

@@ -24,7 +24,7 @@ fn model(seed: u64) -> Model<Cpu> {
 }
 
 fn everything() -> Vec<Site> {
-    Site::all(tiny::config().layers)
+    Site::all(&tiny::config())
 }
 
 /// Wants everything in the same way, for some slots, and answers edits as told.
@@ -470,7 +470,7 @@ fn a_head_is_scored_by_where_it_looks() {
 
 #[test]
 fn sites_have_names() {
-    for site in Site::all(12) {
+    for site in Site::all(&glass::Config { layers: 12, ..tiny::config() }) {
         assert_eq!(site.to_string().parse::<Site>().unwrap(), site);
     }
     assert_eq!("block.3.attention.pattern".parse::<Site>().unwrap(), Site::Block(3, Part::Pattern));

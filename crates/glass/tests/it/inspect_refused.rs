@@ -220,7 +220,7 @@ fn logits_that_are_changed_count() {
 #[test]
 fn sites_have_the_names_of_transformer_lens_too() {
     let name = |site: Site| site.name(Names::TransformerLens, 12);
-    for site in Site::all(12) {
+    for site in Site::all(&glass::Config { layers: 12, ..tiny::config() }) {
         assert_eq!(Site::named(&name(site), 12).unwrap(), site, "{}", name(site));
         assert_eq!(Site::named(&site.to_string(), 12).unwrap(), site);
     }

@@ -48,7 +48,7 @@ impl<'m> Seen<'m> {
     fn of(model: &'m Model<Cpu>, edits: Vec<Edit>) -> Seen<'m> {
         let ids = tiny::ids(90, model.config().vocabulary, 5);
         let mut inspector = Inspector::new(model, ids.len(), 1).unwrap();
-        let mut record = Record::of(Site::all(model.config().layers));
+        let mut record = Record::of(Site::all(model.config()));
         inspector.run(&[&ids], (Edits::new(edits.clone()), &mut record)).unwrap();
         Seen { model, ids, edits, record }
     }
@@ -104,7 +104,7 @@ fn operands_are_themselves(seen: &Seen<'_>, origin: &Origin) {
 fn check_all(seen: &Seen<'_>, name: &str) {
     let config = seen.model.config();
     let mut asked: Vec<Number> =
-        Site::all(config.layers).into_iter().flat_map(|site| numbers(config, site, seen.ids.len())).collect();
+        Site::all(config).into_iter().flat_map(|site| numbers(config, site, seen.ids.len())).collect();
     let norms = [Site::Norm, Site::Block(1, Part::AttentionNorm), Site::Block(0, Part::MlpNorm)];
     for (site, of) in norms.into_iter().flat_map(|site| {
         [Statistic::Mean, Statistic::Variance, Statistic::InverseDeviation].map(|of| (site, of))
@@ -155,7 +155,7 @@ fn other_ways_to_round_inputs_and_other_activations() {
     let mixed = Cpu::on(Cores::new(1).with_precision(Precision::Mixed));
     check_all(&Seen::of(&model(mixed, &config(), Packing::F32), Vec::new()), "mixed");
     for activation in glass::backend::Activation::ALL {
-        let config = Config { activation, bias: false, tied: false, ..config() };
+        let config = Config { activation, bias: false.into(), tied: false, ..config() };
         let model = model(Cpu::new(1), &config, Packing::F32);
         check_all(&Seen::of(&model, Vec::new()), &format!("{activation:?}"));
     }

@@ -44,7 +44,7 @@ fn gpt3_in_27938_matrices() {
 fn both_counts_are_reconciled() {
     for preset in PRESETS {
         for (tied, bias) in [(true, true), (false, true), (true, false)] {
-            let parameter_count = ParameterCount::of(&Config { tied, bias, ..preset.config() });
+            let parameter_count = ParameterCount::of(&Config { tied, bias: bias.into(), ..preset.config() });
             let lines: i64 = parameter_count.reconciliation.iter().map(|line| line.weights).sum();
             assert_eq!(
                 parameter_count.weights as i64 + lines,

@@ -33,7 +33,7 @@ fn logits_loss_gradients_and_ten_steps_are_pytorchs() {
             if tied { "tied" } else { "untied" },
             if bias { "bias" } else { "nobias" }
         ));
-        let config = Config { tied, bias, ..Config::gpt2(61, 16, 24, 2, 3) };
+        let config = Config { tied, bias: bias.into(), ..Config::gpt2(61, 16, 24, 2, 3) };
         let mut learner = Learner::new(Arc::new(Cpu::new(2)), &config, 39, 3).unwrap();
         let read = |spec: &Spec, into: &mut [f32]| {
             for (to, from) in into.iter_mut().zip(golden.get(&spec.name)) {

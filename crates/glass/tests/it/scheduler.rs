@@ -251,9 +251,8 @@ fn a_prompt_is_scored_as_it_is_without_a_scheduler() {
 #[test]
 fn what_is_seen_is_what_an_inspector_sees() {
     let model = model(CacheType::Bf16);
-    let layers = model.config().layers;
     let prompt = ids(140, 6);
-    let sites = Site::all(layers);
+    let sites = Site::all(model.config());
     let mut inspector = Inspector::new(&model, 140, 1).unwrap();
     let mut record = inspector.record(sites.iter().copied());
     inspector.run(&[&prompt], &mut record).unwrap();
@@ -287,7 +286,7 @@ fn what_is_seen_is_what_an_inspector_sees() {
             assert_eq!(bits(&row.values), bits(&expected), "{} at {}", row.site, row.position);
             assert_eq!(row.shape[0] * row.shape[1], row.values.len());
         }
-        assert_eq!(seen.lens.len(), (layers + 1) * (140 - from));
+        assert_eq!(seen.lens.len(), (model.config().layers + 1) * (140 - from));
         for row in &seen.lens {
             assert_eq!(row.top, tops[row.layer][row.position].top, "layer {} at {}", row.layer, row.position);
         }

@@ -34,7 +34,7 @@ fn all_that_is_seen_is_what_transformer_lens_sees() {
     let (text, clean, token) = (ids("ids"), ids("clean"), ids("token")[0]);
     let mut inspector = Inspector::new(&model, 13 * 3, 3).unwrap();
 
-    let mut record = Record::of(Site::all(2));
+    let mut record = Record::of(Site::all(&config));
     inspector.run(&[&text], &mut record).unwrap();
     let mut compared = 0;
     for (site, matrix) in record.sites() {

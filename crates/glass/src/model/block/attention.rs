@@ -42,8 +42,8 @@ impl Attention {
         let down = |plan: &mut Plan, name: &str, outputs| {
             plan.within(name, |p| Linear::plan(p, outputs, width, bias.query_key_value, Start::Normal))
         };
-        let [query, key, value_down] =
-            [("query", queries), ("key", keys), ("value_down", keys)].map(|(name, outputs)| down(plan, name, outputs));
+        let [query, key, value_down] = [("query", queries), ("key", keys), ("value_down", keys)]
+            .map(|(name, outputs)| down(plan, name, outputs));
         let value_up =
             plan.within("value_up", |p| Linear::plan(p, width, queries, bias.value_up, Start::Residual));
         let turns = Turns::of(config, layer);
@@ -213,8 +213,26 @@ impl Attention {
             let sinks = sinks.map(|sinks| (sinks, grads));
             let dropout = DropoutState::at(back.dropout, self.dropout());
             back.backend.attend_backward(dq, dk, dv, &d.z, kept, self.heads, sinks, back.spans, dropout);
-            self.query.backward(back, dnormed, FIRST, dq, d.query_norm.as_mut(), m.query_norm.as_ref(), normed, angles);
-            self.key.backward(back, dnormed, THEN, dk, d.key_norm.as_mut(), m.key_norm.as_ref(), normed, angles);
+            self.query.backward(
+                back,
+                dnormed,
+                FIRST,
+                dq,
+                d.query_norm.as_mut(),
+                m.query_norm.as_ref(),
+                normed,
+                angles,
+            );
+            self.key.backward(
+                back,
+                dnormed,
+                THEN,
+                dk,
+                d.key_norm.as_mut(),
+                m.key_norm.as_ref(),
+                normed,
+                angles,
+            );
         }
         self.value_down.backward(back, dnormed, THEN, &d.value, normed);
         self.ends.back_out(back, dresidual, dnormed, residual, stats);

@@ -25,8 +25,7 @@ impl Ends {
 
     /// With this norm before the branch.
     pub fn plan(plan: &mut Plan, config: &Config, before: Option<Norm>) -> Self {
-        let after =
-            config.placement.is_after().then(|| plan.within("norm_after", |p| Norm::plan(p, config)));
+        let after = config.placement.is_after().then(|| plan.within("norm_after", |p| Norm::plan(p, config)));
         Ends { before, after, factor: config.factors.branch }
     }
 
