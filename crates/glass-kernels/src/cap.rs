@@ -7,8 +7,8 @@ use crate::lanes::{Lanes, kernel};
 /// Elements per task.
 const PIECE: usize = 16 * 1024;
 
-/// `y = c tanh(y / c)`, in place, within 4 ULP (5 in plain Rust) of the true value, also for small y; never beyond ±c.
-/// NaN stays NaN.
+/// `y = c tanh(y / c)`, in place, within 4 ULP of the true value, also for small y (where `y / c` is a normal number), and
+/// never beyond ±c. NaN stays NaN.
 pub fn cap(cores: &Cores, y: &mut [f32], c: f32) {
     assert!(c > 0.0, "a cap is above zero");
     cores.run_parts(y, PIECE, |_, y| forward(cores, y, c));

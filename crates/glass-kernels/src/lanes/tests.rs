@@ -8,7 +8,7 @@ const X: [f32; 16] =
 const Y: [f32; 16] = [2.0, 3.0, -1.5, 0.25, 2.5, 1.0, 5.0, -3.7, 9.0, 1e-3, 1e3, 7.5, -1.0, 0.1, -1.0, -33.3];
 
 /// `out[n]`: the result of operation n on 16 numbers.
-type Results = [[f32; 16]; 12];
+type Results = [[f32; 16]; 13];
 
 kernel!(fn all(x: &[f32; 16], y: &[f32; 16], out: &mut Results) = all_body);
 kernel!(fn folds(x: &[f32; 16], sums: &mut Vec<f32>, largest: &mut Vec<f32>) = folds_body);
@@ -33,6 +33,7 @@ fn all_body<V: Lanes>(v: V, x: &[f32; 16], y: &[f32; 16], out: &mut Results) {
             a.bits_to_exponent(),
             a.if_less(b, yes, no),
             v,
+            a.swap_neighbours(),
         ];
         for (out, result) in out.iter_mut().zip(results) {
             result.store(&mut out[i..]);
@@ -75,7 +76,7 @@ fn each_isa() -> impl Iterator<Item = Cores> {
 #[test]
 fn lane_by_lane() {
     for cores in each_isa() {
-        let mut out = [[9.0; 16]; 12];
+        let mut out = [[9.0; 16]; 13];
         all(&cores, &X, &Y, &mut out);
         for (i, (a, b)) in X.into_iter().zip(Y).enumerate() {
             let fused = if cores.isa().fuses() { a.mul_add(b, 1.0) } else { a * b + 1.0 };
@@ -93,6 +94,7 @@ fn lane_by_lane() {
                 f32::from_bits(a.to_bits() << 23),
                 less,
                 0.0,
+                X[i ^ 1],
             ];
             for (n, expected) in expected.into_iter().enumerate() {
                 let got = out[n][i];
@@ -107,7 +109,7 @@ fn lane_by_lane() {
 #[test]
 fn not_a_number_is_not_less() {
     for cores in each_isa() {
-        let mut out = [[9.0; 16]; 12];
+        let mut out = [[9.0; 16]; 13];
         all(&cores, &[f32::NAN; 16], &Y, &mut out);
         assert_eq!(out[10], [2.0; 16]);
         all(&cores, &X, &[f32::NAN; 16], &mut out);

@@ -1,6 +1,7 @@
 //! The loss and its gradient.
 
 use glass_kernels::Cores;
+use glass_kernels::cap::cap;
 use glass_kernels::loss::{IGNORE, loss};
 
 use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
@@ -16,8 +17,19 @@ fn case([rows, cols]: [usize; 2]) -> (Vec<f32>, Vec<u32>) {
 }
 
 fn run(cores: &Cores, logits: &[f32], targets: &[u32], cols: usize, scale: Option<f32>) -> [Vec<f32>; 2] {
+    run_capped(cores, logits, targets, cols, scale, None)
+}
+
+fn run_capped(
+    cores: &Cores,
+    logits: &[f32],
+    targets: &[u32],
+    cols: usize,
+    scale: Option<f32>,
+    cap: Option<f32>,
+) -> [Vec<f32>; 2] {
     let (mut logits, mut losses) = (logits.to_vec(), vec![f32::NAN; targets.len()]);
-    loss(cores, &mut logits, &mut losses, targets, cols, scale, None);
+    loss(cores, &mut logits, &mut losses, targets, cols, scale, cap);
     [losses, logits]
 }
 
@@ -61,6 +73,29 @@ fn its_gradient_is_its_slope() {
 }
 
 #[test]
+fn with_a_cap_the_gradient_is_that_of_what_was_capped() {
+    for cores in each_isa() {
+        for shape in SHAPES {
+            for c in [30.0, 3.0] {
+                let (raw, targets) = case(shape);
+                let mut logits = raw.clone();
+                cap(&cores, &mut logits, c);
+                let what = format!("{shape:?} {c} {:?}", cores.isa());
+                let capped = |scale, c| run_capped(&cores, &logits, &targets, shape[1], scale, c);
+                let [losses, gradient] = capped(Some(0.5), Some(c));
+                assert_same_bits("the loss is that of the logits", &losses, &capped(None, None)[0]);
+                assert_same_bits("without a gradient they stay", &capped(None, Some(c))[1], &logits);
+                let f = |x: &[f64]| {
+                    let y: Vec<f64> = x.iter().map(|&x| naive::cap(x, f64::from(c))).collect();
+                    0.5 * naive::loss(&y, &counted(&targets), shape[1]).iter().sum::<f64>()
+                };
+                assert_slopes(&what, f, &wide(&raw), &gradient, 1e-6);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_not_finite_surfaces() {
     for cores in each_isa() {
         for bad in [f32::NAN, f32::INFINITY] {
@@ -90,10 +125,13 @@ fn a_target_outside_the_columns_is_refused() {
 fn threads_change_no_bit() {
     for cores in each_isa() {
         let (logits, targets) = case([33, 1001]);
-        let one = run(&cores, &logits, &targets, 1001, Some(0.1)).concat();
-        for threads in 2..=4 {
-            let more = Cores::with(cores.isa(), threads).expect("it is there");
-            assert_same_bits("threads", &run(&more, &logits, &targets, 1001, Some(0.1)).concat(), &one);
+        for cap in [None, Some(9.0)] {
+            let gradient =
+                |cores: &Cores| run_capped(cores, &logits, &targets, 1001, Some(0.1), cap).concat();
+            for threads in 2..=4 {
+                let more = Cores::with(cores.isa(), threads).expect("it is there");
+                assert_same_bits("threads", &gradient(&more), &gradient(&cores));
+            }
         }
     }
 }

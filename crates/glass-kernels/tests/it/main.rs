@@ -2,14 +2,17 @@
 
 mod activate;
 mod adamw;
+mod add;
 mod attend;
 mod attend_backward;
 mod attend_backward_each;
+mod cap;
 mod clear;
 mod close;
 mod dropout;
 mod embed;
 mod format;
+mod gate;
 mod linear;
 mod loss;
 #[cfg(not(target_family = "wasm"))]
@@ -20,6 +23,7 @@ mod nan;
 mod norm;
 mod packed;
 mod pair;
+mod rotate;
 mod same_as_plain;
 mod slopes;
 mod small;

@@ -29,6 +29,46 @@ pub fn norm(x: &[f64], gain: &[f64], bias: Option<&[f64]>, epsilon: f64) -> Vec<
     y
 }
 
+/// RMSNorm of every row.
+pub fn rms_norm(x: &[f64], gain: &[f64], bias: Option<&[f64]>, epsilon: f64) -> Vec<f64> {
+    let cols = gain.len();
+    let mut y = Vec::new();
+    for x in x.chunks(cols) {
+        let root = (x.iter().map(|x| x * x).sum::<f64>() / cols as f64 + epsilon).sqrt();
+        y.extend(x.iter().enumerate().map(|(j, x)| x / root * gain[j] + bias.map_or(0.0, |b| b[j])));
+    }
+    y
+}
+
+/// Rotary positions: element `pair(i)` of the first `width` of each head is the i-th pair's, a complex number that is
+/// multiplied by `cos + i sin` of its row.
+pub fn rotate(
+    x: &[f64],
+    [heads, size, width]: [usize; 3],
+    pair: impl Fn(usize) -> [usize; 2],
+    cos: &[f64],
+    sin: &[f64],
+    positions: &[u32],
+) -> Vec<f64> {
+    let mut y = x.to_vec();
+    let each = x.len() / (positions.len() * heads * size);
+    for (h, head) in y.chunks_mut(size).enumerate() {
+        let position = positions[h / heads / each] as usize;
+        for i in 0..width / 2 {
+            let ([a, b], at) = (pair(i), position * (width / 2) + i);
+            let (x, y) = (head[a], head[b]);
+            head[a] = x * cos[at] - y * sin[at];
+            head[b] = x * sin[at] + y * cos[at];
+        }
+    }
+    y
+}
+
+/// `c tanh(x / c)`.
+pub fn cap(x: f64, c: f64) -> f64 {
+    c * (x / c).tanh()
+}
+
 /// GELU: `x (1 + erf(x / √2)) / 2`, erf by a series of positive terms.
 pub fn gelu(x: f64) -> f64 {
     let z = x.abs() / 2f64.sqrt();

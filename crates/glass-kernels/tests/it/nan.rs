@@ -190,6 +190,10 @@ fn norms_and_losses() {
             let (mut y, mut stats) = (vec![0.0; rows * cols], vec![0.0; 2 * rows]);
             norm(&cores, &mut y, &mut stats, &x, cols, Some(&numbers(cols, 2)), None, Norm::layer(1e-5));
             assert!(y.iter().enumerate().all(|(i, y)| y.is_nan() == (i / cols == 1)), "norm: {what}");
+            // Divided by an infinite root, other numbers are zero, and infinity has no value.
+            norm(&cores, &mut y, &mut stats, &x, cols, Some(&numbers(cols, 2)), None, Norm::rms(1e-5));
+            let hit = |i: usize| if invalid.is_nan() { i / cols == 1 } else { i == cols + at };
+            assert!(y.iter().enumerate().all(|(i, y)| y.is_nan() == hit(i)), "norm: {what}");
             // A logit of −∞ is a probability of zero.
             if invalid != f32::NEG_INFINITY {
                 for scale in [None, Some(1.0)] {

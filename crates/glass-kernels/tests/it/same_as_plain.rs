@@ -3,9 +3,12 @@
 
 use glass_kernels::activate::Activation;
 use glass_kernels::attend::*;
+use glass_kernels::cap::cap;
+use glass_kernels::gate::{gate, gate_backward};
 use glass_kernels::linear::*;
 use glass_kernels::norm::{Norm, norm};
 use glass_kernels::packing::Packing;
+use glass_kernels::rotate::{Pairs, Rotation, rotate, table};
 use glass_kernels::{Cores, Isa};
 
 use crate::close::{assert_same_bits, numbers};
@@ -69,9 +72,39 @@ fn attention() {
 fn norms() {
     let (rows, cols) = (3, 131);
     let (x, gain) = (numbers(rows * cols, 1), numbers(cols, 2));
-    same("norm", |cores| {
-        let (mut y, mut stats) = (vec![0.0; x.len()], vec![0.0; 2 * rows]);
-        norm(cores, &mut y, &mut stats, &x, cols, Some(&gain), Some(&gain), Norm::layer(1e-5));
+    for kind in [Norm::layer(1e-5), Norm { offset: 1.0, ..Norm::rms(1e-5) }] {
+        same(&format!("{kind:?}"), |cores| {
+            let (mut y, mut stats) = (vec![0.0; x.len()], vec![0.0; 2 * rows]);
+            norm(cores, &mut y, &mut stats, &x, cols, Some(&gain), Some(&gain), kind);
+            y
+        });
+    }
+}
+
+#[test]
+fn rotations_gates_and_caps() {
+    let (heads, size, width) = (3, 37, 26);
+    let (x, up) = (numbers(2 * heads * size, 1), numbers(2 * heads * size, 2));
+    let frequencies: Vec<f64> = (1..=width / 2).map(|i| 1.0 / i as f64).collect();
+    let (cos, sin) = table(&frequencies, 1.0, 0..9);
+    for pairs in [Pairs::Halves, Pairs::Neighbours] {
+        same(&format!("{pairs:?}"), |cores| {
+            let mut y = x.clone();
+            rotate(cores, &mut y, heads, Rotation { pairs, size, width, cos: &cos, sin: &sin }, &[8, 3]);
+            y
+        });
+    }
+    for kind in Activation::ALL {
+        same(&format!("{kind:?}"), |cores| {
+            let (mut y, mut dgate, mut d) = (vec![0.0; x.len()], vec![0.0; x.len()], up.clone());
+            gate(cores, &mut y, &x, &up, kind);
+            gate_backward(cores, &mut dgate, &mut d, &x, &up, kind);
+            [y, dgate, d].concat()
+        });
+    }
+    same("cap", |cores| {
+        let mut y = x.clone();
+        cap(cores, &mut y, 0.5);
         y
     });
 }
