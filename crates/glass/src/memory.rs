@@ -316,7 +316,8 @@ impl<B: Backend> BlockMemory<B> {
         })
     }
 
-    fn use_rows(&mut self, rows: usize) {
+    /// Uses `rows` rows of everything.
+    pub fn use_rows(&mut self, rows: usize) {
         self.attention.use_rows(rows);
         let MlpMemory { hidden, up, unnormed } = &mut self.mlp;
         let all = [&mut self.middle, hidden, up, unnormed].into_iter().flatten();

@@ -95,21 +95,20 @@ impl Block {
         kv: &mut Kv<B>,
         output_rows: Option<&'a [Span]>,
     ) {
-        let attention = &mut memory.attention;
-        self.attention.keys_and_values(pass, scratch, residual, attention, kv);
+        self.attention.keys_and_values(pass, scratch, residual, &mut memory.attention, kv);
         if let Some(rows) = output_rows {
             [&mut scratch.normed, &mut *residual]
                 .into_iter()
                 .for_each(|x| pass.backend.keep_last_rows(x, pass.spans, rows));
             scratch.use_rows(residual.rows);
-            attention.use_rows(residual.rows);
+            memory.use_rows(residual.rows);
             pass.spans = rows;
             scratch.angles.set(pass.backend, rows);
         }
         if let Some(input) = &mut scratch.input {
             pass.backend.copy(input, residual);
         }
-        self.attention.forward(pass, scratch, attention, kv);
+        self.attention.forward(pass, scratch, &mut memory.attention, kv);
         pass.drop(&mut scratch.branch, self.attention_dropout());
         pass.backend.add(residual, &scratch.branch);
         pass.at(Site::Block(self.layer, Part::ResidualMiddle), residual);

@@ -16,6 +16,7 @@ mod inspect_refused;
 mod jacobian;
 mod scheduler;
 mod score;
+mod switches;
 mod mixed;
 mod model;
 mod pytorch;
