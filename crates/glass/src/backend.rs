@@ -3,11 +3,13 @@
 //! Functions and the few types below are generic over it; the plan is not. Which back end is used is chosen once, by the
 //! program.
 
+mod attend;
 mod cpu;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub use attend::Attend;
 pub use cpu::Cpu;
 pub use glass_kernels::Write;
 pub use glass_kernels::activate::Activation;
@@ -25,7 +27,7 @@ use crate::Result;
 use crate::stored::Stored;
 
 /// A matrix of activations: `rows` positions, `cols` wide. Its memory may hold more rows than are in use.
-pub struct Tensor<B: Backend + ?Sized> {
+pub struct Tensor<B: Device + ?Sized> {
     /// Rows in use.
     pub rows: usize,
     /// Width.
@@ -35,7 +37,7 @@ pub struct Tensor<B: Backend + ?Sized> {
     capacity: usize,
 }
 
-impl<B: Backend + ?Sized> Tensor<B> {
+impl<B: Device + ?Sized> Tensor<B> {
     /// Zeros, with memory for `rows` rows.
     pub fn new(backend: &B, rows: usize, cols: usize) -> Result<Self> {
         Ok(Tensor { rows, cols, data: backend.zeros(rows * cols)?, capacity: rows })
@@ -64,7 +66,7 @@ impl<B: Backend + ?Sized> Tensor<B> {
 }
 
 /// A parameter in the trainable arena.
-pub struct Dense<'a, B: Backend + ?Sized> {
+pub struct Dense<'a, B: Device + ?Sized> {
     /// All parameters.
     pub arena: &'a B::Buffer,
     /// Its span in the arena.
@@ -76,7 +78,7 @@ pub struct Dense<'a, B: Backend + ?Sized> {
 }
 
 /// A parameter as an operand. Dense ones can be trained, packed ones can only be run.
-pub enum Weight<'a, B: Backend + ?Sized> {
+pub enum Weight<'a, B: Device + ?Sized> {
     /// In the arena.
     Dense(Dense<'a, B>),
     /// In the back end's own layout.
@@ -84,7 +86,7 @@ pub enum Weight<'a, B: Backend + ?Sized> {
 }
 
 /// Where the gradients of a matrix or a gain, and of its bias, are written.
-pub struct Grads<'a, B: Backend + ?Sized> {
+pub struct Grads<'a, B: Device + ?Sized> {
     /// All gradients.
     pub arena: &'a mut B::Buffer,
     /// The span of the weight's.
@@ -94,7 +96,7 @@ pub struct Grads<'a, B: Backend + ?Sized> {
 }
 
 /// Keys and values of one layer, for every sequence.
-pub struct Kv<B: Backend + ?Sized> {
+pub struct Kv<B: Device + ?Sized> {
     /// Keys, in the back end's own layout.
     pub keys: B::Buffer,
     /// Values, in the back end's own layout.
@@ -106,7 +108,7 @@ pub struct Kv<B: Backend + ?Sized> {
 }
 
 /// What attention keeps for its backward.
-pub struct Attended<'a, B: Backend + ?Sized> {
+pub struct Attended<'a, B: Device + ?Sized> {
     /// Queries, `[rows, query heads × size]`.
     pub query: &'a Tensor<B>,
     /// Keys, `[rows, key heads × size]`.
@@ -120,7 +122,7 @@ pub struct Attended<'a, B: Backend + ?Sized> {
 }
 
 /// How the rows of a pass are rotated.
-pub struct Rotation<'a, B: Backend + ?Sized> {
+pub struct Rotation<'a, B: Device + ?Sized> {
     /// Which numbers of a head are a pair.
     pub pairs: Pairs,
     /// Numbers that are rotated, in each head.
@@ -131,19 +133,19 @@ pub struct Rotation<'a, B: Backend + ?Sized> {
     pub sin: &'a Tensor<B>,
 }
 
-impl<B: Backend + ?Sized> Clone for Rotation<'_, B> {
+impl<B: Device + ?Sized> Clone for Rotation<'_, B> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<B: Backend + ?Sized> Copy for Rotation<'_, B> {}
+impl<B: Device + ?Sized> Copy for Rotation<'_, B> {}
 
 /// Reads some rows of a matrix, row-major.
 pub type ReadRows<'a> = dyn Fn(Range<usize>, &mut [f32]) -> Result<()> + 'a;
 
-/// The operations. Shapes are those of the kernels. Arithmetic cannot fail; allocation can.
-pub trait Backend {
+/// Memory of a device: numbers, and parameters in the layout they are run with. Allocation can fail.
+pub trait Device {
     /// Numbers on the device.
     type Buffer;
     /// A parameter in the layout it is run with.
@@ -179,7 +181,10 @@ pub trait Backend {
     fn input_rounding(&self, packed: &Self::Packed) -> InputRounding;
     /// The bytes of a parameter as they are stored in a file.
     fn bytes<'a>(&self, packed: &'a Self::Packed) -> &'a [u8];
+}
 
+/// The operations. Shapes are those of the kernels. Arithmetic cannot fail.
+pub trait Backend: Attend {
     /// `y = x`.
     fn copy(&self, y: &mut Tensor<Self>, x: &Tensor<Self>);
     /// `y += x`.
@@ -280,71 +285,6 @@ pub trait Backend {
         second: Dense<'_, Self>,
         slopes: &Tensor<Self>,
         first: Dense<'_, Self>,
-        each: usize,
-    );
-
-    /// Appends keys and values to the slot of each span.
-    fn append(&self, kv: &mut Kv<Self>, key: &Tensor<Self>, value: &Tensor<Self>, spans: &[Span]);
-    /// Every head's output, without storing the pattern; `sums` is written for a backward if given.
-    fn attend(
-        &self,
-        z: &mut Tensor<Self>,
-        sums: Option<&mut Tensor<Self>>,
-        query: &Tensor<Self>,
-        kv: &Kv<Self>,
-        heads: Heads,
-        sinks: Option<Weight<'_, Self>>,
-        spans: &[Span],
-        dropout: Option<Dropout>,
-    );
-    /// First step of attention with a stored pattern: every query times every key, for the spans that [`append`](Self::append) was
-    /// given.
-    fn scores(
-        &self,
-        scores: &mut Tensor<Self>,
-        query: &Tensor<Self>,
-        kv: &Kv<Self>,
-        heads: Heads,
-        spans: &[Span],
-    );
-    /// Second step: scales, caps, and sets −∞ where the query does not see the key.
-    fn mask(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]);
-    /// Third step: turns scores into the pattern; a sink takes a share of every row.
-    fn softmax(
-        &self,
-        scores: &mut Tensor<Self>,
-        heads: Heads,
-        sinks: Option<Weight<'_, Self>>,
-        spans: &[Span],
-    );
-    /// Fourth step: multiplies the pattern by the values, into the rows of `spans`.
-    fn mix(&self, z: &mut Tensor<Self>, pattern: &Tensor<Self>, kv: &Kv<Self>, heads: Heads, spans: &[Span]);
-    /// Gradients of queries, keys and values; they are overwritten. That of the sinks is added to their span of the gradients, if
-    /// those are wanted.
-    fn attend_backward(
-        &self,
-        dquery: &mut Tensor<Self>,
-        dkey: &mut Tensor<Self>,
-        dvalue: &mut Tensor<Self>,
-        dz: &Tensor<Self>,
-        kept: Attended<'_, Self>,
-        heads: Heads,
-        sinks: Option<(Dense<'_, Self>, Option<&mut Self::Buffer>)>,
-        spans: &[Span],
-        dropout: Option<Dropout>,
-    );
-
-    /// For `each` gradients of every one of the last positions of one sequence, dz `[positions][each, …]`: the gradient of what queries and keys
-    /// were made from by these weights (of queries, then of keys), and that of the values; both are overwritten. Positions before get
-    /// none.
-    fn attend_backward_each(
-        &self,
-        dx: &mut Tensor<Self>,
-        dvalue: &mut Tensor<Self>,
-        dz: &Tensor<Self>,
-        kept: Attended<'_, Self>,
-        weights: [Dense<'_, Self>; 2],
-        heads: Heads,
         each: usize,
     );
 

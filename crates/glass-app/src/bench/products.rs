@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use glass::Config;
-use glass::backend::{Backend, Cpu, Layout, Packing, Quants, Tensor, Weight};
+use glass::backend::{Backend, Cpu, Device, Layout, Packing, Quants, Tensor, Weight};
 use glass_kernels::packing::BLOCK;
 
 use super::peak::Peak;
@@ -77,7 +77,7 @@ fn weight(
     inputs: usize,
     outputs: usize,
     packing: Packing,
-) -> glass::Result<<Cpu as Backend>::Packed> {
+) -> glass::Result<<Cpu as Device>::Packed> {
     match packing {
         Packing::F32 | Packing::Bf16 => {
             let quarters = |_: Range<usize>, into: &mut [f32]| {

@@ -1,5 +1,6 @@
 //! The CPU back end: every operation is the kernel of the same name.
 
+mod attend;
 mod operands;
 mod packed;
 
@@ -8,7 +9,6 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use glass_kernels::aligned::AlignedBuffer;
-use glass_kernels::attend;
 use glass_kernels::huge_pages::{HugePages, Pages};
 use glass_kernels::linear;
 use glass_kernels::{
@@ -16,12 +16,12 @@ use glass_kernels::{
 };
 
 use super::{
-    Activation, AdamW, Attended, Backend, Dense, Dropout, Grads, Heads, InputRounding, InputScales, Kv,
-    Layout, Muon, Norm, Packing, Precision, Quants, ReadRows, Rotation, Span, Tensor, Weight, Write,
+    Activation, AdamW, Backend, Dense, Device, Dropout, Grads, InputRounding, InputScales, Layout, Muon,
+    Norm, Packing, Precision, Quants, ReadRows, Rotation, Span, Tensor, Weight, Write,
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
-use operands::{dense, kv, last_rows, matrix, rotated, used, used_mut, vector, weight_and_bias};
+use operands::{dense, last_rows, matrix, rotated, used, used_mut, vector, weight_and_bias};
 pub use packed::Packed;
 
 /// A CPU with a pool of threads.
@@ -90,7 +90,7 @@ fn memory(what: &str, len: usize) -> Error {
     Error::Memory { what: what.into(), bytes: len.saturating_mul(4) }
 }
 
-impl Backend for Cpu {
+impl Device for Cpu {
     type Buffer = AlignedBuffer;
     type Packed = Packed;
 
@@ -147,7 +147,9 @@ impl Backend for Cpu {
     fn bytes<'a>(&self, packed: &'a Packed) -> &'a [u8] {
         packed.bytes()
     }
+}
 
+impl Backend for Cpu {
     fn copy(&self, y: &mut Tensor<Self>, x: &Tensor<Self>) {
         used_mut(y).copy_from_slice(used(x));
     }
@@ -331,125 +333,6 @@ impl Backend for Cpu {
                 add::add(&self.cores, used_mut(dx), &sum);
             }
         }
-    }
-
-    fn append(&self, kv: &mut Kv<Self>, key: &Tensor<Self>, value: &Tensor<Self>, spans: &[Span]) {
-        let Kv { keys, values, shape, table } = kv;
-        attend::append(&self.cores, keys, values, *shape, table, used(key), used(value), spans);
-    }
-
-    fn attend(
-        &self,
-        z: &mut Tensor<Self>,
-        sums: Option<&mut Tensor<Self>>,
-        query: &Tensor<Self>,
-        cache: &Kv<Self>,
-        heads: Heads,
-        sinks: Option<Weight<'_, Self>>,
-        spans: &[Span],
-        dropout: Option<Dropout>,
-    ) {
-        let (z, sums, query, sinks) =
-            (used_mut(z), sums.map(used_mut), used(query), sinks.as_ref().map(vector));
-        attend::attend(&self.cores, z, sums, query, kv(cache), heads, sinks, spans, dropout);
-    }
-
-    fn scores(
-        &self,
-        scores: &mut Tensor<Self>,
-        query: &Tensor<Self>,
-        cache: &Kv<Self>,
-        heads: Heads,
-        spans: &[Span],
-    ) {
-        attend::scores(&self.cores, used_mut(scores), used(query), kv(cache), heads, spans);
-    }
-
-    fn mask(&self, scores: &mut Tensor<Self>, heads: Heads, spans: &[Span]) {
-        attend::mask(&self.cores, used_mut(scores), heads, spans);
-    }
-
-    fn softmax(
-        &self,
-        scores: &mut Tensor<Self>,
-        heads: Heads,
-        sinks: Option<Weight<'_, Self>>,
-        spans: &[Span],
-    ) {
-        attend::softmax(&self.cores, used_mut(scores), heads, sinks.as_ref().map(vector), spans);
-    }
-
-    fn mix(
-        &self,
-        z: &mut Tensor<Self>,
-        pattern: &Tensor<Self>,
-        cache: &Kv<Self>,
-        heads: Heads,
-        spans: &[Span],
-    ) {
-        attend::mix(&self.cores, used_mut(z), used(pattern), kv(cache), heads, spans);
-    }
-
-    fn attend_backward(
-        &self,
-        dquery: &mut Tensor<Self>,
-        dkey: &mut Tensor<Self>,
-        dvalue: &mut Tensor<Self>,
-        dmixed: &Tensor<Self>,
-        kept: Attended<'_, Self>,
-        heads: Heads,
-        sinks: Option<(Dense<'_, Self>, Option<&mut AlignedBuffer>)>,
-        spans: &[Span],
-        dropout: Option<Dropout>,
-    ) {
-        let mut unwanted = vec![0.0; heads.query];
-        let sinks = sinks.map(|(sinks, grads)| {
-            let dsinks = grads.map_or(&mut unwanted[..], |grads| &mut grads[sinks.span.clone()]);
-            (dense(&sinks).values, dsinks)
-        });
-        attend::attend_backward(
-            &self.cores,
-            used_mut(dquery),
-            used_mut(dkey),
-            used_mut(dvalue),
-            used(dmixed),
-            used(kept.query),
-            used(kept.key),
-            used(kept.value),
-            used(kept.z),
-            used(kept.sums),
-            heads,
-            sinks,
-            spans,
-            dropout,
-        );
-    }
-
-    fn attend_backward_each(
-        &self,
-        dx: &mut Tensor<Self>,
-        dvalue: &mut Tensor<Self>,
-        dz: &Tensor<Self>,
-        kept: Attended<'_, Self>,
-        weights: [Dense<'_, Self>; 2],
-        heads: Heads,
-        each: usize,
-    ) {
-        let rows = kept.query.rows - dz.rows / each..kept.query.rows;
-        attend::attend_backward_each(
-            &self.cores,
-            used_mut(dx),
-            used_mut(dvalue),
-            used(dz),
-            used(kept.query),
-            used(kept.key),
-            used(kept.value),
-            used(kept.z),
-            used(kept.sums),
-            weights.each_ref().map(dense),
-            heads,
-            rows,
-        );
     }
 
     fn activate(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, kind: Activation) {

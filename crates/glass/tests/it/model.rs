@@ -1,6 +1,6 @@
 //! The whole model: the forward pass compared with itself under other cuts, the backward pass with differences.
 
-use glass::backend::{Backend, CacheType, Cpu, Span, Tensor};
+use glass::backend::{CacheType, Cpu, Device, Span, Tensor};
 use glass::generate::Runner;
 use glass::memory::{Cache, Keep, Memory};
 use glass::model::Pass;
