@@ -1,5 +1,7 @@
 //! A batch: several sequences are read together. One pass extends each of them, and weights are read once for all.
 
+mod check;
+
 use crate::backend::{Backend, BlockTable, CacheType, Span, Tensor};
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Gpt, Pass};
@@ -9,6 +11,10 @@ use crate::{Error, Result};
 
 /// Most rows whose logits are in memory at once while every row is scored.
 const LOGIT_ROWS: usize = 64;
+
+/// Most rows of a pass: longer texts are read in several. With more, products would not be faster, and activations would take
+/// memory for the whole context.
+const PASS_ROWS: usize = 512;
 
 /// The sizes that memory is allocated for.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +70,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         let config = &gpt.config;
         let positions = room.positions.min(config.context);
         let cache = Cache::new(backend, config, Keep::All, room.cache, room.slots, positions)?;
-        Batch::over(backend, gpt, weights, cache, positions.max(room.slots))
+        Batch::over(backend, gpt, weights, cache, positions.min(PASS_ROWS).max(room.slots))
     }
 
     /// A batch whose sequences share a memory of `blocks` blocks of 64 positions, which are given to slots by
@@ -169,8 +175,8 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.feed(&[(slot, &ids[read..])], ())
     }
 
-    /// Extends some slots in one pass: `(slot, ids)` each, no slot twice, at most [`rows`](Self::rows) ids in
-    /// total. Afterwards [`logits`](Self::logits) gives the logits of each one's next token, in the given order.
+    /// Extends some slots: `(slot, ids)` each, no slot twice; in one pass if there are at most [`rows`](Self::rows) ids in total.
+    /// Afterwards [`logits`](Self::logits) gives the logits of each one's next token, in the given order.
     ///
     /// # Errors
     /// If the model cannot read one of them, or the probe wants something that does not exist. Nothing is read
@@ -180,6 +186,8 @@ impl<'a, B: Backend> Batch<'a, B> {
             self.answers.clear();
             return Ok(());
         }
+        let last = self.read_ahead(parts, &mut probe)?;
+        let parts = last.as_deref().unwrap_or(parts);
         self.admit(parts.iter().copied())?;
         self.announce(&mut probe)?;
         // A probe sees all rows of the last block too.
@@ -187,6 +195,33 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.forward(probe, only, |gpt, pass, memory, logits| gpt.next(pass, memory, logits));
         self.answers.extend(self.spans.iter().map(|span| (span.slot, span.past + span.rows.len())));
         Ok(())
+    }
+
+    /// Of parts with more ids than a pass has rows, reads as many as leave few enough, and returns what is left.
+    fn read_ahead<'p, P: Probe>(
+        &mut self,
+        parts: &[(usize, &'p [u32])],
+        probe: &mut P,
+    ) -> Result<Option<Vec<(usize, &'p [u32])>>> {
+        if parts.iter().map(|(_, ids)| ids.len()).sum::<usize>() <= self.rows() {
+            return Ok(None);
+        }
+        self.check(parts.iter().copied())?;
+        // There is a row for every slot.
+        let share = self.rows() / parts.len();
+        let mut left = Vec::with_capacity(parts.len());
+        for &(slot, mut ids) in parts {
+            while ids.len() > share {
+                let (now, later) = ids.split_at(self.rows().min(ids.len() - share));
+                self.admit([(slot, now)])?;
+                self.announce(probe)?;
+                let only = if P::ACTIVE { Outputs::All } else { Outputs::Last };
+                self.forward(&mut *probe, only, |_, _, _, _| ());
+                ids = later;
+            }
+            left.push((slot, ids));
+        }
+        Ok(Some(left))
     }
 
     /// Extends some slots in one pass, no slot twice, at most [`rows`](Self::rows) ids in total. The wanted logits are
@@ -263,18 +298,21 @@ impl<'a, B: Backend> Batch<'a, B> {
         each: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<()> {
         self.check_logits(next.len())?;
-        self.admit([(slot, ids)])?;
-        let backend = self.backend;
-        self.forward((), Outputs::All, |gpt, pass, memory, logits| {
-            for start in (0..ids.len()).step_by(LOGIT_ROWS) {
-                let rows = start..ids.len().min(start + LOGIT_ROWS);
-                gpt.logits(pass, rows.clone(), memory, logits);
-                for (at, row) in rows.enumerate() {
-                    backend.read(&logits.data, at * next.len(), next);
-                    each(row, next);
+        self.check([(slot, ids)])?;
+        let (backend, most) = (self.backend, self.rows());
+        for (number, ids) in ids.chunks(most).enumerate() {
+            self.admit([(slot, ids)])?;
+            self.forward((), Outputs::All, |gpt, pass, memory, logits| {
+                for start in (0..ids.len()).step_by(LOGIT_ROWS) {
+                    let rows = start..ids.len().min(start + LOGIT_ROWS);
+                    gpt.logits(pass, rows.clone(), memory, logits);
+                    for (at, row) in rows.enumerate() {
+                        backend.read(&logits.data, at * next.len(), next);
+                        each(number * most + row, next);
+                    }
                 }
-            }
-        });
+            });
+        }
         Ok(())
     }
 
@@ -313,48 +351,19 @@ impl<'a, B: Backend> Batch<'a, B> {
         }
     }
 
-    /// Checks `parts` and sets `spans` and `rows`, if the model can read all of them.
+    /// Checks `parts` and sets `spans` and `rows`, if the model can read all of them in one pass.
     fn admit<'p>(&mut self, parts: impl IntoIterator<Item = (usize, &'p [u32])> + Clone) -> Result<()> {
-        let (vocabulary, context) = (self.gpt.config.vocabulary, self.positions());
+        self.check(parts.clone())?;
+        let all: usize = parts.clone().into_iter().map(|(_, ids)| ids.len()).sum();
+        // Parts that do not fit are refused: the memory for a pass is fixed.
+        if all > self.rows() {
+            let why = format!("{all} ids; a pass has room for {}, so read some of them first", self.rows());
+            return Err(Error::invalid_argument("parts", why));
+        }
         self.spans.clear();
         self.rows.clear();
-        for (slot, ids) in parts.clone() {
-            if slot >= self.slots() || self.spans.iter().any(|span| span.slot == slot) {
-                let why = match slot >= self.slots() {
-                    true => format!("there are {}, counted from 0", self.slots()),
-                    false => "it is given twice; a pass extends each slot once".to_string(),
-                };
-                return Err(Error::invalid_argument(format!("slot {slot}"), why));
-            }
-            if ids.is_empty() {
-                return Err(Error::invalid_argument(
-                    "prompt",
-                    "it is empty; a model needs at least one token to continue from",
-                ));
-            }
-            if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
-                return Err(Error::invalid_argument(
-                    "ids",
-                    format!("{id} is not in the model's vocabulary of {vocabulary} tokens"),
-                ));
-            }
-            if ids.len() > self.room(slot) {
-                let all = self.ids[slot].len() + ids.len();
-                return Err(Error::invalid_argument(
-                    "context",
-                    format!(
-                        "{all} tokens do not fit in the model's context of {context}; give a shorter text"
-                    ),
-                ));
-            }
-            // Parts that do not fit are refused: the memory for a pass is fixed.
+        for (slot, ids) in parts {
             let start = self.rows.len();
-            if start + ids.len() > self.rows() {
-                let all: usize = parts.into_iter().map(|(_, ids)| ids.len()).sum();
-                let why =
-                    format!("{all} ids; a pass has room for {}, so read some of them first", self.rows());
-                return Err(Error::invalid_argument("parts", why));
-            }
             self.rows.extend_from_slice(ids);
             self.spans.push(Span { rows: start..self.rows.len(), slot, past: self.ids[slot].len() });
         }

@@ -84,7 +84,7 @@ impl<'a, B: Backend> Runner<'a, B> {
         self.answer(0, self.ids().len())
     }
 
-    /// Reads all of `ids` in one pass; afterwards [`logits`](Self::logits) gives the logits of the next token.
+    /// Reads all of `ids`; afterwards [`logits`](Self::logits) gives the logits of the next token.
     ///
     /// # Errors
     /// If the model cannot read them.
