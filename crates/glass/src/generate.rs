@@ -8,7 +8,7 @@ pub mod stop;
 use std::ops::ControlFlow;
 
 pub(crate) use batch::ends;
-pub use batch::{Batch, Room};
+pub use batch::{Batch, Part, Room};
 use lookup::Lookup;
 pub use runner::Runner;
 use stop::StopText;

@@ -9,12 +9,13 @@ use crate::config::Config;
 use crate::plan::{Plan, Spec};
 
 /// The groups in the order of the flow, and the endings of their parameters' names in the plan.
-const GROUPS: [(&str, &str); 8] = [
+const GROUPS: [(&str, &str); 9] = [
     ("embedding", "embedding.token.weight"),
     ("query", "attention.query.weight"),
     ("key", "attention.key.weight"),
     ("value_down", "attention.value_down.weight"),
     ("value_up", "attention.value_up.weight"),
+    ("mlp_gate", "mlp.gate.weight"),
     ("mlp_up", "mlp.up.weight"),
     ("mlp_down", "mlp.down.weight"),
     ("unembedding", "unembedding.weight"),
@@ -141,13 +142,18 @@ fn reconciliation(config: &Config, plan: &Plan) -> Vec<Difference> {
     let sum = |belongs: &dyn Fn(&str) -> bool| {
         plan.specs.iter().filter(|spec| belongs(&spec.name)).map(|spec| spec.weights() as i64).sum::<i64>()
     };
-    let is_norm = |name: &str| name.starts_with("norm.") || name.contains(".norm.");
+    let is_norm = |name: &str| {
+        let layer = name.rsplit_once('.').map_or("", |(layer, _)| layer);
+        ["norm", "query_norm", "key_norm", "norm_after"]
+            .contains(&layer.rsplit('.').next().unwrap_or_default())
+    };
     let tied = if config.tied { sum(&|name| name == "embedding.token.weight") } else { 0 };
     let lines = [
         Difference { what: "unembedding, tied: it is the embedding", weights: -tied },
         Difference { what: "positions", weights: sum(&|name| name.contains(".position.")) },
         Difference { what: "biases", weights: sum(&|name| name.ends_with(".bias") && !is_norm(name)) },
         Difference { what: "norms", weights: sum(&is_norm) },
+        Difference { what: "attention sinks", weights: sum(&|name| name.ends_with(".sinks")) },
     ];
     lines.into_iter().filter(|line| line.weights != 0).collect()
 }

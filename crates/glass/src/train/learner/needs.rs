@@ -61,9 +61,11 @@ impl Needs {
     }
 }
 
-/// The floats of the largest matrix in a model's file, and of the largest one that is transposed for it. Tables are
-/// written some rows at a time.
+/// The floats of the largest matrices in a model's file: query, key and value may be joined there, or gate and up, and each of
+/// them may be transposed for it. Tables are written some rows at a time.
 fn saving(config: &Config) -> u64 {
     let (width, hidden) = (config.width as u64, config.mlp_width as u64);
-    width * (3 * width).max(hidden) + width * hidden
+    let joined = if config.gated { 2 * hidden } else { hidden };
+    let heads = (config.heads.query + 2 * config.heads.key) as u64 * config.heads.size as u64;
+    width * heads.max(joined) + width * hidden
 }
