@@ -88,6 +88,11 @@ impl Object {
         Ok(Object { what: what.to_string(), members })
     }
 
+    /// An object that does not come from a file.
+    pub fn of(what: &str, members: serde_json::Map<String, Value>) -> Object {
+        Object { what: what.to_string(), members: members.into_iter().collect() }
+    }
+
     /// The object in field `name`, if present.
     pub fn object(&self, name: &str) -> Result<Option<Object>> {
         match self.get(name) {
@@ -139,6 +144,20 @@ impl Object {
     pub fn number(&self, name: &str) -> Result<Option<f64>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         value.as_f64().filter(|n| n.is_finite()).map(Some).ok_or_else(|| self.wrong(name, value, "a number"))
+    }
+
+    /// A list of finite numbers.
+    pub fn numbers(&self, name: &str) -> Result<Option<Vec<f64>>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let numbers = value.as_array().and_then(|all| all.iter().map(Value::as_f64).collect());
+        numbers.map(Some).ok_or_else(|| self.wrong(name, value, "a list of numbers"))
+    }
+
+    /// A list of strings.
+    pub fn texts(&self, name: &str) -> Result<Option<Vec<&str>>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let texts = value.as_array().and_then(|all| all.iter().map(Value::as_str).collect());
+        texts.map(Some).ok_or_else(|| self.wrong(name, value, "a list of strings"))
     }
 
     /// A boolean.

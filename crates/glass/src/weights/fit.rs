@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::folder::Folder;
-use super::names::{self, EMBEDDING, UNEMBEDDING};
+use super::names;
+use crate::families::names::is_known;
 use crate::config::object::short;
+use crate::config::Positions;
 use crate::plan::Plan;
 use crate::{Error, Result};
 
@@ -31,7 +33,9 @@ impl Folder {
 
     /// Config and tensors agree on every size, so a plan of this configuration is no larger than the file.
     pub(super) fn check_sizes(&self) -> Result<()> {
-        for parameter in ["embedding.token.weight", "embedding.position.weight", "block.0.mlp.up.weight"] {
+        let learned = self.config.positions == Positions::Learned;
+        let position = learned.then_some("embedding.position.weight");
+        for parameter in ["embedding.token.weight", "block.0.mlp.up.weight"].into_iter().chain(position) {
             self.expect(&self.place(parameter)?)?;
         }
         let last = self.tensors.names().filter_map(names::layer).max();
@@ -40,7 +44,7 @@ impl Folder {
             true => Ok(()),
             false => {
                 let blocks = if found == 1 { "block" } else { "blocks" };
-                let why = format!("n_layer is {}, but the weights have {found} {blocks}", self.config.layers);
+                let why = format!("it has {} blocks, but the weights have {found} {blocks}", self.config.layers);
                 Err(Error::invalid(self.shape_name(), why))
             }
         }
@@ -51,22 +55,25 @@ impl Folder {
     fn check_spare(&self, name: &str) -> Result<()> {
         let Some(found) = self.tensors.get(name) else { return Ok(()) };
         let wrong = |why: &str| Err(Error::invalid(found.file, format!("tensor {} {why}", short(name))));
-        if names::is_mask(name) && !self.is_parameter(name) || names::is_other_head(name) {
+        if names::is_constant(name) && !self.is_parameter(name) || names::is_other_head(name) {
             return Ok(());
         }
+        let [embedding, unembedding] =
+            ["embedding.token.weight", "unembedding.weight"].map(|name| Ok(self.place(name)?.tensor));
+        let (embedding, unembedding): (String, String) = (embedding?, unembedding?);
         if name == "lm_head.bias" {
             return match found.bytes.iter().all(|&byte| byte == 0) {
                 true => Ok(()),
-                false => wrong("is a bias on the logits, which a GPT-2 does not have"),
+                false => wrong(&format!("is a bias on the logits, which a {} does not have", self.family())),
             };
         }
-        if name == UNEMBEDDING && self.config.tied {
-            return match self.same_numbers(EMBEDDING, UNEMBEDDING)? {
+        if name == unembedding && self.config.tied {
+            return match self.same_numbers(&embedding, &unembedding)? {
                 true => Ok(()),
-                false => wrong(
-                    "differs from wte.weight, though config.json ties them; set tie_word_embeddings to false \
+                false => wrong(&format!(
+                    "differs from {embedding}, though config.json ties them; set tie_word_embeddings to false \
                      there if it is the unembedding, or remove it",
-                ),
+                )),
             };
         }
         if !self.config.bias.any() && name.ends_with(".bias") && self.is_parameter(name) {
@@ -78,21 +85,15 @@ impl Folder {
             };
         }
         wrong(&format!(
-            "is not known in a GPT-2 of the shape in {}; are files mixed up?",
+            "is not known in a {} of the shape in {}; are files mixed up?",
+            self.family(),
             self.writer.shape()
         ))
     }
 
     /// Whether the model may have a tensor with this name.
     fn is_parameter(&self, tensor: &str) -> bool {
-        const IN_BLOCK: [&str; 6] = ["ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"];
-        let Some(module) = tensor.strip_suffix(".weight").or(tensor.strip_suffix(".bias")) else {
-            return false;
-        };
-        match module.strip_prefix("h.").and_then(|rest| rest.split_once('.')) {
-            Some((layer, module)) => layer.parse::<usize>().is_ok() && IN_BLOCK.contains(&module),
-            None => module == "ln_f",
-        }
+        is_known(self.names(), tensor)
     }
 
     fn same_numbers(&self, a: &str, b: &str) -> Result<bool> {

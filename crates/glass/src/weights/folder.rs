@@ -16,6 +16,8 @@ use super::{gguf, names, template, vocabulary};
 use crate::backend::Packing;
 use crate::config::json;
 use crate::config::object::Object;
+use crate::families::Family;
+use crate::families::names::Named;
 use crate::stored::{Bytes, Stored};
 use crate::tokens::chat::Template;
 use crate::tokens::{Beside, Tokenizer, files};
@@ -115,8 +117,10 @@ impl Folder {
     }
 
     fn checked(mut self) -> Result<Folder> {
-        if self.config.tied {
-            self.tensors.tie();
+        if self.config.tied && !matches!(self.writer, Writer::Packed(_)) {
+            let name = |parameter: &str| Ok::<_, Error>(self.place(parameter)?.tensor);
+            let (embedding, unembedding) = (name("embedding.token.weight")?, name("unembedding.weight")?);
+            self.tensors.tie(&embedding, &unembedding);
         }
         match self.writer {
             Writer::Packed(_) => self.check_packed_sizes()?,
@@ -173,6 +177,22 @@ impl Folder {
     /// The file of this name beside the weights, mapped, with its name in error messages.
     pub(crate) fn beside_weights(&self, file: &str) -> Result<Option<(String, Bytes)>> {
         Ok(self.source.large(file)?.map(|bytes| (self.source.name(file), bytes)))
+    }
+
+    /// What its family is called in error messages.
+    pub(super) fn family(&self) -> &'static str {
+        match self.config.family {
+            Family::Gpt2 => "GPT-2",
+            other => other.name(),
+        }
+    }
+
+    /// Which tensor of its files holds which parameter.
+    pub(super) fn names(&self) -> &'static [Named] {
+        match (self.writer, gguf::of_family(self.config.family)) {
+            (Writer::Gguf, Some(architecture)) => architecture.names,
+            _ => self.config.family.form().names,
+        }
     }
 
     /// The configuration.
@@ -269,7 +289,7 @@ impl Folder {
         let stored = |name: &str| self.tensors.get(name).and_then(|found| found.tensor.dtype.clone().ok());
         self.tensors
             .names()
-            .filter(|name| !names::is_mask(name))
+            .filter(|name| !names::is_constant(name))
             .filter_map(stored)
             .map(|dtype| if dtype == Dtype::F64 { Dtype::F32 } else { dtype })
             .reduce(|a, b| if a == b { a } else { Dtype::F32 })

@@ -1,25 +1,27 @@
-//! GGUF, llama.cpp's single-file format (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>): a GPT-2 with
-//! its vocabulary and chat template.
+//! GGUF, llama.cpp's single-file format (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>): a model with its
+//! vocabulary and chat template.
 //!
 //! ```text
 //! "GGUF", version, counts │ fields: name, type, value │ tensors: name, sizes, type, offset │ padding │ their bytes
 //! ```
 
 mod advice;
+mod architectures;
 mod blocks;
 mod container;
 mod head;
 mod kinds;
 mod write;
 
+pub(super) use architectures::of_family;
 pub(super) use blocks::Blocks;
 pub use write::{Numbers, save};
 
+use super::dtype::Dtype;
 use super::generation::GenerationConfig;
-use super::names::{EMBEDDING, UNEMBEDDING};
 use super::safetensors::Tensor;
 use crate::config::object::short;
-use crate::config::{Activation, Norm};
+use crate::families::names::is_known;
 use crate::tokens::chat::Template;
 use crate::tokens::{Frame, FromLists, Tokenizer};
 use crate::{Config, Error, Result};
@@ -29,7 +31,7 @@ use container::{Container, List, Named, Value};
 pub(super) struct Contents {
     /// The configuration.
     pub config: Config,
-    /// The weights, by GPT-2's names.
+    /// The weights, by their names in the file.
     pub tensors: Vec<(String, Tensor)>,
     /// The rest.
     pub own: Own,
@@ -61,31 +63,33 @@ pub(super) fn read(name: &str, file: &[u8]) -> Result<Contents> {
     let wrong = |why: String| Error::invalid(name, why);
     let container = Container::read(file).map_err(wrong)?;
     let fields = Fields { name, container: &container };
-    match fields.text("general.architecture")? {
-        Some("gpt2") => {}
-        Some(other) => {
-            let why = format!("has the architecture {}; only gpt2 can be read", short(other));
-            return Err(wrong(why));
-        }
-        None => return Err(wrong("general.architecture is missing; gpt2 was expected".into())),
-    }
+    let architecture = match fields.text("general.architecture")? {
+        Some(found) => architectures::named_by(name, found)?,
+        None => return Err(wrong("general.architecture is missing".into())),
+    };
     if fields.number("split.count")?.is_some_and(|parts| parts > 1.0) {
         let why = "is one of several parts; join them with `llama-gguf-split --merge`";
         return Err(wrong(why.into()));
     }
-    let layers = fields.size("gpt2.block_count")?;
+    let count = format!("{}.block_count", architecture.name);
+    let layers = fields.size(&count)?;
     if layers > MOST_BLOCKS {
-        return Err(wrong(format!("gpt2.block_count is {layers}; at most {MOST_BLOCKS} were expected")));
+        return Err(wrong(format!("{count} is {layers}; at most {MOST_BLOCKS} were expected")));
     }
-    let most = layers * IN_BLOCK.len() * 2 + OUTSIDE.len() + 1;
+    let most = (layers + 1) * architecture.names.len() * 2 + DIVISORS.len();
     let mut tensors = Vec::new();
     for Named { name, tensor } in container.tensors(most).map_err(wrong)? {
-        let ours = tensor_name(name).ok_or_else(|| {
-            wrong(format!("tensor {} is not one of a gpt2; are files mixed up?", short(name)))
-        })?;
-        tensors.push((ours, tensor));
+        if !is_known(architecture.names, name) && !DIVISORS.contains(&name) {
+            let why =
+                format!("tensor {} is not one of a {}; are files mixed up?", short(name), architecture.name);
+            return Err(wrong(why));
+        }
+        tensors.push((name.to_string(), tensor));
     }
-    let config = config(&fields, layers, &tensors)?;
+    let shapes = shapes(&fields, file, &tensors)?;
+    let config = architectures::config(&fields, architecture, layers, &shapes)?;
+    config.check().map_err(|error| wrong(format!("its metadata is not a valid model ({error})")))?;
+    tensors.retain(|(name, _)| !DIVISORS.contains(&name.as_str()));
     if let Some(tokens) = fields.list("tokenizer.ggml.tokens")?.map(List::len)
         && tokens != config.vocabulary
     {
@@ -141,6 +145,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    fn flag(&self, field: &str) -> Result<Option<bool>> {
+        // A boolean is read as a number.
+        Ok(self.number(field)?.map(|on| on != 0.0))
+    }
+
     fn text(&self, field: &str) -> Result<Option<&'a str>> {
         match self.container.get(field) {
             None => Ok(None),
@@ -187,9 +196,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn config(fields: &Fields<'_>, layers: usize, tensors: &[(String, Tensor)]) -> Result<Config> {
-    let shape = |name: &str| tensors.iter().find(|(found, _)| found == name).map(|(_, tensor)| &tensor.shape);
-    let vocabulary = match shape(EMBEDDING).map(Vec::as_slice) {
+/// Tensors that are no parameters: what the angles of rotary positions are divided by.
+const DIVISORS: [&str; 3] = ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
+
+/// What the tensors say of the configuration.
+fn shapes(fields: &Fields<'_>, file: &[u8], tensors: &[(String, Tensor)]) -> Result<architectures::Shapes> {
+    let find = |name: &str| tensors.iter().find(|(found, _)| found == name).map(|(_, tensor)| tensor);
+    let vocabulary = match find("token_embd.weight").map(|tensor| tensor.shape.as_slice()) {
         Some(&[vocabulary, _]) => vocabulary,
         _ => {
             return Err(Error::invalid(
@@ -198,75 +211,21 @@ fn config(fields: &Fields<'_>, layers: usize, tensors: &[(String, Tensor)]) -> R
             ));
         }
     };
-    let width = fields.size("gpt2.embedding_length")?;
-    let mut config = Config::gpt2(
+    let numbers = |name: &str| {
+        let tensor = find(name)?;
+        let mut list = vec![0.0; tensor.shape.iter().product()];
+        (tensor.dtype == Ok(Dtype::F32)).then(|| {
+            Dtype::F32.widen(&mut list, &file[tensor.bytes.clone()]);
+            list.iter().map(|&divisor| f64::from(divisor)).collect::<Vec<_>>()
+        })
+    };
+    let same = numbers(DIVISORS[0]);
+    Ok(architectures::Shapes {
         vocabulary,
-        fields.size("gpt2.context_length")?,
-        width,
-        layers,
-        fields.size("gpt2.attention.head_count")?,
-    );
-    config.mlp_width = fields.size("gpt2.feed_forward_length")?;
-    config.norm = Norm::layer(fields.number("gpt2.attention.layer_norm_epsilon")?.unwrap_or(1e-5) as f32);
-    config.activation = Activation::GeluTanh;
-    config.tied = shape(UNEMBEDDING).is_none();
-    config.check().map_err(|error| {
-        Error::invalid(fields.name, format!("its metadata is not a valid model ({error})"))
-    })?;
-    match width.is_multiple_of(config.heads.query) {
-        true => Ok(config),
-        false => {
-            let why = format!("embedding_length {width} cannot be cut into {} heads", config.heads.query);
-            Err(Error::invalid(fields.name, why))
-        }
-    }
-}
-
-/// llama.cpp's names of a block's layers, and GPT-2's.
-const IN_BLOCK: [(&str, &str); 6] = [
-    ("attn_norm", "ln_1"),
-    ("attn_qkv", "attn.c_attn"),
-    ("attn_output", "attn.c_proj"),
-    ("ffn_norm", "ln_2"),
-    ("ffn_up", "mlp.c_fc"),
-    ("ffn_down", "mlp.c_proj"),
-];
-
-/// The names outside of blocks.
-const OUTSIDE: [(&str, &str); 4] = [
-    ("token_embd.weight", EMBEDDING),
-    ("position_embd.weight", "wpe.weight"),
-    ("output.weight", UNEMBEDDING),
-    ("output_norm", "ln_f"),
-];
-
-/// GPT-2's name of a tensor.
-fn tensor_name(name: &str) -> Option<String> {
-    translated(name, |(theirs, ours)| (theirs, ours), "blk.", "h.")
-}
-
-/// llama.cpp's name of a tensor.
-pub(super) fn written_name(name: &str) -> Option<String> {
-    translated(name, |(theirs, ours)| (ours, theirs), "h.", "blk.")
-}
-
-fn translated<'a>(
-    name: &str,
-    turn: impl Fn((&'a str, &'a str)) -> (&'a str, &'a str),
-    from: &str,
-    to: &str,
-) -> Option<String> {
-    if let Some((_, found)) = OUTSIDE.into_iter().map(&turn).find(|(known, _)| *known == name) {
-        return Some(found.to_string());
-    }
-    let (part, leaf) = name.rsplit_once('.').filter(|(_, leaf)| ["weight", "bias"].contains(leaf))?;
-    if let Some((_, found)) = OUTSIDE.into_iter().map(&turn).find(|(known, _)| *known == part) {
-        return Some(format!("{found}.{leaf}"));
-    }
-    let (layer, part) = part.strip_prefix(from)?.split_once('.')?;
-    let layer: usize = layer.parse().ok()?;
-    let (_, found) = IN_BLOCK.into_iter().map(&turn).find(|(known, _)| *known == part)?;
-    Some(format!("{to}{layer}.{found}.{leaf}"))
+        tied: find("output.weight").is_none(),
+        has_bias: find("blk.0.attn_q.bias").is_some(),
+        divisors: [numbers(DIVISORS[1]).or(same.clone()), numbers(DIVISORS[2]).or(same)],
+    })
 }
 
 /// The vocabulary, if there is one.

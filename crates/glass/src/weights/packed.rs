@@ -13,9 +13,10 @@ use serde_json::json;
 
 use super::folder::Folder;
 use super::save::{self, Save};
-use super::{Frozen, names, safetensors, tensors};
+use super::{Frozen, safetensors, tensors};
 use crate::atomic_write::AtomicWrite;
 use crate::backend::{Backend, Layout, Packing};
+use crate::config::Positions;
 use crate::config::object::short;
 use crate::plan::{Plan, Spec, Start};
 use crate::stored::Stored;
@@ -85,12 +86,14 @@ impl Folder {
         let Config { layers, vocabulary, context, width, mlp_width, .. } = self.config;
         if layers != found {
             let blocks = if found == 1 { "block" } else { "blocks" };
-            let why = format!("n_layer is {layers}, but the weights have {found} {blocks}");
+            let why = format!("it has {layers} blocks, but the weights have {found} {blocks}");
             return Err(Error::invalid(self.shape_name(), why));
         }
         let mut sizes = Plan::default();
         sizes.table("embedding.token.weight", vocabulary, width, Start::Normal);
-        sizes.table("embedding.position.weight", context, width, Start::Normal);
+        if self.config.positions == Positions::Learned {
+            sizes.table("embedding.position.weight", context, width, Start::Normal);
+        }
         sizes.matrix("block.0.mlp.up.weight", mlp_width, width, Start::Normal);
         sizes.specs.iter().try_for_each(|spec| self.stored(spec).map(|_| ()))
     }
@@ -111,7 +114,7 @@ impl Folder {
     /// The tensor that holds a packed parameter, checked for shape and dtype.
     pub(super) fn stored(&self, spec: &Spec) -> Result<Stored> {
         let wrong = |why: String| Err(Error::invalid(self.tensors.file(), why));
-        let (Some(packing), Some(place)) = (self.packing(), names::place(&self.config, &spec.name)) else {
+        let (Some(packing), Some(place)) = (self.packing(), self.place(&spec.name).ok()) else {
             return Err(Error::invalid_argument(&spec.name, "is not a parameter of this packed model"));
         };
         let layout = layout(spec, packing);

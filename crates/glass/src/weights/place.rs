@@ -65,9 +65,9 @@ impl Folder {
         let (file, found) = self.tensors.with_file(held).ok_or_else(missing)?;
         let bytes = File { bytes: file, tensor: found.tensor.bytes.clone() };
         let stored = match (place.kind, spec.is_vector()) {
-            (_, true) => place.first + column,
+            (_, true) => place.row(column),
             (TensorKind::Conv1d, _) => column * place.of + place.first + row,
-            _ => (place.first + row) * place.inputs + column,
+            _ => place.row(row) * place.inputs + column,
         };
         let (dtype, (bytes, equation, value)) = match (packed, &found.tensor.dtype, self.blocks(&place)) {
             (Some(Layout::Panels(packing)), ..) => (

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::dtype::Dtype;
 use super::generation::GenerationConfig;
-use super::names::{self, Place, TensorKind};
+use super::names::{self, Place, RowMap, TensorKind};
+use crate::families::Family;
 use super::{Read, copy, safetensors, tensors};
 use crate::atomic_write::AtomicWrite;
 use crate::plan::{Plan, Spec};
@@ -87,6 +88,8 @@ const PORTION: usize = 1 << 18;
 
 /// A tensor of the file and the parameters it joins; no parameters for biases that the model does not have.
 pub(super) struct Joined<'a> {
+    /// The first parameter that it has a place for.
+    pub ours: String,
     pub whole: Place,
     pub parts: Vec<(Place, &'a Spec)>,
 }
@@ -105,8 +108,8 @@ fn write_tensors(
         what.dtype.narrow(&mut bytes, values);
         put(&bytes)
     };
-    for Joined { whole: place, parts } in all.values() {
-        if let [(Place { kind: TensorKind::Table, .. }, spec)] = parts[..] {
+    for Joined { whole: place, parts, .. } in all.values() {
+        if let [(Place { kind: TensorKind::Table, rows: RowMap::Straight, .. }, spec)] = &parts[..] {
             // Tables are read some rows at a time: the token embedding is the largest of all.
             let rows = (PORTION / spec.cols).max(1);
             for first in (0..spec.rows).step_by(rows) {
@@ -127,8 +130,10 @@ fn write_tensors(
                     copy::turned_back(&mut whole, place.inputs, &part, place.first, place.of)
                 }
                 TensorKind::Table | TensorKind::Vector => {
-                    let at = place.first * place.inputs;
-                    whole[at..at + part.len()].copy_from_slice(&part);
+                    for (row, part) in part.chunks_exact(place.inputs).enumerate() {
+                        let at = place.row(row) * place.inputs;
+                        whole[at..at + place.inputs].copy_from_slice(part);
+                    }
                 }
             }
         }
@@ -142,17 +147,18 @@ pub(super) fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap
     let mut all: BTreeMap<String, Joined<'_>> = BTreeMap::new();
     let mut join = |name: &str, spec: Option<&'a Spec>| {
         let place = names::place(config, name)?;
-        let whole = Place { first: 0, outputs: place.of, ..place.clone() };
-        let tensor = all.entry(place.written()).or_insert(Joined { whole, parts: Vec::new() });
+        let whole = Place { first: 0, outputs: place.of, rows: RowMap::Straight, ..place.clone() };
+        let joined = Joined { ours: name.to_string(), whole, parts: Vec::new() };
+        let tensor = all.entry(place.written.clone()).or_insert(joined);
         tensor.parts.extend(spec.map(|spec| (place, spec)));
         Some(())
     };
     for spec in &plan.specs {
         join(&spec.name, Some(spec)).ok_or_else(|| {
-            Error::invalid_argument(&spec.name, "has no tensor in a GPT-2's files; it cannot be saved")
+            Error::invalid_argument(&spec.name, "has no tensor in such a model's files; it cannot be saved")
         })?;
         // Tables have no bias, and so no place for one.
-        if !config.bias.any()
+        if !config.bias.any() && config.saved_as() == Family::Gpt2
             && let Some(layer) = spec.name.strip_suffix(".weight")
         {
             let _ = join(&format!("{layer}.bias"), None);

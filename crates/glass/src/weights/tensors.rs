@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::checkpoint::Writer;
 use super::members::{Members, name};
-use super::names::{self, EMBEDDING, UNEMBEDDING};
+use super::names;
 use super::safetensors::{MOST_TENSORS, Tensor, header};
 use super::source::Source;
-use super::{gguf, torch};
+use super::torch;
 use crate::config::object::short;
 use crate::stored::{Bytes, Stored};
 use crate::{Error, Result};
@@ -82,13 +82,13 @@ impl Tensors {
 
     /// If only the unembedding of a tied model is stored, it is used as the embedding
     /// (`safetensors.torch.save_model` keeps the last of two names).
-    pub fn tie(&mut self) {
-        if self.get(EMBEDDING).is_some() {
+    pub fn tie(&mut self, embedding: &str, unembedding: &str) {
+        if self.get(embedding).is_some() {
             return;
         }
         for file in &mut self.files {
-            if let Some((name, _)) = file.tensors.iter_mut().find(|(name, _)| name == UNEMBEDDING) {
-                *name = EMBEDDING.into();
+            if let Some((name, _)) = file.tensors.iter_mut().find(|(name, _)| name == unembedding) {
+                *name = embedding.into();
                 file.tensors.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             }
         }
@@ -130,7 +130,7 @@ impl Tensors {
     /// A tensor's name as its file has it. Names are not kept, so the file's header is read again.
     pub(super) fn written(&self, name: &str, writer: Writer) -> Option<String> {
         if writer == Writer::Gguf {
-            return gguf::written_name(name);
+            return Some(name.to_string());
         }
         let (file, tensor) = self.find(name)?;
         let all = match torch::is_archive(&file.bytes) {

@@ -9,7 +9,9 @@ use crate::plan::{Plan, Spec};
 use crate::weights::checkpoint::Writer;
 use crate::weights::dtype::Dtype;
 use crate::weights::gguf::Blocks;
-use crate::weights::names::{self, Place, TensorKind, UNEMBEDDING};
+use crate::families::names::{self, with_ones};
+use crate::weights::gguf;
+use crate::weights::names::{Place, RowMap, TensorKind};
 use crate::weights::tensors::Found;
 use crate::weights::{copy, packed};
 use crate::{Error, Result};
@@ -37,12 +39,22 @@ impl Folder {
         let (Found { bytes, .. }, dtype) = self.find(&place)?;
         within(spec, &place, into)?;
         let first = place.first + spec.first;
-        match place.kind {
-            TensorKind::Conv1d => copy::turned(into, place.inputs, bytes, dtype, first, place.of),
-            TensorKind::Table | TensorKind::Vector => {
+        match (place.kind, place.rows) {
+            (TensorKind::Conv1d, _) => copy::turned(into, place.inputs, bytes, dtype, first, place.of),
+            (TensorKind::Table | TensorKind::Vector, RowMap::Straight) => {
                 let at = first * place.inputs * dtype.bytes();
                 copy::straight(into, &bytes[at..at + into.len() * dtype.bytes()], dtype);
             }
+            (TensorKind::Table | TensorKind::Vector, _) => {
+                let size = place.inputs * dtype.bytes();
+                for (r, into) in into.chunks_exact_mut(place.inputs).enumerate() {
+                    let at = place.row(spec.first + r) * size;
+                    dtype.widen(into, &bytes[at..at + size]);
+                }
+            }
+        }
+        if place.is_one_more {
+            into.iter_mut().for_each(|weight| *weight -= 1.0);
         }
         Ok(())
     }
@@ -62,7 +74,13 @@ impl Folder {
         let found = self.shaped(place)?;
         within(spec, place, into)?;
         let row = place.inputs / blocks.len() * blocks.bytes();
-        blocks.widen(into, &found.bytes[(place.first + spec.first) * row..][..spec.rows * row]);
+        if place.rows == RowMap::Straight {
+            blocks.widen(into, &found.bytes[(place.first + spec.first) * row..][..spec.rows * row]);
+            return Ok(());
+        }
+        for (r, into) in into.chunks_exact_mut(place.inputs).enumerate() {
+            blocks.widen(into, &found.bytes[place.row(spec.first + r) * row..][..row]);
+        }
         Ok(())
     }
 
@@ -102,14 +120,20 @@ impl Folder {
         let (row, size) = (place.inputs / blocks.len() * blocks.bytes(), blocks.bytes());
         let parts = blocks.len() / BLOCK;
         Ok(move |r: usize, block: usize| {
-            let at = (place.first + r) * row + block / parts * size;
+            let at = place.row(r) * row + block / parts * size;
             blocks.quants(&found.bytes[at..at + size], block % parts)
         })
     }
 
     pub(in crate::weights) fn place(&self, parameter: &str) -> Result<Place> {
-        let place = names::place(&self.config, parameter)
-            .ok_or_else(|| Error::invalid_argument(parameter, "is not a parameter of a GPT-2"))?;
+        let config = &self.config;
+        let missing = || Error::invalid_argument(parameter, format!("is not a parameter of a {}", self.family()));
+        if let (Writer::Gguf, Some(architecture)) = (self.writer, gguf::of_family(config.family)) {
+            let place = names::place(architecture.names, false, config, parameter).ok_or_else(missing)?;
+            return Ok(if architecture.ones { with_ones(place, config, parameter) } else { place });
+        }
+        let form = config.family.form();
+        let place = names::place(form.names, form.is_turned, config, parameter).ok_or_else(missing)?;
         Ok(match place.kind {
             TensorKind::Conv1d if self.writer.as_ours() && !self.is_turned(&place) => {
                 Place { kind: TensorKind::Table, ..place }
@@ -139,7 +163,7 @@ impl Folder {
     pub(in crate::weights) fn shaped(&self, place: &Place) -> Result<Found<'_>> {
         let Some(found) = self.tensors.get(&place.tensor) else {
             let why = match place.tensor.as_str() {
-                UNEMBEDDING => "is missing, though tie_word_embeddings is false in config.json".to_string(),
+                "lm_head.weight" => "is missing, though tie_word_embeddings is false in config.json".to_string(),
                 _ => format!("is missing, although {} requires it", self.writer.shape()),
             };
             return Err(Error::invalid(self.tensors.file(), format!("tensor {:?} {why}", place.tensor)));

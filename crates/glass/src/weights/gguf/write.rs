@@ -7,14 +7,15 @@ use glass_kernels::packing::{BLOCK, Quants};
 use super::advice;
 use super::container::{ALIGNMENT, BOOL, I32, number};
 use super::head::Head;
-use super::{Blocks, CONTROL, NO_VOCABULARY, NORMAL, ROLES, UNUSED, USER_DEFINED, written_name};
+use super::{Blocks, CONTROL, NO_VOCABULARY, NORMAL, ROLES, UNUSED, USER_DEFINED, of_family};
 use crate::atomic_write::AtomicWrite;
 use crate::backend::Packing;
 use crate::config::{Activation, Norm, Scores};
 use crate::tokens::Tokenizer;
 use crate::weights::Read;
 use crate::weights::dtype::Dtype;
-use crate::weights::names::{PREFIX, TensorKind};
+use crate::families::Family;
+use crate::weights::names::TensorKind;
 use crate::weights::save::{Joined, Save, tensors_of};
 use crate::{Config, Error, Result};
 
@@ -55,7 +56,7 @@ impl Numbers {
     fn written(self, tensor: &Joined<'_>) -> Form {
         match (self, tensor.whole.kind) {
             (_, TensorKind::Vector) => Form::Dense(Dtype::F32),
-            _ if tensor.whole.tensor == "wpe.weight" => Form::Dense(Dtype::F32),
+            _ if tensor.ours == "embedding.position.weight" => Form::Dense(Dtype::F32),
             (Numbers::Dense(dtype), _) => Form::Dense(dtype),
             (Numbers::Q4, TensorKind::Conv1d) => Form::Blocks(Blocks::Q4_0, Packing::Q4),
             (Numbers::Q8 | Numbers::Q4, _) => Form::Blocks(Blocks::Q8_0, Packing::Q8),
@@ -114,11 +115,11 @@ pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) 
         let mut at = 0;
         for (name, tensor) in &tensors {
             let form = numbers.written(tensor);
-            let name = written_name(name.strip_prefix(PREFIX).unwrap_or(name));
+            let name = written_name(tensor, name);
             let (of, inputs) = (tensor.whole.of as u64, tensor.whole.inputs as u64);
             let is_vector = tensor.whole.kind == TensorKind::Vector;
             let sizes: &[u64] = if is_vector { &[of] } else { &[inputs, of] };
-            head.tensor(&name.expect("a GPT-2's tensors all have a name"), sizes, form.number(), at);
+            head.tensor(&name, sizes, form.number(), at);
             at = (at + form.bytes(tensor.whole.inputs * tensor.whole.of)).next_multiple_of(ALIGNMENT);
         }
         put(&head.done(tensors.len()))?;
@@ -127,8 +128,26 @@ pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) 
     output.commit()
 }
 
+/// llama.cpp's name of a tensor: that of the first parameter in it.
+fn written_name(tensor: &Joined<'_>, written: &str) -> String {
+    let names = of_family(Family::Gpt2).map_or(&[][..], |architecture| architecture.names);
+    let leaf = written.rsplit('.').next().unwrap_or_default();
+    let ours = tensor.parts.first().map(|(_, spec)| spec.name.as_str()).unwrap_or(tensor.ours.as_str());
+    let module = ours.rsplit_once('.').map_or(ours, |(module, _)| module);
+    let (number, module) = match module.strip_prefix("block.").and_then(|rest| rest.split_once('.')) {
+        Some((number, rest)) => (number, format!("block.N.{rest}")),
+        None => ("", module.to_string()),
+    };
+    let found = names.iter().find(|name| name.ours == module).map_or("", |name| name.theirs);
+    format!("{}.{leaf}", found.replace(".N.", &format!(".{number}.")))
+}
+
 fn can_write(config: &Config, numbers: Numbers) -> Result<()> {
-    config.can_export()?;
+    if config.family != Family::Gpt2 {
+        let why = format!("a {} model is not written as GGUF yet; take a folder", config.family.name());
+        return Err(Error::invalid_argument("model", why));
+    }
+    config.can_express()?;
     let why = if config.activation != Activation::GeluTanh {
         Some(format!(
             "its activation is {:?}, and llama.cpp's gpt2 computes GELU in the tanh form",
