@@ -10,6 +10,8 @@ use crate::Result;
 enum Neutral {
     /// `false`.
     No,
+    /// `true`.
+    Yes,
     /// 0.
     Zero,
     /// 1.
@@ -20,7 +22,7 @@ enum Neutral {
     Null,
 }
 
-use Neutral::{Empty, No, Null, One, Zero};
+use Neutral::{Empty, No, Null, One, Yes, Zero};
 
 /// Fields that change what layers compute, in some family; null asks for nothing either.
 const CHOICES: [(&str, Neutral); 50] = [
@@ -62,7 +64,7 @@ const CHOICES: [(&str, Neutral); 50] = [
     ("rotary_emb_base", Null),
     ("rotary_pct", Null),
     ("scale_attn_by_inverse_layer_idx", No),
-    ("scale_attn_weights", Null),
+    ("scale_attn_weights", Yes),
     ("sliding_window", Null),
     ("sliding_window_pattern", Null),
     ("use_alibi", No),
@@ -82,6 +84,7 @@ pub(crate) fn unknown_choices(fields: &Fields<'_>, knows: &[&str], family: &str)
         let Some(value) = fields.get(name).filter(|_| !knows.contains(&name)) else { continue };
         let (is_neutral, expected) = match neutral {
             No => (value == &json!(false), "false"),
+            Yes => (value == &json!(true), "true"),
             Zero => (value.as_f64() == Some(0.0), "0"),
             One => (value.as_f64() == Some(1.0), "1"),
             Empty => (value.as_array().is_some_and(Vec::is_empty), "nothing"),

@@ -163,12 +163,12 @@ fn without_biases_zeros_are_written_and_left_out_again() {
 #[test]
 fn a_plan_that_gpt2_cannot_express_is_marked_and_comes_back() {
     let mut config = Config::gpt2(9, 4, 8, 2, 2);
-    assert!(config.can_export().is_ok());
+    assert!(config.can_express().is_ok());
     config.attention.push(LayerAttention { window: Some(3), rotary: None });
     let json = config.to_json("float32", None);
     assert!(json.contains("\"model_type\": \"glass\"") && !json.contains("GPT2"), "{json}");
     assert_eq!(Config::from_json("config.json", json.as_bytes()).unwrap(), config);
-    let error = config.can_export().unwrap_err().to_string();
+    let error = config.can_express().unwrap_err().to_string();
     assert!(error.contains("banded") && error.contains("GPT2LMHeadModel"), "{error}");
     config = Config { heads: glass_kernels::attend::Heads::new(4, 2, 3), ..config };
     let json = config.to_json("float32", None);
@@ -187,7 +187,7 @@ fn every_activation_and_scale_comes_back() {
     {
         let config = Config { activation, scores, ..Config::gpt2(9, 4, 8, 2, 2) };
         let json = config.to_json("float32", None);
-        assert!(json.contains(name) && config.can_export().is_ok(), "{json}");
+        assert!(json.contains(name) && config.can_express().is_ok(), "{json}");
         assert_eq!(Config::from_json("config.json", json.as_bytes()).unwrap(), config);
     }
 }

@@ -3,6 +3,7 @@
 mod allocations;
 mod parameter_count;
 mod checkpoints;
+mod families;
 mod files;
 mod files_refused;
 mod mutated;

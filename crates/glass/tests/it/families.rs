@@ -1,0 +1,155 @@
+//! Every family compared with `transformers`: a tiny random model of each, its configuration in today's and in older keys, logits,
+//! loss, every gradient, three steps of AdamW, decoding token by token.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use glass::Config;
+use glass::backend::Cpu;
+use glass::generate::Runner;
+use glass::plan::Spec;
+use glass::train::learner::{Batch, Learner, Step};
+use glass::train::optimiser::Optimiser;
+use glass::weights::Weights;
+use glass::weights::folder::Folder;
+use glass::weights::names::{Place, place};
+use glass_kernels::loss::IGNORE;
+
+use crate::golden::Golden;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/families")
+}
+
+fn families() -> Vec<String> {
+    let folders = std::fs::read_dir(root()).unwrap();
+    let mut names: Vec<String> =
+        folders.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    assert!(names.len() > 20, "{names:?}");
+    names
+}
+
+/// A tensor's numbers that belong to a parameter, in the parameter's order.
+fn of_parameter(whole: &[f64], place: &Place, spec: &Spec) -> Vec<f64> {
+    let (rows, cols) = if spec.rows == 1 { (spec.cols, 1) } else { (spec.rows, spec.cols) };
+    let row = |r: usize| &whole[place.row(r) * cols..][..cols];
+    (0..rows).flat_map(|r| row(r).iter().copied()).collect()
+}
+
+fn learner(folder: &Folder, config: &Config, rows: usize) -> Learner<Cpu> {
+    let mut learner = Learner::new(Arc::new(Cpu::new(2)), config, rows, 2).unwrap();
+    learner.load(&|spec: &Spec, into: &mut [f32]| folder.read(spec, into)).unwrap();
+    learner
+}
+
+fn each_logit(learner: &Learner<Cpu>, texts: &[&[u32]], one_by_one: bool) -> Vec<f64> {
+    let (gpt, weights) = learner.model();
+    let mut logits = vec![];
+    for text in texts {
+        let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Trainable(weights)).unwrap();
+        let mut keep = |_: usize, row: &[f32]| logits.extend(row.iter().map(|&x| f64::from(x)));
+        match one_by_one {
+            true => text.iter().for_each(|id| runner.feed_each(&[*id], &mut keep).unwrap()),
+            false => runner.feed_each(text, &mut keep).unwrap(),
+        }
+    }
+    logits
+}
+
+fn held(name: &str) {
+    let golden = Golden::open(&format!("families/{name}/golden"));
+    let folder = Folder::open(&root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let ids: Vec<u32> = golden.get("ids").iter().map(|&id| id as u32).collect();
+    let length = ids.len() / 2;
+    // What scales by length, and a context as long as the texts.
+    let config = folder.config().clone().with_context(length.max(folder.config().context));
+    let texts: Vec<&[u32]> = ids.chunks(length).collect();
+    let mut learner = learner(&folder, &config, ids.len());
+    let logits = each_logit(&learner, &texts, false);
+    golden.hold("logits", logits.iter().copied(), 1e-5);
+    // The same bits token by token, whatever transformers' cache gives.
+    assert!(logits == each_logit(&learner, &texts, true), "{name}: decoding differs");
+
+    // Every token but the first of each text is predicted.
+    let targets = texts.iter().flat_map(|text| text[1..].iter().copied().chain([IGNORE])).collect();
+    let batch = Batch { inputs: ids.clone(), targets, lengths: vec![length; 2] };
+    let mut losses = vec![];
+    for number in 1..=4 {
+        let step = Step {
+            optimiser: Optimiser::AdamW,
+            rate: 1e-2,
+            beta1: 0.9,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            decay: 0.1,
+            clip: 1.0,
+            dropout: 0.0,
+            seed: 0,
+            step: number,
+        };
+        if number == 4 {
+            let (nats, counted) = learner.evaluate(&batch);
+            losses.push(nats / counted as f64);
+            break;
+        }
+        losses.push(learner.step(std::slice::from_ref(&batch), &step).unwrap().loss);
+        for spec in learner.plan().clone().specs.iter().filter(|_| number == 1) {
+            let mut ours = vec![0.0; spec.span.len()];
+            learner.read_gradient(spec, &mut ours);
+            let place = place(folder.config(), &spec.name).unwrap_or_else(|| panic!("{name}: {}", spec.name));
+            let whole = golden.get(&format!("grad.{}", place.written));
+            let theirs = of_parameter(whole, &place, spec);
+            let largest = whole.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+            for (ours, theirs) in ours.iter().zip(theirs) {
+                let error = (f64::from(*ours) - theirs).abs() / largest.max(1e-4);
+                assert!(error < 1e-4, "{name}: gradient of {}: {ours}, golden {theirs}", spec.name);
+            }
+        }
+    }
+    golden.hold("losses", losses, 1e-5);
+    let after = each_logit(&learner, &texts, false);
+    let last = golden.get("after.logits").len() / 2;
+    let after = after.chunks(after.len() / 2).flat_map(|text| text[text.len() - last..].to_vec());
+    golden.hold("after.logits", after, 1e-4);
+}
+
+#[test]
+fn every_family_is_what_transformers_computes() {
+    let failed: Vec<String> = families()
+        .into_iter()
+        .filter(|name| {
+            let held = std::panic::catch_unwind(|| held(name));
+            if let Err(why) = &held {
+                eprintln!("== {name}: {:?}", why.downcast_ref::<String>());
+            }
+            held.is_err()
+        })
+        .collect();
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[test]
+fn the_keys_of_transformers_4_say_the_same() {
+    for name in families().into_iter().filter(|name| root().join(name).join("config4.json").exists()) {
+        let new = Config::open(&root().join(&name).join("config.json"));
+        let old = Config::open(&root().join(&name).join("config4.json"));
+        let (new, old) = (new.unwrap_or_else(|e| panic!("{e}")), old.unwrap_or_else(|e| panic!("{e}")));
+        assert_eq!(new, old, "{name}");
+    }
+}
+
+#[test]
+fn what_is_written_is_read_as_the_same() {
+    for name in families() {
+        let config = Config::open(&root().join(&name).join("config.json")).unwrap();
+        config.can_express().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let written = config.to_json("float32", Some(1));
+        let read = Config::from_json("config.json", written.as_bytes()).unwrap();
+        assert_eq!(config, read, "{name}: {written}");
+        // Glass's own form has every choice.
+        let own = Config { family: glass::families::Family::Glass, ..config.clone() };
+        let read = Config::from_json("config.json", own.to_json("float32", None).as_bytes()).unwrap();
+        assert_eq!(own, read, "{name}");
+    }
+}
