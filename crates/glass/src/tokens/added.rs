@@ -2,6 +2,7 @@
 
 use super::Special;
 use super::normalize::{Normal, normalize};
+use super::sentence::Sentence;
 use super::split::{self, Class};
 
 /// One added token.
@@ -81,27 +82,38 @@ impl Added {
         pieces.into_iter()
     }
 
-    /// Calls `each` with every piece of a text; `normals` are applied between the rounds of the search.
+    /// Calls `each` with every piece of a text; `normals` are applied between the rounds of the search, and what
+    /// `sentence` does to spaces after it.
     pub fn each_piece(
         &self,
         text: &[u8],
         special: Special,
         normals: &[Normal],
+        sentence: Option<&Sentence>,
         each: &mut dyn FnMut(Piece<'_>),
     ) {
-        if normals.is_empty() {
+        if normals.is_empty() && sentence.is_none() {
             return self.pieces(text, special).for_each(each);
         }
         let tokens = self.counting(special);
         let (normalized, raw): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.normalized);
         let (raw, normalized) = (Search::new(raw, &[]), Search::new(normalized, normals));
+        let mut first = true;
         for piece in cut(&[Piece::Text(text)], &raw) {
-            match piece {
-                Piece::Token(_) => each(piece),
-                Piece::Text(text) => {
-                    let text = normalize(normals, text);
-                    cut(&[Piece::Text(&text)], &normalized).into_iter().for_each(&mut *each);
+            let Piece::Text(text) = piece else {
+                each(piece);
+                first = false;
+                continue;
+            };
+            let text = normalize(normals, text);
+            for piece in cut(&[Piece::Text(&text)], &normalized) {
+                match (piece, sentence) {
+                    (Piece::Text(text), Some(sentence)) => {
+                        each(Piece::Text(&sentence.stretch(text, first)));
+                    }
+                    _ => each(piece),
                 }
+                first = false;
             }
         }
     }

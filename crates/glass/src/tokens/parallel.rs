@@ -1,6 +1,8 @@
 //! Encodes on several threads, with the same tokens: a long text is cut where no word is affected.
 
 use super::added::{Added, AddedToken, Piece};
+use super::normalize::Normal;
+use super::sentence::Prefix;
 use super::{Inner, Special, Tokenizer, split};
 
 /// About how much text one thread takes at a time.
@@ -9,7 +11,10 @@ const PART: usize = 1 << 16;
 impl Tokenizer {
     /// Encodes one long text on several threads, with the same result as [`Tokenizer::encode_bytes`].
     pub fn encode_parallel(&self, text: &[u8], special: Special) -> Vec<u32> {
-        let Inner { added, work, normals, .. } = &*self.0;
+        let Inner { added, work, normals, sentence, .. } = &*self.0;
+        if sentence.is_some() {
+            return self.stretches_parallel(text, special);
+        }
         if !normals.is_empty() {
             // Which tokens are found depends on the normalised text, so it is cut only where no token is affected.
             let share = if self.cuts_at_words() { PART } else { usize::MAX };
@@ -30,9 +35,36 @@ impl Tokenizer {
         map(&parts, encode).concat()
     }
 
+    /// The same for a vocabulary that puts a space before a text: it is cut after that.
+    fn stretches_parallel(&self, text: &[u8], special: Special) -> Vec<u32> {
+        let mut stretches = Vec::new();
+        self.0.each_piece(text, special, &mut |piece| {
+            stretches.push(match piece {
+                Piece::Text(text) => (text.to_vec(), None),
+                Piece::Token(id) => (Vec::new(), Some(id)),
+            });
+        });
+        let mut all = Vec::new();
+        for (text, id) in stretches {
+            let parts = parts(&Added::default(), self.0.work.cuts_at_words(), &text, special, PART);
+            let encode = |pieces: &Vec<Piece>| {
+                let mut ids = Vec::with_capacity(PART / 3);
+                self.with_words(|words| pieces.iter().for_each(|piece| self.piece(*piece, words, &mut ids)));
+                ids
+            };
+            map(&parts, encode).iter().for_each(|ids| all.extend(ids));
+            all.extend(id);
+        }
+        all
+    }
+
     /// Whether no token of this vocabulary reaches over a [`word_cut`].
     pub fn cuts_at_words(&self) -> bool {
-        let Inner { added, work, .. } = &*self.0;
+        let Inner { added, work, normals, sentence, .. } = &*self.0;
+        let spaced = sentence.as_ref().is_some_and(|sentence| sentence.prefix != Prefix::Never);
+        if spaced || normals.contains(&Normal::Prepend) {
+            return false;
+        }
         let reaches =
             |token: &AddedToken| token.lstrip || token.rstrip || token.text.contains(char::is_whitespace);
         work.cuts_at_words() && !added.iter().any(reaches)
@@ -45,7 +77,7 @@ impl Tokenizer {
 }
 
 /// The first place after `at` where a text can be cut without changing its tokens: between an ASCII character that
-/// is not a space and an ASCII space. Only for vocabularies that [cut there](Tokenizer::cuts_at_words).
+/// is not white space and a space. Only for vocabularies that [cut there](Tokenizer::cuts_at_words).
 pub fn word_cut(text: &[u8], at: usize) -> Option<usize> {
     split::safe_cut(text, at)
 }

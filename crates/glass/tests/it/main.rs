@@ -30,6 +30,7 @@ mod train_shards;
 mod train_step;
 mod transformer_lens;
 mod tokens;
+mod tokens_families;
 mod tokens_files;
 mod tokens_json;
 mod tokens_kinds;

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::tokens::Special;
 use crate::tokens::added::{Added, Piece};
 use crate::tokens::parallel::{map, parts};
-use crate::tokens::words::each_range;
+use crate::tokens::split::Split;
 
 /// Distinct words with their counts.
 pub type Counts = HashMap<Box<[u8]>, u64>;
@@ -135,7 +135,7 @@ fn count<'t>(parts: &[Vec<Piece<'t>>]) -> HashMap<&'t [u8], u64> {
     let mut counts = HashMap::new();
     for piece in parts.iter().flatten() {
         if let Piece::Text(text) = *piece {
-            each_range(text, |start, end| *counts.entry(&text[start..end]).or_default() += 1);
+            Split::Gpt2.each_range(text, |start, end| *counts.entry(&text[start..end]).or_default() += 1);
         }
     }
     counts
