@@ -46,9 +46,9 @@ pub fn normals(name: &str, normalizer: Option<&Value>) -> Result<Vec<Normal>> {
 pub fn steps(name: &str, splitter: Option<&Value>, prefix_space: Option<bool>) -> Result<Vec<Step>> {
     let Some(splitter) = splitter else { return refuse(name, "pre_tokenizer", &"missing", "ByteLevel") };
     let parts = flat(splitter, "pretokenizers");
-    let Some((last, before)) = parts.split_last().filter(|(last, _)| kind(last) == "ByteLevel") else {
-        let found = parts.last().map_or("empty", |part| kind(part));
-        return refuse(name, "pre_tokenizer", &found, "ByteLevel at the end");
+    let (last, before) = match parts.split_last() {
+        Some((last, before)) if kind(last) == "ByteLevel" => (Some(last), before),
+        _ => (None, &parts[..]),
     };
     let (mut steps, mut rest) = (Vec::new(), before);
     while let Some((part, after)) = rest.split_first() {
@@ -69,6 +69,9 @@ pub fn steps(name: &str, splitter: Option<&Value>, prefix_space: Option<bool>) -
             }
         }
     }
+    let Some(last) = last else {
+        return refuse(name, "pre_tokenizer", &kind(splitter), "ByteLevel at the end");
+    };
     let flag = |field: &str| last.get(field).and_then(Value::as_bool);
     let space = prefix_space.unwrap_or(flag("add_prefix_space") == Some(true));
     steps.extend(space.then_some(Step::PrefixSpace));
