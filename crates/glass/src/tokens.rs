@@ -19,6 +19,7 @@ mod normalize;
 mod parallel;
 mod presplit;
 mod ranks;
+mod search;
 mod sentence;
 mod split;
 mod stream;

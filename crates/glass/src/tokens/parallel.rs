@@ -18,7 +18,7 @@ impl Tokenizer {
         if !normals.is_empty() {
             // Which tokens are found depends on the normalised text, so it is cut only where no token is affected.
             let share = if self.cuts_at_words() { PART } else { usize::MAX };
-            let parts = parts(&Added::default(), true, text, special, share);
+            let parts = parts(&Added::default(), &split::safe_cut, text, special, share);
             let encode = |part: &Vec<Piece>| -> Vec<u32> {
                 let texts =
                     part.iter().map(|piece| if let Piece::Text(text) = piece { text } else { &[][..] });
@@ -26,7 +26,7 @@ impl Tokenizer {
             };
             return map(&parts, encode).concat();
         }
-        let parts = parts(added, work.cuts_at_words(), text, special, PART);
+        let parts = parts(added, &|text, at| work.cut(text, at), text, special, PART);
         let encode = |pieces: &Vec<Piece>| {
             let mut ids = Vec::with_capacity(PART / 3);
             self.with_words(|words| pieces.iter().for_each(|piece| self.piece(*piece, words, &mut ids)));
@@ -46,7 +46,8 @@ impl Tokenizer {
         });
         let mut all = Vec::new();
         for (text, id) in stretches {
-            let parts = parts(&Added::default(), self.0.work.cuts_at_words(), &text, special, PART);
+            let cut = |text: &[u8], at| self.0.work.cut(text, at);
+            let parts = parts(&Added::default(), &cut, &text, special, PART);
             let encode = |pieces: &Vec<Piece>| {
                 let mut ids = Vec::with_capacity(PART / 3);
                 self.with_words(|words| pieces.iter().for_each(|piece| self.piece(*piece, words, &mut ids)));
@@ -82,10 +83,10 @@ pub fn word_cut(text: &[u8], at: usize) -> Option<usize> {
     split::safe_cut(text, at)
 }
 
-/// Groups pieces into parts of about `share` bytes, where the text allows it and `cuts` permits cutting.
+/// Groups pieces into parts of about `share` bytes, where `cut` gives a place to cut after another one.
 pub fn parts<'t>(
     added: &Added,
-    cuts: bool,
+    cut: &dyn Fn(&[u8], usize) -> Option<usize>,
     text: &'t [u8],
     special: Special,
     share: usize,
@@ -99,8 +100,8 @@ pub fn parts<'t>(
                 continue;
             }
         };
-        while size + rest.len() > share && cuts {
-            let Some(cut) = split::safe_cut(rest, share.saturating_sub(size)) else { break };
+        while size + rest.len() > share {
+            let Some(cut) = cut(rest, share.saturating_sub(size)) else { break };
             part.push(Piece::Text(&rest[..cut]));
             parts.push(std::mem::take(&mut part));
             (rest, size) = (&rest[cut..], 0);

@@ -41,7 +41,10 @@ pub enum Split {
     DeepSeek,
     /// A word ends before a space, `▁`, that follows another character. No family splits so: it changes no token of a
     /// vocabulary in which no token has such a place.
-    Spaces,
+    Spaces {
+        /// Bytes before a space where no word ends, since a token goes on there; spaces where there are fewer.
+        except: [u8; 4],
+    },
     /// A word begins at every space, `▁`.
     EachSpace,
 }
@@ -60,7 +63,7 @@ impl Split {
                 each(text, |text, at| o200k::word_end(text, at, digits, endings), word);
             }
             Split::DeepSeek => each(text, deepseek::word_end, word),
-            Split::Spaces => each(text, spaces_end, word),
+            Split::Spaces { except } => each(text, |text, at| spaces_end(text, at, except), word),
             Split::EachSpace => each(text, each_space_end, word),
         }
     }
@@ -73,7 +76,7 @@ impl Split {
             Split::Gpt4 { digits, tail } => gpt4::word_end(text, 0, digits, tail),
             Split::O200k { digits, endings } => o200k::word_end(text, 0, digits, endings),
             Split::DeepSeek => deepseek::word_end(text, 0),
-            Split::Spaces => spaces_end(text, 0),
+            Split::Spaces { except } => spaces_end(text, 0, except),
             Split::EachSpace => each_space_end(text, 0),
         }
     }
@@ -165,8 +168,8 @@ fn ending(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-fn spaces_end(text: &[u8], at: usize) -> usize {
-    let is_cut = |to: &usize| text[*to] == b' ' && text[*to - 1] != b' ';
+fn spaces_end(text: &[u8], at: usize, except: [u8; 4]) -> usize {
+    let is_cut = |to: &usize| text[*to] == b' ' && text[*to - 1] != b' ' && !except.contains(&text[*to - 1]);
     (at + 1..text.len()).find(is_cut).unwrap_or(text.len())
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::bpe::Merges;
 use super::presplit::{self, Step};
-use super::split::Split;
+use super::split::{self, Split};
 
 /// Slots for short words: half a megabyte, so that it stays in the L2 cache.
 const SHORT_BITS: u32 = 14;
@@ -42,9 +42,27 @@ impl Work {
         }
     }
 
-    /// Whether a text can be cut at a [safe place](super::split::safe_cut) without changing a word.
+    /// Whether a text can be cut at a [safe place](split::safe_cut) without changing a word.
     pub fn cuts_at_words(&self) -> bool {
-        presplit::cuts_at_words(&self.steps)
+        let exceptions =
+            |step: &Step| matches!(step, Step::Words(Split::Spaces { except }) if *except != [b' '; 4]);
+        presplit::cuts_at_words(&self.steps) && !self.steps.iter().any(exceptions)
+    }
+
+    /// The first place after `at` where a text can be cut without changing a word.
+    pub fn cut(&self, text: &[u8], mut at: usize) -> Option<usize> {
+        let except = match self.steps[..] {
+            [Step::Words(Split::Spaces { except })] => except,
+            _ if self.cuts_at_words() => return split::safe_cut(text, at),
+            _ => return None,
+        };
+        loop {
+            let cut = split::safe_cut(text, at)?;
+            if !except.contains(&text[cut - 1]) {
+                return Some(cut);
+            }
+            at = cut;
+        }
     }
 
     /// Appends the tokens of one word, computed without the cache.

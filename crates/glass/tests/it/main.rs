@@ -37,6 +37,7 @@ mod tokens_kinds;
 mod tokens_beside;
 mod tokens_learn;
 mod tokens_sentence;
+mod tokens_adhoc;
 mod tokens_stream;
 mod chat;
 mod next_token;

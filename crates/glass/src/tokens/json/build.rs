@@ -167,23 +167,28 @@ pub fn build(from: &Build<'_>) -> Result<Tokenizer> {
     }
     let (normals, roles) = (from.normals.clone(), from.roles.clone());
     let mut work = Work { steps: from.steps.clone(), whole };
-    if from.sentence.is_some() && work.steps.is_empty() && parts_at_spaces(&merges, &vocabulary, &work) {
-        work.steps.push(Step::Words(Split::Spaces));
+    if from.sentence.is_some() && work.steps.is_empty() && work.whole.is_none() {
+        work.steps.extend(at_spaces(&merges, &vocabulary).map(Step::Words));
     }
     let sentence = from.sentence.clone();
     Ok(Inner { vocabulary, merges, added, normals, sentence, work, frame, roles, raw, ..Inner::default() }
         .into())
 }
 
-/// Whether a text can be cut before every space that follows another character, without changing a token: no merge makes
-/// a token with such a place, and what is left out or joined on one side of it does not depend on the other.
-fn parts_at_spaces(merges: &Merges, vocabulary: &Vocabulary, work: &Work) -> bool {
-    let crosses = |id: u32| {
-        let bytes = vocabulary.token(id).unwrap_or_default();
-        bytes.windows(2).any(|pair| pair[0] != b' ' && pair[1] == b' ')
-    };
+/// The places before spaces where a text can be cut without changing a token: no merge makes a token with such a place,
+/// and what is left out or joined on one side of it does not depend on the other.
+fn at_spaces(merges: &Merges, vocabulary: &Vocabulary) -> Option<Split> {
     let apart = merges.is_complete() || matches!(merges.unknown(), Unknown::Token { fuse: false, .. });
-    apart && work.whole.is_none() && !merges.joined().iter().any(|id| crosses(*id))
+    let (mut except, mut found) = ([b' '; 4], 0);
+    for id in merges.joined() {
+        for pair in vocabulary.token(*id).unwrap_or_default().windows(2) {
+            if pair[1] == b' ' && !except.contains(&pair[0]) {
+                *except.get_mut(found)? = pair[0];
+                found += 1;
+            }
+        }
+    }
+    apart.then_some(Split::Spaces { except })
 }
 
 /// The bytes of each token.

@@ -87,6 +87,9 @@ pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
             let found = sentence::read(name, normalizer, splitter, decoder, byte_fallback)?;
             (found.normals, found.steps, Some(found.sentence))
         }
+        false if byte_fallback => {
+            return refuse(name, "model.byte_fallback", &true, "false, beside ByteLevel,");
+        }
         false => {
             parts::check_decoder(name, decoder)?;
             let steps = match splitter.is_none() && is_of_characters(&model, &added) {

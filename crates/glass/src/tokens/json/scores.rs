@@ -4,6 +4,7 @@
 //! of a token's merges have one rank.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::build::{Build, Merging, Model, build};
 use super::lists::{FromLists, added};
@@ -13,6 +14,30 @@ use crate::tokens::bpe::{MOST_MERGES, Unknown};
 use crate::tokens::normalize::Normal;
 use crate::tokens::sentence::{Sentence, byte_of};
 use crate::{Error, Result};
+
+/// Ids by token. There are many look-ups of short texts, so they are hashed in the simplest way (FNV-1a).
+type Vocab<'a> = HashMap<&'a str, u32, BuildHasherDefault<Fnv>>;
+
+/// A hash of few bytes.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Fnv {
+        Fnv(0xCBF2_9CE4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Merges by rank: left, right, rank; and the token of every rank.
 pub struct Ranked {
@@ -25,7 +50,7 @@ pub struct Ranked {
 /// Builds a tokenizer from lists and scores; `space` says whether a space is put before texts.
 pub fn from_scores(name: &str, from: &FromLists<'_>, scores: &[f64], space: bool) -> Result<Tokenizer> {
     let tokens = from.tokens.iter().zip(0u32..).filter_map(|(text, id)| Some(((*text)?, id)));
-    let vocab: HashMap<&str, u32> = tokens.collect();
+    let vocab: Vocab<'_> = tokens.collect();
     let ranked = ranked(&vocab, scores);
     if ranked.pairs.len() > MOST_MERGES {
         let why = format!(
@@ -56,9 +81,11 @@ pub fn from_scores(name: &str, from: &FromLists<'_>, scores: &[f64], space: bool
 }
 
 /// Every way to cut every token into two tokens.
-fn ranked(vocab: &HashMap<&str, u32>, scores: &[f64]) -> Ranked {
+fn ranked(vocab: &Vocab<'_>, scores: &[f64]) -> Ranked {
     let score = |id: u32| scores.get(id as usize).copied().unwrap_or_default();
-    let mut tokens: Vec<(&str, u32)> = vocab.iter().map(|(text, id)| (*text, *id)).collect();
+    // Every space of a text is written as another character.
+    let mut tokens: Vec<(&str, u32)> =
+        vocab.iter().map(|(text, id)| (*text, *id)).filter(|(text, _)| !text.contains(' ')).collect();
     tokens.sort_unstable_by(|(_, a), (_, b)| score(*b).total_cmp(&score(*a)).then(a.cmp(b)));
     let (mut pairs, mut joined) = (Vec::new(), Vec::new());
     for (text, id) in tokens {
@@ -67,7 +94,9 @@ fn ranked(vocab: &HashMap<&str, u32>, scores: &[f64]) -> Ranked {
             let (left, right) = text.split_at(at);
             // A byte's token stands for the byte, not for how it is written.
             let half = |text: &str| vocab.get(text).copied().filter(|_| byte_of(text).is_none());
-            if let (Some(left), Some(right)) = (half(left), half(right)) {
+            if let Some(left) = half(left)
+                && let Some(right) = half(right)
+            {
                 pairs.push([left, right, joined.len() as u32]);
             }
         }
@@ -81,7 +110,7 @@ fn ranked(vocab: &HashMap<&str, u32>, scores: &[f64]) -> Ranked {
 /// The scores of a vocabulary with these merges: left, right, joined, in their order. `None` if they cannot be said by
 /// scores: a token must be made by every two tokens that it can be cut into, one after another.
 pub fn scores(tokens: &[Option<String>], merges: &[[u32; 3]]) -> Option<Vec<f32>> {
-    let vocab: HashMap<&str, u32> =
+    let vocab: Vocab<'_> =
         tokens.iter().zip(0u32..).filter_map(|(text, id)| Some((text.as_deref()?, id))).collect();
     let mut scores = vec![0.0; tokens.len()];
     let mut seen = vec![false; tokens.len()];

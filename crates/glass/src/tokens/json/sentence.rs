@@ -30,7 +30,7 @@ pub fn is_one(
     let has = |part: Option<&Value>, field: &str, kinds: &[&str]| {
         part.is_some_and(|part| flat(part, field).into_iter().any(|part| kinds.contains(&kind(part))))
     };
-    byte_fallback
+    byte_fallback && !has(splitter, "pretokenizers", &["ByteLevel"])
         || has(normalizer, "normalizers", &["Prepend", "Replace"])
         || has(splitter, "pretokenizers", &["Metaspace"])
         || has(decoder, "decoders", &["Replace", "ByteFallback", "Metaspace"])

@@ -200,10 +200,15 @@ pub fn write(tokenizer: &Inner) -> String {
             "byte_fallback": sentence.as_ref().is_some_and(|sentence| sentence.byte_fallback),
             "ignore_merges": work.whole.is_some() && !characters,
             "vocab": vocab,
-            "merges": pairs,
+            "merges": match sentence {
+                // In pairs, since a token may hold any character.
+                Some(_) => json!(pairs.iter().map(|pair| pair.split_once(' ')).collect::<Vec<_>>()),
+                None => json!(pairs),
+            },
         },
     });
-    format!("{file:#}\n")
+    // Large vocabularies are written without line ends.
+    if sentence.is_some() { format!("{file}\n") } else { format!("{file:#}\n") }
 }
 
 fn byte_level(space: bool, words: bool) -> Value {

@@ -80,7 +80,8 @@ impl Part<'_> {
         let signs = if text[at] == b' ' { next } else { at };
         let end = self.run(signs, is_sign);
         if end > signs {
-            return Some(super::lines(text, end));
+            // Line ends are no part of Han and kana.
+            return Some(if self.east_asian { end } else { super::lines(text, end) });
         }
         (kind == Kind::Space).then(|| self.white_space(at))
     }
