@@ -31,7 +31,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::{Error, Result};
-use added::{Added, Piece};
+use added::{Added, Before, Piece};
 pub(crate) use beside::Beside;
 use bpe::Merges;
 pub use bpe::Step;
@@ -108,7 +108,7 @@ impl Inner {
 
     /// Calls `each` with every piece of a text: added tokens, and what is between them.
     fn each_piece(&self, text: &[u8], special: Special, each: &mut dyn FnMut(Piece<'_>)) {
-        self.added.each_piece(text, special, &self.normals, self.sentence.as_ref(), each);
+        self.added.each_piece(text, special, &self.normals, self.sentence.as_ref(), Before::Nothing, each);
     }
 }
 
@@ -305,6 +305,21 @@ impl Tokenizer {
             self.0.each_piece(text, special, &mut |piece| self.piece(piece, words, &mut ids));
         });
         ids
+    }
+
+    /// Appends the tokens of a text that comes after `ids`: where a vocabulary puts a space before texts, it puts none before
+    /// one that continues another.
+    pub(crate) fn encode_after(&self, text: &[u8], special: Special, ids: &mut Vec<u32>) {
+        let Inner { added, normals, sentence, .. } = &*self.0;
+        let before = match ids.last() {
+            None => Before::Nothing,
+            Some(last) if added.iter().any(|token| token.id == *last) => Before::Token,
+            Some(_) => Before::Text,
+        };
+        self.with_words(|words| {
+            let each = &mut |piece: Piece<'_>| self.piece(piece, words, ids);
+            added.each_piece(text, special, normals, sentence.as_ref(), before, each);
+        });
     }
 
     /// Appends the tokens of a piece.

@@ -57,6 +57,17 @@ struct Rounds {
     normalized: Search,
 }
 
+/// What comes before a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Before {
+    /// Nothing: it is the beginning.
+    Nothing,
+    /// An added token.
+    Token,
+    /// Other text, which this one continues.
+    Text,
+}
+
 /// A stretch of text between added tokens, or one of them.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Piece<'t> {
@@ -98,13 +109,14 @@ impl Added {
     }
 
     /// Calls `each` with every piece of a text; `normals` are applied between the rounds of the search, and what
-    /// `sentence` does to spaces after it.
+    /// `sentence` does to spaces after it. `before` says what comes before the text.
     pub fn each_piece(
         &self,
         text: &[u8],
         special: Special,
         normals: &[Normal],
         sentence: Option<&Sentence>,
+        mut before: Before,
         each: &mut dyn FnMut(Piece<'_>),
     ) {
         if normals.is_empty() && sentence.is_none() {
@@ -115,22 +127,29 @@ impl Added {
         for search in &rounds.raw {
             pieces = cut(&pieces, search);
         }
-        let mut first = true;
         for piece in pieces {
             let Piece::Text(text) = piece else {
                 each(piece);
-                first = false;
+                before = Before::Token;
                 continue;
+            };
+            let no_space: Vec<Normal>;
+            let normals = match before {
+                Before::Text => {
+                    no_space = normals.iter().copied().filter(|normal| *normal != Normal::Prepend).collect();
+                    &no_space
+                }
+                _ => normals,
             };
             let text = normalize(normals, text);
             for piece in cut(&[Piece::Text(&text)], &rounds.normalized) {
                 match (piece, sentence) {
                     (Piece::Text(text), Some(sentence)) => {
-                        each(Piece::Text(&sentence.stretch(text, first)));
+                        each(Piece::Text(&sentence.stretch(text, before)));
                     }
                     _ => each(piece),
                 }
-                first = false;
+                before = Before::Token;
             }
         }
     }

@@ -48,9 +48,12 @@ const ROLES: [&str; 7] =
 /// Lists of special tokens without a role.
 const LISTS: [&str; 2] = ["additional_special_tokens", "extra_special_tokens"];
 
+/// Normal forms and a split.
+type Parts = (&'static [Normal], Split);
+
 /// The classes of `transformers` 5 that make the normalizer and the pre-tokenizer of a tokenizer.json anew. For
 /// byte-level ones that are known, their normal forms and their split; what the others do is not read here.
-const MADE_ANEW: [(&str, Option<(&[Normal], Split)>); 18] = [
+const MADE_ANEW: [(&str, Option<Parts>); 18] = [
     ("GPT2Tokenizer", Some((&[], Split::Gpt2))),
     ("CodeGenTokenizer", Some((&[], Split::Gpt2))),
     ("GPTNeoXTokenizer", Some((&[Normal::Nfc], Split::Gpt2))),

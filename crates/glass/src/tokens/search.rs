@@ -28,8 +28,16 @@ struct Wanted {
 struct Bucket {
     /// Longest first.
     tokens: Vec<usize>,
-    /// Where there are many: their lengths, longest first, and the tokens by their bytes.
-    many: Option<(Vec<usize>, HashMap<Vec<u8>, usize>)>,
+    /// The same where there are many.
+    many: Option<Many>,
+}
+
+/// Many tokens that begin with one byte.
+#[derive(Clone)]
+struct Many {
+    /// Longest first.
+    lengths: Vec<usize>,
+    by_text: HashMap<Vec<u8>, usize>,
 }
 
 /// So many tokens are compared one by one.
@@ -56,7 +64,7 @@ impl Search {
             for at in &bucket.tokens {
                 by_text.entry(tokens[*at].1.clone()).or_insert(*at);
             }
-            bucket.many = Some((lengths, by_text));
+            bucket.many = Some(Many { lengths, by_text });
         }
         Search { tokens, begins }
     }
@@ -69,7 +77,7 @@ impl Search {
                 None => {
                     *bucket.tokens.iter().find(|token| text[at..].starts_with(&self.tokens[**token].1))?
                 }
-                Some((lengths, by_text)) => {
+                Some(Many { lengths, by_text }) => {
                     *lengths.iter().find_map(|length| by_text.get(text.get(at..at + length)?))?
                 }
             };

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use super::added::Before;
 use super::bpe::Unknown;
 
 /// How a space is written in tokens.
@@ -60,13 +61,13 @@ impl Sentence {
         }
     }
 
-    /// A stretch of text as `Metaspace` hands it on; `first` says that the text begins with it.
-    pub fn stretch<'t>(&self, text: &'t [u8], first: bool) -> Cow<'t, [u8]> {
+    /// A stretch of text as `Metaspace` hands it on.
+    pub fn stretch<'t>(&self, text: &'t [u8], before: Before) -> Cow<'t, [u8]> {
         let text = spaces(text);
         let wanted = match self.prefix {
             Prefix::Never => false,
-            Prefix::First => first,
-            Prefix::Always => true,
+            Prefix::First => before == Before::Nothing,
+            Prefix::Always => before != Before::Text,
         };
         match wanted && text.first() != Some(&b' ') {
             true => [b" ", &text[..]].concat().into(),
@@ -102,6 +103,14 @@ pub fn byte_of(token: &str) -> Option<u8> {
 /// The token of a byte.
 pub fn byte_token(byte: u8) -> String {
     format!("<{byte:#04X}>")
+}
+
+/// A character of a word.
+enum Symbol<'w> {
+    /// Its token.
+    Token(u32),
+    /// Its bytes, if it has none.
+    Bytes(&'w [u8]),
 }
 
 /// The tokens that a word is merged from: of its characters, and of the bytes of those that have none.
@@ -158,16 +167,16 @@ impl Symbols {
 
     /// Calls `each` with the characters of a word: their tokens, or their bytes where there are none. A byte that is not
     /// part of valid UTF-8 is a character without a token.
-    fn each(&self, word: &[u8], each: &mut dyn FnMut(std::result::Result<u32, &[u8]>)) {
+    fn each(&self, word: &[u8], each: &mut dyn FnMut(Symbol<'_>)) {
         for chunk in word.utf8_chunks() {
             let mut buffer = [0; 4];
             for character in chunk.valid().chars() {
                 match self.of(character) {
-                    Some(id) => each(Ok(id)),
-                    None => each(Err(character.encode_utf8(&mut buffer).as_bytes())),
+                    Some(id) => each(Symbol::Token(id)),
+                    None => each(Symbol::Bytes(character.encode_utf8(&mut buffer).as_bytes())),
                 }
             }
-            chunk.invalid().chunks(1).for_each(|byte| each(Err(byte)));
+            chunk.invalid().chunks(1).for_each(|byte| each(Symbol::Bytes(byte)));
         }
     }
 
@@ -178,11 +187,11 @@ impl Symbols {
         let mut waiting = None;
         self.each(word, &mut |found| {
             let bytes = match found {
-                Ok(id) => {
+                Symbol::Token(id) => {
                     tokens.extend(waiting.take());
                     return tokens.push(id);
                 }
-                Err(bytes) => bytes,
+                Symbol::Bytes(bytes) => bytes,
             };
             if let Some(ids) = self.of_bytes(bytes) {
                 return tokens.extend(ids);
@@ -200,7 +209,7 @@ impl Symbols {
     pub fn unknown_bytes(&self, word: &[u8]) -> usize {
         let mut unknown = 0;
         self.each(word, &mut |found| {
-            if let Err(bytes) = found
+            if let Symbol::Bytes(bytes) = found
                 && self.of_bytes(bytes).is_none()
             {
                 unknown += bytes.len();

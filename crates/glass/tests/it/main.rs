@@ -37,7 +37,6 @@ mod tokens_kinds;
 mod tokens_beside;
 mod tokens_learn;
 mod tokens_sentence;
-mod tokens_adhoc;
 mod tokens_stream;
 mod chat;
 mod next_token;

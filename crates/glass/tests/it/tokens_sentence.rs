@@ -7,6 +7,7 @@ use glass::tokens::{Special, TextStream, Tokenizer};
 use serde_json::{Value, json};
 use tokenizers::Tokenizer as Reference;
 
+use crate::scratch::Scratch;
 use crate::tokens::{Dice, data, odd_text};
 
 fn golden() -> PathBuf {
@@ -79,7 +80,7 @@ fn golden_ids_of_every_family() {
 fn golden_ids_of_llama_cpp() {
     let cases = read("cases.json");
     for (name, cases) in cases["llama.cpp"].as_object().unwrap() {
-        let scratch = crate::scratch::Scratch::new(name);
+        let scratch = Scratch::new(name);
         let file = scratch.path().join("model.gguf");
         std::fs::copy(golden().join(format!("{name}.gguf")), &file).unwrap();
         let tokenizer = open(&file);
@@ -245,5 +246,74 @@ fn a_long_text_without_spaces_is_merged() {
         let text = letters.repeat(30_000);
         let ids = theirs.encode_fast(text.as_str(), false).unwrap().get_ids().to_vec();
         assert!(ours.encode(&text, Special::Plain) == ids, "{letters:?}");
+    }
+}
+
+/// A conversation is encoded part by part, but a space is put only where the whole text gets one.
+#[test]
+fn parts_of_a_conversation_are_the_whole() {
+    use glass::tokens::chat::{Message, Template};
+    let template = "{% for m in messages %}{% if m.role == 'user' %}<s>[{{ m.content }}] {% else %}{{ m.content }} </s>{% endif %}{% endfor %}";
+    let template = Template::new(template, None, None).unwrap();
+    let messages =
+        [("user", "the model"), ("assistant", "weights and more"), ("user", "x"), ("assistant", "y")]
+            .map(Message::from);
+    for (name, file, _) in families("sentence") {
+        let tokenizer = Tokenizer::from_json(&name, file.to_string().as_bytes()).unwrap();
+        let theirs = Reference::from_bytes(file.to_string()).unwrap();
+        let text = template.render(&messages, false).unwrap();
+        let prompt = template.prompt(&messages, &tokenizer).unwrap();
+        let whole = theirs.encode_fast(text.as_str(), false).unwrap().get_ids().to_vec();
+        assert_eq!(prompt, whole, "{name}: {text:?}");
+        let (ids, learned) = template.tokens(&messages, &tokenizer).unwrap();
+        assert_eq!(tokenizer.decode(&ids).unwrap(), tokenizer.decode(&whole).unwrap(), "{name}");
+        assert!(learned.contains(&true) && learned.contains(&false));
+    }
+}
+
+/// Writes a GPT-2 of one block with this vocabulary.
+pub fn write_gguf(path: &Path, tokenizer: &Tokenizer) -> glass::Result<()> {
+    let config = glass::Config::gpt2(tokenizer.vocabulary_size(), 64, 4, 1, 1);
+    let (_, plan) = glass::model::Gpt::plan(&config);
+    let dtype = glass::weights::dtype::Dtype::F16;
+    let what = glass::weights::save::Save {
+        tokenizer: Some(tokenizer),
+        end_of_text: None,
+        ..crate::files::what(&config, &plan, dtype)
+    };
+    glass::weights::gguf::save(path, &what, glass::weights::gguf::Numbers::Dense(dtype), &|_, into| {
+        into.fill(0.0);
+        Ok(())
+    })
+}
+
+/// Vocabularies come back from GGUF with the same ids, or are refused because llama.cpp would give others.
+#[test]
+fn written_as_gguf() {
+    let refused = [
+        ("nanochat", "splits texts by"),
+        ("llama-2 of transformers 5", "Metaspace"),
+        ("metaspace", "at spaces"),
+        ("nfc", "Nfc"),
+    ];
+    let scratch = Scratch::new("gguf-families");
+    let path = scratch.path().join("model.gguf");
+    for (name, file, cases) in families("bytes").into_iter().chain(families("sentence")) {
+        let tokenizer = Tokenizer::from_json(&name, file.to_string().as_bytes()).unwrap();
+        let done = write_gguf(&path, &tokenizer);
+        if let Some((_, why)) = refused.iter().find(|(refused, _)| *refused == name) {
+            let error = done.err().unwrap_or_else(|| panic!("{name} was written")).to_string();
+            assert!(error.contains(why), "{error}");
+            continue;
+        }
+        done.unwrap();
+        let again = open(&path);
+        assert_eq!((again.start(), again.end()), (tokenizer.start(), tokenizer.end()), "{name}");
+        for case in cases {
+            // Normal forms are left out, as llama.cpp's converter leaves them out.
+            let text: String = case[0].as_str().unwrap().replace("\u{30a}", "").replace('\u{301}', "");
+            let ids = tokenizer.encode_whole(text.as_bytes(), Special::Allowed);
+            assert_eq!(again.encode_whole(text.as_bytes(), Special::Allowed), ids, "{name}: {text:?}");
+        }
     }
 }

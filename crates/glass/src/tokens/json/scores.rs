@@ -12,6 +12,7 @@ use crate::tokens::Tokenizer;
 use crate::tokens::added::Overlap;
 use crate::tokens::bpe::{MOST_MERGES, Unknown};
 use crate::tokens::normalize::Normal;
+use crate::tokens::parallel::map;
 use crate::tokens::sentence::{Sentence, byte_of};
 use crate::{Error, Result};
 
@@ -80,6 +81,9 @@ pub fn from_scores(name: &str, from: &FromLists<'_>, scores: &[f64], space: bool
     })
 }
 
+/// How many tokens a thread takes at a time.
+const SHARE: usize = 4096;
+
 /// Every way to cut every token into two tokens.
 fn ranked(vocab: &Vocab<'_>, scores: &[f64]) -> Ranked {
     let score = |id: u32| scores.get(id as usize).copied().unwrap_or_default();
@@ -87,22 +91,29 @@ fn ranked(vocab: &Vocab<'_>, scores: &[f64]) -> Ranked {
     let mut tokens: Vec<(&str, u32)> =
         vocab.iter().map(|(text, id)| (*text, *id)).filter(|(text, _)| !text.contains(' ')).collect();
     tokens.sort_unstable_by(|(_, a), (_, b)| score(*b).total_cmp(&score(*a)).then(a.cmp(b)));
-    let (mut pairs, mut joined) = (Vec::new(), Vec::new());
-    for (text, id) in tokens {
-        let before = pairs.len();
-        for (at, _) in text.char_indices().skip(1) {
-            let (left, right) = text.split_at(at);
-            // A byte's token stands for the byte, not for how it is written.
-            let half = |text: &str| vocab.get(text).copied().filter(|_| byte_of(text).is_none());
-            if let Some(left) = half(left)
-                && let Some(right) = half(right)
-            {
-                pairs.push([left, right, joined.len() as u32]);
+    let ways = |tokens: &&[(&str, u32)]| -> Vec<[u32; 3]> {
+        let mut ways = Vec::new();
+        for (text, id) in *tokens {
+            for (at, _) in text.char_indices().skip(1) {
+                let (left, right) = text.split_at(at);
+                // A byte's token stands for the byte, not for how it is written.
+                let half = |text: &str| vocab.get(text).copied().filter(|_| byte_of(text).is_none());
+                if let Some(left) = half(left)
+                    && let Some(right) = half(right)
+                {
+                    ways.push([left, right, *id]);
+                }
             }
         }
-        if pairs.len() > before {
-            joined.push(id);
+        ways
+    };
+    let mut pairs = map(&tokens.chunks(SHARE).collect::<Vec<_>>(), ways).concat();
+    let mut joined = Vec::new();
+    for pair in &mut pairs {
+        if joined.last() != Some(&pair[2]) {
+            joined.push(pair[2]);
         }
+        pair[2] = joined.len() as u32 - 1;
     }
     Ranked { pairs, joined }
 }
