@@ -317,3 +317,26 @@ fn written_as_gguf() {
         }
     }
 }
+
+/// llama.cpp lets special tokens of models with this name take in the white space after them (llama-cpp-python 0.3.36).
+#[test]
+fn white_space_after_a_token_of_phi_3() {
+    let scratch = Scratch::new("phi-3");
+    let path = scratch.path().join("model.gguf");
+    let mut file = std::fs::read(golden().join("sentence.gguf")).unwrap();
+    // A field that says nothing becomes the name: two strings of the same lengths.
+    let at = |file: &[u8], text: &[u8]| file.windows(text.len()).position(|found| found == text).unwrap();
+    let (key, value) = (at(&file, b"tokenizer.ggml.pre"), at(&file, b"default"));
+    assert_eq!(value, key + 18 + 12);
+    let name =
+        [b"\x0c\0\0\0\0\0\0\0general.name\x08\0\0\0\x0d\0\0\0\0\0\0\0".as_slice(), b"a phi-3 model"].concat();
+    let before = key - 8;
+    file.splice(before..value + 7, name.into_iter());
+    // The header is as long as before, since tensors have their places in the file.
+    assert_eq!(file.len(), std::fs::metadata(golden().join("sentence.gguf")).unwrap().len() as usize);
+    std::fs::write(&path, file).unwrap();
+    let tokenizer = open(&path);
+    for (text, ids) in [("x<s> y", [350, 1, 669, 752]), ("x</s>  y", [350, 2, 774, 752])] {
+        assert_eq!(tokenizer.encode(text, Special::Allowed), ids);
+    }
+}

@@ -18,6 +18,8 @@ pub struct FromLists<'a> {
     pub merges: Vec<&'a str>,
     /// Added tokens: id, text, and whether it is special.
     pub added: Vec<(u32, &'a str, bool)>,
+    /// White space after added tokens belongs to them, as llama.cpp has it for Phi-3.
+    pub takes_space: bool,
     /// The pre-split (`tokenizer.ggml.pre`); `None` if the file does not name it.
     pub pre: Option<&'a str>,
     /// The tokens around a text.
@@ -120,6 +122,7 @@ pub fn added(from: &FromLists<'_>) -> Vec<Token> {
         id,
         content: text.to_string(),
         special,
+        rstrip: from.takes_space && !["<unk>", "<s>", "<|endoftext|>"].contains(&text),
         ..Token::default()
     };
     from.added.iter().map(token).collect()

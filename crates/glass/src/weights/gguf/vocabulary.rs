@@ -57,10 +57,13 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<Option<Tokenizer>> {
         start: around("add_bos_token", "bos_token", starts)?,
         end: around("add_eos_token", "eos_token", false)?,
     };
+    let model_name = fields.text("general.name")?.unwrap_or_default().to_lowercase();
     let lists = FromLists {
         tokens: (0..tokens.len()).map(|id| kept(id).then_some(tokens[id])).collect(),
         merges: fields.texts("tokenizer.ggml.merges")?.unwrap_or_default(),
         added: added.map(|id| (id as u32, tokens[id], is_control(id) || types[id] != USER_DEFINED)).collect(),
+        // llama.cpp knows these models by their names only.
+        takes_space: ["phi-3", "phi3"].iter().any(|known| model_name.contains(known)),
         pre,
         frame,
         roles,
