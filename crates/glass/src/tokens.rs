@@ -313,7 +313,7 @@ impl Tokenizer {
         let Inner { added, normals, sentence, .. } = &*self.0;
         let before = match ids.last() {
             None => Before::Nothing,
-            Some(last) if added.iter().any(|token| token.id == *last) => Before::Token,
+            Some(last) if added.special(*last).is_some() => Before::Token,
             Some(_) => Before::Text,
         };
         self.with_words(|words| {
@@ -367,7 +367,7 @@ impl Tokenizer {
 
     /// Whether a token is a special one.
     pub fn is_special(&self, id: u32) -> bool {
-        self.0.added.iter().any(|token| token.id == id && token.special)
+        self.0.added.special(id) == Some(true)
     }
 
     /// The special token with this text.

@@ -1,6 +1,6 @@
 //! Added tokens: texts that are one token wherever they occur. They are found before the text is split.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use super::Special;
@@ -43,6 +43,8 @@ pub struct Added {
     tokens: Vec<AddedToken>,
     /// Their texts.
     texts: HashSet<Box<str>>,
+    /// Their ids, and whether they are special.
+    ids: HashMap<u32, bool>,
     /// Which of two overlapping tokens is found.
     pub overlap: Overlap,
     /// What is searched for: with or without special tokens, in texts that are normalised or not.
@@ -88,10 +90,16 @@ impl Added {
         if !self.texts.insert(token.text.clone()) {
             return false;
         }
+        self.ids.insert(token.id, token.special);
         self.searches = Default::default();
         let place = self.tokens.partition_point(|other| other.text.len() >= token.text.len());
         self.tokens.insert(place, token);
         true
+    }
+
+    /// Whether an id is an added token's, and if so, whether that is special.
+    pub fn special(&self, id: u32) -> Option<bool> {
+        self.ids.get(&id).copied()
     }
 
     /// Every added token, in no particular order.

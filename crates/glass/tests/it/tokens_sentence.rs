@@ -31,7 +31,7 @@ fn family(base: &Value, parts: &Value) -> Value {
 }
 
 /// The families of a vocabulary, each with its file.
-fn families(vocabulary: &str) -> Vec<(String, Value, Vec<Value>)> {
+pub fn families(vocabulary: &str) -> Vec<(String, Value, Vec<Value>)> {
     let (base, cases) = (read(&format!("{vocabulary}.json")), read("cases.json"));
     let of = |(name, of): (&String, &Value)| {
         (name.clone(), family(&base, &of["parts"]), of["cases"].as_array().unwrap().clone())
