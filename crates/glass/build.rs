@@ -1,5 +1,5 @@
 //! Generates the two tables that the tokenizer embeds, so that neither is stored in the repository: GPT-2's
-//! vocabulary as byte pairs, and the character classes of GPT-2's pre-split. Also lists the files of the built-in
+//! vocabulary as byte pairs, and the character classes of pre-splits. Also lists the files of the built-in
 //! model.
 
 use std::collections::HashMap;
@@ -72,12 +72,24 @@ fn halves(token: &[u8], id: u32, ids: &HashMap<&[u8], u32>) -> [u32; 2] {
     [ids[&token[cuts[0]..cuts[1]]], ids[&token[cuts[1]..cuts[2]]]]
 }
 
-/// The class of every code point (0 other, 1 letter `\p{L}`, 2 number `\p{N}`, 3 white space `\s`, 4 punctuation
-/// `\p{P}`), as a two-level table: for each run of 256 code points the number of its block, then the distinct
-/// blocks, one byte per class.
+/// The general categories that pre-splits distinguish, and the number of each in the table; 0 is everything else.
+/// `src/tokens/split.rs` has the same numbers.
+const CLASSES: [(&str, u8); 8] = [
+    (r"\p{Ll}", 1),
+    (r"[\p{Lu}\p{Lt}]", 2),
+    (r"[\p{Lm}\p{Lo}]", 3),
+    (r"\p{M}", 4),
+    (r"\p{N}", 5),
+    (r"\s", 6),
+    (r"\p{P}", 7),
+    (r"\p{S}", 8),
+];
+
+/// The class of every code point, as a two-level table: for each run of 256 code points the number of its block, then
+/// the distinct blocks, one byte per class.
 fn classes() -> Vec<u8> {
     let mut class = vec![0u8; 0x11_0000];
-    for (pattern, number) in [(r"\p{L}", 1), (r"\p{N}", 2), (r"\s", 3), (r"\p{P}", 4)] {
+    for (pattern, number) in CLASSES {
         let parsed = regex_syntax::parse(pattern).expect("a class");
         let HirKind::Class(Class::Unicode(ranges)) = parsed.kind() else { panic!("{pattern} is a class") };
         for range in ranges.iter() {

@@ -1,4 +1,5 @@
-//! Text to tokens and back: byte-level BPE, with the vocabulary of GPT-2 and GPT-3 built in.
+//! Text to tokens and back: byte-level BPE, with the vocabulary of GPT-2 and GPT-3 built in, and SentencePiece's BPE
+//! with bytes for what has no token (`sentence`).
 //!
 //! In the order of the flow: added tokens such as `<|endoftext|>` are found in the text (`added`), the text between
 //! them is cut into words (`split`), a word seen before is looked up (`words`), a new one is merged (`bpe`). In the
@@ -18,6 +19,8 @@ mod normalize;
 mod parallel;
 mod presplit;
 mod ranks;
+mod search;
+mod sentence;
 mod split;
 mod stream;
 pub mod usage;
@@ -28,14 +31,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::{Error, Result};
-use added::{Added, Piece};
+use added::{Added, Before, Piece};
 pub(crate) use beside::Beside;
 use bpe::Merges;
 pub use bpe::Step;
-pub(crate) use json::FromLists;
+pub(crate) use json::{FromLists, GgufKind, starts_by_default};
 pub use learn::{Learn, Progress, learn};
 use normalize::Normal;
 pub use parallel::word_cut;
+use sentence::Sentence;
 pub use stream::TextStream;
 use vocabulary::Vocabulary;
 use words::{Words, Work};
@@ -64,6 +68,8 @@ struct Inner {
     added: Added,
     /// How a text is normalised before it is split.
     normals: Vec<Normal>,
+    /// What a vocabulary of SentencePiece does besides.
+    sentence: Option<Sentence>,
     work: Work,
     frame: Frame,
     /// Tokens with a role, as in `tokenizer_config.json`: (`bos_token`, id).
@@ -91,12 +97,18 @@ impl Inner {
             merges: self.merges.clone(),
             added: self.added.clone(),
             normals: self.normals.clone(),
+            sentence: self.sentence.clone(),
             work: self.work.clone(),
             frame: self.frame.clone(),
             roles: self.roles.clone(),
             raw: self.raw.clone(),
             words: Mutex::default(),
         }
+    }
+
+    /// Calls `each` with every piece of a text: added tokens, and what is between them.
+    fn each_piece(&self, text: &[u8], special: Special, each: &mut dyn FnMut(Piece<'_>)) {
+        self.added.each_piece(text, special, &self.normals, self.sentence.as_ref(), Before::Nothing, each);
     }
 }
 
@@ -163,12 +175,23 @@ impl Tokenizer {
         json::lists(&self.0)
     }
 
-    /// llama.cpp's name of the pre-split, as stored in GGUF.
+    /// Builds a tokenizer from lists and a score for every token, the form in which a GGUF file stores a vocabulary of
+    /// SentencePiece; `space` says whether a space is put before texts.
+    pub(crate) fn from_scores(
+        name: &str,
+        lists: &FromLists<'_>,
+        scores: &[f64],
+        space: bool,
+    ) -> Result<Tokenizer> {
+        json::from_scores(name, lists, scores, space)
+    }
+
+    /// How llama.cpp is told to read the vocabulary in a GGUF file.
     ///
     /// # Errors
     /// If llama.cpp would encode texts differently.
-    pub(crate) fn gguf_pre(&self) -> Result<&'static str> {
-        json::gguf_pre(&self.0)
+    pub(crate) fn gguf_kind(&self) -> Result<GgufKind> {
+        json::gguf_kind(&self.0)
     }
 
     /// The same tokenizer with these tokens before every text; see [`Tokenizer::start`].
@@ -236,7 +259,7 @@ impl Tokenizer {
             self.each_word(text, special, &mut |word, added| {
                 let whole = work.whole.as_ref().is_some_and(|whole| whole.contains_key(word));
                 if !whole && added.is_none() {
-                    unknown += word.iter().filter(|byte| !merges.knows(**byte)).count();
+                    unknown += merges.unknown_bytes(word);
                 }
             });
         }
@@ -278,11 +301,25 @@ impl Tokenizer {
     /// stray byte is split from its neighbours as punctuation is.
     pub fn encode_bytes(&self, text: &[u8], special: Special) -> Vec<u32> {
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);
-        let Inner { added, normals, .. } = &*self.0;
         self.with_words(|words| {
-            added.each_piece(text, special, normals, &mut |piece| self.piece(piece, words, &mut ids));
+            self.0.each_piece(text, special, &mut |piece| self.piece(piece, words, &mut ids));
         });
         ids
+    }
+
+    /// Appends the tokens of a text that comes after `ids`: where a vocabulary puts a space before texts, it puts none before
+    /// one that continues another.
+    pub(crate) fn encode_after(&self, text: &[u8], special: Special, ids: &mut Vec<u32>) {
+        let Inner { added, normals, sentence, .. } = &*self.0;
+        let before = match ids.last() {
+            None => Before::Nothing,
+            Some(last) if added.special(*last).is_some() => Before::Token,
+            Some(_) => Before::Text,
+        };
+        self.with_words(|words| {
+            let each = &mut |piece: Piece<'_>| self.piece(piece, words, ids);
+            added.each_piece(text, special, normals, sentence.as_ref(), before, each);
+        });
     }
 
     /// Appends the tokens of a piece.
@@ -302,8 +339,9 @@ impl Tokenizer {
         done
     }
 
-    /// The bytes of tokens, concatenated; they need not be valid UTF-8 (see [`TextStream`]). An id without a token
-    /// is an error.
+    /// The bytes of the tokens of a text, concatenated; they need not be valid UTF-8 (see [`TextStream`]). If the
+    /// vocabulary puts a space before texts and takes it away again (Llama 2), one space at the beginning is left out.
+    /// An id without a token is an error.
     pub fn decode(&self, ids: &[u32]) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(ids.len() * 4);
         for id in ids {
@@ -315,6 +353,10 @@ impl Tokenizer {
                 )
             })?);
         }
+        let strips = self.0.sentence.as_ref().is_some_and(|sentence| sentence.strip);
+        if strips && bytes.first() == Some(&b' ') {
+            bytes.remove(0);
+        }
         Ok(bytes)
     }
 
@@ -325,7 +367,7 @@ impl Tokenizer {
 
     /// Whether a token is a special one.
     pub fn is_special(&self, id: u32) -> bool {
-        self.0.added.iter().any(|token| token.id == id && token.special)
+        self.0.added.special(id) == Some(true)
     }
 
     /// The special token with this text.
@@ -348,9 +390,8 @@ impl Tokenizer {
 
     /// Calls `each` with every word, and with its id if it is an added token.
     fn each_word(&self, text: &[u8], special: Special, each: &mut dyn FnMut(&[u8], Option<u32>)) {
-        let Inner { added, normals, work, .. } = &*self.0;
-        added.each_piece(text, special, normals, &mut |piece| match piece {
-            Piece::Text(piece) => work.each_word(piece, |word| each(word, None)),
+        self.0.each_piece(text, special, &mut |piece| match piece {
+            Piece::Text(piece) => self.0.work.each_word(piece, |word| each(word, None)),
             Piece::Token(id) => each(self.token(id).unwrap_or_default(), Some(id)),
         });
     }

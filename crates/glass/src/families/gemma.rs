@@ -12,7 +12,8 @@ use super::write::{sizes, with};
 use super::{Family, Form};
 use crate::config::object::Object;
 use crate::config::{
-    Activation, Factors, Gain, LayerAttention, Norm, NormOver, Placement, QueryKeyNorm, Rotary, ScoreFactor, Scores,
+    Activation, Factors, Gain, LayerAttention, Norm, NormOver, Placement, QueryKeyNorm, Rotary, ScoreFactor,
+    Scores,
 };
 use crate::{Config, Result};
 

@@ -86,7 +86,11 @@ fn kinds(fields: &Fields<'_>, layers: usize) -> Result<Vec<bool>> {
     let wrong = || fields.wrong("attention_types", types, "lists of kinds and how often they repeat");
     let mut found = Vec::new();
     for part in types.as_array().ok_or_else(wrong)? {
-        let (kinds, times) = part.get(0).and_then(Value::as_array).zip(part.get(1).and_then(Value::as_u64)).ok_or_else(wrong)?;
+        let (kinds, times) = part
+            .get(0)
+            .and_then(Value::as_array)
+            .zip(part.get(1).and_then(Value::as_u64))
+            .ok_or_else(wrong)?;
         if times > layers as u64 {
             return Err(wrong());
         }

@@ -44,7 +44,8 @@ pub(super) fn pattern(
     if local == global {
         return vec![global.clone()];
     }
-    let repeats = |period: &usize| is_local.iter().enumerate().all(|(i, local)| *local == is_local[i % period]);
+    let repeats =
+        |period: &usize| is_local.iter().enumerate().all(|(i, local)| *local == is_local[i % period]);
     let period = (1..is_local.len()).find(repeats).unwrap_or(is_local.len());
     let choice = |local_here: &bool| if *local_here { local.clone() } else { global.clone() };
     is_local[..period].iter().map(choice).collect()

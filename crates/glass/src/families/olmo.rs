@@ -105,7 +105,8 @@ fn olmo3(fields: &Fields<'_>) -> Result<Config> {
     let (global, local) = match fields.object("rope_parameters")? {
         Some(by_type) if by_type.get("full_attention").is_some() => {
             let of = |name: &str| {
-                let inner = by_type.object(name)?.unwrap_or_else(|| Object::of(name, Map::<String, Value>::new()));
+                let inner =
+                    by_type.object(name)?.unwrap_or_else(|| Object::of(name, Map::<String, Value>::new()));
                 fields.rotary_of(&config, habits, &inner)
             };
             (of("full_attention")?, of("sliding_attention")?)

@@ -1,8 +1,12 @@
 //! Added tokens: texts that are one token wherever they occur. They are found before the text is split.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
+
 use super::Special;
 use super::normalize::{Normal, normalize};
-use super::split::{self, Class};
+use super::search::{Search, is_joint};
+use super::sentence::Sentence;
 
 /// One added token.
 #[derive(Clone, Default)]
@@ -37,8 +41,33 @@ pub enum Overlap {
 pub struct Added {
     /// Longest first.
     tokens: Vec<AddedToken>,
+    /// Their texts.
+    texts: HashSet<Box<str>>,
+    /// Their ids, and whether they are special.
+    ids: HashMap<u32, bool>,
     /// Which of two overlapping tokens is found.
     pub overlap: Overlap,
+    /// What is searched for: with or without special tokens, in texts that are normalised or not.
+    searches: [OnceLock<Arc<Rounds>>; 4],
+}
+
+/// The rounds of the search, one after another.
+struct Rounds {
+    /// In the text as it is.
+    raw: Vec<Search>,
+    /// In the normalised text.
+    normalized: Search,
+}
+
+/// What comes before a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Before {
+    /// Nothing: it is the beginning.
+    Nothing,
+    /// An added token.
+    Token,
+    /// Other text, which this one continues.
+    Text,
 }
 
 /// A stretch of text between added tokens, or one of them.
@@ -58,12 +87,19 @@ impl Added {
 
     /// Adds a token. Returns false and changes nothing if the text already exists.
     pub fn insert(&mut self, token: AddedToken) -> bool {
-        if self.tokens.iter().any(|other| other.text == token.text) {
+        if !self.texts.insert(token.text.clone()) {
             return false;
         }
+        self.ids.insert(token.id, token.special);
+        self.searches = Default::default();
         let place = self.tokens.partition_point(|other| other.text.len() >= token.text.len());
         self.tokens.insert(place, token);
         true
+    }
+
+    /// Whether an id is an added token's, and if so, whether that is special.
+    pub fn special(&self, id: u32) -> Option<bool> {
+        self.ids.get(&id).copied()
     }
 
     /// Every added token, in no particular order.
@@ -74,66 +110,95 @@ impl Added {
     /// Cuts a text at its added tokens. For a vocabulary that normalises texts, see [`Added::each_piece`].
     pub fn pieces<'t>(&self, text: &'t [u8], special: Special) -> std::vec::IntoIter<Piece<'t>> {
         let mut pieces = if text.is_empty() { Vec::new() } else { vec![Piece::Text(text)] };
-        let tokens = self.counting(special);
-        for tokens in self.turns(&tokens) {
-            pieces = cut(&pieces, &Search::new(tokens, &[]));
+        for search in &self.rounds(special, None).raw {
+            pieces = cut(&pieces, search);
         }
         pieces.into_iter()
     }
 
-    /// Calls `each` with every piece of a text; `normals` are applied between the rounds of the search.
+    /// Calls `each` with every piece of a text; `normals` are applied between the rounds of the search, and what
+    /// `sentence` does to spaces after it. `before` says what comes before the text.
     pub fn each_piece(
         &self,
         text: &[u8],
         special: Special,
         normals: &[Normal],
+        sentence: Option<&Sentence>,
+        mut before: Before,
         each: &mut dyn FnMut(Piece<'_>),
     ) {
-        if normals.is_empty() {
+        if normals.is_empty() && sentence.is_none() {
             return self.pieces(text, special).for_each(each);
         }
-        let tokens = self.counting(special);
-        let (normalized, raw): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.normalized);
-        let (raw, normalized) = (Search::new(raw, &[]), Search::new(normalized, normals));
-        for piece in cut(&[Piece::Text(text)], &raw) {
-            match piece {
-                Piece::Token(_) => each(piece),
-                Piece::Text(text) => {
-                    let text = normalize(normals, text);
-                    cut(&[Piece::Text(&text)], &normalized).into_iter().for_each(&mut *each);
+        let rounds = self.rounds(special, Some(normals));
+        let mut pieces = vec![Piece::Text(text)];
+        for search in &rounds.raw {
+            pieces = cut(&pieces, search);
+        }
+        for piece in pieces {
+            let Piece::Text(text) = piece else {
+                each(piece);
+                before = Before::Token;
+                continue;
+            };
+            let no_space: Vec<Normal>;
+            let normals = match before {
+                Before::Text => {
+                    no_space = normals.iter().copied().filter(|normal| *normal != Normal::Prepend).collect();
+                    &no_space
                 }
+                _ => normals,
+            };
+            let text = normalize(normals, text);
+            for piece in cut(&[Piece::Text(&text)], &rounds.normalized) {
+                match (piece, sentence) {
+                    (Piece::Text(text), Some(sentence)) => {
+                        each(Piece::Text(&sentence.stretch(text, before)));
+                    }
+                    _ => each(piece),
+                }
+                before = Before::Token;
             }
         }
     }
 
-    fn counting(&self, special: Special) -> Vec<&AddedToken> {
-        self.tokens.iter().filter(|token| !token.special || special == Special::Allowed).collect()
+    /// The rounds for texts that are normalised by these `normals`, or that are not.
+    fn rounds(&self, special: Special, normals: Option<&[Normal]>) -> &Rounds {
+        let kind = usize::from(special == Special::Allowed) * 2 + usize::from(normals.is_some());
+        self.searches[kind].get_or_init(|| {
+            let counts = |token: &&AddedToken| !token.special || special == Special::Allowed;
+            let counting = self.tokens.iter().filter(counts);
+            let (normalized, raw): (Vec<_>, Vec<_>) = counting.partition(|token| token.normalized);
+            Arc::new(match normals {
+                Some(normals) => {
+                    Rounds { raw: self.turns(raw), normalized: Search::new(&normalized, normals) }
+                }
+                None => {
+                    let raw = match self.overlap {
+                        Overlap::First => [raw, normalized].map(|tokens| self.turns(tokens)).concat(),
+                        Overlap::Longest => self.turns(self.tokens.iter().filter(counts).collect()),
+                    };
+                    Rounds { raw, normalized: Search::default() }
+                }
+            })
+        })
     }
 
-    /// Groups the tokens that are searched for together, one group after another.
-    fn turns<'a>(&self, tokens: &[&'a AddedToken]) -> Vec<Vec<&'a AddedToken>> {
+    /// Groups tokens, longest first, into those that are searched for together.
+    fn turns(&self, tokens: Vec<&AddedToken>) -> Vec<Search> {
         match self.overlap {
-            Overlap::First => {
-                let (normalized, raw): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.normalized);
-                [raw, normalized].into_iter().filter(|turn| !turn.is_empty()).collect()
+            _ if tokens.is_empty() => Vec::new(),
+            // If one round finds the same tokens, one is enough.
+            Overlap::Longest if !is_joint(&tokens) => {
+                tokens.iter().map(|token| Search::new(&[*token], &[])).collect()
             }
-            // If no token can begin within another, one round finds the same tokens.
-            Overlap::Longest if !tokens.iter().any(|a| tokens.iter().any(|b| overlap(&a.text, &b.text))) => {
-                vec![tokens.to_vec()]
-            }
-            Overlap::Longest => tokens.iter().map(|token| vec![*token]).collect(),
+            _ => vec![Search::new(&tokens, &[])],
         }
     }
-}
-
-/// Whether a proper suffix of `a` is a proper prefix of `b`.
-fn overlap(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    (1..a.len().min(b.len())).any(|length| a[a.len() - length..] == b[..length])
 }
 
 /// Cuts the texts among some pieces.
-fn cut<'t>(pieces: &[Piece<'t>], search: &Search<'_>) -> Vec<Piece<'t>> {
+fn cut<'t>(pieces: &[Piece<'t>], search: &Search) -> Vec<Piece<'t>> {
     let mut all = Vec::with_capacity(pieces.len());
     for piece in pieces {
         match *piece {
@@ -142,78 +207,4 @@ fn cut<'t>(pieces: &[Piece<'t>], search: &Search<'_>) -> Vec<Piece<'t>> {
         }
     }
     all
-}
-
-/// The tokens of one round of the search.
-struct Search<'a> {
-    /// Each token with the bytes to search for.
-    tokens: Vec<(&'a AddedToken, Vec<u8>)>,
-    /// The bytes that at least one of them begins with.
-    begins: [bool; 256],
-}
-
-impl<'a> Search<'a> {
-    fn new(tokens: Vec<&'a AddedToken>, normals: &[Normal]) -> Search<'a> {
-        let look = |token: &'a AddedToken| (token, normalize(normals, token.text.as_bytes()).into_owned());
-        let mut tokens: Vec<_> = tokens.into_iter().map(look).filter(|(_, text)| !text.is_empty()).collect();
-        tokens.sort_by_key(|(_, text)| std::cmp::Reverse(text.len()));
-        let mut begins = [false; 256];
-        tokens.iter().for_each(|(_, text)| begins[text[0] as usize] = true);
-        Search { tokens, begins }
-    }
-
-    /// The first token in a text from `from` on, and where it begins and ends.
-    fn next(&self, text: &[u8], from: usize) -> Option<(&AddedToken, usize, usize)> {
-        let begins = |at: &usize| self.begins[text[*at] as usize];
-        (from..text.len()).filter(begins).find_map(|at| {
-            let (token, found) = self.tokens.iter().find(|(_, found)| text[at..].starts_with(found))?;
-            Some((*token, at, at + found.len()))
-        })
-    }
-
-    fn cut<'t>(&self, text: &'t [u8], pieces: &mut Vec<Piece<'t>>) {
-        let (mut done, mut from) = (0, 0);
-        while !self.tokens.is_empty()
-            && let Some((token, mut start, mut end)) = self.next(text, from)
-        {
-            from = end;
-            if token.lstrip {
-                start = done.max(end_of_text_before_space(&text[..start]));
-            }
-            if token.rstrip {
-                end += space(&text[end..]);
-            }
-            if done < start {
-                pieces.push(Piece::Text(&text[done..start]));
-            }
-            pieces.push(Piece::Token(token.id));
-            done = end;
-            from = from.max(done);
-        }
-        if done < text.len() {
-            pieces.push(Piece::Text(&text[done..]));
-        }
-    }
-}
-
-/// The length of the white space at the beginning of a text.
-fn space(text: &[u8]) -> usize {
-    let mut at = 0;
-    while at < text.len()
-        && let (Class::Space, bytes) = split::class_at(text, at)
-    {
-        at += bytes;
-    }
-    at
-}
-
-/// Where the white space at the end of a text begins.
-fn end_of_text_before_space(text: &[u8]) -> usize {
-    let mut end = text.len();
-    while let Some(at) = (end.saturating_sub(4)..end).rev().find(|at| text[*at] & 0xC0 != 0x80)
-        && split::class_at(&text[..end], at) == (Class::Space, end - at)
-    {
-        end = at;
-    }
-    end
 }

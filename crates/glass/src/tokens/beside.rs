@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::json::{self, Token, next_id};
 use super::normalize::Normal;
 use super::presplit::Step;
+use super::split::Split;
 use crate::config::object::Object;
 use crate::{Error, Result};
 
@@ -47,12 +48,16 @@ const ROLES: [&str; 7] =
 /// Lists of special tokens without a role.
 const LISTS: [&str; 2] = ["additional_special_tokens", "extra_special_tokens"];
 
-/// The classes of `transformers` 5 that make the normalizer and the pre-tokenizer of a byte-level tokenizer.json anew. For
-/// those that split as GPT-2 does, their normal forms; what the others do is not read here.
-const MADE_ANEW: [(&str, Option<&[Normal]>); 18] = [
-    ("GPT2Tokenizer", Some(&[])),
-    ("CodeGenTokenizer", Some(&[])),
-    ("GPTNeoXTokenizer", Some(&[Normal::Nfc])),
+/// Normal forms and a split.
+type Parts = (&'static [Normal], Split);
+
+/// The classes of `transformers` 5 that make the normalizer and the pre-tokenizer of a tokenizer.json anew. For
+/// byte-level ones that are known, their normal forms and their split; what the others do is not read here.
+const MADE_ANEW: [(&str, Option<Parts>); 18] = [
+    ("GPT2Tokenizer", Some((&[], Split::Gpt2))),
+    ("CodeGenTokenizer", Some((&[], Split::Gpt2))),
+    ("GPTNeoXTokenizer", Some((&[Normal::Nfc], Split::Gpt2))),
+    ("Qwen2Tokenizer", Some((&[Normal::Nfc], Split::Gpt4 { digits: 1, tail: false }))),
     ("BartTokenizer", None),
     ("BlenderbotTokenizer", None),
     ("CLIPTokenizer", None),
@@ -64,7 +69,6 @@ const MADE_ANEW: [(&str, Option<&[Normal]>); 18] = [
     ("LongformerTokenizer", None),
     ("LukeTokenizer", None),
     ("NougatTokenizer", None),
-    ("Qwen2Tokenizer", None),
     ("Qwen3_5Tokenizer", None),
     ("RobertaTokenizer", None),
     ("WhisperTokenizer", None),
@@ -96,13 +100,18 @@ impl Beside {
         let class = class.or(self.model.then_some(MADE_ANEW[0].0));
         let is =
             |known: &str| class.is_some_and(|class| class.strip_suffix("Fast").unwrap_or(class) == known);
-        let Some((class, normals)) = MADE_ANEW.into_iter().find(|(known, _)| is(known)) else {
+        if is("LlamaTokenizer") || is("GemmaTokenizer") {
+            let (class, metaspace) =
+                if is("GemmaTokenizer") { ("GemmaTokenizer", false) } else { ("LlamaTokenizer", true) };
+            return Ok((!json::is_made_by(name, file, metaspace)?).then_some(class));
+        }
+        let Some((class, known)) = MADE_ANEW.into_iter().find(|(known, _)| is(known)) else {
             return Ok(None);
         };
         let (found, mut steps) = json::before(name, file)?;
         // A space before a text is for tokenizer_config.json to say.
         steps.retain(|step| *step != Step::PrefixSpace);
-        let same = normals.is_some_and(|normals| found == normals) && steps == [Step::Words];
+        let same = known.is_some_and(|(normals, split)| found == normals && steps == [Step::Words(split)]);
         Ok((!same).then_some(class))
     }
 

@@ -5,7 +5,9 @@
 //! GPT-2. Equal pairs are joined from the left.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
+
+use super::sentence::Symbols;
 
 /// The most tokens a vocabulary may have: two ids and a rank are packed into 64 bits.
 pub const MOST_TOKENS: usize = 1 << 20;
@@ -44,6 +46,8 @@ pub struct Merges {
     unknown: Unknown,
     /// Whether every byte has a token.
     complete: bool,
+    /// The tokens of characters, where words are merged from these instead of bytes.
+    symbols: Option<Box<Symbols>>,
     /// Open addressing by pair: left (20 bits), right (20 bits), rank (24 bits); all ones where empty.
     slots: Vec<u64>,
     /// The joined token, by rank.
@@ -69,29 +73,67 @@ impl Merges {
 
     /// The same for a vocabulary in which some bytes have no token.
     pub fn partial(bytes: [Option<u32>; 256], unknown: Unknown, merges: &[[u32; 3]]) -> Merges {
-        let slots = vec![u64::MAX; (merges.len() * 2).next_power_of_two().max(2)];
-        let (bytes, complete) = (bytes.map(|id| id.unwrap_or(NONE)), bytes.iter().all(Option::is_some));
-        let joined = Vec::with_capacity(merges.len());
-        let mut table = Merges { bytes, unknown, complete, slots, joined };
+        let mut table = Merges::empty(bytes, unknown, merges.len());
         for &[left, right, joined] in merges {
-            let rank = table.joined.len() as u64;
-            let slot = table.slot(left, right);
-            if table.slots[slot] == u64::MAX {
-                table.slots[slot] = key(left, right) << 24 | rank;
+            if table.insert(left, right, table.joined.len() as u64) {
                 table.joined.push(joined);
             }
         }
         table
     }
 
-    /// Whether every byte has a token.
+    /// The same for a vocabulary whose words are merged from characters.
+    pub fn of_symbols(symbols: Symbols, unknown: Unknown, merges: &[[u32; 3]]) -> Merges {
+        let mut table = Merges::partial([None; 256], unknown, merges);
+        table.complete = symbols.is_complete();
+        table.symbols = Some(Box::new(symbols));
+        table
+    }
+
+    /// The same where pairs share a rank: left, right, rank; and the token of every rank. Of pairs with the same rank,
+    /// the one further left is joined first.
+    pub fn ranked(symbols: Symbols, unknown: Unknown, merges: &[[u32; 3]], joined: Vec<u32>) -> Merges {
+        let mut table = Merges::empty([None; 256], unknown, merges.len());
+        for &[left, right, rank] in merges {
+            table.insert(left, right, u64::from(rank));
+        }
+        table.complete = symbols.is_complete();
+        (table.joined, table.symbols) = (joined, Some(Box::new(symbols)));
+        table
+    }
+
+    fn empty(bytes: [Option<u32>; 256], unknown: Unknown, merges: usize) -> Merges {
+        let slots = vec![u64::MAX; (merges * 2).next_power_of_two().max(2)];
+        let (bytes, complete) = (bytes.map(|id| id.unwrap_or(NONE)), bytes.iter().all(Option::is_some));
+        Merges { bytes, unknown, complete, symbols: None, slots, joined: Vec::with_capacity(merges) }
+    }
+
+    /// Adds a pair; false if it is there already.
+    fn insert(&mut self, left: u32, right: u32, rank: u64) -> bool {
+        let slot = self.slot(left, right);
+        let free = self.slots[slot] == u64::MAX;
+        if free {
+            self.slots[slot] = key(left, right) << 24 | rank;
+        }
+        free
+    }
+
+    /// Whether every text has tokens.
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
     /// Whether a byte has a token.
-    pub fn knows(&self, byte: u8) -> bool {
+    fn knows(&self, byte: u8) -> bool {
         self.complete || self.bytes[byte as usize] != NONE
+    }
+
+    /// How many bytes of a word have no token.
+    pub fn unknown_bytes(&self, word: &[u8]) -> usize {
+        match &self.symbols {
+            Some(symbols) => symbols.unknown_bytes(word),
+            None => word.iter().filter(|byte| !self.knows(**byte)).count(),
+        }
     }
 
     /// What happens to a byte that has no token.
@@ -104,8 +146,11 @@ impl Merges {
         self.bytes[byte as usize]
     }
 
-    /// The tokens of single bytes.
-    fn bytes(&self, word: &[u8]) -> Vec<u32> {
+    /// The tokens of single bytes, or of characters.
+    fn first(&self, word: &[u8]) -> Vec<u32> {
+        if let Some(symbols) = &self.symbols {
+            return symbols.tokens(word, self.unknown);
+        }
         let mut tokens = Vec::with_capacity(word.len());
         let mut after_unknown = false;
         for byte in word {
@@ -122,14 +167,30 @@ impl Merges {
         tokens
     }
 
-    /// Every merge as left, right, joined, in the order they were learned.
+    /// Every merge as left, right, joined, in the order they were learned. Those that share a rank follow each other.
     pub fn in_order(&self) -> Vec<[u32; 3]> {
-        let mut pairs = vec![[0; 3]; self.joined.len()];
-        for slot in self.slots.iter().filter(|slot| **slot != u64::MAX) {
-            let rank = (slot & 0xFF_FFFF) as usize;
-            pairs[rank] = [(slot >> 44) as u32, (slot >> 24) as u32 & 0xF_FFFF, self.joined[rank]];
-        }
-        pairs
+        let used = self.slots.iter().filter(|slot| **slot != u64::MAX);
+        let mut pairs: Vec<(usize, u64)> =
+            used.map(|slot| ((slot & 0xFF_FFFF) as usize, slot >> 24)).collect();
+        pairs.sort_unstable();
+        let triple =
+            |&(rank, pair): &(usize, u64)| [(pair >> 20) as u32, pair as u32 & 0xF_FFFF, self.joined[rank]];
+        pairs.iter().map(triple).collect()
+    }
+
+    /// The byte of every token of byte fallback.
+    pub fn byte_tokens(&self) -> HashMap<u32, u8> {
+        self.symbols.as_ref().map(|symbols| symbols.byte_tokens()).unwrap_or_default()
+    }
+
+    /// The tokens that merges make.
+    pub fn joined(&self) -> &[u32] {
+        &self.joined
+    }
+
+    /// Whether pairs share a rank.
+    pub fn share_ranks(&self) -> bool {
+        self.slots.iter().filter(|slot| **slot != u64::MAX).count() > self.joined.len()
     }
 
     /// The rank of the merge of `left` and `right`, or `u32::MAX` if they are never joined.
@@ -154,9 +215,14 @@ impl Merges {
     /// Appends the tokens of one word to `ids`.
     pub fn word(&self, word: &[u8], ids: &mut Vec<u32>) {
         match word {
-            word if word.len() > SHORT || !self.complete => {
+            word if word.len() > SHORT || !self.complete || self.symbols.is_some() => {
                 // Positions are 32-bit, so a longer word is cut.
-                word.chunks(1 << 30).for_each(|part| _ = self.long(part, ids));
+                for part in word.chunks(1 << 30) {
+                    match self.first(part) {
+                        first if first.len() <= SHORT && self.complete => self.joined_short(&first, ids),
+                        first => _ = self.long(first, ids),
+                    }
+                }
             }
             [byte] => ids.push(self.byte(*byte)),
             word => self.short(word, ids),
@@ -165,10 +231,23 @@ impl Merges {
 
     /// Searches for the lowest rank again after every merge: at most `SHORT²` steps, within two small arrays.
     fn short(&self, word: &[u8], ids: &mut Vec<u32>) {
-        let (mut tokens, mut ranks, mut count) = ([0u32; SHORT], [NONE; SHORT], word.len());
+        let mut tokens = [0u32; SHORT];
         for (token, byte) in tokens.iter_mut().zip(word) {
             *token = self.byte(*byte);
         }
+        self.merge_short(tokens, word.len(), ids);
+    }
+
+    /// The same from the tokens of characters, at most `SHORT` of them.
+    fn joined_short(&self, first: &[u32], ids: &mut Vec<u32>) {
+        let mut tokens = [0u32; SHORT];
+        tokens[..first.len()].copy_from_slice(first);
+        self.merge_short(tokens, first.len(), ids);
+    }
+
+    #[inline(always)]
+    fn merge_short(&self, mut tokens: [u32; SHORT], mut count: usize, ids: &mut Vec<u32>) {
+        let mut ranks = [NONE; SHORT];
         for at in 1..count {
             ranks[at - 1] = self.rank(tokens[at - 1], tokens[at]);
         }
@@ -195,9 +274,8 @@ impl Merges {
     }
 
     /// Keeps a heap of pairs over a linked list of tokens: every merge removes a token and adds at most two pairs,
-    /// so a word of n bytes takes less than 3 n heap operations. Returns how many were taken.
-    fn long(&self, word: &[u8], ids: &mut Vec<u32>) -> usize {
-        let mut tokens = self.bytes(word);
+    /// so a word of n tokens takes less than 3 n heap operations. Returns how many were taken.
+    fn long(&self, mut tokens: Vec<u32>, ids: &mut Vec<u32>) -> usize {
         let end = tokens.len() as u32;
         let mut next: Vec<u32> = (1..=end).collect();
         let mut before: Vec<u32> = (0..end).map(|at| at.wrapping_sub(1)).collect();
@@ -242,7 +320,7 @@ impl Merges {
     /// How a word is merged: before the first merge, and after each. The work grows with the square of the word's
     /// length, so this is only for display.
     pub fn steps(&self, word: &[u8]) -> Vec<Step> {
-        let mut bytes = self.bytes(word);
+        let mut bytes = self.first(word);
         // Gaps are not shown.
         bytes.retain(|id| *id != GAP);
         let mut steps = vec![Step { tokens: bytes, joined: None }];
@@ -297,7 +375,7 @@ mod tests {
             };
             let word: Vec<u8> = (0..length).map(|_| letter()).collect();
             let short = ids(|ids| merges.short(&word, ids));
-            assert_eq!(ids(|ids| _ = merges.long(&word, ids)), short, "{word:?}");
+            assert_eq!(ids(|ids| _ = merges.long(merges.first(&word), ids)), short, "{word:?}");
             assert_eq!(merges.steps(&word).last().unwrap().tokens, short, "{word:?}");
         }
     }
@@ -307,7 +385,7 @@ mod tests {
         let (_, merges) = vocabulary::gpt2();
         for letters in ["a", "ab", "ACGTTGCAAC", "=", "-_", "\u{e9}"] {
             let word = letters.repeat(100_000);
-            let turns = merges.long(word.as_bytes(), &mut Vec::new());
+            let turns = merges.long(merges.first(word.as_bytes()), &mut Vec::new());
             assert!(turns < 3 * word.len(), "{turns} turns for {} bytes of {letters:?}", word.len());
         }
     }

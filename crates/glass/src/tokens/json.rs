@@ -1,18 +1,23 @@
-//! `tokenizer.json`, the file of Hugging Face's `tokenizers`: byte-level BPE with added tokens; and the older pair, a
-//! vocabulary in JSON and a text of merges.
+//! `tokenizer.json`, the file of Hugging Face's `tokenizers`: byte-level BPE and SentencePiece's, with added tokens; the
+//! older pair, a vocabulary in JSON and a text of merges; and the lists of a GGUF file.
 
 mod build;
+mod lists;
 mod pair;
 mod parts;
 mod read;
+mod scores;
+mod sentence;
 mod write;
 
 use serde::{Deserialize, Serialize};
 
-pub use build::{FromLists, from_lists, next_id};
+pub use build::next_id;
+pub use lists::{FromLists, from_lists, starts_by_default};
 pub use pair::read as read_pair;
-pub use read::{before, read};
-pub use write::{Lists, gguf_pre, lists, write};
+pub use read::{before, is_made_by, read};
+pub use scores::from_scores;
+pub use write::{GgufKind, Lists, gguf_kind, lists, write};
 
 /// An added token, as in the file.
 #[derive(Clone, Default, Deserialize, Serialize)]

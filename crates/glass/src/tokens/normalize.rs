@@ -1,7 +1,8 @@
-//! Normalises a text before it is split: Unicode's normal forms, and lower case.
+//! Normalises a text before it is split: Unicode's normal forms, lower case, and SentencePiece's spaces.
 
 use std::borrow::Cow;
 
+use super::sentence::spaces;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// One normalisation.
@@ -17,10 +18,14 @@ pub enum Normal {
     Nfkd,
     /// Lower case, character by character.
     Lowercase,
+    /// A space before a text that is not empty (`Prepend`).
+    Prepend,
+    /// `▁` and a space are the same from here on (`Replace`), see [`super::sentence`].
+    Spaces,
 }
 
 impl Normal {
-    /// Every kind, with the name it has in a `tokenizer.json`.
+    /// Those that a `tokenizer.json` gives by their name alone.
     pub const ALL: [(Normal, &str); 5] = [
         (Normal::Nfc, "NFC"),
         (Normal::Nfd, "NFD"),
@@ -37,6 +42,8 @@ impl Normal {
             Normal::Nfkc => text.nfkc().collect(),
             Normal::Nfkd => text.nfkd().collect(),
             Normal::Lowercase => text.chars().flat_map(char::to_lowercase).collect(),
+            // These are done to bytes.
+            Normal::Prepend | Normal::Spaces => text.to_string(),
         }
     }
 }
@@ -45,6 +52,20 @@ impl Normal {
 pub fn normalize<'t>(normals: &[Normal], text: &'t [u8]) -> Cow<'t, [u8]> {
     let mut text = Cow::Borrowed(text);
     for normal in normals {
+        match normal {
+            Normal::Prepend if text.is_empty() => continue,
+            Normal::Prepend => {
+                text = [b" ", &text[..]].concat().into();
+                continue;
+            }
+            Normal::Spaces => {
+                if let Cow::Owned(changed) = spaces(&text) {
+                    text = changed.into();
+                }
+                continue;
+            }
+            _ => {}
+        }
         let mut changed = Vec::with_capacity(text.len());
         for chunk in text.utf8_chunks() {
             changed.extend(normal.text(chunk.valid()).into_bytes());

@@ -1,6 +1,8 @@
 //! Encodes on several threads, with the same tokens: a long text is cut where no word is affected.
 
 use super::added::{Added, AddedToken, Piece};
+use super::normalize::Normal;
+use super::sentence::Prefix;
 use super::{Inner, Special, Tokenizer, split};
 
 /// About how much text one thread takes at a time.
@@ -9,11 +11,14 @@ const PART: usize = 1 << 16;
 impl Tokenizer {
     /// Encodes one long text on several threads, with the same result as [`Tokenizer::encode_bytes`].
     pub fn encode_parallel(&self, text: &[u8], special: Special) -> Vec<u32> {
-        let Inner { added, work, normals, .. } = &*self.0;
+        let Inner { added, work, normals, sentence, .. } = &*self.0;
+        if sentence.is_some() {
+            return self.stretches_parallel(text, special);
+        }
         if !normals.is_empty() {
             // Which tokens are found depends on the normalised text, so it is cut only where no token is affected.
             let share = if self.cuts_at_words() { PART } else { usize::MAX };
-            let parts = parts(&Added::default(), true, text, special, share);
+            let parts = parts(&Added::default(), &split::safe_cut, text, special, share);
             let encode = |part: &Vec<Piece>| -> Vec<u32> {
                 let texts =
                     part.iter().map(|piece| if let Piece::Text(text) = piece { text } else { &[][..] });
@@ -21,7 +26,7 @@ impl Tokenizer {
             };
             return map(&parts, encode).concat();
         }
-        let parts = parts(added, work.cuts_at_words(), text, special, PART);
+        let parts = parts(added, &|text, at| work.cut(text, at), text, special, PART);
         let encode = |pieces: &Vec<Piece>| {
             let mut ids = Vec::with_capacity(PART / 3);
             self.with_words(|words| pieces.iter().for_each(|piece| self.piece(*piece, words, &mut ids)));
@@ -30,9 +35,37 @@ impl Tokenizer {
         map(&parts, encode).concat()
     }
 
+    /// The same for a vocabulary that puts a space before a text: it is cut after that.
+    fn stretches_parallel(&self, text: &[u8], special: Special) -> Vec<u32> {
+        let mut stretches = Vec::new();
+        self.0.each_piece(text, special, &mut |piece| {
+            stretches.push(match piece {
+                Piece::Text(text) => (text.to_vec(), None),
+                Piece::Token(id) => (Vec::new(), Some(id)),
+            });
+        });
+        let mut all = Vec::new();
+        for (text, id) in stretches {
+            let cut = |text: &[u8], at| self.0.work.cut(text, at);
+            let parts = parts(&Added::default(), &cut, &text, special, PART);
+            let encode = |pieces: &Vec<Piece>| {
+                let mut ids = Vec::with_capacity(PART / 3);
+                self.with_words(|words| pieces.iter().for_each(|piece| self.piece(*piece, words, &mut ids)));
+                ids
+            };
+            map(&parts, encode).iter().for_each(|ids| all.extend(ids));
+            all.extend(id);
+        }
+        all
+    }
+
     /// Whether no token of this vocabulary reaches over a [`word_cut`].
     pub fn cuts_at_words(&self) -> bool {
-        let Inner { added, work, .. } = &*self.0;
+        let Inner { added, work, normals, sentence, .. } = &*self.0;
+        let spaced = sentence.as_ref().is_some_and(|sentence| sentence.prefix != Prefix::Never);
+        if spaced || normals.contains(&Normal::Prepend) {
+            return false;
+        }
         let reaches =
             |token: &AddedToken| token.lstrip || token.rstrip || token.text.contains(char::is_whitespace);
         work.cuts_at_words() && !added.iter().any(reaches)
@@ -45,15 +78,15 @@ impl Tokenizer {
 }
 
 /// The first place after `at` where a text can be cut without changing its tokens: between an ASCII character that
-/// is not a space and an ASCII space. Only for vocabularies that [cut there](Tokenizer::cuts_at_words).
+/// is not white space and a space. Only for vocabularies that [cut there](Tokenizer::cuts_at_words).
 pub fn word_cut(text: &[u8], at: usize) -> Option<usize> {
     split::safe_cut(text, at)
 }
 
-/// Groups pieces into parts of about `share` bytes, where the text allows it and `cuts` permits cutting.
+/// Groups pieces into parts of about `share` bytes, where `cut` gives a place to cut after another one.
 pub fn parts<'t>(
     added: &Added,
-    cuts: bool,
+    cut: &dyn Fn(&[u8], usize) -> Option<usize>,
     text: &'t [u8],
     special: Special,
     share: usize,
@@ -67,8 +100,8 @@ pub fn parts<'t>(
                 continue;
             }
         };
-        while size + rest.len() > share && cuts {
-            let Some(cut) = split::safe_cut(rest, share.saturating_sub(size)) else { break };
+        while size + rest.len() > share {
+            let Some(cut) = cut(rest, share.saturating_sub(size)) else { break };
             part.push(Piece::Text(&rest[..cut]));
             parts.push(std::mem::take(&mut part));
             (rest, size) = (&rest[cut..], 0);

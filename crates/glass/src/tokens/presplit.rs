@@ -1,15 +1,15 @@
 //! The pre-split as a list of steps: each cuts the pieces of the previous step, and no token crosses a cut.
 //!
-//! GPT-2 has one step, its words. Other byte-level vocabularies first separate numbers, or put a space before the
+//! Most vocabularies have one step, the words of their [`Split`]. Some first separate numbers, or put a space before the
 //! text; llama.cpp has its own default for files that do not name their pre-split.
 
-use super::split::{self, Class};
+use super::split::{self, Class, Split};
 
 /// One step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// GPT-2's words.
-    Words,
+    /// Words.
+    Words(Split),
     /// Numbers (`\p{N}`) are pieces of their own: every digit, or every run of them.
     Numbers {
         /// Every digit.
@@ -27,7 +27,16 @@ pub enum Step {
 
 /// What llama.cpp uses if `tokenizer.ggml.pre` is missing or "default" (`llama-vocab.cpp`).
 pub const LLAMA_CPP_DEFAULT: [Step; 4] =
-    [Step::Punctuation, Step::Words, Step::Numbers { each: false }, Step::ThreeDigits];
+    [Step::Punctuation, Step::Words(Split::Gpt2), Step::Numbers { each: false }, Step::ThreeDigits];
+
+/// A list of steps that cuts at the same places in fewer steps.
+pub fn joined(mut steps: Vec<Step>) -> Vec<Step> {
+    if let [.., Step::Numbers { each: true }, Step::Words(split @ Split::Gpt2)] = &mut steps[..] {
+        *split = Split::Digits;
+        steps.remove(steps.len() - 2);
+    }
+    steps
+}
 
 /// Calls `piece` with every piece of a text after all steps, in order.
 pub fn each_piece(steps: &[Step], text: &[u8], piece: &mut dyn FnMut(&[u8])) {
@@ -48,7 +57,7 @@ pub fn each_piece(steps: &[Step], text: &[u8], piece: &mut dyn FnMut(&[u8])) {
 
 /// Whether a text can be cut at a [safe place](split::safe_cut) without changing a piece.
 pub fn cuts_at_words(steps: &[Step]) -> bool {
-    steps.iter().any(|step| matches!(step, Step::Words | Step::Characters))
+    steps.iter().any(|step| matches!(step, Step::Words(_) | Step::Characters))
 }
 
 /// Where the first piece of a text ends; the text is not empty.
@@ -58,7 +67,7 @@ fn end(step: Step, text: &[u8]) -> usize {
     let is_punctuation =
         |at: usize| b"$+<=>^~|".contains(&text[at]) || split::is_punctuation(&text[at..at + length(at)]);
     match step {
-        Step::Words => split::word_end(text, 0),
+        Step::Words(split) => split.first_end(text),
         Step::Numbers { each: true } if is_number(0) => length(0),
         Step::Numbers { .. } => run(text, is_number),
         Step::Punctuation => run(text, is_punctuation),

@@ -13,9 +13,10 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::added::Added;
 use super::bpe::{MOST_TOKENS, Merges};
+use super::split::Split;
 use super::vocabulary::Vocabulary;
 use super::words::Work;
-use super::{END_OF_TEXT, Tokenizer, split};
+use super::{END_OF_TEXT, Tokenizer};
 use crate::{Error, Result};
 
 /// The longest token, in bytes: the work to find a pair grows with the square of its length.
@@ -84,7 +85,7 @@ fn by_rank(ranks: &Ranks) -> std::result::Result<Vec<&[u8]>, String> {
 fn other_split(tokens: &[&[u8]]) -> std::result::Result<(), String> {
     let texts =
         tokens.iter().filter_map(|token| std::str::from_utf8(token).ok()).filter(|text| !text.is_empty());
-    match texts.into_iter().find(|text| split::word_end(text.as_bytes(), 0) < text.len()) {
+    match texts.into_iter().find(|text| Split::Gpt2.first_end(text.as_bytes()) < text.len()) {
         None => Ok(()),
         Some(text) => Err(format!(
             "token {text:?} is never one word of GPT-2's splitting; vocabularies with another pre-split (cl100k_base, o200k_base) \

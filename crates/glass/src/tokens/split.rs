@@ -1,103 +1,95 @@
-//! GPT-2's pre-split: text is cut into words before bytes are merged, and no token crosses a cut.
+//! Pre-splits: text is cut into words before bytes are merged, and no token crosses a cut.
 //!
-//! A hand-written version of the regular expression in OpenAI's `encoder.py`, over all of Unicode:
-//! `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
+//! Every family has a regular expression for this. Each is written by hand here, over all of Unicode, as a function
+//! that says where the word ends that begins at a place; [`table`] lists the expressions.
 //!
 //! A byte that is not part of valid UTF-8 is treated as a character that is neither letter, number nor space, like
 //! the U+FFFD that a lossy decoder would put in its place.
 
-/// The class of a character, as far as the pre-split needs it.
+mod classes;
+mod deepseek;
+mod digits;
+mod gpt2;
+mod gpt4;
+mod o200k;
+pub mod table;
+
+pub use classes::{Class, class, class_at, is_punctuation};
+
+/// How a text is cut into words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Class {
-    /// Neither letter, number nor space: punctuation, symbols, marks, controls, stray bytes.
-    Other,
-    /// `\p{L}`.
-    Letter,
-    /// `\p{N}`.
-    Number,
-    /// `\s`: Unicode's White_Space.
-    Space,
+pub enum Split {
+    /// GPT-2's.
+    Gpt2,
+    /// GPT-2's, after every digit was made a word (SmolLM, StarCoder).
+    Digits,
+    /// GPT-4's (cl100k), Llama 3's, Qwen's, nanochat's.
+    Gpt4 {
+        /// The most digits of a word.
+        digits: u8,
+        /// White space at the end of a text is one word, also if it holds a line feed.
+        tail: bool,
+    },
+    /// GPT-4o's (o200k), Phi-4-mini's, Mistral's Tekken.
+    O200k {
+        /// The most digits of a word.
+        digits: u8,
+        /// English endings (`'s`) belong to the word before them.
+        endings: bool,
+    },
+    /// DeepSeek-V3's.
+    DeepSeek,
+    /// A word ends before a space, `▁`, that follows another character. No family splits so: it changes no token of a
+    /// vocabulary in which no token has such a place.
+    Spaces {
+        /// Bytes before a space where no word ends, since a token goes on there; spaces where there are fewer.
+        except: [u8; 4],
+    },
+    /// A word begins at every space, `▁`.
+    EachSpace,
 }
 
-/// A two-level table: the number of the block for every 256 code points, then the blocks (made by `build.rs`).
-static TABLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/classes.table"));
-const BLOCKS: usize = 0x11_0000 / 256;
-
-/// The table's value for punctuation, which GPT-2's pre-split does not distinguish from other characters.
-const PUNCTUATION: u8 = 4;
-
-/// The classes of ASCII, separate so that they stay in the L1 cache.
-static ASCII: [Class; 128] = {
-    let mut ascii = [Class::Other; 128];
-    let mut at = 0;
-    while at < 128 {
-        ascii[at] = class_of(at as u32);
-        at += 1;
+impl Split {
+    /// Calls `word` with the start and the end of every word of a text.
+    #[inline(always)]
+    pub fn each_range(self, text: &[u8], word: impl FnMut(usize, usize)) {
+        match self {
+            Split::Gpt2 => each(text, gpt2::word_end, word),
+            Split::Digits => each(text, digits::word_end, word),
+            Split::Gpt4 { digits, tail } => {
+                each(text, |text, at| gpt4::word_end(text, at, digits, tail), word)
+            }
+            Split::O200k { digits, endings } => {
+                each(text, |text, at| o200k::word_end(text, at, digits, endings), word);
+            }
+            Split::DeepSeek => each(text, deepseek::word_end, word),
+            Split::Spaces { except } => each(text, |text, at| spaces_end(text, at, except), word),
+            Split::EachSpace => each(text, each_space_end, word),
+        }
     }
-    ascii
-};
 
-/// The table's value for a code point below 0x110000.
-const fn entry(code: u32) -> u8 {
-    let block = TABLE[code as usize / 256] as usize;
-    TABLE[BLOCKS + block * 256 + code as usize % 256]
-}
-
-/// The class of a code point below 0x110000.
-const fn class_of(code: u32) -> Class {
-    match entry(code) {
-        1 => Class::Letter,
-        2 => Class::Number,
-        3 => Class::Space,
-        _ => Class::Other,
+    /// Where the first word of a text ends; the text is not empty.
+    pub fn first_end(self, text: &[u8]) -> usize {
+        match self {
+            Split::Gpt2 => gpt2::word_end(text, 0),
+            Split::Digits => digits::word_end(text, 0),
+            Split::Gpt4 { digits, tail } => gpt4::word_end(text, 0, digits, tail),
+            Split::O200k { digits, endings } => o200k::word_end(text, 0, digits, endings),
+            Split::DeepSeek => deepseek::word_end(text, 0),
+            Split::Spaces { except } => spaces_end(text, 0, except),
+            Split::EachSpace => each_space_end(text, 0),
+        }
     }
 }
 
-/// The class of a character.
-pub fn class(c: char) -> Class {
-    class_of(c as u32)
-}
-
-/// Whether the character of `bytes` is punctuation, `\p{P}`.
-pub fn is_punctuation(bytes: &[u8]) -> bool {
-    let character = std::str::from_utf8(bytes).ok().and_then(|text| text.chars().next());
-    character.is_some_and(|character| entry(character as u32) == PUNCTUATION)
-}
-
-/// The class of the character that begins at `at`, and its length in bytes.
+/// Calls `word` with the start and the end of every word; `end` says where the word ends that begins at a place.
 #[inline(always)]
-pub fn class_at(text: &[u8], at: usize) -> (Class, usize) {
-    match ASCII.get(text[at] as usize) {
-        Some(class) => (*class, 1),
-        None => wide_class(&text[at..]),
-    }
-}
-
-/// The same for a character of two to four bytes; a byte that begins no valid character is one by itself.
-fn wide_class(text: &[u8]) -> (Class, usize) {
-    let tail =
-        |at: usize| text.get(at).filter(|byte| **byte & 0xC0 == 0x80).map(|byte| u32::from(byte & 0x3F));
-    let first = u32::from(text[0]);
-    let decoded = match first {
-        0xC2..=0xDF => tail(1).map(|a| ((first & 0x1F) << 6 | a, 2)),
-        0xE0..=0xEF => tail(1).zip(tail(2)).map(|(a, b)| ((first & 0xF) << 12 | a << 6 | b, 3)),
-        0xF0..=0xF4 => {
-            let tails = tail(1).zip(tail(2)).zip(tail(3));
-            tails.map(|((a, b), c)| ((first & 0x7) << 18 | a << 12 | b << 6 | c, 4))
-        }
-        _ => None,
-    };
-    match decoded {
-        // Overlong forms, surrogates and values beyond Unicode are invalid.
-        Some((code, bytes))
-            if code >= [0x80, 0x800, 0x1_0000][bytes - 2]
-                && !(0xD800..0xE000).contains(&code)
-                && code < 0x11_0000 =>
-        {
-            (class_of(code), bytes)
-        }
-        _ => (Class::Other, 1),
+fn each(text: &[u8], end: impl Fn(&[u8], usize) -> usize, mut word: impl FnMut(usize, usize)) {
+    let mut start = 0;
+    while start < text.len() {
+        let to = end(text, start);
+        word(start, to);
+        start = to;
     }
 }
 
@@ -114,57 +106,80 @@ fn run(text: &[u8], mut at: usize, class: Class) -> usize {
     at
 }
 
-/// Where the word that begins at `at` ends. `at` must be inside the text and at the end of the previous word.
-#[inline]
-pub fn word_end(text: &[u8], at: usize) -> usize {
-    let (class, bytes) = class_at(text, at);
-    match class {
-        Class::Other => match text[at] == b'\'' {
-            true => contraction(text, at).unwrap_or_else(|| run(text, at + 1, Class::Other)),
-            false => run(text, at + bytes, Class::Other),
-        },
-        Class::Space => match text[at] == b' ' && at + 1 < text.len() {
-            true => match class_at(text, at + 1) {
-                (Class::Space, _) => space_end(text, at),
-                (class, bytes) => run(text, at + 1 + bytes, class),
-            },
-            false => space_end(text, at),
-        },
-        class => run(text, at + bytes, class),
+/// Where the run of line feeds and carriage returns that begins at `at` ends.
+#[inline(always)]
+fn lines(text: &[u8], mut at: usize) -> usize {
+    while text.get(at).is_some_and(|byte| is_line(*byte)) {
+        at += 1;
     }
+    at
 }
 
-/// `'s|'t|'re|'ve|'m|'ll|'d`: English endings, in lower case only.
-fn contraction(text: &[u8], at: usize) -> Option<usize> {
-    match text.get(at + 1)? {
-        b's' | b't' | b'm' | b'd' => Some(at + 2),
-        first => match (first, text.get(at + 2)?) {
-            (b'r' | b'v', b'e') | (b'l', b'l') => Some(at + 3),
-            _ => None,
-        },
-    }
+/// `[\r\n]`.
+#[inline(always)]
+fn is_line(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
 }
 
-/// A run of spaces, without the last one if a word follows, since that one may belong to the word.
-fn space_end(text: &[u8], at: usize) -> usize {
-    let (mut last, mut end) = (at, at);
+/// Up to `most` numbers from `at` on, where one is: `\p{N}{1,3}`.
+#[inline(always)]
+fn numbers(text: &[u8], mut at: usize, most: u8) -> usize {
+    for _ in 0..most {
+        match text.get(at).map(|_| class_at(text, at)) {
+            Some((Class::Number, bytes)) => at += bytes,
+            _ => break,
+        }
+    }
+    at
+}
+
+/// `\s*[\r\n]+|\s+(?!\S)|\s+` from `at` on, where white space is; `tail` puts `\s++$` first.
+#[inline(always)]
+fn white_space(text: &[u8], at: usize, tail: bool) -> usize {
+    let (mut last, mut end, mut line) = (at, at, None);
     while end < text.len() {
         let (class, bytes) = class_at(text, end);
         if class != Class::Space {
-            return if last == at { end } else { last };
+            // The last space may belong to the word that follows.
+            return line.unwrap_or(if last == at { end } else { last });
         }
         last = end;
         end += bytes;
+        if is_line(text[last]) {
+            line = Some(end);
+        }
     }
-    end
+    line.filter(|_| !tail).unwrap_or(end)
+}
+
+/// `(?i:'s|'t|'re|'ve|'m|'ll|'d)` at `at`: English endings. `ſ` is an `s` in either case.
+#[inline(always)]
+fn ending(text: &[u8], at: usize) -> Option<usize> {
+    if text.get(at) != Some(&b'\'') {
+        return None;
+    }
+    match text.get(at + 1)? | 0x20 {
+        b's' | b't' | b'm' | b'd' => Some(at + 2),
+        first @ (b'r' | b'v' | b'l') => {
+            let second = text.get(at + 2)? | 0x20;
+            (second == if first == b'l' { b'l' } else { b'e' }).then_some(at + 3)
+        }
+        _ => text[at + 1..].starts_with("ſ".as_bytes()).then_some(at + 3),
+    }
+}
+
+fn spaces_end(text: &[u8], at: usize, except: [u8; 4]) -> usize {
+    let is_cut = |to: &usize| text[*to] == b' ' && text[*to - 1] != b' ' && !except.contains(&text[*to - 1]);
+    (at + 1..text.len()).find(is_cut).unwrap_or(text.len())
+}
+
+fn each_space_end(text: &[u8], at: usize) -> usize {
+    (at + 1..text.len()).find(|to| text[*to] == b' ').unwrap_or(text.len())
 }
 
 /// The first place after `at` where text can be cut without changing any word: between an ASCII character that is
-/// not a space and an ASCII space. No word continues across it, and none looks back across it.
+/// not white space and a space. No word of any split continues across it, and none looks back across it.
 pub fn safe_cut(text: &[u8], at: usize) -> Option<usize> {
-    let is = |byte: u8, space: bool| {
-        ASCII.get(byte as usize).is_some_and(|class| (*class == Class::Space) == space)
-    };
-    let pairs = text.get(at..)?.windows(2);
-    pairs.into_iter().position(|pair| is(pair[0], false) && is(pair[1], true)).map(|found| at + found + 1)
+    let is_cut = |pair: &[u8]| pair[1] == b' ' && pair[0] < 128 && class_at(pair, 0).0 != Class::Space;
+    text.get(at..)?.windows(2).position(is_cut).map(|found| at + found + 1)
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::bpe::Merges;
 use super::presplit::{self, Step};
-use super::split;
+use super::split::{self, Split};
 
 /// Slots for short words: half a megabyte, so that it stays in the L2 cache.
 const SHORT_BITS: u32 = 14;
@@ -28,7 +28,7 @@ pub struct Work {
 impl Default for Work {
     /// GPT-2's settings.
     fn default() -> Work {
-        Work { steps: vec![Step::Words], whole: None }
+        Work { steps: vec![Step::Words(Split::Gpt2)], whole: None }
     }
 }
 
@@ -36,15 +36,33 @@ impl Work {
     /// Calls `word` with every word of a text.
     #[inline(always)]
     pub fn each_word(&self, text: &[u8], mut word: impl FnMut(&[u8])) {
-        if self.steps != [Step::Words] {
-            return presplit::each_piece(&self.steps, text, &mut word);
+        match self.steps[..] {
+            [Step::Words(split)] => split.each_range(text, |start, end| word(&text[start..end])),
+            _ => presplit::each_piece(&self.steps, text, &mut word),
         }
-        each_range(text, |start, end| word(&text[start..end]));
     }
 
     /// Whether a text can be cut at a [safe place](split::safe_cut) without changing a word.
     pub fn cuts_at_words(&self) -> bool {
-        presplit::cuts_at_words(&self.steps)
+        let exceptions =
+            |step: &Step| matches!(step, Step::Words(Split::Spaces { except }) if *except != [b' '; 4]);
+        presplit::cuts_at_words(&self.steps) && !self.steps.iter().any(exceptions)
+    }
+
+    /// The first place after `at` where a text can be cut without changing a word.
+    pub fn cut(&self, text: &[u8], mut at: usize) -> Option<usize> {
+        let except = match self.steps[..] {
+            [Step::Words(Split::Spaces { except })] => except,
+            _ if self.cuts_at_words() => return split::safe_cut(text, at),
+            _ => return None,
+        };
+        loop {
+            let cut = split::safe_cut(text, at)?;
+            if !except.contains(&text[cut - 1]) {
+                return Some(cut);
+            }
+            at = cut;
+        }
     }
 
     /// Appends the tokens of one word, computed without the cache.
@@ -53,17 +71,6 @@ impl Work {
             Some(id) => ids.push(*id),
             None => merges.word(word, ids),
         }
-    }
-}
-
-/// Calls `word` with the start and end of each word, split as GPT-2 does.
-#[inline(always)]
-pub fn each_range(text: &[u8], mut word: impl FnMut(usize, usize)) {
-    let mut start = 0;
-    while start < text.len() {
-        let end = split::word_end(text, start);
-        word(start, end);
-        start = end;
     }
 }
 
@@ -91,7 +98,9 @@ impl Words {
     /// Appends the tokens of a text without added tokens.
     pub fn encode(&mut self, work: &Work, merges: &Merges, text: &[u8], ids: &mut Vec<u32>) {
         match work.steps[..] {
-            [Step::Words] => each_range(text, |start, end| self.word(work, merges, text, start..end, ids)),
+            [Step::Words(split)] => {
+                split.each_range(text, |start, end| self.word(work, merges, text, start..end, ids));
+            }
             _ => presplit::each_piece(&work.steps, text, &mut |word| {
                 self.word(work, merges, word, 0..word.len(), ids);
             }),

@@ -11,6 +11,7 @@ mod blocks;
 mod container;
 mod head;
 mod kinds;
+mod vocabulary;
 mod write;
 
 pub(super) use architectures::of_family;
@@ -22,8 +23,8 @@ use super::generation::GenerationConfig;
 use super::safetensors::Tensor;
 use crate::config::object::short;
 use crate::families::names::is_known;
+use crate::tokens::Tokenizer;
 use crate::tokens::chat::Template;
-use crate::tokens::{Frame, FromLists, Tokenizer};
 use crate::{Config, Error, Result};
 use container::{Container, List, Named, Value};
 
@@ -100,7 +101,7 @@ pub(super) fn read(name: &str, file: &[u8]) -> Result<Contents> {
         return Err(wrong(why));
     }
     let own = Own {
-        tokenizer: tokenizer(&fields)?,
+        tokenizer: vocabulary::read(&fields)?,
         template: fields.text("tokenizer.chat_template")?.map(str::to_string),
         generation: advice::read(&fields)?,
     };
@@ -227,99 +228,3 @@ fn shapes(fields: &Fields<'_>, file: &[u8], tensors: &[(String, Tensor)]) -> Res
         divisors: [numbers(DIVISORS[1]).or(same.clone()), numbers(DIVISORS[2]).or(same)],
     })
 }
-
-/// The vocabulary, if there is one.
-fn tokenizer(fields: &Fields<'_>) -> Result<Option<Tokenizer>> {
-    let model = fields.text("tokenizer.ggml.model")?;
-    let Some(model) = model.filter(|model| *model != NO_VOCABULARY) else { return Ok(None) };
-    let wrong = |why: String| Error::invalid(fields.name, why);
-    if model != "gpt2" {
-        return Err(wrong(format!("tokenizer.ggml.model is {model:?}; gpt2, byte-level BPE, was expected")));
-    }
-    let tokens = fields.texts("tokenizer.ggml.tokens")?;
-    let tokens = tokens.ok_or_else(|| wrong("tokenizer.ggml.tokens is missing".into()))?;
-    let types = fields.numbers("tokenizer.ggml.token_type")?;
-    let kept = |id: usize| types.get(id).is_none_or(|kind| *kind != UNUSED);
-    let is_control = |id: usize| CONTROL_TEXTS.contains(&tokens[id]);
-    let is_added = |id: usize| {
-        is_control(id) || types.get(id).is_some_and(|kind| [CONTROL, USER_DEFINED, UNKNOWN].contains(kind))
-    };
-    let added = (0..tokens.len()).filter(|&id| is_added(id));
-    let mut roles = Vec::new();
-    for (field, role) in ROLES {
-        let id = fields.number(&format!("tokenizer.ggml.{field}_token_id"))?;
-        // llama.cpp also ignores an id that has no token.
-        roles.extend(
-            id.filter(|id| (0.0..tokens.len() as f64).contains(id)).map(|id| (role.into(), id as u32)),
-        );
-    }
-    let around = |switch: &str, role: &str| {
-        let field = format!("tokenizer.ggml.{switch}");
-        if fields.number(&field)?.is_none_or(|on| on == 0.0) {
-            return Ok(Vec::new());
-        }
-        let found = roles.iter().find(|(name, _): &&(Box<str>, u32)| **name == *role);
-        let missing = || wrong(format!("{field} is true, but the id of {role} is missing"));
-        Ok(vec![found.ok_or_else(missing)?.1])
-    };
-    let frame =
-        Frame { start: around("add_bos_token", "bos_token")?, end: around("add_eos_token", "eos_token")? };
-    let lists = FromLists {
-        tokens: (0..tokens.len()).map(|id| kept(id).then_some(tokens[id])).collect(),
-        merges: fields.texts("tokenizer.ggml.merges")?.unwrap_or_default(),
-        added: added.map(|id| (id as u32, tokens[id], is_control(id) || types[id] != USER_DEFINED)).collect(),
-        // add_space_prefix has no effect: llama.cpp reads it only for other kinds of vocabularies.
-        pre: fields.text("tokenizer.ggml.pre")?,
-        frame,
-        roles,
-    };
-    Tokenizer::from_lists(fields.name, &lists).map(Some)
-}
-
-/// Tokens that llama.cpp always treats as control tokens (`llama-vocab.cpp`).
-const CONTROL_TEXTS: [&str; 24] = [
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<|im_end|>",
-    "<|end|>",
-    "<end_of_turn>",
-    "</s>",
-    "<eos>",
-    "[EOS]",
-    "<EOT>",
-    "_<EOT>",
-    "[EOT]",
-    "<PAD>",
-    "[PAD]",
-    "<|fim_prefix|>",
-    "<|fim_suffix|>",
-    "<|fim_middle|>",
-    "<|fim_pad|>",
-    "<fim_prefix>",
-    "<fim_suffix>",
-    "<fim_middle>",
-    "<|repo_name|>",
-    "<|file_sep|>",
-];
-
-/// The roles of special tokens in llama.cpp, and in `transformers`.
-const ROLES: [(&str, &str); 6] = [
-    ("bos", "bos_token"),
-    ("eos", "eos_token"),
-    ("unknown", "unk_token"),
-    ("seperator", "sep_token"),
-    ("padding", "pad_token"),
-    ("mask", "mask_token"),
-];
-
-/// The kind of vocabulary in a file without one.
-const NO_VOCABULARY: &str = "none";
-
-/// Kinds of tokens.
-const NORMAL: f64 = 1.0;
-const UNKNOWN: f64 = 2.0;
-const CONTROL: f64 = 3.0;
-const USER_DEFINED: f64 = 4.0;
-const UNUSED: f64 = 5.0;

@@ -161,6 +161,20 @@ fn what_transformers_reads_otherwise_is_said() {
         assert_eq!(remark(&whole, Some(other)).as_deref(), Some(other));
     }
     assert_eq!(remark(&digits, Some("PreTrainedTokenizerFast")), None);
+    // Qwen's, Llama's and Gemma's own forms are what their classes make.
+    let mut qwen = composed.clone();
+    let split = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    qwen["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": split}, "behavior": "Isolated", "invert": false},
+        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}]});
+    assert_eq!(remark(&qwen, Some("Qwen2Tokenizer")), None);
+    assert_eq!(remark(&qwen, Some("LlamaTokenizer")).as_deref(), Some("LlamaTokenizer"));
+    for (name, file, _) in crate::tokens_sentence::families("sentence") {
+        let llama = (name != "llama-2 of transformers 5").then(|| "LlamaTokenizer".to_string());
+        assert_eq!(remark(&file, Some("LlamaTokenizer")), llama, "{name}");
+        let gemma = (name != "gemma").then(|| "GemmaTokenizer".to_string());
+        assert_eq!(remark(&file, Some("GemmaTokenizer")), gemma, "{name}");
+    }
 }
 
 #[test]

@@ -147,7 +147,7 @@ impl<'a> Guard<'a> {
                 Piece::Token(id) => ids.push(id),
                 Piece::Text(text) => {
                     let text = self.restore(&String::from_utf8_lossy(text));
-                    ids.extend(self.tokenizer.encode(&text, Special::Plain));
+                    self.tokenizer.encode_after(text.as_bytes(), Special::Plain, ids);
                 }
             }
         }

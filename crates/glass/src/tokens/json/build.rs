@@ -7,11 +7,14 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::Token;
+use super::scores::Ranked;
 use crate::tokens::added::{Added, AddedToken, Overlap};
 use crate::tokens::alphabet::Alphabet;
 use crate::tokens::bpe::{MOST_MERGES, MOST_TOKENS, Merges, Unknown};
 use crate::tokens::normalize::Normal;
 use crate::tokens::presplit::Step;
+use crate::tokens::sentence::{Sentence, Symbols, byte_of, spaces};
+use crate::tokens::split::Split;
 use crate::tokens::vocabulary::Vocabulary;
 use crate::tokens::words::Work;
 use crate::tokens::{Frame, Inner, Tokenizer};
@@ -81,6 +84,18 @@ pub struct Build<'a> {
     pub ignore_merges: bool,
     /// The roles of special tokens.
     pub roles: Vec<(Box<str>, u32)>,
+    /// What a vocabulary of SentencePiece does besides.
+    pub sentence: Option<Sentence>,
+    /// Where the merges come from.
+    pub merging: Merging<'a>,
+}
+
+/// Where the merges come from.
+pub enum Merging<'a> {
+    /// The model's list.
+    Listed,
+    /// Scores of tokens.
+    Ranked(&'a Ranked),
 }
 
 impl Default for Build<'_> {
@@ -92,11 +107,13 @@ impl Default for Build<'_> {
             added: &[],
             overlap: Overlap::First,
             normals: Vec::new(),
-            steps: vec![Step::Words],
+            steps: vec![Step::Words(Split::Gpt2)],
             frame: Frame::default(),
             unknown: Unknown::Dropped,
             ignore_merges: false,
             roles: Vec::new(),
+            sentence: None,
+            merging: Merging::Listed,
         }
     }
 }
@@ -106,9 +123,15 @@ pub fn build(from: &Build<'_>) -> Result<Tokenizer> {
     let Build { names: [name, merges_name], model, .. } = from;
     let characters = from.steps == [Step::Characters];
     let alphabet = Alphabet::new();
-    let Tokens { bytes, added, raw } = tokens(from, |text| match characters {
-        true => Some(text.as_bytes().to_vec()),
-        false => alphabet.read(text),
+    let Tokens { bytes, added, raw } = tokens(from, |text| match &from.sentence {
+        Some(sentence) => Some(match byte_of(text).filter(|_| sentence.byte_fallback) {
+            Some(byte) => vec![byte],
+            // Every space of a text is written as another character.
+            None if text.contains(' ') => return None,
+            None => spaces(text.as_bytes()).into_owned(),
+        }),
+        None if characters => Some(text.as_bytes().to_vec()),
+        None => alphabet.read(text),
     })?;
     // Never an added token: in plain text its characters are encoded one by one.
     let is_added: HashSet<u32> = added.iter().map(|token| token.id).collect();
@@ -116,9 +139,22 @@ pub fn build(from: &Build<'_>) -> Result<Tokenizer> {
         let ids = model.vocab.values().filter(|id| !is_added.contains(id) && !raw.contains(id));
         ids.map(|id| (bytes[*id as usize].clone().into_boxed_slice(), *id)).collect()
     });
-    let merges = match characters {
-        true => Merges::partial([None; 256], from.unknown, &[]),
-        false => merges(merges_name, &alphabet, model, from.unknown)?,
+    let merges = match &from.sentence {
+        Some(sentence) => {
+            let vocab = model.vocab.iter().map(|(text, id)| (text.as_str(), *id));
+            let symbols = Symbols::new(vocab, sentence.byte_fallback);
+            match from.merging {
+                Merging::Ranked(Ranked { pairs, joined }) => {
+                    Merges::ranked(symbols, from.unknown, pairs, joined.clone())
+                }
+                Merging::Listed => Merges::of_symbols(symbols, from.unknown, &listed(merges_name, model)?),
+            }
+        }
+        None if characters => Merges::partial([None; 256], from.unknown, &[]),
+        None => {
+            let byte = |byte| model.vocab.get(&alphabet.write(&[byte as u8])).copied();
+            Merges::partial(std::array::from_fn(byte), from.unknown, &listed(merges_name, model)?)
+        }
     };
     let mut vocabulary = Vocabulary::default();
     bytes.iter().for_each(|token| vocabulary.push(token));
@@ -130,8 +166,29 @@ pub fn build(from: &Build<'_>) -> Result<Tokenizer> {
         return Err(Error::invalid(*name, why));
     }
     let (normals, roles) = (from.normals.clone(), from.roles.clone());
-    let work = Work { steps: from.steps.clone(), whole };
-    Ok(Inner { vocabulary, merges, added, normals, work, frame, roles, raw, ..Inner::default() }.into())
+    let mut work = Work { steps: from.steps.clone(), whole };
+    if from.sentence.is_some() && work.steps.is_empty() && work.whole.is_none() {
+        work.steps.extend(at_spaces(&merges, &vocabulary).map(Step::Words));
+    }
+    let sentence = from.sentence.clone();
+    Ok(Inner { vocabulary, merges, added, normals, sentence, work, frame, roles, raw, ..Inner::default() }
+        .into())
+}
+
+/// The places before spaces where a text can be cut without changing a token: no merge makes a token with such a place,
+/// and what is left out or joined on one side of it does not depend on the other.
+fn at_spaces(merges: &Merges, vocabulary: &Vocabulary) -> Option<Split> {
+    let apart = merges.is_complete() || matches!(merges.unknown(), Unknown::Token { fuse: false, .. });
+    let (mut except, mut found) = ([b' '; 4], 0);
+    for id in merges.joined() {
+        for pair in vocabulary.token(*id).unwrap_or_default().windows(2) {
+            if pair[1] == b' ' && !except.contains(&pair[0]) {
+                *except.get_mut(found)? = pair[0];
+                found += 1;
+            }
+        }
+    }
+    apart.then_some(Split::Spaces { except })
 }
 
 /// The bytes of each token.
@@ -188,7 +245,9 @@ fn tokens(from: &Build<'_>, read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<To
             return Err(Error::invalid(*name, why));
         }
         highest = highest.max(Some(*id));
-        place(content, *id, content.as_bytes().to_vec())?;
+        let bytes = content.as_bytes();
+        let spaced = from.sentence.is_some() && !special;
+        place(content, *id, if spaced { spaces(bytes).into_owned() } else { bytes.to_vec() })?;
         let token = AddedToken {
             id: *id,
             text: content.as_str().into(),
@@ -222,13 +281,12 @@ pub fn next_id(size: usize, highest: Option<u32>) -> u32 {
     }
 }
 
-/// The merges, as ids; and the token of every byte.
-fn merges(name: &str, alphabet: &Alphabet, model: &Model, unknown: Unknown) -> Result<Merges> {
+/// The merges, as ids.
+fn listed(name: &str, model: &Model) -> Result<Vec<[u32; 3]>> {
     let id = |text: &str, why: &dyn Display| match model.vocab.get(text) {
         Some(id) => Ok(*id),
         None => Err(Error::invalid(name, format!("the vocabulary has no token {text:?}, {why}"))),
     };
-    let bytes = std::array::from_fn(|byte| model.vocab.get(&alphabet.write(&[byte as u8])).copied());
     if model.merges.len() > MOST_MERGES {
         let why = format!("has {} merges; at most {MOST_MERGES} can be read", model.merges.len());
         return Err(Error::invalid(name, why));
@@ -246,89 +304,5 @@ fn merges(name: &str, alphabet: &Alphabet, model: &Model, unknown: Unknown) -> R
         let why = format!("which merges[{rank}] needs");
         Ok([id(left, &why)?, id(right, &why)?, id(&format!("{left}{right}"), &why)?])
     });
-    Ok(Merges::partial(bytes, unknown, &by_ids.collect::<Result<Vec<_>>>()?))
-}
-
-/// A vocabulary as a GGUF file stores it.
-#[derive(Default)]
-pub struct FromLists<'a> {
-    /// By id; `None` if an id has no token.
-    pub tokens: Vec<Option<&'a str>>,
-    /// Both halves with a space between them, in the order they were learned.
-    pub merges: Vec<&'a str>,
-    /// Added tokens: id, text, and whether it is special.
-    pub added: Vec<(u32, &'a str, bool)>,
-    /// The pre-split (`tokenizer.ggml.pre`); `None` if the file does not name it.
-    pub pre: Option<&'a str>,
-    /// The tokens around a text.
-    pub frame: Frame,
-    /// The roles of special tokens.
-    pub roles: Vec<(Box<str>, u32)>,
-}
-
-/// The pre-splits that Glass knows, by llama.cpp's names.
-const PRE: [(&str, &[Step]); 6] = [
-    ("gpt-2", &[Step::Words]),
-    ("smollm", &[Step::Numbers { each: true }, Step::Words]),
-    ("starcoder", &[Step::Numbers { each: true }, Step::Words]),
-    ("refact", &[Step::Numbers { each: true }, Step::Words]),
-    ("codeshell", &[Step::Numbers { each: true }, Step::Words]),
-    ("default", &crate::tokens::presplit::LLAMA_CPP_DEFAULT),
-];
-
-/// The pre-split that a name of llama.cpp's refers to.
-fn pre(name: &str) -> Option<&'static [Step]> {
-    let same = [
-        "phi-2",
-        "mpt",
-        "olmo",
-        "jais",
-        "jina-es",
-        "jina-de",
-        "gigachat",
-        "mellum",
-        "modern-bert",
-        "exaone4",
-    ];
-    let name = if same.contains(&name) { "gpt-2" } else { name };
-    PRE.iter().find(|(known, _)| *known == name).map(|(_, steps)| *steps)
-}
-
-/// llama.cpp's name of a pre-split.
-pub fn pre_name(steps: &[Step]) -> Option<&'static str> {
-    PRE.iter().find(|(_, known)| *known == steps).map(|(name, _)| *name)
-}
-
-/// Builds a tokenizer from lists; `name` is used in error messages.
-pub fn from_lists(name: &str, from: &FromLists<'_>) -> Result<Tokenizer> {
-    // llama.cpp uses a default if the file does not name a pre-split.
-    let steps = pre(from.pre.unwrap_or("default")).ok_or_else(|| {
-        let known: Vec<&str> = PRE.iter().map(|(name, _)| *name).collect();
-        let why = format!(
-            "tokenizer.ggml.pre is {:?}; {} are known",
-            from.pre.unwrap_or_default(),
-            known.join(", ")
-        );
-        Error::invalid(name, why)
-    })?;
-    let ids = from.tokens.iter().zip(0u32..).filter_map(|(text, id)| Some((text.as_ref()?.to_string(), id)));
-    let merges = from.merges.iter().map(|pair| Pair::Joined(pair.to_string())).collect();
-    let model = Model { vocab: ids.collect(), merges };
-    let added = from.added.iter().map(|&(id, text, special)| Token {
-        id,
-        content: text.to_string(),
-        special,
-        ..Token::default()
-    });
-    build(&Build {
-        names: [name, name],
-        model: &model,
-        added: &added.collect::<Vec<_>>(),
-        overlap: Overlap::Longest,
-        steps: steps.to_vec(),
-        frame: from.frame.clone(),
-        unknown: Unknown::Gap,
-        roles: from.roles.clone(),
-        ..Build::default()
-    })
+    by_ids.collect()
 }

@@ -3,6 +3,7 @@
 
 use super::build::{Build, Model, Pair, build, vocabulary as tokens};
 use crate::tokens::presplit::Step;
+use crate::tokens::split::Split;
 use crate::tokens::{Beside, Frame, Tokenizer};
 use crate::{Error, Result};
 
@@ -26,7 +27,7 @@ pub fn read(names: [&str; 2], [vocabulary, merges]: [&[u8]; 2], beside: &Beside)
         role.filter(|_| wanted).map(|(_, id)| *id).into_iter().collect()
     };
     let frame = Frame { start: around(switches.start, "bos_token"), end: around(switches.end, "eos_token") };
-    let mut steps = vec![Step::Words];
+    let mut steps = vec![Step::Words(Split::Gpt2)];
     if switches.prefix_space == Some(true) {
         steps.insert(0, Step::PrefixSpace);
     }

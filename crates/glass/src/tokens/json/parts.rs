@@ -6,15 +6,9 @@ use serde_json::Value;
 
 use crate::tokens::Frame;
 use crate::tokens::normalize::Normal;
-use crate::tokens::presplit::Step;
+use crate::tokens::presplit::{self, Step};
+use crate::tokens::split::{Split, table};
 use crate::{Error, Result};
-
-/// GPT-2's regular expression, and others that cut at the same places.
-pub const WORDS: [&str; 3] = [
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
-];
 
 /// [`Step::Punctuation`] and [`Step::ThreeDigits`] as regular expressions.
 pub const PUNCTUATION: &str = r"[\p{P}$+<=>^~|]+";
@@ -26,12 +20,12 @@ pub fn refuse<T>(name: &str, field: &str, found: &dyn Display, expected: &str) -
 }
 
 /// The `type` of a part.
-fn kind(part: &Value) -> &str {
+pub fn kind(part: &Value) -> &str {
     part.get("type").and_then(Value::as_str).unwrap_or("a part without a type")
 }
 
 /// A part as a list: for a `Sequence`, its elements under `field`.
-fn flat<'a>(part: &'a Value, field: &str) -> Vec<&'a Value> {
+pub fn flat<'a>(part: &'a Value, field: &str) -> Vec<&'a Value> {
     match part.get(field).and_then(Value::as_array).filter(|_| kind(part) == "Sequence") {
         Some(parts) => parts.iter().flat_map(|part| flat(part, field)).collect(),
         None => vec![part],
@@ -51,60 +45,77 @@ pub fn normals(name: &str, normalizer: Option<&Value>) -> Result<Vec<Normal>> {
 /// The pre-split. `prefix_space` is the value of `add_prefix_space` in a file next to it, which takes precedence.
 pub fn steps(name: &str, splitter: Option<&Value>, prefix_space: Option<bool>) -> Result<Vec<Step>> {
     let Some(splitter) = splitter else { return refuse(name, "pre_tokenizer", &"missing", "ByteLevel") };
-    let (mut steps, mut bytes) = (Vec::new(), false);
-    for part in flat(splitter, "pretokenizers") {
-        let flag = |field: &str| part.get(field).and_then(Value::as_bool);
-        if bytes {
-            return refuse(
-                name,
-                "pre_tokenizer",
-                &format!("{} after ByteLevel", kind(part)),
-                "ByteLevel at the end",
-            );
-        }
+    let parts = flat(splitter, "pretokenizers");
+    let (last, before) = match parts.split_last() {
+        Some((last, before)) if kind(last) == "ByteLevel" => (Some(last), before),
+        _ => (None, &parts[..]),
+    };
+    let (mut steps, mut rest) = (Vec::new(), before);
+    while let Some((part, after)) = rest.split_first() {
+        rest = after;
         match kind(part) {
-            "ByteLevel" => {
-                bytes = true;
-                let space = prefix_space.unwrap_or(flag("add_prefix_space") == Some(true));
-                steps.extend(space.then_some(Step::PrefixSpace));
-                steps.extend((flag("use_regex") != Some(false)).then_some(Step::Words));
+            "Digits" => {
+                let each = part.get("individual_digits").and_then(Value::as_bool) == Some(true);
+                steps.push(Step::Numbers { each });
             }
-            "Digits" => steps.push(Step::Numbers { each: flag("individual_digits") == Some(true) }),
-            "Split" => steps.push(split(name, part)?),
+            "Split" => {
+                let (step, taken) = split(name, part, after)?;
+                steps.push(step);
+                rest = &after[taken - 1..];
+            }
             other => {
-                return refuse(
-                    name,
-                    "pre_tokenizer",
-                    &other,
-                    "ByteLevel, Digits, or Split by GPT-2's expression",
-                );
+                let expected = "ByteLevel at the end, after Digits or Split by a known expression,";
+                return refuse(name, "pre_tokenizer", &other, expected);
             }
         }
     }
-    match bytes {
-        true => Ok(steps),
-        false => refuse(name, "pre_tokenizer", &kind(splitter), "ByteLevel"),
+    let Some(last) = last else {
+        return refuse(name, "pre_tokenizer", &kind(splitter), "ByteLevel at the end");
+    };
+    let flag = |field: &str| last.get(field).and_then(Value::as_bool);
+    let space = prefix_space.unwrap_or(flag("add_prefix_space") == Some(true));
+    steps.extend(space.then_some(Step::PrefixSpace));
+    steps.extend((flag("use_regex") != Some(false)).then_some(Step::Words(Split::Gpt2)));
+    Ok(presplit::joined(steps))
+}
+
+/// The expression of a part, if its matches are words: what it matches is kept apart from the rest. Also whether what it
+/// does not match is left out.
+fn expression(part: &Value) -> Option<(&str, bool)> {
+    let pattern = part.get("pattern").and_then(|pattern| pattern.get("Regex")).and_then(Value::as_str)?;
+    let behavior = part.get("behavior").and_then(Value::as_str).unwrap_or_default();
+    let invert = part.get("invert").and_then(Value::as_bool) == Some(true);
+    match (kind(part), behavior, invert) {
+        ("Split", "Isolated", false) => Some((pattern, false)),
+        ("Split", "Isolated" | "Removed", true) => Some((pattern, true)),
+        _ => None,
     }
 }
 
-fn split(name: &str, part: &Value) -> Result<Step> {
-    let pattern = part.get("pattern").and_then(|pattern| pattern.get("Regex")).and_then(Value::as_str);
-    let behavior = part.get("behavior").and_then(Value::as_str).unwrap_or_default();
-    let invert = part.get("invert").and_then(Value::as_bool) == Some(true);
-    match (pattern, behavior, invert) {
-        // The expression matches all of a text, so there is nothing between two matches.
-        (Some(pattern), "Isolated", _) | (Some(pattern), "Removed", true) if WORDS.contains(&pattern) => {
-            Ok(Step::Words)
-        }
-        (Some(r"\p{N}"), "Isolated", false) => Ok(Step::Numbers { each: true }),
-        (Some(r"\p{N}+"), "Isolated", false) => Ok(Step::Numbers { each: false }),
-        (Some(PUNCTUATION), "Isolated", false) => Ok(Step::Punctuation),
-        (Some(THREE_DIGITS), "Isolated", false) => Ok(Step::ThreeDigits),
-        _ => {
-            let found = format!("Split by {}, {behavior}", part.get("pattern").unwrap_or(&Value::Null));
-            refuse(name, "pre_tokenizer", &found, r"GPT-2's expression or \p{N}, Isolated,")
+/// The step that begins with `part`, and how many parts it takes.
+fn split(name: &str, part: &Value, after: &[&Value]) -> Result<(Step, usize)> {
+    let found: Vec<(&str, bool)> =
+        [part].into_iter().chain(after.iter().copied()).map_while(expression).collect();
+    let expressions: Vec<&str> = found.iter().map(|(expression, _)| *expression).collect();
+    if let Some(known) = table::find(&expressions) {
+        let taken = known.expressions.len();
+        // If the expression matches all of a text, there is nothing between two matches.
+        if known.all || found[..taken].iter().all(|(_, inverted)| !inverted) {
+            return Ok((Step::Words(known.split), taken));
         }
     }
+    let step = match found.first() {
+        Some((r"\p{N}", false)) => Step::Numbers { each: true },
+        Some((r"\p{N}+", false)) => Step::Numbers { each: false },
+        Some((PUNCTUATION, false)) => Step::Punctuation,
+        Some((THREE_DIGITS, false)) => Step::ThreeDigits,
+        _ => {
+            let behavior = part.get("behavior").and_then(Value::as_str).unwrap_or_default();
+            let found = format!("Split by {}, {behavior}", part.get("pattern").unwrap_or(&Value::Null));
+            return refuse(name, "pre_tokenizer", &found, r"a known family's expression or \p{N}, Isolated,");
+        }
+    };
+    Ok((step, 1))
 }
 
 /// Refuses a decoder that would change texts.

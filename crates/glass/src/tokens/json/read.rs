@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::Token;
 use super::build::{Build, Model, build};
 use super::parts::{self, refuse};
+use super::sentence;
 use crate::tokens::bpe::Unknown;
 use crate::tokens::normalize::Normal;
 use crate::tokens::presplit::Step;
@@ -51,6 +52,15 @@ struct Before {
     pre_tokenizer: Option<Value>,
 }
 
+/// Whether a file has the normalizer and the pre-tokenizer that the class LlamaTokenizer of `transformers` 5 makes
+/// (`metaspace`), or GemmaTokenizer.
+pub fn is_made_by(name: &str, bytes: &[u8], metaspace: bool) -> Result<bool> {
+    let Before { normalizer, pre_tokenizer } = serde_json::from_slice(bytes).map_err(|error| {
+        Error::invalid(name, format!("it is not a tokenizer.json that can be read: {error}"))
+    })?;
+    Ok(sentence::is_made_by(normalizer.as_ref(), pre_tokenizer.as_ref(), metaspace))
+}
+
 /// The normal forms and the pre-split of a file; `name` is used in errors.
 pub fn before(name: &str, bytes: &[u8]) -> Result<(Vec<Normal>, Vec<Step>)> {
     let Before { normalizer, pre_tokenizer } = serde_json::from_slice(bytes).map_err(|error| {
@@ -64,17 +74,30 @@ pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
     let broken = |error| Error::invalid(name, format!("is not a readable tokenizer.json: {error}"));
     let frame: Frame = serde_json::from_slice(bytes).map_err(broken)?;
     check_model(name, &frame.model)?;
-    let normals = parts::normals(name, frame.normalizer.as_ref())?;
-    parts::check_decoder(name, frame.decoder.as_ref())?;
     let around = parts::around(name, frame.post_processor.as_ref())?;
     let File { model } = serde_json::from_slice(bytes).map_err(broken)?;
 
     let mut added = frame.added_tokens;
     let switches = beside.apply(&model.vocab, &mut added, false)?;
-    let characters = frame.pre_tokenizer.is_none() && is_of_characters(&model, &added);
-    let steps = match characters {
-        true => vec![Step::Characters],
-        false => parts::steps(name, frame.pre_tokenizer.as_ref(), switches.prefix_space)?,
+    let (normalizer, splitter, decoder) =
+        (frame.normalizer.as_ref(), frame.pre_tokenizer.as_ref(), frame.decoder.as_ref());
+    let byte_fallback = frame.model.byte_fallback;
+    let (normals, steps, sentence) = match sentence::is_one(normalizer, splitter, decoder, byte_fallback) {
+        true => {
+            let found = sentence::read(name, normalizer, splitter, decoder, byte_fallback)?;
+            (found.normals, found.steps, Some(found.sentence))
+        }
+        false if byte_fallback => {
+            return refuse(name, "model.byte_fallback", &true, "false, beside ByteLevel,");
+        }
+        false => {
+            parts::check_decoder(name, decoder)?;
+            let steps = match splitter.is_none() && is_of_characters(&model, &added) {
+                true => vec![Step::Characters],
+                false => parts::steps(name, splitter, switches.prefix_space)?,
+            };
+            (parts::normals(name, normalizer)?, steps, None)
+        }
     };
     let unknown = match &frame.model.unk_token {
         None => Unknown::Dropped,
@@ -100,6 +123,7 @@ pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
         unknown,
         ignore_merges: frame.model.ignore_merges,
         roles: switches.roles,
+        sentence,
         ..Build::default()
     })
 }
@@ -128,8 +152,5 @@ fn check_model(name: &str, model: &Kind) -> Result<()> {
             return refuse(name, field, &format!("{affix:?}"), "none");
         }
     }
-    match model.byte_fallback {
-        true => refuse(name, "model.byte_fallback", &true, "false"),
-        false => Ok(()),
-    }
+    Ok(())
 }

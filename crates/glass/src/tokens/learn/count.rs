@@ -7,7 +7,7 @@ use crate::Result;
 use crate::tokens::Special;
 use crate::tokens::added::{Added, Piece};
 use crate::tokens::parallel::{map, parts};
-use crate::tokens::words::each_range;
+use crate::tokens::split::{Split, safe_cut};
 
 /// Distinct words with their counts.
 pub type Counts = HashMap<Box<[u8]>, u64>;
@@ -65,7 +65,7 @@ impl Table {
     ) {
         let share = (batch / SHARES).max(1);
         let parts =
-            texts.iter().flat_map(|text| parts(specials, true, text.as_ref(), Special::Allowed, share));
+            texts.iter().flat_map(|text| parts(specials, &safe_cut, text.as_ref(), Special::Allowed, share));
         let mut parts = parts.peekable();
         while parts.peek().is_some() {
             // How many pieces make a batch, and how many make a thread's share.
@@ -135,7 +135,7 @@ fn count<'t>(parts: &[Vec<Piece<'t>>]) -> HashMap<&'t [u8], u64> {
     let mut counts = HashMap::new();
     for piece in parts.iter().flatten() {
         if let Piece::Text(text) = *piece {
-            each_range(text, |start, end| *counts.entry(&text[start..end]).or_default() += 1);
+            Split::Gpt2.each_range(text, |start, end| *counts.entry(&text[start..end]).or_default() += 1);
         }
     }
     counts

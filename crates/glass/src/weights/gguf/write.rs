@@ -5,16 +5,17 @@ use std::path::Path;
 use glass_kernels::packing::{BLOCK, Quants};
 
 use super::advice;
-use super::container::{ALIGNMENT, BOOL, I32, number};
+use super::container::{ALIGNMENT, BOOL, number};
 use super::head::Head;
-use super::{Blocks, CONTROL, NO_VOCABULARY, NORMAL, ROLES, UNUSED, USER_DEFINED, of_family};
+use super::vocabulary::{self, NO_VOCABULARY, ROLES};
+use super::{Blocks, of_family};
 use crate::atomic_write::AtomicWrite;
 use crate::backend::Packing;
 use crate::config::{Activation, Norm, Scores};
-use crate::tokens::Tokenizer;
+use crate::families::Family;
+use crate::tokens::{GgufKind, Tokenizer};
 use crate::weights::Read;
 use crate::weights::dtype::Dtype;
-use crate::families::Family;
 use crate::weights::names::TensorKind;
 use crate::weights::save::{Joined, Save, tensors_of};
 use crate::{Config, Error, Result};
@@ -103,7 +104,7 @@ impl Form {
 /// If llama.cpp's gpt2 cannot express the model, or the file cannot be written.
 pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) -> Result<()> {
     can_write(what.config, numbers)?;
-    let pre = what.tokenizer.map(Tokenizer::gguf_pre).transpose()?;
+    let kind = what.tokenizer.map(Tokenizer::gguf_kind).transpose()?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.ok_or_else(|| Error::invalid_argument("path", "a file name was expected"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -111,7 +112,7 @@ pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) 
     let mut output = AtomicWrite::new(folder)?;
     output.write(&name, |put| {
         let mut head = Head::default();
-        fields(&mut head, what, numbers, pre);
+        fields(&mut head, what, numbers, kind.as_ref());
         let mut at = 0;
         for (name, tensor) in &tensors {
             let form = numbers.written(tensor);
@@ -204,7 +205,7 @@ fn write_tensor(
     put(&vec![0; written.next_multiple_of(ALIGNMENT) - written])
 }
 
-fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers, pre: Option<&str>) {
+fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers, kind: Option<&GgufKind>) {
     let Config { context, width, mlp_width, layers, heads, .. } = what.config;
     let Norm { epsilon, .. } = what.config.norm;
     head.text("general.architecture", "gpt2");
@@ -226,7 +227,9 @@ fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers, pre: Option<&str>)
         head.u32("gpt2.vocab_size", what.config.vocabulary as u32);
         return head.text("tokenizer.ggml.model", NO_VOCABULARY);
     };
-    vocabulary(head, tokenizer, pre.unwrap_or_default(), what.config.vocabulary);
+    if let Some(kind) = kind {
+        vocabulary::write(head, tokenizer, kind, what.config.vocabulary);
+    }
     let eos = what.generation.map_or(&[][..], |generation| &generation.eos);
     let named = |role: &str| tokenizer.role(role);
     let end = named("eos_token").or(what.end_of_text).or(eos.first().copied());
@@ -248,23 +251,4 @@ fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers, pre: Option<&str>)
     if let Some(template) = what.template {
         head.text("tokenizer.chat_template", template);
     }
-}
-
-/// One token for every row of the embedding; rows without a token get an unused name.
-fn vocabulary(head: &mut Head, tokenizer: &Tokenizer, pre: &str, rows: usize) {
-    let lists = tokenizer.lists();
-    let token = |id: usize| lists.tokens.get(id).cloned().flatten();
-    let tokens: Vec<String> = (0..rows).map(|id| token(id).unwrap_or(format!("[UNUSED{id}]"))).collect();
-    let kind = |id: usize| match lists.added.iter().find(|(added, _)| *added == id as u32) {
-        Some((_, true)) => CONTROL,
-        Some((_, false)) => USER_DEFINED,
-        None if token(id).is_some() => NORMAL,
-        None => UNUSED,
-    };
-    head.text("tokenizer.ggml.model", "gpt2");
-    head.text("tokenizer.ggml.pre", pre);
-    head.texts("tokenizer.ggml.tokens", &tokens);
-    let kinds: Vec<u8> = (0..rows).flat_map(|id| (kind(id) as i32).to_le_bytes()).collect();
-    head.list("tokenizer.ggml.token_type", I32, rows, &kinds);
-    head.texts("tokenizer.ggml.merges", &lists.merges);
 }
