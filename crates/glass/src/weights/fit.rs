@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::checkpoint::Writer;
 use super::folder::Folder;
 use super::names;
 use crate::config::Positions;
 use crate::config::object::short;
+use crate::families::Family;
 use crate::families::names::is_known;
 use crate::plan::Plan;
 use crate::{Error, Result};
@@ -44,10 +46,24 @@ impl Folder {
             true => Ok(()),
             false => {
                 let blocks = if found == 1 { "block" } else { "blocks" };
-                let why =
-                    format!("it has {} blocks, but the weights have {found} {blocks}", self.config.layers);
+                let why = format!(
+                    "{} is {}, but the weights have {found} {blocks}",
+                    self.layers_field(),
+                    self.config.layers
+                );
                 Err(Error::invalid(self.shape_name(), why))
             }
+        }
+    }
+
+    /// What its files call the number of blocks.
+    pub(super) fn layers_field(&self) -> &'static str {
+        match (self.writer, self.config.family) {
+            (Writer::Gguf, _) => "block_count",
+            (_, Family::Gpt2 | Family::GptJ) => "n_layer",
+            (_, Family::GptNeo) => "num_layers",
+            (_, Family::Glass) => "layers",
+            _ => "num_hidden_layers",
         }
     }
 

@@ -86,7 +86,7 @@ impl Folder {
         let Config { layers, vocabulary, context, width, mlp_width, .. } = self.config;
         if layers != found {
             let blocks = if found == 1 { "block" } else { "blocks" };
-            let why = format!("it has {layers} blocks, but the weights have {found} {blocks}");
+            let why = format!("{} is {layers}, but the weights have {found} {blocks}", self.layers_field());
             return Err(Error::invalid(self.shape_name(), why));
         }
         let mut sizes = Plan::default();

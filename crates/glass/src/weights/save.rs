@@ -160,6 +160,7 @@ pub(super) fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap
         // Tables have no bias, and so no place for one.
         if !config.bias.any()
             && config.saved_as() == Family::Gpt2
+            && !spec.name.contains("embedding")
             && let Some(layer) = spec.name.strip_suffix(".weight")
         {
             let _ = join(&format!("{layer}.bias"), None);

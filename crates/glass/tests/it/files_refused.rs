@@ -29,7 +29,7 @@ fn configs_that_are_something_else_are_refused_by_name() {
         ("\"n_inner\": null", "\"n_inner\": 2147483648", "mlp.c_fc.weight"),
         ("1e-05", "1e999", "number out of range"),
         ("1e-05", "-1", "epsilon"),
-        ("\"gpt2\"", "\"llama\"", "model_type is \"llama\""),
+        ("\"gpt2\"", "\"mamba\"", "model_type is \"mamba\""),
         ("GPT2LMHeadModel", "GPT2ForTranslation", "GPT2ForTranslation"),
         ("gelu_new", "mish", "activation_function is \"mish\""),
         ("\"add_cross_attention\": false", "\"add_cross_attention\": true", "add_cross_attention is true"),

@@ -227,9 +227,9 @@ fn a_file_that_is_not_whole_is_refused() {
         [&whole[..at], to, &whole[at + from.len()..]].concat()
     };
     // Refused before its tensors are examined, the first of which has an unsupported type.
-    let mut llama = other(b"\x04\0\0\0\0\0\0\0gpt2", b"\x05\0\0\0\0\0\0\0llama");
-    put_type(&mut llama, 16);
-    refused(&llama, "architecture \"llama\"; only gpt2");
+    let mut mamba = other(b"\x04\0\0\0\0\0\0\0gpt2", b"\x05\0\0\0\0\0\0\0mamba");
+    put_type(&mut mamba, 16);
+    refused(&mamba, "architecture \"mamba\"; only gpt2");
     let mut typed = whole.clone();
     put_type(&mut typed, 16);
     refused(&typed, "has type IQ2_XXS; F32, F16, BF16 and Q4_0,");
