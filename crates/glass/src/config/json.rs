@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::Config;
 use super::object::{Object, read};
+use crate::Result;
 use crate::families::read::Fields;
 use crate::families::{FORMS, Form};
-use crate::Result;
 
 /// The largest `config.json`, in bytes.
 pub(crate) const LONGEST: u64 = 1 << 20;

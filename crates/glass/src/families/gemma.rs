@@ -12,7 +12,8 @@ use super::write::{sizes, with};
 use super::{Family, Form};
 use crate::config::object::Object;
 use crate::config::{
-    Activation, Factors, Gain, LayerAttention, Norm, NormOver, Placement, QueryKeyNorm, Rotary, ScoreFactor, Scores,
+    Activation, Factors, Gain, LayerAttention, Norm, NormOver, Placement, QueryKeyNorm, Rotary, ScoreFactor,
+    Scores,
 };
 use crate::{Config, Result};
 
@@ -230,6 +231,7 @@ fn alternate(
         Some(is_local) => is_local,
         None => (0..config.layers).map(|layer| (layer + 1) % every != 0).collect(),
     };
+    fields.needs_window(&is_local, window)?;
     let local = LayerAttention { window, rotary: local };
     config.attention = pattern(&is_local, &local, &everywhere(global));
     Ok(())

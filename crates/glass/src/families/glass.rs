@@ -74,7 +74,12 @@ fn text<T: PartialEq, const N: usize>(table: &Table<T, N>, choice: T) -> &'stati
     table.iter().find(|(one, _)| *one == choice).expect("every choice has a name").1
 }
 
-fn choice<T: Copy, const N: usize>(object: &Object, name: &str, table: &Table<T, N>, default: T) -> Result<T> {
+fn choice<T: Copy, const N: usize>(
+    object: &Object,
+    name: &str,
+    table: &Table<T, N>,
+    default: T,
+) -> Result<T> {
     let Some(found) = object.text(name)? else { return Ok(default) };
     let known = || table.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", ");
     let one = table.iter().find(|(_, name)| *name == found).map(|(one, _)| *one);
@@ -94,9 +99,9 @@ fn write(config: &Config) -> Map<String, Value> {
         json!({ "window": layer.window, "rotary": rotary })
     };
     let by_position = config.scores.by_position.map(|s| json!({ "beta": s.beta, "original": s.original }));
-    let norms = config.query_key_norm.map(
-        |norm| json!({ "over": text(&OVERS, norm.over), "after_rotation": norm.after_rotation }),
-    );
+    let norms = config
+        .query_key_norm
+        .map(|norm| json!({ "over": text(&OVERS, norm.over), "after_rotation": norm.after_rotation }));
     let own = json!({
         "activation": name_of(config.activation),
         "attention": config.attention.iter().map(layer).collect::<Vec<_>>(),
@@ -184,11 +189,8 @@ fn read(fields: &Fields<'_>) -> Result<Config> {
     let own = Fields::new(&object);
     let empty = |name: &str| Object::of(name, Map::new());
     let part = |name: &str| Ok::<_, crate::Error>(object.object(name)?.unwrap_or_else(|| empty(name)));
-    let heads = Heads::new(
-        own.needed_size("heads")?,
-        own.needed_size("key_heads")?,
-        own.needed_size("head_size")?,
-    );
+    let heads =
+        Heads::new(own.needed_size("heads")?, own.needed_size("key_heads")?, own.needed_size("head_size")?);
     let sizes = Config::llama(
         own.needed_size("vocabulary")?,
         own.needed_size("context")?,
@@ -256,7 +258,9 @@ fn read(fields: &Fields<'_>) -> Result<Config> {
 
 fn layers(own: &Fields<'_>, sizes: &Config) -> Result<Vec<LayerAttention>> {
     let Some(list) = own.get("attention").and_then(Value::as_array).filter(|list| !list.is_empty()) else {
-        return Err(own.error("attention is missing; a list with an object for each kind of layer was expected"));
+        return Err(
+            own.error("attention is missing; a list with an object for each kind of layer was expected")
+        );
     };
     let layer = |value: &Value| {
         let object = Object::of("attention", members(value.clone()));
@@ -266,7 +270,8 @@ fn layers(own: &Fields<'_>, sizes: &Config) -> Result<Vec<LayerAttention>> {
                 let (pairs, reversed) =
                     (choice(&inner, "pairs", &PAIRS, Pairs::Halves)?, inner.flag("reversed")? == Some(true));
                 let plain = inner.names().filter(|name| !["pairs", "reversed"].contains(name));
-                let plain = plain.map(|name| (name.to_string(), inner.get(name).cloned().unwrap_or_default()));
+                let plain =
+                    plain.map(|name| (name.to_string(), inner.get(name).cloned().unwrap_or_default()));
                 let plain = Object::of("rotary", plain.collect());
                 let mut rotary = own.rotary_of(sizes, OWN, &plain)?;
                 (rotary.pairs, rotary.reversed) = (pairs, reversed);

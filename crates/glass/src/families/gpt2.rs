@@ -86,9 +86,7 @@ fn read(fields: &Fields<'_>) -> Result<Config> {
     };
     let known = ["bias", "key_heads", "head_size", "band"];
     if let Some(name) = glass.names().find(|name| !known.contains(name)) {
-        return Err(
-            glass.error(format!("{name:?} is unknown; a newer version of Glass may have written it"))
-        );
+        return Err(glass.error(format!("{name:?} is unknown; a newer version of Glass may have written it")));
     }
     if glass.flag("bias")? == Some(false) {
         config.bias = Biases::NONE;

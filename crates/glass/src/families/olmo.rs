@@ -105,7 +105,8 @@ fn olmo3(fields: &Fields<'_>) -> Result<Config> {
     let (global, local) = match fields.object("rope_parameters")? {
         Some(by_type) if by_type.get("full_attention").is_some() => {
             let of = |name: &str| {
-                let inner = by_type.object(name)?.unwrap_or_else(|| Object::of(name, Map::<String, Value>::new()));
+                let inner =
+                    by_type.object(name)?.unwrap_or_else(|| Object::of(name, Map::<String, Value>::new()));
                 fields.rotary_of(&config, habits, &inner)
             };
             (of("full_attention")?, of("sliding_attention")?)
@@ -122,6 +123,7 @@ fn olmo3(fields: &Fields<'_>) -> Result<Config> {
         Some(is_local) => is_local,
         None => (0..config.layers).map(|layer| (layer + 1) % 4 != 0).collect(),
     };
+    fields.needs_window(&is_local, window)?;
     let local = LayerAttention { window, rotary: Some(local) };
     config.attention = pattern(&is_local, &local, &LayerAttention { window: None, rotary: Some(global) });
     Ok(config)

@@ -81,7 +81,8 @@ impl Fields<'_> {
     /// The rotation that `inner` describes.
     pub fn rotary_of(&self, config: &Config, habits: Habits, inner: &Object) -> Result<Rotary> {
         if let Some(name) = inner.names().find(|name| !KNOWN.contains(name)) {
-            let why = format!("{name:?} is unknown; it may change the rotation, which Glass would not follow");
+            let why =
+                format!("{name:?} is unknown; it may change the rotation, which Glass would not follow");
             return Err(inner.error(why));
         }
         let base = match (inner.number("rope_theta")?, self.number(habits.old_base)?) {
@@ -149,7 +150,8 @@ impl Scale<'_> {
             None => ("type", inner.text("type")?.unwrap_or("default")),
         };
         // Phi-3's class has one scaled kind, under three names.
-        let kind = if self.habits.is_original_outside && ["su", "yarn"].contains(&kind) { "longrope" } else { kind };
+        let kind =
+            if self.habits.is_original_outside && ["su", "yarn"].contains(&kind) { "longrope" } else { kind };
         if self.habits.is_original_outside && !["default", "longrope"].contains(&kind) {
             return Err(inner.wrong(name, &json!(kind), "\"default\" or \"longrope\", in this family,"));
         }
@@ -175,11 +177,12 @@ impl Scale<'_> {
     fn yarn(&self) -> Result<Scaling> {
         let (inner, factor) = (self.inner, self.factor()?);
         let nonzero = |name| Ok(inner.number(name)?.filter(|&m: &f64| m != 0.0));
-        let amplitude = match (inner.number("attention_factor")?, nonzero("mscale")?, nonzero("mscale_all_dim")?) {
-            (Some(given), ..) => given,
-            (None, Some(mscale), Some(all)) => growth(factor, mscale) / growth(factor, all),
-            _ => growth(factor, 1.0),
-        };
+        let amplitude =
+            match (inner.number("attention_factor")?, nonzero("mscale")?, nonzero("mscale_all_dim")?) {
+                (Some(given), ..) => given,
+                (None, Some(mscale), Some(all)) => growth(factor, mscale) / growth(factor, all),
+                _ => growth(factor, 1.0),
+            };
         Ok(Scaling::Yarn {
             factor,
             fast: nonzero("beta_fast")?.unwrap_or(32.0),
@@ -209,7 +212,12 @@ impl Scale<'_> {
             Some(given) => given,
             None => usual_amplitude(inner.number("factor")?.unwrap_or(longer), original),
         };
-        Ok(Scaling::LongRope { short: divisors("short_factor")?, long: divisors("long_factor")?, original, amplitude })
+        Ok(Scaling::LongRope {
+            short: divisors("short_factor")?,
+            long: divisors("long_factor")?,
+            original,
+            amplitude,
+        })
     }
 }
 

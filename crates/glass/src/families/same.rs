@@ -21,9 +21,11 @@ pub(crate) fn differences(config: &Config, other: &Config) -> Vec<String> {
     differ(heads.size != other.heads.size, "the heads together are not as wide as the residual stream");
     differ(config.mlp_width != other.mlp_width, "its MLP has another width");
     differ(config.positions != other.positions, "positions are encoded in another way");
-    let attention = |config: &Config| (0..config.layers).map(|l| config.attention_of(l).clone()).collect::<Vec<_>>();
+    let attention =
+        |config: &Config| (0..config.layers).map(|l| config.attention_of(l).clone()).collect::<Vec<_>>();
     if attention(config) != attention(other) {
-        let windows = |config: &Config| attention(config).iter().map(|layer| layer.window).collect::<Vec<_>>();
+        let windows =
+            |config: &Config| attention(config).iter().map(|layer| layer.window).collect::<Vec<_>>();
         match windows(config) == windows(other) {
             true => differ(true, "queries and keys are rotated in another way"),
             false => differ(true, "layers alternate dense and locally banded attention"),

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::folder::Folder;
 use super::names;
-use crate::families::names::is_known;
-use crate::config::object::short;
 use crate::config::Positions;
+use crate::config::object::short;
+use crate::families::names::is_known;
 use crate::plan::Plan;
 use crate::{Error, Result};
 
@@ -44,7 +44,8 @@ impl Folder {
             true => Ok(()),
             false => {
                 let blocks = if found == 1 { "block" } else { "blocks" };
-                let why = format!("it has {} blocks, but the weights have {found} {blocks}", self.config.layers);
+                let why =
+                    format!("it has {} blocks, but the weights have {found} {blocks}", self.config.layers);
                 Err(Error::invalid(self.shape_name(), why))
             }
         }

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use super::dtype::Dtype;
 use super::generation::GenerationConfig;
 use super::names::{self, Place, RowMap, TensorKind};
-use crate::families::Family;
 use super::{Read, copy, safetensors, tensors};
 use crate::atomic_write::AtomicWrite;
+use crate::families::Family;
 use crate::plan::{Plan, Spec};
 use crate::tokens::Tokenizer;
 use crate::{Config, Error, Result};
@@ -158,7 +158,8 @@ pub(super) fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap
             Error::invalid_argument(&spec.name, "has no tensor in such a model's files; it cannot be saved")
         })?;
         // Tables have no bias, and so no place for one.
-        if !config.bias.any() && config.saved_as() == Family::Gpt2
+        if !config.bias.any()
+            && config.saved_as() == Family::Gpt2
             && let Some(layer) = spec.name.strip_suffix(".weight")
         {
             let _ = join(&format!("{layer}.bias"), None);

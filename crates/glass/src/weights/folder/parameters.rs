@@ -5,12 +5,12 @@ use glass_kernels::packing::{BLOCK, Quants};
 use super::Folder;
 use crate::backend::{Layout, Packing};
 use crate::config::object::short;
+use crate::families::names::{self, with_ones};
 use crate::plan::{Plan, Spec};
 use crate::weights::checkpoint::Writer;
 use crate::weights::dtype::Dtype;
-use crate::weights::gguf::Blocks;
-use crate::families::names::{self, with_ones};
 use crate::weights::gguf;
+use crate::weights::gguf::Blocks;
 use crate::weights::names::{Place, RowMap, TensorKind};
 use crate::weights::tensors::Found;
 use crate::weights::{copy, packed};
@@ -127,7 +127,8 @@ impl Folder {
 
     pub(in crate::weights) fn place(&self, parameter: &str) -> Result<Place> {
         let config = &self.config;
-        let missing = || Error::invalid_argument(parameter, format!("is not a parameter of a {}", self.family()));
+        let missing =
+            || Error::invalid_argument(parameter, format!("is not a parameter of a {}", self.family()));
         if let (Writer::Gguf, Some(architecture)) = (self.writer, gguf::of_family(config.family)) {
             let place = names::place(architecture.names, false, config, parameter).ok_or_else(missing)?;
             return Ok(if architecture.ones { with_ones(place, config, parameter) } else { place });
@@ -163,7 +164,9 @@ impl Folder {
     pub(in crate::weights) fn shaped(&self, place: &Place) -> Result<Found<'_>> {
         let Some(found) = self.tensors.get(&place.tensor) else {
             let why = match place.tensor.as_str() {
-                "lm_head.weight" => "is missing, though tie_word_embeddings is false in config.json".to_string(),
+                "lm_head.weight" => {
+                    "is missing, though tie_word_embeddings is false in config.json".to_string()
+                }
                 _ => format!("is missing, although {} requires it", self.writer.shape()),
             };
             return Err(Error::invalid(self.tensors.file(), format!("tensor {:?} {why}", place.tensor)));

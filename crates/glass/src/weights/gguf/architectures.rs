@@ -5,8 +5,8 @@ use glass_kernels::attend::Heads;
 
 use super::{Fields, short};
 use crate::config::{
-    Activation, Biases, Branches, Factors, Gain, LayerAttention, Norm, NormOver, Placement, Positions, QueryKeyNorm,
-    Rotary, Scaling, ScoreFactor,
+    Activation, Biases, Branches, Factors, Gain, LayerAttention, Norm, NormOver, Placement, Positions,
+    QueryKeyNorm, Rotary, Scaling, ScoreFactor,
 };
 use crate::families::Family;
 use crate::families::names::{Named, Rows, named};
@@ -39,7 +39,13 @@ const ALL: [Architecture; 13] = [
     Architecture { name: "granite", family: Family::Granite, names: &PAIRED, ones: false, choices: granite },
     Architecture { name: "olmo2", family: Family::Olmo2, names: &STRAIGHT, ones: false, choices: olmo2 },
     Architecture { name: "smollm3", family: Family::SmolLm3, names: &PAIRED, ones: false, choices: smollm3 },
-    Architecture { name: "stablelm", family: Family::StableLm, names: &STRAIGHT, ones: false, choices: stablelm },
+    Architecture {
+        name: "stablelm",
+        family: Family::StableLm,
+        names: &STRAIGHT,
+        ones: false,
+        choices: stablelm,
+    },
     Architecture { name: "gptneox", family: Family::GptNeoX, names: &JOINED, ones: false, choices: gptneox },
 ];
 
@@ -151,7 +157,8 @@ impl Sizes<'_> {
         let key = |field: &str| format!("{}.rope.scaling.{field}", self.name);
         let factor = self.fields.number(&key("factor"))?.or(self.number("rope.scale_linear")?);
         let original = self.size_or("rope.scaling.original_context_length", config.context)?;
-        let kind = self.fields.text(&key("type"))?.unwrap_or(if factor.is_some() { "linear" } else { "none" });
+        let kind =
+            self.fields.text(&key("type"))?.unwrap_or(if factor.is_some() { "linear" } else { "none" });
         let scaling = match (&self.shapes.divisors, kind) {
             ([short, long], _) if short.is_some() || long.is_some() => {
                 let [short, long] = [short.as_ref().or(long.as_ref()), long.as_ref().or(short.as_ref())];
@@ -185,7 +192,11 @@ impl Sizes<'_> {
         if let Scaling::LongRope { short, long, .. } = &scaling
             && (short.len() != pairs || long.len() != pairs)
         {
-            let why = format!("the factors of the angles are {} and {}, for {pairs} pairs", short.len(), long.len());
+            let why = format!(
+                "the factors of the angles are {} and {}, for {pairs} pairs",
+                short.len(),
+                long.len()
+            );
             return Err(Error::invalid(self.fields.name, why));
         }
         Ok(Rotary { base, width, scaling, ..Rotary::new(base, config.heads.size) })
@@ -259,7 +270,8 @@ pub(super) fn config(
 }
 
 fn gpt2(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let gpt2 = Config::gpt2(config.vocabulary, config.context, config.width, config.layers, config.heads.query);
+    let gpt2 =
+        Config::gpt2(config.vocabulary, config.context, config.width, config.layers, config.heads.query);
     let _ = sizes;
     Ok(Config {
         mlp_width: config.mlp_width,
@@ -270,7 +282,8 @@ fn gpt2(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
 }
 
 fn llama(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let bias = Biases { query_key_value: sizes.shapes.has_bias, value_up: sizes.shapes.has_bias, ..Biases::NONE };
+    let bias =
+        Biases { query_key_value: sizes.shapes.has_bias, value_up: sizes.shapes.has_bias, ..Biases::NONE };
     sizes.rotated(Config { bias, ..config }, 10_000.0)
 }
 
@@ -309,7 +322,8 @@ fn usual_scale(mut config: Config, layers: usize) -> Config {
 
 fn gemma2(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
     let mut config = usual_scale(Config { placement: Placement::Both, ..gemmas(config) }, 46);
-    let cap = |field: &str, default: f64| Ok::<_, Error>(Some(sizes.number(field)?.unwrap_or(default) as f32));
+    let cap =
+        |field: &str, default: f64| Ok::<_, Error>(Some(sizes.number(field)?.unwrap_or(default) as f32));
     config.scores.cap = cap("attn_logit_softcapping", 50.0)?;
     config.factors.logit_cap = cap("final_logit_softcapping", 30.0)?;
     let rotary = sizes.rotary(&config, 10_000.0)?;
@@ -318,8 +332,7 @@ fn gemma2(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
 
 fn gemma3(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
     let query_key_norm = Some(QueryKeyNorm { over: NormOver::Head, after_rotation: false });
-    let mut config =
-        usual_scale(Config { placement: Placement::Both, query_key_norm, ..gemmas(config) }, 62);
+    let mut config = usual_scale(Config { placement: Placement::Both, query_key_norm, ..gemmas(config) }, 62);
     config.factors.logit_cap = sizes.number("final_logit_softcapping")?.map(|cap| cap as f32);
     let global = sizes.rotary(&config, 10_000.0)?;
     let base = sizes.number("rope.freq_base_swa")?.unwrap_or(10_000.0);

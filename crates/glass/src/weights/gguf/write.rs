@@ -11,10 +11,10 @@ use super::{Blocks, CONTROL, NO_VOCABULARY, NORMAL, ROLES, UNUSED, USER_DEFINED,
 use crate::atomic_write::AtomicWrite;
 use crate::backend::Packing;
 use crate::config::{Activation, Norm, Scores};
+use crate::families::Family;
 use crate::tokens::Tokenizer;
 use crate::weights::Read;
 use crate::weights::dtype::Dtype;
-use crate::families::Family;
 use crate::weights::names::TensorKind;
 use crate::weights::save::{Joined, Save, tensors_of};
 use crate::{Config, Error, Result};
