@@ -231,6 +231,7 @@ fn alternate(
         Some(is_local) => is_local,
         None => (0..config.layers).map(|layer| (layer + 1) % every != 0).collect(),
     };
+    fields.needs_window(&is_local, window)?;
     let local = LayerAttention { window, rotary: local };
     config.attention = pattern(&is_local, &local, &everywhere(global));
     Ok(())

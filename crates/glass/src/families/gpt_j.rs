@@ -67,9 +67,10 @@ fn read(fields: &Fields<'_>) -> Result<Config> {
         .or((!fields.is_null("rotary_dim")).then_some(64))
         .filter(|width| *width <= size && width % 2 == 0);
     let Some(rotated) = rotated else {
-        return Err(
-            fields.error(format!("rotary_dim must be an even number of at most {size}, the size of a head"))
-        );
+        let found = fields.get("rotary_dim").map_or("null".to_string(), ToString::to_string);
+        let why =
+            format!("rotary_dim is {found}; an even number up to {size}, the size of a head, was expected");
+        return Err(fields.error(why));
     };
     let config = Config {
         heads: Heads::new(heads, heads, size),

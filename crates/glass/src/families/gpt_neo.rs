@@ -75,13 +75,15 @@ fn read(fields: &Fields<'_>) -> Result<Config> {
             heads,
         )
     };
+    // Before anything is listed for each layer.
+    config.check().map_err(|error| fields.error(error))?;
     let window = fields.size("window_size")?.unwrap_or(256);
     Ok(neo(config, &kinds(fields, layers)?, window))
 }
 
 /// Which layers are local: `[[["global", "local"], 12]]` repeats the two kinds twelve times.
 fn kinds(fields: &Fields<'_>, layers: usize) -> Result<Vec<bool>> {
-    let usual = json!([[["global", "local"], layers.div_ceil(2)]]);
+    let usual = json!([[["global", "local"], 12]]);
     let types = fields.get("attention_types").unwrap_or(&usual);
     let wrong = || fields.wrong("attention_types", types, "lists of kinds and how often they repeat");
     let mut found = Vec::new();
@@ -91,10 +93,10 @@ fn kinds(fields: &Fields<'_>, layers: usize) -> Result<Vec<bool>> {
             .and_then(Value::as_array)
             .zip(part.get(1).and_then(Value::as_u64))
             .ok_or_else(wrong)?;
-        if times > layers as u64 {
-            return Err(wrong());
-        }
         for _ in 0..times {
+            if found.len() > layers {
+                break;
+            }
             for kind in kinds {
                 found.push(match kind.as_str() {
                     Some("global") => false,
@@ -104,9 +106,9 @@ fn kinds(fields: &Fields<'_>, layers: usize) -> Result<Vec<bool>> {
             }
         }
     }
-    match found.len() >= layers {
-        true => Ok(found[..layers].to_vec()),
-        false => Err(wrong()),
+    match found.len() == layers {
+        true => Ok(found),
+        false => Err(fields.error(format!("attention_types names {} layers of {layers}", found.len()))),
     }
 }
 

@@ -59,7 +59,7 @@ const NAMES: [Named; 11] = [
     named("block.N.mlp.up", "gpt_neox.layers.N.mlp.dense_h_to_4h"),
     named("block.N.mlp.down", "gpt_neox.layers.N.mlp.dense_4h_to_h"),
     named("norm", "gpt_neox.final_layer_norm"),
-    named("unembedding", "lm_head"),
+    named("unembedding", "embed_out"),
 ];
 
 fn neox(config: Config) -> Config {

@@ -9,6 +9,9 @@ use crate::{Config, Result};
 const SLIDING: &str = "sliding_attention";
 const FULL: &str = "full_attention";
 
+/// Longer lists are kept as they are.
+const LONGEST_PERIOD: usize = 64;
+
 impl Fields<'_> {
     /// Which layers have a window, as `layer_types` says, if it is there.
     pub fn layer_types(&self, layers: usize) -> Result<Option<Vec<bool>>> {
@@ -33,6 +36,16 @@ impl Fields<'_> {
             found => Ok(found),
         }
     }
+
+    /// Refuses layers with a window whose width is not told.
+    pub fn needs_window(&self, is_local: &[bool], window: Option<usize>) -> Result<()> {
+        match is_local.contains(&true) && window.is_none() {
+            true => {
+                Err(self.error("sliding_window is null or not used, but layers with a window are asked for"))
+            }
+            false => Ok(()),
+        }
+    }
 }
 
 /// The choices of layers, where `is_local` says which of the two each has: as few as repeat.
@@ -46,7 +59,7 @@ pub(super) fn pattern(
     }
     let repeats =
         |period: &usize| is_local.iter().enumerate().all(|(i, local)| *local == is_local[i % period]);
-    let period = (1..is_local.len()).find(repeats).unwrap_or(is_local.len());
+    let period = (1..is_local.len().min(LONGEST_PERIOD)).find(repeats).unwrap_or(is_local.len());
     let choice = |local_here: &bool| if *local_here { local.clone() } else { global.clone() };
     is_local[..period].iter().map(choice).collect()
 }

@@ -69,6 +69,7 @@ fn windowed(fields: &Fields<'_>, default: Option<usize>) -> Result<Config> {
     let rotary = Some(fields.rotary(&config, HABITS)?);
     let window = fields.window(default)?;
     let is_local = fields.layer_types(config.layers)?.unwrap_or(vec![window.is_some(); config.layers]);
+    fields.needs_window(&is_local, window)?;
     let local = LayerAttention { window, rotary: rotary.clone() };
     config.attention = pattern(&is_local, &local, &LayerAttention { window: None, rotary });
     Ok(config)

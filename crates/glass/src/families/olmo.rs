@@ -123,6 +123,7 @@ fn olmo3(fields: &Fields<'_>) -> Result<Config> {
         Some(is_local) => is_local,
         None => (0..config.layers).map(|layer| (layer + 1) % 4 != 0).collect(),
     };
+    fields.needs_window(&is_local, window)?;
     let local = LayerAttention { window, rotary: Some(local) };
     config.attention = pattern(&is_local, &local, &LayerAttention { window: None, rotary: Some(global) });
     Ok(config)

@@ -62,7 +62,10 @@ fn windowed(fields: &Fields<'_>, defaults: &Defaults) -> Result<Config> {
     };
     let first = fields.number("max_window_layers")?.unwrap_or(28.0) as usize;
     let is_local = match fields.layer_types(config.layers)? {
-        Some(is_local) => is_local,
+        Some(is_local) => {
+            fields.needs_window(&is_local, window)?;
+            is_local
+        }
         None => (0..config.layers).map(|layer| layer >= first).collect(),
     };
     let local = LayerAttention { window, rotary: rotary.clone() };

@@ -112,6 +112,8 @@ impl Fields<'_> {
             Heads::new(query, key, size),
             self.needed_size("intermediate_size")?,
         );
+        // Before anything is listed for each layer.
+        config.check().map_err(|error| self.error(error))?;
         config.norm.epsilon = self.epsilon("rms_norm_eps", defaults.epsilon)?;
         config.activation = self.activation("hidden_act", defaults.activation)?;
         config.tied = self.flag("tie_word_embeddings")?.unwrap_or(defaults.tied);

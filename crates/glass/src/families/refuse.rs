@@ -87,7 +87,10 @@ pub(crate) fn unknown_choices(fields: &Fields<'_>, knows: &[&str], family: &str)
             Yes => (value == &json!(true), "true"),
             Zero => (value.as_f64() == Some(0.0), "0"),
             One => (value.as_f64() == Some(1.0), "1"),
-            Empty => (value.as_array().is_some_and(Vec::is_empty), "nothing"),
+            // What all layers of such a family are.
+            Empty => {
+                (value.as_array().is_some_and(|all| all.iter().all(|one| one == "full_attention")), "nothing")
+            }
             Null => (false, "nothing"),
         };
         if !is_neutral && value != &Value::Null {
