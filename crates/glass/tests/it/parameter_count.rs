@@ -71,6 +71,23 @@ fn the_four_gpt2s_as_stored() {
 }
 
 #[test]
+fn the_shapes_of_today_as_stored() {
+    let stored = |name| ParameterCount::of(&preset(name)).stored;
+    assert_eq!(stored("smollm2-135m"), 134_515_008);
+    assert_eq!(stored("smollm2-360m"), 361_821_120);
+    assert_eq!(stored("llama3.2-1b"), 1_235_814_400);
+    assert_eq!(stored("qwen3-0.6b"), 596_049_920);
+    assert_eq!(stored("gemma3-270m"), 268_098_176);
+    // Embedding and unembedding, and twelve squares of the width in each layer.
+    assert_eq!(stored("nanochat-d12"), 2 * 65_536 * 768 + 12 * 12 * 768 * 768);
+    for preset in PRESETS {
+        preset.config().check().unwrap_or_else(|error| panic!("{}: {error}", preset.name));
+        let is_banded = preset.name.starts_with("gpt3");
+        assert_eq!(preset.config().can_express().is_ok(), !is_banded, "{}", preset.name);
+    }
+}
+
+#[test]
 fn every_preset_divides() {
     for preset in PRESETS {
         assert_eq!(preset.width % preset.heads, 0, "{}", preset.name);
