@@ -27,6 +27,7 @@ pub mod growth;
 pub mod heads;
 pub mod jacobian;
 pub mod lens;
+pub mod linear_norm;
 pub mod nearest;
 pub mod neurons;
 pub mod origin;

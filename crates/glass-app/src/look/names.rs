@@ -30,6 +30,8 @@ pub fn component(names: Names, component: Component) -> String {
         (_, Component::AttentionBias(layer)) => format!("blocks.{layer}.attn.b_O"),
         (_, Component::AttentionChange(layer)) => format!("blocks.{layer}.hook_attn_out changed"),
         (_, Component::NormBias) => "ln_final.b".into(),
+        (_, Component::LogitBias) => "unembed.b_U".into(),
+        (_, Component::Cap) => "logits.cap".into(),
     }
 }
 

@@ -90,7 +90,8 @@ impl<'a> Seen<'a> {
         };
         let residuals = (0..=layers).map(|layer| Site::residual(layer, layers));
         let pictured = pictured(layers);
-        let mut record = inspector.record(sites(layers).into_iter().chain(residuals.clone()).chain(pictured));
+        let mut record = inspector
+            .record(sites(inspector.model().config()).into_iter().chain(residuals.clone()).chain(pictured));
         inspector.run(&[ids], (changes, &mut record))?;
         let logits = inspector.next_logits();
         let next = most_probable(&logits)?;

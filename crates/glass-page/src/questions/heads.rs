@@ -2,6 +2,7 @@
 
 use glass::backend::Cpu;
 use glass::inspect::Matrix;
+use glass::inspect::linear_norm::LinearNorm;
 use glass::inspect::promoted::{Promoted, deviation, promoted};
 use glass::probe::{Part, Site};
 use glass::text_model::TextModel;
@@ -76,11 +77,10 @@ pub(crate) fn toward(seen: &mut Seen<'_>, position: usize) -> Result<(u32, Vec<f
     let id = glass::next_token::most_probable(&seen.logits(position)?);
     let table = if config.tied { "embedding.token.weight" } else { "unembedding.weight" };
     let reads = seen.inspector.rows(table, &[id])?.values;
-    let gain = seen.inspector.parameter("norm.weight")?.values;
-    let deviation = deviation(&seen.row(Site::Residual, position)?, config.norm);
-    let along: Vec<f64> = reads.iter().zip(&gain).map(|(a, b)| f64::from(*a) * f64::from(*b)).collect();
-    let mean = along.iter().sum::<f64>() / along.len() as f64;
-    Ok((id, along.iter().map(|x| (x - mean) / deviation).collect()))
+    let reads: Vec<f64> =
+        reads.iter().map(|&read| f64::from(read) * f64::from(config.factors.logits)).collect();
+    let norm = LinearNorm::of(&seen.inspector, "norm")?;
+    Ok((id, norm.before(&reads, &seen.row(Site::Residual, position)?)))
 }
 
 pub(crate) fn dot(vector: &[f32], along: &[f64]) -> f64 {

@@ -1,6 +1,7 @@
 //! The MLP: its neurons, what fires them, and what they add.
 
 use glass::inspect::attribute::Attribution;
+use glass::inspect::linear_norm::LinearNorm;
 use glass::inspect::promoted::Promoted;
 use glass::probe::{Part, Site};
 use glass::{Error, Result};
@@ -125,16 +126,30 @@ impl Neuron {
     /// The tokens whose own vectors, as the MLP's norm makes them, drive the neuron most and least.
     fn driven(&self, seen: &mut Seen<'_>) -> Result<Promoted> {
         let name = |part: &str| format!("block.{}.mlp.{part}", self.block);
-        let row = seen.inspector.rows(&name("up.weight"), &[self.neuron as u32])?.values;
-        let gain = seen.inspector.parameter(&name("norm.weight"))?.values;
-        let reads: Vec<f64> =
-            row.iter().zip(&gain).map(|(w, gain)| f64::from(*w) * f64::from(*gain)).collect();
+        let row = seen
+            .inspector
+            .rows(
+                &name(if seen.config().gated { "gate.weight" } else { "up.weight" }),
+                &[self.neuron as u32],
+            )?
+            .values;
+        let norm = match seen.config().placement.is_before() {
+            true => LinearNorm::of(&seen.inspector, &name("norm")).map(Some)?,
+            false => None,
+        };
+        let gain = |i: usize| norm.as_ref().map_or(1.0, |norm| norm.gain[i]);
+        let reads: Vec<f64> = row.iter().enumerate().map(|(i, w)| f64::from(*w) * gain(i)).collect();
         let (config, mut values) = (seen.config(), Vec::with_capacity(seen.config().vocabulary));
         for first in (0..config.vocabulary).step_by(1024) {
             let ids: Vec<u32> = (first as u32..config.vocabulary.min(first + 1024) as u32).collect();
             let table = seen.inspector.rows("embedding.token.weight", &ids)?;
             values.extend(table.values.chunks_exact(config.width).zip(ids).map(|(vector, id)| {
-                let mean = vector.iter().map(|&x| f64::from(x)).sum::<f64>() / config.width as f64;
+                let mean = match config.norm.kind {
+                    glass::config::NormKind::Layer => {
+                        vector.iter().map(|&x| f64::from(x)).sum::<f64>() / config.width as f64
+                    }
+                    glass::config::NormKind::Rms => 0.0,
+                };
                 let deviation = glass::inspect::promoted::deviation(vector, config.norm);
                 let drive: f64 = vector
                     .iter()

@@ -76,7 +76,7 @@ impl Last {
         let token_id = self.token.unwrap_or(likeliest[0].id);
         // The attribution needs all blocks at once, and of a long text only some numbers.
         let of_last = |site: &Site| !matches!(site, Site::Block(_, glass::probe::Part::Value));
-        let mut record = Record::of(sites(config.layers)).since(last, of_last);
+        let mut record = Record::of(sites(config)).since(last, of_last);
         seen.inspector.run(&[&self.ids], (Edits::new(seen.edits.iter().cloned()), &mut record))?;
         let found = trace(&seen.inspector, &record, last, &logits, token_id, self.against)?;
         let residual = seen.row(Site::Residual, last)?;

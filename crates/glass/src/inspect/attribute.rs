@@ -2,9 +2,10 @@
 //! stream is a sum, so the parts add up to the whole. This also holds for a logit: given the scale of the last
 //! norm, it is a direction (Elhage et al. 2021; TransformerLens calls this direct logit attribution).
 
-use super::promoted::deviation;
+use super::linear_norm::LinearNorm;
 use super::{Inspector, Matrix, Record};
 use crate::backend::Backend;
+use crate::config::{Config, Positions};
 use crate::probe::{Part, Site};
 use crate::{Error, Result};
 
@@ -35,6 +36,10 @@ pub enum Component {
     Mlp(usize),
     /// The bias of the last norm.
     NormBias,
+    /// The bias of the logits.
+    LogitBias,
+    /// What the cap on the logits takes away: all other parts add up to the logit before it.
+    Cap,
 }
 
 /// The attribution of a vector along a direction.
@@ -65,6 +70,12 @@ impl Attribution {
         sums[positions - 1] +=
             self.parts.iter().filter(|(component, _)| own(component)).map(|(_, value)| value).sum::<f64>();
         sums
+    }
+
+    /// What is added after the residual stream.
+    fn after_the_stream(&self) -> f64 {
+        let is_after = |part: &Component| matches!(part, Component::NormBias | Component::LogitBias);
+        self.parts.iter().filter(|(part, _)| is_after(part)).map(|(_, value)| value).sum()
     }
 
     /// The sum of the parts.
@@ -98,11 +109,28 @@ impl Attribution {
 }
 
 /// The sites that an attribution needs.
-pub fn sites(layers: usize) -> Vec<Site> {
-    let parts =
-        [Part::Value, Part::Pattern, Part::Contribution, Part::AttentionOut, Part::Active, Part::MlpOut];
-    let blocks = (0..layers).flat_map(|layer| parts.map(|part| Site::Block(layer, part)));
-    [Site::Token, Site::Position, Site::Residual].into_iter().chain(blocks).collect()
+pub fn sites(config: &Config) -> Vec<Site> {
+    let parts = [
+        Part::Value,
+        Part::Pattern,
+        Part::Contribution,
+        Part::AttentionUnnormed,
+        Part::AttentionOut,
+        Part::Active,
+        Part::MlpUnnormed,
+        Part::MlpOut,
+    ];
+    let blocks = (0..config.layers).flat_map(|layer| parts.map(|part| Site::Block(layer, part)));
+    let all = entering(config).into_iter().map(|(_, site)| site).chain([Site::Residual]).chain(blocks);
+    all.filter(|site| site.is_in(config)).collect()
+}
+
+/// What enters the first block, and where it is seen: a norm on the embedding is not a sum over token and position.
+fn entering(config: &Config) -> Vec<(Component, Site)> {
+    match config.positions == Positions::Learned && !config.embedding_norm {
+        true => vec![(Component::Token, Site::Token), (Component::Position, Site::Position)],
+        false => vec![(Component::Token, Site::Embedding)],
+    }
 }
 
 /// The attribution of the logit of `token` after the last of `ids`; with `against`, of its difference from that
@@ -116,7 +144,7 @@ pub fn of_logit<B: Backend>(
     token: u32,
     against: Option<u32>,
 ) -> Result<Attribution> {
-    let mut record = inspector.record(sites(inspector.model().config().layers));
+    let mut record = inspector.record(sites(inspector.model().config()));
     inspector.run(&[ids], &mut record)?;
     let logits = inspector.next_logits();
     trace(inspector, &record, ids.len() - 1, &logits, token, against)
@@ -142,21 +170,25 @@ pub fn trace<B: Backend>(
     }
     // logit = Σ read × (gain × (x − mean) / deviation + bias): a direction, once the deviation is known.
     let last = record.row(Site::Residual, 0, 1, position)?;
-    let gain = inspector.parameter("norm.weight")?.values;
-    let mut direction: Vec<f64> =
-        reads.iter().zip(&gain).map(|(read, gain)| f64::from(*read) * f64::from(*gain)).collect();
-    let mean = direction.iter().sum::<f64>() / direction.len() as f64;
-    let deviation = deviation(last, config.norm);
-    direction.iter_mut().for_each(|along| *along = (*along - mean) / deviation);
+    let (norm, factor) = (LinearNorm::of(inspector, "norm")?, f64::from(config.factors.logits));
+    let reads: Vec<f64> = reads.iter().map(|&read| f64::from(read) * factor).collect();
+    let direction = norm.before(&reads, last);
     let mut found = along(inspector, record, position, &direction)?;
     if config.bias.norm {
-        let bias = inspector.parameter("norm.bias")?.values;
-        let bias = bias.iter().zip(&reads).map(|(bias, read)| f64::from(*bias) * f64::from(*read)).sum();
-        found.parts.push((Component::NormBias, bias));
+        found.parts.push((Component::NormBias, norm.bias_along(&reads)));
+    }
+    if config.bias.unembedding {
+        let bias = inspector.parameter("unembedding.bias")?.values;
+        let bias = |id: u32| factor * f64::from(bias[id as usize]);
+        found.parts.push((Component::LogitBias, bias(token) - against.map_or(0.0, bias)));
     }
     // The logit itself, as shown everywhere else.
     let logit = |id: u32| f64::from(logits[id as usize]);
+    let uncapped = dot(last, &direction) + found.after_the_stream();
     found.whole = logit(token) - against.map_or(0.0, logit);
+    if config.factors.logit_cap.is_some() {
+        found.parts.push((Component::Cap, found.whole - uncapped));
+    }
     Ok(found)
 }
 
@@ -205,15 +237,20 @@ pub fn along<B: Backend>(
     }
     let dot = |vector: &[f32]| dot(vector, direction);
     let here = |site| record.row(site, 0, 1, position);
-    let mut parts =
-        vec![(Component::Token, dot(here(Site::Token)?)), (Component::Position, dot(here(Site::Position)?))];
+    let mut parts = Vec::new();
+    for (component, site) in entering(config) {
+        parts.push((component, dot(here(site)?)));
+    }
     let (mut sources, mut neurons) = (Vec::new(), Vec::new());
     for layer in 0..config.layers {
         let site = |part| Site::Block(layer, part);
         let contributions = here(site(Part::Contribution))?;
         let values = record.get(site(Part::Value))?;
         let value_up = inspector.parameter(&format!("block.{layer}.attention.value_up.weight"))?;
-        let read = transposed(&value_up, direction);
+        let behind = Behind::of(inspector, &format!("block.{layer}.attention"), direction, || {
+            here(site(Part::AttentionUnnormed))
+        })?;
+        let read = transposed(&value_up, &behind.direction);
         for (head, contribution) in contributions.chunks_exact(width).enumerate() {
             parts.push((Component::Head { layer, head }, dot(contribution)));
             let read = &read[head * heads.size..(head + 1) * heads.size];
@@ -223,29 +260,68 @@ pub fn along<B: Backend>(
                 let value = &values.row(key)[at..at + heads.size];
                 f64::from(pattern[key]) * self::dot(value, read)
             };
-            sources.push((0..=position).map(source).collect());
+            let window = config.attention_of(layer).window.unwrap_or(usize::MAX);
+            let seen = |key: usize| if position - key < window { source(key) } else { 0.0 };
+            sources.push((0..=position).map(seen).collect());
         }
+        let mut bias = behind.bias;
+        if config.bias.value_up {
+            let own = inspector.parameter(&format!("block.{layer}.attention.value_up.bias"))?.values;
+            bias += self::dot(&own, &behind.direction);
+        }
+        if config.bias.value_up || behind.bias != 0.0 {
+            parts.push((Component::AttentionBias(layer), bias));
+        }
+        // The difference is rounding, or much larger if attention was silenced or replaced.
         let mut added: Vec<f32> = here(site(Part::AttentionOut))?.to_vec();
         let length = |vector: &[f32]| vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
         for contribution in contributions.chunks_exact(width) {
             added.iter_mut().zip(contribution).for_each(|(rest, x)| *rest -= x);
         }
-        if config.bias.value_up {
-            let bias = inspector.parameter(&format!("block.{layer}.attention.value_up.bias"))?.values;
-            added.iter_mut().zip(&bias).for_each(|(rest, x)| *rest -= x);
-            parts.push((Component::AttentionBias(layer), dot(&bias)));
+        if config.bias.value_up && !config.placement.is_after() {
+            let own = inspector.parameter(&format!("block.{layer}.attention.value_up.bias"))?.values;
+            let factor = config.factors.branch;
+            added.iter_mut().zip(&own).for_each(|(rest, x)| *rest -= factor * x);
         }
-        // The difference is rounding, or much larger if attention was silenced or replaced.
-        if length(&added) > CHANGED * CHANGED * length(contributions) {
+        let is_changed = length(&added) > CHANGED * CHANGED * length(contributions);
+        if is_changed && !(config.placement.is_after() && bias != 0.0) {
             parts.push((Component::AttentionChange(layer), dot(&added)));
         }
         parts.push((Component::Mlp(layer), dot(here(site(Part::MlpOut))?)));
         let down = inspector.parameter(&format!("block.{layer}.mlp.down.weight"))?;
-        let read = transposed(&down, direction);
+        let behind = Behind::of(inspector, &format!("block.{layer}.mlp"), direction, || {
+            here(site(Part::MlpUnnormed))
+        })?;
+        let read = transposed(&down, &behind.direction);
         let active = here(site(Part::Active))?;
         neurons.push(active.iter().zip(read).map(|(active, read)| f64::from(*active) * read).collect());
     }
     Ok(Attribution { whole: dot(here(Site::Residual)?), parts, sources, neurons })
+}
+
+/// What stands behind attention or the MLP: a direction of the residual stream as their own outputs see it, and the bias of the
+/// norm there along it.
+struct Behind {
+    direction: Vec<f64>,
+    bias: f64,
+}
+
+impl Behind {
+    fn of<'r, B: Backend>(
+        inspector: &Inspector<'_, B>,
+        branch: &str,
+        direction: &[f64],
+        unnormed: impl FnOnce() -> Result<&'r [f32]>,
+    ) -> Result<Behind> {
+        let config = inspector.model().config();
+        let factor = f64::from(config.factors.branch);
+        let direction: Vec<f64> = direction.iter().map(|along| along * factor).collect();
+        if !config.placement.is_after() {
+            return Ok(Behind { direction, bias: 0.0 });
+        }
+        let norm = LinearNorm::of(inspector, &format!("{branch}.norm_after"))?;
+        Ok(Behind { bias: norm.bias_along(&direction), direction: norm.before(&direction, unnormed()?) })
+    }
 }
 
 pub(super) fn dot(vector: &[f32], direction: &[f64]) -> f64 {
@@ -272,6 +348,8 @@ impl std::fmt::Display for Component {
             Component::AttentionChange(layer) => write!(f, "block.{layer}.attention.changed"),
             Component::Mlp(layer) => write!(f, "block.{layer}.mlp"),
             Component::NormBias => write!(f, "norm.bias"),
+            Component::LogitBias => write!(f, "unembedding.bias"),
+            Component::Cap => write!(f, "logits.cap"),
         }
     }
 }

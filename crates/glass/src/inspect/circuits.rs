@@ -1,9 +1,11 @@
 //! The circuits of a head, from its weights alone: which tokens it attends to (queries by keys), and which tokens
 //! it makes more probable (values through the unembedding). The products of two factors are never multiplied out
-//! (Elhage et al. 2021).
+//! (Elhage et al. 2021). Where positions are rotary, query and key are at the same position: neither is rotated.
 
 use super::Inspector;
+use super::linear_norm::LinearNorm;
 use crate::backend::{Backend, Dense, Tensor, Weight};
+use crate::config::Gain;
 use crate::{Error, Result};
 
 /// Rows of a product that are in memory at once.
@@ -49,6 +51,17 @@ pub fn circuits<B: Backend>(
         );
         return Err(Error::invalid_argument("head", why));
     }
+    // What a head compares is then no product of two matrices with the tokens.
+    let bent = [
+        (config.query_key_norm.is_some(), "queries and keys are normalised"),
+        (!config.placement.is_before(), "no norm stands before attention"),
+        (config.embedding_norm, "the embedding is normalised"),
+    ];
+    if let Some((_, why)) = bent.into_iter().find(|(is, _)| *is) {
+        let why =
+            format!("{why} in this model, so that what a head compares cannot be read from its matrices");
+        return Err(Error::invalid_argument("circuits", why));
+    }
     let (size, group) = (config.heads.size, config.heads.query / config.heads.key);
     let name = |part: &str| format!("block.{layer}.attention.{part}");
     let table = inspector.parameter("embedding.token.weight")?;
@@ -56,11 +69,15 @@ pub fn circuits<B: Backend>(
     let (mut tokens, mut stats) =
         (Tensor::new(backend, table.rows, table.cols)?, Tensor::new(backend, table.rows, 2)?);
     let mut vectors = Tensor::new(backend, table.rows, table.cols)?;
-    backend.write(&mut vectors.data, 0, &table.values);
+    let factor = config.factors.embedding;
+    let scaled: Vec<f32> = table.values.iter().map(|x| factor * x).collect();
+    backend.write(&mut vectors.data, 0, &scaled);
     let vector = |part: &str| Operand::new(backend, &inspector.parameter(&name(part))?.values, 1);
-    let (gain, bias) = (vector("norm.weight")?, config.bias.norm.then(|| vector("norm.bias")).transpose()?);
-    let norm = crate::backend::Norm { kind: config.norm.kind, epsilon: config.norm.epsilon, offset: 0.0 };
-    let (gain, bias) = (Some(gain.get()), bias.as_ref().map(Operand::get));
+    let gain = (config.norm.gain != Gain::None).then(|| vector("norm.weight")).transpose()?;
+    let bias = config.bias.norm.then(|| vector("norm.bias")).transpose()?;
+    let offset = if config.norm.gain == Gain::OnePlusWeight { 1.0 } else { 0.0 };
+    let norm = crate::backend::Norm { kind: config.norm.kind, epsilon: config.norm.epsilon, offset };
+    let [gain, bias] = [&gain, &bias].map(|vector| vector.as_ref().map(Operand::get));
     backend.norm(&mut tokens, &mut stats, &vectors, 1, gain, bias, norm);
     // Some outputs of a linear layer, for every token.
     let part = |part: &str, from: usize| -> Result<Tensor<B>> {
@@ -89,10 +106,10 @@ pub fn circuits<B: Backend>(
         true => table,
         false => inspector.parameter("unembedding.weight")?,
     };
-    let gain = inspector.parameter("norm.weight")?.values;
+    let gain = LinearNorm::of(inspector, "norm")?.gain;
     let mut reads = Tensor::new(backend, unembedding.rows, unembedding.cols)?;
     let rows = unembedding.values.chunks_exact(config.width);
-    let read = rows.flat_map(|row| row.iter().zip(&gain).map(|(x, gain)| x * gain));
+    let read = rows.flat_map(|row| row.iter().zip(&gain).map(|(x, gain)| x * *gain as f32));
     backend.write(&mut reads.data, 0, &read.collect::<Vec<_>>());
     let mut says = Strongest::new(n);
     says.products(backend, &said, &reads, 1.0)?;

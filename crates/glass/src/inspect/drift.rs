@@ -71,7 +71,7 @@ pub fn drift<B: Backend>(
     for word in &words {
         word.check()?;
         let residuals = (0..=layers).map(|layer| Site::residual(layer, layers));
-        let mut record = inspector.record(sites(layers).into_iter().chain(residuals));
+        let mut record = inspector.record(sites(inspector.model().config()).into_iter().chain(residuals));
         inspector.run(&[word.ids], (changes.clone(), &mut record))?;
         records.push(record);
     }

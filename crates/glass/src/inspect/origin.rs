@@ -177,6 +177,10 @@ impl<'a, B: Backend> Tracer<'a, B> {
     /// If there is no such number, or `rows` fails.
     pub fn origin(&self, number: &Number, rows: &mut Rows<'_>) -> Result<Origin> {
         self.check(number)?;
+        if let Some(what) = self.config().beyond_gpt2() {
+            let why = format!("is followed through GPT-2's layers only so far, and this model has {what}");
+            return Err(Error::invalid_argument("number", why));
+        }
         match number {
             Number::Weight { parameter, row, column } => self.weight_alone(parameter, *row, *column),
             Number::Probability { token, position } => self.probability(*token, *position, rows),

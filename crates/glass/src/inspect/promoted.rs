@@ -2,6 +2,7 @@
 //! and the last norm's scale stays what it is (Geva et al. 2022; direct logit attribution of TransformerLens).
 
 use super::Inspector;
+use super::linear_norm::LinearNorm;
 use crate::Result;
 use crate::backend::{Backend, Dense, Tensor, Weight};
 use crate::config::{Norm, NormKind};
@@ -31,16 +32,11 @@ pub fn promoted<B: Backend>(
 ) -> Result<Vec<Promoted>> {
     let (backend, config) = (inspector.model().backend(), inspector.model().config());
     let width = config.width;
-    let gain = inspector.parameter("norm.weight")?.values;
+    let (norm, factor) = (LinearNorm::of(inspector, "norm")?, f64::from(config.factors.logits));
     // The last norm, without its bias: a direction.
     let scaled: Vec<f32> = vectors
         .chunks_exact(width)
-        .flat_map(|vector| {
-            let mean = vector.iter().map(|&x| f64::from(x)).sum::<f64>() / width as f64;
-            let along =
-                move |(x, gain): (&f32, &f32)| ((f64::from(*x) - mean) / deviation * f64::from(*gain)) as f32;
-            vector.iter().zip(&gain).map(along).collect::<Vec<_>>()
-        })
+        .flat_map(|vector| norm.part(vector, deviation).into_iter().map(|x| (factor * x) as f32))
         .collect();
     let count = scaled.len() / width;
     let mut x = Tensor::new(backend, count, width)?;

@@ -113,7 +113,7 @@ impl<'a> Sequence<'a> {
             right: 0,
             sees_logits: watch.as_ref().is_some_and(|watch| watch.sites.contains(&Site::Logits)),
             attributes: watch.as_ref().is_some_and(|watch| watch.attribution.is_some()),
-            watched: watch.map(|watch| Watched::new(watch, slot, prompt, gpt.config.layers)),
+            watched: watch.map(|watch| Watched::new(watch, slot, prompt, &gpt.config)),
             logits: None,
             ids,
         })

@@ -74,13 +74,21 @@ fn outside(of: &Attribute, config: &Config) -> bool {
 
 impl Watched {
     /// Watches the sequence in a slot, whose prompt has this many ids.
-    pub(super) fn new(watch: Watch, slot: usize, prompt: usize, layers: usize) -> Watched {
+    pub(super) fn new(watch: Watch, slot: usize, prompt: usize, config: &Config) -> Watched {
         let edits = Edits(watch.edits.iter().map(|edit| (slot, edit.clone())).collect());
         // An attribution needs the values of every position, and everything else of the last.
         let last = |site: &Site| !matches!(site, Site::Block(_, Part::Value));
-        let sites = attribute::sites(layers);
+        let sites = attribute::sites(config);
         let record = watch.attribution.map(|_| Record::of(sites).in_slot(slot).since(prompt - 1, last));
-        Watched { watch, slot, edits, record, residuals: Vec::new(), layers, seen: Seen::default() }
+        Watched {
+            watch,
+            slot,
+            edits,
+            record,
+            residuals: Vec::new(),
+            layers: config.layers,
+            seen: Seen::default(),
+        }
     }
 
     /// Whether it sees or changes something at these positions.

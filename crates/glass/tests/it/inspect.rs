@@ -443,7 +443,7 @@ fn a_words_parts_add_up_to_how_far_it_drifted() {
     let table = inspector.parameter("embedding.token.weight").unwrap();
     let near = nearest::nearest(&inspector, table.row(9), 3).unwrap();
     assert!(near[0].0 == 9 && (near[0].1 - 1.0).abs() < 1e-6 && near.len() == 3);
-    assert_eq!(sites(2).len(), 3 + 2 * 6);
+    assert_eq!(sites(&tiny::config()).len(), 3 + 2 * 6);
 }
 
 #[test]

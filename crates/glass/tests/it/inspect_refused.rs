@@ -88,7 +88,7 @@ fn a_record_has_what_was_recorded_and_says_what_was_not() {
     refused(trace(&inspector, &record, 8, &[0.0; 31], 1, None), &["not recorded"]);
     refused(inspector.run(&[&ids], &mut Record::of([Site::Block(2, Part::Z)])), &["block.2.attention.z"]);
     refused(inspector.run(&[&ids], &mut Record::of([Site::Norm]).in_slot(1)), &["sequence 1"]);
-    let mut all = Record::of(sites(2));
+    let mut all = Record::of(sites(&tiny::config()));
     inspector.run(&[&ids], &mut all).unwrap();
     let logits = inspector.next_logits();
     refused(trace(&inspector, &all, 9, &logits, 1, None), &["position 9"]);
@@ -156,7 +156,7 @@ fn one_pass_one_number() {
         let mut read = Vec::new();
         runner.feed_each(&ids, &mut |_, logits| read.push(logits.to_vec())).unwrap();
         let mut inspector = Inspector::new(&model, 23, 1).unwrap();
-        let mut record = Record::of(sites(2).into_iter().chain([Site::Logits]));
+        let mut record = Record::of(sites(&tiny::config()).into_iter().chain([Site::Logits]));
         inspector.run(&[&ids], &mut record).unwrap();
         assert_eq!(record.get(Site::Logits).unwrap().values[..], read.concat(), "{packing:?}");
         assert_eq!(inspector.next_logits(), read[22]);

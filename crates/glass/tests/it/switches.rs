@@ -8,7 +8,10 @@ use glass::config::{
     Positions, QueryKeyNorm, Rotary, Scaling, ScoreFactor, Scores,
 };
 use glass::generate::{Batch, Room};
+use glass::inspect::Inspector;
+use glass::inspect::attribute::{Component, of_logit};
 use glass::memory::Keep;
+use glass::runtime::Model;
 use glass::train::learner::{Arena, Step};
 use glass::weights::Weights;
 use glass_kernels::attend::Heads;
@@ -228,6 +231,42 @@ fn the_same_bits_for_any_cut_with_every_switch() {
             assert!(whole.iter().any(|&bits| f32::from_bits(bits) != 0.0));
             for lengths in [&[1; 24][..], &[7, 1, 1, 9, 1, 5], &[23, 1]] {
                 assert!(whole == logits(&config, 2, cache, lengths), "{name}, {cache:?}, {lengths:?}");
+            }
+        }
+    }
+}
+
+/// The parts of a logit add up to it, whatever stands between them and the logit.
+#[test]
+fn parts_add_up_to_the_logit_with_every_switch() {
+    for (name, config) in all() {
+        let mut learner = tiny::learner(&config, 2, 1);
+        let mut start = learner.arena(Arena::Weights);
+        for spec in learner.plan().clone().specs.iter().filter(|spec| spec.rows == 1) {
+            for (x, sign) in start[spec.span.clone()].iter_mut().zip(signs(spec.cols, 9)) {
+                *x += 0.3 * sign as f32;
+            }
+        }
+        learner.set_arena(Arena::Weights, &start);
+        let frozen = tiny::frozen(&learner);
+        let (gpt, _) = learner.model();
+        let model = Model::new(Cpu::new(2), gpt.clone(), frozen, CacheType::F32);
+        let mut inspector = Inspector::new(&model, 24, 1).unwrap();
+        let ids = tiny::ids(24, 31, 5);
+        for against in [None, Some(4)] {
+            let found = of_logit(&mut inspector, &ids, 3, against).unwrap();
+            let largest = found.parts.iter().fold(0.0, |most: f64, (_, part)| most.max(part.abs()));
+            assert!(found.rest().abs() < 2e-5 * largest, "{name}: {} of {}", found.rest(), found.whole);
+            let heads = found.parts.iter().filter(|(part, _)| matches!(part, Component::Head { .. }));
+            for ((part, value), sources) in heads.zip(&found.sources) {
+                let error = (sources.iter().sum::<f64>() - value).abs();
+                assert!(error < 2e-5 * largest, "{name}: {part} is {value}, its sources are {error} apart");
+            }
+            let biased = config.bias.mlp || config.bias.norm && config.placement != Placement::Before;
+            let mlps = found.parts.iter().filter(|(part, _)| matches!(part, Component::Mlp(_)));
+            for ((part, value), neurons) in mlps.zip(&found.neurons).filter(|_| !biased) {
+                let error = (neurons.iter().sum::<f64>() - value).abs();
+                assert!(error < 2e-5 * largest, "{name}: {part} is {value}, its neurons are {error} apart");
             }
         }
     }
