@@ -21,7 +21,7 @@ use glass_kernels::attend::Heads;
 use crate::scratch::Scratch;
 use crate::tiny;
 
-const WRITTEN: [Family; 15] = [
+const WRITTEN: [Family; 16] = [
     Family::Gpt2,
     Family::GptNeoX,
     Family::Llama,
@@ -37,6 +37,7 @@ const WRITTEN: [Family; 15] = [
     Family::Olmo2,
     Family::Olmo3,
     Family::SmolLm3,
+    Family::StableLm,
 ];
 
 /// A small model of a family: 4 heads of 16 numbers, which share keys and values where the family can.
