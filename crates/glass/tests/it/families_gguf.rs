@@ -1,6 +1,6 @@
 //! Every family that llama.cpp has an architecture for, written as GGUF and opened again: the same model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use glass::backend::{CacheType, Cpu, Packing};
 use glass::config::{LayerAttention, Positions, Rotary, Scaling};
@@ -68,7 +68,7 @@ fn write(learner: &Learner<Cpu>, numbers: Numbers, scratch: &Scratch) -> Result<
     save(&path, &what, numbers, &read).map(|()| path)
 }
 
-fn open(path: &PathBuf) -> Model<Cpu> {
+fn open(path: &Path) -> Model<Cpu> {
     let folder = Folder::open(path).unwrap();
     let (gpt, plan) = Gpt::plan(folder.config());
     folder.check(&plan).unwrap();
