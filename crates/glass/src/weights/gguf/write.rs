@@ -102,7 +102,7 @@ impl Form {
 /// Writes a model with its vocabulary into one file; `weights` as for [`save`](crate::weights::save::save).
 ///
 /// # Errors
-/// If llama.cpp's gpt2 cannot express the model, or the file cannot be written.
+/// If llama.cpp's architecture of its family cannot express the model, or the file cannot be written.
 pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) -> Result<()> {
     let architecture = express::architecture(what.config)?;
     can_write(what.config, numbers)?;
