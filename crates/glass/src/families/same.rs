@@ -1,6 +1,7 @@
 //! How two configurations differ, in words.
 
 use crate::Config;
+use crate::config::Positions;
 
 /// What `config` has and `other` has not.
 pub(crate) fn differences(config: &Config, other: &Config) -> Vec<String> {
@@ -28,7 +29,10 @@ pub(crate) fn differences(config: &Config, other: &Config) -> Vec<String> {
             |config: &Config| attention(config).iter().map(|layer| layer.window).collect::<Vec<_>>();
         match windows(config) == windows(other) {
             true => differ(true, "queries and keys are rotated in another way"),
-            false => differ(true, "layers alternate dense and locally banded attention"),
+            false if config.positions == Positions::Learned => {
+                differ(true, "layers alternate dense and locally banded attention");
+            }
+            false => differ(true, "layers have windows, or not"),
         }
     }
     differ(config.scores != other.scores, "scores are scaled or capped");

@@ -9,12 +9,13 @@ mod advice;
 mod architectures;
 mod blocks;
 mod container;
+mod express;
 mod head;
 mod kinds;
 mod vocabulary;
 mod write;
 
-pub(super) use architectures::of_family;
+pub(super) use architectures::{Architecture, of_family};
 pub(super) use blocks::Blocks;
 pub use write::{Numbers, save};
 

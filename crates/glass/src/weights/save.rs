@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::dtype::Dtype;
 use super::generation::GenerationConfig;
-use super::names::{self, Place, RowMap, TensorKind};
+use super::names::{Place, RowMap, TensorKind};
 use super::{Read, copy, safetensors, tensors};
 use crate::atomic_write::AtomicWrite;
-use crate::families::Family;
+use crate::families::{self, Family};
 use crate::plan::{Plan, Spec};
 use crate::tokens::Tokenizer;
 use crate::{Config, Error, Result};
@@ -99,7 +99,10 @@ fn write_tensors(
     what: &Save<'_>,
     weights: &Read<'_>,
 ) -> Result<()> {
-    let all = tensors_of(what.config, what.plan)?;
+    let form = what.config.form();
+    let has_zeros = form.family == Family::Gpt2 && !what.config.bias.any();
+    let place = |parameter: &str| families::names::place(form.names, form.is_turned, what.config, parameter);
+    let all = tensors_of(what.plan, &place, has_zeros)?;
     let shapes: Vec<_> = all.iter().map(|(name, tensor)| (name.clone(), tensor.whole.shape())).collect();
     put(&safetensors::write_header(&shapes, what.dtype)?)?;
     let (mut part, mut whole, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
@@ -142,11 +145,15 @@ fn write_tensors(
     Ok(())
 }
 
-/// The file's tensors in its order, by name.
-pub(super) fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap<String, Joined<'a>>> {
+/// The file's tensors in its order, by name; `has_zeros` if it holds biases that the model does not have.
+pub(super) fn tensors_of<'a>(
+    plan: &'a Plan,
+    place: &dyn Fn(&str) -> Option<Place>,
+    has_zeros: bool,
+) -> Result<BTreeMap<String, Joined<'a>>> {
     let mut all: BTreeMap<String, Joined<'_>> = BTreeMap::new();
     let mut join = |name: &str, spec: Option<&'a Spec>| {
-        let place = names::place(config, name)?;
+        let place = place(name)?;
         let whole = Place { first: 0, outputs: place.of, rows: RowMap::Straight, ..place.clone() };
         let joined = Joined { ours: name.to_string(), whole, parts: Vec::new() };
         let tensor = all.entry(place.written.clone()).or_insert(joined);
@@ -158,8 +165,7 @@ pub(super) fn tensors_of<'a>(config: &Config, plan: &'a Plan) -> Result<BTreeMap
             Error::invalid_argument(&spec.name, "has no tensor in such a model's files; it cannot be saved")
         })?;
         // Tables have no bias, and so no place for one.
-        if !config.bias.any()
-            && config.saved_as() == Family::Gpt2
+        if has_zeros
             && !spec.name.contains("embedding")
             && let Some(layer) = spec.name.strip_suffix(".weight")
         {

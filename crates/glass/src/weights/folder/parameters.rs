@@ -5,7 +5,7 @@ use glass_kernels::packing::{BLOCK, Quants};
 use super::Folder;
 use crate::backend::{Layout, Packing};
 use crate::config::object::short;
-use crate::families::names::{self, with_ones};
+use crate::families::names;
 use crate::plan::{Plan, Spec};
 use crate::weights::checkpoint::Writer;
 use crate::weights::dtype::Dtype;
@@ -130,8 +130,7 @@ impl Folder {
         let missing =
             || Error::invalid_argument(parameter, format!("is not a parameter of a {}", self.family()));
         if let (Writer::Gguf, Some(architecture)) = (self.writer, gguf::of_family(config.family)) {
-            let place = names::place(architecture.names, false, config, parameter).ok_or_else(missing)?;
-            return Ok(if architecture.ones { with_ones(place, config, parameter) } else { place });
+            return architecture.place(config, parameter).ok_or_else(missing);
         }
         let form = config.family.form();
         let place = names::place(form.names, form.is_turned, config, parameter).ok_or_else(missing)?;

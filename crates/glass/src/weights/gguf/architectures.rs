@@ -9,7 +9,8 @@ use crate::config::{
     QueryKeyNorm, Rotary, Scaling, ScoreFactor,
 };
 use crate::families::Family;
-use crate::families::names::{Named, Rows, named};
+use crate::families::names::{self, Named, Rows, named};
+use crate::weights::names::Place;
 use crate::{Config, Error, Result};
 
 /// An architecture.
@@ -103,6 +104,12 @@ const fn table(query: Named, key: Named, value: Named, gate: &'static str) -> [N
 /// The architecture of a family's files.
 pub(in crate::weights) fn of_family(family: Family) -> Option<&'static Architecture> {
     static TABLE: [Architecture; ALL.len()] = ALL;
+    // What llama.cpp does not distinguish.
+    let family = match family {
+        Family::Mistral | Family::Ministral => Family::Llama,
+        Family::Olmo3 => Family::Olmo2,
+        family => family,
+    };
     TABLE.iter().find(|one| one.family == family)
 }
 
@@ -132,6 +139,14 @@ struct Sizes<'a> {
     fields: &'a Fields<'a>,
     name: &'static str,
     shapes: &'a Shapes,
+}
+
+impl Architecture {
+    /// Where `parameter` is in its files.
+    pub fn place(&self, config: &Config, parameter: &str) -> Option<Place> {
+        let place = names::place(self.names, false, config, parameter)?;
+        Some(if self.ones { names::with_ones(place, config, parameter) } else { place })
+    }
 }
 
 impl Sizes<'_> {

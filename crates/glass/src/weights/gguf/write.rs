@@ -8,15 +8,14 @@ use super::advice;
 use super::container::{ALIGNMENT, BOOL, number};
 use super::head::Head;
 use super::vocabulary::{self, NO_VOCABULARY, ROLES};
-use super::{Blocks, of_family};
+use super::{Architecture, Blocks, express};
 use crate::atomic_write::AtomicWrite;
 use crate::backend::Packing;
-use crate::config::{Activation, Norm, Scores};
 use crate::families::Family;
 use crate::tokens::{GgufKind, Tokenizer};
 use crate::weights::Read;
 use crate::weights::dtype::Dtype;
-use crate::weights::names::TensorKind;
+use crate::weights::names::{RowMap, TensorKind};
 use crate::weights::save::{Joined, Save, tensors_of};
 use crate::{Config, Error, Result};
 
@@ -59,7 +58,9 @@ impl Numbers {
             (_, TensorKind::Vector) => Form::Dense(Dtype::F32),
             _ if tensor.ours == "embedding.position.weight" => Form::Dense(Dtype::F32),
             (Numbers::Dense(dtype), _) => Form::Dense(dtype),
-            (Numbers::Q4, TensorKind::Conv1d) => Form::Blocks(Blocks::Q4_0, Packing::Q4),
+            (Numbers::Q4, _) if tensor.parts.iter().all(|(_, spec)| spec.is_hidden_matrix) => {
+                Form::Blocks(Blocks::Q4_0, Packing::Q4)
+            }
             (Numbers::Q8 | Numbers::Q4, _) => Form::Blocks(Blocks::Q8_0, Packing::Q8),
         }
     }
@@ -101,68 +102,51 @@ impl Form {
 /// Writes a model with its vocabulary into one file; `weights` as for [`save`](crate::weights::save::save).
 ///
 /// # Errors
-/// If llama.cpp's gpt2 cannot express the model, or the file cannot be written.
+/// If llama.cpp's architecture of its family cannot express the model, or the file cannot be written.
 pub fn save(path: &Path, what: &Save<'_>, numbers: Numbers, weights: &Read<'_>) -> Result<()> {
+    let architecture = express::architecture(what.config)?;
     can_write(what.config, numbers)?;
     let kind = what.tokenizer.map(Tokenizer::gguf_kind).transpose()?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.ok_or_else(|| Error::invalid_argument("path", "a file name was expected"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let tensors = tensors_of(what.config, what.plan)?;
+    // llama.cpp's gpt2 has all biases.
+    let has_zeros = what.config.family == Family::Gpt2 && !what.config.bias.any();
+    let place = |parameter: &str| architecture.place(what.config, parameter);
+    let (tensors, divisors) = (tensors_of(what.plan, &place, has_zeros)?, express::divisors(what.config));
     let mut output = AtomicWrite::new(folder)?;
     output.write(&name, |put| {
         let mut head = Head::default();
-        fields(&mut head, what, numbers, kind.as_ref());
+        express::fields(&mut head, what.config, architecture);
+        fields(&mut head, what, numbers, kind.as_ref(), architecture);
         let mut at = 0;
+        for (name, list) in &divisors {
+            head.tensor(name, &[list.len() as u64], Form::Dense(Dtype::F32).number(), at);
+            at = (at + 4 * list.len()).next_multiple_of(ALIGNMENT);
+        }
         for (name, tensor) in &tensors {
             let form = numbers.written(tensor);
-            let name = written_name(tensor, name);
             let (of, inputs) = (tensor.whole.of as u64, tensor.whole.inputs as u64);
             let is_vector = tensor.whole.kind == TensorKind::Vector;
             let sizes: &[u64] = if is_vector { &[of] } else { &[inputs, of] };
-            head.tensor(&name, sizes, form.number(), at);
+            head.tensor(name, sizes, form.number(), at);
             at = (at + form.bytes(tensor.whole.inputs * tensor.whole.of)).next_multiple_of(ALIGNMENT);
         }
-        put(&head.done(tensors.len()))?;
+        put(&head.done(divisors.len() + tensors.len()))?;
+        for (_, list) in &divisors {
+            let mut bytes: Vec<u8> = list.iter().flat_map(|number| number.to_le_bytes()).collect();
+            bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+            put(&bytes)?;
+        }
         tensors.values().try_for_each(|tensor| write_tensor(put, tensor, numbers.written(tensor), weights))
     })?;
     output.commit()
 }
 
-/// llama.cpp's name of a tensor: that of the first parameter in it.
-fn written_name(tensor: &Joined<'_>, written: &str) -> String {
-    let names = of_family(Family::Gpt2).map_or(&[][..], |architecture| architecture.names);
-    let leaf = written.rsplit('.').next().unwrap_or_default();
-    let ours = tensor.parts.first().map(|(_, spec)| spec.name.as_str()).unwrap_or(tensor.ours.as_str());
-    let module = ours.rsplit_once('.').map_or(ours, |(module, _)| module);
-    let (number, module) = match module.strip_prefix("block.").and_then(|rest| rest.split_once('.')) {
-        Some((number, rest)) => (number, format!("block.N.{rest}")),
-        None => ("", module.to_string()),
-    };
-    let found = names.iter().find(|name| name.ours == module).map_or("", |name| name.theirs);
-    format!("{}.{leaf}", found.replace(".N.", &format!(".{number}.")))
-}
-
+/// Refuses blocks of matrices whose rows are not whole blocks.
 fn can_write(config: &Config, numbers: Numbers) -> Result<()> {
-    if config.family != Family::Gpt2 {
-        let why = format!("a {} model is not written as GGUF yet; take a folder", config.family.name());
-        return Err(Error::invalid_argument("model", why));
-    }
-    config.can_express()?;
-    let why = if config.activation != Activation::GeluTanh {
-        Some(format!(
-            "its activation is {:?}, and llama.cpp's gpt2 computes GELU in the tanh form",
-            config.activation
-        ))
-    } else if config.scores != Scores::default() {
-        Some("its attention scores are not scaled as llama.cpp's gpt2 scales them".into())
-    } else {
-        None
-    };
-    if let Some(why) = why {
-        return Err(Error::invalid_argument("model", format!("{why}; it cannot be written as GGUF")));
-    }
-    let odd = [config.width, config.mlp_width].into_iter().find(|size| !size.is_multiple_of(BLOCK));
+    let queries = config.heads.query * config.heads.size;
+    let odd = [config.width, config.mlp_width, queries].into_iter().find(|size| !size.is_multiple_of(BLOCK));
     match (numbers, odd) {
         (Numbers::Q8 | Numbers::Q4, Some(size)) => Err(Error::invalid_argument(
             "model",
@@ -182,14 +166,29 @@ fn write_tensor(
     weights: &Read<'_>,
 ) -> Result<()> {
     const PORTION: usize = 1 << 18;
-    let (mut values, mut bytes, mut written) = (Vec::new(), Vec::new(), 0);
+    let (mut values, mut turned, mut bytes, mut written) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for (place, spec) in &tensor.parts {
         // Tables are read some rows at a time: the token embedding is the largest tensor of all.
-        let rows = if place.kind == TensorKind::Table { (PORTION / spec.cols).max(1) } else { spec.rows };
+        let rows = match (place.kind, place.rows) {
+            (TensorKind::Table, RowMap::Straight) => (PORTION / spec.cols).max(1),
+            _ => spec.rows,
+        };
         for first in (0..spec.rows).step_by(rows) {
             let some = spec.some(first..spec.rows.min(first + rows));
             values.resize(some.span.len(), 0.0);
             weights(if some.rows == spec.rows { spec } else { &some }, &mut values)?;
+            if place.rows != RowMap::Straight {
+                turned.clear();
+                turned.resize(values.len(), 0.0);
+                for (row, from) in values.chunks_exact(place.inputs).enumerate() {
+                    let at = (place.row(row) - place.first) * place.inputs;
+                    turned[at..at + place.inputs].copy_from_slice(from);
+                }
+                std::mem::swap(&mut values, &mut turned);
+            }
+            if place.is_one_more {
+                values.iter_mut().for_each(|w| *w += 1.0);
+            }
             bytes.clear();
             form.narrow(&mut bytes, &values);
             put(&bytes)?;
@@ -205,26 +204,23 @@ fn write_tensor(
     put(&vec![0; written.next_multiple_of(ALIGNMENT) - written])
 }
 
-fn fields(head: &mut Head, what: &Save<'_>, numbers: Numbers, kind: Option<&GgufKind>) {
-    let Config { context, width, mlp_width, layers, heads, .. } = what.config;
-    let Norm { epsilon, .. } = what.config.norm;
-    head.text("general.architecture", "gpt2");
+fn fields(
+    head: &mut Head,
+    what: &Save<'_>,
+    numbers: Numbers,
+    kind: Option<&GgufKind>,
+    architecture: &Architecture,
+) {
     head.u32("general.file_type", numbers.file_type());
     if !matches!(numbers, Numbers::Dense(_)) {
         head.u32("general.quantization_version", 2);
     }
-    head.u32("gpt2.context_length", *context as u32);
-    head.u32("gpt2.embedding_length", *width as u32);
-    head.u32("gpt2.feed_forward_length", *mlp_width as u32);
-    head.u32("gpt2.block_count", *layers as u32);
-    head.u32("gpt2.attention.head_count", heads.query as u32);
-    head.f32("gpt2.attention.layer_norm_epsilon", epsilon);
     if let Some(generation) = what.generation {
         advice::write(head, generation, what.tokenizer.is_some());
     }
     let Some(tokenizer) = what.tokenizer else {
         // Without tokens, their number is a separate field.
-        head.u32("gpt2.vocab_size", what.config.vocabulary as u32);
+        head.u32(&format!("{}.vocab_size", architecture.name), what.config.vocabulary as u32);
         return head.text("tokenizer.ggml.model", NO_VOCABULARY);
     };
     if let Some(kind) = kind {
