@@ -28,6 +28,7 @@ SCALES = {
     Type.Q6_K: [208],
     Type.IQ4_NL: [0],
     Type.IQ4_XS: [0],
+    Type.MXFP4: [],
 }
 
 
@@ -39,6 +40,9 @@ def main():
         blocks = random.integers(0, 256, (BLOCKS, size), dtype=np.uint8)
         for at in scales:
             blocks[:, at : at + 2] = random.normal(0, 0.02, (BLOCKS, 1)).astype(np.float16).view(np.uint8)
+        if kind == Type.MXFP4:
+            # The power of two: one of a weight's size, and the smallest that an f16 holds.
+            blocks[:, 0] = [121, 104]
         weights = dequantize(blocks, kind).astype(np.float32).ravel()
         golden[kind.name] = {"bytes": blocks.tobytes().hex(), "weights": weights.tobytes().hex()}
     OUT.write_text(json.dumps(golden) + "\n")

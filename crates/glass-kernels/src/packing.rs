@@ -10,8 +10,28 @@
 //!
 //! A quantised weight is `q × scale`, with one scale for [`BLOCK`] inputs of an output; the values are those of
 //! llama.cpp's `Q8_0` and `Q4_0`, so that either can be converted into the other.
+//!
+//! The other formats are for llama.cpp's other kinds of blocks, so that these stay about as small as they are in a
+//! file. They differ in four ways ([`Format`]); after the lowest bits of a line come its further parts, each 64 wide:
+//!
+//! | | lowest bits | higher bits | scales | minima | bits a weight | holds |
+//! |---|---|---|---|---|---|---|
+//! | q6 | 4 | 2 | 2 | | 7 | `Q6_K` |
+//! | q5m | 4 | 1 | 1 | 1 | 6 | `Q5_1`, `Q5_K` |
+//! | q5 | 4 | 1 | 1 | | 5.5 | `Q5_0` |
+//! | q4m | 4 | | 1 | 1 | 5 | `Q4_1`, `Q4_K` |
+//! | iq4 | 4, which index a table | | 1 | | 4.5 | `IQ4_NL`, `IQ4_XS` |
+//! | mxfp4 | the same with another table | | 1 | | 4.5 | `MXFP4` |
+//! | q3 | 2 | 1 | 2 | | 4 | `Q3_K` |
+//! | q2m | 2 | | 2 | 2 | 4 | `Q2_K` |
+//!
+//! Of two scales, the second is that of the last 16 inputs. With a minimum, a weight is `q × scale + minimum`. The
+//! higher bits of inputs `4 k` to `4 k + 3` are next to those of the following four inputs, in the same four bytes.
 
-use crate::format::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
+mod quants;
+
+use crate::format::{bf16_to_f32, f32_to_bf16};
+pub use quants::Quants;
 
 /// Outputs in a panel.
 pub const PANEL: usize = 64;
@@ -29,13 +49,68 @@ pub enum Packing {
     Bf16,
     /// 8 bits and a scale; the inputs are rounded to 8 bits in blocks too.
     Q8,
-    /// 4 bits and a scale; the inputs are rounded to 8 bits in blocks.
+    /// 6 bits and two scales; the inputs of this format and of all that follow are rounded to 8 bits in blocks.
+    Q6,
+    /// 5 bits, a scale and a minimum.
+    Q5m,
+    /// 5 bits and a scale.
+    Q5,
+    /// 4 bits, a scale and a minimum.
+    Q4m,
+    /// 4 bits and a scale.
     Q4,
+    /// One of sixteen values, and a scale.
+    Iq4,
+    /// A float of 4 bits (a sign, two bits of exponent, one of mantissa), and a scale.
+    Mxfp4,
+    /// 3 bits and two scales.
+    Q3,
+    /// 2 bits, two scales and two minima.
+    Q2m,
 }
+
+/// The parts of a line of quantised weights.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Format {
+    /// The lowest bits of a weight: 8, 4 or 2.
+    pub low: usize,
+    /// The bits above these, which are stored after them: 0, 1 or 2.
+    pub high: usize,
+    /// Scales of a block; with two, the second is that of the last 16 weights.
+    pub scales: usize,
+    /// Whether there is a minimum for every scale.
+    pub minimum: bool,
+    /// What is added to a weight to store it.
+    pub offset: i32,
+    /// The values of the sixteen numbers, if they are not the numbers themselves.
+    pub table: Option<&'static [i8; 16]>,
+}
+
+/// The values of `IQ4_NL`.
+const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+/// Twice the values of a float of 4 bits: a sign, two bits of exponent, one of mantissa.
+const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
 impl Packing {
     /// All formats, widest first.
-    pub const ALL: [Packing; 4] = [Packing::F32, Packing::Bf16, Packing::Q8, Packing::Q4];
+    pub const ALL: [Packing; 12] = [
+        Packing::F32,
+        Packing::Bf16,
+        Packing::Q8,
+        Packing::Q6,
+        Packing::Q5m,
+        Packing::Q5,
+        Packing::Q4m,
+        Packing::Q4,
+        Packing::Iq4,
+        Packing::Mxfp4,
+        Packing::Q3,
+        Packing::Q2m,
+    ];
+
+    /// The formats that a model is converted to; the others are only for weights that a file holds in this form.
+    pub const OFFERED: [Packing; 4] = [Packing::F32, Packing::Bf16, Packing::Q8, Packing::Q4];
 
     /// Its name in options and files.
     pub fn name(self) -> &'static str {
@@ -43,8 +118,41 @@ impl Packing {
             Packing::F32 => "f32",
             Packing::Bf16 => "bf16",
             Packing::Q8 => "q8",
+            Packing::Q6 => "q6",
+            Packing::Q5m => "q5m",
+            Packing::Q5 => "q5",
+            Packing::Q4m => "q4m",
             Packing::Q4 => "q4",
+            Packing::Iq4 => "iq4",
+            Packing::Mxfp4 => "mxfp4",
+            Packing::Q3 => "q3",
+            Packing::Q2m => "q2m",
         }
+    }
+
+    /// The parts of a line, if weights are quantised.
+    pub const fn format(self) -> Option<Format> {
+        const fn signed(low: usize, high: usize, scales: usize) -> Format {
+            Format { low, high, scales, minimum: false, offset: 1 << (low + high - 1), table: None }
+        }
+        Some(match self {
+            Packing::F32 | Packing::Bf16 => return None,
+            Packing::Q8 => signed(8, 0, 1),
+            Packing::Q6 => signed(4, 2, 2),
+            Packing::Q5 => signed(4, 1, 1),
+            Packing::Q4 => signed(4, 0, 1),
+            Packing::Q3 => signed(2, 1, 2),
+            Packing::Q5m => Format { minimum: true, offset: 0, ..signed(4, 1, 1) },
+            Packing::Q4m => Format { minimum: true, offset: 0, ..signed(4, 0, 1) },
+            Packing::Q2m => Format { minimum: true, offset: 0, ..signed(2, 0, 2) },
+            Packing::Iq4 => Format { offset: 0, table: Some(&IQ4), ..signed(4, 0, 1) },
+            Packing::Mxfp4 => Format { offset: 0, table: Some(&E2M1), ..signed(4, 0, 1) },
+        })
+    }
+
+    /// Whether weights are integers with scales.
+    pub fn is_quantised(self) -> bool {
+        self.format().is_some()
     }
 
     /// Inputs of a line.
@@ -52,27 +160,13 @@ impl Packing {
         match self {
             Packing::F32 => 1,
             Packing::Bf16 => 2,
-            Packing::Q8 | Packing::Q4 => BLOCK,
+            _ => BLOCK,
         }
     }
 
     /// Lanes of a line.
     pub(crate) fn line(self) -> usize {
-        match self {
-            Packing::F32 | Packing::Bf16 => PANEL,
-            Packing::Q8 | Packing::Q4 => self.quants() + PANEL / 2,
-        }
-    }
-
-    /// Lanes of a line that hold quantised weights; the others hold scales.
-    fn quants(self) -> usize {
-        let per_lane = if self == Packing::Q8 { 4 } else { 8 };
-        PANEL * BLOCK / per_lane
-    }
-
-    /// What is added to a quantised weight to store it.
-    pub fn offset(self) -> i32 {
-        if self == Packing::Q8 { 128 } else { 8 }
+        self.format().map_or(PANEL, |format| format.minima() + format.halves(format.minimum))
     }
 
     /// Panels, lines of a panel and lanes of a line of a `rows` × `cols` matrix.
@@ -92,17 +186,88 @@ impl Packing {
     }
 }
 
+impl Format {
+    /// Bits of a weight.
+    pub fn bits(&self) -> usize {
+        self.low + self.high
+    }
+
+    /// The value of a stored number, without its scale.
+    pub fn value(&self, stored: u8) -> i32 {
+        match self.table {
+            Some(table) => table[usize::from(stored)].into(),
+            None => i32::from(stored) - self.offset,
+        }
+    }
+
+    /// The number that stands for zero in a product: there, values of a table are stored 128 higher.
+    pub(crate) fn zero(&self) -> i32 {
+        if self.table.is_some() { TABLE_ZERO.into() } else { self.offset }
+    }
+
+    /// Of a line, the first lane of the higher bits.
+    pub(crate) fn uppers(&self) -> usize {
+        PANEL * BLOCK / 32 * self.low
+    }
+
+    /// The first lane of the scales.
+    pub(crate) fn first_scale(&self) -> usize {
+        PANEL * BLOCK / 32 * self.bits()
+    }
+
+    /// The first lane of the minima.
+    pub(crate) fn minima(&self) -> usize {
+        self.first_scale() + self.halves(true)
+    }
+
+    /// Lanes of the scales, or of the minima, if there are any.
+    fn halves(&self, any: bool) -> usize {
+        if any { self.scales * PANEL / 2 } else { 0 }
+    }
+}
+
+/// What is added to the values of a table in a product.
+const TABLE_ZERO: u8 = 128;
+
+/// Sixteen bytes, again and again: as many lanes as the widest vector has.
+const fn repeated(table: &[i8; 16]) -> [f32; 16] {
+    let (mut lanes, mut lane) = ([0.0; 16], 0);
+    while lane < 16 {
+        let (mut bytes, mut byte) = ([0; 4], 0);
+        while byte < 4 {
+            bytes[byte] = (table[lane % 4 * 4 + byte] as u8).wrapping_add(TABLE_ZERO);
+            byte += 1;
+        }
+        lanes[lane] = f32::from_bits(u32::from_le_bytes(bytes));
+        lane += 1;
+    }
+    lanes
+}
+
+impl Packing {
+    /// The table of a packing that has one, for [`look_up`](crate::lanes::integers::Integers::look_up).
+    pub(crate) fn table_lanes(self) -> &'static [f32; 16] {
+        static IQ4_LANES: [f32; 16] = repeated(&IQ4);
+        static E2M1_LANES: [f32; 16] = repeated(&E2M1);
+        if self == Packing::Mxfp4 { &E2M1_LANES } else { &IQ4_LANES }
+    }
+}
+
 /// Where a weight is in the panels of a matrix, in bytes from their beginning.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
-    /// Its first byte.
+    /// The byte of its lowest bits; of a float, its first byte.
     pub number: usize,
-    /// Its bits: 32, 16, 8 or 4.
+    /// How many bits these are: 32, 16, 8, 4 or 2.
     pub bits: usize,
-    /// Of 4 bits, whether they are the upper half of the byte.
-    pub upper: bool,
+    /// The first of these bits in the byte.
+    pub shift: usize,
+    /// The byte of its higher bits and the first of them in it, if there are any.
+    pub upper: Option<(usize, usize)>,
     /// The first of the two bytes of its scale, if it has one.
     pub scale: Option<usize>,
+    /// The first of the two bytes of its minimum, if it has one.
+    pub minimum: Option<usize>,
 }
 
 impl Packing {
@@ -110,155 +275,37 @@ impl Packing {
     pub fn place(self, cols: usize, row: usize, col: usize) -> Place {
         let line = row / PANEL * self.panel_len(cols) + col / self.inputs() * self.line();
         let (column, i) = (row % PANEL, col % self.inputs());
-        // The lane, and the byte in it.
-        let (lane, byte, bits) = match self {
-            Packing::F32 => (column, 0, 32),
-            Packing::Bf16 => (column, 2 * i, 16),
-            Packing::Q8 => (i / 4 * PANEL + column, i % 4, 8),
-            Packing::Q4 => (i / 8 * PANEL + column, i % 4, 4),
-        };
-        let scale = || 4 * (line + self.quants() + column / 2) + 2 * (column % 2);
-        Place {
-            number: 4 * (line + lane) + byte,
+        let float = |at: usize, bits| Place {
+            number: 4 * (line + column) + at,
             bits,
-            upper: self == Packing::Q4 && i / 4 % 2 == 1,
-            scale: matches!(self, Packing::Q8 | Packing::Q4).then(scale),
-        }
-    }
-}
-
-/// A block of inputs of one output, quantised: weight `i` is `q[i] × scale`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Quants {
-    /// The scale as f16.
-    pub scale: u16,
-    /// From −128 to 127, in 4 bits from −8 to 7.
-    pub q: [i8; BLOCK],
-}
-
-impl Quants {
-    /// The best approximation of `weights` in 8 or 4 bits; there are at most [`BLOCK`] weights.
-    ///
-    /// With 8 bits the largest weight is 127 or −127. With 4 bits that would waste the −8, and a scale that
-    /// slightly clips the largest weight is often better for the others: the best of several scales is chosen, by
-    /// the sum of squared errors.
-    ///
-    /// If a weight is NaN or infinite, the scale is NaN, and so is every product with the block.
-    pub fn of(packing: Packing, weights: &[f32]) -> Quants {
-        if weights.iter().any(|w| !w.is_finite()) {
-            return Quants { scale: f32_to_f16(f32::NAN), q: [0; BLOCK] };
-        }
-        let mut block = [0.0; BLOCK];
-        block[..weights.len()].copy_from_slice(weights);
-        let greatest = weights.iter().fold(0.0f32, |most, &w| if w.abs() > most.abs() { w } else { most });
-        if packing == Packing::Q8 {
-            return Quants::at(packing, greatest.abs() / 127.0, &block);
-        }
-        let tried = (0..SCALES).flat_map(|i| {
-            let end = 6.5 + i as f32 * (9.0 - 6.5) / (SCALES - 1) as f32;
-            [greatest / end, -greatest / end].map(|scale| Quants::at(packing, scale, &block))
-        });
-        let (_, best) = tried
-            .map(|quants| (quants.error(&block), quants))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-            .expect("some scales are tried");
-        best
-    }
-
-    /// The best approximation in 8 bits of weights that are multiples of one of these steps plus a common offset, as in
-    /// the blocks of other formats. If the scale is a step divided by an integer, only the offset is rounded, equally for
-    /// all weights: the best of such scales, and of [`of`](Quants::of), is chosen by the sum of squared errors.
-    pub fn on_steps(weights: &[f32; BLOCK], steps: &[f32]) -> Quants {
-        let usual = Quants::of(Packing::Q8, weights);
-        let greatest = weights.iter().fold(0.0f32, |most, w| most.max(w.abs()));
-        let (mut best, mut least) = (usual, usual.error(weights));
-        for (_, step) in steps.iter().enumerate().filter(|(at, step)| !steps[..*at].contains(step)) {
-            // As many parts as keep the largest weight at 127 or less.
-            let most = (127.0 * step.abs() / greatest) as u32;
-            for parts in most.saturating_sub(TRIED_PARTS).max(1)..=most.min(127) {
-                let tried = Quants::at(Packing::Q8, step / parts as f32, weights);
-                let error = tried.error(weights);
-                if error < least {
-                    (best, least) = (tried, error);
-                }
-            }
-        }
-        best
-    }
-
-    /// Quantises with this scale, rounded to f16; to zeros if that is zero or not finite.
-    fn at(packing: Packing, scale: f32, weights: &[f32; BLOCK]) -> Quants {
-        let least = -(packing.offset() as f32);
-        let scale = f32_to_f16(scale);
-        let by = 1.0 / f16_to_f32(scale);
-        // Above this number floats are integers, so adding it rounds to nearest even, and the lowest byte is the
-        // number.
-        const WHOLE: f32 = 1.5 * (1 << 23) as f32;
-        let q = match by.is_finite() {
-            true => weights.map(|w| ((w * by).clamp(least, -least - 1.0) + WHOLE).to_bits() as i8),
-            false => [0; BLOCK],
+            shift: 0,
+            upper: None,
+            scale: None,
+            minimum: None,
         };
-        Quants { scale, q }
-    }
-
-    fn error(&self, weights: &[f32; BLOCK]) -> f32 {
-        let (scale, mut errors) = (f16_to_f32(self.scale), [0.0f32; 8]);
-        for (q, w) in self.q.chunks_exact(8).zip(weights.chunks_exact(8)) {
-            for (error, (&q, w)) in errors.iter_mut().zip(q.iter().zip(w)) {
-                *error += (f32::from(q) * scale - w).powi(2);
-            }
-        }
-        errors.iter().sum()
-    }
-
-    /// Stores it in the panels of a matrix with `cols` inputs, as block `block` of output `row`.
-    pub fn put(&self, panels: &mut [f32], packing: Packing, cols: usize, row: usize, block: usize) {
-        let line = line_mut(panels, packing, cols, row, block);
-        let (offset, column) = (packing.offset(), row % PANEL);
-        let stored = |i: usize| (i32::from(self.q[i]) + offset) as u32;
-        match packing {
-            Packing::Q8 => {
-                for (number, at) in (column..).step_by(PANEL).take(BLOCK / 4).enumerate() {
-                    line[at] = quad(|byte| stored(4 * number + byte));
-                }
-            }
-            _ => {
-                for (octet, at) in (column..).step_by(PANEL).take(BLOCK / 8).enumerate() {
-                    line[at] = quad(|byte| stored(8 * octet + byte) | stored(8 * octet + 4 + byte) << 4);
-                }
-            }
-        }
-        let scales = &mut line[packing.quants() + column / 2];
-        let (other, shift) = (scales.to_bits() & !(0xffff << (16 * (column % 2))), 16 * (column % 2));
-        *scales = f32::from_bits(other | u32::from(self.scale) << shift);
-    }
-
-    /// Loads block `block` of output `row` from the panels of a matrix with `cols` inputs.
-    pub fn get(panels: &[f32], packing: Packing, cols: usize, row: usize, block: usize) -> Quants {
-        let line = line(panels, packing, cols, row, block);
-        let column = row % PANEL;
-        let lane = |i: usize| line[i * PANEL + column].to_bits();
-        let stored = |i: usize| match packing {
-            Packing::Q8 => lane(i / 4) >> (8 * (i % 4)) & 0xff,
-            _ => lane(i / 8) >> (8 * (i % 4) + i / 4 % 2 * 4) & 0xf,
+        let Some(format) = self.format() else {
+            return if self == Packing::F32 { float(0, 32) } else { float(2 * i, 16) };
         };
-        let scales = line[packing.quants() + column / 2].to_bits();
-        Quants {
-            scale: (scales >> (16 * (column % 2))) as u16,
-            q: std::array::from_fn(|i| (stored(i) as i32 - packing.offset()) as i8),
+        // The four inputs of a quad are in four bytes, the quads of a lane in the same bytes.
+        let (quad, byte) = (i / 4, i % 4);
+        let bits = |first: usize, bits: usize| {
+            let lane = line + first + quad * bits / 8 * PANEL + column;
+            (4 * lane + byte, quad * bits % 8)
+        };
+        let half = |first: usize| {
+            let at = i * format.scales / BLOCK * PANEL + column;
+            4 * (line + first) + 2 * at
+        };
+        let (number, shift) = bits(0, format.low);
+        Place {
+            number,
+            bits: format.low,
+            shift,
+            upper: (format.high > 0).then(|| bits(format.uppers(), format.high)),
+            scale: Some(half(format.first_scale())),
+            minimum: format.minimum.then(|| half(format.minima())),
         }
     }
-}
-
-/// The number of scales tried for 4 bits, of either sign.
-const SCALES: usize = 16;
-
-/// How many divisors of a step are tried.
-const TRIED_PARTS: u32 = 8;
-
-/// A lane of four bytes.
-fn quad(byte: impl Fn(usize) -> u32) -> f32 {
-    f32::from_bits((0..4).fold(0, |lane, i| lane | byte(i) << (8 * i)))
 }
 
 /// A file's bytes as lanes, if they are aligned for floats; lanes in files are little-endian.
@@ -315,11 +362,9 @@ pub(crate) fn read_row(
                     each(to, bf16_to_f32(half));
                 }
             }
-            Packing::Q8 | Packing::Q4 => {
-                let Quants { scale, q } = Quants::get(panels, packing, cols, row, at);
-                for (to, q) in to.iter_mut().zip(q) {
-                    each(to, f32::from(q) * f16_to_f32(scale));
-                }
+            _ => {
+                let weights = Quants::get(panels, packing, cols, row, at).weights(packing);
+                to.iter_mut().zip(weights).for_each(|(to, w)| each(to, w));
             }
         }
     }
@@ -336,7 +381,7 @@ pub(crate) fn pack_panel(panel: &mut [f32], packing: Packing, w: &[f32], cols: u
                     let pair = [w[0], w.get(1).copied().unwrap_or(0.0)].map(|w| u32::from(f32_to_bf16(w)));
                     panel[at * PANEL + column] = f32::from_bits(pair[0] | pair[1] << 16);
                 }
-                Packing::Q8 | Packing::Q4 => Quants::of(packing, w).put(panel, packing, cols, column, at),
+                _ => Quants::of(packing, w).put(panel, packing, cols, column, at),
             }
         }
     }

@@ -113,7 +113,7 @@ impl Packings {
             };
             self.asked.iter().any(named)
         };
-        Packing::ALL.into_iter().filter(|packing| self.asked.is_empty() || named(packing)).collect()
+        Packing::OFFERED.into_iter().filter(|packing| self.asked.is_empty() || named(packing)).collect()
     }
 }
 

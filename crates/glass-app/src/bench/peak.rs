@@ -48,7 +48,7 @@ impl Peak {
         match packing {
             Packing::F32 => self.f32,
             Packing::Bf16 => self.bf16.unwrap_or(self.f32),
-            Packing::Q8 | Packing::Q4 => self.bytes,
+            _ => self.bytes,
         }
     }
 }

@@ -86,9 +86,9 @@ fn weight(
             };
             cpu.pack(&quarters, outputs, inputs, Layout::Panels(packing))
         }
-        Packing::Q8 | Packing::Q4 => {
-            // A scale of one in f16, and weights that fit in four bits.
-            let quants = |row: usize, _: usize| Quants { scale: 0x3c00, q: [(row % 8) as i8; BLOCK] };
+        _ => {
+            // A scale of one in f16, and weights that fit in two bits.
+            let quants = |row: usize, _: usize| Quants::new(0x3c00, [(row % 2) as i8; BLOCK]);
             cpu.pack_quants(&quants, outputs, inputs, packing)
         }
     }

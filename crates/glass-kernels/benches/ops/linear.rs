@@ -40,7 +40,7 @@ fn forward(cores: &Cores, name: String, layout: Layout, [rows, inputs, outputs]:
     // One row is repeated with other weights in between, as in decoding: the data is no longer in the caches.
     let (peak, work) = match (rows, layout) {
         (1, _) => (Peak::Reading, bytes(values.len())),
-        (_, Layout::Panels(Packing::Q8 | Packing::Q4)) => {
+        (_, Layout::Panels(packing)) if packing.is_quantised() => {
             (Peak::MultiplyingQuads, product([rows, inputs, outputs]))
         }
         _ => (Peak::Multiplying, product([rows, inputs, outputs])),

@@ -154,6 +154,41 @@ impl Integers for Neon {
     }
 
     #[inline(always)]
+    fn shift_left(self, by: u32) -> Self {
+        unsafe {
+            Self(vreinterpretq_f32_u32(vshlq_u32(vreinterpretq_u32_f32(self.0), vdupq_n_s32(by as i32))))
+        }
+    }
+
+    #[inline(always)]
+    fn shift_right(self, by: u32) -> Self {
+        unsafe {
+            Self(vreinterpretq_f32_u32(vshlq_u32(vreinterpretq_u32_f32(self.0), vdupq_n_s32(-(by as i32)))))
+        }
+    }
+
+    #[inline(always)]
+    fn masked(self, mask: u32) -> Self {
+        unsafe { Self(vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(self.0), vdupq_n_u32(mask)))) }
+    }
+
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        unsafe {
+            let (a, b) = (vreinterpretq_u32_f32(self.0), vreinterpretq_u32_f32(other.0));
+            Self(vreinterpretq_f32_u32(vorrq_u32(a, b)))
+        }
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: Self) -> Self {
+        unsafe {
+            let (table, at) = (vreinterpretq_u8_f32(table.0), vreinterpretq_u8_f32(self.0));
+            Self(vreinterpretq_f32_u8(vqtbl1q_u8(table, at)))
+        }
+    }
+
+    #[inline(always)]
     fn lower_bf16(self) -> Self {
         unsafe { Self(vreinterpretq_f32_u32(vshlq_n_u32::<16>(vreinterpretq_u32_f32(self.0)))) }
     }

@@ -45,6 +45,44 @@ pub(crate) trait Integers: Lanes {
         each(self, |lane| lane >> 4 & 0x0f0f_0f0f)
     }
 
+    /// Every lane shifted up by fewer than 32 bits.
+    #[inline(always)]
+    fn shift_left(self, by: u32) -> Self {
+        each(self, |lane| lane << by)
+    }
+
+    /// Every lane shifted down by fewer than 32 bits.
+    #[inline(always)]
+    fn shift_right(self, by: u32) -> Self {
+        each(self, |lane| lane >> by)
+    }
+
+    /// The bits of every lane that are in `mask`.
+    #[inline(always)]
+    fn masked(self, mask: u32) -> Self {
+        each(self, |lane| lane & mask)
+    }
+
+    /// The bits of both.
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        let (a, b) = (lanes(self), lanes(other));
+        vector(self, std::array::from_fn(|i| a[i] | b[i]))
+    }
+
+    /// For every byte, which must be below 16, the byte at that place in `table`: sixteen bytes, which fill the vector
+    /// again and again.
+    #[inline(always)]
+    fn look_up(self, table: Self) -> Self {
+        let table = lanes(table);
+        each(self, |lane| {
+            u32::from_le_bytes(lane.to_le_bytes().map(|at| {
+                let at = usize::from(at % 16);
+                (table[at / 4] >> (at % 4 * 8)) as u8
+            }))
+        })
+    }
+
     /// The bf16 in the lower half of every lane, as f32.
     #[inline(always)]
     fn lower_bf16(self) -> Self {

@@ -149,6 +149,31 @@ impl Integers for Simd128 {
     }
 
     #[inline(always)]
+    fn shift_left(self, by: u32) -> Self {
+        Self(u32x4_shl(self.0, by))
+    }
+
+    #[inline(always)]
+    fn shift_right(self, by: u32) -> Self {
+        Self(u32x4_shr(self.0, by))
+    }
+
+    #[inline(always)]
+    fn masked(self, mask: u32) -> Self {
+        Self(v128_and(self.0, u32x4_splat(mask)))
+    }
+
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        Self(v128_or(self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: Self) -> Self {
+        Self(u8x16_swizzle(table.0, self.0))
+    }
+
+    #[inline(always)]
     fn lower_bf16(self) -> Self {
         Self(i32x4_shl(self.0, 16))
     }

@@ -16,7 +16,7 @@ use crate::activate::{Activation, activate_in_place};
 use crate::blocks::tasks;
 use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
 use crate::lanes::kernel;
-use crate::packing::{BLOCK, Packing};
+use crate::packing::{BLOCK, Format, Packing};
 use crate::pool::Parts;
 use crate::precision::InputScales;
 use crate::scratch::with_scratch;
@@ -30,7 +30,15 @@ const QUADS: usize = BLOCK / 4;
 /// holds [`ROUNDER`] times the scale, which is subtracted.
 const START: usize = QUADS;
 const SCALE: usize = QUADS + 1;
-const LANES: usize = QUADS + 2;
+
+/// After these, if weights have minima: the sum of the inputs that share one. If they have two scales and no minima: the
+/// start value for the last 16.
+const EXTRA: usize = QUADS + 2;
+
+/// The lanes of a block of inputs.
+const fn lanes(scales: usize, minimum: bool) -> usize {
+    EXTRA + if minimum { scales } else { scales - 1 }
+}
 
 /// Floats from 2²³ to 2²⁴ are the integers, in order: adding it to a small float rounds that to the nearest integer
 /// (ties to even), and adding an integer below 2²² to its bits adds it to its value.
@@ -54,7 +62,7 @@ pub(super) struct QuantisedProduct<'a> {
 /// Quantised rows: input `k` is `q[k]` times the scale of its block.
 #[derive(Clone, Copy)]
 struct Inputs<'a> {
-    /// Blocks of [`LANES`] lanes.
+    /// Blocks of [`lanes`].
     lanes: &'a [f32],
     /// Lanes from row to row.
     row: usize,
@@ -64,7 +72,8 @@ struct Inputs<'a> {
 impl QuantisedProduct<'_> {
     pub(super) fn run(&self, cores: &Cores) {
         let blocks = self.depth.div_ceil(BLOCK);
-        let row = odd_lines(blocks * LANES);
+        let format = self.packing.format().expect("asked by the caller");
+        let row = odd_lines(blocks * lanes(format.scales, format.minimum));
         for rows in pieces(0..self.rows, MOST_ROWS) {
             with_scratch([rows.len() * row], |[lanes]| {
                 let to = Parts::new(lanes);
@@ -72,7 +81,7 @@ impl QuantisedProduct<'_> {
                     let x = &self.x[(rows.start + r) * self.depth..][..self.depth];
                     // SAFETY: no other task uses these rows.
                     let lanes = unsafe { to.part(r * row..(r + 1) * row) };
-                    quantise(cores, lanes, x, self.packing.offset(), cores.input_scales());
+                    quantise(cores, lanes, x, format, cores.input_scales());
                 });
                 let inputs = Inputs { lanes, row, blocks };
                 let panels = self.columns.div_ceil(PANEL);
@@ -99,78 +108,100 @@ struct QuantisedStrip<'a> {
     panel: usize,
 }
 
-impl QuantisedStrip<'_> {
-    fn rows(&self, cores: &Cores, rows: Range<usize>) {
-        match (self.product.packing, cores.input_scales()) {
-            (Packing::Q4, InputScales::Exact) => strip_of_nibbles(cores, self, rows),
-            (Packing::Q4, InputScales::PowersOfTwo) => strip_of_nibbles_by_powers(cores, self, rows),
-            (_, InputScales::Exact) => strip_of_bytes(cores, self, rows),
-            (_, InputScales::PowersOfTwo) => strip_of_bytes_by_powers(cores, self, rows),
+/// The parts of a panel's line, as in [`Format`].
+trait Quads {
+    /// Quads in a lane of the lowest bits.
+    const IN_LANE: usize;
+    /// Higher bits of a weight.
+    const HIGH: usize;
+    /// Scales of a block.
+    const SCALES: usize;
+    /// Whether there are minima.
+    const MINIMUM: bool;
+    /// Whether numbers are places in a table.
+    const TABLE: bool;
+
+    /// The lowest bits of a weight.
+    const LOW: usize = 8 / Self::IN_LANE;
+    /// Lanes of a block of inputs.
+    const LANES: usize = lanes(Self::SCALES, Self::MINIMUM);
+
+    /// Quad `part` of every lane, as stored; `high` holds the higher bits of the lane's first quad in its lowest bits.
+    #[inline(always)]
+    fn quad<V: Integers>(low: V, part: usize, high: V, table: V) -> V {
+        let quad = match (Self::LOW, part) {
+            (8, _) => low,
+            (4, 0) => low.lower_nibbles(),
+            (4, _) => low.upper_nibbles(),
+            _ => low.shift_right((2 * part) as u32).masked(0x0303_0303),
+        };
+        let from = part * Self::HIGH;
+        let high = match (Self::HIGH, from <= Self::LOW) {
+            (0, _) => quad,
+            (_, true) => high.shift_left((Self::LOW - from) as u32),
+            (_, false) => high.shift_right((from - Self::LOW) as u32),
+        };
+        match (Self::HIGH, Self::TABLE) {
+            (0, false) => quad,
+            (0, true) => quad.look_up(table),
+            _ => quad.or(high.masked((((1 << Self::HIGH) - 1) << Self::LOW) * 0x0101_0101)),
         }
     }
 }
 
-/// How the quads of a panel's line are unpacked.
-trait Quads<V: Integers> {
-    /// Quads in a lane.
-    const IN_LANE: usize;
+/// The formats, by their numbers.
+struct Form<const LOW: usize, const HIGH: usize, const SCALES: usize, const MINIMUM: bool, const TABLE: bool>;
 
-    /// Quad `part` of every lane, as stored.
-    fn quad(lanes: V, part: usize) -> V;
+impl<const LOW: usize, const HIGH: usize, const SCALES: usize, const MINIMUM: bool, const TABLE: bool> Quads
+    for Form<LOW, HIGH, SCALES, MINIMUM, TABLE>
+{
+    const IN_LANE: usize = 8 / LOW;
+    const HIGH: usize = HIGH;
+    const SCALES: usize = SCALES;
+    const MINIMUM: bool = MINIMUM;
+    const TABLE: bool = TABLE;
 }
 
-/// One quad per lane.
-struct Bytes;
-
-impl<V: Integers> Quads<V> for Bytes {
-    const IN_LANE: usize = 1;
-
-    #[inline(always)]
-    fn quad(lanes: V, _: usize) -> V {
-        lanes
-    }
+/// Makes the kernels of some formats, and the function that chooses between them.
+macro_rules! strips {
+    ($($packing:pat => $form:ty,)*) => {
+        impl QuantisedStrip<'_> {
+            fn rows(&self, cores: &Cores, rows: Range<usize>) {
+                match (self.product.packing, cores.input_scales()) {
+                    (Packing::F32 | Packing::Bf16, _) => unreachable!("these are not quantised"),
+                    $(
+                        ($packing, InputScales::Exact) => strips!(@ $form, false, cores, self, rows),
+                        ($packing, InputScales::PowersOfTwo) => strips!(@ $form, true, cores, self, rows),
+                    )*
+                }
+            }
+        }
+    };
+    (@ $form:ty, $powers:literal, $cores:ident, $strip:expr, $rows:ident) => {{
+        #[inline(always)]
+        fn body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
+            strip_body::<V, $form, A, $powers>(v, strip, rows);
+        }
+        kernel_of_adds!(fn strip(strip: &QuantisedStrip<'_>, rows: Range<usize>) = body);
+        strip($cores, $strip, $rows)
+    }};
 }
 
-/// Two quads per lane.
-struct Nibbles;
-
-impl<V: Integers> Quads<V> for Nibbles {
-    const IN_LANE: usize = 2;
-
-    #[inline(always)]
-    fn quad(lanes: V, part: usize) -> V {
-        if part == 0 { lanes.lower_nibbles() } else { lanes.upper_nibbles() }
-    }
-}
-
-kernel_of_adds!(fn strip_of_bytes(strip: &QuantisedStrip<'_>, rows: Range<usize>) = bytes_body);
-kernel_of_adds!(fn strip_of_bytes_by_powers(strip: &QuantisedStrip<'_>, rows: Range<usize>) = bytes_by_powers_body);
-kernel_of_adds!(fn strip_of_nibbles(strip: &QuantisedStrip<'_>, rows: Range<usize>) = nibbles_body);
-kernel_of_adds!(fn strip_of_nibbles_by_powers(strip: &QuantisedStrip<'_>, rows: Range<usize>) = nibbles_by_powers_body);
-
-#[inline(always)]
-fn bytes_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
-    strip_body::<V, Bytes, A, false>(v, strip, rows);
-}
-
-#[inline(always)]
-fn bytes_by_powers_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
-    strip_body::<V, Bytes, A, true>(v, strip, rows);
-}
-
-#[inline(always)]
-fn nibbles_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
-    strip_body::<V, Nibbles, A, false>(v, strip, rows);
-}
-
-#[inline(always)]
-fn nibbles_by_powers_body<V: Integers, A: Adds<V>>(v: V, strip: &QuantisedStrip<'_>, rows: Range<usize>) {
-    strip_body::<V, Nibbles, A, true>(v, strip, rows);
+strips! {
+    Packing::Q8 => Form<8, 0, 1, false, false>,
+    Packing::Q6 => Form<4, 2, 2, false, false>,
+    Packing::Q5m => Form<4, 1, 1, true, false>,
+    Packing::Q5 => Form<4, 1, 1, false, false>,
+    Packing::Q4m => Form<4, 0, 1, true, false>,
+    Packing::Q4 => Form<4, 0, 1, false, false>,
+    Packing::Iq4 | Packing::Mxfp4 => Form<4, 0, 1, false, true>,
+    Packing::Q3 => Form<2, 1, 2, false, false>,
+    Packing::Q2m => Form<2, 0, 2, true, false>,
 }
 
 /// `POWERS`: whether the scales of inputs are powers of two.
 #[inline(always)]
-fn strip_body<V: Integers, Q: Quads<V>, A: Adds<V>, const POWERS: bool>(
+fn strip_body<V: Integers, Q: Quads, A: Adds<V>, const POWERS: bool>(
     v: V,
     strip: &QuantisedStrip<'_>,
     rows: Range<usize>,
@@ -216,14 +247,16 @@ struct Place {
 
 /// What a block keeps in registers: for each output the integer sum of the block and the f32 sum of the previous
 /// ones.
-const fn inner<V: Integers, Q: Quads<V>, A: Adds<V>>() -> Inner {
-    Inner { registers: V::REGISTERS, sums: 2, right: Q::IN_LANE, between: A::BETWEEN }
+const fn inner<V: Integers, Q: Quads, A: Adds<V>>() -> Inner {
+    let right = Q::IN_LANE + if Q::HIGH > 0 { 1 } else { 0 };
+    let between = A::BETWEEN + if Q::TABLE { 1 } else { 0 };
+    Inner { registers: V::REGISTERS, sums: 2, right, between }
 }
 
 impl QuantisedStrip<'_> {
     /// Columns in steps of `C` vectors; rows in tiles of nearly equal height.
     #[inline(always)]
-    unsafe fn tiles<V: Integers, Q: Quads<V>, A: Adds<V>, const C: usize, const POWERS: bool>(
+    unsafe fn tiles<V: Integers, Q: Quads, A: Adds<V>, const C: usize, const POWERS: bool>(
         &self,
         v: V,
         rows: Range<usize>,
@@ -253,21 +286,17 @@ impl QuantisedStrip<'_> {
     /// `R` rows × `C` vectors of columns, over all inputs.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    unsafe fn tile<
-        V: Integers,
-        Q: Quads<V>,
-        A: Adds<V>,
-        const R: usize,
-        const C: usize,
-        const POWERS: bool,
-    >(
+    unsafe fn tile<V: Integers, Q: Quads, A: Adds<V>, const R: usize, const C: usize, const POWERS: bool>(
         &self,
         v: V,
         place: Place,
     ) {
         let Self { product, inputs, .. } = self;
         let Place { row, column, columns, fetch, mut fetched } = place;
-        let (line, quants) = (product.packing.line(), QUADS / Q::IN_LANE * PANEL);
+        let line = product.packing.line();
+        // Lanes of a line from the first of the higher bits, of the scales and of the minima on.
+        let (uppers, scales) = (QUADS / Q::IN_LANE * PANEL, (QUADS / Q::IN_LANE + Q::HIGH) * PANEL);
+        let minima = scales + Q::SCALES * PANEL / 2;
         let first = self.panel * PANEL + column;
         let mut sums = [[v; C]; R];
         if let Some(bias) = product.bias {
@@ -279,6 +308,7 @@ impl QuantisedStrip<'_> {
             }
         }
         let rounder = v.splat(ROUNDER);
+        let table = if Q::TABLE { v.load(product.packing.table_lanes()) } else { v };
         let y = |i: usize| product.y.start().wrapping_add((self.first + row + i) * product.columns + first);
         let count = |c: usize| columns.saturating_sub(column + c * V::LEN).min(V::LEN);
         // The outputs are prefetched meanwhile: a store that waits for its cache line delays the following ones.
@@ -295,54 +325,73 @@ impl QuantisedStrip<'_> {
             let next = panel.wrapping_sub(column).wrapping_add(len);
             // Hidden from the compiler: if it unrolled the loop, it would load all weights of a block first and
             // spill the sums.
-            let lanes = std::hint::black_box(QUADS / Q::IN_LANE);
+            let lanes = std::hint::black_box(QUADS / Q::IN_LANE / Q::SCALES);
             for _ in 0..inputs.blocks {
                 if R > 1 && fetched < len {
                     (0..fetch).step_by(16).for_each(|lane| v.prefetch(next.wrapping_add(fetched + lane)));
                     fetched += fetch;
                 }
-                let mut whole = [[v; C]; R];
-                for i in 0..R {
-                    whole[i] = [v.splat(*x.add(i * inputs.row + START)); C];
-                }
-                for lane in 0..lanes {
-                    let mut weights = [v; C];
-                    for c in 0..C {
-                        let from = panel.add(lane * PANEL + c * V::LEN);
-                        if R == 1 && (c * V::LEN) % 16 == 0 {
-                            v.prefetch(from.wrapping_add(AHEAD));
-                        }
-                        weights[c] = v.load_at(from);
+                for part in 0..Q::SCALES {
+                    let start = if part > 0 && !Q::MINIMUM { EXTRA } else { START };
+                    let mut whole = [[v; C]; R];
+                    for i in 0..R {
+                        whole[i] = [v.splat(*x.add(i * inputs.row + start)); C];
                     }
-                    for part in 0..Q::IN_LANE {
-                        let mut quad = [v; C];
+                    for lane in part * lanes..(part + 1) * lanes {
+                        let mut low = [v; C];
+                        let mut high = [v; C];
+                        // The bit of the first quad in the lanes of higher bits.
+                        let bit = lane * Q::IN_LANE * Q::HIGH;
                         for c in 0..C {
-                            quad[c] = Q::quad(weights[c], part);
+                            let from = panel.add(lane * PANEL + c * V::LEN);
+                            if R == 1 && (c * V::LEN) % 16 == 0 {
+                                v.prefetch(from.wrapping_add(AHEAD));
+                            }
+                            low[c] = v.load_at(from);
+                            if Q::HIGH > 0 {
+                                let from = panel.add(uppers + bit / 8 * PANEL + c * V::LEN);
+                                high[c] = v.load_at(from).shift_right(bit as u32 % 8);
+                            }
                         }
-                        for i in 0..R {
-                            let x = v.splat(*x.add(i * inputs.row + lane * Q::IN_LANE + part));
+                        for part in 0..Q::IN_LANE {
+                            let mut quad = [v; C];
                             for c in 0..C {
-                                whole[i][c] = A::add_quads(whole[i][c], quad[c], x);
+                                quad[c] = Q::quad(low[c], part, high[c], table);
+                            }
+                            for i in 0..R {
+                                let x = v.splat(*x.add(i * inputs.row + lane * Q::IN_LANE + part));
+                                for c in 0..C {
+                                    whole[i][c] = A::add_quads(whole[i][c], quad[c], x);
+                                }
+                            }
+                        }
+                    }
+                    // Of this line, two per lane.
+                    let half = |first: usize| {
+                        panel.sub(column).add(first + part * PANEL / 2).cast::<u16>().add(column)
+                    };
+                    for c in 0..C {
+                        let scale = v.load_f16_at(half(scales).add(c * V::LEN));
+                        for i in 0..R {
+                            let of_inputs = v.splat(*x.add(i * inputs.row + SCALE));
+                            let (sum, scale) = match POWERS {
+                                true => (whole[i][c] - of_inputs, scale),
+                                false => (whole[i][c] - rounder, scale * of_inputs),
+                            };
+                            sums[i][c] = sum.mul_add(scale, sums[i][c]);
+                        }
+                        if Q::MINIMUM {
+                            let minimum = v.load_f16_at(half(minima).add(c * V::LEN));
+                            for i in 0..R {
+                                let inputs = v.splat(*x.add(i * inputs.row + EXTRA + part));
+                                sums[i][c] = minimum.mul_add(inputs, sums[i][c]);
                             }
                         }
                     }
                 }
-                // The scales of this line, two per lane.
-                let scales = panel.sub(column).add(quants).cast::<u16>().add(column);
-                for c in 0..C {
-                    let scale = v.load_f16_at(scales.add(c * V::LEN));
-                    for i in 0..R {
-                        let of_inputs = v.splat(*x.add(i * inputs.row + SCALE));
-                        let (sum, scale) = match POWERS {
-                            true => (whole[i][c] - of_inputs, scale),
-                            false => (whole[i][c] - rounder, scale * of_inputs),
-                        };
-                        sums[i][c] = sum.mul_add(scale, sums[i][c]);
-                    }
-                }
                 // After the last line this points one column past the end of the panel, which is not read.
                 panel = panel.wrapping_add(line);
-                x = x.wrapping_add(LANES);
+                x = x.wrapping_add(Q::LANES);
             }
             for i in 0..R {
                 for c in 0..C {
@@ -361,21 +410,21 @@ impl QuantisedStrip<'_> {
 /// How many lanes a single row prefetches ahead: 2 KiB.
 const AHEAD: usize = 512;
 
-kernel!(fn quantise(lanes: &mut [f32], x: &[f32], offset: i32, scales: InputScales) = quantise_body);
+kernel!(fn quantise(lanes: &mut [f32], x: &[f32], format: Format, scales: InputScales) = quantise_body);
 
 /// Quantises a row of inputs in blocks.
 #[inline(always)]
-fn quantise_body<V: Integers>(v: V, lanes: &mut [f32], x: &[f32], offset: i32, scales: InputScales) {
+fn quantise_body<V: Integers>(v: V, to: &mut [f32], x: &[f32], format: Format, scales: InputScales) {
     let (whole, rest) = x.as_chunks();
     let mut last = [0.0; BLOCK];
     last[..rest.len()].copy_from_slice(rest);
-    let blocks = || whole.iter().chain([&last]);
+    let (blocks, len) = (|| whole.iter().chain([&last]), lanes(format.scales, format.minimum));
     // In two passes: a block is one chain of dependent operations, and shorter chains overlap more.
-    for (x, block) in blocks().zip(lanes.chunks_exact_mut(LANES)) {
+    for (x, block) in blocks().zip(to.chunks_exact_mut(len)) {
         block[SCALE] = exact_scale(x);
     }
-    for (x, block) in blocks().zip(lanes.chunks_exact_mut(LANES)) {
-        quantise_block(v, block, x, offset, scales);
+    for (x, block) in blocks().zip(to.chunks_exact_mut(len)) {
+        quantise_block(v, block, x, format, scales);
     }
 }
 
@@ -401,7 +450,13 @@ const MAGNITUDE: u32 = 0x7fff_ffff;
 /// The input of largest magnitude becomes 127 or −127, without error. A NaN or infinite input makes the scale NaN, and
 /// with it every output of the row.
 #[inline(always)]
-fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset: i32, scales: InputScales) {
+fn quantise_block<V: Integers>(
+    v: V,
+    lanes: &mut [f32],
+    x: &[f32; BLOCK],
+    format: Format,
+    scales: InputScales,
+) {
     let mut scale = lanes[SCALE];
     if scales == InputScales::PowersOfTwo {
         scale = power_of_two(scale);
@@ -410,25 +465,38 @@ fn quantise_block<V: Integers>(v: V, lanes: &mut [f32], x: &[f32; BLOCK], offset
     // If all inputs are zero, or so small that the scale has no inverse, all are treated as zero.
     let (scale, by) = if by < f32::INFINITY { (scale, by) } else { (0.0, 0.0) };
     let (rounder, by) = (v.splat(ROUNDER), v.splat(by));
-    let (mut bytes, mut sum) = ([0; BLOCK], v);
-    for (to, x) in bytes.chunks_exact_mut(V::LEN).zip(x.chunks_exact(V::LEN)) {
-        let rounded = v.load(x) * by + rounder;
-        rounded.store_bytes(to);
-        sum = sum + (rounded - rounder);
+    let (mut bytes, mut sums) = ([0; BLOCK], [0.0; 2]);
+    let halves = bytes.chunks_exact_mut(BLOCK / 2).zip(x.chunks_exact(BLOCK / 2));
+    for (whole, (bytes, x)) in sums.iter_mut().zip(halves) {
+        let mut sum = v;
+        for (to, x) in bytes.chunks_exact_mut(V::LEN).zip(x.chunks_exact(V::LEN)) {
+            let rounded = v.load(x) * by + rounder;
+            rounded.store_bytes(to);
+            sum = sum + (rounded - rounder);
+        }
+        *whole = sum.sum();
     }
     for (quad, bytes) in lanes.iter_mut().zip(bytes.as_chunks().0) {
         *quad = f32::from_bits(u32::from_le_bytes(*bytes));
     }
-    // At most 32 × 127 × 128, which floats represent exactly.
-    let start = ROUNDER - sum.sum() * offset as f32;
-    let (power, scale) = match scales {
+    // What follows are integers of at most 32 × 127 × 128, which floats represent exactly.
+    if format.scales == 1 {
+        sums = [sums[0] + sums[1], 0.0];
+    }
+    let offset = format.zero() as f32;
+    let [start, second] = sums.map(|sum| ROUNDER - sum * offset);
+    let (power, of_inputs) = match scales {
         InputScales::Exact => (1.0, scale),
         // Without a scale every sum is zero.
         InputScales::PowersOfTwo if scale == 0.0 => (1.0, ROUNDER),
         InputScales::PowersOfTwo => (scale, ROUNDER * scale),
     };
     lanes[START] = start * power;
-    lanes[SCALE] = if lanes[START].is_finite() { scale } else { f32::NAN };
+    lanes[SCALE] =
+        if (sums[0] + sums[1]).is_finite() && lanes[START].is_finite() { of_inputs } else { f32::NAN };
+    for (part, extra) in lanes[EXTRA..].iter_mut().enumerate() {
+        *extra = if format.minimum { sums[part] * scale } else { second * power };
+    }
 }
 
 /// The smallest power of two that is not less than a number, at least 2⁻¹²⁶; zero for zero.

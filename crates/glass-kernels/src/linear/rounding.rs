@@ -21,7 +21,9 @@ impl InputRounding {
     /// In a product with weights in this layout.
     pub fn of(cores: &Cores, layout: Layout) -> InputRounding {
         match (layout, cores.precision()) {
-            (Layout::Panels(Packing::Q8 | Packing::Q4), _) => InputRounding::Blocks(cores.input_scales()),
+            (Layout::Panels(packing), _) if packing.is_quantised() => {
+                InputRounding::Blocks(cores.input_scales())
+            }
             (Layout::Panels(Packing::Bf16), _) | (_, Precision::Mixed) => InputRounding::Bf16,
             (_, Precision::F32) => InputRounding::None,
         }

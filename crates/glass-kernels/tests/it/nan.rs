@@ -35,7 +35,7 @@ fn inputs_of_quantised_products() {
                     linear(&cores, &mut y, &x, w, None, activation);
                     let what = format!("{:?} {packing:?} {invalid} at {at}", cores.isa());
                     let (hit, others) = (&y[outputs..2 * outputs], [&y[..outputs], &y[2 * outputs..]]);
-                    if invalid.is_nan() || matches!(packing, Packing::Q8 | Packing::Q4) {
+                    if invalid.is_nan() || packing.is_quantised() {
                         assert!(hit.iter().all(|y| y.is_nan()), "{what}: {hit:?}");
                     }
                     assert!(others.iter().all(|row| row.iter().all(|y| y.is_finite())), "{what}");
@@ -85,9 +85,7 @@ fn weights() {
                     let what = format!("{:?} {packing:?} {invalid} at {at}, output {i}: {y}", cores.isa());
                     // What infinity times another number is, floats say; in fewer bits it has no value.
                     let right = match hit {
-                        true if invalid.is_nan() || matches!(packing, Packing::Q8 | Packing::Q4) => {
-                            y.is_nan()
-                        }
+                        true if invalid.is_nan() || packing.is_quantised() => y.is_nan(),
                         true => !y.is_finite(),
                         false => y.is_finite(),
                     };
@@ -95,10 +93,10 @@ fn weights() {
                 }
             }
         }
-        for packing in [Packing::Q8, Packing::Q4] {
+        for packing in Packing::ALL.into_iter().filter(|packing| packing.is_quantised()) {
             let mut panels = vec![0.0; packing.len(outputs, cols)];
             let scale = |row, block| f32_to_f16(if (row, block) == (5, 1) { f32::NAN } else { 0.5 });
-            let quants = |row, block| Quants { scale: scale(row, block), q: [3; BLOCK] };
+            let quants = |row, block| Quants::new(scale(row, block), [1; BLOCK]);
             pack_quants(&cores, &mut panels, packing, &quants, outputs, cols);
             let w = Matrix { values: &panels, rows: outputs, cols, layout: Layout::Panels(packing) };
             let mut y = vec![0.0; rows * outputs];

@@ -14,12 +14,9 @@ pub fn as_packed(packing: Packing, w: &[f32], cols: usize) -> Vec<f32> {
     match packing {
         Packing::F32 => w.to_vec(),
         Packing::Bf16 => w.iter().map(|&w| bf16_to_f32(f32_to_bf16(w))).collect(),
-        Packing::Q8 | Packing::Q4 => {
+        _ => {
             let blocks = w.chunks(cols).flat_map(|row| row.chunks(BLOCK));
-            let of = |block: &[f32]| {
-                let Quants { scale, q } = Quants::of(packing, block);
-                q.map(|q| f32::from(q) * f16_to_f32(scale)).into_iter().take(block.len()).collect::<Vec<_>>()
-            };
+            let of = |block: &[f32]| Quants::of(packing, block).weights(packing)[..block.len()].to_vec();
             blocks.flat_map(of).collect()
         }
     }
@@ -29,7 +26,7 @@ pub fn as_packed(packing: Packing, w: &[f32], cols: usize) -> Vec<f32> {
 pub fn inputs(packing: Packing, scales: InputScales, x: &[f32], cols: usize) -> Vec<f32> {
     match packing {
         Packing::F32 | Packing::Bf16 => as_packed(packing, x, cols),
-        Packing::Q8 | Packing::Q4 => {
+        _ => {
             let rounded = |block: &[f32]| {
                 let largest = block.iter().fold(0.0f32, |most, x| most.max(x.abs()));
                 let exact = largest * (1.0 / 127.0);
@@ -62,6 +59,20 @@ const SHAPES: [[usize; 3]; 10] = [
     [13, 256, 64],
     [64, 70, 3],
     [300, 96, 97],
+];
+
+/// The formats of integers with scales.
+const QUANTISED: [Packing; 10] = [
+    Packing::Q8,
+    Packing::Q6,
+    Packing::Q5m,
+    Packing::Q5,
+    Packing::Q4m,
+    Packing::Q4,
+    Packing::Iq4,
+    Packing::Mxfp4,
+    Packing::Q3,
+    Packing::Q2m,
 ];
 
 struct Case {
@@ -116,9 +127,7 @@ fn blocks_of_inputs_may_differ_by_any_power() {
         *x *= if block % 7 == 3 { 0.0 } else { 0.5f32.powi(block as i32) };
     }
     case.x[cols..2 * cols].fill(0.0);
-    for (packing, scales) in
-        [Packing::Q8, Packing::Q4].iter().flat_map(|&p| InputScales::ALL.map(|scales| (p, scales)))
-    {
+    for (packing, scales) in QUANTISED.iter().flat_map(|&p| InputScales::ALL.map(|scales| (p, scales))) {
         let x = wide(&inputs(packing, scales, &case.x, cols));
         let w = wide(&as_packed(packing, &case.w, cols));
         let expected = naive::linear(&x, &w, Some(&wide(&case.bias)), cols);
@@ -178,9 +187,7 @@ fn vnni_changes_no_bit() {
         [Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16]
             .map(|isa| Cores::with(isa, 1).map(|cores| cores.with_input_scales(scales)))
     };
-    for (shape, packing) in
-        SHAPES.iter().flat_map(|&s| [Packing::Q8, Packing::Q4].map(|packing| (s, packing)))
-    {
+    for (shape, packing) in SHAPES.iter().flat_map(|&s| QUANTISED.map(|packing| (s, packing))) {
         let case = Case::new(shape);
         for each in InputScales::ALL.map(each) {
             let results = each.iter().flatten().map(|cores| case.forward(cores, packing, None));
@@ -196,7 +203,7 @@ fn vnni_changes_no_bit() {
 fn quants_come_back_from_their_panels() {
     let (rows, cols) = (70, 100);
     let w = numbers(rows * cols, 5);
-    for packing in [Packing::Q8, Packing::Q4] {
+    for packing in QUANTISED {
         let mut panels = vec![0.0; packing.len(rows, cols)];
         pack(&Cores::new(1), &mut panels, packing, &w, rows, cols);
         for (row, w) in w.chunks(cols).enumerate() {
@@ -229,18 +236,22 @@ fn quantised_weights_are_the_nearest() {
 
 #[test]
 fn what_has_no_scale_is_zero() {
-    for packing in [Packing::Q8, Packing::Q4] {
+    for packing in QUANTISED {
         for weights in [[0.0; BLOCK], [1e-30; BLOCK]] {
             let quants = Quants::of(packing, &weights);
-            assert_eq!((quants.q, quants.scale & 0x7fff), ([0; BLOCK], 0), "{packing:?} {}", weights[0]);
+            let signless = quants.scales.map(|scale| scale & 0x7fff);
+            assert_eq!((quants.q, signless), ([0; BLOCK], [0; 2]), "{packing:?} {}", weights[0]);
+            assert_eq!(quants.weights(packing), [0.0; BLOCK], "{packing:?}");
         }
     }
     for cores in InputScales::ALL.into_iter().flat_map(each_isa_with) {
         for tiny in [0.0, 1e-45, 1e-38] {
             let mut case = Case::new([2, 40, 3]);
             case.x.fill(tiny);
-            let y = case.forward(&cores, Packing::Q8, None);
-            assert_same_bits("no input", &y, &case.bias.repeat(2));
+            for packing in QUANTISED {
+                let y = case.forward(&cores, packing, None);
+                assert_same_bits("no input", &y, &case.bias.repeat(2));
+            }
         }
     }
 }
@@ -307,19 +318,61 @@ fn a_weight_is_where_its_place_says() {
         for (row, col) in (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col))) {
             let place = packing.place(cols, row, col);
             let at = place.number;
-            let found = match (place.bits, place.scale) {
+            let found = match (place.bits, packing.format()) {
                 (32, None) => f32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()),
                 (16, None) => bf16_to_f32(half(at)),
-                (8, Some(scale)) => {
-                    (i32::from(bytes[at]) - packing.offset()) as f32 * f16_to_f32(half(scale))
-                }
-                (4, Some(scale)) => {
-                    let q = i32::from(bytes[at] >> (4 * u8::from(place.upper)) & 15) - packing.offset();
-                    q as f32 * f16_to_f32(half(scale))
+                (_, Some(format)) => {
+                    let of =
+                        |byte: usize, shift: usize, bits: usize| bytes[byte] >> shift & (255 >> (8 - bits));
+                    let high =
+                        place.upper.map_or(0, |(byte, shift)| of(byte, shift, format.high) << format.low);
+                    let value = format.value(of(at, place.shift, format.low) | high) as f32;
+                    let minimum = place.minimum.map_or(0.0, |at| f16_to_f32(half(at)));
+                    value * f16_to_f32(half(place.scale.unwrap())) + minimum
                 }
                 other => panic!("{other:?}"),
             };
             assert_eq!(found, expected[row * cols + col], "{packing:?} {row} {col}");
         }
+    }
+}
+
+/// A line holds what the table of formats says: `bits` a weight, and every bit of a block's numbers.
+#[test]
+fn formats_take_the_bits_they_name() {
+    let bits = [8.5, 7.0, 6.0, 5.5, 5.0, 4.5, 4.5, 4.5, 4.0, 4.0];
+    for (packing, bits) in QUANTISED.into_iter().zip(bits) {
+        assert_eq!(packing.len(64, BLOCK) as f64 * 32.0 / (64 * BLOCK) as f64, bits, "{packing:?}");
+        let format = packing.format().unwrap();
+        let (least, most) = (-format.offset, (1 << format.bits()) - 1 - format.offset);
+        let mut panels = vec![0.0; packing.len(70, 2 * BLOCK)];
+        let quants = |row: usize, block: usize| {
+            let half = |part: usize| (row * 4 + block * 2 + part) as u16;
+            let numbers = (least..=most).cycle().skip(row * 7 + block);
+            let q: Vec<i8> = numbers.take(BLOCK).map(|q| q as i8).collect();
+            let (scales, minima) = ([half(0), half(format.scales - 1)], [half(0), half(format.scales - 1)]);
+            let minima = if format.minimum { minima.map(|half| half + 1000) } else { [0; 2] };
+            Quants { scales, minima, q: q.try_into().unwrap() }
+        };
+        pack_quants(&Cores::new(1), &mut panels, packing, &quants, 70, 2 * BLOCK);
+        for (row, block) in (0..70).flat_map(|row| [(row, 0), (row, 1)]) {
+            let found = Quants::get(&panels, packing, 2 * BLOCK, row, block);
+            assert_eq!(found, quants(row, block), "{packing:?} {row} {block}");
+        }
+    }
+}
+
+/// The error of every format, as a share of the weights' deviation, is about a step of its numbers.
+#[test]
+fn more_bits_have_less_error() {
+    let w = numbers(400 * BLOCK, 8);
+    let square = |of: &mut dyn Iterator<Item = f64>| of.map(|x| x * x).sum::<f64>();
+    let all = square(&mut w.iter().map(|&w| f64::from(w)));
+    let shares = [0.006, 0.02, 0.03, 0.04, 0.07, 0.08, 0.09, 0.13, 0.15, 0.3];
+    for (packing, most) in QUANTISED.into_iter().zip(shares) {
+        let packed = as_packed(packing, &w, BLOCK);
+        let error = square(&mut packed.iter().zip(&w).map(|(a, b)| f64::from(a - b)));
+        let share = (error / all).sqrt();
+        assert!(share < most && share > most / 3.0, "{packing:?}: {share}");
     }
 }

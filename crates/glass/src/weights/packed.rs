@@ -22,14 +22,14 @@ use crate::plan::{Plan, Spec, Start};
 use crate::stored::Stored;
 use crate::{Config, Error, Result};
 
-/// The layout of a parameter in a model of this packing. With 4 bits, the token embedding has 8: it is both read
+/// The layout of a parameter in a model of this packing. With fewer than 8 bits, the token embedding has 8: it is both read
 /// row by row and multiplied, and its errors affect every token.
 pub fn layout(spec: &Spec, packing: Packing) -> Layout {
     if spec.is_vector() || spec.name == "embedding.position.weight" {
         return Layout::Rows;
     }
     match (packing, spec.is_hidden_matrix) {
-        (Packing::Q4, false) => Layout::Panels(Packing::Q8),
+        (packing, false) if packing.is_quantised() => Layout::Panels(Packing::Q8),
         _ => Layout::Panels(packing),
     }
 }

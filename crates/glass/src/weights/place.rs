@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use glass_kernels::format::f16_to_f32;
+use glass_kernels::packing::BLOCK;
 
 use super::checkpoint::Writer;
 use super::dtype::Dtype;
@@ -137,26 +138,47 @@ impl File<'_> {
     /// A weight in Glass's own panels of a matrix with `cols` inputs.
     fn packed(&self, packing: Packing, cols: usize, row: usize, column: usize) -> Read {
         let place = packing.place(cols, row, column);
-        let Some(scale_at) = place.scale else {
+        let (Some(scale_at), Some(format)) = (place.scale, packing.format()) else {
             let of = if packing == Packing::F32 { Dtype::F32 } else { Dtype::Bf16 };
             return self.dense(of, place.number / of.bytes());
         };
-        let (byte, offset) = (self.byte(place.number), packing.offset());
-        let (stored, what) = match (place.bits, place.upper) {
-            (4, false) => (byte & 15, "the lower 4 bits"),
-            (4, true) => (byte >> 4, "the upper 4 bits"),
-            _ => (byte, "the 8-bit number"),
+        let some_bits = |at: usize, shift: usize, bits: usize| self.byte(at) >> shift & (255 >> (8 - bits));
+        let low = some_bits(place.number, place.shift, format.low);
+        let upper = place.upper.map(|(at, shift)| (at, shift, some_bits(at, shift, format.high)));
+        let stored = low | upper.map_or(0, |(.., high)| high << format.low);
+        let (q, scale) = (format.value(stored), f16_to_f32(self.half(scale_at)));
+        let offset = format.offset;
+        let stands = match (format.table, offset) {
+            (Some(_), _) => format!("which stands for {q} in the format's table"),
+            (None, 0) => "the number itself".into(),
+            (None, _) => format!("which stands for {stored} − {offset} = {q}"),
         };
-        let (q, scale) = (i32::from(stored) - offset, f16_to_f32(self.half(scale_at)));
-        let bytes = vec![
-            self.some(
-                place.number,
-                1,
-                format!("{what}: {stored}, which stands for {stored} − {offset} = {q}"),
-            ),
-            self.some(scale_at, 2, format!("the scale of its block of 32 inputs, a 16-bit float: {scale}")),
-        ];
-        (bytes, times(q, scale), q as f32 * scale)
+        let what = match (format.low, place.shift) {
+            (4, 0) => "the lower 4 bits".to_string(),
+            (4, _) => "the upper 4 bits".to_string(),
+            (2, shift) => format!("2 bits from bit {shift} on"),
+            _ => "the 8-bit number".to_string(),
+        };
+        let of = BLOCK / format.scales;
+        let mut bytes = Vec::new();
+        match upper {
+            None => bytes.push(self.some(place.number, 1, format!("{what}: {stored}, {stands}"))),
+            Some((at, shift, high)) => {
+                bytes.push(self.some(place.number, 1, format!("{what}: {low}")));
+                let means = format!(
+                    "the higher bits, {} from bit {shift} on: {high}; together {stored}, {stands}",
+                    format.high
+                );
+                bytes.push(self.some(at, 1, means));
+            }
+        }
+        let means = format!("the scale of its block of {of} inputs, a 16-bit float: {scale}");
+        bytes.push(self.some(scale_at, 2, means));
+        let Some(at) = place.minimum else { return (bytes, times(q, scale), q as f32 * scale) };
+        let minimum = f16_to_f32(self.half(at));
+        bytes.push(self.some(at, 2, format!("the minimum of its block, a 16-bit float: {minimum}")));
+        let equation = format!("number × scale + minimum = {q} × {scale} + {minimum}");
+        (bytes, equation, q as f32 * scale + minimum)
     }
 }
 

@@ -44,6 +44,31 @@ impl Integers for Avx2 {
     }
 
     #[inline(always)]
+    fn shift_left(self, by: u32) -> Self {
+        unsafe { Self::of_bits(_mm256_sll_epi32(self.bits(), _mm_cvtsi32_si128(by as i32))) }
+    }
+
+    #[inline(always)]
+    fn shift_right(self, by: u32) -> Self {
+        unsafe { Self::of_bits(_mm256_srl_epi32(self.bits(), _mm_cvtsi32_si128(by as i32))) }
+    }
+
+    #[inline(always)]
+    fn masked(self, mask: u32) -> Self {
+        unsafe { Self::of_bits(_mm256_and_si256(self.bits(), _mm256_set1_epi32(mask as i32))) }
+    }
+
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        unsafe { Self::of_bits(_mm256_or_si256(self.bits(), other.bits())) }
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: Self) -> Self {
+        unsafe { Self::of_bits(_mm256_shuffle_epi8(table.bits(), self.bits())) }
+    }
+
+    #[inline(always)]
     fn lower_bf16(self) -> Self {
         unsafe { Self::of_bits(_mm256_slli_epi32::<16>(self.bits())) }
     }
@@ -94,6 +119,31 @@ impl<const E: u8> Integers for Avx512<E> {
     #[inline(always)]
     fn upper_nibbles(self) -> Self {
         unsafe { Self::of_bits(_mm512_srli_epi32::<4>(self.bits())).lower_nibbles() }
+    }
+
+    #[inline(always)]
+    fn shift_left(self, by: u32) -> Self {
+        unsafe { Self::of_bits(_mm512_sll_epi32(self.bits(), _mm_cvtsi32_si128(by as i32))) }
+    }
+
+    #[inline(always)]
+    fn shift_right(self, by: u32) -> Self {
+        unsafe { Self::of_bits(_mm512_srl_epi32(self.bits(), _mm_cvtsi32_si128(by as i32))) }
+    }
+
+    #[inline(always)]
+    fn masked(self, mask: u32) -> Self {
+        unsafe { Self::of_bits(_mm512_and_si512(self.bits(), _mm512_set1_epi32(mask as i32))) }
+    }
+
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        unsafe { Self::of_bits(_mm512_or_si512(self.bits(), other.bits())) }
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: Self) -> Self {
+        unsafe { Self::of_bits(_mm512_shuffle_epi8(table.bits(), self.bits())) }
     }
 
     #[inline(always)]

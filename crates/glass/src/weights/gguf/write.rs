@@ -31,13 +31,13 @@ pub enum Numbers {
 }
 
 impl Numbers {
-    /// The kind for weights of this packing.
+    /// The kind for weights of this packing. Those that are not written here become the next wider one that is.
     pub fn of(packing: Packing) -> Numbers {
         match packing {
             Packing::F32 => Numbers::Dense(Dtype::F32),
             Packing::Bf16 => Numbers::Dense(Dtype::Bf16),
-            Packing::Q8 => Numbers::Q8,
             Packing::Q4 => Numbers::Q4,
+            _ => Numbers::Q8,
         }
     }
 

@@ -45,6 +45,16 @@ impl File<'_> {
                 let equation = format!("number × scale + minimum = {q} × {scale} + {minimum}");
                 (vec![number, fifth, scaled(), least()], equation, value)
             }
+            Blocks::Mxfp4 => {
+                let (number, stored) =
+                    self.nibble(start + 1, i, ", a float: a sign, two bits of exponent, one of mantissa");
+                let float = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0][stored as usize % 8];
+                let (float, byte) = (if stored < 8 { float } else { -float }, self.byte(start));
+                let power = 2f32.powi(i32::from(byte) - 127);
+                let means = format!("the scale of its block of 32, 2 to the power of {byte} − 127: {power}");
+                let equation = format!("float × scale = {float} × {power}");
+                (vec![number, self.some(start, 1, means)], equation, value)
+            }
             Blocks::Iq4Nl => {
                 let (number, _) = self.nibble(start + 2, i, ", the place of a number in a fixed list of 16");
                 (vec![number, scaled()], "the number in the list × scale".into(), value)
