@@ -68,4 +68,16 @@ pub trait Attend: Device {
         heads: Heads,
         each: usize,
     );
+
+    /// The same without weights: gradients of queries, keys and values, each for itself, `[positions][each, …]`; all are overwritten.
+    fn attend_backward_each_apart(
+        &self,
+        dquery: &mut Tensor<Self>,
+        dkey: &mut Tensor<Self>,
+        dvalue: &mut Tensor<Self>,
+        dz: &Tensor<Self>,
+        kept: Attended<'_, Self>,
+        heads: Heads,
+        each: usize,
+    );
 }

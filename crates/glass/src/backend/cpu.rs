@@ -250,8 +250,18 @@ impl Backend for Cpu {
             grads.map(weight_and_bias).map_or((None, None), |(gain, bias)| (Some(gain), bias));
         let (x, stats) = (last_rows(x, dy, each), last_rows(stats, dy, each));
         let gain = gain.as_ref().map(|gain| dense(gain).values);
-        let (dx, cols) = (used_mut(dx), dy.cols / groups);
-        norm::norm_backward(&self.cores, dx, dgain, dbias, used(dy), x, stats, cols, gain, norm);
+        let (width, cols) = (dy.cols, dy.cols / groups);
+        if groups == 1 || each == 1 {
+            let dx = used_mut(dx);
+            return norm::norm_backward(&self.cores, dx, dgain, dbias, used(dy), x, stats, cols, gain, norm);
+        }
+        // Gradients of a row are neighbours, and in each of them those of its groups are.
+        let rows = used_mut(dx).chunks_exact_mut(width).zip(used(dy).chunks_exact(width));
+        for (i, (dx, dy)) in rows.enumerate() {
+            let row = i / each;
+            let (x, stats) = (&x[row * width..][..width], &stats[row * 2 * groups..][..2 * groups]);
+            norm::norm_backward(&self.cores, dx, None, None, dy, x, stats, cols, gain, norm);
+        }
     }
 
     fn rotate(&self, x: &mut Tensor<Self>, heads: usize, rotation: Rotation<'_, Self>) {

@@ -30,6 +30,9 @@ pub struct Room {
 /// Takes logits of a pass, some rows at a time: `(part, i)` of every row, and `[rows, vocabulary]`.
 pub type EachLogits<'a> = dyn FnMut(&[(usize, usize)], &[f32]) + 'a;
 
+/// A slot, and the ids that it reads.
+type Ids<'p> = (usize, &'p [u32]);
+
 /// What a pass adds to one sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
@@ -200,9 +203,9 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// Of parts with more ids than a pass has rows, reads as many as leave few enough, and returns what is left.
     fn read_ahead<'p, P: Probe>(
         &mut self,
-        parts: &[(usize, &'p [u32])],
+        parts: &[Ids<'p>],
         probe: &mut P,
-    ) -> Result<Option<Vec<(usize, &'p [u32])>>> {
+    ) -> Result<Option<Vec<Ids<'p>>>> {
         if parts.iter().map(|(_, ids)| ids.len()).sum::<usize>() <= self.rows() {
             return Ok(None);
         }

@@ -34,10 +34,24 @@ fn fitted(model: &Model<Cpu>) -> JacobianLens {
     fit.lens().unwrap()
 }
 
-/// The mean over sources of the slopes of the sum over targets, text by text.
 #[test]
 fn matrices_are_mean_slopes() {
-    let (model, step) = (model(2, 8), 2e-3f32);
+    slopes("GPT-2", model(2, 8));
+}
+
+#[test]
+fn matrices_are_mean_slopes_with_every_switch() {
+    for (name, config) in crate::switches::all() {
+        let config = Config { layers: LAYERS, ..config };
+        let learner = tiny::learner(&config, 1, 8);
+        let (gpt, _) = Gpt::plan(&config);
+        slopes(name, Model::new(Cpu::new(2), gpt, tiny::frozen(&learner), cache_for(Packing::F32)));
+    }
+}
+
+/// The mean over sources of the slopes of the sum over targets, text by text.
+fn slopes(name: &str, model: Model<Cpu>) {
+    let step = 2e-3f32;
     let mut inspector = Inspector::new(&model, 24, 1).unwrap();
     let lens = fitted(&model);
     let sites = (0..=LAYERS).map(|layer| Site::residual(layer, LAYERS));
@@ -71,7 +85,7 @@ fn matrices_are_mean_slopes() {
         let largest = expected.iter().fold(0.0f64, |most, slope| most.max(slope.abs()));
         for (i, (&got, slope)) in lens.matrix(layer).unwrap().values.iter().zip(expected).enumerate() {
             let error = (f64::from(got) - slope).abs() / largest;
-            assert!(error < 2e-3, "block {layer}, {i}: {got}, slope {slope}, largest {largest}");
+            assert!(error < 4e-3, "{name}, block {layer}, {i}: {got}, slope {slope}, largest {largest}");
         }
     }
 }

@@ -126,4 +126,31 @@ impl Attend for Cpu {
             rows,
         );
     }
+
+    fn attend_backward_each_apart(
+        &self,
+        dquery: &mut Tensor<Self>,
+        dkey: &mut Tensor<Self>,
+        dvalue: &mut Tensor<Self>,
+        dz: &Tensor<Self>,
+        kept: Attended<'_, Self>,
+        heads: Heads,
+        each: usize,
+    ) {
+        let rows = kept.query.rows - dz.rows / each..kept.query.rows;
+        attend::attend_backward_each_apart(
+            &self.cores,
+            used_mut(dquery),
+            used_mut(dkey),
+            used_mut(dvalue),
+            used(dz),
+            used(kept.query),
+            used(kept.key),
+            used(kept.value),
+            used(kept.z),
+            used(kept.sums),
+            heads,
+            rows,
+        );
+    }
 }

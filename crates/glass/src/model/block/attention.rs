@@ -204,15 +204,22 @@ impl Attention {
         let kept = Attended { query: &m.query, key: &m.key, value: &m.value, z: &m.z, sums };
         let (dq, dk, dv) = (&mut d.query, &mut d.key, &mut d.value);
         self.ends.enter(&back.pass(), normed, stats, residual);
-        if back.each > 1 {
+        let is_linear = self.query.is_linear() && self.key.is_linear();
+        if back.each > 1 && is_linear {
+            // Multiplied by the weights of queries and keys already.
             let weights = [self.query.linear.weight(back), self.key.linear.weight(back)];
             back.backend.attend_backward_each(dnormed, dv, &d.z, kept, weights, self.heads, back.each);
         } else {
-            let sinks = self.sinks.map(|sinks| back.weight(sinks));
-            let grads = back.grads.as_deref_mut();
-            let sinks = sinks.map(|sinks| (sinks, grads));
-            let dropout = DropoutState::at(back.dropout, self.dropout());
-            back.backend.attend_backward(dq, dk, dv, &d.z, kept, self.heads, sinks, back.spans, dropout);
+            if back.each > 1 {
+                back.backend.attend_backward_each_apart(dq, dk, dv, &d.z, kept, self.heads, back.each);
+            } else {
+                let sinks = self.sinks.map(|sinks| back.weight(sinks));
+                let grads = back.grads.as_deref_mut();
+                let sinks = sinks.map(|sinks| (sinks, grads));
+                let dropout = DropoutState::at(back.dropout, self.dropout());
+                let (heads, spans) = (self.heads, back.spans);
+                back.backend.attend_backward(dq, dk, dv, &d.z, kept, heads, sinks, spans, dropout);
+            }
             self.query.backward(
                 back,
                 dnormed,

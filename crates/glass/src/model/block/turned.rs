@@ -45,6 +45,11 @@ impl Turned {
         Turned { sites, ..self }
     }
 
+    /// Whether there is nothing but the linear layer.
+    pub fn is_linear(&self) -> bool {
+        self.norm.is_none() && self.turn.is_none()
+    }
+
     /// x `[rows, width]` → y `[rows, heads × size]`; with a norm, its input and statistics are left in `unnormed`.
     pub fn forward<B: Backend, P: Probe>(
         &self,
