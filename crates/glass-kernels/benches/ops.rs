@@ -4,12 +4,14 @@
 //! `cargo bench -p glass-kernels --bench ops -- [FILTER…] [--isa plain|avx2|avx512|avx512bf16|neon] [--threads N]
 //! [--rounds N] [--json FILE]`
 //!
-//! A new operation is a line in `ops/{attention,linear,memory}.rs`.
+//! A new operation is a line in `ops/{attention,decoders,linear,memory}.rs`.
 
 #[path = "ops/arguments.rs"]
 mod arguments;
 #[path = "ops/attention.rs"]
 mod attention;
+#[path = "ops/decoders.rs"]
+mod decoders;
 #[path = "ops/linear.rs"]
 mod linear;
 #[path = "ops/memory.rs"]
@@ -105,6 +107,7 @@ fn main() {
     };
     attention::subjects(widest, &mut add);
     memory::subjects(&mut add);
+    decoders::subjects(&mut add);
     linear::subjects(widest, &mut add);
 
     for round in 0..arguments.rounds {

@@ -33,7 +33,8 @@ pub fn subjects(add: Add<'_>) {
     add("add".into(), &adding);
     add("dropout".into(), &dropping);
     add("loss".into(), &losing);
-    add("loss and gradient".into(), &losing_backward);
+    add("loss and gradient".into(), &|name| losing_backward(name, None));
+    add("loss and gradient, capped".into(), &|name| losing_backward(name, Some(30.0)));
     add("square_sum".into(), &summing);
     add("adamw".into(), &learning);
 }
@@ -121,10 +122,10 @@ fn losing(name: String) -> Subject {
     })
 }
 
-fn losing_backward(name: String) -> Subject {
+fn losing_backward(name: String, cap: Option<f32>) -> Subject {
     let (mut logits, mut losses, targets) = (numbers(LOGITS * VOCABULARY), vec![0.0; LOGITS], targets());
     Subject::new(name, Peak::Updating, bytes(logits.len()), move |cores| {
-        loss(cores, &mut logits, &mut losses, &targets, VOCABULARY, Some(1e-3), None);
+        loss(cores, &mut logits, &mut losses, &targets, VOCABULARY, Some(1e-3), cap);
     })
 }
 
