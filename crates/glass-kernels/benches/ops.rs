@@ -106,6 +106,7 @@ fn main() {
     attention::subjects(widest, &mut add);
     memory::subjects(&mut add);
     linear::subjects(widest, &mut add);
+    linear::quantised(widest, &mut add);
 
     for round in 0..arguments.rounds {
         for (column, cores) in columns.iter().enumerate() {
