@@ -109,6 +109,7 @@ fn main() {
     memory::subjects(&mut add);
     decoders::subjects(&mut add);
     linear::subjects(widest, &mut add);
+    linear::quantised(widest, &mut add);
 
     for round in 0..arguments.rounds {
         for (column, cores) in columns.iter().enumerate() {

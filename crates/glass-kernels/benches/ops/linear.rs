@@ -29,6 +29,22 @@ pub fn subjects(cores: &Cores, add: Add<'_>) {
     }
 }
 
+/// Products of SmolLM2 135M and Gemma 3 270M with quantised weights, whose formats files of llama.cpp mix.
+pub fn quantised(cores: &Cores, add: Add<'_>) {
+    for (inputs, outputs) in [(576, 576), (576, 1536), (576, 49152), (2048, 640), (640, 262_144)] {
+        for rows in [1, 2, 4, 16, 512] {
+            for packing in Packing::ALL.into_iter().filter(|packing| packing.is_quantised()) {
+                let name = format!("quantised linear {rows} × {inputs} → {outputs} {}", packing.name());
+                // A pass needs few logits.
+                if rows <= 16 || outputs < 10_000 {
+                    let layout = Layout::Panels(packing);
+                    add(name, &|name| forward(cores, name, layout, [rows, inputs, outputs]));
+                }
+            }
+        }
+    }
+}
+
 fn forward(cores: &Cores, name: String, layout: Layout, [rows, inputs, outputs]: [usize; 3]) -> Subject {
     let (x, bias, mut y) = (numbers(rows * inputs), numbers(outputs), vec![0.0; rows * outputs]);
     let mut values = numbers(outputs * inputs);

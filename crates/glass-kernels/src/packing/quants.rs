@@ -27,11 +27,16 @@ impl Quants {
     /// The weights.
     pub fn weights(&self, packing: Packing) -> [f32; BLOCK] {
         let (scales, minima) = (self.scales.map(f16_to_f32), self.minima.map(f16_to_f32));
-        match packing.format().and_then(|format| format.table) {
-            Some(table) => {
-                std::array::from_fn(|i| f32::from(table[self.q[i] as usize % 16]) * scales[i / HALF])
+        let scaled = |number: i8, i: usize| f32::from(number) * scales[i / HALF];
+        match packing.format() {
+            Some(Format { table: Some(table), .. }) => {
+                std::array::from_fn(|i| scaled(table[self.q[i] as usize % 16], i))
             }
-            None => std::array::from_fn(|i| f32::from(self.q[i]) * scales[i / HALF] + minima[i / HALF]),
+            Some(Format { minimum: true, .. }) => {
+                std::array::from_fn(|i| scaled(self.q[i], i) + minima[i / HALF])
+            }
+            // A minimum of zero would make −0 a 0.
+            _ => std::array::from_fn(|i| scaled(self.q[i], i)),
         }
     }
 

@@ -31,8 +31,30 @@ fn number(found: &InFile, bytes: &[&[u8]]) -> f32 {
         ("q8", [q, scale]) => (f32::from(q[0]) - 128.0) * f16_to_f32(half(scale)),
         ("Q8_0", [q, scale]) => f32::from(q[0] as i8) * f16_to_f32(half(scale)),
         ("q4" | "Q4_0", [q, scale]) => nibble(q[0]) * f16_to_f32(half(scale)),
-        other => panic!("{other:?}"),
+        (name, bytes) => few_bits(name, found, bytes),
     }
+}
+
+/// The number in a packing of few bits: its lowest bits, the bits above them, scale and minimum.
+fn few_bits(name: &str, found: &InFile, bytes: &[&[u8]]) -> f32 {
+    let packing = Packing::ALL.into_iter().find(|packing| packing.name() == name).expect(name);
+    let format = packing.format().unwrap();
+    // "… 2 bits from bit 4 on: …"
+    let some_bits = |at: usize, count: usize| {
+        let from = found.bytes[at].means.split("from bit ").nth(1);
+        let from = match from.and_then(|from| from.split(' ').next()) {
+            Some(from) => from.parse().unwrap(),
+            None if found.bytes[at].means.starts_with("the upper") => 4,
+            None => 0,
+        };
+        bytes[at][0] >> from & ((1 << count) - 1)
+    };
+    let half = |at: usize| f16_to_f32(u16::from_le_bytes(bytes[at].try_into().unwrap()));
+    let high = usize::from(format.high > 0);
+    let stored = some_bits(0, format.low) | (high as u8 * some_bits(high, format.high)) << (format.low % 8);
+    let scaled = format.value(stored) as f32 * half(1 + high);
+    assert_eq!(bytes.len(), 2 + high + usize::from(format.minimum), "{name}");
+    if format.minimum { scaled + half(2 + high) } else { scaled }
 }
 
 /// Checks weights of every parameter against the bytes of `file`.
@@ -114,7 +136,7 @@ fn in_packed_models_of_every_packing() {
     {
         let found = of_path(pack(model, packing).path());
         assert_eq!(found[0].tensor, "embedding.token.weight");
-        let shown = if packing == Packing::Q4 { "q8" } else { packing.name() };
+        let shown = if packing.is_quantised() { "q8" } else { packing.name() };
         assert!(found[0].dtype.starts_with(shown), "{}", found[0].dtype);
     }
 }
