@@ -19,6 +19,7 @@ mod serve;
 mod start;
 mod tokenizer;
 mod tokens;
+pub mod switches;
 mod train;
 mod verify;
 mod weights;

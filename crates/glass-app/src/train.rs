@@ -18,6 +18,7 @@ mod seen;
 mod sets;
 mod speed;
 mod subject;
+mod switches;
 mod tensorboard;
 mod text;
 mod watch;

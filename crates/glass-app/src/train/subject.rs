@@ -206,8 +206,7 @@ fn config(shape: &ShapeArgs, tokenizer: Option<&Tokenizer>) -> Result<Config, Fa
         }
     };
     let Some(name) = &shape.preset else {
-        let context = shape.context.unwrap_or(256);
-        return Ok(Config::gpt2(vocabulary, context, shape.width, shape.layers, shape.heads));
+        return super::switches::config(shape, vocabulary);
     };
     let preset = Preset::named(name).ok_or_else(|| model_arg::unknown("--preset", name, "not a preset"))?;
     let config = preset.config();

@@ -201,11 +201,7 @@ impl<'a, B: Backend> Batch<'a, B> {
     }
 
     /// Of parts with more ids than a pass has rows, reads as many as leave few enough, and returns what is left.
-    fn read_ahead<'p, P: Probe>(
-        &mut self,
-        parts: &[Ids<'p>],
-        probe: &mut P,
-    ) -> Result<Option<Vec<Ids<'p>>>> {
+    fn read_ahead<'p, P: Probe>(&mut self, parts: &[Ids<'p>], probe: &mut P) -> Result<Option<Vec<Ids<'p>>>> {
         if parts.iter().map(|(_, ids)| ids.len()).sum::<usize>() <= self.rows() {
             return Ok(None);
         }

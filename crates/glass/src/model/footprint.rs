@@ -1,7 +1,7 @@
 //! What a context of T tokens costs: pattern, cache, activations, arithmetic. Computed from the plan; nothing is allocated.
 
 use super::parameter_count::ParameterCount;
-use crate::backend::{BLOCK, Cpu};
+use crate::backend::Cpu;
 use crate::config::Config;
 use crate::memory::{Columns, Keep};
 
@@ -17,8 +17,7 @@ pub struct Footprint {
     pub pattern: u64,
     /// Patterns: one for every head of every layer.
     pub patterns: u64,
-    /// Keys and values of every layer: 2 × T × key heads × head size × 4 bytes; of a layer with a window, no more positions than it
-    /// sees, in blocks of 64.
+    /// Keys and values of every layer: 2 × layers × T × key heads × head size × 4 bytes.
     pub kv_cache_bytes: u64,
     /// What a forward keeps for its backward ([`Columns::kept`]): for every token and layer, the residual before attention
     /// and before the MLP, query, key, value, z and the hidden layer before its activation. The pattern is not kept, only
@@ -44,7 +43,7 @@ impl Footprint {
             tokens: t,
             pattern: t * t,
             patterns: layers * heads,
-            kv_cache_bytes: 2 * held(config, t) * keys * NUMBER,
+            kv_cache_bytes: 2 * layers * t * keys * NUMBER,
             activation_bytes: t * Columns::of::<Cpu>(config).kept(Keep::All) * NUMBER,
             flops_per_token: multiply + attend,
             flops_to_learn: 3 * (multiply + attend / 2),
@@ -61,13 +60,5 @@ fn multiplied(config: &Config) -> u64 {
 /// Positions that the last token sees, over all layers.
 fn seen(config: &Config, tokens: u64) -> u64 {
     let window = |layer| config.attention_of(layer).window.map_or(tokens, |window| window as u64);
-    (0..config.layers).map(|layer| tokens.min(window(layer))).sum()
-}
-
-/// Positions whose keys and values are held, over all layers.
-fn held(config: &Config, tokens: u64) -> u64 {
-    // A window may begin inside a block.
-    let blocks = |window: usize| ((window + BLOCK - 1).div_ceil(BLOCK) * BLOCK) as u64;
-    let window = |layer| config.attention_of(layer).window.map_or(tokens, blocks);
     (0..config.layers).map(|layer| tokens.min(window(layer))).sum()
 }
