@@ -137,30 +137,45 @@ fn backward_body<V: Lanes>(v: V, d: &mut [f32], x: &[f32], kind: Activation) {
     }
 }
 
-/// `f'(x)`; ReLU's derivative is 0 at 0, as in PyTorch. GELU beyond ±9 is a straight line to 30 digits: x is
-/// clamped there, so that nothing overflows.
+/// `f'(x)`.
 #[inline(always)]
-pub(crate) fn slope<V: Lanes>(v: V, x: V, kind: Activation) -> V {
+fn slope<V: Lanes>(v: V, x: V, kind: Activation) -> V {
+    value_and_slope(v, x, kind).1
+}
+
+/// `f(x)` and `f'(x)`, from one exponential; f(x) may differ from that of [`activated`] in the last place. ReLU's derivative
+/// is 0 at 0, as in PyTorch. GELU beyond ±9 is a straight line to 30 digits: x is clamped there, so that nothing overflows.
+#[inline(always)]
+pub(crate) fn value_and_slope<V: Lanes>(v: V, x: V, kind: Activation) -> (V, V) {
     let (zero, one) = (v.splat(0.0), v.splat(1.0));
     match kind {
         Activation::Gelu => {
-            let x = clamped(v, x, 9.0);
-            let (below, e) = normal(v, x);
-            (x * v.splat(DENSITY)).mul_add(e, below)
+            let held = clamped(v, x, 9.0);
+            let (below, e) = normal(v, held);
+            (from_below(x, held) * below, (held * v.splat(DENSITY)).mul_add(e, below))
         }
         Activation::GeluTanh => {
-            let x = clamped(v, x, 9.0);
-            let square = x * x;
-            let e = exp(v, twice_negated(v, square, x));
+            let held = clamped(v, x, 9.0);
+            let square = held * held;
+            let e = exp(v, twice_negated(v, square, held));
             let s = one / (one + e);
             let twice_du = square.mul_add(v.splat(3.0 * TWICE_THIRD), v.splat(TWICE_FIRST));
-            (x * twice_du).mul_add(s * (e * s), s)
+            (from_below(x, held) * s, (held * twice_du).mul_add(s * (e * s), s))
         }
-        Activation::GeluSigmoid => sigmoid_slope(v, clamped(v, x, 40.0), SIGMOID),
-        Activation::Silu => sigmoid_slope(v, clamped(v, x, 80.0), 1.0),
-        Activation::Relu => x.if_less(zero, zero, zero.if_less(x, one, x * zero)),
-        Activation::SquaredRelu => positive(v, x) * v.splat(2.0),
+        Activation::GeluSigmoid => sigmoid(v, x, 40.0, SIGMOID),
+        Activation::Silu => sigmoid(v, x, 80.0, 1.0),
+        Activation::Relu => (positive(v, x), x.if_less(zero, zero, zero.if_less(x, one, x * zero))),
+        Activation::SquaredRelu => {
+            let x = positive(v, x);
+            (x * x, x * v.splat(2.0))
+        }
     }
+}
+
+/// x, clamped only where it is too low: a factor of it is zero there, except for infinity.
+#[inline(always)]
+fn from_below<V: Lanes>(x: V, held: V) -> V {
+    x.if_less(held, held, x)
 }
 
 /// x clamped to ±`most`; NaN stays NaN.
@@ -171,11 +186,11 @@ fn clamped<V: Lanes>(v: V, x: V, most: f32) -> V {
     high.if_less(x, high, x)
 }
 
-/// The derivative of `x σ(c x)`: `s + c x s (1 - s)` with `s = σ(c x)`.
+/// `x σ(c x)` and its derivative, `s + c x s (1 - s)` with `s = σ(c x)`, for x clamped to ±`most`.
 #[inline(always)]
-fn sigmoid_slope<V: Lanes>(v: V, x: V, c: f32) -> V {
-    let one = v.splat(1.0);
-    let e = exp(v, x * v.splat(-c));
+fn sigmoid<V: Lanes>(v: V, x: V, most: f32, c: f32) -> (V, V) {
+    let (one, held) = (v.splat(1.0), clamped(v, x, most));
+    let e = exp(v, held * v.splat(-c));
     let s = one / (one + e);
-    (x * v.splat(c)).mul_add(s * (e * s), s)
+    (from_below(x, held) * s, (held * v.splat(c)).mul_add(s * (e * s), s))
 }

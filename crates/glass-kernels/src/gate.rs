@@ -1,7 +1,7 @@
 //! Gates of the MLP (Shazeer 2020): one product, after an activation, multiplies another one.
 
 use crate::Cores;
-use crate::activate::{Activation, activated, slope};
+use crate::activate::{Activation, activated, value_and_slope};
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;
 
@@ -26,7 +26,7 @@ fn forward_body<V: Lanes>(v: V, y: &mut [f32], gate: &[f32], up: &[f32], kind: A
     }
 }
 
-/// `dgate = dy · up · f'(gate)` and `dup = dy · f(gate)`: `d` holds dy on entry and dup on return.
+/// `dgate = dy · up · f'(gate)` and `dup = dy · f(gate)`, with f within an ULP of the forward pass's: `d` holds dy on entry and dup on return.
 pub fn gate_backward(
     cores: &Cores,
     dgate: &mut [f32],
@@ -52,8 +52,9 @@ fn backward_body<V: Lanes>(
     let to = dgate.chunks_mut(V::LEN).zip(d.chunks_mut(V::LEN));
     for ((dgate, d), (gate, up)) in to.zip(gate.chunks(V::LEN).zip(up.chunks(V::LEN))) {
         let (gate, up, dy) = (v.load_some(gate), v.load_some(up), v.load_some(d));
-        (dy * up * slope(v, gate, kind)).store_some(dgate);
-        (dy * activated(v, gate, kind)).store_some(d);
+        let (value, slope) = value_and_slope(v, gate, kind);
+        (dy * up * slope).store_some(dgate);
+        (dy * value).store_some(d);
     }
 }
 
@@ -83,8 +84,9 @@ fn slopes_body<V: Lanes>(
     let to = dgate.chunks_mut(V::LEN).zip(dup.chunks_mut(V::LEN));
     for ((dgate, dup), (gate, up)) in to.zip(gate.chunks(V::LEN).zip(up.chunks(V::LEN))) {
         let (gate, up) = (v.load_some(gate), v.load_some(up));
-        (up * slope(v, gate, kind)).store_some(dgate);
-        activated(v, gate, kind).store_some(dup);
+        let (value, slope) = value_and_slope(v, gate, kind);
+        (up * slope).store_some(dgate);
+        value.store_some(dup);
     }
 }
 

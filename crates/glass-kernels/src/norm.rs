@@ -160,11 +160,20 @@ fn norm_row<V: Lanes>(
     let inverse = 1.0 / (variance + norm.epsilon).sqrt();
     stats.copy_from_slice(&[mean, inverse]);
     let (mean, inverse) = (v.splat(mean), v.splat(inverse));
-    for at in (0..cols).step_by(V::LEN) {
-        let to = at..cols.min(at + V::LEN);
-        let bias = bias.map_or(v.splat(0.0), |bias| v.load_some(&bias[to.clone()]));
-        let unit = (v.load_some(&x[to.clone()]) - mean) * inverse;
-        unit.mul_add(v.load_some(&gain[to.clone()]), bias).store_some(&mut y[to]);
+    let parts = y.chunks_mut(V::LEN).zip(x.chunks(V::LEN).zip(gain.chunks(V::LEN)));
+    match bias {
+        Some(bias) => {
+            for ((y, (x, gain)), bias) in parts.zip(bias.chunks(V::LEN)) {
+                let unit = (v.load_some(x) - mean) * inverse;
+                unit.mul_add(v.load_some(gain), v.load_some(bias)).store_some(y);
+            }
+        }
+        None => {
+            for (y, (x, gain)) in parts {
+                let unit = (v.load_some(x) - mean) * inverse;
+                unit.mul_add(v.load_some(gain), v.splat(0.0)).store_some(y);
+            }
+        }
     }
 }
 
