@@ -36,7 +36,7 @@ pub fn quantised(cores: &Cores, add: Add<'_>) {
     for (inputs, outputs) in [(576, 576), (576, 1536), (576, 49152), (2048, 640), (640, 262_144)] {
         for rows in [1, 2, 4, 16, 512] {
             for packing in Packing::ALL.into_iter().filter(|packing| packing.is_quantised()) {
-                let name = format!("quantised linear {rows} × {inputs} → {outputs} {}", packing.name());
+                let name = format!("linear of formats {rows} × {inputs} → {outputs} {}", packing.name());
                 // A pass needs few logits.
                 if rows <= 16 || outputs < 10_000 {
                     add(name, &|name| {
