@@ -1,7 +1,9 @@
 //! Matrix products at GPT-2 124M's shapes.
 
-use glass_kernels::linear::{Layout, Matrix, linear, linear_backward_input, linear_backward_weight, pack};
-use glass_kernels::packing::Packing;
+use glass_kernels::linear::{
+    Layout, Matrix, linear, linear_backward_input, linear_backward_weight, pack, pack_quants,
+};
+use glass_kernels::packing::{BLOCK, Packing, Quants};
 use glass_kernels::{Cores, Write};
 
 use super::{Add, Peak, Subject, VOCABULARY, WIDTH, bytes, numbers};
@@ -34,11 +36,15 @@ pub fn quantised(cores: &Cores, add: Add<'_>) {
     for (inputs, outputs) in [(576, 576), (576, 1536), (576, 49152), (2048, 640), (640, 262_144)] {
         for rows in [1, 2, 4, 16, 512] {
             for packing in Packing::ALL.into_iter().filter(|packing| packing.is_quantised()) {
-                let name = format!("quantised linear {rows} × {inputs} → {outputs} {}", packing.name());
+                let name = format!("linear of formats {rows} × {inputs} → {outputs} {}", packing.name());
                 // A pass needs few logits.
                 if rows <= 16 || outputs < 10_000 {
-                    let layout = Layout::Panels(packing);
-                    add(name, &|name| forward(cores, name, layout, [rows, inputs, outputs]));
+                    add(name, &|name| {
+                        let mut panels = vec![0.0; packing.len(outputs, inputs)];
+                        let quants = |row: usize, _: usize| Quants::new(0x2000, [(row % 2) as i8; BLOCK]);
+                        pack_quants(cores, &mut panels, packing, &quants, outputs, inputs);
+                        product_of(name, Layout::Panels(packing), panels, [rows, inputs, outputs])
+                    });
                 }
             }
         }
@@ -46,13 +52,22 @@ pub fn quantised(cores: &Cores, add: Add<'_>) {
 }
 
 fn forward(cores: &Cores, name: String, layout: Layout, [rows, inputs, outputs]: [usize; 3]) -> Subject {
-    let (x, bias, mut y) = (numbers(rows * inputs), numbers(outputs), vec![0.0; rows * outputs]);
     let mut values = numbers(outputs * inputs);
     if let Layout::Panels(packing) = layout {
         let mut panels = vec![0.0; packing.len(outputs, inputs)];
         pack(cores, &mut panels, packing, &values, outputs, inputs);
         values = panels;
     }
+    product_of(name, layout, values, [rows, inputs, outputs])
+}
+
+fn product_of(
+    name: String,
+    layout: Layout,
+    values: Vec<f32>,
+    [rows, inputs, outputs]: [usize; 3],
+) -> Subject {
+    let (x, bias, mut y) = (numbers(rows * inputs), numbers(outputs), vec![0.0; rows * outputs]);
     // One row is repeated with other weights in between, as in decoding: the data is no longer in the caches.
     let (peak, work) = match (rows, layout) {
         (1, _) => (Peak::Reading, bytes(values.len())),
