@@ -2,9 +2,14 @@
 
 use clap::{Args, ValueEnum};
 
-/// Choices that differ from the family's.
+/// The family of a new model, and choices that differ from the family's.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Switches {
+    /// The family whose choices the model has: gpt2, llama, qwen3, gemma3 and others (an unknown name lists them). It is saved in the
+    /// form that transformers opens
+    #[arg(long, value_name = "NAME", default_value = "gpt2", conflicts_with_all = ["preset", "from"])]
+    pub family: String,
+
     /// Heads of keys and values, which groups of query heads share; default: as many as query heads
     #[arg(long, value_name = "N", conflicts_with_all = ["preset", "from"])]
     pub key_heads: Option<usize>,

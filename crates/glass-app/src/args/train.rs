@@ -119,11 +119,6 @@ pub struct ShapeArgs {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["layers", "heads", "width", "from"])]
     pub preset: Option<String>,
 
-    /// The family whose choices the model has: gpt2, llama, qwen3, gemma3 and others (an unknown name lists them). It is saved in the
-    /// form that transformers opens
-    #[arg(long, value_name = "NAME", default_value = "gpt2", conflicts_with_all = ["preset", "from"])]
-    pub family: String,
-
     #[command(flatten)]
     pub switches: super::switches::Switches,
 

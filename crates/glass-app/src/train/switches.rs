@@ -14,9 +14,9 @@ const CONTEXT: usize = 256;
 
 /// The configuration that the options ask for.
 pub fn config(shape: &ShapeArgs, vocabulary: usize) -> Result<Config, Fail> {
-    let family = Family::named(&shape.family).ok_or_else(|| {
+    let family = Family::named(&shape.switches.family).ok_or_else(|| {
         let known: Vec<&str> = Family::all().map(Family::name).collect();
-        Fail::asked(format!("--family: {:?} is not one of {}", shape.family, known.join(", ")))
+        Fail::asked(format!("--family: {:?} is not one of {}", shape.switches.family, known.join(", ")))
     })?;
     let context = shape.context.unwrap_or(CONTEXT);
     let mut config = families::config(family, vocabulary, context, shape.width, shape.layers, shape.heads);
