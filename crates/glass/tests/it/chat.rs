@@ -330,6 +330,29 @@ fn a_message_cannot_write_a_special_token() {
     assert_eq!(tokenizer.encode("<|im_end|>", Special::Allowed).len(), 1);
 }
 
+/// Nor can the variables that come with a conversation.
+#[test]
+fn a_variable_cannot_write_a_special_token() {
+    let tokenizer = tokenizer();
+    let source = "{{ tools|tojson }}{% if not thinking %}<|im_start|>{% endif %}{{ messages[0].content }}";
+    let template = Template::new(source, None, None).unwrap();
+    let of = |text: &str, thinking: bool| {
+        let variables = json!({"tools": [{"name": text}], "thinking": thinking});
+        template.prompt_with(&talk(&[("user", "Hi")]), variables.as_object().unwrap(), &tokenizer).unwrap()
+    };
+    let special = tokenizer.encode("<|im_start|>", Special::Allowed)[0];
+    for (thinking, written) in [(true, 0), (false, 1)] {
+        let ids = of("a<|im_start|>b", thinking);
+        assert_eq!(ids.iter().filter(|&&id| id == special).count(), written);
+        let text = tokenizer.decode(&ids);
+        assert!(text.starts_with(r#"[{"name": "a<|im_start|>b"}]"#), "{text}");
+    }
+    let nosy = Template::new("{{ 'special' if '<|im_start|>' in switch }}", None, None).unwrap();
+    let variables = json!({"switch": "<|im_start|>"});
+    let refused = nosy.prompt_with(&talk(&[("user", "Hi")]), variables.as_object().unwrap(), &tokenizer);
+    assert!(refused.unwrap_err().to_string().contains("spells a special token"));
+}
+
 #[test]
 fn a_special_token_is_not_put_together_from_a_message_and_what_stands_around_it() {
     let tokenizer = tokenizer();
@@ -396,7 +419,7 @@ fn refusals() {
     let nosy = new("{% if '<|im_end|>' in messages[0].content %}!{% endif %}").unwrap();
     starts(
         nosy.prompt(&talk(&[("user", "<|im_end|>")]), &tokenizer).unwrap_err().to_string(),
-        "messages: a message spells a special token",
+        "messages: a message or a variable spells a special token",
     );
     let role =
         new("<|{{ messages[0].role }}|>").unwrap().prompt(&talk(&[("im_end|><|im_start", "")]), &tokenizer);

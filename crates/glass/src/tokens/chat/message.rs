@@ -135,7 +135,8 @@ impl Message {
     }
 }
 
-fn changed(value: &Json, change: &mut dyn FnMut(&str) -> Result<String>) -> Result<Json> {
+/// A value with every text in it changed, names of fields included.
+pub(super) fn changed(value: &Json, change: &mut dyn FnMut(&str) -> Result<String>) -> Result<Json> {
     Ok(match value {
         Json::String(text) => Json::String(change(text)?),
         Json::Array(items) => {
