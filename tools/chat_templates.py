@@ -123,7 +123,7 @@ def rendered(template, messages, tools, prompt, more):
     """The output of `apply_chat_template`."""
     try:
         messages = theirs._normalize_chat_messages(messages)
-        texts, _ = theirs.render_jinja_template([messages], tools=tools, chat_template=template, add_generation_prompt=prompt, **TOKENS, **more)
+        texts, _ = theirs.render_jinja_template([messages], tools=tools, chat_template=template, add_generation_prompt=prompt, **{**TOKENS, **more})
         return {"text": texts[0]}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
@@ -144,6 +144,14 @@ def ask(program, wanted):
     return [json.loads(line) for line in done.stdout.split("\n") if line]
 
 
+def alike(theirs, ours):
+    """Whether two refusals are the same: what the template raises has the same words; Glass refuses nothing for want of a feature."""
+    raised = theirs.removeprefix("TemplateError: ") if theirs.startswith("TemplateError: ") else None
+    mark = "the chat template refuses this conversation: "
+    said = ours.split(mark, 1)[1] if mark in ours else None
+    return raised == said and "cannot do" not in ours and "stopped" not in ours
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", help="the built example chat_template")
@@ -161,19 +169,22 @@ def main():
     ]
     ours = ask([asked.program], wanted)
     assert len(ours) == len(every)
-    equal, refused, different = Counter(), Counter(), {}
+    equal, refused, different, reasons = Counter(), Counter(), {}, {}
     for (name, title, template, messages, tools, prompt, more), mine in zip(every, ours):
         right = rendered(template, messages, tools, prompt, more)
         if "text" in right and mine == right:
             equal[name] += 1
-        elif "error" in right and "error" in mine:
+        elif "error" in right and "error" in mine and alike(right["error"], mine["error"]):
             refused[name] += 1
+            reasons.setdefault(name, Counter())[mine["error"]] += 1
         else:
             different.setdefault(name, []).append((title, prompt, more, right, mine))
     print(f"{len(found)} templates, {len(every)} texts: {equal.total()} equal, {refused.total()} refused by both, "
           f"{sum(map(len, different.values()))} different, in {len(different)} templates")
     for name in found if asked.each else ():
         print(f"  {name}: {equal[name]} equal, {refused[name]} refused by both, {len(different.get(name, []))} different")
+        for reason, count in reasons.get(name, Counter()).most_common():
+            print(f"    {count} refused: {reason[:140]}")
     for name, many in different.items():
         print(f"{name}: {len(many)} differ")
         for title, prompt, more, right, mine in many[: 3 if asked.print else 0]:

@@ -89,6 +89,37 @@ fn features_of_jinja() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What the templates of published chat models use: thoughts, functions and calls, parts, documents, the date.
+#[test]
+fn what_families_of_models_need() {
+    let golden: Value = serde_json::from_str(include_str!("../golden/chat/families.json")).unwrap();
+    let now = LocalTime::from_seconds(golden["now"].as_i64().unwrap());
+    let (mut wrong, mut refused) = (Vec::new(), 0);
+    for case in golden["cases"].as_array().unwrap() {
+        let name = case["template"].as_str().unwrap();
+        let template = Template::new(golden["templates"][name].as_str().unwrap(), None, None).unwrap();
+        let mut variables = case["variables"].as_object().unwrap().clone();
+        variables.insert("tools".into(), case["tools"].clone());
+        let conversation = messages(&case["messages"].to_string());
+        let prompt = case["prompt"].as_bool().unwrap();
+        let ours = template.with_time(now).render_with(&conversation, prompt, &variables);
+        let same = match (&ours, case["text"].as_str(), case["error"].as_str()) {
+            (Ok(ours), Some(theirs), None) => ours == theirs,
+            (Err(ours), None, Some(theirs)) => {
+                refused += 1;
+                // What a template raises is told in its own words; Python's own errors have others.
+                theirs.strip_prefix("TemplateError: ").is_none_or(|words| ours.to_string().ends_with(words))
+            }
+            _ => false,
+        };
+        if !same {
+            wrong.push(format!("{name}, {}: {ours:?}, not {} {}", case["title"], case["text"], case["error"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(refused > 0 && refused * 2 < golden["cases"].as_array().unwrap().len(), "{refused}");
+}
+
 /// Features of jinja2 that Glass does not support are named.
 #[test]
 fn what_is_not_available_is_named() {

@@ -26,7 +26,8 @@ impl Message {
     }
 
     /// Reads a turn in the form that APIs and data sets use. Its content is a string, or a list of parts of which
-    /// texts are `{"type":"text", "text"}`, or is left out if there are `tool_calls`; fields that are null are
+    /// texts are `{"type":"text", "text"}`, or is left out if there are `tool_calls` (OLMo 3
+    /// writes `function_calls`); fields that are null are
     /// treated as left out. `"weight": 0` marks an answer that is not learned from, and is not part of the message.
     ///
     /// # Errors
@@ -58,7 +59,7 @@ impl Message {
             Some(Json::String(_)) => true,
             Some(Json::Array(parts)) => parts.iter().all(|part| part.is_string() || part.is_object()),
             Some(_) => false,
-            None => ["tool_calls"].iter().chain(&REASONING).any(|name| fields.contains_key(*name)),
+            None => ["tool_calls", "function_calls"].iter().chain(&REASONING).any(|name| fields.contains_key(*name)),
         };
         if !said {
             let found = fields.get("content").map_or("nothing", kind);
