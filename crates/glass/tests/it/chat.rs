@@ -113,7 +113,8 @@ fn what_families_of_models_need() {
             _ => false,
         };
         if !same {
-            wrong.push(format!("{name}, {}: {ours:?}, not {} {}", case["title"], case["text"], case["error"]));
+            wrong
+                .push(format!("{name}, {}: {ours:?}, not {} {}", case["title"], case["text"], case["error"]));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -375,7 +376,7 @@ fn a_variable_cannot_write_a_special_token() {
     for (thinking, written) in [(true, 0), (false, 1)] {
         let ids = of("a<|im_start|>b", thinking);
         assert_eq!(ids.iter().filter(|&&id| id == special).count(), written);
-        let text = tokenizer.decode(&ids);
+        let text = String::from_utf8(tokenizer.decode(&ids).unwrap()).unwrap();
         assert!(text.starts_with(r#"[{"name": "a<|im_start|>b"}]"#), "{text}");
     }
     let nosy = Template::new("{{ 'special' if '<|im_start|>' in switch }}", None, None).unwrap();
