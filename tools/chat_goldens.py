@@ -11,7 +11,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import chat_template_utils
 
+import chat_families
 from chat_features import EDGES, FEATURES, VARIABLES
+from chat_templates import rendered as whole
 
 FOLDER = Path(__file__).resolve().parent.parent / "crates/glass/tests/golden/chat"
 BOS, EOS = "<|bos|>", "<|eos|>"
@@ -209,6 +211,17 @@ def features():
     write("features", {"now": now, "variables": VARIABLES, "cases": cases})
 
 
+def families():
+    """The output of `chat_families`' templates; if one raises, with its words."""
+    chat_template_utils.datetime = Clock
+    now = int(Clock.now().replace(tzinfo=timezone.utc).timestamp())
+    cases = list(chat_families.cases())
+    for case in cases:
+        template = chat_families.TEMPLATES[case["template"]]
+        case.update(whole(template, case["messages"], case["tools"], case["prompt"], case["variables"]))
+    write("families", {"now": now, "templates": chat_families.TEMPLATES, "cases": cases})
+
+
 def write(name, golden):
     (FOLDER / f"{name}.json").write_text(json.dumps(golden, ensure_ascii=False, indent=1) + "\n")
 
@@ -227,6 +240,7 @@ def main():
         write(name, golden)
     write("conversations", CONVERSATIONS)
     features()
+    families()
     (FOLDER / "tokenizer.json").write_text(json.dumps(file, ensure_ascii=False) + "\n")
 
 

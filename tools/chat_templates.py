@@ -1,7 +1,7 @@
 """Compares Glass's chat templates with transformers, on every template included in llama.cpp.
 
     cargo build --release -p glass --example chat_template
-    python tools/chat_templates.py target/release/examples/chat_template [--print]
+    python tools/chat_templates.py target/release/examples/chat_template [--each] [--print]
 
 The templates come from the sources of llama-cpp-python, which pip fetches into a temporary folder (or from a folder given
 with --templates). Each is rendered for a set of conversations, with and without a prompt for the assistant, by
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -91,10 +92,13 @@ CONVERSATIONS = {
     "tool's parts": (CALLED + [tool([{"type": "text", "text": "blue"}], name="weather", tool_call_id="abcdef123")], [WEATHER]),
     "two users": ([user("a"), user("b")], None),
     "assistant first": ([assistant("I begin."), user("Go on.")], None),
+    "functions": ([{**SYSTEM, "functions": '[{"name": "weather"}]'}, user("Weather?"), {"role": "assistant", "content": None, "function_calls": 'weather(city="Bern")'}, {"role": "environment", "content": "rain"}], None),
+    "several parts": ([{"role": "system", "content": [{"type": "text", "text": "Be terse. "}]}, user([{"type": "text", "text": " one\n"}, {"type": "text", "text": " two "}]), assistant([{"type": "text", "text": "1"}, {"type": "text", "text": "2"}]), user("ok")], None),
     "odd role": ([user("a"), {"role": "narrator", "content": "b"}], None),
 }
 # Other names that callers pass: switches of some of the templates.
-SWITCHES = [{}, {"enable_thinking": False}, {"enable_thinking": True, "thinking": True, "reasoning_effort": "high", "builtin_tools": ["browser", "python"]}]
+SWITCHES = [{}, {"enable_thinking": False}, {"enable_thinking": True, "thinking": True, "reasoning_effort": "high", "builtin_tools": ["browser", "python"]},
+            {"documents": [{"title": "Bern", "text": "Bears & \"arcades\"."}, {"title": "Zürich", "text": "A lake."}], "date_string": "01 Feb 2025", "tools_in_user_message": False, "controls": {"length": "short"}}]
 
 
 class Clock(datetime):
@@ -119,7 +123,7 @@ def rendered(template, messages, tools, prompt, more):
     """The output of `apply_chat_template`."""
     try:
         messages = theirs._normalize_chat_messages(messages)
-        texts, _ = theirs.render_jinja_template([messages], tools=tools, chat_template=template, add_generation_prompt=prompt, **TOKENS, **more)
+        texts, _ = theirs.render_jinja_template([messages], tools=tools, chat_template=template, add_generation_prompt=prompt, **{**TOKENS, **more})
         return {"text": texts[0]}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
@@ -140,10 +144,19 @@ def ask(program, wanted):
     return [json.loads(line) for line in done.stdout.split("\n") if line]
 
 
+def alike(theirs, ours):
+    """Whether two refusals are the same: what the template raises has the same words; Glass refuses nothing for want of a feature."""
+    raised = theirs.removeprefix("TemplateError: ") if theirs.startswith("TemplateError: ") else None
+    mark = "the chat template refuses this conversation: "
+    said = ours.split(mark, 1)[1] if mark in ours else None
+    return raised == said and "cannot do" not in ours and "stopped" not in ours
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", help="the built example chat_template")
     parser.add_argument("--templates", help="a folder of .jinja files instead of the package's")
+    parser.add_argument("--each", action="store_true", help="show the numbers of each template")
     parser.add_argument("--print", action="store_true", help="show each difference")
     asked = parser.parse_args()
     theirs.datetime = Clock
@@ -156,17 +169,22 @@ def main():
     ]
     ours = ask([asked.program], wanted)
     assert len(ours) == len(every)
-    equal, refused, different = 0, 0, {}
+    equal, refused, different, reasons = Counter(), Counter(), {}, {}
     for (name, title, template, messages, tools, prompt, more), mine in zip(every, ours):
         right = rendered(template, messages, tools, prompt, more)
         if "text" in right and mine == right:
-            equal += 1
-        elif "error" in right and "error" in mine:
-            refused += 1
+            equal[name] += 1
+        elif "error" in right and "error" in mine and alike(right["error"], mine["error"]):
+            refused[name] += 1
+            reasons.setdefault(name, Counter())[mine["error"]] += 1
         else:
             different.setdefault(name, []).append((title, prompt, more, right, mine))
-    print(f"{len(found)} templates, {len(every)} texts: {equal} equal, {refused} refused by both, "
+    print(f"{len(found)} templates, {len(every)} texts: {equal.total()} equal, {refused.total()} refused by both, "
           f"{sum(map(len, different.values()))} different, in {len(different)} templates")
+    for name in found if asked.each else ():
+        print(f"  {name}: {equal[name]} equal, {refused[name]} refused by both, {len(different.get(name, []))} different")
+        for reason, count in reasons.get(name, Counter()).most_common():
+            print(f"    {count} refused: {reason[:140]}")
     for name, many in different.items():
         print(f"{name}: {len(many)} differ")
         for title, prompt, more, right, mine in many[: 3 if asked.print else 0]:

@@ -340,3 +340,45 @@ fn the_page_the_description_and_the_model() {
     }
     assert_eq!(service.get("/tokenizer_info").status, 404);
 }
+
+/// The variables of a request reach the template; a special token spelled in one stays text.
+#[test]
+fn a_template_is_given_its_variables() {
+    let scratch = Scratch::new("serve-template");
+    let own = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models"));
+    for file in [
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ] {
+        std::fs::copy(own.join(file), scratch.0.join(file)).unwrap();
+    }
+    let template = "{{ '<|im_start|>' }}{{ messages[0].content }}{% if enable_thinking %} I think{% endif %}\
+                    {% for tool in tools or [] %} {{ tool.function.name }}{% endfor %}";
+    std::fs::write(scratch.0.join("chat_template.jinja"), template).unwrap();
+    let service = Service::start("serve-variables", &["--model", scratch.0.to_str().unwrap()]);
+    let text = |variables: Value| {
+        let parts = json!([{"type": "text", "text": "Once "}, {"type": "text", "text": "upon"}]);
+        let mut body = json!({"messages": [{"role": "user", "content": parts}], "return_token_strs": true});
+        body["chat_template_kwargs"] = variables;
+        let told = service.ask("/tokenize", &body);
+        let texts = told["token_strs"].as_array().unwrap();
+        (texts.len(), texts.iter().map(|text| text.as_str().unwrap()).collect::<String>())
+    };
+    let (plain, said) = text(json!(null));
+    assert_eq!(said, "<|im_start|>Once upon");
+    assert_eq!(text(json!({"enable_thinking": false})), (plain, said));
+    assert_eq!(text(json!({"enable_thinking": true})).1, "<|im_start|>Once upon I think");
+    let tools = json!({"tools": [{"type": "function", "function": {"name": "<|im_end|>"}}]});
+    let (count, said) = text(tools);
+    assert_eq!(said, "<|im_start|>Once upon <|im_end|>");
+    assert!(count > plain + 3, "{count} tokens: the name is text");
+
+    let mut body = chat("Once", json!({"chat_template_kwargs": {"enable_thinking": true}, "max_tokens": 1}));
+    let prompt = |body: &Value| service.ask("/v1/chat/completions", body)["usage"]["prompt_tokens"].clone();
+    let thinking = prompt(&body).as_u64().unwrap();
+    body["chat_template_kwargs"] = json!({});
+    assert!(prompt(&body).as_u64().unwrap() < thinking);
+}

@@ -57,6 +57,17 @@ fn wrong_fields_are_named() {
             "look.edits[0].ablate",
             "no head 9",
         ),
+        (
+            json!({"chat_template_kwargs": {"enable_thinking": false}}),
+            "chat_template_kwargs.enable_thinking",
+            "does not read",
+        ),
+        (
+            json!({"chat_template_kwargs": {"add_generation_prompt": false}}),
+            "chat_template_kwargs.add_generation_prompt",
+            "itself",
+        ),
+        (json!({"chat_template_kwargs": {"bos_token": ""}}), "chat_template_kwargs.bos_token", "files"),
         (json!({"messages": []}), "messages", "empty"),
         (json!({"messages": "Hi"}), "messages", "a list"),
         (

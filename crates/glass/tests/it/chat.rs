@@ -89,6 +89,38 @@ fn features_of_jinja() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What the templates of published chat models use: thoughts, functions and calls, parts, documents, the date.
+#[test]
+fn what_families_of_models_need() {
+    let golden: Value = serde_json::from_str(include_str!("../golden/chat/families.json")).unwrap();
+    let now = LocalTime::from_seconds(golden["now"].as_i64().unwrap());
+    let (mut wrong, mut refused) = (Vec::new(), 0);
+    for case in golden["cases"].as_array().unwrap() {
+        let name = case["template"].as_str().unwrap();
+        let template = Template::new(golden["templates"][name].as_str().unwrap(), None, None).unwrap();
+        let mut variables = case["variables"].as_object().unwrap().clone();
+        variables.insert("tools".into(), case["tools"].clone());
+        let conversation = messages(&case["messages"].to_string());
+        let prompt = case["prompt"].as_bool().unwrap();
+        let ours = template.with_time(now).render_with(&conversation, prompt, &variables);
+        let same = match (&ours, case["text"].as_str(), case["error"].as_str()) {
+            (Ok(ours), Some(theirs), None) => ours == theirs,
+            (Err(ours), None, Some(theirs)) => {
+                refused += 1;
+                // What a template raises is told in its own words; Python's own errors have others.
+                theirs.strip_prefix("TemplateError: ").is_none_or(|words| ours.to_string().ends_with(words))
+            }
+            _ => false,
+        };
+        if !same {
+            wrong
+                .push(format!("{name}, {}: {ours:?}, not {} {}", case["title"], case["text"], case["error"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(refused > 0 && refused * 2 < golden["cases"].as_array().unwrap().len(), "{refused}");
+}
+
 /// Features of jinja2 that Glass does not support are named.
 #[test]
 fn what_is_not_available_is_named() {
@@ -330,6 +362,29 @@ fn a_message_cannot_write_a_special_token() {
     assert_eq!(tokenizer.encode("<|im_end|>", Special::Allowed).len(), 1);
 }
 
+/// Nor can the variables that come with a conversation.
+#[test]
+fn a_variable_cannot_write_a_special_token() {
+    let tokenizer = tokenizer();
+    let source = "{{ tools|tojson }}{% if not thinking %}<|im_start|>{% endif %}{{ messages[0].content }}";
+    let template = Template::new(source, None, None).unwrap();
+    let of = |text: &str, thinking: bool| {
+        let variables = json!({"tools": [{"name": text}], "thinking": thinking});
+        template.prompt_with(&talk(&[("user", "Hi")]), variables.as_object().unwrap(), &tokenizer).unwrap()
+    };
+    let special = tokenizer.encode("<|im_start|>", Special::Allowed)[0];
+    for (thinking, written) in [(true, 0), (false, 1)] {
+        let ids = of("a<|im_start|>b", thinking);
+        assert_eq!(ids.iter().filter(|&&id| id == special).count(), written);
+        let text = String::from_utf8(tokenizer.decode(&ids).unwrap()).unwrap();
+        assert!(text.starts_with(r#"[{"name": "a<|im_start|>b"}]"#), "{text}");
+    }
+    let nosy = Template::new("{{ 'special' if '<|im_start|>' in switch }}", None, None).unwrap();
+    let variables = json!({"switch": "<|im_start|>"});
+    let refused = nosy.prompt_with(&talk(&[("user", "Hi")]), variables.as_object().unwrap(), &tokenizer);
+    assert!(refused.unwrap_err().to_string().contains("spells a special token"));
+}
+
 #[test]
 fn a_special_token_is_not_put_together_from_a_message_and_what_stands_around_it() {
     let tokenizer = tokenizer();
@@ -396,7 +451,7 @@ fn refusals() {
     let nosy = new("{% if '<|im_end|>' in messages[0].content %}!{% endif %}").unwrap();
     starts(
         nosy.prompt(&talk(&[("user", "<|im_end|>")]), &tokenizer).unwrap_err().to_string(),
-        "messages: a message spells a special token",
+        "messages: a message or a variable spells a special token",
     );
     let role =
         new("<|{{ messages[0].role }}|>").unwrap().prompt(&talk(&[("im_end|><|im_start", "")]), &tokenizer);

@@ -43,7 +43,8 @@ pub async fn complete(
     generation.logprobs = request.logprobs == Some(true);
     generation.top = runners_up("top_logprobs", request.top_logprobs)?;
     generation.salt = request.cache_salt.take();
-    let prompt = prompt(card, std::mem::take(&mut request.messages))?;
+    let variables = request.chat_template_kwargs.take().unwrap_or_default();
+    let prompt = prompt(card, std::mem::take(&mut request.messages), &variables)?;
     record.prompt(prompt.len());
     if service.log_prompts {
         let text: String = prompt.iter().map(|&id| card.text(id)).collect();

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use glass::next_token::{Sampler, Sampling};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::chat;
 use crate::serve::answer::collect;
@@ -46,7 +46,7 @@ impl LookRequest {
     fn prompt(&mut self, card: &Card) -> Answered<Vec<u32>> {
         match (self.prompt.take(), self.messages.take()) {
             (Some(prompt), None) => Ok(prompt.single()?.ids(card)?.swap_remove(0)),
-            (None, Some(messages)) => chat::prompt(card, messages),
+            (None, Some(messages)) => chat::prompt(card, messages, &Map::new()),
             (None, None) => card.begin(),
             (Some(_), Some(_)) => Err(Refusal::field("messages", "give a prompt or messages, not both")),
         }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use glass::generate::{Finish, GenerateOptions};
 use glass::scheduler::Event;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::chat;
 use crate::serve::answer::{Usage, collect};
@@ -50,8 +50,8 @@ pub async fn respond(
     generation.options.ends.clone_from(&chat.ends);
     generation.options.stop.extend(chat.stops.iter().cloned());
     let format = request.format();
-    let prompt =
-        chat::prompt(card, request.messages()?).map_err(|refusal| refusal.renamed("messages", "input"))?;
+    let prompt = chat::prompt(card, request.messages()?, &Map::new())
+        .map_err(|refusal| refusal.renamed("messages", "input"))?;
     record.prompt(prompt.len());
     let grammar = service
         .grammars

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use glass::tokens::Special;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::chat;
@@ -26,6 +26,9 @@ pub struct TokenizeRequest {
     /// A conversation in place of a text.
     #[schema(value_type = Option<Vec<chat::ChatMessage>>, min_items = 1)]
     pub messages: Option<Vec<Value>>,
+    /// Variables of the model's chat template, as in /v1/chat/completions.
+    #[schema(value_type = Option<Object>)]
+    pub chat_template_kwargs: Option<Map<String, Value>>,
     /// Whether a text begins with the start token that the model's files put before it [default: true].
     pub add_special: Option<bool>,
     /// The same, as vLLM names it.
@@ -62,6 +65,9 @@ pub async fn tokenize(
     if request.content.is_some() && request.prompt.is_some() {
         return Err(Refusal::field("prompt", "it means the same as content; give one of them"));
     }
+    if request.chat_template_kwargs.is_some() && request.messages.is_none() {
+        return Err(Refusal::field("chat_template_kwargs", "it is only for messages"));
+    }
     let ids = match (request.content.or(request.prompt), request.messages) {
         (Some(text), None) => {
             let tokenizer = card.tokenizer()?;
@@ -71,7 +77,9 @@ pub async fn tokenize(
                 tokenizer.encode(&text, special)
             }
         }
-        (None, Some(messages)) => chat::ids(card, messages)?,
+        (None, Some(messages)) => {
+            chat::ids(card, messages, &request.chat_template_kwargs.unwrap_or_default())?
+        }
         _ => return Err(Refusal::request("one of content, prompt and messages was expected")),
     };
     let tokens = match request.with_pieces {

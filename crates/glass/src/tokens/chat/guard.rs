@@ -9,6 +9,7 @@
 //! other fields. Most messages hold nothing of the kind and stay unchanged, so a template that inspects them sees
 //! the original text; if a stand-in would change what the template does, the conversation is refused.
 
+use super::message::changed;
 use super::{Message, Segment, Template, refused};
 use crate::tokens::added::Piece;
 use crate::tokens::{Special, Tokenizer};
@@ -32,8 +33,9 @@ impl Template {
         variables: &Map<String, Json>,
         tokenizer: &Tokenizer,
     ) -> Result<(Vec<u32>, Vec<bool>)> {
-        let guard = Guard::new(self, messages, tokenizer)?;
-        let segments = guard.render(messages, |messages| self.segments_with(messages, variables))?;
+        let guard = Guard::new(self, messages, &Map::new(), tokenizer)?;
+        let segments =
+            guard.render(messages, &Map::new(), |messages, _| self.segments_with(messages, variables))?;
         let (mut ids, mut learned) = (Vec::new(), Vec::new());
         for Segment { text, learned: flag } in &segments {
             guard.encode(text, &mut ids);
@@ -44,9 +46,20 @@ impl Template {
 
     /// The tokens of a running chat, up to the point where the assistant's answer begins.
     pub fn prompt(&self, messages: &[Message], tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-        let guard = Guard::new(self, messages, tokenizer)?;
-        let text = guard.render(messages, |messages| {
-            Ok(vec![Segment { text: self.render(messages, true)?, learned: false }])
+        self.prompt_with(messages, &Map::new(), tokenizer)
+    }
+
+    /// Like [`Template::prompt`], with more variables for the template: `tools`, `documents`, and switches such as
+    /// `enable_thinking`. They are guarded as the messages are: a special token spelled in them stays text.
+    pub fn prompt_with(
+        &self,
+        messages: &[Message],
+        variables: &Map<String, Json>,
+        tokenizer: &Tokenizer,
+    ) -> Result<Vec<u32>> {
+        let guard = Guard::new(self, messages, variables, tokenizer)?;
+        let text = guard.render(messages, variables, |messages, variables| {
+            Ok(vec![Segment { text: self.render_with(messages, true, variables)?, learned: false }])
         })?;
         let mut ids = Vec::new();
         text.iter().for_each(|segment| guard.encode(&segment.text, &mut ids));
@@ -61,17 +74,25 @@ struct Guard<'a> {
     stand_ins: Vec<(char, char)>,
     /// The messages as they are passed to the template.
     disarmed: Vec<Message>,
+    /// The other variables as they are passed to the template.
+    variables: Map<String, Json>,
 }
 
 impl<'a> Guard<'a> {
-    fn new(template: &Template, messages: &[Message], tokenizer: &'a Tokenizer) -> Result<Self> {
+    fn new(
+        template: &Template,
+        messages: &[Message],
+        variables: &Map<String, Json>,
+        tokenizer: &'a Tokenizer,
+    ) -> Result<Self> {
         let added = || tokenizer.0.added.iter();
         let specials: Vec<&str> = added().filter(|token| token.special).map(|token| &*token.text).collect();
         for (turn, message) in messages.iter().enumerate() {
             check_role(turn, message.role())?;
         }
-        let written: Vec<String> =
+        let mut written: Vec<String> =
             messages.iter().map(|message| Json::from(message.fields().clone()).to_string()).collect();
+        written.push(Json::from(variables.clone()).to_string());
         let taken = |c: char| {
             template.source.contains(c)
                 || template.tokens.iter().any(|(_, token)| token.contains(c))
@@ -79,10 +100,15 @@ impl<'a> Guard<'a> {
                 || added().any(|token| token.text.contains(c))
         };
         let mut free = ('\u{e000}'..='\u{f8ff}').chain('\u{f0000}'..='\u{ffffd}').filter(|&c| !taken(c));
-        let mut guard = Guard { tokenizer, stand_ins: Vec::new(), disarmed: Vec::new() };
+        let mut guard =
+            Guard { tokenizer, stand_ins: Vec::new(), disarmed: Vec::new(), variables: Map::new() };
         for message in messages {
             let message = message.changed(&mut |text| guard.disarmed_text(text, &specials, &mut free))?;
             guard.disarmed.push(message);
+        }
+        for (name, value) in variables {
+            let value = changed(value, &mut |text| guard.disarmed_text(text, &specials, &mut free))?;
+            guard.variables.insert(name.clone(), value);
         }
         Ok(guard)
     }
@@ -124,13 +150,14 @@ impl<'a> Guard<'a> {
     fn render(
         &self,
         messages: &[Message],
-        render: impl Fn(&[Message]) -> Result<Vec<Segment>>,
+        variables: &Map<String, Json>,
+        render: impl Fn(&[Message], &Map<String, Json>) -> Result<Vec<Segment>>,
     ) -> Result<Vec<Segment>> {
-        let plain = render(messages)?;
+        let plain = render(messages, variables)?;
         if self.stand_ins.is_empty() {
             return Ok(plain);
         }
-        let guarded = render(&self.disarmed).map_err(|_| looks_inside())?;
+        let guarded = render(&self.disarmed, &self.variables).map_err(|_| looks_inside())?;
         let same = |(plain, guarded): (&Segment, &Segment)| {
             plain.learned == guarded.learned && plain.text == self.restore(&guarded.text)
         };
@@ -156,8 +183,8 @@ impl<'a> Guard<'a> {
 
 fn looks_inside() -> Error {
     refused(
-        "a message spells a special token, and the chat template handles such messages differently, so the two \
-         cannot be told apart; take the special token out of the message",
+        "a message or a variable spells a special token, and the chat template handles such messages differently, so the two \
+         cannot be told apart; take the special token out of it",
     )
 }
 

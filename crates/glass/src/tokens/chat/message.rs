@@ -17,6 +17,9 @@ pub struct Message {
 /// The names of the field that holds a message's reasoning. Templates read the first one.
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
+/// The names of the field that holds a message's calls; OLMo 3 writes the second.
+const CALLS: [&str; 2] = ["tool_calls", "function_calls"];
+
 impl Message {
     /// A turn of plain text.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Message {
@@ -26,8 +29,9 @@ impl Message {
     }
 
     /// Reads a turn in the form that APIs and data sets use. Its content is a string, or a list of parts of which
-    /// texts are `{"type":"text", "text"}`, or is left out if there are `tool_calls`; fields that are null are
-    /// treated as left out. `"weight": 0` marks an answer that is not learned from, and is not part of the message.
+    /// texts are `{"type":"text", "text"}`, or is left out if there are `tool_calls` or `function_calls`; fields that
+    /// are null are treated as left out. `"weight": 0` marks an answer that is not learned from, and is not part of
+    /// the message.
     ///
     /// # Errors
     /// `InvalidArgument` if it has no role, or a content or a weight of another type.
@@ -58,7 +62,7 @@ impl Message {
             Some(Json::String(_)) => true,
             Some(Json::Array(parts)) => parts.iter().all(|part| part.is_string() || part.is_object()),
             Some(_) => false,
-            None => ["tool_calls"].iter().chain(&REASONING).any(|name| fields.contains_key(*name)),
+            None => CALLS.iter().chain(&REASONING).any(|name| fields.contains_key(*name)),
         };
         if !said {
             let found = fields.get("content").map_or("nothing", kind);
@@ -135,7 +139,8 @@ impl Message {
     }
 }
 
-fn changed(value: &Json, change: &mut dyn FnMut(&str) -> Result<String>) -> Result<Json> {
+/// A value with every text in it changed, names of fields included.
+pub(super) fn changed(value: &Json, change: &mut dyn FnMut(&str) -> Result<String>) -> Result<Json> {
     Ok(match value {
         Json::String(text) => Json::String(change(text)?),
         Json::Array(items) => {

@@ -1,7 +1,7 @@
 //! Messages → the tokens of a prompt, through the model's template.
 
 use glass::tokens::chat::Message;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::serve::card::{Card, LONG, aside};
@@ -31,15 +31,16 @@ pub enum Role {
 }
 
 /// The same, of a length that fits.
-pub fn prompt(card: &Card, messages: Vec<Value>) -> Answered<Vec<u32>> {
-    let ids = ids(card, messages)?;
+pub fn prompt(card: &Card, messages: Vec<Value>, variables: &Map<String, Value>) -> Answered<Vec<u32>> {
+    let ids = ids(card, messages, variables)?;
     card.check_prompt("messages", &ids)?;
     Ok(ids)
 }
 
 /// The tokens of a conversation, up to where the answer begins.
-pub fn ids(card: &Card, messages: Vec<Value>) -> Answered<Vec<u32>> {
+pub fn ids(card: &Card, messages: Vec<Value>, variables: &Map<String, Value>) -> Answered<Vec<u32>> {
     let chat = card.chat()?;
+    check_variables(variables, chat.template().source())?;
     if messages.is_empty() {
         return Err(Refusal::field("messages", "it is empty; at least one message was expected"));
     }
@@ -49,7 +50,22 @@ pub fn ids(card: &Card, messages: Vec<Value>) -> Answered<Vec<u32>> {
     }
     let tokenizer = card.tokenizer()?;
     let long = conversation.iter().map(|message| message.text().len()).sum::<usize>() > LONG;
-    Ok(aside(long, || chat.template().prompt(&conversation, tokenizer))?)
+    Ok(aside(long, || chat.template().prompt_with(&conversation, variables, tokenizer))?)
+}
+
+/// Refuses variables that the template does not read, and those that the service itself gives.
+fn check_variables(variables: &Map<String, Value>, template: &str) -> Answered<()> {
+    let words = template.split(|c: char| !c.is_alphanumeric() && c != '_');
+    for name in variables.keys() {
+        let why = match name.as_str() {
+            "messages" | "add_generation_prompt" => "the service gives this variable itself",
+            _ if name.ends_with("_token") => "special tokens come from the model's files",
+            _ if words.clone().any(|word| word == name) => continue,
+            _ => "the model's chat template does not read this variable",
+        };
+        return Err(Refusal::field(format!("chat_template_kwargs.{name}"), why));
+    }
+    Ok(())
 }
 
 fn message(turn: usize, mut message: Value, template: &str) -> Answered<Message> {

@@ -1,6 +1,6 @@
 //! The fields of a chat.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::conversation::ChatMessage;
 use crate::serve::card::Card;
@@ -18,6 +18,10 @@ sampled! {
         /// The conversation: `{"role", "content"}` each; a content is a text or a list of `{"type": "text", "text"}`.
         #[schema(value_type = Vec<ChatMessage>, min_items = 1)]
         messages: Vec<Value>,
+        /// Variables of the model's chat template, such as `{"enable_thinking": false}`, `documents` or `tools`; a
+        /// call that the model then writes is part of the answer's text.
+        #[schema(value_type = Option<Object>)]
+        chat_template_kwargs: Option<Map<String, Value>>,
         /// The largest number of tokens of an answer; by default what is left of the context.
         max_tokens: Option<usize>,
         /// The newer name of the same.
