@@ -358,7 +358,7 @@ fn a_template_is_given_its_variables() {
     let template = "{{ '<|im_start|>' }}{{ messages[0].content }}{% if enable_thinking %} I think{% endif %}\
                     {% for tool in tools or [] %} {{ tool.function.name }}{% endfor %}";
     std::fs::write(scratch.0.join("chat_template.jinja"), template).unwrap();
-    let service = Service::start("serve-variables", &["--model", scratch.0.to_str().unwrap()]);
+    let service = Service::start("serve-variables", &[scratch.0.to_str().unwrap()]);
     let text = |variables: Value| {
         let parts = json!([{"type": "text", "text": "Once "}, {"type": "text", "text": "upon"}]);
         let mut body = json!({"messages": [{"role": "user", "content": parts}], "return_token_strs": true});
