@@ -286,12 +286,6 @@ impl Config {
         found.into_iter().find_map(|(has, what)| has.then_some(what))
     }
 
-    /// The widest window of its layers; `None` if a layer sees all positions.
-    pub fn widest_window(&self) -> Option<usize> {
-        let windows = (0..self.layers.min(self.attention.len())).map(|layer| self.attention_of(layer).window);
-        windows.into_iter().collect::<Option<Vec<_>>>()?.into_iter().max()
-    }
-
     /// A GPT-2 of these sizes: learned positions, LayerNorm, tanh GELU, biases, tied embeddings, MLP four times as
     /// wide.
     pub fn gpt2(vocabulary: usize, context: usize, width: usize, layers: usize, heads: usize) -> Self {
