@@ -1,8 +1,8 @@
 //! The families of models: how their files are written, a table for each.
 //!
-//! A family is a [`Form`]: its names in `config.json`, which fields of that file are which choices of a [`Config`] (read and
+//! A family is a form: its names in `config.json`, which fields of that file are which choices of a [`Config`] (read and
 //! written), and which tensor holds which parameter. Whether a family can express a configuration is not said anywhere
-//! else: what is written and read again must be the same ([`Form::express`]).
+//! else: what is written and read again must be the same (`Form::express`).
 
 mod gemma;
 mod glass;

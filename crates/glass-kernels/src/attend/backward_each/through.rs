@@ -12,7 +12,7 @@ use crate::small_product::multiply;
 use crate::{Cores, Precision, Write};
 
 /// The gradient of attention's input through queries and keys, and that of the values, for `each` gradients of the
-/// output of [`attend`](super::attend) at every one of `rows`, the last positions of one sequence without a past: dz is
+/// output of [`attend`](crate::attend::attend) at every one of `rows`, the last positions of one sequence without a past: dz is
 /// `[rows][each, heads × size]`, dx `[rows][each, width]`; q, k, v, z and `sums` are those of all positions, `query` and `key` the
 /// weights that made q and k. Positions before the first of `rows` get no gradient. dx and dv are overwritten.
 ///
