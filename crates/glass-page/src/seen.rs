@@ -135,7 +135,8 @@ impl<'m> Seen<'m> {
         }
         if self.block.as_ref().is_none_or(|(at, _)| *at != block) {
             let residual = self.record.get(Site::Block(block, Part::Residual))?.values.clone();
-            let mut record = Record::of(Part::ALL.map(|part| Site::Block(block, part)));
+            let parts = Part::ALL.map(|part| Site::Block(block, part));
+            let mut record = Record::of(parts.into_iter().filter(|site| site.is_in(self.config())));
             // The recorded residual is that after its own edits.
             let later = |edit: &&Edit| {
                 edit.layer().is_some_and(|layer| layer >= block)

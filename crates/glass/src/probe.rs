@@ -30,7 +30,7 @@ impl Ahead<'_> {
     /// Checks that this pass computes a site.
     ///
     /// # Errors
-    /// If the model has no such block, or the pass begins after it.
+    /// If the model has no such block or no such site, or the pass begins after it.
     pub fn check(&self, site: Site) -> Result<()> {
         let (layers, first) = (self.config.layers, self.first);
         let why = match site {
@@ -44,10 +44,23 @@ impl Ahead<'_> {
             Site::Token | Site::Position | Site::Embedding if self.first > 0 => {
                 format!("it is not computed; this pass begins with block {first}")
             }
+            _ if !site.is_in(self.config) => missing(site, self.config),
             _ => return Ok(()),
         };
         Err(Error::invalid_argument(site, why))
     }
+}
+
+/// Why a model does not have a site, with the sites that it has there.
+fn missing(site: Site, config: &Config) -> String {
+    let beside = |other: &Site| match (site, other) {
+        (Site::Block(layer, _), Site::Block(of, _)) => layer == *of,
+        (Site::Block(..), _) | (_, Site::Block(..)) => false,
+        _ => true,
+    };
+    let has: Vec<String> =
+        Site::all(config).iter().filter(|other| beside(other)).map(Site::to_string).collect();
+    format!("this model does not have it; it has {}", has.join(", "))
 }
 
 /// Which numbers a probe is shown.

@@ -124,14 +124,17 @@ impl Embedding {
         let model = page.model;
         let seen = page.see(&self.ids, &self.edits)?;
         let position = seen.position(self.position)?;
-        let [token, place, sum] =
-            [Site::Token, Site::Position, Site::Embedding].map(|site| seen.row(site, position));
-        let (token, place, sum) = (token?, place?, sum?);
+        let (token, sum) = (seen.row(Site::Token, position)?, seen.row(Site::Embedding, position)?);
+        // A model with rotary positions adds none here.
+        let place = match Site::Position.is_in(seen.config()) {
+            true => Some(seen.row(Site::Position, position)?),
+            false => None,
+        };
         let near =
             nearest(&seen.inspector, &token, 13)?.into_iter().filter(|(id, _)| *id != self.ids[position]);
         Ok(json!({
-            "token": vector(&token), "position": vector(&place), "sum": vector(&sum),
-            "lengths": {"token": length(&token), "position": length(&place), "sum": length(&sum)},
+            "token": vector(&token), "position": place.as_deref().map(vector), "sum": vector(&sum),
+            "lengths": {"token": length(&token), "position": place.as_deref().map(length), "sum": length(&sum)},
             "near": near.take(12).map(|(id, cosine)| token_with(model, id, "cosine", cosine)).collect::<Vec<_>>(),
         }))
     }

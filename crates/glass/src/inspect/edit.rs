@@ -33,7 +33,7 @@ pub enum Change {
     Add(Vec<f32>),
     /// At the masked scores: this key gets no attention; the others share its part.
     Cut(usize),
-    /// At the masked scores: this key gets all attention.
+    /// At the masked scores: this key gets all attention. In a layer with a window, of queries that see the key alone.
     Force(usize),
 }
 
@@ -145,7 +145,19 @@ impl Edit {
         match &self.change {
             Change::Silence => Ok(()),
             Change::Cut(key) | Change::Force(key) => match self.site {
-                Site::Block(_, Part::Masked) if *key < positions => Ok(()),
+                Site::Block(layer, Part::Masked) if *key < positions => {
+                    let last = self.positions.as_ref().map_or(positions, |at| at.end) - 1;
+                    match config.attention_of(layer).window {
+                        Some(window) if matches!(self.change, Change::Force(_)) && last >= key + window => {
+                            refuse(format!(
+                                "key {key} is outside the window of {window} positions of query {last}; force it at \
+                                 positions {key}..{} at most",
+                                key + window
+                            ))
+                        }
+                        _ => Ok(()),
+                    }
+                }
                 Site::Block(_, Part::Masked) => {
                     refuse(format!("key {key} is not among its {positions} positions, counted from 0"))
                 }
@@ -253,7 +265,7 @@ impl Edits {
 
 impl Edits {
     /// Refuses cuts that leave a query without any key: there would be no pattern.
-    fn check_cuts(&self) -> Result<()> {
+    fn check_cuts(&self, config: &Config) -> Result<()> {
         let mut cut: BTreeMap<(usize, Site), Vec<(&Edit, usize)>> = BTreeMap::new();
         for (slot, edit) in &self.0 {
             if let Change::Cut(key) = edit.change {
@@ -261,16 +273,20 @@ impl Edits {
             }
         }
         for ((_, site), cuts) in cut {
+            let window = match site {
+                Site::Block(layer, _) => config.attention_of(layer).window.unwrap_or(usize::MAX),
+                _ => usize::MAX,
+            };
             // A query sees itself, so only queries whose own key is cut can be left without any.
             for &(_, query) in &cuts {
                 let hidden: BTreeSet<usize> = (cuts.iter())
                     .filter(|(edit, key)| {
                         let here = edit.positions.as_ref().is_none_or(|at| at.contains(&query));
-                        here && edit.columns.is_none() && *key <= query
+                        here && edit.columns.is_none() && *key <= query && query - *key < window
                     })
                     .map(|(_, key)| *key)
                     .collect();
-                if hidden.len() > query {
+                if hidden.len() >= window.min(query + 1) {
                     let why = format!("every key that position {query} sees is cut; leave one of them");
                     return Err(Error::invalid_argument(site, why));
                 }
@@ -283,7 +299,7 @@ impl Edits {
 impl Probe for Edits {
     fn begin(&mut self, ahead: &Ahead<'_>) -> Result<()> {
         self.0.iter().try_for_each(|(slot, edit)| edit.check(*slot, ahead))?;
-        self.check_cuts()
+        self.check_cuts(ahead.config)
     }
 
     fn wants(&self, site: Site, slot: usize) -> Want {

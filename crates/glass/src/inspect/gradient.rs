@@ -13,7 +13,7 @@ use crate::weights::{Trainable, Weights};
 
 /// For the logit of `token` after the last of `ids` (with `against`, for its difference from that token's logit):
 /// the product of its gradient and the residual stream at every layer and position, `[layers + 1][positions]`. The
-/// weights are converted to floats.
+/// weights are converted to floats. A factor and a cap on the logits are part of the logit.
 ///
 /// # Errors
 /// If the model cannot read `ids`, has no such token, or there is too little memory.
@@ -25,7 +25,8 @@ pub fn gradient_by_activation<B: Backend>(
 ) -> Result<Vec<Vec<f64>>> {
     // Refuses ids that cannot be read.
     inspector.run(&[ids], ())?;
-    let answer = answer(inspector, token, against)?;
+    let logits = inspector.next_logits();
+    let answer = slope(inspector, &logits, token, against)?;
     let model = inspector.model();
     let (backend, config) = (model.backend(), model.config());
     let (gpt, weights) = (model.gpt(), trainable(inspector)?);
@@ -60,6 +61,31 @@ pub fn gradient_by_activation<B: Backend>(
     };
     gpt.backward(&mut back, ids, &mut memory, &mut cache, &mut d, &mut each);
     Ok(products)
+}
+
+/// The slope of the logit of `token`, minus that of `against`, along the normalised vector, given the logits.
+fn slope<B: Backend>(
+    inspector: &Inspector<'_, B>,
+    logits: &[f32],
+    token: u32,
+    against: Option<u32>,
+) -> Result<Vec<f32>> {
+    let factors = &inspector.model().config().factors;
+    let Some(cap) = factors.logit_cap else {
+        let reads = answer(inspector, token, against)?;
+        return Ok(reads.into_iter().map(|read| factors.logits * read).collect());
+    };
+    // The slope of cap × tanh(x / cap) is 1 − tanh².
+    let capped = |id: u32| -> Result<Vec<f32>> {
+        let reads = answer(inspector, id, None)?;
+        let slope = factors.logits * (1.0 - (logits[id as usize] / cap).powi(2));
+        Ok(reads.into_iter().map(|read| slope * read).collect())
+    };
+    let mut slope = capped(token)?;
+    if let Some(against) = against {
+        slope.iter_mut().zip(capped(against)?).for_each(|(slope, other)| *slope -= other);
+    }
+    Ok(slope)
 }
 
 /// The model's weights as floats, which a backward pass needs.

@@ -27,7 +27,8 @@ pub struct About {
     pub positions: u64,
     /// Positions at the beginning of each text that were left out.
     pub skipped: usize,
-    /// A fingerprint of the model: of the parameters of its norms, in 16 bits, since no packing changes them.
+    /// A fingerprint of the model: of the parameters of its norms, in 16 bits, since no packing changes them. Where its norms
+    /// have none, of the last block, so that a lens fits one packing.
     pub model: String,
 }
 
@@ -85,7 +86,7 @@ impl JacobianLens {
             return Err(Error::invalid(what, why));
         }
         if self.about.model != fingerprint(inspector)? {
-            let why = "is the Jacobian lens of another model of the same shape (the norms differ); fit this model's \
+            let why = "is the Jacobian lens of another model of the same shape (its parameters differ); fit this model's \
                        own lens";
             return Err(Error::invalid(what, why));
         }
@@ -144,7 +145,10 @@ pub fn predict<B: Backend>(
 /// The fingerprint of a model.
 fn fingerprint<B: Backend>(inspector: &Inspector<'_, B>) -> Result<String> {
     let (mut fingerprint, plan) = (Fingerprint::default(), &inspector.plan);
-    for spec in plan.specs.iter().filter(|spec| spec.name.contains("norm.")) {
+    let last = format!("block.{}.", inspector.model().config().layers - 1);
+    let has_norms = plan.specs.iter().any(|spec| spec.name.contains("norm."));
+    let tells = |name: &str| if has_norms { name.contains("norm.") } else { name.starts_with(&last) };
+    for spec in plan.specs.iter().filter(|spec| tells(&spec.name)) {
         for value in inspector.parameter(&spec.name)?.values {
             fingerprint.add(glass_kernels::format::f32_to_bf16(value).into());
         }

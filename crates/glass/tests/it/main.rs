@@ -16,6 +16,7 @@ mod golden;
 mod house;
 mod inspect;
 mod inspect_refused;
+mod inspect_switches;
 mod jacobian;
 mod scheduler;
 mod score;

@@ -1,0 +1,121 @@
+//! Looking inside models with every switch of the configuration.
+
+use glass::Config;
+use glass::backend::Cpu;
+use glass::config::Gain;
+
+use glass::inspect::gradient::gradient_by_activation;
+use glass::inspect::jacobian::{FILE, Fit, JacobianLens};
+use glass::inspect::{Edit, Edits, Inspector, Record};
+use glass::model::Gpt;
+use glass::probe::{Part, Site};
+use glass::runtime::{Model, cache_for};
+
+use crate::{switches, tiny};
+
+fn model(config: &Config, seed: u64) -> Model<Cpu> {
+    let learner = tiny::learner(config, 1, seed);
+    let (gpt, _) = Gpt::plan(config);
+    Model::new(Cpu::new(2), gpt, tiny::frozen(&learner), cache_for(glass::backend::Packing::F32))
+}
+
+/// Every site that a model has is recorded; every other one is refused, with those that it has.
+#[test]
+fn sites_that_a_model_does_not_have_are_refused() {
+    let ids = tiny::ids(9, 31, 1);
+    for (name, config) in switches::all() {
+        let model = model(&config, 3);
+        let mut inspector = Inspector::new(&model, 9, 1).unwrap();
+        let all = Site::all(&config);
+        let mut record = Record::of(all.iter().copied());
+        inspector.run(&[&ids], &mut record).unwrap();
+        for &site in &all {
+            let values = &record.get(site).unwrap().values;
+            assert!(!values.is_empty() && values.iter().any(|&x| x != 0.0), "{name}: {site}");
+        }
+        let blocks = Part::ALL.map(|part| Site::Block(1, part));
+        for site in blocks.into_iter().chain([Site::Position]).filter(|site| !all.contains(site)) {
+            let edit = Edits::new([Edit::of(site, glass::inspect::edit::Change::Silence)]);
+            let error = inspector.run(&[&ids], edit).unwrap_err().to_string();
+            let has = if site == Site::Position { "embedding.token" } else { "block.1.attention.query" };
+            assert!(error.contains(&site.to_string()) && error.contains(has), "{name}: {error}");
+        }
+    }
+}
+
+/// With a factor and a cap on the logits, and all else.
+#[test]
+fn gradient_by_activation_is_the_slope_with_every_switch() {
+    let (ids, width, step) = (tiny::ids(7, 31, 5), 24, 1e-3f32);
+    for (name, config) in switches::all() {
+        let (model, layers) = (model(&config, 8), config.layers);
+        let mut inspector = Inspector::new(&model, 7, 1).unwrap();
+        let found = gradient_by_activation(&mut inspector, &ids, 3, Some(9)).unwrap();
+        let mut record = Record::of((0..=layers).map(|layer| Site::residual(layer, layers)));
+        inspector.run(&[&ids], &mut record).unwrap();
+        let largest = found.iter().flatten().fold(0.0f64, |most, x| most.max(x.abs()));
+        for (layer, found) in found.iter().enumerate() {
+            for (position, &found) in found.iter().enumerate() {
+                let mut logit = |by: f32| {
+                    let mut stream = record.get(Site::residual(layer, layers)).unwrap().values.clone();
+                    stream[position * width..][..width].iter_mut().for_each(|x| *x *= 1.0 + by);
+                    inspector.resume(layer, &stream, &[7], ()).unwrap();
+                    let logits = inspector.next_logits();
+                    f64::from(logits[3]) - f64::from(logits[9])
+                };
+                let slope = (logit(step) - logit(-step)) / f64::from(2.0 * step);
+                let error = (slope - found).abs();
+                assert!(error < 0.01 * largest + 2e-3, "{name}, {layer} {position}: {slope} {found}");
+            }
+        }
+    }
+}
+
+/// A query can be made to attend only to a key in its window, and keeps one key of it.
+#[test]
+fn edits_of_patterns_know_windows() {
+    let (_, config) = switches::all().into_iter().find(|(name, _)| *name == "windows").unwrap();
+    let layer = (0..config.layers).find(|&layer| config.attention_of(layer).window == Some(5)).unwrap();
+    let (model, ids) = (model(&config, 3), tiny::ids(9, 31, 1));
+    let mut inspector = Inspector::new(&model, 9, 1).unwrap();
+    let mut refused = |edits: Vec<Edit>, named: &str| {
+        let error = inspector.run(&[&ids], Edits::new(edits)).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    };
+    refused(vec![Edit::force(layer, 7..8, 2)], "outside the window of 5");
+    refused(vec![Edit::force(layer, 2..9, 2)], "positions 2..7");
+    // Query 7 sees 3 to 7.
+    refused((3..8).map(|key| Edit::cut(layer, 7..8, key)).collect(), "position 7");
+    let site = Site::Block(layer, Part::Pattern);
+    let mut row = |edits: Vec<Edit>, query: usize| {
+        let mut record = Record::of([site]);
+        inspector.run(&[&ids], (Edits::new(edits), &mut record)).unwrap();
+        record.row(site, 0, config.heads.query, query).unwrap().to_vec()
+    };
+    let forced = row(vec![Edit::force(layer, 6..7, 2)], 6);
+    assert!(
+        forced.iter().enumerate().all(|(key, &share)| share == f32::from(u8::from(key == 2))),
+        "{forced:?}"
+    );
+    let cut = row((4..8).map(|key| Edit::cut(layer, 7..8, key)).collect(), 7);
+    assert!(cut.iter().enumerate().all(|(key, &share)| share == f32::from(u8::from(key == 3))), "{cut:?}");
+}
+
+/// A model whose norms have no parameters is told from another by its last block.
+#[test]
+fn a_lens_of_another_model_without_gains_is_refused() {
+    let (_, config) = switches::all().into_iter().find(|(name, _)| *name == "no gain").unwrap();
+    assert_eq!(config.norm.gain, Gain::None);
+    let (own, other) = (model(&config, 8), model(&config, 9));
+    let mut fit = Fit::new(&own, 15, 3).unwrap();
+    assert!(fit.read(&tiny::ids(11, 31, 5)).unwrap());
+    let folder = std::env::temp_dir().join(format!("glass-lens-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(FILE);
+    fit.lens().unwrap().save(&file, glass::weights::dtype::Dtype::F32).unwrap();
+    let open = |model: &Model<Cpu>| JacobianLens::open(&file, &Inspector::new(model, 4, 1).unwrap());
+    open(&own).unwrap();
+    let error = open(&other).unwrap_err().to_string();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(error.contains("of another model of the same shape"), "{error}");
+}
