@@ -5,6 +5,7 @@ The templates are small and our own; each has what templates of today's models n
 
 from datetime import timezone
 
+from jinja2 import TemplateError
 from transformers.utils import chat_template_utils
 
 from chat_goldens import Clock, tiny_tokenizer, write
@@ -221,6 +222,9 @@ TALKS = [
 def rendered(tokenizer, template, talk, **how):
     try:
         return {"text": tokenizer.apply_chat_template(talk["messages"], chat_template=template, tokenize=False, **talk.get("variables", {}), **how)}
+    except TemplateError as error:
+        # An UndefinedError has words of Python's; what the template itself raises is the same everywhere.
+        return {"raised" if type(error) is TemplateError else "error": str(error)}
     except Exception as error:
         return {"error": str(error)}
 
