@@ -4,8 +4,8 @@
     python tools/chat_templates.py target/release/examples/chat_template [--each] [--print]
 
 The templates come from the sources of llama-cpp-python, which pip fetches into a temporary folder (or from a folder given
-with --templates). Each is rendered for a set of conversations, with and without a prompt for the assistant, by
-transformers and by Glass: the same text, or a refusal by both. Needs `transformers` and `jinja2`.
+with --templates). Each is rendered for a set of conversations, with and without a prompt for the assistant and up to
+the end of the last message's text, by transformers and by Glass: the same text, or a refusal by both. Needs `transformers` and `jinja2`.
 """
 
 import argparse
@@ -22,6 +22,8 @@ import transformers.utils.chat_template_utils as theirs
 
 PACKAGE = "llama-cpp-python"
 FOLDER = "vendor/llama.cpp/models/templates/"
+# In place of a prompt for the assistant: the text ends where the last message's text ends.
+CONTINUED = "continued"
 NOW = datetime(2026, 3, 5, 7, 8, 9)
 # Names that templates read, as a tokenizer would provide them.
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
@@ -119,11 +121,15 @@ def templates(folder):
             return {Path(one.name).name: sources.extractfile(one).read().decode() for one in found}
 
 
+def ending(prompt):
+    return {"continue_final_message": True} if prompt == CONTINUED else {"add_generation_prompt": prompt}
+
+
 def rendered(template, messages, tools, prompt, more):
     """The output of `apply_chat_template`."""
     try:
         messages = theirs._normalize_chat_messages(messages)
-        texts, _ = theirs.render_jinja_template([messages], tools=tools, chat_template=template, add_generation_prompt=prompt, **{**TOKENS, **more})
+        texts, _ = theirs.render_jinja_template([messages], tools=tools, chat_template=template, **ending(prompt), **{**TOKENS, **more})
         return {"text": texts[0]}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
@@ -132,7 +138,7 @@ def rendered(template, messages, tools, prompt, more):
 def cases(all_templates):
     for name, template in all_templates.items():
         for title, (messages, tools) in CONVERSATIONS.items():
-            for prompt in (False, True):
+            for prompt in (False, True, CONTINUED):
                 for more in SWITCHES:
                     yield name, title, template, messages, tools, prompt, more
 
@@ -164,7 +170,7 @@ def main():
     every = list(cases(found))
     seconds = int(NOW.replace(tzinfo=timezone.utc).timestamp())
     wanted = [
-        {"template": template, "messages": messages, "tools": tools, "add_generation_prompt": prompt, "variables": {**TOKENS, **more}, "now": seconds}
+        {"template": template, "messages": messages, "tools": tools, **ending(prompt), "variables": {**TOKENS, **more}, "now": seconds}
         for _, _, template, messages, tools, prompt, more in every
     ]
     ours = ask([asked.program], wanted)

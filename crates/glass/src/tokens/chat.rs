@@ -4,6 +4,7 @@
 //! text as `transformers`' `apply_chat_template`; `jinja` implements the language. `segments` decides which parts
 //! of that text are learned; `guard` turns it into tokens so that no message can forge a special token.
 
+mod continued;
 mod guard;
 mod jinja;
 mod message;

@@ -44,6 +44,7 @@ mod tokens_learn;
 mod tokens_sentence;
 mod tokens_stream;
 mod chat;
+mod chat_talks;
 mod next_token;
 mod origin;
 mod packed;

@@ -57,9 +57,22 @@ impl Template {
         variables: &Map<String, Json>,
         tokenizer: &Tokenizer,
     ) -> Result<Vec<u32>> {
+        self.guarded(messages, variables, tokenizer, |messages, variables| {
+            self.render_with(messages, true, variables)
+        })
+    }
+
+    /// The tokens of what `render` writes for the messages and variables.
+    pub(super) fn guarded(
+        &self,
+        messages: &[Message],
+        variables: &Map<String, Json>,
+        tokenizer: &Tokenizer,
+        render: impl Fn(&[Message], &Map<String, Json>) -> Result<String>,
+    ) -> Result<Vec<u32>> {
         let guard = Guard::new(self, messages, variables, tokenizer)?;
         let text = guard.render(messages, variables, |messages, variables| {
-            Ok(vec![Segment { text: self.render_with(messages, true, variables)?, learned: false }])
+            Ok(vec![Segment { text: render(messages, variables)?, learned: false }])
         })?;
         let mut ids = Vec::new();
         text.iter().for_each(|segment| guard.encode(&segment.text, &mut ids));

@@ -16,7 +16,7 @@ mod filters;
 mod format;
 mod functions;
 mod json;
-mod lexer;
+pub mod lexer;
 mod literal;
 mod methods;
 mod operators;
