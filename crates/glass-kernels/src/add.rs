@@ -25,22 +25,6 @@ pub(crate) fn add_body<V: Lanes>(v: V, y: &mut [f32], x: &[f32]) {
     }
 }
 
-/// `y += by · x`.
-pub fn add_scaled(cores: &Cores, y: &mut [f32], x: &[f32], by: f32) {
-    assert_eq!(y.len(), x.len());
-    cores.run_parts(y, PIECE, |i, y| add_scaled_to(cores, y, &x[i * PIECE..][..y.len()], by));
-}
-
-kernel!(fn add_scaled_to(y: &mut [f32], x: &[f32], by: f32) = add_scaled_body);
-
-#[inline(always)]
-fn add_scaled_body<V: Lanes>(v: V, y: &mut [f32], x: &[f32], by: f32) {
-    let by = v.splat(by);
-    for (y, x) in y.chunks_mut(V::LEN).zip(x.chunks(V::LEN)) {
-        v.load_some(x).mul_add(by, v.load_some(y)).store_some(y);
-    }
-}
-
 /// `y = by · y`.
 pub fn scale(cores: &Cores, y: &mut [f32], by: f32) {
     cores.run_parts(y, PIECE, |_, y| scale_this(cores, y, by));

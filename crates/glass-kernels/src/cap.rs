@@ -37,22 +37,6 @@ pub(crate) fn capped<V: Lanes>(v: V, y: V, c: V) -> V {
     c * (m / (m + v.splat(2.0)))
 }
 
-/// The gradient in place, from what [`cap`] returned: `d = d (1 − (y / c)²)`.
-pub fn cap_backward(cores: &Cores, d: &mut [f32], y: &[f32], c: f32) {
-    assert_eq!(d.len(), y.len());
-    cores.run_parts(d, PIECE, |i, d| backward(cores, d, &y[i * PIECE..][..d.len()], c));
-}
-
-kernel!(fn backward(d: &mut [f32], y: &[f32], c: f32) = backward_body);
-
-#[inline(always)]
-fn backward_body<V: Lanes>(v: V, d: &mut [f32], y: &[f32], c: f32) {
-    let c = v.splat(c);
-    for (d, y) in d.chunks_mut(V::LEN).zip(y.chunks(V::LEN)) {
-        (v.load_some(d) * slope(v, v.load_some(y), c)).store_some(d);
-    }
-}
-
 /// `1 − (y / c)²`, for y between ±c.
 #[inline(always)]
 pub(crate) fn slope<V: Lanes>(v: V, y: V, c: V) -> V {

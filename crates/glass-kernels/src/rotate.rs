@@ -1,7 +1,5 @@
 //! Rotary positions (Su et al. 2021): pairs of a head's elements are turned by an angle that grows with the position.
 
-use std::ops::Range;
-
 use crate::Cores;
 use crate::lanes::{Lanes, kernel};
 use crate::scratch::with_scratch;
@@ -58,15 +56,12 @@ pub fn rotate_backward(
     turn(cores, d, heads, rotation, positions, -1.0);
 }
 
-/// Cosines and sines of `position × frequency`, times `factor`: `[positions, frequencies]`, computed in f64 and rounded once.
-pub fn table(frequencies: &[f64], factor: f64, positions: Range<usize>) -> (Vec<f32>, Vec<f32>) {
-    let angles = positions.flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
-    angles
-        .map(|angle| {
-            let (sin, cos) = angle.sin_cos();
-            ((cos * factor) as f32, (sin * factor) as f32)
-        })
-        .unzip()
+/// A row of the tables: cosines and sines of `position × frequency`, times `factor`, computed in f64 and rounded once.
+pub fn angles(cos: &mut [f32], sin: &mut [f32], position: usize, frequencies: &[f64], factor: f64) {
+    for ((cos, sin), frequency) in cos.iter_mut().zip(sin).zip(frequencies) {
+        let (s, c) = (position as f64 * frequency).sin_cos();
+        (*cos, *sin) = ((c * factor) as f32, (s * factor) as f32);
+    }
 }
 
 /// [`rotate`] with the sines multiplied by `sign`.

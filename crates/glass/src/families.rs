@@ -36,6 +36,8 @@ use names::Named;
 use read::Fields;
 pub(crate) use same::differences;
 
+use crate::weights::names::Place;
+
 /// A family of models: the form of their files. The model itself is given by the other fields of a [`Config`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Family {
@@ -156,6 +158,11 @@ impl Family {
 }
 
 impl Form {
+    /// Where a parameter is in its files; `None` for a name that they have no place for.
+    pub fn place(&self, config: &Config, parameter: &str) -> Option<Place> {
+        names::place(self.names, self.is_turned, config, parameter)
+    }
+
     /// Refuses, by name, choices that its `config.json` cannot express.
     pub fn express(&self, config: &Config) -> Result<()> {
         let cannot = |what: String| {

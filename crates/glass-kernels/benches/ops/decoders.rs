@@ -2,11 +2,11 @@
 //! memory limits.
 
 use glass_kernels::activate::Activation::{GeluTanh, Silu};
-use glass_kernels::add::{add_scaled, scale};
-use glass_kernels::cap::{cap, cap_backward};
+use glass_kernels::add::scale;
+use glass_kernels::cap::cap;
 use glass_kernels::gate::{gate, gate_backward};
 use glass_kernels::norm::{Norm, norm, norm_backward};
-use glass_kernels::rotate::{Pairs, Rotation, rotate, table};
+use glass_kernels::rotate::{Pairs, Rotation, angles, rotate};
 
 use super::{Add, Peak, Subject, bytes, numbers};
 
@@ -44,12 +44,6 @@ pub fn subjects(add: Add<'_>) {
             })
         });
     }
-    add("add_scaled".into(), &|name| {
-        let (x, mut y) = (numbers(ROWS * WIDTH), numbers(ROWS * WIDTH));
-        Subject::new(name, Peak::Updating, bytes(2 * x.len()), move |cores| {
-            add_scaled(cores, &mut y, &x, 1e-3)
-        })
-    });
     add("scale".into(), &|name| {
         let mut y = numbers(ROWS * WIDTH);
         Subject::new(name, Peak::Updating, bytes(y.len()), move |cores| scale(cores, &mut y, -1.0))
@@ -57,12 +51,6 @@ pub fn subjects(add: Add<'_>) {
     add("cap".into(), &|name| {
         let mut y = numbers(ROWS * WIDTH);
         Subject::new(name, Peak::Updating, bytes(y.len()), move |cores| cap(cores, &mut y, 30.0))
-    });
-    add("cap_backward".into(), &|name| {
-        let (y, mut d) = (numbers(ROWS * WIDTH), numbers(ROWS * WIDTH));
-        Subject::new(name, Peak::Updating, bytes(2 * y.len()), move |cores| {
-            cap_backward(cores, &mut d, &y, 30.0)
-        })
     });
 }
 
@@ -86,8 +74,10 @@ fn norming_backward(name: String, cols: usize) -> Subject {
 fn rotating(name: String, pairs: Pairs) -> Subject {
     let mut x = numbers(ROWS * WIDTH);
     let frequencies: Vec<f64> = (0..SIZE / 2).map(|i| 1e5f64.powf(-2.0 * i as f64 / SIZE as f64)).collect();
-    let ((cos, sin), positions) = (table(&frequencies, 1.0, 0..2048), (0..ROWS as u32).map(|i| i % 2048));
-    let positions: Vec<u32> = positions.collect();
+    let [mut cos, mut sin] = [0; 2].map(|_| vec![0.0; 2048 * SIZE / 2]);
+    let rows = cos.chunks_exact_mut(SIZE / 2).zip(sin.chunks_exact_mut(SIZE / 2));
+    rows.enumerate().for_each(|(position, (cos, sin))| angles(cos, sin, position, &frequencies, 1.0));
+    let positions: Vec<u32> = (0..ROWS as u32).map(|i| i % 2048).collect();
     Subject::new(name, Peak::Updating, bytes(x.len()), move |cores| {
         let rotation = Rotation { pairs, size: SIZE, width: SIZE, cos: &cos, sin: &sin };
         rotate(cores, &mut x, HEADS, rotation, &positions);

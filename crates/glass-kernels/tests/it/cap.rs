@@ -1,7 +1,7 @@
 //! Caps.
 
 use glass_kernels::Cores;
-use glass_kernels::cap::{cap, cap_backward};
+use glass_kernels::cap::cap;
 
 use crate::close::{assert_same_bits, each_isa};
 use crate::naive;
@@ -19,12 +19,6 @@ fn capped(cores: &Cores, x: &[f32], c: f32) -> Vec<f32> {
     let mut y = x.to_vec();
     cap(cores, &mut y, c);
     y
-}
-
-fn slopes(cores: &Cores, y: &[f32], c: f32) -> Vec<f32> {
-    let mut d = vec![1.0; y.len()];
-    cap_backward(cores, &mut d, y, c);
-    d
 }
 
 /// Units in the last place of the true value, or of the smallest number that is normal after a division by `c`.
@@ -48,31 +42,12 @@ fn forward_is_the_oracle_everywhere() {
 }
 
 #[test]
-fn backward_is_the_slope() {
-    let x = everywhere();
-    for cores in each_isa() {
-        for c in CAPS {
-            for (&x, d) in x.iter().zip(slopes(&cores, &capped(&cores, &x, c), c)) {
-                let (wide, c, h) = (f64::from(x), f64::from(c), 1e-5 * f64::from(c));
-                let expected = (naive::cap(wide + h, c) - naive::cap(wide - h, c)) / (2.0 * h);
-                let expected = if wide.abs() > 1e3 { 0.0 } else { expected };
-                assert!((f64::from(d) - expected).abs() <= 1e-6, "at {x}, {c}: {d}, expected {expected}");
-                assert!((0.0..=1.0).contains(&d));
-            }
-        }
-    }
-}
-
-#[test]
 fn edges() {
     for cores in each_isa() {
         let x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, f32::MAX, f32::MIN];
         let y = capped(&cores, &x, 30.0);
         assert!(y[0].is_nan());
         assert_eq!(y[1..], [30.0, -30.0, 0.0, 30.0, -30.0]);
-        let d = slopes(&cores, &y, 30.0);
-        assert!(d[0].is_nan());
-        assert_eq!(d[1..], [0.0, 0.0, 1.0, 0.0, 0.0]);
     }
 }
 
@@ -81,15 +56,12 @@ fn lanes_tails_and_threads_give_the_same_bits() {
     let x: Vec<f32> = everywhere().into_iter().skip(20_000).take(50_001).collect();
     for cores in each_isa() {
         let y = capped(&cores, &x, 30.0);
-        let d = slopes(&cores, &y, 30.0);
         for threads in 2..=4 {
             let more = Cores::with(cores.isa(), threads).expect("it is there");
             assert_same_bits("y", &capped(&more, &x, 30.0), &y);
-            assert_same_bits("d", &slopes(&more, &y, 30.0), &d);
         }
         for i in 0..200 {
             assert_same_bits("alone", &capped(&cores, &x[i..=i], 30.0), &y[i..=i]);
-            assert_same_bits("slope alone", &slopes(&cores, &y[i..=i], 30.0), &d[i..=i]);
         }
     }
 }

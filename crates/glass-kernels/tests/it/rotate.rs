@@ -1,7 +1,7 @@
 //! Rotary positions.
 
 use glass_kernels::Cores;
-use glass_kernels::rotate::{Pairs, Rotation, rotate, rotate_backward, table};
+use glass_kernels::rotate::{Pairs, Rotation, angles, rotate, rotate_backward};
 
 use crate::close::{assert_same_bits, each_isa, numbers};
 use crate::naive::{self, wide};
@@ -29,7 +29,12 @@ const POSITIONS: [u32; 6] = [3, 0, 11, 3, 7, 1];
 fn tables(width: usize) -> (Vec<f32>, Vec<f32>) {
     let frequencies: Vec<f64> =
         (0..width / 2).map(|i| 10_000f64.powf(-2.0 * i as f64 / width as f64)).collect();
-    table(&frequencies, 1.25, 100..112)
+    let [mut cos, mut sin] = [0; 2].map(|_| vec![0.0; 12 * width / 2]);
+    let rows = cos.chunks_exact_mut(width / 2).zip(sin.chunks_exact_mut(width / 2));
+    for (position, (cos, sin)) in (100..).zip(rows) {
+        angles(cos, sin, position, &frequencies, 1.25);
+    }
+    (cos, sin)
 }
 
 /// The elements of a pair.
@@ -146,19 +151,19 @@ fn threads_change_no_bit() {
 }
 
 #[test]
-fn tables_are_rounded_once() {
+fn angles_are_rounded_once() {
     let frequencies = [1.0, 0.25, 1e-5];
-    let (cos, sin) = table(&frequencies, 1.5, 7..9);
-    for (i, position) in [7.0, 8.0f64].into_iter().enumerate() {
-        for (j, f) in frequencies.into_iter().enumerate() {
-            let at = i * 3 + j;
-            assert_eq!(
-                [cos[at], sin[at]],
-                [(position * f).cos(), (position * f).sin()].map(|x| (1.5 * x) as f32)
-            );
-        }
+    let of = |position, factor| {
+        let (mut cos, mut sin) = ([0.0; 3], [0.0; 3]);
+        angles(&mut cos, &mut sin, position, &frequencies, factor);
+        [cos, sin]
+    };
+    for position in [7, 8] {
+        let [cos, sin] =
+            [f64::cos, f64::sin].map(|f| frequencies.map(|by| (1.5 * f(position as f64 * by)) as f32));
+        assert_eq!(of(position, 1.5), [cos, sin]);
     }
-    assert_eq!(table(&frequencies, 1.0, 0..1), (vec![1.0; 3], vec![0.0; 3]));
+    assert_eq!(of(0, 1.0), [[1.0; 3], [0.0; 3]]);
 }
 
 /// Not a number stays in its pair.

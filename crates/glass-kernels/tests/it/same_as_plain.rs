@@ -8,7 +8,7 @@ use glass_kernels::gate::{gate, gate_backward};
 use glass_kernels::linear::*;
 use glass_kernels::norm::{Norm, norm};
 use glass_kernels::packing::Packing;
-use glass_kernels::rotate::{Pairs, Rotation, rotate, table};
+use glass_kernels::rotate::{Pairs, Rotation, angles, rotate};
 use glass_kernels::{Cores, Isa};
 
 use crate::close::{assert_same_bits, numbers};
@@ -86,7 +86,11 @@ fn rotations_gates_and_caps() {
     let (heads, size, width) = (3, 37, 26);
     let (x, up) = (numbers(2 * heads * size, 1), numbers(2 * heads * size, 2));
     let frequencies: Vec<f64> = (1..=width / 2).map(|i| 1.0 / i as f64).collect();
-    let (cos, sin) = table(&frequencies, 1.0, 0..9);
+    let [mut cos, mut sin] = [0; 2].map(|_| vec![0.0; 9 * frequencies.len()]);
+    let rows = cos.chunks_exact_mut(width / 2).zip(sin.chunks_exact_mut(width / 2));
+    for (position, (cos, sin)) in rows.enumerate() {
+        angles(cos, sin, position, &frequencies, 1.0);
+    }
     for pairs in [Pairs::Halves, Pairs::Neighbours] {
         same(&format!("{pairs:?}"), |cores| {
             let mut y = x.clone();

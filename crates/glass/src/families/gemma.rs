@@ -3,14 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::layers::{pattern, types, window};
+use super::layers::{pattern, rotations, types, window};
 use super::llama::{self, rotate_all, rotation};
 use super::names::{Named, named};
 use super::read::{DEFAULTS, Defaults, Fields, name_of};
-use super::rotary::{self, HABITS};
+use super::rotary::{HABITS, Habits};
 use super::write::{sizes, with};
 use super::{Family, Form};
-use crate::config::object::Object;
 use crate::config::{
     Activation, Factors, Gain, LayerAttention, Norm, NormOver, Placement, QueryKeyNorm, Rotary, ScoreFactor,
     Scores,
@@ -65,7 +64,7 @@ pub(super) const GEMMA2: Form = Form {
         let mut config = four_norms(gemma(fields.sizes(&GEMMAS)?));
         common(fields, &mut config)?;
         let rotary = Some(fields.rotary(&config, HABITS)?);
-        alternate(fields, &mut config, 2, rotary.clone(), rotary)?;
+        fields.alternate(&mut config, 2, rotary.clone(), rotary)?;
         config.scores.cap = cap(fields, "attn_logit_softcapping", Some(50.0))?;
         config.factors.logit_cap = cap(fields, "final_logit_softcapping", Some(30.0))?;
         Ok(Config { family: Family::Gemma2, ..config })
@@ -107,20 +106,9 @@ pub(super) const GEMMA3: Form = Form {
     },
     read: gemma3,
     write: |config| {
-        let of = |is_local: bool| {
-            let layer = config.attention.iter().find(|layer| layer.window.is_some() == is_local);
-            let rotary = layer.and_then(|layer| layer.rotary.as_ref());
-            rotary.map(|rotary| rotary::write(rotary, config, HABITS))
-        };
-        let [local, global] = [of(true), of(false)];
-        let one = local.clone().or(global.clone());
-        let rotation = json!({
-            "full_attention": global.or(one.clone()),
-            "sliding_attention": local.or(one),
-        });
         let more = json!({
             "final_logit_softcapping": config.factors.logit_cap,
-            "rope_parameters": rotation,
+            "rope_parameters": rotations(config),
         });
         with(write_common(config), more)
     },
@@ -218,25 +206,6 @@ fn write_common(config: &Config) -> Map<String, Value> {
     )
 }
 
-/// One layer in `every` sees everything, if `layer_types` says nothing else.
-fn alternate(
-    fields: &Fields<'_>,
-    config: &mut Config,
-    every: usize,
-    local: Option<Rotary>,
-    global: Option<Rotary>,
-) -> Result<()> {
-    let window = fields.window(Some(4096))?;
-    let is_local = match fields.layer_types(config.layers)? {
-        Some(is_local) => is_local,
-        None => (0..config.layers).map(|layer| (layer + 1) % every != 0).collect(),
-    };
-    fields.needs_window(&is_local, window)?;
-    let local = LayerAttention { window, rotary: local };
-    config.attention = pattern(&is_local, &local, &everywhere(global));
-    Ok(())
-}
-
 /// A cap, which null switches off.
 fn cap(fields: &Fields<'_>, name: &str, default: Option<f32>) -> Result<Option<f32>> {
     Ok(match fields.number(name)? {
@@ -249,24 +218,17 @@ fn cap(fields: &Fields<'_>, name: &str, default: Option<f32>) -> Result<Option<f
 fn gemma3(fields: &Fields<'_>) -> Result<Config> {
     let mut config = normed(four_norms(gemma(fields.sizes(&GEMMAS)?)));
     common(fields, &mut config)?;
-    let habits = |base| rotary::Habits { base, ..HABITS };
-    let (global, local) = match fields.object("rope_parameters")? {
-        Some(by_type) if by_type.get("full_attention").is_some() => {
-            let of = |name: &str, base| {
-                let empty = || Object::of(name, Map::new());
-                let inner = by_type.object(name)?.unwrap_or_else(empty);
-                fields.rotary_of(&config, habits(base), &inner)
-            };
-            (of("full_attention", 1_000_000.0)?, of("sliding_attention", 10_000.0)?)
-        }
-        _ => {
+    let habits = |base| Habits { base, ..HABITS };
+    let [local, global] = match fields.rotary_by_type(&config, habits(10_000.0), habits(1_000_000.0))? {
+        Some(both) => both,
+        None => {
             let base = fields.number("rope_local_base_freq")?.unwrap_or(10_000.0);
             let global = fields.rotary(&config, habits(1_000_000.0))?;
-            (global, Rotary::new(base, config.heads.size))
+            [Rotary::new(base, config.heads.size), global]
         }
     };
     let every = fields.size("sliding_window_pattern")?.unwrap_or(6);
-    alternate(fields, &mut config, every, Some(local), Some(global))?;
+    fields.alternate(&mut config, every, Some(local), Some(global))?;
     config.factors.logit_cap = cap(fields, "final_logit_softcapping", None)?;
     Ok(config)
 }

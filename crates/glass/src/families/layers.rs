@@ -1,9 +1,11 @@
 //! Layers whose attention differs: `layer_types` of `transformers`, and the fields that came before it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::read::Fields;
-use crate::config::LayerAttention;
+use super::rotary::{HABITS, Habits, write};
+use crate::config::object::Object;
+use crate::config::{LayerAttention, Rotary};
 use crate::{Config, Result};
 
 const SLIDING: &str = "sliding_attention";
@@ -37,6 +39,41 @@ impl Fields<'_> {
         }
     }
 
+    /// One layer in `every` sees everything, if `layer_types` says nothing else.
+    pub fn alternate(
+        &self,
+        config: &mut Config,
+        every: usize,
+        local: Option<Rotary>,
+        global: Option<Rotary>,
+    ) -> Result<()> {
+        let window = self.window(Some(4096))?;
+        let is_local = match self.layer_types(config.layers)? {
+            Some(is_local) => is_local,
+            None => (0..config.layers).map(|layer| (layer + 1) % every != 0).collect(),
+        };
+        self.needs_window(&is_local, window)?;
+        let local = LayerAttention { window, rotary: local };
+        config.attention = pattern(&is_local, &local, &LayerAttention { window: None, rotary: global });
+        Ok(())
+    }
+
+    /// The rotations of layers with a window and of those without, if `rope_parameters` has them by type.
+    pub fn rotary_by_type(
+        &self,
+        config: &Config,
+        local: Habits,
+        global: Habits,
+    ) -> Result<Option<[Rotary; 2]>> {
+        let by_type = self.object("rope_parameters")?;
+        let Some(by_type) = by_type.filter(|all| all.get(FULL).is_some()) else { return Ok(None) };
+        let of = |name: &str, habits| {
+            let inner = by_type.object(name)?.unwrap_or_else(|| Object::of(name, Map::new()));
+            self.rotary_of(config, habits, &inner)
+        };
+        Ok(Some([of(SLIDING, local)?, of(FULL, global)?]))
+    }
+
     /// Refuses layers with a window whose width is not told.
     pub fn needs_window(&self, is_local: &[bool], window: Option<usize>) -> Result<()> {
         match is_local.contains(&true) && window.is_none() {
@@ -68,6 +105,19 @@ pub(super) fn pattern(
 pub(super) fn types(config: &Config) -> Value {
     let kind = |layer| if config.attention_of(layer).window.is_some() { SLIDING } else { FULL };
     json!((0..config.layers).map(kind).collect::<Vec<_>>())
+}
+
+/// The rotation of each kind of layer, as `rope_parameters` has it by type; a kind that no layer has gets the other's.
+pub(super) fn rotations(config: &Config) -> Value {
+    let of = |is_local: bool| {
+        let layer = config.attention.iter().find(|layer| layer.window.is_some() == is_local);
+        layer.and_then(|layer| layer.rotary.as_ref()).map(|rotary| write(rotary, config, HABITS))
+    };
+    let [local, global] = [of(true), of(false)];
+    json!({
+        FULL: global.clone().or(local.clone()),
+        SLIDING: local.or(global),
+    })
 }
 
 /// The window of the layers that have one.

@@ -1,16 +1,15 @@
 //! OLMo 2 (`Olmo2Config`) and OLMo 3 (`Olmo3Config`): norms stand on what branches give, and on queries and keys over their
 //! full width; in OLMo 3, three layers of four have a window.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::layers::{pattern, types, window};
+use super::layers::{pattern, rotations, types, window};
 use super::llama::{rotate_all, rotation};
 use super::names::{Named, named};
 use super::read::{DEFAULTS, Defaults, Fields};
-use super::rotary::{self, HABITS, Habits};
+use super::rotary::{HABITS, Habits};
 use super::write::{sizes, with};
 use super::{Family, Form};
-use crate::config::object::Object;
 use crate::config::{LayerAttention, NormOver, Placement, QueryKeyNorm, Rotary};
 use crate::{Config, Result};
 
@@ -51,20 +50,10 @@ pub(super) const OLMO3: Form = Form {
     },
     read: olmo3,
     write: |config| {
-        let of = |is_local: bool| {
-            let layer = config.attention.iter().find(|layer| layer.window.is_some() == is_local);
-            let rotary = layer.and_then(|layer| layer.rotary.as_ref());
-            rotary.map(|rotary| rotary::write(rotary, config, HABITS))
-        };
-        let [local, global] = [of(true), of(false)];
-        let one = local.clone().or(global.clone());
         let more = json!({
             "attention_bias": config.bias.query_key_value,
             "layer_types": types(config),
-            "rope_parameters": {
-                "full_attention": global.or(one.clone()),
-                "sliding_attention": local.or(one),
-            },
+            "rope_parameters": rotations(config),
             "sliding_window": window(config),
         });
         with(sizes(config), more)
@@ -102,29 +91,14 @@ fn olmo3(fields: &Fields<'_>) -> Result<Config> {
     let mut config = olmo(fields.sizes(&OWN)?, Family::Olmo3);
     config.bias = fields.biases(false)?;
     let habits = Habits { base: 500_000.0, ..HABITS };
-    let (global, local) = match fields.object("rope_parameters")? {
-        Some(by_type) if by_type.get("full_attention").is_some() => {
-            let of = |name: &str| {
-                let inner =
-                    by_type.object(name)?.unwrap_or_else(|| Object::of(name, Map::<String, Value>::new()));
-                fields.rotary_of(&config, habits, &inner)
-            };
-            (of("full_attention")?, of("sliding_attention")?)
-        }
+    let [local, global] = match fields.rotary_by_type(&config, habits, habits)? {
+        Some(both) => both,
         // A scaling is for layers without a window alone.
-        _ => {
+        None => {
             let global = fields.rotary(&config, habits)?;
-            let local = Rotary::new(global.base, config.heads.size);
-            (global, local)
+            [Rotary::new(global.base, config.heads.size), global]
         }
     };
-    let window = fields.window(Some(4096))?;
-    let is_local = match fields.layer_types(config.layers)? {
-        Some(is_local) => is_local,
-        None => (0..config.layers).map(|layer| (layer + 1) % 4 != 0).collect(),
-    };
-    fields.needs_window(&is_local, window)?;
-    let local = LayerAttention { window, rotary: Some(local) };
-    config.attention = pattern(&is_local, &local, &LayerAttention { window: None, rotary: Some(global) });
+    fields.alternate(&mut config, 4, Some(local), Some(global))?;
     Ok(config)
 }

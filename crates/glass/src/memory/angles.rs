@@ -1,5 +1,7 @@
 //! The angles by which the rows of a pass are rotated, computed for each pass from the positions of its rows.
 
+use glass_kernels::rotate::angles;
+
 use crate::Result;
 use crate::backend::{Backend, Pairs, Rotation, Span, Tensor};
 use crate::config::{Config, PositionScale, Rotary};
@@ -80,11 +82,8 @@ impl<B: Backend> Angles<B> {
             (cos, sin) = (refilled(cos, rows * pairs), refilled(sin, rows * pairs));
             for (row, position) in spans.iter().flat_map(|span| span.rows.clone().zip(span.past..)) {
                 let amplitude = table.amplitude * table.scale.map_or(1.0, |scale| scale.at(position));
-                for (i, frequency) in table.frequencies.iter().enumerate() {
-                    let (s, c) = (position as f64 * frequency).sin_cos();
-                    (cos[row * pairs + i], sin[row * pairs + i]) =
-                        ((c * amplitude) as f32, (s * amplitude) as f32);
-                }
+                let [cos, sin] = [&mut cos, &mut sin].map(|all| &mut all[row * pairs..][..pairs]);
+                angles(cos, sin, position, &table.frequencies, amplitude);
             }
             table.cos.use_rows(rows);
             table.sin.use_rows(rows);

@@ -2,7 +2,6 @@
 //! [`families`](crate::families).
 
 use crate::config::Config;
-use crate::families::names;
 
 /// How a tensor of the file stores its numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,10 +116,10 @@ pub fn is_other_head(tensor: &str) -> bool {
     OTHER_HEADS.iter().any(|head| tensor.starts_with(head))
 }
 
-/// Where `parameter` is in a folder that the configuration is saved in; `None` for a name that such a model does not have.
-pub fn place(config: &Config, parameter: &str) -> Option<Place> {
+/// Where each parameter is in a folder that the configuration is saved in; `None` for a name that such a model does not have.
+pub fn places(config: &Config) -> impl Fn(&str) -> Option<Place> {
     let form = config.form();
-    names::place(form.names, form.is_turned, config, parameter)
+    move |parameter| form.place(config, parameter)
 }
 
 /// The number of a tensor's block.

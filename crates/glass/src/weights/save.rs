@@ -10,7 +10,7 @@ use super::generation::GenerationConfig;
 use super::names::{Place, RowMap, TensorKind};
 use super::{Read, copy, safetensors, tensors};
 use crate::atomic_write::AtomicWrite;
-use crate::families::{self, Family};
+use crate::families::Family;
 use crate::plan::{Plan, Spec};
 use crate::tokens::Tokenizer;
 use crate::{Config, Error, Result};
@@ -101,7 +101,7 @@ fn write_tensors(
 ) -> Result<()> {
     let form = what.config.form();
     let has_zeros = form.family == Family::Gpt2 && !what.config.bias.any();
-    let place = |parameter: &str| families::names::place(form.names, form.is_turned, what.config, parameter);
+    let place = |parameter: &str| form.place(what.config, parameter);
     let all = tensors_of(what.plan, &place, has_zeros)?;
     let shapes: Vec<_> = all.iter().map(|(name, tensor)| (name.clone(), tensor.whole.shape())).collect();
     put(&safetensors::write_header(&shapes, what.dtype)?)?;

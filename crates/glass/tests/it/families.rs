@@ -12,7 +12,7 @@ use glass::train::learner::{Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
 use glass::weights::Weights;
 use glass::weights::folder::Folder;
-use glass::weights::names::{Place, place};
+use glass::weights::names::{Place, places};
 use glass_kernels::loss::IGNORE;
 
 use crate::golden::Golden;
@@ -74,6 +74,7 @@ fn held(name: &str) {
     // Every token but the first of each text is predicted.
     let targets = texts.iter().flat_map(|text| text[1..].iter().copied().chain([IGNORE])).collect();
     let batch = Batch { inputs: ids.clone(), targets, lengths: vec![length; 2] };
+    let place_of = places(folder.config());
     let mut losses = vec![];
     for number in 1..=4 {
         let step = Step {
@@ -97,7 +98,7 @@ fn held(name: &str) {
         for spec in learner.plan().clone().specs.iter().filter(|_| number == 1) {
             let mut ours = vec![0.0; spec.span.len()];
             learner.read_gradient(spec, &mut ours);
-            let place = place(folder.config(), &spec.name).unwrap_or_else(|| panic!("{name}: {}", spec.name));
+            let place = place_of(&spec.name).unwrap_or_else(|| panic!("{name}: {}", spec.name));
             let whole = golden.get(&format!("grad.{}", place.written));
             let theirs = of_parameter(whole, &place, spec);
             let largest = whole.iter().fold(0.0, |m: f64, x| m.max(x.abs()));

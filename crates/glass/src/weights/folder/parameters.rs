@@ -5,7 +5,6 @@ use glass_kernels::packing::{BLOCK, Quants};
 use super::Folder;
 use crate::backend::{Layout, Packing};
 use crate::config::object::short;
-use crate::families::names;
 use crate::plan::{Plan, Spec};
 use crate::weights::checkpoint::Writer;
 use crate::weights::dtype::Dtype;
@@ -132,8 +131,7 @@ impl Folder {
         if let (Writer::Gguf, Some(architecture)) = (self.writer, gguf::of_family(config.family)) {
             return architecture.place(config, parameter).ok_or_else(missing);
         }
-        let form = config.family.form();
-        let place = names::place(form.names, form.is_turned, config, parameter).ok_or_else(missing)?;
+        let place = config.family.form().place(config, parameter).ok_or_else(missing)?;
         Ok(match place.kind {
             TensorKind::Conv1d if self.writer.as_ours() && !self.is_turned(&place) => {
                 Place { kind: TensorKind::Table, ..place }
