@@ -21,7 +21,7 @@ mod phi3;
 mod qwen;
 pub(crate) mod read;
 pub(crate) mod refuse;
-mod rotary;
+pub(crate) mod rotary;
 mod same;
 mod smollm3;
 mod stablelm;

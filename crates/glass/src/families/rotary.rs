@@ -222,7 +222,7 @@ impl Scale<'_> {
 }
 
 /// YaRN's factor of cosine and sine.
-fn growth(factor: f64, mscale: f64) -> f64 {
+pub(crate) fn growth(factor: f64, mscale: f64) -> f64 {
     if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 }
 }
 

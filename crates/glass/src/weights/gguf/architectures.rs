@@ -1,17 +1,21 @@
 //! The architectures of GGUF that are read: a table of tensors and the configuration of each, as llama.cpp's converter writes
 //! them.
 
+mod choices;
+
 use glass_kernels::attend::Heads;
 
 use super::{Fields, short};
-use crate::config::{
-    Activation, Biases, Branches, Factors, Gain, LayerAttention, Norm, NormOver, Placement, Positions,
-    QueryKeyNorm, Rotary, Scaling, ScoreFactor,
-};
+use crate::config::{LayerAttention, Norm, Rotary, Scaling};
 use crate::families::Family;
 use crate::families::names::{self, Named, Rows, named};
+use crate::families::rotary::growth;
 use crate::weights::names::Place;
 use crate::{Config, Error, Result};
+use choices::{
+    gemma, gemma2, gemma3, gpt2, gptneox, granite, llama, mistral3, olmo2, phi3, qwen2, qwen3, smollm3,
+    stablelm,
+};
 
 /// An architecture.
 pub(in crate::weights) struct Architecture {
@@ -27,10 +31,20 @@ pub(in crate::weights) struct Architecture {
     choices: fn(&Sizes<'_>, Config) -> Result<Config>,
 }
 
+/// The one that tells how far YaRN's usual factor of cosine and sine is taken back.
+pub(super) const MISTRAL3: &str = "mistral3";
+
 /// All that are read.
-const ALL: [Architecture; 13] = [
+const ALL: [Architecture; 14] = [
     Architecture { name: "gpt2", family: Family::Gpt2, names: &JOINED, ones: false, choices: gpt2 },
     Architecture { name: "llama", family: Family::Llama, names: &PAIRED, ones: false, choices: llama },
+    Architecture {
+        name: MISTRAL3,
+        family: Family::Ministral3,
+        names: &PAIRED,
+        ones: false,
+        choices: mistral3,
+    },
     Architecture { name: "qwen2", family: Family::Qwen2, names: &STRAIGHT, ones: false, choices: qwen2 },
     Architecture { name: "qwen3", family: Family::Qwen3, names: &STRAIGHT, ones: false, choices: qwen3 },
     Architecture { name: "gemma", family: Family::Gemma, names: &STRAIGHT, ones: true, choices: gemma },
@@ -188,7 +202,11 @@ impl Sizes<'_> {
             },
             (_, "yarn") => {
                 let factor = factor.unwrap_or(1.0);
-                let usual = if factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 };
+                let back = match self.name {
+                    MISTRAL3 => self.fields.number(&key("yarn_log_multiplier"))?.unwrap_or(0.0),
+                    _ => 0.0,
+                };
+                let usual = growth(factor, 1.0) / growth(factor, back);
                 Scaling::Yarn {
                     factor,
                     fast: self.fields.number(&key("yarn_beta_fast"))?.unwrap_or(32.0),
@@ -282,144 +300,4 @@ pub(super) fn config(
         (None, epsilon) => Norm::layer(epsilon.unwrap_or(1e-5) as f32),
     };
     (architecture.choices)(&sizes, config)
-}
-
-fn gpt2(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let gpt2 =
-        Config::gpt2(config.vocabulary, config.context, config.width, config.layers, config.heads.query);
-    let _ = sizes;
-    Ok(Config {
-        mlp_width: config.mlp_width,
-        norm: Norm::layer(config.norm.epsilon),
-        tied: config.tied,
-        ..gpt2
-    })
-}
-
-fn llama(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let bias =
-        Biases { query_key_value: sizes.shapes.has_bias, value_up: sizes.shapes.has_bias, ..Biases::NONE };
-    sizes.rotated(Config { bias, ..config }, 10_000.0)
-}
-
-fn qwen2(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let bias = Biases { query_key_value: true, ..Biases::NONE };
-    sizes.rotated(Config { bias, ..config }, 10_000.0)
-}
-
-fn qwen3(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let query_key_norm = Some(QueryKeyNorm { over: NormOver::Head, after_rotation: false });
-    sizes.rotated(Config { query_key_norm, ..config }, 10_000.0)
-}
-
-/// What all Gemmas share.
-fn gemmas(config: Config) -> Config {
-    Config {
-        norm: Norm { gain: Gain::OnePlusWeight, ..config.norm },
-        activation: Activation::GeluTanh,
-        factors: Factors { embedding: (config.width as f64).sqrt() as f32, ..config.factors },
-        ..config
-    }
-}
-
-fn gemma(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    sizes.rotated(gemmas(config), 10_000.0)
-}
-
-/// The largest models scale scores by the width per head, not by its size; nothing in the file says so.
-fn usual_scale(mut config: Config, layers: usize) -> Config {
-    if config.layers == layers {
-        let per_head = config.width as f64 / config.heads.query as f64;
-        config.scores.factor = ScoreFactor::Number(1.0 / per_head.sqrt());
-    }
-    config
-}
-
-fn gemma2(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let mut config = usual_scale(Config { placement: Placement::Both, ..gemmas(config) }, 46);
-    let cap =
-        |field: &str, default: f64| Ok::<_, Error>(Some(sizes.number(field)?.unwrap_or(default) as f32));
-    config.scores.cap = cap("attn_logit_softcapping", 50.0)?;
-    config.factors.logit_cap = cap("final_logit_softcapping", 30.0)?;
-    let rotary = sizes.rotary(&config, 10_000.0)?;
-    sizes.windowed(config, 2, rotary.clone(), rotary, 4096)
-}
-
-fn gemma3(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let query_key_norm = Some(QueryKeyNorm { over: NormOver::Head, after_rotation: false });
-    let mut config = usual_scale(Config { placement: Placement::Both, query_key_norm, ..gemmas(config) }, 62);
-    config.factors.logit_cap = sizes.number("final_logit_softcapping")?.map(|cap| cap as f32);
-    let global = sizes.rotary(&config, 10_000.0)?;
-    let base = sizes.number("rope.freq_base_swa")?.unwrap_or(10_000.0);
-    let local = Rotary::new(base, config.heads.size);
-    sizes.windowed(config, 6, local, global, 512)
-}
-
-fn phi3(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let mut config = sizes.rotated(config, 10_000.0)?;
-    let window = sizes.number("attention.sliding_window")?.filter(|&window| window > 0.0);
-    config.attention[0].window = window.map(|window| window as usize);
-    Ok(config)
-}
-
-fn granite(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let mut config = llama(sizes, config)?;
-    let number = |field: &str| Ok::<_, Error>(sizes.number(field)?.filter(|&x| x != 0.0));
-    if let Some(factor) = number("attention.scale")? {
-        config.scores.factor = ScoreFactor::Number(factor);
-    }
-    config.factors = Factors {
-        embedding: number("embedding_scale")?.unwrap_or(1.0) as f32,
-        branch: number("residual_scale")?.unwrap_or(1.0) as f32,
-        logits: (1.0 / number("logit_scale")?.unwrap_or(1.0)) as f32,
-        logit_cap: None,
-    };
-    Ok(config)
-}
-
-fn olmo2(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let query_key_norm = Some(QueryKeyNorm { over: NormOver::Width, after_rotation: false });
-    let config = Config { placement: Placement::After, query_key_norm, ..config };
-    let rotary = sizes.rotary(&config, 10_000.0)?;
-    match sizes.number("attention.sliding_window")?.is_some_and(|window| window > 0.0) {
-        // OLMo 3: what scales the angles is for layers that see everything.
-        true => {
-            let local = Rotary { scaling: Scaling::None, ..rotary.clone() };
-            let config = Config { family: Family::Olmo3, ..config };
-            sizes.windowed(config, 4, local, rotary, 4096)
-        }
-        false => sizes.rotated(config, 10_000.0),
-    }
-}
-
-fn smollm3(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let mut config = llama(sizes, config)?;
-    // Nothing in the file says so: every fourth layer is not rotated.
-    let rotated = config.attention[0].clone();
-    config.attention = vec![rotated.clone(), rotated.clone(), rotated, LayerAttention::default()];
-    Ok(config)
-}
-
-fn stablelm(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    if sizes.fields.flag("stablelm.use_parallel_residual")? == Some(true) {
-        let why = "stablelm.use_parallel_residual is true; such a StableLM also normalises queries and keys by heads of their own, which is not supported";
-        return Err(Error::invalid(sizes.fields.name, why));
-    }
-    let bias = Biases { query_key_value: sizes.shapes.has_bias, norm: true, ..Biases::NONE };
-    let norm = Norm::layer(config.norm.epsilon);
-    sizes.rotated(Config { bias, norm, ..config }, 10_000.0)
-}
-
-fn gptneox(sizes: &Sizes<'_>, config: Config) -> Result<Config> {
-    let together = sizes.fields.flag("gptneox.use_parallel_residual")?.unwrap_or(true);
-    let config = Config {
-        positions: Positions::Rotary,
-        norm: Norm::layer(config.norm.epsilon),
-        activation: Activation::Gelu,
-        gated: false,
-        bias: Biases::ALL,
-        branches: if together { Branches::Together { one_norm: false } } else { Branches::InTurn },
-        ..config
-    };
-    sizes.rotated(config, 10_000.0)
 }

@@ -6,6 +6,7 @@ use super::container::{BOOL, Container};
 use super::head::Head;
 use super::{DIVISORS, Fields};
 use crate::config::{NormKind, Positions, Rotary, Scaling, ScoreFactor};
+use crate::families::rotary::growth;
 use crate::families::{Family, differences};
 use crate::{Config, Error, Result};
 
@@ -63,8 +64,13 @@ fn rotation(head: &mut Head, config: &Config, key: &dyn Fn(&str) -> String) {
             head.u32(&key("rope.scaling.original_context_length"), original as u32);
             head.f32(&key("rope.scaling.yarn_beta_fast"), fast as f32);
             head.f32(&key("rope.scaling.yarn_beta_slow"), slow as f32);
-            // llama.cpp's own factor is in its formula.
-            let usual = if factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 };
+            // llama.cpp's own factor is in its formula; one architecture can be told to take it back.
+            let usual = if config.family == Family::Ministral3 {
+                head.f32(&key("rope.scaling.yarn_log_multiplier"), 1.0);
+                1.0
+            } else {
+                growth(factor, 1.0)
+            };
             head.f32(&key("rope.scaling.attn_factor"), (amplitude / usual) as f32);
         }
         Scaling::LongRope { original, amplitude, .. } => {
@@ -93,6 +99,12 @@ fn choices(head: &mut Head, config: &Config, key: &dyn Fn(&str) -> String) {
             head.f32(&key("embedding_scale"), config.factors.embedding);
             head.f32(&key("residual_scale"), config.factors.branch);
             head.f32(&key("logit_scale"), 1.0 / config.factors.logits);
+        }
+        Family::Ministral3 => {
+            let scale = config.scores.by_position;
+            scale
+                .into_iter()
+                .for_each(|scale| head.f32(&key("attention.temperature_scale"), scale.beta as f32));
         }
         Family::GptNeoX => {
             let together = config.branches != crate::config::Branches::InTurn;
@@ -125,7 +137,11 @@ pub(super) fn architecture(config: &Config) -> Result<&'static Architecture> {
     let refuse =
         |why: String| Err(Error::invalid_argument("model", format!("{why}; it cannot be written as GGUF")));
     let Some(architecture) = of_family(config.family) else {
-        return refuse(format!("llama.cpp has no architecture for the family {}", config.family.name()));
+        let name = config.family.name();
+        return refuse(match config.family {
+            Family::GptJ => format!("llama.cpp has a name for the family {name}, but cannot load it"),
+            _ => format!("llama.cpp has no architecture for the family {name}"),
+        });
     };
     let mut head = Head::default();
     fields(&mut head, config, architecture);
@@ -167,6 +183,11 @@ fn settle(config: &mut Config, read: &Config) {
     }
     if is_near(config.factors.logits.into(), read.factors.logits.into()) {
         config.factors.logits = read.factors.logits;
+    }
+    if let (Some(ours), Some(theirs)) = (&mut config.scores.by_position, read.scores.by_position)
+        && is_near(ours.beta, theirs.beta)
+    {
+        ours.beta = theirs.beta;
     }
     let context = config.context;
     let layers: Vec<_> = (0..config.layers).map(|layer| config.attention_of(layer).clone()).collect();
