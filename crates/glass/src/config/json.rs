@@ -23,9 +23,10 @@ impl Config {
 
     /// Reads the configuration from a `config.json`; `what` names it in error messages.
     pub fn from_json(what: &str, bytes: &[u8]) -> Result<Config> {
-        let object = Object::parse(what, bytes)?;
+        let whole = Object::parse(what, bytes)?;
+        packing(&whole)?;
+        let object = text_part(&whole)?.unwrap_or(whole);
         let form = form(&object)?;
-        packing(&object)?;
         let fields = Fields::new(&object);
         crate::families::refuse::unknown_choices(&fields, form.knows, form.model_type)?;
         let config = (form.read)(&fields)?;
@@ -64,18 +65,50 @@ fn form(object: &Object) -> Result<&'static Form> {
     };
     // Before there were other families, plans that GPT-2's class cannot express had GPT-2's fields and names.
     let older = kind == "glass" && object.get("n_embd").is_some();
-    if let Some(architectures) = object.get("architectures") {
-        let expected = form.architectures;
-        match architectures.as_array().map(Vec::as_slice) {
-            Some([]) => {}
-            Some([Value::String(one)]) if expected.contains(&one.as_str()) => {}
-            Some([Value::String(_)]) => {
-                return Err(object.wrong("architectures", architectures, &format!("one of {expected:?}")));
-            }
-            _ => return Err(object.wrong("architectures", architectures, "one class in a list")),
-        }
-    }
+    architecture(object, form.architectures)?;
     Ok(if older { crate::config::Family::Gpt2.form() } else { form })
+}
+
+/// Refuses classes other than these.
+fn architecture(object: &Object, expected: &[&str]) -> Result<()> {
+    let Some(architectures) = object.get("architectures") else { return Ok(()) };
+    match architectures.as_array().map(Vec::as_slice) {
+        Some([]) => Ok(()),
+        Some([Value::String(one)]) if expected.contains(&one.as_str()) => Ok(()),
+        Some([Value::String(_)]) => {
+            Err(object.wrong("architectures", architectures, &format!("one of {expected:?}")))
+        }
+        _ => Err(object.wrong("architectures", architectures, "one class in a list")),
+    }
+}
+
+/// Models for texts and pictures: their `model_type`, their class, and the `model_type` of the part for texts where that does not
+/// say its own.
+const WITH_PICTURES: [(&str, &str, &str); 2] = [
+    ("gemma3", "Gemma3ForConditionalGeneration", "gemma3_text"),
+    ("mistral3", "Mistral3ForConditionalGeneration", "mistral"),
+];
+
+/// The configuration of the part for texts, in a model that reads pictures too.
+fn text_part(whole: &Object) -> Result<Option<Object>> {
+    let kind = whole.text("model_type")?;
+    let Some((_, class, own)) = WITH_PICTURES.into_iter().find(|(name, ..)| kind == Some(*name)) else {
+        return Ok(None);
+    };
+    architecture(whole, &[class])?;
+    let Some(mut text) = whole.object("text_config")? else {
+        return Err(
+            whole.error("text_config is missing; the sizes of the part for texts were expected there")
+        );
+    };
+    if text.get("model_type").is_none() {
+        text.set("model_type", json!(own));
+    }
+    // The unembedding belongs to the whole model.
+    if let Some(tied) = whole.get("tie_word_embeddings") {
+        text.set("tie_word_embeddings", tied.clone());
+    }
+    Ok(Some(text))
 }
 
 /// The packing given by `quantization_config` in a `config.json`, if Glass wrote it.

@@ -1,4 +1,4 @@
-//! Gemma 1 (`GemmaConfig`), Gemma 2 (`Gemma2Config`) and the text part of Gemma 3 (`Gemma3TextConfig`): gains are 1 + w, the
+//! Gemma 1 (`GemmaConfig`), Gemma 2 (`Gemma2Config`) and the part of Gemma 3 for texts (`Gemma3TextConfig`): gains are 1 + w, the
 //! embedding is multiplied by √width; from the second on, four norms a block.
 
 use serde_json::{Map, Value, json};
@@ -130,6 +130,9 @@ pub(super) const GEMMA3: Form = Form {
 const GEMMAS: Defaults =
     Defaults { keys: 4, size: 256, tied: true, activation: Activation::GeluTanh, ..DEFAULTS };
 
+/// The part for texts of a model that reads pictures leaves out what its class takes anyway.
+const GEMMA3S: Defaults = Defaults { vocabulary: 262_208, context: 131_072, heads: 8, ..GEMMAS };
+
 const NAMES: [Named; 16] = [
     named("embedding.token", "model.embed_tokens"),
     named("block.N.attention.norm", "model.layers.N.input_layernorm"),
@@ -216,7 +219,7 @@ fn cap(fields: &Fields<'_>, name: &str, default: Option<f32>) -> Result<Option<f
 }
 
 fn gemma3(fields: &Fields<'_>) -> Result<Config> {
-    let mut config = normed(four_norms(gemma(fields.sizes(&GEMMAS)?)));
+    let mut config = normed(four_norms(gemma(fields.sizes(&GEMMA3S)?)));
     common(fields, &mut config)?;
     let habits = |base| Habits { base, ..HABITS };
     let [local, global] = match fields.rotary_by_type(&config, habits(10_000.0), habits(1_000_000.0))? {

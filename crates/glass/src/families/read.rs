@@ -47,6 +47,12 @@ pub(crate) fn name_of(activation: Activation) -> &'static str {
 
 /// What the class takes where a field is absent.
 pub(crate) struct Defaults {
+    /// Of `vocab_size`: it is required if 0.
+    pub vocabulary: usize,
+    /// Of `max_position_embeddings`, likewise.
+    pub context: usize,
+    /// Of `num_attention_heads`, likewise.
+    pub heads: usize,
     /// Of `num_key_value_heads`: as many as query heads if 0.
     pub keys: usize,
     /// Of `head_dim`: the width shared out among the heads if 0.
@@ -60,8 +66,16 @@ pub(crate) struct Defaults {
 }
 
 /// A Llama's.
-pub(crate) const DEFAULTS: Defaults =
-    Defaults { keys: 0, size: 0, epsilon: 1e-6, tied: false, activation: Activation::Silu };
+pub(crate) const DEFAULTS: Defaults = Defaults {
+    vocabulary: 0,
+    context: 0,
+    heads: 0,
+    keys: 0,
+    size: 0,
+    epsilon: 1e-6,
+    tied: false,
+    activation: Activation::Silu,
+};
 
 impl Fields<'_> {
     /// A required size, under the first of its names that is present.
@@ -86,7 +100,12 @@ impl Fields<'_> {
 
     /// The sizes that Llama and those after it have under the same names, in a configuration with Llama's choices.
     pub fn sizes(&self, defaults: &Defaults) -> Result<Config> {
-        let (width, query) = (self.needed_size("hidden_size")?, self.needed_size("num_attention_heads")?);
+        let size_or = |name: &str, default: usize| match self.size(name)? {
+            None if default > 0 => Ok(default),
+            _ => self.needed_size(name),
+        };
+        let (width, query) =
+            (self.needed_size("hidden_size")?, size_or("num_attention_heads", defaults.heads)?);
         // The class's default counts where the field is absent, as many as query heads where it is null.
         let key = match self.size("num_key_value_heads")? {
             Some(key) => key,
@@ -105,8 +124,8 @@ impl Fields<'_> {
             }
         };
         let mut config = Config::llama(
-            self.needed_size("vocab_size")?,
-            self.needed_size("max_position_embeddings")?,
+            size_or("vocab_size", defaults.vocabulary)?,
+            size_or("max_position_embeddings", defaults.context)?,
             width,
             self.needed_size("num_hidden_layers")?,
             Heads::new(query, key, size),

@@ -72,7 +72,10 @@ impl Folder {
     fn check_spare(&self, name: &str) -> Result<()> {
         let Some(found) = self.tensors.get(name) else { return Ok(()) };
         let wrong = |why: &str| Err(Error::invalid(found.file, format!("tensor {} {why}", short(name))));
-        if names::is_constant(name) && !self.is_parameter(name) || names::is_other_head(name) {
+        if names::is_constant(name) && !self.is_parameter(name)
+            || names::is_other_head(name)
+            || names::is_for_pictures(name)
+        {
             return Ok(());
         }
         let [embedding, unembedding] =

@@ -251,6 +251,12 @@ impl Folder {
             let heads = heads.join(", ");
             remarks.push(format!("{file}: not used, since it is another head than the unembedding: {heads}"));
         }
+        let pictures = self.tensors.names().filter(|name| names::is_for_pictures(name)).count();
+        if pictures > 0 {
+            remarks.push(format!(
+                "{file}: not used, since texts alone are read: {pictures} tensors for pictures"
+            ));
+        }
         if self.tensors.old_norms {
             remarks.push(format!(
                 "{file}: the norms' gamma and beta, as old checkpoints call them, are read as weight and bias; \
@@ -289,7 +295,7 @@ impl Folder {
         let stored = |name: &str| self.tensors.get(name).and_then(|found| found.tensor.dtype.clone().ok());
         self.tensors
             .names()
-            .filter(|name| !names::is_constant(name))
+            .filter(|name| !names::is_constant(name) && !names::is_for_pictures(name))
             .filter_map(stored)
             .map(|dtype| if dtype == Dtype::F64 { Dtype::F32 } else { dtype })
             .reduce(|a, b| if a == b { a } else { Dtype::F32 })

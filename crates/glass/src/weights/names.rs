@@ -84,8 +84,11 @@ impl Place {
 const PREFIXES: [&str; 2] = ["transformer.", "gpt_neox."];
 
 /// What `torch.compile`, `DistributedDataParallel`, `trl` and Lightning put before all names; most classes put `model.`
-/// there too.
-const WRAPPERS: [&str; 4] = ["_orig_mod.", "module.", "pretrained_model.", "model."];
+/// there too, and those that read pictures `language_model.`.
+const WRAPPERS: [&str; 5] = ["_orig_mod.", "module.", "pretrained_model.", "model.", "language_model."];
+
+/// The parts of a model that read pictures.
+const FOR_PICTURES: [&str; 2] = ["vision_tower.", "multi_modal_projector."];
 
 /// Other heads that a model may be trained with; none of them changes the logits.
 const OTHER_HEADS: [&str; 7] =
@@ -114,6 +117,11 @@ pub fn is_old_norm(name: &str) -> bool {
 /// Whether a tensor is another head's, which is not read.
 pub fn is_other_head(tensor: &str) -> bool {
     OTHER_HEADS.iter().any(|head| tensor.starts_with(head))
+}
+
+/// Whether a tensor belongs to a part that reads pictures, which is not read.
+pub fn is_for_pictures(tensor: &str) -> bool {
+    FOR_PICTURES.iter().any(|part| tensor.starts_with(part))
 }
 
 /// Where each parameter is in a folder that the configuration is saved in; `None` for a name that such a model does not have.

@@ -131,7 +131,17 @@ fn what_is_not_there_is_refused_by_name_and_value() {
         ("smollm3", json!({"no_rope_layers": [1]}), &["no_rope_layers"]),
         ("llama", json!({"architectures": ["LlamaForVision"]}), &["LlamaForVision", "LlamaForCausalLM"]),
         ("qwen3_moe", json!({}), &["model_type is \"qwen3_moe\"", "qwen3"]),
-        ("gemma3", json!({}), &["model_type is \"gemma3\"", "gemma3_text"]),
+        ("gemma3", json!({}), &["text_config is missing"]),
+        (
+            "gemma3",
+            json!({"text_config": {"model_type": "t5"}}),
+            &["text_config: model_type is \"t5\"", "gemma3_text"],
+        ),
+        (
+            "mistral3",
+            json!({"architectures": ["Mistral3Other"], "text_config": {}}),
+            &["Mistral3Other", "Mistral3ForConditionalGeneration"],
+        ),
     ];
     assert!(cases.len() >= 20);
     let mut wrong = Vec::new();

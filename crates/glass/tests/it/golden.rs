@@ -29,16 +29,18 @@ impl Golden {
         self.0.get(name).unwrap_or_else(|| panic!("{name} is missing"))
     }
 
-    /// Compares our numbers with theirs, relative to the tensor's largest number.
-    pub fn hold(&self, name: &str, ours: impl IntoIterator<Item = f64>, tolerance: f64) {
+    /// Compares our numbers with theirs, relative to the tensor's largest number; returns the largest difference.
+    pub fn hold(&self, name: &str, ours: impl IntoIterator<Item = f64>, tolerance: f64) -> f64 {
         let theirs = self.get(name);
         let largest = theirs.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
-        let mut count = 0;
+        let (mut count, mut most) = (0, 0.0f64);
         for (i, (ours, theirs)) in ours.into_iter().zip(theirs).enumerate() {
             let error = (ours - theirs).abs() / largest;
             assert!(error <= tolerance, "{name}[{i}]: {ours}, golden {theirs}: {error:.1e} of the largest");
             count += 1;
+            most = most.max(error);
         }
         assert_eq!(count, theirs.len(), "{name}");
+        most
     }
 }
