@@ -94,7 +94,7 @@ pub(crate) fn unknown_choices(fields: &Fields<'_>, knows: &[&str], family: &str)
             Null => (false, "nothing"),
         };
         if !is_neutral && value != &Value::Null {
-            let expected = format!("{expected}, since a {family} model has no such choice in Glass,");
+            let expected = format!("{expected}, since {family} models have no such choice in Glass,");
             return Err(fields.wrong(name, value, &expected));
         }
     }
