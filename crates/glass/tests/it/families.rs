@@ -14,7 +14,7 @@ use glass::train::learner::{Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
 use glass::weights::Weights;
 use glass::weights::folder::Folder;
-use glass::weights::names::{Place, places};
+use glass::weights::names::{Place, is_for_pictures, places, plain};
 use glass_kernels::loss::IGNORE;
 
 use crate::golden::Golden;
@@ -156,6 +156,17 @@ fn the_part_for_texts_is_read() {
         let apart = golden.hold("logits", each_logit(&learner, &texts, false), 1e-5);
         println!("{name}, the part for texts: logits {apart:.1e}");
     }
+}
+
+/// Where the part for texts stands depends on the version of transformers.
+#[test]
+fn names_of_the_part_for_texts() {
+    let name = "layers.3.mlp.up_proj.weight";
+    for before in ["model.", "model.language_model.", "language_model.model.", "language_model."] {
+        assert_eq!(plain(&format!("{before}{name}")), name);
+    }
+    assert_eq!(plain("language_model.lm_head.weight"), "lm_head.weight");
+    assert!(is_for_pictures(&plain("model.vision_tower.ln_pre.weight")));
 }
 
 /// What Google's folders of the sizes that read pictures leave to the class.

@@ -115,6 +115,19 @@ fn every_family_comes_back() {
     }
 }
 
+/// Mistral Small 3's files have the same architecture, and no factor of queries by position.
+#[test]
+fn without_a_factor_by_position_it_is_a_mistral() {
+    let mut config = config(Family::Ministral3);
+    config.scores.by_position = None;
+    let learner = tiny::learner(&config, 1, 1);
+    let scratch = Scratch::new("families-gguf-mistral3");
+    let path = write(&learner, Numbers::Dense(Dtype::F32), &scratch).unwrap();
+    let found = Folder::open(&path).unwrap().config().clone();
+    assert_eq!((found.family, found.scores.by_position), (Family::Mistral, None));
+    assert!(distance(&config, Numbers::Dense(Dtype::F32)) < 1e-5);
+}
+
 /// Whatever the order of rows in the file, they are the same blocks.
 #[test]
 fn blocks_of_rows_that_take_turns_run_as_if_packed_here() {
