@@ -27,7 +27,7 @@ pub fn attend(
 ) {
     assert_eq!(z.len(), q.len());
     assert_in_order(spans);
-    assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
+    kv.assert_seen(heads, spans);
     assert!(sums.as_deref().is_none_or(|sums| sums.len() * heads.size == q.len()));
     assert!(sinks.is_none_or(|sinks| sinks.len() == heads.query));
     let (z, sums) = (Parts::new(z), sums.map(Parts::new));
