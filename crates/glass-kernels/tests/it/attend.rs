@@ -415,11 +415,11 @@ fn what_no_window_sees_may_be_forgotten() {
             let mut caches = [Cache::new(case.heads, 1, 600, kind), Cache::over(case.heads, table, kind)];
             let mut past = 0;
             for rows in cuts(600, window as u64).windows(2).flat_map(|cut| pieces_of(cut[1] - cut[0], 70)) {
-                let (span, at) = (Span { rows: 0..rows, slot: 0, past }, past..past + rows);
+                let (spans, at) = ([Span { rows: 0..rows, slot: 0, past }], past..past + rows);
                 let part = |x: &[f32], width: usize| x[at.start * width..at.end * width].to_vec();
                 let [whole, kept] = caches.each_mut().map(|cache| {
-                    cache.append(&cores, &part(&case.k, key), &part(&case.v, key), &[span.clone()]);
-                    let (q, spans) = (part(&q, query), [span.clone()]);
+                    cache.append(&cores, &part(&case.k, key), &part(&case.v, key), &spans);
+                    let q = part(&q, query);
                     let (mut z, mut p) = (vec![0.0; q.len()], vec![0.0; pattern_len(case.heads, &spans)]);
                     attend(&cores, &mut z, None, &q, cache.kv(), case.heads, None, &spans, None);
                     pattern(&cores, &mut p, &q, cache.kv(), case.heads, None, &spans);
