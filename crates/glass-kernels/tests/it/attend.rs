@@ -399,6 +399,29 @@ fn where_blocks_are_changes_no_bit() {
     }
 }
 
+/// With few heads, threads share out the blocks of a head.
+#[test]
+fn threads_that_share_a_head_change_no_bit() {
+    for cores in each_isa() {
+        let pasts = [[63, 4, 1, 24], [511, 4, 1, 256], [700, 9, 3, 64], [1_500, 2, 1, 64], [2_200, 3, 3, 20]];
+        for (seed, [past, query, key, size]) in (1..).zip(pasts) {
+            for (kind, way) in
+                [CacheType::F32, CacheType::Bf16].into_iter().flat_map(|kind| WAYS.map(|way| (kind, way)))
+            {
+                let case = Case { kind, ..Case::new([1, past, query, key, size], seed).with(way) };
+                let (alone, sums) = case.attend(&cores, None);
+                for threads in [2, 3] {
+                    let many = Cores::with(cores.isa(), threads).unwrap();
+                    let (z, sums_too) = case.attend(&many, None);
+                    let what = format!("{:?} {past} {query} {key} {size} {kind:?} {way:?}", cores.isa());
+                    assert_same_bits(&what, &z, &alone);
+                    assert_same_bits(&what, &sums_too, &sums);
+                }
+            }
+        }
+    }
+}
+
 /// A cache that keeps what a window needs gives the bits of one that keeps everything, also over blocks it has overwritten.
 #[test]
 fn what_no_window_sees_may_be_forgotten() {
