@@ -1,4 +1,4 @@
-"""An ordinary GPT-2 in PyTorch: the model and its optimiser, for the comparisons."""
+"""An ordinary GPT-2 and an ordinary Llama in PyTorch: the models and their optimiser, for the comparisons."""
 
 import torch
 from torch import nn
@@ -36,6 +36,54 @@ class Gpt(nn.Module):
         """The loss, as part of the model so that it is compiled too."""
         x = self.token(inputs) + self.position.weight[: inputs.shape[1]]
         logits = F.linear(self.norm(self.blocks(x)), self.token.weight)
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+class LlamaBlock(nn.Module):
+    def __init__(self, width, heads, key_heads, hidden):
+        super().__init__()
+        self.sizes = [width, width // heads * key_heads, width // heads * key_heads]
+        self.head_size, self.grouped = width // heads, key_heads < heads
+        self.attention_norm, self.mlp_norm = nn.RMSNorm(width, 1e-5), nn.RMSNorm(width, 1e-5)
+        self.query_key_value = nn.Linear(width, sum(self.sizes), bias=False)
+        self.value_up, self.down = nn.Linear(width, width, bias=False), nn.Linear(hidden, width, bias=False)
+        self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
+
+    def forward(self, x, cos, sin):
+        samples, rows, width = x.shape
+        parts = self.query_key_value(self.attention_norm(x)).split(self.sizes, -1)
+        query, key, value = (part.view(samples, rows, -1, self.head_size).transpose(1, 2) for part in parts)
+
+        def rotated(part):
+            first, second = part.chunk(2, -1)
+            return part * cos + torch.cat((-second, first), -1) * sin
+
+        mixed = F.scaled_dot_product_attention(rotated(query), rotated(key), value, is_causal=True, enable_gqa=self.grouped)
+        x = x + self.value_up(mixed.transpose(1, 2).reshape(samples, rows, width))
+        gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, -1)
+        return x + self.down(F.silu(gate) * up)
+
+
+class Llama(nn.Module):
+    def __init__(self, layers, heads, key_heads, width, hidden, vocabulary, context):
+        super().__init__()
+        self.token = nn.Embedding(vocabulary, width)
+        self.blocks = nn.ModuleList(LlamaBlock(width, heads, key_heads, hidden) for _ in range(layers))
+        self.norm = nn.RMSNorm(width, 1e-5)
+        size = width // heads
+        turns = torch.outer(torch.arange(context), 100_000.0 ** -(torch.arange(0, size, 2) / size)).repeat(1, 2)
+        self.register_buffer("cos", turns.cos())
+        self.register_buffer("sin", turns.sin())
+        for parameter in self.parameters():
+            if parameter.dim() == 2:
+                nn.init.normal_(parameter, std=0.02)
+
+    def forward(self, inputs, targets):
+        """The loss, as part of the model so that it is compiled too."""
+        x = self.token(inputs)
+        for block in self.blocks:
+            x = block(x, self.cos, self.sin)
+        logits = F.linear(self.norm(x), self.token.weight)
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 

@@ -59,24 +59,25 @@ def timed(work):
     return time.perf_counter() - start
 
 
-def prompt(tokens):
-    return batch_of([(place * 7919 % 50257, place, 0, place + 1 == tokens) for place in range(tokens)])
+def prompt(tokens, vocabulary):
+    return batch_of([(place * 7919 % vocabulary, place, 0, place + 1 == tokens) for place in range(tokens)])
 
 
 def turns(model, threads, flash):
     one, many = context(model, threads, flash, 1, CONTEXT), {}
+    vocabulary = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
     for line in sys.stdin:
         match line.split():
             case ["prefill", tokens]:
                 clear(one)
-                batch = prompt(int(tokens))
+                batch = prompt(int(tokens), vocabulary)
                 taken = timed(lambda: run(one, batch))
                 lib.llama_batch_free(batch)
             case ["decode", tokens, after]:
                 clear(one)
                 after = int(after)
                 if after:
-                    before = prompt(after)
+                    before = prompt(after, vocabulary)
                     run(one, before)
                     lib.llama_batch_free(before)
                 steps = [batch_of([(7, after + step, 0, True)]) for step in range(int(tokens))]

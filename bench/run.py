@@ -128,15 +128,15 @@ def dense(results):
     return {"ours": us, "theirs": them, "ratio": round(sides[us] / sides[them], 2)}
 
 
-def starts(files, program, asked):
+def starts(our_file, their_file, program, asked):
     """Seconds from the start to the first token: for Glass the whole process, for others without the start of Python."""
     ids, seconds = "1", {"glass": [], "llama.cpp": []}
     for number in range(1 + 3 * asked.rounds):
         start = time.perf_counter()
-        command = [program, "generate", "-m", files["packed"], "--ids", ids, "--tokens", "1", "--threads", asked.threads]
+        command = [program, "generate", "-m", our_file, "--ids", ids, "--tokens", "1", "--threads", asked.threads]
         subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         taken = {"glass": time.perf_counter() - start}
-        command = [sys.executable, BENCH / "llama_turns.py", files["Q8_0"], asked.threads, "start"]
+        command = [sys.executable, BENCH / "llama_turns.py", their_file, asked.threads, "start"]
         taken["llama.cpp"] = float(subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE).stdout)
         if number:
             for name in seconds:
@@ -147,10 +147,9 @@ def starts(files, program, asked):
     }
 
 
-def memory(width, files, program, asked):
+def memory(our_file, their_file, program, asked):
     """Peak memory while 128 tokens are decoded: for Glass the whole process, for others the increase over Python's."""
-    path = files["packed"] if width == "q8" else files[WIDTHS[width][0]]
-    command = [program, "generate", "-m", path, "--ids", "1", "--tokens", "128", "--ignore-end", "--threads", asked.threads]
+    command = [program, "generate", "-m", our_file, "--ids", "1", "--tokens", "128", "--ignore-end", "--threads", asked.threads]
     # A process inherits its parent's peak, so it is started by a small process.
     launcher = (
         "import os, sys; pid = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:]); _, status, used = os.wait4(pid, 0); "
@@ -159,7 +158,7 @@ def memory(width, files, program, asked):
     command = [sys.executable, "-I", "-S", "-c", launcher, *map(str, command)]
     done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     ours_kb = int(done.stderr.split()[-1])
-    command = [sys.executable, BENCH / "llama_turns.py", files[WIDTHS[width][0]], asked.threads, "memory", "128"]
+    command = [sys.executable, BENCH / "llama_turns.py", their_file, asked.threads, "memory", "128"]
     theirs = int(subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE).stdout)
     return {"glass MB": round(ours_kb * 1024 / 1e6), "llama.cpp MB": round(theirs / 1e6)}
 
@@ -193,10 +192,13 @@ def main():
             results["dense prefill"] = dense(results)
             print(f"dense prefill: {json.dumps(results['dense prefill'])}")
         if "start" in asked.only:
-            results["start s"] = starts(files, program, asked)
+            results["start s"] = starts(files["packed"], files["Q8_0"], program, asked)
             print(f"start: {json.dumps(results['start s'])}")
         if "memory" in asked.only:
-            results["memory"] = {width: memory(width, files, program, asked) for width in widths}
+            theirs = {width: files[WIDTHS[width][0]] for width in widths}
+            results["memory"] = {
+                width: memory(files["packed"] if width == "q8" else path, path, program, asked) for width, path in theirs.items()
+            }
             print(f"memory: {json.dumps(results['memory'])}")
     if content:
         results["encode MB/s"] = encode.measured(content, asked.rounds)

@@ -99,6 +99,11 @@ impl Visible {
         self.first / BLOCK
     }
 
+    /// The blocks that hold them.
+    fn blocks(self) -> Range<usize> {
+        self.first_block()..self.end.div_ceil(BLOCK)
+    }
+
     /// The visible ones of `count` keys from position `start` on, counted from `start`.
     fn within(self, start: usize, count: usize) -> Range<usize> {
         let [first, end] = [self.first, self.end].map(|key| key.saturating_sub(start).min(count));

@@ -11,6 +11,7 @@ struct CacheLine([f32; 16]);
 
 thread_local! {
     static LINES: RefCell<Vec<CacheLine>> = const { RefCell::new(Vec::new()) };
+    static COMMON: RefCell<Vec<CacheLine>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The largest number of cache lines that attention's forward pass needs, with heads of up to 128.
@@ -26,17 +27,27 @@ pub(crate) fn with_scratch<const N: usize, R>(
     lens: [usize; N],
     work: impl FnOnce([&mut [f32]; N]) -> R,
 ) -> R {
-    LINES.with_borrow_mut(|lines| {
-        let need = lens.iter().map(|len| len.div_ceil(16)).sum();
-        if lines.len() < need {
-            lines.resize(need, CacheLine([0.0; 16]));
-        }
-        let mut rest = lines.as_mut_slice();
-        work(lens.map(|len| {
-            let (part, others) = std::mem::take(&mut rest).split_at_mut(len.div_ceil(16));
-            rest = others;
-            // SAFETY: a line is sixteen floats, and only this part uses these lines.
-            unsafe { std::slice::from_raw_parts_mut(part.as_mut_ptr().cast::<f32>(), len) }
-        }))
+    LINES.with_borrow_mut(|lines| work(slices(lines, lens)))
+}
+
+/// The same in other memory, which the tasks that `work` starts may use together while they use [`with_scratch`].
+pub(crate) fn with_common_scratch<const N: usize, R>(
+    lens: [usize; N],
+    work: impl FnOnce([&mut [f32]; N]) -> R,
+) -> R {
+    COMMON.with_borrow_mut(|lines| work(slices(lines, lens)))
+}
+
+fn slices<const N: usize>(lines: &mut Vec<CacheLine>, lens: [usize; N]) -> [&mut [f32]; N] {
+    let need = lens.iter().map(|len| len.div_ceil(16)).sum();
+    if lines.len() < need {
+        lines.resize(need, CacheLine([0.0; 16]));
+    }
+    let mut rest = lines.as_mut_slice();
+    lens.map(|len| {
+        let (part, others) = std::mem::take(&mut rest).split_at_mut(len.div_ceil(16));
+        rest = others;
+        // SAFETY: a line is sixteen floats, and only this part uses these lines.
+        unsafe { std::slice::from_raw_parts_mut(part.as_mut_ptr().cast::<f32>(), len) }
     })
 }

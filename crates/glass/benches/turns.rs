@@ -2,7 +2,8 @@
 //! `bench/` uses this to take turns with other programs, so that a busy moment of the machine affects all of them.
 //!
 //! `cargo bench -p glass --bench turns -- train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION]`:
-//! training steps, as many as a line says; PRECISION is f32 or mixed.
+//! training steps, as many as a line says; PRECISION is f32 or mixed. `… -- train PRESET CONTEXT SAMPLES THREADS [PRECISION]` trains
+//! the shape of a preset.
 //!
 //! `… -- run MODEL THREADS [PACKING [powers]]`: a model's folder or file as it is, or LAYERSxHEADSxWIDTHxVOCABULARYxCONTEXT
 //! with random weights packed as PACKING (f32, bf16, q8, q4); with `powers`, inputs are scaled by powers of two. A
@@ -33,6 +34,7 @@ use std::time::Instant;
 
 use glass::Config;
 use glass::backend::{Cpu, InputScales, Packing, Precision};
+use glass::config::preset::Preset;
 use glass::generate::{Batch as Sequences, Runner};
 use glass::inspect::jacobian::Fit;
 use glass::inspect::sweep::patch_heads;
@@ -46,8 +48,11 @@ use glass::train::optimiser::Optimiser;
 use glass::weights::dtype::Dtype;
 use glass_kernels::{Cores, peak};
 
-const USAGE: &str = "usage: train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION], run MODEL THREADS [PACKING [powers]], \
+const USAGE: &str = "usage: train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION], train PRESET CONTEXT SAMPLES THREADS [PRECISION], run MODEL THREADS [PACKING [powers]], \
                      look MODEL THREADS, jacobian MODEL THREADS IDS TOKENS SKIPPED, encode TEXT FOLDER, or peak GFLOP THREADS";
+
+/// Positions of a sequence that runs: llama.cpp's process has as many.
+const MOST_POSITIONS: usize = 1024;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -81,9 +86,9 @@ fn main() {
                 [ref sizes @ .., last] if last.parse::<usize>().is_err() => (sizes, last),
                 ref sizes => (sizes, "f32"),
             };
-            let sizes: Vec<usize> = sizes.iter().map(|a| size(a)).collect();
-            let [.., context, samples, _] = sizes[..] else { panic!("{USAGE}") };
-            train(learner(&sizes, samples * context, precision), samples);
+            let [ref shape @ .., context, samples, threads] = *sizes else { panic!("{USAGE}") };
+            let config = Config { context: size(context), ..shaped(shape) };
+            train(learner(&config, size(samples), size(threads), precision), size(samples));
         }
         _ => panic!("{USAGE}"),
     }
@@ -93,17 +98,26 @@ fn size(argument: &str) -> usize {
     argument.parse().expect(USAGE)
 }
 
-fn learner(sizes: &[usize], rows: usize, precision: &str) -> Learner<Cpu> {
-    let &[layers, heads, width, vocabulary, context, _, threads] = sizes else { panic!("{USAGE}") };
+/// A preset, or a GPT-2 of LAYERS HEADS WIDTH VOCABULARY.
+fn shaped(shape: &[&str]) -> Config {
+    match *shape {
+        [name] => Preset::named(name).expect(USAGE).config(),
+        [layers, heads, width, vocabulary] => {
+            Config::gpt2(size(vocabulary), 1, size(width), size(layers), size(heads))
+        }
+        _ => panic!("{USAGE}"),
+    }
+}
+
+fn learner(config: &Config, samples: usize, threads: usize, precision: &str) -> Learner<Cpu> {
     let precision = match precision {
         "f32" => Precision::F32,
         "mixed" => Precision::Mixed,
         other => panic!("{other}: {USAGE}"),
     };
-    let config = Config::gpt2(vocabulary, context, width, layers, heads);
-    let samples = rows.div_ceil(context);
     let cpu = Cpu::new(threads).with_precision(precision).expect("a machine that gains by it");
-    let mut learner = Learner::new(Arc::new(cpu), &config, rows, samples).expect("memory");
+    let rows = samples * config.context;
+    let mut learner = Learner::new(Arc::new(cpu), config, rows, samples).expect("memory");
     learner.initialise(1);
     learner
 }
@@ -150,9 +164,10 @@ fn step(number: u64) -> Step {
 /// Runs a model, as every line says.
 fn run(model: &Model<Cpu>) {
     let config = model.config();
-    let mut runner = model.runner().expect("memory");
+    let positions = config.context.min(MOST_POSITIONS);
+    let mut runner = model.runner_within(positions).expect("memory");
     let mut together: Option<Sequences<'_, Cpu>> = None;
-    let ids: Vec<u32> = (0..config.context).map(|place| (place * 7919 % config.vocabulary) as u32).collect();
+    let ids: Vec<u32> = (0..positions).map(|place| (place * 7919 % config.vocabulary) as u32).collect();
     for line in stdin().lock().lines() {
         let line = line.expect("a line");
         let words: Vec<&str> = line.split(' ').collect();
@@ -165,7 +180,7 @@ fn run(model: &Model<Cpu>) {
             ["together", tokens, slots] => {
                 let slots = size(slots);
                 if together.as_ref().is_none_or(|batch| batch.slots() != slots) {
-                    together = Some(model.batch(slots, config.context).expect("memory"));
+                    together = Some(model.batch(slots, positions).expect("memory"));
                 }
                 decode_together(together.as_mut().expect("made above"), &ids, size(tokens))
             }

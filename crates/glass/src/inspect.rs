@@ -82,7 +82,7 @@ impl<'a, B: Backend> Inspector<'a, B> {
             model,
             plan: Gpt::plan(config).1,
             memory: Memory::new(backend, config, Keep::One, rows, wanted)?,
-            cache: Cache::new(backend, config, Keep::One, model.cache, sequences, positions)?,
+            cache: Cache::for_pass(backend, config, model.cache, sequences, positions)?,
             logits: Tensor::new(backend, wanted, config.vocabulary)?,
             spans: Vec::with_capacity(sequences),
             changed: None,

@@ -40,7 +40,8 @@ is listed.
 
 The cost of a context of T tokens, in f32 (4 bytes per number):
   pattern           T², for every head of every layer
-  kv_cache_bytes    2 × layers × T × heads × head size × 4
+  kv_cache_bytes    2 × layers × T × key heads × head size × 4; a layer whose queries see a window keeps the window
+                    and a pass (at most 512 tokens) in blocks of 64 instead of T
   activation_bytes  what training on one sequence keeps for the backward pass:
                     T × (layers × (6 width + MLP width + heads) + 2 width + 2) × 4
                     (less if several heads share keys)

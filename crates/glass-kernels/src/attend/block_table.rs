@@ -12,7 +12,9 @@ const NOBODY: u32 = u32::MAX;
 /// at most one may write it.
 #[derive(Clone, Debug)]
 pub struct BlockTable {
-    /// Blocks of a slot.
+    /// Blocks that a sequence may have.
+    most: usize,
+    /// Blocks of a slot in memory. If they are fewer than `most`, each takes the place of the one that is as many before it.
     per_slot: usize,
     /// `[slots][blocks of a slot]`.
     blocks: Vec<u32>,
@@ -23,16 +25,26 @@ pub struct BlockTable {
 impl BlockTable {
     /// Every slot has memory of its own for this many positions.
     pub fn separate(slots: usize, positions: usize) -> BlockTable {
-        let per_slot = positions.div_ceil(BLOCK);
+        BlockTable::windowed(slots, positions, None, positions)
+    }
+
+    /// Every slot has memory of its own: as [`separate`](Self::separate), or, if queries see a window of positions only, for the
+    /// last ones, as many as they see while at most `rows` are appended at once.
+    pub fn windowed(slots: usize, positions: usize, window: Option<usize>, rows: usize) -> BlockTable {
+        let most = positions.div_ceil(BLOCK);
+        // From the first key that the first row sees to the last row, wherever the first block begins.
+        let needed = |window: usize| window.saturating_add(rows).saturating_sub(2).div_ceil(BLOCK) + 1;
+        let per_slot = window.map_or(most, |window| most.min(needed(window)));
         let all = u32::try_from(slots * per_slot).expect("fewer than 2³² blocks");
         let writers = (0..all).map(|block| block / per_slot.max(1) as u32).collect();
-        BlockTable { per_slot, blocks: (0..all).collect(), writers }
+        BlockTable { most, per_slot, blocks: (0..all).collect(), writers }
     }
 
     /// Slots of at most this many positions over a memory of `blocks` blocks, of which none belongs to a slot yet.
     pub fn shared(slots: usize, positions: usize, blocks: usize) -> BlockTable {
-        let per_slot = positions.div_ceil(BLOCK);
-        BlockTable { per_slot, blocks: vec![NOBODY; slots * per_slot], writers: vec![NOBODY; blocks] }
+        let most = positions.div_ceil(BLOCK);
+        let (all, writers) = (vec![NOBODY; slots * most], vec![NOBODY; blocks]);
+        BlockTable { most, per_slot: most, blocks: all, writers }
     }
 
     /// From now on, block `at` of a slot is the memory's block `block`, which this slot alone may write.
@@ -61,16 +73,28 @@ impl BlockTable {
         self.writers.len()
     }
 
+    /// Whether a sequence that had this many positions still has block `at`.
+    pub fn keeps(&self, at: usize, positions: usize) -> bool {
+        positions.div_ceil(BLOCK) <= at + self.per_slot
+    }
+
     /// The memory's block that is block `at` of a slot.
     pub(super) fn block(&self, slot: usize, at: usize) -> usize {
+        let at = if at < self.per_slot || self.per_slot == self.most { at } else { at % self.per_slot };
         self.blocks[slot * self.per_slot..][..self.per_slot][at] as usize
+    }
+
+    /// Asserts that there is memory for these blocks at once.
+    pub(super) fn assert_together(&self, at: &Range<usize>) {
+        let (end, has) = (at.end, self.most);
+        assert!(end <= has, "block {end} is outside a cache of {has} blocks a slot");
+        assert!(at.len() <= self.per_slot, "blocks {at:?} in a cache that keeps {}", self.per_slot);
     }
 
     /// Asserts that a slot may write these of its blocks, in a memory of `blocks` blocks.
     pub(super) fn assert_written(&self, slot: usize, at: Range<usize>, blocks: usize) {
         assert!(slot < self.slots(), "slot {slot} is outside a cache of {}", self.slots());
-        let (end, has) = (at.end, self.per_slot);
-        assert!(end <= has, "block {end} is outside a cache of {has} blocks a slot");
+        self.assert_together(&at);
         for at in at {
             let block = self.block(slot, at);
             let writer = self.writers.get(block).copied();

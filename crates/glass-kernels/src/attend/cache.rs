@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::{BLOCK, BlockTable, Span, padded};
+use super::{BLOCK, BlockTable, Heads, Span, padded};
 use crate::lanes::integers::Integers;
 use crate::lanes::{Lanes, kernel};
 use crate::operands::{Operands, kernel_of_operands};
@@ -121,6 +121,15 @@ pub struct Kv<'a> {
 }
 
 impl Kv<'_> {
+    /// Asserts that there is memory for all blocks that the rows of a span see.
+    pub(super) fn assert_seen(&self, heads: Heads, spans: &[Span]) {
+        assert_eq!((self.shape.heads, self.shape.size), (heads.key, heads.size));
+        for span in spans.iter().filter(|span| !span.rows.is_empty()) {
+            let first = heads.visible(span.past).first_block();
+            self.table.assert_together(&(first..span.keys().div_ceil(BLOCK)));
+        }
+    }
+
     /// Block `block` of a head's keys.
     pub(super) fn keys(&self, slot: usize, head: usize, block: usize) -> &[f32] {
         let lanes = self.shape.block_keys();

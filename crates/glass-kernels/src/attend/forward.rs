@@ -6,7 +6,7 @@ use super::tile::{Lines, Tile, capped, drop_in, join, powers, scaled};
 use super::{BLOCK, CacheType, Heads, Kv, Span, assert_in_order, locate, most_lines, strips};
 use crate::dropout::Dropout;
 use crate::pool::Parts;
-use crate::scratch::with_scratch;
+use crate::scratch::{with_common_scratch, with_scratch};
 use crate::small_product::{SmallProduct, multiply, shorten};
 use crate::{Cores, Precision, Write};
 
@@ -27,7 +27,7 @@ pub fn attend(
 ) {
     assert_eq!(z.len(), q.len());
     assert_in_order(spans);
-    assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
+    kv.assert_seen(heads, spans);
     assert!(sums.as_deref().is_none_or(|sums| sums.len() * heads.size == q.len()));
     assert!(sinks.is_none_or(|sinks| sinks.len() == heads.query));
     let (z, sums) = (Parts::new(z), sums.map(Parts::new));
@@ -39,6 +39,9 @@ pub fn attend(
     let tasks = spans.iter().map(tiles).sum::<usize>() * heads.key;
     // Decoding is limited by memory, so a thread prefetches its next head.
     let decoding = spans.iter().all(|span| span.rows.len() == 1);
+    if decoding && group <= most && dropout.is_none() && is_split(cores, heads, kv, spans) {
+        return spans.iter().for_each(|span| call.in_parts(span));
+    }
     cores.run(tasks, &|task| {
         let (span, task) = locate(spans, task, |span| tiles(span) * heads.key);
         let head = task / tiles(span);
@@ -51,6 +54,24 @@ pub fn attend(
         let count = most.min(span.rows.len() * group - first);
         call.tile(Lines { heads, group, span, head, first, count });
     });
+}
+
+/// Units of work for each thread below which the blocks of a head are shared out too.
+const UNITS: usize = 4;
+
+/// Fewer floats of keys and values are read by one thread for each head.
+const SPLIT_FLOATS: usize = 16 * 1024;
+
+/// Blocks whose results are in memory at once.
+const TOGETHER: usize = 16;
+
+/// Whether there are so few heads that threads would wait for each other, and enough keys to share out.
+fn is_split(cores: &Cores, heads: Heads, kv: Kv<'_>, spans: &[Span]) -> bool {
+    let blocks = |span: &Span| heads.visible(span.past).blocks().len();
+    let threads = cores.threads();
+    let lanes = kv.shape.key() + kv.shape.width() / kv.shape.kind.per_lane();
+    let read = heads.key * lanes * BLOCK * spans.iter().map(blocks).sum::<usize>();
+    threads > 1 && spans.len() * heads.key < UNITS * threads && read >= SPLIT_FLOATS
 }
 
 /// The arguments of one call of [`attend`].
@@ -72,6 +93,16 @@ impl Call<'_> {
 
     /// Some lines of one key head, over all blocks that they see.
     fn tile(&self, lines: Lines<'_>) {
+        self.with_tile(&lines, |q, tile| {
+            for block in lines.blocks() {
+                self.block(tile, q, &lines, block);
+            }
+            self.finish(tile, &lines);
+        });
+    }
+
+    /// Runs `work` with the scaled queries of some lines and memory for them.
+    fn with_tile(&self, lines: &Lines<'_>, work: impl FnOnce(&[f32], &mut Tile<'_>)) {
         let (size, width) = (self.heads.size, self.kv.shape.width());
         let lens = Tile::lens(self.heads, self.kv, lines.count);
         with_scratch(lens, |[q, q_short, scores, short, z_sum, block_z]| {
@@ -85,11 +116,91 @@ impl Call<'_> {
                     q_short
                 }
             };
-            let mut tile = Tile::new(scores, short, z_sum, block_z, width);
-            for block in lines.blocks() {
-                self.block(&mut tile, q, &lines, block);
+            work(q, &mut Tile::new(scores, short, z_sum, block_z, width));
+        });
+    }
+
+    /// One row: its blocks are shared out to the threads, and then joined in their order, so that the bits are those of
+    /// [`tile`](Self::tile).
+    fn in_parts(&self, span: &Span) {
+        let (heads, group, width) = (self.heads, self.heads.group(), self.kv.shape.width());
+        let lines = |head| Lines { heads, group, span, head, first: 0, count: group };
+        let all = heads.visible(span.past).blocks();
+        // Of each block: the maxima, the sums and the weighted values of a group.
+        let len = group * (2 + width);
+        let state = heads.key * len;
+        with_common_scratch([state, state * TOGETHER], |[joined, parts]| {
+            for start in all.clone().step_by(TOGETHER) {
+                let blocks = start..all.end.min(start + TOGETHER);
+                let each = (heads.key * blocks.len()).div_ceil(UNITS * self.cores.threads());
+                let units = blocks.len().div_ceil(each);
+                let of_head = blocks.len() * len;
+                let shared = Parts::new(&mut *parts);
+                self.cores.run(heads.key * units, &|unit| {
+                    let (head, from) = (unit / units, unit % units * each);
+                    let to = blocks.len().min(from + each);
+                    // SAFETY: no other task uses these blocks of this head.
+                    let out = unsafe { shared.part(head * of_head + from * len..head * of_head + to * len) };
+                    self.each_block(lines(head), blocks.start + from..blocks.start + to, out);
+                });
+                for (head, joined) in joined.chunks_exact_mut(len).enumerate() {
+                    let is_last = blocks.end == all.end;
+                    self.join(
+                        lines(head),
+                        joined,
+                        &parts[head * of_head..][..of_head],
+                        start == all.start,
+                        is_last,
+                    );
+                }
             }
-            self.finish(&mut tile, &lines);
+        });
+    }
+
+    /// The maxima, sums and weighted values of each of these blocks by itself.
+    fn each_block(&self, lines: Lines<'_>, blocks: Range<usize>, out: &mut [f32]) {
+        let of_block = out.len() / blocks.len();
+        self.with_tile(&lines, |q, tile| {
+            for (block, out) in blocks.zip(out.chunks_exact_mut(of_block)) {
+                tile.see(&lines, 0..lines.count, block * BLOCK);
+                self.scores(tile, q, &lines, 0..lines.count, block);
+                self.mix(tile, &lines, 0..lines.count, block, true);
+                let (max, rest) = out.split_at_mut(lines.count);
+                let (sum, z) = rest.split_at_mut(lines.count);
+                max.copy_from_slice(&tile.max[..lines.count]);
+                sum.copy_from_slice(&tile.sum[..lines.count]);
+                z.copy_from_slice(&tile.z_sum[..lines.count * tile.width]);
+            }
+        });
+    }
+
+    /// Joins such results in their order to those of the blocks before them; after the last block, stores z.
+    fn join(&self, lines: Lines<'_>, joined: &mut [f32], parts: &[f32], is_first: bool, is_last: bool) {
+        let (count, width) = (lines.count, self.kv.shape.width());
+        with_scratch([count * width], |[block_z]| {
+            let (max, rest) = joined.split_at_mut(count);
+            let (sum, z_sum) = rest.split_at_mut(count);
+            let mut tile = Tile::new(&mut [], &mut [], z_sum, block_z, width);
+            (tile.max[..count].copy_from_slice(max), tile.sum[..count].copy_from_slice(sum));
+            for (number, part) in parts.chunks_exact(count * (2 + width)).enumerate() {
+                let (block_max, rest) = part.split_at(count);
+                let (block_sum, block_z) = rest.split_at(count);
+                if is_first && number == 0 {
+                    tile.max[..count].copy_from_slice(block_max);
+                    tile.sum[..count].copy_from_slice(block_sum);
+                    tile.z_sum.copy_from_slice(block_z);
+                } else {
+                    tile.block_max[..count].copy_from_slice(block_max);
+                    tile.block_sum[..count].copy_from_slice(block_sum);
+                    tile.block_z.copy_from_slice(block_z);
+                    join(self.cores, &mut tile, 0..count);
+                }
+            }
+            max.copy_from_slice(&tile.max[..count]);
+            sum.copy_from_slice(&tile.sum[..count]);
+            if is_last {
+                self.finish(&mut tile, &lines);
+            }
         });
     }
 

@@ -62,7 +62,7 @@ fn tiles(cores: &Cores, heads: Heads, spans: &[Span], work: impl Fn(Tile<'_>) + 
 /// window may no longer be there: −∞.
 pub fn scores(cores: &Cores, s: &mut [f32], q: &[f32], kv: Kv<'_>, heads: Heads, spans: &[Span]) {
     assert!(s.len() >= pattern_len(heads, spans));
-    assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
+    kv.assert_seen(heads, spans);
     let (s, size, precision) = (Parts::new(s), heads.size, kv.shape.kind.precision());
     tiles(cores, heads, spans, |tile| {
         let (span, keys, key_head) = (tile.span, tile.span.keys(), tile.head / heads.group());
@@ -180,7 +180,7 @@ fn softmax_body<V: Lanes>(v: V, row: &mut [f32], sink: f32) {
 /// Fourth step: `z = p v`, over every key of the span that is not before the query's window.
 pub fn mix(cores: &Cores, z: &mut [f32], p: &[f32], kv: Kv<'_>, heads: Heads, spans: &[Span]) {
     assert!(p.len() >= pattern_len(heads, spans));
-    assert_eq!((kv.shape.heads, kv.shape.size), (heads.key, heads.size));
+    kv.assert_seen(heads, spans);
     let (z, width, precision) = (Parts::new(z), kv.shape.width(), kv.shape.kind.precision());
     let per_lane = kv.shape.kind.per_lane();
     tiles(cores, heads, spans, |tile| {

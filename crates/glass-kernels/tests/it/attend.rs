@@ -399,6 +399,82 @@ fn where_blocks_are_changes_no_bit() {
     }
 }
 
+/// With few heads, threads share out the blocks of a head.
+#[test]
+fn threads_that_share_a_head_change_no_bit() {
+    for cores in each_isa() {
+        let pasts = [[63, 4, 1, 24], [511, 4, 1, 256], [700, 9, 3, 64], [1_500, 2, 1, 64], [2_200, 3, 3, 20]];
+        for (seed, [past, query, key, size]) in (1..).zip(pasts) {
+            for (kind, way) in
+                [CacheType::F32, CacheType::Bf16].into_iter().flat_map(|kind| WAYS.map(|way| (kind, way)))
+            {
+                let case = Case { kind, ..Case::new([1, past, query, key, size], seed).with(way) };
+                let (alone, sums) = case.attend(&cores, None);
+                for threads in [2, 3] {
+                    let many = Cores::with(cores.isa(), threads).unwrap();
+                    let (z, sums_too) = case.attend(&many, None);
+                    let what = format!("{:?} {past} {query} {key} {size} {kind:?} {way:?}", cores.isa());
+                    assert_same_bits(&what, &z, &alone);
+                    assert_same_bits(&what, &sums_too, &sums);
+                }
+            }
+        }
+    }
+}
+
+/// A cache that keeps what a window needs gives the bits of one that keeps everything, also over blocks it has overwritten.
+#[test]
+fn what_no_window_sees_may_be_forgotten() {
+    for (window, kind) in
+        [(1, CacheType::F32), (20, CacheType::Bf16), (64, CacheType::F32), (65, CacheType::Bf16)]
+    {
+        let mut case = Case::new([0, 600, 4, 2, 24], 7);
+        case.heads.window = Some(window);
+        case.kind = kind;
+        let (q, key, query) = (numbers(600 * 4 * 24, 3), 2 * 24, 4 * 24);
+        for cores in each_isa() {
+            let table = BlockTable::windowed(1, 600, Some(window), 70);
+            assert!(table.in_memory() <= 4, "{window}: {} blocks", table.in_memory());
+            let mut caches = [Cache::new(case.heads, 1, 600, kind), Cache::over(case.heads, table, kind)];
+            let mut past = 0;
+            for rows in cuts(600, window as u64).windows(2).flat_map(|cut| pieces_of(cut[1] - cut[0], 70)) {
+                let (spans, at) = ([Span { rows: 0..rows, slot: 0, past }], past..past + rows);
+                let part = |x: &[f32], width: usize| x[at.start * width..at.end * width].to_vec();
+                let [whole, kept] = caches.each_mut().map(|cache| {
+                    cache.append(&cores, &part(&case.k, key), &part(&case.v, key), &spans);
+                    let q = part(&q, query);
+                    let (mut z, mut p) = (vec![0.0; q.len()], vec![0.0; pattern_len(case.heads, &spans)]);
+                    attend(&cores, &mut z, None, &q, cache.kv(), case.heads, None, &spans, None);
+                    pattern(&cores, &mut p, &q, cache.kv(), case.heads, None, &spans);
+                    let mut mixed = vec![0.0; q.len()];
+                    mix(&cores, &mut mixed, &p, cache.kv(), case.heads, &spans);
+                    [z, p, mixed]
+                });
+                whole.iter().zip(&kept).for_each(|(a, b)| assert_same_bits("a windowed cache", b, a));
+                past += rows;
+            }
+        }
+    }
+}
+
+/// `rows` in pieces of at most `most`.
+fn pieces_of(rows: usize, most: usize) -> impl Iterator<Item = usize> {
+    (0..rows).step_by(most).map(move |at| most.min(rows - at))
+}
+
+#[test]
+#[should_panic(expected = "in a cache that keeps 2")]
+fn what_was_forgotten_is_not_read() {
+    let (case, cores) = (Case::new([1, 200, 1, 1, 4], 1), Cores::new(1));
+    let mut cache = Cache::over(case.heads, BlockTable::windowed(1, 256, Some(64), 2), case.kind);
+    (0..200).for_each(|past| {
+        cache.append(&cores, &case.k[..4], &case.v[..4], &[Span { rows: 0..1, slot: 0, past }])
+    });
+    // These heads have no window.
+    let (mut z, span) = (vec![0.0; 4], Span { rows: 0..1, slot: 0, past: 199 });
+    attend(&cores, &mut z, None, &case.q, cache.kv(), case.heads, None, &[span], None);
+}
+
 #[test]
 #[should_panic(expected = "not its own")]
 fn a_block_that_a_slot_only_reads_is_not_written() {

@@ -90,14 +90,31 @@ impl Case {
         Self { x, w, bias: numbers(outputs, seed + 2), shape }
     }
 
-    fn forward(&self, cores: &Cores, packing: Packing, activation: Option<Activation>) -> Vec<f32> {
+    fn packed(&self, cores: &Cores, packing: Packing) -> Vec<f32> {
         let [_, cols, outputs] = self.shape;
         let mut panels = vec![f32::NAN; packing.len(outputs, cols)];
         pack(cores, &mut panels, packing, &self.w, outputs, cols);
-        let w = Matrix { values: &panels, rows: outputs, cols, layout: Layout::Panels(packing) };
-        let mut y = vec![f32::NAN; self.x.len() / cols * outputs];
-        linear(cores, &mut y, &self.x, w, Some(&self.bias), activation);
+        panels
+    }
+
+    /// The product with a matrix that was packed, for these inputs.
+    fn product(
+        &self,
+        cores: &Cores,
+        packing: Packing,
+        panels: &[f32],
+        x: &[f32],
+        activation: Option<Activation>,
+    ) -> Vec<f32> {
+        let [_, cols, outputs] = self.shape;
+        let w = Matrix { values: panels, rows: outputs, cols, layout: Layout::Panels(packing) };
+        let mut y = vec![f32::NAN; x.len() / cols * outputs];
+        linear(cores, &mut y, x, w, Some(&self.bias), activation);
         y
+    }
+
+    fn forward(&self, cores: &Cores, packing: Packing, activation: Option<Activation>) -> Vec<f32> {
+        self.product(cores, packing, &self.packed(cores, packing), &self.x, activation)
     }
 }
 
@@ -142,20 +159,15 @@ fn blocks_of_inputs_may_differ_by_any_power() {
 
 #[test]
 fn one_row_is_many_rows_bit_for_bit() {
-    for cores in InputScales::ALL.into_iter().flat_map(each_isa_with) {
-        for (shape, packing) in SHAPES.iter().flat_map(|&s| Packing::ALL.map(|packing| (s, packing))) {
-            let case = Case::new(shape);
-            let gelu = Some(Activation::GeluTanh);
-            let together = case.forward(&cores, packing, gelu);
-            let alone: Vec<f32> = case
-                .x
-                .chunks(shape[1])
-                .take(20)
-                .flat_map(|x| {
-                    let (x, w, bias) = (x.to_vec(), case.w.clone(), case.bias.clone());
-                    Case { x, w, bias, shape }.forward(&cores, packing, gelu)
-                })
-                .collect();
+    let gelu = Some(Activation::GeluTanh);
+    for (shape, packing) in SHAPES.iter().flat_map(|&s| Packing::ALL.map(|packing| (s, packing))) {
+        let case = Case::new(shape);
+        let panels = case.packed(&Cores::new(1), packing);
+        for cores in InputScales::ALL.into_iter().flat_map(each_isa_with) {
+            let together = case.product(&cores, packing, &panels, &case.x, gelu);
+            let rows = case.x.chunks(shape[1]).take(20);
+            let alone: Vec<f32> =
+                rows.flat_map(|x| case.product(&cores, packing, &panels, x, gelu)).collect();
             let what = format!("{:?} {packing:?} {shape:?}", cores.isa());
             assert_same_bits(&what, &together[..alone.len()], &alone);
         }

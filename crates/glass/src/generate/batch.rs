@@ -14,7 +14,7 @@ const LOGIT_ROWS: usize = 64;
 
 /// Most rows of a pass: longer texts are read in several. With more, products would not be faster, and activations would take
 /// memory for the whole context.
-const PASS_ROWS: usize = 512;
+pub(crate) const PASS_ROWS: usize = 512;
 
 /// The sizes that memory is allocated for.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +58,8 @@ pub struct Batch<'a, B: Backend> {
     logits: Tensor<B>,
     /// The ids that were read, by slot.
     ids: Vec<Vec<u32>>,
+    /// Positions of each slot that were written since it was last empty.
+    written: Vec<usize>,
     spans: Vec<Span>,
     /// The rows of each span that the pass ends with.
     outputs: Vec<Span>,
@@ -72,8 +74,9 @@ impl<'a, B: Backend> Batch<'a, B> {
     pub fn new(backend: &'a B, gpt: &'a Gpt, weights: Weights<'a, B>, room: Room) -> Result<Self> {
         let config = &gpt.config;
         let positions = room.positions.min(config.context);
-        let cache = Cache::new(backend, config, Keep::All, room.cache, room.slots, positions)?;
-        Batch::over(backend, gpt, weights, cache, positions.min(PASS_ROWS).max(room.slots))
+        let rows = positions.min(PASS_ROWS).max(room.slots);
+        let cache = Cache::new(backend, config, room.cache, room.slots, positions, rows)?;
+        Batch::over(backend, gpt, weights, cache, rows)
     }
 
     /// A batch whose sequences share a memory of `blocks` blocks of 64 positions, which are given to slots by
@@ -111,6 +114,7 @@ impl<'a, B: Backend> Batch<'a, B> {
             cache,
             logits: Tensor::new(backend, wanted, config.vocabulary)?,
             ids: (0..slots).map(|_| Vec::with_capacity(positions)).collect(),
+            written: vec![0; slots],
             spans: Vec::with_capacity(slots),
             outputs: Vec::with_capacity(slots),
             rows: Vec::with_capacity(rows),
@@ -158,10 +162,16 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.ids[slot].extend_from_slice(ids);
     }
 
-    /// Drops everything in a slot after its first `len` ids; a slot that does not exist has read nothing.
+    /// Drops everything in a slot after its first `len` ids; a slot that does not exist has read nothing. If that is more than a
+    /// pass may add, layers with windows may have forgotten what the next id sees: then all is dropped.
     pub fn truncate(&mut self, slot: usize, len: usize) {
-        if let Some(ids) = self.ids.get_mut(slot) {
-            ids.truncate(len);
+        if len >= self.ids(slot).len() {
+            return;
+        }
+        let kept = if self.cache.keeps(&self.gpt.config, len, self.written[slot]) { len } else { 0 };
+        self.ids[slot].truncate(kept);
+        if kept == 0 {
+            self.written[slot] = 0;
         }
     }
 
@@ -396,6 +406,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         end(self.gpt, &mut pass, &mut self.memory, &mut self.logits);
         for span in &self.spans {
             self.ids[span.slot].extend_from_slice(&self.rows[span.rows.clone()]);
+            self.written[span.slot] = self.written[span.slot].max(self.ids[span.slot].len());
         }
     }
 }

@@ -54,7 +54,7 @@ impl<'a, B: Backend> Runner<'a, B> {
         self.batch.room(SLOT)
     }
 
-    /// Drops everything after the first `len` ids.
+    /// Drops everything after the first `len` ids, or all ([`Batch::truncate`]).
     pub fn truncate(&mut self, len: usize) {
         self.batch.truncate(SLOT, len);
     }

@@ -33,7 +33,7 @@ pub fn gradient_by_activation<B: Backend>(
     let rows = ids.len();
     let mut memory = Memory::new(backend, config, Keep::All, rows, 1)?;
     let mut d = Memory::new(backend, config, Keep::One, rows, 1)?;
-    let mut cache = Cache::new(backend, config, Keep::One, CacheType::F32, 1, rows)?;
+    let mut cache = Cache::for_pass(backend, config, CacheType::F32, 1, rows)?;
     let spans = [Span { rows: 0..rows, slot: 0, past: 0 }];
     let (dropout, probe) = (None, ());
     let mut pass = Pass {

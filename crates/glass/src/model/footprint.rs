@@ -3,7 +3,8 @@
 use super::parameter_count::ParameterCount;
 use crate::backend::Cpu;
 use crate::config::Config;
-use crate::memory::{Columns, Keep};
+use crate::generate::batch::PASS_ROWS;
+use crate::memory::{Cache, Columns, Keep};
 
 /// Bytes of a number: activations, keys and values are f32.
 const NUMBER: u64 = 4;
@@ -17,7 +18,8 @@ pub struct Footprint {
     pub pattern: u64,
     /// Patterns: one for every head of every layer.
     pub patterns: u64,
-    /// Keys and values of every layer: 2 × layers × T × key heads × head size × 4 bytes.
+    /// Keys and values: 2 × heads × head size × 4 bytes for every position that a layer keeps. That is T, or with a window
+    /// those of the window and of the longest pass ([`Cache::kept_positions`]).
     pub kv_cache_bytes: u64,
     /// What a forward keeps for its backward ([`Columns::kept`]): for every token and layer, the residual before attention
     /// and before the MLP, query, key, value, z and the hidden layer before its activation. The pattern is not kept, only
@@ -43,7 +45,7 @@ impl Footprint {
             tokens: t,
             pattern: t * t,
             patterns: layers * heads,
-            kv_cache_bytes: 2 * layers * t * keys * NUMBER,
+            kv_cache_bytes: 2 * Cache::<Cpu>::kept_positions(config, tokens, PASS_ROWS) * keys * NUMBER,
             activation_bytes: t * Columns::of::<Cpu>(config).kept(Keep::All) * NUMBER,
             flops_per_token: multiply + attend,
             flops_to_learn: 3 * (multiply + attend / 2),

@@ -121,7 +121,7 @@ impl<B: Backend> Learner<B> {
             second: b.zeros(len)?,
             memory: Memory::new(b, config, keep, rows, chunk)?,
             d: Memory::new(b, config, Keep::One, rows, chunk)?,
-            cache: Cache::new(b, config, Keep::One, CacheType::F32, samples, config.context.min(rows))?,
+            cache: Cache::for_pass(b, config, CacheType::F32, samples, config.context.min(rows))?,
             logits: Tensor::new(b, chunk, config.vocabulary)?,
             gpt,
             backend,

@@ -50,3 +50,4 @@ mod origin;
 mod packed;
 mod weight_places;
 mod verify;
+mod windows;

@@ -207,7 +207,7 @@ fn batched(learner: &Learner<Cpu>, steps: &[(Vec<u32>, Vec<Span>)]) -> Vec<Vec<f
     let (gpt, weights) = learner.model();
     let backend = &**learner.backend();
     let mut memory = Memory::new(backend, &gpt.config, Keep::One, 96, 8).unwrap();
-    let mut cache = Cache::new(backend, &gpt.config, Keep::All, CacheType::F32, 4, 24).unwrap();
+    let mut cache = Cache::new(backend, &gpt.config, CacheType::F32, 4, 24, 24).unwrap();
     let mut logits = Tensor::new(backend, 8, 31).unwrap();
     let mut all = vec![];
     for (ids, spans) in steps {

@@ -73,7 +73,7 @@ impl<'a, B: Backend> Fit<'a, B> {
             tokens,
             skipped,
             memory: Memory::new(backend, config, Keep::All, rows, 1)?,
-            cache: Cache::new(backend, config, Keep::One, CacheType::F32, 1, rows)?,
+            cache: Cache::for_pass(backend, config, CacheType::F32, 1, rows)?,
             d: Memory::new(backend, config, Keep::One, (rows - skipped) * width, 1)?,
             sums: vec![vec![0.0; width * width]; config.layers - 1],
             about,

@@ -39,7 +39,7 @@ impl Needs {
             let (row, wanted) = Memory::<B>::floats(config, keep);
             row.saturating_mul(rows).saturating_add(wanted * chunk)
         };
-        let cache = Cache::<B>::floats(config, CacheType::F32, samples, config.context);
+        let cache = Cache::<B>::floats_of_pass(config, CacheType::F32, samples, config.context);
         let arena = bytes(ParameterCount::of(config).stored);
         Needs {
             weights: arena,

@@ -1,0 +1,84 @@
+//! Layers whose queries see a window keep only that much of their keys and values.
+
+use glass::Config;
+use glass::backend::{CacheType, Cpu};
+use glass::config::LayerAttention;
+use glass::generate::{Batch, Room};
+use glass::memory::Cache;
+use glass::model::footprint::Footprint;
+use glass::weights::Weights;
+
+use crate::tiny;
+
+/// More than a pass of 512 tokens, a window and a block.
+const POSITIONS: usize = 1_000;
+
+/// Two layers, of which the first sees 9 positions.
+fn config() -> Config {
+    let narrow = LayerAttention { window: Some(9), ..LayerAttention::default() };
+    Config { attention: vec![narrow, LayerAttention::default()], ..Config::gpt2(31, POSITIONS, 24, 2, 3) }
+}
+
+fn with_batch<T>(config: &Config, cache: CacheType, work: impl FnOnce(Batch<'_, Cpu>) -> T) -> T {
+    let learner = tiny::learner(config, 2, 1);
+    let (frozen, backend) = (tiny::frozen(&learner), Cpu::new(2));
+    let (gpt, _) = learner.model();
+    let room = Room { slots: 1, positions: POSITIONS, cache };
+    work(Batch::new(&backend, gpt, Weights::<Cpu>::Frozen(&frozen), room).unwrap())
+}
+
+fn logits(batch: &Batch<'_, Cpu>) -> Vec<u32> {
+    let mut row = vec![0.0; 31];
+    batch.logits(0, &mut row).unwrap();
+    row.iter().map(|x: &f32| x.to_bits()).collect()
+}
+
+#[test]
+fn memory_is_counted_as_it_is_allocated() {
+    // Of the first layer ⌈(9 + 512 − 2) / 64⌉ + 1 = 10 blocks, of the second all 1,000 positions.
+    assert_eq!(Cache::<Cpu>::kept_positions(&config(), POSITIONS, 512), 640 + 1_000);
+    assert_eq!(Footprint::of(&config(), POSITIONS).kv_cache_bytes, 2 * 1_640 * 24 * 4);
+    // Where everything fits, everything is kept.
+    assert_eq!(Footprint::of(&config(), 300).kv_cache_bytes, 2 * 600 * 24 * 4);
+    let cache =
+        |config: &Config| Cache::new(&Cpu::new(1), config, CacheType::F32, 1, POSITIONS, 512).unwrap();
+    let (mut narrow, mut wide) = (cache(&config()), cache(&Config::gpt2(31, POSITIONS, 24, 2, 3)));
+    assert_eq!([narrow.at(0).shape.blocks, narrow.at(1).shape.blocks], [10, 16]);
+    assert_eq!([wide.at(0).shape.blocks, wide.at(1).shape.blocks], [16, 16]);
+}
+
+/// In whole passes, one by one, after a prompt that has a beginning in common, near or far back.
+#[test]
+fn the_same_bits_however_the_text_was_read() {
+    for kind in [CacheType::F32, CacheType::Bf16] {
+        with_batch(&config(), kind, |mut batch| {
+            let (ids, other) = (tiny::ids(POSITIONS, 31, 5), tiny::ids(POSITIONS, 31, 6));
+            let mut after = vec![Vec::new(); POSITIONS + 1];
+            for at in 0..POSITIONS {
+                batch.feed(&[(0, &ids[at..=at])], ()).unwrap();
+                after[at + 1] = logits(&batch);
+            }
+            // What those that follow see is gone: all is read again.
+            batch.truncate(0, 300);
+            assert!(batch.ids(0).is_empty());
+            for (own, rest) in
+                [(1_000, 0), (940, 60), (700, 30), (300, 0), (0, 700), (650, 0), (660, 5), (200, 800)]
+            {
+                let text: Vec<u32> = ids[..own].iter().chain(&other[..rest]).copied().collect();
+                batch.prompt(0, &text).unwrap();
+                if rest == 0 {
+                    assert!(logits(&batch) == after[own], "{own} ids, {kind:?}");
+                }
+            }
+            batch.truncate(0, 0);
+            batch.prompt(0, &ids[..600]).unwrap();
+            batch.feed(&[(0, &other[..100])], ()).unwrap();
+            batch.truncate(0, 600);
+            assert_eq!(batch.ids(0).len(), 600, "as much as a pass may add is kept");
+            for at in 600..700 {
+                batch.feed(&[(0, &ids[at..=at])], ()).unwrap();
+                assert!(logits(&batch) == after[at + 1], "{at}, {kind:?}");
+            }
+        });
+    }
+}
