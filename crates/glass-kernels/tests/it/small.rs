@@ -19,29 +19,29 @@ fn plain(threads: usize) -> Cores {
     Cores::with(Isa::Plain, threads).expect("any machine has it")
 }
 
-/// Two panels, the second with one column; a whole block of inputs and part of another.
+/// A whole block of inputs and part of another. Formats for which no scales are tried have two panels, the second with one column;
+/// the others one column, since trying takes a long time in Miri.
 #[test]
 fn products_with_packed_weights() {
-    let cols = 35;
+    let cols = 33;
     for packing in Packing::ALL {
-        // Many scales are tried for fewer than 8 bits, which takes a long time in Miri.
-        let outputs = if packing.is_quantised() && packing != Packing::Q8 { 3 } else { 65 };
+        let outputs = if packing.is_quantised() && packing != Packing::Q8 { 1 } else { 65 };
         let (w, cores) = (numbers(outputs * cols, 1), plain(1));
         let mut panels = vec![0.0; packing.len(outputs, cols)];
         pack(&cores, &mut panels, packing, &w, outputs, cols);
         let matrix = Matrix { values: &panels, rows: outputs, cols, layout: Layout::Panels(packing) };
+        let w = as_packed(packing, &w, cols);
         for rows in [1, 2] {
             let x = numbers(rows * cols, 2);
             let mut y = vec![0.0; rows * outputs];
             linear(&cores, &mut y, &x, matrix, None, Some(Activation::GeluTanh));
             linear(&cores, &mut y, &x, matrix, None, None);
-            let (x, w) =
-                (wide(&inputs(packing, InputScales::Exact, &x, cols)), wide(&as_packed(packing, &w, cols)));
-            assert_close(&format!("{packing:?}"), &y, &naive::linear(&x, &w, None, cols), 1e-5);
+            let x = wide(&inputs(packing, InputScales::Exact, &x, cols));
+            assert_close(&format!("{packing:?}"), &y, &naive::linear(&x, &wide(&w), None, cols), 1e-5);
         }
         let mut row = vec![0.0; cols];
         embed(&cores, &mut row, Write::Set, &[outputs as u32 - 1], matrix);
-        assert_eq!(row, as_packed(packing, &w, cols)[(outputs - 1) * cols..]);
+        assert_eq!(row, w[(outputs - 1) * cols..]);
     }
 }
 
