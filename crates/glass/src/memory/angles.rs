@@ -79,11 +79,9 @@ impl<B: Backend> Angles<B> {
             let pairs = table.frequencies.len();
             (cos, sin) = (refilled(cos, rows * pairs), refilled(sin, rows * pairs));
             for (row, position) in spans.iter().flat_map(|span| span.rows.clone().zip(span.past..)) {
-                let amplitude = table.amplitude * table.scale.map_or(1.0, |scale| scale.at(position));
+                let amplitude = amplitude_at(table.amplitude, table.scale, position);
                 for (i, frequency) in table.frequencies.iter().enumerate() {
-                    let (s, c) = (position as f64 * frequency).sin_cos();
-                    (cos[row * pairs + i], sin[row * pairs + i]) =
-                        ((c * amplitude) as f32, (s * amplitude) as f32);
+                    (cos[row * pairs + i], sin[row * pairs + i]) = turn(*frequency, amplitude, position);
                 }
             }
             table.cos.use_rows(rows);
@@ -98,6 +96,22 @@ impl<B: Backend> Angles<B> {
         let Table { pairs, ref frequencies, ref cos, ref sin, .. } = self.tables[table];
         Rotation { pairs, width: 2 * frequencies.len(), cos, sin }
     }
+}
+
+fn amplitude_at(amplitude: f64, scale: Option<PositionScale>, position: usize) -> f64 {
+    amplitude * scale.map_or(1.0, |scale| scale.at(position))
+}
+
+fn turn(frequency: f64, amplitude: f64, position: usize) -> (f32, f32) {
+    let (sin, cos) = (position as f64 * frequency).sin_cos();
+    ((cos * amplitude) as f32, (sin * amplitude) as f32)
+}
+
+/// Cosine and sine of every pair at a position, as a pass computes them for queries or keys of a layer that rotates them.
+pub(crate) fn turns_at(config: &Config, rotary: &Rotary, is_query: bool, position: usize) -> Vec<(f32, f32)> {
+    let (frequencies, amplitude) = rotary.frequencies(config.context);
+    let amplitude = amplitude_at(amplitude, config.scores.by_position.filter(|_| is_query), position);
+    frequencies.into_iter().map(|frequency| turn(frequency, amplitude, position)).collect()
 }
 
 fn refilled(mut values: Vec<f32>, len: usize) -> Vec<f32> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use glass::Config;
 use glass::backend::{Cpu, InputScales, Packing, Precision};
+use glass::config::{NormKind, NormOver, Placement};
 use glass::inspect::edit::Change;
 use glass::inspect::origin::{Kind, LISTED, Number, Origin, Statistic, Tracer};
 use glass::inspect::{Edit, Edits, Inspector, Record};
@@ -14,7 +15,7 @@ use glass::runtime::{Model, cache_for};
 use glass::weights::Frozen;
 use glass_kernels::Cores;
 
-use crate::tiny;
+use crate::{switches, tiny};
 
 /// Two heads of 24 numbers: scores are scaled by no power of two, and blocks of 32 inputs end within a head. More than one block of keys.
 fn config() -> Config {
@@ -72,7 +73,8 @@ fn numbers(config: &Config, site: Site, len: usize) -> Vec<Number> {
     let mut numbers = Vec::new();
     for position in [0, 1, 63, 64, len - 1] {
         for head in 0..if of_head { config.heads.query } else { 1 } {
-            for index in (0..cols).step_by(cols / 7) {
+            // A step that passes by both halves of a head, and by every head.
+            for index in (0..cols).step_by((cols / 7).max(1)) {
                 numbers.push(Number::At { site, position, head, index });
             }
         }
@@ -101,21 +103,45 @@ fn operands_are_themselves(seen: &Seen<'_>, origin: &Origin) {
     }
 }
 
+/// What norms give, and how many parts of a row are normalised for themselves.
+fn norms(config: &Config) -> Vec<(Site, usize)> {
+    let apart = config.query_key_norm.is_some_and(|norm| norm.over == NormOver::Head);
+    let heads = |heads| if apart { heads } else { 1 };
+    let all = [
+        (config.placement.is_before(), Part::AttentionNorm, 1),
+        (config.placement.is_before(), Part::MlpNorm, 1),
+        (config.placement.is_after(), Part::AttentionOut, 1),
+        (config.placement.is_after(), Part::MlpOut, 1),
+        (config.query_key_norm.is_some(), Part::QueryNorm, heads(config.heads.query)),
+        (config.query_key_norm.is_some(), Part::KeyNorm, heads(config.heads.key)),
+    ];
+    let in_block = |layer| {
+        let has = all.into_iter().filter(|(has, ..)| *has);
+        has.map(move |(_, part, heads)| (Site::Block(layer, part), heads))
+    };
+    let around = [(true, Site::Norm), (config.embedding_norm, Site::Embedding)];
+    let around = around.into_iter().filter(|(has, _)| *has).map(|(_, site)| (site, 1));
+    around.chain((0..config.layers).flat_map(in_block)).collect()
+}
+
 fn check_all(seen: &Seen<'_>, name: &str) {
     let config = seen.model.config();
     let mut asked: Vec<Number> =
         Site::all(config).into_iter().flat_map(|site| numbers(config, site, seen.ids.len())).collect();
-    let norms = [Site::Norm, Site::Block(1, Part::AttentionNorm), Site::Block(0, Part::MlpNorm)];
-    for (site, of) in norms.into_iter().flat_map(|site| {
-        [Statistic::Mean, Statistic::Variance, Statistic::InverseDeviation].map(|of| (site, of))
-    }) {
-        asked.push(Number::Statistic { of, site, position: 70, head: 0 });
+    let of_norm: &[Statistic] = match config.norm.kind {
+        NormKind::Layer => &[Statistic::Mean, Statistic::Variance, Statistic::InverseDeviation],
+        NormKind::Rms => &[Statistic::MeanSquare, Statistic::InverseDeviation],
+    };
+    for (site, heads) in norms(config) {
+        for (head, &of) in (0..heads).flat_map(|head| of_norm.iter().map(move |of| (head, of))) {
+            asked.push(Number::Statistic { of, site, position: 70, head });
+        }
     }
     for of in [Statistic::Largest, Statistic::Sum] {
         asked.push(Number::Statistic { of, site: Site::Block(1, Part::Pattern), position: 70, head: 1 });
         asked.push(Number::Statistic { of, site: Site::Logits, position: 70, head: 0 });
     }
-    asked.extend([0, 9, 69].map(|token| Number::Probability { token, position: 80 }));
+    asked.extend([0, 9, 30].map(|token| Number::Probability { token, position: 80 }));
     for (at, number) in asked.iter().enumerate() {
         let all = seen.origin(number, usize::MAX);
         if all.edited.is_none() {
@@ -145,6 +171,21 @@ fn every_equation_gives_what_the_pass_computed() {
     for packing in Packing::ALL {
         let model = model(Cpu::new(1), &config(), packing);
         check_all(&Seen::of(&model, Vec::new()), packing.name());
+    }
+}
+
+/// Every choice of the configuration, alone and together; as floats, and with 16 bits for keys and values.
+#[test]
+fn every_equation_gives_what_the_pass_computed_with_every_switch() {
+    let learned = Config { embedding_norm: true, ..config() };
+    let both = Config { placement: Placement::Both, ..config() };
+    let more = [("norm of a token and a position", learned), ("LayerNorm on both sides", both)];
+    for (name, config) in switches::all().into_iter().chain(more) {
+        let config = Config { context: 100, ..config };
+        for packing in [Packing::F32, Packing::Q8] {
+            let model = model(Cpu::new(1), &config, packing);
+            check_all(&Seen::of(&model, Vec::new()), &format!("{name}, {}", packing.name()));
+        }
     }
 }
 
