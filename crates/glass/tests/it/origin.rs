@@ -1,6 +1,6 @@
 //! Where numbers come from: every equation gives the number that the pass computed, but for the rounding of 32-bit floats.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glass::Config;
 use glass::backend::{Cpu, InputScales, Packing, Precision};
@@ -250,6 +250,84 @@ fn steps_back_end_at_weights() {
     }
     // The way back passes by most kinds of sites.
     assert!(kinds.len() > 10 && kinds.contains_key(&Site::Token), "{kinds:?}");
+}
+
+/// What only some models have is refused by the others.
+#[test]
+fn numbers_of_other_models_are_refused() {
+    let everything = switches::all().pop().unwrap().1;
+    let ids = [1, 2, 3];
+    let at = |site| Number::At { site, position: 0, head: 0, index: 0 };
+    let statistic = |of, part, head| {
+        let site = Site::Block(0, part);
+        Number::Statistic { of, site, position: 0, head }
+    };
+    for (config, numbers) in [
+        (
+            config(),
+            vec![
+                at(Site::Block(0, Part::QueryRotated)),
+                at(Site::Block(0, Part::KeyNorm)),
+                at(Site::Block(0, Part::Up)),
+                at(Site::Block(0, Part::MlpUnnormed)),
+                statistic(Statistic::MeanSquare, Part::MlpNorm, 0),
+                statistic(Statistic::InverseDeviation, Part::MlpOut, 0),
+            ],
+        ),
+        (
+            everything,
+            vec![
+                at(Site::Position),
+                statistic(Statistic::Mean, Part::MlpNorm, 0),
+                statistic(Statistic::Variance, Part::QueryNorm, 0),
+                statistic(Statistic::MeanSquare, Part::QueryNorm, 4),
+                statistic(Statistic::MeanSquare, Part::KeyNorm, 2),
+                statistic(Statistic::MeanSquare, Part::MlpNorm, 1),
+                statistic(Statistic::Sum, Part::QueryNorm, 0),
+            ],
+        ),
+    ] {
+        let model = model(Cpu::new(1), &config, Packing::F32);
+        let tracer = Tracer::new(&model, &ids, &[]);
+        for number in numbers {
+            let refused = tracer.origin(&number, &mut |_, _, _| panic!("{number:?} was read"));
+            assert!(refused.is_err(), "{number:?}");
+        }
+    }
+}
+
+/// Step by step back from a logit, every operand, with every choice at once: through rotation, norms, gates, sinks.
+#[test]
+fn steps_back_pass_by_every_site() {
+    let everything = Config { context: 100, ..switches::all().pop().unwrap().1 };
+    let model = model(Cpu::new(1), &everything, Packing::F32);
+    let seen = Seen::of(&model, Vec::new());
+    let mut ahead = vec![Number::Probability { token: 3, position: 30 }];
+    let (mut sites, mut weights) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(number) = ahead.pop() {
+        match &number {
+            // One number of each site and head, so that the way ends.
+            Number::At { site, head, .. } if !sites.insert((*site, *head)) => continue,
+            Number::Weight { parameter, .. } if !weights.insert(parameter.clone()) => continue,
+            Number::Statistic { of, site, .. } if !sites.insert((*site, usize::MAX - *of as usize)) => {
+                continue;
+            }
+            _ => {}
+        }
+        let factors = seen.origin(&number, LISTED).inputs.into_iter();
+        let numbers = factors.flat_map(|input| [Some(input.factor), input.times]).flatten();
+        ahead.extend(numbers.filter_map(|factor| factor.number));
+    }
+    let missed: Vec<Site> = Site::all(&everything)
+        .into_iter()
+        .filter(|site| !sites.iter().any(|(seen, _)| seen == site))
+        .collect();
+    // What heads contribute lies beside the way.
+    assert!(missed.iter().all(|site| matches!(site, Site::Block(_, Part::Contribution))), "{missed:?}");
+    let (_, plan) = Gpt::plan(&everything);
+    let unused: Vec<&String> =
+        plan.specs.iter().map(|spec| &spec.name).filter(|name| !weights.contains(*name)).collect();
+    assert!(unused.is_empty(), "{unused:?}");
 }
 
 #[test]
