@@ -293,6 +293,23 @@ impl Site {
         matches!(self, Site::Block(_, Part::Scores | Part::Masked | Part::Pattern))
     }
 
+    /// Queries of a block as attention compares them with keys: after their norm and rotation, where they have them.
+    pub fn query(config: &Config, layer: usize) -> Site {
+        Site::compared(config, layer, [Part::Query, Part::QueryNorm, Part::QueryRotated])
+    }
+
+    /// Keys of a block as attention compares them with queries.
+    pub fn key(config: &Config, layer: usize) -> Site {
+        Site::compared(config, layer, [Part::Key, Part::KeyNorm, Part::KeyRotated])
+    }
+
+    fn compared(config: &Config, layer: usize, [linear, normed, rotated]: [Part; 3]) -> Site {
+        let norm_is_last = config.query_key_norm.is_some_and(|norm| norm.after_rotation);
+        let last = if norm_is_last { [normed, rotated] } else { [rotated, normed] };
+        let mut sites = last.into_iter().map(|part| Site::Block(layer, part));
+        sites.find(|site| site.is_in(config)).unwrap_or(Site::Block(layer, linear))
+    }
+
     /// The residual stream that enters block `layer`; for the number of layers, the output of the last block.
     pub fn residual(layer: usize, layers: usize) -> Site {
         if layer < layers { Site::Block(layer, Part::Residual) } else { Site::Residual }

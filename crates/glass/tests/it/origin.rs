@@ -314,7 +314,7 @@ fn steps_back_pass_by_every_site() {
             }
             _ => {}
         }
-        let factors = seen.origin(&number, LISTED).inputs.into_iter();
+        let factors = seen.origin(&number, usize::MAX).inputs.into_iter();
         let numbers = factors.flat_map(|input| [Some(input.factor), input.times]).flatten();
         ahead.extend(numbers.filter_map(|factor| factor.number));
     }

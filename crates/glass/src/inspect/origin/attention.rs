@@ -39,7 +39,7 @@ impl<B: Backend> Tracer<'_, B> {
         if key < self.visible(layer, position).start {
             return Ok(self.unseen(value, layer, position, key));
         }
-        let [at, of] = [Part::Query, Part::Key].map(|part| self.compared(layer, part));
+        let (at, of) = (Site::query(self.config(), layer), Site::key(self.config(), layer));
         let (query, keyed) = (rows(at, 0, position)?, rows(of, 0, key)?);
         let pairs = queries.clone().zip(keys.clone());
         let parts: Vec<f64> = pairs.map(|(q, k)| self.cached(query[q]) * self.cached(keyed[k])).collect();
@@ -200,13 +200,13 @@ impl<B: Backend> Tracer<'_, B> {
             return Ok(scores[..=position].iter().map(|&score| score.into()).collect());
         }
         let [queries, columns] = self.columns(head);
-        let query = rows(self.compared(layer, Part::Query), 0, position)?;
+        let query = rows(Site::query(self.config(), layer), 0, position)?;
         let query: Vec<f64> = query[queries].iter().map(|&x| bf16(x * scale)).collect();
         let visible = self.visible(layer, position);
         let mut scores = vec![f64::NEG_INFINITY; visible.start];
         let capped = |x: f64| cap.map_or(x, |cap| f64::from(cap) * (x / f64::from(cap)).tanh());
         for key in visible {
-            let key = rows(self.compared(layer, Part::Key), 0, key)?;
+            let key = rows(Site::key(self.config(), layer), 0, key)?;
             let pairs = query.iter().zip(&key[columns.clone()]);
             scores.push(capped(pairs.map(|(q, &k)| q * bf16(k)).sum()));
         }

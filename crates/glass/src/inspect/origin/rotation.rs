@@ -60,19 +60,6 @@ impl<B: Backend> Tracer<'_, B> {
             (_, false) => Part::Key,
         }
     }
-
-    /// Queries or keys as attention reads them: after their norm and rotation, where they have them. `part` is
-    /// [`Part::Query`] or [`Part::Key`].
-    pub(super) fn compared(&self, layer: usize, part: Part) -> Site {
-        let (normed, rotated) = match part {
-            Part::Query => (Part::QueryNorm, Part::QueryRotated),
-            _ => (Part::KeyNorm, Part::KeyRotated),
-        };
-        let norm_is_last = self.config().query_key_norm.is_some_and(|norm| norm.after_rotation);
-        let last = if norm_is_last { [normed, rotated] } else { [rotated, normed] };
-        let sites = last.into_iter().chain([part]).map(|part| Site::Block(layer, part));
-        sites.into_iter().find(|site| site.is_in(self.config())).expect("every model has queries and keys")
-    }
 }
 
 /// The pair that a number of a head belongs to, and whether it is the first of the two; none if it is not rotated.
