@@ -110,6 +110,19 @@ impl Behind {
         added
     }
 
+    /// What each number of a part is multiplied by.
+    pub fn gains(&self, width: usize) -> Vec<f64> {
+        match &self.norm {
+            Some((norm, deviation)) => norm.gain.iter().map(|gain| self.factor * gain / deviation).collect(),
+            None => vec![self.factor; width],
+        }
+    }
+
+    /// Whether a part's mean is subtracted from it first.
+    pub fn subtracts_means(&self) -> bool {
+        self.norm.as_ref().is_some_and(|(norm, _)| norm.norm.kind == NormKind::Layer)
+    }
+
     /// The direction of the branch's row that a direction of the residual stream is.
     pub fn before(&self, direction: &[f64]) -> Vec<f64> {
         let direction = self.scaled(direction);
