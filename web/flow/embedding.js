@@ -12,7 +12,7 @@ import { defineView } from "./view.js";
 export const view = defineView({
   id: "embedding",
   title: "Embedding",
-  about: "Every token has a vector that was learned. With a vector of its position, in models that have those, it is what flows.",
+  about: "Every token has a vector that was learned. It flows into the first block, in some models with a vector of its position added.",
   uses: ["position"],
   draw,
 });
@@ -42,7 +42,7 @@ async function draw({ state, store }) {
       row(normed ? "→" : "=", normed ? "brought to one scale (norm): what flows into block 0" : "what flows into block 0", of.sum, "data", site("embedding")),
     ),
     !of.position && note("This model has no vectors of positions: its blocks rotate queries and keys by an angle that grows with the position."),
-    note(`${model.width} numbers each. Blue and square: learned, they stand in the file. Orange and round: computed for this text.`),
+    note(`${model.width} numbers each. Blue and square: learned${factor === 1 ? ", they stand in the file" : "; the file has them without the factor"}. Orange and round: computed for this text.`),
     part("Tokens whose learned vectors have the most similar direction (cosine)", make("div", { class: "narrow" }, near(own.near))),
   ];
 }
