@@ -14,7 +14,7 @@ export const chapter = {
   title: "Again and again: block by block",
   sources: ["nostalgebraist", "he", "ba", "elhage"],
   make(lesson) {
-    const { layers } = lesson.model;
+    const { layers, choices } = lesson.model;
     const asked = lesson.ask({ ask: "lens", ids: lesson.ids, top: 3 }).then(({ layers }) => layers.map((positions) => positions[0]));
     asked.catch(() => {});
     const truth = async () => {
@@ -47,7 +47,7 @@ export const chapter = {
         "One stream, many additions",
         figure("The length of the vector, and of what attention and the MLP add to it, block by block.", () => stream(lesson), { name: "stream", tall: 14 }),
         say("No block replaces the vector: each one reads the vector, ", strong("adds"), " to it and passes it on. What an early block wrote can be read by every later one."),
-        aside("Each part reads a copy that was brought to a common size first (pre-norm). The lens does with every vector what is otherwise done with the last one only: the final norm and the unembedding. That is a way of looking. The model itself never does it midway, and nothing trained its early vectors to be read like that."),
+        aside(`${choices.norm_before ? "Each part reads a copy that was brought to a common size first (pre-norm). " : ""}${choices.norm_after ? "What each part gives is brought to a common size before it is added (post-norm). " : ""}The lens does with every vector what is otherwise done with the last one only: the final norm and the unembedding. That is a way of looking. The model itself never does it midway, and nothing trained its early vectors to be read like that.`),
       ),
     ];
   },

@@ -15,9 +15,10 @@ export const chapter = {
   sources: ["mikolov", "radford"],
   make(lesson) {
     const { model } = lesson;
+    const learned = model.choices.positions === "learned";
     const words = lesson.tokens.map((_, at) => at).filter((at) => at >= lesson.first && isWord(lesson.tokens[at]));
     let position = nounOf(lesson) ?? words.at(-1) ?? lesson.last;
-    const picture = figure("The token’s vector, its position’s vector, and their sum. A bar is one number: upwards above zero, downwards and hatched below.", () => lookUp(lesson, position), { name: "look-up", tall: 12 });
+    const picture = figure(`${learned ? "The token’s vector, its position’s vector, and their sum." : "The token’s vector, and what enters the first block."} A bar is one number: upwards above zero, downwards and hatched below.`, () => lookUp(lesson, position), { name: "look-up", tall: 12 });
     const near = live(() => nearest(lesson, position));
     const pick = (at) => {
       position = at;
@@ -31,7 +32,9 @@ export const chapter = {
         picture,
         say("The model cannot compute with a word. So every token of the vocabulary has a row of ", strong(`${whole(model.width)} numbers`), `: its vector. The table is the embedding, ${whole(model.vocabulary)} rows of them. They are weights: they were learned, and stay as they are while the model reads.`),
         say("A list of numbers is called a ", strong("vector"), ". Two numbers are a place on a sheet of paper, or an arrow that leads there. With so many numbers it cannot be drawn, but it still has a ", strong("length"), " and a ", strong("direction"), ", which are computed in the same way."),
-        aside(`The numbers alone say nothing about the order of words. Therefore each place in the text has a learned vector of its own (there are ${whole(model.context)}), and both are added.`),
+        aside(learned
+          ? `The numbers alone say nothing about the order of words. Therefore each place in the text has a learned vector of its own (there are ${whole(model.context)}), and both are added.`
+          : "The numbers alone say nothing about the order of words. In this model nothing is added for it here: in its blocks, the vectors that are compared (chapter 4) are rotated by an angle that grows with the position."),
       ),
       screen("Does the look-up know what stands beside?", sameTwice(lesson)),
       screen("Near words", near),
@@ -42,7 +45,13 @@ export const chapter = {
 async function lookUp(lesson, position) {
   const found = await lesson.ask({ ask: "embedding", ids: lesson.ids, position });
   const row = (name, key, kind) => stripRow(name, values(found[key]), { kind });
-  return [row(`row ${lesson.ids[position]} of the embedding: ${lesson.named(position)}`, "token", "weight"), row(`+ row ${position} of the positions`, "position", "weight"), row("= what enters the first block", "sum", "data")];
+  const { embedding_factor: factor, embedding_norm: normed } = lesson.model.choices;
+  const times = factor === 1 ? "" : `, times ${fixed(factor)}`;
+  return [
+    row(`row ${lesson.ids[position]} of the embedding: ${lesson.named(position)}${times}`, "token", "weight"),
+    found.position && row(`+ row ${position} of the positions`, "position", "weight"),
+    row(`= what enters the first block${normed ? ", brought to a common size" : ""}`, "sum", "data"),
+  ].filter(Boolean);
 }
 
 /** A token that stands twice, or else the same token in another text. */
@@ -65,7 +74,7 @@ function sameTwice(lesson) {
       const [a, b] = await Promise.all(two.map(([ids, position]) => lesson.ask({ ask: "embedding", ids, position })));
       const [x, y] = [values(a.token), values(b.token)];
       const most = x.reduce((most, value, i) => Math.max(most, Math.abs(value - y[i])), 0);
-      return { value: "not", say: `It is row ${ids[at]} both times; the largest difference of any of the ${x.length} numbers is ${most}. (Their sums with the positions differ, because the positions do.)` };
+      return { value: "not", say: `It is row ${ids[at]} both times; the largest difference of any of the ${x.length} numbers is ${most}.${lesson.model.choices.positions === "learned" ? " (Their sums with the positions differ, because the positions do.)" : ""}` };
     },
     shown: () => [
       say("The look-up knows ", strong("no context"), ". “Leaves” on a tree and “leaves” as in goes away begin as the same vector. All that a word comes to mean in a sentence has to be added afterwards: that is what the blocks are for."),

@@ -42,6 +42,7 @@ export const chapter = {
         "The mask",
         figure(null, () => triangle(lesson, head), { name: "triangle", tall: 16 }),
         say("Each row is a word that asks, each column a word that answers. Before the softmax, the scores to the right of the diagonal are set to −∞; so their shares are exactly 0. A word sees itself: the diagonal remains."),
+        windows(lesson.model),
         closer(lesson, "attention", head, "The whole head, with its scores before and after the mask"),
       ),
       screen(
@@ -60,6 +61,12 @@ export const chapter = {
     ];
   },
 };
+
+/** Blocks that do not look all the way back. */
+function windows({ choices, layers }) {
+  const some = choices.windows.filter(Boolean);
+  return some.length ? aside(`In this model ${whole(some.length)} of ${whole(layers)} blocks also hide what is further back: they see the last ${whole(Math.max(...some))} tokens. What is earlier reaches them through the other blocks, or in steps.`) : null;
+}
 
 /** A word that another word follows, about the middle of the text. */
 function withNext({ tokens, first, last }) {

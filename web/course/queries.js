@@ -24,12 +24,28 @@ export const chapter = {
         figure(`One word’s vector of ${whole(model.width)} numbers is multiplied by two learned matrices; each gives ${size} numbers.`, () => asking(lesson), { name: "query-key", tall: 10 }),
         say("A ", strong("matrix"), ` is a table of numbers. To multiply a vector by it, each number of the vector is multiplied with its row of the table, and the rows are added up. So ${whole(model.width)} numbers and a table of ${whole(model.width)} rows and ${size} columns make ${size} new numbers. Here the table holds weights: it was learned.`),
         say("Attention lets a word take in other words. A head first makes two short vectors from every word’s vector: a ", strong("query"), ", what this word looks for, and a ", strong("key"), ", what it can be found by."),
-        say("Query and key are multiplied, number by number, and summed: a ", strong("score"), `. It is divided by √${size} = ${fixed(Math.sqrt(size))}, so that it stays about as large for vectors of more numbers.`),
+        turned(model),
+        say("Query and key are multiplied, number by number, and summed: a ", strong("score"), scaled(model)),
       ),
       screen("Which word answers?", live(() => answering(lesson))),
     ];
   },
 };
+
+/** What becomes of queries and keys before they are compared. */
+function turned({ choices, layers }) {
+  const some = choices.rotated.filter(Boolean).length;
+  const steps = [choices.query_key_norm && "brought to a common size", some && "rotated by an angle that grows with the position of the word"].filter(Boolean);
+  if (!steps.length) return null;
+  return aside(`In this model both are ${steps.join(" and ")} before they are compared${some && some < layers ? ` (rotated in ${some} of ${layers} blocks)` : ""}. ${some ? "So their product depends on how far apart the two words are. " : ""}They are shown as they are compared.`);
+}
+
+/** What becomes of a product. */
+function scaled({ head_size: size, choices }) {
+  const by = choices.score_by_size ? `divided by √${size} = ${fixed(Math.sqrt(size))}` : "multiplied by a constant";
+  const cap = choices.score_cap ? ` Then it is held between −${choices.score_cap} and ${choices.score_cap}.` : "";
+  return `. It is ${by}, so that it stays about as large for vectors of more numbers.${cap}`;
+}
 
 /** The word with the largest share but for the first one and the start of the text. */
 function secondOf(lesson, { position, to, shares }) {
@@ -49,7 +65,7 @@ async function asking(lesson) {
     stripRow(`the query of ${lesson.named(position)}`, query),
     stripRow(`the key of ${lesson.named(to)}`, key),
     stripRow("query × key, number by number", query.map((value, at) => value * key[at])),
-    make("p", { class: "course-sum" }, `Their sum is ${fixed(qk.product)}; divided by ${fixed(Math.sqrt(lesson.model.head_size))} that is a score of ${fixed(qk.scaled ?? qk.product / Math.sqrt(lesson.model.head_size))}. The head does this with every earlier word, and with the word itself.`),
+    make("p", { class: "course-sum" }, qk.product === null ? "This head does not look so far back." : `Their sum is ${fixed(qk.product)}; ${lesson.model.choices.score_by_size ? `divided by ${fixed(Math.sqrt(lesson.model.head_size))}` : "times a constant"} that is a score of ${fixed(qk.scaled)}. The head does this with every earlier word that it sees, and with the word itself.`),
   ];
 }
 
@@ -86,7 +102,7 @@ function looking(lesson, asked) {
   const box = make("div");
   asked.then((found) => {
     let at = found.position;
-    const picture = figure("Its share of the attention, and the score after the division that it came from.", () => table(lesson, found, at), { name: "scores", tall: 14 });
+    const picture = figure("Its share of the attention, and the score that it came from.", () => table(lesson, found, at), { name: "scores", tall: 14 });
     box.append(
       make("p", { class: "note" }, "Who asks:"),
       tokenStrip({ tokens: lesson.tokens, chosen: at, label: "The word that asks", pick: (position) => {

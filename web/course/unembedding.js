@@ -43,13 +43,17 @@ function product(lesson, found) {
   const products = vector.map((value, at) => value * row[at]);
   const one = (name, numbers, kind) => stripRow(name, numbers, { kind });
   const sum = products.reduce((a, b) => a + b, 0);
-  const rest = found.logit - sum;
+  const { logit_factor: factor, logit_cap: cap } = lesson.model.choices;
+  // In words, what a model does with the sum.
+  const after = [factor !== 1 && `times ${fixed(factor)}`, cap && `held between −${cap} and ${cap}`].filter(Boolean).join(", ");
+  const given = cap ? cap * Math.tanh((factor * sum) / cap) : factor * sum;
+  const rest = found.logit - given;
   return [
     one(`the last vector at ${lesson.named(lesson.last)}, brought to a common size by the last norm`, vector, "data"),
     one(`× the row of ${quoted(found.token)} in the unembedding`, row, "weight"),
     one("= the products, one for each number", products, "data"),
-    make("p", { class: "course-sum" }, "their sum, the logit of ", chip(found.token), ": ", number(found.logit, { logit: found.token.id, position: lesson.last }, { text: fixed(found.logit) })),
-    Math.abs(rest) > 0.005 ? make("p", { class: "note" }, `The products shown sum to ${fixed(sum)}; the model computes with inputs rounded to 8 bits here, which makes the difference of ${fixed(rest, 3)}.`) : null,
+    make("p", { class: "course-sum" }, `their sum, ${after && `${fixed(sum)}, ${after}, `}the logit of `, chip(found.token), ": ", number(found.logit, { logit: found.token.id, position: lesson.last }, { text: fixed(found.logit) })),
+    Math.abs(rest) > 0.005 ? make("p", { class: "note" }, `The products shown give ${fixed(given)}; the model computes with inputs rounded to 8 bits here, which makes the difference of ${fixed(rest, 3)}.`) : null,
   ];
 }
 

@@ -25,10 +25,21 @@ const STEPS = [
 ];
 const ABOUT = {
   product: "Query of the row times key of the column: how well they fit.",
-  scaled: "The same, divided by the square root of the head's size, so that the numbers stay small.",
+  scaled: "The same, times a constant, so that the numbers stay small.",
   masked: "Nobody looks ahead: later words are hidden.",
   pattern: "Softmax turns every row into shares that sum to 1.",
 };
+
+/** What a step does, in this model and block. */
+function about(step, { choices }, { cap, window }) {
+  if (step === "scaled" && choices.score_by_size) return "The same, divided by the square root of the head's size, so that the numbers stay small.";
+  if (step === "masked") {
+    const far = window ? ` This block sees the last ${window} words only: those before them are hidden too.` : "";
+    return `${ABOUT.masked}${far}${cap ? ` A cap holds every number between −${cap} and ${cap}.` : ""}`;
+  }
+  if (step === "pattern" && choices.sinks) return "Softmax turns every row into shares that sum to less than 1: the head's sink takes the rest.";
+  return ABOUT[step];
+}
 
 export const view = defineView({
   id: "attention",
@@ -94,7 +105,9 @@ function stepsOf(found, only) {
     masked: found.masked ? at(found.masked) : (q, k) => (k > q ? -Infinity : product(q, k) * found.scale),
     pattern: pattern.rows === 1 ? (_, k) => pattern.at(0, k) : (q, k) => pattern.at(q, k),
   };
-  return { of, scale: found.scale, only, row: (step, q) => Array.from({ length: q + 1 }, (_, k) => of[step](q, k)) };
+  // Further back than the window.
+  const isFar = (q, k) => Boolean(found.window) && q - k >= found.window;
+  return { of, isFar, found, scale: found.scale, only, row: (step, q) => Array.from({ length: q + 1 }, (_, k) => of[step](q, k)) };
 }
 
 function strongest(row, sink) {
@@ -137,7 +150,7 @@ function byShare(row, tokens) {
 function gridPart({ state, store, steps, step, key }) {
   const { tokens, position, sink, block, head, ids } = state;
   const texts = tokens.map(shownText);
-  const hidden = (q, k) => (step === "masked" || step === "pattern" ? k > q : false) || (!sink && k === 0);
+  const hidden = (q, k) => (step === "masked" || step === "pattern" ? k > q : false) || steps.isFar(q, k) || (!sink && k === 0);
   const value = (q, k) => (hidden(q, k) ? null : steps.of[step](q, k));
   const full = most(ids.flatMap((_, q) => ids.map((_, k) => value(q, k) ?? 0)));
   const say = (q, k) => `${texts[q]} → ${texts[k]}: ${hidden(q, k) ? "hidden" : format(steps.of[step](q, k), 3)}`;
@@ -159,7 +172,7 @@ function gridPart({ state, store, steps, step, key }) {
   return part(
     "Every word that looks (rows), every word looked at (columns)",
     choice({ label: "Step", options: STEPS, chosen: step, pick: (to) => store.set({ step: to }), name: "step" }),
-    note(ABOUT[step]),
+    note(about(step, state.model, steps.found)),
     drawn,
   );
 }
@@ -167,7 +180,8 @@ function gridPart({ state, store, steps, step, key }) {
 function rowPart({ state, store, steps, key }) {
   const { tokens, position, block, head } = state;
   const row = steps.row("pattern", position);
-  const order = row.map((_, k) => k).sort((a, b) => row[b] - row[a]);
+  const seen = row.map((_, k) => k).filter((k) => !steps.isFar(position, k));
+  const order = seen.sort((a, b) => row[b] - row[a]);
   const shown = order.slice(0, ROWS).sort((a, b) => a - b);
   const site = (name, k) => ({ site: `block.${block}.attention.${name}`, position, head, key: k });
   const cell = (name, step, k, options) => number(steps.of[step](position, k), site(name, k), options);
@@ -183,8 +197,9 @@ function rowPart({ state, store, steps, key }) {
   ]);
   return part(
     `Where ${quoted(tokens[position])} looks`,
-    table({ caption: "The row of the chosen word", head: ["Word", "Q·K", `× ${format(steps.scale, 3)}`, "Share"], rows }),
-    row.length > ROWS && note(`The ${ROWS} largest shares of ${row.length}.`),
+    table({ caption: "The row of the chosen word", head: ["Word", "Q·K", `× ${format(steps.scale, 3)}${steps.found.cap ? ", capped" : ""}`, "Share"], rows }),
+    seen.length > ROWS && note(`The ${ROWS} largest shares of ${seen.length}.`),
+    seen.length < row.length && note(`This block sees the last ${seen.length} words only.`),
   );
 }
 
@@ -192,14 +207,16 @@ function pairPart({ state, pair, key }) {
   const { tokens, position, block, head, model } = state;
   const [query, offered] = [values(pair.query), values(pair.key)];
   const full = most([...query, ...offered]);
-  // Several query heads may share a key head.
-  const keyHeads = (model.groups.find(({ name }) => name === "key")?.matrices ?? 0) / model.layers || model.heads;
-  const columnOf = { query: head, key: Math.floor((head * keyHeads) / model.heads) };
+  // Several query heads may share a key head. Both are shown as they are multiplied: after their norm and rotation.
+  const columnOf = { query: head, key: Math.floor((head * model.choices.key_heads) / model.heads) };
   const site = (name, at) => (column) => ({
-    site: `block.${block}.attention.${name}`,
+    site: name === "query" ? pair.query_site : pair.key_site,
     position: at,
     column: columnOf[name] * model.head_size + column,
   });
+  const { query_key_norm: normed } = model.choices;
+  const rotated = model.choices.rotated[block];
+  const how = [normed && "brought to one scale (norm)", rotated && "rotated by the position"].filter(Boolean).join(" and ");
   const score = (name) => ({ site: `block.${block}.attention.${name}`, position, head, key });
   return part(
     `${quoted(tokens[position])} looks at ${quoted(tokens[key])}`,
@@ -219,15 +236,18 @@ function pairPart({ state, pair, key }) {
         ),
       ),
     ),
-    make(
-      "p",
-      { class: "equation" },
-      "product ",
-      number(pair.product, score("scores")),
-      " → scaled ",
-      number(pair.scaled, score("masked")),
-      " → share ",
-      number(pair.share, score("pattern"), { as: "percent" }),
-    ),
+    how && note(`Query and key are ${how} before they are multiplied, and are shown so.`),
+    pair.product === null
+      ? note("This block does not look so far back.")
+      : make(
+          "p",
+          { class: "equation" },
+          "product ",
+          number(pair.product, score("scores")),
+          model.choices.score_cap ? " → scaled and capped " : " → scaled ",
+          number(pair.scaled, score("masked")),
+          " → share ",
+          number(pair.share, score("pattern"), { as: "percent" }),
+        ),
   );
 }

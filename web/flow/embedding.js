@@ -1,4 +1,4 @@
-// The view "Embedding": the token's vector and the position's vector, and their sum, which enters the first block.
+// The view "Embedding": the token's vector and, where positions are learned, the position's vector, which enter the first block.
 
 import { make } from "../dom.js";
 import { bars } from "../draw/bars.js";
@@ -12,7 +12,7 @@ import { defineView } from "./view.js";
 export const view = defineView({
   id: "embedding",
   title: "Embedding",
-  about: "Every token has a vector that was learned, and so has every position. Their sum is what flows.",
+  about: "Every token has a vector that was learned. It flows into the first block, in some models with a vector of its position added.",
   uses: ["position"],
   draw,
 });
@@ -32,15 +32,17 @@ async function draw({ state, store }) {
       vector(numbers, { kind, full, name: `${shownText(token)} ${kind}`, atOf }),
     );
   const site = (name) => (column) => ({ site: name, position, column });
+  const { embedding_factor: factor, embedding_norm: normed } = model.choices;
   return [
     make(
       "div",
       { class: "sum" },
-      row("", [chip(token), " in the table of tokens"], of.token, "weight", site("embedding.token")),
+      row("", [chip(token), factor === 1 ? " in the table of tokens" : ` in the table of tokens, × ${format(factor, 4)}`], of.token, "weight", site("embedding.token")),
       of.position && row("+", `position ${position}`, of.position, "weight", site("embedding.position")),
-      row("=", "what flows into block 0", of.sum, "data", site("embedding")),
+      row(normed ? "→" : "=", normed ? "brought to one scale (norm): what flows into block 0" : "what flows into block 0", of.sum, "data", site("embedding")),
     ),
-    note(`${model.width} numbers each. Blue and square: learned, they stand in the file. Orange and round: computed for this text.`),
+    !of.position && note("This model has no vectors of positions: its blocks rotate queries and keys by an angle that grows with the position."),
+    note(`${model.width} numbers each. Blue and square: learned${factor === 1 ? ", they stand in the file" : "; the file has them without the factor"}. Orange and round: computed for this text.`),
     part("Tokens whose learned vectors have the most similar direction (cosine)", make("div", { class: "narrow" }, near(own.near))),
   ];
 }

@@ -31,6 +31,8 @@ async function draw({ state, store, open }) {
     note(
       `Together the two halves would be one matrix of ${whole(found.whole)} weights; as two thin ones they have ${whole(found.value_down.weights + found.value_up.weights)}. The whole is never built.`,
     ),
+    model.choices.key_heads < model.heads &&
+      note(`Heads share keys and values here: ${model.heads} heads ask, and ${model.heads / model.choices.key_heads} of them read the same keys and values.`),
     columns(
       part(
         "What it takes, from which word",
@@ -99,7 +101,7 @@ function flow({ state, found, strongest }) {
       "li",
       {},
       make("h3", {}, "3 · Up"),
-      make("p", { class: "note" }, `${size} numbers become ${model.width}, which are added to the word.`),
+      make("p", { class: "note" }, `${size} numbers become ${model.width}, which are added to the word${model.choices.norm_after ? " after a norm has brought them to one scale" : ""}.`),
       weightBox("value, second half", found.value_up),
       vector(added, { name: "what the head adds", atOf: addedAt }),
       make("p", { class: "note" }, `length ${format(found.length, 3)}`),

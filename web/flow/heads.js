@@ -19,7 +19,7 @@ export const view = defineView({
 });
 
 async function draw({ state, store, open }) {
-  const { block, head, position, tokens } = state;
+  const { block, head, position, tokens, model } = state;
   const [found, kinds] = await Promise.all([ask(store.question("heads", { block, position, top: 4 })), ask({ ask: "kinds" })]);
   const longest = most([...found.heads.map(({ length }) => length), found.sum.length]);
   const strongest = most(found.heads.map(({ logit }) => logit ?? 0));
@@ -51,7 +51,7 @@ async function draw({ state, store, open }) {
         "p",
         { class: "equation" },
         `${found.heads.length} heads`,
-        bias ? ` and a bias of length ${format(bias.length, 3)}` : "",
+        bias.length > 0 ? ` and a bias of length ${format(bias.length, 3)}` : "",
         ` make a vector of length ${format(sum.length, 3)}, added to ${quoted(tokens[position])}.`,
       ),
       lengthBar(sum.length, longest, "the sum"),
@@ -64,6 +64,7 @@ async function draw({ state, store, open }) {
         chips(sum.demoted),
       ),
     ),
+    model.choices.norm_after && note("What a head adds is shown as the norm behind attention leaves it."),
     note("Lengths do not add up to the length of the sum: where vectors point in different directions, they cancel in part."),
   ];
 }

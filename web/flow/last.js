@@ -95,12 +95,19 @@ function product({ found, state }) {
       make(
         "p",
         { class: "equation" },
+        afterwards(model.choices),
         number(found.logit, { logit: found.token.id, position }),
         " → probability ",
         number(Math.exp(logprobOf(found)), { probability: found.token.id, position }, { as: "percent" }),
       ),
     ),
   );
+}
+
+/** What becomes of the product before it is the logit. */
+function afterwards({ logit_factor: factor, logit_cap: cap }) {
+  const steps = [factor !== 1 && `times ${format(factor, 3)}`, cap && `held between −${cap} and ${cap}`].filter(Boolean);
+  return steps.length ? `${steps.join(", ")}: ` : "";
 }
 
 const logprobOf = ({ token, top }) => token.logprob ?? top.find(({ id }) => id === token.id)?.logprob ?? NaN;
@@ -145,7 +152,9 @@ export function readable(name) {
     .replace(/^block\.(\d+)\.attention\.value_up\.bias$/, "block $1 bias")
     .replace("embedding.token", "the token itself")
     .replace("embedding.position", "its position")
-    .replace("norm.bias", "bias of the norm");
+    .replace("unembedding.bias", "bias of the logit")
+    .replace("logits.cap", "the cap on logits")
+    .replace(/^norm\.bias/, "bias of the norm");
 }
 
 function opens(name, store, open) {

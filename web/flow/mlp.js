@@ -15,7 +15,7 @@ const WORDS = 60;
 export const view = defineView({
   id: "mlp",
   title: "MLP",
-  about: "After the heads, each word's vector is worked on by itself. A neuron fires where the vector fits what it answers to, and then adds a vector of its own.",
+  about: "Here each word's vector is worked on by itself. A neuron fires where the vector fits what it answers to, and then adds a vector of its own.",
   uses: ["position", "block"],
   keys: ["neuron"],
   draw,
@@ -35,22 +35,27 @@ async function draw({ state, store, open }) {
         "li",
         {},
         make("h3", {}, "1 · Up"),
+        model.choices.gated && weightBox("gate", { rows: model.width, cols: model.mlp_width }),
         weightBox("up", { rows: model.width, cols: model.mlp_width }),
-        note(`${whole(model.mlp_width)} neurons, each with its own column of weights, at ${quoted(tokens[position])}.`),
+        note(`${whole(model.mlp_width)} neurons, each with its own column of weights${model.choices.gated ? " in both matrices" : ""}, at ${quoted(tokens[position])}.`),
       ),
       make(
         "li",
         { class: "wide" },
         make("h3", {}, "2 · Fire"),
         vector(active, { name: "neuron", column: neuron, atOf: (column) => ({ site: `block.${block}.mlp.active`, position, column }) }),
-        note(`${whole(found.active)} of ${whole(active.length)} are above zero.`),
+        note(
+          model.choices.gated
+            ? `Each is its gate (${model.choices.activation}) times what “up” gives, so it may be below zero. ${whole(found.open)} of ${whole(active.length)} gates are above zero.`
+            : `${whole(found.active)} of ${whole(active.length)} are above zero.`,
+        ),
       ),
       make(
         "li",
         {},
         make("h3", {}, "3 · Down"),
         weightBox("down", { rows: model.mlp_width, cols: model.width }),
-        note(`What they add is ${format(found.length, 3)} long.`),
+        note(`What they add is ${format(found.length, 3)} long${model.choices.norm_after ? ", after the norm behind the MLP" : ""}.`),
       ),
     ),
     beside(

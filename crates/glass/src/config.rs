@@ -268,24 +268,6 @@ impl Config {
         Heads { scale: scale as f32, window, cap: self.scores.cap, ..self.heads }
     }
 
-    /// The first choice that GPT-2 does not have, in words: some views follow GPT-2's layers only.
-    pub fn beyond_gpt2(&self) -> Option<&'static str> {
-        let found = [
-            (self.positions != Positions::Learned, "rotary positions"),
-            (self.attention.iter().any(|layer| layer.window.is_some()), "windows"),
-            (self.query_key_norm.is_some(), "norms of queries and keys"),
-            (self.sinks, "attention sinks"),
-            (self.norm.kind != NormKind::Layer || self.norm.gain != Gain::Weight, "another kind of norm"),
-            (self.placement != Placement::Before, "norms behind attention and MLP"),
-            (self.branches != Branches::InTurn, "attention and MLP side by side"),
-            (self.gated, "a gated MLP"),
-            (self.scores.cap.is_some() || self.factors != Factors::default(), "factors or caps"),
-            (self.embedding_norm, "a norm on the embedding"),
-            (self.bias.unembedding, "a bias on the logits"),
-        ];
-        found.into_iter().find_map(|(has, what)| has.then_some(what))
-    }
-
     /// A GPT-2 of these sizes: learned positions, LayerNorm, tanh GELU, biases, tied embeddings, MLP four times as
     /// wide.
     pub fn gpt2(vocabulary: usize, context: usize, width: usize, layers: usize, heads: usize) -> Self {

@@ -3,6 +3,7 @@
 
 mod angles;
 
+pub(crate) use angles::turns_at;
 pub use angles::{Angles, Turns};
 
 use crate::Result;

@@ -131,7 +131,7 @@ pub fn circuits(args: &LookArgs, model: &NamedModel, head: &str) -> Result<(), F
 const LOOKS: &str = "which token looks at which, most strongly, by queries and keys";
 const SAYS: &str = "which token it makes more probable after finding another, by values and the unembedding";
 const TOKENS_ALONE: &str =
-    "tokens are represented by the block's norm of their embeddings, without positions and other blocks";
+    "tokens are represented by their embeddings as attention reads them, without positions and other blocks";
 
 fn circuits_drawn(args: &LookArgs, model: &NamedModel, name: &str, found: &Circuits) -> Result<(), Fail> {
     let rows = |pairs: &[Pair]| -> Vec<(String, f64)> {

@@ -57,7 +57,20 @@ impl Pictures<'_> {
     pub fn all(&self) -> Result<Vec<Picture>, Fail> {
         let layer = self.layer;
         let (seen, named) = (self.seen, names::head(self.seen.names, self.layer, self.head));
-        let (tokens, vocabulary) = (seen.ids.len(), seen.model.config().vocabulary);
+        let config = seen.model.config();
+        let (tokens, vocabulary) = (seen.ids.len(), config.vocabulary);
+        let capped = if config.scores.cap.is_some() { ", capped" } else { "" };
+        let unseen = match config.attention_of(self.layer).window {
+            Some(_) => "and what comes later or before the window masked",
+            None => "and what comes later masked",
+        };
+        let normed = if config.placement.is_after() { ", brought to one scale by a norm," } else { "" };
+        let factors = config.factors;
+        let logit = match (factors.logits == 1.0, factors.logit_cap) {
+            (true, None) => "its logit".to_string(),
+            (_, None) => format!("its logit, after a factor of {}", factors.logits),
+            (_, Some(cap)) => format!("its logit, after a cap that holds it between −{cap} and {cap}"),
+        };
         let (overview, least) = self.overview()?;
         let faint = match least > 0.0 {
             true => format!(" Shares below {:.0} % are left out: too small to see.", 100.0 * least),
@@ -89,14 +102,16 @@ impl Pictures<'_> {
             ),
             Picture::new(
                 format!("{named}: from products to the pattern"),
-                "First, every query times every key. Second, scaled, and what comes later masked. Third, after the softmax. A disc's area \
-                 is a number's share of the largest in magnitude, which each title gives; violet is below zero.",
+                format!(
+                    "First, every query times every key. Second, scaled{capped}, {unseen}. Third, after the softmax. A disc's area is a \
+                     number's share of the largest in magnitude, which each title gives; violet is below zero."
+                ),
                 self.steps()?,
             ),
             Picture::new(
                 format!("{named}: what the last token takes in"),
                 format!(
-                    "Each token's value, times the pattern; their sum (z) is multiplied by value_up and added to the vector.{}",
+                    "Each token's value, times the pattern; their sum (z) is multiplied by value_up{normed} and added to the vector.{}",
                     charts::left_out(tokens, shown, "token")
                 ),
                 self.update()?,
@@ -112,7 +127,7 @@ impl Pictures<'_> {
             Picture::new(
                 "From the last vector to the next token",
                 format!(
-                    "The last vector times a token's row of the unembedding is its logit; the softmax makes probabilities of the logits.{}",
+                    "The last vector times a token's row of the unembedding is {logit}; the softmax makes probabilities of the logits.{}",
                     charts::left_out(vocabulary, seen.next.len(), "token")
                 ),
                 self.answer()?,

@@ -181,7 +181,8 @@ impl Call<'_> {
             let (max, rest) = joined.split_at_mut(count);
             let (sum, z_sum) = rest.split_at_mut(count);
             let mut tile = Tile::new(&mut [], &mut [], z_sum, block_z, width);
-            (tile.max[..count].copy_from_slice(max), tile.sum[..count].copy_from_slice(sum));
+            tile.max[..count].copy_from_slice(max);
+            tile.sum[..count].copy_from_slice(sum);
             for (number, part) in parts.chunks_exact(count * (2 + width)).enumerate() {
                 let (block_max, rest) = part.split_at(count);
                 let (block_sum, block_z) = rest.split_at(count);

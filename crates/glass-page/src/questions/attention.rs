@@ -87,7 +87,7 @@ impl Attention {
         check_head(seen.config(), self.block, self.head)?;
         let len = self.ids.len();
         let position = seen.position(self.position)?;
-        let scale = seen.config().heads_of(self.block).scale;
+        let heads = seen.config().heads_of(self.block);
         let whole = len <= MOST && self.position.is_none();
         let rows = if whole { 0..len } else { position..position + 1 };
         let mut square = |part: Part, rows: std::ops::Range<usize>| -> Result<Value> {
@@ -99,7 +99,7 @@ impl Attention {
         Ok(json!({
             "scores": square(Part::Scores, rows.clone())?, "masked": square(Part::Masked, rows.clone())?,
             "pattern": square(Part::Pattern, if len <= MOST { 0..len } else { rows })?,
-            "scale": scale, "from": if whole { 0 } else { position },
+            "scale": heads.scale, "cap": heads.cap, "window": heads.window, "from": if whole { 0 } else { position },
         }))
     }
 }
@@ -147,14 +147,18 @@ impl QueryKey {
         let (size, len) = (config.heads.size, self.ids.len());
         let key_head = self.head / (config.heads.query / config.heads.key);
         let site = |part| Site::Block(self.block, part);
-        let asks = seen.row(site(Part::Query), query)?[self.head * size..][..size].to_vec();
-        let answers = seen.row(site(Part::Key), key)?[key_head * size..][..size].to_vec();
+        // As they are multiplied: after their norm and rotation.
+        let (asks, answers) = (Site::query(config, self.block), Site::key(config, self.block));
+        let (query_site, key_site) = (asks.to_string(), answers.to_string());
+        let asks = seen.row(asks, query)?[self.head * size..][..size].to_vec();
+        let answers = seen.row(answers, key)?[key_head * size..][..size].to_vec();
         let at = |seen: &mut Seen<'_>, part| {
             Ok::<_, Error>(seen.site(site(part))?.row(self.head * len + query)[key])
         };
         let (product, scaled) = (at(seen, Part::Scores)?, at(seen, Part::Masked)?);
         Ok(json!({
-            "query": vector(&asks), "key": vector(&answers), "product": product,
+            "query": vector(&asks), "key": vector(&answers), "query_site": query_site, "key_site": key_site,
+            "product": product.is_finite().then_some(product),
             "scaled": scaled.is_finite().then_some(scaled), "share": at(seen, Part::Pattern)?,
         }))
     }

@@ -2,7 +2,7 @@
 
 use glass::backend::Cpu;
 use glass::inspect::Matrix;
-use glass::inspect::linear_norm::LinearNorm;
+use glass::inspect::linear_norm::{Behind, LinearNorm};
 use glass::inspect::promoted::{Promoted, deviation, promoted};
 use glass::probe::{Part, Site};
 use glass::text_model::TextModel;
@@ -87,18 +87,27 @@ pub(crate) fn dot(vector: &[f32], along: &[f64]) -> f64 {
     vector.iter().zip(along).map(|(x, along)| f64::from(*x) * along).sum()
 }
 
-/// The length of what a value adds through a head's value-up half: |W_O v|.
-fn added_length(up: &Matrix, columns: std::ops::Range<usize>, value: &[f32]) -> f64 {
+/// The length of what a value adds through a head's value-up half, W_O v, and what stands behind attention.
+fn added_length(up: &Matrix, behind: &Behind, columns: std::ops::Range<usize>, value: &[f32]) -> f64 {
     let product = |row: &[f32]| -> f64 {
         row[columns.clone()].iter().zip(value).map(|(w, v)| f64::from(*w) * f64::from(*v)).sum()
     };
-    up.values.chunks_exact(up.cols).map(|row| product(row).powi(2)).sum::<f64>().sqrt()
+    let product: Vec<f64> = up.values.chunks_exact(up.cols).map(product).collect();
+    behind.added(&product).iter().map(|x| x.powi(2)).sum::<f64>().sqrt()
+}
+
+/// What stands behind attention or the MLP of a block at a position.
+pub(crate) fn behind(seen: &mut Seen<'_>, block: usize, branch: &str, position: usize) -> Result<Behind> {
+    let part = if branch == "mlp" { Part::MlpUnnormed } else { Part::AttentionUnnormed };
+    let site = Site::Block(block, part);
+    let unnormed = if site.is_in(seen.config()) { seen.row(site, position)? } else { Vec::new() };
+    Behind::of(&seen.inspector, &format!("block.{block}.{branch}"), || Ok(unnormed))
 }
 
 /// Where a head takes what it adds at a position from: `[position, share, value length, added length]`, by position.
 fn sources(
     seen: &mut Seen<'_>,
-    up: &Matrix,
+    (up, behind): (&Matrix, &Behind),
     block: usize,
     head: usize,
     position: usize,
@@ -111,7 +120,7 @@ fn sources(
     let values = seen.site(Site::Block(block, Part::Value))?;
     let one = |(key, share): (usize, &f32)| {
         let value = &values.row(key)[at..at + size];
-        let added = f64::from(*share) * added_length(up, head * size..(head + 1) * size, value);
+        let added = f64::from(*share) * added_length(up, behind, head * size..(head + 1) * size, value);
         (key, *share, length(value), added)
     };
     Ok(shares.iter().enumerate().map(one).collect())
@@ -130,9 +139,10 @@ impl Heads {
         let (token, along) = toward(seen, position)?;
         let found = promotes(seen, position, &[&added[..], &sum[..]].concat(), self.top)?;
         let up = seen.inspector.parameter(&format!("block.{}.attention.value_up.weight", self.block))?;
+        let behind = behind(seen, self.block, "attention", position)?;
         let mut heads = Vec::new();
         for (head, vector) in added.chunks_exact(config.width).enumerate() {
-            let mut sources = sources(seen, &up, self.block, head, position)?;
+            let mut sources = sources(seen, (&up, &behind), self.block, head, position)?;
             sources.sort_by(|a, b| b.3.total_cmp(&a.3));
             let sources = sources.iter().take(5);
             let (promoted, demoted) = told(model, &found[head]);
@@ -142,12 +152,14 @@ impl Heads {
             }));
         }
         let (promoted, demoted) = told(model, &found[heads.len()]);
-        let bias = match config.bias.value_up {
-            true => {
-                seen.inspector.parameter(&format!("block.{}.attention.value_up.bias", self.block))?.values
-            }
-            false => vec![0.0; config.width],
-        };
+        let mut bias = behind.bias(config.width);
+        if config.bias.value_up {
+            let own =
+                seen.inspector.parameter(&format!("block.{}.attention.value_up.bias", self.block))?.values;
+            let own: Vec<f64> = own.into_iter().map(f64::from).collect();
+            bias.iter_mut().zip(behind.added(&own)).for_each(|(bias, own)| *bias += own);
+        }
+        let bias: Vec<f32> = bias.into_iter().map(|x| x as f32).collect();
         Ok(json!({
             "heads": heads, "token": crate::json::token(model, token),
             "bias": {"length": length(&bias), "logit": dot(&bias, &along)},
@@ -172,7 +184,8 @@ impl Head {
         let values: Vec<f32> =
             (0..=position).flat_map(|key| &values.row(key)[at..at + size]).copied().collect();
         let up = seen.inspector.parameter(&format!("block.{}.attention.value_up.weight", self.block))?;
-        let sources = sources(seen, &up, self.block, self.head, position)?;
+        let behind = behind(seen, self.block, "attention", position)?;
+        let sources = sources(seen, (&up, &behind), self.block, self.head, position)?;
         let found = promotes(seen, position, &added, self.top)?;
         let (promoted, demoted) = told(model, found.first().ok_or_else(nothing)?);
         let source = |(at, share, value, added): &(usize, f32, f64, f64)| json!({"position": at, "share": share, "value_length": value, "added_length": added});

@@ -1,6 +1,7 @@
 //! The model in a few numbers, and its tokens.
 
 use glass::config::preset::Preset;
+use glass::config::{Activation, Branches, NormKind, Positions, ScoreFactor};
 use glass::model::parameter_count::ParameterCount;
 use glass::tokens::chat::Message;
 use glass::tokens::{Special, Tokenizer};
@@ -54,9 +55,35 @@ fn sizes(name: &str, config: &Config) -> Value {
     json!({
         "name": name, "layers": config.layers, "heads": config.heads.query, "head_size": config.heads.size,
         "width": config.width, "mlp_width": config.mlp_width, "context": config.context, "vocabulary": config.vocabulary,
-        "tied": config.tied, "bias": config.bias.any(), "epsilon": epsilon, "weights": count.weights, "matrices": count.matrices,
+        "tied": config.tied, "bias": config.bias.any(), "epsilon": epsilon, "choices": choices(config), "weights": count.weights, "matrices": count.matrices,
         "stored": count.stored, "groups": groups.collect::<Vec<_>>(), "reconciliation": other.collect::<Vec<_>>(),
         "value": {"whole": count.value.whole(), "half": count.value.half()},
+    })
+}
+
+/// What a text about the model has to know of its choices.
+fn choices(config: &Config) -> Value {
+    let norm = match config.norm.kind {
+        NormKind::Layer => "LayerNorm",
+        NormKind::Rms => "RMSNorm",
+    };
+    let activation = match config.activation {
+        Activation::Gelu | Activation::GeluTanh | Activation::GeluSigmoid => "GELU",
+        Activation::Silu => "SiLU",
+        Activation::Relu => "ReLU",
+        Activation::SquaredRelu => "squared ReLU",
+    };
+    let layers = || (0..config.layers).map(|layer| config.attention_of(layer));
+    json!({
+        "positions": if config.positions == Positions::Learned { "learned" } else { "rotary" },
+        "rotated": layers().map(|layer| layer.rotary.is_some()).collect::<Vec<_>>(),
+        "windows": layers().map(|layer| layer.window).collect::<Vec<_>>(),
+        "key_heads": config.heads.key, "query_key_norm": config.query_key_norm.is_some(), "sinks": config.sinks,
+        "norm": norm, "norm_before": config.placement.is_before(), "norm_after": config.placement.is_after(),
+        "together": config.branches != Branches::InTurn, "activation": activation, "gated": config.gated,
+        "embedding_factor": config.factors.embedding, "embedding_norm": config.embedding_norm,
+        "score_by_size": config.scores.factor == ScoreFactor::RootOfSize && !config.scores.by_layer,
+        "score_cap": config.scores.cap, "logit_factor": config.factors.logits, "logit_cap": config.factors.logit_cap,
     })
 }
 

@@ -49,9 +49,10 @@ struct At {
 }
 
 /// What is computed of a whole row, and how a question calls it.
-const STATISTICS: [(Statistic, &str); 5] = [
+const STATISTICS: [(Statistic, &str); 6] = [
     (Statistic::Mean, "mean"),
     (Statistic::Variance, "variance"),
+    (Statistic::MeanSquare, "mean_square"),
     (Statistic::InverseDeviation, "inverse_deviation"),
     (Statistic::Largest, "largest"),
     (Statistic::Sum, "sum"),
@@ -126,8 +127,8 @@ impl At {
                 Ok(Number::At { site, position, head, index })
             }
             // The columns of all heads are counted together.
-            (Site::Block(_, Part::Query | Part::Key | Part::Value | Part::Z), _, Some(index))
-                if self.head.is_some_and(|head| head != index / size) =>
+            (Site::Block(_, part), _, Some(index))
+                if part.is_of_heads() && self.head.is_some_and(|head| head != index / size) =>
             {
                 wrong(format!(
                     "column {index} belongs to head {}, not {head}; columns are counted over all heads",
@@ -157,7 +158,7 @@ fn at(number: &Number) -> Value {
         Number::Statistic { of, site, position, head } => {
             let name = STATISTICS.iter().find(|(known, _)| known == of).map(|(_, name)| name);
             let mut at = json!({"site": site.to_string(), "position": position, "statistic": name});
-            if site.is_square() {
+            if site.is_square() || matches!(site, Site::Block(_, Part::QueryNorm | Part::KeyNorm)) {
                 at["head"] = json!(head);
             }
             at

@@ -1,5 +1,6 @@
 //! Tests of the page's answers.
 
 mod asked;
+mod families;
 mod questions;
 mod trace;

@@ -2,7 +2,7 @@
 //! stream is a sum, so the parts add up to the whole. This also holds for a logit: given the scale of the last
 //! norm, it is a direction (Elhage et al. 2021; TransformerLens calls this direct logit attribution).
 
-use super::linear_norm::LinearNorm;
+use super::linear_norm::{Behind, LinearNorm};
 use super::{Inspector, Matrix, Record};
 use crate::backend::Backend;
 use crate::config::{Config, Positions};
@@ -247,10 +247,10 @@ pub fn along<B: Backend>(
         let contributions = here(site(Part::Contribution))?;
         let values = record.get(site(Part::Value))?;
         let value_up = inspector.parameter(&format!("block.{layer}.attention.value_up.weight"))?;
-        let behind = Behind::of(inspector, &format!("block.{layer}.attention"), direction, || {
-            here(site(Part::AttentionUnnormed))
-        })?;
-        let read = transposed(&value_up, &behind.direction);
+        let unnormed = || here(site(Part::AttentionUnnormed));
+        let behind = Behind::of(inspector, &format!("block.{layer}.attention"), unnormed)?;
+        let (before, bias_behind) = (behind.before(direction), behind.bias_along(direction));
+        let read = transposed(&value_up, &before);
         for (head, contribution) in contributions.chunks_exact(width).enumerate() {
             parts.push((Component::Head { layer, head }, dot(contribution)));
             let read = &read[head * heads.size..(head + 1) * heads.size];
@@ -264,12 +264,12 @@ pub fn along<B: Backend>(
             let seen = |key: usize| if position - key < window { source(key) } else { 0.0 };
             sources.push((0..=position).map(seen).collect());
         }
-        let mut bias = behind.bias;
+        let mut bias = bias_behind;
         if config.bias.value_up {
             let own = inspector.parameter(&format!("block.{layer}.attention.value_up.bias"))?.values;
-            bias += self::dot(&own, &behind.direction);
+            bias += self::dot(&own, &before);
         }
-        if config.bias.value_up || behind.bias != 0.0 {
+        if config.bias.value_up || bias_behind != 0.0 {
             parts.push((Component::AttentionBias(layer), bias));
         }
         // The difference is rounding, or much larger if attention was silenced or replaced.
@@ -289,39 +289,12 @@ pub fn along<B: Backend>(
         }
         parts.push((Component::Mlp(layer), dot(here(site(Part::MlpOut))?)));
         let down = inspector.parameter(&format!("block.{layer}.mlp.down.weight"))?;
-        let behind = Behind::of(inspector, &format!("block.{layer}.mlp"), direction, || {
-            here(site(Part::MlpUnnormed))
-        })?;
-        let read = transposed(&down, &behind.direction);
+        let behind = Behind::of(inspector, &format!("block.{layer}.mlp"), || here(site(Part::MlpUnnormed)))?;
+        let read = transposed(&down, &behind.before(direction));
         let active = here(site(Part::Active))?;
         neurons.push(active.iter().zip(read).map(|(active, read)| f64::from(*active) * read).collect());
     }
     Ok(Attribution { whole: dot(here(Site::Residual)?), parts, sources, neurons })
-}
-
-/// What stands behind attention or the MLP: a direction of the residual stream as their own outputs see it, and the bias of the
-/// norm there along it.
-struct Behind {
-    direction: Vec<f64>,
-    bias: f64,
-}
-
-impl Behind {
-    fn of<'r, B: Backend>(
-        inspector: &Inspector<'_, B>,
-        branch: &str,
-        direction: &[f64],
-        unnormed: impl FnOnce() -> Result<&'r [f32]>,
-    ) -> Result<Behind> {
-        let config = inspector.model().config();
-        let factor = f64::from(config.factors.branch);
-        let direction: Vec<f64> = direction.iter().map(|along| along * factor).collect();
-        if !config.placement.is_after() {
-            return Ok(Behind { direction, bias: 0.0 });
-        }
-        let norm = LinearNorm::of(inspector, &format!("{branch}.norm_after"))?;
-        Ok(Behind { bias: norm.bias_along(&direction), direction: norm.before(&direction, unnormed()?) })
-    }
 }
 
 pub(super) fn dot(vector: &[f32], direction: &[f64]) -> f64 {

@@ -1,9 +1,10 @@
 //! How the vector of a word takes in its context: the same word in two texts, layer by layer, and which parts moved
 //! it.
 
-use super::attribute::{Attribution, along, dot, sites};
 use std::ops::Range;
 
+use super::attribute::{Attribution, along, dot, sites};
+use super::linear_norm::Behind;
 use super::{Edits, Inspector, Matrix};
 use crate::backend::Backend;
 use crate::probe::{Part, Site};
@@ -110,7 +111,8 @@ pub struct Carried {
     pub to: usize,
     /// The share of the head's attention to the source.
     pub share: f64,
-    /// The length of what is added: the value through `value_up`, times the share.
+    /// The length of what is added: the value through `value_up`, times the share; where a norm or a factor stands behind
+    /// attention, as it leaves it.
     pub length: f64,
     /// The same, relative to the length of the residual stream that it is added to.
     pub part: f64,
@@ -132,8 +134,9 @@ pub fn carried<B: Backend>(
         return Err(Error::invalid_argument("from", why));
     }
     let config = inspector.model().config().clone();
-    let parts = [Part::Residual, Part::Value, Part::Pattern];
+    let parts = [Part::Residual, Part::Value, Part::Pattern, Part::AttentionUnnormed];
     let sites = (0..config.layers).flat_map(|layer| parts.map(|part| Site::Block(layer, part)));
+    let sites = sites.filter(|site| site.is_in(&config));
     let mut record = inspector.record(sites);
     inspector.run(&[ids], &mut record)?;
     let (heads, mut found) = (config.heads, Vec::new());
@@ -143,6 +146,8 @@ pub fn carried<B: Backend>(
         let value_up = inspector.parameter(&format!("block.{layer}.attention.value_up.weight"))?;
         for to in to.clone() {
             let stream = length(streams.row(to).iter().map(|&x| f64::from(x)));
+            let unnormed = || Ok(at(Part::AttentionUnnormed)?.row(to));
+            let behind = Behind::of(inspector, &format!("block.{layer}.attention"), unnormed)?;
             for head in 0..heads.query {
                 let values = head / (heads.query / heads.key) * heads.size;
                 for &from in from.iter().filter(|&&from| from <= to) {
@@ -150,8 +155,8 @@ pub fn carried<B: Backend>(
                     let value = &all.row(from)[values..values + heads.size];
                     let value: Vec<f64> = value.iter().map(|&x| f64::from(x) * share).collect();
                     let added = value_up.values.chunks_exact(value_up.cols);
-                    let length =
-                        length(added.map(|row| dot(&row[head * heads.size..][..heads.size], &value)));
+                    let added = added.map(|row| dot(&row[head * heads.size..][..heads.size], &value));
+                    let length = length(behind.added(&added.collect::<Vec<_>>()).into_iter());
                     found.push(Carried { layer, head, from, to, share, length, part: length / stream });
                 }
             }

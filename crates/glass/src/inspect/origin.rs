@@ -5,20 +5,23 @@
 //! floats, since operands are shown as the kernels multiply them: rounded to 8 or 16 bits where a product rounds its inputs.
 
 mod attention;
+mod check;
 mod edited;
+mod ends;
 mod norm;
 mod product;
+mod rotation;
 mod softmax;
 mod words;
 
 use super::{Edit, Matrix, read_rows};
+use crate::Result;
 use crate::backend::{Backend, CacheType};
-use crate::config::Config;
+use crate::config::{Branches, Config};
 use crate::model::Gpt;
 use crate::plan::Plan;
 use crate::probe::{Part, Site};
 use crate::runtime::Model;
-use crate::{Error, Result};
 
 /// A number of a pass, or a weight. Everything is counted from 0.
 #[derive(Clone, PartialEq, Debug)]
@@ -38,11 +41,11 @@ pub enum Number {
     Statistic {
         /// What it is.
         of: Statistic,
-        /// The site that it is computed for: a norm, a pattern or the logits.
+        /// The site that it is computed for: what a norm gives, a pattern or the logits.
         site: Site,
         /// The position.
         position: usize,
-        /// The head of a pattern; otherwise 0.
+        /// The head of a pattern, or of a query or key that is normalised for itself; otherwise 0.
         head: usize,
     },
     /// The probability of a token after a position.
@@ -66,11 +69,13 @@ pub enum Number {
 /// What is computed of a whole row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Statistic {
-    /// A norm's mean.
+    /// A LayerNorm's mean.
     Mean,
-    /// A norm's variance.
+    /// A LayerNorm's variance.
     Variance,
-    /// 1 / √(variance + ε), which a norm multiplies by.
+    /// An RMSNorm's mean square.
+    MeanSquare,
+    /// What a norm multiplies by: 1 / √(variance + ε), or 1 / √(mean square + ε).
     InverseDeviation,
     /// The largest number that enters a softmax.
     Largest,
@@ -177,17 +182,15 @@ impl<'a, B: Backend> Tracer<'a, B> {
     /// If there is no such number, or `rows` fails.
     pub fn origin(&self, number: &Number, rows: &mut Rows<'_>) -> Result<Origin> {
         self.check(number)?;
-        if let Some(what) = self.config().beyond_gpt2() {
-            let why = format!("is followed through GPT-2's layers only so far, and this model has {what}");
-            return Err(Error::invalid_argument("number", why));
-        }
         match number {
             Number::Weight { parameter, row, column } => self.weight_alone(parameter, *row, *column),
             Number::Probability { token, position } => self.probability(*token, *position, rows),
             Number::Statistic { of: Statistic::Largest | Statistic::Sum, .. } => {
                 self.of_softmax(number, rows)
             }
-            Number::Statistic { of, site, position, .. } => self.of_norm(*of, *site, *position, rows),
+            Number::Statistic { of, site, position, head } => {
+                self.of_norm(*of, *site, *position, *head, rows)
+            }
             Number::At { site, position, head, index } => {
                 let origin = self.at(*site, *position, *head, *index, rows)?;
                 Ok(self.with_edit(number, origin))
@@ -203,58 +206,91 @@ impl<'a, B: Backend> Tracer<'a, B> {
         index: usize,
         rows: &mut Rows<'_>,
     ) -> Result<Origin> {
-        let layers = self.config().layers;
         let value = f64::from(rows(site, head, position)?[self.column(site, head, index)]);
-        let mut sum =
-            |parts: &[Site], equation: &str| self.added(value, parts, position, index, equation, rows);
-        match site {
-            Site::Token => {
-                let row = self.ids[position] as usize;
-                self.copied(
-                    value,
-                    "embedding.token.weight",
-                    row,
-                    index,
-                    "the token's row of the table of tokens",
-                )
+        if self.norm(site).is_some() {
+            return self.normed(value, site, position, index, rows);
+        }
+        let Site::Block(layer, part) = site else { return self.around(value, site, position, index, rows) };
+        let mut sum = |parts: &[Part], equation: &str| {
+            let parts: Vec<Site> = parts.iter().map(|&part| Site::Block(layer, part)).collect();
+            self.added(value, &parts, position, index, equation, rows)
+        };
+        match part {
+            Part::Residual => self.residual(value, layer, position, index, rows),
+            Part::AttentionNorm => {
+                sum(&[Part::Residual], "the residual stream: no norm stands before attention")
             }
-            Site::Position => self.copied(
-                value,
-                "embedding.position.weight",
-                position,
-                index,
-                "the position's row of the table of positions",
-            ),
-            Site::Embedding => {
-                sum(&[Site::Token, Site::Position], "the token's vector + the position's vector")
-            }
-            Site::Block(0, Part::Residual) => sum(&[Site::Embedding], "the embedding"),
-            Site::Block(_, Part::Residual) | Site::Residual => {
-                let layer = if let Site::Block(layer, _) = site { layer } else { layers };
-                match layer.checked_sub(1) {
-                    None => sum(&[Site::Embedding], "the embedding"),
-                    Some(before) => sum(
-                        &[Site::Block(before, Part::ResidualMiddle), Site::Block(before, Part::MlpOut)],
-                        "the residual stream before the MLP + what the MLP adds",
-                    ),
-                }
-            }
-            Site::Block(layer, Part::ResidualMiddle) => sum(
-                &[Site::Block(layer, Part::Residual), Site::Block(layer, Part::AttentionOut)],
+            Part::MlpNorm => sum(&[self.read_by_mlp()], "the residual stream: no norm stands before the MLP"),
+            Part::ResidualMiddle => sum(
+                &[Part::Residual, Part::AttentionOut],
                 "the residual stream before attention + what attention adds",
             ),
-            Site::Norm | Site::Block(_, Part::AttentionNorm | Part::MlpNorm) => {
-                self.normed(value, site, position, index, rows)
-            }
-            Site::Block(layer, Part::Active) => self.activated(value, layer, position, index, rows),
-            Site::Block(layer, Part::Scores) => self.score(value, layer, position, head, index, rows),
-            Site::Block(layer, Part::Masked) => self.masked(value, layer, position, head, index, rows),
-            Site::Block(layer, Part::Pattern) => self.share(value, layer, position, head, index, rows),
-            Site::Block(layer, Part::Z) => self.z(value, layer, position, index, rows),
-            Site::Block(layer, Part::Contribution) => {
-                self.contribution(value, layer, position, head, index, rows)
-            }
+            Part::QueryRotated | Part::KeyRotated => self.rotated(value, layer, part, position, index, rows),
+            Part::Active => self.activated(value, layer, position, index, rows),
+            Part::Scores => self.score(value, layer, position, head, index, rows),
+            Part::Masked => self.masked(value, layer, position, head, index, rows),
+            Part::Pattern => self.share(value, layer, position, head, index, rows),
+            Part::Z => self.z(value, layer, position, index, rows),
+            Part::Contribution => self.contribution(value, layer, position, head, index, rows),
             _ => self.product(value, site, position, index, rows),
+        }
+    }
+
+    /// Before and after the blocks.
+    fn around(
+        &self,
+        value: f64,
+        site: Site,
+        position: usize,
+        index: usize,
+        rows: &mut Rows<'_>,
+    ) -> Result<Origin> {
+        match site {
+            Site::Token => {
+                let (row, equation) = (self.ids[position] as usize, "the token's row of the table of tokens");
+                let origin = self.copied(value, "embedding.token.weight", row, index, equation)?;
+                Ok(origin.times(self.config().factors.embedding))
+            }
+            Site::Position => {
+                let equation = "the position's row of the table of positions";
+                self.copied(value, "embedding.position.weight", position, index, equation)
+            }
+            Site::Embedding if !Site::Position.is_in(self.config()) => {
+                self.added(value, &[Site::Token], position, index, "the token's vector", rows)
+            }
+            Site::Embedding => {
+                let equation = "the token's vector + the position's vector";
+                self.added(value, &[Site::Token, Site::Position], position, index, equation, rows)
+            }
+            Site::Residual => self.residual(value, self.config().layers, position, index, rows),
+            _ => self.logit(value, position, index, rows),
+        }
+    }
+
+    /// The residual stream that enters a block, or leaves the last one.
+    fn residual(
+        &self,
+        value: f64,
+        layer: usize,
+        position: usize,
+        index: usize,
+        rows: &mut Rows<'_>,
+    ) -> Result<Origin> {
+        let Some(before) = layer.checked_sub(1) else {
+            return self.added(value, &[Site::Embedding], position, index, "the embedding", rows);
+        };
+        let parts = [Part::ResidualMiddle, Part::MlpOut].map(|part| Site::Block(before, part));
+        let equation = "the residual stream before the MLP + what the MLP adds";
+        let aside = "the residual stream with what attention adds + what the MLP adds";
+        let in_turn = self.config().branches == Branches::InTurn;
+        self.added(value, &parts, position, index, if in_turn { equation } else { aside }, rows)
+    }
+
+    /// The residual stream that the MLP reads: with attention's output, or the block's input.
+    fn read_by_mlp(&self) -> Part {
+        match self.config().branches {
+            Branches::InTurn => Part::ResidualMiddle,
+            Branches::Together { .. } => Part::Residual,
         }
     }
 
@@ -328,74 +364,6 @@ impl<'a, B: Backend> Tracer<'a, B> {
     /// Whether keys and values are kept in 16 bits.
     fn short_cache(&self) -> bool {
         self.model.cache == CacheType::Bf16
-    }
-
-    fn check(&self, number: &Number) -> Result<()> {
-        let within = |what: &str, asked: usize, most: usize| match asked < most {
-            true => Ok(()),
-            false => {
-                let why = format!("{what} {asked} is not among its {most}, counted from 0");
-                Err(Error::invalid_argument(number.name(self.config()), why))
-            }
-        };
-        let (config, keys) = (self.config(), self.ids.len());
-        match *number {
-            Number::At { site, position, head, index } => {
-                self.check_site(site)?;
-                within("position", position, keys)?;
-                let of_head = site.is_square() || matches!(site, Site::Block(_, Part::Contribution));
-                within("head", head, if of_head { config.heads.query } else { 1 })?;
-                let cols = match site {
-                    Site::Block(_, Part::Contribution) => config.width,
-                    _ => site.cols(config, keys),
-                };
-                within(if site.is_square() { "key" } else { "column" }, index, cols)
-            }
-            Number::Statistic { of, site, position, head } => {
-                self.check_site(site)?;
-                within("position", position, keys)?;
-                within("head", head, if site.is_square() { config.heads.query } else { 1 })?;
-                of.check(site)
-            }
-            Number::Probability { token, position } => {
-                within("position", position, keys)?;
-                within("token", token as usize, config.vocabulary)
-            }
-            Number::Weight { ref parameter, row, column } => {
-                let Some(spec) = self.plan.specs.iter().find(|spec| spec.name == *parameter) else {
-                    let why = format!("the model has no parameter {parameter:?}");
-                    return Err(Error::invalid_argument("weight", why));
-                };
-                within("row", row, spec.rows)?;
-                within("column", column, spec.cols)
-            }
-        }
-    }
-
-    fn check_site(&self, site: Site) -> Result<()> {
-        let layers = self.config().layers;
-        match site {
-            Site::Block(layer, _) if layer >= layers => {
-                let why = format!("no such site; the model's blocks are counted from 0 to {}", layers - 1);
-                Err(Error::invalid_argument(site, why))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Statistic {
-    fn check(self, site: Site) -> Result<()> {
-        let norm = matches!(site, Site::Norm | Site::Block(_, Part::AttentionNorm | Part::MlpNorm));
-        let softmax = matches!(site, Site::Logits | Site::Block(_, Part::Pattern));
-        match self {
-            Statistic::Largest | Statistic::Sum if softmax => Ok(()),
-            Statistic::Mean | Statistic::Variance | Statistic::InverseDeviation if norm => Ok(()),
-            _ => Err(Error::invalid_argument(
-                site,
-                "a norm has a mean, a variance and an inverse deviation; a pattern and the logits have a largest number and a sum",
-            )),
-        }
     }
 }
 

@@ -36,7 +36,10 @@ pub fn promoted<B: Backend>(
     // The last norm, without its bias: a direction.
     let scaled: Vec<f32> = vectors
         .chunks_exact(width)
-        .flat_map(|vector| norm.part(vector, deviation).into_iter().map(|x| (factor * x) as f32))
+        .flat_map(|vector| {
+            let vector: Vec<f64> = vector.iter().map(|&x| x.into()).collect();
+            norm.part(&vector, deviation).into_iter().map(|x| (factor * x) as f32)
+        })
         .collect();
     let count = scaled.len() / width;
     let mut x = Tensor::new(backend, count, width)?;

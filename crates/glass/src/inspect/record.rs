@@ -42,22 +42,16 @@ impl Matrix {
     /// heads of queries, keys, values, `z` and contributions are a dimension of their own, as in that library.
     pub fn shape(&self, site: Site, config: &Config, names: Names) -> Vec<usize> {
         let heads = config.heads;
+        if site.is_square() {
+            return vec![heads.query, self.rows / heads.query, self.cols];
+        }
         let of_head = match site {
-            _ if site.is_square() => return vec![heads.query, self.rows / heads.query, self.cols],
-            Site::Block(_, Part::Query | Part::Key | Part::Value | Part::Z) => heads.size,
-            Site::Block(_, Part::Contribution) => config.width,
-            _ => self.cols.max(1),
+            Site::Block(_, part) if part.is_of_heads() => Some(heads.size),
+            Site::Block(_, Part::Contribution) => Some(config.width),
+            _ => None,
         };
-        match names {
-            Names::TransformerLens if of_head != self.cols => vec![self.rows, self.cols / of_head, of_head],
-            Names::TransformerLens
-                if matches!(
-                    site,
-                    Site::Block(_, Part::Query | Part::Key | Part::Value | Part::Z | Part::Contribution)
-                ) =>
-            {
-                vec![self.rows, 1, of_head]
-            }
+        match (names, of_head) {
+            (Names::TransformerLens, Some(size)) => vec![self.rows, self.cols / size, size],
             _ => vec![self.rows, self.cols],
         }
     }

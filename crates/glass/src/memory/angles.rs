@@ -81,7 +81,7 @@ impl<B: Backend> Angles<B> {
             let pairs = table.frequencies.len();
             (cos, sin) = (refilled(cos, rows * pairs), refilled(sin, rows * pairs));
             for (row, position) in spans.iter().flat_map(|span| span.rows.clone().zip(span.past..)) {
-                let amplitude = table.amplitude * table.scale.map_or(1.0, |scale| scale.at(position));
+                let amplitude = amplitude_at(table.amplitude, table.scale, position);
                 let [cos, sin] = [&mut cos, &mut sin].map(|all| &mut all[row * pairs..][..pairs]);
                 angles(cos, sin, position, &table.frequencies, amplitude);
             }
@@ -97,6 +97,19 @@ impl<B: Backend> Angles<B> {
         let Table { pairs, ref frequencies, ref cos, ref sin, .. } = self.tables[table];
         Rotation { pairs, width: 2 * frequencies.len(), cos, sin }
     }
+}
+
+fn amplitude_at(amplitude: f64, scale: Option<PositionScale>, position: usize) -> f64 {
+    amplitude * scale.map_or(1.0, |scale| scale.at(position))
+}
+
+/// Cosine and sine of every pair at a position, as a pass computes them for queries or keys of a layer that rotates them.
+pub(crate) fn turns_at(config: &Config, rotary: &Rotary, is_query: bool, position: usize) -> Vec<(f32, f32)> {
+    let (frequencies, amplitude) = rotary.frequencies(config.context);
+    let amplitude = amplitude_at(amplitude, config.scores.by_position.filter(|_| is_query), position);
+    let [mut cos, mut sin] = [0, 1].map(|_| vec![0.0; frequencies.len()]);
+    angles(&mut cos, &mut sin, position, &frequencies, amplitude);
+    cos.into_iter().zip(sin).collect()
 }
 
 fn refilled(mut values: Vec<f32>, len: usize) -> Vec<f32> {

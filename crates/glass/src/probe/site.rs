@@ -105,6 +105,21 @@ impl Part {
         Part::MlpOut,
     ];
 
+    /// Whether a row is one vector of a head's size after the other, each of another head.
+    pub fn is_of_heads(self) -> bool {
+        matches!(
+            self,
+            Part::Query
+                | Part::QueryNorm
+                | Part::QueryRotated
+                | Part::Key
+                | Part::KeyNorm
+                | Part::KeyRotated
+                | Part::Value
+                | Part::Z
+        )
+    }
+
     /// Its name after `block.3.`.
     pub fn name(self) -> &'static str {
         match self {
@@ -156,19 +171,20 @@ impl Part {
             Part::Key => "attn.hook_k",
             Part::KeyRotated => "attn.hook_rot_k",
             Part::Value => "attn.hook_v",
-            Part::Scores | Part::QueryNorm | Part::KeyNorm | Part::AttentionUnnormed | Part::MlpUnnormed => {
-                return None;
-            }
+            // That library's norms of queries and keys have the heads before the positions, or no heads.
+            Part::Scores | Part::QueryNorm | Part::KeyNorm => return None,
             Part::Masked => "attn.hook_attn_scores",
             Part::Pattern => "attn.hook_pattern",
             Part::Z => "attn.hook_z",
             Part::Contribution => "attn.hook_result",
+            Part::AttentionUnnormed => "attn.hook_out",
             Part::AttentionOut => "hook_attn_out",
             Part::ResidualMiddle => "hook_resid_mid",
             Part::MlpNorm => "ln2.hook_out",
             Part::Hidden => "mlp.hook_pre",
             Part::Up => "mlp.hook_pre_linear",
             Part::Active => "mlp.hook_post",
+            Part::MlpUnnormed => "mlp.hook_out",
             Part::MlpOut => "hook_mlp_out",
         })
     }
@@ -275,6 +291,23 @@ impl Site {
     /// Whether its numbers are a square for every head, queries × keys.
     pub fn is_square(self) -> bool {
         matches!(self, Site::Block(_, Part::Scores | Part::Masked | Part::Pattern))
+    }
+
+    /// Queries of a block as attention compares them with keys: after their norm and rotation, where they have them.
+    pub fn query(config: &Config, layer: usize) -> Site {
+        Site::compared(config, layer, [Part::Query, Part::QueryNorm, Part::QueryRotated])
+    }
+
+    /// Keys of a block as attention compares them with queries.
+    pub fn key(config: &Config, layer: usize) -> Site {
+        Site::compared(config, layer, [Part::Key, Part::KeyNorm, Part::KeyRotated])
+    }
+
+    fn compared(config: &Config, layer: usize, [linear, normed, rotated]: [Part; 3]) -> Site {
+        let norm_is_last = config.query_key_norm.is_some_and(|norm| norm.after_rotation);
+        let last = if norm_is_last { [normed, rotated] } else { [rotated, normed] };
+        let mut sites = last.into_iter().map(|part| Site::Block(layer, part));
+        sites.find(|site| site.is_in(config)).unwrap_or(Site::Block(layer, linear))
     }
 
     /// The residual stream that enters block `layer`; for the number of layers, the output of the last block.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use safetensors::SafeTensors;
 
-/// A golden file: every tensor as f64, integers too.
-pub struct Golden(HashMap<String, Vec<f64>>);
+/// A golden file: every tensor's shape, and its numbers as f64, integers too.
+pub struct Golden(HashMap<String, (Vec<usize>, Vec<f64>)>);
 
 impl Golden {
     /// Opens one by its name under `tests/golden`.
@@ -21,11 +21,28 @@ impl Golden {
                 _ => words.map(|w| f32::from_le_bytes(w) as f64).collect(),
             }
         };
-        Golden(tensors.iter().map(|(name, view)| (name.to_string(), numbers(view))).collect())
+        let tensor = |view: safetensors::tensor::TensorView<'_>| (view.shape().to_vec(), numbers(view));
+        Golden(tensors.iter().map(|(name, view)| (name.to_string(), tensor(view))).collect())
+    }
+
+    /// The names of its tensors, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
     }
 
     /// A tensor's numbers.
     pub fn get(&self, name: &str) -> &[f64] {
+        &self.tensor(name).1
+    }
+
+    /// A tensor's shape.
+    pub fn shape(&self, name: &str) -> &[usize] {
+        &self.tensor(name).0
+    }
+
+    fn tensor(&self, name: &str) -> &(Vec<usize>, Vec<f64>) {
         self.0.get(name).unwrap_or_else(|| panic!("{name} is missing"))
     }
 

@@ -4,6 +4,8 @@ use glass::Config;
 use glass::backend::Cpu;
 use glass::config::Gain;
 
+use glass::inspect::circuits::{Pair, circuits};
+use glass::inspect::drift::carried;
 use glass::inspect::gradient::gradient_by_activation;
 use glass::inspect::jacobian::{FILE, Fit, JacobianLens};
 use glass::inspect::{Edit, Edits, Inspector, Record};
@@ -118,4 +120,85 @@ fn a_lens_of_another_model_without_gains_is_refused() {
     let error = open(&other).unwrap_err().to_string();
     std::fs::remove_dir_all(&folder).unwrap();
     assert!(error.contains("of another model of the same shape"), "{error}");
+}
+
+/// What a head does with two tokens, from its weights, is what it does in passes over one token each: both are then at position 0.
+#[test]
+fn circuits_are_what_a_head_does_with_every_switch() {
+    for (name, config) in switches::all() {
+        let (model, size, width) = (model(&config, 9), config.heads.size, config.width);
+        let mut inspector = Inspector::new(&model, 1, 1).unwrap();
+        let head = config.heads.query - 1;
+        let key_head = head / (config.heads.query / config.heads.key);
+        let found = circuits(&mut inspector, 0, head, 31 * 31).unwrap();
+        let vector = |name: &str| inspector.parameter(name).map(|matrix| matrix.values);
+        let one = if config.norm.gain == Gain::OnePlusWeight { 1.0 } else { 0.0 };
+        let gain = match config.norm.gain {
+            Gain::None => vec![1.0; width],
+            _ => vector("norm.weight").unwrap().iter().map(|x| x + one).collect(),
+        };
+        let table = if config.tied { "embedding.token.weight" } else { "unembedding.weight" };
+        let reads = inspector.parameter(table).unwrap();
+        let contribution = Site::Block(0, Part::Contribution);
+        let pattern = Site::Block(0, Part::Pattern);
+        let unnormed = Site::Block(0, Part::AttentionUnnormed);
+        let sites = [Site::query(&config, 0), Site::key(&config, 0), contribution, pattern, unnormed];
+        let mut alone = |token: u32| {
+            let mut record = Record::of(sites.into_iter().filter(|site| site.is_in(&config)));
+            // No position where it would be added.
+            let no_position = Edit::of(Site::Position, glass::inspect::edit::Change::Silence);
+            let edits = Site::Position.is_in(&config).then_some(no_position);
+            inspector.run(&[&[token]], (Edits::new(edits), &mut record)).unwrap();
+            record
+        };
+        for [from, to] in [[3, 17], [30, 2], [5, 5]] {
+            let (asks, answers) = (alone(from), alone(to));
+            let strength = |pairs: &[Pair]| {
+                f64::from(pairs.iter().find(|pair| (pair.from, pair.to) == (from, to)).unwrap().strength)
+            };
+            let close = |ours: f64, theirs: f64, what: &str| {
+                assert!(
+                    (ours - theirs).abs() < 1e-4 * theirs.abs().max(1e-2),
+                    "{name}: {what} {ours}, {theirs}"
+                );
+            };
+            let query = &asks.get(sites[0]).unwrap().values[head * size..][..size];
+            let key = &answers.get(sites[1]).unwrap().values[key_head * size..][..size];
+            let heads = config.heads_of(0);
+            let score: f32 = query.iter().zip(key).map(|(q, k)| q * k).sum::<f32>() * heads.scale;
+            let score = heads.cap.map_or(score, |cap| cap * (score / cap).tanh());
+            close(strength(&found.looks), score.into(), "looks");
+
+            // What it gives to the token itself, of which a sink may have taken a share.
+            let share = f64::from(asks.get(pattern).unwrap().row(head)[0]);
+            let scale = match unnormed.is_in(&config) {
+                true => glass::inspect::promoted::deviation(&asks.get(unnormed).unwrap().values, config.norm),
+                false => 1.0,
+            };
+            let added = &asks.get(contribution).unwrap().values[head * width..][..width];
+            let read = reads.row(to as usize).iter().zip(&gain).map(|(x, gain)| f64::from(x * gain));
+            let said: f64 = added.iter().zip(read).map(|(&x, read)| f64::from(x) * read).sum();
+            close(strength(&found.says), said / share * scale * f64::from(config.factors.logits), "says");
+        }
+    }
+}
+
+/// What heads carry into a position from all positions has the length of what they add, where they look at one alone.
+#[test]
+fn what_is_carried_is_what_is_added_with_every_switch() {
+    for (name, config) in switches::all() {
+        let model = model(&config, 4);
+        let mut inspector = Inspector::new(&model, 1, 1).unwrap();
+        let found = carried(&mut inspector, &[7], &[0], 0..1).unwrap();
+        assert_eq!(found.len(), config.layers * config.heads.query);
+        let contributions = (0..config.layers).map(|layer| Site::Block(layer, Part::Contribution));
+        let mut record = Record::of(contributions);
+        inspector.run(&[&[7]], &mut record).unwrap();
+        for one in found {
+            let all = &record.get(Site::Block(one.layer, Part::Contribution)).unwrap().values;
+            let added = &all[one.head * config.width..][..config.width];
+            let length = added.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            assert!((one.length - length).abs() < 1e-4 * length, "{name}: {one:?}, {length}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod allocations;
 mod parameter_count;
 mod checkpoints;
 mod families;
+mod families_lens;
 mod families_gguf;
 mod families_refused;
 mod files;

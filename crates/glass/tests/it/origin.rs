@@ -1,9 +1,10 @@
 //! Where numbers come from: every equation gives the number that the pass computed, but for the rounding of 32-bit floats.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glass::Config;
 use glass::backend::{Cpu, InputScales, Packing, Precision};
+use glass::config::{NormKind, NormOver, Placement};
 use glass::inspect::edit::Change;
 use glass::inspect::origin::{Kind, LISTED, Number, Origin, Statistic, Tracer};
 use glass::inspect::{Edit, Edits, Inspector, Record};
@@ -14,7 +15,7 @@ use glass::runtime::{Model, cache_for};
 use glass::weights::Frozen;
 use glass_kernels::Cores;
 
-use crate::tiny;
+use crate::{switches, tiny};
 
 /// Two heads of 24 numbers: scores are scaled by no power of two, and blocks of 32 inputs end within a head. More than one block of keys.
 fn config() -> Config {
@@ -72,7 +73,8 @@ fn numbers(config: &Config, site: Site, len: usize) -> Vec<Number> {
     let mut numbers = Vec::new();
     for position in [0, 1, 63, 64, len - 1] {
         for head in 0..if of_head { config.heads.query } else { 1 } {
-            for index in (0..cols).step_by(cols / 7) {
+            // A step that passes by both halves of a head, and by every head.
+            for index in (0..cols).step_by((cols / 7).max(1)) {
                 numbers.push(Number::At { site, position, head, index });
             }
         }
@@ -101,21 +103,45 @@ fn operands_are_themselves(seen: &Seen<'_>, origin: &Origin) {
     }
 }
 
+/// What norms give, and how many parts of a row are normalised for themselves.
+fn norms(config: &Config) -> Vec<(Site, usize)> {
+    let apart = config.query_key_norm.is_some_and(|norm| norm.over == NormOver::Head);
+    let heads = |heads| if apart { heads } else { 1 };
+    let all = [
+        (config.placement.is_before(), Part::AttentionNorm, 1),
+        (config.placement.is_before(), Part::MlpNorm, 1),
+        (config.placement.is_after(), Part::AttentionOut, 1),
+        (config.placement.is_after(), Part::MlpOut, 1),
+        (config.query_key_norm.is_some(), Part::QueryNorm, heads(config.heads.query)),
+        (config.query_key_norm.is_some(), Part::KeyNorm, heads(config.heads.key)),
+    ];
+    let in_block = |layer| {
+        let has = all.into_iter().filter(|(has, ..)| *has);
+        has.map(move |(_, part, heads)| (Site::Block(layer, part), heads))
+    };
+    let around = [(true, Site::Norm), (config.embedding_norm, Site::Embedding)];
+    let around = around.into_iter().filter(|(has, _)| *has).map(|(_, site)| (site, 1));
+    around.chain((0..config.layers).flat_map(in_block)).collect()
+}
+
 fn check_all(seen: &Seen<'_>, name: &str) {
     let config = seen.model.config();
     let mut asked: Vec<Number> =
         Site::all(config).into_iter().flat_map(|site| numbers(config, site, seen.ids.len())).collect();
-    let norms = [Site::Norm, Site::Block(1, Part::AttentionNorm), Site::Block(0, Part::MlpNorm)];
-    for (site, of) in norms.into_iter().flat_map(|site| {
-        [Statistic::Mean, Statistic::Variance, Statistic::InverseDeviation].map(|of| (site, of))
-    }) {
-        asked.push(Number::Statistic { of, site, position: 70, head: 0 });
+    let of_norm: &[Statistic] = match config.norm.kind {
+        NormKind::Layer => &[Statistic::Mean, Statistic::Variance, Statistic::InverseDeviation],
+        NormKind::Rms => &[Statistic::MeanSquare, Statistic::InverseDeviation],
+    };
+    for (site, heads) in norms(config) {
+        for (head, &of) in (0..heads).flat_map(|head| of_norm.iter().map(move |of| (head, of))) {
+            asked.push(Number::Statistic { of, site, position: 70, head });
+        }
     }
     for of in [Statistic::Largest, Statistic::Sum] {
         asked.push(Number::Statistic { of, site: Site::Block(1, Part::Pattern), position: 70, head: 1 });
         asked.push(Number::Statistic { of, site: Site::Logits, position: 70, head: 0 });
     }
-    asked.extend([0, 9, 69].map(|token| Number::Probability { token, position: 80 }));
+    asked.extend([0, 9, 30].map(|token| Number::Probability { token, position: 80 }));
     for (at, number) in asked.iter().enumerate() {
         let all = seen.origin(number, usize::MAX);
         if all.edited.is_none() {
@@ -145,6 +171,21 @@ fn every_equation_gives_what_the_pass_computed() {
     for packing in Packing::ALL {
         let model = model(Cpu::new(1), &config(), packing);
         check_all(&Seen::of(&model, Vec::new()), packing.name());
+    }
+}
+
+/// Every choice of the configuration, alone and together; as floats, and with 16 bits for keys and values.
+#[test]
+fn every_equation_gives_what_the_pass_computed_with_every_switch() {
+    let learned = Config { embedding_norm: true, ..config() };
+    let both = Config { placement: Placement::Both, ..config() };
+    let more = [("norm of a token and a position", learned), ("LayerNorm on both sides", both)];
+    for (name, config) in switches::all().into_iter().chain(more) {
+        let config = Config { context: 100, ..config };
+        for packing in [Packing::F32, Packing::Q8] {
+            let model = model(Cpu::new(1), &config, packing);
+            check_all(&Seen::of(&model, Vec::new()), &format!("{name}, {}", packing.name()));
+        }
     }
 }
 
@@ -209,6 +250,84 @@ fn steps_back_end_at_weights() {
     }
     // The way back passes by most kinds of sites.
     assert!(kinds.len() > 10 && kinds.contains_key(&Site::Token), "{kinds:?}");
+}
+
+/// What only some models have is refused by the others.
+#[test]
+fn numbers_of_other_models_are_refused() {
+    let everything = switches::all().pop().unwrap().1;
+    let ids = [1, 2, 3];
+    let at = |site| Number::At { site, position: 0, head: 0, index: 0 };
+    let statistic = |of, part, head| {
+        let site = Site::Block(0, part);
+        Number::Statistic { of, site, position: 0, head }
+    };
+    for (config, numbers) in [
+        (
+            config(),
+            vec![
+                at(Site::Block(0, Part::QueryRotated)),
+                at(Site::Block(0, Part::KeyNorm)),
+                at(Site::Block(0, Part::Up)),
+                at(Site::Block(0, Part::MlpUnnormed)),
+                statistic(Statistic::MeanSquare, Part::MlpNorm, 0),
+                statistic(Statistic::InverseDeviation, Part::MlpOut, 0),
+            ],
+        ),
+        (
+            everything,
+            vec![
+                at(Site::Position),
+                statistic(Statistic::Mean, Part::MlpNorm, 0),
+                statistic(Statistic::Variance, Part::QueryNorm, 0),
+                statistic(Statistic::MeanSquare, Part::QueryNorm, 4),
+                statistic(Statistic::MeanSquare, Part::KeyNorm, 2),
+                statistic(Statistic::MeanSquare, Part::MlpNorm, 1),
+                statistic(Statistic::Sum, Part::QueryNorm, 0),
+            ],
+        ),
+    ] {
+        let model = model(Cpu::new(1), &config, Packing::F32);
+        let tracer = Tracer::new(&model, &ids, &[]);
+        for number in numbers {
+            let refused = tracer.origin(&number, &mut |_, _, _| panic!("{number:?} was read"));
+            assert!(refused.is_err(), "{number:?}");
+        }
+    }
+}
+
+/// Step by step back from a logit, every operand, with every choice at once: through rotation, norms, gates, sinks.
+#[test]
+fn steps_back_pass_by_every_site() {
+    let everything = Config { context: 100, ..switches::all().pop().unwrap().1 };
+    let model = model(Cpu::new(1), &everything, Packing::F32);
+    let seen = Seen::of(&model, Vec::new());
+    let mut ahead = vec![Number::Probability { token: 3, position: 30 }];
+    let (mut sites, mut weights) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(number) = ahead.pop() {
+        match &number {
+            // One number of each site and head, so that the way ends.
+            Number::At { site, head, .. } if !sites.insert((*site, *head)) => continue,
+            Number::Weight { parameter, .. } if !weights.insert(parameter.clone()) => continue,
+            Number::Statistic { of, site, .. } if !sites.insert((*site, usize::MAX - *of as usize)) => {
+                continue;
+            }
+            _ => {}
+        }
+        let factors = seen.origin(&number, usize::MAX).inputs.into_iter();
+        let numbers = factors.flat_map(|input| [Some(input.factor), input.times]).flatten();
+        ahead.extend(numbers.filter_map(|factor| factor.number));
+    }
+    let missed: Vec<Site> = Site::all(&everything)
+        .into_iter()
+        .filter(|site| !sites.iter().any(|(seen, _)| seen == site))
+        .collect();
+    // What heads contribute lies beside the way.
+    assert!(missed.iter().all(|site| matches!(site, Site::Block(_, Part::Contribution))), "{missed:?}");
+    let (_, plan) = Gpt::plan(&everything);
+    let unused: Vec<&String> =
+        plan.specs.iter().map(|spec| &spec.name).filter(|name| !weights.contains(*name)).collect();
+    assert!(unused.is_empty(), "{unused:?}");
 }
 
 #[test]

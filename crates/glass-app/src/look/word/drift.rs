@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use glass::config::Positions;
 use glass::inspect::Inspector;
 use glass::inspect::attribute::{Attribution, Component};
 use glass::inspect::drift::{Drift, Word, drift};
@@ -156,6 +157,10 @@ fn drawn_drift(
         changes => format!(" Both texts are of a changed run: {}.", changes.join("; ")),
     };
     let texts = words.each_ref().map(|word| tokens(model, word.ids));
+    let positions = match model.config().positions {
+        Positions::Learned => ", but for their positions",
+        Positions::Rotary => "",
+    };
     let page = Page {
         title: "How a word drifts".into(),
         before: format!("<p>TEXT, then --beside{}.</p>\n{}{}", of_several(words), texts[0], texts[1]),
@@ -163,7 +168,7 @@ fn drawn_drift(
             Picture::new(
                 format!("{word}: the cosine between its two vectors"),
                 format!(
-                    "One where they point the same way, layer by layer: both begin as the same embedding, but for their positions.{changed}"
+                    "One where they point the same way, layer by layer: both begin as the same embedding{positions}.{changed}"
                 ),
                 charts::layers(&by_layer(args.names.into(), found)),
             ),

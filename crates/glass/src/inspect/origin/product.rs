@@ -24,18 +24,15 @@ pub(super) struct Products<'s> {
 
 impl<B: Backend> Tracer<'_, B> {
     /// The layer whose output a site is, its inputs' site, and whether it has a bias.
-    fn layer(&self, site: Site) -> (String, Site, bool) {
-        let Site::Block(layer, part) = site else {
-            let table = if self.config().tied { "embedding.token" } else { "unembedding" };
-            return (table.into(), Site::Norm, false);
-        };
+    fn layer(&self, layer: usize, part: Part) -> (String, Site, bool) {
         let has = self.config().bias;
         let (name, from, bias) = match part {
             Part::Query => ("attention.query", Part::AttentionNorm, has.query_key_value),
             Part::Key => ("attention.key", Part::AttentionNorm, has.query_key_value),
             Part::Value => ("attention.value_down", Part::AttentionNorm, has.query_key_value),
-            Part::AttentionOut => ("attention.value_up", Part::Z, has.value_up),
-            Part::Hidden => ("mlp.up", Part::MlpNorm, has.mlp),
+            Part::AttentionOut | Part::AttentionUnnormed => ("attention.value_up", Part::Z, has.value_up),
+            Part::Hidden if self.config().gated => ("mlp.gate", Part::MlpNorm, has.mlp),
+            Part::Hidden | Part::Up => ("mlp.up", Part::MlpNorm, has.mlp),
             _ => ("mlp.down", Part::Active, has.mlp),
         };
         (format!("block.{layer}.{name}"), Site::Block(layer, from), bias)
@@ -47,7 +44,7 @@ impl<B: Backend> Tracer<'_, B> {
         self.model.backend().input_rounding(self.model.weights().get(index))
     }
 
-    /// An output of a linear layer, or a logit.
+    /// An output of a linear layer.
     pub(super) fn product(
         &self,
         value: f64,
@@ -56,10 +53,42 @@ impl<B: Backend> Tracer<'_, B> {
         output: usize,
         rows: &mut Rows<'_>,
     ) -> Result<Origin> {
-        let (name, from, bias) = self.layer(site);
-        let parameter = format!("{name}.weight");
-        let rounding = self.rounding_of(&parameter);
-        let (inputs, weights) = (rows(from, 0, position)?, self.rows(&parameter, &[output as u32])?.values);
+        let Site::Block(layer, part) = site else { unreachable!("a linear layer of a block") };
+        let (name, from, bias) = self.layer(layer, part);
+        let bias = bias.then(|| format!("{name}.bias"));
+        let origin = self.linear(value, (&format!("{name}.weight"), bias), from, position, output, rows)?;
+        // What is added to the residual without a norm.
+        let is_added = matches!(part, Part::AttentionOut | Part::MlpOut);
+        Ok(origin.times(if is_added { self.config().factors.branch } else { 1.0 }))
+    }
+
+    /// A logit.
+    pub(super) fn logit(
+        &self,
+        value: f64,
+        position: usize,
+        token: usize,
+        rows: &mut Rows<'_>,
+    ) -> Result<Origin> {
+        let config = self.config();
+        let table = if config.tied { "embedding.token.weight" } else { "unembedding.weight" };
+        let bias = config.bias.unembedding.then(|| "unembedding.bias".to_string());
+        let origin = self.linear(value, (table, bias), Site::Norm, position, token, rows)?;
+        Ok(origin.times(config.factors.logits).capped(config.factors.logit_cap))
+    }
+
+    /// The sum of inputs times weights, and the bias.
+    fn linear(
+        &self,
+        value: f64,
+        (parameter, bias): (&str, Option<String>),
+        from: Site,
+        position: usize,
+        output: usize,
+        rows: &mut Rows<'_>,
+    ) -> Result<Origin> {
+        let rounding = self.rounding_of(parameter);
+        let (inputs, weights) = (rows(from, 0, position)?, self.rows(parameter, &[output as u32])?.values);
         let used_weights = match rounding {
             InputRounding::Bf16 => rounding.rounded(&weights),
             _ => InputRounding::None.rounded(&weights),
@@ -70,20 +99,20 @@ impl<B: Backend> Tracer<'_, B> {
             first: 0,
             inputs: &inputs,
             used: &rounding.rounded(&inputs),
-            parameter: &parameter,
+            parameter,
             output,
             weights: &weights,
             used_weights: &used_weights,
         });
-        if bias {
-            let bias = self.weight(&format!("{name}.bias"), 0, output)?;
+        if let Some(bias) = &bias {
+            let bias = self.weight(bias, 0, output)?;
             let part = bias.factor.value;
             origin.inputs.insert(0, Input { part: Some(part), ..bias });
             origin.sum += part;
         }
         let equation = match bias {
-            true => format!("the bias + the sum of input × weight over {} inputs", inputs.len()),
-            false => format!("the sum of input × weight over {} inputs", inputs.len()),
+            Some(_) => format!("the bias + the sum of input × weight over {} inputs", inputs.len()),
+            None => format!("the sum of input × weight over {} inputs", inputs.len()),
         };
         Ok(Origin { value, equation: equation + rounding_in_words(rounding), ..origin })
     }
@@ -112,7 +141,7 @@ impl<B: Backend> Tracer<'_, B> {
         Origin { sum: parts.iter().sum(), inputs, more, more_sum, ..origin }
     }
 
-    /// A hidden neuron after the activation.
+    /// A hidden neuron after the activation, times its factor if it is gated.
     pub(super) fn activated(
         &self,
         value: f64,
@@ -121,11 +150,21 @@ impl<B: Backend> Tracer<'_, B> {
         index: usize,
         rows: &mut Rows<'_>,
     ) -> Result<Origin> {
-        let site = Site::Block(layer, Part::Hidden);
-        let x = f64::from(rows(site, 0, position)?[index]);
-        let (sum, equation) = activation(self.config().activation, x);
-        let input = self.input(Number::At { site, position, head: 0, index }, Kind::Data, x);
-        Ok(Origin { sum, inputs: vec![input], ..Origin::of(value, equation.into()) })
+        let mut of = |part: Part| -> Result<(f64, Input)> {
+            let site = Site::Block(layer, part);
+            let x = f64::from(rows(site, 0, position)?[index]);
+            Ok((x, self.input(Number::At { site, position, head: 0, index }, Kind::Data, x)))
+        };
+        let (x, input) = of(Part::Hidden)?;
+        let (mut sum, words) = activation(self.config().activation, x);
+        let (mut inputs, mut equation) = (vec![input], words.to_string());
+        if self.config().gated {
+            let (up, input) = of(Part::Up)?;
+            sum *= up;
+            inputs.push(input);
+            equation = format!("y × the neuron's factor, where y is {words}");
+        }
+        Ok(Origin { sum, inputs, ..Origin::of(value, equation) })
     }
 }
 

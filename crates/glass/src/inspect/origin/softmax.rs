@@ -14,23 +14,33 @@ struct Row {
     position: usize,
     head: usize,
     scores: Vec<f32>,
+    /// The sink of the head, which takes part like a score.
+    sink: Option<Input>,
     largest: f64,
-    /// e^(score − largest).
+    /// e^(score − largest), and that of the sink last.
     powers: Vec<f64>,
     sum: f64,
 }
 
 impl<B: Backend> Tracer<'_, B> {
     fn softmax(&self, site: Site, position: usize, head: usize, rows: &mut Rows<'_>) -> Result<Row> {
-        let from = match site {
-            Site::Block(layer, _) => Site::Block(layer, Part::Masked),
-            other => other,
+        let (from, sink) = match site {
+            Site::Block(layer, _) => (Site::Block(layer, Part::Masked), self.sink(layer, head)?),
+            other => (other, None),
         };
         let scores = rows(from, head, position)?;
-        let largest = f64::from(scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let powers: Vec<f64> = scores.iter().map(|&score| (f64::from(score) - largest).exp()).collect();
+        let all =
+            scores.iter().map(|&score| f64::from(score)).chain(sink.iter().map(|sink| sink.factor.value));
+        let largest = all.clone().fold(f64::NEG_INFINITY, f64::max);
+        let powers: Vec<f64> = all.map(|score| (score - largest).exp()).collect();
         let sum = powers.iter().sum();
-        Ok(Row { from, site, position, head, scores, largest, powers, sum })
+        Ok(Row { from, site, position, head, scores, sink, largest, powers, sum })
+    }
+
+    /// A head's sink, if the model has them.
+    pub(super) fn sink(&self, layer: usize, head: usize) -> Result<Option<Input>> {
+        let name = || format!("block.{layer}.attention.sinks");
+        self.config().sinks.then(|| self.weight(&name(), 0, head)).transpose()
     }
 
     fn of_row(&self, row: &Row, value: f64, index: usize) -> Origin {
@@ -44,12 +54,16 @@ impl<B: Backend> Tracer<'_, B> {
             statistic(Statistic::Sum, row.sum),
         ];
         let what = if row.site == Site::Logits { "logit" } else { "score" };
-        let equation = format!("e^({what} − the largest {what}) / the sum of these exponentials");
+        let of = if row.sink.is_some() { ", the sink's among them" } else { "" };
+        let equation = format!("e^({what} − the largest {what}) / the sum of these exponentials{of}");
         Origin { sum: row.powers[index] / row.sum, inputs, ..Origin::of(value, equation) }
     }
 
     fn score_of(&self, row: &Row, index: usize) -> Input {
         let &Row { from, position, head, .. } = row;
+        if let Some(sink) = row.sink.as_ref().filter(|_| index == row.scores.len()) {
+            return sink.clone();
+        }
         self.input(Number::At { site: from, position, head, index }, Kind::Data, row.scores[index].into())
     }
 
@@ -81,8 +95,9 @@ impl<B: Backend> Tracer<'_, B> {
         };
         let row = self.softmax(site, position, head, rows)?;
         if of == Statistic::Largest {
-            let at = row.scores.iter().position(|&score| f64::from(score) == row.largest).unwrap_or(0);
-            let equation = format!("the largest of {} numbers", row.scores.len());
+            let scores = row.scores.iter().position(|&score| f64::from(score) == row.largest);
+            let at = scores.unwrap_or(if row.sink.is_some() { row.scores.len() } else { 0 });
+            let equation = format!("the largest of {} numbers", row.powers.len());
             let inputs = vec![self.score_of(&row, at)];
             return Ok(Origin { inputs, ..Origin::of(row.largest, equation) });
         }

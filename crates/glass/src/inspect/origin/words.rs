@@ -1,7 +1,7 @@
 //! Names of numbers for readers.
 
 use super::{Number, Statistic};
-use crate::config::Config;
+use crate::config::{Config, Gain, NormKind, NormOver};
 use crate::probe::{Part, Site};
 
 impl Number {
@@ -34,9 +34,15 @@ impl Number {
         match self {
             &Number::At { site, head, index, .. } => at(config, site, head, index),
             Number::Statistic { of, site, head, .. } => match (of, site) {
-                (Statistic::Mean, _) => "mean".into(),
-                (Statistic::Variance, _) => "variance".into(),
-                (Statistic::InverseDeviation, _) => "inverse deviation".into(),
+                (Statistic::Mean, _) => of_part(config, "mean", *site, *head),
+                (Statistic::Variance, _) => of_part(config, "variance", *site, *head),
+                (Statistic::MeanSquare, _) => of_part(config, "mean square", *site, *head),
+                (Statistic::InverseDeviation, _) if config.norm.kind == NormKind::Layer => {
+                    of_part(config, "inverse deviation", *site, *head)
+                }
+                (Statistic::InverseDeviation, _) => {
+                    of_part(config, "inverse root of the mean square", *site, *head)
+                }
                 (Statistic::Largest, Site::Logits) => "the largest logit".into(),
                 (Statistic::Largest, _) => format!("the largest score, head {head}"),
                 (Statistic::Sum, Site::Logits) => "the sum of the exponentials of all logits".into(),
@@ -45,14 +51,27 @@ impl Number {
             Number::Probability { token, .. } => format!("the probability of token {token}"),
             Number::Weight { parameter, row, column } => {
                 let leaf = parameter.rsplit('.').next().unwrap_or(parameter);
-                let norm = parameter.ends_with("norm.weight");
+                let norm = parameter.rsplit('.').nth(1).is_some_and(|name| name.contains("norm"));
                 match (leaf, norm) {
-                    (_, true) => format!("gain {column}"),
+                    ("weight", true) if config.norm.gain == Gain::OnePlusWeight => {
+                        format!("weight of gain {column}, to which 1 is added")
+                    }
+                    ("weight", true) => format!("gain {column}"),
+                    ("sinks", _) => format!("sink of head {column}"),
                     ("bias", _) => format!("bias {column}"),
                     _ => format!("weight [{row}, {column}]"),
                 }
             }
         }
+    }
+}
+
+/// A statistic of a head that is normalised for itself says so.
+fn of_part(config: &Config, what: &str, site: Site, head: usize) -> String {
+    let apart = config.query_key_norm.is_some_and(|norm| norm.over == NormOver::Head);
+    match site {
+        Site::Block(_, Part::QueryNorm | Part::KeyNorm) if apart => format!("{what} of head {head}"),
+        _ => what.into(),
     }
 }
 
@@ -70,6 +89,7 @@ fn at(config: &Config, site: Site, head: usize, index: usize) -> String {
         Site::Logits => format!("logit of token {index}"),
         Site::Block(_, part) => match part {
             Part::Residual => format!("residual stream {index}"),
+            Part::AttentionNorm if !config.placement.is_before() => format!("input of attention {index}"),
             Part::AttentionNorm => format!("norm before attention {index}"),
             Part::Query => of_head("query"),
             Part::QueryNorm => of_head("query after its norm"),
@@ -86,6 +106,7 @@ fn at(config: &Config, site: Site, head: usize, index: usize) -> String {
             Part::AttentionUnnormed => format!("what the heads give, {index}"),
             Part::AttentionOut => format!("what attention adds, {index}"),
             Part::ResidualMiddle => format!("residual stream after attention {index}"),
+            Part::MlpNorm if !config.placement.is_before() => format!("input of the MLP {index}"),
             Part::MlpNorm => format!("norm before the MLP {index}"),
             Part::Hidden => format!("neuron {index} before its activation"),
             Part::Up => format!("factor of neuron {index}"),
