@@ -10,6 +10,10 @@ use crate::Result;
 use crate::backend::{BLOCK, Backend, BlockTable, CacheType, Kv, KvShape, Tensor};
 use crate::config::{Branches, Config, NormOver};
 
+/// Most rows of a pass: longer texts are read in several. With more, products would not be faster, and activations would take
+/// memory for the whole context.
+pub const PASS_ROWS: usize = 512;
+
 /// Which activations outlive their layer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Keep {

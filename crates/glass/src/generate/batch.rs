@@ -3,7 +3,7 @@
 mod check;
 
 use crate::backend::{Backend, BlockTable, CacheType, Span, Tensor};
-use crate::memory::{Cache, Keep, Memory};
+use crate::memory::{Cache, Keep, Memory, PASS_ROWS};
 use crate::model::{Gpt, Pass};
 use crate::probe::{Ahead, Probe};
 use crate::weights::Weights;
@@ -11,10 +11,6 @@ use crate::{Error, Result};
 
 /// Most rows whose logits are in memory at once while every row is scored.
 const LOGIT_ROWS: usize = 64;
-
-/// Most rows of a pass: longer texts are read in several. With more, products would not be faster, and activations would take
-/// memory for the whole context.
-pub(crate) const PASS_ROWS: usize = 512;
 
 /// The sizes that memory is allocated for.
 #[derive(Clone, Copy, Debug)]

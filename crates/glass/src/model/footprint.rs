@@ -3,8 +3,7 @@
 use super::parameter_count::ParameterCount;
 use crate::backend::Cpu;
 use crate::config::Config;
-use crate::generate::batch::PASS_ROWS;
-use crate::memory::{Cache, Columns, Keep};
+use crate::memory::{Cache, Columns, Keep, PASS_ROWS};
 
 /// Bytes of a number: activations, keys and values are f32.
 const NUMBER: u64 = 4;

@@ -104,8 +104,8 @@ fn a_value_matrix_is_two_halves() {
 fn a_context_costs_what_the_formulas_say() {
     let cost = Footprint::of(&preset("gpt3-175b"), 2048);
     assert_eq!((cost.pattern, cost.patterns), (4_194_304, 9_216));
-    assert_eq!(cost.kv_cache_bytes, 2 * 96 * 2048 * 12_288 * 4);
-    // Dense layers see 2,048 positions, banded ones 256.
+    // Dense layers see 2,048 positions, banded ones 256; of these 13 blocks of 64 are kept, ⌈(256 + 512 − 2) / 64⌉ + 1.
+    assert_eq!(cost.kv_cache_bytes, 2 * 48 * (2048 + 13 * 64) * 12_288 * 4);
     let attention = 4 * (48 * 2048 + 48 * 256) * 12_288;
     assert_eq!(cost.flops_per_token, 2 * (175_181_291_520 - 617_558_016) + attention);
 
