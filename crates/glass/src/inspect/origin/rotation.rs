@@ -67,6 +67,6 @@ fn pair(rotary: &Rotary, within: usize) -> Option<(usize, bool)> {
     let half = rotary.width / 2;
     (within < rotary.width).then_some(match rotary.pairs {
         Pairs::Halves => (within % half, within < half),
-        Pairs::Neighbours => (within / 2, within % 2 == 0),
+        Pairs::Neighbours => (within / 2, within.is_multiple_of(2)),
     })
 }
