@@ -5,10 +5,11 @@ use glass_kernels::activate::{Activation, activate, activate_backward};
 use glass_kernels::attend::*;
 use glass_kernels::dropout::{Dropout, dropout};
 use glass_kernels::embed::{embed, embed_backward};
+use glass_kernels::format::f32_to_f16;
 use glass_kernels::linear::*;
 use glass_kernels::loss::loss;
 use glass_kernels::norm::{Norm, norm, norm_backward};
-use glass_kernels::packing::Packing;
+use glass_kernels::packing::{Packing, Quants};
 use glass_kernels::{Cores, InputScales, Isa, Precision, Write};
 
 use crate::close::{assert_close, numbers};
@@ -19,18 +20,36 @@ fn plain(threads: usize) -> Cores {
     Cores::with(Isa::Plain, threads).expect("any machine has it")
 }
 
-/// A whole block of inputs and part of another. Formats for which no scales are tried have two panels, the second with one column;
-/// the others one column, since trying takes a long time in Miri.
+/// A block of any numbers that a packing has; `Quants::of` would try many scales, which takes a long time in Miri.
+fn quants(packing: Packing, row: usize, block: usize) -> Quants {
+    let format = packing.format().unwrap();
+    let least = if format.table.is_some() { 0 } else { -format.offset };
+    let q = std::array::from_fn(|i| {
+        (least + ((row * 7 + block * 5 + i * 3) % (1 << format.bits())) as i32) as i8
+    });
+    let (scale, minimum) = (f32_to_f16(1.0 / 128.0), if format.minimum { f32_to_f16(-0.5) } else { 0 });
+    Quants { scales: [scale; 2], minima: [minimum; 2], q }
+}
+
+/// Two panels, the second with one column, and two blocks of inputs; of most packings one of each, since Miri is slow.
 #[test]
 fn products_with_packed_weights() {
-    let cols = 33;
     for packing in Packing::ALL {
-        let outputs = if packing.is_quantised() && packing != Packing::Q8 { 1 } else { 65 };
-        let (w, cores) = (numbers(outputs * cols, 1), plain(1));
+        let (cols, outputs) =
+            if packing.is_quantised() && packing != Packing::Q8 { (32, 1) } else { (64, 65) };
+        let blocks = cols / 32;
+        let (mut w, cores) = (numbers(outputs * cols, 1), plain(1));
         let mut panels = vec![0.0; packing.len(outputs, cols)];
-        pack(&cores, &mut panels, packing, &w, outputs, cols);
+        if packing.is_quantised() {
+            let quants = |row: usize, block: usize| quants(packing, row, block);
+            pack_quants(&cores, &mut panels, packing, &quants, outputs, cols);
+            let block = |at: usize| quants(at / blocks, at % blocks).weights(packing);
+            w = (0..blocks * outputs).flat_map(block).collect();
+        } else {
+            pack(&cores, &mut panels, packing, &w, outputs, cols);
+            w = as_packed(packing, &w, cols);
+        }
         let matrix = Matrix { values: &panels, rows: outputs, cols, layout: Layout::Panels(packing) };
-        let w = as_packed(packing, &w, cols);
         for rows in [1, 2] {
             let x = numbers(rows * cols, 2);
             let mut y = vec![0.0; rows * outputs];
