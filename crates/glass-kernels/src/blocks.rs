@@ -17,6 +17,9 @@ pub struct BlockSize {
 const LEAST_ROWS: usize = 32;
 const LEAST_DEPTH: usize = 64;
 
+/// The minimum of rows of a task, where there are too few panels for all threads to end together.
+const LEAST_TASK_ROWS: usize = 8;
+
 /// The minimum number of tasks per thread, if there are enough rows, so that no thread waits long for the last one.
 const TASKS: usize = 8;
 
@@ -85,7 +88,7 @@ fn best_block(lanes: usize) -> BlockSize {
 /// The number of tasks into which the rows of a product are cut, each of at most `most` rows × one of `panels`.
 pub(crate) fn tasks(rows: usize, most: usize, panels: usize, threads: usize) -> usize {
     let busy = if threads > 1 { (TASKS * threads).div_ceil(panels.max(1)) } else { 1 };
-    rows.div_ceil(most).max(busy.min(rows / LEAST_ROWS))
+    rows.div_ceil(most).max(busy.min(rows / LEAST_TASK_ROWS))
 }
 
 #[cfg(test)]
@@ -110,8 +113,9 @@ mod tests {
         assert_eq!(tasks(1, 237, 12, 2), 1);
         assert_eq!(tasks(256, 237, 12, 2), 2);
         assert_eq!(tasks(1024, 237, 48, 2), 5);
-        assert_eq!(tasks(1024, 237, 12, 64), 32);
-        assert_eq!(tasks(63, 237, 1, 64), 1);
+        assert_eq!(tasks(1024, 237, 12, 64), 43);
+        assert_eq!((tasks(16, 237, 9, 2), tasks(16, 237, 24, 2)), (2, 1));
+        assert_eq!(tasks(15, 237, 1, 64), 1);
         assert_eq!((tasks(0, 237, 12, 2), tasks(200, 237, 1, 1)), (0, 1));
     }
 
