@@ -22,7 +22,7 @@ pub struct Rotation<'a> {
     pub size: usize,
     /// How many of them, from the first, are turned: an even number. The others stay.
     pub width: usize,
-    /// Cosines, `[positions, width / 2]`.
+    /// Cosines, `[rows, width / 2]`.
     pub cos: &'a [f32],
     /// Sines, of the same shape.
     pub sin: &'a [f32],
@@ -39,21 +39,15 @@ impl Rotation<'_> {
 const FLOATS: usize = 16 * 1024;
 
 /// Turns each pair `(a, b)` of each head in place: `(a cos − b sin, b cos + a sin)`, within 2⁻²³ of its length of what
-/// these cosines and sines give. x: `[rows, heads × size]`; `positions` holds the row of the tables for each row of x, or for
-/// equally many neighbouring rows of it. Both kinds of pairs have the same bits. Panics on a position outside the tables.
-pub fn rotate(cores: &Cores, x: &mut [f32], heads: usize, rotation: Rotation<'_>, positions: &[u32]) {
-    turn(cores, x, heads, rotation, positions, 1.0);
+/// these cosines and sines give. x: `[rows, heads × size]`; a row of the tables is for a row of x, or for equally many
+/// neighbouring rows of it. Both kinds of pairs have the same bits.
+pub fn rotate(cores: &Cores, x: &mut [f32], heads: usize, rotation: Rotation<'_>) {
+    turn(cores, x, heads, rotation, 1.0);
 }
 
 /// The gradient in place: the transpose of [`rotate`], which turns back. It is the inverse only if the tables hold no factor.
-pub fn rotate_backward(
-    cores: &Cores,
-    d: &mut [f32],
-    heads: usize,
-    rotation: Rotation<'_>,
-    positions: &[u32],
-) {
-    turn(cores, d, heads, rotation, positions, -1.0);
+pub fn rotate_backward(cores: &Cores, d: &mut [f32], heads: usize, rotation: Rotation<'_>) {
+    turn(cores, d, heads, rotation, -1.0);
 }
 
 /// A row of the tables: cosines and sines of `position × frequency`, times `factor`, computed in f64 and rounded once.
@@ -65,17 +59,20 @@ pub fn angles(cos: &mut [f32], sin: &mut [f32], position: usize, frequencies: &[
 }
 
 /// [`rotate`] with the sines multiplied by `sign`.
-fn turn(cores: &Cores, x: &mut [f32], heads: usize, rotation: Rotation<'_>, positions: &[u32], sign: f32) {
+fn turn(cores: &Cores, x: &mut [f32], heads: usize, rotation: Rotation<'_>, sign: f32) {
     let (cols, count) = (heads * rotation.size, rotation.count());
     assert!(rotation.width.is_multiple_of(2) && rotation.width <= rotation.size);
     assert!(rotation.cos.len() == rotation.sin.len());
-    let each = x.len() / (positions.len() * cols).max(1);
-    assert_eq!(x.len(), positions.len() * cols * each);
     if x.is_empty() || count == 0 {
         return;
     }
-    let last = rotation.cos.len() / count;
-    assert!(positions.iter().all(|&at| (at as usize) < last), "a position is outside tables of {last}");
+    let table = rotation.cos.len() / count;
+    let each = x.len() / (table * cols).max(1);
+    assert_eq!(
+        (x.len(), rotation.cos.len()),
+        (each * table * cols, table * count),
+        "a row of the tables for each of x"
+    );
     let rows = (FLOATS / cols).max(1);
     cores.run_parts(x, rows * cols, |task, x| {
         let lines = match rotation.pairs {
@@ -84,7 +81,7 @@ fn turn(cores: &Cores, x: &mut [f32], heads: usize, rotation: Rotation<'_>, posi
         };
         with_scratch([lines, lines], |lines| {
             let rows = Rows { x, cols, first: task * rows, each };
-            turn_rows(cores, rows, lines, rotation, positions, sign);
+            turn_rows(cores, rows, lines, rotation, sign);
         });
     });
 }
@@ -93,35 +90,20 @@ fn turn(cores: &Cores, x: &mut [f32], heads: usize, rotation: Rotation<'_>, posi
 struct Rows<'a> {
     x: &'a mut [f32],
     cols: usize,
-    /// The number of the first, each of which has position `number / each`.
+    /// The number of the first, each of which has row `number / each` of the tables.
     first: usize,
     each: usize,
 }
 
-kernel!(
-    fn turn_rows(
-        rows: Rows<'_>,
-        lines: [&mut [f32]; 2],
-        rotation: Rotation<'_>,
-        positions: &[u32],
-        sign: f32,
-    ) = turn_rows_body
-);
+kernel!(fn turn_rows(rows: Rows<'_>, lines: [&mut [f32]; 2], rotation: Rotation<'_>, sign: f32) = turn_rows_body);
 
 #[inline(always)]
-fn turn_rows_body<V: Lanes>(
-    v: V,
-    rows: Rows<'_>,
-    lines: [&mut [f32]; 2],
-    rotation: Rotation<'_>,
-    positions: &[u32],
-    sign: f32,
-) {
+fn turn_rows_body<V: Lanes>(v: V, rows: Rows<'_>, lines: [&mut [f32]; 2], rotation: Rotation<'_>, sign: f32) {
     let Rows { x, cols, first, each } = rows;
     let (Rotation { size, width, .. }, count) = (rotation, rotation.count());
     let [wide_cos, wide_sin] = lines;
     for (i, row) in x.chunks_exact_mut(cols).enumerate() {
-        let at = positions[(first + i) / each] as usize * count;
+        let at = (first + i) / each * count;
         let (cos, sin) = (&rotation.cos[at..][..count], &rotation.sin[at..][..count]);
         match rotation.pairs {
             Pairs::Halves => {

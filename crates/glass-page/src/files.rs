@@ -10,7 +10,7 @@ pub struct PageFile {
 
 /// All files, by name.
 pub fn all() -> impl Iterator<Item = PageFile> {
-    const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/web.rs"));
+    static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/web.rs"));
     FILES.iter().map(|&(name, bytes)| PageFile { name, bytes })
 }
 

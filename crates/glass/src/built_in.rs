@@ -7,7 +7,7 @@ use crate::Result;
 use crate::weights::folder::Folder;
 
 /// The files of `models/` when the library was built, by name.
-pub const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
+pub static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 
 /// The name of the built-in model in messages.
 pub const NAME: &str = "the built-in model";

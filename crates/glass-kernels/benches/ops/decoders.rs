@@ -74,12 +74,11 @@ fn norming_backward(name: String, cols: usize) -> Subject {
 fn rotating(name: String, pairs: Pairs) -> Subject {
     let mut x = numbers(ROWS * WIDTH);
     let frequencies: Vec<f64> = (0..SIZE / 2).map(|i| 1e5f64.powf(-2.0 * i as f64 / SIZE as f64)).collect();
-    let [mut cos, mut sin] = [0; 2].map(|_| vec![0.0; 2048 * SIZE / 2]);
+    let [mut cos, mut sin] = [0; 2].map(|_| vec![0.0; ROWS * SIZE / 2]);
     let rows = cos.chunks_exact_mut(SIZE / 2).zip(sin.chunks_exact_mut(SIZE / 2));
     rows.enumerate().for_each(|(position, (cos, sin))| angles(cos, sin, position, &frequencies, 1.0));
-    let positions: Vec<u32> = (0..ROWS as u32).map(|i| i % 2048).collect();
     Subject::new(name, Peak::Updating, bytes(x.len()), move |cores| {
         let rotation = Rotation { pairs, size: SIZE, width: SIZE, cos: &cos, sin: &sin };
-        rotate(cores, &mut x, HEADS, rotation, &positions);
+        rotate(cores, &mut x, HEADS, rotation);
     })
 }

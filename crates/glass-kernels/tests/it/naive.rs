@@ -48,14 +48,13 @@ pub fn rotate(
     pair: impl Fn(usize) -> [usize; 2],
     cos: &[f64],
     sin: &[f64],
-    positions: &[u32],
 ) -> Vec<f64> {
     let mut y = x.to_vec();
-    let each = x.len() / (positions.len() * heads * size);
+    let each = x.len() / (cos.len() / (width / 2) * heads * size);
     for (h, head) in y.chunks_mut(size).enumerate() {
-        let position = positions[h / heads / each] as usize;
+        let row = h / heads / each;
         for i in 0..width / 2 {
-            let ([a, b], at) = (pair(i), position * (width / 2) + i);
+            let ([a, b], at) = (pair(i), row * (width / 2) + i);
             let (x, y) = (head[a], head[b]);
             head[a] = x * cos[at] - y * sin[at];
             head[b] = x * sin[at] + y * cos[at];

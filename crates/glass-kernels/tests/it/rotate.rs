@@ -23,15 +23,15 @@ const SHAPES: [[usize; 3]; 9] = [
 const PAIRS: [Pairs; 2] = [Pairs::Halves, Pairs::Neighbours];
 
 /// Positions in no order, one of them twice.
-const POSITIONS: [u32; 6] = [3, 0, 11, 3, 7, 1];
+const POSITIONS: [usize; 6] = [103, 100, 111, 103, 107, 101];
 
-/// Tables of twelve positions, from 100 on, with a factor.
-fn tables(width: usize) -> (Vec<f32>, Vec<f32>) {
+/// Tables for rows at these positions, with a factor.
+fn tables(width: usize, positions: &[usize]) -> (Vec<f32>, Vec<f32>) {
     let frequencies: Vec<f64> =
         (0..width / 2).map(|i| 10_000f64.powf(-2.0 * i as f64 / width as f64)).collect();
-    let [mut cos, mut sin] = [0; 2].map(|_| vec![0.0; 12 * width / 2]);
+    let [mut cos, mut sin] = [0; 2].map(|_| vec![0.0; positions.len() * width / 2]);
     let rows = cos.chunks_exact_mut(width / 2).zip(sin.chunks_exact_mut(width / 2));
-    for (position, (cos, sin)) in (100..).zip(rows) {
+    for (&position, (cos, sin)) in positions.iter().zip(rows) {
         angles(cos, sin, position, &frequencies, 1.25);
     }
     (cos, sin)
@@ -45,17 +45,17 @@ fn pair(pairs: Pairs, width: usize, i: usize) -> [usize; 2] {
     }
 }
 
-type Turn = fn(&Cores, &mut [f32], usize, Rotation<'_>, &[u32]);
+type Turn = fn(&Cores, &mut [f32], usize, Rotation<'_>);
 
 fn turned(cores: &Cores, turn: Turn, x: &[f32], [heads, size, width]: [usize; 3], pairs: Pairs) -> Vec<f32> {
-    let ((cos, sin), mut x) = (tables(width), x.to_vec());
-    turn(cores, &mut x, heads, Rotation { pairs, size, width, cos: &cos, sin: &sin }, &POSITIONS);
+    let ((cos, sin), mut x) = (tables(width, &POSITIONS), x.to_vec());
+    turn(cores, &mut x, heads, Rotation { pairs, size, width, cos: &cos, sin: &sin });
     x
 }
 
 fn oracle(x: &[f64], shape: [usize; 3], pairs: Pairs) -> Vec<f64> {
-    let (cos, sin) = tables(shape[2]);
-    naive::rotate(x, shape, |i| pair(pairs, shape[2], i), &wide(&cos), &wide(&sin), &POSITIONS)
+    let (cos, sin) = tables(shape[2], &POSITIONS);
+    naive::rotate(x, shape, |i| pair(pairs, shape[2], i), &wide(&cos), &wide(&sin))
 }
 
 fn each_case() -> impl Iterator<Item = (Cores, [usize; 3], Pairs, usize)> {
@@ -106,11 +106,10 @@ fn neighbouring_rows_and_both_kinds_of_pairs_have_the_same_bits() {
         let [heads, size, width] = shape;
         let x = numbers(POSITIONS.len() * each * heads * size, 3);
         let expected = turned(&cores, rotate, &x, shape, pairs);
-        let (cos, sin) = tables(width);
         let mut y = x.clone();
-        let positions: Vec<u32> = POSITIONS.iter().flat_map(|&position| vec![position; each]).collect();
-        let rotation = Rotation { pairs, size, width, cos: &cos, sin: &sin };
-        rotate(&cores, &mut y, heads, rotation, &positions);
+        let positions: Vec<usize> = POSITIONS.iter().flat_map(|&position| vec![position; each]).collect();
+        let (cos, sin) = tables(width, &positions);
+        rotate(&cores, &mut y, heads, Rotation { pairs, size, width, cos: &cos, sin: &sin });
         assert_same_bits("each row its position", &y, &expected);
 
         let other = if pairs == Pairs::Halves { Pairs::Neighbours } else { Pairs::Halves };
@@ -132,14 +131,14 @@ fn neighbouring_rows_and_both_kinds_of_pairs_have_the_same_bits() {
 
 #[test]
 fn threads_change_no_bit() {
-    let positions: Vec<u32> = (0..300).map(|i| i * 7 % 12).collect();
-    let (cos, sin) = tables(64);
+    let positions: Vec<usize> = (0..300).map(|i| i * 7 % 12).collect();
+    let (cos, sin) = tables(64, &positions);
     for cores in each_isa() {
         for pairs in PAIRS {
             let run = |cores: &Cores| {
                 let mut x = numbers(300 * 9 * 64, 5);
                 let rotation = Rotation { pairs, size: 64, width: 64, cos: &cos, sin: &sin };
-                rotate(cores, &mut x, 9, rotation, &positions);
+                rotate(cores, &mut x, 9, rotation);
                 x
             };
             for threads in 2..=4 {
@@ -183,9 +182,9 @@ fn not_a_number_stays() {
 }
 
 #[test]
-#[should_panic(expected = "outside tables of 12")]
-fn a_position_outside_the_tables_is_refused() {
-    let (cos, sin) = tables(4);
+#[should_panic(expected = "a row of the tables for each of x")]
+fn rows_without_one_of_the_tables_are_refused() {
+    let (cos, sin) = tables(4, &[0, 1]);
     let rotation = Rotation { pairs: Pairs::Halves, size: 4, width: 4, cos: &cos, sin: &sin };
-    rotate(&Cores::new(1), &mut [0.0; 8], 1, rotation, &[0, 12]);
+    rotate(&Cores::new(1), &mut [0.0; 12], 1, rotation);
 }

@@ -86,15 +86,15 @@ fn rotations_gates_and_caps() {
     let (heads, size, width) = (3, 37, 26);
     let (x, up) = (numbers(2 * heads * size, 1), numbers(2 * heads * size, 2));
     let frequencies: Vec<f64> = (1..=width / 2).map(|i| 1.0 / i as f64).collect();
-    let [mut cos, mut sin] = [0; 2].map(|_| vec![0.0; 9 * frequencies.len()]);
+    let [mut cos, mut sin] = [0; 2].map(|_| vec![0.0; 2 * frequencies.len()]);
     let rows = cos.chunks_exact_mut(width / 2).zip(sin.chunks_exact_mut(width / 2));
-    for (position, (cos, sin)) in rows.enumerate() {
+    for (position, (cos, sin)) in [8, 3].into_iter().zip(rows) {
         angles(cos, sin, position, &frequencies, 1.0);
     }
     for pairs in [Pairs::Halves, Pairs::Neighbours] {
         same(&format!("{pairs:?}"), |cores| {
             let mut y = x.clone();
-            rotate(cores, &mut y, heads, Rotation { pairs, size, width, cos: &cos, sin: &sin }, &[8, 3]);
+            rotate(cores, &mut y, heads, Rotation { pairs, size, width, cos: &cos, sin: &sin });
             y
         });
     }

@@ -265,16 +265,14 @@ impl Backend for Cpu {
     }
 
     fn rotate(&self, x: &mut Tensor<Self>, heads: usize, rotation: Rotation<'_, Self>) {
-        let rows: Vec<u32> = (0..x.rows as u32).collect();
         let rotation = rotated(x.cols / heads, rotation);
-        rotate::rotate(&self.cores, used_mut(x), heads, rotation, &rows);
+        rotate::rotate(&self.cores, used_mut(x), heads, rotation);
     }
 
     fn rotate_backward(&self, d: &mut Tensor<Self>, heads: usize, rotation: Rotation<'_, Self>, each: usize) {
-        let end = rotation.cos.rows as u32;
-        let rows: Vec<u32> = (end - (d.rows / each) as u32..end).collect();
-        let rotation = rotated(d.cols / heads, rotation);
-        rotate::rotate_backward(&self.cores, used_mut(d), heads, rotation, &rows);
+        let [cos, sin] = [rotation.cos, rotation.sin].map(|table| last_rows(table, d, each));
+        let rotation = rotate::Rotation { cos, sin, ..rotated(d.cols / heads, rotation) };
+        rotate::rotate_backward(&self.cores, used_mut(d), heads, rotation);
     }
 
     fn linear(

@@ -19,6 +19,8 @@ struct Table<B: Backend> {
     scale: Option<PositionScale>,
     cos: Tensor<B>,
     sin: Tensor<B>,
+    /// A row of each, on the host.
+    row: [Vec<f32>; 2],
 }
 
 /// Which of the tables queries and keys of a layer use.
@@ -62,7 +64,8 @@ impl<B: Backend> Angles<B> {
         let table = |(scale, rotary): (Option<PositionScale>, &&Rotary)| {
             let (frequencies, amplitude) = rotary.frequencies(config.context);
             let [cos, sin] = [0, 1].map(|_| Tensor::new(backend, rows, frequencies.len()));
-            Ok(Table { pairs: rotary.pairs, frequencies, amplitude, scale, cos: cos?, sin: sin? })
+            let row = [0, 1].map(|_| vec![0.0; frequencies.len()]);
+            Ok(Table { pairs: rotary.pairs, frequencies, amplitude, scale, cos: cos?, sin: sin?, row })
         };
         Ok(Angles { tables: all.map(table).collect::<Result<_>>()? })
     }
@@ -76,19 +79,14 @@ impl<B: Backend> Angles<B> {
     /// Sets the tables for the rows of `spans`.
     pub fn set(&mut self, backend: &B, spans: &[Span]) {
         let rows = spans.last().map_or(0, |span| span.rows.end);
-        let (mut cos, mut sin) = (Vec::new(), Vec::new());
-        for table in &mut self.tables {
-            let pairs = table.frequencies.len();
-            (cos, sin) = (refilled(cos, rows * pairs), refilled(sin, rows * pairs));
+        for Table { frequencies, amplitude, scale, cos, sin, row: [cosines, sines], .. } in &mut self.tables {
+            cos.use_rows(rows);
+            sin.use_rows(rows);
             for (row, position) in spans.iter().flat_map(|span| span.rows.clone().zip(span.past..)) {
-                let amplitude = amplitude_at(table.amplitude, table.scale, position);
-                let [cos, sin] = [&mut cos, &mut sin].map(|all| &mut all[row * pairs..][..pairs]);
-                angles(cos, sin, position, &table.frequencies, amplitude);
+                angles(cosines, sines, position, frequencies, amplitude_at(*amplitude, *scale, position));
+                backend.write(&mut cos.data, row * frequencies.len(), cosines);
+                backend.write(&mut sin.data, row * frequencies.len(), sines);
             }
-            table.cos.use_rows(rows);
-            table.sin.use_rows(rows);
-            backend.write(&mut table.cos.data, 0, &cos);
-            backend.write(&mut table.sin.data, 0, &sin);
         }
     }
 
@@ -110,10 +108,4 @@ pub(crate) fn turns_at(config: &Config, rotary: &Rotary, is_query: bool, positio
     let [mut cos, mut sin] = [0, 1].map(|_| vec![0.0; frequencies.len()]);
     angles(&mut cos, &mut sin, position, &frequencies, amplitude);
     cos.into_iter().zip(sin).collect()
-}
-
-fn refilled(mut values: Vec<f32>, len: usize) -> Vec<f32> {
-    values.clear();
-    values.resize(len, 0.0);
-    values
 }

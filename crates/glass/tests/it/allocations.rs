@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use glass::Config;
 use glass::backend::{Cpu, Heads};
+use glass::config::{LayerAttention, NormOver, QueryKeyNorm};
 use glass::generate::{GenerateOptions, Runner, generate};
 use glass::memory::Keep;
 use glass::next_token::{Sampler, Sampling};
@@ -86,8 +87,18 @@ fn a_learner_takes_what_was_counted() {
 
 #[test]
 fn decoding_allocates_nothing_after_the_first_token() {
+    let heads = Heads::new(6, 2, 8);
+    let mut windowed = Config::llama(31, 24, 48, 2, heads, 64);
+    windowed.attention.push(LayerAttention { window: Some(3), rotary: None });
+    windowed.query_key_norm = Some(QueryKeyNorm { over: NormOver::Head, after_rotation: false });
+    for config in [tiny::config(), Config::llama(31, 24, 48, 2, heads, 64), windowed] {
+        decodes_without_allocating(&config);
+    }
+}
+
+fn decodes_without_allocating(config: &Config) {
     // One thread, so that everything happens on the thread that counts.
-    let learner = tiny::learner(&tiny::config(), 1, 1);
+    let learner = tiny::learner(config, 1, 1);
     let frozen = tiny::frozen(&learner);
     let (gpt, _) = learner.model();
     let mut runner = Runner::new(&**learner.backend(), gpt, Weights::Frozen(&frozen)).unwrap();
