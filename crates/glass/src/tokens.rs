@@ -144,7 +144,8 @@ impl Tokenizer {
 
     /// Opens a vocabulary: a `tokenizer.json` (see [`Tokenizer::from_json`]); `vocab.json` with `merges.txt` beside it,
     /// or `encoder.json` with `vocab.bpe`, as OpenAI published GPT-2's; tiktoken's ranks
-    /// (`.tiktoken`) of a vocabulary whose words are split as GPT-2's are; or a folder with any of these.
+    /// (`.tiktoken`) of a vocabulary whose words are split as GPT-2's are, or of one named cl100k_base or o200k_base; or a
+    /// folder with any of these but ranks.
     ///
     /// Other files in the folder are used as in `transformers`: `tokenizer_config.json`, `special_tokens_map.json`
     /// and `added_tokens.json`.

@@ -17,20 +17,18 @@ pub(crate) trait Integers: Lanes {
     /// Lane by lane, adds to an i32 the sum of four products: bytes of `unsigned` by bytes of `signed`.
     #[inline(always)]
     fn add_quads(self, unsigned: Self, signed: Self) -> Self {
-        let (sums, unsigned, signed) = (lanes(self), lanes(unsigned), lanes(signed));
-        let dot = |i: usize| {
-            let product = |byte: u32| {
-                i32::from((unsigned[i] >> byte) as u8) * i32::from((signed[i] >> byte) as u8 as i8)
-            };
-            (sums[i] as i32 + product(0) + product(8) + product(16) + product(24)) as u32
-        };
-        vector(self, std::array::from_fn(dot))
+        let products = pairs(unsigned, signed, |unsigned, signed| {
+            let product =
+                |byte: u32| i32::from((unsigned >> byte) as u8) * i32::from((signed >> byte) as u8 as i8);
+            (product(0) + product(8) + product(16) + product(24)) as u32
+        });
+        pairs(self, products, u32::wrapping_add)
     }
 
     /// Stores the lowest byte of every lane into the first `LEN` bytes of `to`; panics if it is shorter.
     #[inline(always)]
     fn store_bytes(self, to: &mut [u8]) {
-        to[..Self::LEN].iter_mut().zip(lanes(self)).for_each(|(to, lane)| *to = lane as u8);
+        to[..Self::LEN].iter_mut().zip(lanes(self)).for_each(|(to, lane)| *to = lane.to_bits() as u8);
     }
 
     /// The lower half of every byte.
@@ -66,8 +64,7 @@ pub(crate) trait Integers: Lanes {
     /// The bits of both.
     #[inline(always)]
     fn or(self, other: Self) -> Self {
-        let (a, b) = (lanes(self), lanes(other));
-        vector(self, std::array::from_fn(|i| a[i] | b[i]))
+        pairs(self, other, |a, b| a | b)
     }
 
     /// For every byte, which must be below 16, the byte at that place in `table`: sixteen bytes, which fill the vector
@@ -78,7 +75,7 @@ pub(crate) trait Integers: Lanes {
         each(self, |lane| {
             u32::from_le_bytes(lane.to_le_bytes().map(|at| {
                 let at = usize::from(at % 16);
-                (table[at / 4] >> (at % 4 * 8)) as u8
+                (table[at / 4].to_bits() >> (at % 4 * 8)) as u8
             }))
         })
     }
@@ -114,20 +111,30 @@ pub(crate) trait Integers: Lanes {
 const MOST: usize = 16;
 
 #[inline(always)]
-fn lanes<V: Lanes>(v: V) -> [u32; MOST] {
+fn lanes<V: Lanes>(v: V) -> [f32; MOST] {
     let mut lanes = [0.0; MOST];
     v.store(&mut lanes);
-    lanes.map(f32::to_bits)
+    lanes
 }
 
-#[inline(always)]
-fn vector<V: Lanes>(v: V, lanes: [u32; MOST]) -> V {
-    v.load(&lanes.map(f32::from_bits))
-}
-
+/// `f` of the bits of every lane; only of those that the vector has, since Miri runs this step by step.
 #[inline(always)]
 fn each<V: Lanes>(v: V, f: impl Fn(u32) -> u32) -> V {
-    vector(v, lanes(v).map(f))
+    let mut lanes = lanes(v);
+    for lane in &mut lanes[..V::LEN] {
+        *lane = f32::from_bits(f(lane.to_bits()));
+    }
+    v.load(&lanes)
+}
+
+/// The same for two vectors.
+#[inline(always)]
+fn pairs<V: Lanes>(a: V, b: V, f: impl Fn(u32, u32) -> u32) -> V {
+    let (mut lanes, others) = (lanes(a), lanes(b));
+    for (lane, other) in lanes[..V::LEN].iter_mut().zip(&others[..V::LEN]) {
+        *lane = f32::from_bits(f(lane.to_bits(), other.to_bits()));
+    }
+    a.load(&lanes)
 }
 
 /// How quads are multiplied and added. A kernel whose body is also generic over this, after the vector, is made by

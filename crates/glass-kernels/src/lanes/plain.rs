@@ -3,14 +3,15 @@
 use super::Lanes;
 use super::integers::Integers;
 
-/// Four floats.
+/// Four floats. Lanes are written out: closures over arrays (`map`) take Miri ten times as long.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain([f32; 4]);
 
 impl Plain {
     #[inline(always)]
     fn each(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
-        Self([0, 1, 2, 3].map(|i| f(self.0[i], other.0[i])))
+        let ([a, b, c, d], [e, g, h, i]) = (self.0, other.0);
+        Self([f(a, e), f(b, g), f(c, h), f(d, i)])
     }
 }
 

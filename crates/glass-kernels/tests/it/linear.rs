@@ -188,21 +188,23 @@ fn products_go_on_from_block_to_block() {
     for shape in [[3, 2100, 5], [300, 2100, 66], [300, 5, 4200], [2100, 3, 4300], [4300, 3, 70]] {
         let case = Case::new(shape);
         let Case { rows, inputs, outputs, .. } = case;
-        for cores in each() {
-            let what = format!("{} {shape:?}", name(&cores));
-            let [x, w, dy] = [&case.x, &case.w, &case.dy].map(|x| rounded(cores.precision(), x));
+        for precision in [Precision::F32, Precision::Mixed] {
+            let [x, w, dy] = [&case.x, &case.w, &case.dy].map(|x| rounded(precision, x));
             let y = naive::linear(&x, &w, Some(&wide(&case.bias)), inputs);
-            assert_close(&what, &case.forward(&cores, Layout::Rows, None), &y, bound(inputs));
-            assert_same_bits(
-                &what,
-                &case.forward(&cores, Layout::Rows, Some(Activation::GeluTanh)),
-                &activated(&cores, &case.forward(&cores, Layout::Panels(Packing::F32), None)),
-            );
-            let [dx, dw, _] = case.backward(&cores, Write::Set);
-            let expected = naive::linear(&dy, &transposed(&w, inputs), None, outputs);
-            assert_close(&format!("dx {what}"), &dx, &expected, bound(outputs));
-            let expected = naive::linear(&transposed(&dy, outputs), &transposed(&x, inputs), None, rows);
-            assert_close(&format!("dw {what}"), &dw, &expected, bound(rows));
+            let expected_dx = naive::linear(&dy, &transposed(&w, inputs), None, outputs);
+            let expected_dw = naive::linear(&transposed(&dy, outputs), &transposed(&x, inputs), None, rows);
+            for cores in each().filter(|cores| cores.precision() == precision) {
+                let what = format!("{} {shape:?}", name(&cores));
+                assert_close(&what, &case.forward(&cores, Layout::Rows, None), &y, bound(inputs));
+                assert_same_bits(
+                    &what,
+                    &case.forward(&cores, Layout::Rows, Some(Activation::GeluTanh)),
+                    &activated(&cores, &case.forward(&cores, Layout::Panels(Packing::F32), None)),
+                );
+                let [dx, dw, _] = case.backward(&cores, Write::Set);
+                assert_close(&format!("dx {what}"), &dx, &expected_dx, bound(outputs));
+                assert_close(&format!("dw {what}"), &dw, &expected_dw, bound(rows));
+            }
         }
     }
 }

@@ -120,16 +120,19 @@ impl Case {
 
 #[test]
 fn products_are_the_textbook_loop_over_what_was_packed() {
-    for (shape, scales) in SHAPES.iter().flat_map(|&shape| InputScales::ALL.map(|scales| (shape, scales))) {
+    for (shape, packing) in SHAPES.into_iter().flat_map(|shape| Packing::ALL.map(|packing| (shape, packing)))
+    {
         let case = Case::new(shape);
-        for packing in Packing::ALL {
+        let w = wide(&as_packed(packing, &case.w, shape[1]));
+        let packed: Vec<_> = each_isa().map(|cores| case.packed(&cores, packing)).collect();
+        for scales in InputScales::ALL {
             let x = wide(&inputs(packing, scales, &case.x, shape[1]));
-            let w = wide(&as_packed(packing, &case.w, shape[1]));
             let expected = naive::linear(&x, &w, Some(&wide(&case.bias)), shape[1]);
-            for cores in each_isa_with(scales) {
+            for (cores, panels) in each_isa_with(scales).zip(&packed) {
                 let what = format!("{:?} {packing:?} {scales:?} {shape:?}", cores.isa());
                 let bound = f64::from(f32::EPSILON) * (shape[1] as f64 + 2.0);
-                assert_close(&what, &case.forward(&cores, packing, None), &expected, bound);
+                let y = case.product(&cores, packing, panels, &case.x, None);
+                assert_close(&what, &y, &expected, bound);
             }
         }
     }
@@ -144,15 +147,18 @@ fn blocks_of_inputs_may_differ_by_any_power() {
         *x *= if block % 7 == 3 { 0.0 } else { 0.5f32.powi(block as i32) };
     }
     case.x[cols..2 * cols].fill(0.0);
-    for (packing, scales) in QUANTISED.iter().flat_map(|&p| InputScales::ALL.map(|scales| (p, scales))) {
-        let x = wide(&inputs(packing, scales, &case.x, cols));
+    for packing in QUANTISED {
         let w = wide(&as_packed(packing, &case.w, cols));
-        let expected = naive::linear(&x, &w, Some(&wide(&case.bias)), cols);
-        for cores in each_isa_with(scales) {
-            let y = case.forward(&cores, packing, None);
-            let what = format!("{:?} {packing:?} {scales:?}", cores.isa());
-            assert_same_bits(&what, &y[outputs..2 * outputs], &case.bias);
-            assert_close(&what, &y, &expected, f64::from(f32::EPSILON) * cols as f64);
+        let packed: Vec<_> = each_isa().map(|cores| case.packed(&cores, packing)).collect();
+        for scales in InputScales::ALL {
+            let x = wide(&inputs(packing, scales, &case.x, cols));
+            let expected = naive::linear(&x, &w, Some(&wide(&case.bias)), cols);
+            for (cores, panels) in each_isa_with(scales).zip(&packed) {
+                let y = case.product(&cores, packing, panels, &case.x, None);
+                let what = format!("{:?} {packing:?} {scales:?}", cores.isa());
+                assert_same_bits(&what, &y[outputs..2 * outputs], &case.bias);
+                assert_close(&what, &y, &expected, f64::from(f32::EPSILON) * cols as f64);
+            }
         }
     }
 }

@@ -42,6 +42,7 @@ mod tokens_json;
 mod tokens_kinds;
 mod tokens_beside;
 mod tokens_learn;
+mod tokens_openai;
 mod tokens_sentence;
 mod tokens_stream;
 mod chat;

@@ -83,7 +83,7 @@ fn reference_words<'t>(reference: &Reference, text: &'t str) -> Vec<&'t str> {
 }
 
 /// Runs of letters in both cases and none, marks, digits, endings, signs, line ends, kana, and what no class holds.
-fn text(dice: &mut Dice) -> String {
+pub fn text(dice: &mut Dice) -> String {
     const PARTS: [&str; 64] = [
         "a", "B", "ǅ", "ʰ", "漢", "字", "カ", "・", "ー", "゠", "\u{3040}", "ｶ", "é", "É", "\u{301}",
         "\u{489}", "א", "ا", "्", "न", "1", "22", "333", "4444", "٣", "½", "Ⅷ", " ", "  ", "\t", "\n", "\r\n",
