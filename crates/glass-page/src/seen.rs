@@ -134,16 +134,17 @@ impl<'m> Seen<'m> {
             return self.record.get(site);
         }
         if self.block.as_ref().is_none_or(|(at, _)| *at != block) {
-            let residual = self.record.get(Site::Block(block, Part::Residual))?.values.clone();
+            let first = self.config().begin_at(block);
+            let residual = self.record.get(Site::Block(first, Part::Residual))?.values.clone();
             let parts = Part::ALL.map(|part| Site::Block(block, part));
             let mut record = Record::of(parts.into_iter().filter(|site| site.is_in(self.config())));
             // The recorded residual is that after its own edits.
             let later = |edit: &&Edit| {
-                edit.layer().is_some_and(|layer| layer >= block)
-                    && edit.site != Site::Block(block, Part::Residual)
+                edit.layer().is_some_and(|layer| layer >= first)
+                    && edit.site != Site::Block(first, Part::Residual)
             };
             let edits = Edits::new(self.edits.iter().filter(later).cloned());
-            self.inspector.resume(block, &residual, &[self.ids.len()], (edits, &mut record))?;
+            self.inspector.resume(first, &residual, &[self.ids.len()], (edits, &mut record))?;
             self.block = Some((block, record));
         }
         self.block.as_ref().expect("it was just computed").1.get(site)

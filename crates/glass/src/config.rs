@@ -78,6 +78,15 @@ pub struct LayerAttention {
     pub window: Option<usize>,
     /// How its queries and keys are rotated, if they are.
     pub rotary: Option<Rotary>,
+    /// How many layers before it the layer is whose keys and values it reads (Brandon et al. 2024); its own if absent.
+    pub keys_from: Option<usize>,
+}
+
+impl LayerAttention {
+    /// With keys and values of its own.
+    pub fn new(window: Option<usize>, rotary: Option<Rotary>) -> Self {
+        LayerAttention { window, rotary, keys_from: None }
+    }
 }
 
 /// The kind of norm.
@@ -252,6 +261,39 @@ impl Config {
         &self.attention[layer % self.attention.len()]
     }
 
+    /// The layer whose keys and values a layer reads: itself, if it has its own.
+    pub fn keys_of(&self, layer: usize) -> usize {
+        layer.saturating_sub(self.attention_of(layer).keys_from.unwrap_or(0))
+    }
+
+    /// Whether a layer has keys and values of its own.
+    pub fn has_keys(&self, layer: usize) -> bool {
+        self.attention_of(layer).keys_from.is_none()
+    }
+
+    /// The layers that read the keys and values of this one, itself among them.
+    pub fn readers_of(&self, layer: usize) -> impl Iterator<Item = usize> {
+        let shares = self.attention.iter().any(|layer| layer.keys_from.is_some());
+        let end = if shares { self.layers } else { layer + 1 };
+        (layer..end).filter(move |&reader| self.keys_of(reader) == layer)
+    }
+
+    /// The layers that have keys and values of their own.
+    pub fn layers_with_keys(&self) -> usize {
+        (0..self.layers).filter(|&layer| self.has_keys(layer)).count()
+    }
+
+    /// The first block that a pass has to compute if all from number `first` on are wanted: a block reads keys and values of
+    /// none before it.
+    pub fn begin_at(&self, first: usize) -> usize {
+        let needed = |first| (first..self.layers).map(|layer| self.keys_of(layer)).min().unwrap_or(first);
+        let mut at = first;
+        while needed(at) < at {
+            at = needed(at);
+        }
+        at
+    }
+
     /// The attention heads of block `layer`.
     pub fn heads_of(&self, layer: usize) -> Heads {
         let by_size = match self.scores.factor {
@@ -310,7 +352,7 @@ impl Config {
             heads,
             mlp_width,
             positions: Positions::Rotary,
-            attention: vec![LayerAttention { window: None, rotary: Some(Rotary::new(10_000.0, heads.size)) }],
+            attention: vec![LayerAttention::new(None, Some(Rotary::new(10_000.0, heads.size)))],
             norm: Norm::rms(1e-5),
             activation: Activation::Silu,
             gated: true,

@@ -169,6 +169,13 @@ impl<'a, B: Backend> Inspector<'a, B> {
             let why = format!("a pass cannot begin with block {layer} of {}", config.layers);
             return Err(Error::invalid_argument("layer", why));
         }
+        let begin = config.begin_at(layer);
+        if begin < layer {
+            let why = format!(
+                "a pass cannot begin with block {layer}, as keys and values of blocks before it are read; begin with {begin}"
+            );
+            return Err(Error::invalid_argument("layer", why));
+        }
         let rows = lengths.iter().sum::<usize>();
         if residual.len() != rows * config.width {
             let (len, width) = (residual.len(), config.width);

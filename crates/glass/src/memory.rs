@@ -8,6 +8,8 @@ pub(crate) use angles::turns_at;
 pub use angles::{Angles, Turns};
 pub use cache::Cache;
 
+use std::collections::BTreeSet;
+
 use crate::Result;
 use crate::backend::{Backend, Tensor};
 use crate::config::{Branches, Config, NormOver};
@@ -26,6 +28,9 @@ pub enum Keep {
     Inputs,
     /// Those of one layer, overwritten by the next.
     One,
+    /// Not activations but their gradients: of one layer, overwritten by the next, and the sums of those of keys and values that
+    /// several layers read.
+    Gradients,
 }
 
 /// The columns of each activation, in one place: what a [`Memory`] allocates, and what is counted without allocating it. 0
@@ -33,6 +38,11 @@ pub enum Keep {
 #[derive(Clone, Copy, Debug)]
 pub struct Columns {
     layers: usize,
+    /// Layers with keys and values of their own, and places for those if only what other layers read is kept.
+    with_keys: usize,
+    in_turn: usize,
+    /// Layers whose keys and values others read.
+    read: usize,
     width: usize,
     queries: usize,
     keys: usize,
@@ -64,8 +74,15 @@ impl Columns {
             Some(NormOver::Width) => [columns, STATS],
         };
         let if_ = |needed: bool, columns| if needed { columns } else { 0 };
+        let read: BTreeSet<usize> = (0..config.layers)
+            .filter(|&layer| !config.has_keys(layer))
+            .map(|layer| config.keys_of(layer))
+            .collect();
         Columns {
             layers: config.layers,
+            with_keys: config.layers_with_keys(),
+            in_turn: cache::count(&cache::in_turn(config)),
+            read: read.len(),
             width: config.width,
             queries,
             keys,
@@ -83,8 +100,15 @@ impl Columns {
     /// Columns that outlive their layer, of a row: the last norm's, and those that a backward reads.
     pub fn kept(self, keep: Keep) -> u64 {
         let (inputs, blocks) = self.repeated(keep);
-        let block = sum(self.block()) + if keep == Keep::One { 0 } else { sum(self.block_for_backward()) };
-        sum(self.ends()) + inputs as u64 * self.width as u64 + blocks as u64 * block
+        let is_kept = matches!(keep, Keep::All | Keep::Inputs);
+        let block = sum(self.block(true)) + if is_kept { sum(self.block_for_backward()) } else { 0 };
+        let blocks = blocks as u64 * block;
+        let reading = match keep {
+            Keep::All => (self.layers - self.with_keys) as u64 * sum(self.key_norm),
+            _ => 0,
+        };
+        let keys = self.places(keep) as u64 * sum([self.keys; 2]);
+        sum(self.ends()) + inputs as u64 * self.width as u64 + blocks - reading + keys
     }
 
     /// Residual, last norm, its statistics.
@@ -97,12 +121,23 @@ impl Columns {
         [self.width, STATS, self.hidden, self.up, self.width, self.input]
     }
 
-    /// Query, key, value, z, queries and keys before their norm and its statistics, and what attention and MLP give before
-    /// the norm on it.
-    fn block(self) -> [usize; 10] {
-        let ([query, query_stats], [key, key_stats]) = (self.query_norm, self.key_norm);
-        let Columns { queries, keys, unnormed, .. } = self;
-        [queries, keys, keys, queries, query, query_stats, key, key_stats, unnormed, unnormed]
+    /// Query, z, queries and keys (if it has its own) before their norm and its statistics, and what attention and MLP give
+    /// before the norm on it.
+    fn block(self, has_keys: bool) -> [usize; 8] {
+        let [query, query_stats] = self.query_norm;
+        let [key, key_stats] = if has_keys { self.key_norm } else { [0, 0] };
+        let Columns { queries, unnormed, .. } = self;
+        [queries, queries, query, query_stats, key, key_stats, unnormed, unnormed]
+    }
+
+    /// Places for the keys and values of layers.
+    fn places(self, keep: Keep) -> usize {
+        match keep {
+            Keep::All => self.with_keys,
+            Keep::Inputs => self.in_turn,
+            Keep::One => 1,
+            Keep::Gradients => self.read + 1,
+        }
     }
 
     /// What a block also keeps where a backward follows: log-sum-exp, the residual in the middle, the MLP's hidden layers.
@@ -115,7 +150,7 @@ impl Columns {
         match keep {
             Keep::All => (self.layers, self.layers),
             Keep::Inputs => (self.layers, 1),
-            Keep::One => (0, 1),
+            Keep::One | Keep::Gradients => (0, 1),
         }
     }
 }
@@ -149,6 +184,11 @@ pub struct Memory<B: Backend> {
     pub inputs: Vec<Tensor<B>>,
     /// One per layer, or one for all.
     pub blocks: Vec<BlockMemory<B>>,
+    /// Keys and values: of every layer that has its own, or of those that other layers read, and at last one for all others. Of
+    /// gradients, the sums of the former; the last is for those of any layer.
+    pub keys: Vec<KeyMemory<B>>,
+    /// For every layer, which of them it reads.
+    places: Vec<usize>,
     /// The residual after the last block, normalised: what the unembedding reads.
     pub normed: Tensor<B>,
     /// The last norm's mean and 1/std per row.
@@ -194,10 +234,6 @@ pub struct BlockMemory<B: Backend> {
 pub struct AttentionMemory<B: Backend> {
     /// Queries.
     pub query: Tensor<B>,
-    /// Keys.
-    pub key: Tensor<B>,
-    /// Values.
-    pub value: Tensor<B>,
     /// The heads' outputs, before `value_up`.
     pub z: Tensor<B>,
     /// Log-sum-exp per row and head, if a backward follows.
@@ -208,6 +244,14 @@ pub struct AttentionMemory<B: Backend> {
     pub key_norm: Option<Unnormed<B>>,
     /// What the heads give together, before a norm on it.
     pub unnormed: Option<Tensor<B>>,
+}
+
+/// A layer's keys and values, both `[rows, …]`.
+pub struct KeyMemory<B: Backend> {
+    /// Keys.
+    pub key: Tensor<B>,
+    /// Values.
+    pub value: Tensor<B>,
 }
 
 /// The input of a norm, and its statistics.
@@ -240,8 +284,16 @@ impl<B: Backend> Memory<B> {
             scratch: Scratch::new(backend, config, columns, rows)?,
             inputs: (0..inputs).map(|_| Tensor::new(backend, rows, columns.width)).collect::<Result<_>>()?,
             blocks: (0..blocks)
-                .map(|_| BlockMemory::new(backend, columns, keep, rows))
+                .map(|layer| BlockMemory::new(backend, columns, config.has_keys(layer), keep, rows))
                 .collect::<Result<_>>()?,
+            keys: (0..columns.places(keep))
+                .map(|_| KeyMemory::new(backend, columns.keys, rows))
+                .collect::<Result<_>>()?,
+            places: match keep {
+                Keep::All => cache::by_layer(config),
+                Keep::Inputs | Keep::Gradients => cache::in_turn(config),
+                Keep::One => vec![0; config.layers],
+            },
             normed,
             stats,
             wanted: Tensor::new(backend, wanted, columns.width)?,
@@ -261,9 +313,18 @@ impl<B: Backend> Memory<B> {
         if self.blocks.len() == 1 { 0 } else { layer }
     }
 
+    /// The place of the keys and values that a layer reads.
+    pub fn keys_at(&self, layer: usize) -> usize {
+        self.places[layer]
+    }
+
     /// Uses `rows` rows of everything.
     pub fn use_rows(&mut self, rows: usize) {
         self.scratch.use_rows(rows);
+        for KeyMemory { key, value } in &mut self.keys {
+            key.use_rows(rows);
+            value.use_rows(rows);
+        }
         let one_each = [&mut self.residual, &mut self.normed, &mut self.stats];
         for tensor in one_each.into_iter().chain(&mut self.inputs) {
             tensor.use_rows(rows);
@@ -293,7 +354,7 @@ impl<B: Backend> Scratch<B> {
 impl<B: Backend> AttentionMemory<B> {
     /// Uses `rows` rows of everything.
     pub fn use_rows(&mut self, rows: usize) {
-        let always = [&mut self.query, &mut self.key, &mut self.value, &mut self.z];
+        let always = [&mut self.query, &mut self.z];
         let maybe = [&mut self.sums, &mut self.unnormed].into_iter().flatten();
         always.into_iter().chain(maybe).for_each(|tensor| tensor.use_rows(rows));
         for Unnormed { x, stats } in [&mut self.query_norm, &mut self.key_norm].into_iter().flatten() {
@@ -303,21 +364,28 @@ impl<B: Backend> AttentionMemory<B> {
     }
 }
 
+impl<B: Backend> KeyMemory<B> {
+    fn new(backend: &B, columns: usize, rows: usize) -> Result<Self> {
+        let [key, value] = each(backend, rows, [columns; 2])?;
+        Ok(KeyMemory { key, value })
+    }
+}
+
 impl<B: Backend> BlockMemory<B> {
-    fn new(backend: &B, columns: Columns, keep: Keep, rows: usize) -> Result<Self> {
-        let tensors = each(backend, rows, columns.block())?;
-        let [query, key, value, z, q, q_stats, k, k_stats, after_attention, after_mlp] = tensors;
+    fn new(backend: &B, columns: Columns, has_keys: bool, keep: Keep, rows: usize) -> Result<Self> {
+        let tensors = each(backend, rows, columns.block(has_keys))?;
+        let [query, z, q, q_stats, k, k_stats, after_attention, after_mlp] = tensors;
         let some = |tensor: Tensor<B>| Some(tensor).filter(|tensor| tensor.cols > 0);
         let [query_norm, key_norm] =
             [(q, q_stats), (k, k_stats)].map(|(x, stats)| Some(Unnormed { x: some(x)?, stats }));
         let mut backward = [const { None }; 4];
-        if keep != Keep::One {
+        if matches!(keep, Keep::All | Keep::Inputs) {
             backward = each(backend, rows, columns.block_for_backward())?.map(some);
         }
         let [sums, middle, hidden, up] = backward;
         let unnormed = some(after_attention);
         Ok(BlockMemory {
-            attention: AttentionMemory { query, key, value, z, sums, query_norm, key_norm, unnormed },
+            attention: AttentionMemory { query, z, sums, query_norm, key_norm, unnormed },
             middle,
             mlp: MlpMemory { hidden, up, unnormed: some(after_mlp) },
         })

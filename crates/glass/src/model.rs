@@ -22,7 +22,7 @@ use unembedding::Unembedding;
 
 use crate::backend::{Backend, Tensor, Write};
 use crate::config::Config;
-use crate::memory::{Cache, Keep, Memory};
+use crate::memory::{Cache, Keep, KeyMemory, Memory};
 use crate::plan::{Param, Plan};
 use crate::probe::{Part, Probe, Site};
 
@@ -78,7 +78,7 @@ impl Gpt {
     }
 
     /// Runs the blocks from number `first` on, and the last norm. The input is the residual in `memory`. With `first` = layers,
-    /// only the norm.
+    /// only the norm. Blocks must not read keys and values of those before `first` ([`Config::begin_at`]).
     pub fn forward_from<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
@@ -86,16 +86,18 @@ impl Gpt {
         memory: &mut Memory<B>,
         cache: &mut Cache<B>,
     ) {
+        assert_eq!(self.config.begin_at(first), first, "a pass begins after keys and values that it reads");
         memory.scratch.angles.set(pass.backend, pass.spans);
         for (layer, block) in self.blocks.iter().enumerate().skip(first) {
-            let at = memory.at(layer);
+            let (at, keys) = (memory.at(layer), memory.keys_at(layer));
             let (residual, kept) = (&mut memory.residual, &mut memory.blocks[at]);
+            let keys = &mut memory.keys[keys];
             pass.at(Site::Block(layer, Part::Residual), residual);
             if let Some(input) = memory.inputs.get_mut(layer) {
                 pass.backend.copy(input, residual);
             }
             let output_rows = pass.output_rows.filter(|_| layer + 1 == self.blocks.len());
-            block.forward(pass, residual, &mut memory.scratch, kept, cache.at(layer), output_rows);
+            block.forward(pass, residual, &mut memory.scratch, kept, keys, cache.at(layer), output_rows);
         }
         let rows = memory.residual.rows;
         memory.normed.use_rows(rows);
@@ -191,15 +193,25 @@ impl Gpt {
         d: &mut Memory<B>,
         each: &mut Watch<'_, B>,
     ) {
+        let places: Vec<usize> = (0..self.blocks.len()).map(|layer| d.keys_at(layer)).collect();
+        let (d_keys, sums) = d.keys.split_last_mut().expect("gradients of one layer");
+        for KeyMemory { key, value } in sums.iter_mut() {
+            for sum in [key, value] {
+                let len = sum.len();
+                back.backend.clear(&mut sum.data, 0..len);
+            }
+        }
         for (layer, block) in self.blocks.iter().enumerate().skip(first).rev() {
-            let at = memory.at(layer);
+            let (at, place) = (memory.at(layer), memory.keys_at(layer));
             let (input, scratch, kept) = (&memory.inputs[layer], &mut memory.scratch, &mut memory.blocks[at]);
+            let keys = &mut memory.keys[place];
             if memory.keep == Keep::Inputs {
                 back.backend.copy(&mut memory.residual, input);
-                block.recompute(&mut back.pass(), &mut memory.residual, scratch, kept, cache.at(layer));
+                block.recompute(&mut back.pass(), &mut memory.residual, scratch, kept, keys, cache.at(layer));
             }
             let (d_scratch, d_block) = (&mut d.scratch, &mut d.blocks[0]);
-            block.backward(back, &mut d.residual, d_scratch, d_block, input, scratch, kept);
+            let d_keys = (&mut *d_keys, sums.get_mut(places[layer]));
+            block.backward(back, &mut d.residual, d_scratch, d_block, d_keys, input, scratch, (kept, keys));
             each(layer, &d.residual, &memory.inputs[layer]);
         }
     }

@@ -70,7 +70,7 @@ pub struct Scheduler<'a, B: Backend> {
 
 /// Bytes of keys and values of a block of positions, of all layers.
 pub fn block_bytes<B: Backend>(model: &Model<B>) -> u64 {
-    4 * Cache::<B>::block_floats(model.config(), model.cache) * model.config().layers as u64
+    4 * Cache::<B>::block_floats(model.config(), model.cache) * model.config().layers_with_keys() as u64
 }
 
 impl<'a, B: Backend> Scheduler<'a, B> {

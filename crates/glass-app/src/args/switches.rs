@@ -26,6 +26,10 @@ pub struct Switches {
     #[arg(long, value_name = "N[:EVERY]", conflicts_with_all = ["preset", "from"])]
     pub window: Option<String>,
 
+    /// Of every N layers, all but the first read the keys and values of the first
+    #[arg(long, value_name = "N", conflicts_with_all = ["preset", "from"])]
+    pub shared_keys: Option<usize>,
+
     /// The base of rotary positions
     #[arg(long, value_name = "N", conflicts_with_all = ["preset", "from"])]
     pub rotary_base: Option<f64>,

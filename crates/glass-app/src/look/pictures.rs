@@ -221,7 +221,7 @@ impl Pictures<'_> {
         let pattern =
             self.seen.record.get(Site::Block(self.layer, Part::Pattern))?.row(self.head * len + last);
         let values = self.head / (config.heads.query / config.heads.key) * size;
-        let all = self.seen.record.get(Site::Block(self.layer, Part::Value))?;
+        let all = self.seen.record.get(Site::value(config, self.layer))?;
         let value = |position: usize| &all.row(position)[values..values + size];
         let z = &self.seen.record.get(Site::Block(self.layer, Part::Z))?.row(last)
             [self.head * size..(self.head + 1) * size];

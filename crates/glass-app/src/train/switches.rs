@@ -40,6 +40,9 @@ pub fn config(shape: &ShapeArgs, vocabulary: usize) -> Result<Config, Fail> {
     if let Some(window) = &asked.window {
         windows(&mut config, window)?;
     }
+    if let Some(together) = asked.shared_keys {
+        share_keys(&mut config, together)?;
+    }
     config.norm = match asked.norm {
         None => config.norm,
         Some(NormChoice::Layer) => Norm { kind: Norm::layer(0.0).kind, ..config.norm },
@@ -78,6 +81,21 @@ fn resize(config: &mut Config, size: usize) {
     }
 }
 
+/// Of every `together` layers, all but the first read the keys and values of the first. Windows repeat as before.
+fn share_keys(config: &mut Config, together: usize) -> Result<(), Fail> {
+    if together == 0 || together > config.layers.max(1) {
+        let why = format!("--shared-keys: {together} is not a number from 1 to the {} layers", config.layers);
+        return Err(Fail::asked(why));
+    }
+    let reads = |layer: usize| {
+        let keys_from = Some(layer % together).filter(|&from| from > 0);
+        LayerAttention { keys_from, ..config.attention_of(layer).clone() }
+    };
+    // More layers are refused.
+    config.attention = (0..config.layers.min(1 << 16)).map(reads).collect();
+    Ok(())
+}
+
 /// All layers but each EVERYth see this many positions.
 fn windows(config: &mut Config, text: &str) -> Result<(), Fail> {
     let (window, every) = text.split_once(':').unwrap_or((text, "2"));
@@ -88,7 +106,7 @@ fn windows(config: &mut Config, text: &str) -> Result<(), Fail> {
     let local = LayerAttention { window: Some(window), ..config.attention[0].clone() };
     let mut layers = vec![local; every];
     let global = config.attention.last().and_then(|layer| layer.rotary.clone());
-    layers[every - 1] = LayerAttention { window: None, rotary: global };
+    layers[every - 1] = LayerAttention::new(None, global);
     config.attention = layers;
     Ok(())
 }

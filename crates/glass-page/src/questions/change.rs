@@ -74,6 +74,7 @@ pub(crate) fn changed(seen: &mut Seen<'_>, first: Option<usize>, edits: &[Edit])
     let ids = seen.ids.clone();
     match first.filter(|&first| first > 0 && first < layers) {
         Some(first) => {
+            let first = seen.config().begin_at(first);
             let residual = seen.site(glass::probe::Site::residual(first, layers))?.values.clone();
             seen.inspector.resume(first, &residual, &[ids.len()], edits)?;
         }

@@ -117,7 +117,7 @@ fn sources(
     let at = head / (config.heads.query / config.heads.key) * size;
     let shares =
         seen.site(Site::Block(block, Part::Pattern))?.row(head * len + position)[..=position].to_vec();
-    let values = seen.site(Site::Block(block, Part::Value))?;
+    let values = seen.site(Site::value(config, block))?;
     let one = |(key, share): (usize, &f32)| {
         let value = &values.row(key)[at..at + size];
         let added = f64::from(*share) * added_length(up, behind, head * size..(head + 1) * size, value);
@@ -180,7 +180,7 @@ impl Head {
         let site = |part| Site::Block(self.block, part);
         let added = seen.row(site(Part::Contribution), position)?[self.head * width..][..width].to_vec();
         let z = seen.row(site(Part::Z), position)?[self.head * size..][..size].to_vec();
-        let values = seen.site(site(Part::Value))?;
+        let values = seen.site(Site::value(config, self.block))?;
         let values: Vec<f32> =
             (0..=position).flat_map(|key| &values.row(key)[at..at + size]).copied().collect();
         let up = seen.inspector.parameter(&format!("block.{}.attention.value_up.weight", self.block))?;

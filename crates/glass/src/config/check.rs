@@ -45,6 +45,7 @@ impl Config {
             ));
         }
         self.attention.iter().try_for_each(|layer| self.check_layer(layer))?;
+        (0..self.layers).try_for_each(|layer| self.check_keys(layer))?;
         self.check_numbers()?;
         self.check_total()
     }
@@ -67,6 +68,23 @@ impl Config {
             return Err(Error::invalid_argument("base of the rotation", why));
         }
         check_scaling(&rotary.scaling, width)
+    }
+
+    /// The layer whose keys and values a layer reads is before it and has its own.
+    fn check_keys(&self, layer: usize) -> Result<()> {
+        let why = match self.attention_of(layer).keys_from {
+            None => return Ok(()),
+            Some(from) if from == 0 || from > layer => {
+                format!(
+                    "layer {layer}, counted from 0, reads those of {from} layers before it; there must be such a layer"
+                )
+            }
+            Some(from) if !self.has_keys(layer - from) => {
+                format!("layer {layer} reads those of layer {}, which has none of its own", layer - from)
+            }
+            Some(_) => return Ok(()),
+        };
+        Err(Error::invalid_argument("keys and values of another layer", why))
     }
 
     /// Constant factors and caps.

@@ -121,16 +121,16 @@ impl Preset {
         let mut config = (self.family.form().usual)(sizes);
         match self.family {
             Family::Gpt2 if self.name.starts_with("gpt3") => {
-                config.attention.push(LayerAttention { window: Some(BAND), rotary: None });
+                config.attention.push(LayerAttention::new(Some(BAND), None));
             }
             Family::Llama => {
                 config.tied = true;
-                config.attention = vec![LayerAttention { window: None, rotary: Some(self.rotary()) }];
+                config.attention = vec![LayerAttention::new(None, Some(self.rotary()))];
             }
             Family::Qwen3 => {
                 config.tied = true;
                 config.norm = Norm::rms(1e-6);
-                config.attention = vec![LayerAttention { window: None, rotary: Some(self.rotary()) }];
+                config.attention = vec![LayerAttention::new(None, Some(self.rotary()))];
             }
             _ => {}
         }

@@ -169,11 +169,11 @@ fn normed(config: Config) -> Config {
 }
 
 fn windowed(window: usize, rotary: Option<Rotary>) -> LayerAttention {
-    LayerAttention { window: Some(window), rotary }
+    LayerAttention::new(Some(window), rotary)
 }
 
 fn everywhere(rotary: Option<Rotary>) -> LayerAttention {
-    LayerAttention { window: None, rotary }
+    LayerAttention::new(None, rotary)
 }
 
 /// What Gemma 2 and 3 share.

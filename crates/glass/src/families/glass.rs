@@ -96,7 +96,11 @@ fn write(config: &Config) -> Map<String, Value> {
             all.insert("reversed".into(), json!(rotary.reversed));
             all
         });
-        json!({ "window": layer.window, "rotary": rotary })
+        let mut layer_fields = members(json!({ "window": layer.window, "rotary": rotary }));
+        if let Some(from) = layer.keys_from {
+            layer_fields.insert("keys_from".into(), json!(from));
+        }
+        layer_fields
     };
     let by_position = config.scores.by_position.map(|s| json!({ "beta": s.beta, "original": s.original }));
     let norms = config
@@ -278,7 +282,7 @@ fn layers(own: &Fields<'_>, sizes: &Config) -> Result<Vec<LayerAttention>> {
                 Some(rotary)
             }
         };
-        Ok(LayerAttention { window: object.size("window")?, rotary })
+        Ok(LayerAttention { window: object.size("window")?, rotary, keys_from: object.size("keys_from")? })
     };
     list.iter().map(layer).collect()
 }

@@ -95,7 +95,7 @@ fn read(fields: &Fields<'_>) -> Result<Config> {
     let size = glass.size("head_size")?;
     config.heads = Heads::new(heads, config.heads.key, size.unwrap_or(config.heads.size));
     if let Some(band) = glass.size("band")? {
-        config.attention.push(LayerAttention { window: Some(band), rotary: None });
+        config.attention.push(LayerAttention::new(Some(band), None));
     }
     if size.is_none() && !width.is_multiple_of(heads) {
         return Err(glass.error("head_size is missing, and n_embd is not a multiple of n_head"));

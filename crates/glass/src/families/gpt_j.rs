@@ -45,7 +45,7 @@ fn gpt_j(config: Config, rotated: usize) -> Config {
         Rotary { width: rotated, pairs: Pairs::Neighbours, ..Rotary::new(10_000.0, config.heads.size) };
     Config {
         positions: Positions::Rotary,
-        attention: vec![LayerAttention { window: None, rotary: Some(rotary) }],
+        attention: vec![LayerAttention::new(None, Some(rotary))],
         branches: Branches::Together { one_norm: true },
         bias: Biases { query_key_value: false, value_up: false, unembedding: true, ..Biases::ALL },
         tied: false,

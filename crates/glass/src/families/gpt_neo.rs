@@ -43,7 +43,7 @@ const NAMES: [Named; 12] = [
 ];
 
 fn neo(config: Config, is_local: &[bool], window: usize) -> Config {
-    let local = LayerAttention { window: Some(window), rotary: None };
+    let local = LayerAttention::new(Some(window), None);
     Config {
         attention: pattern(is_local, &local, &LayerAttention::default()),
         scores: Scores { factor: ScoreFactor::Number(1.0), ..Scores::default() },

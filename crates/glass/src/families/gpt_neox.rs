@@ -23,7 +23,7 @@ pub(super) const GPT_NEOX: Form = Form {
         let mut config = neox(Config::gpt2(sizes.0, sizes.1, sizes.2, sizes.3, sizes.4));
         let (width, size) = ((config.heads.size / 4).next_multiple_of(2), config.heads.size);
         let rotary = Some(Rotary { width, ..Rotary::new(10_000.0, size) });
-        config.attention = vec![LayerAttention { window: None, rotary }];
+        config.attention = vec![LayerAttention::new(None, rotary)];
         Config { activation: Activation::Gelu, ..config }
     },
     read,

@@ -53,8 +53,8 @@ impl Fields<'_> {
             None => (0..config.layers).map(|layer| (layer + 1) % every != 0).collect(),
         };
         self.needs_window(&is_local, window)?;
-        let local = LayerAttention { window, rotary: local };
-        config.attention = pattern(&is_local, &local, &LayerAttention { window: None, rotary: global });
+        let local = LayerAttention::new(window, local);
+        config.attention = pattern(&is_local, &local, &LayerAttention::new(None, global));
         Ok(())
     }
 

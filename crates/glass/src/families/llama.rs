@@ -51,7 +51,7 @@ fn read(fields: &Fields<'_>) -> Result<Config> {
 /// The same rotation in all layers, without windows.
 pub(super) fn rotate_all(fields: &Fields<'_>, config: &mut Config, habits: rotary::Habits) -> Result<()> {
     let rotary = Some(fields.rotary(config, habits)?);
-    config.attention = vec![LayerAttention { window: None, rotary }];
+    config.attention = vec![LayerAttention::new(None, rotary)];
     Ok(())
 }
 

@@ -70,8 +70,8 @@ fn windowed(fields: &Fields<'_>, default: Option<usize>) -> Result<Config> {
     let window = fields.window(default)?;
     let is_local = fields.layer_types(config.layers)?.unwrap_or(vec![window.is_some(); config.layers]);
     fields.needs_window(&is_local, window)?;
-    let local = LayerAttention { window, rotary: rotary.clone() };
-    config.attention = pattern(&is_local, &local, &LayerAttention { window: None, rotary });
+    let local = LayerAttention::new(window, rotary.clone());
+    config.attention = pattern(&is_local, &local, &LayerAttention::new(None, rotary));
     Ok(config)
 }
 
@@ -83,6 +83,6 @@ fn ministral3(fields: &Fields<'_>) -> Result<Config> {
     }
     let rotary = Some(fields.rotary_of(&config, HABITS, &inner)?);
     config.scores.by_position = fields.position_scale(&inner)?;
-    config.attention = vec![LayerAttention { window: fields.window(None)?, rotary }];
+    config.attention = vec![LayerAttention::new(fields.window(None)?, rotary)];
     Ok(Config { family: Family::Ministral3, ..config })
 }

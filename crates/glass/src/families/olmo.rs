@@ -44,8 +44,8 @@ pub(super) const OLMO3: Form = Form {
     architectures: &["Olmo3ForCausalLM", "Olmo3Model", "AutoModelForCausalLM"],
     usual: |config| {
         let rotary = config.attention[0].rotary.clone();
-        let local = LayerAttention { window: Some(4096), rotary: rotary.clone() };
-        let attention = pattern(&[true, true, true, false], &local, &LayerAttention { window: None, rotary });
+        let local = LayerAttention::new(Some(4096), rotary.clone());
+        let attention = pattern(&[true, true, true, false], &local, &LayerAttention::new(None, rotary));
         olmo(Config { attention, ..config }, Family::Olmo3)
     },
     read: olmo3,

@@ -56,6 +56,6 @@ const NAMES: [Named; 12] = [
 fn read(fields: &Fields<'_>) -> Result<Config> {
     let mut config = fields.sizes(&Defaults { epsilon: 1e-5, ..DEFAULTS })?;
     let rotary = Some(fields.rotary(&config, OWN)?);
-    config.attention = vec![LayerAttention { window: fields.window(None)?, rotary }];
+    config.attention = vec![LayerAttention::new(fields.window(None)?, rotary)];
     Ok(Config { family: Family::Phi3, ..config })
 }

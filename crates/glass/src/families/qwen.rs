@@ -68,8 +68,8 @@ fn windowed(fields: &Fields<'_>, defaults: &Defaults) -> Result<Config> {
         }
         None => (0..config.layers).map(|layer| layer >= first).collect(),
     };
-    let local = LayerAttention { window, rotary: rotary.clone() };
-    config.attention = pattern(&is_local, &local, &LayerAttention { window: None, rotary });
+    let local = LayerAttention::new(window, rotary.clone());
+    config.attention = pattern(&is_local, &local, &LayerAttention::new(None, rotary));
     Ok(config)
 }
 

@@ -25,10 +25,14 @@ pub(crate) fn differences(config: &Config, other: &Config) -> Vec<String> {
     let attention =
         |config: &Config| (0..config.layers).map(|l| config.attention_of(l).clone()).collect::<Vec<_>>();
     if attention(config) != attention(other) {
+        let keys = |config: &Config| (0..config.layers).map(|l| config.keys_of(l)).collect::<Vec<_>>();
+        differ(keys(config) != keys(other), "layers read the keys and values of others");
+        let turned =
+            |config: &Config| attention(config).into_iter().map(|layer| layer.rotary).collect::<Vec<_>>();
         let windows =
             |config: &Config| attention(config).iter().map(|layer| layer.window).collect::<Vec<_>>();
         match windows(config) == windows(other) {
-            true => differ(true, "queries and keys are rotated in another way"),
+            true => differ(turned(config) != turned(other), "queries and keys are rotated in another way"),
             false if config.positions == Positions::Learned => {
                 differ(true, "layers alternate dense and locally banded attention");
             }

@@ -76,9 +76,8 @@ fn read(fields: &Fields<'_>) -> Result<Config> {
         Some(is_local) => is_local,
         None => rotates.iter().map(|rotates| !rotates).collect(),
     };
-    let layers = rotates.iter().zip(is_local).map(|(&rotates, is_local)| LayerAttention {
-        window: window.filter(|_| is_local),
-        rotary: rotates.then(|| rotary.clone()),
+    let layers = rotates.iter().zip(is_local).map(|(&rotates, is_local)| {
+        LayerAttention::new(window.filter(|_| is_local), rotates.then(|| rotary.clone()))
     });
     config.attention = shortest(layers.collect());
     Ok(Config { family: Family::SmolLm3, ..config })

@@ -245,7 +245,7 @@ pub fn along<B: Backend>(
     for layer in 0..config.layers {
         let site = |part| Site::Block(layer, part);
         let contributions = here(site(Part::Contribution))?;
-        let values = record.get(site(Part::Value))?;
+        let values = record.get(Site::value(config, layer))?;
         let value_up = inspector.parameter(&format!("block.{layer}.attention.value_up.weight"))?;
         let unnormed = || here(site(Part::AttentionUnnormed));
         let behind = Behind::of(inspector, &format!("block.{layer}.attention"), unnormed)?;

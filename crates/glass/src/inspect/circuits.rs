@@ -58,15 +58,16 @@ pub fn circuits<B: Backend>(
     let tokens = Tokens::of(inspector, layer)?;
     let size = config.heads.size;
     let mut looks = Strongest::new(n);
-    let [query, key] = [true, false].map(|is_query| tokens.compared(inspector, is_query, head));
-    looks.products(backend, &query?, &key?, config.heads_of(layer).scale)?;
+    let of_keys = Tokens::of(inspector, config.keys_of(layer))?;
+    let (query, key) = (tokens.compared(inspector, true, head)?, of_keys.compared(inspector, false, head)?);
+    looks.products(backend, &query, &key, config.heads_of(layer).scale)?;
     if let Some(cap) = config.scores.cap {
         // It keeps the order.
         looks.0.iter_mut().for_each(|pair| pair.strength = cap * (pair.strength / cap).tanh());
     }
 
     let from = head_of_keys(&config, head) * size;
-    let value = tokens.outputs(inspector, "value_down", from..from + size)?;
+    let value = of_keys.outputs(inspector, "value_down", from..from + size)?;
     let value_up = format!("block.{layer}.attention.value_up.weight");
     let up = inspector.parameter(&value_up)?;
     let columns = up.values.chunks_exact(up.cols).flat_map(|row| &row[head * size..(head + 1) * size]);

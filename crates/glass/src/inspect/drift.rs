@@ -142,7 +142,8 @@ pub fn carried<B: Backend>(
     let (heads, mut found) = (config.heads, Vec::new());
     for layer in 0..config.layers {
         let at = |part| record.get(Site::Block(layer, part));
-        let (streams, patterns, all) = (at(Part::Residual)?, at(Part::Pattern)?, at(Part::Value)?);
+        let (streams, patterns) = (at(Part::Residual)?, at(Part::Pattern)?);
+        let all = record.get(Site::value(&config, layer))?;
         let value_up = inspector.parameter(&format!("block.{layer}.attention.value_up.weight"))?;
         for to in to.clone() {
             let stream = length(streams.row(to).iter().map(|&x| f64::from(x)));

@@ -32,7 +32,7 @@ pub fn gradient_by_activation<B: Backend>(
     let (gpt, weights) = (model.gpt(), trainable(inspector)?);
     let rows = ids.len();
     let mut memory = Memory::new(backend, config, Keep::All, rows, 1)?;
-    let mut d = Memory::new(backend, config, Keep::One, rows, 1)?;
+    let mut d = Memory::new(backend, config, Keep::Gradients, rows, 1)?;
     let mut cache = Cache::for_pass(backend, config, CacheType::F32, 1, rows)?;
     let spans = [Span { rows: 0..rows, slot: 0, past: 0 }];
     let (dropout, probe) = (None, ());

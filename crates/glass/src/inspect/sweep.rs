@@ -143,9 +143,11 @@ impl<'s, 'a, B: Backend> Sweeper<'s, 'a, B> {
         Ok(Sweeper { inspector, clean: from, corrupted: to, len: clean.len(), metric, sweep })
     }
 
-    /// Tries the edits of every place in one block: only this block and the following ones are computed.
+    /// Tries the edits of every place in one block: only this block and the following ones are computed, and those
+    /// before it whose keys and values they read.
     fn layer(&mut self, layer: usize, edits: Vec<Vec<Edit>>) -> Result<()> {
         let vocabulary = self.inspector.model().config().vocabulary;
+        let layer = self.inspector.model().config().begin_at(layer);
         let residual = &self.corrupted.get(Site::Block(layer, Part::Residual))?.values;
         let mut after = Vec::with_capacity(edits.len());
         for places in chunks(0..edits.len(), self.len, self.inspector.room())? {

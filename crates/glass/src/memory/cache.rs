@@ -4,9 +4,12 @@ use crate::Result;
 use crate::backend::{BLOCK, Backend, BlockTable, CacheType, Kv, KvShape};
 use crate::config::Config;
 
-/// Keys and values: one for each layer, or, if nothing is kept between passes, one that all layers use in turn.
+/// Keys and values: one for each layer that has its own, or, if nothing is kept between passes, one that all layers use in
+/// turn whose own nobody else reads.
 pub struct Cache<B: Backend> {
     layers: Vec<Kv<B>>,
+    /// For every layer, which of them it reads.
+    places: Vec<usize>,
     positions: usize,
 }
 
@@ -22,7 +25,7 @@ impl<B: Backend> Cache<B> {
         rows: usize,
     ) -> Result<Self> {
         let table = |layer| layer_table(config, layer, slots, positions, rows);
-        Cache::of(backend, config, kind, (0..config.layers).map(table), positions)
+        Cache::of(backend, config, kind, with_keys(config).map(table), by_layer(config), positions)
     }
 
     /// For independent passes, of which nothing is kept, over `slots` sequences of at most `positions` positions.
@@ -33,7 +36,9 @@ impl<B: Backend> Cache<B> {
         slots: usize,
         positions: usize,
     ) -> Result<Self> {
-        Cache::of(backend, config, kind, [BlockTable::separate(slots, positions)], positions)
+        let places = in_turn(config);
+        let tables = (0..count(&places)).map(|_| BlockTable::separate(slots, positions));
+        Cache::of(backend, config, kind, tables, places, positions)
     }
 
     /// For `slots` sequences of at most `positions` positions that share a memory of `blocks` blocks: a slot has none
@@ -48,7 +53,8 @@ impl<B: Backend> Cache<B> {
         blocks: usize,
     ) -> Result<Self> {
         let table = BlockTable::shared(slots, positions, blocks);
-        Cache::of(backend, config, kind, (0..config.layers).map(|_| table.clone()), positions)
+        let tables = with_keys(config).map(|_| table.clone());
+        Cache::of(backend, config, kind, tables, by_layer(config), positions)
     }
 
     fn of(
@@ -56,6 +62,7 @@ impl<B: Backend> Cache<B> {
         config: &Config,
         kind: CacheType,
         tables: impl IntoIterator<Item = BlockTable>,
+        places: Vec<usize>,
         positions: usize,
     ) -> Result<Self> {
         let kv = |table: BlockTable| {
@@ -63,7 +70,7 @@ impl<B: Backend> Cache<B> {
             let (keys, values) = (backend.zeros(shape.keys_len())?, backend.zeros(shape.values_len())?);
             Ok(Kv { keys, values, shape, table })
         };
-        Ok(Cache { layers: tables.into_iter().map(kv).collect::<Result<_>>()?, positions })
+        Ok(Cache { layers: tables.into_iter().map(kv).collect::<Result<_>>()?, places, positions })
     }
 
     /// Changes where the blocks of the slots are.
@@ -74,35 +81,35 @@ impl<B: Backend> Cache<B> {
     /// Whether a sequence that had `read` positions can go on after its first `len`: whether the next row's windows are still
     /// there.
     pub fn keeps(&self, config: &Config, len: usize, read: usize) -> bool {
-        self.layers.iter().enumerate().all(|(layer, kv)| {
+        self.places.iter().enumerate().all(|(layer, &place)| {
             let first = config.heads_of(layer).visible(len).first;
-            kv.table.keeps(first / BLOCK, read)
+            self.layers[place].table.keeps(first / BLOCK, read)
         })
     }
 
     /// Positions that [`Cache::new`] keeps of a sequence, summed over all layers.
     pub fn kept_positions(config: &Config, positions: usize, rows: usize) -> u64 {
         let kept = |layer| positions.min(BLOCK * layer_table(config, layer, 1, positions, rows).in_memory());
-        (0..config.layers).map(|layer| kept(layer) as u64).sum()
+        with_keys(config).map(|layer| kept(layer) as u64).sum()
     }
 
     /// Lanes of 32 bits that [`Cache::for_pass`] allocates.
     pub fn floats_of_pass(config: &Config, kind: CacheType, slots: usize, positions: usize) -> u64 {
         // All slots have the same size. There may be more of them than fit in any memory, so the product saturates.
         (slots as u64)
+            .saturating_mul(count(&in_turn(config)) as u64)
             .saturating_mul(Self::block_floats(config, kind).saturating_mul(positions.div_ceil(BLOCK) as u64))
     }
 
-    /// Lanes of 32 bits of a block of positions in each layer.
+    /// Lanes of 32 bits of a block of positions in each layer that has keys and values.
     pub fn block_floats(config: &Config, kind: CacheType) -> u64 {
         let one = kv_shape(config, kind, 1);
         (one.keys_len() + one.values_len()) as u64
     }
 
-    /// The keys and values of a layer.
+    /// The keys and values that a layer reads.
     pub fn at(&mut self, layer: usize) -> &mut Kv<B> {
-        let at = if self.layers.len() == 1 { 0 } else { layer };
-        &mut self.layers[at]
+        &mut self.layers[self.places[layer]]
     }
 
     /// Sequences.
@@ -116,8 +123,46 @@ impl<B: Backend> Cache<B> {
     }
 }
 
+/// The layers that have keys and values of their own.
+fn with_keys(config: &Config) -> impl Iterator<Item = usize> {
+    (0..config.layers).filter(|&layer| config.has_keys(layer))
+}
+
+/// For every layer, the place of the keys and values that it reads, if each layer that has its own has a place for them.
+pub(super) fn by_layer(config: &Config) -> Vec<usize> {
+    let mut places = Vec::with_capacity(config.layers);
+    let mut next = 0;
+    for layer in 0..config.layers {
+        if config.has_keys(layer) {
+            places.push(next);
+            next += 1;
+        } else {
+            places.push(places[config.keys_of(layer)]);
+        }
+    }
+    places
+}
+
+/// The same if only those have one that other layers read; all others share the last place in turn.
+pub(super) fn in_turn(config: &Config) -> Vec<usize> {
+    let mut of_layer = vec![None; config.layers];
+    for layer in (0..config.layers).filter(|&layer| !config.has_keys(layer)) {
+        of_layer[config.keys_of(layer)] = Some(0);
+    }
+    let read = of_layer.iter_mut().flatten().zip(0..).map(|(place, next)| *place = next).count();
+    (0..config.layers).map(|layer| of_layer[config.keys_of(layer)].unwrap_or(read)).collect()
+}
+
+/// How many places there are.
+pub(super) fn count(places: &[usize]) -> usize {
+    places.iter().max().map_or(0, |last| last + 1)
+}
+
+/// It keeps what the widest window sees of the layers that read it.
 fn layer_table(config: &Config, layer: usize, slots: usize, positions: usize, rows: usize) -> BlockTable {
-    BlockTable::windowed(slots, positions, config.attention_of(layer).window, rows)
+    let windows = config.readers_of(layer).map(|reader| config.attention_of(reader).window);
+    let widest = windows.map(|window| window.unwrap_or(usize::MAX)).max();
+    BlockTable::windowed(slots, positions, widest.filter(|&window| window < usize::MAX), rows)
 }
 
 fn kv_shape(config: &Config, kind: CacheType, blocks: usize) -> KvShape {

@@ -18,7 +18,7 @@ use mlp::Mlp;
 use super::{Back, Pass};
 use crate::backend::{Backend, Kv, Span, Tensor};
 use crate::config::Config;
-use crate::memory::{BlockMemory, Scratch};
+use crate::memory::{BlockMemory, KeyMemory, Scratch};
 use crate::plan::Plan;
 use crate::probe::{Part, Probe, Site};
 
@@ -45,10 +45,11 @@ impl Block {
         residual: &mut Tensor<B>,
         scratch: &mut Scratch<B>,
         memory: &mut BlockMemory<B>,
+        keys: &mut KeyMemory<B>,
         kv: &mut Kv<B>,
         output_rows: Option<&'a [Span]>,
     ) {
-        self.attend(pass, residual, scratch, memory, kv, output_rows);
+        self.attend(pass, residual, scratch, memory, keys, kv, output_rows);
         self.with_input(scratch, residual, |scratch, x| self.mlp.forward(pass, scratch, x, &mut memory.mlp));
         pass.drop(&mut scratch.branch, self.mlp_dropout());
         pass.backend.add(residual, &scratch.branch);
@@ -61,9 +62,10 @@ impl Block {
         residual: &mut Tensor<B>,
         scratch: &mut Scratch<B>,
         memory: &mut BlockMemory<B>,
+        keys: &mut KeyMemory<B>,
         kv: &mut Kv<B>,
     ) {
-        self.attend(pass, residual, scratch, memory, kv, None);
+        self.attend(pass, residual, scratch, memory, keys, kv, None);
         self.with_input(scratch, residual, |scratch, x| {
             self.mlp.recompute(pass, scratch, x, &mut memory.mlp)
         });
@@ -92,10 +94,11 @@ impl Block {
         residual: &mut Tensor<B>,
         scratch: &mut Scratch<B>,
         memory: &mut BlockMemory<B>,
+        keys: &mut KeyMemory<B>,
         kv: &mut Kv<B>,
         output_rows: Option<&'a [Span]>,
     ) {
-        self.attention.keys_and_values(pass, scratch, residual, &mut memory.attention, kv);
+        self.attention.keys_and_values(pass, scratch, residual, &mut memory.attention, keys, kv);
         if let Some(rows) = output_rows {
             [&mut scratch.normed, &mut *residual]
                 .into_iter()
@@ -118,16 +121,18 @@ impl Block {
     }
 
     /// Updates `dresidual`: each branch adds the gradient that flows back through it. `input` is the block's input, `memory`
-    /// what the forward kept.
+    /// what the forward kept, with the keys and values that it read. Of their gradients, `d_keys` has memory for its own, and the sum of
+    /// those of all layers that read them, if there are several.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
         dresidual: &mut Tensor<B>,
         dscratch: &mut Scratch<B>,
         d: &mut BlockMemory<B>,
+        d_keys: (&mut KeyMemory<B>, Option<&mut KeyMemory<B>>),
         input: &Tensor<B>,
         scratch: &mut Scratch<B>,
-        memory: &BlockMemory<B>,
+        (memory, keys): (&BlockMemory<B>, &KeyMemory<B>),
     ) {
         if let Some(copy) = &mut dscratch.input {
             copy.use_rows(dresidual.rows);
@@ -136,8 +141,8 @@ impl Block {
         let middle = memory.middle.as_ref().unwrap_or(input);
         let (dropout, d_mlp) = (self.mlp_dropout(), &mut d.mlp);
         self.mlp.backward(back, dresidual, dscratch, dropout, d_mlp, middle, scratch, &memory.mlp);
-        let (kept, d, dropout) = (&memory.attention, &mut d.attention, self.attention_dropout());
-        self.attention.backward(back, dresidual, dscratch, dropout, d, input, scratch, kept);
+        let (kept, d, dropout) = ((&memory.attention, keys), &mut d.attention, self.attention_dropout());
+        self.attention.backward(back, dresidual, dscratch, dropout, d, d_keys, input, scratch, kept);
     }
 
     // Dropout sites: 0 is the embedding, then three for each block: pattern, attention, MLP.

@@ -224,8 +224,11 @@ impl Site {
         match self {
             Site::Position => config.positions == Positions::Learned,
             Site::Block(layer, part) => match part {
-                Part::QueryNorm | Part::KeyNorm => config.query_key_norm.is_some(),
-                Part::QueryRotated | Part::KeyRotated => rotary(layer),
+                Part::QueryNorm => config.query_key_norm.is_some(),
+                Part::QueryRotated => rotary(layer),
+                Part::Key | Part::Value => config.has_keys(layer),
+                Part::KeyNorm => config.query_key_norm.is_some() && config.has_keys(layer),
+                Part::KeyRotated => rotary(layer) && config.has_keys(layer),
                 Part::Up => config.gated,
                 Part::AttentionUnnormed | Part::MlpUnnormed => config.placement.is_after(),
                 _ => true,
@@ -298,9 +301,14 @@ impl Site {
         Site::compared(config, layer, [Part::Query, Part::QueryNorm, Part::QueryRotated])
     }
 
-    /// Keys of a block as attention compares them with queries.
+    /// Keys of a block as attention compares them with queries: of the layer whose it reads.
     pub fn key(config: &Config, layer: usize) -> Site {
-        Site::compared(config, layer, [Part::Key, Part::KeyNorm, Part::KeyRotated])
+        Site::compared(config, config.keys_of(layer), [Part::Key, Part::KeyNorm, Part::KeyRotated])
+    }
+
+    /// Values of a block: of the layer whose it reads.
+    pub fn value(config: &Config, layer: usize) -> Site {
+        Site::Block(config.keys_of(layer), Part::Value)
     }
 
     fn compared(config: &Config, layer: usize, [linear, normed, rotated]: [Part; 3]) -> Site {

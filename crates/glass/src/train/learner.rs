@@ -120,7 +120,7 @@ impl<B: Backend> Learner<B> {
             first: b.zeros(len)?,
             second: b.zeros(len)?,
             memory: Memory::new(b, config, keep, rows, chunk)?,
-            d: Memory::new(b, config, Keep::One, rows, chunk)?,
+            d: Memory::new(b, config, Keep::Gradients, rows, chunk)?,
             cache: Cache::for_pass(b, config, CacheType::F32, samples, config.context.min(rows))?,
             logits: Tensor::new(b, chunk, config.vocabulary)?,
             gpt,

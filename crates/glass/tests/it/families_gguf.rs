@@ -157,8 +157,7 @@ fn scalings_of_the_rotation_come_back() {
     ];
     for scaling in scalings {
         let rotary = Some(Rotary { scaling: scaling.clone(), ..Rotary::new(500.0, 16) });
-        let config =
-            Config { attention: vec![LayerAttention { window: None, rotary }], ..config(Family::Llama) };
+        let config = Config { attention: vec![LayerAttention::new(None, rotary)], ..config(Family::Llama) };
         let found = distance(&config, Numbers::Dense(Dtype::F32));
         assert!(found < 1e-5, "{scaling:?}: {found:.1e}");
     }
@@ -169,7 +168,7 @@ fn scalings_of_the_rotation_come_back() {
         amplitude: 1.2,
     };
     let rotary = Some(Rotary { scaling: long, ..Rotary::new(500.0, 16) });
-    let config = Config { attention: vec![LayerAttention { window: None, rotary }], ..config(Family::Phi3) };
+    let config = Config { attention: vec![LayerAttention::new(None, rotary)], ..config(Family::Phi3) };
     assert!(distance(&config, Numbers::Dense(Dtype::F32)) < 1e-5);
 }
 
@@ -187,7 +186,7 @@ fn what_llama_cpp_cannot_express_is_refused_by_name() {
         (config(Family::NanoChat), "no architecture for the family nanochat"),
         (mistral, "layers have windows"),
         (
-            Config { attention: vec![LayerAttention { window: None, rotary: dynamic }], ..llama.clone() },
+            Config { attention: vec![LayerAttention::new(None, dynamic)], ..llama.clone() },
             "rotated in another way",
         ),
         (Config { sinks: true, ..llama.clone() }, "sinks"),

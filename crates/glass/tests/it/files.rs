@@ -164,7 +164,7 @@ fn without_biases_zeros_are_written_and_left_out_again() {
 fn a_plan_that_gpt2_cannot_express_is_marked_and_comes_back() {
     let mut config = Config::gpt2(9, 4, 8, 2, 2);
     assert!(config.can_express().is_ok());
-    config.attention.push(LayerAttention { window: Some(3), rotary: None });
+    config.attention.push(LayerAttention::new(Some(3), None));
     let json = config.to_json("float32", None);
     assert!(json.contains("\"model_type\": \"glass\"") && !json.contains("GPT2"), "{json}");
     let own = |config: &Config| Config { family: Family::Glass, ..config.clone() };
@@ -174,6 +174,39 @@ fn a_plan_that_gpt2_cannot_express_is_marked_and_comes_back() {
     config = Config { heads: glass_kernels::attend::Heads::new(4, 2, 3), ..config };
     let json = config.to_json("float32", None);
     assert_eq!(Config::from_json("config.json", json.as_bytes()).unwrap(), own(&config));
+}
+
+#[test]
+fn layers_that_read_the_keys_of_others_come_back_in_glasss_own_form() {
+    for family in Family::all().filter(|family| *family != Family::Glass) {
+        let mut config = glass::families::config(family, 31, 16, 24, 4, 3);
+        let first = config.attention[0].clone();
+        config.attention = vec![first.clone(), LayerAttention { keys_from: Some(1), ..first }];
+        config.check().unwrap();
+        let error = config.can_express().unwrap_err().to_string();
+        assert!(error.contains("layers read the keys and values of others"), "{}: {error}", family.name());
+        assert_eq!(config.saved_as(), Family::Glass);
+        let own = Config { family: Family::Glass, ..config };
+        let (_, plan) = Gpt::plan(&own);
+        let names = |layer: usize| {
+            plan.specs.iter().filter(move |spec| spec.name.starts_with(&format!("block.{layer}.attention.")))
+        };
+        let lacks = ["key", "value_down", "key_norm"];
+        assert!(names(1).all(|spec| !lacks.contains(&spec.name.split('.').nth(3).unwrap())));
+        assert!(names(0).count() > names(1).count());
+        let arena: Vec<f32> = (0..plan.len()).map(|i| i as f32).collect();
+        let scratch = Scratch::new("reads-keys");
+        save_arena(scratch.path(), &what(&own, &plan, Dtype::F32), &arena).unwrap();
+        let (again, _, same) = open(scratch.path()).unwrap();
+        assert_eq!((again.config(), same), (&own, arena));
+        let [none, chain] = [2, 1].map(|from| {
+            let reads = LayerAttention { keys_from: Some(from), ..own.attention[0].clone() };
+            let attention = vec![own.attention[0].clone(), reads.clone(), reads];
+            Config { attention, ..own.clone() }.check().unwrap_err().to_string()
+        });
+        assert!(none.contains("layer 1") && none.contains("2 layers before"), "{none}");
+        assert!(chain.contains("layer 2") && chain.contains("layer 1, which has none"), "{chain}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use glass::inspect::circuits::{Pair, circuits};
 use glass::inspect::drift::carried;
 use glass::inspect::gradient::gradient_by_activation;
 use glass::inspect::jacobian::{FILE, Fit, JacobianLens};
+use glass::inspect::sweep::patch_residual;
 use glass::inspect::{Edit, Edits, Inspector, Record};
 use glass::model::Gpt;
 use glass::probe::{Part, Site};
@@ -45,6 +46,37 @@ fn sites_that_a_model_does_not_have_are_refused() {
     }
 }
 
+/// Also where a block reads keys and values of one before it: such a sweep begins earlier.
+#[test]
+fn sweeps_are_whole_passes_with_every_switch() {
+    let (clean, corrupted) = (tiny::ids(9, 31, 1), tiny::ids(9, 31, 2));
+    let metric = |logits: &[f32]| f64::from(logits[3]) - f64::from(logits[9]);
+    for (name, config) in switches::all() {
+        let model = model(&config, 3);
+        let mut inspector = Inspector::new(&model, 9, 1).unwrap();
+        let site = |layer| Site::Block(layer, Part::Residual);
+        let mut record = Record::of((0..config.layers).map(site));
+        inspector.run(&[&clean], &mut record).unwrap();
+        let found = patch_residual(&mut inspector, &clean, &corrupted, &metric).unwrap();
+        for layer in 0..config.layers {
+            for position in 0..9 {
+                let was = record.get(site(layer)).unwrap().row(position).to_vec();
+                let edit = Edit::replace(site(layer), was).at(position..position + 1);
+                inspector.run(&[&corrupted], Edits::new([edit])).unwrap();
+                let alone = metric(&inspector.next_logits());
+                assert_eq!(
+                    found.after[layer][position].to_bits(),
+                    alone.to_bits(),
+                    "{name}, {layer} {position}"
+                );
+            }
+            let stream = &record.get(site(layer)).unwrap().values;
+            let refused = inspector.resume(layer, stream, &[9], ());
+            assert_eq!(refused.is_err(), config.begin_at(layer) < layer, "{name}, {layer}");
+        }
+    }
+}
+
 /// With a factor and a cap on the logits, and all else.
 #[test]
 fn gradient_by_activation_is_the_slope_with_every_switch() {
@@ -61,7 +93,7 @@ fn gradient_by_activation_is_the_slope_with_every_switch() {
                 let mut logit = |by: f32| {
                     let mut stream = record.get(Site::residual(layer, layers)).unwrap().values.clone();
                     stream[position * width..][..width].iter_mut().for_each(|x| *x *= 1.0 + by);
-                    inspector.resume(layer, &stream, &[7], ()).unwrap();
+                    switches::with_stream(&mut inspector, &ids, layer, &stream, ());
                     let logits = inspector.next_logits();
                     f64::from(logits[3]) - f64::from(logits[9])
                 };

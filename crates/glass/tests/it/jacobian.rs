@@ -11,7 +11,7 @@ use glass::probe::Site;
 use glass::runtime::{Model, cache_for};
 use glass::weights::dtype::Dtype;
 
-use crate::tiny;
+use crate::{switches, tiny};
 
 const LAYERS: usize = 3;
 const WIDTH: usize = 24;
@@ -59,7 +59,7 @@ fn slopes(name: &str, model: Model<Cpu>) {
         let mut expected = vec![0.0; WIDTH * WIDTH];
         for text in &texts()[..2] {
             let text = &text[..text.len().min(15)];
-            let (rows, valid) = (text.len(), 3..text.len() - 1);
+            let valid = 3..text.len() - 1;
             let mut record = Record::of(sites.clone());
             inspector.run(&[text], &mut record).unwrap();
             let stream = &record.get(Site::residual(layer, LAYERS)).unwrap().values;
@@ -68,7 +68,7 @@ fn slopes(name: &str, model: Model<Cpu>) {
                     let mut outputs = |by: f32| {
                         let (mut moved, mut last) = (stream.clone(), Record::of([Site::Residual]));
                         moved[source * WIDTH + input] += by;
-                        inspector.resume(layer, &moved, &[rows], &mut last).unwrap();
+                        switches::with_stream(&mut inspector, text, layer, &moved, &mut last);
                         let last = &last.get(Site::Residual).unwrap().values;
                         let sum = |output| {
                             valid.clone().map(|row| f64::from(last[row * WIDTH + output])).sum::<f64>()

@@ -117,7 +117,8 @@ fn norms(config: &Config) -> Vec<(Site, usize)> {
     ];
     let in_block = |layer| {
         let has = all.into_iter().filter(|(has, ..)| *has);
-        has.map(move |(_, part, heads)| (Site::Block(layer, part), heads))
+        let sites = has.map(move |(_, part, heads)| (Site::Block(layer, part), heads));
+        sites.filter(|(site, _)| site.is_in(config))
     };
     let around = [(true, Site::Norm), (config.embedding_norm, Site::Embedding)];
     let around = around.into_iter().filter(|(has, _)| *has).map(|(_, site)| (site, 1));

@@ -2,6 +2,7 @@
 
 use glass::Config;
 use glass::backend::Cpu;
+use glass::config::LayerAttention;
 use glass::config::preset::{PRESETS, Preset};
 use glass::memory::{Keep, Memory};
 use glass::model::footprint::Footprint;
@@ -120,15 +121,24 @@ fn what_a_memory_allocates_is_what_is_counted() {
     (config.layers, config.width, config.mlp_width) = (3, 12, 40);
     (config.heads.query, config.heads.key, config.heads.size) = (3, 1, 4);
     let cpu = Cpu::new(1);
-    for keep in [Keep::All, Keep::Inputs, Keep::One] {
+    let reads = |from| LayerAttention { keys_from: from, ..LayerAttention::default() };
+    let lists = [
+        vec![reads(None)],
+        [None, Some(1), None].map(reads).to_vec(),
+        [None, Some(1), Some(2)].map(reads).to_vec(),
+    ];
+    let keeps = [Keep::All, Keep::Inputs, Keep::One, Keep::Gradients];
+    for (list, keep) in lists.iter().flat_map(|list| keeps.map(|keep| (list, keep))) {
+        config.attention.clone_from(list);
         let memory = Memory::new(&cpu, &config, keep, 1, 1).unwrap();
         let scratch = &memory.scratch;
         let mut all = vec![&memory.residual, &memory.normed, &memory.stats];
         all.extend([&scratch.normed, &scratch.stats, &scratch.active, &scratch.branch]);
         all.extend(&memory.inputs);
+        all.extend(memory.keys.iter().flat_map(|keys| [&keys.key, &keys.value]));
         for block in &memory.blocks {
             let attention = &block.attention;
-            all.extend([&attention.query, &attention.key, &attention.value, &attention.z]);
+            all.extend([&attention.query, &attention.z]);
             all.extend(attention.sums.iter().chain(&block.middle).chain(&block.mlp.hidden));
         }
         let allocated: usize = all.iter().map(|tensor| tensor.cols).sum();

@@ -8,9 +8,10 @@ use glass::config::{
     Positions, QueryKeyNorm, Rotary, Scaling, ScoreFactor, Scores,
 };
 use glass::generate::{Batch, Room};
-use glass::inspect::Inspector;
 use glass::inspect::attribute::{Component, of_logit};
+use glass::inspect::{Edit, Edits, Inspector};
 use glass::memory::Keep;
+use glass::probe::{Part, Probe, Site};
 use glass::runtime::Model;
 use glass::train::learner::{Arena, Step};
 use glass::weights::Weights;
@@ -29,16 +30,44 @@ fn rotary(base: f64) -> Rotary {
 
 /// Layers with this window and rotation in turns with layers that see everything.
 fn windowed(window: usize) -> Vec<LayerAttention> {
-    let local = LayerAttention { window: Some(window), rotary: Some(rotary(100.0)) };
-    let global = LayerAttention {
-        window: None,
-        rotary: Some(Rotary { scaling: Scaling::Linear { factor: 4.0 }, ..rotary(10_000.0) }),
-    };
+    let local = LayerAttention::new(Some(window), Some(rotary(100.0)));
+    let scaled = Rotary { scaling: Scaling::Linear { factor: 4.0 }, ..rotary(10_000.0) };
+    let global = LayerAttention::new(None, Some(scaled));
     vec![local, global]
+}
+
+/// Layers that read the keys and values of the one before, and of the one before that, with other windows and rotations.
+fn reading() -> Vec<LayerAttention> {
+    let [local, global] = [windowed(5)[0].clone(), windowed(5)[1].clone()];
+    let next = LayerAttention { keys_from: Some(1), ..global };
+    vec![local.clone(), next, LayerAttention { window: Some(9), keys_from: Some(2), ..local }]
+}
+
+/// Pairs of layers with the same keys and values.
+fn pairs() -> Vec<LayerAttention> {
+    let own = llama().attention[0].clone();
+    vec![own.clone(), LayerAttention { keys_from: Some(1), ..own }]
 }
 
 fn normed(over: NormOver, after_rotation: bool) -> Config {
     Config { query_key_norm: Some(QueryKeyNorm { over, after_rotation }), ..llama() }
+}
+
+/// A pass over `ids` in which this residual stream enters a block. A pass that begins there has no keys of blocks before it, so
+/// where those are read it is a whole one.
+pub fn with_stream<P: Probe>(
+    inspector: &mut Inspector<'_, Cpu>,
+    ids: &[u32],
+    layer: usize,
+    stream: &[f32],
+    probe: P,
+) {
+    let config = inspector.model().config().clone();
+    if config.begin_at(layer) == layer {
+        return inspector.resume(layer, stream, &[ids.len()], probe).unwrap();
+    }
+    let edit = Edit::replace(Site::Block(layer, Part::Residual), stream.to_vec()).at(0..ids.len());
+    inspector.run(&[ids], (Edits::new([edit]), probe)).unwrap();
 }
 
 /// A configuration for every switch.
@@ -47,7 +76,7 @@ pub fn all() -> Vec<(&'static str, Config)> {
     let alternating =
         vec![LayerAttention::default(), LayerAttention { window: Some(5), ..LayerAttention::default() }];
     let everything = Config {
-        attention: windowed(5),
+        attention: reading(),
         scores: Scores {
             factor: ScoreFactor::Number(0.2),
             by_position: Some(PositionScale { beta: 0.3, original: 8 }),
@@ -82,7 +111,7 @@ pub fn all() -> Vec<(&'static str, Config)> {
         (
             "partly rotated",
             Config {
-                attention: vec![LayerAttention { window: None, rotary: Some(partly) }],
+                attention: vec![LayerAttention::new(None, Some(partly))],
                 bias: Biases { query_key_value: true, ..Biases::NONE },
                 ..llama()
             },
@@ -116,6 +145,16 @@ pub fn all() -> Vec<(&'static str, Config)> {
                 scores: Scores { cap: Some(1.0), ..Scores::default() },
                 factors: Factors { logit_cap: Some(2.0), ..Factors::default() },
                 ..llama()
+            },
+        ),
+        ("pairs of layers with the same keys", Config { attention: pairs(), layers: 4, ..llama() }),
+        (
+            "keys of a layer between others",
+            Config {
+                attention: [&windowed(5)[..1], &reading()[..]].concat(),
+                layers: 5,
+                bias: Biases { query_key_value: true, ..Biases::NONE },
+                ..normed(NormOver::Width, true)
             },
         ),
         ("sinks", Config { sinks: true, attention: windowed(5), ..llama() }),

@@ -89,6 +89,21 @@ fn every_way_gives_the_same_bits() {
     }
 }
 
+/// Also where layers read the keys of one with a narrower window.
+#[test]
+fn every_way_gives_the_same_bits_where_layers_read_the_keys_of_others() {
+    let (_, config) = crate::switches::all().pop().unwrap();
+    let config = glass::Config { context: 160, ..config };
+    let learner = tiny::learner(&config, 1, 1);
+    let mut open = |way: Way| {
+        let threads = if let Way::Threads(threads) | Way::Served(threads) = way { threads } else { 2 };
+        let gpt = Gpt::plan(&config).0;
+        Ok(Rc::new(Model::new(Cpu::new(threads), gpt, tiny::frozen(&learner), CacheType::F32)))
+    };
+    let mut each = |found: Compared| assert_eq!(found.differs, None, "{}", found.way);
+    verify(&Way::ALL[1..], &mut open, &mut each).unwrap();
+}
+
 /// A way, and the others that are quick.
 fn beside(way: Way) -> Vec<Way> {
     let quick = |other: &Way| *other == way || !matches!(other, Way::AtOnce | Way::Served(_));

@@ -47,6 +47,32 @@ fn memory_is_counted_as_it_is_allocated() {
     assert_eq!([wide.at(0).shape.blocks, wide.at(1).shape.blocks], [16, 16]);
 }
 
+/// A layer whose keys others read keeps what the widest of their windows sees.
+#[test]
+fn keys_are_kept_for_all_that_read_them() {
+    let own = config().attention[0].clone();
+    let reads = |window| LayerAttention { window, keys_from: Some(1), ..LayerAttention::default() };
+    for (window, blocks) in [(Some(200), 13), (None, 16)] {
+        let config = Config { attention: vec![own.clone(), reads(window)], ..config() };
+        let kept = Cache::<Cpu>::kept_positions(&config, POSITIONS, 512);
+        assert_eq!(kept as usize, POSITIONS.min(64 * blocks));
+        let mut cache = Cache::new(&Cpu::new(1), &config, CacheType::F32, 1, POSITIONS, 512).unwrap();
+        assert_eq!([0, 1].map(|layer| cache.at(layer).shape.blocks), [blocks; 2]);
+        let ids = tiny::ids(POSITIONS, 31, 5);
+        let whole = with_batch(&config, CacheType::F32, |mut batch| {
+            batch.prompt(0, &ids).unwrap();
+            logits(&batch)
+        });
+        with_batch(&config, CacheType::F32, |mut batch| {
+            batch.prompt(0, &ids[..700]).unwrap();
+            for at in 700..POSITIONS {
+                batch.feed(&[(0, &ids[at..=at])], ()).unwrap();
+            }
+            assert!(logits(&batch) == whole, "{window:?}");
+        });
+    }
+}
+
 /// In whole passes, one by one, after a prompt that has a beginning in common, near or far back.
 #[test]
 fn the_same_bits_however_the_text_was_read() {

@@ -74,7 +74,7 @@ impl<'a, B: Backend> Fit<'a, B> {
             skipped,
             memory: Memory::new(backend, config, Keep::All, rows, 1)?,
             cache: Cache::for_pass(backend, config, CacheType::F32, 1, rows)?,
-            d: Memory::new(backend, config, Keep::One, (rows - skipped) * width, 1)?,
+            d: Memory::new(backend, config, Keep::Gradients, (rows - skipped) * width, 1)?,
             sums: vec![vec![0.0; width * width]; config.layers - 1],
             about,
         })

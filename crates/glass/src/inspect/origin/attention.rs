@@ -125,7 +125,7 @@ impl<B: Backend> Tracer<'_, B> {
         let size = self.config().heads.size;
         let (head, [_, columns]) = (index / size, self.columns(index / size));
         let column = columns.start + index % size;
-        let (pattern, of) = (Site::Block(layer, Part::Pattern), Site::Block(layer, Part::Value));
+        let (pattern, of) = (Site::Block(layer, Part::Pattern), Site::value(self.config(), layer));
         let shares = rows(pattern, head, position)?;
         let used = match self.short_cache() {
             false => shares.iter().map(|&share| share.into()).collect(),

@@ -13,7 +13,7 @@ use super::ends::Ends;
 use super::turned::Turned;
 use crate::backend::{Attended, Backend, Heads, Kv, Span, Tensor, Weight};
 use crate::config::Config;
-use crate::memory::{AttentionMemory, Scratch, Turns};
+use crate::memory::{AttentionMemory, KeyMemory, Scratch, Turns};
 use crate::plan::{Param, Plan, Start};
 use crate::probe::{Did, Part, Probe, Site, View, Want};
 
@@ -27,10 +27,17 @@ pub struct Attention {
     heads: Heads,
     ends: Ends,
     query: Turned,
-    key: Turned,
-    value_down: Linear,
+    /// None if it reads those of a layer before it.
+    keys: Option<Keys>,
     value_up: Linear,
     sinks: Option<Param>,
+}
+
+/// The layers of keys and values.
+#[derive(Clone, Debug)]
+struct Keys {
+    key: Turned,
+    value_down: Linear,
 }
 
 impl Attention {
@@ -42,8 +49,8 @@ impl Attention {
         let down = |plan: &mut Plan, name: &str, outputs| {
             plan.within(name, |p| Linear::plan(p, outputs, width, bias.query_key_value, Start::Normal))
         };
-        let [query, key, value_down] = [("query", queries), ("key", keys), ("value_down", keys)]
-            .map(|(name, outputs)| down(plan, name, outputs));
+        let query = down(plan, "query", queries);
+        let own = config.has_keys(layer).then(|| ["key", "value_down"].map(|name| down(plan, name, keys)));
         let value_up =
             plan.within("value_up", |p| Linear::plan(p, width, queries, bias.value_up, Start::Residual));
         let turns = Turns::of(config, layer);
@@ -51,11 +58,14 @@ impl Attention {
         let key_parts = [Part::Key, Part::KeyNorm, Part::KeyRotated];
         let query = Turned::plan(plan, config, "query_norm", query, heads.query, turns.map(|t| t.query))
             .shown_at(query_parts.map(|part| Site::Block(layer, part)));
-        let key = Turned::plan(plan, config, "key_norm", key, heads.key, turns.map(|t| t.key))
-            .shown_at(key_parts.map(|part| Site::Block(layer, part)));
+        let keys = own.map(|[key, value_down]| {
+            let key = Turned::plan(plan, config, "key_norm", key, heads.key, turns.map(|t| t.key))
+                .shown_at(key_parts.map(|part| Site::Block(layer, part)));
+            Keys { key, value_down }
+        });
         let sinks = config.sinks.then(|| plan.vector("sinks", heads.query, Start::Zero));
         let ends = Ends::plan(plan, config, norm);
-        Attention { layer, heads, ends, query, key, value_down, value_up, sinks }
+        Attention { layer, heads, ends, query, keys, value_up, sinks }
     }
 
     /// The norm before it, if there is one.
@@ -63,22 +73,25 @@ impl Attention {
         self.ends.before
     }
 
-    /// First half: residual `[rows, width]` → `scratch.normed`, from which keys and values of all rows are appended to `kv`.
+    /// First half: residual `[rows, width]` → `scratch.normed`, from which keys and values of all rows are appended to `kv`, unless
+    /// it reads those of a layer before it.
     pub fn keys_and_values<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
         scratch: &mut Scratch<B>,
         residual: &Tensor<B>,
         m: &mut AttentionMemory<B>,
+        made: &mut KeyMemory<B>,
         kv: &mut Kv<B>,
     ) {
         let Scratch { normed, stats, angles, .. } = scratch;
         self.ends.enter(pass, normed, stats, residual);
         pass.at(self.site(Part::AttentionNorm), normed);
-        self.key.forward(pass, &mut m.key, m.key_norm.as_mut(), normed, angles);
-        self.value_down.forward(pass, &mut m.value, normed, None);
-        pass.at(self.site(Part::Value), &mut m.value);
-        pass.backend.append(kv, &m.key, &m.value, pass.spans);
+        let Some(Keys { key, value_down }) = &self.keys else { return };
+        key.forward(pass, &mut made.key, m.key_norm.as_mut(), normed, angles);
+        value_down.forward(pass, &mut made.value, normed, None);
+        pass.at(self.site(Part::Value), &mut made.value);
+        pass.backend.append(kv, &made.key, &made.value, pass.spans);
     }
 
     /// Second half: `scratch.normed` → queries, which attend to `kv` → `scratch.branch`, the output that is added to the
@@ -181,7 +194,8 @@ impl Attention {
 
     /// The gradient of what attention added to the residual, without what `dropout` dropped, flows back through values, pattern,
     /// keys and queries and is added to `dresidual`. It is that of `dresidual`, or of `dscratch.input` where the MLP reads
-    /// the same residual.
+    /// the same residual. Of keys and values that several layers read, the gradients are added up, until the layer is reached whose own
+    /// they are.
     pub fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
@@ -189,9 +203,10 @@ impl Attention {
         dscratch: &mut Scratch<B>,
         dropout: u64,
         d: &mut AttentionMemory<B>,
+        (dkeys, sum): (&mut KeyMemory<B>, Option<&mut KeyMemory<B>>),
         residual: &Tensor<B>,
         scratch: &mut Scratch<B>,
-        m: &AttentionMemory<B>,
+        (m, keys): (&AttentionMemory<B>, &KeyMemory<B>),
     ) {
         let Scratch { normed, stats, angles, .. } = scratch;
         let Scratch { normed: dnormed, branch, input, .. } = dscratch;
@@ -201,13 +216,13 @@ impl Attention {
         let dbranch = self.ends.back_in(back, dbranch, unnormed, normed, stats);
         self.value_up.backward(back, &mut d.z, FIRST, dbranch, &m.z);
         let sums = m.sums.as_ref().expect("a backward follows a forward that kept its activations");
-        let kept = Attended { query: &m.query, key: &m.key, value: &m.value, z: &m.z, sums };
-        let (dq, dk, dv) = (&mut d.query, &mut d.key, &mut d.value);
+        let kept = Attended { query: &m.query, key: &keys.key, value: &keys.value, z: &m.z, sums };
+        let (dq, KeyMemory { key: dk, value: dv }) = (&mut d.query, dkeys);
         self.ends.enter(&back.pass(), normed, stats, residual);
-        let is_linear = self.query.is_linear() && self.key.is_linear();
-        if back.each > 1 && is_linear {
+        let linear = self.keys.as_ref().filter(|own| self.query.is_linear() && own.key.is_linear());
+        if let Some(own) = linear.filter(|_| back.each > 1 && sum.is_none()) {
             // Multiplied by the weights of queries and keys already.
-            let weights = [self.query.linear.weight(back), self.key.linear.weight(back)];
+            let weights = [self.query.linear.weight(back), own.key.linear.weight(back)];
             back.backend.attend_backward_each(dnormed, dv, &d.z, kept, weights, self.heads, back.each);
         } else {
             if back.each > 1 {
@@ -230,18 +245,25 @@ impl Attention {
                 normed,
                 angles,
             );
-            self.key.backward(
-                back,
-                dnormed,
-                THEN,
-                dk,
-                d.key_norm.as_mut(),
-                m.key_norm.as_ref(),
-                normed,
-                angles,
-            );
+            match (&self.keys, sum) {
+                (None, sum) => {
+                    let sum = sum.expect("keys and values that several layers read");
+                    back.backend.add(&mut sum.key, dk);
+                    back.backend.add(&mut sum.value, dv);
+                }
+                (Some(own), sum) => {
+                    if let Some(sum) = sum {
+                        back.backend.add(dk, &sum.key);
+                        back.backend.add(dv, &sum.value);
+                    }
+                    let (d, m) = (d.key_norm.as_mut(), m.key_norm.as_ref());
+                    own.key.backward(back, dnormed, THEN, dk, d, m, normed, angles);
+                }
+            }
         }
-        self.value_down.backward(back, dnormed, THEN, &d.value, normed);
+        if let Some(own) = &self.keys {
+            own.value_down.backward(back, dnormed, THEN, dv, normed);
+        }
         self.ends.back_out(back, dresidual, dnormed, residual, stats);
     }
 

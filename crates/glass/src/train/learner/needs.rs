@@ -46,7 +46,7 @@ impl Needs {
             gradients: arena,
             moments: arena.saturating_mul(2),
             activations: bytes(passing(keep)),
-            working: bytes(passing(Keep::One).saturating_add(cache)),
+            working: bytes(passing(Keep::Gradients).saturating_add(cache)),
             logits: bytes(chunk * config.vocabulary as u64),
             saving: bytes(saving(config)),
         }

@@ -238,7 +238,7 @@ impl Sizes<'_> {
     /// All layers alike.
     fn rotated(&self, config: Config, base: f64) -> Result<Config> {
         let rotary = Some(self.rotary(&config, base)?);
-        Ok(Config { attention: vec![LayerAttention { window: None, rotary }], ..config })
+        Ok(Config { attention: vec![LayerAttention::new(None, rotary)], ..config })
     }
 
     /// One layer in `every` sees everything, the others what the window says.
@@ -252,8 +252,8 @@ impl Sizes<'_> {
     ) -> Result<Config> {
         let every = self.size_or("attention.sliding_window_pattern", every)?;
         let window = Some(self.size_or("attention.sliding_window", window)?);
-        let mut attention = vec![LayerAttention { window, rotary: Some(local) }; every];
-        attention[every - 1] = LayerAttention { window: None, rotary: Some(global) };
+        let mut attention = vec![LayerAttention::new(window, Some(local)); every];
+        attention[every - 1] = LayerAttention::new(None, Some(global));
         Ok(Config { attention, ..config })
     }
 }
