@@ -25,6 +25,49 @@ pub(crate) trait Integers: Lanes {
         pairs(self, products, u32::wrapping_add)
     }
 
+    /// Whether quads are added faster in two steps: [`add_pairs`](Self::add_pairs), [`add_halves`](Self::add_halves).
+    const PAIRS: bool = false;
+
+    /// Half lane by half lane, adds to an i16 the sum of two products, bytes of `unsigned` by bytes of `signed`. Both sums must
+    /// fit 16 bits.
+    #[inline(always)]
+    fn add_pairs(self, unsigned: Self, signed: Self) -> Self {
+        let product =
+            |a: u32, b: u32, byte: u32| i32::from((a >> byte) as u8) * i32::from((b >> byte) as u8 as i8);
+        let products = pairs(unsigned, signed, |a, b| {
+            let [lower, upper] = [0, 16].map(|byte| product(a, b, byte) + product(a, b, byte + 8));
+            lower as u32 & 0xffff | (upper as u32) << 16
+        });
+        pairs(self, products, |a, b| a.wrapping_add(b) & 0xffff | (a >> 16).wrapping_add(b >> 16) << 16)
+    }
+
+    /// Lane by lane, adds to an i32 both i16 of `halves`.
+    #[inline(always)]
+    fn add_halves(self, halves: Self) -> Self {
+        pairs(self, halves, |a, b| a.wrapping_add((b as i16 as i32 + (b >> 16) as i16 as i32) as u32))
+    }
+
+    /// Bytes less 128, as signed ones.
+    #[inline(always)]
+    fn less_128(self) -> Self {
+        each(self, |lane| lane ^ 0x8080_8080)
+    }
+
+    /// The magnitudes of bytes, from 0 to 128.
+    #[inline(always)]
+    fn magnitudes(self) -> Self {
+        each(self, |lane| u32::from_le_bytes(lane.to_le_bytes().map(|byte| (byte as i8).unsigned_abs())))
+    }
+
+    /// Byte by byte, times the sign of `other`: −1, 0 or 1. No byte may be −128.
+    #[inline(always)]
+    fn times_sign_of(self, other: Self) -> Self {
+        pairs(self, other, |a, b| {
+            let (a, b) = (a.to_le_bytes(), b.to_le_bytes());
+            u32::from_le_bytes(std::array::from_fn(|i| (a[i] as i8 * (b[i] as i8).signum()) as u8))
+        })
+    }
+
     /// Stores the lowest byte of every lane into the first `LEN` bytes of `to`; panics if it is shorter.
     #[inline(always)]
     fn store_bytes(self, to: &mut [u8]) {

@@ -8,6 +8,7 @@
 //! ([`InputScales`]).
 
 mod inputs;
+mod line;
 
 use std::ops::Range;
 
@@ -26,6 +27,7 @@ use crate::tiles::{Inner, with_rows};
 pub(super) use inputs::quantised_scale;
 
 use inputs::quantise;
+use line::{Form, Quads, Sum};
 
 /// Lanes of a block of inputs that hold its quads of four bytes.
 const QUADS: usize = BLOCK / 4;
@@ -79,6 +81,7 @@ impl QuantisedProduct<'_> {
         let blocks = self.depth.div_ceil(BLOCK);
         let format = self.packing.format().expect("asked by the caller");
         let row = odd_lines(blocks * lanes(format.scales, format.minimum));
+        let folds = folds(self.packing, cores.input_scales());
         for rows in pieces(0..self.rows, MOST_ROWS) {
             with_scratch([rows.len() * row], |[lanes]| {
                 let to = Parts::new(lanes);
@@ -86,7 +89,7 @@ impl QuantisedProduct<'_> {
                     let x = &self.x[(rows.start + r) * self.depth..][..self.depth];
                     // SAFETY: no other task uses these rows.
                     let lanes = unsafe { to.part(r * row..(r + 1) * row) };
-                    quantise(cores, lanes, x, format, cores.input_scales());
+                    quantise(cores, lanes, x, format, cores.input_scales(), folds);
                 });
                 let inputs = Inputs { lanes, row, blocks };
                 let panels = self.columns.div_ceil(PANEL);
@@ -104,6 +107,12 @@ impl QuantisedProduct<'_> {
     }
 }
 
+/// Whether scales of inputs that are powers of two are part of the start values, for which there are kernels of their own: not
+/// of packings that only files of others have.
+fn folds(packing: Packing, scales: InputScales) -> bool {
+    scales == InputScales::PowersOfTwo && matches!(packing, Packing::Q8 | Packing::Q4)
+}
+
 /// Some rows × one panel.
 struct QuantisedStrip<'a> {
     product: &'a QuantisedProduct<'a>,
@@ -113,60 +122,6 @@ struct QuantisedStrip<'a> {
     panel: usize,
 }
 
-/// The parts of a panel's line, as in [`Format`].
-trait Quads {
-    /// Quads in a lane of the lowest bits.
-    const IN_LANE: usize;
-    /// Higher bits of a weight.
-    const HIGH: usize;
-    /// Scales of a block.
-    const SCALES: usize;
-    /// Whether there are minima.
-    const MINIMUM: bool;
-    /// Whether numbers are places in a table.
-    const TABLE: bool;
-
-    /// The lowest bits of a weight.
-    const LOW: usize = 8 / Self::IN_LANE;
-    /// Lanes of a block of inputs.
-    const LANES: usize = lanes(Self::SCALES, Self::MINIMUM);
-
-    /// Quad `part` of every lane, as stored; `high` holds the higher bits of the lane's first quad in its lowest bits.
-    #[inline(always)]
-    fn quad<V: Integers>(low: V, part: usize, high: V, table: V) -> V {
-        let quad = match (Self::LOW, part) {
-            (8, _) => low,
-            (4, 0) => low.lower_nibbles(),
-            (4, _) => low.upper_nibbles(),
-            _ => low.shift_right((2 * part) as u32).masked(0x0303_0303),
-        };
-        let from = part * Self::HIGH;
-        let high = match (Self::HIGH, from <= Self::LOW) {
-            (0, _) => quad,
-            (_, true) => high.shift_left((Self::LOW - from) as u32),
-            (_, false) => high.shift_right((from - Self::LOW) as u32),
-        };
-        match (Self::HIGH, Self::TABLE) {
-            (0, false) => quad,
-            (0, true) => quad.look_up(table),
-            _ => quad.or(high.masked((((1 << Self::HIGH) - 1) << Self::LOW) * 0x0101_0101)),
-        }
-    }
-}
-
-/// The formats, by their numbers.
-struct Form<const LOW: usize, const HIGH: usize, const SCALES: usize, const MINIMUM: bool, const TABLE: bool>;
-
-impl<const LOW: usize, const HIGH: usize, const SCALES: usize, const MINIMUM: bool, const TABLE: bool> Quads
-    for Form<LOW, HIGH, SCALES, MINIMUM, TABLE>
-{
-    const IN_LANE: usize = 8 / LOW;
-    const HIGH: usize = HIGH;
-    const SCALES: usize = SCALES;
-    const MINIMUM: bool = MINIMUM;
-    const TABLE: bool = TABLE;
-}
-
 /// Makes the kernels of some formats, and the function that chooses between them.
 macro_rules! strips {
     ($($packing:pat => $form:ty,)*) => {
@@ -174,10 +129,13 @@ macro_rules! strips {
             fn rows(&self, cores: &Cores, rows: Range<usize>) {
                 match (self.product.packing, cores.input_scales()) {
                     (Packing::F32 | Packing::Bf16, _) => unreachable!("these are not quantised"),
-                    $(
-                        ($packing, InputScales::Exact) => strips!(@ $form, false, cores, self, rows),
-                        ($packing, InputScales::PowersOfTwo) => strips!(@ $form, true, cores, self, rows),
-                    )*
+                    (Packing::Q8, InputScales::PowersOfTwo) => {
+                        strips!(@ Form<8, 0, 1, false, false>, true, cores, self, rows)
+                    }
+                    (Packing::Q4, InputScales::PowersOfTwo) => {
+                        strips!(@ Form<4, 0, 1, false, false>, true, cores, self, rows)
+                    }
+                    $(($packing, _) => strips!(@ $form, false, cores, self, rows),)*
                 }
             }
         }
@@ -253,8 +211,9 @@ struct Place {
 /// What a block keeps in registers: for each output the integer sum of the block and the f32 sum of the previous
 /// ones.
 const fn inner<V: Integers, Q: Quads, A: Adds<V>>() -> Inner {
-    let right = Q::IN_LANE + if Q::HIGH > 0 { 1 } else { 0 };
-    let between = A::BETWEEN + if Q::TABLE { 1 } else { 0 };
+    let sum = Sum::of::<V, Q>();
+    let right = Q::IN_LANE + if Q::HIGH > 0 || matches!(sum, Sum::Magnitudes) { 1 } else { 0 };
+    let between = if matches!(sum, Sum::Pairs) { 2 } else { A::BETWEEN } + if Q::TABLE { 1 } else { 0 };
     Inner { registers: V::REGISTERS, sums: 2, right, between }
 }
 
@@ -312,7 +271,8 @@ impl QuantisedStrip<'_> {
                 }
             }
         }
-        let rounder = v.splat(ROUNDER);
+        let sum = const { Sum::of::<V, Q>() };
+        let (rounder, zero) = (v.splat(ROUNDER), v.splat(0.0));
         let table = if Q::TABLE { v.load(product.packing.table_lanes()) } else { v };
         let y = |i: usize| product.y.start().wrapping_add((self.first + row + i) * product.columns + first);
         let count = |c: usize| columns.saturating_sub(column + c * V::LEN).min(V::LEN);
@@ -345,7 +305,14 @@ impl QuantisedStrip<'_> {
                     let start = if part > 0 && !Q::MINIMUM { EXTRA } else { START };
                     let mut whole = [[v; C]; R];
                     for i in 0..R {
-                        whole[i] = [v.splat(*x.add(i * inputs.row + start)); C];
+                        // With signs there is no offset of the weights to begin with.
+                        let start = match sum {
+                            Sum::Pairs => zero,
+                            Sum::Magnitudes if !POWERS => rounder,
+                            Sum::Magnitudes => v.splat(*x.add(i * inputs.row + SCALE)),
+                            _ => v.splat(*x.add(i * inputs.row + start)),
+                        };
+                        whole[i] = [start; C];
                     }
                     for lane in part * lanes..(part + 1) * lanes {
                         let mut low = [v; C];
@@ -368,11 +335,35 @@ impl QuantisedStrip<'_> {
                             for c in 0..C {
                                 quad[c] = Q::quad(low[c], part, high[c], table);
                             }
+                            let mut signs = [v; C];
+                            if sum == Sum::Magnitudes {
+                                for c in 0..C {
+                                    signs[c] = quad[c].less_128();
+                                    quad[c] = signs[c].magnitudes();
+                                }
+                            }
                             for i in 0..R {
                                 let x = v.splat(*x.add(i * inputs.row + lane * Q::IN_LANE + part));
                                 for c in 0..C {
-                                    whole[i][c] = A::add_quads(whole[i][c], quad[c], x);
+                                    let (so_far, quad) = (whole[i][c], quad[c]);
+                                    whole[i][c] = match sum {
+                                        Sum::Quads => A::add_quads(so_far, quad, x),
+                                        Sum::Pairs => so_far.add_pairs(quad, x),
+                                        Sum::PairsOfQuads => so_far.add_halves(zero.add_pairs(quad, x)),
+                                        Sum::Magnitudes => {
+                                            let x = x.times_sign_of(signs[c]);
+                                            so_far.add_halves(zero.add_pairs(quad, x))
+                                        }
+                                    };
                                 }
+                            }
+                        }
+                    }
+                    if sum == Sum::Pairs {
+                        for i in 0..R {
+                            let start = v.splat(*x.add(i * inputs.row + start));
+                            for c in 0..C {
+                                whole[i][c] = start.add_halves(whole[i][c]);
                             }
                         }
                     }

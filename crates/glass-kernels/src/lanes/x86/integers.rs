@@ -33,6 +33,39 @@ impl Integers for Avx2 {
         }
     }
 
+    const PAIRS: bool = true;
+
+    #[inline(always)]
+    fn add_pairs(self, unsigned: Self, signed: Self) -> Self {
+        unsafe {
+            let products = _mm256_maddubs_epi16(unsigned.bits(), signed.bits());
+            Self::of_bits(_mm256_add_epi16(self.bits(), products))
+        }
+    }
+
+    #[inline(always)]
+    fn add_halves(self, halves: Self) -> Self {
+        unsafe {
+            let sums = _mm256_madd_epi16(halves.bits(), _mm256_set1_epi16(1));
+            Self::of_bits(_mm256_add_epi32(self.bits(), sums))
+        }
+    }
+
+    #[inline(always)]
+    fn less_128(self) -> Self {
+        unsafe { Self::of_bits(_mm256_xor_si256(self.bits(), _mm256_set1_epi8(-128))) }
+    }
+
+    #[inline(always)]
+    fn magnitudes(self) -> Self {
+        unsafe { Self::of_bits(_mm256_abs_epi8(self.bits())) }
+    }
+
+    #[inline(always)]
+    fn times_sign_of(self, other: Self) -> Self {
+        unsafe { Self::of_bits(_mm256_sign_epi8(self.bits(), other.bits())) }
+    }
+
     #[inline(always)]
     fn lower_nibbles(self) -> Self {
         unsafe { Self::of_bits(_mm256_and_si256(self.bits(), _mm256_set1_epi32(LOWER_NIBBLES))) }

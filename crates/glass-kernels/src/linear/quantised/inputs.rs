@@ -6,11 +6,18 @@ use crate::lanes::kernel;
 use crate::packing::{BLOCK, Format};
 use crate::precision::InputScales;
 
-kernel!(pub(super) fn quantise(lanes: &mut [f32], x: &[f32], format: Format, scales: InputScales) = quantise_body);
+kernel!(pub(super) fn quantise(lanes: &mut [f32], x: &[f32], format: Format, scales: InputScales, folds: bool) = quantise_body);
 
-/// Quantises a row of inputs in blocks.
+/// Quantises a row of inputs in blocks; `folds`: whether scales become part of the start values.
 #[inline(always)]
-fn quantise_body<V: Integers>(v: V, to: &mut [f32], x: &[f32], format: Format, scales: InputScales) {
+fn quantise_body<V: Integers>(
+    v: V,
+    to: &mut [f32],
+    x: &[f32],
+    format: Format,
+    scales: InputScales,
+    folds: bool,
+) {
     let (whole, rest) = x.as_chunks();
     let mut last = [0.0; BLOCK];
     last[..rest.len()].copy_from_slice(rest);
@@ -20,7 +27,7 @@ fn quantise_body<V: Integers>(v: V, to: &mut [f32], x: &[f32], format: Format, s
         block[SCALE] = exact_scale(x);
     }
     for (x, block) in blocks().zip(to.chunks_exact_mut(len)) {
-        quantise_block(v, block, x, format, scales);
+        quantise_block(v, block, x, format, scales, folds);
     }
 }
 
@@ -52,6 +59,7 @@ fn quantise_block<V: Integers>(
     x: &[f32; BLOCK],
     format: Format,
     scales: InputScales,
+    folds: bool,
 ) {
     let mut scale = lanes[SCALE];
     if scales == InputScales::PowersOfTwo {
@@ -81,11 +89,11 @@ fn quantise_block<V: Integers>(
     }
     let offset = format.zero() as f32;
     let [start, second] = sums.map(|sum| ROUNDER - sum * offset);
-    let (power, of_inputs) = match scales {
-        InputScales::Exact => (1.0, scale),
+    let (power, of_inputs) = match folds {
+        false => (1.0, scale),
         // Without a scale every sum is zero.
-        InputScales::PowersOfTwo if scale == 0.0 => (1.0, ROUNDER),
-        InputScales::PowersOfTwo => (scale, ROUNDER * scale),
+        true if scale == 0.0 => (1.0, ROUNDER),
+        true => (scale, ROUNDER * scale),
     };
     lanes[START] = start * power;
     lanes[SCALE] =
