@@ -89,7 +89,7 @@ fn a_learner_takes_what_was_counted() {
 fn decoding_allocates_nothing_after_the_first_token() {
     let heads = Heads::new(6, 2, 8);
     let mut windowed = Config::llama(31, 24, 48, 2, heads, 64);
-    windowed.attention.push(LayerAttention { window: Some(3), rotary: None });
+    windowed.attention.push(LayerAttention::new(Some(3), None));
     windowed.query_key_norm = Some(QueryKeyNorm { over: NormOver::Head, after_rotation: false });
     for config in [tiny::config(), Config::llama(31, 24, 48, 2, heads, 64), windowed] {
         decodes_without_allocating(&config);
