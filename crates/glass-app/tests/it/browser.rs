@@ -169,17 +169,33 @@ impl Browser {
 
     /// Waits until a JavaScript expression is true.
     pub fn wait(&self, expression: &str) {
+        if !self.becomes(expression, Duration::from_secs(60)) {
+            let (text, complaints) = (self.text("body"), self.complaints());
+            panic!("never true: {expression}\nthe page: {text}\nthe console: {complaints:?}");
+        }
+    }
+
+    /// Whether a JavaScript expression becomes true in this time.
+    fn becomes(&self, expression: &str, within: Duration) -> bool {
         let begin = Instant::now();
         while self.value(&format!("Boolean({expression})")) != true {
-            if begin.elapsed() > Duration::from_secs(60) {
-                panic!(
-                    "never true: {expression}\nthe page: {}\nthe console: {:?}",
-                    self.text("body"),
-                    self.complaints()
-                );
+            if begin.elapsed() > within {
+                return false;
             }
-            sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20));
         }
+        true
+    }
+
+    /// Clicks an element until an expression is true: a click may come while the page is laid out anew, and miss.
+    pub fn click_until(&self, css: &str, expression: &str) {
+        for _ in 0..5 {
+            self.click(css);
+            if self.becomes(expression, Duration::from_secs(5)) {
+                return;
+            }
+        }
+        self.wait(expression);
     }
 
     /// Waits until an element's text contains `text`.

@@ -68,11 +68,9 @@ const ANSWER: &str = ".message.assistant:last-child";
 impl Opened {
     /// Sets numbers on the sheet of settings.
     fn set(&self, fields: &[(&str, &str)]) {
-        self.browser.click("#settings");
+        self.browser.click_until("#settings", "document.querySelector('dialog .fields')");
         for (name, value) in fields {
             let id = format!("#set-{name}");
-            // The sheet opens in its own time.
-            self.browser.wait(&format!("document.querySelector('{id}')"));
             self.browser.value(&format!("document.querySelector('{id}').select()"));
             self.browser.type_into(&id, value);
         }

@@ -156,8 +156,13 @@ fn questions(ids: &[u32]) -> Vec<Value> {
     all
 }
 
-/// Asks a page of this processor all questions; returns the farthest number and its question.
-fn compared(page: &Opened, cpu: Cpu) -> (f64, String) {
+/// Whether an answer holds what a small difference of numbers can change as a whole: a text, or an order.
+fn has_text(question: &Value) -> bool {
+    ["generate", "if", "why"].iter().any(|kind| question["ask"] == *kind)
+}
+
+/// Asks a page of this processor all questions that `are_asked`; returns the farthest number and its question.
+fn compared(page: &Opened, cpu: Cpu, are_asked: impl Fn(&Value) -> bool) -> (f64, String) {
     let folder = glass::built_in::model().expect("a model").expect("it opens");
     let model = TextModel::new(cpu, folder).expect("it loads");
     let mut program = Page::new(&model, "built-in");
@@ -169,7 +174,7 @@ fn compared(page: &Opened, cpu: Cpu) -> (f64, String) {
         ask(&json!({"ask": "tokens", "text": "Lily had a red ball. One day the dog took her"})).unwrap();
     let ids: Vec<u32> = serde_json::from_value(tokens["ids"].clone()).unwrap();
     let mut farthest = (0.0, String::new());
-    for question in questions(&ids) {
+    for question in questions(&ids).into_iter().filter(are_asked) {
         let far = match (page.ask(&question), ask(&question)) {
             (Ok(of_page), Ok(of_program)) => distance(&question.to_string(), &of_page, &of_program),
             // Both refuse, in the same words.
@@ -189,11 +194,13 @@ fn compared(page: &Opened, cpu: Cpu) -> (f64, String) {
 fn the_model_in_the_page_answers_as_the_program_does() {
     let Some(page) = opened("page-alone", &[]) else { return };
     let plain = Cores::with(Isa::Plain, 2).expect("any machine has it");
-    for (what, cpu, most) in [("plain Rust", Cpu::on(plain), PLAIN), ("the program", Cpu::new(2), PROGRAM)] {
-        let (far, question) = compared(&page, cpu);
+    let held = |what: &str, (far, question): (f64, String), most: f64| {
         println!("farthest from {what}: {far:.2e} in {question}");
         assert!(far <= most, "farthest from {what}: {far:.2e} in {question}");
-    }
+    };
+    held("plain Rust", compared(&page, Cpu::on(plain), |_| true), PLAIN);
+    // Fused multiply-adds round otherwise, so that of two words about as likely the other may follow.
+    held("the program", compared(&page, Cpu::new(2), |question| !has_text(question)), PROGRAM);
     page.assert_quiet();
 }
 

@@ -162,7 +162,9 @@ fn why_names_the_word_that_matters_and_its_numbers_are_those_of_hiding_it() {
         (from..to).map(|key| Edit::cut(block, to..ids.len(), key).columns(number..number + 1)).collect();
     assert_eq!(head["without_logprob"], json!(logprob(&logits(&ids, cuts), token)));
     let sentence = answer["sentence"].as_str().unwrap();
-    assert!(sentence.starts_with("“ball” follows with 8") && sentence.contains("“loved”"), "{sentence}");
+    let percent = 100.0 * answer["logprob"].as_f64().unwrap().exp();
+    let begin = format!("“ball” follows with {percent:.0} %");
+    assert!(sentence.starts_with(&begin) && sentence.contains("“loved”"), "{sentence}, {percent}");
 }
 
 #[test]
