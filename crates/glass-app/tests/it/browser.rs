@@ -182,7 +182,7 @@ impl Browser {
             if begin.elapsed() > within {
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(20));
+            sleep(Duration::from_millis(20));
         }
         true
     }
