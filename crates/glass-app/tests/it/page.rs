@@ -137,14 +137,25 @@ fn a_question_is_answered_edited_and_answered_again() {
 #[test]
 fn an_answer_can_be_stopped() {
     let Some(page) = opened("page-stop", Screen::Phone, &[]) else { return };
-    page.set(&[("temperature", "2"), ("max_tokens", "400")]);
-    // As soon as there are tokens: an answer may be quicker than this test.
-    page.browser.value(
-        "new MutationObserver(() => document.querySelectorAll('.assistant .tokens span').length > 2 && \
-         document.getElementById('stop').click()).observe(document.getElementById('thread'), { childList: true, subtree: true })",
+    page.set(&[("temperature", "0"), ("max_tokens", "400")]);
+    // The page gets five events and then waits: a whole answer may be quicker than a click.
+    page.browser.run(
+        "const whole = window.fetch; window.fetch = async (url, options) => {
+           const answer = await whole(url, options);
+           if (!answer.headers.get('content-type').includes('event-stream')) return answer;
+           const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+           let events = '';
+           while (events.split('\\n\\n').length <= 5) events += (await reader.read()).value;
+           return new Response(new ReadableStream({ start(control) {
+             options.signal.addEventListener('abort', () => control.error(options.signal.reason));
+             control.enqueue(new TextEncoder().encode(events.split('\\n\\n').slice(0, 5).join('\\n\\n') + '\\n\\n'));
+           } }), answer);
+         }",
     );
-    page.ask("Tell me a long story.");
-    assert!(page.browser.text(&format!("{ANSWER} .status")).contains("stopped by you"));
+    page.send("Tell me a long story.");
+    page.browser.wait("document.querySelectorAll('.assistant .tokens span').length > 2");
+    page.browser.click("#stop");
+    page.browser.wait_for(&format!("{ANSWER} .status"), "stopped by you");
     assert!(page.browser.value("document.getElementById('stop').hidden") == true, "it can be asked again");
     page.assert_quiet();
 }
