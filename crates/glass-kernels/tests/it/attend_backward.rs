@@ -8,7 +8,7 @@ use glass_kernels::dropout::Dropout;
 use crate::attend::{Case, WAYS, Ways};
 use crate::close::{assert_close, assert_same_bits, each_cut, each_isa, numbers};
 use crate::naive::{Sequence, wide};
-use crate::slopes::{assert_slopes, dot};
+use crate::slopes::{assert_slopes_of_each, dot};
 
 type Mask<'a> = &'a dyn Fn(usize, usize, usize) -> f64;
 
@@ -28,35 +28,45 @@ fn gradients(cores: &Cores, case: &Case, dz: &[f32], dropout: Option<Dropout>) -
     [dq, dk, dv, dsinks]
 }
 
-/// dq, dk, dv and those of the sinks against the slopes of `Σ z dz`.
-fn assert_gradients(what: &str, oracle: &Sequence, dz: &[f32], gradients: &Gradients, mask: Mask<'_>) {
+/// dq, dk, dv and those of the sinks, of every instruction set, against the slopes of `Σ z dz`.
+fn assert_gradients(
+    what: &str,
+    oracle: &Sequence,
+    dz: &[f32],
+    gradients: &[(String, Gradients)],
+    mask: Mask<'_>,
+) {
     let dz = wide(dz);
     let f = |s: Sequence| dot(&s.attend(mask).0, &dz);
-    let [dq, dk, dv, dsinks] = gradients;
     let with_q = |q: &[f64]| f(Sequence { q: q.to_vec(), ..oracle.clone() });
     let with_k = |k: &[f64]| f(Sequence { k: k.to_vec(), ..oracle.clone() });
     let with_v = |v: &[f64]| f(Sequence { v: v.to_vec(), ..oracle.clone() });
     let with_sinks = |sinks: &[f64]| f(Sequence { sinks: Some(sinks.to_vec()), ..oracle.clone() });
-    assert_slopes(&format!("dq {what}"), with_q, &oracle.q, dq, 2e-5);
-    assert_slopes(&format!("dk {what}"), with_k, &oracle.k, dk, 1e-4);
-    assert_slopes(&format!("dv {what}"), with_v, &oracle.v, dv, 2e-5);
+    let each = |part: usize| -> Vec<(&str, &[f32])> {
+        gradients.iter().map(|(isa, gradients)| (&isa[..], &gradients[part][..])).collect()
+    };
+    assert_slopes_of_each(&format!("dq {what}"), with_q, &oracle.q, &each(0), 2e-5);
+    assert_slopes_of_each(&format!("dk {what}"), with_k, &oracle.k, &each(1), 1e-4);
+    assert_slopes_of_each(&format!("dv {what}"), with_v, &oracle.v, &each(2), 2e-5);
     if let Some(sinks) = &oracle.sinks {
-        assert_slopes(&format!("dsinks {what}"), with_sinks, sinks, dsinks, 2e-5);
+        assert_slopes_of_each(&format!("dsinks {what}"), with_sinks, sinks, &each(3), 2e-5);
     }
+}
+
+/// The gradients of every instruction set.
+fn each_gradients(case: &Case, dz: &[f32], dropout: Option<Dropout>) -> Vec<(String, Gradients)> {
+    each_isa().map(|cores| (format!("{:?}", cores.isa()), gradients(&cores, case, dz, dropout))).collect()
 }
 
 #[test]
 fn gradients_are_slopes() {
     let shapes = [[1, 0, 1, 1, 4], [9, 0, 2, 1, 7], [66, 0, 2, 2, 16], [131, 0, 2, 1, 8], [50, 0, 3, 3, 33]];
     let plain = shapes.into_iter().map(|shape| (shape, WAYS[0]));
-    let ways = || WAYS[1..].iter().map(|&way| ([110, 0, 2, 1, 3], way));
-    for cores in each_isa() {
-        for (shape, way) in plain.clone().chain(ways()) {
-            let (case, dz) = (Case::new(shape, 21).with(way), numbers(shape[0] * shape[2] * shape[4], 22));
-            let gradients = gradients(&cores, &case, &dz, None);
-            let what = format!("{shape:?} {way:?} {:?}", cores.isa());
-            assert_gradients(&what, &case.oracle(), &dz, &gradients, &|_, _, _| 1.0);
-        }
+    let ways = WAYS[1..].iter().map(|&way| ([110, 0, 2, 1, 3], way));
+    for (shape, way) in plain.chain(ways) {
+        let (case, dz) = (Case::new(shape, 21).with(way), numbers(shape[0] * shape[2] * shape[4], 22));
+        let gradients = each_gradients(&case, &dz, None);
+        assert_gradients(&format!("{shape:?} {way:?}"), &case.oracle(), &dz, &gradients, &|_, _, _| 1.0);
     }
 }
 
@@ -64,16 +74,18 @@ fn gradients_are_slopes() {
 fn dropout_falls_on_the_pattern_forward_and_backward() {
     let dropout = Dropout { rate: 0.3, key: Dropout::key(1, 2, 3), first_sample: 5 };
     let (rows, queries, size) = (70, 2, 72);
-    for (cores, way) in
-        each_isa().flat_map(|cores| [WAYS[0], WAYS[8]].map(|way| (Cores::with(cores.isa(), 1), way)))
-    {
-        let cores = cores.expect("it is there");
+    for way in [WAYS[0], WAYS[8]] {
         let mut case = Case::new([rows, 0, queries, 1, size], 31).with(way);
         let random = case.v.clone();
         // If every value has a one in its own column, z is the dropped pattern itself.
         case.v = (0..rows * size).map(|i| if i / size == i % size { 1.0 } else { 0.0 }).collect();
-        let dropped = case.attend(&cores, Some(dropout)).0;
-        let kept = |row: usize, head: usize, j: usize| dropped[(row * queries + head) * size + j] > 0.0;
+        let kept = |cores: &Cores| -> Vec<bool> {
+            case.attend(cores, Some(dropout)).0.iter().map(|dropped| *dropped > 0.0).collect()
+        };
+        let all_kept: Vec<_> = each_isa().map(|cores| kept(&cores)).collect();
+        let same = &all_kept[0];
+        all_kept.iter().for_each(|kept| assert!(kept == same, "the same with every instruction set"));
+        let kept = |row: usize, head: usize, j: usize| same[(row * queries + head) * size + j];
         let mask = |row: usize, head: usize, j: usize| if kept(row, head, j) { 1.0 / 0.7 } else { 0.0 };
         let oracle = case.oracle();
         let pairs = (0..rows).flat_map(|row| (0..=row).map(move |j| (row, j)));
@@ -85,12 +97,14 @@ fn dropout_falls_on_the_pattern_forward_and_backward() {
         assert!((share - 0.7).abs() < 1.7 / f64::from(all).sqrt() + 0.01, "{share} of {all} kept");
 
         case.v = random;
-        let (z, sums) = case.attend(&cores, Some(dropout));
         let (expected, expected_sums) = case.oracle().attend(&mask);
-        assert_close("z", &z, &expected, 4e-6);
-        assert_close("sums are those without dropout", &sums, &expected_sums, 4e-6);
-        let dz = numbers(z.len(), 32);
-        let gradients = gradients(&cores, &case, &dz, Some(dropout));
+        for cores in each_isa() {
+            let (z, sums) = case.attend(&cores, Some(dropout));
+            assert_close("z", &z, &expected, 4e-6);
+            assert_close("sums are those without dropout", &sums, &expected_sums, 4e-6);
+        }
+        let dz = numbers(case.q.len(), 32);
+        let gradients = each_gradients(&case, &dz, Some(dropout));
         assert_gradients("dropped", &case.oracle(), &dz, &gradients, &mask);
     }
 }

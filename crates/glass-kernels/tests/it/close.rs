@@ -2,9 +2,15 @@
 
 use glass_kernels::{Cores, InputScales, Isa, Room};
 
-/// Every instruction set of this machine, with one thread.
+/// Every instruction set of this machine, with one thread. In an emulator, only that which is looked at (`tools/neon`).
 pub fn each_isa() -> impl Iterator<Item = Cores> {
-    Isa::ALL.into_iter().filter_map(|isa| Cores::with(isa, 1))
+    let asked = |isa: &Isa| option_env!("GLASS_TEST_ISA").is_none_or(|name| format!("{isa:?}") == name);
+    Isa::ALL.into_iter().filter(asked).filter_map(|isa| Cores::with(isa, 1))
+}
+
+#[test]
+fn there_is_an_instruction_set() {
+    assert!(each_isa().next().is_some(), "GLASS_TEST_ISA names none of this machine");
 }
 
 /// The same with these scales of the inputs of quantised products.
