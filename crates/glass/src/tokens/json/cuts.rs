@@ -73,8 +73,8 @@ impl Halves {
                 false => text(a).cmp(text(b)),
             })
         });
+        // A half comes before the token, so it is not longer if their keys agree as far as it goes.
         let begins = |token: &Sorted, half: &Sorted| match half.len {
-            len if len > token.len => false,
             1..=KEY => (token.key ^ half.key) >> (8 * (KEY - half.len)) == 0,
             _ if backward => text(token).ends_with(text(half)),
             _ => text(token).starts_with(text(half)),
