@@ -50,7 +50,7 @@ impl<'a> Ids<'a> {
 
     /// Adds a token. One that is there already gets the new id.
     pub fn insert(&mut self, text: Cow<'a, str>, id: u32) {
-        if self.all.len() * 2 >= self.slots.len() {
+        if (self.all.len() + 1) * 2 > self.slots.len() {
             self.grow();
         }
         let hash = self.hash(&text);
