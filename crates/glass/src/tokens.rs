@@ -13,6 +13,7 @@ mod bpe;
 mod characters;
 pub mod chat;
 pub(crate) mod files;
+mod ids;
 mod json;
 mod learn;
 mod normalize;
@@ -74,7 +75,8 @@ struct Inner {
     frame: Frame,
     /// Tokens with a role, as in `tokenizer_config.json`: (`bos_token`, id).
     roles: Vec<(Box<str>, u32)>,
-    /// Ids of tokens whose texts are not in the byte-level alphabet, so that no text is ever encoded to them.
+    /// Ids of tokens whose texts are not in the byte-level alphabet, so that no text is ever encoded to them, in ascending
+    /// order.
     raw: Vec<u32>,
     /// Words seen before: one table for every thread that is encoding now; tables are reused.
     words: Mutex<Vec<Words>>,

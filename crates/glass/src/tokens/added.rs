@@ -1,5 +1,6 @@
 //! Added tokens: texts that are one token wherever they occur. They are found before the text is split.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
@@ -39,7 +40,6 @@ pub enum Overlap {
 /// All added tokens of a vocabulary.
 #[derive(Clone, Default)]
 pub struct Added {
-    /// Longest first.
     tokens: Vec<AddedToken>,
     /// Their texts.
     texts: HashSet<Box<str>>,
@@ -92,8 +92,7 @@ impl Added {
         }
         self.ids.insert(token.id, token.special);
         self.searches = Default::default();
-        let place = self.tokens.partition_point(|other| other.text.len() >= token.text.len());
-        self.tokens.insert(place, token);
+        self.tokens.push(token);
         true
     }
 
@@ -167,8 +166,9 @@ impl Added {
         let kind = usize::from(special == Special::Allowed) * 2 + usize::from(normals.is_some());
         self.searches[kind].get_or_init(|| {
             let counts = |token: &&AddedToken| !token.special || special == Special::Allowed;
-            let counting = self.tokens.iter().filter(counts);
-            let (normalized, raw): (Vec<_>, Vec<_>) = counting.partition(|token| token.normalized);
+            let mut counting: Vec<&AddedToken> = self.tokens.iter().filter(counts).collect();
+            counting.sort_by_key(|token| Reverse(token.text.len()));
+            let (normalized, raw): (Vec<_>, Vec<_>) = counting.iter().partition(|token| token.normalized);
             Arc::new(match normals {
                 Some(normals) => {
                     Rounds { raw: self.turns(raw), normalized: Search::new(&normalized, normals) }
@@ -176,7 +176,7 @@ impl Added {
                 None => {
                     let raw = match self.overlap {
                         Overlap::First => [raw, normalized].map(|tokens| self.turns(tokens)).concat(),
-                        Overlap::Longest => self.turns(self.tokens.iter().filter(counts).collect()),
+                        Overlap::Longest => self.turns(counting),
                     };
                     Rounds { raw, normalized: Search::default() }
                 }

@@ -35,8 +35,19 @@ impl Alphabet {
         bytes.iter().map(|byte| self.characters[*byte as usize]).collect()
     }
 
-    /// Reads bytes written in this alphabet; `None` if a character does not belong to it.
-    pub fn read(&self, text: &str) -> Option<Vec<u8>> {
-        text.chars().map(|character| *self.bytes.get(character as usize)?).collect()
+    /// Appends the bytes that a text writes in this alphabet; false, and nothing is appended, if a character does not
+    /// belong to it.
+    pub fn read(&self, text: &str, bytes: &mut Vec<u8>) -> bool {
+        let from = bytes.len();
+        for character in text.chars() {
+            match self.bytes.get(character as usize) {
+                Some(Some(byte)) => bytes.push(*byte),
+                _ => {
+                    bytes.truncate(from);
+                    return false;
+                }
+            }
+        }
+        true
     }
 }

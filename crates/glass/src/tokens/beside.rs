@@ -9,6 +9,7 @@
 
 use serde_json::Value;
 
+use super::ids::Ids;
 use super::json::{self, Token, next_id};
 use super::normalize::Normal;
 use super::presplit::Step;
@@ -116,12 +117,7 @@ impl Beside {
     }
 
     /// Adds to `added` what the files add to a vocabulary; `pair` says that it is `vocab.json` and `merges.txt`.
-    pub fn apply(
-        &self,
-        vocab: &std::collections::HashMap<String, u32>,
-        added: &mut Vec<Token>,
-        pair: bool,
-    ) -> Result<Switches> {
+    pub fn apply(&self, vocab: &Ids<'_>, added: &mut Vec<Token>, pair: bool) -> Result<Switches> {
         let class = self.config.as_ref().map(|config| config.text("tokenizer_class")).transpose()?.flatten();
         let is_gpt2 = match class {
             Some(class) => ["GPT2Tokenizer", "GPT2TokenizerFast"].contains(&class),
@@ -177,11 +173,7 @@ impl Beside {
 
     /// The named special tokens, with what they are for, in the order in which they are added. Where GPT-2's class opens
     /// `vocab`, three uses have a default, which `null` takes away.
-    fn names(
-        &self,
-        with_map: bool,
-        vocab: Option<&std::collections::HashMap<String, u32>>,
-    ) -> Result<Vec<(Option<Box<str>>, Token)>> {
+    fn names(&self, with_map: bool, vocab: Option<&Ids<'_>>) -> Result<Vec<(Option<Box<str>>, Token)>> {
         // The map comes later, so its entries win.
         let files: Vec<&Object> = self.map.iter().filter(|_| with_map).chain(&self.config).collect();
         let field = |name: &str| files.iter().find_map(|file| Some((*file, file.get(name)?)));
@@ -191,7 +183,7 @@ impl Beside {
                 names.push((Some(role.into()), token(file, role, value)?));
             } else if ROLES[..3].contains(&role)
                 && !files.iter().any(|file| file.is_null(role))
-                && vocab.is_some_and(|vocab| vocab.contains_key(super::END_OF_TEXT))
+                && vocab.is_some_and(|vocab| vocab.get(super::END_OF_TEXT).is_some())
             {
                 names.push((
                     Some(role.into()),
@@ -233,7 +225,7 @@ impl Beside {
 
 /// The list of added tokens while it is built.
 struct List<'a> {
-    vocab: &'a std::collections::HashMap<String, u32>,
+    vocab: &'a Ids<'a>,
     added: &'a mut Vec<Token>,
 }
 
@@ -299,7 +291,7 @@ impl List<'_> {
             return found.id;
         }
         let highest = self.added.iter().map(|token| token.id).max();
-        let id = self.vocab.get(&token.content).copied().unwrap_or(next_id(self.vocab.len(), highest));
+        let id = self.vocab.get(&token.content).unwrap_or(next_id(self.vocab.len(), highest));
         self.added.push(Token { id, special: true, ..token });
         id
     }

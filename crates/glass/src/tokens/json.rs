@@ -2,7 +2,9 @@
 //! older pair, a vocabulary in JSON and a text of merges; and the lists of a GGUF file.
 
 mod build;
+mod cuts;
 mod lists;
+mod model;
 mod pair;
 mod parts;
 mod read;

@@ -78,26 +78,31 @@ impl Sentence {
 
 /// A text with spaces for `▁`.
 pub fn spaces(text: &[u8]) -> Cow<'_, [u8]> {
-    let is = |at: usize| text[at..].starts_with(WRITTEN);
-    let Some(first) = (0..text.len()).find(|at| text[*at] == WRITTEN[0] && is(*at)) else {
-        return Cow::Borrowed(text);
-    };
-    let (mut plain, mut at) = (text[..first].to_vec(), first);
-    while at < text.len() {
-        match is(at) {
-            true => plain.push(b' '),
-            false => plain.push(text[at]),
+    let next = |text: &[u8]| text.windows(WRITTEN.len()).position(|letters| letters == WRITTEN);
+    let Some(mut at) = next(text) else { return Cow::Borrowed(text) };
+    let (mut plain, mut rest) = (Vec::with_capacity(text.len()), text);
+    loop {
+        plain.extend_from_slice(&rest[..at]);
+        plain.push(b' ');
+        rest = &rest[at + WRITTEN.len()..];
+        match next(rest) {
+            Some(found) => at = found,
+            None => break,
         }
-        at += if is(at) { WRITTEN.len() } else { 1 };
     }
+    plain.extend_from_slice(rest);
     plain.into()
 }
 
 /// The byte that a token such as `<0x0A>` stands for.
 pub fn byte_of(token: &str) -> Option<u8> {
-    let digits = token.strip_prefix("<0x")?.strip_suffix('>').filter(|digits| digits.len() == 2)?;
-    let upper = |digit: u8| digit.is_ascii_digit() || (b'A'..=b'F').contains(&digit);
-    u8::from_str_radix(digits, 16).ok().filter(|_| digits.bytes().all(upper))
+    let &[b'<', b'0', b'x', high, low, b'>'] = token.as_bytes() else { return None };
+    let upper = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    };
+    Some(upper(high)? << 4 | upper(low)?)
 }
 
 /// The token of a byte.

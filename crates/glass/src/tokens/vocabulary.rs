@@ -20,8 +20,14 @@ impl Vocabulary {
 
     /// Gives the next id to a token. An empty token marks the id as unused.
     pub fn push(&mut self, token: &[u8]) {
-        self.bytes.extend(token);
+        self.push_with(|bytes| bytes.extend(token));
+    }
+
+    /// Gives the next id to the token that `write` appends to the bytes of those before it.
+    pub fn push_with<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let written = write(&mut self.bytes);
         self.ends.push(self.bytes.len() as u32);
+        written
     }
 
     /// Gives the next id to the concatenation of two tokens.

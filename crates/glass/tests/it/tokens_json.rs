@@ -128,11 +128,43 @@ fn another_kind_is_refused_by_name() {
     refused("/model/byte_fallback", true.into(), &["byte_fallback"]);
     refused("/model/merges/0", "xyz".into(), &["merges[0]", "xyz"]);
     refused("/model/merges/1", json!(["x", "漢"]), &["merges[1]", "漢"]);
+    refused("/model/merges/1", json!(["a", "b", "c"]), &["a merge has two tokens"]);
+    refused("/model/merges/1", 7.into(), &["the two tokens of a merge"]);
+    refused("/model/vocab/Ġ", "x".into(), &["invalid type", "u32"]);
+    refused("/model/vocab", json!([]), &["tokens and their ids"]);
     refused("/model/vocab/Ġ", 77.into(), &["77"]);
     refused("/model/vocab/Ġ", 4_000_000_000u32.into(), &["4000000000"]);
     refused("/added_tokens/0/id", 12.into(), &["endoftext"]);
     refused("/added_tokens/0/single_word", true.into(), &["endoftext", "single_word"]);
     refused("/added_tokens/0/content", "".into(), &["empty"]);
+}
+
+#[test]
+fn the_same_text_however_it_is_written() {
+    let file = small().to_string();
+    let read = |file: &str| Tokenizer::from_json("file", file.as_bytes()).unwrap().to_json();
+    let escaped = file.replace('Ġ', "\\u0120");
+    assert_ne!(escaped, file);
+    assert_eq!(read(&escaped), read(&file));
+    // Of a token that is there twice, the last id counts.
+    let twice = file.replacen("\"vocab\":{", "\"vocab\":{\"Ġ\":7,", 1);
+    assert_ne!(twice, file);
+    assert_eq!(read(&twice), read(&file));
+}
+
+#[test]
+fn what_is_refused_first_is_the_same_each_time() {
+    let mut file = small();
+    let vocab = file["model"]["vocab"].as_object_mut().unwrap();
+    let names: Vec<String> = vocab.keys().cloned().collect();
+    for pair in names[100..200].chunks(2) {
+        vocab[&pair[1]] = vocab[&pair[0]].clone();
+    }
+    let says = format!("token {:?} is empty or shares its id", names[101]);
+    for _ in 0..9 {
+        let error = read(&file).err().unwrap().to_string();
+        assert!(error.contains(&says), "{error}");
+    }
 }
 
 #[test]

@@ -1,12 +1,7 @@
 //! Builds a tokenizer from a vocabulary, its merges and its added tokens.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt::{self, Display};
-
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-
 use super::Token;
+use super::model::{Model, Pair};
 use super::scores::Ranked;
 use crate::tokens::added::{Added, AddedToken, Overlap};
 use crate::tokens::alphabet::Alphabet;
@@ -20,54 +15,12 @@ use crate::tokens::words::Work;
 use crate::tokens::{Frame, Inner, Tokenizer};
 use crate::{Error, Result};
 
-/// A vocabulary and its merges.
-#[derive(Default, Deserialize)]
-pub struct Model {
-    /// Ids by token, each in the byte-level alphabet.
-    #[serde(deserialize_with = "vocabulary")]
-    pub vocab: HashMap<String, u32>,
-    /// In the order they were learned.
-    pub merges: Vec<Pair>,
-}
-
-/// Reads a vocabulary, but no more of it than there can be: in memory it is many times as large as in its file.
-pub fn vocabulary<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<HashMap<String, u32>, D::Error> {
-    struct Tokens;
-    impl<'de> Visitor<'de> for Tokens {
-        type Value = HashMap<String, u32>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("tokens and their ids")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
-            let mut all = HashMap::new();
-            while let Some((text, id)) = map.next_entry()? {
-                all.insert(text, id);
-                if all.len() > MOST_TOKENS {
-                    return Err(A::Error::custom(format!("it has more than {MOST_TOKENS} tokens")));
-                }
-            }
-            Ok(all)
-        }
-    }
-    from.deserialize_map(Tokens)
-}
-
-/// A merge: older files join its halves by a space.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub enum Pair {
-    /// As two strings.
-    Two(String, String),
-    /// As one string with a space between the halves.
-    Joined(String),
-}
-
 /// Everything a tokenizer is built from.
 pub struct Build<'a> {
     /// The names of the vocabulary and of the merges in error messages.
     pub names: [&'a str; 2],
     /// The vocabulary and its merges.
-    pub model: &'a Model,
+    pub model: &'a Model<'a>,
     /// Added tokens.
     pub added: &'a [Token],
     /// Which of two overlapping added tokens is found.
@@ -100,7 +53,7 @@ pub enum Merging<'a> {
 
 impl Default for Build<'_> {
     fn default() -> Self {
-        static EMPTY: std::sync::LazyLock<Model> = std::sync::LazyLock::new(Model::default);
+        static EMPTY: std::sync::LazyLock<Model<'static>> = std::sync::LazyLock::new(Model::default);
         Build {
             names: ["", ""],
             model: &EMPTY,
@@ -123,26 +76,36 @@ pub fn build(from: &Build<'_>) -> Result<Tokenizer> {
     let Build { names: [name, merges_name], model, .. } = from;
     let characters = from.steps == [Step::Characters];
     let alphabet = Alphabet::new();
-    let Tokens { bytes, added, raw } = tokens(from, |text| match &from.sentence {
-        Some(sentence) => Some(match byte_of(text).filter(|_| sentence.byte_fallback) {
-            Some(byte) => vec![byte],
+    let Tokens { vocabulary, added, raw } = tokens(from, |text, bytes| match &from.sentence {
+        Some(sentence) => match byte_of(text).filter(|_| sentence.byte_fallback) {
+            Some(byte) => {
+                bytes.push(byte);
+                true
+            }
             // Every space of a text is written as another character.
-            None if text.contains(' ') => return None,
-            None => spaces(text.as_bytes()).into_owned(),
-        }),
-        None if characters => Some(text.as_bytes().to_vec()),
-        None => alphabet.read(text),
+            None if text.contains(' ') => false,
+            None => {
+                bytes.extend_from_slice(&spaces(text.as_bytes()));
+                true
+            }
+        },
+        None if characters => {
+            bytes.extend_from_slice(text.as_bytes());
+            true
+        }
+        None => alphabet.read(text, bytes),
     })?;
-    // Never an added token: in plain text its characters are encoded one by one.
-    let is_added: HashSet<u32> = added.iter().map(|token| token.id).collect();
     let whole = (from.ignore_merges || characters).then(|| {
-        let ids = model.vocab.values().filter(|id| !is_added.contains(id) && !raw.contains(id));
-        ids.map(|id| (bytes[*id as usize].clone().into_boxed_slice(), *id)).collect()
+        // Never an added token: in plain text its characters are encoded one by one. A byte's token is made by merging.
+        let falls_back = from.sentence.as_ref().is_some_and(|sentence| sentence.byte_fallback);
+        let is_byte = |text: &str| falls_back && byte_of(text).is_some();
+        let one = |id: u32| added.special(id).is_none() && raw.binary_search(&id).is_err();
+        let ids = model.vocab.iter().filter(|(text, id)| one(*id) && !is_byte(text));
+        ids.filter_map(|(_, id)| Some((vocabulary.token(id)?.into(), id))).collect()
     });
     let merges = match &from.sentence {
         Some(sentence) => {
-            let vocab = model.vocab.iter().map(|(text, id)| (text.as_str(), *id));
-            let symbols = Symbols::new(vocab, sentence.byte_fallback);
+            let symbols = Symbols::new(model.vocab.iter(), sentence.byte_fallback);
             match from.merging {
                 Merging::Ranked(Ranked { pairs, joined }) => {
                     Merges::ranked(symbols, from.unknown, pairs, joined.clone())
@@ -152,12 +115,10 @@ pub fn build(from: &Build<'_>) -> Result<Tokenizer> {
         }
         None if characters => Merges::partial([None; 256], from.unknown, &[]),
         None => {
-            let byte = |byte| model.vocab.get(&alphabet.write(&[byte as u8])).copied();
+            let byte = |byte| model.vocab.get(&alphabet.write(&[byte as u8]));
             Merges::partial(std::array::from_fn(byte), from.unknown, &listed(merges_name, model)?)
         }
     };
-    let mut vocabulary = Vocabulary::default();
-    bytes.iter().for_each(|token| vocabulary.push(token));
     let frame = from.frame.clone();
     if let Some(id) = frame.start.iter().chain(&frame.end).find(|id| vocabulary.token(**id).is_none()) {
         let why = format!(
@@ -191,37 +152,41 @@ fn at_spaces(merges: &Merges, vocabulary: &Vocabulary) -> Option<Split> {
     apart.then_some(Split::Spaces { except })
 }
 
-/// The bytes of each token.
 struct Tokens {
-    /// The bytes of every token, by id; empty if an id is not used.
-    bytes: Vec<Vec<u8>>,
+    vocabulary: Vocabulary,
     added: Added,
-    /// Tokens that no text is encoded to.
+    /// Tokens that no text is encoded to, in ascending order.
     raw: Vec<u32>,
 }
 
-fn tokens(from: &Build<'_>, read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Tokens> {
+/// `read` appends the bytes of a token, or says that it has none.
+fn tokens(from: &Build<'_>, read: impl Fn(&str, &mut Vec<u8>) -> bool) -> Result<Tokens> {
     let Build { names: [name, _], model: Model { vocab, .. }, .. } = from;
-    let (mut all, mut raw) = (Vec::<Vec<u8>>::new(), Vec::new());
     let mut added = Added::default();
     added.overlap = from.overlap;
-    let mut place = |text: &str, id: u32, bytes: Vec<u8>| {
+    // What has an id: the number of an added token or, after those, of one of the vocabulary; plus one.
+    let mut places = Vec::<u32>::with_capacity(vocab.len());
+    let mut place = |text: &str, id: u32, number: usize| {
         if id as usize >= MOST_TOKENS {
             let why = format!("token {text:?} has id {id}; ids must be below {MOST_TOKENS}");
             return Err(Error::invalid(*name, why));
         }
-        all.resize(all.len().max(id as usize + 1), Vec::new());
-        let token = &mut all[id as usize];
-        match token.is_empty() && !bytes.is_empty() {
-            true => *token = bytes,
-            false => {
+        places.resize(places.len().max(id as usize + 1), 0);
+        let place = &mut places[id as usize];
+        let other = (*place as usize).checked_sub(1);
+        let is_added = |other: usize| from.added.get(other).is_some_and(|token| token.content == text);
+        match other {
+            None => *place = number as u32 + 1,
+            Some(other) if number >= from.added.len() && is_added(other) => {}
+            Some(_) => {
                 return Err(Error::invalid(*name, format!("token {text:?} is empty or shares its id {id}")));
             }
         }
         Ok(())
     };
     let mut highest = None;
-    for Token { id, content, single_word, lstrip, rstrip, normalized, special } in from.added {
+    for (number, token) in from.added.iter().enumerate() {
+        let Token { id, content, single_word, lstrip, rstrip, normalized, special } = token;
         if *single_word {
             let why = format!(
                 "the added token {content:?} is found in a single word only (single_word), which is not supported"
@@ -231,23 +196,18 @@ fn tokens(from: &Build<'_>, read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<To
         if content.is_empty() {
             return Err(Error::invalid(*name, "an added token is empty"));
         }
-        let expected = vocab.get(content).copied().unwrap_or(next_id(vocab.len(), highest));
+        let known = vocab.get(content);
+        let expected = known.unwrap_or(next_id(vocab.len(), highest));
         if expected != *id {
             let why = format!(
                 "the added token {content:?} has id {id}, but tokenizers and transformers would give it {expected}, {}; \
                  add it to model.vocab with the id that the model was trained with",
-                if vocab.contains_key(content) {
-                    "its id in the vocabulary"
-                } else {
-                    "the next that is free"
-                }
+                if known.is_some() { "its id in the vocabulary" } else { "the next that is free" }
             );
             return Err(Error::invalid(*name, why));
         }
         highest = highest.max(Some(*id));
-        let bytes = content.as_bytes();
-        let spaced = from.sentence.is_some() && !special;
-        place(content, *id, if spaced { spaces(bytes).into_owned() } else { bytes.to_vec() })?;
+        place(content, *id, number)?;
         let token = AddedToken {
             id: *id,
             text: content.as_str().into(),
@@ -260,17 +220,35 @@ fn tokens(from: &Build<'_>, read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<To
             return Err(Error::invalid(*name, format!("the added token {content:?} is listed twice")));
         }
     }
-    let is_added: HashSet<&str> = from.added.iter().map(|token| token.content.as_str()).collect();
-    for (text, id) in vocab.iter().filter(|(text, _)| !text.is_empty() && !is_added.contains(text.as_str())) {
-        match read(text) {
-            Some(bytes) => place(text, *id, bytes)?,
-            None => {
-                raw.push(*id);
-                place(text, *id, text.as_bytes().to_vec())?;
+    for (number, (text, id)) in
+        (from.added.len()..).zip(vocab.iter()).filter(|(_, (text, _))| !text.is_empty())
+    {
+        place(text, id, number)?;
+    }
+    let (mut vocabulary, mut raw) = (Vocabulary::default(), Vec::new());
+    for (place, id) in places.into_iter().zip(0..) {
+        let Some(number) = (place as usize).checked_sub(1) else {
+            vocabulary.push(&[]);
+            continue;
+        };
+        if let Some(token) = from.added.get(number) {
+            let (text, spaced) = (token.content.as_bytes(), from.sentence.is_some() && !token.special);
+            vocabulary.push(&if spaced { spaces(text) } else { text.into() });
+            continue;
+        }
+        let (text, _) = vocab.at(number - from.added.len()).unwrap_or_default();
+        let is_read = vocabulary.push_with(|bytes| {
+            let is_read = read(text, bytes);
+            if !is_read {
+                bytes.extend_from_slice(text.as_bytes());
             }
+            is_read
+        });
+        if !is_read {
+            raw.push(id);
         }
     }
-    Ok(Tokens { bytes: all, added, raw })
+    Ok(Tokens { vocabulary, added, raw })
 }
 
 /// The id that `tokenizers` gives to an added token that is not in the vocabulary of `size` tokens.
@@ -282,18 +260,22 @@ pub fn next_id(size: usize, highest: Option<u32>) -> u32 {
 }
 
 /// The merges, as ids.
-fn listed(name: &str, model: &Model) -> Result<Vec<[u32; 3]>> {
-    let id = |text: &str, why: &dyn Display| match model.vocab.get(text) {
-        Some(id) => Ok(*id),
-        None => Err(Error::invalid(name, format!("the vocabulary has no token {text:?}, {why}"))),
-    };
-    if model.merges.len() > MOST_MERGES {
-        let why = format!("has {} merges; at most {MOST_MERGES} can be read", model.merges.len());
+fn listed(name: &str, Model { vocab, merges }: &Model<'_>) -> Result<Vec<[u32; 3]>> {
+    if merges.len() > MOST_MERGES {
+        let why = format!("has {} merges; at most {MOST_MERGES} can be read", merges.len());
         return Err(Error::invalid(name, why));
     }
-    let by_ids = model.merges.iter().enumerate().map(|(rank, pair)| {
+    let place = |text: &str, rank: usize| {
+        vocab.place(text).ok_or_else(|| {
+            let why = format!("the vocabulary has no token {text:?}, which merges[{rank}] needs");
+            Error::invalid(name, why)
+        })
+    };
+    let id = |place: usize| vocab.at(place).map_or(0, |(_, id)| id);
+    let (mut next, mut whole) = (0, String::new());
+    let by_ids = merges.iter().enumerate().map(|(rank, pair)| {
         let (left, right) = match pair {
-            Pair::Two(left, right) => (left.as_str(), right.as_str()),
+            Pair::Two(left, right) => (&**left, &**right),
             Pair::Joined(both) => both.split_once(' ').ok_or_else(|| {
                 Error::invalid(
                     name,
@@ -301,8 +283,18 @@ fn listed(name: &str, model: &Model) -> Result<Vec<[u32; 3]>> {
                 )
             })?,
         };
-        let why = format!("which merges[{rank}] needs");
-        Ok([id(left, &why)?, id(right, &why)?, id(&format!("{left}{right}"), &why)?])
+        let halves = [id(place(left, rank)?), id(place(right, rank)?)];
+        // Most merges make the token that follows the one that the merge before made.
+        let joined = match vocab.at(next) {
+            Some((text, _)) if text.strip_prefix(left) == Some(right) => next,
+            _ => {
+                whole.clear();
+                whole.extend([left, right]);
+                place(&whole, rank)?
+            }
+        };
+        next = joined + 1;
+        Ok([halves[0], halves[1], id(joined)])
     });
     by_ids.collect()
 }

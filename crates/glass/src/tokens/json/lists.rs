@@ -1,9 +1,11 @@
 //! A vocabulary as a GGUF file stores it: lists, and llama.cpp's name of the pre-split.
 
 use super::Token;
-use super::build::{Build, Model, Pair, build};
+use super::build::{Build, build};
+use super::model::{Model, Pair};
 use crate::tokens::added::Overlap;
 use crate::tokens::bpe::Unknown;
+use crate::tokens::ids::Ids;
 use crate::tokens::presplit::{LLAMA_CPP_DEFAULT, Step};
 use crate::tokens::split::Split;
 use crate::tokens::{Frame, Tokenizer};
@@ -26,6 +28,13 @@ pub struct FromLists<'a> {
     pub frame: Frame,
     /// The roles of special tokens.
     pub roles: Vec<(Box<str>, u32)>,
+}
+
+impl<'a> FromLists<'a> {
+    /// Ids by token.
+    pub fn ids(&self) -> Ids<'a> {
+        self.tokens.iter().zip(0..).filter_map(|(text, id)| Some(((*text)?, id))).collect()
+    }
 }
 
 /// A pre-split as llama.cpp knows it.
@@ -99,9 +108,8 @@ pub fn from_lists(name: &str, from: &FromLists<'_>) -> Result<Tokenizer> {
         let why = format!("tokenizer.ggml.pre is {wanted:?}; {} are known", known.join(", "));
         Error::invalid(name, why)
     })?;
-    let ids = from.tokens.iter().zip(0u32..).filter_map(|(text, id)| Some((text.as_ref()?.to_string(), id)));
-    let merges = from.merges.iter().map(|pair| Pair::Joined(pair.to_string())).collect();
-    let model = Model { vocab: ids.collect(), merges };
+    let merges = from.merges.iter().map(|pair| Pair::Joined((*pair).into())).collect();
+    let model = Model { vocab: from.ids(), merges };
     build(&Build {
         names: [name, name],
         model: &model,

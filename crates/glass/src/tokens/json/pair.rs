@@ -1,7 +1,11 @@
 //! GPT-2's own pair of files: a vocabulary (`vocab.json`, formerly `encoder.json`) and its merges (`merges.txt`,
 //! formerly `vocab.bpe`), one line each in the order they were learned.
 
-use super::build::{Build, Model, Pair, build, vocabulary as tokens};
+use serde::Deserialize;
+
+use super::build::{Build, build};
+use super::model::{Model, Pair};
+use crate::tokens::ids::Ids;
 use crate::tokens::presplit::Step;
 use crate::tokens::split::Split;
 use crate::tokens::{Beside, Frame, Tokenizer};
@@ -11,9 +15,10 @@ use crate::{Error, Result};
 /// exists, and so are the tokens that the files `beside` them name.
 pub fn read(names: [&str; 2], [vocabulary, merges]: [&[u8]; 2], beside: &Beside) -> Result<Tokenizer> {
     let mut json = serde_json::Deserializer::from_slice(vocabulary);
-    let vocab = tokens(&mut json).and_then(|vocab| json.end().map(|()| vocab)).map_err(|error| {
-        Error::invalid(names[0], format!("it is not a list of tokens with their ids: {error}"))
-    })?;
+    let vocab =
+        Ids::deserialize(&mut json).and_then(|vocab| json.end().map(|()| vocab)).map_err(|error| {
+            Error::invalid(names[0], format!("it is not a list of tokens with their ids: {error}"))
+        })?;
     let merges = std::str::from_utf8(merges)
         .map_err(|error| Error::invalid(names[1], format!("is not a list of merges: {error}")))?;
     // The first line may hold the version.

@@ -1,32 +1,40 @@
 //! Reads a `tokenizer.json`: every known field is obeyed, anything else is refused by name.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::Token;
-use super::build::{Build, Model, build};
+use super::build::{Build, build};
+use super::model::{Model, Pair};
 use super::parts::{self, refuse};
 use super::sentence;
 use crate::tokens::bpe::Unknown;
+use crate::tokens::ids::Ids;
 use crate::tokens::normalize::Normal;
 use crate::tokens::presplit::Step;
 use crate::tokens::{Beside, Tokenizer};
 use crate::{Error, Result};
 
-/// Everything around the model. The model itself is read after its type was checked.
+/// A file.
 #[derive(Deserialize)]
-struct Frame {
+struct File<M> {
     #[serde(default)]
     added_tokens: Vec<Token>,
     normalizer: Option<Value>,
     pre_tokenizer: Option<Value>,
     post_processor: Option<Value>,
     decoder: Option<Value>,
-    model: Kind,
+    model: M,
 }
 
+/// Its model, with the lists.
+type Whole<'a> = Kind<Ids<'a>, Vec<Pair<'a>>>;
+/// The same without them: another kind of model has others.
+type Head = Kind<Option<IgnoredAny>, Option<IgnoredAny>>;
+
 #[derive(Deserialize)]
-struct Kind {
+struct Kind<V, M> {
     r#type: Option<String>,
     dropout: Option<f64>,
     unk_token: Option<String>,
@@ -38,11 +46,8 @@ struct Kind {
     byte_fallback: bool,
     #[serde(default)]
     ignore_merges: bool,
-}
-
-#[derive(Deserialize)]
-struct File {
-    model: Model,
+    vocab: V,
+    merges: M,
 }
 
 /// What a file does to a text before its model.
@@ -72,16 +77,23 @@ pub fn before(name: &str, bytes: &[u8]) -> Result<(Vec<Normal>, Vec<Step>)> {
 /// Reads a file; `name` is used in errors, `beside` is what was found in the files beside it.
 pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
     let broken = |error| Error::invalid(name, format!("is not a readable tokenizer.json: {error}"));
-    let frame: Frame = serde_json::from_slice(bytes).map_err(broken)?;
+    let read = serde_json::from_slice::<File<Whole<'_>>>(bytes);
+    if read.is_err() {
+        // The kind of model says more than what its lists are not.
+        let file: File<Head> = serde_json::from_slice(bytes).map_err(broken)?;
+        check_model(name, &file.model)?;
+        parts::around(name, file.post_processor.as_ref())?;
+    }
+    let frame = read.map_err(broken)?;
     check_model(name, &frame.model)?;
     let around = parts::around(name, frame.post_processor.as_ref())?;
-    let File { model } = serde_json::from_slice(bytes).map_err(broken)?;
+    let Kind { vocab, merges, byte_fallback, unk_token, fuse_unk, ignore_merges, .. } = frame.model;
+    let model = Model { vocab, merges };
 
     let mut added = frame.added_tokens;
     let switches = beside.apply(&model.vocab, &mut added, false)?;
     let (normalizer, splitter, decoder) =
         (frame.normalizer.as_ref(), frame.pre_tokenizer.as_ref(), frame.decoder.as_ref());
-    let byte_fallback = frame.model.byte_fallback;
     let (normals, steps, sentence) = match sentence::is_one(normalizer, splitter, decoder, byte_fallback) {
         true => {
             let found = sentence::read(name, normalizer, splitter, decoder, byte_fallback)?;
@@ -99,10 +111,10 @@ pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
             (parts::normals(name, normalizer)?, steps, None)
         }
     };
-    let unknown = match &frame.model.unk_token {
+    let unknown = match &unk_token {
         None => Unknown::Dropped,
         Some(text) => match model.vocab.get(text) {
-            Some(id) => Unknown::Token { id: *id, fuse: frame.model.fuse_unk },
+            Some(id) => Unknown::Token { id, fuse: fuse_unk },
             None => {
                 return refuse(
                     name,
@@ -121,7 +133,7 @@ pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
         steps,
         frame: around,
         unknown,
-        ignore_merges: frame.model.ignore_merges,
+        ignore_merges,
         roles: switches.roles,
         sentence,
         ..Build::default()
@@ -129,14 +141,14 @@ pub fn read(name: &str, bytes: &[u8], beside: &Beside) -> Result<Tokenizer> {
 }
 
 /// Whether the vocabulary holds plain characters, and nothing is merged.
-fn is_of_characters(model: &Model, added: &[Token]) -> bool {
+fn is_of_characters(model: &Model<'_>, added: &[Token]) -> bool {
     let is_added = |text: &str| added.iter().any(|token| token.content == text);
-    let mut texts = model.vocab.keys();
-    model.merges.is_empty() && texts.all(|text| text.chars().count() == 1 || is_added(text))
+    let mut texts = model.vocab.iter();
+    model.merges.is_empty() && texts.all(|(text, _)| text.chars().count() == 1 || is_added(text))
 }
 
 /// Refuses a model that gives other ids than byte-pair merging does.
-fn check_model(name: &str, model: &Kind) -> Result<()> {
+fn check_model<V, M>(name: &str, model: &Kind<V, M>) -> Result<()> {
     match model.r#type.as_deref() {
         None | Some("BPE") => {}
         Some(other) => return refuse(name, "model.type", &other, "BPE"),

@@ -3,42 +3,17 @@
 //! score; among equal ones, those further left. A merge therefore is every way to cut a token into two tokens, and all
 //! of a token's merges have one rank.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
-use super::build::{Build, Merging, Model, build};
+use super::build::{Build, Merging, build};
+use super::cuts::cuts;
 use super::lists::{FromLists, added};
+use super::model::Model;
 use crate::tokens::Tokenizer;
 use crate::tokens::added::Overlap;
 use crate::tokens::bpe::{MOST_MERGES, Unknown};
+use crate::tokens::ids::Ids;
 use crate::tokens::normalize::Normal;
-use crate::tokens::parallel::map;
 use crate::tokens::sentence::{Sentence, byte_of};
 use crate::{Error, Result};
-
-/// Ids by token. There are many look-ups of short texts, so they are hashed in the simplest way (FNV-1a).
-type Vocab<'a> = HashMap<&'a str, u32, BuildHasherDefault<Fnv>>;
-
-/// A hash of few bytes.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Fnv {
-        Fnv(0xCBF2_9CE4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
 
 /// Merges by rank: left, right, rank; and the token of every rank.
 pub struct Ranked {
@@ -50,8 +25,7 @@ pub struct Ranked {
 
 /// Builds a tokenizer from lists and scores; `space` says whether a space is put before texts.
 pub fn from_scores(name: &str, from: &FromLists<'_>, scores: &[f64], space: bool) -> Result<Tokenizer> {
-    let tokens = from.tokens.iter().zip(0u32..).filter_map(|(text, id)| Some(((*text)?, id)));
-    let vocab: Vocab<'_> = tokens.collect();
+    let vocab = from.ids();
     let ranked = ranked(&vocab, scores);
     if ranked.pairs.len() > MOST_MERGES {
         let why = format!(
@@ -60,10 +34,7 @@ pub fn from_scores(name: &str, from: &FromLists<'_>, scores: &[f64], space: bool
         );
         return Err(Error::invalid(name, why));
     }
-    let model = Model {
-        vocab: vocab.into_iter().map(|(text, id)| (text.to_string(), id)).collect(),
-        merges: Vec::new(),
-    };
+    let model = Model { vocab, merges: Vec::new() };
     let normals = if space { vec![Normal::Prepend, Normal::Spaces] } else { vec![Normal::Spaces] };
     build(&Build {
         names: [name, name],
@@ -81,33 +52,15 @@ pub fn from_scores(name: &str, from: &FromLists<'_>, scores: &[f64], space: bool
     })
 }
 
-/// How many tokens a thread takes at a time.
-const SHARE: usize = 4096;
-
 /// Every way to cut every token into two tokens.
-fn ranked(vocab: &Vocab<'_>, scores: &[f64]) -> Ranked {
+fn ranked(vocab: &Ids<'_>, scores: &[f64]) -> Ranked {
     let score = |id: u32| scores.get(id as usize).copied().unwrap_or_default();
     // Every space of a text is written as another character.
-    let mut tokens: Vec<(&str, u32)> =
-        vocab.iter().map(|(text, id)| (*text, *id)).filter(|(text, _)| !text.contains(' ')).collect();
-    tokens.sort_unstable_by(|(_, a), (_, b)| score(*b).total_cmp(&score(*a)).then(a.cmp(b)));
-    let ways = |tokens: &&[(&str, u32)]| -> Vec<[u32; 3]> {
-        let mut ways = Vec::new();
-        for (text, id) in *tokens {
-            for (at, _) in text.char_indices().skip(1) {
-                let (left, right) = text.split_at(at);
-                // A byte's token stands for the byte, not for how it is written.
-                let half = |text: &str| vocab.get(text).copied().filter(|_| byte_of(text).is_none());
-                if let Some(left) = half(left)
-                    && let Some(right) = half(right)
-                {
-                    ways.push([left, right, *id]);
-                }
-            }
-        }
-        ways
-    };
-    let mut pairs = map(&tokens.chunks(SHARE).collect::<Vec<_>>(), ways).concat();
+    let mut tokens: Vec<(&str, u32)> = vocab.iter().filter(|(text, _)| !text.contains(' ')).collect();
+    // Most of them are in this order already, which a stable sort makes use of.
+    tokens.sort_by(|(_, a), (_, b)| score(*b).total_cmp(&score(*a)).then(a.cmp(b)));
+    // A byte's token stands for the byte, not for how it is written.
+    let mut pairs = cuts(&tokens, |text| byte_of(text).is_none());
     let mut joined = Vec::new();
     for pair in &mut pairs {
         if joined.last() != Some(&pair[2]) {
@@ -121,7 +74,7 @@ fn ranked(vocab: &Vocab<'_>, scores: &[f64]) -> Ranked {
 /// The scores of a vocabulary with these merges: left, right, joined, in their order. `None` if they cannot be said by
 /// scores: a token must be made by every two tokens that it can be cut into, one after another.
 pub fn scores(tokens: &[Option<String>], merges: &[[u32; 3]]) -> Option<Vec<f32>> {
-    let vocab: Vocab<'_> =
+    let vocab: Ids<'_> =
         tokens.iter().zip(0u32..).filter_map(|(text, id)| Some((text.as_deref()?, id))).collect();
     let mut scores = vec![0.0; tokens.len()];
     let mut seen = vec![false; tokens.len()];

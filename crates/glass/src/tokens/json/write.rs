@@ -51,7 +51,7 @@ fn spelled(tokenizer: &Inner, write: &dyn Fn(&[u8]) -> String) -> Lists {
     let text = |id: u32| match added_texts.get(&id) {
         Some(text) => Some(text.to_string()),
         None if sentence.is_some() && bytes.contains_key(&id) => Some(byte_token(bytes[&id])),
-        None if raw.contains(&id) => vocabulary.token(id).map(as_is),
+        None if raw.binary_search(&id).is_ok() => vocabulary.token(id).map(as_is),
         None => vocabulary.token(id).map(write),
     };
     let tokens: Vec<Option<String>> = (0..vocabulary.len() as u32).map(text).collect();

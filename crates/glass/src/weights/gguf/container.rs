@@ -29,6 +29,7 @@ pub enum Value<'a> {
 pub struct List<'a> {
     kind: u32,
     count: usize,
+    /// They begin here; the rest of the file follows.
     bytes: &'a [u8],
 }
 
@@ -105,8 +106,11 @@ impl<'a> Container<'a> {
         let at = self.fields.binary_search_by_key(&field, |&at| self.name(at)).ok()?;
         let mut head = Head { file: self.file, at: self.fields[at] as usize };
         head.text().ok()?;
-        let kind = head.u32().ok()?;
-        head.value(kind).ok()
+        match head.u32().ok()? {
+            // All of its values were read once already.
+            LIST => head.list().map(Value::List).ok(),
+            kind => head.single(kind).ok(),
+        }
     }
 
     /// The name of the field that begins at `at`.
@@ -224,14 +228,21 @@ impl<'a> Head<'a> {
         if kind != LIST {
             return self.single(kind);
         }
-        let (kind, count) = (self.u32()?, self.u64()?);
-        let from = self.at;
-        match width(kind) {
+        let list = self.list()?;
+        let count = list.count as u64;
+        match width(list.kind) {
             Some(width) => drop(self.take(count.checked_mul(width).ok_or_else(cut_short)?)?),
             // Every value has at least one byte, so a count beyond the file ends soon.
-            None => (0..count).try_for_each(|_| self.single(kind).map(|_| ()))?,
+            None => (0..count).try_for_each(|_| self.single(list.kind).map(|_| ()))?,
         }
-        Ok(Value::List(List { kind, count: count as usize, bytes: &self.file[from..self.at] }))
+        Ok(Value::List(list))
+    }
+
+    /// A list whose values are not read yet.
+    fn list(&mut self) -> Result<List<'a>, String> {
+        let (kind, count) = (self.u32()?, self.u64()?);
+        let count = usize::try_from(count).map_err(|_| cut_short())?;
+        Ok(List { kind, count, bytes: &self.file[self.at..] })
     }
 
     fn single(&mut self, kind: u32) -> Result<Value<'a>, String> {
