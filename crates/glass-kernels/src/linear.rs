@@ -102,23 +102,65 @@ pub fn linear(
     bias: Option<&[f32]>,
     activation: Option<Activation>,
 ) {
-    let rows = y.len() / w.rows.max(1);
-    assert_eq!((y.len(), x.len()), (rows * w.rows, rows * w.cols));
-    w.assert_whole();
-    assert!(bias.is_none_or(|bias| bias.len() == w.rows));
-    let (y, depth, columns) = (Parts::new(y), w.cols, w.rows);
-    let (b, precision) = match w.layout {
-        Layout::Rows => (Right::Transposed(w.values), cores.precision()),
-        Layout::Panels(Packing::F32) => (Right::Panels(w.values, Precision::F32), cores.precision()),
-        Layout::Panels(Packing::Bf16) => (Right::Panels(w.values, Precision::Mixed), Precision::Mixed),
-        Layout::Panels(packing) => {
-            let panels = w.values;
-            return QuantisedProduct { x, panels, packing, y, rows, depth, columns, bias, activation }
-                .run(cores);
+    linear_each(cores, x, [Layer { y, w, bias, activation }]);
+}
+
+/// A linear layer and its outputs.
+pub struct Layer<'a> {
+    /// The outputs.
+    pub y: &'a mut [f32],
+    /// The weights.
+    pub w: Matrix<'a>,
+    /// The bias.
+    pub bias: Option<&'a [f32]>,
+    /// What is applied to the outputs.
+    pub activation: Option<Activation>,
+}
+
+/// [`linear`] for several layers that read the same inputs, with the same bits. If their weights are packed alike, the inputs are
+/// rounded once for all, and threads wait for each other once.
+pub fn linear_each<const N: usize>(cores: &Cores, x: &[f32], layers: [Layer<'_>; N]) {
+    layers.iter().for_each(|layer| layer.assert_whole(x));
+    let packing = layers[0].quantised();
+    if packing.is_some() && layers.iter().all(|layer| layer.quantised() == packing) {
+        return QuantisedProduct::run(&layers.map(|layer| QuantisedProduct::of(layer, x)), cores);
+    }
+    for layer in layers {
+        match layer.quantised() {
+            Some(_) => QuantisedProduct::run(&[QuantisedProduct::of(layer, x)], cores),
+            None => layer.run_dense(cores, x),
         }
-    };
-    let (a, start) = (Left::Natural(x), bias.map_or(Start::Zero, Start::Bias));
-    LargeProduct { a, b, y, rows, depth, columns, start, activation, precision }.run(cores);
+    }
+}
+
+impl Layer<'_> {
+    fn assert_whole(&self, x: &[f32]) {
+        let rows = self.y.len() / self.w.rows.max(1);
+        assert_eq!((self.y.len(), x.len()), (rows * self.w.rows, rows * self.w.cols));
+        self.w.assert_whole();
+        assert!(self.bias.is_none_or(|bias| bias.len() == self.w.rows));
+    }
+
+    /// The packing, if the weights are quantised.
+    fn quantised(&self) -> Option<Packing> {
+        match self.w.layout {
+            Layout::Panels(packing) if packing.is_quantised() => Some(packing),
+            _ => None,
+        }
+    }
+
+    fn run_dense(self, cores: &Cores, x: &[f32]) {
+        let Layer { y, w, bias, activation } = self;
+        let (depth, columns) = (w.cols, w.rows);
+        let rows = y.len() / columns.max(1);
+        let (b, precision) = match w.layout {
+            Layout::Rows => (Right::Transposed(w.values), cores.precision()),
+            Layout::Panels(Packing::Bf16) => (Right::Panels(w.values, Precision::Mixed), Precision::Mixed),
+            Layout::Panels(_) => (Right::Panels(w.values, Precision::F32), cores.precision()),
+        };
+        let (a, start, y) = (Left::Natural(x), bias.map_or(Start::Zero, Start::Bias), Parts::new(y));
+        LargeProduct { a, b, y, rows, depth, columns, start, activation, precision }.run(cores);
+    }
 }
 
 /// `dx = dy W` (or `+=`); w is row-major. Each element is one chain over the outputs in order.

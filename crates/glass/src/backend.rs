@@ -183,6 +183,18 @@ pub trait Device {
     fn bytes<'a>(&self, packed: &'a Self::Packed) -> &'a [u8];
 }
 
+/// A linear layer and its outputs, for [`Backend::linear_two`].
+pub struct Layer<'a, B: Device + ?Sized> {
+    /// The outputs.
+    pub y: &'a mut Tensor<B>,
+    /// The weights.
+    pub weight: Weight<'a, B>,
+    /// The bias.
+    pub bias: Option<Weight<'a, B>>,
+    /// What is applied to the outputs.
+    pub activation: Option<Activation>,
+}
+
 /// The operations. Shapes are those of the kernels. Arithmetic cannot fail.
 pub trait Backend: Attend {
     /// `y = x`.
@@ -257,6 +269,8 @@ pub trait Backend: Attend {
         bias: Option<Weight<'_, Self>>,
         activation: Option<Activation>,
     );
+    /// The same for two layers that read the same inputs; the bits are those of each alone.
+    fn linear_two(&self, x: &Tensor<Self>, layers: [Layer<'_, Self>; 2]);
     /// The contribution of each of `parts` equal parts of the inputs: y `[rows, parts × outputs]`.
     fn linear_in_parts(&self, y: &mut Tensor<Self>, x: &Tensor<Self>, weight: Weight<'_, Self>, parts: usize);
     /// `dx = dy W` (or `+=`).

@@ -12,8 +12,8 @@ mod line;
 
 use std::ops::Range;
 
-use super::PANEL;
 use super::product::{MOST_ROWS, odd_lines, pieces};
+use super::{Layer, Layout, PANEL};
 use crate::Cores;
 use crate::activate::{Activation, activate_in_place};
 use crate::blocks::tasks;
@@ -76,30 +76,51 @@ struct Inputs<'a> {
     blocks: usize,
 }
 
-impl QuantisedProduct<'_> {
-    pub(super) fn run(&self, cores: &Cores) {
-        let blocks = self.depth.div_ceil(BLOCK);
-        let format = self.packing.format().expect("asked by the caller");
+impl<'a> QuantisedProduct<'a> {
+    /// The product of a layer whose weights are quantised.
+    pub(super) fn of(layer: Layer<'a>, x: &'a [f32]) -> Self {
+        let Layer { y, w, bias, activation } = layer;
+        let Layout::Panels(packing) = w.layout else { unreachable!("rows are not quantised") };
+        let rows = y.len() / w.rows.max(1);
+        let (y, depth, columns) = (Parts::new(y), w.cols, w.rows);
+        QuantisedProduct { x, panels: w.values, packing, y, rows, depth, columns, bias, activation }
+    }
+
+    /// Several products of the same inputs with matrices of the same packing.
+    pub(super) fn run(products: &[Self], cores: &Cores) {
+        let Self { x, packing, rows, depth, .. } = products[0];
+        let blocks = depth.div_ceil(BLOCK);
+        let format = packing.format().expect("asked by the caller");
         let row = odd_lines(blocks * lanes(format.scales, format.minimum));
-        let folds = folds(self.packing, cores.input_scales());
-        for rows in pieces(0..self.rows, MOST_ROWS) {
+        let folds = folds(packing, cores.input_scales());
+        let panels = |product: &Self| product.columns.div_ceil(PANEL);
+        let all: usize = products.iter().map(panels).sum();
+        for rows in pieces(0..rows, MOST_ROWS) {
             with_scratch([rows.len() * row], |[lanes]| {
                 let to = Parts::new(lanes);
                 cores.run(rows.len(), &|r| {
-                    let x = &self.x[(rows.start + r) * self.depth..][..self.depth];
+                    let x = &x[(rows.start + r) * depth..][..depth];
                     // SAFETY: no other task uses these rows.
                     let lanes = unsafe { to.part(r * row..(r + 1) * row) };
                     quantise(cores, lanes, x, format, cores.input_scales(), folds);
                 });
                 let inputs = Inputs { lanes, row, blocks };
-                let panels = self.columns.div_ceil(PANEL);
                 // The same number of rows as in a block of floats; inputs are not cut, and many rows are read again
                 // for every panel.
-                let tasks = tasks(rows.len(), cores.room().block().rows, panels, cores.threads());
-                cores.run(tasks * panels, &|task| {
-                    let (panel, i) = (task / tasks, task % tasks);
+                let tasks = tasks(rows.len(), cores.room().block().rows, all, cores.threads());
+                // One row has no rows to share out: of few panels, threads take halves.
+                let cuts = if rows.len() == 1 && all < FEW * cores.threads() { 2 } else { 1 };
+                cores.run(tasks * all * cuts, &|task| {
+                    let (mut panel, cut, i) = (task / tasks / cuts, task / tasks % cuts, task % tasks);
                     let at = |i: usize| rows.len() * i / tasks;
-                    let strip = QuantisedStrip { product: self, inputs, first: rows.start, panel };
+                    let mut products = products.iter();
+                    let mut product = products.next().expect("there is one");
+                    while panel >= panels(product) {
+                        panel -= panels(product);
+                        product = products.next().expect("that has the panel");
+                    }
+                    let columns = PANEL / cuts * cut..PANEL / cuts * (cut + 1);
+                    let strip = QuantisedStrip { product, inputs, first: rows.start, panel, columns };
                     strip.rows(cores, at(i)..at(i + 1));
                 });
             });
@@ -113,13 +134,18 @@ fn folds(packing: Packing, scales: InputScales) -> bool {
     scales == InputScales::PowersOfTwo && matches!(packing, Packing::Q8 | Packing::Q4)
 }
 
-/// Some rows × one panel.
+/// Panels for each thread; fewer are cut in halves if there is one row.
+const FEW: usize = 8;
+
+/// Some rows × one panel, or half of it.
 struct QuantisedStrip<'a> {
     product: &'a QuantisedProduct<'a>,
     inputs: Inputs<'a>,
     /// The row of x and y that corresponds to row 0 of the inputs.
     first: usize,
     panel: usize,
+    /// Of the panel.
+    columns: Range<usize>,
 }
 
 /// Makes the kernels of some formats, and the function that chooses between them.
@@ -172,7 +198,7 @@ fn strip_body<V: Integers, Q: Quads, A: Adds<V>, const POWERS: bool>(
     // SAFETY: shapes were asserted at the entry, and no other task uses these rows × this panel of y.
     unsafe {
         if rows.len() == 1 {
-            match const { inner::<V, Q, A>().row(V::LEN) } {
+            match (const { inner::<V, Q, A>().row(V::LEN) }).min(strip.columns.len() / V::LEN) {
                 8.. => strip.tiles::<V, Q, A, 8, POWERS>(v, rows.clone()),
                 4.. => strip.tiles::<V, Q, A, 4, POWERS>(v, rows.clone()),
                 _ => strip.tiles::<V, Q, A, 2, POWERS>(v, rows.clone()),
@@ -186,11 +212,12 @@ fn strip_body<V: Integers, Q: Quads, A: Adds<V>, const POWERS: bool>(
         }
         // Not in the tiles, whose sums would leave the registers for it.
         if let Some(kind) = strip.product.activation {
-            let QuantisedStrip { product, first, panel, .. } = strip;
-            let columns = panel * PANEL..product.columns.min((panel + 1) * PANEL);
+            let QuantisedStrip { product, first, panel, columns, .. } = strip;
+            let at = |column: usize| product.columns.min(panel * PANEL + column);
             for row in rows {
                 let start = (first + row) * product.columns;
-                activate_in_place(v, product.y.part(start + columns.start..start + columns.end), kind);
+                let outputs = product.y.part(start + at(columns.start)..start + at(columns.end));
+                activate_in_place(v, outputs, kind);
             }
         }
     }
@@ -230,10 +257,11 @@ impl QuantisedStrip<'_> {
         let most = if C > tile.vectors { 1 } else { tile.rows };
         let tiles = rows.len().div_ceil(most);
         let columns = PANEL.min(self.product.columns - self.panel * PANEL);
+        let Range { start, end } = self.columns;
         // The next panel is prefetched in equal parts, one for each block of each tile.
         let passes = tiles * columns.div_ceil(C * V::LEN);
         let fetch = self.product.packing.line().div_ceil(passes).next_multiple_of(16);
-        for (step, column) in (0..columns).step_by(C * V::LEN).enumerate() {
+        for (step, column) in (start..columns.min(end)).step_by(C * V::LEN).enumerate() {
             for t in 0..tiles {
                 let at = |t: usize| rows.start + rows.len() * t / tiles;
                 let (row, end) = (at(t), at(t + 1));
@@ -297,7 +325,7 @@ impl QuantisedStrip<'_> {
                     fetched += fetch;
                 }
                 // Lines that are read at several places at once are fetched in order.
-                if R == 1 && Q::HIGH > 0 && column == 0 {
+                if R == 1 && Q::HIGH > 0 && column == self.columns.start {
                     let ahead = panel.wrapping_add(AHEAD_OF_PARTS);
                     (0..line).step_by(16).for_each(|lane| v.prefetch(ahead.wrapping_add(lane)));
                 }

@@ -180,6 +180,43 @@ fn one_row_is_many_rows_bit_for_bit() {
     }
 }
 
+/// Packed alike or not, one row or many.
+#[test]
+fn layers_of_the_same_inputs_have_the_bits_of_each_alone() {
+    let gelu = Some(Activation::GeluTanh);
+    let pairs = [
+        [Packing::Q8; 2],
+        [Packing::Q4m; 2],
+        [Packing::Q4m, Packing::Q6],
+        [Packing::F32, Packing::Q8],
+        [Packing::Bf16; 2],
+    ];
+    for (rows, packings) in [1, 13].into_iter().flat_map(|rows| pairs.map(|packings| (rows, packings))) {
+        let [first, second] = [130, 97].map(|outputs| Case::new([rows, 96, outputs]));
+        let panels = [(&first, 0), (&second, 1)].map(|(case, i)| case.packed(&Cores::new(1), packings[i]));
+        for cores in each_isa().flat_map(|cores| [1, 3].map(|threads| Cores::with(cores.isa(), threads))) {
+            let cores = cores.expect("it is there");
+            let (mut one, mut two) = (vec![f32::NAN; rows * 130], vec![f32::NAN; rows * 97]);
+            let matrix = |i: usize, rows: usize| Matrix {
+                values: &panels[i],
+                rows,
+                cols: 96,
+                layout: Layout::Panels(packings[i]),
+            };
+            let layers = [
+                Layer { y: &mut one, w: matrix(0, 130), bias: Some(&first.bias), activation: gelu },
+                Layer { y: &mut two, w: matrix(1, 97), bias: Some(&second.bias), activation: None },
+            ];
+            linear_each(&cores, &first.x, layers);
+            let what = format!("{:?} {packings:?} {rows} rows", cores.isa());
+            let alone = first.product(&cores, packings[0], &panels[0], &first.x, gelu);
+            assert_same_bits(&what, &one, &alone);
+            let alone = second.product(&cores, packings[1], &panels[1], &first.x, None);
+            assert_same_bits(&what, &two, &alone);
+        }
+    }
+}
+
 #[test]
 fn threads_and_activation_change_no_bit() {
     for first in each_isa() {

@@ -16,8 +16,8 @@ use glass_kernels::{
 };
 
 use super::{
-    Activation, AdamW, Backend, Dense, Device, Dropout, Grads, InputRounding, InputScales, Layout, Muon,
-    Norm, Packing, Precision, Quants, ReadRows, Rotation, Span, Tensor, Weight, Write,
+    Activation, AdamW, Backend, Dense, Device, Dropout, Grads, InputRounding, InputScales, Layer, Layout,
+    Muon, Norm, Packing, Precision, Quants, ReadRows, Rotation, Span, Tensor, Weight, Write,
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
@@ -285,6 +285,16 @@ impl Backend for Cpu {
     ) {
         let bias = bias.as_ref().map(vector);
         linear::linear(&self.cores, used_mut(y), used(x), matrix(&weight), bias, activation);
+    }
+
+    fn linear_two(&self, x: &Tensor<Self>, layers: [Layer<'_, Self>; 2]) {
+        let layers = layers.map(|Layer { y, weight, bias, activation }| linear::Layer {
+            y: used_mut(y),
+            w: matrix(&weight),
+            bias: bias.as_ref().map(vector),
+            activation,
+        });
+        linear::linear_each(&self.cores, used(x), layers);
     }
 
     fn linear_in_parts(

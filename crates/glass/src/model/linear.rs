@@ -1,7 +1,7 @@
 //! A linear layer: `y = x Wᵀ + b`.
 
 use super::{Back, Pass};
-use crate::backend::{Activation, Backend, Dense, Tensor, Write};
+use crate::backend::{Activation, Backend, Dense, Layer, Tensor, Write};
 use crate::plan::{Param, Plan, Start};
 use crate::probe::Probe;
 
@@ -43,6 +43,21 @@ impl Linear {
     ) {
         let bias = self.bias.map(|b| pass.weight(b));
         pass.backend.linear(y, x, pass.weight(self.weight), bias, activation);
+    }
+
+    /// Two layers of the same inputs, each with its outputs and its activation.
+    pub fn forward_two<B: Backend, P: Probe>(
+        pass: &Pass<'_, B, P>,
+        x: &Tensor<B>,
+        layers: [(&Linear, &mut Tensor<B>, Option<Activation>); 2],
+    ) {
+        let layers = layers.map(|(layer, y, activation)| Layer {
+            y,
+            weight: pass.weight(layer.weight),
+            bias: layer.bias.map(|b| pass.weight(b)),
+            activation,
+        });
+        pass.backend.linear_two(x, layers);
     }
 
     /// The contribution of each of `parts` equal parts of the inputs: x `[rows, inputs]` → y `[rows, parts × outputs]`, without the

@@ -88,8 +88,11 @@ impl Attention {
         self.ends.enter(pass, normed, stats, residual);
         pass.at(self.site(Part::AttentionNorm), normed);
         let Some(Keys { key, value_down }) = &self.keys else { return };
-        key.forward(pass, &mut made.key, m.key_norm.as_mut(), normed, angles);
-        value_down.forward(pass, &mut made.value, normed, None);
+        let mut unnormed = m.key_norm.as_mut();
+        let keys = key.linear_output(&mut made.key, &mut unnormed);
+        let layers = [(&key.linear, keys, None), (value_down, &mut made.value, None)];
+        Linear::forward_two(pass, normed, layers);
+        key.turn(pass, &mut made.key, unnormed, angles);
         pass.at(self.site(Part::Value), &mut made.value);
         pass.backend.append(kv, &made.key, &made.value, pass.spans);
     }

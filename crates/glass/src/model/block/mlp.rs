@@ -59,23 +59,30 @@ impl Mlp {
         pass.at(self.site(Part::MlpNorm), normed);
         // Fused if nothing reads the hidden layer before the activation. The bits are the same either way.
         let mut looked_at = None;
-        let hidden = match &mut m.hidden {
+        let mut hidden = match &mut m.hidden {
             None if pass.wants(self.site(Part::Hidden)) != Want::No => {
                 let hidden = Tensor::new(pass.backend, active.rows, active.cols);
                 Some(looked_at.insert(hidden.expect("memory for a hidden layer that a probe reads")))
             }
             kept => kept.as_mut(),
         };
+        let up = m.up.as_mut().unwrap_or(up);
+        let (first, activation) = match hidden {
+            Some(ref mut hidden) => (&mut **hidden, None),
+            None => (&mut *active, Some(self.activation)),
+        };
+        match &self.gate {
+            None => self.up.forward(pass, first, normed, activation),
+            Some(gate) => {
+                let layers = [(gate, first, activation), (&self.up, &mut *up, None)];
+                Linear::forward_two(pass, normed, layers);
+            }
+        }
         if let Some(hidden) = hidden {
-            self.hidden().forward(pass, hidden, normed, None);
             pass.at(self.site(Part::Hidden), hidden);
             pass.backend.activate(active, hidden, self.activation);
-        } else {
-            self.hidden().forward(pass, active, normed, Some(self.activation));
         }
         if self.gate.is_some() {
-            let up = m.up.as_mut().unwrap_or(up);
-            self.up.forward(pass, up, normed, None);
             pass.at(self.site(Part::Up), up);
             pass.backend.multiply(active, up);
         }

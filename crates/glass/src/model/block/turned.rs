@@ -55,8 +55,32 @@ impl Turned {
         &self,
         pass: &mut Pass<'_, B, P>,
         y: &mut Tensor<B>,
-        unnormed: Option<&mut Unnormed<B>>,
+        mut unnormed: Option<&mut Unnormed<B>>,
         x: &Tensor<B>,
+        angles: &Angles<B>,
+    ) {
+        self.linear.forward(pass, self.linear_output(y, &mut unnormed), x, None);
+        self.turn(pass, y, unnormed, angles);
+    }
+
+    /// Where the linear layer's output is written.
+    pub fn linear_output<'a, B: Backend>(
+        &self,
+        y: &'a mut Tensor<B>,
+        unnormed: &'a mut Option<&mut Unnormed<B>>,
+    ) -> &'a mut Tensor<B> {
+        match unnormed {
+            Some(unnormed) if self.norm.is_some() => &mut unnormed.x,
+            _ => y,
+        }
+    }
+
+    /// What comes after the linear layer.
+    pub fn turn<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        y: &mut Tensor<B>,
+        unnormed: Option<&mut Unnormed<B>>,
         angles: &Angles<B>,
     ) {
         let [linear, normed, rotated] = self.sites;
@@ -67,11 +91,9 @@ impl Turned {
             }
         };
         let (Some(norm), Some(unnormed)) = (self.norm, unnormed) else {
-            self.linear.forward(pass, y, x, None);
             pass.at(linear, y);
             return rotate(pass, y);
         };
-        self.linear.forward(pass, &mut unnormed.x, x, None);
         pass.at(linear, &mut unnormed.x);
         if self.after_rotation {
             rotate(pass, &mut unnormed.x);
