@@ -4,6 +4,7 @@ use glass_kernels::packing::{BLOCK, Quants};
 
 use super::Folder;
 use crate::backend::{Layout, Packing};
+use crate::config::Packings;
 use crate::config::object::short;
 use crate::plan::{Plan, Spec};
 use crate::weights::checkpoint::Writer;
@@ -28,8 +29,8 @@ pub(in crate::weights) enum Form {
 impl Folder {
     /// Reads one parameter, or some of its rows, `[rows, cols]`, whatever its dtype and orientation in the file.
     pub fn read(&self, spec: &Spec, into: &mut [f32]) -> Result<()> {
-        if let Writer::Packed(packing) = self.writer {
-            return self.read_packed(spec, packing, into);
+        if let Some(layout) = self.stored_layout(spec)? {
+            return self.read_packed(spec, layout, into);
         }
         let place = self.place(&spec.name)?;
         if let Some(blocks) = self.blocks(&place) {
@@ -85,8 +86,8 @@ impl Folder {
 
     /// How a parameter is loaded into memory.
     pub(in crate::weights) fn form(&self, spec: &Spec) -> Result<Form> {
-        if let Writer::Packed(packing) = self.writer {
-            return Ok(Form::Stored(packed::layout(spec, packing)));
+        if let Some(layout) = self.stored_layout(spec)? {
+            return Ok(Form::Stored(layout));
         }
         let floats = |packing| Form::Floats(packed::layout(spec, packing));
         if self.writer != Writer::Gguf {
@@ -102,11 +103,24 @@ impl Folder {
         })
     }
 
+    /// The packings in which matrices are [opened](crate::weights::Frozen::open).
+    ///
+    /// # Errors
+    /// If its files say nothing of a parameter.
+    pub fn opened_as(&self, plan: &Plan) -> Result<Packings> {
+        let layout = |spec: &Spec| {
+            Ok(match self.form(spec)? {
+                Form::Stored(layout) | Form::Floats(layout) => layout,
+                Form::Quants(packing) => Layout::Panels(packing),
+            })
+        };
+        let layouts = plan.specs.iter().map(layout).collect::<Result<Vec<_>>>()?;
+        Ok(Packings::of(plan, &layouts))
+    }
+
     /// Whether the weights are run in fewer bits than a float has.
     pub fn is_packed(&self, plan: &Plan) -> Result<bool> {
-        let dense = |form: Form| matches!(form, Form::Floats(layout) | Form::Stored(layout) if matches!(layout, Layout::Rows | Layout::Panels(Packing::F32)));
-        let forms = plan.specs.iter().map(|spec| self.form(spec).map(|form| !dense(form)));
-        forms.collect::<Result<Vec<_>>>().map(|packed| packed.contains(&true))
+        Ok(self.opened_as(plan)? != Packings::One(Packing::F32))
     }
 
     /// Weights `32 block` to `32 block + 31` of row `row` of a parameter that is quantised in blocks.
@@ -152,7 +166,7 @@ impl Folder {
     /// What gives the sizes, for error messages.
     pub(in crate::weights) fn shape_name(&self) -> String {
         match self.writer {
-            Writer::Folder | Writer::Packed(_) => self.source.name("config.json"),
+            Writer::Folder | Writer::Packed => self.source.name("config.json"),
             _ => format!("{}: {}", self.tensors.file(), self.writer.shape()),
         }
     }
