@@ -1,6 +1,6 @@
 //! The parameters of a model's directory: where each one is in its files, and how it is read.
 
-use glass_kernels::packing::{BLOCK, Quants};
+use glass_kernels::packing::Quants;
 
 use super::Folder;
 use crate::backend::{Layout, Packing};
@@ -123,18 +123,16 @@ impl Folder {
         Ok(self.opened_as(plan)? != Packings::One(Packing::F32))
     }
 
-    /// Weights `32 block` to `32 block + 31` of row `row` of a parameter that is quantised in blocks.
-    pub(in crate::weights) fn quants(&self, spec: &Spec) -> Result<impl Fn(usize, usize) -> Quants + Sync> {
+    /// Reads the rows of a parameter that is quantised in blocks.
+    pub(in crate::weights) fn quants(&self, spec: &Spec) -> Result<impl Fn(usize, &mut [Quants]) + Sync> {
         let place = self.place(&spec.name)?;
         let found = self.shaped(&place)?;
         let blocks = self.blocks(&place);
         let blocks =
             blocks.ok_or_else(|| Error::invalid_argument(&spec.name, "is not quantised in blocks"))?;
-        let (row, size) = (place.inputs / blocks.len() * blocks.bytes(), blocks.bytes());
-        let parts = blocks.len() / BLOCK;
-        Ok(move |r: usize, block: usize| {
-            let at = place.row(r) * row + block / parts * size;
-            blocks.quants(&found.bytes[at..at + size], block % parts)
+        let row = place.inputs / blocks.len() * blocks.bytes();
+        Ok(move |r: usize, into: &mut [Quants]| {
+            blocks.quants(into, &found.bytes[place.row(r) * row..][..row]);
         })
     }
 
