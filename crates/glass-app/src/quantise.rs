@@ -4,6 +4,8 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use glass::backend::{Cpu, Layout, Packing};
+use glass::config::Packings;
 use glass::model::Gpt;
 use glass::plan::{Plan, Spec};
 use glass::tokens::Tokenizer;
@@ -24,8 +26,12 @@ pub fn run(args: &QuantiseArgs) -> Result<(), Fail> {
     let (packing, name) = (args.to.packing(), model_arg::name(args.model.as_deref()));
     let folder = model_arg::folder(args.model.as_deref())?;
     if folder.is_quantised() {
+        let as_they_are = match folder.packings() {
+            Some(_) => String::new(),
+            None => format!(", or pack them as they are with `glass convert {name} OUT --packed`"),
+        };
         return Err(Fail::asked(format!(
-            "{name}: its weights are already quantised; give the model it was made from"
+            "{name}: its weights are already quantised; give the model it was made from{as_they_are}"
         )));
     }
     let source = Source::of(&folder)?;
@@ -38,9 +44,9 @@ pub fn run(args: &QuantiseArgs) -> Result<(), Fail> {
     } else {
         let cpu = model_arg::cpu(&args.machine);
         let weights = Frozen::load(&cpu, &source.plan, packing, &|spec, into| folder.read(spec, into))?;
-        packed::save(&args.out, &source.what(&folder), packing, &cpu, &weights)?;
-        let lanes = |spec: &Spec| packed::layout(spec, packing).len(spec.rows, spec.cols);
-        4 * source.plan.specs.iter().map(lanes).sum::<usize>() as u64
+        let packings = Packings::One(packing);
+        packed::save(&args.out, &source.what(&folder), &packings, &cpu, &weights)?;
+        source.packed_bytes(&packings)
     };
     let from = (source.plan.len() * folder.dtype().bytes()) as u64;
     let bits = 8.0 * size as f64 / source.plan.len() as f64;
@@ -63,6 +69,9 @@ pub fn run(args: &QuantiseArgs) -> Result<(), Fail> {
 /// Writes the same weights in the other layout.
 pub fn convert(args: &ConvertArgs) -> Result<(), Fail> {
     let folder = model_arg::folder(Some(&args.model))?;
+    if args.packed {
+        return pack(args, &folder);
+    }
     let source = Source::of(&folder)?;
     free("OUT", &args.out)?;
     let what = source.what(&folder);
@@ -81,6 +90,40 @@ pub fn convert(args: &ConvertArgs) -> Result<(), Fail> {
     out.done()
 }
 
+/// Writes quantised weights in panels, number for number.
+fn pack(args: &ConvertArgs, folder: &Folder) -> Result<(), Fail> {
+    let (name, to) = (&args.model, args.out.display());
+    if is_gguf(&args.out) {
+        return Err(Fail::asked(format!(
+            "OUT: {to} is a file for llama.cpp, but --packed writes a folder; name one without .gguf"
+        )));
+    }
+    if !folder.is_quantised() {
+        return Err(Fail::asked(format!(
+            "--packed: the weights of {name} are not quantised; `glass quantise {name} --to q8 --out {to}` does both"
+        )));
+    }
+    let source = Source::of(folder)?;
+    free("OUT", &args.out)?;
+    let (cpu, packings) = (Cpu::new(Cpu::available_threads()), folder.opened_as(&source.plan)?);
+    let weights = Frozen::open(&cpu, &source.plan, folder)?;
+    packed::save(&args.out, &source.what(folder), &packings, &cpu, &weights)?;
+    let layouts: Vec<_> = source.plan.specs.iter().filter_map(|spec| packings.layout(spec)).collect();
+    let used = Packing::ALL.into_iter().filter(|packing| layouts.contains(&Layout::Panels(*packing)));
+    let used: Vec<&str> = used.map(Packing::name).collect();
+    let (size, weights) = (source.packed_bytes(&packings), source.plan.len());
+    let bits = 8.0 * size as f64 / weights as f64;
+    let mut out = Out::new();
+    if args.json {
+        out.json(&json!({"out": args.out, "packings": used, "weights": weights, "bytes": size,
+                         "bits_per_weight": bits}))?;
+    } else {
+        let (weights, size, used) = (number(weights as u64), bytes(size), used.join(", "));
+        out.prose(&format!("{to}: {weights} weights as {used}, {size}, {bits:.2} bits per weight"))?;
+    }
+    out.done()
+}
+
 /// A model to be written in another format.
 struct Source {
     plan: Plan,
@@ -93,6 +136,12 @@ impl Source {
         let (_, plan) = Gpt::plan(folder.config());
         folder.check(&plan)?;
         Ok(Source { plan, tokenizer: folder.tokenizer()?, template: folder.template()? })
+    }
+
+    /// The size of its weights in a packed folder.
+    fn packed_bytes(&self, packings: &Packings) -> u64 {
+        let lanes = |spec: &Spec| packings.layout(spec).map_or(0, |layout| layout.len(spec.rows, spec.cols));
+        4 * self.plan.specs.iter().map(lanes).sum::<usize>() as u64
     }
 
     fn what<'a>(&'a self, folder: &'a Folder) -> Save<'a> {

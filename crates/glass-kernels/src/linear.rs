@@ -12,7 +12,7 @@ mod tile;
 
 use crate::activate::Activation;
 use crate::lanes::{Lanes, kernel};
-use crate::packing::{BLOCK, PANEL, Packing, Quants, pack_panel};
+use crate::packing::{BLOCK, PANEL, Packing, Quants, ReadQuants, pack_panel, put_panel};
 use crate::pool::Parts;
 use crate::{Cores, Precision, Write};
 pub use pair::linear_pair_backward_input;
@@ -70,23 +70,23 @@ pub fn pack(cores: &Cores, panels: &mut [f32], packing: Packing, w: &[f32], rows
     });
 }
 
-/// Packs blocks of 32 weights of a row, `quants(row, block)`, into panels.
+/// Packs blocks of 32 weights into panels.
 pub fn pack_quants(
     cores: &Cores,
     panels: &mut [f32],
     packing: Packing,
-    quants: &(dyn Fn(usize, usize) -> Quants + Sync),
+    quants: &ReadQuants<'_>,
     rows: usize,
     cols: usize,
 ) {
     assert_eq!(panels.len(), packing.len(rows, cols));
     cores.run_parts(panels, packing.panel_len(cols).max(1), |p, panel| {
-        panel.fill(0.0);
-        for (column, row) in (p * PANEL..rows.min((p + 1) * PANEL)).enumerate() {
-            for block in 0..cols.div_ceil(BLOCK) {
-                quants(row, block).put(panel, packing, cols, column, block);
-            }
+        let (first, blocks) = (p * PANEL, cols.div_ceil(BLOCK));
+        let mut read = vec![Quants::default(); PANEL.min(rows - first) * blocks];
+        for (row, into) in read.chunks_exact_mut(blocks).enumerate() {
+            quants(first + row, into);
         }
+        put_panel(panel, packing, &read, blocks);
     });
 }
 

@@ -31,7 +31,8 @@
 mod quants;
 
 use crate::format::{bf16_to_f32, f32_to_bf16};
-pub use quants::Quants;
+pub(crate) use quants::put_panel;
+pub use quants::{Quants, ReadQuants};
 
 /// Outputs in a panel.
 pub const PANEL: usize = 64;
@@ -340,10 +341,6 @@ fn line(panels: &[f32], packing: Packing, cols: usize, row: usize, line: usize) 
     &panels[row / PANEL * packing.panel_len(cols) + line * packing.line()..][..packing.line()]
 }
 
-fn line_mut(panels: &mut [f32], packing: Packing, cols: usize, row: usize, line: usize) -> &mut [f32] {
-    &mut panels[row / PANEL * packing.panel_len(cols) + line * packing.line()..][..packing.line()]
-}
-
 /// Passes output `row` of a matrix in panels to `each(to, weight)`; `to` is as long as the matrix has inputs.
 pub(crate) fn read_row(
     panels: &[f32],
@@ -372,17 +369,16 @@ pub(crate) fn read_row(
 
 /// Packs panel `p` of a row-major matrix, `cols` wide, in 16 bits or fewer.
 pub(crate) fn pack_panel(panel: &mut [f32], packing: Packing, w: &[f32], cols: usize, p: usize) {
+    let rows = w.chunks_exact(cols).skip(p * PANEL).take(PANEL);
+    if packing.is_quantised() {
+        let quants = rows.flat_map(|w| w.chunks(BLOCK)).map(|w| Quants::of(packing, w)).collect::<Vec<_>>();
+        return put_panel(panel, packing, &quants, cols.div_ceil(BLOCK));
+    }
     panel.fill(0.0);
-    for (column, w) in w.chunks_exact(cols).skip(p * PANEL).take(PANEL).enumerate() {
-        for (at, w) in w.chunks(packing.inputs()).enumerate() {
-            match packing {
-                Packing::F32 => panel[at * PANEL + column] = w[0],
-                Packing::Bf16 => {
-                    let pair = [w[0], w.get(1).copied().unwrap_or(0.0)].map(|w| u32::from(f32_to_bf16(w)));
-                    panel[at * PANEL + column] = f32::from_bits(pair[0] | pair[1] << 16);
-                }
-                _ => Quants::of(packing, w).put(panel, packing, cols, column, at),
-            }
+    for (column, w) in rows.enumerate() {
+        for (at, w) in w.chunks(2).enumerate() {
+            let pair = [w[0], w.get(1).copied().unwrap_or(0.0)].map(|w| u32::from(f32_to_bf16(w)));
+            panel[at * PANEL + column] = f32::from_bits(pair[0] | pair[1] << 16);
         }
     }
 }

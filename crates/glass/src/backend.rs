@@ -19,7 +19,7 @@ pub use glass_kernels::dropout::Dropout;
 pub use glass_kernels::linear::{InputRounding, Layout};
 pub use glass_kernels::muon::Muon;
 pub use glass_kernels::norm::Norm;
-pub use glass_kernels::packing::{Packing, Quants};
+pub use glass_kernels::packing::{Packing, Quants, ReadQuants};
 pub use glass_kernels::rotate::Pairs;
 pub use glass_kernels::{InputScales, Precision};
 
@@ -165,10 +165,10 @@ pub trait Device {
     fn clear(&self, buffer: &mut Self::Buffer, span: Range<usize>);
     /// Packs a row-major matrix (or, with one row, a vector) into the layout it is run with; `read` is called for ranges of rows.
     fn pack(&self, read: &ReadRows<'_>, rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
-    /// Packs a matrix into panels from blocks of 32 weights of a row: `quants(row, block)`.
+    /// Packs a matrix into panels from blocks of 32 weights.
     fn pack_quants(
         &self,
-        quants: &(dyn Fn(usize, usize) -> Quants + Sync),
+        quants: &ReadQuants<'_>,
         rows: usize,
         cols: usize,
         packing: Packing,

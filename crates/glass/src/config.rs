@@ -3,6 +3,7 @@
 mod check;
 pub mod json;
 pub(crate) mod object;
+mod packings;
 pub mod preset;
 mod rotary;
 
@@ -10,6 +11,7 @@ pub use glass_kernels::activate::Activation;
 use glass_kernels::attend::Heads;
 pub use glass_kernels::norm::Kind as NormKind;
 pub use glass_kernels::rotate::Pairs;
+pub use packings::Packings;
 pub use rotary::{PositionScale, Rotary, Scaling};
 
 /// The configuration of a GPT. Choices are values of the layer that has them, so that another family of models is another

@@ -40,6 +40,10 @@ pub struct ConvertArgs {
     /// A new folder in the Hugging Face layout, or a .gguf file
     pub out: PathBuf,
 
+    /// Keep quantised weights as they are, in a folder that is mapped at the start
+    #[arg(long)]
+    pub packed: bool,
+
     /// One JSON document
     #[arg(long)]
     pub json: bool,
@@ -49,11 +53,15 @@ const CONVERT: &str = "\
 Weights keep their type, f32, f16 or bf16; quantised weights, and mixtures of types, are written as f32. The vocabulary, the chat
 template and the end tokens are written too.
 
-JSON: {\"out\",\"weights\",\"dtype\"}
+With --packed, quantised weights stay number for number what they are: each matrix is written in the packing that it is computed
+with, and the model gives the same bits. A .gguf is packed at every start; such a folder is mapped, like those of `glass quantise`.
+
+JSON: {\"out\",\"weights\",\"dtype\"}; with --packed {\"out\",\"packings\",\"weights\",\"bytes\",\"bits_per_weight\"}
 
 Examples:
   glass convert my-model my-model.gguf
-  glass convert gpt2.gguf gpt2";
+  glass convert gpt2.gguf gpt2
+  glass convert gpt2-q4_k_m.gguf gpt2-q4_k_m --packed";
 
 /// The format that weights are packed in.
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -88,7 +88,9 @@ fn weight(
         }
         _ => {
             // A scale of one in f16, and weights that fit in two bits.
-            let quants = |row: usize, _: usize| Quants::new(0x3c00, [(row % 2) as i8; BLOCK]);
+            let quants = |row: usize, into: &mut [Quants]| {
+                into.fill(Quants::new(0x3c00, [(row % 2) as i8; BLOCK]));
+            };
             cpu.pack_quants(&quants, outputs, inputs, packing)
         }
     }

@@ -304,6 +304,10 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("packed weights of a wrong shape", &["generate", "-m", "mispacked", "The"], 1),
             case("a width that GGUF cannot pack", &["quantise", "m", "--to", "q8", "--out", "p.gguf"], 2),
             case("an output file that exists", &["convert", "m", "book.txt"], 2),
+            case("weights to keep that are not quantised", &["convert", "m", "p", "--packed"], 2),
+            case("a packed model in a .gguf", &["convert", "packed", "p.gguf", "--packed"], 2),
+            case("a matrix without a packing", &["generate", "-m", "unsaid", "The"], 1),
+            case("a matrix in a packing that is unknown", &["generate", "-m", "missaid", "The"], 1),
             case("a truncated .gguf", &["generate", "-m", "short.gguf", "The"], 1),
             case("a packing for a model that is packed already", &["verify", "packed", "--packing", "q4"], 2),
             case("a model to verify that does not exist", &["verify", "nowhere"], 2),
@@ -486,13 +490,20 @@ fn put_models(folder: &Path) {
     assert_eq!(whole.status, 0, "{}", whole.stderr);
     let bytes = fs::read(folder.join("whole.gguf")).unwrap();
     fs::write(folder.join("short.gguf"), &bytes[..bytes.len() / 2]).unwrap();
-    for name in ["packed", "mispacked"] {
+    for name in ["packed", "mispacked", "unsaid", "missaid"] {
         let packed = glass(folder, &["quantise", "m", "--to", "q8", "--out", name], b"");
         assert_eq!(packed.status, 0, "{}", packed.stderr);
     }
-    let file = folder.join("mispacked/config.json");
-    let text = fs::read_to_string(&file).unwrap();
-    fs::write(file, text.replace("\"packing\": \"q8\"", "\"packing\": \"q4\"")).unwrap();
+    let [embedding, query] = ["embedding.token.weight", "block.0.attention.query.weight"];
+    for (name, packing) in [
+        ("mispacked", "\"q4\"".to_string()),
+        ("unsaid", format!("{{\"{embedding}\": \"q8\"}}")),
+        ("missaid", format!("{{\"{embedding}\": \"q8\", \"{query}\": \"q9\"}}")),
+    ] {
+        let file = folder.join(name).join("config.json");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(file, text.replace("\"packing\": \"q8\"", &format!("\"packing\": {packing}"))).unwrap();
+    }
     replace("misshapen", "\"n_positions\": 48", "\"n_positions\": 64");
     replace("shortened", "\"n_layer\": 1", "\"n_layer\": 2");
     replace("llama", "\"model_type\": \"gpt2\"", "\"model_type\": \"mamba\"");

@@ -6,6 +6,7 @@ mod browser;
 #[cfg_attr(not(feature = "fetch"), allow(dead_code))]
 mod cases;
 mod chats;
+mod converts;
 mod course;
 #[cfg(feature = "fetch")]
 mod errors;

@@ -41,7 +41,9 @@ pub fn quantised(cores: &Cores, add: Add<'_>) {
                 if rows <= 16 || outputs < 10_000 {
                     add(name, &|name| {
                         let mut panels = vec![0.0; packing.len(outputs, inputs)];
-                        let quants = |row: usize, _: usize| Quants::new(0x2000, [(row % 2) as i8; BLOCK]);
+                        let quants = |row: usize, into: &mut [Quants]| {
+                            into.fill(Quants::new(0x2000, [(row % 2) as i8; BLOCK]));
+                        };
                         pack_quants(cores, &mut panels, packing, &quants, outputs, inputs);
                         product_of(name, Layout::Panels(packing), panels, [rows, inputs, outputs])
                     });

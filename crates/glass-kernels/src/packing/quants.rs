@@ -1,13 +1,13 @@
 //! Blocks of quantised weights: how they are found, stored and loaded.
 
-use super::{BLOCK, Format, PANEL, Packing, line, line_mut};
+use super::{BLOCK, Format, PANEL, Packing, line};
 use crate::format::{f16_to_f32, f32_to_f16};
 
 /// Weights that share a scale, if a block has two.
 const HALF: usize = BLOCK / 2;
 
 /// A block of inputs of one output, quantised: weight `i` is `q[i] × scale`, plus the minimum if the packing has one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Quants {
     /// The scales of the first and the last 16 weights, as f16; the same if the packing has one for all.
     pub scales: [u16; 2],
@@ -17,6 +17,9 @@ pub struct Quants {
     /// table, the place in it.
     pub q: [i8; BLOCK],
 }
+
+/// Reads the blocks of an output: of a row of the matrix.
+pub type ReadQuants<'a> = dyn Fn(usize, &mut [Quants]) + Sync + 'a;
 
 impl Quants {
     /// With one scale and no minimum.
@@ -98,28 +101,6 @@ impl Quants {
         errors.iter().sum()
     }
 
-    /// Stores it in the panels of a matrix with `cols` inputs, as block `block` of output `row`.
-    pub fn put(&self, panels: &mut [f32], packing: Packing, cols: usize, row: usize, block: usize) {
-        let format = packing.format().expect("a quantised packing");
-        let line = line_mut(panels, packing, cols, row, block);
-        let column = row % PANEL;
-        let stored: [u8; BLOCK] = self.q.map(|q| (i32::from(q) + format.offset) as u8);
-        let (quads, _) = stored.as_chunks();
-        let quads = quads.iter().map(|quad| u32::from_le_bytes(*quad));
-        put_bits(&mut line[column..], quads.clone(), format.low);
-        if format.high > 0 {
-            put_bits(
-                &mut line[format.uppers() + column..],
-                quads.map(|quad| quad >> format.low),
-                format.high,
-            );
-        }
-        put_halves(&mut line[format.first_scale()..], &self.scales[..format.scales], column);
-        if format.minimum {
-            put_halves(&mut line[format.minima()..], &self.minima[..format.scales], column);
-        }
-    }
-
     /// Loads block `block` of output `row` from the panels of a matrix with `cols` inputs.
     pub fn get(panels: &[f32], packing: Packing, cols: usize, row: usize, block: usize) -> Quants {
         let format = packing.format().expect("a quantised packing");
@@ -149,29 +130,62 @@ impl Quants {
 }
 
 /// The lowest bits of every byte.
-fn every_byte(bits: usize) -> u32 {
+const fn every_byte(bits: usize) -> u32 {
     ((1 << bits) - 1) * 0x0101_0101
 }
 
-/// Stores some bits of each byte of eight quads into every [`PANEL`]th lane: as many quads as fit in a lane.
-#[inline(always)]
-fn put_bits(line: &mut [f32], quads: impl Iterator<Item = u32>, bits: usize) {
-    let (in_lane, mask, mut lane) = (8 / bits, every_byte(bits), 0);
-    for (k, quad) in quads.enumerate() {
-        lane |= (quad & mask) << (k % in_lane * bits);
-        if k % in_lane == in_lane - 1 {
-            line[k / in_lane * PANEL] = f32::from_bits(lane);
-            lane = 0;
+/// Stores a panel: `quants` are the blocks of one output after another. There may be fewer outputs than columns.
+pub(crate) fn put_panel(panel: &mut [f32], packing: Packing, quants: &[Quants], blocks: usize) {
+    let format = packing.format().expect("a quantised packing");
+    for (block, line) in panel.chunks_exact_mut(packing.line()).enumerate() {
+        // Columns without an output stay zero.
+        let (mut quads, mut scales, mut minima) = ([[0; BLOCK / 4]; PANEL], [[0; PANEL]; 2], [[0; PANEL]; 2]);
+        for (column, quants) in quants.iter().skip(block).step_by(blocks).enumerate() {
+            let stored = quants.q.map(|q| q.wrapping_add(format.offset as i8) as u8);
+            let (bytes, _) = stored.as_chunks();
+            quads[column].iter_mut().zip(bytes).for_each(|(quad, bytes)| *quad = u32::from_le_bytes(*bytes));
+            for part in 0..2 {
+                scales[part][column] = quants.scales[part];
+                minima[part][column] = quants.minima[part];
+            }
+        }
+        put_bits(line, &quads, format.low, 0);
+        put_bits(&mut line[format.uppers()..], &quads, format.high, format.low);
+        for part in 0..format.scales {
+            let at = part * PANEL / 2;
+            put_halves(&mut line[format.first_scale() + at..], &scales[part]);
+            if format.minimum {
+                put_halves(&mut line[format.minima() + at..], &minima[part]);
+            }
         }
     }
 }
 
-/// Stores numbers of 16 bits, two in a lane, for every [`PANEL`] columns one.
-fn put_halves(line: &mut [f32], halves: &[u16], column: usize) {
-    for (part, half) in halves.iter().enumerate() {
-        let (lane, shift) = (&mut line[part * PANEL / 2 + column / 2], 16 * (column % 2));
-        let other = lane.to_bits() & !(0xffff << shift);
-        *lane = f32::from_bits(other | u32::from(*half) << shift);
+/// Stores some bits of each byte of every column's quads, from bit `from` on: in a lane, as many quads as fit.
+fn put_bits(line: &mut [f32], quads: &[[u32; BLOCK / 4]; PANEL], bits: usize, from: usize) {
+    match bits {
+        0 => {}
+        1 => put_some::<1>(line, quads, from),
+        2 => put_some::<2>(line, quads, from),
+        4 => put_some::<4>(line, quads, from),
+        _ => put_some::<8>(line, quads, from),
+    }
+}
+
+fn put_some<const BITS: usize>(line: &mut [f32], quads: &[[u32; BLOCK / 4]; PANEL], from: usize) {
+    let in_lane = 8 / BITS;
+    for (at, lanes) in line.as_chunks_mut::<PANEL>().0.iter_mut().take(BITS).enumerate() {
+        for (lane, quads) in lanes.iter_mut().zip(quads) {
+            let some = |k: usize| (quads[at * in_lane + k] >> from & every_byte(BITS)) << (k * BITS);
+            *lane = f32::from_bits((0..in_lane).fold(0, |lane, k| lane | some(k)));
+        }
+    }
+}
+
+/// Stores numbers of 16 bits, two in a lane.
+fn put_halves(line: &mut [f32], halves: &[u16; PANEL]) {
+    for (lane, [first, second]) in line.iter_mut().zip(halves.as_chunks().0) {
+        *lane = f32::from_bits(u32::from(*first) | u32::from(*second) << 16);
     }
 }
 

@@ -97,7 +97,10 @@ fn weights() {
         for packing in Packing::ALL.into_iter().filter(|packing| packing.is_quantised()) {
             let mut panels = vec![0.0; packing.len(outputs, cols)];
             let scale = |row, block| f32_to_f16(if (row, block) == (5, 1) { f32::NAN } else { 0.5 });
-            let quants = |row, block| Quants::new(scale(row, block), [1; BLOCK]);
+            let quants = |row: usize, into: &mut [Quants]| {
+                let quants = |block| Quants::new(scale(row, block), [1; BLOCK]);
+                into.iter_mut().enumerate().for_each(|(block, into)| *into = quants(block));
+            };
             pack_quants(&cores, &mut panels, packing, &quants, outputs, cols);
             let w = Matrix { values: &panels, rows: outputs, cols, layout: Layout::Panels(packing) };
             let mut y = vec![0.0; rows * outputs];

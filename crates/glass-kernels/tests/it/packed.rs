@@ -400,7 +400,7 @@ fn formats_take_the_bits_they_name() {
         assert_eq!(packing.len(64, BLOCK) as f64 * 32.0 / (64 * BLOCK) as f64, bits, "{packing:?}");
         let format = packing.format().unwrap();
         let (least, most) = (-format.offset, (1 << format.bits()) - 1 - format.offset);
-        let mut panels = vec![0.0; packing.len(70, 2 * BLOCK)];
+        let mut panels = vec![1.0; packing.len(70, 2 * BLOCK)];
         let quants = |row: usize, block: usize| {
             let half = |part: usize| (row * 4 + block * 2 + part) as u16;
             let numbers = (least..=most).cycle().skip(row * 7 + block);
@@ -409,10 +409,18 @@ fn formats_take_the_bits_they_name() {
             let minima = if format.minimum { minima.map(|half| half + 1000) } else { [0; 2] };
             Quants { scales, minima, q: q.try_into().unwrap() }
         };
-        pack_quants(&Cores::new(1), &mut panels, packing, &quants, 70, 2 * BLOCK);
+        let row = |row: usize, into: &mut [Quants]| {
+            into.iter_mut().enumerate().for_each(|(block, into)| *into = quants(row, block));
+        };
+        pack_quants(&Cores::new(1), &mut panels, packing, &row, 70, 2 * BLOCK);
         for (row, block) in (0..70).flat_map(|row| [(row, 0), (row, 1)]) {
             let found = Quants::get(&panels, packing, 2 * BLOCK, row, block);
             assert_eq!(found, quants(row, block), "{packing:?} {row} {block}");
+        }
+        // Columns without an output are zeros.
+        let zeros = Quants { q: [-format.offset as i8; BLOCK], ..Quants::default() };
+        for (row, block) in (70..128).flat_map(|row| [(row, 0), (row, 1)]) {
+            assert_eq!(Quants::get(&panels, packing, 2 * BLOCK, row, block), zeros, "{packing:?} {row}");
         }
     }
 }

@@ -52,7 +52,10 @@ fn products_with_packed_weights() {
         let mut panels = vec![0.0; packing.len(outputs, cols)];
         if packing.is_quantised() {
             let quants = |row: usize, block: usize| quants(packing, row, block);
-            pack_quants(&cores, &mut panels, packing, &quants, outputs, cols);
+            let read = |row: usize, into: &mut [Quants]| {
+                into.iter_mut().enumerate().for_each(|(block, into)| *into = quants(row, block));
+            };
+            pack_quants(&cores, &mut panels, packing, &read, outputs, cols);
             let row = |row| (0..cols.div_ceil(32)).flat_map(move |block| quants(row, block).weights(packing));
             w = (0..outputs).flat_map(|at| row(at).take(cols)).collect();
         } else {

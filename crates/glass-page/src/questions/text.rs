@@ -1,7 +1,8 @@
 //! The model in a few numbers, and its tokens.
 
+use glass::backend::Packing;
 use glass::config::preset::Preset;
-use glass::config::{Activation, Branches, NormKind, Positions, ScoreFactor};
+use glass::config::{Activation, Branches, NormKind, Packings, Positions, ScoreFactor};
 use glass::model::parameter_count::ParameterCount;
 use glass::tokens::chat::Message;
 use glass::tokens::{Special, Tokenizer};
@@ -94,7 +95,7 @@ impl Model {
         let mut told = sizes(&page.name, model.config());
         let advice = model.folder.generation();
         let greedy = (advice.do_sample == Some(false)).then_some(0.0);
-        told["packing"] = json!(model.folder.packing().map(|packing| format!("{packing:?}").to_lowercase()));
+        told["packing"] = json!(model.folder.packings().and_then(Packings::one).map(Packing::name));
         told["start"] = json!(model.start());
         told["ends"] = json!(model.end_tokens());
         told["chat"] = json!(model.folder.template()?.is_some());

@@ -17,7 +17,7 @@ use glass_kernels::{
 
 use super::{
     Activation, AdamW, Backend, Dense, Device, Dropout, Grads, InputRounding, InputScales, Layer, Layout,
-    Muon, Norm, Packing, Precision, Quants, ReadRows, Rotation, Span, Tensor, Weight, Write,
+    Muon, Norm, Packing, Precision, ReadQuants, ReadRows, Rotation, Span, Tensor, Weight, Write,
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
@@ -124,7 +124,7 @@ impl Device for Cpu {
 
     fn pack_quants(
         &self,
-        quants: &(dyn Fn(usize, usize) -> Quants + Sync),
+        quants: &ReadQuants<'_>,
         rows: usize,
         cols: usize,
         packing: Packing,

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use glass_kernels::packing::Packing;
 use serde_json::{Map, Value, json};
 
 use super::Config;
 use super::object::{Object, read};
+use super::packings::Packings;
 use crate::Result;
 use crate::families::read::Fields;
 use crate::families::{FORMS, Form};
@@ -24,7 +24,7 @@ impl Config {
     /// Reads the configuration from a `config.json`; `what` names it in error messages.
     pub fn from_json(what: &str, bytes: &[u8]) -> Result<Config> {
         let whole = Object::parse(what, bytes)?;
-        packing(&whole)?;
+        Packings::read(&whole)?;
         let object = text_part(&whole)?.unwrap_or(whole);
         let form = form(&object)?;
         let fields = Fields::new(&object);
@@ -109,25 +109,4 @@ fn text_part(whole: &Object) -> Result<Option<Object>> {
         text.set("tie_word_embeddings", tied.clone());
     }
     Ok(Some(text))
-}
-
-/// The packing given by `quantization_config` in a `config.json`, if Glass wrote it.
-pub(crate) fn packing(config: &Object) -> Result<Option<Packing>> {
-    let Some(quantised) = config.object("quantization_config")? else { return Ok(None) };
-    let names = Packing::ALL.map(Packing::name);
-    // Without quant_method, transformers refuses the folder. An unknown method would only cause a warning, and the
-    // model would be opened with random weights; the first version of this format named one.
-    let ours = quantised.text("packed_by")?.or(quantised.text("quant_method")?);
-    match (ours, quantised.text("packing")?) {
-        (Some("glass"), Some(name)) => {
-            match Packing::ALL.into_iter().find(|packing| packing.name() == name) {
-                Some(packing) => Ok(Some(packing)),
-                None => Err(quantised.wrong("packing", &json!(name), &format!("one of {names:?}"))),
-            }
-        }
-        (method, _) => {
-            let why = "plain f32, f16 or bf16 weights, or those of `glass quantise`,";
-            Err(quantised.wrong("quant_method", &json!(method), why))
-        }
-    }
 }

@@ -4,7 +4,6 @@ use super::safetensors::{LFS_ADVICE, LFS_POINTER};
 use super::source::Source;
 use super::tensors::Tensors;
 use super::{gguf, llm_c, nanogpt, torch};
-use crate::backend::Packing;
 use crate::config::json;
 use crate::{Config, Error, Result};
 
@@ -14,7 +13,7 @@ pub(super) enum Writer {
     /// A folder written by `transformers` or Glass.
     Folder,
     /// A packed folder written by Glass.
-    Packed(Packing),
+    Packed,
     /// llm.c, one `.bin` file.
     LlmC,
     /// nanoGPT, one `.pt` file.
@@ -27,7 +26,7 @@ impl Writer {
     /// The part of the files that gives the model's sizes, for error messages.
     pub fn shape(self) -> &'static str {
         match self {
-            Writer::Folder | Writer::Packed(_) => "config.json",
+            Writer::Folder | Writer::Packed => "config.json",
             Writer::LlmC => "its header",
             Writer::NanoGpt => "model_args",
             Writer::Gguf => "its metadata",

@@ -16,8 +16,8 @@ impl Folder {
     /// Refuses a file that does not hold exactly the parameters of `plan`: every tensor must exist with the right
     /// shape, and there must be no unknown tensors.
     pub fn check(&self, plan: &Plan) -> Result<()> {
-        if self.packing().is_some() {
-            return self.check_packed(plan);
+        if let Some(packings) = self.packings() {
+            return self.check_packed(plan, packings);
         }
         let mut used = BTreeSet::new();
         for spec in &plan.specs {

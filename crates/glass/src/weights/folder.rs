@@ -13,9 +13,8 @@ use super::generation::GenerationConfig;
 use super::source::{LONGEST_TEXT, Source};
 use super::tensors::{INDEXES, Tensors};
 use super::{gguf, names, template, vocabulary};
-use crate::backend::Packing;
-use crate::config::json;
 use crate::config::object::Object;
+use crate::config::{Packings, json};
 use crate::families::Family;
 use crate::families::names::Named;
 use crate::stored::{Bytes, Stored};
@@ -44,6 +43,8 @@ pub struct Folder {
     pub(super) config: Config,
     generation: GenerationConfig,
     pub(super) tensors: Tensors,
+    /// How the matrices are packed, if they are.
+    packings: Option<Packings>,
     /// The other contents of a file that holds everything (GGUF).
     own: Option<gguf::Own>,
     /// The file that takes the place of `config.json` and the weights, if one does.
@@ -95,9 +96,10 @@ impl Folder {
         };
         let generation = GenerationConfig::from_object(&generation)?;
         let tensors = Tensors::open(&source)?;
-        let packing = json::packing(&Object::parse(&what, &text)?)?;
-        let writer = packing.map_or(Writer::Folder, Writer::Packed);
-        Folder { tensors, source, writer, config, generation, own: None, checkpoint: None }.checked()
+        let packings = Packings::read(&Object::parse(&what, &text)?)?;
+        let writer = if packings.is_some() { Writer::Packed } else { Writer::Folder };
+        let (own, checkpoint) = (None, None);
+        Folder { tensors, packings, source, writer, config, generation, own, checkpoint }.checked()
     }
 
     /// Reads files next to a checkpoint: a vocabulary, a chat template, sampling advice.
@@ -112,18 +114,18 @@ impl Folder {
             }
             (None, None) => GenerationConfig::default(),
         };
-        let checkpoint = Some(file.to_string());
-        Folder { tensors, source, writer, config, generation, own, checkpoint }.checked()
+        let (packings, checkpoint) = (None, Some(file.to_string()));
+        Folder { tensors, packings, source, writer, config, generation, own, checkpoint }.checked()
     }
 
     fn checked(mut self) -> Result<Folder> {
-        if self.config.tied && !matches!(self.writer, Writer::Packed(_)) {
+        if self.config.tied && self.writer != Writer::Packed {
             let name = |parameter: &str| Ok::<_, Error>(self.place(parameter)?.tensor);
             let (embedding, unembedding) = (name("embedding.token.weight")?, name("unembedding.weight")?);
             self.tensors.tie(&embedding, &unembedding);
         }
         match self.writer {
-            Writer::Packed(_) => self.check_packed_sizes()?,
+            Writer::Packed => self.check_packed_sizes()?,
             _ => self.check_sizes()?,
         }
         Ok(self)
@@ -156,17 +158,14 @@ impl Folder {
     }
 
     /// How the matrices are packed, if they are.
-    pub fn packing(&self) -> Option<Packing> {
-        match self.writer {
-            Writer::Packed(packing) => Some(packing),
-            _ => None,
-        }
+    pub fn packings(&self) -> Option<&Packings> {
+        self.packings.as_ref()
     }
 
     /// Whether matrices are stored in fewer bits than a float has.
     pub fn is_quantised(&self) -> bool {
         let in_blocks = |name: &str| self.tensors.get(name).is_some_and(|found| found.tensor.dtype.is_err());
-        self.packing().is_some() || self.writer == Writer::Gguf && self.tensors.names().any(in_blocks)
+        self.packings.is_some() || self.writer == Writer::Gguf && self.tensors.names().any(in_blocks)
     }
 
     /// The name of one of its files in error messages.

@@ -12,7 +12,6 @@ use super::checkpoint::Writer;
 use super::dtype::Dtype;
 use super::folder::Folder;
 use super::names::TensorKind;
-use super::packed;
 use crate::backend::{Layout, Packing};
 use crate::plan::Spec;
 use crate::{Error, Result};
@@ -59,7 +58,7 @@ impl Folder {
             let why = format!("row {row}, column {column} is not within its {rows} × {cols}, counted from 0");
             return Err(Error::invalid_argument(&spec.name, why));
         }
-        let packed = self.packing().map(|packing| packed::layout(spec, packing));
+        let packed = self.stored_layout(spec)?;
         let place = self.place(&spec.name)?;
         let held = if packed.is_some() { &spec.name } else { &place.tensor };
         let missing = || Error::invalid_argument(&spec.name, "is not in the model's files");

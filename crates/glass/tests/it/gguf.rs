@@ -6,6 +6,7 @@ use std::path::Path;
 
 use glass::Config;
 use glass::backend::{CacheType, Cpu, Packing};
+use glass::config::Packings;
 use glass::generate::Runner;
 use glass::model::Gpt;
 use glass::text_model::TextModel;
@@ -192,7 +193,7 @@ fn long_tables_are_written_in_parts() {
     glass::weights::save::save(&dense, &what, &numbers).unwrap();
     let packed = scratch.path().join("packed");
     let weights = Frozen::load(&cpu, &plan, Packing::F32, &numbers).unwrap();
-    glass::weights::packed::save(&packed, &what, Packing::F32, &cpu, &weights).unwrap();
+    glass::weights::packed::save(&packed, &what, &Packings::One(Packing::F32), &cpu, &weights).unwrap();
     let mut expected = vec![0.0; plan.len()];
     for spec in &plan.specs {
         numbers(spec, &mut expected[spec.span.clone()]).unwrap();

@@ -50,6 +50,7 @@ mod chat_talks;
 mod next_token;
 mod origin;
 mod packed;
+mod packed_gguf;
 mod weight_places;
 mod verify;
 mod windows;

@@ -2,9 +2,11 @@
 
 use std::fs;
 
-use glass::backend::{Cpu, Packing};
+use glass::backend::{Cpu, Layout, Packing};
+use glass::config::Packings;
 use glass::generate::Runner;
 use glass::model::Gpt;
+use glass::plan::Spec;
 use glass::runtime::cache_for;
 use glass::text_model::TextModel;
 use glass::weights::folder::Folder;
@@ -22,7 +24,27 @@ pub fn pack(model: &str, packing: Packing) -> Scratch {
     let weights = Frozen::load(&cpu, &plan, packing, &|spec, into| folder.read(spec, into)).unwrap();
     let scratch = Scratch::new(&format!("packed-{model}-{}", packing.name()));
     let what = what(folder.config(), &plan, folder.dtype());
-    packed::save(scratch.path(), &what, packing, &cpu, &weights).unwrap();
+    packed::save(scratch.path(), &what, &Packings::One(packing), &cpu, &weights).unwrap();
+    scratch
+}
+
+/// The same in 8 bits, where `config.json` says so of every matrix.
+pub fn pack_each(model: &str) -> Scratch {
+    let scratch = pack(model, Packing::Q8);
+    let (_, plan) = Gpt::plan(Folder::open(scratch.path()).unwrap().config());
+    let in_panels = |spec: &&Spec| packed::layout(spec, Packing::Q8) != Layout::Rows;
+    let lines: Vec<String> = plan
+        .specs
+        .iter()
+        .filter(in_panels)
+        .map(|spec| format!("\n      \"{}\": \"q8\"", spec.name))
+        .collect();
+    edit(
+        &scratch,
+        "config.json",
+        "\"packing\": \"q8\"",
+        &format!("\"packing\": {{{}\n    }}", lines.join(",")),
+    );
     scratch
 }
 
@@ -63,7 +85,7 @@ fn fewer_bits_are_close() {
     {
         let scratch = pack("f32", packing);
         let (folder, dense) = (Folder::open(scratch.path()).unwrap(), Folder::open(&golden("f32")).unwrap());
-        assert_eq!(folder.packing(), Some(packing));
+        assert_eq!(folder.packings(), Some(&Packings::One(packing)));
         let (gpt, plan) = Gpt::plan(folder.config());
         let cpu = Cpu::new(1);
         let ids = tiny::ids(gpt.config.context.min(12), gpt.config.vocabulary, 4);

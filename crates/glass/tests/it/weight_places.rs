@@ -16,6 +16,7 @@ use crate::checkpoints::checkpoint;
 use crate::files::golden;
 use crate::gguf::{blocks, write};
 use crate::packed::pack;
+use crate::packed_gguf::packed_each;
 use crate::scratch::Scratch;
 
 /// The number that bytes say, by the type of their tensor.
@@ -138,6 +139,11 @@ fn in_packed_models_of_every_packing() {
         assert_eq!(found[0].tensor, "embedding.token.weight");
         let shown = if packing.is_quantised() { "q8" } else { packing.name() };
         assert!(found[0].dtype.starts_with(shown), "{}", found[0].dtype);
+    }
+    let found = of_path(packed_each().path());
+    for packing in Packing::ALL {
+        let shown = format!("{}, in panels of 64 rows", packing.name());
+        assert!(found.iter().any(|one| one.dtype == shown), "{shown}");
     }
 }
 

@@ -6,7 +6,7 @@ use glass_kernels::packing;
 
 use super::{Cpu, zeros};
 use crate::Result;
-use crate::backend::{Layout, Packing, Quants, ReadRows};
+use crate::backend::{Layout, Packing, ReadQuants, ReadRows};
 use crate::stored::Stored;
 
 /// Number of weights that are held as floats while a matrix is packed.
@@ -56,7 +56,7 @@ impl Packed {
     /// From blocks of quantised weights.
     pub(super) fn from_quants(
         cpu: &Cpu,
-        quants: &(dyn Fn(usize, usize) -> Quants + Sync),
+        quants: &ReadQuants<'_>,
         rows: usize,
         cols: usize,
         packing: Packing,

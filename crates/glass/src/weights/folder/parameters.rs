@@ -1,9 +1,10 @@
 //! The parameters of a model's directory: where each one is in its files, and how it is read.
 
-use glass_kernels::packing::{BLOCK, Quants};
+use glass_kernels::packing::Quants;
 
 use super::Folder;
 use crate::backend::{Layout, Packing};
+use crate::config::Packings;
 use crate::config::object::short;
 use crate::plan::{Plan, Spec};
 use crate::weights::checkpoint::Writer;
@@ -28,8 +29,8 @@ pub(in crate::weights) enum Form {
 impl Folder {
     /// Reads one parameter, or some of its rows, `[rows, cols]`, whatever its dtype and orientation in the file.
     pub fn read(&self, spec: &Spec, into: &mut [f32]) -> Result<()> {
-        if let Writer::Packed(packing) = self.writer {
-            return self.read_packed(spec, packing, into);
+        if let Some(layout) = self.stored_layout(spec)? {
+            return self.read_packed(spec, layout, into);
         }
         let place = self.place(&spec.name)?;
         if let Some(blocks) = self.blocks(&place) {
@@ -85,8 +86,8 @@ impl Folder {
 
     /// How a parameter is loaded into memory.
     pub(in crate::weights) fn form(&self, spec: &Spec) -> Result<Form> {
-        if let Writer::Packed(packing) = self.writer {
-            return Ok(Form::Stored(packed::layout(spec, packing)));
+        if let Some(layout) = self.stored_layout(spec)? {
+            return Ok(Form::Stored(layout));
         }
         let floats = |packing| Form::Floats(packed::layout(spec, packing));
         if self.writer != Writer::Gguf {
@@ -102,25 +103,36 @@ impl Folder {
         })
     }
 
-    /// Whether the weights are run in fewer bits than a float has.
-    pub fn is_packed(&self, plan: &Plan) -> Result<bool> {
-        let dense = |form: Form| matches!(form, Form::Floats(layout) | Form::Stored(layout) if matches!(layout, Layout::Rows | Layout::Panels(Packing::F32)));
-        let forms = plan.specs.iter().map(|spec| self.form(spec).map(|form| !dense(form)));
-        forms.collect::<Result<Vec<_>>>().map(|packed| packed.contains(&true))
+    /// The packings in which matrices are [opened](crate::weights::Frozen::open).
+    ///
+    /// # Errors
+    /// If its files say nothing of a parameter.
+    pub fn opened_as(&self, plan: &Plan) -> Result<Packings> {
+        let layout = |spec: &Spec| {
+            Ok(match self.form(spec)? {
+                Form::Stored(layout) | Form::Floats(layout) => layout,
+                Form::Quants(packing) => Layout::Panels(packing),
+            })
+        };
+        let layouts = plan.specs.iter().map(layout).collect::<Result<Vec<_>>>()?;
+        Ok(Packings::of(plan, &layouts))
     }
 
-    /// Weights `32 block` to `32 block + 31` of row `row` of a parameter that is quantised in blocks.
-    pub(in crate::weights) fn quants(&self, spec: &Spec) -> Result<impl Fn(usize, usize) -> Quants + Sync> {
+    /// Whether the weights are run in fewer bits than a float has.
+    pub fn is_packed(&self, plan: &Plan) -> Result<bool> {
+        Ok(self.opened_as(plan)? != Packings::One(Packing::F32))
+    }
+
+    /// Reads the rows of a parameter that is quantised in blocks.
+    pub(in crate::weights) fn quants(&self, spec: &Spec) -> Result<impl Fn(usize, &mut [Quants]) + Sync> {
         let place = self.place(&spec.name)?;
         let found = self.shaped(&place)?;
         let blocks = self.blocks(&place);
         let blocks =
             blocks.ok_or_else(|| Error::invalid_argument(&spec.name, "is not quantised in blocks"))?;
-        let (row, size) = (place.inputs / blocks.len() * blocks.bytes(), blocks.bytes());
-        let parts = blocks.len() / BLOCK;
-        Ok(move |r: usize, block: usize| {
-            let at = place.row(r) * row + block / parts * size;
-            blocks.quants(&found.bytes[at..at + size], block % parts)
+        let row = place.inputs / blocks.len() * blocks.bytes();
+        Ok(move |r: usize, into: &mut [Quants]| {
+            blocks.quants(into, &found.bytes[place.row(r) * row..][..row]);
         })
     }
 
@@ -152,7 +164,7 @@ impl Folder {
     /// What gives the sizes, for error messages.
     pub(in crate::weights) fn shape_name(&self) -> String {
         match self.writer {
-            Writer::Folder | Writer::Packed(_) => self.source.name("config.json"),
+            Writer::Folder | Writer::Packed => self.source.name("config.json"),
             _ => format!("{}: {}", self.tensors.file(), self.writer.shape()),
         }
     }

@@ -1,6 +1,7 @@
 //! The quantised tensor formats of GGUF, block by block
 //! (<https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-common.h>).
 
+mod simple;
 mod superblocks;
 
 use glass_kernels::format::{f16_to_f32, f32_to_f16};
@@ -118,10 +119,17 @@ impl Blocks {
         }
     }
 
-    /// Group number `part` of 32 weights in a block, packed.
-    pub fn quants(self, bytes: &[u8], part: usize) -> Quants {
-        let Group { steps, minima, q } = self.group(bytes, part);
-        Quants { scales: steps.map(f32_to_f16), minima: minima.map(f32_to_f16), q }
+    /// Whole blocks, packed.
+    pub fn quants(self, into: &mut [Quants], bytes: &[u8]) {
+        let format = self.packing().format().expect("a quantised packing");
+        let halves = |[first, last]: [f32; 2]| {
+            let first = f32_to_f16(first);
+            [first, if format.scales == 1 { first } else { f32_to_f16(last) }]
+        };
+        self.groups(into, bytes, |into, Group { steps, minima, q }| {
+            let minima = if format.minimum { halves(minima) } else { [0; 2] };
+            *into = Quants { scales: halves(steps), minima, q };
+        });
     }
 
     /// Appends a block of `Q4_0` or `Q8_0`.
@@ -138,50 +146,55 @@ impl Blocks {
 
     /// Converts whole blocks to floats.
     pub fn widen(self, into: &mut [f32], bytes: &[u8]) {
-        assert_eq!(bytes.len(), into.len() / self.len() * self.bytes());
         let format = self.packing().format().expect("a quantised packing");
-        for (into, bytes) in into.chunks_exact_mut(self.len()).zip(bytes.chunks_exact(self.bytes())) {
-            for (part, into) in into.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
-                let Group { steps, minima, q } = self.group(bytes, part);
-                for (i, (w, q)) in into.iter_mut().zip(q).enumerate() {
-                    let number = match format.table {
-                        Some(table) => f32::from(table[q as usize]),
-                        None => f32::from(q),
-                    };
-                    // Not with a minimum of zero, so that a weight of −0 stays one.
-                    *w = steps[i / 16] * number;
-                    if format.minimum {
-                        *w += minima[i / 16];
-                    }
+        self.groups(into.as_chunks_mut::<BLOCK>().0, bytes, |into, Group { steps, minima, q }| {
+            for (i, (w, q)) in into.iter_mut().zip(q).enumerate() {
+                let number = match format.table {
+                    Some(table) => f32::from(table[q as usize]),
+                    None => f32::from(q),
+                };
+                // Not with a minimum of zero, so that a weight of −0 stays one.
+                *w = steps[i / 16] * number;
+                if format.minimum {
+                    *w += minima[i / 16];
                 }
             }
-        }
+        });
     }
 
-    /// Group number `part` of 32 weights in a block.
-    fn group(self, bytes: &[u8], part: usize) -> Group {
-        let stored = &bytes[2..];
+    /// Reads whole blocks, `each(into, group)` for every 32 weights.
+    fn groups<T>(self, into: &mut [T], bytes: &[u8], each: impl Fn(&mut T, Group)) {
+        assert_eq!(bytes.len() / self.bytes() * (self.len() / BLOCK), into.len());
         match self {
-            Blocks::Q8_0 => Group::new(half(bytes, 0), |i| stored[i] as i8),
-            Blocks::Q4_0 => Group::new(half(bytes, 0), |i| nibble(stored, i) as i8 - 8),
-            Blocks::Q5_0 => Group::new(half(bytes, 0), |i| five_bits(stored, i) as i8 - 16),
-            Blocks::Iq4Nl => Group::new(half(bytes, 0), |i| nibble(stored, i) as i8),
-            Blocks::Mxfp4 => Group::new(half_power(bytes[0]), |i| nibble(&bytes[1..], i) as i8),
-            Blocks::Q4_1 => {
-                let group = Group::new(half(bytes, 0), |i| nibble(&bytes[4..], i) as i8);
-                Group { minima: [half(bytes, 2); 2], ..group }
-            }
-            Blocks::Q5_1 => {
-                let group = Group::new(half(bytes, 0), |i| five_bits(&bytes[4..], i) as i8);
-                Group { minima: [half(bytes, 2); 2], ..group }
-            }
-            Blocks::Q2K => superblocks::q2_k(bytes, part),
-            Blocks::Q3K => superblocks::q3_k(bytes, part),
-            Blocks::Q4K => superblocks::q4_k(bytes, part),
-            Blocks::Q5K => superblocks::q5_k(bytes, part),
-            Blocks::Q6K => superblocks::q6_k(bytes, part),
-            Blocks::Iq4Xs => superblocks::iq4_xs(bytes, part),
+            Blocks::Q4_0 => whole(into, bytes, each, simple::q4_0),
+            Blocks::Q4_1 => whole(into, bytes, each, simple::q4_1),
+            Blocks::Q5_0 => whole(into, bytes, each, simple::q5_0),
+            Blocks::Q5_1 => whole(into, bytes, each, simple::q5_1),
+            Blocks::Q8_0 => whole(into, bytes, each, simple::q8_0),
+            Blocks::Iq4Nl => whole(into, bytes, each, simple::iq4_nl),
+            Blocks::Mxfp4 => whole(into, bytes, each, simple::mxfp4),
+            Blocks::Q2K => whole(into, bytes, each, superblocks::q2_k),
+            Blocks::Q3K => whole(into, bytes, each, superblocks::q3_k),
+            Blocks::Q4K => whole(into, bytes, each, superblocks::q4_k),
+            Blocks::Q5K => whole(into, bytes, each, superblocks::q5_k),
+            Blocks::Q6K => whole(into, bytes, each, superblocks::q6_k),
+            Blocks::Iq4Xs => whole(into, bytes, each, superblocks::iq4_xs),
         }
+    }
+}
+
+/// Reads blocks of this many bytes; `group(block, part)` is group number `part` of 32 weights in a block.
+fn whole<const BYTES: usize, T>(
+    into: &mut [T],
+    bytes: &[u8],
+    each: impl Fn(&mut T, Group),
+    group: impl Fn(&[u8; BYTES], usize) -> Group,
+) {
+    let (blocks, rest) = bytes.as_chunks();
+    assert!(rest.is_empty(), "whole blocks");
+    let parts = into.len() / blocks.len().max(1);
+    for (block, into) in blocks.iter().zip(into.chunks_exact_mut(parts.max(1))) {
+        into.iter_mut().enumerate().for_each(|(part, into)| each(into, group(block, part)));
     }
 }
 
@@ -195,31 +208,18 @@ struct Group {
 
 impl Group {
     /// With one step and no minimum.
-    fn new(step: f32, number: impl Fn(usize) -> i8) -> Group {
-        Group { steps: [step; 2], minima: [0.0; 2], q: std::array::from_fn(number) }
+    fn new(step: f32, q: [i8; BLOCK]) -> Group {
+        Group { steps: [step; 2], minima: [0.0; 2], q }
     }
-}
-
-/// Half of the power of two that a byte stands for: 2^(byte − 128). The values of `MXFP4` are twice as large in tables.
-fn half_power(byte: u8) -> f32 {
-    f32::from_bits(match byte {
-        0 | 1 => 0x0020_0000 << byte,
-        _ => (u32::from(byte) - 1) << 23,
-    })
 }
 
 fn half(bytes: &[u8], at: usize) -> f32 {
     f16_to_f32(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
 }
 
-/// Weight `i` of 32 in nibbles.
-fn nibble(nibbles: &[u8], i: usize) -> u8 {
-    nibbles[i % 16] >> (i / 16 * 4) & 15
-}
-
-/// Weight `i` of 32 in fifth bits and nibbles.
-fn five_bits(stored: &[u8], i: usize) -> u8 {
-    nibble(&stored[4..], i) | (stored[i / 8] >> (i % 8) & 1) << 4
+/// Some bytes of a block.
+fn some<const BYTES: usize>(block: &[u8], at: usize) -> &[u8; BYTES] {
+    block[at..].first_chunk().expect("a block has these bytes")
 }
 
 #[cfg(test)]
@@ -261,17 +261,19 @@ mod tests {
             for bytes in bytes.chunks_exact(blocks.bytes()) {
                 let mut weights = vec![0.0; blocks.len()];
                 blocks.widen(&mut weights, bytes);
+                let mut packed = vec![Quants::default(); blocks.len() / BLOCK];
+                blocks.quants(&mut packed, bytes);
+                let mut minima = vec![[0.0; 2]; packed.len()];
+                blocks.groups(&mut minima, bytes, |into, group| *into = group.minima);
                 for (part, weights) in weights.chunks_exact(BLOCK).enumerate() {
-                    let (group, packed) = (blocks.group(bytes, part), blocks.quants(bytes, part));
-                    for (i, (ours, w)) in
-                        packed.weights(blocks.packing()).into_iter().zip(weights).enumerate()
-                    {
+                    let (packed, minima) = (packed[part].weights(blocks.packing()), minima[part]);
+                    for (i, (ours, w)) in packed.into_iter().zip(weights).enumerate() {
                         if blocks.len() == BLOCK {
                             assert_eq!(ours, *w, "{blocks:?}");
                         }
                         // Half a unit of eleven bits, or of the smallest f16.
-                        let number = (w - group.minima[i / 16]).abs();
-                        let bound = (number + group.minima[i / 16].abs()) / 2048.0 + 40.0 / (1 << 25) as f32;
+                        let number = (w - minima[i / 16]).abs();
+                        let bound = (number + minima[i / 16].abs()) / 2048.0 + 40.0 / (1 << 25) as f32;
                         assert!((ours - w).abs() <= bound, "{blocks:?} {part} {i}: {ours} for {w}");
                     }
                 }
@@ -283,8 +285,9 @@ mod tests {
     fn blocks_of_32_come_back() {
         for blocks in [Blocks::Q8_0, Blocks::Q4_0] {
             let bytes: Vec<u8> = (0..blocks.bytes()).map(|i| (i * 37 + 11) as u8).collect();
-            let mut again = Vec::new();
-            blocks.put(&mut again, &blocks.quants(&bytes, 0));
+            let (mut again, mut quants) = (Vec::new(), [Quants::default()]);
+            blocks.quants(&mut quants, &bytes);
+            blocks.put(&mut again, &quants[0]);
             assert_eq!(again, bytes);
         }
     }
