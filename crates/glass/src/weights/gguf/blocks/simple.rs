@@ -48,7 +48,7 @@ fn nibbles(nibbles: &[u8; BLOCK / 2]) -> [i8; BLOCK] {
 /// Fifth bits and nibbles.
 fn five_bits(fifth: &[u8; BLOCK / 8], lower: &[u8; BLOCK / 2]) -> [i8; BLOCK] {
     let (fifth, lower) = (u32::from_le_bytes(*fifth), nibbles(lower));
-    std::array::from_fn(|i| lower[i] | (fifth >> i & 1) as i8 * 16)
+    std::array::from_fn(|i| lower[i] + (fifth >> i & 1) as i8 * 16)
 }
 
 /// Half of the power of two that a byte stands for: 2^(byte − 128). The values of `MXFP4` are twice as large in tables.

@@ -28,7 +28,7 @@ pub fn q3_k(bytes: &[u8; 110], part: usize) -> Group {
         scale * (f32::from(lower | upper << 4) - 32.0)
     });
     let lower = pairs(bytes, 32, part);
-    let q = std::array::from_fn(|i| (lower[i] | (uppers[i] >> part & 1) as i8 * 4) - 4);
+    let q = std::array::from_fn(|i| (lower[i] + (uppers[i] >> part & 1) as i8 * 4) - 4);
     Group { steps, ..Group::new(0.0, q) }
 }
 
@@ -43,7 +43,7 @@ pub fn q4_k(bytes: &[u8; 144], part: usize) -> Group {
 pub fn q5_k(bytes: &[u8; 176], part: usize) -> Group {
     let (scale, minimum) = scale_and_minimum(bytes, part);
     let (uppers, lower) = (some::<32>(bytes, 16), nibbles(some(bytes, 48 + part / 2 * 32), part % 2));
-    let q = std::array::from_fn(|i| lower[i] | (uppers[i] >> part & 1) as i8 * 16);
+    let q = std::array::from_fn(|i| lower[i] + (uppers[i] >> part & 1) as i8 * 16);
     Group { minima: [-minimum; 2], ..Group::new(scale, q) }
 }
 
@@ -68,7 +68,7 @@ pub fn q6_k(bytes: &[u8; 210], part: usize) -> Group {
     let (half, line) = (part / 4, part % 4);
     let lower = nibbles(some(bytes, half * 64 + line % 2 * 32), line / 2);
     let uppers: &[u8; 32] = some(bytes, 128 + half * 32);
-    let q = std::array::from_fn(|i| (lower[i] | (uppers[i] >> (line * 2) & 3) as i8 * 16) - 32);
+    let q = std::array::from_fn(|i| (lower[i] + (uppers[i] >> (line * 2) & 3) as i8 * 16) - 32);
     Group { steps, ..Group::new(0.0, q) }
 }
 
