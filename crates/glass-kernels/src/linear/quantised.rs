@@ -108,10 +108,8 @@ impl<'a> QuantisedProduct<'a> {
                 // The same number of rows as in a block of floats; inputs are not cut, and many rows are read again
                 // for every panel.
                 let tasks = tasks(rows.len(), cores.room().block().rows, all, cores.threads());
-                // One row has no rows to share out: of few panels, threads take halves.
-                let cuts = if rows.len() == 1 && all < FEW * cores.threads() { 2 } else { 1 };
-                cores.run(tasks * all * cuts, &|task| {
-                    let (mut panel, cut, i) = (task / tasks / cuts, task / tasks % cuts, task % tasks);
+                cores.run(tasks * all, &|task| {
+                    let (mut panel, i) = (task / tasks, task % tasks);
                     let at = |i: usize| rows.len() * i / tasks;
                     let mut products = products.iter();
                     let mut product = products.next().expect("there is one");
@@ -119,8 +117,7 @@ impl<'a> QuantisedProduct<'a> {
                         panel -= panels(product);
                         product = products.next().expect("that has the panel");
                     }
-                    let columns = PANEL / cuts * cut..PANEL / cuts * (cut + 1);
-                    let strip = QuantisedStrip { product, inputs, first: rows.start, panel, columns };
+                    let strip = QuantisedStrip { product, inputs, first: rows.start, panel };
                     strip.rows(cores, at(i)..at(i + 1));
                 });
             });
@@ -134,18 +131,13 @@ fn folds(packing: Packing, scales: InputScales) -> bool {
     scales == InputScales::PowersOfTwo && matches!(packing, Packing::Q8 | Packing::Q4)
 }
 
-/// Panels for each thread; fewer are cut in halves if there is one row.
-const FEW: usize = 8;
-
-/// Some rows × one panel, or half of it.
+/// Some rows × one panel.
 struct QuantisedStrip<'a> {
     product: &'a QuantisedProduct<'a>,
     inputs: Inputs<'a>,
     /// The row of x and y that corresponds to row 0 of the inputs.
     first: usize,
     panel: usize,
-    /// Of the panel.
-    columns: Range<usize>,
 }
 
 /// Makes the kernels of some formats, and the function that chooses between them.
@@ -198,7 +190,7 @@ fn strip_body<V: Integers, Q: Quads, A: Adds<V>, const POWERS: bool>(
     // SAFETY: shapes were asserted at the entry, and no other task uses these rows × this panel of y.
     unsafe {
         if rows.len() == 1 {
-            match (const { inner::<V, Q, A>().row(V::LEN) }).min(strip.columns.len() / V::LEN) {
+            match const { inner::<V, Q, A>().row(V::LEN) } {
                 8.. => strip.tiles::<V, Q, A, 8, POWERS>(v, rows.clone()),
                 4.. => strip.tiles::<V, Q, A, 4, POWERS>(v, rows.clone()),
                 _ => strip.tiles::<V, Q, A, 2, POWERS>(v, rows.clone()),
@@ -212,12 +204,11 @@ fn strip_body<V: Integers, Q: Quads, A: Adds<V>, const POWERS: bool>(
         }
         // Not in the tiles, whose sums would leave the registers for it.
         if let Some(kind) = strip.product.activation {
-            let QuantisedStrip { product, first, panel, columns, .. } = strip;
-            let at = |column: usize| product.columns.min(panel * PANEL + column);
+            let QuantisedStrip { product, first, panel, .. } = strip;
+            let columns = panel * PANEL..product.columns.min((panel + 1) * PANEL);
             for row in rows {
                 let start = (first + row) * product.columns;
-                let outputs = product.y.part(start + at(columns.start)..start + at(columns.end));
-                activate_in_place(v, outputs, kind);
+                activate_in_place(v, product.y.part(start + columns.start..start + columns.end), kind);
             }
         }
     }
@@ -257,11 +248,10 @@ impl QuantisedStrip<'_> {
         let most = if C > tile.vectors { 1 } else { tile.rows };
         let tiles = rows.len().div_ceil(most);
         let columns = PANEL.min(self.product.columns - self.panel * PANEL);
-        let Range { start, end } = self.columns;
         // The next panel is prefetched in equal parts, one for each block of each tile.
         let passes = tiles * columns.div_ceil(C * V::LEN);
         let fetch = self.product.packing.line().div_ceil(passes).next_multiple_of(16);
-        for (step, column) in (start..columns.min(end)).step_by(C * V::LEN).enumerate() {
+        for (step, column) in (0..columns).step_by(C * V::LEN).enumerate() {
             for t in 0..tiles {
                 let at = |t: usize| rows.start + rows.len() * t / tiles;
                 let (row, end) = (at(t), at(t + 1));
@@ -325,7 +315,7 @@ impl QuantisedStrip<'_> {
                     fetched += fetch;
                 }
                 // Lines that are read at several places at once are fetched in order.
-                if R == 1 && Q::HIGH > 0 && column == self.columns.start {
+                if R == 1 && Q::HIGH > 0 && column == 0 {
                     let ahead = panel.wrapping_add(AHEAD_OF_PARTS);
                     (0..line).step_by(16).for_each(|lane| v.prefetch(ahead.wrapping_add(lane)));
                 }
