@@ -129,9 +129,10 @@ def rates(files, asked):
 def learning(asked):
     """Training steps, Glass's and PyTorch's in turns: tokens per second and memory."""
     name, context, samples = LEARNING
+    mixed = ["mixed"] if "avx512_bf16" in Path("/proc/cpuinfo").read_text() else []
     sides = {
         f"glass {precision}": ours("train", name, context, samples, asked.threads, precision)
-        for precision in ["f32", "mixed"]
+        for precision in ["f32", *mixed]
     }
     for how in ["eager", "compiled"]:
         for precision in ["f32", "bf16"]:

@@ -25,6 +25,9 @@ pub mod vocabulary;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use glass_kernels::packing::Quants;
 
 use crate::Result;
 use crate::backend::{Backend, Dense, Packing, Weight};
@@ -76,29 +79,34 @@ impl<B: Backend> Frozen<B> {
     /// Opens a model's parameters with as many bits as its files have; `folder` must have been checked against
     /// `plan`.
     pub fn open(backend: &B, plan: &Plan, folder: &Folder) -> Result<Self> {
-        let mut read = 0;
-        let mut open = |spec: &Spec| {
-            let packed = match folder.form(spec)? {
-                Form::Stored(layout) => {
-                    return backend.adopt(folder.stored(spec)?, spec.rows, spec.cols, layout);
-                }
-                Form::Quants(packing) => {
-                    backend.pack_quants(&folder.quants(spec)?, spec.rows, spec.cols, packing)
-                }
-                Form::Floats(layout) => {
-                    let read = |rows: Range<usize>, into: &mut [f32]| folder.read(&spec.some(rows), into);
-                    backend.pack(&read, spec.rows, spec.cols, layout)
-                }
-            };
-            // Otherwise a mapped file would be in memory twice.
-            read += spec.rows * spec.cols;
-            if read >= FORGET {
+        // What was read of a mapped file is released now and then: otherwise a large matrix would be in memory twice.
+        let read = AtomicUsize::new(0);
+        let passed = |weights: usize| {
+            let before = read.fetch_add(weights, Relaxed);
+            if before / FORGET < (before + weights) / FORGET {
                 folder.forget();
-                read = 0;
             }
-            packed
         };
-        Ok(Frozen { params: plan.specs.iter().map(&mut open).collect::<Result<_>>()? })
+        let open = |spec: &Spec| match folder.form(spec)? {
+            Form::Stored(layout) => backend.adopt(folder.stored(spec)?, spec.rows, spec.cols, layout),
+            Form::Quants(packing) => {
+                let quants = folder.quants(spec)?;
+                let quants = |row: usize, into: &mut [Quants]| {
+                    quants(row, into);
+                    passed(spec.cols);
+                };
+                backend.pack_quants(&quants, spec.rows, spec.cols, packing)
+            }
+            Form::Floats(layout) => {
+                let read = |rows: Range<usize>, into: &mut [f32]| {
+                    folder.read(&spec.some(rows), into)?;
+                    passed(into.len());
+                    Ok(())
+                };
+                backend.pack(&read, spec.rows, spec.cols, layout)
+            }
+        };
+        Ok(Frozen { params: plan.specs.iter().map(open).collect::<Result<_>>()? })
     }
 
     /// The number of parameters.
