@@ -185,14 +185,16 @@ def main():
                 if "memory" in asked.only:
                     results[name][bits]["memory"] = run.memory(first, first, program, asked)
                     print(f"{name:13} {bits:7} memory: {json.dumps(results[name][bits]['memory'])}", flush=True)
+    about = machine(["llama-cpp-python", "torch", "transformers"]) | {"threads": asked.threads, "rounds": asked.rounds}
+    about["what"] = "models of other families at work, tokens per second"
+    # Before learning, which takes longest: a run that is stopped there keeps the rest.
+    if rows:
+        path = record(f"families-{asked.threads}", about, results)
+        bars(path.with_suffix(".svg"), "Models of other families, tokens per second", rows)
     if "learning" in asked.only:
         results["learning"] = learning(asked)
         print(f"learning: {json.dumps(results['learning'])}")
-    about = machine(["llama-cpp-python", "torch", "transformers"]) | {"threads": asked.threads, "rounds": asked.rounds}
-    about["what"] = "models of other families at work, tokens per second"
-    path = record(f"families-{asked.threads}", about, results)
-    if rows:
-        bars(path.with_suffix(".svg"), "Models of other families, tokens per second", rows)
+        record(f"families-{asked.threads}", about, results)
 
 
 if __name__ == "__main__":
