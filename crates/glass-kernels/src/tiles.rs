@@ -26,7 +26,7 @@ pub(crate) struct Tile {
 
 /// The maximum number of rows of a tile. Rows that are a power of two apart share a set of the L1 cache, which
 /// holds eight lines or more.
-const MOST_ROWS: usize = 8;
+pub(crate) const MOST_ROWS: usize = 8;
 
 const _: () = assert!(MOST_ROWS <= 8, "with_rows! supports no more");
 
@@ -64,7 +64,7 @@ impl Inner {
 }
 
 impl Tile {
-    /// A vector of the right operand counts twice: it is loaded from the L2 cache, since the panel is too large for
+    /// A vector of the right operand counts twice: it is loaded from the L2 cache where the panel is too large for
     /// the L1 cache.
     const fn loads(self) -> usize {
         self.rows + 2 * self.vectors

@@ -1,12 +1,47 @@
 //! Packs blocks of a matrix in the order in which the inner kernel reads them, one line after another. A step is
 //! one lane: as many k as a lane of [`Operands`] holds; if the last one has only one of two, the other is zero.
+//!
+//! A panel is `[steps][PANEL]`. The right operand of one product is packed in tiles, `[tiles][steps][columns of a tile]`, and a
+//! transposed left one too, `[tiles][steps][TILE]`: what a tile reads follows each other, so it takes few pages and all sets
+//! of the L1 cache (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", section 4).
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::PANEL;
+use super::tile::{part_of, tile_columns, tile_rows};
 use crate::lanes::{Lanes, kernel};
 use crate::operands::{Operands, Singles};
+use crate::tiles::MOST_ROWS;
+
+/// Floats of a step of a tile of the left operand; those beyond the tile's rows are not read.
+pub(super) const TILE: usize = MOST_ROWS;
+
+/// Steps of all tiles that are packed before the next ones: their lines are then in the L1 cache for every tile.
+const STEPS: usize = 16;
+
+/// Where the lanes of a right operand lie: `width` columns of a step, then those of the next; `tile` floats further the next columns.
+#[derive(Clone, Copy)]
+pub(super) struct Order {
+    width: usize,
+    tile: usize,
+}
+
+impl Order {
+    /// Of a panel.
+    pub(super) const PANEL: Self = Self { width: PANEL, tile: 0 };
+
+    /// In tiles of so many steps.
+    pub(super) const fn tiles<V: Lanes, F: Operands<V>>(steps: usize) -> Self {
+        let width = tile_columns::<V, F>();
+        Self { width, tile: steps * width }
+    }
+
+    #[inline(always)]
+    fn at(self, step: usize, column: usize) -> usize {
+        column / self.width * self.tile + step * self.width + column % self.width
+    }
+}
 
 kernel!(
     /// Packs panel `p` of a row-major matrix, `cols` wide.
@@ -18,37 +53,72 @@ fn panel_body<V: Lanes>(v: V, panel: &mut [f32], w: &[f32], cols: usize, p: usiz
     let lines = p * PANEL..(w.len() / cols).min((p + 1) * PANEL);
     assert_eq!(panel.len(), cols * PANEL);
     // SAFETY: the panel has room for all its steps.
-    unsafe { transpose::<V, Singles>(v, panel.as_mut_ptr(), w, cols, 0..cols, lines) };
+    unsafe { transpose::<V, Singles>(v, panel.as_mut_ptr(), Order::PANEL, w, cols, 0..cols, lines) };
 }
 
-/// `to[s × step + j] = from[k, j]` for the k of every step s and the given j; followed by zeros up to a whole
-/// vector, or in a panel to its end. `from` is `width` wide.
+/// Lane (s, j) `= from[k, j]` for the k of every step s and the given j, zeros up to PANEL. `from` is `width` wide.
 ///
 /// # Safety
-/// There is room for all steps, each `step` long.
+/// There is room for all steps.
 #[inline(always)]
 pub(super) unsafe fn copy<V: Lanes, F: Operands<V>>(
     v: V,
-    mut to: *mut f32,
-    step: usize,
+    to: *mut f32,
+    order: Order,
     from: &[f32],
     width: usize,
     k: Range<usize>,
     columns: Range<usize>,
 ) {
-    let end = if step == PANEL { PANEL } else { columns.len() };
-    for first in k.clone().step_by(F::COUNT) {
+    for (step, first) in k.clone().step_by(F::COUNT).enumerate() {
         let line = &from[first * width..][columns.clone()];
         let second = if first + 1 < k.end { &from[(first + 1) * width..][columns.clone()] } else { &[] };
-        for j in (0..end).step_by(V::LEN) {
+        for j in (0..PANEL).step_by(V::LEN) {
             // SAFETY: by contract.
             unsafe {
                 let first = load(v, line, j);
                 let second = if F::COUNT == 2 { load(v, second, j) } else { v };
-                F::stacked(first, second).store_at(to.add(j));
+                F::stacked(first, second).store_at(to.add(order.at(step, j)));
             }
         }
-        to = to.wrapping_add(step);
+    }
+}
+
+/// The left operand in tiles: lane (s, i) of a tile `= from[k, i]` for the k of every step s and the tile's rows i. `from` is `width` wide.
+///
+/// # Safety
+/// There is room for all tiles, each of all steps × TILE.
+#[inline(always)]
+pub(super) unsafe fn tiles<V: Lanes, F: Operands<V>>(
+    v: V,
+    to: *mut f32,
+    from: &[f32],
+    width: usize,
+    k: Range<usize>,
+    rows: Range<usize>,
+) {
+    let (steps, tiles) = (k.len().div_ceil(F::COUNT), rows.len().div_ceil(tile_rows::<V, F>()));
+    for some in (0..steps).step_by(STEPS) {
+        for t in 0..tiles {
+            let to = to.wrapping_add(t * steps * TILE);
+            // Whole vectors as long as there are rows.
+            let first_row = rows.start + part_of(rows.len(), tiles, t).start;
+            let rows = first_row..rows.end.min(first_row + TILE);
+            for step in some..steps.min(some + STEPS) {
+                let first = k.start + step * F::COUNT;
+                let line = &from[first * width..][rows.clone()];
+                let second = if first + 1 < k.end { &from[(first + 1) * width..][rows.clone()] } else { &[] };
+                for i in (0..TILE).step_by(V::LEN) {
+                    // SAFETY: by contract.
+                    unsafe {
+                        let first = load(v, line, i);
+                        let second = if F::COUNT == 2 { load(v, second, i) } else { v };
+                        let (lanes, to) = (F::stacked(first, second), to.add(step * TILE + i));
+                        if V::LEN <= TILE { lanes.store_at(to) } else { lanes.store_part_at(to, TILE) }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -92,7 +162,7 @@ pub(super) unsafe fn shorten<V: Lanes, F: Operands<V>>(
     }
 }
 
-/// `to[s × PANEL + j] = from[j, k]` for the k of every step s and the given j, zeros up to PANEL; `from` is `depth` wide.
+/// Lane (s, j) `= from[j, k]` for the k of every step s and the given j, zeros up to PANEL; `from` is `depth` wide.
 ///
 /// # Safety
 /// There is room for all steps.
@@ -100,6 +170,7 @@ pub(super) unsafe fn shorten<V: Lanes, F: Operands<V>>(
 pub(super) unsafe fn transpose<V: Lanes, F: Operands<V>>(
     v: V,
     to: *mut f32,
+    order: Order,
     from: &[f32],
     depth: usize,
     k: Range<usize>,
@@ -114,7 +185,8 @@ pub(super) unsafe fn transpose<V: Lanes, F: Operands<V>>(
         for s in (0..square).step_by(V::LEN) {
             // SAFETY: LEN lines from j on and LEN steps from s on exist.
             unsafe {
-                transpose_square::<V, F>(v, to.add(s * PANEL + j), from.add(j * depth + s * F::COUNT), depth);
+                let (to, from) = (to.add(order.at(s, j)), from.add(j * depth + s * F::COUNT));
+                transpose_square::<V, F>(v, to, order.width, from, depth);
             }
         }
         for s in square..steps {
@@ -124,7 +196,7 @@ pub(super) unsafe fn transpose<V: Lanes, F: Operands<V>>(
                     if j < lines.len() && at < k.len() { unsafe { *from.add(j * depth + at) } } else { 0.0 }
                 };
                 // SAFETY: room by contract.
-                unsafe { *to.add(s * PANEL + j) = F::lane(factor(s * F::COUNT), factor(s * F::COUNT + 1)) };
+                unsafe { *to.add(order.at(s, j)) = F::lane(factor(s * F::COUNT), factor(s * F::COUNT + 1)) };
             }
         }
     }
@@ -135,17 +207,23 @@ pub(super) unsafe fn transpose<V: Lanes, F: Operands<V>>(
 /// # Safety
 /// They can be read and written.
 #[inline(always)]
-unsafe fn transpose_square<V: Lanes, F: Operands<V>>(v: V, to: *mut f32, from: *const f32, depth: usize) {
+unsafe fn transpose_square<V: Lanes, F: Operands<V>>(
+    v: V,
+    to: *mut f32,
+    to_row: usize,
+    from: *const f32,
+    depth: usize,
+) {
     // SAFETY: by contract.
     unsafe {
         if F::COUNT == 1 {
-            return v.transpose_at(from, depth, to, PANEL);
+            return v.transpose_at(from, depth, to, to_row);
         }
         let mut lanes = MaybeUninit::<[f32; 16 * 16]>::uninit();
         let lines = lanes.as_mut_ptr().cast::<f32>();
         for j in 0..V::LEN {
             F::lanes_at(v, from.add(j * depth)).store_at(lines.add(j * V::LEN));
         }
-        v.transpose_at(lines, V::LEN, to, PANEL);
+        v.transpose_at(lines, V::LEN, to, to_row);
     }
 }

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::pack::{self, Order};
 use super::product::{odd_lines, pieces};
 use super::tile::Strip;
-use super::{Layout, Matrix, PANEL, pack};
+use super::{Layout, Matrix, PANEL};
 use crate::aligned::AlignedBuffer;
 use crate::lanes::{Lanes, kernel};
 use crate::operands::Singles;
@@ -65,7 +66,9 @@ kernel!(fn pack_panel(to: &mut [f32], up: Matrix<'_>, panel: usize) = pack_panel
 fn pack_panel_body<V: Lanes>(v: V, to: &mut [f32], up: Matrix<'_>, panel: usize) {
     let columns = panel * PANEL..up.cols.min((panel + 1) * PANEL);
     // SAFETY: there is room for all steps of this panel.
-    unsafe { pack::copy::<V, Singles>(v, to.as_mut_ptr(), PANEL, up.values, up.cols, 0..up.rows, columns) };
+    unsafe {
+        pack::copy::<V, Singles>(v, to.as_mut_ptr(), Order::PANEL, up.values, up.cols, 0..up.rows, columns)
+    };
 }
 
 /// One row of `slopes`, and some panels of the inputs.
@@ -121,6 +124,8 @@ fn multiply<V: Lanes>(
                     a: scaled.as_ptr(),
                     a_row: step,
                     a_step: 1,
+                    a_tile: None,
+                    b_tile: None,
                     b: pair.up[((task.panels.start + p) * hidden + k.start) * PANEL..].as_ptr(),
                     depth: k.len(),
                     y: product[rows.start * PANEL..].as_mut_ptr(),
@@ -150,6 +155,8 @@ fn through<V: Lanes>(v: V, pair: &Pair<'_>, task: &Task, product: &[f32]) {
                     a: pair.dy[(rows.start * outputs + k.start).min(pair.dy.len())..].as_ptr(),
                     a_row: outputs,
                     a_step: 1,
+                    a_tile: None,
+                    b_tile: None,
                     b: product[k.start * PANEL..].as_ptr(),
                     depth: k.len(),
                     y: pair.dx.start().wrapping_add(rows.start * inputs + columns.start),

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::tile::Strip;
-use super::{PANEL, pack};
+use super::PANEL;
+use super::pack::{self, Order, TILE};
+use super::tile::{Strip, tile_columns, tile_rows};
 use crate::activate::{Activation, activate_in_place};
 use crate::blocks::tasks;
 use crate::lanes::Lanes;
@@ -77,6 +78,8 @@ impl LargeProduct<'_> {
         let per_lane = self.precision.per_lane();
         let packs_left = per_lane > 1 || matches!(self.a, Left::Transposed(_));
         let (size, panels) = (cores.room().block(), self.columns.div_ceil(PANEL));
+        let mut tile_rows = 1;
+        rows_of_tile(cores, self.precision, &mut tile_rows);
         let packs_right = !matches!(self.b, Right::Panels(_, precision) if precision == self.precision);
         let most = |packs: bool, most: usize| if packs { most } else { usize::MAX };
         for rows in pieces(0..self.rows, most(packs_left, MOST_ROWS)) {
@@ -85,10 +88,10 @@ impl LargeProduct<'_> {
                 let most_panels = panels.min(most(packs_right, MOST_PANELS));
                 let blocks = tasks(rows.len(), size.rows, most_panels, cores.threads());
                 let steps = k.len().div_ceil(per_lane);
-                let left_step = odd_lines(rows.len().div_ceil(blocks.max(1)));
+                let left_block = rows.len().div_ceil(blocks.max(1)).div_ceil(tile_rows) * steps * TILE;
                 let left = match self.a {
                     Left::Natural(_) => rows.len() * odd_lines(steps),
-                    Left::Transposed(_) => blocks * steps * left_step,
+                    Left::Transposed(_) => blocks * left_block,
                 };
                 let right = most_panels * steps * PANEL;
                 let lens = [if packs_left { left } else { 0 }, if packs_right { right } else { 0 }];
@@ -103,7 +106,7 @@ impl LargeProduct<'_> {
                         k,
                         steps,
                         depth,
-                        left_step,
+                        left_block,
                         panels: 0..0,
                         packed,
                     };
@@ -178,8 +181,8 @@ struct PackedBlock<'a> {
     steps: usize,
     /// Steps that are processed for all rows of a task before the next ones.
     depth: usize,
-    /// Floats from one step of a packed left operand to the next, if it was transposed.
-    left_step: usize,
+    /// Floats from one block of rows of a packed left operand to the next, if it was transposed.
+    left_block: usize,
     panels: Range<usize>,
     packed: (Parts<'a, f32>, Parts<'a, f32>),
 }
@@ -190,16 +193,13 @@ impl PackedBlock<'_> {
         row(i)..row(i + 1)
     }
 
-    /// Where block of rows `i` is packed, and the distances of rows and steps.
-    fn left(&self, i: usize) -> (*mut f32, usize, usize) {
+    /// Where block of rows `i` is packed.
+    fn left(&self, i: usize) -> *mut f32 {
         let start = self.packed.0.start();
-        match self.product.a {
-            Left::Natural(_) => {
-                let row = odd_lines(self.steps);
-                (start.wrapping_add((self.rows_of(i).start - self.rows.start) * row), row, 1)
-            }
-            Left::Transposed(_) => (start.wrapping_add(i * self.steps * self.left_step), 1, self.left_step),
-        }
+        start.wrapping_add(match self.product.a {
+            Left::Natural(_) => (self.rows_of(i).start - self.rows.start) * odd_lines(self.steps),
+            Left::Transposed(_) => i * self.left_block,
+        })
     }
 
     /// Where a panel is packed.
@@ -208,16 +208,25 @@ impl PackedBlock<'_> {
     }
 }
 
+kernel_of_operands!(fn rows_of_tile(rows: &mut usize) = rows_of_tile_body);
+
+#[inline(always)]
+fn rows_of_tile_body<V: Lanes, F: Operands<V>>(_: V, rows: &mut usize) {
+    *rows = tile_rows::<V, F>();
+}
+
 kernel_of_operands!(fn pack_left(block: &PackedBlock<'_>, i: usize) = pack_left_body);
 
 #[inline(always)]
 fn pack_left_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize) {
-    let ((to, row, step), rows, k) = (block.left(i), block.rows_of(i), block.k.clone());
-    // SAFETY: `run` allocated all steps of these rows, and whole vectors in each step.
+    let (to, rows, k) = (block.left(i), block.rows_of(i), block.k.clone());
+    // SAFETY: `run` allocated all steps of these rows, in whole tiles if they are transposed.
     unsafe {
         match block.product.a {
-            Left::Natural(a) => pack::shorten::<V, F>(v, to, row, a, block.product.depth, k, rows),
-            Left::Transposed(a) => pack::copy::<V, F>(v, to, step, a, block.product.rows, k, rows),
+            Left::Natural(a) => {
+                pack::shorten::<V, F>(v, to, odd_lines(block.steps), a, block.product.depth, k, rows);
+            }
+            Left::Transposed(a) => pack::tiles::<V, F>(v, to, a, block.product.rows, k, rows),
         }
     }
 }
@@ -228,17 +237,17 @@ kernel_of_operands!(fn pack_right(block: &PackedBlock<'_>, panel: usize) = pack_
 fn pack_right_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, panel: usize) {
     let (product, to, k) = (block.product, block.right(panel), block.k.clone());
     let panel = block.panels.start + panel;
-    let columns = product.columns_of(panel);
+    let (columns, order) = (product.columns_of(panel), Order::tiles::<V, F>(block.steps));
     // SAFETY: `run` allocated all steps of this panel.
     unsafe {
         match product.b {
             // Only panels of single floats are packed.
             Right::Panels(b, _) => {
                 let b = &b[panel * product.depth * PANEL..][..product.depth * PANEL];
-                pack::copy::<V, F>(v, to, PANEL, b, PANEL, k, 0..PANEL);
+                pack::copy::<V, F>(v, to, order, b, PANEL, k, 0..PANEL);
             }
-            Right::Natural(b) => pack::copy::<V, F>(v, to, PANEL, b, product.columns, k, columns),
-            Right::Transposed(b) => pack::transpose::<V, F>(v, to, b, product.depth, k, columns),
+            Right::Natural(b) => pack::copy::<V, F>(v, to, order, b, product.columns, k, columns),
+            Right::Transposed(b) => pack::transpose::<V, F>(v, to, order, b, product.depth, k, columns),
         }
     }
 }
@@ -248,29 +257,33 @@ kernel_of_operands!(fn part(block: &PackedBlock<'_>, i: usize, panel: usize) = p
 #[inline(always)]
 fn part_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize, panel: usize) {
     let (product, rows, k) = (block.product, block.rows_of(i), block.k.clone());
-    let (a, a_row, a_step) = match product.a {
+    let (a, a_row, a_step, a_tile) = match product.a {
         Left::Natural(a) if F::COUNT == 1 => {
-            (a[rows.start * product.depth + k.start..].as_ptr(), product.depth, 1)
+            (a[rows.start * product.depth + k.start..].as_ptr(), product.depth, 1, None)
         }
-        _ => {
-            let (a, row, step) = block.left(i);
-            (a.cast_const(), row, step)
-        }
+        Left::Natural(_) => (block.left(i).cast_const(), odd_lines(block.steps), 1, None),
+        Left::Transposed(_) => (block.left(i).cast_const(), 1, TILE, Some(block.steps * TILE)),
     };
     let columns = product.columns_of(block.panels.start + panel);
-    let b = match product.b {
+    let (b, b_step, b_tile) = match product.b {
         Right::Panels(b, precision) if precision == product.precision => {
             let steps = product.depth.div_ceil(F::COUNT);
-            b[((block.panels.start + panel) * steps + k.start / F::COUNT) * PANEL..].as_ptr()
+            let b = b[((block.panels.start + panel) * steps + k.start / F::COUNT) * PANEL..].as_ptr();
+            (b, PANEL, None)
         }
-        _ => block.right(panel).cast_const(),
+        _ => {
+            let width = tile_columns::<V, F>();
+            (block.right(panel).cast_const(), width, Some(block.steps * width))
+        }
     };
     for first in (0..block.steps.max(1)).step_by(block.depth.max(1)) {
         let strip = Strip {
             a: a.wrapping_add(first * a_step),
             a_row,
             a_step,
-            b: b.wrapping_add(first * PANEL),
+            a_tile,
+            b: b.wrapping_add(first * b_step),
+            b_tile,
             depth: block.steps.min(first + block.depth) - first,
             y: product.y.start().wrapping_add(rows.start * product.columns + columns.start),
             y_row: product.columns,

@@ -8,12 +8,16 @@ use crate::operands::{Operands, inner};
 use crate::tiles::with_rows;
 
 /// `rows` × one panel of outputs, over a block of k. Lane (i, k) of a is at `i × a_row + k × a_step`, of b at
-/// `k × PANEL + j`, of y at `i × y_row + j`.
+/// `k × PANEL + j`, of y at `i × y_row + j`; of an operand in tiles as [`pack`](super::pack) says.
 pub(super) struct Strip {
     pub a: *const f32,
     pub a_row: usize,
     pub a_step: usize,
+    /// Floats from one tile to the next, if a was packed in tiles.
+    pub a_tile: Option<usize>,
     pub b: *const f32,
+    /// Floats from one tile to the next, if b was packed in tiles.
+    pub b_tile: Option<usize>,
     /// Steps of k: lanes, each of one or two values.
     pub depth: usize,
     pub y: *mut f32,
@@ -32,16 +36,16 @@ impl Strip {
     pub(super) unsafe fn run<V: Lanes, F: Operands<V>>(&self, v: V) {
         // SAFETY: by contract.
         unsafe {
-            if self.rows == 1 {
+            if self.rows == 1 && self.b_tile.is_none() {
                 return match const { inner::<V, F>().row(V::LEN) } {
                     16 => self.row::<V, F, 16>(v),
                     8 => self.row::<V, F, 8>(v),
                     _ => self.row::<V, F, 4>(v),
                 };
             }
-            match const { inner::<V, F>().tile(V::LEN).vectors } {
-                4.. => self.tiles::<V, F, 4>(v),
-                2.. => self.tiles::<V, F, 2>(v),
+            match const { tile_columns::<V, F>() / V::LEN } {
+                4 => self.tiles::<V, F, 4>(v),
+                2 => self.tiles::<V, F, 2>(v),
                 _ => self.tiles::<V, F, 1>(v),
             }
         }
@@ -52,26 +56,29 @@ impl Strip {
     unsafe fn row<V: Lanes, F: Operands<V>, const C: usize>(&self, v: V) {
         for column in (0..self.columns).step_by(C * V::LEN) {
             // SAFETY: by contract of `run`.
-            unsafe { self.tile::<V, F, 1, C>(v, 0, column, 0..0) };
+            unsafe { self.tile::<V, F, 1, C>(v, 0..1, 0, column, 0..0) };
         }
     }
 
     /// Columns in steps of `C` vectors; rows in tiles of nearly equal height.
     #[inline(always)]
     unsafe fn tiles<V: Lanes, F: Operands<V>, const C: usize>(&self, v: V) {
-        let most = const { inner::<V, F>().tile(V::LEN).rows };
+        let most = const { tile_rows::<V, F>() };
         let tiles = self.rows.div_ceil(most);
-        // The part of the panel after this block is prefetched while it is computed: some columns in each pass.
-        let passes = tiles * self.columns.div_ceil(C * V::LEN);
-        let fetch = (PANEL / 16).div_ceil(passes) * 16;
+        // The part of b after this block is prefetched while it is computed: some columns in each pass.
+        let columns = self.columns.div_ceil(C * V::LEN);
+        let (passes, width) =
+            if self.b_tile.is_some() { (tiles, C * V::LEN) } else { (tiles * columns, PANEL) };
+        let fetch = width.div_ceil(16).div_ceil(passes) * 16;
         for (step, column) in (0..self.columns).step_by(C * V::LEN).enumerate() {
             for t in 0..tiles {
-                let (row, end) = (self.rows * t / tiles, self.rows * (t + 1) / tiles);
-                let from = PANEL.min((step * tiles + t) * fetch);
-                let fetch = from..PANEL.min(from + fetch);
+                let rows = part_of(self.rows, tiles, t);
+                let pass = if self.b_tile.is_some() { t } else { step * tiles + t };
+                let from = width.min(pass * fetch);
+                let fetch = from..width.min(from + fetch);
                 // SAFETY: by contract of `run`.
                 unsafe {
-                    with_rows!(R = end - row, at most most, self.tile::<V, F, R, C>(v, row, column, fetch));
+                    with_rows!(R = rows.len(), at most most, self.tile::<V, F, R, C>(v, rows, t, column, fetch));
                 }
             }
         }
@@ -83,12 +90,13 @@ impl Strip {
     unsafe fn tile<V: Lanes, F: Operands<V>, const R: usize, const C: usize>(
         &self,
         v: V,
-        row: usize,
+        rows: Range<usize>,
+        t: usize,
         column: usize,
         fetch: Range<usize>,
     ) {
         let mut sums = [[v; C]; R];
-        let y = self.y.wrapping_add(row * self.y_row + column);
+        let y = self.y.wrapping_add(rows.start * self.y_row + column);
         // The outputs are prefetched meanwhile: a store that waits for its cache line delays the following ones.
         if R > 1 && self.start.is_some() {
             for i in 0..R {
@@ -106,12 +114,18 @@ impl Strip {
                     None => v.load_part_at(y.wrapping_add(i * self.y_row + c * V::LEN), count),
                 }
             });
-            let mut a = self.a.wrapping_add(row * self.a_row);
-            let mut b = self.b.wrapping_add(column);
-            let ahead = self.b.wrapping_add(self.depth * PANEL);
+            let mut a = self.a.wrapping_add(self.a_tile.map_or(rows.start * self.a_row, |tile| t * tile));
+            let (mut b, first, b_step) = match self.b_tile {
+                Some(tile) => {
+                    let b = self.b.wrapping_add(column / (C * V::LEN) * tile);
+                    (b, b, C * V::LEN)
+                }
+                None => (self.b.wrapping_add(column), self.b, PANEL),
+            };
+            let ahead = first.wrapping_add(self.depth * b_step);
             for k in 0..self.depth {
                 for lane in fetch.clone().step_by(16) {
-                    v.prefetch(ahead.wrapping_add(k * PANEL + lane));
+                    v.prefetch(ahead.wrapping_add(k * b_step + lane));
                 }
                 let mut line = [v; C];
                 for c in 0..C {
@@ -127,7 +141,7 @@ impl Strip {
                     }
                 }
                 a = a.wrapping_add(self.a_step);
-                b = b.wrapping_add(PANEL);
+                b = b.wrapping_add(b_step);
             }
             self.each::<V, R, C>(column, |i, c, count| {
                 let y = y.wrapping_add(i * self.y_row + c * V::LEN);
@@ -149,6 +163,25 @@ impl Strip {
             }
         }
     }
+}
+
+/// The rows of a tile, but for the last ones of a block.
+pub(super) const fn tile_rows<V: Lanes, F: Operands<V>>() -> usize {
+    inner::<V, F>().tile(V::LEN).rows
+}
+
+/// The columns of a tile.
+pub(super) const fn tile_columns<V: Lanes, F: Operands<V>>() -> usize {
+    match inner::<V, F>().tile(V::LEN).vectors {
+        4.. => 4 * V::LEN,
+        2.. => 2 * V::LEN,
+        _ => V::LEN,
+    }
+}
+
+/// Part `t` of `count`, cut into `parts` that are as equal as possible.
+pub(super) fn part_of(count: usize, parts: usize, t: usize) -> Range<usize> {
+    count * t / parts..count * (t + 1) / parts
 }
 
 /// How many floats a single row prefetches ahead: 2 KiB.
