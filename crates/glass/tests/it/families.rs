@@ -59,9 +59,11 @@ fn each_logit(learner: &Learner<Cpu>, texts: &[&[u32]], one_by_one: bool) -> Vec
     logits
 }
 
+/// Of a folder of golden files.
 fn held(name: &str) {
-    let golden = Golden::open(&format!("families/{name}/golden"));
-    let folder = Folder::open(&root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let golden = Golden::open(&format!("{name}/golden"));
+    let folder = root().join("..").join(name);
+    let folder = Folder::open(&folder).unwrap_or_else(|error| panic!("{name}: {error}"));
     let ids: Vec<u32> = golden.get("ids").iter().map(|&id| id as u32).collect();
     let length = ids.len() / 2;
     // What scales by length, and a context as long as the texts.
@@ -118,7 +120,7 @@ fn held(name: &str) {
     let after_apart = golden.hold("after.logits", after, 1e-4);
     // For the table in docs/families.md.
     println!(
-        "{name:<20} logits {apart:.1e}, gradients {slopes_apart:.1e}, losses {losses_apart:.1e}, logits after three steps \
+        "{name:<29} logits {apart:.1e}, gradients {slopes_apart:.1e}, losses {losses_apart:.1e}, logits after three steps \
          {after_apart:.1e}, token by token: same bits"
     );
 }
@@ -128,7 +130,7 @@ fn every_family_is_what_transformers_computes() {
     let failed: Vec<String> = families()
         .into_iter()
         .filter(|name| {
-            let held = std::panic::catch_unwind(|| held(name));
+            let held = std::panic::catch_unwind(|| held(&format!("families/{name}")));
             if let Err(why) = &held {
                 eprintln!("== {name}: {:?}", why.downcast_ref::<String>());
             }
@@ -136,6 +138,12 @@ fn every_family_is_what_transformers_computes() {
         })
         .collect();
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// Layers that read the keys and values of the layer before, and sinks, in Glass's own form (`tools/own_goldens.py`).
+#[test]
+fn shared_keys_and_sinks_are_what_pytorch_computes() {
+    held("own");
 }
 
 /// The part for texts of models that read pictures too: the same logits, and it is saved as a model for texts.
