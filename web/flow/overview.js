@@ -32,8 +32,11 @@ export function overview(store, open, choose = false) {
       if (mine !== turn) return;
       if (choose) store.set(strongestHead(last));
       choose = false;
+      // Who moves over it with the keyboard stays in it.
+      const held = drawn?.contains(document.activeElement);
       drawn = draw({ store, last, stream, open, room: Math.max(480, holder.clientWidth || 1100) });
       holder.replaceChildren(drawn);
+      if (held) drawn.focus({ preventScroll: true });
       inSight(holder, drawn);
       caption.replaceChildren(...said(last));
     } catch (error) {

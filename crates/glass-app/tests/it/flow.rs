@@ -313,14 +313,19 @@ fn the_keyboard_chooses_a_token_and_a_head() {
         }
     }
     browser.wait(picture);
+    // It stays in the picture when that is drawn anew.
+    browser.value("document.querySelector('.overview svg').dataset.old = 'yes'");
+    page.go(&format!("#flow/attention?t={}&p=7", encoded(TEXT)));
+    browser.wait("!document.querySelector('.overview svg').dataset.old");
     browser.wait(drawn);
+    assert_eq!(browser.value(picture), true);
     for key in [key::RIGHT, key::RIGHT, key::RIGHT, key::DOWN, key::LEFT] {
         browser.press(key);
     }
     page.eventually(|| same(&["b", "h"].map(|name| page.state(name)), &["2".into(), "1".into()]));
     browser.press(key::ENTER);
     page.until_drawn("head");
-    let choice = Choice { position: 8, block: 2, head: 1 };
+    let choice = Choice { position: 7, block: 2, head: 1 };
     let record = Record::of(TEXT);
     page.eventually(|| numbers(&page, &record, "head", choice));
     page.assert_quiet();
