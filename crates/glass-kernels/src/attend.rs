@@ -24,7 +24,7 @@ use crate::blocks::STRIP;
 pub use backward::attend_backward;
 pub use backward_each::{attend_backward_each, attend_backward_each_apart};
 pub use block_table::BlockTable;
-pub use cache::{CacheType, Kv, KvShape, append};
+pub use cache::{CacheType, Kv, KvShape, append, keep_branch};
 pub use forward::attend;
 pub use visible::{mask, mix, pattern, pattern_len, scores, softmax};
 

@@ -20,6 +20,18 @@ pub struct BlockTable {
     blocks: Vec<u32>,
     /// For each of the memory's blocks, the slot that may write it.
     writers: Vec<u32>,
+    /// The slots after those of sequences.
+    branches: Vec<Branch>,
+}
+
+/// A slot for rows that are one of several ways in which a sequence may go on. It has memory for them alone, and reads what is
+/// before them where the sequence has it.
+#[derive(Clone, Copy, Debug)]
+struct Branch {
+    /// Its own memory: as many rows as a block has may lie in two.
+    own: [u32; 2],
+    /// The slot that it goes on from, and the position of its first row.
+    from: Option<(usize, usize)>,
 }
 
 impl BlockTable {
@@ -37,14 +49,44 @@ impl BlockTable {
         let per_slot = window.map_or(most, |window| most.min(needed(window)));
         let all = u32::try_from(slots * per_slot).expect("fewer than 2³² blocks");
         let writers = (0..all).map(|block| block / per_slot.max(1) as u32).collect();
-        BlockTable { most, per_slot, blocks: (0..all).collect(), writers }
+        BlockTable { most, per_slot, blocks: (0..all).collect(), writers, branches: Vec::new() }
     }
 
     /// Slots of at most this many positions over a memory of `blocks` blocks, of which none belongs to a slot yet.
     pub fn shared(slots: usize, positions: usize, blocks: usize) -> BlockTable {
         let most = positions.div_ceil(BLOCK);
         let (all, writers) = (vec![NOBODY; slots * most], vec![NOBODY; blocks]);
-        BlockTable { most, per_slot: most, blocks: all, writers }
+        BlockTable { most, per_slot: most, blocks: all, writers, branches: Vec::new() }
+    }
+
+    /// With this many more slots, for [branches](Self::branch).
+    #[must_use]
+    pub fn with_branches(mut self, count: usize) -> BlockTable {
+        for slot in self.slots()..self.slots() + count {
+            let block = self.writers.len() as u32;
+            self.branches.push(Branch { own: [block, block + 1], from: None });
+            self.writers.extend([slot as u32; 2]);
+            self.blocks.extend(vec![NOBODY; self.per_slot]);
+        }
+        self
+    }
+
+    /// From now on, `slot` goes on from what slot `of` has before position `past`, by at most `rows` rows. What of it lies in the
+    /// block of these rows is copied when they are [appended](super::append).
+    pub fn branch(&mut self, slot: usize, of: usize, past: usize, rows: usize) {
+        assert!(rows <= BLOCK && of < slot, "{rows} rows of slot {slot}, which goes on from {of}");
+        let branch = slot - self.slots();
+        let (from, to) = (of * self.per_slot, slot * self.per_slot);
+        self.blocks.copy_within(from..from + self.per_slot, to);
+        self.branches[branch].from = Some((of, past));
+        for (at, own) in (past / BLOCK..(past + rows).div_ceil(BLOCK)).zip(self.branches[branch].own) {
+            self.blocks[to + at % self.per_slot] = own;
+        }
+    }
+
+    /// What a slot goes on from, if it is a branch: a slot, and how many positions of it.
+    pub(super) fn branched(&self, slot: usize) -> Option<(usize, usize)> {
+        slot.checked_sub(self.slots()).and_then(|branch| self.branches.get(branch)?.from)
     }
 
     /// From now on, block `at` of a slot is the memory's block `block`, which this slot alone may write.
@@ -63,9 +105,9 @@ impl BlockTable {
         self.writers[block] = NOBODY;
     }
 
-    /// The slots.
+    /// The slots of sequences; those of branches have the numbers after them.
     pub fn slots(&self) -> usize {
-        self.blocks.len().checked_div(self.per_slot).unwrap_or(0)
+        self.blocks.len().checked_div(self.per_slot).unwrap_or(0) - self.branches.len()
     }
 
     /// Blocks of the memory.
@@ -93,7 +135,8 @@ impl BlockTable {
 
     /// Asserts that a slot may write these of its blocks, in a memory of `blocks` blocks.
     pub(super) fn assert_written(&self, slot: usize, at: Range<usize>, blocks: usize) {
-        assert!(slot < self.slots(), "slot {slot} is outside a cache of {}", self.slots());
+        let slots = self.slots() + self.branches.len();
+        assert!(slot < slots, "slot {slot} is outside a cache of {slots}");
         self.assert_together(&at);
         for at in at {
             let block = self.block(slot, at);

@@ -186,8 +186,11 @@ pub fn append(
         table.assert_written(span.slot, written, shape.blocks);
     }
     let (keys, values) = (Parts::new(keys), Parts::new(values));
-    let write = |task: usize| {
-        let (span, head) = (&spans[task / shape.heads], task % shape.heads);
+    let write = |span: &Span, head: usize| {
+        if let Some((of, past)) = table.branched(span.slot) {
+            assert_eq!(past, span.past, "a branch begins after what it goes on from");
+            copy_head(&keys, &values, shape, table, [of, span.slot], past / BLOCK * BLOCK..past, head);
+        }
         let mut position = span.past;
         while position < span.keys() {
             let end = span.keys().min((position / BLOCK + 1) * BLOCK);
@@ -210,8 +213,73 @@ pub fn append(
             position = end;
         }
     };
-    let tasks = spans.len() * shape.heads;
+    // A branch copies what the slots before it have written, so a head's spans are written in order then.
+    let in_order = spans.iter().any(|span| table.branched(span.slot).is_some());
+    let (tasks, each) = if in_order { (1, spans.len()) } else { (spans.len(), 1) };
+    let write = |task: usize| {
+        let (first, head) = (task / shape.heads, task % shape.heads);
+        spans[first..first + each].iter().for_each(|span| write(span, head));
+    };
+    let tasks = tasks * shape.heads;
     if k.len() < ALONE { (0..tasks).for_each(write) } else { cores.run(tasks, &write) }
+}
+
+/// Gives the slot that a branch goes on from what the branch has at these positions, as if it had been appended there. What
+/// lies before them in the same block is copied too: it is the same.
+pub fn keep_branch(
+    keys: &mut [f32],
+    values: &mut [f32],
+    shape: KvShape,
+    table: &BlockTable,
+    branch: usize,
+    slot: usize,
+    positions: Range<usize>,
+) {
+    assert_eq!((keys.len(), values.len()), (shape.keys_len(), shape.values_len()));
+    assert!(table.branched(branch).is_some(), "slot {branch} is no branch");
+    let blocks = positions.start / BLOCK..positions.end.div_ceil(BLOCK);
+    table.assert_written(slot, blocks.clone(), shape.blocks);
+    let (keys, values) = (Parts::new(keys), Parts::new(values));
+    for block in blocks {
+        let positions = block * BLOCK..positions.end.min((block + 1) * BLOCK);
+        for head in 0..shape.heads {
+            copy_head(&keys, &values, shape, table, [branch, slot], positions.clone(), head);
+        }
+    }
+}
+
+/// Copies positions from the start of a block on to the same block of another slot, if that is another one.
+fn copy_head(
+    keys: &Parts<'_, f32>,
+    values: &Parts<'_, f32>,
+    shape: KvShape,
+    table: &BlockTable,
+    slots: [usize; 2],
+    positions: Range<usize>,
+    head: usize,
+) {
+    let count = positions.len();
+    let [from, to] = slots.map(|slot| table.block(slot, positions.start / BLOCK));
+    if count == 0 || from == to {
+        return;
+    }
+    let [from, to] = [from, to].map(|block| block * shape.heads + head);
+    let range = |place: usize, len: usize| place * len..(place + 1) * len;
+    let len = shape.block_keys();
+    // SAFETY: only this task uses this head of these two blocks, which are not the same.
+    let (from_keys, to_keys) = unsafe { (keys.part(range(from, len)), keys.part(range(to, len))) };
+    // Positions stand side by side, as many as a row of keys has.
+    let row = shape.key_row();
+    let copied = if row == BLOCK { count } else { row };
+    let rows = shape.key() * count.div_ceil(row);
+    for (to, from) in to_keys.chunks_exact_mut(row).zip(from_keys.chunks_exact(row)).take(rows) {
+        to[..copied].copy_from_slice(&from[..copied]);
+    }
+    let len = shape.block_values();
+    // SAFETY: as above.
+    let (from_values, to_values) = unsafe { (values.part(range(from, len)), values.part(range(to, len))) };
+    let copied = count.div_ceil(shape.kind.per_lane()) * shape.width();
+    to_values[..copied].copy_from_slice(&from_values[..copied]);
 }
 
 /// Writes these positions, all of one block.

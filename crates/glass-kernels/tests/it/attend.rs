@@ -53,10 +53,10 @@ pub struct Case {
 
 /// A cache that starts as NaN: entries that were never written must not matter.
 pub struct Cache {
-    keys: Vec<f32>,
-    values: Vec<f32>,
-    shape: KvShape,
-    table: BlockTable,
+    pub keys: Vec<f32>,
+    pub values: Vec<f32>,
+    pub shape: KvShape,
+    pub table: BlockTable,
 }
 
 impl Cache {
@@ -64,7 +64,7 @@ impl Cache {
         Self::over(heads, BlockTable::separate(slots, positions), kind)
     }
 
-    fn over(heads: Heads, table: BlockTable, kind: CacheType) -> Self {
+    pub fn over(heads: Heads, table: BlockTable, kind: CacheType) -> Self {
         let shape = KvShape { heads: heads.key, size: heads.size, blocks: table.in_memory(), kind };
         let (keys, values) = (vec![f32::NAN; shape.keys_len()], vec![f32::NAN; shape.values_len()]);
         Self { keys, values, shape, table }

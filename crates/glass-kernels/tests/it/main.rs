@@ -6,6 +6,7 @@ mod add;
 mod attend;
 mod attend_backward;
 mod attend_backward_each;
+mod branches;
 mod cap;
 mod clear;
 mod close;
