@@ -1,7 +1,6 @@
 //! Generates text, token by token.
 
 pub mod batch;
-pub mod lookup;
 pub mod runner;
 pub mod stop;
 
@@ -9,11 +8,12 @@ use std::ops::ControlFlow;
 
 pub(crate) use batch::ends;
 pub use batch::{Batch, Part, Room};
-use lookup::Lookup;
 pub use runner::Runner;
 use stop::StopText;
 
 use crate::backend::Backend;
+use crate::guess::{Guesser, MOST_AHEAD, Outlook, Rows, Sources, Tree, grow_together};
+use crate::memory::BRANCHES;
 use crate::model::Gpt;
 use crate::next_token::{Sampler, Sampling, logprob};
 use crate::tokens::{TextStream, Tokenizer};
@@ -32,9 +32,11 @@ pub struct GenerateOptions {
     pub ends: Vec<u32>,
     /// Bytes at the end of the prompt that are not a complete character yet: the first token may complete it.
     pub before: Vec<u8>,
-    /// The largest number of tokens [guessed](lookup) ahead at a time: the same result, in fewer passes if the text
-    /// repeats itself. 0 turns guessing off, 63 is the maximum.
+    /// The largest number of tokens in a row that are [guessed](crate::guess) from the text itself: the same result, in fewer
+    /// passes if it repeats itself. 0 for none.
     pub lookup: usize,
+    /// Whether the model's [draft](crate::guess::Draft), if it has one, guesses too: the same result, in fewer passes.
+    pub draft: bool,
 }
 
 /// Why a generation ended.
@@ -105,42 +107,49 @@ pub fn generate<B: Backend>(
     each: &mut dyn FnMut(&Token<'_>) -> ControlFlow<()>,
 ) -> Result<Generated> {
     let room = runner.room();
-    let positions = runner.ids().len() + room;
     let mut going = Continuation::new(runner.gpt(), tokenizer, options, sample, runner.ids())?;
-    let mut lookup = Lookup::new(options.lookup.min(MOST_AHEAD));
-    // The ids read so far: the final ones, then a guess, of which `right` tokens were right so far.
-    let mut all = Vec::with_capacity(positions + 1);
-    all.extend_from_slice(runner.ids());
-    let (mut guessed, mut right) = (0, 0);
+    let draft = runner.draft.filter(|_| options.draft);
+    let mut guesser = Guesser::new(Sources { lookup: options.lookup, draft });
+    guesser.see(runner.ids());
+    // The guesses of the last pass, the node that was right last, and how many ids there are up to node 0.
+    let (mut tree, mut rows) = (Tree::default(), Tree::default().rows());
+    let (mut node, mut read) = (0, 0);
     let finish = loop {
         if let ControlFlow::Break(finish) = going.draw(runner.logits()?, None, room, each)? {
             break finish;
         }
         let drawn = *going.ids.last().expect("one was drawn");
-        let read = all.len();
-        all.push(drawn);
-        if right < guessed && runner.ids()[read] == drawn {
-            right += 1;
+        guesser.learn(node, drawn);
+        guesser.see(&[drawn]);
+        if let Some(child) = tree.child(node, drawn) {
+            node = child;
             going.guesses.right += 1;
-            runner.logits_after(right)?;
+            runner.logits_after(rows.of(node))?;
             continue;
         }
-        runner.truncate(read);
-        lookup.learn(guessed, right);
-        let guess = lookup.guess(&all, positions - all.len());
-        (guessed, right) = (guess.len(), 0);
-        going.guesses.all += guessed;
-        match guess {
-            [] => runner.feed(&[drawn])?,
-            _ => {
-                let mut ahead = [drawn; MOST_AHEAD + 1];
-                ahead[1..=guessed].copy_from_slice(guess);
-                runner.feed_every(&ahead[..=guessed])?;
-            }
+        settle(runner, read, &tree, &rows, node);
+        guesser.begin(going.outlook(), going.left().min(runner.room().saturating_sub(1)), BRANCHES + 1);
+        grow_together(&mut [&mut guesser], 1, MOST_AHEAD, &runner.costs);
+        tree.clone_from(guesser.tree());
+        (rows, node) = (tree.rows(), 0);
+        going.guesses.all += tree.len();
+        runner.costs.begin();
+        match tree.is_empty() {
+            true => runner.feed(&[drawn])?,
+            false => runner.feed_tree(drawn, &tree, &rows)?,
         }
+        runner.costs.end(1 + tree.len());
+        read = runner.ids().len() - rows.chains[0].rows.len() + 1;
     };
-    runner.truncate(all.len());
+    settle(runner, read, &tree, &rows, node);
     going.finish(finish)
+}
+
+/// What was read is final up to the last right guess.
+fn settle<B: Backend>(runner: &mut Runner<'_, B>, read: usize, tree: &Tree, rows: &Rows, node: usize) {
+    if !tree.is_empty() {
+        runner.keep(read, tree, rows, rows.of(node));
+    }
 }
 
 /// Continues from `prompts` in the first slots of `batch`, all together, in one pass for one token of each: slot
@@ -194,9 +203,6 @@ pub fn generate_together<B: Backend>(
     going.into_iter().zip(ended).map(|((one, _), finish)| one.finish(finish)).collect()
 }
 
-/// The largest number of guessed tokens: with the token before them, as many as have logits at once.
-pub(crate) const MOST_AHEAD: usize = 63;
-
 /// A text that is being generated.
 pub(crate) struct Continuation<'a> {
     options: GenerateOptions,
@@ -204,6 +210,7 @@ pub(crate) struct Continuation<'a> {
     pub(crate) ids: Vec<u32>,
     text: Text<'a>,
     pub(crate) guesses: Guesses,
+    vocabulary: usize,
 }
 
 impl<'a> Continuation<'a> {
@@ -218,7 +225,8 @@ impl<'a> Continuation<'a> {
         sampler.see(read);
         let ids = Vec::with_capacity(options.tokens.min(gpt.config.context + 1));
         let text = Text::new(tokenizer, options, ids.capacity());
-        Ok(Continuation { options: options.clone(), sampler, ids, text, guesses: Guesses::default() })
+        let (options, vocabulary) = (options.clone(), gpt.config.vocabulary);
+        Ok(Continuation { options, sampler, ids, text, guesses: Guesses::default(), vocabulary })
     }
 
     /// Draws the next token; returns the reason if it is the last one. `room` is the number of positions that were
@@ -253,6 +261,17 @@ impl<'a> Continuation<'a> {
             return Ok(ControlFlow::Continue(()));
         };
         Ok(ControlFlow::Break(finish))
+    }
+
+    /// How the next tokens will be drawn.
+    pub(crate) fn outlook(&self) -> Outlook {
+        let (sampling, sample, position) = self.sampler.next_draw();
+        Outlook::new(sampling, sample, position, self.vocabulary)
+    }
+
+    /// How many tokens may be drawn after the next one.
+    pub(crate) fn left(&self) -> usize {
+        self.options.tokens.saturating_sub(self.ids.len() + 1)
     }
 
     pub(crate) fn finish(self, finish: Finish) -> Result<Generated> {

@@ -16,6 +16,7 @@ pub mod model;
 
 // Logits → probabilities → the next token, and again; and a conversation.
 pub mod next_token;
+pub mod guess;
 pub mod generate;
 pub mod scheduler;
 pub mod score;

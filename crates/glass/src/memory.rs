@@ -6,7 +6,7 @@ mod cache;
 
 pub(crate) use angles::turns_at;
 pub use angles::{Angles, Turns};
-pub use cache::Cache;
+pub use cache::{BRANCHES, Cache};
 
 use std::collections::BTreeSet;
 

@@ -80,6 +80,11 @@ impl Sampler {
         })
     }
 
+    /// How it draws, the number of its sequence, and the position of the next token.
+    pub fn next_draw(&self) -> (&Sampling, u64, u64) {
+        (&self.sampling, self.sample, self.position)
+    }
+
     /// Adds tokens that were not drawn, such as the prompt. An id outside the vocabulary only counts as a position.
     pub fn see(&mut self, ids: &[u32]) {
         ids.iter().for_each(|&id| self.note(id));

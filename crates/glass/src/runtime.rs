@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::backend::{Backend, CacheType, Packing};
 use crate::generate::{Batch, Room, Runner};
+use crate::guess::{Clock, Costs, Draft};
 use crate::model::Gpt;
 use crate::weights::initialise::initialise;
 use crate::weights::{Frozen, Weights};
@@ -13,6 +14,10 @@ use crate::{Config, Result};
 pub struct Model<B: Backend> {
     /// The type in which its runners store keys and values.
     pub cache: CacheType,
+    /// What was learned to guess its text, if anything was.
+    pub draft: Option<Arc<Draft>>,
+    /// What measures passes, so that as many tokens are guessed as save time on this machine.
+    pub clock: Option<Clock>,
     gpt: Gpt,
     weights: Arc<Frozen<B>>,
     backend: B,
@@ -21,13 +26,13 @@ pub struct Model<B: Backend> {
 impl<B: Backend> Model<B> {
     /// A model from weights that belong to a plan.
     pub fn new(backend: B, gpt: Gpt, weights: Frozen<B>, cache: CacheType) -> Self {
-        Model { cache, gpt, weights: Arc::new(weights), backend }
+        Model { cache, draft: None, clock: None, gpt, weights: Arc::new(weights), backend }
     }
 
     /// The same weights, shared, on a back end that can use them: the same processor with another number of threads.
     pub fn on(&self, backend: B) -> Self {
         let (cache, gpt, weights) = (self.cache, self.gpt.clone(), self.weights.clone());
-        Model { cache, gpt, weights, backend }
+        Model { cache, draft: self.draft.clone(), clock: self.clock, gpt, weights, backend }
     }
 
     /// A model of this configuration with random weights, as at the start of training: for measurements and checks
@@ -57,7 +62,10 @@ impl<B: Backend> Model<B> {
 
     /// A runner for one sequence of at most this many positions, which takes less memory.
     pub fn runner_within(&self, positions: usize) -> Result<Runner<'_, B>> {
-        Runner::within(&self.backend, &self.gpt, Weights::Frozen(&self.weights), self.cache, positions)
+        let weights = Weights::Frozen(&self.weights);
+        let mut runner = Runner::within(&self.backend, &self.gpt, weights, self.cache, positions)?;
+        (runner.draft, runner.costs) = (self.draft.as_deref(), Costs::new(self.clock));
+        Ok(runner)
     }
 
     /// A batch of this many sequences of at most this many positions each.

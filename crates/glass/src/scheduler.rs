@@ -19,11 +19,12 @@ pub use plan::Chunk;
 pub use request::{Attribute, Constraint, Event, LensRow, Request, Seen, SeenRow, Ticket, Watch};
 
 use crate::generate::{Batch, Room};
-use plan::{GUESSING_ROWS, Planner, Share};
+use plan::{GUESSES, Planner, Share};
 use prefixes::Prefixes;
 use sequence::{Ending, Sequence};
 
 use crate::backend::{BLOCK, Backend};
+use crate::guess::Costs;
 use crate::inspect::Inspector;
 use crate::memory::Cache;
 use crate::runtime::Model;
@@ -66,6 +67,7 @@ pub struct Scheduler<'a, B: Backend> {
     slots: Vec<usize>,
     next: u64,
     counters: Counters,
+    costs: Costs,
 }
 
 /// Bytes of keys and values of a block of positions, of all layers.
@@ -93,7 +95,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
         }
         let blocks = blocks.min(most);
         let room = Room { slots: settings.slots, positions: context, cache: model.cache };
-        let rows = settings.chunk.most() + settings.slots + GUESSING_ROWS;
+        let rows = settings.chunk.most() + settings.slots + GUESSES;
         let weights = Weights::Frozen(model.weights());
         Ok(Scheduler {
             model,
@@ -107,6 +109,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             slots: (0..settings.slots).rev().collect(),
             next: 0,
             counters: Counters { block_bytes: bytes, ..Counters::default() },
+            costs: Costs::new(model.clock),
         })
     }
 
@@ -203,6 +206,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             prefixes: &mut self.prefixes,
             batch: &mut self.batch,
             chunk: self.chunk,
+            costs: &self.costs,
             cached: &mut self.counters.cached,
         };
         let shares = planner.plan();
@@ -210,9 +214,11 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             return false;
         }
         let (backend, watched) = (self.model.backend(), &mut self.counters.watched);
+        self.costs.begin();
         if let Err(error) = pass::read(backend, &mut self.batch, &mut self.running, &shares, watched) {
             self.fail(&shares, error);
         }
+        self.costs.end(shares.iter().map(|share| share.rows).sum());
         self.settle(&shares);
         self.look_inside();
         self.deliver(each);
@@ -230,7 +236,8 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             let slot = self.slots.pop().expect("one is free");
             let (gpt, positions) = (self.model.gpt(), self.batch.positions());
             self.batch.truncate(slot, 0);
-            match Sequence::new(ticket, slot, request, gpt, self.tokenizer, positions, need) {
+            let draft = self.model.draft.as_deref();
+            match Sequence::new(ticket, slot, request, gpt, self.tokenizer, draft, positions, need) {
                 Ok(sequence) => self.running.push(sequence),
                 Err(error) => {
                     self.prefixes.unreserve(need);
@@ -261,12 +268,19 @@ impl<'a, B: Backend> Scheduler<'a, B> {
                 prompts = true;
                 self.counters.prompt += share.rows as u64;
             }
-            self.counters.guessed += sequence.guess.len() as u64;
+            let decodes = sequence.decodes();
+            let (tree, read) = (sequence.guesser.tree(), sequence.read);
+            let guessed = if decodes { tree.len() } else { 0 };
+            self.counters.guessed += guessed as u64;
             if matches!(sequence.ended, Some(Ending::Failed(_))) {
                 continue;
             }
-            self.counters.right += sequence.advance(share.rows) as u64;
-            self.batch.truncate(sequence.slot, sequence.read);
+            let (right, row) = sequence.advance(share.rows);
+            self.counters.right += right as u64;
+            if guessed > 0 {
+                let tree = sequence.guesser.tree();
+                self.batch.keep(sequence.slot, read + 1, tree, &sequence.rows, row);
+            }
             let known = sequence.known;
             sequence.publish(&mut self.prefixes);
             for &block in &sequence.blocks[known..sequence.known] {

@@ -1,11 +1,15 @@
 //! Attention's operations.
 
+use std::ops::Range;
+
 use super::{Attended, Dense, Device, Dropout, Heads, Kv, Span, Tensor, Weight};
 
 /// The operations of attention. Shapes are those of the kernels.
 pub trait Attend: Device {
     /// Appends keys and values to the slot of each span.
     fn append(&self, kv: &mut Kv<Self>, key: &Tensor<Self>, value: &Tensor<Self>, spans: &[Span]);
+    /// Gives a slot what a branch of it has at these positions.
+    fn keep_branch(&self, kv: &mut Kv<Self>, branch: usize, slot: usize, positions: Range<usize>);
     /// Every head's output, without storing the pattern; `sums` is written for a backward if given.
     fn attend(
         &self,

@@ -1,6 +1,9 @@
 //! A batch: several sequences are read together. One pass extends each of them, and weights are read once for all.
 
 mod check;
+mod parts;
+
+pub use parts::{EachLogits, Part};
 
 use crate::backend::{Backend, BlockTable, CacheType, Span, Tensor};
 use crate::memory::{Cache, Keep, Memory, PASS_ROWS};
@@ -23,24 +26,8 @@ pub struct Room {
     pub cache: CacheType,
 }
 
-/// Takes logits of a pass, some rows at a time: `(part, i)` of every row, and `[rows, vocabulary]`.
-pub type EachLogits<'a> = dyn FnMut(&[(usize, usize)], &[f32]) + 'a;
-
 /// A slot, and the ids that it reads.
 type Ids<'p> = (usize, &'p [u32]);
-
-/// What a pass adds to one sequence.
-#[derive(Clone, Copy, Debug)]
-pub struct Part<'a> {
-    /// The sequence's slot.
-    pub slot: usize,
-    /// The ids to read; at least one.
-    pub ids: &'a [u32],
-    /// The logits after this many of the last ids are wanted.
-    pub wanted: usize,
-    /// Whether a probe sees all of its rows. Otherwise it may miss those of the last block whose logits are not wanted.
-    pub seen: bool,
-}
 
 /// Several sequences, each in its own slot; any of them may be extended, alone or with others. The result for a
 /// sequence is the same, bit for bit, whatever the other slots hold. All memory is allocated at the start; reading
@@ -63,6 +50,10 @@ pub struct Batch<'a, B: Backend> {
     rows: Vec<u32>,
     /// For each row of logits of the last pass: the slot, and the number of its ids that the logits follow.
     answers: Vec<(usize, usize)>,
+    /// Slots for branches that the pass uses so far.
+    branches: usize,
+    /// For every slot whose guesses the pass reads: the slot of the first branch of their tree.
+    first_branch: Vec<usize>,
 }
 
 impl<'a, B: Backend> Batch<'a, B> {
@@ -115,6 +106,8 @@ impl<'a, B: Backend> Batch<'a, B> {
             outputs: Vec::with_capacity(slots),
             rows: Vec::with_capacity(rows),
             answers: Vec::with_capacity(wanted),
+            branches: 0,
+            first_branch: vec![slots; slots],
         })
     }
 
@@ -229,40 +222,6 @@ impl<'a, B: Backend> Batch<'a, B> {
         Ok(Some(left))
     }
 
-    /// Extends some slots in one pass, no slot twice, at most [`rows`](Self::rows) ids in total. The wanted logits are
-    /// passed to `each(rows, logits)`, some rows at a time, so that they are never all in memory: `(part, i)` of every
-    /// row, in the order of the parts and `i` counted from a part's first wanted row, and `[rows, vocabulary]`.
-    ///
-    /// # Errors
-    /// As for [`feed`](Self::feed).
-    pub fn read<P: Probe>(
-        &mut self,
-        parts: &[Part<'_>],
-        mut probe: P,
-        each: &mut EachLogits<'_>,
-    ) -> Result<()> {
-        self.admit(parts.iter().map(|part| (part.slot, part.ids)))?;
-        self.announce(&mut probe)?;
-        let (backend, wanted) = (self.backend, |part: usize| parts[part].wanted.min(parts[part].ids.len()));
-        let (kept, most) = (
-            |part: usize| if parts[part].seen { parts[part].ids.len() } else { wanted(part) },
-            self.logits.capacity(),
-        );
-        self.forward(probe, Outputs::Each(&kept), |gpt, pass, memory, logits| {
-            let of = |(part, span): (usize, &Span)| {
-                let first = span.rows.end - wanted(part);
-                (first..span.rows.end).enumerate().map(move |(i, row)| ((part, i), row))
-            };
-            let (names, rows): (Vec<(usize, usize)>, Vec<usize>) =
-                pass.spans.iter().enumerate().flat_map(of).unzip();
-            for (names, rows) in names.chunks(most).zip(rows.chunks(most)) {
-                gpt.logits(pass, rows.iter().copied(), memory, logits);
-                each(names, &backend.view(&logits.data, 0..logits.len()));
-            }
-        });
-        Ok(())
-    }
-
     /// Announces a pass over the admitted parts to the probe.
     fn announce<P: Probe>(&self, probe: &mut P) -> Result<()> {
         let (config, spans) = (&self.gpt.config, self.spans.as_slice());
@@ -367,6 +326,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         }
         self.spans.clear();
         self.rows.clear();
+        self.branches = 0;
         for (slot, ids) in parts {
             let start = self.rows.len();
             self.rows.extend_from_slice(ids);
@@ -386,11 +346,11 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.answers.clear();
         self.outputs.clear();
         let mut row = 0;
-        for (part, span) in spans.iter().enumerate() {
+        for (number, span) in spans.iter().enumerate() {
             let kept = match outputs {
                 Outputs::All => span.rows.len(),
                 Outputs::Last => 1,
-                Outputs::Each(wanted) => wanted(part).max(1),
+                Outputs::Each(wanted) => wanted(number, span.rows.len()).max(1),
             };
             let past = span.past + span.rows.len() - kept;
             self.outputs.push(Span { rows: row..row + kept, slot: span.slot, past });
@@ -401,8 +361,11 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.gpt.forward(&mut pass, &self.rows, &mut self.memory, &mut self.cache);
         end(self.gpt, &mut pass, &mut self.memory, &mut self.logits);
         for span in &self.spans {
-            self.ids[span.slot].extend_from_slice(&self.rows[span.rows.clone()]);
-            self.written[span.slot] = self.written[span.slot].max(self.ids[span.slot].len());
+            // What branches read may never become final.
+            if let Some(ids) = self.ids.get_mut(span.slot) {
+                ids.extend_from_slice(&self.rows[span.rows.clone()]);
+                self.written[span.slot] = self.written[span.slot].max(ids.len());
+            }
         }
     }
 }
@@ -413,8 +376,8 @@ enum Outputs<'a> {
     All,
     /// The last.
     Last,
-    /// As many of the last as this says for each part, and at least one.
-    Each(&'a dyn Fn(usize) -> usize),
+    /// As many of the last as this says for each span and its rows, and at least one.
+    Each(&'a dyn Fn(usize, usize) -> usize),
 }
 
 /// An error: the ids that logits follow were truncated.

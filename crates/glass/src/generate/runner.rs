@@ -3,6 +3,7 @@
 use super::batch::forgotten;
 use super::{Batch, Room};
 use crate::backend::{Backend, CacheType};
+use crate::guess::{Costs, Draft, Rows, Tree};
 use crate::model::Gpt;
 use crate::probe::Probe;
 use crate::weights::Weights;
@@ -18,6 +19,10 @@ pub struct Runner<'a, B: Backend> {
     next: Vec<f32>,
     /// The number of ids that the logits follow; 0 before there are any.
     read: usize,
+    /// What was learned to guess the model's text, if anything was.
+    pub draft: Option<&'a Draft>,
+    /// What passes cost.
+    pub costs: Costs,
 }
 
 impl<'a, B: Backend> Runner<'a, B> {
@@ -36,7 +41,13 @@ impl<'a, B: Backend> Runner<'a, B> {
         positions: usize,
     ) -> Result<Self> {
         let batch = Batch::new(backend, gpt, weights, Room { slots: 1, positions, cache })?;
-        Ok(Runner { batch, next: vec![0.0; gpt.config.vocabulary], read: 0 })
+        Ok(Runner {
+            batch,
+            next: vec![0.0; gpt.config.vocabulary],
+            read: 0,
+            draft: None,
+            costs: Costs::new(None),
+        })
     }
 
     /// The model's plan.
@@ -119,6 +130,21 @@ impl<'a, B: Backend> Runner<'a, B> {
     pub fn feed_every(&mut self, ids: &[u32]) -> Result<()> {
         self.batch.feed_every(SLOT, ids)?;
         self.logits_after(0)
+    }
+
+    /// Reads an id and guesses after it, at most 64 rows; afterwards [`logits`](Self::logits) gives the logits after the id, and
+    /// [`logits_after`](Self::logits_after) those after each row.
+    ///
+    /// # Errors
+    /// If the model cannot read them, or there are more.
+    pub fn feed_tree(&mut self, id: u32, tree: &Tree, rows: &Rows) -> Result<()> {
+        self.batch.feed_tree(SLOT, id, tree, rows)?;
+        self.logits_after(0)
+    }
+
+    /// Of the tree that was just read, whose node 0 is the last of the first `read` ids, the guesses up to `row` were right.
+    pub fn keep(&mut self, read: usize, tree: &Tree, rows: &Rows, row: usize) {
+        self.batch.keep(SLOT, read, tree, rows, row);
     }
 
     /// From now on [`logits`](Self::logits) gives the logits after number `row` of the ids that were fed last.

@@ -1,8 +1,13 @@
 //! The cache of keys and values of a model: what is kept between passes.
 
+use std::ops::Range;
+
 use crate::Result;
 use crate::backend::{BLOCK, Backend, BlockTable, CacheType, Kv, KvShape};
 use crate::config::Config;
+
+/// Branches that a pass may have, in all its sequences together: ways in which one may go on, besides its first.
+pub const BRANCHES: usize = 16;
 
 /// Keys and values: one for each layer that has its own, or, if nothing is kept between passes, one that all layers use in
 /// turn whose own nobody else reads.
@@ -24,7 +29,7 @@ impl<B: Backend> Cache<B> {
         positions: usize,
         rows: usize,
     ) -> Result<Self> {
-        let table = |layer| layer_table(config, layer, slots, positions, rows);
+        let table = |layer| layer_table(config, layer, slots, positions, rows).with_branches(BRANCHES);
         Cache::of(backend, config, kind, with_keys(config).map(table), by_layer(config), positions)
     }
 
@@ -52,7 +57,7 @@ impl<B: Backend> Cache<B> {
         positions: usize,
         blocks: usize,
     ) -> Result<Self> {
-        let table = BlockTable::shared(slots, positions, blocks);
+        let table = BlockTable::shared(slots, positions, blocks).with_branches(BRANCHES);
         let tables = with_keys(config).map(|_| table.clone());
         Cache::of(backend, config, kind, tables, by_layer(config), positions)
     }
@@ -76,6 +81,11 @@ impl<B: Backend> Cache<B> {
     /// Changes where the blocks of the slots are.
     pub fn map(&mut self, change: impl Fn(&mut BlockTable)) {
         self.layers.iter_mut().for_each(|kv| change(&mut kv.table));
+    }
+
+    /// Gives a slot what a branch of it has at these positions.
+    pub fn keep_branch(&mut self, backend: &B, branch: usize, slot: usize, positions: Range<usize>) {
+        self.layers.iter_mut().for_each(|kv| backend.keep_branch(kv, branch, slot, positions.clone()));
     }
 
     /// Whether a sequence that had `read` positions can go on after its first `len`: whether the next row's windows are still

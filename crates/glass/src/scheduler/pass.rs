@@ -9,6 +9,7 @@ use crate::Result;
 use crate::backend::Backend;
 use crate::generate::Batch;
 use crate::generate::batch::Part;
+use crate::guess::{Rows, Tree};
 
 /// Reads what was planned; `watching` counts passes in which something is watched.
 pub(super) fn read<'a, B: Backend>(
@@ -22,20 +23,27 @@ pub(super) fn read<'a, B: Backend>(
     let mut ids = Vec::with_capacity(shares.iter().map(|share| share.rows).sum());
     for share in shares {
         let sequence = &running[share.at];
-        let next = if sequence.decodes() { 1 } else { share.rows };
-        ids.extend_from_slice(&sequence.ids[sequence.read..sequence.read + next]);
-        ids.extend_from_slice(&sequence.guess);
+        ids.extend_from_slice(&sequence.ids[sequence.read..sequence.read + share.ids(sequence)]);
     }
+    // Copies, since sequences change while their rows are read.
+    let trees: Vec<Option<(Tree, Rows)>> = (shares.iter())
+        .map(|share| {
+            let sequence = &running[share.at];
+            let tree = sequence.guesser.tree();
+            (sequence.decodes() && !tree.is_empty()).then(|| (tree.clone(), sequence.rows.clone()))
+        })
+        .collect();
     let mut rest = ids.as_slice();
-    let part = |share: &Share| {
-        let (ids, after) = rest.split_at(share.rows);
-        rest = after;
+    let mut parts = Vec::with_capacity(shares.len());
+    for (share, tree) in shares.iter().zip(&trees) {
         let sequence = &running[share.at];
-        let seen =
-            sequence.watched.as_ref().is_some_and(|watched| watched.concerns(sequence.positions(share.rows)));
-        Part { slot: sequence.slot, ids, wanted: share.wanted, seen }
-    };
-    let parts: Vec<Part<'_>> = shares.iter().map(part).collect();
+        let (ids, after) = rest.split_at(share.ids(sequence));
+        rest = after;
+        let positions = sequence.positions(share.rows);
+        let seen = sequence.watched.as_ref().is_some_and(|watched| watched.concerns(positions));
+        let guesses = tree.as_ref().map(|(tree, rows)| (tree, rows));
+        parts.push(Part { slot: sequence.slot, ids, guesses, wanted: share.wanted, seen });
+    }
     // A watched sequence's probe sees its own rows, while its other half takes the logits.
     let mut watched: Vec<Option<Watched>> = (shares.iter())
         .map(|share| {

@@ -7,6 +7,8 @@ use super::sequence::Sequence;
 use super::watch::Watched;
 use crate::backend::{BLOCK, Backend};
 use crate::generate::Batch;
+use crate::guess::{Costs, Guesser, grow_together};
+use crate::memory::BRANCHES;
 
 /// How many rows of prompts a pass reads.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -40,8 +42,8 @@ impl Chunk {
 /// The oldest prompt gets at least this share of a chunk.
 const OLDEST: usize = 4;
 
-/// Rows in a pass up to which guessed tokens cost little.
-pub(super) const GUESSING_ROWS: usize = 16;
+/// Guesses in a pass, of all sequences together.
+pub(super) const GUESSES: usize = 64;
 
 /// What a pass reads of a sequence.
 pub(super) struct Share {
@@ -51,12 +53,20 @@ pub(super) struct Share {
     pub wanted: usize,
 }
 
+impl Share {
+    /// The rows that are no guesses.
+    pub fn ids(&self, sequence: &Sequence<'_>) -> usize {
+        if sequence.decodes() { 1 } else { self.rows }
+    }
+}
+
 /// What a plan is made from.
 pub(super) struct Planner<'p, 'a, B: Backend> {
     pub running: &'p mut [Sequence<'a>],
     pub prefixes: &'p mut Prefixes,
     pub batch: &'p mut Batch<'a, B>,
     pub chunk: Chunk,
+    pub costs: &'p Costs,
     /// Positions of prompts whose keys and values were computed before.
     pub cached: &'p mut u64,
 }
@@ -65,13 +75,7 @@ impl<B: Backend> Planner<'_, '_, B> {
     /// What the next pass reads of whom.
     pub fn plan(&mut self) -> Vec<Share> {
         let continued = self.running.iter().filter(|sequence| sequence.decodes()).count();
-        let guesses = GUESSING_ROWS.saturating_sub(continued).checked_div(continued).unwrap_or(0);
         let mut shares = Vec::with_capacity(self.running.len());
-        for (at, sequence) in self.running.iter_mut().enumerate().filter(|(_, s)| s.decodes()) {
-            sequence.make_guess(guesses);
-            let rows = 1 + sequence.guess.len();
-            shares.push(Share { at, rows, wanted: rows });
-        }
         let mut left = self.chunk.beside(continued);
         let mut reading = self.readers();
         // The shortest first, so that few wait for long; but the oldest always goes on.
@@ -93,11 +97,36 @@ impl<B: Backend> Planner<'_, '_, B> {
                 }
             }
         }
+        let prompts = shares.iter().map(|share| share.rows).sum();
+        self.guess(continued, prompts);
+        for (at, sequence) in self.running.iter().enumerate().filter(|(_, sequence)| sequence.decodes()) {
+            let rows = 1 + sequence.guesser.tree().len();
+            shares.push(Share { at, rows, wanted: rows });
+        }
         for share in &shares {
-            self.make_room(share.at, share.rows);
+            let sequence = &self.running[share.at];
+            let positions = if sequence.decodes() { sequence.rows.chains[0].rows.len() } else { share.rows };
+            self.make_room(share.at, positions);
         }
         shares.sort_by_key(|share| share.at);
         shares
+    }
+
+    /// Guesses how the sequences that are being continued go on: as many tokens as make the pass, which reads `prompts` rows of
+    /// prompts too, worth more. With many sequences, guesses give way to them.
+    fn guess(&mut self, continued: usize, prompts: usize) {
+        let chains = 1 + BRANCHES.checked_div(continued).unwrap_or(0);
+        let decoding = self.running.iter_mut().filter(|sequence| sequence.decodes());
+        let mut guessers: Vec<&mut Guesser<'_>> = decoding
+            .map(|sequence| {
+                sequence.begin_guessing(chains);
+                &mut sequence.guesser
+            })
+            .collect();
+        if guessers.iter().any(|guesser| guesser.is_active()) {
+            grow_together(&mut guessers, continued + prompts, GUESSES, self.costs);
+        }
+        self.running.iter_mut().filter(|sequence| sequence.decodes()).for_each(Sequence::end_guessing);
     }
 
     /// The sequences whose prompts are being read, after they took what others have computed; without those that wait for a

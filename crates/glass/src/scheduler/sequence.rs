@@ -6,8 +6,8 @@ use super::prefixes::{Before, Key, Prefixes};
 use super::request::{Constraint, Event, Request, Ticket};
 use super::watch::Watched;
 use crate::backend::BLOCK;
-use crate::generate::lookup::Lookup;
 use crate::generate::{Continuation, Finish};
+use crate::guess::{Draft, Guesser, Rows, Sources, Tree};
 use crate::model::Gpt;
 use crate::next_token::score;
 use crate::probe::Site;
@@ -37,9 +37,11 @@ pub(super) struct Sequence<'a> {
     first: usize,
     /// Positions that others had computed.
     pub cached: usize,
-    /// The tokens guessed in this pass.
-    pub guess: Vec<u32>,
-    pub lookup: Lookup,
+    /// Guesses what follows; its tree is read in this pass.
+    pub guesser: Guesser<'a>,
+    /// The rows of the tree, and the node after which the next token is drawn.
+    pub rows: Rows,
+    node: usize,
     pub watched: Option<Watched>,
     pub events: Vec<Event>,
     pub ended: Option<Ending>,
@@ -77,6 +79,7 @@ impl<'a> Sequence<'a> {
         request: Request,
         gpt: &Gpt,
         tokenizer: Option<&'a Tokenizer>,
+        draft: Option<&'a Draft>,
         positions: usize,
         reserved: usize,
     ) -> Result<Sequence<'a>> {
@@ -85,6 +88,9 @@ impl<'a> Sequence<'a> {
         let prompt = ids.len();
         let first = if score_prompt { 0 } else { watch.as_ref().map_or(usize::MAX, |watch| watch.first()) };
         let shares = watch.as_ref().is_none_or(|watch| watch.edits.is_empty());
+        let draft = draft.filter(|_| options.draft);
+        let mut guesser = Guesser::new(Sources { lookup: options.lookup, draft });
+        guesser.see(&ids);
         Ok(Sequence {
             ticket,
             slot,
@@ -97,8 +103,9 @@ impl<'a> Sequence<'a> {
             shares,
             first,
             cached: 0,
-            guess: Vec::new(),
-            lookup: Lookup::new(options.lookup.min(crate::generate::MOST_AHEAD)),
+            guesser,
+            rows: Tree::default().rows(),
+            node: 0,
             events: Vec::new(),
             ended: None,
             score_prompt,
@@ -176,13 +183,19 @@ impl<'a> Sequence<'a> {
         }
     }
 
-    /// Guesses at most `most` tokens after the last one.
-    pub fn make_guess(&mut self, most: usize) {
+    /// Begins to guess what follows the last token, in at most `chains` chains.
+    pub fn begin_guessing(&mut self, chains: usize) {
         let drawn = self.continuation.ids.len();
-        let left = self.tokens.saturating_sub(drawn + 1).min(self.room.saturating_sub(drawn));
-        self.guess.clear();
-        self.guess.extend_from_slice(self.lookup.guess(&self.ids, left.min(most)));
-        self.continuation.guesses.all += self.guess.len();
+        let left = self.continuation.left().min(self.room.saturating_sub(drawn));
+        // A probe sees the rows of its own slot: those of branches would be missing, and not be edited.
+        let chains = if self.watched.is_some() { 1 } else { chains };
+        self.guesser.begin(self.continuation.outlook(), left, chains);
+    }
+
+    /// The guesses are those that the pass reads.
+    pub fn end_guessing(&mut self) {
+        self.rows = self.guesser.tree().rows();
+        self.continuation.guesses.all += self.guesser.tree().len();
     }
 
     /// The pass computed the logits after position `read` + `row`, where `read` counts what was read before it.
@@ -255,30 +268,32 @@ impl<'a> Sequence<'a> {
                 finish = finish.or(Some(Finish::Stop));
             }
             self.ids.push(id);
-            self.row = (self.guess.get(self.right) == Some(&id)).then(|| {
+            self.guesser.learn(self.node, id);
+            self.guesser.see(&[id]);
+            self.row = self.guesser.tree().child(self.node, id).map(|child| {
+                self.node = child;
                 self.right += 1;
                 self.continuation.guesses.right += 1;
-                self.right
+                self.rows.of(child)
             });
         }
         self.ended = finish.map(Ending::Done);
         Ok(())
     }
 
-    /// The pass is over: it read this many positions of the prompt, or the last token and the guess. Returns how many guesses
-    /// were right.
-    pub fn advance(&mut self, rows: usize) -> usize {
+    /// The pass is over: it read this many positions of the prompt, or the last token and the guesses. Returns how many guesses
+    /// were right, and the row of the last one.
+    pub fn advance(&mut self, rows: usize) -> (usize, usize) {
         let right = std::mem::take(&mut self.right);
+        let row = self.rows.of(std::mem::take(&mut self.node));
         if self.decodes() {
-            self.lookup.learn(self.guess.len(), right);
             // What was drawn last is read by the next pass.
             self.read = self.ids.len() - 1;
         } else {
             self.read += rows;
         }
-        self.guess.clear();
         self.row = Some(0);
-        right
+        (right, row)
     }
 
     /// An error of this sequence; with edits, they are the likely cause of numbers that are not finite.

@@ -14,6 +14,7 @@ mod conversation;
 mod generate;
 mod gguf;
 mod golden;
+mod guess;
 mod house;
 mod inspect;
 mod inspect_refused;

@@ -1,5 +1,7 @@
 //! Attention's operations on a CPU.
 
+use std::ops::Range;
+
 use glass_kernels::aligned::AlignedBuffer;
 use glass_kernels::attend;
 
@@ -11,6 +13,11 @@ impl Attend for Cpu {
     fn append(&self, kv: &mut Kv<Self>, key: &Tensor<Self>, value: &Tensor<Self>, spans: &[Span]) {
         let Kv { keys, values, shape, table } = kv;
         attend::append(&self.cores, keys, values, *shape, table, used(key), used(value), spans);
+    }
+
+    fn keep_branch(&self, kv: &mut Kv<Self>, branch: usize, slot: usize, positions: Range<usize>) {
+        let Kv { keys, values, shape, table } = kv;
+        attend::keep_branch(keys, values, *shape, table, branch, slot, positions);
     }
 
     fn attend(

@@ -1,0 +1,126 @@
+//! What a pass costs by the number of its rows: measured while passes are made.
+
+/// Seconds since some moment.
+pub type Clock = fn() -> f64;
+
+/// Rows up to which costs are kept apart.
+const MOST: usize = 128;
+
+/// A later measurement counts as much as this many earlier ones, once there are so many.
+const MEMORY: f64 = 32.0;
+
+/// Measurements of a number of rows until it is trusted as such.
+const TRUSTED: f64 = 3.0;
+
+/// What a further row costs as a share of one row, before anything was measured.
+const FURTHER: f64 = 0.15;
+
+/// A guess must bring this much more than none: estimates err.
+const WORTHWHILE: f64 = 1.01;
+
+/// The seconds of a pass, by its rows.
+#[derive(Clone, Debug)]
+pub struct Costs {
+    clock: Option<Clock>,
+    /// When the pass began.
+    begun: f64,
+    /// Of every number of rows: the mean, and how many measurements it stands for.
+    measured: Vec<(f64, f64)>,
+    /// The best line through them: seconds without rows, and of each row.
+    line: (f64, f64),
+}
+
+impl Costs {
+    /// Measured with this clock; without one, a further row always costs the same share.
+    pub fn new(clock: Option<Clock>) -> Costs {
+        Costs { clock, begun: 0.0, measured: vec![(0.0, 0.0); MOST + 1], line: (1.0 - FURTHER, FURTHER) }
+    }
+
+    /// A guess must bring this many times what none brings.
+    pub fn worthwhile(&self) -> f64 {
+        WORTHWHILE
+    }
+
+    /// The cost of a pass over this many rows, in any unit.
+    pub fn of(&self, rows: usize) -> f64 {
+        let line = self.line.0 + self.line.1 * rows as f64;
+        match self.measured.get(rows) {
+            // Between the line and what was measured, the more often it was.
+            Some(&(mean, count)) => (mean * count + line * TRUSTED) / (count + TRUSTED),
+            None => line,
+        }
+    }
+
+    /// A pass begins.
+    pub fn begin(&mut self) {
+        self.begun = self.clock.map_or(0.0, |clock| clock());
+    }
+
+    /// It ended, and had this many rows.
+    pub fn end(&mut self, rows: usize) {
+        if let Some(clock) = self.clock {
+            self.learn(rows, clock() - self.begun);
+        }
+    }
+
+    /// A pass over this many rows took so many seconds.
+    fn learn(&mut self, rows: usize, seconds: f64) {
+        let Some((mean, count)) = self.measured.get_mut(rows) else { return };
+        if *count == 0.0 {
+            (*mean, *count) = (seconds, 1.0);
+        } else {
+            // What interrupted a pass is not its cost.
+            let seconds = seconds.min(2.0 * *mean);
+            *count = (*count + 1.0).min(MEMORY);
+            *mean += (seconds - *mean) / *count;
+        }
+        self.fit();
+    }
+
+    /// Least squares, with what is assumed of a further row as a few measurements.
+    fn fit(&mut self) {
+        let measured = self.measured.iter().zip(0_u32..).filter(|((_, count), _)| *count > 0.0);
+        let all: Vec<(f64, f64, f64)> =
+            measured.map(|(&(mean, count), rows)| (f64::from(rows), mean, count)).collect();
+        let Some(&(rows, seconds, _)) = all.first() else { return };
+        // The cost of one row, if further rows cost as much as is assumed.
+        let one = seconds / (1.0 + FURTHER * (rows - 1.0));
+        let assumed = [1.0, 8.0].map(|rows| (rows, one * (1.0 + FURTHER * (rows - 1.0)), 1.0));
+        let (mut n, mut x, mut y, mut xx, mut xy) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for (rows, seconds, count) in all.into_iter().chain(assumed) {
+            n += count;
+            x += count * rows;
+            y += count * seconds;
+            xx += count * rows * rows;
+            xy += count * rows * seconds;
+        }
+        let slope = ((n * xy - x * y) / (n * xx - x * x)).max(0.0);
+        self.line = ((y - slope * x) / n, slope);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_those_that_were_measured() {
+        let mut costs = Costs::new(None);
+        assert!((costs.of(9) / costs.of(1) - (1.0 + 8.0 * FURTHER)).abs() < 1e-9);
+        for _ in 0..40 {
+            for rows in [1, 2, 4, 8] {
+                costs.learn(rows, 0.010 + 0.001 * rows as f64);
+            }
+        }
+        for rows in [1, 2, 3, 4, 6, 8, 16] {
+            let expected = 0.010 + 0.001 * rows as f64;
+            assert!((costs.of(rows) / expected - 1.0).abs() < 0.02, "{rows}: {}", costs.of(rows));
+        }
+        // A pass that was interrupted hardly counts; a lasting change does.
+        let before = costs.of(4);
+        costs.learn(4, 10.0);
+        assert!(costs.of(4) < 1.05 * before);
+        (0..200).for_each(|_| costs.learn(4, 0.028));
+        assert!((costs.of(4) / 0.028 - 1.0).abs() < 0.1, "{}", costs.of(4));
+    }
+}
