@@ -24,7 +24,7 @@ use show::Show;
 /// Runs `glass generate`.
 pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     let model =
-        NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?.starting(&args.start)?;
+        NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?.starting(&args.start)?.guessing(&args.guess)?;
     let (ids, text) = prompt(args, &model)?;
     let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
     let tokens = args.tokens.unwrap_or_else(|| advised_tokens(model.folder.generation(), ids.len()));
@@ -37,9 +37,9 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     let mut certain = TextStream::default();
     let text = certain.push(&text).to_string();
     let before = certain.held().to_vec();
-    let lookup = args.lookup.lookup.into();
+    let lookup = args.guess.lookup.into();
     let ends = if args.ignore_end { Vec::new() } else { model.end_tokens() };
-    let options = GenerateOptions { tokens, sampling, stop: args.stop.clone(), ends, before, lookup };
+    let options = GenerateOptions { tokens, sampling, stop: args.stop.clone(), ends, before, lookup, draft: true };
     if args.batch > 1 {
         return together(args, &model, &options, &ids, &text);
     }
@@ -52,7 +52,7 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
             writeln!(out, "{}", out.bold(&heading))?;
         }
         let done = one(&mut out, args, &model, &mut runner, &options, sample, &text)?;
-        remark(&model, &done);
+        remark(&model, &done, args.show);
     }
     out.done()
 }
@@ -96,15 +96,15 @@ fn together(
                 }
                 stream.end(&mut out, done)?;
             }
-            remark(model, done);
+            remark(model, done, false);
         }
     }
     out.done()
 }
 
-fn remark(model: &NamedModel, done: &Generated) {
+fn remark(model: &NamedModel, done: &Generated, show: bool) {
     let Guesses { all, right } = done.guesses;
-    if all > 0 {
+    if show && all > 0 {
         say(&format!("{right} of {} guessed ahead were right; each saved a pass", count(all, "token")));
     }
     if done.finish == Finish::Context {

@@ -3,17 +3,20 @@
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use glass::Config;
 use glass::backend::{Cpu, InputScales, Packing};
 use glass::config::preset::{PRESETS, Preset};
+use glass::guess::Draft;
 use glass::runtime::Model;
 use glass::text_model::TextModel;
 use glass::tokens::chat::Template;
 use glass::tokens::{Special, Tokenizer};
 use glass::weights::folder::Folder;
 
-use crate::args::{MachineArgs, Packings, RunningArgs, StartArgs};
+use crate::args::{GuessArgs, MachineArgs, Packings, RunningArgs, StartArgs};
 use crate::embedded;
 use crate::fail::{Fail, say};
 use crate::hub_cache;
@@ -201,6 +204,12 @@ pub fn cpu(machine: &MachineArgs) -> Cpu {
     Cpu::new(threads)
 }
 
+/// Seconds since the program began to measure.
+fn clock() -> f64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs_f64()
+}
+
 /// A model that runs, and its name.
 pub struct NamedModel {
     /// As given on the command line.
@@ -232,6 +241,26 @@ impl NamedModel {
         let mut opened = TextModel::new(cpu(machine).with_input_scales(scales), folder)?;
         opened.cache = running.kind().unwrap_or(opened.cache);
         Ok(NamedModel { name: name(model), model: opened, no_start: false })
+    }
+
+    /// The same with guesses ahead, if there is something to guess from.
+    pub fn guessing(mut self, args: &GuessArgs) -> Result<NamedModel, Fail> {
+        self.model.clock = Some(clock);
+        match args.draft.as_deref() {
+            None => {}
+            Some("none") => self.model.draft = None,
+            Some(path) => {
+                let draft = Draft::open(Path::new(path), self.model.config().vocabulary)?;
+                let draft = draft.ok_or_else(|| {
+                    Fail::asked(format!(
+                        "--draft: {path} has no {}; glass train --draft-for makes one, and none guesses without",
+                        glass::guess::FILE
+                    ))
+                })?;
+                self.model.draft = Some(Arc::new(draft));
+            }
+        }
+        Ok(self)
     }
 
     /// The same with --no-start: the start tokens of its files are left out.

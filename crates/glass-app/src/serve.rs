@@ -86,7 +86,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(|error| unbound(address, &error))?;
     let bound = listener.local_addr().map_err(|error| unbound(address, &error))?;
     let model =
-        NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?.starting(&args.start)?;
+        NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?.starting(&args.start)?.guessing(&args.guess)?;
     let card = Card::of(&model, args.model.as_deref())?;
     log::begin(args.log);
     log::panics();
@@ -108,7 +108,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
         guard,
         created: random::now(),
         timeout: Duration::from_secs(args.limits.timeout),
-        lookup: args.lookup.lookup.into(),
+        lookup: args.guess.lookup.into(),
         log_prompts: args.log_prompts,
         phase: watch::Sender::new(Phase::Open),
         busy: Arc::default(),

@@ -84,6 +84,8 @@ pub struct Token<'a> {
     pub text: &'a str,
     /// The logits it was drawn from.
     pub logits: &'a [f32],
+    /// Whether it was guessed, so that it took no pass of its own.
+    pub guessed: bool,
 }
 
 impl Token<'_> {
@@ -115,7 +117,7 @@ pub fn generate<B: Backend>(
     let (mut tree, mut rows) = (Tree::default(), Tree::default().rows());
     let (mut node, mut read) = (0, 0);
     let finish = loop {
-        if let ControlFlow::Break(finish) = going.draw(runner.logits()?, None, room, each)? {
+        if let ControlFlow::Break(finish) = going.draw(runner.logits()?, None, (&tree, node), room, each)? {
             break finish;
         }
         let drawn = *going.ids.last().expect("one was drawn");
@@ -179,7 +181,7 @@ pub fn generate_together<B: Backend>(
         batch.logits(0, &mut next)?;
         let mut one = Continuation::new(gpt, tokenizer, options, first + slot as u64, prompt)?;
         let room = batch.room(slot);
-        let flow = one.draw(&next, None, room, &mut |token| each(slot, token))?;
+        let flow = one.draw(&next, None, NO_GUESSES, room, &mut |token| each(slot, token))?;
         going.push((one, room));
         ended.push(flow.break_value());
     }
@@ -196,12 +198,15 @@ pub fn generate_together<B: Backend>(
         for (row, &(slot, _)) in drawn.iter().enumerate() {
             batch.logits(row, &mut next)?;
             let (one, room) = &mut going[slot];
-            ended[slot] = one.draw(&next, None, *room, &mut |token| each(slot, token))?.break_value();
+            ended[slot] = one.draw(&next, None, NO_GUESSES, *room, &mut |token| each(slot, token))?.break_value();
         }
     }
     let ended = ended.into_iter().map(|finish| finish.expect("all have ended"));
     going.into_iter().zip(ended).map(|((one, _), finish)| one.finish(finish)).collect()
 }
+
+/// Where nothing is guessed.
+const NO_GUESSES: (&Tree, usize) = (&Tree::EMPTY, 0);
 
 /// A text that is being generated.
 pub(crate) struct Continuation<'a> {
@@ -230,11 +235,13 @@ impl<'a> Continuation<'a> {
     }
 
     /// Draws the next token; returns the reason if it is the last one. `room` is the number of positions that were
-    /// left before the first token; with `allowed`, only these tokens can be drawn.
+    /// left before the first token; with `allowed`, only these tokens can be drawn. Those that follow the node of `guesses` were
+    /// guessed.
     pub(crate) fn draw(
         &mut self,
         logits: &[f32],
         allowed: Option<&[bool]>,
+        (tree, node): (&Tree, usize),
         room: usize,
         each: &mut dyn FnMut(&Token<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<Finish>> {
@@ -247,7 +254,8 @@ impl<'a> Continuation<'a> {
         }
         self.ids.push(id);
         let stopped = self.text.push(id);
-        let token = Token { id, text: self.text.fresh(), logits };
+        let guessed = tree.child(node, id).is_some();
+        let token = Token { id, text: self.text.fresh(), logits, guessed };
         let left = each(&token).is_break();
         let finish = if stopped {
             Finish::Stop

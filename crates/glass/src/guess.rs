@@ -18,7 +18,7 @@ mod tree;
 
 pub use chance::Outlook;
 pub use cost::{Clock, Costs};
-pub use draft::Draft;
+pub use draft::{Draft, FILE};
 pub use table::Table;
 pub use tree::{Chain, Rows, Tree};
 

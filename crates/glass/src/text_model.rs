@@ -51,9 +51,11 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::Result;
 use crate::backend::{Backend, CacheType, Packing};
+use crate::guess::{self, Draft};
 use crate::model::Gpt;
 use crate::plan::Spec;
 use crate::runtime::{Model, cache_for};
@@ -113,7 +115,10 @@ impl<B: Backend> TextModel<B> {
                 (Frozen::load(&backend, &plan, packing, &read)?, cache_for(packing))
             }
         };
-        Ok(TextModel { folder, tokenizer, loaded: Model::new(backend, gpt, weights, cache) })
+        let draft = folder.extra(guess::FILE)?.map(|bytes| Draft::read(&bytes, folder.config().vocabulary));
+        let mut loaded = Model::new(backend, gpt, weights, cache);
+        loaded.draft = draft.transpose()?.map(Arc::new);
+        Ok(TextModel { folder, tokenizer, loaded })
     }
 
     /// The loaded model alone.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{LookupArgs, MachineArgs, RunningArgs, SamplingArgs, StartArgs};
+use super::{GuessArgs, MachineArgs, RunningArgs, SamplingArgs, StartArgs};
 
 /// Talk to a model
 #[derive(Args, Debug)]
@@ -44,7 +44,7 @@ pub struct ChatArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub lookup: LookupArgs,
+    pub guess: GuessArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{LookupArgs, MachineArgs, RunningArgs, SamplingArgs, StartArgs};
+use super::{GuessArgs, MachineArgs, RunningArgs, SamplingArgs, StartArgs};
 
 /// Continue a text
 #[derive(Args, Debug)]
@@ -51,7 +51,7 @@ pub struct GenerateArgs {
     pub samples: u64,
 
     /// Generate this many samples together, one token of each per pass: the same texts, shown when they are done
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["show", "lookup"],
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["show", "lookup", "draft"],
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub batch: u16,
 
@@ -73,7 +73,7 @@ pub struct GenerateArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub lookup: LookupArgs,
+    pub guess: GuessArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -45,14 +45,19 @@ impl InputArgs {
     }
 }
 
-/// Guessing ahead.
+/// Guessing ahead. It changes no byte of a text, only when it is there.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Running")]
-pub struct LookupArgs {
-    /// Guess up to N tokens ahead, from what followed the same tokens before: the same text, sooner if it repeats
-    /// itself
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=63))]
+#[command(next_help_heading = "Guessing ahead")]
+pub struct GuessArgs {
+    /// Guess up to N tokens in a row from what followed the same tokens before; 0 for none. As many are guessed as save
+    /// time on this machine, and no byte of the text changes
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u8).range(0..=63))]
     pub lookup: u8,
+
+    /// Guess from this draft too: a file or folder that `glass train --draft-for` made, or none. Default: the one in the
+    /// model's folder, if there is one
+    #[arg(long, value_name = "DRAFT")]
+    pub draft: Option<String>,
 }
 
 /// The types of keys and values.

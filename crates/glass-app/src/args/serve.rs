@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{LookupArgs, MachineArgs, RunningArgs, StartArgs};
+use super::{GuessArgs, MachineArgs, RunningArgs, StartArgs};
 
 /// Serve a model over HTTP, with a page to chat
 #[derive(Args, Debug)]
@@ -52,7 +52,7 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub lookup: LookupArgs,
+    pub guess: GuessArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -102,7 +102,7 @@ impl<'a> Talk<'a> {
             tokenizer,
             template,
             room,
-            lookup: args.lookup.lookup.into(),
+            lookup: args.guess.lookup.into(),
             stops,
             ends,
             answers,
@@ -153,6 +153,7 @@ impl<'a> Talk<'a> {
             stop: self.stops.clone(),
             ends: self.ends.clone(),
             lookup: self.lookup,
+            draft: true,
             ..GenerateOptions::default()
         };
         let (mut stream, mut failed) = (stream(), None);

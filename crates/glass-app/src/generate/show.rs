@@ -19,6 +19,8 @@ const TOP: usize = 5;
 const PIECE: usize = 18;
 const BAR: usize = 12;
 const OTHER: usize = 12;
+/// Marks a token that was guessed ahead.
+const GUESSED: char = '+';
 /// The columns before the alternatives, and the width of one with its probability.
 const BEFORE: usize = PIECE + 9 + BAR + 2;
 const EACH: usize = OTHER + 10;
@@ -32,6 +34,8 @@ pub struct Show<'a> {
     /// The number of tokens so far, and the sum of their log-probabilities.
     tokens: usize,
     sum: f64,
+    /// Tokens that were guessed.
+    guessed: usize,
 }
 
 impl Show<'_> {
@@ -39,7 +43,7 @@ impl Show<'_> {
     pub fn new(model: &NamedModel, columns: usize) -> Result<Show<'_>, Fail> {
         let sampler = Sampler::new(&Sampling::default(), model.config().vocabulary, 0)?;
         let others = (columns.saturating_sub(BEFORE) / EACH).min(TOP - 1);
-        Ok(Show { sampler, model, others, tokens: 0, sum: 0.0 })
+        Ok(Show { sampler, model, others, tokens: 0, sum: 0.0, guessed: 0 })
     }
 
     /// The heading.
@@ -59,7 +63,9 @@ impl Show<'_> {
         let is_first = top.first().is_none_or(|first| first.logprob <= token.logprob());
         let bar = bar(share, BAR);
         let bar = if is_first { out.green(&bar) } else { out.yellow(&bar) };
-        write!(out, "{}{} {bar}  ", fit(&piece(self.model, token.id), PIECE), percent(share))?;
+        self.guessed += usize::from(token.guessed);
+        let mark = if token.guessed { GUESSED } else { ' ' };
+        write!(out, "{}{} {bar}{mark} ", fit(&piece(self.model, token.id), PIECE), percent(share))?;
         let mut line = String::new();
         for drawn in top.iter().filter(|drawn| drawn.id != token.id).take(self.others) {
             let share = percent(drawn.logprob.exp());
@@ -89,7 +95,11 @@ impl Show<'_> {
         } else {
             ""
         };
-        let [mean, legend] = [mean, format!("{bars}{VISIBLE}")].map(|line| out.dim(&wrapped(&line, 0)));
+        let guessed = match self.guessed {
+            0 => String::new(),
+            _ => format!("{GUESSED} after the bar: guessed ahead, so that it took no pass of its own; "),
+        };
+        let [mean, legend] = [mean, format!("{bars}{guessed}{VISIBLE}")].map(|line| out.dim(&wrapped(&line, 0)));
         writeln!(out, "{mean}\n{legend}")?;
         out.show()
     }
@@ -103,6 +113,7 @@ impl Show<'_> {
         let top: Vec<Value> = top.iter().map(|drawn| entry(drawn.id, drawn.logprob)).collect();
         let mut own = entry(token.id, token.logprob());
         own["top"] = Value::Array(top);
+        own["guessed"] = token.guessed.into();
         Ok(own)
     }
 }

@@ -50,7 +50,7 @@ impl Answer {
             Event::Scored { id, scored, top } => {
                 self.scored.push(Told { id, logprob: scored.map(|scored| scored.logprob), top });
             }
-            Event::Token { id, logprob, text, top } => {
+            Event::Token { id, logprob, text, top, .. } => {
                 self.text.push_str(&text);
                 self.tokens.push(Told { id, logprob, top });
             }

@@ -41,6 +41,7 @@ impl Generation {
             ends: card.ends.clone(),
             before: Vec::new(),
             lookup,
+            draft: true,
         };
         Ok(Generation {
             options,

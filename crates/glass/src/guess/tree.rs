@@ -23,6 +23,9 @@ struct Node {
 
 impl Tree {
     /// No guesses.
+    pub const EMPTY: Tree = Tree { nodes: Vec::new(), others: 0 };
+
+    /// No guesses.
     pub fn clear(&mut self) {
         self.truncate(0);
     }

@@ -103,6 +103,8 @@ pub enum Event {
         text: String,
         /// The most probable tokens at its place.
         top: Vec<Drawn>,
+        /// Whether it was guessed, so that it took no pass of its own.
+        guessed: bool,
     },
     /// It is done.
     Ended {

@@ -251,17 +251,19 @@ impl<'a> Sequence<'a> {
             _ => None,
         };
         let (mut drawn, logprobs) = (None, self.logprobs);
-        let flow = self.continuation.draw(logits, allowed, self.room, &mut |token| {
-            drawn = Some((token.id, logprobs.then(|| token.logprob()), token.text.to_string()));
+        let guesses = (self.guesser.tree(), self.node);
+        let flow = self.continuation.draw(logits, allowed, guesses, self.room, &mut |token| {
+            let logprob = logprobs.then(|| token.logprob());
+            drawn = Some((token.id, logprob, token.text.to_string(), token.guessed));
             ControlFlow::Continue(())
         })?;
         let mut finish = flow.break_value();
-        if let Some((id, logprob, text)) = drawn {
+        if let Some((id, logprob, text, guessed)) = drawn {
             let top = match self.top {
                 0 => Vec::new(),
                 top => self.continuation.sampler.top(logits, top)?.to_vec(),
             };
-            self.events.push(Event::Token { id, logprob, text, top });
+            self.events.push(Event::Token { id, logprob, text, top, guessed });
             if let Some(constraint) = &mut self.constraint
                 && constraint.take(id)?
             {

@@ -157,6 +157,15 @@ impl Folder {
         Ok(all)
     }
 
+    /// A file of this name beside the weights, if a folder has one; beside a checkpoint, files belong to nobody.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn extra(&self, name: &str) -> Result<Option<Stored>> {
+        let found = if self.checkpoint.is_none() { self.source.large(name)? } else { None };
+        Ok(found.map(|bytes| Stored::whole(Arc::new(bytes))))
+    }
+
     /// How the matrices are packed, if they are.
     pub fn packings(&self) -> Option<&Packings> {
         self.packings.as_ref()

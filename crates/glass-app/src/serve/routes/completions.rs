@@ -302,7 +302,7 @@ impl Writer for Chunks {
             Event::Scored { id, scored, top } => {
                 self.tell(choice, &Told { id, logprob: scored.map(|scored| scored.logprob), top });
             }
-            Event::Token { id, logprob, text, top } => {
+            Event::Token { id, logprob, text, top, .. } => {
                 self.usage.completion += 1;
                 self.first[choice].get_or_insert(id);
                 self.tell(choice, &Told { id, logprob, top });
