@@ -45,7 +45,7 @@ pub use machine::MachineArgs;
 pub use manual::{CompletionsArgs, ManArgs};
 pub use page::PageArgs;
 pub use quantise::{ConvertArgs, Packings, QuantiseArgs};
-pub use running::{InputArgs, GuessArgs, RunningArgs};
+pub use running::{GuessArgs, InputArgs, RunningArgs};
 pub use sampling::SamplingArgs;
 pub use score::ScoreArgs;
 pub use serve::{AccessArgs, LogForm, ServeArgs};

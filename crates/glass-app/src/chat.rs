@@ -24,8 +24,9 @@ use talk::{Answer, Talk};
 
 /// Answers questions until there are no more.
 pub fn run(args: &ChatArgs) -> Result<(), Fail> {
-    let model =
-        NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?.starting(&args.start)?.guessing(&args.guess)?;
+    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?
+        .starting(&args.start)?
+        .guessing(&args.guess)?;
     // While this is set, Ctrl-C ends the program. It is unset during an answer.
     let stop = Arc::new(AtomicBool::new(true));
     let mut talk = Talk::new(&model, args, stop.clone())?;

@@ -23,8 +23,9 @@ use show::Show;
 
 /// Runs `glass generate`.
 pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
-    let model =
-        NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?.starting(&args.start)?.guessing(&args.guess)?;
+    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?
+        .starting(&args.start)?
+        .guessing(&args.guess)?;
     let (ids, text) = prompt(args, &model)?;
     let sampling = args.sampling.sampling(model.folder.generation(), model.config().vocabulary)?;
     let tokens = args.tokens.unwrap_or_else(|| advised_tokens(model.folder.generation(), ids.len()));
@@ -39,7 +40,8 @@ pub fn run(args: &GenerateArgs) -> Result<(), Fail> {
     let before = certain.held().to_vec();
     let lookup = args.guess.lookup.into();
     let ends = if args.ignore_end { Vec::new() } else { model.end_tokens() };
-    let options = GenerateOptions { tokens, sampling, stop: args.stop.clone(), ends, before, lookup, draft: true };
+    let options =
+        GenerateOptions { tokens, sampling, stop: args.stop.clone(), ends, before, lookup, draft: true };
     if args.batch > 1 {
         return together(args, &model, &options, &ids, &text);
     }

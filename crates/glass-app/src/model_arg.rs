@@ -205,7 +205,7 @@ pub fn cpu(machine: &MachineArgs) -> Cpu {
 }
 
 /// Seconds since the program began to measure.
-fn clock() -> f64 {
+pub fn clock() -> f64 {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_secs_f64()
 }

@@ -85,8 +85,9 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
     // The port first: a port in use is known before the model is loaded.
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(|error| unbound(address, &error))?;
     let bound = listener.local_addr().map_err(|error| unbound(address, &error))?;
-    let model =
-        NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?.starting(&args.start)?.guessing(&args.guess)?;
+    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?
+        .starting(&args.start)?
+        .guessing(&args.guess)?;
     let card = Card::of(&model, args.model.as_deref())?;
     log::begin(args.log);
     log::panics();

@@ -8,6 +8,7 @@ mod display;
 #[cfg(not(feature = "display"))]
 #[path = "train/no_display.rs"]
 mod display;
+mod draft;
 mod kept;
 mod looks;
 mod plan;
@@ -55,6 +56,9 @@ use watch::Progress;
 
 /// Runs `glass train`.
 pub fn run(args: &TrainArgs) -> Result<(), Fail> {
+    if let Some(model) = &args.draft_for {
+        return draft::run(args, model);
+    }
     check(args)?;
     let mut args = args.clone();
     // A plan needs no folder: what it would keep there passes.

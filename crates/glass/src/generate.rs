@@ -198,7 +198,8 @@ pub fn generate_together<B: Backend>(
         for (row, &(slot, _)) in drawn.iter().enumerate() {
             batch.logits(row, &mut next)?;
             let (one, room) = &mut going[slot];
-            ended[slot] = one.draw(&next, None, NO_GUESSES, *room, &mut |token| each(slot, token))?.break_value();
+            ended[slot] =
+                one.draw(&next, None, NO_GUESSES, *room, &mut |token| each(slot, token))?.break_value();
         }
     }
     let ended = ended.into_iter().map(|finish| finish.expect("all have ended"));

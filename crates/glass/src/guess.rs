@@ -19,7 +19,7 @@ mod tree;
 pub use chance::Outlook;
 pub use cost::{Clock, Costs};
 pub use draft::{Draft, FILE};
-pub use table::Table;
+pub use table::{Drawn, Table};
 pub use tree::{Chain, Rows, Tree};
 
 use chance::Chances;

@@ -78,6 +78,8 @@ pub mod checkpoint;
 #[cfg(not(target_family = "wasm"))]
 pub mod run;
 #[cfg(not(target_family = "wasm"))]
+pub mod draft;
+#[cfg(not(target_family = "wasm"))]
 mod recipe;
 #[cfg(not(target_family = "wasm"))]
 mod content;

@@ -99,7 +99,8 @@ impl Show<'_> {
             0 => String::new(),
             _ => format!("{GUESSED} after the bar: guessed ahead, so that it took no pass of its own; "),
         };
-        let [mean, legend] = [mean, format!("{bars}{guessed}{VISIBLE}")].map(|line| out.dim(&wrapped(&line, 0)));
+        let [mean, legend] =
+            [mean, format!("{bars}{guessed}{VISIBLE}")].map(|line| out.dim(&wrapped(&line, 0)));
         writeln!(out, "{mean}\n{legend}")?;
         out.show()
     }

@@ -21,6 +21,15 @@ const PROBABILITY_BITS: u32 = 5;
 /// Places of an entry after its own in which it may be.
 const PROBES: usize = 8;
 
+/// A text of which a model drew the ids from number `from` on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Drawn {
+    /// All ids.
+    pub ids: Vec<u32>,
+    /// How many were given.
+    pub from: usize,
+}
+
 /// Contexts and the tokens after them, hashed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Table {
@@ -51,10 +60,10 @@ impl Table {
         Ok(table)
     }
 
-    /// Learns what follows in sequences, in at most `entries` entries.
-    pub fn learn(sequences: &[Vec<u32>], entries: usize, vocabulary: usize, temperature: f32) -> Table {
+    /// Learns what was drawn in these texts, in at most `entries` entries.
+    pub fn learn(texts: &[Drawn], entries: usize, vocabulary: usize, temperature: f32) -> Table {
         let mut table = Table { entries: vec![0; entries.max(1)], vocabulary, temperature };
-        let mut found = learn::entries(sequences);
+        let mut found = learn::entries(texts);
         // Some places stay free, so that searches end soon.
         let kept = found.len().min(entries / 10 * 9);
         if kept < found.len() {
@@ -164,35 +173,37 @@ mod learn {
     const PASSED_ON: usize = 16;
 
     /// The candidates of every context that occurs.
-    pub fn entries(sequences: &[Vec<u32>]) -> Vec<Entry> {
-        // Every place of every sequence, sorted by the tokens before it, last first: equal contexts stand together.
-        let mut places: Vec<(u32, u32)> = (sequences.iter().zip(0..))
-            .flat_map(|(ids, sequence)| (1..ids.len() as u32).map(move |at| (sequence, at)))
-            .collect();
-        let before = |&(sequence, at): &(u32, u32)| {
+    pub fn entries(texts: &[Drawn]) -> Vec<Entry> {
+        // Every place of every text, sorted by the tokens before it, last first: equal contexts stand together.
+        let drawn = |(text, number): (&Drawn, u32)| {
+            let places = text.from.max(1) as u32..text.ids.len() as u32;
+            places.map(move |at| (number, at))
+        };
+        let mut places: Vec<(u32, u32)> = texts.iter().zip(0..).flat_map(drawn).collect();
+        let before = |&(text, at): &(u32, u32)| {
             let at = at as usize;
-            sequences[sequence as usize][at.saturating_sub(LONGEST)..at].iter().rev()
+            texts[text as usize].ids[at.saturating_sub(LONGEST)..at].iter().rev()
         };
         places.sort_by(|a, b| before(a).cmp(before(b)).then(a.cmp(b)));
         let mut found = Vec::new();
-        contexts(sequences, &places, 1, &[], &mut found);
+        contexts(texts, &places, 1, &[], &mut found);
         found
     }
 
     /// The candidates after each context of `len` tokens, of places that agree in one token less.
     fn contexts(
-        sequences: &[Vec<u32>],
+        texts: &[Drawn],
         places: &[(u32, u32)],
         len: usize,
         shorter: &[Candidate],
         found: &mut Vec<Entry>,
     ) {
-        let context = |&(sequence, at): &(u32, u32)| {
-            (at as usize).checked_sub(len).map(|from| &sequences[sequence as usize][from..at as usize])
+        let context = |&(text, at): &(u32, u32)| {
+            (at as usize).checked_sub(len).map(|from| &texts[text as usize].ids[from..at as usize])
         };
         for group in places.chunk_by(|a, b| context(a) == context(b)) {
             let Some(ids) = context(&group[0]) else { continue };
-            let mixed = mixed(sequences, group, shorter);
+            let mixed = mixed(texts, group, shorter);
             let mixed = likeliest(&mixed, PASSED_ON);
             let top = &mixed[..mixed.len().min(MOST)];
             let of_shorter = &shorter[..shorter.len().min(MOST)];
@@ -210,16 +221,16 @@ mod learn {
                 found.push(Entry { key: key(ids), rank, candidate: *candidate, gain });
             }
             if len < LONGEST && group.len() > 1 {
-                contexts(sequences, group, len + 1, &mixed, found);
+                contexts(texts, group, len + 1, &mixed, found);
             }
         }
     }
 
     /// Probabilities of what follows in these places, mixed with those of the shorter context.
-    fn mixed(sequences: &[Vec<u32>], group: &[(u32, u32)], shorter: &[Candidate]) -> HashMap<u32, f32> {
+    fn mixed(texts: &[Drawn], group: &[(u32, u32)], shorter: &[Candidate]) -> HashMap<u32, f32> {
         let mut counts = HashMap::<u32, f32>::new();
-        for &(sequence, at) in group {
-            *counts.entry(sequences[sequence as usize][at as usize]).or_default() += 1.0;
+        for &(text, at) in group {
+            *counts.entry(texts[text as usize].ids[at as usize]).or_default() += 1.0;
         }
         let (all, distinct) = (group.len() as f32, counts.len() as f32);
         counts.values_mut().for_each(|count| *count /= all + distinct);
@@ -255,7 +266,7 @@ mod tests {
     fn what_usually_follows_is_found() {
         // After 1 comes 2 or 5; after 9, 1 comes 5 alone.
         let text = vec![1, 2, 3, 1, 2, 4, 1, 2, 3, 9, 1, 5, 9, 1, 5, 9, 1, 5];
-        let table = Table::learn(&[text], 400, 10, 0.5);
+        let table = Table::learn(&[Drawn { ids: text, from: 0 }], 400, 10, 0.5);
         let find = |context: &[u32]| {
             let mut found = NONE;
             let count = table.find(context, &mut found);
@@ -276,7 +287,7 @@ mod tests {
         let text: Vec<u32> =
             (0..20_000_u64).map(|i| (mix(mix(i / 7) % 40 * 8 + i % 7) % 50) as u32).collect();
         let right = |entries: usize| {
-            let table = Table::learn(std::slice::from_ref(&text), entries, 50, 1.0);
+            let table = Table::learn(&[Drawn { ids: text.clone(), from: 0 }], entries, 50, 1.0);
             let mut found = NONE;
             let is_right =
                 |at: &usize| table.find(&text[at - LONGEST..*at], &mut found) > 0 && found[0].id == text[*at];

@@ -8,7 +8,7 @@ use glass::Config;
 use glass::backend::{CacheType, Cpu};
 use glass::config::LayerAttention;
 use glass::generate::{GenerateOptions, Generated, Guesses, Token, generate};
-use glass::guess::{Draft, Table, Tree};
+use glass::guess::{Draft, Drawn, Table, Tree};
 use glass::model::Gpt;
 use glass::next_token::Sampling;
 use glass::runtime::Model;
@@ -87,9 +87,9 @@ fn draft(model: &Model<Cpu>) -> Draft {
         let options = GenerateOptions { tokens: 100, sampling, ..GenerateOptions::default() };
         let mut runner = model.runner().unwrap();
         runner.prompt(&[1, 2, 3]).unwrap();
-        texts.push(
-            generate(&mut runner, None, &options, sample, &mut |_| ControlFlow::Continue(())).unwrap().ids,
-        );
+        let drawn =
+            generate(&mut runner, None, &options, sample, &mut |_| ControlFlow::Continue(())).unwrap();
+        texts.push(Drawn { ids: drawn.ids, from: 0 });
     }
     Draft::of(Table::learn(&texts, 20_000, 31, 0.7))
 }

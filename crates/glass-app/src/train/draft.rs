@@ -1,0 +1,180 @@
+//! `glass train --draft-for`: what a model says is learned, so that its tokens can be guessed.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use glass::atomic_write;
+use glass::backend::Cpu;
+use glass::generate::{GenerateOptions, Runner};
+use glass::guess::{Draft, FILE, Table};
+use glass::next_token::Sampling;
+use glass::text_model::TextModel;
+use glass::train::draft::{Passes, beginnings, draw, passes};
+use serde_json::json;
+
+use super::sets::Sets;
+use super::subject::Subject;
+use crate::args::TrainArgs;
+use crate::fail::{Fail, say};
+use crate::model_arg::{clock, cpu};
+use crate::out::{Out, count, number};
+
+/// Minutes, if none are asked for.
+const MINUTES: f64 = 10.0;
+
+/// Held-out beginnings that are continued to measure, and the tokens of each.
+const MEASURED: usize = 24;
+const TOKENS: usize = 150;
+
+/// Bytes of a draft's file that are not its table.
+const HEAD: usize = 1000;
+
+/// Makes the draft.
+pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
+    let file = args.out.join(FILE);
+    if file.exists() {
+        let shown = file.display();
+        return Err(Fail::asked(format!("--out: {shown} exists; remove it, or give another folder")));
+    }
+    let minutes = args.run.minutes.unwrap_or(MINUTES);
+    if !(minutes > 0.0 && minutes.is_finite()) {
+        return Err(Fail::asked(format!("--minutes: {minutes} was given, but a number above 0 is needed")));
+    }
+    let mut args = args.clone();
+    args.shape.from = Some(name.to_string());
+    let cpu = cpu(&args.machine);
+    let (subject, raw) = Subject::and_data(&args)?;
+    let sets = Sets::new(raw, &args, &subject)?;
+    let folder = subject.from.as_ref().expect("it was named");
+    let mut model =
+        TextModel::new(cpu, glass::weights::folder::Folder::open(&crate::model_arg::located(name, false)?)?)?;
+    model.clock = Some(clock);
+    let (context, vocabulary) = (model.config().context, model.config().vocabulary);
+    if subject.config.vocabulary != vocabulary {
+        return Err(Fail::asked("--chat: the model has no chat template; give its texts with --data"));
+    }
+    let sampling = folder.generation().sampling(vocabulary, Vec::new());
+    let mut ends = model.end_tokens();
+    if let (Some(template), Some(tokenizer)) = (&subject.template, &model.tokenizer) {
+        ends.extend(tokenizer.special(&template.closing()?));
+    }
+    let (start, end) = (model.start_tokens(), subject.end_of_text());
+    let prompts = beginnings(&sets.train, &start, end, context, args.run.seed);
+    let held_out = sets.validation.as_ref().map(|set| beginnings(set, &start, end, context, args.run.seed));
+    let held_out = held_out.unwrap_or_default();
+    let options = GenerateOptions { sampling: sampling.clone(), ends, ..GenerateOptions::default() };
+    say(&format!(
+        "{}; the model continues them for {minutes} minutes at temperature {}, then what it drew is learned in {} KB",
+        count(prompts.len(), "beginning"),
+        sampling.temperature,
+        number(u64::from(args.draft_size)),
+    ));
+    let (begun, mut told) = (Instant::now(), Duration::ZERO);
+    let limit = Duration::from_secs_f64(60.0 * minutes);
+    let drawn = draw(&model, &prompts, &options, &mut |tokens| {
+        let passed = begun.elapsed();
+        if passed >= told + Duration::from_secs(20) {
+            told = passed;
+            let rate = tokens as f64 / passed.as_secs_f64();
+            let all = rate * limit.as_secs_f64();
+            say(&format!(
+                "{} of about {} tokens, {rate:.0} a second",
+                number(tokens as u64),
+                number(all as u64)
+            ));
+        }
+        if passed < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let tokens: usize = drawn.iter().map(|text| text.ids.len() - text.from).sum();
+    let entries = (args.draft_size as usize * 1000).saturating_sub(HEAD).max(400) / 4;
+    // A greedy text is as one of a low temperature.
+    let temperature = if sampling.temperature > 0.0 { sampling.temperature } else { 0.2 };
+    let draft = Draft::of(Table::learn(&drawn, entries, vocabulary, temperature));
+    std::fs::create_dir_all(&args.out).map_err(|error| glass::Error::io("cannot make", &args.out, error))?;
+    let bytes = draft.bytes(vocabulary)?;
+    atomic_write::replace(&file, &bytes).map_err(|error| glass::Error::io("cannot write", &file, error))?;
+    say(&format!(
+        "{} tokens drawn and learned; {} has {} bytes",
+        number(tokens as u64),
+        file.display(),
+        number(bytes.len() as u64)
+    ));
+    model.draft = Some(Arc::new(draft));
+    report(&args, &model, &held_out, &options)
+}
+
+/// Tokens a pass and the time with guesses as a share of that without, on text that was not learned.
+fn report(
+    args: &TrainArgs,
+    model: &TextModel<Cpu>,
+    held_out: &[Vec<u32>],
+    options: &GenerateOptions,
+) -> Result<(), Fail> {
+    let held_out = &held_out[..held_out.len().min(MEASURED)];
+    let mut out = Out::new();
+    if held_out.is_empty() {
+        say("no text was held out, so what the draft brings is not measured");
+        return out.done();
+    }
+    let mut lines = Vec::new();
+    let own = options.sampling.clone();
+    let greedy = Sampling { temperature: 0.0, top_p: 1.0, ..own.clone() };
+    let mut ways = vec![("greedy", greedy)];
+    if own.temperature > 0.0 {
+        ways.push(("as advised", own));
+    }
+    let mut runner = model.runner()?;
+    for (name, sampling) in ways {
+        let with = |draft: bool| GenerateOptions {
+            sampling: sampling.clone(),
+            tokens: TOKENS,
+            draft,
+            ..options.clone()
+        };
+        let (mut all, mut seconds) = (Passes::default(), [0.0; 2]);
+        for prompt in held_out {
+            for draft in [false, true] {
+                let (done, passed) = timed(&mut runner, prompt, &with(draft))?;
+                seconds[usize::from(draft)] += passed;
+                if draft {
+                    all.tokens += done.tokens;
+                    all.passes += done.passes;
+                    all.guesses += done.guesses;
+                }
+            }
+        }
+        lines.push((name, sampling.temperature, all, seconds[0] / seconds[1]));
+    }
+    if args.run.json {
+        let line = |(name, temperature, all, times): &(&str, f32, Passes, f64)| {
+            json!({"way": name, "temperature": temperature, "tokens": all.tokens, "passes": all.passes,
+                   "guesses": all.guesses, "times": times})
+        };
+        out.json(&json!({"held_out": lines.iter().map(line).collect::<Vec<_>>()}))?;
+    } else {
+        use std::io::Write as _;
+        writeln!(out, "held-out text, {}:", count(held_out.len(), "beginning"))?;
+        for (name, temperature, all, times) in &lines {
+            let rate = all.rate();
+            writeln!(
+                out,
+                "  {name} (temperature {temperature}): {rate:.2} tokens a pass, {times:.2} x as fast as without"
+            )?;
+        }
+    }
+    out.done()
+}
+
+fn timed(
+    runner: &mut Runner<'_, Cpu>,
+    prompt: &[u32],
+    options: &GenerateOptions,
+) -> Result<(Passes, f64), Fail> {
+    // The prompt is read before the time is taken: it takes the same time either way.
+    runner.truncate(0);
+    runner.prompt(prompt)?;
+    let begun = Instant::now();
+    let done = passes(runner, prompt, options)?;
+    Ok((done, begun.elapsed().as_secs_f64()))
+}

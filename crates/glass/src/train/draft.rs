@@ -1,0 +1,140 @@
+//! Making a draft: the model continues beginnings of texts as it would for a user, and what it draws is learned (distillation from
+//! its own samples, as Zhou et al. 2024 do for draft models).
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use super::data::set::{Samples, Set};
+use crate::backend::{BLOCK, Backend};
+use crate::generate::{GenerateOptions, generate};
+use crate::guess::Drawn;
+use crate::random::Random;
+use crate::runtime::Model;
+use crate::scheduler::{Chunk, Event, Request, Scheduler, Settings, Ticket, block_bytes};
+use crate::{Error, Result};
+
+/// Texts that are drawn together.
+const TOGETHER: usize = 32;
+
+/// Tokens of a text that are given, at least and at most.
+const GIVEN: (usize, usize) = (2, 24);
+
+/// Tokens that are drawn of each text.
+const LONGEST: usize = 300;
+
+/// Beginnings of the texts or conversations of a set, which the model is to continue: of a text a few tokens after `start`, of a
+/// conversation everything before the first and before the last answer.
+pub fn beginnings(set: &Set, start: &[u32], end: Option<u32>, context: usize, seed: u64) -> Vec<Vec<u32>> {
+    let mut random = Random::new(seed, "draft", 0);
+    let mut all: Vec<Vec<u32>> = match &set.samples {
+        Samples::Stream(ids) => {
+            let ids = ids.to_vec();
+            let texts = ids.split(|id| Some(*id) == end).filter(|text| text.len() > GIVEN.0);
+            let begin = |text: &[u32]| {
+                let most = GIVEN.1.min(text.len() - 1);
+                let given = GIVEN.0 + random.below(most + 1 - GIVEN.0.min(most));
+                start.iter().chain(&text[..given.min(most)]).copied().collect()
+            };
+            texts.map(begin).collect()
+        }
+        Samples::Chats(chats) => {
+            let answers = |chat: &super::data::set::Chat| {
+                let begins = |at: &usize| chat.learned[*at] && (*at == 0 || !chat.learned[*at - 1]);
+                let places: Vec<usize> = (0..chat.ids.len()).filter(begins).filter(|at| *at > 0).collect();
+                let mut ends = vec![*places.first()?, *places.last()?];
+                ends.dedup();
+                Some(ends.into_iter().map(|end| chat.ids[..end].to_vec()).collect::<Vec<_>>())
+            };
+            chats.iter().filter_map(answers).flatten().collect()
+        }
+    };
+    all.retain(|prompt| !prompt.is_empty() && prompt.len() < context);
+    let order = random.permutation(all.len());
+    order.into_iter().map(|at| all[at].clone()).collect()
+}
+
+/// Continues prompts, many together, each with a seed of its own; from the first again once all were continued, until `each`, which
+/// is told the number of tokens so far, ends it.
+///
+/// # Errors
+/// If there are no prompts, or the model cannot be run.
+pub fn draw<B: Backend>(
+    model: &Model<B>,
+    prompts: &[Vec<u32>],
+    options: &GenerateOptions,
+    each: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Vec<Drawn>> {
+    if prompts.is_empty() {
+        return Err(Error::invalid_argument("data", "there is no text that could be begun; give more"));
+    }
+    let context = model.config().context;
+    let blocks = (TOGETHER * context.min(1024).div_ceil(BLOCK)).max(context.div_ceil(BLOCK)) as u64;
+    let settings = Settings { slots: TOGETHER, cache_bytes: blocks * block_bytes(model), chunk: Chunk::Fair };
+    let mut scheduler = Scheduler::new(model, None, settings)?;
+    let (mut running, mut done) = (HashMap::<Ticket, Drawn>::new(), Vec::new());
+    let (mut tokens, mut failed) = (0, None);
+    for (seed, prompt) in (0..).zip(prompts.iter().cycle()) {
+        let mut options = options.clone();
+        options.tokens = LONGEST.min(context - prompt.len());
+        options.sampling.seed = seed;
+        let ticket = scheduler.submit(Request { prompt: prompt.clone(), options, ..Request::default() })?;
+        running.insert(ticket, Drawn { ids: prompt.clone(), from: prompt.len() });
+        while running.len() >= TOGETHER {
+            scheduler.pass(&mut |ticket, event| match event {
+                Event::Token { id, .. } => {
+                    running.get_mut(&ticket).expect("it runs").ids.push(id);
+                    tokens += 1;
+                }
+                Event::Ended { .. } => done.extend(running.remove(&ticket)),
+                Event::Failed(error) => {
+                    running.remove(&ticket);
+                    failed = Some(error);
+                }
+                _ => {}
+            });
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if each(tokens).is_break() {
+            break;
+        }
+    }
+    // Texts that are not at their end are true as far as they are.
+    done.extend(running.into_values().filter(|text| text.ids.len() > text.from));
+    done.sort_by(|a, b| a.ids.cmp(&b.ids));
+    Ok(done)
+}
+
+/// Tokens that were drawn, and the passes that it took.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Passes {
+    /// Tokens.
+    pub tokens: usize,
+    /// Passes.
+    pub passes: usize,
+    /// Guesses.
+    pub guesses: usize,
+}
+
+impl Passes {
+    /// Tokens a pass.
+    pub fn rate(self) -> f64 {
+        self.tokens as f64 / self.passes.max(1) as f64
+    }
+}
+
+/// Continues a prompt by itself, with the guesses that `options` asks for.
+///
+/// # Errors
+/// If the model cannot be run.
+pub fn passes<B: Backend>(
+    runner: &mut crate::generate::Runner<'_, B>,
+    prompt: &[u32],
+    options: &GenerateOptions,
+) -> Result<Passes> {
+    runner.prompt(prompt)?;
+    let done = generate(runner, None, options, 0, &mut |_| ControlFlow::Continue(()))?;
+    let (tokens, guesses) = (done.ids.len(), done.guesses);
+    Ok(Passes { tokens, passes: tokens - guesses.right.min(tokens), guesses: guesses.all })
+}
