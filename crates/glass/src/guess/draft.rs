@@ -6,7 +6,18 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 use super::Table;
+use super::table::STEPS;
 use crate::{Error, Result};
+
+/// How often the table's tokens are right, by the step of their probability.
+fn chances(tensors: &SafeTensors<'_>) -> Result<[f32; STEPS]> {
+    let of = |view: &TensorView<'_>| {
+        let numbers = view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        <[f32; STEPS]>::try_from(numbers.collect::<Vec<_>>()).ok().filter(|_| view.dtype() == Dtype::F32)
+    };
+    let found = tensors.tensor("chances").ok().and_then(|view| of(&view));
+    found.ok_or_else(|| Error::invalid(FILE, "it has a table without chances; make the draft again"))
+}
 
 /// The name of the file, which may lie in the model's folder.
 pub const FILE: &str = "draft.safetensors";
@@ -52,7 +63,7 @@ impl Draft {
             Ok(view) if view.dtype() == Dtype::U32 => {
                 let entries =
                     view.data().as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
-                Some(Table::new(entries, vocabulary, temperature)?)
+                Some(Table::new(entries, chances(&tensors)?, vocabulary, temperature)?)
             }
             Ok(view) => return Err(wrong(format!("its table has the type {:?}, not U32", view.dtype()))),
         };
@@ -65,8 +76,9 @@ impl Draft {
     /// If it cannot be written as safetensors.
     pub fn bytes(&self, vocabulary: usize) -> Result<Vec<u8>> {
         let mut tensors = Vec::new();
-        let (mut entries, mut temperature) = (Vec::new(), 1.0);
+        let (mut entries, mut temperature, mut chances) = (Vec::new(), 1.0, Vec::new());
         if let Some(table) = &self.table {
+            chances = table.chances().iter().flat_map(|chance| chance.to_le_bytes()).collect();
             entries = table.entries().iter().flat_map(|entry| entry.to_le_bytes()).collect();
             temperature = table.temperature();
         }
@@ -74,6 +86,7 @@ impl Draft {
         let failed = |error: safetensors::SafeTensorError| Error::invalid(FILE, error.to_string());
         if self.table.is_some() {
             tensors.push(("table", TensorView::new(Dtype::U32, shape, &entries).map_err(failed)?));
+            tensors.push(("chances", TensorView::new(Dtype::F32, vec![STEPS], &chances).map_err(failed)?));
         }
         let words = HashMap::from([
             ("vocabulary".to_string(), vocabulary.to_string()),

@@ -15,8 +15,17 @@ pub const LONGEST: usize = 6;
 /// Candidates of a context.
 pub const MOST: usize = 3;
 
-/// Bits of an entry: a probability, the token, and the rest to recognise the context.
-const PROBABILITY_BITS: u32 = 5;
+/// Bits of an entry: a step of probability, the token, and the rest to recognise the context.
+const STEP_BITS: u32 = 5;
+
+/// Steps of probability; no entry has the first, so that none is 0.
+pub const STEPS: usize = 1 << STEP_BITS;
+
+/// One text in so many says how often the steps are right.
+const HELD_OUT: usize = 10;
+
+/// The probability that a step stands for counts as much as this many times that it was right or not.
+const PRIOR: f32 = 20.0;
 
 /// Places of an entry after its own in which it may be.
 const PROBES: usize = 8;
@@ -37,6 +46,8 @@ pub struct Table {
     vocabulary: usize,
     /// At which its text was drawn.
     temperature: f32,
+    /// How often a token of each step of probability came, in text that was not learned.
+    chances: [f32; STEPS],
 }
 
 impl Table {
@@ -44,9 +55,14 @@ impl Table {
     ///
     /// # Errors
     /// If there are none, or they name tokens that do not exist.
-    pub fn new(entries: Vec<u32>, vocabulary: usize, temperature: f32) -> Result<Table> {
-        let table = Table { entries, vocabulary, temperature };
-        let tokens = |entry: &u32| (entry >> PROBABILITY_BITS & table.token_mask()) as usize;
+    pub fn new(
+        entries: Vec<u32>,
+        chances: [f32; STEPS],
+        vocabulary: usize,
+        temperature: f32,
+    ) -> Result<Table> {
+        let table = Table { entries, vocabulary, temperature, chances };
+        let tokens = |entry: &u32| (entry >> STEP_BITS & table.token_mask()) as usize;
         let is_known = |entry: &u32| *entry == 0 || tokens(entry) < vocabulary;
         if table.entries.is_empty()
             || !table.entries.iter().all(is_known)
@@ -62,7 +78,39 @@ impl Table {
 
     /// Learns what was drawn in these texts, in at most `entries` entries.
     pub fn learn(texts: &[Drawn], entries: usize, vocabulary: usize, temperature: f32) -> Table {
-        let mut table = Table { entries: vec![0; entries.max(1)], vocabulary, temperature };
+        let each = |held_out: bool| {
+            let texts = texts.iter().enumerate().filter(move |(at, _)| (at % HELD_OUT == 0) == held_out);
+            texts.map(|(_, text)| text.clone()).collect::<Vec<_>>()
+        };
+        let uncertain = Table::of(&each(false), entries, vocabulary, temperature);
+        let chances = uncertain.right(&each(true));
+        Table { chances, ..Table::of(texts, entries, vocabulary, temperature) }
+    }
+
+    /// How often each step's tokens come in texts.
+    fn right(&self, texts: &[Drawn]) -> [f32; STEPS] {
+        let mut counts = [(0.0, 0.0); STEPS];
+        let mut found = [Candidate { id: 0, probability: 0.0 }; MOST];
+        for text in texts {
+            for at in text.from.max(1)..text.ids.len() {
+                let count = self.find(&text.ids[at.saturating_sub(LONGEST)..at], &mut found);
+                for candidate in &found[..count] {
+                    let (right, all) = &mut counts[step(candidate.probability)];
+                    *all += 1.0;
+                    *right += f32::from(u8::from(candidate.id == text.ids[at]));
+                }
+            }
+        }
+        std::array::from_fn(|step| {
+            let (right, all) = counts[step];
+            (right + PRIOR * probability(step)) / (all + PRIOR)
+        })
+    }
+
+    /// The entries of what was drawn, without how often they are right.
+    fn of(texts: &[Drawn], entries: usize, vocabulary: usize, temperature: f32) -> Table {
+        let chances = std::array::from_fn(probability);
+        let mut table = Table { entries: vec![0; entries.max(1)], vocabulary, temperature, chances };
         let mut found = learn::entries(texts);
         // Some places stay free, so that searches end soon.
         let kept = found.len().min(entries / 10 * 9);
@@ -79,6 +127,11 @@ impl Table {
     /// The entries, to be stored.
     pub fn entries(&self) -> &[u32] {
         &self.entries
+    }
+
+    /// How often a token of each step of probability came, to be stored.
+    pub fn chances(&self) -> &[f32; STEPS] {
+        &self.chances
     }
 
     /// The temperature at which its text was drawn.
@@ -113,7 +166,7 @@ impl Table {
     fn place(&self, key: u64, rank: usize) -> (usize, u32) {
         let hash = mix(key.wrapping_add(rank as u64));
         let place = ((u128::from(hash) * self.entries.len() as u128) >> 64) as usize;
-        let shift = PROBABILITY_BITS + self.token_mask().count_ones();
+        let shift = STEP_BITS + self.token_mask().count_ones();
         (place, (mix(hash) as u32) << shift)
     }
 
@@ -124,16 +177,15 @@ impl Table {
 
     fn get(&self, key: u64, rank: usize) -> Option<Candidate> {
         let (place, check) = self.place(key, rank);
-        let low = PROBABILITY_BITS + self.token_mask().count_ones();
+        let low = STEP_BITS + self.token_mask().count_ones();
         for place in self.probes(place) {
             let entry = self.entries[place];
             if entry == 0 {
                 return None;
             }
             if entry >> low << low == check {
-                let step = entry & ((1 << PROBABILITY_BITS) - 1);
-                let probability = step as f32 / ((1 << PROBABILITY_BITS) - 1) as f32;
-                return Some(Candidate { id: entry >> PROBABILITY_BITS & self.token_mask(), probability });
+                let probability = self.chances[entry as usize % STEPS];
+                return Some(Candidate { id: entry >> STEP_BITS & self.token_mask(), probability });
             }
         }
         None
@@ -141,15 +193,22 @@ impl Table {
 
     fn put(&mut self, entry: &learn::Entry) {
         let (place, check) = self.place(entry.key, entry.rank);
-        let most = ((1 << PROBABILITY_BITS) - 1) as f32;
-        // At least 1, so that no entry is 0.
-        let step = (entry.candidate.probability * most).round().clamp(1.0, most) as u32;
-        let bits = check | entry.candidate.id << PROBABILITY_BITS | step;
+        let bits = check | entry.candidate.id << STEP_BITS | step(entry.candidate.probability) as u32;
         let free = self.probes(place).find(|&place| self.entries[place] == 0);
         if let Some(place) = free {
             self.entries[place] = bits;
         }
     }
+}
+
+/// The step of a probability, and the probability of a step.
+fn step(probability: f32) -> usize {
+    let most = (STEPS - 1) as f32;
+    (probability * most).round().clamp(1.0, most) as usize
+}
+
+fn probability(step: usize) -> f32 {
+    step as f32 / (STEPS - 1) as f32
 }
 
 /// A context's key.
@@ -276,9 +335,10 @@ mod tests {
         assert_eq!(find(&[9, 1])[0], 5);
         assert_eq!(find(&[4, 1])[0], 2);
         assert!(find(&[8]).is_empty() && find(&[]).is_empty());
-        let stored = Table::new(table.entries().to_vec(), 10, 0.5).unwrap();
+        let stored = Table::new(table.entries().to_vec(), *table.chances(), 10, 0.5).unwrap();
         assert_eq!(stored, table);
-        assert!(Table::new(vec![u32::MAX], 10, 0.5).is_err() && Table::new(vec![], 10, 0.5).is_err());
+        let new = |entries| Table::new(entries, *table.chances(), 10, 0.5);
+        assert!(new(vec![u32::MAX]).is_err() && new(vec![]).is_err());
     }
 
     /// With fewer entries than contexts, what is kept is what gains most: most guesses stay right.
