@@ -28,6 +28,10 @@ pub(crate) trait Integers: Lanes {
     /// Whether quads are added faster in two steps: [`add_pairs`](Self::add_pairs), [`add_halves`](Self::add_halves).
     const PAIRS: bool = false;
 
+    /// Whether the f32 sums of a product are kept in memory while a block is summed in integers: where registers are
+    /// few, a tile then has more outputs, for which weights are loaded and prepared once.
+    const SUMS_IN_MEMORY: bool = false;
+
     /// Half lane by half lane, adds to an i16 the sum of two products, bytes of `unsigned` by bytes of `signed`. Both sums must
     /// fit 16 bits.
     #[inline(always)]

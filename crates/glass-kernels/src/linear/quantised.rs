@@ -220,23 +220,25 @@ struct Place {
     column: usize,
     /// Columns of the panel, at most 64.
     columns: usize,
-    /// How many lanes of the next panel are prefetched while a block is computed, and where those of this tile
-    /// begin.
+    /// How many lanes of the next panel are prefetched while `C` vectors of a block are computed, and where those of
+    /// this tile begin.
     fetch: usize,
     fetched: usize,
 }
 
-/// What a block keeps in registers: for each output the integer sum of the block and the f32 sum of the previous
-/// ones.
+/// What a block keeps in registers: for each output the integer sum of the block, and the f32 sum of the previous
+/// ones unless that is in memory.
 const fn inner<V: Integers, Q: Quads, A: Adds<V>>() -> Inner {
     let sum = Sum::of::<V, Q>();
     let right = Q::IN_LANE + if Q::HIGH > 0 || matches!(sum, Sum::Magnitudes) { 1 } else { 0 };
     let between = if matches!(sum, Sum::Pairs) { 2 } else { A::BETWEEN } + if Q::TABLE { 1 } else { 0 };
-    Inner { registers: V::REGISTERS, sums: 2, right, between }
+    let sums = if V::SUMS_IN_MEMORY { 1 } else { 2 };
+    Inner { registers: V::REGISTERS, sums, right, between }
 }
 
 impl QuantisedStrip<'_> {
-    /// Columns in steps of `C` vectors; rows in tiles of nearly equal height.
+    /// Rows in tiles of nearly equal height; columns in steps of `C` vectors, which are part of a tile if its sums are in
+    /// memory: then a panel is read from its beginning to its end.
     #[inline(always)]
     unsafe fn tiles<V: Integers, Q: Quads, A: Adds<V>, const C: usize, const POWERS: bool>(
         &self,
@@ -248,15 +250,16 @@ impl QuantisedStrip<'_> {
         let most = if C > tile.vectors { 1 } else { tile.rows };
         let tiles = rows.len().div_ceil(most);
         let columns = PANEL.min(self.product.columns - self.panel * PANEL);
-        // The next panel is prefetched in equal parts, one for each block of each tile.
-        let passes = tiles * columns.div_ceil(C * V::LEN);
-        let fetch = self.product.packing.line().div_ceil(passes).next_multiple_of(16);
-        for (step, column) in (0..columns).step_by(C * V::LEN).enumerate() {
+        let (width, step) = (if V::SUMS_IN_MEMORY { PANEL } else { C * V::LEN }, C * V::LEN);
+        // The next panel is prefetched in equal parts, one for each step of each block of each tile.
+        let fetch = self.product.packing.line().div_ceil(tiles * columns.div_ceil(step)).next_multiple_of(16);
+        let mut fetched = 0;
+        for column in (0..columns).step_by(width) {
             for t in 0..tiles {
                 let at = |t: usize| rows.start + rows.len() * t / tiles;
                 let (row, end) = (at(t), at(t + 1));
-                let fetched = (step * tiles + t) * self.inputs.blocks * fetch;
                 let place = Place { row, column, columns, fetch, fetched };
+                fetched += self.inputs.blocks * fetch * width.min(columns).div_ceil(step);
                 // SAFETY: by contract of the caller.
                 unsafe {
                     with_rows!(R = end - row, at most most, self.tile::<V, Q, A, R, C, POWERS>(v, place));
@@ -265,7 +268,7 @@ impl QuantisedStrip<'_> {
         }
     }
 
-    /// `R` rows × `C` vectors of columns, over all inputs.
+    /// `R` rows × `C` vectors of columns at a time, over all inputs.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn tile<V: Integers, Q: Quads, A: Adds<V>, const R: usize, const C: usize, const POWERS: bool>(
@@ -280,9 +283,11 @@ impl QuantisedStrip<'_> {
         let (uppers, scales) = (QUADS / Q::IN_LANE * PANEL, (QUADS / Q::IN_LANE + Q::HIGH) * PANEL);
         let minima = scales + Q::SCALES * PANEL / 2;
         let first = self.panel * PANEL + column;
-        let mut sums = [[v; C]; R];
+        let all = columns.div_ceil(V::LEN).next_multiple_of(C);
+        let vectors = if V::SUMS_IN_MEMORY { all } else { C };
+        let mut sums = [[v; MOST_VECTORS]; R];
         if let Some(bias) = product.bias {
-            for c in 0..C {
+            for c in 0..vectors {
                 let bias = v.load_part(&bias[product.columns.min(first + c * V::LEN)..]);
                 for i in 0..R {
                     sums[i][c] = bias;
@@ -297,7 +302,7 @@ impl QuantisedStrip<'_> {
         // The outputs are prefetched meanwhile: a store that waits for its cache line delays the following ones.
         if R > 1 {
             for i in 0..R {
-                (0..C * V::LEN).step_by(16).for_each(|lane| v.prefetch(y(i).wrapping_add(lane)));
+                (0..vectors * V::LEN).step_by(16).for_each(|lane| v.prefetch(y(i).wrapping_add(lane)));
             }
         }
         // SAFETY: the panel has a line for every block, the inputs have quads, a scale and a start.
@@ -310,110 +315,115 @@ impl QuantisedStrip<'_> {
             // spill the sums.
             let lanes = std::hint::black_box(QUADS / Q::IN_LANE / Q::SCALES);
             for _ in 0..inputs.blocks {
-                if R > 1 && fetched < len {
-                    (0..fetch).step_by(16).for_each(|lane| v.prefetch(next.wrapping_add(fetched + lane)));
-                    fetched += fetch;
-                }
                 // Lines that are read at several places at once are fetched in order.
                 if R == 1 && Q::HIGH > 0 && column == 0 {
                     let ahead = panel.wrapping_add(AHEAD_OF_PARTS);
                     (0..line).step_by(16).for_each(|lane| v.prefetch(ahead.wrapping_add(lane)));
                 }
-                for part in 0..Q::SCALES {
-                    let start = if part > 0 && !Q::MINIMUM { EXTRA } else { START };
-                    let mut whole = [[v; C]; R];
-                    for i in 0..R {
-                        // With signs there is no offset of the weights to begin with.
-                        let start = match sum {
-                            Sum::Pairs => zero,
-                            Sum::Magnitudes if !POWERS => rounder,
-                            Sum::Magnitudes => v.splat(*x.add(i * inputs.row + SCALE)),
-                            _ => v.splat(*x.add(i * inputs.row + start)),
-                        };
-                        whole[i] = [start; C];
+                let mut step = 0;
+                while step < vectors {
+                    if R > 1 && fetched < len {
+                        (0..fetch).step_by(16).for_each(|lane| v.prefetch(next.wrapping_add(fetched + lane)));
+                        fetched += fetch;
                     }
-                    for lane in part * lanes..(part + 1) * lanes {
-                        let mut low = [v; C];
-                        let mut high = [v; C];
-                        // The bit of the first quad in the lanes of higher bits.
-                        let bit = lane * Q::IN_LANE * Q::HIGH;
-                        for c in 0..C {
-                            let from = panel.add(lane * PANEL + c * V::LEN);
-                            if R == 1 && Q::HIGH == 0 && (c * V::LEN) % 16 == 0 {
-                                v.prefetch(from.wrapping_add(AHEAD));
-                            }
-                            low[c] = v.load_at(from);
-                            if Q::HIGH > 0 {
-                                let from = panel.add(uppers + bit / 8 * PANEL + c * V::LEN);
-                                high[c] = v.load_at(from).shift_right(bit as u32 % 8);
-                            }
-                        }
-                        for part in 0..Q::IN_LANE {
-                            let mut quad = [v; C];
-                            for c in 0..C {
-                                quad[c] = Q::quad(low[c], part, high[c], table);
-                            }
-                            let mut signs = [v; C];
-                            if sum == Sum::Magnitudes {
-                                for c in 0..C {
-                                    signs[c] = quad[c].less_128();
-                                    quad[c] = signs[c].magnitudes();
-                                }
-                            }
-                            for i in 0..R {
-                                let x = v.splat(*x.add(i * inputs.row + lane * Q::IN_LANE + part));
-                                for c in 0..C {
-                                    let (so_far, quad) = (whole[i][c], quad[c]);
-                                    whole[i][c] = match sum {
-                                        Sum::Quads => A::add_quads(so_far, quad, x),
-                                        Sum::Pairs => so_far.add_pairs(quad, x),
-                                        Sum::PairsOfQuads => so_far.add_halves(zero.add_pairs(quad, x)),
-                                        Sum::Magnitudes => {
-                                            let x = x.times_sign_of(signs[c]);
-                                            so_far.add_halves(zero.add_pairs(quad, x))
-                                        }
-                                    };
-                                }
-                            }
-                        }
-                    }
-                    if sum == Sum::Pairs {
+                    for part in 0..Q::SCALES {
+                        let start = if part > 0 && !Q::MINIMUM { EXTRA } else { START };
+                        let mut whole = [[v; C]; R];
                         for i in 0..R {
-                            let start = v.splat(*x.add(i * inputs.row + start));
-                            for c in 0..C {
-                                whole[i][c] = start.add_halves(whole[i][c]);
-                            }
-                        }
-                    }
-                    // Of this line, two per lane.
-                    let half = |first: usize| {
-                        panel.sub(column).add(first + part * PANEL / 2).cast::<u16>().add(column)
-                    };
-                    for c in 0..C {
-                        let scale = v.load_f16_at(half(scales).add(c * V::LEN));
-                        for i in 0..R {
-                            let of_inputs = v.splat(*x.add(i * inputs.row + SCALE));
-                            let (sum, scale) = match POWERS {
-                                true => (whole[i][c] - of_inputs, scale),
-                                false => (whole[i][c] - rounder, scale * of_inputs),
+                            // With signs there is no offset of the weights to begin with.
+                            let start = match sum {
+                                Sum::Pairs => zero,
+                                Sum::Magnitudes if !POWERS => rounder,
+                                Sum::Magnitudes => v.splat(*x.add(i * inputs.row + SCALE)),
+                                _ => v.splat(*x.add(i * inputs.row + start)),
                             };
-                            sums[i][c] = sum.mul_add(scale, sums[i][c]);
+                            whole[i] = [start; C];
                         }
-                        if Q::MINIMUM {
-                            let minimum = v.load_f16_at(half(minima).add(c * V::LEN));
+                        for lane in part * lanes..(part + 1) * lanes {
+                            let mut low = [v; C];
+                            let mut high = [v; C];
+                            // The bit of the first quad in the lanes of higher bits.
+                            let bit = lane * Q::IN_LANE * Q::HIGH;
+                            for c in 0..C {
+                                let from = panel.add(lane * PANEL + (step + c) * V::LEN);
+                                if R == 1 && Q::HIGH == 0 && (c * V::LEN) % 16 == 0 {
+                                    v.prefetch(from.wrapping_add(AHEAD));
+                                }
+                                low[c] = v.load_at(from);
+                                if Q::HIGH > 0 {
+                                    let from = panel.add(uppers + bit / 8 * PANEL + (step + c) * V::LEN);
+                                    high[c] = v.load_at(from).shift_right(bit as u32 % 8);
+                                }
+                            }
+                            for part in 0..Q::IN_LANE {
+                                let mut quad = [v; C];
+                                for c in 0..C {
+                                    quad[c] = Q::quad(low[c], part, high[c], table);
+                                }
+                                let mut signs = [v; C];
+                                if sum == Sum::Magnitudes {
+                                    for c in 0..C {
+                                        signs[c] = quad[c].less_128();
+                                        quad[c] = signs[c].magnitudes();
+                                    }
+                                }
+                                for i in 0..R {
+                                    let x = v.splat(*x.add(i * inputs.row + lane * Q::IN_LANE + part));
+                                    for c in 0..C {
+                                        let (so_far, quad) = (whole[i][c], quad[c]);
+                                        whole[i][c] = match sum {
+                                            Sum::Quads => A::add_quads(so_far, quad, x),
+                                            Sum::Pairs => so_far.add_pairs(quad, x),
+                                            Sum::PairsOfQuads => so_far.add_halves(zero.add_pairs(quad, x)),
+                                            Sum::Magnitudes => {
+                                                let x = x.times_sign_of(signs[c]);
+                                                so_far.add_halves(zero.add_pairs(quad, x))
+                                            }
+                                        };
+                                    }
+                                }
+                            }
+                        }
+                        if sum == Sum::Pairs {
                             for i in 0..R {
-                                let inputs = v.splat(*x.add(i * inputs.row + EXTRA + part));
-                                sums[i][c] = minimum.mul_add(inputs, sums[i][c]);
+                                let start = v.splat(*x.add(i * inputs.row + start));
+                                for c in 0..C {
+                                    whole[i][c] = start.add_halves(whole[i][c]);
+                                }
+                            }
+                        }
+                        // Of this line, two per lane.
+                        let half = |first: usize| {
+                            let lanes = panel.sub(column).add(first + part * PANEL / 2);
+                            lanes.cast::<u16>().add(column + step * V::LEN)
+                        };
+                        for c in 0..C {
+                            let scale = v.load_f16_at(half(scales).add(c * V::LEN));
+                            for i in 0..R {
+                                let of_inputs = v.splat(*x.add(i * inputs.row + SCALE));
+                                let (sum, scale) = match POWERS {
+                                    true => (whole[i][c] - of_inputs, scale),
+                                    false => (whole[i][c] - rounder, scale * of_inputs),
+                                };
+                                sums[i][step + c] = sum.mul_add(scale, sums[i][step + c]);
+                            }
+                            if Q::MINIMUM {
+                                let minimum = v.load_f16_at(half(minima).add(c * V::LEN));
+                                for i in 0..R {
+                                    let inputs = v.splat(*x.add(i * inputs.row + EXTRA + part));
+                                    sums[i][step + c] = minimum.mul_add(inputs, sums[i][step + c]);
+                                }
                             }
                         }
                     }
+                    step += C;
                 }
                 // After the last line this points one column past the end of the panel, which is not read.
                 panel = panel.wrapping_add(line);
                 x = x.wrapping_add(Q::LANES);
             }
             for i in 0..R {
-                for c in 0..C {
+                for c in 0..vectors {
                     let y = y(i).wrapping_add(c * V::LEN);
                     if count(c) == V::LEN {
                         sums[i][c].store_at(y);
@@ -425,6 +435,9 @@ impl QuantisedStrip<'_> {
         }
     }
 }
+
+/// The most vectors of columns of a tile.
+const MOST_VECTORS: usize = 8;
 
 /// How many lanes a single row prefetches ahead: 2 KiB.
 const AHEAD: usize = 512;

@@ -34,6 +34,7 @@ impl Integers for Avx2 {
     }
 
     const PAIRS: bool = true;
+    const SUMS_IN_MEMORY: bool = true;
 
     #[inline(always)]
     fn add_pairs(self, unsigned: Self, signed: Self) -> Self {
