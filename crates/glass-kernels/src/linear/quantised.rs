@@ -232,8 +232,13 @@ const fn inner<V: Integers, Q: Quads, A: Adds<V>>() -> Inner {
     let sum = Sum::of::<V, Q>();
     let right = Q::IN_LANE + if Q::HIGH > 0 || matches!(sum, Sum::Magnitudes) { 1 } else { 0 };
     let between = if matches!(sum, Sum::Pairs) { 2 } else { A::BETWEEN } + if Q::TABLE { 1 } else { 0 };
-    let sums = if V::SUMS_IN_MEMORY { 1 } else { 2 };
+    let sums = if sums_in_memory::<V, Q>() { 1 } else { 2 };
     Inner { registers: V::REGISTERS, sums, right, between }
+}
+
+/// Whether the f32 sums are in memory while a block is summed: not of formats whose lines have more parts to load.
+const fn sums_in_memory<V: Integers, Q: Quads>() -> bool {
+    V::SUMS_IN_MEMORY && Q::HIGH == 0 && !Q::MINIMUM
 }
 
 impl QuantisedStrip<'_> {
@@ -250,7 +255,7 @@ impl QuantisedStrip<'_> {
         let most = if C > tile.vectors { 1 } else { tile.rows };
         let tiles = rows.len().div_ceil(most);
         let columns = PANEL.min(self.product.columns - self.panel * PANEL);
-        let (width, step) = (if V::SUMS_IN_MEMORY { PANEL } else { C * V::LEN }, C * V::LEN);
+        let (width, step) = (if sums_in_memory::<V, Q>() { PANEL } else { C * V::LEN }, C * V::LEN);
         // The next panel is prefetched in equal parts, one for each step of each block of each tile.
         let fetch = self.product.packing.line().div_ceil(tiles * columns.div_ceil(step)).next_multiple_of(16);
         let mut fetched = 0;
@@ -284,7 +289,7 @@ impl QuantisedStrip<'_> {
         let minima = scales + Q::SCALES * PANEL / 2;
         let first = self.panel * PANEL + column;
         let all = columns.div_ceil(V::LEN).next_multiple_of(C);
-        let vectors = if V::SUMS_IN_MEMORY { all } else { C };
+        let vectors = if sums_in_memory::<V, Q>() { all } else { C };
         let mut sums = [[v; MOST_VECTORS]; R];
         if let Some(bias) = product.bias {
             for c in 0..vectors {
@@ -441,6 +446,5 @@ const MOST_VECTORS: usize = 8;
 
 /// How many lanes a single row prefetches ahead: 2 KiB.
 const AHEAD: usize = 512;
-
 /// The same for lines with higher bits: 4 KiB, more than a line.
 const AHEAD_OF_PARTS: usize = 1024;

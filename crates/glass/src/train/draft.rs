@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use super::data::set::{Samples, Set};
+use super::data::set::{Chat, Samples, Set};
 use crate::backend::{BLOCK, Backend};
 use crate::generate::{GenerateOptions, generate};
 use crate::guess::Drawn;
@@ -26,26 +26,29 @@ const LONGEST: usize = 300;
 /// conversation everything before the first and before the last answer.
 pub fn beginnings(set: &Set, start: &[u32], end: Option<u32>, context: usize, seed: u64) -> Vec<Vec<u32>> {
     let mut random = Random::new(seed, "draft", 0);
+    let mut of_text = |before: &[u32], text: &[u32]| -> Vec<u32> {
+        let most = GIVEN.1.min(text.len() - 1);
+        let given = GIVEN.0 + random.below(most + 1 - GIVEN.0.min(most));
+        before.iter().chain(&text[..given.min(most)]).copied().collect()
+    };
     let mut all: Vec<Vec<u32>> = match &set.samples {
         Samples::Stream(ids) => {
             let ids = ids.to_vec();
             let texts = ids.split(|id| Some(*id) == end).filter(|text| text.len() > GIVEN.0);
-            let begin = |text: &[u32]| {
-                let most = GIVEN.1.min(text.len() - 1);
-                let given = GIVEN.0 + random.below(most + 1 - GIVEN.0.min(most));
-                start.iter().chain(&text[..given.min(most)]).copied().collect()
-            };
-            texts.map(begin).collect()
+            texts.map(|text| of_text(start, text)).collect()
         }
         Samples::Chats(chats) => {
-            let answers = |chat: &super::data::set::Chat| {
-                let begins = |at: &usize| chat.learned[*at] && (*at == 0 || !chat.learned[*at - 1]);
-                let places: Vec<usize> = (0..chat.ids.len()).filter(begins).filter(|at| *at > 0).collect();
-                let mut ends = vec![*places.first()?, *places.last()?];
-                ends.dedup();
-                Some(ends.into_iter().map(|end| chat.ids[..end].to_vec()).collect::<Vec<_>>())
-            };
-            chats.iter().filter_map(answers).flatten().collect()
+            let mut all = Vec::with_capacity(chats.len());
+            for Chat { ids, learned } in chats.iter().filter(|chat| chat.ids.len() > GIVEN.0) {
+                let mut answers = (1..ids.len()).filter(|at| learned[*at] && !learned[*at - 1]);
+                match (learned[0], answers.next(), answers.last()) {
+                    (true, ..) => all.push(of_text(&ids[..1], &ids[1..])),
+                    (_, first, last) => {
+                        all.extend(first.into_iter().chain(last).map(|end| ids[..end].to_vec()))
+                    }
+                }
+            }
+            all
         }
     };
     all.retain(|prompt| !prompt.is_empty() && prompt.len() < context);
