@@ -23,7 +23,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Fail> {
         let compared = one(&mut out, args, &subject, packing)?;
         let ways = compared
             .iter()
-            .map(|c| json!({"way": c.way.to_string(), "numbers": c.numbers, "differs": c.differs}));
+            .map(|c| json!({"way": c.way.to_string(), "numbers": c.numbers, "differs": c.differs, "guessed": c.guesses.all, "right": c.guesses.right}));
         documents.push(json!({"packing": packing.map(Packing::name), "ways": ways.collect::<Vec<_>>()}));
         all.extend(compared);
     }
@@ -81,13 +81,20 @@ fn one(
 }
 
 fn line(out: &mut Out, found: &Compared) -> Result<(), Fail> {
-    let what =
-        if matches!(found.way, Way::Together | Way::Guessed | Way::Served(_)) { "tokens" } else { "logits" };
+    let what = if matches!(found.way, Way::Together | Way::Guessed(_) | Way::Served(_)) {
+        "tokens"
+    } else {
+        "logits"
+    };
     let said = match &found.differs {
         None => out.green("same"),
         Some(_) => out.yellow("differs"),
     };
-    writeln!(out, "  {said}  {:<30} {:>11} {what}", found.way.to_string(), number(found.numbers))?;
+    let guessed = match found.guesses.all as u64 {
+        0 => String::new(),
+        all => format!("; {} of {} guesses right", number(found.guesses.right as u64), number(all)),
+    };
+    writeln!(out, "  {said}  {:<30} {:>11} {what}{guessed}", found.way.to_string(), number(found.numbers))?;
     if let Some(differs) = &found.differs {
         out.hanging(&format!("    {differs}"), 4)?;
     }

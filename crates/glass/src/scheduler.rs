@@ -24,7 +24,7 @@ use prefixes::Prefixes;
 use sequence::{Ending, Sequence};
 
 use crate::backend::{BLOCK, Backend};
-use crate::guess::Costs;
+use crate::guess::{Costs, Draft};
 use crate::inspect::Inspector;
 use crate::memory::Cache;
 use crate::runtime::Model;
@@ -68,6 +68,7 @@ pub struct Scheduler<'a, B: Backend> {
     next: u64,
     counters: Counters,
     costs: Costs,
+    draft: Option<&'a Draft>,
 }
 
 /// Bytes of keys and values of a block of positions, of all layers.
@@ -110,7 +111,13 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             next: 0,
             counters: Counters { block_bytes: bytes, ..Counters::default() },
             costs: Costs::new(model.clock),
+            draft: model.draft.as_deref(),
         })
+    }
+
+    /// Guesses tokens from this instead of the model's own draft.
+    pub fn guess_from(&mut self, draft: Option<&'a Draft>) {
+        self.draft = draft;
     }
 
     /// Positions that a request's sequence can have: all tokens but the last drawn one take one.
@@ -236,7 +243,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             let slot = self.slots.pop().expect("one is free");
             let (gpt, positions) = (self.model.gpt(), self.batch.positions());
             self.batch.truncate(slot, 0);
-            let draft = self.model.draft.as_deref();
+            let draft = self.draft;
             match Sequence::new(ticket, slot, request, gpt, self.tokenizer, draft, positions, need) {
                 Ok(sequence) => self.running.push(sequence),
                 Err(error) => {

@@ -8,7 +8,8 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use crate::backend::Backend;
-use crate::generate::{Batch, GenerateOptions, Runner, Token, generate, generate_together};
+use crate::generate::{Batch, GenerateOptions, Guesses, Runner, Token, generate, generate_together};
+use crate::guess::{Draft, Drawn, Table};
 use crate::next_token::Sampling;
 use crate::runtime::Model;
 use crate::{Error, Result};
@@ -20,6 +21,9 @@ const TOKENS: usize = 150;
 
 /// Sequences in a batch.
 const TOGETHER: usize = 16;
+
+/// Entries of the draft that tokens are guessed from.
+const ENTRIES: usize = 4_000;
 
 /// Tokens that each of them samples.
 const DRAWN: usize = 8;
@@ -41,15 +45,26 @@ pub enum Way {
     Among,
     /// Sixteen samples that continue it: one after another, and then as a batch.
     Together,
-    /// Samples that continue it, with tokens guessed ahead.
-    Guessed,
+    /// Samples that continue it, with tokens guessed ahead from this.
+    Guessed(From),
     /// A request in the service on this many threads, in every combination of what may happen [beside](served::Beside) it.
     Served(usize),
 }
 
+/// What tokens are guessed from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum From {
+    /// The text itself.
+    Text,
+    /// A draft, made of what the model draws here.
+    Draft,
+    /// Both.
+    Both,
+}
+
 impl Way {
     /// All of them, the reference first.
-    pub const ALL: [Way; 15] = [
+    pub const ALL: [Way; 17] = [
         Way::AtOnce,
         Way::Threads(1),
         Way::Threads(2),
@@ -60,7 +75,9 @@ impl Way {
         Way::Prefix,
         Way::Among,
         Way::Together,
-        Way::Guessed,
+        Way::Guessed(From::Text),
+        Way::Guessed(From::Draft),
+        Way::Guessed(From::Both),
         Way::Served(1),
         Way::Served(2),
         Way::Served(3),
@@ -68,7 +85,7 @@ impl Way {
     ];
 
     fn draws(self) -> bool {
-        matches!(self, Way::Together | Way::Guessed)
+        matches!(self, Way::Together | Way::Guessed(_))
     }
 }
 
@@ -83,7 +100,9 @@ impl fmt::Display for Way {
             Way::Prefix => "after a cached prefix",
             Way::Among => "in a batch with 15 other texts",
             Way::Together => "16 samples together, and alone",
-            Way::Guessed => "samples with guessed tokens",
+            Way::Guessed(From::Text) => "guessed from the text",
+            Way::Guessed(From::Draft) => "guessed from a draft",
+            Way::Guessed(From::Both) => "guessed from both",
             Way::Served(1) => "served 32 ways, on 1 thread",
             Way::Served(threads) => return write!(f, "served 32 ways, on {threads} threads"),
         })
@@ -99,6 +118,8 @@ pub struct Compared {
     pub numbers: u64,
     /// Where the first difference is, as a sentence; `None` if all are the same.
     pub differs: Option<String>,
+    /// Tokens that were guessed.
+    pub guesses: Guesses,
 }
 
 /// Reads a text in each of `ways` and passes each result to `each`. `open` returns the model, on as many threads as the
@@ -121,18 +142,21 @@ pub fn verify<B: Backend>(
     let text = Text::new(config.vocabulary, config.context, 0);
     let mut expected = Vec::with_capacity(text.ids.len());
     model.runner()?.feed_each(&text.ids, &mut |_, logits| expected.push(logits.to_vec()))?;
-    let alone = draws(&mut model.runner()?, &text, 0)?;
+    let (alone, _) = draws(&mut model.runner()?, &text, None)?;
     let requests = Served::new(config.vocabulary, config.context);
     let answers = requests.alone(&mut model.runner()?)?;
+    let draft = draft(&text, &alone, requests.texts(&answers), config.vocabulary);
     for &way in ways {
-        let mut compare = Comparison { way, expected: &expected, numbers: 0, differs: None };
+        let guesses = Guesses::default();
+        let mut compare = Comparison { way, expected: &expected, numbers: 0, differs: None, guesses };
         let model = open(way)?;
         match way {
-            Way::Served(_) => compare.served(&model, &requests, &answers)?,
-            _ if way.draws() => compare.draws(&model, &text, &alone)?,
+            Way::Served(_) => compare.served(&model, &requests, &answers, &draft)?,
+            _ if way.draws() => compare.draws(&model, &text, &alone, &draft)?,
             _ => compare.reads(&model, &text)?,
         }
-        each(Compared { way, numbers: compare.numbers, differs: compare.differs });
+        let Comparison { numbers, differs, guesses, .. } = compare;
+        each(Compared { way, numbers, differs, guesses });
     }
     Ok(())
 }
@@ -160,28 +184,45 @@ impl Text {
     }
 }
 
-fn options(sharp: bool, lookup: usize) -> GenerateOptions {
+/// A draft of what the model draws here, so that some of its guesses are right.
+fn draft(text: &Text, alone: &[Vec<u32>], answers: Vec<Drawn>, vocabulary: usize) -> Draft {
+    let from = text.prompt;
+    let mut texts: Vec<Drawn> =
+        (alone.iter()).map(|ids| Drawn { ids: [text.prompt(), ids].concat(), from }).collect();
+    texts.extend(answers);
+    Draft::of(Table::learn(&texts, ENTRIES, vocabulary, 1.0))
+}
+
+fn options(sharp: bool, from: Option<From>) -> GenerateOptions {
     // At a low temperature samples repeat themselves and can be guessed; at 1 they diverge.
     let temperature = if sharp { 0.2 } else { 1.0 };
     GenerateOptions {
         tokens: DRAWN,
         sampling: Sampling { temperature, ..Sampling::default() },
-        lookup,
+        lookup: if matches!(from, Some(From::Text | From::Both)) { 8 } else { 0 },
+        draft: matches!(from, Some(From::Draft | From::Both)),
         ..GenerateOptions::default()
     }
 }
 
 /// The tokens of every sample on its own: first those at temperature 1, then those at a low temperature.
-fn draws<B: Backend>(runner: &mut Runner<'_, B>, text: &Text, lookup: usize) -> Result<Vec<Vec<u32>>> {
-    let mut all = Vec::with_capacity(2 * TOGETHER);
+fn draws<B: Backend>(
+    runner: &mut Runner<'_, B>,
+    text: &Text,
+    from: Option<From>,
+) -> Result<(Vec<Vec<u32>>, Guesses)> {
+    let (mut all, mut guesses) = (Vec::with_capacity(2 * TOGETHER), Guesses::default());
     for sharp in [false, true] {
         for sample in 0..TOGETHER as u64 {
             runner.prompt(text.prompt())?;
             let mut each = |_: &Token<'_>| ControlFlow::Continue(());
-            all.push(generate(runner, None, &options(sharp, lookup), sample, &mut each)?.ids);
+            let done = generate(runner, None, &options(sharp, from), sample, &mut each)?;
+            guesses.all += done.guesses.all;
+            guesses.right += done.guesses.right;
+            all.push(done.ids);
         }
     }
-    Ok(all)
+    Ok((all, guesses))
 }
 
 struct Comparison<'a> {
@@ -189,6 +230,7 @@ struct Comparison<'a> {
     expected: &'a [Vec<f32>],
     numbers: u64,
     differs: Option<String>,
+    guesses: Guesses,
 }
 
 impl Comparison<'_> {
@@ -259,9 +301,24 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    fn draws<B: Backend>(&mut self, model: &Model<B>, text: &Text, alone: &[Vec<u32>]) -> Result<()> {
+    fn draws<B: Backend>(
+        &mut self,
+        model: &Model<B>,
+        text: &Text,
+        alone: &[Vec<u32>],
+        draft: &Draft,
+    ) -> Result<()> {
         let drawn = match self.way {
-            Way::Guessed => draws(&mut model.runner()?, text, 8)?,
+            Way::Guessed(from) => {
+                let mut runner = model.runner()?;
+                runner.draft = Some(draft);
+                let (drawn, guesses) = draws(&mut runner, text, Some(from))?;
+                self.guesses = guesses;
+                if from != From::Text && guesses.right == 0 {
+                    return Err(Error::invalid("the draft", "no guess from it was right"));
+                }
+                drawn
+            }
             _ => {
                 let mut batch = model.batch(TOGETHER, model.config().context)?;
                 let prompts = [text.prompt(); TOGETHER];
@@ -269,7 +326,7 @@ impl Comparison<'_> {
                 for sharp in [false, true] {
                     let mut each = |_: usize, _: &Token<'_>| ControlFlow::Continue(());
                     let drawn =
-                        generate_together(&mut batch, None, &options(sharp, 0), 0, &prompts, &mut each)?;
+                        generate_together(&mut batch, None, &options(sharp, None), 0, &prompts, &mut each)?;
                     all.extend(drawn.into_iter().map(|one| one.ids));
                 }
                 all
@@ -290,9 +347,13 @@ impl Comparison<'_> {
         model: &Model<B>,
         requests: &Served,
         answers: &[Vec<(u32, u64)>; 2],
+        draft: &Draft,
     ) -> Result<()> {
         for beside in Beside::all() {
-            for (expected, drawn) in answers.iter().zip(requests.run(model, beside)?) {
+            let (drawn, guesses) = requests.run(model, beside, draft)?;
+            self.guesses.all += guesses.all;
+            self.guesses.right += guesses.right;
+            for (expected, drawn) in answers.iter().zip(drawn) {
                 self.numbers += 2 * expected.len() as u64;
                 if *expected != drawn && self.differs.is_none() {
                     let at = expected.iter().zip(&drawn).take_while(|(a, b)| a == b).count();

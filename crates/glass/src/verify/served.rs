@@ -1,11 +1,12 @@
 //! Requests in the service: every combination of what may happen beside one gives the same tokens and log-probabilities.
 
 use crate::backend::Backend;
-use crate::generate::{GenerateOptions, Runner, generate};
+use crate::generate::{GenerateOptions, Guesses, Runner, generate};
+use crate::guess::{self, Draft};
 use crate::next_token::Sampling;
 use crate::probe::{Part, Site};
 use crate::runtime::Model;
-use crate::scheduler::{Chunk, Event, Request, Scheduler, Settings, Ticket, Watch, block_bytes};
+use crate::scheduler::{Chunk, Counters, Event, Request, Scheduler, Settings, Ticket, Watch, block_bytes};
 use crate::{Error, Result};
 use glass_kernels::random::mix;
 use std::ops::ControlFlow;
@@ -65,22 +66,37 @@ impl Served {
         Served { prompt: ids(vocabulary, len, 0), vocabulary, tokens }
     }
 
-    fn options(&self, greedy: bool, lookup: usize) -> GenerateOptions {
+    /// Prompt and answers as texts.
+    pub(super) fn texts(&self, answers: &[Drawn; 2]) -> Vec<guess::Drawn> {
+        let ids = |answer: &Drawn| answer.iter().map(|(id, _)| *id).collect::<Vec<u32>>();
+        let text =
+            |answer| guess::Drawn { ids: [&self.prompt[..], &ids(answer)].concat(), from: self.prompt.len() };
+        answers.iter().map(text).collect()
+    }
+
+    fn options(&self, greedy: bool, guessed: bool) -> GenerateOptions {
+        let lookup = if guessed { 8 } else { 0 };
         let temperature = if greedy { 0.0 } else { 0.7 };
         let sampling = Sampling { temperature, seed: 11, ..Sampling::default() };
-        GenerateOptions { tokens: self.tokens, sampling, lookup, ..GenerateOptions::default() }
+        GenerateOptions {
+            tokens: self.tokens,
+            sampling,
+            lookup,
+            draft: guessed,
+            ..GenerateOptions::default()
+        }
     }
 
     /// What each request gives by itself, without a scheduler.
     ///
     /// # Errors
     /// If the model cannot be run.
-    pub fn alone<B: Backend>(&self, runner: &mut Runner<'_, B>) -> Result<[Vec<(u32, u64)>; 2]> {
+    pub(super) fn alone<B: Backend>(&self, runner: &mut Runner<'_, B>) -> Result<[Drawn; 2]> {
         let mut one = |greedy: bool| {
             let mut drawn = Drawn::new();
             runner.truncate(0);
             runner.prompt(&self.prompt)?;
-            generate(runner, None, &self.options(greedy, 0), 3, &mut |token| {
+            generate(runner, None, &self.options(greedy, false), 3, &mut |token| {
                 drawn.push((token.id, token.logprob().to_bits()));
                 ControlFlow::Continue(())
             })?;
@@ -93,16 +109,31 @@ impl Served {
     ///
     /// # Errors
     /// If the model cannot be run, or the scheduler did not do what is compared.
-    pub fn run<B: Backend>(&self, model: &Model<B>, beside: Beside) -> Result<[Vec<(u32, u64)>; 2]> {
-        Ok([self.one(model, beside, true)?, self.one(model, beside, false)?])
+    pub(super) fn run<B: Backend>(
+        &self,
+        model: &Model<B>,
+        beside: Beside,
+        draft: &Draft,
+    ) -> Result<([Drawn; 2], Guesses)> {
+        let (greedy, first) = self.one(model, beside, true, draft)?;
+        let (drawn, second) = self.one(model, beside, false, draft)?;
+        let guesses = Guesses { all: first.all + second.all, right: first.right + second.right };
+        Ok(([greedy, drawn], guesses))
     }
 
-    fn one<B: Backend>(&self, model: &Model<B>, beside: Beside, greedy: bool) -> Result<Drawn> {
+    fn one<B: Backend>(
+        &self,
+        model: &Model<B>,
+        beside: Beside,
+        greedy: bool,
+        draft: &Draft,
+    ) -> Result<(Drawn, Guesses)> {
         let context = model.config().context;
         let blocks = (2 * TOGETHER * context.div_ceil(64)) as u64;
         let chunk = Chunk::Rows(if beside.chunks { CHUNK } else { 4 * context });
         let settings = Settings { slots: TOGETHER, cache_bytes: blocks * block_bytes(model), chunk };
         let mut scheduler = Scheduler::new(model, None, settings)?;
+        scheduler.guess_from(Some(draft));
         if beside.warm {
             // The same ids, and then others.
             let mut first = self.prompt.clone();
@@ -110,7 +141,7 @@ impl Served {
             first[last] = (first[last] + 1) % self.vocabulary as u32;
             scheduler.submit(Request {
                 prompt: first,
-                options: self.options(true, 0),
+                options: self.options(true, false),
                 ..Request::default()
             })?;
             while scheduler.pass(&mut |_, _| {}) {}
@@ -119,7 +150,7 @@ impl Served {
         for number in 0..others {
             let prompt =
                 ids(self.vocabulary, 1 + self.prompt.len() * (number as usize + 1) / TOGETHER, 1 + number);
-            let options = GenerateOptions { tokens: 2 * self.tokens, ..self.options(number % 2 == 0, 0) };
+            let options = GenerateOptions { tokens: 2 * self.tokens, ..self.options(number % 2 == 0, false) };
             scheduler.submit(Request { prompt, options, sample: number, ..Request::default() })?;
         }
         // The others have begun.
@@ -127,7 +158,6 @@ impl Served {
             scheduler.pass(&mut |_, _| {});
         }
         let before = scheduler.counters();
-        let lookup = if beside.guessed { 8 } else { 0 };
         let last = self.prompt.len() - 1;
         let watch = Watch {
             sites: vec![Site::Block(0, Part::Residual), Site::Block(0, Part::Pattern), Site::Residual],
@@ -136,7 +166,7 @@ impl Served {
         };
         let request = Request {
             prompt: self.prompt.clone(),
-            options: self.options(greedy, lookup),
+            options: self.options(greedy, beside.guessed),
             sample: 3,
             logprobs: true,
             watch: beside.watched.then_some(watch),
@@ -161,21 +191,13 @@ impl Served {
         if !beside.chunks || self.prompt.len() - cached as usize > CHUNK {
             expected("a prompt in chunks", chunks, beside.chunks)?;
         }
-        // What repeats itself can be guessed; among many, guesses give way.
-        if beside.guessed && !beside.among && greedy && self.repeats(&drawn) {
-            expected("guessing ahead", after.guessed > before.guessed, true)?;
+        // The draft knows what is drawn; among many, guesses may give way.
+        if beside.guessed && !beside.among && self.tokens > 2 {
+            expected("guessing ahead", after.right > before.right, true)?;
         }
         expected("guessing unasked", after.guessed > before.guessed && !beside.guessed, false)?;
-        Ok(drawn)
-    }
-
-    /// Whether two tokens in a row occur twice, so that the second time can be guessed.
-    fn repeats(&self, drawn: &[(u32, u64)]) -> bool {
-        let ids: Vec<u32> = self.prompt.iter().copied().chain(drawn.iter().map(|(id, _)| *id)).collect();
-        (self.prompt.len() + 1..ids.len()).any(|at| {
-            let last = &ids[at - 2..at];
-            ids[..at - 1].windows(2).any(|before| before == last)
-        })
+        let count = |of: fn(&Counters) -> u64| (of(&after) - of(&before)) as usize;
+        Ok((drawn, Guesses { all: count(|c| c.guessed), right: count(|c| c.right) }))
     }
 }
 
