@@ -3,6 +3,7 @@
 mod bench;
 mod chat;
 mod config;
+mod draft;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod generate;
@@ -37,6 +38,7 @@ use crate::screen;
 pub use bench::BenchArgs;
 pub use chat::ChatArgs;
 pub use config::{Options, SAMPLE, is_sample};
+pub use draft::DraftArgs;
 #[cfg(feature = "fetch")]
 pub use fetch::FetchArgs;
 pub use generate::GenerateArgs;

@@ -56,7 +56,7 @@ use watch::Progress;
 
 /// Runs `glass train`.
 pub fn run(args: &TrainArgs) -> Result<(), Fail> {
-    if let Some(model) = &args.draft_for {
+    if let Some(model) = &args.draft.draft_for {
         return draft::run(args, model);
     }
     check(args)?;

@@ -140,7 +140,7 @@ pub fn generate<B: Backend>(
             true => runner.feed(&[drawn])?,
             false => runner.feed_tree(drawn, &tree, &rows)?,
         }
-        runner.costs.end(1 + tree.len());
+        runner.costs.end(1 + tree.len(), tree.chains() - 1);
         read = runner.ids().len() - rows.chains[0].rows.len() + 1;
     };
     settle(runner, read, &tree, &rows, node);

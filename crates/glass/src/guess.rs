@@ -227,7 +227,8 @@ impl Found {
 pub fn grow_together(guessers: &mut [&mut Guesser<'_>], rows: usize, room: usize, costs: &Costs) -> usize {
     let (mut tokens, mut taken) = (guessers.len() as f64, vec![0; guessers.len()]);
     let mut order = Vec::new();
-    let (mut best, mut kept) = (tokens / costs.of(rows), 0);
+    let mut branches = 0;
+    let (mut best, mut kept) = (tokens / costs.of(rows, 0), 0);
     while order.len() < room {
         let likeliest = (0..guessers.len()).max_by(|&a, &b| {
             let [a, b] = [a, b].map(|at| guessers[at].likeliest());
@@ -235,9 +236,11 @@ pub fn grow_together(guessers: &mut [&mut Guesser<'_>], rows: usize, room: usize
         });
         let Some(at) = likeliest.filter(|&at| guessers[at].likeliest() > 0.0) else { break };
         tokens += f64::from(guessers[at].likeliest());
+        let chains = guessers[at].tree().chains();
         guessers[at].take();
+        branches += guessers[at].tree().chains() - chains;
         order.push(at);
-        let gain = tokens / costs.of(rows + order.len());
+        let gain = tokens / costs.of(rows + order.len(), branches);
         if gain > best * costs.worthwhile() {
             (best, kept) = (gain, order.len());
         }

@@ -225,7 +225,9 @@ impl<'a, B: Backend> Scheduler<'a, B> {
         if let Err(error) = pass::read(backend, &mut self.batch, &mut self.running, &shares, watched) {
             self.fail(&shares, error);
         }
-        self.costs.end(shares.iter().map(|share| share.rows).sum());
+        let branches = |share: &Share| self.running[share.at].rows.chains.len() - 1;
+        let branches = shares.iter().map(branches).sum();
+        self.costs.end(shares.iter().map(|share| share.rows).sum(), branches);
         self.settle(&shares);
         self.look_inside();
         self.deliver(each);

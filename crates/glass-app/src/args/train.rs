@@ -11,7 +11,7 @@ use glass::train::schedule::Schedule;
 use glass::train::settings::Settings;
 use glass::weights::dtype::Dtype;
 
-use super::{MachineArgs, Options};
+use super::{DraftArgs, MachineArgs, Options};
 
 /// What stands for --out where a plan is given none.
 pub const NO_FOLDER: &str = ".";
@@ -30,17 +30,6 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
 
-    /// Make a draft for this model instead of a model: the model continues beginnings of the data's texts or conversations for
-    /// --minutes (default: 10), and what it draws is learned in a table, OUT/draft.safetensors, from which its tokens are guessed
-    /// ahead. OUT may be the model's own folder. A tenth of the data (--val-fraction) says how many tokens a pass it brings
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["resume", "plan", "preset", "from"])]
-    pub draft_for: Option<String>,
-
-    /// The size of a draft's table, in KB
-    #[arg(long, value_name = "KB", default_value_t = 1000, requires = "draft_for",
-          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub draft_size: u32,
-
     /// All options together.
     #[arg(skip)]
     pub options: Options,
@@ -48,6 +37,10 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub data: DataArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub draft: DraftArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -68,7 +68,7 @@ pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
         "{}; the model continues them for {minutes} minutes at temperature {}, then what it drew is learned in {} KB",
         count(prompts.len(), "beginning"),
         sampling.temperature,
-        number(u64::from(args.draft_size)),
+        number(u64::from(args.draft.draft_size)),
     ));
     let (begun, mut told) = (Instant::now(), Duration::ZERO);
     let limit = Duration::from_secs_f64(60.0 * minutes);
@@ -87,7 +87,7 @@ pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
         if passed < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     let tokens: usize = drawn.iter().map(|text| text.ids.len() - text.from).sum();
-    let entries = (args.draft_size as usize * 1000).saturating_sub(HEAD).max(400) / 4;
+    let entries = (args.draft.draft_size as usize * 1000).saturating_sub(HEAD).max(400) / 4;
     // A greedy text is as one of a low temperature.
     let temperature = if sampling.temperature > 0.0 { sampling.temperature } else { 0.2 };
     let draft = Draft::of(Table::learn(&drawn, entries, vocabulary, temperature));

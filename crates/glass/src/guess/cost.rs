@@ -41,8 +41,9 @@ impl Costs {
         WORTHWHILE
     }
 
-    /// The cost of a pass over this many rows, in any unit.
-    pub fn of(&self, rows: usize) -> f64 {
+    /// The cost of a pass over this many rows in any unit, with this many branches besides the sequences themselves.
+    pub fn of(&self, rows: usize, branches: usize) -> f64 {
+        let rows = with(rows, branches);
         let line = self.line.0 + self.line.1 * rows as f64;
         match self.measured.get(rows) {
             // Between the line and what was measured, the more often it was.
@@ -56,10 +57,10 @@ impl Costs {
         self.begun = self.clock.map_or(0.0, |clock| clock());
     }
 
-    /// It ended, and had this many rows.
-    pub fn end(&mut self, rows: usize) {
+    /// It ended, and had so many rows and branches.
+    pub fn end(&mut self, rows: usize, branches: usize) {
         if let Some(clock) = self.clock {
-            self.learn(rows, clock() - self.begun);
+            self.learn(with(rows, branches), clock() - self.begun);
         }
     }
 
@@ -99,6 +100,11 @@ impl Costs {
     }
 }
 
+/// A branch copies what lies before it in its block, which takes about half as long as a row.
+fn with(rows: usize, branches: usize) -> usize {
+    rows + branches.div_ceil(2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +112,7 @@ mod tests {
     #[test]
     fn costs_are_those_that_were_measured() {
         let mut costs = Costs::new(None);
-        assert!((costs.of(9) / costs.of(1) - (1.0 + 8.0 * FURTHER)).abs() < 1e-9);
+        assert!((costs.of(9, 0) / costs.of(1, 0) - (1.0 + 8.0 * FURTHER)).abs() < 1e-9);
         for _ in 0..40 {
             for rows in [1, 2, 4, 8] {
                 costs.learn(rows, 0.010 + 0.001 * rows as f64);
@@ -114,13 +120,13 @@ mod tests {
         }
         for rows in [1, 2, 3, 4, 6, 8, 16] {
             let expected = 0.010 + 0.001 * rows as f64;
-            assert!((costs.of(rows) / expected - 1.0).abs() < 0.02, "{rows}: {}", costs.of(rows));
+            assert!((costs.of(rows, 0) / expected - 1.0).abs() < 0.02, "{rows}: {}", costs.of(rows, 0));
         }
         // A pass that was interrupted hardly counts; a lasting change does.
-        let before = costs.of(4);
+        let before = costs.of(4, 0);
         costs.learn(4, 10.0);
-        assert!(costs.of(4) < 1.05 * before);
+        assert!(costs.of(4, 0) < 1.05 * before);
         (0..200).for_each(|_| costs.learn(4, 0.028));
-        assert!((costs.of(4) / 0.028 - 1.0).abs() < 0.1, "{}", costs.of(4));
+        assert!((costs.of(4, 0) / 0.028 - 1.0).abs() < 0.1, "{}", costs.of(4, 0));
     }
 }

@@ -75,9 +75,14 @@ impl Tree {
         self.nodes.iter().enumerate().filter_map(of)
     }
 
+    /// The number of chains.
+    pub fn chains(&self) -> usize {
+        1 + self.others
+    }
+
     /// The number of chains if a guess were added after a node.
     pub fn chains_with(&self, node: usize) -> usize {
-        1 + self.others + usize::from(self.children(node).next().is_some())
+        self.chains() + usize::from(self.children(node).next().is_some())
     }
 
     /// Sets `context` to the last of `ids` and the guesses up to a node, as far back as any source looks.

@@ -1,0 +1,19 @@
+//! `glass train --draft-for`.
+
+use clap::Args;
+
+/// What is learned to guess a model's tokens.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Draft")]
+pub struct DraftArgs {
+    /// Make a draft for this model instead of a model: the model continues beginnings of the data's texts or conversations for
+    /// --minutes (default: 10), and what it draws is learned in a table, OUT/draft.safetensors, from which its tokens are guessed
+    /// ahead. OUT may be the model's own folder. A tenth of the data (--val-fraction) says how many tokens a pass it brings
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["resume", "plan", "preset", "from"])]
+    pub draft_for: Option<String>,
+
+    /// The size of a draft's table, in KB
+    #[arg(long, value_name = "KB", default_value_t = 1000, requires = "draft_for",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub draft_size: u32,
+}
