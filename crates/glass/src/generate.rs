@@ -130,12 +130,13 @@ pub fn generate<B: Backend>(
             continue;
         }
         settle(runner, read, &tree, &rows, node);
+        // Guessing takes time too.
+        runner.costs.begin();
         guesser.begin(going.outlook(), going.left().min(runner.room().saturating_sub(1)), BRANCHES + 1);
         grow_together(&mut [&mut guesser], 1, MOST_AHEAD, &runner.costs);
         tree.clone_from(guesser.tree());
         (rows, node) = (tree.rows(), 0);
         going.guesses.all += tree.len();
-        runner.costs.begin();
         match tree.is_empty() {
             true => runner.feed(&[drawn])?,
             false => runner.feed_tree(drawn, &tree, &rows)?,

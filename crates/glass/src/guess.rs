@@ -241,7 +241,8 @@ pub fn grow_together(guessers: &mut [&mut Guesser<'_>], rows: usize, room: usize
         branches += guessers[at].tree().chains() - chains;
         order.push(at);
         let gain = tokens / costs.of(rows + order.len(), branches);
-        if gain > best * costs.worthwhile() {
+        let least = if kept == 0 { best * costs.worthwhile() } else { best };
+        if gain > least {
             (best, kept) = (gain, order.len());
         }
         // Chances fall along the way, so after some that bring nothing none will.

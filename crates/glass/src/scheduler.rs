@@ -208,6 +208,8 @@ impl<'a, B: Backend> Scheduler<'a, B> {
     /// One pass over what runs; `each` is told what happened, in the order of arrival. False if there was nothing to do.
     pub fn pass(&mut self, each: &mut dyn FnMut(Ticket, Event)) -> bool {
         self.admit(each);
+        // Guessing takes time too.
+        self.costs.begin();
         let mut planner = Planner {
             running: &mut self.running,
             prefixes: &mut self.prefixes,
@@ -221,7 +223,6 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             return false;
         }
         let (backend, watched) = (self.model.backend(), &mut self.counters.watched);
-        self.costs.begin();
         if let Err(error) = pass::read(backend, &mut self.batch, &mut self.running, &shares, watched) {
             self.fail(&shares, error);
         }

@@ -314,6 +314,24 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("a prompt of no tokens", &["bench", "m", "--tokens", "0"], 2),
             case("a batch of 0", &["generate", "-m", "m", "--batch", "0", "The"], 2),
             case("too many guessed tokens", &["generate", "-m", "m", "--lookup", "64", "The"], 2),
+            case("a draft that does not exist", &["generate", "-m", "m", "--draft", "nowhere", "The"], 1),
+            case("a folder without a draft", &["generate", "-m", "m", "--draft", "m", "The"], 2),
+            case("a draft that is none", &["generate", "-m", "m", "--draft", "book.txt", "The"], 1),
+            case(
+                "a draft for a preset",
+                &["train", "--draft-for", "gpt2", "--data", "book.txt", "--out", "d"],
+                2,
+            ),
+            case(
+                "no time for a draft",
+                &["train", "--draft-for", "m", "--data", "book.txt", "--out", "d", "--minutes", "0"],
+                2,
+            ),
+            case(
+                "a draft to make from another start",
+                &["train", "--draft-for", "m", "--from", "m", "--data", "book.txt", "--out", "d"],
+                2,
+            ),
         ],
     ),
     (

@@ -211,8 +211,68 @@ fn samples_drawn_together_and_guessed_ahead_are_those_drawn_alone() {
     assert_eq!(run(&["--batch", "3"]), alone);
     assert_eq!(run(&["--batch", "16"]), alone);
     assert_eq!(run(&["--lookup", "5"]), alone);
+    assert_eq!(run(&["--lookup", "0", "--draft", "none"]), alone);
     assert_eq!(run(&["--cache", "f32"]), alone);
     let endless =
         ["generate", "-m", "m", "--tokens", "18446744073709551615", "--seed", "1", "--json", "The dog"];
     assert_eq!(glass(&scratch.0, &endless, b"").json()["finish"], "length", "as long as the context");
+}
+
+/// A draft is made, guesses, and changes no byte.
+#[test]
+fn a_draft_guesses_what_the_model_says() {
+    let scratch = Scratch::new("draft");
+    put_model(&scratch.0, "m");
+    let text = "the dog saw the cat. the cat saw the dog. ".repeat(60);
+    std::fs::write(
+        scratch.0.join("book.txt"),
+        text.split_inclusive(". ").map(|s| format!("{s}<|endoftext|>")).collect::<String>(),
+    )
+    .unwrap();
+    let make = [
+        "train",
+        "--draft-for",
+        "m",
+        "--data",
+        "book.txt",
+        "--keep-duplicates",
+        "--out",
+        "d",
+        "--minutes",
+        "0.03",
+        "--draft-size",
+        "40",
+        "--json",
+    ];
+    let made = glass(&scratch.0, &make, b"");
+    assert_eq!(made.status, 0, "{}", made.stderr);
+    assert!(made.stderr.contains("tokens drawn and learned"), "{}", made.stderr);
+    let json = made.json();
+    let ways = json["held_out"].as_array().unwrap();
+    assert!(
+        !ways.is_empty() && ways.iter().all(|way| way["passes"].as_u64() <= way["tokens"].as_u64()),
+        "{json}"
+    );
+    let again = glass(&scratch.0, &make, b"");
+    assert!(again.status == 2 && again.stderr.contains("exists"), "{}", again.stderr);
+    let say = |more: &[&str]| {
+        let arguments = [
+            &["generate", "-m", "m", "--tokens", "60", "--temperature", "0", "--show", "--json", "the dog"],
+            more,
+        ];
+        let done = glass(&scratch.0, &arguments.concat(), b"");
+        assert_eq!(done.status, 0, "{}", done.stderr);
+        done.json()
+    };
+    let plain = say(&["--lookup", "0", "--draft", "none"]);
+    let guessed = say(&["--lookup", "0", "--draft", "d"]);
+    assert_eq!(plain["ids"], guessed["ids"]);
+    let count = |json: &serde_json::Value| {
+        json["tokens"].as_array().unwrap().iter().filter(|token| token["guessed"] == true).count()
+    };
+    assert_eq!(count(&plain), 0);
+    assert!(count(&guessed) <= 60);
+    // Beside the weights, it is found by itself.
+    std::fs::copy(scratch.0.join("d/draft.safetensors"), scratch.0.join("m/draft.safetensors")).unwrap();
+    assert_eq!(say(&[])["ids"], plain["ids"]);
 }

@@ -15,8 +15,8 @@ const TRUSTED: f64 = 3.0;
 /// What a further row costs as a share of one row, before anything was measured.
 const FURTHER: f64 = 0.15;
 
-/// A guess must bring this much more than none: estimates err.
-const WORTHWHILE: f64 = 1.01;
+/// Guesses must bring this many times what none bring: estimates err.
+const WORTHWHILE: f64 = 1.04;
 
 /// The seconds of a pass, by its rows.
 #[derive(Clone, Debug)]
@@ -28,21 +28,37 @@ pub struct Costs {
     measured: Vec<(f64, f64)>,
     /// The best line through them: seconds without rows, and of each row.
     line: (f64, f64),
+    /// As many guesses as there are, up to this many rows, whatever they cost.
+    fixed: Option<usize>,
 }
 
 impl Costs {
     /// Measured with this clock; without one, a further row always costs the same share.
     pub fn new(clock: Option<Clock>) -> Costs {
-        Costs { clock, begun: 0.0, measured: vec![(0.0, 0.0); MOST + 1], line: (1.0 - FURTHER, FURTHER) }
+        Costs {
+            clock,
+            begun: 0.0,
+            measured: vec![(0.0, 0.0); MOST + 1],
+            line: (1.0 - FURTHER, FURTHER),
+            fixed: None,
+        }
     }
 
-    /// A guess must bring this many times what none brings.
+    /// For measurements: a fixed number of guesses is worth making, whatever it costs.
+    pub fn fixed(guesses: usize) -> Costs {
+        Costs { fixed: Some(1 + guesses), ..Costs::new(None) }
+    }
+
+    /// Guesses must bring this many times what none bring.
     pub fn worthwhile(&self) -> f64 {
         WORTHWHILE
     }
 
     /// The cost of a pass over this many rows in any unit, with this many branches besides the sequences themselves.
     pub fn of(&self, rows: usize, branches: usize) -> f64 {
+        if let Some(most) = self.fixed {
+            return if rows <= most { 1.0 } else { f64::INFINITY };
+        }
         let rows = with(rows, branches);
         let line = self.line.0 + self.line.1 * rows as f64;
         match self.measured.get(rows) {
