@@ -6,9 +6,11 @@ use glass_kernels::attend::*;
 use crate::attend::{Cache, Case, WAYS};
 use crate::close::{assert_same_bits, each_isa};
 
+/// First row, rows, and the chain and the depth after which it begins.
+type Chain = (usize, usize, Option<(usize, usize)>);
+
 /// A tree in one pass: rows 0 to 4 go on from the past; 5 and 6 from row 1; 7 to 9 from row 5; 10 from row 4.
-const CHAINS: [(usize, usize, Option<(usize, usize)>); 4] =
-    [(0, 5, None), (5, 2, Some((0, 2))), (7, 3, Some((1, 3))), (10, 1, Some((0, 5)))];
+const CHAINS: [Chain; 4] = [(0, 5, None), (5, 2, Some((0, 2))), (7, 3, Some((1, 3))), (10, 1, Some((0, 5)))];
 
 /// The rows before each chain's end, in the order of their positions.
 const PATHS: [&[usize]; 4] = [&[0, 1, 2, 3, 4], &[0, 1, 5, 6], &[0, 1, 5, 7, 8, 9], &[0, 1, 2, 3, 4, 10]];

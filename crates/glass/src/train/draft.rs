@@ -41,7 +41,7 @@ pub fn beginnings(set: &Set, start: &[u32], end: Option<u32>, context: usize, se
             let mut all = Vec::with_capacity(chats.len());
             for Chat { ids, learned } in chats.iter().filter(|chat| chat.ids.len() > GIVEN.0) {
                 let mut answers = (1..ids.len()).filter(|at| learned[*at] && !learned[*at - 1]);
-                match (learned[0], answers.next(), answers.last()) {
+                match (learned[0], answers.next(), answers.next_back()) {
                     (true, ..) => all.push(of_text(&ids[..1], &ids[1..])),
                     (_, first, last) => {
                         all.extend(first.into_iter().chain(last).map(|end| ids[..end].to_vec()))
