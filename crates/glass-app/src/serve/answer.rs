@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use glass::generate::Finish;
+use glass::generate::{Finish, Guesses};
 use glass::next_token::Drawn;
 use glass::scheduler::{Event, Request, Seen};
 use serde_json::{Value, json};
@@ -21,6 +21,8 @@ pub struct Told {
     pub logprob: Option<f64>,
     /// The most probable tokens in its place.
     pub top: Vec<Drawn>,
+    /// Whether it was guessed ahead.
+    pub guessed: bool,
 }
 
 /// One answer.
@@ -40,6 +42,8 @@ pub struct Answer {
     pub seen: Option<Box<Seen>>,
     /// The logits after the prompt, if no token was asked for.
     pub logits: Option<Vec<f32>>,
+    /// Tokens that were guessed ahead.
+    pub guesses: Guesses,
 }
 
 impl Answer {
@@ -48,15 +52,17 @@ impl Answer {
         match event {
             Event::Begun { cached } => self.cached = cached,
             Event::Scored { id, scored, top } => {
-                self.scored.push(Told { id, logprob: scored.map(|scored| scored.logprob), top });
+                let logprob = scored.map(|scored| scored.logprob);
+                self.scored.push(Told { id, logprob, top, guessed: false });
             }
-            Event::Token { id, logprob, text, top, .. } => {
+            Event::Token { id, logprob, text, top, guessed } => {
                 self.text.push_str(&text);
-                self.tokens.push(Told { id, logprob, top });
+                self.tokens.push(Told { id, logprob, top, guessed });
             }
-            Event::Ended { finish, rest, seen, logits, .. } => {
+            Event::Ended { finish, rest, seen, logits, guesses } => {
                 self.text.push_str(&rest);
                 (self.finish, self.seen, self.logits) = (Some(finish), seen, logits);
+                self.guesses = guesses;
             }
             Event::Failed(_) => {}
         }

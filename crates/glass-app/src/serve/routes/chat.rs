@@ -178,7 +178,7 @@ impl Writer for Chunks {
     fn event(&mut self, choice: usize, event: Event, out: &mut Out) {
         match event {
             Event::Begun { cached } if choice == 0 => self.usage.cached = cached,
-            Event::Token { id, logprob, text, top, .. } => {
+            Event::Token { id, logprob, text, top, guessed } => {
                 self.usage.completion += 1;
                 self.first[choice].get_or_insert(id);
                 let tells = self.shape.logprobs || self.shape.ids.is_some();
@@ -186,7 +186,7 @@ impl Writer for Chunks {
                     return;
                 }
                 let mut one = self.delta(choice, content(text), None);
-                one["logprobs"] = self.shape.logprobs(&[Told { id, logprob, top }]);
+                one["logprobs"] = self.shape.logprobs(&[Told { id, logprob, top, guessed }]);
                 if self.shape.ids.is_some() {
                     one["token_ids"] = json!([id]);
                 }

@@ -300,12 +300,15 @@ impl Writer for Chunks {
                 }
             }
             Event::Scored { id, scored, top } => {
-                self.tell(choice, &Told { id, logprob: scored.map(|scored| scored.logprob), top });
+                self.tell(
+                    choice,
+                    &Told { id, logprob: scored.map(|scored| scored.logprob), top, guessed: false },
+                );
             }
-            Event::Token { id, logprob, text, top, .. } => {
+            Event::Token { id, logprob, text, top, guessed } => {
                 self.usage.completion += 1;
                 self.first[choice].get_or_insert(id);
-                self.tell(choice, &Told { id, logprob, top });
+                self.tell(choice, &Told { id, logprob, top, guessed });
                 let text = self.shape.text_of(id, text);
                 if text.is_empty() && self.shape.logprobs.is_none() && !self.shape.ids {
                     return;

@@ -109,10 +109,13 @@ pub async fn look(
     let next: Vec<Value> = after_prompt.iter().map(|next| one(next.id, next.logprob)).collect();
     let seen = lens.as_ref().zip(answer.seen.as_deref());
     let seen = seen.map(|(lens, seen)| lens.told(card, seen));
-    let generated: Vec<u32> = answer.tokens.iter().take(tokens).map(|told| told.id).collect();
+    let drawn = answer.tokens.iter().take(tokens);
+    let (generated, guessed): (Vec<u32>, Vec<bool>) = drawn.map(|told| (told.id, told.guessed)).unzip();
+    let guesses = json!({"all": answer.guesses.all, "right": answer.guesses.right});
     Ok(body(&json!({
         "ids": prompt, "tokens": prompt.iter().map(|&id| card.text(id)).collect::<Vec<_>>(),
         "look": seen, "text": if tokens == 0 { "" } else { &answer.text }, "generated_ids": generated, "next": next,
+        "guessed": guessed, "guesses": guesses,
         "seed": generation.options.sampling.seed, "model": card.id, "system_fingerprint": card.digest,
     })))
 }
