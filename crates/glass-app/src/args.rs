@@ -24,6 +24,7 @@ pub mod switches;
 mod train;
 mod verify;
 mod weights;
+mod width;
 
 use std::io::Write as _;
 
@@ -54,9 +55,10 @@ pub use serve::{AccessArgs, LogForm, ServeArgs};
 pub use start::StartArgs;
 pub use tokenizer::{LearnArgs, ReportArgs, TokenizerCommand};
 pub use tokens::TokensArgs;
-pub use train::{DataArgs, NO_FOLDER, RunArgs, ShapeArgs, TrainArgs, Width};
+pub use train::{DataArgs, NO_FOLDER, RunArgs, ShapeArgs, TrainArgs};
 pub use verify::VerifyArgs;
 pub use weights::WeightsArgs;
+pub use width::Width;
 
 /// A GPT you can see through: it tokenises, trains, generates, chats, and shows every number on the way.
 #[derive(Parser, Debug)]

@@ -90,11 +90,11 @@ fn line(out: &mut Out, found: &Compared) -> Result<(), Fail> {
         None => out.green("same"),
         Some(_) => out.yellow("differs"),
     };
-    let guessed = match found.guesses.all as u64 {
-        0 => String::new(),
-        all => format!("; {} of {} guesses right", number(found.guesses.right as u64), number(all)),
-    };
-    writeln!(out, "  {said}  {:<30} {:>11} {what}{guessed}", found.way.to_string(), number(found.numbers))?;
+    writeln!(out, "  {said}  {:<30} {:>11} {what}", found.way.to_string(), number(found.numbers))?;
+    if found.guesses.all > 0 {
+        let [right, all] = [found.guesses.right, found.guesses.all].map(|count| number(count as u64));
+        writeln!(out, "        {right} of {all} guesses were right")?;
+    }
     if let Some(differs) = &found.differs {
         out.hanging(&format!("    {differs}"), 4)?;
     }

@@ -130,13 +130,17 @@ pub fn generate<B: Backend>(
             continue;
         }
         settle(runner, read, &tree, &rows, node);
+        node = 0;
         // Guessing takes time too.
         runner.costs.begin();
-        guesser.begin(going.outlook(), going.left().min(runner.room().saturating_sub(1)), BRANCHES + 1);
-        grow_together(&mut [&mut guesser], 1, MOST_AHEAD, &runner.costs);
-        tree.clone_from(guesser.tree());
-        (rows, node) = (tree.rows(), 0);
-        going.guesses.all += tree.len();
+        if guesser.is_active() {
+            let most = going.left().min(runner.room().saturating_sub(1));
+            guesser.begin(going.outlook(), most, BRANCHES + 1);
+            grow_together(&mut [&mut guesser], 1, MOST_AHEAD, &runner.costs);
+            tree.clone_from(guesser.tree());
+            rows = tree.rows();
+            going.guesses.all += tree.len();
+        }
         match tree.is_empty() {
             true => runner.feed(&[drawn])?,
             false => runner.feed_tree(drawn, &tree, &rows)?,

@@ -12,8 +12,7 @@ pub struct DraftArgs {
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["resume", "plan", "preset", "from"])]
     pub draft_for: Option<String>,
 
-    /// The size of a draft's table, in KB
-    #[arg(long, value_name = "KB", default_value_t = 1000, requires = "draft_for",
-          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub draft_size: u32,
+    /// The size of a draft's table, in KB; default: 1,000
+    #[arg(long, value_name = "KB", requires = "draft_for", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub draft_size: Option<u32>,
 }

@@ -11,7 +11,7 @@ use glass::train::schedule::Schedule;
 use glass::train::settings::Settings;
 use glass::weights::dtype::Dtype;
 
-use super::{DraftArgs, MachineArgs, Options};
+use super::{DraftArgs, MachineArgs, Options, Width};
 
 /// What stands for --out where a plan is given none.
 pub const NO_FOLDER: &str = ".";
@@ -104,15 +104,6 @@ pub struct DataArgs {
     /// Fraction of the documents used for validation if there are no files for it; 0 for none
     #[arg(long, value_name = "F", default_value_t = 0.1)]
     pub val_fraction: f64,
-}
-
-/// The size of an id.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Width {
-    /// Two bytes
-    U16,
-    /// Four bytes
-    U32,
 }
 
 /// The model to train.

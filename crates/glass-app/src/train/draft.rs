@@ -23,6 +23,9 @@ use crate::out::{Out, count, number};
 /// Minutes, if none are asked for.
 const MINUTES: f64 = 10.0;
 
+/// KB of the table, if nothing else is asked for.
+const SIZE: usize = 1000;
+
 /// Held-out beginnings that are continued to measure, and the tokens of each.
 const MEASURED: usize = 24;
 const TOKENS: usize = 150;
@@ -63,12 +66,13 @@ pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
     let prompts = beginnings(&sets.train, &start, end, context, args.run.seed);
     let held_out = sets.validation.as_ref().map(|set| beginnings(set, &start, end, context, args.run.seed));
     let held_out = held_out.unwrap_or_default();
+    let size = args.draft.draft_size.map_or(SIZE, |size| size as usize);
     let options = GenerateOptions { sampling: sampling.clone(), ends, ..GenerateOptions::default() };
     say(&format!(
         "{}; the model continues them for {minutes} minutes at temperature {}, then what it drew is learned in {} KB",
         count(prompts.len(), "beginning"),
         sampling.temperature,
-        number(u64::from(args.draft.draft_size)),
+        number(size as u64),
     ));
     let (begun, mut told) = (Instant::now(), Duration::ZERO);
     let limit = Duration::from_secs_f64(60.0 * minutes);
@@ -87,7 +91,7 @@ pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
         if passed < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     let tokens: usize = drawn.iter().map(|text| text.ids.len() - text.from).sum();
-    let entries = (args.draft.draft_size as usize * 1000).saturating_sub(HEAD).max(400) / 4;
+    let entries = (size * 1000).saturating_sub(HEAD).max(400) / 4;
     // A greedy text is as one of a low temperature.
     let temperature = if sampling.temperature > 0.0 { sampling.temperature } else { 0.2 };
     let draft = Draft::of(Table::learn(&drawn, entries, vocabulary, temperature));

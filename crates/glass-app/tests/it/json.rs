@@ -223,19 +223,14 @@ fn samples_drawn_together_and_guessed_ahead_are_those_drawn_alone() {
 fn a_draft_guesses_what_the_model_says() {
     let scratch = Scratch::new("draft");
     put_model(&scratch.0, "m");
-    let text = "the dog saw the cat. the cat saw the dog. ".repeat(60);
-    std::fs::write(
-        scratch.0.join("book.txt"),
-        text.split_inclusive(". ").map(|s| format!("{s}<|endoftext|>")).collect::<String>(),
-    )
-    .unwrap();
+    let line = |at: usize| format!("the dog saw {} and the cat saw the dog.<|endoftext|>", "x".repeat(at));
+    std::fs::write(scratch.0.join("book.txt"), (1..80).map(line).collect::<String>()).unwrap();
     let make = [
         "train",
         "--draft-for",
         "m",
         "--data",
         "book.txt",
-        "--keep-duplicates",
         "--out",
         "d",
         "--minutes",

@@ -119,7 +119,8 @@ impl<B: Backend> Batch<'_, B> {
     fn admit_parts(&mut self, parts: &[Part<'_>]) -> Result<Vec<usize>> {
         let all: usize = parts.iter().map(Part::rows).sum();
         let branches = |part: &Part<'_>| part.guesses.map_or(0, |(_, rows)| rows.chains.len() - 1);
-        if all > self.rows() || parts.iter().map(branches).sum::<usize>() > BRANCHES {
+        let guesses = parts.iter().any(|part| part.guesses.is_some());
+        if guesses && all > self.rows() || parts.iter().map(branches).sum::<usize>() > BRANCHES {
             let why = format!("{all} rows; a pass has room for {}, and for {BRANCHES} branches", self.rows());
             return Err(Error::invalid_argument("parts", why));
         }
