@@ -9,6 +9,7 @@
 //! guesses in every pass. All texts are compared: a difference ends the bench.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -120,6 +121,9 @@ fn main() {
         let rows = [1, 2, 3, 4, 6, 8, 12, 16];
         let costs = &ways[if drafted { 3 } else { 1 }].costs;
         let costs: Vec<f64> = rows.iter().map(|&rows| costs.of(rows, 0) / costs.of(1, 0)).collect();
+        // Names alone: where the files lie belongs to one machine.
+        let [model, draft] =
+            [model, draft].map(|path| Path::new(path).file_name().map(|name| name.to_string_lossy()));
         let found = json!({"model": model, "draft": draft, "temperature": temperature, "top_p": top_p,
             "ways": ways.iter().map(way).collect::<Vec<_>>(), "rows": rows, "costs": costs});
         std::fs::write(file, found.to_string() + "\n").expect("a file to write");
