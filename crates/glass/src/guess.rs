@@ -156,10 +156,6 @@ impl<'a> Guesser<'a> {
 
     /// Keeps the first `count` guesses.
     pub fn keep(&mut self, count: usize) {
-        for grown in &mut self.grown {
-            // Candidates of nodes that are left out were never looked at.
-            grown.taken = false;
-        }
         self.tree.truncate(count);
     }
 
