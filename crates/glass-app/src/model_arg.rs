@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use glass::Config;
@@ -248,16 +248,17 @@ impl NamedModel {
         self.model.clock = Some(clock);
         match args.draft.as_deref() {
             None => {}
-            Some("none") => self.model.draft = None,
+            Some("none") => self.model.guess_from(None)?,
             Some(path) => {
-                let draft = Draft::open(Path::new(path), self.model.config().vocabulary)?;
+                let config = self.model.config();
+                let draft = Draft::open(Path::new(path), config.vocabulary, config.width)?;
                 let draft = draft.ok_or_else(|| {
                     Fail::asked(format!(
                         "--draft: {path} has no {}; glass train --draft-for makes one, and none guesses without",
                         glass::guess::FILE
                     ))
                 })?;
-                self.model.draft = Some(Arc::new(draft));
+                self.model.guess_from(Some(draft))?;
             }
         }
         Ok(self)

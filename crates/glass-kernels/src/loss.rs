@@ -138,3 +138,55 @@ fn uncap_body<V: Lanes>(v: V, row: &mut [f32], max: f32, by: f32, cap: f32) {
         (exp(v, y - max) * by * slope(v, y, cap)).store_some(part);
     }
 }
+
+/// Cross-entropy with whole distributions as targets (Hinton et al. 2015): `losses[r] = −Σ targets[r] · log softmax(logits[r])`, in
+/// nats. With `scale`, `logits` become their gradient `scale × (softmax · Σ targets[r] − targets[r])` in place. logits and targets:
+/// `[losses, cols]`.
+pub fn distil(
+    cores: &Cores,
+    logits: &mut [f32],
+    losses: &mut [f32],
+    targets: &[f32],
+    cols: usize,
+    scale: Option<f32>,
+) {
+    assert_eq!(logits.len(), losses.len() * cols);
+    assert_eq!(logits.len(), targets.len());
+    let logits = Parts::new(logits);
+    cores.run_parts(losses, 1, |r, loss| {
+        // SAFETY: only task r uses row r.
+        let row = unsafe { logits.part(r * cols..(r + 1) * cols) };
+        let targets = &targets[r * cols..][..cols];
+        let (all, own) = (targets.iter().sum::<f32>(), dot(cores, targets, row));
+        with_scratch([cols.div_ceil(CHUNK)], |[maxima]| {
+            let (max, sum) = powers(cores, row, maxima, scale.is_some());
+            if let Some(scale) = scale {
+                rescale(cores, row, maxima, max, scale * all / sum);
+                subtract(cores, row, targets, scale);
+            }
+            loss[0] = all * (sum.ln() + max) - own;
+        });
+    });
+}
+
+kernel!(fn dot(x: &[f32], y: &[f32]) -> f32 = dot_body);
+
+#[inline(always)]
+fn dot_body<V: Lanes>(v: V, x: &[f32], y: &[f32]) -> f32 {
+    let mut sum = v.splat(0.0);
+    for (x, y) in x.chunks(V::LEN).zip(y.chunks(V::LEN)) {
+        sum = sum + v.load_some(x) * v.load_some(y);
+    }
+    sum.sum()
+}
+
+kernel!(fn subtract(x: &mut [f32], y: &[f32], by: f32) = subtract_body);
+
+/// `x −= by · y`.
+#[inline(always)]
+fn subtract_body<V: Lanes>(v: V, x: &mut [f32], y: &[f32], by: f32) {
+    let by = v.splat(by);
+    for (x, y) in x.chunks_mut(V::LEN).zip(y.chunks(V::LEN)) {
+        (v.load_some(x) - by * v.load_some(y)).store_some(x);
+    }
+}

@@ -10,7 +10,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use glass::backend::Cpu;
@@ -81,10 +81,11 @@ fn main() {
     let mut engine = TextModel::new(Cpu::new(2), folder).expect("a model");
     match draft {
         "own" => {}
-        "none" => engine.draft = None,
+        "none" => engine.guess_from(None).expect("memory"),
         path => {
-            let draft = Draft::open(path.as_ref(), engine.config().vocabulary).expect("a draft");
-            engine.draft = Some(Arc::new(draft.expect("a draft in the folder")));
+            let draft = Draft::open(path.as_ref(), engine.config().vocabulary, engine.config().width);
+            let draft = draft.expect("a draft").expect("a draft in the folder");
+            engine.guess_from(Some(draft)).expect("memory");
         }
     }
     let text = std::fs::read_to_string(prompts).expect("prompts");
@@ -92,11 +93,11 @@ fn main() {
     let sampling = Sampling { temperature: number(temperature), top_p: number(top_p), ..Sampling::default() };
     let most = tokens.parse().expect(USAGE);
     let mut ways = vec![Way::new("off", 0, false, None), Way::new("text", LOOKUP, false, None)];
-    if engine.draft.is_some() {
+    if engine.draft().is_some() {
         ways.push(Way::new("draft", 0, true, None));
         ways.push(Way::new("both", LOOKUP, true, None));
     }
-    let drafted = engine.draft.is_some();
+    let drafted = engine.draft().is_some();
     ways.extend(FIXED.map(|fixed| Way::new(&format!("{fixed} always"), LOOKUP, drafted, Some(fixed))));
     let mut runner = engine.runner().expect("memory");
     for (number, prompt) in prompts.iter().enumerate() {

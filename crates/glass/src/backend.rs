@@ -43,6 +43,13 @@ impl<B: Device + ?Sized> Tensor<B> {
         Ok(Tensor { rows, cols, data: backend.zeros(rows * cols)?, capacity: rows })
     }
 
+    /// The same numbers as rows of another width, which divides or is divided by the present one.
+    pub fn reshape(&mut self, cols: usize) {
+        let (all, most) = (self.len(), self.capacity * self.cols);
+        assert!(all.is_multiple_of(cols), "{all} numbers in rows of {cols}");
+        (self.rows, self.cols, self.capacity) = (all / cols, cols, most / cols);
+    }
+
     /// Uses the first `rows` rows from now on.
     pub fn use_rows(&mut self, rows: usize) {
         assert!(rows <= self.capacity, "{rows} rows in a tensor of {}", self.capacity);
@@ -145,11 +152,11 @@ impl<B: Device + ?Sized> Copy for Rotation<'_, B> {}
 pub type ReadRows<'a> = dyn Fn(Range<usize>, &mut [f32]) -> Result<()> + 'a;
 
 /// Memory of a device: numbers, and parameters in the layout they are run with. Allocation can fail.
-pub trait Device {
+pub trait Device: Send + Sync {
     /// Numbers on the device.
-    type Buffer;
+    type Buffer: Send + Sync;
     /// A parameter in the layout it is run with.
-    type Packed;
+    type Packed: Send + Sync;
 
     /// The precision of its matrix products, on which results depend.
     fn precision(&self) -> Precision;
@@ -340,6 +347,15 @@ pub trait Backend: Attend {
         targets: &[u32],
         scale: Option<f32>,
         cap: Option<f32>,
+    );
+    /// Cross-entropy of every row in nats, with a distribution over all tokens as its target; with `scale`, logits are replaced by
+    /// their gradient.
+    fn distil(
+        &self,
+        logits: &mut Tensor<Self>,
+        losses: &mut [f32],
+        targets: &Tensor<Self>,
+        scale: Option<f32>,
     );
     /// One step of AdamW over a span of the arenas: weights, gradients, both moments.
     fn adamw(

@@ -111,7 +111,8 @@ pub fn generate<B: Backend>(
     let room = runner.room();
     let mut going = Continuation::new(runner.gpt(), tokenizer, options, sample, runner.ids())?;
     let draft = runner.draft.filter(|_| options.draft);
-    let mut guesser = Guesser::new(Sources { lookup: options.lookup, draft });
+    let drafter = runner.drafter.clone().filter(|_| options.draft);
+    let mut guesser = Guesser::new(Sources { lookup: options.lookup, draft, drafter })?;
     guesser.see(runner.ids());
     // The guesses of the last pass, the node that was right last, and how many ids there are up to node 0.
     let (mut tree, mut rows) = (Tree::default(), Tree::default().rows());
@@ -134,6 +135,7 @@ pub fn generate<B: Backend>(
         // Guessing takes time too.
         runner.costs.begin();
         if guesser.is_active() {
+            guesser.see_vector(runner.vector());
             let most = going.left().min(runner.room().saturating_sub(1));
             guesser.begin(going.outlook(), most, BRANCHES + 1);
             grow_together(&mut [&mut guesser], 1, MOST_AHEAD, &runner.costs);

@@ -2,9 +2,9 @@
 //! token and keeps what it would have drawn itself: the same bytes in fewer passes, since many rows give the same bits as one.
 //!
 //! ```text
-//! the text itself ─┐                        ┌─▶ one pass over the tree
-//! a table         ─┼─▶ candidates ─▶ tree ──┤
-//! a draft model   ─┘   with chances         └─◀ what was drawn: how often such guesses are right, what a pass costs
+//! the text itself         ─┐                        ┌─▶ one pass over the tree
+//! a table                 ─┼─▶ candidates ─▶ tree ──┤
+//! a head, a smaller model ─┘   with chances         └─◀ what was drawn: how often such guesses are right, what a pass costs
 //! ```
 //!
 //! The tree grows by its likeliest candidate as long as that is expected to bring more tokens for the time of a pass.
@@ -12,18 +12,28 @@
 mod chance;
 mod cost;
 mod draft;
+mod drafter;
+pub mod head;
 mod lookup;
-mod table;
+pub(crate) mod table;
 mod tree;
+
+use std::sync::Arc;
 
 pub use chance::Outlook;
 pub use cost::{Clock, Costs};
 pub use draft::{Draft, FILE};
-pub use table::{Drawn, Table};
+pub use drafter::{Drafter, Drafting, likeliest};
+pub use head::Head;
+pub use table::{Drawn, MOST, Table};
 pub use tree::{Chain, Rows, Tree};
 
 use chance::Chances;
+use cost::WORTHWHILE;
 use lookup::Lookup;
+use table::LONGEST;
+
+use crate::Result;
 
 /// The largest number of tokens guessed for a sequence in a pass: with the token before them, as many as have logits at once.
 pub const MOST_AHEAD: usize = 63;
@@ -41,18 +51,21 @@ pub struct Candidate {
 }
 
 /// What a guess may be made from.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Default)]
 pub struct Sources<'a> {
     /// The largest number of tokens in a row from the text itself; 0 for none.
     pub lookup: usize,
     /// What was learned for the model.
     pub draft: Option<&'a Draft>,
+    /// What has a state for the sequence.
+    pub drafter: Option<Arc<dyn Drafter<'a> + 'a>>,
 }
 
 /// Guesses how one sequence goes on.
 pub struct Guesser<'a> {
     lookup: Option<Lookup>,
     draft: Option<&'a Draft>,
+    drafting: Option<Box<dyn Drafting + 'a>>,
     chances: Chances,
     /// The ids so far.
     ids: Vec<u32>,
@@ -61,6 +74,8 @@ pub struct Guesser<'a> {
     tree: Tree,
     /// Candidates that the tree may grow by, or did: of nodes that were looked at.
     grown: Vec<Grown>,
+    /// Nodes whose candidates were not looked for yet, and how likely they are reached.
+    waiting: Vec<(usize, f32)>,
     /// How the next tokens will be drawn.
     outlook: Outlook,
     /// The largest number of chains, and of guesses.
@@ -83,23 +98,28 @@ struct Grown {
 
 impl<'a> Guesser<'a> {
     /// Guesses from these sources.
-    pub fn new(sources: Sources<'a>) -> Self {
-        Guesser {
+    ///
+    /// # Errors
+    /// If there is too little memory.
+    pub fn new(sources: Sources<'a>) -> Result<Self> {
+        Ok(Guesser {
             lookup: (sources.lookup > 0).then(|| Lookup::new(sources.lookup)),
             draft: sources.draft,
+            drafting: sources.drafter.map(Drafter::begin).transpose()?,
             chances: Chances::default(),
             ids: Vec::new(),
             context: Vec::new(),
             tree: Tree::default(),
             grown: Vec::new(),
+            waiting: Vec::new(),
             outlook: Outlook::default(),
             limits: (1, 0),
-        }
+        })
     }
 
     /// Whether there is anything to guess from.
     pub fn is_active(&self) -> bool {
-        self.lookup.is_some() || self.draft.is_some()
+        self.lookup.is_some() || self.draft.is_some() || self.drafting.is_some()
     }
 
     /// Adds tokens to the text.
@@ -115,22 +135,32 @@ impl<'a> Guesser<'a> {
         }
     }
 
+    /// The vector that the next token is drawn from.
+    pub fn see_vector(&mut self, vector: &[f32]) {
+        if let Some(drafting) = &mut self.drafting {
+            drafting.see(vector);
+        }
+    }
+
     /// Begins a tree after the last token: at most `most` guesses in at most `chains` chains.
     pub fn begin(&mut self, outlook: Outlook, most: usize, chains: usize) {
         self.tree.clear();
         self.grown.clear();
+        self.waiting.clear();
         self.outlook = outlook;
         self.limits = (chains, most.min(MOST_AHEAD));
         if self.is_active() && !self.ids.is_empty() {
-            self.grow(0, 1.0);
+            self.waiting.push((0, 1.0));
         }
     }
 
-    /// The chance of the likeliest candidate; 0 if there is none.
+    /// How likely the next guess is at most; 0 if there is none.
     pub fn likeliest(&self) -> f32 {
-        self.next().map_or(0.0, |at| self.grown[at].chance)
+        let known = self.next().map_or(0.0, |at| self.grown[at].chance);
+        self.waits().map_or(known, |(_, reached)| reached.max(known))
     }
 
+    /// The likeliest candidate.
     fn next(&self) -> Option<usize> {
         let (chains, most) = self.limits;
         if self.tree.len() >= most {
@@ -142,16 +172,28 @@ impl<'a> Guesser<'a> {
         open.rev().max_by(|(_, a), (_, b)| a.chance.total_cmp(&b.chance)).map(|(at, _)| at)
     }
 
-    /// The tree grows by the likeliest candidate.
-    pub fn take(&mut self) {
-        if let Some(at) = self.next() {
-            self.grown[at].taken = true;
-            let Grown { after, id, chance, .. } = self.grown[at];
-            let node = self.tree.add(after, id);
-            if self.tree.len() < self.limits.1 {
-                self.grow(node, chance);
-            }
+    /// The likeliest node whose candidates are not known, and how likely it is.
+    fn waits(&self) -> Option<(usize, f32)> {
+        let waiting = self.waiting.iter().enumerate().map(|(at, (_, reached))| (at, *reached));
+        waiting.filter(|_| self.tree.len() < self.limits.1).max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// The tree grows by the likeliest candidate, whose chance is returned; or, if a node may have a likelier one, its candidates
+    /// are looked for.
+    pub fn take(&mut self) -> Option<f32> {
+        let next = self.next();
+        let known = next.map_or(0.0, |at| self.grown[at].chance);
+        if let Some((at, _)) = self.waits().filter(|(_, reached)| *reached >= known) {
+            let (node, reached) = self.waiting.swap_remove(at);
+            self.grow(node, reached);
+            return None;
         }
+        let at = next?;
+        self.grown[at].taken = true;
+        let Grown { after, id, chance, .. } = self.grown[at];
+        let node = self.tree.add(after, id);
+        self.waiting.push((node, chance));
+        Some(chance)
     }
 
     /// Keeps the first `count` guesses.
@@ -174,7 +216,10 @@ impl<'a> Guesser<'a> {
     /// Adds the candidates of a node, which is reached with this chance.
     fn grow(&mut self, node: usize, reached: f32) {
         let mut found = Found::default();
-        self.tree.path(node, &mut self.context, &self.ids);
+        // As far back as any source looks.
+        self.context.clear();
+        self.context.extend_from_slice(&self.ids[self.ids.len().saturating_sub(LONGEST)..]);
+        self.tree.path(node, &mut self.context);
         if let Some(lookup) = &self.lookup {
             lookup.find(&self.ids, &self.context, self.tree.depth(node), &mut |id, agreed| {
                 found.add(Source::Text, Candidate { id, probability: Lookup::probability(agreed) });
@@ -186,6 +231,13 @@ impl<'a> Guesser<'a> {
             let from_table = &mut from_table[..count];
             self.outlook.chances(self.tree.depth(node), table.temperature(), from_table);
             from_table.iter().for_each(|candidate| found.add(Source::Table, *candidate));
+        }
+        if let Some(drafting) = &mut self.drafting {
+            let mut drafted = [Candidate { id: 0, probability: 0.0 }; table::MOST];
+            let count = drafting.find(&self.ids, &self.tree, node, &mut drafted);
+            let drafted = &mut drafted[..count];
+            self.outlook.chances(self.tree.depth(node), drafting.temperature(), drafted);
+            drafted.iter().for_each(|candidate| found.add(Source::Drafter, *candidate));
         }
         for (candidate, sources) in found.0 {
             let kind = Chances::kind(sources, candidate.probability);
@@ -200,6 +252,7 @@ impl<'a> Guesser<'a> {
 enum Source {
     Text = 1,
     Table = 2,
+    Drafter = 4,
 }
 
 /// Candidates of all sources: of one that several name, the largest probability.
@@ -224,26 +277,32 @@ pub fn grow_together(guessers: &mut [&mut Guesser<'_>], rows: usize, room: usize
     let (mut tokens, mut taken) = (guessers.len() as f64, vec![0; guessers.len()]);
     let mut order = Vec::new();
     let mut branches = 0;
-    let (mut best, mut kept) = (tokens / costs.of(rows, 0), 0);
+    // Estimates err, so the first guesses must be worth a little more than none.
+    let (mut best, mut kept) = (WORTHWHILE * tokens / costs.of(rows, 0), 0);
     while order.len() < room {
         let likeliest = (0..guessers.len()).max_by(|&a, &b| {
             let [a, b] = [a, b].map(|at| guessers[at].likeliest());
             a.total_cmp(&b)
         });
         let Some(at) = likeliest.filter(|&at| guessers[at].likeliest() > 0.0) else { break };
-        tokens += f64::from(guessers[at].likeliest());
+        // Chances fall along the way: if some more guesses as likely as this one bring nothing, none will. Rows may be cheap only
+        // in groups, so more than the next one are looked at.
+        let most = f64::from(guessers[at].likeliest());
+        let with = |more: usize| {
+            (tokens + more as f64 * most) / costs.of(rows + order.len() + more, branches)
+        };
+        let reach = PATIENCE.min((kept + PATIENCE).saturating_sub(order.len()));
+        if !(1..=reach).any(|more| with(more) > best) {
+            break;
+        }
         let chains = guessers[at].tree().chains();
-        guessers[at].take();
+        let Some(chance) = guessers[at].take() else { continue };
+        tokens += f64::from(chance);
         branches += guessers[at].tree().chains() - chains;
         order.push(at);
         let gain = tokens / costs.of(rows + order.len(), branches);
-        let least = if kept == 0 { best * costs.worthwhile() } else { best };
-        if gain > least {
+        if gain > best {
             (best, kept) = (gain, order.len());
-        }
-        // Chances fall along the way, so after some that bring nothing none will.
-        if order.len() >= kept + PATIENCE {
-            break;
         }
     }
     order[..kept].iter().for_each(|&at| taken[at] += 1);

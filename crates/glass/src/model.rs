@@ -63,6 +63,16 @@ impl Gpt {
         token.into_iter().chain(self.embedding.position())
     }
 
+    /// A row for every token.
+    pub(crate) fn embedding_table(&self) -> Param {
+        self.embedding.token
+    }
+
+    /// What turns its last vectors into logits.
+    pub(crate) fn unembedding(&self) -> &Unembedding {
+        &self.unembedding
+    }
+
     /// Runs `ids` (one per row; the spans say which sequence and position each belongs to) through the blocks. The input of the
     /// unembedding is left in `memory.normed`; keys and values are appended to `cache`.
     pub fn forward<B: Backend, P: Probe>(

@@ -1,23 +1,30 @@
 //! A loaded model: its plan, and its weights packed for a back end. Nothing else is needed to run it.
 
+mod smaller;
+
 use std::sync::Arc;
 
 use crate::backend::{Backend, CacheType, Packing};
 use crate::generate::{Batch, Room, Runner};
-use crate::guess::{Clock, Costs, Draft};
+use crate::guess::head::{Loaded, Speculator};
+use crate::guess::{Clock, Costs, Draft, Drafter};
 use crate::model::Gpt;
 use crate::weights::initialise::initialise;
 use crate::weights::{Frozen, Weights};
-use crate::{Config, Result};
+use crate::{Config, Error, Result};
+use smaller::Smaller;
 
 /// A loaded model.
 pub struct Model<B: Backend> {
     /// The type in which its runners store keys and values.
     pub cache: CacheType,
-    /// What was learned to guess its text, if anything was.
-    pub draft: Option<Arc<Draft>>,
     /// What measures passes, so that as many tokens are guessed as save time on this machine.
     pub clock: Option<Clock>,
+    /// A smaller model with the same vocabulary that guesses its text.
+    smaller: Option<Arc<Model<B>>>,
+    /// What was learned to guess its text, if anything was, and its head.
+    draft: Option<Arc<Draft>>,
+    head: Option<Arc<Loaded<B>>>,
     gpt: Gpt,
     weights: Arc<Frozen<B>>,
     backend: B,
@@ -26,13 +33,22 @@ pub struct Model<B: Backend> {
 impl<B: Backend> Model<B> {
     /// A model from weights that belong to a plan.
     pub fn new(backend: B, gpt: Gpt, weights: Frozen<B>, cache: CacheType) -> Self {
-        Model { cache, draft: None, clock: None, gpt, weights: Arc::new(weights), backend }
+        let weights = Arc::new(weights);
+        Model { cache, smaller: None, clock: None, draft: None, head: None, gpt, weights, backend }
     }
 
     /// The same weights, shared, on a back end that can use them: the same processor with another number of threads.
     pub fn on(&self, backend: B) -> Self {
-        let (cache, gpt, weights) = (self.cache, self.gpt.clone(), self.weights.clone());
-        Model { cache, draft: self.draft.clone(), clock: self.clock, gpt, weights, backend }
+        Model {
+            cache: self.cache,
+            smaller: self.smaller.clone(),
+            clock: self.clock,
+            draft: self.draft.clone(),
+            head: self.head.clone(),
+            gpt: self.gpt.clone(),
+            weights: self.weights.clone(),
+            backend,
+        }
     }
 
     /// A model of this configuration with random weights, as at the start of training: for measurements and checks
@@ -64,8 +80,52 @@ impl<B: Backend> Model<B> {
     pub fn runner_within(&self, positions: usize) -> Result<Runner<'_, B>> {
         let weights = Weights::Frozen(&self.weights);
         let mut runner = Runner::within(&self.backend, &self.gpt, weights, self.cache, positions)?;
-        (runner.draft, runner.costs) = (self.draft.as_deref(), Costs::new(self.clock));
+        (runner.draft, runner.costs) = (self.draft(), Costs::new(self.clock));
+        runner.drafter = self.drafter()?;
         Ok(runner)
+    }
+
+    /// Guesses its text from this from now on.
+    ///
+    /// # Errors
+    /// If there is too little memory.
+    pub fn guess_from(&mut self, draft: Option<Draft>) -> Result<()> {
+        let head = draft.as_ref().and_then(Draft::head).cloned();
+        let load = |head| Loaded::new(&self.backend, &self.gpt, &self.weights, head).map(Arc::new);
+        self.head = head.map(load).transpose()?;
+        (self.draft, self.smaller) = (draft.map(Arc::new), None);
+        Ok(())
+    }
+
+    /// Guesses its text with a smaller model from now on.
+    ///
+    /// # Errors
+    /// If that has another vocabulary.
+    pub fn guess_with(&mut self, smaller: Model<B>) -> Result<()> {
+        let [own, other] = [self.config(), smaller.config()].map(|config| config.vocabulary);
+        if own != other {
+            let why = format!("it has {other} tokens, and the model has {own}; a draft needs the same ones");
+            return Err(Error::invalid_argument("the draft", why));
+        }
+        (self.draft, self.head, self.smaller) = (None, None, Some(Arc::new(smaller)));
+        Ok(())
+    }
+
+    /// What was learned to guess its text, if anything was.
+    pub fn draft(&self) -> Option<&Draft> {
+        self.draft.as_deref()
+    }
+
+    /// What guesses its text with a state for each sequence: a smaller model, or a head.
+    ///
+    /// # Errors
+    /// If there is too little memory.
+    pub(crate) fn drafter(&self) -> Result<Option<Arc<dyn Drafter<'_> + '_>>> {
+        if let Some(smaller) = &self.smaller {
+            return Ok(Some(Arc::new(Smaller(smaller))));
+        }
+        let Some(head) = &self.head else { return Ok(None) };
+        Ok(Some(Arc::new(Speculator::new(&self.backend, &self.gpt, &self.weights, head)?)))
     }
 
     /// A batch of this many sequences of at most this many positions each.

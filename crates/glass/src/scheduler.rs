@@ -24,7 +24,7 @@ use prefixes::Prefixes;
 use sequence::{Ending, Sequence};
 
 use crate::backend::{BLOCK, Backend};
-use crate::guess::{Costs, Draft};
+use crate::guess::{Costs, Draft, Sources};
 use crate::inspect::Inspector;
 use crate::memory::Cache;
 use crate::runtime::Model;
@@ -68,7 +68,7 @@ pub struct Scheduler<'a, B: Backend> {
     next: u64,
     counters: Counters,
     costs: Costs,
-    draft: Option<&'a Draft>,
+    sources: Sources<'a>,
 }
 
 /// Bytes of keys and values of a block of positions, of all layers.
@@ -111,13 +111,13 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             next: 0,
             counters: Counters { block_bytes: bytes, ..Counters::default() },
             costs: Costs::new(model.clock),
-            draft: model.draft.as_deref(),
+            sources: Sources { lookup: 0, draft: model.draft(), drafter: model.drafter()? },
         })
     }
 
-    /// Guesses tokens from this instead of the model's own draft.
+    /// Guesses tokens from this instead of the table of the model's own draft.
     pub fn guess_from(&mut self, draft: Option<&'a Draft>) {
-        self.draft = draft;
+        self.sources.draft = draft;
     }
 
     /// Positions that a request's sequence can have: all tokens but the last drawn one take one.
@@ -246,8 +246,8 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             let slot = self.slots.pop().expect("one is free");
             let (gpt, positions) = (self.model.gpt(), self.batch.positions());
             self.batch.truncate(slot, 0);
-            let draft = self.draft;
-            match Sequence::new(ticket, slot, request, gpt, self.tokenizer, draft, positions, need) {
+            let sources = self.sources.clone();
+            match Sequence::new(ticket, slot, request, gpt, self.tokenizer, sources, positions, need) {
                 Ok(sequence) => self.running.push(sequence),
                 Err(error) => {
                     self.prefixes.unreserve(need);

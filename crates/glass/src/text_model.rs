@@ -51,7 +51,6 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::Result;
 use crate::backend::{Backend, CacheType, Packing};
@@ -115,9 +114,11 @@ impl<B: Backend> TextModel<B> {
                 (Frozen::load(&backend, &plan, packing, &read)?, cache_for(packing))
             }
         };
-        let draft = folder.extra(guess::FILE)?.map(|bytes| Draft::read(&bytes, folder.config().vocabulary));
+        let (vocabulary, width) = (folder.config().vocabulary, folder.config().width);
+        let read = |bytes: crate::stored::Stored| Draft::read(&bytes, guess::FILE, vocabulary, width);
+        let draft = folder.extra(guess::FILE)?.map(read);
         let mut loaded = Model::new(backend, gpt, weights, cache);
-        loaded.draft = draft.transpose()?.map(Arc::new);
+        loaded.guess_from(draft.transpose()?)?;
         Ok(TextModel { folder, tokenizer, loaded })
     }
 

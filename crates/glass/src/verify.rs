@@ -188,9 +188,9 @@ impl Text {
 fn draft(text: &Text, alone: &[Vec<u32>], answers: Vec<Drawn>, vocabulary: usize) -> Draft {
     let from = text.prompt;
     let mut texts: Vec<Drawn> =
-        (alone.iter()).map(|ids| Drawn { ids: [text.prompt(), ids].concat(), from }).collect();
+        (alone.iter()).map(|ids| Drawn::new([text.prompt(), ids].concat(), from)).collect();
     texts.extend(answers);
-    Draft::of(Table::learn(&texts, ENTRIES, vocabulary, 1.0))
+    Draft::of(Some(Table::learn(&texts, ENTRIES, vocabulary, 1.0)), None)
 }
 
 fn options(sharp: bool, from: Option<From>) -> GenerateOptions {

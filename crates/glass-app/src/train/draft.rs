@@ -1,16 +1,16 @@
 //! `glass train --draft-for`: what a model says is learned, so that its tokens can be guessed.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glass::atomic_write;
 use glass::backend::Cpu;
 use glass::generate::{GenerateOptions, Runner};
-use glass::guess::{Draft, FILE, Table};
+use glass::guess::{Draft, Drawn, FILE, Table};
 use glass::next_token::Sampling;
 use glass::text_model::TextModel;
-use glass::train::draft::{Passes, beginnings, draw, passes};
+use glass::guess::Head;
+use glass::train::draft::{HeadLearner, Passes, beginnings, draw, passes};
 use serde_json::json;
 
 use super::sets::Sets;
@@ -30,8 +30,11 @@ const SIZE: usize = 1000;
 const MEASURED: usize = 24;
 const TOKENS: usize = 150;
 
-/// Bytes of a draft's file that are not its table.
-const HEAD: usize = 1000;
+/// Of the time, the part in which the model draws; in the rest the head is learned.
+const DRAWING: f64 = 0.5;
+
+/// Bytes of a draft's file that are not in its tensors.
+const HEADER: usize = 2000;
 
 /// Makes the draft.
 pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
@@ -69,13 +72,15 @@ pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
     let size = args.draft.draft_size.map_or(SIZE, |size| size as usize);
     let options = GenerateOptions { sampling: sampling.clone(), ends, ..GenerateOptions::default() };
     say(&format!(
-        "{}; the model continues them for {minutes} minutes at temperature {}, then what it drew is learned in {} KB",
+        "{}; the model continues them at temperature {} in half of {minutes} minutes; in the rest a head of {} numbers on its vectors learns \
+         what it drew, and a table of {} KB",
         count(prompts.len(), "beginning"),
         sampling.temperature,
+        number(5 * model.config().width.pow(2) as u64),
         number(size as u64),
     ));
     let (begun, mut told) = (Instant::now(), Duration::ZERO);
-    let limit = Duration::from_secs_f64(60.0 * minutes);
+    let limit = Duration::from_secs_f64(60.0 * minutes * DRAWING);
     let drawn = draw(&model, &prompts, &options, &mut |tokens| {
         let passed = begun.elapsed();
         if passed >= told + Duration::from_secs(20) {
@@ -91,10 +96,13 @@ pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
         if passed < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     let tokens: usize = drawn.iter().map(|text| text.ids.len() - text.from).sum();
-    let entries = (size * 1000).saturating_sub(HEAD).max(400) / 4;
+    let entries = (size * 1000).saturating_sub(HEADER).max(400) / 4;
     // A greedy text is as one of a low temperature.
     let temperature = if sampling.temperature > 0.0 { sampling.temperature } else { 0.2 };
-    let draft = Draft::of(Table::learn(&drawn, entries, vocabulary, temperature));
+    let table = Table::learn(&drawn, entries, vocabulary, temperature);
+    let rest = Duration::from_secs_f64(60.0 * minutes * (1.0 - DRAWING));
+    let head = head(&model, &drawn, temperature, args.run.seed, rest)?;
+    let draft = Draft::of(Some(table), Some(head));
     std::fs::create_dir_all(&args.out).map_err(|error| glass::Error::io("cannot make", &args.out, error))?;
     let bytes = draft.bytes(vocabulary)?;
     atomic_write::replace(&file, &bytes).map_err(|error| glass::Error::io("cannot write", &file, error))?;
@@ -104,8 +112,37 @@ pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
         file.display(),
         number(bytes.len() as u64)
     ));
-    model.draft = Some(Arc::new(draft));
+    model.guess_from(Some(draft))?;
     report(&args, &model, &held_out, &options)
+}
+
+/// Learns a head for so long.
+fn head(
+    model: &TextModel<Cpu>,
+    drawn: &[Drawn],
+    temperature: f32,
+    seed: u64,
+    limit: Duration,
+) -> Result<Head, Fail> {
+    let mut learner = HeadLearner::new(model, drawn, model.config().width, temperature, seed)?;
+    let (begun, mut told, mut step) = (Instant::now(), Duration::ZERO, 0);
+    loop {
+        let passed = begun.elapsed();
+        let progress = passed.as_secs_f64() / limit.as_secs_f64();
+        if progress >= 1.0 && step > 0 {
+            return Ok(learner.head());
+        }
+        let losses = learner.learn(progress as f32);
+        step += 1;
+        if passed >= told + Duration::from_secs(20) {
+            told = passed;
+            let [first, second, third] = losses;
+            say(&format!(
+                "head: step {step}, {:.0} % of the time, cross-entropy {first:.2} {second:.2} {third:.2}",
+                100.0 * progress
+            ));
+        }
+    }
 }
 
 /// Tokens a pass and the time with guesses as a share of that without, on text that was not learned.

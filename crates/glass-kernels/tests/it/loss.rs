@@ -2,7 +2,7 @@
 
 use glass_kernels::Cores;
 use glass_kernels::cap::cap;
-use glass_kernels::loss::{IGNORE, loss};
+use glass_kernels::loss::{IGNORE, distil, loss};
 
 use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
 use crate::naive::{self, wide};
@@ -134,4 +134,56 @@ fn threads_change_no_bit() {
             }
         }
     }
+}
+
+/// Distributions as targets, the last of which is empty.
+fn distributions([rows, cols]: [usize; 2]) -> Vec<f32> {
+    let mut targets: Vec<f32> = numbers(rows * cols, 77).iter().map(|x| (5.0 * x).exp()).collect();
+    for (r, row) in targets.chunks_mut(cols).enumerate() {
+        let sum: f32 = row.iter().sum();
+        row.iter_mut().for_each(|x| *x *= if r + 1 == rows && rows > 1 { 0.0 } else { 1.0 / sum });
+    }
+    targets
+}
+
+#[test]
+fn a_distribution_as_target_is_a_sum_over_its_tokens() {
+    for cores in each_isa() {
+        for shape in SHAPES {
+            let (logits, targets) = (case(shape).0, distributions(shape));
+            let f = |x: &[f64]| -> Vec<f64> {
+                let of = |token: usize| naive::loss(x, &vec![Some(token); shape[0]], shape[1]);
+                let mut losses = vec![0.0; shape[0]];
+                for token in 0..shape[1] {
+                    let each = of(token);
+                    (0..shape[0]).for_each(|r| {
+                        losses[r] += f64::from(targets[r * shape[1] + token]) * each[r];
+                    });
+                }
+                losses
+            };
+            let what = format!("{shape:?} {:?}", cores.isa());
+            let run = |scale| {
+                let (mut x, mut losses) = (logits.clone(), vec![f32::NAN; shape[0]]);
+                distil(&cores, &mut x, &mut losses, &targets, shape[1], scale);
+                (x, losses)
+            };
+            let ((same, losses), (gradient, again)) = (run(None), run(Some(0.5)));
+            assert_same_bits("logits are left as they are", &same, &logits);
+            assert_same_bits("with gradient", &again, &losses);
+            if shape[1] < 1000 {
+                assert_close(&what, &losses, &f(&wide(&logits)), 4e-6);
+                assert_slopes(&what, |x| 0.5 * f(x).iter().sum::<f64>(), &wide(&logits), &gradient, 1e-6);
+            }
+        }
+    }
+    // With one token alone it is the usual loss.
+    let (logits, cores) = (case([3, 64]).0, Cores::new(1));
+    let mut targets = vec![0.0; 3 * 64];
+    [5, 9, 63].iter().enumerate().for_each(|(r, token)| targets[r * 64 + token] = 1.0);
+    let (mut x, mut losses) = (logits.clone(), vec![0.0; 3]);
+    distil(&cores, &mut x, &mut losses, &targets, 64, Some(1.0));
+    let [expected, gradient] = run(&cores, &logits, &[5, 9, 63], 64, Some(1.0));
+    assert_close("losses", &losses, &wide(&expected), 2e-6);
+    assert_close("gradients", &x, &wide(&gradient), 2e-6);
 }

@@ -409,6 +409,17 @@ impl Backend for Cpu {
         loss::loss(&self.cores, used_mut(logits), losses, targets, cols, scale, cap);
     }
 
+    fn distil(
+        &self,
+        logits: &mut Tensor<Self>,
+        losses: &mut [f32],
+        targets: &Tensor<Self>,
+        scale: Option<f32>,
+    ) {
+        let cols = logits.cols;
+        loss::distil(&self.cores, used_mut(logits), losses, used(targets), cols, scale);
+    }
+
     fn adamw(
         &self,
         weights: &mut AlignedBuffer,

@@ -300,6 +300,11 @@ impl<'a, B: Backend> Batch<'a, B> {
         Ok(())
     }
 
+    /// The vector that a row of logits was computed from, `[width]`.
+    pub(super) fn vector(&self, row: usize, into: &mut [f32]) {
+        self.backend.read(&self.memory.wanted.data, row * into.len(), into);
+    }
+
     /// The number of ids in its slot that a row of logits follows.
     pub(super) fn answer(&self, row: usize) -> Option<usize> {
         self.answers.get(row).map(|(_, read)| *read)

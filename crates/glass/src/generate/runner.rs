@@ -1,9 +1,11 @@
 //! A runner: reads one sequence and gives logits; keys and values are kept.
 
+use std::sync::Arc;
+
 use super::batch::forgotten;
 use super::{Batch, Room};
 use crate::backend::{Backend, CacheType};
-use crate::guess::{Costs, Draft, Rows, Tree};
+use crate::guess::{Costs, Draft, Drafter, Rows, Tree};
 use crate::model::Gpt;
 use crate::probe::Probe;
 use crate::weights::Weights;
@@ -17,10 +19,14 @@ const SLOT: usize = 0;
 pub struct Runner<'a, B: Backend> {
     batch: Batch<'a, B>,
     next: Vec<f32>,
+    /// The vector that these logits come from.
+    vector: Vec<f32>,
     /// The number of ids that the logits follow; 0 before there are any.
     read: usize,
     /// What was learned to guess the model's text, if anything was.
     pub draft: Option<&'a Draft>,
+    /// What else guesses it.
+    pub drafter: Option<Arc<dyn Drafter<'a> + 'a>>,
     /// What passes cost.
     pub costs: Costs,
 }
@@ -44,8 +50,10 @@ impl<'a, B: Backend> Runner<'a, B> {
         Ok(Runner {
             batch,
             next: vec![0.0; gpt.config.vocabulary],
+            vector: vec![0.0; gpt.config.width],
             read: 0,
             draft: None,
+            drafter: None,
             costs: Costs::new(None),
         })
     }
@@ -83,6 +91,11 @@ impl<'a, B: Backend> Runner<'a, B> {
             read if read > self.ids().len() => Err(forgotten()),
             _ => Ok(&self.next),
         }
+    }
+
+    /// The vector that [`logits`](Self::logits) come from, unless they were left by [`feed_each`](Self::feed_each).
+    pub(super) fn vector(&self) -> &[f32] {
+        &self.vector
     }
 
     /// Reads a prompt from its start. The prefix it shares with what was read before is not computed again; the
@@ -158,6 +171,7 @@ impl<'a, B: Backend> Runner<'a, B> {
 
     fn answer(&mut self, row: usize, read: usize) -> Result<()> {
         self.batch.logits(row, &mut self.next)?;
+        self.batch.vector(row, &mut self.vector);
         self.read = read;
         Ok(())
     }

@@ -16,7 +16,7 @@ const TRUSTED: f64 = 3.0;
 const FURTHER: f64 = 0.15;
 
 /// Guesses must bring this many times what none bring: estimates err.
-const WORTHWHILE: f64 = 1.04;
+pub(super) const WORTHWHILE: f64 = 1.04;
 
 /// The seconds of a pass, by its rows.
 #[derive(Clone, Debug)]
@@ -47,11 +47,6 @@ impl Costs {
     /// For measurements: a fixed number of guesses is worth making, whatever it costs.
     pub fn fixed(guesses: usize) -> Costs {
         Costs { fixed: Some(1 + guesses), ..Costs::new(None) }
-    }
-
-    /// Guesses must bring this many times what none bring.
-    pub fn worthwhile(&self) -> f64 {
-        WORTHWHILE
     }
 
     /// The cost of a pass over this many rows in any unit, with this many branches besides the sequences themselves.

@@ -37,6 +37,15 @@ pub struct Drawn {
     pub ids: Vec<u32>,
     /// How many were given.
     pub from: usize,
+    /// The vectors that each of them was drawn from, one after another, as bf16; empty if they are not known.
+    pub vectors: Vec<u16>,
+}
+
+impl Drawn {
+    /// A text whose vectors are not known.
+    pub fn new(ids: Vec<u32>, from: usize) -> Drawn {
+        Drawn { ids, from, vectors: Vec::new() }
+    }
 }
 
 /// Contexts and the tokens after them, hashed.
@@ -80,15 +89,15 @@ impl Table {
     pub fn learn(texts: &[Drawn], entries: usize, vocabulary: usize, temperature: f32) -> Table {
         let each = |held_out: bool| {
             let texts = texts.iter().enumerate().filter(move |(at, _)| (at % HELD_OUT == 0) == held_out);
-            texts.map(|(_, text)| text.clone()).collect::<Vec<_>>()
+            texts.map(|(_, text)| text).collect::<Vec<_>>()
         };
         let uncertain = Table::of(&each(false), entries, vocabulary, temperature);
         let chances = uncertain.right(&each(true));
-        Table { chances, ..Table::of(texts, entries, vocabulary, temperature) }
+        Table { chances, ..Table::of(&texts.iter().collect::<Vec<_>>(), entries, vocabulary, temperature) }
     }
 
     /// How often each step's tokens come in texts.
-    fn right(&self, texts: &[Drawn]) -> [f32; STEPS] {
+    fn right(&self, texts: &[&Drawn]) -> [f32; STEPS] {
         let mut counts = [(0.0, 0.0); STEPS];
         let mut found = [Candidate { id: 0, probability: 0.0 }; MOST];
         for text in texts {
@@ -101,14 +110,11 @@ impl Table {
                 }
             }
         }
-        std::array::from_fn(|step| {
-            let (right, all) = counts[step];
-            (right + PRIOR * probability(step)) / (all + PRIOR)
-        })
+        chances(&counts)
     }
 
     /// The entries of what was drawn, without how often they are right.
-    fn of(texts: &[Drawn], entries: usize, vocabulary: usize, temperature: f32) -> Table {
+    fn of(texts: &[&Drawn], entries: usize, vocabulary: usize, temperature: f32) -> Table {
         let chances = std::array::from_fn(probability);
         let mut table = Table { entries: vec![0; entries.max(1)], vocabulary, temperature, chances };
         let mut found = learn::entries(texts);
@@ -201,8 +207,16 @@ impl Table {
     }
 }
 
+/// How often each step's tokens come, from the right ones and all of each step.
+pub fn chances(counts: &[(f32, f32); STEPS]) -> [f32; STEPS] {
+    std::array::from_fn(|step| {
+        let (right, all) = counts[step];
+        (right + PRIOR * probability(step)) / (all + PRIOR)
+    })
+}
+
 /// The step of a probability, and the probability of a step.
-fn step(probability: f32) -> usize {
+pub fn step(probability: f32) -> usize {
     let most = (STEPS - 1) as f32;
     (probability * most).round().clamp(1.0, most) as usize
 }
@@ -232,9 +246,9 @@ mod learn {
     const PASSED_ON: usize = 16;
 
     /// The candidates of every context that occurs.
-    pub fn entries(texts: &[Drawn]) -> Vec<Entry> {
+    pub fn entries(texts: &[&Drawn]) -> Vec<Entry> {
         // Every place of every text, sorted by the tokens before it, last first: equal contexts stand together.
-        let drawn = |(text, number): (&Drawn, u32)| {
+        let drawn = |(text, number): (&&Drawn, u32)| {
             let places = text.from.max(1) as u32..text.ids.len() as u32;
             places.map(move |at| (number, at))
         };
@@ -251,7 +265,7 @@ mod learn {
 
     /// The candidates after each context of `len` tokens, of places that agree in one token less.
     fn contexts(
-        texts: &[Drawn],
+        texts: &[&Drawn],
         places: &[(u32, u32)],
         len: usize,
         shorter: &[Candidate],
@@ -286,7 +300,7 @@ mod learn {
     }
 
     /// Probabilities of what follows in these places, mixed with those of the shorter context.
-    fn mixed(texts: &[Drawn], group: &[(u32, u32)], shorter: &[Candidate]) -> HashMap<u32, f32> {
+    fn mixed(texts: &[&Drawn], group: &[(u32, u32)], shorter: &[Candidate]) -> HashMap<u32, f32> {
         let mut counts = HashMap::<u32, f32>::new();
         for &(text, at) in group {
             *counts.entry(texts[text as usize].ids[at as usize]).or_default() += 1.0;
@@ -325,7 +339,7 @@ mod tests {
     fn what_usually_follows_is_found() {
         // After 1 comes 2 or 5; after 9, 1 comes 5 alone.
         let text = vec![1, 2, 3, 1, 2, 4, 1, 2, 3, 9, 1, 5, 9, 1, 5, 9, 1, 5];
-        let table = Table::learn(&[Drawn { ids: text, from: 0 }], 400, 10, 0.5);
+        let table = Table::learn(&[Drawn::new(text, 0)], 400, 10, 0.5);
         let find = |context: &[u32]| {
             let mut found = NONE;
             let count = table.find(context, &mut found);
@@ -347,7 +361,7 @@ mod tests {
         let text: Vec<u32> =
             (0..20_000_u64).map(|i| (mix(mix(i / 7) % 40 * 8 + i % 7) % 50) as u32).collect();
         let right = |entries: usize| {
-            let table = Table::learn(&[Drawn { ids: text.clone(), from: 0 }], entries, 50, 1.0);
+            let table = Table::learn(&[Drawn::new(text.clone(), 0)], entries, 50, 1.0);
             let mut found = NONE;
             let is_right =
                 |at: &usize| table.find(&text[at - LONGEST..*at], &mut found) > 0 && found[0].id == text[*at];

@@ -60,6 +60,11 @@ impl Tree {
         self.nodes[node - 1].id
     }
 
+    /// The node before a guess.
+    pub fn parent(&self, node: usize) -> usize {
+        self.nodes[node - 1].parent
+    }
+
     /// How many tokens after node 0.
     pub fn depth(&self, node: usize) -> usize {
         if node == 0 { 0 } else { self.nodes[node - 1].depth }
@@ -85,17 +90,15 @@ impl Tree {
         self.chains() + usize::from(self.children(node).next().is_some())
     }
 
-    /// Sets `context` to the last of `ids` and the guesses up to a node, as far back as any source looks.
-    pub(super) fn path(&self, node: usize, context: &mut Vec<u32>, ids: &[u32]) {
-        context.clear();
-        context.extend_from_slice(&ids[ids.len().saturating_sub(super::table::LONGEST)..]);
-        let before = context.len();
+    /// Adds the guesses up to a node to a text.
+    pub fn path(&self, node: usize, text: &mut Vec<u32>) {
+        let before = text.len();
         let mut at = node;
         while at > 0 {
-            context.push(self.id(at));
+            text.push(self.id(at));
             at = self.nodes[at - 1].parent;
         }
-        context[before..].reverse();
+        text[before..].reverse();
     }
 
     /// The rows in which a pass reads it.
@@ -217,8 +220,8 @@ mod tests {
 
     #[test]
     fn a_path_is_the_text_and_the_guesses_before() {
-        let (tree, mut context) = (tree(), Vec::new());
-        tree.path(6, &mut context, &[7, 8]);
+        let (tree, mut context) = (tree(), vec![7, 8]);
+        tree.path(6, &mut context);
         assert_eq!(context, [7, 8, 10, 50, 60]);
         assert_eq!((tree.child(1, 50), tree.child(1, 40), tree.child(0, 30)), (Some(5), None, Some(3)));
         assert_eq!((tree.chains_with(7), tree.chains_with(1), Tree::default().chains_with(0)), (3, 4, 1));

@@ -27,6 +27,21 @@ impl Unembedding {
         Unembedding { weight, bias, factor: config.factors.logits, cap: config.factors.logit_cap }
     }
 
+    /// The matrix, and the bias if it has one.
+    pub(crate) fn params(&self) -> (Param, Option<Param>) {
+        (self.weight, self.bias)
+    }
+
+    /// What is multiplied with the logits of [`params`](Self::params).
+    pub(crate) fn factor(&self) -> f32 {
+        self.factor
+    }
+
+    /// The limit of logits.
+    pub(crate) fn limit(&self) -> Option<f32> {
+        self.cap
+    }
+
     /// x `[rows, width]` → logits `[rows, vocabulary]`.
     pub fn forward<B: Backend, P: Probe>(
         &self,

@@ -19,7 +19,7 @@ pub(super) fn read<'a, B: Backend>(
     shares: &[Share],
     watching: &mut u64,
 ) -> Result<()> {
-    let vocabulary = batch.gpt().config.vocabulary;
+    let (vocabulary, width) = (batch.gpt().config.vocabulary, batch.gpt().config.width);
     let mut ids = Vec::with_capacity(shares.iter().map(|share| share.rows).sum());
     for share in shares {
         let sequence = &running[share.at];
@@ -61,7 +61,7 @@ pub(super) fn read<'a, B: Backend>(
             sequences.push(Mutex::new(sequence));
         }
     }
-    let mut draw = |rows: &[(usize, usize)], logits: &[f32]| {
+    let mut draw = |rows: &[(usize, usize)], logits: &[f32], vectors: &[f32]| {
         let of = |(part, _): &(usize, usize)| *part;
         let starts: Vec<usize> =
             (0..rows.len()).filter(|&row| row == 0 || of(&rows[row - 1]) != of(&rows[row])).collect();
@@ -71,7 +71,8 @@ pub(super) fn read<'a, B: Backend>(
             let mut sequence = sequence.lock().unwrap_or_else(PoisonError::into_inner);
             let first = shares[of(&rows[starts[task]])].rows - shares[of(&rows[starts[task]])].wanted;
             for row in starts[task]..end {
-                sequence.take(first + rows[row].1, &logits[row * vocabulary..][..vocabulary]);
+                let vector = &vectors[row * width..][..width];
+                sequence.take(first + rows[row].1, &logits[row * vocabulary..][..vocabulary], vector);
             }
         });
     };

@@ -7,7 +7,7 @@ use super::request::{Constraint, Event, Request, Ticket};
 use super::watch::Watched;
 use crate::backend::BLOCK;
 use crate::generate::{Continuation, Finish};
-use crate::guess::{Draft, Guesser, Rows, Sources, Tree};
+use crate::guess::{Guesser, Rows, Sources, Tree};
 use crate::model::Gpt;
 use crate::next_token::score;
 use crate::probe::Site;
@@ -79,7 +79,7 @@ impl<'a> Sequence<'a> {
         request: Request,
         gpt: &Gpt,
         tokenizer: Option<&'a Tokenizer>,
-        draft: Option<&'a Draft>,
+        sources: Sources<'a>,
         positions: usize,
         reserved: usize,
     ) -> Result<Sequence<'a>> {
@@ -88,8 +88,8 @@ impl<'a> Sequence<'a> {
         let prompt = ids.len();
         let first = if score_prompt { 0 } else { watch.as_ref().map_or(usize::MAX, |watch| watch.first()) };
         let shares = watch.as_ref().is_none_or(|watch| watch.edits.is_empty());
-        let draft = draft.filter(|_| options.draft);
-        let mut guesser = Guesser::new(Sources { lookup: options.lookup, draft });
+        let sources = if options.draft { sources } else { Sources::default() };
+        let mut guesser = Guesser::new(Sources { lookup: options.lookup, ..sources })?;
         guesser.see(&ids);
         Ok(Sequence {
             ticket,
@@ -199,9 +199,13 @@ impl<'a> Sequence<'a> {
     }
 
     /// The pass computed the logits after position `read` + `row`, where `read` counts what was read before it.
-    pub fn take(&mut self, row: usize, logits: &[f32]) {
+    /// `vector` is what the logits were computed from.
+    pub fn take(&mut self, row: usize, logits: &[f32], vector: &[f32]) {
         if self.ended.is_some() {
             return;
+        }
+        if !self.decodes() || self.row == Some(row) {
+            self.guesser.see_vector(vector);
         }
         let done = match self.decodes() {
             true if self.row == Some(row) => self.draw(logits),

@@ -1,8 +1,12 @@
 //! Making a draft: the model continues beginnings of texts as it would for a user, and what it draws is learned (distillation from
 //! its own samples, as Zhou et al. 2024 do for draft models).
 
+mod head;
+
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+
+pub use head::HeadLearner;
 
 use super::data::set::{Chat, Samples, Set};
 use crate::backend::{BLOCK, Backend};
@@ -10,7 +14,9 @@ use crate::generate::{GenerateOptions, generate};
 use crate::guess::Drawn;
 use crate::random::Random;
 use crate::runtime::Model;
-use crate::scheduler::{Chunk, Event, Request, Scheduler, Settings, Ticket, block_bytes};
+use crate::probe::Site;
+use crate::scheduler::{Chunk, Event, Request, Scheduler, Settings, Ticket, Watch, block_bytes};
+use glass_kernels::format::f32_to_bf16;
 use crate::{Error, Result};
 
 /// Texts that are drawn together.
@@ -80,15 +86,24 @@ pub fn draw<B: Backend>(
         let mut options = options.clone();
         options.tokens = LONGEST.min(context - prompt.len());
         options.sampling.seed = seed;
-        let ticket = scheduler.submit(Request { prompt: prompt.clone(), options, ..Request::default() })?;
-        running.insert(ticket, Drawn { ids: prompt.clone(), from: prompt.len() });
+        // The last vector of each position is what its token is drawn from.
+        let positions = prompt.len() - 1..context;
+        let watch = Some(Watch { sites: vec![Site::Norm], positions, ..Watch::default() });
+        let request = Request { prompt: prompt.clone(), options, watch, ..Request::default() };
+        let ticket = scheduler.submit(request)?;
+        running.insert(ticket, Drawn::new(prompt.clone(), prompt.len()));
         while running.len() >= TOGETHER {
             scheduler.pass(&mut |ticket, event| match event {
                 Event::Token { id, .. } => {
                     running.get_mut(&ticket).expect("it runs").ids.push(id);
                     tokens += 1;
                 }
-                Event::Ended { .. } => done.extend(running.remove(&ticket)),
+                Event::Ended { seen, .. } => {
+                    let mut text = running.remove(&ticket).expect("it runs");
+                    let rows = seen.iter().flat_map(|seen| &seen.rows).flat_map(|row| &row.values);
+                    text.vectors = rows.map(|x| f32_to_bf16(*x)).collect();
+                    done.push(text);
+                }
                 Event::Failed(error) => {
                     running.remove(&ticket);
                     failed = Some(error);
@@ -103,7 +118,7 @@ pub fn draw<B: Backend>(
             break;
         }
     }
-    // Texts that are not at their end are true as far as they are.
+    // Texts that are not at their end are true as far as they are; their vectors are not told.
     done.extend(running.into_values().filter(|text| text.ids.len() > text.from));
     done.sort_by(|a, b| a.ids.cmp(&b.ids));
     Ok(done)

@@ -70,7 +70,7 @@ impl Served {
     pub(super) fn texts(&self, answers: &[Drawn; 2]) -> Vec<guess::Drawn> {
         let ids = |answer: &Drawn| answer.iter().map(|(id, _)| *id).collect::<Vec<u32>>();
         let text =
-            |answer| guess::Drawn { ids: [&self.prompt[..], &ids(answer)].concat(), from: self.prompt.len() };
+            |answer| guess::Drawn::new([&self.prompt[..], &ids(answer)].concat(), self.prompt.len());
         answers.iter().map(text).collect()
     }
 

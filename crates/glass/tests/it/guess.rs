@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use glass::Config;
 use glass::backend::{CacheType, Cpu};
@@ -89,9 +88,9 @@ fn draft(model: &Model<Cpu>) -> Draft {
         runner.prompt(&[1, 2, 3]).unwrap();
         let drawn =
             generate(&mut runner, None, &options, sample, &mut |_| ControlFlow::Continue(())).unwrap();
-        texts.push(Drawn { ids: drawn.ids, from: 0 });
+        texts.push(Drawn::new(drawn.ids, 0));
     }
-    Draft::of(Table::learn(&texts, 20_000, 31, 0.7))
+    Draft::of(Some(Table::learn(&texts, 20_000, 31, 0.7)), None)
 }
 
 fn options(temperature: f32, top_p: f32, lookup: usize, draft: bool) -> GenerateOptions {
@@ -103,7 +102,7 @@ fn options(temperature: f32, top_p: f32, lookup: usize, draft: bool) -> Generate
 fn guesses_of_any_source_change_no_bit() {
     for config in configs() {
         let mut model = model(&config, CacheType::Bf16);
-        model.draft = Some(Arc::new(draft(&model)));
+        model.guess_from(Some(draft(&model))).unwrap();
         let run = |options: &GenerateOptions, sample: u64| {
             let mut runner = model.runner().unwrap();
             runner.prompt(&[1, 2, 3, 1, 2, 3, 1, 2]).unwrap();
@@ -137,7 +136,7 @@ fn guesses_of_any_source_change_no_bit() {
 #[test]
 fn guesses_change_no_bit_beside_others() {
     let mut model = model(&configs()[0], CacheType::F32);
-    model.draft = Some(Arc::new(draft(&model)));
+    model.guess_from(Some(draft(&model))).unwrap();
     let run = |together: usize, lookup: usize, draft: bool| {
         let settings = Settings { slots: 8, cache_bytes: 60 * block_bytes(&model), chunk: Chunk::Rows(16) };
         let mut scheduler = Scheduler::new(&model, None, settings).unwrap();
@@ -183,12 +182,12 @@ fn guesses_change_no_bit_beside_others() {
 fn a_draft_is_stored_and_read() {
     let draft = draft(&model(&configs()[0], CacheType::F32));
     let bytes = draft.bytes(31).unwrap();
-    let read = Draft::read(&bytes, 31).unwrap();
+    let read = Draft::read(&bytes, "here", 31, 16).unwrap();
     assert_eq!(read.table(), draft.table());
     for (bytes, vocabulary, word) in
         [(&bytes[..], 32, "31 tokens"), (&bytes[..100], 31, "draft"), (&[][..], 31, "draft")]
     {
-        let why = Draft::read(bytes, vocabulary).unwrap_err().to_string();
+        let why = Draft::read(bytes, "here", vocabulary, 16).unwrap_err().to_string();
         assert!(why.contains(word) && why.contains("--draft-for"), "{why}");
     }
 }

@@ -131,7 +131,7 @@ fn logits_are_those_after_what_was_read_or_refused() {
     refused(batch.feed(&[(0, &ids), (2, &ids)], ()), &["slot 2", "2"]);
     refused(batch.feed(&[(0, &ids), (0, &ids[..1])], ()), &["slot 0", "twice"]);
     let part = |slot| glass::generate::Part { slot, ids: &ids, guesses: None, wanted: 1, seen: false };
-    refused(batch.read(&[part(0), part(1)], (), &mut |_, _| {}), &["18 ids", "12"]);
+    refused(batch.read(&[part(0), part(1)], (), &mut |_, _, _| {}), &["18 ids", "12"]);
     refused(batch.feed_every(0, &[1; 65]), &["65", "64"]);
     batch.feed(&[(1, &ids)], ()).unwrap();
     refused(batch.logits(1, &mut next), &["row 1"]);

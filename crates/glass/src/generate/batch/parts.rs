@@ -7,8 +7,9 @@ use crate::memory::BRANCHES;
 use crate::probe::Probe;
 use crate::{Error, Result};
 
-/// Takes logits of a pass, some rows at a time: `(part, i)` of every row, and `[rows, vocabulary]`.
-pub type EachLogits<'a> = dyn FnMut(&[(usize, usize)], &[f32]) + 'a;
+/// Takes logits of a pass, some rows at a time: `(part, i)` of every row, `[rows, vocabulary]`, and the vectors that they were
+/// computed from, `[rows, width]`.
+pub type EachLogits<'a> = dyn FnMut(&[(usize, usize)], &[f32], &[f32]) + 'a;
 
 /// What a pass adds to one sequence.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +35,8 @@ impl Part<'_> {
 
 impl<B: Backend> Batch<'_, B> {
     /// Extends some slots in one pass, no slot twice, at most [`rows`](Self::rows) rows in total. The wanted logits are
-    /// passed to `each(rows, logits)`, some rows at a time, so that they are never all in memory: `(part, i)` of every
-    /// row, in the order of the parts and `i` counted from a part's first wanted row, and `[rows, vocabulary]`.
+    /// passed to `each(rows, logits, vectors)`, some rows at a time, so that they are never all in memory: `(part, i)` of every
+    /// row, in the order of the parts and `i` counted from a part's first wanted row, and what [`EachLogits`] says.
     ///
     /// Afterwards a slot with guesses has read the first chain of its tree; [`keep`](Self::keep) says what was right.
     ///
@@ -72,7 +73,8 @@ impl<B: Backend> Batch<'_, B> {
             let (names, rows): (Vec<(usize, usize)>, Vec<usize>) = (0..parts.len()).flat_map(of).unzip();
             for (names, rows) in names.chunks(most).zip(rows.chunks(most)) {
                 gpt.logits(pass, rows.iter().copied(), memory, logits);
-                each(names, &backend.view(&logits.data, 0..logits.len()));
+                let vectors = backend.view(&memory.wanted.data, 0..memory.wanted.len());
+                each(names, &backend.view(&logits.data, 0..logits.len()), &vectors);
             }
         });
         Ok(())
