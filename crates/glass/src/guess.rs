@@ -288,9 +288,8 @@ pub fn grow_together(guessers: &mut [&mut Guesser<'_>], rows: usize, room: usize
         // Chances fall along the way: if some more guesses as likely as this one bring nothing, none will. Rows may be cheap only
         // in groups, so more than the next one are looked at.
         let most = f64::from(guessers[at].likeliest());
-        let with = |more: usize| {
-            (tokens + more as f64 * most) / costs.of(rows + order.len() + more, branches)
-        };
+        let with =
+            |more: usize| (tokens + more as f64 * most) / costs.of(rows + order.len() + more, branches);
         let reach = PATIENCE.min((kept + PATIENCE).saturating_sub(order.len()));
         if !(1..=reach).any(|more| with(more) > best) {
             break;

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use glass::atomic_write;
 use glass::backend::Cpu;
 use glass::generate::{GenerateOptions, Runner};
+use glass::guess::Head;
 use glass::guess::{Draft, Drawn, FILE, Table};
 use glass::next_token::Sampling;
 use glass::text_model::TextModel;
-use glass::guess::Head;
-use glass::train::draft::{HeadLearner, Passes, beginnings, draw, passes};
+use glass::train::draft::{HeadLearner, Passes, RATE, beginnings, draw, passes};
 use serde_json::json;
 
 use super::sets::Sets;
@@ -32,6 +32,10 @@ const TOKENS: usize = 150;
 
 /// Of the time, the part in which the model draws; in the rest the head is learned.
 const DRAWING: f64 = 0.5;
+
+/// The temperature at which the model draws, if none is advised, and if it is advised to take the likeliest token.
+const TEMPERATURE: f32 = 0.5;
+const GREEDY: f32 = 0.2;
 
 /// Bytes of a draft's file that are not in its tensors.
 const HEADER: usize = 2000;
@@ -60,7 +64,15 @@ pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
     if subject.config.vocabulary != vocabulary {
         return Err(Fail::asked("--chat: the model has no chat template; give its texts with --data"));
     }
-    let sampling = folder.generation().sampling(vocabulary, Vec::new());
+    let advised = folder.generation().sampling(vocabulary, Vec::new());
+    let is_advised = folder.generation().temperature.is_some() || advised.temperature == 0.0;
+    let temperature = args.draft.draft_temperature.unwrap_or(match advised.temperature {
+        // Greedily, a beginning would always go on in the same way.
+        0.0 => GREEDY,
+        temperature if is_advised => temperature,
+        _ => TEMPERATURE,
+    });
+    let sampling = Sampling { temperature, ..advised.clone() };
     let mut ends = model.end_tokens();
     if let (Some(template), Some(tokenizer)) = (&subject.template, &model.tokenizer) {
         ends.extend(tokenizer.special(&template.closing()?));
@@ -97,8 +109,6 @@ pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
     })?;
     let tokens: usize = drawn.iter().map(|text| text.ids.len() - text.from).sum();
     let entries = (size * 1000).saturating_sub(HEADER).max(400) / 4;
-    // A greedy text is as one of a low temperature.
-    let temperature = if sampling.temperature > 0.0 { sampling.temperature } else { 0.2 };
     let table = Table::learn(&drawn, entries, vocabulary, temperature);
     let rest = Duration::from_secs_f64(60.0 * minutes * (1.0 - DRAWING));
     let head = head(&model, &drawn, temperature, args.run.seed, rest)?;
@@ -113,7 +123,7 @@ pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
         number(bytes.len() as u64)
     ));
     model.guess_from(Some(draft))?;
-    report(&args, &model, &held_out, &options)
+    report(&args, &model, &held_out, &GenerateOptions { sampling: advised, ..options })
 }
 
 /// Learns a head for so long.
@@ -124,7 +134,7 @@ fn head(
     seed: u64,
     limit: Duration,
 ) -> Result<Head, Fail> {
-    let mut learner = HeadLearner::new(model, drawn, model.config().width, temperature, seed)?;
+    let mut learner = HeadLearner::new(model, drawn, model.config().width, temperature, RATE, seed)?;
     let (begun, mut told, mut step) = (Instant::now(), Duration::ZERO, 0);
     loop {
         let passed = begun.elapsed();

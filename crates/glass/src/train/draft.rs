@@ -6,18 +6,18 @@ mod head;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-pub use head::HeadLearner;
+pub use head::{HeadLearner, RATE};
 
 use super::data::set::{Chat, Samples, Set};
 use crate::backend::{BLOCK, Backend};
 use crate::generate::{GenerateOptions, generate};
 use crate::guess::Drawn;
+use crate::probe::Site;
 use crate::random::Random;
 use crate::runtime::Model;
-use crate::probe::Site;
 use crate::scheduler::{Chunk, Event, Request, Scheduler, Settings, Ticket, Watch, block_bytes};
-use glass_kernels::format::f32_to_bf16;
 use crate::{Error, Result};
+use glass_kernels::format::f32_to_bf16;
 
 /// Texts that are drawn together.
 const TOGETHER: usize = 32;

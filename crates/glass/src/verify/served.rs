@@ -69,8 +69,7 @@ impl Served {
     /// Prompt and answers as texts.
     pub(super) fn texts(&self, answers: &[Drawn; 2]) -> Vec<guess::Drawn> {
         let ids = |answer: &Drawn| answer.iter().map(|(id, _)| *id).collect::<Vec<u32>>();
-        let text =
-            |answer| guess::Drawn::new([&self.prompt[..], &ids(answer)].concat(), self.prompt.len());
+        let text = |answer| guess::Drawn::new([&self.prompt[..], &ids(answer)].concat(), self.prompt.len());
         answers.iter().map(text).collect()
     }
 

@@ -12,6 +12,7 @@ use glass::model::Gpt;
 use glass::next_token::Sampling;
 use glass::runtime::Model;
 use glass::scheduler::{Chunk, Event, Request, Scheduler, Settings, block_bytes};
+use glass::train;
 
 use crate::tiny;
 
@@ -98,38 +99,89 @@ fn options(temperature: f32, top_p: f32, lookup: usize, draft: bool) -> Generate
     GenerateOptions { tokens: 80, sampling, lookup, draft, ..GenerateOptions::default() }
 }
 
+/// Generates with and without guesses and compares everything that is told; returns how many guesses were right, and all.
+fn compared(model: &Model<Cpu>, lookup: usize, draft: bool) -> (usize, usize) {
+    let run = |options: &GenerateOptions, sample: u64| {
+        let mut runner = model.runner().unwrap();
+        runner.prompt(&[1, 2, 3, 1, 2, 3, 1, 2]).unwrap();
+        let mut heard = Vec::new();
+        let mut each = |token: &Token<'_>| {
+            heard.push((token.id, token.logprob().to_bits()));
+            ControlFlow::Continue(())
+        };
+        let done = generate(&mut runner, None, options, sample, &mut each).unwrap();
+        assert!(runner.ids().len() <= 8 + 80, "what was guessed wrong is forgotten");
+        let guesses = done.guesses;
+        ((Generated { guesses: Guesses::default(), ..done }, heard), guesses)
+    };
+    let (mut right, mut all) = (0, 0);
+    for (temperature, top_p) in [(0.0, 1.0), (0.5, 1.0), (0.7, 0.9), (1.0, 1.0)] {
+        for sample in 0..4 {
+            let (plain, none) = run(&options(temperature, top_p, 0, false), sample);
+            let (ahead, guesses) = run(&options(temperature, top_p, lookup, draft), sample);
+            assert!(ahead == plain, "{lookup} {draft} {temperature}");
+            assert!(guesses.right <= guesses.all && none == Guesses::default(), "{guesses:?}");
+            (right, all) = (right + guesses.right, all + guesses.all);
+        }
+    }
+    (right, all)
+}
+
 #[test]
 fn guesses_of_any_source_change_no_bit() {
     for config in configs() {
         let mut model = model(&config, CacheType::Bf16);
         model.guess_from(Some(draft(&model))).unwrap();
-        let run = |options: &GenerateOptions, sample: u64| {
-            let mut runner = model.runner().unwrap();
-            runner.prompt(&[1, 2, 3, 1, 2, 3, 1, 2]).unwrap();
-            let mut heard = Vec::new();
-            let mut each = |token: &Token<'_>| {
-                heard.push((token.id, token.logprob().to_bits()));
-                ControlFlow::Continue(())
-            };
-            let done = generate(&mut runner, None, options, sample, &mut each).unwrap();
-            assert!(runner.ids().len() <= 8 + 80, "what was guessed wrong is forgotten");
-            let guesses = done.guesses;
-            ((Generated { guesses: Guesses::default(), ..done }, heard), guesses)
-        };
         for (lookup, draft) in [(1, false), (8, false), (0, true), (4, true), (1000, true)] {
-            let (mut right, mut all) = (0, 0);
-            for (temperature, top_p) in [(0.0, 1.0), (0.5, 1.0), (0.7, 0.9), (1.0, 1.0)] {
-                for sample in 0..4 {
-                    let (plain, none) = run(&options(temperature, top_p, 0, false), sample);
-                    let (ahead, guesses) = run(&options(temperature, top_p, lookup, draft), sample);
-                    assert!(ahead == plain, "{lookup} {draft} {temperature}");
-                    assert!(guesses.right <= guesses.all && none == Guesses::default(), "{guesses:?}");
-                    (right, all) = (right + guesses.right, all + guesses.all);
-                }
-            }
+            let (right, all) = compared(&model, lookup, draft);
             assert!(right > 0 && right < all, "{right} of {all} with {lookup} {draft}");
         }
     }
+}
+
+/// A head that learned what the model draws, stored and read again.
+#[test]
+fn guesses_of_a_head_change_no_bit() {
+    let mut model = model(&configs()[1], CacheType::F32);
+    let sampling = Sampling { temperature: 0.7, ..Sampling::default() };
+    let options = GenerateOptions { sampling, ..GenerateOptions::default() };
+    let prompts: Vec<Vec<u32>> = (0..8).map(|at| vec![at, 2, 3]).collect();
+    let enough = |tokens| if tokens < 3000 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+    let drawn = train::draft::draw(&model, &prompts, &options, &mut { enough }).unwrap();
+    let width = model.config().width;
+    let full = drawn.iter().filter(|text| !text.vectors.is_empty());
+    assert!(full.clone().count() > 2);
+    // A vector for every token; where an end token was drawn, one more.
+    assert!(full.into_iter().all(|text| text.vectors.len() == (text.ids.len() - text.from) * width));
+    let mut learner = train::draft::HeadLearner::new(&model, &drawn, 16, 0.7, 3e-3, 1).unwrap();
+    (0..60).for_each(|step| _ = learner.learn(step as f32 / 60.0));
+    let head = Draft::of(None, Some(learner.head()));
+    let read = Draft::read(&head.bytes(31).unwrap(), "here", 31, width).unwrap();
+    let stored = read.head().unwrap();
+    let [a, b] = [&head, &read].map(|draft| draft.head().unwrap());
+    assert_eq!((&a.tokens, a.hidden, a.chances), (&b.tokens, b.hidden, b.chances));
+    let near = |(a, b): (&f32, &f32)| (a - b).abs() < 0.01 * (1.0 + a.abs());
+    assert!(a.values.iter().zip(&stored.values).all(near));
+    assert!(Draft::read(&head.bytes(31).unwrap(), "here", 31, width + 2).is_err());
+    model.guess_from(Some(read)).unwrap();
+    let (right, all) = compared(&model, 0, true);
+    assert!(right > 0 && right < all, "{right} of {all}");
+}
+
+/// The model itself knows best what it says; one with other weights does not.
+#[test]
+fn guesses_of_a_smaller_model_change_no_bit() {
+    let [plain, mixed] = configs().map(|config| model(&config, CacheType::F32));
+    let mut model = self::model(&configs()[0], CacheType::F32);
+    model.guess_with(plain).unwrap();
+    let (right, all) = compared(&model, 0, true);
+    assert!(right > all / 3, "{right} of {all}");
+    model.guess_with(mixed).unwrap();
+    let (fewer, more) = compared(&model, 4, true);
+    assert!(fewer * all < right * more, "{fewer} of {more}, {right} of {all}");
+    let other = Config { vocabulary: 30, ..configs()[0].clone() };
+    let why = model.guess_with(self::model(&other, CacheType::F32)).unwrap_err().to_string();
+    assert!(why.contains("30 tokens") && why.contains("31"), "{why}");
 }
 
 /// In the service too, and with as many clients as there are slots guesses give way.

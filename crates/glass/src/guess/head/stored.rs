@@ -13,10 +13,8 @@ impl Head {
     /// Its tensors.
     pub(in crate::guess) fn store(&self) -> Vec<Stored> {
         let (_, plan) = Layers::plan(self.width, self.hidden);
-        let mut tensors = vec![
-            Stored::words("head.tokens", &self.tokens),
-            Stored::floats("head.chances", &self.chances),
-        ];
+        let mut tensors =
+            vec![Stored::words("head.tokens", &self.tokens), Stored::floats("head.chances", &self.chances)];
         for spec in &plan.specs {
             let (mut bytes, mut scales) = (Vec::with_capacity(spec.rows * spec.cols), Vec::new());
             for row in self.values[spec.span.clone()].chunks(spec.cols) {

@@ -1,16 +1,19 @@
 //! Learning a head: from each vector it goes on over the tokens that were drawn, and after each is told the distribution that the
 //! model drew the next one from (distillation, Hinton et al. 2015).
 
+mod teacher;
+
 use glass_kernels::format::bf16_to_f32;
 
-use crate::backend::{AdamW, Backend, Dense, Grads, Tensor, Weight, Write};
-use crate::guess::head::{ACTIVATION, Layers, Step, norm, rows};
+use crate::backend::{AdamW, Backend, Grads, Tensor, Weight, Write};
+use crate::guess::head::{ACTIVATION, Layers, Step, norm};
 use crate::guess::{Candidate, Drawn, Head, MOST, likeliest, table};
 use crate::random::Random;
 use crate::runtime::Model;
 use crate::weights::initialise::initialise;
 use crate::weights::{Trainable, Weights};
 use crate::{Error, Result};
+use teacher::Teacher;
 
 /// Steps over which a vector is followed.
 const STEPS: usize = 3;
@@ -25,8 +28,8 @@ const TOKENS: usize = 8192;
 /// One text in so many says how often guesses are right.
 const HELD_OUT: usize = 10;
 
-/// The learning rate at its highest, and the steps until then.
-const RATE: f32 = 1e-3;
+/// The learning rate at its highest, if no other is asked for, and the steps until then.
+pub const RATE: f32 = 2e-3;
 const WARM_UP: f32 = 50.0;
 
 /// The largest norm of the gradients.
@@ -46,14 +49,13 @@ pub struct HeadLearner<'m, B: Backend> {
     grads: B::Buffer,
     first: B::Buffer,
     second: B::Buffer,
-    /// The model's unembedding of the tokens, and its bias.
-    unembedding: B::Buffer,
-    bias: Option<B::Buffer>,
+    teacher: Teacher<'m, B>,
     steps: Vec<Step<B>>,
     /// The gradients of each step's vectors.
     d: Vec<Tensor<B>>,
     scratch: Scratch<B>,
     random: Random,
+    rate: f32,
     taken: u64,
 }
 
@@ -73,7 +75,8 @@ struct Scratch<B: Backend> {
 }
 
 impl<'m, B: Backend> HeadLearner<'m, B> {
-    /// A learner from these texts, which were drawn at this temperature; with vectors of `hidden` numbers between up and down.
+    /// A learner from these texts, which were drawn at this temperature; with `hidden` numbers between up and down, and
+    /// `rate` as the highest learning rate.
     ///
     /// # Errors
     /// If the texts have no vectors, or there is too little memory.
@@ -82,6 +85,7 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
         texts: &'m [Drawn],
         hidden: usize,
         temperature: f32,
+        rate: f32,
         seed: u64,
     ) -> Result<Self> {
         let (backend, config) = (model.backend(), model.config());
@@ -95,7 +99,6 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
         }
         let tokens = frequent(texts, config.vocabulary);
         let (layers, plan) = Layers::plan(width, hidden);
-        let (matrix, bias) = rows(backend, model.gpt(), model.weights(), &tokens)?;
         let len = plan.len();
         let mut weights = Trainable::zeros(backend, plan.into())?;
         let mut values = vec![0.0; len];
@@ -103,11 +106,6 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
             initialise(spec, index, config, seed, &mut values[spec.span.clone()]);
         }
         backend.write(&mut weights.values, 0, &values);
-        let buffer = |values: &[f32]| -> Result<B::Buffer> {
-            let mut buffer = backend.zeros(values.len())?;
-            backend.write(&mut buffer, 0, values);
-            Ok(buffer)
-        };
         let rows = PIECE * PIECES;
         let all = (PIECE + STEPS) * PIECES;
         let tensor = |rows, cols| Tensor::new(backend, rows, cols);
@@ -115,8 +113,7 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
             grads: backend.zeros(len)?,
             first: backend.zeros(len)?,
             second: backend.zeros(len)?,
-            unembedding: buffer(&matrix)?,
-            bias: bias.map(|bias| buffer(&bias)).transpose()?,
+            teacher: Teacher::new(model, &tokens)?,
             steps: (0..STEPS).map(|_| Step::new(backend, rows, width, hidden)).collect::<Result<_>>()?,
             d: (0..STEPS).map(|_| tensor(rows, width)).collect::<Result<_>>()?,
             scratch: Scratch {
@@ -131,6 +128,7 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
                 losses: vec![0.0; all],
             },
             random: Random::new(seed, "head", 0),
+            rate,
             taken: 0,
             model,
             texts,
@@ -155,8 +153,9 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
             return losses;
         }
         let warm = (self.taken as f32 / WARM_UP).min(1.0);
+        let rate = self.rate * warm * (1.0 - progress.clamp(0.0, 1.0)).max(0.01);
         let step = AdamW {
-            rate: RATE * warm * (1.0 - progress.clamp(0.0, 1.0)).max(0.01),
+            rate,
             beta1: 0.9,
             beta2: 0.95,
             epsilon: 1e-8,
@@ -202,22 +201,11 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
         }
         s.vectors.use_rows(batch.len() * (PIECE + STEPS));
         s.targets.use_rows(s.vectors.rows);
-        unembed(self.model, (&self.unembedding, self.bias.as_ref()), &mut s.targets, &s.vectors);
-        if let Some(cap) = self.model.gpt().unembedding().limit() {
-            backend.cap(&mut s.targets, cap);
-        }
-        let (cols, temperature) = (s.targets.cols, self.temperature);
-        let mut targets = vec![0.0; s.targets.len()];
-        backend.read(&s.targets.data, 0, &mut targets);
-        let parts: Vec<std::sync::Mutex<&mut [f32]>> = targets.chunks_mut(cols).map(Into::into).collect();
-        backend.on_host(parts.len(), &|row| {
-            let mut logits = parts[row].lock().expect("each is taken once");
+        let known = |row: usize| {
             let (text, first) = batch[row / (PIECE + STEPS)];
-            let known = self.texts[text].vectors.len() / width - first;
-            if row % (PIECE + STEPS) < known { softmax(&mut logits, temperature) } else { logits.fill(0.0) }
-        });
-        drop(parts);
-        backend.write(&mut s.targets.data, 0, &targets);
+            row % (PIECE + STEPS) < self.texts[text].vectors.len() / width - first
+        };
+        self.teacher.probabilities(&mut s.targets, &s.vectors, self.temperature, &known);
     }
 
     /// Follows the vectors of a batch over its tokens; with `learn`, the gradients of the vectors after each are left in `d`.
@@ -225,9 +213,9 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
         let (backend, rows) = (self.model.backend(), batch.len() * PIECE);
         let gpt = self.model.gpt();
         let table = self.model.weights().get(gpt.embedding_table().index());
-        let width = self.model.config().width;
         let positions = |ahead: usize| {
-            let of = move |piece: usize| (0..PIECE).map(move |i| (piece * (PIECE + STEPS) + i + ahead) as u32);
+            let of =
+                move |piece: usize| (0..PIECE).map(move |i| (piece * (PIECE + STEPS) + i + ahead) as u32);
             (0..batch.len()).flat_map(of).collect::<Vec<u32>>()
         };
         let [even, odd] = [0, 1].map(|by| (0..rows as u32).map(|row| 2 * row + by).collect::<Vec<u32>>());
@@ -255,7 +243,7 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
             self.layers.forward(backend, Weights::Trainable(&self.weights), step);
             s.logits.use_rows(rows);
             s.target.use_rows(rows);
-            unembed(self.model, (&self.unembedding, self.bias.as_ref()), &mut s.logits, &step.next);
+            self.teacher.logits(&mut s.logits, &step.next);
             backend.scale(&mut s.logits, 1.0 / self.temperature);
             backend.take(&mut s.target, &s.targets, &positions(k + 1));
             let scale = learn.then_some(1.0 / rows as f32);
@@ -264,8 +252,8 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
             if learn {
                 backend.scale(&mut s.logits, gpt.unembedding().factor() / self.temperature);
                 self.d[k].use_rows(rows);
-                let dense = dense(&self.unembedding, self.tokens.len(), width);
-                backend.linear_backward_input(&mut self.d[k], Write::Set, &s.logits, dense);
+                let matrix = self.teacher.matrix();
+                backend.linear_backward_input(&mut self.d[k], Write::Set, &s.logits, matrix);
             }
         }
         losses
@@ -345,7 +333,7 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
                 let s = &mut self.scratch;
                 let step = &self.steps[k];
                 s.logits.use_rows(step.next.rows);
-                unembed(self.model, (&self.unembedding, self.bias.as_ref()), &mut s.logits, &step.next);
+                self.teacher.logits(&mut s.logits, &step.next);
                 let cols = s.logits.cols;
                 let logits = self.model.backend().view(&s.logits.data, 0..s.logits.len());
                 for (row, logits) in logits.chunks(cols).enumerate() {
@@ -366,35 +354,6 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
     }
 }
 
-/// The logits of vectors, before any cap.
-fn unembed<B: Backend>(
-    model: &Model<B>,
-    (unembedding, bias): (&B::Buffer, Option<&B::Buffer>),
-    logits: &mut Tensor<B>,
-    x: &Tensor<B>,
-) {
-    let (backend, tokens) = (model.backend(), logits.cols);
-    let bias = bias.map(|bias| Weight::Dense(dense(bias, 1, tokens)));
-    backend.linear(logits, x, Weight::Dense(dense(unembedding, tokens, x.cols)), bias, None);
-    backend.scale(logits, model.gpt().unembedding().factor());
-}
-
-/// All of a buffer as a matrix.
-fn dense<B: Backend>(arena: &B::Buffer, rows: usize, cols: usize) -> Dense<'_, B> {
-    Dense { arena, span: 0..rows * cols, rows, cols }
-}
-
-/// Logits become probabilities at a temperature.
-fn softmax(logits: &mut [f32], temperature: f32) {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for x in logits.iter_mut() {
-        *x = ((*x - max) / temperature).exp();
-        sum += *x;
-    }
-    logits.iter_mut().for_each(|x| *x /= sum);
-}
-
 /// The most frequent of the tokens that were drawn, in ascending order.
 fn frequent(texts: &[Drawn], vocabulary: usize) -> Vec<u32> {
     let mut counts: Vec<(usize, u32)> = (0..vocabulary as u32).map(|id| (0, id)).collect();
@@ -409,88 +368,4 @@ fn frequent(texts: &[Drawn], vocabulary: usize) -> Vec<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backend::{Cpu, Device, Packing};
-    use crate::config::Config;
-    use glass_kernels::format::f32_to_bf16;
-    use glass_kernels::random::mix;
-
-    const WIDTH: usize = 8;
-
-    fn texts(count: u64, len: u64) -> Vec<Drawn> {
-        let number = |seed: u64| (mix(seed) % 2000) as f32 / 1000.0 - 1.0;
-        let text = |text: u64| Drawn {
-            ids: (0..len).map(|at| (mix(text * 1000 + at) % 20) as u32).collect(),
-            from: 2,
-            vectors: (0..(len - 2) * WIDTH as u64)
-                .map(|at| f32_to_bf16(number(text * 77_777 + at)))
-                .collect(),
-        };
-        (0..count).map(text).collect()
-    }
-
-    fn model() -> Model<Cpu> {
-        let config = Config::gpt2(20, 64, WIDTH, 1, 2);
-        let model = Model::random(Cpu::new(1), &config, Packing::F32, 3).unwrap();
-        assert_eq!(model.config().width, WIDTH);
-        model
-    }
-
-    #[test]
-    fn its_gradients_are_slopes() {
-        let (model, texts) = (model(), texts(3, 30));
-        let mut learner = HeadLearner::new(&model, &texts, 6, 0.7, 5).unwrap();
-        let len = learner.weights.plan.len();
-        // Larger weights than at the start, so that every path counts.
-        let values: Vec<f32> =
-            (0..len as u64).map(|at| (mix(at) % 1000) as f32 / 1000.0 - 0.5).collect();
-        learner.model.backend().write(&mut learner.weights.values, 0, &values);
-        let batch = learner.batch();
-        learner.targets(&batch);
-        let mut loss = |learner: &mut HeadLearner<'_, Cpu>, values: &[f32]| -> f64 {
-            learner.model.backend().write(&mut learner.weights.values, 0, values);
-            learner.forward(&batch, false).iter().sum()
-        };
-        learner.forward(&batch, true);
-        learner.backward();
-        let mut gradients = vec![0.0_f32; len];
-        learner.model.backend().read(&learner.grads, 0, &mut gradients);
-        let largest = gradients.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-        assert!(largest > 0.01, "{largest}");
-        for at in (0..len).step_by(7) {
-            let mut moved = |by: f32| {
-                let mut values = values.clone();
-                values[at] += by;
-                loss(&mut learner, &values)
-            };
-            let slope = (moved(2e-2) - moved(-2e-2)) / 4e-2;
-            let gradient = f64::from(gradients[at]);
-            assert!((slope - gradient).abs() < 2e-3 * (1.0 + gradient.abs()), "{at}: {slope} {gradient}");
-        }
-    }
-
-    /// Where what follows depends on the last token alone, it is learned.
-    #[test]
-    fn it_learns_what_follows() {
-        let model = model();
-        let mut texts = texts(40, 60);
-        for text in &mut texts {
-            let mut vectors = Vec::new();
-            for at in text.from..text.ids.len() {
-                text.ids[at] = (text.ids[at - 1] * 7 + 3) % 20;
-                // A vector whose likeliest token is the drawn one: its own row of the unembedding.
-                let (matrix, _) = rows(model.backend(), model.gpt(), model.weights(), &text.ids[at..=at]).unwrap();
-                vectors.extend(matrix.iter().map(|x| f32_to_bf16(2000.0 * x)));
-            }
-            text.vectors = vectors;
-        }
-        let mut learner = HeadLearner::new(&model, &texts, 16, 0.7, 5).unwrap();
-        let begin = learner.learn(0.0);
-        (0..300).for_each(|step| drop(learner.learn(step as f32 / 300.0)));
-        let end = learner.learn(1.0);
-        assert!((0..STEPS).all(|k| end[k] < 0.3 * begin[k]), "{begin:?} {end:?}");
-        let head = learner.head();
-        assert!(head.chances[table::STEPS - 1] > 0.9, "{:?}", head.chances);
-    }
-}
+mod tests;
