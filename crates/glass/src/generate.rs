@@ -112,7 +112,7 @@ pub fn generate<B: Backend>(
     let mut going = Continuation::new(runner.gpt(), tokenizer, options, sample, runner.ids())?;
     let draft = runner.draft.filter(|_| options.draft);
     let drafter = runner.drafter.clone().filter(|_| options.draft);
-    let mut guesser = Guesser::new(Sources { lookup: options.lookup, draft, drafter })?;
+    let mut guesser = Guesser::new(Sources { lookup: options.lookup, draft, drafter }, &runner.chances)?;
     guesser.see(runner.ids());
     // The guesses of the last pass, the node that was right last, and how many ids there are up to node 0.
     let (mut tree, mut rows) = (Tree::default(), Tree::default().rows());
@@ -151,6 +151,7 @@ pub fn generate<B: Backend>(
         read = runner.ids().len() - rows.chains[0].rows.len() + 1;
     };
     settle(runner, read, &tree, &rows, node);
+    runner.chances.clone_from(guesser.chances());
     going.finish(finish)
 }
 

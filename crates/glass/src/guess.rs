@@ -20,7 +20,7 @@ mod tree;
 
 use std::sync::Arc;
 
-pub use chance::Outlook;
+pub use chance::{Chances, Outlook};
 pub use cost::{Clock, Costs};
 pub use draft::{Draft, FILE};
 pub use drafter::{Drafter, Drafting, likeliest};
@@ -28,7 +28,6 @@ pub use head::Head;
 pub use table::{Drawn, MOST, Table};
 pub use tree::{Chain, Rows, Tree};
 
-use chance::Chances;
 use cost::WORTHWHILE;
 use lookup::Lookup;
 use table::LONGEST;
@@ -97,16 +96,16 @@ struct Grown {
 }
 
 impl<'a> Guesser<'a> {
-    /// Guesses from these sources.
+    /// Guesses from these sources; `earlier` says how often guesses were right in other texts.
     ///
     /// # Errors
     /// If there is too little memory.
-    pub fn new(sources: Sources<'a>) -> Result<Self> {
+    pub fn new(sources: Sources<'a>, earlier: &Chances) -> Result<Self> {
         Ok(Guesser {
             lookup: (sources.lookup > 0).then(|| Lookup::new(sources.lookup)),
             draft: sources.draft,
             drafting: sources.drafter.map(Drafter::begin).transpose()?,
-            chances: Chances::default(),
+            chances: earlier.of_earlier(),
             ids: Vec::new(),
             context: Vec::new(),
             tree: Tree::default(),
@@ -120,6 +119,11 @@ impl<'a> Guesser<'a> {
     /// Whether there is anything to guess from.
     pub fn is_active(&self) -> bool {
         self.lookup.is_some() || self.draft.is_some() || self.drafting.is_some()
+    }
+
+    /// How often guesses were right.
+    pub fn chances(&self) -> &Chances {
+        &self.chances
     }
 
     /// Adds tokens to the text.

@@ -24,7 +24,7 @@ use prefixes::Prefixes;
 use sequence::{Ending, Sequence};
 
 use crate::backend::{BLOCK, Backend};
-use crate::guess::{Costs, Draft, Sources};
+use crate::guess::{Chances, Costs, Draft, Sources};
 use crate::inspect::Inspector;
 use crate::memory::Cache;
 use crate::runtime::Model;
@@ -69,6 +69,8 @@ pub struct Scheduler<'a, B: Backend> {
     counters: Counters,
     costs: Costs,
     sources: Sources<'a>,
+    /// How often guesses were right.
+    chances: Chances,
 }
 
 /// Bytes of keys and values of a block of positions, of all layers.
@@ -111,6 +113,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             next: 0,
             counters: Counters { block_bytes: bytes, ..Counters::default() },
             costs: Costs::new(model.clock),
+            chances: Chances::default(),
             sources: Sources { lookup: 0, draft: model.draft(), drafter: model.drafter()? },
         })
     }
@@ -246,8 +249,8 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             let slot = self.slots.pop().expect("one is free");
             let (gpt, positions) = (self.model.gpt(), self.batch.positions());
             self.batch.truncate(slot, 0);
-            let sources = self.sources.clone();
-            match Sequence::new(ticket, slot, request, gpt, self.tokenizer, sources, positions, need) {
+            let (sources, chances, tokenizer) = (self.sources.clone(), &self.chances, self.tokenizer);
+            match Sequence::new(ticket, slot, request, gpt, tokenizer, sources, chances, positions, need) {
                 Ok(sequence) => self.running.push(sequence),
                 Err(error) => {
                     self.prefixes.unreserve(need);
@@ -356,6 +359,9 @@ impl<'a, B: Backend> Scheduler<'a, B> {
     /// Takes a sequence out; its slot and its memory are free.
     fn leave(&mut self, at: usize) -> Sequence<'a> {
         let sequence = self.running.remove(at);
+        if sequence.continuation.guesses.all > 0 {
+            self.chances.clone_from(sequence.guesser.chances());
+        }
         self.batch.truncate(sequence.slot, 0);
         self.prefixes.unreserve(sequence.reserved);
         self.prefixes.release(sequence.blocks.iter().copied());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::batch::forgotten;
 use super::{Batch, Room};
 use crate::backend::{Backend, CacheType};
-use crate::guess::{Costs, Draft, Drafter, Rows, Tree};
+use crate::guess::{Chances, Costs, Draft, Drafter, Rows, Tree};
 use crate::model::Gpt;
 use crate::probe::Probe;
 use crate::weights::Weights;
@@ -29,6 +29,8 @@ pub struct Runner<'a, B: Backend> {
     pub drafter: Option<Arc<dyn Drafter<'a> + 'a>>,
     /// What passes cost.
     pub costs: Costs,
+    /// How often guesses were right.
+    pub(super) chances: Chances,
 }
 
 impl<'a, B: Backend> Runner<'a, B> {
@@ -55,6 +57,7 @@ impl<'a, B: Backend> Runner<'a, B> {
             draft: None,
             drafter: None,
             costs: Costs::new(None),
+            chances: Chances::default(),
         })
     }
 

@@ -29,7 +29,19 @@ impl Default for Chances {
     }
 }
 
+/// What earlier texts say counts as much as this many guesses of each kind.
+const EARLIER: f32 = 12.0;
+
 impl Chances {
+    /// For the next text: what was right in earlier ones, which soon counts less than its own.
+    pub fn of_earlier(&self) -> Chances {
+        let fewer = |&(right, all): &(f32, f32)| {
+            let by = if all > EARLIER { EARLIER / all } else { 1.0 };
+            (right * by, all * by)
+        };
+        Chances { counts: self.counts.iter().map(fewer).collect() }
+    }
+
     /// The kind of a guess.
     pub fn kind(sources: usize, probability: f32) -> usize {
         (sources % SETS) * STEPS + ((probability * STEPS as f32) as usize).min(STEPS - 1)
@@ -128,6 +140,11 @@ mod tests {
         assert_eq!(chances.of(Chances::kind(2, 0.55), 0.55), 0.55, "another source");
         assert_ne!(Chances::kind(1, 0.31), Chances::kind(1, 0.45));
         assert_eq!(Chances::kind(1, 1.0), Chances::kind(1, 0.95));
+        // The next text begins with that, and goes on with its own.
+        let mut next = chances.of_earlier();
+        assert!((0.15..0.35).contains(&next.of(kind, 0.55)), "{}", next.of(kind, 0.55));
+        (0..30).for_each(|_| next.learn(kind, true));
+        assert!(next.of(kind, 0.55) > 0.6, "{}", next.of(kind, 0.55));
     }
 
     /// Over all marks, a token is drawn as often as its probability says.

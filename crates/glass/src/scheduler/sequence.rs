@@ -7,7 +7,7 @@ use super::request::{Constraint, Event, Request, Ticket};
 use super::watch::Watched;
 use crate::backend::BLOCK;
 use crate::generate::{Continuation, Finish};
-use crate::guess::{Guesser, Rows, Sources, Tree};
+use crate::guess::{Chances, Guesser, Rows, Sources, Tree};
 use crate::model::Gpt;
 use crate::next_token::score;
 use crate::probe::Site;
@@ -49,7 +49,7 @@ pub(super) struct Sequence<'a> {
     logprobs: bool,
     top: usize,
     tokens: usize,
-    continuation: Continuation<'a>,
+    pub continuation: Continuation<'a>,
     constraint: Option<Box<dyn Constraint + Send>>,
     allowed: Vec<bool>,
     /// Positions that were left after the prompt.
@@ -80,6 +80,7 @@ impl<'a> Sequence<'a> {
         gpt: &Gpt,
         tokenizer: Option<&'a Tokenizer>,
         sources: Sources<'a>,
+        chances: &Chances,
         positions: usize,
         reserved: usize,
     ) -> Result<Sequence<'a>> {
@@ -89,7 +90,7 @@ impl<'a> Sequence<'a> {
         let first = if score_prompt { 0 } else { watch.as_ref().map_or(usize::MAX, |watch| watch.first()) };
         let shares = watch.as_ref().is_none_or(|watch| watch.edits.is_empty());
         let sources = if options.draft { sources } else { Sources::default() };
-        let mut guesser = Guesser::new(Sources { lookup: options.lookup, ..sources })?;
+        let mut guesser = Guesser::new(Sources { lookup: options.lookup, ..sources }, chances)?;
         guesser.see(&ids);
         Ok(Sequence {
             ticket,

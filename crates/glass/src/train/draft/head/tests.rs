@@ -45,7 +45,7 @@ fn its_gradients_are_slopes() {
     learner.model.backend().write(&mut learner.weights.values, 0, &values);
     let batch = learner.batch();
     learner.targets(&batch);
-    let mut loss = |learner: &mut HeadLearner<'_, Cpu>, values: &[f32]| -> f64 {
+    let loss = |learner: &mut HeadLearner<'_, Cpu>, values: &[f32]| -> f64 {
         learner.model.backend().write(&mut learner.weights.values, 0, values);
         learner.forward(&batch, false).iter().sum()
     };
