@@ -131,12 +131,16 @@ pub fn generate<B: Backend>(
             continue;
         }
         settle(runner, read, &tree, &rows, node);
+        if guesser.is_active() && going.ids.len() > 1 {
+            runner.costs.brought(1 + tree.depth(node));
+        }
         node = 0;
         // Guessing takes time too.
         runner.costs.begin();
         if guesser.is_active() {
             guesser.see_vector(runner.vector());
             let most = going.left().min(runner.room().saturating_sub(1));
+            let most = if runner.costs.tries() { most } else { 0 };
             guesser.begin(going.outlook(), most, BRANCHES + 1);
             grow_together(&mut [&mut guesser], 1, MOST_AHEAD, &runner.costs);
             tree.clone_from(guesser.tree());

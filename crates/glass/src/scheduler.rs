@@ -273,7 +273,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
     /// What the pass read is final up to the last right guess.
     fn settle(&mut self, shares: &[Share]) {
         self.counters.passes += 1;
-        let mut prompts = false;
+        let (mut prompts, right) = (false, self.counters.right);
         for share in shares {
             let sequence = &mut self.running[share.at];
             self.counters.rows += share.rows as u64;
@@ -301,6 +301,9 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             }
         }
         self.counters.prompts += u64::from(prompts);
+        if shares.len() == 1 && !prompts {
+            self.costs.brought(1 + (self.counters.right - right) as usize);
+        }
     }
 
     /// Lens and attribution of what the pass saw.

@@ -30,7 +30,22 @@ pub struct Costs {
     line: (f64, f64),
     /// As many guesses as there are, up to this many rows, whatever they cost.
     fixed: Option<usize>,
+    /// Tokens and seconds of passes without and with a search for guesses, the later ones counting more.
+    rates: [(f64, f64); 2],
+    /// Passes so far, whether this one looks for guesses, and its seconds.
+    passes: u64,
+    tries: bool,
+    seconds: f64,
 }
+
+/// Of so many passes, one does what seems to be slower, to see whether it still is.
+const CHECKED: u64 = 24;
+
+/// Passes that do so at the start.
+const EARLY: [u64; 2] = [6, 12];
+
+/// How much of a rate is kept with each pass.
+const KEPT: f64 = 0.97;
 
 impl Costs {
     /// Measured with this clock; without one, a further row always costs the same share.
@@ -41,6 +56,10 @@ impl Costs {
             measured: vec![(0.0, 0.0); MOST + 1],
             line: (1.0 - FURTHER, FURTHER),
             fixed: None,
+            rates: [(0.0, 0.0); 2],
+            passes: 0,
+            tries: true,
+            seconds: 0.0,
         }
     }
 
@@ -63,15 +82,36 @@ impl Costs {
         }
     }
 
+    /// Whether a single sequence should look for guesses in this pass: the search takes time too, which it may not be worth.
+    pub fn tries(&self) -> bool {
+        self.tries
+    }
+
+    /// The last pass, of a single sequence, brought so many tokens.
+    pub fn brought(&mut self, tokens: usize) {
+        let (sum, seconds) = &mut self.rates[usize::from(self.tries)];
+        (*sum, *seconds) = (*sum * KEPT + tokens as f64, *seconds * KEPT + self.seconds);
+    }
+
+    /// Whether the search for guesses has brought more tokens for its time.
+    fn is_worthwhile(&self) -> bool {
+        let [(plain, plain_seconds), (tokens, seconds)] = self.rates;
+        plain_seconds == 0.0 || tokens * plain_seconds >= plain * seconds
+    }
+
     /// A pass begins.
     pub fn begin(&mut self) {
+        self.passes += 1;
+        let checked = self.passes.is_multiple_of(CHECKED) || EARLY.contains(&self.passes);
+        self.tries = self.clock.is_none() || self.is_worthwhile() != checked;
         self.begun = self.clock.map_or(0.0, |clock| clock());
     }
 
     /// It ended, and had so many rows and branches.
     pub fn end(&mut self, rows: usize, branches: usize) {
         if let Some(clock) = self.clock {
-            self.learn(with(rows, branches), clock() - self.begun);
+            self.seconds = clock() - self.begun;
+            self.learn(with(rows, branches), self.seconds);
         }
     }
 
@@ -119,6 +159,32 @@ fn with(rows: usize, branches: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A clock that stands still: what passes take is set below.
+    #[test]
+    fn a_search_that_brings_nothing_is_seldom_made() {
+        for (with, brings) in [(1.1, false), (0.5, true)] {
+            let mut costs = Costs::new(Some(|| 0.0));
+            let mut tried = 0;
+            for pass in 0..240 {
+                costs.begin();
+                let (tries, seconds) = (costs.tries(), if costs.tries() { with } else { 1.0 });
+                costs.end(1, 0);
+                costs.seconds = seconds;
+                costs.brought(1);
+                tried += usize::from(tries && pass >= 48);
+            }
+            // Of the last 192 passes.
+            assert_eq!(tried, if brings { 184 } else { 8 }, "{with}");
+        }
+        let mut still = Costs::new(None);
+        (0..100).for_each(|_| {
+            still.begin();
+            assert!(still.tries());
+            still.end(1, 0);
+            still.brought(1);
+        });
+    }
 
     #[test]
     fn costs_are_those_that_were_measured() {

@@ -116,10 +116,11 @@ impl<B: Backend> Planner<'_, '_, B> {
     /// prompts too, worth more. With many sequences, guesses give way to them.
     fn guess(&mut self, continued: usize, prompts: usize) {
         let chains = 1 + BRANCHES.checked_div(continued).unwrap_or(0);
+        let tries = continued != 1 || prompts > 0 || self.costs.tries();
         let decoding = self.running.iter_mut().filter(|sequence| sequence.decodes());
         let mut guessers: Vec<&mut Guesser<'_>> = decoding
             .map(|sequence| {
-                sequence.begin_guessing(chains);
+                sequence.begin_guessing(chains, tries);
                 &mut sequence.guesser
             })
             .collect();

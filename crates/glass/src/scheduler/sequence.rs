@@ -184,13 +184,14 @@ impl<'a> Sequence<'a> {
         }
     }
 
-    /// Begins to guess what follows the last token, in at most `chains` chains.
-    pub fn begin_guessing(&mut self, chains: usize) {
+    /// Begins to guess what follows the last token, in at most `chains` chains; or, with `tries` false, does not.
+    pub fn begin_guessing(&mut self, chains: usize, tries: bool) {
         let drawn = self.continuation.ids.len();
         let left = self.continuation.left().min(self.room.saturating_sub(drawn));
         // A probe sees the rows of its own slot: those of branches would be missing, and not be edited.
         let chains = if self.watched.is_some() { 1 } else { chains };
-        self.guesser.begin(self.continuation.outlook(), left, chains);
+        let most = if tries { left } else { 0 };
+        self.guesser.begin(self.continuation.outlook(), most, chains);
     }
 
     /// The guesses are those that the pass reads.
