@@ -14,7 +14,7 @@ use crate::{Config, Result};
 pub struct Model<B: Backend> {
     /// The type in which its runners store keys and values.
     pub cache: CacheType,
-    /// What was learned to guess its text, if anything was.
+    /// What was learned to guess its text, if it was read: see [`open_draft`](crate::text_model::TextModel::open_draft).
     pub draft: Option<Arc<Draft>>,
     /// What measures passes, so that as many tokens are guessed as save time on this machine.
     pub clock: Option<Clock>,

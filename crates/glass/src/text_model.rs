@@ -115,10 +115,18 @@ impl<B: Backend> TextModel<B> {
                 (Frozen::load(&backend, &plan, packing, &read)?, cache_for(packing))
             }
         };
-        let draft = folder.extra(guess::FILE)?.map(|bytes| Draft::read(&bytes, folder.config().vocabulary));
-        let mut loaded = Model::new(backend, gpt, weights, cache);
-        loaded.draft = draft.transpose()?.map(Arc::new);
-        Ok(TextModel { folder, tokenizer, loaded })
+        Ok(TextModel { folder, tokenizer, loaded: Model::new(backend, gpt, weights, cache) })
+    }
+
+    /// Reads the draft in the model's folder, if there is one. Its runners and schedulers guess from it.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not one for this vocabulary.
+    pub fn open_draft(&mut self) -> Result<()> {
+        let vocabulary = self.config().vocabulary;
+        let draft = self.folder.extra(guess::FILE)?.map(|bytes| Draft::read(&bytes, vocabulary));
+        self.draft = draft.transpose()?.map(Arc::new);
+        Ok(())
     }
 
     /// The loaded model alone.
