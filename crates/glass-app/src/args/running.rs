@@ -60,6 +60,13 @@ pub struct GuessArgs {
     pub draft: Option<String>,
 }
 
+impl GuessArgs {
+    /// Whether anything may be guessed from.
+    pub fn is_on(&self) -> bool {
+        self.lookup > 0 || self.draft.as_deref() != Some("none")
+    }
+}
+
 /// The types of keys and values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Cache {
