@@ -106,6 +106,7 @@ async function receive(talk, node, fields, signal) {
     node.content += text;
     node.tokens.push(...tokens);
     if (choice.finish_reason) node.finish = choice.finish_reason;
+    if (choice.guesses) node.guesses = choice.guesses;
     const now = performance.now();
     if (tokens.length) {
       first ??= now;
@@ -129,6 +130,10 @@ async function receive(talk, node, fields, signal) {
 
 /** The tokens of one event, in the chat shape or in the old one. */
 function tokensIn(choice, text) {
+  return toldIn(choice, text).map((token, i) => (choice.guessed?.[i] ? { ...token, guessed: true } : token));
+}
+
+function toldIn(choice, text) {
   const ids = choice.token_ids ?? [];
   const chat = choice.logprobs?.content;
   if (chat) {

@@ -9,7 +9,7 @@ import { fit, messagesOf, tokensOfMessages } from "./fit.js";
 import { keep } from "./keeping.js";
 import { copyLink } from "./replay.js";
 import { recall, remember } from "./store.js";
-import { tokenText } from "./tokens.js";
+import { GUESSED, tokenText } from "./tokens.js";
 import * as tree from "./tree.js";
 
 /** The texts that are shown, by node; and the texts that are being edited. */
@@ -96,9 +96,16 @@ function fillStatus(line, node) {
   if (node.state === "stopped") parts.push("stopped by you");
   if (node.sent && node.state !== "writing" && node.state !== "waiting") parts.push(`seed ${node.sent.seed}`);
   line.replaceChildren(parts.join(" · "));
+  if (node.guesses?.all) line.append(" · ", guesses(node.guesses));
   if (node.left?.length) line.append(make("span", { class: "block" }, leftOut(node.left.map((id) => app.talk.nodes[id]).filter(Boolean), "its prompt")));
   if (node.verdict) line.append(make("span", { class: `block verdict ${node.verdict.same ? "same" : "other"}`, role: "status" }, node.verdict.text));
   if (node.trouble) line.append(make("span", { class: "block trouble" }, `${node.trouble} What came is kept.`));
+}
+
+/** How many guesses were right, with the mark of the tokens that they were. */
+function guesses({ all, right }) {
+  const mark = make("span", { class: "guessed", "aria-hidden": "true" }, "ab");
+  return make("span", { class: "guesses", title: `${GUESSED} No guess changes a token.` }, mark, ` ${right} of ${all} guesses right`);
 }
 
 /** Says which messages were left out. */

@@ -103,6 +103,7 @@ function factsOf({ token, tokens, index, ids, generated }) {
   add("Id", String(token.id));
   add("Bytes", make("code", {}, hex(token.raw)));
   add("Position", `${ids.length}${generated ? ", generated" : ", typed"}`);
+  if (token.guessed) add("Guessed ahead", "yes, and right: it took no pass of its own");
   const whole = characterAround(tokens, index);
   if (whole) add("Part of a character", whole.text === null ? "these bytes alone are no character" : `part ${index - whole.from + 1} of ${whole.to - whole.from + 1} of “${visible(whole.text)}”`);
   return {

@@ -6,6 +6,9 @@ import { shower } from "./pieces.js";
 /** A shade for how surprising a token was: 0 (expected) to 4. */
 const surprise = (logprob) => [0.5, 0.2, 0.05, 0.01].filter((p) => Math.exp(logprob) < p).length;
 
+/** What the mark of a token says. */
+export const GUESSED = "Guessed ahead, and right: the model read it in the same pass as the token before it.";
+
 /**
  * An element that shows tokens. `pick(index, how)` is called when one is chosen; how is "pointer", "key" or "enter".
  * `element.append(tokens)` is left alone: use the returned `grow(tokens)`, and `mark(index)` to show the choice.
@@ -23,6 +26,10 @@ export function tokenText({ tokens, label, pick }) {
       const span = make("span", { "data-i": spans.length }, text);
       if (text === "" && token.raw) span.className = "part";
       else if (/^\n+$/.test(text)) span.className = "line";
+      if (token.guessed) {
+        span.classList.add("guessed");
+        span.title = GUESSED;
+      }
       if (token.logprob !== undefined) span.classList.add(`s${surprise(token.logprob)}`);
       spans.push(span);
       element.append(span);

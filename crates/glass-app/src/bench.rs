@@ -1,5 +1,6 @@
 //! `glass bench`: how fast a model runs, as a share of this machine's peak.
 
+mod guessing;
 mod products;
 mod peak;
 mod running;
@@ -16,8 +17,9 @@ use serde_json::{Value, json};
 
 use crate::args::BenchArgs;
 use crate::fail::Fail;
-use crate::model_arg::Subject;
+use crate::model_arg::{Loaded, Subject, guess};
 use crate::out::{Out, bytes, count, number};
+use guessing::Guessing;
 use peak::Peak;
 use products::Product;
 use running::Running;
@@ -46,15 +48,19 @@ pub fn run(args: &BenchArgs) -> Result<(), Fail> {
     }
     let mut documents = Vec::new();
     for packing in packings {
-        let running = Running::measured(&subject.load(new(), packing)?, tokens)?;
+        let mut model = subject.load_whole(new(), packing)?;
+        let running = Running::measured(&model, tokens)?;
+        let guessing = guesses(&mut model, args)?;
+        drop(model);
         let products = match packing {
             Some(packing) => products::measured(&cpu, &subject.config, packing, tokens)?,
             None => Vec::new(),
         };
         if args.json {
-            documents.push(document(packing, &running, &products, &peak));
+            documents.push(document(packing, &running, guessing.as_ref(), &products, &peak));
         } else {
             show(&mut out, &subject, packing, &running, &peak, tokens)?;
+            guess_lines(&mut out, guessing.as_ref())?;
             product_lines(&mut out, &products, &peak)?;
             out.show()?;
         }
@@ -83,6 +89,17 @@ pub fn run(args: &BenchArgs) -> Result<(), Fail> {
         (None, false) => {}
     }
     out.done()
+}
+
+/// What guesses bring. Random weights say nothing that could be guessed.
+fn guesses(model: &mut Loaded, args: &BenchArgs) -> Result<Option<Guessing>, Fail> {
+    match model {
+        Loaded::Whole(model) if args.guess.is_on() => {
+            guess(model, &args.guess)?;
+            Guessing::measured(model, args.guess.lookup.into())
+        }
+        _ => Ok(None),
+    }
 }
 
 fn about(out: &mut Out, subject: &Subject, cpu: &Cpu, peak: &Peak, tokens: usize) -> Result<(), Fail> {
@@ -151,7 +168,35 @@ fn product_lines(out: &mut Out, products: &[Product], peak: &Peak) -> Result<(),
     Ok(())
 }
 
-fn document(packing: Option<Packing>, running: &Running, products: &[Product], peak: &Peak) -> Value {
+fn guess_lines(out: &mut Out, guessing: Option<&Guessing>) -> Result<(), Fail> {
+    let Some(found) = guessing else { return Ok(()) };
+    let [without, with] = found.rates;
+    let (texts, tokens) = (count(found.texts, "text"), count(found.tokens, "token"));
+    writeln!(out, "  generated: {texts}, {tokens}")?;
+    let times = format!("{:.2} x", with / without);
+    let right = format!("{} of {}", found.guesses.right, found.guesses.all);
+    for (what, number, share) in [
+        ("without guesses", decimals(without), ""),
+        ("with guesses", decimals(with), &times),
+        ("tokens a pass", format!("{:.2}", found.tokens_a_pass()), ""),
+        ("right guesses", right, ""),
+    ] {
+        writeln!(out, "    {what:<18} {number:>12} {share:>6}")?;
+    }
+    Ok(())
+}
+
+fn document(
+    packing: Option<Packing>,
+    running: &Running,
+    guessing: Option<&Guessing>,
+    products: &[Product],
+    peak: &Peak,
+) -> Value {
+    let guesses = guessing.map(|found| {
+        json!({"texts": found.texts, "tokens": found.tokens, "without": found.rates[0], "with": found.rates[1],
+               "tokens_a_pass": found.tokens_a_pass(), "all": found.guesses.all, "right": found.guesses.right})
+    });
     let batches =
         running.batches.iter().map(|(sequences, rate)| json!({"sequences": sequences, "rate": rate}));
     let products = products.iter().map(|product| {
@@ -160,7 +205,7 @@ fn document(packing: Option<Packing>, running: &Running, products: &[Product], p
     });
     json!({"packing": packing.map(Packing::name), "bytes": running.bytes, "prefill": running.prefill,
            "decode": running.decode, "decode_after": running.decode_after,
-           "batches": batches.collect::<Vec<_>>(), "products": products.collect::<Vec<_>>()})
+           "batches": batches.collect::<Vec<_>>(), "guesses": guesses, "products": products.collect::<Vec<_>>()})
 }
 
 fn percent(share: f64) -> String {

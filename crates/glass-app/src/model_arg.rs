@@ -9,7 +9,7 @@ use std::time::Instant;
 use glass::Config;
 use glass::backend::{Cpu, InputScales, Packing};
 use glass::config::preset::{PRESETS, Preset};
-use glass::guess::Draft;
+use glass::guess::{Draft, FILE};
 use glass::runtime::Model;
 use glass::text_model::TextModel;
 use glass::tokens::chat::Template;
@@ -49,6 +49,25 @@ enum From {
     BuiltIn,
 }
 
+/// A subject that runs.
+pub enum Loaded {
+    /// A preset with random weights.
+    Random(Model<Cpu>),
+    /// A model with its folder.
+    Whole(Box<TextModel<Cpu>>),
+}
+
+impl Deref for Loaded {
+    type Target = Model<Cpu>;
+
+    fn deref(&self) -> &Model<Cpu> {
+        match self {
+            Loaded::Random(model) => model,
+            Loaded::Whole(model) => model,
+        }
+    }
+}
+
 impl Subject {
     /// Reads its name and configuration.
     pub fn open(model: Option<&str>) -> Result<Self, Fail> {
@@ -76,18 +95,26 @@ impl Subject {
 
     /// Loads it.
     pub fn load(&self, cpu: Cpu, packing: Option<Packing>) -> glass::Result<Model<Cpu>> {
+        Ok(match self.load_whole(cpu, packing)? {
+            Loaded::Random(model) => model,
+            Loaded::Whole(model) => model.into_model(),
+        })
+    }
+
+    /// Loads it with its folder and tokenizer, if it has a folder.
+    pub fn load_whole(&self, cpu: Cpu, packing: Option<Packing>) -> glass::Result<Loaded> {
         let folder = match &self.from {
             From::Random(preset) => {
-                return Model::random(cpu, &preset.config(), packing.unwrap_or_default(), 1);
+                let model = Model::random(cpu, &preset.config(), packing.unwrap_or_default(), 1)?;
+                return Ok(Loaded::Random(model));
             }
             From::Path(path) => Folder::open(path)?,
             From::BuiltIn => embedded::folder()?,
         };
-        let model = match packing {
+        Ok(Loaded::Whole(Box::new(match packing {
             Some(packing) => TextModel::packed(cpu, folder, packing)?,
             None => TextModel::new(cpu, folder)?,
-        };
-        Ok(model.into_model())
+        })))
     }
 }
 
@@ -210,6 +237,40 @@ pub fn clock() -> f64 {
     START.get_or_init(Instant::now).elapsed().as_secs_f64()
 }
 
+/// Whether a path is a draft that was learned, or a folder with one; otherwise it is a smaller model.
+fn is_draft(path: &Path) -> bool {
+    let is_gguf = path.extension().is_some_and(|extension| extension == "gguf");
+    if path.is_dir() { path.join(FILE).exists() } else { path.is_file() && !is_gguf }
+}
+
+/// The model guesses ahead, as these options say.
+pub fn guess(model: &mut TextModel<Cpu>, args: &GuessArgs) -> Result<(), Fail> {
+    model.clock = Some(clock);
+    match args.draft.as_deref() {
+        None => model.open_draft()?,
+        Some("none") => {}
+        Some(name) if is_draft(Path::new(name)) => {
+            let (path, config) = (Path::new(name), model.config());
+            let draft = Draft::open(path, config.vocabulary, config.width)?;
+            model.guess_from(draft)?;
+        }
+        Some(name) => {
+            let path = Path::new(name);
+            let cached = if path.exists() { None } else { hub_cache::model(name).transpose()? };
+            if !path.exists() && cached.is_none() {
+                return Err(Fail::asked(format!(
+                    "--draft: there is no file or folder {name:?}; give a draft that glass train --draft-for made, a smaller model with \
+                     the same vocabulary, or none"
+                )));
+            }
+            let folder = Folder::open(cached.as_deref().unwrap_or(path))?;
+            // It is run by the model's own threads.
+            model.guess_with(TextModel::new(Cpu::new(1), folder)?.into_model())?;
+        }
+    }
+    Ok(())
+}
+
 /// A model that runs, and its name.
 pub struct NamedModel {
     /// As given on the command line.
@@ -245,22 +306,7 @@ impl NamedModel {
 
     /// The same with guesses ahead, if there is something to guess from.
     pub fn guessing(mut self, args: &GuessArgs) -> Result<NamedModel, Fail> {
-        self.model.clock = Some(clock);
-        match args.draft.as_deref() {
-            None => {}
-            Some("none") => self.model.guess_from(None)?,
-            Some(path) => {
-                let config = self.model.config();
-                let draft = Draft::open(Path::new(path), config.vocabulary, config.width)?;
-                let draft = draft.ok_or_else(|| {
-                    Fail::asked(format!(
-                        "--draft: {path} has no {}; glass train --draft-for makes one, and none guesses without",
-                        glass::guess::FILE
-                    ))
-                })?;
-                self.model.guess_from(Some(draft))?;
-            }
-        }
+        guess(&mut self.model, args)?;
         Ok(self)
     }
 

@@ -80,8 +80,8 @@ fn main() {
     };
     let mut engine = TextModel::new(Cpu::new(2), folder).expect("a model");
     match draft {
-        "own" => {}
-        "none" => engine.guess_from(None).expect("memory"),
+        "own" => engine.open_draft().expect("its draft"),
+        "none" => {}
         path => {
             let draft = Draft::open(path.as_ref(), engine.config().vocabulary, engine.config().width);
             let draft = draft.expect("a draft").expect("a draft in the folder");

@@ -22,7 +22,7 @@ pub struct Model<B: Backend> {
     pub clock: Option<Clock>,
     /// A smaller model with the same vocabulary that guesses its text.
     smaller: Option<Arc<Model<B>>>,
-    /// What was learned to guess its text, if anything was, and its head.
+    /// What was learned to guess its text, if it was read (see [`open_draft`](crate::text_model::TextModel::open_draft)), and its head.
     draft: Option<Arc<Draft>>,
     head: Option<Arc<Loaded<B>>>,
     gpt: Gpt,
@@ -122,7 +122,7 @@ impl<B: Backend> Model<B> {
     /// If there is too little memory.
     pub(crate) fn drafter(&self) -> Result<Option<Arc<dyn Drafter<'_> + '_>>> {
         if let Some(smaller) = &self.smaller {
-            return Ok(Some(Arc::new(Smaller(smaller))));
+            return Ok(Some(Arc::new(Smaller { backend: &self.backend, model: smaller })));
         }
         let Some(head) = &self.head else { return Ok(None) };
         Ok(Some(Arc::new(Speculator::new(&self.backend, &self.gpt, &self.weights, head)?)))

@@ -58,6 +58,7 @@ use crate::guess::{self, Draft};
 use crate::model::Gpt;
 use crate::plan::Spec;
 use crate::runtime::{Model, cache_for};
+use crate::stored::Stored;
 use crate::tokens::Tokenizer;
 use crate::weights::Frozen;
 use crate::weights::folder::Folder;
@@ -114,12 +115,18 @@ impl<B: Backend> TextModel<B> {
                 (Frozen::load(&backend, &plan, packing, &read)?, cache_for(packing))
             }
         };
-        let (vocabulary, width) = (folder.config().vocabulary, folder.config().width);
-        let read = |bytes: crate::stored::Stored| Draft::read(&bytes, guess::FILE, vocabulary, width);
-        let draft = folder.extra(guess::FILE)?.map(read);
-        let mut loaded = Model::new(backend, gpt, weights, cache);
-        loaded.guess_from(draft.transpose()?)?;
-        Ok(TextModel { folder, tokenizer, loaded })
+        Ok(TextModel { folder, tokenizer, loaded: Model::new(backend, gpt, weights, cache) })
+    }
+
+    /// Reads the draft in the model's folder, if there is one. Its runners and schedulers guess from it.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not one for this vocabulary.
+    pub fn open_draft(&mut self) -> Result<()> {
+        let (vocabulary, width) = (self.config().vocabulary, self.config().width);
+        let read = |bytes: Stored| Draft::read(&bytes, guess::FILE, vocabulary, width);
+        let draft = self.folder.extra(guess::FILE)?.map(read).transpose()?;
+        self.guess_from(draft)
     }
 
     /// The loaded model alone.

@@ -1,18 +1,18 @@
 //! Checks on this machine that the same seed gives the same bits: a text is read in every supported way, and all
 //! logits are compared bit for bit.
 
+mod drawn;
 pub mod served;
 
 use std::fmt;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use crate::backend::Backend;
-use crate::generate::{Batch, GenerateOptions, Guesses, Runner, Token, generate, generate_together};
-use crate::guess::{Draft, Drawn, Table};
-use crate::next_token::Sampling;
+use crate::generate::{Batch, Guesses};
+use crate::guess::Draft;
 use crate::runtime::Model;
 use crate::{Error, Result};
+use drawn::Drawn;
 use glass_kernels::random::mix;
 use served::{Beside, Served};
 
@@ -21,12 +21,6 @@ const TOKENS: usize = 150;
 
 /// Sequences in a batch.
 const TOGETHER: usize = 16;
-
-/// Entries of the draft that tokens are guessed from.
-const ENTRIES: usize = 4_000;
-
-/// Tokens that each of them samples.
-const DRAWN: usize = 8;
 
 /// A way to read a text, or to continue it. The result must not depend on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,7 +108,7 @@ impl fmt::Display for Way {
 pub struct Compared {
     /// How the text was read.
     pub way: Way,
-    /// Number of logits or sampled tokens that were compared.
+    /// How many logits were compared, or tokens and their log-probabilities.
     pub numbers: u64,
     /// Where the first difference is, as a sentence; `None` if all are the same.
     pub differs: Option<String>,
@@ -142,10 +136,10 @@ pub fn verify<B: Backend>(
     let text = Text::new(config.vocabulary, config.context, 0);
     let mut expected = Vec::with_capacity(text.ids.len());
     model.runner()?.feed_each(&text.ids, &mut |_, logits| expected.push(logits.to_vec()))?;
-    let (alone, _) = draws(&mut model.runner()?, &text, None)?;
+    let (alone, _) = drawn::alone(&mut model.runner()?, &text, None)?;
     let requests = Served::new(config.vocabulary, config.context);
     let answers = requests.alone(&mut model.runner()?)?;
-    let draft = draft(&text, &alone, requests.texts(&answers), config.vocabulary);
+    let draft = drawn::draft(&text, &alone, requests.texts(&answers), config.vocabulary);
     for &way in ways {
         let guesses = Guesses::default();
         let mut compare = Comparison { way, expected: &expected, numbers: 0, differs: None, guesses };
@@ -182,47 +176,6 @@ impl Text {
     fn prompt(&self) -> &[u32] {
         &self.ids[..self.prompt]
     }
-}
-
-/// A draft of what the model draws here, so that some of its guesses are right.
-fn draft(text: &Text, alone: &[Vec<u32>], answers: Vec<Drawn>, vocabulary: usize) -> Draft {
-    let from = text.prompt;
-    let mut texts: Vec<Drawn> =
-        (alone.iter()).map(|ids| Drawn::new([text.prompt(), ids].concat(), from)).collect();
-    texts.extend(answers);
-    Draft::of(Some(Table::learn(&texts, ENTRIES, vocabulary, 1.0)), None)
-}
-
-fn options(sharp: bool, from: Option<From>) -> GenerateOptions {
-    // At a low temperature samples repeat themselves and can be guessed; at 1 they diverge.
-    let temperature = if sharp { 0.2 } else { 1.0 };
-    GenerateOptions {
-        tokens: DRAWN,
-        sampling: Sampling { temperature, ..Sampling::default() },
-        lookup: if matches!(from, Some(From::Text | From::Both)) { 8 } else { 0 },
-        draft: matches!(from, Some(From::Draft | From::Both)),
-        ..GenerateOptions::default()
-    }
-}
-
-/// The tokens of every sample on its own: first those at temperature 1, then those at a low temperature.
-fn draws<B: Backend>(
-    runner: &mut Runner<'_, B>,
-    text: &Text,
-    from: Option<From>,
-) -> Result<(Vec<Vec<u32>>, Guesses)> {
-    let (mut all, mut guesses) = (Vec::with_capacity(2 * TOGETHER), Guesses::default());
-    for sharp in [false, true] {
-        for sample in 0..TOGETHER as u64 {
-            runner.prompt(text.prompt())?;
-            let mut each = |_: &Token<'_>| ControlFlow::Continue(());
-            let done = generate(runner, None, &options(sharp, from), sample, &mut each)?;
-            guesses.all += done.guesses.all;
-            guesses.right += done.guesses.right;
-            all.push(done.ids);
-        }
-    }
-    Ok((all, guesses))
 }
 
 struct Comparison<'a> {
@@ -305,39 +258,26 @@ impl Comparison<'_> {
         &mut self,
         model: &Model<B>,
         text: &Text,
-        alone: &[Vec<u32>],
+        alone: &[Drawn],
         draft: &Draft,
     ) -> Result<()> {
+        let context = model.config().context;
         let drawn = match self.way {
             Way::Guessed(from) => {
                 let mut runner = model.runner()?;
                 runner.draft = Some(draft);
-                let (drawn, guesses) = draws(&mut runner, text, Some(from))?;
+                let (drawn, guesses) = drawn::alone(&mut runner, text, Some(from))?;
                 self.guesses = guesses;
-                if from != From::Text && guesses.right == 0 {
-                    return Err(Error::invalid("the draft", "no guess from it was right"));
+                if guesses.right == 0 && drawn::is_guessed(text, context) {
+                    let why = format!("none of {} was right, so nothing was compared", guesses.all);
+                    return Err(Error::invalid(self.way.to_string(), why));
                 }
                 drawn
             }
-            _ => {
-                let mut batch = model.batch(TOGETHER, model.config().context)?;
-                let prompts = [text.prompt(); TOGETHER];
-                let mut all = Vec::with_capacity(2 * TOGETHER);
-                for sharp in [false, true] {
-                    let mut each = |_: usize, _: &Token<'_>| ControlFlow::Continue(());
-                    let drawn =
-                        generate_together(&mut batch, None, &options(sharp, None), 0, &prompts, &mut each)?;
-                    all.extend(drawn.into_iter().map(|one| one.ids));
-                }
-                all
-            }
+            _ => drawn::together(model.batch(TOGETHER, context)?, text)?,
         };
         for (sample, (expected, drawn)) in alone.iter().zip(&drawn).enumerate() {
-            self.numbers += expected.len() as u64;
-            if expected != drawn && self.differs.is_none() {
-                let at = expected.iter().zip(drawn).take_while(|(a, b)| a == b).count();
-                self.differs = Some(format!("sample {sample} differs from its token {at} on"));
-            }
+            self.same(expected, drawn, &|at| format!("sample {sample} differs from its token {at} on"));
         }
         Ok(())
     }
@@ -346,22 +286,28 @@ impl Comparison<'_> {
         &mut self,
         model: &Model<B>,
         requests: &Served,
-        answers: &[Vec<(u32, u64)>; 2],
+        answers: &[Drawn; 2],
         draft: &Draft,
     ) -> Result<()> {
         for beside in Beside::all() {
             let (drawn, guesses) = requests.run(model, beside, draft)?;
             self.guesses.all += guesses.all;
             self.guesses.right += guesses.right;
-            for (expected, drawn) in answers.iter().zip(drawn) {
-                self.numbers += 2 * expected.len() as u64;
-                if *expected != drawn && self.differs.is_none() {
-                    let at = expected.iter().zip(&drawn).take_while(|(a, b)| a == b).count();
-                    self.differs = Some(format!("the answer differs from its token {at} on: {beside:?}"));
-                }
+            for (expected, drawn) in answers.iter().zip(&drawn) {
+                let differs = |at| format!("the answer differs from its token {at} on: {beside:?}");
+                self.same(expected, drawn, &differs);
             }
         }
         Ok(())
+    }
+
+    /// Tokens and log-probabilities must be those that were drawn before.
+    fn same(&mut self, expected: &Drawn, drawn: &Drawn, differs: &dyn Fn(usize) -> String) {
+        self.numbers += 2 * expected.len() as u64;
+        if expected != drawn && self.differs.is_none() {
+            let at = expected.iter().zip(drawn).take_while(|(a, b)| a == b).count();
+            self.differs = Some(differs(at));
+        }
     }
 
     fn row(&mut self, row: usize, logits: &[f32]) {

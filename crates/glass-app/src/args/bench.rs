@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{InputArgs, MachineArgs, Packings};
+use super::{GuessArgs, InputArgs, MachineArgs, Packings};
 
 /// Measure how fast a model runs, as a share of this machine's peak
 #[derive(Args, Debug)]
@@ -33,6 +33,10 @@ pub struct BenchArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub guess: GuessArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub machine: MachineArgs,
 }
 
@@ -43,13 +47,19 @@ of at most 64 tokens). The percentages are shares of the machine's peak, measure
 prefill; its memory bandwidth for decode, counting weights and cache as read once per token. Weights that stay in the
 processor's cache can be read faster than memory.
 
+Generated: up to four texts, each with guesses and without, in turns, from the same seed, as the model's authors advise to draw. They
+must be the same texts. Models that chat answer questions, others continue beginnings; in some of them much can be guessed, in
+others little. Not measured for a preset, a model without a vocabulary, or with --lookup 0 --draft none.
+
 Matrix products: those of the model, [inputs → outputs] × rows. One row is compared with the memory bandwidth, more rows
 with the multiply-adds.
 
 JSON: {\"model\",\"threads\",\"isa\",\"peak\":{\"f32\",\"bf16\",\"bytes\",\"read\"},\"packings\":[{\"packing\",\"bytes\",\"prefill\",\"decode\",
-\"decode_after\",\"batches\":[{\"sequences\",\"rate\"}],\"products\":[{\"inputs\",\"outputs\",\"rows\",\"rate\",\"share\"}]}],\"train\"}
+\"decode_after\",\"batches\":[{\"sequences\",\"rate\"}],\"guesses\":{\"texts\",\"tokens\",\"without\",\"with\",
+\"tokens_a_pass\",\"all\",\"right\"},\"products\":[{\"inputs\",\"outputs\",\"rows\",\"rate\",\"share\"}]}],\"train\"}
   peak   operations per second (a multiply-add is two) in f32, in pairs of bf16 (null if the processor has none) and in quads
          of bytes; read: bytes per second
+  guesses  without, with: tokens per second; all: tokens that were guessed; right: how many were; null if not measured
   rate   tokens per second; of products, operations per second
 
 Examples:

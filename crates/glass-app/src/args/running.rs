@@ -54,10 +54,17 @@ pub struct GuessArgs {
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u8).range(0..=63))]
     pub lookup: u8,
 
-    /// Guess from this draft too: a file or folder that `glass train --draft-for` made, or none. Default: the one in the
-    /// model's folder, if there is one
+    /// Guess from this too: a draft that `glass train --draft-for` made (a file, or a folder with one), or a smaller model with
+    /// the same vocabulary; none for nothing. Default: the draft in the model's folder, if there is one
     #[arg(long, value_name = "DRAFT")]
     pub draft: Option<String>,
+}
+
+impl GuessArgs {
+    /// Whether anything may be guessed from.
+    pub fn is_on(&self) -> bool {
+        self.lookup > 0 || self.draft.as_deref() != Some("none")
+    }
 }
 
 /// The types of keys and values.

@@ -23,11 +23,12 @@ pub struct VerifyArgs {
 const AFTER: &str = "\
 A text is read in one pass, and then in other ways: on 1 to 4 threads, token by token, in pieces, after a cached prefix, and
 in a batch with 15 other texts. It is then continued by sampling: each sample alone, sixteen together, and with tokens
-guessed ahead. All logits and all tokens are compared bit for bit. The exit status is 1 if any of them differ.
+guessed ahead. Half of the samples are drawn from two tokens alone, so that they repeat themselves and some guesses are right. All
+logits, tokens and log-probabilities are compared bit for bit. The exit status is 1 if any of them differ.
 
 The same program on the same machine gives the same bits. Other instruction sets round differently.
 
-JSON: {\"model\",\"same\",\"seconds\",\"packings\":[{\"packing\",\"ways\":[{\"way\",\"numbers\",\"differs\"}]}]}
+JSON: {\"model\",\"same\",\"seconds\",\"packings\":[{\"packing\",\"ways\":[{\"way\",\"numbers\",\"differs\",\"guessed\",\"right\"}]}]}
   differs  null, or a sentence that says where the first difference is
 
 Examples:

@@ -25,6 +25,17 @@ pub struct Told {
     pub guessed: bool,
 }
 
+/// Adds the ids of tokens to a choice, and which of them were guessed ahead.
+pub fn tell_ids(choice: &mut Value, tokens: &[Told]) {
+    choice["token_ids"] = tokens.iter().map(|told| told.id).collect();
+    choice["guessed"] = tokens.iter().map(|told| told.guessed).collect();
+}
+
+/// How many tokens were guessed ahead, and how many of them were right.
+pub fn counted(guesses: Guesses) -> Value {
+    json!({"all": guesses.all, "right": guesses.right})
+}
+
 /// One answer.
 #[derive(Default)]
 pub struct Answer {

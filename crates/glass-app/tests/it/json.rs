@@ -187,6 +187,18 @@ fn a_model_is_measured() {
     }
     assert_eq!(found["batches"].as_array().unwrap().len(), 4);
     assert!(found["products"].as_array().unwrap().len() >= 9);
+    let guesses = &found["guesses"];
+    let count = |name: &str| guesses[name].as_u64().unwrap();
+    assert!(
+        count("texts") > 0 && count("tokens") >= count("texts") && count("right") <= count("all"),
+        "{json}"
+    );
+    let passes = (count("tokens") - count("right")) as f64;
+    assert_eq!(guesses["tokens_a_pass"].as_f64().unwrap(), count("tokens") as f64 / passes);
+    assert!(guesses["with"].as_f64().unwrap() > 0.0 && guesses["without"].as_f64().unwrap() > 0.0, "{json}");
+    let off = ["bench", "m", "--packing", "q8", "--threads", "1", "--lookup", "0", "--draft", "none"];
+    let told = glass(&scratch.0, &off, b"");
+    assert!(told.status == 0 && !told.stdout.contains("guesses"), "{}", told.stdout);
 }
 
 #[test]
@@ -270,4 +282,25 @@ fn a_draft_guesses_what_the_model_says() {
     // Beside the weights, it is found by itself.
     std::fs::copy(scratch.0.join("d/draft.safetensors"), scratch.0.join("m/draft.safetensors")).unwrap();
     assert_eq!(say(&[])["ids"], plain["ids"]);
+    // A damaged one stops only what would guess from it.
+    std::fs::write(scratch.0.join("m/draft.safetensors"), "no draft").unwrap();
+    for not_guessing in [
+        &["score", "-m", "m", "the dog"][..],
+        &["look", "-m", "m", "the dog"],
+        &["tokens", "-m", "m", "the dog"],
+        &["verify", "m", "--packing", "q8"],
+        &["generate", "-m", "m", "--tokens", "3", "--draft", "none", "the dog"],
+    ] {
+        let done = glass(&scratch.0, not_guessing, b"");
+        assert_eq!(done.status, 0, "{not_guessing:?}: {}", done.stderr);
+    }
+    for guessing in [&["generate", "-m", "m", "--tokens", "3", "the dog"][..], &["serve", "m", "--port", "0"]]
+    {
+        let done = glass(&scratch.0, guessing, b"");
+        assert!(
+            done.status == 1 && done.stderr.contains("draft.safetensors"),
+            "{guessing:?}: {}",
+            done.stderr
+        );
+    }
 }

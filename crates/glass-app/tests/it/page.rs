@@ -160,6 +160,34 @@ fn an_answer_can_be_stopped() {
     page.assert_quiet();
 }
 
+/// How many tokens are guessed depends on the time that passes take, so here the page hears that all were.
+#[test]
+fn tokens_that_were_guessed_are_marked() {
+    let Some(page) = opened("page-guessed", Screen::Desktop, &["--lookup", "0", "--draft", "none"]) else {
+        return;
+    };
+    let browser = &page.browser;
+    let marked = format!("document.querySelectorAll('{ANSWER} .tokens .guessed').length");
+    page.set(&[("max_tokens", "24"), ("temperature", "0")]);
+    page.ask("Tell me a story about a dog.");
+    assert_eq!(browser.value(&marked), 0, "nothing was guessed");
+    assert!(!browser.text(&format!("{ANSWER} .status")).contains("guess"));
+    browser.run(
+        "const whole = window.fetch; window.fetch = async (url, options) => {
+           const answer = await whole(url, options);
+           if (!answer.headers.get('content-type').includes('event-stream')) return answer;
+           const text = (await answer.text()).replaceAll('\"guessed\":[false]', '\"guessed\":[true]');
+           return new Response(text.replace('{\"all\":0,\"right\":0}', '{\"all\":30,\"right\":24}'), answer);
+         };",
+    );
+    browser.click(&format!("{ANSWER} [data-focus^=again-]"));
+    browser.wait_for(&format!("{ANSWER} .status"), "24 of 30 guesses right");
+    assert_eq!(browser.value(&marked), 24);
+    browser.click(&format!("{ANSWER} .tokens [data-i=\"4\"]"));
+    browser.wait_for(".facts", "Guessed ahead");
+    page.assert_quiet();
+}
+
 #[test]
 fn every_token_shows_what_it_was_drawn_from() {
     let Some(page) = opened("page-token", Screen::Desktop, &[]) else { return };

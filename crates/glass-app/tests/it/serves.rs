@@ -74,6 +74,15 @@ fn seeds_stops_and_bias_are_honoured() {
     let both = ask(json!({"n": 2, "temperature": 1, "seed": 7, "return_token_ids": true}));
     let ids = |choice: usize| both["choices"][choice]["token_ids"].clone();
     assert_ne!(ids(0), ids(1));
+    // Which tokens were guessed, and how many guesses were right; one that ends an answer is in no list.
+    for choice in both["choices"].as_array().unwrap() {
+        let guessed = choice["guessed"].as_array().unwrap();
+        let marked = guessed.iter().filter(|guessed| **guessed == true).count() as u64;
+        let count = |name: &str| choice["guesses"][name].as_u64().unwrap();
+        assert_eq!(guessed.len(), choice["token_ids"].as_array().unwrap().len());
+        assert!(marked <= count("right") && count("right") <= (marked + 1).min(count("all")), "{choice}");
+    }
+    assert!(seeded["choices"][0]["guessed"].is_null() && seeded["choices"][0]["guesses"].is_null());
     assert_eq!(both["choices"][0]["message"], seeded["choices"][0]["message"]);
     assert_eq!(
         both["prompt_token_ids"].as_array().unwrap().len() as u64,

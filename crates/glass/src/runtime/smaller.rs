@@ -7,13 +7,20 @@ use crate::Result;
 use crate::backend::Backend;
 use crate::generate::Runner;
 use crate::guess::{Candidate, Drafter, Drafting, MOST, Tree, likeliest};
+use crate::weights::Weights;
 
-/// Guesses with a model.
-pub(super) struct Smaller<'a, B: Backend>(pub &'a Model<B>);
+/// Guesses with a model, on the back end of the larger one.
+pub(super) struct Smaller<'a, B: Backend> {
+    pub backend: &'a B,
+    pub model: &'a Model<B>,
+}
 
 impl<'a, B: Backend> Drafter<'a> for Smaller<'a, B> {
     fn begin(self: Arc<Self>) -> Result<Box<dyn Drafting + 'a>> {
-        Ok(Box::new(Sequence { runner: self.0.runner()?, text: Vec::new() }))
+        let Smaller { backend, model } = *self;
+        let (weights, context) = (Weights::Frozen(model.weights()), model.config().context);
+        let runner = Runner::within(backend, model.gpt(), weights, model.cache, context)?;
+        Ok(Box::new(Sequence { runner, text: Vec::new() }))
     }
 }
 

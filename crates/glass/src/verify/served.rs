@@ -1,5 +1,6 @@
 //! Requests in the service: every combination of what may happen beside one gives the same tokens and log-probabilities.
 
+use super::drawn::Drawn;
 use crate::backend::Backend;
 use crate::generate::{GenerateOptions, Guesses, Runner, generate};
 use crate::guess::{self, Draft};
@@ -47,9 +48,6 @@ impl Beside {
         })
     }
 }
-
-/// A token and the bits of its log-probability.
-type Drawn = Vec<(u32, u64)>;
 
 /// The requests that are compared: a greedy one, and one that draws.
 pub struct Served {
@@ -117,6 +115,10 @@ impl Served {
         let (greedy, first) = self.one(model, beside, true, draft)?;
         let (drawn, second) = self.one(model, beside, false, draft)?;
         let guesses = Guesses { all: first.all + second.all, right: first.right + second.right };
+        // The draft knows what is drawn; among many, guesses may give way.
+        if beside.guessed && !beside.among && self.tokens == DRAWN {
+            expected("guessing ahead", guesses.right > 0, true)?;
+        }
         Ok(([greedy, drawn], guesses))
     }
 
@@ -175,13 +177,6 @@ impl Served {
         let (drawn, seen) = finish(&mut scheduler, ticket)?;
         let after = scheduler.counters();
         let cached = after.cached - before.cached;
-        let expected = |what: &str, happened: bool, should: bool| match happened == should {
-            true => Ok(()),
-            false => Err(Error::invalid(
-                "the scheduler",
-                format!("{what} {}", if should { "did not happen" } else { "happened" }),
-            )),
-        };
         let long = self.prompt.len() > 64;
         expected("a prefix from the cache", cached > 0, beside.warm && long)?;
         expected("a look inside", seen > 0, beside.watched)?;
@@ -190,13 +185,18 @@ impl Served {
         if !beside.chunks || self.prompt.len() - cached as usize > CHUNK {
             expected("a prompt in chunks", chunks, beside.chunks)?;
         }
-        // The draft knows what is drawn; among many, guesses may give way.
-        if beside.guessed && !beside.among && self.tokens > 2 {
-            expected("guessing ahead", after.right > before.right, true)?;
-        }
         expected("guessing unasked", after.guessed > before.guessed && !beside.guessed, false)?;
         let count = |of: fn(&Counters) -> u64| (of(&after) - of(&before)) as usize;
         Ok((drawn, Guesses { all: count(|c| c.guessed), right: count(|c| c.right) }))
+    }
+}
+
+/// An error if something happened that should not, or did not that should.
+fn expected(what: &str, happened: bool, should: bool) -> Result<()> {
+    let said = if should { "did not happen" } else { "happened" };
+    match happened == should {
+        true => Ok(()),
+        false => Err(Error::invalid("the scheduler", format!("{what} {said}"))),
     }
 }
 

@@ -11,7 +11,7 @@ use axum::response::Response;
 use glass::scheduler::Event;
 use serde_json::{Map, Value, json};
 
-use crate::serve::answer::{Answer, Told, Usage, collect};
+use crate::serve::answer::{Answer, Told, Usage, collect, counted, tell_ids};
 use crate::serve::body::json as body;
 use crate::serve::error::Answered;
 use crate::serve::fields::Fields;
@@ -120,7 +120,8 @@ impl Shape {
                 "finish_reason": answer.finish.map(finish_reason),
             });
             if self.ids.is_some() {
-                choice["token_ids"] = answer.tokens.iter().map(|told| told.id).collect();
+                tell_ids(&mut choice, &answer.tokens);
+                choice["guesses"] = counted(answer.guesses);
             }
             if let (Some(lens), Some(seen)) = (&self.lens, &answer.seen) {
                 choice["look"] = lens.told(&self.service.card, seen);
@@ -186,19 +187,23 @@ impl Writer for Chunks {
                     return;
                 }
                 let mut one = self.delta(choice, content(text), None);
-                one["logprobs"] = self.shape.logprobs(&[Told { id, logprob, top, guessed }]);
+                let told = [Told { id, logprob, top, guessed }];
+                one["logprobs"] = self.shape.logprobs(&told);
                 if self.shape.ids.is_some() {
-                    one["token_ids"] = json!([id]);
+                    tell_ids(&mut one, &told);
                 }
                 out.data(&self.chunk(json!([one])));
             }
-            Event::Ended { finish, rest, seen, .. } => {
+            Event::Ended { finish, rest, seen, guesses, .. } => {
                 if !rest.is_empty() {
                     out.data(&self.chunk(json!([self.delta(choice, content(rest), None)])));
                 }
                 let mut last = self.delta(choice, Map::new(), Some(finish_reason(finish)));
                 if let (Some(lens), Some(seen)) = (&self.shape.lens, &seen) {
                     last["look"] = lens.told(&self.shape.service.card, seen);
+                }
+                if self.shape.ids.is_some() {
+                    last["guesses"] = counted(guesses);
                 }
                 out.data(&self.chunk(json!([last])));
             }

@@ -10,7 +10,7 @@ use glass::scheduler::Event;
 use serde_json::{Value, json};
 
 use super::chat::StreamOptions;
-use crate::serve::answer::{Answer, Told, Usage, collect};
+use crate::serve::answer::{Answer, Told, Usage, collect, counted, tell_ids};
 use crate::serve::body::json as body;
 use crate::serve::card::Card;
 use crate::serve::error::{Answered, Refusal};
@@ -54,7 +54,7 @@ sampled! {
         response_format: Option<Format>,
         /// Prefixes of prompts are shared only with requests that have the same salt.
         cache_salt: Option<String>,
-        /// Whether the ids of tokens are told.
+        /// Whether the ids of tokens are told, which of them were guessed ahead (`guessed`), and how many guesses were right.
         return_token_ids: Option<bool>,
         /// What to see and to change inside the model.
         look: Option<Look>,
@@ -227,7 +227,8 @@ impl Shape {
             }
             if self.ids {
                 choice["prompt_token_ids"] = self.prompts[index / self.n].clone().into();
-                choice["token_ids"] = answer.tokens.iter().map(|told| told.id).collect();
+                tell_ids(&mut choice, &answer.tokens);
+                choice["guesses"] = counted(answer.guesses);
             }
             if let Some(look) = self.look(index, &answer) {
                 choice["look"] = look;
@@ -308,23 +309,27 @@ impl Writer for Chunks {
             Event::Token { id, logprob, text, top, guessed } => {
                 self.usage.completion += 1;
                 self.first[choice].get_or_insert(id);
-                self.tell(choice, &Told { id, logprob, top, guessed });
+                let told = Told { id, logprob, top, guessed };
+                self.tell(choice, &told);
                 let text = self.shape.text_of(id, text);
                 if text.is_empty() && self.shape.logprobs.is_none() && !self.shape.ids {
                     return;
                 }
                 let mut one = self.chunk(choice, &text, None);
                 if self.shape.ids {
-                    one["token_ids"] = json!([id]);
+                    tell_ids(&mut one, &[told]);
                 }
                 self.send(Some(one), Value::Null, out);
             }
-            Event::Ended { finish, rest, seen, .. } => {
+            Event::Ended { finish, rest, seen, guesses, .. } => {
                 let first = self.first[choice];
                 let ended = first.is_some_and(|id| self.shape.ends(id));
                 let mut one = self.chunk(choice, &rest, Some(if ended { Finish::End } else { finish }));
                 if let (Some(lens), Some(seen)) = (self.shape.lenses.get(choice / self.shape.n), &seen) {
                     one["look"] = lens.told(&self.shape.service.card, seen);
+                }
+                if self.shape.ids {
+                    one["guesses"] = counted(guesses);
                 }
                 self.send(Some(one), Value::Null, out);
             }

@@ -10,7 +10,7 @@ use glass::next_token::{Sampler, Sampling};
 use serde_json::{Map, Value, json};
 
 use super::chat;
-use crate::serve::answer::collect;
+use crate::serve::answer::{collect, counted};
 use crate::serve::body::json as body;
 use crate::serve::card::Card;
 use crate::serve::error::{Answered, Refusal};
@@ -111,11 +111,10 @@ pub async fn look(
     let seen = seen.map(|(lens, seen)| lens.told(card, seen));
     let drawn = answer.tokens.iter().take(tokens);
     let (generated, guessed): (Vec<u32>, Vec<bool>) = drawn.map(|told| (told.id, told.guessed)).unzip();
-    let guesses = json!({"all": answer.guesses.all, "right": answer.guesses.right});
     Ok(body(&json!({
         "ids": prompt, "tokens": prompt.iter().map(|&id| card.text(id)).collect::<Vec<_>>(),
         "look": seen, "text": if tokens == 0 { "" } else { &answer.text }, "generated_ids": generated, "next": next,
-        "guessed": guessed, "guesses": guesses,
+        "guessed": guessed, "guesses": counted(answer.guesses),
         "seed": generation.options.sampling.seed, "model": card.id, "system_fingerprint": card.digest,
     })))
 }

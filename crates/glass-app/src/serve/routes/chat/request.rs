@@ -42,7 +42,7 @@ sampled! {
         response_format: Option<Format>,
         /// Prefixes of prompts are shared only with requests that have the same salt.
         cache_salt: Option<String>,
-        /// Whether the ids of tokens are told.
+        /// Whether the ids of tokens are told, which of them were guessed ahead (`guessed`), and how many guesses were right.
         return_token_ids: Option<bool>,
         /// What to see and to change inside the model.
         look: Option<Look>,
