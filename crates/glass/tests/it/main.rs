@@ -11,6 +11,7 @@ mod files;
 mod files_refused;
 mod mutated;
 mod conversation;
+mod draws;
 mod generate;
 mod gguf;
 mod golden;
