@@ -177,7 +177,7 @@ fn guess_lines(out: &mut Out, guessing: Option<&Guessing>) -> Result<(), Fail> {
     let right = format!("{} of {}", found.guesses.right, found.guesses.all);
     for (what, number, share) in [
         ("without guesses", decimals(without), ""),
-        ("with guesses", decimals(with), &times),
+        ("with guesses", decimals(with), times.as_str()),
         ("tokens a pass", format!("{:.2}", found.tokens_a_pass()), ""),
         ("right guesses", right, ""),
     ] {

@@ -52,7 +52,7 @@ enum From {
 /// A subject that runs.
 pub enum Loaded {
     /// A preset with random weights.
-    Random(Model<Cpu>),
+    Random(Box<Model<Cpu>>),
     /// A model with its folder.
     Whole(Box<TextModel<Cpu>>),
 }
@@ -96,7 +96,7 @@ impl Subject {
     /// Loads it.
     pub fn load(&self, cpu: Cpu, packing: Option<Packing>) -> glass::Result<Model<Cpu>> {
         Ok(match self.load_whole(cpu, packing)? {
-            Loaded::Random(model) => model,
+            Loaded::Random(model) => *model,
             Loaded::Whole(model) => model.into_model(),
         })
     }
@@ -106,7 +106,7 @@ impl Subject {
         let folder = match &self.from {
             From::Random(preset) => {
                 let model = Model::random(cpu, &preset.config(), packing.unwrap_or_default(), 1)?;
-                return Ok(Loaded::Random(model));
+                return Ok(Loaded::Random(Box::new(model)));
             }
             From::Path(path) => Folder::open(path)?,
             From::BuiltIn => embedded::folder()?,

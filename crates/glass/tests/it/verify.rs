@@ -83,10 +83,11 @@ fn every_way_gives_the_same_bits() {
         for found in all {
             assert_eq!(found.differs, None, "{packing:?} {cache:?} {}", found.way);
             assert!(found.numbers > 100, "{}: {} numbers", found.way, found.numbers);
-            // Right and wrong ones, so that both are compared.
+            // Right and wrong ones, so that both are compared; the service makes those alone that save time.
             let Guesses { all, right } = found.guesses;
-            if matches!(found.way, Way::Guessed(_) | Way::Served(_)) {
-                assert!(right > 50 && all > right + 50, "{}: {right} of {all} guesses", found.way);
+            if let Way::Guessed(_) | Way::Served(_) = found.way {
+                let wrong = if let Way::Guessed(_) = found.way { 50 } else { 0 };
+                assert!(right > 50 && all > right + wrong, "{}: {right} of {all} guesses", found.way);
             }
         }
     }
