@@ -50,6 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = GenerateOptions { tokens: 60, ends: model.end_tokens(), ..GenerateOptions::default() };
     let story = generate(&mut runner, Some(tokenizer), &options, 0, &mut |_| ControlFlow::Continue(()))?;
     println!("Once upon a time{}", story.text);
+    drop(runner);
     drop(model);
     std::fs::remove_dir_all(&folder)?;
     Ok(())

@@ -96,7 +96,7 @@ pub(super) fn together<B: Backend>(mut batch: Batch<'_, B>, text: &Text) -> Resu
     let vocabulary = batch.gpt().config.vocabulary;
     let mut all = Vec::with_capacity(2 * TOGETHER);
     for among in EACH {
-        let mut some = vec![Drawn::with_capacity(TOKENS); TOGETHER];
+        let mut some = vec![Drawn::new(); TOGETHER];
         let mut each = |slot: usize, token: &Token<'_>| {
             some[slot].push(drawn(token));
             ControlFlow::Continue(())

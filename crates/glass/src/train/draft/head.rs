@@ -220,7 +220,7 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
         };
         let [even, odd] = [0, 1].map(|by| (0..rows as u32).map(|row| 2 * row + by).collect::<Vec<u32>>());
         let mut losses = [0.0; STEPS];
-        for k in 0..STEPS {
+        for (k, loss) in losses.iter_mut().enumerate() {
             let (before, from) = self.steps.split_at_mut(k);
             let (step, s) = (&mut from[0], &mut self.scratch);
             let ids: Vec<u32> = (batch.iter())
@@ -248,7 +248,7 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
             backend.take(&mut s.target, &s.targets, &positions(k + 1));
             let scale = learn.then_some(1.0 / rows as f32);
             backend.distil(&mut s.logits, &mut s.losses[..rows], &s.target, scale);
-            losses[k] = s.losses[..rows].iter().map(|&loss| f64::from(loss)).sum::<f64>() / rows as f64;
+            *loss = s.losses[..rows].iter().map(|&loss| f64::from(loss)).sum::<f64>() / rows as f64;
             if learn {
                 backend.scale(&mut s.logits, gpt.unembedding().factor() / self.temperature);
                 self.d[k].use_rows(rows);
