@@ -409,15 +409,9 @@ impl Backend for Cpu {
         loss::loss(&self.cores, used_mut(logits), losses, targets, cols, scale, cap);
     }
 
-    fn distil(
-        &self,
-        logits: &mut Tensor<Self>,
-        losses: &mut [f32],
-        targets: &Tensor<Self>,
-        scale: Option<f32>,
-    ) {
-        let cols = logits.cols;
-        loss::distil(&self.cores, used_mut(logits), losses, used(targets), cols, scale);
+    fn distil(&self, y: &mut Tensor<Self>, losses: &mut [f32], targets: &Tensor<Self>, scale: Option<f32>) {
+        let cols = y.cols;
+        loss::distil(&self.cores, used_mut(y), losses, used(targets), cols, scale);
     }
 
     fn adamw(
