@@ -314,8 +314,8 @@ pub const CASES: &[(&str, &[Case])] = &[
             case("a prompt of no tokens", &["bench", "m", "--tokens", "0"], 2),
             case("a batch of 0", &["generate", "-m", "m", "--batch", "0", "The"], 2),
             case("too many guessed tokens", &["generate", "-m", "m", "--lookup", "64", "The"], 2),
-            case("a draft that does not exist", &["generate", "-m", "m", "--draft", "nowhere", "The"], 1),
-            case("a folder without a draft", &["generate", "-m", "m", "--draft", "m", "The"], 2),
+            case("a draft that does not exist", &["generate", "-m", "m", "--draft", "nowhere", "The"], 2),
+            case("a folder without a draft or a model", &["generate", "-m", "m", "--draft", ".", "The"], 1),
             case("a draft that is none", &["generate", "-m", "m", "--draft", "book.txt", "The"], 1),
             case(
                 "a draft for a preset",
