@@ -93,11 +93,14 @@ impl Subject {
         }
     }
 
-    /// Loads it.
+    /// Loads it, with its draft if it has one.
     pub fn load(&self, cpu: Cpu, packing: Option<Packing>) -> glass::Result<Model<Cpu>> {
         Ok(match self.load_whole(cpu, packing)? {
             Loaded::Random(model) => *model,
-            Loaded::Whole(model) => model.into_model(),
+            Loaded::Whole(mut model) => {
+                model.open_draft()?;
+                model.into_model()
+            }
         })
     }
 

@@ -76,7 +76,9 @@ fn one(
         }
         compared.push(found);
     };
-    verify(&Way::ALL[1..], &mut open, &mut each)?;
+    let own = model.draft().map(|_| Way::OWN);
+    let ways: Vec<Way> = Way::ALL[1..].iter().copied().chain(own).collect();
+    verify(&ways, &mut open, &mut each)?;
     failed.map(|()| compared)
 }
 

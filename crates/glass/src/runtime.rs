@@ -116,6 +116,11 @@ impl<B: Backend> Model<B> {
         self.draft.as_deref()
     }
 
+    /// Guesses as a smaller model would, with this one.
+    pub(crate) fn as_smaller(&self) -> Arc<dyn Drafter<'_> + '_> {
+        Arc::new(Smaller { backend: &self.backend, model: self })
+    }
+
     /// What guesses its text with a state for each sequence: a smaller model, or a head.
     ///
     /// # Errors

@@ -54,11 +54,18 @@ pub enum From {
     Draft,
     /// Both.
     Both,
+    /// A smaller model, for which the model itself stands.
+    Smaller,
+    /// The model's own draft.
+    Own,
 }
 
 impl Way {
-    /// All of them, the reference first.
-    pub const ALL: [Way; 17] = [
+    /// Samples with guesses from the draft that the model has.
+    pub const OWN: Way = Way::Guessed(From::Own);
+
+    /// All that every model has, the reference first.
+    pub const ALL: [Way; 18] = [
         Way::AtOnce,
         Way::Threads(1),
         Way::Threads(2),
@@ -72,6 +79,7 @@ impl Way {
         Way::Guessed(From::Text),
         Way::Guessed(From::Draft),
         Way::Guessed(From::Both),
+        Way::Guessed(From::Smaller),
         Way::Served(1),
         Way::Served(2),
         Way::Served(3),
@@ -97,6 +105,8 @@ impl fmt::Display for Way {
             Way::Guessed(From::Text) => "guessed from the text",
             Way::Guessed(From::Draft) => "guessed from a draft",
             Way::Guessed(From::Both) => "guessed from both",
+            Way::Guessed(From::Smaller) => "guessed by a model, itself",
+            Way::Guessed(From::Own) => "guessed from its own draft",
             Way::Served(1) => "served 32 ways, on 1 thread",
             Way::Served(threads) => return write!(f, "served 32 ways, on {threads} threads"),
         })
@@ -265,10 +275,17 @@ impl Comparison<'_> {
         let drawn = match self.way {
             Way::Guessed(from) => {
                 let mut runner = model.runner()?;
-                runner.draft = Some(draft);
+                match from {
+                    From::Text | From::Draft | From::Both => {
+                        (runner.draft, runner.drafter) = (Some(draft), None);
+                    }
+                    From::Smaller => (runner.draft, runner.drafter) = (None, Some(model.as_smaller())),
+                    From::Own => {}
+                }
                 let (drawn, guesses) = drawn::alone(&mut runner, text, Some(from))?;
                 self.guesses = guesses;
-                if guesses.right == 0 && drawn::is_guessed(text, context) {
+                // How good the model's own draft is, is not asked here.
+                if guesses.right == 0 && from != From::Own && drawn::is_guessed(text, context) {
                     let why = format!("none of {} was right, so nothing was compared", guesses.all);
                     return Err(Error::invalid(self.way.to_string(), why));
                 }

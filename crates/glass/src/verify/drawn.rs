@@ -54,7 +54,7 @@ impl Among {
             tokens: TOKENS,
             sampling: self.sampling(vocabulary),
             lookup: if matches!(from, Some(From::Text | From::Both)) { 8 } else { 0 },
-            draft: matches!(from, Some(From::Draft | From::Both)),
+            draft: from.is_some_and(|from| from != From::Text),
             ..GenerateOptions::default()
         }
     }
