@@ -38,6 +38,7 @@ impl Unembedding {
     }
 
     /// The limit of logits.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn limit(&self) -> Option<f32> {
         self.cap
     }
