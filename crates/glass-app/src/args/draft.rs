@@ -15,7 +15,7 @@ pub struct DraftArgs {
     /// Make a draft for this model instead of a model: the model continues beginnings of the data's texts or conversations for
     /// half of --minutes (default: 10), and what it draws is learned in the rest, in a table and by a head on its last vectors:
     /// OUT/draft.safetensors, from which its tokens are guessed ahead. OUT may be the model's own folder. A tenth of the data
-    /// (--val-fraction) says how many tokens a pass it brings
+    /// (--val-fraction) says what it brings; if the table alone is faster, the head is left out
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["resume", "plan", "preset", "from"])]
     pub draft_for: Option<String>,
 

@@ -112,18 +112,37 @@ pub fn run(args: &TrainArgs, name: &str) -> Result<(), Fail> {
     let table = Table::learn(&drawn, entries, vocabulary, temperature);
     let rest = Duration::from_secs_f64(60.0 * minutes * (1.0 - DRAWING));
     let head = head(&model, &drawn, temperature, args.run.seed, rest)?;
-    let draft = Draft::of(Some(table), Some(head));
     std::fs::create_dir_all(&args.out).map_err(|error| glass::Error::io("cannot make", &args.out, error))?;
-    let bytes = draft.bytes(vocabulary)?;
-    atomic_write::replace(&file, &bytes).map_err(|error| glass::Error::io("cannot write", &file, error))?;
-    say(&format!(
-        "{} tokens drawn and learned; {} has {} bytes",
-        number(tokens as u64),
-        file.display(),
-        number(bytes.len() as u64)
-    ));
-    model.guess_from(Some(draft))?;
-    report(&args, &model, &held_out, &GenerateOptions { sampling: advised, ..options })
+    let write = |draft: &Draft| -> Result<(), Fail> {
+        let bytes = draft.bytes(vocabulary)?;
+        atomic_write::replace(&file, &bytes)
+            .map_err(|error| glass::Error::io("cannot write", &file, error))?;
+        say(&format!("{} has {} bytes", file.display(), number(bytes.len() as u64)));
+        Ok(())
+    };
+    say(&format!("{} tokens drawn and learned", number(tokens as u64)));
+    let drafts = [
+        ("table and head", Draft::of(Some(table.clone()), Some(head))),
+        ("table alone", Draft::of(Some(table), None)),
+    ];
+    write(&drafts[0].1)?;
+    let options = GenerateOptions { sampling: advised, ..options };
+    let held_out = &held_out[..held_out.len().min(MEASURED)];
+    if held_out.is_empty() {
+        say("no text was held out, so what the draft brings is not measured");
+        return Ok(());
+    }
+    let mut found = Vec::new();
+    for (name, draft) in &drafts {
+        model.guess_from(Some(draft.clone()))?;
+        found.push((*name, measured(&model, held_out, &options)?));
+    }
+    // A head takes time for every guess, which a small model's rows may not be worth.
+    let [both, alone] = [0, 1].map(|at| found[at].1.iter().map(|way| way.times).sum::<f64>());
+    if alone > both {
+        write(&drafts[1].1)?;
+    }
+    report(&args, held_out.len(), &found, found[usize::from(alone > both)].0)
 }
 
 /// Learns a head for so long.
@@ -155,65 +174,77 @@ fn head(
     }
 }
 
+/// What a draft brings in one way of drawing.
+struct Measured {
+    way: &'static str,
+    temperature: f32,
+    passes: Passes,
+    /// How many times as fast as without guesses.
+    times: f64,
+}
+
 /// Tokens a pass and the time with guesses as a share of that without, on text that was not learned.
-fn report(
-    args: &TrainArgs,
+fn measured(
     model: &TextModel<Cpu>,
     held_out: &[Vec<u32>],
     options: &GenerateOptions,
-) -> Result<(), Fail> {
-    let held_out = &held_out[..held_out.len().min(MEASURED)];
-    let mut out = Out::new();
-    if held_out.is_empty() {
-        say("no text was held out, so what the draft brings is not measured");
-        return out.done();
-    }
-    let mut lines = Vec::new();
+) -> Result<Vec<Measured>, Fail> {
     let own = options.sampling.clone();
     let greedy = Sampling { temperature: 0.0, top_p: 1.0, ..own.clone() };
     let mut ways = vec![("greedy", greedy)];
     if own.temperature > 0.0 {
         ways.push(("as advised", own));
     }
-    let mut runner = model.runner()?;
-    for (name, sampling) in ways {
-        let with = |draft: bool| GenerateOptions {
-            sampling: sampling.clone(),
-            tokens: TOKENS,
-            draft,
-            ..options.clone()
-        };
-        let (mut all, mut seconds) = (Passes::default(), [0.0; 2]);
+    let (mut runner, mut all) = (model.runner()?, Vec::new());
+    for (way, sampling) in ways {
+        let temperature = sampling.temperature;
+        let options = GenerateOptions { sampling, tokens: TOKENS, ..options.clone() };
+        let (mut passes, mut seconds) = (Passes::default(), [0.0; 2]);
         for prompt in held_out {
             for draft in [false, true] {
-                let (done, passed) = timed(&mut runner, prompt, &with(draft))?;
+                let options = GenerateOptions { draft, ..options.clone() };
+                let (done, passed) = timed(&mut runner, prompt, &options)?;
                 seconds[usize::from(draft)] += passed;
                 if draft {
-                    all.tokens += done.tokens;
-                    all.passes += done.passes;
-                    all.guesses += done.guesses;
+                    passes.tokens += done.tokens;
+                    passes.passes += done.passes;
+                    passes.guesses += done.guesses;
                 }
             }
         }
-        lines.push((name, sampling.temperature, all, seconds[0] / seconds[1]));
+        all.push(Measured { way, temperature, passes, times: seconds[0] / seconds[1] });
     }
+    Ok(all)
+}
+
+/// Says what each draft brings, and which one is kept.
+fn report(
+    args: &TrainArgs,
+    beginnings: usize,
+    found: &[(&str, Vec<Measured>)],
+    kept: &str,
+) -> Result<(), Fail> {
+    use std::io::Write as _;
+    let mut out = Out::new();
     if args.run.json {
-        let line = |(name, temperature, all, times): &(&str, f32, Passes, f64)| {
-            json!({"way": name, "temperature": temperature, "tokens": all.tokens, "passes": all.passes,
-                   "guesses": all.guesses, "times": times})
+        let line = |(draft, ways): &(&str, Vec<Measured>)| {
+            let way = |m: &Measured| {
+                json!({"way": m.way, "temperature": m.temperature, "tokens": m.passes.tokens, "passes": m.passes.passes,
+                       "guesses": m.passes.guesses, "times": m.times})
+            };
+            json!({"draft": draft, "ways": ways.iter().map(way).collect::<Vec<_>>()})
         };
-        out.json(&json!({"held_out": lines.iter().map(line).collect::<Vec<_>>()}))?;
-    } else {
-        use std::io::Write as _;
-        writeln!(out, "held-out text, {}:", count(held_out.len(), "beginning"))?;
-        for (name, temperature, all, times) in &lines {
-            let rate = all.rate();
-            writeln!(
-                out,
-                "  {name} (temperature {temperature}): {rate:.2} tokens a pass, {times:.2} x as fast as without"
-            )?;
+        out.json(&json!({"held_out": found.iter().map(line).collect::<Vec<_>>(), "kept": kept}))?;
+        return out.done();
+    }
+    writeln!(out, "held-out text, {}, and speed:", count(beginnings, "beginning"))?;
+    for (draft, ways) in found {
+        for Measured { way, passes, times, .. } in ways {
+            let what = format!("{draft}, {way}");
+            writeln!(out, "  {what:<28} {:>5.2} tokens a pass {times:>6.2} x", passes.rate())?;
         }
     }
+    writeln!(out, "kept: {kept}")?;
     out.done()
 }
 

@@ -255,11 +255,10 @@ fn a_draft_guesses_what_the_model_says() {
     assert_eq!(made.status, 0, "{}", made.stderr);
     assert!(made.stderr.contains("tokens drawn and learned"), "{}", made.stderr);
     let json = made.json();
-    let ways = json["held_out"].as_array().unwrap();
-    assert!(
-        !ways.is_empty() && ways.iter().all(|way| way["passes"].as_u64() <= way["tokens"].as_u64()),
-        "{json}"
-    );
+    let drafts = json["held_out"].as_array().unwrap();
+    assert!(drafts.len() == 2 && drafts.iter().any(|draft| draft["draft"] == json["kept"]), "{json}");
+    let ways = || drafts.iter().flat_map(|draft| draft["ways"].as_array().unwrap());
+    assert!(ways().count() >= 2 && ways().all(|way| way["passes"].as_u64() <= way["tokens"].as_u64()));
     let again = glass(&scratch.0, &make, b"");
     assert!(again.status == 2 && again.stderr.contains("exists"), "{}", again.stderr);
     let say = |more: &[&str]| {
@@ -288,14 +287,16 @@ fn a_draft_guesses_what_the_model_says() {
         &["score", "-m", "m", "the dog"][..],
         &["look", "-m", "m", "the dog"],
         &["tokens", "-m", "m", "the dog"],
-        &["verify", "m", "--packing", "q8"],
         &["generate", "-m", "m", "--tokens", "3", "--draft", "none", "the dog"],
     ] {
         let done = glass(&scratch.0, not_guessing, b"");
         assert_eq!(done.status, 0, "{not_guessing:?}: {}", done.stderr);
     }
-    for guessing in [&["generate", "-m", "m", "--tokens", "3", "the dog"][..], &["serve", "m", "--port", "0"]]
-    {
+    for guessing in [
+        &["generate", "-m", "m", "--tokens", "3", "the dog"][..],
+        &["serve", "m", "--port", "0"],
+        &["verify", "m", "--packing", "q8"],
+    ] {
         let done = glass(&scratch.0, guessing, b"");
         assert!(
             done.status == 1 && done.stderr.contains("draft.safetensors"),

@@ -7,7 +7,7 @@ use glass::Config;
 use glass::backend::{CacheType, Cpu};
 use glass::config::LayerAttention;
 use glass::generate::{GenerateOptions, Generated, Guesses, Token, generate};
-use glass::guess::{Draft, Drawn, Table, Tree};
+use glass::guess::{Candidate, Draft, Drawn, Head, MOST, Table, Tree};
 use glass::model::Gpt;
 use glass::next_token::Sampling;
 use glass::runtime::Model;
@@ -166,6 +166,34 @@ fn guesses_of_a_head_change_no_bit() {
     model.guess_from(Some(read)).unwrap();
     let (right, all) = compared(&model, 0, true);
     assert!(right > 0 && right < all, "{right} of {all}");
+}
+
+/// A matrix that is packed in several parts: two hidden numbers decide, wherever they are.
+#[test]
+fn a_large_head_guesses_the_same_wherever_its_weights_are() {
+    let mut model = model(&configs()[0], CacheType::F32);
+    let (width, hidden) = (model.config().width, 40_000);
+    let mut guess = |first: usize| {
+        let mut values = vec![0.0; hidden * 2 * width + 2 * width * width + width * hidden];
+        for (unit, sign) in [(first, 1.0), (first + 1, -1.0)] {
+            values[unit * 2 * width..][..2 * width].fill(sign);
+            let down = hidden * 2 * width + 2 * width * width;
+            (0..width).for_each(|row| values[down + row * hidden + unit] = (row * row % 7) as f32 - 3.0);
+        }
+        let (tokens, chances) = ((0..31).collect(), std::array::from_fn(|step| step as f32));
+        let head = Head { values, width, hidden, tokens, temperature: 1.0, chances };
+        model.guess_from(Some(Draft::of(None, Some(head)))).unwrap();
+        let runner = model.runner().unwrap();
+        let mut drafting = runner.drafter.clone().unwrap().begin().unwrap();
+        let vector: Vec<f32> = (0..width).map(|at| at as f32 - 4.5).collect();
+        drafting.see(&vector);
+        let mut found = [Candidate { id: 0, probability: 0.0 }; MOST];
+        assert_eq!(drafting.find(&[1, 2], &Tree::default(), 0, &mut found), MOST);
+        found.map(|candidate| candidate.id)
+    };
+    let expected = guess(0);
+    assert_eq!(guess(hidden - 2), expected);
+    assert_eq!(guess(hidden / 2), expected);
 }
 
 /// The model itself knows best what it says; one with other weights does not.

@@ -28,7 +28,7 @@ impl<B: Backend> Loaded<B> {
     pub fn new(backend: &B, gpt: &Gpt, model: &Frozen<B>, head: Arc<Head>) -> Result<Self> {
         let (layers, plan) = Layers::plan(head.width, head.hidden);
         let weights = Frozen::load(backend, &plan, Packing::Q8, &|spec, into| {
-            into.copy_from_slice(&head.values[spec.span.clone()][spec.first * spec.cols..][..into.len()]);
+            into.copy_from_slice(&head.values[spec.span.clone()]);
             Ok(())
         })?;
         let (matrix, bias) = rows(backend, gpt, model, &head.tokens)?;
