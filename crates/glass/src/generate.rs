@@ -143,6 +143,7 @@ pub fn generate<B: Backend>(
             let most = if runner.costs.tries() { most } else { 0 };
             guesser.begin(going.outlook(), most, BRANCHES + 1);
             grow_together(&mut [&mut guesser], 1, MOST_AHEAD, &runner.costs);
+            runner.costs.searched();
             tree.clone_from(guesser.tree());
             rows = tree.rows();
             going.guesses.all += tree.len();

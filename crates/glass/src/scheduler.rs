@@ -222,6 +222,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             cached: &mut self.counters.cached,
         };
         let shares = planner.plan();
+        self.costs.searched();
         if shares.is_empty() {
             return false;
         }

@@ -32,10 +32,13 @@ pub struct Costs {
     fixed: Option<usize>,
     /// Tokens and seconds of passes without and with a search for guesses, the later ones counting more.
     rates: [(f64, f64); 2],
-    /// Passes so far, whether this one looks for guesses, and its seconds.
+    /// Passes so far, whether this one looks for guesses, its seconds, and those of the search.
     passes: u64,
     tries: bool,
     seconds: f64,
+    search: f64,
+    /// The share of a pass that searches take, the later ones counting more.
+    share: f64,
 }
 
 /// Of so many passes, one does what seems to be slower, to see whether it still is.
@@ -43,6 +46,9 @@ const CHECKED: u64 = 24;
 
 /// Passes that do so at the start.
 const EARLY: [u64; 2] = [6, 12];
+
+/// A search that takes no larger share of a pass is always made: what it costs is less than what times vary by.
+const FREE: f64 = 0.03;
 
 /// How much of a rate is kept with each pass.
 const KEPT: f64 = 0.97;
@@ -60,6 +66,8 @@ impl Costs {
             passes: 0,
             tries: true,
             seconds: 0.0,
+            search: 0.0,
+            share: 0.0,
         }
     }
 
@@ -93,6 +101,11 @@ impl Costs {
         (*sum, *seconds) = (*sum * KEPT + tokens as f64, *seconds * KEPT + self.seconds);
     }
 
+    /// The search for guesses is over.
+    pub fn searched(&mut self) {
+        self.search = self.clock.map_or(0.0, |clock| clock() - self.begun);
+    }
+
     /// Whether the search for guesses has brought more tokens for its time.
     fn is_worthwhile(&self) -> bool {
         let [(plain, plain_seconds), (tokens, seconds)] = self.rates;
@@ -103,7 +116,8 @@ impl Costs {
     pub fn begin(&mut self) {
         self.passes += 1;
         let checked = self.passes.is_multiple_of(CHECKED) || EARLY.contains(&self.passes);
-        self.tries = self.clock.is_none() || self.is_worthwhile() != checked;
+        let is_free = self.clock.is_none() || self.share < FREE;
+        self.tries = is_free || self.is_worthwhile() != checked;
         self.begun = self.clock.map_or(0.0, |clock| clock());
     }
 
@@ -111,6 +125,9 @@ impl Costs {
     pub fn end(&mut self, rows: usize, branches: usize) {
         if let Some(clock) = self.clock {
             self.seconds = clock() - self.begun;
+            if self.tries && self.seconds > 0.0 {
+                self.share = KEPT * self.share + (1.0 - KEPT) * self.search / self.seconds;
+            }
             self.learn(with(rows, branches), self.seconds);
         }
     }
@@ -165,6 +182,7 @@ mod tests {
     fn a_search_that_brings_nothing_is_seldom_made() {
         for (with, brings) in [(1.1, false), (0.5, true)] {
             let mut costs = Costs::new(Some(|| 0.0));
+            costs.share = 0.1;
             let mut tried = 0;
             for pass in 0..240 {
                 costs.begin();
@@ -176,6 +194,15 @@ mod tests {
             }
             // Of the last 192 passes.
             assert_eq!(tried, if brings { 184 } else { 8 }, "{with}");
+        }
+        // One that takes hardly any time always is.
+        let mut costs = Costs::new(Some(|| 0.0));
+        for _ in 0..100 {
+            costs.begin();
+            assert!(costs.tries());
+            costs.end(1, 0);
+            costs.seconds = 1.1;
+            costs.brought(1);
         }
         let mut still = Costs::new(None);
         (0..100).for_each(|_| {
