@@ -62,6 +62,8 @@ impl Opened {
     fn go_alone(&mut self) {
         let written = glass(&self.folder.0, &["page", "--out", "page.html", "--json"], b"");
         assert_eq!(written.json()["out"], "page.html");
+        // The page from the service may still ask it something.
+        self.browser.open("about:blank");
         self.browser.offline();
         self.address = format!("file://{}", self.folder.0.join("page.html").display());
         self.alone = true;
