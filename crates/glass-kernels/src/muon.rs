@@ -1,10 +1,15 @@
 //! Muon (Jordan et al. 2024): a matrix is updated by its orthogonalised momentum, so that all directions move
-//! equally. Its products have the precision of the cores, as all products do.
+//! equally.
+//!
+//! Of an m × n matrix X (m ≤ n), the iteration `X ← (a + b A + c A²) X` with `A = X Xᵀ` needs X itself only at its two ends: all
+//! factors are polynomials of the first A, so they are multiplied with each other, as m × m matrices, and their product with X. All of these
+//! are symmetric, so half of each product is computed. A task is a whole matrix, in f32: small models have many small ones.
 
-use crate::adamw::square_sum;
 use crate::lanes::{Lanes, kernel};
-use crate::linear::{Layout, Matrix, linear, linear_backward_input, linear_backward_weight};
-use crate::{Cores, Write};
+use crate::pool::Parts;
+use crate::scratch::with_scratch;
+use crate::small_product::{SmallProduct, multiply};
+use crate::{Cores, Precision, Write};
 
 /// The constants of one step.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -15,6 +20,17 @@ pub struct Muon {
     pub momentum: f32,
     /// Decoupled weight decay.
     pub decay: f32,
+}
+
+/// The place of a matrix in the arenas of weights, gradients and momentum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Its first number.
+    pub start: usize,
+    /// Its rows.
+    pub rows: usize,
+    /// Its columns.
+    pub cols: usize,
 }
 
 /// The quintic `a x + b x³ + c x⁵` that moves every singular value towards 1, from Jordan's reference
@@ -28,62 +44,184 @@ pub const TIMES: usize = 5;
 /// is scalable for LLM training", section 2.2).
 pub const LIKE_ADAMW: f32 = 0.2;
 
-/// Updates a `rows` × `cols` matrix and its momentum in place:
+/// Rows and columns of a block of a symmetric matrix.
+const SIDE: usize = 16;
+
+/// Updates matrices and their momenta in place, each `rows` × `cols`:
 /// `m = μ m + (1 - μ) g; w -= rate decay w; w -= rate 0.2 √max(rows, cols) orthogonal(μ m + (1 - μ) g)`.
-pub fn muon(cores: &Cores, w: &mut [f32], g: &[f32], m: &mut [f32], [rows, cols]: [usize; 2], step: &Muon) {
-    let n = rows * cols;
-    assert_eq!((w.len(), g.len(), m.len()), (n, n, n));
-    let ahead = step.momentum;
-    blend(cores, m, ahead, g, 1.0 - ahead);
+///
+/// # Panics
+/// If the places are not in ascending order, overlap, or leave the arenas.
+pub fn muon(cores: &Cores, w: &mut [f32], g: &[f32], m: &mut [f32], places: &[Place], step: &Muon) {
+    let ends = places.iter().map(|place| place.start + place.rows * place.cols);
+    let mut before = 0;
+    for (place, end) in places.iter().zip(ends) {
+        assert!(before <= place.start, "places overlap at {}", place.start);
+        before = end;
+    }
+    assert!(w.len() == g.len() && w.len() == m.len() && before <= w.len());
+    let (w, m) = (Parts::new(w), Parts::new(m));
+    cores.run(places.len(), &|i| {
+        let Place { start, rows, cols } = places[i];
+        let span = start..start + rows * cols;
+        // SAFETY: places do not overlap, so only task i uses these parts.
+        let (w, m) = unsafe { (w.part(span.clone()), m.part(span.clone())) };
+        update(cores, w, &g[span], m, [rows, cols], step);
+    });
+}
+
+/// One matrix, in a task.
+fn update(cores: &Cores, w: &mut [f32], g: &[f32], m: &mut [f32], [rows, cols]: [usize; 2], step: &Muon) {
+    let (ahead, behind) = (step.momentum, 1.0 - step.momentum);
+    blend(cores, m, ahead, g, behind);
     let mut x = m.to_vec();
-    blend(cores, &mut x, ahead, g, 1.0 - ahead);
+    blend(cores, &mut x, ahead, g, behind);
     orthogonalise(cores, &mut x, rows, cols);
     let reach = LIKE_ADAMW * (rows.max(cols) as f32).sqrt();
     blend(cores, w, 1.0 - step.rate * step.decay, &x, -step.rate * reach);
 }
 
-/// Moves `x` towards the nearest matrix whose singular values are all 1 (they end between about 0.7 and 1.2), by
-/// the Newton–Schulz iteration `X ← a X + (b A + c A²) X` with `A = X Xᵀ`, or from the other side if that A is
-/// smaller.
+/// Moves `x` towards the nearest matrix whose singular values are all 1 (they end between about 0.7 and 1.2). A matrix of zeros
+/// stays as it is.
 pub fn orthogonalise(cores: &Cores, x: &mut [f32], rows: usize, cols: usize) {
     assert_eq!(x.len(), rows * cols);
+    let largest = x.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    if largest == 0.0 {
+        return;
+    }
+    let (small, large) = (rows.min(cols), rows.max(cols));
+    let (side, width) = (small.next_multiple_of(SIDE), cols.next_multiple_of(SIDE));
+    let (square, all) = (side * side, rows * width);
+    let lens = [all, all.max(side * large), square, square, square, square];
+    with_scratch(lens, |[copy, out, gram, factor, product, spare]| {
+        // Neither the largest number nor a column that fills a vector changes what is orthogonal.
+        for (to, from) in copy.chunks_exact_mut(width).zip(x.chunks_exact(cols)) {
+            to[cols..].fill(0.0);
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = from / largest);
+        }
+        let by_columns = &mut out[..side * large];
+        panels(by_columns, copy, width, rows, rows <= cols, large);
+        symmetric(cores, gram, side, large, by_columns, by_columns);
+        let norm = trace(gram, side).sqrt() as f32;
+        gram.iter_mut().for_each(|x| *x /= norm * norm);
+        factors(cores, side, gram, factor, product, spare);
+        let product = &product[..];
+        for (row, out) in out[..all].chunks_mut(SIDE * width).enumerate().map(|(i, out)| (i * SIDE, out)) {
+            let high = out.len() / width;
+            let by_product = match rows <= cols {
+                true => SmallProduct {
+                    rows: high,
+                    cols: width,
+                    depth: rows,
+                    left: &product[row * side..],
+                    left_row: 1,
+                    left_step: SIDE,
+                    right: copy,
+                    right_row: width,
+                    right_step: 16,
+                },
+                false => SmallProduct {
+                    rows: high,
+                    cols: width,
+                    depth: cols,
+                    left: &copy[row * width..],
+                    left_row: width,
+                    left_step: 1,
+                    right: product,
+                    right_row: SIDE,
+                    right_step: SIDE * side,
+                },
+            };
+            multiply(cores, Precision::F32, out, width, Write::Set, by_product);
+        }
+        for (to, from) in x.chunks_exact_mut(cols).zip(out.chunks_exact(width)) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = from / norm);
+        }
+    });
+}
+
+/// The product of all iterations' factors `Z = a + b R + c R²`, where every one changes R to `Z R Z`.
+fn factors(
+    cores: &Cores,
+    side: usize,
+    gram: &mut [f32],
+    factor: &mut [f32],
+    product: &mut [f32],
+    spare: &mut [f32],
+) {
     let [a, b, c] = QUINTIC;
-    // Singular values are at most the norm, so none is above 1 at the start.
-    let norm = square_sum(cores, x).sqrt() as f32 + 1e-7;
-    x.iter_mut().for_each(|x| *x /= norm);
-    let side = rows.min(cols);
-    let (mut gram, mut next, mut y) = (vec![0.0; side * side], vec![0.0; side * side], vec![0.0; x.len()]);
-    for _ in 0..TIMES {
-        if rows <= cols {
-            linear(cores, &mut gram, x, matrix(x, rows, cols), None, None);
+    for time in 0..TIMES {
+        symmetric(cores, factor, side, side, gram, gram);
+        blend(cores, factor, c, gram, b);
+        (0..side).for_each(|i| factor[i / SIDE * SIDE * side + i * SIDE + i % SIDE] += a);
+        if time == 0 {
+            product.copy_from_slice(factor);
         } else {
-            linear_backward_weight(cores, &mut gram, Write::Set, None, x, x, rows);
+            symmetric(cores, spare, side, side, product, factor);
+            product.copy_from_slice(spare);
         }
-        // A is symmetric to the bit, so A² = A Aᵀ.
-        linear(cores, &mut next, &gram, matrix(&gram, side, side), None, None);
-        blend(cores, &mut next, c, &gram, b);
-        if rows <= cols {
-            linear_backward_input(cores, &mut y, Write::Set, &next, matrix(x, rows, cols));
-        } else {
-            linear_backward_input(cores, &mut y, Write::Set, x, matrix(&next, side, side));
+        if time + 1 < TIMES {
+            symmetric(cores, spare, side, side, gram, factor);
+            symmetric(cores, gram, side, side, spare, factor);
         }
-        blend(cores, x, a, &y, 1.0);
     }
 }
 
-fn matrix(values: &[f32], rows: usize, cols: usize) -> Matrix<'_> {
-    Matrix { values, rows, cols, layout: Layout::Rows }
+/// `out = left right`, which is symmetric, from panels of 16 columns, `depth` long. Of left, the panels are its rows. The
+/// upper half is computed and copied to the lower one.
+fn symmetric(cores: &Cores, out: &mut [f32], side: usize, depth: usize, left: &[f32], right: &[f32]) {
+    let (high, panel) = (SIDE * side, SIDE * depth);
+    for col in 0..side / SIDE {
+        for row in 0..=col {
+            let product = SmallProduct {
+                rows: SIDE,
+                cols: SIDE,
+                depth,
+                left: &left[row * panel..][..panel],
+                left_row: 1,
+                left_step: SIDE,
+                right: &right[col * panel..][..panel],
+                right_row: SIDE,
+                right_step: 16,
+            };
+            let at = col * high + row * SIDE * SIDE;
+            multiply(cores, Precision::F32, &mut out[at..][..SIDE * SIDE], SIDE, Write::Set, product);
+            for (i, j) in (0..SIDE * SIDE).map(|i| (i / SIDE, i % SIDE)) {
+                out[row * high + (col * SIDE + j) * SIDE + i] = out[at + i * SIDE + j];
+            }
+        }
+    }
 }
 
-/// Elements per task.
-const PIECE: usize = 16 * 1024;
-
-/// `y = a y + b x`.
-fn blend(cores: &Cores, y: &mut [f32], a: f32, x: &[f32], b: f32) {
-    cores.run_parts(y, PIECE, |i, y| blend_piece(cores, y, a, &x[i * PIECE..][..y.len()], b));
+/// Copies the columns of a tall matrix, or the rows of a wide one, to panels of 16 of them. `x` is `[rows, width]`; rows that are missing
+/// are zeros.
+fn panels(panels: &mut [f32], x: &[f32], width: usize, rows: usize, is_wide: bool, large: usize) {
+    for (i, panel) in panels.chunks_exact_mut(SIDE * large).enumerate() {
+        if is_wide {
+            for j in 0..SIDE {
+                let to = panel[j..].iter_mut().step_by(SIDE);
+                match i * SIDE + j < rows {
+                    true => to.zip(&x[(i * SIDE + j) * width..]).for_each(|(to, from)| *to = *from),
+                    false => to.for_each(|to| *to = 0.0),
+                }
+            }
+        } else {
+            for (to, from) in panel.chunks_exact_mut(SIDE).zip(x.chunks_exact(width)) {
+                to.copy_from_slice(&from[i * SIDE..][..SIDE]);
+            }
+        }
+    }
 }
 
-kernel!(fn blend_piece(y: &mut [f32], a: f32, x: &[f32], b: f32) = blend_body);
+/// The sum of the diagonal of a symmetric matrix in panels.
+fn trace(x: &[f32], side: usize) -> f64 {
+    (0..side).map(|i| f64::from(x[i / SIDE * SIDE * side + i * SIDE + i % SIDE])).sum()
+}
+
+kernel!(
+    /// `y = a y + b x`.
+    fn blend(y: &mut [f32], a: f32, x: &[f32], b: f32) = blend_body
+);
 
 #[inline(always)]
 fn blend_body<V: Lanes>(v: V, y: &mut [f32], a: f32, x: &[f32], b: f32) {

@@ -17,7 +17,7 @@ pub use glass_kernels::adamw::AdamW;
 pub use glass_kernels::attend::{BLOCK, BlockTable, CacheType, Heads, KvShape, Span};
 pub use glass_kernels::dropout::Dropout;
 pub use glass_kernels::linear::{InputRounding, Layout};
-pub use glass_kernels::muon::Muon;
+pub use glass_kernels::muon::{Muon, Place};
 pub use glass_kernels::norm::Norm;
 pub use glass_kernels::packing::{Packing, Quants, ReadQuants};
 pub use glass_kernels::rotate::Pairs;
@@ -367,14 +367,13 @@ pub trait Backend: Attend {
         span: Range<usize>,
         step: &AdamW,
     );
-    /// One step of Muon over the matrix of `shape` at a span of the arenas: weights, gradients, momentum.
+    /// One step of Muon over the matrices at these places of the arenas, in ascending order: weights, gradients, momentum.
     fn muon(
         &self,
         weights: &mut Self::Buffer,
         grads: &Self::Buffer,
         momentum: &mut Self::Buffer,
-        span: Range<usize>,
-        shape: [usize; 2],
+        places: &[Place],
         step: &Muon,
     );
     /// The sum of squares.

@@ -1,7 +1,7 @@
 //! Muon: the iteration and the step.
 
 use glass_kernels::Cores;
-use glass_kernels::muon::{LIKE_ADAMW, Muon, QUINTIC, muon, orthogonalise};
+use glass_kernels::muon::{LIKE_ADAMW, Muon, Place, QUINTIC, muon, orthogonalise};
 
 use crate::close::{assert_close, assert_same_bits, each_isa, numbers};
 use crate::naive;
@@ -50,7 +50,7 @@ fn three_steps(cores: &Cores, [rows, cols]: [usize; 2]) -> [Vec<f32>; 2] {
     let n = rows * cols;
     let (mut w, mut m) = (numbers(n, 1), vec![0.0; n]);
     for step in 0..3 {
-        muon(cores, &mut w, &numbers(n, 10 + step), &mut m, [rows, cols], &STEP);
+        muon(cores, &mut w, &numbers(n, 10 + step), &mut m, &[Place { start: 0, rows, cols }], &STEP);
     }
     [w, m]
 }

@@ -17,7 +17,7 @@ use glass_kernels::{
 
 use super::{
     Activation, AdamW, Backend, Dense, Device, Dropout, Grads, InputRounding, InputScales, Layer, Layout,
-    Muon, Norm, Packing, Precision, ReadQuants, ReadRows, Rotation, Span, Tensor, Weight, Write,
+    Muon, Norm, Packing, Place, Precision, ReadQuants, ReadRows, Rotation, Span, Tensor, Weight, Write,
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
@@ -432,12 +432,10 @@ impl Backend for Cpu {
         weights: &mut AlignedBuffer,
         grads: &AlignedBuffer,
         momentum: &mut AlignedBuffer,
-        span: Range<usize>,
-        shape: [usize; 2],
+        places: &[Place],
         step: &Muon,
     ) {
-        let (w, g) = (&mut weights[span.clone()], &grads[span.clone()]);
-        muon::muon(&self.cores, w, g, &mut momentum[span], shape, step);
+        muon::muon(&self.cores, weights, grads, momentum, places, step);
     }
 
     fn square_sum(&self, buffer: &AlignedBuffer) -> f64 {

@@ -9,7 +9,7 @@ mod batch;
 
 use std::sync::Arc;
 
-use crate::backend::{AdamW, Backend, CacheType, Muon, Tensor, Write};
+use crate::backend::{AdamW, Backend, CacheType, Muon, Place, Tensor, Write};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Back, DropoutState, Gpt, Pass};
@@ -279,14 +279,19 @@ impl<B: Backend> Learner<B> {
         let clip = step.clip as f64;
         // As in PyTorch's clip_grad_norm_: the small number keeps the quotient finite.
         let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
-        for spec in &self.weights.plan.specs {
+        let by_muon = |spec: &Spec| step.optimiser == Optimiser::Muon && spec.is_hidden_matrix;
+        let specs = &self.weights.plan.specs;
+        let places: Vec<Place> = (specs.iter().filter(|spec| by_muon(spec)))
+            .map(|spec| Place { start: spec.span.start, rows: spec.rows, cols: spec.cols })
+            .collect();
+        if !places.is_empty() {
+            let muon = Muon { rate: step.rate, momentum: MOMENTUM, decay: step.decay };
+            let (weights, momentum) = (&mut self.weights.values, &mut self.first);
+            self.backend.muon(weights, &self.grads, momentum, &places, &muon);
+        }
+        for spec in specs.iter().filter(|spec| !by_muon(spec)) {
             let (weights, grads, span) = (&mut self.weights.values, &self.grads, spec.span.clone());
             let decay = if spec.decay { step.decay } else { 0.0 };
-            if step.optimiser == Optimiser::Muon && spec.is_hidden_matrix {
-                let step = Muon { rate: step.rate, momentum: MOMENTUM, decay };
-                self.backend.muon(weights, grads, &mut self.first, span, [spec.rows, spec.cols], &step);
-                continue;
-            }
             let step = AdamW {
                 rate: step.rate,
                 beta1: step.beta1,
