@@ -1,7 +1,7 @@
 //! Muon (Jordan et al. 2024): a matrix is updated by its orthogonalised momentum, so that all directions move
-//! equally.
+//! equally; and rows that moved less so far move as far as others (NorMuon, Li et al. 2025).
 //!
-//! Of an m × n matrix X (m ≤ n), the iteration `X ← (a + b A + c A²) X` with `A = X Xᵀ` needs X itself only at its two ends: all
+//! Of an m × n matrix X (m ≤ n), an iteration `X ← (a + b A + c A²) X` with `A = X Xᵀ` needs X itself only at its two ends: all
 //! factors are polynomials of the first A, so they are multiplied with each other, as m × m matrices, and their product with X. All of these
 //! are symmetric, so half of each product is computed. A task is a whole matrix, in f32: small models have many small ones.
 
@@ -33,56 +33,88 @@ pub struct Place {
     pub cols: usize,
 }
 
-/// The quintic `a x + b x³ + c x⁵` that moves every singular value towards 1, from Jordan's reference
-/// implementation.
-pub const QUINTIC: [f32; 3] = [3.4445, -4.775, 2.0315];
-
-/// The number of iterations.
-pub const TIMES: usize = 5;
+/// The quintics `a x + b x³ + c x⁵` that move every singular value towards 1, one after another: the first three of the Polar Express
+/// (Amsel et al. 2025, section 4.1), which are the best for singular values above a thousandth of the norm. More of them bring no lower loss.
+pub const QUINTICS: [[f32; 3]; 3] = [
+    [8.287_212, -23.595_887, 17.300_388],
+    [4.107_059, -2.947_85, 0.544_843_1],
+    [3.948_691, -2.908_902, 0.551_819_15],
+];
 
 /// The root mean square of AdamW's steps, so that its rates and decays can be used here too (Liu et al. 2025, "Muon
 /// is scalable for LLM training", section 2.2).
 pub const LIKE_ADAMW: f32 = 0.2;
 
+/// The decay of the mean squares of rows (NorMuon, section 3).
+pub const ROW_DECAY: f32 = 0.95;
+
 /// Rows and columns of a block of a symmetric matrix.
 const SIDE: usize = 16;
 
-/// Updates matrices and their momenta in place, each `rows` × `cols`:
-/// `m = μ m + (1 - μ) g; w -= rate decay w; w -= rate 0.2 √max(rows, cols) orthogonal(μ m + (1 - μ) g)`.
+/// Updates matrices, their momenta m and the mean squares v of their rows in place, each `rows` × `cols`, of v only the first `rows`
+/// numbers:
+///
+/// `m = μ m + (1 - μ) g; x = orthogonal(μ m + (1 - μ) g); v = 0.95 v + 0.05 mean(x²); w -= rate decay w; w -= rate s x / √v`, where s
+/// is the number with which the root mean square of `s x / √v` is 0.2.
 ///
 /// # Panics
 /// If the places are not in ascending order, overlap, or leave the arenas.
-pub fn muon(cores: &Cores, w: &mut [f32], g: &[f32], m: &mut [f32], places: &[Place], step: &Muon) {
+pub fn muon(
+    cores: &Cores,
+    w: &mut [f32],
+    g: &[f32],
+    m: &mut [f32],
+    v: &mut [f32],
+    places: &[Place],
+    step: &Muon,
+) {
     let ends = places.iter().map(|place| place.start + place.rows * place.cols);
     let mut before = 0;
     for (place, end) in places.iter().zip(ends) {
         assert!(before <= place.start, "places overlap at {}", place.start);
         before = end;
     }
-    assert!(w.len() == g.len() && w.len() == m.len() && before <= w.len());
-    let (w, m) = (Parts::new(w), Parts::new(m));
+    assert!([g.len(), m.len(), v.len()] == [w.len(); 3] && before <= w.len());
+    let (w, m, v) = (Parts::new(w), Parts::new(m), Parts::new(v));
     cores.run(places.len(), &|i| {
         let Place { start, rows, cols } = places[i];
         let span = start..start + rows * cols;
         // SAFETY: places do not overlap, so only task i uses these parts.
-        let (w, m) = unsafe { (w.part(span.clone()), m.part(span.clone())) };
-        update(cores, w, &g[span], m, [rows, cols], step);
+        let (w, m, v) = unsafe { (w.part(span.clone()), m.part(span.clone()), v.part(start..start + rows)) };
+        update(cores, w, &g[span], m, v, [rows, cols], step);
     });
 }
 
 /// One matrix, in a task.
-fn update(cores: &Cores, w: &mut [f32], g: &[f32], m: &mut [f32], [rows, cols]: [usize; 2], step: &Muon) {
+fn update(
+    cores: &Cores,
+    w: &mut [f32],
+    g: &[f32],
+    m: &mut [f32],
+    v: &mut [f32],
+    [rows, cols]: [usize; 2],
+    step: &Muon,
+) {
     let (ahead, behind) = (step.momentum, 1.0 - step.momentum);
     blend(cores, m, ahead, g, behind);
     let mut x = m.to_vec();
     blend(cores, &mut x, ahead, g, behind);
     orthogonalise(cores, &mut x, rows, cols);
-    let reach = LIKE_ADAMW * (rows.max(cols) as f32).sqrt();
+    let squares = |x: &[f32]| x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>();
+    for (row, v) in x.chunks_exact_mut(cols).zip(v) {
+        *v = ROW_DECAY.mul_add(*v, (1.0 - ROW_DECAY) * (squares(row) / cols as f64) as f32);
+        if *v > 0.0 {
+            let by = v.sqrt().recip();
+            row.iter_mut().for_each(|x| *x *= by);
+        }
+    }
+    let mean = (squares(&x) / x.len() as f64).sqrt() as f32;
+    let reach = if mean > 0.0 { LIKE_ADAMW / mean } else { 0.0 };
     blend(cores, w, 1.0 - step.rate * step.decay, &x, -step.rate * reach);
 }
 
-/// Moves `x` towards the nearest matrix whose singular values are all 1 (they end between about 0.7 and 1.2). A matrix of zeros
-/// stays as it is.
+/// Moves `x` towards the nearest matrix whose singular values are all 1 (from a hundredth of the norm on they end
+/// between 0.18 and 1.87). A matrix of zeros stays as it is.
 pub fn orthogonalise(cores: &Cores, x: &mut [f32], rows: usize, cols: usize) {
     assert_eq!(x.len(), rows * cols);
     let largest = x.iter().fold(0.0f32, |most, x| most.max(x.abs()));
@@ -149,8 +181,7 @@ fn factors(
     product: &mut [f32],
     spare: &mut [f32],
 ) {
-    let [a, b, c] = QUINTIC;
-    for time in 0..TIMES {
+    for (time, [a, b, c]) in QUINTICS.into_iter().enumerate() {
         symmetric(cores, factor, side, side, gram, gram);
         blend(cores, factor, c, gram, b);
         (0..side).for_each(|i| factor[i / SIDE * SIDE * side + i * SIDE + i % SIDE] += a);
@@ -160,7 +191,7 @@ fn factors(
             symmetric(cores, spare, side, side, product, factor);
             product.copy_from_slice(spare);
         }
-        if time + 1 < TIMES {
+        if time + 1 < QUINTICS.len() {
             symmetric(cores, spare, side, side, gram, factor);
             symmetric(cores, gram, side, side, spare, factor);
         }

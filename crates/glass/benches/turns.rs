@@ -150,6 +150,8 @@ fn step(number: u64) -> Step {
     Step {
         optimiser: Optimiser::AdamW,
         rate: 3e-4,
+        matrix_rate: 3e-4,
+        momentum: 0.95,
         beta1: 0.9,
         beta2: 0.95,
         epsilon: 1e-8,

@@ -367,12 +367,14 @@ pub trait Backend: Attend {
         span: Range<usize>,
         step: &AdamW,
     );
-    /// One step of Muon over the matrices at these places of the arenas, in ascending order: weights, gradients, momentum.
+    /// One step of Muon over the matrices at these places of the arenas, in ascending order: weights, gradients, momentum, and the mean
+    /// squares of rows.
     fn muon(
         &self,
         weights: &mut Self::Buffer,
         grads: &Self::Buffer,
         momentum: &mut Self::Buffer,
+        squares: &mut Self::Buffer,
         places: &[Place],
         step: &Muon,
     );

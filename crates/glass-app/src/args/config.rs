@@ -1,4 +1,4 @@
-//! Options in a file: `--config FILE.toml`, the file written by every run, and the options of `--data sample`.
+//! Options in a file: `--config FILE.toml`, the file written by every run, the options of `--data sample`, and recipes.
 //!
 //! A file's options are treated as if given on the command line, but with lower priority: an option on the command
 //! line, or one that excludes it, replaces the file's.
@@ -22,6 +22,9 @@ pub const SAMPLE: &str = "sample";
 
 /// Options that learn something from the sample in two minutes on two cores.
 const FOR_SAMPLE: &str = include_str!("sample.toml");
+
+/// Options that belong together, by the name of the recipe.
+pub const RECIPES: [(&str, &str); 2] = [("gpt2", ""), ("fast", include_str!("recipes/fast.toml"))];
 
 /// Options of a single call, which are not kept with a run.
 const OF_A_CALL: [&str; 7] = ["out", "config", "resume", "plan", "json", "plain", "help"];
@@ -89,6 +92,13 @@ pub fn expanded(arguments: Vec<OsString>) -> Result<Expanded, Fail> {
             added.extend(given.add(&command, "sample.toml", FOR_SAMPLE)?);
         }
         None => {}
+    }
+    if let Some(recipe) = given.value("recipe") {
+        // An unknown name is refused with all other wrong values.
+        let known = RECIPES.iter().find(|(name, _)| recipe == Path::new(name));
+        if let Some((name, options)) = known {
+            added.extend(given.add(&command, &format!("--recipe {name}"), options)?);
+        }
     }
     Ok(Expanded { arguments: arguments.into_iter().chain(added).collect(), files: given.files })
 }

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueEnum};
 use glass::backend::Precision;
 use glass::memory::Keep;
-use glass::train::optimiser::Optimiser;
 use glass::train::order::Arrangement;
-use glass::train::schedule::Schedule;
 use glass::train::settings::Settings;
 use glass::weights::dtype::Dtype;
 
-use super::{DraftArgs, MachineArgs, Options, Width};
+use super::config::RECIPES;
+use super::{DraftArgs, MachineArgs, Options, RuleArgs, Width};
 
 /// What stands for --out where a plan is given none.
 pub const NO_FOLDER: &str = ".";
@@ -114,6 +113,11 @@ pub struct ShapeArgs {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["layers", "heads", "width", "from"])]
     pub preset: Option<String>,
 
+    /// Options of model and optimiser that belong together; each of them may be given instead. `glass train --recipe fast
+    /// --plan …` shows what they cost
+    #[arg(long, value_name = "NAME", value_parser = RECIPES.map(|(name, _)| name), conflicts_with_all = ["preset", "from"])]
+    pub recipe: Option<String>,
+
     #[command(flatten)]
     pub switches: super::switches::Switches,
 
@@ -203,41 +207,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub accumulate: usize,
 
-    /// Optimiser of the matrices in the blocks; AdamW updates everything else
-    #[arg(long, visible_alias = "optimizer", value_enum, default_value_t = Rule::Adamw)]
-    pub optimiser: Rule,
-
-    /// The highest learning rate
-    #[arg(long, value_name = "R", default_value_t = 1e-3)]
-    pub lr: f32,
-
-    /// The rate that the schedule falls to; default: a tenth of --lr
-    #[arg(long, value_name = "R")]
-    pub min_lr: Option<f32>,
-
-    /// Warm-up steps; default: a tenth of all steps, at most 100
-    #[arg(long, value_name = "N")]
-    pub warmup: Option<u64>,
-
-    /// How the rate changes after warm-up
-    #[arg(long, value_enum, default_value_t = Curve::Cosine)]
-    pub schedule: Curve,
-
-    /// Decoupled weight decay, of matrices only
-    #[arg(long, value_name = "R", default_value_t = 0.1)]
-    pub weight_decay: f32,
-
-    /// AdamW's decay of the first moment
-    #[arg(long, value_name = "R", default_value_t = 0.9)]
-    pub beta1: f32,
-
-    /// AdamW's decay of the second moment
-    #[arg(long, value_name = "R", default_value_t = 0.95)]
-    pub beta2: f32,
-
-    /// Limit on the gradient's norm; 0 for no limit
-    #[arg(long, value_name = "R", default_value_t = 1.0)]
-    pub clip: f32,
+    #[command(flatten)]
+    pub rule: RuleArgs,
 
     /// Share of activations dropped after the embedding, in attention and on the residuals
     #[arg(long, value_name = "R", default_value_t = 0.0)]
@@ -312,28 +283,6 @@ pub struct RunArgs {
     pub json: bool,
 }
 
-/// The optimiser of the matrices.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Rule {
-    /// From running moments of each weight
-    Adamw,
-    /// From the orthogonalised momentum of each matrix: more arithmetic, fewer steps
-    Muon,
-}
-
-/// How the rate changes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Curve {
-    /// Half a cosine down
-    Cosine,
-    /// Constant, then falling over the last fifth
-    Wsd,
-    /// A straight line down
-    Linear,
-    /// Constant
-    Constant,
-}
-
 /// The order of samples.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Deal {
@@ -370,28 +319,11 @@ impl RunArgs {
 
     /// The settings of a run of `steps` steps.
     pub fn settings(&self, steps: u64) -> Settings {
-        Settings {
+        let draft = Settings {
             seed: self.seed,
             steps,
             batch: self.batch,
             accumulate: self.accumulate,
-            optimiser: match self.optimiser {
-                Rule::Adamw => Optimiser::AdamW,
-                Rule::Muon => Optimiser::Muon,
-            },
-            lr: self.lr,
-            min_lr: self.min_lr.unwrap_or(self.lr / 10.0),
-            warmup: self.warmup.unwrap_or(100.min(steps / 10)),
-            schedule: match self.schedule {
-                Curve::Cosine => Schedule::Cosine,
-                Curve::Wsd => Schedule::Wsd,
-                Curve::Linear => Schedule::Linear,
-                Curve::Constant => Schedule::Constant,
-            },
-            weight_decay: self.weight_decay,
-            beta1: self.beta1,
-            beta2: self.beta2,
-            clip: self.clip,
             dropout: self.dropout,
             order: match self.order {
                 Deal::Shuffled => Arrangement::Shuffled,
@@ -405,7 +337,8 @@ impl RunArgs {
             keep: self.keep,
             patience: self.patience,
             ..Settings::default()
-        }
+        };
+        self.rule.settings(draft)
     }
 }
 

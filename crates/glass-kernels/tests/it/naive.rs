@@ -213,11 +213,11 @@ pub fn adamw(
     [w - rate * decay * w - rate * first / (second.sqrt() + epsilon), m, v]
 }
 
-/// Five iterations of Newton–Schulz with the quintic on a `rows` × `cols` matrix of norm 1.
-pub fn orthogonalise(x: &[f64], rows: usize, cols: usize, [a, b, c]: [f64; 3]) -> Vec<f64> {
-    let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt() + 1e-7;
+/// Iterations of Newton–Schulz with these quintics on a `rows` × `cols` matrix, which is divided by its norm first.
+pub fn orthogonalise(x: &[f64], rows: usize, cols: usize, quintics: &[[f32; 3]]) -> Vec<f64> {
+    let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt();
     let mut x: Vec<f64> = x.iter().map(|x| x / norm).collect();
-    for _ in 0..5 {
+    for [a, b, c] in quintics.iter().map(|quintic| quintic.map(f64::from)) {
         let gram = product(&x, &transposed(&x, rows, cols), rows, cols, rows);
         let fourth = product(&gram, &gram, rows, rows, rows);
         let factor: Vec<f64> =

@@ -432,10 +432,11 @@ impl Backend for Cpu {
         weights: &mut AlignedBuffer,
         grads: &AlignedBuffer,
         momentum: &mut AlignedBuffer,
+        squares: &mut AlignedBuffer,
         places: &[Place],
         step: &Muon,
     ) {
-        muon::muon(&self.cores, weights, grads, momentum, places, step);
+        muon::muon(&self.cores, weights, grads, momentum, squares, places, step);
     }
 
     fn square_sum(&self, buffer: &AlignedBuffer) -> f64 {

@@ -17,7 +17,7 @@ use crate::plan::{Plan, Spec};
 use crate::weights::initialise::initialise;
 use crate::weights::{Read, Trainable, Weights};
 use crate::{Error, Result};
-use optimiser::{MOMENTUM, Optimiser};
+use optimiser::Optimiser;
 
 pub use batch::Batch;
 pub use glass_kernels::loss::IGNORE;
@@ -35,6 +35,10 @@ pub struct Step {
     pub optimiser: Optimiser,
     /// Learning rate.
     pub rate: f32,
+    /// Learning rate of the matrices that Muon updates.
+    pub matrix_rate: f32,
+    /// Muon's decay of the momentum.
+    pub momentum: f32,
     /// AdamW's decay of the first moment.
     pub beta1: f32,
     /// AdamW's decay of the second moment.
@@ -78,7 +82,7 @@ pub enum Arena {
     Weights,
     /// AdamW's first moment, or Muon's momentum.
     First,
-    /// AdamW's second moment.
+    /// AdamW's second moment, or the mean squares of rows that Muon updates.
     Second,
 }
 
@@ -285,9 +289,9 @@ impl<B: Backend> Learner<B> {
             .map(|spec| Place { start: spec.span.start, rows: spec.rows, cols: spec.cols })
             .collect();
         if !places.is_empty() {
-            let muon = Muon { rate: step.rate, momentum: MOMENTUM, decay: step.decay };
-            let (weights, momentum) = (&mut self.weights.values, &mut self.first);
-            self.backend.muon(weights, &self.grads, momentum, &places, &muon);
+            let muon = Muon { rate: step.matrix_rate, momentum: step.momentum, decay: step.decay };
+            let (weights, momentum, squares) = (&mut self.weights.values, &mut self.first, &mut self.second);
+            self.backend.muon(weights, &self.grads, momentum, squares, &places, &muon);
         }
         for spec in specs.iter().filter(|spec| !by_muon(spec)) {
             let (weights, grads, span) = (&mut self.weights.values, &self.grads, spec.span.clone());

@@ -84,6 +84,8 @@ fn held(name: &str) {
         let step = Step {
             optimiser: Optimiser::AdamW,
             rate: 1e-2,
+            matrix_rate: 1e-2,
+            momentum: 0.95,
             beta1: 0.9,
             beta2: 0.95,
             epsilon: 1e-8,

@@ -59,6 +59,8 @@ fn logits_loss_gradients_and_ten_steps_are_pytorchs() {
             let step = Step {
                 optimiser: Optimiser::AdamW,
                 rate: 1e-2,
+                matrix_rate: 1e-2,
+                momentum: 0.95,
                 beta1: 0.9,
                 beta2: 0.95,
                 epsilon: 1e-8,

@@ -60,6 +60,8 @@ pub fn step(number: u64) -> Step {
     Step {
         optimiser: Optimiser::AdamW,
         rate: 1e-3,
+        matrix_rate: 1e-3,
+        momentum: 0.95,
         beta1: 0.9,
         beta2: 0.95,
         epsilon: 1e-8,

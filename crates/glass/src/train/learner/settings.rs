@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::backend::Precision;
 use crate::train::learner::Step;
-use crate::train::learner::optimiser::Optimiser;
+use crate::train::learner::optimiser::{MOMENTUM, Optimiser};
 use crate::train::learner::schedule::{Rates, Schedule};
 use crate::{Error, Result};
 
@@ -37,6 +37,9 @@ pub struct Settings {
     pub optimiser: Optimiser,
     /// The highest learning rate.
     pub lr: f32,
+    /// The highest learning rate of the matrices that Muon updates, which falls as the others' does; theirs if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix_lr: Option<f32>,
     /// The rate that the schedule falls to.
     pub min_lr: f32,
     /// Warm-up steps.
@@ -45,6 +48,9 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Decoupled weight decay, of matrices only.
     pub weight_decay: f32,
+    /// Muon's decay of the momentum.
+    #[serde(default = "usual_momentum")]
+    pub momentum: f32,
     /// AdamW's decay of the first moment.
     pub beta1: f32,
     /// AdamW's decay of the second moment.
@@ -78,7 +84,7 @@ pub struct Settings {
 const FREE: [&str; 4] = ["sample-every", "checkpoint-every", "keep", "patience"];
 
 /// Settings that may change too, but change the result of the run, which is reported.
-const CHANGEABLE: [&str; 5] = ["steps", "lr", "min-lr", "warmup", "clip"];
+const CHANGEABLE: [&str; 6] = ["steps", "lr", "matrix-lr", "min-lr", "warmup", "clip"];
 
 impl Default for Settings {
     /// GPT-3's AdamW (Brown et al. 2020, appendix B) with a learning rate for small models.
@@ -90,10 +96,12 @@ impl Default for Settings {
             accumulate: 1,
             optimiser: Optimiser::AdamW,
             lr: 1e-3,
+            matrix_lr: None,
             min_lr: 1e-4,
             warmup: 100,
             schedule: Schedule::Cosine,
             weight_decay: 0.1,
+            momentum: MOMENTUM,
             beta1: 0.9,
             beta2: 0.95,
             epsilon: 1e-8,
@@ -119,13 +127,15 @@ impl Settings {
         let least = |value: f32| value >= 0.0 && value.is_finite();
         let at_least_1 = "at least 1 is needed";
         let below_1 = "a number of at least 0 and below 1 is needed";
-        let wrong: [(bool, &str, String, &str); 15] = [
+        let matrix_lr = self.matrix_lr.unwrap_or(self.lr);
+        let wrong: [(bool, &str, String, &str); 17] = [
             (self.steps < 1, "steps", self.steps.to_string(), at_least_1),
             (self.batch < 1, "batch", self.batch.to_string(), at_least_1),
             (self.accumulate < 1, "accumulate", self.accumulate.to_string(), at_least_1),
             (self.keep < 1, "keep", self.keep.to_string(), at_least_1),
             (self.eval_samples == Some(0), "eval_samples", "0".into(), at_least_1),
             (!positive(self.lr), "lr", self.lr.to_string(), "a number above 0 is needed"),
+            (!positive(matrix_lr), "matrix_lr", matrix_lr.to_string(), "a number above 0 is needed"),
             (
                 !(least(self.min_lr) && self.min_lr <= self.lr),
                 "min_lr",
@@ -139,6 +149,7 @@ impl Settings {
                 self.weight_decay.to_string(),
                 "at least 0 is needed",
             ),
+            (!share(self.momentum), "momentum", self.momentum.to_string(), below_1),
             (!share(self.beta1), "beta1", self.beta1.to_string(), below_1),
             (!share(self.beta2), "beta2", self.beta2.to_string(), below_1),
             (!positive(self.epsilon), "epsilon", self.epsilon.to_string(), "a number above 0 is needed"),
@@ -172,9 +183,12 @@ impl Settings {
 
     /// The constants of step `step`.
     pub fn step(&self, step: u64) -> Step {
+        let rate = self.rates().at(step);
         Step {
             optimiser: self.optimiser,
-            rate: self.rates().at(step),
+            rate,
+            matrix_rate: self.matrix_lr.map_or(rate, |highest| rate / self.lr * highest),
+            momentum: self.momentum,
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,
@@ -257,6 +271,11 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+/// The momentum of runs from before there was a choice.
+fn usual_momentum() -> f32 {
+    MOMENTUM
 }
 
 /// The precision of runs from before there was a choice.
