@@ -1,13 +1,15 @@
 """nanoGPT's recipe in PyTorch, for `sooner.py`: its model, initialisation, optimiser, schedule and batches, from its `model.py`,
 `train.py` and `config/train_shakespeare_char.py`.
 
-    nanogpt.py eager|compiled f32|bf16 FOLDER LAYERS HEADS WIDTH VOCABULARY CONTEXT BATCH STEPS EVERY SEED THREADS
+    nanogpt.py FOLDER --shape LAYERS,HEADS,WIDTH,VOCABULARY,CONTEXT --batch N --steps N [--every N] [--kept FILE]
 
-FOLDER holds train.bin and val.bin, token ids of two bytes. Prints a line of JSON after every EVERY steps: the step, the seconds
-that training took so far without evaluations, and the loss over the whole validation text. A last argument `turns` instead runs
-as many steps as each line on standard input says, and answers with the seconds they took.
+FOLDER holds train.bin and val.bin, token ids of two bytes. Prints a line of JSON for every step: its number, the seconds that
+training took so far without evaluations, and after every EVERY steps the loss over the validation text. A run with --kept
+saves itself to that file and goes on from there. With --turns it instead takes as many steps as each line on standard input
+says, and answers with the seconds they took.
 """
 
+import argparse
 import json
 import math
 import sys
@@ -67,21 +69,38 @@ def rate(step, steps):
 
 
 class Training:
-    def __init__(self, how, precision, folder, shape, batch, steps, seed):
-        layers, heads, width, vocabulary, context = shape
-        torch.manual_seed(seed)
-        self.gpt = NanoGpt(layers, heads, width, vocabulary, context)
+    def __init__(self, asked):
+        torch.manual_seed(asked.seed)
+        *sizes, self.context = map(int, asked.shape.split(","))
+        self.gpt = NanoGpt(*sizes, self.context)
         matrices = [p for p in self.gpt.parameters() if p.dim() == 2]
         vectors = [p for p in self.gpt.parameters() if p.dim() != 2]
         groups = [{"params": matrices, "weight_decay": DECAY}, {"params": vectors, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=RATE, betas=BETAS, fused=True)
-        if how == "compiled":
-            self.gpt.compile()
-        self.precision, self.context, self.batch, self.steps, self.taken = precision, context, batch, steps, 0
+        self.precision, self.batch, self.steps = asked.precision, asked.batch, asked.steps
+        self.taken, self.seconds = 0, 0.0
         self.train, self.validation = (
-            torch.from_numpy(np.fromfile(Path(folder) / name, dtype=np.uint16).astype(np.int64))
+            torch.from_numpy(np.fromfile(asked.folder / name, dtype=np.uint16).astype(np.int64))
             for name in ("train.bin", "val.bin")
         )
+        if asked.kept and asked.kept.exists():
+            kept = torch.load(asked.kept)
+            self.gpt.load_state_dict(kept["gpt"])
+            self.optimiser.load_state_dict(kept["optimiser"])
+            torch.set_rng_state(kept["random"])
+            self.taken, self.seconds = kept["taken"], kept["seconds"]
+        if asked.compiled:
+            self.gpt.compile()
+        self.warm_up()
+
+    def keep(self, path):
+        kept = {
+            "gpt": self.gpt.state_dict(), "optimiser": self.optimiser.state_dict(), "random": torch.get_rng_state(),
+            "taken": self.taken, "seconds": self.seconds,
+        }
+        new = path.with_suffix(".new")
+        torch.save(kept, new)
+        new.replace(path)
 
     def loss(self, inputs, targets):
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
@@ -94,6 +113,7 @@ class Training:
         self.optimiser.zero_grad(set_to_none=True)
 
     def step(self):
+        start = time.perf_counter()
         for group in self.optimiser.param_groups:
             group["lr"] = rate(self.taken, self.steps)
         starts = torch.randint(len(self.train) - self.context, (self.batch,))
@@ -105,6 +125,7 @@ class Training:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.taken += 1
+        self.seconds += time.perf_counter() - start
 
     @torch.no_grad()
     def evaluate(self):
@@ -122,25 +143,35 @@ class Training:
 
 
 def main():
-    how, precision, folder, *numbers = sys.argv[1:14]
-    *shape, batch, steps, every, seed, threads = map(int, numbers)
-    torch.set_num_threads(threads)
-    training = Training(how, precision, folder, shape, batch, steps, seed)
-    if sys.argv[14:] == ["turns"]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--shape", required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--every", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--kept", type=Path)
+    parser.add_argument("--turns", action="store_true")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    training = Training(asked)
+    if asked.turns:
         for line in sys.stdin:
-            start = time.perf_counter()
+            before = training.seconds
             for _ in range(int(line)):
                 training.step()
-            print(time.perf_counter() - start, flush=True)
+            print(training.seconds - before, flush=True)
         return
-    training.warm_up()
-    seconds = 0.0
-    while training.taken < steps:
-        start = time.perf_counter()
+    while training.taken < asked.steps:
         training.step()
-        seconds += time.perf_counter() - start
-        if training.taken % every == 0 or training.taken == steps:
-            print(json.dumps({"step": training.taken, "seconds": seconds, "val_loss": training.evaluate()}), flush=True)
+        is_due = training.taken % asked.every == 0 or training.taken == asked.steps
+        line = {"step": training.taken, "seconds": training.seconds, "val_loss": training.evaluate() if is_due else None}
+        print(json.dumps(line), flush=True)
+        if asked.kept and (is_due or training.taken % 20 == 0):
+            training.keep(asked.kept)
 
 
 if __name__ == "__main__":

@@ -111,6 +111,49 @@ def panel_parts(panel, left, top, width, height):
             yield f'<text x="{at}" y="{top + 4}" text-anchor="end" fill="{colour}" font-weight="bold">{name}</text>'
 
 
+@dataclass
+class Line:
+    """A curve through points (across, up); a name is written once, at the end."""
+
+    name: str
+    colour: str
+    points: list
+
+
+def lines(title, across, up, curves, height=300):
+    """Curves through points, on axes that begin at 0 across and below the least value up."""
+    all_points = [point for curve in curves for point in curve.points]
+    most = max(x for x, _ in all_points)
+    low, high = (bound(y for _, y in all_points) for bound in (min, max))
+    low, high = math.floor(low * 5) / 5, math.ceil(high * 5) / 5
+    top, right = TOP + 20, WIDTH - RIGHT
+    parts = [f'<text x="{LEFT}" y="18" font-size="14">{title}</text>', f'<text x="{LEFT}" y="{top - 8}">{up}</text>']
+
+    def place(x, y):
+        return LEFT + (right - LEFT) * x / most, top + height * (1 - (y - low) / (high - low))
+
+    for quarter in range(5):
+        x, y = place(most * quarter / 4, low + (high - low) * quarter / 4)
+        parts.append(f'<path d="M{LEFT} {y:.1f}H{right}" stroke="{GRID}"/>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{low + (high - low) * quarter / 4:.2f}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{top + height + 18}" text-anchor="middle">{most * quarter / 4:,.0f}</text>')
+    parts.append(f'<text x="{(WIDTH + LEFT) / 2}" y="{top + height + 36}" text-anchor="middle">{across}</text>')
+    at = right
+    for curve in curves:
+        points = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in curve.points)
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{curve.colour}" stroke-width="2"/>')
+        if curve.name:
+            parts.append(
+                f'<text x="{at}" y="{top - 8}" text-anchor="end" fill="{curve.colour}" font-weight="bold">{curve.name}</text>'
+            )
+            at -= 80
+    body = "\n".join(parts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top + height + BOTTOM + 4}" font-family="sans-serif" '
+        f'font-size="12" fill="{INK}">\n<rect width="100%" height="100%" fill="#fff"/>\n{body}\n</svg>\n'
+    )
+
+
 def grid(title, panels, columns=2):
     """Panels in a grid."""
     width, height, step, row = 330, 150, 420, 230
