@@ -31,6 +31,8 @@ pub struct Place {
     pub rows: usize,
     /// Its columns.
     pub cols: usize,
+    /// Whether its weights are updated in this step, or its momentum alone.
+    pub is_due: bool,
 }
 
 /// The quintics `a x + b x³ + c x⁵` that move every singular value towards 1, one after another: the first three of the Polar Express
@@ -77,28 +79,29 @@ pub fn muon(
     assert!([g.len(), m.len(), v.len()] == [w.len(); 3] && before <= w.len());
     let (w, m, v) = (Parts::new(w), Parts::new(m), Parts::new(v));
     cores.run(places.len(), &|i| {
-        let Place { start, rows, cols } = places[i];
+        let Place { start, rows, cols, is_due } = places[i];
         let span = start..start + rows * cols;
         // SAFETY: places do not overlap, so only task i uses these parts.
         let (w, m, v) = unsafe { (w.part(span.clone()), m.part(span.clone()), v.part(start..start + rows)) };
-        update(cores, w, &g[span], m, v, [rows, cols], step);
+        blend(cores, m, step.momentum, &g[span.clone()], 1.0 - step.momentum);
+        if is_due {
+            update(cores, w, &g[span], m, v, [rows, cols], step);
+        }
     });
 }
 
-/// One matrix, in a task.
+/// The weights of one matrix, in a task.
 fn update(
     cores: &Cores,
     w: &mut [f32],
     g: &[f32],
-    m: &mut [f32],
+    m: &[f32],
     v: &mut [f32],
     [rows, cols]: [usize; 2],
     step: &Muon,
 ) {
-    let (ahead, behind) = (step.momentum, 1.0 - step.momentum);
-    blend(cores, m, ahead, g, behind);
     let mut x = m.to_vec();
-    blend(cores, &mut x, ahead, g, behind);
+    blend(cores, &mut x, step.momentum, g, 1.0 - step.momentum);
     orthogonalise(cores, &mut x, rows, cols);
     let squares = |x: &[f32]| x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>();
     for (row, v) in x.chunks_exact_mut(cols).zip(v) {

@@ -152,6 +152,7 @@ fn step(number: u64) -> Step {
         rate: 3e-4,
         matrix_rate: 3e-4,
         momentum: 0.95,
+        muon_every: 1,
         beta1: 0.9,
         beta2: 0.95,
         epsilon: 1e-8,

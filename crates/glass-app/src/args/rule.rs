@@ -41,6 +41,10 @@ pub struct RuleArgs {
     #[arg(long, value_name = "R", default_value_t = 0.95)]
     pub momentum: f32,
 
+    /// Muon updates a matrix in every Nth step, in turn; its momentum is of all steps. It saves time; the rate may then be N times as high
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub muon_every: u64,
+
     /// AdamW's decay of the first moment
     #[arg(long, value_name = "R", default_value_t = 0.9)]
     pub beta1: f32,
@@ -96,6 +100,7 @@ impl RuleArgs {
             },
             weight_decay: self.weight_decay,
             momentum: self.momentum,
+            muon_every: self.muon_every,
             beta1: self.beta1,
             beta2: self.beta2,
             clip: self.clip,

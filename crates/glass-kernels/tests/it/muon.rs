@@ -56,7 +56,15 @@ fn without_a_gradient_weights_only_decay() {
     for cores in each_isa() {
         let (before, mut m, mut v) = (numbers(6, 1), vec![0.0; 6], vec![0.0; 6]);
         let mut w = before.clone();
-        muon(&cores, &mut w, &[0.0; 6], &mut m, &mut v, &[Place { start: 0, rows: 2, cols: 3 }], &STEP);
+        muon(
+            &cores,
+            &mut w,
+            &[0.0; 6],
+            &mut m,
+            &mut v,
+            &[Place { start: 0, rows: 2, cols: 3, is_due: true }],
+            &STEP,
+        );
         let decayed: Vec<f64> = before.iter().map(|&w| f64::from(w) * (1.0 - 1e-3)).collect();
         assert_close("weights", &w, &decayed, 1e-6);
     }
@@ -67,7 +75,15 @@ fn three_steps(cores: &Cores, [rows, cols]: [usize; 2]) -> [Vec<f32>; 3] {
     let n = rows * cols;
     let (mut w, mut m, mut v) = (numbers(n, 1), vec![0.0; n], vec![0.0; n]);
     for step in 0..3 {
-        muon(cores, &mut w, &numbers(n, 10 + step), &mut m, &mut v, &[Place { start: 0, rows, cols }], &STEP);
+        muon(
+            cores,
+            &mut w,
+            &numbers(n, 10 + step),
+            &mut m,
+            &mut v,
+            &[Place { start: 0, rows, cols, is_due: true }],
+            &STEP,
+        );
     }
     v.truncate(rows);
     [w, m, v]
@@ -104,6 +120,22 @@ fn three_steps_are_the_oracle() {
             assert_close(&format!("momentum of {rows} × {cols}"), &got_m, &m, 1e-6);
             assert_close(&format!("weights of {rows} × {cols}"), &got_w, &w, 1e-4);
         }
+    }
+}
+
+/// A matrix that is not due gathers momentum alone, as if its next step came later.
+#[test]
+fn what_is_not_due_gathers_momentum() {
+    for cores in each_isa() {
+        let (w, g) = (numbers(12, 1), numbers(12, 2));
+        let (mut after, mut m, mut v) = (w.clone(), vec![0.0; 12], vec![0.0; 12]);
+        let place = |start, is_due| Place { start, rows: 2, cols: 3, is_due };
+        muon(&cores, &mut after, &g, &mut m, &mut v, &[place(0, false), place(6, true)], &STEP);
+        assert_same_bits("weights", &after[..6], &w[..6]);
+        assert!(after[6..].iter().zip(&w[6..]).all(|(after, before)| after != before));
+        let expected: Vec<f64> = g.iter().map(|&g| 0.05 * f64::from(g)).collect();
+        assert_close("momentum", &m, &expected, 1e-6);
+        assert_eq!(v[..6], [0.0; 6]);
     }
 }
 

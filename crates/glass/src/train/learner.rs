@@ -39,6 +39,8 @@ pub struct Step {
     pub matrix_rate: f32,
     /// Muon's decay of the momentum.
     pub momentum: f32,
+    /// Muon updates a matrix in every so manyth step, in turn.
+    pub muon_every: u64,
     /// AdamW's decay of the first moment.
     pub beta1: f32,
     /// AdamW's decay of the second moment.
@@ -285,9 +287,12 @@ impl<B: Backend> Learner<B> {
         let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
         let by_muon = |spec: &Spec| step.optimiser == Optimiser::Muon && spec.is_hidden_matrix;
         let specs = &self.weights.plan.specs;
-        let places: Vec<Place> = (specs.iter().filter(|spec| by_muon(spec)))
-            .map(|spec| Place { start: spec.span.start, rows: spec.rows, cols: spec.cols })
-            .collect();
+        let is_due = |i: usize| (i as u64 + step.step).is_multiple_of(step.muon_every.max(1));
+        let place = |(i, spec): (usize, &Spec)| {
+            let &Spec { rows, cols, .. } = spec;
+            Place { start: spec.span.start, rows, cols, is_due: is_due(i) }
+        };
+        let places: Vec<Place> = (specs.iter().filter(|spec| by_muon(spec)).enumerate().map(place)).collect();
         if !places.is_empty() {
             let muon = Muon { rate: step.matrix_rate, momentum: step.momentum, decay: step.decay };
             let (weights, momentum, squares) = (&mut self.weights.values, &mut self.first, &mut self.second);

@@ -86,6 +86,7 @@ fn held(name: &str) {
             rate: 1e-2,
             matrix_rate: 1e-2,
             momentum: 0.95,
+            muon_every: 1,
             beta1: 0.9,
             beta2: 0.95,
             epsilon: 1e-8,

@@ -62,6 +62,7 @@ pub fn step(number: u64) -> Step {
         rate: 1e-3,
         matrix_rate: 1e-3,
         momentum: 0.95,
+        muon_every: 1,
         beta1: 0.9,
         beta2: 0.95,
         epsilon: 1e-8,

@@ -51,6 +51,9 @@ pub struct Settings {
     /// Muon's decay of the momentum.
     #[serde(default = "usual_momentum")]
     pub momentum: f32,
+    /// Muon updates a matrix in every so manyth step, in turn; its momentum is of all.
+    #[serde(default = "every_step")]
+    pub muon_every: u64,
     /// AdamW's decay of the first moment.
     pub beta1: f32,
     /// AdamW's decay of the second moment.
@@ -102,6 +105,7 @@ impl Default for Settings {
             schedule: Schedule::Cosine,
             weight_decay: 0.1,
             momentum: MOMENTUM,
+            muon_every: 1,
             beta1: 0.9,
             beta2: 0.95,
             epsilon: 1e-8,
@@ -128,10 +132,11 @@ impl Settings {
         let at_least_1 = "at least 1 is needed";
         let below_1 = "a number of at least 0 and below 1 is needed";
         let matrix_lr = self.matrix_lr.unwrap_or(self.lr);
-        let wrong: [(bool, &str, String, &str); 17] = [
+        let wrong: [(bool, &str, String, &str); 18] = [
             (self.steps < 1, "steps", self.steps.to_string(), at_least_1),
             (self.batch < 1, "batch", self.batch.to_string(), at_least_1),
             (self.accumulate < 1, "accumulate", self.accumulate.to_string(), at_least_1),
+            (self.muon_every < 1, "muon_every", self.muon_every.to_string(), at_least_1),
             (self.keep < 1, "keep", self.keep.to_string(), at_least_1),
             (self.eval_samples == Some(0), "eval_samples", "0".into(), at_least_1),
             (!positive(self.lr), "lr", self.lr.to_string(), "a number above 0 is needed"),
@@ -189,6 +194,7 @@ impl Settings {
             rate,
             matrix_rate: self.matrix_lr.map_or(rate, |highest| rate / self.lr * highest),
             momentum: self.momentum,
+            muon_every: self.muon_every,
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,
@@ -276,6 +282,11 @@ impl Identity {
 /// The momentum of runs from before there was a choice.
 fn usual_momentum() -> f32 {
     MOMENTUM
+}
+
+/// How often Muon updated a matrix before there was a choice.
+fn every_step() -> u64 {
+    1
 }
 
 /// The precision of runs from before there was a choice.
