@@ -151,18 +151,18 @@ fn read_arena<B: Backend>(path: &Path, learner: &mut Learner<B>, arena: Arena) -
         return Err(Error::invalid(path.display(), why));
     }
     let mut print = Fingerprint::default();
-    let mut values = Vec::with_capacity(PART);
     let mut bytes = vec![0; 4 * PART];
-    for at in (0..len).step_by(PART) {
-        let part = &mut bytes[..4 * PART.min(len - at)];
-        file.read_exact(part).map_err(failed)?;
-        values.clear();
-        for word in part.chunks_exact(4) {
-            let bits = word.iter().rev().fold(0, |bits, &byte| bits << 8 | u32::from(byte));
-            print.add(bits);
-            values.push(f32::from_bits(bits));
+    learner.set_arena_parts(arena, &mut |values| {
+        for values in values.chunks_mut(PART) {
+            let part = &mut bytes[..4 * values.len()];
+            file.read_exact(part).map_err(failed)?;
+            for (value, word) in values.iter_mut().zip(part.chunks_exact(4)) {
+                let bits = word.iter().rev().fold(0, |bits, &byte| bits << 8 | u32::from(byte));
+                print.add(bits);
+                *value = f32::from_bits(bits);
+            }
         }
-        learner.write_arena(arena, at, &values);
-    }
+        Ok(())
+    })?;
     Ok(print.to_string())
 }

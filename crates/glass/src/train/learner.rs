@@ -5,7 +5,10 @@ pub mod schedule;
 pub mod optimiser;
 pub mod needs;
 pub mod spikes;
+pub mod sums;
 mod batch;
+mod pieces;
+mod shared;
 
 use std::sync::Arc;
 
@@ -17,7 +20,10 @@ use crate::plan::{Plan, Spec};
 use crate::weights::initialise::initialise;
 use crate::weights::{Read, Trainable, Weights};
 use crate::{Error, Result};
+use crate::train::ranks::{Alone, Ranks, enough};
 use optimiser::{MOMENTUM, Optimiser};
+use shared::Shared;
+use sums::{Leaf, Reduce, Sums};
 
 pub use batch::Batch;
 pub use glass_kernels::loss::IGNORE;
@@ -87,13 +93,15 @@ pub struct Learner<B: Backend> {
     backend: Arc<B>,
     gpt: Gpt,
     weights: Trainable<B>,
-    grads: B::Buffer,
+    /// Gradients: of a batch, and sums of those of several (see [`sums`]). At the end of a step the first has the whole sum.
+    arenas: Vec<B::Buffer>,
     first: B::Buffer,
     second: B::Buffer,
     memory: Memory<B>,
     d: Memory<B>,
     cache: Cache<B>,
     logits: Tensor<B>,
+    shared: Shared,
 }
 
 impl<B: Backend> Learner<B> {
@@ -114,9 +122,10 @@ impl<B: Backend> Learner<B> {
     ) -> Result<Self> {
         let (gpt, plan) = Gpt::plan(config);
         let (b, chunk, len) = (&*backend, rows.min(LOGIT_ROWS), plan.len());
+        let shared = Shared::new(Arc::new(Alone), Reduce::Exact, &plan, config.layers);
         Ok(Learner {
             weights: Trainable::zeros(b, Arc::new(plan))?,
-            grads: b.zeros(len)?,
+            arenas: vec![b.zeros(len)?],
             first: b.zeros(len)?,
             second: b.zeros(len)?,
             memory: Memory::new(b, config, keep, rows, chunk)?,
@@ -125,7 +134,20 @@ impl<B: Backend> Learner<B> {
             logits: Tensor::new(b, chunk, config.vocabulary)?,
             gpt,
             backend,
+            shared,
         })
+    }
+
+    /// Shares the work with other ranks, which must have learners of the same configuration: each learns from some batches of
+    /// every step, and has the moments of some of the weights. Moments that it had are kept only where it owns them.
+    pub fn among(mut self, ranks: Arc<dyn Ranks>, reduce: Reduce) -> Self {
+        self.shared = Shared::new(ranks, reduce, self.plan(), self.gpt.config.layers);
+        self
+    }
+
+    /// The ranks that share the work.
+    pub fn ranks(&self) -> &Arc<dyn Ranks> {
+        &self.shared.ranks
     }
 
     /// Its configuration.
@@ -174,33 +196,30 @@ impl<B: Backend> Learner<B> {
         self.backend.read(&self.weights.values, spec.span.start, into);
     }
 
-    /// Copies one parameter's gradient after the last step.
+    /// Copies one parameter's gradient after the last step; where ranks share the work, only its owner has it.
     pub fn read_gradient(&self, spec: &Spec, into: &mut [f32]) {
-        self.backend.read(&self.grads, spec.span.start, into);
+        self.backend.read(&self.arenas[0], spec.span.start, into);
     }
 
-    /// Copies a part of an arena, from float `at` on, for a checkpoint.
+    /// Copies a part of an arena, from float `at` on; of moments that other ranks own, zeros.
     pub fn read_arena(&self, which: Arena, at: usize, into: &mut [f32]) {
-        let buffer = match which {
+        self.backend.read(self.buffer(which), at, into);
+    }
+
+    fn buffer(&self, which: Arena) -> &B::Buffer {
+        match which {
             Arena::Weights => &self.weights.values,
             Arena::First => &self.first,
             Arena::Second => &self.second,
-        };
-        self.backend.read(buffer, at, into);
+        }
     }
 
-    /// Restores a part of an arena from a checkpoint.
-    pub fn write_arena(&mut self, which: Arena, at: usize, from: &[f32]) {
-        let buffer = match which {
-            Arena::Weights => &mut self.weights.values,
-            Arena::First => &mut self.first,
-            Arena::Second => &mut self.second,
-        };
-        self.backend.write(buffer, at, from);
-    }
-
-    /// Passes an arena to `see` in consecutive parts, so that it is never in memory twice.
+    /// Passes an arena to `see` in consecutive parts, so that it is never in memory twice. All ranks must call it for moments,
+    /// and only rank 0 sees them.
     pub fn arena_parts(&self, which: Arena, see: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        if which != Arena::Weights && !self.shared.is_alone() {
+            return self.shared.collect(&*self.backend, self.buffer(which), see);
+        }
         let len = self.weights.plan.len();
         let mut part = vec![0.0; PART.min(len)];
         for at in (0..len).step_by(PART) {
@@ -209,6 +228,20 @@ impl<B: Backend> Learner<B> {
             see(part)?;
         }
         Ok(())
+    }
+
+    /// Restores an arena from the consecutive parts that `fill` gives. All ranks must call it, and only rank 0 is asked.
+    pub fn set_arena_parts(
+        &mut self,
+        which: Arena,
+        fill: &mut dyn FnMut(&mut [f32]) -> Result<()>,
+    ) -> Result<()> {
+        let buffer = match which {
+            Arena::Weights => &mut self.weights.values,
+            Arena::First => &mut self.first,
+            Arena::Second => &mut self.second,
+        };
+        self.shared.spread(&*self.backend, buffer, which == Arena::Weights, fill)
     }
 
     /// A copy of a whole arena.
@@ -221,66 +254,120 @@ impl<B: Backend> Learner<B> {
     /// Restores a whole arena from its copy.
     pub fn set_arena(&mut self, which: Arena, values: &[f32]) {
         assert_eq!(values.len(), self.weights.plan.len());
-        self.write_arena(which, 0, values);
+        let buffer = match which {
+            Arena::Weights => &mut self.weights.values,
+            Arena::First => &mut self.first,
+            Arena::Second => &mut self.second,
+        };
+        self.backend.write(buffer, 0, values);
     }
 
     /// One step over all `parts`: their gradients are summed (accumulation), and the mean is over all counted
-    /// tokens of the step.
+    /// tokens of the step. All ranks give the same parts, and each learns from its own.
+    ///
+    /// # Errors
+    /// If no token is counted, if memory is missing for sums of gradients, or if another rank has ended.
     pub fn step(&mut self, parts: &[Batch], step: &Step) -> Result<Outcome> {
         let counted: usize = parts.iter().map(Batch::counted).sum();
         if counted == 0 {
             return Err(Error::invalid("batch", "no token is counted; at least one target must be counted"));
         }
-        // The gradients of hidden matrices from the previous step are overwritten by the first part.
-        for spec in self.weights.plan.specs.iter().filter(|spec| !spec.is_hidden_matrix) {
-            self.backend.clear(&mut self.grads, spec.span.clone());
+        enough(&*self.shared.ranks, parts.iter().map(|part| part.lengths.len()).max().unwrap_or(0), parts.len())?;
+        let sums = self.shared.sums(parts.len());
+        while self.arenas.len() < sums.arenas() {
+            self.arenas.push(self.backend.zeros(self.weights.plan.len())?);
         }
-        let mut gradient = Write::Set;
-        let mut sum = 0.0;
-        let mut first_sample = 0;
-        for part in parts {
+        let mut losses = Vec::with_capacity(sums.own.len());
+        for leaf in &sums.own {
+            let before = &parts[..leaf.batch];
+            let first_sample = before.iter().map(|part| part.lengths.len() as u32).sum();
             let dropout = DropoutState { rate: step.dropout, seed: step.seed, step: step.step, first_sample };
-            sum += self.gradients(part, dropout, gradient, 1.0 / counted as f32);
-            gradient = Write::Add;
-            first_sample += part.lengths.len() as u32;
+            losses.push(self.gradients(&parts[leaf.batch], dropout, leaf, &sums, 1.0 / counted as f32)?);
         }
-        let norm = self.backend.square_sum(&self.grads).sqrt();
-        let outcome = Outcome { loss: sum / counted as f64, counted, norm };
+        if !self.shared.is_alone() {
+            for bucket in 0..self.shared.pieces.buckets.len() {
+                self.shared.end_gradients(&*self.backend, &mut self.arenas, &sums, bucket)?;
+            }
+        }
+        let square = |spec: &Spec| self.backend.square_sum(&self.arenas[0], spec.span.clone());
+        let squares: Vec<f64> = self.shared.pieces.own.iter().map(square).collect();
+        let (losses, squares) = self.shared.gather(parts.len(), &losses, &squares)?;
+        let norm = squares.iter().sum::<f64>().sqrt();
+        let outcome = Outcome { loss: losses.iter().sum::<f64>() / counted as f64, counted, norm };
         if outcome.finite() {
             self.update(step, norm);
+            if !self.shared.is_alone() {
+                self.shared.exchange_pieces(&*self.backend, &mut self.weights.values)?;
+            }
         }
         Ok(outcome)
     }
 
-    /// Forward and backward pass over one part; gradients are added to the arena. Returns the summed loss in nats.
-    fn gradients(&mut self, part: &Batch, dropout: DropoutState, gradient: Write, scale: f32) -> f64 {
+    /// Forward and backward pass over one part; its gradients are left in the arena of its leaf, and added to others as that
+    /// says. With the last one, what other ranks own is sent to them as soon as it is complete. Returns the summed loss in nats.
+    fn gradients(
+        &mut self,
+        part: &Batch,
+        dropout: DropoutState,
+        leaf: &Leaf,
+        sums: &Sums,
+        scale: f32,
+    ) -> Result<f64> {
         let spans = part.spans();
-        let (backend, gpt) = (&*self.backend, &self.gpt);
+        let (backend, gpt, shared) = (&*self.backend, &self.gpt, &mut self.shared);
         let (memory, d, logits) = (&mut self.memory, &mut self.d, &mut self.logits);
         let dropout = Some(dropout);
         let weights = Weights::Trainable(&self.weights);
+        let (below, above) = self.arenas.split_at_mut(leaf.arena);
+        let grads = &mut above[0];
+        if !leaf.adds {
+            // The gradients of hidden matrices from an earlier part are overwritten.
+            for spec in self.weights.plan.specs.iter().filter(|spec| !spec.is_hidden_matrix) {
+                backend.clear(grads, spec.span.clone());
+            }
+        }
+        let gradient = if leaf.adds { Write::Add } else { Write::Set };
         let mut pass = Pass { backend, weights, spans: &spans, output_rows: None, dropout, probe: () };
         let mut back = Back {
             backend,
             weights: &self.weights,
-            grads: Some(&mut self.grads),
+            grads: Some(grads),
             gradient,
             spans: &spans,
             dropout,
             each: 1,
         };
+        let sends = !shared.is_alone() && sums.own.last() == Some(leaf);
+        let mut done = Ok(());
+        let mut complete = |bucket: usize, grads: &mut B::Buffer| {
+            if done.is_ok() {
+                merge(backend, &shared.pieces.spans(bucket), below, grads, leaf);
+                let arena = |node: usize| below.get(node).unwrap_or(grads);
+                if sends {
+                    done = shared.begin_gradients(backend, &arena, sums, bucket);
+                }
+            }
+        };
         gpt.forward(&mut pass, &part.inputs, memory, &mut self.cache);
         let sum = gpt.loss(&mut pass, memory, &part.targets, logits, Some((&mut back, d, scale)));
-        gpt.backward(&mut back, &part.inputs, memory, &mut self.cache, d, &mut |_, _, _| {});
-        sum
+        let layers = gpt.config.layers;
+        gpt.backward(&mut back, &part.inputs, memory, &mut self.cache, d, &mut |layer, grads, _, _| {
+            if let Some(grads) = grads {
+                complete(layers - layer, grads);
+            }
+        });
+        if let Some(grads) = back.grads {
+            complete(layers + 1, grads);
+        }
+        done.map(|()| sum)
     }
 
     fn update(&mut self, step: &Step, norm: f64) {
         let clip = step.clip as f64;
         // As in PyTorch's clip_grad_norm_: the small number keeps the quotient finite.
         let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
-        for spec in &self.weights.plan.specs {
-            let (weights, grads, span) = (&mut self.weights.values, &self.grads, spec.span.clone());
+        for spec in &self.shared.pieces.own {
+            let (weights, grads, span) = (&mut self.weights.values, &self.arenas[0], spec.span.clone());
             let decay = if spec.decay { step.decay } else { 0.0 };
             if step.optimiser == Optimiser::Muon && spec.is_hidden_matrix {
                 let step = Muon { rate: step.rate, momentum: MOMENTUM, decay };
@@ -315,5 +402,22 @@ impl<B: Backend> Learner<B> {
         self.gpt.forward(&mut pass, &batch.inputs, &mut self.memory, &mut self.cache);
         let sum = self.gpt.loss(&mut pass, &mut self.memory, &batch.targets, &mut self.logits, None);
         (sum, batch.counted())
+    }
+}
+
+/// Adds spans of an arena to the one below it, that to the next below, and so on, as a leaf says.
+fn merge<B: Backend>(
+    backend: &B,
+    spans: &[std::ops::Range<usize>],
+    below: &mut [B::Buffer],
+    grads: &B::Buffer,
+    leaf: &Leaf,
+) {
+    for merged in 0..leaf.merges {
+        let (lower, upper) = below.split_at_mut(leaf.arena - merged);
+        let from = upper.first().unwrap_or(grads);
+        if let Some(into) = lower.last_mut() {
+            spans.iter().for_each(|span| backend.add_span(into, from, span.clone()));
+        }
     }
 }
