@@ -11,7 +11,7 @@ use glass::train::schedule::Schedule;
 use glass::train::settings::Settings;
 use glass::weights::dtype::Dtype;
 
-use super::{DraftArgs, MachineArgs, Options, Width};
+use super::{Adding, DraftArgs, MachineArgs, Options, Width};
 
 /// What stands for --out where a plan is given none.
 pub const NO_FOLDER: &str = ".";
@@ -202,6 +202,10 @@ pub struct RunArgs {
     /// Batches of one step
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub accumulate: usize,
+
+    /// How the gradients of a step's batches are added up
+    #[arg(long, value_enum, default_value_t = Adding::Exact)]
+    pub reduce: Adding,
 
     /// Optimiser of the matrices in the blocks; AdamW updates everything else
     #[arg(long, visible_alias = "optimizer", value_enum, default_value_t = Rule::Adamw)]

@@ -87,6 +87,20 @@ pub fn read<B: Backend>(folder: &Path, learner: &mut Learner<B>) -> Result<State
     Ok(saved.state)
 }
 
+/// Does a rank's part while rank 0 writes a checkpoint: sends what this rank alone has.
+pub fn follow_writing<B: Backend>(learner: &Learner<B>) -> Result<()> {
+    ARENAS.iter().try_for_each(|(arena, _)| match arena {
+        Arena::Weights => Ok(()),
+        moments => learner.arena_parts(*moments, &mut |_| Ok(())),
+    })
+}
+
+/// Does a rank's part while rank 0 reads a checkpoint: receives what this rank needs. The state is rank 0's.
+pub fn follow_reading<B: Backend>(learner: &mut Learner<B>) -> Result<State> {
+    ARENAS.iter().try_for_each(|(arena, _)| learner.set_arena_parts(*arena, &mut |_| Ok(())))?;
+    Ok(State::default())
+}
+
 /// The weights of the checkpoint in `folder`, which must be of a model of this configuration, packed for running.
 ///
 /// # Errors

@@ -68,6 +68,20 @@ impl Sums {
         }
     }
 
+    /// The most arenas that a rank needs, and the most nodes that it computes, without counting its batches one by one.
+    pub fn most(reduce: Reduce, batches: usize, ranks: usize) -> [usize; 2] {
+        if reduce == Reduce::Fast {
+            return [1, 1];
+        }
+        let mut most = [1, 1];
+        for rank in 0..ranks {
+            let nodes = nodes(0..batches, &share(batches, rank, ranks));
+            let arenas = nodes.iter().enumerate().map(|(arena, node)| arena + 1 + node.len().max(1).ilog2() as usize);
+            most = [arenas.max().unwrap_or(1).max(most[0]), nodes.len().max(most[1])];
+        }
+        most
+    }
+
     /// How many arenas this rank needs.
     pub fn arenas(&self) -> usize {
         self.own.iter().map(|leaf| leaf.arena + 1).max().unwrap_or(1)
@@ -177,6 +191,12 @@ mod tests {
         assert_eq!([1, 2, 3, 4, 5, 8, 9, 64].map(|batches| arenas(batches, 1)), [1, 2, 2, 3, 3, 4, 4, 7]);
         assert_eq!([2, 4].map(|ranks| arenas(4, ranks)), [2, 1]);
         assert_eq!(Sums::of(Reduce::Fast, 64, 0, 1).arenas(), 1);
+        for (batches, ranks) in (1..70).flat_map(|batches| (1..=batches.min(9)).map(move |ranks| (batches, ranks))) {
+            let all = (0..ranks).map(|rank| Sums::of(Reduce::Exact, batches, rank, ranks));
+            let most = all.map(|sums| [sums.arenas(), sums.nodes.iter().map(Vec::len).max().unwrap()]);
+            let most = most.reduce(|a, b| [a[0].max(b[0]), a[1].max(b[1])]).unwrap();
+            assert_eq!(Sums::most(Reduce::Exact, batches, ranks), most, "{batches} batches on {ranks} ranks");
+        }
     }
 
     #[test]
