@@ -142,7 +142,9 @@ pub fn say_panics_in_a_sentence() {
         let what = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
         let place = place.unwrap_or_default();
-        say_aloud(&format!("this is a bug in the program, not in your input ({what}, {place}); please report it"));
+        say_aloud(&format!(
+            "this is a bug in the program, not in your input ({what}, {place}); please report it"
+        ));
         std::process::exit(1);
     }));
 }

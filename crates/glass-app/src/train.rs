@@ -68,7 +68,9 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
 fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     if let Some(model) = &args.draft.draft_for {
         if joined.has_others() {
-            return Err(Fail::asked("--draft-for: a draft is made by one process; start it without mpirun or srun"));
+            return Err(Fail::asked(
+                "--draft-for: a draft is made by one process; start it without mpirun or srun",
+            ));
         }
         return draft::run(args, model);
     }
@@ -82,6 +84,8 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     let is_passing = args.run.plan && !args.run.resume && near == Path::new(NO_FOLDER);
     let _without = is_passing.then(|| kept::TemporaryFolder::folder(&mut args.out));
     let _passing = kept::keep(&mut args, joined)?;
+    let threads = joined.threads(Cpu::available_threads());
+    args.machine.threads = args.machine.threads.or(threads);
     let args = &args;
     let cpu = model_arg::cpu(&args.machine);
     // What rank 0 writes while it reads a large text, the others can use.
@@ -146,8 +150,17 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     }
     let (validates, flops) = (validation.is_some(), budget.flops_to_learn);
     let (options, peak) = (options(args, &settings), peak * joined.ranks.size() as f64);
-    let mut progress =
-        Progress::new(args, &subject, &settings, validates, flops, peak, options, stop.clone(), &joined.hosts);
+    let mut progress = Progress::new(
+        args,
+        &subject,
+        &settings,
+        validates,
+        flops,
+        peak,
+        options,
+        stop.clone(),
+        &joined.hosts,
+    );
     if args.run.look {
         progress.look(Looks::new(args, &subject.config, validation.unwrap_or(&sets.train)));
     }

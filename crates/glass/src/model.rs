@@ -29,8 +29,7 @@ use crate::probe::{Part, Probe, Site};
 /// Observes a backward pass: called with the layer, the gradients of the weights so far, if they are wanted, the gradient of the
 /// layer's input, and its input. The gradients of this layer's weights and of those after it are complete, except of weights
 /// that the embedding shares.
-pub type Watch<'a, B> =
-    dyn FnMut(usize, Option<&mut <B as Device>::Buffer>, &Tensor<B>, &Tensor<B>) + 'a;
+pub type Watch<'a, B> = dyn FnMut(usize, Option<&mut <B as Device>::Buffer>, &Tensor<B>, &Tensor<B>) + 'a;
 
 /// A GPT: layers and handles to named parameters, without numbers or type parameters. It can be printed, counted and drawn
 /// before anything is allocated.

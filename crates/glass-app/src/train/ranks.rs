@@ -52,6 +52,14 @@ impl Joined {
         self.ranks.size() > 1
     }
 
+    /// The threads of this rank if none are given and the machine has so many cores: ranks on one machine share them. `None` for
+    /// all of them.
+    pub fn threads(&self, cores: usize) -> Option<u16> {
+        let here = &self.hosts[self.ranks.rank()];
+        let sharing = self.hosts.iter().filter(|host| *host == here).count();
+        (sharing > 1).then(|| u16::try_from((cores / sharing).max(1)).unwrap_or(u16::MAX))
+    }
+
     /// Runs `work` on rank 0 first, and then on all others.
     pub fn first_then_others<T>(&self, mut work: impl FnMut() -> Result<T, Fail>) -> Result<T, Fail> {
         let first = self.is_first().then(&mut work).transpose()?;
@@ -78,7 +86,11 @@ impl Joined {
         hosts.dedup();
         let (least, most) = (batches / size, batches.div_ceil(size));
         let each = if least == most { least.to_string() } else { format!("{least} or {most}") };
-        format!("{} on {}; each learns from {each} of the {batches} batches of a step", count(size, "rank"), count(hosts.len(), "host"))
+        format!(
+            "{} on {}; each learns from {each} of the {batches} batches of a step",
+            count(size, "rank"),
+            count(hosts.len(), "host")
+        )
     }
 
     /// Leaves the others. After a failure all of them end.

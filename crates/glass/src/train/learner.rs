@@ -13,12 +13,12 @@ mod step;
 
 use std::sync::Arc;
 
+use crate::Result;
 use crate::backend::{AdamW, Backend, CacheType, Muon, Tensor};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Gpt, Pass};
 use crate::plan::{Plan, Spec};
-use crate::Result;
 use crate::train::ranks::{Alone, Ranks};
 use crate::weights::initialise::initialise;
 use crate::weights::{Read, Trainable, Weights};

@@ -95,10 +95,16 @@ pub(crate) fn gather_numbers(ranks: &dyn Ranks, told: &[f64], counts: &[usize]) 
     let all = ranks.gather(&bytes)?;
     let numbers = |(rank, bytes): (usize, Vec<u8>)| {
         if bytes.len() != 8 * counts[rank] {
-            let why = format!("it told {} bytes where {} were expected: it is not at the same step", bytes.len(), 8 * counts[rank]);
+            let why = format!(
+                "it told {} bytes where {} were expected: it is not at the same step",
+                bytes.len(),
+                8 * counts[rank]
+            );
             return Err(Error::invalid(format!("rank {rank}"), why));
         }
-        let number = |word: &[u8]| f64::from_bits(word.iter().rev().fold(0, |bits, &byte| bits << 8 | u64::from(byte)));
+        let number = |word: &[u8]| {
+            f64::from_bits(word.iter().rev().fold(0, |bits, &byte| bits << 8 | u64::from(byte)))
+        };
         Ok(bytes.chunks_exact(8).map(number).collect())
     };
     all.into_iter().enumerate().map(numbers).collect()
@@ -122,7 +128,9 @@ pub fn enough(ranks: &dyn Ranks, batch: usize, accumulate: usize) -> Result<()> 
     }
     let samples = batch * accumulate;
     let advice = match (size..=samples).find(|parts| samples.is_multiple_of(*parts)) {
-        Some(parts) => format!("give `batch` {} and `accumulate` {parts} for as many samples a step", samples / parts),
+        Some(parts) => {
+            format!("give `batch` {} and `accumulate` {parts} for as many samples a step", samples / parts)
+        }
         None => format!("start at most {samples}, or give a larger `batch` or `accumulate`"),
     };
     let batches = if accumulate == 1 { "1 batch".into() } else { format!("{accumulate} batches") };

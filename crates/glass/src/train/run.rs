@@ -113,7 +113,8 @@ pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn 
     let s = run.settings;
     let order = Order::new(run.train, context, s.batch, s.accumulate, s.order, s.seed);
     let times = Times::default();
-    let mut going = ActiveRun { run, ranks, folder, log, state, saved, order, seconds, learner, watch, times };
+    let mut going =
+        ActiveRun { run, ranks, folder, log, state, saved, order, seconds, learner, watch, times };
     going.all()
 }
 

@@ -86,7 +86,11 @@ impl Shared {
         };
         let folder = if rank == 0 { folder } else { Path::new("/nowhere") };
         let (train, validation, resume) = (&self.train, self.validation.as_ref(), self.resume);
-        run(&mut learner, &Run { settings, train, validation, folder, model, resume, stop: &stop }, &mut actions)
+        run(
+            &mut learner,
+            &Run { settings, train, validation, folder, model, resume, stop: &stop },
+            &mut actions,
+        )
     }
 
     /// A folder with what they wrote.
@@ -171,10 +175,10 @@ fn a_run_goes_on_with_another_number_of_ranks() {
 }
 
 #[test]
-fn a_fast_sum_is_close_and_takes_less_memory() {
+fn a_fast_sum_is_close() {
     let weights = |reduce, ranks| {
         let mut shared = Shared { reduce, ..shared(ranks, 5) };
-        shared.settings.steps = 1;
+        shared.settings = Settings { steps: 1, warmup: 0, ..shared.settings };
         let bytes = files(shared.done().path()).remove("train/step-00000001/first.f32").unwrap();
         bytes.chunks_exact(4).map(|word| f32::from_le_bytes(word.try_into().unwrap())).collect::<Vec<_>>()
     };
@@ -260,5 +264,9 @@ fn a_rank_has_the_moments_of_its_own_pieces_only() {
         assert_eq!(owners.count(), 1, "{}", spec.name);
     }
     let held: Vec<usize> = moments.iter().map(|all| all.iter().filter(|&&x| x != 0.0).count()).collect();
-    assert!(held.iter().all(|held| held.abs_diff(plan.len() / 3) < plan.len() / 10), "{held:?} of {}", plan.len());
+    assert!(
+        held.iter().all(|held| held.abs_diff(plan.len() / 3) < plan.len() / 10),
+        "{held:?} of {}",
+        plan.len()
+    );
 }

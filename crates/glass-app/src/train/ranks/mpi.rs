@@ -74,7 +74,8 @@ impl World {
             let hosts = hosts(&world);
             let place = (world.rank() as usize, world.size() as usize, hosts.clone());
             if began.send(place).is_ok() {
-                Post { heart: Heart::new(universe.world(), hosts, terminated), world }.serve(&ordered, &answers);
+                Post { heart: Heart::new(universe.world(), hosts, terminated), world }
+                    .serve(&ordered, &answers);
             }
             drop(universe);
             let _ = answers.left.send(());

@@ -36,7 +36,10 @@ impl Pieces {
 
     /// The pieces of a bucket that `rank` owns.
     pub fn of_rank(&self, bucket: usize, rank: usize) -> impl Iterator<Item = &Spec> {
-        self.buckets[bucket].iter().filter(move |&&piece| self.owners[piece] == rank).map(|&piece| &self.all[piece])
+        self.buckets[bucket]
+            .iter()
+            .filter(move |&&piece| self.owners[piece] == rank)
+            .map(|&piece| &self.all[piece])
     }
 
     /// The floats of these pieces.

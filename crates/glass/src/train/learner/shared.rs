@@ -129,9 +129,8 @@ impl Shared {
         exchange.receives.iter().for_each(|(from, values)| received[*from] = values);
         let (floats, mut at) = (self.pieces.floats(bucket, rank), 0);
         for Spec { span, .. } in self.pieces.of_rank(bucket, rank) {
-            let own: Vec<Cow<'_, [f32]>> = (0..sums.nodes[rank].len())
-                .map(|node| backend.view(&arenas[node], span.clone()))
-                .collect();
+            let own: Vec<Cow<'_, [f32]>> =
+                (0..sums.nodes[rank].len()).map(|node| backend.view(&arenas[node], span.clone())).collect();
             let part = |from: usize, node: usize| match from == rank {
                 true => &*own[node],
                 false => &received[from][node * floats + at..][..span.len()],
@@ -193,7 +192,10 @@ impl Shared {
     }
 
     fn of_group(&self, group: &Range<usize>, rank: usize) -> impl Iterator<Item = &Spec> {
-        group.clone().filter(move |&piece| self.pieces.owners[piece] == rank).map(|piece| &self.pieces.all[piece])
+        group
+            .clone()
+            .filter(move |&piece| self.pieces.owners[piece] == rank)
+            .map(|piece| &self.pieces.all[piece])
     }
 
     fn floats_of_group(&self, group: &Range<usize>, rank: usize) -> usize {
@@ -263,7 +265,8 @@ impl Shared {
                 for spec in specs(0) {
                     backend.write(arena, spec.span.start, of(spec));
                 }
-                let parcel = |to: usize| Parcel { to: vec![to], values: specs(to).flat_map(of).copied().collect() };
+                let parcel =
+                    |to: usize| Parcel { to: vec![to], values: specs(to).flat_map(of).copied().collect() };
                 exchange.sends = match all {
                     false => self.others().map(parcel).filter(|parcel| !parcel.values.is_empty()).collect(),
                     true => vec![Parcel { to: self.others().collect(), values }],

@@ -22,7 +22,11 @@ impl<B: Backend> Learner<B> {
         if counted == 0 {
             return Err(Error::invalid("batch", "no token is counted; at least one target must be counted"));
         }
-        enough(&*self.shared.ranks, parts.iter().map(|part| part.lengths.len()).max().unwrap_or(0), parts.len())?;
+        enough(
+            &*self.shared.ranks,
+            parts.iter().map(|part| part.lengths.len()).max().unwrap_or(0),
+            parts.len(),
+        )?;
         let sums = self.shared.sums(parts.len());
         while self.arenas.len() < sums.arenas() {
             self.arenas.push(self.backend.zeros(self.weights.plan.len())?);

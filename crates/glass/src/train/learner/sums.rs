@@ -76,7 +76,8 @@ impl Sums {
         let mut most = [1, 1];
         for rank in 0..ranks {
             let nodes = nodes(0..batches, &share(batches, rank, ranks));
-            let arenas = nodes.iter().enumerate().map(|(arena, node)| arena + 1 + node.len().max(1).ilog2() as usize);
+            let arenas =
+                nodes.iter().enumerate().map(|(arena, node)| arena + 1 + node.len().max(1).ilog2() as usize);
             most = [arenas.max().unwrap_or(1).max(most[0]), nodes.len().max(most[1])];
         }
         most
@@ -98,7 +99,8 @@ impl Sums {
         }
         let [left, right] = branches(node);
         let mut sum = self.sum(left, part);
-        let add = |sum: &mut Vec<f32>, other: &[f32]| sum.iter_mut().zip(other).for_each(|(sum, x)| *sum += x);
+        let add =
+            |sum: &mut Vec<f32>, other: &[f32]| sum.iter_mut().zip(other).for_each(|(sum, x)| *sum += x);
         match self.computed(&right) {
             Some((rank, at)) => add(&mut sum, part(rank, at)),
             None => add(&mut sum, &self.sum(right, part)),
@@ -179,7 +181,10 @@ mod tests {
                 let sum = total(Reduce::Exact, batches, ranks);
                 assert_eq!(sum.to_bits(), alone.to_bits(), "{batches} batches on {ranks} ranks");
                 let fast = total(Reduce::Fast, batches, ranks);
-                assert!((fast - alone).abs() <= 1e-5 * 1e7, "{batches} batches on {ranks} ranks: {fast} and {alone}");
+                assert!(
+                    (fast - alone).abs() <= 1e-5 * 1e7,
+                    "{batches} batches on {ranks} ranks: {fast} and {alone}"
+                );
             }
         }
         assert_ne!(total(Reduce::Fast, 13, 1).to_bits(), total(Reduce::Exact, 13, 1).to_bits());
@@ -191,7 +196,9 @@ mod tests {
         assert_eq!([1, 2, 3, 4, 5, 8, 9, 64].map(|batches| arenas(batches, 1)), [1, 2, 2, 3, 3, 4, 4, 7]);
         assert_eq!([2, 4].map(|ranks| arenas(4, ranks)), [2, 1]);
         assert_eq!(Sums::of(Reduce::Fast, 64, 0, 1).arenas(), 1);
-        for (batches, ranks) in (1..70).flat_map(|batches| (1..=batches.min(9)).map(move |ranks| (batches, ranks))) {
+        for (batches, ranks) in
+            (1..70).flat_map(|batches| (1..=batches.min(9)).map(move |ranks| (batches, ranks)))
+        {
             let all = (0..ranks).map(|rank| Sums::of(Reduce::Exact, batches, rank, ranks));
             let most = all.map(|sums| [sums.arenas(), sums.nodes.iter().map(Vec::len).max().unwrap()]);
             let most = most.reduce(|a, b| [a[0].max(b[0]), a[1].max(b[1])]).unwrap();

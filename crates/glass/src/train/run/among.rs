@@ -26,8 +26,11 @@ const SLOW: f64 = 1.5;
 pub(super) fn same(ranks: &dyn Ranks, identity: &Identity) -> Result<()> {
     let failed = |error| Error::invalid("settings", error);
     let told = ranks.gather(&serde_json::to_vec(identity).map_err(failed)?)?;
-    let all: Vec<Value> =
-        told.iter().map(|told| serde_json::from_slice(told)).collect::<std::result::Result<_, _>>().map_err(failed)?;
+    let all: Vec<Value> = told
+        .iter()
+        .map(|told| serde_json::from_slice(told))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(failed)?;
     for (rank, other) in all.iter().enumerate() {
         let Some((what, here, there)) = differing("", &all[0], other) else { continue };
         let (what, advice) = match what.as_str() {
@@ -141,7 +144,12 @@ pub(super) struct Times {
 impl Times {
     /// Whether any rank was told to stop, and a rank that has been slow lately, with how many times the median it takes.
     /// `seconds` is the time of this rank's last step without waiting, if there is a clock.
-    pub fn meet(&mut self, ranks: &dyn Ranks, stop: bool, seconds: Option<f64>) -> Result<(bool, Option<(usize, f64)>)> {
+    pub fn meet(
+        &mut self,
+        ranks: &dyn Ranks,
+        stop: bool,
+        seconds: Option<f64>,
+    ) -> Result<(bool, Option<(usize, f64)>)> {
         if ranks.size() == 1 {
             return Ok((stop, None));
         }
