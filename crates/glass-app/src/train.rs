@@ -97,6 +97,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     sets.train.check("training data", subject.config.context)?;
     let (cpu, peak) = plan::at(cpu, args.run.precision.precision())?;
     let cpu = Arc::new(cpu);
+    joined.remark_other_instructions(&format!("{:?}", cpu.cores().isa()))?;
     let budget = Budget::of(&subject.config, args, cpu.cores().threads(), joined.ranks.size());
     if args.run.plan {
         let tokens = plan::tokens_per_step(&budget.asked, &sets.train);
@@ -112,7 +113,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
         settings.check()?;
         return plan::show(args, &budget, &settings, &sets, peak, &speed);
     }
-    budget.fits()?;
+    budget.fits(joined.here() as u64)?;
     enough(&*joined.ranks, args.run.batch, args.run.accumulate)?;
     let timed = |draft: &Settings| pace(args, &subject, &sets, draft, &cpu, joined);
     let settings = settings(args, &subject, &sets, &timed)?;

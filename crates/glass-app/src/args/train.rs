@@ -445,4 +445,5 @@ Examples:
   glass train --data stories --layers 4 --width 256 --heads 4 --minutes 10 --out mine
   glass train --from mine --chat talk.jsonl --epochs 2 --lr 2e-4 --out tuned
   glass train --out mine --resume --steps 2000
+  mpirun -n 4 glass train --data book.txt --batch 3 --accumulate 4 --out book
   glass train --data sample --out first";

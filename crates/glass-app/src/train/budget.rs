@@ -150,9 +150,9 @@ impl Budget {
         self.asked.run().saturating_add(self.present).max(self.peak)
     }
 
-    /// Refuses a run that does not fit in memory, before it starts.
-    pub fn fits(&self) -> Result<(), Fail> {
-        let Some(most) = room::most() else { return Ok(()) };
+    /// Refuses a run that does not fit in memory, before it starts; `sharing` of them share this machine.
+    pub fn fits(&self, sharing: u64) -> Result<(), Fail> {
+        let Some(most) = room::most().map(|most| most / sharing) else { return Ok(()) };
         if let Some(instead) = self.instead(most) {
             return Err(Fail::asked(format!(
                 "memory: this run takes {}, but {} is available; {instead}",
@@ -160,7 +160,7 @@ impl Budget {
                 bytes(most)
             )));
         }
-        if let Some(free) = room::free().filter(|free| self.asked.run() > *free) {
+        if let Some(free) = room::free().map(|free| free / sharing).filter(|free| self.asked.run() > *free) {
             let (takes, free) = (bytes(self.asked.run()), bytes(free));
             say(&format!(
                 "the run will take {takes} more, but only {free} is free; it may be slow, or be killed"

@@ -7,11 +7,12 @@ mod launched;
 mod mpi;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use glass::train::ranks::{Alone, Ranks, as_first};
 
-use crate::fail::{Fail, be_quiet};
+use crate::fail::{Fail, be_quiet, say};
 use crate::out::count;
 use launched::Launched;
 pub use watch::Bystander;
@@ -52,11 +53,30 @@ impl Joined {
         self.ranks.size() > 1
     }
 
+    /// How many ranks share this machine.
+    pub fn here(&self) -> usize {
+        let here = &self.hosts[self.ranks.rank()];
+        self.hosts.iter().filter(|host| *host == here).count()
+    }
+
+    /// Remarks that ranks compute with different instruction sets, of which `own` is this rank's.
+    pub fn remark_other_instructions(&self, own: &str) -> Result<(), Fail> {
+        let all = self.ranks.gather(own.as_bytes())?;
+        let names: BTreeSet<String> = all.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        if names.len() > 1 {
+            let names: Vec<String> = names.into_iter().collect();
+            say(&format!(
+                "the ranks compute with different instruction sets ({}), so the last bits depend on which rank computes what",
+                names.join(", ")
+            ));
+        }
+        Ok(())
+    }
+
     /// The threads of this rank if none are given and the machine has so many cores: ranks on one machine share them. `None` for
     /// all of them.
     pub fn threads(&self, cores: usize) -> Option<u16> {
-        let here = &self.hosts[self.ranks.rank()];
-        let sharing = self.hosts.iter().filter(|host| *host == here).count();
+        let sharing = self.here();
         (sharing > 1).then(|| u16::try_from((cores / sharing).max(1)).unwrap_or(u16::MAX))
     }
 
