@@ -62,7 +62,8 @@ impl Joined {
     /// Remarks that ranks compute with different instruction sets, of which `own` is this rank's.
     pub fn remark_other_instructions(&self, own: &str) -> Result<(), Fail> {
         let all = self.ranks.gather(own.as_bytes())?;
-        let names: BTreeSet<String> = all.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        let names: BTreeSet<String> =
+            all.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
         if names.len() > 1 {
             let names: Vec<String> = names.into_iter().collect();
             say(&format!(

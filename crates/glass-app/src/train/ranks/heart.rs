@@ -113,6 +113,17 @@ impl Heart {
         }
     }
 
+    /// Sends no more signs of life: all ranks leave.
+    pub fn rest(mut self) {
+        let begun = Instant::now();
+        while !self.telling.is_empty() && begun.elapsed() < EVERY {
+            self.telling = self.telling.drain(..).filter_map(|request| request.test().err()).collect();
+            std::thread::sleep(LOOK);
+        }
+        // What nobody receives any more ends with the process.
+        self.telling.drain(..).for_each(std::mem::forget);
+    }
+
     /// mpirun kills all processes a second after this signal, which is too short for most checkpoints.
     fn say_that_it_is_terminated(&mut self) {
         if self.is_first() && !self.has_said && self.terminated.load(Ordering::Relaxed) {

@@ -74,8 +74,9 @@ impl World {
             let hosts = hosts(&world);
             let place = (world.rank() as usize, world.size() as usize, hosts.clone());
             if began.send(place).is_ok() {
-                Post { heart: Heart::new(universe.world(), hosts, terminated), world }
-                    .serve(&ordered, &answers);
+                let mut post = Post { heart: Heart::new(universe.world(), hosts, terminated), world };
+                post.serve(&ordered, &answers);
+                post.heart.rest();
             }
             drop(universe);
             let _ = answers.left.send(());
