@@ -1,5 +1,6 @@
 //! The command line: commands, options and help.
 
+mod adding;
 mod bench;
 mod chat;
 mod config;
@@ -37,6 +38,7 @@ use crate::layout;
 use crate::out::Out;
 use crate::screen;
 
+pub use adding::Adding;
 pub use bench::BenchArgs;
 pub use chat::ChatArgs;
 pub use config::{Options, SAMPLE, is_sample};

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::layout::wrap;
 use crate::screen::columns_of_errors;
@@ -104,8 +105,28 @@ pub fn status(done: Result<(), Fail>) -> ExitCode {
     ExitCode::from(status)
 }
 
+/// Whether this process says nothing, because another one says the same.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on this process says nothing, except [`say_aloud`].
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether this process says nothing.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
 /// A remark on standard error: one line, wrapped at words on a terminal. A closed standard error is not an error.
 pub fn say(sentence: &str) {
+    if !is_quiet() {
+        say_aloud(sentence);
+    }
+}
+
+/// The same, whoever else says it.
+pub fn say_aloud(sentence: &str) {
     let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = format!("glass: {sentence}");
     let line = columns_of_errors().map_or(line.clone(), |columns| wrap(&line, columns, 2));
@@ -121,7 +142,9 @@ pub fn say_panics_in_a_sentence() {
         let what = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
         let place = place.unwrap_or_default();
-        say(&format!("this is a bug in the program, not in your input ({what}, {place}); please report it"));
+        say_aloud(&format!(
+            "this is a bug in the program, not in your input ({what}, {place}); please report it"
+        ));
         std::process::exit(1);
     }));
 }

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use crate::fail::is_quiet;
 use crate::out::duration;
 use crate::screen::{columns_of_errors, is_dumb};
 
@@ -56,6 +57,9 @@ impl ProgressLine {
 
     /// Shows `text` now.
     pub fn now(&mut self, text: &str) {
+        if is_quiet() {
+            return;
+        }
         self.shown = Some(Instant::now());
         let mut stderr = io::stderr();
         let _ = if self.terminal {

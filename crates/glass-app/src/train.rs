@@ -12,6 +12,7 @@ mod draft;
 mod kept;
 mod looks;
 mod plan;
+mod ranks;
 mod room;
 mod samples;
 #[cfg_attr(not(feature = "display"), allow(dead_code))]
@@ -33,9 +34,11 @@ use std::time::Instant;
 use glass::Error;
 use glass::backend::Cpu;
 use glass::model::Gpt;
+use glass::train::checkpoint;
 use glass::train::folder::{Folder, checkpoints};
 use glass::train::learner::Learner;
 use glass::train::order::{Order, evaluation};
+use glass::train::ranks::enough;
 use glass::train::run::{Run, Summary, run as learn};
 use glass::train::set::Set;
 use glass::train::settings::Settings;
@@ -49,6 +52,7 @@ use crate::out::{Out, count, number};
 use budget::Budget;
 use display::terminal;
 use looks::Looks;
+use ranks::{Bystander, Joined};
 use sets::Sets;
 use speed::Speed;
 use subject::Subject;
@@ -56,24 +60,45 @@ use watch::Progress;
 
 /// Runs `glass train`.
 pub fn run(args: &TrainArgs) -> Result<(), Fail> {
+    let joined = ranks::join()?;
+    let done = train(args, &joined);
+    joined.leave(done)
+}
+
+fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     if let Some(model) = &args.draft.draft_for {
+        if joined.has_others() {
+            return Err(Fail::asked(
+                "--draft-for: a draft is made by one process; start it without mpirun or srun",
+            ));
+        }
         return draft::run(args, model);
     }
-    check(args)?;
+    if joined.has_others() && args.run.plan {
+        return Err(Fail::asked("--plan: it plans for one process; start it without mpirun or srun"));
+    }
+    check(args, joined)?;
     let mut args = args.clone();
     // A plan needs no folder: what it would keep there passes.
     let near = args.out.clone();
     let is_passing = args.run.plan && !args.run.resume && near == Path::new(NO_FOLDER);
     let _without = is_passing.then(|| kept::TemporaryFolder::folder(&mut args.out));
-    let _passing = kept::keep(&mut args)?;
+    let _passing = kept::keep(&mut args, joined)?;
+    let threads = joined.threads(Cpu::available_threads());
+    args.machine.threads = args.machine.threads.or(threads);
     let args = &args;
     let cpu = model_arg::cpu(&args.machine);
-    let (subject, raw) = Subject::and_data(args)?;
-    let sets = Sets::new(raw, args, &subject)?;
+    // What rank 0 writes while it reads a large text, the others can use.
+    let (subject, sets) = joined.first_then_others(|| {
+        let (subject, raw) = Subject::and_data(args)?;
+        let sets = Sets::new(raw, args, &subject)?;
+        Ok((subject, sets))
+    })?;
     sets.train.check("training data", subject.config.context)?;
     let (cpu, peak) = plan::at(cpu, args.run.precision.precision())?;
     let cpu = Arc::new(cpu);
-    let budget = Budget::of(&subject.config, args, cpu.cores().threads());
+    joined.remark_other_instructions(&format!("{:?}", cpu.cores().isa()))?;
+    let budget = Budget::of(&subject.config, args, cpu.cores().threads(), joined.ranks.size());
     if args.run.plan {
         let tokens = plan::tokens_per_step(&budget.asked, &sets.train);
         let speed = Speed::measured(&budget.asked, tokens, &args.run.settings(1), &cpu, peak, &near)?;
@@ -88,9 +113,11 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
         settings.check()?;
         return plan::show(args, &budget, &settings, &sets, peak, &speed);
     }
-    budget.fits()?;
-    let timed = |draft: &Settings| pace(args, &subject, &sets, draft, &cpu);
+    budget.fits(joined.here() as u64)?;
+    enough(&*joined.ranks, args.run.batch, args.run.accumulate)?;
+    let timed = |draft: &Settings| pace(args, &subject, &sets, draft, &cpu, joined);
     let settings = settings(args, &subject, &sets, &timed)?;
+    let settings = Settings { steps: joined.number(settings.steps)?, ..settings };
     settings.check()?;
     say(&sets::describe(&sets.card));
     say(&format!(
@@ -99,21 +126,17 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
         count(settings.steps as usize, "step"),
         count(budget.asked.tokens_per_step() as usize, "token")
     ));
-    let mut learner = learner(args, &subject, &settings, &cpu)?;
-    if !args.run.resume {
+    if joined.has_others() {
+        say(&joined.describe(settings.accumulate));
+    }
+    let mut learner = learner(args, &subject, &settings, &cpu, joined)?;
+    if joined.is_first() && !args.run.resume {
         sets.card.write(&args.out)?;
     }
     let plan = learner.plan().clone();
     let stop = Arc::new(AtomicBool::new(false));
     on_interrupt(stop.clone());
     let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
-    let (validates, flops) = (validation.is_some(), budget.flops_to_learn);
-    let options = options(args, &settings);
-    let mut progress =
-        Progress::new(args, &subject, &settings, validates, flops, peak, options, stop.clone());
-    if args.run.look {
-        progress.look(Looks::new(args, &subject.config, validation.unwrap_or(&sets.train)));
-    }
     let run = Run {
         settings: &settings,
         train: &sets.train,
@@ -123,6 +146,25 @@ pub fn run(args: &TrainArgs) -> Result<(), Fail> {
         resume: args.run.resume,
         stop: &stop,
     };
+    if !joined.is_first() {
+        return learn(&mut learner, &run, &mut Bystander::new()).map(|_| ()).map_err(Fail::from);
+    }
+    let (validates, flops) = (validation.is_some(), budget.flops_to_learn);
+    let (options, peak) = (options(args, &settings), peak * joined.ranks.size() as f64);
+    let mut progress = Progress::new(
+        args,
+        &subject,
+        &settings,
+        validates,
+        flops,
+        peak,
+        options,
+        stop.clone(),
+        &joined.hosts,
+    );
+    if args.run.look {
+        progress.look(Looks::new(args, &subject.config, validation.unwrap_or(&sets.train)));
+    }
     let done = learn(&mut learner, &run, &mut progress);
     progress.end()?;
     report(args, &done.map_err(|error| with_changed_files(args, error))?)
@@ -163,8 +205,8 @@ fn options(args: &TrainArgs, settings: &Settings) -> String {
 }
 
 /// Checks everything that can be checked before reading data.
-fn check(args: &TrainArgs) -> Result<(), Fail> {
-    if !args.run.plan && !args.run.resume {
+fn check(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
+    if joined.is_first() && !args.run.plan && !args.run.resume {
         Folder::is_free(&args.out)?;
     }
     if args.run.resume {
@@ -188,9 +230,11 @@ fn learner(
     subject: &Subject,
     settings: &Settings,
     cpu: &Arc<Cpu>,
+    joined: &Joined,
 ) -> Result<Learner<Cpu>, Fail> {
     let (config, batch) = (&subject.config, settings.batch);
-    let mut learner = Learner::keeping(args.run.keep(), cpu.clone(), config, batch * config.context, batch)?;
+    let learner = Learner::keeping(args.run.keep(), cpu.clone(), config, batch * config.context, batch)?;
+    let mut learner = learner.among(joined.ranks.clone(), args.run.reduce.reduce());
     match &subject.from {
         Some(folder) => {
             let (_, known) = Gpt::plan(folder.config());
@@ -274,22 +318,27 @@ fn pace(
     sets: &Sets,
     settings: &Settings,
     cpu: &Arc<Cpu>,
+    joined: &Joined,
 ) -> Result<Pace, Fail> {
-    let mut learner = learner(args, subject, settings, cpu)?;
+    let mut learner = learner(args, subject, settings, cpu, joined)?;
     let s = settings;
     let mut order = Order::new(&sets.train, subject.config.context, s.batch, s.accumulate, s.order, s.seed);
     learner.step(&order.parts(1), &settings.step(1))?;
     let begun = Instant::now();
     let mut steps = 0;
-    while steps < 3 || (begun.elapsed().as_secs_f64() < 2.0 && steps < 20) {
+    // All ranks take as many steps as rank 0 decides.
+    while joined.number((steps < 3 || (begun.elapsed().as_secs_f64() < 2.0 && steps < 20)).into())? > 0 {
         steps += 1;
         learner.step(&order.parts(steps), &settings.step(steps))?;
     }
     let step = begun.elapsed().as_secs_f64() / steps as f64;
-    let saving = speed::save(&learner, &args.out).unwrap_or(0.0);
+    let saving = match joined.is_first() {
+        true => speed::save(&learner, &args.out).unwrap_or(0.0),
+        false => checkpoint::follow_writing(&learner).map(|()| 0.0)?,
+    };
     let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
     let evaluation = validation.map_or(0.0, |set| seconds_evaluating(&mut learner, set, settings));
-    Ok(Pace { step, evaluation, saving })
+    Ok(Pace { step, evaluation: evaluation / joined.ranks.size() as f64, saving })
 }
 
 /// Times some batches of an evaluation, and what all of them would take.
@@ -311,6 +360,7 @@ fn seconds_evaluating(learner: &mut Learner<Cpu>, set: &Set, settings: &Settings
 /// Ctrl-C stops the run after its step, with a checkpoint; a second one ends the program at once.
 fn on_interrupt(stop: Arc<AtomicBool>) {
     on_termination(stop.clone());
+    on_notice(stop.clone());
     let handler = move || {
         if stop.swap(true, Ordering::Relaxed) {
             terminal::close();
@@ -336,6 +386,17 @@ fn on_termination(stop: Arc<AtomicBool>) {
 
 #[cfg(not(unix))]
 fn on_termination(_: Arc<AtomicBool>) {}
+
+/// SIGUSR1 too: mpirun passes it on, and Slurm sends it some time before a job has to end.
+#[cfg(unix)]
+fn on_notice(stop: Arc<AtomicBool>) {
+    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGUSR1, stop) {
+        say(&format!("SIGUSR1 will end the run without a checkpoint: {error}"));
+    }
+}
+
+#[cfg(not(unix))]
+fn on_notice(_: Arc<AtomicBool>) {}
 
 fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
     let mut out = Out::new();

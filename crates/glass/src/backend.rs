@@ -378,6 +378,8 @@ pub trait Backend: Attend {
         places: &[Place],
         step: &Muon,
     );
-    /// The sum of squares.
-    fn square_sum(&self, buffer: &Self::Buffer) -> f64;
+    /// The sum of the squares in a span.
+    fn square_sum(&self, buffer: &Self::Buffer, span: Range<usize>) -> f64;
+    /// `y += x` in a span of two arenas.
+    fn add_span(&self, y: &mut Self::Buffer, x: &Self::Buffer, span: Range<usize>);
 }

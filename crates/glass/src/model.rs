@@ -20,14 +20,16 @@ use embedding::Embedding;
 use norm::Norm;
 use unembedding::Unembedding;
 
-use crate::backend::{Backend, Tensor, Write};
+use crate::backend::{Backend, Device, Tensor, Write};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, KeyMemory, Memory};
 use crate::plan::{Param, Plan};
 use crate::probe::{Part, Probe, Site};
 
-/// Observes a backward pass: called with the layer, the gradient of its input, and its input.
-pub type Watch<'a, B> = dyn FnMut(usize, &Tensor<B>, &Tensor<B>) + 'a;
+/// Observes a backward pass: called with the layer, the gradients of the weights so far, if they are wanted, the gradient of the
+/// layer's input, and its input. The gradients of this layer's weights and of those after it are complete, except of weights
+/// that the embedding shares.
+pub type Watch<'a, B> = dyn FnMut(usize, Option<&mut <B as Device>::Buffer>, &Tensor<B>, &Tensor<B>) + 'a;
 
 /// A GPT: layers and handles to named parameters, without numbers or type parameters. It can be printed, counted and drawn
 /// before anything is allocated.
@@ -188,7 +190,7 @@ impl Gpt {
         let len = d.residual.len();
         back.backend.clear(&mut d.residual.data, 0..len);
         self.norm.backward(back, &mut d.residual, &d.normed, &memory.residual, &memory.stats);
-        each(self.blocks.len(), &d.residual, &memory.residual);
+        each(self.blocks.len(), back.grads.as_deref_mut(), &d.residual, &memory.residual);
         self.backward_to(back, 0, memory, cache, d, each);
         self.embedding.backward(back, ids, memory, d);
     }
@@ -222,7 +224,7 @@ impl Gpt {
             let (d_scratch, d_block) = (&mut d.scratch, &mut d.blocks[0]);
             let d_keys = (&mut *d_keys, sums.get_mut(places[layer]));
             block.backward(back, &mut d.residual, d_scratch, d_block, d_keys, input, scratch, (kept, keys));
-            each(layer, &d.residual, &memory.inputs[layer]);
+            each(layer, back.grads.as_deref_mut(), &d.residual, &memory.inputs[layer]);
         }
     }
 }

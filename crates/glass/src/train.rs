@@ -70,6 +70,7 @@
 //! ```
 
 // The steps of a training work anywhere; its files, and the threads that read them, not in WebAssembly.
+pub mod ranks;
 pub mod learner;
 #[cfg(not(target_family = "wasm"))]
 pub mod data;
@@ -90,7 +91,7 @@ mod json;
 pub use checkpoint::folder;
 #[cfg(not(target_family = "wasm"))]
 pub use data::{card, chats, corpus, files, ids, llm_c, order, pieces, prepare, set, shards};
-pub use learner::{needs, optimiser, schedule, settings, spikes};
+pub use learner::{needs, optimiser, schedule, settings, spikes, sums};
 #[cfg(not(target_family = "wasm"))]
 pub use recipe::{Recipe, train};
 #[cfg(not(target_family = "wasm"))]

@@ -10,7 +10,7 @@ use glass::train::settings::Settings;
 use glass::weights::dtype::Dtype;
 
 use super::config::RECIPES;
-use super::{DraftArgs, MachineArgs, Options, RuleArgs, Width};
+use super::{Adding, DraftArgs, MachineArgs, Options, RuleArgs, Width};
 
 /// What stands for --out where a plan is given none.
 pub const NO_FOLDER: &str = ".";
@@ -207,6 +207,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub accumulate: usize,
 
+    /// How the gradients of a step's batches are added up
+    #[arg(long, value_enum, default_value_t = Adding::Exact)]
+    pub reduce: Adding,
+
     #[command(flatten)]
     pub rule: RuleArgs,
 
@@ -374,4 +378,5 @@ Examples:
   glass train --data stories --layers 4 --width 256 --heads 4 --minutes 10 --out mine
   glass train --from mine --chat talk.jsonl --epochs 2 --lr 2e-4 --out tuned
   glass train --out mine --resume --steps 2000
+  mpirun -n 4 glass train --data book.txt --batch 3 --accumulate 4 --out book
   glass train --data sample --out first";

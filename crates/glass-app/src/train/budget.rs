@@ -6,6 +6,7 @@ use glass::memory::Keep;
 use glass::model::footprint::Footprint;
 use glass::model::parameter_count::ParameterCount;
 use glass::train::needs::Needs;
+use glass::train::sums::Reduce;
 
 use super::room;
 use super::watch::SAMPLE;
@@ -23,6 +24,9 @@ pub struct Requested {
     pub keep: Keep,
     pub batch: usize,
     pub accumulate: usize,
+    /// The processes that share a step, and how they add up its gradients.
+    pub ranks: usize,
+    pub reduce: Reduce,
     pub threads: usize,
     /// Whether the model generates samples during the run.
     pub samples: bool,
@@ -31,7 +35,8 @@ pub struct Requested {
 impl Requested {
     /// The learner's memory.
     pub fn needs(&self) -> Needs {
-        Needs::of::<Cpu>(&self.config, self.keep, self.batch)
+        let needs = Needs::of::<Cpu>(&self.config, self.keep, self.batch);
+        needs.of_steps(self.reduce, self.accumulate, self.ranks)
     }
 
     /// Tokens of one step.
@@ -55,8 +60,14 @@ impl Requested {
         self.needs().total().saturating_add(self.besides())
     }
 
-    /// The same number of tokens per step in more and smaller batches, so that the run takes at most `most`.
+    /// The same number of tokens per step in more and smaller batches, so that the run takes at most `most`; if necessary, with
+    /// gradients added up in less memory.
     fn smaller(&self, most: u64) -> Option<Requested> {
+        let fast = Requested { reduce: Reduce::Fast, ..self.clone() };
+        self.in_batches(most).or_else(|| fast.in_batches(most))
+    }
+
+    fn in_batches(&self, most: u64) -> Option<Requested> {
         let samples = self.batch.checked_mul(self.accumulate)?;
         let roots = (1..).take_while(|n| n * n <= samples).filter(|n| samples.is_multiple_of(*n));
         let divisors = roots.flat_map(|n| [n, samples / n]).filter(|&batch| batch < self.batch);
@@ -91,9 +102,10 @@ impl Requested {
     /// The options for this, and the memory it takes.
     fn options(&self, besides: u64) -> String {
         let recompute = if self.keep == Keep::Inputs { " --recompute" } else { "" };
+        let reduce = if self.reduce == Reduce::Fast { " --reduce fast" } else { "" };
         let (batch, accumulate) = (self.batch, self.accumulate);
         let takes = bytes(self.run().saturating_add(besides));
-        format!("--batch {batch} --accumulate {accumulate}{recompute} (takes {takes})")
+        format!("--batch {batch} --accumulate {accumulate}{recompute}{reduce} (takes {takes})")
     }
 }
 
@@ -112,7 +124,7 @@ pub struct Budget {
 
 impl Budget {
     /// Computed before anything is allocated for the run, and after its data was read.
-    pub fn of(config: &Config, args: &TrainArgs, threads: usize) -> Budget {
+    pub fn of(config: &Config, args: &TrainArgs, threads: usize, ranks: usize) -> Budget {
         let run = &args.run;
         let (present, peak) = room::held().unwrap_or((PROGRAM, PROGRAM));
         Budget {
@@ -121,6 +133,8 @@ impl Budget {
                 keep: run.keep(),
                 batch: run.batch,
                 accumulate: run.accumulate,
+                ranks,
+                reduce: run.reduce.reduce(),
                 threads,
                 samples: run.sample_every > 0,
             },
@@ -136,9 +150,9 @@ impl Budget {
         self.asked.run().saturating_add(self.present).max(self.peak)
     }
 
-    /// Refuses a run that does not fit in memory, before it starts.
-    pub fn fits(&self) -> Result<(), Fail> {
-        let Some(most) = room::most() else { return Ok(()) };
+    /// Refuses a run that does not fit in memory, before it starts; `sharing` of them share this machine.
+    pub fn fits(&self, sharing: u64) -> Result<(), Fail> {
+        let Some(most) = room::most().map(|most| most / sharing) else { return Ok(()) };
         if let Some(instead) = self.instead(most) {
             return Err(Fail::asked(format!(
                 "memory: this run takes {}, but {} is available; {instead}",
@@ -146,7 +160,7 @@ impl Budget {
                 bytes(most)
             )));
         }
-        if let Some(free) = room::free().filter(|free| self.asked.run() > *free) {
+        if let Some(free) = room::free().map(|free| free / sharing).filter(|free| self.asked.run() > *free) {
             let (takes, free) = (bytes(self.asked.run()), bytes(free));
             say(&format!(
                 "the run will take {takes} more, but only {free} is free; it may be slow, or be killed"
@@ -195,7 +209,8 @@ mod tests {
 
     fn budget(batch: usize, accumulate: usize) -> Budget {
         let config = Config::gpt2(50_257, 256, 768, 12, 12);
-        let asked = Requested { keep: Keep::All, batch, accumulate, threads: 2, samples: false, config };
+        let (keep, ranks, reduce) = (Keep::All, 1, Reduce::Exact);
+        let asked = Requested { keep, batch, accumulate, ranks, reduce, threads: 2, samples: false, config };
         let weights = ParameterCount::of(&asked.config).stored;
         Budget { asked, weights, flops_to_learn: 1, present: 20 << 20, peak: 20 << 20 }
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use glass::Error;
 
 use super::data_format::DataFormat;
+use super::ranks::Joined;
 use crate::args::{SAMPLE, TrainArgs, is_sample};
 use crate::fail::{Fail, say};
 
@@ -30,8 +31,9 @@ impl Drop for TemporaryFolder {
     }
 }
 
-/// Writes the data of `-` and `sample` to files, and names these instead. A plan writes nothing permanent.
-pub fn keep(args: &mut TrainArgs) -> Result<TemporaryFolder, Fail> {
+/// Writes the data of `-` and `sample` to files, and names these instead. A plan writes nothing permanent, and other ranks than
+/// the first one neither: what that one read from standard input, they are told.
+pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fail> {
     let from_input = |path: &PathBuf| path.as_os_str() == "-";
     let data = &args.data;
     let inputs = data.data.iter().chain(&data.chat).chain(&data.val).filter(|path| from_input(path)).count();
@@ -47,9 +49,9 @@ pub fn keep(args: &mut TrainArgs) -> Result<TemporaryFolder, Fail> {
             "-: the run keeps what it read from standard input; leave this option out to resume it",
         ));
     }
-    let (folder, passing) = match args.run.plan {
-        false => (args.out.join("train"), TemporaryFolder(None)),
-        true => {
+    let (folder, passing) = match joined.is_first() && !args.run.plan {
+        true => (args.out.join("train"), TemporaryFolder(None)),
+        false => {
             let folder = std::env::temp_dir().join(format!("glass-plan-data-{}", std::process::id()));
             (folder.clone(), TemporaryFolder(Some(folder)))
         }
@@ -58,8 +60,11 @@ pub fn keep(args: &mut TrainArgs) -> Result<TemporaryFolder, Fail> {
     let field = &args.data.field;
     let (mut named, mut bytes) = (PathBuf::new(), Vec::new());
     if inputs > 0 {
-        let read = std::io::stdin().lock().read_to_end(&mut bytes);
-        read.map_err(|error| Error::io("cannot read", Path::new("standard input"), error))?;
+        if joined.is_first() {
+            let read = std::io::stdin().lock().read_to_end(&mut bytes);
+            read.map_err(|error| Error::io("cannot read", Path::new("standard input"), error))?;
+        }
+        bytes = joined.first(&bytes)?;
         if bytes.trim_ascii().is_empty() {
             return Err(Fail::asked(
                 "-: standard input holds no text; send it one, as in: glass train --data - < book.txt",

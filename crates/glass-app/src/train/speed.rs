@@ -178,11 +178,14 @@ pub fn save(learner: &Learner<Cpu>, out: &Path) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use glass::memory::Keep;
+    use glass::train::sums::Reduce;
 
     use super::*;
 
     fn proxy(config: Config, batch: usize) -> Proxy {
-        let asked = Requested { config, keep: Keep::All, batch, accumulate: 1, threads: 2, samples: false };
+        let (keep, ranks, reduce) = (Keep::All, 1, Reduce::Exact);
+        let asked =
+            Requested { config, keep, batch, accumulate: 1, ranks, reduce, threads: 2, samples: false };
         Proxy::of(&asked, 2e11)
     }
 

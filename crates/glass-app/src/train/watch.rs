@@ -20,6 +20,7 @@ use glass::{Result, reason};
 
 use super::display::Display;
 use super::looks::Looks;
+use super::ranks::resumes;
 use super::samples;
 use super::seen::Seen;
 use super::subject::Subject;
@@ -48,6 +49,8 @@ pub struct Progress<'a> {
     peak: f64,
     /// The contents of `config.toml`.
     options: String,
+    /// Of each rank, the machine it is on.
+    hosts: &'a [String],
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
     display: Option<Display>,
@@ -70,6 +73,7 @@ impl<'a> Progress<'a> {
         peak: f64,
         options: String,
         stop: Arc<AtomicBool>,
+        hosts: &'a [String],
     ) -> Progress<'a> {
         let seen = Seen::new(args.out.display().to_string(), settings, validates, flops, args.run.minutes);
         let seen = Arc::new(Mutex::new(seen));
@@ -80,6 +84,7 @@ impl<'a> Progress<'a> {
             flops,
             peak,
             options,
+            hosts,
             stop,
             seen,
             display,
@@ -132,6 +137,9 @@ impl<'a> Progress<'a> {
         // The log was already cut off at this step.
         let history = History::read(&self.folder.join("log.jsonl"));
         self.seen().begin(step, history);
+        if step > 0 {
+            self.can_resume(step);
+        }
         let events = Events::open(&self.folder, step);
         self.events = self.noted("events for TensorBoard", events);
         self.look_with(|looks| looks.begin(step));
@@ -143,6 +151,12 @@ impl<'a> Progress<'a> {
                 count(steps as usize, "step")
             )),
         }
+    }
+
+    /// Notes how the run can be resumed.
+    fn can_resume(&self, step: u64) {
+        let out = self.folder.parent().unwrap_or(&self.folder).display();
+        resumes(format!("glass train --out {out} --resume continues after step {}", number(step)));
     }
 
     /// Options are written after the run has locked its folder.
@@ -239,6 +253,10 @@ impl Watch<Cpu> for Progress<'_> {
             Event::Spike { step, loss, usual } => {
                 self.remark(&format!("step {step}: the loss is {loss:.4}; the recent median is {usual:.4}"));
             }
+            Event::Slow { step, rank, times } => self.remark(&format!(
+                "step {step}: rank {rank} on {} computes {times:.1} times as long as the median rank, and the others wait for it",
+                self.hosts[rank]
+            )),
             Event::Evaluated { step, loss, bits_per_byte, best } => {
                 let bits =
                     bits_per_byte.map(|bits| format!(" ({bits:.4} bits per byte)")).unwrap_or_default();
@@ -246,6 +264,7 @@ impl Watch<Cpu> for Progress<'_> {
                 self.remark(&format!("step {step}: validation loss {loss:.4}{bits}{best}"));
             }
             Event::Saved { step, path } => {
+                self.can_resume(step);
                 self.saved();
                 self.look_with(|looks| looks.look(step, &path));
                 self.seen().saved(step);

@@ -35,3 +35,4 @@ mod serves_on;
 mod serves_wrong;
 mod service;
 mod trains;
+mod trains_together;

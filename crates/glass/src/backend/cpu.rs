@@ -439,7 +439,11 @@ impl Backend for Cpu {
         muon::muon(&self.cores, weights, grads, momentum, squares, places, step);
     }
 
-    fn square_sum(&self, buffer: &AlignedBuffer) -> f64 {
-        adamw::square_sum(&self.cores, buffer)
+    fn square_sum(&self, buffer: &AlignedBuffer, span: Range<usize>) -> f64 {
+        adamw::square_sum(&self.cores, &buffer[span])
+    }
+
+    fn add_span(&self, y: &mut AlignedBuffer, x: &AlignedBuffer, span: Range<usize>) {
+        add::add(&self.cores, &mut y[span.clone()], &x[span]);
     }
 }

@@ -52,7 +52,7 @@ pub fn gradient_by_activation<B: Backend>(
     backend.clear(&mut d.normed.data, 0..last);
     backend.write(&mut d.normed.data, last, &answer);
     let mut products = vec![Vec::new(); config.layers + 1];
-    let mut each = |layer: usize, gradient: &Tensor<B>, stream: &Tensor<B>| {
+    let mut each = |layer: usize, _: Option<&mut B::Buffer>, gradient: &Tensor<B>, stream: &Tensor<B>| {
         let [gradient, stream] = [gradient, stream].map(|t| backend.view(&t.data, 0..t.len()));
         let rows = gradient.chunks_exact(config.width).zip(stream.chunks_exact(config.width));
         let product =

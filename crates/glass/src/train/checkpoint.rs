@@ -87,6 +87,20 @@ pub fn read<B: Backend>(folder: &Path, learner: &mut Learner<B>) -> Result<State
     Ok(saved.state)
 }
 
+/// Does a rank's part while rank 0 writes a checkpoint: sends what this rank alone has.
+pub fn follow_writing<B: Backend>(learner: &Learner<B>) -> Result<()> {
+    ARENAS.iter().try_for_each(|(arena, _)| match arena {
+        Arena::Weights => Ok(()),
+        moments => learner.arena_parts(*moments, &mut |_| Ok(())),
+    })
+}
+
+/// Does a rank's part while rank 0 reads a checkpoint: receives what this rank needs. The state is rank 0's.
+pub fn follow_reading<B: Backend>(learner: &mut Learner<B>) -> Result<State> {
+    ARENAS.iter().try_for_each(|(arena, _)| learner.set_arena_parts(*arena, &mut |_| Ok(())))?;
+    Ok(State::default())
+}
+
 /// The weights of the checkpoint in `folder`, which must be of a model of this configuration, packed for running.
 ///
 /// # Errors
@@ -151,18 +165,18 @@ fn read_arena<B: Backend>(path: &Path, learner: &mut Learner<B>, arena: Arena) -
         return Err(Error::invalid(path.display(), why));
     }
     let mut print = Fingerprint::default();
-    let mut values = Vec::with_capacity(PART);
     let mut bytes = vec![0; 4 * PART];
-    for at in (0..len).step_by(PART) {
-        let part = &mut bytes[..4 * PART.min(len - at)];
-        file.read_exact(part).map_err(failed)?;
-        values.clear();
-        for word in part.chunks_exact(4) {
-            let bits = word.iter().rev().fold(0, |bits, &byte| bits << 8 | u32::from(byte));
-            print.add(bits);
-            values.push(f32::from_bits(bits));
+    learner.set_arena_parts(arena, &mut |values| {
+        for values in values.chunks_mut(PART) {
+            let part = &mut bytes[..4 * values.len()];
+            file.read_exact(part).map_err(failed)?;
+            for (value, word) in values.iter_mut().zip(part.chunks_exact(4)) {
+                let bits = word.iter().rev().fold(0, |bits, &byte| bits << 8 | u32::from(byte));
+                print.add(bits);
+                *value = f32::from_bits(bits);
+            }
         }
-        learner.write_arena(arena, at, &values);
-    }
+        Ok(())
+    })?;
     Ok(print.to_string())
 }

@@ -5,19 +5,26 @@ pub mod schedule;
 pub mod optimiser;
 pub mod needs;
 pub mod spikes;
+pub mod sums;
 mod batch;
+mod pieces;
+mod shared;
+mod step;
 
 use std::sync::Arc;
 
-use crate::backend::{AdamW, Backend, CacheType, Muon, Place, Tensor, Write};
+use crate::Result;
+use crate::backend::{AdamW, Backend, CacheType, Muon, Place, Tensor};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
-use crate::model::{Back, DropoutState, Gpt, Pass};
+use crate::model::{Gpt, Pass};
 use crate::plan::{Plan, Spec};
+use crate::train::ranks::{Alone, Ranks};
 use crate::weights::initialise::initialise;
 use crate::weights::{Read, Trainable, Weights};
-use crate::{Error, Result};
 use optimiser::Optimiser;
+use shared::Shared;
+use sums::Reduce;
 
 pub use batch::Batch;
 pub use glass_kernels::loss::IGNORE;
@@ -93,13 +100,15 @@ pub struct Learner<B: Backend> {
     backend: Arc<B>,
     gpt: Gpt,
     weights: Trainable<B>,
-    grads: B::Buffer,
+    /// Gradients: of a batch, and sums of those of several (see [`sums`]). At the end of a step the first has the whole sum.
+    arenas: Vec<B::Buffer>,
     first: B::Buffer,
     second: B::Buffer,
     memory: Memory<B>,
     d: Memory<B>,
     cache: Cache<B>,
     logits: Tensor<B>,
+    shared: Shared,
 }
 
 impl<B: Backend> Learner<B> {
@@ -120,9 +129,10 @@ impl<B: Backend> Learner<B> {
     ) -> Result<Self> {
         let (gpt, plan) = Gpt::plan(config);
         let (b, chunk, len) = (&*backend, rows.min(LOGIT_ROWS), plan.len());
+        let shared = Shared::new(Arc::new(Alone), Reduce::Exact, &plan, config.layers);
         Ok(Learner {
             weights: Trainable::zeros(b, Arc::new(plan))?,
-            grads: b.zeros(len)?,
+            arenas: vec![b.zeros(len)?],
             first: b.zeros(len)?,
             second: b.zeros(len)?,
             memory: Memory::new(b, config, keep, rows, chunk)?,
@@ -131,7 +141,20 @@ impl<B: Backend> Learner<B> {
             logits: Tensor::new(b, chunk, config.vocabulary)?,
             gpt,
             backend,
+            shared,
         })
+    }
+
+    /// Shares the work with other ranks, which must have learners of the same configuration: each learns from some batches of
+    /// every step, and has the moments of some of the weights. Moments that it had are kept only where it owns them.
+    pub fn among(mut self, ranks: Arc<dyn Ranks>, reduce: Reduce) -> Self {
+        self.shared = Shared::new(ranks, reduce, self.plan(), self.gpt.config.layers);
+        self
+    }
+
+    /// The ranks that share the work.
+    pub fn ranks(&self) -> &Arc<dyn Ranks> {
+        &self.shared.ranks
     }
 
     /// Its configuration.
@@ -180,33 +203,30 @@ impl<B: Backend> Learner<B> {
         self.backend.read(&self.weights.values, spec.span.start, into);
     }
 
-    /// Copies one parameter's gradient after the last step.
+    /// Copies one parameter's gradient after the last step; where ranks share the work, only its owner has it.
     pub fn read_gradient(&self, spec: &Spec, into: &mut [f32]) {
-        self.backend.read(&self.grads, spec.span.start, into);
+        self.backend.read(&self.arenas[0], spec.span.start, into);
     }
 
-    /// Copies a part of an arena, from float `at` on, for a checkpoint.
+    /// Copies a part of an arena, from float `at` on; of moments that other ranks own, zeros.
     pub fn read_arena(&self, which: Arena, at: usize, into: &mut [f32]) {
-        let buffer = match which {
+        self.backend.read(self.buffer(which), at, into);
+    }
+
+    fn buffer(&self, which: Arena) -> &B::Buffer {
+        match which {
             Arena::Weights => &self.weights.values,
             Arena::First => &self.first,
             Arena::Second => &self.second,
-        };
-        self.backend.read(buffer, at, into);
+        }
     }
 
-    /// Restores a part of an arena from a checkpoint.
-    pub fn write_arena(&mut self, which: Arena, at: usize, from: &[f32]) {
-        let buffer = match which {
-            Arena::Weights => &mut self.weights.values,
-            Arena::First => &mut self.first,
-            Arena::Second => &mut self.second,
-        };
-        self.backend.write(buffer, at, from);
-    }
-
-    /// Passes an arena to `see` in consecutive parts, so that it is never in memory twice.
+    /// Passes an arena to `see` in consecutive parts, so that it is never in memory twice. All ranks must call it for moments,
+    /// and only rank 0 sees them.
     pub fn arena_parts(&self, which: Arena, see: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        if which != Arena::Weights && !self.shared.is_alone() {
+            return self.shared.collect(&*self.backend, self.buffer(which), see);
+        }
         let len = self.weights.plan.len();
         let mut part = vec![0.0; PART.min(len)];
         for at in (0..len).step_by(PART) {
@@ -215,6 +235,20 @@ impl<B: Backend> Learner<B> {
             see(part)?;
         }
         Ok(())
+    }
+
+    /// Restores an arena from the consecutive parts that `fill` gives. All ranks must call it, and only rank 0 is asked.
+    pub fn set_arena_parts(
+        &mut self,
+        which: Arena,
+        fill: &mut dyn FnMut(&mut [f32]) -> Result<()>,
+    ) -> Result<()> {
+        let buffer = match which {
+            Arena::Weights => &mut self.weights.values,
+            Arena::First => &mut self.first,
+            Arena::Second => &mut self.second,
+        };
+        self.shared.spread(&*self.backend, buffer, which == Arena::Weights, fill)
     }
 
     /// A copy of a whole arena.
@@ -227,58 +261,12 @@ impl<B: Backend> Learner<B> {
     /// Restores a whole arena from its copy.
     pub fn set_arena(&mut self, which: Arena, values: &[f32]) {
         assert_eq!(values.len(), self.weights.plan.len());
-        self.write_arena(which, 0, values);
-    }
-
-    /// One step over all `parts`: their gradients are summed (accumulation), and the mean is over all counted
-    /// tokens of the step.
-    pub fn step(&mut self, parts: &[Batch], step: &Step) -> Result<Outcome> {
-        let counted: usize = parts.iter().map(Batch::counted).sum();
-        if counted == 0 {
-            return Err(Error::invalid("batch", "no token is counted; at least one target must be counted"));
-        }
-        // The gradients of hidden matrices from the previous step are overwritten by the first part.
-        for spec in self.weights.plan.specs.iter().filter(|spec| !spec.is_hidden_matrix) {
-            self.backend.clear(&mut self.grads, spec.span.clone());
-        }
-        let mut gradient = Write::Set;
-        let mut sum = 0.0;
-        let mut first_sample = 0;
-        for part in parts {
-            let dropout = DropoutState { rate: step.dropout, seed: step.seed, step: step.step, first_sample };
-            sum += self.gradients(part, dropout, gradient, 1.0 / counted as f32);
-            gradient = Write::Add;
-            first_sample += part.lengths.len() as u32;
-        }
-        let norm = self.backend.square_sum(&self.grads).sqrt();
-        let outcome = Outcome { loss: sum / counted as f64, counted, norm };
-        if outcome.finite() {
-            self.update(step, norm);
-        }
-        Ok(outcome)
-    }
-
-    /// Forward and backward pass over one part; gradients are added to the arena. Returns the summed loss in nats.
-    fn gradients(&mut self, part: &Batch, dropout: DropoutState, gradient: Write, scale: f32) -> f64 {
-        let spans = part.spans();
-        let (backend, gpt) = (&*self.backend, &self.gpt);
-        let (memory, d, logits) = (&mut self.memory, &mut self.d, &mut self.logits);
-        let dropout = Some(dropout);
-        let weights = Weights::Trainable(&self.weights);
-        let mut pass = Pass { backend, weights, spans: &spans, output_rows: None, dropout, probe: () };
-        let mut back = Back {
-            backend,
-            weights: &self.weights,
-            grads: Some(&mut self.grads),
-            gradient,
-            spans: &spans,
-            dropout,
-            each: 1,
+        let buffer = match which {
+            Arena::Weights => &mut self.weights.values,
+            Arena::First => &mut self.first,
+            Arena::Second => &mut self.second,
         };
-        gpt.forward(&mut pass, &part.inputs, memory, &mut self.cache);
-        let sum = gpt.loss(&mut pass, memory, &part.targets, logits, Some((&mut back, d, scale)));
-        gpt.backward(&mut back, &part.inputs, memory, &mut self.cache, d, &mut |_, _, _| {});
-        sum
+        self.backend.write(buffer, 0, values);
     }
 
     fn update(&mut self, step: &Step, norm: f64) {
@@ -286,20 +274,27 @@ impl<B: Backend> Learner<B> {
         // As in PyTorch's clip_grad_norm_: the small number keeps the quotient finite.
         let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
         let by_muon = |spec: &Spec| step.optimiser == Optimiser::Muon && spec.is_hidden_matrix;
-        let specs = &self.weights.plan.specs;
+        let own = &self.shared.pieces.own;
+        // Whose turn it is does not depend on who owns a matrix.
         let is_due = |i: usize| (i as u64 + step.step).is_multiple_of(step.muon_every.max(1));
-        let place = |(i, spec): (usize, &Spec)| {
-            let &Spec { rows, cols, .. } = spec;
-            Place { start: spec.span.start, rows, cols, is_due: is_due(i) }
-        };
-        let places: Vec<Place> = (specs.iter().filter(|spec| by_muon(spec)).enumerate().map(place)).collect();
+        let matrices = self.weights.plan.specs.iter().filter(|spec| by_muon(spec)).enumerate();
+        let places: Vec<Place> = matrices
+            .filter(|(_, spec)| own.iter().any(|own| own.span == spec.span))
+            .map(|(i, spec)| Place {
+                start: spec.span.start,
+                rows: spec.rows,
+                cols: spec.cols,
+                is_due: is_due(i),
+            })
+            .collect();
+        let grads = &self.arenas[0];
         if !places.is_empty() {
             let muon = Muon { rate: step.matrix_rate, momentum: step.momentum, decay: step.decay };
             let (weights, momentum, squares) = (&mut self.weights.values, &mut self.first, &mut self.second);
-            self.backend.muon(weights, &self.grads, momentum, squares, &places, &muon);
+            self.backend.muon(weights, grads, momentum, squares, &places, &muon);
         }
-        for spec in specs.iter().filter(|spec| !by_muon(spec)) {
-            let (weights, grads, span) = (&mut self.weights.values, &self.grads, spec.span.clone());
+        for spec in own.iter().filter(|spec| !by_muon(spec)) {
+            let (weights, span) = (&mut self.weights.values, spec.span.clone());
             let decay = if spec.decay { step.decay } else { 0.0 };
             let step = AdamW {
                 rate: step.rate,

@@ -8,11 +8,16 @@
 //! then stops after the step it is in, checkpoint first. It does not evaluate for that: the evaluation would count for
 //! `best` and `patience`, and the run, resumed, would not be the one that never stopped. The model in `DIR` is then the
 //! best of the evaluations that were due.
+//!
+//! Where ranks share the work ([`Learner::among`]), every rank calls [`run`] with the same data and settings. Rank 0 alone has
+//! the folder, and decides when the time is over; any rank may be told to stop.
 
+mod among;
 pub mod log;
 pub mod watch;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
@@ -20,12 +25,14 @@ use serde_json::Value;
 use crate::backend::Backend;
 use crate::fingerprint::Fingerprint;
 use crate::plan::Spec;
-use crate::train::checkpoint::folder::Folder;
-use crate::train::checkpoint::{Best, State};
-use crate::train::data::order::{Order, evaluation};
+use crate::train::checkpoint::folder::{Folder, step_folder};
+use crate::train::checkpoint::{self, Best, State};
+use crate::train::data::order::Order;
 use crate::train::data::set::Set;
 use crate::train::learner::settings::{Identity, Settings, plain};
 use crate::train::learner::{Arena, Learner, Outcome};
+use crate::train::ranks::{Ranks, enough};
+use crate::train::run::among::Times;
 use crate::train::run::log::{Log, LoggedStep};
 use crate::train::run::watch::{Event, Watch, Why};
 use crate::weights::save::{Save, save};
@@ -71,6 +78,8 @@ pub struct Summary {
 pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn Watch<B>) -> Result<Summary> {
     let context = learner.config().context;
     run.settings.check()?;
+    let ranks = learner.ranks().clone();
+    enough(&*ranks, run.settings.batch, run.settings.accumulate)?;
     run.train.check("training data", context)?;
     known("training data", run.train, learner.config().vocabulary)?;
     if let Some(validation) = run.validation {
@@ -88,14 +97,24 @@ pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn 
         data: run.train.fingerprint(),
         validation: run.validation.map(Set::fingerprint),
     };
+    among::same(&*ranks, &identity)?;
     let open = if run.resume { Folder::open } else { Folder::create };
-    let folder = open(run.folder, &identity)?;
-    let saved = folder.steps()?.last().copied();
-    let state = saved.map_or(Ok(State::default()), |step| folder.load(learner, step))?;
-    let (log, seconds) = Log::open(&folder.log(), state.step)?;
+    let folder = (ranks.rank() == 0).then(|| open(run.folder, &identity)).transpose()?;
+    let saved = folder.as_ref().map(Folder::steps).transpose()?.and_then(|steps| steps.last().copied());
+    let (saved, _) = among::known(&*ranks, &(saved, State::default()))?;
+    let state = match (saved, &folder) {
+        (None, _) => State::default(),
+        (Some(step), Some(folder)) => folder.load(learner, step)?,
+        (Some(_), None) => checkpoint::follow_reading(learner)?,
+    };
+    let (saved, state) = among::known(&*ranks, &(saved, state))?;
+    let log = folder.as_ref().map(|folder| Log::open(&folder.log(), state.step)).transpose()?;
+    let (log, seconds) = log.map_or((None, 0.0), |(log, seconds)| (Some(log), seconds));
     let s = run.settings;
     let order = Order::new(run.train, context, s.batch, s.accumulate, s.order, s.seed);
-    let mut going = ActiveRun { run, folder, log, state, saved, order, seconds, learner, watch };
+    let times = Times::default();
+    let mut going =
+        ActiveRun { run, ranks, folder, log, state, saved, order, seconds, learner, watch, times };
     going.all()
 }
 
@@ -127,8 +146,10 @@ fn start<B: Backend>(learner: &Learner<B>) -> Result<String> {
 /// The state of a run.
 struct ActiveRun<'a, B: Backend> {
     run: &'a Run<'a>,
-    folder: Folder,
-    log: Log,
+    ranks: Arc<dyn Ranks>,
+    /// Rank 0 has it alone, and the log.
+    folder: Option<Folder>,
+    log: Option<Log>,
     state: State,
     /// The last checkpoint.
     saved: Option<u64>,
@@ -137,6 +158,7 @@ struct ActiveRun<'a, B: Backend> {
     seconds: f64,
     learner: &'a mut Learner<B>,
     watch: &'a mut dyn Watch<B>,
+    times: Times,
 }
 
 impl<B: Backend> ActiveRun<'_, B> {
@@ -145,7 +167,7 @@ impl<B: Backend> ActiveRun<'_, B> {
         let begun = self.watch.seconds();
         let (step, steps) = (self.state.step, settings.steps);
         self.watch.event(Event::Started { step, steps, resumed: self.run.resume });
-        if let Some((changes, before)) = self.folder.changes() {
+        if let Some((changes, before)) = self.folder.as_ref().and_then(Folder::changes) {
             let step = step + 1;
             let (then, now) = (before.rates().at(step), settings.rates().at(step));
             self.watch.event(Event::Changed { changes, step, then, now });
@@ -154,6 +176,7 @@ impl<B: Backend> ActiveRun<'_, B> {
             // The run may have been stopped between a checkpoint and the work after it.
             self.after_saving()?;
         }
+        let mut busy = None;
         let why = loop {
             if self.state.step >= steps {
                 break Why::Done;
@@ -161,10 +184,12 @@ impl<B: Backend> ActiveRun<'_, B> {
             if settings.patience > 0 && self.state.waited >= settings.patience {
                 break Why::Patience;
             }
-            if self.run.stop.load(Ordering::Relaxed) {
+            if self.meet(busy)? {
                 break Why::Interrupted;
             }
-            if self.step(begun)? {
+            let is_last;
+            (is_last, busy) = self.step(begun)?;
+            if is_last {
                 break if self.state.step >= steps { Why::Done } else { Why::Time };
             }
         };
@@ -176,15 +201,28 @@ impl<B: Backend> ActiveRun<'_, B> {
         Ok(Summary { step, tokens, best, why })
     }
 
-    /// Takes a step. Whether it was the last, by its number or because the time is over.
-    fn step(&mut self, begun: Option<f64>) -> Result<bool> {
+    /// Meets the other ranks. Whether any of them was told to stop.
+    fn meet(&mut self, busy: Option<f64>) -> Result<bool> {
+        let stop = self.run.stop.load(Ordering::Relaxed);
+        let (stop, slow) = self.times.meet(&*self.ranks, stop, busy)?;
+        if let Some((rank, times)) = slow {
+            self.watch.event(Event::Slow { step: self.state.step, rank, times });
+        }
+        Ok(stop)
+    }
+
+    /// Takes a step. Whether it was the last, by its number or because the time is over; and the seconds that this rank
+    /// computed.
+    fn step(&mut self, begun: Option<f64>) -> Result<(bool, Option<f64>)> {
         let settings = self.run.settings;
         let step = self.state.step + 1;
         let constants = settings.step(step);
         let parts = self.order.parts(if settings.overfit { 1 } else { step });
+        self.ranks.waited();
         let before = self.watch.seconds();
         let outcome = self.learner.step(&parts, &constants)?;
         let after = self.watch.seconds();
+        let waited = self.ranks.waited().unwrap_or(0.0);
         if !outcome.finite() {
             return Err(self.not_finite(step, &outcome));
         }
@@ -194,7 +232,8 @@ impl<B: Backend> ActiveRun<'_, B> {
         if let Some(usual) = self.state.spikes.see(outcome.loss) {
             self.watch.event(Event::Spike { step, loss: outcome.loss, usual });
         }
-        let is_last = step == settings.steps || self.watch.is_over();
+        let watch = &mut self.watch;
+        let is_last = step == settings.steps || among::first_says(&*self.ranks, || watch.is_over())?;
         let is_due = |every: u64| (every > 0 && step.is_multiple_of(every)) || is_last;
         let evaluated = match self.run.validation {
             Some(set) if is_due(settings.eval_every) => Some(self.evaluate(set)?),
@@ -214,7 +253,8 @@ impl<B: Backend> ActiveRun<'_, B> {
             tokens: self.state.tokens,
             seconds: self.watch.seconds().zip(begun).map(|(now, begun)| self.seconds + now - begun),
         };
-        self.log.add(&line).map_err(|error| self.not_written(error))?;
+        let logged = self.log.as_mut().map_or(Ok(()), |log| log.add(&line));
+        logged.map_err(|error| self.not_written(error))?;
         let epochs = if settings.overfit { 0.0 } else { self.order.epochs(step) };
         self.watch.event(Event::Step { line: &line, epochs });
         if let Some(Evaluated { loss, bits_per_byte, best }) = evaluated {
@@ -222,23 +262,20 @@ impl<B: Backend> ActiveRun<'_, B> {
         }
         if settings.sample_every > 0 && step.is_multiple_of(settings.sample_every) {
             self.watch.event(Event::Sampling { step });
-            self.watch.sample(self.learner, step)?;
+            if self.ranks.rank() == 0 {
+                self.watch.sample(self.learner, step)?;
+            }
         }
         if is_due(settings.checkpoint_every) || evaluated.is_some_and(|evaluated| evaluated.best) {
             self.save()?;
+        } else if among::compares(step) {
+            among::same_weights(self.learner, step)?;
         }
-        Ok(is_last)
+        Ok((is_last, taken.map(|taken| taken - waited)))
     }
 
     fn evaluate(&mut self, set: &Set) -> Result<Evaluated> {
-        let settings = self.run.settings;
-        let context = self.learner.config().context;
-        let (mut sum, mut counted) = (0.0, 0);
-        for batch in evaluation(set, context, settings.batch, settings.eval_samples) {
-            let (nats, tokens) = self.learner.evaluate(&batch);
-            sum += nats;
-            counted += tokens;
-        }
+        let (sum, counted) = among::evaluate(self.learner, set, self.run.settings)?;
         let step = self.state.step;
         let loss = sum / counted.max(1) as f64;
         if !loss.is_finite() {
@@ -262,16 +299,23 @@ impl<B: Backend> ActiveRun<'_, B> {
             );
             return Err(Error::invalid(format!("step {step}"), why));
         }
-        let saved = self.log.sync().and_then(|()| self.folder.save(self.learner, &self.state));
+        among::same_weights(self.learner, step)?;
+        let saved = match (&self.folder, &self.log) {
+            (Some(folder), Some(log)) => log.sync().and_then(|()| folder.save(self.learner, &self.state)),
+            _ => checkpoint::follow_writing(self.learner),
+        };
         saved.map_err(|error| self.not_written(error))?;
         self.saved = Some(step);
-        self.watch.event(Event::Saved { step, path: self.folder.at(step) });
+        if let Some(folder) = &self.folder {
+            self.watch.event(Event::Saved { step, path: folder.at(step) });
+        }
         self.after_saving()
     }
 
     /// The work after a checkpoint: save the model if it is this one, and remove older checkpoints.
     fn after_saving(&mut self) -> Result<()> {
         let settings = self.run.settings;
+        let Some(folder) = &self.folder else { return Ok(()) };
         if self.state.best.is_none_or(|best| best.step == self.state.step) {
             let read = |spec: &Spec, into: &mut [f32]| {
                 self.learner.read(spec, into);
@@ -283,7 +327,7 @@ impl<B: Backend> ActiveRun<'_, B> {
             (settings.checkpoint_every > 0 && step.is_multiple_of(settings.checkpoint_every))
                 || step == settings.steps
         };
-        self.folder.prune(&self.state, settings.keep, is_due)
+        folder.prune(&self.state, settings.keep, is_due)
     }
 
     /// The first parameter that is not finite: a step checks only loss and gradient before it updates the weights.
@@ -340,7 +384,9 @@ impl<B: Backend> ActiveRun<'_, B> {
 
     fn last(&self) -> String {
         match self.saved {
-            Some(step) => format!("the last good checkpoint is {}", self.folder.at(step).display()),
+            Some(step) => {
+                format!("the last good checkpoint is {}", step_folder(self.run.folder, step).display())
+            }
             None => "there is no checkpoint yet".into(),
         }
     }

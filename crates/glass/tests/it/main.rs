@@ -33,6 +33,7 @@ mod train_chats;
 mod train_data;
 mod train_order;
 mod train_prepare;
+mod train_ranks;
 mod train_run;
 mod train_shards;
 mod train_step;

@@ -37,7 +37,7 @@ fn windowed(window: usize) -> Vec<LayerAttention> {
 }
 
 /// Layers that read the keys and values of the one before, and of the one before that, with other windows and rotations.
-fn reading() -> Vec<LayerAttention> {
+pub fn reading() -> Vec<LayerAttention> {
     let [local, global] = [windowed(5)[0].clone(), windowed(5)[1].clone()];
     let next = LayerAttention { keys_from: Some(1), ..global };
     vec![local.clone(), next, LayerAttention { window: Some(9), keys_from: Some(2), ..local }]

@@ -26,12 +26,12 @@ use glass::weights::save::Save;
 use crate::scratch::Scratch;
 use crate::tiny;
 
-fn set(len: u32, start: u32) -> Set {
+pub fn set(len: u32, start: u32) -> Set {
     let ids = (start..start + len).map(|n| (n * n / 7 % 29) as u16).collect();
     Set::of_ids(Ids::Short(ids), Some(&|_| 2))
 }
 
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     Settings {
         steps: 24,
         batch: 2,
@@ -49,12 +49,12 @@ fn settings() -> Settings {
 
 /// Notes what happens; stops after a step, ends by time after a step, spoils the weights after a step.
 #[derive(Default)]
-struct Actions {
+pub struct Actions {
     stop_after: Option<u64>,
     over_after: Option<u64>,
     step: u64,
     spoil_after: Option<u64>,
-    stop: Arc<AtomicBool>,
+    pub stop: Arc<AtomicBool>,
     seen: Vec<String>,
 }
 
@@ -73,7 +73,7 @@ impl Watch<Cpu> for Actions {
                 let names: Vec<_> = changes.iter().map(|change| change.name.as_str()).collect();
                 self.seen.push(format!("changed {} at {step}: {then:e} to {now:e}", names.join(",")));
             }
-            Event::Spike { .. } | Event::Sampling { .. } => {}
+            Event::Spike { .. } | Event::Slow { .. } | Event::Sampling { .. } => {}
         }
     }
 
@@ -132,12 +132,12 @@ fn go_on(
     run(&mut learner, &Run { settings, train, validation, folder, model, resume, stop }, actions)
 }
 
-fn stopping(step: u64) -> Actions {
+pub fn stopping(step: u64) -> Actions {
     Actions { stop_after: Some(step), ..Actions::default() }
 }
 
 /// Every file below a folder, by its name.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -163,7 +163,7 @@ fn weights(folder: &Path) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn assert_same(left: &Path, right: &Path) {
+pub fn assert_same(left: &Path, right: &Path) {
     let (left, right) = (files(left), files(right));
     assert_eq!(left.keys().collect::<Vec<_>>(), right.keys().collect::<Vec<_>>());
     for (name, bytes) in &left {

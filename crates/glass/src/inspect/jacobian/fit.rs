@@ -118,7 +118,7 @@ impl<'a, B: Backend> Fit<'a, B> {
             each: width,
         };
         let sums = &mut self.sums;
-        let mut each = |layer: usize, gradients: &Tensor<B>, _: &Tensor<B>| {
+        let mut each = |layer: usize, _: Option<&mut B::Buffer>, gradients: &Tensor<B>, _: &Tensor<B>| {
             let gradients = backend.view(&gradients.data, 0..gradients.len());
             add_mean(&mut sums[layer - 1], &gradients);
         };

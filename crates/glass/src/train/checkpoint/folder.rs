@@ -141,7 +141,7 @@ impl Folder {
 
     /// Where the checkpoint after `step` is.
     pub fn at(&self, step: u64) -> PathBuf {
-        self.train.join(format!("step-{step:08}"))
+        in_train(&self.train, step)
     }
 
     /// The steps after which there is a checkpoint, ascending.
@@ -197,7 +197,16 @@ pub fn checkpoints(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
             "this folder holds no run; name the folder that a training wrote (its `out`)",
         ));
     }
-    Ok(steps_in(&train)?.into_iter().map(|step| (step, train.join(format!("step-{step:08}")))).collect())
+    Ok(steps_in(&train)?.into_iter().map(|step| (step, in_train(&train, step))).collect())
+}
+
+/// Where the checkpoint after `step` of the run in `dir` is.
+pub fn step_folder(dir: &Path, step: u64) -> PathBuf {
+    in_train(&dir.join("train"), step)
+}
+
+fn in_train(train: &Path, step: u64) -> PathBuf {
+    train.join(format!("step-{step:08}"))
 }
 
 fn steps_in(train: &Path) -> Result<Vec<u64>> {

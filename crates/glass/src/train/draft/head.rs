@@ -148,7 +148,7 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
         self.taken += 1;
         let backend = self.model.backend();
         let len = self.weights.plan.len();
-        let norm = backend.square_sum(&self.grads).sqrt();
+        let norm = backend.square_sum(&self.grads, 0..len).sqrt();
         if !norm.is_finite() {
             return losses;
         }

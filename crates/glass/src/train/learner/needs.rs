@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::parameter_count::ParameterCount;
 use crate::train::learner::LOGIT_ROWS;
+use crate::train::learner::sums::{Reduce, Sums};
 
 /// Bytes of a number: everything a learner holds is f32.
 const NUMBER: u64 = 4;
@@ -25,6 +26,8 @@ pub struct Needs {
     pub working: u64,
     /// The logits of one chunk.
     pub logits: u64,
+    /// What is on its way between ranks.
+    pub exchanged: u64,
     /// The matrices in memory while a model is saved.
     pub saving: u64,
 }
@@ -48,14 +51,29 @@ impl Needs {
             activations: bytes(passing(keep)),
             working: bytes(passing(Keep::Gradients).saturating_add(cache)),
             logits: bytes(chunk * config.vocabulary as u64),
+            exchanged: 0,
             saving: bytes(saving(config)),
+        }
+    }
+
+    /// The memory of a rank for steps of `batches` that `ranks` share: sums of gradients are kept until they are added up.
+    pub fn of_steps(self, reduce: Reduce, batches: usize, ranks: usize) -> Needs {
+        let [arenas, nodes] = Sums::most(reduce, batches, ranks);
+        let (arena, share) = (self.gradients, self.moments.div_ceil(ranks as u64));
+        // A rank sends of all sums what it does not own, and receives as much.
+        let sent = (arena - arena / ranks as u64).saturating_mul(nodes as u64);
+        Needs {
+            gradients: arena.saturating_mul(arenas as u64),
+            moments: share,
+            exchanged: sent.saturating_mul(2),
+            ..self
         }
     }
 
     /// The sum of all.
     pub fn total(&self) -> u64 {
-        let Needs { weights, gradients, moments, activations, working, logits, saving } = *self;
-        [weights, gradients, moments, activations, working, logits, saving]
+        let Needs { weights, gradients, moments, activations, working, logits, exchanged, saving } = *self;
+        [weights, gradients, moments, activations, working, logits, exchanged, saving]
             .into_iter()
             .fold(0, u64::saturating_add)
     }

@@ -47,6 +47,15 @@ pub enum Event<'a> {
         /// The median of the recent ones.
         usual: f64,
     },
+    /// A rank has been slow lately, and the others wait for it. Each is named once.
+    Slow {
+        /// After this step.
+        step: u64,
+        /// The rank.
+        rank: usize,
+        /// How many times as long as the median rank it computes.
+        times: f64,
+    },
     /// The validation set was evaluated.
     Evaluated {
         /// After this step.

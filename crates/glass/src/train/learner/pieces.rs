@@ -1,0 +1,111 @@
+//! The pieces that a plan is cut into: what a rank owns, and when gradients are complete.
+
+use std::ops::Range;
+
+use crate::plan::{Plan, Spec};
+
+/// The most floats of a piece that may be cut: tables are cut into rows, matrices that Muon updates stay whole.
+const LARGEST: usize = 1 << 20;
+
+/// A plan cut into pieces. Pieces, their owners and their buckets are functions of the plan, of the layers and of how many ranks
+/// there are.
+pub(crate) struct Pieces {
+    /// Parameters and parts of such, in the order of the arena, without gaps.
+    pub all: Vec<Spec>,
+    /// The rank that owns each.
+    pub owners: Vec<usize>,
+    /// The pieces of each bucket. The gradients of a bucket are complete at the same moment of a backward pass, those of
+    /// bucket 0 first.
+    pub buckets: Vec<Vec<usize>>,
+    /// Those that this rank owns.
+    pub own: Vec<Spec>,
+}
+
+impl Pieces {
+    pub fn of(plan: &Plan, layers: usize, rank: usize, ranks: usize) -> Pieces {
+        let all: Vec<Spec> = plan.specs.iter().flat_map(cut).collect();
+        let owners = owners(&all, ranks);
+        let mut buckets = vec![Vec::new(); layers + 2];
+        for (piece, spec) in all.iter().enumerate() {
+            buckets[bucket(&spec.name, layers)].push(piece);
+        }
+        let owned = all.iter().zip(&owners).filter(|(_, owner)| **owner == rank);
+        let own = owned.map(|(spec, _)| spec.clone()).collect();
+        Pieces { all, owners, buckets, own }
+    }
+
+    /// The pieces of a bucket that `rank` owns.
+    pub fn of_rank(&self, bucket: usize, rank: usize) -> impl Iterator<Item = &Spec> {
+        self.buckets[bucket]
+            .iter()
+            .filter(move |&&piece| self.owners[piece] == rank)
+            .map(|&piece| &self.all[piece])
+    }
+
+    /// The floats of these pieces.
+    pub fn floats(&self, bucket: usize, rank: usize) -> usize {
+        self.of_rank(bucket, rank).map(|spec| spec.span.len()).sum()
+    }
+
+    /// The spans of a bucket, neighbours joined.
+    pub fn spans(&self, bucket: usize) -> Vec<Range<usize>> {
+        let mut joined: Vec<Range<usize>> = Vec::new();
+        for &piece in &self.buckets[bucket] {
+            let span = self.all[piece].span.clone();
+            match joined.last_mut() {
+                Some(last) if last.end == span.start => last.end = span.end,
+                _ => joined.push(span),
+            }
+        }
+        joined
+    }
+
+    /// Consecutive pieces in groups of about `floats`, so that few are in memory at once.
+    pub fn groups(&self, floats: usize) -> Vec<Range<usize>> {
+        let mut groups: Vec<Range<usize>> = Vec::new();
+        let mut held = 0;
+        for (piece, spec) in self.all.iter().enumerate() {
+            match groups.last_mut() {
+                Some(group) if held + spec.span.len() <= floats => group.end = piece + 1,
+                _ => {
+                    groups.push(piece..piece + 1);
+                    held = 0;
+                }
+            }
+            held += spec.span.len();
+        }
+        groups
+    }
+}
+
+/// A parameter in pieces.
+fn cut(spec: &Spec) -> Vec<Spec> {
+    if spec.is_hidden_matrix || spec.span.len() <= LARGEST {
+        return vec![spec.clone()];
+    }
+    let rows = (LARGEST / spec.cols).max(1);
+    (0..spec.rows).step_by(rows).map(|row| spec.some(row..spec.rows.min(row + rows))).collect()
+}
+
+/// The largest first, each to the rank that has least.
+fn owners(pieces: &[Spec], ranks: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..pieces.len()).collect();
+    order.sort_by_key(|&piece| (std::cmp::Reverse(pieces[piece].span.len()), piece));
+    let (mut owners, mut held) = (vec![0; pieces.len()], vec![0; ranks]);
+    for piece in order {
+        let least = (0..ranks).min_by_key(|&rank| held[rank]).unwrap_or(0);
+        owners[piece] = least;
+        held[least] += pieces[piece].span.len();
+    }
+    owners
+}
+
+/// A backward pass completes what is after the blocks first, then the blocks from the last one on, and the embedding at the end.
+fn bucket(name: &str, layers: usize) -> usize {
+    let mut parts = name.split('.');
+    match (parts.next(), parts.next().and_then(|layer| layer.parse::<usize>().ok())) {
+        (Some("block"), Some(layer)) if layer < layers => layers - layer,
+        (Some("norm" | "unembedding"), _) => 0,
+        _ => layers + 1,
+    }
+}

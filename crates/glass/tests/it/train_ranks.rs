@@ -1,0 +1,272 @@
+//! Several ranks learn what one learns, to the bit.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use glass::backend::Cpu;
+use glass::memory::Keep;
+use glass::model::Gpt;
+use glass::train::learner::{Arena, Learner};
+use glass::train::optimiser::Optimiser;
+use glass::train::ranks::{Ranks, together};
+use glass::train::run::{Run, Summary, run};
+use glass::train::set::{Chat, Samples, Set};
+use glass::train::settings::Settings;
+use glass::train::sums::Reduce;
+use glass::weights::dtype::Dtype;
+use glass::weights::save::Save;
+use glass::{Config, Result};
+
+use crate::scratch::Scratch;
+use crate::tiny;
+use crate::train_run::{Actions, assert_same, files, set, settings, stopping};
+
+/// A run that several ranks share.
+#[derive(Clone)]
+struct Shared {
+    config: Config,
+    settings: Settings,
+    train: Set,
+    validation: Option<Set>,
+    ranks: usize,
+    threads: usize,
+    keep: Keep,
+    reduce: Reduce,
+    resume: bool,
+    /// Rank 0 is told to stop after this step.
+    stop_after: Option<u64>,
+    /// Seed of the initial weights of the last rank.
+    last_seed: u64,
+}
+
+fn shared(ranks: usize, accumulate: usize) -> Shared {
+    Shared {
+        config: tiny::config(),
+        settings: Settings { steps: 8, accumulate, checkpoint_every: 3, ..settings() },
+        train: set(400, 0),
+        validation: Some(set(150, 1000)),
+        ranks,
+        threads: 1,
+        keep: Keep::All,
+        reduce: Reduce::Exact,
+        resume: false,
+        stop_after: None,
+        last_seed: 5,
+    }
+}
+
+impl Shared {
+    /// What each rank returns. Only rank 0 is given a folder that exists.
+    fn go(&self, folder: &Path) -> Vec<Result<Summary>> {
+        let ranks = together(self.ranks);
+        thread::scope(|scope| {
+            let go = |ranks| scope.spawn(move || self.rank(folder, Arc::new(ranks)));
+            let threads: Vec<_> = ranks.into_iter().map(go).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+
+    fn rank(&self, folder: &Path, ranks: Arc<dyn Ranks>) -> Result<Summary> {
+        let (config, settings, rank) = (&self.config, &self.settings, ranks.rank());
+        let (cpu, rows) = (Arc::new(Cpu::new(self.threads)), settings.batch * config.context);
+        let learner = Learner::keeping(self.keep, cpu, config, rows, settings.batch)?;
+        let mut learner = learner.among(ranks, self.reduce);
+        learner.initialise(if rank + 1 == self.ranks { self.last_seed } else { 5 });
+        let mut actions = self.stop_after.filter(|_| rank == 0).map_or_else(Actions::default, stopping);
+        let (stop, plan) = (actions.stop.clone(), learner.plan().clone());
+        let model = Save {
+            config,
+            plan: &plan,
+            dtype: Dtype::F32,
+            tokenizer: None,
+            template: None,
+            end_of_text: None,
+            generation: None,
+        };
+        let folder = if rank == 0 { folder } else { Path::new("/nowhere") };
+        let (train, validation, resume) = (&self.train, self.validation.as_ref(), self.resume);
+        run(
+            &mut learner,
+            &Run { settings, train, validation, folder, model, resume, stop: &stop },
+            &mut actions,
+        )
+    }
+
+    /// A folder with what they wrote.
+    fn done(&self) -> Scratch {
+        let folder = Scratch::new("ranks");
+        self.on(&folder);
+        folder
+    }
+
+    fn on(&self, folder: &Scratch) {
+        let all: Vec<Summary> = self.go(folder.path()).into_iter().map(Result::unwrap).collect();
+        assert!(all.iter().all(|summary| *summary == all[0]), "{all:?}");
+    }
+
+    /// The error of rank 0.
+    fn refused(&self) -> String {
+        let folder = Scratch::new("ranks-refused");
+        let mut all = self.go(folder.path());
+        assert!(all.iter().all(Result::is_err));
+        all.swap_remove(0).unwrap_err().to_string()
+    }
+}
+
+#[test]
+fn any_number_of_ranks_writes_the_same_bytes() {
+    for optimiser in [Optimiser::AdamW, Optimiser::Muon] {
+        for accumulate in [4, 5] {
+            let mut one = shared(1, accumulate);
+            one.settings.optimiser = optimiser;
+            let alone = one.done();
+            assert!(files(alone.path()).contains_key("train/step-00000008/second.f32"));
+            for (ranks, threads) in [(1, 2), (2, 1), (2, 2), (3, 1), (4, 2)] {
+                let several = Shared { ranks, threads, ..one.clone() };
+                assert_same(alone.path(), several.done().path());
+            }
+        }
+    }
+}
+
+#[test]
+fn other_shapes_are_shared_too() {
+    let heads = glass::backend::Heads::new(6, 2, 8);
+    let llama = Config::llama(31, 24, 48, 3, heads, 64);
+    let heads = glass::backend::Heads::new(6, 2, 8);
+    let mut sharing = Config::llama(31, 24, 48, 3, heads, 64);
+    sharing.attention = crate::switches::reading();
+    // A table that is cut into several pieces.
+    let wide = Config::gpt2(45_000, 24, 24, 1, 3);
+    for (config, keep) in [(llama, Keep::Inputs), (sharing, Keep::All), (wide, Keep::All)] {
+        let mut one = shared(1, 3);
+        one.settings.steps = 3;
+        let one = Shared { config, keep, ..one };
+        let three = Shared { ranks: 3, ..one.clone() };
+        assert_same(one.done().path(), three.done().path());
+    }
+}
+
+#[test]
+fn conversations_of_unequal_lengths_are_shared() {
+    let chat = |n: u32| {
+        let ids: Vec<u32> = (0..3 + n % 22).map(|place| (n + place) % 31).collect();
+        Chat { learned: (0..ids.len()).map(|place| place > n as usize % 3).collect(), ids }
+    };
+    let chats = Set { samples: Samples::Chats((0..20).map(chat).collect()), documents: 20, bytes: None };
+    let one = Shared { train: chats, validation: None, ..shared(1, 5) };
+    let alone = one.done();
+    for ranks in [2, 3, 5] {
+        assert_same(alone.path(), Shared { ranks, ..one.clone() }.done().path());
+    }
+}
+
+#[test]
+fn a_run_goes_on_with_another_number_of_ranks() {
+    let whole = shared(1, 4).done();
+    for (before, after) in [(2, 3), (1, 4), (4, 1)] {
+        let folder = Scratch::new("ranks-resumed");
+        Shared { stop_after: Some(4), ..shared(before, 4) }.on(&folder);
+        assert!(!folder.path().join("train/step-00000008").exists());
+        Shared { resume: true, ..shared(after, 4) }.on(&folder);
+        assert_same(whole.path(), folder.path());
+    }
+}
+
+#[test]
+fn a_fast_sum_is_close() {
+    let weights = |reduce, ranks| {
+        let mut shared = Shared { reduce, ..shared(ranks, 5) };
+        shared.settings = Settings { steps: 1, warmup: 0, ..shared.settings };
+        let bytes = files(shared.done().path()).remove("train/step-00000001/first.f32").unwrap();
+        bytes.chunks_exact(4).map(|word| f32::from_le_bytes(word.try_into().unwrap())).collect::<Vec<_>>()
+    };
+    let exact = weights(Reduce::Exact, 1);
+    let largest = exact.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    for ranks in [1, 2, 3] {
+        let fast = weights(Reduce::Fast, ranks);
+        let apart = exact.iter().zip(&fast).fold(0.0f32, |most, (a, b)| most.max((a - b).abs())) / largest;
+        assert!(apart > 0.0 && apart < 1e-5, "{ranks} ranks: {apart}");
+    }
+}
+
+#[test]
+fn a_step_that_cannot_be_shared_is_refused_with_one_that_can() {
+    let said = shared(3, 2).refused();
+    assert!(said.contains("3 ranks share the batches of a step, but it has 2 batches"), "{said}");
+    assert!(said.contains("give `batch` 1 and `accumulate` 4 for as many samples a step"), "{said}");
+    let said = shared(5, 2).refused();
+    assert!(said.contains("start at most 4"), "{said}");
+}
+
+#[test]
+fn ranks_that_differ_are_named_before_the_first_step() {
+    let other = Shared { last_seed: 6, ..shared(3, 4) }.refused();
+    assert!(other.contains("rank 2: it has other initial weights than rank 0"), "{other}");
+    assert!(other.contains("give all ranks the same model"), "{other}");
+
+    let folder = Scratch::new("ranks-differ");
+    let ranks = together(2);
+    let told = thread::scope(|scope| {
+        let go = |(rank, ranks)| {
+            let mut one = shared(2, 4);
+            match rank {
+                0 => {}
+                _ => one.train = set(401, 0),
+            }
+            let folder = folder.path();
+            scope.spawn(move || one.rank(folder, Arc::new(ranks)).unwrap_err().to_string())
+        };
+        let threads: Vec<_> = ranks.into_iter().enumerate().map(go).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(told[0].contains("rank 1: it has other training data than rank 0"), "{}", told[0]);
+    assert_eq!(told[0], told[1]);
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn a_rank_that_ends_ends_the_others() {
+    let folder = Scratch::new("ranks-ended");
+    let mut ranks = together(3);
+    drop(ranks.pop());
+    let one = shared(3, 4);
+    let all = thread::scope(|scope| {
+        let go = |ranks| scope.spawn(|| one.rank(folder.path(), Arc::new(ranks)).unwrap_err().to_string());
+        let threads: Vec<_> = ranks.into_iter().map(go).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(all.iter().all(|said| said.contains("it has ended, so this one ends too")), "{all:?}");
+}
+
+#[test]
+fn a_rank_has_the_moments_of_its_own_pieces_only() {
+    let config = tiny::config();
+    let (_, plan) = Gpt::plan(&config);
+    let parts: Vec<_> = (0..4).map(|seed| tiny::batch(&[24, 10], 31, seed)).collect();
+    let (config, parts) = (&config, &parts);
+    let moments: Vec<Vec<f32>> = thread::scope(|scope| {
+        let go = |ranks| {
+            scope.spawn(move || {
+                let learner = Learner::new(Arc::new(Cpu::new(1)), config, 96, 8).unwrap();
+                let mut learner = learner.among(Arc::new(ranks), Reduce::Exact);
+                learner.initialise(1);
+                learner.step(parts, &tiny::step(1)).unwrap();
+                learner.arena(Arena::Second)
+            })
+        };
+        let threads: Vec<_> = together(3).into_iter().map(go).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for spec in &plan.specs {
+        let owners = moments.iter().filter(|moments| moments[spec.span.clone()].iter().any(|&x| x != 0.0));
+        assert_eq!(owners.count(), 1, "{}", spec.name);
+    }
+    let held: Vec<usize> = moments.iter().map(|all| all.iter().filter(|&&x| x != 0.0).count()).collect();
+    assert!(
+        held.iter().all(|held| held.abs_diff(plan.len() / 3) < plan.len() / 10),
+        "{held:?} of {}",
+        plan.len()
+    );
+}
