@@ -220,10 +220,10 @@ mod tests {
         let wide = budget(32, 1);
         assert_eq!(wide.instead(wide.total()), None);
         let cases = [
-            (4 << 30, "give --batch 16 --accumulate 2 (takes 3.6 GiB)"),
+            (4 << 30, "give --batch 8 --accumulate 4 (takes 3.7 GiB)"),
             (4 << 30, " or --batch 32 --accumulate 1 --recompute (takes 2.9 GiB)"),
-            (2400 << 20, "give --batch 2 --accumulate 16 (takes 2.1 GiB)"),
-            (2050 << 20, "give --batch 2 --accumulate 16 --recompute (takes 2.0 GiB)"),
+            (2400 << 20, "give --batch 2 --accumulate 16 --reduce fast (takes 2.1 GiB)"),
+            (2050 << 20, "give --batch 2 --accumulate 16 --recompute --reduce fast (takes 2.0 GiB)"),
             (2000 << 20, "give --context "),
             (1800 << 20, "weights, gradients and moments alone take 1.8 GiB"),
         ];

@@ -62,7 +62,8 @@ impl Sums {
             }
             Reduce::Fast => {
                 let leaf = |batch| Leaf { batch, arena: 0, adds: batch > mine.start, merges: 0 };
-                let nodes = (0..ranks).map(|rank| vec![rank..rank + 1]).collect();
+                let one = |rank| std::iter::once(rank..rank + 1).collect();
+                let nodes = (0..ranks).map(one).collect();
                 Sums { leaves: ranks, nodes, own: mine.clone().map(leaf).collect() }
             }
         }
