@@ -33,8 +33,8 @@ fn several_processes_without_mpi_are_refused_once() {
     assert!(!scratch.0.join("mine").exists());
     // One process is a training as any other.
     let arguments = [&["train", "--data", "book.txt", "--out", "mine", "--steps", "1"], &TINY[..]].concat();
-    let one =
-        command(&scratch.0, &arguments).env("OMPI_COMM_WORLD_SIZE", "1").env("OMPI_COMM_WORLD_RANK", "0");
+    let mut one = command(&scratch.0, &arguments);
+    one.env("OMPI_COMM_WORLD_SIZE", "1").env("OMPI_COMM_WORLD_RANK", "0");
     assert!(one.output().unwrap().status.success());
 }
 
