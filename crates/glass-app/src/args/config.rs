@@ -73,25 +73,19 @@ pub fn expanded(arguments: Vec<OsString>) -> Result<Expanded, Fail> {
         })?;
         added.extend(given.add(&command, &file.display().to_string(), &text)?);
     }
-    match given.value("out").filter(|_| given.has("resume")) {
-        Some(out) => {
-            let file = out.join(KEPT);
-            match std::fs::read_to_string(&file) {
-                Ok(text) => added.extend(given.add(&command, &file.display().to_string(), &text)?),
-                Err(_) if out.join("train/run.json").exists() && !given.has("data") && !given.has("chat") => {
-                    return Err(Fail::asked(format!(
-                        "{}: a run keeps its options in this file, but it is missing; give --data and all other options as \
+    if let Some(out) = given.value("out").filter(|_| given.has("resume")) {
+        let file = out.join(KEPT);
+        match std::fs::read_to_string(&file) {
+            Ok(text) => added.extend(given.add(&command, &file.display().to_string(), &text)?),
+            Err(_) if out.join("train/run.json").exists() && !given.has("data") && !given.has("chat") => {
+                return Err(Fail::asked(format!(
+                    "{}: a run keeps its options in this file, but it is missing; give --data and all other options as \
                          when it began",
-                        file.display()
-                    )));
-                }
-                Err(_) => {}
+                    file.display()
+                )));
             }
+            Err(_) => {}
         }
-        None if given.value("data").is_some_and(|data| is_sample(&data)) => {
-            added.extend(given.add(&command, "sample.toml", FOR_SAMPLE)?);
-        }
-        None => {}
     }
     if let Some(recipe) = given.value("recipe") {
         // An unknown name is refused with all other wrong values.
@@ -99,6 +93,9 @@ pub fn expanded(arguments: Vec<OsString>) -> Result<Expanded, Fail> {
         if let Some((name, options)) = known {
             added.extend(given.add(&command, &format!("--recipe {name}"), options)?);
         }
+    }
+    if !given.has("resume") && given.value("data").is_some_and(|data| is_sample(&data)) {
+        added.extend(given.add(&command, "sample.toml", FOR_SAMPLE)?);
     }
     Ok(Expanded { arguments: arguments.into_iter().chain(added).collect(), files: given.files })
 }

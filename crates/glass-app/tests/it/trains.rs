@@ -475,6 +475,33 @@ fn standard_input_and_the_sample_are_kept_for_the_run() {
     assert!(kept.contains("sample-every = 100") && kept.contains("layers = 1"), "{kept}");
 }
 
+#[test]
+fn a_recipe_gives_what_is_not_given() {
+    let scratch = Scratch::new("recipe");
+    let folder = &scratch.0;
+    let begin = ["train", "--data", "sample", "--steps", "2", "--eval-every", "0", "--recipe", "fast"];
+    let trained = |out: &str, more: &[&str]| {
+        let done = glass(folder, &[&begin[..], &["--out", out], more, &TINY].concat(), b"");
+        assert_eq!(done.status, 0, "{}", done.stderr);
+        let read = |file: &str| fs::read_to_string(folder.join(out).join(file)).unwrap();
+        (read("config.json"), read("train/config.toml"))
+    };
+    let (model, options) = trained("fast", &[]);
+    assert!(model.contains("\"qwen3\""), "{model}");
+    // A recipe counts more than what suits the sample, and less than the command line.
+    for line in ["recipe = \"fast\"", "optimiser = \"muon\"", "muon-every = 2", "lr = 0.015", "min-lr = 0"] {
+        assert!(options.contains(line), "{line}: {options}");
+    }
+    let (model, options) = trained("own", &["--family", "llama", "--lr", "0.002"]);
+    assert!(model.contains("\"llama\"") && options.contains("lr = 0.002\n"), "{model} {options}");
+    assert!(options.contains("optimiser = \"muon\""), "{options}");
+    let resumed = glass(folder, &["train", "--out", "fast", "--resume", "--steps", "3"], b"");
+    assert_eq!(resumed.status, 0, "{}", resumed.stderr);
+
+    let wrong = glass(folder, &["train", "--data", "sample", "--recipe", "fats", "--out", "wrong"], b"");
+    assert!(wrong.status == 2 && wrong.stderr.contains("fast"), "{}", wrong.stderr);
+}
+
 /// Refused, and what is said.
 fn refused(folder: &Path, more: &[&str], stdin: &str) -> String {
     let run = ["train", "--steps", "1", "--out", "refused"];

@@ -94,6 +94,24 @@ fn muon_steps_the_matrices_of_the_blocks_and_nothing_else() {
 }
 
 #[test]
+fn muon_takes_matrices_in_turn() {
+    let mut learner = tiny::learner(&tiny::config(), 1, 1);
+    let matrices: Vec<_> =
+        learner.plan().specs.iter().filter(|spec| spec.is_hidden_matrix).cloned().collect();
+    assert!(matrices.len() > 4);
+    for number in 1..=4 {
+        let before = learner.arena(Arena::Weights);
+        let step = Step { optimiser: Optimiser::Muon, muon_every: 2, decay: 0.0, ..tiny::step(number) };
+        learner.step(&[tiny::batch(&[24], 31, number as u32)], &step).unwrap();
+        let after = learner.arena(Arena::Weights);
+        for (i, spec) in matrices.iter().enumerate() {
+            let has_moved = before[spec.span.clone()] != after[spec.span.clone()];
+            assert_eq!(has_moved, (i as u64 + number).is_multiple_of(2), "{} in step {number}", spec.name);
+        }
+    }
+}
+
+#[test]
 fn recomputed_is_kept_bit_for_bit() {
     for (tied, bias, dropout) in [(true, true, 0.0), (false, false, 0.2), (true, true, 0.2)] {
         let config = glass::Config { tied, bias: bias.into(), layers: 3, ..tiny::config() };

@@ -120,6 +120,7 @@ fn any_number_of_ranks_writes_the_same_bytes() {
         for accumulate in [4, 5] {
             let mut one = shared(1, accumulate);
             one.settings.optimiser = optimiser;
+            one.settings.muon_every = 2;
             let alone = one.done();
             assert!(files(alone.path()).contains_key("train/step-00000008/second.f32"));
             for (ranks, threads) in [(1, 2), (2, 1), (2, 2), (3, 1), (4, 2)] {
