@@ -1,6 +1,6 @@
 //! The ranks of a training: several processes that learn one model together, each from its own batches of every step.
 //!
-//! A rank owns some pieces of the model ([`learner::pieces`](crate::train::learner::pieces)). Everything that ranks tell each
+//! A rank owns some pieces of the model (`learner/pieces.rs`). Everything that ranks tell each
 //! other goes through [`Ranks`], so the library knows neither a network nor MPI. All ranks call the same functions in the same
 //! order.
 
