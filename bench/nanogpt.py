@@ -134,11 +134,11 @@ class Training:
         windows = (len(self.validation) - 1) // self.context
         rows = windows * self.context
         inputs, targets = (self.validation[ahead : rows + ahead].view(windows, self.context) for ahead in (0, 1))
-        # Whole batches alone, so that a compiled model is not compiled again.
-        for first in range(0, windows - self.batch + 1, self.batch):
+        for first in range(0, windows, self.batch):
             part = slice(first, first + self.batch)
-            nats += self.loss(inputs[part], targets[part]).item()
-            counted += 1
+            rows = len(inputs[part])
+            nats += rows * self.loss(inputs[part], targets[part]).item()
+            counted += rows
         return nats / counted
 
 
