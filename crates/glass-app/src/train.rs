@@ -359,8 +359,7 @@ fn seconds_evaluating(learner: &mut Learner<Cpu>, set: &Set, settings: &Settings
 
 /// Ctrl-C stops the run after its step, with a checkpoint; a second one ends the program at once.
 fn on_interrupt(stop: Arc<AtomicBool>) {
-    on_termination(stop.clone());
-    on_notice(stop.clone());
+    on_signals(&stop);
     let handler = move || {
         if stop.swap(true, Ordering::Relaxed) {
             terminal::close();
@@ -376,27 +375,20 @@ fn on_interrupt(stop: Arc<AtomicBool>) {
     }
 }
 
-/// SIGTERM, as sent by `kill`, a container or a shutdown, does the same. SIGHUP is left alone, for `nohup`.
+/// SIGTERM, as sent by `kill`, a container or a shutdown, does the same, and so does SIGUSR1: mpirun passes it on, and Slurm sends it
+/// some time before a job has to end. SIGHUP is left alone, for `nohup`.
 #[cfg(unix)]
-fn on_termination(stop: Arc<AtomicBool>) {
-    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGTERM, stop) {
-        say(&format!("SIGTERM will stop the run without a checkpoint: {error}"));
+fn on_signals(stop: &Arc<AtomicBool>) {
+    use signal_hook::consts::{SIGTERM, SIGUSR1};
+    for (signal, name) in [(SIGTERM, "SIGTERM"), (SIGUSR1, "SIGUSR1")] {
+        if let Err(error) = signal_hook::flag::register(signal, stop.clone()) {
+            say(&format!("{name} will end the run without a checkpoint: {error}"));
+        }
     }
 }
 
 #[cfg(not(unix))]
-fn on_termination(_: Arc<AtomicBool>) {}
-
-/// SIGUSR1 too: mpirun passes it on, and Slurm sends it some time before a job has to end.
-#[cfg(unix)]
-fn on_notice(stop: Arc<AtomicBool>) {
-    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGUSR1, stop) {
-        say(&format!("SIGUSR1 will end the run without a checkpoint: {error}"));
-    }
-}
-
-#[cfg(not(unix))]
-fn on_notice(_: Arc<AtomicBool>) {}
+fn on_signals(_: &Arc<AtomicBool>) {}
 
 fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
     let mut out = Out::new();
