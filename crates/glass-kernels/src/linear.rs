@@ -163,15 +163,18 @@ impl Layer<'_> {
     }
 }
 
-/// `dx = dy W` (or `+=`); w is row-major. Each element is one chain over the outputs in order.
+/// `dx = dy W` (or `+=`). Each element is one chain over the outputs in order; packed weights are multiplied as the floats that they
+/// stand for.
 pub fn linear_backward_input(cores: &Cores, dx: &mut [f32], write: Write, dy: &[f32], w: Matrix<'_>) {
     let rows = dx.len() / w.cols.max(1);
     assert_eq!((dy.len(), dx.len()), (rows * w.rows, rows * w.cols));
-    assert_eq!(w.layout, Layout::Rows);
     w.assert_whole();
     LargeProduct {
         a: Left::Natural(dy),
-        b: Right::Natural(w.values),
+        b: match w.layout {
+            Layout::Rows => Right::Natural(w.values),
+            Layout::Panels(packing) => Right::PackedRows(w.values, packing),
+        },
         y: Parts::new(dx),
         rows,
         depth: w.rows,

@@ -349,8 +349,22 @@ pub(crate) fn read_row(
     to: &mut [f32],
     each: impl Fn(&mut f32, f32),
 ) {
-    let cols = to.len();
-    for (at, to) in to.chunks_mut(packing.inputs()).enumerate() {
+    read_part(panels, packing, to.len(), row, 0, to, each);
+}
+
+/// The same for some inputs of output `row` of a matrix with `cols` inputs: those from `first` on, with which a line begins.
+pub(crate) fn read_part(
+    panels: &[f32],
+    packing: Packing,
+    cols: usize,
+    row: usize,
+    first: usize,
+    to: &mut [f32],
+    each: impl Fn(&mut f32, f32),
+) {
+    debug_assert!(first.is_multiple_of(packing.inputs()));
+    let lines = first / packing.inputs()..;
+    for (at, to) in lines.zip(to.chunks_mut(packing.inputs())) {
         match packing {
             Packing::F32 => each(&mut to[0], line(panels, packing, cols, row, at)[row % PANEL]),
             Packing::Bf16 => {

@@ -12,6 +12,7 @@ use super::PANEL;
 use super::tile::{part_of, tile_columns, tile_rows};
 use crate::lanes::{Lanes, kernel};
 use crate::operands::{Operands, Singles};
+use crate::packing::{Packing, read_part};
 use crate::tiles::MOST_ROWS;
 
 /// Floats of a step of a tile of the left operand; those beyond the tile's rows are not read.
@@ -19,6 +20,9 @@ pub(super) const TILE: usize = MOST_ROWS;
 
 /// Steps of all tiles that are packed before the next ones: their lines are then in the L1 cache for every tile.
 const STEPS: usize = 16;
+
+/// Rows that are unpacked before they are packed again, an even number: with [`PANEL`] columns they fit into the L1 cache.
+const UNPACKED: usize = 64;
 
 /// Where the lanes of a right operand lie: `width` columns of a step, then those of the next; `tile` floats further the next columns.
 #[derive(Clone, Copy)]
@@ -81,6 +85,32 @@ pub(super) unsafe fn copy<V: Lanes, F: Operands<V>>(
                 F::stacked(first, second).store_at(to.add(order.at(step, j)));
             }
         }
+    }
+}
+
+/// The same from rows that are `packed` as outputs of a matrix: its panels, their packing, and the inputs of a row.
+///
+/// # Safety
+/// There is room for all steps.
+#[inline(always)]
+pub(super) unsafe fn unpack<V: Lanes, F: Operands<V>>(
+    v: V,
+    mut to: *mut f32,
+    order: Order,
+    (panels, packing, width): (&[f32], Packing, usize),
+    k: Range<usize>,
+    columns: Range<usize>,
+) {
+    let mut some = [0.0; UNPACKED * PANEL];
+    for first in k.clone().step_by(UNPACKED) {
+        let rows = first..k.end.min(first + UNPACKED);
+        for (line, row) in some.chunks_exact_mut(PANEL).zip(rows.clone()) {
+            let line = &mut line[..columns.len()];
+            read_part(panels, packing, width, row, columns.start, line, |to, weight| *to = weight);
+        }
+        // SAFETY: by contract; a step lies `width` lanes after the one before it, in every tile.
+        unsafe { copy::<V, F>(v, to, order, &some, PANEL, 0..rows.len(), 0..columns.len()) };
+        to = to.wrapping_add(rows.len().div_ceil(F::COUNT) * order.width);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::activate::{Activation, activate_in_place};
 use crate::blocks::tasks;
 use crate::lanes::Lanes;
 use crate::operands::{Operands, kernel_of_operands};
+use crate::packing::Packing;
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
 use crate::{Cores, Precision, Write};
@@ -50,6 +51,8 @@ pub(super) enum Right<'a> {
     Transposed(&'a [f32]),
     /// `[columns / PANEL][steps][PANEL]`, in lanes of this precision.
     Panels(&'a [f32], Precision),
+    /// `[depth, columns]`, whose rows are packed as the outputs of a matrix are.
+    PackedRows(&'a [f32], Packing),
 }
 
 /// The start value of a sum.
@@ -247,6 +250,9 @@ fn pack_right_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, pane
                 pack::copy::<V, F>(v, to, order, b, PANEL, k, 0..PANEL);
             }
             Right::Natural(b) => pack::copy::<V, F>(v, to, order, b, product.columns, k, columns),
+            Right::PackedRows(b, packing) => {
+                pack::unpack::<V, F>(v, to, order, (b, packing, product.columns), k, columns);
+            }
             Right::Transposed(b) => pack::transpose::<V, F>(v, to, order, b, product.depth, k, columns),
         }
     }

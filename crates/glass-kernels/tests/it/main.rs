@@ -16,6 +16,7 @@ mod format;
 mod gate;
 mod linear;
 mod loss;
+mod low_rank;
 #[cfg(not(target_family = "wasm"))]
 mod map;
 mod muon;

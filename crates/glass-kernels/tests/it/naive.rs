@@ -237,3 +237,16 @@ fn product(x: &[f64], y: &[f64], rows: usize, depth: usize, cols: usize) -> Vec<
     let at = |i: usize| (0..depth).map(|k| x[i / cols * depth + k] * y[k * cols + i % cols]).sum();
     (0..rows * cols).map(at).collect()
 }
+
+/// `scale (x Aᵀ) B`; a: `[rank, inputs]`, b: `[rank, outputs]`.
+pub fn low_rank(x: &[f64], a: &[f64], b: &[f64], [inputs, rank]: [usize; 2], scale: f64) -> Vec<f64> {
+    let outputs = b.len() / rank;
+    let t = linear(x, a, None, inputs);
+    let mut y = Vec::new();
+    for t in t.chunks(rank) {
+        for j in 0..outputs {
+            y.push(scale * t.iter().enumerate().map(|(r, t)| t * b[r * outputs + j]).sum::<f64>());
+        }
+    }
+    y
+}

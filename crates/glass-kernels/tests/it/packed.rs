@@ -4,7 +4,7 @@ use glass_kernels::activate::{Activation, activate};
 use glass_kernels::format::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 use glass_kernels::linear::*;
 use glass_kernels::packing::{BLOCK, Packing, Quants};
-use glass_kernels::{Cores, InputScales, Isa};
+use glass_kernels::{Cores, InputScales, Isa, Precision, Write};
 
 use crate::close::{assert_close, assert_same_bits, each_isa, each_isa_with, numbers};
 use crate::naive::{self, wide};
@@ -437,5 +437,30 @@ fn more_bits_have_less_error() {
         let error = square(&mut packed.iter().zip(&w).map(|(a, b)| f64::from(a - b)));
         let share = (error / all).sqrt();
         assert!(share < most && share > most / 3.0, "{packing:?}: {share}");
+    }
+}
+
+#[test]
+fn gradients_of_inputs_are_those_of_the_floats_that_were_packed() {
+    for (shape, packing) in SHAPES.into_iter().flat_map(|shape| Packing::ALL.map(|packing| (shape, packing)))
+    {
+        let [rows, cols, outputs] = shape;
+        let case = Case::new(shape);
+        let (dy, before) = (numbers(rows * outputs, 7), numbers(rows * cols, 8));
+        let floats = as_packed(packing, &case.w, cols);
+        for cores in each_isa().chain(each_isa().map(|cores| cores.with_precision(Precision::Mixed))) {
+            let panels = case.packed(&cores, packing);
+            for write in [Write::Set, Write::Add] {
+                let product = |values: &[f32], layout| {
+                    let mut dx = before.clone();
+                    let w = Matrix { values, rows: outputs, cols, layout };
+                    linear_backward_input(&cores, &mut dx, write, &dy, w);
+                    dx
+                };
+                let what = format!("{:?} {packing:?} {shape:?} {write:?}", cores.isa());
+                let expected = product(&floats, Layout::Rows);
+                assert_same_bits(&what, &product(&panels, Layout::Panels(packing)), &expected);
+            }
+        }
     }
 }
