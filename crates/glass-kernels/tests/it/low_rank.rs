@@ -120,7 +120,7 @@ fn gradients_are_differences() {
                         };
                         let expected: Vec<f64> = slopes.iter().zip(&before).map(sum).collect();
                         let what = format!("{which} of {:?} {:?} {write:?}", case.shape, cores.isa());
-                        assert_close(&what, found, &expected, 1e-5);
+                        assert_close(&what, found, &expected, 3e-5);
                     }
                 }
             }
