@@ -56,6 +56,13 @@ fn forward_body<V: Lanes>(v: V, y: &mut [f32], x: &[f32], kind: Activation) {
     }
 }
 
+/// The same in place: `x = f(x)`.
+pub fn activate_all(cores: &Cores, x: &mut [f32], kind: Activation) {
+    cores.run_parts(x, PIECE, |_, x| in_place(cores, x, kind));
+}
+
+kernel!(fn in_place(x: &mut [f32], kind: Activation) = activate_in_place);
+
 /// `y = f(y)` within a kernel that ends with an activation: the same bits as [`activate`].
 #[inline(always)]
 pub(crate) fn activate_in_place<V: Lanes>(v: V, y: &mut [f32], kind: Activation) {

@@ -3,12 +3,14 @@
 //! Functions and the few types below are generic over it; the plan is not. Which back end is used is chosen once, by the
 //! program.
 
+mod adapt;
 mod attend;
 mod cpu;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub use adapt::{Adapt, LowRank};
 pub use attend::Attend;
 pub use cpu::Cpu;
 pub use glass_kernels::Write;
@@ -203,7 +205,7 @@ pub struct Layer<'a, B: Device + ?Sized> {
 }
 
 /// The operations. Shapes are those of the kernels. Arithmetic cannot fail.
-pub trait Backend: Attend {
+pub trait Backend: Attend + Adapt {
     /// `y = x`.
     fn copy(&self, y: &mut Tensor<Self>, x: &Tensor<Self>);
     /// `y += x`.
@@ -258,7 +260,7 @@ pub trait Backend: Attend {
         x: &Tensor<Self>,
         stats: &Tensor<Self>,
         groups: usize,
-        gain: Option<Dense<'_, Self>>,
+        gain: Option<Weight<'_, Self>>,
         norm: Norm,
         each: usize,
     );
@@ -286,7 +288,7 @@ pub trait Backend: Attend {
         dx: &mut Tensor<Self>,
         write: Write,
         dy: &Tensor<Self>,
-        weight: Dense<'_, Self>,
+        weight: Weight<'_, Self>,
     );
     /// `dW = dyᵀ x` (or `+=`), `dbias += sum of dy`.
     fn linear_backward_weight(

@@ -47,7 +47,6 @@ use crate::model::{Gpt, Pass};
 use crate::plan::Plan;
 use crate::probe::{Ahead, Probe, Site, Want};
 use crate::runtime::Model;
-use crate::weights::Weights;
 use crate::{Error, Result};
 
 /// Most rows whose logits are in memory at once.
@@ -336,6 +335,6 @@ fn pass<'a, B: Backend, P: Probe>(
     spans: &'a [Span],
     probe: P,
 ) -> (&'a Gpt, Pass<'a, B, P>) {
-    let weights = Weights::Frozen(model.weights());
+    let weights = model.adapted();
     (model.gpt(), Pass { backend: model.backend(), weights, spans, output_rows: None, dropout: None, probe })
 }

@@ -20,6 +20,8 @@ pub enum Start {
     Normal,
     /// Normal, for a matrix that writes to the residual: 0.02 / √(2 × layers), so that the sum does not grow with depth.
     Residual,
+    /// Uniform between −1/√inputs and 1/√inputs, as A of an adapter is in `peft` (He et al. 2015, with a = √5).
+    Uniform,
     /// Ones.
     One,
     /// Zeros.

@@ -9,6 +9,7 @@ use crate::generate::{Batch, Room, Runner};
 use crate::guess::head::{Loaded, Speculator};
 use crate::guess::{Clock, Costs, Draft, Drafter};
 use crate::model::Gpt;
+use crate::weights::adapter::{Adapter, Adapters};
 use crate::weights::initialise::initialise;
 use crate::weights::{Frozen, Weights};
 use crate::{Config, Error, Result};
@@ -27,6 +28,8 @@ pub struct Model<B: Backend> {
     head: Option<Arc<Loaded<B>>>,
     gpt: Gpt,
     weights: Arc<Frozen<B>>,
+    /// What is added to them.
+    adapter: Option<Arc<Adapter<B>>>,
     backend: B,
 }
 
@@ -34,7 +37,17 @@ impl<B: Backend> Model<B> {
     /// A model from weights that belong to a plan.
     pub fn new(backend: B, gpt: Gpt, weights: Frozen<B>, cache: CacheType) -> Self {
         let weights = Arc::new(weights);
-        Model { cache, smaller: None, clock: None, draft: None, head: None, gpt, weights, backend }
+        Model {
+            cache,
+            smaller: None,
+            clock: None,
+            draft: None,
+            head: None,
+            gpt,
+            weights,
+            adapter: None,
+            backend,
+        }
     }
 
     /// The same weights, shared, on a back end that can use them: the same processor with another number of threads.
@@ -47,6 +60,7 @@ impl<B: Backend> Model<B> {
             head: self.head.clone(),
             gpt: self.gpt.clone(),
             weights: self.weights.clone(),
+            adapter: self.adapter.clone(),
             backend,
         }
     }
@@ -78,7 +92,7 @@ impl<B: Backend> Model<B> {
 
     /// A runner for one sequence of at most this many positions, which takes less memory.
     pub fn runner_within(&self, positions: usize) -> Result<Runner<'_, B>> {
-        let weights = Weights::Frozen(&self.weights);
+        let weights = self.adapted();
         let mut runner = Runner::within(&self.backend, &self.gpt, weights, self.cache, positions)?;
         (runner.draft, runner.costs) = (self.draft(), Costs::new(self.clock));
         runner.drafter = self.drafter()?;
@@ -136,7 +150,7 @@ impl<B: Backend> Model<B> {
     /// A batch of this many sequences of at most this many positions each.
     pub fn batch(&self, slots: usize, positions: usize) -> Result<Batch<'_, B>> {
         let room = Room { slots, positions, cache: self.cache };
-        Batch::new(&self.backend, &self.gpt, Weights::Frozen(&self.weights), room)
+        Batch::new(&self.backend, &self.gpt, self.adapted(), room)
     }
 
     /// Bytes of weights read per token: all except tables, of which it reads one row.
@@ -144,6 +158,24 @@ impl<B: Backend> Model<B> {
         let bytes = |index: usize| self.backend.bytes(self.weights.get(index)).len();
         let rows = self.gpt.tables().map(|table| bytes(table.index())).sum::<usize>();
         (0..self.weights.len()).map(bytes).sum::<usize>() - rows
+    }
+
+    /// Runs with the change that an adapter makes from now on.
+    pub fn adapt(&mut self, adapter: Option<Arc<Adapter<B>>>) {
+        self.adapter = adapter;
+    }
+
+    /// The adapter that changes it, if one does.
+    pub fn adapter(&self) -> Option<&Adapter<B>> {
+        self.adapter.as_deref()
+    }
+
+    /// Its weights with their change, as passes take them.
+    pub(crate) fn adapted(&self) -> Weights<'_, B> {
+        match &self.adapter {
+            None => Weights::Frozen(&self.weights),
+            Some(adapter) => Weights::Adapted(&self.weights, Adapters::One(adapter.lend())),
+        }
     }
 
     /// Its layers.

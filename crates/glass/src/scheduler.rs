@@ -29,7 +29,6 @@ use crate::inspect::Inspector;
 use crate::memory::Cache;
 use crate::runtime::Model;
 use crate::tokens::Tokenizer;
-use crate::weights::Weights;
 use crate::{Error, Result};
 
 /// Rows that the lens reads at once.
@@ -99,7 +98,7 @@ impl<'a, B: Backend> Scheduler<'a, B> {
         let blocks = blocks.min(most);
         let room = Room { slots: settings.slots, positions: context, cache: model.cache };
         let rows = settings.chunk.most() + settings.slots + GUESSES;
-        let weights = Weights::Frozen(model.weights());
+        let weights = model.adapted();
         Ok(Scheduler {
             model,
             tokenizer,

@@ -51,6 +51,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::Result;
 use crate::backend::{Backend, CacheType, Packing};
@@ -61,6 +62,7 @@ use crate::runtime::{Model, cache_for};
 use crate::stored::Stored;
 use crate::tokens::Tokenizer;
 use crate::weights::Frozen;
+use crate::weights::adapter::Adapter;
 use crate::weights::folder::Folder;
 
 /// A loaded model with its folder and its tokenizer.
@@ -115,7 +117,12 @@ impl<B: Backend> TextModel<B> {
                 (Frozen::load(&backend, &plan, packing, &read)?, cache_for(packing))
             }
         };
-        Ok(TextModel { folder, tokenizer, loaded: Model::new(backend, gpt, weights, cache) })
+        // In another packing, weights were read with what an adapter adds to them.
+        let adapter = folder.adapter().filter(|_| packing.is_none());
+        let adapter = adapter.map(|stored| Adapter::load(&backend, stored).map(Arc::new)).transpose()?;
+        let mut loaded = Model::new(backend, gpt, weights, cache);
+        loaded.adapt(adapter);
+        Ok(TextModel { folder, tokenizer, loaded })
     }
 
     /// Reads the draft in the model's folder, if there is one. Its runners and schedulers guess from it.

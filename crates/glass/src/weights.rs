@@ -1,5 +1,6 @@
 //! The weights in memory, and the files they are read from.
 
+pub mod adapter;
 mod checkpoint;
 mod copy;
 pub mod dtype;
@@ -32,6 +33,7 @@ use glass_kernels::packing::Quants;
 use crate::Result;
 use crate::backend::{Backend, Dense, Packing, Weight};
 use crate::plan::{Param, Plan, Spec};
+use adapter::Adapters;
 use folder::{Folder, Form};
 
 /// Reads one parameter, or [some](Spec::some) rows of one, row-major, from wherever it is stored.
@@ -76,8 +78,8 @@ impl<B: Backend> Frozen<B> {
         Ok(Frozen { params: plan.specs.iter().map(pack).collect::<Result<_>>()? })
     }
 
-    /// Opens a model's parameters with as many bits as its files have; `folder` must have been checked against
-    /// `plan`.
+    /// Opens a model's parameters with as many bits as its files have, without the change of an adapter; `folder` must have been
+    /// checked against `plan`.
     pub fn open(backend: &B, plan: &Plan, folder: &Folder) -> Result<Self> {
         // What was read of a mapped file is released now and then: otherwise a large matrix would be in memory twice.
         let read = AtomicUsize::new(0);
@@ -99,7 +101,7 @@ impl<B: Backend> Frozen<B> {
             }
             Form::Floats(layout) => {
                 let read = |rows: Range<usize>, into: &mut [f32]| {
-                    folder.read(&spec.some(rows), into)?;
+                    folder.read_own(&spec.some(rows), into)?;
                     passed(into.len());
                     Ok(())
                 };
@@ -131,6 +133,8 @@ pub enum Weights<'a, B: Backend> {
     Trainable(&'a Trainable<B>),
     /// For running.
     Frozen(&'a Frozen<B>),
+    /// The same, with changes of some matrices.
+    Adapted(&'a Frozen<B>, Adapters<'a, B>),
 }
 
 impl<B: Backend> Clone for Weights<'_, B> {
@@ -146,7 +150,9 @@ impl<'a, B: Backend> Weights<'a, B> {
     pub fn get(&self, param: Param) -> Weight<'a, B> {
         match *self {
             Weights::Trainable(weights) => Weight::Dense(weights.get(param)),
-            Weights::Frozen(weights) => Weight::Packed(weights.get(param.index())),
+            Weights::Frozen(weights) | Weights::Adapted(weights, _) => {
+                Weight::Packed(weights.get(param.index()))
+            }
         }
     }
 }

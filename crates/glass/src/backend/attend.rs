@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Attended, Dense, Device, Dropout, Heads, Kv, Span, Tensor, Weight};
+use super::{Attended, Dense, Device, Dropout, Grads, Heads, Kv, Span, Tensor, Weight};
 
 /// The operations of attention. Shapes are those of the kernels.
 pub trait Attend: Device {
@@ -44,8 +44,7 @@ pub trait Attend: Device {
     );
     /// Fourth step: multiplies the pattern by the values, into the rows of `spans`.
     fn mix(&self, z: &mut Tensor<Self>, pattern: &Tensor<Self>, kv: &Kv<Self>, heads: Heads, spans: &[Span]);
-    /// Gradients of queries, keys and values; they are overwritten. That of the sinks is added to their span of the gradients, if
-    /// those are wanted.
+    /// Gradients of queries, keys and values; they are overwritten. That of the sinks is added to theirs, if it is wanted.
     fn attend_backward(
         &self,
         dquery: &mut Tensor<Self>,
@@ -54,7 +53,7 @@ pub trait Attend: Device {
         dz: &Tensor<Self>,
         kept: Attended<'_, Self>,
         heads: Heads,
-        sinks: Option<(Dense<'_, Self>, Option<&mut Self::Buffer>)>,
+        sinks: Option<(Weight<'_, Self>, Option<Grads<'_, Self>>)>,
         spans: &[Span],
         dropout: Option<Dropout>,
     );

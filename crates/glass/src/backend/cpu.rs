@@ -1,5 +1,6 @@
 //! The CPU back end: every operation is the kernel of the same name.
 
+mod adapt;
 mod attend;
 mod operands;
 mod packed;
@@ -242,14 +243,14 @@ impl Backend for Cpu {
         x: &Tensor<Self>,
         stats: &Tensor<Self>,
         groups: usize,
-        gain: Option<Dense<'_, Self>>,
+        gain: Option<Weight<'_, Self>>,
         norm: Norm,
         each: usize,
     ) {
         let (dgain, dbias) =
             grads.map(weight_and_bias).map_or((None, None), |(gain, bias)| (Some(gain), bias));
         let (x, stats) = (last_rows(x, dy, each), last_rows(stats, dy, each));
-        let gain = gain.as_ref().map(|gain| dense(gain).values);
+        let gain = gain.as_ref().map(vector);
         let (width, cols) = (dy.cols, dy.cols / groups);
         if groups == 1 || each == 1 {
             let dx = used_mut(dx);
@@ -312,9 +313,9 @@ impl Backend for Cpu {
         dx: &mut Tensor<Self>,
         write: Write,
         dy: &Tensor<Self>,
-        weight: Dense<'_, Self>,
+        weight: Weight<'_, Self>,
     ) {
-        linear::linear_backward_input(&self.cores, used_mut(dx), write, used(dy), dense(&weight));
+        linear::linear_backward_input(&self.cores, used_mut(dx), write, used(dy), matrix(&weight));
     }
 
     fn linear_backward_weight(

@@ -5,11 +5,14 @@ mod parts;
 
 pub use parts::{EachLogits, Part};
 
+use std::sync::Arc;
+
 use crate::backend::{Backend, BlockTable, CacheType, Span, Tensor};
-use crate::memory::{Cache, Keep, Memory, PASS_ROWS};
+use crate::memory::{BRANCHES, Cache, Keep, Memory, PASS_ROWS};
 use crate::model::{Gpt, Pass};
 use crate::probe::{Ahead, Probe};
 use crate::weights::Weights;
+use crate::weights::adapter::{Adapter, Adapters};
 use crate::{Error, Result};
 
 /// Most rows whose logits are in memory at once while every row is scored.
@@ -36,6 +39,8 @@ pub struct Batch<'a, B: Backend> {
     backend: &'a B,
     gpt: &'a Gpt,
     weights: Weights<'a, B>,
+    /// The adapters of slots and of their branches, if any has one.
+    adapters: Vec<Option<Arc<Adapter<B>>>>,
     memory: Memory<B>,
     cache: Cache<B>,
     logits: Tensor<B>,
@@ -97,6 +102,7 @@ impl<'a, B: Backend> Batch<'a, B> {
             backend,
             gpt,
             weights,
+            adapters: Vec::new(),
             memory: Memory::new(backend, config, Keep::One, rows, wanted)?,
             cache,
             logits: Tensor::new(backend, wanted, config.vocabulary)?,
@@ -144,6 +150,27 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// Changes which blocks of a [shared](Self::shared) memory the slots have.
     pub fn place(&mut self, change: impl Fn(&mut BlockTable)) {
         self.cache.map(change);
+    }
+
+    /// Changes the weights for what a slot reads from now on. What it read before was read without; it must be dropped first.
+    ///
+    /// # Errors
+    /// If the model has an adapter of its own.
+    pub fn adapt(&mut self, slot: usize, adapter: Option<Arc<Adapter<B>>>) -> Result<()> {
+        if adapter.is_some() && !matches!(self.weights, Weights::Frozen(_)) {
+            let why = "the model is changed by an adapter already, or its weights are not packed";
+            return Err(Error::invalid_argument("adapter", why));
+        }
+        if adapter.is_some() && self.adapters.is_empty() {
+            self.adapters.resize_with(self.ids.len() + BRANCHES, || None);
+        }
+        if let Some(own) = self.adapters.get_mut(slot) {
+            *own = adapter;
+        }
+        if self.adapters.iter().all(Option::is_none) {
+            self.adapters.clear();
+        }
+        Ok(())
     }
 
     /// Takes `ids` as read next by a slot: its blocks hold their keys and values already.
@@ -347,7 +374,11 @@ impl<'a, B: Backend> Batch<'a, B> {
         outputs: Outputs<'_>,
         end: impl FnOnce(&Gpt, &mut Pass<'_, B, P>, &mut Memory<B>, &mut Tensor<B>),
     ) {
-        let (backend, weights, spans) = (self.backend, self.weights, self.spans.as_slice());
+        let (backend, spans) = (self.backend, self.spans.as_slice());
+        let weights = match (self.weights, self.adapters.is_empty()) {
+            (Weights::Frozen(own), false) => Weights::Adapted(own, Adapters::BySlot(&self.adapters)),
+            (own, _) => own,
+        };
         self.answers.clear();
         self.outputs.clear();
         let mut row = 0;

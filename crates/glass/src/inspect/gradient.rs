@@ -46,7 +46,8 @@ pub fn gradient_by_activation<B: Backend>(
     };
     gpt.forward(&mut pass, ids, &mut memory, &mut cache);
     let (grads, gradient) = (None, Write::Set);
-    let mut back = Back { backend, weights: &weights, grads, gradient, spans: &spans, dropout, each: 1 };
+    let weights = Weights::Trainable(&weights);
+    let mut back = Back { backend, weights, grads, gradient, spans: &spans, dropout, each: 1 };
     d.use_rows(rows);
     let last = (rows - 1) * config.width;
     backend.clear(&mut d.normed.data, 0..last);

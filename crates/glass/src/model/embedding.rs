@@ -103,14 +103,14 @@ impl Embedding {
             back.backend.clear(&mut d.residual.data, 0..len);
             norm.backward(back, &mut d.residual, &d.normed, normed, stats);
         }
-        let (dtoken, dposition) = (back.span(self.token), self.positions.map(|table| back.span(table)));
-        let Some(grads) = &mut back.grads else { return };
-        if let Some(dposition) = dposition {
-            back.backend.embed_backward(grads, dposition, &d.residual, &memory.positions);
+        let backend = back.backend;
+        if let Some(grads) = self.positions.and_then(|table| back.grads(table, None)) {
+            backend.embed_backward(grads.arena, grads.weight, &d.residual, &memory.positions);
         }
+        let Some(grads) = back.grads(self.token, None) else { return };
         if self.factor != 1.0 {
-            back.backend.scale(&mut d.residual, self.factor);
+            backend.scale(&mut d.residual, self.factor);
         }
-        back.backend.embed_backward(grads, dtoken, &d.residual, ids);
+        backend.embed_backward(grads.arena, grads.weight, &d.residual, ids);
     }
 }

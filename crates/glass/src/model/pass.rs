@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use crate::backend::{Backend, Dense, Dropout, Grads, Span, Tensor, Weight, Write};
+use crate::backend::{Activation, Backend, Dense, Dropout, Grads, Span, Tensor, Weight, Write};
 use crate::plan::Param;
 use crate::probe::{Did, Probe, Site, View, Want};
-use crate::weights::{Trainable, Weights};
+use crate::weights::Weights;
+use crate::weights::adapter::{AdapterRef, Adapters};
 
 /// The state of dropout in one step, from which every site computes its masks.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,20 @@ impl DropoutState {
         let c = dropout.filter(|c| c.rate > 0.0)?;
         Some(Dropout { rate: c.rate, key: Dropout::key(c.seed, c.step, site), first_sample: c.first_sample })
     }
+
+    /// Of a matrix's inputs, as an adapter sees them.
+    fn of_inputs<B: Backend>(
+        dropout: Option<DropoutState>,
+        adapter: AdapterRef<'_, B>,
+        param: Param,
+    ) -> Option<Dropout> {
+        let rate = adapter.plan.dropout;
+        Self::at(dropout.map(|state| DropoutState { rate, ..state }), ADAPTERS + param.index() as u64)
+    }
 }
+
+/// Dropout sites of the model itself have smaller numbers than those of adapters.
+const ADAPTERS: u64 = 1 << 32;
 
 /// A forward pass: the back end, the weights, the sequences that the rows belong to, and the probe.
 pub struct Pass<'a, B: Backend, P> {
@@ -48,6 +62,51 @@ impl<'a, B: Backend, P: Probe> Pass<'a, B, P> {
     /// A parameter's numbers.
     pub fn weight(&self, param: Param) -> Weight<'a, B> {
         self.weights.get(param)
+    }
+
+    /// Whether an adapter changes a matrix for some row.
+    pub fn is_adapted(&self, param: Param) -> bool {
+        match self.weights {
+            Weights::Adapted(_, Adapters::One(adapter)) => adapter.of(param).is_some(),
+            Weights::Adapted(_, Adapters::BySlot(adapters)) => {
+                let changes = |span: &Span| adapters[span.slot].as_ref()?.lend().of(param);
+                self.spans.iter().any(|span| changes(span).is_some())
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds to the product of a matrix what adapters change, and then applies the activation. Of every row of the pass, x and y have
+    /// `each`.
+    pub fn adapt(
+        &self,
+        y: &mut Tensor<B>,
+        x: &Tensor<B>,
+        param: Param,
+        activation: Option<Activation>,
+        each: usize,
+    ) {
+        match self.weights {
+            Weights::Adapted(_, Adapters::One(adapter)) => {
+                let dropout =
+                    DropoutState::of_inputs(self.dropout, adapter, param).map(|drop| (drop, self.spans));
+                if let Some(change) = adapter.of(param) {
+                    self.backend.low_rank(y, x, 0..x.rows, change, dropout);
+                }
+            }
+            Weights::Adapted(_, Adapters::BySlot(adapters)) => {
+                for Span { rows, slot, .. } in self.spans {
+                    let change = adapters[*slot].as_ref().and_then(|adapter| adapter.lend().of(param));
+                    if let Some(change) = change {
+                        self.backend.low_rank(y, x, rows.start * each..rows.end * each, change, None);
+                    }
+                }
+            }
+            _ => {}
+        }
+        if let Some(kind) = activation {
+            self.backend.activate_in_place(y, kind);
+        }
     }
 
     /// The most that the probe wants of a site, over all sequences.
@@ -136,8 +195,8 @@ pub struct Back<'a, B: Backend> {
     /// The back end.
     pub backend: &'a B,
     /// The weights the forward used.
-    pub weights: &'a Trainable<B>,
-    /// Their gradients; `None` if only those of activations are wanted.
+    pub weights: Weights<'a, B>,
+    /// Gradients of what is trained, all weights or one adapter; `None` if only those of activations are wanted.
     pub grads: Option<&'a mut B::Buffer>,
     /// Whether the gradients of hidden matrices overwrite the buffer, as in the first part of a step. All others are added to
     /// it.
@@ -154,24 +213,41 @@ pub struct Back<'a, B: Backend> {
 impl<'a, B: Backend> Back<'a, B> {
     /// A forward pass over the same rows, with the same weights and dropout, to recompute what was not kept.
     pub fn pass(&self) -> Pass<'a, B, ()> {
-        let (backend, weights) = (self.backend, Weights::Trainable(self.weights));
+        let (backend, weights) = (self.backend, self.weights);
         Pass { backend, weights, spans: self.spans, output_rows: None, dropout: self.dropout, probe: () }
     }
 
     /// A parameter's numbers.
-    pub fn weight(&self, param: Param) -> Dense<'a, B> {
+    pub fn weight(&self, param: Param) -> Weight<'a, B> {
         self.weights.get(param)
     }
 
-    /// A parameter's span in the arenas.
-    pub fn span(&self, param: Param) -> Range<usize> {
-        self.weights.plan.spec(param).span.clone()
+    /// The numbers of a matrix through which many gradients of a row flow.
+    ///
+    /// # Panics
+    /// If weights are packed.
+    pub fn dense(&self, param: Param) -> Dense<'a, B> {
+        match self.weights {
+            Weights::Trainable(weights) => weights.get(param),
+            _ => panic!("many gradients of a row flow through floats only"),
+        }
     }
 
     /// Where the gradients of a weight and its bias are written, if they are wanted.
     pub fn grads(&mut self, weight: Param, bias: Option<Param>) -> Option<Grads<'_, B>> {
-        let (weight, bias) = (self.span(weight), bias.map(|bias| self.span(bias)));
-        self.grads.as_deref_mut().map(|arena| Grads { arena, weight, bias })
+        let Weights::Trainable(weights) = self.weights else { return None };
+        let span = |param: Param| weights.plan.spec(param).span.clone();
+        self.grads.as_deref_mut().map(|arena| Grads { arena, weight: span(weight), bias: bias.map(span) })
+    }
+
+    /// The gradients of what an adapter changes in a matrix, and what flows back through it: dy → dx (added to).
+    pub fn adapt(&mut self, dx: &mut Tensor<B>, dy: &Tensor<B>, x: &Tensor<B>, param: Param) {
+        let Weights::Adapted(_, Adapters::One(adapter)) = self.weights else { return };
+        let Some(change) = adapter.of(param) else { return };
+        let dropout = DropoutState::of_inputs(self.dropout, adapter, param).map(|drop| (drop, self.spans));
+        if let Some(grads) = self.grads.as_deref_mut() {
+            self.backend.low_rank_backward(dx, (grads, self.gradient), dy, x, change, dropout);
+        }
     }
 
     /// The forward's dropout at a site.

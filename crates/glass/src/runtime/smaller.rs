@@ -7,7 +7,6 @@ use crate::Result;
 use crate::backend::Backend;
 use crate::generate::Runner;
 use crate::guess::{Candidate, Drafter, Drafting, MOST, Tree, likeliest};
-use crate::weights::Weights;
 
 /// Guesses with a model, on the back end of the larger one.
 pub(super) struct Smaller<'a, B: Backend> {
@@ -18,7 +17,7 @@ pub(super) struct Smaller<'a, B: Backend> {
 impl<'a, B: Backend> Drafter<'a> for Smaller<'a, B> {
     fn begin(self: Arc<Self>) -> Result<Box<dyn Drafting + 'a>> {
         let Smaller { backend, model } = *self;
-        let (weights, context) = (Weights::Frozen(model.weights()), model.config().context);
+        let (weights, context) = (model.adapted(), model.config().context);
         let runner = Runner::within(backend, model.gpt(), weights, model.cache, context)?;
         Ok(Box::new(Sequence { runner, text: Vec::new() }))
     }

@@ -13,15 +13,16 @@ mod step;
 
 use std::sync::Arc;
 
-use crate::Result;
 use crate::backend::{AdamW, Backend, CacheType, Muon, Place, Tensor};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Gpt, Pass};
 use crate::plan::{Plan, Spec};
 use crate::train::ranks::{Alone, Ranks};
+use crate::weights::adapter::{AdapterPlan, AdapterRef, Adapters};
 use crate::weights::initialise::initialise;
-use crate::weights::{Read, Trainable, Weights};
+use crate::weights::{Frozen, Read, Trainable, Weights};
+use crate::{Error, Result};
 use optimiser::Optimiser;
 use shared::Shared;
 use sums::Reduce;
@@ -99,7 +100,9 @@ pub enum Arena {
 pub struct Learner<B: Backend> {
     backend: Arc<B>,
     gpt: Gpt,
+    /// What is trained: all weights, or an adapter of the base.
     weights: Trainable<B>,
+    base: Option<Base<B>>,
     /// Gradients: of a batch, and sums of those of several (see [`sums`]). At the end of a step the first has the whole sum.
     arenas: Vec<B::Buffer>,
     first: B::Buffer,
@@ -109,6 +112,23 @@ pub struct Learner<B: Backend> {
     cache: Cache<B>,
     logits: Tensor<B>,
     shared: Shared,
+}
+
+/// A model that is not trained itself, and what is learned of it.
+struct Base<B: Backend> {
+    weights: Arc<Frozen<B>>,
+    adapter: AdapterPlan,
+}
+
+/// The weights of a pass.
+fn all<'a, B: Backend>(base: &'a Option<Base<B>>, weights: &'a Trainable<B>) -> Weights<'a, B> {
+    match base {
+        None => Weights::Trainable(weights),
+        Some(base) => {
+            let adapter = AdapterRef { plan: &base.adapter, weights };
+            Weights::Adapted(&base.weights, Adapters::One(adapter))
+        }
+    }
 }
 
 impl<B: Backend> Learner<B> {
@@ -128,10 +148,44 @@ impl<B: Backend> Learner<B> {
         samples: usize,
     ) -> Result<Self> {
         let (gpt, plan) = Gpt::plan(config);
-        let (b, chunk, len) = (&*backend, rows.min(LOGIT_ROWS), plan.len());
+        Self::of(keep, backend, gpt, Arc::new(plan), None, rows, samples)
+    }
+
+    /// A learner of an adapter: the weights of the model stay as they are, in any packing, and only what `adapter` plans is
+    /// trained. At first it changes nothing (see [`initialise`](Self::initialise)).
+    ///
+    /// # Errors
+    /// If the adapter changes nothing, or there is too little memory.
+    pub fn tuning(
+        keep: Keep,
+        backend: Arc<B>,
+        gpt: Gpt,
+        weights: Arc<Frozen<B>>,
+        adapter: AdapterPlan,
+        rows: usize,
+        samples: usize,
+    ) -> Result<Self> {
+        if adapter.plan.is_empty() {
+            return Err(Error::invalid_argument("adapter", "it changes no matrix; choose at least one"));
+        }
+        let plan = adapter.plan.clone();
+        Self::of(keep, backend, gpt, plan, Some(Base { weights, adapter }), rows, samples)
+    }
+
+    fn of(
+        keep: Keep,
+        backend: Arc<B>,
+        gpt: Gpt,
+        plan: Arc<Plan>,
+        base: Option<Base<B>>,
+        rows: usize,
+        samples: usize,
+    ) -> Result<Self> {
+        let (b, config, chunk, len) = (&*backend, &gpt.config, rows.min(LOGIT_ROWS), plan.len());
         let shared = Shared::new(Arc::new(Alone), Reduce::Exact, &plan, config.layers);
         Ok(Learner {
-            weights: Trainable::zeros(b, Arc::new(plan))?,
+            weights: Trainable::zeros(b, plan)?,
+            base,
             arenas: vec![b.zeros(len)?],
             first: b.zeros(len)?,
             second: b.zeros(len)?,
@@ -172,9 +226,19 @@ impl<B: Backend> Learner<B> {
         &self.backend
     }
 
-    /// Its layers and current weights, to run the model.
+    /// Its layers and the weights that it trains.
     pub fn model(&self) -> (&Gpt, &Trainable<B>) {
         (&self.gpt, &self.weights)
+    }
+
+    /// All current weights, to run the model.
+    pub fn running(&self) -> Weights<'_, B> {
+        all(&self.base, &self.weights)
+    }
+
+    /// The adapter that it trains, and the weights that this changes, if it does not train all weights.
+    pub fn adapter(&self) -> Option<(&AdapterPlan, &Frozen<B>)> {
+        self.base.as_ref().map(|base| (&base.adapter, &*base.weights))
     }
 
     /// Initialises the weights from a seed, as GPT-2 does.
@@ -312,7 +376,7 @@ impl<B: Backend> Learner<B> {
     /// The sum of nats and the number of counted tokens; nothing is learned.
     pub fn evaluate(&mut self, batch: &Batch) -> (f64, usize) {
         let spans = batch.spans();
-        let weights = Weights::Trainable(&self.weights);
+        let weights = all(&self.base, &self.weights);
         let mut pass = Pass {
             backend: &*self.backend,
             weights,

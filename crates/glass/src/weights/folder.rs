@@ -7,6 +7,7 @@ mod parameters;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::adapter::file as adapter;
 use super::checkpoint::{self, Writer};
 use super::dtype::Dtype;
 use super::generation::GenerationConfig;
@@ -17,6 +18,7 @@ use crate::config::object::Object;
 use crate::config::{Packings, json};
 use crate::families::Family;
 use crate::families::names::Named;
+use crate::plan::Plan;
 use crate::stored::{Bytes, Stored};
 use crate::tokens::chat::Template;
 use crate::tokens::{Beside, Tokenizer, files};
@@ -49,6 +51,8 @@ pub struct Folder {
     own: Option<gguf::Own>,
     /// The file that takes the place of `config.json` and the weights, if one does.
     checkpoint: Option<String>,
+    /// The adapter that changes its weights.
+    adapter: Option<adapter::Stored>,
 }
 
 impl Folder {
@@ -83,6 +87,21 @@ impl Folder {
         Folder::from_checkpoint(source, checkpoint)
     }
 
+    /// The same model with the change that an adapter in a directory makes: [`read`](Self::read) then gives the sum of both. `plan` is
+    /// the model's.
+    ///
+    /// # Errors
+    /// If the adapter cannot be opened, or does not fit.
+    pub fn with_adapter(mut self, dir: &Path, plan: &Plan) -> Result<Folder> {
+        self.adapter = Some(adapter::open(dir, &self.config, plan)?);
+        Ok(self)
+    }
+
+    /// The adapter that changes its weights, if one does.
+    pub fn adapter(&self) -> Option<&adapter::Stored> {
+        self.adapter.as_ref()
+    }
+
     fn from_source(source: Source) -> Result<Folder> {
         let what = source.name("config.json");
         let text = source.small("config.json", json::LONGEST)?;
@@ -98,8 +117,8 @@ impl Folder {
         let tensors = Tensors::open(&source)?;
         let packings = Packings::read(&Object::parse(&what, &text)?)?;
         let writer = if packings.is_some() { Writer::Packed } else { Writer::Folder };
-        let (own, checkpoint) = (None, None);
-        Folder { tensors, packings, source, writer, config, generation, own, checkpoint }.checked()
+        let (own, checkpoint, adapter) = (None, None, None);
+        Folder { tensors, packings, source, writer, config, generation, own, checkpoint, adapter }.checked()
     }
 
     /// Reads files next to a checkpoint: a vocabulary, a chat template, sampling advice.
@@ -114,8 +133,8 @@ impl Folder {
             }
             (None, None) => GenerationConfig::default(),
         };
-        let (packings, checkpoint) = (None, Some(file.to_string()));
-        Folder { tensors, packings, source, writer, config, generation, own, checkpoint }.checked()
+        let (packings, checkpoint, adapter) = (None, Some(file.to_string()), None);
+        Folder { tensors, packings, source, writer, config, generation, own, checkpoint, adapter }.checked()
     }
 
     fn checked(mut self) -> Result<Folder> {

@@ -10,13 +10,18 @@ pub fn initialise(spec: &Spec, index: usize, config: &Config, seed: u64, into: &
     let deviation = match spec.start {
         Start::One => return into.fill(1.0),
         Start::Zero => return into.fill(0.0),
-        Start::Normal => 0.02,
-        Start::Residual => 0.02 / (2.0 * config.layers as f64).sqrt(),
+        Start::Uniform => None,
+        Start::Normal => Some(0.02),
+        Start::Residual => Some(0.02 / (2.0 * config.layers as f64).sqrt()),
     };
     let mut state = skipped(mix(seed ^ mix(index as u64 + 1)), (spec.first * spec.cols) as u64);
     let mut uniform = || {
         // 53 bits, never zero, so that the logarithm below is finite.
         ((next(&mut state) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    };
+    let Some(deviation) = deviation else {
+        let bound = 1.0 / (spec.cols as f64).sqrt();
+        return into.iter_mut().for_each(|value| *value = (bound * (2.0 * uniform() - 1.0)) as f32);
     };
     for pair in into.chunks_mut(2) {
         // Box & Muller 1958: two normal numbers from two uniform ones.
@@ -38,6 +43,7 @@ mod tests {
         let mut plan = Plan::default();
         plan.table("table", 50, 12, Start::Normal);
         plan.matrix("matrix", 48, 12, Start::Residual);
+        plan.matrix("uniform", 8, 12, Start::Uniform);
         for (index, spec) in plan.specs.iter().enumerate() {
             let mut whole = vec![0.0; spec.rows * spec.cols];
             initialise(spec, index, &config, 7, &mut whole);

@@ -73,6 +73,12 @@ pub(super) fn write_texts(aside: &mut AtomicWrite, what: &Save<'_>, quantised: O
         advice.bos = what.start();
     }
     text("generation_config.json", advice.to_json())?;
+    write_vocabulary(aside, what)
+}
+
+/// The tokenizer and the chat template.
+pub(super) fn write_vocabulary(aside: &mut AtomicWrite, what: &Save<'_>) -> Result<()> {
+    let mut text = |name: &str, text: String| aside.write(name, |put| put(text.as_bytes()));
     if let Some(tokenizer) = what.tokenizer {
         text("tokenizer.json", tokenizer.to_json())?;
         text("tokenizer_config.json", tokenizer_config(what, tokenizer))?;

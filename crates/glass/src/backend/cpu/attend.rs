@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use glass_kernels::aligned::AlignedBuffer;
 use glass_kernels::attend;
 
 use super::Cpu;
 use super::operands::{dense, kv, used, used_mut, vector};
-use crate::backend::{Attend, Attended, Dense, Dropout, Heads, Kv, Span, Tensor, Weight};
+use crate::backend::{Attend, Attended, Dense, Dropout, Grads, Heads, Kv, Span, Tensor, Weight};
 
 impl Attend for Cpu {
     fn append(&self, kv: &mut Kv<Self>, key: &Tensor<Self>, value: &Tensor<Self>, spans: &[Span]) {
@@ -80,14 +79,14 @@ impl Attend for Cpu {
         dmixed: &Tensor<Self>,
         kept: Attended<'_, Self>,
         heads: Heads,
-        sinks: Option<(Dense<'_, Self>, Option<&mut AlignedBuffer>)>,
+        sinks: Option<(Weight<'_, Self>, Option<Grads<'_, Self>>)>,
         spans: &[Span],
         dropout: Option<Dropout>,
     ) {
-        let mut unwanted = vec![0.0; heads.query];
-        let sinks = sinks.map(|(sinks, grads)| {
-            let dsinks = grads.map_or(&mut unwanted[..], |grads| &mut grads[sinks.span.clone()]);
-            (dense(&sinks).values, dsinks)
+        let (mut sinks, mut unwanted) = (sinks, vec![0.0; heads.query]);
+        let sinks = sinks.as_mut().map(|(sinks, grads)| {
+            let dsinks = grads.as_mut().map(|grads| &mut grads.arena[grads.weight.clone()]);
+            (vector(sinks), dsinks.unwrap_or(&mut unwanted))
         });
         attend::attend_backward(
             &self.cores,

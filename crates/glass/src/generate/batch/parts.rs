@@ -166,6 +166,9 @@ impl<B: Backend> Batch<'_, B> {
                         let (branch, begin) = (first + number_of_chain - 1, past + before + chain.depth);
                         let len = at.len();
                         self.cache.map(|table| table.branch(branch, of, begin, len));
+                        if !self.adapters.is_empty() {
+                            self.adapters[branch] = self.adapters[slot].clone();
+                        }
                         Span { rows: at, slot: branch, past: begin }
                     }
                 };

@@ -110,7 +110,7 @@ impl<'a, B: Backend> Fit<'a, B> {
         }
         let mut back = Back {
             backend,
-            weights: &self.weights,
+            weights,
             grads: None,
             gradient: Write::Set,
             spans: &spans,

@@ -187,7 +187,10 @@ impl Attention {
             let (own, contribution) = (own.as_mut().expect(memory), contribution.as_mut().expect(memory));
             let of_span: Vec<u32> = span.rows.clone().map(|row| row as u32).collect();
             pass.backend.take(own, z, &of_span);
-            self.value_up.forward_in_parts(pass, contribution, own, self.heads.query);
+            let spans = [Span { rows: 0..rows, slot: span.slot, past: span.past }];
+            let (backend, weights) = (pass.backend, pass.weights);
+            let alone = Pass { backend, weights, spans: &spans, output_rows: None, dropout: None, probe: () };
+            self.value_up.forward_in_parts(&alone, contribution, own, self.heads.query);
             self.ends.leave_in_parts(pass, contribution, self.heads.query, stats, &of_span);
             let view = View { site, slot: span.slot, position: span.past, rows, cols };
             let values = pass.backend.view(&contribution.data, 0..rows * cols);
@@ -225,18 +228,16 @@ impl Attention {
         let linear = self.keys.as_ref().filter(|own| self.query.is_linear() && own.key.is_linear());
         if let Some(own) = linear.filter(|_| back.each > 1 && sum.is_none()) {
             // Multiplied by the weights of queries and keys already.
-            let weights = [self.query.linear.weight(back), own.key.linear.weight(back)];
+            let weights = [self.query.linear.dense(back), own.key.linear.dense(back)];
             back.backend.attend_backward_each(dnormed, dv, &d.z, kept, weights, self.heads, back.each);
         } else {
             if back.each > 1 {
                 back.backend.attend_backward_each_apart(dq, dk, dv, &d.z, kept, self.heads, back.each);
             } else {
-                let sinks = self.sinks.map(|sinks| back.weight(sinks));
-                let grads = back.grads.as_deref_mut();
-                let sinks = sinks.map(|sinks| (sinks, grads));
                 let dropout = DropoutState::at(back.dropout, self.dropout());
-                let (heads, spans) = (self.heads, back.spans);
-                back.backend.attend_backward(dq, dk, dv, &d.z, kept, heads, sinks, spans, dropout);
+                let (heads, spans, backend) = (self.heads, back.spans, back.backend);
+                let sinks = self.sinks.map(|sinks| (back.weight(sinks), back.grads(sinks, None)));
+                backend.attend_backward(dq, dk, dv, &d.z, kept, heads, sinks, spans, dropout);
             }
             self.query.backward(
                 back,

@@ -253,7 +253,7 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
                 backend.scale(&mut s.logits, gpt.unembedding().factor() / self.temperature);
                 self.d[k].use_rows(rows);
                 let matrix = self.teacher.matrix();
-                backend.linear_backward_input(&mut self.d[k], Write::Set, &s.logits, matrix);
+                backend.linear_backward_input(&mut self.d[k], Write::Set, &s.logits, Weight::Dense(matrix));
             }
         }
         losses
@@ -279,14 +279,29 @@ impl<'m, B: Backend> HeadLearner<'m, B> {
                 backend.linear_backward_weight(grads, Write::Add, dy, x);
             };
             learn(down, d, &step.active);
-            backend.linear_backward_input(&mut s.d_hidden, Write::Set, d, self.weights.get(down));
+            backend.linear_backward_input(
+                &mut s.d_hidden,
+                Write::Set,
+                d,
+                Weight::Dense(self.weights.get(down)),
+            );
             backend.activate_backward(&mut s.d_hidden, &step.up, ACTIVATION);
             learn(up, &s.d_hidden, &step.normed);
             learn(skip, d, &step.normed);
             step.normed.reshape(width);
             if let Some(before) = before.last_mut() {
-                backend.linear_backward_input(&mut s.d_normed, Write::Set, &s.d_hidden, self.weights.get(up));
-                backend.linear_backward_input(&mut s.d_normed, Write::Add, d, self.weights.get(skip));
+                backend.linear_backward_input(
+                    &mut s.d_normed,
+                    Write::Set,
+                    &s.d_hidden,
+                    Weight::Dense(self.weights.get(up)),
+                );
+                backend.linear_backward_input(
+                    &mut s.d_normed,
+                    Write::Add,
+                    d,
+                    Weight::Dense(self.weights.get(skip)),
+                );
                 backend.clear(&mut s.d_pairs.data, 0..2 * rows * width);
                 s.d_normed.reshape(width);
                 let (x, stats) = (&step.pairs, &step.stats);

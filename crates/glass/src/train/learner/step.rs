@@ -6,9 +6,8 @@ use crate::backend::{Backend, Write};
 use crate::model::{Back, DropoutState, Pass};
 use crate::plan::Spec;
 use crate::train::learner::sums::{Leaf, Sums};
-use crate::train::learner::{Batch, Learner, Outcome, Step};
+use crate::train::learner::{Batch, Learner, Outcome, Step, all};
 use crate::train::ranks::enough;
-use crate::weights::Weights;
 use crate::{Error, Result};
 
 impl<B: Backend> Learner<B> {
@@ -71,7 +70,7 @@ impl<B: Backend> Learner<B> {
         let (backend, gpt, shared) = (&*self.backend, &self.gpt, &mut self.shared);
         let (memory, d, logits) = (&mut self.memory, &mut self.d, &mut self.logits);
         let dropout = Some(dropout);
-        let weights = Weights::Trainable(&self.weights);
+        let weights = all(&self.base, &self.weights);
         let (below, above) = self.arenas.split_at_mut(leaf.arena);
         let grads = &mut above[0];
         if !leaf.adds {
@@ -82,15 +81,8 @@ impl<B: Backend> Learner<B> {
         }
         let gradient = if leaf.adds { Write::Add } else { Write::Set };
         let mut pass = Pass { backend, weights, spans: &spans, output_rows: None, dropout, probe: () };
-        let mut back = Back {
-            backend,
-            weights: &self.weights,
-            grads: Some(grads),
-            gradient,
-            spans: &spans,
-            dropout,
-            each: 1,
-        };
+        let mut back =
+            Back { backend, weights, grads: Some(grads), gradient, spans: &spans, dropout, each: 1 };
         let sends = !shared.is_alone() && sums.own.last() == Some(leaf);
         let mut done = Ok(());
         let mut complete = |bucket: usize, grads: &mut B::Buffer| {

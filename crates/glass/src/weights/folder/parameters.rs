@@ -29,6 +29,15 @@ pub(in crate::weights) enum Form {
 impl Folder {
     /// Reads one parameter, or some of its rows, `[rows, cols]`, whatever its dtype and orientation in the file.
     pub fn read(&self, spec: &Spec, into: &mut [f32]) -> Result<()> {
+        self.read_own(spec, into)?;
+        if let Some(adapter) = &self.adapter {
+            adapter.add_to(spec, into);
+        }
+        Ok(())
+    }
+
+    /// The same without what an adapter changes.
+    pub(in crate::weights) fn read_own(&self, spec: &Spec, into: &mut [f32]) -> Result<()> {
         if let Some(layout) = self.stored_layout(spec)? {
             return self.read_packed(spec, layout, into);
         }
