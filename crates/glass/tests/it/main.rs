@@ -29,6 +29,7 @@ mod model;
 mod pytorch;
 mod tiny;
 mod scratch;
+mod train_adapter;
 mod train_chats;
 mod train_data;
 mod train_order;

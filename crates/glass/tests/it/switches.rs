@@ -214,7 +214,7 @@ fn gradients_are_the_slope_of_the_loss_with_every_switch() {
 }
 
 /// Plus and minus one.
-fn signs(len: usize, seed: u32) -> Vec<f64> {
+pub fn signs(len: usize, seed: u32) -> Vec<f64> {
     tiny::ids(len, 1 << 16, 100 + seed).iter().map(|&id| if id < 1 << 15 { 1.0 } else { -1.0 }).collect()
 }
 
