@@ -10,10 +10,12 @@ use glass::Config;
 use glass::backend::{Cpu, InputScales, Packing};
 use glass::config::preset::{PRESETS, Preset};
 use glass::guess::{Draft, FILE};
+use glass::model::Gpt;
 use glass::runtime::Model;
 use glass::text_model::TextModel;
 use glass::tokens::chat::Template;
 use glass::tokens::{Special, Tokenizer};
+use glass::weights::adapter::file as adapter;
 use glass::weights::folder::Folder;
 
 use crate::args::{GuessArgs, MachineArgs, Packings, RunningArgs, StartArgs};
@@ -111,7 +113,7 @@ impl Subject {
                 let model = Model::random(cpu, &preset.config(), packing.unwrap_or_default(), 1)?;
                 return Ok(Loaded::Random(Box::new(model)));
             }
-            From::Path(path) => Folder::open(path)?,
+            From::Path(path) => at(path).map_err(|fail| glass::Error::invalid(path.display(), fail))?,
             From::BuiltIn => embedded::folder()?,
         };
         Ok(Loaded::Whole(Box::new(match packing {
@@ -146,9 +148,30 @@ pub fn folder(model: Option<&str>) -> Result<Folder, Fail> {
 
 fn open(model: Option<&str>, presets: bool) -> Result<Folder, Fail> {
     match model {
-        Some(name) => Ok(Folder::open(&located(name, presets)?)?),
+        Some(name) => at(&located(name, presets)?),
         None => embedded::open(),
     }
+}
+
+/// Opens a model's folder or checkpoint; of an adapter, the model that it changes, with the change.
+pub fn at(path: &Path) -> Result<Folder, Fail> {
+    if !adapter::is_in(path) || path.join("config.json").exists() {
+        return Ok(Folder::open(path)?);
+    }
+    let base = adapter::base(path)?;
+    let beside = path.join(&base);
+    let found = if beside.exists() { Ok(beside) } else { located(&base, false) };
+    let found = found.map_err(|_| {
+        Fail::asked(format!(
+            "{}: it changes the model {base:?}, which is not here; fetch that, or name its place as base_model_name_or_path in \
+             {}",
+            path.display(),
+            path.join(adapter::CONFIG).display()
+        ))
+    })?;
+    let folder = Folder::open(&found)?;
+    let (_, plan) = Gpt::plan(folder.config());
+    Ok(folder.with_adapter(path, &plan)?)
 }
 
 /// Where a model is: at this path, or in the Hugging Face cache.

@@ -11,6 +11,7 @@ mod display;
 mod draft;
 mod kept;
 mod looks;
+mod lora;
 mod plan;
 mod ranks;
 mod room;
@@ -43,6 +44,7 @@ use glass::train::run::{Run, Summary, run as learn};
 use glass::train::set::Set;
 use glass::train::settings::Settings;
 use glass::train::watch::Why;
+use glass::weights::adapter::file;
 use serde_json::json;
 
 use crate::args::{NO_FOLDER, TrainArgs};
@@ -52,6 +54,7 @@ use crate::out::{Out, count, number};
 use budget::Budget;
 use display::terminal;
 use looks::Looks;
+use lora::Lora;
 use ranks::{Bystander, Joined};
 use sets::Sets;
 use speed::Speed;
@@ -98,7 +101,15 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     let (cpu, peak) = plan::at(cpu, args.run.precision.precision())?;
     let cpu = Arc::new(cpu);
     joined.remark_other_instructions(&format!("{:?}", cpu.cores().isa()))?;
-    let budget = Budget::of(&subject.config, args, cpu.cores().threads(), joined.ranks.size());
+    let lora = match (&subject.from, &args.shape.from) {
+        (Some(folder), Some(from)) => Lora::open(&args.lora, from, folder, &subject.config, &cpu)?,
+        _ => None,
+    };
+    let lora = lora.as_ref();
+    let mut budget = Budget::of(&subject.config, args, cpu.cores().threads(), joined.ranks.size());
+    if let Some(lora) = lora {
+        budget.learns_only(lora.adapter.plan.len() as u64);
+    }
     if args.run.plan {
         let tokens = plan::tokens_per_step(&budget.asked, &sets.train);
         let speed = Speed::measured(&budget.asked, tokens, &args.run.settings(1), &cpu, peak, &near)?;
@@ -115,13 +126,14 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     }
     budget.fits(joined.here() as u64)?;
     enough(&*joined.ranks, args.run.batch, args.run.accumulate)?;
-    let timed = |draft: &Settings| pace(args, &subject, &sets, draft, &cpu, joined);
+    let timed = |draft: &Settings| pace(args, &subject, &sets, lora, draft, &cpu, joined);
     let settings = settings(args, &subject, &sets, &timed)?;
     let settings = Settings { steps: joined.number(settings.steps)?, ..settings };
     settings.check()?;
     say(&sets::describe(&sets.card));
     say(&format!(
-        "{}; {} of {}",
+        "{}{}; {} of {}",
+        if lora.is_some() { "an adapter of " } else { "" },
         count(budget.weights as usize, "weight"),
         count(settings.steps as usize, "step"),
         count(budget.asked.tokens_per_step() as usize, "token")
@@ -129,11 +141,12 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     if joined.has_others() {
         say(&joined.describe(settings.accumulate));
     }
-    let mut learner = learner(args, &subject, &settings, &cpu, joined)?;
+    let mut learner = learner(args, &subject, lora, &settings, &cpu, joined)?;
     if joined.is_first() && !args.run.resume {
         sets.card.write(&args.out)?;
     }
-    let plan = learner.plan().clone();
+    // Of all weights, also where an adapter is learned.
+    let (_, plan) = Gpt::plan(&subject.config);
     let stop = Arc::new(AtomicBool::new(false));
     on_interrupt(stop.clone());
     let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
@@ -143,6 +156,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
         validation,
         folder: &args.out,
         model: subject.save(&plan, args.shape.dtype.dtype()),
+        adapter: lora.map(|lora| &lora.about),
         resume: args.run.resume,
         stop: &stop,
     };
@@ -228,20 +242,28 @@ fn check(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
 fn learner(
     args: &TrainArgs,
     subject: &Subject,
+    lora: Option<&Lora>,
     settings: &Settings,
     cpu: &Arc<Cpu>,
     joined: &Joined,
 ) -> Result<Learner<Cpu>, Fail> {
-    let (config, batch) = (&subject.config, settings.batch);
-    let learner = Learner::keeping(args.run.keep(), cpu.clone(), config, batch * config.context, batch)?;
+    let (config, batch, keep) = (&subject.config, settings.batch, args.run.keep());
+    let rows = batch * config.context;
+    let learner = match lora {
+        None => Learner::keeping(keep, cpu.clone(), config, rows, batch)?,
+        Some(Lora { base, adapter, .. }) => {
+            let (gpt, _) = Gpt::plan(config);
+            Learner::tuning(keep, cpu.clone(), gpt, base.clone(), adapter.clone(), rows, batch)?
+        }
+    };
     let mut learner = learner.among(joined.ranks.clone(), args.run.reduce.reduce());
     match &subject.from {
-        Some(folder) => {
+        Some(folder) if lora.is_none() => {
             let (_, known) = Gpt::plan(folder.config());
             folder.check(&known)?;
             learner.load(&|spec, into| subject::read(folder, &known, spec, into))?;
         }
-        None => learner.initialise(settings.seed),
+        _ => learner.initialise(settings.seed),
     }
     Ok(learner)
 }
@@ -316,11 +338,12 @@ fn pace(
     args: &TrainArgs,
     subject: &Subject,
     sets: &Sets,
+    lora: Option<&Lora>,
     settings: &Settings,
     cpu: &Arc<Cpu>,
     joined: &Joined,
 ) -> Result<Pace, Fail> {
-    let mut learner = learner(args, subject, settings, cpu, joined)?;
+    let mut learner = learner(args, subject, lora, settings, cpu, joined)?;
     let s = settings;
     let mut order = Order::new(&sets.train, subject.config.context, s.batch, s.accumulate, s.order, s.seed);
     learner.step(&order.parts(1), &settings.step(1))?;
@@ -429,5 +452,5 @@ fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
 }
 
 fn has_tokenizer(dir: &Path) -> bool {
-    dir.join("tokenizer.json").exists()
+    dir.join("tokenizer.json").exists() || file::is_in(dir)
 }

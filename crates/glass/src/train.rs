@@ -60,6 +60,7 @@
 //!     validation: Some(&prepared.validation),
 //!     folder: Path::new("my-model"),
 //!     model,
+//!     adapter: None,
 //!     resume: false,
 //!     stop: &AtomicBool::new(false),
 //! };

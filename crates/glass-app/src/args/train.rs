@@ -10,7 +10,7 @@ use glass::train::settings::Settings;
 use glass::weights::dtype::Dtype;
 
 use super::config::RECIPES;
-use super::{Adding, DraftArgs, MachineArgs, Options, RuleArgs, Width};
+use super::{Adding, DraftArgs, LoraArgs, MachineArgs, Options, RuleArgs, Width};
 
 /// What stands for --out where a plan is given none.
 pub const NO_FOLDER: &str = ".";
@@ -44,6 +44,10 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub shape: ShapeArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub lora: LoraArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -377,6 +381,7 @@ Examples:
   glass train --data book.txt --out mine
   glass train --data stories --layers 4 --width 256 --heads 4 --minutes 10 --out mine
   glass train --from mine --chat talk.jsonl --epochs 2 --lr 2e-4 --out tuned
+  glass train --from big.gguf --lora 16 --chat talk.jsonl --epochs 2 --lr 2e-4 --out manner
   glass train --out mine --resume --steps 2000
   mpirun -n 4 glass train --data book.txt --batch 3 --accumulate 4 --out book
   glass train --data sample --out first";

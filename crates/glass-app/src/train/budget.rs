@@ -30,12 +30,15 @@ pub struct Requested {
     pub threads: usize,
     /// Whether the model generates samples during the run.
     pub samples: bool,
+    /// The weights that are learned, if not all.
+    pub learned: Option<u64>,
 }
 
 impl Requested {
     /// The learner's memory.
     pub fn needs(&self) -> Needs {
         let needs = Needs::of::<Cpu>(&self.config, self.keep, self.batch);
+        let needs = self.learned.map_or(needs, |weights| needs.of_learned(weights));
         needs.of_steps(self.reduce, self.accumulate, self.ranks)
     }
 
@@ -137,12 +140,20 @@ impl Budget {
                 reduce: run.reduce.reduce(),
                 threads,
                 samples: run.sample_every > 0,
+                learned: None,
             },
             weights: ParameterCount::of(config).stored,
             flops_to_learn: Footprint::of(config, config.context).flops_to_learn,
             present,
             peak,
         }
+    }
+
+    /// Only so many weights are learned, and the others are in memory already. A token then takes two thirds of the operations, since
+    /// the others need no gradients, and what the learned ones add.
+    pub fn learns_only(&mut self, weights: u64) {
+        (self.weights, self.asked.learned) = (weights, Some(weights));
+        self.flops_to_learn = self.flops_to_learn / 3 * 2 + 6 * weights;
     }
 
     /// Bytes of the whole process at its peak.
@@ -210,7 +221,17 @@ mod tests {
     fn budget(batch: usize, accumulate: usize) -> Budget {
         let config = Config::gpt2(50_257, 256, 768, 12, 12);
         let (keep, ranks, reduce) = (Keep::All, 1, Reduce::Exact);
-        let asked = Requested { keep, batch, accumulate, ranks, reduce, threads: 2, samples: false, config };
+        let asked = Requested {
+            keep,
+            batch,
+            accumulate,
+            ranks,
+            reduce,
+            threads: 2,
+            samples: false,
+            learned: None,
+            config,
+        };
         let weights = ParameterCount::of(&asked.config).stored;
         Budget { asked, weights, flops_to_learn: 1, present: 20 << 20, peak: 20 << 20 }
     }

@@ -15,7 +15,6 @@ use glass::train::learner::Learner;
 use glass::train::log;
 use glass::train::settings::{Change, Settings};
 use glass::train::watch::{Event, Watch};
-use glass::weights::Weights;
 use glass::{Result, reason};
 
 use super::display::Display;
@@ -287,8 +286,7 @@ impl Watch<Cpu> for Progress<'_> {
 
     fn sample(&mut self, learner: &mut Learner<Cpu>, step: u64) -> Result<()> {
         let backend = learner.backend().clone();
-        let (gpt, weights) = learner.model();
-        let mut runner = Runner::new(&*backend, gpt, Weights::Trainable(weights))?;
+        let mut runner = Runner::new(&*backend, learner.model().0, learner.running())?;
         let end = self.subject.end_of_text();
         let start = self.subject.tokenizer.as_ref().map(Tokenizer::start).filter(|start| !start.is_empty());
         runner.feed(start.unwrap_or(&[end.unwrap_or(0)]))?;

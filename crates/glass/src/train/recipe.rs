@@ -114,6 +114,7 @@ impl Recipe {
                 end_of_text: tokenizer.end_of_text(),
                 generation: None,
             },
+            adapter: None,
             resume: false,
             stop: &AtomicBool::new(false),
         };

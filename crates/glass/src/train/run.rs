@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::backend::Backend;
 use crate::fingerprint::Fingerprint;
@@ -35,8 +35,9 @@ use crate::train::ranks::{Ranks, enough};
 use crate::train::run::among::Times;
 use crate::train::run::log::{Log, LoggedStep};
 use crate::train::run::watch::{Event, Watch, Why};
+use crate::weights::adapter::file::{self as adapter, LoraConfig};
 use crate::weights::save::{Save, save};
-use crate::{Config, Error, Result, reason};
+use crate::{Error, Result, reason};
 
 /// The parts of a run.
 pub struct Run<'a> {
@@ -50,6 +51,8 @@ pub struct Run<'a> {
     pub folder: &'a Path,
     /// The contents of the model's files apart from the weights.
     pub model: Save<'a>,
+    /// How an adapter is made, if one is learned instead of all weights.
+    pub adapter: Option<&'a LoraConfig>,
     /// Whether it continues the run in the folder.
     pub resume: bool,
     /// Stops the run after the current step when set.
@@ -92,7 +95,7 @@ pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn 
     let identity = Identity {
         settings: run.settings.clone(),
         precision: learner.backend().precision().name().into(),
-        model: shape(learner.config())?,
+        model: shape(learner, run.adapter)?,
         start: start(learner)?,
         data: run.train.fingerprint(),
         validation: run.validation.map(Set::fingerprint),
@@ -130,8 +133,23 @@ fn known(what: &str, set: &Set, vocabulary: usize) -> Result<()> {
     }
 }
 
-fn shape(config: &Config) -> Result<Value> {
-    serde_json::from_str(&config.to_json("float32", None)).map_err(|error| Error::invalid("config", error))
+/// What is trained: the configuration, and of an adapter how it is made and of which weights.
+fn shape<B: Backend>(learner: &Learner<B>, about: Option<&LoraConfig>) -> Result<Value> {
+    let text = learner.config().to_json("float32", None);
+    let mut shape: Value = serde_json::from_str(&text).map_err(|error| Error::invalid("config", error))?;
+    if let (Some((plan, base)), Some(about)) = (learner.adapter(), about) {
+        let mut print = Fingerprint::default();
+        for index in 0..base.len() {
+            let (words, _) = learner.backend().bytes(base.get(index)).as_chunks();
+            words.iter().for_each(|word| print.add(u32::from_le_bytes(*word)));
+        }
+        let LoraConfig { rank, alpha, dropout, .. } = about;
+        let matrices: Vec<usize> = plan.changed().collect();
+        shape["adapter"] = json!({
+            "rank": rank, "alpha": alpha, "dropout": dropout, "matrices": matrices, "of": print.to_string()
+        });
+    }
+    Ok(shape)
 }
 
 fn start<B: Backend>(learner: &Learner<B>) -> Result<String> {
@@ -321,7 +339,12 @@ impl<B: Backend> ActiveRun<'_, B> {
                 self.learner.read(spec, into);
                 Ok(())
             };
-            save(self.run.folder, &self.run.model, &read).map_err(|error| self.not_written(error))?;
+            let (dir, model) = (self.run.folder, &self.run.model);
+            let saved = match (self.learner.adapter(), self.run.adapter) {
+                (Some((plan, _)), Some(about)) => adapter::save(dir, model, plan, about, &read),
+                _ => save(dir, model, &read),
+            };
+            saved.map_err(|error| self.not_written(error))?;
         }
         let is_due = |step: u64| {
             (settings.checkpoint_every > 0 && step.is_multiple_of(settings.checkpoint_every))

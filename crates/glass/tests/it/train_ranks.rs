@@ -88,7 +88,7 @@ impl Shared {
         let (train, validation, resume) = (&self.train, self.validation.as_ref(), self.resume);
         run(
             &mut learner,
-            &Run { settings, train, validation, folder, model, resume, stop: &stop },
+            &Run { settings, train, validation, folder, model, adapter: None, resume, stop: &stop },
             &mut actions,
         )
     }

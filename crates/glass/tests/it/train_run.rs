@@ -129,7 +129,11 @@ fn go_on(
         end_of_text: None,
         generation: None,
     };
-    run(&mut learner, &Run { settings, train, validation, folder, model, resume, stop }, actions)
+    run(
+        &mut learner,
+        &Run { settings, train, validation, folder, model, adapter: None, resume, stop },
+        actions,
+    )
 }
 
 pub fn stopping(step: u64) -> Actions {

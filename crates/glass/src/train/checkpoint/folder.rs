@@ -24,6 +24,7 @@ use crate::train::checkpoint::{self, State};
 use crate::train::json::{read_json, write_json};
 use crate::train::learner::Learner;
 use crate::train::learner::settings::{Change, Identity, Settings};
+use crate::weights::adapter::file as adapter;
 use crate::{Error, Result};
 
 /// A run's folder, locked for this run as long as the value exists.
@@ -52,7 +53,7 @@ impl Folder {
             let why = "this folder already holds a run; add `resume` to continue it, or choose another `out`";
             return Err(Error::invalid_argument(dir.display(), why));
         }
-        if dir.join("config.json").exists() {
+        if dir.join("config.json").exists() || adapter::is_in(dir) {
             let why = "this folder already holds a model, which the run would replace; choose another `out`";
             return Err(Error::invalid_argument(dir.display(), why));
         }

@@ -56,6 +56,12 @@ impl Needs {
         }
     }
 
+    /// The memory if only so many weights are learned, of an adapter; those of the model itself are not counted.
+    pub fn of_learned(self, weights: u64) -> Needs {
+        let arena = weights.saturating_mul(NUMBER);
+        Needs { weights: arena, gradients: arena, moments: arena.saturating_mul(2), saving: arena, ..self }
+    }
+
     /// The memory of a rank for steps of `batches` that `ranks` share: sums of gradients are kept until they are added up.
     pub fn of_steps(self, reduce: Reduce, batches: usize, ranks: usize) -> Needs {
         let [arenas, nodes] = Sums::most(reduce, batches, ranks);
