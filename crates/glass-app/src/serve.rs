@@ -39,8 +39,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glass::backend::{BLOCK, Cpu};
+use glass::model::Gpt;
 use glass::runtime::Model;
 use glass::scheduler::{Settings, block_bytes};
+use glass::weights::adapter::{Adapter, file};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
@@ -52,7 +54,7 @@ use crate::out::Out;
 pub use card::{digest, id};
 pub use routes::models::described;
 
-use card::Card;
+use card::{Card, Tuned};
 use engine::Engine;
 use explain::Explainer;
 use guard::Guard;
@@ -88,7 +90,8 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
     let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?
         .starting(&args.start)?
         .guessing(&args.guess)?;
-    let card = Card::of(&model, args.model.as_deref())?;
+    let mut card = Card::of(&model, args.model.as_deref())?;
+    let adapters = adapters(&args.adapter, &model, &mut card)?;
     log::begin(args.log);
     log::panics();
     let metrics = Metrics::new();
@@ -99,7 +102,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
     };
     let model = Arc::new(model);
     let explainer = Explainer::start(model.clone(), card.id.clone(), watched(args)?)?;
-    let engine = Engine::start(model, settings, args.limits.queue.into(), metrics.gauges.clone())?;
+    let engine = Engine::start(model, settings, args.limits.queue.into(), metrics.gauges.clone(), adapters)?;
     let service = Arc::new(Service {
         grammars: Grammars::new(&card),
         card,
@@ -124,6 +127,25 @@ pub fn run(args: &ServeArgs) -> Result<(), Fail> {
     // The engine's thread may be in a long pass, which nobody waits for any more.
     runtime.shutdown_background();
     Ok(())
+}
+
+/// Opens the adapters, and adds their names to the card.
+fn adapters(
+    named: &[(String, PathBuf)],
+    model: &NamedModel,
+    card: &mut Card,
+) -> Result<Vec<Arc<Adapter<Cpu>>>, Fail> {
+    let (_, plan) = Gpt::plan(model.config());
+    let mut adapters = Vec::with_capacity(named.len());
+    for (name, dir) in named {
+        if card.names().contains(&name.as_str()) {
+            return Err(Fail::asked(format!("--adapter: the name {name:?} is taken; give another one")));
+        }
+        let stored = file::open(dir, model.config(), &plan)?;
+        adapters.push(Arc::new(Adapter::load(model.backend(), &stored)?));
+        card.adapters.push(Tuned { id: name.clone(), digest: card::digest(dir.to_str())? });
+    }
+    Ok(adapters)
 }
 
 /// The run that the page shows: the one asked for, or the one that the model comes from.

@@ -13,6 +13,7 @@ mod sequence;
 mod watch;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 pub use counters::Counters;
 pub use plan::Chunk;
@@ -29,6 +30,7 @@ use crate::inspect::Inspector;
 use crate::memory::Cache;
 use crate::runtime::Model;
 use crate::tokens::Tokenizer;
+use crate::weights::adapter::Adapter;
 use crate::{Error, Result};
 
 /// Rows that the lens reads at once.
@@ -64,6 +66,7 @@ pub struct Scheduler<'a, B: Backend> {
     /// In the order of their arrival.
     running: Vec<Sequence<'a>>,
     slots: Vec<usize>,
+    adapters: Vec<Arc<Adapter<B>>>,
     next: u64,
     counters: Counters,
     costs: Costs,
@@ -109,12 +112,26 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             waiting: VecDeque::new(),
             running: Vec::with_capacity(settings.slots),
             slots: (0..settings.slots).rev().collect(),
+            adapters: Vec::new(),
             next: 0,
             counters: Counters { block_bytes: bytes, ..Counters::default() },
             costs: Costs::new(model.clock),
             chances: Chances::default(),
             sources: Sources { lookup: 0, draft: model.draft(), drafter: model.drafter()? },
         })
+    }
+
+    /// Requests may name these adapters by their numbers, from 0 on.
+    ///
+    /// # Errors
+    /// If the model is changed by an adapter of its own.
+    pub fn adapters(&mut self, adapters: Vec<Arc<Adapter<B>>>) -> Result<()> {
+        if !adapters.is_empty() && self.model.adapter().is_some() {
+            let why = "the model is an adapter itself; serve the model that it changes";
+            return Err(Error::invalid_argument("adapters", why));
+        }
+        self.adapters = adapters;
+        Ok(())
     }
 
     /// Guesses tokens from this instead of the table of the model's own draft.
@@ -158,6 +175,19 @@ impl<'a, B: Backend> Scheduler<'a, B> {
         if need > self.prefixes.all() {
             let (need, has) = (need * BLOCK, self.prefixes.all() * BLOCK);
             return refuse("prompt", format!("it needs {need} positions; the cache's memory has {has}"));
+        }
+        if let Some(adapter) = request.adapter {
+            if adapter >= self.adapters.len() {
+                return refuse(
+                    "adapter",
+                    format!("{adapter} of {} adapters, counted from 0", self.adapters.len()),
+                );
+            }
+            if request.watch.as_ref().is_some_and(|watch| watch.attribution.is_some()) {
+                let why = "parts of a logit are told of the model itself, not of one that an adapter changes; merge it with \
+                           glass convert and serve the result";
+                return refuse("attribution", why.into());
+            }
         }
         match &request.watch {
             Some(watch) => watch.check(config, prompt.len(), self.positions(request)),
@@ -249,6 +279,13 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             let slot = self.slots.pop().expect("one is free");
             let (gpt, positions) = (self.model.gpt(), self.batch.positions());
             self.batch.truncate(slot, 0);
+            let adapter = request.adapter.map(|number| self.adapters[number].clone());
+            if let Err(error) = self.batch.adapt(slot, adapter) {
+                self.prefixes.unreserve(need);
+                self.slots.push(slot);
+                each(ticket, Event::Failed(error));
+                continue;
+            }
             let (sources, chances, tokenizer) = (self.sources.clone(), &self.chances, self.tokenizer);
             match Sequence::new(ticket, slot, request, gpt, tokenizer, sources, chances, positions, need) {
                 Ok(sequence) => self.running.push(sequence),

@@ -40,6 +40,7 @@ pub struct LoraArgs {
 
 /// Matrices of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub enum Matrices {
     /// Of queries (`q_proj`)
     Query,

@@ -6,6 +6,14 @@ use clap::{Args, ValueEnum};
 
 use super::{GuessArgs, MachineArgs, RunningArgs, StartArgs};
 
+/// A name and a folder.
+fn adapter(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, dir)) if !name.is_empty() && !dir.is_empty() => Ok((name.into(), dir.into())),
+        _ => Err("a name and a folder are needed, as in --adapter poet=tuned/poet".into()),
+    }
+}
+
 /// Serve a model over HTTP, with a page to chat
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
@@ -29,6 +37,11 @@ pub struct ServeArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub limits: LimitArgs,
+
+    /// Serve the model with this adapter too, under this name: requests choose it as their `model`. May be given several times; the
+    /// weights are in memory once
+    #[arg(long, value_name = "NAME=DIR", value_parser = adapter)]
+    pub adapter: Vec<(String, PathBuf)>,
 
     /// Show this run in the page, also while glass train goes on; default: MODEL, if it is the folder of a run
     #[arg(long, value_name = "DIR")]

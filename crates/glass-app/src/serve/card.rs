@@ -33,7 +33,29 @@ pub struct Card {
     pub ends: Vec<u32>,
     /// What a chat needs, if the model can chat.
     pub chat: Option<Chat>,
+    /// The adapters of the model, by their numbers.
+    pub adapters: Vec<Tuned>,
     tokenizer: Option<Tokenizer>,
+}
+
+/// The model with an adapter.
+#[derive(Clone, Debug)]
+pub struct Tuned {
+    /// Its name in the API.
+    pub id: String,
+    /// Hash of the adapter's files.
+    pub digest: String,
+}
+
+/// What answers a request.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// Its name in the API.
+    pub id: String,
+    /// Hash of its files.
+    pub digest: String,
+    /// The number of its adapter, if it has one.
+    pub adapter: Option<usize>,
 }
 
 /// What a chat needs.
@@ -82,6 +104,7 @@ impl Card {
             start: model.start(),
             ends,
             chat,
+            adapters: Vec::new(),
             tokenizer,
         })
     }
@@ -92,17 +115,39 @@ impl Card {
         name == self.id || last == Some(name)
     }
 
+    /// What a request means by this name: the model, or one of its adapters.
+    ///
+    /// # Errors
+    /// If nothing has that name.
+    pub fn served(&self, asked: Option<&str>) -> Answered<Served> {
+        let adapter = asked.and_then(|name| self.adapters.iter().position(|tuned| tuned.id == name));
+        match (adapter, asked) {
+            (Some(number), _) => {
+                let Tuned { id, digest } = self.adapters[number].clone();
+                Ok(Served { id, digest: format!("{}-{digest}", self.digest), adapter })
+            }
+            (None, Some(name)) if !self.is_named(name) => Err(self.not_found(name)),
+            (None, _) => Ok(Served { id: self.id.clone(), digest: self.digest.clone(), adapter }),
+        }
+    }
+
+    /// The names that a request may have.
+    pub fn names(&self) -> Vec<&str> {
+        std::iter::once(&self.id)
+            .chain(self.adapters.iter().map(|tuned| &tuned.id))
+            .map(String::as_str)
+            .collect()
+    }
+
     /// Refuses a request for another model.
     pub fn check_name(&self, asked: Option<&str>) -> Answered<()> {
-        match asked {
-            Some(name) if !self.is_named(name) => Err(self.not_found(name)),
-            _ => Ok(()),
-        }
+        self.served(asked).map(|_| ())
     }
 
     /// An error for another model's name.
     pub fn not_found(&self, name: &str) -> Refusal {
-        let message = format!("model: {name:?} is not served here; this service has {:?}", self.id);
+        let names = self.names().into_iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        let message = format!("model: {name:?} is not served here; this service has {names}");
         let status = axum::http::StatusCode::NOT_FOUND;
         let mut refusal = Refusal::status(status, "model_not_found", message);
         refusal.error.param = Some("model".into());

@@ -15,6 +15,7 @@ use glass::backend::Cpu;
 use glass::generate::GenerateOptions;
 use glass::next_token::Sampling;
 use glass::scheduler::{Event, Request, Scheduler, Settings, Ticket};
+use glass::weights::adapter::Adapter;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -61,11 +62,12 @@ impl Engine {
         settings: Settings,
         queue: usize,
         gauges: Arc<Gauges>,
+        adapters: Vec<Arc<Adapter<Cpu>>>,
     ) -> Result<Engine, Fail> {
         let (orders, inbox) = channel();
         let (ready, started) = channel();
         let thread = Builder::new().name("engine".into()).spawn(move || {
-            let run = AssertUnwindSafe(|| run(&model, settings, &inbox, &gauges, &ready));
+            let run = AssertUnwindSafe(|| run(&model, settings, adapters, &inbox, &gauges, &ready));
             if catch_unwind(run).is_err() {
                 tracing::error!("the engine stopped by a bug; the service cannot answer any more");
             }
@@ -126,12 +128,14 @@ pub fn gone() -> Refusal {
 fn run(
     model: &NamedModel,
     settings: Settings,
+    adapters: Vec<Arc<Adapter<Cpu>>>,
     inbox: &Receiver<Order>,
     gauges: &Gauges,
     ready: &Sender<glass::Result<()>>,
 ) {
     let mut scheduler =
         match Scheduler::new(model, model.tokenizer.as_ref(), settings).and_then(|mut scheduler| {
+            scheduler.adapters(adapters)?;
             first_token(model, &mut scheduler)?;
             Ok(scheduler)
         }) {

@@ -29,6 +29,8 @@ pub struct Generation {
     pub salt: Option<String>,
     /// What to see and to change inside.
     pub watch: Option<Watch>,
+    /// The number of the adapter that answers.
+    pub adapter: Option<usize>,
 }
 
 impl Generation {
@@ -51,6 +53,7 @@ impl Generation {
             score_prompt: false,
             salt: None,
             watch: None,
+            adapter: None,
         })
     }
 
@@ -71,6 +74,7 @@ impl Generation {
                     top: self.top,
                     score_prompt: self.score_prompt,
                     salt: self.salt.clone(),
+                    adapter: self.adapter,
                     constraint: constraint()?,
                     watch: self.watch.clone(),
                 });

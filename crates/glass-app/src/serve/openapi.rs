@@ -39,7 +39,8 @@ pub async fn description(State(service): State<Shared>) -> Answered<Response> {
             _ => &[],
         };
         let Some(fields) = schema["properties"].as_object_mut() else { continue };
-        let model = json!({"enum": [service.card.id, null]});
+        let names = service.card.names().into_iter().map(Value::from).chain([Value::Null]);
+        let model = json!({"enum": names.collect::<Vec<_>>()});
         let rules = rules.iter().filter_map(|(name, rule)| Some((*name, rule.schema()?)));
         for (name, values) in rules.chain([("model", model)]) {
             if let (Some(field), Value::Object(values)) = (fields.get_mut(name), values) {

@@ -3,8 +3,8 @@
 //!
 //! A block's key is all that can change its bits: the ids in it, and the block before it, which stands for all ids before
 //! them. The model, its precision and the type of the cache are those of the memory, which one model uses. Keys are compared
-//! in full, so there are no collisions. A key begins with the request's salt, so requests share only with those that have the
-//! same salt.
+//! in full, so there are no collisions. A key begins with the request's salt and its adapter, so requests share only with those
+//! that have the same.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::backend::BLOCK;
 /// What is before a block.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Before {
-    /// Nothing: it begins a sequence with this salt.
-    Start(Option<Arc<str>>),
+    /// Nothing: it begins a sequence with this salt, read with the adapter of this number.
+    Start(Option<Arc<str>>, Option<usize>),
     /// The block with this serial number.
     Block(u64),
 }
@@ -193,12 +193,13 @@ mod tests {
     fn a_block_is_found_by_all_that_is_before_it() {
         let mut prefixes = Prefixes::new(4);
         assert!(prefixes.reserve(4) && !prefixes.reserve(1));
-        let start = Before::Start(None);
+        let start = Before::Start(None, None);
         let (first, second) = (prefixes.take(), prefixes.take());
         let after = prefixes.publish(first, key(&start, 1));
         let last = prefixes.publish(second, key(&after, 2));
         assert!(prefixes.share(&key(&start, 2)).is_none(), "other ids before it");
-        assert!(prefixes.share(&key(&Before::Start(Some("a".into())), 1)).is_none(), "another salt");
+        assert!(prefixes.share(&key(&Before::Start(Some("a".into()), None), 1)).is_none(), "another salt");
+        assert!(prefixes.share(&key(&Before::Start(None, Some(0)), 1)).is_none(), "with an adapter");
         assert_eq!(prefixes.share(&key(&start, 1)), Some((first, after.clone())));
         assert_eq!(prefixes.share(&key(&after, 2)), Some((second, last)));
         assert_eq!((prefixes.in_use(), prefixes.kept()), (2, 0));
@@ -211,7 +212,7 @@ mod tests {
     #[test]
     fn the_end_of_what_was_unused_longest_is_dropped_first() {
         let mut prefixes = Prefixes::new(3);
-        let start = Before::Start(None);
+        let start = Before::Start(None, None);
         assert!(prefixes.reserve(3));
         let (a, b, other) = (prefixes.take(), prefixes.take(), prefixes.take());
         let after = prefixes.publish(a, key(&start, 1));
@@ -231,7 +232,7 @@ mod tests {
     #[test]
     fn two_that_computed_the_same_share_from_then_on() {
         let mut prefixes = Prefixes::new(2);
-        let start = Before::Start(None);
+        let start = Before::Start(None, None);
         assert!(prefixes.reserve(2));
         let (a, b) = (prefixes.take(), prefixes.take());
         let first = prefixes.publish(a, key(&start, 1));

@@ -30,6 +30,8 @@ pub struct Request {
     pub score_prompt: bool,
     /// Keys and values are shared only with requests that have the same salt.
     pub salt: Option<String>,
+    /// The number of the adapter that reads and continues it ([`Scheduler::adapters`](super::Scheduler::adapters)).
+    pub adapter: Option<usize>,
     /// Which tokens may be drawn; `None` if any.
     pub constraint: Option<Box<dyn Constraint + Send>>,
     /// What is seen and changed inside.

@@ -84,8 +84,18 @@ impl<'a> Sequence<'a> {
         positions: usize,
         reserved: usize,
     ) -> Result<Sequence<'a>> {
-        let Request { prompt: ids, options, sample, logprobs, top, score_prompt, salt, constraint, watch } =
-            request;
+        let Request {
+            prompt: ids,
+            options,
+            sample,
+            logprobs,
+            top,
+            score_prompt,
+            salt,
+            adapter,
+            constraint,
+            watch,
+        } = request;
         let prompt = ids.len();
         let first = if score_prompt { 0 } else { watch.as_ref().map_or(usize::MAX, |watch| watch.first()) };
         let shares = watch.as_ref().is_none_or(|watch| watch.edits.is_empty());
@@ -100,7 +110,7 @@ impl<'a> Sequence<'a> {
             blocks: Vec::new(),
             reserved,
             known: 0,
-            before: Before::Start(salt.map(Arc::from)),
+            before: Before::Start(salt.map(Arc::from), adapter),
             shares,
             first,
             cached: 0,

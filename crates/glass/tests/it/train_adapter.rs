@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use glass::Config;
 use glass::backend::{CacheType, Cpu, Packing};
-use glass::generate::{Batch, Room, Runner};
+use glass::generate::{Batch, GenerateOptions, Room, Runner};
 use glass::memory::Keep;
 use glass::model::Gpt;
+use glass::next_token::Sampling;
 use glass::plan::{Plan, Spec};
+use glass::runtime::Model;
+use glass::scheduler::{Chunk, Event, Request, Scheduler, Settings, block_bytes};
 use glass::train::learner::{Arena, Learner, Step};
 use glass::weights::adapter::file::{LoraConfig, Stored, open, save};
 use glass::weights::adapter::{Adapter, AdapterPlan, AdapterRef, Adapters};
@@ -276,4 +279,62 @@ fn every_sequence_of_a_batch_has_its_own_adapter_and_the_bits_that_it_has_alone(
         runner.feed(&texts[slot]).unwrap();
         assert!(runner.logits().unwrap() == together[slot], "slot {slot}");
     }
+}
+
+#[test]
+fn adapters_are_served_beside_their_model_and_share_no_prefix_with_it() {
+    let config = Config { context: 256, ..tiny::config() };
+    let plan = adapter_plan(&config, 0.0);
+    let adapter = |seed: u32| {
+        let cpu = Cpu::new(1);
+        let mut adapter = Adapter::zeros(&cpu, plan.clone()).unwrap();
+        let ids = tiny::ids(plan.plan.len(), 1 << 16, seed);
+        let values: Vec<f32> = ids.iter().map(|&id| id as f32 / 65_536.0 - 0.5).collect();
+        glass::backend::Device::write(&cpu, &mut adapter.weights.values, 0, &values);
+        Arc::new(adapter)
+    };
+    let adapters = vec![adapter(3), adapter(4)];
+    let model = || {
+        let (gpt, _) = Gpt::plan(&config);
+        Model::new(Cpu::new(2), gpt, base(&config, Packing::F32), CacheType::F32)
+    };
+    let shared = model();
+    let settings = Settings { slots: 8, cache_bytes: 64 * block_bytes(&shared), chunk: Chunk::Rows(48) };
+    let mut scheduler = Scheduler::new(&shared, None, settings).unwrap();
+    scheduler.adapters(adapters.clone()).unwrap();
+    let prompt = tiny::ids(150, 31, 8);
+    let request = |adapter: Option<usize>, lookup: usize| {
+        let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
+        let options = GenerateOptions { tokens: 30, sampling, lookup, ..GenerateOptions::default() };
+        Request { prompt: prompt.clone(), options, adapter, logprobs: true, ..Request::default() }
+    };
+    let told = |scheduler: &mut Scheduler<'_, Cpu>, asked: Vec<Request>| {
+        let mut all: Vec<(usize, Vec<(u32, u64)>)> = vec![(0, vec![]); asked.len()];
+        let tickets: Vec<_> = asked.into_iter().map(|request| scheduler.submit(request).unwrap()).collect();
+        while scheduler.pass(&mut |ticket, event| {
+            let at = tickets.iter().position(|other| *other == ticket).unwrap();
+            match event {
+                Event::Begun { cached } => all[at].0 = cached,
+                Event::Token { id, logprob, .. } => all[at].1.push((id, logprob.unwrap().to_bits())),
+                Event::Failed(error) => panic!("{error}"),
+                _ => {}
+            }
+        }) {}
+        all
+    };
+    let which = [None, Some(0), Some(1)];
+    let asked = || [0, 4].iter().flat_map(|&lookup| which.map(|adapter| request(adapter, lookup))).collect();
+    let first = told(&mut scheduler, asked());
+    assert!(first[0].1 != first[1].1 && first[1].1 != first[2].1);
+    let again = told(&mut scheduler, asked());
+    for (at, adapter) in which.iter().chain(&which).enumerate() {
+        assert!(again[at].0 >= 128, "{adapter:?}: the second time its own prefix is known");
+        let mut alone = model();
+        alone.adapt(adapter.map(|number| adapters[number].clone()));
+        let mut own = Scheduler::new(&alone, None, settings).unwrap();
+        let expected = told(&mut own, vec![request(None, 0)]).remove(0).1;
+        assert!(first[at].1 == expected && again[at].1 == expected, "{adapter:?}, request {at}");
+    }
+    let why = scheduler.submit(request(Some(2), 0)).unwrap_err().to_string();
+    assert!(why.contains("adapter"), "{why}");
 }

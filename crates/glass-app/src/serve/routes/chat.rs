@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::serve::answer::{Answer, Told, Usage, collect, counted, tell_ids};
 use crate::serve::body::json as body;
+use crate::serve::card::Served;
 use crate::serve::error::Answered;
 use crate::serve::fields::Fields;
 use crate::serve::generation::{Generation, answers, finish_reason, runners_up};
@@ -35,7 +36,9 @@ pub async fn complete(
 ) -> Answered<Response> {
     let card = &service.card;
     request.check(card)?;
+    let served = card.served(request.model.as_deref())?;
     let mut generation = Generation::new(card, &request.sampled(), request.tokens()?, service.lookup)?;
+    generation.adapter = served.adapter;
     let chat = card.chat()?;
     generation.options.ends.clone_from(&chat.ends);
     generation.options.stop.extend(chat.stops.iter().cloned());
@@ -57,6 +60,7 @@ pub async fn complete(
     let requests = generation.requests(std::slice::from_ref(&prompt), &|| grammar.constraint())?;
     let shape = Shape {
         service: service.clone(),
+        served,
         id: random::id("chatcmpl-"),
         created: random::now(),
         seed: generation.options.sampling.seed,
@@ -79,6 +83,7 @@ pub async fn complete(
 /// How answers are told.
 struct Shape {
     service: Shared,
+    served: Served,
     id: String,
     created: u64,
     seed: u64,
@@ -91,10 +96,9 @@ struct Shape {
 
 impl Shape {
     fn head(&self, object: &str) -> Value {
-        let card = &self.service.card;
         json!({
-            "id": self.id, "object": object, "created": self.created, "model": card.id,
-            "system_fingerprint": card.digest, "seed": self.seed,
+            "id": self.id, "object": object, "created": self.created, "model": self.served.id,
+            "system_fingerprint": self.served.digest, "seed": self.seed,
         })
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::chat::StreamOptions;
 use crate::serve::answer::{Answer, Told, Usage, collect, counted, tell_ids};
 use crate::serve::body::json as body;
-use crate::serve::card::Card;
+use crate::serve::card::{Card, Served};
 use crate::serve::error::{Answered, Refusal};
 use crate::serve::fields::Fields;
 use crate::serve::generation::{Generation, answers, finish_reason, runners_up};
@@ -71,6 +71,7 @@ pub const NEUTRAL: &[Rule] = &[("suffix", Passes::These(&["\"\""])), ("user", Pa
 /// How answers are told.
 struct Shape {
     service: Shared,
+    served: Served,
     id: String,
     created: u64,
     seed: u64,
@@ -120,9 +121,11 @@ pub async fn complete(
 ) -> Answered<Response> {
     let card = &service.card;
     request.check(card)?;
+    let served = card.served(request.model.as_deref())?;
     let echo = request.echo == Some(true);
     let tokens = request.max_tokens.unwrap_or(16);
     let mut generation = Generation::new(card, &request.sampled(), Some(tokens), service.lookup)?;
+    generation.adapter = served.adapter;
     generation.n = answers(request.n)?;
     generation.logprobs = request.logprobs.is_some();
     generation.top = runners_up("logprobs", request.logprobs)?;
@@ -157,6 +160,7 @@ pub async fn complete(
     }
     let shape = Shape {
         service: service.clone(),
+        served,
         id: random::id("cmpl-"),
         created: random::now(),
         seed: generation.options.sampling.seed,
@@ -179,10 +183,9 @@ pub async fn complete(
 
 impl Shape {
     fn head(&self) -> Value {
-        let card = &self.service.card;
         json!({
-            "id": self.id, "object": "text_completion", "created": self.created, "model": card.id,
-            "system_fingerprint": card.digest, "seed": self.seed,
+            "id": self.id, "object": "text_completion", "created": self.created, "model": self.served.id,
+            "system_fingerprint": self.served.digest, "seed": self.seed,
         })
     }
 

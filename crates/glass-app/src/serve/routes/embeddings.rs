@@ -77,7 +77,7 @@ pub async fn embed(
     Fields(request): Fields<EmbeddingRequest>,
 ) -> Answered<Response> {
     let card = &service.card;
-    card.check_name(request.model.as_deref())?;
+    let served = card.served(request.model.as_deref())?;
     neutral::check(NEUTRAL, &[&request.user])?;
     let width = card.config.width;
     if let Some(found) = request.dimensions.filter(|&dimensions| dimensions != width) {
@@ -87,7 +87,8 @@ pub async fn embed(
     let prompts = request.input.ids(card).map_err(|refusal| refusal.renamed("prompt", "input"))?;
     let count: usize = prompts.iter().map(Vec::len).sum();
     record.prompt(count);
-    let generation = Generation::new(card, &Sampled::default(), Some(0), 0)?;
+    let mut generation = Generation::new(card, &Sampled::default(), Some(0), 0)?;
+    generation.adapter = served.adapter;
     let pooling = request.pooling.unwrap_or_default();
     let mut requests = generation.free(&prompts)?;
     for request in &mut requests {
@@ -109,7 +110,7 @@ pub async fn embed(
         data.push(json!({"object": "embedding", "index": index, "embedding": vector}));
     }
     Ok(body(&json!({
-        "object": "list", "data": data, "model": card.id,
+        "object": "list", "data": data, "model": served.id,
         "pooling": if pooling == Pooling::Mean { "mean" } else { "last" },
         "usage": {"prompt_tokens": count, "total_tokens": count},
     })))

@@ -65,7 +65,7 @@ pub async fn look(
     Fields(mut request): Fields<LookRequest>,
 ) -> Answered<Response> {
     let card = &service.card;
-    card.check_name(request.model.as_deref())?;
+    let served = card.served(request.model.as_deref())?;
     let prompt = request.prompt(card)?;
     record.prompt(prompt.len());
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
@@ -83,6 +83,7 @@ pub async fn look(
     }
     let mut generation = Generation::new(card, &request.sampled(), Some(tokens), service.lookup)?;
     generation.logprobs = true;
+    generation.adapter = served.adapter;
     generation.top = MOST_TOP;
     generation.salt = request.cache_salt.take();
     let lens = request.look.as_ref().map(|look| look.lens(&card.config, &prompt)).transpose()?;
@@ -115,6 +116,6 @@ pub async fn look(
         "ids": prompt, "tokens": prompt.iter().map(|&id| card.text(id)).collect::<Vec<_>>(),
         "look": seen, "text": if tokens == 0 { "" } else { &answer.text }, "generated_ids": generated, "next": next,
         "guessed": guessed, "guesses": counted(answer.guesses),
-        "seed": generation.options.sampling.seed, "model": card.id, "system_fingerprint": card.digest,
+        "seed": generation.options.sampling.seed, "model": served.id, "system_fingerprint": served.digest,
     })))
 }

@@ -1,4 +1,4 @@
-//! `GET /v1/models`: the one model that is served.
+//! `GET /v1/models`: the model that is served, and the same with each of its adapters.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -11,12 +11,15 @@ use crate::serve::error::Answered;
 use crate::serve::sampled::Sampled;
 use crate::serve::state::{Service, Shared};
 
-/// Describes the model that is served.
-fn served(service: &Service) -> Answered<Value> {
+/// Describes what is served under a name.
+fn served(service: &Service, name: &str) -> Answered<Value> {
     let card = &service.card;
-    let advised = Sampled::default().sampling(card)?;
-    let mut model = described(&card.id, &card.digest, &card.config, card.chat.is_some(), &advised);
+    let (advised, served) = (Sampled::default().sampling(card)?, card.served(Some(name))?);
+    let mut model = described(&served.id, &served.digest, &card.config, card.chat.is_some(), &advised);
     model["created"] = service.created.into();
+    if served.adapter.is_some() {
+        model["parent"] = card.id.as_str().into();
+    }
     Ok(model)
 }
 
@@ -40,17 +43,18 @@ fn short(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
 
-/// The models that are served: one.
-#[utoipa::path(get, path = "/v1/models", tag = "OpenAI", responses((status = 200, description = "A list of one model"),
+/// The models that are served: the model, and it with each adapter.
+#[utoipa::path(get, path = "/v1/models", tag = "OpenAI", responses((status = 200, description = "A list of models"),
     (status = "4XX", body = crate::serve::error::ErrorBody)))]
 pub async fn list(State(service): State<Shared>) -> Answered<Response> {
-    Ok(body(&json!({"object": "list", "data": [served(&service)?]})))
+    let names = service.card.names();
+    let data = names.into_iter().map(|name| served(&service, name)).collect::<Answered<Vec<Value>>>()?;
+    Ok(body(&json!({"object": "list", "data": data})))
 }
 
 /// One model by its name.
 #[utoipa::path(get, path = "/v1/models/{id}", tag = "OpenAI", params(("id" = String, Path, description = "The model's name")),
     responses((status = 200, description = "The model"), (status = "4XX", body = crate::serve::error::ErrorBody)))]
 pub async fn one(State(service): State<Shared>, Path(id): Path<String>) -> Answered<Response> {
-    service.card.check_name(Some(&id))?;
-    Ok(body(&served(&service)?))
+    Ok(body(&served(&service, &id)?))
 }

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::chat;
 use crate::serve::answer::{Usage, collect};
 use crate::serve::body::json as body;
+use crate::serve::card::Served;
 use crate::serve::error::{Answered, Refusal};
 use crate::serve::fields::Fields;
 use crate::serve::generation::Generation;
@@ -34,7 +35,7 @@ pub async fn respond(
     Fields(mut request): Fields<ResponseRequest>,
 ) -> Answered<Response> {
     let card = &service.card;
-    card.check_name(request.model.as_deref())?;
+    let served = card.served(request.model.as_deref())?;
     request.check()?;
     let sampled = Sampled {
         temperature: request.temperature,
@@ -46,6 +47,7 @@ pub async fn respond(
         return Err(Refusal::field("max_output_tokens", "it is 0; at least 1 was expected"));
     }
     let mut generation = Generation::new(card, &sampled, request.max_output_tokens, service.lookup)?;
+    generation.adapter = served.adapter;
     let chat = card.chat()?;
     generation.options.ends.clone_from(&chat.ends);
     generation.options.stop.extend(chat.stops.iter().cloned());
@@ -58,7 +60,7 @@ pub async fn respond(
         .compile(&format)
         .map_err(|refusal| refusal.renamed("response_format", "text.format"))?;
     let requests = generation.requests(std::slice::from_ref(&prompt), &|| grammar.constraint())?;
-    let shape = Shape::new(&service, &request, &generation.options);
+    let shape = Shape::new(&served, &request, &generation.options);
     let usage = Usage { prompt: prompt.len(), ..Usage::default() };
     if request.stream == Some(true) {
         let events = Events { shape, usage, text: String::new(), finish: None, number: 0 };
@@ -77,15 +79,15 @@ struct Shape {
 }
 
 impl Shape {
-    fn new(service: &Shared, request: &ResponseRequest, options: &GenerateOptions) -> Shape {
+    fn new(served: &Served, request: &ResponseRequest, options: &GenerateOptions) -> Shape {
         let id = random::id("resp_");
         let head = json!({
             "id": id, "object": "response", "created_at": random::now(), "status": "in_progress",
             "error": null, "incomplete_details": null, "instructions": request.instructions,
-            "max_output_tokens": request.max_output_tokens, "model": service.card.id, "output": [],
+            "max_output_tokens": request.max_output_tokens, "model": served.id, "output": [],
             "parallel_tool_calls": true, "previous_response_id": null,
             "reasoning": {"effort": null, "summary": null}, "seed": options.sampling.seed, "store": false,
-            "system_fingerprint": service.card.digest,
+            "system_fingerprint": served.digest,
             "temperature": options.sampling.temperature, "text": {"format": {"type": "text"}}, "tool_choice": "auto",
             "tools": [], "top_p": options.sampling.top_p, "truncation": "disabled", "usage": null,
             "metadata": request.metadata.clone().unwrap_or_else(|| json!({})),
