@@ -5,6 +5,9 @@
 //! training steps, as many as a line says; PRECISION is f32 or mixed. `… -- train PRESET CONTEXT SAMPLES THREADS [PRECISION]` trains
 //! the shape of a preset.
 //!
+//! `… -- tune PRESET CONTEXT SAMPLES RANK PACKING THREADS [PRECISION]`: training steps of an adapter of this rank on all matrices of a
+//! preset's shape, whose random weights are packed.
+//!
 //! `… -- run MODEL THREADS [PACKING [powers]]`: a model's folder or file as it is, or LAYERSxHEADSxWIDTHxVOCABULARYxCONTEXT
 //! with random weights packed as PACKING (f32, bf16, q8, q4); with `powers`, inputs are scaled by powers of two. A
 //! line says what to do: `prefill N` reads a prompt of N tokens in one pass, `decode N AFTER` generates N tokens one
@@ -39,16 +42,21 @@ use glass::generate::{Batch as Sequences, Runner};
 use glass::inspect::jacobian::Fit;
 use glass::inspect::sweep::patch_heads;
 use glass::inspect::{Inspector, Record};
+use glass::memory::Keep;
+use glass::model::Gpt;
 use glass::probe::{Part, Site};
 use glass::runtime::Model;
 use glass::text_model::TextModel;
 use glass::tokens::{Special, Tokenizer};
 use glass::train::learner::{Batch, Learner, Step};
 use glass::train::optimiser::Optimiser;
+use glass::weights::Frozen;
+use glass::weights::adapter::AdapterPlan;
 use glass::weights::dtype::Dtype;
+use glass::weights::initialise::initialise;
 use glass_kernels::{Cores, peak};
 
-const USAGE: &str = "usage: train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION], train PRESET CONTEXT SAMPLES THREADS [PRECISION], run MODEL THREADS [PACKING [powers]], \
+const USAGE: &str = "usage: train LAYERS HEADS WIDTH VOCABULARY CONTEXT SAMPLES THREADS [PRECISION], train PRESET CONTEXT SAMPLES THREADS [PRECISION], tune PRESET CONTEXT SAMPLES RANK PACKING THREADS [PRECISION], run MODEL THREADS [PACKING [powers]], \
                      look MODEL THREADS, jacobian MODEL THREADS IDS TOKENS SKIPPED, encode TEXT FOLDER, or peak GFLOP THREADS";
 
 /// Positions of a sequence that runs: llama.cpp's process has as many.
@@ -90,6 +98,12 @@ fn main() {
             let config = Config { context: size(context), ..shaped(shape) };
             train(learner(&config, size(samples), size(threads), precision), size(samples));
         }
+        ["tune", preset, context, samples, rank, packing, threads, ref precision @ ..] => {
+            let config = Config { context: size(context), ..shaped(&[preset]) };
+            let packing = Packing::ALL.into_iter().find(|known| known.name() == packing).expect(USAGE);
+            let cpu = cpu(size(threads), precision.first().unwrap_or(&"f32"));
+            train(tuner(&config, size(samples), size(rank), packing, cpu), size(samples));
+        }
         _ => panic!("{USAGE}"),
     }
 }
@@ -110,14 +124,34 @@ fn shaped(shape: &[&str]) -> Config {
 }
 
 fn learner(config: &Config, samples: usize, threads: usize, precision: &str) -> Learner<Cpu> {
+    let rows = samples * config.context;
+    let mut learner =
+        Learner::new(Arc::new(cpu(threads, precision)), config, rows, samples).expect("memory");
+    learner.initialise(1);
+    learner
+}
+
+fn cpu(threads: usize, precision: &str) -> Cpu {
     let precision = match precision {
         "f32" => Precision::F32,
         "mixed" => Precision::Mixed,
         other => panic!("{other}: {USAGE}"),
     };
-    let cpu = Cpu::new(threads).with_precision(precision).expect("a machine that gains by it");
+    Cpu::new(threads).with_precision(precision).expect("a machine that gains by it")
+}
+
+/// A learner of an adapter of all matrices, with alpha twice the rank.
+fn tuner(config: &Config, samples: usize, rank: usize, packing: Packing, cpu: Cpu) -> Learner<Cpu> {
+    let (gpt, plan) = Gpt::plan(config);
+    let weights = Frozen::load(&cpu, &plan, packing, &|spec, into| {
+        let index = plan.specs.iter().position(|other| other.name == spec.name);
+        initialise(spec, index.expect("a parameter of the plan"), config, 1, into);
+        Ok(())
+    });
+    let (weights, cpu) = (Arc::new(weights.expect("memory")), Arc::new(cpu));
+    let adapter = AdapterPlan::new(&plan, 0.0, |_| Some((rank, 2.0)));
     let rows = samples * config.context;
-    let mut learner = Learner::new(Arc::new(cpu), config, rows, samples).expect("memory");
+    let mut learner = Learner::tuning(Keep::All, cpu, gpt, weights, adapter, rows, samples).expect("memory");
     learner.initialise(1);
     learner
 }
