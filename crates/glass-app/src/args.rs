@@ -13,6 +13,7 @@ mod look;
 mod machine;
 mod manual;
 mod page;
+mod plan;
 mod quantise;
 mod rule;
 mod running;
@@ -50,6 +51,7 @@ pub use look::{LookArgs, SweepKind};
 pub use machine::MachineArgs;
 pub use manual::{CompletionsArgs, ManArgs};
 pub use page::PageArgs;
+pub use plan::PlanArgs;
 pub use quantise::{ConvertArgs, Packings, QuantiseArgs};
 pub use rule::RuleArgs;
 pub use running::{GuessArgs, InputArgs, RunningArgs};
@@ -108,6 +110,8 @@ pub enum Command {
     Weights(WeightsArgs),
     /// Train a model on text
     Train(Box<TrainArgs>),
+    /// Plan a training on many machines: parallelism, memory, time, energy, money
+    Plan(Box<PlanArgs>),
     /// Continue a text
     Generate(GenerateArgs),
     /// Chat with a model

@@ -2,12 +2,13 @@
 
 use crate::program::{Ended, Scratch, command, glass};
 
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 19] = [
     &["tokens"],
     &["tokenizer", "learn"],
     &["tokenizer", "report"],
     &["weights"],
     &["train"],
+    &["plan"],
     &["generate"],
     &["chat"],
     &["look"],
