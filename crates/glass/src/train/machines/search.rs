@@ -314,7 +314,10 @@ fn candidates(training: &Training, cluster: &Cluster, asked: &Asked, work: &Work
                 for micro_batch in sizes.into_iter().filter(|&b| of_device.is_multiple_of(b)) {
                     let stages = software.zero.iter().copied().filter(|&zero| match asked.zero {
                         Some(asked) => zero == asked,
-                        None => (zero < 2 || pipeline == 1) && (zero == 0 || data > 1 || !software.zero.contains(&0)),
+                        None => {
+                            (zero < 2 || pipeline == 1)
+                                && (zero == 0 || data > 1 || !software.zero.contains(&0))
+                        }
                     });
                     for zero in stages {
                         let kinds = software.recompute.iter().copied();

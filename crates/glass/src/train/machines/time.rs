@@ -105,11 +105,15 @@ impl Time {
             2 => (reduce, gather, m, 1.0),
             _ => (reduce, gather, m, 2.0 * m),
         };
-        // Gradients can go while a backward pass goes on: the last of the step, or every one where each is reduced for itself.
-        let hidden_reductions = reductions * software.overlap_gradients * reduce.min(backward);
-        // Weights can come while the pass before the one that needs them goes on.
-        let pass = if layout.zero == 3 { stage / 2.0 } else { stage - backward };
-        let hidden_gatherings = gatherings * software.overlap_weights * gather.min(pass);
+        // Gradients can go while a backward pass goes on: the last of the step, or every one where each is reduced for itself. Weights
+        // can come while a forward pass goes on: the first of the step, or every one and every backward pass, beside gradients.
+        let in_backward = software.overlap_gradients * reduce.min(backward);
+        let in_forward = software.overlap_weights * gather.min(stage - backward);
+        let beside = software.overlap_weights * gather.min(backward - in_backward);
+        let hidden = match layout.zero {
+            3 => m * (in_backward + in_forward + beside),
+            _ => reductions * in_backward + gatherings * in_forward,
+        };
 
         let owned = if layout.zero > 0 { weights / d } else { weights };
         let optimiser = owned * (2.0 * (bytes.optimiser + bytes.weights) + bytes.gradients) / bandwidth;
@@ -121,7 +125,7 @@ impl Time {
             stages: m * stages,
             bubble,
             data: reductions * reduce + gatherings * gather,
-            hidden: hidden_reductions + hidden_gatherings,
+            hidden,
             optimiser,
             flops: all,
         })
