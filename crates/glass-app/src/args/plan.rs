@@ -62,7 +62,7 @@ pub struct PlanArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Layout (the rest is looked for)")]
 pub struct LayoutArgs {
-    /// Devices that are used; default: all
+    /// Devices that may be used; default: all
     #[arg(long, value_name = "N")]
     pub devices: Option<usize>,
 

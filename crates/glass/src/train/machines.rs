@@ -14,6 +14,7 @@
 //! 1910.02054) for memory and exchange of its stages; Korthikanti et al. 2022 (arXiv 2205.05198) for activations; Patarasuk & Yuan
 //! 2009 for the ring.
 
+mod candidates;
 mod cluster;
 mod equations;
 mod layout;
@@ -23,11 +24,12 @@ mod search;
 mod time;
 mod training;
 
+pub use candidates::Asked;
 pub use cluster::{Attention, Bytes, Cluster, Device, Flops, Network, Node, Software, Sums};
 pub use equations::{Equation, equations};
 pub use layout::{Layout, Recompute};
 pub use links::Ring;
 pub use memory::Memory;
-pub use search::{Asked, Plan, Totals, plan, plan_of};
+pub use search::{Plan, Totals, plan, plan_of};
 pub use time::Time;
 pub use training::{Precision, Training, Work};
