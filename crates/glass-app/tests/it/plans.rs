@@ -197,3 +197,28 @@ fn what_is_impossible_is_explained() {
     let missing = plan(&["gpt2", "--machines", "none.toml"]);
     assert!(missing.status == 2 && missing.stderr.contains("cannot read none.toml"), "{}", missing.stderr);
 }
+
+/// Every command in the page about GPT-3 says what is written below it. `GLASS_BLESS=1 cargo test -p glass-app` writes it anew.
+#[test]
+fn the_page_about_gpt3_shows_what_the_program_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let path = root.join("docs/gpt3-training.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (mut written, mut rest, mut blocks) = (String::new(), text.as_str(), 0);
+    while let Some((before, after)) = rest.split_once("```text\n$ glass plan ") {
+        let (block, after) = after.split_once("```").expect("a block ends");
+        let arguments = block.lines().next().unwrap();
+        let words = std::iter::once("plan").chain(arguments.split(' ')).collect::<Vec<_>>();
+        let done = command(&root, &words).env("COLUMNS", "100").output().unwrap();
+        let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+        written.push_str(&format!("{before}```text\n$ glass plan {arguments}\n{said}```"));
+        (rest, blocks) = (after, blocks + 1);
+    }
+    written.push_str(rest);
+    assert!(blocks >= 3, "{blocks}");
+    if std::env::var_os("GLASS_BLESS").is_some() {
+        std::fs::write(&path, written).unwrap();
+    } else {
+        assert_eq!(text, written, "GLASS_BLESS=1 cargo test -p glass-app writes the page anew");
+    }
+}

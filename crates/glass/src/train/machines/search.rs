@@ -202,7 +202,8 @@ fn too_large(
     Error::invalid_argument(
         "memory",
         format!(
-            "{kind} needs at least {} a device, but {} has {}: {} short. The least is data {}, tensor {}, pipeline {}, ZeRO {}: {}. {remedy}",
+            "{kind} needs at least {} a device, but {} has {}, which is {} short (the least: data {}, tensor {}, pipeline {}, ZeRO {}; {}); \
+             {remedy}",
             gigabytes(needed),
             cluster.name,
             gigabytes(limit),
