@@ -196,10 +196,9 @@ JSON: {\"model\",\"machines\",\"weights\",\"tokens\",\"batch\",\"context\",\"pre
 \"flops_per_token\",\"flops\",\"mfu\",\"hfu\",\"tokens_per_second\",\"steps\",\"days\",\"device_hours\",\"kwh\",\"money\",\"currency\",
 \"equations\":[{\"what\",\"formula\",\"numbers\",\"source\"}]}
   money   null if the file has no price
-  hidden  the part of data that goes on during passes; step = all parts but hidden
+  hidden  the part of data that goes on during passes; step is the sum of all others, minus hidden
 
 Examples:
   glass plan gpt3-175b --machines docs/machines/a100.toml --nodes 128
   glass plan gpt2 --machines docs/machines/laptops.toml --equations
-  glass plan --layers 80 --heads 96 --width 12288 --vocab 51200 --context 2048 --batch 2304 \\
-      --tensor 8 --pipeline 8 --machines docs/machines/a100.toml --nodes 192";
+  glass plan --layers 80 --heads 96 --width 12288 --vocab 51200 --batch 2304 --tensor 8 --machines docs/machines/a100.toml";

@@ -172,8 +172,9 @@ impl Report<'_> {
         line(out, "steps", &number(totals.steps as u64), "")?;
         line(out, "tokens a second", &rounded(totals.tokens_per_second), "")?;
         line(out, "  of a device", &rounded(totals.tokens_per_second / devices), "")?;
-        let reached = plan.work.model_flops * totals.tokens_per_second / devices / 1e12;
-        line(out, "TFLOP/s of a device", &format!("{reached:.1}"), "")?;
+        let reached = plan.work.model_flops * totals.tokens_per_second / devices;
+        let (unit, size) = if reached < 1e12 { ("GFLOP/s", 1e9) } else { ("TFLOP/s", 1e12) };
+        line(out, &format!("{unit} of a device"), &format!("{:.1}", reached / size), "")?;
         line(out, "share of the peak (MFU)", &percent(totals.mfu, 1), "")?;
         line(out, "  with what is done twice (HFU)", &percent(totals.hfu, 1), "")?;
         let days = totals.seconds / DAY;

@@ -326,7 +326,7 @@ fn the_fastest_is_the_fastest_of_all_layouts_within_it() {
                                     && (interleave == 1
                                         || pipeline > 1
                                             && config.layers.div_ceil(pipeline) % interleave == 0
-                                            && m % pipeline == 0);
+                                            && m.is_multiple_of(pipeline));
                                 let memory = Memory::of(&work, &training, &cluster, &layout).total();
                                 if is_possible && memory <= cluster.device.memory {
                                     best = best
