@@ -14,6 +14,7 @@ mod lora;
 mod machine;
 mod manual;
 mod page;
+mod plan;
 mod quantise;
 mod rule;
 mod running;
@@ -52,6 +53,7 @@ pub use lora::{LoraArgs, Matrices};
 pub use machine::MachineArgs;
 pub use manual::{CompletionsArgs, ManArgs};
 pub use page::PageArgs;
+pub use plan::PlanArgs;
 pub use quantise::{ConvertArgs, Packings, QuantiseArgs};
 pub use rule::RuleArgs;
 pub use running::{GuessArgs, InputArgs, RunningArgs};
@@ -110,6 +112,8 @@ pub enum Command {
     Weights(WeightsArgs),
     /// Train a model on text
     Train(Box<TrainArgs>),
+    /// Plan a training on many machines: parallelism, memory, time, energy, money
+    Plan(Box<PlanArgs>),
     /// Continue a text
     Generate(GenerateArgs),
     /// Chat with a model

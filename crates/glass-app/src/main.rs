@@ -21,6 +21,7 @@ mod manual;
 mod model_arg;
 mod out;
 mod page;
+mod plan;
 mod printable;
 mod progress;
 mod quantise;
@@ -55,6 +56,7 @@ fn run(cli: Cli) -> Result<(), Fail> {
         Some(Command::Tokenizer { command: TokenizerCommand::Report(args) }) => tokenizer::report::run(&args),
         Some(Command::Weights(args)) => weights::run(&args),
         Some(Command::Train(args)) => train::run(&args),
+        Some(Command::Plan(args)) => plan::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Chat(args)) => chat::run(&args),
         Some(Command::Look(args)) => look::run(&args),

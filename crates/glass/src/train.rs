@@ -72,6 +72,7 @@
 
 // The steps of a training work anywhere; its files, and the threads that read them, not in WebAssembly.
 pub mod ranks;
+pub mod machines;
 pub mod learner;
 #[cfg(not(target_family = "wasm"))]
 pub mod data;

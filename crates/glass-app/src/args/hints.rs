@@ -3,7 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Names of options in other programs, and here.
-const ELSEWHERE: [(&str, &str); 33] = [
+const ELSEWHERE: [(&str, &str); 47] = [
     ("--prompt", "TEXT without an option"),
     ("-p", "TEXT without an option"),
     ("-f", "--file"),
@@ -37,6 +37,20 @@ const ELSEWHERE: [(&str, &str); 33] = [
     ("--hidden-size", "--width"),
     ("--block-size", "--context"),
     ("--init-from", "--from"),
+    ("--tp", "--tensor"),
+    ("--tensor-parallel", "--tensor"),
+    ("--tensor-model-parallel-size", "--tensor"),
+    ("--pp", "--pipeline"),
+    ("--pipeline-parallel", "--pipeline"),
+    ("--pipeline-model-parallel-size", "--pipeline"),
+    ("--dp", "--data"),
+    ("--data-parallel", "--data"),
+    ("--gpus", "--devices"),
+    ("--micro-batch-size", "--micro-batch"),
+    ("--global-batch-size", "--batch"),
+    ("--seq-length", "--context"),
+    ("--vocab-size", "--vocab"),
+    ("--num-layers", "--layers"),
 ];
 
 /// A hint for an error, if there is one, and whether it replaces clap's tip.

@@ -23,6 +23,15 @@ const ENDLESS: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
                        aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
                        aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
+/// One machine.
+const MACHINES: &str = "\
+name = \"a machine\"
+nodes = 1
+device = { per_node = 2, flops = { f32 = 1e12 }, memory = 16e9, memory_bandwidth = 50e9 }
+node = { bandwidth = 10e9 }
+software = { name = \"Glass\", efficiency = 0.7 }
+";
+
 /// Wrong usage: status 2. Failure: status 1.
 pub const CASES: &[(&str, &[Case])] = &[
     (
@@ -105,6 +114,27 @@ pub const CASES: &[(&str, &[Case])] = &[
                 2,
             ),
             case("a full disk", &["tokenizer", "learn", "--vocab", "300", "--out", "full", "book.txt"], 1),
+        ],
+    ),
+    (
+        "Plans for many machines",
+        &[
+            case("a file that does not exist", &["plan", "gpt2", "--machines", "none.toml"], 2),
+            case("a file that is not TOML", &["plan", "gpt2", "--machines", "book.txt"], 1),
+            case("a misspelled name", &["plan", "gpt2", "--machines", "misspelled.toml"], 1),
+            case("a negative number", &["plan", "gpt2", "--machines", "negative.toml"], 1),
+            case("nodes without a network", &["plan", "gpt2", "--machines", "m.toml", "--nodes", "2"], 1),
+            case(
+                "a precision of which nothing is said",
+                &["plan", "gpt2", "--machines", "m.toml", "--precision", "mixed"],
+                2,
+            ),
+            case(
+                "heads that cannot be divided",
+                &["plan", "gpt2", "--machines", "m.toml", "--tensor", "5"],
+                2,
+            ),
+            case("a model that does not fit", &["plan", "gpt3-175b", "--machines", "m.toml"], 2),
         ],
     ),
     (
@@ -477,6 +507,9 @@ pub fn put_files(folder: &Path) {
     let mut less = [20_240_520u32, 1, 3].map(u32::to_le_bytes).concat();
     less.resize(1024 + 2, 0);
     write("less.bin", &less);
+    write("m.toml", MACHINES.as_bytes());
+    write("misspelled.toml", MACHINES.replace("efficiency", "eficiency").as_bytes());
+    write("negative.toml", MACHINES.replace("16e9", "-16e9").as_bytes());
     put_checkpoints(folder);
     put_models(folder);
 }

@@ -2,12 +2,13 @@
 
 use crate::program::{Ended, Scratch, command, glass};
 
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 19] = [
     &["tokens"],
     &["tokenizer", "learn"],
     &["tokenizer", "report"],
     &["weights"],
     &["train"],
+    &["plan"],
     &["generate"],
     &["chat"],
     &["look"],
@@ -119,6 +120,8 @@ fn mistakes_of_newcomers_get_a_hint() {
         (&["chat", "help"], "`glass help chat`"),
         (&["generate", "--threads", "0", "Hello"], "0 is not in the range 1 to 1024"),
         (&["weights", "gpt3"], "the presets are gpt3-small,"),
+        (&["plan", "gpt2", "--tensor_model_parallel_size", "8"], "in glass it is --tensor"),
+        (&["plan", "gpt2"], "--machines"),
         (&["generate", "-m", "nowhere", "Hello"], "there is no file or folder \"nowhere\""),
     ] {
         let Ended { status, stderr, .. } = glass(&scratch.0, arguments, b"");

@@ -27,6 +27,8 @@ mod page_alone;
 mod pictures;
 mod pipes;
 mod place;
+mod plans;
+mod plans_published;
 mod program;
 mod relay;
 mod scores_tasks;

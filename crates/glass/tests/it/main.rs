@@ -25,6 +25,7 @@ mod scheduler;
 mod score;
 mod switches;
 mod mixed;
+mod machines;
 mod model;
 mod pytorch;
 mod tiny;
