@@ -35,7 +35,7 @@ pub fn run(args: &LookArgs) -> Result<(), Fail> {
     if let Some(dir) = &args.train {
         return grown::run(args, dir);
     }
-    let model = NamedModel::open(args.model.as_deref(), &args.machine, &args.running)?;
+    let model = NamedModel::merged(args.model.as_deref(), &args.machine, &args.running)?;
     let model = model.starting(&args.start)?;
     if let Some(head) = &args.circuits {
         return parts::circuits(args, &model, head);

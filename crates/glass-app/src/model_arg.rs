@@ -330,6 +330,21 @@ impl NamedModel {
         Ok(NamedModel { name: name(model), model: opened, no_start: false })
     }
 
+    /// The same for looking inside, which reads the weights themselves: those of a model that an adapter changes are added up, as floats.
+    pub fn merged(
+        model: Option<&str>,
+        machine: &MachineArgs,
+        running: &RunningArgs,
+    ) -> Result<NamedModel, Fail> {
+        let mut opened = NamedModel::open(model, machine, running)?;
+        if opened.adapter().is_some() {
+            let (backend, cache) = (cpu(machine), opened.cache);
+            opened.model = TextModel::packed(backend, folder(model)?, Packing::F32)?;
+            opened.model.cache = cache;
+        }
+        Ok(opened)
+    }
+
     /// The same with guesses ahead, if there is something to guess from.
     pub fn guessing(mut self, args: &GuessArgs) -> Result<NamedModel, Fail> {
         guess(&mut self.model, args)?;

@@ -34,6 +34,12 @@ const LINE: usize = 64;
 pub fn run(args: &PageArgs) -> Result<(), Fail> {
     let name = args.model.as_deref();
     let folder = model_arg::folder(name)?;
+    if folder.adapter().is_some() {
+        let name = model_arg::name(name);
+        return Err(Fail::asked(format!(
+            "{name}: it is an adapter, and a page holds one model; merge it first: glass quantise {name} --to q8 --out MERGED"
+        )));
+    }
     check(&folder)?;
     let model = Packed::of(&folder, name)?;
     let size = model.len() as u64;

@@ -25,7 +25,8 @@ use crate::out::{Out, bytes, number};
 pub fn run(args: &QuantiseArgs) -> Result<(), Fail> {
     let (packing, name) = (args.to.packing(), model_arg::name(args.model.as_deref()));
     let folder = model_arg::folder(args.model.as_deref())?;
-    if folder.is_quantised() {
+    // With an adapter, the sum of both is packed anew.
+    if folder.is_quantised() && folder.adapter().is_none() {
         let as_they_are = match folder.packings() {
             Some(_) => String::new(),
             None => format!(", or pack them as they are with `glass convert {name} OUT --packed`"),
@@ -101,6 +102,11 @@ fn pack(args: &ConvertArgs, folder: &Folder) -> Result<(), Fail> {
     if !folder.is_quantised() {
         return Err(Fail::asked(format!(
             "--packed: the weights of {name} are not quantised; `glass quantise {name} --to q8 --out {to}` does both"
+        )));
+    }
+    if folder.adapter().is_some() {
+        return Err(Fail::asked(format!(
+            "--packed: {name} is an adapter, and with it the weights are others; `glass quantise {name} --to q8 --out {to}` packs the sum"
         )));
     }
     let source = Source::of(folder)?;

@@ -125,8 +125,7 @@ fn shaped(shape: &[&str]) -> Config {
 
 fn learner(config: &Config, samples: usize, threads: usize, precision: &str) -> Learner<Cpu> {
     let rows = samples * config.context;
-    let mut learner =
-        Learner::new(Arc::new(cpu(threads, precision)), config, rows, samples).expect("memory");
+    let mut learner = Learner::new(Arc::new(cpu(threads, precision)), config, rows, samples).expect("memory");
     learner.initialise(1);
     learner
 }

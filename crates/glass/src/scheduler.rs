@@ -176,18 +176,15 @@ impl<'a, B: Backend> Scheduler<'a, B> {
             let (need, has) = (need * BLOCK, self.prefixes.all() * BLOCK);
             return refuse("prompt", format!("it needs {need} positions; the cache's memory has {has}"));
         }
-        if let Some(adapter) = request.adapter {
-            if adapter >= self.adapters.len() {
-                return refuse(
-                    "adapter",
-                    format!("{adapter} of {} adapters, counted from 0", self.adapters.len()),
-                );
-            }
-            if request.watch.as_ref().is_some_and(|watch| watch.attribution.is_some()) {
-                let why = "parts of a logit are told of the model itself, not of one that an adapter changes; merge it with \
-                           glass convert and serve the result";
-                return refuse("attribution", why.into());
-            }
+        let count = self.adapters.len();
+        if let Some(adapter) = request.adapter.filter(|adapter| *adapter >= count) {
+            return refuse("adapter", format!("{adapter} of {count} adapters, counted from 0"));
+        }
+        let adapted = request.adapter.is_some() || self.model.adapter().is_some();
+        if adapted && request.watch.as_ref().is_some_and(|watch| watch.attribution.is_some()) {
+            let why = "parts of a logit are told of the model itself, not of one that an adapter changes; merge it with \
+                       glass convert and serve the result";
+            return refuse("attribution", why.into());
         }
         match &request.watch {
             Some(watch) => watch.check(config, prompt.len(), self.positions(request)),

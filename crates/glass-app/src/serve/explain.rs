@@ -74,6 +74,12 @@ fn answer(model: &NamedModel, name: &str, run: Option<PathBuf>, inbox: &Receiver
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         };
+        if model.adapter().is_some() {
+            let why = "the page shows a model's own weights, and this one is changed by an adapter; merge it with glass convert and \
+                       serve the result";
+            let _ = to.send(Line::Refused(Refusal::request(why).code("adapter")));
+            continue;
+        }
         let answer = catch_unwind(AssertUnwindSafe(|| page.answer(&question, &mut tell)));
         let line = match answer {
             Ok(Ok(answer)) => Line::Answer(answer),

@@ -184,8 +184,17 @@ mod tests {
 
     fn proxy(config: Config, batch: usize) -> Proxy {
         let (keep, ranks, reduce) = (Keep::All, 1, Reduce::Exact);
-        let asked =
-            Requested { config, keep, batch, accumulate: 1, ranks, reduce, threads: 2, samples: false };
+        let asked = Requested {
+            config,
+            keep,
+            batch,
+            accumulate: 1,
+            ranks,
+            reduce,
+            threads: 2,
+            samples: false,
+            learned: None,
+        };
         Proxy::of(&asked, 2e11)
     }
 

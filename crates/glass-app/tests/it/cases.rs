@@ -46,6 +46,53 @@ pub const CASES: &[(&str, &[Case])] = &[
         ],
     ),
     (
+        "Adapters",
+        &[
+            case("no model", &["train", "--lora", "4", "--data", "book.txt", "--out", "x"], 2),
+            case(
+                "a rank of 0",
+                &["train", "--from", "m", "--lora", "0", "--data", "book.txt", "--out", "x"],
+                2,
+            ),
+            case(
+                "matrices that do not exist",
+                &[
+                    "train",
+                    "--from",
+                    "m",
+                    "--lora",
+                    "2",
+                    "--lora-on",
+                    "q_proj",
+                    "--data",
+                    "book.txt",
+                    "--out",
+                    "x",
+                ],
+                2,
+            ),
+            case(
+                "a gate that the model does not have",
+                &[
+                    "train",
+                    "--from",
+                    "m",
+                    "--lora",
+                    "2",
+                    "--lora-on",
+                    "gate",
+                    "--data",
+                    "book.txt",
+                    "--out",
+                    "x",
+                ],
+                2,
+            ),
+            case("an adapter without a name", &["serve", "m", "--adapter", "tuned/poet", "--port", "0"], 2),
+            case("an adapter that is none", &["serve", "m", "--adapter", "poet=m", "--port", "0"], 1),
+        ],
+    ),
+    (
         "Serving",
         &[
             case("another address without a key", &["serve", "--host", "0.0.0.0", "--port", "0"], 2),

@@ -38,3 +38,4 @@ mod serves_wrong;
 mod service;
 mod trains;
 mod trains_together;
+mod tunes;
