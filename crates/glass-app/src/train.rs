@@ -98,7 +98,8 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     let (cpu, peak) = plan::at(cpu, args.run.precision.precision())?;
     let cpu = Arc::new(cpu);
     joined.remark_other_instructions(&format!("{:?}", cpu.cores().isa()))?;
-    let budget = Budget::of(&subject.config, args, cpu.cores().threads(), joined.ranks.size());
+    let sequences = sets.most_sequences(subject.config.context);
+    let budget = Budget::of(&subject.config, args, cpu.cores().threads(), joined.ranks.size(), sequences);
     if args.run.plan {
         let tokens = plan::tokens_per_step(&budget.asked, &sets.train);
         let speed = Speed::measured(&budget.asked, tokens, &args.run.settings(1), &cpu, peak, &near)?;
@@ -129,7 +130,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     if joined.has_others() {
         say(&joined.describe(settings.accumulate));
     }
-    let mut learner = learner(args, &subject, &settings, &cpu, joined)?;
+    let mut learner = learner(args, &subject, &settings, sequences, &cpu, joined)?;
     if joined.is_first() && !args.run.resume {
         sets.card.write(&args.out)?;
     }
@@ -229,11 +230,13 @@ fn learner(
     args: &TrainArgs,
     subject: &Subject,
     settings: &Settings,
+    sequences: usize,
     cpu: &Arc<Cpu>,
     joined: &Joined,
 ) -> Result<Learner<Cpu>, Fail> {
     let (config, batch) = (&subject.config, settings.batch);
-    let learner = Learner::keeping(args.run.keep(), cpu.clone(), config, batch * config.context, batch)?;
+    let (rows, sequences) = (batch * config.context, batch * sequences);
+    let learner = Learner::keeping(args.run.keep(), cpu.clone(), config, rows, sequences)?;
     let mut learner = learner.among(joined.ranks.clone(), args.run.reduce.reduce());
     match &subject.from {
         Some(folder) => {
@@ -320,7 +323,8 @@ fn pace(
     cpu: &Arc<Cpu>,
     joined: &Joined,
 ) -> Result<Pace, Fail> {
-    let mut learner = learner(args, subject, settings, cpu, joined)?;
+    let sequences = sets.most_sequences(subject.config.context);
+    let mut learner = learner(args, subject, settings, sequences, cpu, joined)?;
     let s = settings;
     let mut order = Order::new(&sets.train, subject.config.context, s.batch, s.accumulate, s.order, s.seed);
     learner.step(&order.parts(1), &settings.step(1))?;

@@ -68,6 +68,16 @@ pub struct DataArgs {
     #[arg(long, value_name = "FILE.jsonl", num_args = 1..)]
     pub chat: Vec<PathBuf>,
 
+    /// Fill every sample with as many whole conversations as fit into the context. They do not see each other, so the loss is the
+    /// same as without; a step learns from more of them
+    #[arg(long, requires = "chat")]
+    pub pack: bool,
+
+    /// Documents in one sample do not see each other, and their positions begin at 0. By default, a sample is a window of the text,
+    /// whatever ends or begins in it
+    #[arg(long, requires = "data")]
+    pub mask_documents: bool,
+
     /// Separator between the documents of a text file
     #[arg(long, value_name = "TEXT", default_value = "<|endoftext|>")]
     pub separator: String,

@@ -24,6 +24,8 @@ pub struct Requested {
     pub keep: Keep,
     pub batch: usize,
     pub accumulate: usize,
+    /// The most sequences in a sample.
+    pub sequences: usize,
     /// The processes that share a step, and how they add up its gradients.
     pub ranks: usize,
     pub reduce: Reduce,
@@ -35,7 +37,9 @@ pub struct Requested {
 impl Requested {
     /// The learner's memory.
     pub fn needs(&self) -> Needs {
-        let needs = Needs::of::<Cpu>(&self.config, self.keep, self.batch);
+        let rows = self.batch.saturating_mul(self.config.context);
+        let needs =
+            Needs::of_rows::<Cpu>(&self.config, self.keep, rows, self.batch.saturating_mul(self.sequences));
         needs.of_steps(self.reduce, self.accumulate, self.ranks)
     }
 
@@ -124,7 +128,7 @@ pub struct Budget {
 
 impl Budget {
     /// Computed before anything is allocated for the run, and after its data was read.
-    pub fn of(config: &Config, args: &TrainArgs, threads: usize, ranks: usize) -> Budget {
+    pub fn of(config: &Config, args: &TrainArgs, threads: usize, ranks: usize, sequences: usize) -> Budget {
         let run = &args.run;
         let (present, peak) = room::held().unwrap_or((PROGRAM, PROGRAM));
         Budget {
@@ -133,6 +137,7 @@ impl Budget {
                 keep: run.keep(),
                 batch: run.batch,
                 accumulate: run.accumulate,
+                sequences,
                 ranks,
                 reduce: run.reduce.reduce(),
                 threads,
@@ -210,7 +215,8 @@ mod tests {
     fn budget(batch: usize, accumulate: usize) -> Budget {
         let config = Config::gpt2(50_257, 256, 768, 12, 12);
         let (keep, ranks, reduce) = (Keep::All, 1, Reduce::Exact);
-        let asked = Requested { keep, batch, accumulate, ranks, reduce, threads: 2, samples: false, config };
+        let (sequences, threads, samples) = (1, 2, false);
+        let asked = Requested { keep, batch, accumulate, sequences, ranks, reduce, threads, samples, config };
         let weights = ParameterCount::of(&asked.config).stored;
         Budget { asked, weights, flops_to_learn: 1, present: 20 << 20, peak: 20 << 20 }
     }

@@ -51,11 +51,21 @@ impl Sets {
                 Prepared { card: card(files, Dropped::default(), &train, &validation), train, validation }
             }
         };
+        let arranged = |set: Set| arranged(set, args, subject);
+        let (train, validation) = (arranged(train)?, arranged(validation)?);
         let validation = Some(validation).filter(|set| set.learned() > 0);
         if validation.is_none() && (args.data.val_fraction > 0.0 || !args.data.val.is_empty()) {
             say("there is too little data to set any aside for validation");
         }
         Ok(Sets { train, validation, card })
+    }
+}
+
+impl Sets {
+    /// The most sequences that a sample consists of.
+    pub fn most_sequences(&self, context: usize) -> usize {
+        let sets = std::iter::once(&self.train).chain(&self.validation);
+        sets.map(|set| set.most_sequences(context)).max().unwrap_or(1)
     }
 }
 
@@ -79,6 +89,20 @@ pub fn describe(card: &Card) -> String {
         said += &format!("; dropped: {}", dropped.join(", "));
     }
     said
+}
+
+/// The set in the form that was asked for: conversations packed, documents that do not see each other.
+fn arranged(set: Set, args: &TrainArgs, subject: &Subject) -> Result<Set, Fail> {
+    let set = if args.data.pack { set.packed(subject.config.context, args.run.seed) } else { set };
+    if !args.data.mask_documents {
+        return Ok(set);
+    }
+    let Some(start) = subject.end_of_text() else {
+        return Err(Fail::asked(
+            "--mask-documents: the vocabulary has no token between documents, so it is not known where they end; leave it out",
+        ));
+    };
+    Ok(set.documents_from(start))
 }
 
 fn known(subject: &Subject) -> Result<&Tokenizer, Fail> {

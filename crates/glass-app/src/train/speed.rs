@@ -184,8 +184,8 @@ mod tests {
 
     fn proxy(config: Config, batch: usize) -> Proxy {
         let (keep, ranks, reduce) = (Keep::All, 1, Reduce::Exact);
-        let asked =
-            Requested { config, keep, batch, accumulate: 1, ranks, reduce, threads: 2, samples: false };
+        let (accumulate, sequences, threads, samples) = (1, 1, 2, false);
+        let asked = Requested { config, keep, batch, accumulate, sequences, ranks, reduce, threads, samples };
         Proxy::of(&asked, 2e11)
     }
 

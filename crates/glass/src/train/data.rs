@@ -12,6 +12,8 @@ pub mod shards;
 pub mod llm_c;
 pub mod chats;
 pub mod set;
+pub mod pack;
+pub mod mix;
 pub mod ids;
 pub mod order;
 mod portions;

@@ -32,6 +32,7 @@ mod scratch;
 mod train_chats;
 mod train_data;
 mod train_order;
+mod train_pack;
 mod train_prepare;
 mod train_ranks;
 mod train_run;
