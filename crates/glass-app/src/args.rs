@@ -4,6 +4,7 @@ mod adding;
 mod bench;
 mod chat;
 mod config;
+mod data_path;
 mod draft;
 #[cfg(feature = "fetch")]
 mod fetch;
@@ -42,6 +43,7 @@ pub use adding::Adding;
 pub use bench::BenchArgs;
 pub use chat::ChatArgs;
 pub use config::{Options, SAMPLE, is_sample};
+pub use data_path::DataPath;
 pub use draft::DraftArgs;
 #[cfg(feature = "fetch")]
 pub use fetch::FetchArgs;

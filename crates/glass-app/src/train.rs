@@ -11,6 +11,8 @@ mod display;
 mod draft;
 mod kept;
 mod looks;
+mod mixture;
+mod mask;
 mod plan;
 mod ranks;
 mod room;
@@ -45,7 +47,7 @@ use glass::train::settings::Settings;
 use glass::train::watch::Why;
 use serde_json::json;
 
-use crate::args::{NO_FOLDER, TrainArgs};
+use crate::args::{DataPath, NO_FOLDER, TrainArgs};
 use crate::fail::{Fail, say};
 use crate::model_arg;
 use crate::out::{Out, count, number};
@@ -77,17 +79,24 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     if joined.has_others() && args.run.plan {
         return Err(Fail::asked("--plan: it plans for one process; start it without mpirun or srun"));
     }
+    if joined.has_others() && args.run.show_mask.is_some() {
+        return Err(Fail::asked("--show-mask: it is shown by one process; start it without mpirun or srun"));
+    }
     check(args, joined)?;
     let mut args = args.clone();
     // A plan needs no folder: what it would keep there passes.
     let near = args.out.clone();
-    let is_passing = args.run.plan && !args.run.resume && near == Path::new(NO_FOLDER);
+    let is_passing = args.run.only_shows() && !args.run.resume && near == Path::new(NO_FOLDER);
     let _without = is_passing.then(|| kept::TemporaryFolder::folder(&mut args.out));
     let _passing = kept::keep(&mut args, joined)?;
     let threads = joined.threads(Cpu::available_threads());
     args.machine.threads = args.machine.threads.or(threads);
     let args = &args;
     let cpu = model_arg::cpu(&args.machine);
+    if let Some(count) = args.run.show_mask {
+        let (subject, raw) = Subject::and_data(args)?;
+        return mask::show(args, &subject, raw, count as usize);
+    }
     // What rank 0 writes while it reads a large text, the others can use.
     let (subject, sets) = joined.first_then_others(|| {
         let (subject, raw) = Subject::and_data(args)?;
@@ -121,6 +130,9 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     let settings = Settings { steps: joined.number(settings.steps)?, ..settings };
     settings.check()?;
     say(&sets::describe(&sets.card));
+    if let Some(said) = mixture::describe(&sets.train, subject.config.context, &settings) {
+        say(&said);
+    }
     say(&format!(
         "{}; {} of {}",
         count(budget.weights as usize, "weight"),
@@ -177,7 +189,7 @@ fn with_changed_files(args: &TrainArgs, error: Error) -> Fail {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified()).ok();
     let begun = modified(&args.out.join("train/data.json")).filter(|_| of_data && args.run.resume);
     let data = &args.data;
-    let named = data.data.iter().chain(&data.chat).chain(&data.val);
+    let named = data.data.iter().chain(&data.chat).map(|data| &data.path).chain(&data.val);
     let newer = named.filter(|path| path.is_file() && begun.is_some() && modified(path) > begun);
     let newer: Vec<String> = newer.map(|path| path.display().to_string()).collect();
     match (Fail::from(error), newer.is_empty()) {
@@ -194,12 +206,12 @@ fn options(args: &TrainArgs, settings: &Settings) -> String {
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     options.set("steps", whole(settings.steps), &["epochs"]);
     options.set("warmup", whole(settings.warmup), &[]);
-    for (name, paths) in [("data", &args.data.data), ("chat", &args.data.chat), ("val", &args.data.val)] {
-        let named = |path: &std::path::PathBuf| {
-            std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
-        };
+    let data = &args.data;
+    let val: Vec<DataPath> = data.val.iter().cloned().map(DataPath::from).collect();
+    for (name, paths) in [("data", &data.data), ("chat", &data.chat), ("val", &val)] {
         if !paths.is_empty() {
-            options.set(name, paths.iter().map(named).collect::<Vec<_>>(), &[]);
+            let named = paths.iter().map(|path| path.absolute().to_string());
+            options.set(name, named.collect::<Vec<_>>(), &[]);
         }
     }
     options.to_toml()
@@ -207,7 +219,7 @@ fn options(args: &TrainArgs, settings: &Settings) -> String {
 
 /// Checks everything that can be checked before reading data.
 fn check(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
-    if joined.is_first() && !args.run.plan && !args.run.resume {
+    if joined.is_first() && !args.run.only_shows() && !args.run.resume {
         Folder::is_free(&args.out)?;
     }
     if args.run.resume {

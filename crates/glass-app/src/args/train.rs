@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{ArgPredicate, OsStringValueParser, TypedValueParser};
 use clap::{ArgGroup, Args, ValueEnum};
 use glass::backend::Precision;
 use glass::memory::Keep;
@@ -10,18 +11,22 @@ use glass::train::settings::Settings;
 use glass::weights::dtype::Dtype;
 
 use super::config::RECIPES;
-use super::{Adding, DraftArgs, MachineArgs, Options, RuleArgs, Width};
+use super::{Adding, DataPath, DraftArgs, MachineArgs, Options, RuleArgs, Width};
 
 /// What stands for --out where a plan is given none.
 pub const NO_FOLDER: &str = ".";
 
 /// Learn from text
 #[derive(Args, Clone, Debug)]
-#[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).args(["data", "chat"]))]
+#[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).multiple(true).args(["data", "chat"]))]
 pub struct TrainArgs {
-    /// Where the model and the run are written; --plan needs none
-    #[arg(long, value_name = "DIR", required = false, required_unless_present = "plan")]
-    #[arg(default_value_if("plan", "true", NO_FOLDER), hide_default_value = true)]
+    /// Where the model and the run are written; --plan and --show-mask need none
+    #[arg(long, value_name = "DIR", required = false, required_unless_present_any = ["plan", "show_mask"])]
+    #[arg(
+        default_value_if("plan", "true", NO_FOLDER),
+        default_value_if("show_mask", ArgPredicate::IsPresent, NO_FOLDER)
+    )]
+    #[arg(hide_default_value = true)]
     pub out: PathBuf,
 
     /// Options from a file in TOML, `steps = 1000`; those on the command line count more. Relative paths in it begin at the
@@ -59,14 +64,15 @@ pub struct TrainArgs {
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
     /// Text, JSON lines (.jsonl), JSON (.json), CSV or TSV; a folder of text and JSON lines (see --ending); shards
-    /// of token ids (.bin, see --bin); - for standard input; `sample` for stories that come with the program
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    pub data: Vec<PathBuf>,
+    /// of token ids (.bin, see --bin); - for standard input; `sample` for stories that come with the program. For a mixture, with
+    /// amounts: stories.txt@0.7 is 70 % of the tokens, code.txt@x3 is seen three times while data without an amount is seen once
+    #[arg(long, value_name = "PATH[@AMOUNT]", num_args = 1.., value_parser = data_path())]
+    pub data: Vec<DataPath>,
 
     /// Conversations, one {"messages":[{"role","content"}]} per line; only the assistant's messages are learned.
-    /// Lines with {"text"} are learned in full, so that a model keeps what it knew
-    #[arg(long, value_name = "FILE.jsonl", num_args = 1..)]
-    pub chat: Vec<PathBuf>,
+    /// Lines with {"text"} are learned in full, so that a model keeps what it knew. With --data too, both are mixed
+    #[arg(long, value_name = "FILE.jsonl[@AMOUNT]", num_args = 1.., value_parser = data_path())]
+    pub chat: Vec<DataPath>,
 
     /// Fill every sample with as many whole conversations as fit into the context. They do not see each other, so the loss is the
     /// same as without; a step learns from more of them
@@ -288,6 +294,12 @@ pub struct RunArgs {
     #[arg(long)]
     pub plan: bool,
 
+    /// Print the first N samples as the model would read them, with what is learned marked, what is cut off and what is left out
+    /// and why, and stop
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "3", conflicts_with = "plan")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub show_mask: Option<u32>,
+
     /// Plain lines even on a terminal, without a display
     #[arg(long)]
     pub plain: bool,
@@ -295,6 +307,10 @@ pub struct RunArgs {
     /// JSON: one line per step as in log.jsonl, and a final one
     #[arg(long)]
     pub json: bool,
+}
+
+fn data_path() -> impl TypedValueParser<Value = DataPath> {
+    OsStringValueParser::new().try_map(DataPath::parse)
 }
 
 /// The order of samples.
@@ -329,6 +345,11 @@ impl RunArgs {
     /// Which activations are kept for the backward pass.
     pub fn keep(&self) -> Keep {
         if self.recompute { Keep::Inputs } else { Keep::All }
+    }
+
+    /// Whether nothing is trained and kept.
+    pub fn only_shows(&self) -> bool {
+        self.plan || self.show_mask.is_some()
     }
 
     /// The settings of a run of `steps` steps.

@@ -31,6 +31,7 @@ mod tiny;
 mod scratch;
 mod train_chats;
 mod train_data;
+mod train_mix;
 mod train_order;
 mod train_pack;
 mod train_prepare;

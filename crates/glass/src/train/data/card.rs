@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::train::data::corpus::Dropped;
-use crate::train::data::set::Set;
+use crate::train::data::corpus::{Dropped, hash};
+use crate::train::data::set::{Samples, Set};
 use crate::train::json::write_json;
 use crate::{Error, Result};
 
@@ -28,6 +28,20 @@ pub struct Card {
     pub validation: Share,
     /// How the data was split: a fraction drawn from a seed, or `None` if both sets were given separately.
     pub split: Option<Split>,
+    /// The sources of a mixture.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
+}
+
+/// A source of a mixture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// What it is called: its path.
+    pub name: String,
+    /// Its share of the tokens learned.
+    pub share: f64,
+    /// Its own card.
+    pub card: Box<Card>,
 }
 
 /// A part of the data.
@@ -83,7 +97,26 @@ impl Card {
         let (train, validation) = (Share::of(train), Share::of(validation));
         let all = train.and(validation);
         let bytes_per_token = all.bytes.map(|bytes| bytes as f64 / all.tokens.max(1) as f64);
-        Card { hash, files, all, bytes_per_token, dropped, train, validation, split }
+        Card { hash, files, all, bytes_per_token, dropped, train, validation, split, sources: Vec::new() }
+    }
+
+    /// The card of a mixture, of whose sources these are the cards; data for validation alone have no name. Sources are in the
+    /// order of the sets in `train`.
+    pub fn of_mixture(cards: Vec<(Option<String>, Card)>, train: &Set, validation: &Set) -> Card {
+        let all = || cards.iter().map(|(_, card)| card);
+        let hashes: Vec<&[u8]> = all().map(|card| card.hash.as_bytes()).collect();
+        let files = all().map(|card| card.files).sum();
+        let dropped = all().map(|card| card.dropped).fold(Dropped::default(), Dropped::and);
+        let is_separate = cards.iter().any(|(name, _)| name.is_none());
+        let split = if is_separate { None } else { all().find_map(|card| card.split) };
+        let whole = Card::new(hash(&hashes), files, dropped, split, train, validation);
+        let shares: Vec<f64> = match &train.samples {
+            Samples::Mix(mix) => mix.parts().iter().map(|part| part.share).collect(),
+            _ => Vec::new(),
+        };
+        let named = cards.into_iter().filter_map(|(name, card)| Some((name?, card)));
+        let source = |((name, card), share)| Source { name, share, card: Box::new(card) };
+        Card { sources: named.zip(shares).map(source).collect(), ..whole }
     }
 
     /// Writes it as `train/data.json` into a run's folder.

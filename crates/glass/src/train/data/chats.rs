@@ -158,14 +158,44 @@ pub struct Cut {
     pub shortened: usize,
     /// Left out, because nothing in them, or in the part that fits into the context, is to be learned.
     pub left_out: usize,
+    /// Those of them in which something would be learned after the context.
+    pub beyond: usize,
+}
+
+/// What is left of a conversation in a context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// So many ids, up to the last one learned in the context.
+    Ids {
+        /// Their number.
+        len: usize,
+        /// Whether something after the context would be learned too.
+        shortened: bool,
+    },
+    /// Nothing in it is to be learned.
+    Silent,
+    /// What is to be learned in it begins after the context.
+    Beyond,
+}
+
+impl Fit {
+    /// Of a conversation in which these ids are to be learned. The first one has no id before it, so it cannot be. The ids after
+    /// the last learned one are left out, since nothing is learned from them.
+    pub fn of(learned: &[bool], context: usize) -> Fit {
+        let fits = learned.len().min(context + 1);
+        match ((1..fits).rev().find(|&index| learned[index]), learned[fits..].contains(&true)) {
+            (Some(last), shortened) => Fit::Ids { len: last + 1, shortened },
+            (None, true) => Fit::Beyond,
+            (None, false) => Fit::Silent,
+        }
+    }
 }
 
 /// Returns the ids of a line's contents, and which of them are learned.
 pub type Encode<'a> = dyn Fn(&Told) -> Result<(Vec<u32>, Vec<bool>)> + Sync + 'a;
 
 /// Makes a sample of each line, in parallel and in order. For conversations, `encode` is a template's
-/// [`tokens`](Talk::tokens); `length` gives the bytes of a token's text, if known. The tokens after the last
-/// learned one are left out, since nothing is learned from them.
+/// [`tokens`](Talk::tokens); `length` gives the bytes of a token's text, if known. What is left of each is its [`Fit`].
 pub fn set(
     conversations: &[Entry],
     context: usize,
@@ -179,16 +209,15 @@ pub fn set(
     let mut cut = Cut::default();
     let mut chats = Vec::new();
     for (mut ids, mut learned) in encoded {
-        let fits = ids.len().min(context + 1);
-        // The first id has no id before it, so it cannot be learned.
-        let last = (1..fits).rev().find(|&index| learned[index]);
-        let Some(last) = last else {
+        let fit = Fit::of(&learned, context);
+        let Fit::Ids { len, shortened } = fit else {
             cut.left_out += 1;
+            cut.beyond += usize::from(fit == Fit::Beyond);
             continue;
         };
-        cut.shortened += usize::from(learned[fits..].contains(&true));
-        ids.truncate(last + 1);
-        learned.truncate(last + 1);
+        cut.shortened += usize::from(shortened);
+        ids.truncate(len);
+        learned.truncate(len);
         chats.push(Chat { ids, learned });
     }
     let bytes = length.map(|length| {

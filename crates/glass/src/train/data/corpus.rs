@@ -78,6 +78,21 @@ pub enum Doing {
 /// Receives progress.
 pub type Report<'a> = &'a mut dyn FnMut(Progress);
 
+/// The documents of corpora that are learned together, so that none is learned twice, or learned from one and validated on in
+/// another. It takes about 40 bytes per document.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    all: HashSet<u128>,
+    validation: HashSet<u128>,
+}
+
+impl Seen {
+    /// All that was seen so far is for validation.
+    pub fn hold_out(&mut self) {
+        self.validation.extend(&self.all);
+    }
+}
+
 /// Files of documents.
 pub struct Corpus {
     source: Arc<Source>,
@@ -121,6 +136,17 @@ pub struct Dropped {
     pub empty: u64,
 }
 
+impl Dropped {
+    /// Those of two corpora.
+    pub(crate) fn and(self, other: Dropped) -> Dropped {
+        Dropped {
+            duplicates: self.duplicates + other.duplicates,
+            validating: self.validating + other.validating,
+            empty: self.empty + other.empty,
+        }
+    }
+}
+
 impl Corpus {
     /// Opens the files and computes their hash.
     pub fn open(source: Source) -> Result<Corpus> {
@@ -148,6 +174,13 @@ impl Corpus {
         &self.hash
     }
 
+    /// The same, read after another corpus of the same mixture: what happens to its documents depends on the other's too.
+    #[must_use]
+    pub fn after(mut self, other: &Corpus) -> Corpus {
+        self.hash = hash(&[self.hash.as_bytes(), other.hash.as_bytes()]);
+        self
+    }
+
     /// The source of the corpus.
     pub fn source(&self) -> &Source {
         &self.source
@@ -161,6 +194,12 @@ impl Corpus {
     /// Reads all documents once and decides what happens to each. It needs up to about 80 bytes of memory for every
     /// document, and holds no text.
     pub fn parts(&self, report: Report<'_>) -> Result<Parts> {
+        self.parts_after(&mut Seen::default(), report)
+    }
+
+    /// The same after the corpora whose documents were seen, to which its own are added. What was in one of them is a duplicate;
+    /// if duplicates are kept, it is learned, unless the other corpus validates on it.
+    pub fn parts_after(&self, seen: &mut Seen, report: Report<'_>) -> Result<Parts> {
         let mut before = 0;
         let mut listed = |files: &[PathBuf]| {
             let all = Contents::of(files, &self.source, &mut |bytes| {
@@ -174,21 +213,22 @@ impl Corpus {
             false => listed(&self.source.validation)?,
         };
         let all = listed(&self.source.files)?;
-        Parts::decide(&self.source, all, held_out)
+        Parts::decide(&self.source, all, held_out, seen)
     }
 }
 
 impl Parts {
     /// Duplicates are dropped before splitting, so no document is in both parts.
-    fn decide(source: &Arc<Source>, all: Contents, held_out: Contents) -> Result<Parts> {
+    fn decide(source: &Arc<Source>, all: Contents, held_out: Contents, others: &mut Seen) -> Result<Parts> {
         let mut seen = HashSet::new();
-        let mut once = |content: &u128, kept: Fate| match seen.insert(*content) || source.keep_duplicates {
-            true => kept,
-            false => Fate::Duplicate,
+        let mut once = |content: &u128, kept: Fate| {
+            let is_new = seen.insert(*content) && !others.all.contains(content);
+            if is_new || source.keep_duplicates { kept } else { Fate::Duplicate }
         };
         let validation: Vec<Fate> =
             held_out.contents.iter().map(|content| once(content, Fate::Validation)).collect();
-        let validates: HashSet<u128> = held_out.contents.into_iter().collect();
+        let mut validates: HashSet<u128> = held_out.contents.into_iter().collect();
+        validates.extend(&others.validation);
         let fate = |content: &u128| match validates.contains(content) {
             true => Fate::Validates,
             false => once(content, Fate::Train),
@@ -196,12 +236,26 @@ impl Parts {
         let mut train: Vec<Fate> = all.contents.iter().map(fate).collect();
         let mut tail = None;
         if source.validation.is_empty() {
-            tail = split(&mut train, &all.lengths, source.fraction, source.seed);
+            let can_validate = |index: usize| !others.all.contains(&all.contents[index]);
+            tail = split(&mut train, &all.lengths, &can_validate, source.fraction, source.seed);
             drop_copies(&mut train, &all.contents, tail.map(|(index, _)| index));
         }
         if !train.contains(&Fate::Train) {
-            let why = "every document in it is used for validation, so nothing is left to learn from";
+            let why = match train.contains(&Fate::Duplicate) && !others.all.is_empty() {
+                true => {
+                    "every document in it was in the data before it, so nothing is left of it; leave it out"
+                }
+                false => "every document in it is used for validation, so nothing is left to learn from",
+            };
             return Err(Error::invalid(named(&source.files), why));
+        }
+        let of_validation =
+            |index: &usize| train[*index] == Fate::Validation || tail.is_some_and(|(tail, _)| tail == *index);
+        others.validation.extend((0..train.len()).filter(of_validation).map(|index| all.contents[index]));
+        others.validation.extend(validates);
+        match others.all.is_empty() {
+            true => others.all = seen,
+            false => others.all.extend(seen),
         }
         let count = |fate| train.iter().chain(&validation).filter(|one| **one == fate).count() as u64;
         let dropped = Dropped {
@@ -361,8 +415,15 @@ fn drop_copies(fates: &mut [Fate], contents: &[u128], tail: Option<usize>) {
 /// Documents are assigned to validation in an order drawn from `seed` until they would exceed `fraction` of the
 /// bytes. If this gives validation less than half of its share, because documents are few and long, the tail of the
 /// next document is used too: returns its number, and the byte from which it is for validation.
-fn split(fates: &mut [Fate], lengths: &[u64], fraction: f64, seed: u64) -> Option<(usize, u64)> {
-    let kept: Vec<usize> = (0..fates.len()).filter(|index| fates[*index] == Fate::Train).collect();
+fn split(
+    fates: &mut [Fate],
+    lengths: &[u64],
+    can_validate: &dyn Fn(usize) -> bool,
+    fraction: f64,
+    seed: u64,
+) -> Option<(usize, u64)> {
+    let kept = |index: &usize| fates[*index] == Fate::Train && can_validate(*index);
+    let kept: Vec<usize> = (0..fates.len()).filter(kept).collect();
     let bytes: u64 = kept.iter().map(|index| lengths[*index]).sum();
     let wanted = (bytes as f64 * fraction) as u64;
     let mut held = 0;
