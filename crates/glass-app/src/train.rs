@@ -130,6 +130,9 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     let settings = Settings { steps: joined.number(settings.steps)?, ..settings };
     settings.check()?;
     say(&sets::describe(&sets.card));
+    if let Some(said) = sets::similar(&sets.card) {
+        say(&said);
+    }
     if let Some(said) = mixture::describe(&sets.train, subject.config.context, &settings) {
         say(&said);
     }

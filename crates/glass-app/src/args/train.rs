@@ -6,6 +6,7 @@ use clap::builder::{ArgPredicate, OsStringValueParser, TypedValueParser};
 use clap::{ArgGroup, Args, ValueEnum};
 use glass::backend::Precision;
 use glass::memory::Keep;
+use glass::train::corpus::Near;
 use glass::train::order::Arrangement;
 use glass::train::settings::Settings;
 use glass::weights::dtype::Dtype;
@@ -110,6 +111,11 @@ pub struct DataArgs {
     /// Keep documents that occur more than once; by default, exact duplicates are dropped
     #[arg(long, conflicts_with_all = ["chat", "bin"])]
     pub keep_duplicates: bool,
+
+    /// Documents and conversations that are nearly the same as others: report how many there are, above all as validation data;
+    /// drop them; or keep them, without looking
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Similar::Report, conflicts_with = "bin")]
+    pub near_duplicates: Similar,
 
     /// Validation data, of the same kind; it is never learned. By default, files of --data whose names contain
     /// `val`, `dev` or `test` are used
@@ -307,6 +313,28 @@ pub struct RunArgs {
     /// JSON: one line per step as in log.jsonl, and a final one
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is done about documents that are nearly the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Similar {
+    /// They are counted, and learned as all others
+    Report,
+    /// Of those to train on, only the first is learned, and none that is nearly the same as validation data
+    Drop,
+    /// They are not looked for
+    Keep,
+}
+
+impl Similar {
+    /// The library's value.
+    pub fn near(self) -> Near {
+        match self {
+            Similar::Report => Near::Report,
+            Similar::Drop => Near::Drop,
+            Similar::Keep => Near::Keep,
+        }
+    }
 }
 
 fn data_path() -> impl TypedValueParser<Value = DataPath> {

@@ -106,6 +106,7 @@ impl Raw {
             fraction,
             seed,
             keep_duplicates: data.keep_duplicates,
+            near: data.near_duplicates.near(),
             ..Source::of(train)
         };
         Ok(Raw::Text(Text::open(source, data.shards.clone(), args.out.join("train").join("data"))?))

@@ -10,8 +10,9 @@ use glass_kernels::peak;
 use serde_json::json;
 
 use super::budget::{Budget, Requested};
+use super::mixture;
 use super::room;
-use super::sets::{Sets, describe};
+use super::sets::{Sets, describe, similar};
 use super::speed::Speed;
 use crate::args::TrainArgs;
 use crate::fail::Fail;
@@ -151,6 +152,10 @@ pub fn show(
         return out.done();
     }
     out.prose(&describe(&sets.card))?;
+    for said in similar(&sets.card).into_iter().chain(mixture::describe(&sets.train, speed.context, settings))
+    {
+        out.prose(&said)?;
+    }
     writeln!(out, "{}", out.bold(&count(budget.weights as usize, "weight")))?;
     let rows = [
         ("program and data", budget.present),

@@ -18,6 +18,9 @@ use crate::args::TrainArgs;
 use crate::fail::{Fail, say};
 use crate::out::{count, number};
 
+/// How many near-duplicates are named.
+const SHOWN: usize = 2;
+
 /// The sets of a run.
 pub struct Sets {
     /// For training.
@@ -93,14 +96,18 @@ fn one(raw: Raw, args: &TrainArgs, subject: &Subject) -> Result<Prepared, Fail> 
             let (tokenizer, vocabulary) = (known(subject)?, subject.config.vocabulary);
             text.prepare(Encoding { tokenizer, vocabulary })?
         }
-        Raw::Chats { train, validation, own, files } => {
+        Raw::Chats { mut train, validation, own, files } => {
+            let before = train.len();
+            let twins = chats::twins(&mut train, &validation, args.data.near_duplicates.near());
+            let near = (before - train.len()) as u64;
             let (train, left_out) = conversations("--chat", &train, subject)?;
             let (validation, more) = match own {
                 true => conversations("--val", &validation, subject)?,
                 false => drawn(&validation, subject)?,
             };
-            let dropped = Dropped { empty: (left_out + more) as u64, ..Dropped::default() };
-            Prepared { card: card(files, dropped, &train, &validation), train, validation }
+            let dropped = Dropped { empty: (left_out + more) as u64, near, ..Dropped::default() };
+            let card = Card { near_duplicates: twins, ..card(files, dropped, &train, &validation) };
+            Prepared { card, train, validation }
         }
         Raw::Shards { train, validation, width } => {
             let files = train.len() + validation.len();
@@ -132,9 +139,10 @@ pub fn describe(card: &Card) -> String {
     if let Some(bytes) = card.bytes_per_token {
         said += &format!("; {bytes:.2} bytes per token");
     }
-    let Dropped { duplicates, validating, empty } = card.dropped;
+    let Dropped { duplicates, validating, empty, near } = card.dropped;
     let copies = if duplicates == 1 { "duplicate" } else { "duplicates" };
-    let kinds = [(duplicates, copies), (validating, "that validate"), (empty, "empty")];
+    let almost = if near == 1 { "near-duplicate" } else { "near-duplicates" };
+    let kinds = [(duplicates, copies), (near, almost), (validating, "that validate"), (empty, "empty")];
     let dropped = kinds.iter().filter(|(number, _)| *number > 0);
     let dropped: Vec<_> = dropped.map(|(documents, kind)| format!("{} {kind}", number(*documents))).collect();
     if !dropped.is_empty() {
@@ -170,6 +178,34 @@ fn packing(train: &Set, context: usize) -> String {
         count(windows, "sample"),
         100.0 * rows as f64 / (windows * context).max(1) as f64
     )
+}
+
+/// How many documents are nearly the same as others, with examples.
+pub fn similar(card: &Card) -> Option<String> {
+    let twins = card.near_duplicates.as_ref()?;
+    let kinds = [(twins.training, "others to train on"), (twins.validation, "validation data")];
+    let kinds = kinds.iter().filter(|(number, _)| *number > 0);
+    let kinds: Vec<String> = kinds
+        .map(|(documents, of)| format!("{} nearly as {of}", count(*documents as usize, "document")))
+        .collect();
+    if kinds.is_empty() {
+        return None;
+    }
+    let shown = twins.examples.iter().take(SHOWN).map(|twin| {
+        let validates = if twin.validates { " (validates)" } else { "" };
+        format!("{} and {}{validates}: {:.2}", twin.document, twin.other, twin.similarity)
+    });
+    let advice = match card.dropped.near {
+        0 => "; --near-duplicates drop leaves them out",
+        _ => "; they are left out",
+    };
+    let shown: Vec<String> = shown.collect();
+    Some(format!(
+        "{} (similarity of {} or more), as {}{advice}",
+        kinds.join(", "),
+        twins.threshold,
+        shown.join("; ")
+    ))
 }
 
 fn known(subject: &Subject) -> Result<&Tokenizer, Fail> {

@@ -14,6 +14,7 @@ pub mod chats;
 pub mod set;
 pub mod pack;
 pub mod mix;
+pub mod near;
 pub mod ids;
 pub mod order;
 mod portions;

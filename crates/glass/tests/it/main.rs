@@ -32,6 +32,7 @@ mod scratch;
 mod train_chats;
 mod train_data;
 mod train_mix;
+mod train_near;
 mod train_order;
 mod train_pack;
 mod train_prepare;

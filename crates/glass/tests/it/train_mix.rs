@@ -84,7 +84,8 @@ fn every_step_has_about_the_same_mixture() {
 
 #[test]
 fn every_source_has_its_own_epochs() {
-    let set = mixed(vec![(stream(2401, 0, 15), Amount::Times(3.0)), (stream(9601, 15, 15), Amount::default())]);
+    let set =
+        mixed(vec![(stream(2401, 0, 15), Amount::Times(3.0)), (stream(9601, 15, 15), Amount::default())]);
     let mut order = Order::new(&set, 24, 5, 1, Arrangement::Shuffled, 3);
     // 3 times 100 windows, and 400.
     let steps = order.steps(1.0).unwrap();

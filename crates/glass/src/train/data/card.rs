@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::train::data::corpus::{Dropped, hash};
+use crate::train::data::corpus::{Dropped, Twins, hash};
 use crate::train::data::set::{Samples, Set};
 use crate::train::json::write_json;
 use crate::{Error, Result};
@@ -28,6 +28,9 @@ pub struct Card {
     pub validation: Share,
     /// How the data was split: a fraction drawn from a seed, or `None` if both sets were given separately.
     pub split: Option<Split>,
+    /// Documents that are nearly the same, if they were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near_duplicates: Option<Twins>,
     /// The sources of a mixture.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
@@ -97,7 +100,18 @@ impl Card {
         let (train, validation) = (Share::of(train), Share::of(validation));
         let all = train.and(validation);
         let bytes_per_token = all.bytes.map(|bytes| bytes as f64 / all.tokens.max(1) as f64);
-        Card { hash, files, all, bytes_per_token, dropped, train, validation, split, sources: Vec::new() }
+        Card {
+            hash,
+            files,
+            all,
+            bytes_per_token,
+            dropped,
+            train,
+            validation,
+            split,
+            near_duplicates: None,
+            sources: Vec::new(),
+        }
     }
 
     /// The card of a mixture, of whose sources these are the cards; data for validation alone have no name. Sources are in the
@@ -114,9 +128,10 @@ impl Card {
             Samples::Mix(mix) => mix.parts().iter().map(|part| part.share).collect(),
             _ => Vec::new(),
         };
+        let twins = all().filter_map(|card| card.near_duplicates.clone()).reduce(Twins::and);
         let named = cards.into_iter().filter_map(|(name, card)| Some((name?, card)));
         let source = |((name, card), share)| Source { name, share, card: Box::new(card) };
-        Card { sources: named.zip(shares).map(source).collect(), ..whole }
+        Card { sources: named.zip(shares).map(source).collect(), near_duplicates: twins, ..whole }
     }
 
     /// Writes it as `train/data.json` into a run's folder.

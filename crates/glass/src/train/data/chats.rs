@@ -2,6 +2,7 @@
 //! assistant's messages are learned. Lines with plain text, `{"text"}`, may be mixed in; they are learned in full,
 //! so that a model does not forget what it knew.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,8 @@ use serde_json::{Map, Value};
 use crate::random::Random;
 use crate::tokens::Tokenizer;
 use crate::tokens::chat::{Message, Template};
+use crate::train::data::corpus::{Near, Twins};
+use crate::train::data::near::{self, Role, Sketching};
 use crate::train::data::set::{Chat, Samples, Set};
 use crate::train::data::{Remark, utf8};
 use crate::{Error, Result};
@@ -149,6 +152,32 @@ pub fn split(conversations: Vec<Entry>, fraction: f64, seed: u64) -> (Vec<Entry>
     let mut validates = validates.into_iter();
     let (validation, training) = conversations.into_iter().partition(|_| validates.next() == Some(true));
     (training, validation)
+}
+
+/// Finds conversations that are nearly the same by what is said in them, and drops them if that is asked for, as
+/// [`Near`] says. `None` if they are not to be looked for.
+pub fn twins(train: &mut Vec<Entry>, validation: &[Entry], near: Near) -> Option<Twins> {
+    if near == Near::Keep {
+        return None;
+    }
+    let mut sketching = Sketching::default();
+    for entry in train.iter().chain(validation) {
+        let texts: Vec<&str> = entry.told.texts().collect();
+        sketching.add(texts.join("\n").into_bytes(), true);
+    }
+    let signatures = sketching.end();
+    let mut roles = vec![Role::Train; train.len()];
+    roles.resize(signatures.len(), Role::Validation);
+    let pairs = near::find(&signatures.iter().collect::<Vec<_>>(), &roles);
+    let place = |at: usize| train.iter().chain(validation).nth(at).map(|entry| entry.place.clone());
+    let twins = Twins::of(&pairs, &roles, &|at| place(at).unwrap_or_default());
+    if near == Near::Drop {
+        let dropped: HashSet<usize> =
+            pairs.training.iter().chain(&pairs.validation).map(|pair| pair.document).collect();
+        let mut at = 0..;
+        train.retain(|_| !at.next().is_some_and(|at| dropped.contains(&at)));
+    }
+    Some(twins)
 }
 
 /// Statistics of conversations that could not be used as they are.

@@ -1,5 +1,8 @@
 //! Splits documents into parts: for training, for validation, and dropped.
 
+mod contents;
+mod twins;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::PathBuf;
@@ -11,8 +14,11 @@ use serde::{Deserialize, Serialize};
 use crate::random::Random;
 use crate::train::content::Content;
 use crate::train::data::pieces::{Piece, Pieces, Sizes};
+use contents::Contents;
+
 use crate::train::data::{Reading, Remark};
 use crate::{Error, Result};
+pub use twins::{Near, Twin, Twins};
 
 /// What a corpus is made from.
 #[derive(Clone, Debug)]
@@ -29,6 +35,8 @@ pub struct Source {
     pub seed: u64,
     /// Whether exact duplicates of documents are kept.
     pub keep_duplicates: bool,
+    /// What is done about documents that are nearly the same.
+    pub near: Near,
     /// How much is held in memory at once.
     pub sizes: Sizes,
 }
@@ -37,7 +45,16 @@ impl Source {
     /// The source for files to train on, of which nothing is held out.
     pub fn of(files: Vec<PathBuf>) -> Source {
         let (reading, sizes) = (Reading::default(), Sizes::default());
-        Source { files, validation: vec![], reading, fraction: 0.0, seed: 1, keep_duplicates: false, sizes }
+        Source {
+            files,
+            validation: vec![],
+            reading,
+            fraction: 0.0,
+            seed: 1,
+            keep_duplicates: false,
+            near: Near::Keep,
+            sizes,
+        }
     }
 }
 
@@ -113,6 +130,8 @@ pub struct Parts {
     pub remarks: Vec<Remark>,
     /// Documents that were read and left out.
     pub dropped: Dropped,
+    /// Documents that are nearly the same, if they were looked for.
+    pub twins: Option<Twins>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,6 +142,8 @@ enum Fate {
     Duplicate,
     /// Identical to a document for validation.
     Validates,
+    /// Nearly the same as another one.
+    Near,
 }
 
 /// Documents that are left out.
@@ -134,6 +155,9 @@ pub struct Dropped {
     pub validating: u64,
     /// Empty documents.
     pub empty: u64,
+    /// Near-duplicates.
+    #[serde(default)]
+    pub near: u64,
 }
 
 impl Dropped {
@@ -143,6 +167,7 @@ impl Dropped {
             duplicates: self.duplicates + other.duplicates,
             validating: self.validating + other.validating,
             empty: self.empty + other.empty,
+            near: self.near + other.near,
         }
     }
 }
@@ -161,9 +186,10 @@ impl Corpus {
         let named = all.iter().zip(&contents).map(|(path, (content, _))| (path.extension(), content));
         let drawn = validation.is_empty().then_some((fraction, seed));
         let text = format!(
-            "{:?} {} {reading:?} {drawn:?} {keep_duplicates}",
+            "{:?} {} {reading:?} {drawn:?} {keep_duplicates}{}",
             named.collect::<Vec<_>>(),
-            files.len()
+            files.len(),
+            if source.near == Near::Drop { " without near-duplicates" } else { "" }
         );
         Ok(Corpus { hash: hash(&[text.as_bytes()]), source: Arc::new(source), bytes })
     }
@@ -227,7 +253,7 @@ impl Parts {
         };
         let validation: Vec<Fate> =
             held_out.contents.iter().map(|content| once(content, Fate::Validation)).collect();
-        let mut validates: HashSet<u128> = held_out.contents.into_iter().collect();
+        let mut validates: HashSet<u128> = held_out.contents.iter().copied().collect();
         validates.extend(&others.validation);
         let fate = |content: &u128| match validates.contains(content) {
             true => Fate::Validates,
@@ -257,15 +283,26 @@ impl Parts {
             true => others.all = seen,
             false => others.all.extend(seen),
         }
+        let twins = (source.near != Near::Keep)
+            .then(|| twins::find(&mut train, &validation, &all, &held_out, source.near, tail));
         let count = |fate| train.iter().chain(&validation).filter(|one| **one == fate).count() as u64;
         let dropped = Dropped {
             duplicates: count(Fate::Duplicate),
             validating: count(Fate::Validates),
             empty: all.empty + held_out.empty,
+            near: count(Fate::Near),
         };
         let remarks = [all.remarks, held_out.remarks].concat();
         let lengths = [all.lengths, held_out.lengths];
-        Ok(Parts { source: source.clone(), each: [train, validation], lengths, tail, remarks, dropped })
+        Ok(Parts {
+            source: source.clone(),
+            each: [train, validation],
+            lengths,
+            tail,
+            remarks,
+            dropped,
+            twins,
+        })
     }
 
     /// The bytes of a subset.
@@ -366,38 +403,6 @@ impl Tail {
 
 fn named(files: &[PathBuf]) -> String {
     files.first().map_or("data".into(), |path| path.display().to_string())
-}
-
-/// The content hash and length of every document.
-#[derive(Default)]
-struct Contents {
-    contents: Vec<u128>,
-    lengths: Vec<u64>,
-    empty: u64,
-    remarks: Vec<Remark>,
-    read: u64,
-}
-
-impl Contents {
-    fn of(files: &[PathBuf], source: &Source, report: &mut dyn FnMut(u64)) -> Result<Contents> {
-        let mut all = Contents::default();
-        let mut pieces = Pieces::of_files(files, &source.reading, source.sizes);
-        let mut content = Content::default();
-        while let Some(piece) = pieces.next().transpose()? {
-            content.add(&piece.text);
-            if piece.ends {
-                all.contents.push(std::mem::take(&mut content).end());
-                all.lengths.push(piece.offset + piece.text.len() as u64);
-                report(pieces.read());
-            }
-        }
-        if all.lengths.is_empty() {
-            return Err(Error::invalid(named(files), "the files hold no text; name files with text in them"));
-        }
-        all.read = pieces.read();
-        (all.remarks, all.empty) = (pieces.remarks, pieces.empty);
-        Ok(all)
-    }
 }
 
 /// If a document occurs several times (because duplicates are kept), none is learned if one, or a part of one, is
