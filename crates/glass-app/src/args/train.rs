@@ -416,7 +416,11 @@ Files and folders named val, valid, validation, dev, eval or test are for valida
 Text is read in portions and never held in memory as a whole. Duplicate documents are dropped and counted. From 64 MB of text
 on (and with --shards) it is tokenised into shards (.bin, as --bin reads them), also by --plan; an interrupted
 preparation continues after its last shard, and a finished one is reused. DIR/train/data.json is the data card: hash, files, documents,
-bytes, tokens, bytes per token, dropped documents, the split.
+bytes, tokens, tokens learned, bytes per token, lengths of conversations, dropped documents, near-duplicates, the split, the sources.
+
+In a mixture, each PATH@AMOUNT is a source of its own, and all others are one. Its shares hold in every step, and a remark says how
+often each source will be seen; validation loss is reported for each too (val_losses in log.jsonl). Near-duplicates share at least
+0.8 of their sets of five words in a row, by MinHash. docs/data.md tells more.
 
 On a terminal a display shows the loss (nats per token) over the steps, tokens per second, GFLOP/s and its share of this
 machine's peak of multiply-adds, measured at the start (mfu), the time left, the latest sample.
@@ -436,6 +440,8 @@ Examples:
   glass train --data book.txt --out mine
   glass train --data stories --layers 4 --width 256 --heads 4 --minutes 10 --out mine
   glass train --from mine --chat talk.jsonl --epochs 2 --lr 2e-4 --out tuned
+  glass train --from mine --chat talk.jsonl --show-mask
+  glass train --data stories@0.7 code.txt@0.3 --chat talk.jsonl@x2 --epochs 1 --out mixed
   glass train --out mine --resume --steps 2000
   mpirun -n 4 glass train --data book.txt --batch 3 --accumulate 4 --out book
   glass train --data sample --out first";

@@ -21,7 +21,7 @@ use crate::tokenizer;
 /// Data as it was read, split into training and validation, before tokenising.
 pub enum Raw {
     /// Documents.
-    Text(Text),
+    Text(Box<Text>),
     /// Conversations.
     Chats {
         /// For training.
@@ -109,7 +109,8 @@ impl Raw {
             near: data.near_duplicates.near(),
             ..Source::of(train)
         };
-        Ok(Raw::Text(Text::open(source, data.shards.clone(), args.out.join("train").join("data"))?))
+        let text = Text::open(source, data.shards.clone(), args.out.join("train").join("data"))?;
+        Ok(Raw::Text(Box::new(text)))
     }
 
     /// Learns a vocabulary from the training data.

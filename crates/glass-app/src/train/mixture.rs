@@ -67,7 +67,7 @@ pub fn read(args: &TrainArgs) -> Result<Raw, Fail> {
     for (named, raw) in raws {
         let before = all.iter().rev().find_map(|(_, raw)| text_of(raw));
         let raw = match raw {
-            Raw::Text(text) => Raw::Text(text.after(before)),
+            Raw::Text(text) => Raw::Text(Box::new(text.after(before))),
             raw => raw,
         };
         all.push((named, raw));

@@ -216,10 +216,11 @@ fn known(subject: &Subject) -> Result<&Tokenizer, Fail> {
     })
 }
 
+/// Ids, and which of them are learned.
+type Encoded = glass::Result<(Vec<u32>, Vec<bool>)>;
+
 /// What turns a conversation or a text into ids, and says which are learned.
-pub fn encoder(
-    subject: &Subject,
-) -> Result<impl Fn(&Told) -> glass::Result<(Vec<u32>, Vec<bool>)> + Sync, Fail> {
+pub fn encoder(subject: &Subject) -> Result<impl Fn(&Told) -> Encoded + Sync, Fail> {
     let tokenizer = known(subject)?;
     let template =
         subject.template.as_ref().ok_or_else(|| Fail::asked("--chat: there is no chat template"))?;

@@ -89,19 +89,22 @@ impl Text {
     /// Tokenises the text, or reuses existing shards.
     pub fn prepare(self, by: Encoding<'_>) -> Result<Prepared, Fail> {
         let Text { corpus, folder, parts } = self;
-        let mut shown = Shown::default();
         let Some(folder) = folder else {
             let parts = compared(&corpus, parts)?;
+            let mut shown = Shown::default();
             let prepared = in_memory(&corpus, &parts, by, &mut |progress| shown.note(progress));
             shown.line.end();
             return Ok(prepared?);
         };
+        let mut shown = Shown::default();
         let mut shards = Shards::open(&folder, &corpus, by, &mut |progress| shown.note(progress))?;
         if let Some(prepared) = shards.finished()? {
             say(&format!("{}: the token shards of this data already exist", folder.display()));
             return Ok(prepared);
         }
+        shown.line.end();
         let parts = compared(&corpus, parts)?;
+        let mut shown = Shown::default();
         let prepared = shards.finish(&parts, &mut |progress| shown.note(progress));
         shown.line.end();
         Ok(prepared?)

@@ -35,4 +35,5 @@ mod serves_on;
 mod serves_wrong;
 mod service;
 mod trains;
+mod trains_data;
 mod trains_together;

@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use glass::train::card::{Card, Lengths};
 use glass::train::corpus::{Corpus, Seen, Source, Subset};
 use glass::train::ids::Ids;
 use glass::train::mix::{Amount, Mix, ROUND};
 use glass::train::order::{Arrangement, Order, evaluation};
-use glass::train::set::{Samples, Set};
+use glass::train::set::{Chat, Samples, Set};
 
 use crate::scratch::Scratch;
 use crate::train_pack::{chats, set_of};
@@ -210,4 +211,27 @@ fn no_document_is_in_two_sources_or_on_both_sides() {
         let shared = ["a", "c"].iter().filter(|text| learned.contains(&text.to_string())).count();
         assert_eq!(twice, if keep_duplicates { shared } else { 0 });
     }
+}
+
+#[test]
+fn the_card_says_how_long_conversations_are() {
+    let chat = |len: u32| Chat { ids: (0..len).collect(), learned: (0..len).map(|at| at > 1).collect() };
+    let set = set_of((3..=102).map(chat).collect());
+    let lengths = Lengths::of(&set).unwrap();
+    let Lengths { median, percentile_90, percentile_99, longest } = lengths;
+    assert_eq!([median, percentile_90, percentile_99, longest], [52, 92, 101, 102]);
+    assert_eq!(Lengths::of(&set.clone().packed(101, 1)), Some(lengths));
+    assert_eq!(Lengths::of(&stream(9, 0, 3)), None);
+    let one = Card::new("a".into(), 1, Default::default(), None, &set, &stream(9, 0, 3));
+    assert_eq!((one.learned, one.train.tokens, one.lengths), (5050, 5250, Some(lengths)));
+    let text = stream(900, 0, 9);
+    let two = Card::new("b".into(), 2, Default::default(), None, &text, &stream(9, 0, 3));
+    let mixture = mixed(vec![(set, Amount::Share(0.25)), (text, Amount::Share(0.75))]);
+    let named = |name: &str, card: &Card| (Some(name.to_string()), card.clone());
+    let card = Card::of_mixture(vec![named("one", &one), named("two", &two)], &mixture, &stream(9, 0, 3));
+    assert_eq!((card.files, card.learned, card.sources.len()), (3, 5050 + 899, 2));
+    let sources: Vec<_> = card.sources.iter().map(|source| (source.name.as_str(), source.share)).collect();
+    assert_eq!(sources, [("one", 0.25), ("two", 0.75)]);
+    let read: Card = serde_json::from_str(&serde_json::to_string(&card).unwrap()).unwrap();
+    assert_eq!(read, card);
 }

@@ -28,6 +28,12 @@ pub struct Card {
     pub validation: Share,
     /// How the data was split: a fraction drawn from a seed, or `None` if both sets were given separately.
     pub split: Option<Split>,
+    /// Tokens to train on that are learned, once through the data.
+    #[serde(default)]
+    pub learned: u64,
+    /// How long the conversations to train on are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lengths: Option<Lengths>,
     /// Documents that are nearly the same, if they were looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub near_duplicates: Option<Twins>,
@@ -56,6 +62,32 @@ pub struct Share {
     pub bytes: Option<u64>,
     /// Tokens.
     pub tokens: u64,
+}
+
+/// Lengths of conversations in tokens, as far as they are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lengths {
+    /// Half of them are at most this long.
+    pub median: usize,
+    /// 90 % of them are.
+    pub percentile_90: usize,
+    /// 99 % of them are.
+    pub percentile_99: usize,
+    /// The longest.
+    pub longest: usize,
+}
+
+impl Lengths {
+    /// Of the conversations of a set; `None` if it has none.
+    pub fn of(set: &Set) -> Option<Lengths> {
+        let sets = set.parts();
+        let chats = sets.iter().flat_map(|(_, set)| set.samples.chats());
+        let mut lengths: Vec<usize> = chats.map(|chat| chat.ids.len()).collect();
+        lengths.sort_unstable();
+        // The nearest rank: the shortest length that this share of them does not exceed.
+        let at = |percent: usize| lengths.get((lengths.len() * percent).div_ceil(100).max(1) - 1).copied();
+        Some(Lengths { median: at(50)?, percentile_90: at(90)?, percentile_99: at(99)?, longest: at(100)? })
+    }
 }
 
 /// The fraction held out for validation.
@@ -97,6 +129,7 @@ impl Card {
         train: &Set,
         validation: &Set,
     ) -> Card {
+        let (learned, lengths) = (train.learned() as u64, Lengths::of(train));
         let (train, validation) = (Share::of(train), Share::of(validation));
         let all = train.and(validation);
         let bytes_per_token = all.bytes.map(|bytes| bytes as f64 / all.tokens.max(1) as f64);
@@ -109,6 +142,8 @@ impl Card {
             train,
             validation,
             split,
+            learned,
+            lengths,
             near_duplicates: None,
             sources: Vec::new(),
         }

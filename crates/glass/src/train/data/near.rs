@@ -2,11 +2,14 @@
 //!
 //! Of the sets of five words in a row that two documents have, the similarity is Jaccard's: those in both, divided by those in
 //! either. The least hash of a set, under a random hash function, is the same for two sets with just this probability (Broder 1997,
-//! "On the resemblance and containment of documents"). So a document is read once and represented by the least of 128 hash functions,
-//! of which 8 bits each are kept (Li and König 2010, "b-Bit Minwise Hashing"). Documents are compared if eight hashes in a row, one
-//! of 16 bands, are equal (locality-sensitive hashing, Indyk and Motwani 1998): pairs of similarity 0.8 are found with a probability
-//! of 95 %, those of 0.9 nearly always. Lee et al. 2022 ("Deduplicating Training Data Makes Language Models Better") look for pairs
-//! from 0.8 on, in the same way.
+//! "On the resemblance and containment of documents"). So a document is read once and represented by 128 least hashes, of which 8
+//! bits each are kept (Li and König 2010, "b-Bit Minwise Hashing"). Instead of 128 functions there are 8, each of which gives the
+//! least hash in each of 16 bins (Li, Owen and Zhang 2012, "One Permutation Hashing"), which takes a sixteenth of the time; a bin that
+//! no hash fell into takes that of another one (Shrivastava 2017, "Optimal Densification for Fast and Accurate Minwise Hashing").
+//!
+//! Documents are compared if eight hashes in a row, one of 16 bands, are equal (locality-sensitive hashing, Indyk and Motwani 1998):
+//! pairs of similarity 0.8 are found with a probability of about 95 %, those of 0.9 nearly always. Lee et al. 2022 ("Deduplicating
+//! Training Data Makes Language Models Better") look for pairs from 0.8 on, in the same way.
 
 use std::cmp::Reverse;
 
@@ -16,8 +19,13 @@ use rayon::prelude::*;
 /// Words in a row.
 const WORDS: usize = 5;
 
-/// Hash functions.
-const HASHES: usize = 128;
+/// Hash functions, the bins of each, and how many least hashes that gives.
+const FUNCTIONS: usize = 8;
+const BINS: usize = 16;
+const HASHES: usize = FUNCTIONS * BINS;
+
+/// A bin is the highest bits of a hash.
+const BIN_SHIFT: u32 = u32::BITS - BINS.ilog2();
 
 /// Hashes of a band.
 const ROWS: usize = 8;
@@ -48,8 +56,8 @@ pub struct Sketch {
 
 /// The factors and summands of the hash functions.
 struct Functions {
-    factors: [u32; HASHES],
-    summands: [u32; HASHES],
+    factors: [u32; FUNCTIONS],
+    summands: [u32; FUNCTIONS],
 }
 
 impl Functions {
@@ -63,13 +71,16 @@ impl Functions {
     }
 }
 
+/// A bin without a hash.
+const EMPTY: u32 = u32::MAX;
+
 /// Where the hash of a word begins, and what it is multiplied by for every byte (FNV-1a).
 const START: u64 = 0xcbf2_9ce4_8422_2325;
 const FACTOR: u64 = 0x0100_0000_01b3;
 
 impl Default for Sketch {
     fn default() -> Self {
-        let least = Box::new([u32::MAX; HASHES]);
+        let least = Box::new([EMPTY; HASHES]);
         Sketch { word: START, in_word: false, last: [0; WORDS], words: 0, least }
     }
 }
@@ -106,8 +117,10 @@ impl Sketch {
         let joined = self.last.iter().fold(0, |sum: u64, word| sum.wrapping_mul(FACTOR).wrapping_add(*word));
         let shingle = (mix(joined) >> 32) as u32;
         let Functions { factors, summands } = functions;
-        for ((least, factor), summand) in self.least.iter_mut().zip(factors).zip(summands) {
-            *least = (*least).min(shingle.wrapping_mul(*factor).wrapping_add(*summand));
+        for ((least, factor), summand) in self.least.chunks_exact_mut(BINS).zip(factors).zip(summands) {
+            let hash = shingle.wrapping_mul(*factor).wrapping_add(*summand);
+            let least = &mut least[(hash >> BIN_SHIFT) as usize];
+            *least = (*least).min(hash);
         }
     }
 
@@ -121,8 +134,20 @@ impl Sketch {
         if self.words < WORDS as u64 {
             self.add_shingle(functions);
         }
-        // The lowest bits of a product depend on too little of it.
-        Some(Box::new(std::array::from_fn(|at| (mix(u64::from(self.least[at])) >> 56) as u8)))
+        Some(Box::new(std::array::from_fn(|at| {
+            let from = self.filled(at);
+            // Without the bin, which says nothing.
+            let hash = self.least[from] & ((1 << BIN_SHIFT) - 1);
+            (mix(u64::from(hash)) >> 56) as u8
+        })))
+    }
+
+    /// The bin that has a hash for this one: itself, or the first that is filled of a row of random ones of the same function.
+    fn filled(&self, at: usize) -> usize {
+        let first = at - at % BINS;
+        let random = |turn: u64| first + (mix((at as u64) << 32 | turn) % BINS as u64) as usize;
+        let is_filled = |at: &usize| self.least[*at] != EMPTY;
+        std::iter::once(at).chain((0..).map(random)).find(is_filled).unwrap_or(at)
     }
 }
 
@@ -177,7 +202,7 @@ impl Sketching {
 }
 
 /// The similarity of two documents, as their signatures suggest: exact for the same ones, and otherwise with a standard error of
-/// about 0.04.
+/// about 0.04, or 0.06 for documents of less than 50 words.
 pub fn similarity(one: &[u8; HASHES], other: &[u8; HASHES]) -> f64 {
     let equal = one.iter().zip(other).filter(|(a, b)| a == b).count() as f64 / HASHES as f64;
     // Different hashes have the same 8 bits once in 256 times.
