@@ -47,7 +47,7 @@ use glass::train::settings::Settings;
 use glass::train::watch::Why;
 use serde_json::json;
 
-use crate::args::{DataPath, NO_FOLDER, TrainArgs};
+use crate::args::{NO_FOLDER, TrainArgs};
 use crate::fail::{Fail, say};
 use crate::model_arg;
 use crate::out::{Out, count, number};
@@ -166,7 +166,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
         return learn(&mut learner, &run, &mut Bystander::new()).map(|_| ()).map_err(Fail::from);
     }
     let (validates, flops) = (validation.is_some(), budget.flops_to_learn);
-    let (options, peak) = (options(args, &settings), peak * joined.ranks.size() as f64);
+    let (options, peak) = (kept::options(args, &settings), peak * joined.ranks.size() as f64);
     let mut progress = Progress::new(
         args,
         &subject,
@@ -201,23 +201,6 @@ fn with_changed_files(args: &TrainArgs, error: Error) -> Fail {
         }
         (fail, _) => fail,
     }
-}
-
-/// The options that repeat this run, as a file for `--config`.
-fn options(args: &TrainArgs, settings: &Settings) -> String {
-    let mut options = args.options.clone();
-    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    options.set("steps", whole(settings.steps), &["epochs"]);
-    options.set("warmup", whole(settings.warmup), &[]);
-    let data = &args.data;
-    let val: Vec<DataPath> = data.val.iter().cloned().map(DataPath::from).collect();
-    for (name, paths) in [("data", &data.data), ("chat", &data.chat), ("val", &val)] {
-        if !paths.is_empty() {
-            let named = paths.iter().map(|path| path.absolute().to_string());
-            options.set(name, named.collect::<Vec<_>>(), &[]);
-        }
-    }
-    options.to_toml()
 }
 
 /// Checks everything that can be checked before reading data.

@@ -1,15 +1,16 @@
 //! Data that is not in a file yet, standard input and the sample: it is stored in the run's folder, so that the run
-//! can be resumed.
+//! can be resumed. And the options of a run, which are kept for that too.
 
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use glass::Error;
+use glass::train::settings::Settings;
 
 use super::data_format::DataFormat;
 use super::ranks::Joined;
-use crate::args::{SAMPLE, TrainArgs, is_sample};
+use crate::args::{DataPath, SAMPLE, TrainArgs, is_sample};
 use crate::fail::{Fail, say};
 
 /// A temporary folder, removed when the program ends.
@@ -104,4 +105,21 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, Fail> {
     fs::create_dir_all(folder).map_err(|error| Error::io("cannot create the folder", folder, error))?;
     fs::write(&path, bytes).map_err(|error| Error::io("cannot write", &path, error))?;
     Ok(path)
+}
+
+/// The options that repeat this run, as a file for `--config`.
+pub fn options(args: &TrainArgs, settings: &Settings) -> String {
+    let mut options = args.options.clone();
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    options.set("steps", whole(settings.steps), &["epochs"]);
+    options.set("warmup", whole(settings.warmup), &[]);
+    let data = &args.data;
+    let val: Vec<DataPath> = data.val.iter().cloned().map(DataPath::from).collect();
+    for (name, paths) in [("data", &data.data), ("chat", &data.chat), ("val", &val)] {
+        if !paths.is_empty() {
+            let named = paths.iter().map(|path| path.absolute().to_string());
+            options.set(name, named.collect::<Vec<_>>(), &[]);
+        }
+    }
+    options.to_toml()
 }

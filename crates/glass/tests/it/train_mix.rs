@@ -94,6 +94,13 @@ fn every_source_has_its_own_epochs() {
     let seen = order.epochs_of_parts(steps);
     assert!((seen[0] - 3.0).abs() < 0.05 && (seen[1] - 1.0).abs() < 0.01, "{seen:?}");
     assert!((order.epochs(steps) - 1.0).abs() < 1e-9);
+    // Of conversations most tokens are only read, and they are seen as often as texts.
+    let both =
+        mixed(vec![(stream(2401, 0, 15), Amount::default()), (set_of(chats(300)), Amount::Times(2.0))]);
+    let mut of_both = Order::new(&both, 24, 5, 1, Arrangement::Shuffled, 3);
+    let steps_of_both = of_both.steps(1.0).unwrap();
+    let often = of_both.epochs_of_parts(steps_of_both);
+    assert!((often[0] - 1.0).abs() < 0.05 && (often[1] - 2.0).abs() < 0.05, "{often:?}");
     // Of the second, all tokens but those of the last windows.
     let mut count = [0; 30];
     for batch in (1..=steps).flat_map(|step| order.parts(step)) {
@@ -120,6 +127,10 @@ fn impossible_amounts_are_refused() {
     }
     let said = refused(&[Amount::Share(0.7), Amount::Share(0.3), Amount::default()]);
     assert!(said.contains("nothing is left for the data without one"), "{said}");
+    let said = refused(&[Amount::Share(1e-5), Amount::Share(1.0)]);
+    assert!(said.contains("less than one of 10000 samples"), "{said}");
+    let small = mixed(vec![(stream(900, 0, 9), Amount::Times(1e-5)), (stream(900, 0, 9), Amount::default())]);
+    assert_eq!(mix(&small).parts().iter().map(|part| part.in_round).collect::<Vec<_>>(), [1, ROUND - 1]);
     assert!(refused(&[]).contains("0 sets"));
 }
 

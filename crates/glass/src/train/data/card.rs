@@ -47,7 +47,7 @@ pub struct Card {
 pub struct Source {
     /// What it is called: its path.
     pub name: String,
-    /// Its share of the tokens learned.
+    /// Its share of the tokens in samples.
     pub share: f64,
     /// Its own card.
     pub card: Box<Card>,

@@ -6,7 +6,7 @@ use crate::{Error, Result};
 /// How much of a mixture is to come from a set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Amount {
-    /// A share of the tokens learned; relative to the others' if all have one.
+    /// A share of the tokens in samples, read or learned; relative to the others' if all have one.
     Share(f64),
     /// How many times it is seen while a set without an amount is seen once.
     Times(f64),
@@ -25,7 +25,7 @@ pub struct Part {
     pub name: String,
     /// Its samples.
     pub set: Set,
-    /// Its share of the tokens that are learned from.
+    /// Its share of the tokens in samples.
     pub share: f64,
     /// Its samples in one round of [`ROUND`].
     pub in_round: u32,
@@ -55,20 +55,24 @@ impl Mix {
     /// amount says; a share counts once.
     ///
     /// # Errors
-    /// If an amount is not above 0 and finite, if shares leave nothing for the sets without one, or if a set would get less than
-    /// one sample of a round.
+    /// If an amount is not above 0 and finite, if shares leave nothing for the sets without one, or if a share is less than one
+    /// sample of a round.
     pub fn new(sets: Vec<(String, Set, Amount)>, context: usize) -> Result<Mix> {
         if sets.is_empty() || sets.len() > MOST {
             let why = format!("{} sets were given, but a mixture has 1 to {MOST}", sets.len());
             return Err(Error::invalid_argument("mixture", why));
         }
-        let shares = shares(&sets)?;
+        let shares = shares(&sets, context)?;
         // Of a set whose samples are shorter, more are needed for its share of the tokens.
         let samples: Vec<f64> =
             shares.iter().zip(&sets).map(|(share, (_, set, _))| share / set.mean_rows(context)).collect();
         let all: f64 = samples.iter().sum();
         let wanted: Vec<f64> = samples.iter().map(|samples| samples / all * f64::from(ROUND)).collect();
-        if let Some(few) = wanted.iter().position(|wanted| *wanted < 0.5) {
+        // A set without a share is small beside the others; it gets one sample of a round.
+        let is_refused = |(wanted, (.., amount)): (&f64, &(String, Set, Amount))| {
+            *wanted < 0.5 && matches!(amount, Amount::Share(_))
+        };
+        if let Some(few) = wanted.iter().zip(&sets).position(is_refused) {
             let (name, share) = (&sets[few].0, shares[few]);
             let why = format!(
                 "its share of the tokens is {share:.2e}, which is less than one of {ROUND} samples; give it more, or leave it out"
@@ -116,7 +120,7 @@ impl Mix {
 
 /// Each set's share of the tokens: shares as given, and what they leave is divided by the sizes of the other sets, times how
 /// often they are seen. Where all are shares, their sum counts as 1.
-fn shares(sets: &[(String, Set, Amount)]) -> Result<Vec<f64>> {
+fn shares(sets: &[(String, Set, Amount)], context: usize) -> Result<Vec<f64>> {
     for (name, _, amount) in sets {
         let (Amount::Share(number) | Amount::Times(number)) = *amount;
         if !(number > 0.0 && number.is_finite()) {
@@ -130,7 +134,7 @@ fn shares(sets: &[(String, Set, Amount)]) -> Result<Vec<f64>> {
         .iter()
         .filter_map(|(_, _, amount)| if let Amount::Share(share) = amount { Some(share) } else { None })
         .sum();
-    let tokens = |set: &Set, times: f64| times * set.learned() as f64;
+    let tokens = |set: &Set, times: f64| times * set.samples_in(context) as f64 * set.mean_rows(context);
     let others: f64 = sets
         .iter()
         .filter_map(
