@@ -12,6 +12,9 @@ mod draft;
 mod kept;
 mod looks;
 mod lora;
+mod mask;
+mod mixture;
+mod pace;
 mod plan;
 mod ranks;
 mod room;
@@ -30,18 +33,15 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use glass::Error;
 use glass::backend::Cpu;
 use glass::model::Gpt;
-use glass::train::checkpoint;
 use glass::train::folder::{Folder, checkpoints};
 use glass::train::learner::Learner;
-use glass::train::order::{Order, evaluation};
+use glass::train::order::Order;
 use glass::train::ranks::enough;
 use glass::train::run::{Run, Summary, run as learn};
-use glass::train::set::Set;
 use glass::train::settings::Settings;
 use glass::train::watch::Why;
 use glass::weights::adapter::file;
@@ -55,6 +55,7 @@ use budget::Budget;
 use display::terminal;
 use looks::Looks;
 use lora::Lora;
+use pace::{Pace, pace};
 use ranks::{Bystander, Joined};
 use sets::Sets;
 use speed::Speed;
@@ -80,17 +81,24 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     if joined.has_others() && args.run.plan {
         return Err(Fail::asked("--plan: it plans for one process; start it without mpirun or srun"));
     }
+    if joined.has_others() && args.run.show_mask.is_some() {
+        return Err(Fail::asked("--show-mask: it is shown by one process; start it without mpirun or srun"));
+    }
     check(args, joined)?;
     let mut args = args.clone();
     // A plan needs no folder: what it would keep there passes.
     let near = args.out.clone();
-    let is_passing = args.run.plan && !args.run.resume && near == Path::new(NO_FOLDER);
+    let is_passing = args.run.only_shows() && !args.run.resume && near == Path::new(NO_FOLDER);
     let _without = is_passing.then(|| kept::TemporaryFolder::folder(&mut args.out));
     let _passing = kept::keep(&mut args, joined)?;
     let threads = joined.threads(Cpu::available_threads());
     args.machine.threads = args.machine.threads.or(threads);
     let args = &args;
     let cpu = model_arg::cpu(&args.machine);
+    if let Some(count) = args.run.show_mask {
+        let (subject, raw) = Subject::and_data(args)?;
+        return mask::show(args, &subject, raw, count as usize);
+    }
     // What rank 0 writes while it reads a large text, the others can use.
     let (subject, sets) = joined.first_then_others(|| {
         let (subject, raw) = Subject::and_data(args)?;
@@ -106,7 +114,8 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
         _ => None,
     };
     let lora = lora.as_ref();
-    let mut budget = Budget::of(&subject.config, args, cpu.cores().threads(), joined.ranks.size());
+    let sequences = sets.most_sequences(subject.config.context);
+    let mut budget = Budget::of(&subject.config, args, cpu.cores().threads(), joined.ranks.size(), sequences);
     if let Some(lora) = lora {
         budget.learns_only(lora.adapter.plan.len() as u64);
     }
@@ -131,6 +140,12 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     let settings = Settings { steps: joined.number(settings.steps)?, ..settings };
     settings.check()?;
     say(&sets::describe(&sets.card));
+    if let Some(said) = sets::similar(&sets.card) {
+        say(&said);
+    }
+    if let Some(said) = mixture::describe(&sets.train, subject.config.context, &settings) {
+        say(&said);
+    }
     say(&format!(
         "{}{}; {} of {}",
         if lora.is_some() { "an adapter of " } else { "" },
@@ -141,7 +156,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     if joined.has_others() {
         say(&joined.describe(settings.accumulate));
     }
-    let mut learner = learner(args, &subject, lora, &settings, &cpu, joined)?;
+    let mut learner = learner(args, &subject, lora, &settings, sequences, &cpu, joined)?;
     if joined.is_first() && !args.run.resume {
         sets.card.write(&args.out)?;
     }
@@ -164,7 +179,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
         return learn(&mut learner, &run, &mut Bystander::new()).map(|_| ()).map_err(Fail::from);
     }
     let (validates, flops) = (validation.is_some(), budget.flops_to_learn);
-    let (options, peak) = (options(args, &settings), peak * joined.ranks.size() as f64);
+    let (options, peak) = (kept::options(args, &settings), peak * joined.ranks.size() as f64);
     let mut progress = Progress::new(
         args,
         &subject,
@@ -190,7 +205,7 @@ fn with_changed_files(args: &TrainArgs, error: Error) -> Fail {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified()).ok();
     let begun = modified(&args.out.join("train/data.json")).filter(|_| of_data && args.run.resume);
     let data = &args.data;
-    let named = data.data.iter().chain(&data.chat).chain(&data.val);
+    let named = data.data.iter().chain(&data.chat).map(|data| &data.path).chain(&data.val);
     let newer = named.filter(|path| path.is_file() && begun.is_some() && modified(path) > begun);
     let newer: Vec<String> = newer.map(|path| path.display().to_string()).collect();
     match (Fail::from(error), newer.is_empty()) {
@@ -201,26 +216,9 @@ fn with_changed_files(args: &TrainArgs, error: Error) -> Fail {
     }
 }
 
-/// The options that repeat this run, as a file for `--config`.
-fn options(args: &TrainArgs, settings: &Settings) -> String {
-    let mut options = args.options.clone();
-    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    options.set("steps", whole(settings.steps), &["epochs"]);
-    options.set("warmup", whole(settings.warmup), &[]);
-    for (name, paths) in [("data", &args.data.data), ("chat", &args.data.chat), ("val", &args.data.val)] {
-        let named = |path: &std::path::PathBuf| {
-            std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
-        };
-        if !paths.is_empty() {
-            options.set(name, paths.iter().map(named).collect::<Vec<_>>(), &[]);
-        }
-    }
-    options.to_toml()
-}
-
 /// Checks everything that can be checked before reading data.
 fn check(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
-    if joined.is_first() && !args.run.plan && !args.run.resume {
+    if joined.is_first() && !args.run.only_shows() && !args.run.resume {
         Folder::is_free(&args.out)?;
     }
     if args.run.resume {
@@ -244,16 +242,17 @@ fn learner(
     subject: &Subject,
     lora: Option<&Lora>,
     settings: &Settings,
+    sequences: usize,
     cpu: &Arc<Cpu>,
     joined: &Joined,
 ) -> Result<Learner<Cpu>, Fail> {
     let (config, batch, keep) = (&subject.config, settings.batch, args.run.keep());
-    let rows = batch * config.context;
+    let (rows, sequences) = (batch * config.context, batch * sequences);
     let learner = match lora {
-        None => Learner::keeping(keep, cpu.clone(), config, rows, batch)?,
+        None => Learner::keeping(keep, cpu.clone(), config, rows, sequences)?,
         Some(Lora { base, adapter, .. }) => {
             let (gpt, _) = Gpt::plan(config);
-            Learner::tuning(keep, cpu.clone(), gpt, base.clone(), adapter.clone(), rows, batch)?
+            Learner::tuning(keep, cpu.clone(), gpt, base.clone(), adapter.clone(), rows, sequences)?
         }
     };
     let mut learner = learner.among(joined.ranks.clone(), args.run.reduce.reduce());
@@ -311,73 +310,6 @@ fn taken(args: &TrainArgs) -> Result<u64, Fail> {
         true => Ok(checkpoints(&args.out)?.last().map_or(0, |(step, _)| *step)),
         false => Ok(0),
     }
-}
-
-/// Seconds that parts of a run take.
-struct Pace {
-    step: f64,
-    /// 0 where nothing validates.
-    evaluation: f64,
-    saving: f64,
-}
-
-impl Pace {
-    /// How many steps fit into a number of seconds, with their evaluations and checkpoints and the last ones.
-    fn steps(&self, seconds: f64, settings: &Settings) -> u64 {
-        let Pace { step, evaluation, saving } = *self;
-        let every = |number: u64| if number > 0 { 1.0 / number as f64 } else { 0.0 };
-        // Every evaluation may be the best so far, and is then saved.
-        let evaluated = if evaluation > 0.0 { evaluation + saving } else { 0.0 };
-        let each = step + evaluated * every(settings.eval_every) + saving * every(settings.checkpoint_every);
-        (((seconds - evaluation - saving) / each.max(1e-9)) as u64).max(1)
-    }
-}
-
-/// Times a few steps and evaluations of a learner that is then thrown away.
-fn pace(
-    args: &TrainArgs,
-    subject: &Subject,
-    sets: &Sets,
-    lora: Option<&Lora>,
-    settings: &Settings,
-    cpu: &Arc<Cpu>,
-    joined: &Joined,
-) -> Result<Pace, Fail> {
-    let mut learner = learner(args, subject, lora, settings, cpu, joined)?;
-    let s = settings;
-    let mut order = Order::new(&sets.train, subject.config.context, s.batch, s.accumulate, s.order, s.seed);
-    learner.step(&order.parts(1), &settings.step(1))?;
-    let begun = Instant::now();
-    let mut steps = 0;
-    // All ranks take as many steps as rank 0 decides.
-    while joined.number((steps < 3 || (begun.elapsed().as_secs_f64() < 2.0 && steps < 20)).into())? > 0 {
-        steps += 1;
-        learner.step(&order.parts(steps), &settings.step(steps))?;
-    }
-    let step = begun.elapsed().as_secs_f64() / steps as f64;
-    let saving = match joined.is_first() {
-        true => speed::save(&learner, &args.out).unwrap_or(0.0),
-        false => checkpoint::follow_writing(&learner).map(|()| 0.0)?,
-    };
-    let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
-    let evaluation = validation.map_or(0.0, |set| seconds_evaluating(&mut learner, set, settings));
-    Ok(Pace { step, evaluation: evaluation / joined.ranks.size() as f64, saving })
-}
-
-/// Times some batches of an evaluation, and what all of them would take.
-fn seconds_evaluating(learner: &mut Learner<Cpu>, set: &Set, settings: &Settings) -> f64 {
-    let context = learner.config().context;
-    let all = || evaluation(set, context, settings.batch, settings.eval_samples);
-    let (begun, mut batches) = (Instant::now(), 0);
-    for batch in all() {
-        learner.evaluate(&batch);
-        batches += 1;
-        if begun.elapsed().as_secs_f64() > 1.0 {
-            break;
-        }
-    }
-    let count = all().size_hint().0.max(batches);
-    begun.elapsed().as_secs_f64() * count as f64 / batches.max(1) as f64
 }
 
 /// Ctrl-C stops the run after its step, with a checkpoint; a second one ends the program at once.

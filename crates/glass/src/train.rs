@@ -92,7 +92,9 @@ mod json;
 #[cfg(not(target_family = "wasm"))]
 pub use checkpoint::folder;
 #[cfg(not(target_family = "wasm"))]
-pub use data::{card, chats, corpus, files, ids, llm_c, order, pieces, prepare, set, shards};
+pub use data::{
+    card, chats, corpus, files, ids, llm_c, mix, near, order, pack, pieces, prepare, set, shards,
+};
 pub use learner::{needs, optimiser, schedule, settings, spikes, sums};
 #[cfg(not(target_family = "wasm"))]
 pub use recipe::{Recipe, train};

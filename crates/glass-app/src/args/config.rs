@@ -27,7 +27,7 @@ const FOR_SAMPLE: &str = include_str!("sample.toml");
 pub const RECIPES: [(&str, &str); 2] = [("gpt2", ""), ("fast", include_str!("recipes/fast.toml"))];
 
 /// Options of a single call, which are not kept with a run.
-const OF_A_CALL: [&str; 7] = ["out", "config", "resume", "plan", "json", "plain", "help"];
+const OF_A_CALL: [&str; 8] = ["out", "config", "resume", "plan", "show-mask", "json", "plain", "help"];
 
 /// Options whose value may name a file.
 const PATHS: [&str; 6] = ["data", "chat", "val", "shards", "tokenizer", "from"];

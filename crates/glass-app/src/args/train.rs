@@ -2,26 +2,31 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{ArgPredicate, OsStringValueParser, TypedValueParser};
 use clap::{ArgGroup, Args, ValueEnum};
 use glass::backend::Precision;
 use glass::memory::Keep;
+use glass::train::corpus::Near;
 use glass::train::order::Arrangement;
 use glass::train::settings::Settings;
-use glass::weights::dtype::Dtype;
 
 use super::config::RECIPES;
-use super::{Adding, DraftArgs, LoraArgs, MachineArgs, Options, RuleArgs, Width};
+use super::{Adding, DataPath, DraftArgs, LoraArgs, MachineArgs, Options, RuleArgs, Stored, Width};
 
 /// What stands for --out where a plan is given none.
 pub const NO_FOLDER: &str = ".";
 
 /// Learn from text
 #[derive(Args, Clone, Debug)]
-#[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).args(["data", "chat"]))]
+#[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).multiple(true).args(["data", "chat"]))]
 pub struct TrainArgs {
-    /// Where the model and the run are written; --plan needs none
-    #[arg(long, value_name = "DIR", required = false, required_unless_present = "plan")]
-    #[arg(default_value_if("plan", "true", NO_FOLDER), hide_default_value = true)]
+    /// Where the model and the run are written; --plan and --show-mask need none
+    #[arg(long, value_name = "DIR", required = false, required_unless_present_any = ["plan", "show_mask"])]
+    #[arg(
+        default_value_if("plan", "true", NO_FOLDER),
+        default_value_if("show_mask", ArgPredicate::IsPresent, NO_FOLDER)
+    )]
+    #[arg(hide_default_value = true)]
     pub out: PathBuf,
 
     /// Options from a file in TOML, `steps = 1000`; those on the command line count more. Relative paths in it begin at the
@@ -63,14 +68,25 @@ pub struct TrainArgs {
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
     /// Text, JSON lines (.jsonl), JSON (.json), CSV or TSV; a folder of text and JSON lines (see --ending); shards
-    /// of token ids (.bin, see --bin); - for standard input; `sample` for stories that come with the program
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    pub data: Vec<PathBuf>,
+    /// of token ids (.bin, see --bin); - for standard input; `sample` for stories that come with the program. For a mixture, with
+    /// amounts: stories.txt@0.7 is 70 % of the tokens, code.txt@x3 is seen three times while data without an amount is seen once
+    #[arg(long, value_name = "PATH[@AMOUNT]", num_args = 1.., value_parser = data_path())]
+    pub data: Vec<DataPath>,
 
     /// Conversations, one {"messages":[{"role","content"}]} per line; only the assistant's messages are learned.
-    /// Lines with {"text"} are learned in full, so that a model keeps what it knew
-    #[arg(long, value_name = "FILE.jsonl", num_args = 1..)]
-    pub chat: Vec<PathBuf>,
+    /// Lines with {"text"} are learned in full, so that a model keeps what it knew. With --data too, both are mixed
+    #[arg(long, value_name = "FILE.jsonl[@AMOUNT]", num_args = 1.., value_parser = data_path())]
+    pub chat: Vec<DataPath>,
+
+    /// Fill every sample with as many whole conversations as fit into the context. They do not see each other, so the loss is the
+    /// same as without; a step learns from more of them
+    #[arg(long, requires = "chat")]
+    pub pack: bool,
+
+    /// Documents in one sample do not see each other, and their positions begin at 0. By default, a sample is a window of the text,
+    /// whatever ends or begins in it
+    #[arg(long, requires = "data")]
+    pub mask_documents: bool,
 
     /// Separator between the documents of a text file
     #[arg(long, value_name = "TEXT", default_value = "<|endoftext|>")]
@@ -98,6 +114,11 @@ pub struct DataArgs {
     /// Keep documents that occur more than once; by default, exact duplicates are dropped
     #[arg(long, conflicts_with_all = ["chat", "bin"])]
     pub keep_duplicates: bool,
+
+    /// Documents and conversations that are nearly the same as others: report how many there are, above all as validation data;
+    /// drop them; or keep them, without looking
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Similar::Report, conflicts_with = "bin")]
+    pub near_duplicates: Similar,
 
     /// Validation data, of the same kind; it is never learned. By default, files of --data whose names contain
     /// `val`, `dev` or `test` are used
@@ -159,31 +180,6 @@ pub struct ShapeArgs {
     /// How the model's weights are stored
     #[arg(long, value_enum, value_name = "DTYPE", default_value_t = Stored::F32)]
     pub dtype: Stored,
-}
-
-/// How a weight is stored.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Stored {
-    /// 32 bits
-    #[value(aliases = ["fp32", "float32"])]
-    F32,
-    /// IEEE half precision
-    #[value(aliases = ["fp16", "float16"])]
-    F16,
-    /// The upper half of an f32
-    #[value(alias = "bfloat16")]
-    Bf16,
-}
-
-impl Stored {
-    /// The library's value.
-    pub fn dtype(self) -> Dtype {
-        match self {
-            Stored::F32 => Dtype::F32,
-            Stored::F16 => Dtype::F16,
-            Stored::Bf16 => Dtype::Bf16,
-        }
-    }
 }
 
 /// The settings of the training.
@@ -282,6 +278,12 @@ pub struct RunArgs {
     #[arg(long)]
     pub plan: bool,
 
+    /// Print the first N samples as the model would read them, with what is learned marked, what is cut off and what is left out
+    /// and why, and stop
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "3", conflicts_with = "plan")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub show_mask: Option<u32>,
+
     /// Plain lines even on a terminal, without a display
     #[arg(long)]
     pub plain: bool,
@@ -289,6 +291,32 @@ pub struct RunArgs {
     /// JSON: one line per step as in log.jsonl, and a final one
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is done about documents that are nearly the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Similar {
+    /// They are counted, and learned as all others
+    Report,
+    /// Of those to train on, only the first is learned, and none that is nearly the same as validation data
+    Drop,
+    /// They are not looked for
+    Keep,
+}
+
+impl Similar {
+    /// The library's value.
+    pub fn near(self) -> Near {
+        match self {
+            Similar::Report => Near::Report,
+            Similar::Drop => Near::Drop,
+            Similar::Keep => Near::Keep,
+        }
+    }
+}
+
+fn data_path() -> impl TypedValueParser<Value = DataPath> {
+    OsStringValueParser::new().try_map(DataPath::parse)
 }
 
 /// The order of samples.
@@ -323,6 +351,11 @@ impl RunArgs {
     /// Which activations are kept for the backward pass.
     pub fn keep(&self) -> Keep {
         if self.recompute { Keep::Inputs } else { Keep::All }
+    }
+
+    /// Whether nothing is trained and kept.
+    pub fn only_shows(&self) -> bool {
+        self.plan || self.show_mask.is_some()
     }
 
     /// The settings of a run of `steps` steps.
@@ -361,7 +394,11 @@ Files and folders named val, valid, validation, dev, eval or test are for valida
 Text is read in portions and never held in memory as a whole. Duplicate documents are dropped and counted. From 64 MB of text
 on (and with --shards) it is tokenised into shards (.bin, as --bin reads them), also by --plan; an interrupted
 preparation continues after its last shard, and a finished one is reused. DIR/train/data.json is the data card: hash, files, documents,
-bytes, tokens, bytes per token, dropped documents, the split.
+bytes, tokens, tokens learned, bytes per token, lengths of conversations, dropped documents, near-duplicates, the split, the sources.
+
+In a mixture, each PATH@AMOUNT is a source of its own, and all others are one. Its shares hold in every step, and a remark says how
+often each source will be seen; validation loss is reported for each too (val_losses in log.jsonl). Near-duplicates share at least
+0.8 of their sets of five words in a row, by MinHash. docs/data.md tells more.
 
 On a terminal a display shows the loss (nats per token) over the steps, tokens per second, GFLOP/s and its share of this
 machine's peak of multiply-adds, measured at the start (mfu), the time left, the latest sample.
@@ -382,6 +419,8 @@ Examples:
   glass train --data stories --layers 4 --width 256 --heads 4 --minutes 10 --out mine
   glass train --from mine --chat talk.jsonl --epochs 2 --lr 2e-4 --out tuned
   glass train --from big.gguf --lora 16 --chat talk.jsonl --epochs 2 --lr 2e-4 --out manner
+  glass train --from mine --chat talk.jsonl --show-mask
+  glass train --data stories@0.7 code.txt@0.3 --chat talk.jsonl@x2 --epochs 1 --out mixed
   glass train --out mine --resume --steps 2000
   mpirun -n 4 glass train --data book.txt --batch 3 --accumulate 4 --out book
   glass train --data sample --out first";

@@ -190,6 +190,7 @@ mod tests {
                 loss: 5.0,
                 val_loss: (steps == 2).then_some(5.0),
                 bits_per_byte: Some(2.0),
+                val_losses: Default::default(),
                 lr: 0.0,
                 grad_norm: 0.0,
                 tokens_per_second: None,

@@ -160,6 +160,7 @@ mod tests {
             loss: 8.0 / step as f64,
             val_loss: step.is_multiple_of(1000).then_some(2.0),
             bits_per_byte: None,
+            val_losses: Default::default(),
             lr: 0.5,
             grad_norm: 1.0,
             tokens_per_second: None,

@@ -24,6 +24,8 @@ pub struct Requested {
     pub keep: Keep,
     pub batch: usize,
     pub accumulate: usize,
+    /// The most sequences in a sample.
+    pub sequences: usize,
     /// The processes that share a step, and how they add up its gradients.
     pub ranks: usize,
     pub reduce: Reduce,
@@ -37,7 +39,9 @@ pub struct Requested {
 impl Requested {
     /// The learner's memory.
     pub fn needs(&self) -> Needs {
-        let needs = Needs::of::<Cpu>(&self.config, self.keep, self.batch);
+        let rows = self.batch.saturating_mul(self.config.context);
+        let needs =
+            Needs::of_rows::<Cpu>(&self.config, self.keep, rows, self.batch.saturating_mul(self.sequences));
         let needs = self.learned.map_or(needs, |weights| needs.of_learned(weights));
         needs.of_steps(self.reduce, self.accumulate, self.ranks)
     }
@@ -127,7 +131,7 @@ pub struct Budget {
 
 impl Budget {
     /// Computed before anything is allocated for the run, and after its data was read.
-    pub fn of(config: &Config, args: &TrainArgs, threads: usize, ranks: usize) -> Budget {
+    pub fn of(config: &Config, args: &TrainArgs, threads: usize, ranks: usize, sequences: usize) -> Budget {
         let run = &args.run;
         let (present, peak) = room::held().unwrap_or((PROGRAM, PROGRAM));
         Budget {
@@ -136,6 +140,7 @@ impl Budget {
                 keep: run.keep(),
                 batch: run.batch,
                 accumulate: run.accumulate,
+                sequences,
                 ranks,
                 reduce: run.reduce.reduce(),
                 threads,
@@ -221,15 +226,17 @@ mod tests {
     fn budget(batch: usize, accumulate: usize) -> Budget {
         let config = Config::gpt2(50_257, 256, 768, 12, 12);
         let (keep, ranks, reduce) = (Keep::All, 1, Reduce::Exact);
+        let (sequences, threads, samples, learned) = (1, 2, false, None);
         let asked = Requested {
             keep,
             batch,
             accumulate,
+            sequences,
             ranks,
             reduce,
-            threads: 2,
-            samples: false,
-            learned: None,
+            threads,
+            samples,
+            learned,
             config,
         };
         let weights = ParameterCount::of(&asked.config).stored;

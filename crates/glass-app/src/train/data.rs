@@ -7,9 +7,11 @@ use glass::tokens::{Learn, Tokenizer};
 use glass::train::chats::{self, Entry};
 use glass::train::corpus::Source;
 use glass::train::data::{Reading, Remark};
+use glass::train::mix::Amount;
 use glass::train::{files, ids, llm_c};
 
 use super::data_format::DataFormat;
+use super::mixture;
 use super::text::Text;
 use crate::args::{DataArgs, SAMPLE, TrainArgs, Width};
 use crate::fail::{Fail, say};
@@ -19,7 +21,7 @@ use crate::tokenizer;
 /// Data as it was read, split into training and validation, before tokenising.
 pub enum Raw {
     /// Documents.
-    Text(Text),
+    Text(Box<Text>),
     /// Conversations.
     Chats {
         /// For training.
@@ -40,32 +42,44 @@ pub enum Raw {
         /// The size of an id.
         width: ids::Width,
     },
+    /// Several of these.
+    Mix {
+        /// Each source, its name, and how much is to come from it.
+        sources: Vec<(String, Amount, Raw)>,
+        /// Data for validation that came from separate files.
+        validation: Vec<Raw>,
+    },
 }
 
 impl Raw {
     /// Reads the named data.
     pub fn read(args: &TrainArgs) -> Result<Raw, Fail> {
-        let data = &args.data;
-        let fraction = data.val_fraction;
+        let fraction = args.data.val_fraction;
         if !(0.0..1.0).contains(&fraction) {
             return Err(Fail::asked(format!(
                 "--val-fraction: {fraction} was given, but a number of at least 0 and below 1 is needed"
             )));
         }
+        if mixture::is_several(&args.data) { mixture::read(args) } else { Raw::of_one(args) }
+    }
+
+    /// Reads data that are not mixed.
+    pub fn of_one(args: &TrainArgs) -> Result<Raw, Fail> {
+        let data = &args.data;
+        let fraction = data.val_fraction;
+        let named: Vec<PathBuf> = data.data.iter().chain(&data.chat).map(|data| data.path.clone()).collect();
         let width = width(data)?;
         let asked: Vec<&str> = data.ending.iter().map(|ending| ending.trim_start_matches('.')).collect();
         let endings: &[&str] = match (data.chat.is_empty(), width) {
             (false, _) => &["jsonl", "ndjson"],
             (true, Some(_)) => &["bin"],
             (true, None) if !asked.is_empty() => &asked,
-            (true, None)
-                if files::find(&data.data, &TEXT).is_err() && files::find(&data.data, &TABLES).is_ok() =>
-            {
+            (true, None) if files::find(&named, &TEXT).is_err() && files::find(&named, &TABLES).is_ok() => {
                 &TABLES
             }
             (true, None) => &TEXT,
         };
-        let (train, validation) = find(data, endings)?;
+        let (train, validation) = find(data, &named, endings)?;
         let seed = args.run.seed;
         if let Some(width) = width {
             return Ok(Raw::Shards { train, validation, width });
@@ -92,9 +106,11 @@ impl Raw {
             fraction,
             seed,
             keep_duplicates: data.keep_duplicates,
+            near: data.near_duplicates.near(),
             ..Source::of(train)
         };
-        Ok(Raw::Text(Text::open(source, data.shards.clone(), args.out.join("train").join("data"))?))
+        let text = Text::open(source, data.shards.clone(), args.out.join("train").join("data"))?;
+        Ok(Raw::Text(Box::new(text)))
     }
 
     /// Learns a vocabulary from the training data.
@@ -105,9 +121,10 @@ impl Raw {
                 let texts = said(train).map(|text| Ok(text.as_bytes().to_vec()));
                 Ok(tokenizer::watched(texts, &settings)?.0)
             }
-            Raw::Shards { .. } => {
-                Err(Fail::asked("--bin: ids are not text, so no vocabulary can be learned from them"))
-            }
+            Raw::Shards { .. } => Err(Fail::asked(
+                "--bin: ids are not text, so no vocabulary can be learned from them; give the --tokenizer that they were made with",
+            )),
+            Raw::Mix { sources, validation } => mixture::vocabulary(sources, validation, settings),
         }
     }
 
@@ -117,12 +134,16 @@ impl Raw {
             Raw::Text(text) => text.has_validation(),
             Raw::Chats { own, .. } => *own,
             Raw::Shards { validation, .. } => !validation.is_empty(),
+            Raw::Mix { validation, .. } => !validation.is_empty(),
         }
     }
 
     /// Whether it is already ids.
     pub fn is_ids(&self) -> bool {
-        matches!(self, Raw::Shards { .. })
+        match self {
+            Raw::Mix { sources, .. } => sources.iter().all(|(.., raw)| raw.is_ids()),
+            raw => matches!(raw, Raw::Shards { .. }),
+        }
     }
 }
 
@@ -150,7 +171,7 @@ fn shard(path: &PathBuf) -> Option<PathBuf> {
 /// The size of an id: from the option, or from the header of a named shard.
 fn width(data: &DataArgs) -> Result<Option<ids::Width>, Fail> {
     let shard = |path: &PathBuf| if data.ending.is_empty() { shard(path) } else { None };
-    match (data.bin, data.data.iter().find_map(shard)) {
+    match (data.bin, data.data.iter().map(|data| &data.path).find_map(shard)) {
         (Some(Width::U16), _) => Ok(Some(ids::Width::U16)),
         (Some(Width::U32), _) => Ok(Some(ids::Width::U32)),
         (None, None) => Ok(None),
@@ -165,8 +186,7 @@ fn width(data: &DataArgs) -> Result<Option<ids::Width>, Fail> {
 }
 
 /// The files for training and for validation; validation files are not learned.
-fn find(data: &DataArgs, endings: &[&str]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Fail> {
-    let named = if data.chat.is_empty() { &data.data } else { &data.chat };
+fn find(data: &DataArgs, named: &[PathBuf], endings: &[&str]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Fail> {
     // Reported here, with the path, because a run starts with this.
     for path in named.iter().chain(&data.val) {
         std::fs::metadata(path).map_err(|error| not_there(path, error))?;
@@ -250,6 +270,6 @@ pub fn told<T>((found, remarks): (T, Vec<Remark>)) -> T {
 }
 
 /// All texts in conversations.
-fn said(conversations: &[Entry]) -> impl Iterator<Item = &str> {
+pub fn said(conversations: &[Entry]) -> impl Iterator<Item = &str> {
     conversations.iter().flat_map(|line| line.told.texts())
 }

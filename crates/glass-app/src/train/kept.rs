@@ -1,15 +1,16 @@
 //! Data that is not in a file yet, standard input and the sample: it is stored in the run's folder, so that the run
-//! can be resumed.
+//! can be resumed. And the options of a run, which are kept for that too.
 
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use glass::Error;
+use glass::train::settings::Settings;
 
 use super::data_format::DataFormat;
 use super::ranks::Joined;
-use crate::args::{SAMPLE, TrainArgs, is_sample};
+use crate::args::{DataPath, SAMPLE, TrainArgs, is_sample};
 use crate::fail::{Fail, say};
 
 /// A temporary folder, removed when the program ends.
@@ -34,10 +35,11 @@ impl Drop for TemporaryFolder {
 /// Writes the data of `-` and `sample` to files, and names these instead. A plan writes nothing permanent, and other ranks than
 /// the first one neither: what that one read from standard input, they are told.
 pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fail> {
-    let from_input = |path: &PathBuf| path.as_os_str() == "-";
+    let from_input = |path: &Path| path.as_os_str() == "-";
     let data = &args.data;
-    let inputs = data.data.iter().chain(&data.chat).chain(&data.val).filter(|path| from_input(path)).count();
-    let samples = data.data.iter().filter(|path| is_sample(path)).count();
+    let learned = data.data.iter().chain(&data.chat).map(|data| &data.path);
+    let inputs = learned.chain(&data.val).filter(|path| from_input(path)).count();
+    let samples = data.data.iter().filter(|data| is_sample(&data.path)).count();
     if inputs + samples == 0 {
         return Ok(TemporaryFolder(None));
     }
@@ -49,14 +51,14 @@ pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fa
             "-: the run keeps what it read from standard input; leave this option out to resume it",
         ));
     }
-    let (folder, passing) = match joined.is_first() && !args.run.plan {
+    let (folder, passing) = match joined.is_first() && !args.run.only_shows() {
         true => (args.out.join("train"), TemporaryFolder(None)),
         false => {
             let folder = std::env::temp_dir().join(format!("glass-plan-data-{}", std::process::id()));
             (folder.clone(), TemporaryFolder(Some(folder)))
         }
     };
-    let is_chat = args.data.chat.iter().any(from_input);
+    let is_chat = args.data.chat.iter().any(|data| from_input(&data.path));
     let field = &args.data.field;
     let (mut named, mut bytes) = (PathBuf::new(), Vec::new());
     if inputs > 0 {
@@ -73,7 +75,7 @@ pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fa
         let kind = if is_chat { DataFormat::Lines } else { DataFormat::of(&bytes, field) };
         let (ending, what) = (kind.ending(), if is_chat { "conversations" } else { kind.name() });
         named = write(&folder, &format!("input.{ending}"), &bytes)?;
-        if !args.run.plan {
+        if !args.run.only_shows() {
             let how = if kind == DataFormat::Text {
                 ""
             } else {
@@ -87,7 +89,8 @@ pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fa
         _ => write(&folder, &format!("{SAMPLE}.txt"), glass::built_in::SAMPLE.as_bytes())?,
     };
     let data = &mut args.data;
-    for path in data.data.iter_mut().chain(&mut data.chat).chain(&mut data.val) {
+    let learned = data.data.iter_mut().chain(&mut data.chat).map(|data| &mut data.path);
+    for path in learned.chain(&mut data.val) {
         if from_input(path) {
             path.clone_from(&named);
         } else if is_sample(path) {
@@ -102,4 +105,21 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, Fail> {
     fs::create_dir_all(folder).map_err(|error| Error::io("cannot create the folder", folder, error))?;
     fs::write(&path, bytes).map_err(|error| Error::io("cannot write", &path, error))?;
     Ok(path)
+}
+
+/// The options that repeat this run, as a file for `--config`.
+pub fn options(args: &TrainArgs, settings: &Settings) -> String {
+    let mut options = args.options.clone();
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    options.set("steps", whole(settings.steps), &["epochs"]);
+    options.set("warmup", whole(settings.warmup), &[]);
+    let data = &args.data;
+    let val: Vec<DataPath> = data.val.iter().cloned().map(DataPath::from).collect();
+    for (name, paths) in [("data", &data.data), ("chat", &data.chat), ("val", &val)] {
+        if !paths.is_empty() {
+            let named = paths.iter().map(|path| path.absolute().to_string());
+            options.set(name, named.collect::<Vec<_>>(), &[]);
+        }
+    }
+    options.to_toml()
 }

@@ -4,14 +4,15 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use glass::backend::{Cpu, Precision};
-use glass::train::set::{Samples, Set};
+use glass::train::set::Set;
 use glass::train::settings::Settings;
 use glass_kernels::peak;
 use serde_json::json;
 
 use super::budget::{Budget, Requested};
+use super::mixture;
 use super::room;
-use super::sets::{Sets, describe};
+use super::sets::{Sets, describe, similar};
 use super::speed::Speed;
 use crate::args::TrainArgs;
 use crate::fail::Fail;
@@ -59,11 +60,9 @@ pub fn at(cpu: Cpu, precision: Precision) -> Result<(Cpu, f64), Fail> {
 /// Tokens of one evaluation.
 pub fn evaluated(settings: &Settings, validation: Option<&Set>, context: usize) -> f64 {
     validation.filter(|_| !settings.overfit).map_or(0.0, |set| {
-        let (tokens, most) = (set.tokens() as f64, settings.eval_samples.unwrap_or(usize::MAX) as f64);
-        match &set.samples {
-            Samples::Stream(_) => tokens.min(most * context as f64),
-            Samples::Chats(chats) => tokens * (most / chats.len() as f64).min(1.0),
-        }
+        let (samples, most) =
+            (set.samples_in(context) as f64, settings.eval_samples.unwrap_or(usize::MAX) as f64);
+        set.tokens() as f64 * (most / samples).min(1.0)
     })
 }
 
@@ -115,14 +114,8 @@ fn lcm(a: u64, b: u64) -> u64 {
 
 /// Tokens per step: of full windows, or of conversations of average length.
 pub fn tokens_per_step(asked: &Requested, set: &Set) -> u64 {
-    let full = asked.tokens_per_step();
-    match &set.samples {
-        Samples::Stream(_) => full,
-        Samples::Chats(chats) => {
-            let positions = (chats.len() * asked.config.context).max(1);
-            (full as f64 * (set.tokens() - chats.len()) as f64 / positions as f64) as u64
-        }
-    }
+    let context = asked.config.context;
+    (asked.tokens_per_step() as f64 * set.mean_rows(context) / context as f64) as u64
 }
 
 /// Prints the plan.
@@ -159,6 +152,10 @@ pub fn show(
         return out.done();
     }
     out.prose(&describe(&sets.card))?;
+    for said in similar(&sets.card).into_iter().chain(mixture::describe(&sets.train, speed.context, settings))
+    {
+        out.prose(&said)?;
+    }
     writeln!(out, "{}", out.bold(&count(budget.weights as usize, "weight")))?;
     let rows = [
         ("program and data", budget.present),

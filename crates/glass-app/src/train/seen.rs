@@ -209,6 +209,7 @@ mod tests {
             loss: 3.25,
             val_loss: None,
             bits_per_byte: None,
+            val_losses: Default::default(),
             lr: 1e-3,
             grad_norm: 1.0,
             tokens_per_second: Some(12_345.0),

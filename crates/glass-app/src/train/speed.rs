@@ -184,16 +184,18 @@ mod tests {
 
     fn proxy(config: Config, batch: usize) -> Proxy {
         let (keep, ranks, reduce) = (Keep::All, 1, Reduce::Exact);
+        let (accumulate, sequences, threads, samples, learned) = (1, 1, 2, false, None);
         let asked = Requested {
             config,
             keep,
             batch,
-            accumulate: 1,
+            accumulate,
+            sequences,
             ranks,
             reduce,
-            threads: 2,
-            samples: false,
-            learned: None,
+            threads,
+            samples,
+            learned,
         };
         Proxy::of(&asked, 2e11)
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use glass::tokens::{Learn, Tokenizer};
-use glass::train::corpus::{Corpus, Doing, Parts, Progress, Source, Subset};
+use glass::train::corpus::{Corpus, Doing, Parts, Progress, Seen, Source, Subset};
 use glass::train::prepare::{Encoding, Prepared, Shards, in_memory};
 
 use crate::fail::{Fail, say};
@@ -16,7 +16,7 @@ const LARGE: u64 = 64 << 20;
 
 /// The memory limit for learning a vocabulary: including everything else, a gigabyte of text is prepared within two
 /// gigabytes.
-const MEMORY: usize = 1 << 30;
+pub const MEMORY: usize = 1 << 30;
 
 /// The text of a run.
 pub struct Text {
@@ -32,6 +32,35 @@ impl Text {
         let corpus = Corpus::open(source)?;
         let folder = shards.or_else(|| (corpus.bytes() >= LARGE).then_some(own));
         Ok(Text { corpus, folder, parts: None })
+    }
+
+    /// The same, read after another text of the same mixture.
+    #[must_use]
+    pub fn after(self, other: Option<&Text>) -> Text {
+        match other {
+            Some(other) => Text { corpus: self.corpus.after(&other.corpus), ..self },
+            None => self,
+        }
+    }
+
+    /// Decides what happens to its documents, after those of other texts of the same mixture.
+    pub fn compare(&mut self, seen: &mut Seen) -> Result<(), Fail> {
+        let mut shown = Shown::default();
+        let parts = self.corpus.parts_after(seen, &mut |progress| shown.note(progress));
+        shown.line.end();
+        self.parts = Some(told(parts?));
+        Ok(())
+    }
+
+    /// Whether it was compared.
+    pub fn is_compared(&self) -> bool {
+        self.parts.is_some()
+    }
+
+    /// The pieces to train on, once it was compared.
+    pub fn pieces(&self) -> impl Iterator<Item = glass::Result<Vec<u8>>> {
+        let parts = self.parts.iter();
+        parts.flat_map(|parts| parts.pieces(Subset::Train, parts.sizes()).map(|piece| Ok(piece?.text)))
     }
 
     /// Whether there are separate files for validation.
@@ -60,19 +89,22 @@ impl Text {
     /// Tokenises the text, or reuses existing shards.
     pub fn prepare(self, by: Encoding<'_>) -> Result<Prepared, Fail> {
         let Text { corpus, folder, parts } = self;
-        let mut shown = Shown::default();
         let Some(folder) = folder else {
             let parts = compared(&corpus, parts)?;
+            let mut shown = Shown::default();
             let prepared = in_memory(&corpus, &parts, by, &mut |progress| shown.note(progress));
             shown.line.end();
             return Ok(prepared?);
         };
+        let mut shown = Shown::default();
         let mut shards = Shards::open(&folder, &corpus, by, &mut |progress| shown.note(progress))?;
         if let Some(prepared) = shards.finished()? {
             say(&format!("{}: the token shards of this data already exist", folder.display()));
             return Ok(prepared);
         }
+        shown.line.end();
         let parts = compared(&corpus, parts)?;
+        let mut shown = Shown::default();
         let prepared = shards.finish(&parts, &mut |progress| shown.note(progress));
         shown.line.end();
         Ok(prepared?)
@@ -87,9 +119,13 @@ fn compared(corpus: &Corpus, parts: Option<Parts>) -> Result<Parts, Fail> {
     let mut shown = Shown::default();
     let parts = corpus.parts(&mut |progress| shown.note(progress));
     shown.line.end();
-    let parts = parts?;
+    Ok(told(parts?))
+}
+
+/// Says the remarks.
+fn told(parts: Parts) -> Parts {
     parts.remarks.iter().for_each(|remark| say(&remark.to_string()));
-    Ok(parts)
+    parts
 }
 
 /// Shows progress.

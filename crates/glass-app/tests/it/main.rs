@@ -37,5 +37,6 @@ mod serves_on;
 mod serves_wrong;
 mod service;
 mod trains;
+mod trains_data;
 mod trains_together;
 mod tunes;

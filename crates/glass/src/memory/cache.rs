@@ -46,6 +46,31 @@ impl<B: Backend> Cache<B> {
         Cache::of(backend, config, kind, tables, places, positions)
     }
 
+    /// For independent passes, of which nothing is kept, over at most `slots` sequences of at most `positions` positions and
+    /// `rows` rows in all. Every pass must be [laid out](Self::lay_out) first, so that memory is needed for its rows and not
+    /// for as many sequences of full length.
+    pub fn for_batch(
+        backend: &B,
+        config: &Config,
+        kind: CacheType,
+        slots: usize,
+        positions: usize,
+        rows: usize,
+    ) -> Result<Self> {
+        let (places, blocks) = (in_turn(config), blocks_of_batch(slots, positions, rows));
+        let tables = (0..count(&places)).map(|_| BlockTable::shared(slots, positions, blocks));
+        Cache::of(backend, config, kind, tables, places, positions)
+    }
+
+    /// Gives every sequence of a pass memory for its rows: sequence i, of `lengths[i]` rows, is that of slot i.
+    pub fn lay_out(&mut self, lengths: &[usize]) {
+        self.map(|table| {
+            let blocks = lengths.iter().enumerate();
+            let blocks = blocks.flat_map(|(slot, len)| (0..len.div_ceil(BLOCK)).map(move |at| (slot, at)));
+            blocks.enumerate().for_each(|(block, (slot, at))| table.give(slot, at, block));
+        });
+    }
+
     /// For `slots` sequences of at most `positions` positions that share a memory of `blocks` blocks: a slot has none
     /// until one is [given](BlockTable::give) or [shared](BlockTable::share). Layers with windows keep all of them too, since
     /// another sequence may go on from any place.
@@ -103,12 +128,18 @@ impl<B: Backend> Cache<B> {
         with_keys(config).map(|layer| kept(layer) as u64).sum()
     }
 
-    /// Lanes of 32 bits that [`Cache::for_pass`] allocates.
-    pub fn floats_of_pass(config: &Config, kind: CacheType, slots: usize, positions: usize) -> u64 {
-        // All slots have the same size. There may be more of them than fit in any memory, so the product saturates.
-        (slots as u64)
+    /// Lanes of 32 bits that [`Cache::for_batch`] allocates. There may be more of them than fit in any memory, so products
+    /// saturate.
+    pub fn floats_of_batch(
+        config: &Config,
+        kind: CacheType,
+        slots: usize,
+        positions: usize,
+        rows: usize,
+    ) -> u64 {
+        (blocks_of_batch(slots, positions, rows) as u64)
             .saturating_mul(count(&in_turn(config)) as u64)
-            .saturating_mul(Self::block_floats(config, kind).saturating_mul(positions.div_ceil(BLOCK) as u64))
+            .saturating_mul(Self::block_floats(config, kind))
     }
 
     /// Lanes of 32 bits of a block of positions in each layer that has keys and values.
@@ -166,6 +197,13 @@ pub(super) fn in_turn(config: &Config) -> Vec<usize> {
 /// How many places there are.
 pub(super) fn count(places: &[usize]) -> usize {
     places.iter().max().map_or(0, |last| last + 1)
+}
+
+/// Blocks that are enough for any `slots` sequences of at most `positions` positions and `rows` rows in all: the last block of
+/// each may be almost empty.
+fn blocks_of_batch(slots: usize, positions: usize, rows: usize) -> usize {
+    let full = slots.saturating_mul(positions.div_ceil(BLOCK));
+    full.min(rows.saturating_add(slots.saturating_mul(BLOCK - 1)) / BLOCK)
 }
 
 /// It keeps what the widest window sees of the layers that read it.

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 pub use head::{HeadLearner, RATE};
 
-use super::data::set::{Chat, Samples, Set};
+use super::data::set::{Chat, Set};
 use crate::backend::{BLOCK, Backend};
 use crate::generate::{GenerateOptions, generate};
 use crate::guess::Drawn;
@@ -37,26 +37,21 @@ pub fn beginnings(set: &Set, start: &[u32], end: Option<u32>, context: usize, se
         let given = GIVEN.0 + random.below(most + 1 - GIVEN.0.min(most));
         before.iter().chain(&text[..given.min(most)]).copied().collect()
     };
-    let mut all: Vec<Vec<u32>> = match &set.samples {
-        Samples::Stream(ids) => {
+    let mut all: Vec<Vec<u32>> = Vec::new();
+    for (_, set) in set.parts() {
+        if let Some(ids) = set.samples.stream() {
             let ids = ids.to_vec();
             let texts = ids.split(|id| Some(*id) == end).filter(|text| text.len() > GIVEN.0);
-            texts.map(|text| of_text(start, text)).collect()
+            all.extend(texts.map(|text| of_text(start, text)));
         }
-        Samples::Chats(chats) => {
-            let mut all = Vec::with_capacity(chats.len());
-            for Chat { ids, learned } in chats.iter().filter(|chat| chat.ids.len() > GIVEN.0) {
-                let mut answers = (1..ids.len()).filter(|at| learned[*at] && !learned[*at - 1]);
-                match (learned[0], answers.next(), answers.next_back()) {
-                    (true, ..) => all.push(of_text(&ids[..1], &ids[1..])),
-                    (_, first, last) => {
-                        all.extend(first.into_iter().chain(last).map(|end| ids[..end].to_vec()))
-                    }
-                }
+        for Chat { ids, learned } in set.samples.chats().iter().filter(|chat| chat.ids.len() > GIVEN.0) {
+            let mut answers = (1..ids.len()).filter(|at| learned[*at] && !learned[*at - 1]);
+            match (learned[0], answers.next(), answers.next_back()) {
+                (true, ..) => all.push(of_text(&ids[..1], &ids[1..])),
+                (_, first, last) => all.extend(first.into_iter().chain(last).map(|end| ids[..end].to_vec())),
             }
-            all
         }
-    };
+    }
     all.retain(|prompt| !prompt.is_empty() && prompt.len() < context);
     let order = random.permutation(all.len());
     order.into_iter().map(|at| all[at].clone()).collect()

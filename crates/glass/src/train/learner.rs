@@ -191,7 +191,7 @@ impl<B: Backend> Learner<B> {
             second: b.zeros(len)?,
             memory: Memory::new(b, config, keep, rows, chunk)?,
             d: Memory::new(b, config, Keep::Gradients, rows, chunk)?,
-            cache: Cache::for_pass(b, config, CacheType::F32, samples, config.context.min(rows))?,
+            cache: Cache::for_batch(b, config, CacheType::F32, samples, config.context.min(rows), rows)?,
             logits: Tensor::new(b, chunk, config.vocabulary)?,
             gpt,
             backend,
@@ -385,6 +385,7 @@ impl<B: Backend> Learner<B> {
             dropout: None,
             probe: (),
         };
+        self.cache.lay_out(&batch.lengths);
         self.gpt.forward(&mut pass, &batch.inputs, &mut self.memory, &mut self.cache);
         let sum = self.gpt.loss(&mut pass, &mut self.memory, &batch.targets, &mut self.logits, None);
         (sum, batch.counted())

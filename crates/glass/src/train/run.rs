@@ -16,6 +16,7 @@ mod among;
 pub mod log;
 pub mod watch;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -262,8 +263,9 @@ impl<B: Backend> ActiveRun<'_, B> {
         let line = LoggedStep {
             step,
             loss: outcome.loss,
-            val_loss: evaluated.map(|evaluated| evaluated.loss),
-            bits_per_byte: evaluated.and_then(|evaluated| evaluated.bits_per_byte),
+            val_loss: evaluated.as_ref().map(|evaluated| evaluated.loss),
+            bits_per_byte: evaluated.as_ref().and_then(|evaluated| evaluated.bits_per_byte),
+            val_losses: evaluated.as_ref().map(|evaluated| evaluated.parts.clone()).unwrap_or_default(),
             lr: constants.rate,
             grad_norm: outcome.norm,
             tokens_per_second,
@@ -275,8 +277,8 @@ impl<B: Backend> ActiveRun<'_, B> {
         logged.map_err(|error| self.not_written(error))?;
         let epochs = if settings.overfit { 0.0 } else { self.order.epochs(step) };
         self.watch.event(Event::Step { line: &line, epochs });
-        if let Some(Evaluated { loss, bits_per_byte, best }) = evaluated {
-            self.watch.event(Event::Evaluated { step, loss, bits_per_byte, best });
+        if let Some(Evaluated { loss, bits_per_byte, ref parts, best }) = evaluated {
+            self.watch.event(Event::Evaluated { step, loss, bits_per_byte, parts, best });
         }
         if settings.sample_every > 0 && step.is_multiple_of(settings.sample_every) {
             self.watch.event(Event::Sampling { step });
@@ -284,7 +286,7 @@ impl<B: Backend> ActiveRun<'_, B> {
                 self.watch.sample(self.learner, step)?;
             }
         }
-        if is_due(settings.checkpoint_every) || evaluated.is_some_and(|evaluated| evaluated.best) {
+        if is_due(settings.checkpoint_every) || evaluated.as_ref().is_some_and(|evaluated| evaluated.best) {
             self.save()?;
         } else if among::compares(step) {
             among::same_weights(self.learner, step)?;
@@ -293,7 +295,19 @@ impl<B: Backend> ActiveRun<'_, B> {
     }
 
     fn evaluate(&mut self, set: &Set) -> Result<Evaluated> {
-        let (sum, counted) = among::evaluate(self.learner, set, self.run.settings)?;
+        let (mut sum, mut counted, mut parts) = (0.0, 0, BTreeMap::new());
+        let context = self.learner.config().context;
+        let (sets, all) = (set.parts(), set.samples_in(context).max(1));
+        for (name, part) in &sets {
+            // Every set has its share of the samples, and at least one.
+            let share = |most: usize| (most * part.samples_in(context)).div_ceil(all).max(1);
+            let most = self.run.settings.eval_samples.map(share);
+            let (nats, tokens) = among::evaluate(self.learner, part, self.run.settings.batch, most)?;
+            (sum, counted) = (sum + nats, counted + tokens);
+            if sets.len() > 1 {
+                parts.insert(name.to_string(), nats / tokens.max(1) as f64);
+            }
+        }
         let step = self.state.step;
         let loss = sum / counted.max(1) as f64;
         if !loss.is_finite() {
@@ -305,7 +319,7 @@ impl<B: Backend> ActiveRun<'_, B> {
             self.state.best = Some(Best { step, loss });
         }
         self.state.waited = if best { 0 } else { self.state.waited + 1 };
-        Ok(Evaluated { loss, bits_per_byte: bits_per_byte(set, loss), best })
+        Ok(Evaluated { loss, bits_per_byte: bits_per_byte(set, loss), parts, best })
     }
 
     fn save(&mut self) -> Result<()> {
@@ -416,10 +430,11 @@ impl<B: Backend> ActiveRun<'_, B> {
 }
 
 /// The result of an evaluation.
-#[derive(Clone, Copy)]
 struct Evaluated {
     loss: f64,
     bits_per_byte: Option<f64>,
+    /// Of each set of a mixture.
+    parts: BTreeMap<String, f64>,
     best: bool,
 }
 

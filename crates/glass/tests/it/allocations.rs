@@ -70,18 +70,23 @@ fn a_learner_takes_what_was_counted() {
     let odd = Heads::new(6, 2, 8);
     let shapes = [Config::gpt2(3000, 40, 48, 3, 6), Config { heads: odd, ..Config::gpt2(300, 70, 48, 2, 6) }];
     for (config, keep) in shapes.iter().flat_map(|config| [(config, Keep::All), (config, Keep::Inputs)]) {
-        let (cpu, samples) = (Arc::new(Cpu::new(1)), 7);
-        let before = HELD.get();
-        let learner = Learner::keeping(keep, cpu, config, samples * config.context, samples).unwrap();
-        let taken = (HELD.get() - before) as u64;
-        let needs = Needs::of::<Cpu>(config, keep, samples);
-        let counted = needs.total() - needs.saving;
-        // Allocated in addition: the plan's names, positions, places of rows.
-        assert!(
-            taken >= counted && taken < counted + 40_000,
-            "{keep:?}: {taken}, but {counted} were counted"
-        );
-        drop(learner);
+        // Full samples, and many short ones in as many rows.
+        let rows = 7 * config.context;
+        for samples in [7, 60] {
+            let cpu = Arc::new(Cpu::new(1));
+            let before = HELD.get();
+            let learner = Learner::keeping(keep, cpu, config, rows, samples).unwrap();
+            let taken = (HELD.get() - before) as u64;
+            let needs = Needs::of_rows::<Cpu>(config, keep, rows, samples);
+            assert!(samples > 7 || needs == Needs::of::<Cpu>(config, keep, samples));
+            let counted = needs.total() - needs.saving;
+            // Allocated in addition: the plan's names, positions, places of rows.
+            assert!(
+                taken >= counted && taken < counted + 40_000,
+                "{keep:?}: {taken}, but {counted} were counted"
+            );
+            drop(learner);
+        }
     }
 }
 

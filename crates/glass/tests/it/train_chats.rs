@@ -45,10 +45,11 @@ fn each_conversation_is_a_sample_that_ends_with_what_is_learned() {
         + &line(&[("user", "ab")])
         + &line(&[("user", "a"), ("assistant", "bcdefgh")])
         + &line(&[("user", "abcdef"), ("assistant", "g")])
+        + &line(&[("assistant", "g")])
         + "{\"text\":\"abc\"}\n";
     let conversations = read(&text).unwrap();
     let (set, cut) = chats::set(&conversations, 4, &encode, Some(&|_| 1)).unwrap();
-    assert_eq!(cut, Cut { shortened: 1, left_out: 2 });
+    assert_eq!(cut, Cut { shortened: 1, left_out: 3, beyond: 1 });
     assert_eq!((set.documents, set.learned(), set.bytes), (3, 8, Some(8)));
     let Samples::Chats(chats) = &set.samples else { panic!() };
     let ids = |text: &str| text.bytes().map(u32::from).collect::<Vec<_>>();

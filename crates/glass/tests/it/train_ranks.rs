@@ -70,7 +70,8 @@ impl Shared {
     fn rank(&self, folder: &Path, ranks: Arc<dyn Ranks>) -> Result<Summary> {
         let (config, settings, rank) = (&self.config, &self.settings, ranks.rank());
         let (cpu, rows) = (Arc::new(Cpu::new(self.threads)), settings.batch * config.context);
-        let learner = Learner::keeping(self.keep, cpu, config, rows, settings.batch)?;
+        let sequences = settings.batch * self.train.most_sequences(config.context);
+        let learner = Learner::keeping(self.keep, cpu, config, rows, sequences)?;
         let mut learner = learner.among(ranks, self.reduce);
         learner.initialise(if rank + 1 == self.ranks { self.last_seed } else { 5 });
         let mut actions = self.stop_after.filter(|_| rank == 0).map_or_else(Actions::default, stopping);
@@ -156,10 +157,12 @@ fn conversations_of_unequal_lengths_are_shared() {
         Chat { learned: (0..ids.len()).map(|place| place > n as usize % 3).collect(), ids }
     };
     let chats = Set { samples: Samples::Chats((0..20).map(chat).collect()), documents: 20, bytes: None };
-    let one = Shared { train: chats, validation: None, ..shared(1, 5) };
-    let alone = one.done();
-    for ranks in [2, 3, 5] {
-        assert_same(alone.path(), Shared { ranks, ..one.clone() }.done().path());
+    for train in [chats.clone(), chats.packed(24, 1)] {
+        let one = Shared { train, validation: None, ..shared(1, 5) };
+        let alone = one.done();
+        for ranks in [2, 3, 5] {
+            assert_same(alone.path(), Shared { ranks, ..one.clone() }.done().path());
+        }
     }
 }
 

@@ -106,7 +106,7 @@ fn go_threads(
     go_on(folder, settings, resume, actions, threads, &set(400, 0), Some(&set(120, 1000)))
 }
 
-fn go_on(
+pub fn go_on(
     folder: &Path,
     settings: &Settings,
     resume: bool,
@@ -117,7 +117,8 @@ fn go_on(
 ) -> glass::Result<Summary> {
     let config = tiny::config();
     let rows = settings.batch * config.context;
-    let mut learner = Learner::new(Arc::new(Cpu::new(threads)), &config, rows, settings.batch)?;
+    let sequences = settings.batch * train.most_sequences(config.context);
+    let mut learner = Learner::new(Arc::new(Cpu::new(threads)), &config, rows, sequences)?;
     learner.initialise(5);
     let (stop, plan) = (&*actions.stop.clone(), learner.plan().clone());
     let model = Save {

@@ -153,6 +153,7 @@ mod tests {
                 loss: 2.0 + 6.0 / step as f64,
                 val_loss: step.is_multiple_of(25).then_some(3.0),
                 bits_per_byte: step.is_multiple_of(25).then_some(1.2),
+                val_losses: Default::default(),
                 lr: 1e-3,
                 grad_norm: 1.0,
                 tokens_per_second: Some(1234.0),

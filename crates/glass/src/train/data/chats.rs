@@ -2,6 +2,7 @@
 //! assistant's messages are learned. Lines with plain text, `{"text"}`, may be mixed in; they are learned in full,
 //! so that a model does not forget what it knew.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,8 @@ use serde_json::{Map, Value};
 use crate::random::Random;
 use crate::tokens::Tokenizer;
 use crate::tokens::chat::{Message, Template};
+use crate::train::data::corpus::{Near, Twins};
+use crate::train::data::near::{self, Role, Sketching};
 use crate::train::data::set::{Chat, Samples, Set};
 use crate::train::data::{Remark, utf8};
 use crate::{Error, Result};
@@ -151,6 +154,32 @@ pub fn split(conversations: Vec<Entry>, fraction: f64, seed: u64) -> (Vec<Entry>
     (training, validation)
 }
 
+/// Finds conversations that are nearly the same by what is said in them, and drops them if that is asked for, as
+/// [`Near`] says. `None` if they are not to be looked for.
+pub fn twins(train: &mut Vec<Entry>, validation: &[Entry], near: Near) -> Option<Twins> {
+    if near == Near::Keep {
+        return None;
+    }
+    let mut sketching = Sketching::default();
+    for entry in train.iter().chain(validation) {
+        let texts: Vec<&str> = entry.told.texts().collect();
+        sketching.add(texts.join("\n").into_bytes(), true);
+    }
+    let signatures = sketching.end();
+    let mut roles = vec![Role::Train; train.len()];
+    roles.resize(signatures.len(), Role::Validation);
+    let pairs = near::find(&signatures.iter().collect::<Vec<_>>(), &roles);
+    let place = |at: usize| train.iter().chain(validation).nth(at).map(|entry| entry.place.clone());
+    let twins = Twins::of(&pairs, &roles, &|at| place(at).unwrap_or_default());
+    if near == Near::Drop {
+        let dropped: HashSet<usize> =
+            pairs.training.iter().chain(&pairs.validation).map(|pair| pair.document).collect();
+        let mut at = 0..;
+        train.retain(|_| !at.next().is_some_and(|at| dropped.contains(&at)));
+    }
+    Some(twins)
+}
+
 /// Statistics of conversations that could not be used as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cut {
@@ -158,14 +187,44 @@ pub struct Cut {
     pub shortened: usize,
     /// Left out, because nothing in them, or in the part that fits into the context, is to be learned.
     pub left_out: usize,
+    /// Those of them in which something would be learned after the context.
+    pub beyond: usize,
+}
+
+/// What is left of a conversation in a context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// So many ids, up to the last one learned in the context.
+    Ids {
+        /// Their number.
+        len: usize,
+        /// Whether something after the context would be learned too.
+        shortened: bool,
+    },
+    /// Nothing in it is to be learned.
+    Silent,
+    /// What is to be learned in it begins after the context.
+    Beyond,
+}
+
+impl Fit {
+    /// Of a conversation in which these ids are to be learned. The first one has no id before it, so it cannot be. The ids after
+    /// the last learned one are left out, since nothing is learned from them.
+    pub fn of(learned: &[bool], context: usize) -> Fit {
+        let fits = learned.len().min(context + 1);
+        match ((1..fits).rev().find(|&index| learned[index]), learned[fits..].contains(&true)) {
+            (Some(last), shortened) => Fit::Ids { len: last + 1, shortened },
+            (None, true) => Fit::Beyond,
+            (None, false) => Fit::Silent,
+        }
+    }
 }
 
 /// Returns the ids of a line's contents, and which of them are learned.
 pub type Encode<'a> = dyn Fn(&Told) -> Result<(Vec<u32>, Vec<bool>)> + Sync + 'a;
 
 /// Makes a sample of each line, in parallel and in order. For conversations, `encode` is a template's
-/// [`tokens`](Talk::tokens); `length` gives the bytes of a token's text, if known. The tokens after the last
-/// learned one are left out, since nothing is learned from them.
+/// [`tokens`](Talk::tokens); `length` gives the bytes of a token's text, if known. What is left of each is its [`Fit`].
 pub fn set(
     conversations: &[Entry],
     context: usize,
@@ -179,16 +238,15 @@ pub fn set(
     let mut cut = Cut::default();
     let mut chats = Vec::new();
     for (mut ids, mut learned) in encoded {
-        let fits = ids.len().min(context + 1);
-        // The first id has no id before it, so it cannot be learned.
-        let last = (1..fits).rev().find(|&index| learned[index]);
-        let Some(last) = last else {
+        let fit = Fit::of(&learned, context);
+        let Fit::Ids { len, shortened } = fit else {
             cut.left_out += 1;
+            cut.beyond += usize::from(fit == Fit::Beyond);
             continue;
         };
-        cut.shortened += usize::from(learned[fits..].contains(&true));
-        ids.truncate(last + 1);
-        learned.truncate(last + 1);
+        cut.shortened += usize::from(shortened);
+        ids.truncate(len);
+        learned.truncate(len);
         chats.push(Chat { ids, learned });
     }
     let bytes = length.map(|length| {

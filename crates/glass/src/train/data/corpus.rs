@@ -1,5 +1,8 @@
 //! Splits documents into parts: for training, for validation, and dropped.
 
+mod contents;
+mod twins;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::PathBuf;
@@ -11,8 +14,11 @@ use serde::{Deserialize, Serialize};
 use crate::random::Random;
 use crate::train::content::Content;
 use crate::train::data::pieces::{Piece, Pieces, Sizes};
+use contents::Contents;
+
 use crate::train::data::{Reading, Remark};
 use crate::{Error, Result};
+pub use twins::{Near, Twin, Twins};
 
 /// What a corpus is made from.
 #[derive(Clone, Debug)]
@@ -29,6 +35,8 @@ pub struct Source {
     pub seed: u64,
     /// Whether exact duplicates of documents are kept.
     pub keep_duplicates: bool,
+    /// What is done about documents that are nearly the same.
+    pub near: Near,
     /// How much is held in memory at once.
     pub sizes: Sizes,
 }
@@ -37,7 +45,16 @@ impl Source {
     /// The source for files to train on, of which nothing is held out.
     pub fn of(files: Vec<PathBuf>) -> Source {
         let (reading, sizes) = (Reading::default(), Sizes::default());
-        Source { files, validation: vec![], reading, fraction: 0.0, seed: 1, keep_duplicates: false, sizes }
+        Source {
+            files,
+            validation: vec![],
+            reading,
+            fraction: 0.0,
+            seed: 1,
+            keep_duplicates: false,
+            near: Near::Keep,
+            sizes,
+        }
     }
 }
 
@@ -78,6 +95,21 @@ pub enum Doing {
 /// Receives progress.
 pub type Report<'a> = &'a mut dyn FnMut(Progress);
 
+/// The documents of corpora that are learned together, so that none is learned twice, or learned from one and validated on in
+/// another. It takes about 40 bytes per document.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    all: HashSet<u128>,
+    validation: HashSet<u128>,
+}
+
+impl Seen {
+    /// All that was seen so far is for validation.
+    pub fn hold_out(&mut self) {
+        self.validation.extend(&self.all);
+    }
+}
+
 /// Files of documents.
 pub struct Corpus {
     source: Arc<Source>,
@@ -98,6 +130,8 @@ pub struct Parts {
     pub remarks: Vec<Remark>,
     /// Documents that were read and left out.
     pub dropped: Dropped,
+    /// Documents that are nearly the same, if they were looked for.
+    pub twins: Option<Twins>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,6 +142,8 @@ enum Fate {
     Duplicate,
     /// Identical to a document for validation.
     Validates,
+    /// Nearly the same as another one.
+    Near,
 }
 
 /// Documents that are left out.
@@ -119,6 +155,21 @@ pub struct Dropped {
     pub validating: u64,
     /// Empty documents.
     pub empty: u64,
+    /// Near-duplicates.
+    #[serde(default)]
+    pub near: u64,
+}
+
+impl Dropped {
+    /// Those of two corpora.
+    pub(crate) fn and(self, other: Dropped) -> Dropped {
+        Dropped {
+            duplicates: self.duplicates + other.duplicates,
+            validating: self.validating + other.validating,
+            empty: self.empty + other.empty,
+            near: self.near + other.near,
+        }
+    }
 }
 
 impl Corpus {
@@ -135,9 +186,10 @@ impl Corpus {
         let named = all.iter().zip(&contents).map(|(path, (content, _))| (path.extension(), content));
         let drawn = validation.is_empty().then_some((fraction, seed));
         let text = format!(
-            "{:?} {} {reading:?} {drawn:?} {keep_duplicates}",
+            "{:?} {} {reading:?} {drawn:?} {keep_duplicates}{}",
             named.collect::<Vec<_>>(),
-            files.len()
+            files.len(),
+            if source.near == Near::Drop { " without near-duplicates" } else { "" }
         );
         Ok(Corpus { hash: hash(&[text.as_bytes()]), source: Arc::new(source), bytes })
     }
@@ -146,6 +198,13 @@ impl Corpus {
     /// how they are split.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// The same, read after another corpus of the same mixture: what happens to its documents depends on the other's too.
+    #[must_use]
+    pub fn after(mut self, other: &Corpus) -> Corpus {
+        self.hash = hash(&[self.hash.as_bytes(), other.hash.as_bytes()]);
+        self
     }
 
     /// The source of the corpus.
@@ -161,6 +220,12 @@ impl Corpus {
     /// Reads all documents once and decides what happens to each. It needs up to about 80 bytes of memory for every
     /// document, and holds no text.
     pub fn parts(&self, report: Report<'_>) -> Result<Parts> {
+        self.parts_after(&mut Seen::default(), report)
+    }
+
+    /// The same after the corpora whose documents were seen, to which its own are added. What was in one of them is a duplicate;
+    /// if duplicates are kept, it is learned, unless the other corpus validates on it.
+    pub fn parts_after(&self, seen: &mut Seen, report: Report<'_>) -> Result<Parts> {
         let mut before = 0;
         let mut listed = |files: &[PathBuf]| {
             let all = Contents::of(files, &self.source, &mut |bytes| {
@@ -174,21 +239,22 @@ impl Corpus {
             false => listed(&self.source.validation)?,
         };
         let all = listed(&self.source.files)?;
-        Parts::decide(&self.source, all, held_out)
+        Parts::decide(&self.source, all, held_out, seen)
     }
 }
 
 impl Parts {
     /// Duplicates are dropped before splitting, so no document is in both parts.
-    fn decide(source: &Arc<Source>, all: Contents, held_out: Contents) -> Result<Parts> {
+    fn decide(source: &Arc<Source>, all: Contents, held_out: Contents, others: &mut Seen) -> Result<Parts> {
         let mut seen = HashSet::new();
-        let mut once = |content: &u128, kept: Fate| match seen.insert(*content) || source.keep_duplicates {
-            true => kept,
-            false => Fate::Duplicate,
+        let mut once = |content: &u128, kept: Fate| {
+            let is_new = seen.insert(*content) && !others.all.contains(content);
+            if is_new || source.keep_duplicates { kept } else { Fate::Duplicate }
         };
         let validation: Vec<Fate> =
             held_out.contents.iter().map(|content| once(content, Fate::Validation)).collect();
-        let validates: HashSet<u128> = held_out.contents.into_iter().collect();
+        let mut validates: HashSet<u128> = held_out.contents.iter().copied().collect();
+        validates.extend(&others.validation);
         let fate = |content: &u128| match validates.contains(content) {
             true => Fate::Validates,
             false => once(content, Fate::Train),
@@ -196,22 +262,47 @@ impl Parts {
         let mut train: Vec<Fate> = all.contents.iter().map(fate).collect();
         let mut tail = None;
         if source.validation.is_empty() {
-            tail = split(&mut train, &all.lengths, source.fraction, source.seed);
+            let can_validate = |index: usize| !others.all.contains(&all.contents[index]);
+            tail = split(&mut train, &all.lengths, &can_validate, source.fraction, source.seed);
             drop_copies(&mut train, &all.contents, tail.map(|(index, _)| index));
         }
         if !train.contains(&Fate::Train) {
-            let why = "every document in it is used for validation, so nothing is left to learn from";
+            let why = match train.contains(&Fate::Duplicate) && !others.all.is_empty() {
+                true => {
+                    "every document in it was in the data before it, so nothing is left of it; leave it out"
+                }
+                false => "every document in it is used for validation, so nothing is left to learn from",
+            };
             return Err(Error::invalid(named(&source.files), why));
         }
+        let of_validation =
+            |index: &usize| train[*index] == Fate::Validation || tail.is_some_and(|(tail, _)| tail == *index);
+        others.validation.extend((0..train.len()).filter(of_validation).map(|index| all.contents[index]));
+        others.validation.extend(validates);
+        match others.all.is_empty() {
+            true => others.all = seen,
+            false => others.all.extend(seen),
+        }
+        let twins = (source.near != Near::Keep)
+            .then(|| twins::find(&mut train, &validation, &all, &held_out, source.near, tail));
         let count = |fate| train.iter().chain(&validation).filter(|one| **one == fate).count() as u64;
         let dropped = Dropped {
             duplicates: count(Fate::Duplicate),
             validating: count(Fate::Validates),
             empty: all.empty + held_out.empty,
+            near: count(Fate::Near),
         };
         let remarks = [all.remarks, held_out.remarks].concat();
         let lengths = [all.lengths, held_out.lengths];
-        Ok(Parts { source: source.clone(), each: [train, validation], lengths, tail, remarks, dropped })
+        Ok(Parts {
+            source: source.clone(),
+            each: [train, validation],
+            lengths,
+            tail,
+            remarks,
+            dropped,
+            twins,
+        })
     }
 
     /// The bytes of a subset.
@@ -314,38 +405,6 @@ fn named(files: &[PathBuf]) -> String {
     files.first().map_or("data".into(), |path| path.display().to_string())
 }
 
-/// The content hash and length of every document.
-#[derive(Default)]
-struct Contents {
-    contents: Vec<u128>,
-    lengths: Vec<u64>,
-    empty: u64,
-    remarks: Vec<Remark>,
-    read: u64,
-}
-
-impl Contents {
-    fn of(files: &[PathBuf], source: &Source, report: &mut dyn FnMut(u64)) -> Result<Contents> {
-        let mut all = Contents::default();
-        let mut pieces = Pieces::of_files(files, &source.reading, source.sizes);
-        let mut content = Content::default();
-        while let Some(piece) = pieces.next().transpose()? {
-            content.add(&piece.text);
-            if piece.ends {
-                all.contents.push(std::mem::take(&mut content).end());
-                all.lengths.push(piece.offset + piece.text.len() as u64);
-                report(pieces.read());
-            }
-        }
-        if all.lengths.is_empty() {
-            return Err(Error::invalid(named(files), "the files hold no text; name files with text in them"));
-        }
-        all.read = pieces.read();
-        (all.remarks, all.empty) = (pieces.remarks, pieces.empty);
-        Ok(all)
-    }
-}
-
 /// If a document occurs several times (because duplicates are kept), none is learned if one, or a part of one, is
 /// for validation.
 fn drop_copies(fates: &mut [Fate], contents: &[u128], tail: Option<usize>) {
@@ -361,8 +420,15 @@ fn drop_copies(fates: &mut [Fate], contents: &[u128], tail: Option<usize>) {
 /// Documents are assigned to validation in an order drawn from `seed` until they would exceed `fraction` of the
 /// bytes. If this gives validation less than half of its share, because documents are few and long, the tail of the
 /// next document is used too: returns its number, and the byte from which it is for validation.
-fn split(fates: &mut [Fate], lengths: &[u64], fraction: f64, seed: u64) -> Option<(usize, u64)> {
-    let kept: Vec<usize> = (0..fates.len()).filter(|index| fates[*index] == Fate::Train).collect();
+fn split(
+    fates: &mut [Fate],
+    lengths: &[u64],
+    can_validate: &dyn Fn(usize) -> bool,
+    fraction: f64,
+    seed: u64,
+) -> Option<(usize, u64)> {
+    let kept = |index: &usize| fates[*index] == Fate::Train && can_validate(*index);
+    let kept: Vec<usize> = (0..fates.len()).filter(kept).collect();
     let bytes: u64 = kept.iter().map(|index| lengths[*index]).sum();
     let wanted = (bytes as f64 * fraction) as u64;
     let mut held = 0;

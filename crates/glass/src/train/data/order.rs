@@ -4,7 +4,9 @@
 use glass_kernels::loss::IGNORE;
 
 use crate::random::Random;
-use crate::train::data::set::{Chat, Samples, Set};
+use crate::train::data::ids::Ids;
+use crate::train::data::mix::Mix;
+use crate::train::data::set::{Chat, Samples, Set, windows};
 use crate::train::learner::Batch;
 use crate::{Error, Result};
 
@@ -15,23 +17,11 @@ pub const MOST_EPOCHS: f64 = 1e6;
 
 /// Assigns samples to steps.
 pub struct Order<'a> {
-    set: &'a Set,
-    context: usize,
+    /// One for a set, or one for each set of a mixture.
+    lanes: Vec<Lane<'a>>,
+    mix: Option<&'a Mix>,
     batch: usize,
     accumulate: usize,
-    arrangement: Arrangement,
-    seed: u64,
-    epoch: Epoch,
-}
-
-/// One epoch: samples `first..first + sizes`, counted across all epochs.
-#[derive(Default)]
-struct Epoch {
-    number: u64,
-    first: u64,
-    len: usize,
-    offset: usize,
-    permutation: Vec<usize>,
 }
 
 impl<'a> Order<'a> {
@@ -45,20 +35,21 @@ impl<'a> Order<'a> {
         arrangement: Arrangement,
         seed: u64,
     ) -> Self {
-        let mut order = Order { set, context, batch, accumulate, arrangement, seed, epoch: Epoch::default() };
-        order.enter(0, 0);
-        order
+        let mix = if let Samples::Mix(mix) = &set.samples { Some(mix) } else { None };
+        let sets = set.parts().into_iter().zip(0..);
+        let lane = |((_, set), turn)| Lane::new(set, context, batch, arrangement, (seed, turn));
+        Order { lanes: sets.map(lane).collect(), mix, batch, accumulate }
     }
 
     /// The batches of step `step`, from 1.
     pub fn parts(&mut self, step: u64) -> Vec<Batch> {
-        let size = (self.batch * self.accumulate) as u64;
-        let mut next = (step - 1) * size;
+        let mut next = (step - 1) * self.size();
         let mut parts = Vec::with_capacity(self.accumulate);
         for _ in 0..self.accumulate {
             let mut batch = Batch::default();
             for _ in 0..self.batch {
-                self.sample(next, &mut batch);
+                let (lane, index) = self.mix.map_or((0, next), |mix| mix.place(next));
+                self.lanes[lane].sample(index, &mut batch);
                 next += 1;
             }
             parts.push(batch);
@@ -72,9 +63,68 @@ impl<'a> Order<'a> {
             let why = format!("{epochs} was given, but a number above 0 and at most {MOST_EPOCHS} is needed");
             return Err(Error::invalid_argument("epochs", why));
         }
+        let samples = match self.mix {
+            Some(mix) => (epochs * mix.epoch() as f64).ceil() as u64,
+            None => self.lanes[0].samples(epochs),
+        };
+        Ok(samples.div_ceil(self.size()).max(1))
+    }
+
+    /// The number of epochs that the steps up to `step` have seen.
+    pub fn epochs(&mut self, step: u64) -> f64 {
+        let samples = step * self.size();
+        match self.mix {
+            Some(mix) => samples as f64 / mix.epoch() as f64,
+            None => self.lanes[0].epochs(samples),
+        }
+    }
+
+    /// The number of epochs that these steps have seen of each set of a mixture; of another set, of itself.
+    pub fn epochs_of_parts(&mut self, step: u64) -> Vec<f64> {
+        let samples = step * self.size();
+        let counts = self.mix.map_or_else(|| vec![samples], |mix| mix.counts(samples));
+        self.lanes.iter_mut().zip(counts).map(|(lane, count)| lane.epochs(count)).collect()
+    }
+
+    /// The samples of a step.
+    fn size(&self) -> u64 {
+        (self.batch * self.accumulate) as u64
+    }
+}
+
+/// The order of the samples of one set.
+struct Lane<'a> {
+    set: &'a Set,
+    context: usize,
+    batch: usize,
+    arrangement: Arrangement,
+    /// The seed, and which set of a mixture it is.
+    seed: (u64, u64),
+    epoch: Epoch,
+}
+
+/// One epoch: samples `first..first + sizes`, counted across all epochs.
+#[derive(Default)]
+struct Epoch {
+    number: u64,
+    first: u64,
+    len: usize,
+    offset: usize,
+    permutation: Vec<usize>,
+}
+
+impl<'a> Lane<'a> {
+    fn new(set: &'a Set, context: usize, batch: usize, arrangement: Arrangement, seed: (u64, u64)) -> Self {
+        let mut lane = Lane { set, context, batch, arrangement, seed, epoch: Epoch::default() };
+        lane.enter(0, 0);
+        lane
+    }
+
+    /// The samples of so many epochs.
+    fn samples(&mut self, epochs: f64) -> u64 {
         self.enter(0, 0);
         let whole = epochs as u64;
-        if matches!((&self.set.samples, self.arrangement), (Samples::Stream(_), Arrangement::Shuffled)) {
+        if self.set.samples.stream().is_some() && self.arrangement == Arrangement::Shuffled {
             // Every epoch is cut at a different offset, which can give one window more.
             while self.epoch.number < whole {
                 self.enter(self.epoch.number + 1, self.epoch.first + self.epoch.len as u64);
@@ -82,13 +132,11 @@ impl<'a> Order<'a> {
         } else {
             self.enter(whole, whole * self.epoch.len as u64);
         }
-        let samples = self.epoch.first + (epochs.fract() * self.epoch.len as f64).ceil() as u64;
-        Ok(samples.div_ceil((self.batch * self.accumulate) as u64).max(1))
+        self.epoch.first + (epochs.fract() * self.epoch.len as f64).ceil() as u64
     }
 
-    /// The number of epochs that the steps up to `step` have seen.
-    pub fn epochs(&mut self, step: u64) -> f64 {
-        let samples = step * (self.batch * self.accumulate) as u64;
+    /// The epochs of so many samples.
+    fn epochs(&mut self, samples: u64) -> f64 {
         self.seek(samples);
         self.epoch.number as f64 + (samples - self.epoch.first) as f64 / self.epoch.len as f64
     }
@@ -97,11 +145,19 @@ impl<'a> Order<'a> {
         self.seek(index);
         let within = (index - self.epoch.first) as usize;
         if self.epoch.permutation.is_empty() && self.arrangement == Arrangement::Shuffled {
-            let mut random = Random::new(self.seed, "order", self.epoch.number);
+            let mut random = self.random("order", self.epoch.number);
             self.epoch.permutation = random.permutation(self.epoch.len);
         }
         let place = self.epoch.permutation.get(within).copied().unwrap_or(within);
         sample(self.set, self.context, self.epoch.offset, place, into);
+    }
+
+    /// The first set of a mixture has the same numbers as a set alone.
+    fn random(&self, purpose: &str, epoch: u64) -> Random {
+        match self.seed {
+            (seed, 0) => Random::new(seed, purpose, epoch),
+            (seed, turn) => Random::new(seed, &format!("{purpose} {turn}"), epoch),
+        }
     }
 
     /// Moves to the epoch that contains sample `index`.
@@ -115,13 +171,13 @@ impl<'a> Order<'a> {
     }
 
     fn enter(&mut self, number: u64, first: u64) {
-        let (len, offset) = match (&self.set.samples, self.arrangement) {
-            (Samples::Chats(chats), _) => (chats.len(), 0),
-            (Samples::Stream(ids), Arrangement::Shuffled) => {
-                let offset = Random::new(self.seed, "offset", number).below(self.context);
+        let (len, offset) = match (self.set.samples.stream(), self.arrangement) {
+            (None, _) => (self.set.samples_in(self.context), 0),
+            (Some(ids), Arrangement::Shuffled) => {
+                let offset = self.random("offset", number).below(self.context);
                 (windows(ids.len() - 1, self.context, offset), offset)
             }
-            (Samples::Stream(ids), Arrangement::Sequential) => {
+            (Some(ids), Arrangement::Sequential) => {
                 let whole = (ids.len() - 1) / self.context;
                 (if whole < self.batch { whole } else { whole - whole % self.batch }, 0)
             }
@@ -138,10 +194,7 @@ pub fn evaluation(
     batch: usize,
     most: Option<usize>,
 ) -> impl Iterator<Item = Batch> {
-    let all = match &set.samples {
-        Samples::Stream(ids) => windows(ids.len().saturating_sub(1), context, 0),
-        Samples::Chats(chats) => chats.len(),
-    };
+    let all = set.samples_in(context);
     let count = most.map_or(all, |most| most.min(all));
     (0..count.div_ceil(batch)).map(move |number| {
         let mut into = Batch::default();
@@ -153,22 +206,47 @@ pub fn evaluation(
     })
 }
 
-/// Adds the sample at `place`: a conversation, or a window of a stream that is first cut at `offset`.
+/// Adds the sample at `place`: a conversation, several in a window, or a window of a stream that is first cut at `offset`. Of a
+/// mixture, the samples of its sets follow each other.
 fn sample(set: &Set, context: usize, offset: usize, place: usize, into: &mut Batch) {
     match &set.samples {
         Samples::Chats(chats) => chat(&chats[place], into),
+        Samples::Packed(packed) => packed.window(place).for_each(|one| chat(one, into)),
         Samples::Stream(ids) => {
-            let (start, len) = window(ids.len() - 1, context, offset, place);
-            ids.copy(start..start + len, &mut into.inputs);
-            ids.copy(start + 1..start + len + 1, &mut into.targets);
+            let len = of_stream(ids, context, offset, place, into);
             into.lengths.push(len);
+        }
+        Samples::Documents { ids, start } => {
+            let begin = into.inputs.len();
+            let len = of_stream(ids, context, offset, place, into);
+            let mut from = begin;
+            for at in begin + 1..begin + len {
+                if into.inputs[at] == *start {
+                    into.lengths.push(at - from);
+                    from = at;
+                }
+            }
+            into.lengths.push(begin + len - from);
+        }
+        Samples::Mix(mix) => {
+            let mut place = place;
+            for part in mix.parts() {
+                let count = part.set.samples_in(context);
+                if place < count {
+                    return sample(&part.set, context, offset, place, into);
+                }
+                place -= count;
+            }
         }
     }
 }
 
-/// The number of windows of `rows` rows if the first cut is at `offset` and the others follow every `context` rows.
-fn windows(rows: usize, context: usize, offset: usize) -> usize {
-    usize::from(offset > 0) + (rows - offset.min(rows)).div_ceil(context)
+/// Adds the ids of a window, and returns how many rows it has.
+fn of_stream(ids: &Ids, context: usize, offset: usize, place: usize, into: &mut Batch) -> usize {
+    let (start, len) = window(ids.len() - 1, context, offset, place);
+    ids.copy(start..start + len, &mut into.inputs);
+    ids.copy(start + 1..start + len + 1, &mut into.targets);
+    len
 }
 
 /// First row and length of window `place`.

@@ -97,6 +97,11 @@ impl<'a> Pieces<'a> {
         pieces
     }
 
+    /// The file that the last piece came from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The bytes read so far.
     pub fn read(&self) -> u64 {
         self.read + self.source.as_ref().map_or(0, |source| source.portions().offset())

@@ -59,7 +59,8 @@ fn card(corpus: &Corpus, parts: &Parts, train: &Set, validation: &Set) -> Card {
     let split = Split { fraction: source.fraction, seed: source.seed };
     let split = source.validation.is_empty().then_some(split);
     let files = source.files.len() + source.validation.len();
-    Card::new(corpus.hash().into(), files, parts.dropped, split, train, validation)
+    let card = Card::new(corpus.hash().into(), files, parts.dropped, split, train, validation);
+    Card { near_duplicates: parts.twins.clone(), ..card }
 }
 
 /// The state of tokenising.

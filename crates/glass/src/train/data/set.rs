@@ -1,7 +1,9 @@
-//! A set of samples: a stream of ids, or conversations.
+//! A set of samples: a stream of ids, conversations, or several such sets.
 
 use crate::fingerprint::Fingerprint;
 use crate::train::data::ids::Ids;
+use crate::train::data::mix::Mix;
+use crate::train::data::pack::Packed;
 use crate::{Error, Result};
 
 /// Data for training or validation.
@@ -20,8 +22,19 @@ pub struct Set {
 pub enum Samples {
     /// One stream of ids, cut into windows.
     Stream(Ids),
+    /// One stream of ids, cut into windows in which no document sees another: each begins with the id `start`.
+    Documents {
+        /// The stream.
+        ids: Ids,
+        /// The first id of every document.
+        start: u32,
+    },
     /// Conversations, one sample each.
     Chats(Vec<Chat>),
+    /// Conversations, of which a sample has as many as fit into the context.
+    Packed(Packed),
+    /// Several sets.
+    Mix(Mix),
 }
 
 /// A conversation: at most one id more than the context has positions.
@@ -52,61 +65,182 @@ impl Set {
         (ids, tail)
     }
 
-    /// The total number of tokens.
-    pub fn tokens(&self) -> usize {
-        match &self.samples {
-            Samples::Stream(ids) => ids.len(),
-            Samples::Chats(chats) => chats.iter().map(|chat| chat.ids.len()).sum(),
+    /// Several sets as one, which counts what they count together.
+    pub fn of_mix(mix: Mix) -> Set {
+        let sets = || mix.parts().iter().map(|part| &part.set);
+        let documents = sets().map(|set| set.documents).sum();
+        let bytes = sets().map(|set| set.bytes).sum();
+        Set { samples: Samples::Mix(mix), documents, bytes }
+    }
+
+    /// The same conversations, as many in a sample as fit into the context; any other set as it is.
+    #[must_use]
+    pub fn packed(self, context: usize, seed: u64) -> Set {
+        match self.samples {
+            Samples::Chats(chats) => {
+                Set { samples: Samples::Packed(Packed::new(chats, context, seed)), ..self }
+            }
+            _ => self,
         }
     }
 
-    /// The tokens learned in one epoch: all that have a token before them, or those marked in conversations.
+    /// The same stream, in whose windows no document sees another, if documents begin with `start`; any other set as it is.
+    #[must_use]
+    pub fn documents_from(self, start: u32) -> Set {
+        match self.samples {
+            Samples::Stream(ids) => Set { samples: Samples::Documents { ids, start }, ..self },
+            _ => self,
+        }
+    }
+
+    /// The sets of a mixture, with their names; of another set, itself without a name.
+    pub fn parts(&self) -> Vec<(&str, &Set)> {
+        match &self.samples {
+            Samples::Mix(mix) => mix.parts().iter().map(|part| (part.name.as_str(), &part.set)).collect(),
+            _ => vec![("", self)],
+        }
+    }
+
+    /// The total number of tokens.
+    pub fn tokens(&self) -> usize {
+        match &self.samples {
+            Samples::Mix(mix) => mix.parts().iter().map(|part| part.set.tokens()).sum(),
+            samples => match samples.stream() {
+                Some(ids) => ids.len(),
+                None => samples.chats().iter().map(|chat| chat.ids.len()).sum(),
+            },
+        }
+    }
+
+    /// The tokens learned in one epoch: all that have a token before them, or those marked in conversations; of a mixture, in
+    /// all its sets once.
     pub fn learned(&self) -> usize {
         match &self.samples {
-            Samples::Stream(ids) => ids.len().saturating_sub(1),
-            Samples::Chats(chats) => {
-                chats.iter().flat_map(|chat| chat.learned.iter().skip(1)).filter(|&&learned| learned).count()
-            }
+            Samples::Mix(mix) => mix.parts().iter().map(|part| part.set.learned()).sum(),
+            samples => match samples.stream() {
+                Some(ids) => ids.len().saturating_sub(1),
+                None => {
+                    let marks = samples.chats().iter().flat_map(|chat| chat.learned.iter().skip(1));
+                    marks.filter(|&&learned| learned).count()
+                }
+            },
         }
     }
 
     /// The largest id.
     pub fn largest(&self) -> Option<u32> {
         match &self.samples {
-            Samples::Stream(ids) => largest(ids),
-            Samples::Chats(chats) => chats.iter().flat_map(|chat| chat.ids.iter().copied()).max(),
+            Samples::Mix(mix) => mix.parts().iter().filter_map(|part| part.set.largest()).max(),
+            samples => match samples.stream() {
+                Some(ids) => largest(ids),
+                None => samples.chats().iter().flat_map(|chat| chat.ids.iter().copied()).max(),
+            },
         }
     }
 
     /// Bytes of text per token, if known; for conversations, per learned token.
     pub fn bytes_per_token(&self) -> Option<f64> {
-        let tokens = match &self.samples {
-            Samples::Stream(ids) => ids.len(),
-            Samples::Chats(_) => self.learned(),
-        };
+        let tokens = |set: &Set| set.samples.stream().map_or_else(|| set.learned(), Ids::len);
+        let tokens: usize = self.parts().into_iter().map(|(_, set)| tokens(set)).sum();
         self.bytes.map(|bytes| bytes as f64 / tokens.max(1) as f64)
+    }
+
+    /// Samples of at most `context` rows: windows or conversations; of a mixture, those of all its sets.
+    pub fn samples_in(&self, context: usize) -> usize {
+        match &self.samples {
+            Samples::Stream(ids) | Samples::Documents { ids, .. } => {
+                windows(ids.len().saturating_sub(1), context, 0)
+            }
+            Samples::Chats(chats) => chats.len(),
+            Samples::Packed(packed) => packed.len(),
+            Samples::Mix(mix) => mix.parts().iter().map(|part| part.set.samples_in(context)).sum(),
+        }
+    }
+
+    /// The mean number of rows of a sample, of at most `context`; of a stream, of a full window.
+    pub fn mean_rows(&self, context: usize) -> f64 {
+        let mean = match &self.samples {
+            Samples::Stream(_) | Samples::Documents { .. } => context as f64,
+            Samples::Chats(_) | Samples::Packed(_) => {
+                let chats = self.samples.chats();
+                (self.tokens() - chats.len()) as f64 / self.samples_in(context).max(1) as f64
+            }
+            Samples::Mix(mix) => {
+                let parts = mix.parts().iter();
+                let (rows, samples) = parts.fold((0.0, 0.0), |(rows, samples), part| {
+                    let count = f64::from(part.in_round);
+                    (rows + count * part.set.mean_rows(context), samples + count)
+                });
+                rows / samples
+            }
+        };
+        mean.max(1.0)
+    }
+
+    /// The most sequences that a sample of at most `context` rows consists of: the conversations of a window, or its documents.
+    pub fn most_sequences(&self, context: usize) -> usize {
+        match &self.samples {
+            Samples::Stream(_) | Samples::Chats(_) => 1,
+            Samples::Packed(packed) => packed.windows().iter().map(Vec::len).max().unwrap_or(1),
+            Samples::Documents { ids, start } => {
+                // The places of starts, of which any stretch of the context may be a window; one may begin before it.
+                let (mut starts, mut most, mut at) = (std::collections::VecDeque::new(), 0, 0);
+                ids.each(|id| {
+                    if id == *start {
+                        starts.push_back(at);
+                        while starts.front().is_some_and(|first| first + context <= at) {
+                            starts.pop_front();
+                        }
+                        most = most.max(starts.len());
+                    }
+                    at += 1;
+                });
+                (most + 1).min(context)
+            }
+            Samples::Mix(mix) => {
+                mix.parts().iter().map(|part| part.set.most_sequences(context)).max().unwrap_or(1)
+            }
+        }
     }
 
     /// A fingerprint of the data, in hexadecimal: a resumed run must use the same data.
     pub fn fingerprint(&self) -> String {
         let mut print = Fingerprint::default();
+        self.add_to(&mut print);
+        print.to_string()
+    }
+
+    fn add_to(&self, print: &mut Fingerprint) {
         match &self.samples {
             Samples::Stream(ids) => ids.each(|id| print.add(id)),
-            Samples::Chats(chats) => {
-                for chat in chats {
+            Samples::Documents { ids, start } => {
+                ids.each(|id| print.add(id));
+                print.add(!start);
+            }
+            Samples::Chats(_) | Samples::Packed(_) => {
+                for chat in self.samples.chats() {
                     print.add(chat.ids.len() as u32);
                     let words = chat.ids.iter().zip(&chat.learned);
                     words.for_each(|(&id, &learned)| print.add(id << 1 | u32::from(learned)));
                 }
+                if let Samples::Packed(packed) = &self.samples {
+                    packed.windows().iter().for_each(|window| {
+                        print.add(window.len() as u32);
+                        window.iter().for_each(|&chat| print.add(chat));
+                    });
+                }
             }
+            Samples::Mix(mix) => mix.parts().iter().for_each(|part| {
+                print.add(part.in_round);
+                part.set.add_to(print);
+            }),
         }
-        print.to_string()
     }
 
     /// Refuses data that does not fill one window of the context; `what` names its source.
     pub fn check(&self, what: &str, context: usize) -> Result<()> {
         match &self.samples {
-            Samples::Stream(ids) if ids.len() <= context => {
+            Samples::Stream(ids) | Samples::Documents { ids, .. } if ids.len() <= context => {
                 let least = match ids.len() {
                     0..=1 => "give more text".into(),
                     len => format!("give more text, or a `context` of at most {}", len - 1),
@@ -118,10 +252,52 @@ impl Set {
                 );
                 Err(Error::invalid(what, why))
             }
-            Samples::Chats(chats) if chats.is_empty() => {
+            Samples::Chats(_) | Samples::Packed(_) if self.learned() == 0 => {
                 Err(Error::invalid(what, "no conversation holds anything to learn"))
             }
+            Samples::Chats(_) | Samples::Packed(_) => self.check_fits(what, context),
+            Samples::Mix(mix) => mix
+                .parts()
+                .iter()
+                .try_for_each(|part| part.set.check(&format!("{what}, {}", part.name), context)),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses conversations, or windows of them, that are longer than the context.
+    fn check_fits(&self, what: &str, context: usize) -> Result<()> {
+        let rows = |chat: &Chat| chat.ids.len().saturating_sub(1);
+        let longest = match &self.samples {
+            Samples::Packed(packed) => (0..packed.len()).map(|at| packed.window(at).map(rows).sum()).max(),
+            samples => samples.chats().iter().map(rows).max(),
+        };
+        match longest.filter(|longest| *longest > context) {
+            None => Ok(()),
+            Some(longest) => {
+                let why = format!(
+                    "a sample of {longest} tokens is longer than the context of {context}; cut it, or pack for this context"
+                );
+                Err(Error::invalid(what, why))
+            }
+        }
+    }
+}
+
+impl Samples {
+    /// The ids, if it is a stream.
+    pub fn stream(&self) -> Option<&Ids> {
+        match self {
+            Samples::Stream(ids) | Samples::Documents { ids, .. } => Some(ids),
+            _ => None,
+        }
+    }
+
+    /// The conversations, if it has any of its own.
+    pub fn chats(&self) -> &[Chat] {
+        match self {
+            Samples::Chats(chats) => chats,
+            Samples::Packed(packed) => packed.chats(),
+            _ => &[],
         }
     }
 }
@@ -130,4 +306,9 @@ fn largest(ids: &Ids) -> Option<u32> {
     let mut largest = None;
     ids.each(|id| largest = largest.max(Some(id)));
     largest
+}
+
+/// The number of windows of `rows` rows if the first cut is at `offset` and the others follow every `context` rows.
+pub(super) fn windows(rows: usize, context: usize, offset: usize) -> usize {
+    usize::from(offset > 0) + (rows - offset.min(rows)).div_ceil(context)
 }

@@ -35,14 +35,19 @@ pub struct Needs {
 impl Needs {
     /// The memory for batches of `samples` samples of full context length.
     pub fn of<B: Backend>(config: &Config, keep: Keep, samples: usize) -> Needs {
-        let rows = (samples as u64).saturating_mul(config.context as u64);
+        Needs::of_rows::<B>(config, keep, samples.saturating_mul(config.context), samples)
+    }
+
+    /// The memory for batches of at most `rows` rows in at most `samples` samples.
+    pub fn of_rows<B: Backend>(config: &Config, keep: Keep, rows: usize, samples: usize) -> Needs {
+        let cache = Cache::<B>::floats_of_batch(config, CacheType::F32, samples, config.context, rows);
+        let rows = rows as u64;
         let chunk = rows.min(LOGIT_ROWS as u64);
         let bytes = |floats: u64| floats.saturating_mul(NUMBER);
         let passing = |keep| {
             let (row, wanted) = Memory::<B>::floats(config, keep);
             row.saturating_mul(rows).saturating_add(wanted * chunk)
         };
-        let cache = Cache::<B>::floats_of_pass(config, CacheType::F32, samples, config.context);
         let arena = bytes(ParameterCount::of(config).stored);
         Needs {
             weights: arena,

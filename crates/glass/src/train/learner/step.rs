@@ -94,6 +94,7 @@ impl<B: Backend> Learner<B> {
                 }
             }
         };
+        self.cache.lay_out(&part.lengths);
         gpt.forward(&mut pass, &part.inputs, memory, &mut self.cache);
         let sum = gpt.loss(&mut pass, memory, &part.targets, logits, Some((&mut back, d, scale)));
         let layers = gpt.config.layers;

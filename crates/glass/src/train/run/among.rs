@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use crate::train::checkpoint::State;
 use crate::train::data::order::evaluation;
 use crate::train::data::set::Set;
-use crate::train::learner::settings::{Identity, Settings};
+use crate::train::learner::settings::Identity;
 use crate::train::learner::{Arena, Learner};
 use crate::train::ranks::{Ranks, as_first, gather_numbers};
 use crate::{Error, Result};
@@ -109,16 +109,17 @@ fn print<B: Backend>(learner: &Learner<B>) -> Result<u64> {
     Ok(sums.into_iter().fold(START, mix))
 }
 
-/// The sum of nats over the validation set, and how many tokens are counted. Ranks take batches in turn; the sums are added
+/// The sum of nats over a validation set, or `most` samples of it, and how many tokens are counted. Ranks take batches in turn; the sums are added
 /// in the order of batches.
 pub(super) fn evaluate<B: Backend>(
     learner: &mut Learner<B>,
     set: &Set,
-    settings: &Settings,
+    batch: usize,
+    most: Option<usize>,
 ) -> Result<(f64, usize)> {
     let ranks = learner.ranks().clone();
     let (context, size) = (learner.config().context, ranks.size());
-    let batches = evaluation(set, context, settings.batch, settings.eval_samples);
+    let batches = evaluation(set, context, batch, most);
     let count = batches.size_hint().0;
     let mut told = Vec::new();
     for batch in batches.skip(ranks.rank()).step_by(size) {

@@ -1,5 +1,6 @@
 //! `log.jsonl`: one line per step.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,9 @@ pub struct LoggedStep {
     pub val_loss: Option<f64>,
     /// The same in bits per byte of text.
     pub bits_per_byte: Option<f64>,
+    /// `val_loss` of each set of a mixture, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub val_losses: BTreeMap<String, f64>,
     /// Learning rate.
     pub lr: f32,
     /// The gradient's norm before clipping.

@@ -1,5 +1,6 @@
 //! The events of a run, and the trait that receives them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::Result;
@@ -64,6 +65,8 @@ pub enum Event<'a> {
         loss: f64,
         /// The same in bits per byte of text, where the bytes are known.
         bits_per_byte: Option<f64>,
+        /// Mean nats per token of each set of a mixture, by its name; otherwise empty.
+        parts: &'a BTreeMap<String, f64>,
         /// Whether it is the best so far.
         best: bool,
     },
