@@ -30,7 +30,7 @@
 
 mod quants;
 
-use crate::format::{bf16_to_f32, f32_to_bf16};
+use crate::format::{bf16_to_f32, f16_to_f32, f32_to_bf16};
 pub(crate) use quants::put_panel;
 pub use quants::{Quants, ReadQuants};
 
@@ -373,12 +373,32 @@ pub(crate) fn read_part(
                     each(to, bf16_to_f32(half));
                 }
             }
+            // The formats that models are trained through most, without a general block in between: the same numbers.
+            Packing::Q8 => some::<8>(line(panels, packing, cols, row, at), row % PANEL, to, &each),
+            Packing::Q4 => some::<4>(line(panels, packing, cols, row, at), row % PANEL, to, &each),
             _ => {
                 let weights = Quants::get(panels, packing, cols, row, at).weights(packing);
                 to.iter_mut().zip(weights).for_each(|(to, w)| each(to, w));
             }
         }
     }
+}
+
+/// The weights of a column of a line of signed numbers of so many bits, with one scale and no minimum.
+#[inline(always)]
+fn some<const BITS: usize>(line: &[f32], column: usize, to: &mut [f32], each: &impl Fn(&mut f32, f32)) {
+    let (in_lane, mask, offset) = (8 / BITS, u32::MAX / 255 * ((1 << BITS) - 1), 1i32 << (BITS - 1));
+    let halves = line[PANEL * BLOCK / 32 * BITS + column / 2].to_bits();
+    let scale = f16_to_f32((halves >> (16 * (column % 2))) as u16);
+    let mut weights = [0.0f32; BLOCK];
+    for (quad, weights) in weights.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let lane = line[quad / in_lane * PANEL + column].to_bits();
+        let bytes = (lane >> (quad % in_lane * BITS) & mask).to_le_bytes();
+        for (weight, byte) in weights.iter_mut().zip(bytes) {
+            *weight = (i32::from(byte) - offset) as f32 * scale;
+        }
+    }
+    to.iter_mut().zip(weights).for_each(|(to, w)| each(to, w));
 }
 
 /// Packs panel `p` of a row-major matrix, `cols` wide, in 16 bits or fewer.
