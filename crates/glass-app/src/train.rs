@@ -12,6 +12,7 @@ mod draft;
 mod kept;
 mod looks;
 mod lora;
+mod pairs;
 mod plan;
 mod ranks;
 mod room;
@@ -19,6 +20,7 @@ mod samples;
 #[cfg_attr(not(feature = "display"), allow(dead_code))]
 mod seen;
 mod sets;
+mod signals;
 mod speed;
 mod subject;
 mod switches;
@@ -29,7 +31,7 @@ mod watch;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use glass::Error;
@@ -52,7 +54,6 @@ use crate::fail::{Fail, say};
 use crate::model_arg;
 use crate::out::{Out, count, number};
 use budget::Budget;
-use display::terminal;
 use looks::Looks;
 use lora::Lora;
 use ranks::{Bystander, Joined};
@@ -92,7 +93,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     let args = &args;
     let cpu = model_arg::cpu(&args.machine);
     // What rank 0 writes while it reads a large text, the others can use.
-    let (subject, sets) = joined.first_then_others(|| {
+    let (subject, mut sets) = joined.first_then_others(|| {
         let (subject, raw) = Subject::and_data(args)?;
         let sets = Sets::new(raw, args, &subject)?;
         Ok((subject, sets))
@@ -142,13 +143,16 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
         say(&joined.describe(settings.accumulate));
     }
     let mut learner = learner(args, &subject, lora, &settings, &cpu, joined)?;
+    if settings.has_reference() {
+        sets.refer(&mut learner, settings.batch)?;
+    }
     if joined.is_first() && !args.run.resume {
         sets.card.write(&args.out)?;
     }
     // Of all weights, also where an adapter is learned.
     let (_, plan) = Gpt::plan(&subject.config);
     let stop = Arc::new(AtomicBool::new(false));
-    on_interrupt(stop.clone());
+    signals::on_interrupt(stop.clone());
     let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
     let run = Run {
         settings: &settings,
@@ -190,7 +194,7 @@ fn with_changed_files(args: &TrainArgs, error: Error) -> Fail {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified()).ok();
     let begun = modified(&args.out.join("train/data.json")).filter(|_| of_data && args.run.resume);
     let data = &args.data;
-    let named = data.data.iter().chain(&data.chat).chain(&data.val);
+    let named = data.data.iter().chain(&data.chat).chain(&args.preference.preferences).chain(&data.val);
     let newer = named.filter(|path| path.is_file() && begun.is_some() && modified(path) > begun);
     let newer: Vec<String> = newer.map(|path| path.display().to_string()).collect();
     match (Fail::from(error), newer.is_empty()) {
@@ -207,7 +211,9 @@ fn options(args: &TrainArgs, settings: &Settings) -> String {
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     options.set("steps", whole(settings.steps), &["epochs"]);
     options.set("warmup", whole(settings.warmup), &[]);
-    for (name, paths) in [("data", &args.data.data), ("chat", &args.data.chat), ("val", &args.data.val)] {
+    let (data, pairs) = (&args.data, &args.preference.preferences);
+    let named = [("data", &data.data), ("chat", &data.chat), ("preferences", pairs), ("val", &data.val)];
+    for (name, paths) in named {
         let named = |path: &std::path::PathBuf| {
             std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
         };
@@ -229,7 +235,7 @@ fn check(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
             Folder::can_end(&args.out, steps)?;
         }
     }
-    args.run.settings(args.run.steps.unwrap_or(1000).max(1)).check()?;
+    args.settings(args.run.steps.unwrap_or(1000).max(1)).check()?;
     for (option, value) in [("--epochs", args.run.epochs), ("--minutes", args.run.minutes)] {
         if value.is_some_and(|value| !(value > 0.0 && value.is_finite())) {
             let value = value.unwrap_or_default();
@@ -247,7 +253,8 @@ fn learner(
     cpu: &Arc<Cpu>,
     joined: &Joined,
 ) -> Result<Learner<Cpu>, Fail> {
-    let (config, batch, keep) = (&subject.config, settings.batch, args.run.keep());
+    let (config, keep) = (&subject.config, args.run.keep());
+    let batch = settings.batch * args.preference.samples();
     let rows = batch * config.context;
     let learner = match lora {
         None => Learner::keeping(keep, cpu.clone(), config, rows, batch)?,
@@ -276,7 +283,7 @@ fn settings(
     pace: &dyn Fn(&Settings) -> Result<Pace, Fail>,
 ) -> Result<Settings, Fail> {
     let (run, context) = (&args.run, subject.config.context);
-    let draft = run.settings(run.steps.unwrap_or(1000));
+    let draft = args.settings(run.steps.unwrap_or(1000));
     let steps = run.steps.filter(|_| !is_longer(args).unwrap_or(false));
     let steps = match (steps, run.epochs, run.minutes) {
         (Some(steps), ..) => steps,
@@ -294,7 +301,7 @@ fn settings(
         }
         _ => 1000,
     };
-    Ok(run.settings(steps))
+    Ok(args.settings(steps))
 }
 
 /// Whether a finished run is continued for some minutes.
@@ -379,39 +386,6 @@ fn seconds_evaluating(learner: &mut Learner<Cpu>, set: &Set, settings: &Settings
     let count = all().size_hint().0.max(batches);
     begun.elapsed().as_secs_f64() * count as f64 / batches.max(1) as f64
 }
-
-/// Ctrl-C stops the run after its step, with a checkpoint; a second one ends the program at once.
-fn on_interrupt(stop: Arc<AtomicBool>) {
-    on_signals(&stop);
-    let handler = move || {
-        if stop.swap(true, Ordering::Relaxed) {
-            terminal::close();
-            std::process::exit(130);
-        }
-        // A display shows this itself.
-        if !terminal::is_on() {
-            say("stopping after this step, with a checkpoint; Ctrl-C again stops at once");
-        }
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        say(&format!("Ctrl-C will stop the run without a checkpoint: {error}"));
-    }
-}
-
-/// SIGTERM, as sent by `kill`, a container or a shutdown, does the same, and so does SIGUSR1: mpirun passes it on, and Slurm sends it
-/// some time before a job has to end. SIGHUP is left alone, for `nohup`.
-#[cfg(unix)]
-fn on_signals(stop: &Arc<AtomicBool>) {
-    use signal_hook::consts::{SIGTERM, SIGUSR1};
-    for (signal, name) in [(SIGTERM, "SIGTERM"), (SIGUSR1, "SIGUSR1")] {
-        if let Err(error) = signal_hook::flag::register(signal, stop.clone()) {
-            say(&format!("{name} will end the run without a checkpoint: {error}"));
-        }
-    }
-}
-
-#[cfg(not(unix))]
-fn on_signals(_: &Arc<AtomicBool>) {}
 
 fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
     let mut out = Out::new();

@@ -10,8 +10,8 @@ use crate::scratch::with_scratch;
 /// A target that is not counted: its loss and its gradient are zero.
 pub const IGNORE: u32 = u32::MAX;
 
-/// `losses[r] = -log softmax(logits[r])[targets[r]]`, in nats. With `scale`, `logits` become their gradient
-/// `scale × (softmax − one-hot)` in place; without, they are left as they are. logits: `[targets, cols]`. A logit that is
+/// `losses[r] = -log softmax(logits[r])[targets[r]]`, in nats. With `scales`, one for each row, `logits` become their gradient
+/// `scales[r] × (softmax − one-hot)` in place; without, they are left as they are. logits: `[targets, cols]`. A logit that is
 /// NaN or +∞ makes the loss of its row NaN. With `cap`, the logits have been through [`cap`](crate::cap::cap()), and the gradient is
 /// that of what they were before. Panics on a target outside the columns, unless it is [`IGNORE`].
 pub fn loss(
@@ -20,16 +20,17 @@ pub fn loss(
     losses: &mut [f32],
     targets: &[u32],
     cols: usize,
-    scale: Option<f32>,
+    scales: Option<&[f32]>,
     cap: Option<f32>,
 ) {
     assert_eq!(logits.len(), targets.len() * cols);
     assert_eq!(losses.len(), targets.len());
+    assert!(scales.is_none_or(|scales| scales.len() == targets.len()));
     let logits = Parts::new(logits);
     cores.run_parts(losses, 1, |r, loss| {
         // SAFETY: only task r uses row r.
         let row = unsafe { logits.part(r * cols..(r + 1) * cols) };
-        loss[0] = row_loss(cores, row, targets[r], scale, cap);
+        loss[0] = row_loss(cores, row, targets[r], scales.map(|scales| scales[r]), cap);
     });
 }
 

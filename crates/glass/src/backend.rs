@@ -340,14 +340,14 @@ pub trait Backend: Attend + Adapt {
     /// Applies dropout in place; applied to a gradient, it is its own backward.
     fn dropout(&self, y: &mut Tensor<Self>, spans: &[Span], dropout: Dropout);
 
-    /// Cross-entropy of every row in nats; with `scale`, logits are replaced by their gradient, with `cap` by that of what was
-    /// capped.
+    /// Cross-entropy of every row in nats; with `scales`, one for each row, logits are replaced by their gradient times it, with
+    /// `cap` by that of what was capped.
     fn loss(
         &self,
         logits: &mut Tensor<Self>,
         losses: &mut [f32],
         targets: &[u32],
-        scale: Option<f32>,
+        scales: Option<&[f32]>,
         cap: Option<f32>,
     );
     /// Cross-entropy of every row in nats, with a distribution over all tokens as its target; with `scale`, logits are replaced by

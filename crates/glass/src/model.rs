@@ -162,17 +162,19 @@ impl Gpt {
     }
 
     /// The summed loss, in nats, of the counted rows of `memory.normed` (rows with the target
-    /// [`IGNORE`](glass_kernels::loss::IGNORE) are not counted). Rows are taken in chunks as large as `logits` allows. With
-    /// `learn`, the gradient of each chunk (times `scale`) is computed with it and left in `learn.d.normed`.
+    /// [`IGNORE`](glass_kernels::loss::IGNORE) are not counted). Rows are taken in chunks as large as `logits` allows, and `seen`
+    /// is told the loss of each. With `learn`, the gradient of each row (times its scale) is computed with it and left in
+    /// `learn.d.normed`.
     pub fn loss<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
         memory: &mut Memory<B>,
         targets: &[u32],
         logits: &mut Tensor<B>,
-        learn: Option<(&mut Back<'_, B>, &mut Memory<B>, f32)>,
+        seen: &mut dyn FnMut(usize, f32),
+        learn: Option<(&mut Back<'_, B>, &mut Memory<B>, &dyn Fn(usize) -> f32)>,
     ) -> f64 {
-        self.unembedding.loss(pass, memory, targets, logits, learn)
+        self.unembedding.loss(pass, memory, targets, logits, seen, learn)
     }
 
     /// Goes back from the gradient in `d.normed` to the embedding. Gradients are added to `back.grads`; `memory` and `cache`

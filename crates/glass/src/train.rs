@@ -78,6 +78,8 @@ pub mod data;
 #[cfg(not(target_family = "wasm"))]
 pub mod checkpoint;
 #[cfg(not(target_family = "wasm"))]
+pub mod reference;
+#[cfg(not(target_family = "wasm"))]
 pub mod run;
 #[cfg(not(target_family = "wasm"))]
 pub mod draft;
@@ -91,8 +93,8 @@ mod json;
 #[cfg(not(target_family = "wasm"))]
 pub use checkpoint::folder;
 #[cfg(not(target_family = "wasm"))]
-pub use data::{card, chats, corpus, files, ids, llm_c, order, pieces, prepare, set, shards};
-pub use learner::{needs, optimiser, schedule, settings, spikes, sums};
+pub use data::{card, chats, corpus, files, ids, llm_c, order, pairs, pieces, prepare, set, shards};
+pub use learner::{needs, objective, optimiser, preference, schedule, settings, spikes, sums};
 #[cfg(not(target_family = "wasm"))]
 pub use recipe::{Recipe, train};
 #[cfg(not(target_family = "wasm"))]

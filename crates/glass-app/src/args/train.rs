@@ -10,14 +10,14 @@ use glass::train::settings::Settings;
 use glass::weights::dtype::Dtype;
 
 use super::config::RECIPES;
-use super::{Adding, DraftArgs, LoraArgs, MachineArgs, Options, RuleArgs, Width};
+use super::{Adding, DraftArgs, LoraArgs, MachineArgs, Options, PreferenceArgs, RuleArgs, Width};
 
 /// What stands for --out where a plan is given none.
 pub const NO_FOLDER: &str = ".";
 
 /// Learn from text
 #[derive(Args, Clone, Debug)]
-#[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).args(["data", "chat"]))]
+#[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).args(["data", "chat", "preferences"]))]
 pub struct TrainArgs {
     /// Where the model and the run are written; --plan needs none
     #[arg(long, value_name = "DIR", required = false, required_unless_present = "plan")]
@@ -48,6 +48,10 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub lora: LoraArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub preference: PreferenceArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -319,13 +323,20 @@ impl Rounding {
     }
 }
 
+impl TrainArgs {
+    /// The settings of a run of `steps` steps.
+    pub fn settings(&self, steps: u64) -> Settings {
+        Settings { preference: self.preference.preference(), ..self.run.settings(steps) }
+    }
+}
+
 impl RunArgs {
     /// Which activations are kept for the backward pass.
     pub fn keep(&self) -> Keep {
         if self.recompute { Keep::Inputs } else { Keep::All }
     }
 
-    /// The settings of a run of `steps` steps.
+    /// The settings that are the same for every kind of data.
     pub fn settings(&self, steps: u64) -> Settings {
         let draft = Settings {
             seed: self.seed,
@@ -382,6 +393,7 @@ Examples:
   glass train --data stories --layers 4 --width 256 --heads 4 --minutes 10 --out mine
   glass train --from mine --chat talk.jsonl --epochs 2 --lr 2e-4 --out tuned
   glass train --from big.gguf --lora 16 --chat talk.jsonl --epochs 2 --lr 2e-4 --out manner
+  glass train --from tuned --preferences pairs.jsonl --epochs 1 --lr 5e-6 --out preferred
   glass train --out mine --resume --steps 2000
   mpirun -n 4 glass train --data book.txt --batch 3 --accumulate 4 --out book
   glass train --data sample --out first";

@@ -23,6 +23,8 @@ pub struct Requested {
     pub config: Config,
     pub keep: Keep,
     pub batch: usize,
+    /// Samples of each: 2 of a pair.
+    pub each: usize,
     pub accumulate: usize,
     /// The processes that share a step, and how they add up its gradients.
     pub ranks: usize,
@@ -37,14 +39,15 @@ pub struct Requested {
 impl Requested {
     /// The learner's memory.
     pub fn needs(&self) -> Needs {
-        let needs = Needs::of::<Cpu>(&self.config, self.keep, self.batch);
+        let needs = Needs::of::<Cpu>(&self.config, self.keep, self.batch.saturating_mul(self.each));
         let needs = self.learned.map_or(needs, |weights| needs.of_learned(weights));
         needs.of_steps(self.reduce, self.accumulate, self.ranks)
     }
 
     /// Tokens of one step.
     pub fn tokens_per_step(&self) -> u64 {
-        let samples = (self.batch as u64).saturating_mul(self.accumulate as u64);
+        let samples =
+            (self.batch as u64).saturating_mul(self.accumulate as u64).saturating_mul(self.each as u64);
         samples.saturating_mul(self.config.context as u64)
     }
 
@@ -135,6 +138,7 @@ impl Budget {
                 config: config.clone(),
                 keep: run.keep(),
                 batch: run.batch,
+                each: args.preference.samples(),
                 accumulate: run.accumulate,
                 ranks,
                 reduce: run.reduce.reduce(),
@@ -224,6 +228,7 @@ mod tests {
         let asked = Requested {
             keep,
             batch,
+            each: 1,
             accumulate,
             ranks,
             reduce,

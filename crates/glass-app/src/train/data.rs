@@ -7,6 +7,7 @@ use glass::tokens::{Learn, Tokenizer};
 use glass::train::chats::{self, Entry};
 use glass::train::corpus::Source;
 use glass::train::data::{Reading, Remark};
+use glass::train::pairs::{self, PairEntry};
 use glass::train::{files, ids, llm_c};
 
 use super::data_format::DataFormat;
@@ -26,6 +27,17 @@ pub enum Raw {
         train: Vec<Entry>,
         /// For validation.
         validation: Vec<Entry>,
+        /// Whether the validation data came from separate files.
+        own: bool,
+        /// The number of files they came from.
+        files: usize,
+    },
+    /// Pairs of answers.
+    Pairs {
+        /// For training.
+        train: Vec<PairEntry>,
+        /// For validation.
+        validation: Vec<PairEntry>,
         /// Whether the validation data came from separate files.
         own: bool,
         /// The number of files they came from.
@@ -54,7 +66,8 @@ impl Raw {
         }
         let width = width(data)?;
         let asked: Vec<&str> = data.ending.iter().map(|ending| ending.trim_start_matches('.')).collect();
-        let endings: &[&str] = match (data.chat.is_empty(), width) {
+        let is_pairs = args.preference.is_given();
+        let endings: &[&str] = match (data.chat.is_empty() && !is_pairs, width) {
             (false, _) => &["jsonl", "ndjson"],
             (true, Some(_)) => &["bin"],
             (true, None) if !asked.is_empty() => &asked,
@@ -65,10 +78,20 @@ impl Raw {
             }
             (true, None) => &TEXT,
         };
-        let (train, validation) = find(data, endings)?;
+        let (train, validation) = find(args, endings)?;
         let seed = args.run.seed;
         if let Some(width) = width {
             return Ok(Raw::Shards { train, validation, width });
+        }
+        if is_pairs {
+            let files = train.len() + validation.len();
+            let own = !validation.is_empty();
+            let all = told(pairs::read(&train)?);
+            let (train, validation) = match own {
+                true => (all, told(pairs::read(&validation)?)),
+                false => chats::split(all, fraction, seed),
+            };
+            return Ok(Raw::Pairs { train, validation, own, files });
         }
         if !data.chat.is_empty() {
             let files = train.len() + validation.len();
@@ -105,6 +128,10 @@ impl Raw {
                 let texts = said(train).map(|text| Ok(text.as_bytes().to_vec()));
                 Ok(tokenizer::watched(texts, &settings)?.0)
             }
+            // They are learned by a model that has a vocabulary.
+            Raw::Pairs { .. } => Err(Fail::asked(
+                "--preferences: the model has no tokenizer.json, so it cannot learn from text",
+            )),
             Raw::Shards { .. } => {
                 Err(Fail::asked("--bin: ids are not text, so no vocabulary can be learned from them"))
             }
@@ -115,8 +142,19 @@ impl Raw {
     pub fn has_validation(&self) -> bool {
         match self {
             Raw::Text(text) => text.has_validation(),
-            Raw::Chats { own, .. } => *own,
+            Raw::Chats { own, .. } | Raw::Pairs { own, .. } => *own,
             Raw::Shards { validation, .. } => !validation.is_empty(),
+        }
+    }
+
+    /// Whether messages are learned from, which a chat template writes.
+    pub fn has_messages(&self) -> bool {
+        match self {
+            Raw::Chats { .. } => true,
+            Raw::Pairs { train, validation, .. } => {
+                train.iter().chain(validation).any(|pair| pair.told.is_conversation())
+            }
+            Raw::Text(_) | Raw::Shards { .. } => false,
         }
     }
 
@@ -165,8 +203,10 @@ fn width(data: &DataArgs) -> Result<Option<ids::Width>, Fail> {
 }
 
 /// The files for training and for validation; validation files are not learned.
-fn find(data: &DataArgs, endings: &[&str]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Fail> {
-    let named = if data.chat.is_empty() { &data.data } else { &data.chat };
+fn find(args: &TrainArgs, endings: &[&str]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Fail> {
+    let (data, pairs) = (&args.data, &args.preference.preferences);
+    let named = [pairs, &data.chat, &data.data].into_iter().find(|paths| !paths.is_empty());
+    let named = named.unwrap_or(&data.data);
     // Reported here, with the path, because a run starts with this.
     for path in named.iter().chain(&data.val) {
         std::fs::metadata(path).map_err(|error| not_there(path, error))?;
@@ -206,7 +246,7 @@ fn not_there(path: &Path, error: std::io::Error) -> Fail {
 
 /// An error about a folder without files to read, with a hint at `--ending` if it holds others.
 fn with_ending(data: &DataArgs, paths: &[PathBuf], endings: &[&str], error: Error) -> Fail {
-    let can_name = data.chat.is_empty() && data.bin.is_none() && endings != ["bin"];
+    let can_name = !data.data.is_empty() && data.bin.is_none() && endings != ["bin"];
     let folders =
         paths.iter().filter(|path| can_name && files::find(std::slice::from_ref(*path), endings).is_err());
     let files = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();

@@ -36,7 +36,9 @@ impl Drop for TemporaryFolder {
 pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fail> {
     let from_input = |path: &PathBuf| path.as_os_str() == "-";
     let data = &args.data;
-    let inputs = data.data.iter().chain(&data.chat).chain(&data.val).filter(|path| from_input(path)).count();
+    let pairs = &args.preference.preferences;
+    let named = data.data.iter().chain(&data.chat).chain(pairs).chain(&data.val);
+    let inputs = named.filter(|path| from_input(path)).count();
     let samples = data.data.iter().filter(|path| is_sample(path)).count();
     if inputs + samples == 0 {
         return Ok(TemporaryFolder(None));
@@ -56,7 +58,8 @@ pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fa
             (folder.clone(), TemporaryFolder(Some(folder)))
         }
     };
-    let is_chat = args.data.chat.iter().any(from_input);
+    let is_pairs = args.preference.is_given();
+    let is_chat = !is_pairs && args.data.chat.iter().any(from_input);
     let field = &args.data.field;
     let (mut named, mut bytes) = (PathBuf::new(), Vec::new());
     if inputs > 0 {
@@ -70,8 +73,13 @@ pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fa
                 "-: standard input holds no text; send it one, as in: glass train --data - < book.txt",
             ));
         }
-        let kind = if is_chat { DataFormat::Lines } else { DataFormat::of(&bytes, field) };
-        let (ending, what) = (kind.ending(), if is_chat { "conversations" } else { kind.name() });
+        let kind = if is_chat || is_pairs { DataFormat::Lines } else { DataFormat::of(&bytes, field) };
+        let what = match (is_chat, is_pairs) {
+            (true, _) => "conversations",
+            (_, true) => "pairs of answers",
+            _ => kind.name(),
+        };
+        let ending = kind.ending();
         named = write(&folder, &format!("input.{ending}"), &bytes)?;
         if !args.run.plan {
             let how = if kind == DataFormat::Text {
@@ -87,7 +95,8 @@ pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fa
         _ => write(&folder, &format!("{SAMPLE}.txt"), glass::built_in::SAMPLE.as_bytes())?,
     };
     let data = &mut args.data;
-    for path in data.data.iter_mut().chain(&mut data.chat).chain(&mut data.val) {
+    let pairs = &mut args.preference.preferences;
+    for path in data.data.iter_mut().chain(&mut data.chat).chain(pairs).chain(&mut data.val) {
         if from_input(path) {
             path.clone_from(&named);
         } else if is_sample(path) {

@@ -63,6 +63,7 @@ pub fn evaluated(settings: &Settings, validation: Option<&Set>, context: usize) 
         match &set.samples {
             Samples::Stream(_) => tokens.min(most * context as f64),
             Samples::Chats(chats) => tokens * (most / chats.len() as f64).min(1.0),
+            Samples::Pairs(pairs) => tokens * (most / pairs.len() as f64).min(1.0),
         }
     })
 }
@@ -116,12 +117,14 @@ fn lcm(a: u64, b: u64) -> u64 {
 /// Tokens per step: of full windows, or of conversations of average length.
 pub fn tokens_per_step(asked: &Requested, set: &Set) -> u64 {
     let full = asked.tokens_per_step();
+    let filled = |samples: usize| {
+        let positions = (samples * asked.config.context).max(1);
+        (full as f64 * (set.tokens() - samples) as f64 / positions as f64) as u64
+    };
     match &set.samples {
         Samples::Stream(_) => full,
-        Samples::Chats(chats) => {
-            let positions = (chats.len() * asked.config.context).max(1);
-            (full as f64 * (set.tokens() - chats.len()) as f64 / positions as f64) as u64
-        }
+        Samples::Chats(chats) => filled(chats.len()),
+        Samples::Pairs(pairs) => filled(2 * pairs.len()),
     }
 }
 

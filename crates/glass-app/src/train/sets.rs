@@ -2,15 +2,19 @@
 
 use std::path::PathBuf;
 
+use glass::backend::Cpu;
 use glass::tokens::{Special, Tokenizer};
 use glass::train::card::{Card, Share, Split};
 use glass::train::chats::{self, Entry, Told};
 use glass::train::corpus::Dropped;
+use glass::train::learner::Learner;
 use glass::train::prepare::{Encoding, Prepared};
+use glass::train::reference::refer;
 use glass::train::set::Set;
 use glass::train::{ids, shards};
 
 use super::data::{Raw, told};
+use super::pairs;
 use super::subject::Subject;
 use crate::args::TrainArgs;
 use crate::fail::{Fail, say};
@@ -27,6 +31,15 @@ pub struct Sets {
 }
 
 impl Sets {
+    /// Asks the model, as it is before the run, how probable it finds the answers of pairs.
+    pub fn refer(&mut self, learner: &mut Learner<Cpu>, batch: usize) -> Result<(), Fail> {
+        let validation = self.validation.iter_mut();
+        for set in [&mut self.train].into_iter().chain(validation) {
+            refer(learner, set, batch)?;
+        }
+        Ok(())
+    }
+
     /// Tokenises data for a model.
     pub fn new(raw: Raw, args: &TrainArgs, subject: &Subject) -> Result<Sets, Fail> {
         let split = Split { fraction: args.data.val_fraction, seed: args.run.seed };
@@ -43,6 +56,13 @@ impl Sets {
                 let ((train, left_out), (validation, more)) =
                     (conversations(&train, subject)?, conversations(&validation, subject)?);
                 let dropped = Dropped { empty: (left_out + more) as u64, ..Dropped::default() };
+                Prepared { card: card(files, dropped, &train, &validation), train, validation }
+            }
+            Raw::Pairs { train, validation, files, .. } => {
+                let (train, validation) = (pairs::set(&train, subject)?, pairs::set(&validation, subject)?);
+                let empty = (train.left_out + validation.left_out) as u64;
+                let dropped = Dropped { empty, duplicates: 0, validating: 0 };
+                let (train, validation) = (train.set, validation.set);
                 Prepared { card: card(files, dropped, &train, &validation), train, validation }
             }
             Raw::Shards { train, validation, width } => {
@@ -81,7 +101,7 @@ pub fn describe(card: &Card) -> String {
     said
 }
 
-fn known(subject: &Subject) -> Result<&Tokenizer, Fail> {
+pub fn known(subject: &Subject) -> Result<&Tokenizer, Fail> {
     subject.tokenizer.as_ref().ok_or_else(|| {
         Fail::asked(
             "--from: the model has no tokenizer.json, so it cannot learn from text; give ids with --bin",

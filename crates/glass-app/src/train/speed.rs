@@ -155,7 +155,12 @@ impl Speed {
 fn batch(config: &Config, samples: usize) -> Batch {
     let rows = samples * config.context;
     let ids = |factor: usize| (0..rows).map(|row| (row * factor % config.vocabulary) as u32).collect();
-    Batch { inputs: ids(7919), targets: ids(104_729), lengths: vec![config.context; samples] }
+    Batch {
+        inputs: ids(7919),
+        targets: ids(104_729),
+        lengths: vec![config.context; samples],
+        ..Batch::default()
+    }
 }
 
 fn median(mut times: Vec<f64>) -> f64 {
@@ -184,8 +189,18 @@ mod tests {
 
     fn proxy(config: Config, batch: usize) -> Proxy {
         let (keep, ranks, reduce) = (Keep::All, 1, Reduce::Exact);
-        let asked =
-            Requested { config, keep, batch, accumulate: 1, ranks, reduce, threads: 2, samples: false };
+        let asked = Requested {
+            config,
+            keep,
+            batch,
+            accumulate: 1,
+            ranks,
+            reduce,
+            threads: 2,
+            samples: false,
+            each: 1,
+            learned: None,
+        };
         Proxy::of(&asked, 2e11)
     }
 

@@ -52,7 +52,7 @@ impl Subject {
         if tokenizer.is_none() && from.is_none() && !raw.is_ids() {
             tokenizer = Some(vocabulary(shape, &mut raw)?);
         }
-        let chats = !args.data.chat.is_empty();
+        let chats = raw.has_messages();
         let own = from.as_ref().map(Folder::template).transpose()?.flatten();
         if chats && own.is_none() {
             tokenizer = tokenizer.map(|tokenizer| tokenizer.with_specials(&DEFAULT_SPECIALS)).transpose()?;

@@ -403,11 +403,11 @@ impl Backend for Cpu {
         logits: &mut Tensor<Self>,
         losses: &mut [f32],
         targets: &[u32],
-        scale: Option<f32>,
+        scales: Option<&[f32]>,
         cap: Option<f32>,
     ) {
         let cols = logits.cols;
-        loss::loss(&self.cores, used_mut(logits), losses, targets, cols, scale, cap);
+        loss::loss(&self.cores, used_mut(logits), losses, targets, cols, scales, cap);
     }
 
     fn distil(&self, y: &mut Tensor<Self>, losses: &mut [f32], targets: &Tensor<Self>, scale: Option<f32>) {

@@ -67,7 +67,8 @@ impl Unembedding {
         memory: &mut Memory<B>,
         targets: &[u32],
         logits: &mut Tensor<B>,
-        mut learn: Option<(&mut Back<'_, B>, &mut Memory<B>, f32)>,
+        seen: &mut dyn FnMut(usize, f32),
+        mut learn: Option<(&mut Back<'_, B>, &mut Memory<B>, &dyn Fn(usize) -> f32)>,
     ) -> f64 {
         if let Some((back, d, _)) = &mut learn {
             d.use_rows(targets.len());
@@ -85,8 +86,11 @@ impl Unembedding {
             logits.use_rows(rows.len());
             pass.backend.take(&mut memory.wanted, &memory.normed, rows);
             self.forward(pass, logits, &memory.wanted);
-            let scale = learn.as_ref().map(|(_, _, scale)| *scale);
-            pass.backend.loss(logits, &mut losses[..rows.len()], &targets, scale, self.cap);
+            let scales = learn
+                .as_ref()
+                .map(|(_, _, scale)| -> Vec<f32> { rows.iter().map(|&row| scale(row as usize)).collect() });
+            pass.backend.loss(logits, &mut losses[..rows.len()], &targets, scales.as_deref(), self.cap);
+            rows.iter().zip(&losses).for_each(|(&row, &loss)| seen(row as usize, loss));
             sum += losses[..rows.len()].iter().map(|&loss| loss as f64).sum::<f64>();
             if let Some((back, d, _)) = &mut learn {
                 self.backward(back, d, logits, &memory.wanted, rows);

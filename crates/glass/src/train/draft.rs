@@ -43,6 +43,11 @@ pub fn beginnings(set: &Set, start: &[u32], end: Option<u32>, context: usize, se
             let texts = ids.split(|id| Some(*id) == end).filter(|text| text.len() > GIVEN.0);
             texts.map(|text| of_text(start, text)).collect()
         }
+        Samples::Pairs(pairs) => {
+            let answer = |chat: &Chat| (1..chat.ids.len()).find(|at| chat.learned[*at]);
+            let chosen = pairs.iter().map(|pair| &pair.sides[0]);
+            chosen.filter_map(|chat| answer(chat).map(|at| chat.ids[..at].to_vec())).collect()
+        }
         Samples::Chats(chats) => {
             let mut all = Vec::with_capacity(chats.len());
             for Chat { ids, learned } in chats.iter().filter(|chat| chat.ids.len() > GIVEN.0) {

@@ -1,5 +1,7 @@
 //! One training step: forward, loss, backward, clipping, and the optimiser's update.
 
+pub mod preference;
+pub mod objective;
 pub mod settings;
 pub mod schedule;
 pub mod optimiser;
@@ -7,13 +9,14 @@ pub mod needs;
 pub mod spikes;
 pub mod sums;
 mod batch;
+mod pairs;
 mod pieces;
 mod shared;
 mod step;
 
 use std::sync::Arc;
 
-use crate::backend::{AdamW, Backend, CacheType, Muon, Place, Tensor};
+use crate::backend::{AdamW, Backend, CacheType, Muon, Place, Span, Tensor};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Gpt, Pass};
@@ -23,6 +26,7 @@ use crate::weights::adapter::{AdapterPlan, AdapterRef, Adapters};
 use crate::weights::initialise::initialise;
 use crate::weights::{Frozen, Read, Trainable, Weights};
 use crate::{Error, Result};
+use objective::{Details, Objective};
 use optimiser::Optimiser;
 use shared::Shared;
 use sums::Reduce;
@@ -39,6 +43,8 @@ pub(crate) const PART: usize = 1 << 16;
 /// The constants of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
+    /// What is made smaller.
+    pub objective: Objective,
     /// The optimiser for the matrices of the blocks.
     pub optimiser: Optimiser,
     /// Learning rate.
@@ -70,9 +76,11 @@ pub struct Step {
 /// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// Mean nats over the counted tokens.
+    /// Mean nats over the counted tokens; of pairs, their mean loss.
     pub loss: f64,
-    /// The number of counted tokens.
+    /// What else the objective measures.
+    pub details: Details,
+    /// The number of counted tokens, or of pairs.
     pub counted: usize,
     /// Global norm of the gradients before clipping.
     pub norm: f64,
@@ -373,20 +381,23 @@ impl<B: Backend> Learner<B> {
         }
     }
 
+    /// A pass over these spans from which nothing is learned, and what it needs.
+    fn looking<'a>(&'a mut self, spans: &'a [Span]) -> Looking<'a, B> {
+        let weights = all(&self.base, &self.weights);
+        let backend = &*self.backend;
+        let pass = Pass { backend, weights, spans, output_rows: None, dropout: None, probe: () };
+        (pass, &self.gpt, &mut self.memory, &mut self.cache, &mut self.logits)
+    }
+
     /// The sum of nats and the number of counted tokens; nothing is learned.
     pub fn evaluate(&mut self, batch: &Batch) -> (f64, usize) {
         let spans = batch.spans();
-        let weights = all(&self.base, &self.weights);
-        let mut pass = Pass {
-            backend: &*self.backend,
-            weights,
-            spans: &spans,
-            output_rows: None,
-            dropout: None,
-            probe: (),
-        };
-        self.gpt.forward(&mut pass, &batch.inputs, &mut self.memory, &mut self.cache);
-        let sum = self.gpt.loss(&mut pass, &mut self.memory, &batch.targets, &mut self.logits, None);
+        let (mut pass, gpt, memory, cache, logits) = self.looking(&spans);
+        gpt.forward(&mut pass, &batch.inputs, memory, cache);
+        let sum = gpt.loss(&mut pass, memory, &batch.targets, logits, &mut |_, _| {}, None);
         (sum, batch.counted())
     }
 }
+
+/// A pass, and what it needs.
+type Looking<'a, B> = (Pass<'a, B, ()>, &'a Gpt, &'a mut Memory<B>, &'a mut Cache<B>, &'a mut Tensor<B>);

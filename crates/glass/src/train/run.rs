@@ -29,6 +29,7 @@ use crate::train::checkpoint::folder::{Folder, step_folder};
 use crate::train::checkpoint::{self, Best, State};
 use crate::train::data::order::Order;
 use crate::train::data::set::Set;
+use crate::train::learner::objective::Details;
 use crate::train::learner::settings::{Identity, Settings, plain};
 use crate::train::learner::{Arena, Learner, Outcome};
 use crate::train::ranks::{Ranks, enough};
@@ -73,7 +74,8 @@ pub struct Summary {
 }
 
 /// Runs the training. `learner` holds the initial weights (any weights if the run is resumed from a checkpoint),
-/// and memory for a batch.
+/// and memory for a batch. Pairs have their reference ([`refer`](crate::train::reference::refer)); a resumed run that compares
+/// with it must be given the initial weights again.
 ///
 /// # Errors
 /// If a loss or gradient, or at a checkpoint a weight, is not finite; the message names the step and the last
@@ -262,7 +264,9 @@ impl<B: Backend> ActiveRun<'_, B> {
         let line = LoggedStep {
             step,
             loss: outcome.loss,
+            details: outcome.details,
             val_loss: evaluated.map(|evaluated| evaluated.loss),
+            val_accuracy: evaluated.and_then(|evaluated| evaluated.details.accuracy),
             bits_per_byte: evaluated.and_then(|evaluated| evaluated.bits_per_byte),
             lr: constants.rate,
             grad_norm: outcome.norm,
@@ -275,8 +279,8 @@ impl<B: Backend> ActiveRun<'_, B> {
         logged.map_err(|error| self.not_written(error))?;
         let epochs = if settings.overfit { 0.0 } else { self.order.epochs(step) };
         self.watch.event(Event::Step { line: &line, epochs });
-        if let Some(Evaluated { loss, bits_per_byte, best }) = evaluated {
-            self.watch.event(Event::Evaluated { step, loss, bits_per_byte, best });
+        if let Some(Evaluated { loss, details, bits_per_byte, best }) = evaluated {
+            self.watch.event(Event::Evaluated { step, loss, details, bits_per_byte, best });
         }
         if settings.sample_every > 0 && step.is_multiple_of(settings.sample_every) {
             self.watch.event(Event::Sampling { step });
@@ -293,9 +297,8 @@ impl<B: Backend> ActiveRun<'_, B> {
     }
 
     fn evaluate(&mut self, set: &Set) -> Result<Evaluated> {
-        let (sum, counted) = among::evaluate(self.learner, set, self.run.settings)?;
+        let (loss, details) = among::evaluate(self.learner, set, self.run.settings)?;
         let step = self.state.step;
-        let loss = sum / counted.max(1) as f64;
         if !loss.is_finite() {
             let why = format!("the validation loss is {loss}, so the run ends; {}", self.retry_advice());
             return Err(Error::invalid(format!("step {step}"), why));
@@ -305,7 +308,7 @@ impl<B: Backend> ActiveRun<'_, B> {
             self.state.best = Some(Best { step, loss });
         }
         self.state.waited = if best { 0 } else { self.state.waited + 1 };
-        Ok(Evaluated { loss, bits_per_byte: bits_per_byte(set, loss), best })
+        Ok(Evaluated { loss, details, bits_per_byte: bits_per_byte(set, loss), best })
     }
 
     fn save(&mut self) -> Result<()> {
@@ -419,6 +422,7 @@ impl<B: Backend> ActiveRun<'_, B> {
 #[derive(Clone, Copy)]
 struct Evaluated {
     loss: f64,
+    details: Details,
     bits_per_byte: Option<f64>,
     best: bool,
 }

@@ -33,6 +33,7 @@ mod train_adapter;
 mod train_chats;
 mod train_data;
 mod train_order;
+mod train_preferences;
 mod train_prepare;
 mod train_ranks;
 mod train_run;

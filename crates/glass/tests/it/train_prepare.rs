@@ -216,7 +216,7 @@ fn stories() -> (Vec<String>, Tokenizer) {
 fn ids(set: &Set) -> &Ids {
     match &set.samples {
         Samples::Stream(ids) => ids,
-        Samples::Chats(_) => panic!("a stream"),
+        _ => panic!("a stream"),
     }
 }
 

@@ -4,7 +4,7 @@
 use glass_kernels::loss::IGNORE;
 
 use crate::random::Random;
-use crate::train::data::set::{Chat, Samples, Set};
+use crate::train::data::set::{Chat, Pair, Samples, Set};
 use crate::train::learner::Batch;
 use crate::{Error, Result};
 
@@ -117,6 +117,7 @@ impl<'a> Order<'a> {
     fn enter(&mut self, number: u64, first: u64) {
         let (len, offset) = match (&self.set.samples, self.arrangement) {
             (Samples::Chats(chats), _) => (chats.len(), 0),
+            (Samples::Pairs(pairs), _) => (pairs.len(), 0),
             (Samples::Stream(ids), Arrangement::Shuffled) => {
                 let offset = Random::new(self.seed, "offset", number).below(self.context);
                 (windows(ids.len() - 1, self.context, offset), offset)
@@ -141,6 +142,7 @@ pub fn evaluation(
     let all = match &set.samples {
         Samples::Stream(ids) => windows(ids.len().saturating_sub(1), context, 0),
         Samples::Chats(chats) => chats.len(),
+        Samples::Pairs(pairs) => pairs.len(),
     };
     let count = most.map_or(all, |most| most.min(all));
     (0..count.div_ceil(batch)).map(move |number| {
@@ -153,10 +155,11 @@ pub fn evaluation(
     })
 }
 
-/// Adds the sample at `place`: a conversation, or a window of a stream that is first cut at `offset`.
+/// Adds the sample at `place`: a conversation, the two answers of a pair, or a window of a stream that is first cut at `offset`.
 fn sample(set: &Set, context: usize, offset: usize, place: usize, into: &mut Batch) {
     match &set.samples {
         Samples::Chats(chats) => chat(&chats[place], into),
+        Samples::Pairs(pairs) => pair(&pairs[place], into),
         Samples::Stream(ids) => {
             let (start, len) = window(ids.len() - 1, context, offset, place);
             ids.copy(start..start + len, &mut into.inputs);
@@ -189,4 +192,9 @@ fn chat(chat: &Chat, into: &mut Batch) {
     let learned = chat.ids.iter().zip(&chat.learned).skip(1);
     into.targets.extend(learned.map(|(&id, &learned)| if learned { id } else { IGNORE }));
     into.lengths.push(rows);
+}
+
+fn pair(pair: &Pair, into: &mut Batch) {
+    pair.sides.iter().for_each(|side| chat(side, into));
+    into.pairs.push(pair.reference);
 }

@@ -22,6 +22,8 @@ pub enum Samples {
     Stream(Ids),
     /// Conversations, one sample each.
     Chats(Vec<Chat>),
+    /// Pairs of answers, two samples each.
+    Pairs(Vec<Pair>),
 }
 
 /// A conversation: at most one id more than the context has positions.
@@ -31,6 +33,16 @@ pub struct Chat {
     pub ids: Vec<u32>,
     /// Which of them are learned.
     pub learned: Vec<bool>,
+}
+
+/// Two answers to the same prompt, each after the prompt; only the answers are marked as learned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    /// The chosen answer, then the rejected one.
+    pub sides: [Chat; 2],
+    /// How probable the reference finds the answers: the sums of their log-probabilities in nats, which
+    /// [`refer`](crate::train::reference::refer) computes.
+    pub reference: [f64; 2],
 }
 
 impl Set {
@@ -57,6 +69,7 @@ impl Set {
         match &self.samples {
             Samples::Stream(ids) => ids.len(),
             Samples::Chats(chats) => chats.iter().map(|chat| chat.ids.len()).sum(),
+            Samples::Pairs(pairs) => sides(pairs).map(|chat| chat.ids.len()).sum(),
         }
     }
 
@@ -64,9 +77,8 @@ impl Set {
     pub fn learned(&self) -> usize {
         match &self.samples {
             Samples::Stream(ids) => ids.len().saturating_sub(1),
-            Samples::Chats(chats) => {
-                chats.iter().flat_map(|chat| chat.learned.iter().skip(1)).filter(|&&learned| learned).count()
-            }
+            Samples::Chats(chats) => chats.iter().map(Chat::learned).sum(),
+            Samples::Pairs(pairs) => sides(pairs).map(Chat::learned).sum(),
         }
     }
 
@@ -75,6 +87,7 @@ impl Set {
         match &self.samples {
             Samples::Stream(ids) => largest(ids),
             Samples::Chats(chats) => chats.iter().flat_map(|chat| chat.ids.iter().copied()).max(),
+            Samples::Pairs(pairs) => sides(pairs).flat_map(|chat| chat.ids.iter().copied()).max(),
         }
     }
 
@@ -82,7 +95,7 @@ impl Set {
     pub fn bytes_per_token(&self) -> Option<f64> {
         let tokens = match &self.samples {
             Samples::Stream(ids) => ids.len(),
-            Samples::Chats(_) => self.learned(),
+            Samples::Chats(_) | Samples::Pairs(_) => self.learned(),
         };
         self.bytes.map(|bytes| bytes as f64 / tokens.max(1) as f64)
     }
@@ -92,13 +105,8 @@ impl Set {
         let mut print = Fingerprint::default();
         match &self.samples {
             Samples::Stream(ids) => ids.each(|id| print.add(id)),
-            Samples::Chats(chats) => {
-                for chat in chats {
-                    print.add(chat.ids.len() as u32);
-                    let words = chat.ids.iter().zip(&chat.learned);
-                    words.for_each(|(&id, &learned)| print.add(id << 1 | u32::from(learned)));
-                }
-            }
+            Samples::Chats(chats) => chats.iter().for_each(|chat| chat.add_to(&mut print)),
+            Samples::Pairs(pairs) => sides(pairs).for_each(|chat| chat.add_to(&mut print)),
         }
         print.to_string()
     }
@@ -121,9 +129,29 @@ impl Set {
             Samples::Chats(chats) if chats.is_empty() => {
                 Err(Error::invalid(what, "no conversation holds anything to learn"))
             }
+            Samples::Pairs(pairs) if pairs.is_empty() => {
+                Err(Error::invalid(what, "no pair of answers fits into the context"))
+            }
             _ => Ok(()),
         }
     }
+}
+
+impl Chat {
+    /// How many of its ids are learned: of those marked, all but the first id, which has none before it.
+    fn learned(&self) -> usize {
+        self.learned.iter().skip(1).filter(|&&learned| learned).count()
+    }
+
+    fn add_to(&self, print: &mut Fingerprint) {
+        print.add(self.ids.len() as u32);
+        let words = self.ids.iter().zip(&self.learned);
+        words.for_each(|(&id, &learned)| print.add(id << 1 | u32::from(learned)));
+    }
+}
+
+fn sides(pairs: &[Pair]) -> impl Iterator<Item = &Chat> {
+    pairs.iter().flat_map(|pair| &pair.sides)
 }
 
 fn largest(ids: &Ids) -> Option<u32> {
