@@ -4,6 +4,7 @@ mod adding;
 mod bench;
 mod chat;
 mod config;
+mod distil;
 mod draft;
 #[cfg(feature = "fetch")]
 mod fetch;
@@ -44,6 +45,7 @@ pub use adding::Adding;
 pub use bench::BenchArgs;
 pub use chat::ChatArgs;
 pub use config::{Options, SAMPLE, is_sample};
+pub use distil::DistilArgs;
 pub use draft::DraftArgs;
 #[cfg(feature = "fetch")]
 pub use fetch::FetchArgs;

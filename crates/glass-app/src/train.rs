@@ -25,6 +25,7 @@ mod speed;
 mod subject;
 mod switches;
 mod tensorboard;
+mod teacher;
 mod text;
 mod watch;
 
@@ -60,6 +61,7 @@ use ranks::{Bystander, Joined};
 use sets::Sets;
 use speed::Speed;
 use subject::Subject;
+use teacher::Teacher;
 use watch::Progress;
 
 /// Runs `glass train`.
@@ -106,10 +108,14 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
         (Some(folder), Some(from)) => Lora::open(&args.lora, from, folder, &subject.config, &cpu)?,
         _ => None,
     };
-    let lora = lora.as_ref();
+    let teacher = Teacher::open(&subject, &cpu)?;
+    let (lora, teacher) = (lora.as_ref(), teacher.as_ref());
     let mut budget = Budget::of(&subject.config, args, cpu.cores().threads(), joined.ranks.size());
     if let Some(lora) = lora {
         budget.learns_only(lora.adapter.plan.len() as u64);
+    }
+    if let Some(teacher) = teacher {
+        budget.is_taught_by(teacher.config());
     }
     if args.run.plan {
         let tokens = plan::tokens_per_step(&budget.asked, &sets.train);
@@ -127,7 +133,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     }
     budget.fits(joined.here() as u64)?;
     enough(&*joined.ranks, args.run.batch, args.run.accumulate)?;
-    let timed = |draft: &Settings| pace(args, &subject, &sets, lora, draft, &cpu, joined);
+    let timed = |draft: &Settings| pace(args, &subject, &sets, lora, teacher, draft, &cpu, joined);
     let settings = settings(args, &subject, &sets, &timed)?;
     let settings = Settings { steps: joined.number(settings.steps)?, ..settings };
     settings.check()?;
@@ -142,7 +148,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     if joined.has_others() {
         say(&joined.describe(settings.accumulate));
     }
-    let mut learner = learner(args, &subject, lora, &settings, &cpu, joined)?;
+    let mut learner = learner(args, &subject, lora, teacher, &settings, &cpu, joined)?;
     if settings.has_reference() {
         sets.refer(&mut learner, settings.batch)?;
     }
@@ -235,6 +241,7 @@ fn check(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
             Folder::can_end(&args.out, steps)?;
         }
     }
+    args.preference.check(&args.options)?;
     args.settings(args.run.steps.unwrap_or(1000).max(1)).check()?;
     for (option, value) in [("--epochs", args.run.epochs), ("--minutes", args.run.minutes)] {
         if value.is_some_and(|value| !(value > 0.0 && value.is_finite())) {
@@ -249,6 +256,7 @@ fn learner(
     args: &TrainArgs,
     subject: &Subject,
     lora: Option<&Lora>,
+    teacher: Option<&Teacher>,
     settings: &Settings,
     cpu: &Arc<Cpu>,
     joined: &Joined,
@@ -264,6 +272,9 @@ fn learner(
         }
     };
     let mut learner = learner.among(joined.ranks.clone(), args.run.reduce.reduce());
+    if let Some(teacher) = teacher {
+        learner = teacher.teach(learner, rows, batch)?;
+    }
     match &subject.from {
         Some(folder) if lora.is_none() => {
             let (_, known) = Gpt::plan(folder.config());
@@ -346,11 +357,12 @@ fn pace(
     subject: &Subject,
     sets: &Sets,
     lora: Option<&Lora>,
+    teacher: Option<&Teacher>,
     settings: &Settings,
     cpu: &Arc<Cpu>,
     joined: &Joined,
 ) -> Result<Pace, Fail> {
-    let mut learner = learner(args, subject, lora, settings, cpu, joined)?;
+    let mut learner = learner(args, subject, lora, teacher, settings, cpu, joined)?;
     let s = settings;
     let mut order = Order::new(&sets.train, subject.config.context, s.batch, s.accumulate, s.order, s.seed);
     learner.step(&order.parts(1), &settings.step(1))?;

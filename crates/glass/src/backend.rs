@@ -4,6 +4,7 @@
 //! program.
 
 mod adapt;
+mod teach;
 mod attend;
 mod cpu;
 
@@ -24,6 +25,7 @@ pub use glass_kernels::norm::Norm;
 pub use glass_kernels::packing::{Packing, Quants, ReadQuants};
 pub use glass_kernels::rotate::Pairs;
 pub use glass_kernels::{InputScales, Precision};
+pub use teach::{Teach, Teaching};
 
 use crate::Result;
 use crate::stored::Stored;
@@ -205,7 +207,7 @@ pub struct Layer<'a, B: Device + ?Sized> {
 }
 
 /// The operations. Shapes are those of the kernels. Arithmetic cannot fail.
-pub trait Backend: Attend + Adapt {
+pub trait Backend: Attend + Adapt + Teach {
     /// `y = x`.
     fn copy(&self, y: &mut Tensor<Self>, x: &Tensor<Self>);
     /// `y += x`.

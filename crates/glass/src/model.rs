@@ -11,9 +11,11 @@ pub mod linear;
 pub mod norm;
 pub mod parameter_count;
 mod pass;
-pub mod unembedding;
+mod taught;
+mod unembedding;
 
 pub use pass::{Back, DropoutState, Pass};
+pub use taught::TeacherPass;
 
 use block::Block;
 use embedding::Embedding;

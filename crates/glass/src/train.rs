@@ -94,7 +94,7 @@ mod json;
 pub use checkpoint::folder;
 #[cfg(not(target_family = "wasm"))]
 pub use data::{card, chats, corpus, files, ids, llm_c, order, pairs, pieces, prepare, set, shards};
-pub use learner::{needs, objective, optimiser, preference, schedule, settings, spikes, sums};
+pub use learner::{needs, objective, optimiser, preference, schedule, settings, spikes, sums, teacher};
 #[cfg(not(target_family = "wasm"))]
 pub use recipe::{Recipe, train};
 #[cfg(not(target_family = "wasm"))]

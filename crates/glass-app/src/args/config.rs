@@ -30,7 +30,7 @@ pub const RECIPES: [(&str, &str); 2] = [("gpt2", ""), ("fast", include_str!("rec
 const OF_A_CALL: [&str; 7] = ["out", "config", "resume", "plan", "json", "plain", "help"];
 
 /// Options whose value may name a file.
-const PATHS: [&str; 7] = ["data", "chat", "preferences", "val", "shards", "tokenizer", "from"];
+const PATHS: [&str; 8] = ["teacher", "data", "chat", "preferences", "val", "shards", "tokenizer", "from"];
 
 /// The options of a training, for writing to a file, and which of them were typed.
 #[derive(Clone, Debug, Default)]

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use glass::train::preference::{Preference, PreferenceLoss};
 
+use super::Options;
+use crate::fail::Fail;
+
 /// Learning from pairs of answers.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Preferences")]
@@ -50,6 +53,17 @@ impl PreferenceArgs {
     /// Whether pairs are learned from.
     pub fn is_given(&self) -> bool {
         !self.preferences.is_empty()
+    }
+
+    /// Refuses options of pairs without pairs: the parser does not, where other data is given.
+    pub fn check(&self, options: &Options) -> Result<(), Fail> {
+        let of_pairs = ["preference-loss", "beta", "gamma", "label-smoothing"];
+        match of_pairs.iter().find(|name| options.is_typed(name)).filter(|_| !self.is_given()) {
+            Some(name) => Err(Fail::asked(format!(
+                "--{name}: it is for pairs of answers; give them with --preferences, or leave it out"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Samples of each item of a batch.

@@ -10,7 +10,7 @@ use glass::train::settings::Settings;
 use glass::weights::dtype::Dtype;
 
 use super::config::RECIPES;
-use super::{Adding, DraftArgs, LoraArgs, MachineArgs, Options, PreferenceArgs, RuleArgs, Width};
+use super::{Adding, DistilArgs, DraftArgs, LoraArgs, MachineArgs, Options, PreferenceArgs, RuleArgs, Width};
 
 /// What stands for --out where a plan is given none.
 pub const NO_FOLDER: &str = ".";
@@ -52,6 +52,10 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub preference: PreferenceArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub distil: DistilArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -326,7 +330,8 @@ impl Rounding {
 impl TrainArgs {
     /// The settings of a run of `steps` steps.
     pub fn settings(&self, steps: u64) -> Settings {
-        Settings { preference: self.preference.preference(), ..self.run.settings(steps) }
+        let (preference, distil) = (self.preference.preference(), self.distil.distil());
+        Settings { preference, distil, ..self.run.settings(steps) }
     }
 }
 
@@ -382,7 +387,9 @@ checkpoint, shows the learning curve; DIR/train/events.out.tfevents.* are the sa
 if the checkpoint is deleted; DIR/train/look.svg shows how the model develops.
 
 JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\"lr\",\"grad_norm\",\"tokens_per_second\",
-\"mfu\",\"tokens\",\"seconds\"}, null where nothing was measured; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
+\"mfu\",\"tokens\",\"seconds\"}, null where nothing was measured; with
+--preferences also {\"accuracy\",\"margin\"} and, where it was evaluated, {\"val_accuracy\"}; with --teacher {\"cross_entropy\",
+\"divergence\"}; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
 \"why\"}, why one of done, time (--minutes), patience, asked (interrupted). With --plan: {\"weights\",\"memory_bytes\":{\"present\",\"weights\",\"gradients\",
 \"moments\",\"activations\",\"working\",\"logits\",\"besides\",\"saving\",\"total\"},\"memory_limit\",\"fits\",\"instead\",
 \"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",\"seconds_at_roof\",\"seconds_per_step\",
@@ -394,6 +401,7 @@ Examples:
   glass train --from mine --chat talk.jsonl --epochs 2 --lr 2e-4 --out tuned
   glass train --from big.gguf --lora 16 --chat talk.jsonl --epochs 2 --lr 2e-4 --out manner
   glass train --from tuned --preferences pairs.jsonl --epochs 1 --lr 5e-6 --out preferred
+  glass train --data stories --teacher large --layers 4 --width 256 --heads 4 --out small
   glass train --out mine --resume --steps 2000
   mpirun -n 4 glass train --data book.txt --batch 3 --accumulate 4 --out book
   glass train --data sample --out first";

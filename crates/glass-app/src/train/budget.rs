@@ -34,6 +34,8 @@ pub struct Requested {
     pub samples: bool,
     /// The weights that are learned, if not all.
     pub learned: Option<u64>,
+    /// The model that is learned from.
+    pub teacher: Option<Config>,
 }
 
 impl Requested {
@@ -59,7 +61,12 @@ impl Requested {
         let positions = context.min(SAMPLE + 1);
         let sample = 16 * vocabulary + 8 * layers * positions * heads.key * heads.size;
         let samples = if self.samples { sample as u64 } else { 0 };
-        self.tokens_per_step().saturating_mul(8).saturating_add(threads + samples)
+        // A teacher's weights are in memory already.
+        let teacher = self.teacher.as_ref().map_or(0, |config| {
+            let needs = Needs::of::<Cpu>(config, Keep::One, self.batch);
+            needs.activations.saturating_add(needs.logits)
+        });
+        self.tokens_per_step().saturating_mul(8).saturating_add(threads + samples).saturating_add(teacher)
     }
 
     fn run(&self) -> u64 {
@@ -145,6 +152,7 @@ impl Budget {
                 threads,
                 samples: run.sample_every > 0,
                 learned: None,
+                teacher: None,
             },
             weights: ParameterCount::of(config).stored,
             flops_to_learn: Footprint::of(config, config.context).flops_to_learn,
@@ -158,6 +166,12 @@ impl Budget {
     pub fn learns_only(&mut self, weights: u64) {
         (self.weights, self.asked.learned) = (weights, Some(weights));
         self.flops_to_learn = self.flops_to_learn / 3 * 2 + 6 * weights;
+    }
+
+    /// A model is learned from, which reads every token too.
+    pub fn is_taught_by(&mut self, config: &Config) {
+        self.asked.teacher = Some(config.clone());
+        self.flops_to_learn += Footprint::of(config, self.asked.config.context).flops_to_learn / 3;
     }
 
     /// Bytes of the whole process at its peak.
@@ -235,6 +249,7 @@ mod tests {
             threads: 2,
             samples: false,
             learned: None,
+            teacher: None,
             config,
         };
         let weights = ParameterCount::of(&asked.config).stored;

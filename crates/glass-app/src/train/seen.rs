@@ -172,6 +172,7 @@ impl Seen {
             (0, format!("step {} of {}", number(line.step), number(self.steps))),
             (3, format!("epoch {:.2}", self.epochs)),
             (1, format!("loss {:.4}", line.loss)),
+            (3, line.details.divergence.map_or(String::new(), |nats| format!("divergence {nats:.4}"))),
             (
                 3,
                 line.details

@@ -33,6 +33,8 @@ pub struct Sets {
 impl Sets {
     /// Asks the model, as it is before the run, how probable it finds the answers of pairs.
     pub fn refer(&mut self, learner: &mut Learner<Cpu>, batch: usize) -> Result<(), Fail> {
+        let pairs = self.train.documents + self.validation.as_ref().map_or(0, |set| set.documents);
+        say(&format!("the reference, the model as it is now, reads {}", count(pairs, "pair")));
         let validation = self.validation.iter_mut();
         for set in [&mut self.train].into_iter().chain(validation) {
             refer(learner, set, batch)?;

@@ -200,6 +200,7 @@ mod tests {
             samples: false,
             each: 1,
             learned: None,
+            teacher: None,
         };
         Proxy::of(&asked, 2e11)
     }

@@ -44,6 +44,8 @@ impl Events {
         let measured = [
             ("accuracy", line.details.accuracy),
             ("margin", line.details.margin),
+            ("cross_entropy", line.details.cross_entropy),
+            ("divergence", line.details.divergence),
             ("val_loss", line.val_loss),
             ("val_accuracy", line.val_accuracy),
             ("bits_per_byte", line.bits_per_byte),

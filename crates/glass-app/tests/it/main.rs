@@ -9,6 +9,7 @@ mod chats;
 mod converts;
 mod course;
 #[cfg(feature = "fetch")]
+mod distils;
 mod errors;
 #[cfg(feature = "fetch")]
 mod fetch;
@@ -27,6 +28,7 @@ mod page_alone;
 mod pictures;
 mod pipes;
 mod place;
+mod prefers;
 mod program;
 mod relay;
 mod scores_tasks;

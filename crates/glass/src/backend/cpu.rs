@@ -4,6 +4,7 @@ mod adapt;
 mod attend;
 mod operands;
 mod packed;
+mod teach;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,9 +12,8 @@ use std::sync::{Mutex, PoisonError};
 
 use glass_kernels::aligned::AlignedBuffer;
 use glass_kernels::huge_pages::{HugePages, Pages};
-use glass_kernels::linear;
 use glass_kernels::{
-    Cores, activate, adamw, add, cap, clear, dropout, embed, gate, loss, muon, norm, rotate,
+    Cores, activate, adamw, add, cap, clear, dropout, embed, gate, linear, loss, muon, norm, rotate,
 };
 
 use super::{

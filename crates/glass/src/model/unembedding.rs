@@ -38,7 +38,6 @@ impl Unembedding {
     }
 
     /// The limit of logits.
-    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn limit(&self) -> Option<f32> {
         self.cap
     }
@@ -100,7 +99,7 @@ impl Unembedding {
     }
 
     /// A chunk's dlogits → its rows of `d.normed`, and the gradient of the weight.
-    fn backward<B: Backend>(
+    pub(super) fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
         d: &mut Memory<B>,

@@ -2,6 +2,7 @@
 
 pub mod preference;
 pub mod objective;
+pub mod teacher;
 pub mod settings;
 pub mod schedule;
 pub mod optimiser;
@@ -30,6 +31,7 @@ use objective::{Details, Objective};
 use optimiser::Optimiser;
 use shared::Shared;
 use sums::Reduce;
+use teacher::Teacher;
 
 pub use batch::Batch;
 pub use glass_kernels::loss::IGNORE;
@@ -111,6 +113,7 @@ pub struct Learner<B: Backend> {
     /// What is trained: all weights, or an adapter of the base.
     weights: Trainable<B>,
     base: Option<Base<B>>,
+    teacher: Option<Teacher<B>>,
     /// Gradients: of a batch, and sums of those of several (see [`sums`]). At the end of a step the first has the whole sum.
     arenas: Vec<B::Buffer>,
     first: B::Buffer,
@@ -194,6 +197,7 @@ impl<B: Backend> Learner<B> {
         Ok(Learner {
             weights: Trainable::zeros(b, plan)?,
             base,
+            teacher: None,
             arenas: vec![b.zeros(len)?],
             first: b.zeros(len)?,
             second: b.zeros(len)?,

@@ -36,6 +36,7 @@ use crate::train::ranks::{Ranks, enough};
 use crate::train::run::among::Times;
 use crate::train::run::log::{Log, LoggedStep};
 use crate::train::run::watch::{Event, Watch, Why};
+use crate::weights::Frozen;
 use crate::weights::adapter::file::{self as adapter, LoraConfig};
 use crate::weights::save::{Save, save};
 use crate::{Error, Result, reason};
@@ -135,23 +136,31 @@ fn known(what: &str, set: &Set, vocabulary: usize) -> Result<()> {
     }
 }
 
-/// What is trained: the configuration, and of an adapter how it is made and of which weights.
+/// What is trained: the configuration, and of an adapter how it is made and of which weights; and who teaches it.
 fn shape<B: Backend>(learner: &Learner<B>, about: Option<&LoraConfig>) -> Result<Value> {
     let text = learner.config().to_json("float32", None);
     let mut shape: Value = serde_json::from_str(&text).map_err(|error| Error::invalid("config", error))?;
     if let (Some((plan, base)), Some(about)) = (learner.adapter(), about) {
-        let mut print = Fingerprint::default();
-        for index in 0..base.len() {
-            let (words, _) = learner.backend().bytes(base.get(index)).as_chunks();
-            words.iter().for_each(|word| print.add(u32::from_le_bytes(*word)));
-        }
         let LoraConfig { rank, alpha, dropout, .. } = about;
         let matrices: Vec<usize> = plan.changed().collect();
-        shape["adapter"] = json!({
-            "rank": rank, "alpha": alpha, "dropout": dropout, "matrices": matrices, "of": print.to_string()
-        });
+        let of = print(&**learner.backend(), base);
+        shape["adapter"] =
+            json!({"rank": rank, "alpha": alpha, "dropout": dropout, "matrices": matrices, "of": of});
+    }
+    if let Some((_, weights)) = learner.teacher() {
+        shape["teacher"] = json!(format!("weights {}", print(&**learner.backend(), weights)));
     }
     Ok(shape)
+}
+
+/// A fingerprint of weights.
+fn print<B: Backend>(backend: &B, weights: &Frozen<B>) -> String {
+    let mut print = Fingerprint::default();
+    for index in 0..weights.len() {
+        let (words, _) = backend.bytes(weights.get(index)).as_chunks();
+        words.iter().for_each(|word| print.add(u32::from_le_bytes(*word)));
+    }
+    print.to_string()
 }
 
 fn start<B: Backend>(learner: &Learner<B>) -> Result<String> {

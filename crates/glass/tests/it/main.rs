@@ -32,6 +32,7 @@ mod scratch;
 mod train_adapter;
 mod train_chats;
 mod train_data;
+mod train_distil;
 mod train_order;
 mod train_preferences;
 mod train_prepare;

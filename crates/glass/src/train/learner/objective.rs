@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::preference::Preference;
+use super::teacher::Distil;
 
 /// What a step makes smaller.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -12,6 +13,8 @@ pub enum Objective {
     NextToken,
     /// The mean loss of pairs of answers, of which one is preferred.
     Preference(Preference),
+    /// The same mean, with a teacher's distributions beside the tokens.
+    Distil(Distil),
 }
 
 /// What is measured besides the loss; each is absent where the objective has none.
@@ -23,6 +26,12 @@ pub struct Details {
     /// By how much the chosen answers are rewarded more, on average.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
+    /// Of a loss with a teacher, the mean cross-entropy, in nats per token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_entropy: Option<f64>,
+    /// Of a loss with a teacher, the mean divergence from it, in nats per token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divergence: Option<f64>,
 }
 
 /// Sums over a batch: the loss, and two more as the objective has them.
@@ -34,7 +43,12 @@ impl Objective {
         let [loss, first, second] = sums.map(|sum| sum / counted.max(1) as f64);
         let details = match self {
             Objective::NextToken => Details::default(),
-            Objective::Preference(_) => Details { accuracy: Some(first), margin: Some(second) },
+            Objective::Preference(_) => {
+                Details { accuracy: Some(first), margin: Some(second), ..Details::default() }
+            }
+            Objective::Distil(_) => {
+                Details { cross_entropy: Some(first), divergence: Some(second), ..Details::default() }
+            }
         };
         (loss, details)
     }

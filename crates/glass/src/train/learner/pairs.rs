@@ -29,7 +29,7 @@ impl Batch {
     pub(super) fn counted_by(&self, objective: &Objective) -> usize {
         match objective {
             Objective::Preference(_) => self.pairs.len(),
-            Objective::NextToken => self.counted(),
+            Objective::NextToken | Objective::Distil(_) => self.counted(),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::train::learner::objective::Objective;
 use crate::train::learner::optimiser::{MOMENTUM, Optimiser};
 use crate::train::learner::preference::Preference;
 use crate::train::learner::schedule::{Rates, Schedule};
+use crate::train::learner::teacher::Distil;
 use crate::{Error, Result};
 
 /// The order of samples.
@@ -85,6 +86,9 @@ pub struct Settings {
     /// The loss of pairs of answers, if these are learned from.
     #[serde(flatten)]
     pub preference: Option<Preference>,
+    /// How a teacher's distributions are learned, if there is a teacher.
+    #[serde(flatten)]
+    pub distil: Option<Distil>,
 }
 
 /// The settings that may change without notice when a run is resumed: they decide what is shown and kept and when
@@ -125,6 +129,7 @@ impl Default for Settings {
             keep: 2,
             patience: 0,
             preference: None,
+            distil: None,
         }
     }
 }
@@ -177,13 +182,21 @@ impl Settings {
             Some((_, name, value, needed)) => {
                 Err(Error::invalid_argument(name, format!("{value} was given, but {needed}")))
             }
-            None => self.preference.map_or(Ok(()), |preference| preference.check()),
+            None if self.preference.is_some() && self.distil.is_some() => {
+                let why = "pairs are compared, so there is no teacher to learn from; choose one of both";
+                Err(Error::invalid_argument("teacher", why))
+            }
+            None => {
+                self.distil.map_or(Ok(()), |distil| distil.check())?;
+                self.preference.map_or(Ok(()), |preference| preference.check())
+            }
         }
     }
 
     /// What this run makes smaller.
     pub fn objective(&self) -> Objective {
-        self.preference.map_or(Objective::NextToken, Objective::Preference)
+        let distil = self.distil.map_or(Objective::NextToken, Objective::Distil);
+        self.preference.map_or(distil, Objective::Preference)
     }
 
     /// Whether what is learned is compared with the weights that the run starts from.
@@ -333,6 +346,7 @@ fn option(field: &str) -> String {
         "n_embd" | "n_inner" => "width",
         "n_positions" | "n_ctx" => "context",
         "vocab_size" => "vocab",
+        "teacher" => "teacher",
         _ => return format!("model's {field}"),
     };
     name.into()

@@ -22,6 +22,9 @@ impl<B: Backend> Learner<B> {
     pub fn step(&mut self, parts: &[Batch], step: &Step) -> Result<Outcome> {
         let objective = step.objective;
         parts.iter().try_for_each(|part| part.suits(&objective))?;
+        if matches!(objective, Objective::Distil(_)) && self.teacher.is_none() {
+            return Err(Error::invalid_argument("teacher", "there is none to learn from; give one"));
+        }
         let counted = parts.iter().map(|part| part.counted_by(&objective)).sum();
         if counted == 0 {
             return Err(Error::invalid("batch", "no token is counted; at least one target must be counted"));
@@ -109,6 +112,23 @@ impl<B: Backend> Learner<B> {
                 let learn = Some((&mut back, &mut *d, &(|_: usize| scale) as &dyn Fn(usize) -> f32));
                 let loss = gpt.loss(&mut pass, memory, &part.targets, logits, &mut |_, _| {}, learn);
                 [loss, 0.0, 0.0]
+            }
+            Objective::Distil(distil) => {
+                // There is one: the step was refused otherwise.
+                let Some(teacher) = &mut self.teacher else { return Ok([f64::NAN; 3]) };
+                let (mut teacher, teaching) =
+                    (teacher.pass(backend, &spans, &part.inputs), distil.teaching());
+                let learn = Some((&mut back, &mut *d, scale));
+                let targets = &part.targets;
+                distil.sums(gpt.taught_loss(
+                    &mut pass,
+                    memory,
+                    targets,
+                    logits,
+                    &mut teacher,
+                    &teaching,
+                    learn,
+                ))
             }
             Objective::Preference(preference) => {
                 let probable = log_probabilities(gpt, &mut pass, memory, part, logits);
