@@ -71,7 +71,8 @@ impl Subject {
             (Some(folder), Some(tokenizer)) if chats => grown(folder.config(), tokenizer),
             (Some(folder), _) => folder.config().clone(),
             (None, tokenizer) => {
-                let rows = teacher.as_ref().map(|teacher| teacher.config().vocabulary);
+                let teacher = teacher.as_ref().filter(|_| shape.tokenizer.is_none());
+                let rows = teacher.map(|teacher| teacher.config().vocabulary);
                 config(shape, tokenizer.as_ref(), rows)?
             }
         };

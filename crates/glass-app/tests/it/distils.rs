@@ -65,7 +65,7 @@ fn a_teacher_that_cannot_teach_is_refused() {
     put_model(folder, "m");
     fs::write(folder.join("book.txt"), book()).unwrap();
     for (arguments, expected) in [
-        (&["--teacher", "m", "--tokenizer", "gpt2"][..], "--teacher: "),
+        (&["--teacher", "m", "--tokenizer", "gpt2"][..], "--teacher: its token "),
         (
             &["--teacher", "m", "--context", "100"],
             "--teacher: its context is 48, but the model's is 100; give --context 48",
