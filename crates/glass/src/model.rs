@@ -16,6 +16,7 @@ mod unembedding;
 
 pub use pass::{Back, DropoutState, Pass};
 pub use taught::TeacherPass;
+pub use unembedding::Learning;
 
 use block::Block;
 use embedding::Embedding;
@@ -174,7 +175,7 @@ impl Gpt {
         targets: &[u32],
         logits: &mut Tensor<B>,
         seen: &mut dyn FnMut(usize, f32),
-        learn: Option<(&mut Back<'_, B>, &mut Memory<B>, &dyn Fn(usize) -> f32)>,
+        learn: Option<Learning<'_, '_, B>>,
     ) -> f64 {
         self.unembedding.loss(pass, memory, targets, logits, seen, learn)
     }

@@ -18,6 +18,9 @@ pub struct Unembedding {
     cap: Option<f32>,
 }
 
+/// Where a loss leaves its gradients: in those of weights and in a memory, that of each row times its scale.
+pub type Learning<'a, 'b, B> = (&'a mut Back<'b, B>, &'a mut Memory<B>, &'a dyn Fn(usize) -> f32);
+
 impl Unembedding {
     /// An unembedding of its own, or `tied`: the token embedding, used in the other direction (Press & Wolf 2017).
     pub fn plan(plan: &mut Plan, config: &Config, tied: Option<Param>) -> Self {
@@ -67,7 +70,7 @@ impl Unembedding {
         targets: &[u32],
         logits: &mut Tensor<B>,
         seen: &mut dyn FnMut(usize, f32),
-        mut learn: Option<(&mut Back<'_, B>, &mut Memory<B>, &dyn Fn(usize) -> f32)>,
+        mut learn: Option<Learning<'_, '_, B>>,
     ) -> f64 {
         if let Some((back, d, _)) = &mut learn {
             d.use_rows(targets.len());
