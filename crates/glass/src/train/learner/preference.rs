@@ -15,10 +15,10 @@ pub enum PreferenceLoss {
     /// −log σ(β (s(c) − s(r))): direct preference optimisation (Rafailov et al. 2023, equation 7). `trl`: `sigmoid`.
     #[default]
     Dpo,
-    /// −log σ(β (s(c)/n(c) − s(r)/n(r))): the same per token (Lambert et al. 2024, equation 6). `trl`: `sigmoid_norm`.
+    /// −log σ(β (s(c)/n(c) − s(r)/n(r))): the same per token (Lambert et al. 2024). `trl`: `sigmoid_norm`.
     DpoNorm,
     /// DPO where a share ε of the pairs is expected to be the wrong way round, without the bias that this brings:
-    /// ((1 − ε) f(z) − ε f(−z)) / (1 − 2 ε) with f(z) = −log σ(z), z as in DPO (Chowdhury et al. 2024, equation 12). `trl`: `robust`.
+    /// ((1 − ε) f(z) − ε f(−z)) / (1 − 2 ε) with f(z) = −log σ(z), z as in DPO (Chowdhury et al. 2024). `trl`: `robust`.
     Robust,
     /// (s(c)/n(c) − s(r)/n(r) − 1/(2β))² (Azar et al. 2023, equation 17; per token, as `trl` and the authors compute it).
     /// `trl`: `ipo`.
