@@ -15,6 +15,7 @@ mod lora;
 mod mask;
 mod mixture;
 mod pace;
+mod pairs;
 mod plan;
 mod ranks;
 mod room;
@@ -22,17 +23,19 @@ mod samples;
 #[cfg_attr(not(feature = "display"), allow(dead_code))]
 mod seen;
 mod sets;
+mod signals;
 mod speed;
 mod subject;
 mod switches;
 mod tensorboard;
+mod teacher;
 mod text;
 mod watch;
 
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use glass::Error;
 use glass::backend::Cpu;
@@ -52,7 +55,6 @@ use crate::fail::{Fail, say};
 use crate::model_arg;
 use crate::out::{Out, count, number};
 use budget::Budget;
-use display::terminal;
 use looks::Looks;
 use lora::Lora;
 use pace::{Pace, pace};
@@ -60,6 +62,7 @@ use ranks::{Bystander, Joined};
 use sets::Sets;
 use speed::Speed;
 use subject::Subject;
+use teacher::Teacher;
 use watch::Progress;
 
 /// Runs `glass train`.
@@ -100,7 +103,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
         return mask::show(args, &subject, raw, count as usize);
     }
     // What rank 0 writes while it reads a large text, the others can use.
-    let (subject, sets) = joined.first_then_others(|| {
+    let (subject, mut sets) = joined.first_then_others(|| {
         let (subject, raw) = Subject::and_data(args)?;
         let sets = Sets::new(raw, args, &subject)?;
         Ok((subject, sets))
@@ -113,11 +116,15 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
         (Some(folder), Some(from)) => Lora::open(&args.lora, from, folder, &subject.config, &cpu)?,
         _ => None,
     };
-    let lora = lora.as_ref();
+    let teacher = Teacher::open(&subject, &cpu)?;
+    let (lora, teacher) = (lora.as_ref(), teacher.as_ref());
     let sequences = sets.most_sequences(subject.config.context);
     let mut budget = Budget::of(&subject.config, args, cpu.cores().threads(), joined.ranks.size(), sequences);
     if let Some(lora) = lora {
         budget.learns_only(lora.adapter.plan.len() as u64);
+    }
+    if let Some(teacher) = teacher {
+        budget.is_taught_by(teacher.config());
     }
     if args.run.plan {
         let tokens = plan::tokens_per_step(&budget.asked, &sets.train);
@@ -135,7 +142,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     }
     budget.fits(joined.here() as u64)?;
     enough(&*joined.ranks, args.run.batch, args.run.accumulate)?;
-    let timed = |draft: &Settings| pace(args, &subject, &sets, lora, draft, &cpu, joined);
+    let timed = |draft: &Settings| pace(args, &subject, &sets, (lora, teacher), draft, &cpu, joined);
     let settings = settings(args, &subject, &sets, &timed)?;
     let settings = Settings { steps: joined.number(settings.steps)?, ..settings };
     settings.check()?;
@@ -156,14 +163,17 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     if joined.has_others() {
         say(&joined.describe(settings.accumulate));
     }
-    let mut learner = learner(args, &subject, lora, &settings, sequences, &cpu, joined)?;
+    let mut learner = learner(args, &subject, (lora, teacher), &settings, sequences, &cpu, joined)?;
+    if settings.has_reference() {
+        sets.refer(&mut learner, settings.batch)?;
+    }
     if joined.is_first() && !args.run.resume {
         sets.card.write(&args.out)?;
     }
     // Of all weights, also where an adapter is learned.
     let (_, plan) = Gpt::plan(&subject.config);
     let stop = Arc::new(AtomicBool::new(false));
-    on_interrupt(stop.clone());
+    signals::on_interrupt(stop.clone());
     let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
     let run = Run {
         settings: &settings,
@@ -205,7 +215,8 @@ fn with_changed_files(args: &TrainArgs, error: Error) -> Fail {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified()).ok();
     let begun = modified(&args.out.join("train/data.json")).filter(|_| of_data && args.run.resume);
     let data = &args.data;
-    let named = data.data.iter().chain(&data.chat).map(|data| &data.path).chain(&data.val);
+    let named = data.data.iter().chain(&data.chat).map(|data| &data.path);
+    let named = named.chain(&args.preference.preferences).chain(&data.val);
     let newer = named.filter(|path| path.is_file() && begun.is_some() && modified(path) > begun);
     let newer: Vec<String> = newer.map(|path| path.display().to_string()).collect();
     match (Fail::from(error), newer.is_empty()) {
@@ -227,7 +238,8 @@ fn check(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
             Folder::can_end(&args.out, steps)?;
         }
     }
-    args.run.settings(args.run.steps.unwrap_or(1000).max(1)).check()?;
+    args.preference.check(&args.options)?;
+    args.settings(args.run.steps.unwrap_or(1000).max(1)).check()?;
     for (option, value) in [("--epochs", args.run.epochs), ("--minutes", args.run.minutes)] {
         if value.is_some_and(|value| !(value > 0.0 && value.is_finite())) {
             let value = value.unwrap_or_default();
@@ -240,14 +252,15 @@ fn check(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
 fn learner(
     args: &TrainArgs,
     subject: &Subject,
-    lora: Option<&Lora>,
+    (lora, teacher): (Option<&Lora>, Option<&Teacher>),
     settings: &Settings,
     sequences: usize,
     cpu: &Arc<Cpu>,
     joined: &Joined,
 ) -> Result<Learner<Cpu>, Fail> {
     let (config, batch, keep) = (&subject.config, settings.batch, args.run.keep());
-    let (rows, sequences) = (batch * config.context, batch * sequences);
+    let rows = batch * args.preference.samples() * config.context;
+    let sequences = batch * sequences;
     let learner = match lora {
         None => Learner::keeping(keep, cpu.clone(), config, rows, sequences)?,
         Some(Lora { base, adapter, .. }) => {
@@ -256,6 +269,9 @@ fn learner(
         }
     };
     let mut learner = learner.among(joined.ranks.clone(), args.run.reduce.reduce());
+    if let Some(teacher) = teacher {
+        learner = teacher.teach(learner, rows, sequences)?;
+    }
     match &subject.from {
         Some(folder) if lora.is_none() => {
             let (_, known) = Gpt::plan(folder.config());
@@ -275,7 +291,7 @@ fn settings(
     pace: &dyn Fn(&Settings) -> Result<Pace, Fail>,
 ) -> Result<Settings, Fail> {
     let (run, context) = (&args.run, subject.config.context);
-    let draft = run.settings(run.steps.unwrap_or(1000));
+    let draft = args.settings(run.steps.unwrap_or(1000));
     let steps = run.steps.filter(|_| !is_longer(args).unwrap_or(false));
     let steps = match (steps, run.epochs, run.minutes) {
         (Some(steps), ..) => steps,
@@ -293,7 +309,7 @@ fn settings(
         }
         _ => 1000,
     };
-    Ok(run.settings(steps))
+    Ok(args.settings(steps))
 }
 
 /// Whether a finished run is continued for some minutes.
@@ -311,39 +327,6 @@ fn taken(args: &TrainArgs) -> Result<u64, Fail> {
         false => Ok(0),
     }
 }
-
-/// Ctrl-C stops the run after its step, with a checkpoint; a second one ends the program at once.
-fn on_interrupt(stop: Arc<AtomicBool>) {
-    on_signals(&stop);
-    let handler = move || {
-        if stop.swap(true, Ordering::Relaxed) {
-            terminal::close();
-            std::process::exit(130);
-        }
-        // A display shows this itself.
-        if !terminal::is_on() {
-            say("stopping after this step, with a checkpoint; Ctrl-C again stops at once");
-        }
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        say(&format!("Ctrl-C will stop the run without a checkpoint: {error}"));
-    }
-}
-
-/// SIGTERM, as sent by `kill`, a container or a shutdown, does the same, and so does SIGUSR1: mpirun passes it on, and Slurm sends it
-/// some time before a job has to end. SIGHUP is left alone, for `nohup`.
-#[cfg(unix)]
-fn on_signals(stop: &Arc<AtomicBool>) {
-    use signal_hook::consts::{SIGTERM, SIGUSR1};
-    for (signal, name) in [(SIGTERM, "SIGTERM"), (SIGUSR1, "SIGUSR1")] {
-        if let Err(error) = signal_hook::flag::register(signal, stop.clone()) {
-            say(&format!("{name} will end the run without a checkpoint: {error}"));
-        }
-    }
-}
-
-#[cfg(not(unix))]
-fn on_signals(_: &Arc<AtomicBool>) {}
 
 fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
     let mut out = Out::new();

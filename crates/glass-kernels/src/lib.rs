@@ -27,6 +27,7 @@ mod isa;
 mod lanes;
 pub mod linear;
 pub mod loss;
+pub mod teach;
 pub mod low_rank;
 #[cfg(not(target_family = "wasm"))]
 pub mod map;

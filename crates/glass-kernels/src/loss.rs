@@ -10,8 +10,8 @@ use crate::scratch::with_scratch;
 /// A target that is not counted: its loss and its gradient are zero.
 pub const IGNORE: u32 = u32::MAX;
 
-/// `losses[r] = -log softmax(logits[r])[targets[r]]`, in nats. With `scale`, `logits` become their gradient
-/// `scale × (softmax − one-hot)` in place; without, they are left as they are. logits: `[targets, cols]`. A logit that is
+/// `losses[r] = -log softmax(logits[r])[targets[r]]`, in nats. With `scales`, one for each row, `logits` become their gradient
+/// `scales[r] × (softmax − one-hot)` in place; without, they are left as they are. logits: `[targets, cols]`. A logit that is
 /// NaN or +∞ makes the loss of its row NaN. With `cap`, the logits have been through [`cap`](crate::cap::cap()), and the gradient is
 /// that of what they were before. Panics on a target outside the columns, unless it is [`IGNORE`].
 pub fn loss(
@@ -20,16 +20,17 @@ pub fn loss(
     losses: &mut [f32],
     targets: &[u32],
     cols: usize,
-    scale: Option<f32>,
+    scales: Option<&[f32]>,
     cap: Option<f32>,
 ) {
     assert_eq!(logits.len(), targets.len() * cols);
     assert_eq!(losses.len(), targets.len());
+    assert!(scales.is_none_or(|scales| scales.len() == targets.len()));
     let logits = Parts::new(logits);
     cores.run_parts(losses, 1, |r, loss| {
         // SAFETY: only task r uses row r.
         let row = unsafe { logits.part(r * cols..(r + 1) * cols) };
-        loss[0] = row_loss(cores, row, targets[r], scale, cap);
+        loss[0] = row_loss(cores, row, targets[r], scales.map(|scales| scales[r]), cap);
     });
 }
 
@@ -40,24 +41,45 @@ fn row_loss(cores: &Cores, row: &mut [f32], target: u32, scale: Option<f32>, cap
         }
         return 0.0;
     }
+    with_scratch([maxima_of(row.len())], |[maxima]| row_loss_with(cores, row, maxima, target, scale, cap))
+}
+
+/// How many maxima [`powers`] keeps of a row.
+pub(crate) fn maxima_of(cols: usize) -> usize {
+    cols.div_ceil(CHUNK)
+}
+
+/// The loss of a row that is counted.
+pub(crate) fn row_loss_with(
+    cores: &Cores,
+    row: &mut [f32],
+    maxima: &mut [f32],
+    target: u32,
+    scale: Option<f32>,
+    cap: Option<f32>,
+) -> f32 {
     let (target, cols) = (target as usize, row.len());
     assert!(target < cols, "target {target} is outside {cols} logits");
     let own = row[target];
-    with_scratch([cols.div_ceil(CHUNK)], |[maxima]| {
-        let (max, sum) = powers(cores, row, maxima, scale.is_some() && cap.is_none());
-        match (scale, cap) {
-            (None, _) => {}
-            (Some(scale), None) => {
-                rescale(cores, row, maxima, max, scale / sum);
-                row[target] -= scale;
-            }
-            (Some(scale), Some(cap)) => {
-                uncap(cores, row, max, scale / sum, cap);
-                row[target] -= scale * (1.0 - (own / cap) * (own / cap));
-            }
+    let (max, sum) = powers(cores, row, maxima, scale.is_some() && cap.is_none());
+    match (scale, cap) {
+        (None, _) => {}
+        (Some(scale), None) => {
+            rescale(cores, row, maxima, max, scale / sum);
+            row[target] -= scale;
         }
-        sum.ln() - (own - max)
-    })
+        (Some(scale), Some(cap)) => {
+            uncap(cores, row, max, scale / sum, cap);
+            row[target] -= scale * (1.0 - (own / cap) * (own / cap));
+        }
+    }
+    sum.ln() - (own - max)
+}
+
+/// The logarithm of `Σ e^x` of a row.
+pub(crate) fn log_sum(cores: &Cores, row: &mut [f32], maxima: &mut [f32]) -> f32 {
+    let (max, sum) = powers(cores, row, maxima, false);
+    sum.ln() + max
 }
 
 /// How many logits stay in the L1 cache between their maximum and their powers.
@@ -95,7 +117,7 @@ fn powers_body<V: Lanes>(v: V, row: &mut [f32], maxima: &mut [f32], keep: bool) 
 
 /// A vector, or the rest of one padded with −∞.
 #[inline(always)]
-fn some<V: Lanes>(v: V, part: &[f32]) -> V {
+pub(crate) fn some<V: Lanes>(v: V, part: &[f32]) -> V {
     if part.len() == V::LEN {
         return v.load(part);
     }

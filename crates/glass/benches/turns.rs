@@ -49,6 +49,7 @@ use glass::runtime::Model;
 use glass::text_model::TextModel;
 use glass::tokens::{Special, Tokenizer};
 use glass::train::learner::{Batch, Learner, Step};
+use glass::train::objective::Objective;
 use glass::train::optimiser::Optimiser;
 use glass::weights::Frozen;
 use glass::weights::adapter::AdapterPlan;
@@ -171,6 +172,7 @@ fn train(mut learner: Learner<Cpu>, samples: usize) {
         inputs: (0..rows).map(token).collect(),
         targets: (1..=rows).map(token).collect(),
         lengths: vec![context; samples],
+        ..Batch::default()
     };
     let mut number = 0;
     each_turn(|| {
@@ -181,6 +183,7 @@ fn train(mut learner: Learner<Cpu>, samples: usize) {
 
 fn step(number: u64) -> Step {
     Step {
+        objective: Objective::NextToken,
         optimiser: Optimiser::AdamW,
         rate: 3e-4,
         matrix_rate: 3e-4,

@@ -4,6 +4,7 @@
 //! program.
 
 mod adapt;
+mod teach;
 mod attend;
 mod cpu;
 
@@ -24,6 +25,7 @@ pub use glass_kernels::norm::Norm;
 pub use glass_kernels::packing::{Packing, Quants, ReadQuants};
 pub use glass_kernels::rotate::Pairs;
 pub use glass_kernels::{InputScales, Precision};
+pub use teach::{Teach, Teaching};
 
 use crate::Result;
 use crate::stored::Stored;
@@ -205,7 +207,7 @@ pub struct Layer<'a, B: Device + ?Sized> {
 }
 
 /// The operations. Shapes are those of the kernels. Arithmetic cannot fail.
-pub trait Backend: Attend + Adapt {
+pub trait Backend: Attend + Adapt + Teach {
     /// `y = x`.
     fn copy(&self, y: &mut Tensor<Self>, x: &Tensor<Self>);
     /// `y += x`.
@@ -340,14 +342,14 @@ pub trait Backend: Attend + Adapt {
     /// Applies dropout in place; applied to a gradient, it is its own backward.
     fn dropout(&self, y: &mut Tensor<Self>, spans: &[Span], dropout: Dropout);
 
-    /// Cross-entropy of every row in nats; with `scale`, logits are replaced by their gradient, with `cap` by that of what was
-    /// capped.
+    /// Cross-entropy of every row in nats; with `scales`, one for each row, logits are replaced by their gradient times it, with
+    /// `cap` by that of what was capped.
     fn loss(
         &self,
         logits: &mut Tensor<Self>,
         losses: &mut [f32],
         targets: &[u32],
-        scale: Option<f32>,
+        scales: Option<&[f32]>,
         cap: Option<f32>,
     );
     /// Cross-entropy of every row in nats, with a distribution over all tokens as its target; with `scale`, logits are replaced by

@@ -11,9 +11,12 @@ pub mod linear;
 pub mod norm;
 pub mod parameter_count;
 mod pass;
-pub mod unembedding;
+mod taught;
+mod unembedding;
 
 pub use pass::{Back, DropoutState, Pass};
+pub use taught::TeacherPass;
+pub use unembedding::Learning;
 
 use block::Block;
 use embedding::Embedding;
@@ -162,17 +165,19 @@ impl Gpt {
     }
 
     /// The summed loss, in nats, of the counted rows of `memory.normed` (rows with the target
-    /// [`IGNORE`](glass_kernels::loss::IGNORE) are not counted). Rows are taken in chunks as large as `logits` allows. With
-    /// `learn`, the gradient of each chunk (times `scale`) is computed with it and left in `learn.d.normed`.
+    /// [`IGNORE`](glass_kernels::loss::IGNORE) are not counted). Rows are taken in chunks as large as `logits` allows, and `seen`
+    /// is told the loss of each. With `learn`, the gradient of each row (times its scale) is computed with it and left in
+    /// `learn.d.normed`.
     pub fn loss<B: Backend, P: Probe>(
         &self,
         pass: &mut Pass<'_, B, P>,
         memory: &mut Memory<B>,
         targets: &[u32],
         logits: &mut Tensor<B>,
-        learn: Option<(&mut Back<'_, B>, &mut Memory<B>, f32)>,
+        seen: &mut dyn FnMut(usize, f32),
+        learn: Option<Learning<'_, '_, B>>,
     ) -> f64 {
-        self.unembedding.loss(pass, memory, targets, logits, learn)
+        self.unembedding.loss(pass, memory, targets, logits, seen, learn)
     }
 
     /// Goes back from the gradient in `d.normed` to the embedding. Gradients are added to `back.grads`; `memory` and `cache`

@@ -79,6 +79,8 @@ pub mod data;
 #[cfg(not(target_family = "wasm"))]
 pub mod checkpoint;
 #[cfg(not(target_family = "wasm"))]
+pub mod reference;
+#[cfg(not(target_family = "wasm"))]
 pub mod run;
 #[cfg(not(target_family = "wasm"))]
 pub mod draft;
@@ -93,9 +95,9 @@ mod json;
 pub use checkpoint::folder;
 #[cfg(not(target_family = "wasm"))]
 pub use data::{
-    card, chats, corpus, files, ids, llm_c, mix, near, order, pack, pieces, prepare, set, shards,
+    card, chats, corpus, files, ids, llm_c, mix, near, order, pack, pairs, pieces, prepare, set, shards,
 };
-pub use learner::{needs, optimiser, schedule, settings, spikes, sums};
+pub use learner::{needs, objective, optimiser, preference, schedule, settings, spikes, sums, teacher};
 #[cfg(not(target_family = "wasm"))]
 pub use recipe::{Recipe, train};
 #[cfg(not(target_family = "wasm"))]

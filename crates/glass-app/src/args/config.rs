@@ -30,7 +30,7 @@ pub const RECIPES: [(&str, &str); 2] = [("gpt2", ""), ("fast", include_str!("rec
 const OF_A_CALL: [&str; 8] = ["out", "config", "resume", "plan", "show-mask", "json", "plain", "help"];
 
 /// Options whose value may name a file.
-const PATHS: [&str; 6] = ["data", "chat", "val", "shards", "tokenizer", "from"];
+const PATHS: [&str; 8] = ["teacher", "data", "chat", "preferences", "val", "shards", "tokenizer", "from"];
 
 /// The options of a training, for writing to a file, and which of them were typed.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +77,10 @@ pub fn expanded(arguments: Vec<OsString>) -> Result<Expanded, Fail> {
         let file = out.join(KEPT);
         match std::fs::read_to_string(&file) {
             Ok(text) => added.extend(given.add(&command, &file.display().to_string(), &text)?),
-            Err(_) if out.join("train/run.json").exists() && !given.has("data") && !given.has("chat") => {
+            Err(_)
+                if out.join("train/run.json").exists()
+                    && !["data", "chat", "preferences"].iter().any(|name| given.has(name)) =>
+            {
                 return Err(Fail::asked(format!(
                     "{}: a run keeps its options in this file, but it is missing; give --data and all other options as \
                          when it began",

@@ -29,9 +29,9 @@ pub struct LoraArgs {
     #[arg(long, value_name = "ALPHA", requires = "lora", value_parser = positive)]
     pub lora_alpha: Option<f64>,
 
-    /// Share of a matrix's inputs that its adapter does not see, while training
-    #[arg(long, value_name = "R", requires = "lora", default_value_t = 0.0, value_parser = share)]
-    pub lora_dropout: f32,
+    /// Share of a matrix's inputs that its adapter does not see, while training; default: 0
+    #[arg(long, value_name = "R", requires = "lora", value_parser = share)]
+    pub lora_dropout: Option<f32>,
 
     /// The matrices that get an adapter, separated by commas; default: all
     #[arg(long, value_enum, value_name = "LIST", requires = "lora", value_delimiter = ',')]

@@ -11,14 +11,17 @@ use glass::train::order::Arrangement;
 use glass::train::settings::Settings;
 
 use super::config::RECIPES;
-use super::{Adding, DataPath, DraftArgs, LoraArgs, MachineArgs, Options, RuleArgs, Stored, Width};
+use super::{
+    Adding, DataPath, DistilArgs, DraftArgs, LoraArgs, MachineArgs, Options, PreferenceArgs, RuleArgs,
+    Stored, Width,
+};
 
 /// What stands for --out where a plan is given none.
 pub const NO_FOLDER: &str = ".";
 
 /// Learn from text
 #[derive(Args, Clone, Debug)]
-#[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).multiple(true).args(["data", "chat"]))]
+#[command(after_long_help = AFTER, group = ArgGroup::new("source").required(true).multiple(true).args(["data", "chat", "preferences"]))]
 pub struct TrainArgs {
     /// Where the model and the run are written; --plan and --show-mask need none
     #[arg(long, value_name = "DIR", required = false, required_unless_present_any = ["plan", "show_mask"])]
@@ -53,6 +56,14 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub lora: LoraArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub preference: PreferenceArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub distil: DistilArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -347,6 +358,14 @@ impl Rounding {
     }
 }
 
+impl TrainArgs {
+    /// The settings of a run of `steps` steps.
+    pub fn settings(&self, steps: u64) -> Settings {
+        let (preference, distil) = (self.preference.preference(), self.distil.distil());
+        Settings { preference, distil, ..self.run.settings(steps) }
+    }
+}
+
 impl RunArgs {
     /// Which activations are kept for the backward pass.
     pub fn keep(&self) -> Keep {
@@ -358,7 +377,7 @@ impl RunArgs {
         self.plan || self.show_mask.is_some()
     }
 
-    /// The settings of a run of `steps` steps.
+    /// The settings that are the same for every kind of data.
     pub fn settings(&self, steps: u64) -> Settings {
         let draft = Settings {
             seed: self.seed,
@@ -408,7 +427,9 @@ checkpoint, shows the learning curve; DIR/train/events.out.tfevents.* are the sa
 if the checkpoint is deleted; DIR/train/look.svg shows how the model develops.
 
 JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\"lr\",\"grad_norm\",\"tokens_per_second\",
-\"mfu\",\"tokens\",\"seconds\"}, null where nothing was measured; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
+\"mfu\",\"tokens\",\"seconds\"}, null where nothing was measured; with
+--preferences also {\"accuracy\",\"margin\"} and, where it was evaluated, {\"val_accuracy\"}; with --teacher {\"cross_entropy\",
+\"divergence\"}; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
 \"why\"}, why one of done, time (--minutes), patience, asked (interrupted). With --plan: {\"weights\",\"memory_bytes\":{\"present\",\"weights\",\"gradients\",
 \"moments\",\"activations\",\"working\",\"logits\",\"besides\",\"saving\",\"total\"},\"memory_limit\",\"fits\",\"instead\",
 \"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",\"seconds_at_roof\",\"seconds_per_step\",
@@ -421,6 +442,8 @@ Examples:
   glass train --from big.gguf --lora 16 --chat talk.jsonl --epochs 2 --lr 2e-4 --out manner
   glass train --from mine --chat talk.jsonl --show-mask
   glass train --data stories@0.7 code.txt@0.3 --chat talk.jsonl@x2 --epochs 1 --out mixed
+  glass train --from tuned --preferences pairs.jsonl --epochs 1 --lr 5e-6 --out preferred
+  glass train --data stories --teacher large --layers 4 --width 256 --heads 4 --out small
   glass train --out mine --resume --steps 2000
   mpirun -n 4 glass train --data book.txt --batch 3 --accumulate 4 --out book
   glass train --data sample --out first";

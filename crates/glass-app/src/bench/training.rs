@@ -30,7 +30,12 @@ pub fn measured(config: &Config, threads: usize) -> glass::Result<Training> {
     let mut learner = Learner::new(Arc::new(Cpu::new(threads)), config, rows, SAMPLES)?;
     learner.initialise(1);
     let ids = |factor: usize| (0..rows).map(|row| (row * factor % config.vocabulary) as u32).collect();
-    let batch = [Batch { inputs: ids(7919), targets: ids(104_729), lengths: vec![context; SAMPLES] }];
+    let batch = [Batch {
+        inputs: ids(7919),
+        targets: ids(104_729),
+        lengths: vec![context; SAMPLES],
+        ..Batch::default()
+    }];
     let step = Settings::default().step(1);
     let taken = seconds(|| learner.step(&batch, &step).map(|_| ()))?;
     Ok(Training { samples: SAMPLES, context, rate: rows as f64 / taken })

@@ -175,8 +175,10 @@ fn path(values: impl ExactSizeIterator<Item = (u64, f64)>, across: Scale, up: Sc
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use glass::train::log::LoggedStep;
+    use glass::train::objective::Details;
+
+    use super::*;
 
     #[test]
     fn a_picture_holds_numbers_only_even_of_a_run_that_did_nothing() {
@@ -188,7 +190,9 @@ mod tests {
             history.add(&LoggedStep {
                 step: steps + 1,
                 loss: 5.0,
+                details: Details::default(),
                 val_loss: (steps == 2).then_some(5.0),
+                val_accuracy: None,
                 bits_per_byte: Some(2.0),
                 val_losses: Default::default(),
                 lr: 0.0,

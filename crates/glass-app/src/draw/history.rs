@@ -152,13 +152,17 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use glass::train::objective::Details;
+
     use super::*;
 
     fn line(step: u64) -> LoggedStep {
         LoggedStep {
             step,
             loss: 8.0 / step as f64,
+            details: Details::default(),
             val_loss: step.is_multiple_of(1000).then_some(2.0),
+            val_accuracy: None,
             bits_per_byte: None,
             val_losses: Default::default(),
             lr: 0.5,

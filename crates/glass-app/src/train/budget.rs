@@ -23,6 +23,8 @@ pub struct Requested {
     pub config: Config,
     pub keep: Keep,
     pub batch: usize,
+    /// Samples of each: 2 of a pair.
+    pub each: usize,
     pub accumulate: usize,
     /// The most sequences in a sample.
     pub sequences: usize,
@@ -34,21 +36,25 @@ pub struct Requested {
     pub samples: bool,
     /// The weights that are learned, if not all.
     pub learned: Option<u64>,
+    /// The model that is learned from.
+    pub teacher: Option<Config>,
 }
 
 impl Requested {
     /// The learner's memory.
     pub fn needs(&self) -> Needs {
-        let rows = self.batch.saturating_mul(self.config.context);
-        let needs =
-            Needs::of_rows::<Cpu>(&self.config, self.keep, rows, self.batch.saturating_mul(self.sequences));
+        let samples = self.batch.saturating_mul(self.each);
+        let (rows, sequences) =
+            (samples.saturating_mul(self.config.context), self.batch.saturating_mul(self.sequences));
+        let needs = Needs::of_rows::<Cpu>(&self.config, self.keep, rows, sequences);
         let needs = self.learned.map_or(needs, |weights| needs.of_learned(weights));
         needs.of_steps(self.reduce, self.accumulate, self.ranks)
     }
 
     /// Tokens of one step.
     pub fn tokens_per_step(&self) -> u64 {
-        let samples = (self.batch as u64).saturating_mul(self.accumulate as u64);
+        let samples =
+            (self.batch as u64).saturating_mul(self.accumulate as u64).saturating_mul(self.each as u64);
         samples.saturating_mul(self.config.context as u64)
     }
 
@@ -60,7 +66,12 @@ impl Requested {
         let positions = context.min(SAMPLE + 1);
         let sample = 16 * vocabulary + 8 * layers * positions * heads.key * heads.size;
         let samples = if self.samples { sample as u64 } else { 0 };
-        self.tokens_per_step().saturating_mul(8).saturating_add(threads + samples)
+        // A teacher's weights are in memory already.
+        let teacher = self.teacher.as_ref().map_or(0, |config| {
+            let needs = Needs::of::<Cpu>(config, Keep::One, self.batch);
+            needs.activations.saturating_add(needs.logits)
+        });
+        self.tokens_per_step().saturating_mul(8).saturating_add(threads + samples).saturating_add(teacher)
     }
 
     fn run(&self) -> u64 {
@@ -139,6 +150,7 @@ impl Budget {
                 config: config.clone(),
                 keep: run.keep(),
                 batch: run.batch,
+                each: args.preference.samples(),
                 accumulate: run.accumulate,
                 sequences,
                 ranks,
@@ -146,6 +158,7 @@ impl Budget {
                 threads,
                 samples: run.sample_every > 0,
                 learned: None,
+                teacher: None,
             },
             weights: ParameterCount::of(config).stored,
             flops_to_learn: Footprint::of(config, config.context).flops_to_learn,
@@ -159,6 +172,12 @@ impl Budget {
     pub fn learns_only(&mut self, weights: u64) {
         (self.weights, self.asked.learned) = (weights, Some(weights));
         self.flops_to_learn = self.flops_to_learn / 3 * 2 + 6 * weights;
+    }
+
+    /// A model is learned from, which reads every token too.
+    pub fn is_taught_by(&mut self, config: &Config) {
+        self.asked.teacher = Some(config.clone());
+        self.flops_to_learn += Footprint::of(config, self.asked.config.context).flops_to_learn / 3;
     }
 
     /// Bytes of the whole process at its peak.
@@ -230,6 +249,7 @@ mod tests {
         let asked = Requested {
             keep,
             batch,
+            each: 1,
             accumulate,
             sequences,
             ranks,
@@ -237,6 +257,7 @@ mod tests {
             threads,
             samples,
             learned,
+            teacher: None,
             config,
         };
         let weights = ParameterCount::of(&asked.config).stored;

@@ -8,6 +8,7 @@ use glass::train::chats::{self, Entry};
 use glass::train::corpus::Source;
 use glass::train::data::{Reading, Remark};
 use glass::train::mix::Amount;
+use glass::train::pairs::{self, PairEntry};
 use glass::train::{files, ids, llm_c};
 
 use super::data_format::DataFormat;
@@ -28,6 +29,17 @@ pub enum Raw {
         train: Vec<Entry>,
         /// For validation.
         validation: Vec<Entry>,
+        /// Whether the validation data came from separate files.
+        own: bool,
+        /// The number of files they came from.
+        files: usize,
+    },
+    /// Pairs of answers.
+    Pairs {
+        /// For training.
+        train: Vec<PairEntry>,
+        /// For validation.
+        validation: Vec<PairEntry>,
         /// Whether the validation data came from separate files.
         own: bool,
         /// The number of files they came from.
@@ -67,10 +79,12 @@ impl Raw {
     pub fn of_one(args: &TrainArgs) -> Result<Raw, Fail> {
         let data = &args.data;
         let fraction = data.val_fraction;
-        let named: Vec<PathBuf> = data.data.iter().chain(&data.chat).map(|data| data.path.clone()).collect();
+        let named = data.data.iter().chain(&data.chat).map(|data| &data.path);
+        let named: Vec<PathBuf> = named.chain(&args.preference.preferences).cloned().collect();
         let width = width(data)?;
         let asked: Vec<&str> = data.ending.iter().map(|ending| ending.trim_start_matches('.')).collect();
-        let endings: &[&str] = match (data.chat.is_empty(), width) {
+        let is_pairs = args.preference.is_given();
+        let endings: &[&str] = match (data.chat.is_empty() && !is_pairs, width) {
             (false, _) => &["jsonl", "ndjson"],
             (true, Some(_)) => &["bin"],
             (true, None) if !asked.is_empty() => &asked,
@@ -83,6 +97,16 @@ impl Raw {
         let seed = args.run.seed;
         if let Some(width) = width {
             return Ok(Raw::Shards { train, validation, width });
+        }
+        if is_pairs {
+            let files = train.len() + validation.len();
+            let own = !validation.is_empty();
+            let all = told(pairs::read(&train)?);
+            let (train, validation) = match own {
+                true => (all, told(pairs::read(&validation)?)),
+                false => chats::split(all, fraction, seed),
+            };
+            return Ok(Raw::Pairs { train, validation, own, files });
         }
         if !data.chat.is_empty() {
             let files = train.len() + validation.len();
@@ -121,6 +145,10 @@ impl Raw {
                 let texts = said(train).map(|text| Ok(text.as_bytes().to_vec()));
                 Ok(tokenizer::watched(texts, &settings)?.0)
             }
+            // They are learned by a model that has a vocabulary.
+            Raw::Pairs { .. } => Err(Fail::asked(
+                "--preferences: the model has no tokenizer.json, so it cannot learn from text",
+            )),
             Raw::Shards { .. } => Err(Fail::asked(
                 "--bin: ids are not text, so no vocabulary can be learned from them; give the --tokenizer that they were made with",
             )),
@@ -132,9 +160,23 @@ impl Raw {
     pub fn has_validation(&self) -> bool {
         match self {
             Raw::Text(text) => text.has_validation(),
-            Raw::Chats { own, .. } => *own,
+            Raw::Chats { own, .. } | Raw::Pairs { own, .. } => *own,
             Raw::Shards { validation, .. } => !validation.is_empty(),
             Raw::Mix { validation, .. } => !validation.is_empty(),
+        }
+    }
+
+    /// Whether messages are learned from, which a chat template writes.
+    pub fn has_messages(&self) -> bool {
+        match self {
+            Raw::Chats { .. } => true,
+            Raw::Pairs { train, validation, .. } => {
+                train.iter().chain(validation).any(|pair| pair.told.is_conversation())
+            }
+            Raw::Text(_) | Raw::Shards { .. } => false,
+            Raw::Mix { sources, validation } => {
+                sources.iter().map(|(.., raw)| raw).chain(validation).any(Raw::has_messages)
+            }
         }
     }
 
@@ -226,7 +268,7 @@ fn not_there(path: &Path, error: std::io::Error) -> Fail {
 
 /// An error about a folder without files to read, with a hint at `--ending` if it holds others.
 fn with_ending(data: &DataArgs, paths: &[PathBuf], endings: &[&str], error: Error) -> Fail {
-    let can_name = data.chat.is_empty() && data.bin.is_none() && endings != ["bin"];
+    let can_name = !data.data.is_empty() && data.bin.is_none() && endings != ["bin"];
     let folders =
         paths.iter().filter(|path| can_name && files::find(std::slice::from_ref(*path), endings).is_err());
     let files = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();

@@ -38,6 +38,7 @@ pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fa
     let from_input = |path: &Path| path.as_os_str() == "-";
     let data = &args.data;
     let learned = data.data.iter().chain(&data.chat).map(|data| &data.path);
+    let learned = learned.chain(&args.preference.preferences);
     let inputs = learned.chain(&data.val).filter(|path| from_input(path)).count();
     let samples = data.data.iter().filter(|data| is_sample(&data.path)).count();
     if inputs + samples == 0 {
@@ -58,7 +59,8 @@ pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fa
             (folder.clone(), TemporaryFolder(Some(folder)))
         }
     };
-    let is_chat = args.data.chat.iter().any(|data| from_input(&data.path));
+    let is_pairs = args.preference.is_given();
+    let is_chat = !is_pairs && args.data.chat.iter().any(|data| from_input(&data.path));
     let field = &args.data.field;
     let (mut named, mut bytes) = (PathBuf::new(), Vec::new());
     if inputs > 0 {
@@ -72,8 +74,13 @@ pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fa
                 "-: standard input holds no text; send it one, as in: glass train --data - < book.txt",
             ));
         }
-        let kind = if is_chat { DataFormat::Lines } else { DataFormat::of(&bytes, field) };
-        let (ending, what) = (kind.ending(), if is_chat { "conversations" } else { kind.name() });
+        let kind = if is_chat || is_pairs { DataFormat::Lines } else { DataFormat::of(&bytes, field) };
+        let what = match (is_chat, is_pairs) {
+            (true, _) => "conversations",
+            (_, true) => "pairs of answers",
+            _ => kind.name(),
+        };
+        let ending = kind.ending();
         named = write(&folder, &format!("input.{ending}"), &bytes)?;
         if !args.run.only_shows() {
             let how = if kind == DataFormat::Text {
@@ -90,6 +97,7 @@ pub fn keep(args: &mut TrainArgs, joined: &Joined) -> Result<TemporaryFolder, Fa
     };
     let data = &mut args.data;
     let learned = data.data.iter_mut().chain(&mut data.chat).map(|data| &mut data.path);
+    let learned = learned.chain(&mut args.preference.preferences);
     for path in learned.chain(&mut data.val) {
         if from_input(path) {
             path.clone_from(&named);
@@ -114,8 +122,10 @@ pub fn options(args: &TrainArgs, settings: &Settings) -> String {
     options.set("steps", whole(settings.steps), &["epochs"]);
     options.set("warmup", whole(settings.warmup), &[]);
     let data = &args.data;
-    let val: Vec<DataPath> = data.val.iter().cloned().map(DataPath::from).collect();
-    for (name, paths) in [("data", &data.data), ("chat", &data.chat), ("val", &val)] {
+    let plain = |paths: &[PathBuf]| paths.iter().cloned().map(DataPath::from).collect::<Vec<DataPath>>();
+    let (val, pairs) = (plain(&data.val), plain(&args.preference.preferences));
+    let named = [("data", &data.data), ("chat", &data.chat), ("preferences", &pairs), ("val", &val)];
+    for (name, paths) in named {
         if !paths.is_empty() {
             let named = paths.iter().map(|path| path.absolute().to_string());
             options.set(name, named.collect::<Vec<_>>(), &[]);

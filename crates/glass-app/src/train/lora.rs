@@ -53,10 +53,10 @@ impl Lora {
             base: named(from),
             rank: rank as usize,
             alpha: args.lora_alpha.unwrap_or(2.0 * f64::from(rank)),
-            dropout: args.lora_dropout,
+            dropout: args.lora_dropout.unwrap_or(0.0),
         };
         let is_chosen = |name: &str| args.lora_on.is_empty() || args.lora_on.iter().any(|on| on.is(name));
-        let adapter = AdapterPlan::new(&plan, args.lora_dropout, |spec| {
+        let adapter = AdapterPlan::new(&plan, about.dropout, |spec| {
             is_chosen(&spec.name).then(|| (about.rank, about.scale()))
         });
         for on in &args.lora_on {

@@ -142,7 +142,7 @@ pub fn vocabulary(
         match raw {
             Raw::Text(text) => Box::new(text.pieces()),
             Raw::Chats { train, .. } => Box::new(said(train).map(|text| Ok(text.as_bytes().to_vec()))),
-            Raw::Shards { .. } | Raw::Mix { .. } => Box::new(std::iter::empty()),
+            Raw::Shards { .. } | Raw::Pairs { .. } | Raw::Mix { .. } => Box::new(std::iter::empty()),
         }
     });
     Ok(tokenizer::watched(texts, &settings)?.0)

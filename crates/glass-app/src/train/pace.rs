@@ -14,6 +14,7 @@ use super::lora::Lora;
 use super::ranks::Joined;
 use super::sets::Sets;
 use super::subject::Subject;
+use super::teacher::Teacher;
 use super::{learner, speed};
 use crate::args::TrainArgs;
 use crate::fail::Fail;
@@ -43,13 +44,13 @@ pub fn pace(
     args: &TrainArgs,
     subject: &Subject,
     sets: &Sets,
-    lora: Option<&Lora>,
+    (lora, teacher): (Option<&Lora>, Option<&Teacher>),
     settings: &Settings,
     cpu: &Arc<Cpu>,
     joined: &Joined,
 ) -> Result<Pace, Fail> {
     let sequences = sets.most_sequences(subject.config.context);
-    let mut learner = learner(args, subject, lora, settings, sequences, cpu, joined)?;
+    let mut learner = learner(args, subject, (lora, teacher), settings, sequences, cpu, joined)?;
     let s = settings;
     let mut order = Order::new(&sets.train, subject.config.context, s.batch, s.accumulate, s.order, s.seed);
     learner.step(&order.parts(1), &settings.step(1))?;

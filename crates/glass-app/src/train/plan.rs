@@ -115,7 +115,8 @@ fn lcm(a: u64, b: u64) -> u64 {
 /// Tokens per step: of full windows, or of conversations of average length.
 pub fn tokens_per_step(asked: &Requested, set: &Set) -> u64 {
     let context = asked.config.context;
-    (asked.tokens_per_step() as f64 * set.mean_rows(context) / context as f64) as u64
+    let full = (asked.each * context) as f64;
+    (asked.tokens_per_step() as f64 * set.mean_rows(context) / full) as u64
 }
 
 /// Prints the plan.

@@ -172,10 +172,18 @@ impl Seen {
             (0, format!("step {} of {}", number(line.step), number(self.steps))),
             (3, format!("epoch {:.2}", self.epochs)),
             (1, format!("loss {:.4}", line.loss)),
+            (3, line.details.divergence.map_or(String::new(), |nats| format!("divergence {nats:.4}"))),
+            (
+                3,
+                line.details
+                    .accuracy
+                    .map_or(String::new(), |share| format!("ordered {:.0} %", 100.0 * share)),
+            ),
             (4, format!("{} tokens/s", number(speed as u64))),
             (5, format!("{:.0} GFLOP/s ({share:.0} % of the FMA peak)", self.gflops(speed))),
             (2, format!("{} left", duration(self.left()))),
         ];
+        parts.retain(|(_, part)| !part.is_empty());
         let text = |parts: &[(u8, String)]| {
             parts.iter().map(|(_, part)| part.as_str()).collect::<Vec<_>>().join("  ")
         };
@@ -197,6 +205,7 @@ fn push<T>(into: &mut VecDeque<T>, next: T) {
 #[cfg(test)]
 mod tests {
     use glass::train::log::LoggedStep;
+    use glass::train::objective::Details;
     use glass::train::settings::Settings;
 
     use super::Seen;
@@ -207,7 +216,9 @@ mod tests {
         let line = LoggedStep {
             step: 1000,
             loss: 3.25,
+            details: Details::default(),
             val_loss: None,
+            val_accuracy: None,
             bits_per_byte: None,
             val_losses: Default::default(),
             lr: 1e-3,

@@ -2,18 +2,21 @@
 
 use std::path::PathBuf;
 
+use glass::backend::Cpu;
 use glass::tokens::{Special, Tokenizer};
 use glass::train::card::{Card, Share, Split};
 use glass::train::chats::{self, Cut, Entry, Told};
 use glass::train::corpus::Dropped;
+use glass::train::learner::Learner;
 use glass::train::mix::{Amount, Mix};
 use glass::train::prepare::{Encoding, Prepared};
+use glass::train::reference::refer;
 use glass::train::set::{Samples, Set};
 use glass::train::{ids, shards};
 
 use super::data::{Raw, told};
-use super::mixture;
 use super::subject::Subject;
+use super::{mixture, pairs};
 use crate::args::TrainArgs;
 use crate::fail::{Fail, say};
 use crate::out::{count, number};
@@ -32,6 +35,17 @@ pub struct Sets {
 }
 
 impl Sets {
+    /// Asks the model, as it is before the run, how probable it finds the answers of pairs.
+    pub fn refer(&mut self, learner: &mut Learner<Cpu>, batch: usize) -> Result<(), Fail> {
+        let pairs = self.train.documents + self.validation.as_ref().map_or(0, |set| set.documents);
+        say(&format!("the reference, the model as it is now, reads {}", count(pairs, "pair")));
+        let validation = self.validation.iter_mut();
+        for set in [&mut self.train].into_iter().chain(validation) {
+            refer(learner, set, batch)?;
+        }
+        Ok(())
+    }
+
     /// Tokenises data for a model.
     pub fn new(raw: Raw, args: &TrainArgs, subject: &Subject) -> Result<Sets, Fail> {
         let Prepared { train, validation, card } = match raw {
@@ -108,6 +122,13 @@ fn one(raw: Raw, args: &TrainArgs, subject: &Subject) -> Result<Prepared, Fail> 
             let dropped = Dropped { empty: (left_out + more) as u64, near, ..Dropped::default() };
             let card = Card { near_duplicates: twins, ..card(files, dropped, &train, &validation) };
             Prepared { card, train, validation }
+        }
+        Raw::Pairs { train, validation, files, .. } => {
+            let (train, validation) = (pairs::set(&train, subject)?, pairs::set(&validation, subject)?);
+            let empty = (train.left_out + validation.left_out) as u64;
+            let dropped = Dropped { empty, ..Dropped::default() };
+            let (train, validation) = (train.set, validation.set);
+            Prepared { card: card(files, dropped, &train, &validation), train, validation }
         }
         Raw::Shards { train, validation, width } => {
             let files = train.len() + validation.len();
@@ -208,7 +229,7 @@ pub fn similar(card: &Card) -> Option<String> {
     ))
 }
 
-fn known(subject: &Subject) -> Result<&Tokenizer, Fail> {
+pub fn known(subject: &Subject) -> Result<&Tokenizer, Fail> {
     subject.tokenizer.as_ref().ok_or_else(|| {
         Fail::asked(
             "--from: the model has no tokenizer.json, so it cannot learn from text; give ids with --bin",

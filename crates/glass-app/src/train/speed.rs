@@ -155,7 +155,12 @@ impl Speed {
 fn batch(config: &Config, samples: usize) -> Batch {
     let rows = samples * config.context;
     let ids = |factor: usize| (0..rows).map(|row| (row * factor % config.vocabulary) as u32).collect();
-    Batch { inputs: ids(7919), targets: ids(104_729), lengths: vec![config.context; samples] }
+    Batch {
+        inputs: ids(7919),
+        targets: ids(104_729),
+        lengths: vec![config.context; samples],
+        ..Batch::default()
+    }
 }
 
 fn median(mut times: Vec<f64>) -> f64 {
@@ -195,7 +200,9 @@ mod tests {
             reduce,
             threads,
             samples,
+            each: 1,
             learned,
+            teacher: None,
         };
         Proxy::of(&asked, 2e11)
     }

@@ -32,6 +32,8 @@ pub struct Subject {
     pub template: Option<Template>,
     /// The initial weights.
     pub from: Option<Folder>,
+    /// The model that is learned from besides the data.
+    pub teacher: Option<Folder>,
     /// The advice for generating.
     pub generation: Option<GenerationConfig>,
 }
@@ -41,19 +43,24 @@ impl Subject {
     pub fn and_data(args: &TrainArgs) -> Result<(Subject, Raw), Fail> {
         let shape = &args.shape;
         sizes(shape)?;
-        let from = shape.from.as_deref().map(|name| model_arg::folder(Some(name))).transpose()?;
+        let open =
+            |name: &Option<String>| name.as_deref().map(|name| model_arg::folder(Some(name))).transpose();
+        let (from, teacher) = (open(&shape.from)?, open(&args.distil.teacher)?);
+        // What is not said about the vocabulary is as in this model.
+        let like = from.as_ref().or(teacher.as_ref());
         let mut tokenizer = match (&from, &shape.tokenizer) {
             (Some(folder), _) => folder.tokenizer()?,
             (None, Some(name)) => Some(model_arg::vocabulary("--tokenizer", name)?),
+            (None, None) if let Some(teacher) = &teacher => teacher.tokenizer()?,
             (None, None) if shape.preset.is_some() && shape.vocab.is_none() => Some(Tokenizer::gpt2()),
             (None, None) => None,
         };
         let mut raw = Raw::read(args)?;
-        if tokenizer.is_none() && from.is_none() && !raw.is_ids() {
+        if tokenizer.is_none() && like.is_none() && !raw.is_ids() {
             tokenizer = Some(vocabulary(shape, &mut raw)?);
         }
-        let chats = !args.data.chat.is_empty();
-        let own = from.as_ref().map(Folder::template).transpose()?.flatten();
+        let chats = raw.has_messages();
+        let own = like.map(Folder::template).transpose()?.flatten();
         if chats && own.is_none() {
             tokenizer = tokenizer.map(|tokenizer| tokenizer.with_specials(&DEFAULT_SPECIALS)).transpose()?;
         }
@@ -63,14 +70,18 @@ impl Subject {
         let config = match (&from, &tokenizer) {
             (Some(folder), Some(tokenizer)) if chats => grown(folder.config(), tokenizer),
             (Some(folder), _) => folder.config().clone(),
-            (None, tokenizer) => config(shape, tokenizer.as_ref())?,
+            (None, tokenizer) => {
+                let teacher = teacher.as_ref().filter(|_| shape.tokenizer.is_none());
+                let rows = teacher.map(|teacher| teacher.config().vocabulary);
+                config(shape, tokenizer.as_ref(), rows)?
+            }
         };
         let template = match own {
             None if chats => Some(default(tokenizer.as_ref())?),
             own => own,
         };
         let generation = generation(from.as_ref(), tokenizer.as_ref(), template.as_ref().filter(|_| chats))?;
-        let subject = Subject { config, tokenizer, template, from, generation };
+        let subject = Subject { config, tokenizer, template, from, teacher, generation };
         subject.fits()?;
         Ok((subject, raw))
     }
@@ -196,8 +207,9 @@ fn sizes(shape: &ShapeArgs) -> Result<(), Fail> {
     Ok(())
 }
 
-fn config(shape: &ShapeArgs, tokenizer: Option<&Tokenizer>) -> Result<Config, Fail> {
-    let vocabulary = match (shape.vocab, tokenizer) {
+/// The configuration of a new model; `rows` are the tokens of its teacher.
+fn config(shape: &ShapeArgs, tokenizer: Option<&Tokenizer>, rows: Option<usize>) -> Result<Config, Fail> {
+    let vocabulary = match (shape.vocab.or(rows), tokenizer) {
         (Some(rows), Some(tokenizer)) if shape.tokenizer.is_none() => rows.max(tokenizer.vocabulary_size()),
         (Some(rows), _) => rows,
         (None, Some(tokenizer)) => tokenizer.vocabulary_size(),

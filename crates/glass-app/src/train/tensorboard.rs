@@ -42,7 +42,12 @@ impl Events {
         event.scalar("lr", line.lr.into());
         event.scalar("grad_norm", line.grad_norm);
         let measured = [
+            ("accuracy", line.details.accuracy),
+            ("margin", line.details.margin),
+            ("cross_entropy", line.details.cross_entropy),
+            ("divergence", line.details.divergence),
             ("val_loss", line.val_loss),
+            ("val_accuracy", line.val_accuracy),
             ("bits_per_byte", line.bits_per_byte),
             ("tokens_per_second", line.tokens_per_second),
             ("mfu", line.mfu),
@@ -87,13 +92,17 @@ fn now() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use glass::train::objective::Details;
+
     use super::*;
 
     fn line(step: u64) -> LoggedStep {
         LoggedStep {
             step,
             loss: 2.5,
+            details: Details::default(),
             val_loss: None,
+            val_accuracy: None,
             bits_per_byte: None,
             val_losses: Default::default(),
             lr: 1e-3,

@@ -256,12 +256,13 @@ impl Watch<Cpu> for Progress<'_> {
                 "step {step}: rank {rank} on {} computes {times:.1} times as long as the median rank, and the others wait for it",
                 self.hosts[rank]
             )),
-            Event::Evaluated { step, loss, bits_per_byte, parts, best } => {
+            Event::Evaluated { step, loss, details, bits_per_byte, parts, best } => {
+                let ordered = details.accuracy.map(|share| format!("; {:.1} % of pairs ordered", 100.0 * share));
                 let bits =
                     bits_per_byte.map(|bits| format!(" ({bits:.4} bits per byte)")).unwrap_or_default();
                 let best = if best { ", the best so far" } else { "" };
                 let parts = parts.iter().map(|(name, loss)| format!("; {loss:.4} on {name}"));
-                let parts: String = parts.collect();
+                let parts: String = ordered.into_iter().chain(parts).collect();
                 self.remark(&format!("step {step}: validation loss {loss:.4}{bits}{best}{parts}"));
             }
             Event::Saved { step, path } => {

@@ -9,6 +9,7 @@ mod chats;
 mod converts;
 mod course;
 #[cfg(feature = "fetch")]
+mod distils;
 mod errors;
 #[cfg(feature = "fetch")]
 mod fetch;
@@ -29,6 +30,7 @@ mod pipes;
 mod place;
 mod plans;
 mod plans_published;
+mod prefers;
 mod program;
 mod relay;
 mod scores_tasks;

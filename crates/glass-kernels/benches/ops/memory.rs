@@ -124,8 +124,9 @@ fn losing(name: String) -> Subject {
 
 fn losing_backward(name: String, cap: Option<f32>) -> Subject {
     let (mut logits, mut losses, targets) = (numbers(LOGITS * VOCABULARY), vec![0.0; LOGITS], targets());
+    let scales = [1e-3; LOGITS];
     Subject::new(name, Peak::Updating, bytes(logits.len()), move |cores| {
-        loss(cores, &mut logits, &mut losses, &targets, VOCABULARY, Some(1e-3), cap);
+        loss(cores, &mut logits, &mut losses, &targets, VOCABULARY, Some(&scales), cap);
     })
 }
 

@@ -29,7 +29,8 @@ fn run_capped(
     cap: Option<f32>,
 ) -> [Vec<f32>; 2] {
     let (mut logits, mut losses) = (logits.to_vec(), vec![f32::NAN; targets.len()]);
-    loss(cores, &mut logits, &mut losses, targets, cols, scale, cap);
+    let scales = scale.map(|scale| vec![scale; targets.len()]);
+    loss(cores, &mut logits, &mut losses, targets, cols, scales.as_deref(), cap);
     [losses, logits]
 }
 
@@ -67,6 +68,24 @@ fn its_gradient_is_its_slope() {
                 let sum: f32 = row.iter().sum();
                 assert!(sum.abs() < 1e-5, "a gradient sums to zero, not {sum}");
                 assert!(target != IGNORE || row.iter().all(|&x| x == 0.0), "an ignored row has none");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_row_has_its_own_scale() {
+    for cores in each_isa() {
+        for cap in [None, Some(9.0)] {
+            let (logits, targets) = case([9, 130]);
+            let scales: Vec<f32> = (0..9).map(|r| [0.5, -2.0, 0.0][r % 3]).collect();
+            let (mut gradient, mut losses) = (logits.clone(), vec![f32::NAN; 9]);
+            loss(&cores, &mut gradient, &mut losses, &targets, 130, Some(&scales), cap);
+            for (r, &scale) in scales.iter().enumerate() {
+                let (row, target) = (r * 130..(r + 1) * 130, &targets[r..=r]);
+                let [one, alone] = run_capped(&cores, &logits[row.clone()], target, 130, Some(scale), cap);
+                assert_same_bits("its loss", &losses[r..=r], &one);
+                assert_same_bits("its gradient", &gradient[row], &alone);
             }
         }
     }

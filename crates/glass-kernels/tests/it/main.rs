@@ -29,3 +29,4 @@ mod rotate;
 mod same_as_plain;
 mod slopes;
 mod small;
+mod teach;

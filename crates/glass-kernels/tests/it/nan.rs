@@ -198,9 +198,9 @@ fn norms_and_losses() {
             assert!(y.iter().enumerate().all(|(i, y)| y.is_nan() == hit(i)), "norm: {what}");
             // A logit of −∞ is a probability of zero.
             if invalid != f32::NEG_INFINITY {
-                for scale in [None, Some(1.0)] {
+                for scales in [None, Some(&[1.0; 3][..])] {
                     let mut losses = vec![0.0; rows];
-                    loss(&cores, &mut x.clone(), &mut losses, &[0, 1, 2], cols, scale, None);
+                    loss(&cores, &mut x.clone(), &mut losses, &[0, 1, 2], cols, scales, None);
                     assert!(
                         losses[1].is_nan() && losses[0].is_finite() && losses[2].is_finite(),
                         "loss: {what}"

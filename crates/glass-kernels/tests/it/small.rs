@@ -156,7 +156,7 @@ fn rows_by_themselves() {
     let spans = [Span { rows: 0..rows, slot: 0, past: 0 }];
     dropout(&cores, &mut dx, cols, &spans, Dropout { rate: 0.5, key: 1, first_sample: 0 });
     let mut losses = vec![0.0; rows];
-    loss(&cores, &mut y, &mut losses, &[0, 3, 6], cols, Some(1.0), None);
+    loss(&cores, &mut y, &mut losses, &[0, 3, 6], cols, Some(&[1.0; 3]), None);
     embed_backward(&cores, &mut dx, &x, &[2, 0, 2], cols);
     assert!([&dx, &y, &dgain, &dbias, &losses].iter().all(|values| values.iter().all(|x| x.is_finite())));
 }

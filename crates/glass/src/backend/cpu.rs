@@ -4,6 +4,7 @@ mod adapt;
 mod attend;
 mod operands;
 mod packed;
+mod teach;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,9 +12,8 @@ use std::sync::{Mutex, PoisonError};
 
 use glass_kernels::aligned::AlignedBuffer;
 use glass_kernels::huge_pages::{HugePages, Pages};
-use glass_kernels::linear;
 use glass_kernels::{
-    Cores, activate, adamw, add, cap, clear, dropout, embed, gate, loss, muon, norm, rotate,
+    Cores, activate, adamw, add, cap, clear, dropout, embed, gate, linear, loss, muon, norm, rotate,
 };
 
 use super::{
@@ -403,11 +403,11 @@ impl Backend for Cpu {
         logits: &mut Tensor<Self>,
         losses: &mut [f32],
         targets: &[u32],
-        scale: Option<f32>,
+        scales: Option<&[f32]>,
         cap: Option<f32>,
     ) {
         let cols = logits.cols;
-        loss::loss(&self.cores, used_mut(logits), losses, targets, cols, scale, cap);
+        loss::loss(&self.cores, used_mut(logits), losses, targets, cols, scales, cap);
     }
 
     fn distil(&self, y: &mut Tensor<Self>, losses: &mut [f32], targets: &Tensor<Self>, scale: Option<f32>) {

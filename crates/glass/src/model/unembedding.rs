@@ -18,6 +18,9 @@ pub struct Unembedding {
     cap: Option<f32>,
 }
 
+/// Where a loss leaves its gradients: in those of weights and in a memory, that of each row times its scale.
+pub type Learning<'a, 'b, B> = (&'a mut Back<'b, B>, &'a mut Memory<B>, &'a dyn Fn(usize) -> f32);
+
 impl Unembedding {
     /// An unembedding of its own, or `tied`: the token embedding, used in the other direction (Press & Wolf 2017).
     pub fn plan(plan: &mut Plan, config: &Config, tied: Option<Param>) -> Self {
@@ -38,7 +41,6 @@ impl Unembedding {
     }
 
     /// The limit of logits.
-    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn limit(&self) -> Option<f32> {
         self.cap
     }
@@ -67,7 +69,8 @@ impl Unembedding {
         memory: &mut Memory<B>,
         targets: &[u32],
         logits: &mut Tensor<B>,
-        mut learn: Option<(&mut Back<'_, B>, &mut Memory<B>, f32)>,
+        seen: &mut dyn FnMut(usize, f32),
+        mut learn: Option<Learning<'_, '_, B>>,
     ) -> f64 {
         if let Some((back, d, _)) = &mut learn {
             d.use_rows(targets.len());
@@ -85,8 +88,11 @@ impl Unembedding {
             logits.use_rows(rows.len());
             pass.backend.take(&mut memory.wanted, &memory.normed, rows);
             self.forward(pass, logits, &memory.wanted);
-            let scale = learn.as_ref().map(|(_, _, scale)| *scale);
-            pass.backend.loss(logits, &mut losses[..rows.len()], &targets, scale, self.cap);
+            let scales = learn
+                .as_ref()
+                .map(|(_, _, scale)| -> Vec<f32> { rows.iter().map(|&row| scale(row as usize)).collect() });
+            pass.backend.loss(logits, &mut losses[..rows.len()], &targets, scales.as_deref(), self.cap);
+            rows.iter().zip(&losses).for_each(|(&row, &loss)| seen(row as usize, loss));
             sum += losses[..rows.len()].iter().map(|&loss| loss as f64).sum::<f64>();
             if let Some((back, d, _)) = &mut learn {
                 self.backward(back, d, logits, &memory.wanted, rows);
@@ -96,7 +102,7 @@ impl Unembedding {
     }
 
     /// A chunk's dlogits → its rows of `d.normed`, and the gradient of the weight.
-    fn backward<B: Backend>(
+    pub(super) fn backward<B: Backend>(
         &self,
         back: &mut Back<'_, B>,
         d: &mut Memory<B>,

@@ -11,6 +11,7 @@ pub mod card;
 pub mod shards;
 pub mod llm_c;
 pub mod chats;
+pub mod pairs;
 pub mod set;
 pub mod pack;
 pub mod mix;

@@ -1,5 +1,8 @@
 //! One training step: forward, loss, backward, clipping, and the optimiser's update.
 
+pub mod preference;
+pub mod objective;
+pub mod teacher;
 pub mod settings;
 pub mod schedule;
 pub mod optimiser;
@@ -7,13 +10,14 @@ pub mod needs;
 pub mod spikes;
 pub mod sums;
 mod batch;
+mod pairs;
 mod pieces;
 mod shared;
 mod step;
 
 use std::sync::Arc;
 
-use crate::backend::{AdamW, Backend, CacheType, Muon, Place, Tensor};
+use crate::backend::{AdamW, Backend, CacheType, Muon, Place, Span, Tensor};
 use crate::config::Config;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Gpt, Pass};
@@ -23,9 +27,11 @@ use crate::weights::adapter::{AdapterPlan, AdapterRef, Adapters};
 use crate::weights::initialise::initialise;
 use crate::weights::{Frozen, Read, Trainable, Weights};
 use crate::{Error, Result};
+use objective::{Details, Objective};
 use optimiser::Optimiser;
 use shared::Shared;
 use sums::Reduce;
+use teacher::Teacher;
 
 pub use batch::Batch;
 pub use glass_kernels::loss::IGNORE;
@@ -39,6 +45,8 @@ pub(crate) const PART: usize = 1 << 16;
 /// The constants of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
+    /// What is made smaller.
+    pub objective: Objective,
     /// The optimiser for the matrices of the blocks.
     pub optimiser: Optimiser,
     /// Learning rate.
@@ -70,9 +78,11 @@ pub struct Step {
 /// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// Mean nats over the counted tokens.
+    /// Mean nats over the counted tokens; of pairs, their mean loss.
     pub loss: f64,
-    /// The number of counted tokens.
+    /// What else the objective measures.
+    pub details: Details,
+    /// The number of counted tokens, or of pairs.
     pub counted: usize,
     /// Global norm of the gradients before clipping.
     pub norm: f64,
@@ -103,6 +113,7 @@ pub struct Learner<B: Backend> {
     /// What is trained: all weights, or an adapter of the base.
     weights: Trainable<B>,
     base: Option<Base<B>>,
+    teacher: Option<Teacher<B>>,
     /// Gradients: of a batch, and sums of those of several (see [`sums`]). At the end of a step the first has the whole sum.
     arenas: Vec<B::Buffer>,
     first: B::Buffer,
@@ -186,6 +197,7 @@ impl<B: Backend> Learner<B> {
         Ok(Learner {
             weights: Trainable::zeros(b, plan)?,
             base,
+            teacher: None,
             arenas: vec![b.zeros(len)?],
             first: b.zeros(len)?,
             second: b.zeros(len)?,
@@ -373,21 +385,25 @@ impl<B: Backend> Learner<B> {
         }
     }
 
+    /// A pass over these spans from which nothing is learned, and what it needs.
+    fn looking<'a>(&'a mut self, spans: &'a [Span]) -> Looking<'a, B> {
+        let weights = all(&self.base, &self.weights);
+        let backend = &*self.backend;
+        let lengths: Vec<usize> = spans.iter().map(|span| span.rows.len()).collect();
+        self.cache.lay_out(&lengths);
+        let pass = Pass { backend, weights, spans, output_rows: None, dropout: None, probe: () };
+        (pass, &self.gpt, &mut self.memory, &mut self.cache, &mut self.logits)
+    }
+
     /// The sum of nats and the number of counted tokens; nothing is learned.
     pub fn evaluate(&mut self, batch: &Batch) -> (f64, usize) {
         let spans = batch.spans();
-        let weights = all(&self.base, &self.weights);
-        let mut pass = Pass {
-            backend: &*self.backend,
-            weights,
-            spans: &spans,
-            output_rows: None,
-            dropout: None,
-            probe: (),
-        };
-        self.cache.lay_out(&batch.lengths);
-        self.gpt.forward(&mut pass, &batch.inputs, &mut self.memory, &mut self.cache);
-        let sum = self.gpt.loss(&mut pass, &mut self.memory, &batch.targets, &mut self.logits, None);
+        let (mut pass, gpt, memory, cache, logits) = self.looking(&spans);
+        gpt.forward(&mut pass, &batch.inputs, memory, cache);
+        let sum = gpt.loss(&mut pass, memory, &batch.targets, logits, &mut |_, _| {}, None);
         (sum, batch.counted())
     }
 }
+
+/// A pass, and what it needs.
+type Looking<'a, B> = (Pass<'a, B, ()>, &'a Gpt, &'a mut Memory<B>, &'a mut Cache<B>, &'a mut Tensor<B>);

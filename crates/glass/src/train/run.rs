@@ -13,6 +13,7 @@
 //! the folder, and decides when the time is over; any rank may be told to stop.
 
 mod among;
+mod identity;
 pub mod log;
 pub mod watch;
 
@@ -21,19 +22,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::{Value, json};
-
 use crate::backend::Backend;
-use crate::fingerprint::Fingerprint;
 use crate::plan::Spec;
 use crate::train::checkpoint::folder::{Folder, step_folder};
 use crate::train::checkpoint::{self, Best, State};
 use crate::train::data::order::Order;
 use crate::train::data::set::Set;
+use crate::train::learner::objective::{Details, Objective};
 use crate::train::learner::settings::{Identity, Settings, plain};
 use crate::train::learner::{Arena, Learner, Outcome};
 use crate::train::ranks::{Ranks, enough};
 use crate::train::run::among::Times;
+use crate::train::run::identity::{shape, start};
 use crate::train::run::log::{Log, LoggedStep};
 use crate::train::run::watch::{Event, Watch, Why};
 use crate::weights::adapter::file::{self as adapter, LoraConfig};
@@ -74,7 +74,8 @@ pub struct Summary {
 }
 
 /// Runs the training. `learner` holds the initial weights (any weights if the run is resumed from a checkpoint),
-/// and memory for a batch.
+/// and memory for a batch. Pairs have their reference ([`refer`](crate::train::reference::refer)); a resumed run that compares
+/// with it must be given the initial weights again.
 ///
 /// # Errors
 /// If a loss or gradient, or at a checkpoint a weight, is not finite; the message names the step and the last
@@ -132,34 +133,6 @@ fn known(what: &str, set: &Set, vocabulary: usize) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-/// What is trained: the configuration, and of an adapter how it is made and of which weights.
-fn shape<B: Backend>(learner: &Learner<B>, about: Option<&LoraConfig>) -> Result<Value> {
-    let text = learner.config().to_json("float32", None);
-    let mut shape: Value = serde_json::from_str(&text).map_err(|error| Error::invalid("config", error))?;
-    if let (Some((plan, base)), Some(about)) = (learner.adapter(), about) {
-        let mut print = Fingerprint::default();
-        for index in 0..base.len() {
-            let (words, _) = learner.backend().bytes(base.get(index)).as_chunks();
-            words.iter().for_each(|word| print.add(u32::from_le_bytes(*word)));
-        }
-        let LoraConfig { rank, alpha, dropout, .. } = about;
-        let matrices: Vec<usize> = plan.changed().collect();
-        shape["adapter"] = json!({
-            "rank": rank, "alpha": alpha, "dropout": dropout, "matrices": matrices, "of": print.to_string()
-        });
-    }
-    Ok(shape)
-}
-
-fn start<B: Backend>(learner: &Learner<B>) -> Result<String> {
-    let mut print = Fingerprint::default();
-    learner.arena_parts(Arena::Weights, &mut |part| {
-        part.iter().for_each(|weight| print.add(weight.to_bits()));
-        Ok(())
-    })?;
-    Ok(print.to_string())
 }
 
 /// The state of a run.
@@ -263,7 +236,9 @@ impl<B: Backend> ActiveRun<'_, B> {
         let line = LoggedStep {
             step,
             loss: outcome.loss,
+            details: outcome.details,
             val_loss: evaluated.as_ref().map(|evaluated| evaluated.loss),
+            val_accuracy: evaluated.as_ref().and_then(|evaluated| evaluated.details.accuracy),
             bits_per_byte: evaluated.as_ref().and_then(|evaluated| evaluated.bits_per_byte),
             val_losses: evaluated.as_ref().map(|evaluated| evaluated.parts.clone()).unwrap_or_default(),
             lr: constants.rate,
@@ -277,8 +252,8 @@ impl<B: Backend> ActiveRun<'_, B> {
         logged.map_err(|error| self.not_written(error))?;
         let epochs = if settings.overfit { 0.0 } else { self.order.epochs(step) };
         self.watch.event(Event::Step { line: &line, epochs });
-        if let Some(Evaluated { loss, bits_per_byte, ref parts, best }) = evaluated {
-            self.watch.event(Event::Evaluated { step, loss, bits_per_byte, parts, best });
+        if let Some(Evaluated { loss, details, bits_per_byte, ref parts, best }) = evaluated {
+            self.watch.event(Event::Evaluated { step, loss, details, bits_per_byte, parts, best });
         }
         if settings.sample_every > 0 && step.is_multiple_of(settings.sample_every) {
             self.watch.event(Event::Sampling { step });
@@ -295,21 +270,23 @@ impl<B: Backend> ActiveRun<'_, B> {
     }
 
     fn evaluate(&mut self, set: &Set) -> Result<Evaluated> {
-        let (mut sum, mut counted, mut parts) = (0.0, 0, BTreeMap::new());
-        let context = self.learner.config().context;
+        let (mut sums, mut counted, mut parts) = ([0.0; 3], 0, BTreeMap::new());
+        let (context, settings) = (self.learner.config().context, self.run.settings);
         let (sets, all) = (set.parts(), set.samples_in(context).max(1));
         for (name, part) in &sets {
             // Every set has its share of the samples, and at least one.
             let share = |most: usize| (most * part.samples_in(context)).div_ceil(all).max(1);
-            let most = self.run.settings.eval_samples.map(share);
-            let (nats, tokens) = among::evaluate(self.learner, part, self.run.settings.batch, most)?;
-            (sum, counted) = (sum + nats, counted + tokens);
+            let most = settings.eval_samples.map(share);
+            let (more, tokens) = among::evaluate(self.learner, part, settings, most)?;
+            sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+            counted += tokens;
             if sets.len() > 1 {
-                parts.insert(name.to_string(), nats / tokens.max(1) as f64);
+                parts.insert(name.to_string(), more[0] / tokens.max(1) as f64);
             }
         }
+        let objective = settings.preference.map_or(Objective::NextToken, Objective::Preference);
+        let (loss, details) = objective.means(sums, counted);
         let step = self.state.step;
-        let loss = sum / counted.max(1) as f64;
         if !loss.is_finite() {
             let why = format!("the validation loss is {loss}, so the run ends; {}", self.retry_advice());
             return Err(Error::invalid(format!("step {step}"), why));
@@ -319,7 +296,7 @@ impl<B: Backend> ActiveRun<'_, B> {
             self.state.best = Some(Best { step, loss });
         }
         self.state.waited = if best { 0 } else { self.state.waited + 1 };
-        Ok(Evaluated { loss, bits_per_byte: bits_per_byte(set, loss), parts, best })
+        Ok(Evaluated { loss, details, bits_per_byte: bits_per_byte(set, loss), parts, best })
     }
 
     fn save(&mut self) -> Result<()> {
@@ -432,6 +409,7 @@ impl<B: Backend> ActiveRun<'_, B> {
 /// The result of an evaluation.
 struct Evaluated {
     loss: f64,
+    details: Details,
     bits_per_byte: Option<f64>,
     /// Of each set of a mixture.
     parts: BTreeMap<String, f64>,

@@ -11,6 +11,7 @@ use glass::families::Family;
 use glass::generate::Runner;
 use glass::plan::Spec;
 use glass::train::learner::{Batch, Learner, Step};
+use glass::train::objective::Objective;
 use glass::train::optimiser::Optimiser;
 use glass::weights::Weights;
 use glass::weights::folder::Folder;
@@ -77,11 +78,12 @@ fn held(name: &str) {
 
     // Every token but the first of each text is predicted.
     let targets = texts.iter().flat_map(|text| text[1..].iter().copied().chain([IGNORE])).collect();
-    let batch = Batch { inputs: ids.clone(), targets, lengths: vec![length; 2] };
+    let batch = Batch { inputs: ids.clone(), targets, lengths: vec![length; 2], ..Batch::default() };
     let place_of = places(folder.config());
     let (mut losses, mut slopes_apart) = (vec![], 0.0f64);
     for number in 1..=4 {
         let step = Step {
+            objective: Objective::NextToken,
             optimiser: Optimiser::AdamW,
             rate: 1e-2,
             matrix_rate: 1e-2,

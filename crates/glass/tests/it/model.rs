@@ -159,6 +159,7 @@ fn accumulated_parts_learn_what_the_whole_batch_does() {
         inputs: whole.inputs[rows.clone()].to_vec(),
         targets: whole.targets[rows].to_vec(),
         lengths: whole.lengths[samples].to_vec(),
+        ..Batch::default()
     };
     let (a, ga) = gradient(std::slice::from_ref(&whole));
     let (b, gb) = gradient(&[part(0..1, 0..10), part(1..4, 10..37)]);
@@ -174,7 +175,7 @@ fn a_loss_that_is_not_finite_leaves_the_weights_alone() {
     let mut values = learner.arena(Arena::Weights);
     values[5] = f32::NAN;
     learner.set_arena(Arena::Weights, &values);
-    let batch = Batch { inputs: vec![0; 8], targets: vec![1; 8], lengths: vec![8] };
+    let batch = Batch { inputs: vec![0; 8], targets: vec![1; 8], lengths: vec![8], ..Batch::default() };
     let outcome = learner.step(&[batch], &tiny::step(1)).unwrap();
     assert!(!outcome.finite());
     let after = learner.arena(Arena::Weights);

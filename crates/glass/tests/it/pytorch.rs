@@ -7,6 +7,7 @@ use glass::backend::Cpu;
 use glass::generate::Runner;
 use glass::plan::Spec;
 use glass::train::learner::{Batch, Learner, Step};
+use glass::train::objective::Objective;
 use glass::train::optimiser::Optimiser;
 use glass::weights::Weights;
 use glass_kernels::loss::IGNORE;
@@ -18,7 +19,7 @@ fn batch(golden: &Golden, prefix: &str) -> Batch {
         let counted = |&id: &f64| if id < 0.0 { IGNORE } else { id as u32 };
         golden.get(&format!("{prefix}{name}")).iter().map(counted).collect()
     };
-    Batch { inputs: ids("inputs"), targets: ids("targets"), lengths: vec![13; 3] }
+    Batch { inputs: ids("inputs"), targets: ids("targets"), lengths: vec![13; 3], ..Batch::default() }
 }
 
 fn each(learner: &Learner<Cpu>, mut f: impl FnMut(&Spec)) {
@@ -57,6 +58,7 @@ fn logits_loss_gradients_and_ten_steps_are_pytorchs() {
         let (mut losses, mut norms) = (vec![], vec![]);
         for number in 0..10 {
             let step = Step {
+                objective: Objective::NextToken,
                 optimiser: Optimiser::AdamW,
                 rate: 1e-2,
                 matrix_rate: 1e-2,

@@ -6,6 +6,7 @@ use glass::Config;
 use glass::backend::{Cpu, Packing};
 use glass::memory::Keep;
 use glass::train::learner::{Batch, Learner, Step};
+use glass::train::objective::Objective;
 use glass::train::optimiser::Optimiser;
 use glass::weights::Frozen;
 
@@ -53,11 +54,12 @@ pub fn batch(lengths: &[usize], vocabulary: usize, seed: u32) -> Batch {
     let rows = lengths.iter().sum();
     let mut targets = ids(rows, vocabulary, seed + 1);
     targets[rows / 2] = glass_kernels::loss::IGNORE;
-    Batch { inputs: ids(rows, vocabulary, seed), targets, lengths: lengths.to_vec() }
+    Batch { inputs: ids(rows, vocabulary, seed), targets, lengths: lengths.to_vec(), ..Batch::default() }
 }
 
 pub fn step(number: u64) -> Step {
     Step {
+        objective: Objective::NextToken,
         optimiser: Optimiser::AdamW,
         rate: 1e-3,
         matrix_rate: 1e-3,

@@ -193,6 +193,7 @@ fn documents_of_a_window_do_not_see_each_other() {
                     inputs: batch.inputs[rows.clone()].to_vec(),
                     targets: batch.targets[rows].to_vec(),
                     lengths: vec![*len],
+                    ..Batch::default()
                 }
             })
         })

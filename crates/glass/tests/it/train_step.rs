@@ -20,6 +20,7 @@ fn samples(first: usize, count: usize) -> Batch {
         inputs: all.inputs[rows.clone()].to_vec(),
         targets: all.targets[rows].to_vec(),
         lengths: vec![LEN; count],
+        ..Batch::default()
     }
 }
 

@@ -137,6 +137,8 @@ fn footer_line(seen: &Seen, columns: u16, stopping: bool) -> Line<'static> {
 
 #[cfg(test)]
 mod tests {
+    use glass::train::objective::Details;
+
     use super::*;
     use glass::train::log;
     use glass::train::settings::Settings;
@@ -151,7 +153,9 @@ mod tests {
             let line = log::LoggedStep {
                 step,
                 loss: 2.0 + 6.0 / step as f64,
+                details: Details::default(),
                 val_loss: step.is_multiple_of(25).then_some(3.0),
+                val_accuracy: None,
                 bits_per_byte: step.is_multiple_of(25).then_some(1.2),
                 val_losses: Default::default(),
                 lr: 1e-3,

@@ -62,6 +62,18 @@ impl Template {
         })
     }
 
+    /// The tokens of a whole conversation, guarded as a prompt is. The text is cut at the special tokens only.
+    pub fn conversation_with(
+        &self,
+        messages: &[Message],
+        variables: &Map<String, Json>,
+        tokenizer: &Tokenizer,
+    ) -> Result<Vec<u32>> {
+        self.guarded(messages, variables, tokenizer, |messages, variables| {
+            self.render_with(messages, false, variables)
+        })
+    }
+
     /// The tokens of what `render` writes for the messages and variables.
     pub(super) fn guarded(
         &self,

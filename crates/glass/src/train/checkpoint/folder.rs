@@ -70,7 +70,8 @@ impl Folder {
             Folder::can_end(dir, identity.settings.steps)?;
         }
         folder.tidy()?;
-        if folder.steps()?.is_empty() {
+        // Where the weights at the start are the reference, they matter to the end.
+        if folder.steps()?.is_empty() || identity.settings.has_reference() {
             began.starts(identity)?;
         }
         folder.set_identity(&Identity { start: began.start, ..identity.clone() })?;

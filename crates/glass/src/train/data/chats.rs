@@ -119,6 +119,11 @@ fn told(line: &str) -> std::result::Result<Told, String> {
         Ok(_) => return Err("not a JSON object or list; each line must be one conversation".into()),
         Err(error) => return Err(format!("not JSON: {error}; each line must be one conversation")),
     };
+    Ok(Told::Conversation(Talk { messages: turns(messages)?, variables }))
+}
+
+/// The messages of a conversation, or the reason why one is not valid.
+pub(super) fn turns(messages: Vec<Value>) -> std::result::Result<Vec<Message>, String> {
     let mut turns = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
         let message = Message::from_json(message).map_err(|error| {
@@ -138,12 +143,12 @@ fn told(line: &str) -> std::result::Result<Told, String> {
         }
         turns.push(message);
     }
-    Ok(Told::Conversation(Talk { messages: turns, variables }))
+    Ok(turns)
 }
 
 /// Splits into (training, validation): `fraction` of the conversations, drawn from `seed`, are for validation. Both
 /// parts keep the order of reading.
-pub fn split(conversations: Vec<Entry>, fraction: f64, seed: u64) -> (Vec<Entry>, Vec<Entry>) {
+pub fn split<T>(conversations: Vec<T>, fraction: f64, seed: u64) -> (Vec<T>, Vec<T>) {
     let count = (conversations.len() as f64 * fraction) as usize;
     let mut validates = vec![false; conversations.len()];
     for &index in Random::new(seed, "validation", 0).permutation(conversations.len()).iter().take(count) {

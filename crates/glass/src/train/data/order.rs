@@ -6,7 +6,7 @@ use glass_kernels::loss::IGNORE;
 use crate::random::Random;
 use crate::train::data::ids::Ids;
 use crate::train::data::mix::Mix;
-use crate::train::data::set::{Chat, Samples, Set, windows};
+use crate::train::data::set::{Chat, Pair, Samples, Set, windows};
 use crate::train::learner::Batch;
 use crate::{Error, Result};
 
@@ -206,12 +206,13 @@ pub fn evaluation(
     })
 }
 
-/// Adds the sample at `place`: a conversation, several in a window, or a window of a stream that is first cut at `offset`. Of a
-/// mixture, the samples of its sets follow each other.
+/// Adds the sample at `place`: a conversation, several in a window, the two answers of a pair, or a window of a stream that is first cut
+/// at `offset`. Of a mixture, the samples of its sets follow each other.
 fn sample(set: &Set, context: usize, offset: usize, place: usize, into: &mut Batch) {
     match &set.samples {
         Samples::Chats(chats) => chat(&chats[place], into),
         Samples::Packed(packed) => packed.window(place).for_each(|one| chat(one, into)),
+        Samples::Pairs(pairs) => pair(&pairs[place], into),
         Samples::Stream(ids) => {
             let len = of_stream(ids, context, offset, place, into);
             into.lengths.push(len);
@@ -267,4 +268,9 @@ fn chat(chat: &Chat, into: &mut Batch) {
     let learned = chat.ids.iter().zip(&chat.learned).skip(1);
     into.targets.extend(learned.map(|(&id, &learned)| if learned { id } else { IGNORE }));
     into.lengths.push(rows);
+}
+
+fn pair(pair: &Pair, into: &mut Batch) {
+    pair.sides.iter().for_each(|side| chat(side, into));
+    into.pairs.push(pair.reference);
 }

@@ -35,6 +35,8 @@ pub enum Samples {
     Packed(Packed),
     /// Several sets.
     Mix(Mix),
+    /// Pairs of answers, two samples each.
+    Pairs(Vec<Pair>),
 }
 
 /// A conversation: at most one id more than the context has positions.
@@ -44,6 +46,16 @@ pub struct Chat {
     pub ids: Vec<u32>,
     /// Which of them are learned.
     pub learned: Vec<bool>,
+}
+
+/// Two answers to the same prompt, each after the prompt; only the answers are marked as learned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    /// The chosen answer, then the rejected one.
+    pub sides: [Chat; 2],
+    /// How probable the reference finds the answers: the sums of their log-probabilities in nats, which
+    /// [`refer`](crate::train::reference::refer) computes.
+    pub reference: [f64; 2],
 }
 
 impl Set {
@@ -107,7 +119,7 @@ impl Set {
             Samples::Mix(mix) => mix.parts().iter().map(|part| part.set.tokens()).sum(),
             samples => match samples.stream() {
                 Some(ids) => ids.len(),
-                None => samples.chats().iter().map(|chat| chat.ids.len()).sum(),
+                None => samples.each_chat().map(|chat| chat.ids.len()).sum(),
             },
         }
     }
@@ -119,10 +131,7 @@ impl Set {
             Samples::Mix(mix) => mix.parts().iter().map(|part| part.set.learned()).sum(),
             samples => match samples.stream() {
                 Some(ids) => ids.len().saturating_sub(1),
-                None => {
-                    let marks = samples.chats().iter().flat_map(|chat| chat.learned.iter().skip(1));
-                    marks.filter(|&&learned| learned).count()
-                }
+                None => samples.each_chat().map(Chat::learned).sum(),
             },
         }
     }
@@ -133,7 +142,7 @@ impl Set {
             Samples::Mix(mix) => mix.parts().iter().filter_map(|part| part.set.largest()).max(),
             samples => match samples.stream() {
                 Some(ids) => largest(ids),
-                None => samples.chats().iter().flat_map(|chat| chat.ids.iter().copied()).max(),
+                None => samples.each_chat().flat_map(|chat| chat.ids.iter().copied()).max(),
             },
         }
     }
@@ -153,6 +162,7 @@ impl Set {
             }
             Samples::Chats(chats) => chats.len(),
             Samples::Packed(packed) => packed.len(),
+            Samples::Pairs(pairs) => pairs.len(),
             Samples::Mix(mix) => mix.parts().iter().map(|part| part.set.samples_in(context)).sum(),
         }
     }
@@ -161,9 +171,9 @@ impl Set {
     pub fn mean_rows(&self, context: usize) -> f64 {
         let mean = match &self.samples {
             Samples::Stream(_) | Samples::Documents { .. } => context as f64,
-            Samples::Chats(_) | Samples::Packed(_) => {
-                let chats = self.samples.chats();
-                (self.tokens() - chats.len()) as f64 / self.samples_in(context).max(1) as f64
+            Samples::Chats(_) | Samples::Packed(_) | Samples::Pairs(_) => {
+                let chats = self.samples.each_chat().count();
+                (self.tokens() - chats) as f64 / self.samples_in(context).max(1) as f64
             }
             Samples::Mix(mix) => {
                 let parts = mix.parts().iter();
@@ -181,6 +191,7 @@ impl Set {
     pub fn most_sequences(&self, context: usize) -> usize {
         match &self.samples {
             Samples::Stream(_) | Samples::Chats(_) => 1,
+            Samples::Pairs(_) => 2,
             Samples::Packed(packed) => packed.windows().iter().map(Vec::len).max().unwrap_or(1),
             Samples::Documents { ids, start } => {
                 // The places of starts, of which any stretch of the context may be a window; one may begin before it.
@@ -217,12 +228,8 @@ impl Set {
                 ids.each(|id| print.add(id));
                 print.add(!start);
             }
-            Samples::Chats(_) | Samples::Packed(_) => {
-                for chat in self.samples.chats() {
-                    print.add(chat.ids.len() as u32);
-                    let words = chat.ids.iter().zip(&chat.learned);
-                    words.for_each(|(&id, &learned)| print.add(id << 1 | u32::from(learned)));
-                }
+            Samples::Chats(_) | Samples::Packed(_) | Samples::Pairs(_) => {
+                self.samples.each_chat().for_each(|chat| chat.add_to(print));
                 if let Samples::Packed(packed) = &self.samples {
                     packed.windows().iter().for_each(|window| {
                         print.add(window.len() as u32);
@@ -255,11 +262,14 @@ impl Set {
             Samples::Chats(_) | Samples::Packed(_) if self.learned() == 0 => {
                 Err(Error::invalid(what, "no conversation holds anything to learn"))
             }
-            Samples::Chats(_) | Samples::Packed(_) => self.check_fits(what, context),
             Samples::Mix(mix) => mix
                 .parts()
                 .iter()
                 .try_for_each(|part| part.set.check(&format!("{what}, {}", part.name), context)),
+            Samples::Pairs(pairs) if pairs.is_empty() => {
+                Err(Error::invalid(what, "no pair of answers fits into the context"))
+            }
+            Samples::Chats(_) | Samples::Packed(_) => self.check_fits(what, context),
             _ => Ok(()),
         }
     }
@@ -292,6 +302,15 @@ impl Samples {
         }
     }
 
+    /// The conversations, and the answers of pairs with their prompts.
+    pub fn each_chat(&self) -> impl Iterator<Item = &Chat> {
+        let sides = match self {
+            Samples::Pairs(pairs) => pairs.as_slice(),
+            _ => &[],
+        };
+        self.chats().iter().chain(sides.iter().flat_map(|pair| &pair.sides))
+    }
+
     /// The conversations, if it has any of its own.
     pub fn chats(&self) -> &[Chat] {
         match self {
@@ -299,6 +318,19 @@ impl Samples {
             Samples::Packed(packed) => packed.chats(),
             _ => &[],
         }
+    }
+}
+
+impl Chat {
+    /// How many of its ids are learned: of those marked, all but the first id, which has none before it.
+    fn learned(&self) -> usize {
+        self.learned.iter().skip(1).filter(|&&learned| learned).count()
+    }
+
+    fn add_to(&self, print: &mut Fingerprint) {
+        print.add(self.ids.len() as u32);
+        let words = self.ids.iter().zip(&self.learned);
+        words.for_each(|(&id, &learned)| print.add(id << 1 | u32::from(learned)));
     }
 }
 

@@ -5,7 +5,7 @@ use glass_kernels::loss::IGNORE;
 use crate::backend::Span;
 
 /// Samples, one after another: sample i has `lengths[i]` rows. A target is [`IGNORE`] if it is not counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// A token for every row.
     pub inputs: Vec<u32>,
@@ -13,6 +13,9 @@ pub struct Batch {
     pub targets: Vec<u32>,
     /// Rows of each sample.
     pub lengths: Vec<usize>,
+    /// Of pairs, samples 2i and 2i + 1 are the chosen and the rejected answer, each after its prompt, and this is how probable the
+    /// reference finds them: the sums of the log-probabilities of the counted tokens, in nats. Empty if the samples are no pairs.
+    pub pairs: Vec<[f64; 2]>,
 }
 
 impl Batch {

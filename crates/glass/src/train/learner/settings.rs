@@ -5,8 +5,11 @@ use serde_json::Value;
 
 use crate::backend::Precision;
 use crate::train::learner::Step;
+use crate::train::learner::objective::Objective;
 use crate::train::learner::optimiser::{MOMENTUM, Optimiser};
+use crate::train::learner::preference::Preference;
 use crate::train::learner::schedule::{Rates, Schedule};
+use crate::train::learner::teacher::Distil;
 use crate::{Error, Result};
 
 /// The order of samples.
@@ -80,6 +83,12 @@ pub struct Settings {
     pub keep: usize,
     /// Stops after this many evaluations without improvement; 0 for never.
     pub patience: u64,
+    /// The loss of pairs of answers, if these are learned from.
+    #[serde(flatten)]
+    pub preference: Option<Preference>,
+    /// How a teacher's distributions are learned, if there is a teacher.
+    #[serde(flatten)]
+    pub distil: Option<Distil>,
 }
 
 /// The settings that may change without notice when a run is resumed: they decide what is shown and kept and when
@@ -119,6 +128,8 @@ impl Default for Settings {
             checkpoint_every: 250,
             keep: 2,
             patience: 0,
+            preference: None,
+            distil: None,
         }
     }
 }
@@ -171,8 +182,26 @@ impl Settings {
             Some((_, name, value, needed)) => {
                 Err(Error::invalid_argument(name, format!("{value} was given, but {needed}")))
             }
-            None => Ok(()),
+            None if self.preference.is_some() && self.distil.is_some() => {
+                let why = "pairs are compared, so there is no teacher to learn from; choose one of both";
+                Err(Error::invalid_argument("teacher", why))
+            }
+            None => {
+                self.distil.map_or(Ok(()), |distil| distil.check())?;
+                self.preference.map_or(Ok(()), |preference| preference.check())
+            }
         }
+    }
+
+    /// What this run makes smaller.
+    pub fn objective(&self) -> Objective {
+        let distil = self.distil.map_or(Objective::NextToken, Objective::Distil);
+        self.preference.map_or(distil, Objective::Preference)
+    }
+
+    /// Whether what is learned is compared with the weights that the run starts from.
+    pub fn has_reference(&self) -> bool {
+        self.preference.is_some_and(|preference| preference.loss.has_reference())
     }
 
     /// The learning rates of this run.
@@ -190,6 +219,7 @@ impl Settings {
     pub fn step(&self, step: u64) -> Step {
         let rate = self.rates().at(step);
         Step {
+            objective: self.objective(),
             optimiser: self.optimiser,
             rate,
             matrix_rate: self.matrix_lr.map_or(rate, |highest| rate / self.lr * highest),
@@ -242,11 +272,13 @@ impl Identity {
     pub fn continues(&self, asked: &Identity) -> Result<Vec<Change>> {
         let (then, now) = (fields(&self.settings), fields(&asked.settings));
         let mut changes = Vec::new();
-        for (name, value) in &then {
-            if FREE.contains(&name.as_str()) || now.get(name) == Some(value) {
+        let shown = |value: Option<&Value>| value.map_or("none".into(), shown);
+        let names = then.keys().chain(now.keys().filter(|name| !then.contains_key(*name)));
+        for name in names {
+            if FREE.contains(&name.as_str()) || now.get(name) == then.get(name) {
                 continue;
             }
-            let (value, asked) = (shown(value), now.get(name).map(shown).unwrap_or_default());
+            let (value, asked) = (shown(then.get(name)), shown(now.get(name)));
             if !CHANGEABLE.contains(&name.as_str()) {
                 return Err(changed(&name.replace('-', "_"), &value, &asked));
             }
@@ -314,6 +346,7 @@ fn option(field: &str) -> String {
         "n_embd" | "n_inner" => "width",
         "n_positions" | "n_ctx" => "context",
         "vocab_size" => "vocab",
+        "teacher" => "teacher",
         _ => return format!("model's {field}"),
     };
     name.into()

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::Result;
 use crate::backend::Backend;
 use crate::plan::{Plan, Spec};
+use crate::train::learner::objective::Sums3;
 use crate::train::learner::pieces::Pieces;
 use crate::train::learner::sums::{Reduce, Sums};
 use crate::train::ranks::{Exchange, Parcel, Ranks, gather_numbers, share};
@@ -144,19 +145,24 @@ impl Shared {
         Ok(())
     }
 
-    /// Tells all ranks the losses of this rank's batches, and the sums of the squares of its pieces. Returns those of all ranks,
+    /// Tells all ranks the sums of this rank's batches, and the sums of the squares of its pieces. Returns those of all ranks,
     /// in the order of batches and of pieces.
-    pub fn gather(&self, batches: usize, losses: &[f64], squares: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
+    pub fn gather(
+        &self,
+        batches: usize,
+        losses: &[Sums3],
+        squares: &[f64],
+    ) -> Result<(Vec<Sums3>, Vec<f64>)> {
         let size = self.ranks.size();
-        let batches = |rank| share(batches, rank, size).len();
+        let batches = |rank| 3 * share(batches, rank, size).len();
         let pieces = |rank| self.pieces.owners.iter().filter(|&&owner| owner == rank).count();
         let counts: Vec<usize> = (0..size).map(|rank| batches(rank) + pieces(rank)).collect();
-        let told = gather_numbers(&*self.ranks, &[losses, squares].concat(), &counts)?;
+        let told = gather_numbers(&*self.ranks, &[losses.as_flattened(), squares].concat(), &counts)?;
         let parts = told.iter().enumerate().map(|(rank, told)| told.split_at(batches(rank)));
         let (losses, squares): (Vec<&[f64]>, Vec<&[f64]>) = parts.unzip();
         let mut next: Vec<_> = squares.iter().map(|squares| squares.iter()).collect();
         let squares = self.pieces.owners.iter().filter_map(|&owner| next[owner].next().copied()).collect();
-        Ok((losses.concat(), squares))
+        Ok((losses.concat().as_chunks().0.to_vec(), squares))
     }
 
     /// Sends this rank's pieces of an arena to all others, and writes theirs.

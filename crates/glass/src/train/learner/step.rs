@@ -5,6 +5,8 @@ use std::ops::Range;
 use crate::backend::{Backend, Write};
 use crate::model::{Back, DropoutState, Pass};
 use crate::plan::Spec;
+use crate::train::learner::objective::{Objective, Sums3};
+use crate::train::learner::pairs::{factors, judged, log_probabilities};
 use crate::train::learner::sums::{Leaf, Sums};
 use crate::train::learner::{Batch, Learner, Outcome, Step, all};
 use crate::train::ranks::enough;
@@ -12,12 +14,18 @@ use crate::{Error, Result};
 
 impl<B: Backend> Learner<B> {
     /// One step over all `parts`: their gradients are summed (accumulation), and the mean is over all counted
-    /// tokens of the step. All ranks give the same parts, and each learns from its own.
+    /// tokens of the step, or over all its pairs. All ranks give the same parts, and each learns from its own.
     ///
     /// # Errors
-    /// If no token is counted, if memory is missing for sums of gradients, or if another rank has ended.
+    /// If no token is counted, if the batches are not what the objective needs, if memory is missing for sums of gradients, or if
+    /// another rank has ended.
     pub fn step(&mut self, parts: &[Batch], step: &Step) -> Result<Outcome> {
-        let counted: usize = parts.iter().map(Batch::counted).sum();
+        let objective = step.objective;
+        parts.iter().try_for_each(|part| part.suits(&objective))?;
+        if matches!(objective, Objective::Distil(_)) && self.teacher.is_none() {
+            return Err(Error::invalid_argument("teacher", "there is none to learn from; give one"));
+        }
+        let counted = parts.iter().map(|part| part.counted_by(&objective)).sum();
         if counted == 0 {
             return Err(Error::invalid("batch", "no token is counted; at least one target must be counted"));
         }
@@ -35,7 +43,8 @@ impl<B: Backend> Learner<B> {
             let before = &parts[..leaf.batch];
             let first_sample = before.iter().map(|part| part.lengths.len() as u32).sum();
             let dropout = DropoutState { rate: step.dropout, seed: step.seed, step: step.step, first_sample };
-            losses.push(self.gradients(&parts[leaf.batch], dropout, leaf, &sums, 1.0 / counted as f32)?);
+            let scale = 1.0 / counted as f32;
+            losses.push(self.gradients(&parts[leaf.batch], dropout, &objective, leaf, &sums, scale)?);
         }
         if !self.shared.is_alone() {
             for bucket in 0..self.shared.pieces.buckets.len() {
@@ -46,7 +55,9 @@ impl<B: Backend> Learner<B> {
         let squares: Vec<f64> = self.shared.pieces.own.iter().map(square).collect();
         let (losses, squares) = self.shared.gather(parts.len(), &losses, &squares)?;
         let norm = squares.iter().sum::<f64>().sqrt();
-        let outcome = Outcome { loss: losses.iter().sum::<f64>() / counted as f64, counted, norm };
+        let sums = [0, 1, 2].map(|which| losses.iter().map(|sums| sums[which]).sum());
+        let (loss, details) = objective.means(sums, counted);
+        let outcome = Outcome { loss, details, counted, norm };
         if outcome.finite() {
             self.update(step, norm);
             if !self.shared.is_alone() {
@@ -57,15 +68,16 @@ impl<B: Backend> Learner<B> {
     }
 
     /// Forward and backward pass over one part; its gradients are left in the arena of its leaf, and added to others as that
-    /// says. With the last one, what other ranks own is sent to them as soon as it is complete. Returns the summed loss in nats.
+    /// says. With the last one, what other ranks own is sent to them as soon as it is complete. Returns the sums of the objective.
     fn gradients(
         &mut self,
         part: &Batch,
         dropout: DropoutState,
+        objective: &Objective,
         leaf: &Leaf,
         sums: &Sums,
         scale: f32,
-    ) -> Result<f64> {
+    ) -> Result<Sums3> {
         let spans = part.spans();
         let (backend, gpt, shared) = (&*self.backend, &self.gpt, &mut self.shared);
         let (memory, d, logits) = (&mut self.memory, &mut self.d, &mut self.logits);
@@ -96,7 +108,38 @@ impl<B: Backend> Learner<B> {
         };
         self.cache.lay_out(&part.lengths);
         gpt.forward(&mut pass, &part.inputs, memory, &mut self.cache);
-        let sum = gpt.loss(&mut pass, memory, &part.targets, logits, Some((&mut back, d, scale)));
+        let told = match objective {
+            Objective::NextToken => {
+                let learn = Some((&mut back, &mut *d, &(|_: usize| scale) as &dyn Fn(usize) -> f32));
+                let loss = gpt.loss(&mut pass, memory, &part.targets, logits, &mut |_, _| {}, learn);
+                [loss, 0.0, 0.0]
+            }
+            Objective::Distil(distil) => {
+                // There is one: the step was refused otherwise.
+                let Some(teacher) = &mut self.teacher else { return Ok([f64::NAN; 3]) };
+                let (mut teacher, teaching) =
+                    (teacher.pass(backend, &spans, &part.inputs), distil.teaching());
+                let learn = Some((&mut back, &mut *d, scale));
+                let targets = &part.targets;
+                distil.sums(gpt.taught_loss(
+                    &mut pass,
+                    memory,
+                    targets,
+                    logits,
+                    &mut teacher,
+                    &teaching,
+                    learn,
+                ))
+            }
+            Objective::Preference(preference) => {
+                let probable = log_probabilities(gpt, &mut pass, memory, part, logits);
+                let (told, slopes) = judged(preference, part, &probable);
+                let factors = factors(part, &slopes, scale);
+                let learn = Some((&mut back, &mut *d, &(|row: usize| factors[row]) as &dyn Fn(usize) -> f32));
+                gpt.loss(&mut pass, memory, &part.targets, logits, &mut |_, _| {}, learn);
+                told
+            }
+        };
         let layers = gpt.config.layers;
         gpt.backward(&mut back, &part.inputs, memory, &mut self.cache, d, &mut |layer, grads, _, _| {
             if let Some(grads) = grads {
@@ -106,7 +149,7 @@ impl<B: Backend> Learner<B> {
         if let Some(grads) = back.grads {
             complete(layers + 1, grads);
         }
-        done.map(|()| sum)
+        done.map(|()| told)
     }
 }
 

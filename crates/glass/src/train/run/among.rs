@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use crate::train::checkpoint::State;
 use crate::train::data::order::evaluation;
 use crate::train::data::set::Set;
-use crate::train::learner::settings::Identity;
+use crate::train::learner::settings::{Identity, Settings};
 use crate::train::learner::{Arena, Learner};
 use crate::train::ranks::{Ranks, as_first, gather_numbers};
 use crate::{Error, Result};
@@ -109,28 +109,38 @@ fn print<B: Backend>(learner: &Learner<B>) -> Result<u64> {
     Ok(sums.into_iter().fold(START, mix))
 }
 
-/// The sum of nats over a validation set, or `most` samples of it, and how many tokens are counted. Ranks take batches in turn; the sums are added
-/// in the order of batches.
+/// The sums of what the objective measures over a validation set, or `most` samples of it, and how many tokens or pairs are counted.
+/// Ranks take batches in turn; the sums are added in the order of batches.
 pub(super) fn evaluate<B: Backend>(
     learner: &mut Learner<B>,
     set: &Set,
-    batch: usize,
+    settings: &Settings,
     most: Option<usize>,
-) -> Result<(f64, usize)> {
+) -> Result<([f64; 3], usize)> {
     let ranks = learner.ranks().clone();
     let (context, size) = (learner.config().context, ranks.size());
-    let batches = evaluation(set, context, batch, most);
+    let batches = evaluation(set, context, settings.batch, most);
     let count = batches.size_hint().0;
     let mut told = Vec::new();
     for batch in batches.skip(ranks.rank()).step_by(size) {
-        let (nats, tokens) = learner.evaluate(&batch);
-        told.extend([nats, tokens as f64]);
+        let (sums, counted) = match settings.preference {
+            Some(preference) => (learner.evaluate_pairs(&batch, &preference), batch.pairs.len()),
+            None => {
+                let (nats, tokens) = learner.evaluate(&batch);
+                ([nats, 0.0, 0.0], tokens)
+            }
+        };
+        told.extend(sums.into_iter().chain([counted as f64]));
     }
-    let counts: Vec<usize> = (0..size).map(|rank| 2 * (count + size - 1 - rank).div_euclid(size)).collect();
+    let counts: Vec<usize> = (0..size).map(|rank| 4 * (count + size - 1 - rank).div_euclid(size)).collect();
     let told = gather_numbers(&*ranks, &told, &counts)?;
-    let of = |batch: usize| &told[batch % size][2 * (batch / size)..];
-    let sums = (0..count).map(of);
-    Ok(sums.fold((0.0, 0), |(nats, tokens), of| (nats + of[0], tokens + of[1] as usize)))
+    let mut sums = [0.0; 4];
+    for batch in 0..count {
+        let of = &told[batch % size][4 * (batch / size)..];
+        sums.iter_mut().zip(of).for_each(|(sum, more)| *sum += more);
+    }
+    let [loss, first, second, counted] = sums;
+    Ok(([loss, first, second], counted as usize))
 }
 
 /// How long the ranks compute.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::train::learner::objective::Details;
 use crate::{Error, Result};
 
 /// One step in the log. Times and values derived from them are null if there is no clock.
@@ -14,10 +15,16 @@ use crate::{Error, Result};
 pub struct LoggedStep {
     /// The step, from 1.
     pub step: u64,
-    /// Mean nats per counted token of this step's batch.
+    /// Mean nats per counted token of this step's batch; of pairs, their mean loss.
     pub loss: f64,
+    /// What else was measured of the batch.
+    #[serde(flatten)]
+    pub details: Details,
     /// Mean nats per token of the validation set, when it was evaluated after this step.
     pub val_loss: Option<f64>,
+    /// The share of the validation set's pairs that are ordered as preferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_accuracy: Option<f64>,
     /// The same in bits per byte of text.
     pub bits_per_byte: Option<f64>,
     /// `val_loss` of each set of a mixture, by its name.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::Result;
 use crate::backend::Backend;
 use crate::train::learner::Learner;
+use crate::train::learner::objective::Details;
 use crate::train::learner::settings::Change;
 use crate::train::run::log::LoggedStep;
 
@@ -61,8 +62,10 @@ pub enum Event<'a> {
     Evaluated {
         /// After this step.
         step: u64,
-        /// Mean nats per token.
+        /// Mean nats per token; of pairs, their mean loss.
         loss: f64,
+        /// What else was measured.
+        details: Details,
         /// The same in bits per byte of text, where the bytes are known.
         bits_per_byte: Option<f64>,
         /// Mean nats per token of each set of a mixture, by its name; otherwise empty.
