@@ -14,7 +14,7 @@ use crate::fail::Fail;
 pub struct PreferenceArgs {
     /// Pairs of answers to learn from, one {"prompt","chosen","rejected"} per line, each a text or a list of {"role","content"}; without
     /// a prompt, what both answers begin with is the prompt. --batch counts pairs. They are compared with --from as it is before the run
-    #[arg(long, value_name = "FILE.jsonl", num_args = 1.., requires = "from", conflicts_with_all = ["bin", "look", "sample_every"])]
+    #[arg(long, value_name = "FILE.jsonl", num_args = 1.., requires = "from", conflicts_with_all = ["data", "chat", "bin", "look", "sample_every"])]
     pub preferences: Vec<PathBuf>,
 
     /// The loss of a pair; default: dpo
