@@ -1,10 +1,10 @@
 """A training step of an adapter (LoRA), Glass's and peft's on PyTorch in turns.
 
-    .venv/bin/python bench/tuning.py [--context 256] [--samples 8] [--rank 16] [--rounds 3] [--threads 2] [--mixed]
+    .venv/bin/python bench/tuning.py [--context 256] [--samples 8] [--rank 16] [--rounds 3] [--threads 2] [--mixed] [--compiled]
 
 SmolLM2-135M's shape with random weights, adapters on all matrices of the blocks, no dropout, clipping and AdamW. Glass keeps the
-weights in q8; peft in float32 or bfloat16, each eager and compiled, malloc tuned. Every variant is its own process; the memory is
-each one's own peak. Compiling needs a C++ compiler. `pip install peft` beside bench/setup.
+weights in q8; peft in float32 or bfloat16, malloc tuned, with --compiled also compiled, which needs a C++ compiler. Every variant is its
+own process; the memory is each one's own peak. `pip install peft` beside bench/setup.
 """
 
 import argparse
@@ -19,13 +19,14 @@ def main():
     for name, default in [("context", 256), ("samples", 8), ("rank", 16), ("rounds", 3), ("threads", 2)]:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--mixed", action="store_true", help="also Glass's mixed precision")
+    parser.add_argument("--compiled", action="store_true", help="also peft through torch.compile")
     asked = parser.parse_args()
     sizes = [asked.context, asked.samples, asked.rank]
     sides = {"glass q8": ours("tune", "smollm2-135m", *sizes, "q8", asked.threads)}
     if asked.mixed:
         sides["glass q8, mixed"] = ours("tune", "smollm2-135m", *sizes, "q8", asked.threads, "mixed")
     for precision in ["f32", "bf16"]:
-        for how in ["eager", "compiled"]:
+        for how in ["eager", *(["compiled"] if asked.compiled else [])]:
             command = [sys.executable, ROOT / "bench" / "peft_turns.py", how, precision, *sizes, asked.threads]
             sides[f"peft {how} {precision}"] = Side(command, **MALLOCS["tuned"])
     seconds, idle = interleave(sides, asked.rounds)

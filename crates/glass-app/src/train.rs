@@ -119,7 +119,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     let teacher = Teacher::open(&subject, &cpu)?;
     let (lora, teacher) = (lora.as_ref(), teacher.as_ref());
     let sequences = sets.most_sequences(subject.config.context);
-    let mut budget = Budget::of(&subject.config, args, cpu.cores().threads(), joined.ranks.size(), sequences);
+    let mut budget = Budget::of(&subject.config, args, cpu.cores().threads(), joined.ranks.size(), &sets);
     if let Some(lora) = lora {
         budget.learns_only(lora.adapter.plan.len() as u64);
     }

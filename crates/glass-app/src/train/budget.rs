@@ -9,6 +9,7 @@ use glass::train::needs::Needs;
 use glass::train::sums::Reduce;
 
 use super::room;
+use super::sets::Sets;
 use super::watch::SAMPLE;
 use crate::args::TrainArgs;
 use crate::fail::{Fail, say};
@@ -142,8 +143,8 @@ pub struct Budget {
 
 impl Budget {
     /// Computed before anything is allocated for the run, and after its data was read.
-    pub fn of(config: &Config, args: &TrainArgs, threads: usize, ranks: usize, sequences: usize) -> Budget {
-        let run = &args.run;
+    pub fn of(config: &Config, args: &TrainArgs, threads: usize, ranks: usize, sets: &Sets) -> Budget {
+        let (run, context) = (&args.run, config.context);
         let (present, peak) = room::held().unwrap_or((PROGRAM, PROGRAM));
         Budget {
             asked: Requested {
@@ -152,7 +153,7 @@ impl Budget {
                 batch: run.batch,
                 each: args.preference.samples(),
                 accumulate: run.accumulate,
-                sequences,
+                sequences: sets.most_sequences(context),
                 ranks,
                 reduce: run.reduce.reduce(),
                 threads,
@@ -161,7 +162,7 @@ impl Budget {
                 teacher: None,
             },
             weights: ParameterCount::of(config).stored,
-            flops_to_learn: Footprint::of(config, config.context).flops_to_learn,
+            flops_to_learn: Footprint::of(config, sets.mean_rows(context)).flops_to_learn,
             present,
             peak,
         }

@@ -147,6 +147,12 @@ impl Sets {
         let sets = std::iter::once(&self.train).chain(&self.validation);
         sets.map(|set| set.most_sequences(context)).max().unwrap_or(1)
     }
+
+    /// The mean rows of a sequence to learn from: of conversations their own, otherwise the whole context.
+    pub fn mean_rows(&self, context: usize) -> usize {
+        let chats = self.train.samples.each_chat().count();
+        (self.train.tokens() - chats).checked_div(chats).map_or(context, |rows| rows.clamp(1, context))
+    }
 }
 
 /// A summary of the data card.

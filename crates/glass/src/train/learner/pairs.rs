@@ -93,6 +93,7 @@ impl<B: Backend> Learner<B> {
 
     /// Sums over the pairs of a batch by the current weights: of the loss, of pairs that are ordered as preferred, of margins.
     /// Nothing is learned.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn evaluate_pairs(&mut self, batch: &Batch, preference: &Preference) -> Sums3 {
         let probable = self.log_probabilities(batch);
         judged(preference, batch, &probable).0
