@@ -321,13 +321,7 @@ impl NamedModel {
         machine: &MachineArgs,
         running: &RunningArgs,
     ) -> Result<NamedModel, Fail> {
-        let (scales, folder) = (running.inputs.scales(), folder(model)?);
-        if scales != InputScales::default() && !folder.is_quantised() {
-            say("--input-scales changes nothing: the weights are not quantised");
-        }
-        let mut opened = TextModel::new(cpu(machine).with_input_scales(scales), folder)?;
-        opened.cache = running.kind().unwrap_or(opened.cache);
-        Ok(NamedModel { name: name(model), model: opened, no_start: false })
+        NamedModel::of(model, machine, running, TextModel::new)
     }
 
     /// The same for looking inside, which reads the weights themselves: those of a model that an adapter changes are added up, as floats.
@@ -336,13 +330,25 @@ impl NamedModel {
         machine: &MachineArgs,
         running: &RunningArgs,
     ) -> Result<NamedModel, Fail> {
-        let mut opened = NamedModel::open(model, machine, running)?;
-        if opened.adapter().is_some() {
-            let (backend, cache) = (cpu(machine), opened.cache);
-            opened.model = TextModel::packed(backend, folder(model)?, Packing::F32)?;
-            opened.model.cache = cache;
+        NamedModel::of(model, machine, running, |cpu, folder| match folder.adapter() {
+            Some(_) => TextModel::packed(cpu, folder, Packing::F32),
+            None => TextModel::new(cpu, folder),
+        })
+    }
+
+    fn of(
+        model: Option<&str>,
+        machine: &MachineArgs,
+        running: &RunningArgs,
+        load: impl FnOnce(Cpu, Folder) -> glass::Result<TextModel<Cpu>>,
+    ) -> Result<NamedModel, Fail> {
+        let (scales, folder) = (running.inputs.scales(), folder(model)?);
+        if scales != InputScales::default() && !folder.is_quantised() {
+            say("--input-scales changes nothing: the weights are not quantised");
         }
-        Ok(opened)
+        let mut opened = load(cpu(machine).with_input_scales(scales), folder)?;
+        opened.cache = running.kind().unwrap_or(opened.cache);
+        Ok(NamedModel { name: name(model), model: opened, no_start: false })
     }
 
     /// The same with guesses ahead, if there is something to guess from.
