@@ -56,10 +56,10 @@ impl Training<'_> {
                 format!("{given} was given, but the model has contexts of 1 to {most} tokens"),
             ));
         }
-        if self.batch == 0 || self.batch > 1 << 32 {
+        if self.batch == 0 || self.batch > u32::MAX as usize {
             return Err(Error::invalid_argument(
                 "batch",
-                format!("{} was given, but a step has at least one sample", self.batch),
+                format!("{} was given, but a step has 1 to {} samples", self.batch, u32::MAX),
             ));
         }
         if !self.tokens.is_finite() || self.tokens < 1.0 {
