@@ -1,7 +1,7 @@
 //! Every operation, on every instruction set of this machine, compared with the machine's peaks: medians of rounds
 //! in which all take turns. Mixed precision has its own column, for matrix products.
 //!
-//! `cargo bench -p glass-kernels --bench ops -- [FILTER…] [--isa plain|avx2|avx512|avx512bf16|neon] [--threads N]
+//! `cargo bench -p glass-kernels --bench ops -- [FILTER…] [--isa plain|avx2|avx512|avx512bf16|amx|neon] [--threads N]
 //! [--rounds N] [--json FILE]`
 //!
 //! A new operation is a line in `ops/{attention,decoders,linear,memory}.rs`.
@@ -136,7 +136,8 @@ fn main() {
 fn column(isa: Isa, threads: usize) -> Option<Cores> {
     let cores = Cores::with(isa, threads)?;
     let twice = isa == Isa::Avx512Vnni && Isa::Avx512Bf16.available();
-    (!twice).then(|| if isa == Isa::Avx512Bf16 { cores.with_precision(Precision::Mixed) } else { cores })
+    let mixed = matches!(isa, Isa::Avx512Bf16 | Isa::Amx);
+    (!twice).then(|| if mixed { cores.with_precision(Precision::Mixed) } else { cores })
 }
 
 /// The peaks; those used for comparison are in the order of [`Peak`].

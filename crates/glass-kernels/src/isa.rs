@@ -14,6 +14,9 @@ pub enum Isa {
     Avx512Vnni,
     /// The same with AVX512-BF16, which multiplies pairs of 16-bit numbers: mixed precision is faster.
     Avx512Bf16,
+    /// The same with AMX-BF16, which multiplies tiles of 16-bit numbers (Intel's servers since Sapphire Rapids), on Linux: large
+    /// products in mixed precision are faster and sum in another order.
+    Amx,
     /// aarch64: 4 lanes.
     Neon,
     /// WebAssembly compiled with simd128: 4 lanes; multiply and add are rounded separately. The bits are those of
@@ -23,8 +26,16 @@ pub enum Isa {
 
 impl Isa {
     /// All instruction sets, slowest first.
-    pub const ALL: [Isa; 7] =
-        [Isa::Plain, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16, Isa::Neon, Isa::Simd128];
+    pub const ALL: [Isa; 8] = [
+        Isa::Plain,
+        Isa::Avx2,
+        Isa::Avx512,
+        Isa::Avx512Vnni,
+        Isa::Avx512Bf16,
+        Isa::Amx,
+        Isa::Neon,
+        Isa::Simd128,
+    ];
 
     /// Whether this machine can run it.
     pub fn available(self) -> bool {
@@ -48,6 +59,8 @@ impl Isa {
             Isa::Avx512Vnni => Isa::Avx512.available() && is_x86_feature_detected!("avx512vnni"),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => Isa::Avx512Vnni.available() && is_x86_feature_detected!("avx512bf16"),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Isa::Amx => Isa::Avx512Bf16.available() && amx::allowed(),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => true,
             // There is nothing to ask at run time: a machine without it refuses the whole module.
@@ -65,5 +78,46 @@ impl Isa {
     /// The widest instruction set of this machine.
     pub fn best() -> Isa {
         Isa::ALL.into_iter().rev().find(|isa| isa.available()).unwrap_or(Isa::Plain)
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx {
+    use std::arch::asm;
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+    use std::sync::LazyLock;
+
+    /// Whether the processor has AMX-TILE and AMX-BF16, and Linux lets this process use the tile registers, which it must be asked
+    /// for once (Linux, "Using XSTATE features in user space applications").
+    pub(super) fn allowed() -> bool {
+        static ALLOWED: LazyLock<bool> = LazyLock::new(|| has_tiles() && ask());
+        *ALLOWED
+    }
+
+    fn has_tiles() -> bool {
+        const FEATURES: u32 = 7;
+        const BF16: u32 = 1 << 22;
+        const TILE: u32 = 1 << 24;
+        __cpuid(0).eax >= FEATURES && __cpuid_count(FEATURES, 0).edx & (BF16 | TILE) == BF16 | TILE
+    }
+
+    fn ask() -> bool {
+        const ARCH_PRCTL: usize = 158;
+        const REQUEST_PERMISSION: usize = 0x1023;
+        const TILE_DATA: usize = 18;
+        let result: isize;
+        // SAFETY: a call to the system that changes no memory; an older one returns an error.
+        unsafe {
+            asm!(
+                "syscall",
+                inlateout("rax") ARCH_PRCTL => result,
+                in("rdi") REQUEST_PERMISSION,
+                in("rsi") TILE_DATA,
+                lateout("rcx") _,
+                lateout("r11") _,
+                options(nostack),
+            );
+        }
+        result == 0
     }
 }

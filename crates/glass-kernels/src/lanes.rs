@@ -213,7 +213,7 @@ macro_rules! kernel {
             match cores.isa() {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: `Cores` holds only an instruction set that this machine has.
-                $crate::Isa::Avx512 | $crate::Isa::Avx512Vnni | $crate::Isa::Avx512Bf16 => unsafe { avx512($($arg),*) },
+                $crate::Isa::Avx512 | $crate::Isa::Avx512Vnni | $crate::Isa::Avx512Bf16 | $crate::Isa::Amx => unsafe { avx512($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.
                 $crate::Isa::Avx2 => unsafe { avx2($($arg),*) },

@@ -2,6 +2,8 @@
 //!
 //! Forward and both gradients are one kind of product; they differ in the layout of its operands.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) mod amx;
 mod pack;
 mod pair;
 mod parts;

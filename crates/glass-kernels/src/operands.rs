@@ -168,7 +168,7 @@ macro_rules! kernel_of_operands {
                 ($crate::Precision::F32, _) => singles(cores, $($arg),*),
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: `Cores` holds only an instruction set that this machine has.
-                ($crate::Precision::Mixed, $crate::Isa::Avx512Bf16) => unsafe { machine_pairs($($arg),*) },
+                ($crate::Precision::Mixed, $crate::Isa::Avx512Bf16 | $crate::Isa::Amx) => unsafe { machine_pairs($($arg),*) },
                 ($crate::Precision::Mixed, _) => pairs(cores, $($arg),*),
             }
         }

@@ -2,8 +2,12 @@
 
 use std::hint::black_box;
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use crate::Isa;
 use crate::lanes::integers::{Adds, Integers, kernel_of_adds};
 use crate::lanes::{Lanes, kernel};
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use crate::linear::amx;
 use crate::operands::{Operands, kernel_of_operands};
 use crate::scratch::with_scratch;
 use crate::small_product::{SmallProduct, multiply};
@@ -15,6 +19,14 @@ use crate::{Cores, Precision, Write};
 pub fn multiply_add(cores: &Cores, rounds: usize) -> f64 {
     // Two tasks per thread, so that none waits long for a thread that started late.
     let tasks = 2 * cores.threads();
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if cores.isa() == Isa::Amx && cores.precision() == Precision::Mixed {
+        // A round of tiles takes about as long as twelve.
+        let rounds = rounds.div_ceil(12).max(1);
+        // SAFETY: `Cores` holds only an instruction set that this machine has.
+        cores.run(tasks, &|_| unsafe { amx::chains(rounds) });
+        return (tasks * rounds * amx::ROUND) as f64 * 2.0;
+    }
     let lanes = tasks as f64 * rounds as f64 * lanes(cores) as f64;
     cores.run(tasks, &|_| chains(cores, cores.precision(), rounds));
     let per_lane = match cores.precision() {

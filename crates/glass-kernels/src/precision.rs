@@ -35,7 +35,7 @@ impl Precision {
 
     /// Whether it is faster with this instruction set.
     pub fn gains(self, isa: Isa) -> bool {
-        self == Precision::F32 || isa == Isa::Avx512Bf16
+        self == Precision::F32 || matches!(isa, Isa::Avx512Bf16 | Isa::Amx)
     }
 }
 

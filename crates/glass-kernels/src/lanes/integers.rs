@@ -237,7 +237,7 @@ macro_rules! kernel_of_adds {
             match cores.isa() {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: `Cores` holds only an instruction set that this machine has.
-                $crate::Isa::Avx512Vnni | $crate::Isa::Avx512Bf16 => unsafe { vnni($($arg),*) },
+                $crate::Isa::Avx512Vnni | $crate::Isa::Avx512Bf16 | $crate::Isa::Amx => unsafe { vnni($($arg),*) },
                 _ => any(cores, $($arg),*),
             }
         }

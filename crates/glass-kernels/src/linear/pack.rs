@@ -152,6 +152,55 @@ pub(super) unsafe fn tiles<V: Lanes, F: Operands<V>>(
     }
 }
 
+/// A transposed left operand row by row: `to[i × row + s]` is lane (s, i), made of `from[k, i]` for the k of step s. `from` is `width` wide.
+///
+/// # Safety
+/// There is room for all rows, each `row` long.
+#[inline(always)]
+pub(super) unsafe fn lines<V: Lanes, F: Operands<V>>(
+    v: V,
+    to: *mut f32,
+    row: usize,
+    from: &[f32],
+    width: usize,
+    k: Range<usize>,
+    rows: Range<usize>,
+) {
+    let steps = k.len().div_ceil(F::COUNT);
+    let mut square = MaybeUninit::<[f32; 16 * 16]>::uninit();
+    let square = square.as_mut_ptr().cast::<f32>();
+    for some in (0..steps).step_by(V::LEN) {
+        let some = some..steps.min(some + V::LEN);
+        for i in (0..rows.len()).step_by(V::LEN) {
+            let some_rows = rows.start + i..rows.end.min(rows.start + i + V::LEN);
+            for (at, step) in some.clone().enumerate() {
+                let first = k.start + step * F::COUNT;
+                let line = &from[first * width..][some_rows.clone()];
+                let second =
+                    if first + 1 < k.end { &from[(first + 1) * width..][some_rows.clone()] } else { &[] };
+                // SAFETY: a line of the square.
+                unsafe {
+                    let second = if F::COUNT == 2 { load(v, second, 0) } else { v };
+                    F::stacked(load(v, line, 0), second).store_at(square.add(at * V::LEN));
+                }
+            }
+            // SAFETY: room by contract; only lines that were written are read.
+            unsafe {
+                let to = to.add(i * row + some.start);
+                if some.len() == V::LEN && some_rows.len() == V::LEN {
+                    v.transpose_at(square, V::LEN, to, row);
+                    continue;
+                }
+                for at in 0..some.len() {
+                    for i in 0..some_rows.len() {
+                        *to.add(i * row + at) = *square.add(at * V::LEN + i);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A vector of `line` from j on; padded with zeros.
 #[inline(always)]
 fn load<V: Lanes>(v: V, line: &[f32], j: usize) -> V {

@@ -12,12 +12,18 @@ use crate::operands::{Operands, kernel_of_operands};
 use crate::packing::Packing;
 use crate::pool::Parts;
 use crate::scratch::with_scratch;
-use crate::{Cores, Precision, Write};
+use crate::{Cores, Isa, Precision, Write};
 
 /// The largest block packed at once: some 16 MiB of each operand. Steps are lanes, each of one or two values.
 const MOST_STEPS: usize = 1024;
 pub(super) const MOST_ROWS: usize = 4096;
 const MOST_PANELS: usize = 64;
+
+/// Steps of k of one instruction on tile registers.
+pub(super) const STEPS_OF_TILE: usize = 16;
+
+/// Steps of a block on tile registers: half a panel and 32 rows are 48 KiB, the L1 cache of processors that have them.
+const DEPTH_ON_TILES: usize = 192;
 
 /// `y[i, j] = start + Σ_k a[i, k] b[k, j]`, k ascending; y: `[rows, columns]`.
 pub(super) struct LargeProduct<'a> {
@@ -79,8 +85,12 @@ impl LargeProduct<'_> {
     /// Works block by block. Operands are packed once per block, for all tasks; a task is some rows × one panel.
     pub(super) fn run(&self, cores: &Cores) {
         let per_lane = self.precision.per_lane();
-        let packs_left = per_lane > 1 || matches!(self.a, Left::Transposed(_));
+        let packed_left = self.packed_left(cores);
+        let packs_left = packed_left != PackedLeft::No;
         let (size, panels) = (cores.room().block(), self.columns.div_ceil(PANEL));
+        // A block that ends within an instruction's steps would change the order of its sums.
+        let (most_depth, whole) =
+            if self.on_tiles(cores) { (DEPTH_ON_TILES, STEPS_OF_TILE) } else { (size.depth, 1) };
         let mut tile_rows = 1;
         rows_of_tile(cores, self.precision, &mut tile_rows);
         let packs_right = !matches!(self.b, Right::Panels(_, precision) if precision == self.precision);
@@ -92,18 +102,21 @@ impl LargeProduct<'_> {
                 let blocks = tasks(rows.len(), size.rows, most_panels, cores.threads());
                 let steps = k.len().div_ceil(per_lane);
                 let left_block = rows.len().div_ceil(blocks.max(1)).div_ceil(tile_rows) * steps * TILE;
-                let left = match self.a {
-                    Left::Natural(_) => rows.len() * odd_lines(steps),
-                    Left::Transposed(_) => blocks * left_block,
+                let left = match packed_left {
+                    PackedLeft::No => 0,
+                    PackedLeft::Lines => rows.len() * odd_lines(steps),
+                    PackedLeft::Tiles => blocks * left_block,
                 };
                 let right = most_panels * steps * PANEL;
-                let lens = [if packs_left { left } else { 0 }, if packs_right { right } else { 0 }];
+                let lens = [left, if packs_right { right } else { 0 }];
                 with_scratch(lens, |[a, b]| {
                     let packed = (Parts::new(a), Parts::new(b));
                     let rows = rows.clone();
-                    let depth = steps.div_ceil(steps.div_ceil(size.depth).max(1));
+                    let depth = steps.div_ceil(steps.div_ceil(most_depth).max(1)).next_multiple_of(whole);
                     let mut block = PackedBlock {
                         product: self,
+                        packed_left,
+                        on_tiles: self.on_tiles(cores),
                         rows,
                         blocks,
                         k,
@@ -136,6 +149,19 @@ impl LargeProduct<'_> {
                     }
                 });
             }
+        }
+    }
+
+    /// Whether it is computed on the tile registers of the machine.
+    fn on_tiles(&self, cores: &Cores) -> bool {
+        self.precision == Precision::Mixed && cores.isa() == Isa::Amx
+    }
+
+    fn packed_left(&self, cores: &Cores) -> PackedLeft {
+        match self.a {
+            Left::Natural(_) if self.precision.per_lane() == 1 => PackedLeft::No,
+            Left::Transposed(_) if !self.on_tiles(cores) => PackedLeft::Tiles,
+            _ => PackedLeft::Lines,
         }
     }
 
@@ -173,9 +199,23 @@ pub(super) fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = R
     })
 }
 
+/// The order in which the left operand is packed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PackedLeft {
+    /// It is read in place.
+    No,
+    /// Row by row, each an odd number of cache lines long.
+    Lines,
+    /// As [`pack::tiles`] says.
+    Tiles,
+}
+
 /// Some rows × some panels × some k of a product, and its packed operands.
 struct PackedBlock<'a> {
     product: &'a LargeProduct<'a>,
+    packed_left: PackedLeft,
+    /// Whether it is computed on the tile registers of the machine.
+    on_tiles: bool,
     rows: Range<usize>,
     /// Blocks of rows, one task per panel each.
     blocks: usize,
@@ -199,9 +239,10 @@ impl PackedBlock<'_> {
     /// Where block of rows `i` is packed.
     fn left(&self, i: usize) -> *mut f32 {
         let start = self.packed.0.start();
-        start.wrapping_add(match self.product.a {
-            Left::Natural(_) => (self.rows_of(i).start - self.rows.start) * odd_lines(self.steps),
-            Left::Transposed(_) => i * self.left_block,
+        start.wrapping_add(match self.packed_left {
+            PackedLeft::No => 0,
+            PackedLeft::Lines => (self.rows_of(i).start - self.rows.start) * odd_lines(self.steps),
+            PackedLeft::Tiles => i * self.left_block,
         })
     }
 
@@ -228,6 +269,9 @@ fn pack_left_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: us
         match block.product.a {
             Left::Natural(a) => {
                 pack::shorten::<V, F>(v, to, odd_lines(block.steps), a, block.product.depth, k, rows);
+            }
+            Left::Transposed(a) if block.packed_left == PackedLeft::Lines => {
+                pack::lines::<V, F>(v, to, odd_lines(block.steps), a, block.product.rows, k, rows);
             }
             Left::Transposed(a) => pack::tiles::<V, F>(v, to, a, block.product.rows, k, rows),
         }
@@ -263,12 +307,13 @@ kernel_of_operands!(fn part(block: &PackedBlock<'_>, i: usize, panel: usize) = p
 #[inline(always)]
 fn part_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize, panel: usize) {
     let (product, rows, k) = (block.product, block.rows_of(i), block.k.clone());
-    let (a, a_row, a_step, a_tile) = match product.a {
-        Left::Natural(a) if F::COUNT == 1 => {
+    let packed = block.left(i).cast_const();
+    let (a, a_row, a_step, a_tile) = match (product.a, block.packed_left) {
+        (Left::Natural(a), PackedLeft::No) => {
             (a[rows.start * product.depth + k.start..].as_ptr(), product.depth, 1, None)
         }
-        Left::Natural(_) => (block.left(i).cast_const(), odd_lines(block.steps), 1, None),
-        Left::Transposed(_) => (block.left(i).cast_const(), 1, TILE, Some(block.steps * TILE)),
+        (_, PackedLeft::Tiles) => (packed, 1, TILE, Some(block.steps * TILE)),
+        _ => (packed, odd_lines(block.steps), 1, None),
     };
     let columns = product.columns_of(block.panels.start + panel);
     let (b, b_step, b_tile) = match product.b {
@@ -299,7 +344,13 @@ fn part_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize, 
         };
         // SAFETY: shapes were asserted at the entry: a and b hold these rows, steps and columns, and so does y,
         // which no other task uses there.
-        unsafe { strip.run::<V, F>(v) };
+        unsafe {
+            match block.on_tiles {
+                #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+                true => strip.run_amx::<V, F>(v),
+                _ => strip.run::<V, F>(v),
+            }
+        };
     }
     if let Some(kind) = product.activation.filter(|_| k.end == product.depth) {
         for row in rows {

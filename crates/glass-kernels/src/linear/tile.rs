@@ -185,4 +185,4 @@ pub(super) fn part_of(count: usize, parts: usize, t: usize) -> Range<usize> {
 }
 
 /// How many floats a single row prefetches ahead: 2 KiB.
-const AHEAD: usize = 512;
+pub(super) const AHEAD: usize = 512;

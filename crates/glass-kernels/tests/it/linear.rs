@@ -302,9 +302,9 @@ fn no_rows_no_work() {
     }
 }
 
-/// Products of two bf16 are exact, so it does not matter whether a machine fuses.
+/// Products of two bf16 are exact, so it does not matter whether a machine fuses; AMX sums in another order.
 #[test]
-fn mixed_products_are_the_same_on_every_instruction_set() {
+fn mixed_products_are_the_same_on_every_instruction_set_but_amx() {
     for shape in SHAPES.into_iter().chain([[20, 1100, 90]]) {
         let case = Case::new(shape);
         let run = |cores: &Cores| {
@@ -312,11 +312,44 @@ fn mixed_products_are_the_same_on_every_instruction_set() {
             [case.forward(cores, Layout::Rows, None), dx, dw, dbias]
         };
         let plain = run(&Cores::with(Isa::Plain, 1).unwrap().with_precision(Precision::Mixed));
-        for cores in each().filter(|cores| cores.precision() == Precision::Mixed) {
+        let others = each().filter(|cores| cores.precision() == Precision::Mixed && cores.isa() != Isa::Amx);
+        for cores in others {
             for (a, b) in plain.iter().zip(run(&cores)) {
                 assert_same_bits(&format!("{} {shape:?}", name(&cores)), a, &b);
             }
         }
+    }
+}
+
+/// The order of the manual: of every 32 products those at even places and those at odd places are summed apart, and both together are
+/// added to the sum.
+#[test]
+fn amx_sums_in_the_order_of_its_manual() {
+    let Some(cores) = Cores::with(Isa::Amx, 2).map(|cores| cores.with_precision(Precision::Mixed)) else {
+        return;
+    };
+    for [rows, inputs, outputs] in SHAPES.into_iter().chain([[33, 1100, 90], [70, 2100, 65]]) {
+        let case = Case::new([rows, inputs, outputs]);
+        let rounded = |x: &[f32]| -> Vec<f32> { x.iter().map(|&x| bf16_to_f32(f32_to_bf16(x))).collect() };
+        let (x, w) = (rounded(&case.x), rounded(&case.w));
+        let mut expected = vec![0.0; rows * outputs];
+        for (at, y) in expected.iter_mut().enumerate() {
+            let (row, output) =
+                (&x[at / outputs * inputs..][..inputs], &w[at % outputs * inputs..][..inputs]);
+            *y = case.bias[at % outputs];
+            for (a, b) in row.chunks(32).zip(output.chunks(32)) {
+                let [even, odd] = [0, 1].map(|place| {
+                    let places = a.iter().zip(b).skip(place).step_by(2);
+                    places.fold(0.0f32, |sum, (a, b)| a.mul_add(*b, sum))
+                });
+                *y += even + odd;
+            }
+        }
+        assert_same_bits(
+            &format!("{rows} × {inputs} × {outputs}"),
+            &case.forward(&cores, Layout::Rows, None),
+            &expected,
+        );
     }
 }
 

@@ -239,7 +239,7 @@ fn threads_and_activation_change_no_bit() {
 #[test]
 fn vnni_changes_no_bit() {
     let each = |scales| {
-        [Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16]
+        [Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16, Isa::Amx]
             .map(|isa| Cores::with(isa, 1).map(|cores| cores.with_input_scales(scales)))
     };
     for (shape, packing) in SHAPES.iter().flat_map(|&s| QUANTISED.map(|packing| (s, packing))) {
