@@ -9,7 +9,7 @@ use crate::lanes::Lanes;
 use crate::operands::Operands;
 
 /// Rows of a tile, lanes of one of its rows, and steps of k of an instruction.
-const SIDE: usize = super::product::STEPS_OF_TILE;
+const SIDE: usize = super::pack::SQUARE;
 
 /// Bytes of a row of a tile.
 const ROW: usize = 4 * SIDE;
@@ -29,11 +29,8 @@ impl Strip {
     }
 
     unsafe fn tiles_amx(&self) {
-        assert!(
-            self.a_step == 1
-                && self.a_tile.is_none()
-                && self.b_tile.is_none_or(|tile| tile >= PANEL * self.depth)
-        );
+        let a_tile = self.a_tile.expect("a is packed in squares");
+        assert!(self.b_tile.is_none_or(|tile| tile >= PANEL * self.depth));
         let mut outputs = [0.0; 2 * SIDE * PANEL];
         let (groups, rest) = (self.depth / SIDE, self.depth % SIDE);
         // A change of the shape of tiles clears them, so blocks of the same shape follow each other.
@@ -62,8 +59,8 @@ impl Strip {
                         let block = Block {
                             from,
                             from_row: 4 * from_row,
-                            a: self.a.wrapping_add(row * self.a_row + done * SIDE),
-                            a_row: 4 * self.a_row,
+                            a: self.a.wrapping_add(row / SIDE * a_tile + done * SIDE * SIDE),
+                            a_lower: 4 * a_tile,
                             b: self.b.wrapping_add(done * SIDE * PANEL + column),
                             groups: count,
                             y: to,
@@ -112,7 +109,7 @@ impl Strip {
                 for some in (0..self.depth).step_by(SIDE) {
                     let (mut even, mut odd) = ([zeros; VECTORS], [zeros; VECTORS]);
                     for k in some..self.depth.min(some + SIDE) {
-                        let pair = (*self.a.add(k)).to_bits();
+                        let pair = (*self.a.add(k / SIDE * SIDE * SIDE + k % SIDE)).to_bits();
                         let lower = v.splat(f32::from_bits(pair & 0xffff));
                         let upper = v.splat(f32::from_bits(pair & 0xffff_0000));
                         for c in 0..VECTORS {
@@ -180,7 +177,8 @@ struct Block {
     from: *const f32,
     from_row: usize,
     a: *const f32,
-    a_row: usize,
+    /// The distance to the next 16 rows; each lies in squares of a tile.
+    a_lower: usize,
     b: *const f32,
     /// Steps of k in 16s, or in what the tiles are configured for.
     groups: usize,
@@ -219,8 +217,8 @@ impl Block {
                 "tileloadd tmm5, [{a_lower} + {a_row}]",
                 "tdpbf16ps tmm2, tmm5, tmm6",
                 "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {a}, 64",
-                "add {a_lower}, 64",
+                "add {a}, 1024",
+                "add {a_lower}, 1024",
                 "add {b}, 4096",
                 "dec {groups}",
                 "jnz 2b",
@@ -233,8 +231,8 @@ impl Block {
                 from_lower = in(reg) self.from.wrapping_byte_add(SIDE * self.from_row),
                 from_row = in(reg) self.from_row,
                 a = inout(reg) self.a => _,
-                a_lower = inout(reg) self.a.wrapping_byte_add(SIDE * self.a_row) => _,
-                a_row = in(reg) self.a_row,
+                a_lower = inout(reg) self.a.wrapping_byte_add(self.a_lower) => _,
+                a_row = in(reg) ROW,
                 b = inout(reg) self.b => _,
                 b_row = in(reg) 4 * PANEL,
                 groups = inout(reg) self.groups => _,
@@ -274,7 +272,7 @@ impl Block {
                 "tdpbf16ps tmm2, tmm4, tmm6",
                 "tileloadd tmm7, [{b} + {b_row} + 192]",
                 "tdpbf16ps tmm3, tmm4, tmm7",
-                "add {a}, 64",
+                "add {a}, 1024",
                 "add {b}, 4096",
                 "dec {groups}",
                 "jnz 2b",
@@ -286,7 +284,7 @@ impl Block {
                 from = in(reg) self.from,
                 from_row = in(reg) self.from_row,
                 a = inout(reg) self.a => _,
-                a_row = in(reg) self.a_row,
+                a_row = in(reg) ROW,
                 b = inout(reg) self.b => _,
                 b_row = in(reg) 4 * PANEL,
                 groups = inout(reg) self.groups => _,

@@ -18,6 +18,9 @@ use crate::tiles::MOST_ROWS;
 /// Floats of a step of a tile of the left operand; those beyond the tile's rows are not read.
 pub(super) const TILE: usize = MOST_ROWS;
 
+/// Rows, and lanes of each, of what a tile register holds.
+pub(super) const SQUARE: usize = 16;
+
 /// Steps of all tiles that are packed before the next ones: their lines are then in the L1 cache for every tile.
 const STEPS: usize = 16;
 
@@ -152,50 +155,65 @@ pub(super) unsafe fn tiles<V: Lanes, F: Operands<V>>(
     }
 }
 
-/// A transposed left operand row by row: `to[i × row + s]` is lane (s, i), made of `from[k, i]` for the k of step s. `from` is `width` wide.
+/// The left operand in squares, `[rows / SQUARE][steps / SQUARE][SQUARE][SQUARE]`: lane (i, s) is made of `from[i, k]` for the k of step
+/// s, or of `from[k, i]` if it is `transposed`. `from` is `width` wide. What lies beyond the last row or step is unspecified.
 ///
 /// # Safety
-/// There is room for all rows, each `row` long.
+/// There is room for all squares.
 #[inline(always)]
-pub(super) unsafe fn lines<V: Lanes, F: Operands<V>>(
+pub(super) unsafe fn squares<V: Lanes, F: Operands<V>>(
+    v: V,
+    mut to: *mut f32,
+    (from, width, transposed): (&[f32], usize, bool),
+    k: Range<usize>,
+    rows: Range<usize>,
+) {
+    let mut lines = [0.0; SQUARE * SQUARE];
+    for i in rows.clone().step_by(SQUARE) {
+        let rows = i..rows.end.min(i + SQUARE);
+        for first in k.clone().step_by(SQUARE * F::COUNT) {
+            let k = first..k.end.min(first + SQUARE * F::COUNT);
+            // SAFETY: room by contract.
+            unsafe {
+                if transposed {
+                    columns::<V, F>(v, lines.as_mut_ptr(), from, width, k.clone(), rows.clone());
+                    for (s, i) in (0..SQUARE)
+                        .step_by(V::LEN)
+                        .flat_map(|s| (0..SQUARE).step_by(V::LEN).map(move |i| (s, i)))
+                    {
+                        let from = lines.as_ptr().add(s * SQUARE + i);
+                        v.transpose_at(from, SQUARE, to.add(i * SQUARE + s), SQUARE);
+                    }
+                } else {
+                    shorten::<V, F>(v, to, SQUARE, from, width, k.clone(), rows.clone());
+                }
+                to = to.add(SQUARE * SQUARE);
+            }
+        }
+    }
+}
+
+/// Lane (s, i) `= from[k, i]` for the k of every step s and some rows i, at most SQUARE of both.
+///
+/// # Safety
+/// There is room for a square.
+#[inline(always)]
+unsafe fn columns<V: Lanes, F: Operands<V>>(
     v: V,
     to: *mut f32,
-    row: usize,
     from: &[f32],
     width: usize,
     k: Range<usize>,
     rows: Range<usize>,
 ) {
-    let steps = k.len().div_ceil(F::COUNT);
-    let mut square = MaybeUninit::<[f32; 16 * 16]>::uninit();
-    let square = square.as_mut_ptr().cast::<f32>();
-    for some in (0..steps).step_by(V::LEN) {
-        let some = some..steps.min(some + V::LEN);
-        for i in (0..rows.len()).step_by(V::LEN) {
-            let some_rows = rows.start + i..rows.end.min(rows.start + i + V::LEN);
-            for (at, step) in some.clone().enumerate() {
-                let first = k.start + step * F::COUNT;
-                let line = &from[first * width..][some_rows.clone()];
-                let second =
-                    if first + 1 < k.end { &from[(first + 1) * width..][some_rows.clone()] } else { &[] };
-                // SAFETY: a line of the square.
-                unsafe {
-                    let second = if F::COUNT == 2 { load(v, second, 0) } else { v };
-                    F::stacked(load(v, line, 0), second).store_at(square.add(at * V::LEN));
-                }
-            }
-            // SAFETY: room by contract; only lines that were written are read.
+    for (s, first) in k.clone().step_by(F::COUNT).enumerate() {
+        let line = &from[first * width..][rows.clone()];
+        let second = if first + 1 < k.end { &from[(first + 1) * width..][rows.clone()] } else { &[] };
+        for i in (0..SQUARE).step_by(V::LEN) {
+            // SAFETY: by contract.
             unsafe {
-                let to = to.add(i * row + some.start);
-                if some.len() == V::LEN && some_rows.len() == V::LEN {
-                    v.transpose_at(square, V::LEN, to, row);
-                    continue;
-                }
-                for at in 0..some.len() {
-                    for i in 0..some_rows.len() {
-                        *to.add(i * row + at) = *square.add(at * V::LEN + i);
-                    }
-                }
+                let second = if F::COUNT == 2 { load(v, second, i) } else { v };
+                F::stacked(load(v, line, i), second).store_at(to.add(s * SQUARE + i));
             }
         }
     }

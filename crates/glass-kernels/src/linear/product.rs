@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::PANEL;
-use super::pack::{self, Order, TILE};
+use super::pack::{self, Order, SQUARE, TILE};
 use super::tile::{Strip, tile_columns, tile_rows};
 use crate::activate::{Activation, activate_in_place};
 use crate::blocks::tasks;
@@ -18,9 +18,6 @@ use crate::{Cores, Isa, Precision, Write};
 const MOST_STEPS: usize = 1024;
 pub(super) const MOST_ROWS: usize = 4096;
 const MOST_PANELS: usize = 64;
-
-/// Steps of k of one instruction on tile registers.
-pub(super) const STEPS_OF_TILE: usize = 16;
 
 /// Steps of a block on tile registers: half a panel and 32 rows are 48 KiB, the L1 cache of processors that have them.
 const DEPTH_ON_TILES: usize = 192;
@@ -90,7 +87,7 @@ impl LargeProduct<'_> {
         let (size, panels) = (cores.room().block(), self.columns.div_ceil(PANEL));
         // A block that ends within an instruction's steps would change the order of its sums.
         let (most_depth, whole) =
-            if self.on_tiles(cores) { (DEPTH_ON_TILES, STEPS_OF_TILE) } else { (size.depth, 1) };
+            if self.on_tiles(cores) { (DEPTH_ON_TILES, SQUARE) } else { (size.depth, 1) };
         let mut tile_rows = 1;
         rows_of_tile(cores, self.precision, &mut tile_rows);
         let packs_right = !matches!(self.b, Right::Panels(_, precision) if precision == self.precision);
@@ -106,6 +103,7 @@ impl LargeProduct<'_> {
                     PackedLeft::No => 0,
                     PackedLeft::Lines => rows.len() * odd_lines(steps),
                     PackedLeft::Tiles => blocks * left_block,
+                    PackedLeft::Squares => (rows.len() + blocks * SQUARE) * steps.next_multiple_of(SQUARE),
                 };
                 let right = most_panels * steps * PANEL;
                 let lens = [left, if packs_right { right } else { 0 }];
@@ -116,7 +114,6 @@ impl LargeProduct<'_> {
                     let mut block = PackedBlock {
                         product: self,
                         packed_left,
-                        on_tiles: self.on_tiles(cores),
                         rows,
                         blocks,
                         k,
@@ -159,9 +156,10 @@ impl LargeProduct<'_> {
 
     fn packed_left(&self, cores: &Cores) -> PackedLeft {
         match self.a {
+            _ if self.on_tiles(cores) => PackedLeft::Squares,
             Left::Natural(_) if self.precision.per_lane() == 1 => PackedLeft::No,
-            Left::Transposed(_) if !self.on_tiles(cores) => PackedLeft::Tiles,
-            _ => PackedLeft::Lines,
+            Left::Natural(_) => PackedLeft::Lines,
+            Left::Transposed(_) => PackedLeft::Tiles,
         }
     }
 
@@ -208,14 +206,14 @@ enum PackedLeft {
     Lines,
     /// As [`pack::tiles`] says.
     Tiles,
+    /// As [`pack::squares`] says, for tile registers.
+    Squares,
 }
 
 /// Some rows × some panels × some k of a product, and its packed operands.
 struct PackedBlock<'a> {
     product: &'a LargeProduct<'a>,
     packed_left: PackedLeft,
-    /// Whether it is computed on the tile registers of the machine.
-    on_tiles: bool,
     rows: Range<usize>,
     /// Blocks of rows, one task per panel each.
     blocks: usize,
@@ -243,6 +241,10 @@ impl PackedBlock<'_> {
             PackedLeft::No => 0,
             PackedLeft::Lines => (self.rows_of(i).start - self.rows.start) * odd_lines(self.steps),
             PackedLeft::Tiles => i * self.left_block,
+            // Every block may end within a square.
+            PackedLeft::Squares => {
+                (self.rows_of(i).start - self.rows.start + i * SQUARE) * self.steps.next_multiple_of(SQUARE)
+            }
         })
     }
 
@@ -267,11 +269,14 @@ fn pack_left_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: us
     // SAFETY: `run` allocated all steps of these rows, in whole tiles if they are transposed.
     unsafe {
         match block.product.a {
+            Left::Natural(a) if block.packed_left == PackedLeft::Squares => {
+                pack::squares::<V, F>(v, to, (a, block.product.depth, false), k, rows);
+            }
+            Left::Transposed(a) if block.packed_left == PackedLeft::Squares => {
+                pack::squares::<V, F>(v, to, (a, block.product.rows, true), k, rows);
+            }
             Left::Natural(a) => {
                 pack::shorten::<V, F>(v, to, odd_lines(block.steps), a, block.product.depth, k, rows);
-            }
-            Left::Transposed(a) if block.packed_left == PackedLeft::Lines => {
-                pack::lines::<V, F>(v, to, odd_lines(block.steps), a, block.product.rows, k, rows);
             }
             Left::Transposed(a) => pack::tiles::<V, F>(v, to, a, block.product.rows, k, rows),
         }
@@ -313,6 +318,10 @@ fn part_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize, 
             (a[rows.start * product.depth + k.start..].as_ptr(), product.depth, 1, None)
         }
         (_, PackedLeft::Tiles) => (packed, 1, TILE, Some(block.steps * TILE)),
+        // Its steps follow each other in squares.
+        (_, PackedLeft::Squares) => {
+            (packed, SQUARE, SQUARE, Some(block.steps.next_multiple_of(SQUARE) * SQUARE))
+        }
         _ => (packed, odd_lines(block.steps), 1, None),
     };
     let columns = product.columns_of(block.panels.start + panel);
@@ -345,7 +354,7 @@ fn part_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize, 
         // SAFETY: shapes were asserted at the entry: a and b hold these rows, steps and columns, and so does y,
         // which no other task uses there.
         unsafe {
-            match block.on_tiles {
+            match block.packed_left == PackedLeft::Squares {
                 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
                 true => strip.run_amx::<V, F>(v),
                 _ => strip.run::<V, F>(v),
