@@ -6,9 +6,10 @@
 
 Both sides learn the same token ids, with as many weights, on the same threads, and are judged on the same held-out text; seconds
 are those of training, without evaluations. Which of PyTorch's variants is fastest is measured first (eager or compiled; float32
-or bfloat16; malloc tuned), in turns with Glass, and that one runs. Then both train with every seed, one after the other. `shakespeare`:
-4 layers × 128, context 64, characters, 2,000 steps of 12 samples. `stories`: 6 × 384, context 256, 4,096 tokens learned from the texts,
-as many steps of 12 samples as PyTorch takes in an hour; with --kept, that side goes on where an earlier call was stopped.
+or bfloat16; malloc tuned), in turns with Glass in both precisions, and the fastest of each run. Then both train with every seed, one after
+the other. `shakespeare`: 4 layers × 128, context 64, characters, 2,000 steps of 12 samples. `stories`: 6 × 384, context 256, 4,096 tokens
+learned from the texts, as many steps of 12 samples as PyTorch takes in an hour; with --kept, what was chosen is kept, and PyTorch's
+side goes on where an earlier call was stopped. The loss to reach is that at PyTorch's end; if it was lower before, that one is said too.
 
 With --ablate, only Glass runs: the recipe with one choice changed at a time, for as many steps.
 """
@@ -35,6 +36,9 @@ VARIANTS = {
     "eager f32": [], "compiled f32": ["--compiled"], "eager bf16": ["--precision", "bf16"],
     "compiled bf16": ["--compiled", "--precision", "bf16"],
 }
+# Mixed precision needs a processor that multiplies pairs.
+CPU = Path("/proc/cpuinfo")
+PRECISIONS = ["f32", "mixed"] if CPU.exists() and "avx512_bf16" in CPU.read_text() else ["f32"]
 END_OF_TEXT = "<|endoftext|>"
 
 
@@ -119,22 +123,23 @@ def nanogpt(folder, shape, task, steps, *more):
 
 
 def fastest(folder, shape, task, threads):
-    """The variant of PyTorch that takes a step soonest, and the seconds of a step of each and of Glass."""
+    """The variant of PyTorch and the precision of Glass that take a step soonest, both with AdamW, and the seconds of a step of each."""
     sides = {
         name: Side(nanogpt(folder, shape, task, 1000, "--threads", threads, "--turns", *more), **TUNED)
         for name, more in VARIANTS.items()
     }
-    sides["glass, AdamW"] = ours("train", *shape, task.batch, threads, "f32")
+    for precision in PRECISIONS:
+        sides[f"glass {precision}"] = ours("train", *shape, task.batch, threads, precision)
     seconds, _ = interleave(sides, 3, task.turn, max(task.turn // 4, 1))
     for side in sides.values():
         side.close()
     step = {name: median(taken) / task.turn for name, taken in seconds.items()}
-    return min(VARIANTS, key=step.get), step
+    return min(VARIANTS, key=step.get), min(PRECISIONS, key=lambda precision: step[f"glass {precision}"]), step
 
 
 def their_run(folder, shape, task, steps, threads, seed, variant, kept):
     """(seconds, validation loss) of nanoGPT's recipe."""
-    more = ["--seed", seed, "--threads", threads, "--every", max(steps // 10, 1), *VARIANTS[variant]]
+    more = ["--seed", seed, "--threads", threads, "--every", max(steps // 20, 1), *VARIANTS[variant]]
     if kept:
         more += ["--kept", kept / f"nanogpt-{seed}.pt"]
     command = [str(part) for part in nanogpt(folder, shape, task, steps, *more)]
@@ -176,18 +181,25 @@ def until(curve, loss):
 def compare(program, name, folder, vocabulary, asked):
     task = TASKS[name]
     shape = task.shape(vocabulary)
-    variant, step = fastest(folder, shape, task, asked.threads)
+    kept = asked.kept and asked.kept / "choice.json"
+    if kept and kept.exists():
+        variant, precision, step = json.loads(kept.read_text())
+    else:
+        variant, precision, step = fastest(folder, shape, task, asked.threads)
+        if kept:
+            kept.write_text(json.dumps([variant, precision, step]))
     for side, seconds in step.items():
         print(f"{side:14} {task.batch * task.context / seconds:9,.0f} tokens/s")
     steps = task.steps or round(task.hour / step[variant])
-    print(f"nanoGPT's recipe: {variant}, {steps:,} steps")
+    print(f"nanoGPT's recipe: {variant}, {steps:,} steps; Glass: {precision}", flush=True)
     runs = []
     for seed in range(1, asked.seeds + 1):
         theirs = their_run(folder, shape, task, steps, asked.threads, seed, variant, asked.kept)
         our_steps = asked.steps or task.our_steps
         every = max(our_steps // 20, 1)
         curve, weights = our_run(
-            program, folder, shape, task, asked.threads, seed, every, "--steps", our_steps, "--batch", task.our_batch
+            program, folder, shape, task, asked.threads, seed, every, "--steps", our_steps, "--batch", task.our_batch,
+            "--precision", precision,
         )
         loss = theirs[-1][1]
         took = until(curve, loss)
@@ -195,11 +207,15 @@ def compare(program, name, folder, vocabulary, asked):
         sooner = f"{theirs[-1][0] / took:.1f} × sooner" if took else "not reached"
         print(f"seed {seed}: {loss:.4f} after {theirs[-1][0]:.0f} s, Glass after {took or curve[-1][0]:.1f} s "
               f"(ends at {curve[-1][1]:.4f}): {sooner}", flush=True)
+        at, lowest = min(theirs, key=lambda point: point[1])
+        if lowest < loss:
+            below = until(curve, lowest)
+            print(f"        its lowest, {lowest:.4f} after {at:.0f} s, " + (f"Glass after {below:.1f} s" if below else "Glass not"))
     found = [run["nanogpt"][-1][0] / run["seconds"] for run in runs if run["seconds"]]
     if found:
         print(f"{median(found):.1f} × sooner, {min(found):.1f} to {max(found):.1f}; {runs[0]['weights']:,} weights")
     about = machine(["torch"]) | {"threads": asked.threads, "what": "seconds of training and validation loss"}
-    results = {"task": name, "variant": variant, "seconds of a step": step, "steps": steps, "runs": runs}
+    results = {"task": name, "variant": variant, "precision": precision, "seconds of a step": step, "steps": steps, "runs": runs}
     path = record(f"sooner-{name}", about, results)
     both = [
         Line(who if run["seed"] == 1 else "", colour, run[key])

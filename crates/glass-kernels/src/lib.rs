@@ -4,8 +4,8 @@
 //! Matrices are row-major unless stated otherwise; `rows` of an activation are positions, `cols` its width. Shapes
 //! are asserted once, at the entry of each function; nothing here returns an error.
 //!
-//! **Same bits.** Every output element is one chain of multiply-adds in ascending k, whether one row is computed or
-//! a thousand; sums are cut by shape, never by threads or caches, and partial sums are added in index order.
+//! **Same bits.** Every output element is one chain of multiply-adds in ascending k (products on AMX excepted, whose order is as
+//! fixed), whether one row is computed or a thousand; sums are cut by shape, never by threads or caches, and partial sums are added in index order.
 
 pub mod activate;
 pub mod adamw;

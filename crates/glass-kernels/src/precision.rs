@@ -12,7 +12,8 @@ pub enum Precision {
     /// Rounded to bf16 (to nearest, ties to even), two per lane, which doubles the speed if the machine multiplies
     /// pairs. The product of two bf16 is exact in f32. If the machine multiplies pairs, subnormal operands and
     /// results are treated as zero; elsewhere, much more slowly, they are not, and everything else is equal bit for
-    /// bit.
+    /// bit, except on [`Isa::Amx`], where the products of 32 values at even places and those at odd places are summed apart before
+    /// they are added.
     Mixed,
 }
 

@@ -15,7 +15,7 @@ const SIDE: usize = super::pack::SQUARE;
 const ROW: usize = 4 * SIDE;
 
 impl Strip {
-    /// [`run`](Strip::run) for lanes of two bf16; a and b are not in tiles of their own.
+    /// [`run`](Strip::run) for lanes of two bf16, with a in [`squares`](super::pack::squares).
     ///
     /// For every 32 values of k, those at even places and those at odd places are summed apart, each in ascending order, and the
     /// sum of both is added to y. Subnormal numbers are treated as zero.
