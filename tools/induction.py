@@ -18,8 +18,8 @@ from pathlib import Path
 
 VOCABULARY, CONTEXT, TEXTS, ASKED = 64, 64, 250_000, 60
 RUN = (
-    f"--bin u16 --vocab {VOCABULARY} --layers 2 --heads 4 --width 128 --context {CONTEXT} --batch 64 --lr 1e-3 --weight-decay 0.01 "
-    "--order sequential --precision mixed --checkpoint-every 25 --eval-every 1000 --eval-samples 40 --look"
+    f"--recipe gpt2 --bin u16 --vocab {VOCABULARY} --layers 2 --heads 4 --width 128 --context {CONTEXT} --batch 64 --lr 1e-3 "
+    "--weight-decay 0.01 --order sequential --precision mixed --checkpoint-every 25 --eval-every 1000 --eval-samples 40 --look"
 )
 
 

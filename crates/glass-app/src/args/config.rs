@@ -23,8 +23,11 @@ pub const SAMPLE: &str = "sample";
 /// Options that learn something from the sample in two minutes on two cores.
 const FOR_SAMPLE: &str = include_str!("sample.toml");
 
-/// Options that belong together, by the name of the recipe.
-pub const RECIPES: [(&str, &str); 2] = [("gpt2", ""), ("fast", include_str!("recipes/fast.toml"))];
+/// Options that belong together, by the name of the recipe; the first is that of a new model that names none.
+pub const RECIPES: [(&str, &str); 2] = [("fast", include_str!("recipes/fast.toml")), ("gpt2", "")];
+
+/// Options of a recipe that are for its optimiser only.
+const OF_ITS_OPTIMISER: [&str; 4] = ["lr", "matrix-lr", "momentum", "muon-every"];
 
 /// Options of a single call, which are not kept with a run.
 const OF_A_CALL: [&str; 8] = ["out", "config", "resume", "plan", "show-mask", "json", "plain", "help"];
@@ -90,11 +93,14 @@ pub fn expanded(arguments: Vec<OsString>) -> Result<Expanded, Fail> {
             Err(_) => {}
         }
     }
-    if let Some(recipe) = given.value("recipe") {
+    if let Some(recipe) =
+        given.value("recipe").or_else(|| given.begins_a_model().then(|| RECIPES[0].0.into()))
+    {
         // An unknown name is refused with all other wrong values.
         let known = RECIPES.iter().find(|(name, _)| recipe == Path::new(name));
         if let Some((name, options)) = known {
-            added.extend(given.add(&command, &format!("--recipe {name}"), options)?);
+            let options = given.suitable(name, options);
+            added.extend(given.add(&command, &format!("--recipe {name}"), &options)?);
         }
     }
     if !given.has("resume") && given.value("data").is_some_and(|data| is_sample(&data)) {
@@ -147,6 +153,28 @@ impl Given {
 
     fn value(&self, name: &str) -> Option<PathBuf> {
         self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value.into())
+    }
+
+    /// Whether a new model of sizes of its own is trained. What needs --from is refused without it, but not if an option that excludes
+    /// --from is there.
+    fn begins_a_model(&self) -> bool {
+        !["from", "preset", "draft-for", "resume", "lora", "preferences"]
+            .iter()
+            .any(|option| self.has(option))
+    }
+
+    /// A recipe with its name, without what is for its optimiser if another one was given. A rate that was given is that of all matrices.
+    fn suitable(&self, name: &str, recipe: &str) -> String {
+        let mut options: Table = recipe.parse().expect("a recipe of the program");
+        let own = options.get("optimiser").and_then(Value::as_str).map(Path::new);
+        if self.value("optimiser").is_some_and(|given| own.is_some_and(|own| given != own)) {
+            OF_ITS_OPTIMISER.iter().for_each(|option| drop(options.remove(*option)));
+        }
+        if self.has("lr") {
+            options.remove("matrix-lr");
+        }
+        options.insert("recipe".into(), name.into());
+        options.to_string()
     }
 
     /// The arguments for a file's options, without those that are overridden.

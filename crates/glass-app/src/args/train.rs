@@ -149,8 +149,8 @@ pub struct ShapeArgs {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["layers", "heads", "width", "from"])]
     pub preset: Option<String>,
 
-    /// Options of model and optimiser that belong together; each of them may be given instead. `glass train --recipe fast
-    /// --plan …` shows what they cost
+    /// Options of model and optimiser that belong together; each of them may be given instead. A new model is trained as fast says,
+    /// unless it is a preset; gpt2 is what the other options' defaults say
     #[arg(long, value_name = "NAME", value_parser = RECIPES.map(|(name, _)| name), conflicts_with_all = ["preset", "from"])]
     pub recipe: Option<String>,
 
@@ -280,7 +280,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub recompute: bool,
 
-    /// Go on with the run in --out, with its own options; --steps, --epochs, --minutes, --lr, --min-lr, --warmup and --clip
+    /// Go on with the run in --out, with its own options; --steps, --epochs, --minutes, --lr, --matrix-lr, --min-lr, --warmup and --clip
     /// may be given anew, as may what is only shown and kept
     #[arg(long, requires = "out")]
     pub resume: bool,

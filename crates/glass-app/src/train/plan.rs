@@ -6,7 +6,7 @@ use std::time::Instant;
 use glass::backend::{Cpu, Precision};
 use glass::train::set::Set;
 use glass::train::settings::Settings;
-use glass_kernels::peak;
+use glass_kernels::{Cores, peak};
 use serde_json::json;
 
 use super::budget::{Budget, Requested};
@@ -27,12 +27,12 @@ const BURSTS: usize = 25;
 /// The peak of mixed precision must exceed that of f32 by this factor. Machines have half or twice.
 const LEAST_GAIN: f64 = 1.2;
 
-/// Multiply-adds in registers on all threads, in FLOP/s, at the CPU's precision: the best of several bursts of some
+/// Multiply-adds in registers on all threads, in FLOP/s, at the precision of the cores: the best of several bursts of some
 /// milliseconds. Other load makes a burst slower, never faster.
-fn peak(cpu: &Cpu) -> f64 {
+fn peak(cores: &Cores) -> f64 {
     let burst = || {
         let begun = Instant::now();
-        let flops = peak::multiply_add(cpu.cores(), 2_000_000);
+        let flops = peak::multiply_add(cores, 2_000_000);
         flops / begun.elapsed().as_secs_f64().max(1e-9)
     };
     (0..BURSTS).map(|_| burst()).fold(0.0, f64::max)
@@ -40,12 +40,12 @@ fn peak(cpu: &Cpu) -> f64 {
 
 /// The same CPU at the requested precision, and its peak.
 pub fn at(cpu: Cpu, precision: Precision) -> Result<(Cpu, f64), Fail> {
-    let before = peak(&cpu);
+    let before = peak(cpu.cores());
     if precision == Precision::F32 {
         return Ok((cpu, before));
     }
     let cpu = cpu.with_precision(precision)?;
-    let peak = peak(&cpu);
+    let peak = peak(cpu.cores());
     if peak < LEAST_GAIN * before {
         return Err(Fail::asked(format!(
             "--precision: mixed was given, but this processor multiplies 16-bit numbers at {:.0} GFLOP/s and 32-bit ones at \
@@ -55,6 +55,16 @@ pub fn at(cpu: Cpu, precision: Precision) -> Result<(Cpu, f64), Fail> {
         )));
     }
     Ok((cpu, peak))
+}
+
+/// How many times the peak of f32 that of mixed precision is, if a run in f32 leaves so much unused.
+pub fn unused(cpu: &Cpu, peak_of_f32: f64) -> Option<f64> {
+    let cores = cpu.cores();
+    if cores.precision() == Precision::Mixed || !Precision::Mixed.gains(cores.isa()) {
+        return None;
+    }
+    let mixed = Cores::with(cores.isa(), cores.threads())?.with_precision(Precision::Mixed);
+    Some(peak(&mixed) / peak_of_f32).filter(|times| *times >= LEAST_GAIN)
 }
 
 /// Tokens of one evaluation.

@@ -17,7 +17,7 @@ fn quantised_weights_are_kept_as_they_are() {
         assert!(done.status == 2 && done.stderr.contains(part), "{arguments:?}: {}", done.stderr);
     };
     fs::write(scratch.0.join("book.txt"), book()).unwrap();
-    let train = ["train", "--data", "book.txt", "--out", "m", "--steps", "2"];
+    let train = ["train", "--data", "book.txt", "--recipe", "gpt2", "--out", "m", "--steps", "2"];
     let sizes = ["--layers", "1", "--heads", "2", "--width", "32", "--context", "48", "--vocab", "300"];
     run(&[&train[..], &sizes].concat());
     run(&["quantise", "m", "--to", "q4", "--out", "m.gguf"]);

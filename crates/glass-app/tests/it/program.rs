@@ -86,7 +86,8 @@ pub fn model() -> &'static [(String, Vec<u8>)] {
         let scratch = Scratch::new("model");
         fs::write(scratch.0.join("talk.jsonl"), TALK.repeat(20)).unwrap();
         let arguments =
-            [&["train", "--chat", "talk.jsonl", "--out", "m", "--steps", "2"], &TINY[..]].concat();
+            [&["train", "--chat", "talk.jsonl", "--recipe", "gpt2", "--out", "m", "--steps", "2"], &TINY[..]]
+                .concat();
         let done = glass(&scratch.0, &arguments, b"");
         assert_eq!(done.status, 0, "{}", done.stderr);
         let files = fs::read_dir(scratch.0.join("m")).unwrap().map(|entry| entry.unwrap().path());

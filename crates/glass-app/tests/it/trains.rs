@@ -332,9 +332,10 @@ fn a_run_is_resumed_with_its_own_options_and_says_what_is_changed() {
         "{}",
         finished.stderr
     );
-    let longer = run(&["train", "--out", "a", "--resume", "--steps", "9", "--lr", "5e-4"]);
-    let expected = "changed from here on: --steps 9 instead of 6, --lr 0.0005 instead of 0.001, --min-lr 0.00005 instead of \
-                    0.0001;";
+    let longer =
+        run(&["train", "--out", "a", "--resume", "--steps", "9", "--lr", "5e-4", "--matrix-lr", "1e-3"]);
+    let expected = "changed from here on: --steps 9 instead of 6, --lr 0.0005 instead of 0.015, --matrix-lr 0.001 instead of \
+                    0.0075;";
     assert!(longer.stderr.replace('\n', " ").contains(expected), "{}", longer.stderr);
     assert!(longer.stderr.contains("continuing after step 6"), "{}", longer.stderr);
     assert!(longer.stdout.contains("a: 9 steps"), "{}", longer.stdout);
@@ -479,7 +480,8 @@ fn standard_input_and_the_sample_are_kept_for_the_run() {
 fn a_recipe_gives_what_is_not_given() {
     let scratch = Scratch::new("recipe");
     let folder = &scratch.0;
-    let begin = ["train", "--data", "sample", "--steps", "2", "--eval-every", "0", "--recipe", "fast"];
+    // Without one, it is fast.
+    let begin = ["train", "--data", "sample", "--steps", "2", "--eval-every", "0"];
     let trained = |out: &str, more: &[&str]| {
         let done = glass(folder, &[&begin[..], &["--out", out], more, &TINY].concat(), b"");
         assert_eq!(done.status, 0, "{}", done.stderr);
@@ -494,7 +496,15 @@ fn a_recipe_gives_what_is_not_given() {
     }
     let (model, options) = trained("own", &["--family", "llama", "--lr", "0.002"]);
     assert!(model.contains("\"llama\"") && options.contains("lr = 0.002\n"), "{model} {options}");
-    assert!(options.contains("optimiser = \"muon\""), "{options}");
+    assert!(options.contains("optimiser = \"muon\"") && !options.contains("matrix-lr"), "{options}");
+    // What is for Muon is not for another optimiser.
+    let (_, options) = trained("adamw", &["--optimiser", "adamw"]);
+    assert!(options.contains("lr = 0.003\n") && options.contains("muon-every = 1"), "{options}");
+    let (model, options) = trained("older", &["--recipe=gpt2"]);
+    assert!(
+        model.contains("GPT2LMHeadModel") && options.contains("optimiser = \"adamw\""),
+        "{model} {options}"
+    );
     let resumed = glass(folder, &["train", "--out", "fast", "--resume", "--steps", "3"], b"");
     assert_eq!(resumed.status, 0, "{}", resumed.stderr);
 

@@ -326,30 +326,32 @@ fn f32() -> String {
     Precision::F32.name().into()
 }
 
-/// The first field in which two configurations differ: its name and both values.
+/// The first field in which two configurations differ, if possible one that follows from an option: its name and both values.
 fn differing(then: &Value, now: &Value) -> Option<(String, String, String)> {
     let none = serde_json::Map::new();
     let (old, new) = (then.as_object().unwrap_or(&none), now.as_object().unwrap_or(&none));
     let shown = |value: Option<&Value>| value.map_or("nothing".into(), shown);
-    let name = old.keys().chain(new.keys()).find(|&name| old.get(name) != new.get(name));
-    match name {
-        Some(name) => Some((option(name), shown(old.get(name)), shown(new.get(name)))),
+    let names = || old.keys().chain(new.keys()).filter(|&name| old.get(name) != new.get(name));
+    match names().find(|name| option(name).is_some()).or_else(|| names().next()) {
+        Some(name) => {
+            let said = option(name).map_or_else(|| format!("model's {name}"), String::from);
+            Some((said, shown(old.get(name)), shown(new.get(name))))
+        }
         None => (then != now).then(|| ("model".into(), "another one".into(), "this one".into())),
     }
 }
 
-/// The option that a field of `config.json` follows from.
-fn option(field: &str) -> String {
-    let name = match field {
-        "n_layer" => "layers",
-        "n_head" => "heads",
-        "n_embd" | "n_inner" => "width",
-        "n_positions" | "n_ctx" => "context",
+/// The option that a field of `config.json` is the value of.
+fn option(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "n_layer" | "num_hidden_layers" => "layers",
+        "n_head" | "num_attention_heads" => "heads",
+        "n_embd" | "hidden_size" => "width",
+        "n_positions" | "n_ctx" | "max_position_embeddings" => "context",
         "vocab_size" => "vocab",
         "teacher" => "teacher",
-        _ => return format!("model's {field}"),
-    };
-    name.into()
+        _ => return None,
+    })
 }
 
 /// A number of 32 bits, or what was computed from such, as one would write it: seven digits, no more.
