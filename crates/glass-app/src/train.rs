@@ -125,7 +125,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
         budget.learns_only(lora.adapter.plan.len() as u64);
     }
     if let Some(teacher) = teacher {
-        budget.is_taught_by(teacher.config());
+        budget.is_taught_by(teacher.config(), args.distil.kept());
     }
     if args.run.plan {
         let tokens = plan::tokens_per_step(&budget.asked, &sets.train);
@@ -276,7 +276,7 @@ fn learner(
     };
     let mut learner = learner.among(joined.ranks.clone(), args.run.reduce.reduce());
     if let Some(teacher) = teacher {
-        learner = teacher.teach(learner, rows, sequences)?;
+        learner = teacher.teach(learner, rows, sequences, args.distil.kept())?;
     }
     match &subject.from {
         Some(folder) if lora.is_none() => {

@@ -15,7 +15,7 @@ mod taught;
 mod unembedding;
 
 pub use pass::{Back, DropoutState, Pass};
-pub use taught::TeacherPass;
+pub use taught::Lesson;
 pub use unembedding::Learning;
 
 use block::Block;

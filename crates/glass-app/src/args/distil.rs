@@ -23,9 +23,19 @@ pub struct DistilArgs {
     /// Take the teacher's K most probable tokens as its distribution; default: all
     #[arg(long, value_name = "K", requires = "teacher", value_parser = clap::value_parser!(u32).range(1..))]
     pub distil_top: Option<u32>,
+
+    /// Keep what the teacher said of a sample in at most so many MiB, so that it reads conversations once and not in every epoch; windows
+    /// of a text do not come again. The result is the same
+    #[arg(long, value_name = "MIB", requires = "distil_top")]
+    pub distil_keep: Option<u32>,
 }
 
 impl DistilArgs {
+    /// Bytes in which what the teacher said is kept.
+    pub fn kept(&self) -> usize {
+        self.distil_keep.map_or(0, |mebibytes| (mebibytes as usize) << 20)
+    }
+
     /// The library's value, if there is a teacher.
     pub fn distil(&self) -> Option<Distil> {
         let usual = Distil::default();

@@ -176,7 +176,8 @@ impl Budget {
     }
 
     /// A model is learned from, which reads every token too.
-    pub fn is_taught_by(&mut self, config: &Config) {
+    pub fn is_taught_by(&mut self, config: &Config, kept: usize) {
+        self.present += kept as u64;
         self.asked.teacher = Some(config.clone());
         self.flops_to_learn += Footprint::of(config, self.asked.config.context).flops_to_learn / 3;
     }

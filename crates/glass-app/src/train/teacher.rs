@@ -42,10 +42,16 @@ impl Teacher {
         &self.config
     }
 
-    /// Lets it teach a learner of batches of this size.
-    pub fn teach(&self, learner: Learner<Cpu>, rows: usize, samples: usize) -> Result<Learner<Cpu>, Fail> {
+    /// Lets it teach a learner of batches of this size, which keeps what it said in so many bytes.
+    pub fn teach(
+        &self,
+        learner: Learner<Cpu>,
+        rows: usize,
+        samples: usize,
+        kept: usize,
+    ) -> Result<Learner<Cpu>, Fail> {
         let (gpt, _) = Gpt::plan(&self.config);
-        Ok(learner.taught_by(gpt, self.weights.clone(), rows, samples)?)
+        Ok(learner.taught_by(gpt, self.weights.clone(), rows, samples)?.keeping_lessons(kept))
     }
 }
 

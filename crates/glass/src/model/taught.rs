@@ -6,16 +6,11 @@ use super::{Back, Gpt, Pass};
 use crate::backend::{Backend, Teaching, Tensor};
 use crate::memory::Memory;
 
-/// A teacher that went forward over the rows of a pass.
-pub struct TeacherPass<'a, B: Backend> {
-    /// Its layers.
-    pub gpt: &'a Gpt,
-    /// Its pass.
-    pub pass: Pass<'a, B, ()>,
-    /// What it left, as [`Gpt::forward`] does.
-    pub memory: &'a mut Memory<B>,
-    /// Memory for as many of its logits as the other model has.
-    pub logits: &'a mut Tensor<B>,
+/// What a teacher says of the rows of a pass.
+pub trait Lesson<B: Backend> {
+    /// Its logits of some rows, at most as many as the other model has memory for; they may be overwritten. All counted rows are asked for
+    /// once, in ascending order.
+    fn logits(&mut self, rows: &[u32]) -> &mut Tensor<B>;
 }
 
 impl Gpt {
@@ -28,7 +23,7 @@ impl Gpt {
         memory: &mut Memory<B>,
         targets: &[u32],
         logits: &mut Tensor<B>,
-        teacher: &mut TeacherPass<'_, B>,
+        lesson: &mut impl Lesson<B>,
         teaching: &Teaching,
         mut learn: Option<(&mut Back<'_, B>, &mut Memory<B>, f32)>,
     ) -> [f64; 2] {
@@ -47,8 +42,7 @@ impl Gpt {
             logits.use_rows(rows.len());
             pass.backend.take(&mut memory.wanted, &memory.normed, rows);
             self.unembedding.forward(pass, logits, &memory.wanted);
-            let TeacherPass { gpt, pass: other, memory: of_other, logits: others } = &mut *teacher;
-            gpt.logits(other, rows.iter().map(|&row| row as usize), of_other, others);
+            let others = lesson.logits(rows);
             let (losses, scale) = (&mut losses[..2 * rows.len()], learn.as_ref().map(|(_, _, scale)| *scale));
             pass.backend.teach(logits, others, losses, &targets, teaching, scale, self.unembedding.limit());
             for both in losses.as_chunks::<2>().0 {

@@ -110,6 +110,37 @@ fn learned(mut learner: Learner<Cpu>, objective: Objective) -> Vec<u32> {
 }
 
 #[test]
+fn what_a_teacher_said_is_kept_without_another_bit() {
+    let learned = |objective: Objective, bytes: usize, threads: usize| {
+        let mut learner = learner(threads).keeping_lessons(bytes);
+        // Samples that come again, in other batches; one of them also with another mask.
+        let (first, second) = (tiny::batch(&[24, 9], 31, 1), tiny::batch(&[7, 17], 31, 2));
+        let mut masked = first.clone();
+        masked.targets[..4].fill(glass_kernels::loss::IGNORE);
+        let steps =
+            [vec![first.clone()], vec![second.clone(), first.clone()], vec![masked], vec![second, first]];
+        for (number, parts) in (1..).zip(steps) {
+            let step = Step { objective, dropout: 0.1, rate: 1e-2, ..tiny::step(number) };
+            learner.step(&parts, &step).unwrap();
+        }
+        let weights: Vec<u32> = learner.arena(Arena::Weights).iter().map(|x| x.to_bits()).collect();
+        (weights, learner.kept_lessons())
+    };
+    let top = distil(0.6, 2.0, 5);
+    let (plain, none) = learned(top, 0, 1);
+    assert_eq!(none, 0);
+    for threads in 1..=2 {
+        assert!(
+            learned(top, 1 << 20, threads) == (plain.clone(), 5),
+            "four samples, and one of them with another mask"
+        );
+    }
+    // Only the first has room: 24 rows of 5 logits, each of 8 bytes.
+    assert!(learned(top, 24 * 5 * 8, 1) == (plain, 1));
+    assert_eq!(learned(distil(0.6, 2.0, 0), 1 << 20, 1).1, 0, "whole distributions are not kept");
+}
+
+#[test]
 fn without_a_share_it_is_plain_training_and_the_top_of_all_is_all() {
     let plain = learned(tiny::learner(&tiny::config(), 1, 1), Objective::NextToken);
     assert!(learned(learner(1), Objective::NextToken) == plain);

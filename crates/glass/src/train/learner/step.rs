@@ -117,19 +117,13 @@ impl<B: Backend> Learner<B> {
             Objective::Distil(distil) => {
                 // There is one: the step was refused otherwise.
                 let Some(teacher) = &mut self.teacher else { return Ok([f64::NAN; 3]) };
-                let (mut teacher, teaching) =
-                    (teacher.pass(backend, &spans, &part.inputs), distil.teaching());
+                let (mut lesson, teaching) =
+                    (teacher.lesson(backend, &spans, part, distil), distil.teaching());
                 let learn = Some((&mut back, &mut *d, scale));
                 let targets = &part.targets;
-                distil.sums(gpt.taught_loss(
-                    &mut pass,
-                    memory,
-                    targets,
-                    logits,
-                    &mut teacher,
-                    &teaching,
-                    learn,
-                ))
+                let sums = gpt.taught_loss(&mut pass, memory, targets, logits, &mut lesson, &teaching, learn);
+                lesson.keep();
+                distil.sums(sums)
             }
             Objective::Preference(preference) => {
                 let probable = log_probabilities(gpt, &mut pass, memory, part, logits);

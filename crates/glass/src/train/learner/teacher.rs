@@ -1,15 +1,18 @@
 //! Learning from another model: its distributions beside the text's next tokens.
 
+mod kept;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, CacheType, Span, Teaching, Tensor};
 use crate::memory::{Cache, Keep, Memory};
-use crate::model::{Gpt, Pass, TeacherPass};
-use crate::train::learner::Learner;
+use crate::model::{Gpt, Pass};
+use crate::train::learner::{Batch, Learner};
 use crate::weights::{Frozen, Weights};
 use crate::{Error, Result};
+use kept::{Kept, Large, Sample, Source, Taught};
 
 /// How a teacher's distributions are learned (Hinton et al. 2015): the loss is (1 − share) × cross-entropy + share × T² × KL(teacher ‖
 /// model), where the logits of both are divided by the temperature T in the divergence.
@@ -63,24 +66,40 @@ impl Distil {
     }
 }
 
-/// A model that teaches, and memory for its passes.
+/// A model that teaches, memory for its passes, and what it said before.
 pub(super) struct Teacher<B: Backend> {
     pub gpt: Gpt,
     pub weights: Arc<Frozen<B>>,
     memory: Memory<B>,
     cache: Cache<B>,
     logits: Tensor<B>,
+    kept: Kept,
 }
 
 impl<B: Backend> Teacher<B> {
-    /// Goes forward over a batch.
-    pub fn pass<'a>(&'a mut self, backend: &'a B, spans: &'a [Span], inputs: &[u32]) -> TeacherPass<'a, B> {
-        let weights = Weights::Frozen(&self.weights);
-        let mut pass = Pass { backend, weights, spans, output_rows: None, dropout: None, probe: () };
-        let lengths: Vec<usize> = spans.iter().map(|span| span.rows.len()).collect();
-        self.cache.lay_out(&lengths);
-        self.gpt.forward(&mut pass, inputs, &mut self.memory, &mut self.cache);
-        TeacherPass { gpt: &self.gpt, pass, memory: &mut self.memory, logits: &mut self.logits }
+    /// Goes forward over a batch, unless all that it says of it is known.
+    pub fn lesson<'a>(
+        &'a mut self,
+        backend: &'a B,
+        spans: &'a [Span],
+        part: &Batch,
+        distil: &Distil,
+    ) -> Taught<'a, B> {
+        let Teacher { gpt, weights, memory, cache, logits, kept } = self;
+        let keeps = kept.room > 0 && (1..gpt.config.vocabulary).contains(&distil.top);
+        let samples =
+            if keeps { spans.iter().map(|span| Sample::of(part, span)).collect() } else { Vec::new() };
+        let source = match kept.all(&samples) {
+            Some(known) => Source::Kept { known, next: 0 },
+            None => {
+                let weights = Weights::Frozen(weights);
+                let mut pass = Pass { backend, weights, spans, output_rows: None, dropout: None, probe: () };
+                cache.lay_out(&part.lengths);
+                gpt.forward(&mut pass, &part.inputs, memory, cache);
+                Source::Pass { gpt, pass, memory, said: Vec::new() }
+            }
+        };
+        Taught { backend, top: distil.top, samples, kept, logits, source }
     }
 }
 
@@ -116,10 +135,25 @@ impl<B: Backend> Learner<B> {
             memory: Memory::new(b, config, Keep::One, rows, chunk)?,
             cache: Cache::for_batch(b, config, CacheType::F32, samples, positions, rows)?,
             logits: Tensor::new(b, chunk, config.vocabulary)?,
+            kept: Kept::default(),
             gpt,
             weights,
         });
         Ok(self)
+    }
+
+    /// Keeps in at most so many bytes what its teacher says of a sample, so that the teacher does not read it again when it comes again;
+    /// only for a [`Distil`] with a `top`. No bit of what is learned changes.
+    pub fn keeping_lessons(mut self, bytes: usize) -> Self {
+        if let Some(teacher) = &mut self.teacher {
+            teacher.kept.room = bytes / size_of::<Large>();
+        }
+        self
+    }
+
+    /// The number of samples of which it is kept what the teacher said.
+    pub fn kept_lessons(&self) -> usize {
+        self.teacher.as_ref().map_or(0, |teacher| teacher.kept.samples.len())
     }
 
     /// The teacher's configuration and weights, if it has one.
