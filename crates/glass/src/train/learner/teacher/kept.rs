@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use glass_kernels::loss::IGNORE;
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::backend::{Backend, Span, Tensor};
 use crate::memory::Memory;
@@ -17,17 +16,18 @@ pub struct Large {
     logit: f32,
 }
 
-/// The largest logits of every counted row of a sample, by the hash of what was read and what was asked.
+/// The largest logits of every counted row of a sample, by its inputs and targets.
 #[derive(Default)]
 pub struct Kept {
-    pub samples: HashMap<u128, Box<[Large]>>,
+    pub samples: HashMap<Box<[u32]>, Box<[Large]>>,
     /// For how many more there is room.
     pub room: usize,
 }
 
 /// A sample of a batch.
 pub struct Sample {
-    hash: u128,
+    /// Inputs, then targets.
+    ids: Box<[u32]>,
     /// Rows that count.
     counted: usize,
 }
@@ -36,18 +36,17 @@ impl Sample {
     /// The sample in these rows.
     pub fn of(part: &Batch, span: &Span) -> Self {
         let (inputs, targets) = (&part.inputs[span.rows.clone()], &part.targets[span.rows.clone()]);
-        let mut hash = Xxh3::new();
-        for id in inputs.iter().chain(targets) {
-            hash.update(&id.to_le_bytes());
+        Sample {
+            ids: [inputs, targets].concat().into(),
+            counted: targets.iter().filter(|&&target| target != IGNORE).count(),
         }
-        Sample { hash: hash.digest128(), counted: targets.iter().filter(|&&target| target != IGNORE).count() }
     }
 }
 
 impl Kept {
     /// What is kept of all these samples, one after another; `None` if one is missing.
     pub fn all(&self, samples: &[Sample]) -> Option<Vec<Large>> {
-        let known = samples.iter().map(|sample| self.samples.get(&sample.hash));
+        let known = samples.iter().map(|sample| self.samples.get(&sample.ids));
         let known = known.collect::<Option<Vec<_>>>().filter(|known| !known.is_empty())?;
         Some(known.into_iter().flatten().copied().collect())
     }
@@ -104,12 +103,12 @@ impl<B: Backend> Taught<'_, B> {
     pub fn keep(self) {
         let Source::Pass { said, .. } = &self.source else { return };
         let mut rest = said.as_slice();
-        for Sample { hash, counted } in self.samples {
+        for Sample { ids, counted } in self.samples {
             let (own, others) = rest.split_at(counted * self.top);
             rest = others;
-            if own.len() <= self.kept.room && !self.kept.samples.contains_key(&hash) {
+            if own.len() <= self.kept.room && !self.kept.samples.contains_key(&ids) {
                 self.kept.room -= own.len();
-                self.kept.samples.insert(hash, own.into());
+                self.kept.samples.insert(ids, own.into());
             }
         }
     }
