@@ -93,10 +93,15 @@ fn taught(
 
 /// All but the largest logits become −∞.
 fn keep_largest(logits: &mut [f32], top: usize) {
-    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+    largest_first(logits, top)[top..].iter().for_each(|&id| logits[id as usize] = f32::NEG_INFINITY);
+}
+
+/// All ids, those of the `top` largest logits first, in no order; fewer than there are. Of equal ones, those of smaller ids are larger.
+pub fn largest_first(logits: &[f32], top: usize) -> Vec<u32> {
+    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
     let key = |&id: &u32| logits[id as usize];
-    order.select_nth_unstable_by(top, |a, b| key(b).total_cmp(&key(a)).then(a.cmp(b)));
-    order[top..].iter().for_each(|&id| logits[id as usize] = f32::NEG_INFINITY);
+    ids.select_nth_unstable_by(top, |a, b| key(b).total_cmp(&key(a)).then(a.cmp(b)));
+    ids
 }
 
 kernel!(fn divide(x: &mut [f32], by: f32) = divide_body);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use glass_kernels::loss::IGNORE;
+use glass_kernels::teach::largest_first;
 
 use crate::backend::{Backend, Span, Tensor};
 use crate::memory::Memory;
@@ -80,7 +81,10 @@ impl<B: Backend> Lesson<B> for Taught<'_, B> {
                 gpt.logits(pass, rows.iter().map(|&row| row as usize), memory, logits);
                 if !samples.is_empty() {
                     let all = backend.view(&logits.data, 0..rows.len() * columns);
-                    all.chunks_exact(columns).for_each(|row| said.extend(largest(row, *top)));
+                    for row in all.chunks_exact(columns) {
+                        let ids = largest_first(row, *top).into_iter().take(*top);
+                        said.extend(ids.map(|id| Large { id, logit: row[id as usize] }));
+                    }
                 }
             }
             Source::Kept { known, next } => {
@@ -112,13 +116,4 @@ impl<B: Backend> Taught<'_, B> {
             }
         }
     }
-}
-
-/// The largest logits of a row, in the order in which a distribution of so many takes them.
-fn largest(row: &[f32], top: usize) -> impl Iterator<Item = Large> {
-    let mut ids: Vec<u32> = (0..row.len() as u32).collect();
-    let key = |&id: &u32| row[id as usize];
-    ids.select_nth_unstable_by(top, |a, b| key(b).total_cmp(&key(a)).then(a.cmp(b)));
-    ids.truncate(top);
-    ids.into_iter().map(|id| Large { id, logit: row[id as usize] })
 }
