@@ -100,7 +100,7 @@ Exit status: 0 success, 1 failure, 2 wrong usage.
 Start here:
   glass chat                                     talk to the built-in model
   glass look \"The dog lost the ball. The sad\"    see what happens inside
-  glass train --data sample --out first          train your own model in two minutes
+  glass train --data sample --out first          train your own model in half a minute
   glass help train                               everything about a command";
 
 /// The commands, in the order of the flow.

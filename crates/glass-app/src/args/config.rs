@@ -20,7 +20,7 @@ pub const KEPT: &str = "train/config.toml";
 /// The name of the text that comes with the program.
 pub const SAMPLE: &str = "sample";
 
-/// Options that learn something from the sample in two minutes on two cores.
+/// Options that learn something from the sample in half a minute on two cores.
 const FOR_SAMPLE: &str = include_str!("sample.toml");
 
 /// Options that belong together, by the name of the recipe; the first is that of a new model that names none.
