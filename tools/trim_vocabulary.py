@@ -4,7 +4,7 @@
     tools/trim_vocabulary.py MODEL OUT TEXT... [--least 10]
 
 MODEL is a folder with a byte-level BPE tokenizer.json and one model.safetensors with a tied embedding, as `glass convert` writes
-SmolLM2. Kept are its special tokens, all bytes, the tokens that occur at least so many times in TEXT, and those that are merged
+SmolLM2. Kept are its special tokens, its bytes, the tokens that occur at least so many times in TEXT, and those that are merged
 on the way to them. Everything else of a text is then written with shorter tokens. Needs the packages tokenizers, safetensors and
 torch.
 """
@@ -56,8 +56,8 @@ def main():
     counts = counted(asked.model, asked.texts)
     specials = {token["content"] for token in added}
     often = [token for token, count in counts.items() if count >= asked.least and token not in specials]
-    bytes = [byte for byte in pre_tokenizers.ByteLevel.alphabet() if byte in bpe["vocab"]]
-    kept = needed([*often, *bytes], merges) | specials
+    alphabet = [byte for byte in pre_tokenizers.ByteLevel.alphabet() if byte in bpe["vocab"]]
+    kept = needed([*often, *alphabet], merges) | specials
     old = {**bpe["vocab"], **{token["content"]: token["id"] for token in added}}
     ids = sorted(old[token] for token in kept)
     new = {id: at for at, id in enumerate(ids)}

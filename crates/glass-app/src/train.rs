@@ -110,7 +110,6 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     })?;
     sets.train.check("training data", subject.config.context)?;
     let (cpu, peak) = plan::at(cpu, args.run.precision.precision())?;
-    let unused = plan::unused(&cpu, peak).filter(|_| !args.run.resume && !args.options.is_typed("precision"));
     let cpu = Arc::new(cpu);
     joined.remark_other_instructions(&format!("{:?}", cpu.cores().isa()))?;
     let lora = match (&subject.from, &args.shape.from) {
@@ -147,7 +146,10 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     let settings = settings(args, &subject, &sets, &timed)?;
     let settings = Settings { steps: joined.number(settings.steps)?, ..settings };
     settings.check()?;
-    if let Some(times) = unused {
+    if !args.run.resume
+        && !args.options.is_typed("precision")
+        && let Some(times) = plan::unused(&cpu, peak)
+    {
         say(&format!(
             "this processor multiplies 16-bit numbers {times:.1} times as fast as 32-bit ones: see --precision mixed"
         ));

@@ -21,31 +21,32 @@ use crate::out::{Out, bytes, count, duration, number};
 /// Columns up to the end of the numbers.
 const NUMBERS: usize = 38;
 
-/// Bursts of which the best counts.
+/// Bursts of which the best counts: for a share of the peak, and for a remark.
 const BURSTS: usize = 25;
+const FEW_BURSTS: usize = 3;
 
 /// The peak of mixed precision must exceed that of f32 by this factor. Machines have half or twice.
 const LEAST_GAIN: f64 = 1.2;
 
 /// Multiply-adds in registers on all threads, in FLOP/s, at the precision of the cores: the best of several bursts of some
 /// milliseconds. Other load makes a burst slower, never faster.
-fn peak(cores: &Cores) -> f64 {
+fn peak(cores: &Cores, bursts: usize) -> f64 {
     let burst = || {
         let begun = Instant::now();
         let flops = peak::multiply_add(cores, 2_000_000);
         flops / begun.elapsed().as_secs_f64().max(1e-9)
     };
-    (0..BURSTS).map(|_| burst()).fold(0.0, f64::max)
+    (0..bursts).map(|_| burst()).fold(0.0, f64::max)
 }
 
 /// The same CPU at the requested precision, and its peak.
 pub fn at(cpu: Cpu, precision: Precision) -> Result<(Cpu, f64), Fail> {
-    let before = peak(cpu.cores());
+    let before = peak(cpu.cores(), BURSTS);
     if precision == Precision::F32 {
         return Ok((cpu, before));
     }
     let cpu = cpu.with_precision(precision)?;
-    let peak = peak(cpu.cores());
+    let peak = peak(cpu.cores(), BURSTS);
     if peak < LEAST_GAIN * before {
         return Err(Fail::asked(format!(
             "--precision: mixed was given, but this processor multiplies 16-bit numbers at {:.0} GFLOP/s and 32-bit ones at \
@@ -64,7 +65,7 @@ pub fn unused(cpu: &Cpu, peak_of_f32: f64) -> Option<f64> {
         return None;
     }
     let mixed = Cores::with(cores.isa(), cores.threads())?.with_precision(Precision::Mixed);
-    Some(peak(&mixed) / peak_of_f32).filter(|times| *times >= LEAST_GAIN)
+    Some(peak(&mixed, FEW_BURSTS) / peak_of_f32).filter(|times| *times >= LEAST_GAIN)
 }
 
 /// Tokens of one evaluation.

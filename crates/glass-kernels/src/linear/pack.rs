@@ -38,6 +38,9 @@ impl Order {
     /// Of a panel.
     pub(super) const PANEL: Self = Self { width: PANEL, tile: 0 };
 
+    /// Of a square.
+    const SQUARE: Self = Self { width: SQUARE, tile: 0 };
+
     /// In tiles of so many steps.
     pub(super) const fn tiles<V: Lanes, F: Operands<V>>(steps: usize) -> Self {
         let width = tile_columns::<V, F>();
@@ -77,10 +80,28 @@ pub(super) unsafe fn copy<V: Lanes, F: Operands<V>>(
     k: Range<usize>,
     columns: Range<usize>,
 ) {
+    // SAFETY: by contract.
+    unsafe { copy_wide::<V, F, PANEL>(v, to, order, from, width, k, columns) };
+}
+
+/// Lane (s, j) `= from[k, j]` for the k of every step s and the given j, zeros up to WIDE. `from` is `width` wide.
+///
+/// # Safety
+/// There is room for all steps.
+#[inline(always)]
+unsafe fn copy_wide<V: Lanes, F: Operands<V>, const WIDE: usize>(
+    v: V,
+    to: *mut f32,
+    order: Order,
+    from: &[f32],
+    width: usize,
+    k: Range<usize>,
+    columns: Range<usize>,
+) {
     for (step, first) in k.clone().step_by(F::COUNT).enumerate() {
         let line = &from[first * width..][columns.clone()];
         let second = if first + 1 < k.end { &from[(first + 1) * width..][columns.clone()] } else { &[] };
-        for j in (0..PANEL).step_by(V::LEN) {
+        for j in (0..WIDE).step_by(V::LEN) {
             // SAFETY: by contract.
             unsafe {
                 let first = load(v, line, j);
@@ -176,7 +197,15 @@ pub(super) unsafe fn squares<V: Lanes, F: Operands<V>>(
             // SAFETY: room by contract.
             unsafe {
                 if transposed {
-                    columns::<V, F>(v, lines.as_mut_ptr(), from, width, k.clone(), rows.clone());
+                    copy_wide::<V, F, SQUARE>(
+                        v,
+                        lines.as_mut_ptr(),
+                        Order::SQUARE,
+                        from,
+                        width,
+                        k.clone(),
+                        rows.clone(),
+                    );
                     for (s, i) in (0..SQUARE)
                         .step_by(V::LEN)
                         .flat_map(|s| (0..SQUARE).step_by(V::LEN).map(move |i| (s, i)))
@@ -188,32 +217,6 @@ pub(super) unsafe fn squares<V: Lanes, F: Operands<V>>(
                     shorten::<V, F>(v, to, SQUARE, from, width, k.clone(), rows.clone());
                 }
                 to = to.add(SQUARE * SQUARE);
-            }
-        }
-    }
-}
-
-/// Lane (s, i) `= from[k, i]` for the k of every step s and some rows i, at most SQUARE of both.
-///
-/// # Safety
-/// There is room for a square.
-#[inline(always)]
-unsafe fn columns<V: Lanes, F: Operands<V>>(
-    v: V,
-    to: *mut f32,
-    from: &[f32],
-    width: usize,
-    k: Range<usize>,
-    rows: Range<usize>,
-) {
-    for (s, first) in k.clone().step_by(F::COUNT).enumerate() {
-        let line = &from[first * width..][rows.clone()];
-        let second = if first + 1 < k.end { &from[(first + 1) * width..][rows.clone()] } else { &[] };
-        for i in (0..SQUARE).step_by(V::LEN) {
-            // SAFETY: by contract.
-            unsafe {
-                let second = if F::COUNT == 2 { load(v, second, i) } else { v };
-                F::stacked(load(v, line, i), second).store_at(to.add(s * SQUARE + i));
             }
         }
     }
