@@ -231,19 +231,23 @@ def main():
     parser.add_argument("--tell", type=int, default=4, help="conversations begun with each story")
     parser.add_argument("--exchanged", type=float, default=0.3, help="share of the requested things that are replaced")
     parser.add_argument("--plain", type=int, default=0, help="how often each story is also added as plain text")
+    parser.add_argument("--either", type=float, metavar="SHARE",
+                        help="begin conversations with this share of the stories only, and add only the others as plain text")
     asked = parser.parse_args()
     if {p.name for p in asked.slices} & ({p.name for p in asked.held_out} | {"tinystories_10k_lines.txt"}):
         parser.error("a held-out slice cannot be trained on")
     told = list(distinct(asked.slices, asked.held_out))
     texts = [story for _, story in told if usable(story)]
     teller = Teller(texts, asked.bytes, asked.tell + asked.tell // 2, asked.exchanged, asked.seed)
-    order = [index for index in range(len(texts)) for _ in range(asked.tell)]
+    begun = [index for index in range(len(texts)) if asked.either is None or teller.chance(asked.either)]
+    order = [index for index in begun for _ in range(asked.tell)]
     teller.random.shuffle(order)
     made = [teller.conversation(index) for index in order if teller.used[index] < teller.uses]
     made = [messages for messages in made if messages]
     made += [small_talk(teller) for _ in range(len(made) // 40)]
     lines = [{"messages": messages} for messages in made]
-    lines += [{"text": text} for text, _ in told] * asked.plain
+    other = set() if asked.either is None else {texts[index] for index in begun}
+    lines += [{"text": text} for text, story in told if story not in other] * asked.plain
     teller.random.shuffle(lines)
     with asked.out.open("w", encoding="utf-8") as out:
         out.writelines(json.dumps(line) + "\n" for line in lines)

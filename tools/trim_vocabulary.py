@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Keeps of a model's vocabulary what some texts need, so that a small model can have the same one and learn from it.
 
-    tools/trim_vocabulary.py MODEL OUT TEXT... [--least 10]
+    tools/trim_vocabulary.py MODEL OUT TEXT... [--least 10] [--special TOKEN]...
 
 MODEL is a folder with a byte-level BPE tokenizer.json and one model.safetensors with a tied embedding, as `glass convert` writes
-SmolLM2. Kept are its special tokens, its bytes, the tokens that occur at least so many times in TEXT, and those that are merged
-on the way to them. Everything else of a text is then written with shorter tokens. Needs the packages tokenizers, safetensors and
+SmolLM2. Kept are its special tokens (with --special those named only), its bytes, the tokens that occur at least so many times in TEXT, and those that are merged
+on the way to them. Bytes that MODEL has no token for are added, with the embedding of a rare byte: no text is unreadable. Everything
+else of a text is then written with shorter tokens. Needs the packages tokenizers, safetensors and
 torch.
 """
 
@@ -48,22 +49,26 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("texts", type=Path, nargs="+")
     parser.add_argument("--least", type=int, default=10)
+    parser.add_argument("--special", action="append")
     asked = parser.parse_args()
 
     described = json.loads((asked.model / "tokenizer.json").read_text())
     bpe, added = described["model"], described["added_tokens"]
     merges = [merge if isinstance(merge, list) else merge.split(" ") for merge in bpe["merges"]]
     counts = counted(asked.model, asked.texts)
-    specials = {token["content"] for token in added}
+    specials = {token["content"] for token in added if not asked.special or token["content"] in asked.special}
     often = [token for token, count in counts.items() if count >= asked.least and token not in specials]
-    alphabet = [byte for byte in pre_tokenizers.ByteLevel.alphabet() if byte in bpe["vocab"]]
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    alphabet, missing = [[byte for byte in alphabet if (byte in bpe["vocab"]) == has] for has in (True, False)]
     kept = needed([*often, *alphabet], merges) | specials
     old = {**bpe["vocab"], **{token["content"]: token["id"] for token in added}}
     ids = sorted(old[token] for token in kept)
     new = {id: at for at, id in enumerate(ids)}
 
     bpe["vocab"] = {token: new[id] for token, id in sorted(bpe["vocab"].items(), key=lambda item: item[1]) if id in new}
+    bpe["vocab"] |= {byte: len(ids) + at for at, byte in enumerate(missing)}
     bpe["merges"] = [merge for merge in merges if {*merge, "".join(merge)} <= kept]
+    added[:] = [token for token in added if token["content"] in specials]
     for token in added:
         token["id"] = new[token["id"]]
     for put in (described.get("post_processor") or {}).get("special_tokens", {}).values():
@@ -82,16 +87,17 @@ def main():
             if one is not None:
                 settings[key] = [new[id] for id in one] if isinstance(one, list) else new[one]
         if "vocab_size" in settings:
-            settings["vocab_size"] = len(ids)
+            settings["vocab_size"] = len(bpe["vocab"])
         (asked.out / name).write_text(json.dumps(settings, indent=2))
     weights = load_file(asked.model / "model.safetensors")
-    weights[EMBEDDING] = weights[EMBEDDING][ids].contiguous()
+    rare = old[min(alphabet, key=lambda byte: counts[byte])]
+    weights[EMBEDDING] = weights[EMBEDDING][ids + [rare] * len(missing)].contiguous()
     save_file(weights, asked.out / "model.safetensors", {"format": "pt"})
 
     before = sum(counts.values())
     tokenizer = Tokenizer.from_file(str(asked.out / "tokenizer.json"))
     after = sum(counted(asked.out, asked.texts).values())
-    print(f"{len(ids):,} of {len(old):,} tokens kept; the texts take {after:,} instead of {before:,} ({after / before - 1:+.1%})")
+    print(f"{len(ids):,} of {len(old):,} tokens kept, {len(missing)} bytes added; the texts take {after:,} instead of {before:,} ({after / before - 1:+.1%})")
     sentence = "Once upon a time, there was a xylophone."
     assert tokenizer.decode(tokenizer.encode(sentence, add_special_tokens=False).ids) == sentence
 

@@ -63,7 +63,7 @@ function pair(lesson) {
     near: 0.08,
     truth: async () => {
       const { cosine, word, samePlace } = await asked;
-      const start = samePlace ? "" : " (It does not begin at exactly 1, because the word has another position in the two texts.)";
+      const start = samePlace || lesson.model.choices.positions !== "learned" ? "" : " (It does not begin at exactly 1, because the word has another position in the two texts.)";
       return { value: cosine.at(-1), say: `The two vectors of “${word}” end at ${fixed(cosine.at(-1))}.${start}` };
     },
     shown: () => [

@@ -121,6 +121,6 @@ async function direct(lesson, { ids, tokens }) {
   const best = positions.map((value, at) => ({ value, at })).sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, 8);
   return [
     bars(best.map(({ value, at }) => ({ label: make("span", {}, chip(tokens[at]), make("span", { class: "note" }, ` ${at}`)), value, text: fixed(value) })), { label: `What words add to the logit of ${quoted(token)}`, as: "signed" }),
-    make("p", { class: "note" }, `The whole logit is ${fixed(logit)}; the rest comes from the MLPs, the embedding and the biases.`),
+    make("p", { class: "note" }, `The whole logit is ${fixed(logit)}; the rest comes from the MLPs${lesson.model.bias ? ", the embedding and the biases" : " and the embedding"}.`),
   ];
 }

@@ -29,7 +29,7 @@ export const chapter = {
       screen("Watch one learn", watch(lesson)),
       screen(
         "From letters to language",
-        say(`The loaded model was made in the same way: ${whole(lesson.model.stored)} weights instead of a few thousand, text instead of letters, many more steps. GPT-3 saw 300 billion tokens.`),
+        say(`A model such as the loaded one is made in the same way: ${whole(lesson.model.stored)} weights instead of a few thousand, text instead of letters, many more steps. GPT-3 saw 300 billion tokens.`),
         say("The task was never “understand”, only: ", strong("predict the next token"), ". Where that needs grammar, names, places or who ate the cake, weights that represent them make the loss smaller, and are found."),
         aside("Not all of it is understood. What single heads and neurons of large models have learned is still being found out, with means like those of this course."),
       ),

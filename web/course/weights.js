@@ -7,7 +7,7 @@ import { guess } from "./guess.js";
 import { aside, figure, say, screen, strong, table } from "./parts.js";
 import { percent, whole } from "./words.js";
 
-const NAMES = { embedding: "embedding", query: "query", key: "key", value_down: "value, down", value_up: "value, up", mlp_up: "MLP, up", mlp_down: "MLP, down", unembedding: "unembedding" };
+const NAMES = { embedding: "embedding", query: "query", key: "key", value_down: "value, down", value_up: "value, up", mlp_gate: "MLP, gate", mlp_up: "MLP, up", mlp_down: "MLP, down", unembedding: "unembedding" };
 const KINDS = [["embedding and unembedding", (name) => name.includes("embedding")], ["attention: query, key, value", (name) => /query|key|value/.test(name)], ["MLP", (name) => name.startsWith("mlp")]];
 
 export const chapter = {

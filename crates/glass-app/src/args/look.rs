@@ -243,10 +243,11 @@ decided the first of them: its logit is the sum of what the parts of the model a
 weights are quantised, and changes after the last block.
 
 Sites are embedding.token, embedding.position, embedding, residual, norm, logits, and in every block (block.N.…) residual,
-attention.norm, .query, .key, .value, .scores (before the scaling), .masked (after the mask), .pattern (after the softmax),
-.z (each head's output), .contribution (what each head adds), .out; residual_middle; mlp.norm, .hidden (before the
-activation), .active, .out. TransformerLens's names are accepted too (blocks.N.attn.hook_pattern, L3H5). A recorded tensor is
-positions × numbers; scores, masked and pattern are heads × queries × keys. Positions count from 0.
+attention.norm, .query, .key, .value, .query_norm, .key_norm, .query_rotated, .key_rotated, .scores (before the scaling), .masked
+(after the mask), .pattern (after the softmax), .z (each head's output), .contribution (what each head adds), .out;
+residual_middle; mlp.norm, .hidden (before the activation), .up (what it is multiplied by, if gated), .active, .out. Learned positions,
+rotations, norms of queries and a gate are not in every model. TransformerLens's names are accepted too (blocks.N.attn.hook_pattern,
+L3H5). A recorded tensor is positions × numbers; scores, masked and pattern are heads × queries × keys. Positions count from 0.
 
 JSON: {\"tokens\":[{\"id\",\"text\"}],\"attention\":[{\"layer\",\"head\",\"position\",\"share\"}],\"lens\":[[{\"id\",\"text\",\"logprob\"}]],
 \"next\":[{\"id\",\"text\",\"logprob\"}],\"traced\":{\"id\",\"text\",\"against\",\"logit\",\"parts\":[{\"name\",\"value\"}],\"rest\",
