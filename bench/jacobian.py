@@ -7,7 +7,7 @@ Two models in f32: the built-in one (its weights as floats, by `glass convert`) 
 runs with malloc tuned to keep memory, and with the DIM_BATCH that was fastest in a short trial before. The matrices of all texts
 read by both sides are compared; an error is the largest difference, divided by the largest number of the matrix.
 
-FLOP are those of the products of a backward pass by the book, 24 width² for each block but the first, position and number of a vector, of all
+FLOP are those of the products of a backward pass by the book, twice the weights for each block but the first, position and number of a vector, of all
 tokens for TransformerLens, and of the positions that count for Glass; Glass does fewer, since it multiplies matrices first. Peak is multiply-adds in registers, in turns with the others.
 """
 
@@ -73,6 +73,16 @@ def worst(ours, others):
     return max(((ours[name] - other).abs().max() / other.abs().max()).item() for name, other in others.items())
 
 
+def flop(config):
+    """By the book, for one position."""
+    if config["model_type"] == "gpt2":
+        return 24 * config["n_embd"] ** 3 * (config["n_layer"] - 1)
+    width = config["hidden_size"]
+    heads = config["num_attention_heads"] + config["num_key_value_heads"]
+    weights = 2 * width * heads * config["head_dim"] + 3 * width * config["intermediate_size"]
+    return 2 * weights * width * (config["num_hidden_layers"] - 1)
+
+
 def measure(model, folder, asked, temporary):
     ids = temporary / f"{model}.ids"
     texts(ids, model, asked.tokens)
@@ -87,7 +97,7 @@ def measure(model, folder, asked, temporary):
     for side, file in zip((mine, other), files):
         side.turn(f"save {file}")
     top = PEAK_GFLOP / median(seconds["peak"])
-    unit = 24 * config["n_embd"] ** 3 * (config["n_layer"] - 1)
+    unit = flop(config)
     found = {"dim_batch": batch, "trials": trials, "peak GFLOP/s": round(top)}
     for name, positions in (("glass", asked.tokens - 1 - SKIPPED), ("TransformerLens", asked.tokens)):
         each = sorted(taken / asked.texts for taken in seconds[name])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares Glass's GGUF with the `gguf` package and llama.cpp, on a trained model.
+"""Compares Glass's GGUF with the `gguf` package and llama.cpp, on a trained model of GPT-2's family.
 
     tools/check_gguf.py GLASS MODEL [--tokens N] [--converter llama.cpp/convert_hf_to_gguf.py]        # pip install gguf safetensors numpy llama-cpp-python
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares the results of `glass look` with TransformerLens: every cache entry, the lens, the attribution, patched heads.
 
-    target/release/glass convert models dense      # the built-in model, as floats
-    .venv/bin/python tools/check_transformer_lens.py target/release/glass dense [MODEL…]
+    target/release/glass train --recipe gpt2 --data sample --minutes 2 --out small
+    .venv/bin/python tools/check_transformer_lens.py target/release/glass small [MODEL…]
 
 Each MODEL is a folder in the Hugging Face layout, of GPT-2's architecture, with dense weights; a model with random weights is
 added. No weights are processed on either side.
@@ -44,13 +44,14 @@ def random_model(folder, like):
     from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(1)
-    config = GPT2Config(vocab_size=2048, n_positions=128, n_embd=96, n_layer=3, n_head=4, bos_token_id=0, eos_token_id=0)
+    tokenizer = AutoTokenizer.from_pretrained(like)
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=128, n_embd=96, n_layer=3, n_head=4, bos_token_id=0, eos_token_id=0)
     model = GPT2LMHeadModel(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(like).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def worst(ours, theirs):
