@@ -51,7 +51,9 @@ fn numbers_are_those_of_look() {
 #[test]
 fn long_questions_tell_how_far_they_are() {
     let service = Service::start("explain-frames", &[]);
-    let reply = service.post("/v1/explain", &json!({"ask": "why", "ids": [300, 301, 302, 303, 304, 305]}));
+    let text = "Lily has a red ball. She throws the";
+    let ids = &ask(&service, &json!({"ask": "tokens", "text": text}))["ids"];
+    let reply = service.post("/v1/explain", &json!({"ask": "why", "ids": ids}));
     let text = reply.text();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.len() > 2, "{text}");

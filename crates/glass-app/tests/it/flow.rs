@@ -62,7 +62,7 @@ fn numbers(page: &Opened, record: &Record, view: &str, choice: Choice) -> Result
     let least = match view {
         "lens" if choice.block < 7 => 0,
         "tokens" | "change" | "why" => 0,
-        "embedding" => 3,
+        "embedding" => 2,
         "attention" => 12,
         _ => 4,
     };
@@ -80,13 +80,16 @@ fn numbers(page: &Opened, record: &Record, view: &str, choice: Choice) -> Result
         // Columns of queries, keys, values and z count over all heads.
         let size = record.head_size();
         let of_head = at["head"].as_u64().or_else(|| Some(at["column"].as_u64()? / size as u64));
-        let has_head = ["query", "key", "value", "z", "scores", "masked", "pattern", "contribution"];
-        let has_head = has_head.iter().any(|part| site.ends_with(&format!(".{part}")));
+        let part = site.rsplit('.').next().unwrap_or_default();
+        let key = part.starts_with("key");
+        let has_head = key
+            || part.starts_with("query")
+            || ["value", "z", "scores", "masked", "pattern", "contribution"].contains(&part);
         if matches!(view, "attention" | "head") && has_head && of_head != Some(head as u64) {
             return wrong("head");
         }
         // The key of another word stands there, too, and where a neuron fires most.
-        let elsewhere = site.ends_with(".key") || site.ends_with(".active");
+        let elsewhere = key || part == "active";
         if !elsewhere && at["position"] != position {
             return wrong("position");
         }
@@ -246,9 +249,14 @@ fn a_silenced_head_changes_what_follows() {
     both("flow-change", |page| {
         let browser = &page.browser;
         let ids = page.ids(TEXT);
-        let edits = json!([{"silence": "block.6.attention.head.0"}]);
-        let truth = page.ask(&json!({"ask": "if", "ids": ids, "edits": edits, "tokens": 16, "top": 8}));
-        page.go(&format!("#flow/change?t={}&b=6", encoded(TEXT)));
+        let without = |head: usize| {
+            let edits = json!([{"silence": format!("block.6.attention.head.{head}")}]);
+            page.ask(&json!({"ask": "if", "ids": ids, "edits": edits, "tokens": 16, "top": 8}))
+        };
+        let mut heads = (0..4).map(|head| (head, without(head)));
+        let changes = |truth: &Value| truth["before"]["text"] != truth["after"]["text"];
+        let (head, truth) = heads.find(|(_, truth)| changes(truth)).expect("a head that matters");
+        page.go(&format!("#flow/change?t={}&b=6&h={head}", encoded(TEXT)));
         page.until_drawn("change");
         browser.click("[data-focus=silence-head]");
         browser.wait("document.querySelector('#flow [data-effect=before-after]')");

@@ -236,7 +236,7 @@ fn the_controls_move_the_distribution() {
         browser.value(number).as_f64().expect("a probability")
     };
     // Everything remains, and is as the model gives it.
-    browser.wait_for("#remain", "2,048 tokens of 2,048 remain");
+    browser.wait_for("#remain", "5,352 tokens of 5,352 remain");
     let raw = first();
     browser.type_into("#control-temperature", key::END);
     browser.wait_for(".controls output", "2.00");
@@ -244,16 +244,16 @@ fn the_controls_move_the_distribution() {
         "Number.parseFloat(document.querySelector('#runners tbody td:nth-child(4)').textContent) < {raw}"
     ));
     browser.type_into("#control-temperature", key::HOME);
-    browser.wait_for("#remain", "1 token of 2,048 remains");
+    browser.wait_for("#remain", "1 token of 5,352 remains");
     assert!((first() - 100.0).abs() < 1e-9, "temperature 0 is greedy");
     browser.click("#as-raw");
-    browser.wait_for("#remain", "2,048 tokens of 2,048 remain");
+    browser.wait_for("#remain", "5,352 tokens of 5,352 remain");
     // At its lowest each keeps one token.
     for control in ["top_k", "top_p"] {
         browser.type_into(&format!("#control-{control}"), key::HOME);
-        browser.wait_for("#remain", "1 token of 2,048 remains");
+        browser.wait_for("#remain", "1 token of 5,352 remains");
         browser.click("#as-raw");
-        browser.wait_for("#remain", "2,048 tokens of 2,048 remain");
+        browser.wait_for("#remain", "5,352 tokens of 5,352 remain");
     }
     page.assert_quiet();
 }

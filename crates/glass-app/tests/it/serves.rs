@@ -266,7 +266,7 @@ fn tokens_embeddings_and_the_inside() {
     let body = json!({"prompt": "The dog lost the ball. The sad"}).to_string();
     let head = ["Content-Type: application/json", "Accept: application/octet-stream"];
     let all = service.request("POST", "/v1/look", &head, body.as_bytes());
-    assert_eq!((all.status, all.body.len()), (200, 4 * 2048));
+    assert_eq!((all.status, all.body.len()), (200, 4 * 5352));
     let logprobs: Vec<f32> =
         all.body.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     let sum: f64 = logprobs.iter().map(|&logprob| f64::from(logprob).exp()).sum();
@@ -323,7 +323,7 @@ fn the_page_the_description_and_the_model() {
     let model = &models["data"][0];
     assert_eq!(
         (&model["context"], &model["vocabulary"], &model["chat"]),
-        (&json!(512), &json!(2048), &json!(true))
+        (&json!(512), &json!(5352), &json!(true))
     );
     assert_eq!(service.get("/v1/models/built%2Din").json()["digest"], model["digest"]);
     let description = service.get("/openapi.json").json();

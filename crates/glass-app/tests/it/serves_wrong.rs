@@ -47,7 +47,7 @@ fn wrong_fields_are_named() {
             "cannot be enforced",
         ),
         (
-            json!({"look": {"edits": [{"site": "block.3.residual", "add": vec![1e38; 256]}]}}),
+            json!({"look": {"edits": [{"site": "block.3.residual", "add": vec![3e38; 256]}, {"site": "block.4.residual", "add": vec![3e38; 256]}]}}),
             "edits",
             "smaller",
         ),

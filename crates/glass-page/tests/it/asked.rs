@@ -25,6 +25,11 @@ pub fn ids(text: &str) -> Vec<u32> {
     model().tokenizer.as_ref().expect("a tokenizer").encode_prompt(text.as_bytes(), Special::Plain)
 }
 
+/// A token that a story may go on with.
+pub fn ball() -> u32 {
+    *ids(" ball").last().expect("a token")
+}
+
 /// The answer of a new page.
 pub fn ask(question: &Value) -> Value {
     ask_of(&mut page(), question)

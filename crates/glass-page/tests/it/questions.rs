@@ -6,7 +6,7 @@ use glass::next_token::{logprob, most_probable};
 use glass::probe::{Part, Site};
 use serde_json::{Value, json};
 
-use crate::asked::{ask, ask_of, ids, model, numbers, page, try_ask};
+use crate::asked::{ask, ask_of, ball, ids, model, numbers, page, try_ask};
 
 const STORY: &str = "Once upon a time there was a little dog named Max. He had a red ball and he loved his";
 
@@ -35,8 +35,8 @@ fn next_is_the_distribution_of_a_pass() {
 fn last_is_the_attribution_of_look() {
     let ids = ids(STORY);
     let mut inspector = Inspector::new(model(), ids.len(), 1).unwrap();
-    let found = attribute::of_logit(&mut inspector, &ids, 509, None).unwrap();
-    let answer = ask(&json!({"ask": "last", "ids": ids, "token": 509}));
+    let found = attribute::of_logit(&mut inspector, &ids, ball(), None).unwrap();
+    let answer = ask(&json!({"ask": "last", "ids": ids, "token": ball()}));
     assert_eq!(answer["logit"], json!(found.whole));
     for ((part, value), told) in found.parts.iter().zip(answer["parts"].as_array().unwrap()) {
         assert_eq!(
@@ -133,8 +133,8 @@ fn patches_and_swaps_come_from_the_other_text() {
     // The whole stream of the other text gives the other text's prediction.
     let patched = at(json!([{"patch": "block.3.residual", "from": other}]));
     let logits = logits(&other, Vec::new());
-    assert_eq!(patched[509], logprob(&logits, 509) as f32);
-    assert_ne!(at(json!([]))[509], patched[509]);
+    assert_eq!(patched[ball() as usize], logprob(&logits, ball()) as f32);
+    assert_ne!(at(json!([]))[ball() as usize], patched[ball() as usize]);
     let refused = try_ask(
         &mut page(),
         &json!({"ask": "next", "ids": text, "edits": [{"patch": "block.3.residual", "from": [1]}]}),
@@ -250,7 +250,7 @@ fn wrong_questions_are_refused_in_words() {
         (json!({"ask": "next", "ids": vec![1; 600]}), "600 tokens"),
         (json!({"ask": "next", "ids": [1, 2], "position": 2}), "not among the text's 2"),
         (json!({"ask": "attention", "ids": [1, 2], "block": 8, "head": 0}), "no head 0 in block 8"),
-        (json!({"ask": "neuron", "ids": [1, 2], "block": 0, "neuron": 1024}), "1024"),
+        (json!({"ask": "neuron", "ids": [1, 2], "block": 0, "neuron": 640}), "640"),
         (json!({"ask": "lens", "ids": [1, 2], "positions": [2, 1]}), "positions"),
         (json!({"ask": "lens", "ids": [1, 2], "positions": [0, 3]}), "not among"),
         (
@@ -259,12 +259,12 @@ fn wrong_questions_are_refused_in_words() {
         ),
         (json!({"ask": "next", "ids": [1, 2], "edits": [{"cut": [1, 1]}]}), "always sees itself"),
         (json!({"ask": "next", "ids": [1, 2], "edits": [{}]}), "give silence"),
-        (json!({"ask": "why", "ids": [1, 2], "token": 5000}), "vocabulary"),
+        (json!({"ask": "why", "ids": [1, 2], "token": 9999}), "vocabulary"),
         (json!({"ask": "why", "ids": []}), "at least one token"),
         (json!({"ask": "pieces", "ids": [1], "more": 1}), "unknown field"),
         (json!({"ask": "lesson", "task": "copy", "steps": 0}), "0 steps"),
         (json!({"ask": "pass", "tokens": 100_000}), "context"),
-        (json!({"ask": "near", "id": 5000}), "5000"),
+        (json!({"ask": "near", "id": 9999}), "9999"),
         (json!({"ask": "run"}), "no run is watched"),
         (json!({"ask": "if", "ids": [1, 2], "tokens": 1000}), "at most 64"),
         (json!({"ask": "if", "ids": [], "tokens": 10}), "at least one token"),
