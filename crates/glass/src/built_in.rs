@@ -1,7 +1,7 @@
 //! The built-in model, and a text for a first training (feature `built-in`).
 //!
 //! The model was trained on TinyStories by this library (see `models/README.md`). The text consists of stories that
-//! this model wrote, so it is free to use; `tools/sample_text.py` generates it.
+//! an earlier version of the model wrote, so it is free to use; `tools/sample_text.py` generates it.
 
 use crate::Result;
 use crate::weights::folder::Folder;
