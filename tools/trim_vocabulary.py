@@ -4,10 +4,10 @@
     tools/trim_vocabulary.py MODEL OUT TEXT... [--least 10] [--special TOKEN]...
 
 MODEL is a folder with a byte-level BPE tokenizer.json and one model.safetensors with a tied embedding, as `glass convert` writes
-SmolLM2. Kept are its special tokens (with --special those named only), its bytes, the tokens that occur at least so many times in TEXT, and those that are merged
-on the way to them. Bytes that MODEL has no token for are added, with the embedding of a rare byte: no text is unreadable. Everything
-else of a text is then written with shorter tokens. Needs the packages tokenizers, safetensors and
-torch.
+SmolLM2. Kept are its special tokens (with --special, those named only), its bytes, the tokens that occur at least so many times in
+TEXT, and those that are merged on the way to them. Bytes that MODEL has no token for are added, with the embedding of a rare byte,
+so that any text can be read. Everything else of a text is then written with shorter tokens. Needs the packages tokenizers,
+safetensors and torch.
 """
 
 import argparse
@@ -59,7 +59,8 @@ def main():
     specials = {token["content"] for token in added if not asked.special or token["content"] in asked.special}
     often = [token for token, count in counts.items() if count >= asked.least and token not in specials]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    alphabet, missing = [[byte for byte in alphabet if (byte in bpe["vocab"]) == has] for has in (True, False)]
+    missing = [byte for byte in alphabet if byte not in bpe["vocab"]]
+    alphabet = [byte for byte in alphabet if byte in bpe["vocab"]]
     kept = needed([*often, *alphabet], merges) | specials
     old = {**bpe["vocab"], **{token["content"]: token["id"] for token in added}}
     ids = sorted(old[token] for token in kept)

@@ -67,16 +67,10 @@ impl Opened {
     }
 }
 
-/// Most that two answers differ. Everything that is no float is the same, but which of two tokens or neurons comes first in a list if
-/// they may change places.
+/// Most that two answers differ. Everything that is no float is the same; where places may change, an entry of a list may stand
+/// elsewhere in it, or be as large as the last one.
 fn distance(at: &str, page: &Value, program: &Value, places: Places) -> f64 {
     match (page, program) {
-        (Value::Object(a), Value::Object(b)) if places == Places::MayChange && named(a) != named(b) => {
-            let numbers = |of: &serde_json::Map<String, Value>| {
-                of.values().filter(|one| one.is_f64()).cloned().collect()
-            };
-            distance(at, &numbers(a), &numbers(b), places)
-        }
         (Value::Object(a), Value::Object(b)) => {
             let names = |of: &serde_json::Map<String, Value>| of.keys().cloned().collect::<BTreeSet<_>>();
             assert_eq!(names(a), names(b), "{at}");
@@ -88,8 +82,17 @@ fn distance(at: &str, page: &Value, program: &Value, places: Places) -> f64 {
         }
         (Value::Array(a), Value::Array(b)) => {
             assert_eq!(a.len(), b.len(), "{at}");
-            let pairs = a.iter().zip(b).enumerate();
-            pairs.map(|(i, (a, b))| distance(&format!("{at}[{i}]"), a, b, places)).fold(0.0, f64::max)
+            let of = |(i, (one, other)): (usize, (&Value, &Value))| {
+                let at = format!("{at}[{i}]");
+                if places == Places::Same || named(one) == named(other) {
+                    return distance(&at, one, other, places);
+                }
+                match b.iter().find(|other| named(one) == named(other)) {
+                    Some(same) => distance(&at, one, same, places),
+                    None => distance(&at, &floats_of(one), &floats_of(&b[b.len() - 1]), places),
+                }
+            };
+            a.iter().zip(b).enumerate().map(of).fold(0.0, f64::max)
         }
         (Value::Number(a), Value::Number(b)) => {
             let (one, other) = (a.as_f64().expect("a number"), b.as_f64().expect("a number"));
@@ -112,8 +115,14 @@ enum Places {
 }
 
 /// The token or neuron that an entry of a list is about.
-fn named(entry: &serde_json::Map<String, Value>) -> Option<f64> {
+fn named(entry: &Value) -> Option<f64> {
     ["id", "neuron"].iter().find_map(|name| entry.get(*name)?.as_f64())
+}
+
+/// The floats of such an entry.
+fn floats_of(entry: &Value) -> Value {
+    let entry = entry.as_object().expect("an entry with a name");
+    entry.values().filter(|one| one.is_f64()).cloned().collect()
 }
 
 fn floats(base64: &str) -> Vec<f64> {
