@@ -192,8 +192,9 @@ def compare(program, name, folder, vocabulary, asked):
         print(f"{side:14} {task.batch * task.context / seconds:9,.0f} tokens/s")
     steps = task.steps or round(task.hour / step[variant])
     print(f"nanoGPT's recipe: {variant}, {steps:,} steps; Glass: {precision}", flush=True)
-    runs = []
-    for seed in range(1, asked.seeds + 1):
+    where = {"cpu": machine([])["cpu"], "variant": variant, "precision": precision, "seconds of a step": step, "steps": steps}
+    runs = json.loads(asked.before.read_text())["results"]["runs"] if asked.before else []
+    for seed in range(len(runs) + 1, len(runs) + asked.seeds + 1):
         theirs = their_run(folder, shape, task, steps, asked.threads, seed, variant, asked.kept)
         our_steps = asked.steps or task.our_steps
         every = max(our_steps // 20, 1)
@@ -203,7 +204,7 @@ def compare(program, name, folder, vocabulary, asked):
         )
         loss = theirs[-1][1]
         took = until(curve, loss)
-        runs.append({"seed": seed, "nanogpt": theirs, "glass": curve, "weights": weights, "loss": loss, "seconds": took})
+        runs.append({"seed": seed, "nanogpt": theirs, "glass": curve, "weights": weights, "loss": loss, "seconds": took} | where)
         sooner = f"{theirs[-1][0] / took:.1f} × sooner" if took else "not reached"
         print(f"seed {seed}: {loss:.4f} after {theirs[-1][0]:.0f} s, Glass after {took or curve[-1][0]:.1f} s "
               f"(ends at {curve[-1][1]:.4f}): {sooner}", flush=True)
@@ -215,8 +216,7 @@ def compare(program, name, folder, vocabulary, asked):
     if found:
         print(f"{median(found):.1f} × sooner, {min(found):.1f} to {max(found):.1f}; {runs[0]['weights']:,} weights")
     about = machine(["torch"]) | {"threads": asked.threads, "what": "seconds of training and validation loss"}
-    results = {"task": name, "variant": variant, "precision": precision, "seconds of a step": step, "steps": steps, "runs": runs}
-    path = record(f"sooner-{name}", about, results)
+    path = record(f"sooner-{name}", about, {"task": name, "runs": runs})
     both = [
         Line(who if run["seed"] == 1 else "", colour, run[key])
         for run in runs for who, colour, key in [("nanoGPT", PYTORCH, "nanogpt"), ("Glass", GLASS, "glass")]
@@ -253,6 +253,7 @@ def main():
     parser.add_argument("--ablate", action="store_true")
     parser.add_argument("--glass", help="the program; by default it is built")
     parser.add_argument("--kept", type=Path, help="a folder for what PyTorch's runs have reached")
+    parser.add_argument("--before", type=Path, help="a record of this task: its runs stay, and --seeds others are added")
     asked = parser.parse_args()
     program = asked.glass
     if not program:
