@@ -19,6 +19,9 @@ const MOST_STEPS: usize = 1024;
 pub(super) const MOST_ROWS: usize = 4096;
 const MOST_PANELS: usize = 64;
 
+/// So many rows are multiplied with a right operand in place.
+const FEW_ROWS: usize = 32;
+
 /// Steps of a block on tile registers: half a panel and 32 rows are 48 KiB, the L1 cache of processors that have them.
 const DEPTH_ON_TILES: usize = 192;
 
@@ -90,7 +93,7 @@ impl LargeProduct<'_> {
             if self.on_tiles(cores) { (DEPTH_ON_TILES, SQUARE) } else { (size.depth, 1) };
         let mut tile_rows = 1;
         rows_of_tile(cores, self.precision, &mut tile_rows);
-        let packs_right = !matches!(self.b, Right::Panels(_, precision) if precision == self.precision);
+        let packs_right = !self.reads_right();
         let most = |packs: bool, most: usize| if packs { most } else { usize::MAX };
         for rows in pieces(0..self.rows, most(packs_left, MOST_ROWS)) {
             let deep = packs_right || packs_left && rows.len() > size.rows;
@@ -152,6 +155,21 @@ impl LargeProduct<'_> {
     /// Whether it is computed on the tile registers of the machine.
     fn on_tiles(&self, cores: &Cores) -> bool {
         self.precision == Precision::Mixed && cores.isa() == Isa::Amx
+    }
+
+    /// Whether the right operand is read in place: it is packed already, or so few rows are multiplied with it that packing would take
+    /// longer.
+    fn reads_right(&self) -> bool {
+        match self.b {
+            Right::Panels(_, precision) => precision == self.precision,
+            Right::Natural(_) => {
+                self.precision == Precision::F32
+                    && self.rows <= FEW_ROWS
+                    && self.columns.is_multiple_of(PANEL)
+                    && self.depth > 0
+            }
+            Right::Transposed(_) | Right::PackedRows(..) => false,
+        }
     }
 
     fn packed_left(&self, cores: &Cores) -> PackedLeft {
@@ -326,6 +344,10 @@ fn part_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize, 
     };
     let columns = product.columns_of(block.panels.start + panel);
     let (b, b_step, b_tile) = match product.b {
+        // Whole vectors are read: there are only whole panels of columns.
+        Right::Natural(b) if product.reads_right() => {
+            (b[k.start * product.columns + columns.start..].as_ptr(), product.columns, None)
+        }
         Right::Panels(b, precision) if precision == product.precision => {
             let steps = product.depth.div_ceil(F::COUNT);
             let b = b[((block.panels.start + panel) * steps + k.start / F::COUNT) * PANEL..].as_ptr();
@@ -343,6 +365,7 @@ fn part_body<V: Lanes, F: Operands<V>>(v: V, block: &PackedBlock<'_>, i: usize, 
             a_step,
             a_tile,
             b: b.wrapping_add(first * b_step),
+            b_step,
             b_tile,
             depth: block.steps.min(first + block.depth) - first,
             y: product.y.start().wrapping_add(rows.start * product.columns + columns.start),

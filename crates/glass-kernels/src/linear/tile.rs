@@ -8,7 +8,7 @@ use crate::operands::{Operands, inner};
 use crate::tiles::with_rows;
 
 /// `rows` × one panel of outputs, over a block of k. Lane (i, k) of a is at `i × a_row + k × a_step`, of b at
-/// `k × PANEL + j`, of y at `i × y_row + j`; of an operand in tiles as [`pack`](super::pack) says.
+/// `k × b_step + j`, of y at `i × y_row + j`; of an operand in tiles as [`pack`](super::pack) says.
 pub(super) struct Strip {
     pub a: *const f32,
     pub a_row: usize,
@@ -16,6 +16,8 @@ pub(super) struct Strip {
     /// Floats from one tile to the next, if a was packed in tiles.
     pub a_tile: Option<usize>,
     pub b: *const f32,
+    /// In tiles, the columns of one.
+    pub b_step: usize,
     /// Floats from one tile to the next, if b was packed in tiles.
     pub b_tile: Option<usize>,
     /// Steps of k: lanes, each of one or two values.
@@ -44,6 +46,8 @@ impl Strip {
                 };
             }
             match const { tile_columns::<V, F>() / V::LEN } {
+                // Of a narrow product, as adapters have, the other vectors of a tile would be computed for nothing.
+                _ if self.columns <= V::LEN => self.tiles::<V, F, 1>(v),
                 4 => self.tiles::<V, F, 4>(v),
                 2 => self.tiles::<V, F, 2>(v),
                 _ => self.tiles::<V, F, 1>(v),
@@ -115,17 +119,17 @@ impl Strip {
                 }
             });
             let mut a = self.a.wrapping_add(self.a_tile.map_or(rows.start * self.a_row, |tile| t * tile));
-            let (mut b, first, b_step) = match self.b_tile {
+            let (mut b, first) = match self.b_tile {
                 Some(tile) => {
                     let b = self.b.wrapping_add(column / (C * V::LEN) * tile);
-                    (b, b, C * V::LEN)
+                    (b, b)
                 }
-                None => (self.b.wrapping_add(column), self.b, PANEL),
+                None => (self.b.wrapping_add(column), self.b),
             };
-            let ahead = first.wrapping_add(self.depth * b_step);
+            let ahead = first.wrapping_add(self.depth * self.b_step);
             for k in 0..self.depth {
                 for lane in fetch.clone().step_by(16) {
-                    v.prefetch(ahead.wrapping_add(k * b_step + lane));
+                    v.prefetch(ahead.wrapping_add(k * self.b_step + lane));
                 }
                 let mut line = [v; C];
                 for c in 0..C {
@@ -141,7 +145,7 @@ impl Strip {
                     }
                 }
                 a = a.wrapping_add(self.a_step);
-                b = b.wrapping_add(b_step);
+                b = b.wrapping_add(self.b_step);
             }
             self.each::<V, R, C>(column, |i, c, count| {
                 let y = y.wrapping_add(i * self.y_row + c * V::LEN);

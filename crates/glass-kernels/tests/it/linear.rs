@@ -182,10 +182,19 @@ fn backward_is_the_finite_difference() {
     }
 }
 
-/// Longer, wider and deeper than one packed block.
+/// Longer, wider and deeper than one packed block; and with few outputs, whose gradient is computed of inputs in place.
 #[test]
 fn products_go_on_from_block_to_block() {
-    for shape in [[3, 2100, 5], [300, 2100, 66], [300, 5, 4200], [2100, 3, 4300], [4300, 3, 70]] {
+    for shape in [
+        [3, 2100, 5],
+        [300, 2100, 66],
+        [300, 5, 4200],
+        [2100, 3, 4300],
+        [4300, 3, 70],
+        [2100, 128, 16],
+        [70, 192, 33],
+        [1, 64, 7],
+    ] {
         let case = Case::new(shape);
         let Case { rows, inputs, outputs, .. } = case;
         for precision in [Precision::F32, Precision::Mixed] {
