@@ -4,7 +4,7 @@
 
 SmolLM2-135M's shape with random weights, adapters on all matrices of the blocks, no dropout, clipping and AdamW. Glass keeps the
 weights in q8; peft in float32 or bfloat16, malloc tuned, with --compiled also compiled, which needs a C++ compiler. Every variant is its
-own process; the memory is each one's own peak. `pip install peft` beside bench/setup.
+own process; the memory is each one's own peak.
 """
 
 import argparse

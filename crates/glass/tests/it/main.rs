@@ -1,5 +1,6 @@
 //! All integration tests of this crate, in one binary.
 
+mod adapters_of_peft;
 mod allocations;
 mod parameter_count;
 mod checkpoints;
