@@ -30,7 +30,7 @@ pub struct QuantiseArgs {
     pub machine: MachineArgs,
 }
 
-/// Convert between a model's folder and GGUF, without loss
+/// Convert between a model's folder and GGUF, or merge an adapter
 #[derive(Args, Debug)]
 #[command(after_long_help = CONVERT)]
 pub struct ConvertArgs {
@@ -50,6 +50,8 @@ pub struct ConvertArgs {
 }
 
 const CONVERT: &str = "\
+An adapter (glass train --lora) is merged: OUT is a model of its own, with the changes in its weights.
+
 Weights keep their type, f32, f16 or bf16; quantised weights, and mixtures of types, are written as f32. The vocabulary, the chat
 template and the end tokens are written too.
 
@@ -61,6 +63,7 @@ JSON: {\"out\",\"weights\",\"dtype\"}; with --packed {\"out\",\"packings\",\"wei
 Examples:
   glass convert my-model my-model.gguf
   glass convert gpt2.gguf gpt2
+  glass convert manner manner-merged
   glass convert gpt2-q4_k_m.gguf gpt2-q4_k_m --packed";
 
 /// The format that weights are packed in.
