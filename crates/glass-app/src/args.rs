@@ -1,6 +1,5 @@
 //! The command line: commands, options and help.
 
-mod adding;
 mod bench;
 mod chat;
 mod config;
@@ -19,6 +18,7 @@ mod page;
 mod plan;
 mod preference;
 mod quantise;
+mod ranks;
 mod rule;
 mod running;
 mod sampling;
@@ -44,7 +44,6 @@ use crate::layout;
 use crate::out::Out;
 use crate::screen;
 
-pub use adding::Adding;
 pub use bench::BenchArgs;
 pub use chat::ChatArgs;
 pub use config::{Options, SAMPLE, is_sample};
@@ -62,6 +61,7 @@ pub use page::PageArgs;
 pub use plan::PlanArgs;
 pub use preference::PreferenceArgs;
 pub use quantise::{ConvertArgs, Packings, QuantiseArgs};
+pub use ranks::{Dividing, RanksArgs};
 pub use rule::RuleArgs;
 pub use running::{GuessArgs, InputArgs, RunningArgs};
 pub use sampling::SamplingArgs;
@@ -137,7 +137,7 @@ pub enum Command {
     /// Store a model's weights in fewer bits
     #[command(visible_alias = "quantize")]
     Quantise(QuantiseArgs),
-    /// Convert between a model's folder and GGUF, without loss
+    /// Convert between a model's folder and GGUF, or merge an adapter
     Convert(ConvertArgs),
     /// Fetch a model from the Hugging Face Hub
     #[cfg(feature = "fetch")]

@@ -50,7 +50,7 @@ use glass::train::watch::Why;
 use glass::weights::adapter::file;
 use serde_json::json;
 
-use crate::args::{NO_FOLDER, TrainArgs};
+use crate::args::{Dividing, NO_FOLDER, TrainArgs};
 use crate::fail::{Fail, say};
 use crate::model_arg;
 use crate::out::{Out, count, number};
@@ -247,6 +247,11 @@ fn check(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
         }
     }
     args.preference.check(&args.options)?;
+    if args.preference.is_given() && args.run.ranks.divide == Dividing::Weights {
+        return Err(Fail::asked(
+            "--divide weights: a loss of preferences reads all weights at once; give --divide gradients",
+        ));
+    }
     args.settings(args.run.steps.unwrap_or(1000).max(1)).check()?;
     for (option, value) in [("--epochs", args.run.epochs), ("--minutes", args.run.minutes)] {
         if value.is_some_and(|value| !(value > 0.0 && value.is_finite())) {
@@ -276,7 +281,8 @@ fn learner(
             Learner::tuning(keep, cpu.clone(), gpt, base.clone(), adapter.clone(), rows, sequences)?
         }
     };
-    let mut learner = learner.among(joined.ranks.clone(), args.run.reduce.reduce());
+    let sharing = &args.run.ranks;
+    let mut learner = learner.among(joined.ranks.clone(), sharing.reduce.reduce(), sharing.divide.divided());
     if let Some(teacher) = teacher {
         learner = teacher.teach(learner, rows, sequences, args.distil.kept())?;
     }

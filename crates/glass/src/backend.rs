@@ -166,6 +166,9 @@ pub trait Device: Send + Sync {
     fn precision(&self) -> Precision;
     /// `len` zeros.
     fn zeros(&self, len: usize) -> Result<Self::Buffer>;
+    /// `len` zeros, of which only what is written takes memory, until it is [released](Device::release), as far as the system can do
+    /// that.
+    fn arena(&self, len: usize) -> Result<Self::Buffer>;
     /// Copies floats from `at` to the host.
     fn read(&self, from: &Self::Buffer, at: usize, into: &mut [f32]);
     /// Floats to read: in place, or a copy.
@@ -174,6 +177,8 @@ pub trait Device: Send + Sync {
     fn write(&self, into: &mut Self::Buffer, at: usize, from: &[f32]);
     /// Sets a span of a buffer to zero.
     fn clear(&self, buffer: &mut Self::Buffer, span: Range<usize>);
+    /// Sets a span to zero, and gives its memory back as far as that is possible.
+    fn release(&self, buffer: &mut Self::Buffer, span: Range<usize>);
     /// Packs a row-major matrix (or, with one row, a vector) into the layout it is run with; `read` is called for ranges of rows.
     fn pack(&self, read: &ReadRows<'_>, rows: usize, cols: usize, layout: Layout) -> Result<Self::Packed>;
     /// Packs a matrix into panels from blocks of 32 weights.

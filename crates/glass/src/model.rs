@@ -87,9 +87,20 @@ impl Gpt {
         memory: &mut Memory<B>,
         cache: &mut Cache<B>,
     ) {
+        self.forward_embedding(pass, ids, memory);
+        self.forward_blocks(pass, 0, memory, cache);
+    }
+
+    /// The first part of [`forward`](Self::forward): `ids` become the residual in `memory`.
+    pub(crate) fn forward_embedding<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        ids: &[u32],
+        memory: &mut Memory<B>,
+    ) {
         memory.use_rows(ids.len());
         self.embedding.forward(pass, ids, memory);
-        self.forward_from(pass, 0, memory, cache);
+        memory.scratch.angles.set(pass.backend, pass.spans);
     }
 
     /// Runs the blocks from number `first` on, and the last norm. The input is the residual in `memory`. With `first` = layers,
@@ -103,17 +114,48 @@ impl Gpt {
     ) {
         assert_eq!(self.config.begin_at(first), first, "a pass begins after keys and values that it reads");
         memory.scratch.angles.set(pass.backend, pass.spans);
-        for (layer, block) in self.blocks.iter().enumerate().skip(first) {
-            let (at, keys) = (memory.at(layer), memory.keys_at(layer));
-            let (residual, kept) = (&mut memory.residual, &mut memory.blocks[at]);
-            let keys = &mut memory.keys[keys];
-            pass.at(Site::Block(layer, Part::Residual), residual);
-            if let Some(input) = memory.inputs.get_mut(layer) {
-                pass.backend.copy(input, residual);
-            }
-            let output_rows = pass.output_rows.filter(|_| layer + 1 == self.blocks.len());
-            block.forward(pass, residual, &mut memory.scratch, kept, keys, cache.at(layer), output_rows);
+        self.forward_blocks(pass, first, memory, cache);
+    }
+
+    fn forward_blocks<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        first: usize,
+        memory: &mut Memory<B>,
+        cache: &mut Cache<B>,
+    ) {
+        for layer in first..self.blocks.len() {
+            self.forward_block(pass, layer, memory, cache);
         }
+        self.forward_norm(pass, memory);
+    }
+
+    /// Runs one block.
+    pub(crate) fn forward_block<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        layer: usize,
+        memory: &mut Memory<B>,
+        cache: &mut Cache<B>,
+    ) {
+        let (at, keys) = (memory.at(layer), memory.keys_at(layer));
+        let (residual, kept) = (&mut memory.residual, &mut memory.blocks[at]);
+        let keys = &mut memory.keys[keys];
+        pass.at(Site::Block(layer, Part::Residual), residual);
+        if let Some(input) = memory.inputs.get_mut(layer) {
+            pass.backend.copy(input, residual);
+        }
+        let output_rows = pass.output_rows.filter(|_| layer + 1 == self.blocks.len());
+        let block = &self.blocks[layer];
+        block.forward(pass, residual, &mut memory.scratch, kept, keys, cache.at(layer), output_rows);
+    }
+
+    /// The last part of [`forward`](Self::forward): the norm after the blocks.
+    pub(crate) fn forward_norm<B: Backend, P: Probe>(
+        &self,
+        pass: &mut Pass<'_, B, P>,
+        memory: &mut Memory<B>,
+    ) {
         let rows = memory.residual.rows;
         memory.normed.use_rows(rows);
         memory.stats.use_rows(rows);
@@ -192,12 +234,22 @@ impl Gpt {
         d: &mut Memory<B>,
         each: &mut Watch<'_, B>,
     ) {
+        self.backward_norm(back, memory, d);
+        each(self.blocks.len(), back.grads.as_deref_mut(), &d.residual, &memory.residual);
+        self.backward_to(back, 0, memory, cache, d, each);
+        self.backward_embedding(back, ids, memory, d);
+    }
+
+    /// The first part of [`backward`](Self::backward): from the gradient in `d.normed` to that of the last block's output.
+    pub(crate) fn backward_norm<B: Backend>(
+        &self,
+        back: &mut Back<'_, B>,
+        memory: &Memory<B>,
+        d: &mut Memory<B>,
+    ) {
         let len = d.residual.len();
         back.backend.clear(&mut d.residual.data, 0..len);
         self.norm.backward(back, &mut d.residual, &d.normed, &memory.residual, &memory.stats);
-        each(self.blocks.len(), back.grads.as_deref_mut(), &d.residual, &memory.residual);
-        self.backward_to(back, 0, memory, cache, d, each);
-        self.embedding.backward(back, ids, memory, d);
     }
 
     /// Goes back from the gradient of the last block's output, in `d.residual`, to the input of block `first`.
@@ -210,27 +262,53 @@ impl Gpt {
         d: &mut Memory<B>,
         each: &mut Watch<'_, B>,
     ) {
-        let places: Vec<usize> = (0..self.blocks.len()).map(|layer| d.keys_at(layer)).collect();
-        let (d_keys, sums) = d.keys.split_last_mut().expect("gradients of one layer");
-        for KeyMemory { key, value } in sums.iter_mut() {
-            for sum in [key, value] {
-                let len = sum.len();
-                back.backend.clear(&mut sum.data, 0..len);
-            }
-        }
-        for (layer, block) in self.blocks.iter().enumerate().skip(first).rev() {
-            let (at, place) = (memory.at(layer), memory.keys_at(layer));
-            let (input, scratch, kept) = (&memory.inputs[layer], &mut memory.scratch, &mut memory.blocks[at]);
-            let keys = &mut memory.keys[place];
-            if memory.keep == Keep::Inputs {
-                back.backend.copy(&mut memory.residual, input);
-                block.recompute(&mut back.pass(), &mut memory.residual, scratch, kept, keys, cache.at(layer));
-            }
-            let (d_scratch, d_block) = (&mut d.scratch, &mut d.blocks[0]);
-            let d_keys = (&mut *d_keys, sums.get_mut(places[layer]));
-            block.backward(back, &mut d.residual, d_scratch, d_block, d_keys, input, scratch, (kept, keys));
+        for layer in (first..self.blocks.len()).rev() {
+            self.backward_block(back, layer, memory, cache, d);
             each(layer, back.grads.as_deref_mut(), &d.residual, &memory.inputs[layer]);
         }
+    }
+
+    /// Goes back through one block; the last block comes first.
+    pub(crate) fn backward_block<B: Backend>(
+        &self,
+        back: &mut Back<'_, B>,
+        layer: usize,
+        memory: &mut Memory<B>,
+        cache: &mut Cache<B>,
+        d: &mut Memory<B>,
+    ) {
+        let place = d.keys_at(layer);
+        let (d_keys, sums) = d.keys.split_last_mut().expect("gradients of one layer");
+        if layer + 1 == self.blocks.len() {
+            for KeyMemory { key, value } in sums.iter_mut() {
+                for sum in [key, value] {
+                    let len = sum.len();
+                    back.backend.clear(&mut sum.data, 0..len);
+                }
+            }
+        }
+        let block = &self.blocks[layer];
+        let (at, keys) = (memory.at(layer), memory.keys_at(layer));
+        let (input, scratch, kept) = (&memory.inputs[layer], &mut memory.scratch, &mut memory.blocks[at]);
+        let keys = &mut memory.keys[keys];
+        if memory.keep == Keep::Inputs {
+            back.backend.copy(&mut memory.residual, input);
+            block.recompute(&mut back.pass(), &mut memory.residual, scratch, kept, keys, cache.at(layer));
+        }
+        let (d_scratch, d_block) = (&mut d.scratch, &mut d.blocks[0]);
+        let d_keys = (d_keys, sums.get_mut(place));
+        block.backward(back, &mut d.residual, d_scratch, d_block, d_keys, input, scratch, (kept, keys));
+    }
+
+    /// The last part of [`backward`](Self::backward): the gradients of the embedding.
+    pub(crate) fn backward_embedding<B: Backend>(
+        &self,
+        back: &mut Back<'_, B>,
+        ids: &[u32],
+        memory: &mut Memory<B>,
+        d: &mut Memory<B>,
+    ) {
+        self.embedding.backward(back, ids, memory, d);
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Trainable<B: Backend> {
 impl<B: Backend> Trainable<B> {
     /// All zeros.
     pub fn zeros(backend: &B, plan: Arc<Plan>) -> Result<Self> {
-        Ok(Trainable { values: backend.zeros(plan.len())?, plan })
+        Ok(Trainable { values: backend.arena(plan.len())?, plan })
     }
 
     /// A parameter as an operand.

@@ -6,6 +6,7 @@ use glass::memory::Keep;
 use glass::model::footprint::Footprint;
 use glass::model::parameter_count::ParameterCount;
 use glass::train::needs::Needs;
+use glass::train::ranks::Divided;
 use glass::train::sums::Reduce;
 
 use super::room;
@@ -29,9 +30,10 @@ pub struct Requested {
     pub accumulate: usize,
     /// The most sequences in a sample.
     pub sequences: usize,
-    /// The processes that share a step, and how they add up its gradients.
+    /// The processes that share a step, how they add up its gradients, and what they divide.
     pub ranks: usize,
     pub reduce: Reduce,
+    pub divided: Divided,
     pub threads: usize,
     /// Whether the model generates samples during the run.
     pub samples: bool,
@@ -49,7 +51,7 @@ impl Requested {
             (samples.saturating_mul(self.config.context), self.batch.saturating_mul(self.sequences));
         let needs = Needs::of_rows::<Cpu>(&self.config, self.keep, rows, sequences);
         let needs = self.learned.map_or(needs, |weights| needs.of_learned(weights));
-        needs.of_steps(self.reduce, self.accumulate, self.ranks)
+        needs.of_steps(self.reduce, self.divided, self.accumulate, self.ranks)
     }
 
     /// Tokens of one step.
@@ -66,13 +68,22 @@ impl Requested {
         let threads = (self.threads * (300 * 1024 + 16 * context * (heads.size + 16))) as u64;
         let positions = context.min(SAMPLE + 1);
         let sample = 16 * vocabulary + 8 * layers * positions * heads.key * heads.size;
-        let samples = if self.samples { sample as u64 } else { 0 };
+        // The model writes a sample with all its weights.
+        let whole = match self.divided {
+            Divided::Weights if self.ranks > 1 => ParameterCount::of(&self.config).stored.saturating_mul(4),
+            _ => 0,
+        };
+        let samples = if self.samples { whole.saturating_add(sample as u64) } else { 0 };
         // A teacher's weights are in memory already.
         let teacher = self.teacher.as_ref().map_or(0, |config| {
             let needs = Needs::of::<Cpu>(config, Keep::One, self.batch);
             needs.activations.saturating_add(needs.logits)
         });
-        self.tokens_per_step().saturating_mul(8).saturating_add(threads + samples).saturating_add(teacher)
+        self.tokens_per_step()
+            .saturating_mul(8)
+            .saturating_add(threads)
+            .saturating_add(samples)
+            .saturating_add(teacher)
     }
 
     fn run(&self) -> u64 {
@@ -84,6 +95,13 @@ impl Requested {
     fn smaller(&self, most: u64) -> Option<Requested> {
         let fast = Requested { reduce: Reduce::Fast, ..self.clone() };
         self.in_batches(most).or_else(|| fast.in_batches(most))
+    }
+
+    /// The same steps, with more divided among ranks, so that the run takes at most `most`.
+    fn more_divided(&self, most: u64) -> Option<Requested> {
+        let more = [Divided::Gradients, Divided::Weights].into_iter();
+        let more = more.filter(|divided| self.ranks > 1 && *divided > self.divided);
+        more.map(|divided| Requested { divided, ..self.clone() }).find(|asked| asked.run() <= most)
     }
 
     fn in_batches(&self, most: u64) -> Option<Requested> {
@@ -122,9 +140,14 @@ impl Requested {
     fn options(&self, besides: u64) -> String {
         let recompute = if self.keep == Keep::Inputs { " --recompute" } else { "" };
         let reduce = if self.reduce == Reduce::Fast { " --reduce fast" } else { "" };
+        let divide = match self.divided {
+            Divided::Moments => "",
+            Divided::Gradients => " --divide gradients",
+            Divided::Weights => " --divide weights",
+        };
         let (batch, accumulate) = (self.batch, self.accumulate);
         let takes = bytes(self.run().saturating_add(besides));
-        format!("--batch {batch} --accumulate {accumulate}{recompute}{reduce} (takes {takes})")
+        format!("--batch {batch} --accumulate {accumulate}{recompute}{reduce}{divide} (takes {takes})")
     }
 }
 
@@ -155,7 +178,8 @@ impl Budget {
                 accumulate: run.accumulate,
                 sequences: sets.most_sequences(context),
                 ranks,
-                reduce: run.reduce.reduce(),
+                reduce: run.ranks.reduce.reduce(),
+                divided: run.ranks.divide.divided(),
                 threads,
                 samples: run.sample_every > 0,
                 learned: None,
@@ -212,6 +236,9 @@ impl Budget {
             return None;
         }
         let (asked, room) = (&self.asked, most.saturating_sub(self.present));
+        if let Some(divided) = asked.more_divided(room) {
+            return Some(format!("give {} for the same steps", divided.options(self.present)));
+        }
         let recomputed = Requested { keep: Keep::Inputs, ..asked.clone() };
         let smaller = asked.smaller(room);
         let same = Some(&recomputed).filter(|asked| asked.run() <= room);
@@ -256,6 +283,7 @@ mod tests {
             sequences,
             ranks,
             reduce,
+            divided: Divided::Moments,
             threads,
             samples,
             learned,
@@ -282,6 +310,18 @@ mod tests {
             let said = wide.instead(most).unwrap();
             assert!(said.contains(expected), "{most}: {said}");
         }
+    }
+
+    #[test]
+    fn what_ranks_could_divide_is_said_first() {
+        let mut among = budget(1, 8);
+        among.asked.ranks = 8;
+        for (less, expected) in [(1, "--divide gradients"), (500 << 20, "--divide weights")] {
+            let said = among.instead(among.total() - less).unwrap();
+            assert!(said.contains(expected) && said.ends_with("for the same steps"), "{less}: {said}");
+        }
+        among.asked.divided = Divided::Weights;
+        assert!(!among.instead(among.total() - 1).unwrap().contains("same steps"));
     }
 
     #[test]

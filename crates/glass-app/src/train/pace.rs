@@ -67,22 +67,28 @@ pub fn pace(
         false => checkpoint::follow_writing(&learner).map(|()| 0.0)?,
     };
     let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
-    let evaluation = validation.map_or(0.0, |set| seconds_evaluating(&mut learner, set, settings));
+    let seconds = |set| seconds_evaluating(&mut learner, set, settings, joined);
+    let evaluation = validation.map(seconds).transpose()?.unwrap_or(0.0);
     Ok(Pace { step, evaluation: evaluation / joined.ranks.size() as f64, saving })
 }
 
-/// Times some batches of an evaluation, and what all of them would take.
-fn seconds_evaluating(learner: &mut Learner<Cpu>, set: &Set, settings: &Settings) -> f64 {
+/// Times some batches of an evaluation, and what all of them would take. All ranks take as many as rank 0 decides.
+fn seconds_evaluating(
+    learner: &mut Learner<Cpu>,
+    set: &Set,
+    settings: &Settings,
+    joined: &Joined,
+) -> Result<f64, Fail> {
     let context = learner.config().context;
     let all = || evaluation(set, context, settings.batch, settings.eval_samples);
     let (begun, mut batches) = (Instant::now(), 0);
     for batch in all() {
-        learner.evaluate(&batch);
+        learner.evaluate_among(Some(&batch))?;
         batches += 1;
-        if begun.elapsed().as_secs_f64() > 1.0 {
+        if joined.number((begun.elapsed().as_secs_f64() > 1.0).into())? > 0 {
             break;
         }
     }
     let count = all().size_hint().0.max(batches);
-    begun.elapsed().as_secs_f64() * count as f64 / batches.max(1) as f64
+    Ok(begun.elapsed().as_secs_f64() * count as f64 / batches.max(1) as f64)
 }

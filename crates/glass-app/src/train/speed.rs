@@ -183,6 +183,7 @@ pub fn save(learner: &Learner<Cpu>, out: &Path) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use glass::memory::Keep;
+    use glass::train::ranks::Divided;
     use glass::train::sums::Reduce;
 
     use super::*;
@@ -198,6 +199,7 @@ mod tests {
             sequences,
             ranks,
             reduce,
+            divided: Divided::Moments,
             threads,
             samples,
             each: 1,

@@ -2,6 +2,7 @@
 
 mod adapt;
 mod attend;
+mod memory;
 mod operands;
 mod packed;
 mod teach;
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::stored::Stored;
 use crate::{Error, Result};
+use memory::{missing, zeros};
 use operands::{dense, last_rows, matrix, rotated, used, used_mut, vector, weight_and_bias};
 pub use packed::Packed;
 
@@ -43,17 +45,15 @@ impl Cpu {
     /// # Errors
     /// If the precision is not faster on this machine.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
-        match precision.gains(self.cores.isa()) {
-            true => Ok(Self::on(self.cores.with_precision(precision))),
-            false => Err(Error::invalid_argument(
-                "precision",
-                format!(
-                    "mixed was given, but this processor has no AVX512-BF16, the instructions that multiply pairs of 16-bit \
-                     numbers (the best found is {:?}), and without them it would be slower; leave it at f32",
-                    self.cores.isa()
-                ),
-            )),
+        if precision.gains(self.cores.isa()) {
+            return Ok(Self::on(self.cores.with_precision(precision)));
         }
+        let why = format!(
+            "mixed was given, but this processor has no AVX512-BF16, the instructions that multiply pairs of 16-bit numbers (the \
+             best found is {:?}), and without them it would be slower; leave it at f32",
+            self.cores.isa()
+        );
+        Err(Error::invalid_argument("precision", why))
     }
 
     /// The same with these scales of the inputs of quantised products.
@@ -79,16 +79,8 @@ impl Cpu {
     /// Memory for a packed weight.
     fn weight(&self, len: usize) -> Result<Pages> {
         let mut chunks = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
-        chunks.zeros(len).ok_or_else(|| memory("weights", len))
+        chunks.zeros(len).ok_or_else(|| missing("weights", len))
     }
-}
-
-fn zeros(len: usize) -> Result<AlignedBuffer> {
-    AlignedBuffer::zeros(len).ok_or_else(|| memory("activations", len))
-}
-
-fn memory(what: &str, len: usize) -> Error {
-    Error::Memory { what: what.into(), bytes: len.saturating_mul(4) }
 }
 
 impl Device for Cpu {
@@ -101,6 +93,10 @@ impl Device for Cpu {
 
     fn zeros(&self, len: usize) -> Result<AlignedBuffer> {
         zeros(len)
+    }
+
+    fn arena(&self, len: usize) -> Result<AlignedBuffer> {
+        AlignedBuffer::in_pages(len).ok_or_else(|| missing("weights, gradients and moments", len))
     }
 
     fn read(&self, from: &AlignedBuffer, at: usize, into: &mut [f32]) {
@@ -117,6 +113,10 @@ impl Device for Cpu {
 
     fn clear(&self, buffer: &mut AlignedBuffer, span: Range<usize>) {
         clear::clear(&self.cores, &mut buffer[span]);
+    }
+
+    fn release(&self, buffer: &mut AlignedBuffer, span: Range<usize>) {
+        buffer.release(span);
     }
 
     fn pack(&self, read: &ReadRows<'_>, rows: usize, cols: usize, layout: Layout) -> Result<Packed> {

@@ -4,7 +4,7 @@
 pub mod folder;
 
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use crate::atomic_write::sync;
 use crate::backend::{Backend, CacheType, Packing};
 use crate::fingerprint::Fingerprint;
 use crate::model::Gpt;
+use crate::plan::Spec;
 use crate::runtime::Model;
 use crate::train::json::{read_json, write_json};
 use crate::train::learner::spikes::Spikes;
@@ -89,10 +90,24 @@ pub fn read<B: Backend>(folder: &Path, learner: &mut Learner<B>) -> Result<State
 
 /// Does a rank's part while rank 0 writes a checkpoint: sends what this rank alone has.
 pub fn follow_writing<B: Backend>(learner: &Learner<B>) -> Result<()> {
-    ARENAS.iter().try_for_each(|(arena, _)| match arena {
-        Arena::Weights => Ok(()),
-        moments => learner.arena_parts(*moments, &mut |_| Ok(())),
-    })
+    let mut divided = ARENAS.iter().filter(|(arena, _)| learner.is_divided(*arena));
+    divided.try_for_each(|(arena, _)| learner.arena_parts(*arena, &mut |_| Ok(())))
+}
+
+/// Reads weights, one parameter after another, as the checkpoint in `folder` holds them.
+pub fn read_weights(folder: &Path) -> impl Fn(&Spec, &mut [f32]) -> Result<()> + use<> {
+    let path = folder.join(ARENAS[0].1);
+    move |spec: &Spec, into: &mut [f32]| {
+        let failed = |error| Error::io("cannot read", &path, error);
+        let mut file = File::open(&path).map_err(failed)?;
+        file.seek(SeekFrom::Start(4 * spec.span.start as u64)).map_err(failed)?;
+        let mut bytes = vec![0; 4 * into.len()];
+        file.read_exact(&mut bytes).map_err(failed)?;
+        for (value, word) in into.iter_mut().zip(bytes.as_chunks().0) {
+            *value = f32::from_le_bytes(*word);
+        }
+        Ok(())
+    }
 }
 
 /// Does a rank's part while rank 0 reads a checkpoint: receives what this rank needs. The state is rank 0's.

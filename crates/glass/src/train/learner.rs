@@ -9,6 +9,7 @@ pub mod optimiser;
 pub mod needs;
 pub mod spikes;
 pub mod sums;
+mod arenas;
 mod batch;
 mod pairs;
 mod pieces;
@@ -19,13 +20,13 @@ use std::sync::Arc;
 
 use crate::backend::{AdamW, Backend, CacheType, Muon, Place, Span, Tensor};
 use crate::config::Config;
+use crate::fingerprint::Fingerprint;
 use crate::memory::{Cache, Keep, Memory};
 use crate::model::{Gpt, Pass};
 use crate::plan::{Plan, Spec};
-use crate::train::ranks::{Alone, Ranks};
+use crate::train::ranks::{Alone, Divided, Ranks};
 use crate::weights::adapter::{AdapterPlan, AdapterRef, Adapters};
-use crate::weights::initialise::initialise;
-use crate::weights::{Frozen, Read, Trainable, Weights};
+use crate::weights::{Frozen, Trainable, Weights};
 use crate::{Error, Result};
 use objective::{Details, Objective};
 use optimiser::Optimiser;
@@ -116,6 +117,8 @@ pub struct Learner<B: Backend> {
     teacher: Option<Teacher<B>>,
     /// Gradients: of a batch, and sums of those of several (see [`sums`]). At the end of a step the first has the whole sum.
     arenas: Vec<B::Buffer>,
+    /// Gradients of a batch on their way to their owners, where they are divided.
+    passing: Option<B::Buffer>,
     first: B::Buffer,
     second: B::Buffer,
     memory: Memory<B>,
@@ -123,6 +126,8 @@ pub struct Learner<B: Backend> {
     cache: Cache<B>,
     logits: Tensor<B>,
     shared: Shared,
+    /// Of the weights at the beginning.
+    start: Fingerprint,
 }
 
 /// A model that is not trained itself, and what is learned of it.
@@ -193,14 +198,15 @@ impl<B: Backend> Learner<B> {
         samples: usize,
     ) -> Result<Self> {
         let (b, config, chunk, len) = (&*backend, &gpt.config, rows.min(LOGIT_ROWS), plan.len());
-        let shared = Shared::new(Arc::new(Alone), Reduce::Exact, &plan, config.layers);
+        let shared = Shared::new(Arc::new(Alone), Reduce::Exact, Divided::Moments, &plan, config.layers);
         Ok(Learner {
             weights: Trainable::zeros(b, plan)?,
             base,
             teacher: None,
-            arenas: vec![b.zeros(len)?],
-            first: b.zeros(len)?,
-            second: b.zeros(len)?,
+            arenas: vec![b.arena(len)?],
+            passing: None,
+            first: b.arena(len)?,
+            second: b.arena(len)?,
             memory: Memory::new(b, config, keep, rows, chunk)?,
             d: Memory::new(b, config, Keep::Gradients, rows, chunk)?,
             cache: Cache::for_batch(b, config, CacheType::F32, samples, config.context.min(rows), rows)?,
@@ -208,14 +214,26 @@ impl<B: Backend> Learner<B> {
             gpt,
             backend,
             shared,
+            start: Fingerprint::default(),
         })
     }
 
     /// Shares the work with other ranks, which must have learners of the same configuration: each learns from some batches of
-    /// every step, and has the moments of some of the weights. Moments that it had are kept only where it owns them.
-    pub fn among(mut self, ranks: Arc<dyn Ranks>, reduce: Reduce) -> Self {
-        self.shared = Shared::new(ranks, reduce, self.plan(), self.gpt.config.layers);
+    /// every step, and has the moments of some of the weights, and whatever else is divided of these. Moments that it had are kept
+    /// only where it owns them. Weights are given to it afterwards.
+    pub fn among(mut self, ranks: Arc<dyn Ranks>, reduce: Reduce, divided: Divided) -> Self {
+        self.shared = Shared::new(ranks, reduce, divided, self.plan(), self.gpt.config.layers);
         self
+    }
+
+    /// Refuses ranks that would exchange something else.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn agree(&self) -> Result<()> {
+        let Shared { ranks, reduce, divided, .. } = &self.shared;
+        let all = ranks.gather(&[*reduce as u8, *divided as u8])?;
+        let Some(rank) = all.iter().position(|told| *told != all[0]) else { return Ok(()) };
+        let why = "it was started with another `reduce` or `divide` than rank 0; start all ranks with the same options";
+        Err(Error::invalid(format!("rank {rank}"), why))
     }
 
     /// The ranks that share the work.
@@ -251,98 +269,6 @@ impl<B: Backend> Learner<B> {
     /// The adapter that it trains, and the weights that this changes, if it does not train all weights.
     pub fn adapter(&self) -> Option<(&AdapterPlan, &Frozen<B>)> {
         self.base.as_ref().map(|base| (&base.adapter, &*base.weights))
-    }
-
-    /// Initialises the weights from a seed, as GPT-2 does.
-    pub fn initialise(&mut self, seed: u64) {
-        let plan = self.weights.plan.clone();
-        for (index, spec) in plan.specs.iter().enumerate() {
-            let mut values = vec![0.0; spec.span.len()];
-            initialise(spec, index, &self.gpt.config, seed, &mut values);
-            self.backend.write(&mut self.weights.values, spec.span.start, &values);
-        }
-    }
-
-    /// Loads given weights.
-    pub fn load(&mut self, read: &Read<'_>) -> Result<()> {
-        let plan = self.weights.plan.clone();
-        for spec in &plan.specs {
-            let mut values = vec![0.0; spec.span.len()];
-            read(spec, &mut values)?;
-            self.backend.write(&mut self.weights.values, spec.span.start, &values);
-        }
-        Ok(())
-    }
-
-    /// Copies the current values of one parameter.
-    pub fn read(&self, spec: &Spec, into: &mut [f32]) {
-        self.backend.read(&self.weights.values, spec.span.start, into);
-    }
-
-    /// Copies one parameter's gradient after the last step; where ranks share the work, only its owner has it.
-    pub fn read_gradient(&self, spec: &Spec, into: &mut [f32]) {
-        self.backend.read(&self.arenas[0], spec.span.start, into);
-    }
-
-    /// Copies a part of an arena, from float `at` on; of moments that other ranks own, zeros.
-    pub fn read_arena(&self, which: Arena, at: usize, into: &mut [f32]) {
-        self.backend.read(self.buffer(which), at, into);
-    }
-
-    fn buffer(&self, which: Arena) -> &B::Buffer {
-        match which {
-            Arena::Weights => &self.weights.values,
-            Arena::First => &self.first,
-            Arena::Second => &self.second,
-        }
-    }
-
-    /// Passes an arena to `see` in consecutive parts, so that it is never in memory twice. All ranks must call it for moments,
-    /// and only rank 0 sees them.
-    pub fn arena_parts(&self, which: Arena, see: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
-        if which != Arena::Weights && !self.shared.is_alone() {
-            return self.shared.collect(&*self.backend, self.buffer(which), see);
-        }
-        let len = self.weights.plan.len();
-        let mut part = vec![0.0; PART.min(len)];
-        for at in (0..len).step_by(PART) {
-            let part = &mut part[..PART.min(len - at)];
-            self.read_arena(which, at, part);
-            see(part)?;
-        }
-        Ok(())
-    }
-
-    /// Restores an arena from the consecutive parts that `fill` gives. All ranks must call it, and only rank 0 is asked.
-    pub fn set_arena_parts(
-        &mut self,
-        which: Arena,
-        fill: &mut dyn FnMut(&mut [f32]) -> Result<()>,
-    ) -> Result<()> {
-        let buffer = match which {
-            Arena::Weights => &mut self.weights.values,
-            Arena::First => &mut self.first,
-            Arena::Second => &mut self.second,
-        };
-        self.shared.spread(&*self.backend, buffer, which == Arena::Weights, fill)
-    }
-
-    /// A copy of a whole arena.
-    pub fn arena(&self, which: Arena) -> Vec<f32> {
-        let mut values = vec![0.0; self.weights.plan.len()];
-        self.read_arena(which, 0, &mut values);
-        values
-    }
-
-    /// Restores a whole arena from its copy.
-    pub fn set_arena(&mut self, which: Arena, values: &[f32]) {
-        assert_eq!(values.len(), self.weights.plan.len());
-        let buffer = match which {
-            Arena::Weights => &mut self.weights.values,
-            Arena::First => &mut self.first,
-            Arena::Second => &mut self.second,
-        };
-        self.backend.write(buffer, 0, values);
     }
 
     fn update(&mut self, step: &Step, norm: f64) {
@@ -395,7 +321,8 @@ impl<B: Backend> Learner<B> {
         (pass, &self.gpt, &mut self.memory, &mut self.cache, &mut self.logits)
     }
 
-    /// The sum of nats and the number of counted tokens; nothing is learned.
+    /// The sum of nats and the number of counted tokens; nothing is learned. Where ranks divide weights,
+    /// [`evaluate_among`](Self::evaluate_among).
     pub fn evaluate(&mut self, batch: &Batch) -> (f64, usize) {
         let spans = batch.spans();
         let (mut pass, gpt, memory, cache, logits) = self.looking(&spans);

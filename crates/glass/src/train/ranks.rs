@@ -12,6 +12,18 @@ use crate::{Error, Result};
 
 pub use together::{Together, together};
 
+/// What ranks divide among them, so that each has only its own pieces (ZeRO; Rajbhandari et al. 2020, section 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Divided {
+    /// The optimiser's moments: stage 1.
+    #[default]
+    Moments,
+    /// Gradients too: stage 2.
+    Gradients,
+    /// Weights too: stage 3.
+    Weights,
+}
+
 /// Numbers that a rank sends to some others.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parcel {

@@ -11,11 +11,12 @@ use crate::train::ranks::gather_numbers;
 /// `batch` pairs. Ranks share the batches, and all of them get all numbers. A set without pairs stays as it is.
 ///
 /// # Errors
-/// If another rank has ended.
+/// If another rank has ended, or ranks divide the weights.
 pub fn refer<B: Backend>(learner: &mut Learner<B>, set: &mut Set, batch: usize) -> Result<()> {
     if !matches!(set.samples, Samples::Pairs(_)) {
         return Ok(());
     }
+    learner.has_all_weights()?;
     let ranks = learner.ranks().clone();
     let (size, context) = (ranks.size(), learner.config().context);
     let (mut told, mut lengths) = (Vec::new(), Vec::new());

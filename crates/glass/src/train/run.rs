@@ -85,6 +85,7 @@ pub fn run<B: Backend>(learner: &mut Learner<B>, run: &Run<'_>, watch: &mut dyn 
     run.settings.check()?;
     let ranks = learner.ranks().clone();
     enough(&*ranks, run.settings.batch, run.settings.accumulate)?;
+    learner.agree()?;
     run.train.check("training data", context)?;
     known("training data", run.train, learner.config().vocabulary)?;
     if let Some(validation) = run.validation {
@@ -257,9 +258,11 @@ impl<B: Backend> ActiveRun<'_, B> {
         }
         if settings.sample_every > 0 && step.is_multiple_of(settings.sample_every) {
             self.watch.event(Event::Sampling { step });
+            self.learner.call_all()?;
             if self.ranks.rank() == 0 {
                 self.watch.sample(self.learner, step)?;
             }
+            self.learner.forget_others();
         }
         if is_due(settings.checkpoint_every) || evaluated.as_ref().is_some_and(|evaluated| evaluated.best) {
             self.save()?;
@@ -326,7 +329,12 @@ impl<B: Backend> ActiveRun<'_, B> {
         let settings = self.run.settings;
         let Some(folder) = &self.folder else { return Ok(()) };
         if self.state.best.is_none_or(|best| best.step == self.state.step) {
+            let stored = checkpoint::read_weights(&folder.at(self.state.step));
             let read = |spec: &Spec, into: &mut [f32]| {
+                // Where ranks divide weights, this one has only its own.
+                if self.learner.divides_weights() {
+                    return stored(spec, into);
+                }
                 self.learner.read(spec, into);
                 Ok(())
             };

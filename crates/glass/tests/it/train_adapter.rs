@@ -1,6 +1,7 @@
 //! Adapters: what they learn, what they change, and their files.
 
 use std::sync::Arc;
+use std::thread;
 
 use glass::Config;
 use glass::backend::{CacheType, Cpu, Packing};
@@ -12,6 +13,8 @@ use glass::plan::{Plan, Spec};
 use glass::runtime::Model;
 use glass::scheduler::{Chunk, Event, Request, Scheduler, Settings, block_bytes};
 use glass::train::learner::{Arena, Learner, Step};
+use glass::train::ranks::{Divided, together};
+use glass::train::sums::Reduce;
 use glass::weights::adapter::file::{LoraConfig, Stored, open, save};
 use glass::weights::adapter::{Adapter, AdapterPlan, AdapterRef, Adapters};
 use glass::weights::dtype::Dtype;
@@ -238,6 +241,38 @@ fn an_adapter_that_does_not_fit_is_refused() {
         std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
         let why = refused(&config);
         assert!(why.contains(expected), "{why}");
+    }
+}
+
+#[test]
+fn ranks_learn_the_adapter_that_one_learns() {
+    let config = tiny::config();
+    let parts: Vec<_> = (0..4).map(|seed| tiny::batch(&[24, 10], 31, seed)).collect();
+    let learned = |ranks: usize, divided: Divided| -> Vec<f32> {
+        let (config, parts) = (&config, &parts);
+        let all: Vec<Vec<f32>> = thread::scope(|scope| {
+            let go = |ranks| {
+                scope.spawn(move || {
+                    let learner = tuning(config, Packing::Q8, 1, Keep::All, 0.1);
+                    let mut learner = learner.among(Arc::new(ranks), Reduce::Exact, divided);
+                    learner.initialise(1);
+                    for step in 1..=3 {
+                        learner.step(parts, &tiny::step(step)).unwrap();
+                    }
+                    learner.call_all().unwrap();
+                    learner.arena(Arena::Weights)
+                })
+            };
+            let threads: Vec<_> = together(ranks).into_iter().map(go).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        all.into_iter().next().unwrap()
+    };
+    let alone = learned(1, Divided::Moments);
+    for ranks in [2, 3] {
+        for divided in [Divided::Moments, Divided::Gradients, Divided::Weights] {
+            assert!(learned(ranks, divided) == alone, "{ranks} ranks, {divided:?}");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use glass::plan::Spec;
 use glass::train::learner::{Arena, Learner, Step};
 use glass::train::log::LoggedStep;
 use glass::train::objective::Objective;
-use glass::train::ranks::{Ranks, together};
+use glass::train::ranks::{Divided, Ranks, together};
 use glass::train::run::{Run, Summary, run};
 use glass::train::settings::Settings;
 use glass::train::sums::Reduce;
@@ -237,6 +237,7 @@ fn a_teacher_that_does_not_fit_is_refused() {
 struct Of {
     ranks: usize,
     threads: usize,
+    divided: Divided,
     teacher: u64,
     distil: Option<Distil>,
     stop_after: Option<u64>,
@@ -245,7 +246,15 @@ struct Of {
 
 fn of() -> Of {
     let distil = Some(Distil { share: 0.6, temperature: 2.0, top: 9 });
-    Of { ranks: 1, threads: 1, teacher: 9, distil, stop_after: None, resume: false }
+    Of {
+        ranks: 1,
+        threads: 1,
+        divided: Divided::Moments,
+        teacher: 9,
+        distil,
+        stop_after: None,
+        resume: false,
+    }
 }
 
 impl Of {
@@ -262,7 +271,7 @@ impl Of {
         let (config, is_first) = (tiny::config(), ranks.rank() == 0);
         let (rows, cpu) = (settings.batch * config.context, Arc::new(Cpu::new(self.threads)));
         let learner = Learner::new(cpu, &config, rows, settings.batch)?;
-        let mut learner = learner.among(ranks, Reduce::Exact);
+        let mut learner = learner.among(ranks, Reduce::Exact, self.divided);
         learner.initialise(5);
         if self.distil.is_some() {
             let (gpt, _) = Gpt::plan(&teaching());
@@ -299,6 +308,7 @@ fn threads_ranks_and_a_stop_change_no_byte() {
     let whole = of().done();
     assert_same(whole.path(), Of { ranks: 2, threads: 2, ..of() }.done().path());
     assert_same(whole.path(), Of { ranks: 3, ..of() }.done().path());
+    assert_same(whole.path(), Of { ranks: 2, divided: Divided::Weights, ..of() }.done().path());
     let stopped = Of { stop_after: Some(5), ..of() }.done();
     let refused = |of: Of| of.go(stopped.path()).swap_remove(0).unwrap_err().to_string();
     let other = refused(Of { resume: true, teacher: 8, ..of() });

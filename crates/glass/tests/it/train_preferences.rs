@@ -17,7 +17,7 @@ use glass::train::log::LoggedStep;
 use glass::train::objective::Objective;
 use glass::train::pairs::{self, CutPairs, PairEntry, PairTokens, ToldPair};
 use glass::train::preference::{Preference, PreferenceLoss};
-use glass::train::ranks::{Ranks, together};
+use glass::train::ranks::{Divided, Ranks, together};
 use glass::train::reference::refer;
 use glass::train::run::{Run, Summary, run};
 use glass::train::set::{Chat, Pair, Samples, Set};
@@ -177,6 +177,7 @@ struct Of {
     loss: PreferenceLoss,
     ranks: usize,
     threads: usize,
+    divided: Divided,
     keep: Keep,
     start: u64,
     stop_after: Option<u64>,
@@ -184,7 +185,16 @@ struct Of {
 }
 
 fn of(loss: PreferenceLoss) -> Of {
-    Of { loss, ranks: 1, threads: 1, keep: Keep::All, start: 5, stop_after: None, resume: false }
+    Of {
+        loss,
+        ranks: 1,
+        threads: 1,
+        divided: Divided::Moments,
+        keep: Keep::All,
+        start: 5,
+        stop_after: None,
+        resume: false,
+    }
 }
 
 impl Of {
@@ -203,7 +213,7 @@ impl Of {
         let samples = 2 * settings.batch;
         let cpu = Arc::new(Cpu::new(self.threads));
         let learner = Learner::keeping(self.keep, cpu, &config, samples * config.context, samples)?;
-        let mut learner = learner.among(ranks, Reduce::Exact);
+        let mut learner = learner.among(ranks, Reduce::Exact, self.divided);
         learner.initialise(self.start);
         let (mut train, mut validation) = (set(23, 0), set(9, 1000));
         if self.loss.has_reference() {
@@ -236,6 +246,18 @@ impl Of {
     }
 }
 
+#[test]
+fn weights_that_are_divided_are_refused() {
+    for loss in [PreferenceLoss::Dpo, PreferenceLoss::Simpo] {
+        let divided = Of { ranks: 2, divided: Divided::Weights, ..of(loss) };
+        let folder = Scratch::new("preferences-divided");
+        for refused in divided.go(folder.path()) {
+            let said = refused.unwrap_err().to_string();
+            assert!(said.contains("reads all of them at once; divide gradients only"), "{said}");
+        }
+    }
+}
+
 fn log(folder: &Path) -> Vec<LoggedStep> {
     let text = fs::read_to_string(folder.join("train/log.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -249,6 +271,7 @@ fn threads_ranks_and_a_stop_change_no_byte() {
             Of { threads: 2, ..of(loss) },
             Of { ranks: 2, ..of(loss) },
             Of { ranks: 3, keep: Keep::Inputs, ..of(loss) },
+            Of { ranks: 3, divided: Divided::Gradients, ..of(loss) },
         ];
         others.iter().for_each(|other| assert_same(whole.path(), other.done().path()));
         let stopped = Of { stop_after: Some(6), ..of(loss) }.done();

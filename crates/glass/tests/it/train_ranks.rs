@@ -9,7 +9,7 @@ use glass::memory::Keep;
 use glass::model::Gpt;
 use glass::train::learner::{Arena, Learner};
 use glass::train::optimiser::Optimiser;
-use glass::train::ranks::{Ranks, together};
+use glass::train::ranks::{Divided, Ranks, together};
 use glass::train::run::{Run, Summary, run};
 use glass::train::set::{Chat, Samples, Set};
 use glass::train::settings::Settings;
@@ -33,6 +33,7 @@ struct Shared {
     threads: usize,
     keep: Keep,
     reduce: Reduce,
+    divided: Divided,
     resume: bool,
     /// Rank 0 is told to stop after this step.
     stop_after: Option<u64>,
@@ -50,6 +51,7 @@ fn shared(ranks: usize, accumulate: usize) -> Shared {
         threads: 1,
         keep: Keep::All,
         reduce: Reduce::Exact,
+        divided: Divided::Moments,
         resume: false,
         stop_after: None,
         last_seed: 5,
@@ -72,7 +74,7 @@ impl Shared {
         let (cpu, rows) = (Arc::new(Cpu::new(self.threads)), settings.batch * config.context);
         let sequences = settings.batch * self.train.most_sequences(config.context);
         let learner = Learner::keeping(self.keep, cpu, config, rows, sequences)?;
-        let mut learner = learner.among(ranks, self.reduce);
+        let mut learner = learner.among(ranks, self.reduce, self.divided);
         learner.initialise(if rank + 1 == self.ranks { self.last_seed } else { 5 });
         let mut actions = self.stop_after.filter(|_| rank == 0).map_or_else(Actions::default, stopping);
         let (stop, plan) = (actions.stop.clone(), learner.plan().clone());
@@ -133,6 +135,24 @@ fn any_number_of_ranks_writes_the_same_bytes() {
 }
 
 #[test]
+fn what_ranks_divide_changes_no_byte() {
+    for (optimiser, accumulate) in [(Optimiser::AdamW, 4), (Optimiser::AdamW, 5), (Optimiser::Muon, 5)] {
+        let mut one = shared(1, accumulate);
+        one.settings.optimiser = optimiser;
+        one.settings.muon_every = 2;
+        one.settings.dropout = 0.1;
+        one.settings.sample_every = 3;
+        let alone = one.done();
+        for divided in [Divided::Gradients, Divided::Weights] {
+            for (ranks, threads) in [(2, 2), (3, 1), (4, 1)] {
+                let several = Shared { ranks, threads, divided, ..one.clone() };
+                assert_same(alone.path(), several.done().path());
+            }
+        }
+    }
+}
+
+#[test]
 fn other_shapes_are_shared_too() {
     let heads = glass::backend::Heads::new(6, 2, 8);
     let llama = Config::llama(31, 24, 48, 3, heads, 64);
@@ -145,8 +165,11 @@ fn other_shapes_are_shared_too() {
         let mut one = shared(1, 3);
         one.settings.steps = 3;
         let one = Shared { config, keep, ..one };
-        let three = Shared { ranks: 3, ..one.clone() };
-        assert_same(one.done().path(), three.done().path());
+        let alone = one.done();
+        for divided in [Divided::Moments, Divided::Gradients, Divided::Weights] {
+            let three = Shared { ranks: 3, divided, ..one.clone() };
+            assert_same(alone.path(), three.done().path());
+        }
     }
 }
 
@@ -160,8 +183,10 @@ fn conversations_of_unequal_lengths_are_shared() {
     for train in [chats.clone(), chats.packed(24, 1)] {
         let one = Shared { train, validation: None, ..shared(1, 5) };
         let alone = one.done();
-        for ranks in [2, 3, 5] {
-            assert_same(alone.path(), Shared { ranks, ..one.clone() }.done().path());
+        for (ranks, divided) in
+            [(2, Divided::Moments), (3, Divided::Moments), (5, Divided::Moments), (3, Divided::Weights)]
+        {
+            assert_same(alone.path(), Shared { ranks, divided, ..one.clone() }.done().path());
         }
     }
 }
@@ -169,29 +194,39 @@ fn conversations_of_unequal_lengths_are_shared() {
 #[test]
 fn a_run_goes_on_with_another_number_of_ranks() {
     let whole = shared(1, 4).done();
-    for (before, after) in [(2, 3), (1, 4), (4, 1)] {
+    let (moments, gradients, weights) = (Divided::Moments, Divided::Gradients, Divided::Weights);
+    for (before, after) in [
+        ((2, moments), (3, moments)),
+        ((1, moments), (4, weights)),
+        ((4, weights), (1, moments)),
+        ((3, gradients), (2, weights)),
+    ] {
         let folder = Scratch::new("ranks-resumed");
-        Shared { stop_after: Some(4), ..shared(before, 4) }.on(&folder);
+        let with = |(ranks, divided)| Shared { divided, ..shared(ranks, 4) };
+        Shared { stop_after: Some(4), ..with(before) }.on(&folder);
         assert!(!folder.path().join("train/step-00000008").exists());
-        Shared { resume: true, ..shared(after, 4) }.on(&folder);
+        Shared { resume: true, ..with(after) }.on(&folder);
         assert_same(whole.path(), folder.path());
     }
 }
 
 #[test]
 fn a_fast_sum_is_close() {
-    let weights = |reduce, ranks| {
-        let mut shared = Shared { reduce, ..shared(ranks, 5) };
+    let weights = |reduce, ranks, divided| {
+        let mut shared = Shared { reduce, divided, ..shared(ranks, 5) };
         shared.settings = Settings { steps: 1, warmup: 0, ..shared.settings };
         let bytes = files(shared.done().path()).remove("train/step-00000001/first.f32").unwrap();
         bytes.chunks_exact(4).map(|word| f32::from_le_bytes(word.try_into().unwrap())).collect::<Vec<_>>()
     };
-    let exact = weights(Reduce::Exact, 1);
+    let exact = weights(Reduce::Exact, 1, Divided::Moments);
     let largest = exact.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-    for ranks in [1, 2, 3] {
-        let fast = weights(Reduce::Fast, ranks);
+    for (ranks, divided) in [1, 2, 3]
+        .into_iter()
+        .flat_map(|ranks| [Divided::Moments, Divided::Gradients].map(|divided| (ranks, divided)))
+    {
+        let fast = weights(Reduce::Fast, ranks, divided);
         let apart = exact.iter().zip(&fast).fold(0.0f32, |most, (a, b)| most.max((a - b).abs())) / largest;
-        assert!(apart > 0.0 && apart < 1e-5, "{ranks} ranks: {apart}");
+        assert!(apart > 0.0 && apart < 1e-5, "{ranks} ranks, {divided:?}: {apart}");
     }
 }
 
@@ -210,22 +245,35 @@ fn ranks_that_differ_are_named_before_the_first_step() {
     assert!(other.contains("rank 2: it has other initial weights than rank 0"), "{other}");
     assert!(other.contains("give all ranks the same model"), "{other}");
 
+    let data = "rank 1: it has other training data than rank 0";
+    refused_apart(data, |rank, one| {
+        if rank == 1 {
+            one.train = set(401, 0);
+        }
+    });
+    let divide = "rank 1: it was started with another `reduce` or `divide` than rank 0";
+    refused_apart(divide, |rank, one| {
+        if rank == 1 {
+            one.divided = Divided::Gradients;
+        }
+    });
+}
+
+/// Two ranks, of which `differ` changes one, refuse each other with the same words.
+fn refused_apart(expected: &str, differ: impl Fn(usize, &mut Shared)) {
     let folder = Scratch::new("ranks-differ");
     let ranks = together(2);
     let told = thread::scope(|scope| {
         let go = |(rank, ranks)| {
             let mut one = shared(2, 4);
-            match rank {
-                0 => {}
-                _ => one.train = set(401, 0),
-            }
+            differ(rank, &mut one);
             let folder = folder.path();
             scope.spawn(move || one.rank(folder, Arc::new(ranks)).unwrap_err().to_string())
         };
         let threads: Vec<_> = ranks.into_iter().enumerate().map(go).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
-    assert!(told[0].contains("rank 1: it has other training data than rank 0"), "{}", told[0]);
+    assert!(told[0].contains(expected), "{}", told[0]);
     assert_eq!(told[0], told[1]);
     assert!(files(folder.path()).is_empty());
 }
@@ -245,32 +293,34 @@ fn a_rank_that_ends_ends_the_others() {
 }
 
 #[test]
-fn a_rank_has_the_moments_of_its_own_pieces_only() {
+fn a_rank_has_its_own_pieces_only() {
     let config = tiny::config();
     let (_, plan) = Gpt::plan(&config);
     let parts: Vec<_> = (0..4).map(|seed| tiny::batch(&[24, 10], 31, seed)).collect();
     let (config, parts) = (&config, &parts);
-    let moments: Vec<Vec<f32>> = thread::scope(|scope| {
-        let go = |ranks| {
-            scope.spawn(move || {
-                let learner = Learner::new(Arc::new(Cpu::new(1)), config, 96, 8).unwrap();
-                let mut learner = learner.among(Arc::new(ranks), Reduce::Exact);
-                learner.initialise(1);
-                learner.step(parts, &tiny::step(1)).unwrap();
-                learner.arena(Arena::Second)
-            })
-        };
-        let threads: Vec<_> = together(3).into_iter().map(go).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
-    for spec in &plan.specs {
-        let owners = moments.iter().filter(|moments| moments[spec.span.clone()].iter().any(|&x| x != 0.0));
-        assert_eq!(owners.count(), 1, "{}", spec.name);
+    for (divided, arena) in [(Divided::Moments, Arena::Second), (Divided::Weights, Arena::Weights)] {
+        let all: Vec<Vec<f32>> = thread::scope(|scope| {
+            let go = |ranks| {
+                scope.spawn(move || {
+                    let learner = Learner::new(Arc::new(Cpu::new(1)), config, 96, 8).unwrap();
+                    let mut learner = learner.among(Arc::new(ranks), Reduce::Exact, divided);
+                    learner.initialise(1);
+                    learner.step(parts, &tiny::step(1)).unwrap();
+                    learner.arena(arena)
+                })
+            };
+            let threads: Vec<_> = together(3).into_iter().map(go).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        for spec in &plan.specs {
+            let owners = all.iter().filter(|numbers| numbers[spec.span.clone()].iter().any(|&x| x != 0.0));
+            assert_eq!(owners.count(), 1, "{divided:?} {}", spec.name);
+        }
+        let held: Vec<usize> = all.iter().map(|all| all.iter().filter(|&&x| x != 0.0).count()).collect();
+        assert!(
+            held.iter().all(|held| held.abs_diff(plan.len() / 3) < plan.len() / 10),
+            "{divided:?}: {held:?} of {}",
+            plan.len()
+        );
     }
-    let held: Vec<usize> = moments.iter().map(|all| all.iter().filter(|&&x| x != 0.0).count()).collect();
-    assert!(
-        held.iter().all(|held| held.abs_diff(plan.len() / 3) < plan.len() / 10),
-        "{held:?} of {}",
-        plan.len()
-    );
 }

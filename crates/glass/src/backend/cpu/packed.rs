@@ -4,7 +4,8 @@ use glass_kernels::huge_pages::Pages;
 use glass_kernels::linear::{self, Matrix};
 use glass_kernels::packing;
 
-use super::{Cpu, zeros};
+use super::Cpu;
+use super::memory::zeros;
 use crate::Result;
 use crate::backend::{Layout, Packing, ReadQuants, ReadRows};
 use crate::stored::Stored;

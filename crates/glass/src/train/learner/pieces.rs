@@ -42,6 +42,20 @@ impl Pieces {
             .map(|&piece| &self.all[piece])
     }
 
+    /// The pieces of a bucket that others own, neighbours joined.
+    pub fn of_others(&self, bucket: usize, rank: usize) -> Vec<Range<usize>> {
+        let others = self.buckets[bucket].iter().filter(|&&piece| self.owners[piece] != rank);
+        joined(others.map(|&piece| &self.all[piece]))
+    }
+
+    /// The pieces of a parameter's span that others own, neighbours joined.
+    pub fn of_others_in(&self, whole: &Range<usize>, rank: usize) -> Vec<Range<usize>> {
+        let inside = |span: &Range<usize>| whole.start <= span.start && span.end <= whole.end;
+        let others =
+            self.all.iter().zip(&self.owners).filter(|(spec, owner)| **owner != rank && inside(&spec.span));
+        joined(others.map(|(spec, _)| spec))
+    }
+
     /// The floats of these pieces.
     pub fn floats(&self, bucket: usize, rank: usize) -> usize {
         self.of_rank(bucket, rank).map(|spec| spec.span.len()).sum()
@@ -49,15 +63,7 @@ impl Pieces {
 
     /// The spans of a bucket, neighbours joined.
     pub fn spans(&self, bucket: usize) -> Vec<Range<usize>> {
-        let mut joined: Vec<Range<usize>> = Vec::new();
-        for &piece in &self.buckets[bucket] {
-            let span = self.all[piece].span.clone();
-            match joined.last_mut() {
-                Some(last) if last.end == span.start => last.end = span.end,
-                _ => joined.push(span),
-            }
-        }
-        joined
+        joined(self.buckets[bucket].iter().map(|&piece| &self.all[piece]))
     }
 
     /// Consecutive pieces in groups of about `floats`, so that few are in memory at once.
@@ -76,6 +82,18 @@ impl Pieces {
         }
         groups
     }
+}
+
+/// The spans of pieces, neighbours joined.
+fn joined<'a>(pieces: impl Iterator<Item = &'a Spec>) -> Vec<Range<usize>> {
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for Spec { span, .. } in pieces {
+        match joined.last_mut() {
+            Some(last) if last.end == span.start => last.end = span.end,
+            _ => joined.push(span.clone()),
+        }
+    }
+    joined
 }
 
 /// A parameter in pieces.
@@ -101,7 +119,7 @@ fn owners(pieces: &[Spec], ranks: usize) -> Vec<usize> {
 }
 
 /// A backward pass completes what is after the blocks first, then the blocks from the last one on, and the embedding at the end.
-fn bucket(name: &str, layers: usize) -> usize {
+pub(crate) fn bucket(name: &str, layers: usize) -> usize {
     let mut parts = name.split('.');
     match (parts.next(), parts.next().and_then(|layer| layer.parse::<usize>().ok())) {
         (Some("block"), Some(layer)) if layer < layers => layers - layer,

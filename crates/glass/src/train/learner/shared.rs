@@ -1,9 +1,13 @@
 //! What the ranks of a training tell each other about gradients, weights and moments.
 //!
-//! A rank owns pieces of the model: it alone adds up their gradients and has their moments (ZeRO, stage 1; Rajbhandari et al.
-//! 2020). Every rank has all weights.
+//! A rank owns pieces of the model: it alone has their moments and the sums of their gradients (ZeRO, stage 1; Rajbhandari et al.
+//! 2020). Every rank has all weights, and all gradients of its batches, unless these are [divided](divided) too.
+
+mod divided;
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::iter::StepBy;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,37 +16,72 @@ use crate::backend::Backend;
 use crate::plan::{Plan, Spec};
 use crate::train::learner::objective::Sums3;
 use crate::train::learner::pieces::Pieces;
-use crate::train::learner::sums::{Reduce, Sums};
-use crate::train::ranks::{Exchange, Parcel, Ranks, gather_numbers, share};
+use crate::train::learner::sums::{Leaf, Reduce, Sums};
+use crate::train::ranks::{Divided, Exchange, Parcel, Ranks, gather_numbers, share};
+pub(crate) use divided::Arrival;
+use divided::OnWay;
 
 /// Floats that are on their way to rank 0 or from it at once.
 const GROUP: usize = 1 << 22;
 
-/// Buckets of weights that are on their way at once.
-const BUCKETS: usize = 4;
+/// Buckets that are on their way at once.
+pub(crate) const BUCKETS: usize = 4;
 
 /// A learner's share in the work of all ranks.
 pub(crate) struct Shared {
     pub ranks: Arc<dyn Ranks>,
     pub reduce: Reduce,
+    pub divided: Divided,
     pub pieces: Pieces,
     /// Memory of earlier exchanges.
     spare: Vec<Vec<f32>>,
+    /// Exchanges of what is divided that have begun.
+    on_way: VecDeque<OnWay>,
 }
 
 impl Shared {
-    pub fn new(ranks: Arc<dyn Ranks>, reduce: Reduce, plan: &Plan, layers: usize) -> Shared {
+    pub fn new(
+        ranks: Arc<dyn Ranks>,
+        reduce: Reduce,
+        divided: Divided,
+        plan: &Plan,
+        layers: usize,
+    ) -> Shared {
         let pieces = Pieces::of(plan, layers, ranks.rank(), ranks.size());
-        Shared { ranks, reduce, pieces, spare: Vec::new() }
+        Shared { ranks, reduce, divided, pieces, spare: Vec::new(), on_way: VecDeque::new() }
     }
 
     pub fn is_alone(&self) -> bool {
         self.ranks.size() == 1
     }
 
+    /// Whether every rank has only its own pieces of the gradients.
+    pub fn divides_gradients(&self) -> bool {
+        !self.is_alone() && self.divided >= Divided::Gradients
+    }
+
+    /// Whether every rank has only its own pieces of the weights.
+    pub fn divides_weights(&self) -> bool {
+        !self.is_alone() && self.divided == Divided::Weights
+    }
+
+    /// The batches of a step of `count` that a rank learns from. Where gradients are divided, all ranks together learn from
+    /// neighbouring ones, which can be added up at once.
+    pub fn batches(&self, count: usize, rank: usize) -> StepBy<Range<usize>> {
+        match self.divides_gradients() {
+            true => (rank..count).step_by(self.ranks.size()),
+            false => share(count, rank, self.ranks.size()).step_by(1),
+        }
+    }
+
     /// This rank's part in a step of `batches`.
     pub fn sums(&self, batches: usize) -> Sums {
         Sums::of(self.reduce, batches, self.ranks.rank(), self.ranks.size())
+    }
+
+    /// The batches of a step as one process adds them up.
+    pub fn leaves(&self, batches: usize) -> Vec<Leaf> {
+        Sums::of(self.reduce, batches, 0, 1).own
     }
 
     fn others(&self) -> impl Iterator<Item = usize> + use<> {
@@ -52,6 +91,9 @@ impl Shared {
 
     /// Memory for `len` floats, if possible of an earlier exchange; what is in it is unknown.
     fn memory(&mut self, len: usize) -> Vec<f32> {
+        if len == 0 {
+            return Vec::new();
+        }
         let fitting = self.spare.iter().enumerate().filter(|(_, spare)| spare.capacity() >= len);
         let found = fitting.min_by_key(|(_, spare)| spare.capacity()).map(|(at, _)| at);
         let mut memory = found.map_or_else(Vec::new, |at| self.spare.swap_remove(at));
@@ -153,43 +195,73 @@ impl Shared {
         losses: &[Sums3],
         squares: &[f64],
     ) -> Result<(Vec<Sums3>, Vec<f64>)> {
-        let size = self.ranks.size();
-        let batches = |rank| 3 * share(batches, rank, size).len();
+        let of = |rank| self.batches(batches, rank);
         let pieces = |rank| self.pieces.owners.iter().filter(|&&owner| owner == rank).count();
-        let counts: Vec<usize> = (0..size).map(|rank| batches(rank) + pieces(rank)).collect();
+        let counts: Vec<usize> =
+            (0..self.ranks.size()).map(|rank| 3 * of(rank).len() + pieces(rank)).collect();
         let told = gather_numbers(&*self.ranks, &[losses.as_flattened(), squares].concat(), &counts)?;
-        let parts = told.iter().enumerate().map(|(rank, told)| told.split_at(batches(rank)));
-        let (losses, squares): (Vec<&[f64]>, Vec<&[f64]>) = parts.unzip();
-        let mut next: Vec<_> = squares.iter().map(|squares| squares.iter()).collect();
+        let (mut all, mut next) = (vec![[0.0; 3]; batches], Vec::new());
+        for (rank, told) in told.iter().enumerate() {
+            let (losses, squares) = told.split_at(3 * of(rank).len());
+            of(rank).zip(losses.as_chunks().0).for_each(|(batch, sums)| all[batch] = *sums);
+            next.push(squares.iter());
+        }
         let squares = self.pieces.owners.iter().filter_map(|&owner| next[owner].next().copied()).collect();
-        Ok((losses.concat().as_chunks().0.to_vec(), squares))
+        Ok((all, squares))
     }
 
     /// Sends this rank's pieces of an arena to all others, and writes theirs.
     pub fn exchange_pieces<B: Backend>(&mut self, backend: &B, arena: &mut B::Buffer) -> Result<()> {
-        let (rank, buckets) = (self.ranks.rank(), self.pieces.buckets.len());
+        let buckets = self.pieces.buckets.len();
         for at in 0..buckets + BUCKETS {
             if let Some(bucket) = at.checked_sub(BUCKETS) {
-                let exchange = self.ranks.end()?;
-                for (from, values) in &exchange.receives {
-                    write_pieces(backend, arena, self.pieces.of_rank(bucket, *from), values);
-                }
-                self.keep(exchange);
+                self.receive_pieces(backend, arena, bucket)?;
             }
             if at < buckets {
-                let mut exchange = Exchange::default();
-                let floats = self.pieces.floats(at, rank);
-                if floats > 0 {
-                    let mut values = self.memory(floats);
-                    Self::copy(backend, arena, self.pieces.of_rank(at, rank), 0, &mut values);
-                    exchange.sends.push(Parcel { to: self.others().collect(), values });
-                }
-                let floats: Vec<_> = self.others().map(|from| (from, self.pieces.floats(at, from))).collect();
-                exchange.receives = self.receives(floats.into_iter());
-                self.ranks.begin(exchange)?;
+                self.send_pieces(backend, arena, at)?;
             }
         }
         Ok(())
+    }
+
+    /// Sends this rank's pieces of a bucket to all others.
+    fn send_pieces<B: Backend>(&mut self, backend: &B, arena: &B::Buffer, bucket: usize) -> Result<()> {
+        let mut exchange = Exchange::default();
+        let values = self.of_bucket(backend, arena, bucket, self.ranks.rank());
+        if !values.is_empty() {
+            exchange.sends.push(Parcel { to: self.others().collect(), values });
+        }
+        let floats: Vec<_> = self.others().map(|from| (from, self.pieces.floats(bucket, from))).collect();
+        exchange.receives = self.receives(floats.into_iter());
+        self.ranks.begin(exchange)
+    }
+
+    /// Writes the pieces of a bucket that others sent.
+    fn receive_pieces<B: Backend>(
+        &mut self,
+        backend: &B,
+        arena: &mut B::Buffer,
+        bucket: usize,
+    ) -> Result<()> {
+        let exchange = self.ranks.end()?;
+        for (from, values) in &exchange.receives {
+            write_pieces(backend, arena, self.pieces.of_rank(bucket, *from), values);
+        }
+        self.keep(exchange);
+        Ok(())
+    }
+
+    /// A rank's pieces of a bucket, one after another.
+    fn of_bucket<B: Backend>(
+        &mut self,
+        backend: &B,
+        arena: &B::Buffer,
+        bucket: usize,
+        rank: usize,
+    ) -> Vec<f32> {
+        let mut values = self.memory(self.pieces.floats(bucket, rank));
+        Self::copy(backend, arena, self.pieces.of_rank(bucket, rank), 0, &mut values);
+        values
     }
 
     /// Groups of pieces that go to rank 0, or come from there, one after another.

@@ -76,7 +76,8 @@ pub(super) fn first_says(ranks: &dyn Ranks, says: impl FnOnce() -> bool) -> Resu
 /// Refuses to go on with ranks whose weights differ.
 pub(super) fn same_weights<B: Backend>(learner: &Learner<B>, step: u64) -> Result<()> {
     let ranks = learner.ranks();
-    if ranks.size() == 1 {
+    // Of divided weights there is only one of each.
+    if ranks.size() == 1 || learner.divides_weights() {
         return Ok(());
     }
     let all = ranks.gather(&print(learner)?.to_le_bytes())?;
@@ -121,14 +122,19 @@ pub(super) fn evaluate<B: Backend>(
     let (context, size) = (learner.config().context, ranks.size());
     let batches = evaluation(set, context, settings.batch, most);
     let count = batches.size_hint().0;
+    let mut batches = batches.skip(ranks.rank()).step_by(size);
     let mut told = Vec::new();
-    for batch in batches.skip(ranks.rank()).step_by(size) {
-        let (sums, counted) = match settings.preference {
-            Some(preference) => (learner.evaluate_pairs(&batch, &preference), batch.pairs.len()),
-            None => {
-                let (nats, tokens) = learner.evaluate(&batch);
-                ([nats, 0.0, 0.0], tokens)
+    for _ in 0..count.div_ceil(size) {
+        let batch = batches.next();
+        let (sums, counted) = match (settings.preference, &batch) {
+            (Some(preference), Some(batch)) => {
+                (learner.evaluate_pairs(batch, &preference), batch.pairs.len())
             }
+            (Some(_), None) => continue,
+            (None, batch) => match learner.evaluate_among(batch.as_ref())? {
+                Some((nats, tokens)) => ([nats, 0.0, 0.0], tokens),
+                None => continue,
+            },
         };
         told.extend(sums.into_iter().chain([counted as f64]));
     }
