@@ -68,9 +68,10 @@ impl Requested {
         let threads = (self.threads * (300 * 1024 + 16 * context * (heads.size + 16))) as u64;
         let positions = context.min(SAMPLE + 1);
         let sample = 16 * vocabulary + 8 * layers * positions * heads.key * heads.size;
-        // The model writes a sample with all its weights.
+        // The model writes a sample with all weights that are learned.
+        let learned = || self.learned.unwrap_or_else(|| ParameterCount::of(&self.config).stored);
         let whole = match self.divided {
-            Divided::Weights if self.ranks > 1 => ParameterCount::of(&self.config).stored.saturating_mul(4),
+            Divided::Weights if self.ranks > 1 => learned().saturating_mul(4),
             _ => 0,
         };
         let samples = if self.samples { whole.saturating_add(sample as u64) } else { 0 };
