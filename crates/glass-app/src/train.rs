@@ -31,6 +31,7 @@ mod tensorboard;
 mod teacher;
 mod text;
 mod watch;
+mod work;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -133,6 +134,8 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
             let evaluated = plan::evaluated(draft, sets.validation.as_ref(), subject.config.context);
             Ok(Pace {
                 step: speed.step,
+                early_step: speed.step * budget.work(draft).early(),
+                early_steps: args.run.growth.early_steps,
                 evaluation: speed.evaluate * evaluated,
                 saving: speed.save.unwrap_or(0.0),
             })
@@ -196,19 +199,10 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     if !joined.is_first() {
         return learn(&mut learner, &run, &mut Bystander::new()).map(|_| ()).map_err(Fail::from);
     }
-    let (validates, flops) = (validation.is_some(), budget.flops_to_learn);
+    let (validates, work) = (validation.is_some(), budget.work(&settings));
     let (options, peak) = (kept::options(args, &settings), peak * joined.ranks.size() as f64);
-    let mut progress = Progress::new(
-        args,
-        &subject,
-        &settings,
-        validates,
-        flops,
-        peak,
-        options,
-        stop.clone(),
-        &joined.hosts,
-    );
+    let mut progress =
+        Progress::new(args, &subject, &settings, validates, work, peak, options, stop.clone(), &joined.hosts);
     if args.run.look {
         progress.look(Looks::new(args, &subject.config, validation.unwrap_or(&sets.train)));
     }
@@ -292,7 +286,7 @@ fn learner(
             folder.check(&known)?;
             learner.load(&|spec, into| subject::read(folder, &known, spec, into))?;
         }
-        _ => learner.initialise(settings.seed),
+        _ => learner.initialise_early(settings.seed, settings.early_blocks),
     }
     Ok(learner)
 }

@@ -62,6 +62,18 @@ impl Gpt {
         (Gpt { config: config.clone(), embedding, blocks, norm, unembedding }, plan)
     }
 
+    /// The same model without the blocks from number `count` on: a pass leaves them out. Memory and parameters are those of the whole.
+    pub fn first_blocks(&self, count: usize) -> Gpt {
+        let mut first = self.clone();
+        first.blocks.truncate(count);
+        first
+    }
+
+    /// The number of blocks that a pass runs.
+    pub fn depth(&self) -> usize {
+        self.blocks.len()
+    }
+
     /// The tables of which a token reads single rows only: positions, and tokens if they are not tied.
     pub fn tables(&self) -> impl Iterator<Item = Param> {
         let token = Some(self.embedding.token).filter(|_| !self.config.tied);

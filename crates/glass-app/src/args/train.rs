@@ -6,14 +6,13 @@ use clap::builder::{ArgPredicate, OsStringValueParser, TypedValueParser};
 use clap::{ArgGroup, Args, ValueEnum};
 use glass::backend::Precision;
 use glass::memory::Keep;
-use glass::train::corpus::Near;
 use glass::train::order::Arrangement;
 use glass::train::settings::Settings;
 
 use super::config::RECIPES;
 use super::{
-    DataPath, DistilArgs, DraftArgs, LoraArgs, MachineArgs, Options, PreferenceArgs, RanksArgs, RuleArgs,
-    Stored, Width,
+    DataPath, DistilArgs, DraftArgs, GrowthArgs, LoraArgs, MachineArgs, Options, PreferenceArgs, RanksArgs,
+    RuleArgs, Similar, Stored, Width,
 };
 
 /// What stands for --out where a plan is given none.
@@ -151,7 +150,7 @@ pub struct ShapeArgs {
 
     /// Options of model and optimiser that belong together; each of them may be given instead. fast, for a new model that is no
     /// preset: family qwen3, Muon in every second step, batch 4, lr 0.015, matrix-lr 0.0075, momentum 0.8, falling in a straight line
-    /// to 0. gpt2: the defaults that are shown here
+    /// to 0, one block in the first half of the steps. gpt2: the defaults that are shown here
     #[arg(long, value_name = "NAME", value_parser = RECIPES.map(|(name, _)| name), conflicts_with_all = ["preset", "from"])]
     pub recipe: Option<String>,
 
@@ -298,32 +297,13 @@ pub struct RunArgs {
     pub json: bool,
 
     #[command(flatten)]
+    pub growth: GrowthArgs,
+
+    #[command(flatten)]
     pub rule: RuleArgs,
 
     #[command(flatten)]
     pub ranks: RanksArgs,
-}
-
-/// What is done about documents that are nearly the same.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Similar {
-    /// They are counted, and learned as all others
-    Report,
-    /// Of those to train on, only the first is learned, and none that is nearly the same as validation data
-    Drop,
-    /// They are not looked for
-    Keep,
-}
-
-impl Similar {
-    /// The library's value.
-    pub fn near(self) -> Near {
-        match self {
-            Similar::Report => Near::Report,
-            Similar::Drop => Near::Drop,
-            Similar::Keep => Near::Keep,
-        }
-    }
 }
 
 fn data_path() -> impl TypedValueParser<Value = DataPath> {
@@ -398,7 +378,7 @@ impl RunArgs {
             patience: self.patience,
             ..Settings::default()
         };
-        self.rule.settings(draft)
+        self.growth.settings(self.rule.settings(draft))
     }
 }
 

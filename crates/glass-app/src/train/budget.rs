@@ -7,11 +7,13 @@ use glass::model::footprint::Footprint;
 use glass::model::parameter_count::ParameterCount;
 use glass::train::needs::Needs;
 use glass::train::ranks::Divided;
+use glass::train::settings::Settings;
 use glass::train::sums::Reduce;
 
 use super::room;
 use super::sets::Sets;
 use super::watch::SAMPLE;
+use super::work::Work;
 use crate::args::TrainArgs;
 use crate::fail::{Fail, say};
 use crate::out::{bytes, number};
@@ -157,8 +159,10 @@ pub struct Budget {
     pub asked: Requested,
     /// Weights.
     pub weights: u64,
-    /// Floating-point operations to learn one token.
+    /// Floating-point operations to learn one token with all blocks.
     pub flops_to_learn: u64,
+    /// Rows of a sample, on average.
+    rows: usize,
     /// The program, its vocabulary and its data, as they are in memory now.
     pub present: u64,
     /// The maximum they have taken so far.
@@ -188,6 +192,7 @@ impl Budget {
             },
             weights: ParameterCount::of(config).stored,
             flops_to_learn: Footprint::of(config, sets.mean_rows(context)).flops_to_learn,
+            rows: sets.mean_rows(context),
             present,
             peak,
         }
@@ -205,6 +210,11 @@ impl Budget {
         self.present += kept as u64;
         self.asked.teacher = Some(config.clone());
         self.flops_to_learn += Footprint::of(config, self.asked.config.context).flops_to_learn / 3;
+    }
+
+    /// What learning a token takes in every step.
+    pub fn work(&self, settings: &Settings) -> Work {
+        Work::of(settings, &self.asked.config, self.rows, self.flops_to_learn)
     }
 
     /// Bytes of the whole process at its peak.
@@ -292,7 +302,7 @@ mod tests {
             config,
         };
         let weights = ParameterCount::of(&asked.config).stored;
-        Budget { asked, weights, flops_to_learn: 1, present: 20 << 20, peak: 20 << 20 }
+        Budget { asked, weights, flops_to_learn: 1, rows: 1, present: 20 << 20, peak: 20 << 20 }
     }
 
     #[test]

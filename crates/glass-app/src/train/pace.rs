@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use glass::backend::Cpu;
 use glass::train::checkpoint;
-use glass::train::learner::Learner;
+use glass::train::learner::{Learner, Step};
 use glass::train::order::{Order, evaluation};
 use glass::train::set::Set;
 use glass::train::settings::Settings;
@@ -21,7 +21,12 @@ use crate::fail::Fail;
 
 /// Seconds that parts of a run take.
 pub struct Pace {
+    /// A step with all blocks.
     pub step: f64,
+    /// An early one.
+    pub early_step: f64,
+    /// How many are early; half of them if that is not said.
+    pub early_steps: Option<u64>,
     /// 0 where nothing validates.
     pub evaluation: f64,
     pub saving: f64,
@@ -30,12 +35,19 @@ pub struct Pace {
 impl Pace {
     /// How many steps fit into a number of seconds, with their evaluations and checkpoints and the last ones.
     pub fn steps(&self, seconds: f64, settings: &Settings) -> u64 {
-        let Pace { step, evaluation, saving } = *self;
+        let Pace { step, early_step, early_steps, evaluation, saving } = *self;
         let every = |number: u64| if number > 0 { 1.0 / number as f64 } else { 0.0 };
         // Every evaluation may be the best so far, and is then saved.
         let evaluated = if evaluation > 0.0 { evaluation + saving } else { 0.0 };
-        let each = step + evaluated * every(settings.eval_every) + saving * every(settings.checkpoint_every);
-        (((seconds - evaluation - saving) / each.max(1e-9)) as u64).max(1)
+        let besides = evaluated * every(settings.eval_every) + saving * every(settings.checkpoint_every);
+        let (each, early) = ((step + besides).max(1e-9), (early_step + besides).max(1e-9));
+        let seconds = seconds - evaluation - saving;
+        let steps = match early_steps.map(|early_steps| early_steps as f64) {
+            None => seconds / ((each + early) / 2.0),
+            Some(early_steps) if seconds < early_steps * early => seconds / early,
+            Some(early_steps) => early_steps + (seconds - early_steps * early) / each,
+        };
+        (steps as u64).max(1)
     }
 }
 
@@ -53,15 +65,21 @@ pub fn pace(
     let mut learner = learner(args, subject, (lora, teacher), settings, sequences, cpu, joined)?;
     let s = settings;
     let mut order = Order::new(&sets.train, subject.config.context, s.batch, s.accumulate, s.order, s.seed);
-    learner.step(&order.parts(1), &settings.step(1))?;
-    let begun = Instant::now();
-    let mut steps = 0;
-    // All ranks take as many steps as rank 0 decides.
-    while joined.number((steps < 3 || (begun.elapsed().as_secs_f64() < 2.0 && steps < 20)).into())? > 0 {
-        steps += 1;
-        learner.step(&order.parts(steps), &settings.step(steps))?;
-    }
-    let step = begun.elapsed().as_secs_f64() / steps as f64;
+    let mut seconds_of = |blocks| -> Result<f64, Fail> {
+        let constants = |step| Step { blocks, ..settings.step(step) };
+        learner.step(&order.parts(1), &constants(1))?;
+        let begun = Instant::now();
+        let mut steps = 0;
+        // All ranks take as many steps as rank 0 decides.
+        while joined.number((steps < 3 || (begun.elapsed().as_secs_f64() < 2.0 && steps < 20)).into())? > 0 {
+            steps += 1;
+            learner.step(&order.parts(steps), &constants(steps))?;
+        }
+        Ok(begun.elapsed().as_secs_f64() / steps as f64)
+    };
+    let step = seconds_of(None)?;
+    let early_step = if s.early_blocks.is_some() { seconds_of(s.early_blocks)? } else { step };
+    let early_steps = args.run.growth.early_steps;
     let saving = match joined.is_first() {
         true => speed::save(&learner, &args.out).unwrap_or(0.0),
         false => checkpoint::follow_writing(&learner).map(|()| 0.0)?,
@@ -69,7 +87,8 @@ pub fn pace(
     let validation = sets.validation.as_ref().filter(|_| !settings.overfit);
     let seconds = |set| seconds_evaluating(&mut learner, set, settings, joined);
     let evaluation = validation.map(seconds).transpose()?.unwrap_or(0.0);
-    Ok(Pace { step, evaluation: evaluation / joined.ranks.size() as f64, saving })
+    let evaluation = evaluation / joined.ranks.size() as f64;
+    Ok(Pace { step, early_step, early_steps, evaluation, saving })
 }
 
 /// Times some batches of an evaluation, and what all of them would take. All ranks take as many as rank 0 decides.

@@ -89,7 +89,13 @@ struct Time {
 }
 
 impl Time {
-    fn of(args: &TrainArgs, settings: &Settings, validation: Option<&Set>, speed: &Speed) -> Time {
+    fn of(
+        args: &TrainArgs,
+        settings: &Settings,
+        steps: f64,
+        validation: Option<&Set>,
+        speed: &Speed,
+    ) -> Time {
         let every = |every: u64| settings.steps.checked_div(every).unwrap_or(0);
         let due = |every: u64| every > 0 && settings.steps.is_multiple_of(every);
         let validation = validation.filter(|_| !settings.overfit);
@@ -102,7 +108,7 @@ impl Time {
         // A checkpoint is three arenas; the model's own files come besides.
         let files = 1.0 + args.shape.dtype.dtype().bytes() as f64 / 12.0;
         Time {
-            steps: speed.step * settings.steps as f64,
+            steps: speed.step * steps,
             evaluations,
             evaluating: speed.evaluate * tokens * evaluations as f64,
             checkpoints,
@@ -141,8 +147,10 @@ pub fn show(
 ) -> Result<(), Fail> {
     let per_step = tokens_per_step(&budget.asked, &sets.train);
     let step = budget.flops_to_learn as f64 * per_step as f64;
-    let (tokens, flops) = (per_step.saturating_mul(settings.steps), step * settings.steps as f64);
-    let time = Time::of(args, settings, sets.validation.as_ref(), speed);
+    // In steps with all blocks.
+    let steps = budget.work(settings).of_steps(0..settings.steps);
+    let (tokens, flops) = (per_step.saturating_mul(settings.steps), step * steps);
+    let time = Time::of(args, settings, steps, sets.validation.as_ref(), speed);
     let (needs, most) = (budget.asked.needs(), room::most());
     let instead = most.and_then(|most| budget.instead(most));
     let mut out = Out::new();

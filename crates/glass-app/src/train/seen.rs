@@ -8,6 +8,7 @@ use glass::train::settings::Settings;
 
 use crate::draw::history::History;
 use crate::out::{duration, number};
+use crate::train::work::Work;
 
 /// How many steps and remarks are remembered.
 const RECENT: usize = 64;
@@ -29,8 +30,8 @@ pub struct Seen {
     pub remarks: VecDeque<String>,
     /// The latest sample, and the step after which it was generated.
     pub sample: Option<(u64, String)>,
-    /// Floating-point operations to learn one token.
-    flops: u64,
+    /// Floating-point operations to learn one token, by the step.
+    work: Work,
     minutes: Option<f64>,
     /// Events that happen every so many steps.
     every: [(&'static str, u64); 3],
@@ -42,12 +43,12 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// The initial state of a run with these settings, in which learning a token takes `flops`.
+    /// The initial state of a run with these settings, in which learning a token takes this work.
     pub fn new(
         folder: String,
         settings: &Settings,
         validates: bool,
-        flops: u64,
+        work: Work,
         minutes: Option<f64>,
     ) -> Seen {
         Seen {
@@ -58,7 +59,7 @@ impl Seen {
             epochs: 0.0,
             remarks: VecDeque::new(),
             sample: None,
-            flops,
+            work,
             minutes,
             every: [
                 ("evaluation", if validates { settings.eval_every } else { 0 }),
@@ -125,14 +126,16 @@ impl Seen {
         self.at_step() - self.begun.0
     }
 
-    /// Seconds per step, including everything between two steps.
+    /// Seconds per step with all blocks, including everything between two steps.
     fn pace(&self) -> f64 {
-        (self.at - self.begun.1) / self.taken().max(1) as f64
+        let taken = self.work.of_steps(self.begun.0..self.at_step());
+        (self.at - self.begun.1) / if taken > 0.0 { taken } else { 1.0 }
     }
 
     /// Seconds until `steps` more are taken.
     fn until(&self, steps: u64) -> f64 {
-        (self.pace() * steps as f64 - (self.seconds() - self.at)).max(0.0)
+        let step = self.at_step();
+        (self.pace() * self.work.of_steps(step..step + steps) - (self.seconds() - self.at)).max(0.0)
     }
 
     /// Seconds until the end.
@@ -160,7 +163,7 @@ impl Seen {
 
     /// GFLOP/s at this speed.
     pub fn gflops(&self, speed: f64) -> f64 {
-        speed * self.flops as f64 / 1e9
+        speed * self.work.at(self.at_step()) as f64 / 1e9
     }
 
     /// The last step in a line, of at most so many columns: what is least needed is left out.
@@ -208,11 +211,11 @@ mod tests {
     use glass::train::objective::Details;
     use glass::train::settings::Settings;
 
-    use super::Seen;
+    use super::{Seen, Work};
 
     #[test]
     fn a_step_fits_its_line() {
-        let mut seen = Seen::new("r".into(), &Settings::default(), true, 1_000_000, None);
+        let mut seen = Seen::new("r".into(), &Settings::default(), true, Work::even(1_000_000), None);
         let line = LoggedStep {
             step: 1000,
             loss: 3.25,

@@ -9,7 +9,7 @@ use glass::backend::{Cpu, Heads};
 use glass::model::footprint::Footprint;
 use glass::model::parameter_count::ParameterCount;
 use glass::train::checkpoint::{self, State};
-use glass::train::learner::{Batch, Learner};
+use glass::train::learner::{Batch, Learner, Step};
 use glass::train::settings::Settings;
 
 use super::budget::Requested;
@@ -104,7 +104,7 @@ impl Speed {
         learner.initialise(1);
         let part = batch(config, proxy.batch);
         let (one, two) = ([part.clone()], [part.clone(), part.clone()]);
-        let constants = settings.step(1);
+        let constants = Step { blocks: None, ..settings.step(1) };
         learner.step(&one, &constants)?;
         let (begun, mut singles, mut doubles) = (Instant::now(), vec![], vec![]);
         while singles.len() < 2 || (begun.elapsed().as_secs_f64() < ENOUGH && singles.len() < 50) {

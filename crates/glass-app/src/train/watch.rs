@@ -24,6 +24,7 @@ use super::samples;
 use super::seen::Seen;
 use super::subject::Subject;
 use super::tensorboard::Events;
+use super::work::Work;
 use crate::args::TrainArgs;
 use crate::draw::curve;
 use crate::draw::history::History;
@@ -44,7 +45,7 @@ pub struct Progress<'a> {
     subject: &'a Subject,
     /// The run's own folder, `DIR/train`.
     folder: PathBuf,
-    flops: u64,
+    work: Work,
     peak: f64,
     /// The contents of `config.toml`.
     options: String,
@@ -62,25 +63,25 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// For a run with these settings, in which learning a token takes `flops`, on a machine with this peak.
+    /// For a run with these settings, in which learning a token takes this work, on a machine with this peak.
     pub fn new(
         args: &TrainArgs,
         subject: &'a Subject,
         settings: &Settings,
         validates: bool,
-        flops: u64,
+        work: Work,
         peak: f64,
         options: String,
         stop: Arc<AtomicBool>,
         hosts: &'a [String],
     ) -> Progress<'a> {
-        let seen = Seen::new(args.out.display().to_string(), settings, validates, flops, args.run.minutes);
+        let seen = Seen::new(args.out.display().to_string(), settings, validates, work, args.run.minutes);
         let seen = Arc::new(Mutex::new(seen));
         let display = Display::is_wanted(&args.run).then(|| Display::start(seen.clone(), stop.clone()));
         Progress {
             subject,
             folder: args.out.join("train"),
-            flops,
+            work,
             peak,
             options,
             hosts,
@@ -284,7 +285,9 @@ impl Watch<Cpu> for Progress<'_> {
     }
 
     fn utilisation(&mut self, tokens_per_second: f64) -> Option<f64> {
-        Some(tokens_per_second * self.flops as f64 / self.peak)
+        // Of the step that is not seen yet.
+        let step = self.seen().at_step() + 1;
+        Some(tokens_per_second * self.work.at(step) as f64 / self.peak)
     }
 
     fn sample(&mut self, learner: &mut Learner<Cpu>, step: u64) -> Result<()> {

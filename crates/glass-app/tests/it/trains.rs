@@ -491,7 +491,10 @@ fn a_recipe_gives_what_is_not_given() {
     let (model, options) = trained("fast", &[]);
     assert!(model.contains("\"qwen3\""), "{model}");
     // A recipe counts more than what suits the sample, and less than the command line.
-    for line in ["recipe = \"fast\"", "optimiser = \"muon\"", "muon-every = 2", "lr = 0.015", "min-lr = 0"] {
+    for line in ["recipe = \"fast\"", "optimiser = \"muon\"", "muon-every = 2", "lr = 0.015", "min-lr = 0"]
+        .into_iter()
+        .chain(["early-blocks = 1", "early-steps = 1"])
+    {
         assert!(options.contains(line), "{line}: {options}");
     }
     let (model, options) = trained("own", &["--family", "llama", "--lr", "0.002"]);
@@ -505,8 +508,15 @@ fn a_recipe_gives_what_is_not_given() {
         model.contains("GPT2LMHeadModel") && options.contains("optimiser = \"adamw\""),
         "{model} {options}"
     );
-    let resumed = glass(folder, &["train", "--out", "fast", "--resume", "--steps", "3"], b"");
+    // Which steps were early does not change with their number.
+    let resumed = glass(folder, &["train", "--out", "fast", "--resume", "--steps", "30"], b"");
     assert_eq!(resumed.status, 0, "{}", resumed.stderr);
+    let early = glass(folder, &["train", "--out", "fast", "--resume", "--early-steps", "9"], b"");
+    assert!(
+        early.status == 2 && early.stderr.contains("--early-steps: this run began with 1; 9"),
+        "{}",
+        early.stderr
+    );
 
     let wrong = glass(folder, &["train", "--data", "sample", "--recipe", "fats", "--out", "wrong"], b"");
     assert!(wrong.status == 2 && wrong.stderr.contains("fast"), "{}", wrong.stderr);

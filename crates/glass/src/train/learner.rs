@@ -30,6 +30,7 @@ use crate::weights::{Frozen, Trainable, Weights};
 use crate::{Error, Result};
 use objective::{Details, Objective};
 use optimiser::Optimiser;
+use pieces::is_within;
 use shared::Shared;
 use sums::Reduce;
 use teacher::Teacher;
@@ -58,6 +59,8 @@ pub struct Step {
     pub momentum: f32,
     /// Muon updates a matrix in every so manyth step, in turn.
     pub muon_every: u64,
+    /// Only so many first blocks are computed and learned; `None` for all.
+    pub blocks: Option<usize>,
     /// AdamW's decay of the first moment.
     pub beta1: f32,
     /// AdamW's decay of the second moment.
@@ -276,12 +279,14 @@ impl<B: Backend> Learner<B> {
         // As in PyTorch's clip_grad_norm_: the small number keeps the quotient finite.
         let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
         let by_muon = |spec: &Spec| step.optimiser == Optimiser::Muon && spec.is_hidden_matrix;
+        let layers = self.gpt.config.layers;
+        let is_learned = |spec: &Spec| is_within(spec, step.blocks, layers);
         let own = &self.shared.pieces.own;
         // Whose turn it is does not depend on who owns a matrix.
         let is_due = |i: usize| (i as u64 + step.step).is_multiple_of(step.muon_every.max(1));
         let matrices = self.weights.plan.specs.iter().filter(|spec| by_muon(spec)).enumerate();
         let places: Vec<Place> = matrices
-            .filter(|(_, spec)| own.iter().any(|own| own.span == spec.span))
+            .filter(|(_, spec)| is_learned(spec) && own.iter().any(|own| own.span == spec.span))
             .map(|(i, spec)| Place {
                 start: spec.span.start,
                 rows: spec.rows,
@@ -295,7 +300,7 @@ impl<B: Backend> Learner<B> {
             let (weights, momentum, squares) = (&mut self.weights.values, &mut self.first, &mut self.second);
             self.backend.muon(weights, grads, momentum, squares, &places, &muon);
         }
-        for spec in own.iter().filter(|spec| !by_muon(spec)) {
+        for spec in own.iter().filter(|spec| !by_muon(spec) && is_learned(spec)) {
             let (weights, span) = (&mut self.weights.values, spec.span.clone());
             let decay = if spec.decay { step.decay } else { 0.0 };
             let step = AdamW {

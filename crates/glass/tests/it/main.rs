@@ -35,6 +35,7 @@ mod train_adapter;
 mod train_chats;
 mod train_data;
 mod train_distil;
+mod train_early;
 mod train_mix;
 mod train_near;
 mod train_order;

@@ -75,7 +75,8 @@ impl Shared {
         let sequences = settings.batch * self.train.most_sequences(config.context);
         let learner = Learner::keeping(self.keep, cpu, config, rows, sequences)?;
         let mut learner = learner.among(ranks, self.reduce, self.divided);
-        learner.initialise(if rank + 1 == self.ranks { self.last_seed } else { 5 });
+        let seed = if rank + 1 == self.ranks { self.last_seed } else { 5 };
+        learner.initialise_early(seed, settings.early_blocks);
         let mut actions = self.stop_after.filter(|_| rank == 0).map_or_else(Actions::default, stopping);
         let (stop, plan) = (actions.stop.clone(), learner.plan().clone());
         let model = Save {
@@ -207,6 +208,27 @@ fn a_run_goes_on_with_another_number_of_ranks() {
         assert!(!folder.path().join("train/step-00000008").exists());
         Shared { resume: true, ..with(after) }.on(&folder);
         assert_same(whole.path(), folder.path());
+    }
+}
+
+#[test]
+fn early_steps_are_shared_too() {
+    for optimiser in [Optimiser::AdamW, Optimiser::Muon] {
+        let mut one = shared(1, 4);
+        one.config.layers = 3;
+        one.settings = Settings { optimiser, early_blocks: Some(1), early_steps: 5, ..one.settings };
+        let whole = one.done();
+        let (moments, gradients, weights) = (Divided::Moments, Divided::Gradients, Divided::Weights);
+        for (ranks, divided) in [(1, moments), (2, moments), (3, gradients), (3, weights)] {
+            assert_same(whole.path(), Shared { ranks, divided, ..one.clone() }.done().path());
+        }
+        // Stopped before the other blocks are learned, and after.
+        for stop in [4, 6] {
+            let folder = Scratch::new("ranks-early");
+            Shared { stop_after: Some(stop), ranks: 2, divided: weights, ..one.clone() }.on(&folder);
+            Shared { resume: true, ranks: 3, ..one.clone() }.on(&folder);
+            assert_same(whole.path(), folder.path());
+        }
     }
 }
 

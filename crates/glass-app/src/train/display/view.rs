@@ -140,6 +140,7 @@ mod tests {
     use glass::train::objective::Details;
 
     use super::*;
+    use crate::train::work::Work;
     use glass::train::log;
     use glass::train::settings::Settings;
     use ratatui::Terminal;
@@ -147,7 +148,7 @@ mod tests {
 
     fn seen(steps: u64) -> Seen {
         let settings = Settings { steps: 100, eval_every: 25, sample_every: 30, ..Settings::default() };
-        let mut seen = Seen::new("mine".into(), &settings, true, 1000, None);
+        let mut seen = Seen::new("mine".into(), &settings, true, Work::even(1000), None);
         seen.begin(0, Default::default());
         for step in 1..=steps {
             let line = log::LoggedStep {

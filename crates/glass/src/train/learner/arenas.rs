@@ -1,9 +1,10 @@
 //! What a learner's arenas begin with, and their copies: for checkpoints, for tests, and where ranks divide them.
 
+use super::pieces::is_within;
 use super::{Arena, Learner, PART};
 use crate::backend::Backend;
 use crate::fingerprint::Fingerprint;
-use crate::plan::Spec;
+use crate::plan::{Spec, Start};
 use crate::weights::Read;
 use crate::weights::initialise::initialise;
 use crate::{Error, Result};
@@ -11,11 +12,19 @@ use crate::{Error, Result};
 impl<B: Backend> Learner<B> {
     /// Initialises the weights from a seed, as GPT-2 does.
     pub fn initialise(&mut self, seed: u64) {
-        let plan = self.weights.plan.clone();
+        self.initialise_early(seed, None);
+    }
+
+    /// The same, but blocks from number `early` on begin as if they were not there: what they add to the residual is 0. So a run can
+    /// begin without them ([`Step::blocks`](super::Step::blocks)).
+    pub fn initialise_early(&mut self, seed: u64, early: Option<usize>) {
+        let (plan, layers) = (self.weights.plan.clone(), self.gpt.config.layers);
         self.start = Fingerprint::default();
         for (index, spec) in plan.specs.iter().enumerate() {
             let mut values = vec![0.0; spec.span.len()];
-            initialise(spec, index, &self.gpt.config, seed, &mut values);
+            if spec.start != Start::Residual || is_within(spec, early, layers) {
+                initialise(spec, index, &self.gpt.config, seed, &mut values);
+            }
             self.begin_with(spec, &values);
         }
     }

@@ -127,3 +127,9 @@ pub(crate) fn bucket(name: &str, layers: usize) -> usize {
         _ => layers + 1,
     }
 }
+
+/// Whether a parameter is learned where only the first `blocks` are; all are if there is no such limit.
+pub(crate) fn is_within(spec: &Spec, blocks: Option<usize>, layers: usize) -> bool {
+    let left_out = layers.saturating_sub(blocks.unwrap_or(layers));
+    !(1..=left_out).contains(&bucket(&spec.name, layers))
+}

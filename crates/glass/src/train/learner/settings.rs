@@ -57,6 +57,12 @@ pub struct Settings {
     /// Muon updates a matrix in every so manyth step, in turn; its momentum is of all.
     #[serde(default = "every_step")]
     pub muon_every: u64,
+    /// So many first blocks are computed and learned in the early steps, before all are; `None` for all from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_blocks: Option<usize>,
+    /// The number of early steps, if only some blocks are computed then.
+    #[serde(default)]
+    pub early_steps: u64,
     /// AdamW's decay of the first moment.
     pub beta1: f32,
     /// AdamW's decay of the second moment.
@@ -115,6 +121,8 @@ impl Default for Settings {
             weight_decay: 0.1,
             momentum: MOMENTUM,
             muon_every: 1,
+            early_blocks: None,
+            early_steps: 0,
             beta1: 0.9,
             beta2: 0.95,
             epsilon: 1e-8,
@@ -143,11 +151,12 @@ impl Settings {
         let at_least_1 = "at least 1 is needed";
         let below_1 = "a number of at least 0 and below 1 is needed";
         let matrix_lr = self.matrix_lr.unwrap_or(self.lr);
-        let wrong: [(bool, &str, String, &str); 18] = [
+        let wrong: [(bool, &str, String, &str); 19] = [
             (self.steps < 1, "steps", self.steps.to_string(), at_least_1),
             (self.batch < 1, "batch", self.batch.to_string(), at_least_1),
             (self.accumulate < 1, "accumulate", self.accumulate.to_string(), at_least_1),
             (self.muon_every < 1, "muon_every", self.muon_every.to_string(), at_least_1),
+            (self.early_blocks == Some(0), "early_blocks", "0".into(), at_least_1),
             (self.keep < 1, "keep", self.keep.to_string(), at_least_1),
             (self.eval_samples == Some(0), "eval_samples", "0".into(), at_least_1),
             (!positive(self.lr), "lr", self.lr.to_string(), "a number above 0 is needed"),
@@ -225,6 +234,7 @@ impl Settings {
             matrix_rate: self.matrix_lr.map_or(rate, |highest| rate / self.lr * highest),
             momentum: self.momentum,
             muon_every: self.muon_every,
+            blocks: self.early_blocks.filter(|_| step <= self.early_steps),
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,

@@ -10,6 +10,7 @@ use crate::model::{Back, DropoutState, Gpt, Pass};
 use crate::plan::Spec;
 use crate::train::learner::objective::{Objective, Sums3};
 use crate::train::learner::pairs::{factors, judged, log_probabilities};
+use crate::train::learner::pieces::is_within;
 use crate::train::learner::shared::{Arrival, Shared};
 use crate::train::learner::sums::{Leaf, Sums};
 use crate::train::learner::teacher::Teacher;
@@ -39,6 +40,11 @@ impl Taken<'_> {
     /// What the gradient of each loss is multiplied by.
     fn scale(&self) -> f32 {
         1.0 / self.counted as f32
+    }
+
+    /// What this step computes of a model.
+    fn computed(&self, gpt: &Gpt) -> Gpt {
+        gpt.first_blocks(self.step.blocks.unwrap_or(gpt.depth()))
     }
 
     fn dropout(&self, batch: usize) -> Option<DropoutState> {
@@ -78,7 +84,10 @@ impl<B: Backend> Learner<B> {
             true => self.divided_sums(&taken)?,
             false => self.sums(&taken)?,
         };
-        let square = |spec: &Spec| self.backend.square_sum(&self.arenas[0], spec.span.clone());
+        let square = |spec: &Spec| match is_within(spec, step.blocks, self.gpt.config.layers) {
+            true => self.backend.square_sum(&self.arenas[0], spec.span.clone()),
+            false => 0.0,
+        };
         let squares: Vec<f64> = self.shared.pieces.own.iter().map(square).collect();
         let (losses, squares) = self.shared.gather(parts.len(), &losses, &squares)?;
         let norm = squares.iter().sum::<f64>().sqrt();
@@ -162,7 +171,7 @@ impl<B: Backend> Learner<B> {
     fn gradients(&mut self, taken: &Taken<'_>, batch: usize, then: Then<'_>) -> Result<Sums3> {
         let (part, dropout) = (&taken.parts[batch], taken.dropout(batch));
         let spans = part.spans();
-        let (backend, gpt, shared) = (&*self.backend, &self.gpt, &mut self.shared);
+        let (backend, gpt, shared) = (&*self.backend, &taken.computed(&self.gpt), &mut self.shared);
         let (memory, d, logits) = (&mut self.memory, &mut self.d, &mut self.logits);
         let weights = all(&self.base, &self.weights);
         let (below, grads) = match then {
@@ -205,7 +214,9 @@ impl<B: Backend> Learner<B> {
         let layers = gpt.config.layers;
         gpt.backward(&mut back, &part.inputs, memory, &mut self.cache, d, &mut |layer, grads, _, _| {
             if let Some(grads) = grads {
-                complete(layers - layer, grads);
+                // Nothing is missing in the buckets of blocks that are left out either.
+                let first = if layer == gpt.depth() { 0 } else { layers - layer };
+                (first..=layers - layer).for_each(|bucket| complete(bucket, grads));
             }
         });
         if let Some(grads) = back.grads {

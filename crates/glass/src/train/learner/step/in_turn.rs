@@ -7,7 +7,7 @@
 use super::{Taken, learn};
 use crate::Result;
 use crate::backend::{Backend, Write};
-use crate::model::{Back, DropoutState, Pass};
+use crate::model::{Back, DropoutState, Gpt, Pass};
 use crate::train::learner::objective::Sums3;
 use crate::train::learner::sums::Leaf;
 use crate::train::learner::{Batch, Learner, all};
@@ -25,7 +25,8 @@ impl<B: Backend> Learner<B> {
         let dropout = batch.and_then(|batch| taken.dropout(batch));
         let spans = part.map(Batch::spans).unwrap_or_default();
         let layers = self.gpt.config.layers;
-        self.forward_in_turn(part, dropout, leaves)?;
+        let gpt = taken.computed(&self.gpt);
+        self.forward_in_turn(&gpt, part, dropout, leaves)?;
         let mut told = None;
         for bucket in 0..layers + 2 {
             let is_block = (1..=layers).contains(&bucket);
@@ -40,15 +41,16 @@ impl<B: Backend> Learner<B> {
                 let mut back =
                     Back { backend, weights, grads, gradient: Write::Set, spans: &spans, dropout, each: 1 };
                 match layers.checked_sub(bucket) {
-                    Some(layer) if is_block => self.gpt.backward_block(&mut back, layer, memory, cache, d),
+                    Some(layer) if is_block && layer >= gpt.depth() => {}
+                    Some(layer) if is_block => gpt.backward_block(&mut back, layer, memory, cache, d),
                     Some(_) => {
                         let mut pass = back.pass();
                         let (memories, teacher) =
                             ((&mut *memory, &mut *d, &mut self.logits), self.teacher.as_mut());
-                        told = Some(learn(&self.gpt, &mut pass, &mut back, memories, teacher, part, taken));
-                        self.gpt.backward_norm(&mut back, memory, d);
+                        told = Some(learn(&gpt, &mut pass, &mut back, memories, teacher, part, taken));
+                        gpt.backward_norm(&mut back, memory, d);
                     }
-                    None => self.gpt.backward_embedding(&mut back, &part.inputs, memory, d),
+                    None => gpt.backward_embedding(&mut back, &part.inputs, memory, d),
                 }
             }
             let mut passing = self.passing.take();
@@ -65,6 +67,7 @@ impl<B: Backend> Learner<B> {
     /// Goes forward, if this rank has a batch. The weights that a loss needs are still there afterwards.
     fn forward_in_turn(
         &mut self,
+        gpt: &Gpt,
         part: Option<&Batch>,
         dropout: Option<DropoutState>,
         leaves: &[Leaf],
@@ -86,9 +89,10 @@ impl<B: Backend> Learner<B> {
                 let mut pass =
                     Pass { backend, weights, spans: &spans, output_rows: None, dropout, probe: () };
                 match layers.checked_sub(bucket) {
-                    None => self.gpt.forward_embedding(&mut pass, &part.inputs, memory),
-                    Some(layer) if layer < layers => self.gpt.forward_block(&mut pass, layer, memory, cache),
-                    Some(_) => self.gpt.forward_norm(&mut pass, memory),
+                    None => gpt.forward_embedding(&mut pass, &part.inputs, memory),
+                    Some(layer) if layer < gpt.depth() => gpt.forward_block(&mut pass, layer, memory, cache),
+                    Some(layer) if layer == layers => gpt.forward_norm(&mut pass, memory),
+                    Some(_) => {}
                 }
             }
             if (1..=layers).contains(&bucket) {
@@ -107,7 +111,8 @@ impl<B: Backend> Learner<B> {
         if !self.shared.divides_weights() {
             return Ok(batch.map(|batch| self.evaluate(batch)));
         }
-        self.forward_in_turn(batch, None, &[])?;
+        let gpt = self.gpt.clone();
+        self.forward_in_turn(&gpt, batch, None, &[])?;
         let told = batch.map(|batch| {
             let spans = batch.spans();
             let (mut pass, gpt, memory, _, logits) = self.looking(&spans);
