@@ -44,7 +44,8 @@ END_OF_TEXT = "<|endoftext|>"
 
 @dataclass
 class Task:
-    """Sizes, nanoGPT's batch and steps (or the seconds they may take), Glass's batch and steps, and how often both are judged."""
+    """Sizes, nanoGPT's batch and steps (or the seconds they may take), Glass's batch, steps and other options, and how many steps a turn
+    takes."""
 
     layers: int
     heads: int
@@ -56,9 +57,14 @@ class Task:
     our_batch: int
     our_steps: int
     turn: int
+    ours: tuple = ()
 
     def shape(self, vocabulary):
         return [self.layers, self.heads, self.width, vocabulary, self.context]
+
+    def weights(self, vocabulary):
+        """Of nanoGPT's model: tied, without biases."""
+        return (vocabulary + self.context + self.width * 12 * self.layers + 2 * self.layers + 1) * self.width
 
 
 TASKS = {
@@ -85,6 +91,9 @@ ABLATIONS = {
     "to a tenth of the rate": ["--min-lr", "0.0015"],
     "no weight decay": ["--weight-decay", "0"],
     "no clipping": ["--clip", "0"],
+    "all blocks from the beginning": ["--early-steps", "0"],
+    "two blocks in the first half": ["--early-blocks", "2"],
+    "one block in two thirds of the steps": ["--early-steps", "213"],
     "capped logits": ["--logit-cap", "15"],
     "batch × 2, half the steps": ["--batch", "16"],
     "batch / 2, twice the steps": ["--batch", "4"],
@@ -206,8 +215,11 @@ def compare(program, name, folder, vocabulary, asked):
         every = max(our_steps // 20, 1)
         curve, weights = our_run(
             program, folder, shape, task, asked.threads, seed, every, "--steps", our_steps, "--batch", task.our_batch,
-            "--precision", precision,
+            "--precision", precision, *task.ours,
         )
+        apart = weights / task.weights(vocabulary) - 1
+        if abs(apart) > 0.05:
+            sys.exit(f"Glass has {weights:,} weights, {apart:+.0%} of nanoGPT's; at most 5 % are comparable")
         loss = theirs[-1][1]
         took = until(curve, loss)
         runs.append({"seed": seed, "nanogpt": theirs, "glass": curve, "weights": weights, "loss": loss, "seconds": took} | where)
@@ -235,6 +247,8 @@ def ablate(program, name, folder, vocabulary, asked):
     task = TASKS[name]
     shape, rows = task.shape(vocabulary), {}
     for what, more in ABLATIONS.items():
+        if asked.only and asked.only not in what:
+            continue
         batch = int(more[1]) if more[:1] == ["--batch"] else task.our_batch
         steps = (asked.steps or task.our_steps) * task.our_batch // batch
         size = [] if more[:1] == ["--batch"] else ["--batch", batch]
@@ -257,6 +271,7 @@ def main():
     parser.add_argument("--steps", type=int, help="Glass's steps")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--ablate", action="store_true")
+    parser.add_argument("--only", help="of the ablations, those whose name contains this")
     parser.add_argument("--glass", help="the program; by default it is built")
     parser.add_argument("--kept", type=Path, help="a folder for what PyTorch's runs have reached")
     parser.add_argument("--before", type=Path, help="a record of this task: its runs stay, and --seeds others are added")

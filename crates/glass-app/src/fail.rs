@@ -31,7 +31,7 @@ impl Fail {
 }
 
 /// Settings of the library that are options of the command line, with `-` for `_`.
-const SETTINGS: [&str; 31] = [
+const SETTINGS: [&str; 36] = [
     "accumulate",
     "batch",
     "beta",
@@ -43,6 +43,8 @@ const SETTINGS: [&str; 31] = [
     "distil_temperature",
     "distil_top",
     "dropout",
+    "early_blocks",
+    "early_steps",
     "epochs",
     "eval_samples",
     "from",
@@ -52,7 +54,10 @@ const SETTINGS: [&str; 31] = [
     "label_smoothing",
     "layers",
     "lr",
+    "matrix_lr",
     "min_lr",
+    "momentum",
+    "muon_every",
     "precision",
     "preference_loss",
     "preferences",

@@ -93,9 +93,10 @@ pub fn expanded(arguments: Vec<OsString>) -> Result<Expanded, Fail> {
             Err(_) => {}
         }
     }
-    if let Some(recipe) =
-        given.value("recipe").or_else(|| given.begins_a_model().then(|| RECIPES[0].0.into()))
-    {
+    // A run that is resumed has all its options; the recipe may have others by now.
+    let of_a_new_run = !given.has("resume");
+    let recipe = given.value("recipe").or_else(|| given.begins_a_model().then(|| RECIPES[0].0.into()));
+    if let Some(recipe) = recipe.filter(|_| of_a_new_run) {
         // An unknown name is refused with all other wrong values.
         let known = RECIPES.iter().find(|(name, _)| recipe == Path::new(name));
         if let Some((name, options)) = known {

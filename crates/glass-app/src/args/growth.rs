@@ -12,7 +12,7 @@ pub struct GrowthArgs {
     #[arg(long, value_name = "N", conflicts_with = "from")]
     pub early_blocks: Option<usize>,
 
-    /// The number of early steps; default: half of all steps
+    /// The number of early steps; 0 for none; default: half of all steps
     #[arg(long, value_name = "N", requires = "early_blocks")]
     pub early_steps: Option<u64>,
 }

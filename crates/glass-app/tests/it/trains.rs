@@ -508,6 +508,19 @@ fn a_recipe_gives_what_is_not_given() {
         model.contains("GPT2LMHeadModel") && options.contains("optimiser = \"adamw\""),
         "{model} {options}"
     );
+    // A run from before the recipe had early steps goes on without.
+    let (_, options) = trained("before", &[]);
+    let [config, identity] = ["config.toml", "run.json"].map(|file| folder.join("before/train").join(file));
+    let older: String =
+        options.lines().filter(|line| !line.starts_with("early")).map(|line| format!("{line}\n")).collect();
+    fs::write(config, older).unwrap();
+    let mut run: serde_json::Value = serde_json::from_slice(&fs::read(&identity).unwrap()).unwrap();
+    for name in ["early-blocks", "early-steps"] {
+        assert!(run["settings"].as_object_mut().unwrap().remove(name).is_some());
+    }
+    fs::write(&identity, run.to_string()).unwrap();
+    let resumed = glass(folder, &["train", "--out", "before", "--resume", "--steps", "3"], b"");
+    assert_eq!(resumed.status, 0, "{}", resumed.stderr);
     // Which steps were early does not change with their number.
     let resumed = glass(folder, &["train", "--out", "fast", "--resume", "--steps", "30"], b"");
     assert_eq!(resumed.status, 0, "{}", resumed.stderr);

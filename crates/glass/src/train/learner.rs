@@ -59,7 +59,8 @@ pub struct Step {
     pub momentum: f32,
     /// Muon updates a matrix in every so manyth step, in turn.
     pub muon_every: u64,
-    /// Only so many first blocks are computed and learned; `None` for all.
+    /// Only so many first blocks are computed and learned; `None` for all. If the others add nothing to the residual yet, the loss is
+    /// the same (Bu 2025, "Scaling depth capacity via zero/one-layer model expansion", arXiv 2511.04981).
     pub blocks: Option<usize>,
     /// AdamW's decay of the first moment.
     pub beta1: f32,
