@@ -69,7 +69,10 @@ class Task:
 
 TASKS = {
     "shakespeare": Task(4, 4, 128, 64, 12, 2000, None, 8, 320, 8),
-    "stories": Task(6, 6, 384, 256, 12, None, 3600.0, 4, 1000, 1),
+    # A narrower gate pays for an unembedding of its own.
+    "stories": Task(
+        6, 6, 384, 256, 12, None, 3600.0, 4, 1580, 1, ("--mlp-width", "768", "--early-blocks", "2", "--early-steps", "1100"),
+    ),
 }
 
 # The recipe with one choice changed.
@@ -93,7 +96,7 @@ ABLATIONS = {
     "no clipping": ["--clip", "0"],
     "all blocks from the beginning": ["--early-steps", "0"],
     "two blocks in the first half": ["--early-blocks", "2"],
-    "one block in two thirds of the steps": ["--early-steps", "213"],
+    "one block in two thirds of the steps": ["--early-steps", "two thirds"],
     "capped logits": ["--logit-cap", "15"],
     "batch × 2, half the steps": ["--batch", "16"],
     "batch / 2, twice the steps": ["--batch", "4"],
@@ -166,15 +169,34 @@ def their_run(folder, shape, task, steps, threads, seed, variant, kept):
     return [(line["seconds"], line["val_loss"]) for line in found if line["val_loss"]]
 
 
+def ours_on(program, folder, shape):
+    layers, heads, width, vocabulary, context = map(str, shape)
+    return [
+        program, "train", "--data", folder / "train.bin", "--bin", "u16", "--val", folder / "val.bin", "--layers", layers,
+        "--heads", heads, "--width", width, "--vocab", vocabulary, "--context", context, "--recipe", "fast",
+    ]
+
+
+def together(*options):
+    """Names and values, of which later ones replace earlier ones."""
+    chosen = {}
+    for some in options:
+        chosen |= dict(zip(some[::2], some[1::2]))
+    return [part for pair in chosen.items() for part in pair]
+
+
+def planned(program, folder, shape, task):
+    """The number of weights."""
+    plan = [*ours_on(program, folder, shape), "--steps", str(task.our_steps), *task.ours, "--plan", "--json"]
+    return json.loads(subprocess.run(plan, check=True, stdout=subprocess.PIPE, text=True).stdout)["weights"]
+
+
 def our_run(program, folder, shape, task, threads, seed, every, *more):
     """(seconds, validation loss) of the recipe, and the number of weights. The seconds are sums of what steps took."""
-    layers, heads, width, vocabulary, context = map(str, shape)
     with tempfile.TemporaryDirectory() as out:
         said = subprocess.run(
-            [program, "train", "--data", folder / "train.bin", "--bin", "u16", "--val", folder / "val.bin", "--layers", layers,
-             "--heads", heads, "--width", width, "--vocab", vocabulary, "--context", context, "--recipe", "fast",
-             "--eval-every", str(every), "--checkpoint-every", "0", "--threads", str(threads), "--seed", str(seed), "--out",
-             f"{out}/run", *map(str, more)],
+            [*ours_on(program, folder, shape), "--eval-every", str(every), "--checkpoint-every", "0", "--threads", str(threads),
+             "--seed", str(seed), "--out", f"{out}/run", *map(str, more)],
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         ).stderr
         log = [json.loads(line) for line in Path(out, "run/train/log.jsonl").read_text().splitlines()]
@@ -207,19 +229,21 @@ def compare(program, name, folder, vocabulary, asked):
         print(f"{side:14} {task.batch * task.context / seconds:9,.0f} tokens/s")
     steps = task.steps or round(task.hour / step[variant])
     print(f"nanoGPT's recipe: {variant}, {steps:,} steps; Glass: {precision}", flush=True)
+    weights = planned(program, folder, shape, task)
+    apart = weights / task.weights(vocabulary) - 1
+    print(f"{task.weights(vocabulary):,} and {weights:,} weights ({apart:+.1%})")
+    if abs(apart) > 0.05:
+        sys.exit("at most 5 % apart is comparable")
     where = {"cpu": machine([])["cpu"], "variant": variant, "precision": precision, "seconds of a step": step, "steps": steps}
     runs = json.loads(asked.before.read_text())["results"]["runs"] if asked.before else []
     for seed in range(len(runs) + 1, len(runs) + asked.seeds + 1):
         theirs = their_run(folder, shape, task, steps, asked.threads, seed, variant, asked.kept)
         our_steps = asked.steps or task.our_steps
         every = max(our_steps // 20, 1)
-        curve, weights = our_run(
+        curve, _ = our_run(
             program, folder, shape, task, asked.threads, seed, every, "--steps", our_steps, "--batch", task.our_batch,
             "--precision", precision, *task.ours,
         )
-        apart = weights / task.weights(vocabulary) - 1
-        if abs(apart) > 0.05:
-            sys.exit(f"Glass has {weights:,} weights, {apart:+.0%} of nanoGPT's; at most 5 % are comparable")
         loss = theirs[-1][1]
         took = until(curve, loss)
         runs.append({"seed": seed, "nanogpt": theirs, "glass": curve, "weights": weights, "loss": loss, "seconds": took} | where)
@@ -252,8 +276,9 @@ def ablate(program, name, folder, vocabulary, asked):
         batch = int(more[1]) if more[:1] == ["--batch"] else task.our_batch
         steps = (asked.steps or task.our_steps) * task.our_batch // batch
         size = [] if more[:1] == ["--batch"] else ["--batch", batch]
+        more = [steps * 2 // 3 if each == "two thirds" else each for each in more]
         runs = [
-            our_run(program, folder, shape, task, asked.threads, seed, steps, "--steps", steps, *size, *more)
+            our_run(program, folder, shape, task, asked.threads, seed, steps, "--steps", steps, *together(size, task.ours, more))
             for seed in range(1, asked.seeds + 1)
         ]
         losses, seconds = [curve[-1][1] for curve, _ in runs], [curve[-1][0] for curve, _ in runs]

@@ -109,6 +109,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
         let sets = Sets::new(raw, args, &subject)?;
         Ok((subject, sets))
     })?;
+    let args = &with_growth(args, &subject)?;
     sets.train.check("training data", subject.config.context)?;
     let (cpu, peak) = plan::at(cpu, args.run.precision.precision())?;
     let cpu = Arc::new(cpu);
@@ -135,7 +136,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
             Ok(Pace {
                 step: speed.step,
                 early_step: speed.step * budget.work(draft).early(),
-                early_steps: args.run.growth.early_steps,
+                early_steps: early_left(args)?,
                 evaluation: speed.evaluate * evaluated,
                 saving: speed.save.unwrap_or(0.0),
             })
@@ -147,7 +148,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     enough(&*joined.ranks, args.run.batch, args.run.accumulate)?;
     let timed = |draft: &Settings| pace(args, &subject, &sets, (lora, teacher), draft, &cpu, joined);
     let settings = settings(args, &subject, &sets, &timed)?;
-    let settings = Settings { steps: joined.number(settings.steps)?, ..settings };
+    let settings = args.settings(joined.number(settings.steps)?);
     settings.check()?;
     if !args.run.resume
         && !args.options.is_typed("precision")
@@ -208,7 +209,7 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     }
     let done = learn(&mut learner, &run, &mut progress);
     progress.end()?;
-    report(args, &done.map_err(|error| with_changed_files(args, error))?)
+    report(args, &settings, &done.map_err(|error| with_changed_files(args, error))?)
 }
 
 /// A refusal to go on with other data, and which files are newer than the run.
@@ -246,7 +247,9 @@ fn check(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
             "--divide weights: a loss of preferences reads all weights at once; give --divide gradients",
         ));
     }
-    args.settings(args.run.steps.unwrap_or(1000).max(1)).check()?;
+    // Where the number of steps is not known yet, there may be as many as are needed.
+    let early = args.run.growth.early_steps.unwrap_or(0);
+    args.settings(args.run.steps.unwrap_or(1000.max(early.saturating_add(1))).max(1)).check()?;
     for (option, value) in [("--epochs", args.run.epochs), ("--minutes", args.run.minutes)] {
         if value.is_some_and(|value| !(value > 0.0 && value.is_finite())) {
             let value = value.unwrap_or_default();
@@ -286,7 +289,7 @@ fn learner(
             folder.check(&known)?;
             learner.load(&|spec, into| subject::read(folder, &known, spec, into))?;
         }
-        _ => learner.initialise_early(settings.seed, settings.early_blocks),
+        _ => learner.initialise_early(settings.seed, settings.early()),
     }
     Ok(learner)
 }
@@ -336,7 +339,28 @@ fn taken(args: &TrainArgs) -> Result<u64, Fail> {
     }
 }
 
-fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
+/// The arguments without early steps, if the model's blocks cannot begin with nothing.
+fn with_growth(args: &TrainArgs, subject: &Subject) -> Result<TrainArgs, Fail> {
+    let mut args = args.clone();
+    if args.run.growth.early_blocks.is_some() && subject.config.placement.is_after() {
+        if args.options.is_typed("early-blocks") {
+            return Err(Fail::asked(
+                "--early-blocks: this model has norms after attention and MLP, so that no block can begin with adding nothing; leave it out",
+            ));
+        }
+        (args.run.growth.early_blocks, args.run.growth.early_steps) = (None, None);
+        args.options.remove(&["early-blocks", "early-steps"]);
+    }
+    Ok(args)
+}
+
+/// How many of the early steps are still to come, if their number was given.
+fn early_left(args: &TrainArgs) -> Result<Option<u64>, Fail> {
+    let taken = taken(args)?;
+    Ok(args.run.growth.early_steps.map(|early| early.saturating_sub(taken)))
+}
+
+fn report(args: &TrainArgs, settings: &Settings, summary: &Summary) -> Result<(), Fail> {
     let mut out = Out::new();
     let dir = args.out.display();
     let why = match summary.why {
@@ -364,6 +388,12 @@ fn report(args: &TrainArgs, summary: &Summary) -> Result<(), Fail> {
         }
         Why::Patience => writeln!(out, "stopped early: no better evaluation came")?,
         Why::Done => {}
+    }
+    if let Some(early) = settings.early().filter(|early| summary.step <= early.steps) {
+        let (first, steps) = (early.blocks, number(early.steps));
+        out.prose(&format!(
+            "it ended in its early steps: the blocks after the first {first} are not learned before step {steps} is taken"
+        ))?;
     }
     if let Some(best) = summary.best.filter(|best| best.step != summary.step) {
         out.prose(&format!("the model in {dir} is that of step {}, the best so far", number(best.step)))?;

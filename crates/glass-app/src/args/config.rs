@@ -29,6 +29,9 @@ pub const RECIPES: [(&str, &str); 2] = [("fast", include_str!("recipes/fast.toml
 /// Options of a recipe that are for its optimiser only.
 const OF_ITS_OPTIMISER: [&str; 4] = ["lr", "matrix-lr", "momentum", "muon-every"];
 
+/// What the file with the options of a run begins with.
+const OF_A_RUN: &str = "# The options of this run.";
+
 /// Options of a single call, which are not kept with a run.
 const OF_A_CALL: [&str; 8] = ["out", "config", "resume", "plan", "show-mask", "json", "plain", "help"];
 
@@ -69,17 +72,22 @@ pub fn expanded(arguments: Vec<OsString>) -> Result<Expanded, Fail> {
     if given.has("help") {
         return Ok(plain(arguments));
     }
+    let (typed, mut is_complete) = (given.value("recipe"), false);
     let mut added = Vec::new();
     if let Some(file) = given.value("config") {
         let text = std::fs::read_to_string(&file).map_err(|error| {
             Fail::asked(format!("--config: cannot read {}: {}", file.display(), glass::reason(&error)))
         })?;
+        is_complete = text.starts_with(OF_A_RUN);
         added.extend(given.add(&command, &file.display().to_string(), &text)?);
     }
     if let Some(out) = given.value("out").filter(|_| given.has("resume")) {
         let file = out.join(KEPT);
         match std::fs::read_to_string(&file) {
-            Ok(text) => added.extend(given.add(&command, &file.display().to_string(), &text)?),
+            Ok(text) => {
+                is_complete = true;
+                added.extend(given.add(&command, &file.display().to_string(), &text)?);
+            }
             Err(_)
                 if out.join("train/run.json").exists()
                     && !["data", "chat", "preferences"].iter().any(|name| given.has(name)) =>
@@ -93,10 +101,12 @@ pub fn expanded(arguments: Vec<OsString>) -> Result<Expanded, Fail> {
             Err(_) => {}
         }
     }
-    // A run that is resumed has all its options; the recipe may have others by now.
-    let of_a_new_run = !given.has("resume");
-    let recipe = given.value("recipe").or_else(|| given.begins_a_model().then(|| RECIPES[0].0.into()));
-    if let Some(recipe) = recipe.filter(|_| of_a_new_run) {
+    // The file of a run has all its options; the recipe may have others by now.
+    let recipe = typed.or_else(|| {
+        let named = || given.value("recipe").or_else(|| given.begins_a_model().then(|| RECIPES[0].0.into()));
+        if is_complete { None } else { named() }
+    });
+    if let Some(recipe) = recipe {
         // An unknown name is refused with all other wrong values.
         let known = RECIPES.iter().find(|(name, _)| recipe == Path::new(name));
         if let Some((name, options)) = known {
@@ -316,12 +326,15 @@ impl Options {
         }
     }
 
+    /// Removes options that a model does not have.
+    pub fn remove(&mut self, names: &[&str]) {
+        self.all.retain(|(known, _)| !names.contains(&known.as_str()));
+    }
+
     /// The contents of a file for `--config`.
     pub fn to_toml(&self) -> String {
         let lines: String = self.all.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
-        format!(
-            "# The options of this run. `glass train --config THIS --out DIR` repeats the same training.\n{lines}"
-        )
+        format!("{OF_A_RUN} `glass train --config THIS --out DIR` repeats the same training.\n{lines}")
     }
 }
 

@@ -13,7 +13,7 @@ pub struct GrowthArgs {
     pub early_blocks: Option<usize>,
 
     /// The number of early steps; 0 for none; default: half of all steps
-    #[arg(long, value_name = "N", requires = "early_blocks")]
+    #[arg(long, value_name = "N", requires = "early_blocks", conflicts_with = "from")]
     pub early_steps: Option<u64>,
 }
 

@@ -412,7 +412,7 @@ JSON: a line for every step: {\"step\",\"loss\",\"val_loss\",\"bits_per_byte\",\
 \"divergence\"}; at the end {\"out\",\"step\",\"tokens\",\"best\":{\"step\",\"loss\"},
 \"why\"}, why one of done, time (--minutes), patience, interrupted. With --plan: {\"weights\",\"memory_bytes\":{\"present\",\"weights\",\"gradients\",
 \"moments\",\"activations\",\"working\",\"logits\",\"besides\",\"saving\",\"total\"},\"memory_limit\",\"fits\",\"instead\",
-\"tokens_per_step\",\"steps\",\"tokens\",\"flops_per_step\",\"flops\",\"roof_flops\",\"seconds_at_roof\",\"seconds_per_step\",
+\"tokens_per_step\",\"steps\",\"tokens\",\"early\":{\"steps\",\"blocks\",\"work\"},\"flops_per_step\",\"flops\",\"roof_flops\",\"seconds_at_roof\",\"seconds_per_step\",
 \"tokens_per_second\",\"evaluations\",\"seconds_evaluating\",\"checkpoints\",\"seconds_saving\",\"seconds\",\"data\"}, null if unknown; data is the data card. A plan measures a few steps of a smaller model (fewer layers, fewer samples), and saves it once in the folder of --out.
 
 Examples:

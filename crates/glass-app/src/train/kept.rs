@@ -121,7 +121,7 @@ pub fn options(args: &TrainArgs, settings: &Settings) -> String {
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     options.set("steps", whole(settings.steps), &["epochs"]);
     options.set("warmup", whole(settings.warmup), &[]);
-    if settings.early_blocks.is_some() {
+    if args.run.growth.early_blocks.is_some() {
         options.set("early-steps", whole(settings.early_steps), &[]);
     }
     let data = &args.data;

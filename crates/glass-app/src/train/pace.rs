@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use glass::backend::Cpu;
 use glass::train::checkpoint;
-use glass::train::learner::{Learner, Step};
+use glass::train::learner::{Early, Learner, Step};
 use glass::train::order::{Order, evaluation};
 use glass::train::set::Set;
 use glass::train::settings::Settings;
@@ -15,7 +15,7 @@ use super::ranks::Joined;
 use super::sets::Sets;
 use super::subject::Subject;
 use super::teacher::Teacher;
-use super::{learner, speed};
+use super::{early_left, learner, speed};
 use crate::args::TrainArgs;
 use crate::fail::Fail;
 
@@ -65,8 +65,8 @@ pub fn pace(
     let mut learner = learner(args, subject, (lora, teacher), settings, sequences, cpu, joined)?;
     let s = settings;
     let mut order = Order::new(&sets.train, subject.config.context, s.batch, s.accumulate, s.order, s.seed);
-    let mut seconds_of = |blocks| -> Result<f64, Fail> {
-        let constants = |step| Step { blocks, ..settings.step(step) };
+    let mut seconds_of = |early| -> Result<f64, Fail> {
+        let constants = |step| Step { early, ..settings.step(step) };
         learner.step(&order.parts(1), &constants(1))?;
         let begun = Instant::now();
         let mut steps = 0;
@@ -78,8 +78,9 @@ pub fn pace(
         Ok(begun.elapsed().as_secs_f64() / steps as f64)
     };
     let step = seconds_of(None)?;
-    let early_step = if s.early_blocks.is_some() { seconds_of(s.early_blocks)? } else { step };
-    let early_steps = args.run.growth.early_steps;
+    let early = s.early().map(|early| Early { steps: u64::MAX, ..early });
+    let early_step = if early.is_some() { seconds_of(early)? } else { step };
+    let early_steps = early_left(args)?;
     let saving = match joined.is_first() {
         true => speed::save(&learner, &args.out).unwrap_or(0.0),
         false => checkpoint::follow_writing(&learner).map(|()| 0.0)?,

@@ -151,6 +151,7 @@ pub fn show(
     let steps = budget.work(settings).of_steps(0..settings.steps);
     let (tokens, flops) = (per_step.saturating_mul(settings.steps), step * steps);
     let time = Time::of(args, settings, steps, sets.validation.as_ref(), speed);
+    let early = settings.early().map(|early| (early, budget.work(settings).early()));
     let (needs, most) = (budget.asked.needs(), room::most());
     let instead = most.and_then(|most| budget.instead(most));
     let mut out = Out::new();
@@ -163,6 +164,7 @@ pub fn show(
                              "total": budget.total()},
             "memory_limit": most, "fits": instead.is_none(), "instead": instead,
             "tokens_per_step": per_step, "steps": settings.steps, "tokens": tokens,
+            "early": early.map(|(early, share)| json!({"steps": early.steps, "blocks": early.blocks, "work": share})),
             "flops_per_step": step, "flops": flops, "roof_flops": peak, "seconds_at_roof": flops / peak,
             "seconds_per_step": speed.step, "tokens_per_second": per_step as f64 / speed.step,
             "evaluations": time.evaluations, "seconds_evaluating": time.evaluating,
@@ -210,6 +212,15 @@ pub fn show(
     let arithmetic =
         format!("  {:<24}{flops:>12.3e} FLOPs, {:.1} GFLOPs a step", "arithmetic in all", step / 1e9);
     out.hanging(&arithmetic, NUMBERS + 1)?;
+    if let Some((early, share)) = early {
+        let (steps, blocks) = (number(early.steps), count(early.blocks, "block"));
+        let early = format!(
+            "  {:<24}{steps:>12} with {blocks}, {:.0} % of a later one each",
+            "early steps",
+            100.0 * share
+        );
+        out.hanging(&early, NUMBERS + 1)?;
+    }
     let line = |what: &str, seconds: f64| format!("  {what:<24}{:>12}", duration(seconds));
     let (reached, speed_of) = (step / speed.step, per_step as f64 / speed.step);
     let steps = format!(

@@ -10,6 +10,9 @@ use crate::draw::history::History;
 use crate::out::{duration, number};
 use crate::train::work::Work;
 
+/// How many of the last steps the speed is a mean of.
+const LATEST: usize = 16;
+
 /// How many steps and remarks are remembered.
 const RECENT: usize = 64;
 
@@ -155,7 +158,7 @@ impl Seen {
 
     /// Tokens per second over the last steps.
     pub fn speed(&self) -> f64 {
-        let speeds = self.recent.iter().rev().take(16).filter_map(|line| line.tokens_per_second);
+        let speeds = self.recent.iter().rev().take(LATEST).filter_map(|line| line.tokens_per_second);
         let (count, slowness) =
             speeds.fold((0.0, 0.0), |(count, sum), speed| (count + 1.0, sum + 1.0 / speed));
         if count > 0.0 { count / slowness } else { 0.0 }
@@ -163,7 +166,10 @@ impl Seen {
 
     /// GFLOP/s at this speed.
     pub fn gflops(&self, speed: f64) -> f64 {
-        speed * self.work.at(self.at_step()) as f64 / 1e9
+        // Of the same steps as the speed.
+        let works: Vec<f64> =
+            self.recent.iter().rev().take(LATEST).map(|line| self.work.at(line.step) as f64).collect();
+        speed * works.iter().sum::<f64>() / works.len().max(1) as f64 / 1e9
     }
 
     /// The last step in a line, of at most so many columns: what is least needed is left out.

@@ -104,7 +104,7 @@ impl Speed {
         learner.initialise(1);
         let part = batch(config, proxy.batch);
         let (one, two) = ([part.clone()], [part.clone(), part.clone()]);
-        let constants = Step { blocks: None, ..settings.step(1) };
+        let constants = Step { early: None, ..settings.step(1) };
         learner.step(&one, &constants)?;
         let (begun, mut singles, mut doubles) = (Instant::now(), vec![], vec![]);
         while singles.len() < 2 || (begun.elapsed().as_secs_f64() < ENOUGH && singles.len() < 50) {

@@ -189,6 +189,12 @@ impl<'a> Progress<'a> {
             (None, true) => self.line.now(&text),
             (None, false) => self.line.show(&text),
         }
+        if self.work.grows_at(line.step + 1) {
+            self.remark(&format!(
+                "step {}: all blocks are learned from the next step on, which takes longer",
+                line.step
+            ));
+        }
     }
 
     fn write(&mut self, line: &log::LoggedStep) {

@@ -17,10 +17,15 @@ pub struct Work {
 impl Work {
     /// For a run with these settings on samples of so many rows, in which a token takes `later` with all blocks.
     pub fn of(settings: &Settings, config: &Config, rows: usize, later: u64) -> Work {
-        let blocks = settings.early_blocks.map_or(config.layers, |blocks| blocks.min(config.layers));
+        let early = settings.early();
+        let blocks = early.map_or(config.layers, |early| early.blocks.min(config.layers));
         let with = |layers| Footprint::of(&Config { layers, ..config.clone() }, rows).flops_to_learn;
         let left_out = with(config.layers) - with(blocks);
-        Work { early: later.saturating_sub(left_out), early_steps: settings.early_steps, later }
+        Work {
+            early: later.saturating_sub(left_out),
+            early_steps: early.map_or(0, |early| early.steps),
+            later,
+        }
     }
 
     /// The same in every step.
@@ -32,6 +37,11 @@ impl Work {
     /// In this step.
     pub fn at(self, step: u64) -> u64 {
         if step <= self.early_steps { self.early } else { self.later }
+    }
+
+    /// Whether this is the first step with all blocks, after others.
+    pub fn grows_at(self, step: u64) -> bool {
+        self.early < self.later && self.early_steps > 0 && step == self.early_steps + 1
     }
 
     /// The share of a later step's work that an early one has.
@@ -62,6 +72,7 @@ mod tests {
         let one = work(Some(1), 10);
         let first = Footprint::of(&Config { layers: 1, ..config.clone() }, 24).flops_to_learn;
         assert_eq!([one.at(1), one.at(10), one.at(11)], [first, first, whole]);
+        assert_eq!([10, 11, 12].map(|step| one.grows_at(step)), [false, true, false]);
         assert_eq!(one.of_steps(10..12), 2.0);
         assert!((one.of_steps(8..12) - 2.0 - 2.0 * first as f64 / whole as f64).abs() < 1e-12);
         for same in [work(None, 0), work(Some(4), 10), work(Some(9), 10)] {

@@ -535,6 +535,74 @@ fn a_recipe_gives_what_is_not_given() {
     assert!(wrong.status == 2 && wrong.stderr.contains("fast"), "{}", wrong.stderr);
 }
 
+#[test]
+fn a_run_begins_with_one_block() {
+    let scratch = Scratch::new("early");
+    let folder = &scratch.0;
+    let small = ["--layers", "3", "--heads", "2", "--width", "8", "--context", "48", "--vocab", "300"];
+    let begin = ["train", "--data", "sample", "--eval-every", "0", "--checkpoint-every", "2", "--plain"];
+    let go = |more: &[&str]| glass(folder, &[&begin[..], &small, more].concat(), b"");
+    let ran = |more: &[&str]| {
+        let done = go(more);
+        assert_eq!(done.status, 0, "{}", done.stderr);
+        done
+    };
+    let tensor = |out: &str, name: &str| {
+        let bytes = fs::read(folder.join(out).join("model.safetensors")).unwrap();
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        let at = |place: usize| header[name]["data_offsets"][place].as_u64().unwrap() as usize;
+        bytes[8 + length + at(0)..8 + length + at(1)].to_vec()
+    };
+    let end = "model.layers.2.mlp.down_proj.weight";
+    let whole = ran(&["--steps", "6", "--out", "whole"]);
+    assert!(
+        whole.stderr.contains("step 3: all blocks are learned from the next step on"),
+        "{}",
+        whole.stderr
+    );
+    assert!(tensor("whole", end).iter().any(|byte| *byte != 0));
+
+    // It ends while it is early, says so, and goes on to the same bytes.
+    let early = ["--early-steps", "3", "--out", "parts", "--steps"];
+    let first = ran(&[&early[..], &["6", "--minutes", "0.000001"]].concat());
+    assert!(first.stdout.contains("it ended in its early steps"), "{}", first.stdout);
+    assert!(tensor("parts", end).iter().all(|byte| *byte == 0));
+    let resumed = glass(folder, &["train", "--out", "parts", "--resume", "--minutes", "9"], b"");
+    assert_eq!(resumed.status, 0, "{}", resumed.stderr);
+    assert_eq!(tensor("parts", end), tensor("whole", end));
+
+    // Without early steps, every block begins as it does elsewhere.
+    ran(&["--steps", "1", "--early-steps", "0", "--out", "none"]);
+    ran(&["--steps", "1", "--early-blocks", "3", "--early-steps", "0", "--out", "all"]);
+    assert!(tensor("none", end).iter().any(|byte| *byte != 0));
+    assert_eq!(tensor("none", end), tensor("all", end));
+
+    let plan = ran(&["--steps", "10", "--plan", "--json"]).stdout;
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!((&plan["early"]["steps"], &plan["early"]["blocks"]), (&5.into(), &1.into()), "{plan}");
+    let (all, step) = (plan["flops"].as_f64().unwrap(), plan["flops_per_step"].as_f64().unwrap());
+    assert!(all > 5.0 * step && all < 9.0 * step, "{plan}");
+
+    // Blocks with norms at their ends cannot begin with nothing.
+    let after = ran(&["--steps", "2", "--norms", "both", "--out", "after"]);
+    assert!(!after.stderr.contains("all blocks"), "{}", after.stderr);
+    let options = fs::read_to_string(folder.join("after/train/config.toml")).unwrap();
+    assert!(!options.contains("early"), "{options}");
+    let resumed = glass(folder, &["train", "--out", "after", "--resume", "--steps", "3"], b"");
+    assert_eq!(resumed.status, 0, "{}", resumed.stderr);
+    let wrong = |more: &[&str], said: &str| {
+        let done = go(&[more, &["--out", "wrong"]].concat());
+        assert!(done.status == 2 && done.stderr.contains(said), "{}", done.stderr);
+    };
+    wrong(&["--norms", "both", "--early-blocks", "1"], "--early-blocks: this model has norms after");
+    wrong(
+        &["--steps", "4", "--early-steps", "4"],
+        "--early-steps: 4 was given, but fewer than --steps are needed",
+    );
+    wrong(&["--early-blocks", "0"], "--early-blocks: 0 was given, but at least 1 is needed");
+}
+
 /// Refused, and what is said.
 fn refused(folder: &Path, more: &[&str], stdin: &str) -> String {
     let run = ["train", "--steps", "1", "--out", "refused"];

@@ -127,30 +127,58 @@ impl Strip {
                 None => (self.b.wrapping_add(column), self.b),
             };
             let ahead = first.wrapping_add(self.depth * self.b_step);
-            for k in 0..self.depth {
-                for lane in fetch.clone().step_by(16) {
-                    v.prefetch(ahead.wrapping_add(k * self.b_step + lane));
+            // Two loops: the one without prefetching has no numbers on the stack.
+            if fetch.is_empty() {
+                for _ in 0..self.depth {
+                    self.step::<V, F, R, C>(v, &mut sums, a, b);
+                    a = a.wrapping_add(self.a_step);
+                    b = b.wrapping_add(self.b_step);
                 }
-                let mut line = [v; C];
-                for c in 0..C {
-                    line[c] = v.load_at(b.add(c * V::LEN));
-                    if R == 1 && (c * V::LEN) % 16 == 0 {
-                        v.prefetch(b.wrapping_add(AHEAD + c * V::LEN));
+            } else {
+                for k in 0..self.depth {
+                    for lane in fetch.clone().step_by(16) {
+                        v.prefetch(ahead.wrapping_add(k * self.b_step + lane));
                     }
+                    self.step::<V, F, R, C>(v, &mut sums, a, b);
+                    a = a.wrapping_add(self.a_step);
+                    b = b.wrapping_add(self.b_step);
                 }
-                for i in 0..R {
-                    let a = v.splat(*a.add(i * self.a_row));
-                    for c in 0..C {
-                        sums[i][c] = F::mul_add(a, line[c], sums[i][c]);
-                    }
-                }
-                a = a.wrapping_add(self.a_step);
-                b = b.wrapping_add(self.b_step);
             }
             self.each::<V, R, C>(column, |i, c, count| {
                 let y = y.wrapping_add(i * self.y_row + c * V::LEN);
                 if count == V::LEN { sums[i][c].store_at(y) } else { sums[i][c].store_part_at(y, count) }
             });
+        }
+    }
+
+    /// One step of k.
+    ///
+    /// # Safety
+    /// As for `run`, of the rows from `a` on and the columns from `b` on.
+    #[allow(clippy::needless_range_loop)]
+    #[inline(always)]
+    unsafe fn step<V: Lanes, F: Operands<V>, const R: usize, const C: usize>(
+        &self,
+        v: V,
+        sums: &mut [[V; C]; R],
+        a: *const f32,
+        b: *const f32,
+    ) {
+        // SAFETY: by contract.
+        unsafe {
+            let mut line = [v; C];
+            for c in 0..C {
+                line[c] = v.load_at(b.add(c * V::LEN));
+                if R == 1 && (c * V::LEN) % 16 == 0 {
+                    v.prefetch(b.wrapping_add(AHEAD + c * V::LEN));
+                }
+            }
+            for i in 0..R {
+                let a = v.splat(*a.add(i * self.a_row));
+                for c in 0..C {
+                    sums[i][c] = F::mul_add(a, line[c], sums[i][c]);
+                }
+            }
         }
     }
 

@@ -59,9 +59,8 @@ pub struct Step {
     pub momentum: f32,
     /// Muon updates a matrix in every so manyth step, in turn.
     pub muon_every: u64,
-    /// Only so many first blocks are computed and learned; `None` for all. If the others add nothing to the residual yet, the loss is
-    /// the same (Bu 2025, "Scaling depth capacity via zero/one-layer model expansion", arXiv 2511.04981).
-    pub blocks: Option<usize>,
+    /// The early steps of the run, if it has some.
+    pub early: Option<Early>,
     /// AdamW's decay of the first moment.
     pub beta1: f32,
     /// AdamW's decay of the second moment.
@@ -78,6 +77,24 @@ pub struct Step {
     pub seed: u64,
     /// Number of the step, from 1.
     pub step: u64,
+}
+
+/// The first steps of a run, in which only some blocks are computed and learned. If the others add nothing to the residual yet
+/// ([`Learner::initialise_early`]), the loss is the same (Bu 2025, "Scaling depth capacity via zero/one-layer model expansion",
+/// arXiv 2511.04981).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Early {
+    /// So many first blocks.
+    pub blocks: usize,
+    /// The number of these steps.
+    pub steps: u64,
+}
+
+impl Step {
+    /// So many first blocks are computed and learned; `None` for all.
+    pub fn blocks(&self) -> Option<usize> {
+        self.early.filter(|early| self.step <= early.steps).map(|early| early.blocks)
+    }
 }
 
 /// The result of a step.
@@ -281,7 +298,7 @@ impl<B: Backend> Learner<B> {
         let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
         let by_muon = |spec: &Spec| step.optimiser == Optimiser::Muon && spec.is_hidden_matrix;
         let layers = self.gpt.config.layers;
-        let is_learned = |spec: &Spec| is_within(spec, step.blocks, layers);
+        let is_learned = |spec: &Spec| is_within(spec, step.blocks(), layers);
         let own = &self.shared.pieces.own;
         // Whose turn it is does not depend on who owns a matrix.
         let is_due = |i: usize| (i as u64 + step.step).is_multiple_of(step.muon_every.max(1));
@@ -304,13 +321,16 @@ impl<B: Backend> Learner<B> {
         for spec in own.iter().filter(|spec| !by_muon(spec) && is_learned(spec)) {
             let (weights, span) = (&mut self.weights.values, spec.span.clone());
             let decay = if spec.decay { step.decay } else { 0.0 };
+            // Moments that begin later are corrected as if the run began with them.
+            let late = step.early.filter(|early| !is_within(spec, Some(early.blocks), layers));
+            let number = step.step - late.map_or(0, |early| early.steps);
             let step = AdamW {
                 rate: step.rate,
                 beta1: step.beta1,
                 beta2: step.beta2,
                 epsilon: step.epsilon,
                 decay,
-                step: step.step,
+                step: number,
                 scale: scale as f32,
             };
             self.backend.adamw(weights, grads, &mut self.first, &mut self.second, span, &step);

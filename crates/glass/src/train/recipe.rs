@@ -98,7 +98,7 @@ impl Recipe {
         let batch = self.settings.batch;
         let mut learner =
             Learner::new(Arc::new(Cpu::new(self.threads)), &config, batch * self.context, batch)?;
-        learner.initialise(seed);
+        learner.initialise_early(seed, self.settings.early());
         let plan = learner.plan().clone();
         let run_of = Run {
             settings: &self.settings,

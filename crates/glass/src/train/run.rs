@@ -298,7 +298,9 @@ impl<B: Backend> ActiveRun<'_, B> {
         if best {
             self.state.best = Some(Best { step, loss });
         }
-        self.state.waited = if best { 0 } else { self.state.waited + 1 };
+        // That fewer blocks learn no more says nothing about all.
+        let is_early = settings.early().is_some_and(|early| step <= early.steps);
+        self.state.waited = if best || is_early { 0 } else { self.state.waited + 1 };
         Ok(Evaluated { loss, details, bits_per_byte: bits_per_byte(set, loss), parts, best })
     }
 

@@ -89,7 +89,7 @@ fn held(name: &str) {
             matrix_rate: 1e-2,
             momentum: 0.95,
             muon_every: 1,
-            blocks: None,
+            early: None,
             beta1: 0.9,
             beta2: 0.95,
             epsilon: 1e-8,

@@ -64,7 +64,7 @@ fn logits_loss_gradients_and_ten_steps_are_pytorchs() {
                 matrix_rate: 1e-2,
                 momentum: 0.95,
                 muon_every: 1,
-                blocks: None,
+                early: None,
                 beta1: 0.9,
                 beta2: 0.95,
                 epsilon: 1e-8,

@@ -65,7 +65,7 @@ pub fn step(number: u64) -> Step {
         matrix_rate: 1e-3,
         momentum: 0.95,
         muon_every: 1,
-        blocks: None,
+        early: None,
         beta1: 0.9,
         beta2: 0.95,
         epsilon: 1e-8,

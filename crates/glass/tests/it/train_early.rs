@@ -5,7 +5,7 @@ use std::sync::Arc;
 use glass::Config;
 use glass::backend::Cpu;
 use glass::memory::Keep;
-use glass::train::learner::{Arena, Learner, Step};
+use glass::train::learner::{Arena, Early, Learner, Step};
 use glass::train::optimiser::Optimiser;
 use glass::train::settings::Settings;
 
@@ -33,7 +33,8 @@ fn an_early_step_is_that_of_a_model_with_fewer_blocks() {
         (Keep::All, Optimiser::Muon, 9),
     ] {
         let mut deep = of_layers(3, keep);
-        deep.initialise_early(1, Some(blocks));
+        let early = Some(Early { blocks, steps: 3 });
+        deep.initialise_early(1, early);
         let mut shallow = of_layers(blocks.min(3), keep);
         let known = deep.plan().clone();
         let read = |spec: &glass::plan::Spec, into: &mut [f32]| {
@@ -45,7 +46,7 @@ fn an_early_step_is_that_of_a_model_with_fewer_blocks() {
         for number in 1..=3 {
             let parts: Vec<_> = (0..2).map(|part| tiny::batch(&[24, 9], 31, 2 * number + part)).collect();
             let step = Step { optimiser, dropout: 0.1, ..tiny::step(number.into()) };
-            let one = deep.step(&parts, &Step { blocks: Some(blocks), ..step }).unwrap();
+            let one = deep.step(&parts, &Step { early, ..step }).unwrap();
             let other = shallow.step(&parts, &step).unwrap();
             assert_eq!((one.loss, one.norm), (other.loss, other.norm), "{blocks} blocks, step {number}");
             // What all blocks compute is still the same.
@@ -61,9 +62,14 @@ fn an_early_step_is_that_of_a_model_with_fewer_blocks() {
             }
         }
         // Now the others are learned as well.
-        deep.step(&[tiny::batch(&[24], 31, 9)], &Step { optimiser, ..tiny::step(4) }).unwrap();
-        for (name, now) in values(&deep).iter().filter(|(name, _)| name.ends_with("value_up.weight")) {
+        let outcome =
+            deep.step(&[tiny::batch(&[24], 31, 9)], &Step { optimiser, early, ..tiny::step(4) }).unwrap();
+        assert!(outcome.finite());
+        let ends = ["value_up.weight", "down.weight"];
+        for (name, now) in values(&deep).iter().filter(|(name, _)| ends.iter().any(|end| name.ends_with(end)))
+        {
             assert!(after.iter().any(|(known, then)| known == name && then != now), "{name} stayed");
+            assert!(now.iter().all(|bits| f32::from_bits(*bits).is_finite()));
         }
     }
 }
@@ -71,8 +77,31 @@ fn an_early_step_is_that_of_a_model_with_fewer_blocks() {
 #[test]
 fn steps_are_early_up_to_a_number() {
     let early = Settings { early_blocks: Some(1), early_steps: 3, ..settings() };
-    assert_eq!([1, 3, 4].map(|step| early.step(step).blocks), [Some(1), Some(1), None]);
-    assert_eq!(settings().step(1).blocks, None);
-    let said = Settings { early_blocks: Some(0), ..settings() }.check().unwrap_err().to_string();
+    assert_eq!([1, 3, 4].map(|step| early.step(step).blocks()), [Some(1), Some(1), None]);
+    let none = Settings { early_blocks: Some(1), early_steps: 0, ..settings() };
+    assert_eq!([settings().step(1).blocks(), none.step(1).blocks()], [None, None]);
+    assert_eq!(none.early(), None);
+    let refused = |settings: Settings| settings.check().unwrap_err().to_string();
+    let said = refused(Settings { early_blocks: Some(0), ..settings() });
     assert!(said.contains("early_blocks") && said.contains("at least 1"), "{said}");
+    let said = refused(Settings { early_blocks: Some(1), early_steps: settings().steps, ..settings() });
+    assert!(said.contains("early_steps") && said.contains("so that all blocks are learned"), "{said}");
+}
+
+/// AdamW's first update is as large as the rate, whichever step it is.
+#[test]
+fn moments_that_begin_late_are_corrected_as_first_ones_are() {
+    let mut learner = of_layers(2, Keep::All);
+    let early = Some(Early { blocks: 1, steps: 1000 });
+    learner.initialise_early(1, early);
+    let before = values(&learner);
+    let step = Step { early, decay: 0.0, clip: 0.0, beta2: 0.999, ..tiny::step(1001) };
+    learner.step(&[tiny::batch(&[24], 31, 9)], &step).unwrap();
+    let name = "block.1.mlp.down.weight";
+    let of = |values: &[(String, Vec<u32>)]| -> Vec<f32> {
+        let (_, bits) = values.iter().find(|(known, _)| known == name).unwrap();
+        bits.iter().map(|bits| f32::from_bits(*bits)).collect()
+    };
+    let moved = of(&before).iter().zip(of(&values(&learner))).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!((moved / step.rate - 1.0).abs() < 1e-2, "{moved}");
 }

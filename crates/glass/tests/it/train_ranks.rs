@@ -76,7 +76,7 @@ impl Shared {
         let learner = Learner::keeping(self.keep, cpu, config, rows, sequences)?;
         let mut learner = learner.among(ranks, self.reduce, self.divided);
         let seed = if rank + 1 == self.ranks { self.last_seed } else { 5 };
-        learner.initialise_early(seed, settings.early_blocks);
+        learner.initialise_early(seed, settings.early());
         let mut actions = self.stop_after.filter(|_| rank == 0).map_or_else(Actions::default, stopping);
         let (stop, plan) = (actions.stop.clone(), learner.plan().clone());
         let model = Save {

@@ -1,7 +1,7 @@
 //! What a learner's arenas begin with, and their copies: for checkpoints, for tests, and where ranks divide them.
 
 use super::pieces::is_within;
-use super::{Arena, Learner, PART};
+use super::{Arena, Early, Learner, PART};
 use crate::backend::Backend;
 use crate::fingerprint::Fingerprint;
 use crate::plan::{Spec, Start};
@@ -16,13 +16,14 @@ impl<B: Backend> Learner<B> {
     }
 
     /// The same, but blocks from number `early` on begin as if they were not there: what they add to the residual is 0. So a run can
-    /// begin without them ([`Step::blocks`](super::Step::blocks)).
-    pub fn initialise_early(&mut self, seed: u64, early: Option<usize>) {
+    /// begin without them.
+    pub fn initialise_early(&mut self, seed: u64, early: Option<Early>) {
         let (plan, layers) = (self.weights.plan.clone(), self.gpt.config.layers);
+        let blocks = early.map(|early| early.blocks);
         self.start = Fingerprint::default();
         for (index, spec) in plan.specs.iter().enumerate() {
             let mut values = vec![0.0; spec.span.len()];
-            if spec.start != Start::Residual || is_within(spec, early, layers) {
+            if spec.start != Start::Residual || is_within(spec, blocks, layers) {
                 initialise(spec, index, &self.gpt.config, seed, &mut values);
             }
             self.begin_with(spec, &values);

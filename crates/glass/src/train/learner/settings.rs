@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::backend::Precision;
-use crate::train::learner::Step;
 use crate::train::learner::objective::Objective;
 use crate::train::learner::optimiser::{MOMENTUM, Optimiser};
 use crate::train::learner::preference::Preference;
 use crate::train::learner::schedule::{Rates, Schedule};
 use crate::train::learner::teacher::Distil;
+use crate::train::learner::{Early, Step};
 use crate::{Error, Result};
 
 /// The order of samples.
@@ -57,7 +57,8 @@ pub struct Settings {
     /// Muon updates a matrix in every so manyth step, in turn; its momentum is of all.
     #[serde(default = "every_step")]
     pub muon_every: u64,
-    /// So many first blocks are computed and learned in the early steps, before all are; `None` for all from the beginning.
+    /// So many first blocks are computed and learned in the early steps, before all are; `None` for all from the beginning. The
+    /// learner is then given weights by [`initialise_early`](crate::train::learner::Learner::initialise_early).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_blocks: Option<usize>,
     /// The number of early steps, if only some blocks are computed then.
@@ -151,12 +152,18 @@ impl Settings {
         let at_least_1 = "at least 1 is needed";
         let below_1 = "a number of at least 0 and below 1 is needed";
         let matrix_lr = self.matrix_lr.unwrap_or(self.lr);
-        let wrong: [(bool, &str, String, &str); 19] = [
+        let wrong: [(bool, &str, String, &str); 20] = [
             (self.steps < 1, "steps", self.steps.to_string(), at_least_1),
             (self.batch < 1, "batch", self.batch.to_string(), at_least_1),
             (self.accumulate < 1, "accumulate", self.accumulate.to_string(), at_least_1),
             (self.muon_every < 1, "muon_every", self.muon_every.to_string(), at_least_1),
             (self.early_blocks == Some(0), "early_blocks", "0".into(), at_least_1),
+            (
+                self.early().is_some_and(|early| early.steps >= self.steps),
+                "early_steps",
+                self.early_steps.to_string(),
+                "fewer than `steps` are needed, so that all blocks are learned",
+            ),
             (self.keep < 1, "keep", self.keep.to_string(), at_least_1),
             (self.eval_samples == Some(0), "eval_samples", "0".into(), at_least_1),
             (!positive(self.lr), "lr", self.lr.to_string(), "a number above 0 is needed"),
@@ -208,6 +215,12 @@ impl Settings {
         self.preference.map_or(distil, Objective::Preference)
     }
 
+    /// Its early steps, if there are some.
+    pub fn early(&self) -> Option<Early> {
+        let early = self.early_blocks.map(|blocks| Early { blocks, steps: self.early_steps });
+        early.filter(|early| early.steps > 0)
+    }
+
     /// Whether what is learned is compared with the weights that the run starts from.
     pub fn has_reference(&self) -> bool {
         self.preference.is_some_and(|preference| preference.loss.has_reference())
@@ -234,7 +247,7 @@ impl Settings {
             matrix_rate: self.matrix_lr.map_or(rate, |highest| rate / self.lr * highest),
             momentum: self.momentum,
             muon_every: self.muon_every,
-            blocks: self.early_blocks.filter(|_| step <= self.early_steps),
+            early: self.early(),
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,

@@ -44,7 +44,7 @@ impl Taken<'_> {
 
     /// What this step computes of a model.
     fn computed(&self, gpt: &Gpt) -> Gpt {
-        gpt.first_blocks(self.step.blocks.unwrap_or(gpt.depth()))
+        gpt.first_blocks(self.step.blocks().unwrap_or(gpt.depth()))
     }
 
     fn dropout(&self, batch: usize) -> Option<DropoutState> {
@@ -84,7 +84,7 @@ impl<B: Backend> Learner<B> {
             true => self.divided_sums(&taken)?,
             false => self.sums(&taken)?,
         };
-        let square = |spec: &Spec| match is_within(spec, step.blocks, self.gpt.config.layers) {
+        let square = |spec: &Spec| match is_within(spec, step.blocks(), self.gpt.config.layers) {
             true => self.backend.square_sum(&self.arenas[0], spec.span.clone()),
             false => 0.0,
         };
