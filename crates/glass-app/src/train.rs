@@ -88,8 +88,11 @@ fn train(args: &TrainArgs, joined: &Joined) -> Result<(), Fail> {
     if joined.has_others() && args.run.show_mask.is_some() {
         return Err(Fail::asked("--show-mask: it is shown by one process; start it without mpirun or srun"));
     }
-    check(args, joined)?;
     let mut args = args.clone();
+    if !args.run.resume && !args.options.is_typed("early-steps") {
+        args.run.growth.suit(args.run.steps);
+    }
+    check(&args, joined)?;
     // A plan needs no folder: what it would keep there passes.
     let near = args.out.clone();
     let is_passing = args.run.only_shows() && !args.run.resume && near == Path::new(NO_FOLDER);

@@ -18,6 +18,11 @@ pub struct GrowthArgs {
 }
 
 impl GrowthArgs {
+    /// Leaves out a number from a file if a run has no more steps than that.
+    pub fn suit(&mut self, steps: Option<u64>) {
+        self.early_steps = self.early_steps.filter(|early| steps.is_none_or(|steps| *early < steps));
+    }
+
     /// `draft` with these.
     pub fn settings(&self, draft: Settings) -> Settings {
         let early_steps = match self.early_blocks {
