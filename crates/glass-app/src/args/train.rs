@@ -150,7 +150,7 @@ pub struct ShapeArgs {
 
     /// Options of model and optimiser that belong together; each of them may be given instead. fast, for a new model that is no
     /// preset: family qwen3, Muon in every second step, batch 4, lr 0.015, matrix-lr 0.0075, momentum 0.8, falling in a straight line
-    /// to 0, one block in the first half of the steps. gpt2: the defaults that are shown here
+    /// to 0, two blocks in the first half of the steps. gpt2: the defaults that are shown here
     #[arg(long, value_name = "NAME", value_parser = RECIPES.map(|(name, _)| name), conflicts_with_all = ["preset", "from"])]
     pub recipe: Option<String>,
 

@@ -493,7 +493,7 @@ fn a_recipe_gives_what_is_not_given() {
     // A recipe counts more than what suits the sample, and less than the command line.
     for line in ["recipe = \"fast\"", "optimiser = \"muon\"", "muon-every = 2", "lr = 0.015", "min-lr = 0"]
         .into_iter()
-        .chain(["early-blocks = 1", "early-steps = 1"])
+        .chain(["early-blocks = 2", "early-steps = 1"])
     {
         assert!(options.contains(line), "{line}: {options}");
     }
@@ -536,7 +536,7 @@ fn a_recipe_gives_what_is_not_given() {
 }
 
 #[test]
-fn a_run_begins_with_one_block() {
+fn a_run_begins_with_two_blocks() {
     let scratch = Scratch::new("early");
     let folder = &scratch.0;
     let small = ["--layers", "3", "--heads", "2", "--width", "8", "--context", "48", "--vocab", "300"];
@@ -580,9 +580,9 @@ fn a_run_begins_with_one_block() {
 
     let plan = ran(&["--steps", "10", "--plan", "--json"]).stdout;
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
-    assert_eq!((&plan["early"]["steps"], &plan["early"]["blocks"]), (&5.into(), &1.into()), "{plan}");
+    assert_eq!((&plan["early"]["steps"], &plan["early"]["blocks"]), (&5.into(), &2.into()), "{plan}");
     let (all, step) = (plan["flops"].as_f64().unwrap(), plan["flops_per_step"].as_f64().unwrap());
-    assert!(all > 5.0 * step && all < 9.0 * step, "{plan}");
+    assert!(all > 5.0 * step && all < 9.9 * step, "{plan}");
 
     // Blocks with norms at their ends cannot begin with nothing.
     let after = ran(&["--steps", "2", "--norms", "both", "--out", "after"]);
