@@ -4,7 +4,7 @@
 //! MPI would take a whole core: it tests, and sleeps for a moment in between.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -47,6 +47,7 @@ pub struct World {
     told: Mutex<Receiver<Vec<Vec<u8>>>>,
     left: Mutex<Receiver<()>>,
     waited: Mutex<Duration>,
+    is_awaited: Arc<AtomicBool>,
 }
 
 /// What the thread answers with.
@@ -68,13 +69,16 @@ impl World {
         let (left, leaves) = channel();
         let (began, begins) = channel();
         let answers = Answers { exchanged, told, left };
+        let is_awaited = Arc::new(AtomicBool::new(false));
+        let awaited = is_awaited.clone();
         let spawned = thread::Builder::new().name("mpi".into()).spawn(move || {
             let Some((universe, _)) = mpi::initialize_with_threading(Threading::Funneled) else { return };
             let world = universe.world();
             let hosts = hosts(&world);
             let place = (world.rank() as usize, world.size() as usize, hosts.clone());
             if began.send(place).is_ok() {
-                let mut post = Post { heart: Heart::new(universe.world(), hosts, terminated), world };
+                let mut post =
+                    Post { heart: Heart::new(universe.world(), hosts, terminated), world, awaited };
                 post.serve(&ordered, &answers);
                 post.heart.rest();
             }
@@ -92,6 +96,7 @@ impl World {
             told: Mutex::new(tells),
             left: Mutex::new(leaves),
             waited: Mutex::default(),
+            is_awaited,
         };
         Ok((world, hosts))
     }
@@ -115,7 +120,9 @@ impl World {
 
     fn answer<T>(&self, from: &Mutex<Receiver<T>>) -> Result<T> {
         let begun = Instant::now();
+        self.is_awaited.store(true, Ordering::Relaxed);
         let answer = from.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        self.is_awaited.store(false, Ordering::Relaxed);
         *self.waited.lock().unwrap_or_else(PoisonError::into_inner) += begun.elapsed();
         answer.map_err(|_| ended())
     }
@@ -164,17 +171,23 @@ fn hosts(world: &SimpleCommunicator) -> Vec<String> {
     names.chunks(256).map(text).collect()
 }
 
-/// Longer and longer pauses between tests.
+/// Pauses between tests: longer and longer ones while the others compute, so that their core is left to them.
 struct Pause(Duration);
 
 impl Pause {
+    const LEAST: Duration = Duration::from_micros(20);
+    const MOST: Duration = Duration::from_micros(300);
+
     fn new() -> Pause {
-        Pause(Duration::from_micros(20))
+        Pause(Pause::LEAST)
     }
 
-    fn sleep(&mut self) {
+    fn sleep(&mut self, awaited: &AtomicBool) {
+        if awaited.load(Ordering::Relaxed) {
+            self.0 = Pause::LEAST;
+        }
         thread::sleep(self.0);
-        self.0 = (self.0 * 9 / 8).min(Duration::from_micros(300));
+        self.0 = (self.0 * 9 / 8).min(Pause::MOST);
     }
 }
 
@@ -182,6 +195,8 @@ impl Pause {
 struct Post {
     heart: Heart,
     world: SimpleCommunicator,
+    /// Whether the other threads wait for an answer.
+    awaited: Arc<AtomicBool>,
 }
 
 impl Post {
@@ -244,7 +259,7 @@ impl Post {
             let (mut pause, mut done) = (Pause::new(), Vec::new());
             while requests.incomplete() > 0 && !requests.test_all(&mut done) {
                 heart.beat();
-                pause.sleep();
+                pause.sleep(&self.awaited);
             }
         });
     }
@@ -271,7 +286,7 @@ impl Post {
                     break;
                 }
                 heart.beat();
-                pause.sleep();
+                pause.sleep(&self.awaited);
             }
         });
         all.into_iter().flatten().collect()

@@ -24,6 +24,9 @@ use divided::OnWay;
 /// Floats that are on their way to rank 0 or from it at once.
 const GROUP: usize = 1 << 22;
 
+/// Floats that are added up at once: 64 KB.
+const LOT: usize = 1 << 14;
+
 /// Buckets that are on their way at once.
 pub(crate) const BUCKETS: usize = 4;
 
@@ -171,7 +174,7 @@ impl Shared {
         let mut received: Vec<&[f32]> = vec![&[]; self.ranks.size()];
         exchange.receives.iter().for_each(|(from, values)| received[*from] = values);
         let (floats, mut at) = (self.pieces.floats(bucket, rank), 0);
-        for Spec { span, .. } in self.pieces.of_rank(bucket, rank) {
+        for span in self.pieces.of_rank(bucket, rank).flat_map(|spec| in_lots(&spec.span)) {
             let own: Vec<Cow<'_, [f32]>> =
                 (0..sums.nodes[rank].len()).map(|node| backend.view(&arenas[node], span.clone())).collect();
             let part = |from: usize, node: usize| match from == rank {
@@ -359,6 +362,12 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// A span in lots that stay in a cache while they are added up.
+fn in_lots(span: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+    let end = span.end;
+    span.clone().step_by(LOT).map(move |start| start..end.min(start + LOT))
 }
 
 /// Writes pieces whose values follow one another.
