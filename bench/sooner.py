@@ -72,7 +72,7 @@ TASKS = {
     "shakespeare": Task(4, 4, 128, 64, 12, 2000, None, 8, 320, 8, ("--early-steps", "0")),
     # A narrower gate pays for an unembedding of its own.
     "stories": Task(
-        6, 6, 384, 256, 12, None, 3600.0, 4, 1580, 1, ("--mlp-width", "768", "--early-blocks", "2", "--early-steps", "1100"),
+        6, 6, 384, 256, 12, None, 3600.0, 4, 1820, 1, ("--mlp-width", "768", "--early-blocks", "2", "--early-steps", "1530"),
     ),
 }
 
@@ -239,7 +239,7 @@ def compare(program, name, folder, vocabulary, asked):
     for seed in range(len(runs) + 1, len(runs) + asked.seeds + 1):
         theirs = their_run(folder, shape, task, steps, asked.threads, seed, variant, asked.kept)
         our_steps = asked.steps or task.our_steps
-        every = max(our_steps // 20, 1)
+        every = max(our_steps // 14, 1)
         curve, _ = our_run(
             program, folder, shape, task, asked.threads, seed, every, "--steps", our_steps, "--batch", task.our_batch,
             "--precision", precision, *task.ours,
