@@ -72,7 +72,7 @@ TASKS = {
     "shakespeare": Task(4, 4, 128, 64, 12, 2000, None, 8, 320, 8, ("--early-steps", "0")),
     # A narrower gate pays for an unembedding of its own.
     "stories": Task(
-        6, 6, 384, 256, 12, None, 3600.0, 4, 1820, 1, ("--mlp-width", "768", "--early-blocks", "2", "--early-steps", "1530"),
+        6, 6, 384, 256, 12, None, 3600.0, 4, 1700, 1, ("--mlp-width", "768", "--early-blocks", "2", "--early-steps", "1450"),
     ),
 }
 
