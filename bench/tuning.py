@@ -3,12 +3,13 @@
     .venv/bin/python bench/tuning.py [--context 256] [--samples 8] [--rank 16] [--rounds 3] [--threads 2] [--mixed] [--compiled]
 
 SmolLM2-135M's shape with random weights, adapters on all matrices of the blocks, no dropout, clipping and AdamW. Glass keeps the
-weights in q8; peft in float32 or bfloat16, malloc tuned, with --compiled also compiled, which needs a C++ compiler. Every variant is its
-own process; the memory is each one's own peak.
+weights in q8; peft in float32, or bfloat16 where the processor has it, malloc tuned, with --compiled also compiled, which needs a C++
+compiler. Every variant is its own process; the memory is each one's own peak.
 """
 
 import argparse
 import sys
+from pathlib import Path
 
 from common import ROOT, Side, figures, interleave, machine, ours, record
 from train import MALLOCS
@@ -25,7 +26,10 @@ def main():
     sides = {"glass q8": ours("tune", "smollm2-135m", *sizes, "q8", asked.threads)}
     if asked.mixed:
         sides["glass q8, mixed"] = ours("tune", "smollm2-135m", *sizes, "q8", asked.threads, "mixed")
-    for precision in ["f32", "bf16"]:
+    # Without instructions for pairs of bfloat16, PyTorch takes twenty times as long with them (bench/README.md).
+    cpu = Path("/proc/cpuinfo")
+    is_fast = not cpu.exists() or "avx512_bf16" in cpu.read_text()
+    for precision in ["f32", *(["bf16"] if is_fast else [])]:
         for how in ["eager", *(["compiled"] if asked.compiled else [])]:
             command = [sys.executable, ROOT / "bench" / "peft_turns.py", how, precision, *sizes, asked.threads]
             sides[f"peft {how} {precision}"] = Side(command, **MALLOCS["tuned"])
