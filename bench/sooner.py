@@ -227,7 +227,7 @@ def compare(program, name, folder, vocabulary, asked):
             kept.write_text(json.dumps([variant, precision, step]))
     for side, seconds in step.items():
         print(f"{side:14} {task.batch * task.context / seconds:9,.0f} tokens/s")
-    steps = task.steps or round(task.hour / step[variant])
+    steps = asked.their_steps or task.steps or round(task.hour / step[variant])
     print(f"nanoGPT's recipe: {variant}, {steps:,} steps; Glass: {precision}", flush=True)
     weights = planned(program, folder, shape, task)
     apart = weights / task.weights(vocabulary) - 1
@@ -294,6 +294,7 @@ def main():
     parser.add_argument("--validation", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="Glass's steps")
+    parser.add_argument("--their-steps", type=int, help="nanoGPT's, for instance those that an hour took on another processor")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--ablate", action="store_true")
     parser.add_argument("--only", help="of the ablations, those whose name contains this")
