@@ -202,26 +202,33 @@ fn factors(
 }
 
 /// `out = left right`, which is symmetric, from panels of 16 columns, `depth` long. Of left, the panels are its rows. The
-/// upper half is computed and copied to the lower one.
+/// upper half is computed and copied to the lower one; two panels at a time, whose sums keep the multipliers busy.
 fn symmetric(cores: &Cores, out: &mut [f32], side: usize, depth: usize, left: &[f32], right: &[f32]) {
     let (high, panel) = (SIDE * side, SIDE * depth);
-    for col in 0..side / SIDE {
-        for row in 0..=col {
+    let mut block = [0.0; SIDE * 2 * SIDE];
+    for col in (0..side / SIDE).step_by(2) {
+        let wide = (side / SIDE - col).min(2);
+        for row in 0..col + wide {
             let product = SmallProduct {
                 rows: SIDE,
-                cols: SIDE,
+                cols: wide * SIDE,
                 depth,
                 left: &left[row * panel..][..panel],
                 left_row: 1,
                 left_step: SIDE,
-                right: &right[col * panel..][..panel],
+                right: &right[col * panel..][..wide * panel],
                 right_row: SIDE,
-                right_step: 16,
+                right_step: panel,
             };
-            let at = col * high + row * SIDE * SIDE;
-            multiply(cores, Precision::F32, &mut out[at..][..SIDE * SIDE], SIDE, Write::Set, product);
-            for (i, j) in (0..SIDE * SIDE).map(|i| (i / SIDE, i % SIDE)) {
-                out[row * high + (col * SIDE + j) * SIDE + i] = out[at + i * SIDE + j];
+            multiply(cores, Precision::F32, &mut block, wide * SIDE, Write::Set, product);
+            // From the last row on, so that the upper half counts on the diagonal too.
+            for (i, line) in block.chunks_exact(wide * SIDE).take(SIDE).enumerate().rev() {
+                let lines = line.chunks_exact(SIDE).enumerate().map(|(j, line)| (col + j, line));
+                for (col, line) in lines.filter(|(col, _)| row <= *col) {
+                    out[col * high + (row * SIDE + i) * SIDE..][..SIDE].copy_from_slice(line);
+                    let across = out[row * high + col * SIDE * SIDE + i..].iter_mut().step_by(SIDE);
+                    across.zip(line).for_each(|(to, from)| *to = *from);
+                }
             }
         }
     }

@@ -1,31 +1,25 @@
 //! All integration tests of the program, in one binary: they run it as a user would.
 
 mod advice;
-mod axe;
 mod browser;
 #[cfg_attr(not(feature = "fetch"), allow(dead_code))]
 mod cases;
 mod chats;
 mod converts;
-mod course;
 #[cfg(feature = "fetch")]
 mod distils;
 mod errors;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod explains;
-mod flow;
-mod flow_trace;
 mod help;
 #[cfg(feature = "fetch")]
 mod hub_server;
+mod in_browser;
 mod inputs;
 mod json;
 mod looks;
 mod looks_shown;
-mod page;
-mod page_alone;
-mod pictures;
 mod pipes;
 mod place;
 mod plans;

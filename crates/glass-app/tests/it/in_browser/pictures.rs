@@ -7,9 +7,9 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::course::CHAPTERS;
+use super::flow::VIEWS;
 use crate::browser::{Screen, key};
-use crate::course::CHAPTERS;
-use crate::flow::VIEWS;
 use crate::place::{Opened, encoded, served};
 
 const TEXT: &str = "Lily had a big brown dog. Every day, she went to the park with her";

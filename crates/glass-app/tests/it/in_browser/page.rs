@@ -351,7 +351,7 @@ fn the_key_is_asked_for() {
     drop((browser, service, turn));
 }
 
-/// The pictures of the README: `GLASS_BLESS=1 cargo test -p glass-app --test it page::pictures`.
+/// The pictures of the README: `GLASS_BLESS=1 cargo test -p glass-app --test it in_browser::page::pictures`.
 #[test]
 fn pictures() {
     if std::env::var_os("GLASS_BLESS").is_none() {

@@ -4,9 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::course::CHAPTERS;
+use super::flow::VIEWS;
 use crate::browser::{Screen, key};
-use crate::course::CHAPTERS;
-use crate::flow::VIEWS;
 use crate::place::{Opened, encoded, served};
 
 fn script() -> Option<String> {
