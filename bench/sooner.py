@@ -234,7 +234,8 @@ def compare(program, name, folder, vocabulary, asked):
     print(f"{task.weights(vocabulary):,} and {weights:,} weights ({apart:+.1%})")
     if abs(apart) > 0.05:
         sys.exit("at most 5 % apart is comparable")
-    where = {"cpu": machine([])["cpu"], "variant": variant, "precision": precision, "seconds of a step": step, "steps": steps}
+    here = {key: machine([])[key] for key in ("cpu", "load", "commit")}
+    where = here | {"variant": variant, "precision": precision, "seconds of a step": step, "steps": steps}
     runs = json.loads(asked.before.read_text())["results"]["runs"] if asked.before else []
     for seed in range(len(runs) + 1, len(runs) + asked.seeds + 1):
         theirs = their_run(folder, shape, task, steps, asked.threads, seed, variant, asked.kept)

@@ -4,20 +4,23 @@
     glass serve models --port 8123 --batch 16 &
     tools/preferences.py http://127.0.0.1:8123 --requests 1200 --out pairs.jsonl
 
-Every request asks for a hero and a thing, sometimes under a system prompt that names the hero or asks for a length; none is one of
-the fifty of `requests.py`, nor has it their names or their words for a length. It is answered four times. The better story does what
-was asked for (both words, the name twice, the length) and repeats the fewest words; the worse one does not. Where a length was asked
-for, the two must differ in it. A line is `{"prompt", "chosen", "rejected"}`, each a list of messages; a request without such a pair gives none.
+Every request asks for a hero and a thing, sometimes under a system prompt that names the hero or asks for a length. No request has a
+pair of words of the fifty of `requests.py`, a name of its twenty, or one of its two prompts for a length. It is answered four times.
+The better story has what was asked for (both words, the name twice) and repeats the fewest runs of three words; the worse one has not.
+Where a length was asked for, the better one keeps it and the worse one does not. A line is `{"prompt", "chosen", "rejected"}`, each
+a list of messages; a request without such a pair gives no line. The share of stories that have what was asked for is printed; lengths
+are not counted there. With --without, requests of earlier files are left out.
 """
 
 import argparse
+import http.client
 import json
 import random
 import re
-import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import phrases
@@ -41,7 +44,13 @@ MASSES = set("soup bread cheese honey milk mud snow treasure".split())
 ADJECTIVES = "big small red blue green yellow shiny old new lost magic pretty funny soft little broken".split()
 NAMES = "Tom Kate Bob Jane Fred Molly Peter Alice Henry Sue Billy Nora Finn Zoe George Ruby Dan Mary Roger Amy".split()
 TEMPERATURES = [0.4, 0.7, 0.7, 0.9]
-APART = 250  # bytes between a story of a length that was asked for and one that is not
+# How else a word is said, as in `requests.py`.
+FORMS = {
+    "wolf": "wolf|wolve", "mouse": "mouse|mice", "child": "child|children", "policeman": "policeman|policemen", "leaf": "leaf|leave",
+    "snowman": "snowman|snowmen", "scarf": "scarf|scarve", "puppy": "puppy|pup", "grandmother": "grandmother|grandma|granny",
+    "grandfather": "grandfather|grandpa",
+}
+APART = 250  # characters between a story of a length that was asked for and one that is not
 
 
 @dataclass
@@ -54,19 +63,23 @@ class Request:
     length: str | None
 
     def met(self, story):
-        there = all(mentions(story, word) for word in self.words)
+        there = all(mentions(story, FORMS.get(word, word)) for word in self.words)
         return there and (self.name is None or len(re.findall(rf"\b{self.name}\b", story)) >= 2)
 
 
-def requests(number, draw):
-    """Distinct requests."""
+def pairs_of_words(number, draw, without):
+    """Distinct ones, in a random order: none of the fifty, and none that the texts `without` ask for."""
     asked = {(hero, thing) for _, heroes, thing in TWO_THINGS for hero in heroes.split("|")}
-    told = set()
-    while len(told) < number:
-        hero, thing = draw.choice(HEROES), draw.choice(THINGS)
-        if hero == thing or {(hero, thing), (thing, hero)} & (asked | told):
-            continue
-        told.add((hero, thing))
+    for text in without:
+        there = [[word for word in words if mentions(text, word)] for words in (HEROES, THINGS)]
+        asked |= set(product(*there))
+    left = [(hero, thing) for hero in HEROES for thing in THINGS if hero != thing and not {(hero, thing), (thing, hero)} & asked]
+    return draw.sample(left, number) if number <= len(left) else None
+
+
+def drawn(words, draw, lengths):
+    """A request for each pair of words."""
+    for hero, thing in words:
         described = f"{draw.choice(ADJECTIVES)} {thing}" if draw.random() < 0.25 else thing
         described = f"some {described}" if thing in MASSES else article(described)
         text = draw.choice(phrases.REQUESTS).format(subject=f"{article(hero)} and {described}")
@@ -74,10 +87,10 @@ def requests(number, draw):
         if kind < 0.15:
             name = draw.choice(NAMES)
             system = draw.choice(phrases.SYSTEM_NAME).format(name=name)
-        elif kind < 0.6:
+        elif kind < 0.15 + lengths:
             length = draw.choice(["short", "long"])
             system = draw.choice(phrases.SYSTEM_LENGTH[length])
-        elif kind < 0.7:
+        elif kind < 0.25 + lengths:
             system = draw.choice(phrases.SYSTEM)
         messages = ([say("system", system)] if system else []) + [say("user", text)]
         yield Request(messages, [hero, thing], name, length)
@@ -89,7 +102,7 @@ def told(url, request, seed):
     for nth, temperature in enumerate(TEMPERATURES):
         body = {"messages": request.messages, "temperature": temperature, "top_p": 0.95, "seed": 10 * seed + nth}
         call = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
-        with urllib.request.urlopen(call) as answer:
+        with urllib.request.urlopen(call, timeout=600) as answer:
             choice = json.load(answer)["choices"][0]
         if choice["finish_reason"] == "stop":
             stories.append(choice["message"]["content"])
@@ -125,15 +138,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", help="of a running `glass serve`")
     parser.add_argument("--requests", type=int, default=1200)
+    parser.add_argument("--lengths", type=float, default=0.45, help="the share of requests that ask for a length")
+    parser.add_argument("--without", type=Path, nargs="*", default=[], help="files of pairs whose requests are left out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
-    made = list(requests(asked.requests, random.Random(asked.seed)))
+    draw = random.Random(asked.seed)
+    lines = [json.loads(line) for path in asked.without for line in path.read_text().splitlines()]
+    words = pairs_of_words(asked.requests, draw, [line["prompt"][-1]["content"] for line in lines])
+    if words is None:
+        parser.error("--requests: there are not so many pairs of words")
+    made = list(drawn(words, draw, asked.lengths))
     ask = lambda nth: told(asked.url, made[nth], asked.seed * asked.requests + nth)
     try:
         with ThreadPoolExecutor(16) as pool:
             answered = list(pool.map(ask, range(len(made))))
-    except urllib.error.URLError as error:
+    except (OSError, http.client.HTTPException) as error:
         parser.exit(1, f"{asked.url}: {error}\n")
     count, met = 0, 0
     with asked.out.open("w", encoding="utf-8") as out:

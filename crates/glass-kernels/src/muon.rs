@@ -3,7 +3,7 @@
 //!
 //! Of an m × n matrix X (m ≤ n), an iteration `X ← (a + b A + c A²) X` with `A = X Xᵀ` needs X itself only at its two ends: all
 //! factors are polynomials of the first A, so they are multiplied with each other, as m × m matrices, and their product with X. All of these
-//! are symmetric, so half of each product is computed. A task is a whole matrix, in f32: small models have many small ones.
+//! are symmetric, so about half of each product is computed. A task is a whole matrix, in f32: small models have many small ones.
 
 use crate::lanes::{Lanes, kernel};
 use crate::pool::Parts;

@@ -1,6 +1,6 @@
 //! Pictures of the flow and the course: those of the documents with `GLASS_BLESS=1`, and with `GLASS_PICTURES=FOLDER` one of every
 //! view and chapter, on a desktop and a phone, light and dark, to be looked at.
-//! `GLASS_BLESS=1 cargo test -p glass-app --test it pictures::of_the_documents`
+//! `GLASS_BLESS=1 cargo test -p glass-app --test it in_browser::pictures::of_the_documents`
 
 use std::path::Path;
 
