@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """Makes conversations for fine-tuning a story teller, from short stories.
 
-    python tools/conversations.py --held-out tinystories_10k_lines.txt --out conversations.jsonl SLICE.txt…
+    tools/conversations.py --held-out tinystories_10k_lines.txt --out conversations.jsonl SLICE.txt…
 
 Every line is `{"messages": [{"role", "content"}, …]}`: sometimes a system prompt, a request for one or two things that
 occur in the story, the story; then, in about a third, a follow-up question that the story answers, a request for another
