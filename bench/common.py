@@ -88,10 +88,20 @@ def figures(work, seconds):
     return {"median": round(median(rates), 2), "least": round(rates[0], 2), "most": round(rates[-1], 2)}
 
 
+def cpuinfo():
+    """What the kernel says of the processors (Linux); elsewhere nothing."""
+    path = Path("/proc/cpuinfo")
+    return path.read_text() if path.exists() else ""
+
+
+def has_bf16():
+    """Whether the processor multiplies pairs of bfloat16; None where that is not known."""
+    return "avx512_bf16" in cpuinfo() if cpuinfo() else None
+
+
 def machine(packages):
     """The conditions of the measurement."""
-    cpuinfo = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
+    names = re.findall(r"model name\s*: (.*)", cpuinfo())
     describe = ["git", "describe", "--always", "--dirty"]
     commit = subprocess.run(describe, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
     return {

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import run
 from chart import bars
-from common import ROOT, Side, figures, interleave, machine, ours, record
+from common import ROOT, Side, figures, has_bf16, interleave, machine, ours, record
 from train import MALLOCS
 
 BENCH = ROOT / "bench"
@@ -130,13 +130,12 @@ def learning(asked):
     """Training steps, Glass's and PyTorch's in turns: tokens per second and memory."""
     name, context, samples = LEARNING
     # Without the instructions PyTorch takes minutes for a step in bfloat16, and Glass refuses it.
-    has_bf16 = "avx512_bf16" in Path("/proc/cpuinfo").read_text()
     sides = {
         f"glass {precision}": ours("train", name, context, samples, asked.threads, precision)
-        for precision in (["f32", "mixed"] if has_bf16 else ["f32"])
+        for precision in (["f32", "mixed"] if has_bf16() else ["f32"])
     }
     for how in ["eager", "compiled"]:
-        for precision in ["f32", "bf16"] if has_bf16 else ["f32"]:
+        for precision in ["f32", "bf16"] if has_bf16() else ["f32"]:
             command = [sys.executable, BENCH / "torch_turns.py", how, precision, name, context, samples, asked.threads]
             sides[f"PyTorch {how} {precision}"] = Side(command, **MALLOCS["tuned"])
     seconds, idle = interleave(sides, asked.rounds, STEPS, STEPS)

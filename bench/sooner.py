@@ -27,7 +27,7 @@ from statistics import median
 
 import numpy as np
 
-from common import ROOT, Side, interleave, machine, ours, record
+from common import ROOT, Side, has_bf16, interleave, machine, ours, record
 from curves import GLASS, PYTORCH
 from picture import Line, lines
 
@@ -36,9 +36,7 @@ VARIANTS = {
     "eager f32": [], "compiled f32": ["--compiled"], "eager bf16": ["--precision", "bf16"],
     "compiled bf16": ["--compiled", "--precision", "bf16"],
 }
-# Mixed precision needs a processor that multiplies pairs.
-CPU = Path("/proc/cpuinfo")
-PRECISIONS = ["f32", "mixed"] if CPU.exists() and "avx512_bf16" in CPU.read_text() else ["f32"]
+PRECISIONS = ["f32", "mixed"] if has_bf16() else ["f32"]
 END_OF_TEXT = "<|endoftext|>"
 
 

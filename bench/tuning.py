@@ -9,9 +9,8 @@ compiler. Every variant is its own process; the memory is each one's own peak.
 
 import argparse
 import sys
-from pathlib import Path
 
-from common import ROOT, Side, figures, interleave, machine, ours, record
+from common import ROOT, Side, figures, has_bf16, interleave, machine, ours, record
 from train import MALLOCS
 
 
@@ -27,9 +26,7 @@ def main():
     if asked.mixed:
         sides["glass q8, mixed"] = ours("tune", "smollm2-135m", *sizes, "q8", asked.threads, "mixed")
     # Without instructions for pairs of bfloat16, PyTorch takes twenty times as long with them (bench/README.md).
-    cpu = Path("/proc/cpuinfo")
-    is_fast = not cpu.exists() or "avx512_bf16" in cpu.read_text()
-    for precision in ["f32", *(["bf16"] if is_fast else [])]:
+    for precision in ["f32", *([] if has_bf16() is False else ["bf16"])]:
         for how in ["eager", *(["compiled"] if asked.compiled else [])]:
             command = [sys.executable, ROOT / "bench" / "peft_turns.py", how, precision, *sizes, asked.threads]
             sides[f"peft {how} {precision}"] = Side(command, **MALLOCS["tuned"])

@@ -7,9 +7,9 @@
 Every request asks for a hero and a thing, sometimes under a system prompt that names the hero or asks for a length. No request has a
 pair of words of the fifty of `requests.py`, a name of its twenty, or one of its two prompts for a length. It is answered four times.
 The better story has what was asked for (both words, the name twice) and repeats the fewest runs of three words; the worse one has not.
-Where a length was asked for, the better one keeps it and the worse one does not. A line is `{"prompt", "chosen", "rejected"}`, each
-a list of messages; a request without such a pair gives no line. The share of stories that have what was asked for is printed; lengths
-are not counted there. With --without, requests of earlier files are left out.
+Where a length was asked for, the better one keeps it, and the worse one is at least 250 characters longer or shorter. A line is
+`{"prompt", "chosen", "rejected"}`, each a list of messages; a request without such a pair gives no line. The share of stories that
+have what was asked for is printed; lengths are not counted there. With --without, requests of earlier files are left out.
 """
 
 import argparse
